@@ -1,0 +1,41 @@
+"""What can go wrong with a user's input, one class per kind of thing.
+
+Every message reads *place: fact with values; remedy.*  The command line
+catches FcnkitError alone; any other exception is a defect of fcnkit.
+"""
+
+
+class FcnkitError(Exception):
+    """The input, not fcnkit, is at fault."""
+
+
+class PrototxtError(FcnkitError, ValueError):
+    """A prototxt does not say what text format or Caffe's schema allows.
+
+    The message starts with file:line:column and ends with the source line
+    and a caret below the place.
+    """
+
+
+class NetError(FcnkitError, ValueError):
+    """Caffe could not build this net, or a rewrite cannot express it."""
+
+
+class AlignError(NetError):
+    """Two tops cannot be aligned by whole, non-negative offsets."""
+
+
+class WeightsError(FcnkitError, ValueError):
+    """A weights file is damaged, or does not fit what it is used for."""
+
+
+class EditConflict(FcnkitError, ValueError):
+    """Two edits want different text in the same place."""
+
+
+class EngineError(FcnkitError, RuntimeError):
+    """A program that runs nets is missing, or refused the net."""
+
+
+class OutputError(FcnkitError, OSError):
+    """A file could not be written; what stood there before still stands."""

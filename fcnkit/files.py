@@ -1,0 +1,59 @@
+"""Files written whole or not at all."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from fcnkit.errors import OutputError
+
+
+@contextlib.contextmanager
+def atomic(path: str | os.PathLike, *, force: bool = False) -> Iterator[BinaryIO]:
+    """The file at `path` is afterwards the whole of what was written, or as before.
+
+    A temporary file in the same folder is written, flushed, synced and renamed
+    over the target; it is removed after any error.  The target may be a file
+    that is mapped for reading.  An overwritten file's permissions are kept.
+
+    Raises OutputError when the target exists and `force` is not given, or when
+    the system refuses (no folder, no permission, no space).
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not force:
+        raise OutputError(f"{path}: exists; give another name, or --force to overwrite it")
+    if target.is_dir():
+        raise OutputError(f"{path}: is a folder; name a file in it")
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            os.fchmod(file.fileno(), _mode(target))
+        os.replace(temporary, target)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        if isinstance(error, OSError) and not isinstance(error, OutputError):
+            raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+        raise
+
+
+def write(path: str | os.PathLike, data: bytes, *, force: bool = False) -> None:
+    """The file at `path` holds `data`; see `atomic`."""
+    with atomic(path, force=force) as file:
+        file.write(data)
+
+
+def _mode(target: Path) -> int:
+    with contextlib.suppress(OSError):
+        return target.stat().st_mode & 0o7777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

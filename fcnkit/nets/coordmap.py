@@ -1,0 +1,94 @@
+"""Exact coordinate maps between blobs: x -> scale * x + shift, per spatial axis.
+
+The algebra of Long, Shelhamer and Darrell, "Fully Convolutional Networks for
+Semantic Segmentation", appendix of the reference code's coord_map: offsets do
+not add up, they compose.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import zip_longest
+
+_ONE = (Fraction(1), Fraction(0))
+
+
+@dataclass(frozen=True)
+class CoordMap:
+    """Where a point of one blob lies in another, in pixels of each.
+
+    scale[i] and shift[i] belong to the i-th of the *last* len(scale) axes;
+    axes further to the left are mapped to themselves.  CoordMap() is the
+    identity.
+    """
+
+    scale: tuple[Fraction, ...] = ()
+    shift: tuple[Fraction, ...] = ()
+
+    def __post_init__(self):
+        object.__setattr__(self, "scale", tuple(map(Fraction, self.scale)))
+        object.__setattr__(self, "shift", tuple(map(Fraction, self.shift)))
+        if len(self.scale) != len(self.shift):
+            raise ValueError(f"{len(self.scale)} scales and {len(self.shift)} shifts; give one of each per axis")
+
+    def then(self, after: "CoordMap") -> "CoordMap":
+        """The map that goes through this one first and through `after` next."""
+        return CoordMap.of(
+            (outer * scale, outer * shift + offset) for (scale, shift), (outer, offset) in _pairs(self, after)
+        )
+
+    def inverse(self) -> "CoordMap":
+        """The map back: self.then(self.inverse()) is the identity."""
+        return CoordMap.of((1 / scale, -shift / scale) for scale, shift in self.axes)
+
+    @classmethod
+    def of(cls, axes: Iterable[tuple[Fraction, Fraction]]) -> "CoordMap":
+        """The map with these (scale, shift) pairs, first axis first."""
+        return cls(*zip(*axes, strict=True)) if (axes := tuple(axes)) else cls()
+
+    @property
+    def axes(self) -> tuple[tuple[Fraction, Fraction], ...]:
+        """(scale, shift) of each axis, first axis first."""
+        return tuple(zip(self.scale, self.shift, strict=True))
+
+    def __call__(self, point: Fraction | int) -> "Fraction | tuple[Fraction, ...]":
+        """Where `point` (the same number on every axis) lies in the other blob."""
+        places = tuple(scale * point + shift for scale, shift in self.axes)
+        return places[0] if len(set(places)) == 1 else places
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, CoordMap):
+            return NotImplemented
+        return all(mine == theirs for mine, theirs in _pairs(self, other))
+
+    def __hash__(self) -> int:
+        kept = list(self.axes)
+        while kept and kept[0] == _ONE:
+            kept.pop(0)
+        return hash(tuple(kept))
+
+    def __repr__(self) -> str:
+        return f"CoordMap(scale={show(self.scale or (Fraction(1),))}, shift={show(self.shift or (Fraction(0),))})"
+
+
+IDENTITY = CoordMap()
+
+
+def show(values: tuple[Fraction, ...], *, decimal: bool = False) -> str:
+    """One number when all axes agree, `h x w` when they do not.
+
+    Fractions are exact: 1/32, or with `decimal` -0.40625 where that is short.
+    """
+    texts = [_number(value, decimal) for value in values]
+    return texts[0] if len(set(texts)) == 1 else "x".join(texts)
+
+
+def _number(value: Fraction, decimal: bool) -> str:
+    if decimal and 1_000_000 % value.denominator == 0:
+        return f"{float(value):.10g}"
+    return str(value)
+
+
+def _pairs(left: CoordMap, right: CoordMap) -> list:
+    """The two maps' axes side by side, aligned at the last axis."""
+    return list(zip_longest(left.axes[::-1], right.axes[::-1], fillvalue=_ONE))[::-1]

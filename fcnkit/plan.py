@@ -1,0 +1,163 @@
+"""A Plan: what a rewrite would do, why, and what it comes to; nothing is written."""
+
+import difflib
+import html
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from fcnkit.formats.prototxt import Prototxt
+
+
+class Step(NamedTuple):
+    """One thing done to one layer, or deliberately not done, and the reason.
+
+    `verb` is "convert", "rename", "insert", "remove", "change", "keep" or
+    "note"; `line` is the layer's line in the net that the step started from,
+    None for a layer that is new.
+    """
+
+    verb: str
+    layer: str
+    line: int | None
+    what: str
+    why: str
+
+
+class Move(NamedTuple):
+    """What one parameter blob of the new weights file is made of.
+
+    `how` is "copy" (the same numbers in the same order under another shape),
+    "transpose" (a matrix stored K x N becomes N x K first), "zero",
+    "bilinear", or "drop" (leave out the old file's `layer`).  `source` is the
+    old file's layer, None for what is new.
+    """
+
+    layer: str
+    blob: int
+    shape: tuple[int, ...]
+    source: str | None = None
+    how: str = "copy"
+
+
+class Offset(NamedTuple):
+    """One Crop layer: where its reference's first pixel lies in what it cuts."""
+
+    layer: str
+    cropped: str
+    reference: str
+    offset: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Before, after, and the steps between; the dry run and the record in one.
+
+    `net` is the rewritten prototxt, `moves` what becomes of the weights,
+    `offsets` every Crop that the plan computed.
+    """
+
+    before: Prototxt
+    net: Prototxt
+    steps: tuple[Step, ...] = ()
+    moves: tuple[Move, ...] = ()
+    offsets: tuple[Offset, ...] = field(default=())
+
+    def then(self, rewrite: Callable[..., "Plan"], *args, **options) -> "Plan":
+        """This plan, and `rewrite(self.net, ...)` after it, as one plan."""
+        after = rewrite(self.net, *args, **options)
+        return Plan(
+            self.before,
+            after.net,
+            self.steps + after.steps,
+            compose(self.moves, after.moves),
+            self.offsets + after.offsets,
+        )
+
+    @property
+    def changed(self) -> bool:
+        """Whether the net's text differs from what it was."""
+        return self.net.text != self.before.text
+
+    def diff(self) -> str:
+        """A unified diff from the old text to the new one; empty when equal."""
+        name = self.before.path
+        lines = difflib.unified_diff(
+            _lines(self.before.text), _lines(self.net.text), name, f"{name} (fcnkit)"
+        )
+        return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+    def json(self) -> dict:
+        """The plan as plain lists, dicts, strings and numbers."""
+        return {
+            "net": self.before.path,
+            "changed": self.changed,
+            "steps": [step._asdict() for step in self.steps],
+            "moves": [move._asdict() | {"shape": list(move.shape)} for move in self.moves],
+            "offsets": [crop._asdict() | {"offset": list(crop.offset)} for crop in self.offsets],
+        }
+
+    def table(self) -> str:
+        """One line per step: where, what, and the reason."""
+        if not self.steps:
+            return f"{self.before.path}: nothing to do\n"
+        rows = [(str(step.line or "+"), step.layer, f"{step.verb}: {step.what}") for step in self.steps]
+        line_width, name_width = (max(len(row[column]) for row in rows) for column in (0, 1))
+        margin = " " * (line_width + name_width + 4)
+        return "".join(
+            f"{line:>{line_width}}  {name:<{name_width}}  {what}\n" + (f"{margin}{step.why}\n" if step.why else "")
+            for (line, name, what), step in zip(rows, self.steps, strict=True)
+        )
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def __repr__(self) -> str:
+        return f"<Plan for {self.before.path}: {len(self.steps)} steps>\n{self.table()}"
+
+    def _repr_html_(self) -> str:
+        cells = [
+            (step.line or "new", step.layer, step.verb, step.what, step.why) for step in self.steps
+        ]
+        rows = "".join(
+            "<tr>" + "".join(f"<td style='text-align:left'>{html.escape(str(cell))}</td>" for cell in row) + "</tr>"
+            for row in cells
+        )
+        head = "".join(f"<th>{name}</th>" for name in ("line", "layer", "", "what", "why"))
+        return f"<table><caption>{html.escape(self.before.path)}</caption><tr>{head}</tr>{rows}</table>"
+
+
+def compose(first: tuple[Move, ...], second: tuple[Move, ...]) -> tuple[Move, ...]:
+    """The moves of two plans as one: the second's, seen from the first's file.
+
+    A blob that the second plan moves or drops after the first has moved it is
+    taken from where the first took it.
+    """
+    made = {(move.layer, move.blob): move for move in first if move.how != "drop"}
+    touched = {(move.source or move.layer, move.blob) for move in second if move.how != "drop"}
+    dropped = {move.layer for move in second if move.how == "drop"}
+    kept = [
+        move
+        for (layer, blob), move in made.items()
+        if layer not in dropped and (layer, blob) not in touched
+    ]
+    drops = dict.fromkeys(move for move in first if move.how == "drop")
+    for name in sorted(dropped):
+        sources = {move.source for (layer, _), move in made.items() if layer == name}
+        drops |= dict.fromkeys(Move(source, 0, (), how="drop") for source in sources or {name} if source)
+    return tuple(drops) + tuple(kept) + tuple(
+        _through(made, move) for move in second if move.how != "drop"
+    )
+
+
+def _through(made: dict[tuple[str, int], Move], move: Move) -> Move:
+    earlier = made.get((move.source or "", move.blob))
+    if not earlier:
+        return move
+    how = earlier.how if move.how == "copy" else move.how
+    return move._replace(source=earlier.source, how=how)
+
+
+def _lines(text: str) -> list[str]:
+    # Only \n ends a line here: a form feed in a comment must not split one.
+    return [line + "\n" for line in text.split("\n")[:-1]] + ([text.split("\n")[-1]] if not text.endswith("\n") and text else [])
