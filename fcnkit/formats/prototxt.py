@@ -91,8 +91,14 @@ class Field(NamedTuple):
         Bytes that are not UTF-8 become surrogates.  Raises PrototxtError when
         the value is not quoted.
         """
-        if self.fields is not None or self.raw[:1] not in ('"', "'"):
+        raw = self.raw
+        if self.fields is not None or raw[:1] not in ('"', "'"):
             raise self.error(f'"{self.name}" takes a quoted string; put quotes around the value')
+        plain = self.raw[1:-1]
+        if not any(special in plain for special in ('"', "'", "\\")):
+            return plain
+        if "\\" not in raw and raw.count(raw[0]) == 2 and raw[-1] == raw[0]:
+            return raw[1:-1]
         parts = _STRING.findall(_without_comments(self.raw))
         return b"".join(map(_unescape, parts)).decode("utf-8", "surrogateescape")
 
@@ -123,6 +129,9 @@ class Style(NamedTuple):
     newline: str = "\n"
     quote: str = '"'
     colon: bool = False
+
+
+STYLE = Style()
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +197,8 @@ def parse(text: str, path: str = "<text>") -> Prototxt:
     Raises PrototxtError with line, column and reason.
     """
     source = Source(text, path)
+    if "\0" in text:
+        raise source.error(text.index("\0"), "found a NUL character; this is not a text file")
     start = len(BOM) if text.startswith(BOM) else 0
     return Prototxt(source, Field("", start, len(text), start, _fields(source, start), False, source))
 
@@ -210,12 +221,12 @@ def render(fields: Sequence[tuple[str, object]], style: Style, depth: int = 0) -
     return "".join(lines)
 
 
-def literal(value: object, style: Style = Style()) -> str:
+def literal(value: object, style: Style = STYLE) -> str:
     """A scalar as text format writes it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str) and not isinstance(value, Word):
-        escaped = re.sub(r"[\\\n\r\t\"']", _escape, value)
+        escaped = re.sub(r"[\\\"'\x00-\x1f\x7f]", _escape, value)
         return f"{style.quote}{escaped}{style.quote}"
     return f"{value}"
 
@@ -226,6 +237,8 @@ def without(field: Field) -> Edit:
     A comment after it on its last line goes too; comments above it stay.
     """
     text = field.source.text
+    if field.listed:
+        return _without_element(field)
     stop = _SEPARATOR.match(text, field.stop).end()
     line_start = text.rfind("\n", 0, field.start) + 1
     rest = _LINE_REST.match(text, stop)
@@ -233,6 +246,15 @@ def without(field: Field) -> Edit:
         start = field.start if text.startswith(BOM, line_start) else line_start
         return Edit(start, rest.end(), "", f"remove {field.name}")
     return Edit(field.start, stop, "", f"remove {field.name}")
+
+
+def _without_element(field: Field) -> Edit:
+    """The edit that takes an element out of its list, with the comma before it or else after it."""
+    text = field.source.text
+    before = text[: field.start].rstrip()
+    if before.endswith(","):
+        return Edit(len(before) - 1, field.stop, "", f"remove {field.name}")
+    return Edit(field.start, _SEPARATOR.match(text, field.stop).end(), "", f"remove {field.name}")
 
 
 def after(field: Field) -> int:
@@ -244,13 +266,19 @@ def after(field: Field) -> int:
 
 
 _SPACE = re.compile(r"(?:[ \t\r\n\v\f]|#[^\n]*)*")
-_SEPARATOR = re.compile(r"(?:[ \t]*[,;])?")
+# As _SPACE, but a comment needs its newline: within a larger pattern there must
+# be one way only to match, or a long row of # takes exponential time.
+_GAP = r"(?:[ \t\r\n\v\f]|#[^\n]*\n)*"
+_SEPARATOR = re.compile(rf"(?:{_GAP}[,;])?")
 _LINE_REST = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\r?\n|\Z)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _EXTENSION = re.compile(r"\[[ \t]*[A-Za-z_][A-Za-z0-9_./\-]*[ \t]*\]")
 _STRING = re.compile(r'"(?:[^"\\\n]|\\[^\n])*"|\'(?:[^\'\\\n]|\\[^\n])*\'')
-_NUMBER = re.compile(r"-?[ \t\r\n]*(?:0[xX][0-9A-Fa-f]+|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fF]?)")
-_WORD = re.compile(r"-?[ \t\r\n]*[A-Za-z_][A-Za-z0-9_]*")
+_SIGN = rf"(?:-{_GAP})?"
+_NUMBER = re.compile(
+    _SIGN + r"(?:0[xX][0-9A-Fa-f]+|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fF]?)"
+)
+_WORD = re.compile(rf"{_SIGN}{_NAME.pattern}")
 _LETTER_NEXT = re.compile(r"[A-Za-z0-9_.]")
 _CLOSERS = {"{": "}", "<": ">"}
 
@@ -258,11 +286,11 @@ _CLOSERS = {"{": "}", "<": ">"}
 class _Open:
     """A message, or a list of messages, whose closing bracket is still to come."""
 
-    __slots__ = ("closer", "fields", "name", "start", "value_start", "listed")
+    __slots__ = ("closer", "colon", "fields", "name", "start", "value_start", "listed")
 
-    def __init__(self, name, start, value_start, closer, fields, listed):
+    def __init__(self, name, start, value_start, closer, fields, listed, colon=False):
         self.name, self.start, self.value_start = name, start, value_start
-        self.closer, self.fields, self.listed = closer, fields, listed
+        self.closer, self.fields, self.listed, self.colon = closer, fields, listed, colon
 
 
 def _fields(source: Source, at: int) -> tuple[Field, ...]:
@@ -301,7 +329,7 @@ def _field(source: Source, stack: list[_Open], start: int) -> int:
         stack.append(_Open(name, start, at, _CLOSERS[bracket], [], False))
         return at + 1
     if bracket == "[":
-        stack.append(_Open(name, start, at, "]", stack[-1].fields, True))
+        stack.append(_Open(name, start, at, "]", stack[-1].fields, True, colon))
         return at + 1
     if not colon:
         raise source.error(at, _unexpected(text, at, f'":" or "{{" after "{name}"'))
@@ -317,6 +345,8 @@ def _element(source: Source, stack: list[_Open], at: int) -> int:
     if bracket in _CLOSERS:
         stack.append(_Open(top.name, at, at, _CLOSERS[bracket], [], True))
         return at + 1
+    if not top.colon:
+        raise source.error(top.value_start, _unexpected(text, top.value_start, f'":" after "{top.name}"'))
     end = _scalar(source, at)
     top.fields.append(Field(top.name, at, end, at, None, True, source))
     return _comma(source, end)
@@ -369,6 +399,9 @@ def _strings(source: Source, at: int) -> int:
         if not match:
             raise source.error(next_at, "this string has no end on its line; close its quote")
         end = match.end()
+        for escape in _ESCAPE.finditer(text, next_at, end):
+            if not escape[1]:
+                raise source.error(escape.start(), 'this is no escape; write "\\\\" for a backslash')
         next_at = _SPACE.match(text, end).end()
     return end
 
@@ -386,11 +419,16 @@ def _without_comments(raw: str) -> str:
     """Adjacent strings may have comments between them, with quotes in those."""
     if "#" not in raw:
         return raw
-    return "".join(match[0] for match in re.finditer(rf"{_STRING.pattern}|#[^\n]*", raw) if match[0][0] != "#")
+    tokens = re.finditer(rf"{_STRING.pattern}|#[^\n]*", raw)
+    return "".join(token[0] for token in tokens if token[0][0] != "#")
 
 
 _SIMPLE = {"n": b"\n", "t": b"\t", "r": b"\r", "a": b"\a", "b": b"\b", "f": b"\f", "v": b"\v"}
-_ESCAPE = re.compile(r"\\([0-7]{1,3}|[xX][0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|.)", re.DOTALL)
+_ESCAPE = re.compile(
+    r"\\(?:([0-7]{1,3}|[xX][0-9A-Fa-f]{1,2}|[abfnrtv\\?'\"]"
+    r"|u[dD][89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F][0-9A-Fa-f]{2}"
+    r"|u[0-9A-Fa-f]{4}|U000[0-9A-Fa-f]{5}|U0010[0-9A-Fa-f]{4})|.)"
+)
 
 
 def _unescape(quoted: str) -> bytes:
@@ -408,12 +446,19 @@ def _unescape(quoted: str) -> bytes:
 def _escaped(code: str) -> bytes:
     if code[0] in "01234567":
         return bytes([int(code, 8) & 0xFF])
-    if code[0] in "xX" and len(code) > 1:
+    if code[0] in "xX":
         return bytes([int(code[1:], 16)])
-    if code[0] in "uU" and len(code) > 1:
-        return chr(int(code[1:], 16)).encode("utf-8", "replace")
-    return _SIMPLE.get(code, code.encode("utf-8", "surrogateescape"))
+    if code[0] in "uU":
+        # Two escapes may be one character, as in UTF-16.
+        units = "".join(chr(int(unit, 16)) for unit in code[1:].split("\\u"))
+        return units.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass").encode(
+            "utf-8", "surrogatepass"
+        )
+    return _SIMPLE.get(code, code.encode())
 
 
 def _escape(match: re.Match) -> str:
-    return {"\n": r"\n", "\r": r"\r", "\t": r"\t"}.get(match[0], "\\" + match[0])
+    character = match[0]
+    if character in "\\\"'":
+        return "\\" + character
+    return {"\n": r"\n", "\r": r"\r", "\t": r"\t"}.get(character, f"\\{ord(character):03o}")

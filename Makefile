@@ -1,0 +1,55 @@
+# What a developer does with this checkout; `make` alone lists it.
+
+# The first interpreter that is new enough; `make setup PYTHON=/path/to/python` overrides it.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.10; do \
+    $$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.setup-done
+PYTEST := $(PY) -m pytest -q -ra
+
+.DEFAULT_GOAL := help
+.PHONY: help setup caffe demo test lint bench schema golden digits clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## .venv with fcnkit (editable) and everything the other targets need
+
+$(STAMP): setup.py pyproject.toml
+	@test -n "$(PYTHON)" || { echo "fcnkit needs Python 3.10 or newer: make setup PYTHON=..." >&2; exit 1; }
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[all]'
+	@touch $@
+
+caffe:  ## real Caffe (CPU) for the tests, in the user's cache folder, without root
+	@bash scripts/install_caffe.sh
+
+demo: setup  ## the whole job on the small digits network; leaves demo/digits.png
+	@$(PY) scripts/demo.py
+
+test: setup lint  ## all tests; real Caffe is installed first
+	@bash scripts/install_caffe.sh || { \
+	    echo "make test: NO REAL CAFFE on this machine; the tests that ask it are SKIPPED" >&2; \
+	    test -z "$$FCNKIT_REQUIRE_CAFFE"; }
+	@$(PYTEST)
+
+lint: setup  ## ruff
+	@$(PY) -m ruff check .
+
+bench: setup  ## weight surgery on a file of VGG-16's size, against cp and pycaffe
+	@$(PY) scripts/bench.py
+
+schema: setup  ## compile fcnkit/formats/caffe.proto to caffe.desc
+	@$(PY) scripts/make_schema.py
+
+golden: setup  ## rewrite the expected files under tests/cases; review the diff
+	@$(PYTEST) --golden
+
+digits: setup caffe  ## train the digits network again with real Caffe
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[digits]'
+	$(PY) scripts/train_digits.py
+
+clean:  ## remove what the other targets made, .venv included; Caffe's runtime stays
+	rm -rf $(VENV) build dist demo *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find fcnkit prototxt_templates scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,136 @@
+"""Answers questions with Caffe, each in a process of its own: run by Caffe's Python, never imported.
+
+    python _caffe_worker.py FOLDER
+
+FOLDER/request.json is a list of questions, each with the number of its own
+folder.  A question's process leaves answer.json and *.npy files in its folder,
+and what Caffe said in log.txt.  Caffe ends a process when a check of its fails,
+so this one imports Caffe once and forks for each question.
+Needs the standard library, numpy and caffe alone; runs on Python 3.6 and later.
+"""
+
+import json
+import os
+import sys
+import traceback
+import types
+
+# Python puts this file's folder first, where the engine named caffe.py would stand before Caffe.
+sys.path.pop(0)
+
+import numpy as np  # noqa: E402
+
+SLOW = ("skimage", "skimage.io", "skimage.transform", "scipy", "scipy.ndimage", "matplotlib")
+
+
+def import_caffe(whole):
+    """Imports Caffe; its image functions, three quarters of the time, only when `whole`."""
+    if not whole:
+        for name in SLOW:
+            module = types.ModuleType(name)
+            module.zoom = module.resize = module.io = module.transform = None
+            sys.modules[name] = module
+    import caffe
+
+    if not whole:
+        for name in SLOW:
+            sys.modules.pop(name, None)
+    caffe.set_mode_cpu()
+    return caffe
+
+
+def load(caffe, question):
+    """The net that a question is about, with its weights, its inputs shaped."""
+    phase = {"TRAIN": caffe.TRAIN, "TEST": caffe.TEST}[question["phase"]]
+    caffe.set_random_seed(question["seed"])
+    net = caffe.Net(question["net"], phase, level=question["level"], stages=list(question["stages"]))
+    if question["weights"]:
+        net.copy_from(question["weights"])
+    for name, shape in question["shapes"].items():
+        if name not in net.inputs:
+            raise ValueError(f'"{name}" is not an input of this net; its inputs are {listed(net.inputs)}')
+        net.blobs[name].reshape(*shape)
+    if question["shapes"]:
+        net.reshape()
+    return net
+
+
+def listed(names):
+    return ", ".join(f'"{name}"' for name in names) or "none"
+
+
+def answer_load(net, question, folder):
+    return {}
+
+
+def answer_run(net, question, folder):
+    missing = [name for name in net.inputs if name not in question["shapes"]]
+    if missing:
+        raise ValueError(f"no data is given for the input {listed(missing)}")
+    names = question["outputs"]
+    unknown = [name for name in names or () if name not in net.blobs]
+    if unknown:
+        raise ValueError(f"the net has no blob {listed(unknown)}")
+    for number, name in enumerate(question["shapes"]):
+        net.blobs[name].data[...] = np.load(os.path.join(folder, f"in{number}.npy"))
+    net.forward()
+    names = list(net.outputs) if names is None else names
+    for number, name in enumerate(names):
+        np.save(os.path.join(folder, f"out{number}.npy"), net.blobs[name].data)
+    return names
+
+
+def answer_shapes(net, question, folder):
+    automatic = set()
+    for number, name in enumerate(net._layer_names):
+        if net.layers[number].type == "Split" and name.endswith("_split"):
+            automatic.update(net._top_ids(number))
+    return {name: list(net._blobs[number].shape) for number, name in enumerate(net._blob_names)
+            if number not in automatic}
+
+
+def answer_params(net, question, folder):
+    shapes = {}
+    for number, (name, blobs) in enumerate(net.params.items()):
+        shapes[name] = [list(blob.shape) for blob in blobs]
+        for index, blob in enumerate(blobs if question["values"] else ()):
+            np.save(os.path.join(folder, f"param{number}_{index}.npy"), blob.data)
+    return shapes
+
+
+ANSWERS = {"load": answer_load, "run": answer_run, "shapes": answer_shapes, "params": answer_params}
+
+
+def answer(caffe, question, folder):
+    """Writes the answer to one question, and where it fails the reason."""
+    log = os.open(os.path.join(folder, "log.txt"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    try:
+        result = {"answer": ANSWERS[question["action"]](load(caffe, question), question, folder)}
+    except (ValueError, RuntimeError, OSError, MemoryError) as error:
+        result = {"error": str(error) or type(error).__name__}
+    except BaseException:
+        result = {"error": traceback.format_exc()}
+    with open(os.path.join(folder, "answer.json"), "w") as file:
+        json.dump(result, file)
+
+
+def main():
+    top = sys.argv[1]
+    with open(os.path.join(top, "request.json")) as file:
+        request = json.load(file)
+    caffe = import_caffe(request["whole"])
+    for number, question in enumerate(request["questions"]):
+        folder = os.path.join(top, str(number))
+        child = os.fork()
+        if child == 0:
+            answer(caffe, question, folder)
+            os._exit(0)
+        status = os.waitpid(child, 0)[1]
+        with open(os.path.join(folder, "status"), "w") as file:
+            file.write(str(os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0))
+
+
+if __name__ == "__main__":
+    main()

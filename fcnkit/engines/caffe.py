@@ -1,0 +1,339 @@
+"""Real Caffe, always in a process of its own: a check that fails there ends that process, not ours.
+
+Caffe is `import caffe` of this Python where that is pycaffe, and otherwise the
+runtime that scripts/install_caffe.sh installs.  Several questions asked at once
+share one start of Caffe (`ask`).
+"""
+
+import importlib.util
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fcnkit.edits import Edit
+from fcnkit.errors import EngineError
+from fcnkit.formats import prototxt
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.nets.graph import State
+
+WORKER = Path(__file__).with_name("_caffe_worker.py")
+TEST = State()
+MARKER = ".fcnkit-caffe-whole"
+
+
+class Question(NamedTuple):
+    """One thing to ask Caffe about one net in one state.
+
+    `action` is "run" (an array per output), "shapes" (the shape of every blob),
+    "params" (the parameter blobs of every layer: arrays, or shapes where
+    `values` is False) or "load" (nothing but whether it loads).  `inputs` holds
+    an array, or for all but "run" a shape, per input blob.
+    """
+
+    action: str
+    net: Prototxt
+    weights: Any = None
+    inputs: Mapping[str, Any] = {}
+    outputs: Sequence[str] | None = None
+    state: State = TEST
+    values: bool = True
+    seed: int = 1
+
+
+def runtime() -> Path:
+    """The folder of the runtime, whether or not it is there."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.environ.get("FCNKIT_CAFFE") or f"{cache}/fcnkit/caffe").expanduser()
+
+
+def available() -> bool:
+    """Whether Caffe can be asked at all."""
+    return _own() or (runtime() / MARKER).exists()
+
+
+def command(tool: str) -> list[str]:
+    """The words that start one of Caffe's programs: "caffe", "upgrade_net_proto_text", "python", ...
+
+    Raises EngineError when Caffe is not installed, or has no such program.
+    """
+    if tool == "python" and _own():
+        return [sys.executable]
+    program = runtime() / "bin" / tool
+    if not available():
+        raise EngineError(
+            f"Caffe: not found: {runtime()} holds no runtime; install it with `make caffe` "
+            "(scripts/install_caffe.sh), or name its folder in FCNKIT_CAFFE"
+        )
+    if _own() and not (runtime() / MARKER).exists():
+        return [tool]
+    if not program.exists():
+        raise EngineError(f"Caffe: {runtime()} has no program \"{tool}\"; see {runtime() / 'bin'}")
+    return [str(program)]
+
+
+def run(
+    net: Prototxt,
+    weights: Any,
+    inputs: Mapping[str, Any],
+    outputs: Sequence[str] | None = None,
+    *,
+    state: State = TEST,
+) -> dict[str, Any]:
+    """What Caffe computes: a float32 array per output blob, by name.
+
+    `weights` is a path, a Weights or None (Caffe's fillers).  Every input blob
+    takes its array's shape.  `outputs` may name any blob; they are the net's
+    own outputs when not given.  A blob that layers change in place is as the
+    last of them leaves it.
+
+    Raises EngineError with Caffe's own words when Caffe refuses the net.
+    """
+    return _one(Question("run", net, weights, inputs, outputs, state))
+
+
+def shapes(
+    net: Prototxt, inputs: Mapping[str, Sequence[int]] = {}, *, state: State = TEST
+) -> dict[str, tuple[int, ...]]:
+    """The shape of every blob, as Caffe makes them; `inputs` gives input blobs other shapes.
+
+    Raises EngineError as `run` does.
+    """
+    return _one(Question("shapes", net, None, inputs, None, state))
+
+
+def params(
+    net: Prototxt, weights: Any = None, *, values: bool = True, state: State = TEST, seed: int = 1
+) -> dict[str, list]:
+    """The parameter blobs of every layer that has any, as Caffe loads or fills them.
+
+    Each is a float32 array, or its shape when `values` is False.  `seed` is
+    for the fillers.  Raises EngineError as `run` does.
+    """
+    return _one(Question("params", net, weights, {}, None, state, values, seed))
+
+
+def load(net: Prototxt, weights: Any = None, *, state: State = TEST) -> None:
+    """Caffe has built the net and taken the weights; EngineError with its words otherwise."""
+    _one(Question("load", net, weights, {}, None, state))
+
+
+def ask(questions: Sequence[Question]) -> list[Any]:
+    """An answer, or the EngineError, to each question, for one start of Caffe.
+
+    Each question has a process of its own; one that Caffe refuses leaves the
+    others alone.  Raises EngineError when Caffe itself does not start.
+    """
+    questions = list(questions)
+    start = command("python")
+    with tempfile.TemporaryDirectory(prefix="fcnkit-") as name:
+        top = Path(name)
+        request = {
+            "whole": any(_has_python_layer(question.net) for question in questions),
+            "questions": [_pose(question, top / f"{n}") for n, question in enumerate(questions)],
+        }
+        (top / "request.json").write_text(json.dumps(request))
+        done = subprocess.run(
+            [*start, str(WORKER), name], capture_output=True, text=True, errors="replace", env=_environment()
+        )
+        if done.returncode:
+            words = _tail(done.stderr)
+            raise EngineError(f"Caffe: does not start: {words}; install it anew with `make caffe`")
+        return [_answer(question, top / f"{n}") for n, question in enumerate(questions)]
+
+
+def train(
+    solver: str | os.PathLike,
+    weights: Any = None,
+    iterations: int | None = None,
+    *,
+    cwd: str | os.PathLike | None = None,
+    snapshot: bool = False,
+) -> list[tuple[int, float]]:
+    """Caffe has trained in CPU mode; the loss that it displayed at each iteration.
+
+    `iterations` replaces the solver's max_iter.  Paths in the solver and its
+    net are relative to `cwd`.  Nothing is saved unless `snapshot`.
+
+    Raises EngineError with Caffe's own words.
+    """
+    text = prototxt.read(Path(cwd or ".") / solver)
+    with tempfile.TemporaryDirectory(prefix="fcnkit-") as name:
+        folder = Path(name)
+        solver_path = folder / "solver.prototxt"
+        solver_path.write_text(_solver(text, iterations, snapshot).text)
+        words = [*command("caffe"), "train", f"--solver={solver_path}"]
+        if weights is not None:
+            words.append(f"--weights={_weights(weights, folder)}")
+        environment = {**_environment(), "GLOG_minloglevel": "0", "GLOG_logtostderr": "1"}
+        done = subprocess.run(
+            words, capture_output=True, text=True, errors="replace", cwd=cwd, env=environment
+        )
+        if done.returncode:
+            raise EngineError(f"Caffe: {_words(done.stderr) or _tail(done.stderr)} ({text.path})")
+    return [(int(number), float(loss)) for number, loss in _LOSS.findall(done.stderr)]
+
+
+_LOSS = re.compile(r"\] Iteration (\d+)[^\n]*, loss = (\S+)")
+_FATAL = re.compile(
+    r"^F\d{4} [\d:.]+ +\d+ [^ \]]+\] (.*?)(?=^\*\*\* Check failure|^\w\d{4} [\d:.]+ |\Z)", re.S | re.M
+)
+_PARSER = re.compile(r"^\[libprotobuf ERROR [^\]]*\] (.*)$", re.M)
+
+
+def _own() -> bool:
+    """Whether this Python's own `import caffe` is pycaffe, not a folder of that name."""
+    if os.environ.get("FCNKIT_CAFFE"):
+        return False
+    spec = importlib.util.find_spec("caffe")
+    places = (spec and spec.submodule_search_locations) or ()
+    return any(next(Path(place).glob("_caffe*.so"), None) for place in places)
+
+
+def _one(question: Question) -> Any:
+    answer = ask([question])[0]
+    if isinstance(answer, EngineError):
+        raise answer
+    return answer
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "GLOG_minloglevel": "2", "PYTHONIOENCODING": "utf-8"}
+
+
+def _has_python_layer(net: Prototxt) -> bool:
+    return re.search(r"""type\s*:\s*['"]Python['"]""", net.text) is not None
+
+
+def _pose(question: Question, folder: Path) -> dict[str, Any]:
+    """The question as JSON; its net, weights and arrays as files in its folder."""
+    folder.mkdir()
+    (folder / "net.prototxt").write_bytes(question.net.text.encode("utf-8", "surrogateescape"))
+    return {
+        "action": question.action,
+        "net": str(folder / "net.prototxt"),
+        "weights": question.weights if question.weights is None else _weights(question.weights, folder),
+        "shapes": {name: _input(folder / f"in{n}.npy", name, value)
+                   for n, (name, value) in enumerate(question.inputs.items())},
+        "outputs": None if question.outputs is None else list(question.outputs),
+        "phase": question.state.phase,
+        "level": question.state.level,
+        "stages": list(question.state.stages),
+        "values": question.values,
+        "seed": question.seed,
+    }
+
+
+def _weights(weights: Any, folder: Path) -> str:
+    """The path of a weights file that holds these weights."""
+    if not isinstance(weights, str | os.PathLike):
+        if weights.source and not weights.edits():
+            return str(Path(weights.source.path).resolve())
+        weights.save(folder / "weights.caffemodel")
+        return str(folder / "weights.caffemodel")
+    if not Path(weights).is_file():
+        raise EngineError(f"Caffe: {weights}: there is no such weights file; name one that exists")
+    return str(Path(weights).resolve())
+
+
+def _input(path: Path, name: str, value: Any) -> list[int]:
+    """The shape of an input; an array is written to `path`."""
+    import numpy as np
+
+    if isinstance(value, tuple | list) and all(isinstance(size, int) for size in value):
+        return list(value)
+    array = np.asarray(value, dtype=np.float32)
+    if array.size == 0:
+        raise EngineError(f'Caffe: input "{name}" has the shape {array.shape}: no values; give at least one')
+    np.save(path, array)
+    return list(array.shape)
+
+
+def _answer(question: Question, folder: Path) -> Any:
+    """The answer that a question's process left, or the EngineError that says why it left none."""
+    log = (folder / "log.txt").read_text(errors="replace") if (folder / "log.txt").exists() else ""
+    answer = folder / "answer.json"
+    if not answer.exists():
+        ended = int((folder / "status").read_text() or 0)
+        return _refusal(question, folder, _words(log) or _ended(ended, log))
+    result = json.loads(answer.read_text())
+    if "error" in result:
+        return _refusal(question, folder, result["error"].strip())
+    return _VALUES[question.action](result["answer"], folder, question)
+
+
+def _refusal(question: Question, folder: Path, words: str) -> EngineError:
+    words = words.replace(str(folder / "net.prototxt"), question.net.path)
+    return EngineError(f"{question.net.path}: Caffe ({question.state.phase}): {words}")
+
+
+def _words(log: str) -> str:
+    """What Caffe said last before it ended: its fatal message, and the text parser's before it."""
+    fatal = [match[1].strip() for match in _FATAL.finditer(log)]
+    return "; ".join([*_PARSER.findall(log)[-1:], *fatal[-1:]])
+
+
+def _ended(number: int, log: str) -> str:
+    if not number:
+        return _tail(log) or "ended without a word"
+    name = signal.Signals(number).name
+    more = "; is there enough memory?" if name == "SIGKILL" else f": {_tail(log)}"
+    return f"ended by {name}{more}"
+
+
+def _tail(log: str) -> str:
+    lines = [line for line in log.splitlines() if line.strip()]
+    return " | ".join(lines[-3:])
+
+
+def _arrays(names: Sequence[str], folder: Path, question: Question) -> dict[str, Any]:
+    import numpy as np
+
+    return {name: np.load(folder / f"out{n}.npy") for n, name in enumerate(names)}
+
+
+def _shapes(found: Mapping[str, list], folder: Path, question: Question) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(shape) for name, shape in found.items()}
+
+
+def _params(found: Mapping[str, list], folder: Path, question: Question) -> dict[str, list]:
+    import numpy as np
+
+    def blob(n: int, index: int, shape: list) -> Any:
+        return np.load(folder / f"param{n}_{index}.npy") if question.values else tuple(shape)
+
+    return {
+        name: [blob(n, index, shape) for index, shape in enumerate(blobs)]
+        for n, (name, blobs) in enumerate(found.items())
+    }
+
+
+def _nothing(found: Mapping, folder: Path, question: Question) -> None:
+    return None
+
+
+_VALUES = {"run": _arrays, "shapes": _shapes, "params": _params, "load": _nothing}
+
+
+def _solver(text: Prototxt, iterations: int | None, snapshot: bool) -> Prototxt:
+    """The solver in CPU mode, showing every loss."""
+    fields: list[tuple[str, object]] = [("solver_mode", prototxt.Word("CPU")), ("display", 1)]
+    if iterations is not None:
+        fields.append(("max_iter", iterations))
+    if not snapshot:
+        fields += [("snapshot", 0), ("snapshot_after_train", False)]
+    return text.edit(_replaced(text, fields))
+
+
+def _replaced(text: Prototxt, fields: list[tuple[str, object]]) -> Iterator[Edit]:
+    for field in text.root.all(*(name for name, _ in fields)):
+        yield prototxt.without(field)
+    end = len(text.text)
+    gap = "" if text.text.endswith("\n") or not text.text else text.style.newline
+    yield Edit(end, end, gap + prototxt.render(fields, text.style))

@@ -1,0 +1,347 @@
+"""OpenCV's importer of Caffe nets as an engine: runs anywhere, and refuses by name what OpenCV gets wrong.
+
+OpenCV 4 reads a deploy prototxt and a caffemodel.  It knows no include and
+exclude rules, so the layers that a state leaves out are cut from the text
+first.  Where its result is known to differ from Caffe's, or its importer to
+fail, the layer is refused with its line and the reason; and a result whose
+size is not Caffe's is an error.
+"""
+
+import contextlib
+import importlib.util
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from fcnkit.edits import Edit
+from fcnkit.errors import EngineError
+from fcnkit.formats import prototxt
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.nets.graph import Graph, Layer, Shape, State, Top, build
+from fcnkit.nets.shapes import Shapes, infer
+from fcnkit.weights import store
+
+TEST = State()
+EMPTY_MODEL = b"\x0a\x01a"
+"""A caffemodel that names a net "a" and has no layers; OpenCV takes no empty file."""
+
+
+def available() -> bool:
+    """Whether OpenCV is installed with its importer of Caffe nets, which 5.0 no longer has."""
+    if importlib.util.find_spec("cv2") is None:
+        return False
+    import cv2
+
+    return hasattr(cv2.dnn, "readNetFromCaffe")
+
+
+def run(
+    net: Prototxt,
+    weights: Any,
+    inputs: Mapping[str, Any],
+    outputs: Sequence[str] | None = None,
+    *,
+    state: State = TEST,
+) -> dict[str, Any]:
+    """What OpenCV computes: a float32 array per output blob, by name, in Caffe's shape.
+
+    `weights` is a path, a Weights or None for a net without parameters.  Every
+    input blob takes its array's shape.  `outputs` may name any blob; they are
+    the net's own outputs when not given.  A blob that layers change in place
+    is as the last of them leaves it.
+
+    Raises EngineError for what OpenCV cannot run as Caffe does, with layer,
+    line and remedy; NetError and WeightsError where Caffe would not either.
+    """
+    if not available():
+        raise EngineError("OpenCV: not found: install it with `pip install 'opencv-python-headless<5'`")
+    graph = build(net, state)
+    arrays = _arrays(graph, inputs)
+    sizes = infer(graph, {name: array.shape for name, array in arrays.items()})
+    check(sizes, _opened(weights))
+    tops = graph.outputs if outputs is None else [graph.top(blob) for blob in outputs]
+    with _quiet(net):
+        found = _forward(graph, _bytes(weights), arrays, [top for top in tops if top not in graph.inputs])
+    return {top.blob: _shaped(sizes, top, found[top]) if top in found else arrays[top.blob] for top in tops}
+
+
+def check(sizes: Shapes, weights: store.Weights | None) -> None:
+    """OpenCV runs this net with these weights as Caffe does, as far as is known.
+
+    Raises EngineError for the first layer that it does not.
+    """
+    graph = sizes.graph
+    _check_names(graph)
+    for layer in graph.layers:
+        fact = _fact(layer, graph.state)
+        if fact:
+            raise _refusal(layer, fact)
+        _check_blobs(layer, sizes, weights)
+
+
+# What OpenCV gets wrong, one function per layer type: the fact, or "".
+
+
+def _nothing(layer: Layer) -> str:
+    return ""
+
+
+def _convolution(layer: Layer) -> str:
+    param = layer.param("convolution_param")
+    return "it ignores the axis of a Convolution" if param.get("axis") != 1 else ""
+
+
+def _deconvolution(layer: Layer) -> str:
+    dilations = layer.param("convolution_param").list("dilation")
+    wrong = any(dilation != 1 for dilation in dilations)
+    return "it ignores the dilation of a Deconvolution" if wrong else _convolution(layer)
+
+
+def _inner_product(layer: Layer) -> str:
+    wrong = layer.param("inner_product_param").get("transpose")
+    return "it ignores the transpose of an InnerProduct" if wrong else ""
+
+
+def _lrn(layer: Layer) -> str:
+    param = layer.param("lrn_param")
+    wrong = param.get("k") != 1 and param.get("norm_region") == "ACROSS_CHANNELS"
+    return f"it takes 1 for the k of an LRN, which is {param.get('k')} here" if wrong else ""
+
+
+def _pooling(layer: Layer) -> str:
+    param = layer.param("pooling_param")
+    if param.get("pool") == "STOCHASTIC":
+        return "it has no stochastic pooling"
+    return "its importer fails on the round_mode of a Pooling" if param.has("round_mode") else ""
+
+
+def _concat(layer: Layer) -> str:
+    param = layer.param("concat_param")
+    wrong = param.has("concat_dim") and param.get("concat_dim") != 1
+    return "it ignores concat_dim; write axis in its place" if wrong else ""
+
+
+def _slice(layer: Layer) -> str:
+    param = layer.param("slice_param")
+    if param.has("slice_dim"):
+        return "it ignores slice_dim; write axis in its place"
+    missing = len(layer.tops) > 1 and not param.has("slice_point")
+    return "its importer fails on a Slice without slice_point; write them" if missing else ""
+
+
+def _scale(layer: Layer) -> str:
+    wrong = len(layer.bottoms) == 1 and layer.param("scale_param").get("num_axes") == 0
+    return "its importer fails on a Scale by one number" if wrong else ""
+
+
+def _prelu(layer: Layer) -> str:
+    wrong = layer.param("prelu_param").get("channel_shared")
+    return "its importer fails on a PReLU whose channels share one slope" if wrong else ""
+
+
+def _batch_norm(layer: Layer) -> str:
+    param = layer.param("batch_norm_param")
+    wrong = param.has("use_global_stats") and not param.get("use_global_stats")
+    return "it takes the stored statistics where use_global_stats is false" if wrong else ""
+
+
+FACTS = {
+    "Input": _nothing,
+    "Convolution": _convolution,
+    "Deconvolution": _deconvolution,
+    "InnerProduct": _inner_product,
+    "Pooling": _pooling,
+    "LRN": _lrn,
+    "MVN": _nothing,
+    "BatchNorm": _batch_norm,
+    "Scale": _scale,
+    "PReLU": _prelu,
+    "ReLU": _nothing,
+    "ELU": _nothing,
+    "Sigmoid": _nothing,
+    "Swish": _nothing,
+    "TanH": _nothing,
+    "AbsVal": _nothing,
+    "Power": _nothing,
+    "Exp": _nothing,
+    "Dropout": _nothing,
+    "Softmax": _nothing,
+    "Eltwise": _nothing,
+    "Concat": _concat,
+    "Slice": _slice,
+    "Crop": _nothing,
+    "Flatten": _nothing,
+    "Reshape": _nothing,
+    "Silence": _nothing,
+}
+"""The layer types that OpenCV runs as Caffe does, but for what each function says."""
+
+RANDOM = ("Dropout", "BatchNorm")
+"""Layers that do something else in training; OpenCV always tests."""
+
+
+def _fact(layer: Layer, state: State) -> str:
+    if layer.type not in FACTS:
+        return _unknown(layer.type)
+    if layer.type in RANDOM and state.phase == "TRAIN":
+        return f"it runs {layer.type} as in testing; ask for the state TEST"
+    return FACTS[layer.type](layer)
+
+
+def _unknown(kind: str) -> str:
+    if re.search("Loss$|Accuracy|Data$", kind):
+        return f"{kind} belongs to training, and its importer reads deploy nets; give the deploy net"
+    return f"its importer has no {kind} like Caffe's"
+
+
+def _refusal(layer: Layer, fact: str) -> EngineError:
+    place = f'{layer.field.source.path}:{layer.line}: layer "{layer.name}"'
+    return EngineError(f"{place}: OpenCV cannot run it as Caffe does: {fact}; or use the engine caffe")
+
+
+def _check_names(graph: Graph) -> None:
+    """OpenCV finds layers and their weights by name, and names a Convolution by its top."""
+    seen: dict[str, Layer] = {}
+    for layer in graph.layers:
+        if layer.type == "Input":
+            continue
+        for name in _names(layer):
+            if not name:
+                raise _refusal(layer, "it needs a name for every layer")
+            if seen.setdefault(name, layer) is not layer:
+                other = seen[name]
+                fact = f'it takes "{name}" for the name of this layer and of that on line {other.line}'
+                raise _refusal(layer, f"{fact}; rename one")
+
+
+def _names(layer: Layer) -> tuple[str, ...]:
+    tops = tuple(top.blob for top in layer.tops) if layer.type == "Convolution" else ()
+    return tuple(dict.fromkeys((layer.name, *tops)))
+
+
+def _check_blobs(layer: Layer, sizes: Shapes, weights: store.Weights | None) -> None:
+    """OpenCV has no fillers, and takes missing and surplus blobs without a word."""
+    wanted = sizes.blobs(layer) or []
+    if not wanted:
+        return
+    path = weights.path if weights is not None else "no weights file"
+    blobs = weights.get(layer.name, ()) if weights is not None else ()
+    if len(blobs) != len(wanted):
+        fact = f"{path} has {len(blobs)} parameter blobs for it, the net {len(wanted)}"
+        raise _refusal(layer, f"{fact}; give the weights that belong to this net")
+    for number, (blob, shape) in enumerate(zip(blobs, wanted, strict=True)):
+        if not _fits(blob, shape):
+            raise _refusal(layer, f"{blob.where} has the shape {blob.shape}, the net {shape}")
+        if str(blob.dtype) != "float32":
+            raise _refusal(layer, f"it does not read {blob.dtype} values, as in blob {number} of {path}")
+
+
+def _fits(blob: store.Blob, shape: Shape) -> bool:
+    """Blob::ShapeEquals: a legacy shape has four axes, the missing ones first."""
+    padded = (1,) * (4 - len(shape)) + tuple(shape) if blob.legacy else tuple(shape)
+    return tuple(blob.shape) == padded
+
+
+def _arrays(graph: Graph, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The given inputs as float32, for exactly the inputs of the net."""
+    import numpy as np
+
+    path, names = graph.prototxt.path, [top.blob for top in graph.inputs]
+    for name in inputs:
+        if name not in names:
+            raise EngineError(f'{path}: "{name}" is not an input of this net; its inputs are {names}')
+    missing = [name for name in names if name not in inputs]
+    if missing:
+        raise EngineError(f"{path}: no data is given for the input {missing[0]!r}; give an array for it")
+    return {name: np.ascontiguousarray(inputs[name], np.float32) for name in names}
+
+
+def _opened(weights: Any) -> store.Weights | None:
+    return weights if weights is None or isinstance(weights, store.Weights) else store.open(weights)
+
+
+def _bytes(weights: Any) -> Any:
+    """The weights file as OpenCV takes it, an array of bytes."""
+    import numpy as np
+
+    if weights is None:
+        return np.frombuffer(EMPTY_MODEL, np.uint8)
+    if not isinstance(weights, store.Weights):
+        return np.fromfile(weights, np.uint8)
+    if weights.source and not weights.edits():
+        return np.fromfile(weights.source.path, np.uint8)
+    with tempfile.TemporaryDirectory(prefix="fcnkit-") as folder:
+        path = Path(folder) / "weights.caffemodel"
+        weights.save(path)
+        return np.fromfile(path, np.uint8)
+
+
+def _kept(graph: Graph) -> Iterator[Edit]:
+    """The edits that leave the layers of this state, and no rules."""
+    kept = {layer.field.start for layer in graph.layers}
+    for field in graph.prototxt.root.all("layer", "layers"):
+        if field.start not in kept:
+            yield prototxt.without(field)
+        else:
+            yield from map(prototxt.without, field.all("include", "exclude"))
+
+
+def _forward(graph: Graph, model: Any, inputs: Mapping[str, Any], tops: Sequence[Top]) -> dict[Top, Any]:
+    import cv2
+    import numpy as np
+
+    text = graph.prototxt.edit(_kept(graph)).text.lstrip(prototxt.BOM)
+    built = cv2.dnn.readNetFromCaffe(
+        np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8), model
+    )
+    for name, array in inputs.items():
+        # A Mat that says so: an array of three axes is taken for an image otherwise.
+        built.setInput(cv2.Mat(array, wrap_channels=False), name)
+    places = _places(graph, built.getLayerNames())
+    found = built.forwardAndRetrieve([places[top][0] for top in tops]) if tops else []
+    return {top: arrays[places[top][1]] for top, arrays in zip(tops, found, strict=True)}
+
+
+def _places(graph: Graph, names: Sequence[str]) -> dict[Top, tuple[str, int]]:
+    """Where OpenCV has each top: the layer's name there, and which output of it.
+
+    OpenCV's layers come in file order; a Convolution is one per top.
+    """
+    left = list(names)
+    places = {}
+    for layer in graph.layers:
+        if layer.type == "Convolution":
+            places.update((top, (left.pop(0), 0)) for top in layer.tops)
+        elif layer.type != "Input":
+            name = left.pop(0)
+            places.update((top, (name, top.index)) for top in layer.tops)
+    return places
+
+
+def _shaped(sizes: Shapes, top: Top, array: Any) -> Any:
+    """The array in Caffe's shape; OpenCV's has at least two axes."""
+    shape = sizes.tops[top]
+    if shape is None or array.size != prod(shape):
+        layer = sizes.graph.producer(top)
+        raise _refusal(layer, f'its "{top.blob}" is {array.shape}, where Caffe has {shape}')
+    return array.reshape(shape)
+
+
+@contextlib.contextmanager
+def _quiet(net: Prototxt) -> Iterator[None]:
+    """What OpenCV would print becomes an EngineError with its words."""
+    import cv2
+
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    except cv2.error as error:
+        words = " ".join(str(error).split())
+        words = re.sub(r"^OpenCV\(.*?\) \S+: error: ", "", words)
+        raise EngineError(f"{net.path}: OpenCV {cv2.__version__}: {words}; use the engine caffe") from error
+    finally:
+        cv2.utils.logging.setLogLevel(level)

@@ -1,0 +1,359 @@
+"""What a field is in Caffe: its type, its default, whether it repeats.
+
+The schema is caffe.proto beside this file, read as a compiled descriptor set
+into a descriptor pool of its own, so that it lives in one process with
+pycaffe and under every protobuf from 4 to 7.  Values are read as the C++
+TextFormat parser of Caffe reads them.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fcnkit.errors import PrototxtError
+from fcnkit.formats.prototxt import BOM, Field
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import Descriptor, FieldDescriptor
+    from google.protobuf.descriptor_pool import DescriptorPool
+    from google.protobuf.message import Message
+
+
+def descriptor(message_name: str) -> "Descriptor":
+    """Protobuf's description of a Caffe message, such as "NetParameter".
+
+    Raises KeyError for a name that Caffe does not have.
+    """
+    return _pool().FindMessageTypeByName(f"caffe.{message_name}")
+
+
+def message(message_name: str) -> "type[Message]":
+    """The class of a Caffe message, for reading and writing its wire format.
+
+    Raises KeyError for a name that Caffe does not have.
+    """
+    from google.protobuf import message_factory
+
+    return message_factory.GetMessageClass(descriptor(message_name))
+
+
+class Slot(NamedTuple):
+    """One field of a message, as the schema has it.
+
+    `kind` is protobuf's word: int32, uint32, int64, float, double, bool,
+    string, bytes, enum or message.  `default` is None for what repeats and
+    for messages; an enum's is its name.
+    """
+
+    name: str
+    kind: str
+    repeated: bool
+    required: bool
+    default: Any
+    message: str
+    enum: dict[str, int]
+    read: "Callable[[Field, Slot], Any]"
+
+
+@cache
+def slots(message_name: str) -> dict[str, Slot]:
+    """The fields of a message by name, in the order of caffe.proto."""
+    return {field.name: _slot(field) for field in descriptor(message_name).fields}
+
+
+class View:
+    """A message of a prototxt, read with Caffe's types and defaults.
+
+    Nothing is read before it is asked for; fields that Caffe does not know
+    are not seen (`unknown` finds them).  Where the text gives a value of the
+    wrong type, the read raises PrototxtError at the place.  Asking for a
+    name that is not in the schema is a KeyError.
+
+    A float is given as it is written; Caffe rounds it to 32 bits.
+    """
+
+    __slots__ = ("_fields", "_slots", "message_name", "source_field")
+
+    def __init__(self, message_name: str, field: Field | None) -> None:
+        self.message_name = message_name
+        self.source_field = field
+        self._slots = slots(message_name)
+        self._fields = field.fields or () if field else ()
+
+    def has(self, name: str) -> bool:
+        """Whether the text gives this field."""
+        return self.field(name) is not None
+
+    def get(self, name: str) -> Any:
+        """The field's last value, or Caffe's default; an enum as its name."""
+        slot = self._slots[name]
+        field = self.field(name)
+        return slot.read(field, slot) if field else slot.default
+
+    def list(self, name: str) -> "list[Any]":
+        """Every value that the text gives for a field, in order."""
+        slot = self._slots[name]
+        return [slot.read(field, slot) for field in self._fields if field.name == name]
+
+    def view(self, name: str) -> "View":
+        """The last message of this name; where there is none, one that answers defaults."""
+        slot = self._slots[name]
+        field = self.field(name)
+        return View(slot.message, _read_message(field, slot) if field else None)
+
+    def views(self, name: str) -> "list[View]":
+        """Every message of this name, in order."""
+        return [View(self._slots[name].message, field) for field in self.list(name)]
+
+    def field(self, name: str) -> Field | None:
+        """Where the text gives this field last, None where it does not."""
+        self._slots[name]
+        for field in reversed(self._fields):
+            if field.name == name:
+                return field
+        return None
+
+    def __repr__(self) -> str:
+        names = dict.fromkeys(field.name for field in self._fields)
+        return f"<View {self.message_name}: {', '.join(names) or 'defaults'}>"
+
+
+def unknown(message_name: str, field: Field) -> list[tuple[Field, str | None]]:
+    """The fields of a message, and of those in it, that Caffe does not know.
+
+    Each comes with the known name that is nearest to it, None when no name
+    is near.
+    """
+    known = slots(message_name)
+    found = []
+    for one in field.fields or ():
+        slot = known.get(one.name)
+        if slot is None:
+            found.append((one, _nearest(one.name, known)))
+        elif slot.message:
+            found += unknown(slot.message, one)
+    return found
+
+
+def check(message_name: str, root: Field) -> None:
+    """Caffe's parser would read this message.
+
+    Raises PrototxtError for the first thing that it would refuse: a field
+    that it does not know, a value of the wrong type, a second value for a
+    field that takes one, a required field that is not there.
+    """
+    if root.source.text.startswith(BOM) and root.name == "":
+        raise root.source.error(0, "the file starts with a byte order mark, which Caffe refuses; remove it")
+    known = slots(message_name)
+    seen: set[str] = set()
+    for field in root.fields or ():
+        slot = known.get(field.name)
+        if slot is None:
+            raise _unknown_error(message_name, field, known)
+        if field.name in seen and not slot.repeated:
+            raise field.error(f'"{field.name}" is given a second time and takes one value; remove one')
+        if field.listed and not slot.repeated:
+            raise _wrong(field, "one value", "a list")
+        seen.add(field.name)
+        slot.read(field, slot)
+        if slot.message:
+            check(slot.message, field)
+    for slot in known.values():
+        if slot.required and slot.name not in seen:
+            raise root.error(f'{message_name} lacks "{slot.name}", which Caffe requires; add it')
+
+
+def _unknown_error(message_name: str, field: Field, known: dict[str, Slot]) -> PrototxtError:
+    nearest = _nearest(field.name, known)
+    remedy = f'did you mean "{nearest}"?' if nearest else "remove it, or use the fork of Caffe that has it"
+    return field.error(f'{message_name} has no field "{field.name}"; {remedy}')
+
+
+def _nearest(name: str, known: dict) -> str | None:
+    import difflib
+
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
+    return near[0] if near else None
+
+
+# ---- the pool
+
+
+@cache
+def _pool() -> "DescriptorPool":
+    from google.protobuf.descriptor_pool import DescriptorPool
+
+    pool = DescriptorPool()
+    for file in _files(Path(__file__).with_name("caffe.desc").read_bytes()):
+        pool.AddSerializedFile(file)
+    return pool
+
+
+def _files(descriptor_set: bytes) -> Iterator[bytes]:
+    # A FileDescriptorSet is its files one after another, each with tag 0x0A
+    # and its length; importing descriptor_pb2 to split it would double the start-up.
+    at = 0
+    while at < len(descriptor_set):
+        at, length, shift = at + 1, 0, 0
+        while True:
+            byte = descriptor_set[at]
+            at, length, shift = at + 1, length | (byte & 0x7F) << shift, shift + 7
+            if byte < 0x80:
+                break
+        yield descriptor_set[at : at + length]
+        at += length
+
+
+def _slot(field: "FieldDescriptor") -> Slot:
+    kind = _KINDS[field.type]
+    repeated, required = _label(field)
+    values = {value.name: value.number for value in field.enum_type.values} if field.enum_type else {}
+    return Slot(
+        name=field.name,
+        kind=kind,
+        repeated=repeated,
+        required=required,
+        default=None if repeated or kind == "message" else _default(field, kind),
+        message=field.message_type.name if field.message_type else "",
+        enum=values,
+        read=_READERS[kind],
+    )
+
+
+def _label(field: "FieldDescriptor") -> tuple[bool, bool]:
+    # `label` is going away in protobuf 7, its successors came in 6.
+    if hasattr(type(field), "is_repeated"):
+        return field.is_repeated, field.is_required
+    return field.label == field.LABEL_REPEATED, field.label == field.LABEL_REQUIRED
+
+
+def _default(field: "FieldDescriptor", kind: str) -> object:
+    if kind == "enum":
+        return field.enum_type.values_by_number[field.default_value].name
+    if kind == "float":
+        return float(f"{field.default_value:.7g}")
+    return field.default_value
+
+
+# ---- values, as C++ TextFormat reads them
+
+_INTEGER = re.compile(r"(-?)(?:0[xX]([0-9A-Fa-f]+)|0([0-7]+)|(0|[1-9][0-9]*))")
+_FLOAT = re.compile(
+    r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fF]?|-?(?:inf|infinity|nan)",
+    re.IGNORECASE,
+)
+_SPACE_IN_NUMBER = re.compile(r"#[^\n]*|\s+")
+_BOOLS = {"true": True, "True": True, "t": True, "false": False, "False": False, "f": False}
+_RANGES = {
+    "int32": (-(2**31), 2**31 - 1),
+    "int64": (-(2**63), 2**63 - 1),
+    "uint32": (0, 2**32 - 1),
+}
+
+
+def _read_integer(field: Field, slot: Slot) -> int:
+    low, high = _RANGES[slot.kind]
+    value = _integer(field)
+    # Caffe's parser refuses even -0 where there is no sign.
+    if value is None or not low <= value <= high or (low == 0 and field.raw[0] == "-"):
+        raise _wrong(field, f"a whole number from {low} to {high}")
+    return value
+
+
+def _integer(field: Field) -> int | None:
+    match = _INTEGER.fullmatch(_bare(field))
+    if not match:
+        return None
+    sign, hexadecimal, octal, decimal = match.groups()
+    # Python refuses to read thousands of digits; 30 are out of every range already.
+    value = int(decimal[:30]) if decimal else int(hexadecimal, 16) if hexadecimal else int(octal, 8)
+    return -value if sign else value
+
+
+def _bare(field: Field) -> str:
+    """A scalar as written, without what may stand between a sign and its number."""
+    if field.fields is not None:
+        return ""
+    return _SPACE_IN_NUMBER.sub("", field.raw) if field.raw[0] == "-" else field.raw
+
+
+def _read_float(field: Field, slot: Slot) -> float:
+    bare = _bare(field)
+    if not _FLOAT.fullmatch(bare):
+        raise _wrong(field, "a number")
+    return float(bare if bare[-3:].lower() == "inf" else bare.rstrip("fF"))
+
+
+def _read_bool(field: Field, slot: Slot) -> bool:
+    bare = _bare(field)
+    value = _BOOLS.get(bare)
+    if value is None:
+        value = {0: False, 1: True}.get(_integer(field)) if bare[:1] != "-" else None
+    if value is None:
+        raise _wrong(field, "true or false")
+    return value
+
+
+def _read_string(field: Field, slot: Slot) -> str:
+    if field.fields is not None or field.raw[:1] not in ('"', "'"):
+        raise _wrong(field, "a quoted string")
+    return field.string
+
+
+def _read_bytes(field: Field, slot: Slot) -> bytes:
+    return _read_string(field, slot).encode("utf-8", "surrogateescape")
+
+
+def _read_enum(field: Field, slot: Slot) -> str:
+    raw = field.raw
+    if raw in slot.enum:
+        return raw
+    number = _integer(field)
+    for name, value in slot.enum.items():
+        if value == number:
+            return name
+    nearest = _nearest(raw.strip("\"'").upper(), slot.enum)
+    names = ", ".join(slot.enum) if len(slot.enum) < 8 else "an enum's name"
+    raise _wrong(field, names, remedy=f"did you mean {nearest}, without quotes?" if nearest else "")
+
+
+def _read_message(field: Field, slot: Slot) -> Field:
+    if field.fields is None:
+        raise _wrong(field, "a message in { }")
+    return field
+
+
+def _wrong(field: Field, wanted: str, found: str = "", remedy: str = "") -> PrototxtError:
+    shown = found or ("a message" if field.fields is not None else " ".join(field.raw.split()))
+    shown = shown if len(shown) <= 40 else shown[:37] + "..."
+    fact = f'"{field.name}" takes {wanted}, found {shown}'
+    return field.source.error(field.value_start, f"{fact}; {remedy}" if remedy else fact)
+
+
+# google.protobuf.descriptor.FieldDescriptor's TYPE_ numbers, those in caffe.proto.
+_KINDS = {
+    1: "double",
+    2: "float",
+    3: "int64",
+    5: "int32",
+    8: "bool",
+    9: "string",
+    11: "message",
+    12: "bytes",
+    13: "uint32",
+    14: "enum",
+}
+_READERS = {
+    "double": _read_float,
+    "float": _read_float,
+    "int64": _read_integer,
+    "int32": _read_integer,
+    "bool": _read_bool,
+    "string": _read_string,
+    "message": _read_message,
+    "bytes": _read_bytes,
+    "uint32": _read_integer,
+    "enum": _read_enum,
+}

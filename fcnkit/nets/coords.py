@@ -1,0 +1,165 @@
+"""Where the tops of a graph lie over one another, exactly."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import NamedTuple
+
+from fcnkit.errors import AlignError
+from fcnkit.nets.coordmap import IDENTITY, CoordMap, show
+from fcnkit.nets.graph import Graph, Layer, Top
+from fcnkit.nets.layertypes import TYPES
+
+
+def own(layer: Layer, ndim: int = 4) -> CoordMap | None:
+    """The layer's map from its bottoms to its tops; None where it has none."""
+    entry = TYPES.get(layer.type)
+    return entry.coord(layer, ndim) if entry else None
+
+
+def carriers(layer: Layer) -> list[Top]:
+    """The bottoms whose coordinates the layer's tops keep.
+
+    A Crop's reference gives its size only: it is not among them.
+    """
+    entry = TYPES.get(layer.type)
+    return [layer.bottoms[index] for index in entry.carriers(layer)] if entry else []
+
+
+class Reach(NamedTuple):
+    """Maps to (or from) all tops that can be reached, and where the way ended."""
+
+    maps: dict[Top, CoordMap]
+    stops: tuple[Layer, ...]
+
+
+def upward(graph: Graph, top: Top) -> Reach:
+    """The map from `top` to each of its ancestors, all paths checked to agree.
+
+    Raises AlignError where two paths to one ancestor give different maps.
+    """
+    maps, stops = {top: IDENTITY}, []
+    for layer in reversed(graph.layers[: top.layer + 1]):
+        reached = [maps[each] for each in layer.tops if each in maps]
+        if not reached:
+            continue
+        bottoms = carriers(layer)
+        step = own(layer) if bottoms else None
+        if step is None:
+            stops.append(layer)
+            continue
+        for here in reached:
+            for bottom in bottoms:
+                _agree(maps, bottom, here.then(step.inverse()), layer, top)
+    return Reach(maps, tuple(stops))
+
+
+def downward(graph: Graph, top: Top) -> dict[Top, CoordMap]:
+    """The map from `top` to each top below it, as far as coordinates carry.
+
+    Where branches disagree the later top is left out, with all below it.
+    """
+    maps = {top: IDENTITY}
+    for layer in graph.layers[top.layer + 1 :]:
+        here = {maps[bottom] for bottom in carriers(layer) if bottom in maps}
+        step = own(layer) if here else None
+        if step is not None and len(here) == 1:
+            below = here.pop().then(step)
+            maps.update((each, below) for each in layer.tops)
+    return maps
+
+
+def between(graph: Graph, start: Top, end: Top) -> CoordMap:
+    """The map from coordinates of `start` to coordinates of `end`.
+
+    It goes through every common ancestor of the two, and all must agree.
+    Raises AlignError when there is none or they do not.
+    """
+    up, other = upward(graph, start), upward(graph, end)
+    found: dict[CoordMap, Top] = {}
+    for common in up.maps.keys() & other.maps.keys():
+        found[up.maps[common].then(other.maps[common].inverse())] = common
+    if not found:
+        raise AlignError(_unconnected(graph, start, end, up.stops + other.stops))
+    if len(found) > 1:
+        raise AlignError(_disagree(graph, start, end, found))
+    return next(iter(found))
+
+
+def offset(graph: Graph, cropped: Top, reference: Top, ndim: int = 2) -> tuple[Fraction, ...]:
+    """Where the reference's first pixel lies in `cropped`, per spatial axis.
+
+    The numbers are exact and may be fractions or negative: `whole` checks
+    them.  Raises AlignError when the two tops differ in scale or have no map.
+    """
+    back = between(graph, reference, cropped)
+    if any(scale != 1 for scale in back.scale):
+        raise AlignError(
+            f'{graph.prototxt.path}: "{cropped.blob}" has {show(back.scale)} times the resolution of '
+            f'"{reference.blob}", and a Crop needs the same; change a stride between them'
+        )
+    return ((Fraction(0),) * ndim + back.shift)[-ndim:]
+
+
+def whole(graph: Graph, cropped: Top, reference: Top, exact: tuple[Fraction, ...]) -> tuple[int, ...]:
+    """The offsets as the whole, non-negative numbers that a Crop takes.
+
+    Raises AlignError with the remedy: another kernel for a fraction, padding
+    for a negative number.
+    """
+    producer, what = graph.producer(cropped), f'cropping "{cropped.blob}" to "{reference.blob}"'
+    if any(value.denominator != 1 for value in exact):
+        fact = f"{what} needs the offset {show(exact)}, not a whole number"
+        raise _error(producer, f"{fact}; {_kernel_remedy(graph, cropped, exact)}")
+    if any(value < 0 for value in exact):
+        fact = f"{what} needs the offset {show(exact)}, a negative number"
+        raise _error(producer, f"{fact}; {_pad_remedy(graph, cropped, exact)}")
+    return tuple(map(int, exact))
+
+
+def _kernel_remedy(graph: Graph, cropped: Top, exact: tuple[Fraction, ...]) -> str:
+    maps = upward(graph, cropped).maps
+    for layer in reversed(graph.layers):
+        if layer.type == "Deconvolution" and layer.tops[0] in maps:
+            view = layer.param("convolution_param")
+            kernel, stride = (view.list("kernel_size") or [0])[0], (view.list("stride") or [1])[0]
+            if all(value.denominator == 2 for value in exact) and kernel:
+                better = 2 * stride - 1 if kernel != 2 * stride - 1 else 2 * stride
+                return f'give layer "{layer.name}" kernel_size {better} in place of {kernel}'
+    return "change a kernel's or a pad's parity on the way between them"
+
+
+def _pad_remedy(graph: Graph, cropped: Top, exact: tuple[Fraction, ...]) -> str:
+    maps = upward(graph, cropped).maps
+    for layer in graph.layers:
+        if layer.type == "Convolution" and layer.tops[0] in maps:
+            scale = max(own(layer).then(maps[layer.tops[0]].inverse()).scale, default=Fraction(1))
+            missing = -min(exact) / scale
+            return f'pad layer "{layer.name}" by {-(-missing.numerator // missing.denominator)} more'
+    return "crop the other top, or pad the net's first layer"
+
+
+def _error(layer: Layer, fact: str) -> AlignError:
+    return AlignError(str(layer.error(fact)))
+
+
+def _agree(maps: dict, bottom: Top, here: CoordMap, layer: Layer, top: Top) -> None:
+    known = maps.setdefault(bottom, here)
+    if known != here:
+        fact = f'from "{top.blob}" to "{bottom.blob}" one path gives {known} and the path through here {here}'
+        raise _error(layer, f"{fact}; make the pads and kernels of the branches agree")
+
+
+def _unconnected(graph: Graph, start: Top, end: Top, stops: tuple[Layer, ...]) -> str:
+    where = ", ".join(f'"{layer.name}" ({layer.type}, line {layer.line})' for layer in dict.fromkeys(stops))
+    return (
+        f'{graph.prototxt.path}: no coordinates carry from "{start.blob}" to "{end.blob}"; '
+        f"they end at {where or 'the inputs'}: take tops that share a convolutional ancestor"
+    )
+
+
+def _disagree(graph: Graph, start: Top, end: Top, found: Mapping[CoordMap, Top]) -> str:
+    ways = " and ".join(f'{each} through "{top.blob}"' for each, top in found.items())
+    return (
+        f'{graph.prototxt.path}: from "{start.blob}" to "{end.blob}" there is {ways}; '
+        "make the pads and kernels of the branches agree"
+    )

@@ -1,0 +1,203 @@
+"""What Caffe's layer types do to shapes and coordinates: one entry per type in TYPES.
+
+To add a type, add its entry; what it computes is a function of a Layer and the
+shapes of its bottoms.  The rules are those of Caffe's layer of the same name.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fcnkit.nets import learned, losses, rearrange, sources, spatial
+from fcnkit.nets.coordmap import IDENTITY, CoordMap
+from fcnkit.nets.graph import Layer, Shape
+from fcnkit.nets.spatial import Window
+
+MANY = 1 << 30
+
+
+def like(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """Every top has the first bottom's shape."""
+    return [bottoms[0]] * len(layer.tops)
+
+
+def like_elsewhere(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """The top has the bottom's shape, and may not be the bottom."""
+    if layer.tops[0].blob == layer.bottoms[0].blob:
+        raise layer.error(f"{layer.type} cannot work in place; give its top another name")
+    return like(layer, bottoms)
+
+
+def no_tops(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """It has no tops."""
+    return []
+
+
+def no_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """It learns nothing."""
+    return []
+
+
+def unmoved(layer: Layer, ndim: int) -> CoordMap | None:
+    """Every point stays where it is."""
+    return IDENTITY
+
+
+def nowhere(layer: Layer, ndim: int) -> CoordMap | None:
+    """Its tops have no place in its bottoms."""
+    return None
+
+
+def every(layer: Layer) -> tuple[int, ...]:
+    """All bottoms carry coordinates."""
+    return tuple(range(len(layer.bottoms)))
+
+
+def first(layer: Layer) -> tuple[int, ...]:
+    """The first bottom alone carries coordinates, where there is one."""
+    return (0,)[: len(layer.bottoms)]
+
+
+def free(layer: Layer, bottoms: list[Shape], tops: list[Shape]) -> int:
+    """No multiply-adds are counted."""
+    return 0
+
+
+def point(layer: Layer, ndim: int = 4) -> Window | None:
+    """A top point sees one bottom point."""
+    return ()
+
+
+def whole(layer: Layer, ndim: int = 4) -> Window | None:
+    """What a top point sees has no fixed size."""
+    return None
+
+
+@dataclass(frozen=True)
+class LayerType:
+    """What one Caffe layer type does.
+
+    shapes(layer, bottoms): a shape per top; None for a top whose size the
+        prototxt does not say, and `unknown` is the reason.
+    blobs(layer, bottoms): the shapes of its parameters in Caffe's order.
+    coord(layer, ndim): the map from its bottom, which has ndim axes, to its
+        tops; None where it is not defined.
+    carriers(layer): the indices of the bottoms that the map holds for.
+    macs(layer, bottoms, tops): the multiply-adds of one pass.
+    window(layer, ndim): (extent, stride) of each spatial axis, for receptive
+        fields: r += (extent - 1) * jump, jump *= stride.  () is one point,
+        None is not defined.
+    bottoms, tops: the least and the greatest number of each.
+
+    The first four raise NetError with the reason why Caffe would refuse.
+    """
+
+    name: str
+    shapes: Callable[[Layer, list[Shape]], list[Shape | None]] = like
+    blobs: Callable[[Layer, list[Shape]], list[Shape]] = no_blobs
+    coord: Callable[[Layer, int], CoordMap | None] = nowhere
+    carriers: Callable[[Layer], tuple[int, ...]] = first
+    macs: Callable[[Layer, list[Shape], list[Shape]], int] = free
+    window: Callable[..., Window | None] = whole
+    bottoms: tuple[int, int] = (1, 1)
+    tops: tuple[int, int] = (1, 1)
+    unknown: str = ""
+
+
+def of(layer: Layer) -> LayerType:
+    """The entry of this layer's type; one that knows nothing for a type that has none."""
+    kind = TYPES.get(layer.type)
+    return kind or LayerType(
+        layer.type, sources.unsaid, bottoms=(0, MANY), tops=(0, MANY),
+        unknown=f"type {layer.type} is not known to fcnkit",
+    )  # fmt: skip
+
+
+_IN_DATA = "its size is that of the data, which the prototxt does not say"
+_SOURCE = {"bottoms": (0, 0), "unknown": _IN_DATA}
+_POINTWISE = {"coord": unmoved, "window": point}
+_JOINED = {"carriers": every, "bottoms": (1, MANY), "window": point}
+_LOSS = {"bottoms": (2, 2), "tops": (0, 1)}
+_WINDOWED = {"coord": spatial.convolution_coord, "window": spatial.convolution_window}
+_CONVOLVED = {"carriers": every, "bottoms": (1, MANY), "tops": (1, MANY)}
+
+_ENTRIES = (
+    # Where data comes from.
+    LayerType("Input", sources.given, bottoms=(0, 0), tops=(1, MANY), unknown="the prototxt gives it no shape"),
+    LayerType("DummyData", sources.dummy, bottoms=(0, 0), tops=(1, MANY)),
+    LayerType("Data", sources.data, tops=(1, 2), **_SOURCE),
+    LayerType("ImageData", sources.image_data, tops=(2, 2), **_SOURCE),
+    LayerType("WindowData", sources.window_data, tops=(2, 2), **_SOURCE),
+    LayerType("MemoryData", sources.memory_data, tops=(2, 2), **_SOURCE),
+    LayerType("HDF5Data", sources.unsaid, tops=(1, MANY), **_SOURCE),
+    LayerType("Parameter", learned.parameter, learned.parameter, bottoms=(0, 0)),
+    LayerType(
+        "Python", sources.unsaid, bottoms=(0, MANY), tops=(0, MANY),
+        unknown="a Python layer decides on its tops when it runs",
+    ),
+    # Windows.
+    LayerType(
+        "Convolution", spatial.convolution, spatial.convolution_blobs, macs=spatial.convolution_macs,
+        **_WINDOWED, **_CONVOLVED,
+    ),
+    LayerType(
+        "Deconvolution", spatial.deconvolution, spatial.deconvolution_blobs, macs=spatial.deconvolution_macs,
+        coord=spatial.deconvolution_coord, window=spatial.deconvolution_window, **_CONVOLVED,
+    ),
+    LayerType("Pooling", spatial.pooling, tops=(1, 2), **_WINDOWED),
+    LayerType("Im2col", spatial.im2col, **_WINDOWED),
+    LayerType("SPP", spatial.spp),
+    LayerType("Crop", spatial.crop, coord=spatial.crop_coord, window=point, bottoms=(2, 2)),
+    # One value from one value.
+    LayerType("ReLU", **_POINTWISE),
+    LayerType("PReLU", learned.prelu, learned.prelu_blobs, **_POINTWISE),
+    LayerType("ELU", **_POINTWISE),
+    LayerType("Sigmoid", **_POINTWISE),
+    LayerType("TanH", **_POINTWISE),
+    LayerType("Swish", **_POINTWISE),
+    LayerType("Clip", **_POINTWISE),
+    LayerType("AbsVal", like_elsewhere, **_POINTWISE),
+    LayerType("BNLL", **_POINTWISE),
+    LayerType("Power", **_POINTWISE),
+    LayerType("Exp", **_POINTWISE),
+    LayerType("Log", **_POINTWISE),
+    LayerType("Threshold", **_POINTWISE),
+    LayerType("Dropout", **_POINTWISE),
+    # Normalisation and learned factors.
+    LayerType("LRN", learned.lrn, coord=unmoved, window=learned.lrn_window),
+    LayerType("MVN", learned.mvn, coord=unmoved),
+    LayerType("BatchNorm", blobs=learned.batch_norm_blobs, **_POINTWISE),
+    LayerType("Scale", learned.scale, learned.scale_blobs, bottoms=(1, 2), **_POINTWISE),
+    LayerType("Bias", learned.bias, learned.bias_blobs, bottoms=(1, 2), **_POINTWISE),
+    LayerType("Softmax", losses.softmax, **_POINTWISE),
+    # Every value from every value.
+    LayerType("InnerProduct", learned.inner_product, learned.inner_product_blobs, macs=learned.inner_product_macs),
+    LayerType("Embed", learned.embed, learned.embed_blobs),
+    LayerType("LSTM", learned.recurrent, learned.lstm_blobs, bottoms=(2, 5), tops=(1, 3)),
+    LayerType("RNN", learned.recurrent, learned.rnn_blobs, bottoms=(2, 4), tops=(1, 2)),
+    LayerType("LSTMUnit", learned.lstm_unit, bottoms=(3, 3), tops=(2, 2)),
+    # Joining and cutting.
+    LayerType("Concat", rearrange.concat, coord=rearrange.concat_coord, **_JOINED),
+    LayerType("Eltwise", rearrange.eltwise, coord=unmoved, carriers=every, bottoms=(2, MANY), window=point),
+    LayerType("Slice", rearrange.slices, coord=rearrange.slice_coord, window=point, tops=(1, MANY)),
+    LayerType("Split", tops=(1, MANY), **_POINTWISE),
+    LayerType("Tile", rearrange.tile, coord=rearrange.tile_coord, window=point),
+    LayerType("Flatten", rearrange.flatten),
+    LayerType("Reshape", rearrange.reshape),
+    LayerType("Reduction", rearrange.reduction),
+    LayerType("ArgMax", rearrange.argmax, coord=rearrange.argmax_coord, window=point),
+    LayerType("BatchReindex", rearrange.batch_reindex, bottoms=(2, 2), **_POINTWISE),
+    LayerType("Filter", rearrange.filtered, bottoms=(2, MANY), tops=(1, MANY), **_POINTWISE),
+    # Where results go.
+    LayerType("Silence", no_tops, bottoms=(1, MANY), tops=(0, 0)),
+    LayerType("HDF5Output", no_tops, bottoms=(2, 2), tops=(0, 0)),
+    LayerType("SoftmaxWithLoss", losses.softmax_loss, bottoms=(2, 3), tops=(0, 2)),
+    LayerType("InfogainLoss", losses.infogain_loss, bottoms=(2, 3), tops=(0, 2)),
+    LayerType("SigmoidCrossEntropyLoss", losses.same_count_loss, bottoms=(2, 2), tops=(0, 2)),
+    LayerType("EuclideanLoss", losses.same_count_loss, **_LOSS),
+    LayerType("HingeLoss", losses.label_loss, **_LOSS),
+    LayerType("MultinomialLogisticLoss", losses.label_loss, **_LOSS),
+    LayerType("ContrastiveLoss", losses.label_loss, bottoms=(3, 3), tops=(0, 1)),
+    LayerType("Accuracy", losses.accuracy, bottoms=(2, 2), tops=(1, 2)),
+)  # fmt: skip
+
+TYPES: dict[str, LayerType] = {kind.name: kind for kind in _ENTRIES}

@@ -1,0 +1,72 @@
+"""Shapes of the layers that compare two bottoms: the losses and Accuracy.
+
+The rules are those of Caffe's layer of the same name.
+"""
+
+from math import prod
+
+from fcnkit.nets.graph import Layer, Shape
+from fcnkit.nets.spatial import canonical, show
+
+
+def softmax(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """The bottom's shape, with an axis to normalise over."""
+    canonical(layer, layer.param("softmax_param").get("axis"), len(bottoms[0]))
+    return bottoms[:1]
+
+
+def softmax_loss(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """A scalar, and the probabilities; one label per place."""
+    _same_batch(layer, bottoms)
+    axis = canonical(layer, layer.param("softmax_param").get("axis"), len(bottoms[0]))
+    _one_label_each(layer, bottoms, axis)
+    return [(), *bottoms[:1] * (len(layer.tops) - 1)]
+
+
+def infogain_loss(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """A scalar, and the probabilities; one label per place."""
+    _same_batch(layer, bottoms)
+    axis = canonical(layer, layer.param("infogain_loss_param").get("axis"), len(bottoms[0]))
+    _one_label_each(layer, bottoms, axis)
+    return [(), *bottoms[:1] * (len(layer.tops) - 1)]
+
+
+def same_count_loss(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """A scalar, and the first bottom's shape; as many targets as values."""
+    _same_batch(layer, bottoms)
+    if prod(bottoms[0]) != prod(bottoms[1]):
+        raise layer.error(f"{_pair(layer, bottoms)}; give as many targets as there are values")
+    return [(), *bottoms[:1] * (len(layer.tops) - 1)]
+
+
+def label_loss(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """A scalar."""
+    _same_batch(layer, bottoms)
+    return [()] * len(layer.tops)
+
+
+def accuracy(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """A scalar, and one value per class; one label per place."""
+    axis = canonical(layer, layer.param("accuracy_param").get("axis"), len(bottoms[0]))
+    _one_label_each(layer, bottoms, axis)
+    return [(), *[(bottoms[0][axis],)] * (len(layer.tops) - 1)]
+
+
+def _same_batch(layer: Layer, bottoms: list[Shape]) -> None:
+    if bottoms[0][:1] != bottoms[1][:1]:
+        raise layer.error(f"{_pair(layer, bottoms)}; their first axes must be equal")
+
+
+def _one_label_each(layer: Layer, bottoms: list[Shape], axis: int) -> None:
+    wanted = (*bottoms[0][:axis], *bottoms[0][axis + 1 :])
+    if prod(wanted) != prod(bottoms[1]):
+        raise layer.error(
+            f"{_pair(layer, bottoms)}: {prod(wanted)} places and {prod(bottoms[1])} labels; "
+            f"give one label for each of {show(wanted)}"
+        )
+
+
+def _pair(layer: Layer, bottoms: list[Shape]) -> str:
+    return " and ".join(
+        f'"{top.blob}" is {show(shape)}' for top, shape in zip(layer.bottoms[:2], bottoms[:2], strict=True)
+    )

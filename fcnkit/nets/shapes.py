@@ -1,0 +1,139 @@
+"""The shape of every top and every parameter blob of a graph, by Caffe's rules."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+from fcnkit.nets import layertypes
+from fcnkit.nets.graph import Graph, Layer, Shape, Top
+from fcnkit.nets.spatial import show
+
+MAX_AXES = 32
+MAX_COUNT = 2**31 - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Shapes:
+    """What is known of the sizes in a graph; None where the prototxt does not say."""
+
+    graph: Graph
+    tops: Mapping[Top, Shape | None]
+    reasons: Mapping[Top, str]
+
+    def bottoms(self, layer: Layer) -> list[Shape] | None:
+        """The shapes of a layer's bottoms, None unless all are known."""
+        shapes = [self.tops[top] for top in layer.bottoms]
+        return None if None in shapes else shapes
+
+    def blobs(self, layer: Layer) -> list[Shape] | None:
+        """The shapes of a layer's parameters in Caffe's order, None where they are not known."""
+        bottoms, kind = self.bottoms(layer), layertypes.TYPES.get(layer.type)
+        return None if bottoms is None or kind is None else kind.blobs(layer, bottoms)
+
+    def parameters(self, layer: Layer) -> int | None:
+        """How many parameters a layer has, None where that is not known."""
+        blobs = self.blobs(layer)
+        return None if blobs is None else sum(map(prod, blobs))
+
+    def macs(self, layer: Layer) -> int | None:
+        """The multiply-adds of one pass, None where they are not known.
+
+        Convolution, Deconvolution and InnerProduct count; biases do not.
+        """
+        bottoms, kind = self.bottoms(layer), layertypes.TYPES.get(layer.type)
+        if bottoms is None or kind is None:
+            return None
+        return kind.macs(layer, bottoms, [self.tops[top] for top in layer.tops])
+
+    def reason(self, top: Top) -> str:
+        """Why a top's shape is not known; "" where it is."""
+        return self.reasons.get(top, "")
+
+
+def infer(graph: Graph, inputs: Mapping[str, Shape] | None = None) -> Shapes:
+    """The shape of every top, from the inputs' on, in time linear in the layers.
+
+    `inputs` gives shapes by blob name: those of an Input or data layer, in
+    place of what the prototxt says, and those that cannot be inferred.
+
+    Raises NetError for a blob that there is not, and at the layer where Caffe
+    would find that sizes cannot be.
+    """
+    wanted = _overrides(graph, inputs or {})
+    tops: dict[Top, Shape | None] = {}
+    reasons: dict[Top, str] = {}
+    for layer in graph.layers:
+        kind = layertypes.of(layer)
+        _check_counts(layer, kind)
+        found = _follow(layer, _shapes(layer, kind, tops), wanted)
+        for top, shape in zip(layer.tops, found, strict=True):
+            tops[top] = _override(layer, shape, wanted.get(top))
+            if tops[top] is None:
+                reasons[top] = _reason(layer, kind, tops, reasons)
+            else:
+                _check_size(layer, top, tops[top])
+    return Shapes(graph, tops, reasons)
+
+
+def _shapes(layer: Layer, kind: layertypes.LayerType, tops: Mapping[Top, Shape | None]) -> list[Shape | None]:
+    bottoms = [tops[top] for top in layer.bottoms]
+    if None in bottoms:
+        return [None] * len(layer.tops)
+    return kind.shapes(layer, bottoms)[: len(layer.tops)]
+
+
+def _overrides(graph: Graph, inputs: Mapping[str, Shape]) -> dict[Top, Shape]:
+    """The given shapes by the first top of each blob, which in-place layers take over."""
+    first: dict[str, Top] = {}
+    for top in graph.tops:
+        first.setdefault(top.blob, top)
+    return {first.get(blob) or graph.top(blob): tuple(shape) for blob, shape in inputs.items()}
+
+
+def _override(layer: Layer, shape: Shape | None, wanted: Shape | None) -> Shape | None:
+    if wanted is None or shape == wanted:
+        return shape
+    if shape is not None and layer.bottoms:
+        raise layer.error(f"its top is {show(shape)}, not the given {show(wanted)}; give the shapes of inputs only")
+    return wanted
+
+
+def _follow(layer: Layer, shapes: list[Shape | None], wanted: Mapping[Top, Shape]) -> list[Shape | None]:
+    """The labels beside images of a given shape are as many as those."""
+    images = wanted.get(layer.tops[0]) if layer.tops and not layer.bottoms else None
+    if not images or layer.type not in ("Data", "ImageData", "WindowData", "MemoryData"):
+        return shapes
+    return [shapes[0], *[images[:1]] * (len(shapes) - 1)]
+
+
+def _reason(
+    layer: Layer, kind: layertypes.LayerType, tops: Mapping[Top, Shape | None], reasons: Mapping[Top, str]
+) -> str:
+    for top in layer.bottoms:
+        if tops[top] is None:
+            return reasons[top]
+    return f'layer "{layer.name}" on line {layer.line}: {kind.unknown}'
+
+
+def _check_counts(layer: Layer, kind: layertypes.LayerType) -> None:
+    for word, (least, most), tops in (
+        ("bottom", kind.bottoms, layer.bottoms),
+        ("top", kind.tops, layer.tops),
+    ):
+        if not least <= len(tops) <= most:
+            fact = f"{layer.type} takes {_range(least, most)} {word}s and has {len(tops)}"
+            raise layer.error(f"{fact}; {'add' if len(tops) < least else 'remove'} {word}s")
+    if layer.type in ("Convolution", "Deconvolution") and len(layer.bottoms) != len(layer.tops):
+        raise layer.error(f"{len(layer.bottoms)} bottoms and {len(layer.tops)} tops; give one top for each bottom")
+
+
+def _range(least: int, most: int) -> str:
+    if most == layertypes.MANY:
+        return f"{least} or more"
+    return f"{least}" if least == most else f"{least} to {most}"
+
+
+def _check_size(layer: Layer, top: Top, shape: Shape) -> None:
+    if len(shape) > MAX_AXES or prod(shape) > MAX_COUNT:
+        fact = f'its top "{top.blob}" would be {show(shape)}'
+        raise layer.error(f"{fact}; Caffe takes at most {MAX_AXES} axes and {MAX_COUNT:,} values: make it smaller")

@@ -1,0 +1,66 @@
+"""Shapes of the layers that bring data in, as far as the prototxt says them."""
+
+from fcnkit.nets.graph import Layer, Shape
+
+
+def unsaid(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
+    """No top's size is in the prototxt."""
+    return [None] * len(layer.tops)
+
+
+def given(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
+    """An Input layer's own shapes."""
+    for shape in layer.input_shapes:
+        if shape is not None and min(shape, default=0) < 0:
+            raise layer.error(f"its shape {list(shape)} has a negative size; give sizes of 0 and up")
+    return list(layer.input_shapes)
+
+
+def dummy(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
+    """DummyData's shapes: one for all tops or one each, or num, channels, height and width."""
+    param, tops = layer.param("dummy_data_param"), len(layer.tops)
+    shapes = [tuple(shape.list("dim")) for shape in param.views("shape")]
+    sizes = [param.list(name) for name in ("num", "channels", "height", "width")]
+    if not shapes:
+        shapes = list(zip(*(size * tops if len(size) == 1 else size for size in sizes), strict=False))
+    elif any(sizes):
+        raise layer.error("both shape and num, channels, height, width; keep shape alone")
+    if len(shapes) not in (1, tops):
+        raise layer.error(f"{len(shapes)} shapes for {tops} tops; give one for all of them, or one for each")
+    return shapes * tops if len(shapes) == 1 else shapes
+
+
+def data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
+    """Data's labels: batch_size of them; the images' size is in the database."""
+    return [None, (layer.param("data_param").get("batch_size"),)][: len(layer.tops)]
+
+
+def image_data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
+    """ImageData's images, where new_height and new_width or a crop fix their size, and labels."""
+    param = layer.param("image_data_param")
+    crop = _crop_size(layer)
+    size = (crop, crop) if crop else (param.get("new_height"), param.get("new_width"))
+    batch, channels = param.get("batch_size"), 3 if param.get("is_color") else 1
+    return [(batch, channels, *size) if all(size) else None, (batch,)][: len(layer.tops)]
+
+
+def memory_data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
+    """MemoryData's images and labels, all of which the prototxt says."""
+    param = layer.param("memory_data_param")
+    image = tuple(param.get(name) for name in ("batch_size", "channels", "height", "width"))
+    if 0 in image:
+        raise layer.error(f"batch_size, channels, height and width are {list(image)}; give all four")
+    return [image, image[:1]][: len(layer.tops)]
+
+
+def window_data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
+    """WindowData's windows, cropped to crop_size, and labels; its images are read in colour."""
+    batch, crop = layer.param("window_data_param").get("batch_size"), _crop_size(layer)
+    return [(batch, 3, crop, crop) if crop else None, (batch,)][: len(layer.tops)]
+
+
+def _crop_size(layer: Layer) -> int:
+    """transform_param's crop_size, or that of the layer's own message in old files."""
+    new = layer.param("transform_param").get("crop_size")
+    old = {"ImageData": "image_data_param", "WindowData": "window_data_param"}[layer.type]
+    return new or layer.param(old).get("crop_size")

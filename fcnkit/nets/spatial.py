@@ -1,0 +1,355 @@
+"""Sizes and coordinates of the layers that move a window: Convolution to Crop.
+
+The rules are those of Caffe's base_conv_layer.cpp, deconv_layer.cpp,
+pooling_layer.cpp, im2col_layer.cpp, spp_layer.cpp and crop_layer.cpp, in
+integers that divide as C++ does: towards zero.
+"""
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from math import prod
+from typing import NamedTuple
+
+from fcnkit.formats.schema import View
+from fcnkit.nets.coordmap import CoordMap
+from fcnkit.nets.graph import Layer, Shape
+
+
+class Spatial(NamedTuple):
+    """A sliding window, one number per spatial axis, outermost axis first."""
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    pad: tuple[int, ...]
+    dilation: tuple[int, ...]
+
+    @property
+    def extent(self) -> tuple[int, ...]:
+        """What the dilated kernel covers: dilation * (kernel - 1) + 1."""
+        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+
+    @property
+    def axes(self) -> tuple[tuple[int, int, int], ...]:
+        """(extent, stride, pad) of each axis."""
+        return tuple(zip(self.extent, self.stride, self.pad, strict=True))
+
+
+def canonical(layer: Layer, axis: int, ndim: int, name: str = "axis") -> int:
+    """The axis counted from the front; NetError where the blob has no such axis."""
+    if not -ndim <= axis < ndim:
+        raise layer.error(f"{name} {axis} of a bottom with {ndim} axes; give one from {-ndim} to {ndim - 1}")
+    return axis % ndim
+
+
+def same(layer: Layer, bottoms: Sequence[Shape], but: int | None = None) -> None:
+    """NetError unless all bottoms have one shape, the axis `but` left out."""
+    def rest(shape: Shape) -> Shape:
+        return shape if but is None else (*shape[:but], -1, *shape[but + 1 :])
+
+    for bottom, shape in zip(layer.bottoms, bottoms, strict=True):
+        if rest(shape) != rest(bottoms[0]):
+            where = "" if but is None else f" on every axis but {but}"
+            raise layer.error(
+                f'bottom "{bottom.blob}" is {show(shape)} and bottom "{layer.bottoms[0].blob}" is '
+                f"{show(bottoms[0])}; make them equal{where}"
+            )
+
+
+def show(shape: Shape) -> str:
+    """2 x 3 x 4, as messages give a shape."""
+    return " x ".join(map(str, shape)) or "a scalar"
+
+
+def spatial(layer: Layer, ndim: int = 4) -> Spatial:
+    """The window of a Convolution, Deconvolution, Im2col or Pooling layer.
+
+    `ndim` is the number of axes of its bottom.  Not for global pooling, whose
+    kernel is its bottom's size.
+    """
+    if layer.type == "Pooling":
+        return _pooling(layer)
+    param = layer.param("convolution_param")
+    n = ndim - 1 - canonical(layer, param.get("axis"), ndim)
+    kernel = _per_axis(layer, param, "kernel_size", ("kernel_h", "kernel_w"), n, None)
+    stride = _per_axis(layer, param, "stride", ("stride_h", "stride_w"), n, 1)
+    pad = _per_axis(layer, param, "pad", ("pad_h", "pad_w"), n, 0)
+    dilation = _per_axis(layer, param, "dilation", (), n, 1)
+    for name, values in (("kernel", kernel), ("stride", stride), ("dilation", dilation)):
+        _check_positive(layer, name, values)
+    return Spatial(kernel, stride, pad, dilation)
+
+
+def _per_axis(
+    layer: Layer, param: View, name: str, pair: tuple[str, ...], n: int, default: int | None
+) -> tuple[int, ...]:
+    """One value for each of n axes: from name_h and name_w, one for all, one each, or none."""
+    values = param.list(name)
+    if any(map(param.has, pair)):
+        if values or n != 2:
+            raise layer.error(f"{pair[0]} and {pair[1]} beside {name}, or for {n} spatial axes; use {name} alone")
+        return tuple(param.get(one) for one in pair)
+    if not values and default is not None:
+        values = [default]
+    if len(values) not in (1, n):
+        raise layer.error(f"{len(values)} values of {name} for {n} spatial axes; give one, or one for each")
+    return tuple(values * n if len(values) == 1 else values)
+
+
+def _check_positive(layer: Layer, name: str, values: Sequence[int]) -> None:
+    if min(values, default=1) < 1:
+        raise layer.error(f"its {name} is {show(tuple(values))}; every axis needs at least 1")
+
+
+def _pooling(layer: Layer) -> Spatial:
+    param = layer.param("pooling_param")
+    by_axis = param.has("kernel_h") and param.has("kernel_w")
+    if param.has("kernel_size") == by_axis:
+        raise layer.error("give either kernel_size, or kernel_h and kernel_w")
+    kernel = (param.get("kernel_h"), param.get("kernel_w")) if by_axis else (param.get("kernel_size"),) * 2
+    stride, pad = _pair(layer, param, "stride"), _pair(layer, param, "pad")
+    _check_positive(layer, "kernel", kernel)
+    _check_positive(layer, "stride", stride)
+    _check_pooling_pad(layer, param, pad, kernel)
+    return Spatial(kernel, stride, pad, (1, 1))
+
+
+def _pair(layer: Layer, param: View, name: str) -> tuple[int, int]:
+    given = [param.has(f"{name}_h"), param.has(f"{name}_w")]
+    if any(given) and (param.has(name) or not all(given)):
+        raise layer.error(f"give either {name}, or {name}_h and {name}_w")
+    return (param.get(f"{name}_h"), param.get(f"{name}_w")) if given[0] else (param.get(name),) * 2
+
+
+def _check_pooling_pad(layer: Layer, param: View, pad: tuple[int, int], kernel: tuple[int, int]) -> None:
+    if any(pad) and param.get("pool") not in ("MAX", "AVE"):
+        raise layer.error(f"{param.get('pool')} pooling takes no pad; remove it")
+    if any(pad) and any(p >= k for p, k in zip(pad, kernel, strict=True)):
+        raise layer.error(f"its pad {show(pad)} is not smaller than its kernel {show(kernel)}; make it smaller")
+
+
+# ---- sizes
+
+
+def truncated(dividend: int, divisor: int) -> int:
+    """The quotient as C++ gives it, rounded towards zero."""
+    quotient = abs(dividend) // divisor
+    return quotient if dividend >= 0 else -quotient
+
+
+def convolved(size: int, extent: int, stride: int, pad: int) -> int:
+    """A convolution's output size: (in + 2 pad - extent) / stride + 1."""
+    return truncated(size + 2 * pad - extent, stride) + 1
+
+
+def deconvolved(size: int, extent: int, stride: int, pad: int) -> int:
+    """A deconvolution's output size: stride * (in - 1) + extent - 2 pad."""
+    return stride * (size - 1) + extent - 2 * pad
+
+
+def pooled(size: int, kernel: int, stride: int, pad: int, *, clip: bool, floor: bool = False) -> int:
+    """A pooling's output size: ceil((in + 2 pad - kernel) / stride) + 1.
+
+    With `clip`, which Caffe sets where either axis is padded, a last window
+    that would start behind the left-padded input is left out.
+    """
+    span = size + 2 * pad - kernel
+    out = (span // stride if floor else -(-span // stride)) + 1
+    return out - 1 if clip and (out - 1) * stride >= size + pad else out
+
+
+def _sizes(layer: Layer, rule: Callable[..., int], shape: Shape, window: Spatial) -> Shape:
+    """The rule on each of the last axes; NetError where a size would be negative."""
+    ins = shape[len(shape) - len(window.kernel) :]
+    outs = tuple(rule(size, *axis) for size, axis in zip(ins, window.axes, strict=True))
+    if min(outs, default=0) < 0:
+        raise layer.error(
+            f"a {show(ins)} input with kernel {show(window.kernel)}, stride {show(window.stride)} and "
+            f"pad {show(window.pad)} would give {show(outs)}; enlarge the input or the pad"
+        )
+    return outs
+
+
+# ---- Convolution, Deconvolution
+
+
+def convolution(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """num_output channels, each spatial size convolved; one top per bottom."""
+    return _filtered(layer, bottoms, convolved)
+
+
+def deconvolution(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """num_output channels, each spatial size deconvolved; one top per bottom."""
+    return _filtered(layer, bottoms, deconvolved)
+
+
+def _filtered(layer: Layer, bottoms: list[Shape], rule: Callable[..., int]) -> list[Shape]:
+    same(layer, bottoms)
+    shape = bottoms[0]
+    axis, _, outputs, _ = _channels(layer, shape)
+    return [(*shape[:axis], outputs, *_sizes(layer, rule, shape, spatial(layer, len(shape))))] * len(bottoms)
+
+
+def _channels(layer: Layer, shape: Shape) -> tuple[int, int, int, int]:
+    """The channel axis, and the numbers of inputs, outputs and groups."""
+    param = layer.param("convolution_param")
+    axis = canonical(layer, param.get("axis"), len(shape))
+    inputs, outputs, group = shape[axis], param.get("num_output"), param.get("group")
+    if outputs < 1:
+        raise layer.error("it has no num_output; give the number of its output channels")
+    if group < 1 or inputs % group or outputs % group:
+        raise layer.error(
+            f"group {group} does not divide both its {inputs} input and {outputs} output channels; "
+            f"give one that does"
+        )
+    return axis, inputs, outputs, group
+
+
+def convolution_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """Weights out x in/group x kernel, and biases."""
+    _, inputs, outputs, group = _channels(layer, bottoms[0])
+    return _with_bias(layer, (outputs, inputs // group), bottoms[0])
+
+
+def deconvolution_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """Weights in x out/group x kernel, and biases."""
+    _, inputs, outputs, group = _channels(layer, bottoms[0])
+    return _with_bias(layer, (inputs, outputs // group), bottoms[0])
+
+
+def _with_bias(layer: Layer, channels: Shape, shape: Shape) -> list[Shape]:
+    param = layer.param("convolution_param")
+    bias = [(param.get("num_output"),)] if param.get("bias_term") else []
+    return [(*channels, *spatial(layer, len(shape)).kernel), *bias]
+
+
+def convolution_macs(layer: Layer, bottoms: list[Shape], tops: list[Shape]) -> int:
+    """Output values x kernel x in/group, summed over the tops."""
+    weights = convolution_blobs(layer, bottoms)[0]
+    return sum(map(prod, tops)) * prod(weights[1:])
+
+
+def deconvolution_macs(layer: Layer, bottoms: list[Shape], tops: list[Shape]) -> int:
+    """Input values x kernel x out/group, summed over the bottoms."""
+    weights = deconvolution_blobs(layer, bottoms)[0]
+    return sum(map(prod, bottoms)) * prod(weights[1:])
+
+
+# ---- Pooling, Im2col, SPP
+
+
+def pooling(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """Each spatial size pooled, 1 x 1 for global pooling; the mask has the top's shape."""
+    shape, param = bottoms[0], layer.param("pooling_param")
+    if len(shape) != 4:
+        raise layer.error(f"its bottom is {show(shape)}; Pooling takes 4 axes")
+    if len(layer.tops) > 1 and param.get("pool") != "MAX":
+        raise layer.error("a second top, the mask, with a pool that is not MAX; remove that top")
+    if param.get("global_pooling"):
+        _check_global(layer, param)
+        return [(*shape[:2], 1, 1)] * len(layer.tops)
+    window, floor = _pooling(layer), param.get("round_mode") == "FLOOR"
+
+    def rule(size: int, kernel: int, stride: int, pad: int) -> int:
+        return pooled(size, kernel, stride, pad, clip=any(window.pad), floor=floor)
+
+    return [(*shape[:2], *_sizes(layer, rule, shape, window))] * len(layer.tops)
+
+
+def _check_global(layer: Layer, param: View) -> None:
+    if any(map(param.has, ("kernel_size", "kernel_h", "kernel_w"))):
+        raise layer.error("global_pooling and a kernel; remove the kernel")
+    if any(_pair(layer, param, "pad")) or _pair(layer, param, "stride") != (1, 1):
+        raise layer.error("global_pooling with pad or stride; remove them")
+
+
+def im2col(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """Every window's values along the channel axis, at the sizes of a convolution."""
+    shape = bottoms[0]
+    window = spatial(layer, len(shape))
+    axis = len(shape) - len(window.kernel) - 1
+    columns = shape[axis] * prod(window.kernel)
+    return [(*shape[:axis], columns, *_sizes(layer, convolved, shape, window))]
+
+
+def spp(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """N x (channels x bins of every level of the pyramid); 4 axes for one level."""
+    height = layer.param("spp_param").get("pyramid_height")
+    if len(bottoms[0]) != 4 or height < 1:
+        raise layer.error(f"a bottom {show(bottoms[0])} and pyramid_height {height}; it takes 4 axes and at least 1")
+    batch, channels, *sizes = bottoms[0]
+    if height == 1:
+        return [(batch, channels, 1, 1)]
+    return [(batch, channels * sum(4**level for level in range(height)))]
+
+
+# ---- Crop
+
+
+def crop(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """The first bottom's sizes before `axis`, the second's from it on."""
+    shape, reference = bottoms
+    offsets = crop_offsets(layer, len(shape))
+    start = len(shape) - len(offsets)
+    if len(reference) < len(shape):
+        raise layer.error(f"it crops {show(shape)} to {show(reference)}; give both the same number of axes")
+    for axis, offset in enumerate(offsets, start):
+        if shape[axis] - offset < reference[axis]:
+            raise layer.error(
+                f'on axis {axis} "{layer.bottoms[0].blob}" has {shape[axis]} and offset {offset} leaves '
+                f'{shape[axis] - offset}, fewer than the {reference[axis]} of "{layer.bottoms[1].blob}"; '
+                f"crop the larger of the two to the smaller, or pad more"
+            )
+    return [(*shape[:start], *reference[start : len(shape)])]
+
+
+def crop_offsets(layer: Layer, ndim: int) -> tuple[int, ...]:
+    """The offset on each cropped axis, from `axis` to the last."""
+    param = layer.param("crop_param")
+    axis = canonical(layer, param.get("axis"), ndim)
+    offsets = param.list("offset") or [0]
+    if len(offsets) not in (1, ndim - axis):
+        raise layer.error(f"{len(offsets)} offsets for {ndim - axis} cropped axes; give one, or one for each")
+    return tuple(offsets * (ndim - axis) if len(offsets) == 1 else offsets)
+
+
+# ---- coordinates: x in the bottom is scale * x + shift in the top
+
+
+def convolution_coord(layer: Layer, ndim: int) -> CoordMap | None:
+    """Scale 1/s and shift (p - (k-1)/2) / s; None for global pooling."""
+    if _is_global(layer):
+        return None
+    axes = spatial(layer, ndim).axes
+    return CoordMap.of((Fraction(1, s), Fraction(2 * p - (k - 1), 2 * s)) for k, s, p in axes)
+
+
+def deconvolution_coord(layer: Layer, ndim: int) -> CoordMap | None:
+    """Scale s and shift (k-1)/2 - p."""
+    return CoordMap.of((Fraction(s), Fraction(k - 1, 2) - p) for k, s, p in spatial(layer, ndim).axes)
+
+
+def crop_coord(layer: Layer, ndim: int) -> CoordMap | None:
+    """Scale 1 and shift -offset on each cropped axis."""
+    return CoordMap.of((Fraction(1), Fraction(-offset)) for offset in crop_offsets(layer, ndim))
+
+
+def _is_global(layer: Layer) -> bool:
+    return layer.type == "Pooling" and layer.param("pooling_param").get("global_pooling")
+
+
+# ---- receptive fields: (extent, stride) per axis
+
+
+Window = tuple[tuple[int, Fraction], ...]
+
+
+def convolution_window(layer: Layer, ndim: int = 4) -> Window | None:
+    """The bottom's points under one top point; None for global pooling."""
+    if _is_global(layer):
+        return None
+    return tuple((k, Fraction(s)) for k, s, _ in spatial(layer, ndim).axes)
+
+
+def deconvolution_window(layer: Layer, ndim: int = 4) -> Window | None:
+    """At most ceil(k / s) bottom points meet in a top point, and a step there is 1/s here."""
+    return tuple((-(-k // s), Fraction(1, s)) for k, s, _ in spatial(layer, ndim).axes)

@@ -1,0 +1,106 @@
+"""The small edits that rewrites are made of; each keeps the file's own style."""
+
+from collections.abc import Iterable, Sequence
+
+from fcnkit.edits import Edit
+from fcnkit.formats.prototxt import Field, Prototxt, Style, literal, render, without
+from fcnkit.nets.graph import Graph, Layer
+
+Fields = Sequence[tuple[str, object]]
+
+
+def set_value(field: Field, value: object, why: str = "") -> Edit:
+    """The field's value becomes `value`, in the quotes that it has."""
+    quote = "'" if field.raw.startswith("'") else '"'
+    return Edit(field.value_start, field.stop, literal(value, Style(quote=quote)), why)
+
+
+def set_name(field: Field, name: str, why: str = "") -> Edit:
+    """The field is called `name`; its value stays."""
+    return Edit(field.start, field.start + len(field.name), name, why)
+
+
+def beside(field: Field, fields: Fields, style: Style, why: str = "") -> Edit:
+    """New fields directly after `field`: on lines of their own if it has one."""
+    text = field.source.text
+    start = text.rfind("\n", 0, field.start) + 1
+    indent = text[start : field.start]
+    end = text.find("\n", field.stop)
+    rest = text[field.stop : len(text) if end < 0 else end].strip(" \t\r,;")
+    if indent.strip(" \t\ufeff") or (rest and not rest.startswith("#")):
+        separator = "," if text[field.stop : field.stop + 1] == "," else ""
+        return Edit(field.stop, field.stop, f"{separator} {_inline(fields, style)}", why)
+    if end < 0:
+        return Edit(len(text), len(text), style.newline + _indented(fields, style, indent), why)
+    return Edit(end + 1, end + 1, _indented(fields, style, indent), why)
+
+
+def inside(message: Field, fields: Fields, style: Style, why: str = "") -> Edit:
+    """New fields at the end of a message, laid out as the message is."""
+    if message.fields:
+        return beside(message.fields[-1], fields, style, why)
+    return Edit(message.value_start, message.stop, f"{{ {_inline(fields, style)} }}", why)
+
+
+def set_param(layer: Layer, message: str, fields: Fields, style: Style, *, replacing: Iterable[str] = (), why: str = "") -> list[Edit]:
+    """The layer's `message` says `fields`; what it said under those names,
+    or under the names in `replacing`, is gone.
+    """
+    owner = layer.view.field(message)
+    if owner is None:
+        return [inside(layer.field, [(message, list(fields))], style, why)]
+    edits, missing = [], []
+    for name, value in fields:
+        old = owner.all(name)
+        if old:
+            edits += [set_value(old[0], value, why), *map(removed, old[1:])]
+        else:
+            missing.append((name, value))
+    gone = [field for field in owner.all(*replacing)]
+    if missing and gone:
+        edits.append(Edit(gone[0].start, gone[0].stop, _inline(missing, style), why))
+        return edits + [removed(field) for field in gone[1:]]
+    if missing:
+        edits.append(inside(owner, missing, style, why))
+    return edits + [removed(field) for field in gone]
+
+
+def removed(field: Field, why: str = "") -> Edit:
+    """The field is gone, its separator and its whole lines with it."""
+    return without(field)._replace(why=why)
+
+
+def renamed_blob(graph: Graph, layers: Iterable[Layer], old: str, new: str, why: str = "") -> list[Edit]:
+    """Every bottom and top called `old` in these layers is called `new`."""
+    return [
+        set_value(field, new, why)
+        for layer in layers
+        for field in layer.field.all("bottom", "top")
+        if field.string == old
+    ]
+
+
+def appended(net: Prototxt, after: Field, layers: Sequence[Fields], why: str = "") -> Edit:
+    """New layers behind the field `after`, one blank line between if the file has them."""
+    text, style = net.text, net.style
+    end = text.find("\n", after.stop)
+    lead = "" if end >= 0 else style.newline
+    at = len(text) if end < 0 else end + 1
+    gap = style.newline if style.newline * 2 in text else ""
+    body = gap.join(render([("layer", fields)], style) for fields in layers)
+    return Edit(at, at, lead + gap + body, why)
+
+
+def _inline(fields: Fields, style: Style) -> str:
+    return " ".join(_one_line(name, value, style) for name, value in fields)
+
+
+def _one_line(name: str, value: object, style: Style) -> str:
+    if isinstance(value, (list, tuple)):
+        return f"{name} {{ {_inline(value, style)} }}"
+    return f"{name}: {literal(value, style)}"
+
+
+def _indented(fields: Fields, style: Style, indent: str) -> str:
+    lines = render(fields, style).splitlines(keepends=True)
+    return "".join(indent + line for line in lines)

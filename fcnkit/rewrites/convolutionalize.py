@@ -1,0 +1,376 @@
+"""InnerProduct layers become the Convolutions that compute the same numbers.
+
+An InnerProduct over an input of C x H x W is a Convolution whose kernel is
+H x W: its weight matrix N x (C H W), read in the same order, is the N x C x H x W
+of the kernels.  On a larger input the Convolution slides.  Long, Shelhamer and
+Darrell, "Fully Convolutional Networks for Semantic Segmentation", section 3.1.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import NamedTuple
+
+from fcnkit.edits import Edit, merge
+from fcnkit.errors import NetError
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.nets.graph import Graph, Layer, Top, build, states
+from fcnkit.nets.layertypes import TYPES
+from fcnkit.nets.shapes import Shapes, infer
+from fcnkit.plan import Move, Plan, Step
+from fcnkit.rewrites.changes import beside, removed, renamed_blob, set_name, set_value
+
+Shape = tuple[int, ...]
+
+# Types that treat every number alike, whatever the shape around it.
+ELEMENTWISE = frozenset(
+    ("ReLU", "Dropout", "Sigmoid", "TanH", "ELU", "AbsVal", "BNLL", "Power", "Exp", "Log", "Threshold")
+)
+# Types through which a pooled vector stays one vector per place.
+_POINTWISE = ELEMENTWISE | {
+    "InnerProduct", "Convolution", "Flatten", "Reshape", "PReLU", "BatchNorm", "Scale", "Bias", "Softmax", "Split",
+    "SoftmaxWithLoss", "Accuracy", "ArgMax", "Silence",
+}  # fmt: skip
+
+
+class _State(NamedTuple):
+    """One state of the net and what is already known of it."""
+
+    name: str
+    graph: Graph
+    shapes: Shapes
+
+
+class _Refused(Exception):
+    """A layer cannot take what the conversions before it would give it."""
+
+    def __init__(self, layers: Sequence[Layer], why: str):
+        self.layers, self.why = layers, why
+
+
+def convolutionalize(
+    net: Prototxt,
+    *,
+    inputs: Mapping[str, Shape] | None = None,
+    rename: str | Mapping[str, str] | None = None,
+) -> Plan:
+    """Every InnerProduct that can be is a Convolution; the rest stay, with the reason.
+
+    The kernel is the height and width of the layer's input at the net's own
+    input size, or at `inputs` {blob: shape}.  A Flatten in between goes.  A
+    global pooling that only a classifier follows gets its size as kernel, so
+    that the net slides.  Names stay unless `rename` says otherwise: a pattern
+    such as "{name}-conv", or {old: new}.
+
+    Raises NetError when the net cannot be built, or `rename` names a layer
+    that is not converted.
+    """
+    found = [_State(_say(state), graph := build(net, state), infer(graph, inputs)) for state in states(net)]
+    keep: dict[str, str] = {}
+    while True:
+        try:
+            results = [_simulate(state, keep) for state in found]
+            _check_shared(results)
+            break
+        except _Refused as refused:
+            keep.update((layer.name, refused.why) for layer in refused.layers)
+    known = {name for result in results for name in result.kernels}
+    for result in results:
+        keep.update((name, why) for name, why in result.unknown.items() if name not in known)
+    return _plan(net, results, keep, _renamer(rename, known))
+
+
+class _Result(NamedTuple):
+    """What is decided for one state."""
+
+    state: _State
+    kernels: dict[str, Shape]
+    unknown: dict[str, str]
+    dissolved: tuple[Layer, ...]
+
+
+def _simulate(state: _State, keep: Mapping[str, str]) -> _Result:
+    """The shapes of the net to be, layer by layer, and so what can be converted.
+
+    Raises _Refused at the first layer that a conversion before it would break.
+    """
+    graph, old = state.graph, state.shapes.tops
+    new: dict[Top, Shape | None] = {}
+    kernels: dict[str, Shape] = {}
+    unknown: dict[str, str] = {}
+    dissolved = []
+    for layer in graph.layers:
+        given = [new[bottom] for bottom in layer.bottoms]
+        if layer.type == "InnerProduct" and layer.name not in keep:
+            tops = [_convert(layer, state, given[0], kernels, unknown)]
+        elif _is_flatten(layer, old) and _dissolves(graph, layer, given[0], keep):
+            dissolved.append(layer)
+            tops = [given[0]]
+        elif given == [old[bottom] for bottom in layer.bottoms]:
+            tops = [old[top] for top in layer.tops]
+        else:
+            tops = _follow(state, layer, given, kernels)
+        new.update(zip(layer.tops, tops, strict=True))
+    return _Result(state, kernels, unknown, tuple(dissolved))
+
+
+def _convert(layer: Layer, state: _State, given: Shape | None, kernels: dict, unknown: dict) -> Shape | None:
+    """Notes the layer's kernel, and gives the shape of its top as a Convolution."""
+    view = layer.param("inner_product_param")
+    before = state.shapes.tops[layer.bottoms[0]]
+    if given is None or before is None:
+        unknown[layer.name] = (
+            f'the size of its input "{layer.bottoms[0].blob}" is not known '
+            f"({state.shapes.reason(layer.bottoms[0])}); say it with --input, as in --input data=1,3,227,227"
+        )
+        return None
+    axis = view.get("axis")
+    if axis + (len(before) if axis < 0 else 0) != 1:
+        raise _Refused([layer], f"it works along axis {axis}, and a Convolution only along the channels, axis 1")
+    if len(given) != 4:
+        raise _Refused(
+            [layer],
+            f'its input "{layer.bottoms[0].blob}" is {_show(given)} after layer '
+            f'"{state.graph.producer(layer.bottoms[0]).name}", not channels x height x width',
+        )
+    kernels[layer.name] = (view.get("num_output"), *given[1:])
+    return given[0], view.get("num_output"), 1, 1
+
+
+def _follow(state: _State, layer: Layer, given: list[Shape | None], kernels: Mapping) -> list[Shape | None]:
+    """The tops of a layer that stays, on bottoms that have changed their shape.
+
+    Raises _Refused, blaming the conversions before it, if they are not the
+    same numbers in the same order as ever.
+    """
+    old = [state.shapes.tops[top] for top in layer.tops]
+    if layer.type not in TYPES or layer.type in ("Python", "LSTM", "RNN", "Recurrent"):
+        _blame(state, layer, kernels, "it may need the matrix that it gets")
+    if None in given or None in old:
+        return [None] * len(old)
+    try:
+        new = TYPES[layer.type].shapes(layer, given)
+    except NetError as error:
+        _blame(state, layer, kernels, f"it would fail: {str(error).split(': ', 2)[-1]}")
+    if _axis(layer) < 0:
+        _blame(state, layer, kernels, f"its axis {_axis(layer)} counts from the end, where height and width would stand")
+    for before, after in zip(old, new, strict=True):
+        if after not in (before, (*before, 1, 1)):
+            _blame(state, layer, kernels, f"its output would be {_show(after)} in place of {_show(before)}")
+    return new
+
+
+_AXIS_PARAMS = {
+    "Softmax": "softmax_param", "SoftmaxWithLoss": "softmax_param", "Accuracy": "accuracy_param", "Slice": "slice_param",
+    "Concat": "concat_param", "ArgMax": "argmax_param", "Scale": "scale_param", "Bias": "bias_param",
+}  # fmt: skip
+
+
+def _axis(layer: Layer) -> int:
+    """The axis that the layer works along, as it is written; 1 where it has none."""
+    message = _AXIS_PARAMS.get(layer.type)
+    return layer.param(message).get("axis") or 0 if message else 1
+
+
+def _blame(state: _State, layer: Layer, kernels: Mapping[str, Shape], why: str) -> None:
+    """Raises _Refused for the nearest conversions above `layer`."""
+    graph, seen, todo, blamed = state.graph, set(), list(layer.bottoms), []
+    while todo:
+        top = todo.pop()
+        producer = graph.producer(top)
+        if top in seen:
+            continue
+        seen.add(top)
+        if producer.name in kernels:
+            blamed.append(producer)
+        else:
+            todo += producer.bottoms
+    raise _Refused(blamed, f'layer "{layer.name}" ({layer.type}, line {layer.line}) after it: {why}')
+
+
+def _is_flatten(layer: Layer, old: Mapping[Top, Shape | None]) -> bool:
+    """Whether the layer makes N x (C H W) of N x C x H x W."""
+    if layer.type not in ("Flatten", "Reshape") or len(layer.bottoms) != 1:
+        return False
+    before, after = old[layer.bottoms[0]], old[layer.tops[0]]
+    if before is None or after is None:
+        return False
+    return len(after) == 2 and len(before) in (2, 4) and after == (before[0], prod(before[1:]))
+
+
+def _dissolves(graph: Graph, layer: Layer, given: Shape | None, keep: Mapping[str, str]) -> bool:
+    """Whether nothing would miss this Flatten, and no blob name is taken twice."""
+    if given is None or len(given) != 4:
+        return False
+    in_place = False
+    todo = list(layer.tops)
+    while todo:
+        for user in graph.consumers.get(todo.pop(), ()):
+            if user.type in ELEMENTWISE:
+                todo += user.tops
+                in_place |= user.tops[0].blob == layer.tops[0].blob
+            elif user.type != "InnerProduct" or user.name in keep:
+                return False
+    return not in_place or len(graph.consumers[layer.bottoms[0]]) == 1
+
+
+def _check_shared(results: Sequence[_Result]) -> None:
+    """Raises _Refused where layers that share a parameter would need it in two shapes."""
+    for result in results:
+        owners: dict[str, list[tuple[Layer, Shape | None]]] = {}
+        for layer in result.state.graph.layers:
+            for blob, name in enumerate(_param_names(layer)):
+                if name:
+                    kernel = result.kernels.get(layer.name)
+                    owners.setdefault(name, []).append((layer, kernel if blob == 0 else None))
+        for name, users in owners.items():
+            converted = [layer for layer, kernel in users if kernel]
+            if converted and len({kernel for _, kernel in users}) > 1:
+                others = ", ".join(f'"{layer.name}"' for layer, _ in users)
+                raise _Refused(converted, f'{others} share the parameter "{name}" and would need it in different shapes')
+
+
+def _param_names(layer: Layer) -> list[str]:
+    if layer.field.name == "layers":
+        return layer.view.list("param")
+    return [param.get("name") for param in layer.view.views("param")]
+
+
+def _plan(net: Prototxt, results: Sequence[_Result], keep: Mapping[str, str], new_name) -> Plan:
+    steps: dict[int, Step] = {}
+    moves: dict[tuple[str, int], Move] = {}
+    by_state = []
+    for result in results:
+        graph, edits = result.state.graph, []
+        gone = {bottom: layer for layer in result.dissolved for bottom in layer.tops}
+        for layer in graph.layers:
+            if layer.name in result.kernels:
+                kernel = result.kernels[layer.name]
+                edits += _conversion(net, layer, kernel, new_name(layer.name))
+                steps.setdefault(layer.field.start, _converted(layer, kernel, gone, new_name(layer.name)))
+                moves.update(((move.layer, move.blob), move) for move in _moves(layer, kernel, new_name(layer.name)))
+            elif layer.name in keep and layer.type == "InnerProduct":
+                steps.setdefault(layer.field.start, Step("keep", layer.name, layer.line, "InnerProduct", keep[layer.name]))
+        for layer in result.dissolved:
+            edits += _dissolution(graph, layer)
+            steps.setdefault(layer.field.start, Step("remove", layer.name, layer.line, layer.type, _FLATTEN_WHY))
+        for layer, size in _sliding_pools(result.state):
+            edits += _pool_edits(net, layer, size)
+            steps.setdefault(layer.field.start, _pool_step(layer, size))
+        by_state.append((result.state.name, edits))
+    ordered = tuple(steps[start] for start in sorted(steps))
+    return Plan(net, net.edit(merge(by_state)), ordered, tuple(moves.values()))
+
+
+_FLATTEN_WHY = "a Convolution takes the map as it is"
+
+
+def _conversion(net: Prototxt, layer: Layer, kernel: Shape, name: str) -> list[Edit]:
+    why = f'convolutionalize "{layer.name}"'
+    v1 = layer.field.name == "layers"
+    kind = layer.field.last("type")
+    edits = [Edit(kind.value_start, kind.stop, _type_word(kind.raw, v1), why)]
+    if name != layer.name:
+        edits.append(set_value(layer.field.last("name"), name, why))
+    for message in layer.field.all("inner_product_param"):
+        edits.append(set_name(message, "convolution_param", why))
+        edits += [removed(field, why) for field in message.all("transpose")]
+        edits += [removed(field, why) for field in message.all("axis") if field.raw != "1"]
+    count = layer.param("inner_product_param").field("num_output")
+    return [*edits, beside(count, kernel_fields(kernel[2:]), net.style, why)]
+
+
+def kernel_fields(kernel: Sequence[int]) -> list[tuple[str, int]]:
+    """kernel_size, or kernel_h and kernel_w where they differ."""
+    height, width = kernel
+    return [("kernel_size", height)] if height == width else [("kernel_h", height), ("kernel_w", width)]
+
+
+def _type_word(raw: str, v1: bool) -> str:
+    return "CONVOLUTION" if v1 else f"{raw[0]}Convolution{raw[0]}"
+
+
+def _converted(layer: Layer, kernel: Shape, gone: Mapping[Top, Layer], name: str) -> Step:
+    bottom = layer.bottoms[0]
+    source = gone[bottom].bottoms[0].blob if bottom in gone else bottom.blob
+    size = "x".join(map(str, dict.fromkeys(kernel[2:])))
+    renamed = f", renamed {name}" if name != layer.name else ""
+    why = f"{source} is {' x '.join(map(str, kernel[1:]))}"
+    return Step("convert", layer.name, layer.line, f"InnerProduct -> Convolution, kernel {size}{renamed}", why)
+
+
+def _moves(layer: Layer, kernel: Shape, name: str) -> list[Move]:
+    view = layer.param("inner_product_param")
+    how = "transpose" if view.get("transpose") else "copy"
+    bias = [Move(name, 1, kernel[:1], layer.name)] if view.get("bias_term") else []
+    return [Move(name, 0, kernel, layer.name, how), *bias]
+
+
+def _dissolution(graph: Graph, layer: Layer) -> list[Edit]:
+    """The Flatten goes, and what read its top reads its bottom."""
+    why = f'remove "{layer.name}"'
+    old, new = layer.tops[0].blob, layer.bottoms[0].blob
+    users, todo = [], list(layer.tops)
+    while todo:
+        for user in graph.consumers.get(todo.pop(), ()):
+            users.append(user)
+            todo += [top for top in user.tops if top.blob == old]
+    return [removed(layer.field, why), *renamed_blob(graph, users, old, new, why)]
+
+
+def _sliding_pools(state: _State) -> list[tuple[Layer, Shape]]:
+    """The global poolings behind which everything works place by place, with their size."""
+    found = []
+    for layer in state.graph.layers:
+        if layer.type != "Pooling" or not layer.param("pooling_param").get("global_pooling"):
+            continue
+        shape = state.shapes.tops[layer.bottoms[0]]
+        if shape is not None and len(shape) == 4 and _stays_pointwise(state.graph, layer):
+            found.append((layer, shape[2:]))
+    return found
+
+
+def _stays_pointwise(graph: Graph, layer: Layer) -> bool:
+    todo = list(layer.tops)
+    while todo:
+        for user in graph.consumers.get(todo.pop(), ()):
+            if user.type not in _POINTWISE or (user.type in ("Scale", "Bias") and len(user.bottoms) > 1):
+                return False
+            todo += user.tops
+    return True
+
+
+def _pool_edits(net: Prototxt, layer: Layer, size: Shape) -> list[Edit]:
+    view = layer.param("pooling_param")
+    old = view.field("global_pooling")
+    spare = [field for message in layer.field.all("pooling_param") for field in message.all("global_pooling")[:-1]]
+    new = " ".join(f"{name}: {value}" for name, value in kernel_fields(size))
+    why = f'let "{layer.name}" slide'
+    return [Edit(old.start, old.stop, new, why), *(removed(field, why) for field in spare if field != old)]
+
+
+def _pool_step(layer: Layer, size: Shape) -> Step:
+    what = f"global pooling -> kernel {'x'.join(map(str, dict.fromkeys(size)))}, stride 1"
+    why = f"{layer.bottoms[0].blob} is {size[0]} x {size[1]} here, and the window slides on larger inputs"
+    return Step("change", layer.name, layer.line, what, why)
+
+
+def _renamer(rename: str | Mapping[str, str] | None, known: set[str]):
+    if rename is None:
+        return lambda name: name
+    if isinstance(rename, str):
+        if "{name}" not in rename:
+            raise NetError(f'rename "{rename}": has no {{name}} in it; write for instance "{{name}}-conv"')
+        return lambda name: rename.replace("{name}", name)
+    for name in rename.keys() - known:
+        raise NetError(
+            f'rename "{name}": no such layer is converted; those that are: {", ".join(sorted(known)) or "none"}'
+        )
+    return lambda name: rename.get(name, name)
+
+
+def _say(state) -> str:
+    return " ".join([state.phase, *state.stages])
+
+
+def _show(shape: Shape) -> str:
+    return " x ".join(map(str, shape))

@@ -1,0 +1,108 @@
+"""A net that is trained, or classifies, becomes the trunk up to one learned layer."""
+
+from collections.abc import Mapping
+
+from fcnkit.edits import Edit
+from fcnkit.formats.prototxt import Field, Prototxt, render
+from fcnkit.nets.graph import Graph, Layer, State, build
+from fcnkit.nets.shapes import infer
+from fcnkit.plan import Plan, Step
+from fcnkit.rewrites.changes import removed, set_value
+from fcnkit.rewrites.rescore import find_head
+
+Shape = tuple[int, ...]
+
+
+def deploy(net: Prototxt, *, head: str | None = None, inputs: Mapping[str, Shape] | None = None) -> Plan:
+    """What is left ends at the head: the last learned layer and all that it needs.
+
+    Losses, accuracies, Softmax, data layers, other heads and layers of other
+    states go; a data layer's first top becomes an Input of the same shape.
+    The batch is one: an FCN takes images of any size, one at a time.  `head`
+    names the layer where a net has several.
+
+    Raises NetError when there is no head, or an input's shape is not known.
+    """
+    graph = build(net, State())
+    shapes = infer(graph, inputs).tops
+    last = find_head(graph, head)
+    needed = _ancestors(graph, last)
+    edits, steps, kept = [], [], set()
+    for layer in needed:
+        kept.add(layer.field.start)
+        if not layer.bottoms:
+            found, step = _input(net, layer, {top: _batch_of_one(layer, shapes[top]) for top in layer.tops[:1]})
+            edits += found
+            steps += step
+        edits += [removed(rule, "one state") for rule in layer.field.all("include", "exclude")]
+    for field in net.root.all("layer", "layers"):
+        if field.start not in kept:
+            edits.append(removed(field, f"keep the trunk up to {last.name}"))
+            steps.append(_left_out(field, last))
+    return Plan(net, net.edit(edits), tuple(sorted(steps, key=lambda step: step.line or 0)))
+
+
+def _ancestors(graph: Graph, last: Layer) -> list[Layer]:
+    """The layers that the last one needs, itself included, in file order."""
+    wanted, found = set(last.bottoms), [last]
+    for layer in reversed(graph.layers[: last.index]):
+        if wanted.intersection(layer.tops):
+            found.append(layer)
+            wanted.update(layer.bottoms)
+    return found[::-1]
+
+
+def _batch_of_one(layer: Layer, shape: Shape | None) -> Shape:
+    if shape is None or len(shape) != 4:
+        raise layer.error(
+            f'the size of its top "{layer.tops[0].blob}" is not known; say it with --input, '
+            f"as in --input {layer.tops[0].blob}=1,3,227,227"
+        )
+    return (1, *shape[1:])
+
+
+def _input(net: Prototxt, layer: Layer, wanted: Mapping) -> tuple[list[Edit], list[Step]]:
+    """The edits that make the layer an Input of the wanted shapes."""
+    if layer.type != "Input":
+        return _replaced(net, layer, wanted)
+    edits = []
+    for top, shape in wanted.items():
+        dims = _dims(net, layer, top.index)
+        if len(dims) != len(shape):
+            raise layer.error(f'the shape of "{top.blob}" is not written here; add an input_param with its shape')
+        edits += [set_value(dim, size, "input shape") for dim, size in zip(dims, shape, strict=True) if _number(dim) != size]
+    what = " ".join(f"{top.blob} {' x '.join(map(str, shape))}" for top, shape in wanted.items())
+    step = Step("change", layer.name, layer.line, what, "one image at a time, of any size")
+    return edits, [step] if edits else []
+
+
+def _number(dim: Field) -> int:
+    return int(dim.raw, 0)
+
+
+def _dims(net: Prototxt, layer: Layer, index: int) -> list[Field]:
+    """The `dim` fields that give one top's shape, wherever the file has them."""
+    if layer.field.name == "input":
+        shapes = net.root.all("input_shape")
+        return shapes[index].all("dim") if shapes else net.root.all("input_dim")[4 * index : 4 * index + 4]
+    shapes = [shape for param in layer.field.all("input_param") for shape in param.all("shape")]
+    return shapes[index if len(shapes) > 1 else 0].all("dim") if shapes else []
+
+
+def _replaced(net: Prototxt, layer: Layer, wanted: Mapping) -> tuple[list[Edit], list[Step]]:
+    if layer.field.name == "layers":
+        raise layer.error("a V1 net has no Input layer; upgrade the net first")
+    (top, shape), *_ = wanted.items()
+    fields = [
+        ("name", top.blob), ("type", "Input"), ("top", top.blob),
+        ("input_param", [("shape", [("dim", size) for size in shape])]),
+    ]  # fmt: skip
+    text = render([("layer", fields)], net.style).removesuffix(net.style.newline)
+    step = Step("change", layer.name, layer.line, f"{layer.type} -> Input", "the deployed net is given its images")
+    return [Edit(layer.field.start, layer.field.stop, text, "deploy")], [step]
+
+
+def _left_out(field: Field, last: Layer) -> Step:
+    name, kind = field.last("name"), field.last("type")
+    what = kind.raw.strip("\"'") if kind else "layer"
+    return Step("remove", name.string if name else "", field.line, what, f'"{last.name}" does not need it')

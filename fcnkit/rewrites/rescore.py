@@ -1,0 +1,96 @@
+"""The classifier layer starts afresh with another number of classes."""
+
+from fcnkit.errors import NetError
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.nets.graph import Graph, Layer, State, build
+from fcnkit.nets.shapes import infer
+from fcnkit.plan import Move, Plan, Step
+from fcnkit.rewrites.changes import removed, renamed_blob, set_param, set_value
+
+_PARAMS = {"InnerProduct": "inner_product_param", "Convolution": "convolution_param"}
+
+
+def rescore(net: Prototxt, classes: int, *, name: str = "score_fr", head: str | None = None, inputs=None) -> Plan:
+    """The net's last learned layer is a new one, `name`, with `classes` outputs.
+
+    Its weights and bias are zero, as the FCN paper starts score layers, so
+    its fillers go (Caffe's default is the constant 0).  The new name keeps
+    Caffe from loading the old layer's weights.  `head` is the layer to
+    replace; without it, the net must have just one.
+
+    Raises NetError when there is no such layer, several, or the name is taken.
+    """
+    if classes < 1:
+        raise NetError(f"{net.path}: {classes} classes; there must be at least 1")
+    graph = build(net, State())
+    layer = find_head(graph, head)
+    if any(other.name == name and other is not layer for other in graph.layers):
+        raise NetError(f'{net.path}: there is a layer "{name}" already; give another name')
+    after = net.edit(_edits(net, graph, layer, classes, name))
+    steps = [Step("change", layer.name, layer.line, f"{classes} classes as {name}", "new classes start from zero")]
+    return Plan(net, after, tuple(steps), _moves(after, layer, name, inputs))
+
+
+def find_head(graph: Graph, head: str | None = None) -> Layer:
+    """The learned layer that gives the net's class scores.
+
+    Going up from the outputs, the first InnerProduct or Convolution; `head`
+    names one where a net has several.
+    """
+    if head is not None:
+        layer = graph.layer(head)
+        if layer.type not in _PARAMS:
+            raise layer.error(f"its type is {layer.type}; name an InnerProduct or a Convolution as the head")
+        return layer
+    found = list(dict.fromkeys(layer for top in graph.outputs for layer in _learned_above(graph, top)))
+    if not found:
+        raise NetError(f"{graph.prototxt.path}: no InnerProduct or Convolution leads to an output; is it a classifier?")
+    if len(found) > 1:
+        names = ", ".join(f'"{layer.name}" (line {layer.line})' for layer in found)
+        raise NetError(f"{graph.prototxt.path}: several layers give outputs: {names}; choose one with --head")
+    return found[0]
+
+
+def _learned_above(graph: Graph, top) -> list[Layer]:
+    seen, todo, found = set(), [top], []
+    while todo:
+        layer = graph.producer(todo.pop())
+        if layer.index in seen:
+            continue
+        seen.add(layer.index)
+        if layer.type in _PARAMS:
+            found.append(layer)
+        else:
+            todo += layer.bottoms
+    return found
+
+
+def _edits(net: Prototxt, graph: Graph, layer: Layer, classes: int, name: str) -> list:
+    why = f'rescore "{layer.name}"'
+    message = _PARAMS[layer.type]
+    edits = set_param(layer, message, [("num_output", classes)], net.style, why=why)
+    for owner in layer.field.all(message):
+        edits += [removed(field, why) for field in owner.all("weight_filler", "bias_filler")]
+    if name != layer.name:
+        edits.append(set_value(layer.field.last("name"), name, why))
+    old = layer.tops[0].blob
+    if old != name:
+        edits += renamed_blob(graph, [graph.layers[index] for index in _users(graph, layer)], old, name, why)
+    return edits
+
+
+def _users(graph: Graph, layer: Layer) -> list[int]:
+    """The layer, and those that read or rewrite its top under its own name."""
+    old, found, todo = layer.tops[0].blob, {layer.index}, list(layer.tops)
+    while todo:
+        for user in graph.consumers.get(todo.pop(), ()):
+            found.add(user.index)
+            todo += [top for top in user.tops if top.blob == old]
+    return sorted(found)
+
+
+def _moves(after: Prototxt, layer: Layer, name: str, inputs) -> tuple[Move, ...]:
+    graph = build(after, State())
+    blobs = infer(graph, inputs).blobs(graph.layer(name)) or []
+    new = (Move(name, blob, tuple(shape), how="zero") for blob, shape in enumerate(blobs))
+    return (Move(layer.name, 0, (), how="drop"), *new)

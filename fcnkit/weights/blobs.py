@@ -1,0 +1,220 @@
+"""The values of one blob: where they are, and how they are read in pieces of bounded size."""
+
+import html
+import math
+import os
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from fcnkit.errors import WeightsError
+from fcnkit.formats import caffemodel
+from fcnkit.formats.caffemodel import BlobSpan, shown_shape
+
+if TYPE_CHECKING:
+    import numpy
+
+PIECE = 1 << 20
+
+
+def stamp(file: int) -> tuple[int, int]:
+    """The size and the time of change of an open file."""
+    status = os.fstat(file)
+    return status.st_size, status.st_mtime_ns
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A file that stays open for reading, whatever becomes of its name.
+
+    `stamp` is its size and time when it was opened: what is read later must
+    still be that file.
+    """
+
+    path: str
+    file: int
+    stamp: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, os.close, self.file)
+
+    def check(self) -> None:
+        """Raises WeightsError when the file has been changed since it was opened."""
+        if stamp(self.file) != self.stamp:
+            raise WeightsError(f"{self.path}: it was changed after it was opened; open it again")
+
+    def read_into(self, buffer: memoryview, start: int) -> None:
+        """`buffer` holds the bytes from `start` on."""
+        done = 0
+        while done < len(buffer):
+            got = os.preadv(self.file, [buffer[done:]], start + done)
+            if not got:
+                raise WeightsError(f"{self.path}: it ends at byte {start + done}; open it again")
+            done += got
+
+    def pieces(self, start: int, stop: int) -> Iterator[memoryview]:
+        """The bytes of [start, stop) in turn; each piece is overwritten by the next."""
+        buffer = memoryview(bytearray(min(PIECE, stop - start)))
+        for at in range(start, stop, PIECE):
+            piece = buffer[: min(PIECE, stop - at)]
+            self.read_into(piece, at)
+            yield piece
+
+
+class Lazy(NamedTuple):
+    """Values that are made when they are written.
+
+    `chunks()` gives bytes-like pieces of little-endian `dtype` numbers that
+    come to math.prod(shape) numbers in all.
+    """
+
+    shape: tuple[int, ...]
+    chunks: Callable[[], Iterable]
+    dtype: str = "float32"
+
+
+def zeros(shape: Sequence[int]) -> Lazy:
+    """As many zeros as `shape` says, which take no memory."""
+    return Lazy(tuple(shape), lambda: _zero_chunks(4 * math.prod(shape)))
+
+
+def _zero_chunks(length: int) -> Iterator[bytes]:
+    whole = bytes(min(PIECE, length))
+    for at in range(0, length, PIECE):
+        yield whole[: length - at]
+
+
+class Stored(NamedTuple):
+    """Values that stand in a file."""
+
+    source: Source
+    span: BlobSpan
+
+
+@dataclass(frozen=True, eq=False)
+class Blob:
+    """One parameter blob: its shape now, and where its values are.
+
+    `dtype` is how the values are stored; `legacy` says that the shape is
+    written as num, channels, height, width.  `where` names the blob in
+    messages.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    legacy: bool
+    values: Stored | Lazy
+    where: str
+
+    @property
+    def count(self) -> int:
+        """How many values there are."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes the values take as they are stored."""
+        return self.count * caffemodel.ITEM_BYTES[self.dtype]
+
+    def array(self) -> "numpy.ndarray":
+        """The values as a new, aligned array of this shape and of the stored type."""
+        import numpy
+
+        flat = numpy.empty(self.nbytes, numpy.uint8)
+        at = 0
+        for piece in self.pieces():
+            flat[at : at + len(piece)] = numpy.frombuffer(piece, numpy.uint8)
+            at += len(piece)
+        return flat.view(numpy.dtype(self.dtype).newbyteorder("<")).reshape(self.shape)
+
+    def pieces(self) -> Iterator[memoryview]:
+        """The values' bytes in turn, as stored; each piece may be overwritten by the next.
+
+        Raises WeightsError when the file has changed since it was opened, or
+        when lazy values are not as many as their shape says.
+        """
+        if isinstance(self.values, Lazy):
+            yield from _counted(self.values.chunks(), self.nbytes, self.where)
+            return
+        source, span = self.values
+        source.check()
+        size = caffemodel.ITEM_BYTES[self.dtype]
+        for chunk in span.chunks:
+            read = _packed if chunk.lead == 0 else _unpacked
+            yield from read(source, chunk, size)
+
+    def _repr_html_(self) -> str:
+        return f"<code>{html.escape(repr(self))}</code>"
+
+    def __repr__(self) -> str:
+        return f"<Blob {shown_shape(self.shape)} {self.dtype}{', legacy' if self.legacy else ''}>"
+
+
+def _packed(source: Source, chunk: caffemodel.Chunk, size: int) -> Iterator[memoryview]:
+    return source.pieces(chunk.start, chunk.stop)
+
+
+def _unpacked(source: Source, chunk: caffemodel.Chunk, size: int) -> Iterator[memoryview]:
+    """The values of a run in which each has a tag of its own."""
+    step = chunk.lead + size
+    whole = PIECE // step * step
+    for start in range(chunk.start, chunk.stop, whole):
+        buffer = bytearray(min(whole, chunk.stop - start))
+        source.read_into(memoryview(buffer), start)
+        yield memoryview(b"".join(buffer[at + chunk.lead : at + step] for at in range(0, len(buffer), step)))
+
+
+def _counted(chunks: Iterable, expected: int, where: str) -> Iterator[memoryview]:
+    found = 0
+    for chunk in chunks:
+        view = memoryview(chunk).cast("B")
+        found += len(view)
+        if found > expected:
+            break
+        yield view
+    if found != expected:
+        raise WeightsError(f"{where}: expected {expected} bytes of values, found {found}; "
+                           "give as many values as the shape says")  # fmt: skip
+
+
+def reshaped(blob: Blob, shape: Sequence[int]) -> Blob:
+    """The same values in the same order under another shape, written the modern way.
+
+    Raises WeightsError when the counts differ.
+    """
+    shape = tuple(shape)
+    if any(dim < 0 for dim in shape) or math.prod(shape) != blob.count:
+        raise WeightsError(
+            f"{blob.where}: {shown_shape(blob.shape)} is {blob.count} values, {shown_shape(shape)} would be "
+            f"{math.prod(shape)}; they can only be arranged anew when the counts are equal"
+        )
+    return replace(blob, shape=shape, legacy=False)
+
+
+def blob(value: object, where: str) -> Blob:
+    """`value` as a Blob: a Blob as it is, Lazy values as given, an array copied as float32."""
+    if isinstance(value, Blob):
+        return value
+    if isinstance(value, Lazy):
+        return Blob(tuple(value.shape), value.dtype, False, value, where)
+    import numpy
+
+    array = numpy.array(value, dtype="<f4", order="C")
+    return Blob(array.shape, "float32", False, Lazy(array.shape, lambda: [array.reshape(-1)]), where)
+
+
+def writable(blob: Blob) -> Blob:
+    """The blob with values of a type that every Caffe reads: float32 unless they are float64."""
+    if blob.dtype in ("float32", "float64"):
+        return blob
+    values = Lazy(blob.shape, lambda: _as_float32(blob))
+    return Blob(blob.shape, "float32", False, values, blob.where)
+
+
+def _as_float32(blob: Blob) -> Iterator[bytes]:
+    import numpy
+
+    stored = numpy.dtype(blob.dtype).newbyteorder("<")
+    for piece in blob.pieces():
+        yield numpy.frombuffer(piece, stored).astype("<f4").tobytes()

@@ -1,0 +1,185 @@
+"""Caffe's fillers: the values that a new parameter blob starts with.
+
+Formulas are those of caffe/filler.hpp; every array is float32, the type that
+Caffe computes in.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from fcnkit.errors import WeightsError
+
+if TYPE_CHECKING:
+    import numpy
+
+FILLERS = ("bilinear", "constant", "gaussian", "msra", "positive_unitball", "uniform", "xavier")
+VARIANCE_NORMS = ("FAN_IN", "FAN_OUT", "AVERAGE")
+
+
+def bilinear(kernel: int | tuple[int, int]) -> "numpy.ndarray":
+    """The kernel, height x width, by which a Deconvolution interpolates linearly.
+
+    Along each axis of size K: 1 - |x / f - c| with f = ceil(K / 2) and
+    c = (K - 1) / (2 f), for x = 0 ... K - 1.  With stride s and K = 2s or
+    2s - 1 the shifted kernels sum to one everywhere.
+
+    Raises WeightsError for a size below 1.
+    """
+    import numpy as np
+
+    height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
+    if height < 1 or width < 1:
+        raise WeightsError(f"bilinear kernel {height} x {width}: each side must be 1 or more; give a larger kernel")
+    return np.outer(_ramp(height), _ramp(width)).astype(np.float32)
+
+
+def _ramp(size: int) -> "numpy.ndarray":
+    import numpy as np
+
+    half = math.ceil(size / 2)
+    # float32 up to the difference and double from there on, as Caffe's C++ has it
+    centre = np.float32((size - 1) / (2 * half))
+    places = np.arange(size, dtype=np.float32) / np.float32(half)
+    return 1 - np.abs((places - centre).astype(np.float64))
+
+
+def bilinear_blob(shape: Sequence[int], group: int | None = None) -> "numpy.ndarray":
+    """Weights that make a Deconvolution interpolate each channel by itself.
+
+    `shape` is (I, O / group, height, width).  Channel i of the input goes to
+    channel i of the output: with group = I all I x 1 planes hold the kernel,
+    with fewer groups the diagonal ones do and the others are zero.
+
+    Raises WeightsError when input and output channels differ in number.
+    """
+    import numpy as np
+
+    return np.stack(list(bilinear_planes(shape, group))).reshape(shape)
+
+
+def bilinear_planes(shape: Sequence[int], group: int | None = None) -> Iterator["numpy.ndarray"]:
+    """The planes, height x width, of `bilinear_blob` in turn."""
+    shape = tuple(shape)
+    if len(shape) != 4:
+        raise WeightsError(f"bilinear weights of shape {_show(shape)}: expected 4 axes, found {len(shape)}; "
+                           "use another filler")  # fmt: skip
+    inputs, outputs, *kernel = shape
+    groups = inputs // outputs if outputs and inputs % outputs == 0 else 0
+    if not groups or group not in (None, groups):
+        raise WeightsError(
+            f"bilinear weights of shape {_show(shape)}: with group {group or 1} they take {inputs} channels to "
+            f"{outputs * (group or 1)}, and each channel must go to itself; give as many outputs as inputs"
+        )
+    return _planes(inputs, outputs, (kernel[0], kernel[1]))
+
+
+def _planes(inputs: int, outputs: int, size: tuple[int, int]) -> Iterator["numpy.ndarray"]:
+    kernel = bilinear(size)
+    for channel in range(inputs):
+        for output in range(outputs):
+            yield kernel if output == channel % outputs else kernel * 0
+
+
+def fill(filler: str, shape: Sequence[int], *, rng: "numpy.random.Generator | int", **params) -> "numpy.ndarray":
+    """An array of `shape` with the values that Caffe's filler of this name gives.
+
+    `rng` is a numpy Generator or a seed.  `params` are FillerParameter's
+    fields under their names: value, min, max, mean, std, sparse,
+    variance_norm.  With n = fan_in = count / shape[0] (FAN_IN),
+    fan_out = count / shape[1] (FAN_OUT), or their mean (AVERAGE):
+
+    constant           value (0)
+    uniform            min (0) to max (1)
+    gaussian           mean (0), standard deviation std (1); with sparse >= 0
+                       each value stays with probability sparse / shape[0]
+    xavier             uniform within +- sqrt(3 / n)
+    msra               gaussian of standard deviation sqrt(2 / n)
+    positive_unitball  uniform 0 to 1, each shape[0] slice divided by its sum
+    bilinear           the bilinear kernel in every plane, as Caffe writes it
+
+    Raises WeightsError for another name, an unknown parameter, or values that
+    Caffe would refuse.
+    """
+    import numpy as np
+
+    shape = tuple(shape)
+    if filler not in _FILL:
+        raise WeightsError(f'filler "{filler}": Caffe has no such filler; use one of {", ".join(FILLERS)}')
+    make, known = _FILL[filler]
+    for name in params:
+        if name not in known:
+            raise WeightsError(f'filler "{filler}": takes no {name}; it takes {", ".join(known) or "nothing"}')
+    values = make(shape, np.random.default_rng(rng), **params)
+    return np.ascontiguousarray(values, dtype=np.float32)
+
+
+def _constant(shape, rng, *, value=0.0):
+    import numpy as np
+
+    return np.full(shape, value, np.float32)
+
+
+def _uniform(shape, rng, *, min=0.0, max=1.0):
+    if min > max:
+        raise WeightsError(f'filler "uniform": min {min} is above max {max}; exchange them')
+    return rng.uniform(min, max, shape)
+
+
+def _gaussian(shape, rng, *, mean=0.0, std=1.0, sparse=-1):
+    values = rng.normal(mean, std, shape)
+    if sparse < 0:
+        return values
+    if sparse > shape[0]:
+        raise WeightsError(f'filler "gaussian": sparse {sparse} is above {shape[0]} outputs; give at most that')
+    return values * (rng.random(shape) < sparse / shape[0])
+
+
+def _xavier(shape, rng, *, variance_norm="FAN_IN"):
+    bound = math.sqrt(3 / _fan(shape, "xavier", variance_norm))
+    return rng.uniform(-bound, bound, shape)
+
+
+def _msra(shape, rng, *, variance_norm="FAN_IN"):
+    return rng.normal(0, math.sqrt(2 / _fan(shape, "msra", variance_norm)), shape)
+
+
+def _positive_unitball(shape, rng):
+    values = rng.random(shape)
+    rows = values.reshape(shape[0], -1)
+    rows /= rows.sum(axis=1, keepdims=True)
+    return values
+
+
+def _bilinear(shape, rng):
+    import numpy as np
+
+    if len(shape) != 4 or shape[2] != shape[3]:
+        raise WeightsError(f'filler "bilinear": expected 4 axes and a square kernel, found {_show(shape)}; '
+                           "use another filler")  # fmt: skip
+    return np.broadcast_to(bilinear(shape[2]), shape)
+
+
+def _fan(shape: Sequence[int], filler: str, norm: str) -> float:
+    count = math.prod(shape)
+    fan_in = count / shape[0]
+    fan_out = count / shape[1] if len(shape) > 1 else count
+    fans = {"FAN_IN": fan_in, "FAN_OUT": fan_out, "AVERAGE": (fan_in + fan_out) / 2}
+    if norm not in fans:
+        raise WeightsError(f'filler "{filler}": no variance_norm {norm}; use one of {", ".join(VARIANCE_NORMS)}')
+    return fans[norm]
+
+
+_FILL = {
+    "bilinear": (_bilinear, ()),
+    "constant": (_constant, ("value",)),
+    "gaussian": (_gaussian, ("mean", "std", "sparse")),
+    "msra": (_msra, ("variance_norm",)),
+    "positive_unitball": (_positive_unitball, ()),
+    "uniform": (_uniform, ("min", "max")),
+    "xavier": (_xavier, ("variance_norm",)),
+}
+
+
+def _show(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))

@@ -1,0 +1,336 @@
+"""Weights files as values: opened by their headers, edited as spans, saved at the speed of a copy.
+
+`open` reads names, types and shapes; tensors stay in the file until `array`
+asks for one.  Every change gives new Weights; `save` copies what is unchanged
+from the open file in pieces, so that the memory it takes does not grow with
+the file, and the file that is read may be the one that is written.
+"""
+
+import difflib
+import html
+import mmap
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+from fcnkit import files
+from fcnkit.edits import Edit, pieces
+from fcnkit.errors import WeightsError
+from fcnkit.formats import caffemodel, signature
+from fcnkit.formats.caffemodel import BlobSpan, LayerSpan, Layout, shown_shape
+from fcnkit.weights.blobs import Blob, Lazy, Source, Stored, reshaped, stamp, writable, zeros
+from fcnkit.weights.blobs import blob as as_blob
+
+__all__ = ["Blob", "Lazy", "Weights", "create", "open", "zeros"]
+
+
+class Content(NamedTuple):
+    """New bytes that may be long: bytes, and blobs whose values come in pieces."""
+
+    parts: tuple
+
+    @property
+    def size(self) -> int:
+        """How many bytes it is."""
+        return sum(_size(part) for part in self.parts)
+
+
+def _size(part: "bytes | Blob | Content") -> int:
+    if isinstance(part, bytes):
+        return len(part)
+    return part.size if isinstance(part, Content) else part.nbytes
+
+
+class Layer(NamedTuple):
+    """One layer's name, type and blobs; `span` is where it stands in the file, if it does."""
+
+    name: str
+    type: str
+    span: LayerSpan | None
+    blobs: tuple[Blob, ...]
+
+
+def open(path: str | os.PathLike) -> "Weights":
+    """The weights of a caffemodel, V1 or V2; its headers are read, its tensors are not.
+
+    Raises WeightsError when the file cannot be read or is not a whole caffemodel.
+    """
+    name = os.fspath(path)
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise WeightsError(f"{name}: is not a file; name the caffemodel itself")
+        source = _opened(name)
+    except OSError as error:
+        raise WeightsError(f"{name}: cannot be read: {error.strerror}; check the name") from error
+    layout = _scan(source)
+    layers = tuple(_stored_layer(source, span) for span in layout.layers)
+    return Weights(name, layout.kind, layers, source, layout)
+
+
+def create(*, kind: str = "layer") -> "Weights":
+    """Weights without any layer, to be filled with `put` and saved; "layers" makes a V1 file."""
+    return Weights("new weights", kind, (), None, Layout(kind, (), 0))
+
+
+def _opened(name: str) -> Source:
+    file = os.open(name, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    return Source(name, file, stamp(file))
+
+
+def _scan(source: Source) -> Layout:
+    if not source.stamp[0]:
+        signature.recognise(b"", source.path)
+    with mmap.mmap(source.file, 0, access=mmap.ACCESS_READ) as mapped:
+        signature.recognise(mapped[:512], source.path)
+        return caffemodel.scan(mapped, source.path)
+
+
+def _stored_layer(source: Source, span: LayerSpan) -> Layer:
+    blobs = tuple(
+        Blob(
+            blob.shape, blob.dtype, blob.legacy, Stored(source, blob),
+            f'{source.path}: layer "{span.name}", blob {number}, byte {blob.start}',
+        )
+        for number, blob in enumerate(span.blobs)
+    )  # fmt: skip
+    return Layer(span.name, span.type, span, blobs)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Weights(Mapping):
+    """The blobs of every layer of one file, by layer name in file order, and edits to them.
+
+    When a file names a layer twice, Caffe loads one after the other, so the
+    last one counts and is the one shown here; the earlier ones go when the
+    layer is changed.
+    """
+
+    path: str
+    kind: str
+    layers: tuple[Layer, ...]
+    source: Source | None
+    layout: Layout
+
+    @cached_property
+    def _by_name(self) -> dict[str, Layer]:
+        return {layer.name: layer for layer in self.layers}
+
+    def __getitem__(self, layer: str) -> tuple[Blob, ...]:
+        return self._by_name[layer].blobs
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name)
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    @property
+    def total(self) -> int:
+        """How many values there are in all."""
+        return sum(blob.count for blobs in self.values() for blob in blobs)
+
+    def layer(self, name: str) -> Layer:
+        """The layer of this name; WeightsError that names the nearest ones otherwise."""
+        found = self._by_name.get(name)
+        if found is None:
+            raise self._error(f'has no layer "{name}"; {_nearest(name, self._by_name)}')
+        return found
+
+    def reshape(self, layer: str, blob: int, shape: Sequence[int]) -> "Weights":
+        """Blob number `blob` has this shape, its values untouched and in the same order.
+
+        A legacy shape becomes a `shape` field.  Raises WeightsError when the
+        counts differ or there is no such blob.
+        """
+        old = self.layer(layer)
+        if not 0 <= blob < len(old.blobs):
+            raise self._error(f'layer "{layer}" has {len(old.blobs)} blobs, no blob {blob}; count from 0')
+        blobs = list(old.blobs)
+        blobs[blob] = reshaped(blobs[blob], shape)
+        return self._with(layer, old._replace(blobs=tuple(blobs)))
+
+    def rename(self, names: Mapping[str, str]) -> "Weights":
+        """Every layer in `names` has its new name, all at once, so that two can swap.
+
+        Raises WeightsError for a layer that is not there, or two of one name.
+        """
+        for old in names:
+            self.layer(old)
+        taken = [names.get(name, name) for name in self]
+        twice = sorted(name for name in names.values() if taken.count(name) > 1)
+        if twice:
+            raise self._error(f'two layers would be named "{twice[0]}"; drop or rename the other one')
+        layers = (layer._replace(name=names.get(layer.name, layer.name)) for layer in self.layers)
+        return replace(self, layers=tuple(layers))
+
+    def drop(self, *names: str) -> "Weights":
+        """None of these layers is there any more; WeightsError for one that never was."""
+        for name in names:
+            self.layer(name)
+        return replace(self, layers=tuple(layer for layer in self.layers if layer.name not in names))
+
+    def put(self, layer: str, arrays: Iterable, *, type: str = "") -> "Weights":
+        """The layer's blobs are these: arrays, Lazy values, or other weights' Blobs.
+
+        Arrays are copied, and written as float32.  A layer that is not there
+        is added after the others, in the file's own generation; `type` is
+        Caffe's name for what it is.
+        """
+        blobs = tuple(
+            as_blob(array, f'{self.path}: layer "{layer}", new blob {number}')
+            for number, array in enumerate(arrays)
+        )
+        old = self._by_name.get(layer, Layer(layer, type, None, ()))
+        return self._with(layer, old._replace(blobs=blobs))
+
+    def edits(self) -> tuple[Edit, ...]:
+        """The changes to the file that was opened: what `save` writes between what it copies."""
+        kept = {layer.span.start for layer in self.layers if layer.span}
+        at = self.layout.layers[-1].stop if self.layout.layers else 0
+        edits = [Edit(span.start, span.stop, b"") for span in self.layout.layers if span.start not in kept]
+        for layer in self.layers:
+            edits += self._layer_edits(layer) if layer.span else [Edit(at, at, self._new_layer(layer))]
+        return tuple(edits)
+
+    def save(self, path: str | os.PathLike, *, force: bool = False) -> None:
+        """The file at `path` holds these weights; it is written whole or not at all.
+
+        The path may be that of the file these weights were opened from.
+        Raises WeightsError when there is no layer, when the file would be
+        larger than Caffe can read, or when the opened file has changed;
+        OutputError when `path` cannot be written or exists (see `force`).
+        """
+        if not self.layers:
+            raise self._error("has no layers; put some before saving")
+        edits = self.edits()
+        size = self.layout.size + sum(_growth(edit) for edit in edits)
+        if size > caffemodel.LARGEST_FILE:
+            raise self._error(f"would take {size} bytes, and Caffe reads at most {caffemodel.LARGEST_FILE}; "
+                              "drop some layers, or make them smaller")  # fmt: skip
+        with files.atomic(path, force=force) as file:
+            write = files.behind(file)
+            for part in pieces(range(self.layout.size), edits):
+                for piece in self._bytes(part):
+                    write(piece)
+            if self.source:
+                self.source.check()
+
+    def _bytes(self, part: "range | bytes | Content | Blob") -> Iterable:
+        if isinstance(part, range):
+            return self.source.pieces(part.start, part.stop)
+        if isinstance(part, Content):
+            return (piece for inner in part.parts for piece in self._bytes(inner))
+        return part.pieces() if isinstance(part, Blob) else (part,)
+
+    def _with(self, name: str, layer: Layer) -> "Weights":
+        """The last layer of this name replaced, or the layer added; earlier ones of the name go."""
+        old = self._by_name.get(name)
+        layers = [layer if each is old else each for each in self.layers if each is old or each.name != name]
+        return replace(self, layers=tuple(layers if old else [*layers, layer]))
+
+    def _new_layer(self, layer: Layer) -> Content:
+        number = caffemodel.KINDS[self.kind].blobs
+        content = [part for blob in layer.blobs for part in _new_blob(number, blob).parts]
+        size = sum(map(_size, content))
+        return Content((caffemodel.layer_frame(self.kind, layer.name, layer.type, size), *content))
+
+    def _layer_edits(self, layer: Layer) -> list[Edit]:
+        span, kind = layer.span, caffemodel.KINDS[self.kind]
+        edits = _name_edits(span, layer.name, kind.name)
+        edits += _blobs_edits(span, layer.blobs, kind.blobs, self.source)
+        return _length_edits(span.start, span.body, span.stop, kind.layer, edits) + edits
+
+    def _error(self, fact: str) -> WeightsError:
+        return WeightsError(f"{self.path}: {fact}")
+
+    def table(self) -> str:
+        """One line per blob: layer, number, shape, count, bytes."""
+        rows = [("layer", "blob", "shape", "count", "bytes"), *_rows(self)]
+        widths = [max(len(row[column]) for row in rows) for column in range(5)]
+        lines = (
+            f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:<{widths[2]}}  "
+            f"{row[3]:>{widths[3]}}  {row[4]:>{widths[4]}}\n"
+            for row in rows
+        )
+        return "".join(lines)
+
+    def __repr__(self) -> str:
+        generation = "V2" if self.kind == "layer" else "V1"
+        title = f"<Weights {self.path} ({generation}): {len(self)} layers, {self.total:,} values>"
+        return f"{title}\n{self.table()}"
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in ("layer", "blob", "shape", "count", "bytes"))
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in _rows(self)
+        )
+        caption = f"{html.escape(self.path)}: {len(self)} layers, {self.total:,} values"
+        return f"<table><caption>{caption}</caption><tr>{head}</tr>{body}</table>"
+
+
+def _new_blob(number: int, blob: Blob) -> Content:
+    """The whole field of a blob that is written anew, as float32 unless its type is Caffe's own."""
+    blob = writable(blob)
+    before, after = caffemodel.blob_frame(number, blob.shape, blob.dtype)
+    return Content((before, blob, after))
+
+
+def _name_edits(span: LayerSpan, name: str, number: int) -> list[Edit]:
+    if name == span.name:
+        return []
+    field = span.name_field
+    start, stop = (field.start, field.stop) if field else (span.body, span.body)
+    return [Edit(start, stop, caffemodel.framed(number, name.encode("utf-8", "surrogateescape")))]
+
+
+def _blobs_edits(span: LayerSpan, blobs: Sequence[Blob], number: int, source: Source | None) -> list[Edit]:
+    edits = []
+    for old, blob in zip(span.blobs, blobs, strict=False):
+        if blob.values == (source, old):
+            edits += _shape_edits(old, blob, number)
+        else:
+            edits.append(Edit(old.start, old.stop, _new_blob(number, blob)))
+    edits += (Edit(old.start, old.stop, b"") for old in span.blobs[len(blobs) :])
+    added = [part for blob in blobs[len(span.blobs) :] for part in _new_blob(number, blob).parts]
+    if added:
+        at = span.blobs[-1].stop if span.blobs else span.blobs_at
+        edits.append(Edit(at, at, Content(tuple(added))))
+    return edits
+
+
+def _shape_edits(span: BlobSpan, blob: Blob, number: int) -> list[Edit]:
+    """Another shape for values that stay where they are: the header bytes that change."""
+    if (blob.shape, blob.legacy) == (span.shape, span.legacy):
+        return []
+    modern = [field for field in span.shape_fields if field.number == 7]
+    at, stop = (modern[0].start, modern[0].stop) if modern else (span.shape_at, span.shape_at)
+    others = [field for field in span.shape_fields if field not in modern[:1]]
+    edits = [Edit(field.start, field.stop, b"") for field in others]
+    edits.append(Edit(at, stop, caffemodel.shape_field(blob.shape)))
+    return _length_edits(span.start, span.body, span.stop, number, edits) + edits
+
+
+def _length_edits(start: int, body: int, stop: int, number: int, edits: Sequence[Edit]) -> list[Edit]:
+    """The field's own tag and length, when the edits within it change its length."""
+    growth = sum(map(_growth, edits))
+    if not growth:
+        return []
+    return [Edit(start, body, caffemodel.tag(number) + caffemodel.varint(stop - body + growth))]
+
+
+def _growth(edit: Edit) -> int:
+    return _size(edit.new) - (edit.stop - edit.start)
+
+
+def _rows(weights: Weights) -> Iterator[tuple[str, str, str, str, str]]:
+    for name, blobs in weights.items():
+        for number, blob in enumerate(blobs):
+            yield name, str(number), shown_shape(blob.shape), f"{blob.count:,}", f"{blob.nbytes:,}"
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(names), 3)
+    return f"near it: {', '.join(near)}" if near else f"there are: {', '.join(names)}"[:200]

@@ -1,0 +1,142 @@
+"""Net surgery: the weights of one net become the weights of another.
+
+`transplant` carries out the moves of a Plan.  `match` finds the moves between
+a caffemodel and a net that somebody else wrote, by layer name, as Caffe does.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from fcnkit.errors import WeightsError
+from fcnkit.formats.caffemodel import shown_shape
+from fcnkit.plan import Move
+from fcnkit.weights import fillers
+from fcnkit.weights.blobs import PIECE, Blob, Lazy, reshaped, zeros
+from fcnkit.weights.store import Weights
+
+
+class Moving(Protocol):
+    """A Plan, or a Match: anything with moves."""
+
+    @property
+    def moves(self) -> Sequence[Move]: ...
+
+
+def transplant(plan: Moving, weights: Weights) -> Weights:
+    """The weights that the plan's net takes: every move carried out, the rest as it was.
+
+    Nothing is read or written yet.  A source layer that goes to one place
+    only is renamed and reshaped where it stands in the file; a source that
+    goes to several, or a new layer, is written after the others.
+
+    Raises WeightsError when a source layer is not in the file, when it has
+    another number of blobs than the moves take, or when counts differ.
+    """
+    moves = [move for move in plan.moves if move.how != "drop"]
+    targets: dict[str, list[Move]] = {}
+    for move in moves:
+        targets.setdefault(move.layer, []).append(move)
+    blobs = {target: _blobs(target, group, weights) for target, group in targets.items()}
+    renames = _renames(targets)
+    dropped = {move.layer for move in plan.moves if move.how == "drop"}
+    gone = [name for name in weights if name not in renames and (name in dropped or name in renames.values())]
+    result = weights.drop(*gone).rename({old: new for old, new in renames.items() if old != new})
+    for target, values in blobs.items():
+        result = result.put(target, values, type=_type(targets[target]))
+    return result
+
+
+def _renames(targets: Mapping[str, Sequence[Move]]) -> dict[str, str]:
+    """For each source the one target that takes over its place in the file."""
+    heirs: dict[str, str] = {}
+    for target, group in targets.items():
+        sources = {move.source for move in group if move.source}
+        if len(sources) == 1:
+            source = sources.pop()
+            if source == target or source not in heirs:
+                heirs[source] = target
+    return heirs
+
+
+def _type(group: Sequence[Move]) -> str:
+    return "Deconvolution" if any(move.how == "bilinear" for move in group) else ""
+
+
+def _blobs(target: str, group: Sequence[Move], weights: Weights) -> list[Blob | Lazy]:
+    made = {move.blob: move for move in group}
+    for source in {move.source for move in group if move.source}:
+        _check_blob_count(source, target, len(made), weights)
+    missing = [number for number in range(len(made)) if number not in made]
+    if missing:
+        raise WeightsError(f'{weights.path}: layer "{target}": nothing is said of blob {missing[0]}, but of blob '
+                           f"{max(made)}; say what every blob is made of")  # fmt: skip
+    return [_values(made[number], weights) for number in range(len(made))]
+
+
+def _check_blob_count(source: str, target: str, expected: int, weights: Weights) -> None:
+    found = len(weights.layer(source).blobs)
+    if found != expected:
+        raise WeightsError(
+            f'{weights.path}: layer "{source}": has {found} blobs, and layer "{target}" takes {expected}; '
+            "see whether both have a bias (bias_term)"
+        )
+
+
+def _values(move: Move, weights: Weights) -> Blob | Lazy:
+    if move.how == "zero":
+        return zeros(move.shape)
+    if move.how == "bilinear":
+        fillers.bilinear_planes(move.shape)
+        return Lazy(move.shape, lambda: fillers.bilinear_planes(move.shape))
+    blob = weights.layer(move.source or move.layer).blobs[move.blob]
+    if move.how == "transpose":
+        blob = transposed(blob)
+    try:
+        return reshaped(blob, move.shape)
+    except WeightsError as error:
+        raise WeightsError(f'{error} (for layer "{move.layer}", blob {move.blob}); {_REMEDY}') from None
+
+
+_REMEDY = "where the number of classes differs, give the layer a new name and let it start anew"
+
+
+def transposed(blob: Blob) -> Blob:
+    """The matrix K x N as N x K, to be made when it is written, in bounded memory.
+
+    Legacy axes of one in front of the two do not count.  Raises WeightsError
+    when it is no matrix.
+    """
+    sides = blob.shape[-2:]
+    if len(sides) < 2 or any(dim != 1 for dim in blob.shape[:-2]):
+        raise WeightsError(f"{blob.where}: {shown_shape(blob.shape)} is no matrix; only a matrix can be transposed")
+    rows, columns = sides
+    values = Lazy((columns, rows), lambda: _columns(blob, rows, columns), blob.dtype)
+    return Blob(values.shape, blob.dtype, False, values, blob.where)
+
+
+_BAND = 32 * PIECE
+
+
+def _columns(blob: Blob, rows: int, columns: int) -> Iterator[bytes]:
+    """The columns of a matrix in turn, a band of them at each pass over the rows."""
+    import numpy as np
+
+    item = blob.nbytes // blob.count if blob.count else 4
+    band = max(1, _BAND // (item * max(1, rows)))
+    for start in range(0, columns, band):
+        stop = min(start + band, columns)
+        part = np.empty((stop - start, rows), f"V{item}")
+        for row, piece in enumerate(_rows(blob, columns * item)):
+            part[:, row] = np.frombuffer(piece, f"V{item}")[start:stop]
+        yield part.tobytes()
+
+
+def _rows(blob: Blob, length: int) -> Iterator[memoryview]:
+    """The values' bytes in pieces of `length`."""
+    rest = b""
+    for piece in blob.pieces():
+        whole = memoryview(rest + piece if rest else piece)
+        stop = len(whole) - len(whole) % length if length else 0
+        for at in range(0, stop, length):
+            yield whole[at : at + length]
+        rest = bytes(whole[stop:])

@@ -1,0 +1,24 @@
+"""Reference networks that ship with fcnkit, as `template:NAME` on the command line."""
+
+from pathlib import Path
+
+from fcnkit.errors import NetError
+
+NAMES = ("alexnet", "caffenet", "digits", "lenet", "vgg16")
+
+
+def path(name: str, file: str = "deploy.prototxt") -> Path:
+    """The file of the template called `name`, by default its deploy network.
+
+    Every template has `deploy.prototxt`; all but digits have `train_val.prototxt`
+    and `solver.prototxt`; digits is trained and has `digits.caffemodel`.
+
+    Raises NetError for a name or a file that does not exist.
+    """
+    if name not in NAMES:
+        raise NetError(f"template:{name}: no such template; there are {', '.join(NAMES)}")
+    found = Path(__file__).with_name(name) / file
+    if not found.is_file():
+        files = sorted(item.name for item in found.parent.glob("*.*"))
+        raise NetError(f"template:{name}: has no file {file!r}; it has {', '.join(files)}")
+    return found

@@ -1,0 +1,152 @@
+"""The whole job on the digits network that ships with fcnkit; `make demo` runs it.
+
+Converts the trained classifier, moves its weights, checks both on the same
+input, slides the result over a canvas of digits it was not trained on, and draws
+the class map beside it (demo/digits.png).  Ends with AlexNet as an FCN.
+"""
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from canvas import Placed, scatter
+from PIL import Image, ImageDraw, ImageFont
+
+import fcnkit as fk
+from fcnkit import templates
+from fcnkit.engines import opencv
+
+OUT = Path("demo")
+SCALE = 3
+MARGIN = 24
+BACKGROUND = 10
+INK, PAPER, FAINT = (32, 33, 36), (255, 255, 255), (110, 113, 120)
+# Ten colours of even strength that stay apart from each other, and a dark one for background.
+COLOURS = np.array(
+    [
+        (230, 57, 70), (247, 143, 30), (250, 211, 50), (130, 200, 60), (0, 150, 90),
+        (40, 195, 205), (50, 125, 235), (120, 75, 215), (225, 90, 190), (160, 105, 65),
+        (30, 32, 40),
+    ],
+    np.uint8,
+)  # fmt: skip
+
+
+def stage(number: int, title: str) -> None:
+    print(f"\n{number}. {title}\n{'-' * (len(title) + 3)}")
+
+
+def fcnkit(*words: str) -> None:
+    """Runs the fcnkit command as a user would, and shows what was typed."""
+    print("$ fcnkit", shlex.join(words), flush=True)
+    subprocess.run([Path(sys.executable).with_name("fcnkit"), *words], check=True)
+
+
+def convert() -> tuple:
+    """The classifier's net and weights, and those of its convolutional twin."""
+    net = fk.read(templates.path("digits"))
+    old = fk.weights(templates.path("digits", "digits.caffemodel"))
+    plan = fk.convolutionalize(net)
+    print(plan)
+    plan.net.save(OUT / "digits-conv.prototxt", force=True)
+    fk.transplant(plan, old).save(OUT / "digits-conv.caffemodel", force=True)
+    return net, old, plan.net, fk.weights(OUT / "digits-conv.caffemodel")
+
+
+def slide(net, weights, canvas: np.ndarray) -> np.ndarray:
+    """The class probabilities of every window, 11 x windows down x windows across."""
+    data = canvas[None, None].astype(np.float32) / 256
+    return opencv.run(net, weights, {"data": data}, ["prob"])["prob"][0]
+
+
+def at_pixels(probabilities: np.ndarray, shape: tuple[int, int], stride: float, first: float) -> np.ndarray:
+    """The most probable class at every pixel of the canvas, bilinear between windows.
+
+    The window of cell (i, j) has its middle at pixel first + stride * (i, j).
+    Pixels outside all middles are background: no window was centred there.
+    """
+    rows, columns = ((np.arange(n) - first) / stride for n in shape)
+    limits = np.array(probabilities.shape[1:]) - 1
+    between = _along(_along(probabilities, rows, 1), columns, 2)
+    classes = between.argmax(0)
+    outside = ((rows < 0) | (rows > limits[0]))[:, None] | ((columns < 0) | (columns > limits[1]))[None]
+    classes[outside] = BACKGROUND
+    return classes
+
+
+def _along(values: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
+    places = places.clip(0, values.shape[axis] - 1)
+    low = np.minimum(places.astype(int), values.shape[axis] - 2)
+    share = np.expand_dims(places - low, [k for k in range(values.ndim) if k != axis])
+    return values.take(low, axis) * (1 - share) + values.take(low + 1, axis) * share
+
+
+def draw(canvas: np.ndarray, classes: np.ndarray, captions: tuple[str, str], note: str) -> Image.Image:
+    """Canvas and class map side by side at the same scale, the legend below."""
+    height, width = (SCALE * n for n in canvas.shape)
+    top = MARGIN + 34
+    picture = Image.new("RGB", (2 * width + 3 * MARGIN, top + height + 104), PAPER)
+    pen = ImageDraw.Draw(picture)
+    panels = (np.repeat(canvas[..., None], 3, 2), _blended(canvas, classes))
+    for k, (panel, caption) in enumerate(zip(panels, captions, strict=True)):
+        left = MARGIN + k * (width + MARGIN)
+        picture.paste(Image.fromarray(panel).resize((width, height), Image.NEAREST), (left, top))
+        pen.text((left, top - 10), caption, INK, ImageFont.load_default(20), anchor="ls")
+    _legend(pen, MARGIN, top + height + 20, picture.width - 2 * MARGIN)
+    pen.text((MARGIN, picture.height - 20), note, FAINT, ImageFont.load_default(17), anchor="ls")
+    return picture
+
+
+def _blended(canvas: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """The classes' colours with the digits shining through."""
+    share = canvas[..., None] / 255 * 0.55
+    return (COLOURS[classes] * (1 - share) + 255 * share).astype(np.uint8)
+
+
+def _legend(pen: ImageDraw.ImageDraw, left: int, top: int, width: int) -> None:
+    names = templates.path("digits", "classes.txt").read_text().split()
+    step = width // (len(names) + 1)
+    for k, (name, colour) in enumerate(zip(names, COLOURS, strict=True)):
+        x = left + k * step
+        pen.rectangle((x, top, x + 26, top + 26), tuple(int(c) for c in colour))
+        pen.text((x + 34, top + 13), name, INK, ImageFont.load_default(20), anchor="lm")
+
+
+def right(classes: np.ndarray, placed: list[Placed]) -> int:
+    """How many digits have their own class at the pixel of their middle."""
+    return sum(classes[digit.row, digit.column] == digit.digit for digit in placed)
+
+
+def main() -> None:
+    OUT.mkdir(exist_ok=True)
+    stage(1, "The classifier's InnerProduct layers become convolutions")
+    net, old, new_net, new = convert()
+
+    stage(2, "Both networks on the same 28x28 input")
+    print(fk.verify(net, old, new_net, new))
+
+    stage(3, "The network slides over a canvas of digits it has never seen")
+    held = np.load(templates.path("digits", "heldout.npz"))
+    rng = np.random.default_rng(7)
+    canvas, placed = scatter(rng, held["images"], held["labels"], shape=(228, 300), margin=6)
+    probabilities = slide(new_net, new, canvas)
+    to_data = fk.coords(new_net, "ip2", "data")
+    stride, first = float(to_data.scale[-1]), float(to_data.shift[-1])
+    classes = at_pixels(probabilities, canvas.shape, stride, first)
+    windows = " × ".join(map(str, probabilities.shape[1:]))
+    note = f"{right(classes, placed)} of {len(placed)} digits have their own class at their middle"
+    print(f"{windows} windows of 28x28, one every {stride:g} pixels, in one pass: {note}")
+    captions = (f"canvas, {canvas.shape[0]} × {canvas.shape[1]}", f"class map, {windows} windows")
+    draw(canvas, classes, captions, note).save(OUT / "digits.png")
+    print(f"the canvas and its class map: {OUT / 'digits.png'}")
+
+    stage(4, "AlexNet becomes FCN-AlexNet")
+    fcnkit("fcn", "template:alexnet", "--classes", "21", "--stride", "32", "--pad", "100",
+           "-o", str(OUT / "fcn-alexnet"), "--force")  # fmt: skip
+    fcnkit("inspect", str(OUT / "fcn-alexnet" / "deploy.prototxt"), "--to", "data")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""How fcnkit is packaged; tool settings are in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+OPENCV = ["opencv-python-headless>=4.5.5,<5"]  # OpenCV 5 reads no Caffe nets
+DIGITS = ["lmdb>=1.4,<4", "scikit-learn>=1.3,<2"]
+TEST = [
+    "grpcio-tools>=1.59,<2",
+    "hypothesis>=6.90,<7",
+    "lmdb>=1.4,<4",
+    "pytest>=7.4,<10",
+    "ruff>=0.6,<1",
+    "setuptools>=77,<100",
+]
+
+
+def long_description() -> str:
+    readme = Path(__file__).with_name("README.md")
+    return readme.read_text(encoding="utf-8") if readme.exists() else ""
+
+
+setup(
+    name="fcnkit",
+    version="0.1.0",
+    description="Turns trained Caffe classifiers into fully convolutional networks that Caffe trains",
+    long_description=long_description(),
+    long_description_content_type="text/markdown",
+    author="The fcnkit authors",
+    license="BSD-2-Clause",
+    license_files=["LICENSE"],
+    python_requires=">=3.10",
+    packages=[*find_packages(include=["fcnkit", "fcnkit.*"]), "fcnkit.templates"],
+    package_dir={"fcnkit": "fcnkit", "fcnkit.templates": "prototxt_templates"},
+    package_data={
+        "fcnkit.formats": ["caffe.desc", "caffe.proto"],
+        "fcnkit.templates": ["*/*.prototxt", "*/*.caffemodel", "*/*.txt", "*/*.npz", "*/*.md"],
+    },
+    install_requires=[
+        "click>=8.1,<9",
+        "h5py>=3.9,<4",
+        "numpy>=1.24,<3",
+        "pillow>=10.1,<14",
+        "protobuf>=4.25,<8",
+        "rich>=13,<16",
+    ],
+    extras_require={
+        "opencv": OPENCV,
+        "demo": OPENCV,
+        "digits": DIGITS,
+        "test": OPENCV + TEST,
+        "all": sorted({*OPENCV, *TEST}),
+    },
+    entry_points={"console_scripts": ["fcnkit=fcnkit.cli.main:main"]},
+    classifiers=[
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+    ],
+)

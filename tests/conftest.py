@@ -1,0 +1,40 @@
+"""What the tests need from outside: the data folder and real Caffe; how many went without is said loudly."""
+
+import importlib
+import os
+from pathlib import Path
+
+import pytest
+
+NO_DATA = "no shared data"
+NO_CAFFE = "no Caffe"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real networks and images: $FCNKIT_DATA, or ../shared/data beside the repository."""
+    folder = Path(os.environ.get("FCNKIT_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"{NO_DATA}: {folder} is no folder; name it in FCNKIT_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def caffe():
+    """The engine that asks real Caffe; without Caffe a skip, or with FCNKIT_REQUIRE_CAFFE=1 a failure."""
+    engine = importlib.import_module("fcnkit.engines.caffe")
+    if engine.available():
+        return engine
+    reason = f"{NO_CAFFE}: no pycaffe in this Python and no runtime in {engine.runtime()}; run `make caffe`"
+    if os.environ.get("FCNKIT_REQUIRE_CAFFE") == "1":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def pytest_terminal_summary(terminalreporter):
+    reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())]
+    for lack, remedy in ((NO_CAFFE, "make caffe"), (NO_DATA, "set FCNKIT_DATA")):
+        count = sum(lack in reason for reason in reasons)
+        if count:
+            line = f"{count} TESTS WERE SKIPPED: {lack.upper()} HERE; {remedy}"
+            terminalreporter.write_sep("!", line, red=True, bold=True)

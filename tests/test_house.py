@@ -1,0 +1,211 @@
+"""The rules of the house, checked on the source itself."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "fcnkit"
+FILES = sorted(PACKAGE.rglob("*.py"))
+PYTHON_FILES = sorted([*FILES, *(ROOT / "scripts").glob("*.py"), *(ROOT / "tests").glob("*.py")])
+
+# Who may import whom: a module imports its own room and rooms of a lower level.
+LEVELS = (
+    ("errors",),
+    ("edits", "files", "templates"),
+    ("formats",),
+    ("nets", "weights"),
+    ("plan",),
+    ("rewrites", "weights.surgery", "weights.fillers"),
+    ("engines",),
+    ("verify",),
+    ("segmentation",),
+    ("cli",),
+)
+# A plan mentions weights only as data, so rewrites know of no file and no engine.
+APART = {"rewrites": ("weights",)}
+# schema gives Caffe's types to the fields that prototxt reads; nothing else in formats is joined.
+FORMATS_JOINED = {("formats.schema", "formats.prototxt")}
+HEAVY = ("numpy", "h5py", "cv2", "matplotlib", "PIL", "google", "lmdb")
+# Runs inside Caffe's own Python, never inside ours.
+WORKER = "_caffe_worker.py"
+
+
+def name_of(file: Path) -> str:
+    parts = file.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def level(module: str) -> int:
+    rooms = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
+    return next(rooms[room] for room in (module, module.split(".")[0]) if room in rooms)
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """The modules of fcnkit that a source imports, without the leading "fcnkit."."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            full = [f"{base}.{alias.name}" for alias in node.names]
+            names = [name if is_module(name) else base for name in full]
+        else:
+            continue
+        yield from (name.partition(".")[2] for name in names if name.partition(".")[0] in ("fcnkit", ""))
+
+
+def is_module(name: str) -> bool:
+    place = ROOT.joinpath(*name.split("."))
+    templates = name == "fcnkit.templates"
+    return templates or place.with_suffix(".py").exists() or (place / "__init__.py").exists()
+
+
+def wrong_imports(module: str, tree: ast.AST) -> list[str]:
+    return [f"{module} imports {other or 'fcnkit'}" for other in imported(tree) if not may(module, other)]
+
+
+def may(module: str, other: str) -> bool:
+    if not module or module.startswith("cli"):
+        return True
+    if not other:
+        return False
+    room, other_room = module.split(".")[0], other.split(".")[0]
+    if other_room in APART.get(room, ()):
+        return False
+    if room == other_room == "formats":
+        return (module, other) in FORMATS_JOINED
+    return room == other_room and level(module) >= level(other) or level(other) < level(module)
+
+
+def top_level(tree: ast.Module) -> Iterator[str]:
+    """What a module imports as soon as it is imported itself."""
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+def undocumented(node: ast.AST, inside: str = "") -> Iterator[str]:
+    """The public functions, classes and methods that have no docstring."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            continue
+        if child.name.startswith("_") or any("overload" in ast.unparse(d) for d in child.decorator_list):
+            continue
+        if not ast.get_docstring(child):
+            yield f"{inside}{child.name}"
+        if isinstance(child, ast.ClassDef):
+            yield from undocumented(child, f"{child.name}.")
+
+
+def printed(tree: ast.AST) -> list[int]:
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+
+
+def each(files):
+    return pytest.mark.parametrize("file", files, ids=lambda file: str(file.relative_to(ROOT)))
+
+
+@each(FILES)
+def test_imports_point_one_way(file):
+    assert wrong_imports(name_of(file), ast.parse(file.read_text())) == []
+
+
+@each([file for file in FILES if file.name != WORKER])
+def test_heavy_modules_are_imported_where_they_are_used(file):
+    names = {name.split(".")[0] for name in top_level(ast.parse(file.read_text()))}
+    assert names.isdisjoint(HEAVY)
+
+
+@each(FILES)
+def test_no_assert_on_input(file):
+    found = [node.lineno for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Assert)]
+    assert found == []
+
+
+@each([file for file in FILES if not file.name.startswith("_") or file.name == "__init__.py"])
+def test_public_names_have_docstrings(file):
+    assert list(undocumented(ast.parse(file.read_text()))) == []
+
+
+@each([file for file in FILES if file.parent.name != "cli" and file.name != WORKER])
+def test_only_the_command_line_prints(file):
+    assert printed(ast.parse(file.read_text())) == []
+
+
+@each(PYTHON_FILES)
+def test_files_are_short(file):
+    lines = file.read_text().splitlines()
+    assert sum(bool(line.strip()) for line in lines) <= 400
+
+
+@pytest.mark.parametrize("module", ["fcnkit", "fcnkit.cli.main"])
+def test_start_up_is_light(module):
+    if not is_module(module):
+        pytest.skip(f"{module} is not there yet")
+    # What the interpreter itself loads (a .pth file may) is not ours.
+    assert (loaded_by(module) - loaded_by("sys")).isdisjoint(HEAVY)
+
+
+def loaded_by(module: str) -> set[str]:
+    code = f"import sys, {module}; print(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def test_there_is_something_to_check():
+    assert {"errors", "edits", "formats.prototxt"} <= {name_of(file) for file in FILES}
+
+
+@pytest.mark.parametrize(
+    "module, source",
+    [
+        ("errors", "from fcnkit.edits import Edit\nfrom fcnkit import plan"),
+        ("formats.caffemodel", "from fcnkit.formats import schema"),
+        ("formats.prototxt", "import fcnkit.formats.schema"),
+        ("nets.shapes", "from fcnkit.plan import Plan"),
+        ("nets.shapes", "from fcnkit.weights import blobs"),
+        ("weights.store", "from fcnkit.nets.graph import Graph"),
+        ("weights.store", "from fcnkit.weights.surgery import transplant"),
+        ("plan", "def late():\n    from fcnkit.rewrites.fcn import fcn"),
+        ("rewrites.fcn", "from fcnkit.weights import store"),
+        ("rewrites.fcn", "from fcnkit.engines.caffe import run"),
+        ("engines.caffe", "from fcnkit import verify"),
+        ("verify", "import fcnkit"),
+        ("verify", "from fcnkit.cli import main"),
+    ],
+)
+def test_a_wrong_import_is_found(module, source):
+    assert wrong_imports(module, ast.parse(source))
+
+
+@pytest.mark.parametrize(
+    "module, source",
+    [
+        ("formats.schema", "from fcnkit.formats.prototxt import Field"),
+        ("nets.shapes", "from fcnkit.nets import layertypes\nfrom fcnkit.formats.prototxt import read"),
+        ("weights.surgery", "from fcnkit.weights.store import Weights\nfrom fcnkit.plan import Plan"),
+        ("rewrites.fcn", "from fcnkit.rewrites.upsample import upsample\nimport numpy"),
+        ("cli.main", "import fcnkit\nfrom fcnkit.verify import verify"),
+        ("", "from fcnkit.verify import verify"),
+    ],
+)
+def test_a_right_import_is_let_through(module, source):
+    assert wrong_imports(module, ast.parse(source)) == []
+
+
+def test_missing_docstrings_are_found():
+    source = "def f(): pass\ndef _g(): pass\nclass C:\n 'c'\n def m(self): pass\n def __len__(self): pass\n"
+    assert list(undocumented(ast.parse(source))) == ["f", "C.m"]
+
+
+def test_prints_are_found():
+    assert printed(ast.parse("def f():\n    print('x')\n")) == [2]
