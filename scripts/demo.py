@@ -129,8 +129,8 @@ def main() -> None:
 
     stage(3, "The network slides over a canvas of digits it has never seen")
     held = np.load(templates.path("digits", "heldout.npz"))
-    rng = np.random.default_rng(7)
-    canvas, placed = scatter(rng, held["images"], held["labels"], shape=(228, 300), margin=6)
+    rng = np.random.default_rng(10)
+    canvas, placed = scatter(rng, held["images"], held["labels"], shape=(240, 312), margin=12)
     probabilities = slide(new_net, new, canvas)
     to_data = fk.coords(new_net, "ip2", "data")
     stride, first = float(to_data.scale[-1]), float(to_data.shift[-1])

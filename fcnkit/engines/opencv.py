@@ -297,6 +297,8 @@ def _forward(graph: Graph, model: Any, inputs: Mapping[str, Any], tops: Sequence
     built = cv2.dnn.readNetFromCaffe(
         np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8), model
     )
+    # With fusion, what a Concat joins is no longer there when it is asked for.
+    built.enableFusion(False)
     for name, array in inputs.items():
         # A Mat that says so: an array of three axes is taken for an image otherwise.
         built.setInput(cv2.Mat(array, wrap_channels=False), name)

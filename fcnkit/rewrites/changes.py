@@ -52,7 +52,7 @@ def set_param(layer: Layer, message: str, fields: Fields, style: Style, *, repla
     edits, missing = [], []
     for name, value in fields:
         old = owner.all(name)
-        if old:
+        if old and not isinstance(value, (list, tuple)):
             edits += [set_value(old[0], value, why), *map(removed, old[1:])]
         else:
             missing.append((name, value))

@@ -30,18 +30,16 @@ def bilinear(kernel: int | tuple[int, int]) -> "numpy.ndarray":
 
     height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
     if height < 1 or width < 1:
-        raise WeightsError(f"bilinear kernel {height} x {width}: each side must be 1 or more; give a larger kernel")
-    return np.outer(_ramp(height), _ramp(width)).astype(np.float32)
+        raise WeightsError(f"bilinear kernel {height} x {width}: a side is below 1; give a larger kernel")
+    return np.outer(_ramp(height), _ramp(width))
 
 
 def _ramp(size: int) -> "numpy.ndarray":
     import numpy as np
 
-    half = math.ceil(size / 2)
-    # float32 up to the difference and double from there on, as Caffe's C++ has it
-    centre = np.float32((size - 1) / (2 * half))
-    places = np.arange(size, dtype=np.float32) / np.float32(half)
-    return 1 - np.abs((places - centre).astype(np.float64))
+    half = np.float32(math.ceil(size / 2))
+    centre = np.float32((size - 1) / (2 * float(half)))
+    return np.float32(1) - np.abs(np.arange(size, dtype=np.float32) / half - centre)
 
 
 def bilinear_blob(shape: Sequence[int], group: int | None = None) -> "numpy.ndarray":
@@ -67,9 +65,10 @@ def bilinear_planes(shape: Sequence[int], group: int | None = None) -> Iterator[
     inputs, outputs, *kernel = shape
     groups = inputs // outputs if outputs and inputs % outputs == 0 else 0
     if not groups or group not in (None, groups):
+        made = outputs * (group or 1)
         raise WeightsError(
-            f"bilinear weights of shape {_show(shape)}: with group {group or 1} they take {inputs} channels to "
-            f"{outputs * (group or 1)}, and each channel must go to itself; give as many outputs as inputs"
+            f"bilinear weights of shape {_show(shape)}: with group {group or 1} they take {inputs} channels "
+            f"to {made}, and each channel must go to itself; give as many outputs as inputs"
         )
     return _planes(inputs, outputs, (kernel[0], kernel[1]))
 
@@ -81,7 +80,9 @@ def _planes(inputs: int, outputs: int, size: tuple[int, int]) -> Iterator["numpy
             yield kernel if output == channel % outputs else kernel * 0
 
 
-def fill(filler: str, shape: Sequence[int], *, rng: "numpy.random.Generator | int", **params) -> "numpy.ndarray":
+def fill(
+    filler: str, shape: Sequence[int], *, rng: "numpy.random.Generator | int", **params: float | str
+) -> "numpy.ndarray":
     """An array of `shape` with the values that Caffe's filler of this name gives.
 
     `rng` is a numpy Generator or a seed.  `params` are FillerParameter's
@@ -109,7 +110,8 @@ def fill(filler: str, shape: Sequence[int], *, rng: "numpy.random.Generator | in
     make, known = _FILL[filler]
     for name in params:
         if name not in known:
-            raise WeightsError(f'filler "{filler}": takes no {name}; it takes {", ".join(known) or "nothing"}')
+            takes = ", ".join(known) or "no parameters"
+            raise WeightsError(f'filler "{filler}": takes no {name}; it takes {takes}')
     values = make(shape, np.random.default_rng(rng), **params)
     return np.ascontiguousarray(values, dtype=np.float32)
 
@@ -131,7 +133,8 @@ def _gaussian(shape, rng, *, mean=0.0, std=1.0, sparse=-1):
     if sparse < 0:
         return values
     if sparse > shape[0]:
-        raise WeightsError(f'filler "gaussian": sparse {sparse} is above {shape[0]} outputs; give at most that')
+        fact = f"sparse {sparse} is above its {shape[0]} outputs"
+        raise WeightsError(f'filler "gaussian": {fact}; give at most that')
     return values * (rng.random(shape) < sparse / shape[0])
 
 
@@ -166,7 +169,8 @@ def _fan(shape: Sequence[int], filler: str, norm: str) -> float:
     fan_out = count / shape[1] if len(shape) > 1 else count
     fans = {"FAN_IN": fan_in, "FAN_OUT": fan_out, "AVERAGE": (fan_in + fan_out) / 2}
     if norm not in fans:
-        raise WeightsError(f'filler "{filler}": no variance_norm {norm}; use one of {", ".join(VARIANCE_NORMS)}')
+        known = ", ".join(VARIANCE_NORMS)
+        raise WeightsError(f'filler "{filler}": no variance_norm {norm}; use one of {known}')
     return fans[norm]
 
 

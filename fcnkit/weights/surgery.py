@@ -1,10 +1,10 @@
 """Net surgery: the weights of one net become the weights of another.
 
-`transplant` carries out the moves of a Plan.  `match` finds the moves between
-a caffemodel and a net that somebody else wrote, by layer name, as Caffe does.
+`transplant` carries out the moves of a Plan, or those that `match` found for
+a net that somebody else wrote.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from fcnkit.errors import WeightsError
@@ -12,7 +12,10 @@ from fcnkit.formats.caffemodel import shown_shape
 from fcnkit.plan import Move
 from fcnkit.weights import fillers
 from fcnkit.weights.blobs import PIECE, Blob, Lazy, reshaped, zeros
+from fcnkit.weights.matching import Match, Row, match
 from fcnkit.weights.store import Weights
+
+__all__ = ["Match", "Row", "match", "transplant", "transposed"]
 
 
 class Moving(Protocol):
@@ -32,21 +35,26 @@ def transplant(plan: Moving, weights: Weights) -> Weights:
     Raises WeightsError when a source layer is not in the file, when it has
     another number of blobs than the moves take, or when counts differ.
     """
-    moves = [move for move in plan.moves if move.how != "drop"]
     targets: dict[str, list[Move]] = {}
-    for move in moves:
-        targets.setdefault(move.layer, []).append(move)
-    blobs = {target: _blobs(target, group, weights) for target, group in targets.items()}
-    renames = _renames(targets)
-    dropped = {move.layer for move in plan.moves if move.how == "drop"}
-    gone = [name for name in weights if name not in renames and (name in dropped or name in renames.values())]
-    result = weights.drop(*gone).rename({old: new for old, new in renames.items() if old != new})
-    for target, values in blobs.items():
-        result = result.put(target, values, type=_type(targets[target]))
+    for move in plan.moves:
+        if move.how != "drop":
+            targets.setdefault(move.layer, []).append(_sourced(move))
+    made = {target: _blobs(target, group, weights) for target, group in targets.items()}
+    heirs = _heirs(targets)
+    dropped = {move.layer for move in plan.moves if move.how == "drop"} | set(heirs.values())
+    result = weights.drop(*(name for name in weights if name in dropped and name not in heirs))
+    result = result.rename({old: new for old, new in heirs.items() if old != new})
+    for target, blobs in made.items():
+        result = result.put(target, blobs, type=_type(targets[target]))
     return result
 
 
-def _renames(targets: Mapping[str, Sequence[Move]]) -> dict[str, str]:
+def _sourced(move: Move) -> Move:
+    """A move of stored values names the layer that they come from."""
+    return move._replace(source=move.source or move.layer) if move.how in ("copy", "transpose") else move
+
+
+def _heirs(targets: Mapping[str, Sequence[Move]]) -> dict[str, str]:
     """For each source the one target that takes over its place in the file."""
     heirs: dict[str, str] = {}
     for target, group in targets.items():
@@ -68,8 +76,10 @@ def _blobs(target: str, group: Sequence[Move], weights: Weights) -> list[Blob | 
         _check_blob_count(source, target, len(made), weights)
     missing = [number for number in range(len(made)) if number not in made]
     if missing:
-        raise WeightsError(f'{weights.path}: layer "{target}": nothing is said of blob {missing[0]}, but of blob '
-                           f"{max(made)}; say what every blob is made of")  # fmt: skip
+        raise WeightsError(
+            f'{weights.path}: layer "{target}": nothing is said of blob {missing[0]}, '
+            f"but of blob {max(made)}; say what every blob is made of"
+        )
     return [_values(made[number], weights) for number in range(len(made))]
 
 
@@ -88,7 +98,7 @@ def _values(move: Move, weights: Weights) -> Blob | Lazy:
     if move.how == "bilinear":
         fillers.bilinear_planes(move.shape)
         return Lazy(move.shape, lambda: fillers.bilinear_planes(move.shape))
-    blob = weights.layer(move.source or move.layer).blobs[move.blob]
+    blob = weights.layer(move.source).blobs[move.blob]
     if move.how == "transpose":
         blob = transposed(blob)
     try:
@@ -108,7 +118,9 @@ def transposed(blob: Blob) -> Blob:
     """
     sides = blob.shape[-2:]
     if len(sides) < 2 or any(dim != 1 for dim in blob.shape[:-2]):
-        raise WeightsError(f"{blob.where}: {shown_shape(blob.shape)} is no matrix; only a matrix can be transposed")
+        raise WeightsError(
+            f"{blob.where}: {shown_shape(blob.shape)} is no matrix; only a matrix can be transposed"
+        )
     rows, columns = sides
     values = Lazy((columns, rows), lambda: _columns(blob, rows, columns), blob.dtype)
     return Blob(values.shape, blob.dtype, False, values, blob.where)

@@ -1,0 +1,149 @@
+"""What the commands' arguments mean, and where their results go."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from fcnkit.errors import OutputError
+from fcnkit.formats import prototxt
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.plan import Plan
+
+TEMPLATE = "template:"
+
+
+def load(name: str) -> Prototxt:
+    """The net at a path, on standard input for "-", or of a template such as template:alexnet."""
+    if name == "-":
+        data = sys.stdin.buffer.read()
+        return prototxt.parse(data.decode("utf-8", "surrogateescape"), "<stdin>")
+    if name.startswith(TEMPLATE):
+        from fcnkit import templates
+
+        return prototxt.read(templates.path(name.removeprefix(TEMPLATE)))
+    return prototxt.read(name)
+
+
+class Shape(click.ParamType):
+    """BLOB=N,C,H,W."""
+
+    name = "blob=n,c,h,w"
+
+    def convert(self, value, param, ctx):
+        """(blob, dims) of one --input."""
+        if isinstance(value, tuple):
+            return value
+        blob, _, dims = value.partition("=")
+        try:
+            shape = tuple(int(size) for size in dims.split(","))
+        except ValueError:
+            self.fail(f"{value!r}: write it as data=1,3,227,227", param, ctx)
+        if not blob or min(shape) < 1:
+            self.fail(f"{value!r}: every dimension must be at least 1", param, ctx)
+        return blob, shape
+
+
+class Pairs(click.ParamType):
+    """OLD=NEW,..."""
+
+    name = "old=new,..."
+
+    def convert(self, value, param, ctx):
+        """{old: new} of a comma-separated list."""
+        if isinstance(value, dict):
+            return value
+        pairs = [part.partition("=") for part in value.split(",")]
+        if not all(old and new for old, _, new in pairs):
+            self.fail(f"{value!r}: write it as fc6=conv6,fc7=conv7", param, ctx)
+        return {old: new for old, _, new in pairs}
+
+
+class Rename(Pairs):
+    """A pattern with {name}, or OLD=NEW,..."""
+
+    name = "{name}-conv | old=new,..."
+
+    def convert(self, value, param, ctx):
+        """The pattern as it is, or {old: new}."""
+        if isinstance(value, str) and "{name}" in value:
+            return value
+        return super().convert(value, param, ctx)
+
+
+def shape_option(function: Callable) -> Callable:
+    """Adds --input."""
+    return click.option(
+        "--input", "inputs", type=Shape(), multiple=True, metavar="BLOB=N,C,H,W",
+        help="Shape of an input, in place of the file's; may be repeated.",
+    )(function)  # fmt: skip
+
+
+def plan_options(function: Callable) -> Callable:
+    """Adds --diff, --json and --force."""
+    for option in (
+        click.option("--force", is_flag=True, help="Overwrite files that exist."),
+        click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON."),
+        click.option("--diff", is_flag=True, help="Print what would change as a unified diff."),
+    ):
+        function = option(function)
+    return function
+
+
+def show_plan(plan: Plan, *, diff: bool, as_json: bool, quiet: bool = False, **more) -> None:
+    """Prints the plan as it was asked for: a diff, JSON, or the table of steps."""
+    if as_json:
+        show_json(plan.json() | more)
+    elif diff:
+        click.echo(encodable(plan.diff()), nl=False)
+    elif not quiet:
+        click.echo(encodable(plan.table()), nl=False)
+
+
+def show_json(value: object) -> None:
+    """Prints a value as JSON."""
+    click.echo(json.dumps(value, indent=2))
+
+
+def encodable(text: str) -> str:
+    """The text with bytes that were not UTF-8 shown as question marks."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def write_all(outputs: Sequence[tuple[str | os.PathLike, Callable]], *, force: bool) -> None:
+    """Every file is written, or none is left that was not there before.
+
+    Each output is (path, save), where save(path, force=...) writes it; "-" is
+    standard output.
+
+    Raises OutputError when one exists and `force` is not given, before any is
+    written.
+    """
+    for path, _ in outputs:
+        if str(path) != "-" and Path(path).exists() and not force:
+            raise OutputError(f"{path}: exists; give another name, or --force to overwrite it")
+    new = [Path(path) for path, _ in outputs if str(path) != "-" and not Path(path).exists()]
+    try:
+        for path, save in outputs:
+            save(path, force=force)
+    except BaseException:
+        for path in new:
+            with suppress(OSError):
+                path.unlink()
+        raise
+
+
+def saver(net: Prototxt) -> Callable:
+    """How `write_all` writes a prototxt, to a file or to standard output."""
+
+    def save(path, *, force):
+        if str(path) == "-":
+            sys.stdout.buffer.write(net.text.encode("utf-8", "surrogateescape"))
+        else:
+            net.save(path, force=force)
+
+    return save

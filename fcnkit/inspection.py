@@ -1,0 +1,266 @@
+"""What a net is, layer by layer: shapes, sizes, cost, and where its tops lie."""
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
+
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.nets import coords
+from fcnkit.nets.coordmap import CoordMap, show
+from fcnkit.nets.graph import Graph, Layer, State, Top, build
+from fcnkit.nets.layertypes import TYPES
+from fcnkit.nets.shapes import Shapes, infer
+
+
+class Row(NamedTuple):
+    """One layer.
+
+    `shape` is its first top's; `scale` and `offset` map the input to its top,
+    `own` is the layer's own shift, `back` maps its bottom to the net's last
+    upsampled top (offset calculated backward).  `field` is the receptive
+    field in input pixels.  None is what is not known or not defined.
+    """
+
+    line: int
+    name: str
+    type: str
+    shape: tuple[int, ...] | None
+    params: int | None
+    macs: int | None
+    scale: tuple[Fraction, ...] | None
+    own: tuple[Fraction, ...] | None
+    offset: tuple[Fraction, ...] | None
+    back: tuple[Fraction, ...] | None
+    field: tuple[int, ...] | None
+    weights: str = ""
+
+
+# Header and alignment of each column of the table.
+_SIZES = ("line", "layer", "type", "shape", "parameters", "multiply-adds")
+_PLACES = ("scale", "own", "offset", "back", "field")
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """The rows of a net in one state, and what they add up to."""
+
+    path: str
+    state: State
+    origin: str
+    end: str
+    rows: tuple[Row, ...]
+
+    @property
+    def params(self) -> int:
+        """All parameters that are known."""
+        return sum(row.params or 0 for row in self.rows)
+
+    @property
+    def macs(self) -> int:
+        """All multiply-adds of one pass that are known."""
+        return sum(row.macs or 0 for row in self.rows)
+
+    @property
+    def offsets(self) -> dict[str, tuple[Fraction, ...]]:
+        """Each layer's cumulative offset, walking from the input."""
+        return {row.name: row.offset for row in self.rows if row.offset is not None}
+
+    def table(self, width: int = 10_000) -> str:
+        """The rows as aligned text, in two tables where one is wider than `width`."""
+        extra = ("weights",) if any(row.weights for row in self.rows) else ()
+        title = f"{self.path}, {self.state}\n"
+        whole = _aligned((*_SIZES, *_PLACES, *extra), map(_cells, self.rows), extra)
+        if max(map(len, whole.splitlines()), default=0) <= width:
+            return title + whole + self.totals()
+        sizes = _aligned((*_SIZES, *extra), map(_cells, self.rows), extra)
+        places = _aligned(("line", "layer", *_PLACES), map(_cells, self.rows), ())
+        return f"{title}{sizes}\n{places}{self.totals()}"
+
+    def totals(self) -> str:
+        """What the columns mean, and their sums."""
+        back = f'; back: from its input to "{self.end}"' if self.end else ""
+        return (
+            f"{len(self.rows)} layers, {self.params:,} parameters, {self.macs:,} multiply-adds\n"
+            f'scale, offset: from "{self.origin}"{back}\n'
+        )
+
+    def json(self) -> dict:
+        """The same as plain lists, dicts, strings and numbers; fractions as strings."""
+        return {
+            "net": self.path,
+            "phase": self.state.phase,
+            "input": self.origin,
+            "end": self.end,
+            "parameters": self.params,
+            "macs": self.macs,
+            "layers": [{name: _plain(value) for name, value in row._asdict().items()} for row in self.rows],
+        }
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def __repr__(self) -> str:
+        return self.table()
+
+    def _repr_html_(self) -> str:
+        names = (*_SIZES, *_PLACES)
+        head = "".join(f"<th>{name}</th>" for name in names)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(_cells(row)[name])}</td>" for name in names) + "</tr>"
+            for row in self.rows
+        )
+        return f"<table><caption>{html.escape(self.path)}</caption><tr>{head}</tr>{body}</table><p>{self.totals()}</p>"
+
+
+def inspect(
+    net: Prototxt,
+    *,
+    weights: Mapping[str, Sequence] | None = None,
+    state: State = State(),
+    inputs: Mapping[str, tuple[int, ...]] | None = None,
+    to: str | None = None,
+) -> Inspection:
+    """What Caffe would build from `net` in one state, as a table.
+
+    `inputs` gives shapes by blob name; offsets are counted from the blob
+    `to`, or from the net's first input.  With `weights` (layer name to
+    blobs), each row says how the file's blobs fit.
+
+    Raises NetError when the net cannot be built.
+    """
+    graph = build(net, state)
+    shapes = infer(graph, inputs)
+    origin = _first(graph, to) if to else _origin(graph)
+    places = coords.downward(graph, origin) if origin else {}
+    end = _end(graph, places)
+    back = coords.upward(graph, end).maps if end else {}
+    fields = _fields(graph, places, origin) if origin else {}
+    rows = tuple(
+        _row(layer, shapes, places, back, fields)._replace(weights=_fit(layer, shapes, weights)) for layer in graph.layers
+    )
+    return Inspection(net.path, state, origin.blob if origin else "", end.blob if end else "", rows)
+
+
+def _row(layer: Layer, shapes: Shapes, places: Mapping, back: Mapping, fields: Mapping) -> Row:
+    top = layer.tops[0] if layer.tops else None
+    bottom = next(iter(coords.carriers(layer)), None)
+    shape = shapes.tops[top] if top else None
+    own = coords.own(layer) if bottom and top in places else None
+    here = places.get(top)
+    later = back.get(bottom) if top in back else None
+    return Row(
+        layer.line, layer.name, layer.type, shape, shapes.parameters(layer), shapes.macs(layer),
+        _two(here, "scale"), _two(own, "shift"), _two(here, "shift"),
+        _two(later.inverse(), "shift") if later else None, fields.get(top),
+    )  # fmt: skip
+
+
+def _two(each: CoordMap | None, part: str) -> tuple[Fraction, ...] | None:
+    """The numbers of the last two axes; None for no map."""
+    if each is None:
+        return None
+    default = Fraction(1 if part == "scale" else 0)
+    return ((default, default) + getattr(each, part))[-2:]
+
+
+def _origin(graph: Graph) -> Top | None:
+    sources = [top for layer in graph.layers if not layer.bottoms for top in layer.tops]
+    return graph.inputs[0] if graph.inputs else next(iter(sources), None)
+
+
+def _first(graph: Graph, blob: str) -> Top:
+    graph.top(blob)
+    return next(top for top in graph.tops if top.blob == blob)
+
+
+def _end(graph: Graph, places: Mapping[Top, CoordMap]) -> Top | None:
+    """The last upsampled top; None in a net without Deconvolution."""
+    upsampled = [top for top in places if graph.producer(top).type == "Deconvolution"]
+    return max(upsampled, key=lambda top: top.layer, default=None)
+
+
+def _fields(graph: Graph, places: Mapping[Top, CoordMap], origin: Top) -> dict[Top, tuple[int, ...]]:
+    """The receptive field of one pixel of each top, in pixels of `origin`, two axes.
+
+    It grows by (extent - 1) steps of the bottom, and the larger branch counts.
+    """
+    fields = {origin: (1, 1)}
+    for layer in graph.layers[origin.layer + 1 :]:
+        known = [bottom for bottom in coords.carriers(layer) if bottom in fields]
+        window = TYPES[layer.type].window(layer) if known and layer.type in TYPES else None
+        if window is None or not all(top in places for top in layer.tops):
+            continue
+        extents = ((1, 1) + tuple(extent for extent, _ in window))[-2:]
+        grown = [_grown(fields[bottom], extents, places[bottom]) for bottom in known]
+        fields.update((top, tuple(map(max, zip(*grown, strict=True)))) for top in layer.tops)
+    return fields
+
+
+def _grown(field: tuple[int, ...], extents: tuple[int, ...], place: CoordMap) -> tuple[int, ...]:
+    steps = _two(place, "scale")
+    return tuple(int(size + (extent - 1) / step) for size, extent, step in zip(field, extents, steps, strict=True))
+
+
+def _fit(layer: Layer, shapes: Shapes, weights: Mapping[str, Sequence] | None) -> str:
+    if weights is None:
+        return ""
+    needed, given = shapes.blobs(layer), weights.get(layer.name, ())
+    if needed is None or not (needed or given):
+        return "?" if given else "-"
+    if not given:
+        return "missing"
+    if len(given) != len(needed):
+        return f"{len(given)} blobs for {len(needed)}"
+    return _compared(needed, given)
+
+
+def _compared(needed: Sequence, given: Sequence) -> str:
+    for want, have in zip(needed, given, strict=True):
+        padded = (1,) * (4 - len(want)) + tuple(want)
+        if tuple(have.shape) in (tuple(want), padded):
+            continue
+        shape = "x".join(map(str, have.shape))
+        return f"reshape {shape}" if have.count == _count(want) else f"MISMATCH {shape}"
+    return "fits"
+
+
+def _count(shape: Sequence[int]) -> int:
+    total = 1
+    for size in shape:
+        total *= size
+    return total
+
+
+def _cells(row: Row) -> dict[str, str]:
+    return {
+        "line": str(row.line),
+        "layer": row.name,
+        "type": row.type,
+        "shape": "?" if row.shape is None else "x".join(map(str, row.shape)),
+        "parameters": "?" if row.params is None else f"{row.params:,}",
+        "multiply-adds": "?" if row.macs is None else f"{row.macs:,}",
+        "scale": "" if row.scale is None else show(row.scale),
+        "own": "" if row.own is None else show(row.own, decimal=True),
+        "offset": "" if row.offset is None else show(row.offset, decimal=True),
+        "back": "" if row.back is None else show(row.back, decimal=True),
+        "field": "" if row.field is None else "x".join(map(str, dict.fromkeys(row.field))),
+        "weights": row.weights,
+    }
+
+
+def _aligned(names: Sequence[str], rows: Iterable[Mapping[str, str]], left: Sequence[str]) -> str:
+    lines = [names, *([row[name] for name in names] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    to_left = [name in ("layer", "type", *left) for name in names]
+    return "".join(
+        "  ".join(f"{cell:<{width}}" if flush else f"{cell:>{width}}" for cell, width, flush in zip(line, widths, to_left, strict=True)).rstrip() + "\n"
+        for line in lines
+    )
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    return str(value) if isinstance(value, Fraction) else value

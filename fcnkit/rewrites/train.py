@@ -1,0 +1,145 @@
+"""A deployed FCN becomes the net that Caffe trains, and the solver that trains it."""
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from fcnkit.edits import Edit
+from fcnkit.errors import NetError
+from fcnkit.formats.prototxt import Prototxt, Style, Word, parse, render
+from fcnkit.nets.graph import Graph, Layer, build
+from fcnkit.plan import Plan, Step
+from fcnkit.rewrites.changes import appended, inside, removed, set_param
+
+Pairs = list[tuple[str, object]]
+_PARAMS = {
+    "Convolution": "convolution_param",
+    "Deconvolution": "convolution_param",
+    "InnerProduct": "inner_product_param",
+}
+FILLERS = ("msra", "xavier", "keep")
+
+
+class Images(NamedTuple):
+    """Where training images come from, and what is taken off their pixels.
+
+    `folder` holds the LMDBs train_image_lmdb, train_label_lmdb, val_image_lmdb
+    and val_label_lmdb; "" is the folder that Caffe is started in.  `mean` is
+    one value per channel in the file's channel order (BGR for Caffe), `scale`
+    what is multiplied afterwards.
+    """
+
+    folder: str = ""
+    mean: Sequence[float] = ()
+    scale: float = 1.0
+
+    def source(self, name: str) -> str:
+        """The path of one LMDB."""
+        return f"{self.folder.rstrip('/')}/{name}" if self.folder else name
+
+
+def train(
+    net: Prototxt, *, ignore: int = 255, filler: str = "msra", zero: Collection[str] = (), images: Images = Images()
+) -> Plan:
+    """The deployed FCN `net` reads LMDBs, has a loss, and learns.
+
+    Data layers for images and labels, TRAIN and TEST, take the Input's place;
+    SoftmaxWithLoss and, on TEST, Accuracy leave out pixels labelled `ignore`.
+    Layers without a filler get `filler`, since a deploy file has none and
+    Caffe's default is zero; the layers named in `zero` start from zero all
+    the same.  Weights learn at lr_mult 1, decay_mult 1 and biases at 2, 0
+    where nothing is said, deconvolutions not at all.
+
+    Raises NetError when the net has not just one input and one output.
+    """
+    if filler not in FILLERS:
+        raise NetError(f'filler "{filler}": is not one of {", ".join(FILLERS)}')
+    graph = build(net)
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        blobs = ", ".join(top.blob for top in (*graph.inputs, *graph.outputs))
+        raise NetError(f"{net.path}: inputs and outputs are {blobs}; a net to train has one of each")
+    edits = _data(net, graph, images)
+    for layer in graph.layers:
+        if layer.type in _PARAMS:
+            edits += _learning(net, layer) + _filling(net, layer, filler, layer.name in zero)
+    score = graph.outputs[0].blob
+    edits.append(appended(net, graph.layers[-1].field, _heads(score, ignore), "train"))
+    what = f"loss and accuracy of {score}, without label {ignore}"
+    return Plan(net, net.edit(edits), (Step("insert", "loss", None, what, "to train"),))
+
+
+def solver(net: str, *, cpu: bool = False, prefix: str = "fcn", style: Style = Style()) -> Prototxt:
+    """A solver for the train_val net at path `net`, with the loss averaged over pixels.
+
+    The rates are those that the FCN authors published for a normalised loss
+    (voc-fcn-alexnet): SGD, 1e-4, momentum 0.9, 20 images a step.
+    """
+    fields: Pairs = [
+        ("net", net), ("test_iter", 100), ("test_interval", 1000), ("test_initialization", False),
+        ("base_lr", Word("1e-4")), ("lr_policy", "fixed"), ("momentum", 0.9), ("weight_decay", Word("0.0005")),
+        ("iter_size", 20), ("max_iter", 100000), ("display", 20), ("average_loss", 20),
+        ("snapshot", 4000), ("snapshot_prefix", prefix), ("solver_mode", Word("CPU" if cpu else "GPU")),
+    ]  # fmt: skip
+    return parse(render(fields, style), "solver.prototxt")
+
+
+def _data(net: Prototxt, graph: Graph, images: Images) -> list[Edit]:
+    """Data layers in place of the Input layer or the net-level input fields."""
+    top = graph.inputs[0]
+    field = graph.producer(top).field
+    layers = [
+        _data_layer(blob, phase, images.source(f"{short}_{kind}_lmdb"), images if kind == "image" else None)
+        for phase, short in (("TRAIN", "train"), ("TEST", "val"))
+        for blob, kind in ((top.blob, "image"), ("label", "label"))
+    ]
+    text = "".join(render([("layer", layer)], net.style) for layer in layers)
+    gone = [field] if field.name == "layer" else net.root.all("input", "input_dim", "input_shape")
+    edit = removed(gone[0], "train")
+    return [edit._replace(new=text), *(removed(other, "train") for other in gone[1:])]
+
+
+def _data_layer(blob: str, phase: str, source: str, images: Images | None) -> Pairs:
+    transform: Pairs = []
+    if images and images.scale != 1:
+        transform.append(("scale", images.scale))
+    if images:
+        transform += [("mean_value", value) for value in images.mean]
+    return [
+        ("name", blob), ("type", "Data"), ("top", blob), ("include", [("phase", Word(phase))]),
+        *([("transform_param", transform)] if transform else []),
+        ("data_param", [("source", source), ("batch_size", 1), ("backend", Word("LMDB"))]),
+    ]  # fmt: skip
+
+
+def _learning(net: Prototxt, layer: Layer) -> list[Edit]:
+    if layer.view.has("param"):
+        return []
+    if layer.type == "Deconvolution":
+        rates: list[Pairs] = [[("lr_mult", 0)]]
+    else:
+        rates = [[("lr_mult", 1), ("decay_mult", 1)]]
+    if layer.param(_PARAMS[layer.type]).get("bias_term"):
+        rates.append([("lr_mult", 0)] if layer.type == "Deconvolution" else [("lr_mult", 2), ("decay_mult", 0)])
+    return [inside(layer.field, [("param", rate) for rate in rates], net.style, f'let "{layer.name}" learn')]
+
+
+def _filling(net: Prototxt, layer: Layer, filler: str, zero: bool) -> list[Edit]:
+    message = _PARAMS[layer.type]
+    kind = "constant" if zero else filler
+    if layer.type == "Deconvolution" or layer.param(message).has("weight_filler") or kind == "keep":
+        return []
+    return set_param(layer, message, [("weight_filler", [("type", kind)])], net.style, why=f'fill "{layer.name}"')
+
+
+def _heads(score: str, ignore: int) -> list[Pairs]:
+    return [
+        [
+            ("name", "loss"), ("type", "SoftmaxWithLoss"), ("bottom", score), ("bottom", "label"), ("top", "loss"),
+            ("loss_param", [("ignore_label", ignore), ("normalize", True)]),
+        ],
+        [
+            ("name", "accuracy"), ("type", "Accuracy"), ("bottom", score), ("bottom", "label"), ("top", "accuracy"),
+            ("include", [("phase", Word("TEST"))]), ("accuracy_param", [("ignore_label", ignore)]),
+        ],
+    ]  # fmt: skip
+
+

@@ -1,0 +1,317 @@
+"""Which layers of a caffemodel fit a net that somebody else wrote, and which do not.
+
+Layers are matched by name, as Caffe does, or as the caller pairs them.  Equal
+counts are enough for a match: a reshape does the rest.
+"""
+
+import html
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from fcnkit.errors import WeightsError
+from fcnkit.formats.caffemodel import shown_shape
+from fcnkit.nets.graph import Graph, Layer
+from fcnkit.nets.shapes import Shapes
+from fcnkit.nets.spatial import spatial
+from fcnkit.plan import Move
+from fcnkit.weights.blobs import Blob
+from fcnkit.weights.store import Weights
+
+Shape = tuple[int, ...]
+
+COPIED, RESHAPED, RENAMED, FILLER = "copied", "reshaped", "renamed", "left to the filler"
+UNUSED, MISMATCH, ORDER = "unused", "MISMATCH", "ORDER DIFFERS"
+
+# Types that leave every number of a trained net as it is, or only arrange them anew.
+_TRANSPARENT = frozenset(("Dropout", "Split", "Flatten", "Reshape", "Silence"))
+
+
+class Row(NamedTuple):
+    """What becomes of one layer: `layer` in the new net, `source` in the file."""
+
+    verdict: str
+    layer: str
+    source: str
+    old: tuple[Shape, ...]
+    new: tuple[Shape, ...]
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Match:
+    """How a caffemodel fits a net: a row per layer, and the moves that make it fit."""
+
+    path: str
+    net: str
+    rows: tuple[Row, ...]
+    moves: tuple[Move, ...]
+
+    def of(self, *verdicts: str) -> tuple[Row, ...]:
+        """The rows with one of these verdicts."""
+        return tuple(row for row in self.rows if row.verdict in verdicts)
+
+    def check(self, *, strict: bool = False) -> None:
+        """Nothing stands against carrying out the moves.
+
+        Raises WeightsError for the first layer that does not fit; when
+        `strict`, also for one left to its filler, unused, or in another order.
+        """
+        bad = self.of(MISMATCH) or (self.of(FILLER, UNUSED, ORDER) if strict else ())
+        if bad:
+            row = bad[0]
+            rest = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+            place = f'{self.path}: layer "{row.layer or row.source}"'
+            raise WeightsError(f"{place}: {row.verdict}: {row.why}{rest}")
+
+    def json(self) -> dict:
+        """The match as plain lists, dicts, strings and numbers."""
+        return {
+            "weights": self.path,
+            "net": self.net,
+            "rows": [_plain(row) for row in self.rows],
+            "moves": [move._asdict() | {"shape": list(move.shape)} for move in self.moves],
+        }
+
+    def table(self) -> str:
+        """One line per layer: its name, what becomes of it, its shapes, the reason."""
+        cells = [_cells(row) for row in self.rows]
+        widths = [max((len(cell[column]) for cell in cells), default=0) for column in range(3)]
+        return "".join(
+            f"{name:<{widths[0]}}  {verdict:<{widths[1]}}  {shapes:<{widths[2]}}  {why}".rstrip() + "\n"
+            for name, verdict, shapes, why in cells
+        )
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def _repr_html_(self) -> str:
+        cell = "<td style='text-align:left'>{}</td>"
+        rows = ("".join(cell.format(html.escape(text)) for text in _cells(row)) for row in self.rows)
+        caption = html.escape(f"{self.path} for {self.net}")
+        return f"<table><caption>{caption}</caption>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+
+
+def _plain(row: Row) -> dict:
+    return row._asdict() | {"old": [*map(list, row.old)], "new": [*map(list, row.new)]}
+
+
+def _cells(row: Row) -> tuple[str, str, str, str]:
+    name = row.layer or row.source
+    if row.layer and row.source not in ("", row.layer):
+        name = f"{row.source} -> {row.layer}"
+    shapes = _show(row.old) if row.old == row.new or not row.new else f"{_show(row.old)} -> {_show(row.new)}"
+    return name, row.verdict, shapes.removeprefix("-> ").strip(), row.why
+
+
+def _show(shapes: Sequence[Shape]) -> str:
+    return ", ".join(map(shown_shape, shapes))
+
+
+def match(
+    before: Graph, after: Graph, shapes: Shapes, weights: Weights, *, names: Mapping[str, str] | None = None
+) -> Match:
+    """How the weights of the net `before` fit the net `after`, layer by layer.
+
+    `shapes` are those of `after`; where they are not known, the counts
+    decide.  `names` pairs layers of other names, {old: new}.  Layers of
+    `after` without a partner keep their fillers; layers of the file without
+    one are left out.  A row says so where the layers between two matched ones
+    come in another order in the two nets: such nets share every shape and
+    compute different things.
+
+    Raises WeightsError when `names` names a layer that is not there.
+    """
+    pairing = _Pairing(before, after, shapes, weights, dict(names or {}))
+    pairing.check()
+    found = [pairing.row(layer) for layer in pairing.parametric]
+    rows = [row for row, _ in found]
+    used = {row.source for row in rows if row.source}
+    unused = [name for name, blobs in weights.items() if blobs and name not in used]
+    rows += [Row(UNUSED, "", name, _shapes(weights[name]), (), _UNUSED_WHY) for name in unused]
+    rows += _order_rows(before, after, {row.layer: row.source for row in rows if row.layer and row.source})
+    moves = [move for _, moves in found for move in moves]
+    moves += [Move(name, 0, (), how="drop") for name in unused]
+    return Match(weights.path, after.prototxt.path, tuple(rows), tuple(moves))
+
+
+_UNUSED_WHY = "the new net has no layer of this name; pair it with one by a map old=new, or let it go"
+
+
+def _shapes(blobs: Sequence[Blob]) -> tuple[Shape, ...]:
+    return tuple(blob.shape for blob in blobs)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pairing:
+    """Two nets, the weights of the first, and which name becomes which."""
+
+    before: Graph
+    after: Graph
+    shapes: Shapes
+    weights: Weights
+    names: dict[str, str]
+
+    def check(self) -> None:
+        for old, new in self.names.items():
+            self.weights.layer(old)
+            if not any(layer.name == new for layer in self.after.layers):
+                fact = f'has no layer "{new}", which "{old}" is mapped to'
+                raise WeightsError(f"{self.after.prototxt.path}: {fact}; see the names with inspect")
+
+    @cached_property
+    def parametric(self) -> list[Layer]:
+        """The layers of the new net that learn, and those of unknown size that the file has blobs for."""
+        return [layer for layer in self.after.layers if self._learns(layer)]
+
+    def _learns(self, layer: Layer) -> bool:
+        expected = self.shapes.blobs(layer)
+        return bool(expected or (expected is None and self.weights.get(self.source(layer))))
+
+    def source(self, layer: Layer) -> str:
+        """The name that the layer's weights have in the file, "" when it has none there."""
+        mapped = [old for old, new in self.names.items() if new == layer.name]
+        if mapped:
+            return mapped[0]
+        return layer.name if layer.name in self.weights and layer.name not in self.names else ""
+
+    def row(self, layer: Layer) -> tuple[Row, list[Move]]:
+        expected, source = self.shapes.blobs(layer), self.source(layer)
+        if not source:
+            return Row(FILLER, layer.name, "", (), tuple(expected or ()), _FILLER_WHY + _filler(layer)), []
+        blobs = self.weights[source]
+        why_not = ""
+        if expected is None:
+            expected, why_not = _by_count(layer, blobs)
+        why_not = why_not or _misfit(blobs, expected)
+        new = tuple(map(tuple, expected))
+        if why_not:
+            return Row(MISMATCH, layer.name, source, _shapes(blobs), new, why_not), []
+        return self._fitting(layer, source, blobs, new)
+
+    def _fitting(
+        self, layer: Layer, source: str, blobs: Sequence[Blob], new: tuple[Shape, ...]
+    ) -> tuple[Row, list[Move]]:
+        turned = self._turned(source, layer)
+        fits = all(_same_to_caffe(blob, shape) for blob, shape in zip(blobs, new, strict=True))
+        verdict = COPIED if fits and not turned else RESHAPED
+        if source != layer.name:
+            verdict = RENAMED if verdict == COPIED else f"{RENAMED}, {RESHAPED}"
+        why = "its matrix is transposed first" if turned else ""
+        moves = [
+            Move(layer.name, number, shape, source, "transpose" if turned and number == 0 else "copy")
+            for number, shape in enumerate(new)
+        ]
+        row = Row(verdict, layer.name, source, _shapes(blobs), new, why)
+        return row, [] if verdict == COPIED else moves
+
+    def _turned(self, source: str, layer: Layer) -> bool:
+        old = next((each for each in self.before.layers if each.name == source), None)
+        return old is not None and _transposes(old) != _transposes(layer)
+
+
+_FILLER_WHY = "the file has no layer of this name"
+_FILLED = {
+    "Convolution": "convolution_param",
+    "Deconvolution": "convolution_param",
+    "InnerProduct": "inner_product_param",
+}
+
+
+def _filler(layer: Layer) -> str:
+    """What is to be said of the filler that the layer is left to."""
+    message = _FILLED.get(layer.type)
+    if message is None or layer.param(message).has("weight_filler"):
+        return ""
+    return "; it has no weight_filler, so it would be all zeros"
+
+
+def _transposes(layer: Layer) -> bool:
+    return layer.type == "InnerProduct" and bool(layer.param("inner_product_param").get("transpose"))
+
+
+def _same_to_caffe(blob: Blob, shape: Shape) -> bool:
+    """Whether Caffe takes the blob for this shape: legacy ones are compared from the end."""
+    if not blob.legacy:
+        return blob.shape == shape
+    return len(shape) <= 4 and blob.shape == (1,) * (4 - len(shape)) + shape
+
+
+def _misfit(blobs: Sequence[Blob], expected: Sequence[Shape]) -> str:
+    if len(blobs) != len(expected):
+        return (f"the file has {len(blobs)} blobs, the new net takes {len(expected)}; "
+                "see whether both have a bias (bias_term)")  # fmt: skip
+    for number, (blob, shape) in enumerate(zip(blobs, expected, strict=True)):
+        if blob.count != math.prod(shape):
+            return (
+                f"blob {number} is {shown_shape(blob.shape)} ({blob.count} values) in the file, "
+                f"{shown_shape(shape)} ({math.prod(shape)}) in the new net; {_remedy(blob.shape, shape)}"
+            )
+    return ""
+
+
+def _remedy(old: Shape, new: Shape) -> str:
+    outputs = next((dim for dim in old if dim != 1), 1)
+    if new and outputs != new[0] and math.prod(old) * new[0] == math.prod(new) * outputs:
+        return (f"it makes {outputs} outputs and the new one {new[0]}: for another number of classes, "
+                "give the layer a new name in the new net")  # fmt: skip
+    return "what it reads, or its kernel, differs: give it a new name in the new net, or use the old sizes"
+
+
+def _by_count(layer: Layer, blobs: Sequence[Blob]) -> tuple[list[Shape], str]:
+    """The blob shapes of a layer whose input size is not known, from what is; or why not."""
+    if layer.type not in ("Convolution", "Deconvolution", "InnerProduct") or not blobs:
+        return [blob.shape for blob in blobs], ""
+    message = "inner_product_param" if layer.type == "InnerProduct" else "convolution_param"
+    param = layer.param(message)
+    outputs, kernel = param.get("num_output"), ()
+    if layer.type != "InnerProduct":
+        kernel = spatial(layer).kernel
+    fixed = (outputs // param.get("group") if layer.type == "Deconvolution" else outputs) * math.prod(kernel)
+    if not fixed or blobs[0].count % fixed:
+        known = f"{outputs} outputs" + (f" and a kernel of {shown_shape(kernel)}" if kernel else "")
+        return [], (f"blob 0 is {shown_shape(blobs[0].shape)} in the file, which does not divide by "
+                    f"{known}; give the layer a new name, or use the old sizes")  # fmt: skip
+    inputs = blobs[0].count // fixed
+    first = (outputs, inputs, *kernel)
+    if layer.type == "Deconvolution":
+        first = (inputs, outputs // param.get("group"), *kernel)
+    elif _transposes(layer):
+        first = (inputs, outputs)
+    return [first, *[(outputs,)] * bool(param.get("bias_term"))], ""
+
+
+_ORDER_WHY = "the same weights give other results"
+
+
+def _order_rows(before: Graph, after: Graph, sources: Mapping[str, str]) -> Iterator[Row]:
+    """A row for each matched layer that the two nets reach through other types, or in another order."""
+    old_layers = {layer.name: layer for layer in before.layers}
+    for name, source in sources.items():
+        if source not in old_layers:
+            continue
+        new_start, new = _way(after, after.layer(name), sources)
+        old_start, old = _way(before, old_layers[source], set(sources.values()))
+        elsewhere = old_start in old_layers and sources.get(new_start, old_start) != old_start
+        if old != new or elsewhere:
+            why = f"{_arrow(old_start, old, source)} in {before.prototxt.path}, "
+            why += f"{_arrow(new_start, new, name)} in {after.prototxt.path}; {_ORDER_WHY}"
+            yield Row(ORDER, name, source, (), (), why)
+
+
+def _way(graph: Graph, layer: Layer, matched: Mapping[str, str] | set[str]) -> tuple[str, tuple[str, ...]]:
+    """The types passed from the nearest matched layer, an input or a junction down to `layer`."""
+    types: list[str] = []
+    while len(layer.bottoms) == 1:
+        layer = graph.producer(layer.bottoms[0])
+        if layer.name in matched or not layer.bottoms:
+            break
+        if layer.type not in _TRANSPARENT:
+            types.append(layer.type)
+    return layer.name, tuple(reversed(types))
+
+
+def _arrow(start: str, types: Sequence[str], stop: str) -> str:
+    return " -> ".join((start, *types, stop))
