@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.10; 
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.setup-done
-PYTEST := $(PY) -m pytest -q -ra
+PYTEST := $(PY) -m pytest -q
 
 .DEFAULT_GOAL := help
 .PHONY: help setup caffe demo test lint bench schema golden digits clean
@@ -18,8 +18,9 @@ setup: $(STAMP)  ## .venv with fcnkit (editable) and everything the other target
 
 $(STAMP): setup.py pyproject.toml
 	@test -n "$(PYTHON)" || { echo "fcnkit needs Python 3.10 or newer: make setup PYTHON=..." >&2; exit 1; }
-	test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[all]'
+	@echo "setting up $(VENV); the first time this takes about half a minute"
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[all]'
 	@touch $@
 
 caffe:  ## real Caffe (CPU) for the tests, in the user's cache folder, without root

@@ -1,13 +1,55 @@
-"""fcnkit: Caffe classifiers become fully convolutional networks.
+"""fcnkit: trained Caffe classifiers become fully convolutional networks.
 
-The names below are the library; see the README for a tour.
+The names below are the library; the README is a tour of them.
 """
 
 from fcnkit.formats.prototxt import Prototxt, parse, read
+from fcnkit.inspection import Inspection, inspect
+from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.graph import Graph, State, build
-from fcnkit.plan import Move, Plan, Step
+from fcnkit.plan import Move, Offset, Plan, Step
 from fcnkit.rewrites.align import align
 from fcnkit.rewrites.convolutionalize import convolutionalize
 from fcnkit.rewrites.fcn import fcn
 from fcnkit.rewrites.rescore import rescore
-from fcnkit.rewrites.upsample import upsample
+from fcnkit.rewrites.train import train
+from fcnkit.rewrites.upsample import skip, upsample
+from fcnkit.weights.store import Weights
+from fcnkit.weights.store import open as weights
+from fcnkit.weights.surgery import transplant
+
+
+def coords(net: Prototxt, start: str, end: str) -> CoordMap:
+    """The exact map from coordinates of the blob `start` to those of `end`; see `fcnkit.nets.coords`."""
+    from fcnkit.nets.coords import between
+
+    graph = build(net)
+    return between(graph, graph.top(start), graph.top(end))
+
+
+__all__ = [
+    "CoordMap",
+    "Graph",
+    "Inspection",
+    "Move",
+    "Offset",
+    "Plan",
+    "Prototxt",
+    "State",
+    "Step",
+    "Weights",
+    "align",
+    "build",
+    "convolutionalize",
+    "coords",
+    "fcn",
+    "inspect",
+    "parse",
+    "read",
+    "rescore",
+    "skip",
+    "train",
+    "transplant",
+    "upsample",
+    "weights",
+]

@@ -69,19 +69,24 @@ def merge(states: Iterable[tuple[str, Sequence[Edit]]]) -> tuple[Edit, ...]:
     merged: list[Edit] = []
     inserted: dict[int, tuple[str, list]] = {}
     for state, edits in states:
+        named = arrange(edit._replace(why=f"{edit.why} ({state})".strip()) for edit in edits)
         here: dict[int, list] = {}
-        for edit in edits:
+        for edit in named:
             if edit.start == edit.stop:
                 here.setdefault(edit.start, []).append(edit.new)
         for place, new in here.items():
             other, earlier = inserted.setdefault(place, (state, new))
             if earlier != new:
                 raise EditConflict(
-                    f"character {place}: state {other} inserts {_short(earlier[0])} and "
-                    f"state {state} inserts {_short(new[0])}; split the net by state first"
+                    f"character {place}: state {other} inserts {_short(_joined(earlier))} and "
+                    f"state {state} inserts {_short(_joined(new))}; split the net by state first"
                 )
-        merged += (edit._replace(why=f"{edit.why} ({state})") for edit in edits)
+        merged += named
     return arrange(merged)
+
+
+def _joined(texts: Sequence[Source]) -> Source:
+    return texts[0][:0].join(texts)
 
 
 def _short(new: str | bytes) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,14 +25,11 @@ def atomic(path: str | os.PathLike, *, force: bool = False) -> Iterator[BinaryIO
     the system refuses (no folder, no permission, no space).
     """
     target = Path(os.path.realpath(path))
-    if target.exists() and not force:
-        raise OutputError(f"{path}: exists; give another name, or --force to overwrite it")
-    if target.is_dir():
-        raise OutputError(f"{path}: is a folder; name a file in it")
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        _permit(path, target, force)
+        handle, temporary = tempfile.mkstemp(prefix=f".{target.name[:40]}.", dir=target.parent)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+        raise _refusal(path, error) from None
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -42,8 +40,8 @@ def atomic(path: str | os.PathLike, *, force: bool = False) -> Iterator[BinaryIO
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
-        if isinstance(error, OSError) and not isinstance(error, OutputError):
-            raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+        if isinstance(error, OSError):
+            raise _refusal(path, error) from error.__cause__
         raise
 
 
@@ -71,6 +69,26 @@ def behind(file: BinaryIO) -> Callable[[bytes | memoryview], None]:
             begun = done
 
     return write
+
+
+def _permit(path: str | os.PathLike, target: Path, force: bool) -> None:
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(mode):
+        raise OutputError(f"{path}: is a folder; name a file in it")
+    if not stat.S_ISREG(mode):
+        # A rename over /dev/null would leave the system without one.
+        raise OutputError(f"{path}: is a device or a pipe; name a file")
+    if not force:
+        raise OutputError(f"{path}: exists; give another name, or --force to overwrite it")
+
+
+def _refusal(path: str | os.PathLike, error: OSError) -> OutputError:
+    if isinstance(error, OutputError):
+        return error
+    return OutputError(f"{path}: cannot be written: {error.strerror or error}")
 
 
 def _mode(target: Path) -> int:

@@ -111,7 +111,8 @@ class Inspection:
             "<tr>" + "".join(f"<td>{html.escape(_cells(row)[name])}</td>" for name in names) + "</tr>"
             for row in self.rows
         )
-        return f"<table><caption>{html.escape(self.path)}</caption><tr>{head}</tr>{body}</table><p>{self.totals()}</p>"
+        caption = html.escape(self.path)
+        return f"<table><caption>{caption}</caption><tr>{head}</tr>{body}</table><p>{self.totals()}</p>"
 
 
 def inspect(
@@ -138,7 +139,8 @@ def inspect(
     back = coords.upward(graph, end).maps if end else {}
     fields = _fields(graph, places, origin) if origin else {}
     rows = tuple(
-        _row(layer, shapes, places, back, fields)._replace(weights=_fit(layer, shapes, weights)) for layer in graph.layers
+        _row(layer, shapes, places, back, fields)._replace(weights=_fit(layer, shapes, weights))
+        for layer in graph.layers
     )
     return Inspection(net.path, state, origin.blob if origin else "", end.blob if end else "", rows)
 
@@ -200,7 +202,9 @@ def _fields(graph: Graph, places: Mapping[Top, CoordMap], origin: Top) -> dict[T
 
 def _grown(field: tuple[int, ...], extents: tuple[int, ...], place: CoordMap) -> tuple[int, ...]:
     steps = _two(place, "scale")
-    return tuple(int(size + (extent - 1) / step) for size, extent, step in zip(field, extents, steps, strict=True))
+    return tuple(
+        int(size + (extent - 1) / step) for size, extent, step in zip(field, extents, steps, strict=True)
+    )
 
 
 def _fit(layer: Layer, shapes: Shapes, weights: Mapping[str, Sequence] | None) -> str:
@@ -255,7 +259,11 @@ def _aligned(names: Sequence[str], rows: Iterable[Mapping[str, str]], left: Sequ
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     to_left = [name in ("layer", "type", *left) for name in names]
     return "".join(
-        "  ".join(f"{cell:<{width}}" if flush else f"{cell:>{width}}" for cell, width, flush in zip(line, widths, to_left, strict=True)).rstrip() + "\n"
+        "  ".join(
+            f"{cell:<{width}}" if flush else f"{cell:>{width}}"
+            for cell, width, flush in zip(line, widths, to_left, strict=True)
+        ).rstrip()
+        + "\n"
         for line in lines
     )
 

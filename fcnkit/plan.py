@@ -12,9 +12,9 @@ from fcnkit.formats.prototxt import Prototxt
 class Step(NamedTuple):
     """One thing done to one layer, or deliberately not done, and the reason.
 
-    `verb` is "convert", "rename", "insert", "remove", "change", "keep" or
-    "note"; `line` is the layer's line in the net that the step started from,
-    None for a layer that is new.
+    `verb` is "convert", "insert", "remove", "change" or "keep"; `line` is the
+    layer's line in the net that the plan starts from, None for a layer that
+    is not in it.
     """
 
     verb: str
@@ -66,10 +66,11 @@ class Plan:
     def then(self, rewrite: Callable[..., "Plan"], *args, **options) -> "Plan":
         """This plan, and `rewrite(self.net, ...)` after it, as one plan."""
         after = rewrite(self.net, *args, **options)
+        lines = _layer_lines(self.before)
         return Plan(
             self.before,
             after.net,
-            self.steps + after.steps,
+            self.steps + tuple(step._replace(line=lines.get(step.layer)) for step in after.steps),
             compose(self.moves, after.moves),
             self.offsets + after.offsets,
         )
@@ -85,7 +86,9 @@ class Plan:
         lines = difflib.unified_diff(
             _lines(self.before.text), _lines(self.net.text), name, f"{name} (fcnkit)"
         )
-        return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+        return "".join(
+            line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
+        )
 
     def json(self) -> dict:
         """The plan as plain lists, dicts, strings and numbers."""
@@ -105,7 +108,8 @@ class Plan:
         line_width, name_width = (max(len(row[column]) for row in rows) for column in (0, 1))
         margin = " " * (line_width + name_width + 4)
         return "".join(
-            f"{line:>{line_width}}  {name:<{name_width}}  {what}\n" + (f"{margin}{step.why}\n" if step.why else "")
+            f"{line:>{line_width}}  {name:<{name_width}}  {what}\n"
+            + (f"{margin}{step.why}\n" if step.why else "")
             for (line, name, what), step in zip(rows, self.steps, strict=True)
         )
 
@@ -116,11 +120,11 @@ class Plan:
         return f"<Plan for {self.before.path}: {len(self.steps)} steps>\n{self.table()}"
 
     def _repr_html_(self) -> str:
-        cells = [
-            (step.line or "new", step.layer, step.verb, step.what, step.why) for step in self.steps
-        ]
+        cells = [(step.line or "new", step.layer, step.verb, step.what, step.why) for step in self.steps]
         rows = "".join(
-            "<tr>" + "".join(f"<td style='text-align:left'>{html.escape(str(cell))}</td>" for cell in row) + "</tr>"
+            "<tr>"
+            + "".join(f"<td style='text-align:left'>{html.escape(str(cell))}</td>" for cell in row)
+            + "</tr>"
             for row in cells
         )
         head = "".join(f"<th>{name}</th>" for name in ("line", "layer", "", "what", "why"))
@@ -137,17 +141,13 @@ def compose(first: tuple[Move, ...], second: tuple[Move, ...]) -> tuple[Move, ..
     touched = {(move.source or move.layer, move.blob) for move in second if move.how != "drop"}
     dropped = {move.layer for move in second if move.how == "drop"}
     kept = [
-        move
-        for (layer, blob), move in made.items()
-        if layer not in dropped and (layer, blob) not in touched
+        move for (layer, blob), move in made.items() if layer not in dropped and (layer, blob) not in touched
     ]
     drops = dict.fromkeys(move for move in first if move.how == "drop")
     for name in sorted(dropped):
         sources = {move.source for (layer, _), move in made.items() if layer == name}
         drops |= dict.fromkeys(Move(source, 0, (), how="drop") for source in sources or {name} if source)
-    return tuple(drops) + tuple(kept) + tuple(
-        _through(made, move) for move in second if move.how != "drop"
-    )
+    return tuple(drops) + tuple(kept) + tuple(_through(made, move) for move in second if move.how != "drop")
 
 
 def _through(made: dict[tuple[str, int], Move], move: Move) -> Move:
@@ -158,6 +158,14 @@ def _through(made: dict[tuple[str, int], Move], move: Move) -> Move:
     return move._replace(source=earlier.source, how=how)
 
 
+def _layer_lines(net: Prototxt) -> dict[str, int]:
+    """The line of each layer by name, the first of each."""
+    names = ((field, field.last("name")) for field in reversed(net.root.all("layer", "layers")))
+    return {name.string: field.line for field, name in names if name}
+
+
 def _lines(text: str) -> list[str]:
     # Only \n ends a line here: a form feed in a comment must not split one.
-    return [line + "\n" for line in text.split("\n")[:-1]] + ([text.split("\n")[-1]] if not text.endswith("\n") and text else [])
+    return [line + "\n" for line in text.split("\n")[:-1]] + (
+        [text.split("\n")[-1]] if not text.endswith("\n") and text else []
+    )

@@ -67,9 +67,10 @@ def verify(
     tolerance: float = 1e-4,
     seed: int = 0,
 ) -> tuple[Difference, ...]:
-    """Both nets have run on one input in the state TEST; a Difference per output, scores before a Softmax too.
+    """Both nets have run on one input in the state TEST; a Difference per output.
 
-    Outputs are paired by name; where one of each is left over, those two.
+    The scores before a final Softmax come first.  Outputs are paired by name;
+    where one of each is left over, those two.
     (N, C) is compared with (N, C, 1, 1) value by value.  `new_weights` are
     `weights` when not given.  `engine` is "caffe" or "opencv"; when not given,
     Caffe where it is installed.  `inputs` gives arrays, or shapes for noise,
@@ -205,8 +206,8 @@ def _nominal(graph: Graph) -> dict[str, tuple[int, ...] | None]:
 
 def _known(graph: Graph, name: str, shape: tuple[int, ...] | None) -> tuple[int, ...]:
     if shape is None:
-        path = graph.prototxt.path
-        raise NetError(f'{path}: it gives its input "{name}" no shape; say one, such as --input {name}=1,3,227,227')
+        fact = f'{graph.prototxt.path}: it gives its input "{name}" no shape'
+        raise NetError(f"{fact}; say one, such as --input {name}=1,3,227,227")
     return tuple(shape)
 
 
@@ -250,9 +251,10 @@ def _outputs(graph: Graph, new_graph: Graph) -> list[tuple[Top, Top]]:
     if len(left) == len(new_left) == 1:
         return [*pairs, (left[0], new_left[0])]
     if left or not pairs:
+        names = ", ".join(top.blob for top in left) or "any"
         raise NetError(
-            f"{new_graph.prototxt.path}: no output answers to {', '.join(top.blob for top in left) or 'any'} of "
-            f"{graph.prototxt.path}; its outputs are {', '.join(new)}; give outputs of one meaning one name"
+            f"{new_graph.prototxt.path}: no output answers to {names} of {graph.prototxt.path}; "
+            f"its outputs are {', '.join(new) or 'none'}; give outputs of one meaning one name"
         )
     return pairs
 

@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 import fcnkit as fk
 from fcnkit import templates
 from fcnkit.engines import opencv
+from fcnkit.verify import slide, verify
 
 OUT = Path("demo")
 SCALE = 3
@@ -52,13 +53,8 @@ def convert() -> tuple:
     print(plan)
     plan.net.save(OUT / "digits-conv.prototxt", force=True)
     fk.transplant(plan, old).save(OUT / "digits-conv.caffemodel", force=True)
+    print(f"written: {OUT}/digits-conv.prototxt, {OUT}/digits-conv.caffemodel")
     return net, old, plan.net, fk.weights(OUT / "digits-conv.caffemodel")
-
-
-def slide(net, weights, canvas: np.ndarray) -> np.ndarray:
-    """The class probabilities of every window, 11 x windows down x windows across."""
-    data = canvas[None, None].astype(np.float32) / 256
-    return opencv.run(net, weights, {"data": data}, ["prob"])["prob"][0]
 
 
 def at_pixels(probabilities: np.ndarray, shape: tuple[int, int], stride: float, first: float) -> np.ndarray:
@@ -119,33 +115,46 @@ def right(classes: np.ndarray, placed: list[Placed]) -> int:
     return sum(classes[digit.row, digit.column] == digit.digit for digit in placed)
 
 
+def check(net, old, new_net, new, canvas: np.ndarray, stride: int) -> None:
+    """Prints how far the two networks are apart; ends the demo if they are."""
+    at_nominal = verify(net, old, new_net, new, engine="opencv")
+    windows = slide(net, old, new_net, new, canvas, stride=stride, engine="opencv")
+    print("28 x 28 pixels of noise", *at_nominal, sep="\n  ")
+    print("every window of the canvas", windows, sep="\n  ")
+    if not all(difference.ok for difference in (*at_nominal, windows)):
+        sys.exit("the two networks differ")
+
+
 def main() -> None:
     OUT.mkdir(exist_ok=True)
-    stage(1, "The classifier's InnerProduct layers become convolutions")
+    stage(1, "The trained classifier becomes convolutional, its weights move along")
     net, old, new_net, new = convert()
+    to_data = fk.coords(new_net, "ip2", "data")
+    stride, first = int(to_data.scale[-1]), float(to_data.shift[-1])
 
-    stage(2, "Both networks on the same 28x28 input")
-    print(fk.verify(net, old, new_net, new))
-
-    stage(3, "The network slides over a canvas of digits it has never seen")
+    stage(2, "Both networks compute the same, checked on OpenCV")
     held = np.load(templates.path("digits", "heldout.npz"))
     rng = np.random.default_rng(10)
     canvas, placed = scatter(rng, held["images"], held["labels"], shape=(240, 312), margin=12)
-    probabilities = slide(new_net, new, canvas)
-    to_data = fk.coords(new_net, "ip2", "data")
-    stride, first = float(to_data.scale[-1]), float(to_data.shift[-1])
+    data = canvas[None, None].astype(np.float32) / 256
+    check(net, old, new_net, new, data, stride)
+
+    stage(3, f"One pass over a canvas of {len(placed)} digits that training never saw")
+    probabilities = opencv.run(new_net, new, {"data": data}, ["prob"])["prob"][0]
     classes = at_pixels(probabilities, canvas.shape, stride, first)
-    windows = " × ".join(map(str, probabilities.shape[1:]))
+    windows = " x ".join(map(str, probabilities.shape[1:]))
     note = f"{right(classes, placed)} of {len(placed)} digits have their own class at their middle"
-    print(f"{windows} windows of 28x28, one every {stride:g} pixels, in one pass: {note}")
-    captions = (f"canvas, {canvas.shape[0]} × {canvas.shape[1]}", f"class map, {windows} windows")
+    print(f"{windows} windows of 28 x 28, one every {stride} pixels: {note}")
+    size = " x ".join(map(str, canvas.shape))
+    captions = (f"canvas, {size} pixels", f"class map from {windows} windows, one every {stride} pixels")
     draw(canvas, classes, captions, note).save(OUT / "digits.png")
-    print(f"the canvas and its class map: {OUT / 'digits.png'}")
+    print(f"the canvas and its class map: {OUT}/digits.png")
 
     stage(4, "AlexNet becomes FCN-AlexNet")
-    fcnkit("fcn", "template:alexnet", "--classes", "21", "--stride", "32", "--pad", "100",
-           "-o", str(OUT / "fcn-alexnet"), "--force")  # fmt: skip
-    fcnkit("inspect", str(OUT / "fcn-alexnet" / "deploy.prototxt"), "--to", "data")
+    folder = str(OUT / "fcn-alexnet")
+    options = "--classes 21 --stride 32 --pad 100 --force"
+    fcnkit("fcn", "template:alexnet", *options.split(), "-o", folder)
+    fcnkit("inspect", f"{folder}/deploy.prototxt")
 
 
 if __name__ == "__main__":

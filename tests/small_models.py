@@ -50,7 +50,12 @@ def old_blob(shape, values) -> bytes:
 
 
 def v2_layer(name: str, *blobs: bytes, type: str = "InnerProduct", after: bytes = b"") -> bytes:
-    fields = [message(1, name.encode()), message(2, type.encode()), message(3, b"data"), message(4, name.encode())]
+    fields = [
+        message(1, name.encode()),
+        message(2, type.encode()),
+        message(3, b"data"),
+        message(4, name.encode()),
+    ]
     return message(100, *fields, *(message(7, blob) for blob in blobs), after)
 
 

@@ -2,26 +2,45 @@
 
 import mmap
 import random
-import time
 
 import numpy as np
 import pytest
 from small_models import (
-    BIAS, V1, V2, WEIGHTS, dims, doubles, floats, legacy, message, modern_blob, number, old_blob, v1_layer, v2_layer,
+    BIAS,
+    V1,
+    V2,
+    WEIGHTS,
+    dims,
+    doubles,
+    floats,
+    legacy,
+    message,
+    modern_blob,
+    number,
+    old_blob,
+    v1_layer,
+    v2_layer,
     whole,
-)  # fmt: skip
+)
 
 from fcnkit.errors import WeightsError
 from fcnkit.formats import caffemodel, schema, signature
 from fcnkit.formats.caffemodel import scan
 
 MODELS = (
-    "age_net_v1/age_net.caffemodel", "lenet_v1/lenet_iter_10000.caffemodel", "lenet_v2/lenet_iter_10000.caffemodel",
-    "cifar10_full_v1/cifar10_full_iter_70000.caffemodel", "cifar10_quick_v2/cifar10_quick_iter_5000.caffemodel",
-    "open_nsfw_resnet50_v2/resnet_50_1by2_nsfw.caffemodel", "mtcnn_v2/det2.caffemodel", "mtcnn_v2/det3.caffemodel",
-    "concat_into_fc_v2/1_F.caffemodel", "squeezenet_v1.0_imagenet/squeezenet_v1.0_deepcompressed.caffemodel",
-    "nvcaffe_raw/HorizonalFinemapping.caffemodel", "fp16_raw_ssd/res10_300x300_ssd_iter_140000_fp16.caffemodel",
-)  # fmt: skip
+    "age_net_v1/age_net.caffemodel",
+    "lenet_v1/lenet_iter_10000.caffemodel",
+    "lenet_v2/lenet_iter_10000.caffemodel",
+    "cifar10_full_v1/cifar10_full_iter_70000.caffemodel",
+    "cifar10_quick_v2/cifar10_quick_iter_5000.caffemodel",
+    "open_nsfw_resnet50_v2/resnet_50_1by2_nsfw.caffemodel",
+    "mtcnn_v2/det2.caffemodel",
+    "mtcnn_v2/det3.caffemodel",
+    "concat_into_fc_v2/1_F.caffemodel",
+    "squeezenet_v1.0_imagenet/squeezenet_v1.0_deepcompressed.caffemodel",
+    "nvcaffe_raw/HorizonalFinemapping.caffemodel",
+    "fp16_raw_ssd/res10_300x300_ssd_iter_140000_fp16.caffemodel",
+)
 
 
 def values(data: bytes, blob: caffemodel.BlobSpan) -> list[float]:
@@ -76,7 +95,10 @@ def test_every_kind_of_buffer_gives_the_same(data, kind):
 
 def test_an_mmap_is_a_buffer(tmp_path):
     (tmp_path / "small").write_bytes(V2)
-    with open(tmp_path / "small", "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+    with (
+        open(tmp_path / "small", "rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+    ):
         assert scan(mapped) == scan(V2)
 
 
@@ -121,26 +143,69 @@ BLOBS = {
     "packed": (message(5, floats(*WEIGHTS)) + SIX, (2, 3), "float32", WEIGHTS),
     "shape first": (SIX + message(5, floats(*WEIGHTS)), (2, 3), "float32", WEIGHTS),
     "unpacked": (unpacked(*WEIGHTS) + SIX, (2, 3), "float32", WEIGHTS),
-    "in pieces": (message(5, floats(1, 2)) + unpacked(3, 4) + SIX + message(5, floats(5, 6)), (2, 3), "float32", WEIGHTS),
+    "in pieces": (
+        message(5, floats(1, 2)) + unpacked(3, 4) + SIX + message(5, floats(5, 6)),
+        (2, 3),
+        "float32",
+        WEIGHTS,
+    ),
     "doubles": (SIX + message(8, doubles(*WEIGHTS)), (2, 3), "float64", WEIGHTS),
-    "doubles go before floats": (message(5, floats(0, 0)) + SIX + message(8, doubles(*WEIGHTS)), (2, 3), "float64", WEIGHTS),
-    "unpacked doubles": (SIX + b"".join(number(8 * 8 + 1) + doubles(n) for n in WEIGHTS), (2, 3), "float64", WEIGHTS),
-    "unpacked dims": (message(5, floats(*WEIGHTS)) + message(7, whole(1, 2), whole(1, 3)), (2, 3), "float32", WEIGHTS),
+    "doubles go before floats": (
+        message(5, floats(0, 0)) + SIX + message(8, doubles(*WEIGHTS)),
+        (2, 3),
+        "float64",
+        WEIGHTS,
+    ),
+    "unpacked doubles": (
+        SIX + b"".join(number(8 * 8 + 1) + doubles(n) for n in WEIGHTS),
+        (2, 3),
+        "float64",
+        WEIGHTS,
+    ),
+    "unpacked dims": (
+        message(5, floats(*WEIGHTS)) + message(7, whole(1, 2), whole(1, 3)),
+        (2, 3),
+        "float32",
+        WEIGHTS,
+    ),
     "shape in two parts": (message(5, floats(*WEIGHTS)) + dims(2) + dims(3), (2, 3), "float32", WEIGHTS),
     "legacy goes before shape": (old_blob((1, 1, 2, 3), WEIGHTS) + dims(6), (1, 1, 2, 3), "float32", WEIGHTS),
-    "with a diff": (message(5, floats(*WEIGHTS)) + message(6, floats(*WEIGHTS)) + SIX, (2, 3), "float32", WEIGHTS),
-    "unknown fields": (whole(900, 5) + message(5, floats(*WEIGHTS)) + message(901, b"abc") + SIX, (2, 3), "float32", WEIGHTS),
+    "with a diff": (
+        message(5, floats(*WEIGHTS)) + message(6, floats(*WEIGHTS)) + SIX,
+        (2, 3),
+        "float32",
+        WEIGHTS,
+    ),
+    "unknown fields": (
+        whole(900, 5) + message(5, floats(*WEIGHTS)) + message(901, b"abc") + SIX,
+        (2, 3),
+        "float32",
+        WEIGHTS,
+    ),
     "no axes": (message(5, floats(4)) + dims(), (), "float32", [4]),
     "no shape": (message(5, floats(4)), (), "float32", [4]),
     "no values": (dims(0, 3), (0, 3), "float32", []),
-    "raw half": (SIX + whole(10, 2) + message(12, np.array(WEIGHTS, "<f2").tobytes()), (2, 3), "float16", WEIGHTS),
+    "raw half": (
+        SIX + whole(10, 2) + message(12, np.array(WEIGHTS, "<f2").tobytes()),
+        (2, 3),
+        "float16",
+        WEIGHTS,
+    ),
     "raw float": (SIX + whole(10, 1) + message(12, floats(*WEIGHTS)), (2, 3), "float32", WEIGHTS),
     "raw double": (SIX + whole(10, 0) + message(12, doubles(*WEIGHTS)), (2, 3), "float64", WEIGHTS),
-    "raw integers": (SIX + whole(10, 3) + message(12, np.array(WEIGHTS, "<i4").tobytes()), (2, 3), "int32", WEIGHTS),
-    "two raw, the last counts": (
-        dims(1) + whole(10, 1) + message(12, floats(1, 2)) + message(12, floats(3)), (1,), "float32", [3]
+    "raw integers": (
+        SIX + whole(10, 3) + message(12, np.array(WEIGHTS, "<i4").tobytes()),
+        (2, 3),
+        "int32",
+        WEIGHTS,
     ),
-}  # fmt: skip
+    "two raw, the last counts": (
+        dims(1) + whole(10, 1) + message(12, floats(1, 2)) + message(12, floats(3)),
+        (1,),
+        "float32",
+        [3],
+    ),
+}
 
 
 @pytest.mark.parametrize("name", BLOBS)
@@ -159,7 +224,9 @@ def test_protobuf_reads_the_same_from_it(name):
     net = schema.message("NetParameter").FromString(v2_layer("fc", blob))
     read = net.layer[0].blobs[0]
     assert list(read.double_data or read.data) == list(expected)
-    dims_ = (read.num, read.channels, read.height, read.width) if read.HasField("num") else tuple(read.shape.dim)
+    dims_ = (
+        (read.num, read.channels, read.height, read.width) if read.HasField("num") else tuple(read.shape.dim)
+    )
     assert dims_ == shape
 
 
@@ -189,9 +256,15 @@ REFUSED = {
     "unknown raw type": (framed(7, dims(1) + whole(10, 9) + message(12, b"1234")), "raw_data_type"),
     "negative size": (framed(7, dims(-2, -3) + message(5, floats(*WEIGHTS))), "found -2"),
     "negative legacy size": (framed(7, old_blob((-1, -1, 2, 3), WEIGHTS)), "found -1"),
-    "a part of a legacy shape": (framed(7, whole(3, 2) + whole(4, 3) + message(5, floats(*WEIGHTS))), "0 x 0 x 2 x 3"),
+    "a part of a legacy shape": (
+        framed(7, whole(3, 2) + whole(4, 3) + message(5, floats(*WEIGHTS))),
+        "0 x 0 x 2 x 3",
+    ),
     "overflowing product": (framed(7, dims(2**31 - 1, 2**31 - 1, 2**31 - 1, 2**31 - 1)), "found 0"),
-    "product that wraps to six": (framed(7, dims(HUGE, 4, 6) + message(5, floats(*WEIGHTS))), "dimension from 0"),
+    "product that wraps to six": (
+        framed(7, dims(HUGE, 4, 6) + message(5, floats(*WEIGHTS))),
+        "dimension from 0",
+    ),
     "33 axes": (framed(7, dims(*[1] * 33) + message(5, floats(1))), "at most 32"),
     "a thousand axes": (framed(7, dims(*[1] * 1000) + message(5, floats(1))), "at most 32"),
     "both generations": (V1 + V2, "both `layers` .V1. and `layer` .V2."),
@@ -206,9 +279,12 @@ REFUSED = {
     "a number of 11 bytes": (message(1, b"\x01") + b"\xa0\x06" + b"\xff" * 10 + b"\x01", "at most 10 bytes"),
     "a length beyond the file": (message(1, b"\x01") + b"\xa2\x06\xff\x7f", "need byte"),
     "a length of 2**64 - 1": (b"\x0a" + b"\xff" * 9 + b"\x01", "need byte"),
-    "a blob beyond its layer": (message(100, message(1, b"fc"), b"\x3a\x40") + bytes(100), 'layer "fc", byte'),
+    "a blob beyond its layer": (
+        message(100, message(1, b"fc"), b"\x3a\x40") + bytes(100),
+        'layer "fc", byte',
+    ),
     "values beyond their blob": (framed(7, dims(6) + b"\x2a\x18" + bytes(20)), "need byte"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -224,15 +300,21 @@ def test_refused(name):
 @pytest.mark.parametrize(
     "head, words",
     [
-        (b"", "empty"), (b"\n\n <!DOCTYPE html><html>", "HTML page; download the file itself"),
-        (b"<html lang=en>", "HTML page"), (b"\xef\xbb\xbf<!doctype html>", "HTML page"),
-        (b"from PIL import Image\n", "text"), (b'layer {\n  name: "conv1"', "prototxt"),
+        (b"", "empty"),
+        (b"\n\n <!DOCTYPE html><html>", "HTML page; download the file itself"),
+        (b"<html lang=en>", "HTML page"),
+        (b"\xef\xbb\xbf<!doctype html>", "HTML page"),
+        (b"from PIL import Image\n", "text"),
+        (b'layer {\n  name: "conv1"', "prototxt"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d", "Git LFS"),
-        (b"\x1f\x8b\x08\x00", "gzip"), (b"PK\x03\x04\x14\x00", "zip"), (b"\x80\x04\x95\x10", "pickle"),
-        (b"\x89HDF\r\n\x1a\n", "HDF5 file, which is not read yet"), (b"\x93NUMPY\x01\x00", "numpy"),
+        (b"\x1f\x8b\x08\x00", "gzip"),
+        (b"PK\x03\x04\x14\x00", "zip"),
+        (b"\x80\x04\x95\x10", "pickle"),
+        (b"\x89HDF\r\n\x1a\n", "HDF5 file, which is not read yet"),
+        (b"\x93NUMPY\x01\x00", "numpy"),
         (b"\x08\x01\x10\x03\x18\x20", "mean image"),
     ],
-)  # fmt: skip
+)
 def test_other_kinds_of_files_are_named(head, words):
     with pytest.raises(WeightsError, match=words):
         signature.recognise(head, "file")
@@ -350,10 +432,10 @@ def test_a_message_nested_in_itself_costs_nothing():
         scan(message(200, data))
 
 
-def test_a_million_empty_fields_are_walked_in_a_moment():
-    start = time.process_time()
-    scan(whole(900, 1) * 300_000 + V1)
-    assert time.process_time() - start < 30
+def test_many_unknown_fields_are_walked_once():
+    data = Counting(whole(900, 1) * 100_000 + V1)
+    scan(data)
+    assert data.touched <= len(data)
 
 
 def test_legacy_and_v1_are_separate_matters():

@@ -126,7 +126,6 @@ SHAPES = {
     # Windows.
     "conv": ("Convolution", CONV("kernel_size: 3"), [(2, 3, 6, 5)], [(2, 4, 4, 3)], [(4, 3, 3, 3), BIAS]),
     "conv truncates": ("Convolution", CONV("kernel_size: 5 stride: 2"), [(1, 1, 4, 4)], [(1, 4, 1, 1)], None),
-    "conv to nothing": ("Convolution", CONV("kernel_size: 5"), [(1, 1, 4, 4)], [(1, 4, 0, 0)], None),
     "conv h w": (
         "Convolution", CONV("kernel_h: 3 kernel_w: 1 pad_h: 1 stride_h: 2 stride_w: 1"), [(2, 3, 6, 5)],
         [(2, 4, 3, 5)], [(4, 3, 3, 1), BIAS],
@@ -251,7 +250,7 @@ SHAPES = {
     "filter": ("Filter", "", [(2, 3, 4), (2, 5), (2,)], [(2, 3, 4), (2, 5)], []),
     # Ends.
     "softmax": ("Softmax", "", [(2, 3, 4)], [(2, 3, 4)], []),
-    "softmax loss": ("SoftmaxWithLoss", "", [(2, 3, 4, 5), (2, 1, 4, 5)], [(), (2, 3, 4, 5)], []),
+    "softmax loss": ("SoftmaxWithLoss", "", [(2, 3, 4, 5), (2, 1, 4, 5)], [()], []),
     "sigmoid loss": ("SigmoidCrossEntropyLoss", "", [(2, 3), (2, 3)], [()], []),
     "euclidean loss": ("EuclideanLoss", "", [(2, 3, 4), (2, 12)], [()], []),
     "hinge loss": ("HingeLoss", "", [(2, 3), (2,)], [()], []),
@@ -290,6 +289,11 @@ def test_tops_and_parameters(kind, params, inputs, tops, blobs):
     assert blobs is None or found[1] == blobs
 
 
+def test_the_second_top_of_a_softmax_loss_is_its_probabilities():
+    # Not in the table: Caffe 1.0 gives the Softmax inside the layer its loss weights too, and stops.
+    assert outcome(net("SoftmaxWithLoss", "", (2, 3, 4), (2, 4), tops=2))[0] == [(), (2, 3, 4)]
+
+
 def test_tops_and_parameters_are_those_of_real_caffe(caffe):
     asked, wanted = [], []
     for kind, params, inputs, tops, _ in SHAPES.values():
@@ -307,6 +311,7 @@ def test_tops_and_parameters_are_those_of_real_caffe(caffe):
 # ---- refusals: where Caffe's checks end its process
 
 REFUSED = {
+    "conv to nothing": ("Convolution", CONV("kernel_size: 5"), [(1, 1, 4, 4)], "would give 0 x 0; enlarge the input"),
     "conv below nothing": ("Convolution", CONV("kernel_size: 9"), [(1, 1, 4, 4)], "a 4 x 4 input with kernel 9 x 9"),
     "conv without kernel": ("Convolution", CONV(""), [(1, 1, 4, 4)], "0 values of kernel_size for 2 spatial axes"),
     "conv kernel 0": ("Convolution", CONV("kernel_size: 0"), [(1, 1, 4, 4)], "its kernel is 0 x 0"),
@@ -364,7 +369,7 @@ REFUSED = {
     "scale axes": ("Scale", "scale_param { num_axes: 3 }", [(2, 3)], "axis 1 and num_axes 3"),
     "argmax": ("ArgMax", "argmax_param { axis: 1 top_k: 4 }", [(2, 3)], "top_k 4 of 3 values"),
     "tile": ("Tile", "", [(2, 3)], "it has no tiles"),
-    "softmax loss": ("SoftmaxWithLoss", "", [(2, 3, 4, 5), (2, 19)], "40 places and 38 labels; give one label for each"),
+    "softmax loss": ("SoftmaxWithLoss", "loss_weight: [1, 0]", [(2, 3, 4, 5), (2, 19)], "40 places and 38 labels; give one label for each"),
     "accuracy": ("Accuracy", "", [(2, 3, 4, 5), (2, 3, 4, 5)], '"a" is 2 x 3 x 4 x 5 and "b" is 2 x 3 x 4 x 5: 40 pl'),
     "loss of one": ("EuclideanLoss", "", [(2, 3)], "EuclideanLoss takes 2 bottoms and has 1"),
     "loss batch": ("EuclideanLoss", "", [(2, 3), (3, 2)], "their first axes must be equal"),

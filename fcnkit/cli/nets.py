@@ -54,7 +54,9 @@ def inspect(net, weights, phase, stages, inputs, to, as_json) -> None:
 @NET
 @click.option("-o", "--output", metavar="OUT", help='Write the net here; "-" is standard output.')
 @shape_option
-@click.option("--rename", type=Rename(), help="New names for converted layers: '{name}-conv', or fc6=conv6,...")
+@click.option(
+    "--rename", type=Rename(), help="New names for converted layers: '{name}-conv', or fc6=conv6,..."
+)
 @click.option("--weights", metavar="IN", help="The classifier's caffemodel.")
 @click.option("--weights-out", metavar="OUT", help="Write the transplanted caffemodel here.")
 @plan_options
@@ -81,24 +83,45 @@ def convolutionalize(net, output, inputs, rename, weights, weights_out, diff, as
 
 @click.command()
 @NET
-@click.option("--classes", type=click.IntRange(1), required=True, help="Classes to score, background included.")
-@click.option("--stride", type=click.IntRange(1), required=True, help="Stride of the finest scores: 32, 16 or 8.")
-@click.option("-o", "--output", metavar="DIR", help="Write deploy, train_val, solver (and weights) into this folder.")
-@click.option("--weights", metavar="IN", help="The classifier's caffemodel, to be transplanted into init.caffemodel.")
-@click.option("--pad", default="auto", show_default=True, metavar="auto|N|keep", help="Padding of the first layer.")
-@click.option("--min-size", type=click.IntRange(1), default=32, show_default=True, help="Smallest image to be valid.")
+@click.option(
+    "--classes", type=click.IntRange(1), required=True, help="Classes to score, background included."
+)
+@click.option(
+    "--stride", type=click.IntRange(1), required=True, help="Stride of the finest scores: 32, 16 or 8."
+)
+@click.option(
+    "-o", "--output", metavar="DIR", help="Write deploy, train_val, solver (and weights) into this folder."
+)
+@click.option(
+    "--weights", metavar="IN", help="The classifier's caffemodel, to be transplanted into init.caffemodel."
+)
+@click.option(
+    "--pad", default="auto", show_default=True, metavar="auto|N|keep", help="Padding of the first layer."
+)
+@click.option(
+    "--min-size", type=click.IntRange(1), default=32, show_default=True, help="Smallest image to be valid."
+)
 @click.option("--group/--no-group", default=True, help="Upsample each class by itself (default), or densely.")
 @click.option("--filler", type=click.Choice(["msra", "xavier", "keep"]), default="msra", show_default=True,
               help="For layers that have none, in train_val.")  # fmt: skip
-@click.option("--ignore", type=int, default=255, show_default=True, help="Label that loss and accuracy leave out.")
+@click.option(
+    "--ignore", type=int, default=255, show_default=True, help="Label that loss and accuracy leave out."
+)
 @click.option("--head", metavar="LAYER", help="The classifier layer, where the net has several.")
 @shape_option
-@click.option("--data", default="", metavar="DIR", help="Folder of the LMDBs train_val reads; its own by default.")
+@click.option(
+    "--data", default="", metavar="DIR", help="Folder of the LMDBs train_val reads; its own by default."
+)
 @click.option("--mean", metavar="B,G,R", help="What train_val takes off each channel, such as 104,117,123.")
-@click.option("--scale", type=float, default=1.0, help="What train_val multiplies pixels by, such as 0.00390625.")
+@click.option(
+    "--scale", type=float, default=1.0, help="What train_val multiplies pixels by, such as 0.00390625."
+)
 @click.option("--cpu", is_flag=True, help="A solver for the CPU; for the GPU by default.")
 @plan_options
-def fcn(net, classes, stride, output, weights, pad, min_size, group, filler, ignore, head, inputs, data, mean, scale, cpu, diff, as_json, force) -> None:  # fmt: skip
+def fcn(
+    net, classes, stride, output, weights, pad, min_size, group, filler, ignore, head, inputs, data, mean, scale,
+    cpu, diff, as_json, force,
+) -> None:  # fmt: skip
     """Make the fully convolutional network of a classifier, ready to train.
 
     With -o DIR: deploy.prototxt, train_val.prototxt, solver.prototxt and, with

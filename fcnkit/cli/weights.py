@@ -13,7 +13,9 @@ NET = click.argument("net", metavar="NET")
 @click.argument("new_net", metavar="NEW_NET")
 @click.option("-o", "--output", metavar="OUT", help="Write the caffemodel for NEW_NET here.")
 @click.option("--map", "names", type=Pairs(), metavar="OLD=NEW,...", help="Layers of other names to match.")
-@click.option("--strict", is_flag=True, help="Refuse layers left to their fillers, unused, or in another order.")
+@click.option(
+    "--strict", is_flag=True, help="Refuse layers left to their fillers, unused, or in another order."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the match as JSON.")
 @click.option("--force", is_flag=True, help="Overwrite a file that exists.")
 @shape_option
@@ -50,7 +52,9 @@ def surgery(net, weights, new_net, output, names, strict, as_json, force, inputs
 @click.argument("weights", metavar="WEIGHTS")
 @click.argument("new_net", metavar="NEW_NET")
 @click.argument("new_weights", metavar="NEW_WEIGHTS")
-@click.option("--engine", type=click.Choice(["caffe", "opencv"]), help="Caffe where it is installed, else OpenCV.")
+@click.option(
+    "--engine", type=click.Choice(["caffe", "opencv"]), help="Caffe where it is installed, else OpenCV."
+)
 @click.option("--tolerance", type=float, default=1e-4, show_default=True, help="Largest relative difference.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @shape_option
@@ -60,9 +64,18 @@ def verify(net, weights, new_net, new_weights, engine, tolerance, as_json, input
     \b
     fcnkit verify deploy.prototxt net.caffemodel conv.prototxt conv.caffemodel
     """
-    from fcnkit.verify import table, verify as compare
+    from fcnkit.verify import table
+    from fcnkit.verify import verify as compare
 
-    found = compare(load(net), weights, load(new_net), new_weights, engine=engine, shapes=dict(inputs), tolerance=tolerance)
+    found = compare(
+        load(net),
+        weights,
+        load(new_net),
+        new_weights,
+        engine=engine,
+        shapes=dict(inputs),
+        tolerance=tolerance,
+    )
     if as_json:
         show_json([row._asdict() for row in found])
     else:

@@ -91,7 +91,9 @@ def _nothing(layer: Layer) -> str:
 
 def _convolution(layer: Layer) -> str:
     param = layer.param("convolution_param")
-    return "it ignores the axis of a Convolution" if param.get("axis") != 1 else ""
+    if param.has("pad_h") != param.has("pad_w"):
+        return "it ignores one of pad_h and pad_w without the other; write both"
+    return f"it ignores the axis of a {layer.type}" if param.get("axis") != 1 else ""
 
 
 def _deconvolution(layer: Layer) -> str:

@@ -221,9 +221,7 @@ def _layer(buffer: Buffer, layer: Field, kind: Kind, number: int) -> LayerSpan:
         place = f'layer "{_text(buffer, name_field)}"' if name_field else f"layer number {number}"
         raise damage.within(place) from None
     name, type_ = _text(buffer, name_field), _text(buffer, type_field)
-    return LayerSpan(
-        name, type_, layer.start, layer.value, layer.stop, name_field, tuple(blobs), blobs_at
-    )
+    return LayerSpan(name, type_, layer.start, layer.value, layer.stop, name_field, tuple(blobs), blobs_at)
 
 
 def _text(buffer: Buffer, field: Field | None) -> str:
@@ -355,9 +353,7 @@ def _dim(buffer: Buffer, at: int, stop: int) -> tuple[int, int]:
 
 def _check_count(blob: Field, shape: tuple[int, ...], dtype: str, chunks: list[Chunk]) -> None:
     if len(shape) > MOST_AXES:
-        raise _Damage(
-            blob.start, f"expected at most {MOST_AXES} dimensions, found {len(shape)}; {AGAIN}"
-        )
+        raise _Damage(blob.start, f"expected at most {MOST_AXES} dimensions, found {len(shape)}; {AGAIN}")
     count, found = math.prod(shape), sum(_count(chunk, dtype) for chunk in chunks)
     if count != found or count > LARGEST_COUNT:
         raise _Damage(

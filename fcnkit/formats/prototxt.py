@@ -47,8 +47,7 @@ class Source:
         before = self.text[start:offset]
         margin = re.sub(r"[^\t]", " ", before.replace(BOM, ""))
         return PrototxtError(
-            f"{self.path}:{line}:{len(before) + 1}: {fact}\n"
-            f"  {_printable(shown)}\n  {margin}^"
+            f"{self.path}:{line}:{len(before) + 1}: {fact}\n  {_printable(shown)}\n  {margin}^"
         )
 
 
@@ -275,9 +274,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _EXTENSION = re.compile(r"\[[ \t]*[A-Za-z_][A-Za-z0-9_./\-]*[ \t]*\]")
 _STRING = re.compile(r'"(?:[^"\\\n]|\\[^\n])*"|\'(?:[^\'\\\n]|\\[^\n])*\'')
 _SIGN = rf"(?:-{_GAP})?"
-_NUMBER = re.compile(
-    _SIGN + r"(?:0[xX][0-9A-Fa-f]+|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fF]?)"
-)
+_NUMBER = re.compile(_SIGN + r"(?:0[xX][0-9A-Fa-f]+|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fF]?)")
 _WORD = re.compile(rf"{_SIGN}{_NAME.pattern}")
 _LETTER_NEXT = re.compile(r"[A-Za-z0-9_.]")
 _CLOSERS = {"{": "}", "<": ">"}
@@ -388,7 +385,7 @@ def _scalar(source: Source, at: int) -> int:
     if not match:
         raise source.error(min(at, max(len(text) - 1, 0)), _unexpected(text, at, "a value"))
     if _LETTER_NEXT.match(text, match.end()):
-        raise source.error(at, f'"{text[at:match.end() + 1]}" is not a number; separate the values')
+        raise source.error(at, f'"{text[at : match.end() + 1]}" is not a number; separate the values')
     return match.end()
 
 
@@ -451,8 +448,10 @@ def _escaped(code: str) -> bytes:
     if code[0] in "uU":
         # Two escapes may be one character, as in UTF-16.
         units = "".join(chr(int(unit, 16)) for unit in code[1:].split("\\u"))
-        return units.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass").encode(
-            "utf-8", "surrogatepass"
+        return (
+            units.encode("utf-16", "surrogatepass")
+            .decode("utf-16", "surrogatepass")
+            .encode("utf-8", "surrogatepass")
         )
     return _SIMPLE.get(code, code.encode())
 

@@ -29,7 +29,9 @@ class CoordMap:
         object.__setattr__(self, "scale", tuple(map(Fraction, self.scale)))
         object.__setattr__(self, "shift", tuple(map(Fraction, self.shift)))
         if len(self.scale) != len(self.shift):
-            raise ValueError(f"{len(self.scale)} scales and {len(self.shift)} shifts; give one of each per axis")
+            raise ValueError(
+                f"{len(self.scale)} scales and {len(self.shift)} shifts; give one of each per axis"
+            )
 
     def then(self, after: "CoordMap") -> "CoordMap":
         """The map that goes through this one first and through `after` next."""
@@ -68,7 +70,8 @@ class CoordMap:
         return hash(tuple(kept))
 
     def __repr__(self) -> str:
-        return f"CoordMap(scale={show(self.scale or (Fraction(1),))}, shift={show(self.shift or (Fraction(0),))})"
+        scale, shift = self.scale or (Fraction(1),), self.shift or (Fraction(0),)
+        return f"CoordMap(scale={show(scale)}, shift={show(shift)})"
 
 
 IDENTITY = CoordMap()

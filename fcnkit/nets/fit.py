@@ -46,7 +46,12 @@ class Sizes:
     def __init__(self, graph: Graph, start: Top, shape: Shape, tops: tuple[Top, ...]):
         self.start, self.shape, self.tops = start, shape, tops
         self.layers = _needed(graph, tops)
-        self.inputs = {top: layer.input_shapes[top.index] for layer in graph.layers if layer.type == "Input" for top in layer.tops}
+        self.inputs = {
+            top: layer.input_shapes[top.index]
+            for layer in graph.layers
+            if layer.type == "Input"
+            for top in layer.tops
+        }
         self.period = _period(graph, start, self.layers)
         self.windows = tuple(layer for layer in self.layers if _has_window(layer))
 
@@ -99,7 +104,9 @@ def check(sizes: Sizes, cropped: Top, reference: Top, offset: tuple[int, ...], l
             return Fit(None, size)
         slack = min(
             have - start - want
-            for have, want, start in zip(known[cropped][-len(offset) :], known[reference][-len(offset) :], offset, strict=True)
+            for have, want, start in zip(
+                known[cropped][-len(offset) :], known[reference][-len(offset) :], offset, strict=True
+            )
         )
         if worst is None or worst.slack is None or slack < worst.slack:
             worst = Fit(slack, size)
@@ -112,7 +119,9 @@ def valid_from(sizes: Sizes, cropped: Top, reference: Top, offset: tuple[int, ..
     for size, known in sizes.worth_checking(1):
         good = known is not None and all(
             have - start >= want
-            for have, want, start in zip(known[cropped][-len(offset) :], known[reference][-len(offset) :], offset, strict=True)
+            for have, want, start in zip(
+                known[cropped][-len(offset) :], known[reference][-len(offset) :], offset, strict=True
+            )
         )
         first = (first or size) if good else None
     return first
@@ -138,5 +147,3 @@ def _period(graph: Graph, start: Top, layers: tuple[Layer, ...]) -> int:
     maps = downward(graph, start)
     tops = [top for layer in layers for top in layer.tops if top in maps]
     return lcm(*(scale.denominator for top in tops for scale in maps[top].scale))
-
-

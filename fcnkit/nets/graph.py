@@ -81,10 +81,16 @@ class Layer:
 
     def param(self, name: str) -> View:
         """This layer's `name` message; one that answers defaults when it is not written."""
-        try:
-            return self.view.view(name)
-        except KeyError:  # V1 has no field for the messages of later layer types
-            return View("LayerParameter", None).view(name)
+        if name not in self._params:
+            try:
+                self._params[name] = self.view.view(name)
+            except KeyError:  # V1 has no field for the messages of later layer types
+                self._params[name] = View("LayerParameter", None).view(name)
+        return self._params[name]
+
+    @cached_property
+    def _params(self) -> dict[str, View]:
+        return {}  # read once: sizes are asked for again and again
 
     def error(self, fact: str) -> NetError:
         """An error that says where this layer stands."""

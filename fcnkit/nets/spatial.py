@@ -7,6 +7,7 @@ integers that divide as C++ does: towards zero.
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
@@ -60,6 +61,7 @@ def show(shape: Shape) -> str:
     return " x ".join(map(str, shape)) or "a scalar"
 
 
+@lru_cache(maxsize=512)
 def spatial(layer: Layer, ndim: int = 4) -> Spatial:
     """The window of a Convolution, Deconvolution, Im2col or Pooling layer.
 
@@ -158,10 +160,13 @@ def pooled(size: int, kernel: int, stride: int, pad: int, *, clip: bool, floor: 
 
 
 def _sizes(layer: Layer, rule: Callable[..., int], shape: Shape, window: Spatial) -> Shape:
-    """The rule on each of the last axes; NetError where a size would be negative."""
+    """The rule on each of the last axes; NetError where nothing would be left.
+
+    Caffe may build a blob of size 0, and cannot run it.
+    """
     ins = shape[len(shape) - len(window.kernel) :]
     outs = tuple(rule(size, *axis) for size, axis in zip(ins, window.axes, strict=True))
-    if min(outs, default=0) < 0:
+    if min(outs, default=1) < 1:
         raise layer.error(
             f"a {show(ins)} input with kernel {show(window.kernel)}, stride {show(window.stride)} and "
             f"pad {show(window.pad)} would give {show(outs)}; enlarge the input or the pad"

@@ -45,7 +45,9 @@ def _axis(layer: Layer) -> int:
     axis = layer.param("crop_param").get("axis")
     from_front = axis + 4 if axis < 0 else axis
     if not 2 <= from_front < 4:
-        raise layer.error(f"it crops from axis {axis} on, channels or images too; set crop_param {{ axis: 2 }}")
+        raise layer.error(
+            f"it crops from axis {axis} on, channels or images too; set crop_param {{ axis: 2 }}"
+        )
     return from_front
 
 

@@ -42,7 +42,9 @@ def inside(message: Field, fields: Fields, style: Style, why: str = "") -> Edit:
     return Edit(message.value_start, message.stop, f"{{ {_inline(fields, style)} }}", why)
 
 
-def set_param(layer: Layer, message: str, fields: Fields, style: Style, *, replacing: Iterable[str] = (), why: str = "") -> list[Edit]:
+def set_param(
+    layer: Layer, message: str, fields: Fields, style: Style, *, replacing: Iterable[str] = (), why: str = ""
+) -> list[Edit]:
     """The layer's `message` says `fields`; what it said under those names,
     or under the names in `replacing`, is gone.
     """
@@ -63,6 +65,12 @@ def set_param(layer: Layer, message: str, fields: Fields, style: Style, *, repla
     if missing:
         edits.append(inside(owner, missing, style, why))
     return edits + [removed(field) for field in gone]
+
+
+def kernel_fields(kernel: Sequence[int]) -> list[tuple[str, int]]:
+    """kernel_size, or kernel_h and kernel_w where they differ."""
+    height, width = kernel
+    return [("kernel_size", height)] if height == width else [("kernel_h", height), ("kernel_w", width)]
 
 
 def removed(field: Field, why: str = "") -> Edit:

@@ -17,19 +17,10 @@ from fcnkit.nets.graph import Graph, Layer, Top, build, states
 from fcnkit.nets.layertypes import TYPES
 from fcnkit.nets.shapes import Shapes, infer
 from fcnkit.plan import Move, Plan, Step
-from fcnkit.rewrites.changes import beside, removed, renamed_blob, set_name, set_value
+from fcnkit.rewrites.changes import beside, kernel_fields, removed, renamed_blob, set_name, set_value
+from fcnkit.rewrites.slide import ELEMENTWISE, slide
 
 Shape = tuple[int, ...]
-
-# Types that treat every number alike, whatever the shape around it.
-ELEMENTWISE = frozenset(
-    ("ReLU", "Dropout", "Sigmoid", "TanH", "ELU", "AbsVal", "BNLL", "Power", "Exp", "Log", "Threshold")
-)
-# Types through which a pooled vector stays one vector per place.
-_POINTWISE = ELEMENTWISE | {
-    "InnerProduct", "Convolution", "Flatten", "Reshape", "PReLU", "BatchNorm", "Scale", "Bias", "Softmax", "Split",
-    "SoftmaxWithLoss", "Accuracy", "ArgMax", "Silence",
-}  # fmt: skip
 
 
 class _State(NamedTuple):
@@ -64,6 +55,9 @@ def convolutionalize(
     Raises NetError when the net cannot be built, or `rename` names a layer
     that is not converted.
     """
+    sliding = slide(net, inputs=inputs)
+    if sliding.changed:
+        return sliding.then(convolutionalize, inputs=inputs, rename=rename)
     found = [_State(_say(state), graph := build(net, state), infer(graph, inputs)) for state in states(net)]
     keep: dict[str, str] = {}
     while True:
@@ -125,7 +119,9 @@ def _convert(layer: Layer, state: _State, given: Shape | None, kernels: dict, un
         return None
     axis = view.get("axis")
     if axis + (len(before) if axis < 0 else 0) != 1:
-        raise _Refused([layer], f"it works along axis {axis}, and a Convolution only along the channels, axis 1")
+        raise _Refused(
+            [layer], f"it works along axis {axis}, and a Convolution only along the channels, axis 1"
+        )
     if len(given) != 4:
         raise _Refused(
             [layer],
@@ -152,7 +148,12 @@ def _follow(state: _State, layer: Layer, given: list[Shape | None], kernels: Map
     except NetError as error:
         _blame(state, layer, kernels, f"it would fail: {str(error).split(': ', 2)[-1]}")
     if _axis(layer) < 0:
-        _blame(state, layer, kernels, f"its axis {_axis(layer)} counts from the end, where height and width would stand")
+        _blame(
+            state,
+            layer,
+            kernels,
+            f"its axis {_axis(layer)} counts from the end, where height and width would stand",
+        )
     for before, after in zip(old, new, strict=True):
         if after not in (before, (*before, 1, 1)):
             _blame(state, layer, kernels, f"its output would be {_show(after)} in place of {_show(before)}")
@@ -160,8 +161,8 @@ def _follow(state: _State, layer: Layer, given: list[Shape | None], kernels: Map
 
 
 _AXIS_PARAMS = {
-    "Softmax": "softmax_param", "SoftmaxWithLoss": "softmax_param", "Accuracy": "accuracy_param", "Slice": "slice_param",
-    "Concat": "concat_param", "ArgMax": "argmax_param", "Scale": "scale_param", "Bias": "bias_param",
+    "Softmax": "softmax_param", "SoftmaxWithLoss": "softmax_param", "Accuracy": "accuracy_param",
+    "Slice": "slice_param", "Concat": "concat_param", "ArgMax": "argmax_param", "Scale": "scale_param", "Bias": "bias_param",
 }  # fmt: skip
 
 
@@ -226,7 +227,9 @@ def _check_shared(results: Sequence[_Result]) -> None:
             converted = [layer for layer, kernel in users if kernel]
             if converted and len({kernel for _, kernel in users}) > 1:
                 others = ", ".join(f'"{layer.name}"' for layer, _ in users)
-                raise _Refused(converted, f'{others} share the parameter "{name}" and would need it in different shapes')
+                raise _Refused(
+                    converted, f'{others} share the parameter "{name}" and would need it in different shapes'
+                )
 
 
 def _param_names(layer: Layer) -> list[str]:
@@ -247,15 +250,18 @@ def _plan(net: Prototxt, results: Sequence[_Result], keep: Mapping[str, str], ne
                 kernel = result.kernels[layer.name]
                 edits += _conversion(net, layer, kernel, new_name(layer.name))
                 steps.setdefault(layer.field.start, _converted(layer, kernel, gone, new_name(layer.name)))
-                moves.update(((move.layer, move.blob), move) for move in _moves(layer, kernel, new_name(layer.name)))
+                moves.update(
+                    ((move.layer, move.blob), move) for move in _moves(layer, kernel, new_name(layer.name))
+                )
             elif layer.name in keep and layer.type == "InnerProduct":
-                steps.setdefault(layer.field.start, Step("keep", layer.name, layer.line, "InnerProduct", keep[layer.name]))
+                steps.setdefault(
+                    layer.field.start, Step("keep", layer.name, layer.line, "InnerProduct", keep[layer.name])
+                )
         for layer in result.dissolved:
             edits += _dissolution(graph, layer)
-            steps.setdefault(layer.field.start, Step("remove", layer.name, layer.line, layer.type, _FLATTEN_WHY))
-        for layer, size in _sliding_pools(result.state):
-            edits += _pool_edits(net, layer, size)
-            steps.setdefault(layer.field.start, _pool_step(layer, size))
+            steps.setdefault(
+                layer.field.start, Step("remove", layer.name, layer.line, layer.type, _FLATTEN_WHY)
+            )
         by_state.append((result.state.name, edits))
     ordered = tuple(steps[start] for start in sorted(steps))
     return Plan(net, net.edit(merge(by_state)), ordered, tuple(moves.values()))
@@ -279,12 +285,6 @@ def _conversion(net: Prototxt, layer: Layer, kernel: Shape, name: str) -> list[E
     return [*edits, beside(count, kernel_fields(kernel[2:]), net.style, why)]
 
 
-def kernel_fields(kernel: Sequence[int]) -> list[tuple[str, int]]:
-    """kernel_size, or kernel_h and kernel_w where they differ."""
-    height, width = kernel
-    return [("kernel_size", height)] if height == width else [("kernel_h", height), ("kernel_w", width)]
-
-
 def _type_word(raw: str, v1: bool) -> str:
     return "CONVOLUTION" if v1 else f"{raw[0]}Convolution{raw[0]}"
 
@@ -295,7 +295,9 @@ def _converted(layer: Layer, kernel: Shape, gone: Mapping[Top, Layer], name: str
     size = "x".join(map(str, dict.fromkeys(kernel[2:])))
     renamed = f", renamed {name}" if name != layer.name else ""
     why = f"{source} is {' x '.join(map(str, kernel[1:]))}"
-    return Step("convert", layer.name, layer.line, f"InnerProduct -> Convolution, kernel {size}{renamed}", why)
+    return Step(
+        "convert", layer.name, layer.line, f"InnerProduct -> Convolution, kernel {size}{renamed}", why
+    )
 
 
 def _moves(layer: Layer, kernel: Shape, name: str) -> list[Move]:
@@ -317,43 +319,6 @@ def _dissolution(graph: Graph, layer: Layer) -> list[Edit]:
     return [removed(layer.field, why), *renamed_blob(graph, users, old, new, why)]
 
 
-def _sliding_pools(state: _State) -> list[tuple[Layer, Shape]]:
-    """The global poolings behind which everything works place by place, with their size."""
-    found = []
-    for layer in state.graph.layers:
-        if layer.type != "Pooling" or not layer.param("pooling_param").get("global_pooling"):
-            continue
-        shape = state.shapes.tops[layer.bottoms[0]]
-        if shape is not None and len(shape) == 4 and _stays_pointwise(state.graph, layer):
-            found.append((layer, shape[2:]))
-    return found
-
-
-def _stays_pointwise(graph: Graph, layer: Layer) -> bool:
-    todo = list(layer.tops)
-    while todo:
-        for user in graph.consumers.get(todo.pop(), ()):
-            if user.type not in _POINTWISE or (user.type in ("Scale", "Bias") and len(user.bottoms) > 1):
-                return False
-            todo += user.tops
-    return True
-
-
-def _pool_edits(net: Prototxt, layer: Layer, size: Shape) -> list[Edit]:
-    view = layer.param("pooling_param")
-    old = view.field("global_pooling")
-    spare = [field for message in layer.field.all("pooling_param") for field in message.all("global_pooling")[:-1]]
-    new = " ".join(f"{name}: {value}" for name, value in kernel_fields(size))
-    why = f'let "{layer.name}" slide'
-    return [Edit(old.start, old.stop, new, why), *(removed(field, why) for field in spare if field != old)]
-
-
-def _pool_step(layer: Layer, size: Shape) -> Step:
-    what = f"global pooling -> kernel {'x'.join(map(str, dict.fromkeys(size)))}, stride 1"
-    why = f"{layer.bottoms[0].blob} is {size[0]} x {size[1]} here, and the window slides on larger inputs"
-    return Step("change", layer.name, layer.line, what, why)
-
-
 def _renamer(rename: str | Mapping[str, str] | None, known: set[str]):
     if rename is None:
         return lambda name: name
@@ -363,7 +328,7 @@ def _renamer(rename: str | Mapping[str, str] | None, known: set[str]):
         return lambda name: rename.replace("{name}", name)
     for name in rename.keys() - known:
         raise NetError(
-            f'rename "{name}": no such layer is converted; those that are: {", ".join(sorted(known)) or "none"}'
+            f'rename "{name}": no such layer is converted; these are: {", ".join(sorted(known)) or "none"}'
         )
     return lambda name: rename.get(name, name)
 

@@ -31,7 +31,9 @@ def deploy(net: Prototxt, *, head: str | None = None, inputs: Mapping[str, Shape
     for layer in needed:
         kept.add(layer.field.start)
         if not layer.bottoms:
-            found, step = _input(net, layer, {top: _batch_of_one(layer, shapes[top]) for top in layer.tops[:1]})
+            found, step = _input(
+                net, layer, {top: _batch_of_one(layer, shapes[top]) for top in layer.tops[:1]}
+            )
             edits += found
             steps += step
         edits += [removed(rule, "one state") for rule in layer.field.all("include", "exclude")]
@@ -69,8 +71,14 @@ def _input(net: Prototxt, layer: Layer, wanted: Mapping) -> tuple[list[Edit], li
     for top, shape in wanted.items():
         dims = _dims(net, layer, top.index)
         if len(dims) != len(shape):
-            raise layer.error(f'the shape of "{top.blob}" is not written here; add an input_param with its shape')
-        edits += [set_value(dim, size, "input shape") for dim, size in zip(dims, shape, strict=True) if _number(dim) != size]
+            raise layer.error(
+                f'the shape of "{top.blob}" is not written here; add an input_param with its shape'
+            )
+        edits += [
+            set_value(dim, size, "input shape")
+            for dim, size in zip(dims, shape, strict=True)
+            if _number(dim) != size
+        ]
     what = " ".join(f"{top.blob} {' x '.join(map(str, shape))}" for top, shape in wanted.items())
     step = Step("change", layer.name, layer.line, what, "one image at a time, of any size")
     return edits, [step] if edits else []
@@ -98,7 +106,9 @@ def _replaced(net: Prototxt, layer: Layer, wanted: Mapping) -> tuple[list[Edit],
         ("input_param", [("shape", [("dim", size) for size in shape])]),
     ]  # fmt: skip
     text = render([("layer", fields)], net.style).removesuffix(net.style.newline)
-    step = Step("change", layer.name, layer.line, f"{layer.type} -> Input", "the deployed net is given its images")
+    step = Step(
+        "change", layer.name, layer.line, f"{layer.type} -> Input", "the deployed net is given its images"
+    )
     return [Edit(layer.field.start, layer.field.stop, text, "deploy")], [step]
 
 

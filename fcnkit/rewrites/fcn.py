@@ -54,7 +54,9 @@ def fcn(
         raise NetError(f'pad "{pad}": is neither a number nor auto nor keep')
     trunk = deploy(net, head=head, inputs=inputs)
     name = find_head(build(trunk.net)).name
-    trunk = trunk.then(convolutionalize).then(without_last_pooling, name).then(rescore, classes, name="score_fr")
+    trunk = (
+        trunk.then(convolutionalize).then(without_last_pooling, name).then(rescore, classes, name="score_fr")
+    )
     ladder = _ladder(build(trunk.net), stride)
     if pad == "auto":
         return _least_pad(trunk, ladder, group, least)
@@ -75,11 +77,17 @@ def without_last_pooling(net: Prototxt, head: str) -> Plan:
         users.append(graph.producer(top))
         top = graph.producer(top).bottoms[0]
     pool = graph.producer(top)
-    if pool.type != "Pooling" or pool.param("pooling_param").get("pool") != "AVE" or infer(graph).tops[top][2:] != (1, 1):
+    if (
+        pool.type != "Pooling"
+        or pool.param("pooling_param").get("pool") != "AVE"
+        or infer(graph).tops[top][2:] != (1, 1)
+    ):
         return Plan(net, net)
     why = f'remove "{pool.name}"'
     edits = [removed(pool.field, why), *renamed_blob(graph, users, top.blob, pool.bottoms[0].blob, why)]
-    step = Step("remove", pool.name, pool.line, "average pooling", "the FCN scores every place, not their average")
+    step = Step(
+        "remove", pool.name, pool.line, "average pooling", "the FCN scores every place, not their average"
+    )
     return Plan(net, net.edit(edits), (step,))
 
 
@@ -94,8 +102,12 @@ def pad_first(net: Prototxt, pad: int) -> Plan:
     first = first_layers(graph)
     edits, steps = [], []
     for layer in first:
-        edits += set_param(layer, "convolution_param", [("pad", pad)], net.style, replacing=("pad_h", "pad_w"), why="pad")
-        steps.append(Step("change", layer.name, layer.line, f"pad {pad}", "room for the crop at the image's border"))
+        edits += set_param(
+            layer, "convolution_param", [("pad", pad)], net.style, replacing=("pad_h", "pad_w"), why="pad"
+        )
+        steps.append(
+            Step("change", layer.name, layer.line, f"pad {pad}", "room for the crop at the image's border")
+        )
     return Plan(net, net.edit(edits), tuple(steps))
 
 
@@ -108,14 +120,16 @@ def first_layers(graph: Graph) -> list[Layer]:
         if layer.type == "Convolution":
             found.append(layer)
         elif layer.type in ("Pooling", "Deconvolution", "InnerProduct"):
-            raise layer.error(f"it is a {layer.type} that reads the image itself, and only a Convolution can be padded; use pad keep")
+            raise layer.error(
+                f"a {layer.type} reads the image, and only a Convolution can be padded; use pad keep"
+            )
         else:
             reached.update(layer.tops)
     return found
 
 
 class _Rung(NamedTuple):
-    """One finer resolution on the way up: its stride, the top that a skip starts from, and the step from below."""
+    """One finer resolution on the way up: its stride, the top to add, and the factor from below."""
 
     stride: int
     top: str
@@ -135,9 +149,14 @@ def _ladder(graph: Graph, stride: int) -> list[_Rung]:
     own = strides[score]
     finer = sorted({value for value in strides.values() if stride <= value < own}, reverse=True)
     if own != stride and stride not in finer:
-        there = ", ".join(str(value) for value in sorted({*finer, own, *strides.values()}, reverse=True) if value > 1)
+        there = ", ".join(
+            str(value) for value in sorted({*finer, own, *strides.values()}, reverse=True) if value > 1
+        )
         raise NetError(f"{graph.prototxt.path}: no layer has stride {stride}; this net has {there}")
-    rungs = [_Rung(int(value), _deepest(graph, strides, value).blob, int(below / value)) for below, value in zip([own, *finer], finer, strict=False)]
+    rungs = [
+        _Rung(int(value), _deepest(graph, strides, value).blob, int(below / value))
+        for below, value in zip([own, *finer], finer, strict=False)
+    ]
     return [*rungs, _Rung(1, start.blob, int([own, *finer][-1]))]
 
 

@@ -10,7 +10,9 @@ from fcnkit.rewrites.changes import removed, renamed_blob, set_param, set_value
 _PARAMS = {"InnerProduct": "inner_product_param", "Convolution": "convolution_param"}
 
 
-def rescore(net: Prototxt, classes: int, *, name: str = "score_fr", head: str | None = None, inputs=None) -> Plan:
+def rescore(
+    net: Prototxt, classes: int, *, name: str = "score_fr", head: str | None = None, inputs=None
+) -> Plan:
     """The net's last learned layer is a new one, `name`, with `classes` outputs.
 
     Its weights and bias are zero, as the FCN paper starts score layers, so
@@ -27,7 +29,9 @@ def rescore(net: Prototxt, classes: int, *, name: str = "score_fr", head: str | 
     if any(other.name == name and other is not layer for other in graph.layers):
         raise NetError(f'{net.path}: there is a layer "{name}" already; give another name')
     after = net.edit(_edits(net, graph, layer, classes, name))
-    steps = [Step("change", layer.name, layer.line, f"{classes} classes as {name}", "new classes start from zero")]
+    steps = [
+        Step("change", layer.name, layer.line, f"{classes} classes as {name}", "new classes start from zero")
+    ]
     return Plan(net, after, tuple(steps), _moves(after, layer, name, inputs))
 
 
@@ -44,7 +48,9 @@ def find_head(graph: Graph, head: str | None = None) -> Layer:
         return layer
     found = list(dict.fromkeys(layer for top in graph.outputs for layer in _learned_above(graph, top)))
     if not found:
-        raise NetError(f"{graph.prototxt.path}: no InnerProduct or Convolution leads to an output; is it a classifier?")
+        raise NetError(
+            f"{graph.prototxt.path}: no InnerProduct or Convolution leads to an output; is it a classifier?"
+        )
     if len(found) > 1:
         names = ", ".join(f'"{layer.name}" (line {layer.line})' for layer in found)
         raise NetError(f"{graph.prototxt.path}: several layers give outputs: {names}; choose one with --head")

@@ -38,7 +38,12 @@ class Images(NamedTuple):
 
 
 def train(
-    net: Prototxt, *, ignore: int = 255, filler: str = "msra", zero: Collection[str] = (), images: Images = Images()
+    net: Prototxt,
+    *,
+    ignore: int = 255,
+    filler: str = "msra",
+    zero: Collection[str] = (),
+    images: Images = Images(),
 ) -> Plan:
     """The deployed FCN `net` reads LMDBs, has a loss, and learns.
 
@@ -75,7 +80,7 @@ def solver(net: str, *, cpu: bool = False, prefix: str = "fcn", style: Style = S
     """
     fields: Pairs = [
         ("net", net), ("test_iter", 100), ("test_interval", 1000), ("test_initialization", False),
-        ("base_lr", Word("1e-4")), ("lr_policy", "fixed"), ("momentum", 0.9), ("weight_decay", Word("0.0005")),
+        ("base_lr", Word("1e-4")), ("lr_policy", "fixed"), ("momentum", 0.9), ("weight_decay", 0.0005),
         ("iter_size", 20), ("max_iter", 100000), ("display", 20), ("average_loss", 20),
         ("snapshot", 4000), ("snapshot_prefix", prefix), ("solver_mode", Word("CPU" if cpu else "GPU")),
     ]  # fmt: skip
@@ -118,7 +123,9 @@ def _learning(net: Prototxt, layer: Layer) -> list[Edit]:
     else:
         rates = [[("lr_mult", 1), ("decay_mult", 1)]]
     if layer.param(_PARAMS[layer.type]).get("bias_term"):
-        rates.append([("lr_mult", 0)] if layer.type == "Deconvolution" else [("lr_mult", 2), ("decay_mult", 0)])
+        rates.append(
+            [("lr_mult", 0)] if layer.type == "Deconvolution" else [("lr_mult", 2), ("decay_mult", 0)]
+        )
     return [inside(layer.field, [("param", rate) for rate in rates], net.style, f'let "{layer.name}" learn')]
 
 
@@ -127,19 +134,21 @@ def _filling(net: Prototxt, layer: Layer, filler: str, zero: bool) -> list[Edit]
     kind = "constant" if zero else filler
     if layer.type == "Deconvolution" or layer.param(message).has("weight_filler") or kind == "keep":
         return []
-    return set_param(layer, message, [("weight_filler", [("type", kind)])], net.style, why=f'fill "{layer.name}"')
+    return set_param(
+        layer, message, [("weight_filler", [("type", kind)])], net.style, why=f'fill "{layer.name}"'
+    )
 
 
 def _heads(score: str, ignore: int) -> list[Pairs]:
     return [
         [
-            ("name", "loss"), ("type", "SoftmaxWithLoss"), ("bottom", score), ("bottom", "label"), ("top", "loss"),
+            ("name", "loss"), ("type", "SoftmaxWithLoss"),
+            ("bottom", score), ("bottom", "label"), ("top", "loss"),
             ("loss_param", [("ignore_label", ignore), ("normalize", True)]),
         ],
         [
-            ("name", "accuracy"), ("type", "Accuracy"), ("bottom", score), ("bottom", "label"), ("top", "accuracy"),
+            ("name", "accuracy"), ("type", "Accuracy"),
+            ("bottom", score), ("bottom", "label"), ("top", "accuracy"),
             ("include", [("phase", Word("TEST"))]), ("accuracy_param", [("ignore_label", ignore)]),
         ],
     ]  # fmt: skip
-
-

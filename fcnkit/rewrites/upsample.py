@@ -12,14 +12,17 @@ from fcnkit.errors import AlignError, NetError
 from fcnkit.formats.prototxt import Prototxt, Word
 from fcnkit.nets import coords, fit
 from fcnkit.nets.coordmap import show
-from fcnkit.nets.graph import Graph, Layer, State, Top, build
+from fcnkit.nets.graph import Graph, State, Top, build
 from fcnkit.nets.shapes import infer
 from fcnkit.plan import Move, Offset, Plan, Step
 from fcnkit.rewrites.changes import appended
 
 Pairs = list[tuple[str, object]]
 _SUM = Word("SUM")
-_LEARN: Pairs = [("param", [("lr_mult", 1), ("decay_mult", 1)]), ("param", [("lr_mult", 2), ("decay_mult", 0)])]
+_LEARN: Pairs = [
+    ("param", [("lr_mult", 1), ("decay_mult", 1)]),
+    ("param", [("lr_mult", 2), ("decay_mult", 0)]),
+]
 
 
 class Names(NamedTuple):
@@ -32,7 +35,13 @@ class Names(NamedTuple):
 
 
 def upsample(
-    net: Prototxt, score: str, reference: str, *, names: Names = Names("upscore", "score"), group: bool = True, least: int = 1
+    net: Prototxt,
+    score: str,
+    reference: str,
+    *,
+    names: Names = Names("upscore", "score"),
+    group: bool = True,
+    least: int = 1,
 ) -> Plan:
     """The blob `score` is upsampled to the resolution of `reference` and cropped to its size.
 
@@ -55,7 +64,12 @@ def upsample(
     if not found.valid:
         raise work.too_small(found, offset, least)
     crop = crop_layer(names.crop, names.upscore, reference, offset)
-    return work.plan([work.deconvolution(kernel), crop], kernel, [Offset(names.crop, names.upscore, reference, offset)], why_crop(exact, least))
+    return work.plan(
+        [work.deconvolution(kernel), crop],
+        kernel,
+        Offset(names.crop, names.upscore, reference, offset),
+        least,
+    )
 
 
 def skip(net: Prototxt, score: str, source: str, *, names: Names, group: bool = True, least: int = 1) -> Plan:
@@ -92,9 +106,11 @@ def score_layer(name: str, bottom: str, classes: int) -> Pairs:
     ]  # fmt: skip
 
 
-def why_crop(exact: tuple[Fraction, ...], least: int) -> str:
+def why_crop(crop: Offset, least: int) -> str:
     """The reason that a Crop's step gives."""
-    return f"the reference's first pixel lies at {show(exact)}; fits every input from {least} pixels up"
+    place = "x".join(map(str, dict.fromkeys(crop.offset)))
+    where = f'"{crop.reference}" begins at pixel {place} of "{crop.cropped}"'
+    return f"{where}; fits inputs of {least} pixels and more"
 
 
 class _Work(NamedTuple):
@@ -111,7 +127,9 @@ class _Work(NamedTuple):
     def classes(self) -> int:
         shape = infer(self.graph).tops[self.score]
         if shape is None:
-            raise NetError(f'{self.net.path}: the shape of "{self.score.blob}" is not known; give the input a size')
+            raise NetError(
+                f'{self.net.path}: the shape of "{self.score.blob}" is not known; give the input a size'
+            )
         return shape[1]
 
     @property
@@ -135,7 +153,7 @@ class _Work(NamedTuple):
             tried[kernel] = exact
         ways = " and ".join(f"{show(exact)} with kernel {kernel}" for kernel, exact in tried.items())
         raise AlignError(
-            f'{self.net.path}: upsampling "{self.score.blob}" to "{self.target.blob}" gives the offset {ways}; '
+            f'{self.net.path}: from "{self.score.blob}" up to "{self.target.blob}" the offset is {ways}; '
             "change the parity of a pad between them"
         )
 
@@ -157,15 +175,21 @@ class _Work(NamedTuple):
         return build(self.text(layers), State())
 
     def text(self, layers: list[Pairs]) -> Prototxt:
-        return self.net.edit([appended(self.net, self.graph.layers[-1].field, layers, f'upsample "{self.score.blob}"')])
+        return self.net.edit(
+            [appended(self.net, self.graph.layers[-1].field, layers, f'upsample "{self.score.blob}"')]
+        )
 
     def sizes(self, graph: Graph, tops: tuple[Top, ...]) -> fit.Sizes:
         start = graph.inputs[0]
         return fit.Sizes(graph, start, infer(graph).tops[start], tops)
 
-    def plan(self, layers: list[Pairs], kernel: int, offsets: list[Offset], why: str) -> Plan:
-        steps = tuple(Step("insert", dict(layer)["name"], None, _describe(layer), _reason(layer, self, why)) for layer in layers)
-        return Plan(self.net, self.text(layers), steps, self.moves(layers, kernel), tuple(offsets))
+    def plan(self, layers: list[Pairs], kernel: int, crop: Offset, least: int) -> Plan:
+        why = why_crop(crop, least)
+        steps = tuple(
+            Step("insert", dict(layer)["name"], None, _describe(layer), _reason(layer, self, why))
+            for layer in layers
+        )
+        return Plan(self.net, self.text(layers), steps, self.moves(layers, kernel), (crop,))
 
     def moves(self, layers: list[Pairs], kernel: int) -> tuple[Move, ...]:
         classes, moves = self.classes, []
@@ -175,7 +199,10 @@ class _Work(NamedTuple):
                 moves.append(Move(layer["name"], 0, shape, how="bilinear"))
             elif layer["type"] == "Convolution":
                 channels = infer(self.graph).tops[self.target][1]
-                moves += [Move(layer["name"], 0, (classes, channels, 1, 1), how="zero"), Move(layer["name"], 1, (classes,), how="zero")]
+                moves += [
+                    Move(layer["name"], 0, (classes, channels, 1, 1), how="zero"),
+                    Move(layer["name"], 1, (classes,), how="zero"),
+                ]
         return tuple(moves)
 
     def too_small(self, found: fit.Fit, offset: tuple[int, ...], least: int) -> AlignError:
@@ -228,8 +255,7 @@ class _Skip(NamedTuple):
             crop_layer(names.crop, cropped, reference, offset),
             _fuse_layer(names.fuse, kept, names.crop),
         ]
-        offsets = [Offset(names.crop, cropped, reference, offset)]
-        return work.plan(layers, self.kernel, offsets, why_crop(tuple(map(Fraction, offset)), self.least))
+        return work.plan(layers, self.kernel, Offset(names.crop, cropped, reference, offset), self.least)
 
 
 def _fuse_layer(name: str, first: str, second: str) -> Pairs:
@@ -256,4 +282,8 @@ def _reason(layer: Pairs, work: _Work, why: str) -> str:
     kind = dict(layer)["type"]
     if kind == "Deconvolution":
         return f'"{work.target.blob}" has {work.factor} times the resolution of "{work.score.blob}"'
-    return {"Crop": why, "Convolution": "its weights start from zero", "Eltwise": "the skip adds to the coarser scores"}[kind]
+    return {
+        "Crop": why,
+        "Convolution": "its weights start from zero",
+        "Eltwise": "the skip adds to the coarser scores",
+    }[kind]

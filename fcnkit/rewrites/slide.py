@@ -1,0 +1,75 @@
+"""Global poolings get a window, so that the classifier behind them slides."""
+
+from collections.abc import Mapping
+
+from fcnkit.edits import Edit, merge
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.nets.graph import Graph, Layer, build, states
+from fcnkit.nets.shapes import infer
+from fcnkit.plan import Plan, Step
+from fcnkit.rewrites.changes import kernel_fields, removed
+
+Shape = tuple[int, ...]
+
+# Types that treat every number alike, whatever the shape around it.
+ELEMENTWISE = frozenset(
+    ("ReLU", "Dropout", "Sigmoid", "TanH", "ELU", "AbsVal", "BNLL", "Power", "Exp", "Log", "Threshold")
+)
+# Types through which a pooled vector stays one vector per place.
+_POINTWISE = ELEMENTWISE | {
+    "InnerProduct", "Convolution", "Flatten", "Reshape", "PReLU", "BatchNorm", "Scale", "Bias", "Split",
+    "Softmax", "SoftmaxWithLoss", "Accuracy", "ArgMax", "Silence",
+}  # fmt: skip
+
+
+def slide(net: Prototxt, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
+    """A global pooling that only a classifier follows pools a window of its size here.
+
+    At the net's own input size the numbers are the same; on a larger input
+    there is one for each place of the window.  A pooled vector that meets the
+    map again, as in squeeze-and-excitation, must stay one: such poolings are
+    left as they are, and so are those whose size is not known.
+    """
+    steps: dict[int, Step] = {}
+    by_state = []
+    for state in states(net):
+        graph, edits = build(net, state), []
+        shapes = infer(graph, inputs).tops
+        for layer in graph.layers:
+            shape = shapes[layer.bottoms[0]] if layer.bottoms else None
+            if _is_global(layer) and shape is not None and len(shape) == 4 and _stays_pointwise(graph, layer):
+                edits += _edits(layer, shape[2:])
+                steps[layer.field.start] = _step(layer, shape[2:])
+        by_state.append((str(state), edits))
+    return Plan(net, net.edit(merge(by_state)), tuple(steps.values()))
+
+
+def _is_global(layer: Layer) -> bool:
+    return layer.type == "Pooling" and bool(layer.param("pooling_param").get("global_pooling"))
+
+
+def _stays_pointwise(graph: Graph, layer: Layer) -> bool:
+    todo = list(layer.tops)
+    while todo:
+        for user in graph.consumers.get(todo.pop(), ()):
+            if user.type not in _POINTWISE or (user.type in ("Scale", "Bias") and len(user.bottoms) > 1):
+                return False
+            todo += user.tops
+    return True
+
+
+def _edits(layer: Layer, size: Shape) -> list[Edit]:
+    view = layer.param("pooling_param")
+    old = view.field("global_pooling")
+    spare = [
+        field for message in layer.field.all("pooling_param") for field in message.all("global_pooling")[:-1]
+    ]
+    new = " ".join(f"{name}: {value}" for name, value in kernel_fields(size))
+    why = f'let "{layer.name}" slide'
+    return [Edit(old.start, old.stop, new, why), *(removed(field, why) for field in spare if field != old)]
+
+
+def _step(layer: Layer, size: Shape) -> Step:
+    what = f"global pooling -> kernel {'x'.join(map(str, dict.fromkeys(size)))}, stride 1"
+    why = f"{layer.bottoms[0].blob} is {size[0]} x {size[1]} here, and the window slides on larger inputs"
+    return Step("change", layer.name, layer.line, what, why)
