@@ -29,11 +29,11 @@ caffe:  ## real Caffe (CPU) for the tests, in the user's cache folder, without r
 demo: setup  ## the whole job on the small digits network; leaves demo/digits.png
 	@$(PY) scripts/demo.py
 
-test: setup lint  ## all tests; real Caffe is installed first
+test: setup  ## ruff and all tests; real Caffe is installed first
 	@bash scripts/install_caffe.sh || { \
 	    echo "make test: NO REAL CAFFE on this machine; the tests that ask it are SKIPPED" >&2; \
 	    test -z "$$FCNKIT_REQUIRE_CAFFE"; }
-	@$(PYTEST)
+	@$(PY) -m ruff check --output-format concise .; lint=$$?; $(PYTEST) && exit $$lint
 
 lint: setup  ## ruff
 	@$(PY) -m ruff check .

@@ -263,3 +263,16 @@ def test_a_process_that_is_stopped_halfway_leaves_the_old_file(target, number):
     assert process.returncode != 0 and target.read_bytes() == b"old"
     if number == signal.SIGINT:
         assert alone(target)
+
+
+# ---- writing behind
+
+
+@pytest.mark.parametrize("sizes", [[0], [1, 2, 3], [9 << 20, 0, 1, 5 << 20, 5 << 20]])
+def test_what_is_written_behind_is_what_was_given(tmp_path, sizes):
+    parts = [bytes([number + 1]) * size for number, size in enumerate(sizes)]
+    with files.atomic(tmp_path / "big") as file:
+        write = files.behind(file)
+        for part in parts:
+            write(memoryview(part))
+    assert (tmp_path / "big").read_bytes() == b"".join(parts)

@@ -161,9 +161,9 @@ def test_counts_that_differ(tiny):
     net, weights, fcn, fcn_weights = tiny
     larger = parse(fcn.text.replace("dim: 8 dim: 8", "dim: 8 dim: 10"))
     assert verify(net, weights, larger, fcn_weights, engine="opencv")[0].ok, "the old net's input counts"
-    padded = parse(fcn.text.replace('bottom: "pool" top: "fc"\n  convolution_param {', 'bottom: "pool" top: "fc"\n'
-                                    "  convolution_param { pad: 1"), "padded.prototxt")  # fmt: skip
-    with pytest.raises(NetError, match=r"padded.prototxt: fc is \(1, 5, 3, 3\), fc of tiny.prototxt \(1, 5\)"):
+    padded = parse(fcn.text.replace("num_output: 5", "num_output: 5 pad: 1"), "padded.prototxt")
+    words = r"padded.prototxt: fc is \(1, 5, 3, 3\), fc of tiny.prototxt \(1, 5\)"
+    with pytest.raises(NetError, match=words):
         verify(net, weights, padded, fcn_weights, engine="opencv")
 
 
@@ -235,10 +235,12 @@ def test_fcn_on_a_canvas_is_the_classifier_on_every_window(tiny):
 @needs_opencv
 def test_padding_breaks_the_windows(tiny):
     net, weights, fcn, fcn_weights = tiny
-    padded, padded_fcn = (
-        parse(each.text.replace("num_output: 4", "pad: 1 num_output: 4").replace("num_output: 5 kernel_size: 3",
-              "num_output: 5 kernel_size: 4")) for each in (net, fcn)
-    )  # fmt: skip
+    padded = parse(net.text.replace("num_output: 4", "num_output: 4 pad: 1"))
+    padded_fcn = parse(
+        fcn.text.replace("num_output: 4", "num_output: 4 pad: 1").replace(
+            "num_output: 5 kernel_size: 3", "num_output: 5 kernel_size: 4"
+        )
+    )
     weights = random_weights(padded)
     wide = weights.reshape("fc", 0, (5, 4, 4, 4))
     assert verify(padded, weights, padded_fcn, wide, engine="opencv")[0].ok
@@ -286,7 +288,7 @@ def test_trained_networks(request, shared, engine, folder, net_file, weights_fil
 
 
 @pytest.mark.parametrize("engine", ["caffe", "opencv"])
-def test_lenet_slides_over_real_digits(request, shared, engine):
+def test_lenet_slides_over_a_canvas(request, shared, engine):
     if engine == "caffe":
         request.getfixturevalue("caffe")
     nets = converted(shared / "models/lenet_v2", *TRAINED[2][1:])
@@ -322,7 +324,7 @@ def test_choice_of_engine(monkeypatch):
 def test_a_layer_without_weights_is_never_left_to_chance(tiny, engine):
     net, weights, fcn, fcn_weights = tiny
     for own in (fcn_weights.drop("fc"), fcn_weights.put("fc", []), fcn_weights.rename({"fc": "fc6"})):
-        with pytest.raises(WeightsError, match='fcn.prototxt:12: layer "fc": .* has no weights for it'):
+        with pytest.raises(WeightsError, match='fcn.prototxt:9: layer "fc": .* has no weights for it'):
             verify(net, weights, fcn, own, engine=engine)
     with pytest.raises(WeightsError, match='layer "conv": no weights file'):
         verify(net, None, fcn, fcn_weights, engine=engine)

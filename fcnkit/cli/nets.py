@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -125,7 +126,7 @@ def fcn(
     """Make the fully convolutional network of a classifier, ready to train.
 
     With -o DIR: deploy.prototxt, train_val.prototxt, solver.prototxt and, with
-    --weights, init.caffemodel.  Train in that folder with
+    --weights or --no-group, init.caffemodel.  Train in that folder with
 
     \b
     caffe train -solver solver.prototxt -weights init.caffemodel
@@ -196,7 +197,17 @@ def _fcn_outputs(plan: Plan, folder: Path, weights: str | None, ignore, filler, 
         "solver.prototxt": solver("train_val.prototxt", cpu=cpu, style=plan.net.style),
     }
     outputs = [(folder / name, saver(text)) for name, text in texts.items()]
-    return outputs + ([(folder / "init.caffemodel", _transplanted(plan, weights).save)] if weights else [])
+    start = _transplanted(plan, weights) if weights else _dense_start(plan)
+    return outputs + ([(folder / "init.caffemodel", start.save)] if start is not None else [])
+
+
+def _dense_start(plan: Plan):
+    """Bilinear kernels for ungrouped deconvolutions, which no filler gives; None without those."""
+    from fcnkit.weights import store
+    from fcnkit.weights.surgery import transplant
+
+    dense = tuple(move for move in plan.moves if move.how == "bilinear" and move.shape[1] > 1)
+    return transplant(replace(plan, moves=dense), store.create()) if dense else None
 
 
 def _make_folder(folder: Path) -> None:

@@ -160,5 +160,12 @@ def batch_reindex(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
 
 
 def filtered(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
-    """Every bottom but the last, at most as many items as it has."""
-    return bottoms[:-1]
+    """Every bottom but the last, which says for each of their items whether it stays."""
+    *shapes, selector = bottoms
+    if len(layer.tops) != len(shapes):
+        fact = f"{len(shapes)} bottoms before the selector and {len(layer.tops)} tops"
+        raise layer.error(f"{fact}; give one top for each of them")
+    if not selector or prod(selector[1:]) != 1 or any(shape[:1] != selector[:1] for shape in shapes):
+        fact = f"its selector is {show(selector)}"
+        raise layer.error(f"{fact}; give one value for each item of the bottoms before it")
+    return shapes

@@ -162,7 +162,8 @@ def _follow(state: _State, layer: Layer, given: list[Shape | None], kernels: Map
 
 _AXIS_PARAMS = {
     "Softmax": "softmax_param", "SoftmaxWithLoss": "softmax_param", "Accuracy": "accuracy_param",
-    "Slice": "slice_param", "Concat": "concat_param", "ArgMax": "argmax_param", "Scale": "scale_param", "Bias": "bias_param",
+    "Slice": "slice_param", "Concat": "concat_param", "ArgMax": "argmax_param", "Scale": "scale_param",
+    "Bias": "bias_param",
 }  # fmt: skip
 
 

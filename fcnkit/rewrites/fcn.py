@@ -214,10 +214,12 @@ def _pad_of(layer: Layer) -> int:
 
 def _upsampled(plan: Plan, ladder: list[_Rung], group: bool, least: int) -> Plan:
     score, rungs = "score_fr", ladder[:-1]
-    for rung, names in zip(rungs, _skip_names(rungs), strict=True):
+    skips = _skip_names(rungs)
+    for rung, names in zip(rungs, skips, strict=True):
         plan = plan.then(skip, score, rung.top, names=names, group=group, least=least)
         score = names.fuse
     last = f"upscore{rungs[-1].stride}" if rungs else "upscore"
+    last = "upscore" if last in {names.upscore for names in skips} else last
     return plan.then(upsample, score, ladder[-1].top, names=Names(last, "score"), group=group, least=least)
 
 

@@ -150,7 +150,7 @@ class Weights(Mapping):
             raise self._error(f'layer "{layer}" has {len(old.blobs)} blobs, no blob {blob}; count from 0')
         blobs = list(old.blobs)
         blobs[blob] = reshaped(blobs[blob], shape)
-        return self._with(layer, old._replace(blobs=tuple(blobs)))
+        return self.put(layer, blobs)
 
     def rename(self, names: Mapping[str, str]) -> "Weights":
         """Every layer in `names` has its new name, all at once, so that two can swap.
@@ -179,12 +179,23 @@ class Weights(Mapping):
         is added after the others, in the file's own generation; `type` is
         Caffe's name for what it is.
         """
-        blobs = tuple(
-            as_blob(array, f'{self.path}: layer "{layer}", new blob {number}')
-            for number, array in enumerate(arrays)
+        return self.put_all({layer: arrays}, types={layer: type})
+
+    def put_all(self, layers: Mapping[str, Iterable], *, types: Mapping[str, str] | None = None) -> "Weights":
+        """What `put` does, for many layers at once, in time linear in their number."""
+        new = {name: self._made(name, arrays, (types or {}).get(name, "")) for name, arrays in layers.items()}
+        there = (
+            new.get(layer.name, layer)
+            for layer in self.layers
+            if layer.name not in new or layer is self._by_name[layer.name]
         )
-        old = self._by_name.get(layer, Layer(layer, type, None, ()))
-        return self._with(layer, old._replace(blobs=blobs))
+        added = (layer for name, layer in new.items() if name not in self)
+        return replace(self, layers=(*there, *added))
+
+    def _made(self, name: str, arrays: Iterable, type: str) -> Layer:
+        where = f'{self.path}: layer "{name}", new blob'
+        blobs = tuple(as_blob(array, f"{where} {number}") for number, array in enumerate(arrays))
+        return self._by_name.get(name, Layer(name, type, None, ()))._replace(blobs=blobs)
 
     def edits(self) -> tuple[Edit, ...]:
         """The changes to the file that was opened: what `save` writes between what it copies."""
@@ -224,12 +235,6 @@ class Weights(Mapping):
         if isinstance(part, Content):
             return (piece for inner in part.parts for piece in self._bytes(inner))
         return part.pieces() if isinstance(part, Blob) else (part,)
-
-    def _with(self, name: str, layer: Layer) -> "Weights":
-        """The last layer of this name replaced, or the layer added; earlier ones of the name go."""
-        old = self._by_name.get(name)
-        layers = [layer if each is old else each for each in self.layers if each is old or each.name != name]
-        return replace(self, layers=tuple(layers if old else [*layers, layer]))
 
     def _new_layer(self, layer: Layer) -> Content:
         number = caffemodel.KINDS[self.kind].blobs

@@ -44,9 +44,7 @@ def transplant(plan: Moving, weights: Weights) -> Weights:
     dropped = {move.layer for move in plan.moves if move.how == "drop"} | set(heirs.values())
     result = weights.drop(*(name for name in weights if name in dropped and name not in heirs))
     result = result.rename({old: new for old, new in heirs.items() if old != new})
-    for target, blobs in made.items():
-        result = result.put(target, blobs, type=_type(targets[target]))
-    return result
+    return result.put_all(made, types={target: _type(group) for target, group in targets.items()})
 
 
 def _sourced(move: Move) -> Move:

@@ -1,0 +1,307 @@
+"""What weight surgery costs on a file of VGG-16's size, beside cp, pycaffe and protobuf; `make bench` runs it.
+
+Every job is a process of its own.  The jobs take turns, so that a busy moment
+of the machine falls on all of them, and each starts with nothing waiting to be
+written.  Times are wall clock, memory is the process's largest resident set.
+The last figures are for long nets, where time must grow as the net does.
+"""
+
+import argparse
+import filecmp
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import fcnkit as fk
+from fcnkit import templates
+from fcnkit.engines import caffe
+from fcnkit.errors import EngineError
+from fcnkit.formats import prototxt
+from fcnkit.nets.shapes import infer
+from fcnkit.weights import store
+
+NET = "template:vgg16"
+LONG = (1000, 2000, 5000, 10000)
+FCNKIT = [str(Path(sys.executable).with_name("fcnkit"))]
+
+TRANSPLANT = """
+import sys
+import fcnkit as fk
+from fcnkit.weights import store, surgery
+moves = fk.convolutionalize(fk.read(sys.argv[1]))
+surgery.transplant(moves, store.open(sys.argv[2])).save(sys.argv[3], force=True)
+"""
+
+# The surgery alone, without the start of Python and the plan: its own clock, on the last line.
+SURGERY = """
+import sys, time
+import fcnkit as fk
+from fcnkit.weights import store, surgery
+moves = fk.convolutionalize(fk.read(sys.argv[1]))
+start = time.perf_counter()
+surgery.transplant(moves, store.open(sys.argv[2])).save(sys.argv[3], force=True)
+print(time.perf_counter() - start)
+"""
+
+PROTOBUF = """
+import sys
+from fcnkit.formats import schema
+net = schema.message("NetParameter").FromString(open(sys.argv[1], "rb").read())
+shapes = {"fc6": (4096, 512, 7, 7), "fc7": (4096, 4096, 1, 1), "fc8": (1000, 4096, 1, 1)}
+for layer in net.layer:
+    if layer.name in shapes:
+        layer.blobs[0].shape.dim[:] = shapes[layer.name]
+open(sys.argv[2], "wb").write(net.SerializeToString())
+"""
+
+PYCAFFE = """
+import sys
+import caffe
+old = caffe.Net(sys.argv[1], sys.argv[3], caffe.TEST)
+new = caffe.Net(sys.argv[2], caffe.TEST)
+for name, blobs in old.params.items():
+    for source, target in zip(blobs, new.params[name]):
+        target.data.flat = source.data.flat
+new.save(sys.argv[4])
+"""
+
+
+class Job(NamedTuple):
+    """One thing to measure: its words, how often at most, and whether it says its own time."""
+
+    name: str
+    words: list[str]
+    most: int = 1000
+    own_clock: bool = False
+
+
+class Figures(NamedTuple):
+    """What one job came to: seconds of each run, and the largest peak memory in megabytes."""
+
+    name: str
+    seconds: list[float]
+    megabytes: float
+
+    @property
+    def median(self) -> float:
+        """The middle one of its times."""
+        return statistics.median(self.seconds)
+
+
+def make_weights(path: Path) -> None:
+    """A caffemodel of VGG-16's shapes with seeded random values is at `path`, written in pieces."""
+    graph = fk.build(fk.read(templates.path("vgg16")))
+    shapes = infer(graph)
+    values = {
+        layer.name: [_random(shape, [layer.index, blob]) for blob, shape in enumerate(shapes.blobs(layer))]
+        for layer in graph.layers
+    }
+    types = {layer.name: layer.type for layer in graph.layers}
+    store.create().put_all(values, types=types).save(path)
+
+
+def _random(shape: tuple[int, ...], seed: list[int]) -> store.Lazy:
+    def chunks() -> Iterator[bytes]:
+        import numpy as np
+
+        count, generator = int(np.prod(shape)), np.random.default_rng(seed)
+        for at in range(0, count, 1 << 20):
+            size = min(1 << 20, count - at)
+            yield (generator.standard_normal(size, np.float32) * np.float32(0.01)).tobytes()
+
+    return store.Lazy(shape, chunks)
+
+
+def run(job: Job, cwd: Path) -> tuple[float, float]:
+    """Seconds and peak megabytes of one run; raises CalledProcessError when it fails."""
+    environment = {**os.environ, "GLOG_minloglevel": "2"}
+    with tempfile.TemporaryFile() as said:
+        start = time.perf_counter()
+        child = subprocess.Popen(job.words, cwd=cwd, env=environment, stdout=said, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(child.pid, 0)
+        seconds = time.perf_counter() - start
+        child.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        text = said.read().decode(errors="replace")
+    if child.returncode:
+        raise subprocess.CalledProcessError(child.returncode, job.words, text)
+    if job.own_clock:
+        seconds = float(text.split()[-1])
+    return seconds, usage.ru_maxrss * 1024 / 1e6
+
+
+def measure(jobs: list[Job], runs: int, cwd: Path, output: Path) -> list[Figures]:
+    """The figures of all jobs, run in turn; the output is removed and the disk is quiet before each."""
+    figures = {job.name: Figures(job.name, [], 0) for job in jobs}
+    for turn in range(runs):
+        for job in jobs:
+            if turn < job.most:
+                output.unlink(missing_ok=True)
+                os.sync()
+                seconds, megabytes = run(job, cwd)
+                old = figures[job.name]
+                figures[job.name] = Figures(job.name, [*old.seconds, seconds], max(old.megabytes, megabytes))
+    return list(figures.values())
+
+
+def jobs(folder: Path, source: Path, output: Path) -> list[Job]:
+    """Everything that makes `output` out of `source`, one way or another."""
+    python, old_net, new_net = sys.executable, str(folder / "old.prototxt"), str(folder / "new.prototxt")
+    old, new = str(source), str(output)
+    everything = [
+        Job("cp", ["cp", old, new]),
+        Job("cp, then sync of the copy", ["sh", "-c", 'cp "$0" "$1" && sync "$1"', old, new]),
+        Job("fcnkit: transplant and save alone", [python, "-c", SURGERY, old_net, old, new], own_clock=True),
+        Job("fcnkit: the same, whole process", [python, "-c", TRANSPLANT, old_net, old, new]),
+        Job("fcnkit surgery", [*FCNKIT, "surgery", NET, old, new_net, "-o", new, "--force"]),
+        Job(
+            "fcnkit convolutionalize --weights",
+            [*FCNKIT, "convolutionalize", NET, "-o", str(folder / "out.prototxt"), "--weights", old]
+            + ["--weights-out", new, "--force"],
+        ),
+        Job("protobuf, by hand", [python, "-c", PROTOBUF, old, new], most=3),
+    ]
+    try:
+        words = [*caffe.command("python"), "-c", PYCAFFE, old_net, new_net, old, new]
+        return [*everything, Job("pycaffe: two nets, .flat, save", words, most=3)]
+    except EngineError as error:
+        print(f"without pycaffe: {error}")
+        return everything
+
+
+def surgery_table(figures: list[Figures]) -> Iterator[str]:
+    """One line per job, cp first, each beside cp."""
+    copy = figures[0].median
+    yield f"{'':36}{'median':>8}{'fastest':>9}{'slowest':>9}{'x cp':>7}{'+ cp':>8}{'memory':>11}"
+    for job in figures:
+        yield (
+            f"{job.name:36}{job.median:>6.2f} s{min(job.seconds):>7.2f} s{max(job.seconds):>7.2f} s"
+            f"{job.median / copy:>7.2f}{job.median - copy:>+6.2f} s{job.megabytes:>8.0f} MB"
+        )
+
+
+def goals(figures: dict[str, Figures]) -> Iterator[str]:
+    """What is asked of the figures, and whether they are so."""
+    copy = figures["cp"].median
+    alone = figures["fcnkit: transplant and save alone"]
+    command = figures["fcnkit surgery"]
+    plan = figures["fcnkit convolutionalize template:vgg16"]
+    largest = max(job.megabytes for name, job in figures.items() if name.startswith("fcnkit"))
+    yield _goal("surgery and save, times cp", alone.median / copy, 1.3, "")
+    yield _goal("`fcnkit surgery`, seconds more than cp", command.median - copy, 0.3, " s")
+    yield _goal("largest memory of fcnkit", largest, 100, " MB")
+    yield _goal("`fcnkit convolutionalize`, seconds", plan.median, 0.4, " s")
+
+
+def _goal(what: str, found: float, most: float, unit: str) -> str:
+    return f"{what:44}{found:>8.2f}{unit} of {most}{unit}: {'reached' if found <= most else 'MISSED'}"
+
+
+def long_net(layers: int) -> str:
+    """A chain of that many convolutions and ReLUs, and a classifier at its end."""
+    text = ['input: "data" input_shape { dim: 1 dim: 3 dim: 32 dim: 32 }\n']
+    below = "data"
+    for number in range(layers // 2):
+        text.append(
+            f'layer {{ name: "c{number}" type: "Convolution" bottom: "{below}" top: "c{number}" '
+            "convolution_param { num_output: 3 kernel_size: 3 pad: 1 } }\n"
+            f'layer {{ name: "r{number}" type: "ReLU" bottom: "c{number}" top: "c{number}" }}\n'
+        )
+        below = f"c{number}"
+    text.append(
+        f'layer {{ name: "fc" type: "InnerProduct" bottom: "{below}" top: "fc" '
+        "inner_product_param { num_output: 10 } }\n"
+    )
+    return "".join(text)
+
+
+def long_weights(path: Path, layers: int) -> None:
+    """The weights of `long_net(layers)`, all zeros, are at `path`."""
+    graph = fk.build(prototxt.parse(long_net(layers), "long"))
+    shapes = infer(graph)
+    values = {layer.name: [store.zeros(shape) for shape in shapes.blobs(layer)] for layer in graph.layers}
+    store.create().put_all(values).save(path)
+
+
+def length_table(folder: Path) -> Iterator[str]:
+    """Milliseconds per 1,000 layers for nets of growing length; even columns are linear time."""
+    yield f"{'layers':>8}{'convolutionalize':>20}{'open weights':>16}{'surgery and save':>20}"
+    for layers in LONG:
+        net, path = prototxt.parse(long_net(layers), "long"), folder / f"{layers}.caffemodel"
+        long_weights(path, layers)
+        plan, weights = fk.convolutionalize(net), store.open(path)
+        steps = (
+            lambda net=net: fk.convolutionalize(prototxt.parse(net.text, "long")),
+            lambda path=path: store.open(path),
+            lambda plan=plan, weights=weights: fk.transplant(plan, weights).save(folder / "out", force=True),
+        )
+        each = [1e6 * _shortest(step) / layers for step in steps]
+        yield f"{layers:>8}{each[0]:>17.1f} ms{each[1]:>13.1f} ms{each[2]:>17.1f} ms"
+
+
+def _shortest(step: Callable[[], object]) -> float:
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def bench(folder: Path, runs: int) -> None:
+    """All the figures are printed."""
+    source, output = folder / "vgg16.caffemodel", folder / "out.caffemodel"
+    make_weights(source)
+    net = fk.read(templates.path("vgg16"))
+    net.save(folder / "old.prototxt")
+    fk.convolutionalize(net).net.save(folder / "new.prototxt")
+    print(f"VGG-16 with random weights, {source.stat().st_size:,} bytes; {runs} runs in turn\n")
+    figures = measure(jobs(folder, source, output), runs, folder, output)
+    plan = Job("fcnkit convolutionalize template:vgg16", [*FCNKIT, "convolutionalize", NET])
+    print("\n".join(surgery_table(figures)))
+    figures += measure([plan], runs, folder, output)
+    print(f"\n{plan.name}: {figures[-1].median:.2f} s, {figures[-1].megabytes:.0f} MB\n")
+    print("\n".join(goals({job.name: job for job in figures})))
+    run(
+        Job(
+            "fcnkit",
+            [
+                sys.executable,
+                "-c",
+                TRANSPLANT,
+                str(folder / "old.prototxt"),
+                str(source),
+                str(folder / "ours"),
+            ],
+        ),
+        folder,
+    )
+    run(Job("protobuf", [sys.executable, "-c", PROTOBUF, str(source), str(output)]), folder)
+    same = filecmp.cmp(folder / "ours", output, shallow=False)
+    print(f"the file is {'byte for byte' if same else 'NOT'} what protobuf writes\n")
+    print("milliseconds per 1,000 layers, best of 3")
+    print("\n".join(length_table(folder)))
+
+
+def main() -> None:
+    """The benchmark has run, and its large files are gone."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=5, help="runs of each job (5)")
+    parser.add_argument("--folder", help="where its 1.7 GB of files go for the time being (the system's)")
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="fcnkit-bench-", dir=options.folder))
+    try:
+        bench(folder, options.runs)
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
