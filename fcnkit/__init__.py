@@ -14,6 +14,7 @@ from fcnkit.rewrites.fcn import fcn
 from fcnkit.rewrites.rescore import rescore
 from fcnkit.rewrites.train import train
 from fcnkit.rewrites.upsample import skip, upsample
+from fcnkit.verify import Difference, verify
 from fcnkit.weights.store import Weights
 from fcnkit.weights.store import open as weights
 from fcnkit.weights.surgery import transplant
@@ -29,6 +30,7 @@ def coords(net: Prototxt, start: str, end: str) -> CoordMap:
 
 __all__ = [
     "CoordMap",
+    "Difference",
     "Graph",
     "Inspection",
     "Move",
@@ -51,5 +53,6 @@ __all__ = [
     "train",
     "transplant",
     "upsample",
+    "verify",
     "weights",
 ]

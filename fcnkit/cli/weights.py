@@ -64,21 +64,13 @@ def verify(net, weights, new_net, new_weights, engine, tolerance, as_json, input
     \b
     fcnkit verify deploy.prototxt net.caffemodel conv.prototxt conv.caffemodel
     """
-    from fcnkit.verify import table
     from fcnkit.verify import verify as compare
 
-    found = compare(
-        load(net),
-        weights,
-        load(new_net),
-        new_weights,
-        engine=engine,
-        shapes=dict(inputs),
-        tolerance=tolerance,
-    )
+    nets = load(net), weights, load(new_net), new_weights
+    found = compare(*nets, engine=engine, inputs=dict(inputs), tolerance=tolerance)
     if as_json:
-        show_json([row._asdict() for row in found])
+        show_json([row._asdict() | {"ok": row.ok} for row in found])
     else:
-        click.echo(table(found), nl=False)
+        click.echo(encodable("".join(f"{row}\n" for row in found)), nl=False)
     if not all(row.ok for row in found):
         raise SystemExit(1)
