@@ -2,6 +2,7 @@
 
 import difflib
 import html
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -100,18 +101,13 @@ class Plan:
             "offsets": [crop._asdict() | {"offset": list(crop.offset)} for crop in self.offsets],
         }
 
-    def table(self) -> str:
-        """One line per step: where, what, and the reason."""
+    def table(self, width: int = 80) -> str:
+        """Each step's line, layer, what and why, folded to `width` columns."""
         if not self.steps:
             return f"{self.before.path}: nothing to do\n"
-        rows = [(str(step.line or "+"), step.layer, f"{step.verb}: {step.what}") for step in self.steps]
-        line_width, name_width = (max(len(row[column]) for row in rows) for column in (0, 1))
-        margin = " " * (line_width + name_width + 4)
-        return "".join(
-            f"{line:>{line_width}}  {name:<{name_width}}  {what}\n"
-            + (f"{margin}{step.why}\n" if step.why else "")
-            for (line, name, what), step in zip(rows, self.steps, strict=True)
-        )
+        lines = max(len(str(step.line or "+")) for step in self.steps)
+        names = min(max(len(step.layer) for step in self.steps), width // 4)
+        return "".join(_shown(step, lines, names, width) for step in self.steps)
 
     def __str__(self) -> str:
         return self.table()
@@ -156,6 +152,17 @@ def _through(made: dict[tuple[str, int], Move], move: Move) -> Move:
         return move
     how = earlier.how if move.how == "copy" else move.how
     return move._replace(source=earlier.source, how=how)
+
+
+def _shown(step: Step, lines: int, names: int, width: int) -> str:
+    """One step; a layer's name that is too long for its column has a line of its own."""
+    margin = " " * (lines + names + 4)
+    head = f"{step.line or '+':>{lines}}  {step.layer:<{names}}  "
+    first = head if len(head) == len(margin) else head.rstrip() + "\n" + margin
+    texts = [f"{step.verb}: {step.what}", *([step.why] if step.why else [])]
+    options = {"width": width - len(margin), "break_long_words": False, "break_on_hyphens": False}
+    parts = (part for text in texts for part in textwrap.wrap(text, **options))
+    return first + f"\n{margin}".join(parts) + "\n"
 
 
 def _layer_lines(net: Prototxt) -> dict[str, int]:

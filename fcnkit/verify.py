@@ -89,8 +89,9 @@ def verify(
     new_weights = weights if new_weights is None else new_weights
     for each, own, arrays in ((graph, weights, data), (new_graph, new_weights, new_data)):
         _check_weights(each, own, arrays)
-    found = runner.run(net, weights, data, [old.blob for old, _ in pairs])
-    new_found = runner.run(new_net, new_weights, new_data, [new.blob for _, new in pairs])
+    job = (net, weights, data, [old.blob for old, _ in pairs])
+    new_job = (new_net, new_weights, new_data, [new.blob for _, new in pairs])
+    found, new_found = _run_all(runner, [job, new_job])
     return tuple(
         _compare(net, new_net, old.blob, found[old.blob], new.blob, new_found[new.blob], tolerance)
         for old, new in pairs
@@ -132,9 +133,10 @@ def slide(
     rows, columns = windows.shape[:2]
     windows = windows.reshape(-1, *windows.shape[2:])
     parts = [windows[at : at + BATCH] for at in range(0, len(windows), BATCH)]
-    scores = [runner.run(net, weights, {name: part}, [old.blob])[old.blob] for part in parts]
+    jobs = [(net, weights, {name: part}, [old.blob]) for part in parts]
+    *scores, found = _run_all(runner, [*jobs, (fcn_net, fcn_weights, {fcn_name: canvas}, [new.blob])])
+    scores, found = [each[old.blob] for each in scores], found[new.blob]
     expected = np.concatenate(scores).reshape(rows, columns, -1).transpose(2, 0, 1)[None]
-    found = runner.run(fcn_net, fcn_weights, {fcn_name: canvas}, [new.blob])[new.blob]
     if found.ndim != 4 or found.shape[2] < rows or found.shape[3] < columns:
         fact = f"{rows} x {columns} windows, but its {new.blob} is {found.shape}"
         raise NetError(f"{fcn_net.path}: {fact}; check the stride {stride} and the window")
@@ -174,6 +176,17 @@ def noise(shape: Sequence[int], seed: int = 0) -> Any:
     coarse = generator.uniform(-64, 64, (*shape[:-2], -(-shape[-2] // 8), -(-shape[-1] // 8)))
     coarse = coarse.repeat(8, -2).repeat(8, -1)[..., : shape[-2], : shape[-1]]
     return (fine + coarse).astype(np.float32)
+
+
+def _run_all(runner: ModuleType, jobs: Sequence[tuple]) -> list[dict[str, Any]]:
+    """What `run` of the engine gives for each job; Caffe starts only once."""
+    if runner is not caffe:
+        return [runner.run(*job) for job in jobs]
+    answers = caffe.ask([caffe.Question("run", *job) for job in jobs])
+    for answer in answers:
+        if isinstance(answer, EngineError):
+            raise answer
+    return answers
 
 
 def _inputs(graph: Graph, given: Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -270,9 +283,9 @@ def _scores(graph: Graph, top: Top) -> Top | None:
 def _check_weights(graph: Graph, weights: Any, data: Mapping[str, Any]) -> None:
     """Every layer that learns has weights: Caffe fills the others with zeros or noise and says nothing."""
     sizes = infer(graph, {name: array.shape for name, array in data.items()})
-    if str(weights).endswith(".h5"):
-        return
     if weights is not None and not isinstance(weights, store.Weights):
+        if str(weights).endswith(".h5"):
+            return
         weights = store.open(weights)
     for layer in graph.layers:
         if sizes.blobs(layer) and (weights is None or not weights.get(layer.name)):

@@ -1,4 +1,4 @@
-"""What weight surgery costs on a file of VGG-16's size, beside cp, pycaffe and protobuf; `make bench` runs it.
+"""What weight surgery costs on a file of VGG-16's size, beside cp and pycaffe; `make bench` runs it.
 
 Every job is a process of its own.  The jobs take turns, so that a busy moment
 of the machine falls on all of them, and each starts with nothing waiting to be
@@ -120,7 +120,7 @@ def _random(shape: tuple[int, ...], seed: list[int]) -> store.Lazy:
 
 
 def run(job: Job, cwd: Path) -> tuple[float, float]:
-    """Seconds and peak megabytes of one run; raises CalledProcessError when it fails."""
+    """Seconds and peak megabytes of one run; SystemExit, with its last words, when it fails."""
     environment = {**os.environ, "GLOG_minloglevel": "2"}
     with tempfile.TemporaryFile() as said:
         start = time.perf_counter()
@@ -131,7 +131,7 @@ def run(job: Job, cwd: Path) -> tuple[float, float]:
         said.seek(0)
         text = said.read().decode(errors="replace")
     if child.returncode:
-        raise subprocess.CalledProcessError(child.returncode, job.words, text)
+        raise SystemExit(f"{job.name} failed with exit status {child.returncode}:\n{text}")
     if job.own_clock:
         seconds = float(text.split()[-1])
     return seconds, usage.ru_maxrss * 1024 / 1e6

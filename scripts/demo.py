@@ -21,6 +21,7 @@ from fcnkit.verify import slide, verify
 
 OUT = Path("demo")
 SCALE = 3
+STRIDE = 4  # of the digits network: two poolings by two
 MARGIN = 24
 BACKGROUND = 10
 INK, PAPER, FAINT = (32, 33, 36), (255, 255, 255), (110, 113, 120)
@@ -115,40 +116,44 @@ def right(classes: np.ndarray, placed: list[Placed]) -> int:
     return sum(classes[digit.row, digit.column] == digit.digit for digit in placed)
 
 
-def check(net, old, new_net, new, canvas: np.ndarray, stride: int) -> None:
+def check(net, old, new_net, new, canvas: np.ndarray) -> None:
     """Prints how far the two networks are apart; ends the demo if they are."""
     at_nominal = verify(net, old, new_net, new, engine="opencv")
-    windows = slide(net, old, new_net, new, canvas, stride=stride, engine="opencv")
+    windows = slide(net, old, new_net, new, canvas, stride=STRIDE, engine="opencv")
     print("28 x 28 pixels of noise", *at_nominal, sep="\n  ")
     print("every window of the canvas", windows, sep="\n  ")
     if not all(difference.ok for difference in (*at_nominal, windows)):
         sys.exit("the two networks differ")
 
 
+def paint(new_net, new, canvas: np.ndarray, data: np.ndarray, placed: list[Placed]) -> None:
+    """Slides the network over the canvas, prints how it fared and draws demo/digits.png."""
+    probabilities = opencv.run(new_net, new, {"data": data}, ["prob"])["prob"][0]
+    to_data = fk.coords(new_net, "ip2", "data")
+    stride, first = int(to_data.scale[-1]), float(to_data.shift[-1])
+    classes = at_pixels(probabilities, canvas.shape, stride, first)
+    windows, size = (" x ".join(map(str, shape)) for shape in (probabilities.shape[1:], canvas.shape))
+    note = f"{right(classes, placed)} of {len(placed)} digits have their own class at their middle"
+    print(f"{windows} windows of 28 x 28, one every {stride} pixels: {note}")
+    captions = (f"canvas, {size} pixels", f"class map from {windows} windows, one every {stride} pixels")
+    draw(canvas, classes, captions, note).save(OUT / "digits.png")
+    print(f"the canvas and its class map: {OUT}/digits.png")
+
+
 def main() -> None:
     OUT.mkdir(exist_ok=True)
     stage(1, "The trained classifier becomes convolutional, its weights move along")
     net, old, new_net, new = convert()
-    to_data = fk.coords(new_net, "ip2", "data")
-    stride, first = int(to_data.scale[-1]), float(to_data.shift[-1])
 
     stage(2, "Both networks compute the same, checked on OpenCV")
     held = np.load(templates.path("digits", "heldout.npz"))
     rng = np.random.default_rng(10)
     canvas, placed = scatter(rng, held["images"], held["labels"], shape=(240, 312), margin=12)
     data = canvas[None, None].astype(np.float32) / 256
-    check(net, old, new_net, new, data, stride)
+    check(net, old, new_net, new, data)
 
     stage(3, f"One pass over a canvas of {len(placed)} digits that training never saw")
-    probabilities = opencv.run(new_net, new, {"data": data}, ["prob"])["prob"][0]
-    classes = at_pixels(probabilities, canvas.shape, stride, first)
-    windows = " x ".join(map(str, probabilities.shape[1:]))
-    note = f"{right(classes, placed)} of {len(placed)} digits have their own class at their middle"
-    print(f"{windows} windows of 28 x 28, one every {stride} pixels: {note}")
-    size = " x ".join(map(str, canvas.shape))
-    captions = (f"canvas, {size} pixels", f"class map from {windows} windows, one every {stride} pixels")
-    draw(canvas, classes, captions, note).save(OUT / "digits.png")
-    print(f"the canvas and its class map: {OUT}/digits.png")
+    paint(new_net, new, canvas, data, placed)
 
     stage(4, "AlexNet becomes FCN-AlexNet")
     folder = str(OUT / "fcn-alexnet")

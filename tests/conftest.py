@@ -31,10 +31,13 @@ def caffe():
     pytest.skip(reason)
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter):
+    result = yield  # so that these are the last lines
     reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())]
     for lack, remedy in ((NO_CAFFE, "make caffe"), (NO_DATA, "set FCNKIT_DATA")):
         count = sum(lack in reason for reason in reasons)
         if count:
             line = f"{count} TESTS WERE SKIPPED: {lack.upper()} HERE; {remedy}"
             terminalreporter.write_sep("!", line, red=True, bold=True)
+    return result

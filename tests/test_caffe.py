@@ -272,21 +272,27 @@ def test_edited_weights_are_saved_for_caffe(caffe, shared):
 # Hostile input
 
 
-@pytest.mark.parametrize(
-    "text, inputs, words",
-    [
-        (CHAIN, {"dat": ONES}, r'"dat" is not an input of this net; its inputs are "data"'),
-        (CHAIN, {}, r'no data is given for the input "data"'),
-        (CHAIN, {"data": np.ones((1, 3, 4, 4))}, "Check failed: .*Input size incompatible with convolution"),
-        (CHAIN, {"data": np.ones((1, 1, 1, 4))}, "Check failed: shape"),
-        (CHAIN, {"data": np.ones((0, 1, 4, 4))}, "no values"),
-        ("layer { nmae: 'a' }", {}, 'has no field named "nmae"'),
-        ("layer { name: 'a' type: 'Convolve' }", {}, "Unknown layer type: Convolve"),
-    ],
-)
-def test_refused_nets(caffe, text, inputs, words):
-    with pytest.raises(EngineError, match=words):
-        caffe.run(prototxt.parse(text), None, inputs)
+REFUSED = [
+    (CHAIN, {"dat": ONES}, r'"dat" is not an input of this net; its inputs are "data"'),
+    (CHAIN, {}, r'no data is given for the input "data"'),
+    (CHAIN, {"data": np.ones((1, 3, 4, 4))}, "Check failed: .*Input size incompatible with convolution"),
+    (CHAIN, {"data": np.ones((1, 1, 1, 4))}, "Check failed: shape"),
+    ("layer { nmae: 'a' }", {}, 'has no field named "nmae"'),
+    ("layer { name: 'a' type: 'Convolve' }", {}, "Unknown layer type: Convolve"),
+]
+
+
+def test_refused_nets(caffe):
+    questions = [caffe.Question("run", prototxt.parse(text), None, inputs) for text, inputs, _ in REFUSED]
+    for (*_, words), error in zip(REFUSED, caffe.ask(questions), strict=True):
+        assert isinstance(error, EngineError)
+        with pytest.raises(EngineError, match=f"^<text>: Caffe .TEST.: .*{words}"):
+            raise error
+
+
+def test_input_without_values(caffe, chain):
+    with pytest.raises(EngineError, match="no values"):
+        caffe.run(chain, None, {"data": np.ones((0, 1, 4, 4))})
 
 
 def test_unknown_output(caffe, chain):

@@ -106,7 +106,9 @@ def test_in_place_below_another_reader_is_refused_as_caffe_refuses_it(caffe):
 
 INPUTS = {
     "input_shape": (SIZED, {"data": (1, 3, 8, 8)}),
-    "input_dim": ('input: "data" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 9', {"data": (1, 3, 8, 9)}),
+    "input_dim": (
+        'input: "data" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 9', {"data": (1, 3, 8, 9)},
+    ),
     "two input_dim": (
         'input: "a" input_dim: [1, 2, 3, 4] input: "b" input_dim: [5, 6, 7, 8]',
         {"a": (1, 2, 3, 4), "b": (5, 6, 7, 8)},
@@ -162,10 +164,18 @@ RULES = {
     "exclude, phase not met": ("exclude { phase: TRAIN }", State("TEST"), True),
     "an empty include is always met": ("include { }", State("TRAIN", 7, ("x",)), True),
     "an empty exclude is always met": ("exclude { }", State(), False),
-    "any of two includes": ("include { phase: TRAIN } include { stage: 'x' }", State("TEST", 0, ("x",)), True),
-    "none of two includes": ("include { phase: TRAIN } include { stage: 'x' }", State("TEST", 0, ("y",)), False),
-    "any of two excludes": ("exclude { phase: TRAIN } exclude { stage: 'x' }", State("TEST", 0, ("x",)), False),
-    "none of two excludes": ("exclude { phase: TRAIN } exclude { stage: 'x' }", State("TEST", 0, ("y",)), True),
+    "any of two includes": (
+        "include { phase: TRAIN } include { stage: 'x' }", State("TEST", 0, ("x",)), True,
+    ),
+    "none of two includes": (
+        "include { phase: TRAIN } include { stage: 'x' }", State("TEST", 0, ("y",)), False,
+    ),
+    "any of two excludes": (
+        "exclude { phase: TRAIN } exclude { stage: 'x' }", State("TEST", 0, ("x",)), False,
+    ),
+    "none of two excludes": (
+        "exclude { phase: TRAIN } exclude { stage: 'x' }", State("TEST", 0, ("y",)), True,
+    ),
     "at min_level": (f"include {{ {LOW} }}", State(level=2), True),
     "below min_level": (f"include {{ {LOW} }}", State(level=1), False),
     "at max_level": (f"include {{ {HIGH} }}", State(level=4), True),
@@ -178,8 +188,12 @@ RULES = {
     "not_stage absent": ("include { not_stage: 'x' not_stage: 'y' }", State(stages=("z",)), True),
     "one of two not_stage there": ("include { not_stage: 'x' not_stage: 'y' }", State(stages=("y",)), False),
     "stage there, not_stage too": ("exclude { stage: 'x' not_stage: 'y' }", State(stages=("x", "y")), True),
-    "every part of a rule": (f"include {{ phase: TEST {LOW} {HIGH} stage: 'x' }}", State("TEST", 2, ("x",)), True),
-    "all but one part": (f"include {{ phase: TEST {LOW} {HIGH} stage: 'x' }}", State("TRAIN", 2, ("x",)), False),
+    "every part of a rule": (
+        f"include {{ phase: TEST {LOW} {HIGH} stage: 'x' }}", State("TEST", 2, ("x",)), True,
+    ),
+    "all but one part": (
+        f"include {{ phase: TEST {LOW} {HIGH} stage: 'x' }}", State("TRAIN", 2, ("x",)), False,
+    ),
 }
 
 
@@ -269,13 +283,19 @@ REFUSED = {
         SIZED + 'layer { name: "s" type: "Split" bottom: "data" top: "a" top: "a" }',
         ':3: layer "s": top "a" is already made by layer "s" on line 3',
     ),
-    "a top like an input": (SIZED + 'layer { name: "d" type: "Data" top: "data" }', 'made by layer "input" on line 1'),
+    "a top like an input": (
+        SIZED + 'layer { name: "d" type: "Data" top: "data" }', 'made by layer "input" on line 1',
+    ),
     "include and exclude": (
         SIZED + power("p", "data", "p", "include { phase: TRAIN } exclude { stage: 'x' }"),
         ':3: layer "p": it has both include and exclude rules',
     ),
-    "no type": (SIZED + 'layer { name: "p" bottom: "data" top: "p" }', ':3: layer "p": it has no type; add one'),
-    "no V1 type": (SIZED + 'layers { name: "p" bottom: "data" top: "p" }', ':3: layer "p": it has no type; add one'),
+    "no type": (
+        SIZED + 'layer { name: "p" bottom: "data" top: "p" }', ':3: layer "p": it has no type; add one',
+    ),
+    "no V1 type": (
+        SIZED + 'layers { name: "p" bottom: "data" top: "p" }', ':3: layer "p": it has no type; add one',
+    ),
     "two formats": (
         power("p", "data", "p") + 'layers { name: "q" type: RELU bottom: "p" top: "q" }',
         "net.prototxt:2: `layers` here and `layer` on line 1",

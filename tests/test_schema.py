@@ -231,10 +231,11 @@ def equal(message: str, parsed: prototxt.Field, answer: bytes | None) -> bool:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('state { phase: "TEST" }', 'takes TRAIN, TEST, found "TEST"; did you mean TEST, without quotes?'),
-        ("layers { type: CONVOLUTON }", "takes an enum's name, found CONVOLUTON; did you mean CONVOLUTION"),
+        ('state { phase: "TEST" }', 'takes TRAIN or TEST, found "TEST"; did you mean TEST, without quotes?'),
+        ("layers { type: CONVOLUTON }", "takes one of 40 names, found CONVOLUTON; did you mean CONVOLUTION"),
         ("input_dim: 3.0", '"input_dim" takes a whole number from -2147483648 to 2147483647, found 3.0'),
         ('name: { x: "1" }', '"name" takes a quoted string, found a message'),
+        ("layer { pooling_param { pool: avg } }", '"pool" takes MAX, AVE or STOCHASTIC, found avg'),
         ("name: a", '"name" takes a quoted string, found a'),
         ("state: 3", '"state" takes a message in { }, found 3'),
         (f'input_dim: "{"long" * 99}"', '"longlonglong'),
@@ -265,7 +266,7 @@ def test_unknown_fields_are_found_at_every_depth_with_the_nearest_name():
         ("nmae", 1, "name"),
         ("kernal_size", 3, "kernel_size"),
         ("tpye", 3, "type"),
-        ("permute_param", 4, "parameter_param"),
+        ("permute_param", 4, None),
         ("[a.b]", 5, None),
         ("kernel_size", 7, "kernelsize"),
     ]
@@ -280,6 +281,9 @@ def test_unknown_sees_nothing_in_what_caffe_knows():
     [
         ("layer {\n  kernal_size: 3 }", ':2:3: LayerParameter has no field "kernal_size"'),
         ("nmae: 3", 'did you mean "name"?'),
+        ("NAME: 3", 'did you mean "name"?'),
+        ("layer { bn_param {} }", "remove it, or use the fork"),
+        ("layer { convoluton_param {} }", 'did you mean "convolution_param"?'),
         ("zzzzzz: 3", "remove it, or use the fork"),
         ("[a.b]: 3", 'no field "[a.b]"'),
         ('name: "a"\nname: "b"', ':2:1: "name" is given a second time'),

@@ -254,7 +254,9 @@ SOURCES = {
         'type: "WindowData" window_data_param { batch_size: 4 } transform_param { crop_size: 7 }',
         [(4, 3, 7, 7), (4,)],
     ),
-    "Data, crop": ('type: "Data" data_param { batch_size: 4 } transform_param { crop_size: 7 }', [None, (4,)]),
+    "Data, crop": (
+        'type: "Data" data_param { batch_size: 4 } transform_param { crop_size: 7 }', [None, (4,)],
+    ),
     "HDF5Data": ('type: "HDF5Data" hdf5_data_param { batch_size: 4 }', [None, None]),
 }  # fmt: skip
 

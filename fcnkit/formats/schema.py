@@ -131,7 +131,7 @@ def unknown(message_name: str, field: Field) -> list[tuple[Field, str | None]]:
     for one in field.fields or ():
         slot = known.get(one.name)
         if slot is None:
-            found.append((one, _nearest(one.name, known)))
+            found.append((one, _nearest(one.name, tuple(known))))
         elif slot.message:
             found += unknown(slot.message, one)
     return found
@@ -166,16 +166,23 @@ def check(message_name: str, root: Field) -> None:
 
 
 def _unknown_error(message_name: str, field: Field, known: dict[str, Slot]) -> PrototxtError:
-    nearest = _nearest(field.name, known)
+    nearest = _nearest(field.name, tuple(known))
     remedy = f'did you mean "{nearest}"?' if nearest else "remove it, or use the fork of Caffe that has it"
     return field.error(f'{message_name} has no field "{field.name}"; {remedy}')
 
 
-def _nearest(name: str, known: dict) -> str | None:
+@cache
+def _nearest(name: str, known: tuple[str, ...]) -> str | None:
     import difflib
 
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
-    return near[0] if near else None
+    # What most names end in must not make all of them alike.
+    stems = {_stem(one): one for one in known}
+    near = difflib.get_close_matches(_stem(name), stems, n=1, cutoff=0.7)
+    return stems[near[0]] if near else None
+
+
+def _stem(name: str) -> str:
+    return name.lower().removesuffix("_param")
 
 
 # ---- the pool
@@ -314,9 +321,10 @@ def _read_enum(field: Field, slot: Slot) -> str:
     for name, value in slot.enum.items():
         if value == number:
             return name
-    nearest = _nearest(raw.strip("\"'").upper(), slot.enum)
-    names = ", ".join(slot.enum) if len(slot.enum) < 8 else "an enum's name"
-    raise _wrong(field, names, remedy=f"did you mean {nearest}, without quotes?" if nearest else "")
+    nearest = _nearest(raw.strip("\"'"), tuple(slot.enum))
+    *names, last = slot.enum
+    wanted = f"{', '.join(names)} or {last}" if len(names) < 8 else f"one of {len(slot.enum)} names"
+    raise _wrong(field, wanted, remedy=f"did you mean {nearest}, without quotes?" if nearest else "")
 
 
 def _read_message(field: Field, slot: Slot) -> Field:

@@ -201,6 +201,27 @@ def states(prototxt: Prototxt) -> tuple[State, ...]:
     return tuple(distinct.values())
 
 
+def graphs(prototxt: Prototxt) -> tuple[Graph, ...]:
+    """The graph of each of `states`, but for states that have no data: a file may be for one phase only.
+
+    Raises NetError as `build` does, where no state can be built or one has another fault.
+    """
+    found: list[Graph] = []
+    missing: list[_Elsewhere] = []
+    for state in states(prototxt):
+        try:
+            found.append(build(prototxt, state))
+        except _Elsewhere as error:
+            missing.append(error)
+    if not found:
+        raise NetError(str(missing[0]))
+    return tuple(found)
+
+
+class _Elsewhere(NetError):
+    """A bottom is made by a layer that this state does not keep."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Declared:
     """A layer as the file declares it, before its bottoms are resolved."""
@@ -334,7 +355,8 @@ class _Wires:
         top = self.latest.get(blob)
         if top is None:
             fact = f'bottom "{blob}" is not the top of an earlier layer'
-            raise _error(declared.field, declared.name, f"{fact}; {self._where(blob)}")
+            error = _error(declared.field, declared.name, f"{fact}; {self._where(blob)}")
+            raise _Elsewhere(str(error)) if self._elsewhere(blob) else error
         return top
 
     def _write(self, layer: Layer, top: Top) -> None:
@@ -356,6 +378,10 @@ class _Wires:
                 f'it works in place on "{top.blob}", which layer "{other.name}" on line {other.line} also '
                 f"reads; Caffe refuses this: give its top a name of its own"
             )
+
+    def _elsewhere(self, blob: str) -> bool:
+        makers = [one for one in _declared(self.prototxt) if blob in one.tops]
+        return bool(makers) and not any(one.kept(self.state) for one in makers)
 
     def _where(self, blob: str) -> str:
         """What to do about a bottom that is missing."""

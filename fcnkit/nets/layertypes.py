@@ -122,7 +122,9 @@ _CONVOLVED = {"carriers": every, "bottoms": (1, MANY), "tops": (1, MANY)}
 
 _ENTRIES = (
     # Where data comes from.
-    LayerType("Input", sources.given, bottoms=(0, 0), tops=(1, MANY), unknown="the prototxt gives it no shape"),
+    LayerType(
+        "Input", sources.given, bottoms=(0, 0), tops=(1, MANY), unknown="the prototxt gives it no shape",
+    ),
     LayerType("DummyData", sources.dummy, bottoms=(0, 0), tops=(1, MANY)),
     LayerType("Data", sources.data, tops=(1, 2), **_SOURCE),
     LayerType("ImageData", sources.image_data, tops=(2, 2), **_SOURCE),
@@ -170,7 +172,9 @@ _ENTRIES = (
     LayerType("Bias", learned.bias, learned.bias_blobs, bottoms=(1, 2), **_POINTWISE),
     LayerType("Softmax", losses.softmax, **_POINTWISE),
     # Every value from every value.
-    LayerType("InnerProduct", learned.inner_product, learned.inner_product_blobs, macs=learned.inner_product_macs),
+    LayerType(
+        "InnerProduct", learned.inner_product, learned.inner_product_blobs, macs=learned.inner_product_macs,
+    ),
     LayerType("Embed", learned.embed, learned.embed_blobs),
     LayerType("LSTM", learned.recurrent, learned.lstm_blobs, bottoms=(2, 5), tops=(1, 3)),
     LayerType("RNN", learned.recurrent, learned.rnn_blobs, bottoms=(2, 4), tops=(1, 2)),

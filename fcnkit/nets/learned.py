@@ -12,7 +12,8 @@ from fcnkit.nets.spatial import Window, canonical, show
 def inner_product(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """The axes before `axis`, and num_output."""
     shape, param = bottoms[0], layer.param("inner_product_param")
-    return [(*shape[: canonical(layer, param.get("axis"), len(shape))], _outputs(layer, "inner_product_param"))]
+    axis = canonical(layer, param.get("axis"), len(shape))
+    return [(*shape[:axis], _outputs(layer, "inner_product_param"))]
 
 
 def inner_product_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
@@ -91,7 +92,8 @@ def _coefficients(layer: Layer, shape: Shape, message: str) -> Shape:
     param = layer.param(message)
     axis, count = canonical(layer, param.get("axis"), len(shape)), param.get("num_axes")
     if count < -1 or axis + count > len(shape):
-        raise layer.error(f"axis {axis} and num_axes {count} of a bottom with {len(shape)} axes; stay within it")
+        fact = f"axis {axis} and num_axes {count} of a bottom with {len(shape)} axes"
+        raise layer.error(f"{fact}; stay within it")
     return shape[axis:] if count == -1 else shape[axis : axis + count]
 
 

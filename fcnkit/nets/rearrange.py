@@ -47,7 +47,8 @@ def slices(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     ends = [0, *(points or (part * at for at in range(1, tops))), shape[axis]]
     sizes = [stop - start for start, stop in zip(ends, ends[1:], strict=False)]
     if points and min(sizes) < 1:
-        raise layer.error(f"slice_point {points} for {shape[axis]} on axis {axis}; they must increase and stay below it")
+        fact = f"slice_point {points} for {shape[axis]} on axis {axis}"
+        raise layer.error(f"{fact}; they must increase and stay below it")
     return [(*shape[:axis], size, *shape[axis + 1 :]) for size in sizes]
 
 
@@ -76,14 +77,16 @@ def reshape(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     if dims.count(-1) > 1 or any(dim < -1 for dim in dims):
         raise layer.error(f"shape {dims}; give sizes, 0 to copy one, and at most one -1")
     if any(dim == 0 and start + at >= len(shape) for at, dim in enumerate(dims)):
-        raise layer.error(f"shape {dims} copies an axis that its bottom {show(shape)} does not have; give its size")
+        fact = f"shape {dims} copies an axis that its bottom {show(shape)} does not have"
+        raise layer.error(f"{fact}; give its size")
     dims = [shape[start + at] if dim == 0 else dim for at, dim in enumerate(dims)]
     known = prod(dim for dim in (*shape[:start], *dims, *shape[end:]) if dim != -1)
     if -1 in dims and known and prod(shape) % known == 0:
         dims[dims.index(-1)] = prod(shape) // known
     top = (*shape[:start], *dims, *shape[end:])
     if prod(top) != prod(shape):
-        raise layer.error(f"{prod(shape)} values of {show(shape)} do not fill {show(top)}; give sizes that fit")
+        fact = f"{prod(shape)} values of {show(shape)} do not fill {show(top)}"
+        raise layer.error(f"{fact}; give sizes that fit")
     return [top]
 
 
@@ -135,6 +138,7 @@ def argmax(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
         raise layer.error(f"top_k {top_k} of {most} values; give 1 to {most}")
     if axis is not None:
         return [(*shape[:axis], top_k, *shape[axis + 1 :])]
+    canonical(layer, 0, len(shape))
     ones = (1,) * max(len(shape) - 3, 0)
     return [(shape[0], 2 if param.get("out_max_val") else 1, top_k, *ones)]
 

@@ -94,7 +94,8 @@ def _override(layer: Layer, shape: Shape | None, wanted: Shape | None) -> Shape 
     if wanted is None or shape == wanted:
         return shape
     if shape is not None and layer.bottoms:
-        raise layer.error(f"its top is {show(shape)}, not the given {show(wanted)}; give the shapes of inputs only")
+        fact = f"its top is {show(shape)}, not the given {show(wanted)}"
+        raise layer.error(f"{fact}; give the shapes of inputs only")
     return wanted
 
 
@@ -124,7 +125,8 @@ def _check_counts(layer: Layer, kind: layertypes.LayerType) -> None:
             fact = f"{layer.type} takes {_range(least, most)} {word}s and has {len(tops)}"
             raise layer.error(f"{fact}; {'add' if len(tops) < least else 'remove'} {word}s")
     if layer.type in ("Convolution", "Deconvolution") and len(layer.bottoms) != len(layer.tops):
-        raise layer.error(f"{len(layer.bottoms)} bottoms and {len(layer.tops)} tops; give one top for each bottom")
+        fact = f"{len(layer.bottoms)} bottoms and {len(layer.tops)} tops"
+        raise layer.error(f"{fact}; give one top for each bottom")
 
 
 def _range(least: int, most: int) -> str:
@@ -134,6 +136,9 @@ def _range(least: int, most: int) -> str:
 
 
 def _check_size(layer: Layer, top: Top, shape: Shape) -> None:
+    fact = f'its top "{top.blob}" would be {show(shape)}'
+    if min(shape, default=0) < 0:
+        raise layer.error(f"{fact}; give sizes that are not negative")
     if len(shape) > MAX_AXES or prod(shape) > MAX_COUNT:
-        fact = f'its top "{top.blob}" would be {show(shape)}'
-        raise layer.error(f"{fact}; Caffe takes at most {MAX_AXES} axes and {MAX_COUNT:,} values: make it smaller")
+        limit = f"at most {MAX_AXES} axes and {MAX_COUNT:,} values"
+        raise layer.error(f"{fact} and Caffe takes {limit}; make it smaller")

@@ -10,9 +10,6 @@ def unsaid(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
 
 def given(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
     """An Input layer's own shapes."""
-    for shape in layer.input_shapes:
-        if shape is not None and min(shape, default=0) < 0:
-            raise layer.error(f"its shape {list(shape)} has a negative size; give sizes of 0 and up")
     return list(layer.input_shapes)
 
 

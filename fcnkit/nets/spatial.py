@@ -88,7 +88,8 @@ def _per_axis(
     values = param.list(name)
     if any(map(param.has, pair)):
         if values or n != 2:
-            raise layer.error(f"{pair[0]} and {pair[1]} beside {name}, or for {n} spatial axes; use {name} alone")
+            fact = f"{pair[0]} and {pair[1]} beside {name}, or for {n} spatial axes"
+            raise layer.error(f"{fact}; use {name} alone")
         return tuple(param.get(one) for one in pair)
     if not values and default is not None:
         values = [default]
@@ -126,7 +127,8 @@ def _check_pooling_pad(layer: Layer, param: View, pad: tuple[int, int], kernel: 
     if any(pad) and param.get("pool") not in ("MAX", "AVE"):
         raise layer.error(f"{param.get('pool')} pooling takes no pad; remove it")
     if any(pad) and any(p >= k for p, k in zip(pad, kernel, strict=True)):
-        raise layer.error(f"its pad {show(pad)} is not smaller than its kernel {show(kernel)}; make it smaller")
+        fact = f"its pad {show(pad)} is not smaller than its kernel {show(kernel)}"
+        raise layer.error(f"{fact}; make it smaller")
 
 
 # ---- sizes
@@ -280,7 +282,8 @@ def spp(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """N x (channels x bins of every level of the pyramid); 4 axes for one level."""
     height = layer.param("spp_param").get("pyramid_height")
     if len(bottoms[0]) != 4 or height < 1:
-        raise layer.error(f"a bottom {show(bottoms[0])} and pyramid_height {height}; it takes 4 axes and at least 1")
+        fact = f"its bottom is {show(bottoms[0])} and its pyramid_height {height}"
+        raise layer.error(f"{fact}; SPP takes 4 axes, and a height of at least 1")
     batch, channels, *sizes = bottoms[0]
     if height == 1:
         return [(batch, channels, 1, 1)]

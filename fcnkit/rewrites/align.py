@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from fcnkit.edits import Edit, merge
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets import coords
-from fcnkit.nets.graph import Graph, Layer, build, states
+from fcnkit.nets.graph import Graph, Layer, graphs
 from fcnkit.plan import Offset, Plan, Step
 from fcnkit.rewrites.changes import inside, removed, set_param, set_value
 
@@ -23,15 +23,15 @@ def align(net: Prototxt) -> Plan:
     steps: dict[int, Step] = {}
     offsets: dict[str, Offset] = {}
     by_state = []
-    for state in states(net):
-        graph, edits = build(net, state), []
+    for graph in graphs(net):
+        edits = []
         for layer in graph.layers:
             if layer.type == "Crop":
                 need = _needed(graph, layer)
                 edits += _edits(net, layer, need.offset)
                 offsets[layer.name] = need
                 steps[layer.field.start] = _step(layer, need)
-        by_state.append((str(state), edits))
+        by_state.append((str(graph.state), edits))
     return Plan(net, net.edit(merge(by_state)), tuple(steps.values()), (), tuple(offsets.values()))
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from fcnkit.edits import Edit, merge
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
-from fcnkit.nets.graph import Graph, Layer, Top, build, states
+from fcnkit.nets.graph import Graph, Layer, Top, graphs
 from fcnkit.nets.layertypes import TYPES
 from fcnkit.nets.shapes import Shapes, infer
 from fcnkit.plan import Move, Plan, Step
@@ -55,22 +55,21 @@ def convolutionalize(
     Raises NetError when the net cannot be built, or `rename` names a layer
     that is not converted.
     """
-    sliding = slide(net, inputs=inputs)
-    if sliding.changed:
-        return sliding.then(convolutionalize, inputs=inputs, rename=rename)
-    found = [_State(_say(state), graph := build(net, state), infer(graph, inputs)) for state in states(net)]
+    found = [_State(str(graph.state), graph, infer(graph, inputs)) for graph in graphs(net)]
     keep: dict[str, str] = {}
     while True:
         try:
             results = [_simulate(state, keep) for state in found]
             _check_shared(results)
+            _check_flattens(results, keep)
             break
         except _Refused as refused:
             keep.update((layer.name, refused.why) for layer in refused.layers)
     known = {name for result in results for name in result.kernels}
     for result in results:
         keep.update((name, why) for name, why in result.unknown.items() if name not in known)
-    return _plan(net, results, keep, _renamer(rename, known))
+    plan = _plan(net, results, keep, _renamer(rename, known, results))
+    return plan.then(slide, inputs=inputs) if "global_pooling" in net.text else plan
 
 
 class _Result(NamedTuple):
@@ -96,7 +95,7 @@ def _simulate(state: _State, keep: Mapping[str, str]) -> _Result:
         given = [new[bottom] for bottom in layer.bottoms]
         if layer.type == "InnerProduct" and layer.name not in keep:
             tops = [_convert(layer, state, given[0], kernels, unknown)]
-        elif _is_flatten(layer, old) and _dissolves(graph, layer, given[0], keep):
+        elif _is_flatten(layer, old) and len(given[0] or ()) == 4 and _dissolves(graph, layer, keep):
             dissolved.append(layer)
             tops = [given[0]]
         elif given == [old[bottom] for bottom in layer.bottoms]:
@@ -143,8 +142,10 @@ def _follow(state: _State, layer: Layer, given: list[Shape | None], kernels: Map
         _blame(state, layer, kernels, "it may need the matrix that it gets")
     if None in given or None in old:
         return [None] * len(old)
+    if layer.type in ELEMENTWISE:
+        return given
     try:
-        new = TYPES[layer.type].shapes(layer, given)
+        new = TYPES[layer.type].shapes(layer, given)[: len(old)]
     except NetError as error:
         _blame(state, layer, kernels, f"it would fail: {str(error).split(': ', 2)[-1]}")
     if _axis(layer) < 0:
@@ -199,20 +200,37 @@ def _is_flatten(layer: Layer, old: Mapping[Top, Shape | None]) -> bool:
     return len(after) == 2 and len(before) in (2, 4) and after == (before[0], prod(before[1:]))
 
 
-def _dissolves(graph: Graph, layer: Layer, given: Shape | None, keep: Mapping[str, str]) -> bool:
-    """Whether nothing would miss this Flatten, and no blob name is taken twice."""
-    if given is None or len(given) != 4:
+def _dissolves(graph: Graph, layer: Layer, keep: Mapping[str, str]) -> bool:
+    """Whether only InnerProducts would see that this Flatten is gone, and no blob name is taken twice."""
+    if layer.name in keep:
         return False
     in_place = False
     todo = list(layer.tops)
     while todo:
-        for user in graph.consumers.get(todo.pop(), ()):
+        users = graph.consumers[todo.pop()]
+        if not users:
+            return False
+        for user in users:
             if user.type in ELEMENTWISE:
                 todo += user.tops
                 in_place |= user.tops[0].blob == layer.tops[0].blob
             elif user.type != "InnerProduct" or user.name in keep:
                 return False
     return not in_place or len(graph.consumers[layer.bottoms[0]]) == 1
+
+
+def _check_flattens(results: Sequence[_Result], keep: Mapping[str, str]) -> None:
+    """Raises _Refused for a Flatten that one state could do without and another could not."""
+    gone = _gone(results)
+    for result in results:
+        for layer in result.state.graph.layers:
+            if layer.field.start in gone and not _dissolves(result.state.graph, layer, keep):
+                raise _Refused([layer], f"it is needed in state {result.state.name}")
+
+
+def _gone(results: Sequence[_Result]) -> set[int]:
+    """Where the layers begin that go, in whichever state that was found."""
+    return {layer.field.start for result in results for layer in result.dissolved}
 
 
 def _check_shared(results: Sequence[_Result]) -> None:
@@ -243,9 +261,11 @@ def _plan(net: Prototxt, results: Sequence[_Result], keep: Mapping[str, str], ne
     steps: dict[int, Step] = {}
     moves: dict[tuple[str, int], Move] = {}
     by_state = []
+    dissolved = _gone(results)
     for result in results:
         graph, edits = result.state.graph, []
-        gone = {bottom: layer for layer in result.dissolved for bottom in layer.tops}
+        flattens = [layer for layer in graph.layers if layer.field.start in dissolved]
+        gone = {bottom: layer for layer in flattens for bottom in layer.tops}
         for layer in graph.layers:
             if layer.name in result.kernels:
                 kernel = result.kernels[layer.name]
@@ -258,7 +278,7 @@ def _plan(net: Prototxt, results: Sequence[_Result], keep: Mapping[str, str], ne
                 steps.setdefault(
                     layer.field.start, Step("keep", layer.name, layer.line, "InnerProduct", keep[layer.name])
                 )
-        for layer in result.dissolved:
+        for layer in flattens:
             edits += _dissolution(graph, layer)
             steps.setdefault(
                 layer.field.start, Step("remove", layer.name, layer.line, layer.type, _FLATTEN_WHY)
@@ -320,22 +340,20 @@ def _dissolution(graph: Graph, layer: Layer) -> list[Edit]:
     return [removed(layer.field, why), *renamed_blob(graph, users, old, new, why)]
 
 
-def _renamer(rename: str | Mapping[str, str] | None, known: set[str]):
-    if rename is None:
-        return lambda name: name
-    if isinstance(rename, str):
-        if "{name}" not in rename:
-            raise NetError(f'rename "{rename}": has no {{name}} in it; write for instance "{{name}}-conv"')
-        return lambda name: rename.replace("{name}", name)
-    for name in rename.keys() - known:
+def _renamer(rename: str | Mapping[str, str] | None, known: set[str], results: Sequence[_Result]):
+    """The new name of each layer; NetError when one is not known, or two would have the same."""
+    if isinstance(rename, str) and "{name}" not in rename:
+        raise NetError(f'rename "{rename}": has no {{name}} in it; write for instance "{{name}}-conv"')
+    pairs = {name: rename.replace("{name}", name) for name in known} if isinstance(rename, str) else rename or {}
+    for name in pairs.keys() - known:
         raise NetError(
             f'rename "{name}": no such layer is converted; these are: {", ".join(sorted(known)) or "none"}'
         )
-    return lambda name: rename.get(name, name)
-
-
-def _say(state) -> str:
-    return " ".join([state.phase, *state.stages])
+    others = {layer.name for result in results for layer in result.state.graph.layers} - pairs.keys()
+    for name, new in pairs.items():
+        if new in others or list(pairs.values()).count(new) > 1:
+            raise NetError(f'rename "{name}": another layer would be named "{new}" too; choose another name')
+    return lambda name: pairs.get(name, name)
 
 
 def _show(shape: Shape) -> str:

@@ -1,11 +1,12 @@
 """Global poolings get a window, so that the classifier behind them slides."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from fcnkit.edits import Edit, merge
 from fcnkit.formats.prototxt import Prototxt
-from fcnkit.nets.graph import Graph, Layer, build, states
+from fcnkit.nets.graph import Graph, Layer, graphs
 from fcnkit.nets.shapes import infer
+from fcnkit.nets.spatial import spatial
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import kernel_fields, removed
 
@@ -17,8 +18,8 @@ ELEMENTWISE = frozenset(
 )
 # Types through which a pooled vector stays one vector per place.
 _POINTWISE = ELEMENTWISE | {
-    "InnerProduct", "Convolution", "Flatten", "Reshape", "PReLU", "BatchNorm", "Scale", "Bias", "Split",
-    "Softmax", "SoftmaxWithLoss", "Accuracy", "ArgMax", "Silence",
+    "Convolution", "PReLU", "BatchNorm", "Scale", "Bias", "Split", "Softmax", "SoftmaxWithLoss", "Accuracy",
+    "Silence",
 }  # fmt: skip
 
 
@@ -32,15 +33,16 @@ def slide(net: Prototxt, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """
     steps: dict[int, Step] = {}
     by_state = []
-    for state in states(net):
-        graph, edits = build(net, state), []
-        shapes = infer(graph, inputs).tops
+    every = graphs(net)
+    stay = _needed(every)
+    for graph in every:
+        shapes, edits = infer(graph, inputs).tops, []
         for layer in graph.layers:
             shape = shapes[layer.bottoms[0]] if layer.bottoms else None
-            if _is_global(layer) and shape is not None and len(shape) == 4 and _stays_pointwise(graph, layer):
+            if _is_global(layer) and shape is not None and len(shape) == 4 and layer.field.start not in stay:
                 edits += _edits(layer, shape[2:])
                 steps[layer.field.start] = _step(layer, shape[2:])
-        by_state.append((str(state), edits))
+        by_state.append((str(graph.state), edits))
     return Plan(net, net.edit(merge(by_state)), tuple(steps.values()))
 
 
@@ -48,14 +50,30 @@ def _is_global(layer: Layer) -> bool:
     return layer.type == "Pooling" and bool(layer.param("pooling_param").get("global_pooling"))
 
 
+def _needed(every: Iterable[Graph]) -> set[int]:
+    """Where the global poolings begin that some state needs as they are."""
+    return {
+        layer.field.start
+        for graph in every
+        for layer in graph.layers
+        if _is_global(layer) and not _stays_pointwise(graph, layer)
+    }
+
+
 def _stays_pointwise(graph: Graph, layer: Layer) -> bool:
     todo = list(layer.tops)
     while todo:
         for user in graph.consumers.get(todo.pop(), ()):
-            if user.type not in _POINTWISE or (user.type in ("Scale", "Bias") and len(user.bottoms) > 1):
+            if user.type not in _POINTWISE or not _sees_one_place(user):
                 return False
             todo += user.tops
     return True
+
+
+def _sees_one_place(layer: Layer) -> bool:
+    if layer.type == "Convolution":
+        return max(spatial(layer).extent, default=1) == 1
+    return layer.type not in ("Scale", "Bias") or len(layer.bottoms) == 1
 
 
 def _edits(layer: Layer, size: Shape) -> list[Edit]:
