@@ -383,7 +383,7 @@ def test_weights_that_are_none(slope, tmp_path, content):
 def test_what_opencv_says_is_the_error_and_not_printed(capfd, tmp_path):
     net = parse(source("x", 1, 2, 5, 6, 7) + conv("num_output: 1 kernel_size: 3", name="c"))
     weights = saved(tmp_path / "w.caffemodel", {"c": [np.ones((1, 2, 3, 3, 3)), np.ones(1)]})
-    with pytest.raises(EngineError, match=r"^net.prototxt: OpenCV 4\.\d+\.\d+: \(-\d+:.*use the engine caffe$"):
+    with pytest.raises(EngineError, match=r"^net.prototxt: OpenCV 4\.\d+\.\d+: \(-\d+:.*engine caffe$"):
         opencv.run(net, weights, noise(net))
     assert capfd.readouterr() == ("", "")
 

@@ -114,11 +114,13 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def write_all(outputs: Sequence[tuple[str | os.PathLike, Callable]], *, force: bool) -> None:
+def write_all(
+    outputs: Sequence[tuple[str | os.PathLike, Callable]], *, force: bool, folder: Path | None = None
+) -> None:
     """Every file is written, or none is left that was not there before.
 
     Each output is (path, save), where save(path, force=...) writes it; "-" is
-    standard output.
+    standard output.  `folder` is made first where there is none.
 
     Raises OutputError when one exists and `force` is not given, before any is
     written.
@@ -127,6 +129,7 @@ def write_all(outputs: Sequence[tuple[str | os.PathLike, Callable]], *, force: b
         if str(path) != "-" and Path(path).exists() and not force:
             raise OutputError(f"{path}: exists; give another name, or --force to overwrite it")
     new = [Path(path) for path, _ in outputs if str(path) != "-" and not Path(path).exists()]
+    made = _made(folder) if folder else []
     try:
         for path, save in outputs:
             save(path, force=force)
@@ -134,7 +137,20 @@ def write_all(outputs: Sequence[tuple[str | os.PathLike, Callable]], *, force: b
         for path in new:
             with suppress(OSError):
                 path.unlink()
+        for path in made:
+            with suppress(OSError):
+                path.rmdir()
         raise
+
+
+def _made(folder: Path) -> list[Path]:
+    """The folders that had to be made, innermost first."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made: {error.strerror}; name a folder that can") from error
+    return missing
 
 
 def saver(net: Prototxt) -> Callable:

@@ -18,7 +18,6 @@ from fcnkit.cli.arguments import (
     show_plan,
     write_all,
 )
-from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.plan import Plan
 
@@ -120,8 +119,8 @@ def convolutionalize(net, output, inputs, rename, weights, weights_out, diff, as
 @click.option("--cpu", is_flag=True, help="A solver for the CPU; for the GPU by default.")
 @plan_options
 def fcn(
-    net, classes, stride, output, weights, pad, min_size, group, filler, ignore, head, inputs, data, mean, scale,
-    cpu, diff, as_json, force,
+    net, classes, stride, output, weights, pad, min_size, group, filler, ignore, head, inputs, data,
+    mean, scale, cpu, diff, as_json, force,
 ) -> None:  # fmt: skip
     """Make the fully convolutional network of a classifier, ready to train.
 
@@ -144,9 +143,7 @@ def fcn(
     )  # fmt: skip
     images = Images(data, _mean(mean), scale)
     outputs = _fcn_outputs(plan, Path(output), weights, ignore, filler, images, cpu) if output else []
-    if output:
-        _make_folder(Path(output))
-    write_all(outputs, force=force)
+    write_all(outputs, force=force, folder=Path(output) if output else None)
     show_plan(plan, diff=diff, as_json=as_json)
     _say_written(outputs, as_json or diff)
 
@@ -208,13 +205,6 @@ def _dense_start(plan: Plan):
 
     dense = tuple(move for move in plan.moves if move.how == "bilinear" and move.shape[1] > 1)
     return transplant(replace(plan, moves=dense), store.create()) if dense else None
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise NetError(f"{folder}: cannot be made: {error.strerror}; name a folder that can") from error
 
 
 def _pad(text: str) -> str | int:

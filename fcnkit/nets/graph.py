@@ -354,9 +354,7 @@ class _Wires:
     def _bottom(self, declared: _Declared, blob: str) -> Top:
         top = self.latest.get(blob)
         if top is None:
-            fact = f'bottom "{blob}" is not the top of an earlier layer'
-            error = _error(declared.field, declared.name, f"{fact}; {self._where(blob)}")
-            raise _Elsewhere(str(error)) if self._elsewhere(blob) else error
+            raise self._missing(declared, blob)
         return top
 
     def _write(self, layer: Layer, top: Top) -> None:
@@ -379,18 +377,17 @@ class _Wires:
                 f"reads; Caffe refuses this: give its top a name of its own"
             )
 
-    def _elsewhere(self, blob: str) -> bool:
-        makers = [one for one in _declared(self.prototxt) if blob in one.tops]
-        return bool(makers) and not any(one.kept(self.state) for one in makers)
-
-    def _where(self, blob: str) -> str:
-        """What to do about a bottom that is missing."""
+    def _missing(self, declared: _Declared, blob: str) -> NetError:
+        """A bottom that no earlier layer makes, and what to do about it."""
         makers = [one for one in _declared(self.prototxt) if blob in one.tops]
         later = [one for one in makers if one.kept(self.state)]
-        for maker in later or makers:
-            fact = f'layer "{maker.name}" on line {maker.field.line} makes it'
-            return f"{fact} later; move it up" if later else f"{fact}, but not in state {self.state}; change its rules"
-        return _near(blob, self.latest)
+        remedy = _near(blob, self.latest)
+        for maker in (later or makers)[:1]:
+            where = "later; move it up" if later else f"but not in state {self.state}; change its rules"
+            remedy = f'layer "{maker.name}" on line {maker.field.line} makes it{"" if later else ","} {where}'
+        fact = f'bottom "{blob}" is not the top of an earlier layer; {remedy}'
+        error = _error(declared.field, declared.name, fact)
+        return _Elsewhere(str(error)) if makers and not later else error
 
 
 def _near(name: str, known: Iterable[str]) -> str:

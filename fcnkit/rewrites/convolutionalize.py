@@ -344,7 +344,9 @@ def _renamer(rename: str | Mapping[str, str] | None, known: set[str], results: S
     """The new name of each layer; NetError when one is not known, or two would have the same."""
     if isinstance(rename, str) and "{name}" not in rename:
         raise NetError(f'rename "{rename}": has no {{name}} in it; write for instance "{{name}}-conv"')
-    pairs = {name: rename.replace("{name}", name) for name in known} if isinstance(rename, str) else rename or {}
+    pairs = rename or {}
+    if isinstance(rename, str):
+        pairs = {name: rename.replace("{name}", name) for name in known}
     for name in pairs.keys() - known:
         raise NetError(
             f'rename "{name}": no such layer is converted; these are: {", ".join(sorted(known)) or "none"}'
