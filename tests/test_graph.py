@@ -1,9 +1,10 @@
 import pytest
 
 from fcnkit.errors import NetError
-from fcnkit.formats import prototxt
+from fcnkit.formats import prototxt, schema
 from fcnkit.nets import graph
 from fcnkit.nets.graph import State, Top
+from fcnkit.nets.layertypes import TYPES
 
 SIZED = 'input: "data"\ninput_shape { dim: 1 dim: 3 dim: 8 dim: 8 }\n'
 V2 = SIZED + """
@@ -56,6 +57,12 @@ def test_v1_and_v2_spell_the_same_net():
     assert [layer.line for layer in one.layers] == [layer.line for layer in two.layers] == [1, 4, 5, 6, 7, 8]
 
 
+def test_every_v1_type_has_its_v2_word():
+    assert set(graph.V1_TYPES) == set(schema.slots("V1LayerParameter")["type"].enum)
+    assert set(graph.V1_TYPES.values()) - {""} <= set(TYPES)
+    assert len(set(graph.V1_TYPES.values())) == len(graph.V1_TYPES)
+
+
 @pytest.mark.parametrize("text", (V1, V2), ids=("V1", "V2"))
 def test_a_v1_layer_answers_for_messages_that_v1_does_not_have(text):
     conv = build(text).layer("conv")
@@ -97,6 +104,14 @@ def test_in_place_goes_by_position():
 def test_in_place_below_another_reader_is_refused_as_caffe_refuses_it(caffe):
     text = SIZED + power("p", "data", "p") + power("q", "p", "q") + power("r", "p", "p")
     with pytest.raises(NetError, match=r':5: layer "r": it works in place on "p", which layer "q" on line 4'):
+        build(text)
+    with pytest.raises(Exception, match="produced by multiple sources"):
+        caffe.shapes(prototxt.parse(text))
+
+
+def test_in_place_on_a_bottom_that_is_read_twice_is_refused_as_caffe_refuses_it(caffe):
+    text = SIZED + 'layer { name: "x" type: "Eltwise" bottom: "data" bottom: "data" top: "data" }'
+    with pytest.raises(NetError, match='it works in place on "data"'):
         build(text)
     with pytest.raises(Exception, match="produced by multiple sources"):
         caffe.shapes(prototxt.parse(text))

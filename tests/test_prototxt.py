@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fcnkit.edits import Edit, pieces, splice
 from fcnkit.errors import PrototxtError
 from fcnkit.formats import prototxt, schema
-from fcnkit.formats.prototxt import Field, Prototxt, Style, Word, after, literal, parse, read, render, without
+from fcnkit.formats.prototxt import Field, Prototxt, Style, Word, literal, parse, read, render, without
 
 
 def tree(field: Field) -> list:
@@ -323,22 +323,6 @@ def test_whatever_is_removed_the_rest_stays(feature):
 
 
 # ---- adding
-
-
-@pytest.mark.parametrize(
-    ("text", "rest"),
-    [
-        ("a: 1\nb: 2\n", "b: 2\n"),
-        ("a: 1 # one\nb: 2\n", "b: 2\n"),
-        ("a: 1, # one\r\nb: 2\n", "b: 2\n"),
-        ("a: 1; b: 2", " b: 2"),
-        ("a: 1 b: 2", " b: 2"),
-        ("a: 1", ""),
-        ("a {\n} # end\n\nb: 2", "\nb: 2"),
-    ],
-)
-def test_after_is_behind_the_separator_and_the_comment(text, rest):
-    assert text[after(parse(text).root.fields[0]) :] == rest
 
 
 FIELDS = [

@@ -1,17 +1,13 @@
-"""Protobuf's text format as text and spans: nothing is lost, nothing is interpreted.
+"""A text-format file as a document: nothing is lost, nothing is interpreted.
 
 A Prototxt is its source text and a tree of Fields that say where in the text
 each field stands.  Changes are Edits on the text, so that comments, order,
 quotes and unknown fields stay as they are.  What a field means to Caffe is
 `schema`'s business.
-
-Grammar: https://protobuf.dev/reference/protobuf/textformat-spec/, as read by
-the C++ TextFormat parser that Caffe uses.
 """
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,99 +16,7 @@ from typing import NamedTuple
 from fcnkit import files
 from fcnkit.edits import Edit, splice
 from fcnkit.errors import PrototxtError
-
-BOM = "\ufeff"
-
-
-@dataclass(frozen=True, eq=False)
-class Source:
-    """A text and the name of the place that it came from."""
-
-    text: str
-    path: str
-
-    @cached_property
-    def _line_starts(self) -> list[int]:
-        return [0, *(match.end() for match in re.finditer(r"\n", self.text))]
-
-    def line(self, offset: int) -> int:
-        """The number, from 1, of the line that holds the character at `offset`."""
-        return bisect_right(self._line_starts, offset)
-
-    def error(self, offset: int, fact: str) -> PrototxtError:
-        """An error that shows the place: file:line:column, the line and a caret."""
-        line = self.line(offset)
-        start = self._line_starts[line - 1]
-        shown = self.text[start:].split("\n", 1)[0].rstrip("\r")
-        before = self.text[start:offset]
-        margin = re.sub(r"[^\t]", " ", before.replace(BOM, ""))
-        return PrototxtError(
-            f"{self.path}:{line}:{len(before) + 1}: {fact}\n  {_printable(shown)}\n  {margin}^"
-        )
-
-
-class Field(NamedTuple):
-    """One `name: value` or `name { ... }` and where it stands in its source.
-
-    source.text[start:stop] is the field without a separator after it;
-    source.text[value_start:stop] is its value, brackets or quotes included.
-    `fields` are a message's own, None for a scalar.  Each element of a list
-    `name: [a, b]` is a Field of its own, `listed`, that starts at its value.
-    """
-
-    name: str
-    start: int
-    stop: int
-    value_start: int
-    fields: "tuple[Field, ...] | None"
-    listed: bool
-    source: Source
-
-    @property
-    def raw(self) -> str:
-        """The value as written."""
-        return self.source.text[self.value_start : self.stop]
-
-    @property
-    def line(self) -> int:
-        """The line, from 1, on which the field begins."""
-        return self.source.line(self.start)
-
-    @property
-    def body_stop(self) -> int:
-        """Where a message's body ends: the offset of its closing bracket."""
-        return self.stop - 1
-
-    @property
-    def string(self) -> str:
-        """The text that a quoted value stands for, adjacent strings joined.
-
-        Bytes that are not UTF-8 become surrogates.  Raises PrototxtError when
-        the value is not quoted.
-        """
-        raw = self.raw
-        if self.fields is not None or raw[:1] not in ('"', "'"):
-            raise self.error(f'"{self.name}" takes a quoted string; put quotes around the value')
-        plain = self.raw[1:-1]
-        if not any(special in plain for special in ('"', "'", "\\")):
-            return plain
-        if "\\" not in raw and raw.count(raw[0]) == 2 and raw[-1] == raw[0]:
-            return raw[1:-1]
-        parts = _STRING.findall(_without_comments(self.raw))
-        return b"".join(map(_unescape, parts)).decode("utf-8", "surrogateescape")
-
-    def all(self, *names: str) -> "list[Field]":
-        """The fields of this message with one of these names, in source order."""
-        return [field for field in self.fields or () if field.name in names]
-
-    def last(self, name: str) -> "Field | None":
-        """The last field of this message with this name: the one that counts."""
-        found = self.all(name)
-        return found[-1] if found else None
-
-    def error(self, fact: str) -> PrototxtError:
-        """An error that points at this field."""
-        return self.source.error(self.start, fact)
+from fcnkit.formats.spans import BOM, GAP, Field, Source, fields
 
 
 class Word(str):
@@ -199,7 +103,7 @@ def parse(text: str, path: str = "<text>") -> Prototxt:
     if "\0" in text:
         raise source.error(text.index("\0"), "found a NUL character; this is not a text file")
     start = len(BOM) if text.startswith(BOM) else 0
-    return Prototxt(source, Field("", start, len(text), start, _fields(source, start), False, source))
+    return Prototxt(source, Field("", start, len(text), start, fields(source, start), False, source))
 
 
 def render(fields: Sequence[tuple[str, object]], style: Style, depth: int = 0) -> str:
@@ -256,204 +160,8 @@ def _without_element(field: Field) -> Edit:
     return Edit(field.start, _SEPARATOR.match(text, field.stop).end(), "", f"remove {field.name}")
 
 
-def after(field: Field) -> int:
-    """Where to insert a line after a field: behind its separator and its comment."""
-    text = field.source.text
-    stop = _SEPARATOR.match(text, field.stop).end()
-    rest = _LINE_REST.match(text, stop)
-    return rest.end() if rest else stop
-
-
-_SPACE = re.compile(r"(?:[ \t\r\n\v\f]|#[^\n]*)*")
-# As _SPACE, but a comment needs its newline: within a larger pattern there must
-# be one way only to match, or a long row of # takes exponential time.
-_GAP = r"(?:[ \t\r\n\v\f]|#[^\n]*\n)*"
-_SEPARATOR = re.compile(rf"(?:{_GAP}[,;])?")
+_SEPARATOR = re.compile(rf"(?:{GAP}[,;])?")
 _LINE_REST = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\r?\n|\Z)")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_EXTENSION = re.compile(r"\[[ \t]*[A-Za-z_][A-Za-z0-9_./\-]*[ \t]*\]")
-_STRING = re.compile(r'"(?:[^"\\\n]|\\[^\n])*"|\'(?:[^\'\\\n]|\\[^\n])*\'')
-_SIGN = rf"(?:-{_GAP})?"
-_NUMBER = re.compile(_SIGN + r"(?:0[xX][0-9A-Fa-f]+|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fF]?)")
-_WORD = re.compile(rf"{_SIGN}{_NAME.pattern}")
-_LETTER_NEXT = re.compile(r"[A-Za-z0-9_.]")
-_CLOSERS = {"{": "}", "<": ">"}
-
-
-class _Open:
-    """A message, or a list of messages, whose closing bracket is still to come."""
-
-    __slots__ = ("closer", "colon", "fields", "name", "start", "value_start", "listed")
-
-    def __init__(self, name, start, value_start, closer, fields, listed, colon=False):
-        self.name, self.start, self.value_start = name, start, value_start
-        self.closer, self.fields, self.listed, self.colon = closer, fields, listed, colon
-
-
-def _fields(source: Source, at: int) -> tuple[Field, ...]:
-    # A stack of our own: files nest deeper than Python's.
-    text, stop = source.text, len(source.text)
-    root = _Open("", at, at, "", [], False)
-    stack = [root]
-    at = _SPACE.match(text, at).end()
-    while at < stop:
-        top = stack[-1]
-        if text[at] == top.closer:
-            at = _close(source, stack, at)
-        elif top.closer == "]":
-            at = _element(source, stack, at)
-        else:
-            at = _field(source, stack, at)
-        at = _SPACE.match(text, at).end()
-    if len(stack) > 1:
-        raise source.error(stack[-1].start, f'"{stack[-1].name}" is never closed; add "{stack[-1].closer}"')
-    return tuple(root.fields)
-
-
-def _field(source: Source, stack: list[_Open], start: int) -> int:
-    """Reads one field's name and scalar value, or opens its message or list."""
-    text = source.text
-    match = _NAME.match(text, start) or _EXTENSION.match(text, start)
-    if not match:
-        raise source.error(start, _unexpected(text, start, "a field name"))
-    name = match[0]
-    at = _SPACE.match(text, match.end()).end()
-    colon = text.startswith(":", at)
-    if colon:
-        at = _SPACE.match(text, at + 1).end()
-    bracket = text[at : at + 1]
-    if bracket in _CLOSERS:
-        stack.append(_Open(name, start, at, _CLOSERS[bracket], [], False))
-        return at + 1
-    if bracket == "[":
-        stack.append(_Open(name, start, at, "]", stack[-1].fields, True, colon))
-        return at + 1
-    if not colon:
-        raise source.error(at, _unexpected(text, at, f'":" or "{{" after "{name}"'))
-    end = _scalar(source, at)
-    stack[-1].fields.append(Field(name, start, end, at, None, False, source))
-    return _separator(text, end)
-
-
-def _element(source: Source, stack: list[_Open], at: int) -> int:
-    """Reads one scalar of a list, or opens one of its messages."""
-    text, top = source.text, stack[-1]
-    bracket = text[at]
-    if bracket in _CLOSERS:
-        stack.append(_Open(top.name, at, at, _CLOSERS[bracket], [], True))
-        return at + 1
-    if not top.colon:
-        raise source.error(top.value_start, _unexpected(text, top.value_start, f'":" after "{top.name}"'))
-    end = _scalar(source, at)
-    top.fields.append(Field(top.name, at, end, at, None, True, source))
-    return _comma(source, end)
-
-
-def _close(source: Source, stack: list[_Open], at: int) -> int:
-    done = stack.pop()
-    if done.closer == "]":
-        return _separator(source.text, at + 1)
-    field = Field(done.name, done.start, at + 1, done.value_start, tuple(done.fields), done.listed, source)
-    stack[-1].fields.append(field)
-    return _comma(source, at + 1) if done.listed else _separator(source.text, at + 1)
-
-
-def _separator(text: str, at: int) -> int:
-    at = _SPACE.match(text, at).end()
-    return at + 1 if text[at : at + 1] in (",", ";") and at < len(text) else at
-
-
-def _comma(source: Source, at: int) -> int:
-    """Past the comma between a list's elements; at its closing bracket otherwise."""
-    text = source.text
-    at = _SPACE.match(text, at).end()
-    if text.startswith("]", at):
-        return at
-    if not text.startswith(",", at):
-        raise source.error(min(at, max(len(text) - 1, 0)), _unexpected(text, at, '"," or "]"'))
-    at = _SPACE.match(text, at + 1).end()
-    if text.startswith("]", at):
-        raise source.error(at, 'found "]" after ","; remove the comma')
-    return at
-
-
-def _scalar(source: Source, at: int) -> int:
-    text = source.text
-    if text[at : at + 1] in ('"', "'"):
-        return _strings(source, at)
-    match = _NUMBER.match(text, at) or _WORD.match(text, at)
-    if not match:
-        raise source.error(min(at, max(len(text) - 1, 0)), _unexpected(text, at, "a value"))
-    if _LETTER_NEXT.match(text, match.end()):
-        raise source.error(at, f'"{text[at : match.end() + 1]}" is not a number; separate the values')
-    return match.end()
-
-
-def _strings(source: Source, at: int) -> int:
-    text, end, next_at = source.text, at, at
-    while text[next_at : next_at + 1] in ('"', "'") and next_at < len(text):
-        match = _STRING.match(text, next_at)
-        if not match:
-            raise source.error(next_at, "this string has no end on its line; close its quote")
-        end = match.end()
-        for escape in _ESCAPE.finditer(text, next_at, end):
-            if not escape[1]:
-                raise source.error(escape.start(), 'this is no escape; write "\\\\" for a backslash')
-        next_at = _SPACE.match(text, end).end()
-    return end
-
-
-def _unexpected(text: str, at: int, wanted: str) -> str:
-    found = f'"{_printable(text[at])}"' if at < len(text) else "the end of the file"
-    return f"expected {wanted}, found {found}"
-
-
-def _printable(text: str) -> str:
-    return text.replace(BOM, "").encode("utf-8", "replace").decode("utf-8")
-
-
-def _without_comments(raw: str) -> str:
-    """Adjacent strings may have comments between them, with quotes in those."""
-    if "#" not in raw:
-        return raw
-    tokens = re.finditer(rf"{_STRING.pattern}|#[^\n]*", raw)
-    return "".join(token[0] for token in tokens if token[0][0] != "#")
-
-
-_SIMPLE = {"n": b"\n", "t": b"\t", "r": b"\r", "a": b"\a", "b": b"\b", "f": b"\f", "v": b"\v"}
-_ESCAPE = re.compile(
-    r"\\(?:([0-7]{1,3}|[xX][0-9A-Fa-f]{1,2}|[abfnrtv\\?'\"]"
-    r"|u[dD][89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F][0-9A-Fa-f]{2}"
-    r"|u[0-9A-Fa-f]{4}|U000[0-9A-Fa-f]{5}|U0010[0-9A-Fa-f]{4})|.)"
-)
-
-
-def _unescape(quoted: str) -> bytes:
-    def parts(body: str) -> Iterator[bytes]:
-        at = 0
-        for match in _ESCAPE.finditer(body):
-            yield body[at : match.start()].encode("utf-8", "surrogateescape")
-            yield _escaped(match[1])
-            at = match.end()
-        yield body[at:].encode("utf-8", "surrogateescape")
-
-    return b"".join(parts(quoted[1:-1]))
-
-
-def _escaped(code: str) -> bytes:
-    if code[0] in "01234567":
-        return bytes([int(code, 8) & 0xFF])
-    if code[0] in "xX":
-        return bytes([int(code[1:], 16)])
-    if code[0] in "uU":
-        # Two escapes may be one character, as in UTF-16.
-        units = "".join(chr(int(unit, 16)) for unit in code[1:].split("\\u"))
-        return (
-            units.encode("utf-16", "surrogatepass")
-            .decode("utf-16", "surrogatepass")
-            .encode("utf-8", "surrogatepass")
-        )
-    return _SIMPLE.get(code, code.encode())
 
 
 def _escape(match: re.Match) -> str:

@@ -9,7 +9,6 @@ are seen as what Caffe upgrades them to.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
@@ -371,7 +370,7 @@ class _Wires:
                 f"give it another name, or make it the bottom too to work in place"
             )
         other = self.readers[before]
-        if other is not layer:
+        if other is not layer or layer.bottoms.count(before) > 1:
             raise layer.error(
                 f'it works in place on "{top.blob}", which layer "{other.name}" on line {other.line} also '
                 f"reads; Caffe refuses this: give its top a name of its own"
@@ -391,6 +390,8 @@ class _Wires:
 
 
 def _near(name: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
     known = tuple(known)
     close = get_close_matches(name, known, 1, 0.5)
     if close:

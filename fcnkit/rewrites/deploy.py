@@ -36,7 +36,8 @@ def deploy(net: Prototxt, *, head: str | None = None, inputs: Mapping[str, Shape
             )
             edits += found
             steps += step
-        edits += [removed(rule, "one state") for rule in layer.field.all("include", "exclude")]
+        if layer.bottoms or layer.type == "Input":
+            edits += [removed(rule, "one state") for rule in layer.field.all("include", "exclude")]
     for field in net.root.all("layer", "layers"):
         if field.start not in kept:
             edits.append(removed(field, f"keep the trunk up to {last.name}"))

@@ -80,7 +80,7 @@ def without_last_pooling(net: Prototxt, head: str) -> Plan:
     if (
         pool.type != "Pooling"
         or pool.param("pooling_param").get("pool") != "AVE"
-        or infer(graph).tops[top][2:] != (1, 1)
+        or (infer(graph).tops[top] or ())[2:] != (1, 1)
     ):
         return Plan(net, net)
     why = f'remove "{pool.name}"'
@@ -146,6 +146,9 @@ def _ladder(graph: Graph, stride: int) -> list[_Rung]:
     start = graph.inputs[0]
     strides = _strides(graph, start)
     score = graph.top("score_fr")
+    if score not in strides:
+        coords.between(graph, start, score)
+        raise AlignError(f'{graph.prototxt.path}: the branches from "{start.blob}" on disagree; make their pads agree')
     own = strides[score]
     finer = sorted({value for value in strides.values() if stride <= value < own}, reverse=True)
     if own != stride and stride not in finer:
