@@ -132,6 +132,10 @@ class _Open:
 
 
 def fields(source: Source, at: int) -> tuple[Field, ...]:
+    """The fields of a text from the character `at` on, in time linear in its length.
+
+    Raises PrototxtError with line, column and reason.
+    """
     # A stack of our own: files nest deeper than Python's.
     text, stop = source.text, len(source.text)
     root = _Open("", at, at, "", [], False)
