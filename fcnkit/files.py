@@ -1,6 +1,7 @@
 """Files written whole or not at all."""
 
 import contextlib
+import errno
 import os
 import stat
 import tempfile
@@ -10,7 +11,7 @@ from typing import BinaryIO
 
 from fcnkit.errors import OutputError
 
-_BEHIND = 8 << 20
+_BEHIND = 4 << 20
 
 
 @contextlib.contextmanager
@@ -51,13 +52,17 @@ def write(path: str | os.PathLike, data: bytes, *, force: bool = False) -> None:
         file.write(data)
 
 
-def behind(file: BinaryIO) -> Callable[[bytes | memoryview], None]:
+def behind(file: BinaryIO, size: int = 0) -> Callable[[bytes | memoryview], None]:
     """A function that writes to `file`, and has the disk begin as soon as there is something to do.
 
     The disk works while the rest is still being written, so that the fsync
-    which makes a large file durable has little left to wait for.
+    which makes a large file durable has little left to wait for.  Room for a
+    file of `size` bytes is taken at once, so that a full disk shows at the
+    beginning and the file lies in one piece.
     """
     done = begun = 0
+    if size > _BEHIND:
+        _reserve(file, size)
 
     def write(data: bytes | memoryview) -> None:
         nonlocal done, begun
@@ -69,6 +74,16 @@ def behind(file: BinaryIO) -> Callable[[bytes | memoryview], None]:
             begun = done
 
     return write
+
+
+def _reserve(file: BinaryIO, size: int) -> None:
+    try:
+        os.posix_fallocate(file.fileno(), 0, size)
+    except AttributeError:  # not on this system
+        pass
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+            raise
 
 
 def _permit(path: str | os.PathLike, target: Path, force: bool) -> None:

@@ -8,6 +8,7 @@ The last figures are for long nets, where time must grow as the net does.
 
 import argparse
 import filecmp
+import json
 import os
 import shutil
 import statistics
@@ -119,22 +120,26 @@ def _random(shape: tuple[int, ...], seed: list[int]) -> store.Lazy:
     return store.Lazy(shape, chunks)
 
 
+# A process starts with its parent's largest memory: this small parent keeps that out of the figures.
+LAUNCH = """
+import json, os, subprocess, sys, time
+start = time.perf_counter()
+child = subprocess.Popen(sys.argv[2:], cwd=sys.argv[1], stdout=2)
+_, status, usage = os.wait4(child.pid, 0)
+seconds = time.perf_counter() - start
+print(json.dumps([os.waitstatus_to_exitcode(status), seconds, usage.ru_maxrss * 1024 / 1e6]))
+"""
+
+
 def run(job: Job, cwd: Path) -> tuple[float, float]:
     """Seconds and peak megabytes of one run; SystemExit, with its last words, when it fails."""
+    words = [sys.executable, "-I", "-S", "-c", LAUNCH, str(cwd), *job.words]
     environment = {**os.environ, "GLOG_minloglevel": "2"}
-    with tempfile.TemporaryFile() as said:
-        start = time.perf_counter()
-        child = subprocess.Popen(job.words, cwd=cwd, env=environment, stdout=said, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(child.pid, 0)
-        seconds = time.perf_counter() - start
-        child.returncode = os.waitstatus_to_exitcode(status)
-        said.seek(0)
-        text = said.read().decode(errors="replace")
-    if child.returncode:
-        raise SystemExit(f"{job.name} failed with exit status {child.returncode}:\n{text}")
-    if job.own_clock:
-        seconds = float(text.split()[-1])
-    return seconds, usage.ru_maxrss * 1024 / 1e6
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, errors="replace")
+    status, seconds, megabytes = json.loads(done.stdout) if done.stdout else (done.returncode, 0, 0)
+    if status:
+        raise SystemExit(f"{job.name} failed with exit status {status}:\n{done.stderr}")
+    return float(done.stderr.split()[-1]) if job.own_clock else seconds, megabytes
 
 
 def measure(jobs: list[Job], runs: int, cwd: Path, output: Path) -> list[Figures]:

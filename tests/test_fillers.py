@@ -124,9 +124,10 @@ def test_caffe_gives_the_same_bits(caffe):
     sizes = range(1, 80)
     nets = [
         prototxt.parse(
-            f"""layer {{ name: "data" type: "Input" top: "data" input_param {{ shape {{ dim: 1 dim: 2 dim: 4 dim: 4 }} }} }}
-            layer {{ name: "up" type: "Deconvolution" bottom: "data" top: "up" convolution_param {{ num_output: 2 group: 2
-              kernel_size: {size} bias_term: false weight_filler {{ type: "bilinear" }} }} }}""",
+            f"""input: "data" input_shape {{ dim: 1 dim: 2 dim: 4 dim: 4 }}
+            layer {{ name: "up" type: "Deconvolution" bottom: "data" top: "up" convolution_param {{
+              num_output: 2 group: 2 kernel_size: {size} bias_term: false
+              weight_filler {{ type: "bilinear" }} }} }}""",
             f"kernel {size}",
         )
         for size in sizes
@@ -162,11 +163,18 @@ def bounds(name: str, **params) -> tuple[float, float, float, float]:
 
 
 CASES = [
-    ("uniform", {}), ("uniform", {"min": -2, "max": 3}), ("gaussian", {}), ("gaussian", {"mean": 2, "std": 0.01}),
-    ("gaussian", {"std": 0.5, "sparse": 10}), ("xavier", {}), ("xavier", {"variance_norm": "FAN_OUT"}),
-    ("xavier", {"variance_norm": "AVERAGE"}), ("msra", {}), ("msra", {"variance_norm": "FAN_OUT"}),
+    ("uniform", {}),
+    ("uniform", {"min": -2, "max": 3}),
+    ("gaussian", {}),
+    ("gaussian", {"mean": 2, "std": 0.01}),
+    ("gaussian", {"std": 0.5, "sparse": 10}),
+    ("xavier", {}),
+    ("xavier", {"variance_norm": "FAN_OUT"}),
+    ("xavier", {"variance_norm": "AVERAGE"}),
+    ("msra", {}),
+    ("msra", {"variance_norm": "FAN_OUT"}),
     ("msra", {"variance_norm": "AVERAGE"}),
-]  # fmt: skip
+]
 
 
 def check_moments(values: np.ndarray, name: str, params: dict) -> None:

@@ -112,10 +112,10 @@ def convolutionalize(net, output, inputs, rename, weights, weights_out, diff, as
 @click.option(
     "--data", default="", metavar="DIR", help="Folder of the LMDBs train_val reads; its own by default."
 )
-@click.option("--mean", metavar="B,G,R", help="What train_val takes off each channel, such as 104,117,123.")
 @click.option(
-    "--scale", type=float, default=1.0, help="What train_val multiplies pixels by, such as 0.00390625."
+    "--mean", metavar="B,G,R", help="What train_val takes off each channel; NET's own mean_value by default."
 )
+@click.option("--scale", type=float, help="What train_val multiplies pixels by; NET's own scale by default.")
 @click.option("--cpu", is_flag=True, help="A solver for the CPU; for the GPU by default.")
 @plan_options
 def fcn(
@@ -135,13 +135,15 @@ def fcn(
     fcnkit fcn deploy.prototxt --classes 21 --stride 8 --weights net.caffemodel -o fcn8s
     """
     from fcnkit.rewrites.fcn import fcn as rewrite
-    from fcnkit.rewrites.train import Images
+    from fcnkit.rewrites.train import Images, images_of
 
+    source = load(net)
     plan = rewrite(
-        load(net), classes=classes, stride=stride, pad=_pad(pad), group=group, least=min_size, head=head,
+        source, classes=classes, stride=stride, pad=_pad(pad), group=group, least=min_size, head=head,
         inputs=dict(inputs),
     )  # fmt: skip
-    images = Images(data, _mean(mean), scale)
+    own = images_of(source)
+    images = Images(data, _mean(mean) or own.mean, own.scale if scale is None else scale)
     outputs = _fcn_outputs(plan, Path(output), weights, ignore, filler, images, cpu) if output else []
     write_all(outputs, force=force, folder=Path(output) if output else None)
     show_plan(plan, diff=diff, as_json=as_json)

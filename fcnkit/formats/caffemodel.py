@@ -163,6 +163,9 @@ def _extent(buffer: Buffer, wire: int, value: int, stop: int, at: int) -> tuple[
 
 def _varint(buffer: Buffer, at: int, stop: int) -> tuple[int, int]:
     """The unsigned 64-bit number at `at`, and where it ends."""
+    value = buffer[at] if at < stop else 128
+    if value < 128:  # most numbers are one byte
+        return value, at + 1
     value = 0
     for shift, place in enumerate(range(at, min(at + 10, stop))):
         byte = buffer[place]

@@ -98,9 +98,9 @@ def _coefficients(layer: Layer, shape: Shape, message: str) -> Shape:
 
 
 def prelu(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
-    """The bottom's shape, of at least two axes."""
-    if len(bottoms[0]) < 2:
-        raise layer.error(f"its bottom is {show(bottoms[0])}; PReLU takes at least 2 axes")
+    """The bottom's shape, of two to four axes."""
+    if not 2 <= len(bottoms[0]) <= 4:
+        raise layer.error(f"its bottom is {show(bottoms[0])}; PReLU takes 2 to 4 axes")
     return bottoms[:1]
 
 

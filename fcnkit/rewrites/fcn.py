@@ -148,7 +148,8 @@ def _ladder(graph: Graph, stride: int) -> list[_Rung]:
     score = graph.top("score_fr")
     if score not in strides:
         coords.between(graph, start, score)
-        raise AlignError(f'{graph.prototxt.path}: the branches from "{start.blob}" on disagree; make their pads agree')
+        fact = f'the branches from "{start.blob}" to "{score.blob}" disagree'
+        raise AlignError(f"{graph.prototxt.path}: {fact}; make their pads agree")
     own = strides[score]
     finer = sorted({value for value in strides.values() if stride <= value < own}, reverse=True)
     if own != stride and stride not in finer:

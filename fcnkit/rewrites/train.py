@@ -6,7 +6,7 @@ from typing import NamedTuple
 from fcnkit.edits import Edit
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt, Style, Word, parse, render
-from fcnkit.nets.graph import Graph, Layer, build
+from fcnkit.nets.graph import Graph, Layer, build, states
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import appended, inside, removed, set_param
 
@@ -35,6 +35,18 @@ class Images(NamedTuple):
     def source(self, name: str) -> str:
         """The path of one LMDB."""
         return f"{self.folder.rstrip('/')}/{name}" if self.folder else name
+
+
+def images_of(net: Prototxt) -> Images:
+    """What the net's own data layers take off their images; nothing where it has none.
+
+    A mean file is left out: it has one fixed size, and an FCN's images have many.
+    """
+    for layer in (layer for state in states(net) for layer in build(net, state).layers):
+        transform = layer.param("transform_param")
+        if not layer.bottoms and (transform.has("mean_value") or transform.has("scale")):
+            return Images("", transform.list("mean_value"), transform.get("scale"))
+    return Images()
 
 
 def train(

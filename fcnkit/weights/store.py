@@ -222,7 +222,7 @@ class Weights(Mapping):
             raise self._error(f"would take {size} bytes, and Caffe reads at most {caffemodel.LARGEST_FILE}; "
                               "drop some layers, or make them smaller")  # fmt: skip
         with files.atomic(path, force=force) as file:
-            write = files.behind(file)
+            write = files.behind(file, size)
             for part in pieces(range(self.layout.size), edits):
                 for piece in self._bytes(part):
                     write(piece)

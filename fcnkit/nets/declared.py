@@ -1,0 +1,163 @@
+"""Layers as a prototxt declares them, before the state chooses and their bottoms are resolved.
+
+V1 layers (`layers`, enum types) and net-level `input` fields are seen as what
+Caffe's upgrade_proto.cpp makes of them.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from fcnkit.errors import NetError
+from fcnkit.formats.prototxt import Field, Prototxt
+from fcnkit.formats.schema import View
+
+Shape = tuple[int, ...]
+
+V1_TYPES = {
+    "NONE": "", "ABSVAL": "AbsVal", "ACCURACY": "Accuracy", "ARGMAX": "ArgMax", "BNLL": "BNLL",
+    "CONCAT": "Concat", "CONTRASTIVE_LOSS": "ContrastiveLoss", "CONVOLUTION": "Convolution",
+    "DATA": "Data", "DECONVOLUTION": "Deconvolution", "DROPOUT": "Dropout", "DUMMY_DATA": "DummyData",
+    "EUCLIDEAN_LOSS": "EuclideanLoss", "ELTWISE": "Eltwise", "EXP": "Exp", "FLATTEN": "Flatten",
+    "HDF5_DATA": "HDF5Data", "HDF5_OUTPUT": "HDF5Output", "HINGE_LOSS": "HingeLoss",
+    "IM2COL": "Im2col", "IMAGE_DATA": "ImageData", "INFOGAIN_LOSS": "InfogainLoss",
+    "INNER_PRODUCT": "InnerProduct", "LRN": "LRN", "MEMORY_DATA": "MemoryData",
+    "MULTINOMIAL_LOGISTIC_LOSS": "MultinomialLogisticLoss", "MVN": "MVN", "POOLING": "Pooling",
+    "POWER": "Power", "RELU": "ReLU", "SIGMOID": "Sigmoid",
+    "SIGMOID_CROSS_ENTROPY_LOSS": "SigmoidCrossEntropyLoss", "SILENCE": "Silence",
+    "SLICE": "Slice", "SOFTMAX": "Softmax", "SOFTMAX_LOSS": "SoftmaxWithLoss", "SPLIT": "Split",
+    "TANH": "TanH", "THRESHOLD": "Threshold", "WINDOW_DATA": "WindowData",
+}  # fmt: skip
+
+
+class State(NamedTuple):
+    """What Caffe's include and exclude rules look at."""
+
+    phase: str = "TEST"
+    level: int = 0
+    stages: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "+".join((self.phase, *(f"level {self.level}",) * bool(self.level), *self.stages))
+
+
+TEST = State()
+
+
+@dataclass(frozen=True, eq=False)
+class Declared:
+    """A layer as the file declares it, before its bottoms are resolved."""
+
+    name: str
+    type: str
+    bottoms: tuple[str, ...]
+    tops: tuple[str, ...]
+    view: View
+    field: Field
+    input_shapes: tuple[Shape | None, ...] = ()
+    include: tuple[View, ...] = ()
+    exclude: tuple[View, ...] = ()
+
+    def kept(self, state: State) -> bool:
+        """Whether Net::FilterNet keeps this layer in this state."""
+        if self.include:
+            return any(_meets(rule, state) for rule in self.include)
+        return not any(_meets(rule, state) for rule in self.exclude)
+
+    @property
+    def stages(self) -> Iterable[str]:
+        """Every stage that a rule of this layer mentions."""
+        rules = (*self.include, *self.exclude)
+        return (stage for rule in rules for name in ("stage", "not_stage") for stage in rule.list(name))
+
+
+def _meets(rule: View, state: State) -> bool:
+    """Net::StateMeetsRule."""
+    return (
+        (not rule.has("phase") or rule.get("phase") == state.phase)
+        and (not rule.has("min_level") or state.level >= rule.get("min_level"))
+        and (not rule.has("max_level") or state.level <= rule.get("max_level"))
+        and set(rule.list("stage")) <= set(state.stages)
+        and not set(rule.list("not_stage")) & set(state.stages)
+    )
+
+
+def merged(prototxt: Prototxt, state: State) -> State:
+    """The state in which Caffe filters the file: its own stages come before those given."""
+    own = View("NetParameter", prototxt.root).view("state")
+    return state._replace(stages=(*own.list("stage"), *state.stages))
+
+
+@lru_cache(maxsize=4)
+def declared(prototxt: Prototxt) -> tuple[Declared, ...]:
+    """Every layer of the file, the net-level inputs first; kept, for the next state of the same file.
+
+    Raises NetError for files of the V0 format or of two formats mixed, for a layer with both
+    include and exclude, and for one without a type.
+    """
+    net = View("NetParameter", prototxt.root)
+    old, new = prototxt.root.all("layers"), prototxt.root.all("layer")
+    if old and new:
+        raise NetError(
+            f"{prototxt.path}:{old[0].line}: `layers` here and `layer` on line {new[0].line}: Caffe refuses "
+            f"a file of two formats; write all of them in one"
+        )
+    if old and any(field.all("layer") for field in old):
+        fact = f"{prototxt.path}:{old[0].line}: this is Caffe's V0 format"
+        raise NetError(f"{fact}; run `fcnkit upgrade` on it first")
+    read = _v1 if old else _v2
+    return (*_inputs(prototxt, net), *map(read, net.views("layers" if old else "layer")))
+
+
+def _v1(view: View) -> Declared:
+    field = view.field("type")
+    if field is not None and field.raw not in V1_TYPES and field.raw.isidentifier():
+        return _layer(view, field.raw)  # a fork's type, or a slip: like an unknown V2 type
+    return _layer(view, V1_TYPES[view.get("type")])
+
+
+def _v2(view: View) -> Declared:
+    return _layer(view, view.get("type"))
+
+
+def _layer(view: View, kind: str) -> Declared:
+    field, name = view.source_field, view.get("name")
+    if not kind:
+        raise error(field, name, 'it has no type; add one, such as type: "Convolution"')
+    include, exclude = tuple(view.views("include")), tuple(view.views("exclude"))
+    if include and exclude:
+        raise error(field, name, "it has both include and exclude rules; Caffe takes one kind, not both")
+    tops = tuple(view.list("top"))
+    shapes = _input_shapes(view, len(tops)) if kind == "Input" else ()
+    return Declared(name, kind, tuple(view.list("bottom")), tops, view, field, shapes, include, exclude)
+
+
+def _input_shapes(view: View, tops: int) -> tuple[Shape | None, ...]:
+    """An Input layer's shapes: none, one for all tops, or one each."""
+    shapes = [tuple(shape.list("dim")) for shape in view.view("input_param").views("shape")]
+    if len(shapes) not in (0, 1, tops):
+        fact = f"{len(shapes)} shapes for {tops} tops; give one for all of them, one for each, or none"
+        raise error(view.source_field, view.get("name"), fact)
+    return (None,) * tops if not shapes else tuple(shapes * tops if len(shapes) == 1 else shapes)
+
+
+def _inputs(prototxt: Prototxt, net: View) -> list[Declared]:
+    """The Input layer that Caffe makes of net-level `input`, `input_shape` and `input_dim`."""
+    names = net.list("input")
+    if not names:
+        return []
+    field = prototxt.root.all("input")[0]
+    shapes = [tuple(shape.list("dim")) for shape in net.views("input_shape")]
+    dims = net.list("input_dim")
+    shapes = shapes or [tuple(dims[at : at + 4]) for at in range(0, len(dims) - 3, 4)]
+    if len(shapes) < len(names) and (shapes or dims):
+        fact = f"{len(names)} net-level inputs, and sizes for {len(shapes)}"
+        raise error(field, "input", f"{fact}; give each an input_shape, or four input_dim")
+    given = tuple(shapes[: len(names)]) or (None,) * len(names)
+    return [Declared("input", "Input", (), tuple(names), View("LayerParameter", None), field, given)]
+
+
+def error(field: Field, name: str, fact: str) -> NetError:
+    """An error that says where the layer `name` stands."""
+    return NetError(f'{field.source.path}:{field.line}: layer "{name}": {fact}')

@@ -1,0 +1,299 @@
+"""A net in the words of Caffe 1.0, whatever the year that it was written in.
+
+The rules are those of UpgradeNetAsNeeded and UpgradeSolverAsNeeded in Caffe's
+upgrade_proto.cpp; what differs from the source is edited in, and the rest,
+comments too, stays as it is.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from fcnkit.edits import Edit
+from fcnkit.errors import NetError
+from fcnkit.formats.prototxt import Field, Prototxt, Style, literal
+from fcnkit.formats.schema import View, slots
+from fcnkit.nets.declared import V1_TYPES
+from fcnkit.plan import Plan, Step
+from fcnkit.rewrites import upgrade_v0
+from fcnkit.rewrites.changes import beside, set_name, set_value
+from fcnkit.rewrites.statements import Node, Statement, behind, comments, lines, moved, put, runs, statements
+from fcnkit.rewrites.upgrade_params import OLD, blocks, gathered, told
+
+Changes = tuple[list[Edit], list[Step]]
+
+_DATA = {"DATA": "data_param", "IMAGE_DATA": "image_data_param", "WINDOW_DATA": "window_data_param"}
+_TRANSFORM = ("scale", "mean_file", "crop_size", "mirror")
+_INPUTS = ("input", "input_shape", "input_dim")
+_SOLVERS = {
+    "SGD": "SGD", "NESTEROV": "Nesterov", "ADAGRAD": "AdaGrad", "RMSPROP": "RMSProp",
+    "ADADELTA": "AdaDelta", "ADAM": "Adam",
+}  # fmt: skip
+# Forks' types whose words are not their enums in capitals at each underscore.
+_FORKS = {"BN": "BN", "PRELU": "PReLU", "ELU": "ELU", "SPP": "SPP", "LSTM": "LSTM", "ROI_POOLING": "ROIPooling"}
+
+
+def upgrade(net: Prototxt) -> Plan:
+    """The net, or the solver, in Caffe 1.0's own words; unchanged if it is so already.
+
+    V0 and V1 layers become V2 ones, net-level inputs an Input layer, the three
+    params of a BatchNorm stand still, and `solver_type` is `type`: message for
+    message what Caffe's upgrade tools write.
+
+    Raises NetError for a file that mixes `layer` and `layers` or that Caffe
+    cannot upgrade, PrototxtError where a value is not what Caffe reads.
+    """
+    if _is_solver(net):
+        edits, steps = _solver(net)
+    else:
+        parts = [_layers(net), _inputs(net)]
+        edits = [edit for part in parts for edit in part[0]]
+        steps = [step for part in parts for step in part[1]]
+    return Plan(net, net.edit(edits), tuple(sorted(steps, key=lambda step: step.line or 0)))
+
+
+def _layers(net: Prototxt) -> Changes:
+    old, new = net.root.all("layers"), net.root.all("layer")
+    if old and new:
+        raise NetError(
+            f"{net.path}:{old[0].line}: `layers` here and `layer` on line {new[0].line}: Caffe refuses "
+            f"a file of two formats; write all of them in one"
+        )
+    if not old:
+        return _batch_norms(new, net.style)
+    # The name of a list of layers is written once.
+    written = [one for one in statements(net.root) if one.name == "layers"]
+    edits = [
+        Edit(one.start, one.start + len("layers"), "layer", "V2")
+        for one in written
+        if not all(map(upgrade_v0.is_padding, one.fields))
+    ]
+    why = "V2 has the layers' types as strings" if not any(layer.all("layer") for layer in old) else "V0"
+    convert = upgrade_v0.convert if why == "V0" else _v1
+    more, steps = convert(net, old)
+    return edits + more, steps
+
+
+# ---- V1 to V2
+
+
+def _v1(net: Prototxt, layers: Sequence[Field]) -> Changes:
+    edits: list[Edit] = []
+    steps: list[Step] = []
+    views = [View("V1LayerParameter", layer) for layer in layers]
+    old_data = any(_old_transform(view) for view in views)
+    for view in views:
+        for change in (_v1_type, _v1_params, *([_v1_transform] * old_data)):
+            more, said = change(view, net.style)
+            edits += more
+            steps += said
+    return edits, steps
+
+
+def _v1_type(view: View, style: Style) -> Changes:
+    field = view.field("type")
+    if field is None:
+        return [], []
+    word = _word(field, view)
+    why = "" if field.raw in V1_TYPES else "no type of Caffe 1.0; the word is what its fork would use in V2"
+    what = f'type {" ".join(field.raw.split())} -> "{word}"'
+    return [Edit(field.value_start, field.stop, literal(word, style), "type")], [_step(view, what, why)]
+
+
+def _word(field: Field, view: View) -> str:
+    """The V2 word for a type; for a fork's enum, the word that its name makes."""
+    if field.raw.isidentifier() and field.raw not in slots("V1LayerParameter")["type"].enum:
+        return _FORKS.get(field.raw) or "".join(part.capitalize() for part in field.raw.split("_"))
+    return V1_TYPES[view.get("type")]
+
+
+def _v1_params(view: View, style: Style) -> Changes:
+    for name in OLD:
+        view.list(name)
+    found = runs(statements(view.source_field), OLD)
+    if not found:
+        return [], []
+    columns = gathered(found)
+    edits = [put(found[0], blocks(columns), style, "param")]
+    edits += [put(run, [], style, "param") for run in found[1:]]
+    return edits, [_step(view, told(columns), "V2 has one param for each learned blob")]
+
+
+def _old_transform(view: View) -> bool:
+    name = _DATA.get(_type(view))
+    return bool(name) and any(view.view(name).has(one) for one in _TRANSFORM)
+
+
+def _type(view: View) -> str:
+    field = view.field("type")
+    known = slots("V1LayerParameter")["type"].enum
+    return view.get("type") if field and (field.raw in known or not field.raw.isidentifier()) else ""
+
+
+def _v1_transform(view: View, style: Style) -> Changes:
+    """What belongs in transform_param goes there, out of a data layer's own message.
+
+    Caffe gives every data layer both messages as soon as one in the net has
+    to be changed; so do we.
+    """
+    name = _DATA.get(_type(view))
+    if not name:
+        return [], []
+    written = {one.name: one for one in statements(view.source_field)}
+    old, new = written.get(name), written.get("transform_param")
+    found = runs(statements(old.fields[0]) if old else (), _TRANSFORM)
+    edits = [put(run, [], style, "transform_param") for run in found]
+    nodes = [node for run in found for node in moved(run)]
+    for one in _TRANSFORM:
+        view.view(name).get(one)
+    if new:
+        edits += _set(new.fields[0], nodes, style)
+    else:
+        missing = [Node("transform_param", tuple(nodes) or " {}")]
+        edits.append(behind(old or written["type"], missing if old else [Node(name, " {}"), *missing], style))
+    names = ", ".join(dict.fromkeys(node.name for node in nodes))
+    what = f"{name}'s {names} -> transform_param" if names else f"{name} and transform_param, if only empty"
+    return edits, [_step(view, what, "one message for all data layers")] if edits else []
+
+
+def _set(message: Field, nodes: Iterable[Node], style: Style) -> list[Edit]:
+    """The message says what the nodes say, in place of what it said under their names."""
+    written = statements(message)
+    there = {one.name: one for one in written}
+    edits, missing = [], []
+    for node in nodes:
+        one = there.get(node.name)
+        if one:
+            edits.append(put([one], [_commented_by(node, one)], style, "transform_param"))
+        else:
+            missing.append(node)
+    if missing and written:
+        edits.append(behind(written[-1], missing, style))
+    elif missing:
+        indent = style.indent * 3
+        body = style.newline + style.newline.join(lines(missing, indent, style))
+        edits.append(Edit(message.value_start + 1, message.value_start + 1, body + style.newline))
+    return edits
+
+
+def _commented_by(node: Node, one: Statement) -> Node:
+    kept = (*node.lead, *comments(one))
+    return node._replace(lead=kept)
+
+
+# ---- V2
+
+
+def _batch_norms(layers: Sequence[Field], style: Style) -> Changes:
+    edits, steps = [], []
+    for layer in layers:
+        view = View("LayerParameter", layer)
+        params = layer.all("param")
+        if len(params) != 3 or view.get("type") != "BatchNorm":
+            continue
+        made = [edit for param in params for edit in _still(param, style)]
+        if made:
+            edits += made
+            why = "BatchNorm's mean, variance and factor are counted, not learned"
+            steps.append(_step(view, "lr_mult and decay_mult of its 3 params -> 0", why))
+    return edits, steps
+
+
+def _still(param: Field, style: Style) -> list[Edit]:
+    view = View("ParamSpec", param)
+    names = ("lr_mult", "decay_mult")
+    edits = [set_value(view.field(name), 0) for name in names if view.has(name) and view.get(name) != 0]
+    missing = [(name, 0) for name in names if not view.has(name)]
+    if missing and param.fields:
+        edits.append(beside(param.fields[-1], missing, style))
+    elif missing:
+        edits.append(Edit(param.value_start + 1, param.value_start + 1, " lr_mult: 0 decay_mult: 0 "))
+    return edits
+
+
+# ---- net-level inputs
+
+
+def _inputs(net: Prototxt) -> Changes:
+    """`input` and its sizes are one layer "input", the first of the net."""
+    names = net.root.all("input")
+    if not names:
+        return [], []
+    old = any(layer.all("layer") for layer in net.root.all("layers"))
+    wanted = tuple(name for name in _INPUTS if not (old and name == "input_shape"))
+    written = statements(net.root)
+    found = runs(written, wanted)
+    layer = _input_layer(net, found)
+    first = next((one for one in written if one.name in ("layer", "layers")), None)
+    edits = [put(run, [], net.style, "input") for run in found[1:]]
+    if first is None or found[0][0].start < first.start:
+        edits.append(put(found[0], [layer], net.style, "input"))
+    else:
+        text = net.style.newline.join(lines([layer], "", net.style)) + net.style.newline
+        edits += [put(found[0], [], net.style, "input"), Edit(first.start, first.start, text, "input")]
+    tops = ", ".join(f'"{name.string}"' for name in names)
+    why = "what the net is fed is the top of a layer, the first one"
+    return edits, [Step("change", "input", names[0].line, f"net-level input {tops} -> layer Input", why)]
+
+
+def _input_layer(net: Prototxt, found: Sequence[Sequence[Statement]]) -> Node:
+    given = {name: [] for name in _INPUTS}
+    for run in found:
+        for node, one in zip(moved(run), run, strict=True):
+            given[one.name] += _each(node, one)
+    View("NetParameter", net.root).list("input_dim")
+    tops, dims = given["input"], given["input_dim"]
+    shapes = given["input_shape"] or [
+        Node("", tuple(dims[at : at + 4]), flat=True) for at in range(0, len(dims) - 3, 4)
+    ]
+    if len(shapes) < len(tops) and (shapes or dims):
+        raise NetError(
+            f"{net.path}:{net.root.all('input')[0].line}: {len(tops)} net-level inputs, and sizes for "
+            f"{len(shapes)}; give each an input_shape, or four input_dim"
+        )
+    used = shapes[: len(tops)]
+    surplus = [*shapes[len(used) :], *(dims if given["input_shape"] else dims[4 * len(used) :])]
+    left = tuple(comment for node in surplus for comment in (*node.lead, node.trail.strip()) if comment)
+    quoted = {name: literal(name.capitalize(), net.style) for name in ("input",)}
+    param = Node("input_param", tuple(node._replace(name="shape") for node in used) or " {}", left)
+    return Node(
+        "layer",
+        (
+            Node("name", f": {literal('input', net.style)}"),
+            Node("type", f": {quoted['input']}"),
+            *(node._replace(name="top") for node in tops),
+            param,
+        ),
+    )
+
+
+def _each(node: Node, one: Statement) -> list[Node]:
+    """A node for each value of a statement; what an input_dim gives is a dim."""
+    name = {"input": "top", "input_dim": "dim", "input_shape": "shape"}[one.name]
+    if not one.fields[0].listed:
+        return [node._replace(name=name)]
+    nodes = [Node(name, f": {field.raw}" if field.fields is None else f" {field.raw}") for field in one.fields]
+    return [nodes[0]._replace(lead=(*node.lead, *comments(one))), *nodes[1:]]
+
+
+# ---- solvers
+
+
+def _is_solver(net: Prototxt) -> bool:
+    own = slots("SolverParameter").keys() - slots("NetParameter").keys()
+    return not net.root.all("layer", "layers", "input") and bool(net.root.all(*own))
+
+
+def _solver(net: Prototxt) -> Changes:
+    view = View("SolverParameter", net.root)
+    field, new = view.field("solver_type"), view.field("type")
+    if field is None:
+        return [], []
+    if new:
+        raise field.error(f'"solver_type" here and "type" on line {new.line}; remove this one')
+    word = _SOLVERS[view.get("solver_type")]
+    edits = [set_name(field, "type"), Edit(field.value_start, field.stop, literal(word, net.style))]
+    what = f'solver_type {field.raw} -> type "{word}"'
+    return edits, [Step("change", "", field.line, what, "Caffe's solvers are named by strings")]
+
+
+def _step(view: View, what: str, why: str) -> Step:
+    return Step("change", view.get("name"), view.source_field.line, what, why)
