@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
+from fcnkit.errors import AlignError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets import coords
 from fcnkit.nets.coordmap import CoordMap, show
@@ -136,7 +137,7 @@ def inspect(
     origin = _first(graph, to) if to else _origin(graph)
     places = coords.downward(graph, origin) if origin else {}
     end = _end(graph, places)
-    back = coords.upward(graph, end).maps if end else {}
+    back = _back(graph, end) if end else {}
     fields = _fields(graph, places, origin) if origin else {}
     rows = tuple(
         _row(layer, shapes, places, back, fields)._replace(weights=_fit(layer, shapes, weights))
@@ -181,6 +182,14 @@ def _end(graph: Graph, places: Mapping[Top, CoordMap]) -> Top | None:
     """The last upsampled top; None in a net without Deconvolution."""
     upsampled = [top for top in places if graph.producer(top).type == "Deconvolution"]
     return max(upsampled, key=lambda top: top.layer, default=None)
+
+
+def _back(graph: Graph, end: Top) -> Mapping[Top, CoordMap]:
+    """The maps from `end` to the tops above it; none where its branches disagree, which `align` reports."""
+    try:
+        return coords.upward(graph, end).maps
+    except AlignError:
+        return {}
 
 
 def _fields(graph: Graph, places: Mapping[Top, CoordMap], origin: Top) -> dict[Top, tuple[int, ...]]:

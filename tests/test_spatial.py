@@ -248,6 +248,8 @@ REFUSED = {
         "Pooling", POOL("global_pooling: true stride: 2"), [(1, 3, 4, 4)],
         "global_pooling with pad or stride",
     ),
+    "spp": ("SPP", "spp_param { pyramid_height: 3 }", [(1, 2, 9, 2)], "4 bins on each axis of 9 x 2"),
+    "spp of none": ("SPP", "", [(1, 2, 9, 9)], "its pyramid_height 0"),
     "crop too small": (
         "Crop", "", [(2, 4, 5, 4), (2, 4, 4, 5)], 'on axis 3 "a" has 4 and offset 0 leaves 4, fewer',
     ),

@@ -5,6 +5,7 @@ import sys
 import click
 
 from fcnkit.cli.nets import align, convolutionalize, fcn, inspect
+from fcnkit.cli.upgrade import upgrade
 from fcnkit.cli.weights import surgery, verify
 from fcnkit.errors import FcnkitError
 
@@ -40,5 +41,5 @@ def main() -> None:
     """
 
 
-for command in (inspect, convolutionalize, fcn, align, surgery, verify):
+for command in (inspect, upgrade, convolutionalize, fcn, align, surgery, verify):
     main.add_command(command)

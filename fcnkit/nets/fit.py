@@ -65,8 +65,6 @@ class Sizes:
         for layer in self.layers:
             if layer.type != "Input":
                 tops = TYPES[layer.type].shapes(layer, [known[bottom] for bottom in layer.bottoms])
-                if any(min(top) < 1 for top in tops):  # Caffe builds it, and computes nothing
-                    raise layer.error(f"its output is empty for an input of {size} pixels; give a larger one")
                 known.update(zip(layer.tops, tops, strict=True))
         return known
 

@@ -167,7 +167,7 @@ _ENTRIES = (
     # Normalisation and learned factors.
     LayerType("LRN", learned.lrn, coord=unmoved, window=learned.lrn_window),
     LayerType("MVN", learned.mvn, coord=unmoved),
-    LayerType("BatchNorm", blobs=learned.batch_norm_blobs, **_POINTWISE),
+    LayerType("BatchNorm", learned.batch_norm, learned.batch_norm_blobs, **_POINTWISE),
     LayerType("Scale", learned.scale, learned.scale_blobs, bottoms=(1, 2), **_POINTWISE),
     LayerType("Bias", learned.bias, learned.bias_blobs, bottoms=(1, 2), **_POINTWISE),
     LayerType("Softmax", losses.softmax, **_POINTWISE),
@@ -198,9 +198,9 @@ _ENTRIES = (
     LayerType("InfogainLoss", losses.infogain_loss, bottoms=(2, 3), tops=(0, 2)),
     LayerType("SigmoidCrossEntropyLoss", losses.same_count_loss, bottoms=(2, 2), tops=(0, 2)),
     LayerType("EuclideanLoss", losses.same_count_loss, **_LOSS),
-    LayerType("HingeLoss", losses.label_loss, **_LOSS),
-    LayerType("MultinomialLogisticLoss", losses.label_loss, **_LOSS),
-    LayerType("ContrastiveLoss", losses.label_loss, bottoms=(3, 3), tops=(0, 1)),
+    LayerType("HingeLoss", losses.hinge_loss, **_LOSS),
+    LayerType("MultinomialLogisticLoss", losses.multinomial_loss, **_LOSS),
+    LayerType("ContrastiveLoss", losses.contrastive_loss, bottoms=(3, 3), tops=(0, 1)),
     LayerType("Accuracy", losses.accuracy, bottoms=(2, 2), tops=(1, 2)),
 )  # fmt: skip
 

@@ -33,6 +33,8 @@ def inner_product_macs(layer: Layer, bottoms: list[Shape], tops: list[Shape]) ->
 
 def embed(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """The bottom's axes, and num_output."""
+    if layer.param("embed_param").get("input_dim") < 1:
+        raise layer.error("it has no input_dim; give the number of values that its bottom can take")
     return [(*bottoms[0], _outputs(layer, "embed_param"))]
 
 
@@ -50,9 +52,16 @@ def _outputs(layer: Layer, message: str) -> int:
     return outputs
 
 
+def batch_norm(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """The bottom's shape, of at least two axes."""
+    if len(bottoms[0]) < 2:
+        raise layer.error(f"its bottom is {show(bottoms[0])}; BatchNorm takes at least 2 axes")
+    return bottoms[:1]
+
+
 def batch_norm_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """Mean and variance of each channel, and the factor that both are divided by."""
-    channels = bottoms[0][1] if len(bottoms[0]) > 1 else 1
+    channels = bottoms[0][1]
     return [(channels,), (channels,), (1,)]
 
 

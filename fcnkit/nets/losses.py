@@ -39,9 +39,25 @@ def same_count_loss(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     return [(), *bottoms[:1] * (len(layer.tops) - 1)]
 
 
-def label_loss(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+def hinge_loss(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """A scalar."""
     _same_batch(layer, bottoms)
+    return [()] * len(layer.tops)
+
+
+def multinomial_loss(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """A scalar; one label per item."""
+    _same_batch(layer, bottoms)
+    if prod(bottoms[1][1:]) != 1:
+        raise layer.error(f"{_pair(layer, bottoms)}; give one label for each item")
+    return [()] * len(layer.tops)
+
+
+def contrastive_loss(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """A scalar; two bottoms of as many channels, and nothing behind those."""
+    _same_batch(layer, bottoms)
+    if bottoms[0][1:2] != bottoms[1][1:2] or prod((*bottoms[0][2:], *bottoms[1][2:])) != 1:
+        raise layer.error(f"{_pair(layer, bottoms)}; give both the shape N x channels")
     return [()] * len(layer.tops)
 
 
@@ -49,7 +65,10 @@ def accuracy(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """A scalar, and one value per class; one label per place."""
     axis = canonical(layer, layer.param("accuracy_param").get("axis"), len(bottoms[0]))
     _one_label_each(layer, bottoms, axis)
-    return [(), *[(bottoms[0][axis],)] * (len(layer.tops) - 1)]
+    top_k, classes = layer.param("accuracy_param").get("top_k"), bottoms[0][axis]
+    if top_k > classes:
+        raise layer.error(f"top_k {top_k} of {classes} classes; give at most {classes}")
+    return [(), *[(classes,)] * (len(layer.tops) - 1)]
 
 
 def _same_batch(layer: Layer, bottoms: list[Shape]) -> None:

@@ -28,8 +28,14 @@ def dummy(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
 
 
 def data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
-    """Data's labels: batch_size of them; the images' size is in the database."""
-    return [None, (layer.param("data_param").get("batch_size"),)][: len(layer.tops)]
+    """Data's labels: batch_size of them; the images' size is in the database.
+
+    Where a crop fixes height and width, and several mean values or a forced
+    colour the channels, the images' size is known all the same.
+    """
+    batch, crop, channels = layer.param("data_param").get("batch_size"), _crop_size(layer), _channels(layer)
+    images = (batch, channels, crop, crop) if crop and channels else None
+    return [images, (batch,)][: len(layer.tops)]
 
 
 def image_data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
@@ -59,5 +65,14 @@ def window_data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
 def _crop_size(layer: Layer) -> int:
     """transform_param's crop_size, or that of the layer's own message in old files."""
     new = layer.param("transform_param").get("crop_size")
-    old = {"ImageData": "image_data_param", "WindowData": "window_data_param"}[layer.type]
+    old = {"Data": "data_param", "ImageData": "image_data_param", "WindowData": "window_data_param"}[layer.type]
     return new or layer.param(old).get("crop_size")
+
+
+def _channels(layer: Layer) -> int | None:
+    """The channels that transform_param settles: one mean value each, or a forced colour."""
+    transform = layer.param("transform_param")
+    means = len(transform.list("mean_value"))
+    if means > 1:
+        return means
+    return 3 if transform.get("force_color") else 1 if transform.get("force_gray") else None

@@ -285,9 +285,18 @@ def spp(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
         fact = f"its bottom is {show(bottoms[0])} and its pyramid_height {height}"
         raise layer.error(f"{fact}; SPP takes 4 axes, and a height of at least 1")
     batch, channels, *sizes = bottoms[0]
+    if any(_outside(size, 2**level) for size in sizes for level in range(height)):
+        fact = f"{2 ** (height - 1)} bins on each axis of {show(tuple(sizes))}"
+        raise layer.error(f"{fact}; give a smaller pyramid_height or a larger bottom")
     if height == 1:
         return [(batch, channels, 1, 1)]
     return [(batch, channels * sum(4**level for level in range(height)))]
+
+
+def _outside(size: int, bins: int) -> bool:
+    """Whether SPP's pooling into so many bins would pad by its whole kernel."""
+    kernel = max(-(-size // bins), 1)
+    return (kernel * bins - size + 1) // 2 >= kernel
 
 
 # ---- Crop

@@ -54,9 +54,11 @@ def fcn(
         raise NetError(f'pad "{pad}": is neither a number nor auto nor keep')
     trunk = deploy(net, head=head, inputs=inputs)
     name = find_head(build(trunk.net)).name
-    trunk = (
-        trunk.then(convolutionalize).then(without_last_pooling, name).then(rescore, classes, name="score_fr")
-    )
+    trunk = trunk.then(convolutionalize)
+    for step in trunk.steps:
+        if step.verb == "keep":
+            raise NetError(f'{net.path}: layer "{step.layer}" stays an {step.what}: {step.why}; an FCN cannot slide it')
+    trunk = trunk.then(without_last_pooling, name).then(rescore, classes, name="score_fr")
     ladder = _ladder(build(trunk.net), stride)
     if pad == "auto":
         return _least_pad(trunk, ladder, group, least)

@@ -15,7 +15,7 @@ from fcnkit.nets.declared import V1_TYPES
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites import upgrade_v0
 from fcnkit.rewrites.changes import beside, set_name, set_value
-from fcnkit.rewrites.statements import Node, Statement, behind, comments, lines, moved, put, runs, statements
+from fcnkit.rewrites.statements import Node, Statement, behind, comments, lines, moved, put, removed, runs, statements
 from fcnkit.rewrites.upgrade_params import OLD, blocks, gathered, told
 
 Changes = tuple[list[Edit], list[Step]]
@@ -221,6 +221,11 @@ def _inputs(net: Prototxt) -> Changes:
     wanted = tuple(name for name in _INPUTS if not (old and name == "input_shape"))
     written = statements(net.root)
     found = runs(written, wanted)
+    tops = ", ".join(f'"{name.string}"' for name in names)
+    if not net.root.all(*wanted[1:]):
+        why = "it has no size, and Caffe drops it; write an input_shape first, and upgrade then"
+        step = Step("remove", "input", names[0].line, f"net-level input {tops}", why)
+        return [removed(run, net.style, "input") for run in found], [step]
     layer = _input_layer(net, found)
     first = next((one for one in written if one.name in ("layer", "layers")), None)
     edits = [put(run, [], net.style, "input") for run in found[1:]]
@@ -229,7 +234,6 @@ def _inputs(net: Prototxt) -> Changes:
     else:
         text = net.style.newline.join(lines([layer], "", net.style)) + net.style.newline
         edits += [put(found[0], [], net.style, "input"), Edit(first.start, first.start, text, "input")]
-    tops = ", ".join(f'"{name.string}"' for name in names)
     why = "what the net is fed is the top of a layer, the first one"
     return edits, [Step("change", "input", names[0].line, f"net-level input {tops} -> layer Input", why)]
 
@@ -244,7 +248,7 @@ def _input_layer(net: Prototxt, found: Sequence[Sequence[Statement]]) -> Node:
     shapes = given["input_shape"] or [
         Node("", tuple(dims[at : at + 4]), flat=True) for at in range(0, len(dims) - 3, 4)
     ]
-    if len(shapes) < len(tops) and (shapes or dims):
+    if len(shapes) < len(tops):
         raise NetError(
             f"{net.path}:{net.root.all('input')[0].line}: {len(tops)} net-level inputs, and sizes for "
             f"{len(shapes)}; give each an input_shape, or four input_dim"
@@ -252,16 +256,10 @@ def _input_layer(net: Prototxt, found: Sequence[Sequence[Statement]]) -> Node:
     used = shapes[: len(tops)]
     surplus = [*shapes[len(used) :], *(dims if given["input_shape"] else dims[4 * len(used) :])]
     left = tuple(comment for node in surplus for comment in (*node.lead, node.trail.strip()) if comment)
-    quoted = {name: literal(name.capitalize(), net.style) for name in ("input",)}
-    param = Node("input_param", tuple(node._replace(name="shape") for node in used) or " {}", left)
+    name, kind = (literal(word, net.style) for word in ("input", "Input"))
+    shapes = tuple(node._replace(name="shape") for node in used)
     return Node(
-        "layer",
-        (
-            Node("name", f": {literal('input', net.style)}"),
-            Node("type", f": {quoted['input']}"),
-            *(node._replace(name="top") for node in tops),
-            param,
-        ),
+        "layer", (Node("name", f": {name}"), Node("type", f": {kind}"), *tops, Node("input_param", shapes, left))
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from fcnkit.errors import WeightsError
-from fcnkit.formats.caffemodel import shown_shape
+from fcnkit.formats.caffemodel import ITEM_BYTES, shown_shape
 from fcnkit.plan import Move
 from fcnkit.weights import fillers
 from fcnkit.weights.blobs import PIECE, Blob, Lazy, reshaped, zeros
@@ -124,29 +124,31 @@ def transposed(blob: Blob) -> Blob:
     return Blob(values.shape, blob.dtype, False, values, blob.where)
 
 
-_BAND = 32 * PIECE
+_BAND = 16 * PIECE
 
 
-def _columns(blob: Blob, rows: int, columns: int) -> Iterator[bytes]:
+def _columns(blob: Blob, rows: int, columns: int) -> Iterator[memoryview]:
     """The columns of a matrix in turn, a band of them at each pass over the rows."""
     import numpy as np
 
-    item = blob.nbytes // blob.count if blob.count else 4
-    band = max(1, _BAND // (item * max(1, rows)))
+    kind = f"u{ITEM_BYTES[blob.dtype]}"  # only moved, never computed with
+    band = max(1, _BAND // max(1, rows * ITEM_BYTES[blob.dtype]))
     for start in range(0, columns, band):
-        stop = min(start + band, columns)
-        part = np.empty((stop - start, rows), f"V{item}")
-        for row, piece in enumerate(_rows(blob, columns * item)):
-            part[:, row] = np.frombuffer(piece, f"V{item}")[start:stop]
-        yield part.tobytes()
+        part = np.empty((min(band, columns - start), rows), kind)
+        row = 0
+        for piece in _rows(blob, columns * ITEM_BYTES[blob.dtype]):
+            some = np.frombuffer(piece, kind).reshape(-1, columns)
+            part[:, row : row + len(some)] = some[:, start : start + band].T
+            row += len(some)
+        yield memoryview(part)
 
 
 def _rows(blob: Blob, length: int) -> Iterator[memoryview]:
-    """The values' bytes in pieces of `length`."""
+    """The values' bytes in turn, cut only between rows of `length` bytes."""
     rest = b""
     for piece in blob.pieces():
         whole = memoryview(rest + piece if rest else piece)
-        stop = len(whole) - len(whole) % length if length else 0
-        for at in range(0, stop, length):
-            yield whole[at : at + length]
+        stop = len(whole) - len(whole) % length
+        if stop:
+            yield whole[:stop]
         rest = bytes(whole[stop:])

@@ -1,0 +1,52 @@
+"""The command that brings old nets and weights up to date."""
+
+import click
+
+from fcnkit.cli.arguments import load, plan_options, saver, show_plan, write_all
+
+
+@click.command()
+@click.argument("net", metavar="NET", required=False)
+@click.option("-o", "--output", metavar="OUT", help='Write the net here; "-" is standard output.')
+@click.option("--weights", metavar="IN", help="A caffemodel of any age.")
+@click.option("--weights-out", metavar="OUT", help="Write the caffemodel in the V2 format here.")
+@plan_options
+def upgrade(net, output, weights, weights_out, diff, as_json, force) -> None:
+    """Rewrite a V0 or V1 net, solver or caffemodel in Caffe 1.0's words.
+
+    \b
+    fcnkit upgrade old.prototxt --diff
+    fcnkit upgrade old.prototxt -o new.prototxt
+    fcnkit upgrade --weights old.caffemodel --weights-out new.caffemodel
+    """
+    if bool(weights) != bool(weights_out):
+        raise click.UsageError("--weights and --weights-out go together: one is read, the other is written")
+    if output and not net:
+        raise click.UsageError("-o needs a NET to upgrade")
+    if not net and not weights:
+        raise click.UsageError("name a NET, or --weights and --weights-out")
+    plan = _plan(net) if net else None
+    outputs = [(output, saver(plan.net))] if output else []
+    if weights:
+        outputs.append((weights_out, _saver(weights)))
+    write_all(outputs, force=force)
+    if plan:
+        show_plan(plan, diff=diff, as_json=as_json, quiet=output == "-")
+    for path, _ in outputs:
+        if str(path) != "-" and not (as_json or diff):
+            click.echo(f"wrote {path}", err=True)
+
+
+def _plan(net: str):
+    from fcnkit.rewrites.upgrade import upgrade as rewrite
+
+    return rewrite(load(net))
+
+
+def _saver(weights: str):
+    from fcnkit.weights.upgrade import upgrade as rewrite
+
+    def save(path, *, force):
+        rewrite(weights, path, force=force)
+
+    return save

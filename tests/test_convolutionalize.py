@@ -1,0 +1,359 @@
+"""InnerProduct to Convolution: what changes, what stays and why, and that real Caffe computes the same."""
+
+import signal
+
+import pytest
+from sketches import conv, data, fc, kept_lines, layer, net, pool, relu, same_outputs, template, thin
+
+import fcnkit as fk
+from fcnkit.errors import EditConflict, NetError
+
+CONV = conv("conv", "data", 4, 3)
+
+
+def flat(bottom="conv", name="flat", kind="Flatten"):
+    more = "reshape_param { shape { dim: 0 dim: -1 } }" if kind == "Reshape" else ""
+    return layer(name, kind, bottom, more=more)
+
+
+def batch(bottom, scale="bias_term: true"):
+    """BatchNorm and Scale, in place."""
+    return layer(f"bn_{bottom}", "BatchNorm", bottom, top=bottom) + layer(
+        f"sc_{bottom}", "Scale", bottom, top=bottom, more=f"scale_param {{ {scale} }}"
+    )
+
+
+START = data(2, 3, 8, 8) + CONV
+GLOBAL = layer("gap", "Pooling", "conv", more="pooling_param { pool: AVE global_pooling: true }")
+SHARED = 'param { name: "w" } param { name: "b" } '
+
+# name: (layers, verbs of the steps in the order of layers)
+CONVERTS = {
+    "one": START + fc("fc", "conv", 5),
+    "two": START + fc("fc", "conv", 5) + relu("fc") + fc("top", "fc", 3),
+    "flatten": START + flat() + fc("fc", "flat", 5),
+    "reshape": START + flat(kind="Reshape") + fc("fc", "flat", 5),
+    "flatten, dropout in place": START + flat() + layer("drop", "Dropout", "flat", top="flat") + fc("fc", "flat", 5),
+    "flatten, dropout": START + flat() + layer("drop", "Dropout", "flat") + fc("fc", "drop", 5),
+    "flatten, relu, power": START + flat() + relu("flat") + layer("p", "Power", "flat", more="power_param { shift: 1 }")
+    + fc("fc", "p", 5),
+    "flatten for two": START + flat() + fc("fc", "flat", 5) + fc("other", "flat", 2),
+    "flatten of a vector": START + fc("fc", "conv", 5) + flat("fc") + fc("top", "flat", 3),
+    "two flattens": START + flat() + flat("flat", "again") + fc("fc", "again", 5),
+    "axis 1 and -3": START + fc("fc", "conv", 5, "axis: 1") + fc("other", "conv", 5, "axis: -3"),
+    "transpose": START + fc("fc", "conv", 5, "transpose: true"),
+    "no bias": START + fc("fc", "conv", 5, "bias_term: false"),
+    "transpose, no bias": START + fc("fc", "conv", 5, "bias_term: false transpose: true axis: -3"),
+    "H is not W": data(2, 3, 8, 11) + CONV + fc("fc", "conv", 5),
+    "of the image": data(2, 3, 5, 7) + fc("fc", "data", 5),
+    "of one pixel": data(2, 3, 1, 1) + fc("fc", "data", 5),
+    "batch norm": START + fc("fc", "conv", 5) + batch("fc") + fc("top", "fc", 3),
+    "prelu": START + fc("fc", "conv", 5) + layer("p", "PReLU", "fc", top="fc"),
+    "softmax": START + fc("fc", "conv", 5) + layer("prob", "Softmax", "fc"),
+    "concat of two": START + fc("a", "conv", 5) + fc("b", "conv", 3) + layer("c", "Concat", "a", "b") + fc("d", "c", 2),
+    "sum of two": START + fc("a", "conv", 5) + fc("b", "conv", 5) + layer("c", "Eltwise", "a", "b") + fc("d", "c", 2),
+    "slice": START + fc("a", "conv", 6) + layer("s", "Slice", "a", top="s1", more='top: "s2" slice_param { axis: 1 }')
+    + fc("b", "s1", 2) + fc("c", "s2", 2),
+    "siamese": data(2, 3, 8, 8) + data(2, 3, 8, 8, name="twin") + fc("a", "data", 5, outer=SHARED)
+    + fc("b", "twin", 5, outer=SHARED),
+    "global AVE": START + GLOBAL + fc("fc", "gap", 5),
+    "global MAX": START + GLOBAL.replace("AVE", "MAX") + flat("gap") + fc("fc", "flat", 5),
+    "ceil pooling": START + pool("p", "conv", 3, 2) + fc("fc", "p", 5),
+}  # fmt: skip
+
+KEEPS = {
+    "axis 2": (START + fc("fc", "conv", 5, "axis: 2"), "fc", "axis 2"),
+    "a vector": (data(2, 12) + fc("fc", "data", 5), "fc", "2 x 12"),
+    "three axes": (data(2, 3, 5) + fc("fc", "data", 5), "fc", "2 x 3 x 5"),
+    "concat of flattens": (
+        START + conv("other", "data", 2, 5) + flat() + flat("other", "flat2") + layer("c", "Concat", "flat", "flat2")
+        + fc("fc", "c", 5), "fc", 'after layer "c"',
+    ),
+    "batch norm of a flatten": (START + flat() + layer("bn", "BatchNorm", "flat") + fc("fc", "bn", 5), "fc", '"bn"'),
+    "flatten is an output": (START + flat() + relu("flat") + layer("o", "Sigmoid", "flat") + fc("fc", "flat", 5), "fc", "flat"),
+    "over a kept one": (START + fc("a", "conv", 6, "axis: 2") + fc("b", "a", 5), "b", '2 x 4 x 6 after layer "a"'),
+    "a matrix is needed": (
+        START + fc("fc", "conv", 6) + layer("r", "Reshape", "fc", more="reshape_param { shape { dim: 0 dim: 2 dim: 3 } }"),
+        "fc", 'layer "r" (Reshape',
+    ),
+    "softmax over the last": (
+        START + fc("fc", "conv", 6) + layer("prob", "Softmax", "fc", more="softmax_param { axis: -1 }"), "fc", "axis -1",
+    ),
+    "scale over the last": (
+        START + fc("fc", "conv", 6) + layer("s", "Scale", "fc", more="scale_param { axis: -1 }"), "fc", "axis -1",
+    ),
+    "a python layer": (
+        START + fc("fc", "conv", 6) + layer("py", "Python", "fc", more='python_param { module: "m" layer: "L" }'),
+        "fc", 'layer "py" (Python',
+    ),
+    "a type that is not known": (START + fc("fc", "conv", 6) + layer("odd", "Warp", "fc"), "fc", 'layer "odd" (Warp'),
+    "argmax over everything": (START + fc("fc", "conv", 6) + layer("best", "ArgMax", "fc"), "fc", 'layer "best"'),
+    "reduction": (
+        START + fc("fc", "conv", 6) + layer("sum", "Reduction", "fc", more="reduction_param { axis: -1 }"), "fc", '"sum"',
+    ),
+    "shared with another shape": (
+        data(2, 4, 3, 3) + data(2, 36, 1, 1, name="twin") + fc("a", "data", 5, outer=SHARED)
+        + fc("b", "twin", 5, outer=SHARED), "a", '"a", "b" share the parameter "w"',
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def alarm():
+    """A plan that is never found must not hang the tests."""
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+
+
+# ---- laws
+
+
+@pytest.mark.parametrize("name", CONVERTS)
+def test_no_inner_product_is_left_and_again_changes_nothing(name):
+    plan = fk.convolutionalize(net(CONVERTS[name]))
+    graph = fk.build(plan.net)
+    assert not [each for each in graph.layers if each.type in ("InnerProduct", "Flatten", "Reshape")]
+    again = fk.convolutionalize(plan.net)
+    assert not again.changed and not again.steps
+
+
+@pytest.mark.parametrize("name", KEEPS)
+def test_what_cannot_be_converted_stays_with_its_reason(name):
+    text, kept, why = KEEPS[name]
+    plan = fk.convolutionalize(net(text))
+    found = {step.layer: step for step in plan.steps}
+    assert found[kept].verb == "keep" and why in found[kept].why
+    assert fk.build(plan.net).layer(kept).type == "InnerProduct"
+    assert kept not in {move.layer for move in plan.moves}
+
+
+@pytest.mark.parametrize("text", [START, START + flat(), START + flat() + relu("flat"), data(1, 3, 4, 4), ""])
+def test_a_net_without_inner_products_does_not_change(text):
+    plan = fk.convolutionalize(net(text))
+    assert not plan.changed and plan.net.text == text and not plan.steps
+
+
+# ---- tables
+
+
+def test_a_kernel_has_the_size_of_the_input():
+    plan = fk.convolutionalize(template("alexnet"))
+    assert [step.what.split("kernel ")[1] for step in plan.steps] == ["6", "1", "1"]
+    assert plan.steps[0].why == "pool5 is 256 x 6 x 6"
+    assert plan.moves[0].shape == (4096, 256, 6, 6)
+    found = fk.inspect(plan.net)
+    assert {row.name: row.params for row in found.rows}["fc6"] == 37_752_832
+    assert found.params == 60_965_224
+
+
+def test_another_input_gives_another_kernel():
+    plan = fk.convolutionalize(net(CONVERTS["one"]), inputs={"data": (1, 3, 20, 10)})
+    assert plan.moves[0].shape == (5, 4, 18, 8) and "kernel_h: 18 kernel_w: 8" in plan.net.text
+
+
+@pytest.mark.parametrize(
+    ("rename", "names"),
+    [("{name}-conv", ["fc-conv", "top-conv"]), ({"fc": "conv6"}, ["conv6", "top"]), ({"fc": "top", "top": "fc"}, ["top", "fc"])],
+)
+def test_layers_are_renamed_and_their_weights_found(rename, names):
+    plan = fk.convolutionalize(net(CONVERTS["two"]), rename=rename)
+    assert [each.name for each in fk.build(plan.net).layers if each.type == "Convolution"] == ["conv", *names]
+    assert {move.layer: move.source for move in plan.moves} == dict(zip(names, ["fc", "top"], strict=True))
+    assert fk.build(plan.net).top("fc")  # blobs keep their names
+
+
+@pytest.mark.parametrize("rename", ["fixed", {"conv": "c"}, {"nothing": "x"}, {"fc": "conv"}, {"fc": "top"}, {"fc": "n", "top": "n"}])
+def test_a_rename_that_cannot_be_is_refused(rename):
+    with pytest.raises(NetError, match="rename"):
+        fk.convolutionalize(net(CONVERTS["two"]), rename=rename)
+
+
+@pytest.mark.parametrize(
+    ("after", "kernel"),
+    [
+        (fc("fc", "gap", 5), "kernel_size: 6"),
+        (conv("k", "gap", 5, 1) + layer("prob", "Softmax", "k"), "kernel_size: 6"),
+        (conv("k", "gap", 5, 3, "pad: 1"), ""),
+        (fc("a", "gap", 4) + layer("sig", "Sigmoid", "a") + layer("se", "Scale", "conv", "sig", more="scale_param { axis: 0 }"), ""),
+        (layer("tile", "Tile", "gap", more="tile_param { axis: 2 tiles: 6 }"), ""),
+        (fc("a", "gap", 4, "axis: 2"), ""),
+        (flat("gap") + layer("prob", "Softmax", "flat"), ""),
+    ],
+)
+def test_a_global_pooling_slides_where_only_a_classifier_follows(after, kernel):
+    plan = fk.convolutionalize(net(START + GLOBAL + after))
+    assert ("global_pooling: true" in plan.net.text) == (not kernel)
+    assert kernel in plan.net.text
+
+
+def test_slices_of_a_classifier_are_its_own_on_larger_inputs():
+    plan = fk.convolutionalize(net(START + GLOBAL + fc("fc", "gap", 5)))
+    assert fk.inspect(plan.net, inputs={"data": (1, 3, 12, 20)}).rows[-1].shape == (1, 5, 5, 13)
+
+
+# ---- states
+
+
+TRAIN_VAL = (
+    layer("d", "Data", top="data", more='top: "label" include { phase: TRAIN } transform_param { crop_size: 8 } data_param { batch_size: 4 source: "x" }')
+    + layer("d", "Data", top="data", more='top: "label" include { phase: TEST } transform_param { crop_size: 8 } data_param { batch_size: 2 source: "y" }')
+    + layer("conv", "Convolution", "data", more="convolution_param { num_output: 4 kernel_size: 3 }")
+)  # fmt: skip
+LOSS = layer("loss", "SoftmaxWithLoss", "fc", "label")
+ACCURACY = layer("acc", "Accuracy", "fc", "label", more="include { phase: TEST }")
+
+
+def test_phases_are_converted_together():
+    plan = fk.convolutionalize(net(TRAIN_VAL + fc("fc", "conv", 5) + LOSS + ACCURACY))
+    assert [step.verb for step in plan.steps] == ["convert"] and "kernel_size: 6" in plan.net.text
+
+
+def test_each_phase_may_have_layers_of_its_own():
+    head = fc("fc", "conv", 5, outer="include { phase: TRAIN } ") + fc("fc", "conv", 5, outer="include { stage: 'deploy' } ")
+    plan = fk.convolutionalize(net(TRAIN_VAL + head))
+    assert plan.net.text.count("kernel_size: 6") == 2
+
+
+def test_phases_of_different_sizes_are_a_conflict_that_names_them():
+    text = TRAIN_VAL.replace("crop_size: 8", "crop_size: 9", 1) + fc("fc", "conv", 5)
+    with pytest.raises(EditConflict, match="TRAIN.*TEST|TEST.*TRAIN"):
+        fk.convolutionalize(net(text))
+
+
+def test_data_of_no_stated_size_asks_for_input():
+    text = TRAIN_VAL.replace("crop_size: 8", "mirror: true") + fc("fc", "conv", 5) + LOSS
+    plan = fk.convolutionalize(net(text))
+    assert plan.steps[0].verb == "keep" and "--input data=1,3,227,227" in plan.steps[0].why
+    assert fk.convolutionalize(net(text), inputs={"data": (1, 3, 8, 8)}).steps[0].verb == "convert"
+
+
+def test_a_flatten_that_one_phase_needs_stays_in_both():
+    probe = layer("probe", "BatchNorm", "flat", more="include { phase: TRAIN }")
+    plan = fk.convolutionalize(net(TRAIN_VAL + flat() + fc("fc", "flat", 5) + probe))
+    assert not plan.changed and plan.steps[-1].verb == "keep"
+
+
+def test_a_file_for_one_phase_is_converted_in_that_phase():
+    text = START.replace('type: "Input"', 'type: "Input"\n  include { phase: TRAIN }') + fc("fc", "conv", 5)
+    assert [step.verb for step in fk.convolutionalize(net(text)).steps] == ["convert"]
+
+
+def test_a_fault_in_one_phase_is_still_a_fault():
+    with pytest.raises(NetError, match='bottom "dada"'):
+        fk.convolutionalize(net(START + fc("fc", "dada", 5, outer="include { phase: TRAIN } ")))
+
+
+# ---- the text
+
+
+STYLES = """# a head comment
+name: 'odd'   # quotes
+input: 'data'
+input_dim: 1 input_dim: 3
+input_dim: 8\tinput_dim: 8
+layer {
+\tname: 'fc'   # the classifier
+\ttype: 'InnerProduct'
+\tbottom: 'data' top: 'fc'
+\tfork_field: 7
+\tparam { lr_mult: 3 decay_mult: 1 }
+\tinner_product_param {
+\t\tnum_output: 5   # classes
+\t\tweight_filler { type: 'gaussian' std: 0.01 }
+\t\tbias_filler < type: 'constant' >
+\t}
+}
+# a tail comment
+layer { name: 'prob', type: 'Softmax', bottom: 'fc'; top: 'prob' }"""
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_only_what_changes_changes(newline):
+    before = net(STYLES.replace("\n", newline))
+    plan = fk.convolutionalize(before)
+    gone, new = kept_lines(plan)
+    end = newline[:-1]
+    assert gone == ["\ttype: 'InnerProduct'" + end, "\tinner_product_param {" + end]
+    assert new == ["\ttype: 'Convolution'" + end, "\tconvolution_param {" + end, "\t\tkernel_size: 8" + end]
+
+
+ONE_LINE = 'layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_product_param { num_output: 5 } }'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ONE_LINE, ONE_LINE.replace(" }", "}").replace("{ ", "{"), ONE_LINE.replace("output: 5", "output: 5,"),
+        ONE_LINE.replace("output: 5", "output: 5;"), ONE_LINE.replace("num_output: 5", "num_output: 5 # five\n"),
+        ONE_LINE.replace("{ num_output: 5 }", "< num_output: 0x5 >"), ONE_LINE.replace("param {", "param: {"),
+        ONE_LINE.replace("num_output: 5 }", "bias_term: true } inner_product_param { num_output: 5 transpose: false, axis: 1 }"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("tail", ["\n", ""])
+def test_layers_on_one_line(line, tail):
+    plan = fk.convolutionalize(net(data(1, 3, 8, 8) + line + tail))
+    assert fk.build(plan.net).layer("fc").param("convolution_param").list("kernel_size") == [8]
+    assert fk.inspect(plan.net).rows[-1].shape == (1, 5, 1, 1)
+
+
+V1 = """input: "data"
+input_dim: 2 input_dim: 3 input_dim: 8 input_dim: 8
+layers { name: "fc" type: INNER_PRODUCT bottom: "data" top: "fc" blobs_lr: 1 blobs_lr: 2
+  weight_decay: 1 weight_decay: 0 inner_product_param { num_output: 5 } }
+layers { name: "fc2" type: INNER_PRODUCT bottom: "fc" top: "fc2" inner_product_param { num_output: 3 bias_term: false } }
+"""
+
+
+# ---- real Caffe
+
+
+@pytest.mark.parametrize("name", [*CONVERTS, "V1"])
+def test_caffe_computes_the_classifiers_own_numbers(name, caffe, tmp_path):
+    before = net(V1 if name == "V1" else CONVERTS[name])
+    if name == "siamese":
+        pytest.skip("shared parameters are written once per layer; the two files would differ by layer")
+    assert same_outputs(caffe, before, fk.convolutionalize(before), tmp_path) < 1e-4
+
+
+@pytest.mark.parametrize(("name", "divisor"), [("alexnet", 16), ("caffenet", 16), ("vgg16", 16), ("lenet", 1)])
+def test_templates_compute_their_own_numbers(name, divisor, caffe, tmp_path):
+    before = thin(name, divisor)
+    assert same_outputs(caffe, before, fk.convolutionalize(before, rename="{name}-conv"), tmp_path) < 1e-4
+
+
+# ---- hostile
+
+
+def chain(layers: int):
+    body = "".join(layer(f"r{n}", "ReLU", f"r{n - 1}" if n else "data") for n in range(layers))
+    return net(data(1, 3, 4, 4) + body + fc("fc", f"r{layers - 1}", 2))
+
+
+def calls(work) -> int:
+    import sys
+
+    count = 0
+
+    def hook(frame, event, argument):
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(hook)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize("rewrite", [fk.convolutionalize, fk.inspect, fk.align])
+def test_the_work_grows_with_the_net_and_no_faster(rewrite):
+    one, two = (calls(lambda text=chain(size): rewrite(text)) for size in (500, 1000))
+    assert two < 2.2 * one
+
+
+def test_ten_thousand_layers():
+    text = chain(10_000)
+    assert [step.verb for step in fk.convolutionalize(text).steps] == ["convert"]
+    assert len(fk.inspect(text).rows) == 10_002
