@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from fcnkit.errors import OutputError
 
-_BEHIND = 4 << 20
+_BEHIND = 8 << 20
 
 
 @contextlib.contextmanager

@@ -105,22 +105,24 @@ def images(text: Prototxt, seed: int = 1, inputs=None) -> dict:
     return {top.blob: rng.uniform(-1, 1, shapes[top]).astype("f4") for top in found.inputs}
 
 
-def same_outputs(caffe, before: Prototxt, plan, folder, inputs=None) -> float:
-    """The largest difference of any output in real Caffe, relative to that output's largest value."""
-    old = weights(before, folder / "old.caffemodel", inputs=inputs)
-    transplant(plan, old).save(folder / "new.caffemodel")
-    names = [top.blob for top in build(before).outputs]
-    given = images(before, inputs=inputs)
-    questions = [
-        caffe.Question("run", before, folder / "old.caffemodel", given, names),
-        caffe.Question("run", plan.net, folder / "new.caffemodel", given, names),
-    ]
+def differences(caffe, pairs, folder, inputs=None) -> list[float]:
+    """For each (net, plan) the largest difference of any output in real Caffe, relative to its largest value."""
+    questions = []
+    for number, (before, plan) in enumerate(pairs):
+        old, new = (folder / f"{number}-{which}.caffemodel" for which in ("old", "new"))
+        transplant(plan, weights(before, old, inputs=inputs)).save(new)
+        names, given = [top.blob for top in build(before).outputs], images(before, inputs=inputs)
+        questions.append(caffe.Question("run", before, old, given, names))
+        questions.append(caffe.Question("run", plan.net, new, given, names))
     answers = caffe.ask(questions)
     for answer in answers:
         if isinstance(answer, Exception):
             raise answer
-    one, two = answers
-    return max(float(np.abs(one[name].ravel() - two[name].ravel()).max() / np.abs(one[name]).max()) for name in names)
+    return [_difference(one, two) for one, two in zip(answers[::2], answers[1::2], strict=True)]
+
+
+def _difference(one: dict, two: dict) -> float:
+    return max(float(np.abs(one[name].ravel() - two[name].ravel()).max() / np.abs(one[name]).max()) for name in one)
 
 
 def kept_lines(plan) -> tuple[list[str], list[str]]:

@@ -368,7 +368,7 @@ def test_ten_thousand_layers_are_read_once_each(monkeypatch):
     net = prototxt.parse(SIZED.replace("data", "b0") + "".join(chain))
     read = []
     once = declared._layer
-    monkeypatch.setattr(declared, "_layer", lambda view, kind: read.append(view) or once(view, kind))
+    monkeypatch.setattr(declared, "_layer", lambda view, *rest: read.append(view) or once(view, *rest))
     for state in graph.states(net):
         built = graph.build(net, state)
     assert len(read) == count

@@ -638,6 +638,15 @@ def test_the_disk_is_asked_to_begin_early(tmp_path, monkeypatch):
     assert [start for start, _ in asked][1:] == [start + length for start, length in asked][:-1]
 
 
+@pytest.mark.parametrize("start, place", [(0, 0), (5, 3), (7, 12), (0, 24)])
+def test_pieces_fall_on_round_offsets_of_the_new_file(small, monkeypatch, start, place):
+    monkeypatch.setattr(blobs_module, "PIECE", 12)
+    found = [bytes(piece) for piece in store.open(small).source.pieces(start, start + 50, place)]
+    assert b"".join(found) == small.read_bytes()[start : start + 50]
+    ends = np.cumsum([len(piece) for piece in found]) + place
+    assert all(end % 12 == 0 for end in ends[:-1]) and max(map(len, found)) <= 12
+
+
 def test_behind_writes_everything(tmp_path):
     with files.atomic(tmp_path / "out") as file:
         write = files.behind(file)

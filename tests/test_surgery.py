@@ -311,17 +311,16 @@ def test_without_a_map_renamed_layers_are_strangers():
 
 
 def test_the_shapes_need_not_be_known():
-    """A train_val's data layers do not say their size: the counts decide."""
-    net = template("alexnet")
-    train = template("alexnet", "train_val")
-    assert infer(fk.build(train)).blobs(fk.build(train).layer("conv1")) is None
-    assert set(verdicts(matched(net, train, empty(net))).values()) == {"copied"}
-    converted = prototxt.parse(
-        train.text.replace('"InnerProduct"', '"Convolution"')
-        .replace("inner_product_param {", "convolution_param { kernel_size: 6"), "converted"
-    )  # fmt: skip
-    found = matched(net, converted, empty(net))
-    assert found.of("reshaped")[0].new[0] == (4096, 256, 6, 6)
+    """A data layer does not say its size: the counts decide."""
+    data = 'layer { name: "data" type: "Data" top: "data" data_param { source: "none" batch_size: 1 } }'
+    deploy = template("alexnet")
+    blind = prototxt.parse(deploy.text.replace(deploy.root.all("layer")[0].raw, data[6:]), "blind")
+    assert infer(fk.build(blind)).blobs(fk.build(blind).layer("conv1")) is None
+    assert set(verdicts(matched(deploy, blind, empty(deploy))).values()) == {"copied"}
+    converted = blind.text.replace('"InnerProduct"', '"Convolution"')
+    converted = converted.replace("inner_product_param {", "convolution_param { kernel_size: 6")
+    found = matched(deploy, prototxt.parse(converted, "converted"), empty(deploy))
+    assert found.of("reshaped")[0].new == ((4096, 256, 6, 6), (4096,))
     assert [row.layer for row in found.of("MISMATCH")] == ["fc7", "fc8"]
 
 

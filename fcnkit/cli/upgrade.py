@@ -44,9 +44,7 @@ def _plan(net: str):
 
 
 def _saver(weights: str):
-    from fcnkit.weights.upgrade import upgrade as rewrite
+    from fcnkit.rewrites.upgrade import upgrade as rewrite
+    from fcnkit.weights.upgrade import upgrade as upgraded
 
-    def save(path, *, force):
-        rewrite(weights, path, force=force)
-
-    return save
+    return upgraded(weights, rewrite).save

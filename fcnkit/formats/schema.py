@@ -4,6 +4,9 @@ The schema is caffe.proto beside this file, read as a compiled descriptor set
 into a descriptor pool of its own, so that it lives in one process with
 pycaffe and under every protobuf from 4 to 7.  Values are read as the C++
 TextFormat parser of Caffe reads them.
+
+What forks add is in forks.proto, loaded when such a field is first asked for.
+It serves reading prototxts alone; `unknown` and `check` go by Caffe.
 """
 
 import re
@@ -59,17 +62,37 @@ class Slot(NamedTuple):
 
 @cache
 def slots(message_name: str) -> dict[str, Slot]:
-    """The fields of a message by name, in the order of caffe.proto."""
+    """The fields of a message of Caffe's by name, in the order of caffe.proto.
+
+    Raises KeyError for a name that Caffe does not have.
+    """
     return {field.name: _slot(field) for field in descriptor(message_name).fields}
+
+
+def fork_of(message_name: str, field_name: str) -> str | None:
+    """The fork of Caffe that has this field, such as "DeepLab" for ConvolutionParameter's hole.
+
+    None where Caffe itself has it, and where no known fork does; "others" for
+    single authors' work.  `message_name` is Caffe's or a fork's own.
+    """
+    slot = _fork_slots(message_name).get(field_name)
+    if slot is None or field_name in _slots(message_name):
+        return None
+    message = _fork_pool().FindMessageTypeByName(f"{_FORKS}.{message_name}")
+    number = message.fields_by_name[field_name].number
+    fork = _fork_pool().FindEnumTypeByName(f"{_FORKS}.Fork").values_by_number[number // 100]
+    return fork.name.replace("_", "-")
 
 
 class View:
     """A message of a prototxt, read with Caffe's types and defaults.
 
-    Nothing is read before it is asked for; fields that Caffe does not know
-    are not seen (`unknown` finds them).  Where the text gives a value of the
-    wrong type, the read raises PrototxtError at the place.  Asking for a
-    name that is not in the schema is a KeyError.
+    Nothing is read before it is asked for; fields that nobody asks for are not
+    seen (`unknown` finds those that Caffe does not know).  A message that
+    Caffe has answers for the fields that forks add to it too, and a fork's own
+    message is read like Caffe's.  Where the text gives a value of the wrong
+    type, the read raises PrototxtError at the place.  Asking for a name that
+    is in no schema is a KeyError.
 
     A float is given as it is written; Caffe rounds it to 32 bits.
     """
@@ -79,41 +102,49 @@ class View:
     def __init__(self, message_name: str, field: Field | None) -> None:
         self.message_name = message_name
         self.source_field = field
-        self._slots = slots(message_name)
+        self._slots = _slots(message_name)
         self._fields = field.fields or () if field else ()
 
     def has(self, name: str) -> bool:
         """Whether the text gives this field."""
         return self.field(name) is not None
 
+    def says(self, *names: str) -> bool:
+        """Whether the text gives any of these fields; no schema is asked, so that none is loaded."""
+        return any(field.name in names for field in self._fields)
+
     def get(self, name: str) -> Any:
         """The field's last value, or Caffe's default; an enum as its name."""
-        slot = self._slots[name]
+        slot = self._slot(name)
         field = self.field(name)
         return slot.read(field, slot) if field else slot.default
 
     def list(self, name: str) -> "list[Any]":
         """Every value that the text gives for a field, in order."""
-        slot = self._slots[name]
+        slot = self._slot(name)
         return [slot.read(field, slot) for field in self._fields if field.name == name]
 
     def view(self, name: str) -> "View":
         """The last message of this name; where there is none, one that answers defaults."""
-        slot = self._slots[name]
+        slot = self._slot(name)
         field = self.field(name)
         return View(slot.message, _read_message(field, slot) if field else None)
 
     def views(self, name: str) -> "list[View]":
         """Every message of this name, in order."""
-        return [View(self._slots[name].message, field) for field in self.list(name)]
+        return [View(self._slot(name).message, field) for field in self.list(name)]
 
     def field(self, name: str) -> Field | None:
         """Where the text gives this field last, None where it does not."""
-        self._slots[name]
+        self._slot(name)
         for field in reversed(self._fields):
             if field.name == name:
                 return field
         return None
+
+    def _slot(self, name: str) -> Slot:
+        slot = self._slots.get(name)
+        return _fork_slots(self.message_name)[name] if slot is None else slot
 
     def __repr__(self) -> str:
         names = dict.fromkeys(field.name for field in self._fields)
@@ -196,6 +227,39 @@ def _pool() -> "DescriptorPool":
     for file in _files(Path(__file__).with_name("caffe.desc").read_bytes()):
         pool.AddSerializedFile(file)
     return pool
+
+
+_FORKS = "fcnkit.forks"
+
+
+@cache
+def _fork_pool() -> "DescriptorPool":
+    # forks.proto names Caffe's messages, so that it joins Caffe's own pool.
+    for file in _files(Path(__file__).with_name("forks.desc").read_bytes()):
+        _pool().AddSerializedFile(file)
+    return _pool()
+
+
+@cache
+def _fork_slots(message_name: str) -> dict[str, Slot]:
+    """What forks add to a message, or all of a fork's own; empty for one that no fork touches."""
+    try:
+        message = _fork_pool().FindMessageTypeByName(f"{_FORKS}.{message_name}")
+    except KeyError:
+        return {}
+    return {field.name: _slot(field) for field in message.fields}
+
+
+@cache
+def _slots(message_name: str) -> dict[str, Slot]:
+    """A message's fields: those of Caffe, or all of a fork's own message."""
+    try:
+        return slots(message_name)
+    except KeyError:
+        found = _fork_slots(message_name)
+        if not found and message_name != "Opaque":
+            raise
+        return found
 
 
 def _files(descriptor_set: bytes) -> Iterator[bytes]:

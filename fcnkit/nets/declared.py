@@ -4,7 +4,7 @@ V1 layers (`layers`, enum types) and net-level `input` fields are seen as what
 Caffe's upgrade_proto.cpp makes of them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -29,6 +29,15 @@ V1_TYPES = {
     "SLICE": "Slice", "SOFTMAX": "Softmax", "SOFTMAX_LOSS": "SoftmaxWithLoss", "SPLIT": "Split",
     "TANH": "TanH", "THRESHOLD": "Threshold", "WINDOW_DATA": "WindowData",
 }  # fmt: skip
+
+
+# Hears of each thing that Caffe would refuse: what kind of fault it is, and the error.
+Refuse = Callable[[str, NetError], None]
+
+
+def raising(fault: str, error: NetError) -> None:
+    """Raises the error: the first fault ends the reading."""
+    raise error
 
 
 class State(NamedTuple):
@@ -90,59 +99,64 @@ def merged(prototxt: Prototxt, state: State) -> State:
 
 
 @lru_cache(maxsize=4)
-def declared(prototxt: Prototxt) -> tuple[Declared, ...]:
+def declared(prototxt: Prototxt, refuse: Refuse = raising) -> tuple[Declared, ...]:
     """Every layer of the file, the net-level inputs first; kept, for the next state of the same file.
 
     Raises NetError for files of the V0 format or of two formats mixed, for a layer with both
-    include and exclude, and for one without a type.
+    include and exclude, and for one without a type; or tells `refuse` of each and reads on.
     """
     net = View("NetParameter", prototxt.root)
     old, new = prototxt.root.all("layers"), prototxt.root.all("layer")
     if old and new:
-        raise NetError(
-            f"{prototxt.path}:{old[0].line}: `layers` here and `layer` on line {new[0].line}: Caffe refuses "
-            f"a file of two formats; write all of them in one"
-        )
+        fact = f"{prototxt.path}:{old[0].line}: `layers` here and `layer` on line {new[0].line}: Caffe refuses"
+        refuse("two-formats", NetError(f"{fact} a file of two formats; write all of them in one"))
     if old and any(field.all("layer") for field in old):
         fact = f"{prototxt.path}:{old[0].line}: this is Caffe's V0 format"
-        raise NetError(f"{fact}; run `fcnkit upgrade` on it first")
-    read = _v1 if old else _v2
-    return (*_inputs(prototxt, net), *map(read, net.views("layers" if old else "layer")))
+        refuse("v0", NetError(f"{fact}; run `fcnkit upgrade` on it first"))
+    layers = (
+        _layer(view, kind(view), refuse)
+        for name, kind in (("layers", _v1), ("layer", _v2))
+        for view in net.views(name)
+    )
+    return (*_inputs(prototxt, net, refuse), *sorted(layers, key=lambda layer: layer.field.start))
 
 
-def _v1(view: View) -> Declared:
+def _v1(view: View) -> str:
     field = view.field("type")
     if field is not None and field.raw not in V1_TYPES and field.raw.isidentifier():
-        return _layer(view, field.raw)  # a fork's type, or a slip: like an unknown V2 type
-    return _layer(view, V1_TYPES[view.get("type")])
+        return field.raw  # a fork's type, or a slip: like an unknown V2 type
+    return V1_TYPES[view.get("type")]
 
 
-def _v2(view: View) -> Declared:
-    return _layer(view, view.get("type"))
+def _v2(view: View) -> str:
+    return view.get("type")
 
 
-def _layer(view: View, kind: str) -> Declared:
+def _layer(view: View, kind: str, refuse: Refuse) -> Declared:
     field, name = view.source_field, view.get("name")
     if not kind:
-        raise error(field, name, 'it has no type; add one, such as type: "Convolution"')
+        fact = 'it has no type; add one, such as type: "Convolution"'
+        refuse("no-type", error(field, name, fact))
     include, exclude = tuple(view.views("include")), tuple(view.views("exclude"))
     if include and exclude:
-        raise error(field, name, "it has both include and exclude rules; Caffe takes one kind, not both")
+        fact = "it has both include and exclude rules; Caffe takes one kind, not both"
+        refuse("include-and-exclude", error(field, name, fact))
     tops = tuple(view.list("top"))
-    shapes = _input_shapes(view, len(tops)) if kind == "Input" else ()
+    shapes = _input_shapes(view, len(tops), refuse) if kind == "Input" else ()
     return Declared(name, kind, tuple(view.list("bottom")), tops, view, field, shapes, include, exclude)
 
 
-def _input_shapes(view: View, tops: int) -> tuple[Shape | None, ...]:
+def _input_shapes(view: View, tops: int, refuse: Refuse) -> tuple[Shape | None, ...]:
     """An Input layer's shapes: none, one for all tops, or one each."""
     shapes = [tuple(shape.list("dim")) for shape in view.view("input_param").views("shape")]
     if len(shapes) not in (0, 1, tops):
         fact = f"{len(shapes)} shapes for {tops} tops; give one for all of them, one for each, or none"
-        raise error(view.source_field, view.get("name"), fact)
+        refuse("shape", error(view.source_field, view.get("name"), fact))
+        return (None,) * tops
     return (None,) * tops if not shapes else tuple(shapes * tops if len(shapes) == 1 else shapes)
 
 
-def _inputs(prototxt: Prototxt, net: View) -> list[Declared]:
+def _inputs(prototxt: Prototxt, net: View, refuse: Refuse) -> list[Declared]:
     """The Input layer that Caffe makes of net-level `input`, `input_shape` and `input_dim`."""
     names = net.list("input")
     if not names:
@@ -153,8 +167,8 @@ def _inputs(prototxt: Prototxt, net: View) -> list[Declared]:
     shapes = shapes or [tuple(dims[at : at + 4]) for at in range(0, len(dims) - 3, 4)]
     if len(shapes) < len(names) and (shapes or dims):
         fact = f"{len(names)} net-level inputs, and sizes for {len(shapes)}"
-        raise error(field, "input", f"{fact}; give each an input_shape, or four input_dim")
-    given = tuple(shapes[: len(names)]) or (None,) * len(names)
+        refuse("shape", error(field, "input", f"{fact}; give each an input_shape, or four input_dim"))
+    given = (*shapes[: len(names)], *(None,) * (len(names) - len(shapes)))
     return [Declared("input", "Input", (), tuple(names), View("LayerParameter", None), field, given)]
 
 

@@ -6,7 +6,7 @@ fits, adding one total stride to the input adds the same to every top, so that
 one period of sizes proves all larger ones.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import lcm
 from typing import NamedTuple
 
@@ -100,12 +100,7 @@ def check(sizes: Sizes, cropped: Top, reference: Top, offset: tuple[int, ...], l
     for size, known in sizes.worth_checking(least):
         if known is None:
             return Fit(None, size)
-        slack = min(
-            have - start - want
-            for have, want, start in zip(
-                known[cropped][-len(offset) :], known[reference][-len(offset) :], offset, strict=True
-            )
-        )
+        slack = _slack(known, cropped, reference, offset)
         if worst is None or worst.slack is None or slack < worst.slack:
             worst = Fit(slack, size)
     return worst or Fit(None, least)
@@ -113,16 +108,16 @@ def check(sizes: Sizes, cropped: Top, reference: Top, offset: tuple[int, ...], l
 
 def valid_from(sizes: Sizes, cropped: Top, reference: Top, offset: tuple[int, ...]) -> int | None:
     """The smallest input size from which the crop fits at every size; None if at none."""
-    first: int | None = None
+    size = bad = 0
     for size, known in sizes.worth_checking(1):
-        good = known is not None and all(
-            have - start >= want
-            for have, want, start in zip(
-                known[cropped][-len(offset) :], known[reference][-len(offset) :], offset, strict=True
-            )
-        )
-        first = (first or size) if good else None
-    return first
+        if known is None or _slack(known, cropped, reference, offset) < 0:
+            bad = size
+    return bad + 1 if size - bad >= sizes.period else None
+
+
+def _slack(known: Mapping[Top, Shape], cropped: Top, reference: Top, offset: tuple[int, ...]) -> int:
+    axes = zip(known[cropped][-len(offset) :], known[reference][-len(offset) :], offset, strict=True)
+    return min(have - start - want for have, want, start in axes)
 
 
 def _needed(graph: Graph, tops: tuple[Top, ...]) -> tuple[Layer, ...]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.formats.schema import View
-from fcnkit.nets.declared import TEST, Declared, Shape, State, declared, merged
+from fcnkit.nets.declared import TEST, Declared, Refuse, Shape, State, declared, merged, raising
 from fcnkit.nets.declared import error as layer_error
 
 
@@ -135,7 +135,7 @@ class Graph:
         return f"<Graph {self.prototxt.path}, {self.state}: {len(self.layers)} layers>"
 
 
-def build(prototxt: Prototxt, state: State = TEST) -> Graph:
+def build(prototxt: Prototxt, state: State = TEST, *, refuse: Refuse = raising) -> Graph:
     """The net that Caffe builds from this file in this state.
 
     The phase and level are those of `state`; stages that the file's own
@@ -144,22 +144,24 @@ def build(prototxt: Prototxt, state: State = TEST) -> Graph:
 
     Raises NetError for a bottom that no earlier layer makes, a top made twice,
     a layer with both include and exclude, a layer without type, and for files of
-    the V0 format or of two formats mixed.
+    the V0 format or of two formats mixed.  With a `refuse` that returns, it
+    hears of each of these and the rest is built all the same; what makes an
+    undefined bottom is then a layer without a type.
     """
     wanted = merged(prototxt, state)
-    wires = _Wires(prototxt, wanted)
-    for one in declared(prototxt):
+    wires = _Wires(prototxt, wanted, refuse)
+    for one in declared(prototxt, refuse):
         if one.kept(wanted):
             wires.add(one)
     return Graph(prototxt, state, tuple(wires.layers))
 
 
-def states(prototxt: Prototxt) -> tuple[State, ...]:
+def states(prototxt: Prototxt, *, refuse: Refuse = raising) -> tuple[State, ...]:
     """The states worth building, one of each set that keep the same layers.
 
     TEST and TRAIN, and each of them with each stage that a rule mentions.
     """
-    all_layers = declared(prototxt)
+    all_layers = declared(prototxt, refuse)
     stages = dict.fromkeys(stage for one in all_layers for stage in one.stages)
     distinct: dict[tuple[bool, ...], State] = {}
     for chosen in ((), *((stage,) for stage in stages)):
@@ -171,39 +173,45 @@ def states(prototxt: Prototxt) -> tuple[State, ...]:
 
 
 def graphs(prototxt: Prototxt) -> tuple[Graph, ...]:
-    """The graph of each of `states`, but for states that have no data: a file may be for one phase only.
+    """The graph of each of `states`, but for those that no one means.
 
-    Raises NetError as `build` does, where no state can be built or one has another fault.
+    A file may be for one phase only, so that the other has no data; and a
+    stage may not go together with a phase.
+
+    Raises NetError as `build` does, where no state can be built or a phase by itself has another fault.
     """
     found: list[Graph] = []
-    missing: list[_Elsewhere] = []
+    missing: list[NetError] = []
     for state in states(prototxt):
         try:
             found.append(build(prototxt, state))
-        except _Elsewhere as error:
+        except NetError as error:
+            if not state.stages and not isinstance(error, Elsewhere):
+                raise
             missing.append(error)
     if not found:
         raise NetError(str(missing[0]))
     return tuple(found)
 
 
-class _Elsewhere(NetError):
+class Elsewhere(NetError):
     """A bottom is made by a layer that this state does not keep."""
 
 
 class _Wires:
     """The layers built so far, the latest writer of each blob, the first reader of each top."""
 
-    def __init__(self, prototxt: Prototxt, state: State):
-        self.prototxt, self.state = prototxt, state
+    def __init__(self, prototxt: Prototxt, state: State, refuse: Refuse):
+        self.prototxt, self.state, self.refuse = prototxt, state, refuse
         self.layers: list[Layer] = []
         self.latest: dict[str, Top] = {}
+        self.undefined: set[str] = set()
         self.readers: dict[Top, Layer] = {}
 
     def add(self, its: Declared) -> None:
         """Appends a layer, bound to the latest writers of its bottoms."""
-        index = len(self.layers)
         bottoms = tuple(self._bottom(its, blob) for blob in its.bottoms)
+        index = len(self.layers)
         tops = tuple(Top(blob, index, at) for at, blob in enumerate(its.tops))
         layer = Layer(its.name, its.type, bottoms, tops, its.view, its.field, index, its.input_shapes)
         for bottom in bottoms:
@@ -214,41 +222,49 @@ class _Wires:
 
     def _bottom(self, its: Declared, blob: str) -> Top:
         top = self.latest.get(blob)
-        if top is None:
-            raise self._missing(its, blob)
+        if top is None or blob in self.undefined:
+            self.refuse("undefined-bottom", self._missing(its, blob))
+        return top or self._undefined(its, blob)
+
+    def _undefined(self, its: Declared, blob: str) -> Top:
+        """A layer of no type is put there to make the blob, so that the rest can be built."""
+        index = len(self.layers)
+        top = self.latest[blob] = Top(blob, index, 0)
+        self.undefined.add(blob)
+        self.layers.append(Layer(blob, "", (), (top,), View("LayerParameter", None), its.field, index))
         return top
 
     def _write(self, layer: Layer, top: Top) -> None:
         before = self.latest.get(top.blob)
-        if before is not None:
+        if before is not None and top.blob not in self.undefined:
             self._check_in_place(layer, top, before)
         self.latest[top.blob] = top
+        self.undefined.discard(top.blob)
 
     def _check_in_place(self, layer: Layer, top: Top, before: Top) -> None:
         if layer.bottoms[top.index : top.index + 1] != (before,):
             maker = layer if before.layer == layer.index else self.layers[before.layer]
-            raise layer.error(
-                f'top "{top.blob}" is already made by layer "{maker.name}" on line {maker.line}; '
-                f"give it another name, or make it the bottom too to work in place"
-            )
+            fact = f'top "{top.blob}" is already made by layer "{maker.name}" on line {maker.line}'
+            remedy = "give it another name, or make it the bottom too to work in place"
+            self.refuse("duplicate-top", layer.error(f"{fact}; {remedy}"))
+            return
         other = self.readers[before]
         if other is not layer or layer.bottoms.count(before) > 1:
-            raise layer.error(
-                f'it works in place on "{top.blob}", which layer "{other.name}" on line {other.line} also '
-                f"reads; Caffe refuses this: give its top a name of its own"
-            )
+            fact = f'it works in place on "{top.blob}", which layer "{other.name}" on line {other.line} also'
+            remedy = "give its top a name of its own"
+            self.refuse("in-place", layer.error(f"{fact} reads; Caffe refuses this: {remedy}"))
 
     def _missing(self, its: Declared, blob: str) -> NetError:
         """A bottom that no earlier layer makes, and what to do about it."""
-        makers = [one for one in declared(self.prototxt) if blob in one.tops]
+        makers = [one for one in declared(self.prototxt, self.refuse) if blob in one.tops]
         later = [one for one in makers if one.kept(self.state)]
-        remedy = _near(blob, self.latest)
+        remedy = _near(blob, [known for known in self.latest if known not in self.undefined])
         for maker in (later or makers)[:1]:
             where = "later; move it up" if later else f"but not in state {self.state}; change its rules"
             remedy = f'layer "{maker.name}" on line {maker.field.line} makes it{"" if later else ","} {where}'
         fact = f'bottom "{blob}" is not the top of an earlier layer; {remedy}'
         error = layer_error(its.field, its.name, fact)
-        return _Elsewhere(str(error)) if makers and not later else error
+        return Elsewhere(str(error)) if makers and not later else error
 
 
 def _near(name: str, known: Iterable[str]) -> str:

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
+from fcnkit.errors import NetError
 from fcnkit.nets import layertypes
+from fcnkit.nets.declared import Refuse, raising
 from fcnkit.nets.graph import Graph, Layer, Shape, Top
 from fcnkit.nets.spatial import show
 
@@ -50,29 +52,44 @@ class Shapes:
         return self.reasons.get(top, "")
 
 
-def infer(graph: Graph, inputs: Mapping[str, Shape] | None = None) -> Shapes:
+def infer(
+    graph: Graph, inputs: Mapping[str, Shape] | None = None, *, refuse: Refuse = raising
+) -> Shapes:
     """The shape of every top, from the inputs' on, in time linear in the layers.
 
     `inputs` gives shapes by blob name: those of an Input or data layer, in
     place of what the prototxt says, and those that cannot be inferred.
 
     Raises NetError for a blob that there is not, and at the layer where Caffe
-    would find that sizes cannot be.
+    would find that sizes cannot be; or tells `refuse` of the latter, and takes
+    the layer's tops as unknown.
     """
     wanted = _overrides(graph, inputs or {})
     tops: dict[Top, Shape | None] = {}
     reasons: dict[Top, str] = {}
     for layer in graph.layers:
-        kind = layertypes.of(layer)
-        _check_counts(layer, kind)
-        found = _follow(layer, _shapes(layer, kind, tops), wanted)
-        for top, shape in zip(layer.tops, found, strict=True):
-            tops[top] = _override(layer, shape, wanted.get(top))
-            if tops[top] is None:
-                reasons[top] = _reason(layer, kind, tops, reasons)
-            else:
-                _check_size(layer, top, tops[top])
+        try:
+            _add(layer, wanted, tops, reasons)
+        except NetError as error:
+            refuse("shape", error)
+            tops.update(dict.fromkeys(layer.tops))
+            reasons.update(dict.fromkeys(layer.tops, str(error)))
     return Shapes(graph, tops, reasons)
+
+
+def _add(
+    layer: Layer, wanted: Mapping[Top, Shape], tops: dict[Top, Shape | None], reasons: dict[Top, str]
+) -> None:
+    """The layer's tops are in `tops`, and in `reasons` where they are not known."""
+    kind = layertypes.of(layer)
+    _check_counts(layer, kind)
+    found = _follow(layer, _shapes(layer, kind, tops), wanted)
+    for top, shape in zip(layer.tops, found, strict=True):
+        tops[top] = _override(layer, shape, wanted.get(top))
+        if tops[top] is None:
+            reasons[top] = _reason(layer, kind, tops, reasons)
+        else:
+            _check_size(layer, top, tops[top])
 
 
 def _shapes(layer: Layer, kind: layertypes.LayerType, tops: Mapping[Top, Shape | None]) -> list[Shape | None]:

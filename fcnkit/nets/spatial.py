@@ -17,12 +17,17 @@ from fcnkit.nets.graph import Layer, Shape
 
 
 class Spatial(NamedTuple):
-    """A sliding window, one number per spatial axis, outermost axis first."""
+    """A sliding window, one number per spatial axis, outermost axis first.
+
+    `pad` is before the first point; `far`, after the last one, is the same but
+    in forks that pad each side on its own.
+    """
 
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
     pad: tuple[int, ...]
     dilation: tuple[int, ...]
+    far: tuple[int, ...]
 
     @property
     def extent(self) -> tuple[int, ...]:
@@ -33,6 +38,11 @@ class Spatial(NamedTuple):
     def axes(self) -> tuple[tuple[int, int, int], ...]:
         """(extent, stride, pad) of each axis."""
         return tuple(zip(self.extent, self.stride, self.pad, strict=True))
+
+    @property
+    def sides(self) -> tuple[tuple[int, int, int, int], ...]:
+        """(extent, stride, pad before, pad after) of each axis."""
+        return tuple(zip(self.extent, self.stride, self.pad, self.far, strict=True))
 
 
 def canonical(layer: Layer, axis: int, ndim: int, name: str = "axis") -> int:
@@ -75,10 +85,39 @@ def spatial(layer: Layer, ndim: int = 4) -> Spatial:
     kernel = _per_axis(layer, param, "kernel_size", ("kernel_h", "kernel_w"), n, None)
     stride = _per_axis(layer, param, "stride", ("stride_h", "stride_w"), n, 1)
     pad = _per_axis(layer, param, "pad", ("pad_h", "pad_w"), n, 0)
-    dilation = _per_axis(layer, param, "dilation", (), n, 1)
+    dilation = _dilation(layer, param, n)
     for name, values in (("kernel", kernel), ("stride", stride), ("dilation", dilation)):
         _check_positive(layer, name, values)
-    return Spatial(kernel, stride, pad, dilation)
+    return _padded(layer, param, Spatial(kernel, stride, pad, dilation, pad))
+
+
+def _dilation(layer: Layer, param: View, n: int) -> tuple[int, ...]:
+    """Caffe's dilation, or what DeepLab calls hole."""
+    if not param.says("hole", "hole_h", "hole_w"):
+        return _per_axis(layer, param, "dilation", (), n, 1)
+    if param.has("dilation"):
+        raise layer.error("hole and dilation, which are the same; keep dilation")
+    return _pair(layer, param, "hole")
+
+
+_PADS = ("pad_t", "pad_l", "pad_b", "pad_r")
+
+
+def _padded(layer: Layer, param: View, window: Spatial) -> Spatial:
+    """The window with the padding of a fork's own fields, where the text has them."""
+    if not param.says("pad_type", *_PADS):
+        return window
+    top, left, bottom, right = sides = tuple(map(param.get, _PADS))
+    same_size = param.get("pad_type") == 1
+    if (any(sides) or same_size) and (any(window.pad) or len(window.pad) != 2 or (any(sides) and same_size)):
+        raise layer.error("pad, pad_type, or pad_l, pad_r, pad_t and pad_b, for 2 axes; keep one of the three")
+    if not same_size:
+        return window._replace(pad=(top, left), far=(bottom, right)) if any(sides) else window
+    if max(window.stride) > 1:
+        raise layer.error("pad_type 1 with a stride pads by the size of the bottom; write pad_l, pad_r, pad_t, pad_b")
+    before = tuple((extent - 1) // 2 for extent in window.extent)
+    after = tuple(extent // 2 for extent in window.extent)
+    return window._replace(pad=before, far=after)
 
 
 def _per_axis(
@@ -112,8 +151,9 @@ def _pooling(layer: Layer) -> Spatial:
     stride, pad = _pair(layer, param, "stride"), _pair(layer, param, "pad")
     _check_positive(layer, "kernel", kernel)
     _check_positive(layer, "stride", stride)
-    _check_pooling_pad(layer, param, pad, kernel)
-    return Spatial(kernel, stride, pad, (1, 1))
+    window = _padded(layer, param, Spatial(kernel, stride, pad, (1, 1), pad))
+    _check_pooling_pad(layer, param, window.pad, kernel)
+    return window
 
 
 def _pair(layer: Layer, param: View, name: str) -> tuple[int, int]:
@@ -124,8 +164,8 @@ def _pair(layer: Layer, param: View, name: str) -> tuple[int, int]:
 
 
 def _check_pooling_pad(layer: Layer, param: View, pad: tuple[int, int], kernel: tuple[int, int]) -> None:
-    if any(pad) and param.get("pool") not in ("MAX", "AVE"):
-        raise layer.error(f"{param.get('pool')} pooling takes no pad; remove it")
+    if any(pad) and _method(param) == "STOCHASTIC":
+        raise layer.error("STOCHASTIC pooling takes no pad; remove it")
     if any(pad) and any(p >= k for p, k in zip(pad, kernel, strict=True)):
         fact = f"its pad {show(pad)} is not smaller than its kernel {show(kernel)}"
         raise layer.error(f"{fact}; make it smaller")
@@ -140,23 +180,29 @@ def truncated(dividend: int, divisor: int) -> int:
     return quotient if dividend >= 0 else -quotient
 
 
-def convolved(size: int, extent: int, stride: int, pad: int) -> int:
+def convolved(size: int, extent: int, stride: int, pad: int, far: int | None = None) -> int:
     """A convolution's output size: (in + 2 pad - extent) / stride + 1."""
-    return truncated(size + 2 * pad - extent, stride) + 1
+    return truncated(size + _both(pad, far) - extent, stride) + 1
 
 
-def deconvolved(size: int, extent: int, stride: int, pad: int) -> int:
+def deconvolved(size: int, extent: int, stride: int, pad: int, far: int | None = None) -> int:
     """A deconvolution's output size: stride * (in - 1) + extent - 2 pad."""
-    return stride * (size - 1) + extent - 2 * pad
+    return stride * (size - 1) + extent - _both(pad, far)
 
 
-def pooled(size: int, kernel: int, stride: int, pad: int, *, clip: bool, floor: bool = False) -> int:
+def _both(pad: int, far: int | None) -> int:
+    return 2 * pad if far is None else pad + far
+
+
+def pooled(
+    size: int, kernel: int, stride: int, pad: int, far: int | None = None, *, clip: bool, floor: bool = False
+) -> int:
     """A pooling's output size: ceil((in + 2 pad - kernel) / stride) + 1.
 
     With `clip`, which Caffe sets where either axis is padded, a last window
     that would start behind the left-padded input is left out.
     """
-    span = size + 2 * pad - kernel
+    span = size + _both(pad, far) - kernel
     out = (span // stride if floor else -(-span // stride)) + 1
     return out - 1 if clip and (out - 1) * stride >= size + pad else out
 
@@ -167,7 +213,7 @@ def _sizes(layer: Layer, rule: Callable[..., int], shape: Shape, window: Spatial
     Caffe may build a blob of size 0, and cannot run it.
     """
     ins = shape[len(shape) - len(window.kernel) :]
-    outs = tuple(rule(size, *axis) for size, axis in zip(ins, window.axes, strict=True))
+    outs = tuple(rule(size, *axis) for size, axis in zip(ins, window.sides, strict=True))
     if min(outs, default=1) < 1:
         raise layer.error(
             f"a {show(ins)} input with kernel {show(window.kernel)}, stride {show(window.stride)} and "
@@ -200,7 +246,8 @@ def _channels(layer: Layer, shape: Shape) -> tuple[int, int, int, int]:
     """The channel axis, and the numbers of inputs, outputs and groups."""
     param = layer.param("convolution_param")
     axis = canonical(layer, param.get("axis"), len(shape))
-    inputs, outputs, group = shape[axis], param.get("num_output"), param.get("group")
+    inputs, outputs = shape[axis], param.get("num_output")
+    group = inputs if layer.type == "ConvolutionDepthwise" else param.get("group")
     if outputs < 1:
         raise layer.error("it has no num_output; give the number of its output channels")
     if group < 1 or inputs % group or outputs % group:
@@ -249,17 +296,30 @@ def pooling(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     shape, param = bottoms[0], layer.param("pooling_param")
     if len(shape) != 4:
         raise layer.error(f"its bottom is {show(shape)}; Pooling takes 4 axes")
-    if len(layer.tops) > 1 and param.get("pool") != "MAX":
+    if len(layer.tops) > 1 and _method(param) != "MAX":
         raise layer.error("a second top, the mask, with a pool that is not MAX; remove that top")
     if param.get("global_pooling"):
         _check_global(layer, param)
         return [(*shape[:2], 1, 1)] * len(layer.tops)
-    window, floor = _pooling(layer), param.get("round_mode") == "FLOOR"
+    window, floor = _pooling(layer), _rounds_down(param)
+    clip = any(window.pad + window.far)
 
-    def rule(size: int, kernel: int, stride: int, pad: int) -> int:
-        return pooled(size, kernel, stride, pad, clip=any(window.pad), floor=floor)
+    def rule(size: int, kernel: int, stride: int, pad: int, far: int) -> int:
+        return pooled(size, kernel, stride, pad, far, clip=clip, floor=floor)
 
     return [(*shape[:2], *_sizes(layer, rule, shape, window))] * len(layer.tops)
+
+
+def _method(param: View) -> str:
+    # Forks average in ways of their own: AVE_EXC_PAD, AVE_TF.
+    field = param.field("pool")
+    return field.raw if field and field.raw.startswith("AVE_") else param.get("pool")
+
+
+def _rounds_down(param: View) -> bool:
+    if param.says("ceil_mode", "torch_pooling"):
+        return not param.get("ceil_mode") or param.get("torch_pooling")
+    return param.get("round_mode") == "FLOOR"
 
 
 def _check_global(layer: Layer, param: View) -> None:

@@ -22,17 +22,22 @@ def set_name(field: Field, name: str, why: str = "") -> Edit:
 
 def beside(field: Field, fields: Fields, style: Style, why: str = "") -> Edit:
     """New fields directly after `field`: on lines of their own if it has one."""
-    text = field.source.text
+    text, stop = field.source.text, _stop(field)
     start = text.rfind("\n", 0, field.start) + 1
     indent = text[start : field.start]
-    end = text.find("\n", field.stop)
-    rest = text[field.stop : len(text) if end < 0 else end].strip(" \t\r,;")
+    end = text.find("\n", stop)
+    rest = text[stop : len(text) if end < 0 else end].strip(" \t\r,;")
     if indent.strip(" \t\ufeff") or (rest and not rest.startswith("#")):
-        separator = "," if text[field.stop : field.stop + 1] == "," else ""
-        return Edit(field.stop, field.stop, f"{separator} {_inline(fields, style)}", why)
+        separator = "," if text[stop : stop + 1] == "," else ""
+        return Edit(stop, stop, f"{separator} {_inline(fields, style)}", why)
     if end < 0:
         return Edit(len(text), len(text), style.newline + _indented(fields, style, indent), why)
     return Edit(end + 1, end + 1, _indented(fields, style, indent), why)
+
+
+def _stop(field: Field) -> int:
+    """Where the field ends, or the list that it is the last element of."""
+    return field.source.text.index("]", field.stop) + 1 if field.listed else field.stop
 
 
 def inside(message: Field, fields: Fields, style: Style, why: str = "") -> Edit:

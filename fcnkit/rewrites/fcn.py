@@ -6,7 +6,7 @@ afresh with the new classes, its scores are upsampled and cropped to the
 image, through skips where a finer stride is asked for.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -20,50 +20,83 @@ from fcnkit.rewrites.changes import removed, renamed_blob, set_param
 from fcnkit.rewrites.convolutionalize import convolutionalize
 from fcnkit.rewrites.deploy import deploy
 from fcnkit.rewrites.rescore import find_head, rescore
-from fcnkit.rewrites.upsample import Names, skip, upsample
+from fcnkit.rewrites.upgrade import upgrade
+from fcnkit.rewrites.upsample import Names, score, skip, upsample
 
 Shape = tuple[int, ...]
 
 # What ends a block of layers: the tops that a skip starts from.
 _BLOCK_ENDS = ("Pooling", "Concat", "Eltwise")
+# How much less each skip weighs than the coarser scores, trained at once.
+_SCALE = 0.01
 
 
 def fcn(
     net: Prototxt,
     *,
-    classes: int,
+    classes: int | Mapping[str, int],
     stride: int = 32,
     pad: str | int = "auto",
     group: bool = True,
+    at_once: bool = False,
     least: int = 32,
     head: str | None = None,
     inputs: Mapping[str, Shape] | None = None,
 ) -> Plan:
     """A net that scores `classes` classes at every pixel of an image of any size.
 
+    `classes` may be several heads on one trunk, {"sem": 33, "geo": 3}.
     `stride` is that of the finest scores used: the net's own for none but its
     last layer's, a smaller one for skips.  The first layer's padding is `pad`
     pixels, "keep", or "auto": the smallest that keeps every offset whole and
     not negative and every crop valid for each input of `least` pixels and
-    more.  `group` upsamples each class by itself.
+    more.  `group` upsamples each class by itself; `at_once` scales each skip
+    by 0.01 more than the one before, to train all of them in one go.  A net
+    of Caffe's older formats, which have no Crop, is upgraded first.
 
     Raises NetError when the net has no such stride, AlignError when the
     padding does not suffice.
     """
     if isinstance(pad, str) and pad not in ("auto", "keep"):
         raise NetError(f'pad "{pad}": is neither a number nor auto nor keep')
-    trunk = deploy(net, head=head, inputs=inputs)
-    name = find_head(build(trunk.net)).name
-    trunk = trunk.then(convolutionalize)
-    for step in trunk.steps:
-        if step.verb == "keep":
-            raise NetError(f'{net.path}: layer "{step.layer}" stays an {step.what}: {step.why}; an FCN cannot slide it')
-    trunk = trunk.then(without_last_pooling, name).then(rescore, classes, name="score_fr")
-    ladder = _ladder(build(trunk.net), stride)
+    heads = _heads(net, classes)
+    trunk = _trunk(net, heads[0], head, inputs)
+    recipe = _Recipe(heads, tuple(_ladder(build(trunk.net), stride, heads[0].score)), group, at_once, least)
     if pad == "auto":
-        return _least_pad(trunk, ladder, group, least)
-    padded = trunk if pad == "keep" else trunk.then(pad_first, pad)
-    return _upsampled(padded, ladder, group, least)
+        return _least_pad(trunk, recipe)
+    return recipe.upsampled(trunk if pad == "keep" else trunk.then(pad_first, pad))
+
+
+class _Head(NamedTuple):
+    """One set of classes; its layers' names end in `suffix`."""
+
+    suffix: str
+    classes: int
+
+    @property
+    def score(self) -> str:
+        return f"score_fr{self.suffix}"
+
+
+def _heads(net: Prototxt, classes: int | Mapping[str, int]) -> tuple[_Head, ...]:
+    if isinstance(classes, int):
+        return (_Head("", classes),)
+    if not classes:
+        raise NetError(f"{net.path}: no classes; give a number, or one for each head")
+    return tuple(_Head(f"_{name}", count) for name, count in classes.items())
+
+
+def _trunk(net: Prototxt, first: _Head, head: str | None, inputs: Mapping[str, Shape] | None) -> Plan:
+    """The net up to the scores of its first head, every place scored."""
+    plan = upgrade(net) if net.root.all("layers") else Plan(net, net)
+    plan = plan.then(deploy, head=head, inputs=inputs)
+    name = find_head(build(plan.net)).name
+    plan = plan.then(convolutionalize)
+    for step in plan.steps:
+        if step.verb == "keep":
+            fact = f'layer "{step.layer}" stays an {step.what}: {step.why}'
+            raise NetError(f"{net.path}:{step.line}: {fact}; an FCN cannot slide it")
+    return plan.then(without_last_pooling, name).then(rescore, first.classes, name=first.score)
 
 
 def without_last_pooling(net: Prototxt, head: str) -> Plan:
@@ -138,7 +171,7 @@ class _Rung(NamedTuple):
     factor: int
 
 
-def _ladder(graph: Graph, stride: int) -> list[_Rung]:
+def _ladder(graph: Graph, stride: int, scores: str) -> list[_Rung]:
     """The tops that scores are added from, coarsest first; the last is the image.
 
     At each stride the deepest top that ends a block (a pooling, concatenation
@@ -146,8 +179,8 @@ def _ladder(graph: Graph, stride: int) -> list[_Rung]:
     none does.
     """
     start = graph.inputs[0]
-    strides = _strides(graph, start)
-    score = graph.top("score_fr")
+    score = graph.top(scores)
+    strides = _strides(graph, start, score)
     if score not in strides:
         coords.between(graph, start, score)
         fact = f'the branches from "{start.blob}" to "{score.blob}" disagree'
@@ -166,9 +199,9 @@ def _ladder(graph: Graph, stride: int) -> list[_Rung]:
     return [*rungs, _Rung(1, start.blob, int([own, *finer][-1]))]
 
 
-def _strides(graph: Graph, start: Top) -> dict[Top, Fraction]:
+def _strides(graph: Graph, start: Top, score: Top) -> dict[Top, Fraction]:
     """Image pixels per pixel of each top that leads to the scores."""
-    up = coords.upward(graph, graph.top("score_fr")).maps
+    up = coords.upward(graph, score).maps
     down = coords.downward(graph, start)
     return {top: 1 / min(down[top].scale, default=Fraction(1)) for top in down if top in up}
 
@@ -187,7 +220,38 @@ def _maker(graph: Graph, top: Top) -> Layer:
     return layer
 
 
-def _least_pad(trunk: Plan, ladder: list[_Rung], group: bool, least: int) -> Plan:
+class _Recipe(NamedTuple):
+    """How the scores of a trunk come up to the image."""
+
+    heads: tuple[_Head, ...]
+    ladder: tuple[_Rung, ...]
+    group: bool
+    at_once: bool
+    least: int
+
+    def upsampled(self, plan: Plan) -> Plan:
+        """The plan, and the layers of every head after it."""
+        trunk_top = build(plan.net).layer(self.heads[0].score).bottoms[0].blob
+        for head in self.heads:
+            if head is not self.heads[0]:
+                plan = plan.then(score, head.score, trunk_top, head.classes)
+            plan = self._climb(plan, head)
+        return plan
+
+    def _climb(self, plan: Plan, head: _Head) -> Plan:
+        scores, rungs, options = head.score, self.ladder[:-1], {"group": self.group, "least": self.least}
+        skips = _skip_names(rungs, head.suffix, self.at_once)
+        for number, (rung, names) in enumerate(zip(rungs, skips, strict=True), 1):
+            plan = plan.then(skip, scores, rung.top, names=names, scale=_SCALE**number, **options)
+            scores = names.fuse
+        last = f"upscore{rungs[-1].stride}{head.suffix}" if rungs else f"upscore{head.suffix}"
+        last = f"upscore{head.suffix}" if last in {names.upscore for names in skips} else last
+        return plan.then(
+            upsample, scores, self.ladder[-1].top, names=Names(last, f"score{head.suffix}"), **options
+        )
+
+
+def _least_pad(trunk: Plan, recipe: _Recipe) -> Plan:
     """The recipe with the smallest padding that works, from what the net has upward.
 
     One more pixel of padding adds one to the last offset, so that one padding
@@ -196,10 +260,9 @@ def _least_pad(trunk: Plan, ladder: list[_Rung], group: bool, least: int) -> Pla
     own = max(_pad_of(layer) for layer in first_layers(build(trunk.net)))
 
     def attempt(pad: int) -> Plan:
-        return _upsampled(trunk if pad == own else trunk.then(pad_first, pad), ladder, group, least)
+        return recipe.upsampled(trunk if pad == own else trunk.then(pad_first, pad))
 
-    works = _first_that_works(attempt, [own, *(own + 100 * 2**power for power in range(5))])
-    pad, plan = works
+    pad, plan = _first_that_works(attempt, [own, *(own + 100 * 2**power for power in range(5))])
     begin = max(own, pad - min(plan.offsets[-1].offset))
     return plan if begin == pad else _first_that_works(attempt, range(begin, pad + 1))[1]
 
@@ -218,18 +281,7 @@ def _pad_of(layer: Layer) -> int:
     return max([*view.list("pad"), view.get("pad_h"), view.get("pad_w")])
 
 
-def _upsampled(plan: Plan, ladder: list[_Rung], group: bool, least: int) -> Plan:
-    score, rungs = "score_fr", ladder[:-1]
-    skips = _skip_names(rungs)
-    for rung, names in zip(rungs, skips, strict=True):
-        plan = plan.then(skip, score, rung.top, names=names, group=group, least=least)
-        score = names.fuse
-    last = f"upscore{rungs[-1].stride}" if rungs else "upscore"
-    last = "upscore" if last in {names.upscore for names in skips} else last
-    return plan.then(upsample, score, ladder[-1].top, names=Names(last, "score"), group=group, least=least)
-
-
-def _skip_names(rungs: list[_Rung]) -> list[Names]:
+def _skip_names(rungs: Sequence[_Rung], suffix: str, at_once: bool) -> list[Names]:
     """The FCN authors' names: upscore2, then upscore_pool4 after the skip from pool4.
 
     A "/" becomes "_": Caffe's HDF5 files cannot hold layers with it.
@@ -237,6 +289,12 @@ def _skip_names(rungs: list[_Rung]) -> list[Names]:
     tops = [rung.top.replace("/", "_") for rung in rungs]
     befores = [f"upscore{rung.factor}" for rung in rungs[:1]] + [f"upscore_{top}" for top in tops]
     return [
-        Names(before, f"score_{top}c", f"score_{top}", f"fuse_{top}")
+        Names(
+            f"{before}{suffix}",
+            f"score_{top}{suffix}c",
+            f"score_{top}{suffix}",
+            f"fuse_{top}{suffix}",
+            f"scale_{top}{suffix}" if at_once else "",
+        )
         for before, top in zip(befores, tops, strict=False)
     ]

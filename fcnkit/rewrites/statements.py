@@ -135,7 +135,7 @@ def comments(statement: Statement, *, lead: bool = False) -> list[str]:
     """Every comment in a statement and beside it, and with `lead` above it."""
     inside = statement.text[statement.start : statement.end]
     above = [line for line in statement.lead if line] if lead else []
-    return above + (_comments(inside) if "#" in inside else [])
+    return above + _comments(inside)
 
 
 def behind(statement: Statement, nodes: Sequence[Node], style: Style, why: str = "") -> Edit:
@@ -146,11 +146,23 @@ def behind(statement: Statement, nodes: Sequence[Node], style: Style, why: str =
     indent = margin(statement)
     opens = text[line : statement.start].removeprefix(BOM) == indent
     closes = not text[end : eol if eol >= 0 else len(text)].strip(" \t\r")
-    if not (opens and closes) and not any(map(_commented, nodes)):
+    if not (opens and closes) and not statement.trail and not any(map(_commented, nodes)):
         return Edit(end, end, " " + inline(nodes), why)
     inner = indent if opens else indent + style.indent
     body = style.newline + style.newline.join(lines(nodes, inner, style))
     return Edit(end, end, body if closes else body + style.newline + inner, why)
+
+
+def filled(message: Field, nodes: Sequence[Node], style: Style, why: str = "") -> Edit:
+    """The nodes at the beginning of a message that has no statement."""
+    at, text = message.value_start + 1, message.source.text
+    if not any(map(_commented, nodes)) and "\n" not in text[at : message.body_stop]:
+        return Edit(at, at, " " + inline(nodes), why)
+    line = text.rfind("\n", 0, message.start) + 1
+    indent = re.match(r"[ \t]*", text[line:].removeprefix(BOM))[0]
+    body = style.newline.join(lines(nodes, indent + style.indent, style))
+    closes = text[at : message.body_stop].partition("\n")[0].strip()
+    return Edit(at, at, style.newline + body + (style.newline + indent if closes else ""), why)
 
 
 def moved(run: Sequence[Statement]) -> list[Node]:
@@ -189,6 +201,18 @@ def as_node(statement: Statement, name: str = "") -> Node:
     return Node(
         name or statement.name, statement.rest, statement.lead, statement.trail, indent=margin(statement)
     )
+
+
+def revalued(node: Node, rest: str) -> Node:
+    """The node with another value; comments that stood within the old one are above it."""
+    return node._replace(rest=rest, lead=(*node.lead, *_comments(node.rest)))
+
+
+def hidden(statement: Statement) -> tuple[str, ...]:
+    """The comments between a statement's name and its value, and between the values of a list."""
+    first = statement.fields[0]
+    stop = statement.stop if first.listed else first.value_start
+    return tuple(_comments(statement.text[statement.start : stop]))
 
 
 def _statement(text: str, at: int, group: list[Field]) -> Statement:
@@ -251,7 +275,9 @@ def _commented(node: Node) -> bool:
 
 
 def _comments(text: str) -> list[str]:
-    """Comments of a text, which may have # in strings."""
+    """The comments of a text, which may have # in its strings."""
+    if "#" not in text:
+        return []
     tokens = re.finditer(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|#[^\n]*', text)
     return [token[0].rstrip("\r") for token in tokens if token[0].startswith("#")]
 

@@ -15,7 +15,20 @@ from fcnkit.nets.declared import V1_TYPES
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites import upgrade_v0
 from fcnkit.rewrites.changes import beside, set_name, set_value
-from fcnkit.rewrites.statements import Node, Statement, behind, comments, lines, moved, put, removed, runs, statements
+from fcnkit.rewrites.statements import (
+    Node,
+    Statement,
+    behind,
+    comments,
+    filled,
+    hidden,
+    lines,
+    moved,
+    put,
+    removed,
+    runs,
+    statements,
+)
 from fcnkit.rewrites.upgrade_params import OLD, blocks, gathered, told
 
 Changes = tuple[list[Edit], list[Step]]
@@ -28,7 +41,9 @@ _SOLVERS = {
     "ADADELTA": "AdaDelta", "ADAM": "Adam",
 }  # fmt: skip
 # Forks' types whose words are not their enums in capitals at each underscore.
-_FORKS = {"BN": "BN", "PRELU": "PReLU", "ELU": "ELU", "SPP": "SPP", "LSTM": "LSTM", "ROI_POOLING": "ROIPooling"}
+_FORKS = {
+    "BN": "BN", "PRELU": "PReLU", "ELU": "ELU", "SPP": "SPP", "LSTM": "LSTM", "ROI_POOLING": "ROIPooling",
+}  # fmt: skip
 
 
 def upgrade(net: Prototxt) -> Plan:
@@ -66,10 +81,11 @@ def _layers(net: Prototxt) -> Changes:
         for one in written
         if not all(map(upgrade_v0.is_padding, one.fields))
     ]
-    why = "V2 has the layers' types as strings" if not any(layer.all("layer") for layer in old) else "V0"
-    convert = upgrade_v0.convert if why == "V0" else _v1
-    more, steps = convert(net, old)
-    return edits + more, steps
+    nested = any(layer.all("layer") for layer in old)
+    more, steps = (upgrade_v0.convert if nested else _v1)(net, old)
+    why = "its fields lie in it directly" if nested else "its type is a string, and each blob has a param"
+    what = f"{len(old)} `layers` of format {'V0' if nested else 'V1'} -> `layer`"
+    return edits + more, [Step("change", "", old[0].line, what, why), *steps]
 
 
 # ---- V1 to V2
@@ -114,7 +130,7 @@ def _v1_params(view: View, style: Style) -> Changes:
     columns = gathered(found)
     edits = [put(found[0], blocks(columns), style, "param")]
     edits += [put(run, [], style, "param") for run in found[1:]]
-    return edits, [_step(view, told(columns), "V2 has one param for each learned blob")]
+    return edits, [_step(view, told(columns), "")]
 
 
 def _old_transform(view: View) -> bool:
@@ -168,9 +184,7 @@ def _set(message: Field, nodes: Iterable[Node], style: Style) -> list[Edit]:
     if missing and written:
         edits.append(behind(written[-1], missing, style))
     elif missing:
-        indent = style.indent * 3
-        body = style.newline + style.newline.join(lines(missing, indent, style))
-        edits.append(Edit(message.value_start + 1, message.value_start + 1, body + style.newline))
+        edits.append(filled(message, missing, style))
     return edits
 
 
@@ -258,9 +272,8 @@ def _input_layer(net: Prototxt, found: Sequence[Sequence[Statement]]) -> Node:
     left = tuple(comment for node in surplus for comment in (*node.lead, node.trail.strip()) if comment)
     name, kind = (literal(word, net.style) for word in ("input", "Input"))
     shapes = tuple(node._replace(name="shape") for node in used)
-    return Node(
-        "layer", (Node("name", f": {name}"), Node("type", f": {kind}"), *tops, Node("input_param", shapes, left))
-    )
+    own = [Node("name", f": {name}"), Node("type", f": {kind}"), *tops, Node("input_param", shapes, left)]
+    return Node("layer", tuple(own))
 
 
 def _each(node: Node, one: Statement) -> list[Node]:
@@ -268,8 +281,10 @@ def _each(node: Node, one: Statement) -> list[Node]:
     name = {"input": "top", "input_dim": "dim", "input_shape": "shape"}[one.name]
     if not one.fields[0].listed:
         return [node._replace(name=name)]
-    nodes = [Node(name, f": {field.raw}" if field.fields is None else f" {field.raw}") for field in one.fields]
-    return [nodes[0]._replace(lead=(*node.lead, *comments(one))), *nodes[1:]]
+    colon = ":" if one.fields[0].fields is None else ""
+    first, *others = (Node(name, f"{colon} {field.raw}") for field in one.fields)
+    lead = (*node.lead, *hidden(one), *([node.trail.strip()] if node.trail else []))
+    return [first._replace(lead=lead), *others]
 
 
 # ---- solvers

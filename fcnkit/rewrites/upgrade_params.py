@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from fcnkit.rewrites.statements import Node, Statement, comments, moved
+from fcnkit.rewrites.statements import Node, Statement, hidden, moved
 
 # The old field of a layer, and the field of a ParamSpec that it is now.
 OLD = {"param": "name", "blob_share_mode": "share_mode", "blobs_lr": "lr_mult", "weight_decay": "decay_mult"}
@@ -37,7 +37,8 @@ def told(columns: Columns) -> str:
 
 def _values(node: Node, one: Statement) -> list[Node]:
     name = OLD[one.name]
-    if not one.fields[0].listed:
-        return [Node(name, f": {one.fields[0].raw}", node.lead, node.trail)]
-    nodes = [Node(name, f": {field.raw}") for field in one.fields]
-    return [nodes[0]._replace(lead=(*node.lead, *comments(one))), *nodes[1:]]
+    first, *others = (Node(name, f": {field.raw}") for field in one.fields)
+    lead = (*node.lead, *hidden(one))
+    if not others:
+        return [first._replace(lead=lead, trail=node.trail)]
+    return [first._replace(lead=(*lead, *([node.trail.strip()] if node.trail else []))), *others]

@@ -4,15 +4,27 @@ The rules are those of UpgradeV0PaddingLayers, UpgradeV0LayerParameter and
 UpgradeV0LayerType in Caffe's upgrade_proto.cpp, and of the V1 upgrade after them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from fcnkit.edits import Edit
 from fcnkit.errors import NetError
-from fcnkit.formats.prototxt import Field, Prototxt, Style, literal
+from fcnkit.formats.prototxt import Field, Prototxt, Style, literal, without
 from fcnkit.formats.schema import View, check
 from fcnkit.plan import Step
-from fcnkit.rewrites.statements import Node, Statement, as_node, comments, put, removed, runs, statements, tail
+from fcnkit.rewrites.statements import (
+    Node,
+    Statement,
+    as_node,
+    comments,
+    hidden,
+    put,
+    removed,
+    revalued,
+    runs,
+    statements,
+    tail,
+)
 from fcnkit.rewrites.upgrade_params import OLD, blocks, gathered
 
 _FILLED = {"num_output": "num_output", "biasterm": "bias_term", "weight_filler": "weight_filler",
@@ -108,10 +120,10 @@ def convert(net: Prototxt, layers: Sequence[Field]) -> tuple[list[Edit], list[St
     read = [_read(field) for field in layers]
     folds = _folds(net, read)
     edits, steps = _net_level(net)
-    whole = [one for one in statements(net.root) if one.name == "layers"]
+    whole = {one.start: one for one in statements(net.root) if one.name == "layers"}
     for number, layer in enumerate(read):
         if layer.type == "padding":
-            edits += _without(layer, whole, net.style)
+            edits.append(_without(layer, whole, net.style))
             what = f"a layer for padding {layer.inner.get('pad')}"
             steps.append(layer.step("remove", what, "Convolution and Pooling pad by themselves"))
         else:
@@ -179,11 +191,10 @@ def _net_level(net: Prototxt) -> tuple[list[Edit], list[Step]]:
     return [removed(run, net.style, "V0") for run in found], steps
 
 
-def _without(layer: _Layer, whole: Sequence[Statement], style: Style) -> list[Edit]:
-    for one in whole:
-        if layer.field in one.fields:
-            return [removed([one], style, "padding")]
-    return []
+def _without(layer: _Layer, whole: Mapping[int, Statement], style: Style) -> Edit:
+    """The edit that takes a layer away; its comments stay, but for an element of a list."""
+    one = whole.get(layer.field.start)
+    return removed([one], style, "padding") if one else without(layer.field)
 
 
 def _layer(layer: _Layer, fold: _Fold | None, style: Style) -> tuple[list[Edit], list[Step]]:
@@ -205,7 +216,9 @@ def _layer(layer: _Layer, fold: _Fold | None, style: Style) -> tuple[list[Edit],
     return edits, steps
 
 
-def _nodes(layer: _Layer, whole: Statement, fold: _Fold | None, style: Style) -> tuple[list[Node], list[Step]]:
+def _nodes(
+    layer: _Layer, whole: Statement, fold: _Fold | None, style: Style
+) -> tuple[list[Node], list[Step]]:
     """What replaces `layer { ... }`: name, type, params, the type's message, transform_param."""
     written = statements(whole.fields[0])
     kind = KINDS.get(layer.type, _Kind(""))
@@ -216,14 +229,14 @@ def _nodes(layer: _Layer, whole: Statement, fold: _Fold | None, style: Style) ->
         elif one.name in _TRANSFORM:
             transform.append(as_node(one, _TRANSFORM[one.name]))
         elif one.name == "type":
-            outer.append(as_node(one)._replace(rest=f": {literal(kind.word, style)}"))
+            outer.append(revalued(as_node(one), f": {literal(kind.word, style)}"))
         elif one.name in _OUTER or (one.name == "hdf5_output_param" and layer.type == "hdf5_output"):
             outer.append(as_node(one))
         elif one.name not in OLD:
             lost.append(one)
     columns = gathered([[one] for one in written if one.name in OLD])
     left = tuple(comment for one in lost for comment in comments(one, lead=True))
-    end = (*left, *tail(whole.fields[0], written))
+    end = (*left, *hidden(whole), *tail(whole.fields[0], written))
     nodes = [*outer, *_with_leads(written, columns)]
     if fold:
         own = _padded(own, fold)
@@ -248,7 +261,7 @@ def _padded(own: list[Node], fold: _Fold) -> list[Node]:
     new = Node("pad", f": {fold.pad}")
     if not any(node.name == "pad" for node in own):
         return [*own, new]
-    return [node._replace(rest=new.rest) if node.name == "pad" else node for node in own]
+    return [revalued(node, new.rest) if node.name == "pad" else node for node in own]
 
 
 def _inner_style(whole: Statement, style: Style) -> Style:
@@ -272,4 +285,4 @@ def _why(fold: _Fold | None) -> str:
 
 
 def _lost(layer: _Layer, one: Statement) -> Step:
-    return layer.step("remove", one.name, f'Caffe drops it: a V0 layer of type "{layer.type}" has no such field')
+    return layer.step("remove", one.name, f'Caffe drops it: type "{layer.type}" has no such field')

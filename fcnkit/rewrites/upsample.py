@@ -5,24 +5,29 @@ an Eltwise adds the scores of a finer layer.  Long, Shelhamer and Darrell,
 "Fully Convolutional Networks for Semantic Segmentation", sections 3.3 and 4.2.
 """
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
 from fcnkit.errors import AlignError, NetError
-from fcnkit.formats.prototxt import Prototxt, Word
+from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets import coords, fit
 from fcnkit.nets.coordmap import show
-from fcnkit.nets.graph import Graph, State, Top, build
+from fcnkit.nets.graph import Graph, Top, build
 from fcnkit.nets.shapes import infer
-from fcnkit.plan import Move, Offset, Plan, Step
-from fcnkit.rewrites.changes import appended
+from fcnkit.plan import Offset, Plan
+from fcnkit.rewrites.parts import (
+    Pairs,
+    added,
+    crop_layer,
+    fuse_layer,
+    scale_layer,
+    score_layer,
+    upscore_layer,
+    with_layers,
+)
 
-Pairs = list[tuple[str, object]]
-_SUM = Word("SUM")
-_LEARN: Pairs = [
-    ("param", [("lr_mult", 1), ("decay_mult", 1)]),
-    ("param", [("lr_mult", 2), ("decay_mult", 0)]),
-]
+_SCORES_WHY = "its weights start from zero"
 
 
 class Names(NamedTuple):
@@ -32,6 +37,12 @@ class Names(NamedTuple):
     crop: str
     score: str = ""
     fuse: str = ""
+    scale: str = ""
+
+
+def score(net: Prototxt, name: str, source: str, classes: int) -> Plan:
+    """New scores of the blob `source` come at the end of the net, starting from zero."""
+    return added(net, [(score_layer(name, source, classes), _SCORES_WHY)])
 
 
 def upsample(
@@ -54,100 +65,89 @@ def upsample(
     Raises AlignError when no kernel makes the offset whole, when it is
     negative, or when the crop does not fit at every input size from `least` up.
     """
-    graph = build(net, State())
-    work = _Work(net, graph, graph.top(score), graph.top(reference), names, group)
+    work = _work(net, score, reference, names.upscore, group)
     kernel, exact = work.kernel()
-    with_up = work.add([work.deconvolution(kernel)])
-    offset = coords.whole(with_up, with_up.top(names.upscore), with_up.top(reference), exact)
-    sizes = work.sizes(with_up, (with_up.top(names.upscore), with_up.top(reference)))
-    found = fit.check(sizes, with_up.top(names.upscore), with_up.top(reference), offset, least)
+    graph = work.built([work.upscore(kernel)])
+    up, wanted = graph.top(names.upscore), graph.top(reference)
+    crop = Offset(names.crop, names.upscore, reference, coords.whole(graph, up, wanted, exact))
+    found = fit.check(_sizes(graph, (up, wanted)), up, wanted, crop.offset, least)
     if not found.valid:
-        raise work.too_small(found, offset, least)
-    crop = crop_layer(names.crop, names.upscore, reference, offset)
-    return work.plan(
-        [work.deconvolution(kernel), crop],
-        kernel,
-        Offset(names.crop, names.upscore, reference, offset),
-        least,
-    )
+        raise _too_small(net, crop, found, least)
+    return added(net, [(work.upscore(kernel), work.why), (crop_layer(crop), _why(crop, least))], [crop])
 
 
-def skip(net: Prototxt, score: str, source: str, *, names: Names, group: bool = True, least: int = 1) -> Plan:
+def skip(
+    net: Prototxt,
+    score: str,
+    source: str,
+    *,
+    names: Names,
+    group: bool = True,
+    scale: float = 1,
+    least: int = 1,
+) -> Plan:
     """The scores `score`, upsampled, and new scores of the finer top `source` are added.
 
     Of the upsampled scores and the new ones the larger is cropped to the
     smaller.  Where each reaches beyond the other on one side, the
     Deconvolution's pad cuts the upsampled scores on both sides, as little as
     lets the new ones be cropped to them.  The new scores start from zero.
+    Where `names` has a `scale`, a layer of that name scales what they see by
+    the fixed factor `scale`.
 
     Raises AlignError when no kernel makes the offset whole or the two cannot
     be made to fit at every input size from `least` up.
     """
-    graph = build(net, State())
-    work = _Work(net, graph, graph.top(score), graph.top(source), names, group)
+    work = _work(net, score, source, names.upscore, group)
     kernel, exact = work.kernel()
-    return _Skip(work, kernel, exact, least).plan()
-
-
-def crop_layer(name: str, cropped: str, reference: str, offset: tuple[int, ...]) -> Pairs:
-    """A Crop layer; axis and offset are always written, since other tools centre one without."""
-    values = offset[:1] if len(set(offset)) == 1 else offset
-    return [
-        ("name", name), ("type", "Crop"), ("bottom", cropped), ("bottom", reference), ("top", name),
-        ("crop_param", [("axis", 4 - len(offset)), *(("offset", value) for value in values)]),
-    ]  # fmt: skip
-
-
-def score_layer(name: str, bottom: str, classes: int) -> Pairs:
-    """A 1 x 1 Convolution that scores classes; without fillers it starts from zero."""
-    return [
-        ("name", name), ("type", "Convolution"), ("bottom", bottom), ("top", name), *_LEARN,
-        ("convolution_param", [("num_output", classes), ("kernel_size", 1)]),
-    ]  # fmt: skip
-
-
-def why_crop(crop: Offset, least: int) -> str:
-    """The reason that a Crop's step gives."""
-    place = "x".join(map(str, dict.fromkeys(crop.offset)))
-    where = f'"{crop.reference}" begins at pixel {place} of "{crop.cropped}"'
-    return f"{where}; fits inputs of {least} pixels and more"
+    finer: list[tuple[Pairs, str]] = [
+        (score_layer(names.score, names.scale or source, work.classes), _SCORES_WHY)
+    ]
+    if names.scale:
+        finer.insert(
+            0, (scale_layer(names.scale, source, scale), "skips trained at once begin as small additions")
+        )
+    graph = work.built([work.upscore(kernel), *(layer for layer, _ in finer)])
+    pad, crop = _joint(graph, names, exact, least)
+    kept = names.upscore if crop.cropped == names.score else names.score
+    layers = [
+        (work.upscore(kernel, pad), work.why),
+        *finer,
+        (crop_layer(crop), _why(crop, least)),
+        (fuse_layer(names.fuse, kept, names.crop), "the skip adds to the coarser scores"),
+    ]
+    return added(net, layers, [crop])
 
 
 class _Work(NamedTuple):
-    """One upsampling under construction."""
+    """One upsampling under construction: which top to which, by what factor."""
 
     net: Prototxt
     graph: Graph
     score: Top
     target: Top
-    names: Names
+    upscores: str
     group: bool
+    classes: int
+    factor: int
 
     @property
-    def classes(self) -> int:
-        shape = infer(self.graph).tops[self.score]
-        if shape is None:
-            raise NetError(
-                f'{self.net.path}: the shape of "{self.score.blob}" is not known; give the input a size'
-            )
-        return shape[1]
+    def why(self) -> str:
+        return f'"{self.target.blob}" has {self.factor} times the resolution of "{self.score.blob}"'
 
-    @property
-    def factor(self) -> int:
-        scale = coords.between(self.graph, self.score, self.target).scale
-        if len(set(scale)) != 1 or scale[0].denominator != 1:
-            raise AlignError(
-                f'{self.net.path}: "{self.target.blob}" has {show(scale)} times the resolution of '
-                f'"{self.score.blob}"; upsampling needs one whole factor for both axes'
-            )
-        return int(scale[0])
+    def upscore(self, kernel: int, pad: int = 0) -> Pairs:
+        scores, classes = self.score.blob, self.classes
+        return upscore_layer(self.upscores, scores, classes, kernel, self.factor, group=self.group, pad=pad)
+
+    def built(self, layers: Sequence[Pairs]) -> Graph:
+        return build(with_layers(self.net, layers))
 
     def kernel(self) -> tuple[int, tuple[Fraction, ...]]:
         """The kernel of {2s, 2s - 1} with a whole offset, and that offset (which may be negative)."""
         tried = {}
         for kernel in (2 * self.factor, 2 * self.factor - 1):
-            after = self.add([self.deconvolution(kernel)])
-            exact = coords.offset(after, after.top(self.names.upscore), after.top(self.target.blob))
+            after = self.built([self.upscore(kernel)])
+            exact = coords.offset(after, after.top(self.upscores), after.top(self.target.blob))
             if all(value.denominator == 1 for value in exact):
                 return kernel, exact
             tried[kernel] = exact
@@ -157,133 +157,57 @@ class _Work(NamedTuple):
             "change the parity of a pad between them"
         )
 
-    def deconvolution(self, kernel: int, pad: int = 0) -> Pairs:
-        classes = self.classes
-        param: Pairs = [("num_output", classes)]
-        param += [("group", classes)] if self.group and classes > 1 else []
-        param += [("bias_term", False)]
-        param += [("pad", pad)] if pad else []
-        param += [("kernel_size", kernel), ("stride", self.factor)]
-        param += [("weight_filler", [("type", "bilinear")])] if self.group or classes == 1 else []
-        name = self.names.upscore
-        return [
-            ("name", name), ("type", "Deconvolution"), ("bottom", self.score.blob), ("top", name),
-            ("param", [("lr_mult", 0)]), ("convolution_param", param),
-        ]  # fmt: skip
 
-    def add(self, layers: list[Pairs]) -> Graph:
-        return build(self.text(layers), State())
-
-    def text(self, layers: list[Pairs]) -> Prototxt:
-        return self.net.edit(
-            [appended(self.net, self.graph.layers[-1].field, layers, f'upsample "{self.score.blob}"')]
+def _work(net: Prototxt, score: str, target: str, upscores: str, group: bool) -> _Work:
+    graph = build(net)
+    scores, wanted = graph.top(score), graph.top(target)
+    shape = infer(graph).tops[scores]
+    if shape is None:
+        raise NetError(f'{net.path}: the shape of "{score}" is not known; give the input a size')
+    scale = coords.between(graph, scores, wanted).scale or (Fraction(1),)
+    if len(set(scale)) != 1 or scale[0].denominator != 1:
+        raise AlignError(
+            f'{net.path}: "{target}" has {show(scale)} times the resolution of "{score}"; '
+            "upsampling needs one whole factor for both axes"
         )
-
-    def sizes(self, graph: Graph, tops: tuple[Top, ...]) -> fit.Sizes:
-        start = graph.inputs[0]
-        return fit.Sizes(graph, start, infer(graph).tops[start], tops)
-
-    def plan(self, layers: list[Pairs], kernel: int, crop: Offset, least: int) -> Plan:
-        why = why_crop(crop, least)
-        steps = tuple(
-            Step("insert", dict(layer)["name"], None, _describe(layer), _reason(layer, self, why))
-            for layer in layers
-        )
-        return Plan(self.net, self.text(layers), steps, self.moves(layers, kernel), (crop,))
-
-    def moves(self, layers: list[Pairs], kernel: int) -> tuple[Move, ...]:
-        classes, moves = self.classes, []
-        for layer in map(dict, layers):
-            if layer["type"] == "Deconvolution":
-                shape = (classes, 1 if self.group else classes, kernel, kernel)
-                moves.append(Move(layer["name"], 0, shape, how="bilinear"))
-            elif layer["type"] == "Convolution":
-                channels = infer(self.graph).tops[self.target][1]
-                moves += [
-                    Move(layer["name"], 0, (classes, channels, 1, 1), how="zero"),
-                    Move(layer["name"], 1, (classes,), how="zero"),
-                ]
-        return tuple(moves)
-
-    def too_small(self, found: fit.Fit, offset: tuple[int, ...], least: int) -> AlignError:
-        what = f'cropping "{self.names.upscore}" at {show(offset)} to "{self.target.blob}"'
-        fact = "the net cannot be built" if found.slack is None else f"{-found.slack} pixels are missing"
-        return AlignError(
-            f"{self.net.path}: {what}: {fact} for an input of {found.size} pixels; "
-            f"pad the first layer more, or ask for inputs larger than {least}"
-        )
+    return _Work(net, graph, scores, wanted, upscores, group, shape[1], int(scale[0]))
 
 
-class _Skip(NamedTuple):
-    """The choice of what is cropped where a skip joins."""
-
-    work: _Work
-    kernel: int
-    exact: tuple[Fraction, ...]
-    least: int
-
-    def plan(self) -> Plan:
-        names, work = self.work.names, self.work
-        score = score_layer(names.score, work.target.blob, work.classes)
-        graph = work.add([score, work.deconvolution(self.kernel)])
-        up, new = graph.top(names.upscore), graph.top(names.score)
-        # Positive where the upsampled scores begin inside the new ones.
-        begin = tuple(-int(value) for value in self.exact)
-        sizes = work.sizes(graph, (up, new))
-        if min(begin) >= 0 and fit.check(sizes, new, up, begin, self.least).valid:
-            return self.finish(score, 0, (names.score, names.upscore), begin)
-        ahead = tuple(-value for value in begin)
-        if min(ahead) >= 0 and fit.check(sizes, up, new, ahead, self.least).valid:
-            return self.finish(score, 0, (names.upscore, names.score), ahead)
-        pad = self.pad(sizes, up, new, begin)
-        return self.finish(score, pad, (names.score, names.upscore), tuple(value + pad for value in begin))
-
-    def pad(self, sizes: fit.Sizes, up: Top, new: Top, begin: tuple[int, ...]) -> int:
-        """The least Deconvolution pad P with begin + P >= 0 and new - begin - P >= up - 2 P."""
-        found = fit.check(sizes, new, up, begin, self.least)
-        if found.slack is None:
-            raise self.work.too_small(found, begin, self.least)
-        return max(0, -min(begin), -found.slack)
-
-    def finish(self, score: Pairs, pad: int, crop: tuple[str, str], offset: tuple[int, ...]) -> Plan:
-        names, work = self.work.names, self.work
-        cropped, reference = crop
-        kept = names.upscore if cropped == names.score else names.score
-        layers = [
-            work.deconvolution(self.kernel, pad),
-            score,
-            crop_layer(names.crop, cropped, reference, offset),
-            _fuse_layer(names.fuse, kept, names.crop),
-        ]
-        return work.plan(layers, self.kernel, Offset(names.crop, cropped, reference, offset), self.least)
+def _joint(graph: Graph, names: Names, exact: tuple[Fraction, ...], least: int) -> tuple[int, Offset]:
+    """The Deconvolution's pad and the Crop with which upsampled and new scores meet."""
+    up, new = graph.top(names.upscore), graph.top(names.score)
+    sizes = _sizes(graph, (up, new))
+    # Positive where the upsampled scores begin inside the new ones.
+    begin = tuple(-int(value) for value in exact)
+    ahead = tuple(map(int, exact))
+    inner = Offset(names.crop, names.score, names.upscore, begin)
+    if min(begin) >= 0 and fit.check(sizes, new, up, begin, least).valid:
+        return 0, inner
+    if min(ahead) >= 0 and fit.check(sizes, up, new, ahead, least).valid:
+        return 0, Offset(names.crop, names.upscore, names.score, ahead)
+    # A pad P moves the beginning by P and takes 2 P off the size.
+    found = fit.check(sizes, new, up, begin, least)
+    if found.slack is None:
+        raise _too_small(graph.prototxt, inner, found, least)
+    pad = max(0, -min(begin), -found.slack)
+    return pad, inner._replace(offset=tuple(value + pad for value in begin))
 
 
-def _fuse_layer(name: str, first: str, second: str) -> Pairs:
-    return [
-        ("name", name), ("type", "Eltwise"), ("bottom", first), ("bottom", second), ("top", name),
-        ("eltwise_param", [("operation", _SUM)]),
-    ]  # fmt: skip
+def _sizes(graph: Graph, tops: tuple[Top, ...]) -> fit.Sizes:
+    start = graph.inputs[0]
+    return fit.Sizes(graph, start, infer(graph).tops[start], tops)
 
 
-def _describe(layer: Pairs) -> str:
-    given = dict(layer)
-    param = dict(given.get("convolution_param", ()))
-    if given["type"] == "Deconvolution":
-        return f"Deconvolution, kernel {param['kernel_size']}, stride {param['stride']}, bilinear"
-    if given["type"] == "Crop":
-        offset = [value for name, value in given["crop_param"] if name == "offset"]
-        return f"Crop, offset {'x'.join(map(str, offset))}"
-    if given["type"] == "Convolution":
-        return f"Convolution 1x1 of {given['bottom']}, {param['num_output']} classes"
-    return f"{given['type']}, sum"
+def _why(crop: Offset, least: int) -> str:
+    place = "x".join(map(str, dict.fromkeys(crop.offset)))
+    where = f'"{crop.reference}" begins at pixel {place} of "{crop.cropped}"'
+    return f"{where}; fits inputs of {least} pixels and more"
 
 
-def _reason(layer: Pairs, work: _Work, why: str) -> str:
-    kind = dict(layer)["type"]
-    if kind == "Deconvolution":
-        return f'"{work.target.blob}" has {work.factor} times the resolution of "{work.score.blob}"'
-    return {
-        "Crop": why,
-        "Convolution": "its weights start from zero",
-        "Eltwise": "the skip adds to the coarser scores",
-    }[kind]
+def _too_small(net: Prototxt, crop: Offset, found: fit.Fit, least: int) -> AlignError:
+    what = f'cropping "{crop.cropped}" at {"x".join(map(str, crop.offset))} to "{crop.reference}"'
+    fact = "the net cannot be built" if found.slack is None else f"{-found.slack} pixels are missing"
+    return AlignError(
+        f"{net.path}: {what}: {fact} for an input of {found.size} pixels; "
+        f"pad the first layer more, or ask for inputs larger than {least}"
+    )

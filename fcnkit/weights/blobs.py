@@ -15,7 +15,7 @@ from fcnkit.formats.caffemodel import BlobSpan, shown_shape
 if TYPE_CHECKING:
     import numpy
 
-PIECE = 1 << 20
+PIECE = 1 << 19
 
 
 def stamp(file: int) -> tuple[int, int]:
@@ -53,13 +53,19 @@ class Source:
                 raise WeightsError(f"{self.path}: it ends at byte {start + done}; open it again")
             done += got
 
-    def pieces(self, start: int, stop: int) -> Iterator[memoryview]:
-        """The bytes of [start, stop) in turn; each piece is overwritten by the next."""
+    def pieces(self, start: int, stop: int, place: int = 0) -> Iterator[memoryview]:
+        """The bytes of [start, stop) in turn; each piece is overwritten by the next.
+
+        When they are written from offset `place` on, all pieces but the first
+        begin at a multiple of PIECE, which makes half the work for the system.
+        """
         buffer = memoryview(bytearray(min(PIECE, stop - start)))
-        for at in range(start, stop, PIECE):
-            piece = buffer[: min(PIECE, stop - at)]
+        at = start
+        while at < stop:
+            piece = buffer[: min(PIECE - (place + at - start) % PIECE, stop - at)]
             self.read_into(piece, at)
             yield piece
+            at += len(piece)
 
 
 class Lazy(NamedTuple):

@@ -222,16 +222,18 @@ class Weights(Mapping):
             raise self._error(f"would take {size} bytes, and Caffe reads at most {caffemodel.LARGEST_FILE}; "
                               "drop some layers, or make them smaller")  # fmt: skip
         with files.atomic(path, force=force) as file:
-            write = files.behind(file, size)
+            write, done = files.behind(file, size), 0
             for part in pieces(range(self.layout.size), edits):
-                for piece in self._bytes(part):
+                for piece in self._bytes(part, done):
                     write(piece)
+                    done += len(piece)
             if self.source:
                 self.source.check()
 
-    def _bytes(self, part: "range | bytes | Content | Blob") -> Iterable:
+    def _bytes(self, part: "range | bytes | Content | Blob", place: int = 0) -> Iterable:
+        """The bytes of one part of the file, which is to stand at `place`, in turn."""
         if isinstance(part, range):
-            return self.source.pieces(part.start, part.stop)
+            return self.source.pieces(part.start, part.stop, place)
         if isinstance(part, Content):
             return (piece for inner in part.parts for piece in self._bytes(inner))
         return part.pieces() if isinstance(part, Blob) else (part,)

@@ -11,7 +11,7 @@ from fcnkit.errors import WeightsError
 from fcnkit.formats.caffemodel import ITEM_BYTES, shown_shape
 from fcnkit.plan import Move
 from fcnkit.weights import fillers
-from fcnkit.weights.blobs import PIECE, Blob, Lazy, reshaped, zeros
+from fcnkit.weights.blobs import Blob, Lazy, reshaped, zeros
 from fcnkit.weights.matching import Match, Row, match
 from fcnkit.weights.store import Weights
 
@@ -124,7 +124,7 @@ def transposed(blob: Blob) -> Blob:
     return Blob(values.shape, blob.dtype, False, values, blob.where)
 
 
-_BAND = 16 * PIECE
+_BAND = 16 << 20
 
 
 def _columns(blob: Blob, rows: int, columns: int) -> Iterator[memoryview]:

@@ -1,0 +1,130 @@
+"""What is wrong at a place of a prototxt, and what its text alone shows of that."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from fcnkit.edits import Edit
+from fcnkit.errors import FcnkitError, PrototxtError
+from fcnkit.formats import schema
+from fcnkit.formats.prototxt import BOM, Field, Prototxt
+from fcnkit.nets.declared import V1_TYPES
+
+ERROR, WARNING, NOTE = "error", "warning", "note"
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong: its short name, where it stands, and what to do.
+
+    An error is what Caffe refuses, a warning what it takes and does something
+    else with than was meant, a note what could not be judged.
+    """
+
+    name: str
+    level: str
+    path: str
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.level}: {self.text} [{self.name}]"
+
+
+class Kind(NamedTuple):
+    """What a finding's name stands for."""
+
+    level: str
+    meaning: str
+
+
+TEXT_KINDS = {
+    "unknown-field": Kind(ERROR, "a field that Caffe does not have, misspelt or in the wrong message"),
+    "fork-field": Kind(NOTE, "a field that a fork of Caffe has and BVLC Caffe does not"),
+    "wrong-value": Kind(ERROR, "a value of the wrong type, or no name that the enum has"),
+    "given-twice": Kind(ERROR, "a second value for a field that takes one"),
+    "missing-field": Kind(ERROR, "a message without a field that Caffe requires"),
+    "byte-order-mark": Kind(ERROR, "a byte order mark at the start of the file"),
+}
+
+
+def from_error(name: str, level: str, net: Prototxt, error: FcnkitError) -> Finding:
+    """The finding that an error's message, `place: fact; remedy`, tells."""
+    first = str(error).split("\n", 1)[0]
+    place = re.match(rf"{re.escape(net.path)}:(\d+):(?:\d+:)? ", first)
+    text = first[place.end() :] if place else first.removeprefix(f"{net.path}: ")
+    return Finding(name, level, net.path, int(place[1]) if place else 1, text)
+
+
+class Fault(NamedTuple):
+    """A field that Caffe's parser refuses, in a message of this type, and why."""
+
+    name: str
+    message: str
+    field: Field
+    error: PrototxtError
+
+
+def faults(message: str, root: Field) -> Iterator[Fault]:
+    """Everything that Caffe's parser would refuse in this message, in source order.
+
+    `schema.check` raises at the first of them.
+    """
+    if root.name == "" and root.source.text.startswith(BOM):
+        fact = "the file starts with a byte order mark, which Caffe refuses; remove it"
+        yield Fault("byte-order-mark", message, root, root.source.error(0, fact))
+    nearest = {field.start: near for field, near in schema.unknown(message, root)}
+    yield from _faults(message, root, nearest)
+
+
+def _faults(message: str, root: Field, nearest: dict[int, str | None]) -> Iterator[Fault]:
+    known = schema.slots(message)
+    seen: set[str] = set()
+    for field in root.fields or ():
+        slot = known.get(field.name)
+        if slot is None:
+            yield Fault("unknown-field", message, field, _unknown(message, field, nearest.get(field.start)))
+            continue
+        if not slot.repeated and (field.name in seen or field.listed):
+            fact = f'"{field.name}" is given a second time and takes one value; remove one'
+            yield Fault("given-twice", message, field, field.error(fact))
+        seen.add(field.name)
+        yield from _value(message, field, slot)
+        if slot.message:
+            yield from _faults(slot.message, field, nearest)
+    for slot in known.values():
+        if slot.required and slot.name not in seen:
+            fact = f'{message} lacks "{slot.name}", which Caffe requires; add it'
+            yield Fault("missing-field", message, root, root.error(fact))
+
+
+def _unknown(message: str, field: Field, near: str | None) -> PrototxtError:
+    remedy = f'did you mean "{near}"?' if near else "remove it, or use the fork of Caffe that has it"
+    return field.error(f'{message} has no field "{field.name}"; {remedy}')
+
+
+def _value(message: str, field: Field, slot: schema.Slot) -> Iterator[Fault]:
+    try:
+        slot.read(field, slot)
+    except PrototxtError as error:
+        yield Fault("wrong-value", message, field, error)
+
+
+def readable(net: Prototxt, found: Iterable[Fault]) -> Prototxt:
+    """The net without its wrong values, every line where it was, so that the rest can be looked at.
+
+    Raises PrototxtError where they cannot be taken out one by one.
+    """
+    bad = sorted((fault for fault in found if fault.name == "wrong-value"), key=lambda fault: fault.field.start)
+    return net.edit(_mended(fault) for fault in bad)
+
+
+def _mended(fault: Fault) -> Edit:
+    field, raw, why = fault.field, fault.field.raw, "a wrong value"
+    if field.name == "type" and raw.isidentifier():
+        # An unknown type of V1 is read as it is; those of V2 are strings.
+        word = raw if fault.message == "V1LayerParameter" else f'"{V1_TYPES.get(raw, raw)}"'
+        return Edit(field.value_start, field.stop, word, why)
+    if field.name == "type" and raw[1:-1].isidentifier():
+        return Edit(field.value_start, field.stop, raw[1:-1], why)
+    start = field.value_start if field.listed else field.start
+    return Edit(start, field.stop, re.sub(r"[^\n]", " ", field.source.text[start : field.stop]), why)

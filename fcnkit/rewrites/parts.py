@@ -1,0 +1,117 @@
+"""The layers that an FCN adds, written as the FCN authors write them, and a Plan to add them."""
+
+from collections.abc import Sequence
+
+from fcnkit.formats.prototxt import Prototxt, Word
+from fcnkit.nets.graph import build
+from fcnkit.nets.shapes import infer
+from fcnkit.plan import Move, Offset, Plan, Step
+from fcnkit.rewrites.changes import appended
+
+Pairs = list[tuple[str, object]]
+
+# Weights learn at the solver's rate and decay, biases at twice the rate without decay.
+LEARN: Pairs = [
+    ("param", [("lr_mult", 1), ("decay_mult", 1)]),
+    ("param", [("lr_mult", 2), ("decay_mult", 0)]),
+]
+FIXED: Pairs = [("param", [("lr_mult", 0)])]
+# What becomes of a new layer's parameters; a Scale's are left to its filler.
+_STARTS = {"Convolution": "zero", "Deconvolution": "bilinear"}
+
+
+def score_layer(name: str, bottom: str, classes: int) -> Pairs:
+    """A 1 x 1 Convolution that scores classes; without fillers it starts from zero."""
+    return [
+        ("name", name), ("type", "Convolution"), ("bottom", bottom), ("top", name), *LEARN,
+        ("convolution_param", [("num_output", classes), ("kernel_size", 1)]),
+    ]  # fmt: skip
+
+
+def upscore_layer(
+    name: str, bottom: str, classes: int, kernel: int, stride: int, *, group: bool, pad: int = 0
+) -> Pairs:
+    """A bilinear Deconvolution that does not learn.
+
+    Grouped, each class has its own plane and Caffe's bilinear filler; dense,
+    there is no filler, since Caffe's would mix the classes.
+    """
+    alone = group or classes == 1
+    return [
+        ("name", name), ("type", "Deconvolution"), ("bottom", bottom), ("top", name), *FIXED,
+        ("convolution_param", [
+            ("num_output", classes),
+            *([("group", classes)] if group and classes > 1 else []),
+            ("bias_term", False),
+            *([("pad", pad)] if pad else []),
+            ("kernel_size", kernel), ("stride", stride),
+            *([("weight_filler", [("type", "bilinear")])] if alone else []),
+        ]),
+    ]  # fmt: skip
+
+
+def crop_layer(crop: Offset) -> Pairs:
+    """A Crop layer; axis and offset are always written, since other tools centre one without."""
+    values = crop.offset[:1] if len(set(crop.offset)) == 1 else crop.offset
+    return [
+        ("name", crop.layer), ("type", "Crop"),
+        ("bottom", crop.cropped), ("bottom", crop.reference), ("top", crop.layer),
+        ("crop_param", [("axis", 4 - len(crop.offset)), *(("offset", value) for value in values)]),
+    ]  # fmt: skip
+
+
+def fuse_layer(name: str, first: str, second: str) -> Pairs:
+    """The sum of two blobs."""
+    return [
+        ("name", name), ("type", "Eltwise"), ("bottom", first), ("bottom", second), ("top", name),
+        ("eltwise_param", [("operation", Word("SUM"))]),
+    ]  # fmt: skip
+
+
+def scale_layer(name: str, bottom: str, factor: float) -> Pairs:
+    """A fixed factor."""
+    return [
+        ("name", name), ("type", "Scale"), ("bottom", bottom), ("top", name), *FIXED,
+        ("scale_param", [("filler", [("type", "constant"), ("value", factor)])]),
+    ]  # fmt: skip
+
+
+def added(net: Prototxt, layers: Sequence[tuple[Pairs, str]], offsets: Sequence[Offset] = ()) -> Plan:
+    """The plan that writes these layers, each with its reason, at the end of the net.
+
+    New Convolutions start from zero and Deconvolutions bilinear.
+    """
+    after = with_layers(net, [layer for layer, _ in layers])
+    graph = build(after)
+    shapes = infer(graph)
+    steps, moves = [], []
+    for layer, why in layers:
+        given = dict(layer)
+        steps.append(Step("insert", given["name"], None, _describe(given), why))
+        if given["type"] in _STARTS:
+            blobs = shapes.blobs(graph.layer(given["name"])) or ()
+            moves += [
+                Move(given["name"], at, shape, how=_STARTS[given["type"]]) for at, shape in enumerate(blobs)
+            ]
+    return Plan(net, after, tuple(steps), tuple(moves), tuple(offsets))
+
+
+def with_layers(net: Prototxt, layers: Sequence[Pairs]) -> Prototxt:
+    """The net with these layers at its end."""
+    last = net.root.all("layer")[-1]
+    return net.edit([appended(net, last, layers, "add layers")])
+
+
+def _describe(layer: dict) -> str:
+    param = dict(layer.get("convolution_param", ()))
+    if layer["type"] == "Deconvolution":
+        pad = f", pad {param['pad']}" if "pad" in param else ""
+        return f"Deconvolution, kernel {param['kernel_size']}, stride {param['stride']}{pad}, bilinear"
+    if layer["type"] == "Crop":
+        offset = [value for name, value in layer["crop_param"] if name == "offset"]
+        return f"Crop, offset {'x'.join(map(str, offset))}"
+    if layer["type"] == "Scale":
+        return f"Scale, {dict(dict(layer['scale_param'])['filler'])['value']}"
+    if layer["type"] == "Convolution":
+        return f"Convolution 1x1 of {layer['bottom']}, {param['num_output']} classes"
+    return f"{layer['type']}, sum"

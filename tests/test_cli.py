@@ -1,0 +1,325 @@
+"""The command line: what it prints, what it writes, how it fails; nothing is left behind after a failure."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+from sketches import conv, crop, data, deconv, fc, layer, net, pool, relu, weights
+
+import fcnkit as fk
+from fcnkit.cli.main import main
+from fcnkit.nets.graph import build
+
+COMMANDS = ("inspect", "convolutionalize", "fcn", "align", "surgery", "verify")
+SMALL = net(
+    data(1, 2, 24, 24), conv("conv1", "data", 4, 3), relu("conv1"), pool("pool1", "conv1", 2, 2),
+    conv("conv2", "pool1", 6, 3), pool("pool2", "conv2", 2, 2), fc("fc3", "pool2", 8), relu("fc3"), fc("fc4", "fc3", 10),
+    layer("prob", "Softmax", "fc4"),
+)  # fmt: skip
+CROPPED = net(
+    data(1, 1, 40, 40), conv("c", "data", 1, 3, "pad: 12"), pool("p", "c", 2, 2), deconv("u", "p", 1, 4, 2),
+    crop("score", "u", "data", 3),
+)  # fmt: skip
+
+
+def run(*words, stdin=None):
+    return CliRunner().invoke(main, [str(word) for word in words], input=stdin)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A small classifier and its weights, and the working folder of the test."""
+    SMALL.save(tmp_path / "net.prototxt")
+    weights(SMALL, tmp_path / "net.caffemodel")
+    CROPPED.save(tmp_path / "cropped.prototxt")
+    return tmp_path
+
+
+def listing(folder):
+    return {path: path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
+
+
+# ---- help
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_every_command_has_help_with_an_example(command, flag):
+    result = run(command, flag)
+    assert result.exit_code == 0 and f"fcnkit {command}" in result.output
+
+
+def test_the_whole_has_help_and_a_version():
+    assert all(command in run("--help").output for command in COMMANDS)
+    assert run("--version").exit_code == 0
+
+
+# ---- printing without writing
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (("inspect", "net.prototxt"), "fc3"),
+        (("inspect", "net.prototxt", "--weights", "net.caffemodel"), "fits"),
+        (("inspect", "net.prototxt", "--input", "data=1,2,48,30", "--to", "pool1"), '"pool1"'),
+        (("convolutionalize", "net.prototxt"), "InnerProduct -> Convolution"),
+        (("convolutionalize", "net.prototxt", "--rename", "{name}-conv", "--diff"), '+  name: "fc3-conv"'),
+        (("convolutionalize", "net.prototxt", "--rename", "fc3=c3,fc4=c4", "--diff"), '+  name: "c4"'),
+        (("fcn", "net.prototxt", "--classes", 5, "--stride", 2), "upscore"),
+        (("align", "cropped.prototxt"), "offset 3 -> 11"),
+        (("inspect", "template:alexnet"), "60,965,224 parameters"),
+        (("inspect", "template:vgg16"), "138,357,544 parameters"),
+        (("convolutionalize", "template:lenet"), "kernel 4"),
+    ],
+)
+def test_without_output_nothing_is_written(words, shown, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    before = listing(folder)
+    result = run(*words)
+    assert result.exit_code == 0, result.output
+    assert shown in result.output and listing(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "crops"),
+    [
+        (("fcn", "net.prototxt", "--classes", 5, "--stride", 1, "--json"), 3),
+        (("fcn", "net.prototxt", "--classes", 5, "--stride", 4, "--json"), 1),
+        (("align", "cropped.prototxt", "--json"), 1),
+        (("convolutionalize", "net.prototxt", "--json"), 0),
+    ],
+)
+def test_json_holds_every_offset(words, crops, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    found = json.loads(run(*words).stdout)
+    assert len(found["offsets"]) == crops and found["steps"] and found["changed"]
+    assert all(isinstance(value, int) for each in found["offsets"] for value in each["offset"])
+
+
+def test_inspect_as_json(folder):
+    found = json.loads(run("inspect", folder / "net.prototxt", "--json", "--weights", folder / "net.caffemodel").stdout)
+    assert [row["name"] for row in found["layers"]][0] == "data"
+    assert found["parameters"] == sum(row["params"] for row in found["layers"])
+
+
+# ---- writing
+
+
+def test_convolutionalize_writes_both_files(folder):
+    result = run(
+        "convolutionalize", folder / "net.prototxt", "-o", folder / "out.prototxt", "--weights", folder / "net.caffemodel",
+        "--weights-out", folder / "out.caffemodel",
+    )  # fmt: skip
+    assert result.exit_code == 0 and "wrote" in result.stderr
+    assert (folder / "out.prototxt").read_text() == fk.convolutionalize(SMALL).net.text
+    assert fk.weights(folder / "out.caffemodel")["fc3"][0].shape == (8, 6, 4, 4)
+
+
+def test_fcn_writes_a_folder(folder):
+    out = folder / "deep" / "fcn"
+    words = ("fcn", folder / "net.prototxt", "--classes", 5, "--stride", 2, "-o", out, "--weights", folder / "net.caffemodel")
+    assert run(*words).exit_code == 0
+    assert {path.name for path in out.iterdir()} == {"deploy.prototxt", "train_val.prototxt", "solver.prototxt", "init.caffemodel"}
+    assert build(fk.read(out / "deploy.prototxt")).outputs[0].blob == "score"
+    before = listing(out)
+    refused = run(*words)
+    assert refused.exit_code == 2 and "exists" in refused.output and listing(out) == before
+    assert run(*words, "--force").exit_code == 0 and listing(out) == before
+
+
+def test_without_weights_there_is_no_caffemodel(folder):
+    assert run("fcn", folder / "net.prototxt", "--classes", 5, "--stride", 4, "-o", folder / "out").exit_code == 0
+    assert len(list((folder / "out").iterdir())) == 3
+
+
+def test_align_corrects_and_checks(folder):
+    assert run("align", folder / "cropped.prototxt", "--check").exit_code == 1
+    assert run("align", folder / "cropped.prototxt", "-o", folder / "right.prototxt").exit_code == 0
+    assert run("align", folder / "right.prototxt", "--check").exit_code == 0
+
+
+def test_standard_input_and_output(folder):
+    result = run("convolutionalize", "-", "-o", "-", stdin=SMALL.text)
+    assert result.exit_code == 0 and result.stdout == fk.convolutionalize(SMALL).net.text
+    again = run("align", "-", "-o", "-", stdin=CROPPED.text)
+    assert "offset: 11" in again.stdout
+
+
+def test_a_file_may_be_its_own_output(folder):
+    path = folder / "net.prototxt"
+    assert run("convolutionalize", path, "-o", path).exit_code == 2
+    assert run("convolutionalize", path, "-o", path, "--force").exit_code == 0
+    assert path.read_text() == fk.convolutionalize(SMALL).net.text
+
+
+@pytest.mark.parametrize("tail", ["\n", "", "\r\n"])
+def test_the_diff_is_one_that_patch_applies(tail, folder):
+    if not shutil.which("patch"):
+        pytest.skip("no `patch` program here")
+    text = SMALL.text.rstrip("\n")
+    text = (text.replace("\n", "\r\n") if tail == "\r\n" else text) + tail
+    (folder / "p.prototxt").write_bytes(text.encode())
+    result = run("fcn", folder / "p.prototxt", "--classes", 5, "--stride", 4, "--diff")
+    patched = subprocess.run(["patch", "--binary", folder / "p.prototxt"], input=result.stdout_bytes, capture_output=True)
+    assert patched.returncode == 0, patched.stdout + patched.stderr
+    assert (folder / "p.prototxt").read_bytes().decode() == fk.fcn(fk.parse(text), classes=5, stride=4).net.text
+
+
+def test_surgery_and_verify(folder):
+    fk.convolutionalize(SMALL, rename={"fc3": "c3"}).net.save(folder / "new.prototxt")
+    words = [folder / "net.prototxt", folder / "net.caffemodel", folder / "new.prototxt"]
+    made = run("surgery", *words, "-o", folder / "new.caffemodel", "--map", "fc3=c3")
+    assert made.exit_code == 0, made.output
+    result = run("verify", *words, folder / "new.caffemodel", "--engine", "opencv")
+    assert result.exit_code == 0, result.output
+    rng = weights(SMALL, folder / "other.caffemodel", seed=5)
+    wrong = fk.transplant(fk.convolutionalize(SMALL, rename={"fc3": "c3"}), rng)
+    wrong.save(folder / "wrong.caffemodel")
+    assert run("verify", *words, folder / "wrong.caffemodel", "--engine", "opencv").exit_code == 1
+
+
+# ---- failing
+
+
+HTML = b"<!DOCTYPE html><html><body>Not found</body></html>"
+
+
+def broken(folder):
+    """Files with something wrong with them."""
+    whole = (folder / "net.caffemodel").read_bytes()
+    (folder / "cut.caffemodel").write_bytes(whole[: len(whole) // 2])
+    (folder / "page.caffemodel").write_bytes(HTML)
+    (folder / "empty.caffemodel").write_bytes(b"")
+    (folder / "page.prototxt").write_bytes(HTML)
+    (folder / "binary.prototxt").write_bytes(bytes(range(256)))
+    (folder / "bottom.prototxt").write_text(SMALL.text.replace('bottom: "pool2"', 'bottom: "pool9"'))
+    (folder / "typo.prototxt").write_text(SMALL.text.replace("num_output: 8", "num_output: eight"))
+    other = net(SMALL.text.replace("num_output: 8", "num_output: 9"))
+    weights(other, folder / "counts.caffemodel")
+    weights(net(data(1, 2, 24, 24), conv("conv1", "data", 4, 3)), folder / "less.caffemodel")
+    (folder / "old.prototxt").write_text("layers { layer { name: 'd' type: 'data' } }")
+    (folder / "isfile").write_text("")
+
+
+CONVERT = ("convolutionalize", "net.prototxt", "-o", "o.prototxt", "--weights-out", "o.caffemodel", "--weights")
+FCN = ("fcn", "net.prototxt", "--classes", "3", "--stride", "2")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("inspect", "nothing.prototxt"), "nothing.prototxt: cannot be read: No such file"),
+        (("inspect", "."), "cannot be read"),
+        (("inspect", "template:nothing"), "nothing"),
+        (("inspect", "page.prototxt"), "page.prototxt:1:1: "),
+        (("inspect", "binary.prototxt"), "NUL character"),
+        (("inspect", "net.prototxt", "--input", "dato=1,2,3,4"), 'dato'),
+        (("inspect", "net.prototxt", "--to", "dato"), 'no blob "dato"'),
+        (("inspect", "net.prototxt", "--weights", "page.caffemodel"), "HTML"),
+        (("convolutionalize", "bottom.prototxt", "-o", "o"), 'layer "fc3": bottom "pool9"'),
+        (("convolutionalize", "typo.prototxt", "-o", "o"), "eight"),
+        (("convolutionalize", "old.prototxt", "-o", "o"), "fcnkit upgrade"),
+        (("convolutionalize", "net.prototxt", "-o", "net.caffemodel"), "exists"),
+        (("convolutionalize", "net.prototxt", "-o", "no/folder/o"), "cannot be written"),
+        (("convolutionalize", "net.prototxt", "-o", "."), "."),
+        (("convolutionalize", "net.prototxt", "-o", "o", "--rename", "conv9=x"), 'rename "conv9"'),
+        (("convolutionalize", "net.prototxt", "-o", "o", "--input", "data=1,2,3,3"), 'layer "conv2"'),
+        ((*CONVERT, "nothing.caffemodel"), "nothing.caffemodel: cannot be read"),
+        ((*CONVERT, "cut.caffemodel"), "cut.caffemodel"),
+        ((*CONVERT, "page.caffemodel"), "HTML"),
+        ((*CONVERT, "empty.caffemodel"), "empty.caffemodel"),
+        ((*CONVERT, "counts.caffemodel"), 'layer "fc3"'),
+        ((*CONVERT, "less.caffemodel"), 'no layer "fc3"'),
+        ((*CONVERT, "."), "not a file"),
+        ((*FCN, "-o", "isfile"), "isfile"),
+        ((*FCN, "-o", "isfile/deeper"), "isfile"),
+        ((*FCN, "-o", "out", "--weights", "cut.caffemodel"), "cut.caffemodel"),
+        ((*FCN, "-o", "out", "--weights", "less.caffemodel"), 'no layer "fc3"'),
+        ((*FCN, "-o", "out", "--head", "fc9"), 'no layer "fc9"'),
+        ((*FCN, "-o", "out", "--pad", "keep"), 'pad layer "conv1"'),
+        (("align", "net.caffemodel"), "net.caffemodel:1"),
+        (("surgery", "net.prototxt", "cut.caffemodel", "net.prototxt", "-o", "o"), "cut.caffemodel"),
+        (("surgery", "net.prototxt", "net.caffemodel", "bottom.prototxt", "-o", "o"), "pool9"),
+        (("verify", "net.prototxt", "nothing", "net.prototxt", "net.caffemodel", "--engine", "opencv"), "nothing"),
+    ],
+)
+def test_bad_input_is_an_error_that_leaves_nothing(words, message, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    broken(folder)
+    before = listing(folder)
+    result = run(*words)
+    assert result.exit_code == 2, result.output
+    assert isinstance(result.exception, SystemExit) and "Traceback" not in result.output
+    assert message in result.stderr and not result.stdout
+    assert listing(folder) == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("nothing",), ("inspect",), ("inspect", "net.prototxt", "--phase", "SOME"), ("inspect", "n", "--input", "data"),
+        ("inspect", "n", "--input", "data=1,x"), ("inspect", "n", "--input", "data=0,1"), ("inspect", "n", "--input", "=1"),
+        ("fcn", "n", "--classes", 3), ("fcn", "n", "--stride", 3), ("fcn", "n", "--classes", 0, "--stride", 8),
+        ("fcn", "net.prototxt", "--classes", 3, "--stride", 8, "--pad", "many"),
+        ("fcn", "net.prototxt", "--classes", 3, "--stride", 8, "--pad", "\u00b2"),
+        ("fcn", "net.prototxt", "--classes", 3, "--stride", 4, "--mean", "a,b", "-o", "x"),
+        ("convolutionalize", "n", "--weights", "w"), ("convolutionalize", "n", "--rename", "fc6"),
+        ("surgery", "a", "b"), ("verify", "a", "b", "c", "d", "--engine", "tensorflow"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_exit_2(words, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    before = listing(folder)
+    result = run(*words)
+    assert result.exit_code == 2 and isinstance(result.exception, SystemExit), result.output
+    assert listing(folder) == before
+
+
+def test_a_second_file_that_fails_takes_the_first_with_it(folder):
+    (folder / "here").mkdir()
+    result = run(
+        "convolutionalize", folder / "net.prototxt", "-o", folder / "no" / "o.prototxt",
+        "--weights", folder / "net.caffemodel", "--weights-out", folder / "here" / "o.caffemodel",
+    )  # fmt: skip
+    assert result.exit_code == 2 and not list((folder / "here").iterdir())
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written(folder):
+    (folder / "locked").mkdir(mode=0o500)
+    result = run("convolutionalize", folder / "net.prototxt", "-o", folder / "locked" / "o")
+    assert result.exit_code == 2 and "cannot be written" in result.stderr
+
+
+# ---- processes
+
+
+def process(*words, **options):
+    command = [sys.executable, "-c", "from fcnkit.cli.main import main; main()", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
+
+
+def test_a_process_shows_a_mistake_without_a_traceback(folder):
+    done = process("convolutionalize", folder / "nothing", "-o", folder / "out")
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith(f"fcnkit: {folder / 'nothing'}: cannot be read") and done.stderr.count("\n") == 1
+
+
+def test_bytes_that_are_not_utf8_pass_through(folder):
+    path = folder / "latin.prototxt"
+    path.write_bytes(b"# caf\xe9\n" + SMALL.text.encode())
+    done = process("convolutionalize", path, "-o", folder / "out.prototxt")
+    assert done.returncode == 0 and (folder / "out.prototxt").read_bytes().startswith(b"# caf\xe9\n")
+    for flag in ("--diff", "--json"):
+        assert process("convolutionalize", path, flag).returncode == 0
+
+
+def test_starting_up_imports_nothing_heavy():
+    code = "import sys; from fcnkit.cli.main import main; print(sorted({'numpy', 'h5py', 'cv2', 'google.protobuf'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]", done.stderr

@@ -1,0 +1,265 @@
+"""The whole recipe: published nets, skips found by the graph, padding, and real Caffe."""
+
+import re
+
+import pytest
+from sketches import conv, data, fc, graph, layer, net, pool, relu, template, thin
+
+import fcnkit as fk
+from fcnkit.errors import AlignError, NetError
+from fcnkit.nets.graph import build
+from fcnkit.rewrites.fcn import first_layers, pad_first, without_last_pooling
+
+
+def ave(name, bottom, more="global_pooling: true"):
+    return layer(name, "Pooling", bottom, more=f"pooling_param {{ pool: AVE {more} }}")
+
+
+def fire(name, bottom, squeezed, expanded):
+    """SqueezeNet's module: a squeeze, two expansions, their concatenation."""
+    return (
+        conv(f"{name}/s", bottom, squeezed, 1) + relu(f"{name}/s") + conv(f"{name}/e1", f"{name}/s", expanded, 1)
+        + conv(f"{name}/e3", f"{name}/s", expanded, 3, "pad: 1")
+        + layer(f"{name}/concat", "Concat", f"{name}/e1", f"{name}/e3") + relu(f"{name}/concat")
+    )  # fmt: skip
+
+
+def block(name, bottom, outputs, stride):
+    """A residual block: a shortcut of 1 x 1, two convolutions of 3 x 3, batch norm, their sum."""
+    body = conv(f"{name}a", bottom, outputs, 3, f"pad: 1 stride: {stride} bias_term: false")
+    body += layer(f"bn{name}a", "BatchNorm", f"{name}a", top=f"{name}a")
+    body += layer(f"sc{name}a", "Scale", f"{name}a", top=f"{name}a", more="scale_param { bias_term: true }")
+    body += relu(f"{name}a") + conv(f"{name}b", f"{name}a", outputs, 3, "pad: 1")
+    short = conv(f"{name}s", bottom, outputs, 1, f"stride: {stride}")
+    return body + short + layer(name, "Eltwise", f"{name}b", f"{name}s") + relu(name)
+
+
+SQUEEZE = net(
+    data(1, 3, 131, 131), conv("conv1", "data", 4, 7, "stride: 2"), relu("conv1"), pool("pool1", "conv1", 3, 2),
+    fire("fire2", "pool1", 2, 2), fire("fire3", "fire2/concat", 2, 2), pool("pool3", "fire3/concat", 3, 2),
+    fire("fire4", "pool3", 2, 3), pool("pool4", "fire4/concat", 3, 2), fire("fire5", "pool4", 2, 2),
+    layer("drop", "Dropout", "fire5/concat", top="fire5/concat"), conv("conv10", "fire5/concat", 7, 1), relu("conv10"),
+    ave("pool10", "conv10"), layer("prob", "Softmax", "pool10"), path="squeeze.prototxt",
+)  # fmt: skip
+RESNET = net(
+    data(1, 3, 96, 96), conv("conv1", "data", 4, 7, "stride: 2 pad: 3"), relu("conv1"), pool("pool1", "conv1", 3, 2),
+    block("res2", "pool1", 4, 1), block("res3", "res2", 4, 2), block("res4", "res3", 4, 2), block("res5", "res4", 4, 2),
+    ave("pool5", "res5", "kernel_size: 3 stride: 1"), fc("fc", "pool5", 9), layer("prob", "Softmax", "fc"),
+    path="resnet.prototxt",
+)  # fmt: skip
+GOOGLE = net(
+    data(1, 3, 112, 112), conv("conv1/7x7", "data", 4, 7, "stride: 2 pad: 3"), pool("pool1", "conv1/7x7", 3, 2),
+    conv("conv2", "pool1", 4, 3, "pad: 1"), pool("pool2", "conv2", 3, 2),
+    fire("in3", "pool2", 2, 3), pool("pool3", "in3/concat", 3, 2), fire("in4", "pool3", 2, 3),
+    pool("pool4", "in4/concat", 3, 2), fire("in5", "pool4", 2, 3), ave("pool5", "in5/concat", "kernel_size: 3 stride: 1"),
+    layer("drop", "Dropout", "pool5"), fc("classifier", "drop", 9), layer("prob", "Softmax", "classifier"),
+    path="google.prototxt",
+)  # fmt: skip
+NETS = {"squeeze": SQUEEZE, "resnet": RESNET, "google": GOOGLE}
+
+
+# ---- published facts
+
+
+@pytest.mark.parametrize(
+    ("name", "stride", "offsets", "params"),
+    [
+        ("alexnet", 32, [18], 56_954_261), ("caffenet", 32, [18], 56_954_261), ("vgg16", 32, [19], 134_346_581),
+        ("vgg16", 16, [5, 27], 134_357_354), ("vgg16", 8, [5, 9, 31], 134_362_751),
+    ],
+)  # fmt: skip
+def test_published_offsets_and_parameters(name, stride, offsets, params):
+    plan = fk.fcn(template(name), classes=21, stride=stride, pad=100)
+    assert [crop.offset for crop in plan.offsets] == [(each, each) for each in offsets]
+    rows = fk.inspect(plan.net).rows
+    assert sum(row.params for row in rows if row.type != "Deconvolution") == params
+
+
+@pytest.mark.parametrize(
+    ("name", "stride", "size", "wanted"),
+    [
+        ("vgg16", 32, (500, 500), {"conv1_1": 698, "pool3": 88, "pool5": 22, "fc6": 16, "upscore": 544, "score": 500}),
+        ("vgg16", 16, (500, 500), {"upscore2": 34, "upscore16": 560}),
+        ("vgg16", 8, (500, 500), {"upscore2": 34, "upscore_pool4": 70, "upscore8": 568}),
+        ("vgg16", 8, (375, 500), {"upscore2": (26, 34), "upscore_pool4": (54, 70), "upscore8": (440, 568)}),
+        ("alexnet", 32, (375, 500), {"conv1": (142, 173), "pool5": (17, 21), "fc6": (12, 16), "upscore": (415, 543)}),
+    ],
+)
+def test_published_shapes(name, stride, size, wanted):
+    plan = fk.fcn(template(name), classes=21, stride=stride, pad=100)
+    rows = {row.name: row.shape for row in fk.inspect(plan.net, inputs={"data": (1, 3, *size)}).rows}
+    for row, shape in wanted.items():
+        assert rows[row][2:] == (shape if isinstance(shape, tuple) else (shape, shape)), row
+
+
+@pytest.mark.parametrize("pad", [81, 82, 90, 100])
+def test_the_offset_of_vgg_follows_the_padding(pad):
+    offsets = {32: pad - 81, 16: pad - 73, 8: pad - 69}
+    for stride, offset in offsets.items():
+        try:
+            plan = fk.fcn(template("vgg16"), classes=2, stride=stride, pad=pad, least=100)
+        except AlignError:
+            assert offset < 8
+        else:
+            assert plan.offsets[-1].offset == (offset, offset)
+            assert [crop.offset[0] for crop in plan.offsets[:-1]] == [5, 9][: len(plan.offsets) - 1]
+
+
+@pytest.mark.parametrize(("pad", "offset", "kernel"), [("keep", 1, 63), (100, 98, 63)])
+def test_googlenet_has_its_published_offsets(pad, offset, kernel):
+    plan = fk.fcn(GOOGLE, classes=3, stride=32, pad=pad, least=31)
+    assert plan.offsets[-1].offset == (offset, offset) and plan.moves[-1].shape[-1] == kernel
+
+
+def test_resnet_needs_no_more_padding():
+    plan = fk.fcn(RESNET, classes=3, stride=32)
+    assert plan.offsets[-1].offset == (29, 29) and not [step for step in plan.steps if step.what.startswith("pad")]
+
+
+# ---- the steps
+
+
+def test_the_layers_have_the_authors_names():
+    plan = fk.fcn(template("vgg16"), classes=21, stride=8, pad=100)
+    names = [each.name for each in build(plan.net).layers]
+    added = names[names.index("score_fr") :]
+    assert added == [
+        "score_fr", "upscore2", "score_pool4", "score_pool4c", "fuse_pool4", "upscore_pool4", "score_pool3", "score_pool3c",
+        "fuse_pool3", "upscore8", "score",
+    ]  # fmt: skip
+    assert build(plan.net).outputs[0].blob == "score"
+
+
+@pytest.mark.parametrize(
+    ("name", "stride", "tops"),
+    [("squeeze", 8, {"fire4/concat"}), ("squeeze", 4, {"fire4/concat", "fire3/concat"}), ("resnet", 8, {"res4", "res3"}),
+     ("google", 8, {"in4/concat", "in3/concat"}), ("google", 16, {"in4/concat"})],
+)  # fmt: skip
+def test_skips_start_from_the_deepest_block_of_each_stride(name, stride, tops):
+    plan = fk.fcn(NETS[name], classes=3, stride=stride)
+    scores = [each for each in build(plan.net).layers if each.name.startswith("score_") and each.type == "Convolution"]
+    assert {each.bottoms[0].blob for each in scores[1:]} == tops
+    assert "/" not in "".join(each.name for each in scores)
+
+
+def test_new_scores_start_from_zero_and_fresh_names():
+    plan = fk.fcn(template("vgg16"), classes=5, stride=16, pad=100)
+    moves = {(move.layer, move.blob): move for move in plan.moves}
+    assert moves["score_fr", 0].how == moves["score_pool4", 0].how == moves["score_pool4", 1].how == "zero"
+    assert moves["score_pool4", 0].shape == (5, 512, 1, 1) and moves["score_fr", 0].shape == (5, 4096, 1, 1)
+    assert moves["upscore2", 0].how == "bilinear" and moves["fc6", 0].how == "copy"
+    assert moves["fc8", 0].how == "drop"
+
+
+def test_the_average_before_the_scores_goes():
+    plan = fk.fcn(RESNET, classes=3, stride=32)
+    assert [step.layer for step in plan.steps if step.verb == "remove"][-1] == "pool5"
+    assert fk.inspect(plan.net).rows[-3].shape[2:] == (3, 3)
+
+
+def test_an_average_that_is_not_the_last_stays():
+    text = net(data(1, 3, 8, 8), conv("c", "data", 2, 3), ave("p", "c", "kernel_size: 2 stride: 2"), fc("fc", "p", 2))
+    assert not without_last_pooling(text, "fc").changed
+
+
+def test_a_net_of_one_resolution():
+    text = net(data(1, 3, 9, 9), conv("a", "data", 4, 3, "pad: 1"), conv("b", "a", 2, 1), path="flat.prototxt")
+    plan = fk.fcn(text, classes=3, stride=1)
+    assert plan.offsets[-1].offset == (0, 0)
+
+
+# ---- padding
+
+
+@pytest.mark.parametrize(
+    ("first", "written"),
+    [
+        ("num_output: 2 kernel_size: 3", "num_output: 2 kernel_size: 3 pad: 7"),
+        ("num_output: 2 pad: 1 kernel_size: 3", "num_output: 2 pad: 7 kernel_size: 3"),
+        ("num_output: 2 pad: 1 pad: 2 kernel_size: 3", "num_output: 2 pad: 7  kernel_size: 3"),
+        ("num_output: 2 pad_h: 1 pad_w: 2 kernel_size: 3", "num_output: 2 pad: 7  kernel_size: 3"),
+        ("num_output: 2 pad: [1, 2] kernel_size: 3", "num_output: 2 pad: [7] kernel_size: 3"),
+        ("num_output: 2 kernel_size: [3, 3]", "num_output: 2 kernel_size: [3, 3] pad: 7"),
+        ("num_output: 2, kernel_size: 3", "num_output: 2, kernel_size: 3 pad: 7"),
+    ],
+)
+def test_padding_is_written_once(first, written):
+    text = net(data(1, 1, 9, 9), layer("c", "Convolution", "data", more=f"convolution_param {{ {first} }}"))
+    plan = pad_first(text, 7)
+    assert build(plan.net).layer("c").param("convolution_param").list("pad") == [7]
+    assert re.sub(" +", " ", written) in re.sub(" +", " ", plan.net.text)
+
+
+def test_every_convolution_that_reads_the_image_is_padded():
+    text = graph(
+        data(1, 1, 40, 40), relu("data"), conv("a", "data", 2, 3), conv("b", "data", 2, 3),
+        layer("c", "Concat", "a", "b"), conv("d", "c", 2, 3),
+    )  # fmt: skip
+    assert [each.name for each in first_layers(text)] == ["a", "b"]
+    assert pad_first(text.prototxt, 9).net.text.count("pad: 9") == 2
+
+
+def test_an_image_that_is_pooled_first_cannot_be_padded():
+    text = net(data(1, 1, 40, 40), pool("p", "data", 2, 2), conv("a", "p", 2, 9), fc("fc", "a", 2))
+    with pytest.raises(NetError, match='"p": a Pooling reads the image.*use pad keep'):
+        fk.fcn(text, classes=2, stride=2, pad=100)
+
+
+@pytest.mark.parametrize("least", [1, 32, 64, 200])
+def test_the_automatic_padding_is_the_smallest(least):
+    for name, stride in (("alexnet", 32), ("vgg16", 8)):
+        plan = fk.fcn(template(name), classes=2, stride=stride, least=least)
+        pad = int(re.search(r"pad (\d+)", plan.table())[1])
+        for smaller in (pad - 1, pad - 2, pad - 3):
+            with pytest.raises(AlignError):
+                fk.fcn(template(name), classes=2, stride=stride, pad=smaller, least=least)
+
+
+# ---- refusals
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        (template("vgg16"), {"stride": 7}, "no layer has stride 7; this net has 32, 16, 8, 4, 2"),
+        (template("vgg16"), {"stride": 64}, "no layer has stride 64"),
+        (template("vgg16"), {"stride": 32, "pad": "some"}, 'pad "some"'),
+        (template("vgg16"), {"stride": 32, "pad": -1}, "padding of -1"),
+        (template("vgg16"), {"stride": 32, "pad": "keep"}, r'pad layer "conv1_1" by 80 more'),
+        (template("vgg16"), {"stride": 32, "head": "nope"}, 'no layer "nope"'),
+        (template("vgg16"), {"stride": 32, "head": "pool1"}, "its type is Pooling"),
+        (template("vgg16"), {"stride": 32, "classes": 0}, "0 classes"),
+        (net(data(1, 3, 9, 9), fc("a", "data", 3), fc("b", "data", 3)), {"stride": 1}, r'"a" .*"b" .*--head'),
+        (net(data(1, 3, 9, 9), fc("a", "data", 3, "axis: 2")), {"stride": 1}, 'layer "a" stays an InnerProduct: .*axis 2'),
+        (net(data(1, 3, 9, 9), relu("data")), {"stride": 1}, "no InnerProduct or Convolution"),
+        (net(""), {"stride": 1}, "no InnerProduct or Convolution"),
+        (net(data(1, 3, 9, 9).replace("dim: 9", ""), fc("a", "data", 3)), {"stride": 1}, "size of its top|4 axes|input_param"),
+    ],
+)
+def test_what_cannot_be_is_refused(text, options, message):
+    with pytest.raises(NetError, match=message):
+        fk.fcn(text, **({"classes": 3} | options))
+
+
+# ---- real Caffe
+
+
+def test_scores_have_the_images_size_at_every_odd_size(caffe):
+    questions, wanted = [], []
+    for name, text in NETS.items():
+        for stride in ((16, 8, 4) if name == "squeeze" else (32, 16, 8)):
+            for least in (32, 45):
+                plan = fk.fcn(text, classes=3, stride=stride, least=least)
+                for height, width in ((least, least + 1), (least + 3, least), (77, 95)):
+                    questions.append(caffe.Question("shapes", plan.net, inputs={"data": (1, 3, height, width)}))
+                    wanted.append((name, stride, (1, 3, height, width)))
+    for answer, (name, stride, shape) in zip(caffe.ask(questions), wanted, strict=True):
+        assert not isinstance(answer, Exception), (name, stride, shape, answer)
+        assert answer["score"] == shape, (name, stride)
+
+
+def test_caffe_builds_what_inspect_says(caffe):
+    plans = [fk.fcn(thin("vgg16"), classes=4, stride=8, pad=100), fk.fcn(GOOGLE, classes=4, stride=8), fk.fcn(RESNET, classes=4, stride=16)]
+    for plan, shapes in zip(plans, caffe.ask([caffe.Question("shapes", plan.net) for plan in plans]), strict=True):
+        rows = {row.name: row.shape for row in fk.inspect(plan.net).rows}
+        assert all(shapes[name] == shape for name, shape in rows.items() if name in shapes)
