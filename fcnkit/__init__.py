@@ -13,6 +13,7 @@ from fcnkit.rewrites.convolutionalize import convolutionalize
 from fcnkit.rewrites.fcn import fcn
 from fcnkit.rewrites.rescore import rescore
 from fcnkit.rewrites.train import train
+from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.rewrites.upsample import skip, upsample
 from fcnkit.verify import Difference, verify
 from fcnkit.weights.store import Weights
@@ -52,6 +53,7 @@ __all__ = [
     "skip",
     "train",
     "transplant",
+    "upgrade",
     "upsample",
     "verify",
     "weights",

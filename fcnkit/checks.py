@@ -1,101 +1,16 @@
-"""What can be wrong with a net that Caffe builds, or nearly builds: one function per check, listed in CHECKS.
+"""What can be wrong with the layers of a net, one function per check.
 
-To add a check, write a function that yields Hits and add its entry.
+Each yields Hits; the first line of its docstring says what it finds.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from typing import NamedTuple
+from collections.abc import Iterator
 
 from fcnkit.errors import AlignError, NetError
-from fcnkit.findings import ERROR, NOTE, WARNING
-from fcnkit.formats.prototxt import Field
-from fcnkit.formats.schema import View
 from fcnkit.nets import coords
-from fcnkit.nets.coordmap import CoordMap
-from fcnkit.nets.graph import Graph, Layer, Top
-from fcnkit.nets.layertypes import TYPES, no_blobs
-from fcnkit.nets.shapes import Shape, Shapes
+from fcnkit.nets.graph import Layer
+from fcnkit.nets.layertypes import TYPES
 from fcnkit.nets.spatial import show, spatial
-from fcnkit.weights.matching import FILLER, MISMATCH, RESHAPED, Match
-from fcnkit.weights.store import Weights
-
-
-class Hit(NamedTuple):
-    """A layer of which `text` is wrong; `field` is the place where it is not the layer's first line."""
-
-    layer: Layer
-    text: str
-    field: Field | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """What a check looks at: the net in one state, and what is known beside it."""
-
-    graph: Graph
-    shapes: Shapes
-    weights: Weights | None = None
-    match: Match | None = None
-    solver: View | None = None
-
-    @property
-    def trains(self) -> bool:
-        """Whether this state has a loss to learn from."""
-        return self.graph.state.phase == "TRAIN" and any(map(_is_loss, self.graph.layers))
-
-    def blobs(self, layer: Layer) -> list[Shape] | None:
-        """The shapes of a layer's parameters, None where they are not known."""
-        try:
-            return self.shapes.blobs(layer)
-        except NetError:
-            return None
-
-    def count(self, layer: Layer) -> int | None:
-        """How many parameter blobs a layer has, None where that is not known."""
-        blobs, kind = self.blobs(layer), TYPES.get(layer.type)
-        if blobs is not None:
-            return len(blobs)
-        if layer.type in _LEARNING:
-            return 1 + layer.param(_LEARNING[layer.type]).get("bias_term")
-        return 0 if kind and kind.blobs is no_blobs and layer.type != "Python" else None
-
-    @cached_property
-    def reached(self) -> Mapping[Top, CoordMap]:
-        """The tops that lie over the net's images, each with its map from them."""
-        source = next((layer.tops[0] for layer in self.graph.layers if layer.tops and not layer.bottoms), None)
-        try:
-            return coords.downward(self.graph, source) if source else {}
-        except NetError:
-            return {}
-
-    def classes(self, top: Top, axis: int = 1) -> int | None:
-        """How many channels a top has, from its shape or from the layer that makes them."""
-        shape = self.shapes.tops[top]
-        if shape is not None:
-            return shape[axis] if -len(shape) <= axis < len(shape) else None
-        layer = self.graph.producer(top)
-        if layer.type in _LEARNING and axis == 1:
-            return layer.param(_LEARNING[layer.type]).get("num_output")
-        return self.classes(layer.bottoms[0], axis) if layer.type in _KEEPING else None
-
-
-_LEARNING = {
-    "Convolution": "convolution_param",
-    "Deconvolution": "convolution_param",
-    "InnerProduct": "inner_product_param",
-}
-_KEEPING = frozenset((
-    "Crop", "ReLU", "PReLU", "ELU", "Dropout", "Eltwise", "Softmax", "Sigmoid", "TanH", "Scale", "Power",
-    "BatchNorm", "LRN", "Pooling",
-))  # fmt: skip
-
-
-def _is_loss(layer: Layer) -> bool:
-    return layer.type.endswith("Loss") or any(layer.view.list("loss_weight"))
-
+from fcnkit.seen import LEARNING, Hit, Seen
 
 # ---- what Caffe refuses
 
@@ -111,7 +26,9 @@ def fork_type(seen: Seen) -> Iterator[Hit]:
     """a layer type that BVLC Caffe does not have; its tops are not known"""
     for layer, near in _unknown_types(seen):
         if not near:
-            yield Hit(layer, f'BVLC Caffe has no layer type "{layer.type}"; use the fork of Caffe that has it')
+            yield Hit(
+                layer, f'BVLC Caffe has no layer type "{layer.type}"; use the fork of Caffe that has it'
+            )
 
 
 def _unknown_types(seen: Seen) -> Iterator[tuple[Layer, str | None]]:
@@ -129,13 +46,15 @@ def too_many_params(seen: Seen) -> Iterator[Hit]:
     for layer in seen.graph.layers:
         written, blobs = _params(layer), seen.count(layer)
         if blobs is not None and written > blobs:
-            why = " (bias_term: false)" if layer.type in _LEARNING and blobs == 1 else ""
+            why = " (bias_term: false)" if layer.type in LEARNING and blobs == 1 else ""
             fact = f"it has {written} param blocks and {blobs} parameter blobs{why}"
-            yield Hit(layer, f"{fact}; Caffe says \"Too many params specified\": remove {written - blobs}")
+            yield Hit(layer, f'{fact}; Caffe says "Too many params specified": remove {written - blobs}')
 
 
 def _params(layer: Layer) -> int:
-    names = ("param", "blobs_lr", "weight_decay") if layer.view.message_name == "V1LayerParameter" else ("param",)
+    names = (
+        ("param", "blobs_lr", "weight_decay") if layer.view.message_name == "V1LayerParameter" else ("param",)
+    )
     return max(len(layer.view.list(name)) for name in names)
 
 
@@ -145,7 +64,9 @@ def batch_norm_rate(seen: Seen) -> Iterator[Hit]:
         blocks = layer.view.views("param") if layer.type == "BatchNorm" and _params(layer) != 3 else []
         if layer.view.message_name == "LayerParameter" and any(block.get("lr_mult") for block in blocks):
             fact = f"it has {len(blocks)} param blocks, one with lr_mult other than 0"
-            yield Hit(layer, f"{fact}; statistics are not learned: give all three lr_mult: 0, or none a param")
+            yield Hit(
+                layer, f"{fact}; statistics are not learned: give all three lr_mult: 0, or none a param"
+            )
 
 
 def window(seen: Seen) -> Iterator[Hit]:
@@ -176,8 +97,12 @@ def bilinear_group(seen: Seen) -> Iterator[Hit]:
         group, outputs = param.get("group"), param.get("num_output")
         inputs = seen.classes(layer.bottoms[0])
         if group != outputs or inputs not in (None, outputs):
-            have = f"group {group}, num_output {outputs}" + (f" and {inputs} input channels" if inputs else "")
-            fact = f"its filler is bilinear, and it has {have}; each output would be a sum over several inputs"
+            have = f"group {group}, num_output {outputs}" + (
+                f" and {inputs} input channels" if inputs else ""
+            )
+            fact = (
+                f"its filler is bilinear, and it has {have}; each output would be a sum over several inputs"
+            )
             yield Hit(layer, f"{fact}: set both group and num_output to {inputs or outputs}")
 
 
@@ -185,7 +110,7 @@ def bilinear_kernel(seen: Seen) -> Iterator[Hit]:
     """a bilinear filler whose kernel does not spread each pixel evenly at this stride"""
     for layer in _bilinear(seen):
         try:
-            kernel, stride, _, _ = spatial(layer)
+            kernel, stride = spatial(layer)[:2]
         except NetError:
             continue
         if layer.type == "Deconvolution" and any(
@@ -211,7 +136,10 @@ def zero_deconvolution(seen: Seen) -> Iterator[Hit]:
         stored = seen.weights.get(layer.name) if seen.weights else None
         remedy = 'give it weight_filler { type: "bilinear" } with group equal to num_output'
         if stored and not stored[0].array().any():
-            yield Hit(layer, f"all its weights in {seen.weights.path} are 0; make them bilinear with `fcnkit surgery`")
+            yield Hit(
+                layer,
+                f"all its weights in {seen.weights.path} are 0; make them bilinear with `fcnkit surgery`",
+            )
         elif not stored and (seen.weights or seen.trains) and _fills_zero(layer):
             source = seen.weights.path if seen.weights else "a caffemodel"
             where = f"{source} has none for it" if seen.weights else f"only {source} could give it others"
@@ -225,56 +153,54 @@ def _fills_zero(layer: Layer) -> bool:
 
 def crop_offset(seen: Seen) -> Iterator[Hit]:
     """a Crop whose offset is not where its reference's first pixel lies"""
-    for layer, axis in _crops(seen):
-        if axis < 2 or not layer.param("crop_param").has("offset"):
-            continue
-        try:
-            exact = _exact(seen, layer, axis)
-            need = coords.whole(seen.graph, *layer.bottoms, exact) if exact else None
-        except AlignError as error:
-            yield Hit(layer, str(error).partition(": ")[2])
-            continue
-        had = _written(layer, 4 - axis)
-        if need is not None and had != need:
-            yield Hit(layer, f"offset {_joined(had)}, and {_places(layer, need)}; {_set(need)}")
+    for layer, axes in _crops(seen):
+        if axes <= 2 and layer.param("crop_param").has("offset"):
+            need, why_not = _needed(seen, layer, axes)
+            had = _written(layer, axes)
+            if why_not:
+                yield Hit(layer, why_not)
+            elif need and had != need:
+                yield Hit(layer, f"offset {_joined(had)}, and {_places(layer, need)}")
 
 
 def crop_without_offset(seen: Seen) -> Iterator[Hit]:
     """a Crop that says no offset: Caffe takes 0, OpenCV the centre"""
-    for layer, axis in _crops(seen):
-        if axis < 2 or layer.param("crop_param").has("offset"):
-            continue
-        try:
-            exact = _exact(seen, layer, axis)
-            need = coords.whole(seen.graph, *layer.bottoms, exact) if exact else None
-        except AlignError as error:
-            yield Hit(layer, str(error).partition(": ")[2])
-            continue
-        known = f"{_places(layer, need)}; {_set(need)}" if need else "write the one you mean"
-        yield Hit(layer, f"it has no offset: Caffe takes 0 and OpenCV the centre; {known}")
+    for layer, axes in _crops(seen):
+        if axes <= 2 and not layer.param("crop_param").has("offset"):
+            need, why_not = _needed(seen, layer, axes)
+            known = why_not or (_places(layer, need) if need else "write the one that is meant")
+            yield Hit(layer, f"it has no offset: Caffe takes 0 and OpenCV the centre; {known}")
+
+
+def _needed(seen: Seen, layer: Layer, axes: int) -> tuple[tuple[int, ...], str]:
+    """The Crop's offset, or why it has none; neither where its bottoms share no map."""
+    try:
+        exact = coords.offset(seen.graph, *layer.bottoms, ndim=axes)
+        return coords.whole(seen.graph, *layer.bottoms, exact), ""
+    except AlignError as error:
+        text = str(error)
+        shared = "no coordinates carry" not in text
+        return (), text.partition('": ')[2] if shared and '": ' in text else ""
+    except NetError:
+        return (), ""
 
 
 def crop_channels(seen: Seen) -> Iterator[Hit]:
     """a Crop that cuts channels or images too"""
-    for layer, axis in _crops(seen):
-        if axis < 2:
-            wrote = layer.param("crop_param").get("axis")
-            yield Hit(layer, f"it crops from axis {wrote} on, channels or images too; set crop_param {{ axis: 2 }}")
+    for layer, axes in _crops(seen):
+        if axes > 2:
+            axis = layer.param("crop_param").get("axis")
+            yield Hit(
+                layer, f"it crops from axis {axis} on, channels or images too; set crop_param {{ axis: 2 }}"
+            )
 
 
 def _crops(seen: Seen) -> Iterator[tuple[Layer, int]]:
+    """Each Crop of a 4-D top, and how many axes it cuts."""
     for layer in seen.graph.layers:
         if layer.type == "Crop" and len(layer.bottoms) == 2:
             axis = layer.param("crop_param").get("axis")
-            yield layer, axis + 4 if axis < 0 else axis
-
-
-def _exact(seen: Seen, layer: Layer, axis: int):
-    """The offset that the maps give; None where the two bottoms share no map."""
-    try:
-        return coords.offset(seen.graph, *layer.bottoms, ndim=4 - axis)
-    except NetError:
-        return None
+            yield layer, -axis if axis < 0 else 4 - axis
 
 
 def _written(layer: Layer, axes: int) -> tuple[int, ...]:
@@ -284,11 +210,8 @@ def _written(layer: Layer, axes: int) -> tuple[int, ...]:
 
 def _places(layer: Layer, need: tuple[int, ...]) -> str:
     cropped, reference = layer.bottoms
-    return f'"{reference.blob}" begins at pixel {_joined(need)} of "{cropped.blob}"'
-
-
-def _set(need: tuple[int, ...]) -> str:
-    return "set " + " ".join(f"offset: {value}" for value in dict.fromkeys(need))
+    fix = " ".join(f"offset: {value}" for value in (need[:1] if len(set(need)) == 1 else need))
+    return f'"{reference.blob}" begins at pixel {_joined(need)} of "{cropped.blob}"; set {fix}'
 
 
 def _joined(values: tuple[int, ...]) -> str:

@@ -114,7 +114,9 @@ def readable(net: Prototxt, found: Iterable[Fault]) -> Prototxt:
 
     Raises PrototxtError where they cannot be taken out one by one.
     """
-    bad = sorted((fault for fault in found if fault.name == "wrong-value"), key=lambda fault: fault.field.start)
+    bad = sorted(
+        (fault for fault in found if fault.name == "wrong-value"), key=lambda fault: fault.field.start
+    )
     return net.edit(_mended(fault) for fault in bad)
 
 

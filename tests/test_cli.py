@@ -71,7 +71,7 @@ def test_the_whole_has_help_and_a_version():
         (("convolutionalize", "net.prototxt", "--rename", "{name}-conv", "--diff"), '+  name: "fc3-conv"'),
         (("convolutionalize", "net.prototxt", "--rename", "fc3=c3,fc4=c4", "--diff"), '+  name: "c4"'),
         (("fcn", "net.prototxt", "--classes", 5, "--stride", 2), "upscore"),
-        (("align", "cropped.prototxt"), "offset 3 -> 11"),
+        (("align", "cropped.prototxt"), "offset 3 -> 12"),
         (("inspect", "template:alexnet"), "60,965,224 parameters"),
         (("inspect", "template:vgg16"), "138,357,544 parameters"),
         (("convolutionalize", "template:lenet"), "kernel 4"),
@@ -117,7 +117,7 @@ def test_convolutionalize_writes_both_files(folder):
     )  # fmt: skip
     assert result.exit_code == 0 and "wrote" in result.stderr
     assert (folder / "out.prototxt").read_text() == fk.convolutionalize(SMALL).net.text
-    assert fk.weights(folder / "out.caffemodel")["fc3"][0].shape == (8, 6, 4, 4)
+    assert fk.weights(folder / "out.caffemodel")["fc3"][0].shape == (8, 6, 5, 5)
 
 
 def test_fcn_writes_a_folder(folder):
@@ -147,7 +147,7 @@ def test_standard_input_and_output(folder):
     result = run("convolutionalize", "-", "-o", "-", stdin=SMALL.text)
     assert result.exit_code == 0 and result.stdout == fk.convolutionalize(SMALL).net.text
     again = run("align", "-", "-o", "-", stdin=CROPPED.text)
-    assert "offset: 11" in again.stdout
+    assert "offset: 12" in again.stdout
 
 
 def test_a_file_may_be_its_own_output(folder):
@@ -242,7 +242,7 @@ FCN = ("fcn", "net.prototxt", "--classes", "3", "--stride", "2")
         ((*FCN, "-o", "out", "--weights", "less.caffemodel"), 'no layer "fc3"'),
         ((*FCN, "-o", "out", "--head", "fc9"), 'no layer "fc9"'),
         ((*FCN, "-o", "out", "--pad", "keep"), 'pad layer "conv1"'),
-        (("align", "net.caffemodel"), "net.caffemodel:1"),
+        (("align", "net.caffemodel"), "NUL character"),
         (("surgery", "net.prototxt", "cut.caffemodel", "net.prototxt", "-o", "o"), "cut.caffemodel"),
         (("surgery", "net.prototxt", "net.caffemodel", "bottom.prototxt", "-o", "o"), "pool9"),
         (("verify", "net.prototxt", "nothing", "net.prototxt", "net.caffemodel", "--engine", "opencv"), "nothing"),

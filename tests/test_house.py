@@ -29,7 +29,12 @@ LEVELS = (
 # A plan mentions weights only as data, so rewrites know of no file and no engine.
 APART = {"rewrites": ("weights",)}
 # prototxt is made of spans, and schema gives Caffe's types to its fields; nothing else is joined.
-FORMATS_JOINED = {("formats.schema", "formats.prototxt"), ("formats.prototxt", "formats.spans")}
+FORMATS_JOINED = {
+    ("formats.schema", "formats.prototxt"),
+    ("formats.schema", "formats.values"),
+    ("formats.values", "formats.prototxt"),
+    ("formats.prototxt", "formats.spans"),
+}
 HEAVY = ("numpy", "h5py", "cv2", "matplotlib", "PIL", "google", "lmdb")
 # Runs inside Caffe's own Python, never inside ours.
 WORKER = "_caffe_worker.py"

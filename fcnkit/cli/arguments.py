@@ -63,6 +63,21 @@ class Pairs(click.ParamType):
         return {old: new for old, _, new in pairs}
 
 
+class Classes(Pairs):
+    """A number, or HEAD=NUMBER,..."""
+
+    name = "n | head=n,..."
+
+    def convert(self, value, param, ctx):
+        """The number, or {head: number}."""
+        if not isinstance(value, str):
+            return value
+        heads = super().convert(value, param, ctx) if "=" in value else {"": value}
+        if not all(count.isdigit() and int(count) for count in heads.values()):
+            self.fail(f"{value!r}: write it as 21, or sem=33,geo=3", param, ctx)
+        return int(value) if "" in heads else {head: int(count) for head, count in heads.items()}
+
+
 class Rename(Pairs):
     """A pattern with {name}, or OLD=NEW,..."""
 
@@ -163,3 +178,24 @@ def saver(net: Prototxt) -> Callable:
             net.save(path, force=force)
 
     return save
+
+
+def say_written(outputs: Sequence[tuple[str | os.PathLike, Callable]], quiet: bool) -> None:
+    """Each file's name is on standard error, unless `quiet`."""
+    for path, _ in outputs:
+        if not quiet and str(path) != "-":
+            click.echo(f"wrote {path}", err=True)
+
+
+def open_weights(path: str):
+    """The weights file at a path."""
+    from fcnkit.weights import store
+
+    return store.open(path)
+
+
+def transplanted(plan: Plan, weights: str):
+    """The weights file at a path, as the plan's net takes it."""
+    from fcnkit.weights.surgery import transplant
+
+    return transplant(plan, open_weights(weights))

@@ -2,21 +2,20 @@
 
 The schema is caffe.proto beside this file, read as a compiled descriptor set
 into a descriptor pool of its own, so that it lives in one process with
-pycaffe and under every protobuf from 4 to 7.  Values are read as the C++
-TextFormat parser of Caffe reads them.
+pycaffe and under every protobuf from 4 to 7.
 
 What forks add is in forks.proto, loaded when such a field is first asked for.
 It serves reading prototxts alone; `unknown` and `check` go by Caffe.
 """
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fcnkit.errors import PrototxtError
 from fcnkit.formats.prototxt import BOM, Field
+from fcnkit.formats.values import KINDS, READERS, Slot, nearest, read_message, wrong
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -40,24 +39,6 @@ def message(message_name: str) -> "type[Message]":
     from google.protobuf import message_factory
 
     return message_factory.GetMessageClass(descriptor(message_name))
-
-
-class Slot(NamedTuple):
-    """One field of a message, as the schema has it.
-
-    `kind` is protobuf's word: int32, uint32, int64, float, double, bool,
-    string, bytes, enum or message.  `default` is None for what repeats and
-    for messages; an enum's is its name.
-    """
-
-    name: str
-    kind: str
-    repeated: bool
-    required: bool
-    default: Any
-    message: str
-    enum: dict[str, int]
-    read: "Callable[[Field, Slot], Any]"
 
 
 @cache
@@ -128,7 +109,7 @@ class View:
         """The last message of this name; where there is none, one that answers defaults."""
         slot = self._slot(name)
         field = self.field(name)
-        return View(slot.message, _read_message(field, slot) if field else None)
+        return View(slot.message, read_message(field, slot) if field else None)
 
     def views(self, name: str) -> "list[View]":
         """Every message of this name, in order."""
@@ -162,7 +143,7 @@ def unknown(message_name: str, field: Field) -> list[tuple[Field, str | None]]:
     for one in field.fields or ():
         slot = known.get(one.name)
         if slot is None:
-            found.append((one, _nearest(one.name, tuple(known))))
+            found.append((one, nearest(one.name, tuple(known))))
         elif slot.message:
             found += unknown(slot.message, one)
     return found
@@ -186,7 +167,7 @@ def check(message_name: str, root: Field) -> None:
         if field.name in seen and not slot.repeated:
             raise field.error(f'"{field.name}" is given a second time and takes one value; remove one')
         if field.listed and not slot.repeated:
-            raise _wrong(field, "one value", "a list")
+            raise wrong(field, "one value", "a list")
         seen.add(field.name)
         slot.read(field, slot)
         if slot.message:
@@ -197,23 +178,9 @@ def check(message_name: str, root: Field) -> None:
 
 
 def _unknown_error(message_name: str, field: Field, known: dict[str, Slot]) -> PrototxtError:
-    nearest = _nearest(field.name, tuple(known))
-    remedy = f'did you mean "{nearest}"?' if nearest else "remove it, or use the fork of Caffe that has it"
+    near = nearest(field.name, tuple(known))
+    remedy = f'did you mean "{near}"?' if near else "remove it, or use the fork of Caffe that has it"
     return field.error(f'{message_name} has no field "{field.name}"; {remedy}')
-
-
-@cache
-def _nearest(name: str, known: tuple[str, ...]) -> str | None:
-    import difflib
-
-    # What most names end in must not make all of them alike.
-    stems = {_stem(one): one for one in known}
-    near = difflib.get_close_matches(_stem(name), stems, n=1, cutoff=0.7)
-    return stems[near[0]] if near else None
-
-
-def _stem(name: str) -> str:
-    return name.lower().removesuffix("_param")
 
 
 # ---- the pool
@@ -278,7 +245,7 @@ def _files(descriptor_set: bytes) -> Iterator[bytes]:
 
 
 def _slot(field: "FieldDescriptor") -> Slot:
-    kind = _KINDS[field.type]
+    kind = KINDS[field.type]
     repeated, required = _label(field)
     values = {value.name: value.number for value in field.enum_type.values} if field.enum_type else {}
     return Slot(
@@ -289,7 +256,7 @@ def _slot(field: "FieldDescriptor") -> Slot:
         default=None if repeated or kind == "message" else _default(field, kind),
         message=field.message_type.name if field.message_type else "",
         enum=values,
-        read=_READERS[kind],
+        read=READERS[kind],
     )
 
 
@@ -306,126 +273,3 @@ def _default(field: "FieldDescriptor", kind: str) -> object:
     if kind == "float":
         return float(f"{field.default_value:.7g}")
     return field.default_value
-
-
-# ---- values, as C++ TextFormat reads them
-
-_INTEGER = re.compile(r"(-?)(?:0[xX]([0-9A-Fa-f]+)|0([0-7]+)|(0|[1-9][0-9]*))")
-_FLOAT = re.compile(
-    r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fF]?|-?(?:inf|infinity|nan)",
-    re.IGNORECASE,
-)
-_SPACE_IN_NUMBER = re.compile(r"#[^\n]*|\s+")
-_BOOLS = {"true": True, "True": True, "t": True, "false": False, "False": False, "f": False}
-_RANGES = {
-    "int32": (-(2**31), 2**31 - 1),
-    "int64": (-(2**63), 2**63 - 1),
-    "uint32": (0, 2**32 - 1),
-}
-
-
-def _read_integer(field: Field, slot: Slot) -> int:
-    low, high = _RANGES[slot.kind]
-    value = _integer(field)
-    # Caffe's parser refuses even -0 where there is no sign.
-    if value is None or not low <= value <= high or (low == 0 and field.raw[0] == "-"):
-        raise _wrong(field, f"a whole number from {low} to {high}")
-    return value
-
-
-def _integer(field: Field) -> int | None:
-    match = _INTEGER.fullmatch(_bare(field))
-    if not match:
-        return None
-    sign, hexadecimal, octal, decimal = match.groups()
-    # Python refuses to read thousands of digits; 30 are out of every range already.
-    value = int(decimal[:30]) if decimal else int(hexadecimal, 16) if hexadecimal else int(octal, 8)
-    return -value if sign else value
-
-
-def _bare(field: Field) -> str:
-    """A scalar as written, without what may stand between a sign and its number."""
-    if field.fields is not None:
-        return ""
-    return _SPACE_IN_NUMBER.sub("", field.raw) if field.raw[0] == "-" else field.raw
-
-
-def _read_float(field: Field, slot: Slot) -> float:
-    bare = _bare(field)
-    if not _FLOAT.fullmatch(bare):
-        raise _wrong(field, "a number")
-    return float(bare if bare[-3:].lower() == "inf" else bare.rstrip("fF"))
-
-
-def _read_bool(field: Field, slot: Slot) -> bool:
-    bare = _bare(field)
-    value = _BOOLS.get(bare)
-    if value is None:
-        value = {0: False, 1: True}.get(_integer(field)) if bare[:1] != "-" else None
-    if value is None:
-        raise _wrong(field, "true or false")
-    return value
-
-
-def _read_string(field: Field, slot: Slot) -> str:
-    if field.fields is not None or field.raw[:1] not in ('"', "'"):
-        raise _wrong(field, "a quoted string")
-    return field.string
-
-
-def _read_bytes(field: Field, slot: Slot) -> bytes:
-    return _read_string(field, slot).encode("utf-8", "surrogateescape")
-
-
-def _read_enum(field: Field, slot: Slot) -> str:
-    raw = field.raw
-    if raw in slot.enum:
-        return raw
-    number = _integer(field)
-    for name, value in slot.enum.items():
-        if value == number:
-            return name
-    nearest = _nearest(raw.strip("\"'"), tuple(slot.enum))
-    *names, last = slot.enum
-    wanted = f"{', '.join(names)} or {last}" if len(names) < 8 else f"one of {len(slot.enum)} names"
-    raise _wrong(field, wanted, remedy=f"did you mean {nearest}, without quotes?" if nearest else "")
-
-
-def _read_message(field: Field, slot: Slot) -> Field:
-    if field.fields is None:
-        raise _wrong(field, "a message in { }")
-    return field
-
-
-def _wrong(field: Field, wanted: str, found: str = "", remedy: str = "") -> PrototxtError:
-    shown = found or ("a message" if field.fields is not None else " ".join(field.raw.split()))
-    shown = shown if len(shown) <= 40 else shown[:37] + "..."
-    fact = f'"{field.name}" takes {wanted}, found {shown}'
-    return field.source.error(field.value_start, f"{fact}; {remedy}" if remedy else fact)
-
-
-# google.protobuf.descriptor.FieldDescriptor's TYPE_ numbers, those in caffe.proto.
-_KINDS = {
-    1: "double",
-    2: "float",
-    3: "int64",
-    5: "int32",
-    8: "bool",
-    9: "string",
-    11: "message",
-    12: "bytes",
-    13: "uint32",
-    14: "enum",
-}
-_READERS = {
-    "double": _read_float,
-    "float": _read_float,
-    "int64": _read_integer,
-    "int32": _read_integer,
-    "bool": _read_bool,
-    "string": _read_string,
-    "message": _read_message,
-    "bytes": _read_bytes,
-    "uint32": _read_integer,
-    "enum": _read_enum,
-}

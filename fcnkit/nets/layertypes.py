@@ -2,12 +2,13 @@
 
 To add a type, add its entry; what it computes is a function of a Layer and the
 shapes of its bottoms.  The rules are those of Caffe's layer of the same name.
+TYPES holds what Caffe has (CAFFE) and what its forks add (FORKS).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from fcnkit.nets import learned, losses, rearrange, sources, spatial
+from fcnkit.nets import forks, learned, losses, rearrange, sources, spatial
 from fcnkit.nets.coordmap import IDENTITY, CoordMap
 from fcnkit.nets.graph import Layer, Shape
 from fcnkit.nets.spatial import Window
@@ -55,6 +56,11 @@ def every(layer: Layer) -> tuple[int, ...]:
 def first(layer: Layer) -> tuple[int, ...]:
     """The first bottom alone carries coordinates, where there is one."""
     return (0,)[: len(layer.bottoms)]
+
+
+def second_on(layer: Layer) -> tuple[int, ...]:
+    """All bottoms but the first carry coordinates."""
+    return tuple(range(1, len(layer.bottoms)))
 
 
 def free(layer: Layer, bottoms: list[Shape], tops: list[Shape]) -> int:
@@ -120,7 +126,7 @@ _LOSS = {"bottoms": (2, 2), "tops": (0, 1)}
 _WINDOWED = {"coord": spatial.convolution_coord, "window": spatial.convolution_window}
 _CONVOLVED = {"carriers": every, "bottoms": (1, MANY), "tops": (1, MANY)}
 
-_ENTRIES = (
+_CAFFE = (
     # Where data comes from.
     LayerType(
         "Input", sources.given, bottoms=(0, 0), tops=(1, MANY), unknown="the prototxt gives it no shape",
@@ -148,7 +154,6 @@ _ENTRIES = (
     LayerType("Pooling", spatial.pooling, tops=(1, 2), **_WINDOWED),
     LayerType("Im2col", spatial.im2col, **_WINDOWED),
     LayerType("SPP", spatial.spp),
-    LayerType("Crop", spatial.crop, coord=spatial.crop_coord, window=point, bottoms=(2, 2)),
     # One value from one value.
     LayerType("ReLU", **_POINTWISE),
     LayerType("PReLU", learned.prelu, learned.prelu_blobs, **_POINTWISE),
@@ -167,7 +172,7 @@ _ENTRIES = (
     # Normalisation and learned factors.
     LayerType("LRN", learned.lrn, coord=unmoved, window=learned.lrn_window),
     LayerType("MVN", learned.mvn, coord=unmoved),
-    LayerType("BatchNorm", learned.batch_norm, learned.batch_norm_blobs, **_POINTWISE),
+    LayerType("BatchNorm", learned.batch_norm, forks.batch_norm_blobs, **_POINTWISE),
     LayerType("Scale", learned.scale, learned.scale_blobs, bottoms=(1, 2), **_POINTWISE),
     LayerType("Bias", learned.bias, learned.bias_blobs, bottoms=(1, 2), **_POINTWISE),
     LayerType("Softmax", losses.softmax, **_POINTWISE),
@@ -182,11 +187,12 @@ _ENTRIES = (
     # Joining and cutting.
     LayerType("Concat", rearrange.concat, coord=rearrange.concat_coord, **_JOINED),
     LayerType("Eltwise", rearrange.eltwise, coord=unmoved, carriers=every, bottoms=(2, MANY), window=point),
+    LayerType("Crop", rearrange.crop, coord=rearrange.crop_coord, window=point, bottoms=(2, 2)),
     LayerType("Slice", rearrange.slices, coord=rearrange.slice_coord, window=point, tops=(1, MANY)),
     LayerType("Split", tops=(1, MANY), **_POINTWISE),
     LayerType("Tile", rearrange.tile, coord=rearrange.tile_coord, window=point),
     LayerType("Flatten", rearrange.flatten),
-    LayerType("Reshape", rearrange.reshape),
+    LayerType("Reshape", forks.reshape),
     LayerType("Reduction", rearrange.reduction),
     LayerType("ArgMax", rearrange.argmax, coord=rearrange.argmax_coord, window=point),
     LayerType("BatchReindex", rearrange.batch_reindex, bottoms=(2, 2), **_POINTWISE),
@@ -204,4 +210,90 @@ _ENTRIES = (
     LayerType("Accuracy", losses.accuracy, bottoms=(2, 2), tops=(1, 2)),
 )  # fmt: skip
 
-TYPES: dict[str, LayerType] = {kind.name: kind for kind in _ENTRIES}
+_BY_VALUE = "how much there is depends on the values that it reads"
+_FOUND = {"bottoms": (1, MANY), "tops": (1, MANY), "unknown": _BY_VALUE}
+_REGIONS = {"bottoms": (2, 2)}
+_FORK_LOSS = {"bottoms": (2, MANY), "tops": (0, MANY), "unknown": "only a loss's first top is followed"}
+_NUMBERS = {"bottoms": (1, MANY), "tops": (0, MANY), "unknown": "the figures of an evaluation are not followed"}
+_ENLARGED = {"coord": forks.upsample_coord, "window": forks.upsample_window}
+_OPERANDS = {"carriers": every, "bottoms": (1, 2), "coord": unmoved, "window": point}
+_DEPTHWISE = LayerType(
+    "DepthwiseConvolution", spatial.convolution, spatial.convolution_blobs, macs=spatial.convolution_macs,
+    **_WINDOWED, **_CONVOLVED,
+)  # fmt: skip
+
+_FORKS = (
+    # Where data comes from.
+    LayerType("AnnotatedData", sources.annotated_data, tops=(1, 2), **_SOURCE),
+    LayerType("ImageSegData", sources.image_seg_data, tops=(1, 3), **_SOURCE),
+    LayerType("DenseImageData", sources.dense_image_data, tops=(2, 2), **_SOURCE),
+    LayerType("VideoData", sources.unsaid, tops=(1, MANY), **_SOURCE),
+    LayerType("VIDEO_DATA", sources.unsaid, tops=(1, MANY), **_SOURCE),
+    # Windows.
+    _DEPTHWISE,
+    replace(_DEPTHWISE, name="ConvolutionDepthwise"),
+    # Resizing.
+    LayerType("Interp", forks.interp, coord=forks.interp_coord, window=forks.interp_window),
+    LayerType("Upsample", forks.upsample, bottoms=(1, 2), **_ENLARGED),
+    LayerType("UpsampleDarknet", forks.upsample_darknet, **_ENLARGED),
+    LayerType("ResizeNearestNeighbor", forks.resize_nearest),
+    LayerType("Padding", forks.padding, coord=forks.padding_coord, window=point),
+    LayerType("Pad", forks.pad, coord=forks.pad_coord, window=point),
+    LayerType(
+        "DepthToSpace", forks.depth_to_space, coord=forks.depth_to_space_coord,
+        window=forks.depth_to_space_window,
+    ),
+    LayerType("Reorg", forks.reorg),
+    LayerType("CROP", forks.old_crop, window=point, bottoms=(2, 2)),
+    # One value from one value, or from two.
+    LayerType("ReLU6", **_POINTWISE),
+    LayerType("HardSwish", **_POINTWISE),
+    LayerType("HardSigmoid", **_POINTWISE),
+    LayerType("Mish", **_POINTWISE),
+    LayerType("Add", forks.operands, forks.operand_blobs, **_OPERANDS),
+    LayerType("Mul", forks.operands, forks.operand_blobs, **_OPERANDS),
+    LayerType("Axpy", forks.axpy, coord=unmoved, carriers=second_on, bottoms=(3, 3), window=point),
+    LayerType("MaskPooling", bottoms=(2, 2), **_POINTWISE),
+    # Normalisation.
+    LayerType("BN", forks.bn, forks.bn_blobs, tops=(1, 3), **_POINTWISE),
+    LayerType("Normalize", like, forks.normalize_blobs, coord=unmoved, window=forks.normalize_window),
+    # Joining and cutting.
+    LayerType("Permute", forks.permute, coord=forks.permute_coord, window=forks.permute_window),
+    LayerType("ShuffleChannel", forks.shuffled, **_POINTWISE),
+    LayerType("Squeeze", forks.squeeze),
+    # Boxes.
+    LayerType("PriorBox", forks.prior_box, bottoms=(1, 2)),
+    LayerType("ROIPooling", forks.roi_pooling, **_REGIONS),
+    LayerType("ROIWarping", forks.roi_pooling, **_REGIONS),
+    LayerType("PSROIPooling", forks.psroi_pooling, **_REGIONS),
+    LayerType("MaskResize", forks.mask_resize),
+    LayerType("Proposal", sources.unsaid, **_FOUND),
+    LayerType("DetectionOutput", sources.unsaid, **_FOUND),
+    LayerType("YoloDetectionOutput", sources.unsaid, **_FOUND),
+    LayerType("Yolov3DetectionOutput", sources.unsaid, **_FOUND),
+    LayerType("BoxAnnotatorOHEM", sources.unsaid, **_FOUND),
+    # Where results go.
+    LayerType("MatWrite", no_tops, bottoms=(1, MANY), tops=(0, 0)),
+    LayerType("DetectionEvaluate", sources.unsaid, **_NUMBERS),
+    LayerType("EvalDetection", sources.unsaid, **_NUMBERS),
+    LayerType("SegAccuracy", sources.unsaid, **_NUMBERS),
+    LayerType("SmoothL1Loss", forks.loss, **_FORK_LOSS),
+    LayerType("SmoothL1LossOHEM", forks.loss, **_FORK_LOSS),
+    LayerType("SoftmaxWithLossOHEM", forks.loss, **_FORK_LOSS),
+    LayerType("MultiBoxLoss", forks.loss, **_FORK_LOSS),
+    LayerType("RegionLoss", forks.loss, **_FORK_LOSS),
+)  # fmt: skip
+
+# What V1 files of forks call them: names of an enum that Caffe does not have.
+_OLD_NAMES = {
+    "INTERP": "Interp",
+    "PADDING": "Padding",
+    "IMAGE_SEG_DATA": "ImageSegData",
+    "MAT_WRITE": "MatWrite",
+    "SEG_ACCURACY": "SegAccuracy",
+}
+
+CAFFE: dict[str, LayerType] = {kind.name: kind for kind in _CAFFE}
+FORKS: dict[str, LayerType] = {kind.name: kind for kind in _FORKS}
+FORKS |= {old: replace(FORKS[new], name=old) for old, new in _OLD_NAMES.items()}
+TYPES: dict[str, LayerType] = CAFFE | FORKS

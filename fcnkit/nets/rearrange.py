@@ -1,8 +1,9 @@
-"""Shapes of the layers that join, cut and reorder axes: Concat, Slice, Reshape and their kin.
+"""Shapes of the layers that join, cut and reorder axes: Concat, Slice, Crop, Reshape and their kin.
 
 The rules are those of Caffe's layer of the same name.
 """
 
+from fractions import Fraction
 from math import prod
 
 from fcnkit.formats.schema import View
@@ -173,3 +174,35 @@ def filtered(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
         fact = f"its selector is {show(selector)}"
         raise layer.error(f"{fact}; give one value for each item of the bottoms before it")
     return shapes
+
+
+def crop(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """The first bottom's sizes before `axis`, the second's from it on."""
+    shape, reference = bottoms
+    offsets = crop_offsets(layer, len(shape))
+    start = len(shape) - len(offsets)
+    if len(reference) < len(shape):
+        raise layer.error(f"it crops {show(shape)} to {show(reference)}; give both the same number of axes")
+    for axis, offset in enumerate(offsets, start):
+        if shape[axis] - offset < reference[axis]:
+            raise layer.error(
+                f'on axis {axis} "{layer.bottoms[0].blob}" has {shape[axis]} and offset {offset} leaves '
+                f'{shape[axis] - offset}, fewer than the {reference[axis]} of "{layer.bottoms[1].blob}"; '
+                f"crop the larger of the two to the smaller, or pad more"
+            )
+    return [(*shape[:start], *reference[start : len(shape)])]
+
+
+def crop_offsets(layer: Layer, ndim: int) -> tuple[int, ...]:
+    """The offset on each cropped axis, from `axis` to the last."""
+    param = layer.param("crop_param")
+    axis = canonical(layer, param.get("axis"), ndim)
+    offsets = param.list("offset") or [0]
+    if len(offsets) not in (1, ndim - axis):
+        raise layer.error(f"{len(offsets)} offsets for {ndim - axis} cropped axes; give one, or one for each")
+    return tuple(offsets * (ndim - axis) if len(offsets) == 1 else offsets)
+
+
+def crop_coord(layer: Layer, ndim: int) -> CoordMap | None:
+    """Scale 1 and shift -offset on each cropped axis."""
+    return CoordMap.of((Fraction(1), Fraction(-offset)) for offset in crop_offsets(layer, ndim))

@@ -62,6 +62,43 @@ def window_data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
     return [(batch, 3, crop, crop) if crop else None, (batch,)][: len(layer.tops)]
 
 
+# ---- those of forks
+
+
+def annotated_data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
+    """SSD's images where resize_param says their size; how many boxes are in them no one knows."""
+    transform = layer.param("transform_param")
+    resized = transform.view("resize_param") if transform.says("resize_param") else None
+    count = _channels(layer)
+    if resized is None or count is None or not (resized.get("height") and resized.get("width")):
+        return unsaid(layer, bottoms)
+    mode = resized.field("resize_mode")
+    if mode is not None and mode.raw == "FIT_SMALL_SIZE":
+        return unsaid(layer, bottoms)
+    batch = layer.param("data_param").get("batch_size")
+    image = (batch, count, resized.get("height"), resized.get("width"))
+    return [image, *[None] * (len(layer.tops) - 1)]
+
+
+def image_seg_data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
+    """DeepLab's images and label images, where a crop fixes their size, and the sizes of the files."""
+    param, crop = layer.param("image_data_param"), layer.param("transform_param").get("crop_size")
+    batch, planes = param.get("batch_size"), 3 if param.get("is_color") else 1
+    images, labels = ((batch, planes, crop, crop), (batch, 1, crop, crop)) if crop else (None, None)
+    return [images, labels, (batch, 1, 1, 2)][: len(layer.tops)]
+
+
+def dense_image_data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
+    """SegNet's images and label images, where new_height and new_width fix their size."""
+    param = layer.param("dense_image_data_param")
+    size, batch = (param.get("new_height"), param.get("new_width")), param.get("batch_size")
+    planes = 3 if param.get("is_color") else 1
+    return [(batch, planes, *size), (batch, 1, *size)] if all(size) else unsaid(layer, bottoms)
+
+
+# ---- what the transformation says
+
+
 def _crop_size(layer: Layer) -> int:
     """transform_param's crop_size, or that of the layer's own message in old files."""
     new = layer.param("transform_param").get("crop_size")

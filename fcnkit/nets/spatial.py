@@ -1,8 +1,8 @@
-"""Sizes and coordinates of the layers that move a window: Convolution to Crop.
+"""Sizes and coordinates of the layers that move a window: Convolution to SPP.
 
 The rules are those of Caffe's base_conv_layer.cpp, deconv_layer.cpp,
-pooling_layer.cpp, im2col_layer.cpp, spp_layer.cpp and crop_layer.cpp, in
-integers that divide as C++ does: towards zero.
+pooling_layer.cpp, im2col_layer.cpp and spp_layer.cpp, in integers that divide
+as C++ does: towards zero; and those of forks that round or pad otherwise.
 """
 
 from collections.abc import Callable, Sequence
@@ -107,17 +107,22 @@ def _padded(layer: Layer, param: View, window: Spatial) -> Spatial:
     """The window with the padding of a fork's own fields, where the text has them."""
     if not param.says("pad_type", *_PADS):
         return window
-    top, left, bottom, right = sides = tuple(map(param.get, _PADS))
-    same_size = param.get("pad_type") == 1
-    if (any(sides) or same_size) and (any(window.pad) or len(window.pad) != 2 or (any(sides) and same_size)):
-        raise layer.error("pad, pad_type, or pad_l, pad_r, pad_t and pad_b, for 2 axes; keep one of the three")
-    if not same_size:
-        return window._replace(pad=(top, left), far=(bottom, right)) if any(sides) else window
+    sides, same_size = tuple(map(param.get, _PADS)), param.get("pad_type") == 1
+    if not any(sides) and not same_size:
+        return window
+    if any(window.pad) or len(window.pad) != 2 or (any(sides) and same_size):
+        fact = "more than one of pad, pad_type and pad_t, pad_l, pad_b, pad_r, or not 2 axes"
+        raise layer.error(f"{fact}; keep one of the three")
+    return _same_sized(layer, window) if same_size else window._replace(pad=sides[:2], far=sides[2:])
+
+
+def _same_sized(layer: Layer, window: Spatial) -> Spatial:
+    """The window padded so that its top has its bottom's size, the odd point after."""
     if max(window.stride) > 1:
-        raise layer.error("pad_type 1 with a stride pads by the size of the bottom; write pad_l, pad_r, pad_t, pad_b")
+        fact = "pad_type 1 with a stride pads by the size of the bottom"
+        raise layer.error(f"{fact}; write pad_t, pad_l, pad_b and pad_r")
     before = tuple((extent - 1) // 2 for extent in window.extent)
-    after = tuple(extent // 2 for extent in window.extent)
-    return window._replace(pad=before, far=after)
+    return window._replace(pad=before, far=tuple(extent // 2 for extent in window.extent))
 
 
 def _per_axis(
@@ -359,36 +364,6 @@ def _outside(size: int, bins: int) -> bool:
     return (kernel * bins - size + 1) // 2 >= kernel
 
 
-# ---- Crop
-
-
-def crop(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
-    """The first bottom's sizes before `axis`, the second's from it on."""
-    shape, reference = bottoms
-    offsets = crop_offsets(layer, len(shape))
-    start = len(shape) - len(offsets)
-    if len(reference) < len(shape):
-        raise layer.error(f"it crops {show(shape)} to {show(reference)}; give both the same number of axes")
-    for axis, offset in enumerate(offsets, start):
-        if shape[axis] - offset < reference[axis]:
-            raise layer.error(
-                f'on axis {axis} "{layer.bottoms[0].blob}" has {shape[axis]} and offset {offset} leaves '
-                f'{shape[axis] - offset}, fewer than the {reference[axis]} of "{layer.bottoms[1].blob}"; '
-                f"crop the larger of the two to the smaller, or pad more"
-            )
-    return [(*shape[:start], *reference[start : len(shape)])]
-
-
-def crop_offsets(layer: Layer, ndim: int) -> tuple[int, ...]:
-    """The offset on each cropped axis, from `axis` to the last."""
-    param = layer.param("crop_param")
-    axis = canonical(layer, param.get("axis"), ndim)
-    offsets = param.list("offset") or [0]
-    if len(offsets) not in (1, ndim - axis):
-        raise layer.error(f"{len(offsets)} offsets for {ndim - axis} cropped axes; give one, or one for each")
-    return tuple(offsets * (ndim - axis) if len(offsets) == 1 else offsets)
-
-
 # ---- coordinates: x in the bottom is scale * x + shift in the top
 
 
@@ -403,11 +378,6 @@ def convolution_coord(layer: Layer, ndim: int) -> CoordMap | None:
 def deconvolution_coord(layer: Layer, ndim: int) -> CoordMap | None:
     """Scale s and shift (k-1)/2 - p."""
     return CoordMap.of((Fraction(s), Fraction(k - 1, 2) - p) for k, s, p in spatial(layer, ndim).axes)
-
-
-def crop_coord(layer: Layer, ndim: int) -> CoordMap | None:
-    """Scale 1 and shift -offset on each cropped axis."""
-    return CoordMap.of((Fraction(1), Fraction(-offset)) for offset in crop_offsets(layer, ndim))
 
 
 def _is_global(layer: Layer) -> bool:

@@ -1,38 +1,51 @@
 """Every Crop layer's offset is the one that lays its bottoms over each other."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from fcnkit.edits import Edit, merge
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets import coords
 from fcnkit.nets.graph import Graph, Layer, graphs
 from fcnkit.plan import Offset, Plan, Step
-from fcnkit.rewrites.changes import inside, removed, set_param, set_value
+from fcnkit.rewrites.changes import beside, inside, removed, set_value
 
 
 def align(net: Prototxt) -> Plan:
     """Each Crop's axis and offset are written, and are those that its bottoms' maps give.
 
-    A Crop without offset is what the FCN authors' first Caffe branch computed
+    They are corrected in the file's order, since each moves what comes after
+    it.  A Crop without offset is what the FCN authors' first Caffe branch computed
     by itself; BVLC Caffe takes it for 0.  The steps say what each Crop had,
     and `offsets` holds what each needs.
 
     Raises AlignError where no whole, non-negative offset exists, NetError
     where a Crop would cut channels.
     """
-    steps: dict[int, Step] = {}
+    now, every = net, graphs(net)
+    steps: dict[Step, None] = {}
     offsets: dict[str, Offset] = {}
-    by_state = []
-    for graph in graphs(net):
-        edits = []
+    for number, field in enumerate(net.root.all("layer", "layers")):
+        kind = field.last("type")
+        if kind is None or kind.raw[1:-1] != "Crop":
+            continue
+        by_state = []
+        for state, layer, need in _needs(every, number):
+            by_state.append((state, _edits(now, layer, need.offset)))
+            steps[_step(layer, need)._replace(line=field.line)] = None
+            offsets[layer.name] = need
+        if any(edits for _, edits in by_state):  # what comes after this Crop lies elsewhere now
+            now = now.edit(merge(by_state))
+            every = graphs(now)
+    return Plan(net, now, tuple(steps), (), tuple(offsets.values()))
+
+
+def _needs(every: Iterable[Graph], number: int) -> Iterator[tuple[str, Layer, Offset]]:
+    """What layer number `number` of the file, a Crop, needs in each state that has it."""
+    for graph in every:
+        start = graph.prototxt.root.all("layer", "layers")[number].start
         for layer in graph.layers:
-            if layer.type == "Crop":
-                need = _needed(graph, layer)
-                edits += _edits(net, layer, need.offset)
-                offsets[layer.name] = need
-                steps[layer.field.start] = _step(layer, need)
-        by_state.append((str(graph.state), edits))
-    return Plan(net, net.edit(merge(by_state)), tuple(steps.values()), (), tuple(offsets.values()))
+            if layer.field.start == start:
+                yield str(graph.state), layer, _needed(graph, layer)
 
 
 def _needed(graph: Graph, layer: Layer) -> Offset:
@@ -59,18 +72,21 @@ def _written(layer: Layer, axes: int) -> tuple[int, ...]:
 
 def _edits(net: Prototxt, layer: Layer, offset: tuple[int, ...]) -> list[Edit]:
     view, why = layer.param("crop_param"), f'align "{layer.name}"'
-    edits = [] if view.has("axis") else set_param(layer, "crop_param", [("axis", 2)], net.style, why=why)
-    if _written(layer, len(offset)) == offset and view.has("offset"):
-        return edits
+    missing: list[tuple[str, object]] = [] if view.has("axis") else [("axis", 2)]
     values = offset[:1] if len(set(offset)) == 1 else offset
-    fields = [("offset", value) for value in values]
-    owner = layer.view.field("crop_param")
+    owner, edits = layer.view.field("crop_param"), []
+    old = owner.all("offset") if owner else []
+    if not old:
+        missing += [("offset", value) for value in values]
+    elif _written(layer, len(offset)) != offset:
+        edits += [set_value(field, value, why) for field, value in zip(old, values, strict=False)]
+        edits += [removed(field, why) for field in old[len(values) :]]
+        edits += [beside(old[-1], [("offset", value)], net.style, why) for value in values[len(old) :]]
+    if not missing:
+        return edits
     if owner is None:
-        return [inside(layer.field, [("crop_param", [("axis", 2), *fields])], net.style, why)]
-    old = owner.all("offset")
-    if len(old) == len(fields):
-        return edits + [set_value(field, value, why) for field, (_, value) in zip(old, fields, strict=True)]
-    return edits + [removed(field, why) for field in old] + [inside(owner, fields, net.style, why)]
+        return [inside(layer.field, [("crop_param", missing)], net.style, why)]
+    return [*edits, inside(owner, missing, net.style, why)]
 
 
 def _step(layer: Layer, need: Offset) -> Step:

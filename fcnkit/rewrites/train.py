@@ -64,24 +64,32 @@ def train(
     Layers without a filler get `filler`, since a deploy file has none and
     Caffe's default is zero; the layers named in `zero` start from zero all
     the same.  Weights learn at lr_mult 1, decay_mult 1 and biases at 2, 0
-    where nothing is said, deconvolutions not at all.
+    where nothing is said, deconvolutions not at all.  Each output score_x
+    has labels, a loss and an accuracy of its own: label_x, loss_x, accuracy_x.
 
-    Raises NetError when the net has not just one input and one output.
+    Raises NetError when the net has not just one input.
     """
     if filler not in FILLERS:
         raise NetError(f'filler "{filler}": is not one of {", ".join(FILLERS)}')
     graph = build(net)
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
-        blobs = ", ".join(top.blob for top in (*graph.inputs, *graph.outputs))
-        raise NetError(f"{net.path}: inputs and outputs are {blobs}; a net to train has one of each")
+    if len(graph.inputs) != 1:
+        blobs = ", ".join(top.blob for top in graph.inputs) or "missing"
+        raise NetError(f"{net.path}: its inputs are {blobs}; a net to train has one, the image")
     edits = _data(net, graph, images)
     for layer in graph.layers:
         if layer.type in _PARAMS:
             edits += _learning(net, layer) + _filling(net, layer, filler, layer.name in zero)
-    score = graph.outputs[0].blob
-    edits.append(appended(net, graph.layers[-1].field, _heads(score, ignore), "train"))
-    what = f"loss and accuracy of {score}, without label {ignore}"
-    return Plan(net, net.edit(edits), (Step("insert", "loss", None, what, "to train"),))
+    steps = []
+    for top in graph.outputs:
+        edits.append(appended(net, graph.producer(top).field, _head(top.blob, ignore), "train"))
+        what = f"loss and accuracy of {top.blob}, without label {ignore}"
+        steps.append(Step("insert", f"loss{_suffix(top.blob)}", None, what, "to train"))
+    return Plan(net, net.edit(edits), tuple(steps))
+
+
+def _suffix(score: str) -> str:
+    """What a head's layers end in: "_sem" for "score_sem", nothing for "score"."""
+    return score.removeprefix("score") if score.startswith("score_") else ""
 
 
 def solver(net: str, *, cpu: bool = False, prefix: str = "fcn", style: Style = Style()) -> Prototxt:
@@ -103,10 +111,11 @@ def _data(net: Prototxt, graph: Graph, images: Images) -> list[Edit]:
     """Data layers in place of the Input layer or the net-level input fields."""
     top = graph.inputs[0]
     field = graph.producer(top).field
+    labels = [f"label{_suffix(output.blob)}" for output in graph.outputs]
     layers = [
-        _data_layer(blob, phase, images.source(f"{short}_{kind}_lmdb"), images if kind == "image" else None)
+        data_layer(blob, phase, images.source(f"{short}_{kind}_lmdb"), images if kind == "image" else None)
         for phase, short in (("TRAIN", "train"), ("TEST", "val"))
-        for blob, kind in ((top.blob, "image"), ("label", "label"))
+        for blob, kind in ((top.blob, "image"), *((label, label) for label in labels))
     ]
     text = "".join(render([("layer", layer)], net.style) for layer in layers)
     gone = [field] if field.name == "layer" else net.root.all("input", "input_dim", "input_shape")
@@ -114,14 +123,16 @@ def _data(net: Prototxt, graph: Graph, images: Images) -> list[Edit]:
     return [edit._replace(new=text), *(removed(other, "train") for other in gone[1:])]
 
 
-def _data_layer(blob: str, phase: str, source: str, images: Images | None) -> Pairs:
+def data_layer(blob: str, phase: str | None, source: str, images: Images | None) -> Pairs:
+    """A Data layer for one LMDB, in one phase or in all; `images` says what is taken off pixels."""
     transform: Pairs = []
     if images and images.scale != 1:
         transform.append(("scale", images.scale))
     if images:
         transform += [("mean_value", value) for value in images.mean]
     return [
-        ("name", blob), ("type", "Data"), ("top", blob), ("include", [("phase", Word(phase))]),
+        ("name", blob), ("type", "Data"), ("top", blob),
+        *([("include", [("phase", Word(phase))])] if phase else []),
         *([("transform_param", transform)] if transform else []),
         ("data_param", [("source", source), ("batch_size", 1), ("backend", Word("LMDB"))]),
     ]  # fmt: skip
@@ -151,16 +162,17 @@ def _filling(net: Prototxt, layer: Layer, filler: str, zero: bool) -> list[Edit]
     )
 
 
-def _heads(score: str, ignore: int) -> list[Pairs]:
+def _head(score: str, ignore: int) -> list[Pairs]:
+    label, loss, accuracy = (f"{name}{_suffix(score)}" for name in ("label", "loss", "accuracy"))
     return [
         [
-            ("name", "loss"), ("type", "SoftmaxWithLoss"),
-            ("bottom", score), ("bottom", "label"), ("top", "loss"),
+            ("name", loss), ("type", "SoftmaxWithLoss"),
+            ("bottom", score), ("bottom", label), ("top", loss),
             ("loss_param", [("ignore_label", ignore), ("normalize", True)]),
         ],
         [
-            ("name", "accuracy"), ("type", "Accuracy"),
-            ("bottom", score), ("bottom", "label"), ("top", "accuracy"),
+            ("name", accuracy), ("type", "Accuracy"),
+            ("bottom", score), ("bottom", label), ("top", accuracy),
             ("include", [("phase", Word("TEST"))]), ("accuracy_param", [("ignore_label", ignore)]),
         ],
     ]  # fmt: skip

@@ -1,0 +1,196 @@
+"""What can be wrong with what a net learns, and with its weights, one function per check.
+
+Each yields Hits; the first line of its docstring says what it finds.
+"""
+
+from collections.abc import Iterator
+from math import prod
+
+from fcnkit.nets.graph import Layer, Top
+from fcnkit.nets.layertypes import TYPES
+from fcnkit.seen import LEARNING, Hit, Seen, is_loss
+from fcnkit.weights.matching import FILLER, MISMATCH, RESHAPED
+
+# ---- layers that hinder each other
+
+
+def duplicate_name(seen: Seen) -> Iterator[Hit]:
+    """two layers of one name that both learn: weights are copied by name, and only one gets its own"""
+    first: dict[str, Layer] = {}
+    for layer in seen.graph.layers:
+        if not seen.count(layer):
+            continue
+        other = first.setdefault(layer.name, layer)
+        if other is not layer:
+            fact = f"the layer on line {other.line} has the same name, and weights are copied by name"
+            yield Hit(layer, f"{fact}; rename one")
+
+
+def unread_top(seen: Seen) -> Iterator[Hit]:
+    """a top that no layer reads while the net trains: it is computed in vain"""
+    for top in seen.graph.outputs if seen.trains else ():
+        layer = seen.graph.producer(top)
+        if layer.type in TYPES and layer.type not in _ENDS and not is_loss(layer):
+            yield Hit(
+                layer,
+                f'no layer reads its top "{top.blob}" in training; remove it, or give it to a Silence layer',
+            )
+
+
+_ENDS = frozenset(("Accuracy", "Python", "ArgMax"))
+
+
+def double_softmax(seen: Seen) -> Iterator[Hit]:
+    """a SoftmaxWithLoss of what a Softmax layer gives"""
+    for layer in _losses(seen, "SoftmaxWithLoss"):
+        maker = seen.graph.producer(layer.bottoms[0])
+        if maker.type == "Softmax":
+            fact = (
+                f'its bottom is the top of the Softmax layer "{maker.name}", and it takes the softmax itself'
+            )
+            yield Hit(layer, f'{fact}; give it "{maker.bottoms[0].blob}"')
+
+
+# ---- labels and classes
+
+
+def ignored_class(seen: Seen) -> Iterator[Hit]:
+    """an ignore_label that is one of the classes, which is then never learned or counted"""
+    for layer, param, axis in _labelled(seen):
+        ignored, classes = _ignored(layer), seen.classes(layer.bottoms[0], axis)
+        if ignored is not None and classes and 0 <= ignored < classes:
+            fact = f"ignore_label {ignored} is one of the {classes} classes, 0 to {classes - 1}"
+            yield Hit(layer, f"{fact}; ignore a number that is none, such as 255", _field(layer, param))
+
+
+def ignored_once(seen: Seen) -> Iterator[Hit]:
+    """a loss and an Accuracy of the same labels that ignore different ones"""
+    losses: dict[Top, Layer] = {}
+    for layer, param, _ in _labelled(seen):
+        label = _source(seen, layer.bottoms[1])
+        other = losses.setdefault(label, layer)
+        if layer.type != other.type and _ignored(layer) != _ignored(other):
+            mine, its = (f"ignores {_said(_ignored(each))}" for each in (layer, other))
+            fact = f'it {mine}, and layer "{other.name}" on line {other.line} {its} of the same labels'
+            yield Hit(layer, f"{fact}; give both the same ignore_label", _field(layer, param))
+
+
+def _said(ignored: int | None) -> str:
+    return "nothing" if ignored is None else str(ignored)
+
+
+def head_classes(seen: Seen) -> Iterator[Hit]:
+    """heads that score different numbers of classes against the same labels"""
+    first: dict[Top, tuple[Layer, int]] = {}
+    for layer, _, axis in _labelled(seen):
+        classes = seen.classes(layer.bottoms[0], axis)
+        if classes:
+            other, had = first.setdefault(_source(seen, layer.bottoms[1]), (layer, classes))
+            if had != classes:
+                fact = f'its {classes} classes and the {had} of layer "{other.name}" on line {other.line}'
+                yield Hit(layer, f"{fact} are scored against the same labels; give both num_output {had}")
+
+
+def _labelled(seen: Seen) -> Iterator[tuple[Layer, str, int]]:
+    """The layers that compare scores with labels, where their ignore_label is, and their channel axis."""
+    for layer in seen.graph.layers:
+        if len(layer.bottoms) < 2:
+            continue
+        if layer.type in ("SoftmaxWithLoss", "InfogainLoss"):
+            param = "infogain_loss_param" if layer.type == "InfogainLoss" else "softmax_param"
+            yield layer, "loss_param", layer.param(param).get("axis")
+        elif layer.type == "Accuracy":
+            yield layer, "accuracy_param", layer.param("accuracy_param").get("axis")
+
+
+def _ignored(layer: Layer) -> int | None:
+    param = layer.param("accuracy_param" if layer.type == "Accuracy" else "loss_param")
+    return param.get("ignore_label") if param.has("ignore_label") else None
+
+
+def _field(layer: Layer, param: str):
+    return layer.param(param).field("ignore_label")
+
+
+def _source(seen: Seen, top: Top) -> Top:
+    """The top that a label is a plain copy of."""
+    layer = seen.graph.producer(top)
+    return _source(seen, layer.bottoms[0]) if layer.type == "Split" else top
+
+
+# ---- loss and learning rate
+
+HIGH, LOW = 1e-6, 1e-8
+
+
+def loss_rate(seen: Seen) -> Iterator[Hit]:
+    """a learning rate that does not go with the loss: summed over all pixels, or their mean"""
+    if seen.solver is None or not seen.trains:
+        return
+    rate, field = seen.solver.get("base_lr"), seen.solver.field("base_lr")
+    for layer in _losses(seen, "SoftmaxWithLoss", "SigmoidCrossEntropyLoss"):
+        summed, pixels = _summed(layer), _pixels(seen, layer)
+        if pixels is not None and pixels < 100:
+            continue
+        fact = f'base_lr {rate:g}, and the loss "{layer.name}" on line {layer.line} of {layer.field.source.path} is'
+        each = f"its {pixels:,} places" if pixels else "all pixels"
+        if summed and rate > HIGH:
+            fix = "set loss_param { normalize: true }, or a base_lr of about 1e-10"
+            yield Hit(layer, f"{fact} summed over {each}; {fix}", field)
+        elif not summed and pixels and 0 < rate < LOW:
+            fix = "set a base_lr of about 1e-4, or loss_param { normalize: false }"
+            yield Hit(layer, f"{fact} the mean over {each}: it would hardly learn; {fix}", field)
+
+
+def _losses(seen: Seen, *types: str) -> Iterator[Layer]:
+    return (layer for layer in seen.graph.layers if layer.type in types and len(layer.bottoms) > 1)
+
+
+def _summed(layer: Layer) -> bool:
+    """Whether the loss grows with the number of pixels: SoftmaxWithLoss takes their mean by default."""
+    param = layer.param("loss_param")
+    if param.has("normalization"):
+        return param.get("normalization") in ("BATCH_SIZE", "NONE")
+    if param.has("normalize"):
+        return not param.get("normalize")
+    return layer.type == "SigmoidCrossEntropyLoss"
+
+
+def _pixels(seen: Seen, layer: Layer) -> int | None:
+    """How many places of an image the loss looks at; None for a net of scores without place, 0 if unknown."""
+    shape = seen.shapes.tops[layer.bottoms[0]]
+    if shape is not None:
+        return prod(shape[2:])
+    return 0 if layer.bottoms[0] in seen.reached else 1
+
+
+# ---- weights
+
+
+def untrained(seen: Seen) -> Iterator[Hit]:
+    """a layer that the weights hold nothing for: it starts from its filler, or from zero"""
+    for row in seen.match.of(FILLER) if seen.match else ():
+        layer = seen.graph.layer(row.layer)
+        kind = (
+            layer.param(LEARNING[layer.type]).view("weight_filler").get("type")
+            if layer.type in LEARNING
+            else ""
+        )
+        start = "its filler" if not kind else f"its filler, {kind}"
+        if layer.type in LEARNING and not layer.param(LEARNING[layer.type]).has("weight_filler"):
+            start = "zero, since it has no weight_filler"
+        fact = f"{seen.weights.path} has no layer of this name, so it starts from {start}"
+        yield Hit(layer, f"{fact}; rename it to the one that is meant, or train it")
+
+
+def weights_shape(seen: Seen) -> Iterator[Hit]:
+    """a layer whose blobs in the weights Caffe refuses for their number or shape"""
+    for row in seen.match.rows if seen.match else ():
+        if row.verdict == MISMATCH:
+            yield Hit(seen.graph.layer(row.layer), row.why)
+        elif RESHAPED in row.verdict:
+            old, new = (
+                ", ".join("x".join(map(str, shape)) for shape in shapes) for shapes in (row.old, row.new)
+            )
+            fact = f"its blobs are {old} in {seen.weights.path} and {new} here, which Caffe refuses"
+            yield Hit(seen.graph.layer(row.layer), f"{fact}; reshape them with `fcnkit surgery`")

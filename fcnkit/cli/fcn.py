@@ -1,0 +1,174 @@
+"""The command that makes an FCN, its solver and its first weights."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from fcnkit.cli.arguments import (
+    Classes,
+    load,
+    plan_options,
+    saver,
+    say_written,
+    shape_option,
+    show_plan,
+    transplanted,
+    write_all,
+)
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.plan import Plan
+
+Output = tuple[Path, Callable]
+
+
+@click.command()
+@click.argument("net", metavar="NET")
+@click.option(
+    "--classes", type=Classes(), required=True, metavar="N", help="Classes to score, or HEAD=N,HEAD=N."
+)
+@click.option(
+    "--stride", type=click.IntRange(1), required=True, help="Stride of the finest scores: 32, 16 or 8."
+)
+@click.option(
+    "-o", "--output", metavar="DIR", help="Write deploy, train_val, solver (and weights) into this folder."
+)
+@click.option(
+    "--weights", metavar="IN", help="The classifier's caffemodel, to be transplanted into init.caffemodel."
+)
+@click.option(
+    "--pad", metavar="auto|N|keep", help="Padding of the first layer; auto, or 100 in berkeley style."
+)
+@click.option(
+    "--min-size", type=click.IntRange(1), default=32, show_default=True, help="Smallest image to be valid."
+)
+@click.option("--group/--no-group", default=None, help="Upsample each class by itself (default), or densely.")
+@click.option(
+    "--at-once", is_flag=True, help="Scale the skips by 0.01, 0.0001: trained in one go, not in stages."
+)
+@click.option(
+    "--style",
+    type=click.Choice(["fcnkit", "berkeley"]),
+    default="fcnkit",
+    show_default=True,
+    help="berkeley: field for field as the FCN authors publish theirs.",
+)
+@click.option(
+    "--filler",
+    type=click.Choice(["msra", "xavier", "keep"]),
+    default="msra",
+    show_default=True,
+    help="For layers that have none, in train_val.",
+)
+@click.option(
+    "--ignore", type=int, default=255, show_default=True, help="Label that loss and accuracy leave out."
+)
+@click.option("--head", metavar="LAYER", help="The classifier layer, where the net has several.")
+@shape_option
+@click.option(
+    "--data", default="", metavar="DIR", help="Folder of the LMDBs train_val reads; its own by default."
+)
+@click.option(
+    "--mean", metavar="B,G,R", help="What train_val takes off each channel; NET's mean_value by default."
+)
+@click.option("--scale", type=float, help="What train_val multiplies pixels by; NET's own scale by default.")
+@click.option("--cpu", is_flag=True, help="A solver for the CPU; for the GPU by default.")
+@plan_options
+def fcn(
+    net, classes, stride, output, weights, pad, min_size, group, at_once, style, filler, ignore, head, inputs,
+    data, mean, scale, cpu, diff, as_json, force,
+) -> None:  # fmt: skip
+    """Make the fully convolutional network of a classifier, ready to train.
+
+    With -o DIR: deploy.prototxt, train_val.prototxt, solver.prototxt and, with
+    --weights or --no-group, init.caffemodel.  Train in that folder with
+
+    \b
+    caffe train -solver solver.prototxt -weights init.caffemodel
+
+    \b
+    fcnkit fcn template:alexnet --classes 21 --stride 32
+    fcnkit fcn deploy.prototxt --classes 21 --stride 8 --weights net.caffemodel -o fcn8s
+    fcnkit fcn template:vgg16 --classes 21 --stride 8 --style berkeley -o voc-fcn8s
+    """
+    from fcnkit.rewrites.berkeley import deployed
+    from fcnkit.rewrites.fcn import fcn as rewrite
+    from fcnkit.rewrites.train import Images, images_of
+
+    berkeley = style == "berkeley"
+    source = load(net)
+    plan = rewrite(
+        source,
+        classes=classes,
+        stride=stride,
+        pad=_pad(pad or ("100" if berkeley else "auto")),
+        group=not berkeley if group is None else group,
+        at_once=at_once,
+        least=min_size,
+        head=head,
+        inputs=dict(inputs),
+    )
+    own = images_of(source)
+    images = Images(data, _mean(mean) or own.mean, own.scale if scale is None else scale)
+    if berkeley:
+        texts = _berkeley_texts(plan.net, stride, at_once, ignore, images)
+        plan = plan.then(deployed)
+    else:
+        texts = _texts(plan, ignore, filler, images, cpu)
+    outputs = _outputs(plan, texts, Path(output), weights) if output else []
+    write_all(outputs, force=force, folder=Path(output) if output else None)
+    show_plan(plan, diff=diff, as_json=as_json)
+    say_written(outputs, as_json or diff)
+
+
+def _texts(plan: Plan, ignore: int, filler: str, images, cpu: bool) -> dict[str, Prototxt]:
+    from fcnkit.rewrites.train import solver, train
+
+    zero = {move.layer for move in plan.moves if move.how == "zero"}
+    return {
+        "deploy.prototxt": plan.net,
+        "train_val.prototxt": train(plan.net, ignore=ignore, filler=filler, zero=zero, images=images).net,
+        "solver.prototxt": solver("train_val.prototxt", cpu=cpu, style=plan.net.style),
+    }
+
+
+def _berkeley_texts(net: Prototxt, stride: int, at_once: bool, ignore: int, images) -> dict[str, Prototxt]:
+    from fcnkit.rewrites import berkeley
+
+    splits = {
+        f"{split}.prototxt": berkeley.trained(net, split=split, ignore=ignore, images=images).net
+        for split in ("train", "val")
+    }
+    solver = berkeley.solver(net, stride=stride, at_once=at_once, style=net.style)
+    return {"deploy.prototxt": berkeley.deployed(net).net, **splits, "solver.prototxt": solver}
+
+
+def _outputs(plan: Plan, texts: Mapping[str, Prototxt], folder: Path, weights: str | None) -> list[Output]:
+    start = transplanted(plan, weights) if weights else _dense_start(plan)
+    outputs = [(folder / name, saver(text)) for name, text in texts.items()]
+    return outputs + ([(folder / "init.caffemodel", start.save)] if start is not None else [])
+
+
+def _dense_start(plan: Plan):
+    """Bilinear kernels for ungrouped deconvolutions, which no filler gives; None without those."""
+    from fcnkit.weights import store
+    from fcnkit.weights.surgery import transplant
+
+    dense = tuple(move for move in plan.moves if move.how == "bilinear" and move.shape[1] > 1)
+    return transplant(replace(plan, moves=dense), store.create()) if dense else None
+
+
+def _pad(text: str) -> str | int:
+    if text in ("auto", "keep"):
+        return text
+    if not text.isdigit():
+        raise click.BadParameter(f"{text!r}: is neither a number nor auto nor keep", param_hint="--pad")
+    return int(text)
+
+
+def _mean(text: str | None) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")] if text else []
+    except ValueError:
+        raise click.BadParameter(f"{text!r}: write it as 104,117,123", param_hint="--mean") from None

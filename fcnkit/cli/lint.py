@@ -1,0 +1,87 @@
+"""The command that says what is wrong with a net."""
+
+import sys
+from collections import Counter
+
+import click
+
+from fcnkit.cli.arguments import encodable, load, shape_option, show_json
+from fcnkit.findings import NOTE
+
+
+def _show_kinds(ctx, param, value) -> None:
+    """Prints every name that a finding may have, and ends."""
+    if not value or ctx.resilient_parsing:
+        return
+    from fcnkit.lint import KINDS
+
+    for name, kind in sorted(KINDS.items()):
+        click.echo(f"{name:<20} {kind.level:<8} {kind.meaning}")
+    ctx.exit()
+
+
+@click.command()
+@click.argument("nets", metavar="NET...", nargs=-1, required=True)
+@click.option("--weights", metavar="FILE", help="A caffemodel: say which layers it leaves untrained.")
+@click.option("--solver", metavar="FILE", help="The solver: say whether its rate goes with the loss.")
+@click.option("--phase", type=click.Choice(["TEST", "TRAIN"]), help="Look at this phase only.")
+@click.option("--stage", "stages", multiple=True, help="Look at this stage; may be repeated.")
+@shape_option
+@click.option(
+    "--ignore", multiple=True, metavar="NAME", help="Leave out findings of this name; may be repeated."
+)
+@click.option("--names", is_flag=True, is_eager=True, expose_value=False, callback=_show_kinds,
+              help="List the names that findings have, and exit.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def lint(nets, weights, solver, phase, stages, inputs, ignore, as_json) -> None:
+    """Say what is wrong with a net, one line for each thing, and how to put it right.
+
+    Errors are what Caffe refuses, warnings what it takes for something else
+    than was meant; either makes the exit status 1.  Notes say what was not
+    judged.
+
+    \b
+    fcnkit lint train_val.prototxt
+    fcnkit lint train_val.prototxt --solver solver.prototxt --weights init.caffemodel
+    """
+    from fcnkit.lint import KINDS
+    from fcnkit.lint import lint as look
+
+    for name in ignore:
+        if name not in KINDS:
+            raise click.BadParameter(
+                f"{name!r}: see the names with `fcnkit lint --names`", param_hint="--ignore"
+            )
+    given = {"weights": _open(weights) if weights else None, "solver": load(solver) if solver else None}
+    found = [
+        finding
+        for net in nets
+        for finding in look(load(net), inputs=dict(inputs), phase=phase, stages=stages, **given)
+        if finding.name not in ignore
+    ]
+    if as_json:
+        show_json({"findings": [finding._asdict() for finding in found], **_counts(found)})
+    else:
+        click.echo(
+            encodable("".join(f"{finding}\n" for finding in found) + _summary(found, len(nets))), nl=False
+        )
+    if any(finding.level != NOTE for finding in found):
+        sys.exit(1)
+
+
+def _open(path: str):
+    from fcnkit.weights import store
+
+    return store.open(path)
+
+
+def _counts(found) -> dict[str, int]:
+    levels = Counter(finding.level for finding in found)
+    return {f"{level}s": levels[level] for level in ("error", "warning", "note")}
+
+
+def _summary(found, nets: int) -> str:
+    counts = [
+        f"{count} {name if count != 1 else name[:-1]}" for name, count in _counts(found).items() if count
+    ]
+    return f"{nets} net{'s' * (nets != 1)}: {', '.join(counts) or 'nothing found'}\n"

@@ -1,0 +1,180 @@
+"""An FCN written out as the FCN authors publish theirs: fcn.berkeleyvision.org.
+
+Nothing is computed otherwise; but every field that their net definitions
+write is written, and what they leave out is gone, so that the nets made from
+the VGG-16 and CaffeNet classifiers equal theirs message for message, apart
+from the data layers.
+"""
+
+from collections.abc import Sequence
+
+from fcnkit.edits import Edit
+from fcnkit.errors import NetError
+from fcnkit.formats.prototxt import Prototxt, Style, Word, parse, render
+from fcnkit.nets.graph import Graph, Layer, build
+from fcnkit.nets.spatial import spatial
+from fcnkit.plan import Plan, Step
+from fcnkit.rewrites.changes import appended, inside, removed, set_param
+from fcnkit.rewrites.parts import LEARN, Pairs
+from fcnkit.rewrites.train import Images, data_layer
+
+_WHY = "as the FCN authors write it"
+_INPUT_SIZE = 500
+# Validation images and iterations of the authors' solvers, by number of classes:
+# PASCAL VOC, NYUDv2, PASCAL-Context, SIFT Flow.
+_DATASETS = {(21,): (736, 100_000), (40,): (654, 300_000), (60,): (5105, 300_000), (33, 3): (200, 300_000)}
+
+
+def deployed(net: Prototxt) -> Plan:
+    """The net as their deploy files are: an Input of 500 x 500, no Dropout.
+
+    Raises NetError where a layer has a window that they cannot write.
+    """
+    graph = build(net)
+    edits = _spelled(net, graph) + _replaced(net, graph, [_input_layer(graph)])
+    edits += [edit for layer in graph.layers if layer.type == "Dropout" for edit in _bridged(graph, layer)]
+    return _plan(net, edits)
+
+
+def trained(net: Prototxt, *, split: str, ignore: int = 255, images: Images = Images()) -> Plan:
+    """The net as their train and val files are: one file for each `split`, "train" or "val".
+
+    Each head has a loss that leaves out `ignore`; its labels are `label`, or
+    the head's own name.  Only the net with groups averages its loss over
+    pixels.  Data layers read LMDBs.
+
+    Raises NetError where a layer has a window that they cannot write.
+    """
+    graph = build(net)
+    labels = [_label(top.blob) for top in graph.outputs]
+    data = graph.inputs[0].blob
+    feeds = [data_layer(data, None, images.source(f"{split}_image_lmdb"), images)]
+    feeds += [data_layer(label, None, images.source(f"{split}_{label}_lmdb"), None) for label in labels]
+    edits = _spelled(net, graph) + _replaced(net, graph, feeds)
+    for number, top in enumerate(graph.outputs):
+        name = f"loss_{_label(top.blob)}" if number else "loss"
+        loss = _loss_layer(name, top.blob, ignore, _grouped(graph))
+        edits.append(appended(net, graph.producer(top).field, [loss], _WHY))
+    return _plan(net, edits)
+
+
+def solver(net: Prototxt, *, stride: int, at_once: bool = False, style: Style = Style()) -> Prototxt:
+    """Their solver for this net.
+
+    The rate is 1e-10 for a loss summed over pixels, a hundred times less at
+    each stage of a net trained in stages; 1e-4 with 20 images a step for the
+    net with groups, whose loss is averaged.
+    """
+    graph = build(net)
+    classes = tuple(_classes(graph))
+    tests, iterations = _DATASETS.get(classes, (100, 100_000))
+    stages = 0 if at_once else min({32: 0, 16: 1, 8: 2}.get(stride, 0), 1 if len(classes) > 1 else 2)
+    grouped = _grouped(graph)
+    fields: Pairs = [
+        ("train_net", "train.prototxt"), ("test_net", "val.prototxt"), ("test_iter", tests),
+        ("test_interval", 999999999), ("display", 20), ("average_loss", 20), ("lr_policy", "fixed"),
+        ("base_lr", Word("1e-4" if grouped else f"1e-{10 + 2 * stages}")),
+        ("momentum", 0.9 if grouped else 0.99), ("iter_size", 20 if grouped else 1),
+        ("max_iter", iterations), ("weight_decay", 0.0005), ("snapshot", 4000),
+        ("snapshot_prefix", "snapshot/train"), ("test_initialization", False),
+    ]  # fmt: skip
+    return parse(render(fields, style), "solver.prototxt")
+
+
+def _plan(net: Prototxt, edits: Sequence[Edit]) -> Plan:
+    return Plan(net, net.edit(edits), (Step("change", "", None, "every field written out", _WHY),))
+
+
+def _grouped(graph: Graph) -> bool:
+    """Whether this is the CaffeNet kind of trunk, whose definition they wrote another way."""
+    layers = (layer for layer in graph.layers if layer.type == "Convolution")
+    return any(layer.param("convolution_param").get("group") > 1 for layer in layers)
+
+
+def _classes(graph: Graph) -> list[int]:
+    scores = [layer for layer in graph.layers if layer.name.startswith("score_fr")]
+    return [layer.param("convolution_param").get("num_output") for layer in scores]
+
+
+def _label(score: str) -> str:
+    return score.removeprefix("score_") if score.startswith("score_") else "label"
+
+
+def _spelled(net: Prototxt, graph: Graph) -> list[Edit]:
+    """Every trunk layer with the fields that they write, and the net without a name."""
+    edits = [removed(field, _WHY) for field in net.root.all("name")]
+    grouped = _grouped(graph)
+    for layer in graph.layers:
+        if layer.type == "Convolution":
+            edits += _convolution(net, layer, grouped)
+        elif layer.type in _WRITTEN:
+            message, names = _WRITTEN[layer.type]
+            edits += _written(net, layer, message, names)
+    return edits
+
+
+_WRITTEN = {
+    "Pooling": ("pooling_param", ("pool", "kernel_size", "stride")),
+    "LRN": ("lrn_param", ("local_size", "alpha", "beta")),
+    "Dropout": ("dropout_param", ("dropout_ratio",)),
+}
+
+
+def _written(net: Prototxt, layer: Layer, message: str, names: Sequence[str]) -> list[Edit]:
+    param = layer.param(message)
+    missing = [(name, _literal(param.get(name))) for name in names if not param.has(name)]
+    return set_param(layer, message, missing, net.style, why=_WHY) if missing else []
+
+
+def _literal(value: object) -> object:
+    return Word(value) if isinstance(value, str) else value
+
+
+def _convolution(net: Prototxt, layer: Layer, grouped: bool) -> list[Edit]:
+    window, score = spatial(layer), layer.name.startswith("score_")
+    if any(len(set(sizes)) > 1 for sizes in (window.kernel, window.stride, window.pad)):
+        raise layer.error("its window is not square; the FCN authors' style has square ones only")
+    fields: Pairs = [("pad", window.pad[0]), ("kernel_size", window.kernel[0])]
+    if not score:
+        group = layer.param("convolution_param").get("group")
+        fields += [("group", group)] * grouped + [("stride", window.stride[0])]
+    gone = ("weight_filler", "bias_filler", "kernel_h", "kernel_w", "pad_h", "pad_w", "stride_h", "stride_w")
+    edits = set_param(layer, "convolution_param", fields, net.style, replacing=gone, why=_WHY)
+    return edits + _rates(net, layer, written=score or not grouped)
+
+
+def _rates(net: Prototxt, layer: Layer, *, written: bool) -> list[Edit]:
+    """Scores and VGG trunks learn biases at twice the rate; their CaffeNet trunk says nothing."""
+    edits = [removed(field, _WHY) for field in layer.field.all("param")]
+    return [*edits, inside(layer.field, LEARN, net.style, _WHY)] if written else edits
+
+
+def _bridged(graph: Graph, layer: Layer) -> list[Edit]:
+    if layer.tops[0].blob != layer.bottoms[0].blob:
+        raise layer.error("it does not work in place; a deploy net without it needs its top renamed")
+    return [removed(layer.field, _WHY)]
+
+
+def _replaced(net: Prototxt, graph: Graph, layers: Sequence[Pairs]) -> list[Edit]:
+    """These layers where the Input was."""
+    if len(graph.inputs) != 1:
+        raise NetError(f"{net.path}: {len(graph.inputs)} inputs; the FCN authors' style has one, the image")
+    field = graph.producer(graph.inputs[0]).field
+    gone = [field] if field.name == "layer" else net.root.all("input", "input_dim", "input_shape")
+    text = "".join(render([("layer", layer)], net.style) for layer in layers)
+    return [removed(gone[0], _WHY)._replace(new=text), *(removed(other, _WHY) for other in gone[1:])]
+
+
+def _input_layer(graph: Graph) -> Pairs:
+    top = graph.inputs[0]
+    channels = (graph.producer(top).input_shapes[top.index] or (1, 3))[1]
+    shape = [("dim", size) for size in (1, channels, _INPUT_SIZE, _INPUT_SIZE)]
+    return [("name", "input"), ("type", "Input"), ("top", top.blob), ("input_param", [("shape", shape)])]
+
+
+def _loss_layer(name: str, score: str, ignore: int, averaged: bool) -> Pairs:
+    return [
+        ("name", name), ("type", "SoftmaxWithLoss"),
+        ("bottom", score), ("bottom", _label(score)), ("top", name),
+        ("loss_param", [("ignore_label", ignore), ("normalize", averaged)]),
+    ]  # fmt: skip

@@ -1,0 +1,94 @@
+"""What a check looks at: a net as Caffe builds it in one state, and what is known beside it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from fcnkit.errors import NetError
+from fcnkit.formats.prototxt import Field
+from fcnkit.formats.schema import View
+from fcnkit.nets import coords
+from fcnkit.nets.coordmap import CoordMap
+from fcnkit.nets.graph import Graph, Layer, Top
+from fcnkit.nets.layertypes import TYPES, no_blobs
+from fcnkit.nets.shapes import Shape, Shapes
+from fcnkit.weights.matching import Match
+from fcnkit.weights.store import Weights
+
+
+class Hit(NamedTuple):
+    """A layer of which `text` is wrong; `field` is the place where it is not the layer's first line."""
+
+    layer: Layer
+    text: str
+    field: Field | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What a check looks at: the net in one state, and what is known beside it."""
+
+    graph: Graph
+    shapes: Shapes
+    weights: Weights | None = None
+    match: Match | None = None
+    solver: View | None = None
+
+    @property
+    def trains(self) -> bool:
+        """Whether this state has a loss to learn from."""
+        return self.graph.state.phase == "TRAIN" and any(map(is_loss, self.graph.layers))
+
+    def blobs(self, layer: Layer) -> list[Shape] | None:
+        """The shapes of a layer's parameters, None where they are not known."""
+        try:
+            return self.shapes.blobs(layer)
+        except NetError:
+            return None
+
+    def count(self, layer: Layer) -> int | None:
+        """How many parameter blobs a layer has, None where that is not known."""
+        blobs, kind = self.blobs(layer), TYPES.get(layer.type)
+        if blobs is not None:
+            return len(blobs)
+        if layer.type in LEARNING:
+            return 1 + layer.param(LEARNING[layer.type]).get("bias_term")
+        return 0 if kind and kind.blobs is no_blobs and layer.type != "Python" else None
+
+    @cached_property
+    def reached(self) -> Mapping[Top, CoordMap]:
+        """The tops that lie over the net's images, each with its map from them."""
+        source = next(
+            (layer.tops[0] for layer in self.graph.layers if layer.tops and not layer.bottoms), None
+        )
+        try:
+            return coords.downward(self.graph, source) if source else {}
+        except NetError:
+            return {}
+
+    def classes(self, top: Top, axis: int = 1) -> int | None:
+        """How many channels a top has, from its shape or from the layer that makes them."""
+        shape = self.shapes.tops[top]
+        if shape is not None:
+            return shape[axis] if -len(shape) <= axis < len(shape) else None
+        layer = self.graph.producer(top)
+        if layer.type in LEARNING and axis == 1:
+            return layer.param(LEARNING[layer.type]).get("num_output")
+        return self.classes(layer.bottoms[0], axis) if layer.type in _KEEPING else None
+
+
+LEARNING = {
+    "Convolution": "convolution_param",
+    "Deconvolution": "convolution_param",
+    "InnerProduct": "inner_product_param",
+}
+_KEEPING = frozenset((
+    "Crop", "ReLU", "PReLU", "ELU", "Dropout", "Eltwise", "Softmax", "Sigmoid", "TanH", "Scale", "Power",
+    "BatchNorm", "LRN", "Pooling",
+))  # fmt: skip
+
+
+def is_loss(layer: Layer) -> bool:
+    """Whether the net learns from this layer's tops."""
+    return layer.type.endswith("Loss") or any(layer.view.list("loss_weight"))

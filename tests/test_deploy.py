@@ -1,0 +1,103 @@
+"""The trunk of a net that classifies or is trained."""
+
+import pytest
+from sketches import conv, data, fc, layer, net, relu, template
+
+import fcnkit as fk
+from fcnkit.errors import NetError
+from fcnkit.nets.graph import State, build, states
+from fcnkit.rewrites.deploy import deploy
+
+BODY = conv("c", "data", 4, 3) + relu("c") + fc("fc", "c", 9)
+LOSS = layer("loss", "SoftmaxWithLoss", "fc", "label") + layer("acc", "Accuracy", "fc", "label", more="include { phase: TEST }")
+
+
+def source(phase, crop="crop_size: 8"):
+    rules = f'include {{ phase: {phase} }} transform_param {{ {crop} }} data_param {{ source: "x" batch_size: 64 }}'
+    return layer("d", "Data", top="data", more=f'top: "label" {rules}')
+
+
+TRAIN_VAL = source("TRAIN") + source("TEST") + BODY + LOSS
+SIZE = {"data": (64, 3, 8, 8)}
+
+
+def kinds(text):
+    return [each.type for each in build(text).layers]
+
+
+def test_a_deployed_net_keeps_all_but_its_softmax():
+    plan = deploy(net(data(1, 3, 8, 8), BODY, layer("prob", "Softmax", "fc")))
+    assert kinds(plan.net) == ["Input", "Convolution", "ReLU", "InnerProduct"]
+    assert [step.layer for step in plan.steps] == ["prob"]
+
+
+def test_again_changes_nothing():
+    once = deploy(template("vgg16")).net
+    assert not deploy(once).changed
+
+
+def test_data_become_an_input_of_one_image():
+    plan = deploy(net(TRAIN_VAL), inputs=SIZE)
+    graph = build(plan.net)
+    assert kinds(plan.net) == ["Input", "Convolution", "ReLU", "InnerProduct"]
+    assert graph.layers[0].input_shapes == ((1, 3, 8, 8),)
+    assert states(plan.net) == (State("TEST"),) and "phase" not in plan.net.text
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        data(10, 3, 8, 8),
+        'input: "data" input_dim: 10 input_dim: 3 input_dim: 8 input_dim: 8\n',
+        'input: "data"\ninput_dim: [10, 3, 8, 8]\n',
+        'input: "data"\ninput_shape { dim: 0xA dim: 3 dim: 8 dim: 8 }\n',
+        layer("data", "DummyData", more="dummy_data_param { shape { dim: 10 dim: 3 dim: 8 dim: 8 } }"),
+    ],
+)
+def test_the_batch_is_one_however_it_is_written(head):
+    graph = build(deploy(net(head, BODY)).net)
+    assert graph.layers[0].input_shapes == ((1, 3, 8, 8),)
+
+
+def test_another_size_is_written():
+    graph = build(deploy(net(data(1, 3, 8, 8), BODY), inputs={"data": (1, 3, 20, 30)}).net)
+    assert graph.layers[0].input_shapes == ((1, 3, 20, 30),)
+
+
+def test_other_heads_go_and_their_layers_with_them():
+    text = net(data(1, 3, 8, 8), conv("c", "data", 4, 3), conv("side", "c", 2, 3), fc("a", "side", 3), fc("b", "c", 3))
+    plan = deploy(text, head="b")
+    assert [each.name for each in build(plan.net).layers] == ["data", "c", "b"]
+
+
+def test_layers_of_other_states_go():
+    text = net(data(1, 3, 8, 8), BODY, layer("x", "ReLU", "c", top="y", more="include { stage: 'odd' }"))
+    assert "odd" not in deploy(text).net.text
+
+
+def test_comments_stay():
+    text = net("# head\n", data(1, 3, 8, 8), "# of the body\n", BODY, "# tail\n")
+    assert deploy(text).net.text == text.text
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        (TRAIN_VAL, {}, r"--input data=1,3,227,227"),
+        (TRAIN_VAL, {"inputs": {"data": (1, 3, 8)}}, "."),
+        (TRAIN_VAL, {"inputs": {"dato": (1, 3, 8, 8)}}, "dato"),
+        (TRAIN_VAL, {"inputs": SIZE, "head": "nope"}, "nope"),
+        ('layers { name: "d" type: DATA top: "data" data_param { source: "x" } }\n'
+         'layers { name: "fc" type: INNER_PRODUCT bottom: "data" top: "fc" inner_product_param { num_output: 2 } }',
+         {"inputs": SIZE}, "upgrade"),
+        (data(1, 3, 8, 8).replace("input_param", "#") + BODY, {}, "--input|input_param"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused(text, options, message):
+    with pytest.raises(NetError, match=message):
+        deploy(net(text), **options)
+
+
+def test_a_train_val_becomes_an_fcn():
+    plan = fk.fcn(net(TRAIN_VAL), classes=3, stride=1, inputs=SIZE)
+    assert build(plan.net).outputs[0].blob == "score"

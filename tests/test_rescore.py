@@ -1,0 +1,94 @@
+"""A new classifier layer: its classes, its name, its zeros; and which layer it is."""
+
+import pytest
+from sketches import conv, data, fc, kept_lines, layer, net, pool, relu, template
+
+import fcnkit as fk
+from fcnkit.errors import NetError
+from fcnkit.nets.graph import build
+from fcnkit.rewrites.rescore import find_head
+
+FILLERS = "weight_filler { type: 'xavier' } bias_filler { type: 'constant' value: 0.1 }"
+TEXT = data(1, 3, 8, 8) + conv("c", "data", 4, 3) + fc("fc", "c", 9, FILLERS) + relu("fc") + layer("prob", "Softmax", "fc")
+TRAINED = TEXT + data(1, 1, name="label") + layer("loss", "SoftmaxWithLoss", "fc", "label")
+
+
+def head(text, name=None):
+    return find_head(build(net(text)), name).name
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (TEXT, "fc"),
+        (TRAINED, "fc"),
+        (data(1, 3, 8, 8) + conv("a", "data", 4, 3) + conv("b", "a", 4, 1) + pool("p", "b", 6, 1), "b"),
+        (TEXT + data(1, 2, name="unused"), "fc"),
+    ],
+)
+def test_the_head_is_the_last_learned_layer(text, name):
+    assert head(text) == name
+
+
+def test_the_new_layer_has_its_name_its_classes_and_no_fillers():
+    plan = fk.rescore(net(TEXT), 5)
+    graph = build(plan.net)
+    new = graph.layer("score_fr")
+    view = new.param("inner_product_param")
+    assert view.get("num_output") == 5 and not view.has("weight_filler") and not view.has("bias_filler")
+    assert new.tops[0].blob == "score_fr"
+    assert [each.bottoms[0].blob for each in graph.layers[3:]] == ["score_fr", "score_fr"]
+    assert 'top: "fc"' not in plan.net.text and 'bottom: "fc"' not in plan.net.text
+
+
+def test_weights_start_from_zero_and_the_old_ones_are_left_out():
+    plan = fk.rescore(net(TEXT), 5, name="mine")
+    assert [(move.layer, move.blob, move.shape, move.how) for move in plan.moves] == [
+        ("fc", 0, (), "drop"), ("mine", 0, (5, 144), "zero"), ("mine", 1, (5,), "zero"),
+    ]  # fmt: skip
+
+
+def test_only_the_head_changes():
+    gone, new = kept_lines(fk.rescore(template("alexnet"), 21))
+    assert new == [
+        '  name: "score_fr"', '  top: "score_fr"', "  inner_product_param { num_output: 21 }", '  bottom: "score_fr"',
+    ]  # fmt: skip
+    assert len(gone) == 4
+
+
+def test_the_name_may_stay():
+    plan = fk.rescore(net(TEXT), 5, name="fc")
+    assert build(plan.net).layer("fc").param("inner_product_param").get("num_output") == 5
+
+
+def test_a_convolution_may_be_the_head():
+    plan = fk.rescore(net(data(1, 3, 8, 8), conv("a", "data", 4, 3), conv("b", "a", 4, 2, "bias_term: false")), 5)
+    assert plan.moves[1:] == (fk.Move("score_fr", 0, (5, 4, 2, 2), how="zero"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        (TEXT, {"classes": 0}, "0 classes"),
+        (TEXT, {"head": "relu_fc"}, "type is ReLU"),
+        (TEXT, {"head": "nope"}, 'no layer "nope"'),
+        (TEXT, {"name": "c"}, 'a layer "c" already'),
+        (TEXT + fc("other", "c", 3), {}, r'"fc" .*"other" .*--head'),
+        (data(1, 3, 8, 8) + relu("data"), {}, "no InnerProduct or Convolution"),
+        ("", {}, "no InnerProduct or Convolution"),
+    ],
+)
+def test_what_cannot_be_is_refused(text, options, message):
+    with pytest.raises(NetError, match=message):
+        fk.rescore(net(text), **({"classes": 3} | options))
+
+
+def test_a_blob_name_that_is_taken_is_refused():
+    with pytest.raises(NetError, match="score_fr"):
+        build(fk.rescore(net(TEXT + layer("x", "Power", "c", top="score_fr")), 3, head="fc").net)
+
+
+def test_head_chooses_among_several():
+    text = TEXT + fc("other", "c", 3)
+    plan = fk.rescore(net(text), 7, head="other")
+    assert build(plan.net).layer("score_fr").line == build(net(text)).layer("other").line
