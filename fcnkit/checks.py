@@ -4,13 +4,22 @@ Each yields Hits; the first line of its docstring says what it finds.
 """
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 
 from fcnkit.errors import AlignError, NetError
 from fcnkit.nets import coords
+from fcnkit.nets.declared import V1_TYPES
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layertypes import TYPES
 from fcnkit.nets.spatial import show, spatial
 from fcnkit.seen import LEARNING, Hit, Seen
+
+# The layer types of BVLC Caffe 1.0.
+CAFFE_TYPES = frozenset((
+    *filter(None, V1_TYPES.values()), "BatchNorm", "BatchReindex", "Bias", "Clip", "Crop", "ELU", "Embed", "Filter",
+    "Input", "LSTM", "LSTMUnit", "Log", "PReLU", "Parameter", "Python", "RNN", "Reduction", "Reshape", "SPP",
+    "Scale", "Swish", "Tile",
+))  # fmt: skip
 
 # ---- what Caffe refuses
 
@@ -18,27 +27,36 @@ from fcnkit.seen import LEARNING, Hit, Seen
 def unknown_type(seen: Seen) -> Iterator[Hit]:
     """a layer type that Caffe does not have, and whose name is near one that it has"""
     for layer, near in _unknown_types(seen):
-        if near:
+        if near and layer.view.message_name == "V1LayerParameter" and layer.type.lower() == near.lower():
+            fact = f"Caffe's V1 format has no type {layer.type}"
+            yield Hit(layer, f"{fact}; bring the file up to date with `fcnkit upgrade`, where it is \"{near}\"")
+        elif near:
             yield Hit(layer, f'Caffe has no layer type "{layer.type}"; did you mean "{near}"?')
 
 
 def fork_type(seen: Seen) -> Iterator[Hit]:
-    """a layer type that BVLC Caffe does not have; its tops are not known"""
+    """a layer type that BVLC Caffe does not have, nor one near it"""
+    first: dict[str, Layer] = {}
     for layer, near in _unknown_types(seen):
-        if not near:
-            yield Hit(
-                layer, f'BVLC Caffe has no layer type "{layer.type}"; use the fork of Caffe that has it'
-            )
+        if not near and first.setdefault(layer.type, layer) is layer:
+            many = sum(other.type == layer.type for other in seen.graph.layers)
+            more = f" ({many} layers)" if many > 1 else ""
+            fact = f'BVLC Caffe has no layer type "{layer.type}"'
+            yield Hit(layer, f"{fact}; use the fork of Caffe that has it{more}")
 
 
 def _unknown_types(seen: Seen) -> Iterator[tuple[Layer, str | None]]:
-    from difflib import get_close_matches
-
-    known = {name.lower(): name for name in TYPES}
+    known = {name.lower(): name for name in CAFFE_TYPES}
     for layer in seen.graph.layers:
-        if layer.type and layer.type not in TYPES:
+        if layer.type and layer.type not in CAFFE_TYPES:
             near = get_close_matches(layer.type.lower(), known, 1, 0.85)
-            yield layer, known[near[0]] if near else None
+            yield layer, known[near[0]] if near and _is_slip(layer.type, near[0]) else None
+
+
+def _is_slip(word: str, near: str) -> bool:
+    """Whether one was meant for the other; ReLU6 and ImageSegData are names of their own."""
+    digits = [[letter for letter in each if letter.isdigit()] for each in (word, near)]
+    return abs(len(word) - len(near)) < 3 and digits[0] == digits[1]
 
 
 def too_many_params(seen: Seen) -> Iterator[Hit]:

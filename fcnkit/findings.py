@@ -8,6 +8,7 @@ from fcnkit.edits import Edit
 from fcnkit.errors import FcnkitError, PrototxtError
 from fcnkit.formats import schema
 from fcnkit.formats.prototxt import BOM, Field, Prototxt
+from fcnkit.formats.values import nearest
 from fcnkit.nets.declared import V1_TYPES
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
@@ -40,7 +41,8 @@ class Kind(NamedTuple):
 TEXT_KINDS = {
     "unknown-field": Kind(ERROR, "a field that Caffe does not have, misspelt or in the wrong message"),
     "fork-field": Kind(NOTE, "a field that a fork of Caffe has and BVLC Caffe does not"),
-    "wrong-value": Kind(ERROR, "a value of the wrong type, or no name that the enum has"),
+    "wrong-value": Kind(ERROR, "a value of the wrong type, or a misspelt one"),
+    "fork-value": Kind(NOTE, "a word that BVLC Caffe does not know, nor one near it"),
     "given-twice": Kind(ERROR, "a second value for a field that takes one"),
     "missing-field": Kind(ERROR, "a message without a field that Caffe requires"),
     "byte-order-mark": Kind(ERROR, "a byte order mark at the start of the file"),
@@ -56,12 +58,34 @@ def from_error(name: str, level: str, net: Prototxt, error: FcnkitError) -> Find
 
 
 class Fault(NamedTuple):
-    """A field that Caffe's parser refuses, in a message of this type, and why."""
+    """A field that Caffe's parser refuses, in a message of this type, and why.
+
+    `far` is what the fault has in common with others that need no line of
+    their own: it is no slip, but a word that BVLC Caffe does not know.
+    """
 
     name: str
     message: str
     field: Field
     error: PrototxtError
+    far: str = ""
+
+
+def text_findings(message: str, file: Prototxt) -> list[Finding]:
+    """Everything that Caffe's parser would refuse; what is no slip once for all its places."""
+    found: dict[tuple, list[Fault]] = {}
+    for fault in faults(message, file.root):
+        key = (fault.name, fault.message, fault.far) if fault.far else (fault.name, fault.field.start, fault.error)
+        found.setdefault(key, []).append(fault)
+    return [_said(file, alike) for alike in found.values()]
+
+
+def _said(file: Prototxt, alike: list[Fault]) -> Finding:
+    first = alike[0]
+    finding = from_error(first.name, TEXT_KINDS[first.name].level, file, first.error)
+    if len(alike) == 1:
+        return finding
+    return finding._replace(text=f"{finding.text} ({len(alike)} places, the last on line {alike[-1].field.line})")
 
 
 def faults(message: str, root: Field) -> Iterator[Fault]:
@@ -72,17 +96,17 @@ def faults(message: str, root: Field) -> Iterator[Fault]:
     if root.name == "" and root.source.text.startswith(BOM):
         fact = "the file starts with a byte order mark, which Caffe refuses; remove it"
         yield Fault("byte-order-mark", message, root, root.source.error(0, fact))
-    nearest = {field.start: near for field, near in schema.unknown(message, root)}
-    yield from _faults(message, root, nearest)
+    near = {field.start: name for field, name in schema.unknown(message, root)}
+    yield from _faults(message, root, near)
 
 
-def _faults(message: str, root: Field, nearest: dict[int, str | None]) -> Iterator[Fault]:
+def _faults(message: str, root: Field, near: dict[int, str | None]) -> Iterator[Fault]:
     known = schema.slots(message)
     seen: set[str] = set()
     for field in root.fields or ():
         slot = known.get(field.name)
         if slot is None:
-            yield Fault("unknown-field", message, field, _unknown(message, field, nearest.get(field.start)))
+            yield _unknown(message, field, near.get(field.start))
             continue
         if not slot.repeated and (field.name in seen or field.listed):
             fact = f'"{field.name}" is given a second time and takes one value; remove one'
@@ -90,23 +114,33 @@ def _faults(message: str, root: Field, nearest: dict[int, str | None]) -> Iterat
         seen.add(field.name)
         yield from _value(message, field, slot)
         if slot.message:
-            yield from _faults(slot.message, field, nearest)
+            yield from _faults(slot.message, field, near)
     for slot in known.values():
         if slot.required and slot.name not in seen:
             fact = f'{message} lacks "{slot.name}", which Caffe requires; add it'
             yield Fault("missing-field", message, root, root.error(fact))
 
 
-def _unknown(message: str, field: Field, near: str | None) -> PrototxtError:
+def _unknown(message: str, field: Field, near: str | None) -> Fault:
+    fork = schema.fork_of(message, field.name)
+    if fork:
+        whose = "a fork does" if fork == "others" else f"{fork} does"
+        fact = f'BVLC Caffe does not know {message}\'s "{field.name}", {whose}; use that fork, or remove it'
+        return Fault("fork-field", message, field, field.error(fact), field.name)
     remedy = f'did you mean "{near}"?' if near else "remove it, or use the fork of Caffe that has it"
-    return field.error(f'{message} has no field "{field.name}"; {remedy}')
+    error = field.error(f'{message} has no field "{field.name}"; {remedy}')
+    return Fault("unknown-field", message, field, error, "" if near else field.name)
 
 
 def _value(message: str, field: Field, slot: schema.Slot) -> Iterator[Fault]:
     try:
         slot.read(field, slot)
     except PrototxtError as error:
-        yield Fault("wrong-value", message, field, error)
+        if (message, field.name) == ("V1LayerParameter", "type") and field.raw.isidentifier():
+            return  # an unknown type is said of the layer, with Caffe's name that is near
+        far = slot.kind == "enum" and field.raw.isidentifier() and not nearest(field.raw, tuple(slot.enum))
+        name = "fork-value" if far else "wrong-value"
+        yield Fault(name, message, field, error, f"{field.name}: {field.raw}" if far else "")
 
 
 def readable(net: Prototxt, found: Iterable[Fault]) -> Prototxt:
@@ -115,7 +149,7 @@ def readable(net: Prototxt, found: Iterable[Fault]) -> Prototxt:
     Raises PrototxtError where they cannot be taken out one by one.
     """
     bad = sorted(
-        (fault for fault in found if fault.name == "wrong-value"), key=lambda fault: fault.field.start
+        (fault for fault in found if fault.name in ("wrong-value", "fork-value")), key=lambda fault: fault.field.start
     )
     return net.edit(_mended(fault) for fault in bad)
 

@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from fcnkit import checks, checks_training
 from fcnkit.errors import NetError, PrototxtError
-from fcnkit.findings import ERROR, NOTE, TEXT_KINDS, WARNING, Finding, Kind, faults, from_error, readable
-from fcnkit.formats import schema
+from fcnkit.findings import ERROR, NOTE, TEXT_KINDS, WARNING, Finding, Kind, faults, from_error, readable, text_findings
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Elsewhere, Graph, State, build, states
@@ -52,7 +51,8 @@ CHECKS = (
 
 # What `build` and `infer` refuse, and what concerns the file as a whole.
 FILE_KINDS = {
-    "not-a-net": Kind(ERROR, "a file without a layer, or of another message"),
+    "not-a-net": Kind(WARNING, "a file without a layer"),
+    "a-solver": Kind(NOTE, "a solver in place of a net"),
     "v0": Kind(NOTE, "the format of 2013, of which only the words are looked at"),
     "two-formats": Kind(ERROR, "`layer` and `layers` in one file"),
     "no-type": Kind(ERROR, "a layer without a type"),
@@ -89,34 +89,34 @@ def lint(
 
     Raises NetError for an input blob that there is not.
     """
-    found = _text("NetParameter", net)
+    found = _net_findings(net, weights, solver, dict(inputs or {}), phase, tuple(stages))
     if solver is not None:
-        found += _text("SolverParameter", solver)
-    if not net.root.all("layer", "layers"):
-        fact = "there is no layer in it; name a net" + _SOLVER * _is_solver(net)
-        found.append(_whole("not-a-net", net, fact))
-    else:
-        with suppress(
-            PrototxtError
-        ):  # where wrong values cannot be taken out, the text is all there is to see
-            known = _Known(_readable("NetParameter", net), weights, solver, dict(inputs or {}))
-            found += known.net_findings(phase, tuple(stages))
+        found += text_findings("SolverParameter", solver)
     paths = (net.path, solver.path if solver else "")
     return tuple(sorted(dict.fromkeys(found), key=lambda one: (paths.index(one.path), one.line)))
 
 
-_SOLVER = ", and this solver with --solver"
+def _net_findings(net, weights, solver, inputs, phase, stages) -> list[Finding]:
+    if not net.root.all("layer", "layers", "input"):
+        return _no_net(net)
+    found = text_findings("NetParameter", net)
+    try:
+        known = _Known(_readable("NetParameter", net), weights, solver, inputs)
+        return found + known.findings(phase, stages)
+    except PrototxtError as error:
+        # Wrong values that cannot be taken out one by one are all there is to see.
+        more = from_error("wrong-value", ERROR, net, error)
+        return found if more in found else [*found, more]
 
 
-def _is_solver(file: Prototxt) -> bool:
-    return any(field.name in schema.slots("SolverParameter") for field in file.root.fields)
+def _no_net(file: Prototxt) -> list[Finding]:
+    if any(field.name in _SOLVER_FIELDS for field in file.root.fields):
+        fact = "this is a solver: only its own words were looked at; name its net, and this with --solver"
+        return [_whole("a-solver", file, fact), *text_findings("SolverParameter", file)]
+    return [_whole("not-a-net", file, "there is no layer in it; name a net")]
 
 
-def _text(message: str, file: Prototxt) -> list[Finding]:
-    return [
-        from_error(fault.name, TEXT_KINDS[fault.name].level, file, fault.error)
-        for fault in faults(message, file.root)
-    ]
+_SOLVER_FIELDS = ("base_lr", "lr_policy", "net", "train_net", "net_param", "train_net_param")
 
 
 def _readable(message: str, file: Prototxt) -> Prototxt:
@@ -149,13 +149,13 @@ class _Known:
     solver: Prototxt | None
     inputs: dict[str, Shape]
 
-    def net_findings(self, phase: str | None, stages: tuple[str, ...]) -> list[Finding]:
+    def findings(self, phase: str | None, stages: tuple[str, ...]) -> list[Finding]:
         """What is wrong in the states that are meant."""
         refused = _Refused(self.net)
         wanted = _states(self.net, phase, stages, refused)
         found = refused.findings
         if any(one.name == "v0" for one in found):
-            return found
+            return [one for one in found if one.name in ("v0", "two-formats")]
         built = [self._build(state) for state in wanted]
         graphs = built if phase or stages else _meant(built)
         self._check_inputs([graph for graph, _ in graphs])

@@ -3,7 +3,7 @@
 import difflib
 import html
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -155,14 +155,20 @@ def _through(made: dict[tuple[str, int], Move], move: Move) -> Move:
 
 
 def _shown(step: Step, lines: int, names: int, width: int) -> str:
-    """One step; a layer's name that is too long for its column has a line of its own."""
-    margin = " " * (lines + names + 4)
     head = f"{step.line or '+':>{lines}}  {step.layer:<{names}}  "
-    first = head if len(head) == len(margin) else head.rstrip() + "\n" + margin
-    texts = [f"{step.verb}: {step.what}", *([step.why] if step.why else [])]
-    options = {"width": width - len(margin), "break_long_words": False, "break_on_hyphens": False}
-    parts = (part for text in texts for part in textwrap.wrap(text, **options))
-    return first + f"\n{margin}".join(parts) + "\n"
+    return folded(head, lines + names + 4, [f"{step.verb}: {step.what}", step.why], width)
+
+
+def folded(head: str, margin: int, texts: Sequence[str], width: int = 80) -> str:
+    """A row of a table: texts beside a head, each from a line of its own, folded to `width`.
+
+    A head that is longer than its column of `margin` stands alone.
+    """
+    indent = " " * margin
+    first = head.ljust(margin) if len(head.rstrip()) < margin else head.rstrip() + "\n" + indent
+    options = {"width": max(width - margin, 20), "break_long_words": False, "break_on_hyphens": False}
+    parts = [part for text in texts for part in textwrap.wrap(text, **options)]
+    return (first + f"\n{indent}".join(parts)).rstrip() + "\n"
 
 
 def _layer_lines(net: Prototxt) -> dict[str, int]:

@@ -1,14 +1,13 @@
 """What inspect tells: published sizes, costs, offsets in both directions and receptive fields."""
 
 import json
-from contextlib import suppress
 from fractions import Fraction as F
 
 import pytest
 from sketches import conv, crop, data, deconv, fc, layer, net, pool, relu, template, weights
 
 import fcnkit as fk
-from fcnkit.errors import FcnkitError, NetError
+from fcnkit.errors import NetError
 from fcnkit.nets.graph import State
 
 
@@ -170,19 +169,24 @@ def test_each_layer_says_how_the_files_blobs_fit(tmp_path):
 # ---- real data
 
 
+GOOGLENET = "prototxts/repos/BVLC+caffe/models/bvlc_googlenet/train_val.prototxt"
+ONE_IMAGE = {"data": (1, 3, 224, 224)}
+
+
 def test_googlenet_of_the_corpus(shared):
     """The published 6,998,552 parameters; 907 pixels after the last pooling, 715 before it."""
-    paths = sorted(shared.glob("prototxts/repos/**/*oogle*et*/deploy.prototxt"))
-    found = []
-    for path in paths:
-        with suppress(FcnkitError):
-            found.append(fk.inspect(fk.read(path)))
-    exact = [each for each in found if each.params == 6_998_552]
-    assert exact, [each.params for each in found]
-    rows = {row.name: row for row in exact[0].rows}
-    assert exact[0].macs == 1_582_671_872
-    assert rows["inception_5b/output"].field == (715, 715)
-    assert rows["pool5/7x7_s1"].field == (907, 907)
+    found = fk.inspect(fk.read(shared / GOOGLENET), inputs=ONE_IMAGE)
+    rows = [row for row in found.rows if not row.name.startswith(("loss1", "loss2"))]
+    assert sum(row.params or 0 for row in rows) == 6_998_552
+    assert sum(row.macs or 0 for row in rows) == 1_582_671_872
+    fields = {row.name: row.field for row in rows}
+    assert fields["inception_5b/output"] == (715, 715) and fields["pool5/7x7_s1"] == (907, 907)
+
+
+@pytest.mark.parametrize(("pad", "offset"), [("keep", 1), (100, 98), ("auto", 1)])
+def test_googlenet_of_the_corpus_as_an_fcn(pad, offset, shared):
+    plan = fk.fcn(fk.read(shared / GOOGLENET), classes=21, stride=32, pad=pad, head="loss3/classifier", inputs=ONE_IMAGE)
+    assert plan.offsets[-1].offset == (offset, offset) and "kernel_size: 63" in plan.net.text
 
 
 def test_age_net_fits_its_own_weights(shared):

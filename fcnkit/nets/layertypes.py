@@ -8,7 +8,7 @@ TYPES holds what Caffe has (CAFFE) and what its forks add (FORKS).
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from fcnkit.nets import forks, learned, losses, rearrange, sources, spatial
+from fcnkit.nets import boxes, forks, learned, losses, rearrange, sources, spatial
 from fcnkit.nets.coordmap import IDENTITY, CoordMap
 from fcnkit.nets.graph import Layer, Shape
 from fcnkit.nets.spatial import Window
@@ -214,7 +214,7 @@ _BY_VALUE = "how much there is depends on the values that it reads"
 _FOUND = {"bottoms": (1, MANY), "tops": (1, MANY), "unknown": _BY_VALUE}
 _REGIONS = {"bottoms": (2, 2)}
 _FORK_LOSS = {"bottoms": (2, MANY), "tops": (0, MANY), "unknown": "only a loss's first top is followed"}
-_NUMBERS = {"bottoms": (1, MANY), "tops": (0, MANY), "unknown": "the figures of an evaluation are not followed"}
+_NUMBERS = {"bottoms": (1, MANY), "tops": (0, MANY), "unknown": "an evaluation's figures are not followed"}
 _ENLARGED = {"coord": forks.upsample_coord, "window": forks.upsample_window}
 _OPERANDS = {"carriers": every, "bottoms": (1, 2), "coord": unmoved, "window": point}
 _DEPTHWISE = LayerType(
@@ -224,7 +224,7 @@ _DEPTHWISE = LayerType(
 
 _FORKS = (
     # Where data comes from.
-    LayerType("AnnotatedData", sources.annotated_data, tops=(1, 2), **_SOURCE),
+    LayerType("AnnotatedData", sources.annotated_data, tops=(1, MANY), **_SOURCE),
     LayerType("ImageSegData", sources.image_seg_data, tops=(1, 3), **_SOURCE),
     LayerType("DenseImageData", sources.dense_image_data, tops=(2, 2), **_SOURCE),
     LayerType("VideoData", sources.unsaid, tops=(1, MANY), **_SOURCE),
@@ -262,11 +262,11 @@ _FORKS = (
     LayerType("ShuffleChannel", forks.shuffled, **_POINTWISE),
     LayerType("Squeeze", forks.squeeze),
     # Boxes.
-    LayerType("PriorBox", forks.prior_box, bottoms=(1, 2)),
-    LayerType("ROIPooling", forks.roi_pooling, **_REGIONS),
-    LayerType("ROIWarping", forks.roi_pooling, **_REGIONS),
-    LayerType("PSROIPooling", forks.psroi_pooling, **_REGIONS),
-    LayerType("MaskResize", forks.mask_resize),
+    LayerType("PriorBox", boxes.prior_box, bottoms=(1, 2)),
+    LayerType("ROIPooling", boxes.roi_pooling, **_REGIONS),
+    LayerType("ROIWarping", boxes.roi_pooling, **_REGIONS),
+    LayerType("PSROIPooling", boxes.psroi_pooling, **_REGIONS),
+    LayerType("MaskResize", boxes.mask_resize),
     LayerType("Proposal", sources.unsaid, **_FOUND),
     LayerType("DetectionOutput", sources.unsaid, **_FOUND),
     LayerType("YoloDetectionOutput", sources.unsaid, **_FOUND),

@@ -5,8 +5,9 @@ The rules are those of Caffe's layer of the same name.
 
 from math import prod
 
+from fcnkit.nets.axes import canonical, show
 from fcnkit.nets.graph import Layer, Shape
-from fcnkit.nets.spatial import Window, canonical, show
+from fcnkit.nets.spatial import Window
 
 
 def inner_product(layer: Layer, bottoms: list[Shape]) -> list[Shape]:

@@ -5,8 +5,8 @@ The rules are those of Caffe's layer of the same name.
 
 from math import prod
 
+from fcnkit.nets.axes import canonical, show
 from fcnkit.nets.graph import Layer, Shape
-from fcnkit.nets.spatial import canonical, show
 
 
 def softmax(layer: Layer, bottoms: list[Shape]) -> list[Shape]:

@@ -7,9 +7,9 @@ from fractions import Fraction
 from math import prod
 
 from fcnkit.formats.schema import View
+from fcnkit.nets.axes import canonical, same, show
 from fcnkit.nets.coordmap import IDENTITY, CoordMap
 from fcnkit.nets.graph import Layer, Shape
-from fcnkit.nets.spatial import canonical, same, show
 
 
 def join_axis(layer: Layer, ndim: int, message: str, old: str) -> int:

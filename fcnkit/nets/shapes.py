@@ -6,9 +6,9 @@ from math import prod
 
 from fcnkit.errors import NetError
 from fcnkit.nets import layertypes
+from fcnkit.nets.axes import show
 from fcnkit.nets.declared import Refuse, raising
 from fcnkit.nets.graph import Graph, Layer, Shape, Top
-from fcnkit.nets.spatial import show
 
 MAX_AXES = 32
 MAX_COUNT = 2**31 - 1

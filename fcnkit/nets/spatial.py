@@ -12,6 +12,7 @@ from math import prod
 from typing import NamedTuple
 
 from fcnkit.formats.schema import View
+from fcnkit.nets.axes import canonical, same, show
 from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.graph import Layer, Shape
 
@@ -43,32 +44,6 @@ class Spatial(NamedTuple):
     def sides(self) -> tuple[tuple[int, int, int, int], ...]:
         """(extent, stride, pad before, pad after) of each axis."""
         return tuple(zip(self.extent, self.stride, self.pad, self.far, strict=True))
-
-
-def canonical(layer: Layer, axis: int, ndim: int, name: str = "axis") -> int:
-    """The axis counted from the front; NetError where the blob has no such axis."""
-    if not -ndim <= axis < ndim:
-        raise layer.error(f"{name} {axis} of a bottom with {ndim} axes; give one from {-ndim} to {ndim - 1}")
-    return axis % ndim
-
-
-def same(layer: Layer, bottoms: Sequence[Shape], but: int | None = None) -> None:
-    """NetError unless all bottoms have one shape, the axis `but` left out."""
-    def rest(shape: Shape) -> Shape:
-        return shape if but is None else (*shape[:but], -1, *shape[but + 1 :])
-
-    for bottom, shape in zip(layer.bottoms, bottoms, strict=True):
-        if rest(shape) != rest(bottoms[0]):
-            where = "" if but is None else f" on every axis but {but}"
-            raise layer.error(
-                f'bottom "{bottom.blob}" is {show(shape)} and bottom "{layer.bottoms[0].blob}" is '
-                f"{show(bottoms[0])}; make them equal{where}"
-            )
-
-
-def show(shape: Shape) -> str:
-    """2 x 3 x 4, as messages give a shape."""
-    return " x ".join(map(str, shape)) or "a scalar"
 
 
 @lru_cache(maxsize=512)

@@ -16,7 +16,7 @@ from fcnkit.formats.caffemodel import shown_shape
 from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.shapes import Shapes
 from fcnkit.nets.spatial import spatial
-from fcnkit.plan import Move
+from fcnkit.plan import Move, folded
 from fcnkit.weights.blobs import Blob
 from fcnkit.weights.store import Weights
 
@@ -75,12 +75,13 @@ class Match:
             "moves": [move._asdict() | {"shape": list(move.shape)} for move in self.moves],
         }
 
-    def table(self) -> str:
-        """One line per layer: its name, what becomes of it, its shapes, the reason."""
+    def table(self, width: int = 80) -> str:
+        """Each layer's name, what becomes of it, its shapes and the reason, folded to `width` columns."""
         cells = [_cells(row) for row in self.rows]
-        widths = [max((len(cell[column]) for cell in cells), default=0) for column in range(3)]
+        names = min(max((len(cell[0]) for cell in cells), default=0), width // 3)
+        verdicts = max((len(cell[1]) for cell in cells), default=0)
         return "".join(
-            f"{name:<{widths[0]}}  {verdict:<{widths[1]}}  {shapes:<{widths[2]}}  {why}".rstrip() + "\n"
+            folded(f"{name:<{names}}  {verdict:<{verdicts}}  ", names + verdicts + 4, [shapes, why], width)
             for name, verdict, shapes, why in cells
         )
 

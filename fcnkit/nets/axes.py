@@ -1,0 +1,39 @@
+"""What the layer types share in looking at shapes: axes, equality, and how messages give them."""
+
+from collections.abc import Sequence
+
+from fcnkit.nets.graph import Layer, Shape
+
+
+def canonical(layer: Layer, axis: int, ndim: int, name: str = "axis") -> int:
+    """The axis counted from the front; NetError where the blob has no such axis."""
+    if not -ndim <= axis < ndim:
+        raise layer.error(f"{name} {axis} of a bottom with {ndim} axes; give one from {-ndim} to {ndim - 1}")
+    return axis % ndim
+
+
+def same(layer: Layer, bottoms: Sequence[Shape], but: int | None = None) -> None:
+    """NetError unless all bottoms have one shape, the axis `but` left out."""
+
+    def rest(shape: Shape) -> Shape:
+        return shape if but is None else (*shape[:but], -1, *shape[but + 1 :])
+
+    for bottom, shape in zip(layer.bottoms, bottoms, strict=True):
+        if rest(shape) != rest(bottoms[0]):
+            where = "" if but is None else f" on every axis but {but}"
+            raise layer.error(
+                f'bottom "{bottom.blob}" is {show(shape)} and bottom "{layer.bottoms[0].blob}" is '
+                f"{show(bottoms[0])}; make them equal{where}"
+            )
+
+
+def show(shape: Shape) -> str:
+    """2 x 3 x 4, as messages give a shape."""
+    return " x ".join(map(str, shape)) or "a scalar"
+
+
+def four(layer: Layer, shape: Shape) -> Shape:
+    """The shape itself; NetError unless it has four axes."""
+    if len(shape) != 4:
+        raise layer.error(f"its bottom is {show(shape)}; {layer.type} takes 4 axes")
+    return shape
