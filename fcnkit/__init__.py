@@ -3,8 +3,10 @@
 The names below are the library; the README is a tour of them.
 """
 
+from fcnkit.findings import Finding
 from fcnkit.formats.prototxt import Prototxt, parse, read
 from fcnkit.inspection import Inspection, inspect
+from fcnkit.lint import lint
 from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.graph import Graph, State, build
 from fcnkit.plan import Move, Offset, Plan, Step
@@ -32,6 +34,7 @@ def coords(net: Prototxt, start: str, end: str) -> CoordMap:
 __all__ = [
     "CoordMap",
     "Difference",
+    "Finding",
     "Graph",
     "Inspection",
     "Move",
@@ -47,6 +50,7 @@ __all__ = [
     "coords",
     "fcn",
     "inspect",
+    "lint",
     "parse",
     "read",
     "rescore",

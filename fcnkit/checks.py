@@ -4,22 +4,12 @@ Each yields Hits; the first line of its docstring says what it finds.
 """
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 
 from fcnkit.errors import AlignError, NetError
 from fcnkit.nets import coords
-from fcnkit.nets.declared import V1_TYPES
 from fcnkit.nets.graph import Layer
-from fcnkit.nets.layertypes import TYPES
 from fcnkit.nets.spatial import show, spatial
-from fcnkit.seen import LEARNING, Hit, Seen
-
-# The layer types of BVLC Caffe 1.0.
-CAFFE_TYPES = frozenset((
-    *filter(None, V1_TYPES.values()), "BatchNorm", "BatchReindex", "Bias", "Clip", "Crop", "ELU", "Embed", "Filter",
-    "Input", "LSTM", "LSTMUnit", "Log", "PReLU", "Parameter", "Python", "RNN", "Reduction", "Reshape", "SPP",
-    "Scale", "Swish", "Tile",
-))  # fmt: skip
+from fcnkit.seen import CAFFE_TYPES, LEARNING, Hit, Seen, fills_zero
 
 # ---- what Caffe refuses
 
@@ -29,7 +19,7 @@ def unknown_type(seen: Seen) -> Iterator[Hit]:
     for layer, near in _unknown_types(seen):
         if near and layer.view.message_name == "V1LayerParameter" and layer.type.lower() == near.lower():
             fact = f"Caffe's V1 format has no type {layer.type}"
-            yield Hit(layer, f"{fact}; bring the file up to date with `fcnkit upgrade`, where it is \"{near}\"")
+            yield Hit(layer, f'{fact}; write the file in the V2 format, where it is "{near}"')
         elif near:
             yield Hit(layer, f'Caffe has no layer type "{layer.type}"; did you mean "{near}"?')
 
@@ -46,6 +36,8 @@ def fork_type(seen: Seen) -> Iterator[Hit]:
 
 
 def _unknown_types(seen: Seen) -> Iterator[tuple[Layer, str | None]]:
+    from difflib import get_close_matches
+
     known = {name.lower(): name for name in CAFFE_TYPES}
     for layer in seen.graph.layers:
         if layer.type and layer.type not in CAFFE_TYPES:
@@ -134,7 +126,7 @@ def bilinear_kernel(seen: Seen) -> Iterator[Hit]:
         if layer.type == "Deconvolution" and any(
             k not in (2 * s, 2 * s - 1) for k, s in zip(kernel, stride, strict=True)
         ):
-            fact = f"a bilinear kernel of {show(kernel)} at stride {show(stride)} does not add up to one everywhere"
+            fact = f"a bilinear kernel of {show(kernel)} at stride {show(stride)} does not add up to one"
             yield Hit(layer, f"{fact}; set kernel_size {2 * stride[0]} or {2 * stride[0] - 1}")
 
 
@@ -152,53 +144,64 @@ def zero_deconvolution(seen: Seen) -> Iterator[Hit]:
         if layer.type != "Deconvolution":
             continue
         stored = seen.weights.get(layer.name) if seen.weights else None
-        remedy = 'give it weight_filler { type: "bilinear" } with group equal to num_output'
         if stored and not stored[0].array().any():
-            yield Hit(
-                layer,
-                f"all its weights in {seen.weights.path} are 0; make them bilinear with `fcnkit surgery`",
+            fact = f"all its weights in {seen.weights.path} are 0"
+            yield Hit(layer, f"{fact}; make them bilinear, as `fcnkit fcn` does")
+        elif not stored and (seen.weights or seen.trains) and fills_zero(layer):
+            others = (
+                f"and {seen.weights.path} holds none for it" if seen.weights else "but for what weights bring"
             )
-        elif not stored and (seen.weights or seen.trains) and _fills_zero(layer):
-            source = seen.weights.path if seen.weights else "a caffemodel"
-            where = f"{source} has none for it" if seen.weights else f"only {source} could give it others"
-            yield Hit(layer, f"it has no weight_filler, so all its weights are 0 and {where}; {remedy}")
-
-
-def _fills_zero(layer: Layer) -> bool:
-    filler = layer.param("convolution_param").view("weight_filler")
-    return filler.get("type") == "constant" and not filler.get("value")
+            fact = f"it has no weight_filler, so its weights are all 0, {others}"
+            yield Hit(
+                layer, f'{fact}; give it weight_filler {{ type: "bilinear" }} and group equal to num_output'
+            )
 
 
 def crop_offset(seen: Seen) -> Iterator[Hit]:
     """a Crop whose offset is not where its reference's first pixel lies"""
-    for layer, axes in _crops(seen):
-        if axes <= 2 and layer.param("crop_param").has("offset"):
-            need, why_not = _needed(seen, layer, axes)
-            had = _written(layer, axes)
-            if why_not:
-                yield Hit(layer, why_not)
-            elif need and had != need:
-                yield Hit(layer, f"offset {_joined(had)}, and {_places(layer, need)}")
+    for layer, had, need, why_not in _offsets(seen):
+        if had and (why_not or had != (need or had)):
+            yield Hit(layer, why_not or f"offset {_joined(had)}, and {_places(layer, need)}")
 
 
 def crop_without_offset(seen: Seen) -> Iterator[Hit]:
     """a Crop that says no offset: Caffe takes 0, OpenCV the centre"""
-    for layer, axes in _crops(seen):
-        if axes <= 2 and not layer.param("crop_param").has("offset"):
-            need, why_not = _needed(seen, layer, axes)
+    for layer, had, need, why_not in _offsets(seen):
+        if not had:
             known = why_not or (_places(layer, need) if need else "write the one that is meant")
             yield Hit(layer, f"it has no offset: Caffe takes 0 and OpenCV the centre; {known}")
 
 
-def _needed(seen: Seen, layer: Layer, axes: int) -> tuple[tuple[int, ...], str]:
+Axes = tuple[int, ...]
+
+
+def _offsets(seen: Seen) -> Iterator[tuple[Layer, Axes, Axes, str]]:
+    """Each Crop, the offset it has, the one it needs, and why there is none.
+
+    A wrong offset moves all that comes after it, so that only the first
+    reason counts.
+    """
+    right = True
+    for layer, axes in _crops(seen):
+        if axes > 2:
+            continue
+        had = _written(layer, axes)
+        known = seen.offsets.get(layer.name)
+        need, why_not = (known.offset, "") if known else _needed(seen, layer, axes)
+        yield layer, had, need, why_not if right else ""
+        right = right and not why_not and need in (had, ())
+
+
+def _needed(seen: Seen, layer: Layer, axes: int) -> tuple[Axes, str]:
     """The Crop's offset, or why it has none; neither where its bottoms share no map."""
     try:
         exact = coords.offset(seen.graph, *layer.bottoms, ndim=axes)
         return coords.whole(seen.graph, *layer.bottoms, exact), ""
     except AlignError as error:
-        text = str(error)
-        shared = "no coordinates carry" not in text
-        return (), text.partition('": ')[2] if shared and '": ' in text else ""
+        where, _, why_not = str(error).partition('": ')
+        return (), why_not if where.startswith(
+            seen.graph.prototxt.path
+        ) and "no coordinates" not in where else ""
     except NetError:
         return (), ""
 
@@ -221,27 +224,27 @@ def _crops(seen: Seen) -> Iterator[tuple[Layer, int]]:
             yield layer, -axis if axis < 0 else 4 - axis
 
 
-def _written(layer: Layer, axes: int) -> tuple[int, ...]:
-    values = layer.param("crop_param").list("offset") or [0]
+def _written(layer: Layer, axes: int) -> Axes:
+    """The offset of each cropped axis; () where none is written."""
+    values = layer.param("crop_param").list("offset")
     return tuple(values * axes if len(values) == 1 else values)
 
 
-def _places(layer: Layer, need: tuple[int, ...]) -> str:
+def _places(layer: Layer, need: Axes) -> str:
     cropped, reference = layer.bottoms
     fix = " ".join(f"offset: {value}" for value in (need[:1] if len(set(need)) == 1 else need))
     return f'"{reference.blob}" begins at pixel {_joined(need)} of "{cropped.blob}"; set {fix}'
 
 
-def _joined(values: tuple[int, ...]) -> str:
+def _joined(values: Axes) -> str:
     return "x".join(map(str, dict.fromkeys(values)))
 
 
 def fc_left_behind(seen: Seen) -> Iterator[Hit]:
     """an InnerProduct, which fixes the input's size, on the images of a net that upsamples them"""
-    graph, reached = seen.graph, seen.reached
-    made = [layer for layer in graph.layers if layer.type in ("Deconvolution", "Crop") and layer.tops]
-    upsampled = next((layer for layer in made if layer.tops[0] in reached), None)
-    for layer in graph.layers if upsampled else ():
-        if layer.type == "InnerProduct" and layer.bottoms and layer.bottoms[0] in reached:
+    made = [layer for layer in seen.graph.layers if layer.type in ("Deconvolution", "Crop") and layer.tops]
+    upsampled = next((layer for layer in made if layer.tops[0] in seen.reached), None)
+    for layer in seen.graph.layers if upsampled else ():
+        if layer.type == "InnerProduct" and layer.bottoms and layer.bottoms[0] in seen.reached:
             fact = f'it fixes the size of the input, which layer "{upsampled.name}" upsamples at any size'
             yield Hit(layer, f"{fact}; make a Convolution of it with `fcnkit convolutionalize`")

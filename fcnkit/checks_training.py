@@ -3,12 +3,12 @@
 Each yields Hits; the first line of its docstring says what it finds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import prod
 
-from fcnkit.nets.graph import Layer, Top
-from fcnkit.nets.layertypes import TYPES
-from fcnkit.seen import LEARNING, Hit, Seen, is_loss
+from fcnkit.nets.graph import Layer, Shape, Top
+from fcnkit.nets.spatial import show
+from fcnkit.seen import CAFFE_TYPES, Hit, Seen, fills_zero, is_loss
 from fcnkit.weights.matching import FILLER, MISMATCH, RESHAPED
 
 # ---- layers that hinder each other
@@ -30,7 +30,7 @@ def unread_top(seen: Seen) -> Iterator[Hit]:
     """a top that no layer reads while the net trains: it is computed in vain"""
     for top in seen.graph.outputs if seen.trains else ():
         layer = seen.graph.producer(top)
-        if layer.type in TYPES and layer.type not in _ENDS and not is_loss(layer):
+        if layer.type in CAFFE_TYPES - _ENDS and not is_loss(layer):
             yield Hit(
                 layer,
                 f'no layer reads its top "{top.blob}" in training; remove it, or give it to a Silence layer',
@@ -132,7 +132,8 @@ def loss_rate(seen: Seen) -> Iterator[Hit]:
         summed, pixels = _summed(layer), _pixels(seen, layer)
         if pixels is not None and pixels < 100:
             continue
-        fact = f'base_lr {rate:g}, and the loss "{layer.name}" on line {layer.line} of {layer.field.source.path} is'
+        place = f"{layer.field.source.path}:{layer.line}"
+        fact = f'base_lr is {rate:g}, and the loss "{layer.name}" ({place}) is'
         each = f"its {pixels:,} places" if pixels else "all pixels"
         if summed and rate > HIGH:
             fix = "set loss_param { normalize: true }, or a base_lr of about 1e-10"
@@ -171,14 +172,9 @@ def untrained(seen: Seen) -> Iterator[Hit]:
     """a layer that the weights hold nothing for: it starts from its filler, or from zero"""
     for row in seen.match.of(FILLER) if seen.match else ():
         layer = seen.graph.layer(row.layer)
-        kind = (
-            layer.param(LEARNING[layer.type]).view("weight_filler").get("type")
-            if layer.type in LEARNING
-            else ""
-        )
-        start = "its filler" if not kind else f"its filler, {kind}"
-        if layer.type in LEARNING and not layer.param(LEARNING[layer.type]).has("weight_filler"):
-            start = "zero, since it has no weight_filler"
+        if layer.type == "Deconvolution" and fills_zero(layer):
+            continue  # a finding of its own
+        start = "zero, since it has no weight_filler" if fills_zero(layer) else "its filler"
         fact = f"{seen.weights.path} has no layer of this name, so it starts from {start}"
         yield Hit(layer, f"{fact}; rename it to the one that is meant, or train it")
 
@@ -186,11 +182,15 @@ def untrained(seen: Seen) -> Iterator[Hit]:
 def weights_shape(seen: Seen) -> Iterator[Hit]:
     """a layer whose blobs in the weights Caffe refuses for their number or shape"""
     for row in seen.match.rows if seen.match else ():
-        if row.verdict == MISMATCH:
-            yield Hit(seen.graph.layer(row.layer), row.why)
-        elif RESHAPED in row.verdict:
-            old, new = (
-                ", ".join("x".join(map(str, shape)) for shape in shapes) for shapes in (row.old, row.new)
-            )
-            fact = f"its blobs are {old} in {seen.weights.path} and {new} here, which Caffe refuses"
-            yield Hit(seen.graph.layer(row.layer), f"{fact}; reshape them with `fcnkit surgery`")
+        if row.verdict != MISMATCH and RESHAPED not in row.verdict:
+            continue
+        remedy = "give it another name to train it anew, or the sizes of the file"
+        if row.verdict != MISMATCH:
+            remedy = "reshape them with `fcnkit surgery`"
+        here = f"{_sizes(row.new)} here" if row.new else "of other sizes here"
+        fact = f"its blobs are {_sizes(row.old)} in {seen.weights.path} and {here}, which Caffe refuses"
+        yield Hit(seen.graph.layer(row.layer), f"{fact}; {remedy}")
+
+
+def _sizes(shapes: Iterable[Shape]) -> str:
+    return " and ".join(map(show, shapes)) or "none"

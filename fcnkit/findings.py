@@ -71,13 +71,12 @@ class Fault(NamedTuple):
     far: str = ""
 
 
-def text_findings(message: str, file: Prototxt) -> list[Finding]:
-    """Everything that Caffe's parser would refuse; what is no slip once for all its places."""
-    found: dict[tuple, list[Fault]] = {}
-    for fault in faults(message, file.root):
-        key = (fault.name, fault.message, fault.far) if fault.far else (fault.name, fault.field.start, fault.error)
-        found.setdefault(key, []).append(fault)
-    return [_said(file, alike) for alike in found.values()]
+def text_findings(file: Prototxt, found: Iterable[Fault]) -> list[Finding]:
+    """The faults as findings; what is no slip but a fork's word once for all its places."""
+    alike: dict[object, list[Fault]] = {}
+    for number, fault in enumerate(found):
+        alike.setdefault((fault.name, fault.message, fault.far) if fault.far else number, []).append(fault)
+    return [_said(file, faults) for faults in alike.values()]
 
 
 def _said(file: Prototxt, alike: list[Fault]) -> Finding:
@@ -85,7 +84,9 @@ def _said(file: Prototxt, alike: list[Fault]) -> Finding:
     finding = from_error(first.name, TEXT_KINDS[first.name].level, file, first.error)
     if len(alike) == 1:
         return finding
-    return finding._replace(text=f"{finding.text} ({len(alike)} places, the last on line {alike[-1].field.line})")
+    return finding._replace(
+        text=f"{finding.text} ({len(alike)} places, the last on line {alike[-1].field.line})"
+    )
 
 
 def faults(message: str, root: Field) -> Iterator[Fault]:
@@ -138,20 +139,20 @@ def _value(message: str, field: Field, slot: schema.Slot) -> Iterator[Fault]:
     except PrototxtError as error:
         if (message, field.name) == ("V1LayerParameter", "type") and field.raw.isidentifier():
             return  # an unknown type is said of the layer, with Caffe's name that is near
-        far = slot.kind == "enum" and field.raw.isidentifier() and not nearest(field.raw, tuple(slot.enum))
-        name = "fork-value" if far else "wrong-value"
-        yield Fault(name, message, field, error, f"{field.name}: {field.raw}" if far else "")
+        if slot.kind == "enum" and field.raw.isidentifier() and not nearest(field.raw, tuple(slot.enum)):
+            fact = f'BVLC Caffe has no {field.raw} for "{field.name}"; use the fork of Caffe that has it'
+            yield Fault("fork-value", message, field, field.error(fact), f"{field.name}: {field.raw}")
+        else:
+            yield Fault("wrong-value", message, field, error)
 
 
-def readable(net: Prototxt, found: Iterable[Fault]) -> Prototxt:
-    """The net without its wrong values, every line where it was, so that the rest can be looked at.
+def readable(file: Prototxt, found: Iterable[Fault]) -> Prototxt:
+    """The file without its wrong values, every line where it was, so that the rest can be looked at.
 
     Raises PrototxtError where they cannot be taken out one by one.
     """
-    bad = sorted(
-        (fault for fault in found if fault.name in ("wrong-value", "fork-value")), key=lambda fault: fault.field.start
-    )
-    return net.edit(_mended(fault) for fault in bad)
+    wrong = (fault for fault in found if fault.name in ("wrong-value", "fork-value"))
+    return file.edit(_mended(fault) for fault in sorted(wrong, key=lambda fault: fault.field.start))
 
 
 def _mended(fault: Fault) -> Edit:

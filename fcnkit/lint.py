@@ -1,18 +1,33 @@
 """Everything that is wrong with a net, at its lines, without stopping at the first."""
 
+from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import NamedTuple
 
 from fcnkit import checks, checks_training
 from fcnkit.errors import NetError, PrototxtError
-from fcnkit.findings import ERROR, NOTE, TEXT_KINDS, WARNING, Finding, Kind, faults, from_error, readable, text_findings
+from fcnkit.findings import (
+    ERROR,
+    NOTE,
+    TEXT_KINDS,
+    WARNING,
+    Fault,
+    Finding,
+    Kind,
+    faults,
+    from_error,
+    readable,
+    text_findings,
+)
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import View
-from fcnkit.nets.graph import Elsewhere, Graph, State, build, states
+from fcnkit.nets.graph import Elsewhere, Graph, Layer, State, build, states
 from fcnkit.nets.shapes import Shape, Shapes, infer
-from fcnkit.seen import Hit, Seen
+from fcnkit.plan import Offset
+from fcnkit.rewrites.align import align
+from fcnkit.seen import Hit, Seen, is_loss
 from fcnkit.weights.matching import Match, match
 from fcnkit.weights.store import Weights
 
@@ -62,7 +77,6 @@ FILE_KINDS = {
     "in-place": Kind(ERROR, "a layer that works in place on what another reads"),
     "shape": Kind(ERROR, "sizes, or numbers of bottoms and tops, that cannot be"),
     "unused-weights": Kind(WARNING, "weights of a layer that the net does not have"),
-    "solver": Kind(ERROR, "a solver's values that Caffe refuses"),
 }
 
 KINDS = {
@@ -89,38 +103,67 @@ def lint(
 
     Raises NetError for an input blob that there is not.
     """
-    found = _net_findings(net, weights, solver, dict(inputs or {}), phase, tuple(stages))
+    found = _net_findings(net, _Beside(weights, _view(solver), dict(inputs or {})), phase, tuple(stages))
     if solver is not None:
-        found += text_findings("SolverParameter", solver)
+        found += text_findings(solver, faults("SolverParameter", solver.root))
     paths = (net.path, solver.path if solver else "")
     return tuple(sorted(dict.fromkeys(found), key=lambda one: (paths.index(one.path), one.line)))
 
 
-def _net_findings(net, weights, solver, inputs, phase, stages) -> list[Finding]:
+class _Beside(NamedTuple):
+    """What was given with the net."""
+
+    weights: Weights | None
+    solver: View | None
+    inputs: dict[str, Shape]
+
+
+def _view(solver: Prototxt | None) -> View | None:
+    """The solver as far as it can be read."""
+    with suppress(PrototxtError):
+        if solver is not None:
+            found = faults("SolverParameter", solver.root)
+            return View("SolverParameter", readable(solver, found).root)
+    return None
+
+
+def _net_findings(
+    net: Prototxt, beside: _Beside, phase: str | None, stages: tuple[str, ...]
+) -> list[Finding]:
     if not net.root.all("layer", "layers", "input"):
         return _no_net(net)
-    found = text_findings("NetParameter", net)
+    found = list(faults("NetParameter", net.root))
     try:
-        known = _Known(_readable("NetParameter", net), weights, solver, inputs)
-        return found + known.findings(phase, stages)
+        more = _built_findings(readable(net, found), beside, phase, stages)
     except PrototxtError as error:
         # Wrong values that cannot be taken out one by one are all there is to see.
-        more = from_error("wrong-value", ERROR, net, error)
-        return found if more in found else [*found, more]
+        more = [from_error("wrong-value", ERROR, net, error)]
+    spoiled = _spoiled(net, found)
+    return text_findings(net, found) + [
+        one for one in more if one.line not in spoiled or one.name not in _FOLLOW
+    ]
+
+
+# What a field that cannot be read makes of its layer.
+_FOLLOW = ("shape", "window", "no-type")
+
+
+def _spoiled(net: Prototxt, found: Iterable[Fault]) -> set[int]:
+    """The lines of the layers of which a field cannot be read."""
+    starts = sorted(fault.field.start for fault in found)
+    layers = net.root.all("layer", "layers")
+    return {layer.line for layer in layers if bisect(starts, layer.start) < bisect(starts, layer.stop)}
 
 
 def _no_net(file: Prototxt) -> list[Finding]:
     if any(field.name in _SOLVER_FIELDS for field in file.root.fields):
         fact = "this is a solver: only its own words were looked at; name its net, and this with --solver"
-        return [_whole("a-solver", file, fact), *text_findings("SolverParameter", file)]
+        found = faults("SolverParameter", file.root)
+        return [_whole("a-solver", file, fact), *text_findings(file, found)]
     return [_whole("not-a-net", file, "there is no layer in it; name a net")]
 
 
 _SOLVER_FIELDS = ("base_lr", "lr_policy", "net", "train_net", "net_param", "train_net_param")
-
-
-def _readable(message: str, file: Prototxt) -> Prototxt:
-    return readable(file, faults(message, file.root))
 
 
 def _whole(name: str, file: Prototxt, text: str) -> Finding:
@@ -140,62 +183,73 @@ class _Refused:
         self.findings.append(from_error(name, FILE_KINDS[name].level, self.net, error))
 
 
-@dataclass(frozen=True)
-class _Known:
-    """A net whose every field can be read, and what was given with it."""
+def _built_findings(
+    net: Prototxt, beside: _Beside, phase: str | None, stages: tuple[str, ...]
+) -> list[Finding]:
+    """What is wrong with a net, every field of which can be read, in the states that are meant."""
+    refused = _Refused(net)
+    wanted = _states(net, phase, stages, refused)
+    if any(one.name == "v0" for one in refused.findings):
+        return [one for one in refused.findings if one.name in ("v0", "two-formats")]
+    built = [_build(net, state) for state in wanted]
+    chosen = built if phase or stages else _meant(built)
+    graphs = [graph for graph, _ in chosen]
+    _check_inputs(graphs, beside.inputs)
+    crops = any(layer.type == "Crop" for graph in graphs for layer in graph.layers)
+    offsets, trained = _offsets(net) if crops else {}, _trained(graphs)
+    for graph, its in chosen:
+        seen = replace(_seen(graph, beside, its), offsets=offsets, trains=graph in trained)
+        refused.findings += its.findings
+        refused.findings += (_finding(check, hit) for check in CHECKS for hit in check.find(seen))
+    return refused.findings + _unused(net, graphs, beside.weights)
 
-    net: Prototxt
-    weights: Weights | None
-    solver: Prototxt | None
-    inputs: dict[str, Shape]
 
-    def findings(self, phase: str | None, stages: tuple[str, ...]) -> list[Finding]:
-        """What is wrong in the states that are meant."""
-        refused = _Refused(self.net)
-        wanted = _states(self.net, phase, stages, refused)
-        found = refused.findings
-        if any(one.name == "v0" for one in found):
-            return [one for one in found if one.name in ("v0", "two-formats")]
-        built = [self._build(state) for state in wanted]
-        graphs = built if phase or stages else _meant(built)
-        self._check_inputs([graph for graph, _ in graphs])
-        for graph, refused in graphs:
-            found += self._state_findings(graph, refused)
-        return found + self._unused([graph for graph, _ in graphs])
+def _build(net: Prototxt, state: State) -> tuple[Graph, _Refused]:
+    refused = _Refused(net)
+    return build(net, state, refuse=refused), refused
 
-    def _build(self, state: State) -> tuple[Graph, _Refused]:
-        refused = _Refused(self.net)
-        return build(self.net, state, refuse=refused), refused
 
-    def _state_findings(self, graph: Graph, refused: _Refused) -> list[Finding]:
-        inputs = {blob: shape for blob, shape in self.inputs.items() if _has(graph, blob)}
-        shapes = infer(graph, inputs, refuse=refused)
-        seen = Seen(graph, shapes, self.weights, self._match(graph, shapes), self._solver_view())
-        return refused.findings + [_finding(check, hit) for check in CHECKS for hit in check.find(seen)]
+def _seen(graph: Graph, beside: _Beside, refused: _Refused) -> Seen:
+    inputs = {blob: shape for blob, shape in beside.inputs.items() if _has(graph, blob)}
+    shapes = infer(graph, inputs, refuse=refused)
+    return Seen(graph, shapes, beside.weights, _match(graph, shapes, beside.weights), beside.solver)
 
-    def _match(self, graph: Graph, shapes: Shapes) -> Match | None:
-        with suppress(NetError):  # blobs that cannot be are already said
-            return match(graph, graph, shapes, self.weights) if self.weights is not None else None
-        return None
 
-    def _solver_view(self) -> View | None:
-        return self.solver and View("SolverParameter", _readable("SolverParameter", self.solver).root)
+def _match(graph: Graph, shapes: Shapes, weights: Weights | None) -> Match | None:
+    with suppress(NetError):  # blobs that cannot be are already said
+        return match(graph, graph, shapes, weights) if weights is not None else None
+    return None
 
-    def _check_inputs(self, graphs: Sequence[Graph]) -> None:
-        for blob in self.inputs:
-            if not any(_has(graph, blob) for graph in graphs):
-                graphs[0].top(blob)
 
-    def _unused(self, graphs: Sequence[Graph]) -> list[Finding]:
-        """The layers of the weights that no state of the net has."""
-        taken = {layer.name for graph in graphs for layer in graph.layers}
-        spare = [name for name, blobs in (self.weights or {}).items() if blobs and name not in taken]
-        if spare:
-            text = f"{self.weights.path} has weights for {_listed(spare)}, which the net does not have"
-            return [
-                _whole("unused-weights", self.net, f"{text}; rename the layers that are meant to have them")
-            ]
+def _offsets(net: Prototxt) -> dict[str, Offset]:
+    """What each Crop needs once those before it are right, by name; none where that cannot be."""
+    with suppress(NetError):
+        plan = align(net)
+        if len(plan.offsets) == len({step.line for step in plan.steps}):
+            return {offset.layer: offset for offset in plan.offsets}
+    return {}
+
+
+def _trained(graphs: Sequence[Graph]) -> list[Graph]:
+    """The graphs with a loss to learn from: those of TRAIN where there are any."""
+    losses = [graph for graph in graphs if any(map(is_loss, graph.layers))]
+    return [graph for graph in losses if graph.state.phase == "TRAIN"] or losses
+
+
+def _check_inputs(graphs: Sequence[Graph], inputs: Mapping[str, Shape]) -> None:
+    for blob in inputs:
+        if not any(_has(graph, blob) for graph in graphs):
+            graphs[0].top(blob)
+
+
+def _unused(net: Prototxt, graphs: Sequence[Graph], weights: Weights | None) -> list[Finding]:
+    """The layers of the weights that no state of the net has."""
+    taken = {layer.name for graph in graphs for layer in graph.layers}
+    spare = [name for name, blobs in (weights or {}).items() if blobs and name not in taken]
+    if not spare:
         return []
+    fact = f"{weights.path} has weights for {_listed(spare)}, which the net does not have"
+    return [_whole("unused-weights", net, f"{fact}; rename the layers that are meant to have them")]
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -225,13 +279,15 @@ def _meant(built: Sequence[tuple[Graph, _Refused]]) -> list[tuple[Graph, _Refuse
 
 def _says_so(graph: Graph, refused: _Refused) -> bool:
     """Whether a layer that lacks its bottom is there for this phase by name."""
-    lines = {one.line for one, error in zip(refused.findings, refused.errors, strict=True)
-             if isinstance(error, Elsewhere)}  # fmt: skip
-    return not graph.state.stages and any(
-        layer.line in lines and any(rule.get("phase") == graph.state.phase for rule in layer.view.views("include")
-                                    if rule.has("phase") and not rule.has("stage"))
-        for layer in graph.layers
-    )  # fmt: skip
+    found = zip(refused.findings, refused.errors, strict=True)
+    lines = {one.line for one, error in found if isinstance(error, Elsewhere)}
+    lacking = (layer for layer in graph.layers if layer.line in lines)
+    return not graph.state.stages and any(_names(layer, graph.state.phase) for layer in lacking)
+
+
+def _names(layer: Layer, phase: str) -> bool:
+    rules = layer.view.views("include")
+    return any(rule.has("phase") and rule.get("phase") == phase and not rule.has("stage") for rule in rules)
 
 
 def _finding(check: Check, hit: Hit) -> Finding:

@@ -1,7 +1,7 @@
 """What a check looks at: a net as Caffe builds it in one state, and what is known beside it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -10,11 +10,20 @@ from fcnkit.formats.prototxt import Field
 from fcnkit.formats.schema import View
 from fcnkit.nets import coords
 from fcnkit.nets.coordmap import CoordMap
+from fcnkit.nets.declared import V1_TYPES
 from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.layertypes import TYPES, no_blobs
 from fcnkit.nets.shapes import Shape, Shapes
+from fcnkit.plan import Offset
 from fcnkit.weights.matching import Match
 from fcnkit.weights.store import Weights
+
+# The layer types of BVLC Caffe 1.0.
+CAFFE_TYPES = frozenset((
+    *filter(None, V1_TYPES.values()), "BatchNorm", "BatchReindex", "Bias", "Clip", "Crop", "ELU", "Embed",
+    "Filter", "Input", "LSTM", "LSTMUnit", "Log", "PReLU", "Parameter", "Python", "RNN", "Reduction",
+    "Reshape", "SPP", "Scale", "Swish", "Tile",
+))  # fmt: skip
 
 
 class Hit(NamedTuple):
@@ -34,11 +43,8 @@ class Seen:
     weights: Weights | None = None
     match: Match | None = None
     solver: View | None = None
-
-    @property
-    def trains(self) -> bool:
-        """Whether this state has a loss to learn from."""
-        return self.graph.state.phase == "TRAIN" and any(map(is_loss, self.graph.layers))
+    offsets: Mapping[str, Offset] = field(default_factory=dict)
+    trains: bool = False
 
     def blobs(self, layer: Layer) -> list[Shape] | None:
         """The shapes of a layer's parameters, None where they are not known."""
@@ -92,3 +98,9 @@ _KEEPING = frozenset((
 def is_loss(layer: Layer) -> bool:
     """Whether the net learns from this layer's tops."""
     return layer.type.endswith("Loss") or any(layer.view.list("loss_weight"))
+
+
+def fills_zero(layer: Layer) -> bool:
+    """Whether a layer that the weights say nothing of starts with all weights 0."""
+    filler = layer.param(LEARNING[layer.type]).view("weight_filler") if layer.type in LEARNING else None
+    return filler is not None and filler.get("type") == "constant" and not filler.get("value")

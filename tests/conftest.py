@@ -10,6 +10,10 @@ NO_DATA = "no shared data"
 NO_CAFFE = "no Caffe"
 
 
+def pytest_addoption(parser):
+    parser.addoption("--golden", action="store_true", help="write the golden files of tests/cases anew")
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real networks and images: $FCNKIT_DATA, or ../shared/data beside the repository."""

@@ -17,7 +17,7 @@ from fcnkit.weights.surgery import transplant
 def data(*shape: int, name: str = "data") -> str:
     """An Input layer."""
     dims = " ".join(f"dim: {size}" for size in shape)
-    return f'layer {{\n  name: "{name}"\n  type: "Input"\n  top: "{name}"\n  input_param {{ shape {{ {dims} }} }}\n}}\n'
+    return layer(name, "Input", more=f"input_param {{ shape {{ {dims} }} }}")
 
 
 def layer(name: str, kind: str, *bottoms: str, top: str | None = None, more: str = "") -> str:
@@ -73,7 +73,9 @@ def template(name: str) -> Prototxt:
 def thin(name: str, divisor: int = 32) -> Prototxt:
     """A template with a fraction of its channels, quick enough to run."""
     text = template(name).text
-    return prototxt.parse(re.sub(r"num_output: (\d+)", lambda match: _thinner(int(match[1]), divisor), text), name)
+    return prototxt.parse(
+        re.sub(r"num_output: (\d+)", lambda match: _thinner(int(match[1]), divisor), text), name
+    )
 
 
 def _thinner(outputs: int, divisor: int) -> str:
@@ -106,7 +108,7 @@ def images(text: Prototxt, seed: int = 1, inputs=None) -> dict:
 
 
 def differences(caffe, pairs, folder, inputs=None) -> list[float]:
-    """For each (net, plan) the largest difference of any output in real Caffe, relative to its largest value."""
+    """For each (net, plan) the largest difference of any output in real Caffe, relative to the output."""
     questions = []
     for number, (before, plan) in enumerate(pairs):
         old, new = (folder / f"{number}-{which}.caffemodel" for which in ("old", "new"))
@@ -122,7 +124,9 @@ def differences(caffe, pairs, folder, inputs=None) -> list[float]:
 
 
 def _difference(one: dict, two: dict) -> float:
-    return max(float(np.abs(one[name].ravel() - two[name].ravel()).max() / np.abs(one[name]).max()) for name in one)
+    return max(
+        float(np.abs(one[name].ravel() - two[name].ravel()).max() / np.abs(one[name]).max()) for name in one
+    )
 
 
 def kept_lines(plan) -> tuple[list[str], list[str]]:

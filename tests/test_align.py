@@ -9,7 +9,9 @@ import fcnkit as fk
 from fcnkit.errors import AlignError, NetError
 from fcnkit.nets.graph import build
 
-TRUNK = data(1, 1, 40, 40) + conv("c", "data", 1, 3, "pad: 12") + pool("p", "c", 2, 2) + deconv("u", "p", 1, 4, 2)
+TRUNK = (
+    data(1, 1, 40, 40) + conv("c", "data", 1, 3, "pad: 12") + pool("p", "c", 2, 2) + deconv("u", "p", 1, 4, 2)
+)
 RIGHT = 12
 
 
@@ -20,7 +22,9 @@ def cropped(params: str) -> str:
 # ---- laws
 
 
-@pytest.mark.parametrize(("name", "stride"), [("vgg16", 8), ("vgg16", 16), ("alexnet", 32), ("alexnet", 8), ("lenet", 4)])
+@pytest.mark.parametrize(
+    ("name", "stride"), [("vgg16", 8), ("vgg16", 16), ("alexnet", 32), ("alexnet", 8), ("lenet", 4)]
+)
 def test_what_fcn_makes_is_aligned(name, stride):
     plan = fk.fcn(template(name), classes=4, stride=stride)
     checked = fk.align(plan.net)
@@ -56,7 +60,10 @@ def test_offsets_that_were_taken_away_are_found_again(stride):
         ("crop_param { offset: [3, 3] }", "crop_param { offset: 12 axis: 2 }"),
         ("crop_param { axis: 2 offset: [3, 4] }", "crop_param { axis: 2 offset: 12 }"),
         ("# no crop_param", "crop_param { axis: 2 offset: 12 }"),
-        ("crop_param { axis: 2 # why\n offset: 3 # not\n}", "crop_param { axis: 2 # why\n offset: 12 # not\n}"),
+        (
+            "crop_param { axis: 2 # why\n offset: 3 # not\n}",
+            "crop_param { axis: 2 # why\n offset: 12 # not\n}",
+        ),
     ],
 )
 def test_each_way_to_write_a_crop(written, fixed):
@@ -88,12 +95,15 @@ def test_both_phases_are_looked_at():
         for phase in ("TRAIN", "TEST")
     )
     plan = fk.align(net(text))
-    assert {each.layer for each in plan.offsets} == {"sTRAIN", "sTEST"} and plan.net.text.count("offset: 12") == 2
+    assert {each.layer for each in plan.offsets} == {"sTRAIN", "sTEST"} and plan.net.text.count(
+        "offset: 12"
+    ) == 2
 
 
 def test_the_steps_say_what_each_crop_had():
     what = {written: fk.align(net(cropped(written))).steps[0] for written in
-            ("crop_param { axis: 2 offset: 3 }", "crop_param { axis: 2 }", "crop_param { axis: 2 offset: 12 }")}  # fmt: skip
+            ("crop_param { axis: 2 offset: 3 }", "crop_param { axis: 2 }",
+                "crop_param { axis: 2 offset: 12 }")}  # fmt: skip
     assert [(step.verb, step.what) for step in what.values()] == [
         ("change", "offset 3 -> 12"), ("change", "offset none -> 12"), ("keep", "offset 12"),
     ]  # fmt: skip
@@ -110,12 +120,14 @@ def test_a_net_without_crops_has_nothing_to_align():
     ("text", "error", "message"),
     [
         (cropped("crop_param { axis: 1 offset: 0 offset: 3 }"), NetError, "crops from axis 1 on"),
-        (TRUNK.replace("pad: 12", "pad: 0").replace("kernel_size: 3", "kernel_size: 9") + crop("s", "u", "data", 0),
+        (TRUNK.replace("pad: 12", "pad: 0").replace("kernel_size: 3", "kernel_size: 9")
+            + crop("s", "u", "data", 0),
          AlignError, "negative.*pad layer"),
         (TRUNK.replace("kernel_size: 4", "kernel_size: 5") + crop("s", "u", "data", 0), AlignError,
          'not a whole number; give layer "u" kernel_size 3 in place of 5'),
         (TRUNK + conv("x", "data", 1, 1, "stride: 2") + crop("s", "u", "x", 0), AlignError, "resolution"),
-        (data(1, 1, 9, 9) + data(1, 1, 5, 5, name="b") + crop("s", "data", "b", 0), AlignError, "no coordinates carry"),
+        (data(1, 1, 9, 9) + data(1, 1, 5, 5, name="b") + crop("s", "data", "b", 0), AlignError,
+            "no coordinates carry"),
         (TRUNK + fc("f", "p", 4) + crop("s", "f", "data", 0), AlignError, r'"f" \(InnerProduct'),
     ],
 )  # fmt: skip
@@ -125,7 +137,11 @@ def test_what_cannot_be_aligned_is_refused(text, error, message):
 
 
 def test_branches_that_disagree_are_refused():
-    two = pool("a", "data", 2, 2) + conv("b", "data", 1, 3, "stride: 2 pad: 1") + layer("sum", "Eltwise", "a", "b")
+    two = (
+        pool("a", "data", 2, 2)
+        + conv("b", "data", 1, 3, "stride: 2 pad: 1")
+        + layer("sum", "Eltwise", "a", "b")
+    )
     text = data(1, 1, 40, 40) + two + deconv("u", "sum", 1, 8, 2) + crop("s", "u", "data", 0)
     with pytest.raises(AlignError, match="agree"):
         fk.align(net(text))
@@ -135,7 +151,9 @@ def test_branches_that_disagree_are_refused():
 
 
 def test_the_authors_nets_are_aligned(shared):
-    found = sorted(shared.glob("prototxts/repos/**/voc-fcn*/*.prototxt")) + sorted(shared.glob("prototxts/repos/**/*fcn8s*.prototxt"))
+    found = sorted(shared.glob("prototxts/repos/**/voc-fcn*/*.prototxt")) + sorted(
+        shared.glob("prototxts/repos/**/*fcn8s*.prototxt")
+    )
     crops = 0
     for path in found:
         try:

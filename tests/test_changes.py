@@ -56,7 +56,9 @@ def test_a_new_field_beside_one_follows_it(fields, drawn):
     at = drawn.draw(st.integers(0, len(message.fields) - 1))
     if message.fields[at].listed and at + 1 < len(message.fields) and message.fields[at + 1].listed:
         return  # not the last of its list
-    after = plain(before.edit([changes.beside(message.fields[at], [("new", 5)], before.style)]).root.fields[0])
+    after = plain(
+        before.edit([changes.beside(message.fields[at], [("new", 5)], before.style)]).root.fields[0]
+    )
     assert after == [*plain(message)[: at + 1], ("new", "5"), *plain(message)[at + 1 :]]
 
 
@@ -125,7 +127,9 @@ def test_parameters_are_set(params, fields, replacing, changed):
 
 def test_a_message_that_is_missing_is_added():
     text = net(data(1, 1, 9, 9), layer("c", "Convolution", "data"))
-    after = text.edit(changes.set_param(build(text).layer("c"), "convolution_param", [("pad", 9)], text.style))
+    after = text.edit(
+        changes.set_param(build(text).layer("c"), "convolution_param", [("pad", 9)], text.style)
+    )
     assert after.text.endswith('  top: "c"\n  convolution_param {\n    pad: 9\n  }\n}\n')
 
 
@@ -139,7 +143,9 @@ def test_layers_are_appended_behind_a_layer(end):
 
 
 def test_a_blob_is_renamed_where_it_is_read_and_written():
-    text = net(data(1, 1, 9, 9), conv("a", "data", 1, 1), layer("r", "ReLU", "a", top="a"), layer("b", "Power", "a"))
+    text = net(
+        data(1, 1, 9, 9), conv("a", "data", 1, 1), layer("r", "ReLU", "a", top="a"), layer("b", "Power", "a")
+    )
     graph = build(text)
     after = text.edit(changes.renamed_blob(graph, graph.layers, "a", "z"))
     assert after.text.count('"a"') == 1 and after.text.count('"z"') == 4

@@ -17,7 +17,8 @@ from fcnkit.nets.graph import build
 COMMANDS = ("inspect", "convolutionalize", "fcn", "align", "surgery", "verify")
 SMALL = net(
     data(1, 2, 24, 24), conv("conv1", "data", 4, 3), relu("conv1"), pool("pool1", "conv1", 2, 2),
-    conv("conv2", "pool1", 6, 3), pool("pool2", "conv2", 2, 2), fc("fc3", "pool2", 8), relu("fc3"), fc("fc4", "fc3", 10),
+    conv("conv2", "pool1", 6, 3), pool("pool2", "conv2", 2, 2), fc("fc3", "pool2", 8), relu("fc3"),
+    fc("fc4", "fc3", 10),
     layer("prob", "Softmax", "fc4"),
 )  # fmt: skip
 CROPPED = net(
@@ -102,7 +103,9 @@ def test_json_holds_every_offset(words, crops, folder, monkeypatch):
 
 
 def test_inspect_as_json(folder):
-    found = json.loads(run("inspect", folder / "net.prototxt", "--json", "--weights", folder / "net.caffemodel").stdout)
+    found = json.loads(
+        run("inspect", folder / "net.prototxt", "--json", "--weights", folder / "net.caffemodel").stdout
+    )
     assert [row["name"] for row in found["layers"]][0] == "data"
     assert found["parameters"] == sum(row["params"] for row in found["layers"])
 
@@ -112,7 +115,8 @@ def test_inspect_as_json(folder):
 
 def test_convolutionalize_writes_both_files(folder):
     result = run(
-        "convolutionalize", folder / "net.prototxt", "-o", folder / "out.prototxt", "--weights", folder / "net.caffemodel",
+        "convolutionalize", folder / "net.prototxt", "-o", folder / "out.prototxt", "--weights",
+        folder / "net.caffemodel",
         "--weights-out", folder / "out.caffemodel",
     )  # fmt: skip
     assert result.exit_code == 0 and "wrote" in result.stderr
@@ -122,9 +126,25 @@ def test_convolutionalize_writes_both_files(folder):
 
 def test_fcn_writes_a_folder(folder):
     out = folder / "deep" / "fcn"
-    words = ("fcn", folder / "net.prototxt", "--classes", 5, "--stride", 2, "-o", out, "--weights", folder / "net.caffemodel")
+    words = (
+        "fcn",
+        folder / "net.prototxt",
+        "--classes",
+        5,
+        "--stride",
+        2,
+        "-o",
+        out,
+        "--weights",
+        folder / "net.caffemodel",
+    )
     assert run(*words).exit_code == 0
-    assert {path.name for path in out.iterdir()} == {"deploy.prototxt", "train_val.prototxt", "solver.prototxt", "init.caffemodel"}
+    assert {path.name for path in out.iterdir()} == {
+        "deploy.prototxt",
+        "train_val.prototxt",
+        "solver.prototxt",
+        "init.caffemodel",
+    }
     assert build(fk.read(out / "deploy.prototxt")).outputs[0].blob == "score"
     before = listing(out)
     refused = run(*words)
@@ -133,7 +153,10 @@ def test_fcn_writes_a_folder(folder):
 
 
 def test_without_weights_there_is_no_caffemodel(folder):
-    assert run("fcn", folder / "net.prototxt", "--classes", 5, "--stride", 4, "-o", folder / "out").exit_code == 0
+    assert (
+        run("fcn", folder / "net.prototxt", "--classes", 5, "--stride", 4, "-o", folder / "out").exit_code
+        == 0
+    )
     assert len(list((folder / "out").iterdir())) == 3
 
 
@@ -165,9 +188,13 @@ def test_the_diff_is_one_that_patch_applies(tail, folder):
     text = (text.replace("\n", "\r\n") if tail == "\r\n" else text) + tail
     (folder / "p.prototxt").write_bytes(text.encode())
     result = run("fcn", folder / "p.prototxt", "--classes", 5, "--stride", 4, "--diff")
-    patched = subprocess.run(["patch", "--binary", folder / "p.prototxt"], input=result.stdout_bytes, capture_output=True)
+    patched = subprocess.run(
+        ["patch", "--binary", folder / "p.prototxt"], input=result.stdout_bytes, capture_output=True
+    )
     assert patched.returncode == 0, patched.stdout + patched.stderr
-    assert (folder / "p.prototxt").read_bytes().decode() == fk.fcn(fk.parse(text), classes=5, stride=4).net.text
+    assert (folder / "p.prototxt").read_bytes().decode() == fk.fcn(
+        fk.parse(text), classes=5, stride=4
+    ).net.text
 
 
 def test_surgery_and_verify(folder):
@@ -206,7 +233,15 @@ def broken(folder):
     (folder / "isfile").write_text("")
 
 
-CONVERT = ("convolutionalize", "net.prototxt", "-o", "o.prototxt", "--weights-out", "o.caffemodel", "--weights")
+CONVERT = (
+    "convolutionalize",
+    "net.prototxt",
+    "-o",
+    "o.prototxt",
+    "--weights-out",
+    "o.caffemodel",
+    "--weights",
+)
 FCN = ("fcn", "net.prototxt", "--classes", "3", "--stride", "2")
 
 
@@ -218,7 +253,7 @@ FCN = ("fcn", "net.prototxt", "--classes", "3", "--stride", "2")
         (("inspect", "template:nothing"), "nothing"),
         (("inspect", "page.prototxt"), "page.prototxt:1:1: "),
         (("inspect", "binary.prototxt"), "NUL character"),
-        (("inspect", "net.prototxt", "--input", "dato=1,2,3,4"), 'dato'),
+        (("inspect", "net.prototxt", "--input", "dato=1,2,3,4"), "dato"),
         (("inspect", "net.prototxt", "--to", "dato"), 'no blob "dato"'),
         (("inspect", "net.prototxt", "--weights", "page.caffemodel"), "HTML"),
         (("convolutionalize", "bottom.prototxt", "-o", "o"), 'layer "fc3": bottom "pool9"'),
@@ -245,7 +280,10 @@ FCN = ("fcn", "net.prototxt", "--classes", "3", "--stride", "2")
         (("align", "net.caffemodel"), "NUL character"),
         (("surgery", "net.prototxt", "cut.caffemodel", "net.prototxt", "-o", "o"), "cut.caffemodel"),
         (("surgery", "net.prototxt", "net.caffemodel", "bottom.prototxt", "-o", "o"), "pool9"),
-        (("verify", "net.prototxt", "nothing", "net.prototxt", "net.caffemodel", "--engine", "opencv"), "nothing"),
+        (
+            ("verify", "net.prototxt", "nothing", "net.prototxt", "net.caffemodel", "--engine", "opencv"),
+            "nothing",
+        ),
     ],
 )
 def test_bad_input_is_an_error_that_leaves_nothing(words, message, folder, monkeypatch):
@@ -262,9 +300,12 @@ def test_bad_input_is_an_error_that_leaves_nothing(words, message, folder, monke
 @pytest.mark.parametrize(
     "words",
     [
-        ("nothing",), ("inspect",), ("inspect", "net.prototxt", "--phase", "SOME"), ("inspect", "n", "--input", "data"),
-        ("inspect", "n", "--input", "data=1,x"), ("inspect", "n", "--input", "data=0,1"), ("inspect", "n", "--input", "=1"),
-        ("fcn", "n", "--classes", 3), ("fcn", "n", "--stride", 3), ("fcn", "n", "--classes", 0, "--stride", 8),
+        ("nothing",), ("inspect",), ("inspect", "net.prototxt", "--phase", "SOME"),
+        ("inspect", "n", "--input", "data"),
+        ("inspect", "n", "--input", "data=1,x"), ("inspect", "n", "--input", "data=0,1"),
+        ("inspect", "n", "--input", "=1"),
+        ("fcn", "n", "--classes", 3), ("fcn", "n", "--stride", 3),
+        ("fcn", "n", "--classes", 0, "--stride", 8),
         ("fcn", "net.prototxt", "--classes", 3, "--stride", 8, "--pad", "many"),
         ("fcn", "net.prototxt", "--classes", 3, "--stride", 8, "--pad", "\u00b2"),
         ("fcn", "net.prototxt", "--classes", 3, "--stride", 4, "--mean", "a,b", "-o", "x"),
@@ -307,7 +348,10 @@ def process(*words, **options):
 def test_a_process_shows_a_mistake_without_a_traceback(folder):
     done = process("convolutionalize", folder / "nothing", "-o", folder / "out")
     assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.startswith(f"fcnkit: {folder / 'nothing'}: cannot be read") and done.stderr.count("\n") == 1
+    assert (
+        done.stderr.startswith(f"fcnkit: {folder / 'nothing'}: cannot be read")
+        and done.stderr.count("\n") == 1
+    )
 
 
 def test_bytes_that_are_not_utf8_pass_through(folder):
@@ -320,6 +364,9 @@ def test_bytes_that_are_not_utf8_pass_through(folder):
 
 
 def test_starting_up_imports_nothing_heavy():
-    code = "import sys; from fcnkit.cli.main import main; print(sorted({'numpy', 'h5py', 'cv2', 'google.protobuf'} & set(sys.modules)))"
+    code = (
+        "import sys; from fcnkit.cli.main import main; "
+        "print(sorted({'numpy', 'h5py', 'cv2', 'google.protobuf'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr

@@ -1,6 +1,7 @@
 """InnerProduct to Convolution: what changes, what stays and why, and that real Caffe computes the same."""
 
 import signal
+import sys
 
 import pytest
 from sketches import conv, data, differences, fc, kept_lines, layer, net, pool, relu, template, thin
@@ -27,15 +28,16 @@ START = data(2, 3, 8, 8) + CONV
 GLOBAL = layer("gap", "Pooling", "conv", more="pooling_param { pool: AVE global_pooling: true }")
 SHARED = 'param { name: "w" } param { name: "b" } '
 
-# name: (layers, verbs of the steps in the order of layers)
 CONVERTS = {
     "one": START + fc("fc", "conv", 5),
     "two": START + fc("fc", "conv", 5) + relu("fc") + fc("top", "fc", 3),
     "flatten": START + flat() + fc("fc", "flat", 5),
     "reshape": START + flat(kind="Reshape") + fc("fc", "flat", 5),
-    "flatten, dropout in place": START + flat() + layer("drop", "Dropout", "flat", top="flat") + fc("fc", "flat", 5),
+    "flatten, dropout in place": START + flat() + layer("drop", "Dropout", "flat", top="flat")
+    + fc("fc", "flat", 5),
     "flatten, dropout": START + flat() + layer("drop", "Dropout", "flat") + fc("fc", "drop", 5),
-    "flatten, relu, power": START + flat() + relu("flat") + layer("p", "Power", "flat", more="power_param { shift: 1 }")
+    "flatten, relu, power": START + flat() + relu("flat")
+    + layer("p", "Power", "flat", more="power_param { shift: 1 }")
     + fc("fc", "p", 5),
     "flatten for two": START + flat() + fc("fc", "flat", 5) + fc("other", "flat", 2),
     "flatten of a vector": START + fc("fc", "conv", 5) + flat("fc") + fc("top", "flat", 3),
@@ -49,9 +51,12 @@ CONVERTS = {
     "batch norm": START + fc("fc", "conv", 5) + batch("fc") + fc("top", "fc", 3),
     "prelu": START + fc("fc", "conv", 5) + layer("p", "PReLU", "fc", top="fc"),
     "softmax": START + fc("fc", "conv", 5) + layer("prob", "Softmax", "fc"),
-    "concat of two": START + fc("a", "conv", 5) + fc("b", "conv", 3) + layer("c", "Concat", "a", "b") + fc("d", "c", 2),
-    "sum of two": START + fc("a", "conv", 5) + fc("b", "conv", 5) + layer("c", "Eltwise", "a", "b") + fc("d", "c", 2),
-    "slice": START + fc("a", "conv", 6) + layer("s", "Slice", "a", top="s1", more='top: "s2" slice_param { axis: 1 }')
+    "concat of two": START + fc("a", "conv", 5) + fc("b", "conv", 3) + layer("c", "Concat", "a", "b")
+    + fc("d", "c", 2),
+    "sum of two": START + fc("a", "conv", 5) + fc("b", "conv", 5) + layer("c", "Eltwise", "a", "b")
+    + fc("d", "c", 2),
+    "slice": START + fc("a", "conv", 6) + layer("s", "Slice", "a", top="s1",
+        more='top: "s2" slice_param { axis: 1 }')
     + fc("b", "s1", 2) + fc("c", "s2", 2),
     "siamese": data(2, 3, 8, 8) + data(2, 3, 8, 8, name="twin") + fc("a", "data", 5, outer=SHARED)
     + fc("b", "twin", 5, outer=SHARED),
@@ -65,27 +70,38 @@ KEEPS = {
     "a vector": (data(2, 12) + fc("fc", "data", 5), "fc", "2 x 12"),
     "three axes": (data(2, 3, 5) + fc("fc", "data", 5), "fc", "2 x 3 x 5"),
     "concat of flattens": (
-        START + conv("other", "data", 2, 5) + flat() + flat("other", "flat2") + layer("c", "Concat", "flat", "flat2")
+        START + conv("other", "data", 2, 5) + flat() + flat("other", "flat2")
+        + layer("c", "Concat", "flat", "flat2")
         + fc("fc", "c", 5), "fc", 'after layer "c"',
     ),
-    "batch norm of a flatten": (START + flat() + layer("bn", "BatchNorm", "flat") + fc("fc", "bn", 5), "fc", '"bn"'),
-    "flatten is an output": (START + flat() + relu("flat") + layer("o", "Sigmoid", "flat") + fc("fc", "flat", 5), "fc", "flat"),
-    "over a kept one": (START + fc("a", "conv", 6, "axis: 2") + fc("b", "a", 5), "b", '2 x 4 x 6 after layer "a"'),
-    "two flattens": (START + flat() + flat("flat", "again") + fc("fc", "again", 5), "fc", 'after layer "again"'),
+    "batch norm of a flatten": (START + flat() + layer("bn", "BatchNorm", "flat") + fc("fc", "bn", 5), "fc",
+        '"bn"'),
+    "flatten is an output": (START + flat() + relu("flat") + layer("o", "Sigmoid", "flat")
+    + fc("fc", "flat", 5), "fc", "flat"),
+    "over a kept one": (START + fc("a", "conv", 6, "axis: 2") + fc("b", "a", 5), "b",
+        '2 x 4 x 6 after layer "a"'),
+    "two flattens": (START + flat() + flat("flat", "again") + fc("fc", "again", 5), "fc",
+        'after layer "again"'),
     "softmax over the last": (
-        START + fc("fc", "conv", 6) + layer("prob", "Softmax", "fc", more="softmax_param { axis: -1 }"), "fc", "axis -1",
+        START + fc("fc", "conv", 6) + layer("prob", "Softmax", "fc", more="softmax_param { axis: -1 }"), "fc",
+        "axis -1",
     ),
     "scale over the last": (
-        START + fc("fc", "conv", 6) + layer("s", "Scale", "fc", more="scale_param { axis: -1 }"), "fc", "axis -1",
+        START + fc("fc", "conv", 6) + layer("s", "Scale", "fc", more="scale_param { axis: -1 }"), "fc",
+        "axis -1",
     ),
     "a python layer": (
-        START + fc("fc", "conv", 6) + layer("py", "Python", "fc", more='python_param { module: "m" layer: "L" }'),
+        START + fc("fc", "conv", 6) + layer("py", "Python", "fc",
+            more='python_param { module: "m" layer: "L" }'),
         "fc", 'layer "py" (Python',
     ),
-    "a type that is not known": (START + fc("fc", "conv", 6) + layer("odd", "Warp", "fc"), "fc", 'layer "odd" (Warp'),
-    "argmax over everything": (START + fc("fc", "conv", 6) + layer("best", "ArgMax", "fc"), "fc", 'layer "best"'),
+    "a type that is not known": (START + fc("fc", "conv", 6) + layer("odd", "Warp", "fc"), "fc",
+        'layer "odd" (Warp'),
+    "argmax over everything": (START + fc("fc", "conv", 6) + layer("best", "ArgMax", "fc"), "fc",
+        'layer "best"'),
     "reduction": (
-        START + fc("fc", "conv", 6) + layer("sum", "Reduction", "fc", more="reduction_param { axis: -1 }"), "fc", '"sum"',
+        START + fc("fc", "conv", 6) + layer("sum", "Reduction", "fc", more="reduction_param { axis: -1 }"),
+        "fc", '"sum"',
     ),
     "shared with another shape": (
         data(2, 4, 3, 3) + data(2, 36, 1, 1, name="twin") + fc("a", "data", 5, outer=SHARED)
@@ -150,7 +166,11 @@ def test_another_input_gives_another_kernel():
 
 @pytest.mark.parametrize(
     ("rename", "names"),
-    [("{name}-conv", ["fc-conv", "top-conv"]), ({"fc": "conv6"}, ["conv6", "top"]), ({"fc": "top", "top": "fc"}, ["top", "fc"])],
+    [
+        ("{name}-conv", ["fc-conv", "top-conv"]),
+        ({"fc": "conv6"}, ["conv6", "top"]),
+        ({"fc": "top", "top": "fc"}, ["top", "fc"]),
+    ],
 )
 def test_layers_are_renamed_and_their_weights_found(rename, names):
     plan = fk.convolutionalize(net(CONVERTS["two"]), rename=rename)
@@ -159,43 +179,25 @@ def test_layers_are_renamed_and_their_weights_found(rename, names):
     assert fk.build(plan.net).top("fc")  # blobs keep their names
 
 
-@pytest.mark.parametrize("rename", ["fixed", {"conv": "c"}, {"nothing": "x"}, {"fc": "conv"}, {"fc": "top"}, {"fc": "n", "top": "n"}])
+@pytest.mark.parametrize(
+    "rename",
+    ["fixed", {"conv": "c"}, {"nothing": "x"}, {"fc": "conv"}, {"fc": "top"}, {"fc": "n", "top": "n"}],
+)
 def test_a_rename_that_cannot_be_is_refused(rename):
     with pytest.raises(NetError, match="rename"):
         fk.convolutionalize(net(CONVERTS["two"]), rename=rename)
 
 
-@pytest.mark.parametrize(
-    ("after", "kernel"),
-    [
-        (fc("fc", "gap", 5), "kernel_size: 6"),
-        (conv("k", "gap", 5, 1) + layer("prob", "Softmax", "k"), "kernel_size: 6"),
-        (conv("k", "gap", 5, 3, "pad: 1"), ""),
-        (fc("a", "gap", 4) + layer("sig", "Sigmoid", "a") + layer("se", "Scale", "conv", "sig", more="scale_param { axis: 0 }"), ""),
-        (layer("tile", "Tile", "gap", more="tile_param { axis: 2 tiles: 6 }"), ""),
-        (fc("a", "gap", 4, "axis: 2"), ""),
-        (flat("gap") + layer("prob", "Softmax", "flat"), ""),
-    ],
-)
-def test_a_global_pooling_slides_where_only_a_classifier_follows(after, kernel):
-    plan = fk.convolutionalize(net(START + GLOBAL + after))
-    assert ("global_pooling: true" in plan.net.text) == (not kernel)
-    assert kernel in plan.net.text
-
-
-def test_slices_of_a_classifier_are_its_own_on_larger_inputs():
-    plan = fk.convolutionalize(net(START + GLOBAL + fc("fc", "gap", 5)))
-    assert fk.inspect(plan.net, inputs={"data": (1, 3, 12, 20)}).rows[-1].shape == (1, 5, 5, 13)
-
-
 # ---- states
 
 
-TRAIN_VAL = (
-    layer("d", "Data", top="data", more='top: "label" include { phase: TRAIN } transform_param { crop_size: 8 } data_param { batch_size: 4 source: "x" }')
-    + layer("d", "Data", top="data", more='top: "label" include { phase: TEST } transform_param { crop_size: 8 } data_param { batch_size: 2 source: "y" }')
-    + layer("conv", "Convolution", "data", more="convolution_param { num_output: 4 kernel_size: 3 }")
-)  # fmt: skip
+def stored(phase):
+    """Data of a stated crop, for one phase."""
+    rules = f"include {{ phase: {phase} }} transform_param {{ crop_size: 8 }}"
+    return layer("d", "Data", top="data", more=f'top: "label" {rules} data_param {{ source: "x" }}')
+
+
+TRAIN_VAL = stored("TRAIN") + stored("TEST") + CONV
 LOSS = layer("loss", "SoftmaxWithLoss", "fc", "label")
 ACCURACY = layer("acc", "Accuracy", "fc", "label", more="include { phase: TEST }")
 
@@ -209,7 +211,9 @@ def test_phases_are_converted_together():
 
 
 def test_each_phase_may_have_layers_of_its_own():
-    head = fc("fc", "conv", 5, outer="include { phase: TRAIN } ") + fc("fc", "conv", 5, outer="include { stage: 'deploy' } ")
+    head = fc("fc", "conv", 5, outer="include { phase: TRAIN } ") + fc(
+        "fc", "conv", 5, outer="include { stage: 'deploy' } "
+    )
     plan = fk.convolutionalize(net(TRAIN_VAL + head), inputs=SIZE)
     assert plan.net.text.count("kernel_size: 6") == 2
 
@@ -281,18 +285,26 @@ def test_only_what_changes_changes(newline):
     assert plan.net.text.count(newline) == plan.net.text.count("\n") == before.text.count(newline) + 1
 
 
-ONE_LINE = 'layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_product_param { num_output: 5 } }'
+ONE_LINE = (
+    'layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_product_param { num_output: 5 } }'
+)
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        ONE_LINE, ONE_LINE.replace(" }", "}").replace("{ ", "{"), ONE_LINE.replace("output: 5", "output: 5,"),
-        ONE_LINE.replace("output: 5", "output: 5;"), ONE_LINE.replace("num_output: 5", "num_output: 5 # five\n"),
-        ONE_LINE.replace("{ num_output: 5 }", "< num_output: 0x5 >"), ONE_LINE.replace("param {", "param: {"),
-        ONE_LINE.replace("num_output: 5 }", "bias_term: true } inner_product_param { num_output: 5 transpose: false, axis: 1 }"),
+        ONE_LINE,
+        ONE_LINE.replace(" }", "}").replace("{ ", "{"),
+        ONE_LINE.replace("output: 5", "output: 5,"),
+        ONE_LINE.replace("output: 5", "output: 5;"),
+        ONE_LINE.replace("num_output: 5", "num_output: 5 # five\n"),
+        ONE_LINE.replace("{ num_output: 5 }", "< num_output: 0x5 >"),
+        ONE_LINE.replace("param {", "param: {"),
+        ONE_LINE.replace(
+            "num_output: 5 }", "axis: 1 } inner_product_param { transpose: false num_output: 5 }"
+        ),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("tail", ["\n", ""])
 def test_layers_on_one_line(line, tail):
     plan = fk.convolutionalize(net(data(1, 3, 8, 8) + line + tail))
@@ -304,7 +316,8 @@ V1 = """input: "data"
 input_dim: 2 input_dim: 3 input_dim: 8 input_dim: 8
 layers { name: "fc" type: INNER_PRODUCT bottom: "data" top: "fc" blobs_lr: 1 blobs_lr: 2
   weight_decay: 1 weight_decay: 0 inner_product_param { num_output: 5 } }
-layers { name: "fc2" type: INNER_PRODUCT bottom: "fc" top: "fc2" inner_product_param { num_output: 3 bias_term: false } }
+layers { name: "fc2" type: INNER_PRODUCT bottom: "fc" top: "fc2"
+  inner_product_param { num_output: 3 bias_term: false } }
 """
 
 
@@ -320,7 +333,9 @@ def test_caffe_computes_the_classifiers_own_numbers(caffe, tmp_path):
 
 def test_templates_compute_their_own_numbers(caffe, tmp_path):
     nets = [thin("alexnet", 16), thin("caffenet", 16), thin("vgg16", 32), thin("lenet", 1)]
-    found = differences(caffe, [(before, fk.convolutionalize(before, rename="{name}-conv")) for before in nets], tmp_path)
+    found = differences(
+        caffe, [(before, fk.convolutionalize(before, rename="{name}-conv")) for before in nets], tmp_path
+    )
     assert max(found) < 1e-4
 
 
@@ -332,9 +347,7 @@ def chain(layers: int):
     return net(data(1, 3, 4, 4) + body + fc("fc", f"r{layers - 1}", 2))
 
 
-def calls(work) -> int:
-    import sys
-
+def calls(rewrite, text) -> int:
     count = 0
 
     def hook(frame, event, argument):
@@ -343,7 +356,7 @@ def calls(work) -> int:
 
     sys.setprofile(hook)
     try:
-        work()
+        rewrite(text)
     finally:
         sys.setprofile(None)
     return count
@@ -351,7 +364,7 @@ def calls(work) -> int:
 
 @pytest.mark.parametrize("rewrite", [fk.convolutionalize, fk.inspect, fk.align])
 def test_the_work_grows_with_the_net_and_no_faster(rewrite):
-    one, two = (calls(lambda text=chain(size): rewrite(text)) for size in (500, 1000))
+    one, two = (calls(rewrite, chain(size)) for size in (500, 1000))
     assert two < 2.2 * one
 
 

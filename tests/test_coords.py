@@ -84,7 +84,13 @@ def test_layers_of_one_value_pass_coordinates():
 
 
 def test_two_tops_of_one_convolution_have_one_map():
-    text = layer("conv", "Convolution", "data", "other", more='top: "b" convolution_param { num_output: 2 kernel_size: 5 stride: 2 }')
+    text = layer(
+        "conv",
+        "Convolution",
+        "data",
+        "other",
+        more='top: "b" convolution_param { num_output: 2 kernel_size: 5 stride: 2 }',
+    )
     found = graph(data(1, 1, 50, 50), data(1, 1, 50, 50, name="other"), text)
     assert between(found, "conv", "data") == between(found, "b", "other") == one(2, 2)
 
@@ -126,16 +132,20 @@ def test_branches_that_agree_are_one(kind):
 @pytest.mark.parametrize("kind", ["Concat", "Eltwise"])
 def test_branches_that_disagree_are_refused_with_both_ways(kind):
     found = graph(
-        data(1, 1, 40, 40), conv("a", "data", 2, 3, "pad: 1"), conv("b", "data", 2, 3), crop("c", "a", "b", 0),
+        data(1, 1, 40, 40), conv("a", "data", 2, 3, "pad: 1"), conv("b", "data", 2, 3),
+        crop("c", "a", "b", 0),
         layer("join", kind, "c", "b"),
     )  # fmt: skip
-    with pytest.raises(AlignError, match=r'from "join" to "data" one path gives .*shift=1\).*shift=0\).*agree'):
+    with pytest.raises(
+        AlignError, match=r'from "join" to "data" one path gives .*shift=1\).*shift=0\).*agree'
+    ):
         between(found, "join", "data")
 
 
 def test_a_branch_that_disagrees_is_left_out_on_the_way_down():
     found = graph(
-        data(1, 1, 40, 40), conv("a", "data", 2, 3, "pad: 1"), conv("b", "data", 2, 3), crop("c", "a", "b", 0),
+        data(1, 1, 40, 40), conv("a", "data", 2, 3, "pad: 1"), conv("b", "data", 2, 3),
+        crop("c", "a", "b", 0),
         layer("join", "Eltwise", "c", "b"), relu("join"),
     )  # fmt: skip
     down = coords.downward(found, found.top("data"))
@@ -145,10 +155,13 @@ def test_a_branch_that_disagrees_is_left_out_on_the_way_down():
 def test_two_common_ancestors_that_disagree_are_refused():
     found = graph(
         data(1, 1, 40, 40), data(1, 1, 40, 40, name="depth"),
-        layer("one", "Eltwise", "data", "depth"), conv("shifted", "depth", 1, 3), crop("small", "data", "shifted", 0),
+        layer("one", "Eltwise", "data", "depth"), conv("shifted", "depth", 1, 3),
+        crop("small", "data", "shifted", 0),
         layer("two", "Eltwise", "small", "shifted"),
     )  # fmt: skip
-    with pytest.raises(AlignError, match='there is .* through "data" and .* through "depth"|through "depth" and'):
+    with pytest.raises(
+        AlignError, match='there is .* through "data" and .* through "depth"|through "depth" and'
+    ):
         between(found, "one", "two")
 
 
@@ -204,7 +217,16 @@ def followed(text: str, message: str):
 
 @pytest.mark.parametrize(
     ("pad", "kernel", "up", "up_kernel"),
-    [(7, 2, 2, 3), (7, 3, 2, 4), (40, 3, 2, 4), (9, 2, 4, 7), (0, 3, 2, 3), (0, 2, 2, 10), (1, 6, 8, 16), (0, 11, 2, 3)],
+    [
+        (7, 2, 2, 3),
+        (7, 3, 2, 4),
+        (40, 3, 2, 4),
+        (9, 2, 4, 7),
+        (0, 3, 2, 3),
+        (0, 2, 2, 10),
+        (1, 6, 8, 16),
+        (0, 11, 2, 3),
+    ],
 )
 def test_following_the_remedies_cures(pad, kernel, up, up_kernel):
     text = "".join(
@@ -218,7 +240,9 @@ def test_following_the_remedies_cures(pad, kernel, up, up_kernel):
             found = offset(fk.build(fk.parse(text)))
             break
         except AlignError as error:
-            assert re.match(r'<text>:\d+: layer "deconv": cropping "deconv" to "data" needs the offset', str(error))
+            assert re.match(
+                r'<text>:\d+: layer "deconv": cropping "deconv" to "data" needs the offset', str(error)
+            )
             text = followed(text, str(error))
     else:
         found = offset(fk.build(fk.parse(text)))
@@ -227,7 +251,10 @@ def test_following_the_remedies_cures(pad, kernel, up, up_kernel):
 
 def test_the_remedy_for_padding_counts_in_the_layers_own_pixels():
     found = graph(
-        data(1, 1, 64, 64), pool("pool", "data", 2, 2), conv("conv", "pool", 2, 8), deconv("deconv", "conv", 2, 4, 2)
+        data(1, 1, 64, 64),
+        pool("pool", "data", 2, 2),
+        conv("conv", "pool", 2, 8),
+        deconv("deconv", "conv", 2, 4, 2),
     )
     missing = -coords.offset(found, found.top("deconv"), found.top("data"))[0]
     assert missing == 6

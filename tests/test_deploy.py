@@ -9,11 +9,13 @@ from fcnkit.nets.graph import State, build, states
 from fcnkit.rewrites.deploy import deploy
 
 BODY = conv("c", "data", 4, 3) + relu("c") + fc("fc", "c", 9)
-LOSS = layer("loss", "SoftmaxWithLoss", "fc", "label") + layer("acc", "Accuracy", "fc", "label", more="include { phase: TEST }")
+LOSS = layer("loss", "SoftmaxWithLoss", "fc", "label")
+LOSS += layer("acc", "Accuracy", "fc", "label", more="include { phase: TEST }")
 
 
 def source(phase, crop="crop_size: 8"):
-    rules = f'include {{ phase: {phase} }} transform_param {{ {crop} }} data_param {{ source: "x" batch_size: 64 }}'
+    stored = 'data_param { source: "x" batch_size: 64 }'
+    rules = f"include {{ phase: {phase} }} transform_param {{ {crop} }} {stored}"
     return layer("d", "Data", top="data", more=f'top: "label" {rules}')
 
 
@@ -65,7 +67,13 @@ def test_another_size_is_written():
 
 
 def test_other_heads_go_and_their_layers_with_them():
-    text = net(data(1, 3, 8, 8), conv("c", "data", 4, 3), conv("side", "c", 2, 3), fc("a", "side", 3), fc("b", "c", 3))
+    text = net(
+        data(1, 3, 8, 8),
+        conv("c", "data", 4, 3),
+        conv("side", "c", 2, 3),
+        fc("a", "side", 3),
+        fc("b", "c", 3),
+    )
     plan = deploy(text, head="b")
     assert [each.name for each in build(plan.net).layers] == ["data", "c", "b"]
 
@@ -88,7 +96,8 @@ def test_comments_stay():
         (TRAIN_VAL, {"inputs": {"dato": (1, 3, 8, 8)}}, "dato"),
         (TRAIN_VAL, {"inputs": SIZE, "head": "nope"}, "nope"),
         ('layers { name: "d" type: DATA top: "data" data_param { source: "x" } }\n'
-         'layers { name: "fc" type: INNER_PRODUCT bottom: "data" top: "fc" inner_product_param { num_output: 2 } }',
+         'layers { name: "fc" type: INNER_PRODUCT bottom: "data" top: "fc" '
+         "inner_product_param { num_output: 2 } }",
          {"inputs": SIZE}, "upgrade"),
         (data(1, 3, 8, 8).replace("input_param", "#") + BODY, {}, "--input|input_param"),
     ],

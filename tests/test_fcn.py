@@ -18,7 +18,8 @@ def ave(name, bottom, more="global_pooling: true"):
 def fire(name, bottom, squeezed, expanded):
     """SqueezeNet's module: a squeeze, two expansions, their concatenation."""
     return (
-        conv(f"{name}/s", bottom, squeezed, 1) + relu(f"{name}/s") + conv(f"{name}/e1", f"{name}/s", expanded, 1)
+        conv(f"{name}/s", bottom, squeezed, 1) + relu(f"{name}/s")
+        + conv(f"{name}/e1", f"{name}/s", expanded, 1)
         + conv(f"{name}/e3", f"{name}/s", expanded, 3, "pad: 1")
         + layer(f"{name}/concat", "Concat", f"{name}/e1", f"{name}/e3") + relu(f"{name}/concat")
     )  # fmt: skip
@@ -35,23 +36,29 @@ def block(name, bottom, outputs, stride):
 
 
 SQUEEZE = net(
-    data(1, 3, 131, 131), conv("conv1", "data", 4, 7, "stride: 2"), relu("conv1"), pool("pool1", "conv1", 3, 2),
+    data(1, 3, 131, 131), conv("conv1", "data", 4, 7, "stride: 2"), relu("conv1"),
+    pool("pool1", "conv1", 3, 2),
     fire("fire2", "pool1", 2, 2), fire("fire3", "fire2/concat", 2, 2), pool("pool3", "fire3/concat", 3, 2),
     fire("fire4", "pool3", 2, 3), pool("pool4", "fire4/concat", 3, 2), fire("fire5", "pool4", 2, 2),
-    layer("drop", "Dropout", "fire5/concat", top="fire5/concat"), conv("conv10", "fire5/concat", 7, 1), relu("conv10"),
+    layer("drop", "Dropout", "fire5/concat", top="fire5/concat"), conv("conv10", "fire5/concat", 7, 1),
+    relu("conv10"),
     ave("pool10", "conv10"), layer("prob", "Softmax", "pool10"), path="squeeze.prototxt",
 )  # fmt: skip
 RESNET = net(
-    data(1, 3, 96, 96), conv("conv1", "data", 4, 7, "stride: 2 pad: 3"), relu("conv1"), pool("pool1", "conv1", 3, 2),
-    block("res2", "pool1", 4, 1), block("res3", "res2", 4, 2), block("res4", "res3", 4, 2), block("res5", "res4", 4, 2),
+    data(1, 3, 96, 96), conv("conv1", "data", 4, 7, "stride: 2 pad: 3"), relu("conv1"),
+    pool("pool1", "conv1", 3, 2),
+    block("res2", "pool1", 4, 1), block("res3", "res2", 4, 2), block("res4", "res3", 4, 2),
+    block("res5", "res4", 4, 2),
     ave("pool5", "res5", "kernel_size: 3 stride: 1"), fc("fc", "pool5", 9), layer("prob", "Softmax", "fc"),
     path="resnet.prototxt",
 )  # fmt: skip
 GOOGLE = net(
-    data(1, 3, 112, 112), conv("conv1/7x7", "data", 4, 7, "stride: 2 pad: 3"), pool("pool1", "conv1/7x7", 3, 2),
+    data(1, 3, 112, 112), conv("conv1/7x7", "data", 4, 7, "stride: 2 pad: 3"),
+    pool("pool1", "conv1/7x7", 3, 2),
     conv("conv2", "pool1", 4, 3, "pad: 1"), pool("pool2", "conv2", 3, 2),
     fire("in3", "pool2", 2, 3), pool("pool3", "in3/concat", 3, 2), fire("in4", "pool3", 2, 3),
-    pool("pool4", "in4/concat", 3, 2), fire("in5", "pool4", 2, 3), ave("pool5", "in5/concat", "kernel_size: 3 stride: 1"),
+    pool("pool4", "in4/concat", 3, 2), fire("in5", "pool4", 2, 3),
+    ave("pool5", "in5/concat", "kernel_size: 3 stride: 1"),
     layer("drop", "Dropout", "pool5"), fc("classifier", "drop", 9), layer("prob", "Softmax", "classifier"),
     path="google.prototxt",
 )  # fmt: skip
@@ -64,7 +71,8 @@ NETS = {"squeeze": SQUEEZE, "resnet": RESNET, "google": GOOGLE}
 @pytest.mark.parametrize(
     ("name", "stride", "offsets", "params"),
     [
-        ("alexnet", 32, [18], 56_954_261), ("caffenet", 32, [18], 56_954_261), ("vgg16", 32, [19], 134_346_581),
+        ("alexnet", 32, [18], 56_954_261), ("caffenet", 32, [18], 56_954_261),
+        ("vgg16", 32, [19], 134_346_581),
         ("vgg16", 16, [5, 27], 134_357_354), ("vgg16", 8, [5, 9, 31], 134_362_751),
     ],
 )  # fmt: skip
@@ -78,11 +86,21 @@ def test_published_offsets_and_parameters(name, stride, offsets, params):
 @pytest.mark.parametrize(
     ("name", "stride", "size", "wanted"),
     [
-        ("vgg16", 32, (500, 500), {"conv1_1": 698, "pool3": 88, "pool5": 22, "fc6": 16, "upscore": 544, "score": 500}),
+        (
+            "vgg16",
+            32,
+            (500, 500),
+            {"conv1_1": 698, "pool3": 88, "pool5": 22, "fc6": 16, "upscore": 544, "score": 500},
+        ),
         ("vgg16", 16, (500, 500), {"upscore2": 34, "upscore16": 560}),
         ("vgg16", 8, (500, 500), {"upscore2": 34, "upscore_pool4": 70, "upscore8": 568}),
         ("vgg16", 8, (375, 500), {"upscore2": (26, 34), "upscore_pool4": (54, 70), "upscore8": (440, 568)}),
-        ("alexnet", 32, (375, 500), {"conv1": (142, 173), "pool5": (17, 21), "fc6": (12, 16), "upscore": (415, 543)}),
+        (
+            "alexnet",
+            32,
+            (375, 500),
+            {"conv1": (142, 173), "pool5": (17, 21), "fc6": (12, 16), "upscore": (415, 543)},
+        ),
     ],
 )
 def test_published_shapes(name, stride, size, wanted):
@@ -113,7 +131,9 @@ def test_googlenet_has_its_published_offsets(pad, offset, kernel):
 
 def test_resnet_needs_no_more_padding():
     plan = fk.fcn(RESNET, classes=3, stride=32)
-    assert plan.offsets[-1].offset == (29, 29) and not [step for step in plan.steps if step.what.startswith("pad")]
+    assert plan.offsets[-1].offset == (29, 29) and not [
+        step for step in plan.steps if step.what.startswith("pad")
+    ]
 
 
 # ---- the steps
@@ -124,7 +144,8 @@ def test_the_layers_have_the_authors_names():
     names = [each.name for each in build(plan.net).layers]
     added = names[names.index("score_fr") :]
     assert added == [
-        "score_fr", "upscore2", "score_pool4", "score_pool4c", "fuse_pool4", "upscore_pool4", "score_pool3", "score_pool3c",
+        "score_fr", "upscore2", "score_pool4", "score_pool4c", "fuse_pool4", "upscore_pool4", "score_pool3",
+        "score_pool3c",
         "fuse_pool3", "upscore8", "score",
     ]  # fmt: skip
     assert build(plan.net).outputs[0].blob == "score"
@@ -132,12 +153,17 @@ def test_the_layers_have_the_authors_names():
 
 @pytest.mark.parametrize(
     ("name", "stride", "tops"),
-    [("squeeze", 8, {"fire4/concat"}), ("squeeze", 4, {"fire4/concat", "fire3/concat"}), ("resnet", 8, {"res4", "res3"}),
+    [("squeeze", 8, {"fire4/concat"}), ("squeeze", 4, {"fire4/concat", "fire3/concat"}),
+        ("resnet", 8, {"res4", "res3"}),
      ("google", 8, {"in4/concat", "in3/concat"}), ("google", 16, {"in4/concat"})],
 )  # fmt: skip
 def test_skips_start_from_the_deepest_block_of_each_stride(name, stride, tops):
     plan = fk.fcn(NETS[name], classes=3, stride=stride)
-    scores = [each for each in build(plan.net).layers if each.name.startswith("score_") and each.type == "Convolution"]
+    scores = [
+        each
+        for each in build(plan.net).layers
+        if each.name.startswith("score_") and each.type == "Convolution"
+    ]
     assert {each.bottoms[0].blob for each in scores[1:]} == tops
     assert "/" not in "".join(each.name for each in scores)
 
@@ -158,12 +184,16 @@ def test_the_average_before_the_scores_goes():
 
 
 def test_an_average_that_is_not_the_last_stays():
-    text = net(data(1, 3, 8, 8), conv("c", "data", 2, 3), ave("p", "c", "kernel_size: 2 stride: 2"), fc("fc", "p", 2))
+    text = net(
+        data(1, 3, 8, 8), conv("c", "data", 2, 3), ave("p", "c", "kernel_size: 2 stride: 2"), fc("fc", "p", 2)
+    )
     assert not without_last_pooling(text, "fc").changed
 
 
 def test_a_net_of_one_resolution():
-    text = net(data(1, 3, 9, 9), conv("a", "data", 4, 3, "pad: 1"), conv("b", "a", 2, 1), path="flat.prototxt")
+    text = net(
+        data(1, 3, 9, 9), conv("a", "data", 4, 3, "pad: 1"), conv("b", "a", 2, 1), path="flat.prototxt"
+    )
     plan = fk.fcn(text, classes=3, stride=1)
     assert plan.offsets[-1].offset == (0, 0)
 
@@ -230,10 +260,18 @@ def test_the_automatic_padding_is_the_smallest(least):
         (template("vgg16"), {"stride": 32, "head": "pool1"}, "its type is Pooling"),
         (template("vgg16"), {"stride": 32, "classes": 0}, "0 classes"),
         (net(data(1, 3, 9, 9), fc("a", "data", 3), fc("b", "data", 3)), {"stride": 1}, r'"a" .*"b" .*--head'),
-        (net(data(1, 3, 9, 9), fc("a", "data", 3, "axis: 2")), {"stride": 1}, 'layer "a" stays an InnerProduct: .*axis 2'),
+        (
+            net(data(1, 3, 9, 9), fc("a", "data", 3, "axis: 2")),
+            {"stride": 1},
+            'layer "a" stays an InnerProduct: .*axis 2',
+        ),
         (net(data(1, 3, 9, 9), relu("data")), {"stride": 1}, "no InnerProduct or Convolution"),
         (net(""), {"stride": 1}, "no InnerProduct or Convolution"),
-        (net(data(1, 3, 9, 9).replace("dim: 9", ""), fc("a", "data", 3)), {"stride": 1}, "size of its top|4 axes|input_param"),
+        (
+            net(data(1, 3, 9, 9).replace("dim: 9", ""), fc("a", "data", 3)),
+            {"stride": 1},
+            "size of its top|4 axes|input_param",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(text, options, message):
@@ -247,11 +285,13 @@ def test_what_cannot_be_is_refused(text, options, message):
 def test_scores_have_the_images_size_at_every_odd_size(caffe):
     questions, wanted = [], []
     for name, text in NETS.items():
-        for stride in ((16, 8, 4) if name == "squeeze" else (32, 16, 8)):
+        for stride in (16, 8, 4) if name == "squeeze" else (32, 16, 8):
             for least in (32, 45):
                 plan = fk.fcn(text, classes=3, stride=stride, least=least)
                 for height, width in ((least, least + 1), (least + 3, least), (77, 95)):
-                    questions.append(caffe.Question("shapes", plan.net, inputs={"data": (1, 3, height, width)}))
+                    questions.append(
+                        caffe.Question("shapes", plan.net, inputs={"data": (1, 3, height, width)})
+                    )
                     wanted.append((name, stride, (1, 3, height, width)))
     for answer, (name, stride, shape) in zip(caffe.ask(questions), wanted, strict=True):
         assert not isinstance(answer, Exception), (name, stride, shape, answer)
@@ -259,7 +299,13 @@ def test_scores_have_the_images_size_at_every_odd_size(caffe):
 
 
 def test_caffe_builds_what_inspect_says(caffe):
-    plans = [fk.fcn(thin("vgg16"), classes=4, stride=8, pad=100), fk.fcn(GOOGLE, classes=4, stride=8), fk.fcn(RESNET, classes=4, stride=16)]
-    for plan, shapes in zip(plans, caffe.ask([caffe.Question("shapes", plan.net) for plan in plans]), strict=True):
+    plans = [
+        fk.fcn(thin("vgg16"), classes=4, stride=8, pad=100),
+        fk.fcn(GOOGLE, classes=4, stride=8),
+        fk.fcn(RESNET, classes=4, stride=16),
+    ]
+    for plan, shapes in zip(
+        plans, caffe.ask([caffe.Question("shapes", plan.net) for plan in plans]), strict=True
+    ):
         rows = {row.name: row.shape for row in fk.inspect(plan.net).rows}
         assert all(shapes[name] == shape for name, shape in rows.items() if name in shapes)

@@ -31,7 +31,9 @@ def slack(found, size: int, cropped: str, reference: str, offset: int) -> int | 
 
 
 def checked(found, cropped, reference, offset, least):
-    return fit.check(sizes_of(found, cropped, reference), found.top(cropped), found.top(reference), (offset,) * 2, least)
+    return fit.check(
+        sizes_of(found, cropped, reference), found.top(cropped), found.top(reference), (offset,) * 2, least
+    )
 
 
 WINDOW = st.tuples(st.sampled_from(["conv", "pool"]), st.integers(1, 7), st.integers(1, 4), st.integers(0, 3))
@@ -88,7 +90,12 @@ def test_the_first_valid_size_is_the_brute_force(windows, offset):
 
 @pytest.mark.parametrize(
     ("name", "kernel", "pad", "least", "offset"),
-    [("alexnet", 63, 85, 32, 3), ("alexnet", 63, 99, 1, 17), ("vgg16", 64, 82, 32, 1), ("vgg16", 64, 97, 1, 16)],
+    [
+        ("alexnet", 63, 85, 32, 3),
+        ("alexnet", 63, 99, 1, 17),
+        ("vgg16", 64, 82, 32, 1),
+        ("vgg16", 64, 97, 1, 16),
+    ],
 )
 def test_the_smallest_pads_of_published_nets(name, kernel, pad, least, offset):
     plan = fk.fcn(template(name), classes=21, stride=32, least=least)
@@ -99,7 +106,8 @@ def test_the_smallest_pads_of_published_nets(name, kernel, pad, least, offset):
 
 
 @pytest.mark.parametrize(
-    ("name", "stride", "low", "high"), [("alexnet", 32, 15, 46), ("vgg16", 32, 19, 50), ("vgg16", 16, 27, 58), ("vgg16", 8, 31, 62)]
+    ("name", "stride", "low", "high"),
+    [("alexnet", 32, 15, 46), ("vgg16", 32, 19, 50), ("vgg16", 16, 27, 58), ("vgg16", 8, 31, 62)],
 )
 def test_the_slack_with_pad_100_is_what_was_published(name, stride, low, high):
     plan = fk.fcn(template(name), classes=21, stride=stride, pad=100, least=1)
@@ -122,7 +130,11 @@ def test_a_net_that_cannot_be_built_is_no_fit():
 def stepped(size: int, *more: str):
     """A net whose upsampled top is 1, 0, -1, -2 pixels larger than needed at offset 10, in turn."""
     return graph(
-        data(1, 1, size, size), conv("c", "data", 1, 3, "pad: 3"), pool("p", "c", 3, 4), deconv("u", "p", 1, 7, 4), *more
+        data(1, 1, size, size),
+        conv("c", "data", 1, 3, "pad: 3"),
+        pool("p", "c", 3, 4),
+        deconv("u", "p", 1, 7, 4),
+        *more,
     )
 
 

@@ -23,7 +23,11 @@ def alexnet():
 
 @pytest.mark.parametrize(
     ("name", "params", "macs"),
-    [("alexnet", 60_965_224, 724_406_816), ("caffenet", 60_965_224, 724_406_816), ("vgg16", 138_357_544, 15_470_264_320)],
+    [
+        ("alexnet", 60_965_224, 724_406_816),
+        ("caffenet", 60_965_224, 724_406_816),
+        ("vgg16", 138_357_544, 15_470_264_320),
+    ],
 )
 def test_parameters_and_multiply_adds(name, params, macs):
     found = fk.inspect(template(name))
@@ -56,12 +60,16 @@ def test_receptive_fields(name, fc6, pool5):
 )
 def test_the_offset_table_in_both_directions(layer, scale, own, offset, back, alexnet):
     row = alexnet[layer]
-    assert (row.scale, row.own, row.offset, row.back) == tuple((each, each) for each in (scale, own, offset, back))
+    assert (row.scale, row.own, row.offset, row.back) == tuple(
+        (each, each) for each in (scale, own, offset, back)
+    )
 
 
 def test_the_table_shows_decimal_offsets(alexnet):
     plan = fk.fcn(template("alexnet"), classes=21, stride=32, pad=100)
-    lines = {line.split()[1]: line for line in fk.inspect(plan.net).table().splitlines() if len(line.split()) > 5}
+    lines = {
+        line.split()[1]: line for line in fk.inspect(plan.net).table().splitlines() if len(line.split()) > 5
+    }
     assert "23.75" in lines["conv1"] and "11.375" in lines["pool1"] and "-0.40625" in lines["fc6"]
     assert "18" in lines["upscore"]
 
@@ -119,14 +127,17 @@ def test_states_have_layers_of_their_own():
 
 
 def test_what_is_not_known_is_a_question_mark():
-    text = net(layer("d", "Data", top="data", more='data_param { source: "x" batch_size: 1 }'), fc("f", "data", 3))
+    text = net(
+        layer("d", "Data", top="data", more='data_param { source: "x" batch_size: 1 }'), fc("f", "data", 3)
+    )
     found = fk.inspect(text)
     assert found.rows[1].params is None and found.params == 0 and "?" in found.table()
 
 
 def test_rows_of_a_crop_and_a_branch():
     text = net(
-        data(1, 1, 40, 40), conv("c", "data", 1, 3, "pad: 12"), pool("p", "c", 2, 2), deconv("u", "p", 1, 4, 2),
+        data(1, 1, 40, 40), conv("c", "data", 1, 3, "pad: 12"), pool("p", "c", 2, 2),
+        deconv("u", "p", 1, 4, 2),
         crop("score", "u", "data", 12), layer("sum", "Eltwise", "score", "data"), relu("sum"),
     )  # fmt: skip
     rows = {row.name: row for row in fk.inspect(text).rows}
@@ -159,7 +170,12 @@ def test_each_layer_says_how_the_files_blobs_fit(tmp_path):
     found = weights(text, tmp_path / "w.caffemodel")
     conv_text = fk.convolutionalize(text).net
     said = {row.name: row.weights for row in fk.inspect(conv_text, weights=found.drop("c")).rows}
-    assert said["a"] == "fits" and said["b"] == "reshape 5x144" and said["c"] == "missing" and said["relu_c"] == "-"
+    assert (
+        said["a"] == "fits"
+        and said["b"] == "reshape 5x144"
+        and said["c"] == "missing"
+        and said["relu_c"] == "-"
+    )
     other = net(text.text.replace("num_output: 5", "num_output: 6"))
     assert fk.inspect(other, weights=found).rows[2].weights == "MISMATCH 5x144"
     bare = net(text.text.replace("num_output: 2", "num_output: 2 bias_term: false"))
@@ -185,11 +201,15 @@ def test_googlenet_of_the_corpus(shared):
 
 @pytest.mark.parametrize(("pad", "offset"), [("keep", 1), (100, 98), ("auto", 1)])
 def test_googlenet_of_the_corpus_as_an_fcn(pad, offset, shared):
-    plan = fk.fcn(fk.read(shared / GOOGLENET), classes=21, stride=32, pad=pad, head="loss3/classifier", inputs=ONE_IMAGE)
+    plan = fk.fcn(
+        fk.read(shared / GOOGLENET), classes=21, stride=32, pad=pad, head="loss3/classifier", inputs=ONE_IMAGE
+    )
     assert plan.offsets[-1].offset == (offset, offset) and "kernel_size: 63" in plan.net.text
 
 
 def test_age_net_fits_its_own_weights(shared):
     folder = shared / "models" / "age_net_v1"
-    found = fk.inspect(fk.read(folder / "deploy_age.prototxt"), weights=fk.weights(folder / "age_net.caffemodel"))
+    found = fk.inspect(
+        fk.read(folder / "deploy_age.prototxt"), weights=fk.weights(folder / "age_net.caffemodel")
+    )
     assert {row.weights for row in found.rows} == {"fits", "-"}

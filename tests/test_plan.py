@@ -10,7 +10,12 @@ import fcnkit as fk
 from fcnkit.plan import Move, Plan, Step, compose
 from fcnkit.rewrites.rescore import rescore
 
-TEXT = net(data(1, 3, 8, 8), conv("c", "data", 4, 3), fc("a", "c", 5, "transpose: true"), fc("b", "a", 6, "bias_term: false"))
+TEXT = net(
+    data(1, 3, 8, 8),
+    conv("c", "data", 4, 3),
+    fc("a", "c", 5, "transpose: true"),
+    fc("b", "a", 6, "bias_term: false"),
+)
 
 
 def stored(found):
@@ -42,7 +47,9 @@ def raw(*moves):
 def test_one_transplant_of_both_is_two_transplants(rename, second, tmp_path):
     first, old = fk.convolutionalize(TEXT, rename=rename), weights(TEXT, tmp_path / "old.caffemodel")
     fk.transplant(first, old).save(tmp_path / "middle.caffemodel")
-    fk.transplant(second(first.net), fk.weights(tmp_path / "middle.caffemodel")).save(tmp_path / "two.caffemodel")
+    fk.transplant(second(first.net), fk.weights(tmp_path / "middle.caffemodel")).save(
+        tmp_path / "two.caffemodel"
+    )
     fk.transplant(first.then(second), old).save(tmp_path / "one.caffemodel")
     one, two = (stored(fk.weights(tmp_path / f"{name}.caffemodel")) for name in ("one", "two"))
     assert one.keys() == two.keys()
@@ -80,12 +87,20 @@ def test_lines_are_those_of_the_first_net():
     ("first", "second", "both"),
     [
         ([Move("n", 0, (2,), "o")], [Move("m", 0, (1, 2), "n")], [Move("m", 0, (1, 2), "o")]),
-        ([Move("n", 0, (2,), "o", "transpose")], [Move("n", 0, (1, 2), "n")], [Move("n", 0, (1, 2), "o", "transpose")]),
+        (
+            [Move("n", 0, (2,), "o", "transpose")],
+            [Move("n", 0, (1, 2), "n")],
+            [Move("n", 0, (1, 2), "o", "transpose")],
+        ),
         ([Move("n", 0, (2,), "o")], [Move("n", 0, (), how="drop")], [Move("o", 0, (), how="drop")]),
         ([Move("n", 0, (2,), how="zero")], [Move("n", 0, (), how="drop")], []),
         ([], [Move("n", 0, (), how="drop")], [Move("n", 0, (), how="drop")]),
         ([Move("n", 0, (2,), how="zero")], [Move("m", 0, (2,), "n")], [Move("m", 0, (2,), how="zero")]),
-        ([Move("n", 0, (2,), "o")], [Move("p", 0, (2,), "q")], [Move("n", 0, (2,), "o"), Move("p", 0, (2,), "q")]),
+        (
+            [Move("n", 0, (2,), "o")],
+            [Move("p", 0, (2,), "q")],
+            [Move("n", 0, (2,), "o"), Move("p", 0, (2,), "q")],
+        ),
     ],
 )
 def test_moves_compose(first, second, both):
@@ -93,8 +108,15 @@ def test_moves_compose(first, second, both):
 
 
 def test_a_table_has_a_line_and_a_reason_per_step():
-    plan = Plan(TEXT, TEXT, (Step("keep", "a", 7, "InnerProduct", "because"), Step("insert", "long_name", None, "Crop", "")))
-    assert plan.table() == "7  a          keep: InnerProduct\n              because\n+  long_name  insert: Crop\n"
+    plan = Plan(
+        TEXT,
+        TEXT,
+        (Step("keep", "a", 7, "InnerProduct", "because"), Step("insert", "long_name", None, "Crop", "")),
+    )
+    assert (
+        plan.table()
+        == "7  a          keep: InnerProduct\n              because\n+  long_name  insert: Crop\n"
+    )
     assert Plan(TEXT, TEXT).table() == "sketch.prototxt: nothing to do\n"
     assert "because" in plan._repr_html_() and "because" in repr(plan) and str(plan) == plan.table()
 

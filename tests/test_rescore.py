@@ -9,7 +9,13 @@ from fcnkit.nets.graph import build
 from fcnkit.rewrites.rescore import find_head
 
 FILLERS = "weight_filler { type: 'xavier' } bias_filler { type: 'constant' value: 0.1 }"
-TEXT = data(1, 3, 8, 8) + conv("c", "data", 4, 3) + fc("fc", "c", 9, FILLERS) + relu("fc") + layer("prob", "Softmax", "fc")
+TEXT = (
+    data(1, 3, 8, 8)
+    + conv("c", "data", 4, 3)
+    + fc("fc", "c", 9, FILLERS)
+    + relu("fc")
+    + layer("prob", "Softmax", "fc")
+)
 TRAINED = TEXT + data(1, 1, name="label") + layer("loss", "SoftmaxWithLoss", "fc", "label")
 
 
@@ -51,7 +57,8 @@ def test_weights_start_from_zero_and_the_old_ones_are_left_out():
 def test_only_the_head_changes():
     gone, new = kept_lines(fk.rescore(template("alexnet"), 21))
     assert new == [
-        '  name: "score_fr"', '  top: "score_fr"', "  inner_product_param { num_output: 21 }", '  bottom: "score_fr"',
+        '  name: "score_fr"', '  top: "score_fr"', "  inner_product_param { num_output: 21 }",
+        '  bottom: "score_fr"',
     ]  # fmt: skip
     assert len(gone) == 4
 
@@ -62,7 +69,9 @@ def test_the_name_may_stay():
 
 
 def test_a_convolution_may_be_the_head():
-    plan = fk.rescore(net(data(1, 3, 8, 8), conv("a", "data", 4, 3), conv("b", "a", 4, 2, "bias_term: false")), 5)
+    plan = fk.rescore(
+        net(data(1, 3, 8, 8), conv("a", "data", 4, 3), conv("b", "a", 4, 2, "bias_term: false")), 5
+    )
     assert plan.moves[1:] == (fk.Move("score_fr", 0, (5, 4, 2, 2), how="zero"),)
 
 

@@ -16,7 +16,8 @@ from fcnkit.rewrites.train import Images, solver, train
 
 SMALL = net(
     data(1, 2, 24, 24), conv("conv1", "data", 4, 3), relu("conv1"), pool("pool1", "conv1", 2, 2),
-    conv("conv2", "pool1", 6, 3), relu("conv2"), pool("pool2", "conv2", 2, 2), fc("fc3", "pool2", 8), relu("fc3"),
+    conv("conv2", "pool1", 6, 3), relu("conv2"), pool("pool2", "conv2", 2, 2), fc("fc3", "pool2", 8),
+    relu("fc3"),
     fc("fc4", "fc3", 10), layer("prob", "Softmax", "fc4"),
 )  # fmt: skip
 
@@ -67,14 +68,21 @@ def test_the_layers_between_are_those_of_the_deployed_net():
 @pytest.mark.parametrize("filler", ["msra", "xavier"])
 def test_layers_without_a_filler_get_one_but_for_new_scores(filler):
     found = layers(small(filler=filler))
-    kinds = {name: each.param("convolution_param").view("weight_filler").get("type") for name, each in found.items()}
+    kinds = {
+        name: each.param("convolution_param").view("weight_filler").get("type")
+        for name, each in found.items()
+    }
     assert [kinds[name] for name in ("conv1", "conv2", "fc3")] == [filler] * 3
     assert kinds["score_fr"] == kinds["score_pool1"] == "constant"
     assert kinds["upscore2"] == "bilinear" and kinds["score_pool1"] == "constant"
 
 
 def test_fillers_may_be_kept():
-    text = net(data(1, 1, 9, 9), conv("a", "data", 2, 3, "weight_filler { type: 'gaussian' std: 0.5 }"), conv("b", "a", 2, 1))
+    text = net(
+        data(1, 1, 9, 9),
+        conv("a", "data", 2, 3, "weight_filler { type: 'gaussian' std: 0.5 }"),
+        conv("b", "a", 2, 1),
+    )
     for filler, of_b in (("keep", False), ("msra", True)):
         found = layers(train(text, filler=filler).net)
         assert found["a"].param("convolution_param").view("weight_filler").get("type") == "gaussian"
@@ -84,11 +92,13 @@ def test_fillers_may_be_kept():
 def test_rates_are_said_where_nothing_was():
     text = net(
         data(1, 1, 9, 9), conv("a", "data", 2, 3), conv("b", "a", 2, 1, "bias_term: false"),
-        layer("c", "Convolution", "b", more="param { lr_mult: 7 } convolution_param { num_output: 2 kernel_size: 1 }"),
+        layer("c", "Convolution", "b",
+            more="param { lr_mult: 7 } convolution_param { num_output: 2 kernel_size: 1 }"),
     )  # fmt: skip
     found = layers(train(text).net)
     rates = {
-        name: [(one.get("lr_mult"), one.get("decay_mult")) for one in found[name].view.views("param")] for name in "abc"
+        name: [(one.get("lr_mult"), one.get("decay_mult")) for one in found[name].view.views("param")]
+        for name in "abc"
     }
     assert rates == {"a": [(1, 1), (2, 0)], "b": [(1, 1)], "c": [(7, 1)]}
     up = layers(small())["upscore2"]
@@ -110,7 +120,8 @@ def test_images_are_changed_and_labels_are_not():
 
 @pytest.mark.parametrize(
     "head", ['input: "data"\ninput_dim: 1\ninput_dim: 1\ninput_dim: 9\ninput_dim: 9\n',
-             'name: "n"  # of the net\ninput: "data" input_shape { dim: 1 dim: 1 dim: 9 dim: 9 }\n', data(1, 1, 9, 9)],
+             'name: "n"  # of the net\ninput: "data" input_shape { dim: 1 dim: 1 dim: 9 dim: 9 }\n',
+             data(1, 1, 9, 9)],
 )  # fmt: skip
 def test_the_images_may_be_declared_in_any_way(head):
     text = train(net(head, conv("c", "data", 2, 3))).net
@@ -132,8 +143,12 @@ def test_the_solver_names_its_net(cpu):
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        (net(data(1, 1, 9, 9), data(1, 1, 9, 9, name="b"), conv("c", "data", 2, 3)), {}, "one of each"),
-        (net(data(1, 1, 9, 9), conv("a", "data", 2, 3), conv("b", "data", 2, 3)), {}, "one of each"),
+        (
+            net(data(1, 1, 9, 9), data(1, 1, 9, 9, name="b"), conv("c", "data", 2, 3)),
+            {},
+            "inputs are data, b",
+        ),
+        (net(data(1, 1, 9, 9), conv("a", "data", 2, 3), conv("b", "data", 2, 3)), {}, "label"),
         (net(data(1, 1, 9, 9), conv("a", "data", 2, 3)), {"filler": "zeros"}, 'filler "zeros"'),
         (net(data(1, 1, 9, 9), conv("label", "data", 2, 3)), {}, "label"),
     ],
@@ -151,13 +166,18 @@ def lmdbs(folder, images=16, size=24):
     lmdb = pytest.importorskip("lmdb")
     datum, rng = message("Datum"), np.random.default_rng(0)
     for split in ("train", "val"):
-        stores = {kind: lmdb.open(str(folder / f"{split}_{kind}_lmdb"), map_size=1 << 24) for kind in ("image", "label")}
+        stores = {
+            kind: lmdb.open(str(folder / f"{split}_{kind}_lmdb"), map_size=1 << 24)
+            for kind in ("image", "label")
+        }
         for number in range(images):
             label = np.zeros((size, size), np.uint8)
             row, column = rng.integers(0, size - 8, 2)
             label[row : row + 8, column : column + 8] = 1
             label[:, : number % 5] = 2
-            picture = np.stack([(label == 1) * 200, (label == 2) * 200]) + rng.integers(0, 40, (2, size, size))
+            picture = np.stack([(label == 1) * 200, (label == 2) * 200]) + rng.integers(
+                0, 40, (2, size, size)
+            )
             label[:2] = 255
             for kind, array in (("image", picture.astype(np.uint8)), ("label", label[None])):
                 channels, height, width = array.shape
@@ -177,7 +197,17 @@ def folder(tmp_path):
 
     SMALL.save(tmp_path / "classifier.prototxt")
     weights(SMALL, tmp_path / "classifier.caffemodel")
-    words = ["fcn", str(tmp_path / "classifier.prototxt"), "--classes", "3", "--stride", "2", "--cpu", "-o", str(tmp_path)]
+    words = [
+        "fcn",
+        str(tmp_path / "classifier.prototxt"),
+        "--classes",
+        "3",
+        "--stride",
+        "2",
+        "--cpu",
+        "-o",
+        str(tmp_path),
+    ]
     words += ["--weights", str(tmp_path / "classifier.caffemodel"), "--scale", "0.0078125", "--mean", "60,60"]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
@@ -188,7 +218,11 @@ def folder(tmp_path):
 def test_training_from_init_gives_a_finite_and_falling_loss(caffe, folder):
     path = folder / "solver.prototxt"
     text = path.read_text()
-    for old, new in (("base_lr: 1e-4", "base_lr: 0.02"), ("iter_size: 20", "iter_size: 4"), ("average_loss: 20", "average_loss: 1")):
+    for old, new in (
+        ("base_lr: 1e-4", "base_lr: 0.02"),
+        ("iter_size: 20", "iter_size: 4"),
+        ("average_loss: 20", "average_loss: 1"),
+    ):
         assert old in text
         text = text.replace(old, new)
     path.write_text(text)

@@ -10,7 +10,9 @@ import fcnkit as fk
 from fcnkit.errors import AlignError, NetError
 from fcnkit.nets.graph import build
 from fcnkit.nets.shapes import infer
-from fcnkit.rewrites.upsample import Names, crop_layer
+from fcnkit.plan import Offset
+from fcnkit.rewrites.parts import crop_layer
+from fcnkit.rewrites.upsample import Names
 from fcnkit.weights import store
 
 NAMES = Names("upscore2", "cropped", "skip_score", "fuse")
@@ -53,7 +55,9 @@ def weighted(text, path):
         if each.type == "Deconvolution":
             made = made.put(each.name, [bilinear(blobs[0])], type=each.type)
         elif blobs:
-            made = made.put(each.name, [np.full(blobs[0], 1 / np.prod(blobs[0][1:]), "f4"), *map(np.zeros, blobs[1:])])
+            made = made.put(
+                each.name, [np.full(blobs[0], 1 / np.prod(blobs[0][1:]), "f4"), *map(np.zeros, blobs[1:])]
+            )
     made.save(path)
     return path
 
@@ -76,22 +80,26 @@ def arrives(caffe, text, folder, times, size, middle):
 
 ALEX = net(
     data(1, 1, 227, 227), conv("conv1", "data", 1, 11, "stride: 4"), ave("pool1", "conv1", 3, 2),
-    conv("conv2", "pool1", 1, 5, "pad: 2"), ave("pool2", "conv2", 3, 2), conv("conv3", "pool2", 1, 3, "pad: 1"),
+    conv("conv2", "pool1", 1, 5, "pad: 2"), ave("pool2", "conv2", 3, 2),
+    conv("conv3", "pool2", 1, 3, "pad: 1"),
     ave("pool5", "conv3", 3, 2), fc("fc6", "pool5", 1), fc("fc7", "fc6", 1),
 )  # fmt: skip
 EVEN = net(
     data(1, 1, 32, 32), conv("conv1", "data", 1, 3, "pad: 1"), ave("pool1", "conv1", 2, 2),
-    conv("conv2", "pool1", 1, 3, "pad: 1"), ave("pool2", "conv2", 2, 2), ave("pool3", "pool2", 2, 2), fc("fc", "pool3", 1),
+    conv("conv2", "pool1", 1, 3, "pad: 1"), ave("pool2", "conv2", 2, 2), ave("pool3", "pool2", 2, 2),
+    fc("fc", "pool3", 1),
 )  # fmt: skip
 TALL = net(
-    data(1, 1, 48, 40), conv("conv1", "data", 1, 7, "stride: 2 pad: 3"), ave("pool1", "conv1", 3, 2, "pad: 1"),
+    data(1, 1, 48, 40), conv("conv1", "data", 1, 7, "stride: 2 pad: 3"),
+    ave("pool1", "conv1", 3, 2, "pad: 1"),
     conv("conv2", "pool1", 1, 4, "pad: 1"), ave("pool2", "conv2", 2, 2), fc("fc", "pool2", 1),
 )  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("text", "stride", "pad"),
-    [(ALEX, 32, "auto"), (ALEX, 16, "auto"), (ALEX, 8, 100), (EVEN, 8, 40), (EVEN, 4, "auto"), (EVEN, 2, "auto"),
+    [(ALEX, 32, "auto"), (ALEX, 16, "auto"), (ALEX, 8, 100), (EVEN, 8, 40), (EVEN, 4, "auto"),
+        (EVEN, 2, "auto"),
      (TALL, 8, "auto"), (TALL, 4, "auto"), (TALL, 2, 30)],
 )  # fmt: skip
 def test_a_ramp_arrives_where_it_was(text, stride, pad, caffe, tmp_path):
@@ -127,7 +135,9 @@ def test_the_larger_is_cropped_to_the_smaller(name, caffe, tmp_path):
 def test_vgg_has_the_published_offsets(stride, offsets):
     plan = fk.fcn(template("vgg16"), classes=21, stride=stride, pad=100)
     assert [crop.offset for crop in plan.offsets] == [(each, each) for each in offsets]
-    kernels = [int(each) for each in re.findall(r"kernel_size: (\d+)\n    stride", plan.net.text)][-len(offsets) :]
+    kernels = [int(each) for each in re.findall(r"kernel_size: (\d+)\n    stride", plan.net.text)][
+        -len(offsets) :
+    ]
     assert kernels == {32: [64], 16: [4, 32], 8: [4, 4, 16]}[stride]
 
 
@@ -135,7 +145,10 @@ def test_vgg_has_the_published_offsets(stride, offsets):
 def test_alexnet_takes_odd_kernels(stride, offsets, kernels):
     plan = fk.fcn(template("alexnet"), classes=21, stride=stride, pad=100)
     assert [crop.offset[0] for crop in plan.offsets] == offsets
-    assert [int(each) for each in re.findall(r"kernel_size: (\d+)\n    stride: (?:2|16|32)\n    weight", plan.net.text)] == kernels
+    assert [
+        int(each)
+        for each in re.findall(r"kernel_size: (\d+)\n    stride: (?:2|16|32)\n    weight", plan.net.text)
+    ] == kernels
 
 
 @pytest.mark.parametrize("first", [12, 13, 20, 21])
@@ -150,7 +163,9 @@ def test_the_kernel_is_2s_or_one_less_and_the_offset_whole(first, head):
 
 
 def test_each_class_is_upsampled_by_itself_or_densely():
-    text = net(data(1, 1, 96, 96), conv("conv", "data", 1, 3, "pad: 20 stride: 2"), conv("score_fr", "conv", 5, 1))
+    text = net(
+        data(1, 1, 96, 96), conv("conv", "data", 1, 3, "pad: 20 stride: 2"), conv("score_fr", "conv", 5, 1)
+    )
     grouped, dense = (fk.upsample(text, "score_fr", "data", group=group, least=8) for group in (True, False))
     assert grouped.moves[0].shape[:2] == (5, 1) and dense.moves[0].shape[:2] == (5, 5)
     assert "group: 5" in grouped.net.text and "bilinear" in grouped.net.text
@@ -159,7 +174,9 @@ def test_each_class_is_upsampled_by_itself_or_densely():
 
 
 def test_grouped_and_dense_upsampling_are_the_same_numbers(caffe, tmp_path):
-    text = net(data(1, 1, 64, 64), conv("conv", "data", 1, 3, "pad: 20 stride: 2"), conv("score_fr", "conv", 3, 1))
+    text = net(
+        data(1, 1, 64, 64), conv("conv", "data", 1, 3, "pad: 20 stride: 2"), conv("score_fr", "conv", 3, 1)
+    )
     found = []
     for group in (True, False):
         plan = fk.upsample(text, "score_fr", "data", group=group, least=8)
@@ -169,17 +186,20 @@ def test_grouped_and_dense_upsampling_are_the_same_numbers(caffe, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("offset", "lines"), [((3, 3), [("offset", 3)]), ((3, 4), [("offset", 3), ("offset", 4)]), ((0, 0), [("offset", 0)])]
+    ("offset", "lines"),
+    [((3, 3), [("offset", 3)]), ((3, 4), [("offset", 3), ("offset", 4)]), ((0, 0), [("offset", 0)])],
 )
 def test_axis_and_offset_are_always_written(offset, lines):
-    assert dict(crop_layer("c", "a", "b", offset))["crop_param"] == [("axis", 2), *lines]
+    assert dict(crop_layer(Offset("c", "a", "b", offset)))["crop_param"] == [("axis", 2), *lines]
 
 
 # ---- refusals
 
 
 def test_too_little_padding_is_refused_with_the_remedy_that_cures():
-    with pytest.raises(AlignError, match=r'needs the offset -\d+, a negative number; pad layer "conv" by (\d+) more') as caught:
+    with pytest.raises(
+        AlignError, match=r'needs the offset -\d+, a negative number; pad layer "conv" by (\d+) more'
+    ) as caught:
         fk.upsample(trunk("pad: 0", 9), "score_fr", "data", least=64)
     more = int(re.search(r"by (\d+) more", str(caught.value))[1])
     fk.upsample(trunk(f"pad: {more}", 9), "score_fr", "data", least=64)
@@ -189,12 +209,18 @@ def test_too_little_padding_is_refused_with_the_remedy_that_cures():
 
 def test_a_crop_that_does_not_fit_says_how_much_is_missing_and_where():
     text = net(data(1, 1, 96, 96), conv("score_fr", "data", 1, 4, "stride: 4"))
-    with pytest.raises(AlignError, match='"upscore" at 2(x2)? to "data": 1 pixels are missing for an input of 7 pixels; pad'):
+    with pytest.raises(
+        AlignError, match='"upscore" at 2(x2)? to "data": 1 pixels are missing for an input of 7 pixels; pad'
+    ):
         fk.upsample(text, "score_fr", "data", least=4)
 
 
 def test_no_common_resolution_is_refused():
-    text = net(data(1, 1, 60, 60), conv("a", "data", 1, 3, "stride: 3 pad: 9"), conv("b", "data", 1, 3, "stride: 2 pad: 9"))
+    text = net(
+        data(1, 1, 60, 60),
+        conv("a", "data", 1, 3, "stride: 3 pad: 9"),
+        conv("b", "data", 1, 3, "stride: 2 pad: 9"),
+    )
     with pytest.raises(AlignError, match="whole factor|resolution"):
         fk.upsample(text, "a", "b")
 

@@ -162,7 +162,7 @@ def _dense_start(plan: Plan):
 def _pad(text: str) -> str | int:
     if text in ("auto", "keep"):
         return text
-    if not text.isdigit():
+    if not text.isdecimal():
         raise click.BadParameter(f"{text!r}: is neither a number nor auto nor keep", param_hint="--pad")
     return int(text)
 

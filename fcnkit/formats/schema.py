@@ -56,11 +56,11 @@ def fork_of(message_name: str, field_name: str) -> str | None:
     None where Caffe itself has it, and where no known fork does; "others" for
     single authors' work.  `message_name` is Caffe's or a fork's own.
     """
-    slot = _fork_slots(message_name).get(field_name)
-    if slot is None or field_name in _slots(message_name):
+    try:
+        message = _fork_pool().FindMessageTypeByName(f"{_FORKS}.{message_name}")
+        number = message.fields_by_name[field_name].number
+    except KeyError:
         return None
-    message = _fork_pool().FindMessageTypeByName(f"{_FORKS}.{message_name}")
-    number = message.fields_by_name[field_name].number
     fork = _fork_pool().FindEnumTypeByName(f"{_FORKS}.Fork").values_by_number[number // 100]
     return fork.name.replace("_", "-")
 

@@ -6,10 +6,14 @@ from fcnkit.nets.graph import Layer, Shape
 
 
 def prior_box(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
-    """1 x 2 x (4 numbers for each prior at each place of the first bottom): boxes, then variances."""
+    """1 x 2 x (4 numbers for each prior at each place of the first bottom): boxes, then variances.
+
+    TextBoxes sets its priors at several offsets in each place.
+    """
     _, _, height, width = four(layer, bottoms[0])
-    priors = _priors(layer, layer.param("prior_box_param"))
-    return [(1, 2, height * width * priors * 4)]
+    param = layer.param("prior_box_param")
+    offsets = max(1, len(param.list("offset_h"))) if param.says("offset_h") else 1
+    return [(1, 2, height * width * _priors(layer, param) * offsets * 4)]
 
 
 def _priors(layer: Layer, param: View) -> int:

@@ -15,6 +15,10 @@ from fcnkit.nets.graph import Layer, Shape
 from fcnkit.nets.spatial import Window
 
 
+def _channels(layer: Layer, shape: Shape) -> int:
+    return shape[canonical(layer, 1, len(shape))]
+
+
 def _sized(layer: Layer, shape: Shape, sizes: tuple[int, ...]) -> list[Shape]:
     if min(sizes) < 1:
         raise layer.error(f"a {show(shape[2:])} input would give {show(sizes)}; enlarge the input")
@@ -168,7 +172,7 @@ def resize_nearest(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
 
 def shuffled(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """The bottom's shape; `group` divides its channels."""
-    group, channels = layer.param("shuffle_channel_param").get("group"), bottoms[0][1]
+    group, channels = layer.param("shuffle_channel_param").get("group"), _channels(layer, bottoms[0])
     if group < 1 or channels % group:
         raise layer.error(f"group {group} does not divide its {channels} channels; give one that does")
     return bottoms[:1]
@@ -177,10 +181,10 @@ def shuffled(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
 def depth_to_space(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """block_size times the height and width, from as many channels."""
     param = layer.param("depth_to_space_param")
-    block, batch, shape = param.get("block_size"), bottoms[0][0], four(layer, bottoms[0])
+    block, shape = param.get("block_size"), four(layer, bottoms[0])
     if param.get("data_format") != "NHWC":
         return [_finer(layer, shape, block)]
-    height, width, channels = shape[1:]
+    batch, height, width, channels = shape
     _, channels, height, width = _finer(layer, (batch, channels, height, width), block)
     return [(batch, height, width, channels)]
 
@@ -300,7 +304,7 @@ _WITH_AVERAGES = (
 
 def bn(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """The bottom's shape, and SegNet's mean and variance of the batch."""
-    return [bottoms[0], *[(1, bottoms[0][1], 1, 1)] * (len(layer.tops) - 1)]
+    return [bottoms[0], *[(1, _channels(layer, bottoms[0]), 1, 1)] * (len(layer.tops) - 1)]
 
 
 def bn_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
@@ -308,7 +312,7 @@ def bn_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
 
     1 x C where they are called slope and bias (PSPNet), 1 x C x 1 x 1 where scale and shift.
     """
-    channels, param = bottoms[0][1], layer.param("bn_param")
+    channels, param = _channels(layer, bottoms[0]), layer.param("bn_param")
     averages = param.says(*_WITH_AVERAGES) or len(layer.view.list("param")) > 2
     slopes = averages and not param.says("scale_filler", "shift_filler")
     return [(1, channels) if slopes else (1, channels, 1, 1)] * (4 if averages else 2)
@@ -325,7 +329,8 @@ def normalize_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """SSD's factors, one or one per channel; without norm_param it is a layer that learns nothing."""
     if not layer.view.says("norm_param"):
         return []
-    return [() if layer.param("norm_param").get("channel_shared") else (bottoms[0][1],)]
+    shared = layer.param("norm_param").get("channel_shared")
+    return [() if shared else (_channels(layer, bottoms[0]),)]
 
 
 def normalize_window(layer: Layer, ndim: int = 4) -> Window | None:

@@ -265,7 +265,7 @@ def _plan(net: Prototxt, results: Sequence[_Result], keep: Mapping[str, str], ne
     for result in results:
         graph, edits = result.state.graph, []
         flattens = [layer for layer in graph.layers if layer.field.start in dissolved]
-        gone = {bottom: layer for layer in flattens for bottom in layer.tops}
+        gone = {layer.tops[0].blob: layer.bottoms[0].blob for layer in flattens}
         for layer in graph.layers:
             if layer.name in result.kernels:
                 kernel = result.kernels[layer.name]
@@ -310,9 +310,9 @@ def _type_word(raw: str, v1: bool) -> str:
     return "CONVOLUTION" if v1 else f"{raw[0]}Convolution{raw[0]}"
 
 
-def _converted(layer: Layer, kernel: Shape, gone: Mapping[Top, Layer], name: str) -> Step:
+def _converted(layer: Layer, kernel: Shape, gone: Mapping[str, str], name: str) -> Step:
     bottom = layer.bottoms[0]
-    source = gone[bottom].bottoms[0].blob if bottom in gone else bottom.blob
+    source = gone.get(bottom.blob, bottom.blob)
     size = "x".join(map(str, dict.fromkeys(kernel[2:])))
     renamed = f", renamed {name}" if name != layer.name else ""
     why = f"{source} is {' x '.join(map(str, kernel[1:]))}"
