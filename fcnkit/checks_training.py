@@ -9,7 +9,7 @@ from math import prod
 from fcnkit.nets.graph import Layer, Shape, Top
 from fcnkit.nets.spatial import show
 from fcnkit.seen import CAFFE_TYPES, Hit, Seen, fills_zero, is_loss
-from fcnkit.weights.matching import FILLER, MISMATCH, RESHAPED
+from fcnkit.weights.matching import MISMATCH, RESHAPED
 
 # ---- layers that hinder each other
 
@@ -170,8 +170,9 @@ def _pixels(seen: Seen, layer: Layer) -> int | None:
 
 def untrained(seen: Seen) -> Iterator[Hit]:
     """a layer that the weights hold nothing for: it starts from its filler, or from zero"""
-    for row in seen.match.of(FILLER) if seen.match else ():
-        layer = seen.graph.layer(row.layer)
+    for layer in seen.graph.layers if seen.weights is not None else ():
+        if seen.weights.get(layer.name) or not seen.count(layer):
+            continue
         if layer.type == "Deconvolution" and fills_zero(layer):
             continue  # a finding of its own
         start = "zero, since it has no weight_filler" if fills_zero(layer) else "its filler"

@@ -1,5 +1,6 @@
 """Everything that is wrong with a net, at its lines, without stopping at the first."""
 
+import re
 from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -107,7 +108,15 @@ def lint(
     if solver is not None:
         found += text_findings(solver, faults("SolverParameter", solver.root))
     paths = (net.path, solver.path if solver else "")
-    return tuple(sorted(dict.fromkeys(found), key=lambda one: (paths.index(one.path), one.line)))
+    return tuple(sorted(_once(found), key=lambda one: (paths.index(one.path), one.line)))
+
+
+def _once(found: Iterable[Finding]) -> Iterable[Finding]:
+    """Each finding once, though several states have it."""
+    first: dict[tuple, Finding] = {}
+    for one in found:
+        first.setdefault((one.name, one.path, one.line, re.sub(r" in state [^;]*", "", one.text)), one)
+    return first.values()
 
 
 class _Beside(NamedTuple):

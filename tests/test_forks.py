@@ -94,7 +94,8 @@ SHAPES = {
         [(4, 2, 3, 3), (4,)],
     ),
     "pad_type": (
-        "Convolution", CONV("kernel_size: 4 pad_type: 1"), [(1, 2, 9, 8)], [(1, 4, 9, 8)], [(4, 2, 4, 4), (4,)],
+        "Convolution", CONV("kernel_size: 4 pad_type: 1"), [(1, 2, 9, 8)], [(1, 4, 9, 8)],
+        [(4, 2, 4, 4), (4,)],
     ),
     "deconvolution pads": (
         "Deconvolution", CONV("kernel_size: 4 stride: 2 pad_l: 1 pad_b: 2"), [(1, 2, 5, 5)], [(1, 4, 10, 11)],
@@ -164,8 +165,8 @@ SHAPES = {
     ),
     "nearest of planes": (
         "ResizeNearestNeighbor",
-        "resize_nearest_neighbor_param { scale_height: 2 scale_width: 2 data_format: 'NCHW' }", [(1, 3, 4, 5)],
-        [(1, 3, 8, 10)], [],
+        "resize_nearest_neighbor_param { scale_height: 2 scale_width: 2 data_format: 'NCHW' }",
+        [(1, 3, 4, 5)], [(1, 3, 8, 10)], [],
     ),
     "depth to space": (
         "DepthToSpace", "depth_to_space_param { block_size: 2 data_format: 'NCHW' }", [(1, 8, 4, 5)],
@@ -246,7 +247,7 @@ def test_what_segnets_bn_tells_of_the_batch():
 
 
 @pytest.mark.parametrize("kind, params, shapes", [
-    ("ImageSegData", "image_data_param { batch_size: 4 label_type: PIXEL } transform_param { crop_size: 321 }",
+    ("ImageSegData", "image_data_param { batch_size: 4 } transform_param { crop_size: 321 }",
      [(4, 3, 321, 321), (4, 1, 321, 321), (4, 1, 1, 2)]),
     ("ImageSegData", "image_data_param { batch_size: 4 }", [None, None, (4, 1, 1, 2)]),
     ("DenseImageData", "dense_image_data_param { batch_size: 2 new_height: 360 new_width: 480 }",
@@ -406,6 +407,16 @@ def test_caffes_messages_answer_for_the_fields_of_forks_too():
     assert conv.field("hole").raw == "2"
 
 
+def test_a_word_that_forks_add_to_an_enum_is_read():
+    pooling = view("pool: AVE_EXC_PAD", "PoolingParameter")
+    assert pooling.get("pool") == "AVE_EXC_PAD" and schema.fork_of("PoolingParameter", "pool") is None
+    assert view("pool: 1", "PoolingParameter").get("pool") == "AVE"
+    with pytest.raises(FcnkitError, match="MAX, AVE or STOCHASTIC"):
+        view("pool: AVG", "PoolingParameter").get("pool")
+    with pytest.raises(FcnkitError, match="AVE_EXC_PAD"):
+        schema.check("PoolingParameter", pooling.source_field)
+
+
 @pytest.mark.parametrize("message, name", [
     ("ConvolutionParameter", "holes"), ("InterpParameter", "zoom"), ("Datum", "hole"), ("SolverState", "x"),
 ])  # fmt: skip
@@ -440,7 +451,8 @@ def test_every_field_has_a_fork_and_no_field_is_caffes_own():
     file = schema._fork_pool().FindMessageTypeByName("fcnkit.forks.LayerParameter").file
     for message in file.message_types_by_name.values():
         for field in message.fields:
-            assert schema.fork_of(message.name, field.name), f"{message.name}.{field.name}"
+            named = schema.fork_of(message.name, field.name)
+            assert named or field.enum_type, f"{message.name}.{field.name}"
 
 
 def test_caffes_own_view_of_the_fields_stays():

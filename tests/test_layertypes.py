@@ -292,10 +292,10 @@ def test_a_source_carries_nothing():
 
 
 def test_an_unknown_type_is_an_entry_that_knows_nothing():
-    kind = layertypes.of(layer_of("Permute"))
-    assert kind.coord(layer_of("Permute"), 4) is None
-    assert "type Permute is not known to fcnkit" in kind.unknown
-    assert outcome(net("Permute", "", (1, 2), (3, 4), (5,), tops=5)) == [[None] * 5, None]
+    kind = layertypes.of(layer_of("Whirl"))
+    assert kind.coord(layer_of("Whirl"), 4) is None
+    assert "type Whirl is not known to fcnkit" in kind.unknown
+    assert outcome(net("Whirl", "", (1, 2), (3, 4), (5,), tops=5)) == [[None] * 5, None]
 
 
 NUMBERS = st.integers(0, 8) | st.integers(-9, 2**32)

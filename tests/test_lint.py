@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 import fcnkit
-from fcnkit import errors
+from fcnkit import errors, templates
 from fcnkit.cli.main import main
 from fcnkit.findings import ERROR, NOTE
 from fcnkit.formats import prototxt
@@ -19,8 +19,11 @@ from fcnkit.seen import CAFFE_TYPES
 from fcnkit.weights import store
 
 # One layer a line, so that a finding's line is the number of its layer; the input is line 1.
-DATA = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 40 dim: 40 } } }\n'
-LABEL = 'layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 1 dim: 1 dim: 40 dim: 40 } } }\n'
+INPUT = (
+    'layer {{ name: "{0}" type: "Input" top: "{0}" '
+    "input_param {{ shape {{ dim: 1 dim: {1} dim: 40 dim: 40 }} }} }}\n"
+)
+DATA, LABEL = INPUT.format("data", 3), INPUT.format("label", 1)
 SIZE = "num_output: 4 kernel_size: 3 pad: 1"
 
 
@@ -50,9 +53,15 @@ def crop(name: str, bottoms: str, param: str) -> str:
     return layer(name, "Crop", bottoms, None, f"crop_param {{ {param} }}")
 
 
+V1 = (
+    'input: "d" input_shape {{ dim: 1 dim: 3 dim: 9 dim: 9 }} '
+    'layers {{ name: "a" type: {type} bottom: "d" bottom: "d" top: "a" }}'
+)
 UP = "num_output: 4 group: 4 bias_term: false kernel_size: 4 stride: 2"
+UP3 = UP.replace("size: 4", "size: 3")
 BILINEAR = ' weight_filler { type: "bilinear" }'
 HALF = conv("conv", "data", "num_output: 4 kernel_size: 3 pad: 1 stride: 2")
+TO3 = DATA + HALF + deconv("up", "conv", UP3 + BILINEAR)
 NETS = DATA + LABEL + conv("conv", "data")
 
 
@@ -67,7 +76,7 @@ class Case(NamedTuple):
 
 
 CASES = (
-    Case("unknown-field", (2,), 'ConvolutionParameter has no field "kernal_size"; did you mean "kernel_size"?',
+    Case("unknown-field", (2,), 'Parameter has no field "kernal_size"; did you mean "kernel_size"?',
          DATA + conv("conv", "data", "num_output: 4 kernal_size: 3"),
          DATA + conv("conv", "data", "num_output: 4 kernel_size: 3")),
     Case("unknown-field", (2, 3), '"botom"; did you mean "bottom"?',
@@ -80,15 +89,18 @@ CASES = (
          DATA + conv("conv", "data", "num_output: -4 kernel_size: 3"), DATA + conv("conv", "data")),
     Case("wrong-value", (2, 3), "takes", DATA + conv("a", "data", SIZE + " bias_term: no")
          + layer("pool", "Pooling", "a", None, "pooling_param { pool: MAXX kernel_size: 2 }"),
-         DATA + conv("a", "data") + layer("pool", "Pooling", "a", None, "pooling_param { pool: MAX kernel_size: 2 }")),
+         DATA + conv("a", "data")
+         + layer("pool", "Pooling", "a", None, "pooling_param { pool: MAX kernel_size: 2 }")),
     Case("wrong-value", (2,), "quoted", DATA + conv("conv", "data").replace('"Convolution"', "Convolution"),
          DATA + conv("conv", "data")),
     Case("fork-value", (2,), "MKL2017", DATA + conv("conv", "data", SIZE + " engine: MKL2017"),
          DATA + conv("conv", "data", SIZE + " engine: CAFFE")),
-    Case("given-twice", (2,), '"name" is given a second time', DATA + conv("conv", "data", more='name: "again"'),
+    Case("given-twice", (2,), '"name" is given a second time',
+         DATA + conv("conv", "data", more='name: "again"'),
          DATA + conv("conv", "data")),
-    Case("missing-field", (2,), 'requires',
-         DATA + conv("conv", "data", more="blobs { } "), DATA + conv("conv", "data")),
+    Case("missing-field", (2,), 'ClipParameter lacks "max"',
+         DATA + layer("clip", "Clip", "data", None, "clip_param { min: 0 }"),
+         DATA + layer("clip", "Clip", "data", None, "clip_param { min: 0 max: 1 }")),
     Case("byte-order-mark", (1,), "byte order mark", "\ufeff" + DATA, DATA),
     Case("two-formats", (2,), "`layer` on line 1",
          DATA + 'layers { name: "conv" type: RELU bottom: "data" top: "conv" }',
@@ -102,13 +114,14 @@ CASES = (
          DATA + conv("a", "dta") + conv("b", "a") + layer("sum", "Eltwise", "b dat"),
          DATA + conv("a", "data") + conv("b", "a") + layer("sum", "Eltwise", "b a")),
     Case("undefined-bottom", (3,), "not in state TEST",
-         DATA + LABEL.replace("}\n", "include { phase: TRAIN } }\n") + layer("loss", "Silence", "data label", "",
-         "include { phase: TEST }") + layer("l", "Silence", "data", ""),
+         DATA + LABEL.replace("}\n", "include { phase: TRAIN } }\n")
+         + layer("loss", "Silence", "data label", "", "include { phase: TEST }") + layer("l", "Silence", "data", ""),
          DATA + LABEL + layer("loss", "Silence", "data label", "") + layer("l", "Silence", "data", "")),
     Case("duplicate-top", (3, 4), 'already made by layer "a" on line 2',
          DATA + conv("a", "data") + layer("b", "ReLU", "data", "a") + layer("c", "TanH", "data", "a"),
          DATA + conv("a", "data") + layer("b", "ReLU", "a", "a") + layer("c", "TanH", "a", "a")),
-    Case("in-place", (4,), 'also reads', DATA + conv("a", "data") + conv("b", "a") + layer("c", "ReLU", "a", "a"),
+    Case("in-place", (4,), "also reads",
+         DATA + conv("a", "data") + conv("b", "a") + layer("c", "ReLU", "a", "a"),
          DATA + conv("a", "data") + conv("b", "a") + layer("c", "ReLU", "a")),
     Case("shape", (2, 3), "a 40 x 40 input", DATA + conv("a", "data", "num_output: 4 kernel_size: 50")
          + layer("b", "Pooling", "data", None, "pooling_param { kernel_size: 3 stride: 2 pad: 3 }"),
@@ -118,12 +131,14 @@ CASES = (
     Case("window", (2,), "kernel",
          layer("d", "HDF5Data", "", "data", 'hdf5_data_param { source: "x" batch_size: 1 }')
          + conv("a", "data", "num_output: 4"),
-         layer("d", "HDF5Data", "", "data", 'hdf5_data_param { source: "x" batch_size: 1 }') + conv("a", "data")),
+         layer("d", "HDF5Data", "", "data", 'hdf5_data_param { source: "x" batch_size: 1 }')
+         + conv("a", "data")),
     Case("unknown-type", (2,), 'did you mean "Convolution"?',
          DATA + conv("a", "data").replace("Convolution", "Convolutoin"), DATA + conv("a", "data")),
     Case("unknown-type", (1,), 'V1 format has no type CROP',
-         'layers { name: "a" type: CROP top: "a" }', 'layers { name: "a" type: DATA top: "a" }'),
-    Case("fork-type", (2,), "(2 layers)", DATA + layer("a", "BoxAnnotator", "data") + layer("b", "BoxAnnotator", "a"),
+         V1.format(type="CROP"), V1.format(type="ELTWISE")),
+    Case("fork-type", (2,), "(2 layers)",
+         DATA + layer("a", "BoxAnnotator", "data") + layer("b", "BoxAnnotator", "a"),
          DATA + layer("a", "ReLU", "data") + layer("b", "ReLU", "a")),
     Case("too-many-params", (2, 3), "2 param blocks and 1 parameter blobs (bias_term: false)",
          DATA + conv("a", "data", SIZE + " bias_term: false", "param { } param { }")
@@ -149,21 +164,20 @@ CASES = (
          DATA + LABEL + HALF + deconv("up", "conv", UP + " pad: 1") + loss("up"),
          DATA + LABEL + HALF + deconv("up", "conv", UP + " pad: 1" + BILINEAR) + loss("up")),
     Case("crop-offset", (4,), '"data" begins at pixel 1 of "up"; set offset: 1',
-         DATA + HALF + deconv("up", "conv", UP + BILINEAR) + crop("score", "up data", "axis: 2 offset: 2"),
-         DATA + HALF + deconv("up", "conv", UP + BILINEAR) + crop("score", "up data", "axis: 2 offset: 1")),
-    Case("crop-offset", (4,), "needs the offset 1/2, not a whole number; give layer \"up\" kernel_size 4",
-         DATA + HALF + deconv("up", "conv", UP.replace("size: 4", "size: 3") + BILINEAR)
-         + crop("score", "up data", "axis: 2 offset: 1"),
-         DATA + HALF + deconv("up", "conv", UP + BILINEAR) + crop("score", "up data", "axis: 2 offset: 1")),
+         TO3 + crop("score", "up data", "axis: 2 offset: 0"),
+         TO3 + crop("score", "up data", "axis: 2 offset: 1")),
+    Case("crop-offset", (4,), 'needs the offset 3/2, not a whole number; give layer "up" kernel_size 3',
+         DATA + HALF + deconv("up", "conv", UP + BILINEAR) + crop("score", "up data", "axis: 2 offset: 1"),
+         TO3 + crop("score", "up data", "axis: 2 offset: 1")),
     Case("crop-without-offset", (4,), "Caffe takes 0 and OpenCV the centre",
-         DATA + HALF + deconv("up", "conv", UP + BILINEAR) + crop("score", "up data", "axis: 2"),
-         DATA + HALF + deconv("up", "conv", UP + BILINEAR) + crop("score", "up data", "axis: 2 offset: 1")),
+         TO3 + crop("score", "up data", "axis: 2"), TO3 + crop("score", "up data", "axis: 2 offset: 1")),
     Case("crop-channels", (4,), "set crop_param { axis: 2 }",
-         DATA + HALF + deconv("up", "conv", UP + BILINEAR) + crop("score", "up data", "axis: 1 offset: 0"),
-         DATA + HALF + deconv("up", "conv", UP + BILINEAR) + crop("score", "up data", "axis: -2 offset: 1")),
+         TO3 + crop("score", "up data", "axis: 1 offset: 0 offset: 1 offset: 1"),
+         TO3 + crop("score", "up data", "axis: -2 offset: 1")),
     Case("fc-left-behind", (3,), 'layer "up" upsamples',
          DATA + HALF + fc("fc", "conv") + deconv("up", "conv", UP + BILINEAR),
-         DATA + HALF + conv("fc", "conv", "num_output: 4 kernel_size: 20") + deconv("up", "conv", UP + BILINEAR)),
+         DATA + HALF + conv("fc", "conv", "num_output: 4 kernel_size: 20")
+         + deconv("up", "conv", UP + BILINEAR)),
     Case("duplicate-name", (3,), "on line 2 has the same name",
          DATA + conv("a", "data") + conv("a", "a").replace('top: "a"', 'top: "b"'),
          DATA + conv("a", "data") + conv("b", "a")),
@@ -172,13 +186,14 @@ CASES = (
     Case("double-softmax", (5,), 'give it "conv"', NETS + layer("prob", "Softmax", "conv") + loss("prob"),
          NETS + loss("conv")),
     Case("ignored-class", (4,), "ignore_label 3 is one of the 4 classes, 0 to 3",
-         NETS + loss(more="loss_param { ignore_label: 3 }"), NETS + loss(more="loss_param { ignore_label: 4 }")),
+         NETS + loss(more="loss_param { ignore_label: 3 }"),
+         NETS + loss(more="loss_param { ignore_label: 4 }")),
     Case("ignored-once", (5,), 'it ignores nothing, and layer "loss" on line 4 ignores 255',
          NETS + loss(more="loss_param { ignore_label: 255 }") + layer("accuracy", "Accuracy", "conv label"),
          NETS + loss(more="loss_param { ignore_label: 255 }")
          + layer("accuracy", "Accuracy", "conv label", None, "accuracy_param { ignore_label: 255 }")),
     Case("head-classes", (6,), 'its 5 classes and the 4 of layer "loss" on line 4',
-         NETS + loss() + conv("aux", "data", "num_output: 5 kernel_size: 3 pad: 1") + loss("aux", name="loss2"),
+         NETS + loss() + conv("aux", "data", SIZE.replace("4", "5")) + loss("aux", name="loss2"),
          NETS + loss() + conv("aux", "data") + loss("aux", name="loss2")),
 )  # fmt: skip
 EACH = pytest.mark.parametrize("case", CASES, ids=[f"{case.name}{n}" for n, case in enumerate(CASES)])
@@ -206,3 +221,385 @@ def test_a_fault_is_found_at_its_line_and_nothing_else_is(case):
 @EACH
 def test_the_net_put_right_is_clean(case):
     assert lint(case.good) == (), shown(lint(case.good))
+
+
+def test_every_check_and_every_fault_of_the_file_has_a_case():
+    apart = {"v0", "a-solver", "not-a-net", "loss-rate", "untrained", "weights-shape", "unused-weights"}
+    assert {case.name for case in CASES} | apart == set(KINDS)
+    assert {check.name for check in CHECKS} < set(KINDS)
+
+
+def test_every_name_says_what_it_means():
+    for kind in KINDS.values():
+        assert re.fullmatch(r"[a-z`][^\n]{10,100}[^.]", kind.meaning), kind
+
+
+def test_findings_come_in_the_order_of_lines_and_each_once():
+    found = lint(DATA + conv("b", "x") + conv("a", "y") + conv("c", "a", "num_output: 4 kernal_size: 3"))
+    assert [one.line for one in found] == [2, 3, 4]
+    assert str(found[0]).startswith('net.prototxt:2: error: layer "b": bottom "x"')
+    assert str(found[0]).endswith("[undefined-bottom]")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_wrong_values_do_not_hide_what_comes_after_nor_move_its_line(end):
+    text = (
+        DATA
+        + 'layer { name: "a" type: Convolution bottom: "data"\n\ntop: "a" convolution_param { num_output: 4\n'
+    )
+    text += "kernel_size: [3, x, 3] stride: yes } }\n" + conv("b", "nothing")
+    found = lint(text.replace("\n", end))
+    assert Counter((one.name, one.line) for one in found) >= Counter([("wrong-value", 2), ("wrong-value", 5)])
+    single = lint(text.replace("[3, x, 3]", "3").replace("\n", end))
+    assert [(one.name, one.line) for one in single][-1] == ("undefined-bottom", 6)
+
+
+# ---- states
+
+
+ONLY = "include {{ phase: {} }}".format
+TRAINED = LABEL.replace("}\n", ONLY("TRAIN") + " }\n")
+
+
+@pytest.mark.parametrize(
+    "text, phase, names",
+    [
+        (DATA + TRAINED + conv("conv", "data") + loss(), None, []),
+        (DATA + TRAINED + conv("conv", "data") + loss(), "TRAIN", []),
+        (DATA + TRAINED + conv("conv", "data") + loss(), "TEST", ["undefined-bottom"]),
+        (NETS + conv("extra", "data", more=ONLY("TEST")) + loss(), None, []),
+        (NETS + conv("extra", "data", more=ONLY("TRAIN")) + loss(), None, ["unread-top"]),
+        (NETS + conv("extra", "data", more=ONLY("TRAIN")) + loss(), "TEST", []),
+        (
+            NETS + layer("bad", "Silence", "x", "", 'include { stage: "odd" }') + loss(),
+            None,
+            ["undefined-bottom"],
+        ),
+    ],
+)
+def test_what_is_looked_at_is_what_the_rules_mean(text, phase, names):
+    assert [one.name for one in lint(text, phase=phase)] == names
+
+
+def test_a_stage_is_looked_at_when_it_is_asked_for():
+    text = NETS + layer("bad", "ReLU", "late", None, 'include { stage: "odd" }')
+    text += layer("late", "ReLU", "conv", None, 'include { stage: "other" }')
+    assert lint(text) == ()
+    assert [one.line for one in lint(text, stages=("odd",))] == [4]
+
+
+# ---- crops: each is judged with those before it put right
+
+
+def test_a_wrong_offset_does_not_make_the_next_one_wrong():
+    plan = fcnkit.fcn(prototxt.read(templates.path("alexnet")), classes=3, stride=16)
+    assert [one for one in fcnkit.lint(plan.net) if one.name.startswith("crop")] == []
+    first = next(field for field in plan.net.root.all("layer") if '"Crop"' in field.last("type").raw)
+    text = plan.net.text
+    changed = re.sub(r"offset: \d+", "offset: 1", text[first.start : first.stop])
+    found = lint(text[: first.start] + changed + text[first.stop :])
+    assert [(one.name, one.line) for one in found] == [("crop-offset", first.line)], shown(found)
+
+
+def test_crops_of_one_name_each_have_their_own_offset():
+    one = DATA + HALF + deconv("up", "conv", UP3 + BILINEAR) + crop("crop", "up data", "axis: 2")
+    two = deconv("far", "conv", "num_output: 4 group: 4 kernel_size: 3 stride: 2 pad: 1" + BILINEAR)
+    two += crop("crop", "far data", "axis: 2").replace('top: "crop"', 'top: "other"')
+    found = [each.text for each in lint(one + two) if each.name == "crop-without-offset"]
+    assert [text.rpartition("set ")[2] for text in found] == ["offset: 1", "offset: 0"]
+
+
+# ---- solver
+
+RATE = 'base_lr: {}\nlr_policy: "fixed"\n'.format
+
+
+@pytest.mark.parametrize(
+    "rate, param, words",
+    [
+        ("1e-4", "normalize: false", "summed over its 1,600 places"),
+        ("1e-10", "normalize: false", None),
+        ("1e-4", "normalization: NONE", "normalize: true"),
+        ("1e-10", "", "the mean over its 1,600 places"),
+        ("1e-10", "normalize: true", "would hardly learn"),
+        ("1e-4", "", None),
+        ("1e-4", "normalize: true", None),
+        ("1e-4", "normalization: VALID normalize: false", None),
+    ],
+)
+def test_the_learning_rate_goes_with_the_loss(rate, param, words):
+    solver = prototxt.parse("# a comment\n" + RATE(rate), "solver.prototxt")
+    found = lint(NETS + loss(more=f"loss_param {{ {param} }}"), solver=solver)
+    assert [(one.name, one.path, one.line) for one in found] == [("loss-rate", "solver.prototxt", 2)] * bool(
+        words
+    )
+    assert words is None or words in found[0].text
+
+
+def test_a_loss_without_places_may_have_any_rate():
+    text = (
+        DATA
+        + LABEL.replace("dim: 40", "")
+        + fc("conv", "data")
+        + loss(more="loss_param { normalize: false }")
+    )
+    assert lint(text, solver=prototxt.parse(RATE("0.1"), "s")) == ()
+
+
+def test_a_solver_s_words_are_looked_at():
+    found = lint(
+        NETS + loss(), solver=prototxt.parse("base_lr: 0.1\nmomentun: 0.9\nmax_iter: x\n", "s.prototxt")
+    )
+    assert [(one.name, one.path, one.line) for one in found if one.name != "loss-rate"] == [
+        ("unknown-field", "s.prototxt", 2),
+        ("wrong-value", "s.prototxt", 3),
+    ]
+
+
+def test_nothing_that_a_file_names_is_opened(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.prototxt").write_text("this is { not text format")
+    found = lint('net: "net.prototxt"\nbase_lr: 0.1\n')
+    assert [one.name for one in found] == ["a-solver"]
+
+
+# ---- weights
+
+
+def weights(**layers):
+    import numpy as np
+
+    return store.create().put_all(
+        {name: [np.ones(shape, "f4") for shape in shapes] for name, shapes in layers.items()}
+    )
+
+
+CONV = ((4, 3, 3, 3), (4,))
+WEIGHED = DATA + conv("conv", "data") + layer("relu", "ReLU", "conv", "conv")
+
+
+def test_weights_that_fit_are_clean():
+    assert lint(WEIGHED, weights=weights(conv=CONV)) == ()
+
+
+@pytest.mark.parametrize(
+    "layers, expected",
+    [
+        ({}, [("untrained", 2, "zero, since it has no weight_filler")]),
+        ({"conv": CONV, "fc8": CONV}, [("unused-weights", 1, 'has weights for "fc8"')]),
+        ({"cnov": CONV}, [("unused-weights", 1, '"cnov"'), ("untrained", 2, "no layer of this name")]),
+        ({"conv": ((5, 3, 3, 3), (5,))}, [("weights-shape", 2, "5 x 3 x 3 x 3 and 5 in")]),
+        ({"conv": ((4, 27), (4,))}, [("weights-shape", 2, "reshape them with `fcnkit surgery`")]),
+        ({"conv": CONV[:1]}, [("weights-shape", 2, "and 4 x 3 x 3 x 3 and 4 here")]),
+        ({"conv": CONV, "split": ()}, []),
+    ],
+)
+def test_weights_are_compared_with_the_net(layers, expected):
+    found = lint(WEIGHED, weights=weights(**layers))
+    assert [(one.name, one.line) for one in found] == [each[:2] for each in expected], shown(found)
+    assert all(each[2] in one.text for one, each in zip(found, expected, strict=True)), shown(found)
+
+
+def test_weights_of_one_phase_are_not_unused():
+    text = WEIGHED + conv("aux", "data", more=ONLY("TRAIN"))
+    assert lint(text, weights=weights(conv=CONV, aux=CONV)) == ()
+
+
+def test_weights_of_a_net_of_unknown_size_are_compared_by_what_is_known():
+    text = WEIGHED.replace(" input_param { shape { dim: 1 dim: 3 dim: 40 dim: 40 } }", "")
+    assert lint(text, weights=weights(conv=CONV)) == ()
+    assert [one.name for one in lint(text, weights=weights(conv=((4, 3, 2, 2), (4,))))] == ["weights-shape"]
+
+
+@pytest.mark.parametrize("value, names", [(0, ["zero-deconvolution"]), (1, [])])
+def test_zero_deconvolutions_are_found_in_the_weights(value, names):
+    import numpy as np
+
+    net = DATA + HALF + deconv("up", "conv", UP3)
+    full = weights(conv=CONV).put("up", [np.full((4, 1, 3, 3), value, "f4")])
+    assert [one.name for one in lint(net, weights=full)] == names
+    assert [one.name for one in lint(net, weights=weights(conv=CONV))] == ["zero-deconvolution"]
+    assert (
+        lint(net.replace("bias_term: false", "bias_term: false" + BILINEAR), weights=full)[:1] == ()
+        or value == 0
+    )
+
+
+# ---- files that are no nets, and inputs
+
+
+def test_the_v0_format_is_said_and_its_words_are_looked_at():
+    found = lint(
+        'layers { layer { name: "a" type: "conv" kernelsize: 3 nmu_output: 4 } bottom: "d" top: "a" }'
+    )
+    assert [one.name for one in found] == ["unknown-field", "v0"]
+
+
+def test_a_file_without_layers_is_none():
+    assert [one.name for one in lint('item { name: "dog" id: 1 }')] == ["not-a-net"]
+    assert [one.name for one in lint("")] == ["not-a-net"]
+
+
+def test_inputs_take_the_place_of_those_in_the_file():
+    text = (
+        DATA + fc("fc", "data") + layer("pool", "Pooling", "data", None, "pooling_param { kernel_size: 9 }")
+    )
+    assert [one.name for one in lint(text, inputs={"data": (1, 3, 5, 5)})] == ["shape"]
+    with pytest.raises(errors.NetError, match='no blob "dta"'):
+        lint(text, inputs={"dta": (1, 3, 5, 5)})
+
+
+# ---- the command line
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "good.prototxt").write_text(NETS + loss())
+    (tmp_path / "bad.prototxt").write_text(DATA + conv("a", "dta"))
+    (tmp_path / "fork.prototxt").write_text(DATA + conv("a", "data", SIZE + " hole: 2"))
+    (tmp_path / "broken.prototxt").write_text("layer {")
+    (tmp_path / "solver.prototxt").write_text(RATE("1e-10"))
+    weights(conv=CONV).save(tmp_path / "w.caffemodel")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "words, status, said",
+    [
+        ("good.prototxt", 0, "1 net: nothing found\n"),
+        ("good.prototxt --weights w.caffemodel", 0, "1 net: nothing found\n"),
+        ("good.prototxt --solver solver.prototxt", 1, "solver.prototxt:1: warning: base_lr"),
+        ("bad.prototxt", 1, 'bad.prototxt:2: error: layer "a": bottom "dta"'),
+        ("bad.prototxt", 1, "1 net: 1 error\n"),
+        ("bad.prototxt --weights w.caffemodel", 1, "1 net: 1 error, 2 warnings\n"),
+        ("bad.prototxt --ignore undefined-bottom", 0, "1 net: nothing found\n"),
+        ("fork.prototxt", 0, "1 net: 1 note\n"),
+        ("good.prototxt bad.prototxt fork.prototxt", 1, "3 nets: 1 error, 1 note\n"),
+        ("bad.prototxt --ignore no-such-name", 2, "--names"),
+        ("broken.prototxt", 2, "broken.prototxt:1:"),
+        ("none.prototxt", 2, "cannot be read"),
+        ("good.prototxt --weights none.caffemodel", 2, "cannot be read"),
+        ("good.prototxt --weights bad.prototxt", 2, "bad.prototxt"),
+        ("good.prototxt --input dta=1,3,4,4", 2, "dta"),
+        ("--names", 0, "crop-offset"),
+        ("", 2, "NET"),
+    ],
+)
+def test_the_command_says_what_is_wrong_and_ends_with_its_status(files, words, status, said):
+    done = CliRunner().invoke(main, ["lint", *words.split()])
+    assert (done.exit_code, said in done.output) == (status, True), done.output
+
+
+def test_json_holds_every_finding(files):
+    done = CliRunner().invoke(main, ["lint", "bad.prototxt", "fork.prototxt", "--json"])
+    said = json.loads(done.output)
+    assert done.exit_code == 1
+    assert (said["errors"], said["warnings"], said["notes"]) == (1, 0, 1)
+    assert said["findings"][0] | {"text": ""} == {
+        "name": "undefined-bottom", "level": "error", "path": "bad.prototxt", "line": 2, "text": "",
+    }  # fmt: skip
+
+
+def test_the_net_may_come_from_standard_input(files):
+    done = CliRunner().invoke(main, ["lint", "-"], input=(files / "bad.prototxt").read_text())
+    assert done.exit_code == 1 and "<stdin>:2: error" in done.output
+
+
+# ---- real nets
+
+
+def real(shared, step):
+    """Every step-th net of the corpus that is text format."""
+    paths = [*sorted(shared.glob("prototxts/**/*.prototxt")), *sorted(shared.glob("models/**/*.prototxt"))]
+    for path in paths[::step]:
+        try:
+            yield prototxt.read(path)
+        except errors.PrototxtError:
+            continue
+
+
+# Files of the corpus that are broken, cut, or to be filled in; all else has no error but in forks' words.
+BROKEN = 0.07
+
+
+def test_real_nets_have_few_errors_and_none_ends_in_a_crash(shared):
+    nets = list(real(shared, 5))
+    found = [fcnkit.lint(net) for net in nets]
+    wrong = [one for each in found for one in each if one.level == ERROR]
+    assert len(nets) > 100
+    assert len({one.path for one in wrong}) <= BROKEN * len(nets), shown(wrong)
+    assert all(
+        net.text.count("\n") + 1 >= one.line > 0
+        for net, each in zip(nets, found, strict=True)
+        for one in each
+    )
+    assert all(one.name in KINDS and one.text for each in found for one in each)
+
+
+def test_trained_nets_fit_their_weights(shared):
+    pairs = {
+        "age_net_v1/deploy_age.prototxt": "age_net_v1/age_net.caffemodel",
+        "lenet_v2/lenet_train_test.prototxt": "lenet_v2/lenet_iter_10000.caffemodel",
+        "mtcnn_v2/det3.prototxt": "mtcnn_v2/det3.caffemodel",
+        "open_nsfw_resnet50_v2/deploy.prototxt": "open_nsfw_resnet50_v2/resnet_50_1by2_nsfw.caffemodel",
+    }
+    for net, caffemodel in pairs.items():
+        found = fcnkit.lint(
+            prototxt.read(shared / "models" / net), store.open(shared / "models" / caffemodel)
+        )
+        assert found == (), shown(found)
+
+
+@pytest.mark.parametrize("name", ["alexnet", "caffenet", "vgg16"])
+@pytest.mark.parametrize("stride", [32, 8])
+def test_what_fcnkit_makes_is_clean(name, stride):
+    net = prototxt.read(templates.path(name))
+    assert fcnkit.lint(net) == ()
+    plan = fcnkit.fcn(net, classes=5, stride=stride)
+    assert fcnkit.lint(plan.net) == (), shown(fcnkit.lint(plan.net))
+    assert fcnkit.lint(fcnkit.train(plan.net).net) == (), shown(fcnkit.lint(fcnkit.train(plan.net).net))
+
+
+# ---- real Caffe
+
+# A layer type or message that needs a file, and so is refused for that, whatever else is right.
+FILES = ("HDF5Data",)
+
+
+def test_caffe_has_the_layer_types_that_are_said_to_be_its_own(caffe):
+    import subprocess
+
+    said = subprocess.run(
+        [*caffe.command("python"), "-c", "import caffe; print(*caffe.layer_type_list())"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert set(said.stdout.split()) == CAFFE_TYPES
+
+
+def test_caffe_refuses_what_is_an_error_or_a_fork_s_and_loads_the_rest(caffe):
+    asked = [(case, text) for case in CASES for text in (case.bad, case.good)
+             if not any(kind in text for kind in FILES)]  # fmt: skip
+    states = [
+        "TRAIN" if "phase: TRAIN" in text and "phase: TEST" not in text else "TEST" for _, text in asked
+    ]
+    questions = [
+        caffe.Question("load", prototxt.parse(text), state=State(state))
+        for (_, text), state in zip(asked, states, strict=True)
+    ]
+    for (case, text), answer in zip(asked, caffe.ask(questions), strict=True):
+        refused = text is case.bad and KINDS[case.name].level in (ERROR, NOTE)
+        assert isinstance(answer, Exception) == refused, f"{case.name}: {answer}\n{text}"
+
+
+def test_caffe_loads_real_nets_without_errors_and_refuses_those_with_one(shared, caffe):
+    nets = [net for net in real(shared, 9) if net.root.all("layer", "layers") and len(net.text) < 100_000]
+    # What reads files or Python modules cannot be loaded here.
+    nets = [net for net in nets if not re.search(r"Data\b|DATA\b|Python|PYTHON|HDF5|source:", net.text)]
+    found = [[one.level for one in fcnkit.lint(net, phase="TEST") if one.name != "v0"] for net in nets]
+    answers = caffe.ask([caffe.Question("load", net) for net in nets])
+    assert len(nets) > 10
+    for net, levels, answer in zip(nets, found, answers, strict=True):
+        assert isinstance(answer, Exception) == any(level in (ERROR, NOTE) for level in levels), (
+            f"{net}: {answer}"
+        )

@@ -234,10 +234,10 @@ def test_labels_are_as_many_as_the_images_given():
 
 
 def test_a_top_that_cannot_be_inferred_can_be_given():
-    text = image(1, 3, 8, 8) + one("Permute", "p", "data", "") + fc("x", "p", 5)
+    text = image(1, 3, 8, 8) + one("Whirl", "p", "data", "") + fc("x", "p", 5)
     found = infer(text)
     reason = found.reason(found.graph.top("x"))
-    assert reason == 'layer "p" on line 2: type Permute is not known to fcnkit'
+    assert reason == 'layer "p" on line 2: type Whirl is not known to fcnkit'
     assert found.macs(found.graph.layer("p")) is None
     assert top(infer(text, {"p": (1, 8, 8, 3)}), "x") == (1, 5)
 

@@ -61,8 +61,17 @@ def fork_of(message_name: str, field_name: str) -> str | None:
         number = message.fields_by_name[field_name].number
     except KeyError:
         return None
+    if _in_caffe(message_name, field_name):
+        return None
     fork = _fork_pool().FindEnumTypeByName(f"{_FORKS}.Fork").values_by_number[number // 100]
     return fork.name.replace("_", "-")
+
+
+def _in_caffe(message_name: str, field_name: str) -> bool:
+    try:
+        return field_name in slots(message_name)
+    except KeyError:
+        return False
 
 
 class View:
@@ -95,10 +104,14 @@ class View:
         return any(field.name in names for field in self._fields)
 
     def get(self, name: str) -> Any:
-        """The field's last value, or Caffe's default; an enum as its name."""
+        """The field's last value, or Caffe's default; an enum as its name, which may be a fork's."""
         slot = self._slot(name)
         field = self.field(name)
-        return slot.read(field, slot) if field else slot.default
+        if field is None:
+            return slot.default
+        if slot.kind == "enum" and field.raw not in slot.enum and self._is_a_forks_word(name, field.raw):
+            return field.raw
+        return slot.read(field, slot)
 
     def list(self, name: str) -> "list[Any]":
         """Every value that the text gives for a field, in order."""
@@ -126,6 +139,10 @@ class View:
     def _slot(self, name: str) -> Slot:
         slot = self._slots.get(name)
         return _fork_slots(self.message_name)[name] if slot is None else slot
+
+    def _is_a_forks_word(self, name: str, word: str) -> bool:
+        slot = _fork_slots(self.message_name).get(name)
+        return slot is not None and word in slot.enum
 
     def __repr__(self) -> str:
         names = dict.fromkeys(field.name for field in self._fields)

@@ -88,9 +88,11 @@ class Sizes:
     def _regular(self, known: dict[Top, Shape]) -> bool:
         """Whether every window lies within its padded input, so that sizes grow evenly."""
         return all(
-            size + 2 * pad >= extent
+            size + pad + far >= extent
             for layer in self.windows
-            for size, (extent, _, pad) in zip(known[layer.bottoms[0]][2:], spatial(layer).axes, strict=True)
+            for size, (extent, _, pad, far) in zip(
+                known[layer.bottoms[0]][2:], spatial(layer).sides, strict=True
+            )
         )
 
 
@@ -133,7 +135,7 @@ def _needed(graph: Graph, tops: tuple[Top, ...]) -> tuple[Layer, ...]:
 def _has_window(layer: Layer) -> bool:
     if layer.type == "Pooling":
         return not layer.param("pooling_param").get("global_pooling")
-    return layer.type == "Convolution"
+    return layer.type in ("Convolution", "DepthwiseConvolution", "ConvolutionDepthwise")
 
 
 def _period(graph: Graph, start: Top, layers: tuple[Layer, ...]) -> int:

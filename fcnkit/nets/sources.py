@@ -102,8 +102,10 @@ def dense_image_data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
 def _crop_size(layer: Layer) -> int:
     """transform_param's crop_size, or that of the layer's own message in old files."""
     new = layer.param("transform_param").get("crop_size")
-    old = {"Data": "data_param", "ImageData": "image_data_param", "WindowData": "window_data_param"}[layer.type]
-    return new or layer.param(old).get("crop_size")
+    return new or layer.param(_OWN_MESSAGE[layer.type]).get("crop_size")
+
+
+_OWN_MESSAGE = {"Data": "data_param", "ImageData": "image_data_param", "WindowData": "window_data_param"}
 
 
 def _channels(layer: Layer) -> int | None:

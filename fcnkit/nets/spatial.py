@@ -144,7 +144,7 @@ def _pair(layer: Layer, param: View, name: str) -> tuple[int, int]:
 
 
 def _check_pooling_pad(layer: Layer, param: View, pad: tuple[int, int], kernel: tuple[int, int]) -> None:
-    if any(pad) and _method(param) == "STOCHASTIC":
+    if any(pad) and param.get("pool") == "STOCHASTIC":
         raise layer.error("STOCHASTIC pooling takes no pad; remove it")
     if any(pad) and any(p >= k for p, k in zip(pad, kernel, strict=True)):
         fact = f"its pad {show(pad)} is not smaller than its kernel {show(kernel)}"
@@ -276,7 +276,7 @@ def pooling(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     shape, param = bottoms[0], layer.param("pooling_param")
     if len(shape) != 4:
         raise layer.error(f"its bottom is {show(shape)}; Pooling takes 4 axes")
-    if len(layer.tops) > 1 and _method(param) != "MAX":
+    if len(layer.tops) > 1 and param.get("pool") != "MAX":
         raise layer.error("a second top, the mask, with a pool that is not MAX; remove that top")
     if param.get("global_pooling"):
         _check_global(layer, param)
@@ -288,12 +288,6 @@ def pooling(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
         return pooled(size, kernel, stride, pad, far, clip=clip, floor=floor)
 
     return [(*shape[:2], *_sizes(layer, rule, shape, window))] * len(layer.tops)
-
-
-def _method(param: View) -> str:
-    # Forks average in ways of their own: AVE_EXC_PAD, AVE_TF.
-    field = param.field("pool")
-    return field.raw if field and field.raw.startswith("AVE_") else param.get("pool")
 
 
 def _rounds_down(param: View) -> bool:

@@ -255,7 +255,8 @@ def _least_pad(trunk: Plan, recipe: _Recipe) -> Plan:
     """The recipe with the smallest padding that works, from what the net has upward.
 
     One more pixel of padding adds one to the last offset, so that one padding
-    that works tells where to begin.
+    that works tells where to begin; and it adds one to the least slack, or
+    more, so that halving the range finds the smallest.
     """
     own = max(_pad_of(layer) for layer in first_layers(build(trunk.net)))
 
@@ -264,7 +265,13 @@ def _least_pad(trunk: Plan, recipe: _Recipe) -> Plan:
 
     pad, plan = _first_that_works(attempt, [own, *(own + 100 * 2**power for power in range(5))])
     begin = max(own, pad - min(plan.offsets[-1].offset))
-    return plan if begin == pad else _first_that_works(attempt, range(begin, pad + 1))[1]
+    while begin < pad:
+        middle = (begin + pad) // 2
+        try:
+            pad, plan = middle, attempt(middle)
+        except AlignError:
+            begin = middle + 1
+    return plan
 
 
 def _first_that_works(attempt: Callable[[int], Plan], pads: Iterable[int]) -> tuple[int, Plan]:
