@@ -109,10 +109,16 @@ def plan_options(function: Callable) -> Callable:
     return function
 
 
-def show_plan(plan: Plan, *, diff: bool, as_json: bool, quiet: bool = False, **more) -> None:
+def check_stdout(output: str | None, *, diff: bool, as_json: bool) -> None:
+    """Standard output takes the net or the plan, not both."""
+    if output == "-" and (diff or as_json):
+        raise click.UsageError("-o - writes the net on standard output; ask for --diff or --json without it")
+
+
+def show_plan(plan: Plan, *, diff: bool, as_json: bool, quiet: bool = False) -> None:
     """Prints the plan as it was asked for: a diff, JSON, or the table of steps."""
     if as_json:
-        show_json(plan.json() | more)
+        show_json(plan.json())
     elif diff:
         click.echo(encodable(plan.diff()), nl=False)
     elif not quiet:

@@ -7,6 +7,7 @@ import click
 
 from fcnkit.cli.arguments import (
     Rename,
+    check_stdout,
     encodable,
     load,
     open_weights,
@@ -69,6 +70,7 @@ def convolutionalize(net, output, inputs, rename, weights, weights_out, diff, as
     """
     from fcnkit.rewrites.convolutionalize import convolutionalize as rewrite
 
+    check_stdout(output, diff=diff, as_json=as_json)
     if bool(weights) != bool(weights_out):
         raise click.UsageError("--weights and --weights-out go together: one is read, the other is written")
     plan = rewrite(load(net), inputs=dict(inputs), rename=rename)
@@ -94,6 +96,7 @@ def align(net, output, check, diff, as_json, force) -> None:
     """
     from fcnkit.rewrites.align import align as rewrite
 
+    check_stdout(output, diff=diff, as_json=as_json)
     plan = rewrite(load(net))
     outputs = [(output, saver(plan.net))] if output else []
     write_all(outputs, force=force)

@@ -2,7 +2,7 @@
 
 import click
 
-from fcnkit.cli.arguments import load, plan_options, saver, show_plan, write_all
+from fcnkit.cli.arguments import check_stdout, load, plan_options, say_written, saver, show_plan, write_all
 
 
 @click.command()
@@ -25,6 +25,7 @@ def upgrade(net, output, weights, weights_out, diff, as_json, force) -> None:
         raise click.UsageError("-o needs a NET to upgrade")
     if not net and not weights:
         raise click.UsageError("name a NET, or --weights and --weights-out")
+    check_stdout(output, diff=diff, as_json=as_json)
     plan = _plan(net) if net else None
     outputs = [(output, saver(plan.net))] if output else []
     if weights:
@@ -32,9 +33,7 @@ def upgrade(net, output, weights, weights_out, diff, as_json, force) -> None:
     write_all(outputs, force=force)
     if plan:
         show_plan(plan, diff=diff, as_json=as_json, quiet=output == "-")
-    for path, _ in outputs:
-        if str(path) != "-" and not (as_json or diff):
-            click.echo(f"wrote {path}", err=True)
+    say_written(outputs, as_json or diff)
 
 
 def _plan(net: str):
