@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from fcnkit.errors import AlignError, NetError
 from fcnkit.nets import coords
 from fcnkit.nets.graph import Layer
+from fcnkit.nets.layertypes import CAFFE, FORKS
 from fcnkit.nets.spatial import show, spatial
-from fcnkit.seen import CAFFE_TYPES, LEARNING, Hit, Seen, fills_zero
+from fcnkit.seen import LEARNING, Hit, Seen, fills_zero
 
 # ---- what Caffe refuses
 
@@ -38,11 +39,12 @@ def fork_type(seen: Seen) -> Iterator[Hit]:
 def _unknown_types(seen: Seen) -> Iterator[tuple[Layer, str | None]]:
     from difflib import get_close_matches
 
-    known = {name.lower(): name for name in CAFFE_TYPES}
+    known = {name.lower(): name for name in CAFFE}
     for layer in seen.graph.layers:
-        if layer.type and layer.type not in CAFFE_TYPES:
-            near = get_close_matches(layer.type.lower(), known, 1, 0.85)
-            yield layer, known[near[0]] if near and _is_slip(layer.type, near[0]) else None
+        if layer.type and layer.type not in CAFFE:
+            word = layer.type.lower()
+            near = get_close_matches(word, known, 1, 0.85) if layer.type not in FORKS else ()
+            yield layer, known[near[0]] if near and _is_slip(word, near[0]) else None
 
 
 def _is_slip(word: str, near: str) -> bool:
@@ -62,9 +64,8 @@ def too_many_params(seen: Seen) -> Iterator[Hit]:
 
 
 def _params(layer: Layer) -> int:
-    names = (
-        ("param", "blobs_lr", "weight_decay") if layer.view.message_name == "V1LayerParameter" else ("param",)
-    )
+    old = ("blobs_lr", "weight_decay") if layer.view.message_name == "V1LayerParameter" else ()
+    names = ("param", *old)
     return max(len(layer.view.list(name)) for name in names)
 
 
@@ -82,9 +83,10 @@ def batch_norm_rate(seen: Seen) -> Iterator[Hit]:
 def window(seen: Seen) -> Iterator[Hit]:
     """a kernel, stride or pad that Caffe refuses whatever the input's size"""
     for layer in seen.graph.layers:
-        if layer.type in ("Convolution", "Deconvolution", "Pooling") and seen.shapes.bottoms(layer) is None:
-            if layer.type == "Pooling" and layer.param("pooling_param").get("global_pooling"):
-                continue
+        if seen.shapes.bottoms(layer) is not None or layer.index in seen.shapes.refused:
+            continue
+        slides = layer.type == "Pooling" and not layer.param("pooling_param").get("global_pooling")
+        if slides or layer.type in ("Convolution", "Deconvolution"):
             yield from _window(layer)
 
 
@@ -107,13 +109,10 @@ def bilinear_group(seen: Seen) -> Iterator[Hit]:
         group, outputs = param.get("group"), param.get("num_output")
         inputs = seen.classes(layer.bottoms[0])
         if group != outputs or inputs not in (None, outputs):
-            have = f"group {group}, num_output {outputs}" + (
-                f" and {inputs} input channels" if inputs else ""
-            )
-            fact = (
-                f"its filler is bilinear, and it has {have}; each output would be a sum over several inputs"
-            )
-            yield Hit(layer, f"{fact}: set both group and num_output to {inputs or outputs}")
+            known = f" and {inputs} input channels" if inputs else ""
+            fact = f"its filler is bilinear, with group {group}, num_output {outputs}{known}"
+            why = "each output would be a sum over several inputs"
+            yield Hit(layer, f"{fact}; {why}: set both group and num_output to {inputs or outputs}")
 
 
 def bilinear_kernel(seen: Seen) -> Iterator[Hit]:
@@ -132,7 +131,7 @@ def bilinear_kernel(seen: Seen) -> Iterator[Hit]:
 
 def _bilinear(seen: Seen) -> Iterator[Layer]:
     for layer in seen.graph.layers:
-        if layer.type in ("Convolution", "Deconvolution"):
+        if layer.type in ("Convolution", "Deconvolution") and layer.bottoms:
             filler = layer.param("convolution_param").view("weight_filler")
             if filler.get("type") == "bilinear" and not (seen.weights and seen.weights.get(layer.name)):
                 yield layer

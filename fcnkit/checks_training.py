@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from math import prod
 
 from fcnkit.nets.graph import Layer, Shape, Top
+from fcnkit.nets.layertypes import CAFFE
 from fcnkit.nets.spatial import show
-from fcnkit.seen import CAFFE_TYPES, Hit, Seen, fills_zero, is_loss
+from fcnkit.seen import Hit, Seen, fills_zero, is_loss
 from fcnkit.weights.matching import MISMATCH, RESHAPED
 
 # ---- layers that hinder each other
@@ -30,7 +31,7 @@ def unread_top(seen: Seen) -> Iterator[Hit]:
     """a top that no layer reads while the net trains: it is computed in vain"""
     for top in seen.graph.outputs if seen.trains else ():
         layer = seen.graph.producer(top)
-        if layer.type in CAFFE_TYPES - _ENDS and not is_loss(layer):
+        if layer.type in CAFFE and layer.type not in _ENDS and not is_loss(layer):
             yield Hit(
                 layer,
                 f'no layer reads its top "{top.blob}" in training; remove it, or give it to a Silence layer',
@@ -115,7 +116,10 @@ def _field(layer: Layer, param: str):
 def _source(seen: Seen, top: Top) -> Top:
     """The top that a label is a plain copy of."""
     layer = seen.graph.producer(top)
-    return _source(seen, layer.bottoms[0]) if layer.type == "Split" else top
+    while layer.type == "Split" and layer.bottoms:
+        top = layer.bottoms[0]
+        layer = seen.graph.producer(top)
+    return top
 
 
 # ---- loss and learning rate
@@ -138,7 +142,7 @@ def loss_rate(seen: Seen) -> Iterator[Hit]:
         if summed and rate > HIGH:
             fix = "set loss_param { normalize: true }, or a base_lr of about 1e-10"
             yield Hit(layer, f"{fact} summed over {each}; {fix}", field)
-        elif not summed and pixels and 0 < rate < LOW:
+        elif not summed and 0 < rate < LOW:
             fix = "set a base_lr of about 1e-4, or loss_param { normalize: false }"
             yield Hit(layer, f"{fact} the mean over {each}: it would hardly learn; {fix}", field)
 
@@ -158,11 +162,11 @@ def _summed(layer: Layer) -> bool:
 
 
 def _pixels(seen: Seen, layer: Layer) -> int | None:
-    """How many places of an image the loss looks at; None for a net of scores without place, 0 if unknown."""
+    """How many places of an image the loss looks at, 1 for scores without places; None if not known."""
     shape = seen.shapes.tops[layer.bottoms[0]]
     if shape is not None:
         return prod(shape[2:])
-    return 0 if layer.bottoms[0] in seen.reached else 1
+    return None if layer.bottoms[0] in seen.reached else 1
 
 
 # ---- weights

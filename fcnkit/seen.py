@@ -10,20 +10,12 @@ from fcnkit.formats.prototxt import Field
 from fcnkit.formats.schema import View
 from fcnkit.nets import coords
 from fcnkit.nets.coordmap import CoordMap
-from fcnkit.nets.declared import V1_TYPES
 from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.layertypes import TYPES, no_blobs
 from fcnkit.nets.shapes import Shape, Shapes
 from fcnkit.plan import Offset
 from fcnkit.weights.matching import Match
 from fcnkit.weights.store import Weights
-
-# The layer types of BVLC Caffe 1.0.
-CAFFE_TYPES = frozenset((
-    *filter(None, V1_TYPES.values()), "BatchNorm", "BatchReindex", "Bias", "Clip", "Crop", "ELU", "Embed",
-    "Filter", "Input", "LSTM", "LSTMUnit", "Log", "PReLU", "Parameter", "Python", "RNN", "Reduction",
-    "Reshape", "SPP", "Scale", "Swish", "Tile",
-))  # fmt: skip
 
 
 class Hit(NamedTuple):
@@ -75,13 +67,15 @@ class Seen:
 
     def classes(self, top: Top, axis: int = 1) -> int | None:
         """How many channels a top has, from its shape or from the layer that makes them."""
+        while self.shapes.tops[top] is None:
+            layer = self.graph.producer(top)
+            if layer.type in LEARNING and axis == 1:
+                return layer.param(LEARNING[layer.type]).get("num_output")
+            if layer.type not in _KEEPING or not layer.bottoms:
+                return None
+            top = layer.bottoms[0]
         shape = self.shapes.tops[top]
-        if shape is not None:
-            return shape[axis] if -len(shape) <= axis < len(shape) else None
-        layer = self.graph.producer(top)
-        if layer.type in LEARNING and axis == 1:
-            return layer.param(LEARNING[layer.type]).get("num_output")
-        return self.classes(layer.bottoms[0], axis) if layer.type in _KEEPING else None
+        return shape[axis] if -len(shape) <= axis < len(shape) else None
 
 
 LEARNING = {

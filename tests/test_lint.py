@@ -1,6 +1,7 @@
 """Each check on a net that has the fault and on one where it is put right; then real nets, and real Caffe."""
 
 import json
+import random
 import re
 from collections import Counter
 from typing import NamedTuple
@@ -15,7 +16,6 @@ from fcnkit.findings import ERROR, NOTE
 from fcnkit.formats import prototxt
 from fcnkit.lint import CHECKS, KINDS
 from fcnkit.nets.graph import State
-from fcnkit.seen import CAFFE_TYPES
 from fcnkit.weights import store
 
 # One layer a line, so that a finding's line is the number of its layer; the input is line 1.
@@ -115,7 +115,8 @@ CASES = (
          DATA + conv("a", "data") + conv("b", "a") + layer("sum", "Eltwise", "b a")),
     Case("undefined-bottom", (3,), "not in state TEST",
          DATA + LABEL.replace("}\n", "include { phase: TRAIN } }\n")
-         + layer("loss", "Silence", "data label", "", "include { phase: TEST }") + layer("l", "Silence", "data", ""),
+         + layer("loss", "Silence", "data label", "", "include { phase: TEST }")
+         + layer("l", "Silence", "data", ""),
          DATA + LABEL + layer("loss", "Silence", "data label", "") + layer("l", "Silence", "data", "")),
     Case("duplicate-top", (3, 4), 'already made by layer "a" on line 2',
          DATA + conv("a", "data") + layer("b", "ReLU", "data", "a") + layer("c", "TanH", "data", "a"),
@@ -135,8 +136,8 @@ CASES = (
          + conv("a", "data")),
     Case("unknown-type", (2,), 'did you mean "Convolution"?',
          DATA + conv("a", "data").replace("Convolution", "Convolutoin"), DATA + conv("a", "data")),
-    Case("unknown-type", (1,), 'V1 format has no type CROP',
-         V1.format(type="CROP"), V1.format(type="ELTWISE")),
+    Case("unknown-type", (1,), 'V1 format has no type RESHAPE',
+         V1.format(type="RESHAPE"), V1.format(type="ELTWISE")),
     Case("fork-type", (2,), "(2 layers)",
          DATA + layer("a", "BoxAnnotator", "data") + layer("b", "BoxAnnotator", "a"),
          DATA + layer("a", "ReLU", "data") + layer("b", "ReLU", "a")),
@@ -336,6 +337,14 @@ def test_the_learning_rate_goes_with_the_loss(rate, param, words):
     assert words is None or words in found[0].text
 
 
+@pytest.mark.parametrize("top, expected", [("conv", ["loss-rate"]), ("fc", [])])
+def test_a_net_of_unknown_size_has_places_as_far_as_its_images_reach(top, expected):
+    data = layer("d", "HDF5Data", "", "data label", 'hdf5_data_param { source: "x" batch_size: 1 }')
+    text = data + (conv("conv", "data") if top == "conv" else fc("fc", "data"))
+    text += loss(top, "loss_param { normalize: false }")
+    assert [one.name for one in lint(text, solver=prototxt.parse(RATE("0.01"), "s"))] == expected
+
+
 def test_a_loss_without_places_may_have_any_rate():
     text = (
         DATA
@@ -506,6 +515,40 @@ def test_the_net_may_come_from_standard_input(files):
     assert done.exit_code == 1 and "<stdin>:2: error" in done.output
 
 
+# ---- hostile inputs
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_damaged_net_is_never_a_crash(seed):
+    chance = random.Random(seed)
+    whole = NETS + HALF.replace('"conv"', '"half"') + TO3[len(DATA + HALF) :].replace('"conv"', '"half"')
+    whole += crop("score", "up data", "axis: 2 offset: 1") + loss("score")
+    words = re.findall(r'"[^"]*"|[\w.]+|\S', whole)
+    for _ in range(25):
+        damaged = list(words)
+        for _ in range(chance.choice((1, 2, 5))):
+            damaged[chance.randrange(len(damaged))] = chance.choice(
+                [*words, "", "-1", "{", "}", "[1, x]", '"Crop"']
+            )
+        try:
+            net = prototxt.parse(" ".join(damaged))
+        except errors.PrototxtError:
+            continue
+        assert all(one.name in KINDS for one in fcnkit.lint(net, weights=weights(conv=CONV)))
+
+
+def test_long_chains_are_followed():
+    chain = "".join(layer(f"r{n}", "ReLU", "data", "data") for n in range(3000))
+    text = (
+        DATA.partition(" input_param")[0]
+        + " }\n"
+        + LABEL
+        + chain
+        + loss("data", "loss_param { ignore_label: 0 }")
+    )
+    assert lint(text) == ()
+
+
 # ---- real nets
 
 
@@ -565,16 +608,6 @@ def test_what_fcnkit_makes_is_clean(name, stride):
 
 # A layer type or message that needs a file, and so is refused for that, whatever else is right.
 FILES = ("HDF5Data",)
-
-
-def test_caffe_has_the_layer_types_that_are_said_to_be_its_own(caffe):
-    import subprocess
-
-    said = subprocess.run(
-        [*caffe.command("python"), "-c", "import caffe; print(*caffe.layer_type_list())"],
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert set(said.stdout.split()) == CAFFE_TYPES
 
 
 def test_caffe_refuses_what_is_an_error_or_a_fork_s_and_loads_the_rest(caffe):

@@ -2,7 +2,7 @@
 
 import click
 
-from fcnkit.cli.arguments import check_stdout, load, plan_options, say_written, saver, show_plan, write_all
+from fcnkit.cli.arguments import check_stdout, load, plan_options, saver, say_written, show_plan, write_all
 
 
 @click.command()

@@ -131,7 +131,8 @@ def literal(value: object, style: Style = STYLE) -> str:
     if isinstance(value, str) and not isinstance(value, Word):
         escaped = re.sub(r"[\\\"'\x00-\x1f\x7f]", _escape, value)
         return f"{style.quote}{escaped}{style.quote}"
-    return f"{int(value)}" if isinstance(value, float) and value.is_integer() and abs(value) < 1e9 else f"{value}"
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e9
+    return f"{int(value)}" if whole else f"{value}"
 
 
 def without(field: Field) -> Edit:

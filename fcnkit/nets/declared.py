@@ -108,8 +108,9 @@ def declared(prototxt: Prototxt, refuse: Refuse = raising) -> tuple[Declared, ..
     net = View("NetParameter", prototxt.root)
     old, new = prototxt.root.all("layers"), prototxt.root.all("layer")
     if old and new:
-        fact = f"{prototxt.path}:{old[0].line}: `layers` here and `layer` on line {new[0].line}: Caffe refuses"
-        refuse("two-formats", NetError(f"{fact} a file of two formats; write all of them in one"))
+        fact = f"{prototxt.path}:{old[0].line}: `layers` here and `layer` on line {new[0].line}"
+        remedy = "Caffe refuses a file of two formats; write all of them in one"
+        refuse("two-formats", NetError(f"{fact}: {remedy}"))
     if old and any(field.all("layer") for field in old):
         fact = f"{prototxt.path}:{old[0].line}: this is Caffe's V0 format"
         refuse("v0", NetError(f"{fact}; run `fcnkit upgrade` on it first"))

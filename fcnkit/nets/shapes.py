@@ -21,9 +21,12 @@ class Shapes:
     graph: Graph
     tops: Mapping[Top, Shape | None]
     reasons: Mapping[Top, str]
+    refused: frozenset[int] = frozenset()
 
     def bottoms(self, layer: Layer) -> list[Shape] | None:
-        """The shapes of a layer's bottoms, None unless all are known."""
+        """The shapes of a layer's bottoms, None unless all are known and the layer takes them."""
+        if layer.index in self.refused:
+            return None
         shapes = [self.tops[top] for top in layer.bottoms]
         return None if None in shapes else shapes
 
@@ -67,14 +70,16 @@ def infer(
     wanted = _overrides(graph, inputs or {})
     tops: dict[Top, Shape | None] = {}
     reasons: dict[Top, str] = {}
+    refused: set[int] = set()
     for layer in graph.layers:
         try:
             _add(layer, wanted, tops, reasons)
         except NetError as error:
             refuse("shape", error)
+            refused.add(layer.index)
             tops.update(dict.fromkeys(layer.tops))
             reasons.update(dict.fromkeys(layer.tops, str(error)))
-    return Shapes(graph, tops, reasons)
+    return Shapes(graph, tops, reasons, frozenset(refused))
 
 
 def _add(

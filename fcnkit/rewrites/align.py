@@ -49,6 +49,8 @@ def _needs(every: Iterable[Graph], number: int) -> Iterator[tuple[str, Layer, Of
 
 
 def _needed(graph: Graph, layer: Layer) -> Offset:
+    if len(layer.bottoms) != 2:
+        raise layer.error(f"Crop takes 2 bottoms and has {len(layer.bottoms)}; give both")
     cropped, reference = layer.bottoms
     exact = coords.offset(graph, cropped, reference, ndim=4 - _axis(layer))
     return Offset(layer.name, cropped.blob, reference.blob, coords.whole(graph, cropped, reference, exact))
