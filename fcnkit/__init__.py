@@ -3,10 +3,10 @@
 The names below are the library; the README is a tour of them.
 """
 
-from fcnkit.findings import Finding
 from fcnkit.formats.prototxt import Prototxt, parse, read
 from fcnkit.inspection import Inspection, inspect
-from fcnkit.lint import lint
+from fcnkit.lint.findings import Finding
+from fcnkit.lint.walk import lint
 from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.graph import Graph, State, build
 from fcnkit.plan import Move, Offset, Plan, Step

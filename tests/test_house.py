@@ -21,9 +21,9 @@ LEVELS = (
     ("nets", "weights.store", "weights.blobs"),
     ("plan", "inspection"),
     ("rewrites", "weights"),
-    ("engines", "findings", "seen"),
-    ("verify", "checks", "checks_training"),
-    ("segmentation", "lint"),
+    ("engines",),
+    ("verify", "lint"),
+    ("segmentation",),
     ("cli",),
 )
 # A plan mentions weights only as data, so rewrites know of no file and no engine.

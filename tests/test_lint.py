@@ -12,9 +12,9 @@ from click.testing import CliRunner
 import fcnkit
 from fcnkit import errors, templates
 from fcnkit.cli.main import main
-from fcnkit.findings import ERROR, NOTE
 from fcnkit.formats import prototxt
-from fcnkit.lint import CHECKS, KINDS
+from fcnkit.lint.findings import ERROR, NOTE
+from fcnkit.lint.walk import CHECKS, KINDS
 from fcnkit.nets.graph import State
 from fcnkit.weights import store
 

@@ -6,14 +6,14 @@ from collections import Counter
 import click
 
 from fcnkit.cli.arguments import encodable, load, shape_option, show_json
-from fcnkit.findings import NOTE
+from fcnkit.lint.findings import NOTE
 
 
 def _show_kinds(ctx, param, value) -> None:
     """Prints every name that a finding may have, and ends."""
     if not value or ctx.resilient_parsing:
         return
-    from fcnkit.lint import KINDS
+    from fcnkit.lint.walk import KINDS
 
     for name, kind in sorted(KINDS.items()):
         click.echo(f"{name:<20} {kind.level:<8} {kind.meaning}")
@@ -44,8 +44,8 @@ def lint(nets, weights, solver, phase, stages, inputs, ignore, as_json) -> None:
     fcnkit lint train_val.prototxt
     fcnkit lint train_val.prototxt --solver solver.prototxt --weights init.caffemodel
     """
-    from fcnkit.lint import KINDS
-    from fcnkit.lint import lint as look
+    from fcnkit.lint.walk import KINDS
+    from fcnkit.lint.walk import lint as look
 
     for name in ignore:
         if name not in KINDS:

@@ -6,10 +6,10 @@ Each yields Hits; the first line of its docstring says what it finds.
 from collections.abc import Iterable, Iterator
 from math import prod
 
+from fcnkit.lint.seen import Hit, Seen, fills_zero, is_loss
 from fcnkit.nets.graph import Layer, Shape, Top
 from fcnkit.nets.layertypes import CAFFE
 from fcnkit.nets.spatial import show
-from fcnkit.seen import Hit, Seen, fills_zero, is_loss
 from fcnkit.weights.matching import MISMATCH, RESHAPED
 
 # ---- layers that hinder each other

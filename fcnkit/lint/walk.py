@@ -7,9 +7,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
-from fcnkit import checks, checks_training
 from fcnkit.errors import NetError, PrototxtError
-from fcnkit.findings import (
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.schema import View
+from fcnkit.lint import checks, training
+from fcnkit.lint.findings import (
     ERROR,
     NOTE,
     TEXT_KINDS,
@@ -22,13 +24,11 @@ from fcnkit.findings import (
     readable,
     text_findings,
 )
-from fcnkit.formats.prototxt import Prototxt
-from fcnkit.formats.schema import View
+from fcnkit.lint.seen import Hit, Seen, is_loss
 from fcnkit.nets.graph import Elsewhere, Graph, Layer, State, build, states
 from fcnkit.nets.shapes import Shape, Shapes, infer
 from fcnkit.plan import Offset
 from fcnkit.rewrites.align import align
-from fcnkit.seen import Hit, Seen, is_loss
 from fcnkit.weights.matching import Match, match
 from fcnkit.weights.store import Weights
 
@@ -54,15 +54,15 @@ CHECKS = (
     Check("crop-without-offset", WARNING, checks.crop_without_offset),
     Check("crop-channels", WARNING, checks.crop_channels),
     Check("fc-left-behind", WARNING, checks.fc_left_behind),
-    Check("duplicate-name", WARNING, checks_training.duplicate_name),
-    Check("unread-top", WARNING, checks_training.unread_top),
-    Check("double-softmax", WARNING, checks_training.double_softmax),
-    Check("ignored-class", WARNING, checks_training.ignored_class),
-    Check("ignored-once", WARNING, checks_training.ignored_once),
-    Check("head-classes", WARNING, checks_training.head_classes),
-    Check("loss-rate", WARNING, checks_training.loss_rate),
-    Check("untrained", WARNING, checks_training.untrained),
-    Check("weights-shape", ERROR, checks_training.weights_shape),
+    Check("duplicate-name", WARNING, training.duplicate_name),
+    Check("unread-top", WARNING, training.unread_top),
+    Check("double-softmax", WARNING, training.double_softmax),
+    Check("ignored-class", WARNING, training.ignored_class),
+    Check("ignored-once", WARNING, training.ignored_once),
+    Check("head-classes", WARNING, training.head_classes),
+    Check("loss-rate", WARNING, training.loss_rate),
+    Check("untrained", WARNING, training.untrained),
+    Check("weights-shape", ERROR, training.weights_shape),
 )
 
 # What `build` and `infer` refuse, and what concerns the file as a whole.

@@ -6,11 +6,11 @@ Each yields Hits; the first line of its docstring says what it finds.
 from collections.abc import Iterator
 
 from fcnkit.errors import AlignError, NetError
+from fcnkit.lint.seen import LEARNING, Hit, Seen, fills_zero
 from fcnkit.nets import coords
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layertypes import CAFFE, FORKS
 from fcnkit.nets.spatial import show, spatial
-from fcnkit.seen import LEARNING, Hit, Seen, fills_zero
 
 # ---- what Caffe refuses
 
