@@ -5,22 +5,37 @@ import errno
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from fcnkit.errors import OutputError
 
+# Above this many bytes, waiting for the disk takes longer than all the rest.
+_LARGE = 64 << 20
 _BEHIND = 8 << 20
 
 
+class Writer(Protocol):
+    """Where a file's bytes go, in order."""
+
+    def write(self, data: bytes | memoryview, /) -> object:
+        """Appends the bytes."""
+
+
 @contextlib.contextmanager
-def atomic(path: str | os.PathLike, *, force: bool = False) -> Iterator[BinaryIO]:
+def atomic(path: str | os.PathLike, *, force: bool = False, size: int = 0) -> Iterator[Writer]:
     """The file at `path` is afterwards the whole of what was written, or as before.
 
-    A temporary file in the same folder is written, flushed, synced and renamed
-    over the target; it is removed after any error.  The target may be a file
-    that is mapped for reading.  An overwritten file's permissions are kept.
+    A temporary file in the same folder is written and renamed over the target;
+    it is removed after any error.  The target may be a file that is mapped for
+    reading.  An overwritten file's permissions are kept.  With `size`, room
+    for that many bytes is taken first, so that a full disk shows at once.
+
+    What is overwritten is safe from a power cut too: the disk has the new file
+    before the old one goes.  A new file of over 64 MB is left to the system to
+    write out, as cp does: there is nothing old to lose, and waiting would
+    double the time.
 
     Raises OutputError when the target exists and `force` is not given, or when
     the system refuses (no folder, no permission, no space).
@@ -33,9 +48,7 @@ def atomic(path: str | os.PathLike, *, force: bool = False) -> Iterator[BinaryIO
         raise _refusal(path, error) from None
     try:
         with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+            yield from _filled(file, size, target)
             os.fchmod(file.fileno(), _mode(target))
         os.replace(temporary, target)
     except BaseException as error:
@@ -46,34 +59,43 @@ def atomic(path: str | os.PathLike, *, force: bool = False) -> Iterator[BinaryIO
         raise
 
 
+def _filled(file: BinaryIO, size: int, target: Path) -> Iterator[Writer]:
+    """Takes room, yields the writer once, and sees the bytes to where they must be."""
+    replacing = target.exists()
+    if size > _BEHIND:
+        _reserve(file, size)
+    yield _Behind(file) if replacing and size > _BEHIND else file
+    file.truncate()
+    if replacing or file.tell() <= _LARGE:
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def write(path: str | os.PathLike, data: bytes, *, force: bool = False) -> None:
     """The file at `path` holds `data`; see `atomic`."""
     with atomic(path, force=force) as file:
         file.write(data)
 
 
-def behind(file: BinaryIO, size: int = 0) -> Callable[[bytes | memoryview], None]:
-    """A function that writes to `file`, and has the disk begin as soon as there is something to do.
+class _Behind:
+    """Writes, and has the disk begin as soon as there is something to do.
 
     The disk works while the rest is still being written, so that the fsync
-    which makes a large file durable has little left to wait for.  Room for a
-    file of `size` bytes is taken at once, so that a full disk shows at the
-    beginning and the file lies in one piece.
+    at the end has little left to wait for.
     """
-    done = begun = 0
-    if size > _BEHIND:
-        _reserve(file, size)
 
-    def write(data: bytes | memoryview) -> None:
-        nonlocal done, begun
-        file.write(data)
-        done += len(data)
-        if done - begun >= _BEHIND and hasattr(os, "posix_fadvise"):
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.done = self.begun = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Appends the bytes."""
+        self.file.write(data)
+        self.done += len(data)
+        if self.done - self.begun >= _BEHIND and hasattr(os, "posix_fadvise"):
             # Linux starts to write back the dirty pages of a range that is declared unneeded.
-            os.posix_fadvise(file.fileno(), begun, done - begun, os.POSIX_FADV_DONTNEED)
-            begun = done
-
-    return write
+            os.posix_fadvise(self.file.fileno(), self.begun, self.done - self.begun, os.POSIX_FADV_DONTNEED)
+            self.begun = self.done
 
 
 def _reserve(file: BinaryIO, size: int) -> None:

@@ -164,7 +164,12 @@ def jobs(folder: Path, source: Path, output: Path) -> list[Job]:
         Job("cp", ["cp", old, new]),
         Job("cp, then sync of the copy", ["sh", "-c", 'cp "$0" "$1" && sync "$1"', old, new]),
         Job("fcnkit: transplant and save alone", [python, "-c", SURGERY, old_net, old, new], own_clock=True),
-        Job("fcnkit: the same, whole process", [python, "-c", TRANSPLANT, old_net, old, new]),
+        Job(
+            "fcnkit: over an old file, synced",
+            [python, "-c", f"import sys; open(sys.argv[3], 'w').close()\n{SURGERY}", old_net, old, new],
+            own_clock=True,
+        ),
+        Job("fcnkit: transplant, whole process", [python, "-c", TRANSPLANT, old_net, old, new]),
         Job("fcnkit surgery", [*FCNKIT, "surgery", NET, old, new_net, "-o", new, "--force"]),
         Job(
             "fcnkit convolutionalize --weights",

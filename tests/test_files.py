@@ -271,8 +271,30 @@ def test_a_process_that_is_stopped_halfway_leaves_the_old_file(target, number):
 @pytest.mark.parametrize("sizes", [[0], [1, 2, 3], [9 << 20, 0, 1, 5 << 20, 5 << 20]])
 def test_what_is_written_behind_is_what_was_given(tmp_path, sizes):
     parts = [bytes([number + 1]) * size for number, size in enumerate(sizes)]
-    with files.atomic(tmp_path / "big") as file:
-        write = files.behind(file)
-        for part in parts:
-            write(memoryview(part))
-    assert (tmp_path / "big").read_bytes() == b"".join(parts)
+    target = tmp_path / "big"
+    target.write_bytes(b"old")
+    for size in (0, sum(sizes), sum(sizes) + (20 << 20)):
+        with files.atomic(target, force=True, size=size) as file:
+            for part in parts:
+                file.write(memoryview(part))
+        assert target.read_bytes() == b"".join(parts)
+
+
+def synced(monkeypatch):
+    calls = []
+    monkeypatch.setattr(os, "fsync", lambda file: calls.append(os.fstat(file).st_size))
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("size", "old", "waits"),
+    [(10, False, True), (10, True, True), (65 << 20, False, False), (65 << 20, True, True)],
+)
+def test_the_disk_is_waited_for_unless_a_large_file_is_new(tmp_path, monkeypatch, size, old, waits):
+    target, calls = tmp_path / "file", synced(monkeypatch)
+    if old:
+        target.write_bytes(b"old")
+    with files.atomic(target, force=True, size=size) as file:
+        file.write(bytes(size))
+    assert calls == [size] * waits
+    assert target.stat().st_size == size

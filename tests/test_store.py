@@ -30,7 +30,6 @@ from small_models import (
 )
 from test_caffemodel import BLOBS, MODELS
 
-from fcnkit import files
 from fcnkit.edits import splice
 from fcnkit.errors import OutputError, WeightsError
 from fcnkit.formats import prototxt, schema
@@ -628,12 +627,13 @@ def test_files_are_closed(small):
     assert len(os.listdir("/proc/self/fd")) <= before + 2
 
 
-def test_the_disk_is_asked_to_begin_early(tmp_path, monkeypatch):
+def test_the_disk_is_asked_to_begin_early_where_it_is_waited_for(tmp_path, monkeypatch):
     asked = []
+    (tmp_path / "out").write_bytes(b"old")
     monkeypatch.setattr(
         os, "posix_fadvise", lambda file, start, length, advice: asked.append((start, length))
     )
-    store.create().put("a", [zeros((10 << 20,))]).save(tmp_path / "out")
+    store.create().put("a", [zeros((10 << 20,))]).save(tmp_path / "out", force=True)
     assert len(asked) >= 4 and all(start + length <= 41 << 20 for start, length in asked)
     assert [start for start, _ in asked][1:] == [start + length for start, length in asked][:-1]
 
@@ -645,14 +645,6 @@ def test_pieces_fall_on_round_offsets_of_the_new_file(small, monkeypatch, start,
     assert b"".join(found) == small.read_bytes()[start : start + 50]
     ends = np.cumsum([len(piece) for piece in found]) + place
     assert all(end % 12 == 0 for end in ends[:-1]) and max(map(len, found)) <= 12
-
-
-def test_behind_writes_everything(tmp_path):
-    with files.atomic(tmp_path / "out") as file:
-        write = files.behind(file)
-        for byte in range(200):
-            write(bytes([byte]) * 100_000)
-    assert (tmp_path / "out").read_bytes() == b"".join(bytes([byte]) * 100_000 for byte in range(200))
 
 
 def test_v1_files_get_v1_layers(tmp_path):

@@ -221,11 +221,11 @@ class Weights(Mapping):
         if size > caffemodel.LARGEST_FILE:
             raise self._error(f"would take {size} bytes, and Caffe reads at most {caffemodel.LARGEST_FILE}; "
                               "drop some layers, or make them smaller")  # fmt: skip
-        with files.atomic(path, force=force) as file:
-            write, done = files.behind(file, size), 0
+        with files.atomic(path, force=force, size=size) as file:
+            done = 0
             for part in pieces(range(self.layout.size), edits):
                 for piece in self._bytes(part, done):
-                    write(piece)
+                    file.write(piece)
                     done += len(piece)
             if self.source:
                 self.source.check()

@@ -46,11 +46,10 @@ class Upgraded:
         Raises WeightsError when the file that was read has changed since,
         OutputError when `path` cannot be written or exists (see `force`).
         """
-        with files.atomic(path, force=force) as file:
-            write = files.behind(file, sum(map(len, self.parts)))
+        with files.atomic(path, force=force, size=sum(map(len, self.parts))) as file:
             for part in self.parts:
                 for piece in self._pieces(part):
-                    write(piece)
+                    file.write(piece)
             if self.source:
                 self.source.check()
 
