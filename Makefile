@@ -9,7 +9,7 @@ STAMP := $(VENV)/.setup-done
 PYTEST := $(PY) -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup caffe demo test lint bench schema golden digits clean
+.PHONY: help setup caffe demo test lint corpus bench schema golden digits clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test: setup  ## ruff and all tests; real Caffe is installed first
 	    echo "make test: NO REAL CAFFE on this machine; the tests that ask it are SKIPPED" >&2; \
 	    test -z "$$FCNKIT_REQUIRE_CAFFE"; }
 	@$(PY) -m ruff check --output-format concise .; lint=$$?; $(PYTEST) && exit $$lint
+
+corpus: setup caffe  ## every net of the shared corpus through real Caffe; a quarter of an hour
+	@$(PYTEST) tests/test_corpus.py --corpus
 
 lint: setup  ## ruff
 	@$(PY) -m ruff check .

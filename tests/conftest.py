@@ -11,6 +11,7 @@ NO_CAFFE = "no Caffe"
 
 
 def pytest_addoption(parser):
+    parser.addoption("--corpus", action="store_true", help="try every net of the shared corpus, not a part")
     parser.addoption("--golden", action="store_true", help="write the golden files of tests/cases anew")
 
 

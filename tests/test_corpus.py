@@ -1,0 +1,113 @@
+"""Real nets of every age and fork, converted and run in real Caffe.
+
+A part of the corpus by default, all of it with `pytest --corpus` (`make corpus`).
+"""
+
+import corpus
+import numpy as np
+import pytest
+
+import fcnkit as fk
+from fcnkit.errors import FcnkitError
+from fcnkit.nets.graph import build
+from fcnkit.weights.surgery import transplant
+
+# Every so manieth file, where not all are asked for.
+STEP = {"convolutionalize": 23, "fcn": 31}
+STRIDES = (32, 16, 8, 4)
+# What Caffe says of a fork's words, or of a file that it could never read.
+FORKS = ("Failed to parse", "Unknown layer type")
+ODD_SIZES = ((32, 33), (61, 77), (97, 64))
+
+
+@pytest.fixture
+def nets(shared, request):
+    """(path, net) of the corpus's nets, or of a part of them."""
+    step = 1 if request.config.getoption("--corpus") else STEP[request.node.name.split("_")[1]]
+    paths = corpus.files(shared)[::step]
+    return [(path, net) for path in paths if (net := corpus.net(path)) is not None]
+
+
+def said(capsys, title, counts):
+    with capsys.disabled():
+        print(f"\n{title}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+
+
+def test_convolutionalize_gives_the_classifiers_own_output(nets, caffe, capsys):
+    counts = dict.fromkeys(("equal", "nothing to convert", "not asked", "refused by Caffe as they were"), 0)
+    wrong = []
+    for path, net in nets:
+        verdict = converted(net, caffe)
+        if verdict in counts:
+            counts[verdict] += 1
+        else:
+            wrong.append(f"{path}: {verdict}")
+    said(capsys, "convolutionalize", counts)
+    assert not wrong
+    assert counts["equal"] > 0
+
+
+def converted(net, caffe):
+    """How one net fares: a word, or what is wrong."""
+    shapes = corpus.sizes(build(net))
+    images = {blob: shape for blob, shape in shapes.items() if len(shape) > 1}
+    plan = fk.convolutionalize(net, inputs=images)
+    if not any(step.verb == "convert" for step in plan.steps):
+        return "nothing to convert"
+    before, after = corpus.fed(net, shapes), corpus.fed(plan.net, shapes)
+    weights = corpus.weights(before)
+    if weights is None:
+        return "not asked"
+    new, data = transplant(plan, weights), corpus.noise(shapes)
+    questions = [caffe.Question("run", before, weights, data), caffe.Question("run", after, new, data)]
+    expected, found = caffe.ask(questions)
+    if isinstance(expected, Exception):
+        return "refused by Caffe as they were"
+    return str(found) if isinstance(found, Exception) else compared(expected, found)
+
+
+def compared(expected, found):
+    for blob, values in expected.items():
+        if found[blob].size != values.size:
+            return f"{blob} is {found[blob].shape} in place of {values.shape}"
+        worst, largest = np.abs(found[blob].ravel() - values.ravel()).max(), np.abs(values).max()
+        if np.isfinite(largest) and worst > 1e-4 * largest:
+            return f"{blob} differs by {worst} of {largest}"
+    return "equal"
+
+
+def test_fcn_scores_every_pixel_at_odd_sizes(nets, caffe, capsys):
+    counts = dict.fromkeys(("good", "refused by fcnkit", "refused by Caffe"), 0)
+    wrong = []
+    for path, net in nets:
+        images = {blob: shape for blob, shape in corpus.sizes(build(net)).items() if len(shape) == 4}
+        for stride in STRIDES:
+            verdict = scored(net, images, stride, caffe)
+            if verdict in counts:
+                counts[verdict] += 1
+            else:
+                wrong.append(f"{path} at stride {stride}: {verdict}")
+    said(capsys, "fcn", counts)
+    assert not wrong
+    assert counts["good"] > 0
+
+
+def scored(net, images, stride, caffe):
+    try:
+        plan = fk.fcn(net, classes=3, stride=stride, inputs=images)
+    except FcnkitError:
+        return "refused by fcnkit"
+    data = build(plan.net).inputs[0]
+    channels = build(plan.net).producer(data).input_shapes[data.index][1]
+    asked = [
+        caffe.Question("shapes", plan.net, None, {data.blob: (1, channels, *size)}) for size in ODD_SIZES
+    ]
+    answers = caffe.ask(asked)
+    if all(
+        isinstance(answer, Exception) and any(word in str(answer) for word in FORKS) for answer in answers
+    ):
+        return "refused by Caffe"
+    for size, answer in zip(ODD_SIZES, answers, strict=True):
+        if isinstance(answer, Exception) or answer["score"] != (1, 3, *size):
+            return f"{size}: {answer if isinstance(answer, Exception) else answer['score']}"
+    return "good"
