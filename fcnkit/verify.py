@@ -44,6 +44,9 @@ class Difference(NamedTuple):
         """Whether the relative difference is within the tolerance; what is not finite is not."""
         return self.relative <= self.tolerance
 
+    def __repr__(self) -> str:
+        return f"<{self}>"
+
     def __str__(self) -> str:
         name = self.output if self.output == self.new_output else f"{self.output} -> {self.new_output}"
         verdict = "equal" if self.ok else "DIFFERENT"

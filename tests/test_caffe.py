@@ -316,6 +316,15 @@ def test_caffe_itself_takes_html_for_an_empty_file(caffe, chain, tmp_path):
     assert caffe.load(chain, path) is None
 
 
+def test_a_database_that_a_net_names_is_not_made_here(caffe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = 'data_param { source: "no_such_leveldb" batch_size: 1 backend: LEVELDB }'
+    net = prototxt.parse(f'layer {{ name: "data" type: "Data" top: "data" {source} }}')
+    with pytest.raises(EngineError):
+        caffe.load(net)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_is_left_behind(caffe, chain, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)

@@ -75,7 +75,7 @@ def command(tool: str) -> list[str]:
         return [tool]
     if not program.exists():
         raise EngineError(f"Caffe: {runtime()} has no program \"{tool}\"; see {runtime() / 'bin'}")
-    return [str(program)]
+    return [str(program.absolute())]
 
 
 def run(
@@ -139,8 +139,14 @@ def ask(questions: Sequence[Question]) -> list[Any]:
             "questions": [_pose(question, top / f"{n}") for n, question in enumerate(questions)],
         }
         (top / "request.json").write_text(json.dumps(request))
+        # In the folder that goes: Caffe makes the databases that a net names and it does not find.
         done = subprocess.run(
-            [*start, str(WORKER), name], capture_output=True, text=True, errors="replace", env=_environment()
+            [*start, str(WORKER), name],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=_environment(),
+            cwd=name,
         )
         if done.returncode:
             words = _tail(done.stderr)
