@@ -110,3 +110,29 @@ def test_what_cannot_be_is_refused(text, options, message):
 def test_a_train_val_becomes_an_fcn():
     plan = fk.fcn(net(TRAIN_VAL), classes=3, stride=1, inputs=SIZE)
     assert build(plan.net).outputs[0].blob == "score"
+
+
+def aux(classes, bottom="conv1"):
+    return fc("aux", bottom, classes) + layer("aux_prob", "Softmax", "aux")
+
+
+def two_depths(classes=4, helper=4):
+    deep = conv("conv1", "data", 3, 3) + aux(helper) + conv("conv2", "conv1", 3, 3)
+    return fk.parse(data(1, 3, 9, 9) + deep + fc("fc", "conv2", classes) + layer("prob", "Softmax", "fc"), "net")
+
+
+def test_a_head_that_only_helps_to_train_a_deeper_one_goes():
+    assert [one.name for one in build(deploy(two_depths()).net).layers] == ["data", "conv1", "conv2", "fc"]
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        two_depths(helper=5),
+        fk.parse(data(1, 3, 9, 9) + conv("conv1", "data", 3, 3) + aux(4) + fc("fc", "conv1", 4), "net"),
+    ],
+)
+def test_heads_of_other_classes_or_of_the_same_depth_are_asked_for(net):
+    with pytest.raises(NetError, match=r'several layers give outputs: .*"aux".*--head'):
+        deploy(net)
+    assert build(deploy(net, head="fc").net).layers[-1].name == "fc"

@@ -8,7 +8,7 @@ from fcnkit.nets.graph import Graph, Layer, State, build
 from fcnkit.nets.shapes import infer
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import removed, set_value
-from fcnkit.rewrites.rescore import find_head
+from fcnkit.rewrites.rescore import LEARNED, classes_of, find_head, find_heads
 
 Shape = tuple[int, ...]
 
@@ -19,13 +19,14 @@ def deploy(net: Prototxt, *, head: str | None = None, inputs: Mapping[str, Shape
     Losses, accuracies, Softmax, data layers, other heads and layers of other
     states go; a data layer's first top becomes an Input of the same shape.
     The batch is one: an FCN takes images of any size, one at a time.  `head`
-    names the layer where a net has several.
+    names the layer where a net has several; heads that only help to train a
+    deeper one of as many classes, as GoogLeNet's do, go without being asked.
 
     Raises NetError when there is no head, or an input's shape is not known.
     """
     graph = build(net, State())
     shapes = infer(graph, inputs).tops
-    last = find_head(graph, head)
+    last = _main_head(graph) if head is None else find_head(graph, head)
     needed = _ancestors(graph, last)
     edits, steps, kept = [], [], set()
     for layer in needed:
@@ -43,6 +44,21 @@ def deploy(net: Prototxt, *, head: str | None = None, inputs: Mapping[str, Shape
             edits.append(removed(field, f"keep the trunk up to {last.name}"))
             steps.append(_left_out(field, last))
     return Plan(net, net.edit(edits), tuple(sorted(steps, key=lambda step: step.line or 0)))
+
+
+def _main_head(graph: Graph) -> Layer:
+    """The only head, or the one that is deeper than all others of as many classes."""
+    trunks = {head: _ancestors(graph, head)[:-1] for head in find_heads(graph)}
+    main = max(trunks, key=lambda head: len(trunks[head]), default=None)
+    if main and all(_helps(head, main, trunks) for head in trunks if head is not main):
+        return main
+    return find_head(graph)
+
+
+def _helps(head: Layer, main: Layer, trunks: Mapping[Layer, list[Layer]]) -> bool:
+    """Whether the main trunk learns more after it has left this head's, for the same classes."""
+    later = set(trunks[main]) - set(trunks[head])
+    return classes_of(head) == classes_of(main) and any(layer.type in LEARNED for layer in later)
 
 
 def _ancestors(graph: Graph, last: Layer) -> list[Layer]:

@@ -7,7 +7,8 @@ from fcnkit.nets.shapes import infer
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import removed, renamed_blob, set_param, set_value
 
-_PARAMS = {"InnerProduct": "inner_product_param", "Convolution": "convolution_param"}
+# The types that score classes, and the message that says how many.
+LEARNED = {"InnerProduct": "inner_product_param", "Convolution": "convolution_param"}
 
 
 def rescore(
@@ -43,10 +44,10 @@ def find_head(graph: Graph, head: str | None = None) -> Layer:
     """
     if head is not None:
         layer = graph.layer(head)
-        if layer.type not in _PARAMS:
+        if layer.type not in LEARNED:
             raise layer.error(f"its type is {layer.type}; name an InnerProduct or a Convolution as the head")
         return layer
-    found = list(dict.fromkeys(layer for top in graph.outputs for layer in _learned_above(graph, top)))
+    found = find_heads(graph)
     if not found:
         raise NetError(
             f"{graph.prototxt.path}: no InnerProduct or Convolution leads to an output; is it a classifier?"
@@ -57,6 +58,16 @@ def find_head(graph: Graph, head: str | None = None) -> Layer:
     return found[0]
 
 
+def find_heads(graph: Graph) -> list[Layer]:
+    """The last learned layers on all ways to the outputs."""
+    return list(dict.fromkeys(layer for top in graph.outputs for layer in _learned_above(graph, top)))
+
+
+def classes_of(head: Layer) -> int:
+    """How many scores a head gives."""
+    return head.param(LEARNED[head.type]).get("num_output")
+
+
 def _learned_above(graph: Graph, top) -> list[Layer]:
     seen, todo, found = set(), [top], []
     while todo:
@@ -64,7 +75,7 @@ def _learned_above(graph: Graph, top) -> list[Layer]:
         if layer.index in seen:
             continue
         seen.add(layer.index)
-        if layer.type in _PARAMS:
+        if layer.type in LEARNED:
             found.append(layer)
         else:
             todo += layer.bottoms
@@ -73,7 +84,7 @@ def _learned_above(graph: Graph, top) -> list[Layer]:
 
 def _edits(net: Prototxt, graph: Graph, layer: Layer, classes: int, name: str) -> list:
     why = f'rescore "{layer.name}"'
-    message = _PARAMS[layer.type]
+    message = LEARNED[layer.type]
     edits = set_param(layer, message, [("num_output", classes)], net.style, why=why)
     for owner in layer.field.all(message):
         edits += [removed(field, why) for field in owner.all("weight_filler", "bias_filler")]
