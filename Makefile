@@ -36,7 +36,7 @@ test: setup  ## ruff and all tests; real Caffe is installed first
 	@$(PY) -m ruff check --output-format concise .; lint=$$?; $(PYTEST) && exit $$lint
 
 corpus: setup caffe  ## every net of the shared corpus through real Caffe; a quarter of an hour
-	@$(PYTEST) tests/test_corpus.py --corpus
+	@$(PYTEST) --corpus tests/test_corpus.py tests/test_upgrade.py
 
 lint: setup  ## ruff
 	@$(PY) -m ruff check .

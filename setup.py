@@ -5,7 +5,8 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 OPENCV = ["opencv-python-headless>=4.5.5,<5"]  # OpenCV 5 reads no Caffe nets
-DIGITS = ["lmdb>=1.4,<4", "scikit-learn>=1.3,<2"]
+DEMO = [*OPENCV, "pillow>=10.1,<14"]
+DIGITS = ["lmdb>=1.4,<4", "pillow>=10.1,<14", "scikit-learn>=1.3,<2"]
 TEST = [
     "grpcio-tools>=1.59,<2",
     "hypothesis>=6.90,<7",
@@ -39,18 +40,15 @@ setup(
     },
     install_requires=[
         "click>=8.1,<9",
-        "h5py>=3.9,<4",
         "numpy>=1.24,<3",
-        "pillow>=10.1,<14",
         "protobuf>=4.25,<8",
-        "rich>=13,<16",
     ],
     extras_require={
         "opencv": OPENCV,
-        "demo": OPENCV,
+        "demo": DEMO,
         "digits": DIGITS,
-        "test": OPENCV + TEST,
-        "all": sorted({*OPENCV, *TEST}),
+        "test": DEMO + TEST,
+        "all": sorted({*DEMO, *TEST}),
     },
     entry_points={"console_scripts": ["fcnkit=fcnkit.cli.main:main"]},
     classifiers=[

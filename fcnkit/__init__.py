@@ -3,6 +3,7 @@
 The names below are the library; the README is a tour of them.
 """
 
+from fcnkit.errors import FcnkitError
 from fcnkit.formats.prototxt import Prototxt, parse, read
 from fcnkit.inspection import Inspection, inspect
 from fcnkit.lint.findings import Finding
@@ -24,7 +25,10 @@ from fcnkit.weights.surgery import transplant
 
 
 def coords(net: Prototxt, start: str, end: str) -> CoordMap:
-    """The exact map from coordinates of the blob `start` to those of `end`; see `fcnkit.nets.coords`."""
+    """The exact map from coordinates of the blob `start` to those of `end`; see `fcnkit.nets.coords`.
+
+    Raises NetError for a blob that there is not, AlignError where no map leads from one to the other.
+    """
     from fcnkit.nets.coords import between
 
     graph = build(net)
@@ -34,6 +38,7 @@ def coords(net: Prototxt, start: str, end: str) -> CoordMap:
 __all__ = [
     "CoordMap",
     "Difference",
+    "FcnkitError",
     "Finding",
     "Graph",
     "Inspection",

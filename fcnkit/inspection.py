@@ -4,6 +4,7 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import prod
 from typing import NamedTuple
 
 from fcnkit.errors import AlignError
@@ -38,7 +39,7 @@ class Row(NamedTuple):
     weights: str = ""
 
 
-# Header and alignment of each column of the table.
+# The columns of the table, which is cut in two where it is too wide.
 _SIZES = ("line", "layer", "type", "shape", "parameters", "multiply-adds")
 _PLACES = ("scale", "own", "offset", "back", "field")
 
@@ -68,9 +69,13 @@ class Inspection:
         """Each layer's cumulative offset, walking from the input."""
         return {row.name: row.offset for row in self.rows if row.offset is not None}
 
+    @property
+    def _extra(self) -> tuple[str, ...]:
+        return ("weights",) if any(row.weights for row in self.rows) else ()
+
     def table(self, width: int = 10_000) -> str:
         """The rows as aligned text, in two tables where one is wider than `width`."""
-        extra = ("weights",) if any(row.weights for row in self.rows) else ()
+        extra = self._extra
         title = f"{self.path}, {self.state}\n"
         whole = _aligned((*_SIZES, *_PLACES, *extra), map(_cells, self.rows), extra)
         if max(map(len, whole.splitlines()), default=0) <= width:
@@ -106,7 +111,7 @@ class Inspection:
         return self.table()
 
     def _repr_html_(self) -> str:
-        names = (*_SIZES, *_PLACES)
+        names = (*_SIZES, *_PLACES, *self._extra)
         head = "".join(f"<th>{name}</th>" for name in names)
         body = "".join(
             "<tr>" + "".join(f"<td>{html.escape(_cells(row)[name])}</td>" for name in names) + "</tr>"
@@ -231,19 +236,11 @@ def _fit(layer: Layer, shapes: Shapes, weights: Mapping[str, Sequence] | None) -
 
 def _compared(needed: Sequence, given: Sequence) -> str:
     for want, have in zip(needed, given, strict=True):
-        padded = (1,) * (4 - len(want)) + tuple(want)
-        if tuple(have.shape) in (tuple(want), padded):
+        if have.fits(want):
             continue
         shape = "x".join(map(str, have.shape))
-        return f"reshape {shape}" if have.count == _count(want) else f"MISMATCH {shape}"
+        return f"reshape {shape}" if have.count == prod(want) else f"MISMATCH {shape}"
     return "fits"
-
-
-def _count(shape: Sequence[int]) -> int:
-    total = 1
-    for size in shape:
-        total *= size
-    return total
 
 
 def _cells(row: Row) -> dict[str, str]:
@@ -258,7 +255,7 @@ def _cells(row: Row) -> dict[str, str]:
         "own": "" if row.own is None else show(row.own, decimal=True),
         "offset": "" if row.offset is None else show(row.offset, decimal=True),
         "back": "" if row.back is None else show(row.back, decimal=True),
-        "field": "" if row.field is None else "x".join(map(str, dict.fromkeys(row.field))),
+        "field": "" if row.field is None else show(row.field),
         "weights": row.weights,
     }
 

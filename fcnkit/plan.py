@@ -2,9 +2,10 @@
 
 import difflib
 import html
+import io
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from fcnkit.formats.prototxt import Prototxt
@@ -62,7 +63,7 @@ class Plan:
     net: Prototxt
     steps: tuple[Step, ...] = ()
     moves: tuple[Move, ...] = ()
-    offsets: tuple[Offset, ...] = field(default=())
+    offsets: tuple[Offset, ...] = ()
 
     def then(self, rewrite: Callable[..., "Plan"], *args, **options) -> "Plan":
         """This plan, and `rewrite(self.net, ...)` after it, as one plan."""
@@ -179,6 +180,4 @@ def _layer_lines(net: Prototxt) -> dict[str, int]:
 
 def _lines(text: str) -> list[str]:
     # Only \n ends a line here: a form feed in a comment must not split one.
-    return [line + "\n" for line in text.split("\n")[:-1]] + (
-        [text.split("\n")[-1]] if not text.endswith("\n") and text else []
-    )
+    return list(io.StringIO(text))

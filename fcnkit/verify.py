@@ -73,12 +73,11 @@ def verify(
     """Both nets have run on one input in the state TEST; a Difference per output.
 
     The scores before a final Softmax come first.  Outputs are paired by name;
-    where one of each is left over, those two.
-    (N, C) is compared with (N, C, 1, 1) value by value.  `new_weights` are
-    `weights` when not given.  `engine` is "caffe" or "opencv"; when not given,
-    Caffe where it is installed.  `inputs` gives arrays, or shapes for noise,
-    by the old net's input names; the rest is `noise` of the size that the
-    prototxt says.
+    where one of each is left over, those two.  (N, C) is compared with
+    (N, C, 1, 1) value by value.  `new_weights` are `weights` when not given.
+    `engine` is "caffe" or "opencv"; when not given, Caffe where it is
+    installed.  `inputs` gives arrays, or shapes for noise, by the old net's
+    input names; the rest is `noise` of the size that the prototxt says.
 
     Raises NetError when the outputs cannot be paired or have different counts,
     WeightsError when a layer has no weights, EngineError when the engine
@@ -150,7 +149,7 @@ def slide(
 def choose(engine: str | None = None) -> ModuleType:
     """The engine of this name; without a name, the first that is installed.
 
-    Raises EngineError when there is none.
+    Raises EngineError when there is none, or none of this name.
     """
     if engine is not None:
         if engine not in ENGINES:
@@ -159,9 +158,7 @@ def choose(engine: str | None = None) -> ModuleType:
     for runner in ENGINES.values():
         if runner.available():
             return runner
-    raise EngineError(
-        "no engine is installed: run `make caffe`, or `pip install 'opencv-python-headless<5'`"
-    )
+    raise EngineError("no engine is installed: run `make caffe`, or `pip install 'opencv-python-headless<5'`")
 
 
 def noise(shape: Sequence[int], seed: int = 0) -> Any:
@@ -214,9 +211,7 @@ def _nominal(graph: Graph) -> dict[str, tuple[int, ...] | None]:
     """The shape that the prototxt gives each input."""
     layers = [layer for layer in graph.layers if layer.type == "Input"]
     return {
-        top.blob: shape
-        for layer in layers
-        for top, shape in zip(layer.tops, layer.input_shapes, strict=True)
+        top.blob: shape for layer in layers for top, shape in zip(layer.tops, layer.input_shapes, strict=True)
     }
 
 
@@ -293,8 +288,8 @@ def _check_weights(graph: Graph, weights: Any, data: Mapping[str, Any]) -> None:
     for layer in graph.layers:
         if sizes.blobs(layer) and (weights is None or not weights.get(layer.name)):
             place = f'{graph.prototxt.path}:{layer.line}: layer "{layer.name}"'
-            source = "no weights file" if weights is None else weights.path
-            raise WeightsError(f"{place}: {source} has no weights for it; transplant them first")
+            fact = "no weights file is given" if weights is None else f"{weights.path} has no weights for it"
+            raise WeightsError(f"{place}: {fact}; transplant them first")
 
 
 def _windows(net: Prototxt, canvas: Any, window: tuple[int, int], stride: int) -> Any:

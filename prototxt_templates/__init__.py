@@ -10,8 +10,8 @@ NAMES = ("alexnet", "caffenet", "digits", "lenet", "vgg16")
 def path(name: str, file: str = "deploy.prototxt") -> Path:
     """The file of the template called `name`, by default its deploy network.
 
-    Every template has `deploy.prototxt`; all but digits have `train_val.prototxt`
-    and `solver.prototxt`; digits is trained and has `digits.caffemodel`.
+    Every template has `deploy.prototxt`, `train_val.prototxt` and
+    `solver.prototxt`; digits is trained and has `digits.caffemodel` too.
 
     Raises NetError for a name or a file that does not exist.
     """

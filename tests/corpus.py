@@ -28,7 +28,7 @@ def files(shared: Path) -> list[Path]:
 
 
 def net(path: Path) -> Prototxt | None:
-    """The net with narrow fc layers, V0 brought up to date; None where it is no net that builds."""
+    """The net with narrow fc layers, V0 brought up to date; None where there is none that can be."""
     try:
         read = prototxt.read(path)
         if any(field.all("layer") for field in read.root.all("layers")):
@@ -36,7 +36,7 @@ def net(path: Path) -> Prototxt | None:
         if not read.root.all("layer", "layers"):
             return None
         narrow = narrowed(read)
-        build(narrow)
+        infer(build(fed(narrow, sizes(build(narrow)))))
     except FcnkitError:
         return None
     return narrow

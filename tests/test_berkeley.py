@@ -4,6 +4,8 @@ What is expected is written here from the published nets' tables: their layer
 names, windows, offsets and rates.
 """
 
+import re
+
 import pytest
 from google.protobuf import text_format
 
@@ -237,3 +239,21 @@ def test_a_window_that_is_not_square_is_refused():
     text = made("vgg16", classes=21, stride=32).text.replace("kernel_size: 7", "kernel_h: 7 kernel_w: 6")
     with pytest.raises(NetError, match=r'layer "fc6": its window is not square'):
         berkeley.deployed(fk.parse(text, "net"))
+
+
+def test_a_dropout_that_says_nothing_goes_like_any_other():
+    said = made("vgg16", classes=21, stride=32)
+    silent = fk.parse(re.sub(r"dropout_param \{[^}]*\}", "", said.text), "net")
+    assert "dropout_ratio" in said.text and "dropout_ratio" not in silent.text
+    for split in ("train", "val"):
+        assert net(berkeley.trained(silent, split=split).net.text) == net(
+            berkeley.trained(said, split=split).net.text
+        )
+    assert net(berkeley.deployed(silent).net.text) == net(berkeley.deployed(said).net.text)
+
+
+def test_a_convolution_without_bias_has_one_rate():
+    text = made("vgg16", classes=21, stride=32).text
+    text = text.replace("kernel_size: 7", "kernel_size: 7 bias_term: false")
+    layers = net(berkeley.deployed(fk.parse(text, "net")).net.text).layer
+    assert [[rate.lr_mult for rate in each.param] for each in layers if each.name == "fc6"] == [[1]]

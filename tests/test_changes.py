@@ -147,7 +147,7 @@ def test_a_blob_is_renamed_where_it_is_read_and_written():
         data(1, 1, 9, 9), conv("a", "data", 1, 1), layer("r", "ReLU", "a", top="a"), layer("b", "Power", "a")
     )
     graph = build(text)
-    after = text.edit(changes.renamed_blob(graph, graph.layers, "a", "z"))
+    after = text.edit(changes.renamed_blob(graph.layers, "a", "z"))
     assert after.text.count('"a"') == 1 and after.text.count('"z"') == 4
 
 

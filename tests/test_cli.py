@@ -160,6 +160,15 @@ def test_without_weights_there_is_no_caffemodel(folder):
     assert len(list((folder / "out").iterdir())) == 3
 
 
+def test_berkeley_style_has_a_folder_for_its_snapshots(tmp_path):
+    out = tmp_path / "out"
+    words = ("fcn", "template:vgg16", "--classes", 21, "--stride", 32, "--style", "berkeley", "-o", out)
+    assert run(*words).exit_code == 0
+    solver = fk.read(out / "solver.prototxt").root
+    assert (out / solver.last("snapshot_prefix").string).parent.is_dir()
+    assert (out / solver.last("train_net").string).is_file()
+
+
 def test_align_corrects_and_checks(folder):
     assert run("align", folder / "cropped.prototxt", "--check").exit_code == 1
     assert run("align", folder / "cropped.prototxt", "-o", folder / "right.prototxt").exit_code == 0
@@ -210,6 +219,13 @@ def test_surgery_and_verify(folder):
     assert run("verify", *words, folder / "wrong.caffemodel", "--engine", "opencv").exit_code == 1
 
 
+def test_a_layer_that_the_weights_do_not_hold_is_named(folder):
+    fk.weights(folder / "net.caffemodel").drop("conv2").save(folder / "less.caffemodel")
+    words = "--weights", folder / "less.caffemodel", "--weights-out", folder / "new.caffemodel"
+    result = run("convolutionalize", folder / "net.prototxt", *words)
+    assert result.exit_code == 0 and 'layer "conv2": left to the filler' in result.stderr, result.output
+
+
 # ---- failing
 
 
@@ -229,6 +245,7 @@ def broken(folder):
     other = net(SMALL.text.replace("num_output: 8", "num_output: 9"))
     weights(other, folder / "counts.caffemodel")
     weights(net(data(1, 2, 24, 24), conv("conv1", "data", 4, 3)), folder / "less.caffemodel")
+    weights(net(SMALL.text.replace("dim: 2 ", "dim: 1 ", 1)), folder / "gray.caffemodel")
     (folder / "old.prototxt").write_text("layers { layer { name: 'd' type: 'data' } }")
     (folder / "isfile").write_text("")
 
@@ -270,6 +287,10 @@ FCN = ("fcn", "net.prototxt", "--classes", "3", "--stride", "2")
         ((*CONVERT, "empty.caffemodel"), "empty.caffemodel"),
         ((*CONVERT, "counts.caffemodel"), 'layer "fc3"'),
         ((*CONVERT, "less.caffemodel"), 'no layer "fc3"'),
+        ((*CONVERT, "gray.caffemodel"), 'gray.caffemodel: layer "conv1": MISMATCH: blob 0 is '),
+        ((*FCN, "-o", "out", "--weights", "gray.caffemodel"), 'layer "conv1": MISMATCH'),
+        ((*FCN, "-o", "out", "--mean", "1,2,3"), "3 mean values for images of 2 channels; give one"),
+        ((*FCN, "-o", "out", "--mean", "1,2,3", "--style", "berkeley"), "3 mean values for images"),
         ((*CONVERT, "."), "not a file"),
         ((*FCN, "-o", "isfile"), "isfile"),
         ((*FCN, "-o", "isfile/deeper"), "isfile"),
@@ -305,7 +326,7 @@ def test_bad_input_is_an_error_that_leaves_nothing(words, message, folder, monke
         ("inspect", "n", "--input", "data=1,x"), ("inspect", "n", "--input", "data=0,1"),
         ("inspect", "n", "--input", "=1"),
         ("fcn", "n", "--classes", 3), ("fcn", "n", "--stride", 3),
-        ("fcn", "n", "--classes", 0, "--stride", 8),
+        ("fcn", "n", "--classes", 0, "--stride", 8), ("fcn", "n", "--classes", "a=2,a=3", "--stride", 8),
         ("fcn", "net.prototxt", "--classes", 3, "--stride", 8, "--pad", "many"),
         ("fcn", "net.prototxt", "--classes", 3, "--stride", 8, "--pad", "\u00b2"),
         ("fcn", "net.prototxt", "--classes", 3, "--stride", 4, "--mean", "a,b", "-o", "x"),

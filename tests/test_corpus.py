@@ -10,10 +10,11 @@ import pytest
 import fcnkit as fk
 from fcnkit.errors import FcnkitError
 from fcnkit.nets.graph import build
+from fcnkit.nets.shapes import infer
 from fcnkit.weights.surgery import transplant
 
 # Every so manieth file, where not all are asked for.
-STEP = {"convolutionalize": 23, "fcn": 31}
+STEP = {"convolutionalize": 23, "fcn": 31, "shapes": 19}
 STRIDES = (32, 16, 8, 4)
 # What Caffe says of a fork's words, or of a file that it could never read.
 FORKS = ("Failed to parse", "Unknown layer type")
@@ -74,6 +75,26 @@ def compared(expected, found):
         if np.isfinite(largest) and worst > 1e-4 * largest:
             return f"{blob} differs by {worst} of {largest}"
     return "equal"
+
+
+def test_shapes_equal_real_caffes(nets, caffe, capsys):
+    """Of every top, in what TEST builds."""
+    counts = dict.fromkeys(("equal", "not known to us", "refused by Caffe"), 0)
+    fed = [corpus.fed(net, corpus.sizes(build(net))) for _, net in nets]
+    known = [net for net in fed if None not in infer(build(net)).tops.values()]
+    counts["not known to us"] = len(fed) - len(known)
+    wrong = []
+    for net, answer in zip(known, caffe.ask([caffe.Question("shapes", net) for net in known]), strict=True):
+        ours = {top.blob: shape for top, shape in infer(build(net)).tops.items()}
+        if isinstance(answer, Exception):
+            counts["refused by Caffe"] += 1
+        elif {blob: answer[blob] for blob in ours} == ours:
+            counts["equal"] += 1
+        else:
+            wrong.append(net.path)
+    said(capsys, "shapes", counts)
+    assert not wrong
+    assert counts["equal"] > 0
 
 
 def test_fcn_scores_every_pixel_at_odd_sizes(nets, caffe, capsys):

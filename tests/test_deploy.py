@@ -118,7 +118,8 @@ def aux(classes, bottom="conv1"):
 
 def two_depths(classes=4, helper=4):
     deep = conv("conv1", "data", 3, 3) + aux(helper) + conv("conv2", "conv1", 3, 3)
-    return fk.parse(data(1, 3, 9, 9) + deep + fc("fc", "conv2", classes) + layer("prob", "Softmax", "fc"), "net")
+    text = data(1, 3, 9, 9) + deep + fc("fc", "conv2", classes) + layer("prob", "Softmax", "fc")
+    return fk.parse(text, "net")
 
 
 def test_a_head_that_only_helps_to_train_a_deeper_one_goes():
@@ -136,3 +137,13 @@ def test_heads_of_other_classes_or_of_the_same_depth_are_asked_for(net):
     with pytest.raises(NetError, match=r'several layers give outputs: .*"aux".*--head'):
         deploy(net)
     assert build(deploy(net, head="fc").net).layers[-1].name == "fc"
+
+
+def test_where_test_has_no_data_the_stage_that_is_given_its_images_counts():
+    stored = 'top: "label" include { stage: "train" } data_param { source: "x" batch_size: 4 }'
+    given = data(1, 3, 8, 8).replace('"Input"', '"Input"\n  include { stage: "deploy" }')
+    feeds = layer("train-data", "Data", top="data", more=stored)
+    loss = layer("loss", "SoftmaxWithLoss", "fc", "label", more='exclude { stage: "deploy" }')
+    plan = deploy(fk.parse(feeds + given + BODY + loss, "net"))
+    assert kinds(plan.net) == ["Input", "Convolution", "ReLU", "InnerProduct"]
+    assert "stage" not in plan.net.text

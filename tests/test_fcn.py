@@ -309,3 +309,16 @@ def test_caffe_builds_what_inspect_says(caffe):
     ):
         rows = {row.name: row.shape for row in fk.inspect(plan.net).rows}
         assert all(shapes[name] == shape for name, shape in rows.items() if name in shapes)
+
+
+def test_a_net_of_two_images_is_refused():
+    both = data(1, 3, 32, 32, name="rgb") + data(1, 1, 32, 32, name="depth") + conv("a", "rgb", 4, 3)
+    both += conv("b", "depth", 4, 3) + layer("cat", "Concat", "a", "b") + fc("fc", "cat", 5)
+    with pytest.raises(NetError, match="its scores need 2 inputs, rgb, depth; an FCN has one, the image"):
+        fk.fcn(net(both), classes=3, stride=1)
+
+
+def test_a_net_of_stride_one_says_so():
+    flat = net(data(1, 3, 9, 9), conv("c", "data", 4, 3), fc("fc", "c", 5))
+    with pytest.raises(NetError, match="no layer has stride 8; this net has stride 1 alone"):
+        fk.fcn(flat, classes=3, stride=8)

@@ -71,20 +71,6 @@ def test_the_periodic_proof_is_the_brute_force(windows, up, offset, least):
         assert said.slack is None and every[said.size] is None
 
 
-@given(st.lists(WINDOW, min_size=1, max_size=3), st.integers(0, 5))
-@settings(max_examples=15, deadline=None)
-def test_the_first_valid_size_is_the_brute_force(windows, offset):
-    found = drawn(windows, 0)
-    good = [size for size in range(1, LARGEST + 1) if (slack(found, size, "up", "data", offset) or 0) >= 0
-            and slack(found, size, "up", "data", offset) is not None]  # fmt: skip
-    bad = [size for size in range(1, LARGEST + 1) if size not in set(good)]
-    said = fit.valid_from(sizes_of(found, "up"), found.top("up"), found.top("data"), (offset,) * 2)
-    if said is None:
-        assert max(bad) > LARGEST - 64  # a whole period
-    else:
-        assert said == max(bad, default=0) + 1
-
-
 # ---- tables
 
 
@@ -142,7 +128,6 @@ def test_a_crop_within_the_way_must_fit_too():
     found = stepped(48, crop("d", "u", "data", 10), conv("e", "d", 1, 3, "pad: 6"))
     said = checked(found, "e", "data", 3, 48)
     assert (said.slack, said.size) == (None, 50)
-    assert fit.valid_from(sizes_of(found, "e"), found.top("e"), found.top("data"), (3, 3)) is None
 
 
 def test_a_mask_or_a_second_top_does_no_harm():

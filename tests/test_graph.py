@@ -293,6 +293,14 @@ REFUSED = {
         SIZED + power("q", "data", "q", "include { phase: TRAIN }") + power("p", "q", "p"),
         'layer "q" on line 3 makes it, but not in state TEST; change its rules',
     ),
+    "a bottom that only its own layer makes": (
+        SIZED + power("p", "q", "q"),
+        ':3: layer "p": bottom "q" is not the top of an earlier layer; known here: data',
+    ),
+    "a bottom made in a stage": (
+        SIZED + power("q", "data", "q", "include { stage: 'deploy' }") + power("p", "q", "p"),
+        'makes it, but not in state TEST; choose its stage (here "deploy"), or change its rules',
+    ),
     "a top made twice": (
         SIZED + power("p", "data", "x") + power("q", "data", "x"),
         ':4: layer "q": top "x" is already made by layer "p" on line 3; give it another name',

@@ -593,3 +593,11 @@ def accepted(text: str) -> bool:
     except PrototxtError:
         return False
     return True
+
+
+def test_an_error_in_a_long_line_shows_the_part_around_it():
+    with pytest.raises(PrototxtError) as caught:
+        parse("a: 1 " * 2000 + "b: $ " + "c: 1 " * 2000, "net")
+    place, shown, caret = str(caught.value).split("\n")
+    assert place.startswith("net:1:10004: ") and len(shown) < 210
+    assert shown[caret.index("^")] == "$"

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -60,6 +60,10 @@ class Pairs(click.ParamType):
         pairs = [part.partition("=") for part in value.split(",")]
         if not all(old and new for old, _, new in pairs):
             self.fail(f"{value!r}: write it as fc6=conv6,fc7=conv7", param, ctx)
+        named = [old for old, _, _ in pairs]
+        twice = next((old for old in named if named.count(old) > 1), None)
+        if twice is not None:
+            self.fail(f"{value!r}: {twice!r} is there twice; name each once", param, ctx)
         return {old: new for old, _, new in pairs}
 
 
@@ -200,8 +204,26 @@ def open_weights(path: str):
     return store.open(path)
 
 
-def transplanted(plan: Plan, weights: str):
-    """The weights file at a path, as the plan's net takes it."""
+def transplanted(plan: Plan, weights: str, inputs: Mapping = {}):
+    """The weights file at a path, as the plan's net takes it.
+
+    Raises WeightsError where Caffe would refuse them; says which layers of the
+    net it had before are not in the file.
+    """
+    from fcnkit.nets.graph import graphs
+    from fcnkit.nets.shapes import infer
+    from fcnkit.weights.matching import FILLER, match
     from fcnkit.weights.surgery import transplant
 
-    return transplant(plan, open_weights(weights))
+    made = transplant(plan, open_weights(weights))
+    left = {}
+    for graph in graphs(plan.net):
+        given = {blob: shape for blob, shape in inputs.items() if blob in {top.blob for top in graph.inputs}}
+        found = match(graph, graph, infer(graph, given), made)
+        found.check()
+        left |= {row.layer: row for row in found.of(FILLER)}
+    fields = plan.before.root.all("layer", "layers")
+    olds = {name.string for field in fields for name in field.all("name")}
+    for row in (row for name, row in left.items() if name in olds):
+        click.echo(encodable(f'fcnkit: {weights}: layer "{row.layer}": {FILLER}: {row.why}'), err=True)
+    return made

@@ -82,7 +82,8 @@ def fcn(
     """Make the fully convolutional network of a classifier, ready to train.
 
     With -o DIR: deploy.prototxt, train_val.prototxt, solver.prototxt and, with
-    --weights or --no-group, init.caffemodel.  Train in that folder with
+    --weights or --no-group, init.caffemodel; in berkeley style train.prototxt
+    and val.prototxt in place of train_val.  Train in that folder with
 
     \b
     caffe train -solver solver.prototxt -weights init.caffemodel
@@ -112,12 +113,14 @@ def fcn(
     own = images_of(source)
     images = Images(data, _mean(mean) or own.mean, own.scale if scale is None else scale)
     if berkeley:
-        texts = _berkeley_texts(plan.net, stride, at_once, ignore, images)
-        plan = plan.then(deployed)
+        trunk, plan = plan.net, plan.then(deployed)
+        texts = {"deploy.prototxt": plan.net, **_berkeley_texts(trunk, stride, at_once, ignore, images, cpu)}
     else:
         texts = _texts(plan, ignore, filler, images, cpu)
-    outputs = _outputs(plan, texts, Path(output), weights) if output else []
-    write_all(outputs, force=force, folder=Path(output) if output else None)
+    folder = Path(output) if output else None
+    outputs = _outputs(plan, texts, folder, weights) if folder else []
+    # The authors' solvers put snapshots into a folder, without which Caffe does not start.
+    write_all(outputs, force=force, folder=folder / "snapshot" if folder and berkeley else folder)
     show_plan(plan, diff=diff, as_json=as_json)
     say_written(outputs, as_json or diff)
 
@@ -133,15 +136,17 @@ def _texts(plan: Plan, ignore: int, filler: str, images, cpu: bool) -> dict[str,
     }
 
 
-def _berkeley_texts(net: Prototxt, stride: int, at_once: bool, ignore: int, images) -> dict[str, Prototxt]:
+def _berkeley_texts(
+    net: Prototxt, stride: int, at_once: bool, ignore: int, images, cpu
+) -> dict[str, Prototxt]:
     from fcnkit.rewrites import berkeley
 
     splits = {
         f"{split}.prototxt": berkeley.trained(net, split=split, ignore=ignore, images=images).net
         for split in ("train", "val")
     }
-    solver = berkeley.solver(net, stride=stride, at_once=at_once, style=net.style)
-    return {"deploy.prototxt": berkeley.deployed(net).net, **splits, "solver.prototxt": solver}
+    solver = berkeley.solver(net, stride=stride, at_once=at_once, cpu=cpu, style=net.style)
+    return {**splits, "solver.prototxt": solver}
 
 
 def _outputs(plan: Plan, texts: Mapping[str, Prototxt], folder: Path, weights: str | None) -> list[Output]:

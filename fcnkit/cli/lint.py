@@ -5,7 +5,7 @@ from collections import Counter
 
 import click
 
-from fcnkit.cli.arguments import encodable, load, shape_option, show_json
+from fcnkit.cli.arguments import encodable, load, open_weights, shape_option, show_json
 from fcnkit.lint.findings import NOTE
 
 
@@ -52,7 +52,10 @@ def lint(nets, weights, solver, phase, stages, inputs, ignore, as_json) -> None:
             raise click.BadParameter(
                 f"{name!r}: see the names with `fcnkit lint --names`", param_hint="--ignore"
             )
-    given = {"weights": _open(weights) if weights else None, "solver": load(solver) if solver else None}
+    given = {
+        "weights": open_weights(weights) if weights else None,
+        "solver": load(solver) if solver else None,
+    }
     found = [
         finding
         for net in nets
@@ -67,12 +70,6 @@ def lint(nets, weights, solver, phase, stages, inputs, ignore, as_json) -> None:
         )
     if any(finding.level != NOTE for finding in found):
         sys.exit(1)
-
-
-def _open(path: str):
-    from fcnkit.weights import store
-
-    return store.open(path)
 
 
 def _counts(found) -> dict[str, int]:

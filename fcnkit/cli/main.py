@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from fcnkit.cli.arguments import encodable
 from fcnkit.cli.fcn import fcn
 from fcnkit.cli.lint import lint
 from fcnkit.cli.nets import align, convolutionalize, inspect
@@ -22,8 +23,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except FcnkitError as error:
-            message = str(error).encode("utf-8", "replace").decode("utf-8")
-            click.echo(f"fcnkit: {message}", err=True)
+            click.echo(encodable(f"fcnkit: {error}"), err=True)
             sys.exit(2)
 
 

@@ -2,7 +2,7 @@
 
 import click
 
-from fcnkit.cli.arguments import Pairs, encodable, load, shape_option, show_json, write_all
+from fcnkit.cli.arguments import Pairs, encodable, load, open_weights, shape_option, show_json, write_all
 
 NET = click.argument("net", metavar="NET")
 
@@ -31,11 +31,10 @@ def surgery(net, weights, new_net, output, names, strict, as_json, force, inputs
     """
     from fcnkit.nets.graph import build
     from fcnkit.nets.shapes import infer
-    from fcnkit.weights import store
     from fcnkit.weights.surgery import match, transplant
 
     after = build(load(new_net))
-    old = store.open(weights)
+    old = open_weights(weights)
     found = match(build(load(net)), after, infer(after, dict(inputs)), old, names=names)
     if as_json:
         show_json(found.json())

@@ -20,7 +20,7 @@ from fcnkit.edits import Edit
 from fcnkit.errors import EngineError
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
-from fcnkit.nets.graph import Graph, Layer, Shape, State, Top, build
+from fcnkit.nets.graph import Graph, Layer, State, Top, build
 from fcnkit.nets.shapes import Shapes, infer
 from fcnkit.weights import store
 
@@ -235,16 +235,10 @@ def _check_blobs(layer: Layer, sizes: Shapes, weights: store.Weights | None) -> 
         fact = f"{path} has {len(blobs)} parameter blobs for it, the net {len(wanted)}"
         raise _refusal(layer, f"{fact}; give the weights that belong to this net")
     for number, (blob, shape) in enumerate(zip(blobs, wanted, strict=True)):
-        if not _fits(blob, shape):
+        if not blob.fits(shape):
             raise _refusal(layer, f"{blob.where} has the shape {blob.shape}, the net {shape}")
         if str(blob.dtype) != "float32":
             raise _refusal(layer, f"it does not read {blob.dtype} values, as in blob {number} of {path}")
-
-
-def _fits(blob: store.Blob, shape: Shape) -> bool:
-    """Blob::ShapeEquals: a legacy shape has four axes, the missing ones first."""
-    padded = (1,) * (4 - len(shape)) + tuple(shape) if blob.legacy else tuple(shape)
-    return tuple(blob.shape) == padded
 
 
 def _arrays(graph: Graph, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -296,9 +290,7 @@ def _forward(graph: Graph, model: Any, inputs: Mapping[str, Any], tops: Sequence
     import numpy as np
 
     text = graph.prototxt.edit(_kept(graph)).text.lstrip(prototxt.BOM)
-    built = cv2.dnn.readNetFromCaffe(
-        np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8), model
-    )
+    built = cv2.dnn.readNetFromCaffe(np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8), model)
     # With fusion, what a Concat joins is no longer there when it is asked for.
     built.enableFusion(False)
     for name, array in inputs.items():

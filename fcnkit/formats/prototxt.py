@@ -90,7 +90,7 @@ def read(path) -> Prototxt:
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        raise PrototxtError(f"{path}: cannot be read: {error.strerror}") from error
+        raise PrototxtError(f"{path}: cannot be read: {error.strerror}; check the name") from error
     return parse(data.decode("utf-8", "surrogateescape"), str(path))
 
 

@@ -37,10 +37,15 @@ class Source:
         start = self._line_starts[line - 1]
         shown = self.text[start:].split("\n", 1)[0].rstrip("\r")
         before = self.text[start:offset]
+        column = len(before) + 1
+        if len(shown) > _SHOWN:
+            cut = max(0, len(before) - _SHOWN // 2)
+            shown, before = shown[cut : cut + _SHOWN], before[cut:]
         margin = re.sub(r"[^\t]", " ", before.replace(BOM, ""))
-        return PrototxtError(
-            f"{self.path}:{line}:{len(before) + 1}: {fact}\n  {_printable(shown)}\n  {margin}^"
-        )
+        return PrototxtError(f"{self.path}:{line}:{column}: {fact}\n  {_printable(shown)}\n  {margin}^")
+
+
+_SHOWN = 200  # characters of a line: a net may stand on one line
 
 
 class Field(NamedTuple):
@@ -85,12 +90,12 @@ class Field(NamedTuple):
         raw = self.raw
         if self.fields is not None or raw[:1] not in ('"', "'"):
             raise self.error(f'"{self.name}" takes a quoted string; put quotes around the value')
-        plain = self.raw[1:-1]
+        plain = raw[1:-1]
         if not any(special in plain for special in ('"', "'", "\\")):
             return plain
         if "\\" not in raw and raw.count(raw[0]) == 2 and raw[-1] == raw[0]:
-            return raw[1:-1]
-        parts = _STRING.findall(_without_comments(self.raw))
+            return plain
+        parts = _STRING.findall(_without_comments(raw))
         return b"".join(map(_unescape, parts)).decode("utf-8", "surrogateescape")
 
     def all(self, *names: str) -> "list[Field]":

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from fcnkit.errors import AlignError, NetError
 from fcnkit.lint.seen import LEARNING, Hit, Seen, fills_zero
-from fcnkit.nets import coords
+from fcnkit.nets import coordmap, coords
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layertypes import CAFFE, FORKS
 from fcnkit.nets.spatial import show, spatial
@@ -160,7 +160,7 @@ def crop_offset(seen: Seen) -> Iterator[Hit]:
     """a Crop whose offset is not where its reference's first pixel lies"""
     for layer, had, need, why_not in _offsets(seen):
         if had and (why_not or had != (need or had)):
-            yield Hit(layer, why_not or f"offset {_joined(had)}, and {_places(layer, need)}")
+            yield Hit(layer, why_not or f"offset {coordmap.show(had)}, and {_places(layer, need)}")
 
 
 def crop_without_offset(seen: Seen) -> Iterator[Hit]:
@@ -232,11 +232,7 @@ def _written(layer: Layer, axes: int) -> Axes:
 def _places(layer: Layer, need: Axes) -> str:
     cropped, reference = layer.bottoms
     fix = " ".join(f"offset: {value}" for value in (need[:1] if len(set(need)) == 1 else need))
-    return f'"{reference.blob}" begins at pixel {_joined(need)} of "{cropped.blob}"; set {fix}'
-
-
-def _joined(values: Axes) -> str:
-    return "x".join(map(str, dict.fromkeys(values)))
+    return f'"{reference.blob}" begins at pixel {coordmap.show(need)} of "{cropped.blob}"; set {fix}'
 
 
 def fc_left_behind(seen: Seen) -> Iterator[Hit]:

@@ -98,23 +98,12 @@ class Sizes:
 
 def check(sizes: Sizes, cropped: Top, reference: Top, offset: tuple[int, ...], least: int) -> Fit:
     """The crop's least slack over every input size from `least` up."""
-    worst: Fit | None = None
+    found = []
     for size, known in sizes.worth_checking(least):
         if known is None:
             return Fit(None, size)
-        slack = _slack(known, cropped, reference, offset)
-        if worst is None or worst.slack is None or slack < worst.slack:
-            worst = Fit(slack, size)
-    return worst or Fit(None, least)
-
-
-def valid_from(sizes: Sizes, cropped: Top, reference: Top, offset: tuple[int, ...]) -> int | None:
-    """The smallest input size from which the crop fits at every size; None if at none."""
-    size = bad = 0
-    for size, known in sizes.worth_checking(1):
-        if known is None or _slack(known, cropped, reference, offset) < 0:
-            bad = size
-    return bad + 1 if size - bad >= sizes.period else None
+        found.append(Fit(_slack(known, cropped, reference, offset), size))
+    return min(found)
 
 
 def _slack(known: Mapping[Top, Shape], cropped: Top, reference: Top, offset: tuple[int, ...]) -> int:

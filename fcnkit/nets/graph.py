@@ -256,15 +256,21 @@ class _Wires:
 
     def _missing(self, its: Declared, blob: str) -> NetError:
         """A bottom that no earlier layer makes, and what to do about it."""
-        makers = [one for one in declared(self.prototxt, self.refuse) if blob in one.tops]
+        every = declared(self.prototxt, self.refuse)
+        makers = [one for one in every if blob in one.tops and blob not in one.bottoms]
         later = [one for one in makers if one.kept(self.state)]
         remedy = _near(blob, [known for known in self.latest if known not in self.undefined])
         for maker in (later or makers)[:1]:
-            where = "later; move it up" if later else f"but not in state {self.state}; change its rules"
+            where = "later; move it up" if later else f"but not in state {self.state}; {_rules(makers)}"
             remedy = f'layer "{maker.name}" on line {maker.field.line} makes it{"" if later else ","} {where}'
         fact = f'bottom "{blob}" is not the top of an earlier layer; {remedy}'
         error = layer_error(its.field, its.name, fact)
         return Elsewhere(str(error)) if makers and not later else error
+
+
+def _rules(makers: Iterable[Declared]) -> str:
+    stages = dict.fromkeys(f'"{stage}"' for one in makers for stage in one.stages)
+    return f"choose its stage (here {', '.join(stages)}), or " * bool(stages) + "change its rules"
 
 
 def _near(name: str, known: Iterable[str]) -> str:

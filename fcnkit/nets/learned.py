@@ -5,7 +5,7 @@ The rules are those of Caffe's layer of the same name.
 
 from math import prod
 
-from fcnkit.nets.axes import canonical, show
+from fcnkit.nets.axes import canonical, four, show
 from fcnkit.nets.graph import Layer, Shape
 from fcnkit.nets.spatial import Window
 
@@ -121,10 +121,10 @@ def prelu_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
 
 def lrn(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """The bottom's shape, of four axes."""
-    if len(bottoms[0]) != 4:
-        raise layer.error(f"its bottom is {show(bottoms[0])}; LRN takes 4 axes")
-    if layer.param("lrn_param").get("local_size") % 2 == 0:
-        raise layer.error(f"local_size {layer.param('lrn_param').get('local_size')} is even; give an odd one")
+    size = layer.param("lrn_param").get("local_size")
+    four(layer, bottoms[0])
+    if size % 2 == 0:
+        raise layer.error(f"local_size {size} is even; give an odd one")
     return bottoms[:1]
 
 

@@ -17,16 +17,17 @@ def softmax(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
 
 def softmax_loss(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """A scalar, and the probabilities; one label per place."""
-    _same_batch(layer, bottoms)
-    axis = canonical(layer, layer.param("softmax_param").get("axis"), len(bottoms[0]))
-    _one_label_each(layer, bottoms, axis)
-    return [(), *bottoms[:1] * (len(layer.tops) - 1)]
+    return _labelled_loss(layer, bottoms, "softmax_param")
 
 
 def infogain_loss(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """A scalar, and the probabilities; one label per place."""
+    return _labelled_loss(layer, bottoms, "infogain_loss_param")
+
+
+def _labelled_loss(layer: Layer, bottoms: list[Shape], message: str) -> list[Shape]:
     _same_batch(layer, bottoms)
-    axis = canonical(layer, layer.param("infogain_loss_param").get("axis"), len(bottoms[0]))
+    axis = canonical(layer, layer.param(message).get("axis"), len(bottoms[0]))
     _one_label_each(layer, bottoms, axis)
     return [(), *bottoms[:1] * (len(layer.tops) - 1)]
 

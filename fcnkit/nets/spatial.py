@@ -12,7 +12,7 @@ from math import prod
 from typing import NamedTuple
 
 from fcnkit.formats.schema import View
-from fcnkit.nets.axes import canonical, same, show
+from fcnkit.nets.axes import canonical, four, same, show
 from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.graph import Layer, Shape
 
@@ -273,9 +273,7 @@ def deconvolution_macs(layer: Layer, bottoms: list[Shape], tops: list[Shape]) ->
 
 def pooling(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """Each spatial size pooled, 1 x 1 for global pooling; the mask has the top's shape."""
-    shape, param = bottoms[0], layer.param("pooling_param")
-    if len(shape) != 4:
-        raise layer.error(f"its bottom is {show(shape)}; Pooling takes 4 axes")
+    shape, param = four(layer, bottoms[0]), layer.param("pooling_param")
     if len(layer.tops) > 1 and param.get("pool") != "MAX":
         raise layer.error("a second top, the mask, with a pool that is not MAX; remove that top")
     if param.get("global_pooling"):
@@ -338,7 +336,7 @@ def _outside(size: int, bins: int) -> bool:
 
 def convolution_coord(layer: Layer, ndim: int) -> CoordMap | None:
     """Scale 1/s and shift (p - (k-1)/2) / s; None for global pooling."""
-    if _is_global(layer):
+    if is_global(layer):
         return None
     axes = spatial(layer, ndim).axes
     return CoordMap.of((Fraction(1, s), Fraction(2 * p - (k - 1), 2 * s)) for k, s, p in axes)
@@ -349,7 +347,8 @@ def deconvolution_coord(layer: Layer, ndim: int) -> CoordMap | None:
     return CoordMap.of((Fraction(s), Fraction(k - 1, 2) - p) for k, s, p in spatial(layer, ndim).axes)
 
 
-def _is_global(layer: Layer) -> bool:
+def is_global(layer: Layer) -> bool:
+    """Whether the layer pools its whole bottom, whatever its size."""
     return layer.type == "Pooling" and layer.param("pooling_param").get("global_pooling")
 
 
@@ -361,7 +360,7 @@ Window = tuple[tuple[int, Fraction], ...]
 
 def convolution_window(layer: Layer, ndim: int = 4) -> Window | None:
     """The bottom's points under one top point; None for global pooling."""
-    if _is_global(layer):
+    if is_global(layer):
         return None
     return tuple((k, Fraction(s)) for k, s, _ in spatial(layer, ndim).axes)
 

@@ -1,10 +1,11 @@
 """Every Crop layer's offset is the one that lays its bottoms over each other."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from fcnkit.edits import Edit, merge
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets import coords
+from fcnkit.nets.coordmap import show
 from fcnkit.nets.graph import Graph, Layer, graphs
 from fcnkit.plan import Offset, Plan, Step
 from fcnkit.rewrites.changes import beside, inside, removed, set_value
@@ -93,13 +94,9 @@ def _edits(net: Prototxt, layer: Layer, offset: tuple[int, ...]) -> list[Edit]:
 
 def _step(layer: Layer, need: Offset) -> Step:
     had, new = _written(layer, len(need.offset)), need.offset
-    why = f'"{need.reference}" begins at pixel {_show(new)} of "{need.cropped}"'
-    written: Mapping[bool, str] = {True: _show(had), False: "none"}
-    if had == new and layer.param("crop_param").has("offset"):
-        return Step("keep", layer.name, layer.line, f"offset {_show(new)}", why)
-    old = written[layer.param("crop_param").has("offset")]
-    return Step("change", layer.name, layer.line, f"offset {old} -> {_show(new)}", why)
-
-
-def _show(values: tuple[int, ...]) -> str:
-    return "x".join(map(str, dict.fromkeys(values)))
+    said = layer.param("crop_param").has("offset")
+    why = f'"{need.reference}" begins at pixel {show(new)} of "{need.cropped}"'
+    if had == new and said:
+        return Step("keep", layer.name, layer.line, f"offset {show(new)}", why)
+    old = show(had) if said else "none"
+    return Step("change", layer.name, layer.line, f"offset {old} -> {show(new)}", why)

@@ -31,8 +31,9 @@ def deployed(net: Prototxt) -> Plan:
     Raises NetError where a layer has a window that they cannot write.
     """
     graph = build(net)
-    edits = _spelled(net, graph) + _replaced(net, graph, [_input_layer(graph)])
-    edits += [edit for layer in graph.layers if layer.type == "Dropout" for edit in _bridged(graph, layer)]
+    stay = [layer for layer in graph.layers if layer.type != "Dropout"]
+    edits = _spelled(net, graph, stay) + _replaced(net, graph, [_input_layer(graph)])
+    edits += [edit for layer in graph.layers if layer.type == "Dropout" for edit in _bridged(layer)]
     return _plan(net, edits)
 
 
@@ -48,9 +49,10 @@ def trained(net: Prototxt, *, split: str, ignore: int = 255, images: Images = Im
     graph = build(net)
     labels = [_label(top.blob) for top in graph.outputs]
     data = graph.inputs[0].blob
+    images.check(net, graph.producer(graph.inputs[0]).input_shapes[graph.inputs[0].index])
     feeds = [data_layer(data, None, images.source(f"{split}_image_lmdb"), images)]
     feeds += [data_layer(label, None, images.source(f"{split}_{label}_lmdb"), None) for label in labels]
-    edits = _spelled(net, graph) + _replaced(net, graph, feeds)
+    edits = _spelled(net, graph, graph.layers) + _replaced(net, graph, feeds)
     for number, top in enumerate(graph.outputs):
         name = f"loss_{_label(top.blob)}" if number else "loss"
         loss = _loss_layer(name, top.blob, ignore, _grouped(graph))
@@ -58,8 +60,10 @@ def trained(net: Prototxt, *, split: str, ignore: int = 255, images: Images = Im
     return _plan(net, edits)
 
 
-def solver(net: Prototxt, *, stride: int, at_once: bool = False, style: Style = Style()) -> Prototxt:
-    """Their solver for this net.
+def solver(
+    net: Prototxt, *, stride: int, at_once: bool = False, cpu: bool = False, style: Style = Style()
+) -> Prototxt:
+    """Their solver for this net; it runs on the GPU, as Caffe does unasked, but for `cpu`.
 
     The rate is 1e-10 for a loss summed over pixels, a hundred times less at
     each stage of a net trained in stages; 1e-4 with 20 images a step for the
@@ -77,6 +81,7 @@ def solver(net: Prototxt, *, stride: int, at_once: bool = False, style: Style = 
         ("momentum", 0.9 if grouped else 0.99), ("iter_size", 20 if grouped else 1),
         ("max_iter", iterations), ("weight_decay", 0.0005), ("snapshot", 4000),
         ("snapshot_prefix", "snapshot/train"), ("test_initialization", False),
+        *([("solver_mode", Word("CPU"))] if cpu else []),
     ]  # fmt: skip
     return parse(render(fields, style), "solver.prototxt")
 
@@ -100,11 +105,11 @@ def _label(score: str) -> str:
     return score.removeprefix("score_") if score.startswith("score_") else "label"
 
 
-def _spelled(net: Prototxt, graph: Graph) -> list[Edit]:
-    """Every trunk layer with the fields that they write, and the net without a name."""
+def _spelled(net: Prototxt, graph: Graph, layers: Sequence[Layer]) -> list[Edit]:
+    """Each of these layers with the fields that they write, and the net without a name."""
     edits = [removed(field, _WHY) for field in net.root.all("name")]
     grouped = _grouped(graph)
-    for layer in graph.layers:
+    for layer in layers:
         if layer.type == "Convolution":
             edits += _convolution(net, layer, grouped)
         elif layer.type in _WRITTEN:
@@ -146,10 +151,11 @@ def _convolution(net: Prototxt, layer: Layer, grouped: bool) -> list[Edit]:
 def _rates(net: Prototxt, layer: Layer, *, written: bool) -> list[Edit]:
     """Scores and VGG trunks learn biases at twice the rate; their CaffeNet trunk says nothing."""
     edits = [removed(field, _WHY) for field in layer.field.all("param")]
-    return [*edits, inside(layer.field, LEARN, net.style, _WHY)] if written else edits
+    learn = LEARN if layer.param("convolution_param").get("bias_term") else LEARN[:1]
+    return [*edits, inside(layer.field, learn, net.style, _WHY)] if written else edits
 
 
-def _bridged(graph: Graph, layer: Layer) -> list[Edit]:
+def _bridged(layer: Layer) -> list[Edit]:
     if layer.tops[0].blob != layer.bottoms[0].blob:
         raise layer.error("it does not work in place; a deploy net without it needs its top renamed")
     return [removed(layer.field, _WHY)]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import Field, Prototxt, Style, literal, render, without
-from fcnkit.nets.graph import Graph, Layer
+from fcnkit.nets.graph import Layer
 
 Fields = Sequence[tuple[str, object]]
 
@@ -83,7 +83,7 @@ def removed(field: Field, why: str = "") -> Edit:
     return without(field)._replace(why=why)
 
 
-def renamed_blob(graph: Graph, layers: Iterable[Layer], old: str, new: str, why: str = "") -> list[Edit]:
+def renamed_blob(layers: Iterable[Layer], old: str, new: str, why: str = "") -> list[Edit]:
     """Every bottom and top called `old` in these layers is called `new`."""
     return [
         set_value(field, new, why)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from fcnkit.edits import Edit, merge
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
+from fcnkit.nets.axes import show
 from fcnkit.nets.graph import Graph, Layer, Top, graphs
 from fcnkit.nets.layertypes import TYPES
 from fcnkit.nets.shapes import Shapes, infer
@@ -124,7 +125,7 @@ def _convert(layer: Layer, state: _State, given: Shape | None, kernels: dict, un
     if len(given) != 4:
         raise _Refused(
             [layer],
-            f'its input "{layer.bottoms[0].blob}" is {_show(given)} after layer '
+            f'its input "{layer.bottoms[0].blob}" is {show(given)} after layer '
             f'"{state.graph.producer(layer.bottoms[0]).name}", not channels x height x width',
         )
     kernels[layer.name] = (view.get("num_output"), *given[1:])
@@ -157,7 +158,7 @@ def _follow(state: _State, layer: Layer, given: list[Shape | None], kernels: Map
         )
     for before, after in zip(old, new, strict=True):
         if after not in (before, (*before, 1, 1)):
-            _blame(state, layer, kernels, f"its output would be {_show(after)} in place of {_show(before)}")
+            _blame(state, layer, kernels, f"its output would be {show(after)} in place of {show(before)}")
     return new
 
 
@@ -236,19 +237,24 @@ def _gone(results: Sequence[_Result]) -> set[int]:
 def _check_shared(results: Sequence[_Result]) -> None:
     """Raises _Refused where layers that share a parameter would need it in two shapes."""
     for result in results:
-        owners: dict[str, list[tuple[Layer, Shape | None]]] = {}
-        for layer in result.state.graph.layers:
-            for blob, name in enumerate(_param_names(layer)):
-                if name:
-                    kernel = result.kernels.get(layer.name)
-                    owners.setdefault(name, []).append((layer, kernel if blob == 0 else None))
-        for name, users in owners.items():
+        for name, users in _sharers(result).items():
             converted = [layer for layer, kernel in users if kernel]
             if converted and len({kernel for _, kernel in users}) > 1:
                 others = ", ".join(f'"{layer.name}"' for layer, _ in users)
                 raise _Refused(
                     converted, f'{others} share the parameter "{name}" and would need it in different shapes'
                 )
+
+
+def _sharers(result: _Result) -> dict[str, list[tuple[Layer, Shape | None]]]:
+    """The layers that use each named parameter, with the kernel that it is to be there."""
+    owners: dict[str, list[tuple[Layer, Shape | None]]] = {}
+    for layer in result.state.graph.layers:
+        for blob, name in enumerate(_param_names(layer)):
+            if name:
+                kernel = result.kernels.get(layer.name) if blob == 0 else None
+                owners.setdefault(name, []).append((layer, kernel))
+    return owners
 
 
 def _param_names(layer: Layer) -> list[str]:
@@ -315,7 +321,7 @@ def _converted(layer: Layer, kernel: Shape, gone: Mapping[str, str], name: str) 
     source = gone.get(bottom.blob, bottom.blob)
     size = "x".join(map(str, dict.fromkeys(kernel[2:])))
     renamed = f", renamed {name}" if name != layer.name else ""
-    why = f"{source} is {' x '.join(map(str, kernel[1:]))}"
+    why = f"{source} is {show(kernel[1:])}"
     return Step(
         "convert", layer.name, layer.line, f"InnerProduct -> Convolution, kernel {size}{renamed}", why
     )
@@ -334,10 +340,10 @@ def _dissolution(graph: Graph, layer: Layer) -> list[Edit]:
     old, new = layer.tops[0].blob, layer.bottoms[0].blob
     users, todo = [], list(layer.tops)
     while todo:
-        for user in graph.consumers.get(todo.pop(), ()):
+        for user in graph.consumers[todo.pop()]:
             users.append(user)
             todo += [top for top in user.tops if top.blob == old]
-    return [removed(layer.field, why), *renamed_blob(graph, users, old, new, why)]
+    return [removed(layer.field, why), *renamed_blob(users, old, new, why)]
 
 
 def _renamer(rename: str | Mapping[str, str] | None, known: set[str], results: Sequence[_Result]):
@@ -356,7 +362,3 @@ def _renamer(rename: str | Mapping[str, str] | None, known: set[str], results: S
         if new in others or list(pairs.values()).count(new) > 1:
             raise NetError(f'rename "{name}": another layer would be named "{new}" too; choose another name')
     return lambda name: pairs.get(name, name)
-
-
-def _show(shape: Shape) -> str:
-    return " x ".join(map(str, shape))

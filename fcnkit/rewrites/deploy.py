@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import Field, Prototxt, render
-from fcnkit.nets.graph import Graph, Layer, State, build
+from fcnkit.nets.graph import Elsewhere, Graph, Layer, State, build, graphs
 from fcnkit.nets.shapes import infer
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import removed, set_value
@@ -24,7 +24,7 @@ def deploy(net: Prototxt, *, head: str | None = None, inputs: Mapping[str, Shape
 
     Raises NetError when there is no head, or an input's shape is not known.
     """
-    graph = build(net, State())
+    graph = _graph(net)
     shapes = infer(graph, inputs).tops
     last = _main_head(graph) if head is None else find_head(graph, head)
     needed = _ancestors(graph, last)
@@ -44,6 +44,16 @@ def deploy(net: Prototxt, *, head: str | None = None, inputs: Mapping[str, Shape
             edits.append(removed(field, f"keep the trunk up to {last.name}"))
             steps.append(_left_out(field, last))
     return Plan(net, net.edit(edits), tuple(sorted(steps, key=lambda step: step.line or 0)))
+
+
+def _graph(net: Prototxt) -> Graph:
+    """The net of state TEST; where that has no data, as in DIGITS' files, of the stage that is given it."""
+    try:
+        return build(net, State())
+    except Elsewhere:
+        found = graphs(net)
+        given = (one for one in found if all(layer.bottoms or layer.type == "Input" for layer in one.layers))
+        return next(given, found[0])
 
 
 def _main_head(graph: Graph) -> Layer:

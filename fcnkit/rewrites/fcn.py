@@ -61,6 +61,7 @@ def fcn(
         raise NetError(f'pad "{pad}": is neither a number nor auto nor keep')
     heads = _heads(net, classes)
     trunk = _trunk(net, heads[0], head, inputs)
+    _check_one_image(trunk.net)
     recipe = _Recipe(heads, tuple(_ladder(build(trunk.net), stride, heads[0].score)), group, at_once, least)
     if pad == "auto":
         return _least_pad(trunk, recipe)
@@ -99,6 +100,13 @@ def _trunk(net: Prototxt, first: _Head, head: str | None, inputs: Mapping[str, S
     return plan.then(without_last_pooling, name).then(rescore, first.classes, name=first.score)
 
 
+def _check_one_image(net: Prototxt) -> None:
+    blobs = [top.blob for top in build(net).inputs]
+    if len(blobs) > 1:
+        fact = f"its scores need {len(blobs)} inputs, {', '.join(blobs)}; an FCN has one, the image"
+        raise NetError(f"{net.path}: {fact}: make them one blob, and part it with a Slice")
+
+
 def without_last_pooling(net: Prototxt, head: str) -> Plan:
     """A pooling that averages the whole map before the head scores it is gone.
 
@@ -119,7 +127,7 @@ def without_last_pooling(net: Prototxt, head: str) -> Plan:
     ):
         return Plan(net, net)
     why = f'remove "{pool.name}"'
-    edits = [removed(pool.field, why), *renamed_blob(graph, users, top.blob, pool.bottoms[0].blob, why)]
+    edits = [removed(pool.field, why), *renamed_blob(users, top.blob, pool.bottoms[0].blob, why)]
     step = Step(
         "remove", pool.name, pool.line, "average pooling", "the FCN scores every place, not their average"
     )
@@ -147,7 +155,10 @@ def pad_first(net: Prototxt, pad: int) -> Plan:
 
 
 def first_layers(graph: Graph) -> list[Layer]:
-    """The convolutions that the image meets first, on any way from the inputs."""
+    """The convolutions that the image meets first, on any way from the inputs.
+
+    Raises NetError where it meets another layer with a window before them.
+    """
     reached, found = set(graph.inputs), []
     for layer in graph.layers:
         if not reached.intersection(layer.bottoms):
@@ -191,6 +202,7 @@ def _ladder(graph: Graph, stride: int, scores: str) -> list[_Rung]:
         there = ", ".join(
             str(value) for value in sorted({*finer, own, *strides.values()}, reverse=True) if value > 1
         )
+        there = there or "stride 1 alone"
         raise NetError(f"{graph.prototxt.path}: no layer has stride {stride}; this net has {there}")
     rungs = [
         _Rung(int(value), _deepest(graph, strides, value).blob, int(below / value))

@@ -41,6 +41,8 @@ def find_head(graph: Graph, head: str | None = None) -> Layer:
 
     Going up from the outputs, the first InnerProduct or Convolution; `head`
     names one where a net has several.
+
+    Raises NetError when there is none, or several and no `head`.
     """
     if head is not None:
         layer = graph.layer(head)
@@ -92,18 +94,18 @@ def _edits(net: Prototxt, graph: Graph, layer: Layer, classes: int, name: str) -
         edits.append(set_value(layer.field.last("name"), name, why))
     old = layer.tops[0].blob
     if old != name:
-        edits += renamed_blob(graph, [graph.layers[index] for index in _users(graph, layer)], old, name, why)
+        edits += renamed_blob(_users(graph, layer), old, name, why)
     return edits
 
 
-def _users(graph: Graph, layer: Layer) -> list[int]:
+def _users(graph: Graph, layer: Layer) -> list[Layer]:
     """The layer, and those that read or rewrite its top under its own name."""
     old, found, todo = layer.tops[0].blob, {layer.index}, list(layer.tops)
     while todo:
-        for user in graph.consumers.get(todo.pop(), ()):
+        for user in graph.consumers[todo.pop()]:
             found.add(user.index)
             todo += [top for top in user.tops if top.blob == old]
-    return sorted(found)
+    return [graph.layers[index] for index in sorted(found)]
 
 
 def _moves(after: Prototxt, layer: Layer, name: str, inputs) -> tuple[Move, ...]:

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 
 from fcnkit.edits import Edit, merge
 from fcnkit.formats.prototxt import Prototxt
+from fcnkit.nets.coordmap import show
 from fcnkit.nets.graph import Graph, Layer, graphs
 from fcnkit.nets.shapes import infer
-from fcnkit.nets.spatial import spatial
+from fcnkit.nets.spatial import is_global, spatial
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import kernel_fields, removed
 
@@ -39,15 +40,11 @@ def slide(net: Prototxt, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
         shapes, edits = infer(graph, inputs).tops, []
         for layer in graph.layers:
             shape = shapes[layer.bottoms[0]] if layer.bottoms else None
-            if _is_global(layer) and shape is not None and len(shape) == 4 and layer.field.start not in stay:
+            if is_global(layer) and shape is not None and len(shape) == 4 and layer.field.start not in stay:
                 edits += _edits(layer, shape[2:])
                 steps[layer.field.start] = _step(layer, shape[2:])
         by_state.append((str(graph.state), edits))
     return Plan(net, net.edit(merge(by_state)), tuple(steps.values()))
-
-
-def _is_global(layer: Layer) -> bool:
-    return layer.type == "Pooling" and bool(layer.param("pooling_param").get("global_pooling"))
 
 
 def _needed(every: Iterable[Graph]) -> set[int]:
@@ -56,7 +53,7 @@ def _needed(every: Iterable[Graph]) -> set[int]:
         layer.field.start
         for graph in every
         for layer in graph.layers
-        if _is_global(layer) and not _stays_pointwise(graph, layer)
+        if is_global(layer) and not _stays_pointwise(graph, layer)
     }
 
 
@@ -88,6 +85,6 @@ def _edits(layer: Layer, size: Shape) -> list[Edit]:
 
 
 def _step(layer: Layer, size: Shape) -> Step:
-    what = f"global pooling -> kernel {'x'.join(map(str, dict.fromkeys(size)))}, stride 1"
+    what = f"global pooling -> kernel {show(size)}, stride 1"
     why = f"{layer.bottoms[0].blob} is {size[0]} x {size[1]} here, and the window slides on larger inputs"
     return Step("change", layer.name, layer.line, what, why)

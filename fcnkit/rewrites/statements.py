@@ -10,13 +10,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from fcnkit.edits import Edit
-from fcnkit.formats.prototxt import BOM, Field, Style
+from fcnkit.formats.prototxt import BOM, GAP, Field, Style
 
-_COMMENT = re.compile(r"#[^\n]*")
-_GAP = r"(?:[ \t\r\n\v\f]|#[^\n]*\n)*"
-_LIST_HEAD = re.compile(rf"[A-Za-z0-9_]+{_GAP}:{_GAP}\[{_GAP}")
-_LIST_TAIL = re.compile(rf"{_GAP}\]")
-_SAME_LIST = re.compile(rf"{_GAP},{_GAP}")
+_LIST_HEAD = re.compile(rf"[A-Za-z0-9_]+{GAP}:{GAP}\[{GAP}")
+_LIST_TAIL = re.compile(rf"{GAP}\]")
+_SAME_LIST = re.compile(rf"{GAP},{GAP}")
 _SEPARATOR = re.compile(r"[ \t]*[,;]")
 _TRAIL = re.compile(r"[ \t]*#[^\n]*")
 

@@ -6,11 +6,11 @@ from typing import NamedTuple
 from fcnkit.edits import Edit
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt, Style, Word, parse, render
-from fcnkit.nets.graph import Graph, Layer, build, states
+from fcnkit.nets.graph import Graph, Layer, build, graphs
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import appended, inside, removed, set_param
+from fcnkit.rewrites.parts import FIXED, LEARN, Pairs
 
-Pairs = list[tuple[str, object]]
 _PARAMS = {
     "Convolution": "convolution_param",
     "Deconvolution": "convolution_param",
@@ -36,13 +36,23 @@ class Images(NamedTuple):
         """The path of one LMDB."""
         return f"{self.folder.rstrip('/')}/{name}" if self.folder else name
 
+    def check(self, net: Prototxt, shape: Sequence[int] | None) -> None:
+        """There is one mean for all channels of an image of this shape, or one for each.
+
+        Raises NetError where Caffe would refuse them.
+        """
+        channels = shape[1] if shape and len(shape) > 1 else None
+        if channels and len(self.mean) not in (0, 1, channels):
+            fact = f"{len(self.mean)} mean values for images of {channels} channels"
+            raise NetError(f"{net.path}: {fact}; give one, or one for each channel")
+
 
 def images_of(net: Prototxt) -> Images:
     """What the net's own data layers take off their images; nothing where it has none.
 
     A mean file is left out: it has one fixed size, and an FCN's images have many.
     """
-    for layer in (layer for state in states(net) for layer in build(net, state).layers):
+    for layer in (layer for graph in graphs(net) for layer in graph.layers):
         transform = layer.param("transform_param")
         if not layer.bottoms and (transform.has("mean_value") or transform.has("scale")):
             return Images("", transform.list("mean_value"), transform.get("scale"))
@@ -111,6 +121,7 @@ def _data(net: Prototxt, graph: Graph, images: Images) -> list[Edit]:
     """Data layers in place of the Input layer or the net-level input fields."""
     top = graph.inputs[0]
     field = graph.producer(top).field
+    images.check(net, graph.producer(top).input_shapes[top.index])
     labels = [f"label{_suffix(output.blob)}" for output in graph.outputs]
     layers = [
         data_layer(blob, phase, images.source(f"{short}_{kind}_lmdb"), images if kind == "image" else None)
@@ -141,15 +152,9 @@ def data_layer(blob: str, phase: str | None, source: str, images: Images | None)
 def _learning(net: Prototxt, layer: Layer) -> list[Edit]:
     if layer.view.has("param"):
         return []
-    if layer.type == "Deconvolution":
-        rates: list[Pairs] = [[("lr_mult", 0)]]
-    else:
-        rates = [[("lr_mult", 1), ("decay_mult", 1)]]
-    if layer.param(_PARAMS[layer.type]).get("bias_term"):
-        rates.append(
-            [("lr_mult", 0)] if layer.type == "Deconvolution" else [("lr_mult", 2), ("decay_mult", 0)]
-        )
-    return [inside(layer.field, [("param", rate) for rate in rates], net.style, f'let "{layer.name}" learn')]
+    rates = FIXED * 2 if layer.type == "Deconvolution" else LEARN
+    blobs = 2 if layer.param(_PARAMS[layer.type]).get("bias_term") else 1
+    return [inside(layer.field, rates[:blobs], net.style, f'let "{layer.name}" learn')]
 
 
 def _filling(net: Prototxt, layer: Layer, filler: str, zero: bool) -> list[Edit]:

@@ -143,7 +143,10 @@ class _Work(NamedTuple):
         return build(with_layers(self.net, layers))
 
     def kernel(self) -> tuple[int, tuple[Fraction, ...]]:
-        """The kernel of {2s, 2s - 1} with a whole offset, and that offset (which may be negative)."""
+        """The kernel of {2s, 2s - 1} with a whole offset, and that offset (which may be negative).
+
+        Raises AlignError where neither has one.
+        """
         tried = {}
         for kernel in (2 * self.factor, 2 * self.factor - 1):
             after = self.built([self.upscore(kernel)])
@@ -199,8 +202,7 @@ def _sizes(graph: Graph, tops: tuple[Top, ...]) -> fit.Sizes:
 
 
 def _why(crop: Offset, least: int) -> str:
-    place = "x".join(map(str, dict.fromkeys(crop.offset)))
-    where = f'"{crop.reference}" begins at pixel {place} of "{crop.cropped}"'
+    where = f'"{crop.reference}" begins at pixel {show(crop.offset)} of "{crop.cropped}"'
     return f"{where}; fits inputs of {least} pixels and more"
 
 

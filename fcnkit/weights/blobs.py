@@ -45,7 +45,7 @@ class Source:
             raise WeightsError(f"{self.path}: it was changed after it was opened; open it again")
 
     def read_into(self, buffer: memoryview, start: int) -> None:
-        """`buffer` holds the bytes from `start` on."""
+        """`buffer` holds the bytes from `start` on; WeightsError where the file ends before."""
         done = 0
         while done < len(buffer):
             got = os.preadv(self.file, [buffer[done:]], start + done)
@@ -123,6 +123,14 @@ class Blob:
         """How many bytes the values take as they are stored."""
         return self.count * caffemodel.ITEM_BYTES[self.dtype]
 
+    def fits(self, shape: Sequence[int]) -> bool:
+        """Whether Caffe takes it for this shape: a legacy one has four axes, the missing ones first.
+
+        The rule is Blob::ShapeEquals in Caffe's blob.cpp.
+        """
+        missing = 4 - len(shape) if self.legacy else 0
+        return self.shape == (1,) * missing + tuple(shape)
+
     def array(self) -> "numpy.ndarray":
         """The values as a new, aligned array of this shape and of the stored type."""
         import numpy
@@ -147,18 +155,16 @@ class Blob:
         source.check()
         size = caffemodel.ITEM_BYTES[self.dtype]
         for chunk in span.chunks:
-            read = _packed if chunk.lead == 0 else _unpacked
-            yield from read(source, chunk, size)
+            if chunk.lead:
+                yield from _unpacked(source, chunk, size)
+            else:
+                yield from source.pieces(chunk.start, chunk.stop)
 
     def _repr_html_(self) -> str:
         return f"<code>{html.escape(repr(self))}</code>"
 
     def __repr__(self) -> str:
         return f"<Blob {shown_shape(self.shape)} {self.dtype}{', legacy' if self.legacy else ''}>"
-
-
-def _packed(source: Source, chunk: caffemodel.Chunk, size: int) -> Iterator[memoryview]:
-    return source.pieces(chunk.start, chunk.stop)
 
 
 def _unpacked(source: Source, chunk: caffemodel.Chunk, size: int) -> Iterator[memoryview]:

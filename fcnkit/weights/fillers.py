@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from fcnkit.errors import WeightsError
+from fcnkit.formats.caffemodel import shown_shape
 
 if TYPE_CHECKING:
     import numpy
@@ -57,18 +58,18 @@ def bilinear_blob(shape: Sequence[int], group: int | None = None) -> "numpy.ndar
 
 
 def bilinear_planes(shape: Sequence[int], group: int | None = None) -> Iterator["numpy.ndarray"]:
-    """The planes, height x width, of `bilinear_blob` in turn."""
+    """The planes, height x width, of `bilinear_blob` in turn; raises as it does."""
     shape = tuple(shape)
     if len(shape) != 4:
-        raise WeightsError(f"bilinear weights of shape {_show(shape)}: expected 4 axes, found {len(shape)}; "
-                           "use another filler")  # fmt: skip
+        fact = f"expected 4 axes, found {len(shape)}"
+        raise WeightsError(f"bilinear weights of shape {shown_shape(shape)}: {fact}; use another filler")
     inputs, outputs, *kernel = shape
     groups = inputs // outputs if outputs and inputs % outputs == 0 else 0
     if not groups or group not in (None, groups):
-        made = outputs * (group or 1)
+        fact = f"with group {group or 1} they take {inputs} channels to {outputs * (group or 1)}"
         raise WeightsError(
-            f"bilinear weights of shape {_show(shape)}: with group {group or 1} they take {inputs} channels "
-            f"to {made}, and each channel must go to itself; give as many outputs as inputs"
+            f"bilinear weights of shape {shown_shape(shape)}: {fact}, and each channel must go to itself; "
+            "give as many outputs as inputs"
         )
     return _planes(inputs, outputs, (kernel[0], kernel[1]))
 
@@ -158,8 +159,8 @@ def _bilinear(shape, rng):
     import numpy as np
 
     if len(shape) != 4 or shape[2] != shape[3]:
-        raise WeightsError(f'filler "bilinear": expected 4 axes and a square kernel, found {_show(shape)}; '
-                           "use another filler")  # fmt: skip
+        fact = f"expected 4 axes and a square kernel, found {shown_shape(shape)}"
+        raise WeightsError(f'filler "bilinear": {fact}; use another filler')
     return np.broadcast_to(bilinear(shape[2]), shape)
 
 
@@ -183,7 +184,3 @@ _FILL = {
     "uniform": (_uniform, ("min", "max")),
     "xavier": (_xavier, ("variance_norm",)),
 }
-
-
-def _show(shape: Sequence[int]) -> str:
-    return " x ".join(map(str, shape))

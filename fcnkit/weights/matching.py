@@ -196,7 +196,7 @@ class _Pairing:
         self, layer: Layer, source: str, blobs: Sequence[Blob], new: tuple[Shape, ...]
     ) -> tuple[Row, list[Move]]:
         turned = self._turned(source, layer)
-        fits = all(_same_to_caffe(blob, shape) for blob, shape in zip(blobs, new, strict=True))
+        fits = all(blob.fits(shape) for blob, shape in zip(blobs, new, strict=True))
         verdict = COPIED if fits and not turned else RESHAPED
         if source != layer.name:
             verdict = RENAMED if verdict == COPIED else f"{RENAMED}, {RESHAPED}"
@@ -231,13 +231,6 @@ def _filler(layer: Layer) -> str:
 
 def _transposes(layer: Layer) -> bool:
     return layer.type == "InnerProduct" and bool(layer.param("inner_product_param").get("transpose"))
-
-
-def _same_to_caffe(blob: Blob, shape: Shape) -> bool:
-    """Whether Caffe takes the blob for this shape: legacy ones are compared from the end."""
-    if not blob.legacy:
-        return blob.shape == shape
-    return len(shape) <= 4 and blob.shape == (1,) * (4 - len(shape)) + shape
 
 
 def _misfit(blobs: Sequence[Blob], expected: Sequence[Shape]) -> str:
