@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -391,3 +392,14 @@ def test_starting_up_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.parametrize("text", ["", 'net: "train_val.prototxt" base_lr: 0.1\n', 'name: "nothing"\n'])
+@pytest.mark.parametrize("words", [["inspect"], ["convolutionalize", "-o", "out"], ["align", "-o", "out"]])
+def test_a_file_without_layers_is_no_net(tmp_path, monkeypatch, words, text):
+    monkeypatch.chdir(tmp_path)
+    Path("solver.prototxt").write_text(text)
+    done = CliRunner().invoke(main, [words[0], "solver.prototxt", *words[1:]])
+    assert done.exit_code == 2
+    assert "solver.prototxt: it has no layers" in done.output
+    assert not Path("out").exists()

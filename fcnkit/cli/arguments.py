@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from fcnkit.errors import OutputError
+from fcnkit.errors import OutputError, PrototxtError
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.plan import Plan
@@ -27,6 +27,14 @@ def load(name: str) -> Prototxt:
 
         return prototxt.parse(prototxt.read(templates.path(name.removeprefix(TEMPLATE))).text, name)
     return prototxt.read(name)
+
+
+def load_net(name: str) -> Prototxt:
+    """As `load`; PrototxtError where there is no layer, as in a solver's file."""
+    net = load(name)
+    if not net.root.all("layer", "layers"):
+        raise PrototxtError(f"{net.path}: it has no layers; name the prototxt of a net")
+    return net
 
 
 class Shape(click.ParamType):

@@ -8,7 +8,7 @@ import click
 
 from fcnkit.cli.arguments import (
     Classes,
-    load,
+    load_net,
     plan_options,
     saver,
     say_written,
@@ -98,7 +98,7 @@ def fcn(
     from fcnkit.rewrites.train import Images, images_of
 
     berkeley = style == "berkeley"
-    source = load(net)
+    source = load_net(net)
     plan = rewrite(
         source,
         classes=classes,

@@ -9,7 +9,7 @@ from fcnkit.cli.arguments import (
     Rename,
     check_stdout,
     encodable,
-    load,
+    load_net,
     open_weights,
     plan_options,
     saver,
@@ -43,7 +43,8 @@ def inspect(net, weights, phase, stages, inputs, to, as_json) -> None:
     from fcnkit.nets.graph import State
 
     blobs = open_weights(weights) if weights else None
-    found = look(load(net), weights=blobs, state=State(phase, 0, tuple(stages)), inputs=dict(inputs), to=to)
+    state = State(phase, 0, tuple(stages))
+    found = look(load_net(net), weights=blobs, state=state, inputs=dict(inputs), to=to)
     if as_json:
         show_json(found.json())
     else:
@@ -73,7 +74,7 @@ def convolutionalize(net, output, inputs, rename, weights, weights_out, diff, as
     check_stdout(output, diff=diff, as_json=as_json)
     if bool(weights) != bool(weights_out):
         raise click.UsageError("--weights and --weights-out go together: one is read, the other is written")
-    plan = rewrite(load(net), inputs=dict(inputs), rename=rename)
+    plan = rewrite(load_net(net), inputs=dict(inputs), rename=rename)
     outputs = [(weights_out, transplanted(plan, weights, dict(inputs)).save)] if weights else []
     if output:
         outputs.append((output, saver(plan.net)))
@@ -97,7 +98,7 @@ def align(net, output, check, diff, as_json, force) -> None:
     from fcnkit.rewrites.align import align as rewrite
 
     check_stdout(output, diff=diff, as_json=as_json)
-    plan = rewrite(load(net))
+    plan = rewrite(load_net(net))
     outputs = [(output, saver(plan.net))] if output else []
     write_all(outputs, force=force)
     show_plan(plan, diff=diff, as_json=as_json, quiet=output == "-")

@@ -2,7 +2,7 @@
 
 import click
 
-from fcnkit.cli.arguments import Pairs, encodable, load, open_weights, shape_option, show_json, write_all
+from fcnkit.cli.arguments import Pairs, encodable, load_net, open_weights, shape_option, show_json, write_all
 
 NET = click.argument("net", metavar="NET")
 
@@ -33,9 +33,9 @@ def surgery(net, weights, new_net, output, names, strict, as_json, force, inputs
     from fcnkit.nets.shapes import infer
     from fcnkit.weights.surgery import match, transplant
 
-    after = build(load(new_net))
+    after = build(load_net(new_net))
     old = open_weights(weights)
-    found = match(build(load(net)), after, infer(after, dict(inputs)), old, names=names)
+    found = match(build(load_net(net)), after, infer(after, dict(inputs)), old, names=names)
     if as_json:
         show_json(found.json())
     else:
@@ -65,7 +65,7 @@ def verify(net, weights, new_net, new_weights, engine, tolerance, as_json, input
     """
     from fcnkit.verify import verify as compare
 
-    nets = load(net), weights, load(new_net), new_weights
+    nets = load_net(net), weights, load_net(new_net), new_weights
     found = compare(*nets, engine=engine, inputs=dict(inputs), tolerance=tolerance)
     if as_json:
         show_json([row._asdict() | {"ok": row.ok} for row in found])
