@@ -21,6 +21,7 @@ $(STAMP): setup.py pyproject.toml
 	@echo "setting up $(VENV); the first time this takes about half a minute"
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[all]'
+	@$(PY) -m compileall -q fcnkit prototxt_templates  # pip does so for all but editable packages
 	@touch $@
 
 caffe:  ## real Caffe (CPU) for the tests, in the user's cache folder, without root

@@ -9,15 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from fcnkit.engines import caffe, opencv
 from fcnkit.errors import EngineError, NetError, WeightsError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Top, build
 from fcnkit.nets.shapes import infer
 from fcnkit.weights import store
-
-ENGINES = {"caffe": caffe, "opencv": opencv}
-"""The engines by name, the preferred one first."""
 
 BATCH = 64
 """How many windows `slide` gives to the classifier at once."""
@@ -151,14 +147,22 @@ def choose(engine: str | None = None) -> ModuleType:
 
     Raises EngineError when there is none, or none of this name.
     """
+    engines = _engines()
     if engine is not None:
-        if engine not in ENGINES:
-            raise EngineError(f'no engine "{engine}"; there are {", ".join(ENGINES)}')
-        return ENGINES[engine]
-    for runner in ENGINES.values():
+        if engine not in engines:
+            raise EngineError(f'no engine "{engine}"; there are {", ".join(engines)}')
+        return engines[engine]
+    for runner in engines.values():
         if runner.available():
             return runner
     raise EngineError("no engine is installed: run `make caffe`, or `pip install 'opencv-python-headless<5'`")
+
+
+def _engines() -> dict[str, ModuleType]:
+    """The engines by name, the preferred one first; read here, since most commands run no net."""
+    from fcnkit.engines import caffe, opencv
+
+    return {"caffe": caffe, "opencv": opencv}
 
 
 def noise(shape: Sequence[int], seed: int = 0) -> Any:
@@ -180,6 +184,8 @@ def noise(shape: Sequence[int], seed: int = 0) -> Any:
 
 def _run_all(runner: ModuleType, jobs: Sequence[tuple]) -> list[dict[str, Any]]:
     """What `run` of the engine gives for each job; Caffe starts only once."""
+    from fcnkit.engines import caffe
+
     if runner is not caffe:
         return [runner.run(*job) for job in jobs]
     answers = caffe.ask([caffe.Question("run", *job) for job in jobs])
