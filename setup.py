@@ -5,6 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 OPENCV = ["opencv-python-headless>=4.5.5,<5"]  # OpenCV 5 reads no Caffe nets
+DRAW = ["pygraphviz>=2,<3"]  # brings Graphviz along
 DEMO = [*OPENCV, "pillow>=10.1,<14"]
 DIGITS = ["lmdb>=1.4,<4", "pillow>=10.1,<14", "scikit-learn>=1.3,<2"]
 TEST = [
@@ -45,10 +46,11 @@ setup(
     ],
     extras_require={
         "opencv": OPENCV,
+        "draw": DRAW,
         "demo": DEMO,
         "digits": DIGITS,
-        "test": DEMO + TEST,
-        "all": sorted({*DEMO, *TEST}),
+        "test": DEMO + DRAW + TEST,
+        "all": sorted({*DEMO, *DRAW, *TEST}),
     },
     entry_points={"console_scripts": ["fcnkit=fcnkit.cli.main:main"]},
     classifiers=[

@@ -3,6 +3,7 @@
 The names below are the library; the README is a tour of them.
 """
 
+from fcnkit.drawing.draw import Drawing, draw
 from fcnkit.errors import FcnkitError
 from fcnkit.formats.prototxt import Prototxt, parse, read
 from fcnkit.inspection import Inspection, inspect
@@ -38,6 +39,7 @@ def coords(net: Prototxt, start: str, end: str) -> CoordMap:
 __all__ = [
     "CoordMap",
     "Difference",
+    "Drawing",
     "FcnkitError",
     "Finding",
     "Graph",
@@ -53,6 +55,7 @@ __all__ = [
     "build",
     "convolutionalize",
     "coords",
+    "draw",
     "fcn",
     "inspect",
     "lint",

@@ -19,7 +19,7 @@ LEVELS = (
     ("edits", "files", "templates"),
     ("formats",),
     ("nets", "weights.store", "weights.blobs"),
-    ("plan", "inspection"),
+    ("plan", "inspection", "drawing"),
     ("rewrites", "weights"),
     ("engines",),
     ("verify", "lint"),
@@ -35,7 +35,7 @@ FORMATS_JOINED = {
     ("formats.values", "formats.prototxt"),
     ("formats.prototxt", "formats.spans"),
 }
-HEAVY = ("numpy", "h5py", "cv2", "matplotlib", "PIL", "google", "lmdb")
+HEAVY = ("numpy", "h5py", "cv2", "matplotlib", "PIL", "google", "lmdb", "pygraphviz")
 # Runs inside Caffe's own Python, never inside ours.
 WORKER = "_caffe_worker.py"
 

@@ -186,14 +186,14 @@ def _made(folder: Path) -> list[Path]:
     return missing
 
 
-def saver(net: Prototxt) -> Callable:
-    """How `write_all` writes a prototxt, to a file or to standard output."""
+def saver(document) -> Callable:
+    """How `write_all` writes a Prototxt or a Drawing, to a file or to standard output."""
 
     def save(path, *, force):
         if str(path) == "-":
-            sys.stdout.buffer.write(net.text.encode("utf-8", "surrogateescape"))
+            sys.stdout.buffer.write(document.text.encode("utf-8", "surrogateescape"))
         else:
-            net.save(path, force=force)
+            document.save(path, force=force)
 
     return save
 

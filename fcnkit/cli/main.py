@@ -7,7 +7,7 @@ import click
 from fcnkit.cli.arguments import encodable
 from fcnkit.cli.fcn import fcn
 from fcnkit.cli.lint import lint
-from fcnkit.cli.nets import align, convolutionalize, inspect
+from fcnkit.cli.nets import align, convolutionalize, draw, inspect
 from fcnkit.cli.upgrade import upgrade
 from fcnkit.cli.weights import surgery, verify
 from fcnkit.errors import FcnkitError
@@ -43,5 +43,5 @@ def main() -> None:
     """
 
 
-for command in (inspect, lint, upgrade, convolutionalize, fcn, align, surgery, verify):
+for command in (inspect, draw, lint, upgrade, convolutionalize, fcn, align, surgery, verify):
     main.add_command(command)

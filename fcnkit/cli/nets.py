@@ -53,6 +53,35 @@ def inspect(net, weights, phase, stages, inputs, to, as_json) -> None:
 
 @click.command()
 @NET
+@click.option("-o", "--output", metavar="OUT.svg", required=True,
+              help='Write the picture here; "-" is standard output.')  # fmt: skip
+@click.option("--phase", type=click.Choice(["TEST", "TRAIN"]), default="TEST", show_default=True)
+@click.option("--stage", "stages", multiple=True, help="A stage that rules ask for; may be repeated.")
+@shape_option
+@click.option("--force", is_flag=True, help="Overwrite a file that exists.")
+def draw(net, output, phase, stages, inputs, force) -> None:
+    """Draw the net: a box for each layer and the in-place layers after it.
+
+    Browsers show the SVG; names and parameter counts come up under the mouse.
+    A dashed line gives a Crop its size alone.
+
+    \b
+    fcnkit draw deploy.prototxt -o net.svg
+    fcnkit draw train_val.prototxt --phase TRAIN --input data=1,3,500,500 -o net.svg
+    """
+    from fcnkit.drawing.draw import draw as drawn
+    from fcnkit.nets.graph import State
+
+    if output != "-" and not output.lower().endswith(".svg"):
+        raise click.BadParameter(f"{output!r}: a drawing is an SVG file; name it OUT.svg", param_hint="-o")
+    picture = drawn(load_net(net), state=State(phase, 0, tuple(stages)), inputs=dict(inputs))
+    outputs = [(output, saver(picture))]
+    write_all(outputs, force=force)
+    say_written(outputs, False)
+
+
+@click.command()
+@NET
 @click.option("-o", "--output", metavar="OUT", help='Write the net here; "-" is standard output.')
 @shape_option
 @click.option(

@@ -1,0 +1,50 @@
+"""The picture of a net."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fcnkit import files
+from fcnkit.drawing.blocks import chart
+from fcnkit.drawing.svg import render
+from fcnkit.errors import NetError
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.nets.graph import State, build
+from fcnkit.nets.shapes import infer
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A net as the text of an SVG document, which a notebook shows."""
+
+    path: str
+    text: str
+
+    def save(self, path: str | os.PathLike, *, force: bool = False) -> None:
+        """The file at `path` holds the SVG; see `fcnkit.files.atomic`."""
+        files.write(path, self.text.encode(), force=force)
+
+    def _repr_svg_(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"<Drawing of {self.path}>"
+
+
+def draw(
+    net: Prototxt, *, state: State = State(), inputs: Mapping[str, tuple[int, ...]] | None = None
+) -> Drawing:
+    """What Caffe would build from `net` in one state, as a picture.
+
+    A box is a layer with the in-place layers after it: its name, what it does,
+    its top's shape without the batch.  A dashed line carries a size only, to a
+    Crop.  A tall picture stands in columns, read from left to right.  `inputs`
+    gives shapes by blob name.  What is not known is left out.
+
+    Raises NetError when the net cannot be built or has no layers in this
+    state, EngineError without pygraphviz.
+    """
+    graph = build(net, state)
+    if not graph.layers:
+        raise NetError(f"{net.path}: no layers in state {state}; choose another phase or stage")
+    return Drawing(net.path, render(chart(graph, infer(graph, inputs)), f"{net.path}, {state}"))

@@ -1,0 +1,141 @@
+"""A chart as SVG text: boxes and curves, a tall picture in several columns."""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from xml.sax import saxutils
+
+from fcnkit.drawing.blocks import Block, Chart, Wire
+from fcnkit.drawing.columns import GAP, Column, columns
+from fcnkit.drawing.layout import Layout, Link, Point, layout
+
+FONT = 11
+LINE = 14
+MARGIN = 8
+ARROW = 6
+BOLD = ' font-weight="bold"'
+
+COLOURS = {
+    "data": "#e3e3e3",
+    "convolution": "#d3e3f8",
+    "dense": "#e2d6f3",
+    "pooling": "#d5ecd4",
+    "upsampling": "#fbdcbf",
+    "crop": "#f6d5df",
+    "joint": "#fbf0b6",
+    "result": "#f3c9c4",
+    "other": "#f4f4f4",
+}
+
+
+def render(chart: Chart, title: str) -> str:
+    """The chart as one SVG document; the same chart gives the same text.
+
+    Raises EngineError as `layout` does.
+    """
+    sizes = [_size(block) for block in chart.blocks]
+    links = [Link(wire.start, wire.stop, wire.sized) for wire in chart.wires]
+    places = layout(sizes, links)
+    strips = columns(places, sizes)
+    top = MARGIN + LINE * (len(strips) > 1)
+    body, width = [], MARGIN
+    for strip in strips:
+        body.append(_column(chart, places, sizes, strip, (width, top)))
+        width += strip.right - strip.left + GAP
+    width = _n(width - GAP + MARGIN)
+    height = _n(top + max(strip.bottom - strip.top for strip in strips) + MARGIN)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}" font-family="Helvetica, Arial, sans-serif" '
+        f'font-size="{FONT}" text-anchor="middle">\n<title>{_escaped(title)}</title>\n'
+        f'<rect width="100%" height="100%" fill="white"/>\n{"".join(body)}</svg>\n'
+    )
+
+
+def _column(chart: Chart, places: Layout, sizes: Sequence[Point], strip: Column, corner: Point) -> str:
+    """The part of the picture that is in one column, cut off at its edges; its top left corner lies here.
+
+    Above it stand the names of the blobs that come from the column before.
+    """
+    (left, top), width, height = corner, _n(strip.right - strip.left), _n(strip.bottom - strip.top)
+    lines = (_wire(places.curves[number], chart.wires[number]) for number in strip.curves)
+    boxes = (_box(chart.blocks[number], places.centres[number], sizes[number]) for number in strip.boxes)
+    names = (
+        f'<text x="{_n(x - strip.left + left)}" y="{_n(top - 3)}" fill="#777">'
+        f"{_escaped(chart.wires[number].blob)}</text>\n"
+        for number, x in strip.entries
+    )
+    return (
+        f'{"".join(names)}<svg x="{_n(left)}" y="{_n(top)}" width="{width}" height="{height}" '
+        f'viewBox="{_n(strip.left)} {_n(strip.top)} {width} {height}">\n'
+        f"{''.join(lines)}{''.join(boxes)}</svg>\n"
+    )
+
+
+def _box(block: Block, centre: Point, size: Point) -> str:
+    (x, y), (width, height), lines = centre, size, _lines(block)
+    first = y - LINE * len(lines) / 2 + LINE * 0.75
+    texts = "".join(
+        f'<text x="{_n(x)}" y="{_n(first + LINE * number)}"{BOLD * (not number)}>{_escaped(line)}</text>'
+        for number, line in enumerate(lines)
+    )
+    about = _escaped("\n".join(block.about))
+    return (
+        f'<g><title>{about}</title><rect x="{_n(x - width / 2)}" y="{_n(y - height / 2)}" '
+        f'width="{_n(width)}" height="{_n(height)}" rx="4" fill="{COLOURS[block.kind]}" stroke="#555"/>'
+        f"{texts}</g>\n"
+    )
+
+
+def _wire(curve: Sequence[Point], wire: Wire) -> str:
+    start, *rest = curve
+    colour, dashes = ("#b0708a", ' stroke-dasharray="4 3"') if wire.sized else ("#444", "")
+    return (
+        f"<g><title>{_escaped(wire.blob)}{' (its size)' * wire.sized}</title>"
+        f'<path d="M{_pair(start)}C{" ".join(map(_pair, rest))}" fill="none" stroke="{colour}"{dashes}/>'
+        f'<path d="{_head(rest[-2], rest[-1])}" fill="{colour}"/></g>\n'
+    )
+
+
+def _head(before: Point, tip: Point) -> str:
+    """The triangle at the end of a curve."""
+    dx, dy = tip[0] - before[0], tip[1] - before[1]
+    length = math.hypot(dx, dy) or 1
+    dx, dy = dx / length * ARROW, dy / length * ARROW
+    back = tip[0] - dx, tip[1] - dy
+    sides = (back[0] - dy / 2, back[1] + dx / 2), (back[0] + dy / 2, back[1] - dx / 2)
+    return f"M{_pair(tip)}L{' '.join(map(_pair, sides))}Z"
+
+
+def _lines(block: Block) -> list[str]:
+    return [line for line in (block.name, block.what, block.shape) if line]
+
+
+def _size(block: Block) -> Point:
+    lines = _lines(block)
+    return max(60, max(map(_width, lines), default=0) + 14), LINE * len(lines) + 8
+
+
+# Widths of Helvetica's letters in thousandths of its size; 590 for those that are not here.
+_LETTERS = dict.fromkeys("iIjlft.,:/ '()[]-|", 300) | dict.fromkeys("mwMWABCDEGHKNOPQRSUVXYZ+×%@", 750)
+
+
+def _width(text: str) -> float:
+    """About how wide a line is, a little too wide rather than too narrow."""
+    return sum(_LETTERS.get(letter, 590) for letter in text) * FONT / 1000
+
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def _escaped(text: str) -> str:
+    """As XML takes it: a name may have any bytes."""
+    return saxutils.escape(_NOT_XML.sub("\ufffd", text))
+
+
+def _pair(point: Iterable[float]) -> str:
+    return ",".join(map(_n, point))
+
+
+def _n(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
