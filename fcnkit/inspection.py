@@ -13,6 +13,7 @@ from fcnkit.nets import coords
 from fcnkit.nets.coordmap import CoordMap, show
 from fcnkit.nets.graph import Graph, Layer, State, Top, build
 from fcnkit.nets.layertypes import TYPES
+from fcnkit.nets.memory import Memory, memory
 from fcnkit.nets.shapes import Shapes, infer
 
 
@@ -22,7 +23,9 @@ class Row(NamedTuple):
     `shape` is its first top's; `scale` and `offset` map the input to its top,
     `own` is the layer's own shift, `back` maps its bottom to the net's last
     upsampled top (offset calculated backward).  `field` is the receptive
-    field in input pixels.  None is what is not known or not defined.
+    field in input pixels.  `memory` is what Caffe's log gives as "memory
+    required for data" after it, in bytes.  None is what is not known or not
+    defined.
     """
 
     line: int
@@ -36,6 +39,7 @@ class Row(NamedTuple):
     offset: tuple[Fraction, ...] | None
     back: tuple[Fraction, ...] | None
     field: tuple[int, ...] | None
+    memory: int | None
     weights: str = ""
 
 
@@ -53,6 +57,7 @@ class Inspection:
     origin: str
     end: str
     rows: tuple[Row, ...]
+    memory: Memory
 
     @property
     def params(self) -> int:
@@ -73,16 +78,20 @@ class Inspection:
     def _extra(self) -> tuple[str, ...]:
         return ("weights",) if any(row.weights for row in self.rows) else ()
 
-    def table(self, width: int = 10_000) -> str:
-        """The rows as aligned text, in two tables where one is wider than `width`."""
-        extra = self._extra
+    def table(self, width: int = 10_000, *, memory: bool = False) -> str:
+        """The rows as aligned text, in two tables where one is wider than `width`.
+
+        With `memory`, what Caffe's log says after each layer, and the sums below.
+        """
+        extra = ("memory",) * memory + self._extra
         title = f"{self.path}, {self.state}\n"
-        whole = _aligned((*_SIZES, *_PLACES, *extra), map(_cells, self.rows), extra)
+        totals = self.totals() + self.memory_totals() * memory
+        whole = _aligned((*_SIZES, *_PLACES, *extra), map(_cells, self.rows), self._extra)
         if max(map(len, whole.splitlines()), default=0) <= width:
-            return title + whole + self.totals()
-        sizes = _aligned((*_SIZES, *extra), map(_cells, self.rows), extra)
+            return title + whole + totals
+        sizes = _aligned((*_SIZES, *extra), map(_cells, self.rows), self._extra)
         places = _aligned(("line", "layer", *_PLACES), map(_cells, self.rows), ())
-        return f"{title}{sizes}\n{places}{self.totals()}"
+        return f"{title}{sizes}\n{places}{totals}"
 
     def totals(self) -> str:
         """What the columns mean, and their sums."""
@@ -90,6 +99,16 @@ class Inspection:
         return (
             f"{len(self.rows)} layers, {self.params:,} parameters, {self.macs:,} multiply-adds\n"
             f'scale, offset: from "{self.origin}"{back}\n'
+        )
+
+    def memory_totals(self) -> str:
+        """What the net takes in memory, in bytes, and what of it is an estimate."""
+        found = self.memory
+        counted = "?" if found.counted is None else f"{found.counted:,}"
+        return (
+            f"memory: what Caffe's log says after each layer; {counted} bytes after the last\n"
+            f"estimate: {found.data:,} bytes for tops, {found.columns:,} for im2col,\n"
+            f"  {found.parameters:,} for parameters: {found.testing:,} to test, {found.training:,} to train\n"
         )
 
     def json(self) -> dict:
@@ -101,6 +120,14 @@ class Inspection:
             "end": self.end,
             "parameters": self.params,
             "macs": self.macs,
+            "memory": {
+                "counted": self.memory.counted,
+                "data": self.memory.data,
+                "im2col": self.memory.columns,
+                "parameters": self.memory.parameters,
+                "testing": self.memory.testing,
+                "training": self.memory.training,
+            },
             "layers": [{name: _plain(value) for name, value in row._asdict().items()} for row in self.rows],
         }
 
@@ -144,11 +171,14 @@ def inspect(
     end = _end(graph, places)
     back = _back(graph, end) if end else {}
     fields = _fields(graph, places, origin) if origin else {}
+    taken = memory(graph, shapes)
     rows = tuple(
-        _row(layer, shapes, places, back, fields)._replace(weights=_fit(layer, shapes, weights))
+        _row(layer, shapes, places, back, fields)._replace(
+            weights=_fit(layer, shapes, weights), memory=taken.logged[layer.index]
+        )
         for layer in graph.layers
     )
-    return Inspection(net.path, state, origin.blob if origin else "", end.blob if end else "", rows)
+    return Inspection(net.path, state, origin.blob if origin else "", end.blob if end else "", rows, taken)
 
 
 def _row(layer: Layer, shapes: Shapes, places: Mapping, back: Mapping, fields: Mapping) -> Row:
@@ -161,7 +191,7 @@ def _row(layer: Layer, shapes: Shapes, places: Mapping, back: Mapping, fields: M
     return Row(
         layer.line, layer.name, layer.type, shape, shapes.parameters(layer), shapes.macs(layer),
         _two(here, "scale"), _two(own, "shift"), _two(here, "shift"),
-        _two(later.inverse(), "shift") if later else None, fields.get(top),
+        _two(later.inverse(), "shift") if later else None, fields.get(top), None,
     )  # fmt: skip
 
 
@@ -256,6 +286,7 @@ def _cells(row: Row) -> dict[str, str]:
         "offset": "" if row.offset is None else show(row.offset, decimal=True),
         "back": "" if row.back is None else show(row.back, decimal=True),
         "field": "" if row.field is None else show(row.field),
+        "memory": "?" if row.memory is None else f"{row.memory:,}",
         "weights": row.weights,
     }
 

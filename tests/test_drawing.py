@@ -65,7 +65,8 @@ def test_wires_follow_the_blobs_and_the_size_of_a_crop_is_apart():
 @pytest.mark.parametrize(
     ("text", "what", "shape"),
     [
-        (conv("x", "data", 4, 3, "stride: 2 dilation: 2"), "Convolution 3 × 3 stride 2 dilation 2", "4 × 14 × 14"),
+        (conv("x", "data", 4, 3, "stride: 2 dilation: 2"), "Convolution 3 × 3 stride 2 dilation 2",
+         "4 × 14 × 14"),
         (layer("x", "Convolution", "data", more="convolution_param { num_output: 2 kernel_h: 1 kernel_w: 3 "
                "stride_h: 1 stride_w: 2 pad_h: 0 pad_w: 1 }"), "Convolution 1 × 3 stride 1 × 2 pad 0 × 1",
          "2 × 32 × 16"),
@@ -155,7 +156,8 @@ def test_a_line_past_all_boxes_is_in_every_column_and_named_at_its_head(tall):
 
 
 def texts(drawing):
-    return [node.text for node in ElementTree.fromstring(drawing.text).iter("{http://www.w3.org/2000/svg}text")]
+    found = ElementTree.fromstring(drawing.text).iter("{http://www.w3.org/2000/svg}text")
+    return [node.text for node in found]
 
 
 def test_the_picture_shows_every_layer_that_is_not_in_place():
@@ -204,7 +206,8 @@ def run(*words, stdin=None):
 def test_the_command_writes_the_picture_and_overwrites_nothing(tmp_path):
     out = tmp_path / "net.svg"
     assert run("draw", "template:lenet", "-o", out).exit_code == 0
-    assert out.read_text() == fk.draw(template("lenet")).text.replace(template("lenet").path, "template:lenet")
+    expected = fk.draw(template("lenet"))
+    assert out.read_text() == expected.text.replace(expected.path, "template:lenet")
     again = run("draw", "template:lenet", "-o", out)
     assert again.exit_code == 2 and "--force" in again.output
     assert run("draw", "template:lenet", "-o", out, "--force").exit_code == 0

@@ -31,13 +31,15 @@ NET = click.argument("net", metavar="NET")
 @click.option("--stage", "stages", multiple=True, help="A stage that rules ask for; may be repeated.")
 @shape_option
 @click.option("--to", metavar="BLOB", help="Count offsets from this blob; the first input by default.")
+@click.option("--memory", is_flag=True, help="What Caffe takes for data, layer by layer, and in all.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def inspect(net, weights, phase, stages, inputs, to, as_json) -> None:
+def inspect(net, weights, phase, stages, inputs, to, memory, as_json) -> None:
     """Print each layer's line, shape, parameters, cost, offsets and receptive field.
 
     \b
     fcnkit inspect template:vgg16
     fcnkit inspect deploy.prototxt --input data=1,3,500,500 --weights net.caffemodel
+    fcnkit inspect train_val.prototxt --phase TRAIN --input data=1,3,375,500 --memory
     """
     from fcnkit.inspection import inspect as look
     from fcnkit.nets.graph import State
@@ -48,7 +50,7 @@ def inspect(net, weights, phase, stages, inputs, to, as_json) -> None:
     if as_json:
         show_json(found.json())
     else:
-        click.echo(encodable(found.table(_width())), nl=False)
+        click.echo(encodable(found.table(_width(), memory=memory)), nl=False)
 
 
 @click.command()

@@ -1,0 +1,117 @@
+"""How much memory Caffe takes for a net, in bytes, as it counts and as it allocates.
+
+Caffe adds the tops of every layer (Net::Init in net.cpp), among them those of
+in-place layers, which take none of their own, and those of the Split layers
+that it puts after a top with several readers (insert_splits.cpp).  Its log
+says the sum after each layer: "Memory required for data".
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from math import prod
+from typing import NamedTuple
+
+from fcnkit.nets.graph import Graph, Layer, Top
+from fcnkit.nets.layertypes import of
+from fcnkit.nets.shapes import Shapes
+from fcnkit.nets.spatial import spatial
+
+FLOAT = 4
+
+# Their tops share the bottom's memory; ReLU and others in place do too.
+_SHARING = ("Flatten", "Reshape", "Split")
+
+
+class Memory(NamedTuple):
+    """What a net takes, in bytes.
+
+    `logged` is what Caffe's log says after each layer, None from the first top
+    of unknown size on; `counted` is its last figure, after all Splits.
+    `data` is what the tops really take, `columns` the buffers in which Caffe's
+    own convolutions lay out their windows (im2col), one for each layer and
+    pass over one image; `parameters` the weights.  Training takes `data` and
+    `parameters` once more for the gradients, and `parameters` again for the
+    momentum.  Unknown sizes count as nothing in these.
+    """
+
+    logged: tuple[int | None, ...]
+    counted: int | None
+    data: int
+    columns: int
+    parameters: int
+
+    @property
+    def testing(self) -> int:
+        """All that a forward pass takes."""
+        return self.data + self.columns + self.parameters
+
+    @property
+    def training(self) -> int:
+        """All that training with momentum takes."""
+        return 2 * self.data + self.columns + 3 * self.parameters
+
+
+def memory(graph: Graph, shapes: Shapes) -> Memory:
+    """The memory that Caffe takes for a graph of these shapes."""
+    readers = Counter(bottom for layer in graph.layers for bottom in layer.bottoms)
+    total: int | None = 0
+    logged = []
+    for layer in graph.layers:
+        own = _sum(_bytes(shapes.tops[top]) for top in layer.tops)
+        total = _sum((total, own, FLOAT * _gets_a_top(layer)))
+        logged.append(total)
+        total = _sum((total, *(_split(top, layer, readers, shapes) for top in layer.tops)))
+    return Memory(
+        tuple(logged),
+        total,
+        sum(_allocated(layer, shapes) for layer in graph.layers),
+        sum(_column(layer, shapes) for layer in graph.layers),
+        FLOAT * sum(shapes.parameters(layer) or 0 for layer in graph.layers),
+    )
+
+
+def _sum(parts: Iterator[int | None] | tuple[int | None, ...]) -> int | None:
+    parts = tuple(parts)
+    return None if None in parts else sum(parts)
+
+
+def _bytes(shape: tuple[int, ...] | None) -> int | None:
+    return None if shape is None else FLOAT * prod(shape)
+
+
+def _gets_a_top(layer: Layer) -> bool:
+    """Whether Caffe gives the layer a top of one number, as a loss that names none gets."""
+    return not layer.tops and of(layer).tops[1] > 0
+
+
+def _split(top: Top, layer: Layer, readers: Counter, shapes: Shapes) -> int | None:
+    """The tops of the Split after a top that several layers read; a loss counts as one that reads it."""
+    weights = layer.view.list("loss_weight")
+    count = readers[top] + any(weights[top.index : top.index + 1])
+    if count < 2:
+        return 0
+    own = _bytes(shapes.tops[top])
+    return None if own is None else count * own
+
+
+def _allocated(layer: Layer, shapes: Shapes) -> int:
+    below = {bottom.blob for bottom in layer.bottoms}
+    if layer.type in _SHARING:
+        return 0
+    return sum(_bytes(shapes.tops[top]) or 0 for top in layer.tops if top.blob not in below)
+
+
+def _column(layer: Layer, shapes: Shapes) -> int:
+    """The buffer of conv_layer.cpp: a column of window values for each place of one image.
+
+    A 1 x 1 kernel of stride 1 without padding needs none.
+    """
+    bottoms, blobs = shapes.bottoms(layer), shapes.blobs(layer)
+    if layer.type not in ("Convolution", "Deconvolution") or bottoms is None or not blobs:
+        return 0
+    window = spatial(layer, len(bottoms[0]))
+    if all((k, s, p) == (1, 1, 0) for k, s, p in zip(window.kernel, window.stride, window.pad, strict=True)):
+        return 0
+    smaller = shapes.tops[layer.tops[0]] if layer.type == "Convolution" else bottoms[0]
+    places = prod(smaller[-len(window.kernel) :])
+    return FLOAT * prod(blobs[0][1:]) * layer.param("convolution_param").get("group") * places
