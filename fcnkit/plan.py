@@ -29,10 +29,29 @@ class Step(NamedTuple):
 class Move(NamedTuple):
     """What one parameter blob of the new weights file is made of.
 
-    `how` is "copy" (the same numbers in the same order under another shape),
-    "transpose" (a matrix stored K x N becomes N x K first), "zero",
-    "bilinear", or "drop" (leave out the old file's `layer`).  `source` is the
-    old file's layer, None for what is new.
+    `source` is the layer whose blob of the same number is taken, None for what
+    is new.  `how` says what becomes of it, with `args` as plain data:
+
+    copy        the same numbers in the same order under another shape
+    transpose   a matrix stored K x N becomes N x K first
+    mix         (old shape, axes, filler): for each (axis, rows) of axes, every
+                new slice along it is the weighted sum that its row says, as
+                ((old index, weight), ...).  A row of one index and weight 1
+                copies bits; an empty row is zero, or along axis 0 as the
+                (filler, seed) says
+    dense       (groups,): A x n x ... of so many groups is A x (groups n) x ...,
+                zero off the blocks
+    group       (groups,): the inverse, where all off the blocks is zero
+    fold        (links, axis, groups): every output channel is multiplied by
+                what the links multiply by; it lies along axis 0, or along
+                axis 1 of each group
+    fold bias   (links,): the bias, or zero, through the links
+    zero, bilinear   new values
+    drop        the old file's `layer` is left out
+
+    A link is ("BatchNorm", layer, eps), ("Scale", layer, whether it has a
+    bias) or ("Bias", layer, True).  `after` are the moves that make what this
+    one reads where that does not stand in the file.
     """
 
     layer: str
@@ -40,6 +59,55 @@ class Move(NamedTuple):
     shape: tuple[int, ...]
     source: str | None = None
     how: str = "copy"
+    args: tuple = ()
+    after: "tuple[Move, ...]" = ()
+
+    @property
+    def reads(self) -> tuple[tuple[str, int], ...]:
+        """The (layer, blob) that it is made of, its source first."""
+        links = self.args[0] if self.how.startswith("fold") else ()
+        others = ((layer, blob) for kind, layer, value in links for blob in range(_link_blobs(kind, value)))
+        return (*self._own, *others)
+
+    @property
+    def taken(self) -> str | None:
+        """The layer that it takes its values from: `source`, or the one of its own name."""
+        return self.source or (self.layer if self.how in _TAKING else None)
+
+    @property
+    def _own(self) -> tuple[tuple[str, int], ...]:
+        return ((self.taken, self.blob),) if self.taken else ()
+
+    @property
+    def first(self) -> "Move":
+        """The move at the start of the chain, which takes its source from the file or makes it."""
+        return next((move.first for move in self.after if (move.layer, move.blob) in self._own), self)
+
+    @property
+    def origin(self) -> str | None:
+        """The file's layer that it comes from; None for what is new."""
+        return self.first.taken
+
+    def json(self) -> dict:
+        """The move as plain lists, dicts, strings and numbers."""
+        return self._asdict() | {
+            "shape": list(self.shape),
+            "args": _listed(self.args),
+            "after": [move.json() for move in self.after],
+        }
+
+
+# Without a source, these take the blob of their own layer.
+_TAKING = ("copy", "transpose", "mix", "dense", "group", "fold")
+
+
+def _link_blobs(kind: str, value: float) -> int:
+    """How many blobs a folded layer has."""
+    return 3 if kind == "BatchNorm" else 1 + (kind == "Scale" and bool(value))
+
+
+def _listed(value: object) -> object:
+    return [_listed(item) for item in value] if isinstance(value, tuple) else value
 
 
 class Offset(NamedTuple):
@@ -98,7 +166,7 @@ class Plan:
             "net": self.before.path,
             "changed": self.changed,
             "steps": [step._asdict() for step in self.steps],
-            "moves": [move._asdict() | {"shape": list(move.shape)} for move in self.moves],
+            "moves": [move.json() for move in self.moves],
             "offsets": [crop._asdict() | {"offset": list(crop.offset)} for crop in self.offsets],
         }
 
@@ -132,27 +200,33 @@ def compose(first: tuple[Move, ...], second: tuple[Move, ...]) -> tuple[Move, ..
     """The moves of two plans as one: the second's, seen from the first's file.
 
     A blob that the second plan moves or drops after the first has moved it is
-    taken from where the first took it.
+    taken from where the first took it; what the two do to it becomes a chain,
+    unless one of them only copies.
     """
     made = {(move.layer, move.blob): move for move in first if move.how != "drop"}
-    touched = {(move.source or move.layer, move.blob) for move in second if move.how != "drop"}
+    later = [move for move in second if move.how != "drop"]
     dropped = {move.layer for move in second if move.how == "drop"}
-    kept = [
-        move for (layer, blob), move in made.items() if layer not in dropped and (layer, blob) not in touched
-    ]
+    gone = dropped | {move.layer for move in later} | {move.source for move in later}
+    kept = [move for (layer, _), move in made.items() if layer not in gone]
     drops = dict.fromkeys(move for move in first if move.how == "drop")
     for name in sorted(dropped):
-        sources = {move.source for (layer, _), move in made.items() if layer == name}
-        drops |= dict.fromkeys(Move(source, 0, (), how="drop") for source in sources or {name} if source)
-    return tuple(drops) + tuple(kept) + tuple(_through(made, move) for move in second if move.how != "drop")
+        sources = {move.origin for (layer, _), move in made.items() if layer == name} - {None}
+        drops |= dict.fromkeys(Move(source, 0, (), how="drop") for source in sources or {name})
+    return tuple(drops) + tuple(kept) + tuple(_through(made, move) for move in later)
 
 
 def _through(made: dict[tuple[str, int], Move], move: Move) -> Move:
-    earlier = made.get((move.source or "", move.blob))
-    if not earlier:
-        return move
-    how = earlier.how if move.how == "copy" else move.how
-    return move._replace(source=earlier.source, how=how)
+    own = tuple(_through(made, each) for each in move.after)
+    known = {(each.layer, each.blob) for each in own}
+    earlier = own + tuple(made[key] for key in move.reads if key in made and key not in known)
+    if len(earlier) == 1 and move.how == "copy" and _copies(earlier[0], move):
+        return earlier[0]._replace(layer=move.layer, shape=move.shape, source=earlier[0].taken)
+    return move._replace(after=earlier)
+
+
+def _copies(earlier: Move, move: Move) -> bool:
+    """Whether a copy of what the earlier move makes is that move under another name and shape."""
+    return earlier.shape == move.shape or earlier.how in ("copy", "transpose", "zero")
 
 
 def _shown(step: Step, lines: int, names: int, width: int) -> str:

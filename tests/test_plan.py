@@ -18,6 +18,14 @@ TEXT = net(
 )
 
 
+ROWS = (((2, 1),), (), ((0, 0.5), (3, 0.25)))
+BACK = ((), (), (), ((2, 1),), ((1, 2.0),), ((0, 1),))
+LINK = (("Bias", "new", True),)
+FOLD = (
+    Move("a", 0, (5, 4, 6, 6), "a", "fold", (LINK, 0, 1)), Move("a", 1, (5,), "a", "fold bias", (LINK,)),
+)  # fmt: skip
+
+
 def stored(found):
     return {name: [blob.array() for blob in blobs] for name, blobs in found.items() if blobs}
 
@@ -28,6 +36,10 @@ def stored(found):
 def raw(*moves):
     """A plan for the weights alone."""
     return lambda text: Plan(text, text, moves=moves)
+
+
+def twice(rewrite, text, *moves):
+    return rewrite(text).then(raw(*moves or [Move("b", 0, (6, 5), "b", "mix", ((3, 5), ((0, BACK),)))]))
 
 
 @pytest.mark.parametrize(
@@ -42,6 +54,13 @@ def raw(*moves):
         ("{name}x", raw(Move("y", 0, (6, 5), "bx"))),
         (None, raw(Move("b", 0, (), how="drop"))),
         (None, raw()),
+        (None, raw(Move("b", 0, (3, 5, 1, 1), "b", "mix", ((6, 5, 1, 1), ((0, ROWS),))))),
+        ({"a": "b", "b": "a"}, raw(Move("a", 0, (3, 5), "a", "mix", ((6, 5), ((0, ROWS),))))),
+        ("{name}x", raw(Move("y", 0, (6, 10, 1, 1), "bx", "dense", (2,)))),
+        (None, raw(Move("a", 0, (144, 5), "a", "mix", ((144, 5), ()),), Move("a", 1, (5,), "a"))),
+        (None, lambda text: twice(raw(Move("new", 0, (5,), how="zero")), text, *FOLD)),
+        (None, lambda text: twice(raw(Move("b", 0, (3, 5), "b", "mix", ((6, 5), ((0, ROWS),)))), text)),
+        (None, lambda text: twice(raw(Move("bb", 0, (6, 5), "b")), text, Move("c", 0, (), how="drop"))),
     ],
 )
 def test_one_transplant_of_both_is_two_transplants(rename, second, tmp_path):
@@ -93,7 +112,7 @@ def test_lines_are_those_of_the_first_net():
             [Move("n", 0, (1, 2), "o", "transpose")],
         ),
         ([Move("n", 0, (2,), "o")], [Move("n", 0, (), how="drop")], [Move("o", 0, (), how="drop")]),
-        ([Move("n", 0, (2,), how="zero")], [Move("n", 0, (), how="drop")], []),
+        ([Move("n", 0, (2,), how="zero")], [Move("n", 0, (), how="drop")], [Move("n", 0, (), how="drop")]),
         ([], [Move("n", 0, (), how="drop")], [Move("n", 0, (), how="drop")]),
         ([Move("n", 0, (2,), how="zero")], [Move("m", 0, (2,), "n")], [Move("m", 0, (2,), how="zero")]),
         (

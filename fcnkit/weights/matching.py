@@ -72,7 +72,7 @@ class Match:
             "weights": self.path,
             "net": self.net,
             "rows": [_plain(row) for row in self.rows],
-            "moves": [move._asdict() | {"shape": list(move.shape)} for move in self.moves],
+            "moves": [move.json() for move in self.moves],
         }
 
     def table(self, width: int = 80) -> str:

@@ -10,8 +10,9 @@ from typing import Protocol
 from fcnkit.errors import WeightsError
 from fcnkit.formats.caffemodel import ITEM_BYTES, shown_shape
 from fcnkit.plan import Move
-from fcnkit.weights import fillers
+from fcnkit.weights import arithmetic, fillers
 from fcnkit.weights.blobs import Blob, Lazy, reshaped, zeros
+from fcnkit.weights.blobs import blob as as_blob
 from fcnkit.weights.matching import Match, Row, match
 from fcnkit.weights.store import Weights
 
@@ -38,7 +39,7 @@ def transplant(plan: Moving, weights: Weights) -> Weights:
     targets: dict[str, list[Move]] = {}
     for move in plan.moves:
         if move.how != "drop":
-            targets.setdefault(move.layer, []).append(_sourced(move))
+            targets.setdefault(move.layer, []).append(move)
     made = {target: _blobs(target, group, weights) for target, group in targets.items()}
     heirs = _heirs(targets)
     dropped = {move.layer for move in plan.moves if move.how == "drop"} | set(heirs.values())
@@ -47,16 +48,11 @@ def transplant(plan: Moving, weights: Weights) -> Weights:
     return result.put_all(made, types={target: _type(group) for target, group in targets.items()})
 
 
-def _sourced(move: Move) -> Move:
-    """A move of stored values names the layer that they come from."""
-    return move._replace(source=move.source or move.layer) if move.how in ("copy", "transpose") else move
-
-
 def _heirs(targets: Mapping[str, Sequence[Move]]) -> dict[str, str]:
     """For each source the one target that takes over its place in the file."""
     heirs: dict[str, str] = {}
     for target, group in targets.items():
-        sources = {move.source for move in group if move.source}
+        sources = {move.origin for move in group} - {None}
         if len(sources) == 1:
             source = sources.pop()
             if source == target or source not in heirs:
@@ -65,13 +61,15 @@ def _heirs(targets: Mapping[str, Sequence[Move]]) -> dict[str, str]:
 
 
 def _type(group: Sequence[Move]) -> str:
-    return "Deconvolution" if any(move.how == "bilinear" for move in group) else ""
+    return "Deconvolution" if any(move.first.how == "bilinear" for move in group) else ""
 
 
 def _blobs(target: str, group: Sequence[Move], weights: Weights) -> list[Blob | Lazy]:
     made = {move.blob: move for move in group}
-    for source in {move.source for move in group if move.source}:
-        _check_blob_count(source, target, len(made), weights)
+    # A bias that a fold adds is not in the file.
+    stored = sum(move.first.how != "fold bias" or bool(move.origin) for move in made.values())
+    for source in {move.origin for move in group} - {None}:
+        _check_blob_count(source, target, stored, weights)
     missing = [number for number in range(len(made)) if number not in made]
     if missing:
         raise WeightsError(
@@ -96,13 +94,47 @@ def _values(move: Move, weights: Weights) -> Blob | Lazy:
     if move.how == "bilinear":
         fillers.bilinear_planes(move.shape)
         return Lazy(move.shape, lambda: fillers.bilinear_planes(move.shape))
-    blob = weights.layer(move.source).blobs[move.blob]
-    if move.how == "transpose":
-        blob = transposed(blob)
     try:
-        return reshaped(blob, move.shape)
+        return reshaped(_taken(move, _reader(move, weights)), move.shape)
     except WeightsError as error:
         raise WeightsError(f'{error} (for layer "{move.layer}", blob {move.blob}); {_REMEDY}') from None
+
+
+def _reader(move: Move, weights: Weights) -> arithmetic.Read:
+    """Gives the blobs that a move reads: those made before it, else the file's."""
+    before = {(each.layer, each.blob): each for each in move.after}
+
+    def read(layer: str, number: int) -> Blob:
+        where = f'{weights.path}: layer "{layer}", blob {number}'
+        if (layer, number) in before:
+            return as_blob(_values(before[layer, number], weights), where)
+        blobs = weights.layer(layer).blobs
+        if number >= len(blobs):
+            raise WeightsError(f"{where}: there are {len(blobs)} blobs; it belongs to another net")
+        return blobs[number]
+
+    for layer, number in move.reads:
+        read(layer, number)
+    return read
+
+
+def _taken(move: Move, read: arithmetic.Read) -> Blob:
+    """What a move makes of what it reads."""
+    if move.how == "fold bias":
+        blob = read(move.source, move.blob) if move.source else None
+        return arithmetic.shifted(blob, *move.args, move.shape, read, f'layer "{move.layer}", new bias')
+    blob = read(move.taken, move.blob)
+    if move.how == "transpose":
+        return transposed(blob)
+    if move.how == "mix":
+        return arithmetic.mixed(blob, *move.args)
+    if move.how == "dense":
+        return arithmetic.spread(blob, *move.args, move.shape)
+    if move.how == "group":
+        return arithmetic.gathered(blob, *move.args, move.shape)
+    if move.how == "fold":
+        return arithmetic.scaled(blob, *move.args, move.shape, read)
+    return blob
 
 
 _REMEDY = "where the number of classes differs, give the layer a new name and let it start anew"

@@ -1,0 +1,231 @@
+"""New blobs out of stored ones: slices mixed, groups spread out, normalisations folded in.
+
+Each function takes a Blob and gives one whose values are made when they are
+written, some megabytes at a time; only what mixes slices along the first axis
+holds the whole blob.  Sums are formed in float64 and rounded once.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from math import prod
+from typing import TYPE_CHECKING
+
+from fcnkit.errors import WeightsError
+from fcnkit.formats.caffemodel import ITEM_BYTES, shown_shape
+from fcnkit.weights import fillers
+from fcnkit.weights.blobs import Blob, Lazy, reshaped, writable
+
+if TYPE_CHECKING:
+    import numpy
+
+Shape = tuple[int, ...]
+Row = Sequence[tuple[int, float]]
+# Gives a blob of another layer.
+Read = Callable[[str, int], Blob]
+
+_BLOCK = 4 << 20
+
+
+def mixed(blob: Blob, old: Shape, axes: Iterable[tuple[int, Sequence[Row]]], filler: tuple = ()) -> Blob:
+    """Of the blob in the shape `old`, every new slice along an axis is the weighted sum of old ones.
+
+    Each of `axes` is (axis, rows), a row per new slice: ((old index, weight), ...).
+    One index with weight 1 copies bits.  An empty row is zero; along axis 0
+    with `filler`, (name, seed), such slices are filled as Caffe would.
+
+    Raises WeightsError when the counts differ or there is no such slice.
+    """
+    result = reshaped(writable(blob), old)
+    for axis, rows in axes:
+        last = max((index for row in rows for index, _ in row), default=0)
+        if last >= old[axis]:
+            fact = f"{shown_shape(old)} has {old[axis]} slices along axis {axis}, and {last} is asked for"
+            raise WeightsError(f"{blob.where}: {fact}; count from 0")
+        result = _along(result, axis, rows, filler if axis == 0 else ())
+    return result
+
+
+def _along(blob: Blob, axis: int, rows: Sequence[Row], filler: tuple) -> Blob:
+    shape, count = blob.shape, blob.shape[axis]
+    inner = prod(shape[axis + 1 :])
+    new = (*shape[:axis], len(rows), *shape[axis + 1 :])
+
+    def chunks() -> Iterator:
+        for part in _blocks(blob, count * inner):
+            yield _sums(part.reshape(-1, count, inner), rows, _filled(rows, new, filler))
+
+    return _lazy(blob, new, chunks)
+
+
+def _sums(part: "numpy.ndarray", rows: Sequence[Row], filled: "numpy.ndarray | None") -> "numpy.ndarray":
+    """Of part, k x old x inner, the k x new x inner that the rows say."""
+    import numpy as np
+
+    out = np.zeros((len(part), len(rows), part.shape[2]), part.dtype)
+    copies = [(at, row[0][0]) for at, row in enumerate(rows) if len(row) == 1 and row[0][1] == 1]
+    if copies:
+        new, old = map(list, zip(*copies, strict=True))
+        out[:, new] = part[:, old]
+    for at, row in enumerate(rows):
+        if row and (len(row) > 1 or row[0][1] != 1):
+            out[:, at] = sum(np.float64(weight) * part[:, index] for index, weight in row)
+    if filled is not None:
+        out[0, [at for at, row in enumerate(rows) if not row]] = filled
+    return out
+
+
+def _filled(rows: Sequence[Row], shape: Shape, filler: tuple) -> "numpy.ndarray | None":
+    """What the filler gives for the empty rows, each flat."""
+    count = sum(not row for row in rows)
+    if not filler or not count:
+        return None
+    name, seed = filler
+    return fillers.fill(name, (count, *shape[1:]), rng=seed).reshape(count, -1)
+
+
+def spread(blob: Blob, groups: int, shape: Shape) -> Blob:
+    """The weights of `groups` groups as those of one, in `shape`, A x (groups n) x ...; zero off the blocks.
+
+    Slice i of the A x n x ... of the blob belongs to group i // (A / groups).
+    """
+    import numpy as np
+
+    old = (shape[0], shape[1] // groups, *shape[2:])
+    blob = reshaped(writable(blob), old)
+
+    def chunks() -> Iterator:
+        for part, at in _grouped(blob, groups):
+            out = np.zeros((len(part), groups, part.shape[1]), part.dtype)
+            out[np.arange(len(part)), at] = part
+            yield out
+
+    return _lazy(blob, shape, chunks)
+
+
+def gathered(blob: Blob, groups: int, shape: Shape) -> Blob:
+    """The blocks of block-diagonal weights, in `shape`, A x n x ...: the inverse of `spread`.
+
+    When they are written, raises WeightsError with the largest value off the
+    blocks where not all are zero.
+    """
+    import numpy as np
+
+    old = (shape[0], shape[1] * groups, *shape[2:])
+    blob = reshaped(writable(blob), old)
+
+    def chunks() -> Iterator:
+        largest = 0.0
+        for part, at in _grouped(blob, groups):
+            part = part.reshape(len(part), groups, -1)
+            own = part[np.arange(len(part)), at]
+            part[np.arange(len(part)), at] = 0
+            largest = max(largest, float(np.abs(np.nan_to_num(part, nan=np.inf)).max(initial=0)))
+            yield own
+        if largest:
+            fact = f"off the blocks of {groups} groups there are values of up to {largest:.6g}, not zero"
+            raise WeightsError(f"{blob.where}: {fact}; these weights must stay in one group")
+
+    return _lazy(blob, shape, chunks)
+
+
+def _grouped(blob: Blob, groups: int) -> Iterator[tuple]:
+    """Blocks of slices along the first axis, and the group of each slice."""
+    import numpy as np
+
+    row, each = 0, blob.shape[0] // groups
+    for part in _blocks(blob, prod(blob.shape[1:])):
+        yield part, np.arange(row, row + len(part)) // each
+        row += len(part)
+
+
+def scaled(blob: Blob, links: Sequence[tuple], axis: int, groups: int, shape: Shape, read: Read) -> Blob:
+    """Weights whose output channels are multiplied by what the links multiply by.
+
+    The channel of slice i along `axis` 0 is i; along axis 1, in group g of
+    `groups` along axis 0, channel g n + i where n is the size of axis 1.
+    """
+    blob = reshaped(writable(blob), shape)
+    channels = shape[0] if axis == 0 else shape[1] * groups
+
+    def chunks() -> Iterator:
+        factors = _affine(links, read, channels)[0].reshape((-1, 1) if axis == 0 else (groups, shape[1], 1))
+        row = 0
+        for part, at in _grouped(blob, groups):
+            own = factors[row : row + len(part)] if axis == 0 else factors[at]
+            yield (part.reshape(*own.shape[:-1], -1) * own).astype(part.dtype)
+            row += len(part)
+
+    return _lazy(blob, shape, chunks)
+
+
+def shifted(blob: Blob | None, links: Sequence[tuple], shape: Shape, read: Read, where: str) -> Blob:
+    """The bias, zero where there is none, through the links."""
+    old = None if blob is None else reshaped(writable(blob), shape)
+    dtype = "float32" if old is None else old.dtype
+
+    def chunks() -> Iterator:
+        factors, summands = _affine(links, read, shape[0])
+        bias = 0 if old is None else old.array()
+        yield (bias * factors + summands).astype(dtype)
+
+    return Blob(shape, dtype, False, Lazy(shape, chunks, dtype), old.where if old else where)
+
+
+def _affine(links: Sequence[tuple], read: Read, channels: int) -> tuple:
+    """(factors, summands) in float64, such that the links make factor * x + summand of channel x."""
+    import numpy as np
+
+    factors, summands = np.ones(channels), np.zeros(channels)
+    for kind, layer, value in links:
+        factor, summand = _LINKS[kind](lambda blob, layer=layer: _vector(read(layer, blob), channels), value)
+        factors, summands = factors * factor, summands * factor + summand
+    return factors, summands
+
+
+def _vector(blob: Blob, channels: int) -> "numpy.ndarray":
+    if blob.count not in (1, channels):
+        fact = f"{shown_shape(blob.shape)} is {blob.count} values for {channels} channels"
+        raise WeightsError(f"{blob.where}: {fact}; it belongs to another net")
+    return blob.array().reshape(-1).astype("f8")
+
+
+def _batch_norm(vector: Callable, eps: float) -> tuple:
+    """a = 1 / sqrt(var / factor + eps) and -a mean / factor; 1 / 0 is 0 here, as in Caffe."""
+    factor = vector(2)[0]
+    share = 1 / factor if factor else 0.0
+    scale = (vector(1) * share + eps) ** -0.5
+    return scale, -vector(0) * share * scale
+
+
+def _scale(vector: Callable, bias: bool) -> tuple:
+    return vector(0), vector(1) if bias else 0.0
+
+
+def _bias(vector: Callable, bias: bool) -> tuple:
+    return 1.0, vector(0)
+
+
+_LINKS = {"BatchNorm": _batch_norm, "Scale": _scale, "Bias": _bias}
+
+
+def _lazy(blob: Blob, shape: Shape, chunks: Callable[[], Iterable]) -> Blob:
+    return Blob(shape, blob.dtype, False, Lazy(shape, chunks, blob.dtype), blob.where)
+
+
+def _blocks(blob: Blob, length: int) -> "Iterator[numpy.ndarray]":
+    """The values as arrays of rows x length, some megabytes or one row each; each overwrites the last."""
+    import numpy as np
+
+    size = max(1, length) * ITEM_BYTES[blob.dtype]
+    buffer = np.empty(min(max(1, _BLOCK // size) * size, blob.nbytes), np.uint8)
+    done = 0
+    for piece in blob.pieces():
+        rest = np.frombuffer(piece, np.uint8)
+        while len(rest):
+            some = rest[: len(buffer) - done]
+            buffer[done : done + len(some)] = some
+            done, rest = done + len(some), rest[len(some) :]
+            if done == len(buffer):
+                yield buffer.view(blob.dtype).reshape(-1, length)
+                done = 0
+    if done:
+        yield buffer[:done].view(blob.dtype).reshape(-1, length)
