@@ -15,6 +15,7 @@ from fcnkit.plan import Move, Offset, Plan, Step
 from fcnkit.rewrites.align import align
 from fcnkit.rewrites.convolutionalize import convolutionalize
 from fcnkit.rewrites.fcn import fcn
+from fcnkit.rewrites.fold import fold
 from fcnkit.rewrites.rescore import rescore
 from fcnkit.rewrites.train import train
 from fcnkit.rewrites.upgrade import upgrade
@@ -57,6 +58,7 @@ __all__ = [
     "coords",
     "draw",
     "fcn",
+    "fold",
     "inspect",
     "lint",
     "parse",

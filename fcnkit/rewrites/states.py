@@ -1,0 +1,134 @@
+"""A net in all its states at once, for rewrites that change it and its weights together."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from fcnkit.edits import Edit, arrange
+from fcnkit.errors import NetError
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.nets.graph import Graph, Layer, Top, graphs
+from fcnkit.nets.shapes import Shapes, infer
+from fcnkit.plan import Move, Plan, Step
+
+Shape = tuple[int, ...]
+
+
+class Known(NamedTuple):
+    """One state of the net and the sizes in it."""
+
+    graph: Graph
+    shapes: Shapes
+
+    @property
+    def name(self) -> str:
+        """The state, as messages show it."""
+        return str(self.graph.state)
+
+    def shape(self, top: Top) -> Shape | None:
+        """A top's shape, None where it is not known."""
+        return self.shapes.tops[top]
+
+
+@dataclass(frozen=True, eq=False)
+class States:
+    """Every state worth building of one net."""
+
+    net: Prototxt
+    each: tuple[Known, ...]
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers of all states in file order, each once."""
+        found = {layer.field.start: layer for known in self.each for layer in known.graph.layers}
+        return [found[start] for start in sorted(found)]
+
+    def named(self, name: str) -> list[Layer]:
+        """The layers of this name; NetError, naming the nearest, when there is none."""
+        found = [layer for layer in self.layers if layer.name == name]
+        return found or [self.each[0].graph.layer(name)]
+
+    def blobs(self, layer: Layer) -> list[Shape]:
+        """The shapes of a layer's parameters.
+
+        Raises NetError where no state knows the size of what it reads.
+        """
+        reason = ""
+        for graph, shapes in self.each:
+            for other in graph.layers:
+                if other.field.start == layer.field.start:
+                    found = shapes.blobs(other)
+                    if found is not None:
+                        return found
+                    reason = next(filter(None, map(shapes.reason, other.bottoms)), reason)
+        raise layer.error(f"the size of what it reads is not known ({reason}); {SAY_IT}")
+
+    def sharing(self, layer: Layer) -> str:
+        """What other layers use the layer's parameters; "" when none does."""
+        for name in filter(None, _param_names(layer)):
+            others = [f'"{other.name}"' for other in self.layers
+                      if other.name != layer.name and name in _param_names(other)]  # fmt: skip
+            if others:
+                return f'it shares the parameter "{name}" with {", ".join(others)}'
+        return ""
+
+    def alone(self, layer: Layer) -> Layer:
+        """The layer itself; NetError where others use its parameters too."""
+        shared = self.sharing(layer)
+        if shared:
+            raise layer.error(f"{shared}, which would be changed with it; give each its own parameters")
+        return layer
+
+    def plan(
+        self,
+        edits: Iterable[Edit],
+        steps: Mapping[int, Step] | Iterable[Step],
+        moves: Iterable[Move],
+    ) -> Plan:
+        """The plan of these edits, its steps in the order of the file, equal moves once.
+
+        Raises NetError where two layers of one name would have different weights.
+        """
+        ordered = [steps[at] for at in sorted(steps)] if isinstance(steps, Mapping) else steps
+        net, made = self.net.edit(arrange(edits)), {}
+        for move in moves:
+            if made.setdefault((move.layer, move.blob, move.how == "drop"), move) != move:
+                fact = "layers of this name in different states would need different weights"
+                raise self.named(move.layer)[0].error(f"{fact}; give them names of their own")
+        return Plan(self.net, net, tuple(ordered), tuple(made.values()))
+
+
+SAY_IT = "say it with --input, as in --input data=1,3,227,227"
+
+
+def states(net: Prototxt, inputs: Mapping[str, Shape] | None = None) -> States:
+    """The net in every state, with its sizes; `inputs` {blob: shape} as in `infer`.
+
+    Raises NetError as `graphs` and `infer` do, and for an input that no state has.
+    """
+    found = graphs(net)
+    for blob in inputs or {}:
+        if not any(top.blob == blob for graph in found for top in graph.tops):
+            found[0].top(blob)
+    return States(net, tuple(Known(graph, infer(graph, _own(graph, inputs or {}))) for graph in found))
+
+
+def _own(graph: Graph, inputs: Mapping[str, Shape]) -> dict[str, Shape]:
+    blobs = {top.blob for top in graph.tops}
+    return {blob: shape for blob, shape in inputs.items() if blob in blobs}
+
+
+def copies(layer: Layer, shapes: Iterable[Shape], start: int = 0) -> list[Move]:
+    """The layer's blobs from number `start` on, as they are."""
+    return [Move(layer.name, at, tuple(shape), layer.name) for at, shape in enumerate(shapes) if at >= start]
+
+
+def refused(net: Prototxt, fact: str) -> NetError:
+    """An error that says which net it is."""
+    return NetError(f"{net.path}: {fact}")
+
+
+def _param_names(layer: Layer) -> list[str]:
+    if layer.field.name == "layers":
+        return layer.view.list("param")
+    return [param.get("name") for param in layer.view.views("param")]

@@ -1,0 +1,198 @@
+"""BatchNorm, Scale and Bias into the layer before them: which, and that real Caffe computes the same."""
+
+import re
+
+import pytest
+from sketches import conv, data, deconv, differences, fc, layer, net, pool, relu, weights
+
+import fcnkit as fk
+from fcnkit.plan import Move
+
+START = data(2, 3, 8, 9)
+CONV = conv("c", "data", 6, 3)
+BARE = conv("c", "data", 6, 3, "bias_term: false")
+SHARED = 'param { name: "w" } convolution_param { num_output: 6 kernel_size: 3 bias_term: false }'
+
+
+def norm(bottom, top=None, more="", name="bn"):
+    return layer(name, "BatchNorm", bottom, top=top or bottom, more=more)
+
+
+def scale(bottom, top=None, more="scale_param { bias_term: true }", name="sc"):
+    return layer(name, "Scale", bottom, top=top or bottom, more=more)
+
+
+def stats(value):
+    return f"batch_norm_param {{ use_global_stats: {value} }}"
+
+
+FOLDS = {
+    "in place": START + CONV + norm("c") + scale("c") + relu("c"),
+    "with new tops": START + CONV + norm("c", "b") + scale("b", "s") + relu("s"),
+    "mixed tops": START + CONV + norm("c", "b") + scale("b") + pool("p", "b", 2, 2),
+    "no bias": START + BARE + norm("c") + scale("c"),
+    "norm alone": START + CONV + norm("c", more="batch_norm_param { eps: 0.01 }"),
+    "scale alone": START + CONV + scale("c", more="scale_param { }"),
+    "scale alone, no bias": START + BARE + scale("c", more=""),
+    "scale of one number": START + CONV + scale("c", more="scale_param { num_axes: 0 bias_term: true }"),
+    "scale of axis -3": START + CONV + scale("c", more="scale_param { axis: -3 bias_term: true }"),
+    "bias alone": START + BARE + layer("bi", "Bias", "c", top="c"),
+    "five": START + BARE + norm("c") + scale("c") + layer("bi", "Bias", "c") + norm("bi", name="bn2")
+    + scale("bi", "end", name="sc2"),
+    "pad, stride, dilation": START + conv("c", "data", 6, 2, "pad: 3 stride: 2 dilation: 2") + norm("c"),
+    "groups": data(2, 4, 8, 8) + conv("c", "data", 6, 3, "group: 2") + norm("c") + scale("c"),
+    "deconvolution": START + deconv("c", "data", 6, 4, 2) + norm("c") + scale("c"),
+    "deconvolution, groups": data(2, 4, 5, 5) + deconv("c", "data", 6, 4, 2, "group: 2") + norm("c")
+    + scale("c"),
+    "inner product": START + fc("c", "data", 5) + norm("c") + scale("c"),
+    "inner product, all axes": START + fc("c", "data", 5) + scale("c", more="scale_param { num_axes: -1 }"),
+    "transposed": START + fc("c", "data", 5, "transpose: true bias_term: false") + norm("c") + scale("c"),
+    "global statistics": START + CONV + norm("c", more=stats("true")) + scale("c"),
+}  # fmt: skip
+
+KEEPS = {
+    "after a ReLU": (START + CONV + relu("c") + norm("c"), {"bn": '"relu_c" .ReLU., which cannot'}),
+    "of the image": (START + norm("data"), {"bn": '"data" .Input., which cannot'}),
+    "another reader": (START + CONV + norm("c", "b") + pool("p", "c", 2, 2), {"bn": '"p" also reads "c"'}),
+    "two norms": (
+        START + CONV + norm("c", "b") + norm("c", "d", name="bn2"),
+        {"bn": '"bn2" also reads "c"', "bn2": "which cannot take it in"},
+    ),
+    "two bottoms": (
+        START + CONV + conv("d", "data", 6, 3) + layer("sc", "Scale", "c", "d",
+            more="scale_param { axis: 0 }"),
+        {"sc": 'second bottom "d"'},
+    ),
+    "as a second bottom": (
+        data(2, 6) + conv("c", "image", 6, 3) + layer("sc", "Scale", "c", "data",
+            more="scale_param { axis: 0 }"),
+        {"sc": 'second bottom "data"'},
+    ),
+    "along the width": (START + CONV + scale("c", more="scale_param { axis: 3 }"), {"sc": "not one number"}),
+    "along all axes": (
+        START + CONV + scale("c", more="scale_param { num_axes: -1 }"), {"sc": "not one number"},
+    ),
+    "of the batch": (START + CONV + norm("c", more=stats("false")) + scale("c"),
+        {"bn": "in state TEST it normalises by the batch", "sc": '"bn" before it stays'}),
+    "axis 2": (START + fc("c", "data", 5, "axis: 2") + norm("c"), {"bn": '"c" works along axis 2'}),
+    "shared weights": (
+        START + data(2, 3, 8, 9, name="twin") + layer("c", "Convolution", "data", more=SHARED)
+        + layer("d", "Convolution", "twin", more=SHARED) + norm("c"),
+        {"bn": '"c": it shares the parameter "w" with "d"'},
+    ),
+    "shared factors": (
+        START + CONV + conv("d", "data", 6, 3)
+        + scale("c", more='param { name: "g" }') + scale("d", more='param { name: "g" }', name="sd"),
+        {"sc": 'shares the parameter "g" with "sd"', "sd": 'shares the parameter "g" with "sc"'},
+    ),
+    "size not known": (
+        layer("data", "Data", more='data_param { source: "x" batch_size: 2 }') + CONV + norm("c"),
+        {"bn": "say it with --input"},
+    ),
+    "when it trains": (
+        START + CONV + norm("c") + layer("l", "Silence", "c", top="", more="include { phase: TRAIN }"),
+        {"bn": "in state TRAIN it normalises by the batch"},
+    ),
+    "twice, one for each phase": (
+        START + CONV + norm("c", more="include { phase: TRAIN } " + stats("true"))
+        + norm("c", more="include { phase: TEST }", name="bn2"),
+        {"bn": "in one state and not in another", "bn2": "in one state and not in another"},
+    ),
+}  # fmt: skip
+
+
+def image(text):
+    return data(2, 3, 8, 8, name="image") + text if '"image"' in text else text
+
+
+# ---- laws
+
+
+@pytest.mark.parametrize("name", FOLDS)
+def test_nothing_is_left_to_fold_and_again_changes_nothing(name):
+    plan = fk.fold(net(FOLDS[name]))
+    types = {each.type for each in fk.build(plan.net).layers}
+    assert types.isdisjoint(("BatchNorm", "Scale", "Bias"))
+    again = fk.fold(plan.net)
+    assert not again.changed and not again.steps and not again.moves
+
+
+@pytest.mark.parametrize("name", KEEPS)
+def test_what_cannot_be_folded_stays_with_its_reason(name):
+    text, reasons = KEEPS[name]
+    plan = fk.fold(net(image(text)))
+    found = {step.layer: step for step in plan.steps}
+    for kept, why in reasons.items():
+        assert found[kept].verb == "keep" and re.search(why, found[kept].why), found[kept]
+    assert not plan.changed and not plan.moves
+
+
+@pytest.mark.parametrize("text", [START + CONV + relu("c"), START, ""])
+def test_a_net_without_normalisation_does_not_change(text):
+    plan = fk.fold(net(text))
+    assert plan.net.text == text and not plan.steps
+
+
+@pytest.mark.parametrize("name", FOLDS)
+def test_outputs_keep_their_names(name):
+    before, after = fk.build(net(FOLDS[name])), fk.build(fk.fold(net(FOLDS[name])).net)
+    assert {top.blob for top in before.outputs} == {top.blob for top in after.outputs}
+
+
+# ---- tables
+
+
+def test_moves_are_plain_data():
+    plan = fk.fold(net(FOLDS["no bias"]))
+    links = (("BatchNorm", "bn", 1e-05), ("Scale", "sc", True))
+    assert plan.moves == (
+        Move("c", 0, (6, 3, 3, 3), "c", "fold", (links, 0, 1)),
+        Move("c", 1, (6,), None, "fold bias", (links,)),
+        Move("bn", 0, (), how="drop"),
+        Move("sc", 0, (), how="drop"),
+    )
+    assert plan.json()["moves"][0]["args"] == [[["BatchNorm", "bn", 1e-05], ["Scale", "sc", True]], 0, 1]
+
+
+def test_a_part_of_a_chain():
+    plan = fk.fold(net(START + CONV + norm("c", "b") + scale("b", "s") + pool("p", "b", 2, 2)))
+    assert [step.verb for step in plan.steps] == ["change", "remove", "keep"]
+    assert fk.build(plan.net).layer("c").tops[0].blob == "b"
+
+
+def test_both_phases_with_stored_statistics():
+    text = START + CONV + norm("c", more=stats("true")) + layer("l", "Silence", "c", top="",
+        more="include { phase: TRAIN }")  # fmt: skip
+    assert [step.verb for step in fk.fold(net(text)).steps] == ["change", "remove"]
+
+
+def test_a_file_of_another_net(tmp_path):
+    old = weights(net(FOLDS["in place"]), tmp_path / "old.caffemodel")
+    plan = fk.fold(net(FOLDS["no bias"]))
+    with pytest.raises(fk.FcnkitError, match='layer "c": has 2 blobs, and layer "c" takes 1'):
+        fk.transplant(plan, old)
+    with pytest.raises(fk.FcnkitError, match='has no layer "bn"'):
+        fk.transplant(fk.fold(net(FOLDS["in place"])), old.drop("bn"))
+    with pytest.raises(fk.FcnkitError, match='layer "bn", blob 1: there are 1 blobs'):
+        fk.transplant(fk.fold(net(FOLDS["in place"])), old.put("bn", old["bn"][:1]))
+
+
+# ---- real Caffe
+
+
+def test_real_caffe_computes_the_same(caffe, tmp_path, capsys):
+    nets = [net(text, path=name) for name, text in FOLDS.items()]
+    found = differences(caffe, [(before, fk.fold(before)) for before in nets], tmp_path)
+    with capsys.disabled():
+        print(f"fold: {max(found):.2g} relative at most over {len(found)} nets")
+    assert max(found) < 1e-5, dict(zip(FOLDS, found, strict=True))
+
+
+def test_then_convolutionalize_and_before(caffe, tmp_path):
+    before = net(FOLDS["inner product"] + fc("d", "c", 3) + norm("d", name="bn2"))
+    plans = [
+        fk.fold(before).then(fk.convolutionalize, rename="{name}-conv"),
+        fk.convolutionalize(before, rename="{name}-conv").then(fk.fold),
+    ]
+    found = differences(caffe, [(before, plan) for plan in plans], tmp_path)
+    assert max(found) < 1e-5
