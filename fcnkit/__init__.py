@@ -13,6 +13,7 @@ from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.graph import Graph, State, build
 from fcnkit.plan import Move, Offset, Plan, Step
 from fcnkit.rewrites.align import align
+from fcnkit.rewrites.classes import reclass
 from fcnkit.rewrites.convolutionalize import convolutionalize
 from fcnkit.rewrites.fcn import fcn
 from fcnkit.rewrites.fold import fold
@@ -63,6 +64,7 @@ __all__ = [
     "lint",
     "parse",
     "read",
+    "reclass",
     "rescore",
     "skip",
     "train",

@@ -1,0 +1,212 @@
+"""The classes of a net: selected, reordered, and new ones beside them.
+
+Scores are made by learned layers, and what adds, upsamples or crops them keeps
+one channel for each class.  All of it follows when the classes change.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from fcnkit.edits import Edit
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.nets.graph import Layer, Top
+from fcnkit.plan import Move, Plan, Step
+from fcnkit.rewrites.changes import set_param
+from fcnkit.rewrites.slide import ELEMENTWISE
+from fcnkit.rewrites.states import Known, Shape, States, refused, states
+
+ZERO = "zero"
+_COUNTED = {
+    "Convolution": "convolution_param",
+    "Deconvolution": "convolution_param",
+    "InnerProduct": "inner_product_param",
+}
+# Types that keep each class in its channel, and know nothing of how many there are.
+_THROUGH = ELEMENTWISE | {"Pooling", "Eltwise", "Crop", "Softmax", "Split", "Interp"}
+# Types where scores end: what they give is for each class, or for none.
+_ENDS = frozenset(
+    ("SoftmaxWithLoss", "Accuracy", "ArgMax", "Silence", "SigmoidCrossEntropyLoss", "HDF5Output",
+     "HingeLoss", "MultinomialLogisticLoss", "EuclideanLoss")
+)  # fmt: skip
+
+
+class _Scores(NamedTuple):
+    """What has a channel for each class in one state."""
+
+    known: Known
+    heads: tuple[Layer, ...]
+    upscores: tuple[Layer, ...]
+
+
+def reclass(
+    net: Prototxt,
+    layer: str,
+    classes: Sequence[int | None],
+    *,
+    filler: str = ZERO,
+    seed: int = 0,
+    inputs: Mapping[str, Shape] | None = None,
+) -> Plan:
+    """The scores of `layer` are for these classes: numbers of old ones, None for a new one.
+
+    Old classes keep their scores bit for bit.  A new class starts from zero,
+    or its weights from Caffe's `filler` of that name; its bias is zero.  What
+    is summed with the scores (score layers of skips) changes alike; where
+    each class is upsampled by itself, a new one is upsampled as class 0 was.
+
+    Raises NetError where the scores reach a layer whose channels cannot
+    follow, where parameters are shared, and for a class that there is not.
+    """
+    work = states(net, inputs)
+    start = work.named(layer)
+    found = [scores for known in work.each for scores in _found(known, start)]
+    count = start[0].param(_COUNTED[start[0].type]).get("num_output")
+    _check(net, layer, classes, count)
+    heads, upscores = (_each(group) for group in zip(*(each[1:] for each in found), strict=True))
+    rows = tuple(() if index is None else ((index, 1),) for index in classes)
+    steps, edits, moves = {}, [], []
+    for each in (*heads, *upscores):
+        group = each.param("convolution_param").get("group") if each.type != "InnerProduct" else 1
+        made = _head_moves if each in heads else _upscore_moves
+        moves += made(work, each, rows, count, group, (filler, seed) if filler != ZERO else ())
+        edits += _edits(net, each, len(classes), each in upscores and group > 1)
+        steps[each.field.start] = _step(each, classes, count, filler if each in heads else "")
+    return work.plan(edits, steps, moves)
+
+
+def _found(known: Known, start: Sequence[Layer]) -> Iterator[_Scores]:
+    """The layers that score or upsample the classes of the layers `start`, in one state."""
+    places = {layer.field.start for layer in start}
+    here = [layer for layer in known.graph.layers if layer.field.start in places]
+    for layer in here:
+        if layer.type not in _COUNTED:
+            raise layer.error(f"its type is {layer.type}; name the Convolution or InnerProduct that scores")
+        yield _spread(known, layer)
+
+
+def _spread(known: Known, start: Layer) -> _Scores:
+    """Every layer with a channel for each class, reached from `start` through what keeps the channels."""
+    graph, count = known.graph, start.param(_COUNTED[start.type]).get("num_output")
+    heads, upscores, seen, todo = [], [], set(), list(start.tops)
+    while todo:
+        top = todo.pop()
+        if top in seen:
+            continue
+        seen.add(top)
+        producer = graph.producer(top)
+        if _upsamples(known, producer, count):
+            upscores.append(producer)
+            todo += producer.bottoms
+        elif producer.type in _COUNTED:
+            heads.append(producer)
+        else:
+            todo += _carried(producer, producer.bottoms, top)
+        for user in graph.consumers[top]:
+            todo += _after(known, user, top, count)
+    return _Scores(known, tuple(heads), tuple(dict.fromkeys(upscores)))
+
+
+def _upsamples(known: Known, layer: Layer, count: int) -> bool:
+    """Whether it is a Deconvolution from scores to scores."""
+    if layer.type != "Deconvolution":
+        return False
+    shape = known.shape(layer.bottoms[0])
+    param = layer.param("convolution_param")
+    return shape is not None and shape[1] == param.get("num_output") == count
+
+
+def _carried(layer: Layer, others: Sequence[Top], top: Top) -> Sequence[Top]:
+    """The tops or bottoms that have the channels of `top`, of a layer that keeps them."""
+    if layer.type not in _THROUGH:
+        fact = f'its type is {layer.type}, and the classes of "{top.blob}" cannot be followed through it'
+        raise layer.error(f"{fact}; change its part of the net by hand first")
+    return others[:1] if layer.type == "Crop" else others
+
+
+def _after(known: Known, user: Layer, top: Top, count: int) -> Sequence[Top]:
+    """The tops of a layer that reads scores, where they are scores of the same classes."""
+    if user.type in _ENDS or (user.type == "Crop" and top != user.bottoms[0]):
+        return ()
+    return user.tops if _upsamples(known, user, count) else _carried(user, user.tops, top)
+
+
+def _each(groups: Sequence[Sequence[Layer]]) -> list[Layer]:
+    return list({layer.field.start: layer for group in groups for layer in group}.values())
+
+
+def _check(net: Prototxt, layer: str, classes: Sequence[int | None], count: int) -> None:
+    if not classes:
+        raise refused(net, f'layer "{layer}": no classes are left; give at least one')
+    wrong = [index for index in classes if index is not None and not 0 <= index < count]
+    if wrong:
+        raise refused(net, f'layer "{layer}": it has {count} classes, 0 to {count - 1}, and no {wrong[0]}')
+
+
+def _head_moves(work: States, layer: Layer, rows: tuple, count: int, group: int, filler: tuple) -> list[Move]:
+    """A layer that scores: its outputs are the rows; along axis 1 where weights are inputs x outputs."""
+    weights, *bias = (tuple(shape) for shape in work.blobs(work.alone(layer)))
+    across = layer.type == "Deconvolution" or (
+        layer.type == "InnerProduct" and layer.param("inner_product_param").get("transpose")
+    )
+    if group > 1 or (across and filler):
+        what = f"it has {group} groups" if group > 1 else "its outputs are not the first axis of its weights"
+        raise layer.error(f"{what}; " + ("make it dense first" if group > 1 else "let new classes be zero"))
+    axis = int(bool(across))
+    new = (*weights[:axis], len(rows), *weights[axis + 1 :])
+    return [Move(layer.name, 0, new, layer.name, "mix", (weights, ((axis, rows),), filler)),
+            *_bias_moves(layer, bias, rows)]  # fmt: skip
+
+
+def _bias_moves(layer: Layer, bias: Sequence[Shape], rows: tuple) -> list[Move]:
+    return [Move(layer.name, 1, (len(rows),), layer.name, "mix", (shape, ((0, rows),))) for shape in bias]
+
+
+def _upscore_moves(
+    work: States, layer: Layer, rows: tuple, count: int, group: int, filler: tuple
+) -> list[Move]:
+    """A layer that upsamples each class by itself: the rows, class 0's for a new one.
+
+    Dense weights are taken as one group for each class, and made dense again.
+    """
+    weights, *bias = (tuple(shape) for shape in work.blobs(work.alone(layer)))
+    if group not in (1, count):
+        raise layer.error(f"it upsamples {count} classes in {group} groups; give it one for each, or one")
+    planes, new = (count, 1, *weights[2:]), (len(rows), 1, *weights[2:])
+    own = tuple(row or ((0, 1),) for row in rows)
+    apart = Move(layer.name, 0, planes, layer.name, "group", (count,))
+    mixed = Move(layer.name, 0, new, layer.name, "mix", (planes, ((0, own),)))
+    if group == count and group > 1:
+        return [mixed, *_bias_moves(layer, bias, rows)]
+    mixed = mixed._replace(after=(apart,))
+    dense = Move(layer.name, 0, (len(rows), *new[:1], *new[2:]), layer.name, "dense", (len(rows),), (mixed,))
+    return [dense, *_bias_moves(layer, bias, rows)]
+
+
+def _edits(net: Prototxt, layer: Layer, count: int, grouped: bool) -> list[Edit]:
+    fields = [("num_output", count), *([("group", count)] if grouped else [])]
+    return set_param(layer, _COUNTED[layer.type], fields, net.style, why=f'classes of "{layer.name}"')
+
+
+def _step(layer: Layer, classes: Sequence[int | None], count: int, filler: str) -> Step:
+    new, kept = sum(index is None for index in classes), [index for index in classes if index is not None]
+    what = f"{count} -> {len(classes)} classes"
+    start = "" if not new else f"; {new} new, {_START.get(filler, filler)}"
+    same = kept == list(range(len(kept)))
+    order = f"old classes {_ranges(kept)}" if kept else "no old class"
+    return Step("change", layer.name, layer.line, what + start, order + ("" if same else ", in this order"))
+
+
+_START = {ZERO: "zero", "": "upsampled as class 0"}
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """0-3, 7, 5: runs of following numbers as their ends."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs)
+
+
