@@ -13,6 +13,7 @@ from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.graph import Graph, State, build
 from fcnkit.plan import Move, Offset, Plan, Step
 from fcnkit.rewrites.align import align
+from fcnkit.rewrites.channels import add_channels, swap_channels, to_colour, to_gray
 from fcnkit.rewrites.classes import reclass
 from fcnkit.rewrites.convolutionalize import convolutionalize
 from fcnkit.rewrites.fcn import fcn
@@ -53,6 +54,7 @@ __all__ = [
     "State",
     "Step",
     "Weights",
+    "add_channels",
     "align",
     "build",
     "convolutionalize",
@@ -67,6 +69,9 @@ __all__ = [
     "reclass",
     "rescore",
     "skip",
+    "swap_channels",
+    "to_colour",
+    "to_gray",
     "train",
     "transplant",
     "upgrade",
