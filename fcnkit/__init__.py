@@ -16,8 +16,10 @@ from fcnkit.rewrites.align import align
 from fcnkit.rewrites.channels import add_channels, swap_channels, to_colour, to_gray
 from fcnkit.rewrites.classes import reclass
 from fcnkit.rewrites.convolutionalize import convolutionalize
+from fcnkit.rewrites.decimate import decimate
 from fcnkit.rewrites.fcn import fcn
 from fcnkit.rewrites.fold import fold
+from fcnkit.rewrites.groups import regroup, ungroup
 from fcnkit.rewrites.rescore import rescore
 from fcnkit.rewrites.train import train
 from fcnkit.rewrites.upgrade import upgrade
@@ -59,6 +61,7 @@ __all__ = [
     "build",
     "convolutionalize",
     "coords",
+    "decimate",
     "draw",
     "fcn",
     "fold",
@@ -67,6 +70,7 @@ __all__ = [
     "parse",
     "read",
     "reclass",
+    "regroup",
     "rescore",
     "skip",
     "swap_channels",
@@ -74,6 +78,7 @@ __all__ = [
     "to_gray",
     "train",
     "transplant",
+    "ungroup",
     "upgrade",
     "upsample",
     "verify",

@@ -15,28 +15,13 @@ from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.axes import show
 from fcnkit.nets.graph import Graph, Layer, Top, graphs
-from fcnkit.nets.layertypes import TYPES
-from fcnkit.nets.shapes import Shapes, infer
+from fcnkit.nets.shapes import infer
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import beside, kernel_fields, removed, renamed_blob, set_name, set_value
+from fcnkit.rewrites.conversion import Refused, State, check_shared, follow
 from fcnkit.rewrites.slide import ELEMENTWISE, slide
 
 Shape = tuple[int, ...]
-
-
-class _State(NamedTuple):
-    """One state of the net and what is already known of it."""
-
-    name: str
-    graph: Graph
-    shapes: Shapes
-
-
-class _Refused(Exception):
-    """A layer cannot take what the conversions before it would give it."""
-
-    def __init__(self, layers: Sequence[Layer], why: str):
-        self.layers, self.why = layers, why
 
 
 def convolutionalize(
@@ -56,15 +41,15 @@ def convolutionalize(
     Raises NetError when the net cannot be built, or `rename` names a layer
     that is not converted.
     """
-    found = [_State(str(graph.state), graph, infer(graph, inputs)) for graph in graphs(net)]
+    found = [State(str(graph.state), graph, infer(graph, inputs)) for graph in graphs(net)]
     keep: dict[str, str] = {}
     while True:
         try:
             results = [_simulate(state, keep) for state in found]
-            _check_shared(results)
+            check_shared((result.state.graph, result.kernels) for result in results)
             _check_flattens(results, keep)
             break
-        except _Refused as refused:
+        except Refused as refused:
             keep.update((layer.name, refused.why) for layer in refused.layers)
     known = {name for result in results for name in result.kernels}
     for result in results:
@@ -76,16 +61,16 @@ def convolutionalize(
 class _Result(NamedTuple):
     """What is decided for one state."""
 
-    state: _State
+    state: State
     kernels: dict[str, Shape]
     unknown: dict[str, str]
     dissolved: tuple[Layer, ...]
 
 
-def _simulate(state: _State, keep: Mapping[str, str]) -> _Result:
+def _simulate(state: State, keep: Mapping[str, str]) -> _Result:
     """The shapes of the net to be, layer by layer, and so what can be converted.
 
-    Raises _Refused at the first layer that a conversion before it would break.
+    Raises Refused at the first layer that a conversion before it would break.
     """
     graph, old = state.graph, state.shapes.tops
     new: dict[Top, Shape | None] = {}
@@ -102,12 +87,12 @@ def _simulate(state: _State, keep: Mapping[str, str]) -> _Result:
         elif given == [old[bottom] for bottom in layer.bottoms]:
             tops = [old[top] for top in layer.tops]
         else:
-            tops = _follow(state, layer, given, kernels)
+            tops = follow(state, layer, given, kernels, lambda old: (old, (*old, 1, 1)))
         new.update(zip(layer.tops, tops, strict=True))
     return _Result(state, kernels, unknown, tuple(dissolved))
 
 
-def _convert(layer: Layer, state: _State, given: Shape | None, kernels: dict, unknown: dict) -> Shape | None:
+def _convert(layer: Layer, state: State, given: Shape | None, kernels: dict, unknown: dict) -> Shape | None:
     """Notes the layer's kernel, and gives the shape of its top as a Convolution."""
     view = layer.param("inner_product_param")
     before = state.shapes.tops[layer.bottoms[0]]
@@ -119,76 +104,17 @@ def _convert(layer: Layer, state: _State, given: Shape | None, kernels: dict, un
         return None
     axis = view.get("axis")
     if axis + (len(before) if axis < 0 else 0) != 1:
-        raise _Refused(
+        raise Refused(
             [layer], f"it works along axis {axis}, and a Convolution only along the channels, axis 1"
         )
     if len(given) != 4:
-        raise _Refused(
+        raise Refused(
             [layer],
             f'its input "{layer.bottoms[0].blob}" is {show(given)} after layer '
             f'"{state.graph.producer(layer.bottoms[0]).name}", not channels x height x width',
         )
     kernels[layer.name] = (view.get("num_output"), *given[1:])
     return given[0], view.get("num_output"), 1, 1
-
-
-def _follow(state: _State, layer: Layer, given: list[Shape | None], kernels: Mapping) -> list[Shape | None]:
-    """The tops of a layer that stays, on bottoms that have changed their shape.
-
-    Raises _Refused, blaming the conversions before it, if they are not the
-    same numbers in the same order as ever.
-    """
-    old = [state.shapes.tops[top] for top in layer.tops]
-    if layer.type not in TYPES or layer.type in ("Python", "LSTM", "RNN", "Recurrent"):
-        _blame(state, layer, kernels, "it may need the matrix that it gets")
-    if None in given or None in old:
-        return [None] * len(old)
-    if layer.type in ELEMENTWISE:
-        return given
-    try:
-        new = TYPES[layer.type].shapes(layer, given)[: len(old)]
-    except NetError as error:
-        _blame(state, layer, kernels, f"it would fail: {str(error).split(': ', 2)[-1]}")
-    if _axis(layer) < 0:
-        _blame(
-            state,
-            layer,
-            kernels,
-            f"its axis {_axis(layer)} counts from the end, where height and width would stand",
-        )
-    for before, after in zip(old, new, strict=True):
-        if after not in (before, (*before, 1, 1)):
-            _blame(state, layer, kernels, f"its output would be {show(after)} in place of {show(before)}")
-    return new
-
-
-_AXIS_PARAMS = {
-    "Softmax": "softmax_param", "SoftmaxWithLoss": "softmax_param", "Accuracy": "accuracy_param",
-    "Slice": "slice_param", "Concat": "concat_param", "ArgMax": "argmax_param", "Scale": "scale_param",
-    "Bias": "bias_param",
-}  # fmt: skip
-
-
-def _axis(layer: Layer) -> int:
-    """The axis that the layer works along, as it is written; 1 where it has none."""
-    message = _AXIS_PARAMS.get(layer.type)
-    return layer.param(message).get("axis") or 0 if message else 1
-
-
-def _blame(state: _State, layer: Layer, kernels: Mapping[str, Shape], why: str) -> None:
-    """Raises _Refused for the nearest conversions above `layer`."""
-    graph, seen, todo, blamed = state.graph, set(), list(layer.bottoms), []
-    while todo:
-        top = todo.pop()
-        producer = graph.producer(top)
-        if top in seen:
-            continue
-        seen.add(top)
-        if producer.name in kernels:
-            blamed.append(producer)
-        else:
-            todo += producer.bottoms
-    raise _Refused(blamed, f'layer "{layer.name}" ({layer.type}, line {layer.line}) after it: {why}')
 
 
 def _is_flatten(layer: Layer, old: Mapping[Top, Shape | None]) -> bool:
@@ -221,46 +147,17 @@ def _dissolves(graph: Graph, layer: Layer, keep: Mapping[str, str]) -> bool:
 
 
 def _check_flattens(results: Sequence[_Result], keep: Mapping[str, str]) -> None:
-    """Raises _Refused for a Flatten that one state could do without and another could not."""
+    """Raises Refused for a Flatten that one state could do without and another could not."""
     gone = _gone(results)
     for result in results:
         for layer in result.state.graph.layers:
             if layer.field.start in gone and not _dissolves(result.state.graph, layer, keep):
-                raise _Refused([layer], f"it is needed in state {result.state.name}")
+                raise Refused([layer], f"it is needed in state {result.state.name}")
 
 
 def _gone(results: Sequence[_Result]) -> set[int]:
     """Where the layers begin that go, in whichever state that was found."""
     return {layer.field.start for result in results for layer in result.dissolved}
-
-
-def _check_shared(results: Sequence[_Result]) -> None:
-    """Raises _Refused where layers that share a parameter would need it in two shapes."""
-    for result in results:
-        for name, users in _sharers(result).items():
-            converted = [layer for layer, kernel in users if kernel]
-            if converted and len({kernel for _, kernel in users}) > 1:
-                others = ", ".join(f'"{layer.name}"' for layer, _ in users)
-                raise _Refused(
-                    converted, f'{others} share the parameter "{name}" and would need it in different shapes'
-                )
-
-
-def _sharers(result: _Result) -> dict[str, list[tuple[Layer, Shape | None]]]:
-    """The layers that use each named parameter, with the kernel that it is to be there."""
-    owners: dict[str, list[tuple[Layer, Shape | None]]] = {}
-    for layer in result.state.graph.layers:
-        for blob, name in enumerate(_param_names(layer)):
-            if name:
-                kernel = result.kernels.get(layer.name) if blob == 0 else None
-                owners.setdefault(name, []).append((layer, kernel))
-    return owners
-
-
-def _param_names(layer: Layer) -> list[str]:
-    if layer.field.name == "layers":
-        return layer.view.list("param")
-    return [param.get("name") for param in layer.view.views("param")]
 
 
 def _plan(net: Prototxt, results: Sequence[_Result], keep: Mapping[str, str], new_name) -> Plan:

@@ -10,6 +10,7 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Layer, Top, graphs
 from fcnkit.nets.shapes import Shapes, infer
 from fcnkit.plan import Move, Plan, Step
+from fcnkit.rewrites.conversion import param_names
 
 Shape = tuple[int, ...]
 
@@ -65,9 +66,9 @@ class States:
 
     def sharing(self, layer: Layer) -> str:
         """What other layers use the layer's parameters; "" when none does."""
-        for name in filter(None, _param_names(layer)):
+        for name in filter(None, param_names(layer)):
             others = [f'"{other.name}"' for other in self.layers
-                      if other.name != layer.name and name in _param_names(other)]  # fmt: skip
+                      if other.name != layer.name and name in param_names(other)]  # fmt: skip
             if others:
                 return f'it shares the parameter "{name}" with {", ".join(others)}'
         return ""
@@ -126,9 +127,3 @@ def copies(layer: Layer, shapes: Iterable[Shape], start: int = 0) -> list[Move]:
 def refused(net: Prototxt, fact: str) -> NetError:
     """An error that says which net it is."""
     return NetError(f"{net.path}: {fact}")
-
-
-def _param_names(layer: Layer) -> list[str]:
-    if layer.field.name == "layers":
-        return layer.view.list("param")
-    return [param.get("name") for param in layer.view.views("param")]

@@ -1,0 +1,123 @@
+"""What the conversions between InnerProduct and Convolution share: who can live with other shapes."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from fcnkit.errors import NetError
+from fcnkit.nets.axes import show
+from fcnkit.nets.graph import Graph, Layer
+from fcnkit.nets.layertypes import TYPES
+from fcnkit.nets.shapes import Shapes
+from fcnkit.rewrites.slide import ELEMENTWISE
+
+Shape = tuple[int, ...]
+
+
+class State(NamedTuple):
+    """One state of the net and what is already known of it."""
+
+    name: str
+    graph: Graph
+    shapes: Shapes
+
+
+class Refused(Exception):
+    """A layer cannot take what the conversions before it would give it."""
+
+    def __init__(self, layers: Sequence[Layer], why: str):
+        self.layers, self.why = layers, why
+
+
+def follow(
+    state: State,
+    layer: Layer,
+    given: list[Shape | None],
+    converted: Mapping,
+    same: Callable[[Shape], Sequence[Shape]],
+) -> list[Shape | None]:
+    """The tops of a layer that stays, on bottoms that have changed their shape.
+
+    `same` gives the shapes in which the numbers of an old shape are in the
+    order that they have always had.
+
+    Raises Refused, blaming the conversions before it, if they are not.
+    """
+    old = [state.shapes.tops[top] for top in layer.tops]
+    if layer.type not in TYPES or layer.type in ("Python", "LSTM", "RNN", "Recurrent"):
+        blame(state, layer, converted, "it may need the matrix that it gets")
+    if None in given or None in old:
+        return [None] * len(old)
+    if layer.type in ELEMENTWISE:
+        return given
+    try:
+        new = TYPES[layer.type].shapes(layer, given)[: len(old)]
+    except NetError as error:
+        blame(state, layer, converted, f"it would fail: {str(error).split(': ', 2)[-1]}")
+    if _axis(layer) < 0:
+        counts = f"its axis {_axis(layer)} counts from the end, where height and width would stand"
+        blame(state, layer, converted, counts)
+    for before, after in zip(old, new, strict=True):
+        if after not in same(before):
+            blame(state, layer, converted, f"its output would be {show(after)} in place of {show(before)}")
+    return new
+
+
+_AXIS_PARAMS = {
+    "Softmax": "softmax_param", "SoftmaxWithLoss": "softmax_param", "Accuracy": "accuracy_param",
+    "Slice": "slice_param", "Concat": "concat_param", "ArgMax": "argmax_param", "Scale": "scale_param",
+    "Bias": "bias_param",
+}  # fmt: skip
+
+
+def _axis(layer: Layer) -> int:
+    """The axis that the layer works along, as it is written; 1 where it has none."""
+    message = _AXIS_PARAMS.get(layer.type)
+    return layer.param(message).get("axis") or 0 if message else 1
+
+
+def blame(state: State, layer: Layer, converted: Mapping[str, Shape], why: str) -> None:
+    """Raises Refused for the nearest conversions above `layer`."""
+    graph, seen, todo, blamed = state.graph, set(), list(layer.bottoms), []
+    while todo:
+        top = todo.pop()
+        producer = graph.producer(top)
+        if top in seen:
+            continue
+        seen.add(top)
+        if producer.name in converted:
+            blamed.append(producer)
+        else:
+            todo += producer.bottoms
+    raise Refused(blamed, f'layer "{layer.name}" ({layer.type}, line {layer.line}) after it: {why}')
+
+
+def check_shared(states: Iterable[tuple[Graph, Mapping[str, Shape]]]) -> None:
+    """Raises Refused where layers that share a parameter would need it in two shapes.
+
+    Each state gives its graph and the new shapes of converted layers' weights, by name.
+    """
+    for graph, converted in states:
+        for name, users in _sharers(graph, converted).items():
+            changed = [layer for layer, shape in users if shape]
+            if changed and len({shape for _, shape in users}) > 1:
+                others = ", ".join(f'"{layer.name}"' for layer, _ in users)
+                why = f'{others} share the parameter "{name}" and would need it in different shapes'
+                raise Refused(changed, why)
+
+
+def _sharers(graph: Graph, converted: Mapping[str, Shape]) -> dict[str, list[tuple[Layer, Shape | None]]]:
+    """The layers that use each named parameter, with the shape that it is to have there."""
+    owners: dict[str, list[tuple[Layer, Shape | None]]] = {}
+    for layer in graph.layers:
+        for blob, name in enumerate(param_names(layer)):
+            if name:
+                shape = converted.get(layer.name) if blob == 0 else None
+                owners.setdefault(name, []).append((layer, shape))
+    return owners
+
+
+def param_names(layer: Layer) -> list[str]:
+    """The names that the layer gives its parameters, "" for one without."""
+    if layer.field.name == "layers":
+        return layer.view.list("param")
+    return [param.get("name") for param in layer.view.views("param")]

@@ -1,0 +1,107 @@
+"""A Convolution with a large kernel keeps every so manieth tap, and dilation keeps them in their places.
+
+So DeepLab makes the 7 x 7 kernel of VGG-16's fc6 4 x 4 or 3 x 3: Chen et al.,
+"Semantic Image Segmentation with Deep Convolutional Nets and Fully Connected
+CRFs", section 3.2.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from fcnkit.edits import Edit
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.nets.graph import Layer
+from fcnkit.nets.spatial import spatial
+from fcnkit.plan import Move, Plan, Step
+from fcnkit.rewrites.changes import beside, kernel_fields, removed, set_param
+from fcnkit.rewrites.states import Shape, States, copies, states
+
+_PARAM = "convolution_param"
+_HOLES = ("hole", "hole_h", "hole_w")
+_OLD = ("kernel_size", "kernel_h", "kernel_w", "dilation", *_HOLES)
+
+
+def decimate(
+    net: Prototxt, layer: str, kernel: int | Sequence[int], *, inputs: Mapping[str, Shape] | None = None
+) -> Plan:
+    """The layer's kernel has this size: of its K taps every m-th, with m times the dilation.
+
+    m = (K - 1) / (k - 1) on each axis, so that the first and the last tap stay
+    and every size in the net with them.  The outputs are those of the old
+    kernel with zeros at the taps that go.
+
+    Raises NetError where m is not whole, naming the kernels that fit; for a
+    layer that is no Convolution or Deconvolution, or shares its weights.
+    """
+    work = states(net, inputs)
+    edits, moves, steps = [], [], {}
+    for each in work.named(layer):
+        old, new = _kernels(each, kernel)
+        if old == new:
+            continue
+        work.alone(each)
+        edits += _edits(net, each, new, _steps(each, old, new))
+        moves += _moves(work, each, old, new)
+        steps[each.field.start] = _step(each, old, new)
+    return work.plan(edits, steps, moves)
+
+
+def _kernels(layer: Layer, kernel: int | Sequence[int]) -> tuple[Shape, Shape]:
+    """The old and the new kernel of each axis."""
+    if layer.type not in ("Convolution", "Deconvolution"):
+        fact = f"its type is {layer.type}; only a Convolution is decimated"
+        raise layer.error(f"{fact}{': convolutionalize it first' if layer.type == 'InnerProduct' else ''}")
+    old = spatial(layer).kernel
+    new = (kernel,) * len(old) if isinstance(kernel, int) else tuple(kernel)
+    if len(old) != 2 or len(new) != 2:
+        raise layer.error(f"its kernel has {len(old)} axes and the new one {len(new)}; both must have 2")
+    return old, new
+
+
+def _steps(layer: Layer, old: Shape, new: Shape) -> Shape:
+    """From which tap to which, on each axis; 1 where the axis stays."""
+    for size, fewer in zip(old, new, strict=True):
+        if size != fewer and (not 1 < fewer < size or (size - 1) % (fewer - 1)):
+            fits = [k for k in range(size - 1, 1, -1) if (size - 1) % (k - 1) == 0]
+            remedy = f"these fit: {', '.join(map(str, fits))}" if fits else "none does"
+            raise layer.error(f"{fewer} of {size} taps cannot lie evenly from first to last; {remedy}")
+    return tuple((k - 1) // (n - 1) if k != n else 1 for k, n in zip(old, new, strict=True))
+
+
+def _edits(net: Prototxt, layer: Layer, kernel: Shape, steps: Shape) -> list[Edit]:
+    why = f'decimate "{layer.name}"'
+    dilation = [d * m for d, m in zip(spatial(layer).dilation, steps, strict=True)]
+    if kernel[0] == kernel[1] and dilation[0] == dilation[1] and not layer.param(_PARAM).says(*_HOLES):
+        fields = [("kernel_size", kernel[0]), ("dilation", dilation[0])]
+        return set_param(layer, _PARAM, fields, net.style, replacing=("kernel_h", "kernel_w"), why=why)
+    old = [field for param in layer.field.all(_PARAM) for field in param.all(*_OLD)]
+    words = ["dilation"] * (2 if dilation[0] != dilation[1] else 1)
+    if layer.param(_PARAM).says(*_HOLES):
+        words = ["hole"] if dilation[0] == dilation[1] else ["hole_h", "hole_w"]
+    fields = [*kernel_fields(kernel), *zip(words, dilation, strict=False)]
+    anchor = layer.param(_PARAM).field("num_output")
+    return [*(removed(field, why) for field in old), beside(anchor, fields, net.style, why)]
+
+
+def _moves(work: States, layer: Layer, old: Shape, new: Shape) -> list[Move]:
+    weights = tuple(work.blobs(layer)[0])
+    axes = tuple(
+        (axis, tuple(((tap * step, 1),) for tap in range(count)))
+        for axis, step, count in zip((2, 3), _steps(layer, old, new), new, strict=True)
+        if count != weights[axis]
+    )
+    mix = Move(layer.name, 0, (*weights[:2], *new), layer.name, "mix", (weights, axes))
+    return [mix, *copies(layer, work.blobs(layer), 1)]
+
+
+def _step(layer: Layer, old: Shape, new: Shape) -> Step:
+    taps = [
+        ", ".join(str(tap * step) for tap in range(count))
+        for step, count in zip(_steps(layer, old, new), new, strict=True)
+    ]
+    what = f"kernel {_show(old)} -> {_show(new)}, dilated {_show(_steps(layer, old, new))} times as far"
+    why = f"taps {' and '.join(dict.fromkeys(taps))} of {_show(old)} stay where they lie"
+    return Step("change", layer.name, layer.line, what, why)
+
+
+def _show(sizes: Shape) -> str:
+    return "x".join(map(str, dict.fromkeys(sizes)))

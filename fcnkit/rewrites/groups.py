@@ -1,0 +1,164 @@
+"""Groups of channels made dense, and dense layers that are block-diagonal made groups."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from fcnkit.edits import Edit
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.nets.graph import Layer
+from fcnkit.plan import Move, Plan, Step
+from fcnkit.rewrites.changes import removed, set_param
+from fcnkit.rewrites.states import Shape, States, copies, states
+
+_TYPES = ("Convolution", "Deconvolution")
+
+
+class _Grouping(NamedTuple):
+    """What becomes of one layer: its groups, its weights' new shape, and how they are got."""
+
+    layer: Layer
+    groups: int
+    shape: Shape
+    how: str
+
+
+def ungroup(net: Prototxt, *layers: str, inputs: Mapping[str, Shape] | None = None) -> Plan:
+    """These layers, or all with groups, have one group; weights across the old groups are zero.
+
+    Some runtimes know no groups.  A Deconvolution's bilinear filler goes,
+    since in one group it would mix the channels: only a weights file makes it
+    upsample each by itself.  Layers that share their weights stay when they
+    are not named.
+
+    Raises NetError for a named layer that is no Convolution or Deconvolution
+    or shares its weights, and where sizes are not known.
+    """
+    work = states(net, inputs)
+    chosen = [layer for name in layers for layer in work.named(name)]
+    for layer in chosen:
+        _check(work, layer)
+    every = [layer for layer in work.layers if layer.type in _TYPES and _groups(layer) > 1]
+    steps, found = {}, []
+    for layer in chosen or every:
+        shared = work.sharing(layer)
+        if shared:
+            steps[layer.field.start] = Step("keep", layer.name, layer.line, _said(_groups(layer)), shared)
+        elif _groups(layer) > 1:
+            found.append(_spread(work, layer))
+    return _plan(work, found, steps)
+
+
+def regroup(
+    net: Prototxt, layer: str, groups: int | None = None, *, inputs: Mapping[str, Shape] | None = None
+) -> Plan:
+    """The layer has so many groups; its weights must be zero across them.
+
+    Without `groups` there is one for each channel, as for a bilinear
+    Deconvolution.  Whether the weights are zero is seen when they are
+    written: a WeightsError names the largest that is not.
+
+    Raises NetError for a layer that has groups already, is no Convolution or
+    Deconvolution, or whose channels do not divide, and where sizes are not
+    known.
+    """
+    work = states(net, inputs)
+    found = []
+    for each in work.named(layer):
+        _check(work, each)
+        inputs_, outputs = _channels(work, each)
+        wanted = _wanted(each, groups, inputs_, outputs)
+        old = _groups(each)
+        if old not in (1, wanted):
+            raise each.error(f"it has {old} groups already; make it dense first")
+        if wanted > old:
+            found.append(_gathered(work, each, wanted))
+    return _plan(work, found, {})
+
+
+def _check(work: States, layer: Layer) -> None:
+    if layer.type not in _TYPES:
+        raise layer.error(f"its type is {layer.type}; only a Convolution or a Deconvolution has groups")
+    work.alone(layer)
+
+
+def _groups(layer: Layer) -> int:
+    return layer.param("convolution_param").get("group")
+
+
+def _channels(work: States, layer: Layer) -> tuple[int, int]:
+    """Input and output channels."""
+    weights, outputs = work.blobs(layer)[0], layer.param("convolution_param").get("num_output")
+    across = layer.type == "Deconvolution"
+    return (weights[0] if across else weights[1] * _groups(layer)), outputs
+
+
+def _wanted(layer: Layer, groups: int | None, inputs: int, outputs: int) -> int:
+    if groups is None and inputs != outputs:
+        fact = f"it takes {inputs} channels to {outputs}, so that there is no group for each"
+        raise layer.error(f"{fact}; say how many groups")
+    wanted = inputs if groups is None else groups
+    if wanted < 1 or inputs % wanted or outputs % wanted:
+        fact = f"{wanted} groups do not divide both its {inputs} input and {outputs} output channels"
+        raise layer.error(f"{fact}; give a number that does")
+    return wanted
+
+
+def _spread(work: States, layer: Layer) -> _Grouping:
+    first, second, *rest = work.blobs(layer)[0]
+    groups = _groups(layer)
+    return _Grouping(layer, groups, (first, second * groups, *rest), "dense")
+
+
+def _gathered(work: States, layer: Layer, groups: int) -> _Grouping:
+    first, second, *rest = work.blobs(layer)[0]
+    return _Grouping(layer, groups, (first, second // groups, *rest), "group")
+
+
+def _plan(work: States, found: list[_Grouping], steps: dict[int, Step]) -> Plan:
+    edits, moves = [], []
+    for each in found:
+        layer = each.layer
+        edits += _edits(work.net, each)
+        moves += [Move(layer.name, 0, each.shape, layer.name, each.how, (each.groups,))]
+        moves += copies(layer, work.blobs(layer), 1)
+        steps[layer.field.start] = _step(each)
+    return work.plan(edits, steps, moves)
+
+
+def _edits(net: Prototxt, each: _Grouping) -> list[Edit]:
+    layer, why = each.layer, f'groups of "{each.layer.name}"'
+    if each.how == "group":
+        return set_param(layer, "convolution_param", [("group", each.groups)], net.style, why=why)
+    params = layer.field.all("convolution_param")
+    return [removed(field, why) for param in params for field in param.all("group")] + [
+        removed(field, why) for param in params for field in param.all("weight_filler") if _bilinear(field)
+    ]
+
+
+def _bilinear(filler) -> bool:
+    kind = filler.last("type")
+    return kind is not None and kind.string == "bilinear"
+
+
+def _step(each: _Grouping) -> Step:
+    layer = each.layer
+    if each.how == "dense":
+        filler = "; no bilinear filler, which would mix them" if _drops_filler(layer) else ""
+        return Step("change", layer.name, layer.line, f"{_said(each.groups)} -> dense",
+                    f"weights across the groups are zero{filler}")  # fmt: skip
+    return Step("change", layer.name, layer.line, f"dense -> {_said(each.groups)}",
+                "its weights must be zero across them, which is seen when they are written")  # fmt: skip
+
+
+def _drops_filler(layer: Layer) -> bool:
+    return any(
+        _bilinear(field)
+        for param in layer.field.all("convolution_param")
+        for field in param.all("weight_filler")
+    )
+
+
+def _said(groups: int) -> str:
+    return f"{groups} groups" if groups > 1 else "dense"
+
+
