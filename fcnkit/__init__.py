@@ -17,6 +17,7 @@ from fcnkit.rewrites.channels import add_channels, swap_channels, to_colour, to_
 from fcnkit.rewrites.classes import reclass
 from fcnkit.rewrites.convolutionalize import convolutionalize
 from fcnkit.rewrites.decimate import decimate
+from fcnkit.rewrites.fc import to_fc
 from fcnkit.rewrites.fcn import fcn
 from fcnkit.rewrites.fold import fold
 from fcnkit.rewrites.groups import regroup, ungroup
@@ -75,6 +76,7 @@ __all__ = [
     "skip",
     "swap_channels",
     "to_colour",
+    "to_fc",
     "to_gray",
     "train",
     "transplant",

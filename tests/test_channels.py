@@ -120,7 +120,7 @@ IMAGES = 'top: "label" image_data_param { source: "x" batch_size: 2 new_height: 
          "data has 1 channels; mean_value"),
         (source(more=IMAGES, kind="ImageData"), fk.to_gray, "is_color: false", "data has 1 channels"),
         (source(more=IMAGES.replace("batch", "is_color: false batch"), kind="ImageData"), fk.to_colour,
-         '"x"  batch_size', "data has 3 channels"),
+         '"x" batch_size', "data has 3 channels"),
         (source(104, more=IMAGES, kind="ImageData"), fk.swap_channels, "mean_value: 104", "other order"),
         (source(1, 2, 3, more=DATA), lambda text: fk.add_channels(text, 4),
          "mean_value: 1 mean_value: 2 mean_value: 3 mean_value: 0", "must have 4 channels"),

@@ -83,6 +83,14 @@ def removed(field: Field, why: str = "") -> Edit:
     return without(field)._replace(why=why)
 
 
+def taken_out(field: Field, why: str = "") -> Edit:
+    """As `removed`; within a line, the blank before the field goes too."""
+    edit, text = removed(field, why), field.source.text
+    blanks = text[edit.start - 1 : edit.start], text[edit.stop : edit.stop + 1]
+    within = not field.listed and all(blank in (" ", "\t") for blank in blanks)
+    return edit._replace(start=edit.start - 1) if within else edit
+
+
 def renamed_blob(layers: Iterable[Layer], old: str, new: str, why: str = "") -> list[Edit]:
     """Every bottom and top called `old` in these layers is called `new`."""
     return [

@@ -12,7 +12,7 @@ from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.nets.graph import Layer, Top
 from fcnkit.plan import Move, Plan, Step
-from fcnkit.rewrites.changes import beside, inside, removed, set_value
+from fcnkit.rewrites.changes import beside, inside, set_value, taken_out
 from fcnkit.rewrites.slide import ELEMENTWISE
 from fcnkit.rewrites.states import SAY_IT, Known, Shape, States, copies, refused, states
 
@@ -304,7 +304,7 @@ def _colour(net: Prototxt, layer: Layer, change: _Change) -> list[Edit]:
     param = layer.field.all("image_data_param")[-1]
     said = param.all("is_color")
     if len(change.rows) == 3:
-        return [removed(field, "colour") for field in said]
+        return [taken_out(field, "colour") for field in said]
     if said:
         return [set_value(said[-1], False, "gray")]
     return [inside(param, [("is_color", False)], net.style, "gray")]
@@ -325,4 +325,4 @@ def _means(net: Prototxt, layer: Layer, change: _Change) -> tuple[list[Edit], li
              for field, word in zip(fields, words, strict=False) if field.raw != word]  # fmt: skip
     inexact = len(new) < len(old) and len(set(old)) > 1
     note = ["exact only where the mean values were equal"] if inexact else []
-    return edits + [removed(field, "mean values") for field in fields[len(new) :]], note
+    return edits + [taken_out(field, "mean values") for field in fields[len(new) :]], note

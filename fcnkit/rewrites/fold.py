@@ -16,7 +16,7 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.axes import canonical
 from fcnkit.nets.graph import Layer
 from fcnkit.plan import Move, Plan, Step
-from fcnkit.rewrites.changes import removed, set_value
+from fcnkit.rewrites.changes import removed, set_value, taken_out
 from fcnkit.rewrites.states import Known, Shape, States, states
 
 LINEAR = {
@@ -165,7 +165,7 @@ def _edits(chain: _Chain) -> list[Edit]:
         edits.append(set_value(layer.field.all("top")[0], last, why))
     if _adds_bias(chain):
         messages = layer.field.all(LINEAR[layer.type])
-        edits += [removed(field, why) for message in messages for field in message.all("bias_term")]
+        edits += [taken_out(field, why) for message in messages for field in message.all("bias_term")]
     return edits
 
 

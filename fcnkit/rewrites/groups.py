@@ -7,7 +7,7 @@ from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Layer
 from fcnkit.plan import Move, Plan, Step
-from fcnkit.rewrites.changes import removed, set_param
+from fcnkit.rewrites.changes import set_param, taken_out
 from fcnkit.rewrites.states import Shape, States, copies, states
 
 _TYPES = ("Convolution", "Deconvolution")
@@ -130,8 +130,8 @@ def _edits(net: Prototxt, each: _Grouping) -> list[Edit]:
     if each.how == "group":
         return set_param(layer, "convolution_param", [("group", each.groups)], net.style, why=why)
     params = layer.field.all("convolution_param")
-    return [removed(field, why) for param in params for field in param.all("group")] + [
-        removed(field, why) for param in params for field in param.all("weight_filler") if _bilinear(field)
+    return [taken_out(field, why) for param in params for field in param.all("group")] + [
+        taken_out(field, why) for param in params for field in param.all("weight_filler") if _bilinear(field)
     ]
 
 

@@ -1,0 +1,148 @@
+"""Convolutions that see their whole input at once become InnerProducts: convolutionalize backwards."""
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import NamedTuple
+
+from fcnkit.edits import Edit, merge
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.nets.axes import show
+from fcnkit.nets.graph import Layer, Top
+from fcnkit.nets.spatial import spatial
+from fcnkit.plan import Move, Plan, Step
+from fcnkit.rewrites.changes import set_name, taken_out
+from fcnkit.rewrites.conversion import Refused, State, blame, check_shared, follow
+from fcnkit.rewrites.states import Shape, states
+
+_BOTH = ("num_output", "bias_term", "weight_filler", "bias_filler")
+_WINDOWED = ("Convolution", "Deconvolution", "Im2col", "ConvolutionDepthwise")
+
+
+class _Result(NamedTuple):
+    """What is decided for one state: the input of each layer to convert, and those of unknown input."""
+
+    state: State
+    seen: dict[str, Shape]
+    unknown: frozenset[str]
+
+
+def to_fc(net: Prototxt, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
+    """Every Convolution whose kernel covers its whole input is an InnerProduct.
+
+    Its weights N x C x H x W, read in the same order, are the matrix
+    N x (C H W).  The Convolutions of kernel 1 that follow are converted too.
+    What would not compute the same numbers stays, with the reason.  Inputs
+    must have the size that the net says, or `inputs`, from then on.
+
+    Raises NetError when the net cannot be built.
+    """
+    work = states(net, inputs)
+    every = [State(known.name, *known) for known in work.each]
+    keep: dict[str, str] = {}
+    while True:
+        try:
+            results = [_simulate(state, keep) for state in every]
+            check_shared((result.state.graph, result.seen) for result in results)
+            _check_states(results)
+            break
+        except Refused as refused:
+            keep.update((layer.name, refused.why) for layer in refused.layers)
+    return _plan(net, results, keep)
+
+
+def _simulate(state: State, keep: Mapping[str, str]) -> _Result:
+    """The shapes of the net to be, layer by layer; Refused at the first that a conversion would break."""
+    old, new, seen, unknown = state.shapes.tops, {}, {}, set()
+    for layer in state.graph.layers:
+        given = [new[bottom] for bottom in layer.bottoms]
+        if layer.name not in keep and _covers(layer, given):
+            seen[layer.name] = (*given[0], 1, 1)[:4]
+            tops = [(given[0][0], layer.param("convolution_param").get("num_output"))]
+        elif given == [old[bottom] for bottom in layer.bottoms]:
+            unknown |= {layer.name} if None in given else set()
+            tops = [old[top] for top in layer.tops]
+        elif layer.type in _WINDOWED:
+            blame(state, layer, seen, "it slides over height and width")
+        else:
+            tops = follow(state, layer, given, seen, _same)
+        new.update(_by_top(layer, tops))
+    return _Result(state, seen, frozenset(unknown))
+
+
+def _by_top(layer: Layer, shapes: Sequence[Shape | None]) -> dict[Top, Shape | None]:
+    return dict(zip(layer.tops, shapes, strict=True))
+
+
+def _same(old: Shape) -> tuple[Shape, ...]:
+    return (old, old[:-2]) if old[-2:] == (1, 1) else (old,)
+
+
+def _covers(layer: Layer, given: Sequence[Shape | None]) -> bool:
+    """Whether it is a Convolution with one output place, made of every number of its input."""
+    if layer.type != "Convolution" or len(given) != 1 or given[0] is None or len(given[0]) not in (2, 4):
+        return False
+    param, size = layer.param("convolution_param"), (*given[0], 1, 1)[2:4]
+    window = spatial(layer)
+    return (
+        param.get("axis") in (1, -3)
+        and param.get("group") == 1
+        and window.kernel == window.extent == size
+        and not any(window.pad + window.far)
+    )
+
+
+def _check_states(results: Sequence[_Result]) -> None:
+    """Raises Refused for a layer that is to be converted in one state and not in another."""
+    wanted = {name for result in results for name in result.seen}
+    for result in results:
+        for layer in result.state.graph.layers:
+            if layer.name in wanted and layer.name not in result.seen and layer.name not in result.unknown:
+                raise Refused([layer], f"its kernel does not cover its input in state {result.state.name}")
+
+
+def _plan(net: Prototxt, results: Sequence[_Result], keep: Mapping[str, str]) -> Plan:
+    seen = {name: shape for result in results for name, shape in result.seen.items()}
+    steps: dict[int, Step] = {}
+    moves: dict[tuple[str, int], Move] = {}
+    by_state = []
+    for result in results:
+        edits = []
+        for layer in result.state.graph.layers:
+            if layer.name in seen:
+                edits += _conversion(layer)
+                steps[layer.field.start] = _converted(layer, seen[layer.name])
+                moves.update({(move.layer, move.blob): move for move in _moves(layer, seen[layer.name])})
+            elif layer.name in keep:
+                why = keep[layer.name]
+                steps[layer.field.start] = Step("keep", layer.name, layer.line, layer.type, why)
+        by_state.append((result.state.name, edits))
+    ordered = tuple(steps[start] for start in sorted(steps))
+    return Plan(net, net.edit(merge(by_state)), ordered, tuple(moves.values()))
+
+
+def _conversion(layer: Layer) -> list[Edit]:
+    why, kind = f'make "{layer.name}" an InnerProduct', layer.field.last("type")
+    v1 = layer.field.name == "layers"
+    word = "INNER_PRODUCT" if v1 else f"{kind.raw[0]}InnerProduct{kind.raw[0]}"
+    edits = [Edit(kind.value_start, kind.stop, word, why)]
+    for message in layer.field.all("convolution_param"):
+        edits.append(set_name(message, "inner_product_param", why))
+        edits += [taken_out(field, why) for field in message.fields if _goes(field)]
+    return edits
+
+
+def _goes(field) -> bool:
+    return field.name not in _BOTH and (field.name, field.raw) != ("axis", "1")
+
+
+def _converted(layer: Layer, shape: Shape) -> Step:
+    size = "x".join(map(str, dict.fromkeys(shape[2:])))
+    why = f"its kernel {size} covers {layer.bottoms[0].blob}, which is {show(shape[1:])}"
+    return Step("convert", layer.name, layer.line, "Convolution -> InnerProduct", why)
+
+
+def _moves(layer: Layer, shape: Shape) -> list[Move]:
+    param = layer.param("convolution_param")
+    outputs = param.get("num_output")
+    bias = [Move(layer.name, 1, (outputs,), layer.name)] if param.get("bias_term") else []
+    return [Move(layer.name, 0, (outputs, prod(shape[1:])), layer.name), *bias]
