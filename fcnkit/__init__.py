@@ -17,10 +17,13 @@ from fcnkit.rewrites.channels import add_channels, swap_channels, to_colour, to_
 from fcnkit.rewrites.classes import reclass
 from fcnkit.rewrites.convolutionalize import convolutionalize
 from fcnkit.rewrites.decimate import decimate
+from fcnkit.rewrites.drop import drop
+from fcnkit.rewrites.extract import extract
 from fcnkit.rewrites.fc import to_fc
 from fcnkit.rewrites.fcn import fcn
 from fcnkit.rewrites.fold import fold
 from fcnkit.rewrites.groups import regroup, ungroup
+from fcnkit.rewrites.rename import rename
 from fcnkit.rewrites.rescore import rescore
 from fcnkit.rewrites.train import train
 from fcnkit.rewrites.upgrade import upgrade
@@ -64,6 +67,8 @@ __all__ = [
     "coords",
     "decimate",
     "draw",
+    "drop",
+    "extract",
     "fcn",
     "fold",
     "inspect",
@@ -72,6 +77,7 @@ __all__ = [
     "read",
     "reclass",
     "regroup",
+    "rename",
     "rescore",
     "skip",
     "swap_channels",

@@ -114,6 +114,12 @@ def states(net: Prototxt, inputs: Mapping[str, Shape] | None = None) -> States:
     return States(net, tuple(Known(graph, infer(graph, _own(graph, inputs or {}))) for graph in found))
 
 
+def present(net: Prototxt, inputs: Mapping[str, Shape]) -> dict[str, Shape]:
+    """Those of the inputs whose blobs some state of the net has."""
+    blobs = {top.blob for graph in graphs(net) for top in graph.tops}
+    return {blob: shape for blob, shape in inputs.items() if blob in blobs}
+
+
 def _own(graph: Graph, inputs: Mapping[str, Shape]) -> dict[str, Shape]:
     blobs = {top.blob for top in graph.tops}
     return {blob: shape for blob, shape in inputs.items() if blob in blobs}

@@ -1,0 +1,97 @@
+"""Layers taken out of a net, and of its weights."""
+
+from collections.abc import Mapping
+
+from fcnkit.edits import Edit
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.nets.graph import Layer, graphs
+from fcnkit.plan import Move, Plan, Step
+from fcnkit.rewrites.changes import removed, renamed_blob
+from fcnkit.rewrites.slide import ELEMENTWISE
+from fcnkit.rewrites.states import Known, Shape, States, present, states
+
+# Types that give as many numbers as they get, in the same places.
+_PASSED = ELEMENTWISE | {"BatchNorm", "Scale", "Bias", "PReLU", "LRN", "Softmax", "MVN"}
+
+
+def drop(net: Prototxt, *layers: str, inputs: Mapping[str, Shape] | None = None) -> Plan:
+    """These layers are gone, and their weights.
+
+    What read a layer that only changes values (Dropout, ReLU, LRN, BatchNorm,
+    a Softmax) reads what that layer read.  Any other takes with it all that
+    needs it.
+
+    Raises NetError for a layer that is not there, and where nothing would be left.
+    """
+    work = states(net, inputs)
+    for name in layers:
+        work.named(name)
+    plan = Plan(net, net)
+    for name in layers:
+        plan = plan.then(_dropped, name, inputs)
+    return plan
+
+
+def _dropped(net: Prototxt, name: str, inputs: Mapping[str, Shape] | None) -> Plan:
+    """One name is gone, if a layer dropped before has not taken it along."""
+    work = states(net, present(net, inputs or {}))
+    edits: list[Edit] = []
+    gone: dict[int, Step] = {}
+    for layer in work.layers:
+        if layer.name == name:
+            passed = layer.type in _PASSED and len(layer.bottoms) == len(layer.tops) == 1
+            found = _passed(work, layer) if passed else _cut(work, layer)
+            edits += found[0]
+            gone = found[1] | gone
+    if len(gone) == len(work.layers):
+        raise work.layers[0].error("nothing would be left; drop fewer layers")
+    names = {layer.name for layer in work.layers if layer.field.start not in gone}
+    away = [layer for layer in work.layers if layer.field.start in gone and layer.name not in names]
+    moves = [Move(layer.name, 0, (), how="drop") for layer in away if _learns(work, layer)]
+    plan = work.plan(edits, gone, moves)
+    graphs(plan.net)  # raises where what is left is no net
+    return plan
+
+
+def _learns(work: States, layer: Layer) -> bool:
+    """Whether it has weights, as far as that is known."""
+    found = [known.shapes.blobs(each) for known in work.each for each in known.graph.layers
+             if each.field.start == layer.field.start]  # fmt: skip
+    return bool(layer.bottoms) and any(blobs is None or blobs for blobs in found)
+
+
+def _passed(work: States, layer: Layer) -> tuple[list[Edit], dict[int, Step]]:
+    """The layer goes, and what read its top reads its bottom."""
+    why = f'drop "{layer.name}"'
+    edits = [removed(layer.field, why)]
+    for known in work.each:
+        for each in known.graph.layers:
+            if each.field.start == layer.field.start and each.tops[0].blob != each.bottoms[0].blob:
+                edits += renamed_blob(_readers(known, each), each.tops[0].blob, each.bottoms[0].blob, why)
+    what = f"what read {layer.tops[0].blob} reads {layer.bottoms[0].blob}"
+    return edits, {layer.field.start: Step("remove", layer.name, layer.line, layer.type, what)}
+
+
+def _readers(known: Known, layer: Layer) -> list[Layer]:
+    """The layers that read its top, or what others make of it in place."""
+    found, todo = {}, list(layer.tops)
+    while todo:
+        for user in known.graph.consumers[todo.pop()]:
+            found[user.index] = user
+            todo += [top for top in user.tops if top.blob == layer.tops[0].blob]
+    return list(found.values())
+
+
+def _cut(work: States, layer: Layer) -> tuple[list[Edit], dict[int, Step]]:
+    """The layer goes, and all that needs it."""
+    edits, steps = [], {}
+    for known in work.each:
+        lost: set = set()
+        for each in known.graph.layers:
+            own = each.field.start == layer.field.start
+            if own or lost.intersection(each.bottoms):
+                lost.update(each.tops)
+                why = "it is to be dropped" if own else f'it needs "{layer.name}"'
+                steps.setdefault(each.field.start, Step("remove", each.name, each.line, each.type, why))
+                edits.append(removed(each.field, f'drop "{layer.name}"'))
+    return edits, steps

@@ -1,0 +1,152 @@
+"""A part of a net, from one blob to another, as a net of its own."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from fcnkit.edits import Edit
+from fcnkit.errors import NetError
+from fcnkit.formats.prototxt import Field, Prototxt, render
+from fcnkit.nets.graph import Elsewhere, Graph, Layer, State, Top, build, graphs
+from fcnkit.nets.shapes import Shapes, infer
+from fcnkit.plan import Move, Plan, Step
+from fcnkit.rewrites.changes import removed
+
+Shape = tuple[int, ...]
+
+
+class _Part(NamedTuple):
+    """The layers that are kept, and the blob that is given to them where a layer made it."""
+
+    graph: Graph
+    shapes: Shapes
+    start: Top | None
+    layers: tuple[Layer, ...]
+
+
+def extract(
+    net: Prototxt,
+    start: str | None = None,
+    end: str | Sequence[str] | None = None,
+    *,
+    inputs: Mapping[str, Shape] | None = None,
+) -> Plan:
+    """What is left are the layers between the blobs `start` and `end`; the start is an input.
+
+    The net is that of state TEST; rules of states go.  The blob `start` is
+    what the last layer that works in place on it leaves.  Without `start` the
+    net begins where it did, without `end`, which may be several blobs, it
+    ends at its own outputs.  The weights of layers that go are dropped.
+
+    Raises NetError for a blob that there is not, where the end does not need
+    the start, and where the size of the start is not known.
+    """
+    part = _part(net, start, [end] if isinstance(end, str) else end, inputs)
+    edits = [*_removals(net, part), *_given(net, part)]
+    after = net.edit(edits)
+    build(after)
+    return Plan(net, after, tuple(_steps(net, part)), tuple(_drops(net, part)))
+
+
+def _part(net: Prototxt, start: str | None, ends: Sequence[str] | None, inputs: Mapping | None) -> _Part:
+    graph = _graph(net)
+    top = graph.top(start) if start else None
+    wanted = [graph.top(end) for end in ends] if ends else _below(graph, top)
+    found, todo, reached = set(), list(wanted), top is None
+    while todo:
+        each = todo.pop()
+        reached |= each == top
+        if each == top and graph.producer(each).type != "Input":
+            continue
+        if graph.producer(each) not in found:
+            found.add(graph.producer(each))
+            todo += graph.producer(each).bottoms
+    if not reached or not found:
+        names = ", ".join(f'"{end}"' for end in ends or ()) or "nothing"
+        raise NetError(f'{net.path}: {names} does not need "{start}"; see the order of layers with inspect')
+    return _Part(graph, infer(graph, inputs), top, tuple(sorted(found, key=lambda layer: layer.index)))
+
+
+def _graph(net: Prototxt) -> Graph:
+    try:
+        return build(net, State())
+    except Elsewhere:
+        return graphs(net)[0]
+
+
+def _below(graph: Graph, start: Top | None) -> list[Top]:
+    """The net's outputs, those alone that need the start."""
+    if start is None:
+        return list(graph.outputs)
+    reached = {start}
+    for layer in graph.layers:
+        if reached.intersection(layer.bottoms):
+            reached.update(layer.tops)
+    return [top for top in graph.outputs if top in reached]
+
+
+def _removals(net: Prototxt, part: _Part) -> Iterator[Edit]:
+    kept = {layer.field.start: layer for layer in part.layers}
+    for field in net.root.all("layer", "layers"):
+        if field.start not in kept:
+            yield removed(field, "extract")
+    for layer in part.layers:
+        for rule in layer.field.all("include", "exclude"):
+            yield removed(rule, "one state")
+    first = next(iter(net.root.all("input")), None)
+    if first is not None and first.start not in kept:
+        yield from (removed(field, "extract") for field in net.root.all("input", "input_shape", "input_dim"))
+
+
+def _given(net: Prototxt, part: _Part) -> list[Edit]:
+    """The start as an input, before the first layer that is kept."""
+    if part.start is None or any(part.start in layer.tops for layer in part.layers):
+        return []
+    shape = part.shapes.tops[part.start]
+    if shape is None:
+        reason = part.shapes.reason(part.start)
+        raise NetError(f'{net.path}: the size of "{part.start.blob}" is not known ({reason}); '
+                       "say it with --input, as in --input data=1,3,227,227")  # fmt: skip
+    first = min((layer.field for layer in part.layers), key=lambda field: field.start)
+    at = net.text.rfind("\n", 0, first.start) + 1
+    if net.text[at : first.start].strip():
+        at = first.start
+    return [Edit(at, at, _input(net, part, first, shape), "extract")]
+
+
+def _input(net: Prototxt, part: _Part, first: Field, shape: Shape) -> str:
+    """The input's text: a layer, or in a V1 net fields of the net."""
+    blob, gap = part.start.blob, net.style.newline if net.style.newline * 2 in net.text else ""
+    if first.name == "layers":
+        fields = [("input", blob), ("input_shape", [("dim", size) for size in shape])]
+        return render(fields, net.style) + gap
+    name = f"{blob}_input" if any(layer.name == blob for layer in part.layers) else blob
+    fields = [
+        ("name", name), ("type", "Input"), ("top", blob),
+        ("input_param", [("shape", [("dim", size) for size in shape])]),
+    ]  # fmt: skip
+    return render([("layer", fields)], net.style) + gap
+
+
+def _steps(net: Prototxt, part: _Part) -> Iterator[Step]:
+    kept = {layer.field.start for layer in part.layers}
+    if part.start is not None and not any(part.start in layer.tops for layer in part.layers):
+        size = " x ".join(map(str, part.shapes.tops[part.start]))
+        why = f'"{part.graph.producer(part.start).name}" made it'
+        yield Step("insert", part.start.blob, None, f"Input, {size}", why)
+    for field in net.root.all("layer", "layers"):
+        if field.start not in kept:
+            name, kind = field.last("name"), field.last("type")
+            what = kind.raw.strip("\"'") if kind else "layer"
+            yield Step("remove", name.string if name else "", field.line, what, "it is not between the two")
+
+
+def _drops(net: Prototxt, part: _Part) -> Iterator[Move]:
+    """Layers that go and may have weights, in any state."""
+    kept = {layer.name for layer in part.layers}
+    gone: dict[str, Move] = {}
+    for graph in graphs(net):
+        for layer in graph.layers:
+            blobs = part.shapes.blobs(layer) if graph.state == part.graph.state and layer.bottoms else None
+            if layer.name not in kept and layer.bottoms and (blobs is None or blobs):
+                gone[layer.name] = Move(layer.name, 0, (), how="drop")
+    yield from gone.values()

@@ -1,0 +1,48 @@
+"""Layers under other names, in the net and in its weights."""
+
+from collections.abc import Mapping
+
+from fcnkit.formats.prototxt import Field, Prototxt
+from fcnkit.nets.graph import Layer
+from fcnkit.plan import Plan, Step
+from fcnkit.rewrites.changes import set_value
+from fcnkit.rewrites.states import Shape, copies, refused, states
+
+
+def rename(
+    net: Prototxt, names: Mapping[str, str], *, inputs: Mapping[str, Shape] | None = None
+) -> Plan:
+    """Every layer in `names`, {old: new}, has its new name, all at once; blobs keep theirs.
+
+    A layer of another name is one that Caffe does not load old weights into.
+
+    Raises NetError for a layer that is not there, for a name that another
+    layer has, and where the sizes of a layer with weights are not known.
+    """
+    work = states(net, inputs)
+    every = [layer.name for layer in work.layers]
+    steps, edits, moves = {}, [], []
+    for old, new in names.items():
+        _check(net, old, new, names, every)
+        for layer in work.named(old):
+            if old == new:
+                continue
+            edits.append(set_value(_name(layer), new, f'rename "{old}"'))
+            why = "its weights go with it"
+            steps[layer.field.start] = Step("change", old, layer.line, f"renamed {new}", why)
+            moves += [move._replace(layer=new) for move in copies(layer, work.blobs(layer))]
+    return work.plan(edits, steps, moves)
+
+
+def _check(net: Prototxt, old: str, new: str, names: Mapping[str, str], every: list[str]) -> None:
+    taken = [names.get(name, name) for name in dict.fromkeys(every)]
+    if not new or taken.count(new) > 1:
+        fact = f'two layers would be named "{new}"' if new else "a layer needs a name"
+        raise refused(net, f'rename "{old}": {fact}; choose another name')
+
+
+def _name(layer: Layer) -> Field:
+    field = layer.field.last("name")
+    if field is None:
+        raise layer.error("it has no name of its own in the file; write one first")
+    return field

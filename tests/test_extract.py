@@ -1,0 +1,189 @@
+"""Parts of nets, layers dropped and renamed; and that real Caffe computes the same in what is left."""
+
+import numpy as np
+import pytest
+from sketches import conv, data, fc, images, layer, net, pool, relu, template, thin, weights
+
+import fcnkit as fk
+from fcnkit.errors import NetError
+from fcnkit.plan import Move
+from fcnkit.weights.surgery import transplant
+
+BODY = conv("c", "data", 4, 3) + relu("c") + pool("p", "c", 2, 2) + fc("f", "p", 5) + relu("f")
+TEXT = data(2, 3, 8, 8) + BODY + fc("g", "f", 3) + layer("prob", "Softmax", "g")
+TWO = data(2, 3, 8, 8) + conv("a", "data", 4, 3) + conv("b", "data", 4, 3) + layer("s", "Eltwise", "a", "b")
+V1 = """input: "data" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 8
+layers { name: "a" type: CONVOLUTION bottom: "data" top: "a"
+  convolution_param { num_output: 4 kernel_size: 3 } }
+layers { name: "b" type: INNER_PRODUCT bottom: "a" top: "b" inner_product_param { num_output: 5 } }
+layers { name: "d" type: DROPOUT bottom: "b" top: "b" }
+"""
+
+
+def names(text):
+    return [each.name for each in fk.build(text).layers]
+
+
+# ---- extract: laws
+
+
+@pytest.mark.parametrize("name", ["alexnet", "lenet", "digits"])
+def test_the_whole_net_is_itself(name):
+    before = template(name)
+    for plan in (fk.extract(before), fk.extract(before, "data"), fk.extract(before, "data", "prob")):
+        assert plan.net.text == before.text and not plan.steps and not plan.moves
+
+
+def test_again_changes_nothing():
+    once = fk.extract(net(TEXT), "c", "f").net
+    assert fk.extract(once, "c", "f").net.text == once.text
+
+
+# ---- extract: tables
+
+
+@pytest.mark.parametrize(
+    "start, end, left, dropped",
+    [
+        ("data", "p", ["data", "c", "relu_c", "p"], ["f", "g"]),
+        (None, "p", ["data", "c", "relu_c", "p"], ["f", "g"]),
+        ("p", "g", ["p", "f", "relu_f", "g"], ["c"]),
+        ("c", None, ["c", "p", "f", "relu_f", "g", "prob"], ["c"]),
+        ("f", "prob", ["f", "g", "prob"], ["c", "f"]),
+        ("c", ["p", "f"], ["c", "p", "f", "relu_f"], ["c", "g"]),
+    ],
+)
+def test_what_is_between(start, end, left, dropped):
+    plan = fk.extract(net(TEXT), start, end)
+    assert names(plan.net) == left
+    assert [move.layer for move in plan.moves] == dropped
+    assert all(move.how == "drop" for move in plan.moves)
+
+
+def test_the_start_is_an_input_of_its_size():
+    plan = fk.extract(net(TEXT), "p", "f")
+    first = fk.build(plan.net).layers[0]
+    assert (first.type, first.input_shapes) == ("Input", ((2, 4, 3, 3),))
+    assert plan.steps[0].what == "Input, 2 x 4 x 3 x 3" and plan.steps[0].line is None
+
+
+def test_v1():
+    plan = fk.extract(net(V1), "a")
+    assert 'input: "a"\ninput_shape {' in plan.net.text
+    assert names(plan.net) == ["input", "b", "d"] and "data" not in plan.net.text
+
+
+def test_data_layers_and_rules_go():
+    text = layer("data", "Data", more='top: "label" include { phase: TEST } data_param { source: "x" }')
+    text += BODY + layer("loss", "SoftmaxWithLoss", "f", "label")
+    plan = fk.extract(net(text), "data", "f", inputs={"data": (1, 3, 8, 8)})
+    assert names(plan.net) == ["data", "c", "relu_c", "p", "f", "relu_f"]
+    assert fk.build(plan.net).layers[0].type == "Input" and "include" not in plan.net.text
+
+
+@pytest.mark.parametrize(
+    "text, start, end, words",
+    [
+        (TEXT, "nope", None, 'no blob "nope"'),
+        (TEXT, "data", "nope", 'no blob "nope"'),
+        (TEXT, "g", "c", '"c" does not need "g"'),
+        (TWO, "a", "b", '"b" does not need "a"'),
+        (layer("data", "Data", more='data_param { source: "x" }') + BODY, "c", "f", "of \"c\" is not known"),
+    ],
+)
+def test_parts_that_cannot_be(text, start, end, words):
+    with pytest.raises(NetError, match=words):
+        fk.extract(net(text), start, end)
+
+
+# ---- drop
+
+
+@pytest.mark.parametrize(
+    "text, dropped, left, moves",
+    [
+        (TEXT, ["g"], ["data", "c", "relu_c", "p", "f", "relu_f"], ["g"]),
+        (TEXT, ["relu_c"], ["data", "c", "p", "f", "relu_f", "g", "prob"], []),
+        (TEXT, ["prob"], ["data", "c", "relu_c", "p", "f", "relu_f", "g"], []),
+        (TEXT, ["g", "prob"], ["data", "c", "relu_c", "p", "f", "relu_f"], ["g"]),
+        (TWO, ["a"], ["data", "b"], ["a"]),
+        (V1, ["d"], ["input", "a", "b"], []),
+        (data(1, 3, 8, 8) + conv("c", "data", 4, 3) + layer("n", "BatchNorm", "c") + layer("m", "Scale", "n")
+         + relu("m") + pool("p", "m", 2, 2), ["m", "n"], ["data", "c", "relu_m", "p"], ["m", "n"]),
+    ],
+)  # fmt: skip
+def test_dropped(text, dropped, left, moves):
+    plan = fk.drop(net(text), *dropped)
+    assert names(plan.net) == left
+    assert sorted(move.layer for move in plan.moves) == moves
+    assert {step.layer for step in plan.steps} >= set(dropped)
+
+
+@pytest.mark.parametrize(
+    "dropped, words", [(["nope"], 'no layer "nope"'), (["data"], "nothing would be left")]
+)
+def test_what_cannot_be_dropped(dropped, words):
+    with pytest.raises(NetError, match=words):
+        fk.drop(net(TEXT), *dropped)
+
+
+# ---- rename
+
+
+def test_renamed(tmp_path):
+    before = net(TEXT)
+    plan = fk.rename(before, {"f": "g", "g": "f", "prob": "p2"})
+    assert names(plan.net) == ["data", "c", "relu_c", "p", "g", "relu_f", "f", "p2"]
+    assert plan.moves[0] == Move("g", 0, (5, 36), "f")
+    old = weights(before, tmp_path / "old.caffemodel")
+    new = transplant(plan, old)
+    assert list(new) == ["c", "g", "f"]
+    assert (new["g"][0].array() == old["f"][0].array()).all()
+    assert fk.rename(plan.net, {"f": "g", "g": "f", "p2": "prob"}).net.text == before.text
+
+
+@pytest.mark.parametrize(
+    "pairs, words",
+    [
+        ({"f": "c"}, 'rename "f": two layers would be named "c"'),
+        ({"f": "x", "g": "x"}, "two layers would be named"),
+        ({"f": ""}, "needs a name"),
+        ({"nope": "x"}, 'no layer "nope"'),
+    ],
+)
+def test_names_that_cannot_be(pairs, words):
+    with pytest.raises(NetError, match=words):
+        fk.rename(net(TEXT), pairs)
+
+
+# ---- real Caffe
+
+
+def test_real_caffe_computes_the_same_in_every_part(caffe, tmp_path, capsys):
+    before = thin("alexnet")
+    old, given = weights(before, tmp_path / "old.caffemodel"), images(before)
+    blobs = ["pool1", "norm2", "conv3", "pool5", "fc6", "fc7", "prob"]
+    whole = caffe.run(before, old, given, blobs)
+    plans = [fk.extract(before, *pair) for pair in zip(blobs, blobs[1:], strict=False)]
+    plans.append(fk.extract(before, "data", "pool1"))
+    asked = [
+        caffe.Question("run", plan.net, transplant(plan, old),
+                       {top.blob: whole.get(top.blob, given["data"]) for top in fk.build(plan.net).inputs})
+        for plan in plans
+    ]  # fmt: skip
+    worst = 0.0
+    for answer in caffe.ask(asked):
+        assert not isinstance(answer, Exception), answer
+        for blob, values in answer.items():
+            worst = max(worst, float(np.abs(values - whole[blob]).max() / np.abs(whole[blob]).max()))
+    with capsys.disabled():
+        print(f"extract: {worst:.2g} relative at most over {len(plans)} parts")
+    assert worst < 1e-5
+
+
+def test_real_caffe_runs_what_dropping_and_renaming_leaves(caffe, tmp_path):
+    before = thin("alexnet")
+    old, given = weights(before, tmp_path / "old.caffemodel"), images(before)
+    plan = fk.drop(before, "fc8").then(fk.rename, {"fc7": "features"})
+    expected = caffe.run(before, old, given, ["fc7"])["fc7"]
+    np.testing.assert_array_equal(caffe.run(plan.net, transplant(plan, old), given)["fc7"], expected)
