@@ -2,40 +2,99 @@
 
 import click
 
-from fcnkit.cli.arguments import Pairs, encodable, load_net, open_weights, shape_option, show_json, write_all
+from fcnkit.cli.arguments import (
+    Pairs,
+    check_stdout,
+    encodable,
+    load_net,
+    open_weights,
+    saver,
+    say_written,
+    shape_option,
+    show_json,
+    show_plan,
+    transplanted,
+    write_all,
+)
+from fcnkit.cli.operations import Do, carried_out, table
 
 NET = click.argument("net", metavar="NET")
 
 
-@click.command()
+_SURGERY = f"""Transplant the WEIGHTS of NET into NEW_NET, or carry out operations on both.
+
+Into NEW_NET layers are matched by name; equal counts are reshaped.  Prints
+what becomes of each layer, and warns where the layers between two matched
+ones come in another order.
+
+With --do, in the order given, net and weights change together; the plan is
+printed, with the reason of each step.  --net-out writes the net, -o the
+weights.
+
+\b
+{table()}
+
+\b
+fcnkit surgery deploy.prototxt net.caffemodel fcn.prototxt -o fcn.caffemodel
+fcnkit surgery net.prototxt net.caffemodel --do fold --do swap \\
+    --net-out rgb.prototxt -o rgb.caffemodel
+fcnkit surgery fcn.prototxt fcn.caffemodel --do classes=score_fr:0,15,new
+"""
+
+
+@click.command(help=_SURGERY)
 @NET
-@click.argument("weights", metavar="WEIGHTS")
-@click.argument("new_net", metavar="NEW_NET")
-@click.option("-o", "--output", metavar="OUT", help="Write the caffemodel for NEW_NET here.")
+@click.argument("weights", metavar="[WEIGHTS]", required=False)
+@click.argument("new_net", metavar="[NEW_NET]", required=False)
+@click.option("-o", "--output", metavar="OUT", help="Write the caffemodel for the new net here.")
+@click.option("--do", "operations", type=Do(), multiple=True, metavar="OPERATION[=ARGS]",
+              help="Change the net and its weights; may be repeated.")  # fmt: skip
+@click.option("--net-out", metavar="OUT", help='With --do, write the net here; "-" is standard output.')
 @click.option("--map", "names", type=Pairs(), metavar="OLD=NEW,...", help="Layers of other names to match.")
 @click.option(
     "--strict", is_flag=True, help="Refuse layers left to their fillers, unused, or in another order."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the match as JSON.")
-@click.option("--force", is_flag=True, help="Overwrite a file that exists.")
+@click.option("--diff", is_flag=True, help="With --do, print what would change as a unified diff.")
+@click.option("--json", "as_json", is_flag=True, help="Print the match or the plan as JSON.")
+@click.option("--force", is_flag=True, help="Overwrite files that exist.")
 @shape_option
-def surgery(net, weights, new_net, output, names, strict, as_json, force, inputs) -> None:
-    """Transplant the WEIGHTS of NET into NEW_NET, layer by layer.
+def surgery(net, weights, new_net, output, operations, net_out, names, strict, diff, as_json, force, inputs):
+    """Transplants into another net, or carries out operations."""
+    if operations:
+        if new_net or names or strict:
+            raise click.UsageError("--do makes the new net: give no NEW_NET, --map or --strict with it")
+        _operate(net, weights, operations, output, net_out, diff, as_json, force, dict(inputs))
+        return
+    if not new_net:
+        raise click.UsageError("name WEIGHTS and NEW_NET to transplant, or say with --do what is to change")
+    if net_out or diff:
+        raise click.UsageError("--net-out and --diff go with --do; without it no net changes")
+    _transplant(net, weights, new_net, output, names, strict, as_json, force, dict(inputs))
 
-    Layers are matched by name; equal counts are reshaped.  Prints what becomes
-    of each layer, and warns where the layers between two matched ones come in
-    another order.
 
-    \b
-    fcnkit surgery deploy.prototxt net.caffemodel fcn.prototxt -o fcn.caffemodel
-    """
+def _operate(net, weights, operations, output, net_out, diff, as_json, force, inputs) -> None:
+    check_stdout(net_out, diff=diff, as_json=as_json)
+    if output and not weights:
+        raise click.UsageError("-o writes weights: name those that they are made of, WEIGHTS, after NET")
+    if output and output == net_out:
+        raise click.UsageError(f"-o and --net-out both name {output}; give the net a name of its own")
+    plan = carried_out(load_net(net), operations, inputs)
+    made = transplanted(plan, weights, inputs) if weights else None
+    outputs = [(output, made.save)] if output else []
+    outputs += [(net_out, saver(plan.net))] if net_out else []
+    write_all(outputs, force=force)
+    show_plan(plan, diff=diff, as_json=as_json, quiet=net_out == "-")
+    say_written(outputs, as_json or diff)
+
+
+def _transplant(net, weights, new_net, output, names, strict, as_json, force, inputs) -> None:
     from fcnkit.nets.graph import build
     from fcnkit.nets.shapes import infer
     from fcnkit.weights.surgery import match, transplant
 
     after = build(load_net(new_net))
     old = open_weights(weights)
-    found = match(build(load_net(net)), after, infer(after, dict(inputs)), old, names=names)
+    found = match(build(load_net(net)), after, infer(after, inputs), old, names=names)
     if as_json:
         show_json(found.json())
     else:
