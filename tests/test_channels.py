@@ -170,7 +170,9 @@ CONV = conv("c", "data", 5, 3)
         (data(1, 3, 8, 8) + data(1, 3, 8, 8, name="b") + fc("c", "data", 5, outer='param { name: "w" } ')
          + fc("d", "b", 5, outer='param { name: "w" } '), lambda text: fk.swap_channels(text, blob="b"),
          'shares the parameter "w" with "c"'),
-        (data(1, 3, 8, 8), fk.swap_channels, "the size of the image is not known"),
+        (data(1, 3, 8, 8), fk.swap_channels, "no Convolution or InnerProduct sees an input"),
+        (data(1, 3, 8, 8) + CONV, lambda text: fk.swap_channels(text, blob="c"), '"c" is no input'),
+        (data(1, 3, 8, 8) + CONV, lambda text: fk.swap_channels(text, blob="dada"), 'no blob "dada"'),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(text, change, words):

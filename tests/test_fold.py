@@ -47,6 +47,8 @@ FOLDS = {
     "inner product": START + fc("c", "data", 5) + norm("c") + scale("c"),
     "inner product, all axes": START + fc("c", "data", 5) + scale("c", more="scale_param { num_axes: -1 }"),
     "transposed": START + fc("c", "data", 5, "transpose: true bias_term: false") + norm("c") + scale("c"),
+    "a layer for TEST alone": START + CONV + norm("c") + pool("p", "c", 2, 2)
+    + layer("s", "Sigmoid", "p", more="include { phase: TEST }"),
     "global statistics": START + CONV + norm("c", more=stats("true")) + scale("c"),
 }  # fmt: skip
 
@@ -90,7 +92,7 @@ KEEPS = {
         {"bn": "say it with --input"},
     ),
     "when it trains": (
-        START + CONV + norm("c") + layer("l", "Silence", "c", top="", more="include { phase: TRAIN }"),
+        START + CONV + norm("c") + layer("l", "EuclideanLoss", "c", "c", more="include { phase: TRAIN }"),
         {"bn": "in state TRAIN it normalises by the batch"},
     ),
     "twice, one for each phase": (
@@ -161,8 +163,8 @@ def test_a_part_of_a_chain():
 
 
 def test_both_phases_with_stored_statistics():
-    text = START + CONV + norm("c", more=stats("true")) + layer("l", "Silence", "c", top="",
-        more="include { phase: TRAIN }")  # fmt: skip
+    loss = layer("l", "EuclideanLoss", "c", "c", more="include { phase: TRAIN }")
+    text = START + CONV + norm("c", more=stats("true")) + loss
     assert [step.verb for step in fk.fold(net(text)).steps] == ["change", "remove"]
 
 

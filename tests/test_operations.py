@@ -131,7 +131,7 @@ def test_an_input_that_an_operation_takes_away(folder):
     [
         ("decimate=fc3:4", 'layer "fc3": 4 of 5 taps cannot lie evenly'),
         ("group=conv1:3", "do not divide"),
-        ("gray=nope", "the size of the image is not known"),
+        ("gray=nope", 'no blob "nope"'),
         ("classes=fc4:10", "10 classes, 0 to 9, and no 10"),
         ("classes=fc4:0,nosuch", 'filler "nosuch"'),
         ("rename=fc4:fc3", "two layers would be named"),

@@ -24,9 +24,9 @@ _SOURCES = frozenset(
     ("Input", "Data", "ImageData", "WindowData", "MemoryData", "DummyData", "HDF5Data", "Python")
 )
 _FIRST = ("Convolution", "InnerProduct")
-_BLIND = ELEMENTWISE | {"Pooling", "Split"}
+_BLIND = ELEMENTWISE | {"Pooling", "Split", "Interp", "Pad"}
 # Types that look at an image's size alone, or at nothing of it.
-_ENDS = frozenset(("Silence", "HDF5Output"))
+_ENDS = frozenset(("Silence", "HDF5Output", "PriorBox"))
 _STATISTICS = {"BatchNorm": (0, 1), "Scale": (0, 1), "Bias": (0,)}
 
 
@@ -190,8 +190,12 @@ def _channels(net: Prototxt, work: States, blob: str | None) -> int:
     names = ", ".join(dict.fromkeys(f'"{top.blob}"' for _, top in tops))
     if len({top.blob for _, top in tops}) > 1:
         raise refused(net, f"several blobs are images: {names}; say which")
-    if not counts or None in counts:
-        raise refused(net, f"the size of {names or 'the image'} is not known; {SAY_IT}")
+    if not counts:
+        made = blob and work.each[0].graph.top(blob)
+        what = f'"{blob}" is no input' if made else "no Convolution or InnerProduct sees an input"
+        raise refused(net, f"{what}; name the blob that is the image")
+    if None in counts:
+        raise refused(net, f"the size of {names} is not known; {SAY_IT}")
     if len(counts) > 1:
         several = " and ".join(map(str, sorted(counts)))
         raise refused(net, f"{names} has {several} channels in different states; split the net by state")

@@ -21,6 +21,8 @@ from fcnkit.rewrites.states import Known, Shape, States, states
 
 LINEAR = {
     "Convolution": "convolution_param",
+    "ConvolutionDepthwise": "convolution_param",
+    "DepthwiseConvolution": "convolution_param",
     "Deconvolution": "convolution_param",
     "InnerProduct": "inner_product_param",
 }
@@ -41,7 +43,7 @@ def fold(net: Prototxt, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     That is a Convolution, a Deconvolution or an InnerProduct whose top only
     they read, one after the other, in place or not; it gets a bias where it
     has none.  Its top takes the name of the last of them.  What stays, stays
-    with its reason: a BatchNorm that normalises by the batch in some state, a
+    with its reason: a BatchNorm that normalises by the batch while it trains, a
     Scale with two bottoms or along other axes, shared parameters.
 
     Raises NetError when the net cannot be built.
@@ -102,14 +104,22 @@ def _why_not(work: States, known: Known, layer: Layer, link: Layer, users: tuple
         if shared:
             return shared if each is link else f'"{layer.name}": {shared}'
     if link.type == "BatchNorm" and not _stored(known, link):
-        return f"in state {known.name} it normalises by the batch (use_global_stats is not true)"
+        fact = f"in state {known.name} it normalises by the batch (use_global_stats is not true)"
+        return fact + ("; extract state TEST first" if known.graph.state.phase == "TRAIN" else "")
     return _other_axes(known, layer, link)
 
 
 def _stored(known: Known, link: Layer) -> bool:
     param = link.param("batch_norm_param")
     own = param.has("use_global_stats")
-    return param.get("use_global_stats") if own else known.graph.state.phase == "TEST"
+    return param.get("use_global_stats") if own else not _trains(known)
+
+
+def _trains(known: Known) -> bool:
+    """Whether anyone trains this state: a deploy net with a layer for TEST has a TRAIN without a loss."""
+    return known.graph.state.phase == "TRAIN" and any(
+        "Loss" in layer.type or any(layer.view.list("loss_weight")) for layer in known.graph.layers
+    )
 
 
 def _other_axes(known: Known, layer: Layer, link: Layer) -> str:
@@ -146,7 +156,8 @@ def _agreed(work: States, found: list[dict[int, _Chain]], why: dict[int, str]) -
             agreed.append(_Chain(here[0].layer, here[0].links[: len(alone)]))
         for chain in here:
             for link in chain.links[len(alone) :]:
-                why.setdefault(link.field.start, f'it follows "{layer.name}" in one state and not in another')
+                reason = f'it follows "{layer.name}" in one state and not in another'
+                why.setdefault(link.field.start, f"{reason}; extract state TEST first")
     return agreed
 
 
