@@ -185,3 +185,14 @@ def test_a_large_blob_is_worked_on_in_parts():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert count == made.nbytes and peak < 64 << 20
+
+
+def test_the_first_axis_takes_one_copy_of_the_blob():
+    shape = (512, 64, 16, 16)  # 32 MB
+    large = store.create().put("a", [store.zeros(shape)])["a"][0]
+    made = arithmetic.mixed(large, shape, ((0, (*copies(*range(511, -1, -1)), (), ((0, 0.5), (9, 0.5)))),))
+    tracemalloc.start()
+    count = sum(len(piece) for piece in made.pieces())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == made.nbytes and peak < 56 << 20

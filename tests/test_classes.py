@@ -133,6 +133,9 @@ def test_a_filler_for_the_new_ones(tmp_path):
         (CLASSIFIER.replace('"s"', '"t"'), [0], {}, 'no layer "s"'),
         (CLASSIFIER + layer("r", "Flatten", "s"), [0], {}, "type is Flatten, and the classes of \"s\""),
         (CLASSIFIER + fc("next", "s", 3), [0], {}, "type is InnerProduct"),
+        (CLASSIFIER + data(2, 1, name="l")
+         + layer("acc", "Accuracy", "s", "l", more="accuracy_param { top_k: 5 }"),
+         [0, 1], {}, "top_k 5 of 2 classes; give at most 2"),
         (data(1, 3, 8, 8) + relu("data").replace("relu_data", "s"), [0], {}, "its type is ReLU"),
         (HEADS["transposed"], [None], {"filler": "xavier"}, "let new classes be zero"),
         (data(1, 4, 8, 8) + conv("s", "data", 6, 3, "group: 2"), [0], {}, "2 groups; make it dense first"),

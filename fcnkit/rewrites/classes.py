@@ -71,7 +71,9 @@ def reclass(
         moves += made(work, each, rows, count, group, (filler, seed) if filler != ZERO else ())
         edits += _edits(net, each, len(classes), each in upscores and group > 1)
         steps[each.field.start] = _step(each, classes, count, filler if each in heads else "")
-    return work.plan(edits, steps, moves)
+    plan = work.plan(edits, steps, moves)
+    states(plan.net, inputs)  # raises where a layer cannot take so many, as an Accuracy of the top 5
+    return plan
 
 
 def _found(known: Known, start: Sequence[Layer]) -> Iterator[_Scores]:

@@ -50,14 +50,19 @@ def _along(blob: Blob, axis: int, rows: Sequence[Row], filler: tuple) -> Blob:
     new = (*shape[:axis], len(rows), *shape[axis + 1 :])
 
     def chunks() -> Iterator:
+        filled = _filled(rows, new, filler)
         for part in _blocks(blob, count * inner):
-            yield _sums(part.reshape(-1, count, inner), rows, _filled(rows, new, filler))
+            part = part.reshape(-1, count, inner)
+            # One slice of a large blob at a time is a whole copy less.
+            band = max(1, _BLOCK // (ITEM_BYTES[blob.dtype] * max(1, inner))) if len(part) == 1 else len(rows)
+            for at in range(0, len(rows), band):
+                yield _sums(part, rows[at : at + band], filled)
 
     return _lazy(blob, new, chunks)
 
 
-def _sums(part: "numpy.ndarray", rows: Sequence[Row], filled: "numpy.ndarray | None") -> "numpy.ndarray":
-    """Of part, k x old x inner, the k x new x inner that the rows say."""
+def _sums(part: "numpy.ndarray", rows: Sequence[Row], filled: Iterator | None) -> "numpy.ndarray":
+    """Of part, k x old x inner, the k x new x inner that the rows say; empty rows take from `filled`."""
     import numpy as np
 
     out = np.zeros((len(part), len(rows), part.shape[2]), part.dtype)
@@ -68,18 +73,18 @@ def _sums(part: "numpy.ndarray", rows: Sequence[Row], filled: "numpy.ndarray | N
     for at, row in enumerate(rows):
         if row and (len(row) > 1 or row[0][1] != 1):
             out[:, at] = sum(np.float64(weight) * part[:, index] for index, weight in row)
-    if filled is not None:
-        out[0, [at for at, row in enumerate(rows) if not row]] = filled
+        elif not row and filled is not None:
+            out[0, at] = next(filled)
     return out
 
 
-def _filled(rows: Sequence[Row], shape: Shape, filler: tuple) -> "numpy.ndarray | None":
+def _filled(rows: Sequence[Row], shape: Shape, filler: tuple) -> "Iterator[numpy.ndarray] | None":
     """What the filler gives for the empty rows, each flat."""
     count = sum(not row for row in rows)
     if not filler or not count:
         return None
     name, seed = filler
-    return fillers.fill(name, (count, *shape[1:]), rng=seed).reshape(count, -1)
+    return iter(fillers.fill(name, (count, *shape[1:]), rng=seed).reshape(count, -1))
 
 
 def spread(blob: Blob, groups: int, shape: Shape) -> Blob:
