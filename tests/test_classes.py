@@ -111,7 +111,7 @@ def test_steps_say_which():
     plan = fk.reclass(net(CLASSIFIER), "s", [0, 1, 2, 4, None], filler="xavier")
     (step,) = plan.steps
     assert step.what == "5 -> 5 classes; 1 new, xavier"
-    assert step.why == "old classes 0-2, 4, in this order"
+    assert step.why == "old classes 0-2, 4"
 
 
 def test_a_filler_for_the_new_ones(tmp_path):

@@ -16,6 +16,13 @@ REWRITES = {
     "rescore": fk.rescore,
     "deploy": deploy,
     "train": fk.train,
+    "fold": fk.fold,
+    "reclass": fk.reclass,
+    "channels": fk.swap_channels,
+    "ungroup": fk.ungroup,
+    "decimate": fk.decimate,
+    "to_fc": fk.to_fc,
+    "extract": fk.extract,
 }
 OPTIONS = {
     "convolutionalize/renamed": {"rename": "{name}-conv"},
@@ -25,6 +32,10 @@ OPTIONS = {
     "fcn/residual": {"classes": 2, "stride": 4, "least": 16},
     "rescore/style": {"classes": 7},
     "deploy/train_val": {"inputs": {"data": (32, 3, 12, 12)}},
+    "reclass/fcn": {"layer": "score_fr", "classes": (0, 3, None)},
+    "channels/train_val": {"inputs": {"data": (8, 3, 16, 16)}},
+    "decimate/deeplab": {"layer": "fc6", "kernel": 4},
+    "extract/middle": {"start": "pool1", "end": "fc"},
     "train/deployed": {"zero": ("score_fr",), "ignore": 11},
 }
 

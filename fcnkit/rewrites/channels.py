@@ -264,14 +264,14 @@ def _source(net: Prototxt, layer: Layer, top: Top, change: _Change) -> tuple[lis
     edits = _colour(net, layer, change)
     if len(change.rows) != change.before:
         edits += _sizes(net, layer, top, len(change.rows))
-    changed, notes = _means(net, layer, change)
+    changed, notes, means = _means(net, layer, change)
     notes += [f"mean_file {field.string} must change alike" for field in _said(layer, "mean_file")]
     if layer.type not in ("Input", "DummyData", "ImageData") and len(change.rows) != change.before:
         notes.append(f"what it reads must have {len(change.rows)} channels")
     if not edits and not changed and not notes and not change.permutes:
         return [], None
     what = [f"{top.blob} has {len(change.rows)} channels"] if len(change.rows) != change.before else []
-    what += ["mean_value for each"] if changed else []
+    what += [f"mean_value {', '.join(means)}"] if changed else []
     why = "; ".join([change.what, *notes])
     verb = "change" if edits or changed else "keep"
     return edits + changed, Step(verb, layer.name, layer.line, "; ".join(what) or layer.type, why)
@@ -314,19 +314,19 @@ def _colour(net: Prototxt, layer: Layer, change: _Change) -> list[Edit]:
     return [inside(param, [("is_color", False)], net.style, "gray")]
 
 
-def _means(net: Prototxt, layer: Layer, change: _Change) -> tuple[list[Edit], list[str]]:
-    """One mean value serves every channel; several are one for each."""
+def _means(net: Prototxt, layer: Layer, change: _Change) -> tuple[list[Edit], list[str], list[str]]:
+    """The edits, what is to be noted, and the new values; where one serves every channel, nothing."""
     fields = _said(layer, "mean_value")
     if len(fields) < 2:
-        return [], []
+        return [], [], []
     old = [float(field.raw) for field in fields]
     new = list(change.means(old))
     if len(new) > len(fields):
         more = [("mean_value", value) for value in new[len(old) :]]
-        return [beside(fields[-1], more, net.style, "mean values")], []
+        return [beside(fields[-1], more, net.style, "mean values")], [], [f"{value:g}" for value in new]
     words = [field.raw for field in fields][::-1] if change.permutes else [f"{value:g}" for value in new]
     edits = [Edit(field.value_start, field.stop, word, "mean values")
              for field, word in zip(fields, words, strict=False) if field.raw != word]  # fmt: skip
     inexact = len(new) < len(old) and len(set(old)) > 1
     note = ["exact only where the mean values were equal"] if inexact else []
-    return edits + [taken_out(field, "mean values") for field in fields[len(new) :]], note
+    return edits + [taken_out(field, "mean values") for field in fields[len(new) :]], note, words

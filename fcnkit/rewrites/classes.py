@@ -193,7 +193,7 @@ def _step(layer: Layer, classes: Sequence[int | None], count: int, filler: str) 
     new, kept = sum(index is None for index in classes), [index for index in classes if index is not None]
     what = f"{count} -> {len(classes)} classes"
     start = "" if not new else f"; {new} new, {_START.get(filler, filler)}"
-    same = kept == list(range(len(kept)))
+    same = kept == sorted(kept)
     order = f"old classes {_ranges(kept)}" if kept else "no old class"
     return Step("change", layer.name, layer.line, what + start, order + ("" if same else ", in this order"))
 

@@ -212,7 +212,7 @@ def _steps(chain: _Chain) -> Iterator[tuple[Layer, Step]]:
     layer, links = chain
     names = ", ".join(f"{link.name} ({link.type})" for link in links)
     what = f"takes in {names}" + "; gets a bias" * _adds_bias(chain)
-    why = f'only they read "{layer.tops[0].blob}", and they are a factor and a summand for each channel'
+    why = "a factor and a summand for each channel, which weights and bias can hold"
     yield layer, Step("change", layer.name, layer.line, what, why)
     for link in links:
         yield link, Step("remove", link.name, link.line, link.type, f'it is part of "{layer.name}"')
