@@ -1,4 +1,4 @@
-"""Parts of nets, layers dropped and renamed; and that real Caffe computes the same in what is left."""
+"""Parts of nets, and that real Caffe computes the same in each."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,6 @@ from sketches import conv, data, fc, images, layer, net, pool, relu, template, t
 
 import fcnkit as fk
 from fcnkit.errors import NetError
-from fcnkit.plan import Move
 from fcnkit.weights.surgery import transplant
 
 BODY = conv("c", "data", 4, 3) + relu("c") + pool("p", "c", 2, 2) + fc("f", "p", 5) + relu("f")
@@ -96,66 +95,6 @@ def test_parts_that_cannot_be(text, start, end, words):
         fk.extract(net(text), start, end)
 
 
-# ---- drop
-
-
-@pytest.mark.parametrize(
-    "text, dropped, left, moves",
-    [
-        (TEXT, ["g"], ["data", "c", "relu_c", "p", "f", "relu_f"], ["g"]),
-        (TEXT, ["relu_c"], ["data", "c", "p", "f", "relu_f", "g", "prob"], []),
-        (TEXT, ["prob"], ["data", "c", "relu_c", "p", "f", "relu_f", "g"], []),
-        (TEXT, ["g", "prob"], ["data", "c", "relu_c", "p", "f", "relu_f"], ["g"]),
-        (TWO, ["a"], ["data", "b"], ["a"]),
-        (V1, ["d"], ["input", "a", "b"], []),
-        (data(1, 3, 8, 8) + conv("c", "data", 4, 3) + layer("n", "BatchNorm", "c") + layer("m", "Scale", "n")
-         + relu("m") + pool("p", "m", 2, 2), ["m", "n"], ["data", "c", "relu_m", "p"], ["m", "n"]),
-    ],
-)  # fmt: skip
-def test_dropped(text, dropped, left, moves):
-    plan = fk.drop(net(text), *dropped)
-    assert names(plan.net) == left
-    assert sorted(move.layer for move in plan.moves) == moves
-    assert {step.layer for step in plan.steps} >= set(dropped)
-
-
-@pytest.mark.parametrize(
-    "dropped, words", [(["nope"], 'no layer "nope"'), (["data"], "nothing would be left")]
-)
-def test_what_cannot_be_dropped(dropped, words):
-    with pytest.raises(NetError, match=words):
-        fk.drop(net(TEXT), *dropped)
-
-
-# ---- rename
-
-
-def test_renamed(tmp_path):
-    before = net(TEXT)
-    plan = fk.rename(before, {"f": "g", "g": "f", "prob": "p2"})
-    assert names(plan.net) == ["data", "c", "relu_c", "p", "g", "relu_f", "f", "p2"]
-    assert plan.moves[0] == Move("g", 0, (5, 36), "f")
-    old = weights(before, tmp_path / "old.caffemodel")
-    new = transplant(plan, old)
-    assert list(new) == ["c", "g", "f"]
-    assert (new["g"][0].array() == old["f"][0].array()).all()
-    assert fk.rename(plan.net, {"f": "g", "g": "f", "p2": "prob"}).net.text == before.text
-
-
-@pytest.mark.parametrize(
-    "pairs, words",
-    [
-        ({"f": "c"}, 'rename "f": two layers would be named "c"'),
-        ({"f": "x", "g": "x"}, "two layers would be named"),
-        ({"f": ""}, "needs a name"),
-        ({"nope": "x"}, 'no layer "nope"'),
-    ],
-)
-def test_names_that_cannot_be(pairs, words):
-    with pytest.raises(NetError, match=words):
-        fk.rename(net(TEXT), pairs)
-
-
 # ---- real Caffe
 
 
@@ -179,11 +118,3 @@ def test_real_caffe_computes_the_same_in_every_part(caffe, tmp_path, capsys):
     with capsys.disabled():
         print(f"extract: {worst:.2g} relative at most over {len(plans)} parts")
     assert worst < 1e-5
-
-
-def test_real_caffe_runs_what_dropping_and_renaming_leaves(caffe, tmp_path):
-    before = thin("alexnet")
-    old, given = weights(before, tmp_path / "old.caffemodel"), images(before)
-    plan = fk.drop(before, "fc8").then(fk.rename, {"fc7": "features"})
-    expected = caffe.run(before, old, given, ["fc7"])["fc7"]
-    np.testing.assert_array_equal(caffe.run(plan.net, transplant(plan, old), given)["fc7"], expected)
