@@ -14,7 +14,7 @@ from fcnkit.nets.shapes import infer
 from fcnkit.weights.surgery import transplant
 
 # Every so manieth file, where not all are asked for.
-STEP = {"convolutionalize": 23, "fcn": 31, "shapes": 19}
+STEP = {"convolutionalize": 23, "fcn": 31, "shapes": 19, "operations": 41}
 STRIDES = (32, 16, 8, 4)
 # What Caffe says of a fork's words, or of a file that it could never read.
 FORKS = ("Failed to parse", "Unknown layer type")
@@ -132,3 +132,57 @@ def scored(net, images, stride, caffe):
         if isinstance(answer, Exception) or answer["score"] != (1, 3, *size):
             return f"{size}: {answer if isinstance(answer, Exception) else answer['score']}"
     return "good"
+
+
+# Each gives what the same image computes as before; the largest nets are left out for their time.
+OPERATIONS = {
+    "fold": fk.fold,
+    "to_fc": lambda net: fk.convolutionalize(net).then(fk.to_fc),
+    "ungroup": fk.ungroup,
+    "swap twice": lambda net: fk.swap_channels(net).then(fk.swap_channels),
+    "colour to gray to colour": lambda net: fk.to_gray(net).then(fk.to_colour),
+}
+MOST_MACS = 5e9
+
+
+def test_operations_give_the_nets_own_output(nets, caffe, capsys):
+    counts = dict.fromkeys(("equal", "nothing to do", "too large", "refused", "refused by Caffe"), 0)
+    wrong = []
+    for path, net in nets:
+        for name, rewrite in OPERATIONS.items():
+            verdict = operated(net, rewrite, caffe, gray="gray" in name)
+            if verdict in counts:
+                counts[verdict] += 1
+            else:
+                wrong.append(f"{path}: {name}: {verdict}")
+    said(capsys, "operations", counts)
+    assert not wrong
+    assert counts["equal"] > 0
+
+
+def operated(net, rewrite, caffe, gray):
+    shapes = corpus.sizes(build(net))
+    before = corpus.fed(net, shapes)
+    sizes = infer(build(before))
+    if sum(sizes.macs(layer) or 0 for layer in sizes.graph.layers) > MOST_MACS:
+        return "too large"
+    weights = corpus.weights(before)
+    try:
+        plan = rewrite(before)
+    except FcnkitError:
+        return "refused"
+    if not plan.moves or weights is None:
+        return "nothing to do"
+    data = corpus.noise(shapes)
+    if gray:  # exact for images whose channels are equal
+        data = {blob: image[:, :1].repeat(image.shape[1], 1) if image.ndim == 4 else image
+                for blob, image in data.items()}  # fmt: skip
+    outputs = [top.blob for top in build(before).outputs if top not in build(before).inputs]
+    new = transplant(plan, weights)
+    expected, found = caffe.ask([
+        caffe.Question("run", before, weights, data, outputs),
+        caffe.Question("run", plan.net, new, data, outputs),
+    ])  # fmt: skip
+    if isinstance(expected, Exception):
+        return "refused by Caffe"
+    return str(found) if isinstance(found, Exception) else compared(expected, found)
