@@ -166,6 +166,11 @@ CONV = conv("c", "data", 5, 3)
          'layer "s": its type is Concat, and it reads the image "data"'),
         (data(1, 3, 8, 8) + conv("c", "data", 6, 3, "group: 3"), fk.swap_channels, "make it dense first"),
         (data(1, 3, 8, 8) + fc("c", "data", 6, "axis: 2"), fk.swap_channels, "along axis 2"),
+        (data(1, 3, 8, 8) + data(1, 3, 8, 8, name="b") + layer("c", "Convolution", "data", "b",
+            more='top: "d" convolution_param { num_output: 2 kernel_size: 3 }'),
+         lambda text: fk.swap_channels(text, blob="b"), "weights are for 2 bottoms at once"),
+        (data(1, 3, 8, 8) + conv("c", "data", 5, 1)
+         + layer("k", "Crop", "c", "data", more="crop_param { axis: 1 }"), fk.swap_channels, "type is Crop"),
         (NORMED, fk.to_gray, "its type is BatchNorm"),
         (data(1, 3, 8, 8) + data(1, 3, 8, 8, name="b") + fc("c", "data", 5, outer='param { name: "w" } ')
          + fc("d", "b", 5, outer='param { name: "w" } '), lambda text: fk.swap_channels(text, blob="b"),

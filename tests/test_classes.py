@@ -107,6 +107,13 @@ def test_the_layer_to_start_from_does_not_matter():
     assert len(nets) == 1
 
 
+def test_a_layer_with_two_tops():
+    more = 'top: "t" convolution_param { num_output: 5 kernel_size: 1 }'
+    text = data(1, 3, 8, 8) + data(1, 3, 8, 8, name="b") + layer("s", "Convolution", "data", "b", more=more)
+    ups = deconv("u", "s", 5, 4, 2, "group: 5") + deconv("v", "t", 5, 4, 2, "group: 5")
+    assert [step.layer for step in fk.reclass(net(text + ups), "u", [0, 1]).steps] == ["s", "u", "v"]
+
+
 def test_steps_say_which():
     plan = fk.reclass(net(CLASSIFIER), "s", [0, 1, 2, 4, None], filler="xavier")
     (step,) = plan.steps
@@ -132,6 +139,8 @@ def test_a_filler_for_the_new_ones(tmp_path):
         (CLASSIFIER, [-1], {}, "and no -1"),
         (CLASSIFIER.replace('"s"', '"t"'), [0], {}, 'no layer "s"'),
         (CLASSIFIER + layer("r", "Flatten", "s"), [0], {}, "type is Flatten, and the classes of \"s\""),
+        (data(1, 3, 8, 8) + conv("s", "data", 5, 1)
+         + layer("k", "Crop", "s", "data", more="crop_param { axis: 1 }"), [0], {}, "its type is Crop"),
         (CLASSIFIER + fc("next", "s", 3), [0], {}, "type is InnerProduct"),
         (CLASSIFIER + data(2, 1, name="l")
          + layer("acc", "Accuracy", "s", "l", more="accuracy_param { top_k: 5 }"),

@@ -118,6 +118,11 @@ def test_diff_json_and_standard_output(folder):
     assert run(*words, "--net-out", "-").stdout == fk.fold(NET).net.text
 
 
+def test_weights_for_a_net_that_is_not_written(folder):
+    result = run("surgery", *files(folder, NET), "--do", "fold", "-o", folder / "new.caffemodel")
+    assert result.exit_code == 0 and "for a net that changed too; --net-out writes it" in result.stderr
+
+
 def test_an_input_that_an_operation_takes_away(folder):
     words = "surgery", files(folder, NET)[0], "--input", "data=2,3,24,24"
     result = run(*words, "--do", "extract=pool1:", "--do", "conv")

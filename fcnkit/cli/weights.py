@@ -85,6 +85,8 @@ def _operate(net, weights, operations, output, net_out, diff, as_json, force, in
     write_all(outputs, force=force)
     show_plan(plan, diff=diff, as_json=as_json, quiet=net_out == "-")
     say_written(outputs, as_json or diff)
+    if output and plan.changed and not net_out:
+        click.echo(f"fcnkit: {output} is for a net that changed too; --net-out writes it", err=True)
 
 
 def _transplant(net, weights, new_net, output, names, strict, as_json, force, inputs) -> None:

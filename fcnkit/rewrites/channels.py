@@ -14,7 +14,16 @@ from fcnkit.nets.graph import Layer, Top
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import beside, inside, set_value, taken_out
 from fcnkit.rewrites.slide import ELEMENTWISE
-from fcnkit.rewrites.states import SAY_IT, Known, Shape, States, copies, refused, states
+from fcnkit.rewrites.states import (
+    SAY_IT,
+    Known,
+    Shape,
+    States,
+    copies,
+    crops_channels,
+    refused,
+    states,
+)
 
 Rows = tuple[tuple[tuple[int, float], ...], ...]
 
@@ -209,7 +218,7 @@ def _readers(known: Known, top: Top, change: _Change) -> Iterator[Layer]:
             yield user
         if user.type in _BLIND or (change.permutes and user.type in _STATISTICS and len(user.bottoms) == 1):
             yield from _readers(known, user.tops[0], change)
-        elif user.type == "Crop":
+        elif user.type == "Crop" and not crops_channels(user):
             yield from _readers(known, user.tops[0], change) if user.bottoms[0] == top else ()
         elif user.type not in _FIRST and user.type not in _ENDS:
             fact = f'its type is {user.type}, and it reads the image "{top.blob}"'
@@ -221,6 +230,8 @@ def _moves(work: States, layer: Layer, change: _Change) -> list[Move]:
     shapes = [tuple(shape) for shape in work.blobs(work.alone(layer))]
     if layer.type in _STATISTICS:
         return [_statistic(layer, at, shape, change.rows) for at, shape in enumerate(shapes)]
+    if len(layer.bottoms) > 1:
+        raise layer.error(f"its weights are for {len(layer.bottoms)} bottoms at once; give each a layer")
     axis, old = _split(layer, shapes[0], change.before)
     new = (*old[:axis], len(change.rows), *old[axis + 1 :])
     shape = new if layer.type == "Convolution" else _joined(new, axis)

@@ -13,7 +13,7 @@ from fcnkit.nets.graph import Layer, Top
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import set_param
 from fcnkit.rewrites.slide import ELEMENTWISE
-from fcnkit.rewrites.states import Known, Shape, States, refused, states
+from fcnkit.rewrites.states import Known, Shape, States, crops_channels, refused, states
 
 ZERO = "zero"
 _COUNTED = {
@@ -98,14 +98,15 @@ def _spread(known: Known, start: Layer) -> _Scores:
         producer = graph.producer(top)
         if _upsamples(known, producer, count):
             upscores.append(producer)
-            todo += producer.bottoms
+            todo += producer.bottoms + producer.tops
         elif producer.type in _COUNTED:
             heads.append(producer)
+            todo += producer.tops
         else:
             todo += _carried(producer, producer.bottoms, top)
         for user in graph.consumers[top]:
             todo += _after(known, user, top, count)
-    return _Scores(known, tuple(heads), tuple(dict.fromkeys(upscores)))
+    return _Scores(known, tuple(dict.fromkeys(heads)), tuple(dict.fromkeys(upscores)))
 
 
 def _upsamples(known: Known, layer: Layer, count: int) -> bool:
@@ -119,7 +120,7 @@ def _upsamples(known: Known, layer: Layer, count: int) -> bool:
 
 def _carried(layer: Layer, others: Sequence[Top], top: Top) -> Sequence[Top]:
     """The tops or bottoms that have the channels of `top`, of a layer that keeps them."""
-    if layer.type not in _THROUGH:
+    if layer.type not in _THROUGH or crops_channels(layer):
         fact = f'its type is {layer.type}, and the classes of "{top.blob}" cannot be followed through it'
         raise layer.error(f"{fact}; change its part of the net by hand first")
     return others[:1] if layer.type == "Crop" else others
@@ -127,7 +128,9 @@ def _carried(layer: Layer, others: Sequence[Top], top: Top) -> Sequence[Top]:
 
 def _after(known: Known, user: Layer, top: Top, count: int) -> Sequence[Top]:
     """The tops of a layer that reads scores, where they are scores of the same classes."""
-    if user.type in _ENDS or (user.type == "Crop" and top != user.bottoms[0]):
+    if user.type in _ENDS:
+        return ()
+    if user.type == "Crop" and top != user.bottoms[0] and not crops_channels(user):
         return ()
     return user.tops if _upsamples(known, user, count) else _carried(user, user.tops, top)
 
