@@ -4,7 +4,18 @@ from pathlib import Path
 
 from fcnkit.errors import NetError
 
-NAMES = ("alexnet", "caffenet", "digits", "lenet", "vgg16")
+NAMES = (
+    "alexnet",
+    "caffenet",
+    "digits",
+    "googlenet",
+    "lenet",
+    "nin",
+    "resnet50",
+    "squeezenet",
+    "vgg16",
+    "vgg19",
+)
 
 
 def path(name: str, file: str = "deploy.prototxt") -> Path:
