@@ -12,7 +12,9 @@ from click.testing import CliRunner
 from sketches import conv, crop, data, deconv, fc, layer, net, pool, relu, weights
 
 import fcnkit as fk
+from fcnkit.cli.arguments import load
 from fcnkit.cli.main import main
+from fcnkit.formats import prototxt
 from fcnkit.nets.graph import build
 
 COMMANDS = ("inspect", "convolutionalize", "fcn", "align", "surgery", "verify")
@@ -101,6 +103,12 @@ def test_json_holds_every_offset(words, crops, folder, monkeypatch):
     found = json.loads(run(*words).stdout)
     assert len(found["offsets"]) == crops and found["steps"] and found["changed"]
     assert all(isinstance(value, int) for each in found["offsets"] for value in each["offset"])
+
+
+def test_a_template_is_parsed_once_and_called_by_its_name(monkeypatch):
+    parsed, parse = [], prototxt.parse
+    monkeypatch.setattr(prototxt, "parse", lambda text, path: parsed.append(path) or parse(text, path))
+    assert load("template:lenet").path == "template:lenet" and parsed == ["template:lenet"]
 
 
 def test_inspect_as_json(folder):
