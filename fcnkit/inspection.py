@@ -42,6 +42,7 @@ class Row(NamedTuple):
 # The columns of the table, which is cut in two where it is too wide.
 _SIZES = ("line", "layer", "type", "shape", "parameters", "multiply-adds")
 _PLACES = ("scale", "own", "offset", "back", "field")
+_LEFT = ("layer", "type")
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,13 @@ class Inspection:
     def table(self, width: int = 10_000) -> str:
         """The rows as aligned text, in two tables where one is wider than `width`."""
         extra = self._extra
+        left = (*_LEFT, *extra)
         title = f"{self.path}, {self.state}\n"
-        whole = _aligned((*_SIZES, *_PLACES, *extra), map(_cells, self.rows), extra)
+        whole = aligned((*_SIZES, *_PLACES, *extra), map(_cells, self.rows), left)
         if max(map(len, whole.splitlines()), default=0) <= width:
             return title + whole + self.totals()
-        sizes = _aligned((*_SIZES, *extra), map(_cells, self.rows), extra)
-        places = _aligned(("line", "layer", *_PLACES), map(_cells, self.rows), ())
+        sizes = aligned((*_SIZES, *extra), map(_cells, self.rows), left)
+        places = aligned(("line", "layer", *_PLACES), map(_cells, self.rows), left)
         return f"{title}{sizes}\n{places}{self.totals()}"
 
     def totals(self) -> str:
@@ -260,10 +262,11 @@ def _cells(row: Row) -> dict[str, str]:
     }
 
 
-def _aligned(names: Sequence[str], rows: Iterable[Mapping[str, str]], left: Sequence[str]) -> str:
+def aligned(names: Sequence[str], rows: Iterable[Mapping[str, str]], left: Sequence[str]) -> str:
+    """The rows under their names, a line each; columns of words, those in `left`, are flush left."""
     lines = [names, *([row[name] for name in names] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    to_left = [name in ("layer", "type", *left) for name in names]
+    to_left = [name in left for name in names]
     return "".join(
         "  ".join(
             f"{cell:<{width}}" if flush else f"{cell:>{width}}"
