@@ -46,6 +46,7 @@ class Row(NamedTuple):
 # The columns of the table, which is cut in two where it is too wide.
 _SIZES = ("line", "layer", "type", "shape", "parameters", "multiply-adds")
 _PLACES = ("scale", "own", "offset", "back", "field")
+_LEFT = ("layer", "type")
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,14 @@ class Inspection:
         With `memory`, what Caffe's log says after each layer, and the sums below.
         """
         extra = ("memory",) * memory + self._extra
+        left = (*_LEFT, *self._extra)
         title = f"{self.path}, {self.state}\n"
         totals = self.totals() + self.memory_totals() * memory
-        whole = _aligned((*_SIZES, *_PLACES, *extra), map(_cells, self.rows), self._extra)
+        whole = aligned((*_SIZES, *_PLACES, *extra), map(_cells, self.rows), left)
         if max(map(len, whole.splitlines()), default=0) <= width:
             return title + whole + totals
-        sizes = _aligned((*_SIZES, *extra), map(_cells, self.rows), self._extra)
-        places = _aligned(("line", "layer", *_PLACES), map(_cells, self.rows), ())
+        sizes = aligned((*_SIZES, *extra), map(_cells, self.rows), left)
+        places = aligned(("line", "layer", *_PLACES), map(_cells, self.rows), left)
         return f"{title}{sizes}\n{places}{totals}"
 
     def totals(self) -> str:
@@ -291,10 +293,11 @@ def _cells(row: Row) -> dict[str, str]:
     }
 
 
-def _aligned(names: Sequence[str], rows: Iterable[Mapping[str, str]], left: Sequence[str]) -> str:
+def aligned(names: Sequence[str], rows: Iterable[Mapping[str, str]], left: Sequence[str]) -> str:
+    """The rows under their names, a line each; columns of words, those in `left`, are flush left."""
     lines = [names, *([row[name] for name in names] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    to_left = [name in ("layer", "type", *left) for name in names]
+    to_left = [name in left for name in names]
     return "".join(
         "  ".join(
             f"{cell:<{width}}" if flush else f"{cell:>{width}}"

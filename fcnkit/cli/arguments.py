@@ -25,7 +25,7 @@ def load(name: str) -> Prototxt:
     if name.startswith(TEMPLATE):
         from fcnkit import templates
 
-        return prototxt.parse(prototxt.read(templates.path(name.removeprefix(TEMPLATE))).text, name)
+        return prototxt.read(templates.path(name.removeprefix(TEMPLATE)), name)
     return prototxt.read(name)
 
 
