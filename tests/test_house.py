@@ -28,8 +28,10 @@ LEVELS = (
 )
 # A plan mentions weights only as data, so rewrites know of no file and no engine.
 APART = {"rewrites": ("weights",)}
-# prototxt is made of spans, and schema gives Caffe's types to its fields; nothing else is joined.
+# prototxt is made of spans, schema gives Caffe's types to its fields, and a caffemodel is protobuf on the
+# wire; nothing else is joined.
 FORMATS_JOINED = {
+    ("formats.caffemodel", "formats.wire"),
     ("formats.schema", "formats.prototxt"),
     ("formats.schema", "formats.values"),
     ("formats.values", "formats.prototxt"),

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from fcnkit import files
 from fcnkit.errors import WeightsError
 from fcnkit.formats import prototxt
-from fcnkit.formats.caffemodel import LayerSpan, tag, varint
+from fcnkit.formats.caffemodel import LayerSpan
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import message
+from fcnkit.formats.wire import tag, varint
 from fcnkit.plan import Plan
 from fcnkit.weights import store
 from fcnkit.weights.blobs import Source
