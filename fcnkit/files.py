@@ -7,7 +7,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 from fcnkit.errors import OutputError
 
@@ -25,12 +25,33 @@ class Writer(Protocol):
 
 @contextlib.contextmanager
 def atomic(path: str | os.PathLike, *, force: bool = False, size: int = 0) -> Iterator[Writer]:
-    """The file at `path` is afterwards the whole of what was written, or as before.
+    """The file at `path` is afterwards the whole of what was written, or as before; see `placed`.
+
+    With `size`, room for that many bytes is taken first, so that a full disk
+    shows at once.
+    """
+    with placed(path, force=force) as new:
+        if size > _BEHIND:
+            _reserve(new.file, size)
+        yield _Behind(new.file) if new.replacing and size > _BEHIND else new.file
+        new.file.truncate()
+
+
+class New(NamedTuple):
+    """A file on its way: open for reading and writing, its present path, and whether an old one will go."""
+
+    file: BinaryIO
+    path: str
+    replacing: bool
+
+
+@contextlib.contextmanager
+def placed(path: str | os.PathLike, *, force: bool = False) -> Iterator[New]:
+    """The file at `path` is afterwards the whole of the new one, or as before.
 
     A temporary file in the same folder is written and renamed over the target;
     it is removed after any error.  The target may be a file that is mapped for
-    reading.  An overwritten file's permissions are kept.  With `size`, room
-    for that many bytes is taken first, so that a full disk shows at once.
+    reading.  An overwritten file's permissions are kept.
 
     What is overwritten is safe from a power cut too: the disk has the new file
     before the old one goes.  A new file of over 64 MB is left to the system to
@@ -47,9 +68,13 @@ def atomic(path: str | os.PathLike, *, force: bool = False, size: int = 0) -> It
     except OSError as error:
         raise _refusal(path, error) from None
     try:
-        with os.fdopen(handle, "wb") as file:
-            yield from _filled(file, size, target)
-            os.fchmod(file.fileno(), _mode(target))
+        with os.fdopen(handle, "w+b") as file:
+            replacing = target.exists()
+            yield New(file, temporary, replacing)
+            file.flush()
+            if replacing or os.fstat(handle).st_size <= _LARGE:
+                os.fsync(handle)
+            os.fchmod(handle, _mode(target))
         os.replace(temporary, target)
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -57,18 +82,6 @@ def atomic(path: str | os.PathLike, *, force: bool = False, size: int = 0) -> It
         if isinstance(error, OSError):
             raise _refusal(path, error) from error.__cause__
         raise
-
-
-def _filled(file: BinaryIO, size: int, target: Path) -> Iterator[Writer]:
-    """Takes room, yields the writer once, and sees the bytes to where they must be."""
-    replacing = target.exists()
-    if size > _BEHIND:
-        _reserve(file, size)
-    yield _Behind(file) if replacing and size > _BEHIND else file
-    file.truncate()
-    if replacing or file.tell() <= _LARGE:
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def write(path: str | os.PathLike, data: bytes, *, force: bool = False) -> None:
