@@ -24,7 +24,7 @@ from small_models import (
 )
 
 from fcnkit.errors import WeightsError
-from fcnkit.formats import caffemodel, schema, signature
+from fcnkit.formats import blobproto, caffemodel, schema, signature, wire
 from fcnkit.formats.caffemodel import scan
 
 MODELS = (
@@ -43,7 +43,7 @@ MODELS = (
 )
 
 
-def values(data: bytes, blob: caffemodel.BlobSpan) -> list[float]:
+def values(data: bytes, blob: blobproto.BlobSpan) -> list[float]:
     """The values of a blob, read the plain way: packed chunks, or one tag before each value."""
     kind = np.dtype(blob.dtype).newbyteorder("<")
     found: list[float] = []
@@ -308,9 +308,7 @@ def test_refused(name):
         (b'layer {\n  name: "conv1"', "prototxt"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d", "Git LFS"),
         (b"\x1f\x8b\x08\x00", "gzip"),
-        (b"PK\x03\x04\x14\x00", "zip"),
         (b"\x80\x04\x95\x10", "pickle"),
-        (b"\x89HDF\r\n\x1a\n", "HDF5 file, which is not read yet"),
         (b"\x93NUMPY\x01\x00", "numpy"),
         (b"\x08\x01\x10\x03\x18\x20", "mean image"),
     ],
@@ -327,14 +325,14 @@ def test_caffemodels_are_not_taken_for_others(data):
 
 @pytest.mark.parametrize("value", [0, 1, 127, 128, 300, 2**31 - 1, 2**63, 2**64 - 1])
 def test_numbers_are_written_as_they_are_read(value):
-    assert caffemodel.varint(value) == number(value)
+    assert wire.varint(value) == number(value)
 
 
 @pytest.mark.parametrize("dtype, pack", [("float32", floats), ("float64", doubles)])
 @pytest.mark.parametrize("shape", [(2, 3), (6,), (), (0, 2), (1, 1, 1, 6)])
 def test_a_new_blob_is_what_protobuf_would_write(dtype, pack, shape):
     content = pack(*range(int(np.prod(shape))))
-    before, after = caffemodel.blob_frame(7, shape, dtype)
+    before, after = blobproto.blob_frame(7, shape, dtype)
     data = caffemodel.layer_frame("layer", "fc", "InnerProduct", len(before + content + after))
     data += before + content + after
     net = schema.message("NetParameter").FromString(data)

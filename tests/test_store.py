@@ -477,11 +477,6 @@ def test_what_is_no_file(tmp_path):
             store.open(tmp_path / path)
 
 
-def test_hdf5_is_named(shared):
-    with pytest.raises(WeightsError, match="HDF5 file, which is not read yet"):
-        store.open(shared / "models" / "cifar10_quick_h5" / "cifar10_quick_iter_5000.caffemodel.h5")
-
-
 def test_no_output_is_overwritten_unasked(small, tmp_path):
     (tmp_path / "out").write_bytes(b"mine")
     with pytest.raises(OutputError, match="exists"):

@@ -5,6 +5,7 @@ import sys
 import click
 
 from fcnkit.cli.arguments import encodable
+from fcnkit.cli.convert import convert
 from fcnkit.cli.fcn import fcn
 from fcnkit.cli.lint import lint
 from fcnkit.cli.nets import align, convolutionalize, draw, inspect
@@ -53,6 +54,7 @@ COMMANDS = (
     fcn,
     align,
     surgery,
+    convert,
     verify,
     templates,
 )

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.errors import WeightsError
-from fcnkit.formats import caffemodel
-from fcnkit.formats.caffemodel import BlobSpan, shown_shape
+from fcnkit.formats import blobproto
+from fcnkit.formats.blobproto import BlobSpan, shown_shape
 
 if TYPE_CHECKING:
     import numpy
@@ -122,7 +122,7 @@ class Blob:
     @property
     def nbytes(self) -> int:
         """How many bytes the values take as they are stored."""
-        return self.count * caffemodel.ITEM_BYTES[self.dtype]
+        return self.count * blobproto.ITEM_BYTES[self.dtype]
 
     def fits(self, shape: Sequence[int]) -> bool:
         """Whether Caffe takes it for this shape: a legacy one has four axes, the missing ones first.
@@ -154,7 +154,7 @@ class Blob:
             return
         source, span = self.values
         source.check()
-        size = caffemodel.ITEM_BYTES[self.dtype]
+        size = blobproto.ITEM_BYTES[self.dtype]
         for chunk in span.chunks:
             if chunk.lead:
                 yield from _unpacked(source, chunk, size)
@@ -168,7 +168,7 @@ class Blob:
         return f"<Blob {shown_shape(self.shape)} {self.dtype}{', legacy' if self.legacy else ''}>"
 
 
-def _unpacked(source: Source, chunk: caffemodel.Chunk, size: int) -> Iterator[memoryview]:
+def _unpacked(source: Source, chunk: blobproto.Chunk, size: int) -> Iterator[memoryview]:
     """The values of a run in which each has a tag of its own."""
     step = chunk.lead + size
     whole = PIECE // step * step
