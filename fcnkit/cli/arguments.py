@@ -198,6 +198,27 @@ def saver(document) -> Callable:
     return save
 
 
+# Below this many bytes, writing is over before a bar would be seen.
+_LONG = 64 << 20
+_STEP = 4 << 20
+
+
+def weights_saver(weights) -> Callable:
+    """How `write_all` writes weights: with a progress bar where that takes long and somebody looks on."""
+
+    def save(path, *, force):
+        if weights.nbytes < _LONG or not sys.stderr.isatty():
+            weights.save(path, force=force)
+            return
+        label = f"writing {Path(path).name}"
+        with click.progressbar(
+            length=weights.nbytes, label=label, file=sys.stderr, update_min_steps=_STEP
+        ) as bar:
+            weights.save(path, force=force, progress=bar.update)
+
+    return save
+
+
 def say_written(outputs: Sequence[tuple[str | os.PathLike, Callable]], quiet: bool) -> None:
     """Each file's name is on standard error, unless `quiet`."""
     for path, _ in outputs:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from fcnkit.cli.arguments import encodable, open_weights, say_written, write_all
+from fcnkit.cli.arguments import encodable, open_weights, say_written, weights_saver, write_all
 
 _BY_NAME = {".h5": "h5", ".hdf5": "h5", ".npz": "npz"}
 
@@ -34,7 +34,7 @@ def convert(source, output, to, layout, force) -> None:
 
     weights = open_weights(source)
     made = converted(weights, to or _BY_NAME.get(Path(output).suffix.lower(), "v2"), layout=layout)
-    outputs = [(output, made.save)]
+    outputs = [(output, weights_saver(made))]
     write_all(outputs, force=force)
     say_written(outputs, False)
     unread = [name for name in made if "/" in name] if made.kind == "hdf5" else []

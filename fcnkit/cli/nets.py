@@ -18,6 +18,7 @@ from fcnkit.cli.arguments import (
     show_json,
     show_plan,
     transplanted,
+    weights_saver,
     write_all,
 )
 
@@ -106,7 +107,7 @@ def convolutionalize(net, output, inputs, rename, weights, weights_out, diff, as
     if bool(weights) != bool(weights_out):
         raise click.UsageError("--weights and --weights-out go together: one is read, the other is written")
     plan = rewrite(load_net(net), inputs=dict(inputs), rename=rename)
-    outputs = [(weights_out, transplanted(plan, weights, dict(inputs)).save)] if weights else []
+    outputs = [(weights_out, weights_saver(transplanted(plan, weights, dict(inputs))))] if weights else []
     if output:
         outputs.append((output, saver(plan.net)))
     write_all(outputs, force=force)

@@ -2,7 +2,16 @@
 
 import click
 
-from fcnkit.cli.arguments import Pairs, encodable, load_net, open_weights, shape_option, show_json, write_all
+from fcnkit.cli.arguments import (
+    Pairs,
+    encodable,
+    load_net,
+    open_weights,
+    shape_option,
+    show_json,
+    weights_saver,
+    write_all,
+)
 
 NET = click.argument("net", metavar="NET")
 
@@ -41,7 +50,7 @@ def surgery(net, weights, new_net, output, names, strict, as_json, force, inputs
     else:
         click.echo(encodable(found.table()), nl=False)
     found.check(strict=strict)
-    write_all([(output, transplant(found, old).save)] if output else [], force=force)
+    write_all([(output, weights_saver(transplant(found, old)))] if output else [], force=force)
     if output and not as_json:
         click.echo(f"wrote {output}", err=True)
 

@@ -7,7 +7,7 @@ unpacked, and nothing is unpickled.
 
 import math
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
 from fcnkit.errors import WeightsError
@@ -107,7 +107,7 @@ def _header(file: BinaryIO, entry: zipfile.ZipInfo) -> tuple[tuple[int, ...], st
 
 
 def write(
-    file: BinaryIO, arrays: Iterable[tuple[str, Sequence[int], str, Callable[[], Iterable[Any]]]]
+    file: BinaryIO, arrays: Iterable[tuple[str, Sequence[int], str, Iterable[Any]]]
 ) -> None:
     """The file is an .npz of these arrays: (name, shape, dtype, pieces of little-endian bytes)."""
     from numpy.lib import format as npy
@@ -119,5 +119,5 @@ def write(
                 npy.write_array_header_1_0(
                     entry, {"descr": descr, "fortran_order": False, "shape": tuple(shape)}
                 )
-                for piece in pieces():
+                for piece in pieces:
                     entry.write(piece)

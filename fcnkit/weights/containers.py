@@ -11,7 +11,7 @@ from fcnkit.errors import WeightsError
 from fcnkit.files import New
 from fcnkit.formats import hdf5, npz
 from fcnkit.formats.blobproto import Chunk
-from fcnkit.weights.blobs import Blob, Source, Stored, writable
+from fcnkit.weights.blobs import Blob, Progress, Source, Stored, heard, writable
 
 Layers = Mapping[str, Sequence[Blob]]
 
@@ -59,29 +59,33 @@ def read_npz(source: Source) -> dict[str, tuple[Blob, ...]]:
     return {name: tuple(blobs[number] for number in range(len(blobs))) for name, blobs in layers.items()}
 
 
-def write_hdf5(new: New, layers: Layers) -> None:
+def write_hdf5(new: New, layers: Layers, progress: Progress) -> None:
     """The new file is a .caffemodel.h5 of these layers, each with a group, if only an empty one."""
     ready = {name: [writable(blob) for blob in blobs] for name, blobs in layers.items()}
     frame = [(name, [(blob.shape, blob.dtype) for blob in blobs]) for name, blobs in ready.items()]
     places = hdf5.frame(new.path, frame)
     for blobs, starts in zip(ready.values(), places, strict=True):
         for blob, start in zip(blobs, starts, strict=True):
-            _place(new.file, blob, start)
+            _place(new.file, blob, start, progress)
 
 
-def _place(file: BinaryIO, blob: Blob, start: int) -> None:
+def _place(file: BinaryIO, blob: Blob, start: int, progress: Progress) -> None:
     if blob.count:
         file.seek(start)
-    for piece in blob.pieces():
+    for piece in heard(blob.pieces(), progress):
         file.write(piece)
 
 
-def write_npz(new: New, layers: Layers) -> None:
+def write_npz(new: New, layers: Layers, progress: Progress) -> None:
     """The new file is an .npz of these layers; a layer without blobs leaves no trace in it."""
-    npz.write(new.file, _arrays(layers))
+    npz.write(new.file, _arrays(layers, progress))
 
 
-def _arrays(layers: Layers) -> Iterator[tuple]:
+def _arrays(layers: Layers, progress: Progress) -> Iterator[tuple]:
     for name, blobs in layers.items():
         for number, blob in enumerate(map(writable, blobs)):
-            yield f"{name}/{number}", blob.shape, blob.dtype, blob.pieces
+            yield f"{name}/{number}", blob.shape, blob.dtype, heard(blob.pieces(), progress)
+
+
+WRITERS = {"hdf5": write_hdf5, "npz": write_npz}
+"""What writes a new file of a format, by Weights.kind."""

@@ -26,7 +26,19 @@ from fcnkit.formats import blobproto, caffemodel, hdf5, npz, signature, solverst
 from fcnkit.formats.blobproto import BlobSpan, shown_shape
 from fcnkit.formats.caffemodel import LayerSpan, Layout
 from fcnkit.weights import containers
-from fcnkit.weights.blobs import Blob, Lazy, Source, Stored, reshaped, stamp, writable, zeros
+from fcnkit.weights.blobs import (
+    Blob,
+    Lazy,
+    Progress,
+    Source,
+    Stored,
+    heard,
+    reshaped,
+    stamp,
+    unheard,
+    writable,
+    zeros,
+)
 from fcnkit.weights.blobs import blob as as_blob
 
 __all__ = ["Blob", "Lazy", "Weights", "create", "open", "zeros"]
@@ -161,6 +173,11 @@ class Weights(Mapping):
         return len(self._by_name)
 
     @property
+    def nbytes(self) -> int:
+        """How many bytes the values take in all, as they are stored."""
+        return sum(blob.nbytes for blobs in self.values() for blob in blobs)
+
+    @property
     def total(self) -> int:
         """How many values there are in all."""
         return sum(blob.count for blobs in self.values() for blob in blobs)
@@ -255,47 +272,40 @@ class Weights(Mapping):
             edits += self._layer_edits(layer) if layer.span else [Edit(at, at, self._new_layer(layer))]
         return tuple(edits)
 
-    def save(self, path: str | os.PathLike, *, force: bool = False) -> None:
+    def save(self, path: str | os.PathLike, *, force: bool = False, progress: Progress = unheard) -> None:
         """The file at `path` holds these weights; it is written whole or not at all.
 
         The path may be that of the file these weights were opened from.
-        Raises WeightsError when there is no layer, when the file would be
+        `progress` is called with each number of bytes that has been written.
+        Raises WeightsError when there is no layer, when a caffemodel would be
         larger than Caffe can read, or when the opened file has changed;
         OutputError when `path` cannot be written or exists (see `force`).
         """
         if not self.layers:
             raise self._error("has no layers; put some before saving")
-        if self.kind in caffemodel.KINDS:
-            self._save_caffemodel(path, force)
-        elif self.unchanged:
-            with files.atomic(path, force=force, size=self.source.stamp[0]) as file:
-                for piece in self.source.pieces(0, self.source.stamp[0]):
-                    file.write(piece)
-                self.source.check()
+        if self.kind in caffemodel.KINDS or self.unchanged:
+            self._save_spliced(path, force, progress)
+        elif self.kind in containers.WRITERS:
+            with files.placed(path, force=force) as new:
+                containers.WRITERS[self.kind](new, self, progress)
         else:
-            self._save_anew(path, force)
+            raise self._error("a solver's history is kept as it is; write it as .npz to work with it")
 
-    def _save_caffemodel(self, path: str | os.PathLike, force: bool) -> None:
-        edits = self.edits()
-        size = self.layout.size + sum(_growth(edit) for edit in edits)
-        if size > caffemodel.LARGEST_FILE:
+    def _save_spliced(self, path: str | os.PathLike, force: bool, progress: Progress) -> None:
+        edits = self.edits() if self.kind in caffemodel.KINDS else ()
+        old = self.source.stamp[0] if self.unchanged else self.layout.size
+        size = old + sum(_growth(edit) for edit in edits)
+        if size > caffemodel.LARGEST_FILE and self.kind in caffemodel.KINDS:
             raise self._error(f"would take {size} bytes, and Caffe reads at most {caffemodel.LARGEST_FILE}; "
                               "write HDF5 (OUT.caffemodel.h5), or drop some layers")  # fmt: skip
         with files.atomic(path, force=force, size=size) as file:
             done = 0
-            for part in pieces(range(self.layout.size), edits):
-                for piece in self._bytes(part, done):
+            for part in pieces(range(old), edits):
+                for piece in heard(self._bytes(part, done), progress):
                     file.write(piece)
                     done += len(piece)
             if self.source:
                 self.source.check()
-
-    def _save_anew(self, path: str | os.PathLike, force: bool) -> None:
-        write = {"hdf5": containers.write_hdf5, "npz": containers.write_npz}.get(self.kind)
-        if write is None:
-            raise self._error("a solver's history is kept as it is; write it as .npz to work with it")
-        with files.placed(path, force=force) as new:
-            write(new, self)
 
     def _bytes(self, part: "range | bytes | Content | Blob", place: int = 0) -> Iterable:
         """The bytes of one part of the file, which is to stand at `place`, in turn."""
