@@ -109,8 +109,9 @@ def _mapped(source: Source) -> "Weights":
         signature.recognise(b"", source.path)
     with mmap.mmap(source.file, 0, access=mmap.ACCESS_READ) as mapped:
         if solverstate.looks_like(mapped):
-            blobs = _stored("history", source, solverstate.scan(mapped, source.path).history)
-            return _whole(source, "solverstate", {"history": blobs})
+            state = solverstate.scan(mapped, source.path)
+            found = _whole(source, "solverstate", {"history": _stored("history", source, state.history)})
+            return replace(found, note=f"iteration {state.iteration}, beside {state.learned_net or 'no net'}")
         signature.recognise(mapped[:512], source.path)
         layout = caffemodel.scan(mapped, source.path)
     layers = tuple(
@@ -145,7 +146,7 @@ class Weights(Mapping):
 
     `kind` is the format: "layer" (caffemodel V2), "layers" (V1), "hdf5", "npz"
     or "solverstate".  `opened` are the layers as they stand in a file that
-    cannot be edited in place.
+    cannot be edited in place.  `note` is what else the file says, for people.
 
     When a file names a layer twice, Caffe loads one after the other, so the
     last one counts and is the one shown here; the earlier ones go when the
@@ -158,6 +159,7 @@ class Weights(Mapping):
     source: Source | None
     layout: Layout
     opened: tuple[Layer, ...] = ()
+    note: str = ""
 
     @cached_property
     def _by_name(self) -> dict[str, Layer]:
@@ -342,15 +344,20 @@ class Weights(Mapping):
         return "".join(lines)
 
     def __repr__(self) -> str:
-        title = f"<Weights {self.path} ({KINDS[self.kind]}): {len(self)} layers, {self.total:,} values>"
-        return f"{title}\n{self.table()}"
+        return f"<Weights {self.title}>\n{self.table()}"
+
+    @property
+    def title(self) -> str:
+        """The file, its format, and how much is in it."""
+        note = f"{self.note}, " if self.note else ""
+        return f"{self.path} ({KINDS[self.kind]}): {note}{len(self)} layers, {self.total:,} values"
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{name}</th>" for name in ("layer", "blob", "shape", "count", "bytes"))
         body = "".join(
             "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in _rows(self)
         )
-        caption = f"{html.escape(self.path)}: {len(self)} layers, {self.total:,} values"
+        caption = html.escape(self.title)
         return f"<table><caption>{caption}</caption><tr>{head}</tr>{body}</table>"
 
 
