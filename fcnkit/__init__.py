@@ -20,6 +20,7 @@ from fcnkit.rewrites.train import train
 from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.rewrites.upsample import skip, upsample
 from fcnkit.verify import Difference, verify
+from fcnkit.weights.statistics import Statistics, statistics
 from fcnkit.weights.store import Weights
 from fcnkit.weights.store import open as weights
 from fcnkit.weights.surgery import transplant
@@ -49,6 +50,7 @@ __all__ = [
     "Plan",
     "Prototxt",
     "State",
+    "Statistics",
     "Step",
     "Weights",
     "align",
@@ -63,6 +65,7 @@ __all__ = [
     "read",
     "rescore",
     "skip",
+    "statistics",
     "train",
     "transplant",
     "upgrade",
