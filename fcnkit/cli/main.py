@@ -5,6 +5,7 @@ import sys
 import click
 
 from fcnkit.cli.arguments import encodable
+from fcnkit.cli.diff import diff
 from fcnkit.cli.fcn import fcn
 from fcnkit.cli.lint import lint
 from fcnkit.cli.nets import align, convolutionalize, draw, inspect
@@ -43,5 +44,5 @@ def main() -> None:
     """
 
 
-for command in (inspect, draw, lint, upgrade, convolutionalize, fcn, align, surgery, verify):
+for command in (inspect, draw, lint, upgrade, convolutionalize, fcn, align, surgery, diff, verify):
     main.add_command(command)
