@@ -20,6 +20,9 @@ from fcnkit.rewrites.train import train
 from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.rewrites.upsample import skip, upsample
 from fcnkit.verify import Difference, verify
+from fcnkit.weights.compare import compare
+from fcnkit.weights.comparison import Comparison
+from fcnkit.weights.statistics import Statistics, statistics
 from fcnkit.weights.store import Weights
 from fcnkit.weights.store import open as weights
 from fcnkit.weights.surgery import transplant
@@ -37,6 +40,7 @@ def coords(net: Prototxt, start: str, end: str) -> CoordMap:
 
 
 __all__ = [
+    "Comparison",
     "CoordMap",
     "Difference",
     "Drawing",
@@ -49,10 +53,12 @@ __all__ = [
     "Plan",
     "Prototxt",
     "State",
+    "Statistics",
     "Step",
     "Weights",
     "align",
     "build",
+    "compare",
     "convolutionalize",
     "coords",
     "draw",
@@ -63,6 +69,7 @@ __all__ = [
     "read",
     "rescore",
     "skip",
+    "statistics",
     "train",
     "transplant",
     "upgrade",

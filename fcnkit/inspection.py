@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fcnkit.errors import AlignError
 from fcnkit.formats.prototxt import Prototxt
@@ -42,6 +42,9 @@ class Row(NamedTuple):
     memory: int | None
     weights: str = ""
 
+
+# How a stored blob goes into a layer: see `fit`.
+FITS, RESHAPE, MISMATCH = "fits", "reshape", "MISMATCH"
 
 # The columns of the table, which is cut in two where it is too wide.
 _SIZES = ("line", "layer", "type", "shape", "parameters", "multiply-adds")
@@ -268,11 +271,17 @@ def _fit(layer: Layer, shapes: Shapes, weights: Mapping[str, Sequence] | None) -
 
 def _compared(needed: Sequence, given: Sequence) -> str:
     for want, have in zip(needed, given, strict=True):
-        if have.fits(want):
-            continue
-        shape = "x".join(map(str, have.shape))
-        return f"reshape {shape}" if have.count == prod(want) else f"MISMATCH {shape}"
-    return "fits"
+        verdict = fit(have, want)
+        if verdict != FITS:
+            return f"{verdict} {'x'.join(map(str, have.shape))}"
+    return FITS
+
+
+def fit(blob: Any, shape: Sequence[int]) -> str:
+    """Whether a stored blob fits a parameter of this shape, as it is or after a reshape."""
+    if blob.fits(shape):
+        return FITS
+    return RESHAPE if blob.count == prod(shape) else MISMATCH
 
 
 def _cells(row: Row) -> dict[str, str]:

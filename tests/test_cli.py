@@ -18,7 +18,7 @@ from fcnkit.cli.main import main
 from fcnkit.formats import prototxt
 from fcnkit.nets.graph import build
 
-COMMANDS = ("inspect", "convolutionalize", "fcn", "align", "surgery", "verify", "templates")
+COMMANDS = ("inspect", "convolutionalize", "fcn", "align", "surgery", "diff", "verify", "templates")
 SMALL = net(
     data(1, 2, 24, 24), conv("conv1", "data", 4, 3), relu("conv1"), pool("pool1", "conv1", 2, 2),
     conv("conv2", "pool1", 6, 3), pool("pool2", "conv2", 2, 2), fc("fc3", "pool2", 8), relu("fc3"),
@@ -309,7 +309,7 @@ FCN = ("fcn", "net.prototxt", "--classes", "3", "--stride", "2")
         (("inspect", "."), "cannot be read"),
         (("inspect", "template:nothing"), "nothing"),
         (("inspect", "page.prototxt"), "page.prototxt:1:1: "),
-        (("inspect", "binary.prototxt"), "NUL character"),
+        (("inspect", "binary.prototxt"), "binary.prototxt: byte 0: expected a field number"),
         (("inspect", "net.prototxt", "--input", "dato=1,2,3,4"), "dato"),
         (("inspect", "net.prototxt", "--to", "dato"), 'no blob "dato"'),
         (("inspect", "net.prototxt", "--weights", "page.caffemodel"), "HTML"),

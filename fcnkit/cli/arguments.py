@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -12,6 +14,7 @@ import click
 from fcnkit.errors import OutputError, PrototxtError
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.signature import is_text
 from fcnkit.plan import Plan
 
 TEMPLATE = "template:"
@@ -224,6 +227,20 @@ def say_written(outputs: Sequence[tuple[str | os.PathLike, Callable]], quiet: bo
     for path, _ in outputs:
         if not quiet and str(path) != "-":
             click.echo(f"wrote {path}", err=True)
+
+
+def holds_weights(name: str) -> bool:
+    """Whether this is a weights file and no net: told by how it begins, for a net is text."""
+    with suppress(OSError):
+        if stat.S_ISREG(os.stat(name).st_mode):
+            with open(name, "rb") as file:
+                return not is_text(file.read(512))
+    return False
+
+
+def terminal_width() -> int:
+    """The columns of the terminal; as many as a table likes where there is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
 
 
 def open_weights(path: str):

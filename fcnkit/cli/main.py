@@ -6,6 +6,7 @@ import click
 
 from fcnkit.cli.arguments import encodable
 from fcnkit.cli.convert import convert
+from fcnkit.cli.diff import diff
 from fcnkit.cli.fcn import fcn
 from fcnkit.cli.lint import lint
 from fcnkit.cli.nets import align, convolutionalize, draw, inspect
@@ -54,6 +55,7 @@ COMMANDS = (
     fcn,
     align,
     surgery,
+    diff,
     convert,
     verify,
     templates,

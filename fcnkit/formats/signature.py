@@ -11,7 +11,7 @@ def recognise(head: bytes, path: str) -> None:
     for start, what in _OTHER_FILES:
         if head.startswith(start):
             raise WeightsError(f"{path}: byte 0: expected a caffemodel, found {what}")
-    if _is_text(head):
+    if is_text(head):
         raise WeightsError(f"{path}: byte 0: expected a caffemodel, found {_text_kind(head)}")
 
 
@@ -28,7 +28,8 @@ _OTHER_FILES = (
 )
 
 
-def _is_text(head: bytes) -> bool:
+def is_text(head: bytes) -> bool:
+    """Whether a file that begins so has no control characters there."""
     return not any(byte < 32 and byte not in b"\t\n\f\r" for byte in head)
 
 
