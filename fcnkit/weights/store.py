@@ -291,11 +291,10 @@ class Weights(Mapping):
                 self.source.check()
 
     def _save_anew(self, path: str | os.PathLike, force: bool) -> None:
-        write = {"hdf5": containers.write_hdf5, "npz": containers.write_npz}.get(self.kind)
-        if write is None:
+        save = {"hdf5": containers.save_hdf5, "npz": containers.save_npz}.get(self.kind)
+        if save is None:
             raise self._error("a solver's history is kept as it is; write it as .npz to work with it")
-        with files.placed(path, force=force) as new:
-            write(new, self)
+        save(path, self, force=force)
 
     def _bytes(self, part: "range | bytes | Content | Blob", place: int = 0) -> Iterable:
         """The bytes of one part of the file, which is to stand at `place`, in turn."""
