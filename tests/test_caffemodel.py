@@ -286,7 +286,7 @@ REFUSED = {
     "a length beyond the file": (message(1, b"\x01") + b"\xa2\x06\xff\x7f", "need byte"),
     "a length of 2**64 - 1": (b"\x0a" + b"\xff" * 9 + b"\x01", "length of at most 5 bytes, found 10"),
     "a length of 2**32 - 1": (b"\x0a" + b"\xff" * 4 + b"\x0f", "need byte"),
-    "a tag of 6 bytes": (V2 + b"\x8a\x80\x80\x80\x80\x00\x00", "field number"),
+    "a tag of 6 bytes": (V2 + b"\x8a\x80\x80\x80\x80\x00\x00", "tag of at most 5 bytes"),
     "a length of 6 bytes": (V2 + b"\x0a\x80\x80\x80\x80\x80\x00", "length of at most 5 bytes"),
     "a broken shape beside a legacy one": (
         framed(7, old_blob((1, 1, 1, 1), (5,)) + message(7, b"\x08")),

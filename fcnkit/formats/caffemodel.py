@@ -12,7 +12,7 @@ are those of caffe.proto: NetParameter (layer 100, layers 2), LayerParameter
 
 from typing import NamedTuple
 
-from fcnkit.errors import WeightsError
+from fcnkit.errors import WeightsError, shown
 from fcnkit.formats.blobproto import BlobSpan, blob_span, check_parts
 from fcnkit.formats.wire import (
     AGAIN,
@@ -134,7 +134,7 @@ def _layer(buffer: Buffer, layer: Field, kind: Kind, number: int) -> LayerSpan:
             if field.number > kind.blobs:
                 blobs_at = min(blobs_at, field.start)
     except Damage as damage:
-        place = f'layer "{_text(buffer, name_field)}"' if name_field else f"layer number {number}"
+        place = f'layer "{shown(_text(buffer, name_field))}"' if name_field else f"layer number {number}"
         raise damage.within(place) from None
     name, type_ = _text(buffer, name_field), _text(buffer, type_field)
     places = (layer.start, layer.value, layer.stop, name_field, tuple(blobs), blobs_at)

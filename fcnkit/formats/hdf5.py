@@ -17,7 +17,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from fcnkit.errors import WeightsError
+from fcnkit.errors import WeightsError, said, shown
 
 if TYPE_CHECKING:
     import h5py
@@ -84,8 +84,8 @@ def scan(file: int, path: str) -> tuple[Group, ...]:
     except _Fault as fault:
         raise WeightsError(f"{path}: {fault.place}byte {fault.byte}: {fault.fact}") from None
     except Exception as error:  # h5py says what HDF5 finds wrong with many kinds of exceptions
-        fact = " ".join(str(error).split()) or type(error).__name__
-        raise WeightsError(f"{path}: byte 0: expected an HDF5 file, found that {fact}; {AGAIN}") from None
+        fact = f"expected an HDF5 file, found that {said(error)}"
+        raise WeightsError(f"{path}: byte 0: {fact}; {AGAIN}") from None
     _check_apart(path, groups)
     return groups
 
@@ -244,7 +244,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _place(layer: str) -> str:
-    return f'layer "{layer}", ' if layer else ""
+    return f'layer "{shown(layer)}", ' if layer else ""
 
 
 def _check_apart(path: str, groups: Sequence[Group]) -> None:
@@ -352,13 +352,13 @@ def frame(layers: Iterable[tuple[str, Sequence[Slot]]]) -> Frame:
 def _framed(data: "GroupID", name: str, blobs: Sequence[Slot]) -> list[int]:
     parts = name.split("/")
     if "\0" in name or not {"", "."}.isdisjoint(parts) or len(parts) > _DEEPEST:
-        raise WeightsError(f'layer "{name}": its name cannot be that of a group in HDF5; rename it first')
+        raise WeightsError(f'layer "{shown(name)}": its name cannot be that of a group in HDF5; rename it first')
     try:
         group = _nested(data, [part.encode("utf-8", "surrogateescape") for part in parts])
         return [_reserved(group, number, *blob) for number, blob in enumerate(blobs)]
     except (TypeError, ValueError, KeyError) as error:
         fact = f"its name or a blob of it is taken in HDF5 ({error})"
-        raise WeightsError(f'layer "{name}": {fact}; rename one of the layers first') from None
+        raise WeightsError(f'layer "{shown(name)}": {fact}; rename one of the layers first') from None
 
 
 def _nested(group: "GroupID", names: Sequence[bytes]) -> "GroupID":

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
-from fcnkit.errors import WeightsError
+from fcnkit.errors import WeightsError, said, shown
 
 MAGIC = b"PK\x03\x04"
 AGAIN = "the file is damaged or cut short, get it again"
@@ -60,15 +60,17 @@ def scan(file: BinaryIO, path: str) -> tuple[Array, ...]:
     except WeightsError:
         raise
     except Exception as error:  # zipfile says what is wrong with many kinds of exceptions
-        fact = str(error) or type(error).__name__
-        raise WeightsError(f"{path}: byte 0: expected an .npz, found that {fact}; {AGAIN}") from None
+        fact = f"expected an .npz, found that {said(error)}"
+        raise WeightsError(f"{path}: byte 0: {fact}; {AGAIN}") from None
     _check_apart(path, arrays)
     return arrays
 
 
 def _array(whole: zipfile.ZipFile, file: BinaryIO, path: str, entry: zipfile.ZipInfo) -> Array:
+    if entry.header_offset < 0:
+        raise ValueError("an array begins before the file does")
     layer, _, number = entry.filename.removesuffix(".npy").rpartition("/")
-    place = f'{path}: array "{entry.filename}", byte {entry.header_offset}'
+    place = f'{path}: array "{shown(entry.filename)}", byte {entry.header_offset}'
     if not layer or not re.fullmatch("0|[1-9][0-9]{0,4}", number):
         fact = "expected weights, arrays named <layer>/<blob number>, as in conv1/0; found another name"
         raise WeightsError(f"{place}: {fact}")
@@ -78,8 +80,8 @@ def _array(whole: zipfile.ZipFile, file: BinaryIO, path: str, entry: zipfile.Zip
         begin = _begin(whole, file, entry)
         shape, descr, header = _header(file, begin)
     except Exception as error:  # as in `scan`
-        fact = str(error) or type(error).__name__
-        raise WeightsError(f"{place}: expected an array's header, found that {fact}; {AGAIN}") from None
+        fact = f"expected an array's header, found that {said(error)}"
+        raise WeightsError(f"{place}: {fact}; {AGAIN}") from None
     if descr not in _TYPES:
         fact = f"expected floating-point values, found {descr}; {_SAVEZ} of float32 arrays"
         raise WeightsError(f"{place}: {fact}")
@@ -100,8 +102,8 @@ def _check_apart(path: str, arrays: Sequence[Array]) -> None:
     blobs = sorted((array for array in arrays if array.stop > array.start), key=lambda array: array.start)
     for one, other in zip(blobs, blobs[1:], strict=False):
         if other.start < one.stop:
-            fact = f"expected values of its own, found those of {one.layer}/{one.number}; {AGAIN}"
-            raise WeightsError(f'{path}: array "{other.layer}/{other.number}", byte {other.start}: {fact}')
+            fact = f"expected values of its own, found those of {shown(one.layer)}/{one.number}; {AGAIN}"
+            raise WeightsError(f'{path}: array "{shown(other.layer)}/{other.number}", byte {other.start}: {fact}')
     if len({array[:2] for array in arrays}) < len(arrays):
         raise WeightsError(f"{path}: byte 0: expected each array once, found one twice; {AGAIN}")
 
@@ -153,7 +155,7 @@ def _check_name(name: str) -> None:
         fits = False
     if not fits:
         fact = "its name cannot be that of an array in an .npz; rename it first"
-        raise WeightsError(f'layer "{layer[:80]}": {fact}')
+        raise WeightsError(f'layer "{shown(layer)}": {fact}')
 
 
 def _header_of(shape: Sequence[int], dtype: str) -> bytes:

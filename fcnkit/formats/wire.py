@@ -49,7 +49,9 @@ def fields(buffer: Buffer, start: int, stop: int) -> Iterator[Field]:
     while at < stop:
         tag, value = read_varint(buffer, at, stop)
         number, wire = tag >> 3, tag & 7
-        if not 0 < number < 2**29 or value - at > 5:
+        if value - at > 5:
+            raise Damage(at, f"expected a tag of at most 5 bytes, found {value - at}; {AGAIN}")
+        if not 0 < number < 2**29:
             raise Damage(at, f"expected a field number from 1 to 536870911, found {number}; {AGAIN}")
         end, value = _extent(buffer, wire, value, stop, at)
         if end > stop:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from fcnkit import files
-from fcnkit.errors import WeightsError
+from fcnkit.errors import WeightsError, shown
 from fcnkit.formats import hdf5, npz
 from fcnkit.formats.blobproto import Chunk
 from fcnkit.weights.blobs import Blob, Lazy, Source, Stored, writable
@@ -34,7 +34,7 @@ def read_hdf5(source: Source) -> dict[str, tuple[Blob, ...]]:
     return {
         group.name: tuple(
             _stored(source, found.shape, found.dtype, found.start, found.stop,
-                    f'layer "{group.name}", blob {number}')
+                    f'layer "{shown(group.name)}", blob {number}')
             for number, found in enumerate(group.datasets)
         )
         for group in hdf5.scan(source.file, source.path)
@@ -50,14 +50,14 @@ def read_npz(source: Source) -> dict[str, tuple[Blob, ...]]:
         arrays = npz.scan(file, source.path)
     layers: dict[str, dict[int, Blob]] = {}
     for found in arrays:
-        place = f'layer "{found.layer}", blob {found.number}'
+        place = f'layer "{shown(found.layer)}", blob {found.number}'
         made = _summed(source, found, f"{source.path}: {place}, byte {found.start}")
         layers.setdefault(found.layer, {})[found.number] = made
     for name, blobs in layers.items():
         if set(blobs) != set(range(len(blobs))):
             numbers = ", ".join(map(str, sorted(blobs)))
             fact = f"expected blobs numbered from 0 on, found {numbers}; add the others"
-            raise WeightsError(f'{source.path}: layer "{name}": {fact}')
+            raise WeightsError(f'{source.path}: layer "{shown(name)}": {fact}')
     return {name: tuple(blobs[number] for number in range(len(blobs))) for name, blobs in layers.items()}
 
 

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from fcnkit import files
 from fcnkit.edits import Edit, pieces
-from fcnkit.errors import WeightsError
+from fcnkit.errors import WeightsError, shown
 from fcnkit.formats import blobproto, caffemodel, hdf5, npz, signature, solverstate, wire
 from fcnkit.formats.blobproto import BlobSpan, shown_shape
 from fcnkit.formats.caffemodel import LayerSpan, Layout
@@ -121,7 +121,7 @@ def _stored(layer: str, source: Source, spans: Sequence[BlobSpan]) -> tuple[Blob
     return tuple(
         Blob(
             blob.shape, blob.dtype, blob.legacy, Stored(source, blob),
-            f'{source.path}: layer "{layer}", blob {number}, byte {blob.start}',
+            f'{source.path}: layer "{shown(layer)}", blob {number}, byte {blob.start}',
         )
         for number, blob in enumerate(spans)
     )  # fmt: skip
