@@ -352,7 +352,8 @@ def frame(layers: Iterable[tuple[str, Sequence[Slot]]]) -> Frame:
 def _framed(data: "GroupID", name: str, blobs: Sequence[Slot]) -> list[int]:
     parts = name.split("/")
     if "\0" in name or not {"", "."}.isdisjoint(parts) or len(parts) > _DEEPEST:
-        raise WeightsError(f'layer "{shown(name)}": its name cannot be that of a group in HDF5; rename it first')
+        fact = "its name cannot be that of a group in HDF5"
+        raise WeightsError(f'layer "{shown(name)}": {fact}; rename it first')
     try:
         group = _nested(data, [part.encode("utf-8", "surrogateescape") for part in parts])
         return [_reserved(group, number, *blob) for number, blob in enumerate(blobs)]

@@ -103,7 +103,8 @@ def _check_apart(path: str, arrays: Sequence[Array]) -> None:
     for one, other in zip(blobs, blobs[1:], strict=False):
         if other.start < one.stop:
             fact = f"expected values of its own, found those of {shown(one.layer)}/{one.number}; {AGAIN}"
-            raise WeightsError(f'{path}: array "{shown(other.layer)}/{other.number}", byte {other.start}: {fact}')
+            place = f'array "{shown(other.layer)}/{other.number}", byte {other.start}'
+            raise WeightsError(f"{path}: {place}: {fact}")
     if len({array[:2] for array in arrays}) < len(arrays):
         raise WeightsError(f"{path}: byte 0: expected each array once, found one twice; {AGAIN}")
 
