@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import textwrap
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -246,11 +245,10 @@ def test_a_bomb_of_small_parts(tmp_path, name):
     assert growth(path) < 40 << 10
 
 
-def test_damage_in_an_npz_is_found_when_it_is_read(tmp_path, check):
+def test_damage_in_an_npz_is_found_when_it_is_read(tmp_path):
     """Its checksums are of the values too: a copy is refused as well as an array."""
     (tmp_path / "bad").write_bytes((FOLDER / "npz-wrong-checksum").read_bytes())
     weights = store.open(tmp_path / "bad")
     with pytest.raises(WeightsError, match='layer "fc", blob 0, byte .* expected values with checksum'):
         weights.to("layer").save(tmp_path / "out")
     assert os.listdir(tmp_path) == ["bad"]
-    assert zlib.crc32(b"") == 0

@@ -191,7 +191,7 @@ def test_what_caffe_wrote_is_read(caffe, tmp_path):
 
 def test_a_solver_state_in_hdf5_is_no_net(caffe, tmp_path):
     _, path = snapshots(caffe, tmp_path, "HDF5")
-    with pytest.raises(WeightsError, match="expected the group data, found 'current_step', 'history', 'iter'"):
+    with pytest.raises(WeightsError, match="the group data, found 'current_step', 'history', 'iter'"):
         store.open(path)
 
 
