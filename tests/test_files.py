@@ -131,10 +131,12 @@ def test_a_temporary_name_where_there_must_be_one(target, named, old):
 @pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="a file has a name from the start")
 def test_a_file_that_came_meanwhile_is_not_overwritten(tmp_path):
     target = tmp_path / "new"
-    with pytest.raises(OutputError, match="new: cannot be written: File exists"):
-        with files.atomic(target) as file:
-            file.write(b"ours")
-            target.write_bytes(b"theirs")
+    with (
+        pytest.raises(OutputError, match="new: cannot be written: File exists"),
+        files.atomic(target) as file,
+    ):
+        file.write(b"ours")
+        target.write_bytes(b"theirs")
     assert target.read_bytes() == b"theirs" and alone(target)
 
 
