@@ -3,11 +3,12 @@
 import contextlib
 import errno
 import os
+import secrets
 import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import BinaryIO, Protocol
 
 from fcnkit.errors import OutputError
 
@@ -25,33 +26,13 @@ class Writer(Protocol):
 
 @contextlib.contextmanager
 def atomic(path: str | os.PathLike, *, force: bool = False, size: int = 0) -> Iterator[Writer]:
-    """The file at `path` is afterwards the whole of what was written, or as before; see `placed`.
+    """The file at `path` is afterwards the whole of what was written, or as before.
 
-    With `size`, room for that many bytes is taken first, so that a full disk
-    shows at once.
-    """
-    with placed(path, force=force) as new:
-        if size > _BEHIND:
-            _reserve(new.file, size)
-        yield _Behind(new.file) if new.replacing and size > _BEHIND else new.file
-        new.file.truncate()
-
-
-class New(NamedTuple):
-    """A file on its way: open for reading and writing, its present path, and whether an old one will go."""
-
-    file: BinaryIO
-    path: str
-    replacing: bool
-
-
-@contextlib.contextmanager
-def placed(path: str | os.PathLike, *, force: bool = False) -> Iterator[New]:
-    """The file at `path` is afterwards the whole of the new one, or as before.
-
-    A temporary file in the same folder is written and renamed over the target;
-    it is removed after any error.  The target may be a file that is mapped for
-    reading.  An overwritten file's permissions are kept.
+    What is written has no name until it is whole, or where the system cannot
+    do so a temporary one in the same folder, which is removed after any error;
+    then it is renamed over the target.  The target may be a file that is open
+    for reading.  An overwritten file's permissions are kept.  With `size`, room
+    for that many bytes is taken first, so that a full disk shows at once.
 
     What is overwritten is safe from a power cut too: the disk has the new file
     before the old one goes.  A new file of over 64 MB is left to the system to
@@ -64,24 +45,56 @@ def placed(path: str | os.PathLike, *, force: bool = False) -> Iterator[New]:
     target = Path(os.path.realpath(path))
     try:
         _permit(path, target, force)
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name[:40]}.", dir=target.parent)
+        handle, temporary = _begun(target)
     except OSError as error:
         raise _refusal(path, error) from None
     try:
         with os.fdopen(handle, "w+b") as file:
-            replacing = target.exists()
-            yield New(file, temporary, replacing)
-            file.flush()
-            if replacing or os.fstat(handle).st_size <= _LARGE:
-                os.fsync(handle)
+            yield from _filled(file, size, target)
             os.fchmod(handle, _mode(target))
-        os.replace(temporary, target)
+            if not temporary:
+                temporary = _named(handle, target, force)
+        if temporary:
+            os.replace(temporary, target)
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         if isinstance(error, OSError):
             raise _refusal(path, error) from error.__cause__
         raise
+
+
+def _begun(target: Path) -> tuple[int, str]:
+    """A new file in the target's folder, open, and its name: "" on Linux, where it can be without one.
+
+    A file without a name goes with the process that writes it, even a killed one.
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        handle = os.open(target.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        if os.path.exists(f"/proc/self/fd/{handle}"):
+            return handle, ""
+        os.close(handle)
+    return tempfile.mkstemp(prefix=f".{target.name[:40]}.", dir=target.parent)
+
+
+def _named(handle: int, target: Path, force: bool) -> str:
+    """A file without a name has that of the target; with `force` the one returned, to be renamed."""
+    name = str(target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}")) if force else ""
+    # With a folder given, however absolute the path, Python follows the link: see open(2) on O_TMPFILE.
+    os.link(f"/proc/self/fd/{handle}", name or target, src_dir_fd=handle, follow_symlinks=True)
+    return name
+
+
+def _filled(file: BinaryIO, size: int, target: Path) -> Iterator[Writer]:
+    """Takes room, yields the writer once, and sees the bytes to where they must be."""
+    replacing = target.exists()
+    if size > _BEHIND:
+        _reserve(file, size)
+    yield _Behind(file) if replacing and size > _BEHIND else file
+    file.truncate()
+    if replacing or file.tell() <= _LARGE:
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write(path: str | os.PathLike, data: bytes, *, force: bool = False) -> None:

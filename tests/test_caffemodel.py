@@ -199,6 +199,12 @@ BLOBS = {
         "int32",
         WEIGHTS,
     ),
+    "no doubles are not doubles": (
+        SIX + message(8) + message(5, floats(*WEIGHTS)),
+        (2, 3),
+        "float32",
+        WEIGHTS,
+    ),
     "two raw, the last counts": (
         dims(1) + whole(10, 1) + message(12, floats(1, 2)) + message(12, floats(3)),
         (1,),
@@ -278,7 +284,21 @@ REFUSED = {
     "data that is a number": (framed(7, whole(5, 5)), "wire type 2 or 5, found 0"),
     "a number of 11 bytes": (message(1, b"\x01") + b"\xa0\x06" + b"\xff" * 10 + b"\x01", "at most 10 bytes"),
     "a length beyond the file": (message(1, b"\x01") + b"\xa2\x06\xff\x7f", "need byte"),
-    "a length of 2**64 - 1": (b"\x0a" + b"\xff" * 9 + b"\x01", "need byte"),
+    "a length of 2**64 - 1": (b"\x0a" + b"\xff" * 9 + b"\x01", "length of at most 5 bytes, found 10"),
+    "a length of 2**32 - 1": (b"\x0a" + b"\xff" * 4 + b"\x0f", "need byte"),
+    "a tag of 6 bytes": (V2 + b"\x8a\x80\x80\x80\x80\x00\x00", "tag of at most 5 bytes"),
+    "a length of 6 bytes": (V2 + b"\x0a\x80\x80\x80\x80\x80\x00", "length of at most 5 bytes"),
+    "a broken shape beside a legacy one": (
+        framed(7, old_blob((1, 1, 1, 1), (5,)) + message(7, b"\x08")),
+        "whole number",
+    ),
+    "a bomb of shapes": (framed(7, dims() * 40), "at most 32 fields for its shape"),
+    "a bomb of layers": (b"\xa2\x06\x00" * 70_000, "at most 65536 layers and blobs"),
+    "a bomb of blobs": (message(100, message(7, dims(0)) * 70_000), "at most 65536 layers and blobs"),
+    "a bomb of values": (
+        framed(7, (message(5, floats(1)) + whole(9, 0)) * 2000 + dims(2000)),
+        "at most 1024 stretches",
+    ),
     "a blob beyond its layer": (
         message(100, message(1, b"fc"), b"\x3a\x40") + bytes(100),
         'layer "fc", byte',

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import textwrap
 import threading
 import time
@@ -30,6 +29,7 @@ from small_models import (
 )
 from test_caffemodel import BLOBS, MODELS
 
+from fcnkit import files
 from fcnkit.edits import splice
 from fcnkit.errors import OutputError, WeightsError
 from fcnkit.formats import prototxt, schema
@@ -542,11 +542,11 @@ def test_a_really_full_disk(tmp_path):
 
 
 def test_a_folder_that_may_not_be_written(small, tmp_path, monkeypatch):
-    def refuse(**options):
+    def refuse(target):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     if os.geteuid() == 0:  # root may write anywhere
-        monkeypatch.setattr(tempfile, "mkstemp", refuse)
+        monkeypatch.setattr(files, "_begun", refuse)
     (tmp_path / "locked").mkdir(mode=0o500)
     with pytest.raises(OutputError, match="Permission denied"):
         store.open(small).save(tmp_path / "locked" / "out")

@@ -30,6 +30,8 @@ ITEM_BYTES = {"float64": 8, "float32": 4, "float16": 2, "int32": 4, "uint32": 4}
 RAW_TYPES = ("float64", "float32", "float16", "int32", "uint32")  # NVCaffe's enum Type, in its order
 LARGEST_COUNT = 2**31 - 1
 MOST_AXES = 32
+MOST_CHUNKS = 1024
+MOST_PARTS = 2**16
 
 
 class Chunk(NamedTuple):
@@ -58,6 +60,11 @@ class BlobSpan(NamedTuple):
     shape_fields: tuple[Field, ...]
     shape_at: int
 
+    @property
+    def parts(self) -> int:
+        """How many places it takes to say where it is."""
+        return 1 + len(self.chunks) + len(self.shape_fields)
+
 
 class _Parts(NamedTuple):
     """What one BlobProto holds, before it is known to be consistent."""
@@ -77,6 +84,15 @@ def blob_span(buffer: Buffer, blob: Field, number: int) -> BlobSpan:
         raise damage.within(f"blob {number}") from None
 
 
+def check_parts(field: Field, parts: int) -> None:
+    """Raises Damage where a file has more layers, blobs and stretches of values than any net.
+
+    Each takes some hundred bytes of memory, and as few as three in the file.
+    """
+    if parts > MOST_PARTS:
+        raise Damage(field.start, f"expected at most {MOST_PARTS} layers and blobs, found more; {AGAIN}")
+
+
 def _checked_blob(buffer: Buffer, blob: Field) -> BlobSpan:
     parts = _Parts([], [], [], [], [])
     shape_at = blob.stop
@@ -86,7 +102,9 @@ def _checked_blob(buffer: Buffer, blob: Field) -> BlobSpan:
             shape_at = min(shape_at, field.start)
     dtype, raw, chunks = _values(parts, blob)
     legacy = any(field.number <= 4 for field in parts.shape_fields)
-    shape = (_legacy_shape if legacy else _shape)(buffer, parts.shape_fields)
+    shape = _shape(buffer, parts.shape_fields)
+    if legacy:
+        shape = _legacy_shape(buffer, parts.shape_fields)
     _check_count(blob, shape, dtype, chunks)
     return BlobSpan(
         blob.start, blob.value, blob.stop, shape, legacy, dtype, raw,
@@ -97,6 +115,7 @@ def _checked_blob(buffer: Buffer, blob: Field) -> BlobSpan:
 def _sort_in(buffer: Buffer, field: Field, parts: _Parts) -> None:
     if field.number in (1, 2, 3, 4, 7):
         expect_wire(field, (VARINT,) if field.number < 7 else (LENGTH,))
+        _check_number(field, len(parts.shape_fields), MOST_AXES, "fields for its shape")
         parts.shape_fields.append(field)
     elif field.number == 5:
         expect_wire(field, (LENGTH, FIXED32))
@@ -121,7 +140,15 @@ def _extend(chunks: list[Chunk], field: Field, size: int) -> None:
     start = field.value if lead == 0 else field.start
     if lead and chunks and chunks[-1].lead == lead and chunks[-1].stop == start:
         start = chunks.pop().start
-    chunks.append(Chunk(start, field.stop, lead))
+    _check_number(field, len(chunks), MOST_CHUNKS, "stretches of values")
+    if field.stop > start:
+        chunks.append(Chunk(start, field.stop, lead))
+
+
+def _check_number(field: Field, count: int, most: int, what: str) -> None:
+    """Raises Damage where one more would be too many: in memory each takes more than in the file."""
+    if count >= most:
+        raise Damage(field.start, f"expected at most {most} {what}, found more; {AGAIN}")
 
 
 def _values(parts: _Parts, blob: Field) -> tuple[str, bool, list[Chunk]]:
@@ -148,7 +175,7 @@ def _legacy_shape(buffer: Buffer, shape_fields: Sequence[Field]) -> tuple[int, .
 
 def _shape(buffer: Buffer, shape_fields: Sequence[Field]) -> tuple[int, ...]:
     dims: list[int] = []
-    for message in shape_fields:
+    for message in (field for field in shape_fields if field.number == 7):
         for field in fields(buffer, message.value, message.stop):
             if field.number == 1:
                 expect_wire(field, (LENGTH, VARINT))

@@ -12,8 +12,8 @@ are those of caffe.proto: NetParameter (layer 100, layers 2), LayerParameter
 
 from typing import NamedTuple
 
-from fcnkit.errors import WeightsError
-from fcnkit.formats.blobproto import BlobSpan, blob_span
+from fcnkit.errors import WeightsError, shown
+from fcnkit.formats.blobproto import BlobSpan, blob_span, check_parts
 from fcnkit.formats.wire import (
     AGAIN,
     LENGTH,
@@ -85,7 +85,7 @@ def scan(buffer: Buffer, path: str = "weights") -> Layout:
 
 def _net(buffer: Buffer) -> Layout:
     layers: list[LayerSpan] = []
-    found = ""
+    found, parts = "", 0
     for field in fields(buffer, 0, len(buffer)):
         kind = {2: "layers", 100: "layer"}.get(field.number)
         if kind is None:
@@ -95,6 +95,8 @@ def _net(buffer: Buffer) -> Layout:
                           "`layer` (V2), which Caffe refuses; save the net again with one Caffe")  # fmt: skip
         _expect_message(field, kind)
         layers.append(_layer(buffer, field, KINDS[kind], len(layers)))
+        parts += 1 + sum(blob.parts for blob in layers[-1].blobs)
+        check_parts(field, parts)
         found = kind
     if not layers:
         raise Damage(0, "expected layers, found none; this is no caffemodel, or an empty one")
@@ -111,6 +113,7 @@ def _expect_message(field: Field, name: str) -> None:
 
 def _layer(buffer: Buffer, layer: Field, kind: Kind, number: int) -> LayerSpan:
     name_field, type_field, code, blobs, blobs_at = None, None, 0, [], layer.stop
+    parts = 0
     try:
         for field in fields(buffer, layer.value, layer.stop):
             if field.number == kind.name:
@@ -119,6 +122,8 @@ def _layer(buffer: Buffer, layer: Field, kind: Kind, number: int) -> LayerSpan:
             elif field.number == kind.blobs:
                 _expect_message(field, "blobs")
                 blobs.append(blob_span(buffer, field, len(blobs)))
+                parts += blobs[-1].parts
+                check_parts(field, parts)
             elif field.number == kind.type and field.wire == LENGTH:
                 type_field = field
             elif field.number == kind.type and field.wire == VARINT:
@@ -129,7 +134,7 @@ def _layer(buffer: Buffer, layer: Field, kind: Kind, number: int) -> LayerSpan:
             if field.number > kind.blobs:
                 blobs_at = min(blobs_at, field.start)
     except Damage as damage:
-        place = f'layer "{_text(buffer, name_field)}"' if name_field else f"layer number {number}"
+        place = f'layer "{shown(_text(buffer, name_field))}"' if name_field else f"layer number {number}"
         raise damage.within(place) from None
     name, type_ = _text(buffer, name_field), _text(buffer, type_field)
     places = (layer.start, layer.value, layer.stop, name_field, tuple(blobs), blobs_at)

@@ -8,7 +8,7 @@ the step of the learning rate (4).
 from typing import NamedTuple
 
 from fcnkit.errors import WeightsError
-from fcnkit.formats.blobproto import BlobSpan, blob_span
+from fcnkit.formats.blobproto import BlobSpan, blob_span, check_parts
 from fcnkit.formats.wire import AGAIN, LENGTH, VARINT, Buffer, Damage, Field, expect_wire, fields, read_varint
 
 
@@ -49,7 +49,7 @@ def scan(buffer: Buffer, path: str) -> SolverState:
 
 
 def _state(buffer: Buffer) -> SolverState:
-    numbers, name, history = {1: 0, 4: 0}, "", []
+    numbers, name, history, parts = {1: 0, 4: 0}, "", [], 0
     for field in fields(buffer, 0, len(buffer)):
         if field.number in numbers:
             expect_wire(field, (VARINT,))
@@ -59,6 +59,8 @@ def _state(buffer: Buffer) -> SolverState:
         elif field.number == 3:
             expect_wire(field, (LENGTH,))
             history.append(blob_span(buffer, field, len(history)))
+            parts += history[-1].parts
+            check_parts(field, parts)
     return SolverState(numbers[1], name, numbers[4], tuple(history))
 
 

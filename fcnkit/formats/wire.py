@@ -41,11 +41,16 @@ class Damage(Exception):
 
 
 def fields(buffer: Buffer, start: int, stop: int) -> Iterator[Field]:
-    """The fields of the message at [start, stop), each checked to lie within it."""
+    """The fields of the message at [start, stop), each checked to lie within it.
+
+    As in protobuf itself, tags and lengths are of at most 5 bytes.
+    """
     at = start
     while at < stop:
         tag, value = read_varint(buffer, at, stop)
         number, wire = tag >> 3, tag & 7
+        if value - at > 5:
+            raise Damage(at, f"expected a tag of at most 5 bytes, found {value - at}; {AGAIN}")
         if not 0 < number < 2**29:
             raise Damage(at, f"expected a field number from 1 to 536870911, found {number}; {AGAIN}")
         end, value = _extent(buffer, wire, value, stop, at)
@@ -62,8 +67,10 @@ def _extent(buffer: Buffer, wire: int, value: int, stop: int, at: int) -> tuple[
     if wire == VARINT:
         return read_varint(buffer, value, stop)[1], value
     if wire == LENGTH:
-        length, value = read_varint(buffer, value, stop)
-        return value + length, value
+        length, content = read_varint(buffer, value, stop)
+        if content - value > 5:
+            raise Damage(at, f"expected a length of at most 5 bytes, found {content - value}; {AGAIN}")
+        return content + length, content
     if wire in (FIXED32, FIXED64):
         return value + (4 if wire == FIXED32 else 8), value
     found = "a group" if wire in (START_GROUP, END_GROUP) else "an unknown kind of value"

@@ -175,6 +175,7 @@ class Blob:
                 yield from _unpacked(source, chunk, size)
             else:
                 yield from source.pieces(chunk.start, chunk.stop)
+        source.check()
 
     def _repr_html_(self) -> str:
         return f"<code>{html.escape(repr(self))}</code>"

@@ -4,14 +4,16 @@ The values of such a blob are a stretch of the file, as in a caffemodel, so
 that it is read, compared and copied by the same means.
 """
 
+import os
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
-from fcnkit.errors import WeightsError
-from fcnkit.files import New
+from fcnkit import files
+from fcnkit.errors import WeightsError, shown
 from fcnkit.formats import hdf5, npz
 from fcnkit.formats.blobproto import Chunk
-from fcnkit.weights.blobs import Blob, Progress, Source, Stored, heard, writable
+from fcnkit.weights.blobs import Blob, Lazy, Progress, Source, Stored, heard, writable
 
 Layers = Mapping[str, Sequence[Blob]]
 
@@ -32,10 +34,10 @@ def read_hdf5(source: Source) -> dict[str, tuple[Blob, ...]]:
     return {
         group.name: tuple(
             _stored(source, found.shape, found.dtype, found.start, found.stop,
-                    f'layer "{group.name}", blob {number}')
+                    f'layer "{shown(group.name)}", blob {number}')
             for number, found in enumerate(group.datasets)
         )
-        for group in hdf5.scan(source.path)
+        for group in hdf5.scan(source.file, source.path)
     }  # fmt: skip
 
 
@@ -48,37 +50,62 @@ def read_npz(source: Source) -> dict[str, tuple[Blob, ...]]:
         arrays = npz.scan(file, source.path)
     layers: dict[str, dict[int, Blob]] = {}
     for found in arrays:
-        place = f'layer "{found.layer}", blob {found.number}'
-        made = _stored(source, found.shape, found.dtype, found.start, found.stop, place)
+        place = f'layer "{shown(found.layer)}", blob {found.number}'
+        made = _summed(source, found, f"{source.path}: {place}, byte {found.start}")
         layers.setdefault(found.layer, {})[found.number] = made
     for name, blobs in layers.items():
         if set(blobs) != set(range(len(blobs))):
             numbers = ", ".join(map(str, sorted(blobs)))
             fact = f"expected blobs numbered from 0 on, found {numbers}; add the others"
-            raise WeightsError(f'{source.path}: layer "{name}": {fact}')
+            raise WeightsError(f'{source.path}: layer "{shown(name)}": {fact}')
     return {name: tuple(blobs[number] for number in range(len(blobs))) for name, blobs in layers.items()}
 
 
-def write_hdf5(new: New, layers: Layers, progress: Progress) -> None:
-    """The new file is a .caffemodel.h5 of these layers, each with a group, if only an empty one."""
+def _summed(source: Source, found: npz.Array, where: str) -> Blob:
+    """A blob whose values are checked against the zip's checksum whenever they are read."""
+
+    def chunks() -> Iterator[memoryview]:
+        source.check()
+        crc = found.begun
+        for piece in source.pieces(found.start, found.stop):
+            crc = zlib.crc32(piece, crc)
+            yield piece
+        if crc != found.crc:
+            fact = f"expected values with checksum {found.crc:08x}, found {crc:08x}; {npz.AGAIN}"
+            raise WeightsError(f"{where}: {fact}")
+
+    return Blob(found.shape, found.dtype, False, Lazy(found.shape, chunks, found.dtype), where)
+
+
+def save_hdf5(path: str | os.PathLike, layers: Layers, *, force: bool, progress: Progress) -> None:
+    """The file at `path` is a .caffemodel.h5 of these layers, each with a group, if only an empty one."""
     ready = {name: [writable(blob) for blob in blobs] for name, blobs in layers.items()}
-    frame = [(name, [(blob.shape, blob.dtype) for blob in blobs]) for name, blobs in ready.items()]
-    places = hdf5.frame(new.path, frame)
-    for blobs, starts in zip(ready.values(), places, strict=True):
-        for blob, start in zip(blobs, starts, strict=True):
-            _place(new.file, blob, start, progress)
+    frame = hdf5.frame((name, [(blob.shape, blob.dtype) for blob in blobs]) for name, blobs in ready.items())
+    with files.atomic(path, force=force, size=frame.size) as file:
+        done = 0
+        for start, blob in _in_order(ready, frame):
+            file.write(frame.between(done, start))
+            for piece in heard(blob.pieces(), progress):
+                file.write(piece)
+            done = start + blob.nbytes
+        file.write(frame.between(done, frame.size))
 
 
-def _place(file: BinaryIO, blob: Blob, start: int, progress: Progress) -> None:
-    if blob.count:
-        file.seek(start)
-    for piece in heard(blob.pieces(), progress):
-        file.write(piece)
+def _in_order(layers: Layers, frame: hdf5.Frame) -> list[tuple[int, Blob]]:
+    """The blobs that have values, by where these go."""
+    placed = (
+        (start, blob)
+        for blobs, starts in zip(layers.values(), frame.starts, strict=True)
+        for blob, start in zip(blobs, starts, strict=True)
+        if blob.count
+    )
+    return sorted(placed, key=lambda each: each[0])
 
 
-def write_npz(new: New, layers: Layers, progress: Progress) -> None:
-    """The new file is an .npz of these layers; a layer without blobs leaves no trace in it."""
-    npz.write(new.file, _arrays(layers, progress))
+def save_npz(path: str | os.PathLike, layers: Layers, *, force: bool, progress: Progress) -> None:
+    """The file at `path` is an .npz of these layers; a layer without blobs leaves no trace in it."""
+    with files.atomic(path, force=force) as file:
+        npz.write(file, _arrays(layers, progress))
 
 
 def _arrays(layers: Layers, progress: Progress) -> Iterator[tuple]:
@@ -87,5 +114,5 @@ def _arrays(layers: Layers, progress: Progress) -> Iterator[tuple]:
             yield f"{name}/{number}", blob.shape, blob.dtype, heard(blob.pieces(), progress)
 
 
-WRITERS = {"hdf5": write_hdf5, "npz": write_npz}
+SAVERS = {"hdf5": save_hdf5, "npz": save_npz}
 """What writes a new file of a format, by Weights.kind."""

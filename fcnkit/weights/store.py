@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from fcnkit import files
 from fcnkit.edits import Edit, pieces
-from fcnkit.errors import WeightsError
+from fcnkit.errors import WeightsError, shown
 from fcnkit.formats import blobproto, caffemodel, hdf5, npz, signature, solverstate, wire
 from fcnkit.formats.blobproto import BlobSpan, shown_shape
 from fcnkit.formats.caffemodel import LayerSpan, Layout
@@ -134,7 +134,7 @@ def _stored(layer: str, source: Source, spans: Sequence[BlobSpan]) -> tuple[Blob
     return tuple(
         Blob(
             blob.shape, blob.dtype, blob.legacy, Stored(source, blob),
-            f'{source.path}: layer "{layer}", blob {number}, byte {blob.start}',
+            f'{source.path}: layer "{shown(layer)}", blob {number}, byte {blob.start}',
         )
         for number, blob in enumerate(spans)
     )  # fmt: skip
@@ -287,9 +287,8 @@ class Weights(Mapping):
             raise self._error("has no layers; put some before saving")
         if self.kind in caffemodel.KINDS or self.unchanged:
             self._save_spliced(path, force, progress)
-        elif self.kind in containers.WRITERS:
-            with files.placed(path, force=force) as new:
-                containers.WRITERS[self.kind](new, self, progress)
+        elif self.kind in containers.SAVERS:
+            containers.SAVERS[self.kind](path, self, force=force, progress=progress)
         else:
             raise self._error("a solver's history is kept as it is; write it as .npz to work with it")
 
