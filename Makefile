@@ -42,7 +42,7 @@ corpus: setup caffe  ## every net of the shared corpus through real Caffe; a qua
 lint: setup  ## ruff
 	@$(PY) -m ruff check .
 
-bench: setup  ## weight surgery on a file of VGG-16's size, against cp and pycaffe
+bench: setup  ## work on weights of 0.5 and 1.9 GB, against cp, protobuf and pycaffe
 	@$(PY) scripts/bench.py
 
 schema: setup  ## compile fcnkit/formats/caffe.proto to caffe.desc

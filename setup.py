@@ -41,6 +41,7 @@ setup(
     },
     install_requires=[
         "click>=8.1,<9",
+        "h5py>=3.8,<4",
         "numpy>=1.24,<3",
         "protobuf>=4.25,<8",
     ],

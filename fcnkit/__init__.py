@@ -29,6 +29,9 @@ from fcnkit.rewrites.train import train
 from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.rewrites.upsample import skip, upsample
 from fcnkit.verify import Difference, verify
+from fcnkit.weights.compare import compare
+from fcnkit.weights.comparison import Comparison
+from fcnkit.weights.statistics import Statistics, statistics
 from fcnkit.weights.store import Weights
 from fcnkit.weights.store import open as weights
 from fcnkit.weights.surgery import transplant
@@ -46,6 +49,7 @@ def coords(net: Prototxt, start: str, end: str) -> CoordMap:
 
 
 __all__ = [
+    "Comparison",
     "CoordMap",
     "Difference",
     "Drawing",
@@ -58,11 +62,13 @@ __all__ = [
     "Plan",
     "Prototxt",
     "State",
+    "Statistics",
     "Step",
     "Weights",
     "add_channels",
     "align",
     "build",
+    "compare",
     "convolutionalize",
     "coords",
     "decimate",
@@ -80,6 +86,7 @@ __all__ = [
     "rename",
     "rescore",
     "skip",
+    "statistics",
     "swap_channels",
     "to_colour",
     "to_fc",

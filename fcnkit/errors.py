@@ -39,3 +39,13 @@ class EngineError(FcnkitError, RuntimeError):
 
 class OutputError(FcnkitError, OSError):
     """A file could not be written; what stood there before still stands."""
+
+
+def said(error: Exception) -> str:
+    """What another library says is wrong: on one line, its first 200 characters."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def shown(name: str) -> str:
+    """A name from a file, as messages show it: no line breaks or escapes, at most 80 characters."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in name[:80])

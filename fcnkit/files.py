@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import secrets
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -27,9 +28,10 @@ class Writer(Protocol):
 def atomic(path: str | os.PathLike, *, force: bool = False, size: int = 0) -> Iterator[Writer]:
     """The file at `path` is afterwards the whole of what was written, or as before.
 
-    A temporary file in the same folder is written and renamed over the target;
-    it is removed after any error.  The target may be a file that is mapped for
-    reading.  An overwritten file's permissions are kept.  With `size`, room
+    What is written has no name until it is whole, or where the system cannot
+    do so a temporary one in the same folder, which is removed after any error;
+    then it is renamed over the target.  The target may be a file that is open
+    for reading.  An overwritten file's permissions are kept.  With `size`, room
     for that many bytes is taken first, so that a full disk shows at once.
 
     What is overwritten is safe from a power cut too: the disk has the new file
@@ -43,20 +45,44 @@ def atomic(path: str | os.PathLike, *, force: bool = False, size: int = 0) -> It
     target = Path(os.path.realpath(path))
     try:
         _permit(path, target, force)
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name[:40]}.", dir=target.parent)
+        handle, temporary = _begun(target)
     except OSError as error:
         raise _refusal(path, error) from None
     try:
-        with os.fdopen(handle, "wb") as file:
+        with os.fdopen(handle, "w+b") as file:
             yield from _filled(file, size, target)
-            os.fchmod(file.fileno(), _mode(target))
-        os.replace(temporary, target)
+            os.fchmod(handle, _mode(target))
+            if not temporary:
+                temporary = _named(handle, target, force)
+        if temporary:
+            os.replace(temporary, target)
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         if isinstance(error, OSError):
             raise _refusal(path, error) from error.__cause__
         raise
+
+
+def _begun(target: Path) -> tuple[int, str]:
+    """A new file in the target's folder, open, and its name: "" on Linux, where it can be without one.
+
+    A file without a name goes with the process that writes it, even a killed one.
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        handle = os.open(target.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        if os.path.exists(f"/proc/self/fd/{handle}"):
+            return handle, ""
+        os.close(handle)
+    return tempfile.mkstemp(prefix=f".{target.name[:40]}.", dir=target.parent)
+
+
+def _named(handle: int, target: Path, force: bool) -> str:
+    """A file without a name has that of the target; with `force` the one returned, to be renamed."""
+    name = str(target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}")) if force else ""
+    # With a folder given, however absolute the path, Python follows the link: see open(2) on O_TMPFILE.
+    os.link(f"/proc/self/fd/{handle}", name or target, src_dir_fd=handle, follow_symlinks=True)
+    return name
 
 
 def _filled(file: BinaryIO, size: int, target: Path) -> Iterator[Writer]:

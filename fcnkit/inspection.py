@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fcnkit.errors import AlignError
 from fcnkit.formats.prototxt import Prototxt
@@ -43,9 +43,13 @@ class Row(NamedTuple):
     weights: str = ""
 
 
+# How a stored blob goes into a layer: see `fit`.
+FITS, RESHAPE, MISMATCH = "fits", "reshape", "MISMATCH"
+
 # The columns of the table, which is cut in two where it is too wide.
 _SIZES = ("line", "layer", "type", "shape", "parameters", "multiply-adds")
 _PLACES = ("scale", "own", "offset", "back", "field")
+_LEFT = ("layer", "type")
 
 
 @dataclass(frozen=True)
@@ -84,13 +88,14 @@ class Inspection:
         With `memory`, what Caffe's log says after each layer, and the sums below.
         """
         extra = ("memory",) * memory + self._extra
+        left = (*_LEFT, *self._extra)
         title = f"{self.path}, {self.state}\n"
         totals = self.totals() + self.memory_totals() * memory
-        whole = _aligned((*_SIZES, *_PLACES, *extra), map(_cells, self.rows), self._extra)
+        whole = aligned((*_SIZES, *_PLACES, *extra), map(_cells, self.rows), left)
         if max(map(len, whole.splitlines()), default=0) <= width:
             return title + whole + totals
-        sizes = _aligned((*_SIZES, *extra), map(_cells, self.rows), self._extra)
-        places = _aligned(("line", "layer", *_PLACES), map(_cells, self.rows), ())
+        sizes = aligned((*_SIZES, *extra), map(_cells, self.rows), left)
+        places = aligned(("line", "layer", *_PLACES), map(_cells, self.rows), left)
         return f"{title}{sizes}\n{places}{totals}"
 
     def totals(self) -> str:
@@ -266,11 +271,17 @@ def _fit(layer: Layer, shapes: Shapes, weights: Mapping[str, Sequence] | None) -
 
 def _compared(needed: Sequence, given: Sequence) -> str:
     for want, have in zip(needed, given, strict=True):
-        if have.fits(want):
-            continue
-        shape = "x".join(map(str, have.shape))
-        return f"reshape {shape}" if have.count == prod(want) else f"MISMATCH {shape}"
-    return "fits"
+        verdict = fit(have, want)
+        if verdict != FITS:
+            return f"{verdict} {'x'.join(map(str, have.shape))}"
+    return FITS
+
+
+def fit(blob: Any, shape: Sequence[int]) -> str:
+    """Whether a stored blob fits a parameter of this shape, as it is or after a reshape."""
+    if blob.fits(shape):
+        return FITS
+    return RESHAPE if blob.count == prod(shape) else MISMATCH
 
 
 def _cells(row: Row) -> dict[str, str]:
@@ -291,10 +302,11 @@ def _cells(row: Row) -> dict[str, str]:
     }
 
 
-def _aligned(names: Sequence[str], rows: Iterable[Mapping[str, str]], left: Sequence[str]) -> str:
+def aligned(names: Sequence[str], rows: Iterable[Mapping[str, str]], left: Sequence[str]) -> str:
+    """The rows under their names, a line each; columns of words, those in `left`, are flush left."""
     lines = [names, *([row[name] for name in names] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    to_left = [name in ("layer", "type", *left) for name in names]
+    to_left = [name in left for name in names]
     return "".join(
         "  ".join(
             f"{cell:<{width}}" if flush else f"{cell:>{width}}"

@@ -288,8 +288,6 @@ def _check_weights(graph: Graph, weights: Any, data: Mapping[str, Any]) -> None:
     """Every layer that learns has weights: Caffe fills the others with zeros or noise and says nothing."""
     sizes = infer(graph, {name: array.shape for name, array in data.items()})
     if weights is not None and not isinstance(weights, store.Weights):
-        if str(weights).endswith(".h5"):
-            return
         weights = store.open(weights)
     for layer in graph.layers:
         if sizes.blobs(layer) and (weights is None or not weights.get(layer.name)):

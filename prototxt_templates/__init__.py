@@ -4,7 +4,20 @@ from pathlib import Path
 
 from fcnkit.errors import NetError
 
-NAMES = ("alexnet", "caffenet", "digits", "lenet", "vgg16")
+# What each is, in a phrase that leaves the list within 80 columns.
+ABOUT = {
+    "alexnet": "LRN, then pooling",
+    "caffenet": "pooling, then LRN",
+    "digits": "small, trained",
+    "googlenet": "inception modules",
+    "lenet": "digits of MNIST",
+    "nin": "network in network",
+    "resnet50": "residual bottlenecks",
+    "squeezenet": "1.1, fire modules",
+    "vgg16": "13 convolutions, 3 fc",
+    "vgg19": "16 convolutions, 3 fc",
+}
+NAMES = tuple(ABOUT)
 
 
 def path(name: str, file: str = "deploy.prototxt") -> Path:

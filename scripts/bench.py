@@ -1,4 +1,7 @@
-"""What weight surgery costs on a file of VGG-16's size, beside cp and pycaffe; `make bench` runs it.
+"""What work on weights costs, beside cp, protobuf and pycaffe; `make bench` runs it.
+
+First on a file of VGG-16's size, then on one of nearly 2 GB, the most that
+Caffe reads.
 
 Every job is a process of its own.  The jobs take turns, so that a busy moment
 of the machine falls on all of them, and each starts with nothing waiting to be
@@ -24,11 +27,11 @@ import fcnkit as fk
 from fcnkit import templates
 from fcnkit.engines import caffe
 from fcnkit.errors import EngineError
-from fcnkit.formats import prototxt
+from fcnkit.formats import blobproto, prototxt, wire
+from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.shapes import infer
 from fcnkit.weights import store
 
-NET = "template:vgg16"
 LONG = (1000, 2000, 5000, 10000)
 FCNKIT = [str(Path(sys.executable).with_name("fcnkit"))]
 
@@ -48,6 +51,17 @@ from fcnkit.weights import store, surgery
 moves = fk.convolutionalize(fk.read(sys.argv[1]))
 start = time.perf_counter()
 surgery.transplant(moves, store.open(sys.argv[2])).save(sys.argv[3], force=True)
+print(time.perf_counter() - start)
+"""
+
+# The same of a conversion, with h5py already there.
+CONVERT = """
+import sys, time
+import h5py
+from fcnkit.weights import store
+from fcnkit.weights.convert import convert
+start = time.perf_counter()
+convert(store.open(sys.argv[1]), "h5").save(sys.argv[2], force=True)
 print(time.perf_counter() - start)
 """
 
@@ -96,9 +110,9 @@ class Figures(NamedTuple):
         return statistics.median(self.seconds)
 
 
-def make_weights(path: Path) -> None:
-    """A caffemodel of VGG-16's shapes with seeded random values is at `path`, written in pieces."""
-    graph = fk.build(fk.read(templates.path("vgg16")))
+def make_weights(net: Prototxt, path: Path) -> None:
+    """A caffemodel of the net's shapes with seeded random values is at `path`, written in pieces."""
+    graph = fk.build(net)
     shapes = infer(graph)
     values = {
         layer.name: [_random(shape, [layer.index, blob]) for blob, shape in enumerate(shapes.blobs(layer))]
@@ -118,6 +132,26 @@ def _random(shape: tuple[int, ...], seed: list[int]) -> store.Lazy:
             yield (generator.standard_normal(size, np.float32) * np.float32(0.01)).tobytes()
 
     return store.Lazy(shape, chunks)
+
+
+def large_net() -> Prototxt:
+    """VGG-16 with wider fc layers: 525 million parameters, just under what Caffe reads."""
+    text = fk.read(templates.path("vgg16")).text
+    return prototxt.parse(text.replace("num_output: 4096", "num_output: 12000"), "large")
+
+
+def make_half(source: Path, path: Path) -> None:
+    """The weights of a caffemodel, half as precise and as NVCaffe writes them, are at `path`."""
+    with open(path, "wb") as file:
+        for name, blobs in store.open(source).items():
+            content = wire.framed(1, name.encode()) + b"".join(wire.framed(7, _half(blob)) for blob in blobs)
+            file.write(wire.framed(100, content))
+
+
+def _half(blob: store.Blob) -> bytes:
+    """NVCaffe's BlobProto: shape, raw_data_type 2 for half precision, raw_data."""
+    values = wire.framed(12, blob.array().astype("<f2").tobytes())
+    return blobproto.shape_field(blob.shape) + wire.tag(10, wire.VARINT) + wire.varint(2) + values
 
 
 # A process starts with its parent's largest memory: this small parent keeps that out of the figures.
@@ -157,25 +191,33 @@ def measure(jobs: list[Job], runs: int, cwd: Path, output: Path) -> list[Figures
 
 
 def jobs(folder: Path, source: Path, output: Path) -> list[Job]:
-    """Everything that makes `output` out of `source`, one way or another."""
+    """Everything that makes `output` out of `source` and old.prototxt, one way or another."""
     python, old_net, new_net = sys.executable, str(folder / "old.prototxt"), str(folder / "new.prototxt")
     old, new = str(source), str(output)
-    everything = [
+    return [
         Job("cp", ["cp", old, new]),
-        Job("cp, then sync of the copy", ["sh", "-c", 'cp "$0" "$1" && sync "$1"', old, new]),
         Job("fcnkit: transplant and save alone", [python, "-c", SURGERY, old_net, old, new], own_clock=True),
-        Job(
-            "fcnkit: over an old file, synced",
-            [python, "-c", f"import sys; open(sys.argv[3], 'w').close()\n{SURGERY}", old_net, old, new],
-            own_clock=True,
-        ),
         Job("fcnkit: transplant, whole process", [python, "-c", TRANSPLANT, old_net, old, new]),
-        Job("fcnkit surgery", [*FCNKIT, "surgery", NET, old, new_net, "-o", new, "--force"]),
+        Job("fcnkit surgery", [*FCNKIT, "surgery", old_net, old, new_net, "-o", new, "--force"]),
+        Job("fcnkit: to HDF5 alone", [python, "-c", CONVERT, old, new], own_clock=True),
+        Job("fcnkit convert to HDF5", [*FCNKIT, "convert", old, new, "--to", "h5", "--force"]),
+    ]
+
+
+def more_jobs(folder: Path, source: Path, output: Path) -> list[Job]:
+    """What is looked at with one size only: other ways, other formats, and what others take."""
+    python, old_net, new_net = sys.executable, str(folder / "old.prototxt"), str(folder / "new.prototxt")
+    old, new = str(source), str(output)
+    over = f"import sys; open(sys.argv[3], 'w').close()\n{SURGERY}"
+    everything = [
+        Job("cp, then sync of the copy", ["sh", "-c", 'cp "$0" "$1" && sync "$1"', old, new]),
+        Job("fcnkit: over an old file, synced", [python, "-c", over, old_net, old, new], own_clock=True),
         Job(
             "fcnkit convolutionalize --weights",
-            [*FCNKIT, "convolutionalize", NET, "-o", str(folder / "out.prototxt"), "--weights", old]
+            [*FCNKIT, "convolutionalize", old_net, "-o", str(folder / "out.prototxt"), "--weights", old]
             + ["--weights-out", new, "--force"],
         ),
+        Job("fcnkit convert, half to float32", [*FCNKIT, "convert", str(folder / "half"), new, "--force"]),
         Job("protobuf, by hand", [python, "-c", PROTOBUF, old, new], most=3),
     ]
     try:
@@ -201,13 +243,12 @@ def goals(figures: dict[str, Figures]) -> Iterator[str]:
     """What is asked of the figures, and whether they are so."""
     copy = figures["cp"].median
     alone = figures["fcnkit: transplant and save alone"]
-    command = figures["fcnkit surgery"]
-    plan = figures["fcnkit convolutionalize template:vgg16"]
+    surgery = figures["fcnkit surgery"]
+    yield _goal("transplant and save, times cp", alone.median / copy, 1.1, "")
+    yield _goal("`fcnkit surgery`, seconds more than cp", surgery.median - copy, 0.2, " s")
+    yield _goal("conversion to HDF5, times cp", figures["fcnkit: to HDF5 alone"].median / copy, 2, "")
     largest = max(job.megabytes for name, job in figures.items() if name.startswith("fcnkit"))
-    yield _goal("surgery and save, times cp", alone.median / copy, 1.3, "")
-    yield _goal("`fcnkit surgery`, seconds more than cp", command.median - copy, 0.3, " s")
-    yield _goal("largest memory of fcnkit", largest, 100, " MB")
-    yield _goal("`fcnkit convolutionalize`, seconds", plan.median, 0.4, " s")
+    yield _goal("largest memory of fcnkit", largest, 64, " MB")
 
 
 def _goal(what: str, found: float, most: float, unit: str) -> str:
@@ -265,46 +306,53 @@ def _shortest(step: Callable[[], object]) -> float:
     return min(times)
 
 
+def prepare(folder: Path, net: Prototxt) -> Path:
+    """The weights of a net, which are at the path; old.prototxt and new.prototxt are beside them."""
+    source = folder / "in.caffemodel"
+    source.unlink(missing_ok=True)
+    make_weights(net, source)
+    net.save(folder / "old.prototxt", force=True)
+    fk.convolutionalize(net).net.save(folder / "new.prototxt", force=True)
+    return source
+
+
 def bench(folder: Path, runs: int) -> None:
     """All the figures are printed."""
-    source, output = folder / "vgg16.caffemodel", folder / "out.caffemodel"
-    make_weights(source)
-    net = fk.read(templates.path("vgg16"))
-    net.save(folder / "old.prototxt")
-    fk.convolutionalize(net).net.save(folder / "new.prototxt")
+    output = folder / "out.caffemodel"
+    source = prepare(folder, fk.read(templates.path("vgg16")))
+    make_half(source, folder / "half")
     print(f"VGG-16 with random weights, {source.stat().st_size:,} bytes; {runs} runs in turn\n")
-    figures = measure(jobs(folder, source, output), runs, folder, output)
-    plan = Job("fcnkit convolutionalize template:vgg16", [*FCNKIT, "convolutionalize", NET])
+    figures = measure(jobs(folder, source, output) + more_jobs(folder, source, output), runs, folder, output)
     print("\n".join(surgery_table(figures)))
-    figures += measure([plan], runs, folder, output)
-    print(f"\n{plan.name}: {figures[-1].median:.2f} s, {figures[-1].megabytes:.0f} MB\n")
-    print("\n".join(goals({job.name: job for job in figures})))
-    run(
-        Job(
-            "fcnkit",
-            [
-                sys.executable,
-                "-c",
-                TRANSPLANT,
-                str(folder / "old.prototxt"),
-                str(source),
-                str(folder / "ours"),
-            ],
-        ),
-        folder,
-    )
-    run(Job("protobuf", [sys.executable, "-c", PROTOBUF, str(source), str(output)]), folder)
-    same = filecmp.cmp(folder / "ours", output, shallow=False)
-    print(f"the file is {'byte for byte' if same else 'NOT'} what protobuf writes\n")
-    print("milliseconds per 1,000 layers, best of 3")
+    print("\n".join(["", *goals({job.name: job for job in figures})]))
+    plan = Job("fcnkit convolutionalize template:vgg16", [*FCNKIT, "convolutionalize", "template:vgg16"])
+    (found,) = measure([plan], runs, folder, output)
+    print(_goal("`fcnkit convolutionalize template:vgg16`", found.median, 0.4, " s"))
+    compare(folder, source, output)
+    source = prepare(folder, large_net())
+    print(f"\na wider VGG-16, {source.stat().st_size:,} bytes; {min(runs, 3)} runs in turn\n")
+    figures = measure(jobs(folder, source, output), min(runs, 3), folder, output)
+    print("\n".join(surgery_table(figures)))
+    print("\n".join(["", *goals({job.name: job for job in figures})]))
+    print("\nmilliseconds per 1,000 layers, best of 3")
     print("\n".join(length_table(folder)))
+
+
+def compare(folder: Path, source: Path, output: Path) -> None:
+    """Says whether our file is what protobuf writes."""
+    ours, words = folder / "ours", [str(folder / "old.prototxt"), str(source)]
+    run(Job("fcnkit", [sys.executable, "-c", TRANSPLANT, *words, str(ours)]), folder)
+    run(Job("protobuf", [sys.executable, "-c", PROTOBUF, str(source), str(output)]), folder)
+    same = filecmp.cmp(ours, output, shallow=False)
+    print(f"the file is {'byte for byte' if same else 'NOT'} what protobuf writes")
+    ours.unlink()
 
 
 def main() -> None:
     """The benchmark has run, and its large files are gone."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=5, help="runs of each job (5)")
-    parser.add_argument("--folder", help="where its 1.7 GB of files go for the time being (the system's)")
+    parser.add_argument("--folder", help="where its 6 GB of files go for the time being (the system's)")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="fcnkit-bench-", dir=options.folder))
     try:

@@ -198,6 +198,26 @@ def test_voc_fcn8s_deploy():
     assert len(ours.layer) == 47
 
 
+@pytest.mark.parametrize(
+    ("file", "options", "split", "names"),
+    [
+        ("voc-fcn32s/val", {"stride": 32}, "val", {}),
+        ("voc-fcn8s/train", {"stride": 8}, "train", {}),
+        ("voc-fcn8s/val", {"stride": 8}, "val", {}),
+        ("voc-fcn8s-atonce/train", {"stride": 8, "at_once": True}, "train", {"fc6_1": "fc6", "fc7_1": "fc7"}),
+    ],
+)
+def test_it_equals_somebody_elses_copy_of_the_published_file(shared, file, options, split, names):
+    """Apart from the data layers, and from names that the copy has changed."""
+    text = (shared / f"prototxts/repos/aabramovrepo+caffe/pascal-voc/{file}.prototxt").read_text()
+    for theirs, ours in names.items():
+        text = text.replace(f'"{theirs}"', f'"{ours}"')
+    expected = [each for each in net(text).layer if each.bottom]
+    plan = fk.fcn(fk.read(templates.path("vgg16")), classes=21, group=False, pad=100, **options)
+    found = net(berkeley.trained(plan.net, split=split).net.text)
+    assert [each for each in found.layer if each.bottom] == expected
+
+
 def test_a_classifier_that_writes_its_fields_otherwise_gives_the_same_net():
     """The train_val template has fillers, rates and one-line layers; none of that is left."""
     inputs = {"data": (1, 3, 224, 224)}

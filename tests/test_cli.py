@@ -12,10 +12,13 @@ from click.testing import CliRunner
 from sketches import conv, crop, data, deconv, fc, layer, net, pool, relu, weights
 
 import fcnkit as fk
+from fcnkit import templates
+from fcnkit.cli.arguments import load
 from fcnkit.cli.main import main
+from fcnkit.formats import prototxt
 from fcnkit.nets.graph import build
 
-COMMANDS = ("inspect", "convolutionalize", "fcn", "align", "surgery", "verify")
+COMMANDS = ("inspect", "convolutionalize", "fcn", "align", "surgery", "diff", "verify", "templates")
 SMALL = net(
     data(1, 2, 24, 24), conv("conv1", "data", 4, 3), relu("conv1"), pool("pool1", "conv1", 2, 2),
     conv("conv2", "pool1", 6, 3), pool("pool2", "conv2", 2, 2), fc("fc3", "pool2", 8), relu("fc3"),
@@ -103,12 +106,48 @@ def test_json_holds_every_offset(words, crops, folder, monkeypatch):
     assert all(isinstance(value, int) for each in found["offsets"] for value in each["offset"])
 
 
+def test_a_template_is_parsed_once_and_called_by_its_name(monkeypatch):
+    parsed, parse = [], prototxt.parse
+    monkeypatch.setattr(prototxt, "parse", lambda text, path: parsed.append(path) or parse(text, path))
+    assert load("template:lenet").path == "template:lenet" and parsed == ["template:lenet"]
+
+
 def test_inspect_as_json(folder):
     found = json.loads(
         run("inspect", folder / "net.prototxt", "--json", "--weights", folder / "net.caffemodel").stdout
     )
     assert [row["name"] for row in found["layers"]][0] == "data"
     assert found["parameters"] == sum(row["params"] for row in found["layers"])
+
+
+# ---- the list of templates
+
+# Receptive fields: the first three as in the FCN paper's table.
+FIELDS = {
+    "alexnet": 355, "vgg16": 404, "googlenet": 907, "caffenet": 355, "vgg19": 460, "resnet50": 675,
+    "squeezenet": 207, "nin": 195, "lenet": 28, "digits": 28,
+}  # fmt: skip
+
+
+def test_templates_are_listed_a_line_each_within_80_columns():
+    head, *lines = run("templates").stdout.splitlines()
+    assert " ".join(head.split()) == "template input parameters multiply-adds field what it is"
+    assert [line.split()[0] for line in lines] == list(templates.NAMES)
+    assert max(map(len, (head, *lines))) <= 80
+    assert next(line for line in lines if line.startswith("googlenet")).split()[:5] == [
+        "googlenet", "3x224x224", "6,998,552", "1,582,671,872", "907",
+    ]  # fmt: skip
+
+
+def test_the_list_of_templates_as_json_is_what_inspect_says():
+    found = json.loads(run("templates", "--json").stdout)
+    assert {each["name"]: each["field"] for each in found} == {
+        name: [size, size] for name, size in FIELDS.items()
+    }
+    for each in found:
+        seen = json.loads(run("inspect", f"template:{each['name']}", "--json").stdout)
+        assert (each["parameters"], each["macs"]) == (seen["parameters"], seen["macs"])
+        assert each["input"] == seen["layers"][0]["shape"][1:] and each["about"]
 
 
 # ---- writing
@@ -270,7 +309,7 @@ FCN = ("fcn", "net.prototxt", "--classes", "3", "--stride", "2")
         (("inspect", "."), "cannot be read"),
         (("inspect", "template:nothing"), "nothing"),
         (("inspect", "page.prototxt"), "page.prototxt:1:1: "),
-        (("inspect", "binary.prototxt"), "NUL character"),
+        (("inspect", "binary.prototxt"), "binary.prototxt: byte 0: expected a field number"),
         (("inspect", "net.prototxt", "--input", "dato=1,2,3,4"), "dato"),
         (("inspect", "net.prototxt", "--to", "dato"), 'no blob "dato"'),
         (("inspect", "net.prototxt", "--weights", "page.caffemodel"), "HTML"),

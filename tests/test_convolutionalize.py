@@ -332,7 +332,8 @@ def test_caffe_computes_the_classifiers_own_numbers(caffe, tmp_path):
 
 
 def test_templates_compute_their_own_numbers(caffe, tmp_path):
-    nets = [thin("alexnet", 16), thin("caffenet", 16), thin("vgg16", 32), thin("lenet", 1)]
+    nets = [thin("alexnet", 16), thin("caffenet", 16), thin("vgg16", 32), thin("vgg19", 32), thin("lenet", 1)]
+    nets += [thin("googlenet", 16), thin("resnet50", 32), thin("squeezenet", 8)]
     found = differences(
         caffe, [(before, fk.convolutionalize(before, rename="{name}-conv")) for before in nets], tmp_path
     )

@@ -129,11 +129,19 @@ def test_googlenet_has_its_published_offsets(pad, offset, kernel):
     assert plan.offsets[-1].offset == (offset, offset) and plan.moves[-1].shape[-1] == kernel
 
 
-def test_resnet_needs_no_more_padding():
-    plan = fk.fcn(RESNET, classes=3, stride=32)
-    assert plan.offsets[-1].offset == (29, 29) and not [
+@pytest.mark.parametrize(
+    ("text", "offset"), [(RESNET, 29), (template("resnet50"), 29), (template("googlenet"), 1)]
+)
+def test_resnet_and_googlenet_need_no_more_padding(text, offset):
+    plan = fk.fcn(text, classes=3, stride=32)
+    assert plan.offsets[-1].offset == (offset, offset) and not [
         step for step in plan.steps if step.what.startswith("pad")
     ]
+
+
+def test_squeezenet_stops_at_stride_16():
+    with pytest.raises(NetError, match="no layer has stride 32; this net has 16, 8, 4, 2"):
+        fk.fcn(template("squeezenet"), classes=3, stride=32)
 
 
 # ---- the steps
@@ -303,6 +311,7 @@ def test_caffe_builds_what_inspect_says(caffe):
         fk.fcn(thin("vgg16"), classes=4, stride=8, pad=100),
         fk.fcn(GOOGLE, classes=4, stride=8),
         fk.fcn(RESNET, classes=4, stride=16),
+        *(fk.fcn(thin(name), classes=4, stride=8) for name in ("googlenet", "nin", "resnet50", "squeezenet")),
     ]
     for plan, shapes in zip(
         plans, caffe.ask([caffe.Question("shapes", plan.net) for plan in plans]), strict=True

@@ -99,6 +99,47 @@ def test_a_new_file_has_the_permissions_that_new_files_have(tmp_path, mask, mode
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == mode
 
 
+@pytest.fixture(params=["no such flag", "no such file system", "no /proc"])
+def named(request, monkeypatch):
+    """A system on which a file on its way has a temporary name."""
+    if request.param == "no such flag":
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    elif request.param == "no such file system":
+        monkeypatch.setattr(os, "O_TMPFILE", 1 << 30, raising=False)
+    else:
+        exists = os.path.exists
+        monkeypatch.setattr(
+            os.path, "exists", lambda path: not str(path).startswith("/proc") and exists(path)
+        )
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_a_temporary_name_where_there_must_be_one(target, named, old):
+    if not old:
+        target.unlink()
+    with files.atomic(target, force=old) as file:
+        file.write(b"new")
+        assert len(os.listdir(target.parent)) == 1 + old
+    assert target.read_bytes() == b"new" and alone(target)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(ZeroDivisionError), files.atomic(target, force=True) as file:
+        _ = 1 / 0
+    assert target.read_bytes() == b"new" and alone(target)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="a file has a name from the start")
+def test_a_file_that_came_meanwhile_is_not_overwritten(tmp_path):
+    target = tmp_path / "new"
+    with (
+        pytest.raises(OutputError, match="new: cannot be written: File exists"),
+        files.atomic(target) as file,
+    ):
+        file.write(b"ours")
+        target.write_bytes(b"theirs")
+    assert target.read_bytes() == b"theirs" and alone(target)
+
+
 # ---- refusals
 
 
@@ -261,7 +302,7 @@ def test_a_process_that_is_stopped_halfway_leaves_the_old_file(target, number):
         process.send_signal(number)
         process.wait(30)
     assert process.returncode != 0 and target.read_bytes() == b"old"
-    if number == signal.SIGINT:
+    if number == signal.SIGINT or hasattr(os, "O_TMPFILE"):
         assert alone(target)
 
 

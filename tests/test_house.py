@@ -18,7 +18,7 @@ LEVELS = (
     ("errors",),
     ("edits", "files", "templates"),
     ("formats",),
-    ("nets", "weights.store", "weights.blobs"),
+    ("nets", "weights.store", "weights.containers", "weights.blobs"),
     ("plan", "inspection", "drawing"),
     ("rewrites", "weights"),
     ("engines",),
@@ -28,8 +28,14 @@ LEVELS = (
 )
 # A plan mentions weights only as data, so rewrites know of no file and no engine.
 APART = {"rewrites": ("weights",)}
-# prototxt is made of spans, and schema gives Caffe's types to its fields; nothing else is joined.
+# prototxt is made of spans, schema gives Caffe's types to its fields, and what Caffe's
+# weights are made of is protobuf on the wire; nothing else is joined.
 FORMATS_JOINED = {
+    ("formats.blobproto", "formats.wire"),
+    ("formats.caffemodel", "formats.wire"),
+    ("formats.caffemodel", "formats.blobproto"),
+    ("formats.solverstate", "formats.wire"),
+    ("formats.solverstate", "formats.blobproto"),
     ("formats.schema", "formats.prototxt"),
     ("formats.schema", "formats.values"),
     ("formats.values", "formats.prototxt"),

@@ -594,7 +594,7 @@ def test_trained_nets_fit_their_weights(shared):
         assert found == (), shown(found)
 
 
-@pytest.mark.parametrize("name", ["alexnet", "caffenet", "vgg16"])
+@pytest.mark.parametrize("name", ["alexnet", "caffenet", "googlenet", "nin", "resnet50", "vgg16", "vgg19"])
 @pytest.mark.parametrize("stride", [32, 8])
 def test_what_fcnkit_makes_is_clean(name, stride):
     net = prototxt.read(templates.path(name))

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import textwrap
 import threading
 import time
@@ -30,6 +29,7 @@ from small_models import (
 )
 from test_caffemodel import BLOBS, MODELS
 
+from fcnkit import files
 from fcnkit.edits import splice
 from fcnkit.errors import OutputError, WeightsError
 from fcnkit.formats import prototxt, schema
@@ -477,11 +477,6 @@ def test_what_is_no_file(tmp_path):
             store.open(tmp_path / path)
 
 
-def test_hdf5_is_named(shared):
-    with pytest.raises(WeightsError, match="HDF5 file, which is not read yet"):
-        store.open(shared / "models" / "cifar10_quick_h5" / "cifar10_quick_iter_5000.caffemodel.h5")
-
-
 def test_no_output_is_overwritten_unasked(small, tmp_path):
     (tmp_path / "out").write_bytes(b"mine")
     with pytest.raises(OutputError, match="exists"):
@@ -547,11 +542,11 @@ def test_a_really_full_disk(tmp_path):
 
 
 def test_a_folder_that_may_not_be_written(small, tmp_path, monkeypatch):
-    def refuse(**options):
+    def refuse(target):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     if os.geteuid() == 0:  # root may write anywhere
-        monkeypatch.setattr(tempfile, "mkstemp", refuse)
+        monkeypatch.setattr(files, "_begun", refuse)
     (tmp_path / "locked").mkdir(mode=0o500)
     with pytest.raises(OutputError, match="Permission denied"):
         store.open(small).save(tmp_path / "locked" / "out")

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -12,6 +14,7 @@ import click
 from fcnkit.errors import OutputError, PrototxtError
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.signature import is_text
 from fcnkit.plan import Plan
 
 TEMPLATE = "template:"
@@ -25,7 +28,7 @@ def load(name: str) -> Prototxt:
     if name.startswith(TEMPLATE):
         from fcnkit import templates
 
-        return prototxt.parse(prototxt.read(templates.path(name.removeprefix(TEMPLATE))).text, name)
+        return prototxt.read(templates.path(name.removeprefix(TEMPLATE)), name)
     return prototxt.read(name)
 
 
@@ -198,11 +201,46 @@ def saver(document) -> Callable:
     return save
 
 
+# Below this many bytes, writing is over before a bar would be seen.
+_LONG = 64 << 20
+_STEP = 4 << 20
+
+
+def weights_saver(weights) -> Callable:
+    """How `write_all` writes weights: with a progress bar where that takes long and somebody looks on."""
+
+    def save(path, *, force):
+        if weights.nbytes < _LONG or not sys.stderr.isatty():
+            weights.save(path, force=force)
+            return
+        label = f"writing {Path(path).name}"
+        with click.progressbar(
+            length=weights.nbytes, label=label, file=sys.stderr, update_min_steps=_STEP
+        ) as bar:
+            weights.save(path, force=force, progress=bar.update)
+
+    return save
+
+
 def say_written(outputs: Sequence[tuple[str | os.PathLike, Callable]], quiet: bool) -> None:
     """Each file's name is on standard error, unless `quiet`."""
     for path, _ in outputs:
         if not quiet and str(path) != "-":
             click.echo(f"wrote {path}", err=True)
+
+
+def holds_weights(name: str) -> bool:
+    """Whether this is a weights file and no net: told by how it begins, for a net is text."""
+    with suppress(OSError):
+        if stat.S_ISREG(os.stat(name).st_mode):
+            with open(name, "rb") as file:
+                return not is_text(file.read(512))
+    return False
+
+
+def terminal_width() -> int:
+    """The columns of the terminal; as many as a table likes where there is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
 
 
 def open_weights(path: str):

@@ -15,6 +15,7 @@ from fcnkit.cli.arguments import (
     shape_option,
     show_plan,
     transplanted,
+    weights_saver,
     write_all,
 )
 from fcnkit.formats.prototxt import Prototxt
@@ -152,7 +153,7 @@ def _berkeley_texts(
 def _outputs(plan: Plan, texts: Mapping[str, Prototxt], folder: Path, weights: str | None) -> list[Output]:
     start = transplanted(plan, weights) if weights else _dense_start(plan)
     outputs = [(folder / name, saver(text)) for name, text in texts.items()]
-    return outputs + ([(folder / "init.caffemodel", start.save)] if start is not None else [])
+    return outputs + ([(folder / "init.caffemodel", weights_saver(start))] if start is not None else [])
 
 
 def _dense_start(plan: Plan):

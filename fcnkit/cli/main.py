@@ -5,9 +5,12 @@ import sys
 import click
 
 from fcnkit.cli.arguments import encodable
+from fcnkit.cli.convert import convert
+from fcnkit.cli.diff import diff
 from fcnkit.cli.fcn import fcn
 from fcnkit.cli.lint import lint
 from fcnkit.cli.nets import align, convolutionalize, draw, inspect
+from fcnkit.cli.templates import templates
 from fcnkit.cli.upgrade import upgrade
 from fcnkit.cli.weights import surgery, verify
 from fcnkit.errors import FcnkitError
@@ -33,7 +36,7 @@ def main() -> None:
     """Caffe classifiers become fully convolutional networks.
 
     NET is a prototxt, "-" for standard input, or a template such as
-    template:alexnet.  Without -o, nothing is written: the plan is printed.
+    template:alexnet (`fcnkit templates` lists them).  Without -o, nothing is written: the plan is printed.
     Exit status: 0 fine, 1 a check said no, 2 usage or bad input.
 
     \b
@@ -43,5 +46,20 @@ def main() -> None:
     """
 
 
-for command in (inspect, draw, lint, upgrade, convolutionalize, fcn, align, surgery, verify):
+COMMANDS = (
+    inspect,
+    draw,
+    lint,
+    upgrade,
+    convolutionalize,
+    fcn,
+    align,
+    surgery,
+    diff,
+    convert,
+    verify,
+    templates,
+)
+
+for command in COMMANDS:
     main.add_command(command)

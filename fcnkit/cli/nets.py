@@ -1,14 +1,13 @@
 """Commands that read and rewrite prototxts."""
 
-import shutil
-import sys
-
 import click
+from click.core import ParameterSource
 
 from fcnkit.cli.arguments import (
     Rename,
     check_stdout,
     encodable,
+    holds_weights,
     load_net,
     open_weights,
     plan_options,
@@ -17,15 +16,18 @@ from fcnkit.cli.arguments import (
     shape_option,
     show_json,
     show_plan,
+    terminal_width,
     transplanted,
+    weights_saver,
     write_all,
 )
+from fcnkit.cli.diff import show_statistics
 
 NET = click.argument("net", metavar="NET")
 
 
 @click.command()
-@NET
+@click.argument("net", metavar="NET_OR_WEIGHTS")
 @click.option("--weights", metavar="FILE", help="A caffemodel: say how its blobs fit each layer.")
 @click.option("--phase", type=click.Choice(["TEST", "TRAIN"]), default="TEST", show_default=True)
 @click.option("--stage", "stages", multiple=True, help="A stage that rules ask for; may be repeated.")
@@ -33,24 +35,41 @@ NET = click.argument("net", metavar="NET")
 @click.option("--to", metavar="BLOB", help="Count offsets from this blob; the first input by default.")
 @click.option("--memory", is_flag=True, help="What Caffe takes for data, layer by layer, and in all.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def inspect(net, weights, phase, stages, inputs, to, memory, as_json) -> None:
+@click.pass_context
+def inspect(ctx, net, weights, phase, stages, inputs, to, memory, as_json) -> None:
     """Print each layer's line, shape, parameters, cost, offsets and receptive field.
+
+    Of a weights file: each blob's shape, bytes, least, largest and mean value
+    and share of zeros, and which are all zero or hold NaN or infinity.
 
     \b
     fcnkit inspect template:vgg16
+    fcnkit inspect net.caffemodel
     fcnkit inspect deploy.prototxt --input data=1,3,500,500 --weights net.caffemodel
     fcnkit inspect train_val.prototxt --phase TRAIN --input data=1,3,375,500 --memory
     """
     from fcnkit.inspection import inspect as look
     from fcnkit.nets.graph import State
 
+    if holds_weights(net):
+        _check_options(ctx, net)
+        show_statistics(net, as_json=as_json)
+        return
     blobs = open_weights(weights) if weights else None
     state = State(phase, 0, tuple(stages))
     found = look(load_net(net), weights=blobs, state=state, inputs=dict(inputs), to=to)
     if as_json:
         show_json(found.json())
     else:
-        click.echo(encodable(found.table(_width(), memory=memory)), nl=False)
+        click.echo(encodable(found.table(terminal_width(), memory=memory)), nl=False)
+
+
+def _check_options(ctx: click.Context, path: str) -> None:
+    """Nothing was asked of a weights file that only a net has."""
+    for option in ctx.command.params:
+        given = ctx.get_parameter_source(option.name) == ParameterSource.COMMANDLINE
+        if given and option.name not in ("net", "as_json"):
+            raise click.UsageError(f"{path} is a weights file; {option.opts[0]} is for a net")
 
 
 @click.command()
@@ -106,7 +125,7 @@ def convolutionalize(net, output, inputs, rename, weights, weights_out, diff, as
     if bool(weights) != bool(weights_out):
         raise click.UsageError("--weights and --weights-out go together: one is read, the other is written")
     plan = rewrite(load_net(net), inputs=dict(inputs), rename=rename)
-    outputs = [(weights_out, transplanted(plan, weights, dict(inputs)).save)] if weights else []
+    outputs = [(weights_out, weights_saver(transplanted(plan, weights, dict(inputs))))] if weights else []
     if output:
         outputs.append((output, saver(plan.net)))
     write_all(outputs, force=force)
@@ -136,7 +155,3 @@ def align(net, output, check, diff, as_json, force) -> None:
     say_written(outputs, as_json or diff)
     if check and plan.changed:
         raise SystemExit(1)
-
-
-def _width() -> int:
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000

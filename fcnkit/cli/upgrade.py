@@ -2,7 +2,16 @@
 
 import click
 
-from fcnkit.cli.arguments import check_stdout, load, plan_options, saver, say_written, show_plan, write_all
+from fcnkit.cli.arguments import (
+    check_stdout,
+    load,
+    plan_options,
+    saver,
+    say_written,
+    show_plan,
+    weights_saver,
+    write_all,
+)
 
 
 @click.command()
@@ -46,4 +55,4 @@ def _saver(weights: str):
     from fcnkit.rewrites.upgrade import upgrade as rewrite
     from fcnkit.weights.upgrade import upgrade as upgraded
 
-    return upgraded(weights, rewrite).save
+    return weights_saver(upgraded(weights, rewrite))

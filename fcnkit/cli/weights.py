@@ -14,6 +14,7 @@ from fcnkit.cli.arguments import (
     show_json,
     show_plan,
     transplanted,
+    weights_saver,
     write_all,
 )
 from fcnkit.cli.operations import Do, carried_out, table
@@ -80,7 +81,7 @@ def _operate(net, weights, operations, output, net_out, diff, as_json, force, in
         raise click.UsageError(f"-o and --net-out both name {output}; give the net a name of its own")
     plan = carried_out(load_net(net), operations, inputs)
     made = transplanted(plan, weights, inputs) if weights else None
-    outputs = [(output, made.save)] if output else []
+    outputs = [(output, weights_saver(made))] if output else []
     outputs += [(net_out, saver(plan.net))] if net_out else []
     write_all(outputs, force=force)
     show_plan(plan, diff=diff, as_json=as_json, quiet=net_out == "-")
@@ -102,7 +103,7 @@ def _transplant(net, weights, new_net, output, names, strict, as_json, force, in
     else:
         click.echo(encodable(found.table()), nl=False)
     found.check(strict=strict)
-    write_all([(output, transplant(found, old).save)] if output else [], force=force)
+    write_all([(output, weights_saver(transplant(found, old)))] if output else [], force=force)
     if output and not as_json:
         click.echo(f"wrote {output}", err=True)
 

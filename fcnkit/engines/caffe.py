@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from fcnkit.edits import Edit
 from fcnkit.errors import EngineError
-from fcnkit.formats import prototxt
+from fcnkit.formats import hdf5, npz, prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import State
 
@@ -237,15 +237,27 @@ def _pose(question: Question, folder: Path) -> dict[str, Any]:
 
 
 def _weights(weights: Any, folder: Path) -> str:
-    """The path of a weights file that holds these weights."""
-    if not isinstance(weights, str | os.PathLike):
-        if weights.source and not weights.edits():
-            return str(Path(weights.source.path).resolve())
-        weights.save(folder / "weights.caffemodel")
-        return str(folder / "weights.caffemodel")
-    if not Path(weights).is_file():
-        raise EngineError(f"Caffe: {weights}: there is no such weights file; name one that exists")
-    return str(Path(weights).resolve())
+    """The path of a file that holds these weights, and that Caffe reads: it tells HDF5 by the name alone."""
+    if isinstance(weights, str | os.PathLike):
+        if not Path(weights).is_file():
+            raise EngineError(f"Caffe: {weights}: there is no such weights file; name one that exists")
+        if not _read_by_fcnkit_alone(Path(weights)):
+            return str(Path(weights).resolve())
+        from fcnkit.weights import store
+
+        weights = store.open(weights)
+    if weights.unchanged and not _read_by_fcnkit_alone(Path(weights.source.path)):
+        return str(Path(weights.source.path).resolve())
+    binary = weights if weights.kind == "layers" else weights.to("layer")
+    binary.save(folder / "weights.caffemodel")
+    return str(folder / "weights.caffemodel")
+
+
+def _read_by_fcnkit_alone(path: Path) -> bool:
+    """Whether it is HDF5 under another name than Caffe looks for, or an .npz."""
+    with open(path, "rb") as file:
+        head = file.read(8)
+    return head.startswith(npz.MAGIC) or head == hdf5.MAGIC and path.suffix != ".h5"
 
 
 def _input(path: Path, name: str, value: Any) -> list[int]:

@@ -265,10 +265,10 @@ def _bytes(weights: Any) -> Any:
 
     if weights is None:
         return np.frombuffer(EMPTY_MODEL, np.uint8)
-    if not isinstance(weights, store.Weights):
-        return np.fromfile(weights, np.uint8)
-    if weights.source and not weights.edits():
+    weights = _opened(weights)
+    if weights.unchanged and weights.kind in ("layer", "layers"):
         return np.fromfile(weights.source.path, np.uint8)
+    weights = weights if weights.kind == "layers" else weights.to("layer")
     with tempfile.TemporaryDirectory(prefix="fcnkit-") as folder:
         path = Path(folder) / "weights.caffemodel"
         weights.save(path)

@@ -10,75 +10,38 @@ are those of caffe.proto: NetParameter (layer 100, layers 2), LayerParameter
 (name 1, type 2, blobs 7), V1LayerParameter (name 4, blobs 6), BlobProto.
 """
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from fcnkit.errors import WeightsError
+from fcnkit.errors import WeightsError, shown
+from fcnkit.formats.blobproto import BlobSpan, blob_span, check_parts
+from fcnkit.formats.wire import (
+    AGAIN,
+    LENGTH,
+    VARINT,
+    Buffer,
+    Damage,
+    Field,
+    fields,
+    framed,
+    read_varint,
+    tag,
+    varint,
+)
 
-VARINT, FIXED64, LENGTH, START_GROUP, END_GROUP, FIXED32 = range(6)
-ITEM_BYTES = {"float64": 8, "float32": 4, "float16": 2, "int32": 4, "uint32": 4}
-RAW_TYPES = ("float64", "float32", "float16", "int32", "uint32")  # NVCaffe's enum Type, in its order
 LARGEST_FILE = 2**31 - 1
-LARGEST_COUNT = 2**31 - 1
-MOST_AXES = 32
-
-AGAIN = "the file is damaged or cut short, get it again"
-
-
-class Buffer(Protocol):
-    """bytes, a memoryview of bytes, or an mmap."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, at): ...
-
-
-class Field(NamedTuple):
-    """One field of a message: its tag at `start`, its value at [value, stop)."""
-
-    number: int
-    wire: int
-    start: int
-    value: int
-    stop: int
-
-
-class Chunk(NamedTuple):
-    """A stretch of values; `lead` bytes of tag stand before each one (0: packed)."""
-
-    start: int
-    stop: int
-    lead: int
-
-
-class BlobSpan(NamedTuple):
-    """A BlobProto: field at [start, stop), its message from `body` on.
-
-    `chunks` are the places of the values.  `shape_fields` are the places of
-    all that says the shape; `shape_at` is where protobuf would write it.
-    """
-
-    start: int
-    body: int
-    stop: int
-    shape: tuple[int, ...]
-    legacy: bool
-    dtype: str
-    raw: bool
-    chunks: tuple[Chunk, ...]
-    shape_fields: tuple[Field, ...]
-    shape_at: int
 
 
 class LayerSpan(NamedTuple):
     """A layer: field at [start, stop), its message from `body` on.
 
+    `type` is "" in a V1 layer, whose `code` is the number of its type.
     `name_field` is None when the file gives none.  `blobs_at` is where
     protobuf would write blobs if there were any.
     """
 
     name: str
     type: str
+    code: int
     start: int
     body: int
     stop: int
@@ -107,17 +70,6 @@ class Layout(NamedTuple):
     size: int
 
 
-class _Damage(Exception):
-    """Something at `byte` is not as it must be; `where` grows from blob to layer."""
-
-    def __init__(self, byte: int, fact: str, where: str = "") -> None:
-        super().__init__(fact)
-        self.byte, self.fact, self.where = byte, fact, where
-
-    def within(self, place: str) -> "_Damage":
-        return _Damage(self.byte, self.fact, f"{place}, {self.where}" if self.where else place)
-
-
 def scan(buffer: Buffer, path: str = "weights") -> Layout:
     """The place of every layer, name, blob, shape and stretch of values is known.
 
@@ -126,85 +78,42 @@ def scan(buffer: Buffer, path: str = "weights") -> Layout:
     """
     try:
         return _net(buffer)
-    except _Damage as damage:
+    except Damage as damage:
         where = f"{damage.where}, " if damage.where else ""
         raise WeightsError(f"{path}: {where}byte {damage.byte}: {damage.fact}") from None
 
 
-def fields(buffer: Buffer, start: int, stop: int) -> Iterator[Field]:
-    """The fields of the message at [start, stop), each checked to lie within it."""
-    at = start
-    while at < stop:
-        tag, value = _varint(buffer, at, stop)
-        number, wire = tag >> 3, tag & 7
-        if not 0 < number < 2**29:
-            raise _Damage(at, f"expected a field number from 1 to 536870911, found {number}; {AGAIN}")
-        end, value = _extent(buffer, wire, value, stop, at)
-        if end > stop:
-            raise _Damage(
-                at, f"expected field {number} to end by byte {stop}, found it to need byte {end}; {AGAIN}"
-            )
-        yield Field(number, wire, at, value, end)
-        at = end
-
-
-def _extent(buffer: Buffer, wire: int, value: int, stop: int, at: int) -> tuple[int, int]:
-    """Where the value that begins at `value` ends, and where its content begins."""
-    if wire == VARINT:
-        return _varint(buffer, value, stop)[1], value
-    if wire == LENGTH:
-        length, value = _varint(buffer, value, stop)
-        return value + length, value
-    if wire in (FIXED32, FIXED64):
-        return value + (4 if wire == FIXED32 else 8), value
-    found = "a group" if wire in (START_GROUP, END_GROUP) else "an unknown kind of value"
-    raise _Damage(at, f"expected wire type 0, 1, 2 or 5, found {wire} ({found}); {AGAIN}")
-
-
-def _varint(buffer: Buffer, at: int, stop: int) -> tuple[int, int]:
-    """The unsigned 64-bit number at `at`, and where it ends."""
-    value = buffer[at] if at < stop else 128
-    if value < 128:  # most numbers are one byte
-        return value, at + 1
-    value = 0
-    for shift, place in enumerate(range(at, min(at + 10, stop))):
-        byte = buffer[place]
-        value |= (byte & 127) << 7 * shift
-        if byte < 128:
-            return value & (2**64 - 1), place + 1
-    if stop - at < 10:
-        raise _Damage(at, f"expected a whole number, found the end of its message at byte {stop}; {AGAIN}")
-    raise _Damage(at, f"expected a number of at most 10 bytes, found a longer one; {AGAIN}")
-
-
 def _net(buffer: Buffer) -> Layout:
     layers: list[LayerSpan] = []
-    found = ""
+    found, parts = "", 0
     for field in fields(buffer, 0, len(buffer)):
         kind = {2: "layers", 100: "layer"}.get(field.number)
         if kind is None:
             continue
         if found and kind != found:
-            raise _Damage(field.start, "expected one generation of layers, found both `layers` (V1) and "
+            raise Damage(field.start, "expected one generation of layers, found both `layers` (V1) and "
                           "`layer` (V2), which Caffe refuses; save the net again with one Caffe")  # fmt: skip
         _expect_message(field, kind)
         layers.append(_layer(buffer, field, KINDS[kind], len(layers)))
+        parts += 1 + sum(blob.parts for blob in layers[-1].blobs)
+        check_parts(field, parts)
         found = kind
     if not layers:
-        raise _Damage(0, "expected layers, found none; this is no caffemodel, or an empty one")
+        raise Damage(0, "expected layers, found none; this is no caffemodel, or an empty one")
     return Layout(found, tuple(layers), len(buffer))
 
 
 def _expect_message(field: Field, name: str) -> None:
     if field.wire != LENGTH:
-        raise _Damage(
+        raise Damage(
             field.start,
             f"expected {name} (field {field.number}) with wire type 2, found {field.wire}; {AGAIN}",
         )
 
 
 def _layer(buffer: Buffer, layer: Field, kind: Kind, number: int) -> LayerSpan:
-    name_field, type_field, blobs, blobs_at = None, None, [], layer.stop
+    name_field, type_field, code, blobs, blobs_at = None, None, 0, [], layer.stop
+    parts = 0
     try:
         for field in fields(buffer, layer.value, layer.stop):
             if field.number == kind.name:
@@ -212,205 +121,28 @@ def _layer(buffer: Buffer, layer: Field, kind: Kind, number: int) -> LayerSpan:
                 name_field = field
             elif field.number == kind.blobs:
                 _expect_message(field, "blobs")
-                blobs.append(_blob(buffer, field, len(blobs)))
+                blobs.append(blob_span(buffer, field, len(blobs)))
+                parts += blobs[-1].parts
+                check_parts(field, parts)
             elif field.number == kind.type and field.wire == LENGTH:
                 type_field = field
+            elif field.number == kind.type and field.wire == VARINT:
+                code = read_varint(buffer, field.value, field.stop)[0]
             elif field.number == 1 and kind.name == 4:
-                raise _Damage(field.start, "expected a V1 or V2 layer, found a V0 one; "
-                              "upgrade the file with Caffe's upgrade_net_proto_binary")  # fmt: skip
+                raise Damage(field.start, "expected a V1 or V2 layer, found a V0 one; "
+                              "run `fcnkit upgrade --weights` on the file first")  # fmt: skip
             if field.number > kind.blobs:
                 blobs_at = min(blobs_at, field.start)
-    except _Damage as damage:
-        place = f'layer "{_text(buffer, name_field)}"' if name_field else f"layer number {number}"
+    except Damage as damage:
+        place = f'layer "{shown(_text(buffer, name_field))}"' if name_field else f"layer number {number}"
         raise damage.within(place) from None
     name, type_ = _text(buffer, name_field), _text(buffer, type_field)
-    return LayerSpan(name, type_, layer.start, layer.value, layer.stop, name_field, tuple(blobs), blobs_at)
+    places = (layer.start, layer.value, layer.stop, name_field, tuple(blobs), blobs_at)
+    return LayerSpan(name, type_, code, *places)
 
 
 def _text(buffer: Buffer, field: Field | None) -> str:
     return bytes(buffer[field.value : field.stop]).decode("utf-8", "surrogateescape") if field else ""
-
-
-class _Parts(NamedTuple):
-    """What one BlobProto holds, before it is known to be consistent."""
-
-    data: list[Chunk]
-    double: list[Chunk]
-    raw: list[Chunk]
-    shape_fields: list[Field]
-    raw_type: list[int]
-
-
-def _blob(buffer: Buffer, blob: Field, number: int) -> BlobSpan:
-    try:
-        return _checked_blob(buffer, blob)
-    except _Damage as damage:
-        raise damage.within(f"blob {number}") from None
-
-
-def _checked_blob(buffer: Buffer, blob: Field) -> BlobSpan:
-    parts = _Parts([], [], [], [], [])
-    shape_at = blob.stop
-    for field in fields(buffer, blob.value, blob.stop):
-        _sort_in(buffer, field, parts)
-        if field.number > 7:
-            shape_at = min(shape_at, field.start)
-    dtype, raw, chunks = _values(parts, blob)
-    legacy = any(field.number <= 4 for field in parts.shape_fields)
-    shape = (_legacy_shape if legacy else _shape)(buffer, parts.shape_fields)
-    _check_count(blob, shape, dtype, chunks)
-    return BlobSpan(
-        blob.start, blob.value, blob.stop, shape, legacy, dtype, raw,
-        tuple(chunks), tuple(parts.shape_fields), shape_at,
-    )  # fmt: skip
-
-
-def _sort_in(buffer: Buffer, field: Field, parts: _Parts) -> None:
-    if field.number in (1, 2, 3, 4, 7):
-        _expect_wire(field, (VARINT,) if field.number < 7 else (LENGTH,))
-        parts.shape_fields.append(field)
-    elif field.number == 5:
-        _expect_wire(field, (LENGTH, FIXED32))
-        _extend(parts.data, field, 4)
-    elif field.number == 8:
-        _expect_wire(field, (LENGTH, FIXED64))
-        _extend(parts.double, field, 8)
-    elif field.number == 10:
-        _expect_wire(field, (VARINT,))
-        parts.raw_type[:] = [_varint(buffer, field.value, field.stop)[0]]
-    elif field.number == 12:
-        _expect_wire(field, (LENGTH,))
-        parts.raw[:] = [Chunk(field.value, field.stop, 0)]  # not repeated: the last one counts
-
-
-def _expect_wire(field: Field, wires: tuple[int, ...]) -> None:
-    if field.wire not in wires:
-        expected = " or ".join(map(str, wires))
-        raise _Damage(
-            field.start,
-            f"expected field {field.number} with wire type {expected}, found {field.wire}; {AGAIN}",
-        )
-
-
-def _extend(chunks: list[Chunk], field: Field, size: int) -> None:
-    """The values of one field are added; a run of unpacked ones is one chunk."""
-    lead = 0 if field.wire == LENGTH else field.value - field.start
-    if (field.stop - field.value) % size:
-        raise _Damage(field.start, f"expected values of {size} bytes each, found "
-                      f"{field.stop - field.value} bytes in all; {AGAIN}")  # fmt: skip
-    start = field.value if lead == 0 else field.start
-    if lead and chunks and chunks[-1].lead == lead and chunks[-1].stop == start:
-        start = chunks.pop().start
-    chunks.append(Chunk(start, field.stop, lead))
-
-
-def _values(parts: _Parts, blob: Field) -> tuple[str, bool, list[Chunk]]:
-    """The type and places of the values that Caffe would take: doubles first."""
-    if parts.double:
-        return "float64", False, parts.double
-    if parts.data or not parts.raw:
-        return "float32", False, parts.data
-    number = parts.raw_type[0] if parts.raw_type else 0
-    if number >= len(RAW_TYPES):
-        raise _Damage(blob.start, f"expected a raw_data_type from 0 to 4, found {number}; "
-                      "save it again with the Caffe that wrote it")  # fmt: skip
-    return RAW_TYPES[number], True, parts.raw
-
-
-def _legacy_shape(buffer: Buffer, shape_fields: Sequence[Field]) -> tuple[int, ...]:
-    """num, channels, height, width: Caffe takes these four when any is there, 0 for one that is not."""
-    dims = [0, 0, 0, 0]
-    for field in shape_fields:
-        if field.number < 7:
-            dims[field.number - 1] = _dim(buffer, field.value, field.stop)[0]
-    return tuple(dims)
-
-
-def _shape(buffer: Buffer, shape_fields: Sequence[Field]) -> tuple[int, ...]:
-    dims: list[int] = []
-    for message in shape_fields:
-        for field in fields(buffer, message.value, message.stop):
-            if field.number == 1:
-                _expect_wire(field, (LENGTH, VARINT))
-                dims += _dims(buffer, field)
-    return tuple(dims)
-
-
-def _dims(buffer: Buffer, field: Field) -> list[int]:
-    dims, at = [], field.value
-    while at < field.stop:
-        dim, at = _dim(buffer, at, field.stop)
-        dims.append(dim)
-        if len(dims) > MOST_AXES:
-            raise _Damage(field.start, f"expected at most {MOST_AXES} dimensions, found more; {AGAIN}")
-    return dims
-
-
-def _dim(buffer: Buffer, at: int, stop: int) -> tuple[int, int]:
-    value, end = _varint(buffer, at, stop)
-    if value > LARGEST_COUNT:
-        shown = value - 2**64 if value >= 2**63 else value
-        raise _Damage(at, f"expected a dimension from 0 to {LARGEST_COUNT}, found {shown}; {AGAIN}")
-    return value, end
-
-
-def _check_count(blob: Field, shape: tuple[int, ...], dtype: str, chunks: list[Chunk]) -> None:
-    if len(shape) > MOST_AXES:
-        raise _Damage(blob.start, f"expected at most {MOST_AXES} dimensions, found {len(shape)}; {AGAIN}")
-    count, found = math.prod(shape), sum(_count(chunk, dtype) for chunk in chunks)
-    if count != found or count > LARGEST_COUNT:
-        raise _Damage(
-            blob.start, f"expected {count} values for its shape {shown_shape(shape)}, found {found}; {AGAIN}"
-        )
-
-
-def _count(chunk: Chunk, dtype: str) -> int:
-    values, rest = divmod(chunk.stop - chunk.start, chunk.lead + ITEM_BYTES[dtype])
-    return values if rest == 0 else -1
-
-
-def shown_shape(shape: Iterable[int]) -> str:
-    """A shape as it is written in messages and tables: 4096 x 512 x 7 x 7."""
-    return " x ".join(map(str, shape)) or "(one value)"
-
-
-def varint(value: int) -> bytes:
-    """`value` as protobuf writes an unsigned number: 7 bits a byte, lowest first."""
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def tag(number: int, wire: int = LENGTH) -> bytes:
-    """The bytes that begin a field."""
-    return varint(number << 3 | wire)
-
-
-def framed(number: int, content: bytes) -> bytes:
-    """A field that holds `content`: tag, length, content."""
-    return tag(number) + varint(len(content)) + content
-
-
-def shape_field(shape: Sequence[int]) -> bytes:
-    """BlobProto's `shape` as protobuf writes it."""
-    dims = b"".join(map(varint, shape))
-    return framed(7, framed(1, dims) if dims else b"")
-
-
-def blob_frame(number: int, shape: Sequence[int], dtype: str) -> tuple[bytes, bytes]:
-    """What stands before and after a blob's values when the blob is field `number`.
-
-    The values themselves are math.prod(shape) little-endian numbers: float32
-    in `data`, float64 in `double_data`, in the order that protobuf writes.
-    """
-    length = math.prod(shape) * ITEM_BYTES[dtype]
-    shaped = shape_field(shape)
-    values = tag(5 if dtype == "float32" else 8) + varint(length) if length else b""
-    before, after = (values, shaped) if dtype == "float32" else (shaped + values, b"")
-    return tag(number) + varint(len(before) + length + len(after)) + before, after
 
 
 def layer_frame(kind: str, name: str, type_: str, content: int) -> bytes:

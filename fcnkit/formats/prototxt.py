@@ -82,8 +82,8 @@ class Prototxt:
         return f"<Prototxt {self.path}: {len(self.root.fields)} fields>"
 
 
-def read(path) -> Prototxt:
-    """The prototxt at `path`.
+def read(path, name: str | None = None) -> Prototxt:
+    """The prototxt at `path`, which errors call `name` where that is given.
 
     Raises PrototxtError when there is no such file or it is not text format.
     """
@@ -91,7 +91,7 @@ def read(path) -> Prototxt:
         data = Path(path).read_bytes()
     except OSError as error:
         raise PrototxtError(f"{path}: cannot be read: {error.strerror}; check the name") from error
-    return parse(data.decode("utf-8", "surrogateescape"), str(path))
+    return parse(data.decode("utf-8", "surrogateescape"), name or str(path))
 
 
 def parse(text: str, path: str = "<text>") -> Prototxt:

@@ -11,14 +11,12 @@ def recognise(head: bytes, path: str) -> None:
     for start, what in _OTHER_FILES:
         if head.startswith(start):
             raise WeightsError(f"{path}: byte 0: expected a caffemodel, found {what}")
-    if _is_text(head):
+    if is_text(head):
         raise WeightsError(f"{path}: byte 0: expected a caffemodel, found {_text_kind(head)}")
 
 
 _OTHER_FILES = (
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, which is not read yet; give a binary .caffemodel"),
     (b"\x1f\x8b", "a gzip archive; unpack it first (gunzip)"),
-    (b"PK\x03\x04", "a zip archive (a PyTorch checkpoint is one too); unpack it, or give Caffe's own file"),
     (b"BZh", "a bzip2 archive; unpack it first (bunzip2)"),
     (b"\xfd7zXZ\x00", "an xz archive; unpack it first (unxz)"),
     (b"\x93NUMPY", "a numpy array; give a .caffemodel"),
@@ -26,11 +24,12 @@ _OTHER_FILES = (
     (b"\x80\x03", "a Python pickle; give a .caffemodel"),
     (b"\x80\x04", "a Python pickle; give a .caffemodel"),
     (b"\x80\x05", "a Python pickle; give a .caffemodel"),
-    (b"\x08", "another Caffe file (a mean image or a solver state); give the .caffemodel beside it"),
+    (b"\x08", "another Caffe file (a mean image); give the .caffemodel beside it"),
 )
 
 
-def _is_text(head: bytes) -> bool:
+def is_text(head: bytes) -> bool:
+    """Whether a file that begins so has no control characters there."""
     return not any(byte < 32 and byte not in b"\t\n\f\r" for byte in head)
 
 

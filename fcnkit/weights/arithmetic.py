@@ -10,7 +10,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from fcnkit.errors import WeightsError
-from fcnkit.formats.caffemodel import ITEM_BYTES, shown_shape
+from fcnkit.formats.blobproto import ITEM_BYTES, shown_shape
 from fcnkit.weights import fillers
 from fcnkit.weights.blobs import Blob, Lazy, reshaped, writable
 

@@ -9,14 +9,29 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.errors import WeightsError
-from fcnkit.formats import caffemodel
-from fcnkit.formats.caffemodel import BlobSpan, shown_shape
+from fcnkit.formats import blobproto
+from fcnkit.formats.blobproto import BlobSpan, shown_shape
 
 if TYPE_CHECKING:
     import numpy
 
 # Larger writes are slower: for them Linux looks for larger runs of free memory, up to six times as long.
 PIECE = 1 << 16
+
+
+Progress = Callable[[int], object]
+"""Hears of each number of bytes that has been written."""
+
+
+def unheard(done: int) -> None:
+    """Nobody asked."""
+
+
+def heard(pieces: Iterable, progress: Progress) -> Iterator:
+    """The same pieces, and `progress` told of each when the next is asked for."""
+    for piece in pieces:
+        yield piece
+        progress(len(piece))
 
 
 def stamp(file: int) -> tuple[int, int]:
@@ -122,7 +137,7 @@ class Blob:
     @property
     def nbytes(self) -> int:
         """How many bytes the values take as they are stored."""
-        return self.count * caffemodel.ITEM_BYTES[self.dtype]
+        return self.count * blobproto.ITEM_BYTES[self.dtype]
 
     def fits(self, shape: Sequence[int]) -> bool:
         """Whether Caffe takes it for this shape: a legacy one has four axes, the missing ones first.
@@ -154,12 +169,13 @@ class Blob:
             return
         source, span = self.values
         source.check()
-        size = caffemodel.ITEM_BYTES[self.dtype]
+        size = blobproto.ITEM_BYTES[self.dtype]
         for chunk in span.chunks:
             if chunk.lead:
                 yield from _unpacked(source, chunk, size)
             else:
                 yield from source.pieces(chunk.start, chunk.stop)
+        source.check()
 
     def _repr_html_(self) -> str:
         return f"<code>{html.escape(repr(self))}</code>"
@@ -168,7 +184,7 @@ class Blob:
         return f"<Blob {shown_shape(self.shape)} {self.dtype}{', legacy' if self.legacy else ''}>"
 
 
-def _unpacked(source: Source, chunk: caffemodel.Chunk, size: int) -> Iterator[memoryview]:
+def _unpacked(source: Source, chunk: blobproto.Chunk, size: int) -> Iterator[memoryview]:
     """The values of a run in which each has a tag of its own."""
     step = chunk.lead + size
     whole = PIECE // step * step

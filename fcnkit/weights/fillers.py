@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from fcnkit.errors import WeightsError
-from fcnkit.formats.caffemodel import shown_shape
+from fcnkit.formats.blobproto import shown_shape
 
 if TYPE_CHECKING:
     import numpy

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from fcnkit.errors import WeightsError
-from fcnkit.formats.caffemodel import shown_shape
+from fcnkit.formats.blobproto import shown_shape
 from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.shapes import Shapes
 from fcnkit.nets.spatial import spatial

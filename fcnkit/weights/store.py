@@ -1,5 +1,8 @@
 """Weights files as values: opened by their headers, edited as spans, saved at the speed of a copy.
 
+A caffemodel, V1 or V2, is edited where it stands; HDF5, .npz and the history
+of a solver come as the same Weights and are written anew.
+
 `open` reads names, types and shapes; tensors stay in the file until `array`
 asks for one.  Every change gives new Weights; `save` copies what is unchanged
 from the open file in pieces, so that the memory it takes does not grow with
@@ -18,13 +21,31 @@ from typing import NamedTuple
 
 from fcnkit import files
 from fcnkit.edits import Edit, pieces
-from fcnkit.errors import WeightsError
-from fcnkit.formats import caffemodel, signature
-from fcnkit.formats.caffemodel import BlobSpan, LayerSpan, Layout, shown_shape
-from fcnkit.weights.blobs import Blob, Lazy, Source, Stored, reshaped, stamp, writable, zeros
+from fcnkit.errors import WeightsError, shown
+from fcnkit.formats import blobproto, caffemodel, hdf5, npz, signature, solverstate, wire
+from fcnkit.formats.blobproto import BlobSpan, shown_shape
+from fcnkit.formats.caffemodel import LayerSpan, Layout
+from fcnkit.weights import containers
+from fcnkit.weights.blobs import (
+    Blob,
+    Lazy,
+    Progress,
+    Source,
+    Stored,
+    heard,
+    reshaped,
+    stamp,
+    unheard,
+    writable,
+    zeros,
+)
 from fcnkit.weights.blobs import blob as as_blob
 
 __all__ = ["Blob", "Lazy", "Weights", "create", "open", "zeros"]
+
+
+KINDS = {"layer": "V2", "layers": "V1", "hdf5": "HDF5", "npz": "npz", "solverstate": "solver state"}
+"""The formats by Weights.kind, as they are called."""
 
 
 class Content(NamedTuple):
@@ -54,9 +75,11 @@ class Layer(NamedTuple):
 
 
 def open(path: str | os.PathLike) -> "Weights":
-    """The weights of a caffemodel, V1 or V2; its headers are read, its tensors are not.
+    """The weights of a file, told by its content: caffemodel V1 or V2, .caffemodel.h5, .npz, .solverstate.
 
-    Raises WeightsError when the file cannot be read or is not a whole caffemodel.
+    Its headers are read, its tensors are not.  A solver's history is the one
+    layer "history".  Raises WeightsError when the file cannot be read or is
+    not a whole file of one of these formats.
     """
     name = os.fspath(path)
     try:
@@ -65,9 +88,36 @@ def open(path: str | os.PathLike) -> "Weights":
         source = _opened(name)
     except OSError as error:
         raise WeightsError(f"{name}: cannot be read: {error.strerror}; check the name") from error
-    layout = _scan(source)
-    layers = tuple(_stored_layer(source, span) for span in layout.layers)
-    return Weights(name, layout.kind, layers, source, layout)
+    head = os.pread(source.file, 8, 0)
+    for magic, kind, read in (
+        (hdf5.MAGIC, "hdf5", containers.read_hdf5),
+        (npz.MAGIC, "npz", containers.read_npz),
+    ):
+        if head.startswith(magic):
+            return _whole(source, kind, read(source))
+    return _mapped(source)
+
+
+def _whole(source: Source, kind: str, found: Mapping[str, tuple[Blob, ...]]) -> "Weights":
+    layers = tuple(Layer(name, "", None, blobs) for name, blobs in found.items())
+    return Weights(source.path, kind, layers, source, Layout(kind, (), 0), layers)
+
+
+def _mapped(source: Source) -> "Weights":
+    """The weights of a file in protobuf's wire format."""
+    if not source.stamp[0]:
+        signature.recognise(b"", source.path)
+    with mmap.mmap(source.file, 0, access=mmap.ACCESS_READ) as mapped:
+        if solverstate.looks_like(mapped):
+            state = solverstate.scan(mapped, source.path)
+            found = _whole(source, "solverstate", {"history": _stored("history", source, state.history)})
+            return replace(found, note=f"iteration {state.iteration}, beside {state.learned_net or 'no net'}")
+        signature.recognise(mapped[:512], source.path)
+        layout = caffemodel.scan(mapped, source.path)
+    layers = tuple(
+        Layer(span.name, span.type, span, _stored(span.name, source, span.blobs)) for span in layout.layers
+    )
+    return Weights(source.path, layout.kind, layers, source, layout)
 
 
 def create(*, kind: str = "layer") -> "Weights":
@@ -80,28 +130,23 @@ def _opened(name: str) -> Source:
     return Source(name, file, stamp(file))
 
 
-def _scan(source: Source) -> Layout:
-    if not source.stamp[0]:
-        signature.recognise(b"", source.path)
-    with mmap.mmap(source.file, 0, access=mmap.ACCESS_READ) as mapped:
-        signature.recognise(mapped[:512], source.path)
-        return caffemodel.scan(mapped, source.path)
-
-
-def _stored_layer(source: Source, span: LayerSpan) -> Layer:
-    blobs = tuple(
+def _stored(layer: str, source: Source, spans: Sequence[BlobSpan]) -> tuple[Blob, ...]:
+    return tuple(
         Blob(
             blob.shape, blob.dtype, blob.legacy, Stored(source, blob),
-            f'{source.path}: layer "{span.name}", blob {number}, byte {blob.start}',
+            f'{source.path}: layer "{shown(layer)}", blob {number}, byte {blob.start}',
         )
-        for number, blob in enumerate(span.blobs)
+        for number, blob in enumerate(spans)
     )  # fmt: skip
-    return Layer(span.name, span.type, span, blobs)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Weights(Mapping):
     """The blobs of every layer of one file, by layer name in file order, and edits to them.
+
+    `kind` is the format: "layer" (caffemodel V2), "layers" (V1), "hdf5", "npz"
+    or "solverstate".  `opened` are the layers as they stand in a file that
+    cannot be edited in place.  `note` is what else the file says, for people.
 
     When a file names a layer twice, Caffe loads one after the other, so the
     last one counts and is the one shown here; the earlier ones go when the
@@ -113,6 +158,8 @@ class Weights(Mapping):
     layers: tuple[Layer, ...]
     source: Source | None
     layout: Layout
+    opened: tuple[Layer, ...] = ()
+    note: str = ""
 
     @cached_property
     def _by_name(self) -> dict[str, Layer]:
@@ -126,6 +173,11 @@ class Weights(Mapping):
 
     def __len__(self) -> int:
         return len(self._by_name)
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes the values take in all, as they are stored."""
+        return sum(blob.nbytes for blobs in self.values() for blob in blobs)
 
     @property
     def total(self) -> int:
@@ -197,6 +249,22 @@ class Weights(Mapping):
         blobs = tuple(as_blob(array, f"{where} {number}") for number, array in enumerate(arrays))
         return self._by_name.get(name, Layer(name, type, None, ()))._replace(blobs=blobs)
 
+    def to(self, kind: str) -> "Weights":
+        """The same blobs, to be saved in another format; of a layer's other fields its type alone is kept."""
+        if kind == self.kind:
+            return self
+        layers = tuple(
+            layer._replace(span=None) for layer in self.layers if layer is self._by_name[layer.name]
+        )
+        return replace(self, kind=kind, layers=layers, layout=Layout(kind, (), 0), opened=())
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether these are the weights of the opened file, as it is."""
+        if self.source is None or self.layout.kind != self.kind:
+            return False
+        return not self.edits() if self.kind in caffemodel.KINDS else self.layers == self.opened
+
     def edits(self) -> tuple[Edit, ...]:
         """The changes to the file that was opened: what `save` writes between what it copies."""
         kept = {layer.span.start for layer in self.layers if layer.span}
@@ -206,25 +274,35 @@ class Weights(Mapping):
             edits += self._layer_edits(layer) if layer.span else [Edit(at, at, self._new_layer(layer))]
         return tuple(edits)
 
-    def save(self, path: str | os.PathLike, *, force: bool = False) -> None:
+    def save(self, path: str | os.PathLike, *, force: bool = False, progress: Progress = unheard) -> None:
         """The file at `path` holds these weights; it is written whole or not at all.
 
         The path may be that of the file these weights were opened from.
-        Raises WeightsError when there is no layer, when the file would be
+        `progress` is called with each number of bytes that has been written.
+        Raises WeightsError when there is no layer, when a caffemodel would be
         larger than Caffe can read, or when the opened file has changed;
         OutputError when `path` cannot be written or exists (see `force`).
         """
         if not self.layers:
             raise self._error("has no layers; put some before saving")
-        edits = self.edits()
-        size = self.layout.size + sum(_growth(edit) for edit in edits)
-        if size > caffemodel.LARGEST_FILE:
+        if self.kind in caffemodel.KINDS or self.unchanged:
+            self._save_spliced(path, force, progress)
+        elif self.kind in containers.SAVERS:
+            containers.SAVERS[self.kind](path, self, force=force, progress=progress)
+        else:
+            raise self._error("a solver's history is kept as it is; write it as .npz to work with it")
+
+    def _save_spliced(self, path: str | os.PathLike, force: bool, progress: Progress) -> None:
+        edits = self.edits() if self.kind in caffemodel.KINDS else ()
+        old = self.source.stamp[0] if self.unchanged else self.layout.size
+        size = old + sum(_growth(edit) for edit in edits)
+        if size > caffemodel.LARGEST_FILE and self.kind in caffemodel.KINDS:
             raise self._error(f"would take {size} bytes, and Caffe reads at most {caffemodel.LARGEST_FILE}; "
-                              "drop some layers, or make them smaller")  # fmt: skip
+                              "write HDF5 (OUT.caffemodel.h5), or drop some layers")  # fmt: skip
         with files.atomic(path, force=force, size=size) as file:
             done = 0
-            for part in pieces(range(self.layout.size), edits):
-                for piece in self._bytes(part, done):
+            for part in pieces(range(old), edits):
+                for piece in heard(self._bytes(part, done), progress):
                     file.write(piece)
                     done += len(piece)
             if self.source:
@@ -265,23 +343,27 @@ class Weights(Mapping):
         return "".join(lines)
 
     def __repr__(self) -> str:
-        generation = "V2" if self.kind == "layer" else "V1"
-        title = f"<Weights {self.path} ({generation}): {len(self)} layers, {self.total:,} values>"
-        return f"{title}\n{self.table()}"
+        return f"<Weights {self.title}>\n{self.table()}"
+
+    @property
+    def title(self) -> str:
+        """The file, its format, and how much is in it."""
+        note = f"{self.note}, " if self.note else ""
+        return f"{self.path} ({KINDS[self.kind]}): {note}{len(self)} layers, {self.total:,} values"
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{name}</th>" for name in ("layer", "blob", "shape", "count", "bytes"))
         body = "".join(
             "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in _rows(self)
         )
-        caption = f"{html.escape(self.path)}: {len(self)} layers, {self.total:,} values"
+        caption = html.escape(self.title)
         return f"<table><caption>{caption}</caption><tr>{head}</tr>{body}</table>"
 
 
 def _new_blob(number: int, blob: Blob) -> Content:
     """The whole field of a blob that is written anew, as float32 unless its type is Caffe's own."""
     blob = writable(blob)
-    before, after = caffemodel.blob_frame(number, blob.shape, blob.dtype)
+    before, after = blobproto.blob_frame(number, blob.shape, blob.dtype, legacy=blob.legacy)
     return Content((before, blob, after))
 
 
@@ -290,7 +372,7 @@ def _name_edits(span: LayerSpan, name: str, number: int) -> list[Edit]:
         return []
     field = span.name_field
     start, stop = (field.start, field.stop) if field else (span.body, span.body)
-    return [Edit(start, stop, caffemodel.framed(number, name.encode("utf-8", "surrogateescape")))]
+    return [Edit(start, stop, wire.framed(number, name.encode("utf-8", "surrogateescape")))]
 
 
 def _blobs_edits(span: LayerSpan, blobs: Sequence[Blob], number: int, source: Source | None) -> list[Edit]:
@@ -312,11 +394,15 @@ def _shape_edits(span: BlobSpan, blob: Blob, number: int) -> list[Edit]:
     """Another shape for values that stay where they are: the header bytes that change."""
     if (blob.shape, blob.legacy) == (span.shape, span.legacy):
         return []
+    if blob.legacy:
+        edits = [Edit(field.start, field.stop, b"") for field in span.shape_fields]
+        edits.append(Edit(span.body, span.body, blobproto.shape_field(blob.shape, legacy=True)))
+        return _length_edits(span.start, span.body, span.stop, number, edits) + edits
     modern = [field for field in span.shape_fields if field.number == 7]
     at, stop = (modern[0].start, modern[0].stop) if modern else (span.shape_at, span.shape_at)
     others = [field for field in span.shape_fields if field not in modern[:1]]
     edits = [Edit(field.start, field.stop, b"") for field in others]
-    edits.append(Edit(at, stop, caffemodel.shape_field(blob.shape)))
+    edits.append(Edit(at, stop, blobproto.shape_field(blob.shape)))
     return _length_edits(span.start, span.body, span.stop, number, edits) + edits
 
 
@@ -325,7 +411,7 @@ def _length_edits(start: int, body: int, stop: int, number: int, edits: Sequence
     growth = sum(map(_growth, edits))
     if not growth:
         return []
-    return [Edit(start, body, caffemodel.tag(number) + caffemodel.varint(stop - body + growth))]
+    return [Edit(start, body, wire.tag(number) + wire.varint(stop - body + growth))]
 
 
 def _growth(edit: Edit) -> int:

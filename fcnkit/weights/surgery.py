@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from fcnkit.errors import WeightsError
-from fcnkit.formats.caffemodel import ITEM_BYTES, shown_shape
+from fcnkit.formats.blobproto import ITEM_BYTES, shown_shape
 from fcnkit.plan import Move
 from fcnkit.weights import arithmetic, fillers
 from fcnkit.weights.blobs import Blob, Lazy, reshaped, zeros

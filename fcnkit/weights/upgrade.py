@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from fcnkit import files
 from fcnkit.errors import WeightsError
 from fcnkit.formats import prototxt
-from fcnkit.formats.caffemodel import LayerSpan, tag, varint
+from fcnkit.formats.caffemodel import LayerSpan
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import message
+from fcnkit.formats.wire import tag, varint
 from fcnkit.plan import Plan
 from fcnkit.weights import store
-from fcnkit.weights.blobs import Source
+from fcnkit.weights.blobs import Progress, Source, heard, unheard
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -40,15 +41,21 @@ class Upgraded:
     parts: tuple[Part, ...]
     source: Source | None
 
-    def save(self, path: str | os.PathLike, *, force: bool = False) -> None:
+    @property
+    def nbytes(self) -> int:
+        """How long the file will be."""
+        return sum(map(len, self.parts))
+
+    def save(self, path: str | os.PathLike, *, force: bool = False, progress: Progress = unheard) -> None:
         """The file at `path` holds these weights; it is written whole or not at all.
 
+        `progress` is called with each number of bytes that has been written.
         Raises WeightsError when the file that was read has changed since,
         OutputError when `path` cannot be written or exists (see `force`).
         """
-        with files.atomic(path, force=force, size=sum(map(len, self.parts))) as file:
+        with files.atomic(path, force=force, size=self.nbytes) as file:
             for part in self.parts:
-                for piece in self._pieces(part):
+                for piece in heard(self._pieces(part), progress):
                     file.write(piece)
             if self.source:
                 self.source.check()
@@ -59,7 +66,7 @@ class Upgraded:
         return iter((part,))
 
     def __repr__(self) -> str:
-        return f"<Upgraded {self.path}: {sum(map(len, self.parts))} bytes>"
+        return f"<Upgraded {self.path}: {self.nbytes} bytes>"
 
 
 def upgrade(path: str | os.PathLike, rewrite: Callable[[Prototxt], Plan]) -> Upgraded:

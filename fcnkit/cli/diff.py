@@ -1,0 +1,88 @@
+"""What weights files hold, and how they differ."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+
+from fcnkit.cli.arguments import (
+    Pairs,
+    encodable,
+    holds_weights,
+    load_net,
+    open_weights,
+    shape_option,
+    show_json,
+    terminal_width,
+)
+
+# Less than this takes a moment; more takes a second or longer.
+_LONG = 100 << 20
+
+
+@click.command()
+@click.argument("first", metavar="WEIGHTS")
+@click.argument("second", metavar="WEIGHTS_OR_NET")
+@click.option("--map", "names", type=Pairs(), metavar="OLD=NEW,...", help="Layers of other names to match.")
+@click.option("--tolerance", type=click.FloatRange(0), default=0, show_default=True,
+              help="Largest relative difference that counts as equal.")  # fmt: skip
+@shape_option
+@click.option("--all", "every", is_flag=True, help="List the blobs that are equal or fit, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, every blob.")
+def diff(first, second, names, tolerance, inputs, every, as_json) -> None:
+    """Say which blobs of two weights files differ, or which do not fit a net; exit with 1 if any.
+
+    Layers are matched by name.  Relative is the largest difference divided by
+    the largest value of the first file's blob.  A net is a prototxt or a
+    template; it is taken in both phases and all stages.
+
+    \b
+    fcnkit diff before.caffemodel after.caffemodel
+    fcnkit diff net.caffemodel other.caffemodel --map fc6=conv6 --tolerance 1e-3
+    fcnkit diff net.caffemodel deploy.prototxt
+    """
+    from fcnkit.weights.compare import compare
+
+    old, is_net = open_weights(first), not holds_weights(second)
+    new = load_net(second) if is_net else open_weights(second)
+    if is_net and tolerance or inputs and not is_net:
+        raise click.UsageError("--tolerance is for two weights files, --input for a net")
+    options = {"names": names, "tolerance": tolerance, "inputs": dict(inputs)}
+    length = 0 if is_net else _length(old) + _length(new)
+    with progress(length, "comparing") as advance:
+        found = compare(old, new, progress=advance, **options)
+    if as_json:
+        show_json(found.json())
+    else:
+        click.echo(encodable(found.table(every=every)), nl=False)
+    if not found.equal:
+        sys.exit(1)
+
+
+def show_statistics(path: str, *, as_json: bool) -> None:
+    """Prints the figures of every blob of a weights file."""
+    from fcnkit.weights.statistics import statistics
+
+    weights = open_weights(path)
+    with progress(_length(weights), "reading") as advance:
+        found = statistics(weights, progress=advance)
+    if as_json:
+        show_json(found.json())
+    else:
+        click.echo(encodable(found.table(terminal_width())), nl=False)
+
+
+def _length(weights) -> int:
+    return sum(blob.nbytes for blobs in weights.values() for blob in blobs)
+
+
+@contextmanager
+def progress(length: int, label: str) -> Iterator[Callable[[int], object]]:
+    """What is to be told of each piece of `length` bytes; long work shows a bar where a terminal sees it."""
+    if length < _LONG or not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    bar = click.progressbar(length=length, label=label, file=sys.stderr, update_min_steps=length // 100)
+    with bar:
+        yield bar.update

@@ -1,0 +1,74 @@
+"""The command that lists the networks that come with fcnkit."""
+
+from typing import NamedTuple
+
+import click
+
+from fcnkit.cli.arguments import TEMPLATE, load, show_json
+
+
+class Facts(NamedTuple):
+    """One template: its input's dimensions after the batch, its sizes, and what it is.
+
+    `macs` are the multiply-adds of one image.  `field` is the receptive field
+    of one score, in pixels: of the last layer that learns, once InnerProducts
+    are convolutions.  So a pooling before the classifier counts, as in the
+    FCN paper's table, and one that averages its scores does not.
+    """
+
+    name: str
+    input: tuple[int, ...]
+    parameters: int
+    macs: int
+    field: tuple[int, ...]
+    about: str
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def templates(as_json) -> None:
+    """List the templates: input, size, cost, receptive field.
+
+    Each goes wherever a NET does, as template:NAME.  Parameters include
+    BatchNorm's statistics; multiply-adds are those of one image.  The receptive
+    field is that of one score, in pixels: of the last layer that learns, once
+    the net is convolutional.  A pooling before that layer counts (GoogLeNet,
+    ResNet-50), one after it does not (SqueezeNet, NIN).
+
+    \b
+    fcnkit templates
+    fcnkit inspect template:resnet50
+    """
+    from fcnkit.inspection import aligned
+    from fcnkit.templates import ABOUT
+
+    found = [facts(name, about) for name, about in ABOUT.items()]
+    if as_json:
+        show_json([each._asdict() for each in found])
+    else:
+        rows = [_cells(each) for each in found]
+        click.echo(aligned(tuple(rows[0]), rows, ("template", "what it is")), nl=False)
+
+
+def facts(name: str, about: str) -> Facts:
+    """What the deploy net of the template called `name` says of itself."""
+    from fcnkit.inspection import inspect
+    from fcnkit.rewrites.convolutionalize import convolutionalize
+
+    found = inspect(convolutionalize(load(f"{TEMPLATE}{name}")).net)
+    image = next(row for row in found.rows if row.type == "Input")
+    score = [row for row in found.rows if row.params][-1]
+    return Facts(name, image.shape[1:], found.params, found.macs, score.field, about)
+
+
+def _cells(each: Facts) -> dict[str, str]:
+    from fcnkit.nets.coordmap import show
+
+    return {
+        "template": each.name,
+        "input": "x".join(map(str, each.input)),
+        "parameters": f"{each.parameters:,}",
+        "multiply-adds": f"{each.macs:,}",
+        "field": show(each.field),
+        "what it is": each.about,
+    }

@@ -1,0 +1,171 @@
+"""Where things stand in an .npz of weights: the array <layer>/<number> is one blob; and how one is written.
+
+An .npz is a zip file of .npy arrays.  Only arrays that are stored as they are
+are taken, in C order and of plain floating-point numbers: nothing is
+unpacked, and nothing is unpickled.
+"""
+
+import math
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable, Sequence
+from typing import Any, BinaryIO, NamedTuple
+
+from fcnkit.errors import WeightsError, said, shown
+
+MAGIC = b"PK\x03\x04"
+AGAIN = "the file is damaged or cut short, get it again"
+_SAVEZ = "write it with numpy.savez"
+_TYPES = {"<f2": "float16", "<f4": "float32", "<f8": "float64"}
+_LOCAL_HEADER = 30
+_LARGEST_COUNT = 2**31 - 1
+_MOST_AXES = 32
+_LARGEST_NAME = 60_000
+# As numpy and its kin write it; a header that needs Python's parser may be made to need a lot of it.
+_DIM = rb"(?:0|[1-9]\d{0,18})L?"
+_HEADER = re.compile(
+    rb"\{\s*'descr':\s*'([^'\\]{1,16})',\s*'fortran_order':\s*(True|False),\s*"
+    rb"'shape':\s*\(((?:%s,\s*)*(?:%s)?)\),?\s*\}\s*" % (_DIM, _DIM)
+)
+
+
+class Array(NamedTuple):
+    """One blob: its layer and number, its shape and type, and the place [start, stop) of its values.
+
+    `crc` is the zip's checksum of all of the array, `begun` that of its header:
+    `zlib.crc32(values, begun) == crc`.
+    """
+
+    layer: str
+    number: int
+    shape: tuple[int, ...]
+    dtype: str
+    start: int
+    stop: int
+    begun: int
+    crc: int
+
+
+def scan(file: BinaryIO, path: str) -> tuple[Array, ...]:
+    """Every array of an .npz in the order of the file; no value is read.
+
+    Raises WeightsError for anything else than arrays <layer>/<number>, stored
+    as they are.
+    """
+    try:
+        with zipfile.ZipFile(file) as whole:
+            arrays = tuple(_array(whole, file, path, entry) for entry in whole.infolist())
+    except WeightsError:
+        raise
+    except Exception as error:  # zipfile says what is wrong with many kinds of exceptions
+        fact = f"expected an .npz, found that {said(error)}"
+        raise WeightsError(f"{path}: byte 0: {fact}; {AGAIN}") from None
+    _check_apart(path, arrays)
+    return arrays
+
+
+def _array(whole: zipfile.ZipFile, file: BinaryIO, path: str, entry: zipfile.ZipInfo) -> Array:
+    if entry.header_offset < 0:
+        raise ValueError("an array begins before the file does")
+    layer, _, number = entry.filename.removesuffix(".npy").rpartition("/")
+    place = f'{path}: array "{shown(entry.filename)}", byte {entry.header_offset}'
+    if not layer or not re.fullmatch("0|[1-9][0-9]{0,4}", number):
+        fact = "expected weights, arrays named <layer>/<blob number>, as in conv1/0; found another name"
+        raise WeightsError(f"{place}: {fact}")
+    if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
+        raise WeightsError(f"{place}: expected an array stored as it is, found it compressed; {_SAVEZ}")
+    try:
+        begin = _begin(whole, file, entry)
+        shape, descr, header = _header(file, begin)
+    except Exception as error:  # as in `scan`
+        fact = f"expected an array's header, found that {said(error)}"
+        raise WeightsError(f"{place}: {fact}; {AGAIN}") from None
+    if descr not in _TYPES:
+        fact = f"expected floating-point values, found {descr}; {_SAVEZ} of float32 arrays"
+        raise WeightsError(f"{place}: {fact}")
+    count, length = math.prod(shape), math.prod(shape) * int(descr[2:])
+    start = begin + len(header)
+    sizes = {entry.file_size, entry.compress_size, len(header) + length}
+    if len(sizes) > 1 or count > _LARGEST_COUNT or len(shape) > _MOST_AXES:
+        fact = f"expected {length} bytes of values for its shape, found {entry.file_size - len(header)}"
+        raise WeightsError(f"{place}: {fact}; {AGAIN}")
+    if start + length > file.seek(0, 2):
+        raise WeightsError(f"{place}: expected values up to byte {start + length}, found the end; {AGAIN}")
+    crc = zlib.crc32(header)
+    return Array(layer, int(number), shape, _TYPES[descr], start, start + length, crc, entry.CRC)
+
+
+def _check_apart(path: str, arrays: Sequence[Array]) -> None:
+    """Raises WeightsError where two arrays overlap, or are of one name."""
+    blobs = sorted((array for array in arrays if array.stop > array.start), key=lambda array: array.start)
+    for one, other in zip(blobs, blobs[1:], strict=False):
+        if other.start < one.stop:
+            fact = f"expected values of its own, found those of {shown(one.layer)}/{one.number}; {AGAIN}"
+            place = f'array "{shown(other.layer)}/{other.number}", byte {other.start}'
+            raise WeightsError(f"{path}: {place}: {fact}")
+    if len({array[:2] for array in arrays}) < len(arrays):
+        raise WeightsError(f"{path}: byte 0: expected each array once, found one twice; {AGAIN}")
+
+
+def _begin(whole: zipfile.ZipFile, file: BinaryIO, entry: zipfile.ZipInfo) -> int:
+    """Where the bytes of an entry begin; raises as zipfile does where the entry is not as it is listed."""
+    whole.open(entry).close()
+    file.seek(entry.header_offset + _LOCAL_HEADER - 4)
+    name, extra = struct.unpack("<HH", file.read(4))
+    return entry.header_offset + _LOCAL_HEADER + name + extra
+
+
+def _header(file: BinaryIO, begin: int) -> tuple[tuple[int, ...], str, bytes]:
+    """Shape and type of the array at `begin`, and all that stands before its values."""
+    file.seek(begin)
+    head = file.read(10)
+    if len(head) < 10 or head[:8] != b"\x93NUMPY\x01\x00":
+        raise ValueError(f"it begins with {head[:8]!r}, not as numpy's files of version 1 do")
+    text = file.read(int.from_bytes(head[8:], "little"))
+    found = _HEADER.fullmatch(text)
+    if not found or found[3].isalnum():  # (3) is no tuple
+        raise ValueError(f"it is {text[:60]!r}, not what numpy writes")
+    shape = tuple(int(dim.rstrip(b"L")) for dim in re.findall(rb"\d+L?", found[3]))
+    if found[2] == b"True" and sum(dim != 1 for dim in shape) > 1:
+        raise ValueError("it is in Fortran's order; write numpy.ascontiguousarray of it")
+    return shape, found[1].decode("ascii", "replace"), head + text
+
+
+def write(
+    file: BinaryIO, arrays: Iterable[tuple[str, Sequence[int], str, Iterable[Any]]]
+) -> None:
+    """The file is an .npz of these arrays: (name, shape, dtype, pieces of little-endian bytes)."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as whole:
+        for name, shape, dtype, pieces in arrays:
+            _check_name(name)
+            # An entry of a fixed date: the same arrays give the same bytes.
+            with whole.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:
+                entry.write(_header_of(shape, dtype))
+                for piece in pieces:
+                    entry.write(piece)
+
+
+def _check_name(name: str) -> None:
+    """Raises WeightsError for a name that an entry of a zip cannot have: UTF-8 of less than 64 KB."""
+    layer = name.rpartition("/")[0]
+    try:
+        fits = len(name.encode()) < _LARGEST_NAME and layer and "\0" not in layer
+    except UnicodeEncodeError:
+        fits = False
+    if not fits:
+        fact = "its name cannot be that of an array in an .npz; rename it first"
+        raise WeightsError(f'layer "{shown(layer)}": {fact}')
+
+
+def _header_of(shape: Sequence[int], dtype: str) -> bytes:
+    """What stands before the values of an array; they begin at a multiple of 64 bytes, as numpy has it.
+
+    https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+    """
+    descr = next(code for code, known in _TYPES.items() if known == dtype)
+    dims = "".join(f"{dim}, " for dim in shape) if len(shape) != 1 else f"{shape[0]},"
+    text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': ({dims.removesuffix(', ')}), }}"
+    text += " " * (-(10 + len(text) + 1) % 64) + "\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode()

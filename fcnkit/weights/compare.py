@@ -1,0 +1,173 @@
+"""Two weights files compared value by value, or a weights file held against a net."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import reduce
+from itertools import zip_longest
+from typing import TYPE_CHECKING, NamedTuple
+
+from fcnkit.errors import WeightsError
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.inspection import MISMATCH
+from fcnkit.weights.blobs import Blob
+from fcnkit.weights.comparison import CHANGED, CLOSE, EQUAL, EXTRA, MISSING, RESHAPED, Change, Comparison, Row
+from fcnkit.weights.fitting import net_rows
+from fcnkit.weights.statistics import Progress, untold, values
+from fcnkit.weights.store import Weights
+
+if TYPE_CHECKING:
+    import numpy
+
+Names = Mapping[str, str]
+
+
+def compare(
+    first: Weights,
+    second: Weights | Prototxt,
+    *,
+    names: Names | None = None,
+    tolerance: float = 0.0,
+    inputs: Mapping[str, tuple[int, ...]] | None = None,
+    progress: Progress = untold,
+) -> Comparison:
+    """How each blob of `first` differs from that of `second`, or how it fits the net `second`.
+
+    Layers are matched by name, as Caffe does; `names` pairs those of other
+    names, {old: new}.  Shapes are equal where Caffe takes one for the other,
+    as a legacy 1 x 1 x 2 x 3 for 2 x 3; values of two types are compared in
+    float64.  Blobs that differ by at most `tolerance` times the largest |value|
+    of `first` are close, which counts as equal.  Each value is read once;
+    `progress` is told of the bytes of both files that are done with.
+
+    A net is taken in every state, and nothing is read: a blob is missing
+    where any state takes it, and extra where none does.  `inputs` gives shapes
+    by blob name.
+
+    Raises WeightsError when `names` names a layer that is not there, NetError
+    when the net cannot be built.
+    """
+    names = dict(names or {})
+    _check(names, first, second.path)
+    if isinstance(second, Prototxt):
+        rows = net_rows(first, second, names, inputs or {})
+        return Comparison(first.path, second.path, first.path, tuple(rows))
+    pairs = _pairs(first, second, names)
+    rows = (row for pair in pairs for row in _layer_rows(first, second, *pair, tolerance, progress))
+    return Comparison(first.path, second.path, second.path, tuple(rows), tolerance)
+
+
+def _check(names: Names, first: Weights, second: str) -> None:
+    for old in names:
+        first.layer(old)
+    new, times = next(iter(Counter(names.values()).most_common(1)), ("", 0))
+    if times > 1:
+        raise WeightsError(f'{second}: {times} layers are mapped to "{new}"; map one')
+
+
+def _pairs(first: Weights, second: Weights, names: Names) -> list[tuple[str | None, str | None]]:
+    """The layers that belong together, None for none, in the order of `first`, then of `second`."""
+    targets = {second.layer(new).name for new in names.values()}
+    found = {old: names.get(old, None if old in targets else old) for old in first}
+    pairs = [(old, new if new in second else None) for old, new in found.items()]
+    taken = {new for _, new in pairs}
+    return pairs + [(None, new) for new in second if new not in taken]
+
+
+def _layer_rows(
+    first: Weights, second: Weights, old: str | None, new: str | None, tolerance: float, progress: Progress
+) -> Iterator[Row]:
+    blobs = zip_longest(first.get(old, ()), second.get(new, ()))
+    for number, (before, after) in enumerate(blobs):
+        change = _change(before, after, progress)
+        yield Row(
+            _verdict(before, after, change, tolerance), old or "", new or "", number,
+            before and before.shape, after and after.shape,
+            before.dtype if before else "", after.dtype if after else "", change,
+        )  # fmt: skip
+
+
+def _verdict(old: Blob | None, new: Blob | None, change: Change | None, tolerance: float) -> str:
+    if old is None or new is None:
+        return EXTRA if old is None else MISSING
+    if change is None:
+        return MISMATCH
+    if not (old.shape == new.shape or old.fits(new.shape) or new.fits(old.shape)):
+        return RESHAPED
+    if not change.differing:
+        return EQUAL
+    return CLOSE if change.within(tolerance) else CHANGED
+
+
+def _change(old: Blob | None, new: Blob | None, progress: Progress) -> Change | None:
+    """How far the values of `new` are from those of `old`; None unless they are as many."""
+    if old is None or new is None or old.count != new.count:
+        progress(sum(blob.nbytes for blob in (old, new) if blob))
+        return None
+    import numpy
+
+    pairs = _together(values(old, progress), values(new, progress))
+    with numpy.errstate(over="ignore", invalid="ignore"):  # NaN of any kind, float64 that comes to infinity
+        found = reduce(_joined, (_part(*pair) for pair in pairs), _Part())
+    relative = found.largest / found.scale if found.scale else math.inf
+    return Change(
+        old.count, found.differing, found.largest, found.total / max(found.finite, 1),
+        relative if found.largest else 0.0, found.odd,
+    )  # fmt: skip
+
+
+def _together(
+    one: Iterator["numpy.ndarray"], other: Iterator["numpy.ndarray"]
+) -> Iterator[tuple["numpy.ndarray", "numpy.ndarray"]]:
+    """Runs of equal length of two sequences of runs, however each is cut."""
+    left = right = ()
+    while True:
+        left = left if len(left) else next(one, None)
+        right = right if len(right) else next(other, None)
+        if left is None or right is None:
+            return
+        length = min(len(left), len(right))
+        if length:
+            yield left[:length], right[:length]
+        left, right = left[length:], right[length:]
+
+
+class _Part(NamedTuple):
+    """What two runs of values come to: places finite on both sides, and |b - a| summed over those."""
+
+    finite: int = 0
+    differing: int = 0
+    odd: int = 0
+    total: float = 0.0
+    largest: float = 0.0
+    scale: float = 0.0
+
+
+def _part(old: "numpy.ndarray", new: "numpy.ndarray") -> _Part:
+    import numpy
+
+    if old.dtype != new.dtype:
+        old, new = old.astype("<f8"), new.astype("<f8")
+    same = _bits(old) == _bits(new)
+    wide = old.astype(numpy.float64)
+    finite = numpy.isfinite(wide)
+    scale = float(numpy.abs(wide).max(where=finite, initial=0))
+    if same.all():
+        return _Part(int(finite.sum()), scale=scale)
+    same |= old == new
+    gaps = numpy.abs(new - wide)
+    finite &= numpy.isfinite(new)
+    return _Part(
+        int(finite.sum()), int((~same).sum()), int((~same & ~finite).sum()),
+        float(gaps.sum(where=finite)), float(gaps.max(where=finite, initial=0)), scale,
+    )  # fmt: skip
+
+
+def _bits(run: "numpy.ndarray") -> "numpy.ndarray":
+    return run.view(f"<u{run.itemsize}")
+
+
+def _joined(one: _Part, other: _Part) -> _Part:
+    sums = (old + new for old, new in zip(one[:4], other[:4], strict=True))
+    return _Part(*sums, max(one.largest, other.largest), max(one.scale, other.scale))
+

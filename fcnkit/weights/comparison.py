@@ -1,0 +1,187 @@
+"""What a comparison of weights found: a row for each blob, shown as a table."""
+
+import html
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import NamedTuple
+
+from fcnkit.formats.blobproto import shown_shape
+from fcnkit.inspection import FITS, MISMATCH, RESHAPE
+from fcnkit.plan import folded
+
+Shape = tuple[int, ...]
+
+EQUAL, CLOSE, CHANGED, RESHAPED = "equal", "close", "changed", "reshaped"
+MISSING, EXTRA = "missing", "extra"
+
+_SAME = (EQUAL, FITS, CLOSE)
+# How the summary says each, in its order.
+_SAID = {EQUAL: EQUAL, FITS: "fitting", CLOSE: CLOSE, CHANGED: CHANGED, RESHAPED: RESHAPED,
+         RESHAPE: "to reshape", MISMATCH: "mismatched", MISSING: MISSING, EXTRA: EXTRA}  # fmt: skip
+
+
+class Change(NamedTuple):
+    """How far as many values b are from the values a.
+
+    `differing` of the `count` values differ; bit-equal NaN do not, nor do zeros
+    of either sign.  `largest` and `mean` are those of |b - a|, in float64, over
+    the places where both are finite.  `relative` is `largest` divided by the
+    largest finite |a|: 0 where nothing differs, infinite where all a are 0.
+    `odd` of the differing values are NaN or infinite on either side.
+    """
+
+    count: int
+    differing: int
+    largest: float
+    mean: float
+    relative: float
+    odd: int
+
+    def within(self, tolerance: float) -> bool:
+        """Whether no value differs, or all that do are finite and `relative` is at most `tolerance`."""
+        return not self.differing or bool(tolerance and not self.odd and self.relative <= tolerance)
+
+    def __str__(self) -> str:
+        if not self.differing:
+            return "values equal"
+        odd = f", {self.odd:,} with NaN or infinity" if self.odd else ""
+        return (
+            f"{self.differing:,} of {self.count:,} differ{odd}: "
+            f"largest {self.largest:.3g}, mean {self.mean:.3g}, relative {self.relative:.2g}"
+        )
+
+
+class Row(NamedTuple):
+    """One blob of the first (`layer`, `old` shape) and what it is in the second (`new_layer`, `new`).
+
+    "" and None stand for what there is not; a net has no types of values.
+    Where it does not say a size, `new` is None and `why` the reason.
+    """
+
+    verdict: str
+    layer: str
+    new_layer: str
+    blob: int
+    old: Shape | None
+    new: Shape | None
+    old_type: str = ""
+    new_type: str = ""
+    change: Change | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How two weights files differ, or a weights file and a net: a row for each blob.
+
+    `lacking` is the one of the two in which a missing blob is not.
+    """
+
+    first: str
+    second: str
+    lacking: str
+    rows: tuple[Row, ...]
+    tolerance: float = 0.0
+
+    @property
+    def equal(self) -> bool:
+        """Whether every blob is equal, within the tolerance, or fits the net."""
+        return not self.different
+
+    @property
+    def different(self) -> tuple[Row, ...]:
+        """The rows that are not equal within the tolerance, or do not fit the net."""
+        return tuple(row for row in self.rows if row.verdict not in _SAME)
+
+    def of(self, *verdicts: str) -> tuple[Row, ...]:
+        """The rows with one of these verdicts."""
+        return tuple(row for row in self.rows if row.verdict in verdicts)
+
+    def table(self, width: int = 80, *, every: bool = False) -> str:
+        """What differs, or with `every` all rows, folded to `width` columns, and the summary."""
+        cells = [_cells(row) for row in (self.rows if every else self.different)]
+        names = min(max((len(cell[0]) for cell in cells), default=0), width // 3)
+        verdicts = max((len(cell[1]) for cell in cells), default=0)
+        lines = (
+            folded(f"{name:<{names}}  {verdict:<{verdicts}}  ", names + verdicts + 4, texts, width)
+            for name, verdict, *texts in cells
+        )
+        return "".join(lines) + self.summary()
+
+    def summary(self) -> str:
+        """How many blobs there are of each verdict, and in which of the two what is missing is not."""
+        counts = Counter(row.verdict for row in self.rows)
+        found = [verdict for verdict in _SAID if counts[verdict]]
+        nouns = ["blob " if counts[found[0]] == 1 else "blobs "] if found else []
+        parts = zip_longest(found, nouns, fillvalue="")
+        said = ", ".join(f"{counts[verdict]} {noun}{_SAID[verdict]}" for verdict, noun in parts)
+        lines = [said or "no blobs", *self._legend(counts)]
+        return "".join(f"{line}\n" for line in lines)
+
+    def _legend(self, counts: Counter) -> Iterator[str]:
+        having = self.first if self.lacking == self.second else self.second
+        if counts[CLOSE]:
+            yield f"{CLOSE}: the relative difference is at most {self.tolerance:g}"
+        if counts[MISSING]:
+            yield f"{MISSING}: not in {self.lacking}"
+        if counts[EXTRA]:
+            yield f"{EXTRA}: not in {having}"
+
+    def json(self) -> dict:
+        """The same as plain lists, dicts, strings and numbers; null for a figure that is not finite."""
+        return {
+            "first": self.first,
+            "second": self.second,
+            "equal": self.equal,
+            "tolerance": self.tolerance,
+            "counts": dict(Counter(row.verdict for row in self.rows)),
+            "blobs": [_plain(row) for row in self.rows],
+        }
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def __repr__(self) -> str:
+        return self.table()
+
+    def _repr_html_(self) -> str:
+        cell = "<td style='text-align:left'>{}</td>"
+        rows = ("".join(cell.format(html.escape(text)) for text in _cells(row)) for row in self.different)
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        caption, summary = html.escape(f"{self.first} against {self.second}"), html.escape(self.summary())
+        return f"<table><caption>{caption}</caption>{body}</table><p>{summary}</p>"
+
+
+def _cells(row: Row) -> tuple[str, str, str, str]:
+    name = row.layer or row.new_layer
+    if row.layer and row.new_layer and row.layer != row.new_layer:
+        name = f"{row.layer} -> {row.new_layer}"
+    said = row.change if row.change and row.verdict not in (EQUAL, MISMATCH) else row.why
+    return f"{name} {row.blob}", row.verdict, _sizes(row), str(said or "")
+
+
+def _sizes(row: Row) -> str:
+    sides = ((row.old, row.old_type), (row.new, row.new_type))
+    types = {kind for _, kind in sides if kind}
+    shown = [
+        f"{shown_shape(shape)} {kind if len(types) > 1 else ''}".strip()
+        for shape, kind in sides
+        if shape is not None
+    ]
+    return " -> ".join(dict.fromkeys(shown))
+
+
+def _plain(row: Row) -> dict:
+    shapes = {"old": _listed(row.old), "new": _listed(row.new)}
+    return row._asdict() | shapes | {"change": row.change and _figures(row.change)}
+
+
+def _listed(shape: Shape | None) -> Sequence[int] | None:
+    return None if shape is None else list(shape)
+
+
+def _figures(change: Change) -> dict:
+    return {name: value if math.isfinite(value) else None for name, value in change._asdict().items()}

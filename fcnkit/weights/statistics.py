@@ -1,0 +1,263 @@
+"""What the blobs of a weights file hold: least, largest and mean value, zeros, NaN and infinity.
+
+Every value is read once, in the pieces that the file gives, and counted in
+float64: the memory that this takes does not grow with a blob.
+"""
+
+import html
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, NamedTuple
+
+from fcnkit.plan import folded
+from fcnkit.weights.blobs import Blob
+from fcnkit.weights.store import Weights
+
+if TYPE_CHECKING:
+    import numpy
+
+Progress = Callable[[int], object]
+
+
+# As many values at a time: longer float64 arrays come from the system and go back to it each time.
+RUN = 1 << 13
+
+
+def untold(done: int) -> None:
+    """Nobody is told that `done` more bytes are done."""
+
+
+ALL_ZERO, NAN, INFINITE = "all zero", "NaN", "infinite"
+
+_COLUMNS = ("layer", "blob", "shape", "bytes", "minimum", "maximum", "mean", "zeros")
+
+
+class Row(NamedTuple):
+    """One blob.
+
+    `minimum`, `maximum`, `mean` and `deviation` (the root of the mean squared
+    distance from the mean) are those of the finite values, None where there
+    are none.  `zeros`, `nans` and `infinities` are numbers of values.
+    """
+
+    layer: str
+    blob: int
+    shape: tuple[int, ...]
+    dtype: str
+    count: int
+    bytes: int
+    minimum: float | None
+    maximum: float | None
+    mean: float | None
+    deviation: float | None
+    zeros: int
+    nans: int
+    infinities: int
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What is odd about it: "all zero", "NaN", "infinite"."""
+        odd = {ALL_ZERO: 0 < self.count == self.zeros, NAN: self.nans, INFINITE: self.infinities}
+        return tuple(flag for flag, found in odd.items() if found)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """The rows of a weights file, one for each blob, in the file's order."""
+
+    path: str
+    rows: tuple[Row, ...]
+
+    @property
+    def count(self) -> int:
+        """How many values there are in all."""
+        return sum(row.count for row in self.rows)
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes the values take in all."""
+        return sum(row.bytes for row in self.rows)
+
+    @property
+    def flagged(self) -> tuple[Row, ...]:
+        """The rows that something is odd about."""
+        return tuple(row for row in self.rows if row.flags)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The types in which values are stored, that of most blobs first."""
+        return tuple(name for name, _ in Counter(row.dtype for row in self.rows).most_common())
+
+    def table(self, width: int = 10_000) -> str:
+        """A line for each blob, and the sums; a name that `width` has no room for stands above its blobs."""
+        lines = [dict(zip(_COLUMNS, _COLUMNS, strict=True)), *map(_cells, self.rows)]
+        notes = ["", *(self._notes(row) for row in self.rows)]
+        names, numbers = [line.pop("layer") for line in lines], _aligned(lines)
+        margin = 2 + max(min(max(map(len, names)), width - 2 - len(numbers[0])), len("layer"))
+        table = (
+            folded(f"{head:<{margin}}", margin, [f"{cells}  {note}"], width)
+            for head, cells, note in zip(_heads(names, margin - 2), numbers, notes, strict=True)
+        )
+        return f"{self.path}\n{''.join(table)}{self.totals()}"
+
+    def totals(self) -> str:
+        """How much there is in all, and how many blobs are odd."""
+        layers, zeros = len({row.layer for row in self.rows}), sum(row.zeros for row in self.rows)
+        odd = Counter(flag for row in self.rows for flag in row.flags)
+        lines = [
+            f"{len(self.rows)} blobs of {layers} layers, {self.count:,} values",
+            f"{self.bytes:,} bytes{', ' * bool(self.types)}{' and '.join(self.types)}; "
+            f"zeros {share(zeros, self.count)}",
+            *(f"{number} {'blob' if number == 1 else 'blobs'} {_SAID[flag]}" for flag, number in odd.items()),
+        ]
+        return "".join(f"{line}\n" for line in lines)
+
+    def _notes(self, row: Row) -> str:
+        """What is odd about a row, and its type in a file of several."""
+        counts = {NAN: row.nans, INFINITE: row.infinities}
+        notes = [f"{counts[flag]:,} {flag}" if flag in counts else flag for flag in row.flags]
+        return ", ".join(notes + [row.dtype] * (len(self.types) > 1))
+
+    def json(self) -> dict:
+        """The same as plain lists, dicts, strings and numbers; null for a figure that there is not."""
+        return {
+            "weights": self.path,
+            "values": self.count,
+            "bytes": self.bytes,
+            "blobs": [_plain(row) for row in self.rows],
+        }
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def __repr__(self) -> str:
+        return self.table()
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in (*_COLUMNS, ""))
+        cells = ((*_cells(row).values(), self._notes(row)) for row in self.rows)
+        body = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in cells)
+        rows = "".join(f"<tr>{row}</tr>" for row in body)
+        caption = html.escape(self.path)
+        return f"<table><caption>{caption}</caption><tr>{head}</tr>{rows}</table><p>{self.totals()}</p>"
+
+
+_SAID = {ALL_ZERO: "all zero", NAN: "with NaN", INFINITE: "with infinity"}
+
+
+def statistics(weights: Weights, *, progress: Progress = untold) -> Statistics:
+    """The figures of every blob; each is read once, in pieces.
+
+    `progress` is told how many bytes have been read, piece by piece.
+
+    Raises WeightsError when the file has changed since it was opened.
+    """
+    blobs = ((name, number, blob) for name, blobs in weights.items() for number, blob in enumerate(blobs))
+    return Statistics(weights.path, tuple(_row(*each, progress) for each in blobs))
+
+
+def _row(layer: str, number: int, blob: Blob, progress: Progress) -> Row:
+    import numpy
+
+    with numpy.errstate(over="ignore", invalid="ignore"):  # NaN of any kind, float64 that comes to infinity
+        found = reduce(_joined, map(_part, values(blob, progress)), _Part())
+    figures = (found.low, found.high, found.mean, math.sqrt(found.spread / max(found.finite, 1)))
+    return Row(
+        layer, number, blob.shape, blob.dtype, blob.count, blob.nbytes,
+        *(figures if found.finite else (None,) * 4), found.zeros, found.nans, found.infinities,
+    )  # fmt: skip
+
+
+def values(blob: Blob, progress: Progress = untold) -> Iterator["numpy.ndarray"]:
+    """The values in turn, in the stored type; each array may be overwritten by the next."""
+    import numpy
+
+    stored = numpy.dtype(blob.dtype).newbyteorder("<")
+    for piece in blob.pieces():
+        found = numpy.frombuffer(piece, stored)
+        yield from (found[at : at + RUN] for at in range(0, len(found), RUN))
+        progress(len(piece))
+
+
+class _Part(NamedTuple):
+    """What a run of values comes to; `spread` sums the squared distances from its mean."""
+
+    finite: int = 0
+    low: float = math.inf
+    high: float = -math.inf
+    mean: float = 0.0
+    spread: float = 0.0
+    zeros: int = 0
+    nans: int = 0
+    infinities: int = 0
+
+
+def _part(run: "numpy.ndarray") -> _Part:
+    import numpy
+
+    wide = run.astype(numpy.float64)
+    whole = numpy.isfinite(wide)
+    finite = wide if whole.all() else wide[whole]
+    nans = int(numpy.isnan(wide).sum()) if len(finite) < len(wide) else 0
+    odd = nans, len(wide) - len(finite) - nans
+    if not len(finite):
+        return _Part(nans=odd[0], infinities=odd[1])
+    zeros, low, high = numpy.count_nonzero(finite == 0), float(finite.min()), float(finite.max())
+    mean = float(finite.mean())
+    finite -= mean
+    spread = float(numpy.square(finite, out=finite).sum())
+    return _Part(len(finite), low, high, mean, spread, int(zeros), *odd)
+
+
+def _joined(one: _Part, other: _Part) -> _Part:
+    """What two runs come to together: https://en.wikipedia.org/wiki/Algorithms_for_calculating_variance."""
+    finite, apart = one.finite + other.finite, other.mean - one.mean
+    weight = other.finite / max(finite, 1)
+    return _Part(
+        finite, min(one.low, other.low), max(one.high, other.high), one.mean + apart * weight,
+        one.spread + other.spread + apart * apart * one.finite * weight,
+        *(old + new for old, new in zip(one[5:], other[5:], strict=True)),
+    )  # fmt: skip
+
+
+def _cells(row: Row) -> dict[str, str]:
+    cells = (
+        row.layer, str(row.blob), "x".join(map(str, row.shape)) or "1", f"{row.bytes:,}",
+        _shown(row.minimum), _shown(row.maximum), _shown(row.mean), share(row.zeros, row.count),
+    )  # fmt: skip
+    return dict(zip(_COLUMNS, cells, strict=True))
+
+
+def _shown(figure: float | None) -> str:
+    return "-" if figure is None else f"{figure + 0:.3g}"
+
+
+def share(part: int, whole: int) -> str:
+    """How much of a whole a part is, in percent; 0% and 100% are exact."""
+    if part in (0, whole):
+        return "100%" if part else "0%"
+    percent = min(max(100 * part / whole, 0.1), 99.9)
+    return f"{percent:.1f}%"
+
+
+def _heads(names: Sequence[str], room: int) -> Iterator[str]:
+    """Each line's name; one that is too long for its column is said once."""
+    for before, name in zip(("", *names), names, strict=False):
+        yield "" if len(name) > room and name == before else name
+
+
+def _aligned(lines: Sequence[Mapping[str, str]]) -> list[str]:
+    widths = {name: max(len(line[name]) for line in lines) for name in lines[0]}
+    return [
+        "  ".join(f"{cell:{'<' if name == 'shape' else '>'}{widths[name]}}" for name, cell in line.items())
+        for line in lines
+    ]
+
+
+def _plain(row: Row) -> dict:
+    figures = {name: value for name, value in row._asdict().items() if isinstance(value, float)}
+    unsaid = {name: None for name, value in figures.items() if not math.isfinite(value)}
+    return row._asdict() | {"shape": list(row.shape), "flags": list(row.flags)} | unsaid
