@@ -307,6 +307,19 @@ def test_the_name_tells_the_format(small, tmp_path, name, kind):
     assert store.open(tmp_path / name).kind == kind
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"), [("x.caffemodel", "layer"), ("x.caffemodel.h5", "hdf5"), ("x.npz", "npz")]
+)
+@pytest.mark.parametrize("source", ["v2", "h5", "npz"])
+def test_surgery_too_writes_what_the_name_tells(small, tmp_path, source, name, kind):
+    SMALL.save(tmp_path / "net.prototxt")
+    given = written(small, source, tmp_path).path
+    words = ["surgery", tmp_path / "net.prototxt", given, tmp_path / "net.prototxt", "-o", tmp_path / name]
+    assert run(*words).exit_code == 0
+    found = store.open(tmp_path / name)
+    assert found.kind == kind and tensors(found) == tensors(small)
+
+
 def test_what_caffe_would_not_read_is_said(small, tmp_path):
     result = run("convert", small.path, tmp_path / "x.hdf5")
     assert result.exit_code == 0

@@ -207,19 +207,44 @@ _STEP = 4 << 20
 
 
 def weights_saver(weights) -> Callable:
-    """How `write_all` writes weights: with a progress bar where that takes long and somebody looks on."""
+    """How `write_all` writes Weights in the format that the name tells; see `file_saver`."""
 
     def save(path, *, force):
-        if weights.nbytes < _LONG or not sys.stderr.isatty():
-            weights.save(path, force=force)
+        from fcnkit.weights.convert import as_named
+
+        made = as_named(weights, path)
+        file_saver(made)(path, force=force)
+        say_unread(made, path)
+
+    return save
+
+
+def file_saver(content) -> Callable:
+    """How `write_all` writes what has a `save`: with a progress bar where that takes long and is seen."""
+
+    def save(path, *, force):
+        if content.nbytes < _LONG or not sys.stderr.isatty():
+            content.save(path, force=force)
             return
         label = f"writing {Path(path).name}"
         with click.progressbar(
-            length=weights.nbytes, label=label, file=sys.stderr, update_min_steps=_STEP
+            length=content.nbytes, label=label, file=sys.stderr, update_min_steps=_STEP
         ) as bar:
-            weights.save(path, force=force, progress=bar.update)
+            content.save(path, force=force, progress=bar.update)
 
     return save
+
+
+def say_unread(weights, path: str | os.PathLike) -> None:
+    """Standard error says what Caffe would not read of HDF5 weights under this name."""
+    if weights.kind != "hdf5":
+        return
+    unread = [name for name in weights if "/" in name]
+    if unread:
+        fact = f'{len(unread)} layers have a "/" in their names, the first "{unread[0]}"'
+        click.echo(encodable(f"fcnkit: {path}: {fact}; Caffe ignores such layers in HDF5"), err=True)
+    if not str(path).endswith(".h5"):
+        click.echo(f"fcnkit: {path}: Caffe takes it for HDF5 only under a name that ends in .h5", err=True)
 
 
 def say_written(outputs: Sequence[tuple[str | os.PathLike, Callable]], quiet: bool) -> None:

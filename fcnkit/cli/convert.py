@@ -1,12 +1,8 @@
 """The command that writes weights in another format."""
 
-from pathlib import Path
-
 import click
 
-from fcnkit.cli.arguments import encodable, open_weights, say_written, weights_saver, write_all
-
-_BY_NAME = {".h5": "h5", ".hdf5": "h5", ".npz": "npz"}
+from fcnkit.cli.arguments import file_saver, open_weights, say_unread, say_written, write_all
 
 
 @click.command()
@@ -31,15 +27,11 @@ def convert(source, output, to, layout, force) -> None:
     fcnkit convert net.caffemodel net.npz
     """
     from fcnkit.weights.convert import convert as converted
+    from fcnkit.weights.convert import format_of
 
     weights = open_weights(source)
-    made = converted(weights, to or _BY_NAME.get(Path(output).suffix.lower(), "v2"), layout=layout)
-    outputs = [(output, weights_saver(made))]
+    made = converted(weights, to or format_of(output), layout=layout)
+    outputs = [(output, file_saver(made))]
     write_all(outputs, force=force)
     say_written(outputs, False)
-    unread = [name for name in made if "/" in name] if made.kind == "hdf5" else []
-    if unread:
-        fact = f'{len(unread)} layers have a "/" in their names, the first "{unread[0]}"'
-        click.echo(encodable(f"fcnkit: {output}: {fact}; Caffe ignores such layers in HDF5"), err=True)
-    if made.kind == "hdf5" and not output.endswith(".h5"):
-        click.echo(f"fcnkit: {output}: Caffe takes it for HDF5 only under a name that ends in .h5", err=True)
+    say_unread(made, output)

@@ -4,12 +4,12 @@ import click
 
 from fcnkit.cli.arguments import (
     check_stdout,
+    file_saver,
     load,
     plan_options,
     saver,
     say_written,
     show_plan,
-    weights_saver,
     write_all,
 )
 
@@ -55,4 +55,4 @@ def _saver(weights: str):
     from fcnkit.rewrites.upgrade import upgrade as rewrite
     from fcnkit.weights.upgrade import upgrade as upgraded
 
-    return weights_saver(upgraded(weights, rewrite))
+    return file_saver(upgraded(weights, rewrite))

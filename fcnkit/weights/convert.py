@@ -1,7 +1,9 @@
 """Weights from one format into another: the same tensors, each written as that format's readers want it."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from fcnkit.errors import WeightsError
 from fcnkit.formats.blobproto import shown_shape
@@ -43,6 +45,25 @@ def convert(weights: Weights, to: str, *, layout: str = "shape") -> Weights:
     typed = _typed(weights) if kind == "layer" != weights.kind else weights
     result = typed.to(kind)
     return result.put_all(dict(_changed(weights, layout)))
+
+
+_BY_NAME = {".h5": "h5", ".hdf5": "h5", ".npz": "npz"}
+
+
+def format_of(path: str | os.PathLike) -> str:
+    """The format that a file's name tells, a key of FORMATS: Caffe goes by the name alone."""
+    return _BY_NAME.get(Path(path).suffix.lower(), "v2")
+
+
+def as_named(weights: Weights, path: str | os.PathLike) -> Weights:
+    """The weights in the format that the file's name tells; a caffemodel keeps its generation.
+
+    Raises as `convert` does.
+    """
+    to = format_of(path)
+    if weights.kind == {"h5": "hdf5", "npz": "npz"}.get(to) or (to == "v2" and weights.kind in KINDS):
+        return weights
+    return convert(weights, to)
 
 
 def _typed(weights: Weights) -> Weights:
