@@ -5,7 +5,7 @@ import click
 from fcnkit.cli.arguments import file_saver, open_weights, say_unread, say_written, write_all
 
 
-@click.command()
+@click.command(short_help="Write weights in another format.")
 @click.argument("source", metavar="IN")
 @click.argument("output", metavar="OUT")
 @click.option("--to", type=click.Choice(["v2", "h5", "npz", "bvlc"]),

@@ -21,7 +21,7 @@ from fcnkit.cli.arguments import (
 _LONG = 100 << 20
 
 
-@click.command()
+@click.command(short_help="Say how weights differ, or whether they fit a net.")
 @click.argument("first", metavar="WEIGHTS")
 @click.argument("second", metavar="WEIGHTS_OR_NET")
 @click.option("--map", "names", type=Pairs(), metavar="OLD=NEW,...", help="Layers of other names to match.")

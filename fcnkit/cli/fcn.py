@@ -24,7 +24,7 @@ from fcnkit.plan import Plan
 Output = tuple[Path, Callable]
 
 
-@click.command()
+@click.command(short_help="Make a classifier an FCN, ready to train.")
 @click.argument("net", metavar="NET")
 @click.option(
     "--classes", type=Classes(), required=True, metavar="N", help="Classes to score, or HEAD=N,HEAD=N."

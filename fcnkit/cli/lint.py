@@ -20,7 +20,7 @@ def _show_kinds(ctx, param, value) -> None:
     ctx.exit()
 
 
-@click.command()
+@click.command(short_help="Say what is wrong with a net, and how to mend it.")
 @click.argument("nets", metavar="NET...", nargs=-1, required=True)
 @click.option("--weights", metavar="FILE", help="A caffemodel: say which layers it leaves untrained.")
 @click.option("--solver", metavar="FILE", help="The solver: say whether its rate goes with the loss.")

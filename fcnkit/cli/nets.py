@@ -26,7 +26,7 @@ from fcnkit.cli.diff import show_statistics
 NET = click.argument("net", metavar="NET")
 
 
-@click.command()
+@click.command(short_help="Shapes, cost, offsets of a net; figures of weights.")
 @click.argument("net", metavar="NET_OR_WEIGHTS")
 @click.option("--weights", metavar="FILE", help="A caffemodel: say how its blobs fit each layer.")
 @click.option("--phase", type=click.Choice(["TEST", "TRAIN"]), default="TEST", show_default=True)
@@ -72,7 +72,7 @@ def _check_options(ctx: click.Context, path: str) -> None:
             raise click.UsageError(f"{path} is a weights file; {option.opts[0]} is for a net")
 
 
-@click.command()
+@click.command(short_help="Draw a net as SVG.")
 @NET
 @click.option("-o", "--output", metavar="OUT.svg", required=True,
               help='Write the picture here; "-" is standard output.')  # fmt: skip
@@ -101,7 +101,7 @@ def draw(net, output, phase, stages, inputs, force) -> None:
     say_written(outputs, False)
 
 
-@click.command()
+@click.command(short_help="Turn each InnerProduct into a Convolution.")
 @NET
 @click.option("-o", "--output", metavar="OUT", help='Write the net here; "-" is standard output.')
 @shape_option
@@ -133,7 +133,7 @@ def convolutionalize(net, output, inputs, rename, weights, weights_out, diff, as
     say_written(outputs, as_json or diff)
 
 
-@click.command()
+@click.command(short_help="Compute, check or correct every Crop's offset.")
 @NET
 @click.option("-o", "--output", metavar="OUT", help='Write the net here; "-" is standard output.')
 @click.option("--check", is_flag=True, help="Exit with 1 if a Crop's offset is not the right one.")

@@ -24,7 +24,7 @@ class Facts(NamedTuple):
     about: str
 
 
-@click.command()
+@click.command(short_help="List the networks that come with fcnkit.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def templates(as_json) -> None:
     """List the templates: input, size, cost, receptive field.

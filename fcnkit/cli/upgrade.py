@@ -14,7 +14,7 @@ from fcnkit.cli.arguments import (
 )
 
 
-@click.command()
+@click.command(short_help="Bring V0 and V1 nets and weights up to date.")
 @click.argument("net", metavar="NET", required=False)
 @click.option("-o", "--output", metavar="OUT", help='Write the net here; "-" is standard output.')
 @click.option("--weights", metavar="IN", help="A caffemodel of any age.")

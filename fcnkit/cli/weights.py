@@ -43,7 +43,7 @@ fcnkit surgery fcn.prototxt fcn.caffemodel --do classes=score_fr:0,15,new
 """
 
 
-@click.command(help=_SURGERY)
+@click.command(help=_SURGERY, short_help="Transplant weights, or change a net and them.")
 @NET
 @click.argument("weights", metavar="[WEIGHTS]", required=False)
 @click.argument("new_net", metavar="[NEW_NET]", required=False)
@@ -108,7 +108,7 @@ def _transplant(net, weights, new_net, output, names, strict, as_json, force, in
         click.echo(f"wrote {output}", err=True)
 
 
-@click.command()
+@click.command(short_help="Compare what two nets compute.")
 @NET
 @click.argument("weights", metavar="WEIGHTS")
 @click.argument("new_net", metavar="NEW_NET")
