@@ -34,7 +34,7 @@ test: setup  ## ruff and all tests; real Caffe is installed first
 	@bash scripts/install_caffe.sh || { \
 	    echo "make test: NO REAL CAFFE on this machine; the tests that ask it are SKIPPED" >&2; \
 	    test -z "$$FCNKIT_REQUIRE_CAFFE"; }
-	@$(PY) -m ruff check --output-format concise .; lint=$$?; $(PYTEST) && exit $$lint
+	@$(PY) -m ruff check --output-format concise .; lint=$$?; $(PYTEST) -n auto --dist worksteal && exit $$lint
 
 corpus: setup caffe  ## every net of the shared corpus through real Caffe; a quarter of an hour
 	@$(PYTEST) --corpus tests/test_corpus.py tests/test_upgrade.py

@@ -13,6 +13,7 @@ TEST = [
     "hypothesis>=6.90,<7",
     "lmdb>=1.4,<4",
     "pytest>=7.4,<10",
+    "pytest-xdist>=3.5,<4",
     "ruff>=0.6,<1",
     "setuptools>=77,<100",
 ]
