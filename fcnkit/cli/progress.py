@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import click
 
@@ -22,12 +23,33 @@ def _figure(value: object) -> str:
     return f"of {len(value)} classes" if isinstance(value, list) else f"{value:.4g}"
 
 
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds."""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+class Pace:
+    """How fast the iterations come, from the first one on."""
+
+    def __init__(self, first: int) -> None:
+        self.first, self.begun = first, time.monotonic()
+
+    def left(self, iteration: int, iterations: int) -> str:
+        """The speed and the time that is left, "" where neither is known."""
+        done = iteration - self.first
+        if done <= 0 or iteration >= iterations:
+            return ""
+        speed = done / max(time.monotonic() - self.begun, 1e-9)
+        return f", {speed:.3g}/s, {clock((iterations - iteration) / speed)} left"
+
+
 class Lines:
     """Progress as lines on standard error."""
 
     def __init__(self, name: str, first: int, iterations: int) -> None:
-        self.name, self.first, self.iterations = name, first, iterations
-        self.begun, self.said = time.monotonic(), 0.0
+        self.name, self.iterations, self.pace = name, iterations, Pace(first)
+        self.said = 0.0
 
     def __enter__(self) -> "Lines":
         return self
@@ -37,20 +59,12 @@ class Lines:
 
     def loss(self, event: Loss) -> None:
         """Says the loss, if nothing was said for a while or it is the last."""
-        now = time.monotonic()
-        if now - self.said < _EVERY and event.iteration < self.iterations:
+        if time.monotonic() - self.said < _EVERY and event.iteration < self.iterations:
             return
-        self.said = now
+        self.said = time.monotonic()
         rate = "" if event.rate is None else f", rate {event.rate:g}"
-        done = f"iteration {event.iteration} of {self.iterations}"
-        self.say(f"{done}, loss {event.loss:.4g}{rate}{self._left(event, now)}")
-
-    def _left(self, event: Loss, now: float) -> str:
-        done = event.iteration - self.first
-        if done <= 0 or event.iteration >= self.iterations:
-            return ""
-        speed = done / max(now - self.begun, 1e-9)
-        return f", {speed:.3g} iterations/s, {clock((self.iterations - event.iteration) / speed)} left"
+        left = self.pace.left(event.iteration, self.iterations)
+        self.say(f"iteration {event.iteration} of {self.iterations}, loss {event.loss:.4g}{rate}{left}")
 
     def scores(self, event: Scores) -> None:
         """Says the scores."""
@@ -61,50 +75,47 @@ class Lines:
         click.echo(f"{self.name}: {text}", err=True)
 
 
-def clock(seconds: float) -> str:
-    """Hours, minutes and seconds."""
-    whole = round(seconds)
-    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
-
-
 class Bar:
-    """Progress as one line of the terminal that is always the newest."""
+    """Progress as a bar that is always the terminal's last line but one, and the newest scores below it."""
 
     def __init__(self, name: str, first: int, iterations: int) -> None:
         from rich import progress
-        from rich.console import Console
+        from rich.console import Console, Group
+        from rich.live import Live
+        from rich.text import Text
 
-        columns = (
-            progress.TextColumn("{task.description}", markup=False), progress.BarColumn(bar_width=None),
-            progress.MofNCompleteColumn(), progress.TextColumn("{task.fields[state]}", markup=False),
-            progress.TimeRemainingColumn(), progress.TextColumn("left", markup=False),
+        self.bar = progress.Progress(
+            progress.TextColumn("{task.description}", markup=False), progress.BarColumn(bar_width=16),
+            progress.TextColumn("{task.completed}/{task.total}"),
+            progress.TextColumn("{task.fields[state]}", markup=False),
         )  # fmt: skip
-        self.bar = progress.Progress(*columns, console=Console(stderr=True), refresh_per_second=4)
-        self.task = self.bar.add_task(name, total=iterations, completed=first, state="")
-        self.first, self.begun = first, time.monotonic()
-        self.test = ""
+        # The whole path would leave no room for the rest.
+        short = Path(name).resolve().name
+        self.task = self.bar.add_task(short, total=iterations, completed=first, state="")
+        self.test = Text()
+        self.live = Live(Group(self.bar, self.test), console=Console(stderr=True), refresh_per_second=4)
+        self.iterations, self.pace = iterations, Pace(first)
 
     def __enter__(self) -> "Bar":
-        self.bar.start()
+        self.live.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.bar.stop()
+        self.live.stop()
 
     def loss(self, event: Loss) -> None:
         """The bar stands at this iteration."""
-        speed = (event.iteration - self.first) / max(time.monotonic() - self.begun, 1e-9)
         rate = "" if event.rate is None else f" rate {event.rate:g}"
-        state = f"loss {event.loss:.4g}{rate} {speed:.3g}/s{self.test}"
+        state = f"loss {event.loss:.4g}{rate}{self.pace.left(event.iteration, self.iterations)}"
         self.bar.update(self.task, completed=event.iteration, state=state)
 
     def scores(self, event: Scores) -> None:
-        """The scores stay beside the bar until there are others."""
-        self.test = f" | {shown(event.values)}"
+        """The scores stay below the bar until there are others."""
+        self.test.plain = f"validation at {event.iteration}: {shown(event.values)}"
 
     def say(self, text: str) -> None:
         """One line above the bar."""
-        self.bar.console.print(text, markup=False, highlight=False)
+        self.live.console.print(text, markup=False, highlight=False)
 
 
 def progress(name: str, first: int, iterations: int) -> "Bar | Lines":

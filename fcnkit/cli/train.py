@@ -11,6 +11,8 @@ import click
 
 from fcnkit.cli.arguments import encodable
 
+STOPPED = 130
+
 
 class Gpus(click.ParamType):
     """all, or numbers with commas."""
@@ -79,8 +81,11 @@ def train(
             click.echo(_shown(stage, stage.words(restart=restart)))
         return
     stages.check(found, heard=lambda path, count: _say(f"{path}: checking {count:,} labels"))
-    for stage in found:
-        _train(stage, restart)
+    try:
+        for stage in found:
+            _train(stage, restart)
+    except KeyboardInterrupt:  # between two stages, where no Caffe is at work
+        sys.exit(STOPPED)
 
 
 def _check_name(name: str) -> None:
@@ -106,7 +111,7 @@ def _train(stage, restart: bool) -> None:
     recipe, name = stage.recipe, str(stage.folder)
     last = None if restart else finished(recipe.run, recipe.iterations)
     if last:
-        click.echo(f"{name}: has its {recipe.iterations} iterations; {last.weights}")
+        click.echo(f"{name}: has {last.iteration} iterations already: {last.weights}")
         return
     weights = stage.weights()
     with ExitStack() as stack:
@@ -167,4 +172,4 @@ def _ended(event, stage) -> None:
         return
     saved = f"iteration {last.iteration} is saved" if last else "nothing is saved yet"
     _say(f"{stage.folder}: stopped; {saved}; the same command goes on from there")
-    sys.exit(130)
+    sys.exit(STOPPED)

@@ -98,7 +98,7 @@ def train(
     """
     load("matplotlib.figure")  # where it is missing, now and not hours later
     run = recipe.run
-    new = not run.path.exists()
+    new = not run.begun
     with locked(run) as handle:
         begin = start(run, weights, restart=restart, force=force)
         if restart:
