@@ -11,6 +11,7 @@ from fcnkit.cli.fcn import fcn
 from fcnkit.cli.lint import lint
 from fcnkit.cli.nets import align, convolutionalize, draw, inspect
 from fcnkit.cli.templates import templates
+from fcnkit.cli.train import train
 from fcnkit.cli.upgrade import upgrade
 from fcnkit.cli.weights import surgery, verify
 from fcnkit.errors import FcnkitError
@@ -58,6 +59,7 @@ COMMANDS = (
     diff,
     convert,
     verify,
+    train,
     templates,
 )
 

@@ -145,7 +145,7 @@ def ask(questions: Sequence[Question]) -> list[Any]:
             capture_output=True,
             text=True,
             errors="replace",
-            env=_environment(),
+            env=environment(),
             cwd=name,
         )
         if done.returncode:
@@ -177,9 +177,8 @@ def train(
         words = [*command("caffe"), "train", f"--solver={solver_path}"]
         if weights is not None:
             words.append(f"--weights={_weights(weights, folder)}")
-        environment = {**_environment(), "GLOG_minloglevel": "0", "GLOG_logtostderr": "1"}
         done = subprocess.run(
-            words, capture_output=True, text=True, errors="replace", cwd=cwd, env=environment
+            words, capture_output=True, text=True, errors="replace", cwd=cwd, env=environment(log=True)
         )
         if done.returncode:
             raise EngineError(f"Caffe: {_words(done.stderr) or _tail(done.stderr)} ({text.path})")
@@ -188,7 +187,7 @@ def train(
 
 _LOSS = re.compile(r"\] Iteration (\d+)[^\n]*, loss = (\S+)")
 _FATAL = re.compile(
-    r"^F\d{4} [\d:.]+ +\d+ [^ \]]+\] (.*?)(?=^\*\*\* Check failure|^\w\d{4} [\d:.]+ |\Z)", re.S | re.M
+    r"^F\d{4,8} [\d:.]+ +\d+ [^ \]]+\] (.*?)(?=^\*\*\* Check failure|^\w\d{4,8} [\d:.]+ |\Z)", re.S | re.M
 )
 _PARSER = re.compile(r"^\[libprotobuf ERROR [^\]]*\] (.*)$", re.M)
 
@@ -209,8 +208,10 @@ def _one(question: Question) -> Any:
     return answer
 
 
-def _environment() -> dict[str, str]:
-    return {**os.environ, "GLOG_minloglevel": "2", "PYTHONIOENCODING": "utf-8"}
+def environment(*, log: bool = False) -> dict[str, str]:
+    """The environment that Caffe starts in: ours, with its whole log on stderr or no more than its errors."""
+    said = {"GLOG_minloglevel": "0", "GLOG_logtostderr": "1", "GLOG_log_prefix": "1"}
+    return {**os.environ, "PYTHONIOENCODING": "utf-8", **(said if log else {"GLOG_minloglevel": "2"})}
 
 
 def _has_python_layer(net: Prototxt) -> bool:
@@ -289,6 +290,11 @@ def _answer(question: Question, folder: Path) -> Any:
 def _refusal(question: Question, folder: Path, words: str) -> EngineError:
     words = words.replace(str(folder / "net.prototxt"), question.net.path)
     return EngineError(f"{question.net.path}: Caffe ({question.state.phase}): {words}")
+
+
+def last_words(log: str, status: int) -> str:
+    """Why Caffe ended with this exit status (or, negative, this signal), as its log says."""
+    return _words(log) or (_ended(-status, log) if status < 0 else _tail(log) or "ended without a word")
 
 
 def _words(log: str) -> str:

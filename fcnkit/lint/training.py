@@ -57,8 +57,8 @@ def double_softmax(seen: Seen) -> Iterator[Hit]:
 
 def ignored_class(seen: Seen) -> Iterator[Hit]:
     """an ignore_label that is one of the classes, which is then never learned or counted"""
-    for layer, param, axis in _labelled(seen):
-        ignored, classes = _ignored(layer), seen.classes(layer.bottoms[0], axis)
+    for layer, param, axis in labelled(seen):
+        ignored, classes = ignored_label(layer), seen.classes(layer.bottoms[0], axis)
         if ignored is not None and classes and 0 <= ignored < classes:
             fact = f"ignore_label {ignored} is one of the {classes} classes, 0 to {classes - 1}"
             yield Hit(layer, f"{fact}; ignore a number that is none, such as 255", _field(layer, param))
@@ -67,11 +67,11 @@ def ignored_class(seen: Seen) -> Iterator[Hit]:
 def ignored_once(seen: Seen) -> Iterator[Hit]:
     """a loss and an Accuracy of the same labels that ignore different ones"""
     losses: dict[Top, Layer] = {}
-    for layer, param, _ in _labelled(seen):
-        label = _source(seen, layer.bottoms[1])
+    for layer, param, _ in labelled(seen):
+        label = source_of(seen, layer.bottoms[1])
         other = losses.setdefault(label, layer)
-        if layer.type != other.type and _ignored(layer) != _ignored(other):
-            mine, its = (f"ignores {_said(_ignored(each))}" for each in (layer, other))
+        if layer.type != other.type and ignored_label(layer) != ignored_label(other):
+            mine, its = (f"ignores {_said(ignored_label(each))}" for each in (layer, other))
             fact = f'it {mine}, and layer "{other.name}" on line {other.line} {its} of the same labels'
             yield Hit(layer, f"{fact}; give both the same ignore_label", _field(layer, param))
 
@@ -83,16 +83,16 @@ def _said(ignored: int | None) -> str:
 def head_classes(seen: Seen) -> Iterator[Hit]:
     """heads that score different numbers of classes against the same labels"""
     first: dict[Top, tuple[Layer, int]] = {}
-    for layer, _, axis in _labelled(seen):
+    for layer, _, axis in labelled(seen):
         classes = seen.classes(layer.bottoms[0], axis)
         if classes:
-            other, had = first.setdefault(_source(seen, layer.bottoms[1]), (layer, classes))
+            other, had = first.setdefault(source_of(seen, layer.bottoms[1]), (layer, classes))
             if had != classes:
                 fact = f'its {classes} classes and the {had} of layer "{other.name}" on line {other.line}'
                 yield Hit(layer, f"{fact} are scored against the same labels; give both num_output {had}")
 
 
-def _labelled(seen: Seen) -> Iterator[tuple[Layer, str, int]]:
+def labelled(seen: Seen) -> Iterator[tuple[Layer, str, int]]:
     """The layers that compare scores with labels, where their ignore_label is, and their channel axis."""
     for layer in seen.graph.layers:
         if len(layer.bottoms) < 2:
@@ -104,7 +104,8 @@ def _labelled(seen: Seen) -> Iterator[tuple[Layer, str, int]]:
             yield layer, "accuracy_param", layer.param("accuracy_param").get("axis")
 
 
-def _ignored(layer: Layer) -> int | None:
+def ignored_label(layer: Layer) -> int | None:
+    """The label that this loss or Accuracy leaves out, None where it leaves out none."""
     param = layer.param("accuracy_param" if layer.type == "Accuracy" else "loss_param")
     return param.get("ignore_label") if param.has("ignore_label") else None
 
@@ -113,7 +114,7 @@ def _field(layer: Layer, param: str):
     return layer.param(param).field("ignore_label")
 
 
-def _source(seen: Seen, top: Top) -> Top:
+def source_of(seen: Seen, top: Top) -> Top:
     """The top that a label is a plain copy of."""
     layer = seen.graph.producer(top)
     while layer.type == "Split" and layer.bottoms:

@@ -1,0 +1,175 @@
+"""The command that trains nets with real Caffe."""
+
+import re
+import shlex
+import sys
+from contextlib import ExitStack, closing
+from functools import partial
+from pathlib import Path
+
+import click
+
+from fcnkit.cli.arguments import encodable
+
+STOPPED = 130
+
+
+class Gpus(click.ParamType):
+    """all, or numbers with commas."""
+
+    name = "0 | 0,1 | all"
+
+    def convert(self, value, param, ctx):
+        """The text as Caffe takes it."""
+        if not re.fullmatch(r"all|\d+(,\d+)*", value):
+            self.fail(f"{value!r}: write it as 0, as 0,1 or as all", param, ctx)
+        return value
+
+
+@click.command()
+@click.argument("folders", metavar="DIR...", nargs=-1, required=True)
+@click.option("--data", metavar="DATASET", help="Folder of train_image_lmdb, train_label_lmdb, val_...")
+@click.option("--weights", metavar="FILE", help="What the first DIR starts from; else its init.caffemodel.")
+@click.option("--gpu", "gpus", type=Gpus(), metavar="N|all", help="Train on these GPUs.")
+@click.option("--cpu", is_flag=True, help="Train on the CPU.")
+@click.option("--iterations", type=click.IntRange(1), metavar="N", help="In place of the solver's max_iter.")
+@click.option("--snapshot", type=click.IntRange(1), metavar="N", help="Save every N iterations.")
+@click.option("--display", type=click.IntRange(1), metavar="N", help="Show the loss every N iterations.")
+@click.option("--test", type=click.IntRange(1), metavar="N", help="Validate every N iterations.")
+@click.option("--loss", type=click.Choice(["normalized", "unnormalized"]),
+              help="The mean over pixels or their sum, with the published rates of each.")  # fmt: skip
+@click.option("--run", "name", default="run", show_default=True, metavar="NAME", help="The run's folder.")
+@click.option("--restart", is_flag=True, help="Begin anew; with --force where there is a run.")
+@click.option("--force", is_flag=True, help="Let --restart lose the run that is there.")
+@click.option("--dry-run", is_flag=True, help="Print the caffe commands, and write nothing.")
+def train(
+    folders, data, weights, gpus, cpu, iterations, snapshot, display, test, loss, name,
+    restart, force, dry_run,
+) -> None:  # fmt: skip
+    """Train the FCN in DIR with real Caffe; the same command again resumes.
+
+    DIR is what `fcnkit fcn -o DIR` writes.  Its folder `run` gets the solver
+    and net as run, caffe.log, train.jsonl (losses and scores), curve.png and
+    the snapshots.  Several DIRs are stages: each starts from the last
+    caffemodel of the one before, by the names of layers.
+
+    Ctrl-C saves a snapshot and stops, a second one stops at once.  A resume
+    goes on from the newest whole snapshot; Caffe then reads the database from
+    its beginning.  Exit status: 0 done, 2 bad input or Caffe failed, 130
+    stopped.
+
+    \b
+    fcnkit train voc-fcn32s --data voc --gpu 0
+    fcnkit train fcn32s fcn16s fcn8s --data voc --weights net.caffemodel --gpu all
+    fcnkit train fcn32s --data voc --cpu --iterations 100 --dry-run
+    """
+    from fcnkit.segmentation import stages
+    from fcnkit.segmentation.recipe import Options
+
+    if gpus and cpu:
+        raise click.UsageError("--gpu and --cpu: choose one")
+    _check_name(name)
+    options = Options(
+        Path(data) if data else None, True if cpu else False if gpus else None, gpus or "",
+        iterations, snapshot, display, test, loss,
+    )  # fmt: skip
+    found = stages.stages([Path(folder) for folder in folders], name, options, weights)
+    if restart:
+        stages.check_restart(found, force=force)
+    if dry_run:
+        for stage in found:
+            click.echo(_shown(stage, stage.words(restart=restart)))
+        return
+    stages.check(found, heard=lambda path, count: _say(f"{path}: checking {count:,} labels"))
+    try:
+        for stage in found:
+            _train(stage, restart)
+    except KeyboardInterrupt:  # between two stages, where no Caffe is at work
+        sys.exit(STOPPED)
+
+
+def _check_name(name: str) -> None:
+    if not name or Path(name).name != name or name.startswith("."):
+        raise click.BadParameter(f"{name!r}: is a folder in DIR; give a name without /", param_hint="--run")
+
+
+def _say(text: str) -> None:
+    click.echo(encodable(text), err=True)
+
+
+def _shown(stage, words) -> str:
+    from fcnkit.engines.caffe import command
+
+    said = " ".join(map(shlex.quote, (*command("caffe"), *words)))
+    return f"cd {shlex.quote(str(stage.folder))} && {said}"
+
+
+def _train(stage, restart: bool) -> None:
+    """One stage is trained, or has been; the process ends with 130 where it was asked to stop."""
+    from fcnkit.segmentation.training import Begun, Ended, finished, train
+
+    recipe, name = stage.recipe, str(stage.folder)
+    last = None if restart else finished(recipe.run, recipe.iterations)
+    if last:
+        click.echo(f"{name}: has {last.iteration} iterations already: {last.weights}")
+        return
+    weights = stage.weights()
+    with ExitStack() as stack:
+        bars: list = []
+        heard = partial(_stopping, bars)
+        events = train(recipe, weights, restart=restart, force=True, heard=heard)
+        for event in stack.enter_context(closing(events)):
+            if isinstance(event, Begun):
+                bars.append(stack.enter_context(_begun(event, stage, weights)))
+            elif isinstance(event, Ended):
+                end = event
+            else:
+                _follow(bars[0], event)
+    _ended(end, stage)
+
+
+def _begun(event, stage, weights):
+    """Says what the training goes on from; the progress that is shown from now on."""
+    from fcnkit.cli.progress import progress
+    from fcnkit.segmentation.stages import unfilled
+
+    name = str(stage.folder)
+    for snapshot, why in event.passed:
+        _say(f"{name}: passes over iteration {snapshot.iteration}: {why}")
+    if event.snapshot:
+        _say(f"{name}: resumes from iteration {event.snapshot.iteration} ({event.snapshot.state})")
+    else:
+        _say(f"{name}: starts from {', '.join(map(str, weights)) or 'its fillers'}")
+        for layer in unfilled(stage.recipe, weights):
+            _say(f'{name}: layer "{layer}": is in no weights file, and starts from its filler')
+    first = event.snapshot.iteration if event.snapshot else 0
+    return progress(name, first, stage.recipe.iterations)
+
+
+def _follow(bar, event) -> None:
+    from fcnkit.segmentation.log import Loss, Saved, Scores
+
+    if isinstance(event, Loss):
+        bar.loss(event)
+    elif isinstance(event, Scores):
+        bar.scores(event)
+    elif isinstance(event, Saved):
+        bar.say(f"saved {event.path}")
+
+
+def _stopping(bars, count: int) -> None:
+    text = "Caffe saves a snapshot and stops; Ctrl-C again to stop at once" if count == 1 else "stops at once"
+    if bars:
+        bars[0].say(text)
+    else:
+        _say(text)
+
+
+def _ended(event, stage) -> None:
+    run, last = stage.recipe.run, event.snapshot
+    if event.done:
+        click.echo(f"{stage.folder}: trained {last.iteration} iterations; {last.weights}; {run.curve}")
+        return
+    saved = f"iteration {last.iteration} is saved" if last else "nothing is saved yet"
+    _say(f"{stage.folder}: stopped; {saved}; the same command goes on from there")
+    sys.exit(STOPPED)

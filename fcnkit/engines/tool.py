@@ -1,0 +1,88 @@
+"""Caffe's own program `caffe` at work, in a process that ends with ours."""
+
+import ctypes
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from fcnkit.engines.caffe import command, environment
+
+# Ctrl-C, a batch system that wants its machine back, a terminal that is gone.
+_STOPS = ("SIGINT", "SIGTERM", "SIGHUP")
+_PR_SET_PDEATHSIG = 1
+
+
+@contextmanager
+def running(
+    words: Sequence[str], *, cwd: Path, keep: Sequence[int] = ()
+) -> Iterator["subprocess.Popen[str]"]:
+    """`caffe` with these words; its stdout gives all that it says, line by line.
+
+    It is in a session of its own, so that a terminal's Ctrl-C reaches us alone.
+    On Linux it is killed when we are.  `keep` are open files that it holds too.
+    When the block is left before it ends, it is asked to stop, which makes it
+    save a snapshot, and waited for.
+    """
+    process = subprocess.Popen(
+        [*command("caffe"), *words],
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=environment(log=True),
+        start_new_session=True,
+        pass_fds=keep,
+        preexec_fn=_bound(),
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            for _ in process.stdout:  # or it would wait for a reader
+                pass
+        process.wait()
+        process.stdout.close()
+
+
+def _bound() -> Callable[[], None] | None:
+    """What makes a new process end with ours, even a killed one; None where the system has no such thing."""
+    if sys.platform != "linux":
+        return None
+    libc = ctypes.CDLL(None)
+    return lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@contextmanager
+def stoppable(process: subprocess.Popen, heard: Callable[[int], None]) -> Iterator[list[int]]:
+    """Signals that ask us to stop go to Caffe instead; the list holds those that came.
+
+    The first makes Caffe save a snapshot and stop, a second ends it at once;
+    `heard` is told how many there have been.  A signal that is ignored, as
+    SIGHUP is under nohup, stays so.  Outside the main thread nothing changes,
+    for Python hears signals there alone.
+    """
+    caught: list[int] = []
+
+    def stop(number: int, frame: object) -> None:
+        caught.append(number)
+        process.send_signal(signal.SIGINT if len(caught) == 1 else signal.SIGKILL)
+        heard(len(caught))
+
+    main = threading.current_thread() is threading.main_thread()
+    numbers = [getattr(signal, name) for name in _STOPS if main and hasattr(signal, name)]
+    old = {number: signal.getsignal(number) for number in numbers}
+    ours = [number for number, was in old.items() if was != signal.SIG_IGN or number == signal.SIGINT]
+    for number in ours:
+        signal.signal(number, stop)
+    try:
+        yield caught
+    finally:
+        for number in ours:
+            signal.signal(number, old[number] or signal.SIG_DFL)

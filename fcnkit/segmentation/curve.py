@@ -1,0 +1,58 @@
+"""The picture of a run's record: the loss, and below it the scores."""
+
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from fcnkit import files
+from fcnkit.segmentation.libraries import load
+
+
+def draw(rows: Sequence[dict], path: Path, title: str) -> None:
+    """The PNG at `path` shows these rows; it is whole at every moment.
+
+    The loss is on a logarithmic scale, with that of the test nets; scores lie
+    in a part of their own.  No display is needed.
+    """
+    figure = load("matplotlib.figure").Figure(figsize=(8, 6), layout="constrained")
+    scores = _series(rows)
+    losses = {name: scores.pop(name) for name in list(scores) if "loss" in name}
+    upper, *lower = figure.subplots(2 if scores else 1, 1, sharex=True, squeeze=False)[:, 0]
+    train = [(each["iteration"], each["loss"]) for each in rows if "loss" in each]
+    _plot(upper, {"training": train, **{f"validation: {name}": line for name, line in losses.items()}})
+    upper.set(title=title, ylabel="loss")
+    if any(value and value > 0 for line in (train, *losses.values()) for _, value in line):
+        upper.set_yscale("log")
+    for axes in lower:
+        _plot(axes, scores)
+        axes.set_ylabel("validation")
+    figure.axes[-1].set_xlabel("iteration")
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=100)
+    files.write(path, file.getvalue(), force=True)
+
+
+Line = list[tuple[int, float | None]]
+
+
+def _series(rows: Iterable[dict]) -> dict[str, Line]:
+    """Each score's values over the iterations; those of several classes are left to the record."""
+    found: dict[str, Line] = {}
+    for each in rows:
+        net = f" ({each['net']})" if each.get("net") else ""
+        for name, value in each.get("test", {}).items():
+            if not isinstance(value, list):
+                found.setdefault(name + net, []).append((each["iteration"], value))
+    return found
+
+
+def _plot(axes, lines: dict[str, Line]) -> None:
+    for name, line in lines.items():
+        if line:
+            xs, ys = zip(*line, strict=True)
+            # A gap where there was no number.
+            ys = [float("nan") if y is None else y for y in ys]
+            axes.plot(xs, ys, label=name, marker="." if len(line) < 30 else "", linewidth=1)
+    axes.grid(alpha=0.3)
+    if axes.lines:
+        axes.legend(loc="best", fontsize="small")

@@ -1,0 +1,161 @@
+"""The folder of one training run: what lies where, and which snapshot is whole and newest."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from fcnkit.errors import OutputError, WeightsError
+from fcnkit.formats import wire
+from fcnkit.weights import store
+from fcnkit.weights.statistics import statistics
+
+# The last field that Caffe writes of a SolverState, whatever the solver: the rate's step.
+_LAST_FIELD = 4
+
+
+class Snapshot(NamedTuple):
+    """What Caffe saves to go on from: the weights after so many iterations, and the solver's state."""
+
+    iteration: int
+    weights: Path
+    state: Path
+
+
+class PassedOver(NamedTuple):
+    """A snapshot that is not gone on from, and why."""
+
+    snapshot: Snapshot
+    why: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run called `name` in the folder of its net; Caffe works in that folder.
+
+    Solver and snapshots are named relative to it, so that the folder may be
+    moved, and the nets' own relative paths mean what they did.
+    """
+
+    folder: Path
+    name: str
+    prefix: str = "fcn"
+
+    @property
+    def path(self) -> Path:
+        """Where all that the run leaves lies."""
+        return self.folder / self.name
+
+    @property
+    def solver(self) -> Path:
+        """The solver as run."""
+        return self.path / "solver.prototxt"
+
+    @property
+    def log(self) -> Path:
+        """All that Caffe said."""
+        return self.path / "caffe.log"
+
+    @property
+    def record(self) -> Path:
+        """Losses and scores, a JSON object a line."""
+        return self.path / "train.jsonl"
+
+    @property
+    def curve(self) -> Path:
+        """The picture of the record."""
+        return self.path / "curve.png"
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything that a new start would lose."""
+        return self.record.exists() or bool(self.snapshots())
+
+    def weights(self, iteration: int) -> Path:
+        """The caffemodel that Caffe saves after so many iterations."""
+        return self.path / f"{self.prefix}_iter_{iteration}.caffemodel"
+
+    def snapshots(self) -> list[Snapshot]:
+        """Every snapshot that has a solver state, whole or not, the newest first."""
+        pattern = re.compile(re.escape(self.prefix) + r"_iter_(\d+)\.solverstate")
+        names = os.listdir(self.path) if self.path.is_dir() else []
+        numbers = sorted(int(found[1]) for name in names if (found := pattern.fullmatch(name)))
+        return [
+            Snapshot(number, self.weights(number), self.weights(number).with_suffix(".solverstate"))
+            for number in reversed(numbers)
+        ]
+
+    def newest(self) -> tuple[Snapshot | None, list[PassedOver]]:
+        """The newest snapshot that is whole, and those after it that are not.
+
+        One that was being written when Caffe was killed is cut; one that was
+        written when the training had failed holds NaN.
+        """
+        passed = []
+        for snapshot in self.snapshots():
+            why = damage(snapshot)
+            if not why:
+                return snapshot, passed
+            passed.append(PassedOver(snapshot, why))
+        return None, passed
+
+    def clear(self) -> None:
+        """What the run has left is gone; files of other names stay."""
+        made = [self.solver, self.record, self.curve]
+        for snapshot in self.snapshots():
+            made += [snapshot.state, snapshot.weights]
+        for path in made:
+            path.unlink(missing_ok=True)
+
+
+def damage(snapshot: Snapshot) -> str:
+    """Why Caffe could not go on from this snapshot, "" where it can."""
+    try:
+        weights, state = store.open(snapshot.weights), store.open(snapshot.state)
+    except (WeightsError, OSError) as error:
+        return str(error)
+    if state.kind != "solverstate" or not _ends(snapshot.state):
+        return f"{snapshot.state}: the solver's state is cut"
+    bad = [f'layer "{row.layer}"' for row in statistics(weights).rows if row.nans or row.infinities]
+    return f"{snapshot.weights}: NaN or infinity in {', '.join(bad[:3])}" if bad else ""
+
+
+def _ends(state: Path) -> bool:
+    """Whether a solver state that can be read is all there, for it may be cut between two blobs."""
+    data = memoryview(state.read_bytes())
+    number = 0
+    for field in wire.fields(data, 0, len(data)):
+        number = field.number
+    return number == _LAST_FIELD
+
+
+@contextmanager
+def locked(run: Run) -> Iterator[int]:
+    """The run is ours alone; the open file, Caffe's log, that says so.
+
+    The lock is the file's, held by all processes that have it open: a Caffe
+    that outlives us keeps it.  The folder is made where there is none.
+
+    Raises OutputError where another process has the run.
+    """
+    import fcntl
+
+    try:
+        run.path.mkdir(exist_ok=True)
+        handle = os.open(run.log, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+    except OSError as error:
+        raise OutputError(f"{run.path}: cannot be written: {error.strerror}; name another run") from None
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise OutputError(
+                f"{run.path}: another process is training it; wait for it, or name another --run"
+            ) from None
+        yield handle
+    finally:
+        with suppress(OSError):
+            os.close(handle)

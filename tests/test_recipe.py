@@ -1,0 +1,133 @@
+"""A solver and its nets as a run uses them: what changes, and what stays."""
+
+import difflib
+from pathlib import Path
+
+import pytest
+from small_training import NET, SOLVER, write_data, write_net
+
+from fcnkit.errors import FcnkitError
+from fcnkit.formats import prototxt
+from fcnkit.nets.graph import build
+from fcnkit.segmentation.recipe import Options, recipe, stage
+
+
+@pytest.fixture
+def net(tmp_path):
+    write_data(tmp_path / "data")
+    return write_net(tmp_path / "net")
+
+
+@pytest.fixture
+def options(tmp_path):
+    return Options(tmp_path / "data")
+
+
+def changed(old: str, new: str) -> list[str]:
+    lines = difflib.ndiff(old.splitlines(), new.splitlines())
+    return [line for line in lines if line[:2] in ("- ", "+ ")]
+
+
+def test_only_what_must_changes(net, options):
+    made = recipe(net, "run", options)
+    assert changed(SOLVER, made.solver.text) == [
+        '- net: "train_val.prototxt"', '+ net: "run/train_val.prototxt"',
+        '- snapshot_prefix: "snapshot/fcn"', '+ snapshot_prefix: "run/fcn"',
+        "+ snapshot_after_train: true",
+    ]  # fmt: skip
+    names = [f"{split}_{kind}_lmdb" for split in ("train", "val") for kind in ("image", "label")]
+    expected = NET
+    for name in names:
+        expected = expected.replace(f'"{name}"', f'"{options.data / name}"')
+    assert made.nets[0].net.text == expected
+    assert made.words("--weights=w") == ["train", "--solver=run/solver.prototxt", "--weights=w"]
+
+
+def test_options(net, options):
+    made = recipe(net, "b", options._replace(
+        cpu=False, gpus="0,1", iterations=7, snapshot=3, display=2, test=5
+    ))  # fmt: skip
+    view = made.view
+    said = {name: view.get(name) for name in ("max_iter", "snapshot", "display", "test_interval")}
+    assert said == {"max_iter": 7, "snapshot": 3, "display": 2, "test_interval": 5}
+    assert view.get("solver_mode") == "GPU" and made.words()[-1] == "--gpu=0,1"
+    assert made.iterations == 7 and made.run.path == net / "b"
+    assert view.get("snapshot_prefix") == "b/fcn"
+
+
+def test_a_solver_that_says_nothing_of_snapshots(tmp_path, options, net):
+    (net / "solver.prototxt").write_text('net: "train_val.prototxt" snapshot_format: HDF5')
+    view = recipe(net, "run", options).view
+    assert (view.get("snapshot"), view.get("display"), view.get("snapshot_prefix")) == (1000, 20, "run/fcn")
+    assert view.get("snapshot_format") == "BINARYPROTO" and view.get("snapshot_after_train")
+
+
+def test_sources_are_from_the_nets_own_folder_without_data(net, tmp_path):
+    with pytest.raises(FcnkitError, match="net/train_image_lmdb is not there; name its folder with --data"):
+        recipe(net)
+    write_data(net / "here")
+    text = NET.replace('source: "', 'source: "here/')
+    (net / "train_val.prototxt").write_text(text)
+    assert f'"{net / "here" / "val_label_lmdb"}"' in recipe(net).nets[0].net.text
+
+
+def test_a_net_named_from_caffes_own_folder(net, options):
+    (net / "solver.prototxt").write_text(SOLVER.replace('net: "', 'net: "models/mine/'))
+    assert recipe(net, "run", options).view.get("net") == "run/train_val.prototxt"
+
+
+def test_two_nets_and_their_states(net, options):
+    (net / "train.prototxt").write_text(NET)
+    (net / "val.prototxt").write_text(NET)
+    named = 'train_net: "train.prototxt" test_net: "val.prototxt"'
+    solver = SOLVER.replace('net: "train_val.prototxt"', named)
+    (net / "solver.prototxt").write_text(solver)
+    made = recipe(net, "run", options)
+    assert [each.path.name for each in made.nets] == ["train.prototxt", "val.prototxt"]
+    assert [[state.phase for state in each.states] for each in made.nets] == [["TRAIN"], ["TEST"]]
+    assert made.view.get("train_net") == "run/train.prototxt"
+    (net / "run").mkdir()
+    made.save()
+    assert prototxt.read(made.nets[1].path).text == made.nets[1].net.text
+
+
+@pytest.mark.parametrize(
+    "loss, rate, momentum, size",
+    [("normalized", 1e-4, 0.9, 20), ("unnormalized", 1e-10, 0.99, 1)],
+)
+def test_published_rates(net, options, loss, rate, momentum, size):
+    made = recipe(net, "run", options._replace(loss=loss))
+    view = made.view
+    assert (view.get("base_lr"), view.get("momentum"), view.get("iter_size")) == (rate, momentum, size)
+    graph = next(made.nets[0].graphs())
+    assert graph.layer("loss").param("loss_param").get("normalize") == (loss == "normalized")
+
+
+@pytest.mark.parametrize("skips, at_once, expected", [(0, 0, 0), (1, 0, 1), (2, 0, 2), (2, 1, 0)])
+def test_the_stage_is_the_number_of_skips(skips, at_once, expected):
+    layers = [f"fuse_pool{4 - number}" for number in range(skips)] + ["scale_pool4"] * at_once
+    text = 'layer { name: "data" type: "Input" top: "x" }' + "".join(
+        f'layer {{ name: "{name}" type: "ReLU" bottom: "x" top: "{name}" }}' for name in layers
+    )
+    assert stage(build(prototxt.parse(text))) == expected
+
+
+@pytest.mark.parametrize(
+    "solver, words",
+    [
+        ("", "names no net"),
+        ('net: "none.prototxt"', "none.prototxt: cannot be read"),
+        ("net_param { name: 'a' }", "has a net in itself"),
+        ("net: 3", "net"),
+    ],
+)
+def test_refused_solvers(net, options, solver, words):
+    (net / "solver.prototxt").write_text(solver)
+    with pytest.raises(FcnkitError, match=words):
+        recipe(net, "run", options)
+    assert sorted(path.name for path in net.iterdir()) == ["solver.prototxt", "train_val.prototxt"]
+
+
+def test_a_folder_without_a_solver(tmp_path):
+    with pytest.raises(FcnkitError, match=r"solver\.prototxt: cannot be read"):
+        recipe(Path(tmp_path))
