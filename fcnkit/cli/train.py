@@ -26,7 +26,7 @@ class Gpus(click.ParamType):
         return value
 
 
-@click.command()
+@click.command(short_help="Train FCNs with real Caffe; again to resume.")
 @click.argument("folders", metavar="DIR...", nargs=-1, required=True)
 @click.option("--data", metavar="DATASET", help="Folder of train_image_lmdb, train_label_lmdb, val_...")
 @click.option("--weights", metavar="FILE", help="What the first DIR starts from; else its init.caffemodel.")
