@@ -19,6 +19,7 @@ from fcnkit.rewrites.rescore import rescore
 from fcnkit.rewrites.train import train
 from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.rewrites.upsample import skip, upsample
+from fcnkit.segmentation.scoring import Scores, confusion, score
 from fcnkit.verify import Difference, verify
 from fcnkit.weights.compare import compare
 from fcnkit.weights.comparison import Comparison
@@ -52,6 +53,7 @@ __all__ = [
     "Offset",
     "Plan",
     "Prototxt",
+    "Scores",
     "State",
     "Statistics",
     "Step",
@@ -59,6 +61,7 @@ __all__ = [
     "align",
     "build",
     "compare",
+    "confusion",
     "convolutionalize",
     "coords",
     "draw",
@@ -68,6 +71,7 @@ __all__ = [
     "parse",
     "read",
     "rescore",
+    "score",
     "skip",
     "statistics",
     "train",

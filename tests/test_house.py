@@ -41,7 +41,7 @@ FORMATS_JOINED = {
     ("formats.values", "formats.prototxt"),
     ("formats.prototxt", "formats.spans"),
 }
-HEAVY = ("numpy", "h5py", "cv2", "matplotlib", "PIL", "google", "lmdb", "pygraphviz")
+HEAVY = ("numpy", "h5py", "cv2", "matplotlib", "PIL", "google", "lmdb", "pygraphviz", "rich")
 # Runs inside Caffe's own Python, never inside ours.
 WORKER = "_caffe_worker.py"
 
