@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from fcnkit.segmentation.colours import ColourMap, read_classes, read_colours
+from fcnkit.segmentation.colours import VOC, ColourMap, read_classes, read_colours, voc
 from fcnkit.segmentation.labels import CHANNELS, Reading
 
 
@@ -57,7 +57,7 @@ class Numbers(click.ParamType):
 
 OPTIONS = (
     click.option("--classes", metavar="N|FILE", help="How many classes, or their names, one a line."),
-    click.option("--colours", "--colors", "colours", metavar="FILE",
+    click.option("--colours", "--colors", "colours", metavar="FILE|voc",
                  help="The colour of each class: lines R G B in order, or name R G B; void is to ignore."),
     click.option("--void", type=Values(), default=(), metavar="V,...", help="Label values to ignore."),
     click.option("--map", "numbers", type=Numbers(), default=(), metavar="OLD=NEW,...|FILE",
@@ -83,7 +83,7 @@ def meaning(
     classes, colours, ignore, unknown, *, void=(), numbers=(), channel=None, palette=None
 ) -> tuple[tuple[str, ...], Reading]:
     """The names of the classes, and how label files are read."""
-    known = read_colours(colours) if colours else None
+    known = voc() if colours == VOC else read_colours(colours) if colours else None
     names = class_names(classes, known)
     mapped = {old: ignore if new is None else new for old, new in numbers}
     reading = Reading(len(names), ignore, known, channel or "", palette or "", void, mapped, unknown)

@@ -14,6 +14,14 @@ Colour = tuple[int, int, int]
 # The names of lines that are no class: their colours are pixels to ignore.
 VOID = ("void", "ignore")
 
+# What `--colours` takes in place of a file.
+VOC = "voc"
+_VOC_NAMES = (
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
+    "tvmonitor",
+)  # fmt: skip
+
 
 def voc_palette(count: int = 256) -> tuple[Colour, ...]:
     """The first colours of PASCAL VOC: the bits of the number, dealt to R, G and B from the top down."""
@@ -37,6 +45,11 @@ class ColourMap:
     colours: tuple[Colour, ...]
     names: tuple[str, ...] = ()
     void: tuple[Colour, ...] = ()
+
+
+def voc() -> ColourMap:
+    """The 21 classes of PASCAL VOC and their colours; its cream outlines are to ignore."""
+    return ColourMap(VOC, voc_palette(len(_VOC_NAMES)), _VOC_NAMES, (voc_palette()[255],))
 
 
 class _Line(NamedTuple):

@@ -20,7 +20,13 @@ from fcnkit.inspection import aligned
 if TYPE_CHECKING:
     import numpy
 
-METRICS = ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")
+# The four by their names, and how a table says them.
+METRICS = {
+    "pixel_accuracy": "pixel accuracy",
+    "mean_accuracy": "mean accuracy",
+    "mean_iu": "mean IU",
+    "frequency_weighted_iu": "frequency-weighted IU",
+}
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ class Scores:
             for number, (name, count, accuracy, iu) in enumerate(figures)
         ]
         rows = [dict(zip(columns, row, strict=True)) for row in cells]
-        metrics = [f"{name.replace('_', ' ').replace('iu', 'IU'):<22}{_shown(getattr(self, name)):>10}\n" for name in METRICS]
+        metrics = [f"{said:<22}{_shown(getattr(self, name)):>10}\n" for name, said in METRICS.items()]
         images = f"{self.images:,} image{'s' * (self.images != 1)}"
         pixels = f"{sum(self.labelled):,} pixels scored, {self.ignored:,} ignored"
         return "".join([aligned(columns, rows, ("name",)), *metrics, f"{images}, {pixels}\n"])
