@@ -63,6 +63,7 @@ class Writer:
         self.folder = folder
         with _refused(folder):
             self.store = load("lmdb").open(str(folder), map_size=_size(folder))
+            _whole(folder, self.store)
 
     def put(self, entries: Sequence[tuple[bytes, bytes]]) -> None:
         """The entries are on the disk; those of the same keys are replaced."""
@@ -138,9 +139,20 @@ def _opened(folder: Path) -> "lmdb.Environment":
         raise DatasetError(f"{folder}: is no LMDB; name a folder that holds data.mdb")
     library = load("lmdb")
     try:
-        return library.open(str(folder), readonly=True, lock=False)
+        store = library.open(str(folder), readonly=True, lock=False)
     except library.Error as error:
         raise DatasetError(f"{folder}: is no LMDB that can be read: {error}; is it damaged?") from None
+    _whole(folder, store)
+    return store
+
+
+def _whole(folder: Path, store: "lmdb.Environment") -> None:
+    """The file has all its pages: to read one behind the file's end would end this process."""
+    needed = (store.info()["last_pgno"] + 1) * store.stat()["psize"]
+    found = (folder / "data.mdb").stat().st_size
+    if found < needed and store.stat()["entries"]:
+        store.close()
+        raise DatasetError(f"{folder}: is cut off: {found:,} of {needed:,} bytes; make it anew")
 
 
 def _array(folder: str | Path, name: str, value: bytes) -> "numpy.ndarray":

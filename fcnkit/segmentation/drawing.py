@@ -1,6 +1,7 @@
 """Pictures of datasets and scores: contact sheets, and confusion matrices."""
 
 import io
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,8 @@ def picture(scores: Scores) -> bytes:
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     _matrix(left, shares, scores.names)
     right.barh(range(count), np.nan_to_num(scores.ius), color="#4477aa")
+    for number in (number for number, iu in enumerate(scores.ius) if math.isnan(iu)):
+        right.text(0.01, number, "not there", va="center", size=7, color="gray")
     right.set(xlim=(0, 1), ylim=(count - 0.5, -0.5), xlabel="IU", yticks=range(count))
     right.set_yticklabels(_escaped(scores.names))
     right.set_title(f"mean IU {scores.mean_iu:.3f}, pixel accuracy {scores.pixel_accuracy:.3f}")

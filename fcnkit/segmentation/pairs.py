@@ -42,6 +42,8 @@ def find(
     partner, and every two that have one name.
     """
     pictures, twice = _files(images, tails.image)
+    if tails.label and Path(images).resolve() == Path(labels).resolve():
+        pictures = {name: path for name, path in pictures.items() if not name.endswith(tails.label)}
     targets, twice_too = _files(labels, tails.label, (".npy",))
     if names is None:
         wanted = sorted({*targets} if labelled_only else {*pictures, *targets})

@@ -4,6 +4,7 @@ import html
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -238,10 +239,11 @@ def summarize(
     splits = []
     for name in splits_of(folder):
         tally = Tally(len(names), ignore)
-        for image, label in records(folder, name):
-            _check(folder, name, image, label, len(names), ignore)
-            tally.add(image.array, label.array[0])
-            progress(1)
+        with closing(records(folder, name)) as both:
+            for image, label in both:
+                _check(folder, name, image, label, len(names), ignore)
+                tally.add(image.array, label.array[0])
+                progress(1)
         splits.append(tally.split(name))
     mean = MEAN_FILE if (folder / MEAN_FILE).exists() else ""
     left_out = tuple(said.get("skipped", ()))
@@ -283,19 +285,23 @@ def samples(folder: Path, count: int) -> Iterator[tuple["numpy.ndarray", "numpy.
     for number, name in enumerate(names):
         part = count // len(names) + (number < count % len(names))
         every = max(1, databases.count(folder / f"{name}_image_lmdb") // max(part, 1))
-        for image, label in islice(records(folder, name, every), part):
-            yield image.array, label.array[0]
+        with closing(records(folder, name, every)) as both:
+            for image, label in islice(both, part):
+                yield image.array, label.array[0]
 
 
 def records(folder: Path, split: str, every: int = 1) -> Iterator[tuple[Record, Record]]:
     """Each image of a split and its label, or of so many the first; DatasetError where keys differ."""
-    sides = [databases.read(folder / f"{split}_{kind}_lmdb", every) for kind in ("image", "label")]
-    for image, label in zip_longest(*sides):
-        if image is None or label is None or image.key != label.key:
-            keys = [each.key if each else "no more entries" for each in (image, label)]
-            fact = f"the image's key is {keys[0]}, the label's {keys[1]}"
-            raise DatasetError(f"{folder}: {split}: {fact}; Caffe would take them together; make it anew")
-        yield image, label
+    with ExitStack() as stack:
+        sides = [databases.read(folder / f"{split}_{kind}_lmdb", every) for kind in ("image", "label")]
+        for side in sides:
+            stack.callback(side.close)
+        for image, label in zip_longest(*sides):
+            if image is None or label is None or image.key != label.key:
+                keys = [each.key if each else "no more entries" for each in (image, label)]
+                fact = f"the image's key is {keys[0]}, the label's {keys[1]}"
+                raise DatasetError(f"{folder}: {split}: {fact}; Caffe would take them together; make it anew")
+            yield image, label
 
 
 def colours_of(folder: Path, count: int) -> tuple[Colour, ...]:
