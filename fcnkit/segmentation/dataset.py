@@ -3,12 +3,12 @@
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit import files
 from fcnkit.errors import DatasetError
@@ -98,8 +98,7 @@ def create(
     """
     task.check()
     with staging.staged(folder, task.plan(), resume=resume, force=force, ours=REPORT_FILE) as new:
-        problems: list[str] = []
-        tallies = {split: _filled(new, split, task, jobs, progress, problems) for split in task.splits}
+        problems, tallies = _filled(new, task, jobs, progress)
         if problems and not task.skip_bad:
             staging.drop(folder)
             count = f"{len(problems)} bad file{'s' * (len(problems) > 1)}"
@@ -113,27 +112,53 @@ def create(
     return summary
 
 
-def _filled(new: Path, split: str, task: Task, jobs: int, progress: Progress, problems: list[str]) -> Tally:
-    """Both LMDBs of a split hold its pairs; once there are problems, pairs are checked and no more."""
-    pairs = task.splits[split]
-    tally = Tally(task.recipe.reading.classes, task.recipe.reading.ignore, split == "train")
+class _Part(NamedTuple):
+    """A split on its way: the `done` first ones of its pairs are in both of its LMDBs, and counted."""
+
+    pairs: Sequence[Pair]
+    stores: Sequence[databases.Writer]
+    tally: Tally
+    done: int
+
+    @property
+    def rest(self) -> Sequence[Pair]:
+        """The pairs that are still to be read."""
+        return self.pairs[self.done :]
+
+
+def _filled(new: Path, task: Task, jobs: int, progress: Progress) -> tuple[list[str], dict[str, Tally]]:
+    """The LMDBs hold the pairs of every split; or else what is wrong with them, all of it."""
+    problems: list[str] = []
     with ExitStack() as stack:
-        stores = [databases.Writer(new / f"{split}_{kind}_lmdb") for kind in KINDS]
-        for store in stores:
-            stack.callback(store.close)
-        done = _taken_up(stores, tally)
-        progress(done)
-        results = in_order(partial(prepared, recipe=task.recipe), pairs[done:], jobs)
-        for batch in _batches(enumerate(results, done)):
-            bad = [each for _, each in batch if each.problems]
-            problems += chain.from_iterable(each.problems for each in bad)
-            if task.skip_bad:
-                _note(new, bad)
-            if task.skip_bad or not problems:
-                _put(stores, batch, pairs)
-                _count(tally, batch)
-            progress(len(batch))
-    return tally
+        parts = {split: _part(new, split, task, stack) for split in task.splits}
+        progress(sum(part.done for part in parts.values()))
+        rest = list(chain.from_iterable(part.rest for part in parts.values()))
+        results = stack.enter_context(closing(in_order(partial(prepared, recipe=task.recipe), rest, jobs)))
+        for part in parts.values():
+            numbered = enumerate(islice(results, len(part.rest)), part.done)
+            for batch in _batches(numbered):
+                problems += _kept(new, task, part, batch, bool(problems))
+                progress(len(batch))
+    return problems, {split: part.tally for split, part in parts.items()}
+
+
+def _part(new: Path, split: str, task: Task, stack: ExitStack) -> _Part:
+    stores = [databases.Writer(new / f"{split}_{kind}_lmdb") for kind in KINDS]
+    for store in stores:
+        stack.callback(store.close)
+    tally = Tally(task.recipe.reading.classes, task.recipe.reading.ignore, split == "train")
+    return _Part(task.splits[split], stores, tally, _taken_up(stores, tally))
+
+
+def _kept(new: Path, task: Task, part: _Part, batch: Sequence, spoilt: bool) -> list[str]:
+    """The problems of a batch; it is written and counted unless there are some, or were."""
+    bad = [each for _, each in batch if each.problems]
+    if task.skip_bad:
+        _note(new, bad)
+    if task.skip_bad or not bad and not spoilt:
+        _put(part.stores, batch, part.pairs)
+        _count(part.tally, batch)
+    return [problem for each in bad for problem in each.problems]
 
 
 def _taken_up(stores: Sequence[databases.Writer], tally: Tally) -> int:

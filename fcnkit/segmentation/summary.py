@@ -41,7 +41,7 @@ class Tally:
         self.areas = np.zeros(256, np.int64)
         self.sizes: Counter[Size] = Counter()
         self.colours: numpy.ndarray | int = 0
-        self.sums: numpy.ndarray | int = 0
+        self.sums: numpy.ndarray | None = None
 
     def add(self, image: "numpy.ndarray", label: "numpy.ndarray") -> None:
         """One more image, of (channels, height, width), and its label, of (height, width)."""
@@ -54,7 +54,9 @@ class Tally:
         self.sizes[label.shape[::-1]] += 1
         self.colours = self.colours + image.sum(axis=(1, 2), dtype=np.int64)
         if self.pixel_means and len(self.sizes) == 1:
-            self.sums = self.sums + image.astype(np.int64)
+            if self.sums is None:
+                self.sums = np.zeros(image.shape, np.int64)
+            self.sums += image  # in place: a new array for each image would take four times as long
 
     def split(self, name: str) -> "Split":
         """The figures as they stand."""
