@@ -1,6 +1,8 @@
 """Folders of images and labels become what Caffe reads: whole or not at all, and always the same."""
 
+import contextlib
 import json
+import math
 import os
 import shutil
 import signal
@@ -15,9 +17,10 @@ import pytest
 from click.testing import CliRunner
 from pictures import GRAY, folders, png, save
 from PIL import Image
+from sketches import conv, data, fc, net, pool, relu, weights
 
 from fcnkit.cli.main import main
-from fcnkit.errors import DatasetError, OutputError
+from fcnkit.errors import DatasetError, EngineError, OutputError
 from fcnkit.formats import schema
 from fcnkit.formats.prototxt import Style, parse, render
 from fcnkit.nets.graph import State
@@ -31,6 +34,10 @@ from fcnkit.segmentation.prepare import Recipe
 from fcnkit.segmentation.summary import summarize
 
 NAMES = ("sky", "road", "car")
+SMALL = net(
+    data(1, 3, 24, 24), conv("conv1", "data", 4, 3, "pad: 1"), relu("conv1"), pool("pool1", "conv1", 2, 2),
+    fc("fc2", "pool1", 8), relu("fc2"), fc("fc3", "fc2", 10),
+)  # fmt: skip
 BASES = ("train_image_lmdb", "train_label_lmdb", "val_image_lmdb", "val_label_lmdb")
 
 
@@ -510,6 +517,11 @@ def test_few_results_wait_at_a_time():
     assert most <= 5 and not waiting
 
 
+def test_a_process_that_ends_is_an_error():
+    with pytest.raises(EngineError, match="ended before its work did"):
+        list(workers.in_order(os._exit, [3] * 30, 2))
+
+
 # ---- databases
 
 
@@ -528,6 +540,33 @@ def test_keys_are_never_too_long(tmp_path):
     store.put([(databases.key(7, "é" * 400), databases.datum(np.zeros((1, 1, 1), np.uint8)))])
     store.close()
     assert next(databases.read(tmp_path)).key.startswith("00000007_é")
+
+
+def test_a_damaged_page_is_named(tmp_path):
+    store = databases.Writer(tmp_path)
+    store.put([(b"0", databases.datum(np.zeros((1, 9, 9), np.uint8)))])
+    store.close()
+    whole = (tmp_path / "data.mdb").read_bytes()
+    for start in range(0, len(whole), 4096):
+        (tmp_path / "data.mdb").write_bytes(whole[: start + 10] + b"\0\0" + whole[start + 12 :])
+        with contextlib.suppress(DatasetError):
+            assert len(list(databases.read(tmp_path))) == 1
+    (tmp_path / "data.mdb").write_bytes(b"x" * len(whole))
+    with pytest.raises(DatasetError, match="is damaged"):
+        list(databases.read(tmp_path))
+
+
+def test_a_disk_that_is_full_leaves_what_resume_takes_up(tmp_path):
+    folders(tmp_path, 10, size=(300, 300))
+    limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20,) * 2); "
+    code = "from fcnkit.cli.main import main; main(sys.argv[1:])"
+    words = ["dataset", "create", "images", "labels", "-o", "data", "--classes", "3", "--split", "0", "--jobs", "1", "--resume"]
+    full, roomy = (
+        subprocess.run([sys.executable, "-c", each, *words], cwd=tmp_path, capture_output=True, text=True)
+        for each in (limit + code, "import sys; " + code)
+    )
+    assert full.returncode == 2 and "train_image_lmdb: cannot be used" in full.stderr, full.stderr
+    assert roomy.returncode == 0 and traces(tmp_path) == ["data"], roomy.stderr
 
 
 @pytest.mark.parametrize(
@@ -611,6 +650,31 @@ def test_caffe_takes_off_the_mean_image(caffe, tmp_path):
     net = parse(render([("layer", layer)], Style()).replace("batch_size: 1", "batch_size: 6"))
     found = caffe.run(net, None, {}, ["data"])["data"]
     assert np.abs(found.mean(axis=0)).max() < 1e-4
+
+
+def test_from_images_to_a_trained_net(caffe, tmp_path):
+    """The README's commands, on a small net: what one writes, the next reads."""
+    folders(tmp_path, 12, size=(24, 24))
+    SMALL.save(tmp_path / "classifier.prototxt")
+    weights(SMALL, tmp_path / "classifier.caffemodel")
+    assert made(tmp_path).exit_code == 0
+    mean = json.loads((tmp_path / "data" / "report.json").read_text())["splits"]["train"]["mean"]
+    words = [
+        "fcn",
+        tmp_path / "classifier.prototxt",
+        "--classes",
+        3,
+        "--stride",
+        2,
+        "--cpu",
+        "-o",
+        tmp_path / "data",
+    ]
+    words += ["--weights", tmp_path / "classifier.caffemodel", "--mean", ",".join(map(str, mean))]
+    result = run(*words)
+    assert result.exit_code == 0, result.output
+    losses = caffe.train("solver.prototxt", tmp_path / "data" / "init.caffemodel", 2, cwd=tmp_path / "data")
+    assert losses[0][1] == pytest.approx(math.log(3), rel=1e-3)
 
 
 # ---- real data

@@ -117,7 +117,7 @@ def read(folder: str | Path, every: int = 1) -> Iterator[Record]:
 
 
 def _records(folder: str | Path, store: "lmdb.Environment", every: int = 1) -> Iterator[Record]:
-    with store.begin() as transaction, transaction.cursor() as cursor:
+    with _refused(Path(folder)), store.begin() as transaction, transaction.cursor() as cursor:
         # The values in between are not read: the keys alone are passed over.
         for number, name in enumerate(cursor.iternext(values=False)):
             if number % every == 0:
@@ -137,11 +137,8 @@ def count(folder: str | Path) -> int:
 def _opened(folder: Path) -> "lmdb.Environment":
     if not (folder / "data.mdb").is_file():
         raise DatasetError(f"{folder}: is no LMDB; name a folder that holds data.mdb")
-    library = load("lmdb")
-    try:
-        store = library.open(str(folder), readonly=True, lock=False)
-    except library.Error as error:
-        raise DatasetError(f"{folder}: is no LMDB that can be read: {error}; is it damaged?") from None
+    with _refused(folder):
+        store = load("lmdb").open(str(folder), readonly=True, lock=False)
     _whole(folder, store)
     return store
 
@@ -195,14 +192,17 @@ def _size(folder: Path) -> int:
     return _FIRST_SIZE
 
 
+# What LMDB says where a file is no database, or holds what it cannot.
+_DAMAGE = ("CorruptedError", "InvalidError", "PageNotFoundError", "PanicError", "VersionMismatchError")
+
+
 @contextlib.contextmanager
 def _refused(folder: Path) -> Iterator[None]:
+    """What LMDB raises is an error of ours: damage, or a disk that does not take or give it."""
     library = load("lmdb")
     try:
         yield
-    except library.MapFullError:
-        raise
-    except (library.CorruptedError, library.InvalidError, library.VersionMismatchError) as error:
-        raise DatasetError(f"{folder}: is damaged: {error}; remove it and begin anew") from None
+    except tuple(getattr(library, name) for name in _DAMAGE) as error:
+        raise DatasetError(f"{folder}: is damaged: {error}; make it anew") from None
     except library.Error as error:
-        raise OutputError(f"{folder}: cannot be written: {error}") from None
+        raise OutputError(f"{folder}: cannot be used: {error}; is there room, and permission?") from None
