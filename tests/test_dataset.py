@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from pictures import GRAY, folders, png, save
+from pictures import GRAY, RGB, folders, png, save
 from PIL import Image
 from sketches import conv, data, fc, net, pool, relu, weights
 
@@ -26,6 +26,7 @@ from fcnkit.formats.prototxt import Style, parse, render
 from fcnkit.nets.graph import State
 from fcnkit.rewrites.train import Images, data_layer
 from fcnkit.segmentation import databases, dataset, pairs, staging, workers
+from fcnkit.segmentation.colours import painted
 from fcnkit.segmentation.dataset import Task, create
 from fcnkit.segmentation.geometry import Geometry
 from fcnkit.segmentation.labels import Reading
@@ -165,6 +166,40 @@ def test_sizes(tmp_path):
     for image, label in zip(*list(entries(tmp_path / "data").values())[:2], strict=True):
         assert image.array.shape == (3, 8, 22) and label.array.shape == (1, 8, 22)
         assert (label.array[..., -1] == 255).all() and not image.array[..., -1].any()
+
+
+def deep(path, label):
+    """A label as SYNTHIA's: 16 bits, the class in the first channel, instances in the second."""
+    png(path, label[..., None] * np.array([1, 257, 0]), 16, RGB)
+
+
+def coloured(path, label):
+    save(path, painted(label, [(9, 9, 9), (1, 2, 3), (200, 0, 7)]))
+
+
+def renumbered(path, label):
+    save(path, np.array([7, 8, 26], np.uint8)[np.minimum(label, 2)] * (label != 255))
+
+
+@pytest.mark.parametrize(
+    "write, text, words",
+    [
+        (deep, "", ["--channel", "class"]),
+        (coloured, "9 9 9\n1 2 3\n200 0 7\n", ["--colours", "FILE", "--unknown", "ignore"]),
+        (coloured, "a 9 9 9\nb 1 2 3\nc 200 0 7\nvoid 224 224 192", ["--colours", "FILE"]),
+        (renumbered, "7 0\n8 1\n26 2\n0 ignore\n", ["--map", "FILE"]),
+        (renumbered, "", ["--map", "7=0,8=1,26=2", "--void", "0"]),
+    ],
+)
+def test_labels_of_every_kind(tmp_path, write, text, words):
+    files = folders(tmp_path)
+    for name, (_, label) in files.items():
+        write(tmp_path / "labels" / f"{name}.png", label)
+    (tmp_path / "file.txt").write_text(text)
+    result = made(tmp_path, *[tmp_path / "file.txt" if word == "FILE" else word for word in words], split=0)
+    assert result.exit_code == 0, result.output
+    for key, array in entries(tmp_path / "data")["train_label_lmdb"]:
+        assert np.array_equal(array[0], files[key[9:]][1])
 
 
 # ---- order, splits and lists
@@ -560,7 +595,21 @@ def test_a_disk_that_is_full_leaves_what_resume_takes_up(tmp_path):
     folders(tmp_path, 10, size=(300, 300))
     limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20,) * 2); "
     code = "from fcnkit.cli.main import main; main(sys.argv[1:])"
-    words = ["dataset", "create", "images", "labels", "-o", "data", "--classes", "3", "--split", "0", "--jobs", "1", "--resume"]
+    words = [
+        "dataset",
+        "create",
+        "images",
+        "labels",
+        "-o",
+        "data",
+        "--classes",
+        "3",
+        "--split",
+        "0",
+        "--jobs",
+        "1",
+        "--resume",
+    ]
     full, roomy = (
         subprocess.run([sys.executable, "-c", each, *words], cwd=tmp_path, capture_output=True, text=True)
         for each in (limit + code, "import sys; " + code)

@@ -135,11 +135,16 @@ def _filled(new: Path, task: Task, jobs: int, progress: Progress) -> tuple[list[
         rest = list(chain.from_iterable(part.rest for part in parts.values()))
         results = stack.enter_context(closing(in_order(partial(prepared, recipe=task.recipe), rest, jobs)))
         for part in parts.values():
-            numbered = enumerate(islice(results, len(part.rest)), part.done)
-            for batch in _batches(numbered):
+            own = _told(islice(results, len(part.rest)), progress)
+            for batch in _batches(enumerate(own, part.done)):
                 problems += _kept(new, task, part, batch, bool(problems))
-                progress(len(batch))
     return problems, {split: part.tally for split, part in parts.items()}
+
+
+def _told(results: Iterator[Prepared], progress: Progress) -> Iterator[Prepared]:
+    for each in results:
+        progress(1)
+        yield each
 
 
 def _part(new: Path, split: str, task: Task, stack: ExitStack) -> _Part:
