@@ -121,8 +121,8 @@ def test_the_folder_has_classes_colours_mean_and_report(tmp_path):
 
 def test_create_prints_what_inspect_prints(tmp_path):
     folders(tmp_path)
-    printed, inspected = made(tmp_path).stdout, run("dataset", "inspect", tmp_path / "data").stdout
-    assert printed == inspected and "majority baseline" in printed
+    printed, inspected = made(tmp_path).output, run("dataset", "inspect", tmp_path / "data").output
+    assert printed == f"{inspected}wrote {tmp_path / 'data'}\n" and "majority baseline" in printed
     as_json = json.loads(made(tmp_path, "--json", "--force").stdout)
     assert as_json == json.loads(run("dataset", "inspect", tmp_path / "data", "--json").stdout)
     assert as_json == json.loads((tmp_path / "data" / "report.json").read_text())

@@ -312,6 +312,15 @@ def test_transparent_and_deep_alpha(tmp_path):
         read_label(deep, reading())
 
 
+def test_what_keeps_no_values_or_several(tmp_path):
+    Image.fromarray(LABEL).save(tmp_path / "a.jpg")
+    Image.fromarray(LABEL).save(tmp_path / "a.tif", save_all=True, append_images=[Image.fromarray(LABEL)])
+    with pytest.raises(DatasetError, match="a.jpg: is a JPEG"):
+        read_label(tmp_path / "a.jpg", reading())
+    with pytest.raises(DatasetError, match="a.tif: holds 2 pictures"):
+        read_label(tmp_path / "a.tif", reading())
+
+
 # ---- images
 
 

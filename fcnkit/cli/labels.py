@@ -97,8 +97,9 @@ def class_names(classes: str | None, colours: ColourMap | None = None) -> tuple[
         return read_classes(classes)
     if classes:
         count = int(classes)
+        Reading(count).check()
         same = colours and len(colours.names) == count
-        return colours.names if same else tuple(map(str, range(min(count, 1000))))
+        return colours.names if same else tuple(map(str, range(count)))
     if colours is None:
         raise click.UsageError("say how many classes there are, with --classes N, or FILE with their names")
     return colours.names or tuple(map(str, range(len(colours.colours))))

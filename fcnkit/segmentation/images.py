@@ -91,9 +91,17 @@ def read_image(path: str | Path, *, gray: bool = False, turn: bool | None = None
 
 
 def read_raw(path: str | Path) -> Raw:
-    """The values of a label file, exactly as stored; DatasetError for damage."""
+    """The values of a label file, exactly as stored.
+
+    Raises DatasetError for damage, for a JPEG, which has kept no value
+    exactly, and for several pictures in one file.
+    """
     depth, colour_type = _png_header(path)
     with opened(path) as image:
+        if image.format in ("JPEG", "MPO"):
+            raise DatasetError(f"{path}: is a JPEG, which blurs the borders of classes; export labels as PNG")
+        if getattr(image, "n_frames", 1) > 1:
+            raise DatasetError(f"{path}: holds {image.n_frames} pictures; save one in a file")
         if depth == 16 and colour_type in (2, 6):
             return _deep(path, image)
         if depth == 16 and colour_type == 4:
