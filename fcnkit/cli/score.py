@@ -69,7 +69,7 @@ def _of_dataset(labels, predictions, split, jobs, options):
 
 
 def _of_files(labels, predictions, split, jobs, options):
-    from fcnkit.segmentation.evaluation import Readings, score_files
+    from fcnkit.segmentation.evaluation import Readings, paired, score_files
 
     ignore = 255 if options["ignore"] is None else options["ignore"]
     strict = options["ignore"] is not None or options["colours"] or options["numbers"]
@@ -78,8 +78,9 @@ def _of_files(labels, predictions, split, jobs, options):
     more = {name: options[name] for name in ("void", "numbers", "channel")}
     names, wanted = meaning(*colours, unknown, palette=options["palette"], **more)
     _, found = meaning(*colours, "keep", palette=options["palette"])
-    with counted(0, "scoring") as progress:
-        return score_files(predictions, labels, names, Readings(found, wanted), jobs=jobs, progress=progress)
+    pairs = paired(predictions, labels)
+    with counted(len(pairs), "scoring") as progress:
+        return score_files(pairs, names, Readings(found, wanted), jobs=jobs, progress=progress)
 
 
 def _picture(scores):

@@ -26,28 +26,43 @@ class Readings(NamedTuple):
     labels: Reading
 
 
-class _Pair(NamedTuple):
+class Pair(NamedTuple):
+    """A file of predictions and the file of their labels."""
+
     prediction: Path
     label: Path
 
 
+def paired(predictions: str | Path, labels: str | Path) -> list[Pair]:
+    """Two files, or those of two folders by name; DatasetError that names all without a partner."""
+    if Path(predictions).is_file() and Path(labels).is_file():
+        return [Pair(Path(predictions), Path(labels))]
+    found, wanted = (files(folder, more=(".npy",)) for folder in (predictions, labels))
+    lacking = [f"{predictions}: has no prediction for {wanted[name]}" for name in wanted if name not in found]
+    lacking += [f"{labels}: has no label for {found[name]}" for name in found if name not in wanted]
+    if lacking:
+        count = f"{len(found)} predictions and {len(wanted)} labels"
+        raise DatasetError(f"{count}; each needs a partner of the same name:", lacking)
+    if not found:
+        raise DatasetError(f"{predictions}: holds no predictions; name a folder of images or .npy files")
+    return [Pair(found[name], path) for name, path in wanted.items()]
+
+
 def score_files(
-    predictions: str | Path,
-    labels: str | Path,
+    pairs: Sequence[Pair],
     names: Sequence[str],
     readings: Readings,
     *,
     jobs: int = 1,
     progress: Progress = lambda done: None,
 ) -> Scores:
-    """The scores of two files, or of two folders with files of the same names.
+    """The scores of predictions against labels, read by `jobs` processes.
 
-    Raises DatasetError that names every file that has no partner, another
-    size, or a value that is no class.
+    Raises DatasetError that names every file of another size than its partner,
+    or with a value that is no class.
     """
     readings.predictions.check()
     readings.labels.check()
-    pairs = _paired(predictions, labels)
     work = partial(_scored, readings=readings, classes=len(names))
     return _collected(in_order(work, pairs, jobs), names, progress)
 
@@ -69,21 +84,7 @@ def score_dataset(
     return _collected(_against(found, predictions, folder, reading, len(names)), names, progress)
 
 
-def _paired(predictions: str | Path, labels: str | Path) -> list[_Pair]:
-    if Path(predictions).is_file() and Path(labels).is_file():
-        return [_Pair(Path(predictions), Path(labels))]
-    found, wanted = (files(folder, more=(".npy",)) for folder in (predictions, labels))
-    lacking = [f"{predictions}: has no prediction for {wanted[name]}" for name in wanted if name not in found]
-    lacking += [f"{labels}: has no label for {found[name]}" for name in found if name not in wanted]
-    if lacking:
-        count = f"{len(found)} predictions and {len(wanted)} labels"
-        raise DatasetError(f"{count}; each needs a partner of the same name:", lacking)
-    if not found:
-        raise DatasetError(f"{predictions}: holds no predictions; name a folder of images or .npy files")
-    return [_Pair(found[name], path) for name, path in wanted.items()]
-
-
-def _scored(pair: _Pair, readings: Readings, classes: int) -> Result:
+def _scored(pair: Pair, readings: Readings, classes: int) -> Result:
     """The confusion of one image and its number of pixels, or what is wrong with it."""
     try:
         label = read_label(pair.label, readings.labels)
