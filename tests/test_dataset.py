@@ -129,9 +129,12 @@ def test_create_prints_what_inspect_prints(tmp_path):
 
 
 def test_median_frequency_weights_of_two_labels(tmp_path):
-    """Class 0 in both images (4 and 2 of 4 pixels), class 1 in one (2 of 4): 6/8 and 2/4, median 5/8."""
-    for name, label in (("a", [[0, 0], [0, 0]]), ("b", [[0, 1], [1, 0]])):
-        save(tmp_path / "images" / f"{name}.png", np.zeros((2, 2, 3), np.uint8))
+    """Class 0 in both images (4 and 2 of 4 pixels), class 1 in one (2 of 4): 6/8 and 2/4, median 5/8.
+
+    The ignored column counts nowhere.
+    """
+    for name, label in (("a", [[0, 0, 255], [0, 0, 255]]), ("b", [[0, 1, 255], [1, 0, 255]])):
+        save(tmp_path / "images" / f"{name}.png", np.zeros((2, 3, 3), np.uint8))
         save(tmp_path / "labels" / f"{name}.png", np.array(label, np.uint8))
     made(tmp_path, split=0)
     found = summarize(tmp_path / "data").splits[0]
@@ -640,6 +643,15 @@ def test_inspect_refuses_what_does_not_fit(tmp_path):
     assert run("dataset", "inspect", tmp_path).exit_code == 2
     made(tmp_path, split=0)
     folder = tmp_path / "data"
+    store = databases.Writer(folder / "train_label_lmdb")
+    last = list(store.records())[-1]
+    store.cut(5)
+    store.put([(b"00000005_other", databases.datum(last.array))])
+    store.close()
+    other = run("dataset", "inspect", folder)
+    assert (
+        other.exit_code == 2 and f"the image's key is {last.key}, the label's 00000005_other" in other.output
+    )
     narrow = run("dataset", "inspect", folder, "--classes", 2)
     assert narrow.exit_code == 2 and "has label 2, and there are 2 classes" in narrow.output
     store = databases.Writer(folder / "train_label_lmdb")

@@ -226,6 +226,9 @@ def test_what_is_no_class_may_be_ignored(tmp_path):
     assert read_label(path, reading(unknown="ignore")).tolist() == [[0, 1], [255, 255]]
     path = save(tmp_path / "b.png", np.array([[[0, 0, 0], [1, 2, 3]]], np.uint8))
     assert read_label(path, reading(colours=COLOURS, unknown="ignore")).tolist() == [[0, 255]]
+    assert read_label(path, reading(colours=COLOURS, ignore=11, unknown="ignore")).tolist() == [[0, 11]]
+    path = save(tmp_path / "c.png", np.array([[0, 255]], np.uint8))
+    assert read_label(path, reading(ignore=11, unknown="ignore")).tolist() == [[0, 11]]
 
 
 @pytest.mark.parametrize(
