@@ -461,6 +461,38 @@ def test_resuming_remembers_what_was_left_out(tmp_path, monkeypatch):
     assert len(found.skipped) == 1 and "street_00" in found.skipped[0] and found.splits[0].count == 5
 
 
+@pytest.mark.parametrize("name", ["_moved", "_permit"])
+def test_stopped_at_the_very_end(tmp_path, monkeypatch, name):
+    folders(tmp_path)
+    save(tmp_path / "labels" / "street_00.png", np.full((5, 7), 9, np.uint8))
+    real, calls = getattr(staging, name), count()
+
+    def stopping(*words):
+        if next(calls) == (name == "_permit"):
+            raise Stop
+        return real(*words)
+
+    with monkeypatch.context() as patch, pytest.raises(Stop):
+        patch.setattr(staging, name, stopping)
+        create(task(tmp_path, skip_bad=True), tmp_path / "data")
+    found = create(task(tmp_path, skip_bad=True), tmp_path / "data", resume=True)
+    create(task(tmp_path, skip_bad=True), tmp_path / "whole")
+    assert contents(tmp_path / "data") == contents(tmp_path / "whole") and len(found.skipped) == 1
+    assert traces(tmp_path) == ["data", "whole"]
+
+
+def test_a_folder_that_appears_meanwhile_stays(tmp_path, monkeypatch):
+    folders(tmp_path)
+
+    def other(summary, *more):
+        save(tmp_path / "data" / "photo.png", np.zeros((1, 1), np.uint8))
+
+    monkeypatch.setattr(dataset, "_described", other)
+    with pytest.raises(OutputError, match="exists"):
+        create(task(tmp_path), tmp_path / "data")
+    assert (tmp_path / "data" / "photo.png").exists()
+
+
 def test_another_plan_is_not_taken_up(tmp_path, monkeypatch):
     folders(tmp_path)
     interrupted(tmp_path, 2, monkeypatch)
@@ -652,6 +684,9 @@ def test_inspect_refuses_what_does_not_fit(tmp_path):
     assert (
         other.exit_code == 2 and f"the image's key is {last.key}, the label's 00000005_other" in other.output
     )
+    (folder / "classes.txt").rename(folder / "names.txt")
+    assert "has no classes.txt; say how many" in run("dataset", "inspect", folder).output
+    (folder / "names.txt").rename(folder / "classes.txt")
     narrow = run("dataset", "inspect", folder, "--classes", 2)
     assert narrow.exit_code == 2 and "has label 2, and there are 2 classes" in narrow.output
     store = databases.Writer(folder / "train_label_lmdb")

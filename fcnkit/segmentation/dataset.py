@@ -97,7 +97,8 @@ def create(
     OutputError where the folder exists or the disk is full.
     """
     task.check()
-    with staging.staged(folder, task.plan(), resume=resume, force=force, ours=REPORT_FILE) as new:
+    ways = {"resume": resume, "force": force, "ours": REPORT_FILE, "scratch": (SKIPPED_FILE,)}
+    with staging.staged(folder, task.plan(), **ways) as new:
         problems, tallies = _filled(new, task, jobs, progress)
         if problems and not task.skip_bad:
             staging.drop(folder)
@@ -106,7 +107,7 @@ def create(
         summary = _summary(folder, task, tallies, _skipped(new))
         mean = tallies["train"].mean_image()
         if mean is not None:
-            files.write(new / MEAN_FILE, mean_file(mean))
+            files.write(new / MEAN_FILE, mean_file(mean), force=True)
             summary = replace(summary, mean_file=MEAN_FILE)
         _described(new, summary)
     return summary
@@ -216,7 +217,6 @@ def _skipped(new: Path) -> tuple[str, ...]:
         lines = (new / SKIPPED_FILE).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return ()
-    (new / SKIPPED_FILE).unlink()
     return tuple(dict.fromkeys(json.loads(line) for line in lines))  # a batch may have been done twice
 
 
@@ -235,10 +235,10 @@ def _summary(folder: str | Path, task: Task, tallies: Mapping[str, Tally], skipp
 
 
 def _described(new: Path, summary: Summary) -> None:
-    """Classes, colours and report are in the folder."""
-    files.write(new / CLASSES_FILE, "".join(f"{name}\n" for name in summary.names).encode())
-    files.write(new / COLOURS_FILE, colour_text(summary.colours).encode())
-    files.write(new / REPORT_FILE, f"{json.dumps(summary.json(), indent=2)}\n".encode())
+    """Classes, colours and report are in the folder, in place of those that an interrupted one left."""
+    files.write(new / CLASSES_FILE, "".join(f"{name}\n" for name in summary.names).encode(), force=True)
+    files.write(new / COLOURS_FILE, colour_text(summary.colours).encode(), force=True)
+    files.write(new / REPORT_FILE, f"{json.dumps(summary.json(), indent=2)}\n".encode(), force=True)
 
 
 def mean_file(mean: "numpy.ndarray") -> bytes:

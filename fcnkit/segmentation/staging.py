@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fcnkit import files
@@ -20,11 +20,14 @@ def place(folder: str | Path) -> Path:
 
 
 @contextlib.contextmanager
-def staged(folder: str | Path, plan: dict, *, resume: bool, force: bool, ours: str) -> Iterator[Path]:
+def staged(
+    folder: str | Path, plan: dict, *, resume: bool, force: bool, ours: str, scratch: Sequence[str] = ()
+) -> Iterator[Path]:
     """A folder to fill, which becomes `folder` when the block ends without an error.
 
     After an error or a kill it stays as it is, and `resume` takes it up where
-    its plan, a JSON value, is the same.  With `force` what stands at `folder`
+    its plan, a JSON value, is the same.  `scratch` are files of the block's own,
+    which go when the folder is whole.  With `force` what stands at `folder`
     gives way, if it holds a file called `ours`.
 
     Raises OutputError where the folder exists or cannot be made, DatasetError
@@ -36,9 +39,11 @@ def staged(folder: str | Path, plan: dict, *, resume: bool, force: bool, ours: s
     with _made(new), _locked(new):
         _begin(new, plan, resume=resume, force=force)
         yield new
-        (new / _PLAN).unlink()
-        (new / _LOCK).unlink()
+        # Somebody else may have made it meanwhile.
+        _permit(folder, force, ours)
         _moved(new, folder)
+        for name in (*scratch, _PLAN, _LOCK):
+            (folder / name).unlink(missing_ok=True)
 
 
 def drop(folder: str | Path) -> None:
@@ -131,7 +136,7 @@ def _emptied(new: Path) -> None:
 
 def _moved(new: Path, folder: Path) -> None:
     """The new folder stands in its place, and the old one, if there was one, is gone."""
-    old = folder.with_name(f".{folder.name}.old")
+    old = folder.with_name(f".{folder.name}.replaced-by-fcnkit")
     try:
         if os.path.lexists(folder):
             shutil.rmtree(old, ignore_errors=True)

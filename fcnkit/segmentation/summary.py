@@ -236,6 +236,8 @@ def summarize(
     """
     folder = Path(folder)
     said = report(folder)
+    if not classes and splits_of(folder) and not (folder / CLASSES_FILE).exists():
+        raise DatasetError(f"{folder}: has no {CLASSES_FILE}; say how many classes there are, with --classes")
     names = tuple(classes) or read_classes(folder / CLASSES_FILE)
     ignore = said.get("ignore", 255) if ignore is None else ignore
     splits = []
