@@ -12,7 +12,7 @@ are those of caffe.proto: NetParameter (layer 100, layers 2), LayerParameter
 
 from typing import NamedTuple
 
-from fcnkit.errors import WeightsError, shown
+from fcnkit.errors import shown
 from fcnkit.formats.blobproto import BlobSpan, blob_span, check_parts
 from fcnkit.formats.wire import (
     AGAIN,
@@ -79,8 +79,7 @@ def scan(buffer: Buffer, path: str = "weights") -> Layout:
     try:
         return _net(buffer)
     except Damage as damage:
-        where = f"{damage.where}, " if damage.where else ""
-        raise WeightsError(f"{path}: {where}byte {damage.byte}: {damage.fact}") from None
+        raise damage.error(path) from None
 
 
 def _net(buffer: Buffer) -> Layout:

@@ -133,9 +133,7 @@ def _header(file: BinaryIO, begin: int) -> tuple[tuple[int, ...], str, bytes]:
     return shape, found[1].decode("ascii", "replace"), head + text
 
 
-def write(
-    file: BinaryIO, arrays: Iterable[tuple[str, Sequence[int], str, Iterable[Any]]]
-) -> None:
+def write(file: BinaryIO, arrays: Iterable[tuple[str, Sequence[int], str, Iterable[Any]]]) -> None:
     """The file is an .npz of these arrays: (name, shape, dtype, pieces of little-endian bytes)."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as whole:
         for name, shape, dtype, pieces in arrays:

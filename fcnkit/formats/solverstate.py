@@ -7,7 +7,6 @@ the step of the learning rate (4).
 
 from typing import NamedTuple
 
-from fcnkit.errors import WeightsError
 from fcnkit.formats.blobproto import BlobSpan, blob_span, check_parts
 from fcnkit.formats.wire import AGAIN, LENGTH, VARINT, Buffer, Damage, Field, expect_wire, fields, read_varint
 
@@ -44,8 +43,7 @@ def scan(buffer: Buffer, path: str) -> SolverState:
     try:
         return _state(buffer)
     except Damage as damage:
-        where = f"{damage.where}, " if damage.where else ""
-        raise WeightsError(f"{path}: {where}byte {damage.byte}: {damage.fact}") from None
+        raise damage.error(path) from None
 
 
 def _state(buffer: Buffer) -> SolverState:

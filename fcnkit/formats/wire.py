@@ -6,6 +6,8 @@ https://protobuf.dev/programming-guides/encoding/.  Nothing here knows Caffe.
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
+from fcnkit.errors import WeightsError
+
 VARINT, FIXED64, LENGTH, START_GROUP, END_GROUP, FIXED32 = range(6)
 
 AGAIN = "the file is damaged or cut short, get it again"
@@ -38,6 +40,11 @@ class Damage(Exception):
     def within(self, place: str) -> "Damage":
         """The same, seen from one place further out."""
         return Damage(self.byte, self.fact, f"{place}, {self.where}" if self.where else place)
+
+    def error(self, path: str) -> WeightsError:
+        """What the user is told of it."""
+        where = f"{self.where}, " if self.where else ""
+        return WeightsError(f"{path}: {where}byte {self.byte}: {self.fact}")
 
 
 def fields(buffer: Buffer, start: int, stop: int) -> Iterator[Field]:
