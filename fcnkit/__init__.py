@@ -28,6 +28,7 @@ from fcnkit.rewrites.rescore import rescore
 from fcnkit.rewrites.train import train
 from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.rewrites.upsample import skip, upsample
+from fcnkit.segmentation.scoring import Scores, confusion, score
 from fcnkit.verify import Difference, verify
 from fcnkit.weights.compare import compare
 from fcnkit.weights.comparison import Comparison
@@ -61,6 +62,7 @@ __all__ = [
     "Offset",
     "Plan",
     "Prototxt",
+    "Scores",
     "State",
     "Statistics",
     "Step",
@@ -69,6 +71,7 @@ __all__ = [
     "align",
     "build",
     "compare",
+    "confusion",
     "convolutionalize",
     "coords",
     "decimate",
@@ -85,6 +88,7 @@ __all__ = [
     "regroup",
     "rename",
     "rescore",
+    "score",
     "skip",
     "statistics",
     "swap_channels",

@@ -4,6 +4,8 @@ Every message reads *place: fact with values; remedy.*  The command line
 catches FcnkitError alone; any other exception is a defect of fcnkit.
 """
 
+from collections.abc import Iterable
+
 
 class FcnkitError(Exception):
     """The input, not fcnkit, is at fault."""
@@ -27,6 +29,18 @@ class AlignError(NetError):
 
 class WeightsError(FcnkitError, ValueError):
     """A weights file is damaged, or does not fit what it is used for."""
+
+
+class DatasetError(FcnkitError, ValueError):
+    """Images, labels or their databases are damaged, or do not fit each other.
+
+    `problems` are the single ones, where there are several: each is a line of
+    the message.
+    """
+
+    def __init__(self, message: str, problems: Iterable[str] = ()) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join([message, *(f"  {problem}" for problem in self.problems)]))
 
 
 class EditConflict(FcnkitError, ValueError):

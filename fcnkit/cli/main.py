@@ -6,10 +6,12 @@ import click
 
 from fcnkit.cli.arguments import encodable
 from fcnkit.cli.convert import convert
+from fcnkit.cli.dataset import dataset
 from fcnkit.cli.diff import diff
 from fcnkit.cli.fcn import fcn
 from fcnkit.cli.lint import lint
 from fcnkit.cli.nets import align, convolutionalize, draw, inspect
+from fcnkit.cli.score import score
 from fcnkit.cli.templates import templates
 from fcnkit.cli.train import train
 from fcnkit.cli.upgrade import upgrade
@@ -59,6 +61,8 @@ COMMANDS = (
     diff,
     convert,
     verify,
+    dataset,
+    score,
     train,
     templates,
 )

@@ -1,0 +1,204 @@
+"""The commands that make a dataset of images and labels, and say what one holds."""
+
+from pathlib import Path
+
+import click
+
+from fcnkit.cli.arguments import encodable, show_json, write_all
+from fcnkit.cli.labels import JOBS, class_names, cores, counted, label_options, meaning
+
+
+class _Size(click.ParamType):
+    """WxH."""
+
+    name = "wxh"
+
+    def convert(self, value, param, ctx):
+        """(width, height)."""
+        if isinstance(value, tuple):
+            return value
+        width, _, height = value.lower().partition("x")
+        if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+            self.fail(f"{value!r}: write width x height, as 480x360", param, ctx)
+        return int(width), int(height)
+
+
+@click.group()
+def dataset() -> None:
+    """Make a dataset that Caffe trains an FCN on, or say what one holds.
+
+    \b
+    fcnkit dataset create images labels -o data --classes classes.txt --split 0.1
+    fcnkit dataset inspect data --sheet sheet.png
+    """
+
+
+@dataset.command()
+@click.argument("images", metavar="IMAGES")
+@click.argument("labels", metavar="LABELS")
+@click.option("-o", "--output", required=True, metavar="DIR", help="The folder to make.")
+@click.option("--split", "share", type=click.FloatRange(0, 1, max_open=True), metavar="SHARE",
+              help="Part of the pairs to validate with, as 0.1; 0 for none.")  # fmt: skip
+@click.option("--val-images", metavar="DIR", help="Images to validate with, in a folder of their own.")
+@click.option("--val-labels", metavar="DIR", help="Their labels.")
+@click.option("--list", "train_list", metavar="FILE", help="Names to train on, as VOC's train.txt.")
+@click.option("--val-list", metavar="FILE", help="Names to validate with, as VOC's val.txt.")
+@label_options
+@click.option("--ignore", type=click.IntRange(0, 255), default=255, show_default=True,
+              help="The value of pixels that training leaves out.")  # fmt: skip
+@click.option("--resize", type=_Size(), metavar="WxH", help="Scale to it; labels by the nearest pixel.")
+@click.option("--pad", type=_Size(), metavar="WxH",
+              help="Make at least so large, on the right and below: black, ignored.")  # fmt: skip
+@click.option("--crop", type=_Size(), metavar="WxH", help="Take the middle; after --resize and --pad.")
+@click.option("--order", type=click.Choice(["bgr", "rgb", "gray"]), default="bgr", show_default=True,
+              help="Channels of the images; Caffe's models have bgr.")  # fmt: skip
+@click.option("--exif", type=click.Choice(["apply", "ignore"]), help="Turn images as EXIF says, or not.")
+@click.option("--image-tail", default="", metavar="TEXT", help="What image names end in, as _leftImg8bit.")
+@click.option(
+    "--label-tail", default="", metavar="TEXT", help="What label names end in, as _gtFine_labelIds."
+)
+@click.option("--labelled-only", is_flag=True, help="Leave out images that have no label.")
+@click.option("--skip-bad", is_flag=True, help="Leave out bad pairs, and report them.")
+@click.option("--keep-empty", is_flag=True, help="Keep labels that are ignored altogether.")
+@click.option("--encode", type=click.Choice(["raw", "png"]), default="raw", show_default=True,
+              help="raw: fast; png: smaller, and Caffe needs OpenCV to read it.")  # fmt: skip
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="For the split and the order of training."
+)
+@click.option("--no-shuffle", is_flag=True, help="Train in the order of names.")
+@JOBS
+@click.option("--resume", is_flag=True, help="Go on with an interrupted create.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--force", is_flag=True, help="Replace a dataset that exists, or an interrupted one.")
+def create(images, labels, output, jobs, resume, as_json, force, **options) -> None:
+    """Make the LMDBs that a training net reads, from folders of images and labels.
+
+    DIR then holds train_image_lmdb, train_label_lmdb, val_image_lmdb and
+    val_label_lmdb, classes.txt, colours.txt, report.json and, where all images
+    have one size, mean.binaryproto.  An image and its label have the same name.
+    Labels are gray, palette or 1-bit images, colours with --colours, or 16-bit
+    ones with --channel.  Every file is checked and every bad one named; then
+    nothing is written.
+
+    \b
+    fcnkit dataset create JPEGImages SegmentationClass -o voc --classes 21 \\
+        --list train.txt --val-list val.txt
+    fcnkit dataset create train/images train/labels -o camvid --classes classes.txt --void 11 \\
+        --val-images val/images --val-labels val/labels
+    fcnkit dataset create RGB GT -o synthia --colours colours.txt --split 0.1 --resize 640x380
+    """
+    from fcnkit.segmentation.dataset import create as make
+
+    task = _task(images, labels, **options)
+    total = sum(map(len, task.splits.values()))
+    try:
+        with counted(total, "reading") as progress:
+            summary = make(task, output, jobs=jobs or cores(), resume=resume, force=force, progress=progress)
+    except KeyboardInterrupt:
+        click.echo("fcnkit: interrupted; go on with --resume", err=True)
+        raise
+    if as_json:
+        show_json(summary.json())
+    else:
+        click.echo(encodable(summary.table()), nl=False)
+        click.echo(f"wrote {output}", err=True)
+
+
+def _task(images, labels, *, classes, colours, ignore, unknown, void, numbers, channel, palette, **options):
+    from fcnkit.segmentation.dataset import Task
+    from fcnkit.segmentation.geometry import Geometry
+    from fcnkit.segmentation.prepare import Recipe
+
+    names, reading = meaning(
+        classes,
+        colours,
+        ignore,
+        unknown or "error",
+        void=void,
+        numbers=numbers,
+        channel=channel,
+        palette=palette,
+    )
+    turn = {"apply": True, "ignore": False, None: None}[options["exif"]]
+    sizes = Geometry(options["resize"], options["pad"], options["crop"])
+    png = options["encode"] == "png"
+    recipe = Recipe(reading, sizes, options["order"], turn, options["keep_empty"], png)
+    known = reading.colours.colours if reading.colours else ()
+    return Task(_splits(images, labels, options), recipe, names, known[: len(names)], options["skip_bad"])
+
+
+def _splits(images, labels, options) -> dict:
+    """The pairs of train and of val."""
+    from fcnkit.segmentation.pairs import Tails, find, read_names, shuffled, split
+
+    own = options["val_images"], options["val_labels"]
+    ways = [options["share"] is not None, any(own) or bool(options["val_list"])]
+    if ways.count(True) != 1 or any(own) and not all(own):
+        raise click.UsageError(
+            "say what to validate with: --split 0.1 (0 for nothing), --val-list FILE, "
+            "or --val-images DIR and --val-labels DIR"
+        )
+    tails = Tails(options["image_tail"], options["label_tail"])
+
+    def found(folders, listed):
+        names = read_names(listed) if listed else None
+        return find(*folders, names=names, tails=tails, labelled_only=options["labelled_only"])
+
+    train, val = found((images, labels), options["train_list"]), ()
+    if options["share"]:
+        train, val = split(train, options["share"], options["seed"])
+    elif options["share"] is None:
+        val = found(own if all(own) else (images, labels), options["val_list"])
+    train = train if options["no_shuffle"] else shuffled(train, options["seed"])
+    return {"train": train, "val": val} if val else {"train": train}
+
+
+@dataset.command()
+@click.argument("folder", metavar="DIR")
+@click.option("--classes", metavar="N|FILE", help="How many, or their names; DIR/classes.txt by default.")
+@click.option(
+    "--ignore", type=click.IntRange(0, 255), help="The value that is left out; 255, or the report's."
+)
+@click.option("--sheet", metavar="OUT.png", help="Draw images beside their coloured labels.")
+@click.option("--count", type=click.IntRange(1), default=12, show_default=True, help="How many to draw.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--force", is_flag=True, help="Overwrite a file that exists.")
+def inspect(folder, classes, ignore, sheet, count, as_json, force) -> None:
+    """Say what a dataset holds, every pixel counted anew.
+
+    For each class its share of pixels, the images that it is in, and its
+    median-frequency weight; the accuracy of a net that knows the most frequent
+    class alone; the mean colour.  Any folder that holds train_image_lmdb and
+    train_label_lmdb will do.
+
+    \b
+    fcnkit dataset inspect data --sheet sheet.png
+    fcnkit dataset inspect data --json
+    """
+    from fcnkit.segmentation.summary import records_in, summarize
+
+    names = class_names(classes) if classes else ()
+    with counted(records_in(Path(folder)), "reading") as progress:
+        summary = summarize(folder, classes=names, ignore=ignore, progress=progress)
+    write_all([(sheet, _sheet(summary, count))] if sheet else [], force=force)
+    if as_json:
+        show_json(summary.json())
+    else:
+        click.echo(encodable(summary.table()), nl=False)
+        if sheet:
+            click.echo(f"wrote {sheet}", err=True)
+
+
+def _sheet(summary, count: int):
+    """How `write_all` writes the contact sheet: the first images of each split."""
+    from fcnkit import files
+    from fcnkit.segmentation.drawing import sheet
+    from fcnkit.segmentation.summary import samples
+
+    def save(path, *, force):
+        pairs = samples(Path(summary.folder), count)
+        files.write(
+            path, sheet(pairs, summary.colours, ignore=summary.ignore, order=summary.order), force=force
+        )
+
+    return save

@@ -1,0 +1,120 @@
+"""The options that say what label files mean, and how they become a Reading."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from fcnkit.segmentation.colours import VOC, ColourMap, read_classes, read_colours, voc
+from fcnkit.segmentation.labels import CHANNELS, Reading
+
+
+class Values(click.ParamType):
+    """V,V,..."""
+
+    name = "v,v,..."
+
+    def convert(self, value, param, ctx):
+        """The numbers of a comma-separated list."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(int(each) for each in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r}: write it as 11 or 0,255", param, ctx)
+
+
+class Numbers(click.ParamType):
+    """OLD=NEW,... or a file of such lines; NEW may be "ignore"."""
+
+    name = "old=new,... | file"
+
+    def convert(self, value, param, ctx):
+        """The pairs as they are written, (old, new); new is None for "ignore"."""
+        if isinstance(value, tuple):
+            return value
+        text = value
+        if "=" not in value:
+            try:
+                text = Path(value).read_text(encoding="utf-8-sig")
+            except (OSError, UnicodeDecodeError):
+                self.fail(f"{value!r}: is no list as 7=0,8=1 and no text file", param, ctx)
+        pairs = [
+            line.replace("=", " ").split() for line in text.replace(",", "\n").splitlines() if line.strip()
+        ]
+        for pair in pairs:
+            if len(pair) != 2 or not pair[0].isdigit() or not (pair[1].isdigit() or pair[1] == "ignore"):
+                self.fail(f"{' '.join(pair)!r}: write it as 7=0, or 7=ignore", param, ctx)
+        old = [int(pair[0]) for pair in pairs]
+        twice = next((each for each in old if old.count(each) > 1), None)
+        if twice is not None:
+            self.fail(f"{twice} is there twice; say once what becomes of it", param, ctx)
+        return tuple((int(a), None if b == "ignore" else int(b)) for a, b in pairs)
+
+
+OPTIONS = (
+    click.option("--classes", metavar="N|FILE", help="How many classes, or their names, one a line."),
+    click.option("--colours", "--colors", "colours", metavar="FILE|voc",
+                 help="The colour of each class: lines R G B in order, or name R G B; void is to ignore."),
+    click.option("--void", type=Values(), default=(), metavar="V,...", help="Label values to ignore."),
+    click.option("--map", "numbers", type=Numbers(), default=(), metavar="OLD=NEW,...|FILE",
+                 help="What each label value becomes; NEW may be ignore.  Others are then unknown."),
+    click.option("--channel", type=click.Choice(list(CHANNELS)),
+                 help="The channel that holds the class; class and instance are SYNTHIA's."),
+    click.option("--palette", type=click.Choice(["index", "colour"]),
+                 help="What counts in a palette image; the index, unless --colours disagrees."),
+    click.option("--unknown", type=click.Choice(["error", "ignore"]),
+                 help="What becomes of a label's value or colour that is no class; an error."),
+)  # fmt: skip
+JOBS = click.option("--jobs", type=click.IntRange(1), help="Processes at work; as many as there are cores.")
+
+
+def label_options(function: Callable) -> Callable:
+    """Adds the options of `meaning`."""
+    for option in reversed(OPTIONS):
+        function = option(function)
+    return function
+
+
+def meaning(
+    classes, colours, ignore, unknown, *, void=(), numbers=(), channel=None, palette=None
+) -> tuple[tuple[str, ...], Reading]:
+    """The names of the classes, and how label files are read."""
+    known = voc() if colours == VOC else read_colours(colours) if colours else None
+    names = class_names(classes, known)
+    mapped = {old: ignore if new is None else new for old, new in numbers}
+    reading = Reading(len(names), ignore, known, channel or "", palette or "", void, mapped, unknown)
+    reading.check()
+    return names, reading
+
+
+def class_names(classes: str | None, colours: ColourMap | None = None) -> tuple[str, ...]:
+    """The names of a file, or numbers; those of the colour map where nothing is said."""
+    if classes and not classes.isdigit():
+        return read_classes(classes)
+    if classes:
+        count = int(classes)
+        Reading(count).check()
+        same = colours and len(colours.names) == count
+        return colours.names if same else tuple(map(str, range(count)))
+    if colours is None:
+        raise click.UsageError("say how many classes there are, with --classes N, or FILE with their names")
+    return colours.names or tuple(map(str, range(len(colours.colours))))
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def counted(length: int, label: str) -> Iterator[Callable[[int], object]]:
+    """What is to be told of each of `length` things that is done; a bar where a terminal sees it."""
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    with click.progressbar(length=length, label=label, file=sys.stderr, show_pos=True) as bar:
+        yield bar.update

@@ -1,0 +1,93 @@
+"""The command that scores predictions."""
+
+from pathlib import Path
+
+import click
+
+from fcnkit.cli.arguments import encodable, show_json, write_all
+from fcnkit.cli.labels import JOBS, cores, counted, label_options, meaning
+
+
+@click.command()
+@click.argument("predictions", metavar="PREDICTIONS")
+@click.argument("labels", metavar="LABELS")
+@label_options
+@click.option("--ignore", type=click.IntRange(0, 255),
+              help="The one value to leave out; by default all that are no class are.")  # fmt: skip
+@click.option("--split", type=click.Choice(["train", "val"]), default="val", show_default=True,
+              help="Which labels of a dataset.")  # fmt: skip
+@click.option("--picture", metavar="OUT.png", help="Draw the confusion matrix and the IU of each class.")
+@JOBS
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the confusion matrix.")
+@click.option("--force", is_flag=True, help="Overwrite a file that exists.")
+def score(predictions, labels, split, picture, jobs, as_json, force, **options) -> None:
+    """Score PREDICTIONS against LABELS: pixel accuracy, mean accuracy, mean IU, frequency-weighted IU.
+
+    Both are folders of files of the same names, or two files; images of class
+    numbers, palette images, colours with --colours, or .npy arrays.  LABELS
+    may be a dataset made by `fcnkit dataset create`.  --map, --void,
+    --channel and --unknown are for labels alone.  Without --ignore, --colours
+    or --map, every label value that is no class is left out.  The definitions
+    are the FCN authors'.
+
+    \b
+    fcnkit score predictions labels --classes 21
+    fcnkit score predictions labels --classes classes.txt --ignore 255 --picture scores.png
+    fcnkit score predictions data --json
+    """
+    given = [labels, predictions, split, jobs or cores()]
+    scores = _of_dataset(*given, options) if _is_dataset(labels) else _of_files(*given, options)
+    write_all([(picture, _picture(scores))] if picture else [], force=force)
+    if as_json:
+        show_json(scores.json())
+    else:
+        click.echo(encodable(scores.table()), nl=False)
+        if picture:
+            click.echo(f"wrote {picture}", err=True)
+
+
+def _is_dataset(labels: str) -> bool:
+    return any(Path(labels).glob("*_label_lmdb"))
+
+
+def _of_dataset(labels, predictions, split, jobs, options):
+    from fcnkit.segmentation.databases import count
+    from fcnkit.segmentation.evaluation import score_dataset
+    from fcnkit.segmentation.summary import CLASSES_FILE, report
+
+    if options["void"] or options["numbers"] or options["channel"] or options["unknown"]:
+        raise click.UsageError(
+            "--void, --map, --channel and --unknown are for label files; a dataset has its classes"
+        )
+    folder = Path(labels)
+    classes = options["classes"] or str(folder / CLASSES_FILE)
+    ignore = options["ignore"] if options["ignore"] is not None else report(folder).get("ignore", 255)
+    names, reading = meaning(classes, options["colours"], ignore, "keep", palette=options["palette"])
+    database = folder / f"{split}_label_lmdb"
+    with counted(count(database), "scoring") as progress:
+        return score_dataset(predictions, database, names, reading, progress=progress)
+
+
+def _of_files(labels, predictions, split, jobs, options):
+    from fcnkit.segmentation.evaluation import Readings, paired, score_files
+
+    ignore = 255 if options["ignore"] is None else options["ignore"]
+    strict = options["ignore"] is not None or options["colours"] or options["numbers"]
+    unknown = options["unknown"] or ("error" if strict else "ignore")
+    colours = options["classes"], options["colours"], ignore
+    more = {name: options[name] for name in ("void", "numbers", "channel")}
+    names, wanted = meaning(*colours, unknown, palette=options["palette"], **more)
+    _, found = meaning(*colours, "keep", palette=options["palette"])
+    pairs = paired(predictions, labels)
+    with counted(len(pairs), "scoring") as progress:
+        return score_files(pairs, names, Readings(found, wanted), jobs=jobs, progress=progress)
+
+
+def _picture(scores):
+    from fcnkit import files
+    from fcnkit.segmentation.drawing import picture
+
+    def save(path, *, force):
+        files.write(path, picture(scores), force=force)
+
+    return save

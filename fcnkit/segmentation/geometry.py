@@ -1,0 +1,62 @@
+"""An image and its label brought to one size: the image smoothly, the label by its nearest pixel."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fcnkit.errors import DatasetError
+from fcnkit.segmentation.libraries import load
+
+if TYPE_CHECKING:
+    import numpy
+    from PIL.Image import Image
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Sizes as (width, height), in this order: `resize` to it, `pad` to at least it, `crop` its middle."""
+
+    resize: Size | None = None
+    pad: Size | None = None
+    crop: Size | None = None
+
+    def image(self, image: "Image") -> "numpy.ndarray":
+        """The image as an array, of (height, width) or (height, width, 3); padding is black."""
+        import numpy as np
+
+        if self.resize and image.size != self.resize:
+            image = image.resize(self.resize, load("PIL.Image").Resampling.BILINEAR)
+        return self._cut(np.asarray(image), 0)
+
+    def label(self, label: "numpy.ndarray", ignore: int) -> "numpy.ndarray":
+        """The label as its image; padding is `ignore`."""
+        import numpy as np
+
+        if self.resize and label.shape[::-1] != self.resize:
+            images = load("PIL.Image")
+            label = np.asarray(images.fromarray(label).resize(self.resize, images.Resampling.NEAREST))
+        return self._cut(label, ignore)
+
+    def _cut(self, array: "numpy.ndarray", fill: int) -> "numpy.ndarray":
+        if self.pad:
+            array = _padded(array, self.pad, fill)
+        return _middle(array, self.crop) if self.crop else array
+
+
+def _padded(array: "numpy.ndarray", size: Size, fill: int) -> "numpy.ndarray":
+    """At least as large as `size`: what is missing comes on the right and below."""
+    import numpy as np
+
+    missing = [(0, max(0, want - had)) for want, had in zip(size[::-1], array.shape, strict=False)]
+    return np.pad(array, missing + [(0, 0)] * (array.ndim - 2), constant_values=fill)
+
+
+def _middle(array: "numpy.ndarray", size: Size) -> "numpy.ndarray":
+    (height, width), (rows, columns) = array.shape[:2], size[::-1]
+    if height < rows or width < columns:
+        raise DatasetError(
+            f"is {width}x{height}, smaller than the crop {columns}x{rows}; add --pad {columns}x{rows}"
+        )
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return array[top : top + rows, left : left + columns]

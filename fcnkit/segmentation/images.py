@@ -1,0 +1,162 @@
+"""Image files as arrays, by Pillow: exact in every bit depth, and every damage a DatasetError.
+
+Pillow widens or narrows the values of some PNGs: 2 and 4 bits of gray become
+8 by multiplication, and of 16 bits per colour channel it keeps the upper 8.
+For labels, that is undone here.
+"""
+
+import contextlib
+import struct
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fcnkit.errors import DatasetError
+from fcnkit.segmentation.libraries import load
+
+if TYPE_CHECKING:
+    import numpy
+    from PIL.Image import Image
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".tif", ".tiff", ".webp")
+
+_PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"
+_ORIENTATION = 0x0112
+# How Pillow reads the upper and the lower byte of each 16-bit value: the second takes the
+# bytes for little-endian ones, of which it keeps the upper.
+_UPPER, _LOWER = ";16B", ";16L"
+
+
+@dataclass(frozen=True)
+class Raw:
+    """The values of a label file as they are stored.
+
+    `values` is (height, width), or (height, width, 3) for colours, of uint8 or
+    a wider type.  `palette` has a row R, G, B for each index of a palette
+    image; `opaque` is False where an alpha channel hides a pixel.
+    """
+
+    values: "numpy.ndarray"
+    palette: "numpy.ndarray | None" = None
+    opaque: bool = True
+
+
+@contextlib.contextmanager
+def opened(path: str | Path) -> "Iterator[Image]":
+    """The image file, its header read; whatever is wrong with it, then or later, is a DatasetError."""
+    images = load("PIL.Image")
+    try:
+        with warnings.catch_warnings():
+            # Of twice Pillow's limit it makes an error; below that, large is just large.
+            warnings.simplefilter("ignore", images.DecompressionBombWarning)
+            with images.open(path) as image:
+                yield image
+    except DatasetError:
+        raise
+    except images.DecompressionBombError:
+        limit = f"{2 * images.MAX_IMAGE_PIXELS:,}"
+        raise DatasetError(f"{path}: has more than {limit} pixels, Pillow's limit; cut it up") from None
+    except images.UnidentifiedImageError:
+        raise DatasetError(f"{path}: is no image that Pillow knows; is it damaged?") from None
+    except MemoryError:
+        raise DatasetError(f"{path}: does not fit into memory; cut it up") from None
+    except FileNotFoundError:
+        raise DatasetError(f"{path}: there is no such file; name one that exists") from None
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
+        said = getattr(error, "strerror", None) or error
+        raise DatasetError(f"{path}: cannot be read: {said}; is it damaged?") from None
+
+
+def read_image(path: str | Path, *, gray: bool = False, turn: bool | None = None) -> "Image":
+    """The picture in a file, RGB or gray, of 8 bits.
+
+    Where EXIF says that the picture is to be turned, it is with `turn` True,
+    and is not with False.  Raises DatasetError where neither is said, for
+    damage, and for gray images of more than 8 bits, which would be cut off.
+    """
+    with opened(path) as image:
+        if image.mode[0] in "IF":
+            raise DatasetError(f"{path}: has more than 8 bits per value; make it an 8-bit image")
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        if orientation not in (0, 1) and turn is None:
+            fact = f"its EXIF says that it is to be turned (orientation {orientation})"
+            raise DatasetError(
+                f"{path}: {fact}; say whether its label is, with --exif apply or --exif ignore"
+            )
+        if turn:
+            image = load("PIL.ImageOps").exif_transpose(image)
+        return image.convert("L" if gray else "RGB")
+
+
+def read_raw(path: str | Path) -> Raw:
+    """The values of a label file, exactly as stored.
+
+    Raises DatasetError for damage, for a JPEG, which has kept no value
+    exactly, and for several pictures in one file.
+    """
+    depth, colour_type = _png_header(path)
+    with opened(path) as image:
+        if image.format in ("JPEG", "MPO"):
+            raise DatasetError(f"{path}: is a JPEG, which blurs the borders of classes; export labels as PNG")
+        if getattr(image, "n_frames", 1) > 1:
+            raise DatasetError(f"{path}: holds {image.n_frames} pictures; save one in a file")
+        if depth == 16 and colour_type in (2, 6):
+            return _deep(path, image)
+        if depth == 16 and colour_type == 4:
+            raise DatasetError(f"{path}: is 16-bit gray with an alpha channel; save it without alpha")
+        return _raw(image, depth if colour_type == 0 else 8)
+
+
+def _png_header(path: str | Path) -> tuple[int, int]:
+    """Bits per value and PNG's colour type; 8 and -1 for other formats."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(26)
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
+    return struct.unpack("BB", head[24:26]) if head.startswith(_PNG) and len(head) == 26 else (8, -1)
+
+
+def _raw(image: "Image", depth: int) -> Raw:
+    import numpy as np
+
+    palette = None
+    if image.mode in ("P", "PA"):
+        palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+        image = image.convert("RGB")
+    values = np.asarray(image)
+    if values.dtype == bool:
+        values = values.astype(np.uint8)
+    if depth in (2, 4) and image.mode == "L":
+        values = values // (255 // (2**depth - 1))
+    if image.mode in ("LA", "PA", "RGBA"):
+        return _without_alpha(values, palette)
+    return Raw(values, palette)
+
+
+def _without_alpha(values: "numpy.ndarray", palette: "numpy.ndarray | None") -> Raw:
+    opaque = bool((values[..., -1] == 255).all())
+    rest = values[..., :-1]
+    return Raw(rest[..., 0] if rest.shape[2] == 1 else rest, palette, opaque)
+
+
+def _deep(path: str | Path, image: "Image") -> Raw:
+    """All 16 bits of each colour channel: read twice, the upper bytes and the lower."""
+    import numpy as np
+
+    upper = np.asarray(image).astype(np.uint16)
+    with opened(path) as again:
+        again.tile = [_lower(tile) for tile in again.tile]
+        values = upper << 8 | np.asarray(again)
+    if values.shape[2] == 3:
+        return Raw(values)
+    return Raw(values[..., :3], None, bool((values[..., 3] == 65535).all()))
+
+
+def _lower(tile):
+    """Pillow's order to read one piece of an image, for the lower byte in place of the upper."""
+    mode = tile[3].replace(_UPPER, _LOWER)
+    return tile._replace(args=mode) if hasattr(tile, "_replace") else (*tile[:3], mode)

@@ -1,0 +1,201 @@
+"""How well predictions match labels: the four metrics of the FCN paper, as its authors' score.py has them.
+
+With n[i][j] the pixels of class i that are taken for class j and t[i] all
+pixels of class i: pixel accuracy = sum n[i][i] / sum t[i]; mean accuracy = the
+mean of n[i][i] / t[i]; mean IU = the mean of n[i][i] / (t[i] + sum_j n[j][i] -
+n[i][i]); frequency-weighted IU = sum t[i] IU[i] / sum t[i].  A class for
+which a quotient is 0/0 is left out of the mean.
+"""
+
+import html
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from fcnkit.errors import DatasetError
+from fcnkit.inspection import aligned
+
+if TYPE_CHECKING:
+    import numpy
+
+# The four by their names, and how a table says them.
+METRICS = {
+    "pixel_accuracy": "pixel accuracy",
+    "mean_accuracy": "mean accuracy",
+    "mean_iu": "mean IU",
+    "frequency_weighted_iu": "frequency-weighted IU",
+}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A confusion matrix and what follows from it.
+
+    `confusion[i][j]` are pixels labelled i and predicted j; `ignored` are
+    pixels whose label is no class.
+    """
+
+    names: tuple[str, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    ignored: int = 0
+    images: int = 0
+
+    @property
+    def labelled(self) -> tuple[int, ...]:
+        """Pixels of each class in the labels."""
+        return tuple(map(sum, self.confusion))
+
+    @property
+    def predicted(self) -> tuple[int, ...]:
+        """Pixels of each class in the predictions, where the label is a class."""
+        return tuple(map(sum, zip(*self.confusion, strict=True)))
+
+    @property
+    def right(self) -> tuple[int, ...]:
+        """Pixels of each class that are predicted as such."""
+        return tuple(row[number] for number, row in enumerate(self.confusion))
+
+    @property
+    def accuracies(self) -> tuple[float, ...]:
+        """Each class's right pixels by those labelled so; NaN where there are none."""
+        return tuple(map(_quotient, self.right, self.labelled))
+
+    @property
+    def ius(self) -> tuple[float, ...]:
+        """Each class's intersection over union; NaN where it is neither labelled nor predicted."""
+        unions = (t + p - n for t, p, n in zip(self.labelled, self.predicted, self.right, strict=True))
+        return tuple(map(_quotient, self.right, unions))
+
+    @property
+    def pixel_accuracy(self) -> float:
+        """Right pixels by all."""
+        return _quotient(sum(self.right), sum(self.labelled))
+
+    @property
+    def mean_accuracy(self) -> float:
+        """The mean over the classes that are labelled."""
+        return _mean(self.accuracies)
+
+    @property
+    def mean_iu(self) -> float:
+        """The mean over the classes that are labelled or predicted."""
+        return _mean(self.ius)
+
+    @property
+    def frequency_weighted_iu(self) -> float:
+        """Each class's IU weighted by its labelled pixels."""
+        pairs = zip(self.labelled, self.ius, strict=True)
+        return _quotient(math.fsum(count * iu for count, iu in pairs if count), sum(self.labelled))
+
+    def table(self) -> str:
+        """A line for each class, and the four metrics."""
+        columns = ("class", "name", "pixels", "accuracy", "IU")
+        figures = zip(self.names, self.labelled, self.accuracies, self.ius, strict=True)
+        cells = [
+            (str(number), name, f"{count:,}", _shown(accuracy), _shown(iu))
+            for number, (name, count, accuracy, iu) in enumerate(figures)
+        ]
+        rows = [dict(zip(columns, row, strict=True)) for row in cells]
+        metrics = [f"{said:<22}{_shown(getattr(self, name)):>10}\n" for name, said in METRICS.items()]
+        images = f"{self.images:,} image{'s' * (self.images != 1)}"
+        pixels = f"{sum(self.labelled):,} pixels scored, {self.ignored:,} ignored"
+        return "".join([aligned(columns, rows, ("name",)), *metrics, f"{images}, {pixels}\n"])
+
+    def json(self) -> dict:
+        """The same as plain lists, dicts, strings and numbers; null for NaN."""
+        per_class = zip(self.names, self.labelled, self.predicted, self.accuracies, self.ius, strict=True)
+        return {
+            **{name: _plain(getattr(self, name)) for name in METRICS},
+            "classes": [
+                {"name": name, "labelled": t, "predicted": p, "accuracy": _plain(acc), "iu": _plain(iu)}
+                for name, t, p, acc, iu in per_class
+            ],
+            "confusion": [list(row) for row in self.confusion],
+            "ignored": self.ignored,
+            "images": self.images,
+        }
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def __repr__(self) -> str:
+        return self.table()
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.table())}</pre>"
+
+
+def confusion(label, prediction, classes: int) -> "numpy.ndarray":
+    """Pixels labelled i and predicted j, int64 of (classes, classes); labels that are no class are left out.
+
+    Raises DatasetError where the two differ in size, or a prediction counts
+    and is no class.
+    """
+    import numpy as np
+
+    label, prediction = np.asarray(label), np.asarray(prediction)
+    for array, what in ((label, "label"), (prediction, "prediction")):
+        if array.dtype.kind not in "bui":
+            raise DatasetError(f"the {what} holds {array.dtype}; give whole numbers, one class per pixel")
+    if label.shape != prediction.shape:
+        sizes = [" x ".join(map(str, array.shape)) for array in (prediction, label)]
+        raise DatasetError(f"the prediction is {sizes[0]} and the label {sizes[1]}; score equal sizes")
+    counts = (label >= 0) & (label < classes)
+    label, prediction = label[counts].astype(np.int64), prediction[counts].astype(np.int64)
+    wrong = prediction[(prediction < 0) | (prediction >= classes)]
+    if wrong.size:
+        fact = f"{wrong.size:,} pixels are predicted as {wrong[0]}, which is no class, 0 to {classes - 1}"
+        raise DatasetError(f"{fact}; predict a class for every pixel that is labelled")
+    return np.bincount(classes * label + prediction, minlength=classes**2).reshape(classes, classes)
+
+
+def score(predictions: Iterable, labels: Iterable, classes: int | Sequence[str]) -> Scores:
+    """The scores of predictions against labels, arrays of class numbers, image by image.
+
+    Labels that are no class, 255 for one, are left out.  `classes` is their
+    number or their names.  Raises DatasetError where sizes or counts differ.
+    """
+    names = tuple(map(str, range(classes))) if isinstance(classes, int) else tuple(classes)
+    pairs = _pairs(predictions, labels)
+    return total(((confusion(label, found, len(names)), label.size) for found, label in pairs), names)
+
+
+def total(matrices: "Iterable[tuple[numpy.ndarray, int]]", names: Sequence[str]) -> Scores:
+    """The scores of images together: of each, its confusion and its number of pixels."""
+    import numpy as np
+
+    matrix, pixels, images = np.zeros((len(names), len(names)), np.int64), 0, 0
+    for each, size in matrices:
+        matrix, pixels, images = matrix + each, pixels + size, images + 1
+    rows = tuple(tuple(map(int, row)) for row in matrix)
+    return Scores(tuple(names), rows, pixels - int(matrix.sum()), images)
+
+
+def _pairs(predictions: Iterable, labels: Iterable) -> "Iterator[tuple[numpy.ndarray, numpy.ndarray]]":
+    import numpy as np
+
+    end = object()
+    for count, (prediction, label) in enumerate(zip_longest(predictions, labels, fillvalue=end)):
+        if prediction is end or label is end:
+            more = "predictions" if label is end else "labels"
+            raise DatasetError(f"there are more {more} than the {count} pairs; score one for each")
+        yield np.asarray(prediction), np.asarray(label)
+
+
+def _quotient(part: float, whole: float) -> float:
+    return part / whole if whole else math.nan
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return _quotient(math.fsum(known), len(known))
+
+
+def _plain(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _shown(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2%}"

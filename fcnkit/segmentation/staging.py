@@ -1,0 +1,144 @@
+"""A folder that appears whole: made beside its place, and taken up again after an interruption."""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from fcnkit import files
+from fcnkit.errors import DatasetError, OutputError
+
+_PLAN, _LOCK = "plan.json", "lock"
+
+
+def place(folder: str | Path) -> Path:
+    """Where the folder is made until it is whole."""
+    folder = Path(os.path.abspath(folder))
+    return folder.with_name(f".{folder.name}.partial")
+
+
+@contextlib.contextmanager
+def staged(folder: str | Path, plan: dict, *, resume: bool, force: bool, ours: str) -> Iterator[Path]:
+    """A folder to fill, which becomes `folder` when the block ends without an error.
+
+    After an error or a kill it stays as it is, and `resume` takes it up where
+    its plan, a JSON value, is the same.  With `force` what stands at `folder`
+    gives way, if it holds a file called `ours`.
+
+    Raises OutputError where the folder exists or cannot be made, DatasetError
+    where there is an interrupted one and neither `resume` nor `force`, or one
+    of another plan.
+    """
+    folder, new = Path(os.path.abspath(folder)), place(folder)
+    _permit(folder, force, ours)
+    with _made(new), _locked(new):
+        _begin(new, plan, resume=resume, force=force)
+        yield new
+        (new / _PLAN).unlink()
+        (new / _LOCK).unlink()
+        _moved(new, folder)
+
+
+def drop(folder: str | Path) -> None:
+    """What was begun for this folder is gone."""
+    shutil.rmtree(place(folder), ignore_errors=True)
+
+
+def _permit(folder: Path, force: bool, ours: str) -> None:
+    if not os.path.lexists(folder) or folder.is_dir() and not any(folder.iterdir()):
+        return
+    if not force:
+        raise OutputError(f"{folder}: exists; give another name, or --force to replace it")
+    if not (folder / ours).is_file():
+        raise OutputError(f"{folder}: has no {ours}, so it is no dataset to replace; give another name")
+
+
+@contextlib.contextmanager
+def _made(new: Path) -> Iterator[None]:
+    try:
+        new.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{new}: cannot be made: {error.strerror}; name a folder that can") from None
+    yield
+
+
+@contextlib.contextmanager
+def _locked(new: Path) -> Iterator[None]:
+    """Nobody else works in the folder; the system lets go when we end, whatever ends us."""
+    try:
+        import fcntl
+    except ImportError:  # not on this system
+        yield
+        return
+    with open(new / _LOCK, "wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise DatasetError(f"{new}: another fcnkit is at work in it; wait for it") from None
+        yield
+
+
+def _begin(new: Path, plan: dict, *, resume: bool, force: bool) -> None:
+    """The folder is empty, or holds the beginning of the same plan."""
+    begun = _begun(new)
+    if begun and not resume and not force:
+        raise DatasetError(
+            f"{new}: holds an interrupted one; go on with --resume, or begin anew with --force"
+        )
+    if begun and resume:
+        _same(new, begun, json.loads(json.dumps(plan)))
+        return
+    if not begun and _foreign(new):
+        raise DatasetError(f"{new}: holds {_foreign(new)[0]}, which fcnkit did not begin; move it elsewhere")
+    _emptied(new)
+    files.write(new / _PLAN, json.dumps(plan).encode("utf-8", "surrogateescape"))
+
+
+def _begun(new: Path) -> dict | None:
+    """The plan that was begun here; None where nothing was, for the plan comes first."""
+    try:
+        return json.loads((new / _PLAN).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{new / _PLAN}: cannot be read: {error}; remove {new} and begin anew") from None
+
+
+def _foreign(new: Path) -> list[str]:
+    """What is in the folder but our lock, and a plan that was being written."""
+    names = (path.name for path in new.iterdir())
+    return [name for name in names if name != _LOCK and not name.startswith(f".{_PLAN}.")]
+
+
+def _same(new: Path, begun: dict, plan: dict) -> None:
+    differing = [name for name in {**begun, **plan} if begun.get(name) != plan.get(name)]
+    if differing:
+        fact = f"was begun with other {', '.join(differing)}"
+        raise DatasetError(
+            f"{new}: {fact}; give the same again, or begin anew with --force in place of --resume"
+        )
+
+
+def _emptied(new: Path) -> None:
+    for path in new.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != _LOCK:
+            path.unlink()
+
+
+def _moved(new: Path, folder: Path) -> None:
+    """The new folder stands in its place, and the old one, if there was one, is gone."""
+    old = folder.with_name(f".{folder.name}.old")
+    try:
+        if os.path.lexists(folder):
+            shutil.rmtree(old, ignore_errors=True)
+            os.rename(folder, old)
+        os.rename(new, folder)
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: cannot be written: {error.strerror}; the whole of it is in {new}"
+        ) from None
+    shutil.rmtree(old, ignore_errors=True)
