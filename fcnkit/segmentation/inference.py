@@ -58,8 +58,8 @@ class Head:
         return self.graph.prototxt.path
 
 
-def head(net: Prototxt, output: str | None = None) -> Head:
-    """The head of a deploy net: the blob `output`, or its last output that is a map of scores.
+def head(net: Prototxt, blob: str | None = None) -> Head:
+    """The head of a deploy net: the blob `blob`, or its last output that is a map of scores.
 
     Of probabilities that a Softmax makes, the scores before it are taken.
     Raises NetError where the net has no such map, or not one input.
@@ -74,7 +74,7 @@ def head(net: Prototxt, output: str | None = None) -> Head:
         raise NetError(f'{net.path}: its input "{image.blob}" is {_shown(given)}; an image has 4 axes')
     given = 1, *given[1:]
     shapes = infer(graph, {image.blob: given}).tops
-    top = _last(graph, shapes, output)
+    top = _last(graph, shapes, blob)
     scores = before_softmax(graph, top) or top
     count = shapes[top][1]
     if count < 2:
@@ -83,16 +83,16 @@ def head(net: Prototxt, output: str | None = None) -> Head:
     return Head(graph, image, scores, count, given, kind in _PROBABILITIES, _place(graph, scores, image))
 
 
-def _last(graph: Graph, shapes: dict[Top, tuple[int, ...] | None], output: str | None) -> Top:
+def _last(graph: Graph, shapes: dict[Top, tuple[int, ...] | None], blob: str | None) -> Top:
     path = graph.prototxt.path
-    tops = [graph.top(output)] if output else [top for top in graph.outputs if top not in graph.inputs]
+    tops = [graph.top(blob)] if blob else [top for top in graph.outputs if top not in graph.inputs]
     maps = [top for top in tops if shapes[top] and len(shapes[top]) == 4]
     if not maps:
         found = ", ".join(f'"{top.blob}" ({_shown(shapes[top])})' for top in tops) or "none"
-        what = "is no map" if output else "no output is a map"
+        what = "is no map" if blob else "no output is a map"
         raise NetError(
             f"{path}: {what} of scores, N x classes x height x width: {found}; convert the net with "
-            "`fcnkit convolutionalize`, or name a blob with --output"
+            "`fcnkit convolutionalize`, or name a blob with --blob"
         )
     return maps[-1]
 
@@ -122,7 +122,7 @@ def scores(
     images: Iterable["numpy.ndarray"],
     *,
     engine: str | None = None,
-    output: str | None = None,
+    blob: str | None = None,
 ) -> Iterator["numpy.ndarray"]:
     """The scores of each prepared image, (channels, height, width), as (classes, rows, columns).
 
@@ -135,10 +135,10 @@ def scores(
     """
     import numpy as np
 
-    chosen = net if isinstance(net, Head) else head(net, output)
-    runner, graph, blob = choose(engine), chosen.graph, chosen.image.blob
-    check_weights(graph, weights, {blob: chosen.shape})
-    inputs = ({blob: np.asarray(image, np.float32)[None]} for image in images)
+    chosen = net if isinstance(net, Head) else head(net, blob)
+    runner, graph, name = choose(engine), chosen.graph, chosen.image.blob
+    check_weights(graph, weights, {name: chosen.shape})
+    inputs = ({name: np.asarray(image, np.float32)[None]} for image in images)
     for found in runner.run_all(graph.prototxt, weights, inputs, [chosen.scores.blob]):
         array = found[chosen.scores.blob]
         if not np.isfinite(array).all():
