@@ -278,13 +278,21 @@ def _windows(record: dict) -> Iterator[str]:
     yield f"{record['rows']} x {record['columns']} windows; the mean of all:"
     for guess in record["top"]:
         yield f"{guess['probability']:7.2%}  {_named(guess)}"
-    surest = sorted(windows, key=lambda window: -window["top"][0]["probability"])
-    yield "x, y of a window's middle, and what is in it:"
-    for window in surest[:_LINES]:
+    yield "the windows surest of a class, by the x, y of their middles:"
+    shown = _surest(windows)[:_LINES]
+    for window in shown:
         top = "; ".join(f"{guess['probability']:.2f} {_short(guess)}" for guess in window["top"])
         yield f"{window['x']:6.1f} {window['y']:6.1f}  {top}"
-    if len(windows) > _LINES:
-        yield f"and {len(windows) - _LINES} more, in the JSON file"
+    if len(windows) > len(shown):
+        yield f"and {len(windows) - len(shown)} more, in the JSON file"
+
+
+def _surest(windows: Sequence[dict]) -> list[dict]:
+    """Of each class that is the likeliest of a window, the one most sure of it; the most sure first."""
+    found: dict[int, dict] = {}
+    for window in sorted(windows, key=lambda window: -window["top"][0]["probability"]):
+        found.setdefault(window["top"][0]["class"], window)
+    return list(found.values())
 
 
 def _named(each: dict) -> str:

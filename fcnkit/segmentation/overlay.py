@@ -16,8 +16,8 @@ _INK, _PAPER, _RIM = (32, 33, 36), (255, 255, 255), (160, 162, 168)
 _TEXT, _LINE, _SWATCH, _MARGIN, _LINES = 15, 24, 28, 12, 32
 # Heat's caption: its height, and the width that it takes at least.
 _CAPTION, _WIDTH = 46, 260
-# Where no window lies, the image is this much darker under heat.
-_DIM = 0.35
+# Where no window lies, heat shows the image pale: so much of it is white.
+_PALE = 0.6
 
 
 def palette_png(classes: "numpy.ndarray", colours: Sequence[Colour]) -> bytes:
@@ -51,13 +51,13 @@ def gray(confidence: "numpy.ndarray") -> "numpy.ndarray":
 
 
 def heat(image: "numpy.ndarray", values: "numpy.ndarray", opacity: float = 0.5) -> "numpy.ndarray":
-    """Values of 0 to 1 in colours over the image in gray, which is dark where they are NaN."""
+    """Values of 0 to 1 in colours over the image in gray, which is pale where they are NaN."""
     import numpy as np
 
     inside = np.isfinite(values)
     ground = image.mean(axis=2, keepdims=True).repeat(3, axis=2)
     hot = blend(ground, _hot(np.where(inside, values, 0)), opacity)
-    return np.where(inside[..., None], hot, np.rint(ground * (1 - _DIM))).astype(np.uint8)
+    return np.where(inside[..., None], hot, blend(ground, np.float32(255), _PALE))
 
 
 def _hot(values: "numpy.ndarray") -> "numpy.ndarray":
