@@ -154,7 +154,7 @@ def _pictures(images: Sequence[str]) -> list[_Picture]:
         if not here:
             raise DatasetError(f"{image}: holds no images; name a folder of images")
         for name, path in here.items():
-            if found.setdefault(name, path) is not path:
+            if found.setdefault(name, path) != path:
                 raise DatasetError(f"{path}: has the same name as {found[name]}; run one at a time")
     return [_Picture(name, path) for name, path in found.items()]
 
