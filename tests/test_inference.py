@@ -258,6 +258,14 @@ def test_the_head_is_the_last_map_or_the_one_named():
     assert inference.head(parse(DENSE + flat)).scores.blob == "a", "z is no map"
 
 
+def test_a_head_is_found_where_the_declared_size_is_too_small():
+    small = DENSE.replace("kernel_size: 1", "kernel_size: 11").replace("dim: 8 dim: 8", "dim: 8 dim: 600")
+    head = inference.head(parse(small))
+    assert head.shape == (1, 3, 512, 600) and head.size(30, 40) == (20, 30)
+    with pytest.raises(NetError, match='layer "b"'):
+        head.size(10, 40)
+
+
 @pytest.mark.parametrize(
     "text, words",
     [
@@ -451,6 +459,10 @@ def test_images_need_names_of_their_own(digits, photos, tmp_path):
     save(tmp_path / "a.png", canvas((60, 60)))
     result = infer(digits, "fcn", photos, tmp_path / "a.png", "-o", tmp_path / "p")
     assert result.exit_code == 2 and "has the same name as" in result.output
+    save(photos / "a.overlay.png", canvas((60, 60)))
+    result = infer(digits, "fcn", photos, "-o", tmp_path / "p")
+    assert result.exit_code == 2 and "two results would be called a.overlay.png" in result.output
     (tmp_path / "none").mkdir()
     result = infer(digits, "fcn", tmp_path / "none", "-o", tmp_path / "p")
     assert result.exit_code == 2 and "holds no images" in result.output
+    assert not (tmp_path / "p").exists()

@@ -1,5 +1,6 @@
 """The command that runs a trained net on images and draws what it sees."""
 
+import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -101,16 +102,14 @@ def infer(
     pictures = _pictures(images)
     with counted(len(pictures), "reading") as progress:
         _check(pictures, found, exif, progress)
-    _free(pictures, Path(output), force)
+    _free(pictures, Path(output), wanted, force)
     with tempfile.TemporaryDirectory(prefix="fcnkit-") as folder:
         job = _Job(found, weights, engine, prepared, wanted, exif)
-        records, outputs = _run(job, pictures, Path(output), Path(folder))
+        made = _run(job, pictures, Path(folder))
+        outputs = [(Path(output) / name, partial(_copy, path)) for name, path in made.items()]
         write_all(outputs, force=force, folder=Path(output))
-    if as_json:
-        show_json(records)
-    else:
-        _show(records)
-        click.echo(f"wrote {len(outputs)} files in {output}", err=True)
+        _show([made[f"{picture.name}.json"] for picture in pictures], as_json)
+    click.echo(f"wrote {len(outputs)} files in {output}", err=True)
 
 
 def _preparation(found, mean, mean_file, scale, order):
@@ -182,15 +181,26 @@ def _read(picture: _Picture, exif: str, *, gray: bool = False):
     return read_image(picture.path, gray=gray, turn=exif == "apply")
 
 
-def _free(pictures: Sequence[_Picture], output: Path, force: bool) -> None:
+def _free(pictures: Sequence[_Picture], output: Path, wanted, force: bool) -> None:
     """The results may have the names that they get; OutputError before anything is run."""
     taken = {picture.path.resolve() for picture in pictures}
-    for name in [LEGEND, *(f"{picture.name}{end}" for picture in pictures for end in (".png", ".json"))]:
+    ends = [".json", *_ends(wanted)]
+    legend = [LEGEND] if ".overlay.png" in ends else []
+    for name in [*legend, *(f"{picture.name}{end}" for picture in pictures for end in ends)]:
         path = output / name
         if path.resolve() in taken:
             raise OutputError(f"{path}: is one of the images; name another folder with -o")
         if path.exists() and not force:
             raise OutputError(f"{path}: exists; give another name, or --force to overwrite it")
+
+
+def _ends(wanted) -> list[str]:
+    """What the names of an image's class map and of the pictures of it end in."""
+    from fcnkit.segmentation.results import MOST
+
+    if len(wanted.names) > MOST:
+        return []
+    return [".png", *[".overlay.png"] * wanted.overlay, *[".confidence.png"] * wanted.confidence]
 
 
 class _Job(NamedTuple):
@@ -204,26 +214,29 @@ class _Job(NamedTuple):
     exif: str
 
 
-def _run(job: _Job, pictures: Sequence[_Picture], output: Path, folder: Path) -> tuple[list, list]:
-    """The record of each image, and what `write_all` is to write; the files wait in `folder`."""
+def _run(job: _Job, pictures: Sequence[_Picture], folder: Path) -> dict[str, Path]:
+    """The name of each result, and the file in `folder` that waits to be it."""
     from fcnkit.segmentation.inference import scores
     from fcnkit.segmentation.overlay import legend_png
-    from fcnkit.segmentation.results import MOST
 
-    records, made = [], {}
+    made: dict[str, Path] = {}
     inputs = (_input(job, picture) for picture in pictures)
+    found = scores(job.head, job.weights, inputs, engine=job.engine)
     with counted(len(pictures), "running") as progress:
-        for picture, each in zip(
-            pictures, scores(job.head, job.weights, inputs, engine=job.engine), strict=True
-        ):
-            record, files = _result(job, picture, each)
-            records.append(record)
-            for end, data in files.items():
-                made[f"{picture.name}{end}"] = _kept(folder / str(len(made)), data)
+        for picture, each in zip(pictures, found, strict=True):
+            for end, data in _results(job, picture, each).items():
+                _keep(made, f"{picture.name}{end}", data, folder)
             progress(1)
-    if job.wanted.overlay and len(job.wanted.names) <= MOST:
-        made[LEGEND] = _kept(folder / str(len(made)), legend_png(job.wanted.names, job.wanted.colours))
-    return records, [(output / name, partial(_copy, path)) for name, path in made.items()]
+    if ".overlay.png" in _ends(job.wanted):
+        _keep(made, LEGEND, legend_png(job.wanted.names, job.wanted.colours), folder)
+    return made
+
+
+def _keep(made: dict[str, Path], name: str, data: bytes, folder: Path) -> None:
+    if name in made:
+        raise DatasetError(f"two results would be called {name}; give the images other names")
+    made[name] = folder / str(len(made))
+    made[name].write_bytes(data)
 
 
 def _input(job: _Job, picture: _Picture):
@@ -232,10 +245,8 @@ def _input(job: _Job, picture: _Picture):
     return job.prepared(np.asarray(_read(picture, job.exif, gray=job.prepared.channels == 1)))
 
 
-def _result(job: _Job, picture: _Picture, scores) -> tuple[dict, dict[str, bytes]]:
-    """The record of one image and its files, the record among them."""
-    import json
-
+def _results(job: _Job, picture: _Picture, scores) -> dict[str, bytes]:
+    """The files of one image, its record among them, by what their names end in."""
     import numpy as np
 
     from fcnkit.segmentation.results import result
@@ -243,12 +254,7 @@ def _result(job: _Job, picture: _Picture, scores) -> tuple[dict, dict[str, bytes
     image = np.asarray(_read(picture, job.exif))
     record, files = result(job.head, scores, image, job.wanted)
     record = {"image": str(picture.path), "width": image.shape[1], "height": image.shape[0], **record}
-    return record, {**files, ".json": (json.dumps(record, indent=2) + "\n").encode()}
-
-
-def _kept(path: Path, data: bytes) -> Path:
-    path.write_bytes(data)
-    return path
+    return {**files, ".json": (json.dumps(record, indent=2) + "\n").encode()}
 
 
 def _copy(source: Path, path, *, force: bool) -> None:
@@ -257,8 +263,13 @@ def _copy(source: Path, path, *, force: bool) -> None:
     files.write(path, source.read_bytes(), force=force)
 
 
-def _show(records: Sequence[dict]) -> None:
-    for record in records:
+def _show(records: Sequence[Path], as_json: bool) -> None:
+    """Prints the records of all images, read one by one unless they are to be one JSON."""
+    each = (json.loads(path.read_text()) for path in records)
+    if as_json:
+        show_json(list(each))
+        return
+    for record in each:
         size = f"{record['width']} x {record['height']} pixels"
         click.echo(encodable(f"{record['image']}: {size}"))
         for line in (*_shares(record), *_windows(record)):

@@ -19,6 +19,8 @@ from fcnkit.verify import before_softmax, check_weights, choose, nominal
 if TYPE_CHECKING:
     import numpy
 
+Shape = tuple[int, ...]
+
 # An input of unknown size is taken to be of this one, to learn which tops are score maps.
 _SIZE = 512
 # What a last layer of these types gives are probabilities already.
@@ -38,7 +40,7 @@ class Head:
     image: Top
     scores: Top
     classes: int
-    shape: tuple[int, ...]
+    shape: Shape
     probable: bool
     place: CoordMap | None
 
@@ -72,8 +74,7 @@ def head(net: Prototxt, blob: str | None = None) -> Head:
     given = nominal(graph).get(image.blob) or (1, 3, _SIZE, _SIZE)
     if len(given) != 4:
         raise NetError(f'{net.path}: its input "{image.blob}" is {_shown(given)}; an image has 4 axes')
-    given = 1, *given[1:]
-    shapes = infer(graph, {image.blob: given}).tops
+    given, shapes = _sized(graph, image, given)
     top = _last(graph, shapes, blob)
     scores = before_softmax(graph, top) or top
     count = shapes[top][1]
@@ -83,7 +84,17 @@ def head(net: Prototxt, blob: str | None = None) -> Head:
     return Head(graph, image, scores, count, given, kind in _PROBABILITIES, _place(graph, scores, image))
 
 
-def _last(graph: Graph, shapes: dict[Top, tuple[int, ...] | None], blob: str | None) -> Top:
+def _sized(graph: Graph, image: Top, given: Shape) -> tuple[Shape, dict[Top, Shape | None]]:
+    """A shape of one image that the net runs, the given one if it does, and the shape of every top."""
+    given = 1, *given[1:]
+    try:
+        return given, infer(graph, {image.blob: given}).tops
+    except NetError:  # an FCN may keep the size of its classifier, and need more
+        large = 1, given[1], max(_SIZE, given[2]), max(_SIZE, given[3])
+        return large, infer(graph, {image.blob: large}).tops
+
+
+def _last(graph: Graph, shapes: dict[Top, Shape | None], blob: str | None) -> Top:
     path = graph.prototxt.path
     tops = [graph.top(blob)] if blob else [top for top in graph.outputs if top not in graph.inputs]
     maps = [top for top in tops if shapes[top] and len(shapes[top]) == 4]
@@ -112,7 +123,7 @@ def _nowhere(graph: Graph, image: Top, scores: Top) -> str:
     return f"{why}; a classifier is converted by `fcnkit convolutionalize`, which gives its pooling a size"
 
 
-def _shown(shape: tuple[int, ...] | None) -> str:
+def _shown(shape: Shape | None) -> str:
     return " x ".join(map(str, shape)) if shape else "of unknown size"
 
 
