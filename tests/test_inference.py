@@ -9,10 +9,11 @@ from pictures import save
 from PIL import Image
 
 import fcnkit as fk
+from fcnkit import files as filemaker
 from fcnkit import templates
 from fcnkit.cli.main import main
 from fcnkit.engines import opencv
-from fcnkit.errors import DatasetError, EngineError, NetError, WeightsError
+from fcnkit.errors import DatasetError, EngineError, NetError, OutputError, WeightsError
 from fcnkit.formats import prototxt
 from fcnkit.nets.coordmap import CoordMap
 from fcnkit.segmentation import heat, inference, overlay
@@ -414,6 +415,31 @@ def test_nothing_is_overwritten_or_left_half_done(digits, photos, tmp_path):
     assert infer(digits, "fcn", *words, "--force", "--opacity", 1).exit_code == 0
     own = infer(digits, "fcn", photos, "-o", photos, "--force")
     assert own.exit_code == 2 and "is one of the images" in own.output
+
+
+@needs_opencv
+def test_a_failure_while_writing_leaves_nothing(digits, photos, tmp_path, monkeypatch):
+    write, done = filemaker.write, []
+
+    def fails(path, data, **options):
+        if len(done) == 4:
+            raise OutputError(f"{path}: no space left")
+        done.append(write(path, data, **options))
+
+    monkeypatch.setattr(filemaker, "write", fails)
+    result = infer(digits, "fcn", photos, "-o", tmp_path / "new" / "o")
+    assert result.exit_code == 2 and "no space left" in result.output
+    assert len(done) == 4 and not (tmp_path / "new").exists()
+
+
+@needs_opencv
+@pytest.mark.parametrize("exif, size", [("apply", (48, 60)), ("ignore", (60, 48))])
+def test_images_are_turned_as_exif_says(digits, tmp_path, exif, size):
+    tag = Image.Exif()
+    tag[0x0112] = 6
+    Image.fromarray(canvas((48, 60))).save(tmp_path / "a.png", exif=tag)
+    assert infer(digits, "fcn", tmp_path / "a.png", "-o", tmp_path / "o", "--exif", exif).exit_code == 0
+    assert Image.open(tmp_path / "o" / "a.png").size == size
 
 
 def hostile(photos):
