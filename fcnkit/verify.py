@@ -86,7 +86,7 @@ def verify(
     pairs = list(_pairs(graph, new_graph))
     new_weights = weights if new_weights is None else new_weights
     for each, own, arrays in ((graph, weights, data), (new_graph, new_weights, new_data)):
-        _check_weights(each, own, arrays)
+        check_weights(each, own, {name: array.shape for name, array in arrays.items()})
     job = (net, weights, data, [old.blob for old, _ in pairs])
     new_job = (new_net, new_weights, new_data, [new.blob for _, new in pairs])
     found, new_found = _run_all(runner, [job, new_job])
@@ -126,7 +126,7 @@ def slide(
     old, new = next(_pairs(graph, fcn_graph))
     (name,), (fcn_name,) = _only_input(graph), _only_input(fcn_graph)
     canvas = np.asarray(canvas, np.float32)
-    height, width = window or _nominal(graph)[name][2:]
+    height, width = window or nominal(graph)[name][2:]
     windows = _windows(net, canvas, (height, width), stride)
     rows, columns = windows.shape[:2]
     windows = windows.reshape(-1, *windows.shape[2:])
@@ -206,14 +206,14 @@ def _inputs(graph: Graph, given: Mapping[str, Any], seed: int) -> dict[str, Any]
             raise NetError(f'{path}: "{name}" is not an input of this net; its inputs are {", ".join(names)}')
     shapes = {name: value for name, value in given.items() if isinstance(value, (tuple, list))}
     arrays = {name: value for name, value in given.items() if name not in shapes}
-    nominal = {**_nominal(graph), **shapes}
+    sizes = {**nominal(graph), **shapes}
     return {
-        name: arrays[name] if name in arrays else noise(_known(graph, name, nominal[name]), seed + number)
+        name: arrays[name] if name in arrays else noise(_known(graph, name, sizes[name]), seed + number)
         for number, name in enumerate(names)
     }
 
 
-def _nominal(graph: Graph) -> dict[str, tuple[int, ...] | None]:
+def nominal(graph: Graph) -> dict[str, tuple[int, ...] | None]:
     """The shape that the prototxt gives each input."""
     layers = [layer for layer in graph.layers if layer.type == "Input"]
     return {
@@ -251,7 +251,7 @@ def _only_input(graph: Graph) -> list[str]:
 def _pairs(graph: Graph, new_graph: Graph) -> Iterator[tuple[Top, Top]]:
     """The tops to compare: scores before the Softmax first, then the outputs themselves."""
     for old, new in _outputs(graph, new_graph):
-        old_scores, new_scores = _scores(graph, old), _scores(new_graph, new)
+        old_scores, new_scores = before_softmax(graph, old), before_softmax(new_graph, new)
         if old_scores or new_scores:
             yield old_scores or old, new_scores or new
         if bool(old_scores) == bool(new_scores):
@@ -276,7 +276,7 @@ def _outputs(graph: Graph, new_graph: Graph) -> list[tuple[Top, Top]]:
     return pairs
 
 
-def _scores(graph: Graph, top: Top) -> Top | None:
+def before_softmax(graph: Graph, top: Top) -> Top | None:
     """What a Softmax that makes this output reads, where it can still be read after a run."""
     layer = graph.producer(top)
     if layer.type != "Softmax" or graph.top(layer.bottoms[0].blob) != layer.bottoms[0]:
@@ -284,9 +284,12 @@ def _scores(graph: Graph, top: Top) -> Top | None:
     return layer.bottoms[0]
 
 
-def _check_weights(graph: Graph, weights: Any, data: Mapping[str, Any]) -> None:
-    """Every layer that learns has weights: Caffe fills the others with zeros or noise and says nothing."""
-    sizes = infer(graph, {name: array.shape for name, array in data.items()})
+def check_weights(graph: Graph, weights: Any, shapes: Mapping[str, Sequence[int]]) -> None:
+    """Every layer that learns has weights: Caffe fills the others with zeros or noise and says nothing.
+
+    `shapes` are those of the inputs.  Raises WeightsError for the first layer that has none.
+    """
+    sizes = infer(graph, shapes)
     if weights is not None and not isinstance(weights, store.Weights):
         weights = store.open(weights)
     for layer in graph.layers:

@@ -19,7 +19,7 @@ from fcnkit.formats import prototxt
 from fcnkit.nets.graph import build
 
 COMMANDS = ("inspect", "convolutionalize", "fcn", "align", "surgery", "diff", "verify", "dataset", "score",
-            "templates")
+            "infer", "templates")
 SMALL = net(
     data(1, 2, 24, 24), conv("conv1", "data", 4, 3), relu("conv1"), pool("pool1", "conv1", 2, 2),
     conv("conv2", "pool1", 6, 3), pool("pool2", "conv2", 2, 2), fc("fc3", "pool2", 8), relu("fc3"),

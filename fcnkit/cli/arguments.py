@@ -156,7 +156,7 @@ def write_all(
     """Every file is written, or none is left that was not there before.
 
     Each output is (path, save), where save(path, force=...) writes it; "-" is
-    standard output.  `folder` is made first where there is none.
+    standard output.  `folder`, and those in it, are made first where there are none.
 
     Raises OutputError when one exists and `force` is not given, before any is
     written.
@@ -165,8 +165,10 @@ def write_all(
         if str(path) != "-" and Path(path).exists() and not force:
             raise OutputError(f"{path}: exists; give another name, or --force to overwrite it")
     new = [Path(path) for path, _ in outputs if str(path) != "-" and not Path(path).exists()]
-    made = _made(folder) if folder else []
+    made: list[Path] = []
     try:
+        for parent in dict.fromkeys((folder, *(Path(path).parent for path, _ in outputs)) if folder else ()):
+            made = _made(parent) + made
         for path, save in outputs:
             save(path, force=force)
     except BaseException:

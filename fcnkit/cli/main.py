@@ -9,6 +9,7 @@ from fcnkit.cli.convert import convert
 from fcnkit.cli.dataset import dataset
 from fcnkit.cli.diff import diff
 from fcnkit.cli.fcn import fcn
+from fcnkit.cli.infer import infer
 from fcnkit.cli.lint import lint
 from fcnkit.cli.nets import align, convolutionalize, draw, inspect
 from fcnkit.cli.score import score
@@ -63,6 +64,7 @@ COMMANDS = (
     verify,
     dataset,
     train,
+    infer,
     score,
     templates,
 )

@@ -11,7 +11,7 @@ import contextlib
 import importlib.util
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -56,16 +56,33 @@ def run(
     Raises EngineError for what OpenCV cannot run as Caffe does, with layer,
     line and remedy; NetError and WeightsError where Caffe would not either.
     """
+    return next(run_all(net, weights, [inputs], outputs, state=state))
+
+
+def run_all(
+    net: Prototxt,
+    weights: Any,
+    many: Iterable[Mapping[str, Any]],
+    outputs: Sequence[str] | None = None,
+    *,
+    state: State = TEST,
+) -> Iterator[dict[str, Any]]:
+    """What `run` gives for each of many inputs in turn; net and weights are read once."""
     if not available():
         raise EngineError("OpenCV: not found: install it with `pip install 'opencv-python-headless<5'`")
-    graph = build(net, state)
-    arrays = _arrays(graph, inputs)
-    sizes = infer(graph, {name: array.shape for name, array in arrays.items()})
-    check(sizes, _opened(weights))
+    graph, opened, built = build(net, state), _opened(weights), None
     tops = graph.outputs if outputs is None else [graph.top(blob) for blob in outputs]
-    with _quiet(net):
-        found = _forward(graph, _bytes(weights), arrays, [top for top in tops if top not in graph.inputs])
-    return {top.blob: _shaped(sizes, top, found[top]) if top in found else arrays[top.blob] for top in tops}
+    asked = [top for top in tops if top not in graph.inputs]
+    for inputs in many:
+        arrays = _arrays(graph, inputs)
+        sizes = infer(graph, {name: array.shape for name, array in arrays.items()})
+        check(sizes, opened)
+        with _quiet(net):
+            built = built or _imported(graph, _bytes(weights))
+            found = _forward(graph, built, arrays, asked)
+        yield {
+            top.blob: _shaped(sizes, top, found[top]) if top in found else arrays[top.blob] for top in tops
+        }
 
 
 def check(sizes: Shapes, weights: store.Weights | None) -> None:
@@ -285,7 +302,8 @@ def _kept(graph: Graph) -> Iterator[Edit]:
             yield from map(prototxt.without, field.all("include", "exclude"))
 
 
-def _forward(graph: Graph, model: Any, inputs: Mapping[str, Any], tops: Sequence[Top]) -> dict[Top, Any]:
+def _imported(graph: Graph, model: Any) -> Any:
+    """OpenCV's net of these layers and weights."""
     import cv2
     import numpy as np
 
@@ -293,6 +311,12 @@ def _forward(graph: Graph, model: Any, inputs: Mapping[str, Any], tops: Sequence
     built = cv2.dnn.readNetFromCaffe(np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8), model)
     # With fusion, what a Concat joins is no longer there when it is asked for.
     built.enableFusion(False)
+    return built
+
+
+def _forward(graph: Graph, built: Any, inputs: Mapping[str, Any], tops: Sequence[Top]) -> dict[Top, Any]:
+    import cv2
+
     for name, array in inputs.items():
         # A Mat that says so: an array of three axes is taken for an image otherwise.
         built.setInput(cv2.Mat(array, wrap_channels=False), name)

@@ -80,13 +80,13 @@ def read_colours(path: str | Path) -> ColourMap:
     return ColourMap(str(path), tuple(line.colour for line in classes), tuple(named), void)
 
 
-def read_classes(path: str | Path) -> tuple[str, ...]:
+def read_classes(path: str | Path, *, unique: bool = True) -> tuple[str, ...]:
     """The names in a text file, one a line.
 
-    Raises DatasetError where there are none, or one is there twice.
+    Raises DatasetError where there are none, or with `unique` one is there twice.
     """
     names = tuple(text for _, text in _texts(path))
-    twice = [name for name, count in Counter(names).items() if count > 1]
+    twice = [name for name, count in Counter(names).items() if unique and count > 1]
     if twice or not names:
         fact = f'"{twice[0]}" is there twice' if twice else "has no names"
         raise DatasetError(f"{path}: {fact}; write the name of each class on a line of its own")

@@ -1,0 +1,316 @@
+"""The command that runs a trained net on images and draws what it sees."""
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from fcnkit.cli.arguments import encodable, load_net, show_json, write_all
+from fcnkit.cli.labels import Values, counted
+from fcnkit.errors import DatasetError, NetError, OutputError
+
+LEGEND = "legend.png"
+# Lines about the windows of one image; the JSON has all.
+_LINES = 12
+
+
+class _Mean(click.ParamType):
+    """V,V,V or V."""
+
+    name = "b,g,r"
+
+    def convert(self, value, param, ctx):
+        """The numbers of a comma-separated list."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(float(each) for each in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r}: write it as 104,117,123 or 33.3", param, ctx)
+
+
+class _Picture(NamedTuple):
+    """An image file, and what the names of its results begin with."""
+
+    name: str
+    path: Path
+
+
+@click.command(short_help="Run a net on images: class maps, overlays, heat.")
+@click.argument("net", metavar="NET")
+@click.argument("weights", metavar="WEIGHTS")
+@click.argument("images", metavar="IMAGE|FOLDER...", nargs=-1, required=True)
+@click.option("-o", "--output", required=True, metavar="DIR", help="Where the results go.")
+@click.option("--engine", type=click.Choice(["caffe", "opencv"]), help="Caffe where it is installed.")
+@click.option("--blob", metavar="BLOB", help="The scores; the net's last output that is a map.")
+@click.option("--mean", type=_Mean(), default=(), metavar="B,G,R",
+              help="What to take off: one value, or one per channel in --order.")
+@click.option("--mean-file", metavar="FILE",
+              help="A mean image, .binaryproto or .npy; of images of another size, its mean colour.")
+@click.option("--scale", type=float, default=1.0, show_default=True, help="What to multiply by, after it.")
+@click.option("--order", type=click.Choice(["bgr", "rgb"]), default="bgr", show_default=True,
+              help="Channels of the net's input; Caffe's models have bgr.")
+@click.option("--exif", type=click.Choice(["apply", "ignore"]), default="apply", show_default=True,
+              help="Turn images as EXIF says, or not.")
+@click.option("--classes", "--labels", "classes", metavar="FILE", help="Names of the classes, one a line.")
+@click.option("--colours", "--colors", "colours", metavar="FILE|voc",
+              help="The colour of each class: lines R G B in order, or name R G B; VOC's by default.")
+@click.option("--opacity", type=click.FloatRange(0, 1), default=0.5, show_default=True,
+              help="Of the colours over the image.")
+@click.option("--overlay/--no-overlay", default=True, show_default=True,
+              help="Draw the colours over the image, heat, and a legend.")
+@click.option("--confidence", is_flag=True, help="Draw the probability of each pixel's class.")
+@click.option("--top", type=click.IntRange(1), default=5, show_default=True,
+              help="Of coarse scores: how many classes of each window, and pictures of heat.")
+@click.option("--heat", type=Values(), metavar="V,...", help="Classes to draw heat of, by number.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON in place of a table.")
+@click.option("--force", is_flag=True, help="Overwrite files that exist.")  # fmt: skip
+def infer(
+    net, weights, images, output, engine, blob, mean, mean_file, scale, order, exif, classes, colours,
+    as_json, force, **options,
+) -> None:  # fmt: skip
+    """Run NET on images, each at its own size, and draw what it sees.
+
+    DIR gets of each image NAME.png, a palette image of class numbers,
+    NAME.json, the share of each class, NAME.overlay.png, with --confidence
+    NAME.confidence.png, and legend.png.  With --no-overlay, DIR is what
+    `fcnkit score` takes.
+
+    Images are prepared as the FCN authors do: BGR, less the mean, not
+    resized.  A deploy net does not say which mean and scale it was trained
+    with: its train_val.prototxt does (mean_value, mean_file, scale).  Nothing
+    is taken off by default.
+
+    Of a convolutionalized classifier, whose scores are coarse, each window's
+    likeliest classes are in NAME.json, and NAME.heat.CLASS.png shows where a
+    class is; NAME.png has 255 where no window is, and is left out above 255
+    classes.
+
+    \b
+    fcnkit infer fcn8s/deploy.prototxt fcn8s.caffemodel photos -o seen --mean 104,117,123 --colours voc
+    fcnkit infer conv.prototxt conv.caffemodel cat.jpg -o seen --labels synset_words.txt --top 5
+    """
+    from fcnkit.segmentation.inference import head
+
+    found = head(load_net(net), blob)
+    prepared = _preparation(found, mean, mean_file, scale, order)
+    wanted = _wanted(found, classes, colours, options)
+    pictures = _pictures(images)
+    with counted(len(pictures), "reading") as progress:
+        _check(pictures, found, exif, progress)
+    _free(pictures, Path(output), wanted, force)
+    with tempfile.TemporaryDirectory(prefix="fcnkit-") as folder:
+        job = _Job(found, weights, engine, prepared, wanted, exif)
+        made = _run(job, pictures, Path(folder))
+        outputs = [(Path(output) / name, partial(_copy, path)) for name, path in made.items()]
+        write_all(outputs, force=force, folder=Path(output))
+        _show([made[f"{picture.name}.json"] for picture in pictures], as_json)
+    click.echo(f"wrote {len(outputs)} files in {output}", err=True)
+
+
+def _preparation(found, mean, mean_file, scale, order):
+    from fcnkit.segmentation.preparation import Preparation, read_mean
+
+    if mean and mean_file:
+        raise click.UsageError("--mean and --mean-file: choose one")
+    image = read_mean(mean_file) if mean_file else None
+    prepared = Preparation(found.shape[1], mean, image, scale, order)
+    prepared.check()
+    return prepared
+
+
+def _wanted(found, classes, colours, options):
+    """Names and colours for as many classes as the net has."""
+    from fcnkit.segmentation.colours import VOC, read_classes, read_colours, voc, voc_palette
+    from fcnkit.segmentation.results import Wanted
+
+    known = voc() if colours == VOC else read_colours(colours) if colours else None
+    names = read_classes(classes, unique=False) if classes else known.names if known else ()
+    count = found.classes
+    for what, given in ((classes or colours, names), (colours, known.colours if known else ())):
+        if given and len(given) != count:
+            fact = f'has {len(given)} classes, "{found.scores.blob}" of {found.graph.prototxt.path} {count}'
+            raise DatasetError(f"{what}: {fact}; name the file that belongs to this net")
+    hot = options.pop("heat")
+    lost = [number for number in hot or () if not 0 <= number < count]
+    if lost:
+        raise click.BadParameter(f"{lost[0]}: the net's classes are 0 to {count - 1}", param_hint="--heat")
+    shown = known.colours if known else voc_palette(min(count, 256))
+    return Wanted(tuple(names or map(str, range(count))), shown, hot=hot, **options)
+
+
+def _pictures(images: Sequence[str]) -> list[_Picture]:
+    """The image files, each with a name of its own; DatasetError that names those that have one twice."""
+    from fcnkit.segmentation.pairs import files
+
+    found: dict[str, Path] = {}
+    for image in map(Path, images):
+        here = files(image) if image.is_dir() else {image.stem: image}
+        if not here:
+            raise DatasetError(f"{image}: holds no images; name a folder of images")
+        for name, path in here.items():
+            if found.setdefault(name, path) != path:
+                raise DatasetError(f"{path}: has the same name as {found[name]}; run one at a time")
+    return [_Picture(name, path) for name, path in found.items()]
+
+
+def _check(pictures, found, exif, progress) -> None:
+    """Every file is an image that the net can run; DatasetError that names all that are not."""
+    problems = []
+    for picture in pictures:
+        try:
+            width, height = _read(picture, exif).size
+            found.size(height, width)
+        except DatasetError as error:
+            problems.append(str(error))
+        except NetError as error:
+            problems.append(f"{picture.path}: {width} x {height} pixels: {error}")
+        progress(1)
+    if problems:
+        count = f"{len(problems)} of {len(pictures)} files cannot be run"
+        raise DatasetError(f"{count}; nothing is written:", problems)
+
+
+def _read(picture: _Picture, exif: str, *, gray: bool = False):
+    from fcnkit.segmentation.images import read_image
+
+    return read_image(picture.path, gray=gray, turn=exif == "apply")
+
+
+def _free(pictures: Sequence[_Picture], output: Path, wanted, force: bool) -> None:
+    """The results may have the names that they get; OutputError before anything is run."""
+    taken = {picture.path.resolve() for picture in pictures}
+    ends = [".json", *_ends(wanted)]
+    legend = [LEGEND] if ".overlay.png" in ends else []
+    for name in [*legend, *(f"{picture.name}{end}" for picture in pictures for end in ends)]:
+        path = output / name
+        if path.resolve() in taken:
+            raise OutputError(f"{path}: is one of the images; name another folder with -o")
+        if path.exists() and not force:
+            raise OutputError(f"{path}: exists; give another name, or --force to overwrite it")
+
+
+def _ends(wanted) -> list[str]:
+    """What the names of an image's class map and of the pictures of it end in."""
+    from fcnkit.segmentation.results import MOST
+
+    if len(wanted.names) > MOST:
+        return []
+    return [".png", *[".overlay.png"] * wanted.overlay, *[".confidence.png"] * wanted.confidence]
+
+
+class _Job(NamedTuple):
+    """What is run, and what is made of it."""
+
+    head: Any
+    weights: str
+    engine: str | None
+    prepared: Any
+    wanted: Any
+    exif: str
+
+
+def _run(job: _Job, pictures: Sequence[_Picture], folder: Path) -> dict[str, Path]:
+    """The name of each result, and the file in `folder` that waits to be it."""
+    from fcnkit.segmentation.inference import scores
+    from fcnkit.segmentation.overlay import legend_png
+
+    made: dict[str, Path] = {}
+    inputs = (_input(job, picture) for picture in pictures)
+    found = scores(job.head, job.weights, inputs, engine=job.engine)
+    with counted(len(pictures), "running") as progress:
+        for picture, each in zip(pictures, found, strict=True):
+            for end, data in _results(job, picture, each).items():
+                _keep(made, f"{picture.name}{end}", data, folder)
+            progress(1)
+    if ".overlay.png" in _ends(job.wanted):
+        _keep(made, LEGEND, legend_png(job.wanted.names, job.wanted.colours), folder)
+    return made
+
+
+def _keep(made: dict[str, Path], name: str, data: bytes, folder: Path) -> None:
+    if name in made:
+        raise DatasetError(f"two results would be called {name}; give the images other names")
+    made[name] = folder / str(len(made))
+    made[name].write_bytes(data)
+
+
+def _input(job: _Job, picture: _Picture):
+    import numpy as np
+
+    return job.prepared(np.asarray(_read(picture, job.exif, gray=job.prepared.channels == 1)))
+
+
+def _results(job: _Job, picture: _Picture, scores) -> dict[str, bytes]:
+    """The files of one image, its record among them, by what their names end in."""
+    import numpy as np
+
+    from fcnkit.segmentation.results import result
+
+    image = np.asarray(_read(picture, job.exif))
+    record, files = result(job.head, scores, image, job.wanted)
+    record = {"image": str(picture.path), "width": image.shape[1], "height": image.shape[0], **record}
+    return {**files, ".json": (json.dumps(record, indent=2) + "\n").encode()}
+
+
+def _copy(source: Path, path, *, force: bool) -> None:
+    from fcnkit import files
+
+    files.write(path, source.read_bytes(), force=force)
+
+
+def _show(records: Sequence[Path], as_json: bool) -> None:
+    """Prints the records of all images, read one by one unless they are to be one JSON."""
+    each = (json.loads(path.read_text()) for path in records)
+    if as_json:
+        show_json(list(each))
+        return
+    for record in each:
+        size = f"{record['width']} x {record['height']} pixels"
+        click.echo(encodable(f"{record['image']}: {size}"))
+        for line in (*_shares(record), *_windows(record)):
+            click.echo(encodable(f"  {line}"))
+
+
+def _shares(record: dict) -> Iterator[str]:
+    for each in record.get("classes", ())[:_LINES]:
+        yield f"{each['share']:7.2%}  {_named(each)}"
+
+
+def _windows(record: dict) -> Iterator[str]:
+    """The classes of the whole image, then its windows, those first that are surest."""
+    windows = record.get("windows", ())
+    if not windows:
+        return
+    yield f"{record['rows']} x {record['columns']} windows; the mean of all:"
+    for guess in record["top"]:
+        yield f"{guess['probability']:7.2%}  {_named(guess)}"
+    yield "the windows surest of a class, by the x, y of their middles:"
+    shown = _surest(windows)[:_LINES]
+    for window in shown:
+        top = "; ".join(f"{guess['probability']:.2f} {_short(guess)}" for guess in window["top"])
+        yield f"{window['x']:6.1f} {window['y']:6.1f}  {top}"
+    if len(windows) > len(shown):
+        yield f"and {len(windows) - len(shown)} more, in the JSON file"
+
+
+def _surest(windows: Sequence[dict]) -> list[dict]:
+    """Of each class that is the likeliest of a window, the one most sure of it; the most sure first."""
+    found: dict[int, dict] = {}
+    for window in sorted(windows, key=lambda window: -window["top"][0]["probability"]):
+        found.setdefault(window["top"][0]["class"], window)
+    return list(found.values())
+
+
+def _named(each: dict) -> str:
+    number, name = str(each["class"]), each["name"]
+    return name if name == number else f"{number} {name}"
+
+
+def _short(each: dict) -> str:
+    """Number and name as they fit beside others: of synonyms the first."""
+    return _named({**each, "name": each["name"].split(",")[0][:32]})

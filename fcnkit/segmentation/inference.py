@@ -1,0 +1,183 @@
+"""A trained net on images of any size: scores, and the class and its probability at each pixel.
+
+Arrays in, arrays out; files and pictures are elsewhere.  Each image is run by
+itself at its own size, as the FCN authors' infer.py does.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fcnkit.errors import AlignError, NetError, WeightsError
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.nets.coordmap import CoordMap
+from fcnkit.nets.coords import between
+from fcnkit.nets.graph import Graph, Top, build
+from fcnkit.nets.shapes import infer
+from fcnkit.verify import before_softmax, check_weights, choose, nominal
+
+if TYPE_CHECKING:
+    import numpy
+
+Shape = tuple[int, ...]
+
+# An input of unknown size is taken to be of this one, to learn which tops are score maps.
+_SIZE = 512
+# What a last layer of these types gives are probabilities already.
+_PROBABILITIES = ("Softmax", "Sigmoid")
+
+
+@dataclass(frozen=True)
+class Head:
+    """The blob of a net that says what each place of an image is.
+
+    `shape` is the image's, as the file says or one that will do; `probable`
+    says that the blob holds probabilities, not scores; `place` maps its coordinates
+    to the image's, None where no map is known.
+    """
+
+    graph: Graph
+    image: Top
+    scores: Top
+    classes: int
+    shape: Shape
+    probable: bool
+    place: CoordMap | None
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of the scores of such an image.
+
+        Raises NetError where Caffe could not run one, or the scores would lie nobody knows where.
+        """
+        shape = infer(self.graph, {self.image.blob: (1, self.shape[1], height, width)}).tops[self.scores]
+        size = shape[2:] if shape else (height, width)
+        if size != (height, width) and self.place is None:
+            raise NetError(f"{self._path}: {_nowhere(self.graph, self.image, self.scores)}")
+        return size
+
+    @property
+    def _path(self) -> str:
+        return self.graph.prototxt.path
+
+
+def head(net: Prototxt, blob: str | None = None) -> Head:
+    """The head of a deploy net: the blob `blob`, or its last output that is a map of scores.
+
+    Of probabilities that a Softmax makes, the scores before it are taken.
+    Raises NetError where the net has no such map, or not one input.
+    """
+    graph = build(net)
+    if len(graph.inputs) != 1:
+        found = ", ".join(top.blob for top in graph.inputs) or "none but data layers"
+        raise NetError(f"{net.path}: its inputs are {found}; give a deploy net, with one input, the image")
+    (image,) = graph.inputs
+    given = nominal(graph).get(image.blob) or (1, 3, _SIZE, _SIZE)
+    if len(given) != 4:
+        raise NetError(f'{net.path}: its input "{image.blob}" is {_shown(given)}; an image has 4 axes')
+    given, shapes = _sized(graph, image, given)
+    top = _last(graph, shapes, blob)
+    scores = before_softmax(graph, top) or top
+    count = shapes[top][1]
+    if count < 2:
+        raise NetError(f'{net.path}: "{top.blob}" has {count} channel; scores have one for each class')
+    kind = graph.producer(scores).type
+    return Head(graph, image, scores, count, given, kind in _PROBABILITIES, _place(graph, scores, image))
+
+
+def _sized(graph: Graph, image: Top, given: Shape) -> tuple[Shape, dict[Top, Shape | None]]:
+    """A shape of one image that the net runs, the given one if it does, and the shape of every top."""
+    given = 1, *given[1:]
+    try:
+        return given, infer(graph, {image.blob: given}).tops
+    except NetError:  # an FCN may keep the size of its classifier, and need more
+        large = 1, given[1], max(_SIZE, given[2]), max(_SIZE, given[3])
+        return large, infer(graph, {image.blob: large}).tops
+
+
+def _last(graph: Graph, shapes: dict[Top, Shape | None], blob: str | None) -> Top:
+    path = graph.prototxt.path
+    tops = [graph.top(blob)] if blob else [top for top in graph.outputs if top not in graph.inputs]
+    maps = [top for top in tops if shapes[top] and len(shapes[top]) == 4]
+    if not maps:
+        found = ", ".join(f'"{top.blob}" ({_shown(shapes[top])})' for top in tops) or "none"
+        what = "is no map" if blob else "no output is a map"
+        raise NetError(
+            f"{path}: {what} of scores, N x classes x height x width: {found}; convert the net with "
+            "`fcnkit convolutionalize`, or name a blob with --blob"
+        )
+    return maps[-1]
+
+
+def _place(graph: Graph, scores: Top, image: Top) -> CoordMap | None:
+    try:
+        return between(graph, scores, image)
+    except AlignError:
+        return None
+
+
+def _nowhere(graph: Graph, image: Top, scores: Top) -> str:
+    try:
+        between(graph, scores, image)
+    except AlignError as error:
+        why = str(error).removeprefix(f"{graph.prototxt.path}: ")
+    return f"{why}; a classifier is converted by `fcnkit convolutionalize`, which gives its pooling a size"
+
+
+def _shown(shape: Shape | None) -> str:
+    return " x ".join(map(str, shape)) if shape else "of unknown size"
+
+
+def scores(
+    net: Prototxt | Head,
+    weights: Any,
+    images: Iterable["numpy.ndarray"],
+    *,
+    engine: str | None = None,
+    blob: str | None = None,
+) -> Iterator["numpy.ndarray"]:
+    """The scores of each prepared image, (channels, height, width), as (classes, rows, columns).
+
+    `engine` is "caffe" or "opencv"; when not given, Caffe where it is
+    installed.  The engine starts once for many images, a few of which are in
+    memory at a time.
+
+    Raises NetError as `head` and `Head.size` do, WeightsError where a layer
+    has no weights or a score is not finite, EngineError where the engine refuses.
+    """
+    import numpy as np
+
+    chosen = net if isinstance(net, Head) else head(net, blob)
+    runner, graph, name = choose(engine), chosen.graph, chosen.image.blob
+    check_weights(graph, weights, {name: chosen.shape})
+    inputs = ({name: np.asarray(image, np.float32)[None]} for image in images)
+    for found in runner.run_all(graph.prototxt, weights, inputs, [chosen.scores.blob]):
+        array = found[chosen.scores.blob]
+        if not np.isfinite(array).all():
+            path = getattr(weights, "path", weights)
+            raise WeightsError(
+                f'{path}: "{chosen.scores.blob}" holds NaN or infinity; see `fcnkit inspect {path}`'
+            )
+        yield array[0]
+
+
+def classes(scores: "numpy.ndarray") -> "numpy.ndarray":
+    """The class of the highest score at each place; of equal ones the first."""
+    import numpy as np
+
+    found = scores.argmax(axis=0)
+    return found.astype(np.uint8 if len(scores) <= 256 else np.uint16)
+
+
+def probabilities(scores: "numpy.ndarray") -> "numpy.ndarray":
+    """The softmax of scores over the classes, the first axis."""
+    import numpy as np
+
+    values = np.exp(scores - scores.max(axis=0))
+    return values / values.sum(axis=0)
+
+
+def confidence(scores: "numpy.ndarray") -> "numpy.ndarray":
+    """The softmax probability of the highest score at each place; less work than `probabilities`."""
+    import numpy as np
+
+    return 1 / np.exp(scores - scores.max(axis=0)).sum(axis=0)
