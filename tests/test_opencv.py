@@ -381,11 +381,19 @@ def test_weights_that_are_none(slope, tmp_path, content):
 
 
 def test_what_opencv_says_is_the_error_and_not_printed(capfd, tmp_path):
-    net = parse(source("x", 1, 2, 5, 6, 7) + conv("num_output: 1 kernel_size: 3", name="c"))
-    weights = saved(tmp_path / "w.caffemodel", {"c": [np.ones((1, 2, 3, 3, 3)), np.ones(1)]})
+    # Caffe makes one place of a window that is larger than its padded input; OpenCV refuses.
+    net = parse(source("x", 1, 2, 3, 3) + conv("num_output: 1 kernel_size: 5 stride: 4", name="c"))
+    weights = saved(tmp_path / "w.caffemodel", {"c": [np.ones((1, 2, 5, 5)), np.ones(1)]})
     with pytest.raises(EngineError, match=r"^net.prototxt: OpenCV 4\.\d+\.\d+: \(-\d+:.*engine caffe$"):
         opencv.run(net, weights, noise(net))
     assert capfd.readouterr() == ("", "")
+
+
+def test_windows_over_more_axes_are_refused_by_name(tmp_path):
+    net = parse(source("x", 1, 2, 5, 6, 7) + conv("num_output: 1 kernel_size: 3", name="c"))
+    weights = saved(tmp_path / "w.caffemodel", {"c": [np.ones((1, 2, 3, 3, 3)), np.ones(1)]})
+    with pytest.raises(EngineError, match='layer "c".*reads a Convolution over 5 axes as one over 4'):
+        opencv.run(net, weights, noise(net))
 
 
 def test_nothing_is_left_behind(slope, tmp_path, monkeypatch):

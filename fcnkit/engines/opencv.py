@@ -93,7 +93,7 @@ def check(sizes: Shapes, weights: store.Weights | None) -> None:
     graph = sizes.graph
     _check_names(graph)
     for layer in graph.layers:
-        fact = _fact(layer, graph.state)
+        fact = _fact(layer, graph.state) or _axes(layer, sizes)
         if fact:
             raise _refusal(layer, fact)
         _check_blobs(layer, sizes, weights)
@@ -208,6 +208,13 @@ def _fact(layer: Layer, state: State) -> str:
     if layer.type in RANDOM and state.phase == "TRAIN":
         return f"it runs {layer.type} as in testing; ask for the state TEST"
     return FACTS[layer.type](layer)
+
+
+def _axes(layer: Layer, sizes: Shapes) -> str:
+    """OpenCV takes the one kernel_size of a three-dimensional window for two, and reads beside its memory."""
+    bottoms = sizes.bottoms(layer) if layer.type in ("Convolution", "Deconvolution", "Pooling") else None
+    wrong = bottoms and len(bottoms[0]) != 4
+    return f"it reads a {layer.type} over {len(bottoms[0])} axes as one over 4" if wrong else ""
 
 
 def _unknown(kind: str) -> str:
