@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
 from fcnkit.errors import NetError
@@ -67,7 +68,19 @@ def infer(
     would find that sizes cannot be; or tells `refuse` of the latter, and takes
     the layer's tops as unknown.
     """
-    wanted = _overrides(graph, inputs or {})
+    if inputs or refuse is not raising:
+        return _inferred(graph, inputs or {}, refuse)
+    return _own(graph)
+
+
+@lru_cache(maxsize=4)
+def _own(graph: Graph) -> Shapes:
+    """The shapes at the net's own sizes, which are asked for again and again."""
+    return _inferred(graph, {}, raising)
+
+
+def _inferred(graph: Graph, inputs: Mapping[str, Shape], refuse: Refuse) -> Shapes:
+    wanted = _overrides(graph, inputs)
     tops: dict[Top, Shape | None] = {}
     reasons: dict[Top, str] = {}
     refused: set[int] = set()
