@@ -50,7 +50,7 @@ setup(
         "test": DEMO + TEST,
         "all": sorted({*DEMO, *TEST}),
     },
-    entry_points={"console_scripts": ["fcnkit=fcnkit.cli.main:main"]},
+    entry_points={"console_scripts": ["fcnkit=fcnkit.cli.main:run"]},
     classifiers=[
         "Intended Audience :: Science/Research",
         "Programming Language :: Python :: 3",
