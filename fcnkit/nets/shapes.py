@@ -157,7 +157,8 @@ def _check_counts(layer: Layer, kind: layertypes.LayerType) -> None:
         ("top", kind.tops, layer.tops),
     ):
         if not least <= len(tops) <= most:
-            fact = f"{layer.type} takes {_range(least, most)} {word}s and has {len(tops)}"
+            plural = "s" * ((least, most) != (1, 1))
+            fact = f"{layer.type} takes {_range(least, most)} {word}{plural} and has {len(tops)}"
             raise layer.error(f"{fact}; {'add' if len(tops) < least else 'remove'} {word}s")
     if layer.type in ("Convolution", "Deconvolution") and len(layer.bottoms) != len(layer.tops):
         fact = f"{len(layer.bottoms)} bottoms and {len(layer.tops)} tops"
