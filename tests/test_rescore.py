@@ -54,6 +54,12 @@ def test_weights_start_from_zero_and_the_old_ones_are_left_out():
     ]  # fmt: skip
 
 
+def test_each_class_sees_all_channels():
+    plan = fk.rescore(net(data(1, 4, 8, 8), conv("c", "data", 4, 3, "group: 2")), 5)
+    assert "group" not in plan.net.text
+    assert [move.shape for move in plan.moves if move.how == "zero"] == [(5, 4, 3, 3), (5,)]
+
+
 def test_only_the_head_changes():
     gone, new = kept_lines(fk.rescore(template("alexnet"), 21))
     assert new == [

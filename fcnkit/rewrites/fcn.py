@@ -6,7 +6,7 @@ afresh with the new classes, its scores are upsampled and cropped to the
 image, through skips where a finer stride is asked for.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from functools import cache
@@ -151,12 +151,16 @@ def pad_first(net: Prototxt, pad: int) -> Plan:
     edits, steps = [], []
     for layer in first:
         edits += set_param(
-            layer, "convolution_param", [("pad", pad)], net.style, replacing=("pad_h", "pad_w"), why="pad"
+            layer, "convolution_param", [("pad", pad)], net.style, replacing=_OTHER_PADS, why="pad"
         )
         steps.append(
             Step("change", layer.name, layer.line, f"pad {pad}", "room for the crop at the image's border")
         )
     return Plan(net, net.edit(edits), tuple(steps))
+
+
+# What says the padding in place of pad: the last five are a fork's.
+_OTHER_PADS = ("pad_h", "pad_w", "pad_type", "pad_t", "pad_l", "pad_b", "pad_r")
 
 
 def first_layers(graph: Graph) -> list[Layer]:
@@ -204,11 +208,10 @@ def _ladder(graph: Graph, stride: int, scores: str) -> list[_Rung]:
     own = strides[score]
     finer = sorted({value for value in strides.values() if stride <= value < own}, reverse=True)
     if own != stride and stride not in finer:
-        there = ", ".join(
-            str(value) for value in sorted({*finer, own, *strides.values()}, reverse=True) if value > 1
-        )
-        there = there or "stride 1 alone"
-        raise NetError(f"{graph.prototxt.path}: no layer has stride {stride}; this net has {there}")
+        there = sorted({value for value in strides.values() if 1 < value <= own}, reverse=True)
+        which = ", ".join(map(str, there)) or "stride 1 alone"
+        fact = f"its scores have stride {own}, finer than" if stride > own > 1 else "no layer has stride"
+        raise NetError(f"{graph.prototxt.path}: {fact} {stride}; this net has {which}")
     rungs = [
         _Rung(int(value), _deepest(graph, strides, value).blob, int(below / value))
         for below, value in zip([own, *finer], finer, strict=False)
@@ -306,7 +309,7 @@ def _least_pad(trunk: Plan, recipe: _Recipe) -> Plan:
     that works tells where to begin; and it adds one to the least slack, or
     more, so that halving the range finds the smallest.
     """
-    own = max(map(_pad_of, first_layers(build(trunk.net))))
+    own = max(_pads(first_layers(build(trunk.net))))
     sizes = _sizes_by_pad(trunk.net, recipe, own)
 
     @cache
@@ -334,8 +337,7 @@ def _sizes_by_pad(net: Prototxt, recipe: _Recipe, own: int) -> Callable[[int], S
 
     @cache
     def even() -> Sizes:
-        windows = map(spatial, first_layers(graph))
-        if {pad for window in windows for pad in (*window.pad, *window.far)} == {own}:
+        if _pads(first_layers(graph)) == {own}:
             return as_is
         padded = build(pad_first(net, own).net)
         return recipe.sizes(padded, first_layers(padded))
@@ -343,9 +345,9 @@ def _sizes_by_pad(net: Prototxt, recipe: _Recipe, own: int) -> Callable[[int], S
     return lambda pad: as_is if pad == own else even().padded(pad - own)
 
 
-def _pad_of(layer: Layer) -> int:
-    view = layer.param("convolution_param")
-    return max([*view.list("pad"), view.get("pad_h"), view.get("pad_w")])
+def _pads(layers: Iterable[Layer]) -> set[int]:
+    """What these layers are padded by, on any side."""
+    return {pad for window in map(spatial, layers) for pad in (*window.pad, *window.far)}
 
 
 def _skip_names(rungs: Sequence[_Rung], suffix: str, at_once: bool) -> list[Names]:

@@ -89,7 +89,8 @@ def _edits(net: Prototxt, graph: Graph, layer: Layer, classes: int, name: str) -
     message = LEARNED[layer.type]
     edits = set_param(layer, message, [("num_output", classes)], net.style, why=why)
     for owner in layer.field.all(message):
-        edits += [removed(field, why) for field in owner.all("weight_filler", "bias_filler")]
+        # Each class sees all channels, though the layer may have seen them in groups.
+        edits += [removed(field, why) for field in owner.all("weight_filler", "bias_filler", "group")]
     if name != layer.name:
         edits.append(set_value(layer.field.last("name"), name, why))
     old = layer.tops[0].blob
