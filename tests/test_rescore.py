@@ -17,6 +17,9 @@ TEXT = (
     + layer("prob", "Softmax", "fc")
 )
 TRAINED = TEXT + data(1, 1, name="label") + layer("loss", "SoftmaxWithLoss", "fc", "label")
+# As nets of 2013 are: the loss has no top.
+OLD = data(1, 3, 8, 8) + fc("fc", "data", 9) + data(1, 1, name="label")
+OLD += layer("loss", "SoftmaxWithLoss", "fc", "label", top="")
 
 
 def head(text, name=None):
@@ -30,6 +33,8 @@ def head(text, name=None):
         (TRAINED, "fc"),
         (data(1, 3, 8, 8) + conv("a", "data", 4, 3) + conv("b", "a", 4, 1) + pool("p", "b", 6, 1), "b"),
         (TEXT + data(1, 2, name="unused"), "fc"),
+        (OLD, "fc"),
+        (TEXT + conv("aux", "data", 4, 3) + layer("quiet", "Silence", "aux", top=""), "fc"),
     ],
 )
 def test_the_head_is_the_last_learned_layer(text, name):
