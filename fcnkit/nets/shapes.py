@@ -137,9 +137,11 @@ def _override(layer: Layer, shape: Shape | None, wanted: Shape | None) -> Shape 
 def _follow(layer: Layer, shapes: list[Shape | None], wanted: Mapping[Top, Shape]) -> list[Shape | None]:
     """The labels beside images of a given shape are as many as those."""
     images = wanted.get(layer.tops[0]) if layer.tops and not layer.bottoms else None
-    if not images or layer.type not in ("Data", "ImageData", "WindowData", "MemoryData"):
-        return shapes
-    return [shapes[0], *[images[:1]] * (len(shapes) - 1)]
+    if images and layer.type in ("Data", "ImageData", "WindowData", "MemoryData"):
+        return [shapes[0], *[images[:1]] * (len(shapes) - 1)]
+    if images and layer.type == "DummyData":
+        return [(*images[:1], *shape[1:]) if shape[:1] == shapes[0][:1] else shape for shape in shapes]
+    return shapes
 
 
 def _reason(
