@@ -9,7 +9,7 @@ STAMP := $(VENV)/.setup-done
 PYTEST := $(PY) -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup caffe demo test lint corpus bench schema golden digits clean
+.PHONY: help setup caffe demo test lint corpus families bench schema golden digits clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test: setup  ## ruff and all tests; real Caffe is installed first
 
 corpus: setup caffe  ## every net of the shared corpus through real Caffe; a quarter of an hour
 	@$(PYTEST) --corpus tests/test_corpus.py tests/test_upgrade.py
+
+families: setup caffe  ## the README's table of what works for which networks; a quarter of an hour
+	@$(PY) scripts/families.py --write
 
 lint: setup  ## ruff
 	@$(PY) -m ruff check .

@@ -56,7 +56,7 @@ setup(
         "test": sorted({*DEMO, *DRAW, *SEGMENTATION, *TEST}),
         "all": sorted({*DEMO, *DRAW, *SEGMENTATION, *TEST}),
     },
-    entry_points={"console_scripts": ["fcnkit=fcnkit.cli.main:main"]},
+    entry_points={"console_scripts": ["fcnkit=fcnkit.cli.main:run"]},
     classifiers=[
         "Intended Audience :: Science/Research",
         "Programming Language :: Python :: 3",

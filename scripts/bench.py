@@ -10,6 +10,7 @@ The last figures are for long nets, where time must grow as the net does.
 """
 
 import argparse
+import csv
 import filecmp
 import json
 import os
@@ -32,6 +33,7 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.shapes import infer
 from fcnkit.weights import store
 
+ROOT = Path(__file__).resolve().parent.parent
 LONG = (1000, 2000, 5000, 10000)
 FCNKIT = [str(Path(sys.executable).with_name("fcnkit"))]
 
@@ -306,6 +308,40 @@ def _shortest(step: Callable[[], object]) -> float:
     return min(times)
 
 
+def corpus_jobs(shared: Path) -> list[Job]:
+    """The longest and the largest net of the corpus through the commands that plan, and all through lint."""
+    with open(shared / "prototxts" / "INDEX.csv", newline="") as table:
+        rows = [row for row in csv.DictReader(table) if (shared / "prototxts" / row["path"]).is_file()]
+    longest, largest = (max(rows, key=lambda row: int(row[column])) for column in ("layers", "bytes"))
+    fcn = ["--classes", "21", "--stride", "8"]
+    found = [
+        Job(f"{words[0]}, {row['layers']} layers", [*FCNKIT, words[0], *_paths(shared, row), *words[1:]])
+        for row, words in (
+            (longest, ["inspect"]), (longest, ["convolutionalize"]), (longest, ["fcn", *fcn]),
+            (largest, ["inspect"]), (largest, ["convolutionalize"]),
+        )
+    ]  # fmt: skip
+    # That lint finds something is no failure here.
+    lint = ["sh", "-c", '"$@"; test $? -le 1', "sh", *FCNKIT, "lint", *_paths(shared, *rows)]
+    return [*found, Job(f"lint, {len(rows)} files", lint, most=1)]
+
+
+def _paths(shared: Path, *rows: dict[str, str]) -> list[str]:
+    return [str(shared / "prototxts" / row["path"]) for row in rows]
+
+
+def corpus_table(runs: int, folder: Path) -> Iterator[str]:
+    """What real nets cost, from the start of a process to its end; or that they are not here."""
+    shared = Path(os.environ.get("FCNKIT_DATA") or ROOT.parent / "shared" / "data")
+    if not (shared / "prototxts" / "INDEX.csv").is_file():
+        yield f"no corpus of real nets: {shared} has none; name its folder in FCNKIT_DATA"
+        return
+    yield "real nets, whole processes"
+    figures = measure(corpus_jobs(shared), runs, folder, folder / "out")
+    for job in figures:
+        yield _goal(job.name, job.median, 60 if job.name.startswith("lint") else 1, " s")
+
+
 def prepare(folder: Path, net: Prototxt) -> Path:
     """The weights of a net, which are at the path; old.prototxt and new.prototxt are beside them."""
     source = folder / "in.caffemodel"
@@ -336,6 +372,8 @@ def bench(folder: Path, runs: int) -> None:
     print("\n".join(["", *goals({job.name: job for job in figures})]))
     print("\nmilliseconds per 1,000 layers, best of 3")
     print("\n".join(length_table(folder)))
+    print()
+    print("\n".join(corpus_table(runs, folder)))
 
 
 def compare(folder: Path, source: Path, output: Path) -> None:

@@ -228,6 +228,18 @@ def test_padding_is_written_once(first, written):
     assert re.sub(" +", " ", written) in re.sub(" +", " ", plan.net.text)
 
 
+def test_a_fork_s_own_padding_gives_way():
+    own = "pad_t: 2 pad_b: 3 pad_l: 2 pad_r: 3"
+    text = net(
+        data(1, 3, 56, 56), conv("a", "data", 4, 7, f"stride: 2 {own}"), pool("p", "a", 2, 2),
+        fc("fc", "p", 5),
+    )  # fmt: skip
+    plan = fk.fcn(text, classes=3, stride=4)
+    pad = int(re.search(r"pad (\d+)", plan.table())[1])
+    assert pad > 3 and f"stride: 2 pad: {pad} " in re.sub(" +", " ", plan.net.text)
+    assert not re.search("pad_[tblr]", plan.net.text)
+
+
 def test_every_convolution_that_reads_the_image_is_padded():
     text = graph(
         data(1, 1, 40, 40), relu("data"), conv("a", "data", 2, 3), conv("b", "data", 2, 3),
@@ -260,7 +272,7 @@ def test_the_automatic_padding_is_the_smallest(least):
     ("text", "options", "message"),
     [
         (template("vgg16"), {"stride": 7}, "no layer has stride 7; this net has 32, 16, 8, 4, 2"),
-        (template("vgg16"), {"stride": 64}, "no layer has stride 64"),
+        (template("vgg16"), {"stride": 64}, "its scores have stride 32, finer than 64; this net has 32, 16,"),
         (template("vgg16"), {"stride": 32, "pad": "some"}, 'pad "some"'),
         (template("vgg16"), {"stride": 32, "pad": -1}, "padding of -1"),
         (template("vgg16"), {"stride": 32, "pad": "keep"}, r'pad layer "conv1_1" by 80 more'),

@@ -10,15 +10,17 @@ from sketches import conv, crop, data, deconv, graph, layer, pool, relu, templat
 import fcnkit as fk
 from fcnkit.errors import AlignError, NetError
 from fcnkit.nets import fit
+from fcnkit.nets.coordmap import IDENTITY
 from fcnkit.nets.graph import build
 from fcnkit.nets.shapes import infer
+from fcnkit.nets.sizes import Sizes, track
 
 LARGEST = 400
 
 
-def sizes_of(found, cropped: str, reference: str = "data") -> fit.Sizes:
+def sizes_of(found, cropped: str, reference: str = "data") -> Sizes:
     start = found.inputs[0]
-    return fit.Sizes(found, start, infer(found).tops[start], (found.top(cropped), found.top(reference)))
+    return Sizes(found, start, infer(found).tops[start], (found.top(cropped), found.top(reference)))
 
 
 def slack(found, size: int, cropped: str, reference: str, offset: int) -> int | None:
@@ -31,9 +33,8 @@ def slack(found, size: int, cropped: str, reference: str, offset: int) -> int | 
 
 
 def checked(found, cropped, reference, offset, least):
-    return fit.check(
-        sizes_of(found, cropped, reference), found.top(cropped), found.top(reference), (offset,) * 2, least
-    )
+    over, under = (track(found.top(blob), IDENTITY) for blob in (cropped, reference))
+    return fit.check(sizes_of(found, cropped, reference), over, under, (offset,) * 2, least)
 
 
 WINDOW = st.tuples(st.sampled_from(["conv", "pool"]), st.integers(1, 7), st.integers(1, 4), st.integers(0, 3))
@@ -99,7 +100,7 @@ def test_the_slack_with_pad_100_is_what_was_published(name, stride, low, high):
     plan = fk.fcn(template(name), classes=21, stride=stride, pad=100, least=1)
     found, last = build(plan.net), plan.offsets[-1]
     cropped = found.top(last.cropped)
-    sizes = fit.Sizes(found, found.inputs[0], (1, 3, 500, 500), (cropped,))
+    sizes = Sizes(found, found.inputs[0], (1, 3, 500, 500), (cropped,))
     every = [sizes.at(size)[cropped][2] - last.offset[0] - size for size in range(1, 300)]
     assert (min(every), max(every)) == (low, high)
 

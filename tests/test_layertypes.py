@@ -205,7 +205,7 @@ REFUSED = {
     "embed": ("Embed", "embed_param { num_output: 3 }", [(3,)], "it has no input_dim"),
     "loss of one": ("EuclideanLoss", "", [(2, 3)], "EuclideanLoss takes 2 bottoms and has 1"),
     "loss batch": ("EuclideanLoss", "", [(2, 3), (3, 2)], "their first axes must be equal"),
-    "relu of two": ("ReLU", "", [(2, 3), (2, 3)], "ReLU takes 1 bottoms and has 2; remove bottoms"),
+    "relu of two": ("ReLU", "", [(2, 3), (2, 3)], "ReLU takes 1 bottom and has 2; remove bottoms"),
     "dummy shapes": (
         "DummyData", "dummy_data_param { shape { } shape { } shape { } }", [], "3 shapes for 2 tops",
     ),

@@ -84,7 +84,7 @@ def test_templates_are_found_in_the_source_tree():
 def test_the_command_is_declared(wheel):
     with zipfile.ZipFile(wheel) as archive:
         name = next(name for name in archive.namelist() if name.endswith("entry_points.txt"))
-        assert "fcnkit = fcnkit.cli.main:main" in archive.read(name).decode()
+        assert "fcnkit = fcnkit.cli.main:run" in archive.read(name).decode()
 
 
 def test_every_dependency_has_a_lower_and_an_upper_bound():

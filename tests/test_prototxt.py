@@ -10,9 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fcnkit.edits import Edit, pieces, splice
-from fcnkit.errors import PrototxtError
-from fcnkit.formats import prototxt, schema
-from fcnkit.formats.prototxt import Field, Prototxt, Style, Word, literal, parse, read, render, without
+from fcnkit.errors import EditConflict, PrototxtError
+from fcnkit.formats import prototxt, schema, spans
+from fcnkit.formats.prototxt import BOM, Field, Prototxt, Style, Word, literal, parse, read, render, without
 
 
 def tree(field: Field) -> list:
@@ -382,6 +382,59 @@ def test_an_edit_gives_a_new_file_and_no_edit_the_same():
     assert (new.text, new.path, file.text) == ("a: 7\nb: 2\n", "net.prototxt", "a: 1\nb: 2\n")
     assert file.edit([]) is file
     assert str(new) == new.text and repr(new) == "<Prototxt net.prototxt: 2 fields>"
+
+
+def spans_of(field: Field) -> list:
+    return [(*one[:4], one.listed, one.fields is None) for one in walk(field)]
+
+
+PIECES = ["", "#", "\n", "# x\n", "{", "}", "a { b: 1 }\n", "3", '"a"', ",", "c: 1", "[", "]", " ", BOM]
+EDITS = st.lists(st.tuples(st.integers(0, 80), st.integers(0, 9), st.sampled_from(PIECES)), max_size=3)
+TEXTS = [
+    "a: 1 b: 2\n c { d: 3 } e: 'x' # hi\n f: [1, 2] g: [{x: 1}, {y: 2}] h { } i: 5",
+    'a: "x" "y"\nb: "z"\nc: -1 d: 2;e:3,f:4',
+    "layer { a: 1 }\nlayer { b { c: 2 } }\n# end\nlayer { d: 3 }\nlayer { e: 4 }\n",
+    BOM + "a: 1\nb: 2\nc: 3\n",
+]
+
+
+@given(st.sampled_from(TEXTS), EDITS)
+@settings(max_examples=600)
+def test_an_edited_file_is_what_its_text_says(text, drawn):
+    edits, at = [], 0
+    for start, length, new in sorted(drawn):
+        start = min(max(at, start), len(text))
+        at = min(start + length, len(text))
+        edits.append(Edit(start, at, new))
+    try:
+        wanted = parse(splice(text, edits))
+    except EditConflict:
+        return
+    except PrototxtError as error:
+        with pytest.raises(PrototxtError, match=f"^{re.escape(str(error))}$"):
+            parse(text).edit(edits)
+        return
+    found = parse(text).edit(edits)
+    assert found.text == wanted.text and spans_of(found.root) == spans_of(wanted.root)
+    assert all(field.source.text is found.text for field in walk(found.root))
+
+
+def test_an_edit_of_a_file_that_nests_deeper_than_python():
+    deep = "a { " * 20_000 + "}" * 20_000 + "\n"
+    file = parse(f"b: 1\n{deep}c: 2\nd: 3\n")
+    new = file.edit([Edit(3, 4, "77")])
+    assert [field.raw for field in new.root.fields] == ["77", deep[2:].strip(), "2", "3"]
+
+
+def test_an_edit_reads_nothing_but_its_place_again(monkeypatch):
+    file = parse("".join(f"layer {{ name: 'x{number}' p {{ q: 1 }} }}\n" for number in range(500)))
+    read_again = []
+    field = spans._field
+    monkeypatch.setattr(spans, "_field", lambda *each: read_again.append(each[2]) or field(*each))
+    middle = file.root.fields[250]
+    new = file.edit([Edit(middle.start, middle.start, "layer { }\n"), without(file.root.fields[400])])
+    assert len(new.root.fields) == 500
+    assert len(read_again) < 25
 
 
 @pytest.mark.parametrize("data", [b"\xef\xbb\xbfa: 1\r\n", b"a: '\xe9\xff'\t", b"", b"a { b: 1 }"])

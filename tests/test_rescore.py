@@ -17,6 +17,9 @@ TEXT = (
     + layer("prob", "Softmax", "fc")
 )
 TRAINED = TEXT + data(1, 1, name="label") + layer("loss", "SoftmaxWithLoss", "fc", "label")
+# As nets of 2013 are: the loss has no top.
+OLD = data(1, 3, 8, 8) + fc("fc", "data", 9) + data(1, 1, name="label")
+OLD += layer("loss", "SoftmaxWithLoss", "fc", "label", top="")
 
 
 def head(text, name=None):
@@ -30,6 +33,8 @@ def head(text, name=None):
         (TRAINED, "fc"),
         (data(1, 3, 8, 8) + conv("a", "data", 4, 3) + conv("b", "a", 4, 1) + pool("p", "b", 6, 1), "b"),
         (TEXT + data(1, 2, name="unused"), "fc"),
+        (OLD, "fc"),
+        (TEXT + conv("aux", "data", 4, 3) + layer("quiet", "Silence", "aux", top=""), "fc"),
     ],
 )
 def test_the_head_is_the_last_learned_layer(text, name):
@@ -52,6 +57,12 @@ def test_weights_start_from_zero_and_the_old_ones_are_left_out():
     assert [(move.layer, move.blob, move.shape, move.how) for move in plan.moves] == [
         ("fc", 0, (), "drop"), ("mine", 0, (5, 144), "zero"), ("mine", 1, (5,), "zero"),
     ]  # fmt: skip
+
+
+def test_each_class_sees_all_channels():
+    plan = fk.rescore(net(data(1, 4, 8, 8), conv("c", "data", 4, 3, "group: 2")), 5)
+    assert "group" not in plan.net.text
+    assert [move.shape for move in plan.moves if move.how == "zero"] == [(5, 4, 3, 3), (5,)]
 
 
 def test_only_the_head_changes():

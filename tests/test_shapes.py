@@ -225,6 +225,15 @@ def test_data_of_unknown_size_is_unknown_with_all_that_hangs_on_it():
     assert found.bottoms(conv1) is found.blobs(conv1) is found.parameters(conv1) is found.macs(conv1) is None
 
 
+def test_dummy_labels_are_as_many_as_the_images_given():
+    text = (
+        'layer { name: "d" type: "DummyData" top: "data" top: "label" top: "mean" dummy_data_param { '
+        "shape { dim: 50 dim: 3 dim: 8 dim: 8 } shape { dim: 50 dim: 1 } shape { dim: 1 dim: 3 } } }"
+    )
+    found = infer(text, {"data": (2, 3, 9, 9)})
+    assert [top(found, blob) for blob in ("data", "label", "mean")] == [(2, 3, 9, 9), (2, 1), (1, 3)]
+
+
 def test_labels_are_as_many_as_the_images_given():
     found = infer(DATA, {"data": (64, 1, 28, 28)}, State("TRAIN"))
     assert top(found, "label") == (64,)

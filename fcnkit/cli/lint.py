@@ -16,7 +16,7 @@ def _show_kinds(ctx, param, value) -> None:
     from fcnkit.lint.walk import KINDS
 
     for name, kind in sorted(KINDS.items()):
-        click.echo(f"{name:<20} {kind.level:<8} {kind.meaning}")
+        click.echo(f"{name:<22} {kind.level:<8} {kind.meaning}")
     ctx.exit()
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fcnkit import files
-from fcnkit.edits import Edit, splice
+from fcnkit.edits import Edit, arrange, splice
 from fcnkit.errors import PrototxtError
-from fcnkit.formats.spans import BOM, GAP, Field, Source, fields
+from fcnkit.formats.spans import BOM, GAP, Field, Source, edited, fields
 
 
 class Word(str):
@@ -68,8 +68,11 @@ class Prototxt:
 
     def edit(self, edits: Iterable[Edit]) -> "Prototxt":
         """This file with the edits made; itself when there are none."""
-        edits = tuple(edits)
-        return parse(splice(self.text, edits), self.path) if edits else self
+        edits = arrange(edits)
+        if not edits:
+            return self
+        source, start = _source(splice(self.text, edits), self.path)
+        return _whole(source, start, edited(source, start, self.root.fields, edits))
 
     def save(self, path, *, force: bool = False) -> None:
         """The file at `path` holds this text; see `fcnkit.files.atomic`."""
@@ -99,11 +102,20 @@ def parse(text: str, path: str = "<text>") -> Prototxt:
 
     Raises PrototxtError with line, column and reason.
     """
+    source, start = _source(text, path)
+    return _whole(source, start, fields(source, start))
+
+
+def _source(text: str, path: str) -> tuple[Source, int]:
+    """The text under its name, and where its fields may begin."""
     source = Source(text, path)
     if "\0" in text:
         raise source.error(text.index("\0"), "found a NUL character; this is not a text file")
-    start = len(BOM) if text.startswith(BOM) else 0
-    return Prototxt(source, Field("", start, len(text), start, fields(source, start), False, source))
+    return source, len(BOM) if text.startswith(BOM) else 0
+
+
+def _whole(source: Source, start: int, its: tuple[Field, ...]) -> Prototxt:
+    return Prototxt(source, Field("", start, len(source.text), start, its, False, source))
 
 
 def render(fields: Sequence[tuple[str, object]], style: Style, depth: int = 0) -> str:

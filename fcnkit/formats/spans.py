@@ -5,12 +5,14 @@ the C++ TextFormat parser that Caffe uses.
 """
 
 import re
+import sys
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from fcnkit.edits import Edit
 from fcnkit.errors import PrototxtError
 
 BOM = "\ufeff"
@@ -25,7 +27,7 @@ class Source:
 
     @cached_property
     def _line_starts(self) -> list[int]:
-        return [0, *(match.end() for match in re.finditer(r"\n", self.text))]
+        return [0, *[match.end() for match in re.finditer("\n", self.text)]]
 
     def line(self, offset: int) -> int:
         """The number, from 1, of the line that holds the character at `offset`."""
@@ -91,7 +93,7 @@ class Field(NamedTuple):
         if self.fields is not None or raw[:1] not in ('"', "'"):
             raise self.error(f'"{self.name}" takes a quoted string; put quotes around the value')
         plain = raw[1:-1]
-        if not any(special in plain for special in ('"', "'", "\\")):
+        if '"' not in plain and "'" not in plain and "\\" not in plain:
             return plain
         if "\\" not in raw and raw.count(raw[0]) == 2 and raw[-1] == raw[0]:
             return plain
@@ -141,6 +143,42 @@ def fields(source: Source, at: int) -> tuple[Field, ...]:
 
     Raises PrototxtError with line, column and reason.
     """
+    return _fields(source, at, {})
+
+
+class _Kept(NamedTuple):
+    """A field that stands in the text as it did in an older one, `by` characters further on."""
+
+    field: Field
+    by: int
+    next: int
+
+
+def edited(source: Source, at: int, before: tuple[Field, ...], edits: Iterable[Edit]) -> tuple[Field, ...]:
+    """`fields` of a text that these edits, in order and apart, made of one whose fields are `before`.
+
+    A field that no edit touches, nor the gap behind it, is moved in place of
+    being read again.
+    """
+    kept: dict[int, _Kept] = {}
+    ahead, by = iter(edits), 0
+    edit = next(ahead, _NO_EDIT)
+    for field, after in zip(before, before[1:], strict=False):
+        while edit.stop < field.start:
+            by += len(edit.new) - (edit.stop - edit.start)
+            edit = next(ahead, _NO_EDIT)
+        if after.start < edit.start and not field.listed and not after.listed:
+            kept[field.start + by] = _Kept(field, by, after.start + by)
+    try:
+        return _fields(source, at, kept)
+    except RecursionError:  # fields are moved with Python's stack, which may be too small for them
+        return _fields(source, at, {})
+
+
+_NO_EDIT = Edit(sys.maxsize, sys.maxsize, "")
+
+
+def _fields(source: Source, at: int, kept: Mapping[int, _Kept]) -> tuple[Field, ...]:
     # A stack of our own: files nest deeper than Python's.
     text, stop = source.text, len(source.text)
     root = _Open("", at, at, "", [], False)
@@ -148,6 +186,10 @@ def fields(source: Source, at: int) -> tuple[Field, ...]:
     at = _SPACE.match(text, at).end()
     while at < stop:
         top = stack[-1]
+        if top is root and at in kept:
+            root.fields += _moved((kept[at].field,), kept[at].by, source)
+            at = kept[at].next
+            continue
         if text[at] == top.closer:
             at = _close(source, stack, at)
         elif top.closer == "]":
@@ -158,6 +200,19 @@ def fields(source: Source, at: int) -> tuple[Field, ...]:
     if len(stack) > 1:
         raise source.error(stack[-1].start, f'"{stack[-1].name}" is never closed; add "{stack[-1].closer}"')
     return tuple(root.fields)
+
+
+def _moved(before: tuple[Field, ...], by: int, source: Source) -> tuple[Field, ...]:
+    """The fields as they stand in `source`, `by` characters further on."""
+    moved = []
+    for name, start, stop, at, own, listed, _ in before:
+        own = own and _moved(own, by, source)
+        moved.append(_new(Field, (name, start + by, stop + by, at + by, own, listed, source)))
+    return tuple(moved)
+
+
+# `Field(...)` takes longer, and a large net has ten thousand of them.
+_new = tuple.__new__
 
 
 def _field(source: Source, stack: list[_Open], start: int) -> int:

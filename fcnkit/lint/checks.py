@@ -6,9 +6,11 @@ Each yields Hits; the first line of its docstring says what it finds.
 from collections.abc import Iterator
 
 from fcnkit.errors import AlignError, NetError
+from fcnkit.formats import schema
+from fcnkit.lint.messages import messages, read_by
 from fcnkit.lint.seen import LEARNING, Hit, Seen, fills_zero
 from fcnkit.nets import coordmap, coords
-from fcnkit.nets.graph import Layer
+from fcnkit.nets.graph import Layer, Top
 from fcnkit.nets.layertypes import CAFFE, FORKS
 from fcnkit.nets.spatial import show, spatial
 
@@ -32,8 +34,39 @@ def fork_type(seen: Seen) -> Iterator[Hit]:
         if not near and first.setdefault(layer.type, layer) is layer:
             many = sum(other.type == layer.type for other in seen.graph.layers)
             more = f" ({many} layers)" if many > 1 else ""
-            fact = f'BVLC Caffe has no layer type "{layer.type}"'
-            yield Hit(layer, f"{fact}; use the fork of Caffe that has it{more}")
+            fact, fork = f'BVLC Caffe has no layer type "{layer.type}"', _fork(layer)
+            has = f", {fork} has; use that fork" if fork else "; use the fork of Caffe that has it"
+            yield Hit(layer, fact + has + more)
+
+
+def _fork(layer: Layer) -> str:
+    """The fork that has one of the layer's fields, "" where none is known."""
+    found = (schema.fork_of(layer.view.message_name, field.name) for field in layer.field.fields or ())
+    return next((fork for fork in found if fork and fork != "others"), "")
+
+
+def unread_param(seen: Seen) -> Iterator[Hit]:
+    """a message that layers of this type do not read: what it says is ignored"""
+    for layer in seen.graph.layers:
+        for field in (layer.field.fields or ()) if layer.type in CAFFE else ():
+            if field.name in messages() and field.name not in read_by(layer.type):
+                own = " or ".join(read_by(layer.type)) or "none"
+                fact = f"{layer.type} does not read {field.name}, so that what it says is ignored"
+                yield Hit(layer, f"{fact}; it reads {own}: move it there, or remove it", field)
+
+
+def uneven_list(seen: Seen) -> Iterator[Hit]:
+    """a loss_weight or propagate_down that is not given once for each blob"""
+    for layer in seen.graph.layers:
+        for name, blobs, word in (
+            ("loss_weight", layer.tops, "top"),
+            ("propagate_down", layer.bottoms, "bottom"),
+        ):
+            given = len(layer.view.source_field.all(name)) if layer.view.source_field else 0
+            # A loss without a top gets one by itself.
+            if given and given != max(len(blobs), word == "top"):
+                fact = f"it has {given} {name} and {len(blobs)} {word}{'s' * (len(blobs) != 1)}"
+                yield Hit(layer, f"{fact}; give none, or one for each")
 
 
 def _unknown_types(seen: Seen) -> Iterator[tuple[Layer, str | None]]:
@@ -139,21 +172,27 @@ def _bilinear(seen: Seen) -> Iterator[Layer]:
 
 def zero_deconvolution(seen: Seen) -> Iterator[Hit]:
     """a Deconvolution whose weights are all zero, so that nothing comes through"""
-    for layer in seen.graph.layers:
+    for layer in seen.graph.layers if seen.weights else ():
         if layer.type != "Deconvolution":
             continue
-        stored = seen.weights.get(layer.name) if seen.weights else None
+        stored = seen.weights.get(layer.name)
         if stored and not stored[0].array().any():
             fact = f"all its weights in {seen.weights.path} are 0"
             yield Hit(layer, f"{fact}; make them bilinear, as `fcnkit fcn` does")
-        elif not stored and (seen.weights or seen.trains) and fills_zero(layer):
-            others = (
-                f"and {seen.weights.path} holds none for it" if seen.weights else "but for what weights bring"
-            )
-            fact = f"it has no weight_filler, so its weights are all 0, {others}"
-            yield Hit(
-                layer, f'{fact}; give it weight_filler {{ type: "bilinear" }} and group equal to num_output'
-            )
+        elif not stored and fills_zero(layer):
+            fact = f"it has no weight_filler and {seen.weights.path} no weights for it, so that all are 0"
+            yield Hit(layer, f"{fact}; {_FILL}")
+
+
+_FILL = 'give it weight_filler { type: "bilinear" } and group equal to num_output'
+
+
+def unfilled_deconvolution(seen: Seen) -> Iterator[Hit]:
+    """a Deconvolution that starts from zero, unless weights that were not given bring its own"""
+    for layer in seen.graph.layers if seen.trains and not seen.weights else ():
+        if layer.type == "Deconvolution" and fills_zero(layer):
+            fact = "it has no weight_filler: all its weights are 0, but for what weights bring"
+            yield Hit(layer, f"{fact}; look at those with --weights, or {_FILL}")
 
 
 def crop_offset(seen: Seen) -> Iterator[Hit]:
@@ -240,6 +279,16 @@ def fc_left_behind(seen: Seen) -> Iterator[Hit]:
     made = [layer for layer in seen.graph.layers if layer.type in ("Deconvolution", "Crop") and layer.tops]
     upsampled = next((layer for layer in made if layer.tops[0] in seen.reached), None)
     for layer in seen.graph.layers if upsampled else ():
-        if layer.type == "InnerProduct" and layer.bottoms and layer.bottoms[0] in seen.reached:
+        if layer.type == "InnerProduct" and layer.bottoms and _map_of(seen, layer) in seen.reached:
             fact = f'it fixes the size of the input, which layer "{upsampled.name}" upsamples at any size'
             yield Hit(layer, f"{fact}; make a Convolution of it with `fcnkit convolutionalize`")
+
+
+def _map_of(seen: Seen, layer: Layer) -> Top:
+    """What an InnerProduct reads, before it was flattened."""
+    top = layer.bottoms[0]
+    maker = seen.graph.producer(top)
+    while maker.type in ("Flatten", "Dropout", "ReLU") and maker.bottoms:
+        top = maker.bottoms[0]
+        maker = seen.graph.producer(top)
+    return top

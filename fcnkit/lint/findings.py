@@ -8,7 +8,8 @@ from fcnkit.edits import Edit
 from fcnkit.errors import FcnkitError, PrototxtError
 from fcnkit.formats import schema
 from fcnkit.formats.prototxt import BOM, Field, Prototxt
-from fcnkit.formats.values import nearest
+from fcnkit.formats.values import Slot, nearest
+from fcnkit.lint.messages import read_by, type_of
 from fcnkit.nets.declared import V1_TYPES
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
@@ -43,6 +44,8 @@ TEXT_KINDS = {
     "fork-field": Kind(NOTE, "a field that a fork of Caffe has and BVLC Caffe does not"),
     "wrong-value": Kind(ERROR, "a value of the wrong type, or a misspelt one"),
     "fork-value": Kind(NOTE, "a word that BVLC Caffe does not know, nor one near it"),
+    "unknown-word": Kind(ERROR, "a filler, policy or solver that Caffe does not have, near one that it has"),
+    "fork-word": Kind(NOTE, "a filler, policy or solver that BVLC Caffe does not have, nor one near it"),
     "given-twice": Kind(ERROR, "a second value for a field that takes one"),
     "missing-field": Kind(ERROR, "a message without a field that Caffe requires"),
     "byte-order-mark": Kind(ERROR, "a byte order mark at the start of the file"),
@@ -80,13 +83,27 @@ def text_findings(file: Prototxt, found: Iterable[Fault]) -> list[Finding]:
 
 
 def _said(file: Prototxt, alike: list[Fault]) -> Finding:
-    first = alike[0]
+    first, last = alike[0], alike[-1]
     finding = from_error(first.name, TEXT_KINDS[first.name].level, file, first.error)
     if len(alike) == 1:
         return finding
-    return finding._replace(
-        text=f"{finding.text} ({len(alike)} places, the last on line {alike[-1].field.line})"
-    )
+    text, names = finding.text, list(dict.fromkeys(f'"{fault.field.name}"' for fault in alike))
+    if len(names) > 1:
+        text = text.replace(names[0], f"{', '.join(names[:-1])} and {names[-1]}", 1)
+        text = text.replace("remove it", "remove them")
+    return finding._replace(text=f"{text} ({len(alike)} places, the last on line {last.field.line})")
+
+
+# The strings that Caffe takes from a list, by message and field, and what they are.
+WORDS = {
+    ("FillerParameter", "type"): (
+        "filler", ("constant", "gaussian", "positive_unitball", "uniform", "xavier", "msra", "bilinear"),
+    ),
+    ("SolverParameter", "lr_policy"): (
+        "lr_policy", ("fixed", "step", "exp", "inv", "multistep", "sigmoid", "poly"),
+    ),
+    ("SolverParameter", "type"): ("solver", ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")),
+}  # fmt: skip
 
 
 def faults(message: str, root: Field) -> Iterator[Fault]:
@@ -101,13 +118,15 @@ def faults(message: str, root: Field) -> Iterator[Fault]:
     yield from _faults(message, root, near)
 
 
-def _faults(message: str, root: Field, near: dict[int, str | None]) -> Iterator[Fault]:
-    known = schema.slots(message)
+def _faults(
+    message: str, root: Field, near: dict[int, str | None], around: tuple[tuple[str, Field], ...] = ()
+) -> Iterator[Fault]:
+    known, around = schema.slots(message), ((message, root), *around)
     seen: set[str] = set()
     for field in root.fields or ():
         slot = known.get(field.name)
         if slot is None:
-            yield _unknown(message, field, near.get(field.start))
+            yield _unknown(around, field, near.get(field.start))
             continue
         if not slot.repeated and (field.name in seen or field.listed):
             fact = f'"{field.name}" is given a second time and takes one value; remove one'
@@ -115,27 +134,48 @@ def _faults(message: str, root: Field, near: dict[int, str | None]) -> Iterator[
         seen.add(field.name)
         yield from _value(message, field, slot)
         if slot.message:
-            yield from _faults(slot.message, field, near)
+            yield from _faults(slot.message, field, near, around)
     for slot in known.values():
         if slot.required and slot.name not in seen:
             fact = f'{message} lacks "{slot.name}", which Caffe requires; add it'
             yield Fault("missing-field", message, root, root.error(fact))
 
 
-def _unknown(message: str, field: Field, near: str | None) -> Fault:
+def _unknown(around: tuple[tuple[str, Field], ...], field: Field, near: str | None) -> Fault:
+    message = around[0][0]
     fork = schema.fork_of(message, field.name)
     if fork:
         whose = "a fork does" if fork == "others" else f"{fork} does"
         fact = f'BVLC Caffe does not know {message}\'s "{field.name}", {whose}; use that fork, or remove it'
-        return Fault("fork-field", message, field, field.error(fact), field.name)
+        return Fault("fork-field", message, field, field.error(fact), fork)
+    fact, home = f'{message} has no field "{field.name}"', _home(around, field.name)
+    if home:
+        return Fault("unknown-field", message, field, field.error(f"{fact}, {home}"))
     remedy = f'did you mean "{near}"?' if near else "remove it, or use the fork of Caffe that has it"
-    error = field.error(f'{message} has no field "{field.name}"; {remedy}')
-    return Fault("unknown-field", message, field, error, "" if near else field.name)
+    far = "" if near else field.name
+    return Fault("unknown-field", message, field, field.error(f"{fact}; {remedy}"), far)
 
 
-def _value(message: str, field: Field, slot: schema.Slot) -> Iterator[Fault]:
+def _home(around: tuple[tuple[str, Field], ...], name: str) -> str:
+    """Where a field belongs that stands in the wrong message, "" where that is not known."""
+    for depth, (message, root) in enumerate(around):
+        if depth and name in schema.slots(message):
+            return f"{message} has; move it out"
+        inner = [slot.name for slot in schema.slots(message).values() if _could_hold(slot, name)]
+        own = [one for one in inner if one in read_by(type_of(root))] or inner
+        if 0 < len(own) < 4:
+            return f"{' or '.join(own)} has; move it there"
+    return ""
+
+
+def _could_hold(slot: Slot, name: str) -> bool:
+    # Not the blobs, nor the V0 layer within a layer, which has a bit of everything.
+    return slot.message not in ("", "BlobProto", "V0LayerParameter") and name in schema.slots(slot.message)
+
+
+def _value(message: str, field: Field, slot: Slot) -> Iterator[Fault]:
     try:
-        slot.read(field, slot)
+        value = slot.read(field, slot)
     except PrototxtError as error:
         if (message, field.name) == ("V1LayerParameter", "type") and field.raw.isidentifier():
             return  # an unknown type is said of the layer, with Caffe's name that is near
@@ -144,6 +184,14 @@ def _value(message: str, field: Field, slot: schema.Slot) -> Iterator[Fault]:
             yield Fault("fork-value", message, field, field.error(fact), f"{field.name}: {field.raw}")
         else:
             yield Fault("wrong-value", message, field, error)
+        return
+    what, words = WORDS.get((message, field.name), ("", (value,)))
+    if value not in words:
+        near = nearest(value, words)
+        fact = f'{"" if near else "BVLC "}Caffe has no {what} "{value}"'
+        remedy = f'did you mean "{near}"?' if near else "use the fork of Caffe that has it"
+        name, far = ("unknown-word", "") if near else ("fork-word", f"{field.name}: {value}")
+        yield Fault(name, message, field, field.error(f"{fact}; {remedy}"), far)
 
 
 def readable(file: Prototxt, found: Iterable[Fault]) -> Prototxt:

@@ -42,17 +42,26 @@ _ENDS = frozenset(("Accuracy", "Python", "ArgMax"))
 
 
 def double_softmax(seen: Seen) -> Iterator[Hit]:
-    """a SoftmaxWithLoss of what a Softmax layer gives"""
-    for layer in _losses(seen, "SoftmaxWithLoss"):
-        maker = seen.graph.producer(layer.bottoms[0])
-        if maker.type == "Softmax":
-            fact = (
-                f'its bottom is the top of the Softmax layer "{maker.name}", and it takes the softmax itself'
-            )
-            yield Hit(layer, f'{fact}; give it "{maker.bottoms[0].blob}"')
+    """a SoftmaxWithLoss of what a Softmax gives, or a SigmoidCrossEntropyLoss of what a Sigmoid gives"""
+    for layer in _losses(seen, *_TAKES_ITSELF):
+        maker, own = seen.graph.producer(layer.bottoms[0]), _TAKES_ITSELF[layer.type]
+        if maker.type == own:
+            fact = f'its bottom is the top of the {own} layer "{maker.name}", and it takes the'
+            yield Hit(layer, f'{fact} {own.lower()} itself; give it "{maker.bottoms[0].blob}"')
+
+
+_TAKES_ITSELF = {"SoftmaxWithLoss": "Softmax", "SigmoidCrossEntropyLoss": "Sigmoid"}
 
 
 # ---- labels and classes
+
+
+def one_class(seen: Seen) -> Iterator[Hit]:
+    """a SoftmaxWithLoss of one class, whose probability is always 1: nothing is learned"""
+    for layer in _losses(seen, "SoftmaxWithLoss"):
+        if seen.classes(layer.bottoms[0], layer.param("softmax_param").get("axis")) == 1:
+            fact = f'its bottom "{layer.bottoms[0].blob}" scores one class, whose softmax is always 1'
+            yield Hit(layer, f"{fact}; give labels 0 and 1 num_output: 2, or use SigmoidCrossEntropyLoss")
 
 
 def ignored_class(seen: Seen) -> Iterator[Hit]:
@@ -171,6 +180,28 @@ def _pixels(seen: Seen, layer: Layer) -> int | None:
 
 
 # ---- weights
+
+
+def shared_shape(seen: Seen) -> Iterator[Hit]:
+    """layers that share a parameter which they need in different shapes"""
+    first: dict[str, tuple[Layer, Shape]] = {}
+    for layer in seen.graph.layers:
+        for name, loose, shape in zip(*_shared(layer), seen.blobs(layer) or (), strict=False):
+            other, had = first.setdefault(name, (layer, shape)) if name else (layer, shape)
+            if shape != had and not (loose and prod(shape) == prod(had)):
+                fact = f'it shares "{name}", which is {show(shape)} here and {show(had)} in'
+                yield Hit(layer, f'{fact} layer "{other.name}" on line {other.line}; give it another name')
+
+
+def _shared(layer: Layer) -> tuple[list[str], list[bool]]:
+    """The names of a layer's parameters, and whether only their counts must agree."""
+    if layer.view.message_name == "V1LayerParameter":
+        modes = layer.view.list("blob_share_mode")
+        names = layer.view.list("param")
+    else:
+        params = layer.view.views("param")
+        names, modes = ([param.get(field) for param in params] for field in ("name", "share_mode"))
+    return names, [mode == "PERMISSIVE" for mode in modes] + [False] * (len(names) - len(modes))
 
 
 def untrained(seen: Seen) -> Iterator[Hit]:

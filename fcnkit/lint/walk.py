@@ -24,8 +24,10 @@ from fcnkit.lint.findings import (
     readable,
     text_findings,
 )
+from fcnkit.lint.messages import type_of
 from fcnkit.lint.seen import Hit, Seen, is_loss
 from fcnkit.nets.graph import Elsewhere, Graph, Layer, State, build, states
+from fcnkit.nets.layertypes import CAFFE
 from fcnkit.nets.shapes import Shape, Shapes, infer
 from fcnkit.plan import Offset
 from fcnkit.rewrites.align import align
@@ -44,12 +46,15 @@ class Check(NamedTuple):
 CHECKS = (
     Check("unknown-type", ERROR, checks.unknown_type),
     Check("fork-type", NOTE, checks.fork_type),
+    Check("unread-param", WARNING, checks.unread_param),
+    Check("uneven-list", ERROR, checks.uneven_list),
     Check("window", ERROR, checks.window),
     Check("too-many-params", ERROR, checks.too_many_params),
     Check("batch-norm-rate", ERROR, checks.batch_norm_rate),
     Check("bilinear-group", WARNING, checks.bilinear_group),
     Check("bilinear-kernel", WARNING, checks.bilinear_kernel),
     Check("zero-deconvolution", WARNING, checks.zero_deconvolution),
+    Check("unfilled-deconvolution", NOTE, checks.unfilled_deconvolution),
     Check("crop-offset", WARNING, checks.crop_offset),
     Check("crop-without-offset", WARNING, checks.crop_without_offset),
     Check("crop-channels", WARNING, checks.crop_channels),
@@ -57,18 +62,21 @@ CHECKS = (
     Check("duplicate-name", WARNING, training.duplicate_name),
     Check("unread-top", WARNING, training.unread_top),
     Check("double-softmax", WARNING, training.double_softmax),
+    Check("one-class", WARNING, training.one_class),
     Check("ignored-class", WARNING, training.ignored_class),
     Check("ignored-once", WARNING, training.ignored_once),
     Check("head-classes", WARNING, training.head_classes),
     Check("loss-rate", WARNING, training.loss_rate),
     Check("untrained", WARNING, training.untrained),
     Check("weights-shape", ERROR, training.weights_shape),
+    Check("shared-shape", ERROR, training.shared_shape),
 )
 
 # What `build` and `infer` refuse, and what concerns the file as a whole.
 FILE_KINDS = {
     "not-a-net": Kind(WARNING, "a file without a layer"),
     "a-solver": Kind(NOTE, "a solver in place of a net"),
+    "a-label-map": Kind(NOTE, "the names of a data set's labels in place of a net"),
     "v0": Kind(NOTE, "the format of 2013, of which only the words are looked at"),
     "two-formats": Kind(ERROR, "`layer` and `layers` in one file"),
     "no-type": Kind(ERROR, "a layer without a type"),
@@ -148,9 +156,20 @@ def _net_findings(
         # Wrong values that cannot be taken out one by one are all there is to see.
         more = [from_error("wrong-value", ERROR, net, error)]
     spoiled = _spoiled(net, found)
-    return text_findings(net, found) + [
+    return text_findings(net, _not_of_a_fork_type(net, found)) + [
         one for one in more if one.line not in spoiled or one.name not in _FOLLOW
     ]
+
+
+def _not_of_a_fork_type(net: Prototxt, found: Iterable[Fault]) -> list[Fault]:
+    """The faults but for a fork's messages in layers of a fork's type: of those the type is said."""
+    theirs = {
+        field.start
+        for layer in net.root.all("layer", "layers")
+        if type_of(layer) not in CAFFE
+        for field in layer.fields or ()
+    }
+    return [fault for fault in found if fault.name != "fork-field" or fault.field.start not in theirs]
 
 
 # What a field that cannot be read makes of its layer.
@@ -169,7 +188,14 @@ def _no_net(file: Prototxt) -> list[Finding]:
         fact = "this is a solver: only its own words were looked at; name its net, and this with --solver"
         found = faults("SolverParameter", file.root)
         return [_whole("a-solver", file, fact), *text_findings(file, found)]
-    return [_whole("not-a-net", file, "there is no layer in it; name a net")]
+    if file.root.fields and all(field.name == "item" for field in file.root.fields):
+        return [_whole("a-label-map", file, "this is a label map: it was not looked at; name a net")]
+    # A message whose name is near "layer" is one, misspelt.
+    slips = [
+        fault for fault in faults("NetParameter", file.root) if 'did you mean "layer' in str(fault.error)
+    ]
+    slips = [fault for fault in slips if fault.field.fields is not None]
+    return [_whole("not-a-net", file, "there is no layer in it; name a net"), *text_findings(file, slips)]
 
 
 _SOLVER_FIELDS = ("base_lr", "lr_policy", "net", "train_net", "net_param", "train_net_param")
@@ -281,7 +307,9 @@ def _states(net: Prototxt, phase: str | None, stages: tuple[str, ...], refused: 
 def _meant(built: Sequence[tuple[Graph, _Refused]]) -> list[tuple[Graph, _Refused]]:
     """The states whose data is there: a file may be for one phase only."""
     whole = [each for each in built if not any(isinstance(error, Elsewhere) for error in each[1].errors)]
-    torn = [each for each in built if each not in whole and _says_so(*each)]
+    # A phase that has its data in some stage is meant in that stage.
+    phases = {graph.state.phase for graph, _ in whole}
+    torn = [each for each in built if each[0].state.phase not in phases and _says_so(*each)]
     fewest = min(built, key=lambda each: len(each[1].errors))
     return whole + torn or [fewest]
 

@@ -13,6 +13,11 @@ from itertools import zip_longest
 _ONE = (Fraction(1), Fraction(0))
 
 
+def _exact(values: Iterable) -> tuple[Fraction, ...]:
+    # Most are Fractions already, and a copy of one is slow to make.
+    return tuple(value if type(value) is Fraction else Fraction(value) for value in values)
+
+
 @dataclass(frozen=True)
 class CoordMap:
     """Where a point of one blob lies in another, in pixels of each.
@@ -26,8 +31,8 @@ class CoordMap:
     shift: tuple[Fraction, ...] = ()
 
     def __post_init__(self):
-        object.__setattr__(self, "scale", tuple(map(Fraction, self.scale)))
-        object.__setattr__(self, "shift", tuple(map(Fraction, self.shift)))
+        object.__setattr__(self, "scale", _exact(self.scale))
+        object.__setattr__(self, "shift", _exact(self.shift))
         if len(self.scale) != len(self.shift):
             raise ValueError(
                 f"{len(self.scale)} scales and {len(self.shift)} shifts; give one of each per axis"
@@ -35,6 +40,8 @@ class CoordMap:
 
     def then(self, after: "CoordMap") -> "CoordMap":
         """The map that goes through this one first and through `after` next."""
+        if not after.scale:
+            return self
         return CoordMap.of(
             (outer * scale, outer * shift + offset) for (scale, shift), (outer, offset) in _pairs(self, after)
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
 from fcnkit.errors import AlignError
@@ -47,23 +48,25 @@ def upward(graph: Graph, top: Top) -> Reach:
         if step is None:
             stops.append(layer)
             continue
+        back = step.inverse()
         for here in reached:
             for bottom in bottoms:
-                _agree(maps, bottom, here.then(step.inverse()), layer, top)
+                _agree(maps, bottom, here.then(back), layer, top)
     return Reach(maps, tuple(stops))
 
 
-def downward(graph: Graph, top: Top) -> dict[Top, CoordMap]:
+@lru_cache(maxsize=4)
+def downward(graph: Graph, top: Top) -> Mapping[Top, CoordMap]:
     """The map from `top` to each top below it, as far as coordinates carry.
 
     Where branches disagree the later top is left out, with all below it.
     """
     maps = {top: IDENTITY}
     for layer in graph.layers[top.layer + 1 :]:
-        here = {maps[bottom] for bottom in carriers(layer) if bottom in maps}
+        here = [maps[bottom] for bottom in carriers(layer) if bottom in maps]
         step = own(layer) if here else None
-        if step is not None and len(here) == 1:
-            below = here.pop().then(step)
+        if step is not None and all(other is here[0] or other == here[0] for other in here):
+            below = here[0].then(step)
             maps.update((each, below) for each in layer.tops)
     return maps
 
@@ -112,7 +115,7 @@ def whole(graph: Graph, cropped: Top, reference: Top, exact: tuple[Fraction, ...
         raise _error(producer, f"{fact}; {_kernel_remedy(graph, cropped, exact)}")
     if any(value < 0 for value in exact):
         fact = f"{what} needs the offset {show(exact)}, a negative number"
-        raise _error(producer, f"{fact}; {_pad_remedy(graph, cropped, exact)}")
+        raise _error(producer, f"{fact}; {pad_remedy(graph, cropped, -min(exact))}")
     return tuple(map(int, exact))
 
 
@@ -128,13 +131,14 @@ def _kernel_remedy(graph: Graph, cropped: Top, exact: tuple[Fraction, ...]) -> s
     return "change a kernel's or a pad's parity on the way between them"
 
 
-def _pad_remedy(graph: Graph, cropped: Top, exact: tuple[Fraction, ...]) -> str:
-    maps = upward(graph, cropped).maps
+def pad_remedy(graph: Graph, top: Top, missing: Fraction) -> str:
+    """What makes a top begin so many of its pixels earlier."""
+    maps = upward(graph, top).maps
     for layer in graph.layers:
         if layer.type == "Convolution" and layer.tops[0] in maps:
             scale = max(own(layer).then(maps[layer.tops[0]].inverse()).scale, default=Fraction(1))
-            missing = -min(exact) / scale
-            return f'pad layer "{layer.name}" by {-(-missing.numerator // missing.denominator)} more'
+            more = missing / scale
+            return f'pad layer "{layer.name}" by {-(-more.numerator // more.denominator)} more'
     return "crop the other top, or pad the net's first layer"
 
 
@@ -144,7 +148,7 @@ def _error(layer: Layer, fact: str) -> AlignError:
 
 def _agree(maps: dict, bottom: Top, here: CoordMap, layer: Layer, top: Top) -> None:
     known = maps.setdefault(bottom, here)
-    if known != here:
+    if known is not here and known != here:
         fact = f'from "{top.blob}" to "{bottom.blob}" one path gives {known} and the path through here {here}'
         raise _error(layer, f"{fact}; make the pads and kernels of the branches agree")
 

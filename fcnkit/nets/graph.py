@@ -8,7 +8,7 @@ works in place.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from fcnkit.errors import NetError
@@ -148,6 +148,16 @@ def build(prototxt: Prototxt, state: State = TEST, *, refuse: Refuse = raising) 
     hears of each of these and the rest is built all the same; what makes an
     undefined bottom is then a layer without a type.
     """
+    return _built(prototxt, state) if refuse is raising else _wired(prototxt, state, refuse)
+
+
+@lru_cache(maxsize=4)
+def _built(prototxt: Prototxt, state: State) -> Graph:
+    """A graph is asked for again and again while a net is rewritten, and never changes."""
+    return _wired(prototxt, state, raising)
+
+
+def _wired(prototxt: Prototxt, state: State, refuse: Refuse) -> Graph:
     wanted = merged(prototxt, state)
     wires = _Wires(prototxt, wanted, refuse)
     for one in declared(prototxt, refuse):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
 from fcnkit.errors import NetError
@@ -67,7 +68,19 @@ def infer(
     would find that sizes cannot be; or tells `refuse` of the latter, and takes
     the layer's tops as unknown.
     """
-    wanted = _overrides(graph, inputs or {})
+    if inputs or refuse is not raising:
+        return _inferred(graph, inputs or {}, refuse)
+    return _own(graph)
+
+
+@lru_cache(maxsize=4)
+def _own(graph: Graph) -> Shapes:
+    """The shapes at the net's own sizes, which are asked for again and again."""
+    return _inferred(graph, {}, raising)
+
+
+def _inferred(graph: Graph, inputs: Mapping[str, Shape], refuse: Refuse) -> Shapes:
+    wanted = _overrides(graph, inputs)
     tops: dict[Top, Shape | None] = {}
     reasons: dict[Top, str] = {}
     refused: set[int] = set()
@@ -124,9 +137,11 @@ def _override(layer: Layer, shape: Shape | None, wanted: Shape | None) -> Shape 
 def _follow(layer: Layer, shapes: list[Shape | None], wanted: Mapping[Top, Shape]) -> list[Shape | None]:
     """The labels beside images of a given shape are as many as those."""
     images = wanted.get(layer.tops[0]) if layer.tops and not layer.bottoms else None
-    if not images or layer.type not in ("Data", "ImageData", "WindowData", "MemoryData"):
-        return shapes
-    return [shapes[0], *[images[:1]] * (len(shapes) - 1)]
+    if images and layer.type in ("Data", "ImageData", "WindowData", "MemoryData"):
+        return [shapes[0], *[images[:1]] * (len(shapes) - 1)]
+    if images and layer.type == "DummyData":
+        return [(*images[:1], *shape[1:]) if shape[:1] == shapes[0][:1] else shape for shape in shapes]
+    return shapes
 
 
 def _reason(
@@ -144,7 +159,8 @@ def _check_counts(layer: Layer, kind: layertypes.LayerType) -> None:
         ("top", kind.tops, layer.tops),
     ):
         if not least <= len(tops) <= most:
-            fact = f"{layer.type} takes {_range(least, most)} {word}s and has {len(tops)}"
+            plural = "s" * ((least, most) != (1, 1))
+            fact = f"{layer.type} takes {_range(least, most)} {word}{plural} and has {len(tops)}"
             raise layer.error(f"{fact}; {'add' if len(tops) < least else 'remove'} {word}s")
     if layer.type in ("Convolution", "Deconvolution") and len(layer.bottoms) != len(layer.tops):
         fact = f"{len(layer.bottoms)} bottoms and {len(layer.tops)} tops"

@@ -46,7 +46,7 @@ class Spatial(NamedTuple):
         return tuple(zip(self.extent, self.stride, self.pad, self.far, strict=True))
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=4096)
 def spatial(layer: Layer, ndim: int = 4) -> Spatial:
     """The window of a Convolution, Deconvolution, Im2col or Pooling layer.
 
@@ -105,7 +105,7 @@ def _per_axis(
 ) -> tuple[int, ...]:
     """One value for each of n axes: from name_h and name_w, one for all, one each, or none."""
     values = param.list(name)
-    if any(map(param.has, pair)):
+    if pair and param.says(*pair):
         if values or n != 2:
             fact = f"{pair[0]} and {pair[1]} beside {name}, or for {n} spatial axes"
             raise layer.error(f"{fact}; use {name} alone")
@@ -350,6 +350,25 @@ def deconvolution_coord(layer: Layer, ndim: int) -> CoordMap | None:
 def is_global(layer: Layer) -> bool:
     """Whether the layer pools its whole bottom, whatever its size."""
     return layer.type == "Pooling" and layer.param("pooling_param").get("global_pooling")
+
+
+def has_window(layer: Layer) -> bool:
+    """Whether the layer takes windows of a fixed size from its bottom: a convolution or a pooling."""
+    return layer.type in _CONVOLUTIONS or (layer.type == "Pooling" and not is_global(layer))
+
+
+_CONVOLUTIONS = ("Convolution", "DepthwiseConvolution", "ConvolutionDepthwise")
+
+
+def keeps_size(layer: Layer) -> bool:
+    """Whether the top of a layer with a window is as large as its bottom, whatever the size."""
+    return all(stride == 1 and pad + far == extent - 1 for extent, stride, pad, far in spatial(layer).sides)
+
+
+def size_rule(layer: Layer) -> tuple:
+    """What decides the size of a top, for a layer with a window: layers of equal rules give equal sizes."""
+    pooling = layer.type == "Pooling"
+    return pooling, pooling and _rounds_down(layer.param("pooling_param")), spatial(layer)
 
 
 # ---- receptive fields: (extent, stride) per axis

@@ -6,8 +6,10 @@ afresh with the new classes, its scores are upsampled and cropped to the
 image, through skips where a finer stride is asked for.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from fractions import Fraction
+from functools import cache
 from typing import NamedTuple
 
 from fcnkit.errors import AlignError, NetError
@@ -15,13 +17,16 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets import coords
 from fcnkit.nets.graph import Graph, Layer, Top, build
 from fcnkit.nets.shapes import infer
-from fcnkit.plan import Plan, Step
+from fcnkit.nets.sizes import Sizes, Track
+from fcnkit.nets.spatial import spatial
+from fcnkit.plan import Offset, Plan, Step
 from fcnkit.rewrites.changes import removed, renamed_blob, set_param
 from fcnkit.rewrites.convolutionalize import convolutionalize
 from fcnkit.rewrites.deploy import deploy
+from fcnkit.rewrites.parts import Pairs, added
 from fcnkit.rewrites.rescore import find_head, rescore
 from fcnkit.rewrites.upgrade import upgrade
-from fcnkit.rewrites.upsample import Names, score, skip, upsample
+from fcnkit.rewrites.upsample import Added, Climb, Names, Negative, scored
 
 Shape = tuple[int, ...]
 
@@ -146,12 +151,16 @@ def pad_first(net: Prototxt, pad: int) -> Plan:
     edits, steps = [], []
     for layer in first:
         edits += set_param(
-            layer, "convolution_param", [("pad", pad)], net.style, replacing=("pad_h", "pad_w"), why="pad"
+            layer, "convolution_param", [("pad", pad)], net.style, replacing=_OTHER_PADS, why="pad"
         )
         steps.append(
             Step("change", layer.name, layer.line, f"pad {pad}", "room for the crop at the image's border")
         )
     return Plan(net, net.edit(edits), tuple(steps))
+
+
+# What says the padding in place of pad: the last five are a fork's.
+_OTHER_PADS = ("pad_h", "pad_w", "pad_type", "pad_t", "pad_l", "pad_b", "pad_r")
 
 
 def first_layers(graph: Graph) -> list[Layer]:
@@ -199,11 +208,10 @@ def _ladder(graph: Graph, stride: int, scores: str) -> list[_Rung]:
     own = strides[score]
     finer = sorted({value for value in strides.values() if stride <= value < own}, reverse=True)
     if own != stride and stride not in finer:
-        there = ", ".join(
-            str(value) for value in sorted({*finer, own, *strides.values()}, reverse=True) if value > 1
-        )
-        there = there or "stride 1 alone"
-        raise NetError(f"{graph.prototxt.path}: no layer has stride {stride}; this net has {there}")
+        there = sorted({value for value in strides.values() if 1 < value <= own}, reverse=True)
+        which = ", ".join(map(str, there)) or "stride 1 alone"
+        fact = f"its scores have stride {own}, finer than" if stride > own > 1 else "no layer has stride"
+        raise NetError(f"{graph.prototxt.path}: {fact} {stride}; this net has {which}")
     rungs = [
         _Rung(int(value), _deepest(graph, strides, value).blob, int(below / value))
         for below, value in zip([own, *finer], finer, strict=False)
@@ -243,24 +251,55 @@ class _Recipe(NamedTuple):
 
     def upsampled(self, plan: Plan) -> Plan:
         """The plan, and the layers of every head after it."""
-        trunk_top = build(plan.net).layer(self.heads[0].score).bottoms[0].blob
-        for head in self.heads:
-            if head is not self.heads[0]:
-                plan = plan.then(score, head.score, trunk_top, head.classes)
-            plan = self._climb(plan, head)
-        return plan
+        sizes = self.sizes(build(plan.net))
+        try:
+            return plan.then(added, *self.climbed(sizes))
+        except Negative as error:
+            scores = sizes.track(self._scores(sizes.graph))
+            missing = error.missing * max(scores.place.scale, default=Fraction(1))
+            remedy = coords.pad_remedy(sizes.graph, self._scores(sizes.graph), missing)
+            raise AlignError(f"{error}; {remedy}") from error
 
-    def _climb(self, plan: Plan, head: _Head) -> Plan:
-        scores, rungs, options = head.score, self.ladder[:-1], {"group": self.group, "least": self.least}
+    def sizes(self, graph: Graph, first: Sequence[Layer] = ()) -> Sizes:
+        """Those of the trunk's tops that the climb meets."""
+        start, scores = graph.inputs[0], self._scores(graph)
+        tops = (scores, *_below(graph, scores), *(graph.top(rung.top) for rung in self.ladder))
+        return Sizes(graph, start, graph.producer(start).input_shapes[start.index], tops, first=first)
+
+    def climbed(self, sizes: Sizes) -> tuple[list[tuple[Pairs, str]], list[Offset]]:
+        """The layers of every head with their reasons, and their Crops."""
+        layers, crops = [], []
+        scores = self._scores(sizes.graph)
+        for head in self.heads:
+            start = sizes.track(scores)
+            if head is not self.heads[0]:
+                (trunk,) = _below(sizes.graph, scores)
+                start = sizes.track(trunk)._replace(blob=head.score)
+                layers.append(scored(head.score, trunk.blob, head.classes))
+            for new in self._climb(sizes, head, start):
+                layers += new.layers
+                crops.append(new.crop)
+        return layers, crops
+
+    def _scores(self, graph: Graph) -> Top:
+        return graph.top(self.heads[0].score)
+
+    def _climb(self, sizes: Sizes, head: _Head, scores: Track) -> Iterator[Added]:
+        climb, rungs = Climb(sizes, head.classes, self.group, self.least), self.ladder[:-1]
         skips = _skip_names(rungs, head.suffix, self.at_once)
         for number, (rung, names) in enumerate(zip(rungs, skips, strict=True), 1):
-            plan = plan.then(skip, scores, rung.top, names=names, scale=_SCALE**number, **options)
-            scores = names.fuse
+            source = sizes.track(sizes.graph.top(rung.top))
+            yield (new := climb.skipped(scores, source, names, _SCALE**number))
+            scores = new.end
         last = f"upscore{rungs[-1].stride}{head.suffix}" if rungs else f"upscore{head.suffix}"
         last = f"upscore{head.suffix}" if last in {names.upscore for names in skips} else last
-        return plan.then(
-            upsample, scores, self.ladder[-1].top, names=Names(last, f"score{head.suffix}"), **options
-        )
+        image = sizes.track(sizes.graph.top(self.ladder[-1].top))
+        yield climb.upsampled(scores, image, Names(last, f"score{head.suffix}"))
+
+
+def _below(graph: Graph, scores: Top) -> tuple[Top, ...]:
+    """What the scores are computed from."""
+    return graph.producer(scores).bottoms
 
 
 def _least_pad(trunk: Plan, recipe: _Recipe) -> Plan:
@@ -270,34 +309,45 @@ def _least_pad(trunk: Plan, recipe: _Recipe) -> Plan:
     that works tells where to begin; and it adds one to the least slack, or
     more, so that halving the range finds the smallest.
     """
-    own = max(_pad_of(layer) for layer in first_layers(build(trunk.net)))
+    own = max(_pads(first_layers(build(trunk.net))))
+    sizes = _sizes_by_pad(trunk.net, recipe, own)
 
-    def attempt(pad: int) -> Plan:
-        return recipe.upsampled(trunk if pad == own else trunk.then(pad_first, pad))
+    @cache
+    def offset(pad: int) -> int | None:
+        """The last Crop's, None where this padding does not suffice."""
+        with suppress(AlignError):
+            return min(recipe.climbed(sizes(pad))[1][-1].offset)
+        return None
 
-    pad, plan = _first_that_works(attempt, [own, *(own + 100 * 2**power for power in range(5))])
-    begin = max(own, pad - min(plan.offsets[-1].offset))
+    pads = [own, *(own + 100 * 2**power for power in range(5))]
+    pad = next((pad for pad in pads if offset(pad) is not None), None)
+    if pad is None:
+        return recipe.upsampled(trunk.then(pad_first, pads[1]))  # says what is wrong
+    begin = max(own, pad - offset(pad))
     while begin < pad:
         middle = (begin + pad) // 2
-        try:
-            pad, plan = middle, attempt(middle)
-        except AlignError:
-            begin = middle + 1
-    return plan
+        begin, pad = (begin, middle) if offset(middle) is not None else (middle + 1, pad)
+    return recipe.upsampled(trunk if pad == own else trunk.then(pad_first, pad))
 
 
-def _first_that_works(attempt: Callable[[int], Plan], pads: Iterable[int]) -> tuple[int, Plan]:
-    for pad in pads:
-        try:
-            return pad, attempt(pad)
-        except AlignError as error:
-            failure = error
-    raise failure
+def _sizes_by_pad(net: Prototxt, recipe: _Recipe, own: int) -> Callable[[int], Sizes]:
+    """The sizes of a trunk at each padding from its own up, its own being as it is written."""
+    graph = build(net)
+    as_is = recipe.sizes(graph, first_layers(graph))
+
+    @cache
+    def even() -> Sizes:
+        if _pads(first_layers(graph)) == {own}:
+            return as_is
+        padded = build(pad_first(net, own).net)
+        return recipe.sizes(padded, first_layers(padded))
+
+    return lambda pad: as_is if pad == own else even().padded(pad - own)
 
 
-def _pad_of(layer: Layer) -> int:
-    view = layer.param("convolution_param")
-    return max([*view.list("pad"), view.get("pad_h"), view.get("pad_w")])
+def _pads(layers: Iterable[Layer]) -> set[int]:
+    """What these layers are padded by, on any side."""
+    return {pad for window in map(spatial, layers) for pad in (*window.pad, *window.far)}
 
 
 def _skip_names(rungs: Sequence[_Rung], suffix: str, at_once: bool) -> list[Names]:

@@ -61,8 +61,14 @@ def find_head(graph: Graph, head: str | None = None) -> Layer:
 
 
 def find_heads(graph: Graph) -> list[Layer]:
-    """The last learned layers on all ways to the outputs."""
-    return list(dict.fromkeys(layer for top in graph.outputs for layer in _learned_above(graph, top)))
+    """The last learned layers on all ways to the outputs, and to what ends without one.
+
+    Losses of old nets have no top, nor has a layer that writes to a file; what
+    a Silence layer reads is meant to be left alone.
+    """
+    topless = (layer for layer in graph.layers if not layer.tops and layer.type != "Silence")
+    ends = [*graph.outputs, *(bottom for layer in topless for bottom in layer.bottoms)]
+    return list(dict.fromkeys(layer for top in ends for layer in _learned_above(graph, top)))
 
 
 def classes_of(head: Layer) -> int:
@@ -89,7 +95,8 @@ def _edits(net: Prototxt, graph: Graph, layer: Layer, classes: int, name: str) -
     message = LEARNED[layer.type]
     edits = set_param(layer, message, [("num_output", classes)], net.style, why=why)
     for owner in layer.field.all(message):
-        edits += [removed(field, why) for field in owner.all("weight_filler", "bias_filler")]
+        # Each class sees all channels, though the layer may have seen them in groups.
+        edits += [removed(field, why) for field in owner.all("weight_filler", "bias_filler", "group")]
     if name != layer.name:
         edits.append(set_value(layer.field.last("name"), name, why))
     old = layer.tops[0].blob

@@ -5,16 +5,17 @@ an Eltwise adds the scores of a finer layer.  Long, Shelhamer and Darrell,
 "Fully Convolutional Networks for Semantic Segmentation", sections 3.3 and 4.2.
 """
 
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
 from fcnkit.errors import AlignError, NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets import coords, fit
-from fcnkit.nets.coordmap import show
-from fcnkit.nets.graph import Graph, Top, build
+from fcnkit.nets.coordmap import IDENTITY, CoordMap, show
+from fcnkit.nets.graph import Graph, Shape, Top, build
 from fcnkit.nets.shapes import infer
+from fcnkit.nets.sizes import Known, Sizes, Track, track
+from fcnkit.nets.spatial import deconvolved
 from fcnkit.plan import Offset, Plan
 from fcnkit.rewrites.parts import (
     Pairs,
@@ -24,10 +25,9 @@ from fcnkit.rewrites.parts import (
     scale_layer,
     score_layer,
     upscore_layer,
-    with_layers,
 )
 
-_SCORES_WHY = "its weights start from zero"
+_SCALE_WHY = "skips trained at once begin as small additions"
 
 
 class Names(NamedTuple):
@@ -40,9 +40,9 @@ class Names(NamedTuple):
     scale: str = ""
 
 
-def score(net: Prototxt, name: str, source: str, classes: int) -> Plan:
-    """New scores of the blob `source` come at the end of the net, starting from zero."""
-    return added(net, [(score_layer(name, source, classes), _SCORES_WHY)])
+def scored(name: str, source: str, classes: int) -> tuple[Pairs, str]:
+    """The layer of new scores of the blob `source`, and why it starts as it does."""
+    return score_layer(name, source, classes), "its weights start from zero"
 
 
 def upsample(
@@ -65,15 +65,13 @@ def upsample(
     Raises AlignError when no kernel makes the offset whole, when it is
     negative, or when the crop does not fit at every input size from `least` up.
     """
-    work = _work(net, score, reference, names.upscore, group)
-    kernel, exact = work.kernel()
-    graph = work.built([work.upscore(kernel)])
-    up, wanted = graph.top(names.upscore), graph.top(reference)
-    crop = Offset(names.crop, names.upscore, reference, coords.whole(graph, up, wanted, exact))
-    found = fit.check(_sizes(graph, (up, wanted)), up, wanted, crop.offset, least)
-    if not found.valid:
-        raise _too_small(net, crop, found, least)
-    return added(net, [(work.upscore(kernel), work.why), (crop_layer(crop), _why(crop, least))], [crop])
+    work = _work(net, score, reference, group, least)
+    try:
+        new = work.climb.upsampled(work.scores, work.wanted, names)
+    except Negative as error:
+        missing = error.missing * max(work.scores.place.scale, default=Fraction(1))
+        raise AlignError(f"{error}; {coords.pad_remedy(work.graph, work.top, missing)}") from error
+    return added(net, new.layers, [new.crop])
 
 
 def skip(
@@ -98,118 +96,187 @@ def skip(
     Raises AlignError when no kernel makes the offset whole or the two cannot
     be made to fit at every input size from `least` up.
     """
-    work = _work(net, score, source, names.upscore, group)
-    kernel, exact = work.kernel()
-    finer: list[tuple[Pairs, str]] = [
-        (score_layer(names.score, names.scale or source, work.classes), _SCORES_WHY)
-    ]
-    if names.scale:
-        finer.insert(
-            0, (scale_layer(names.scale, source, scale), "skips trained at once begin as small additions")
-        )
-    graph = work.built([work.upscore(kernel), *(layer for layer, _ in finer)])
-    pad, crop = _joint(graph, names, exact, least)
-    kept = names.upscore if crop.cropped == names.score else names.score
-    layers = [
-        (work.upscore(kernel, pad), work.why),
-        *finer,
-        (crop_layer(crop), _why(crop, least)),
-        (fuse_layer(names.fuse, kept, names.crop), "the skip adds to the coarser scores"),
-    ]
-    return added(net, layers, [crop])
+    work = _work(net, score, source, group, least)
+    new = work.climb.skipped(work.scores, work.wanted, names, scale)
+    return added(net, new.layers, [new.crop])
 
 
-class _Work(NamedTuple):
-    """One upsampling under construction: which top to which, by what factor."""
+class Negative(AlignError):
+    """A Crop's offset is negative: what it crops begins `missing` pixels of its reference too late."""
 
-    net: Prototxt
-    graph: Graph
-    score: Top
-    target: Top
-    upscores: str
-    group: bool
+    def __init__(self, fact: str, missing: Fraction):
+        super().__init__(fact)
+        self.missing = missing
+
+
+class Added(NamedTuple):
+    """Layers that bring scores up, each with its reason; the Crop among them, and what they end in."""
+
+    layers: list[tuple[Pairs, str]]
+    crop: Offset
+    end: Track
+
+
+class Climb(NamedTuple):
+    """How the scores of one head are brought up: in which net, and for which sizes of its input."""
+
+    sizes: Sizes
     classes: int
-    factor: int
+    group: bool
+    least: int
 
     @property
-    def why(self) -> str:
-        return f'"{self.target.blob}" has {self.factor} times the resolution of "{self.score.blob}"'
+    def path(self) -> str:
+        """The net's file, for errors."""
+        return self.sizes.graph.prototxt.path
 
-    def upscore(self, kernel: int, pad: int = 0) -> Pairs:
-        scores, classes = self.score.blob, self.classes
-        return upscore_layer(self.upscores, scores, classes, kernel, self.factor, group=self.group, pad=pad)
+    def upsampled(self, scores: Track, wanted: Track, names: Names) -> Added:
+        """The layers of `upsample`.
 
-    def built(self, layers: Sequence[Pairs]) -> Graph:
-        return build(with_layers(self.net, layers))
+        Raises AlignError as that does; Negative where a pad would help.
+        """
+        rise = self._rise(scores, wanted, names.upscore)
+        if min(rise.exact) < 0:
+            what = f'cropping "{names.upscore}" to "{wanted.blob}"'
+            fact = f"{what} needs the offset {show(rise.exact)}, a negative number"
+            raise Negative(f"{self.path}: {fact}", -min(rise.exact))
+        crop = Offset(names.crop, names.upscore, wanted.blob, tuple(map(int, rise.exact)))
+        found = fit.check(self.sizes, rise.top, wanted, crop.offset, self.least)
+        if not found.valid:
+            raise self._too_small(crop, found)
+        layers = [self._upscore(rise), (crop_layer(crop), self._why(crop))]
+        return Added(layers, crop, wanted._replace(blob=names.crop))
 
-    def kernel(self) -> tuple[int, tuple[Fraction, ...]]:
-        """The kernel of {2s, 2s - 1} with a whole offset, and that offset (which may be negative).
+    def skipped(self, scores: Track, source: Track, names: Names, scale: float) -> Added:
+        """The layers of `skip`.
+
+        Raises AlignError as that does.
+        """
+        rise = self._rise(scores, source, names.upscore)
+        new = source._replace(blob=names.score)
+        pad, crop = self._joint(rise, new, names)
+        rise = rise._replace(pad=pad)
+        kept = rise.top if crop.cropped == names.score else new
+        finer = [scored(names.score, names.scale or source.blob, self.classes)]
+        if names.scale:
+            finer.insert(0, (scale_layer(names.scale, source.blob, scale), _SCALE_WHY))
+        layers = [
+            self._upscore(rise),
+            *finer,
+            (crop_layer(crop), self._why(crop)),
+            (fuse_layer(names.fuse, kept.blob, names.crop), "the skip adds to the coarser scores"),
+        ]
+        return Added(layers, crop, kept._replace(blob=names.fuse))
+
+    def _rise(self, scores: Track, wanted: Track, name: str) -> "_Rise":
+        """The kernel of {2s, 2s - 1} with a whole offset, which may be negative.
 
         Raises AlignError where neither has one.
         """
-        tried = {}
-        for kernel in (2 * self.factor, 2 * self.factor - 1):
-            after = self.built([self.upscore(kernel)])
-            exact = coords.offset(after, after.top(self.upscores), after.top(self.target.blob))
-            if all(value.denominator == 1 for value in exact):
-                return kernel, exact
-            tried[kernel] = exact
+        factor, tried = self._factor(scores, wanted), {}
+        for kernel in (2 * factor, 2 * factor - 1):
+            rise = _Rise(scores, wanted, name, factor, kernel)
+            if all(value.denominator == 1 for value in rise.exact):
+                return rise
+            tried[kernel] = rise.exact
         ways = " and ".join(f"{show(exact)} with kernel {kernel}" for kernel, exact in tried.items())
         raise AlignError(
-            f'{self.net.path}: from "{self.score.blob}" up to "{self.target.blob}" the offset is {ways}; '
+            f'{self.path}: from "{scores.blob}" up to "{wanted.blob}" the offset is {ways}; '
             "change the parity of a pad between them"
         )
 
+    def _factor(self, scores: Track, wanted: Track) -> int:
+        scale = scores.place.inverse().then(wanted.place).scale or (Fraction(1),)
+        if len(set(scale)) != 1 or scale[0].denominator != 1:
+            raise AlignError(
+                f'{self.path}: "{wanted.blob}" has {show(scale)} times the resolution of "{scores.blob}"; '
+                "upsampling needs one whole factor for both axes"
+            )
+        return int(scale[0])
 
-def _work(net: Prototxt, score: str, target: str, upscores: str, group: bool) -> _Work:
+    def _joint(self, rise: "_Rise", new: Track, names: Names) -> tuple[int, Offset]:
+        """The Deconvolution's pad and the Crop with which upsampled and new scores meet."""
+        # Positive where the upsampled scores begin inside the new ones.
+        begin = tuple(-int(value) for value in rise.exact)
+        ahead = tuple(map(int, rise.exact))
+        inner = Offset(names.crop, names.score, names.upscore, begin)
+        found = fit.check(self.sizes, new, rise.top, begin, self.least)
+        if min(begin) >= 0 and found.valid:
+            return 0, inner
+        if min(ahead) >= 0 and fit.check(self.sizes, rise.top, new, ahead, self.least).valid:
+            return 0, Offset(names.crop, names.upscore, names.score, ahead)
+        # A pad P moves the beginning by P and takes 2 P off the size.
+        if found.slack is None:
+            raise self._too_small(inner, found)
+        pad = max(0, -min(begin), -found.slack)
+        return pad, inner._replace(offset=tuple(value + pad for value in begin))
+
+    def _upscore(self, rise: "_Rise") -> tuple[Pairs, str]:
+        name, scores, kernel, factor, pad = rise.name, rise.scores.blob, rise.kernel, rise.factor, rise.pad
+        layer = upscore_layer(name, scores, self.classes, kernel, factor, group=self.group, pad=pad)
+        return layer, f'"{rise.wanted.blob}" has {factor} times the resolution of "{scores}"'
+
+    def _why(self, crop: Offset) -> str:
+        where = f'"{crop.reference}" begins at pixel {show(crop.offset)} of "{crop.cropped}"'
+        return f"{where}; fits inputs of {self.least} pixels and more"
+
+    def _too_small(self, crop: Offset, found: fit.Fit) -> AlignError:
+        remedy = f"pad the first layer more, or ask for inputs larger than {self.least}"
+        if found.slack is None:
+            why = found.why.removeprefix(f"{self.path}:")
+            fact = f"the net cannot be built for an input of {found.size} pixels, at {why}"
+            return AlignError(f"{self.path}: {fact}; {remedy}")
+        what = f'cropping "{crop.cropped}" at {"x".join(map(str, crop.offset))} to "{crop.reference}"'
+        fact = f"{-found.slack} pixels are missing for an input of {found.size} pixels"
+        return AlignError(f"{self.path}: {what}: {fact}; {remedy}")
+
+
+class _Rise(NamedTuple):
+    """A bilinear Deconvolution that brings scores to the resolution of another top."""
+
+    scores: Track
+    wanted: Track
+    name: str
+    factor: int
+    kernel: int
+    pad: int = 0
+
+    @property
+    def top(self) -> Track:
+        """The upsampled scores."""
+        shift = Fraction(self.kernel - 1, 2) - self.pad
+        here = self.scores.place.then(CoordMap.of([(Fraction(self.factor), shift)] * 2))
+        return Track(self.name, here, self._size)
+
+    def _size(self, known: Known) -> Shape:
+        return tuple(
+            deconvolved(size, self.kernel, self.factor, self.pad) for size in self.scores.size(known)
+        )
+
+    @property
+    def exact(self) -> tuple[Fraction, ...]:
+        """Where the first pixel of the other top lies in the upsampled scores."""
+        return self.wanted.place.inverse().then(self.top.place).shift[-2:]
+
+
+class _Work(NamedTuple):
+    """One upsampling in a net: of which of its tops, to which, as tracks over the latter."""
+
+    graph: Graph
+    top: Top
+    climb: Climb
+    scores: Track
+    wanted: Track
+
+
+def _work(net: Prototxt, score: str, target: str, group: bool, least: int) -> _Work:
     graph = build(net)
     scores, wanted = graph.top(score), graph.top(target)
-    shape = infer(graph).tops[scores]
-    if shape is None:
+    shapes = infer(graph).tops
+    if shapes[scores] is None or not graph.inputs:
         raise NetError(f'{net.path}: the shape of "{score}" is not known; give the input a size')
-    scale = coords.between(graph, scores, wanted).scale or (Fraction(1),)
-    if len(set(scale)) != 1 or scale[0].denominator != 1:
-        raise AlignError(
-            f'{net.path}: "{target}" has {show(scale)} times the resolution of "{score}"; '
-            "upsampling needs one whole factor for both axes"
-        )
-    return _Work(net, graph, scores, wanted, upscores, group, shape[1], int(scale[0]))
-
-
-def _joint(graph: Graph, names: Names, exact: tuple[Fraction, ...], least: int) -> tuple[int, Offset]:
-    """The Deconvolution's pad and the Crop with which upsampled and new scores meet."""
-    up, new = graph.top(names.upscore), graph.top(names.score)
-    sizes = _sizes(graph, (up, new))
-    # Positive where the upsampled scores begin inside the new ones.
-    begin = tuple(-int(value) for value in exact)
-    ahead = tuple(map(int, exact))
-    inner = Offset(names.crop, names.score, names.upscore, begin)
-    if min(begin) >= 0 and fit.check(sizes, new, up, begin, least).valid:
-        return 0, inner
-    if min(ahead) >= 0 and fit.check(sizes, up, new, ahead, least).valid:
-        return 0, Offset(names.crop, names.upscore, names.score, ahead)
-    # A pad P moves the beginning by P and takes 2 P off the size.
-    found = fit.check(sizes, new, up, begin, least)
-    if found.slack is None:
-        raise _too_small(graph.prototxt, inner, found, least)
-    pad = max(0, -min(begin), -found.slack)
-    return pad, inner._replace(offset=tuple(value + pad for value in begin))
-
-
-def _sizes(graph: Graph, tops: tuple[Top, ...]) -> fit.Sizes:
+    place = coords.between(graph, scores, wanted).inverse()
     start = graph.inputs[0]
-    return fit.Sizes(graph, start, infer(graph).tops[start], tops)
-
-
-def _why(crop: Offset, least: int) -> str:
-    where = f'"{crop.reference}" begins at pixel {show(crop.offset)} of "{crop.cropped}"'
-    return f"{where}; fits inputs of {least} pixels and more"
-
-
-def _too_small(net: Prototxt, crop: Offset, found: fit.Fit, least: int) -> AlignError:
-    what = f'cropping "{crop.cropped}" at {"x".join(map(str, crop.offset))} to "{crop.reference}"'
-    fact = "the net cannot be built" if found.slack is None else f"{-found.slack} pixels are missing"
-    return AlignError(
-        f"{net.path}: {what}: {fact} for an input of {found.size} pixels; "
-        f"pad the first layer more, or ask for inputs larger than {least}"
-    )
+    sizes = Sizes(graph, start, shapes[start], (scores, wanted))
+    climb = Climb(sizes, shapes[scores][1], group, least)
+    return _Work(graph, scores, climb, track(scores, place), track(wanted, IDENTITY))

@@ -1,0 +1,204 @@
+"""How large the tops of a net are at any size of its input, and where they lie over it.
+
+A deep net has few sizes.  Most layers keep that of their bottom, and others do
+to it what an earlier layer did to the same; only the rest is computed again
+and again.  Beyond the size at which every window fits, adding one total stride
+to the input adds the same to every top, so that one period of sizes stands for
+all larger ones.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from copy import copy
+from fractions import Fraction
+from math import lcm
+from typing import NamedTuple
+
+from fcnkit.errors import NetError
+from fcnkit.nets.coordmap import IDENTITY, CoordMap
+from fcnkit.nets.coords import carriers, downward, own
+from fcnkit.nets.graph import Graph, Layer, Shape, Top
+from fcnkit.nets.layertypes import TYPES, of
+from fcnkit.nets.spatial import has_window, keeps_size, size_rule, spatial
+
+Known = Mapping[Top, Shape]
+
+
+class Track(NamedTuple):
+    """A blob over an image, there or still to be made.
+
+    `place` maps coordinates of the image (or of another blob, the same for
+    all tracks that are compared) to its own; `size` gives its height and
+    width from the shapes that are known at one size of the input.
+    """
+
+    blob: str
+    place: CoordMap
+    size: Callable[[Known], Shape]
+
+
+def track(top: Top, place: CoordMap) -> Track:
+    """A top of the net itself."""
+    return Track(top.blob, place, lambda known: known[top][2:])
+
+
+class Sizes:
+    """Chosen tops of a net, at any size of its input and with any padding.
+
+    `start` is the top whose height and width are varied together; its other
+    dimensions stay as in `shape`.  `first` are the layers that `padded` pads.
+    """
+
+    def __init__(
+        self, graph: Graph, start: Top, shape: Shape, tops: tuple[Top, ...], *, first: Collection[Layer] = ()
+    ):
+        self.graph, self.start, self.tops = graph, start, tops
+        self.first, self.more = frozenset(layer.index for layer in first), 0
+        self.places = downward(graph, start)
+        layers = [layer for layer in _needed(graph, tops) if layer.type != "Input"]
+        self.period = _period(self.places, layers)
+        self.inputs = _inputs(graph) | {start: shape}
+        self.shapes, self.same, self.distinct = _collapsed(layers, self.inputs, self.places, self.first)
+        self.windows = tuple(layer for layer in self.distinct if has_window(layer))
+        self._checked: dict[int, tuple] = {}
+
+    def padded(self, more: int) -> "Sizes":
+        """The same net, its first layers padded by `more` pixels more on each side than they say."""
+        other = copy(self)
+        other.more, other._checked = more, {}
+        return other
+
+    def track(self, top: Top) -> Track:
+        """A top over the image; KeyError where no coordinates carry to it."""
+        place = self.places[top]
+        if self.more and self._is_padded(top):
+            place = CoordMap.of([(Fraction(1), Fraction(self.more))] * len(place.scale)).then(place)
+        return track(top, place)
+
+    def _is_padded(self, top: Top) -> bool:
+        layer = self.graph.producer(top)
+        return layer.index in self.first or any(map(self._is_padded, carriers(layer)[:1]))
+
+    def at(self, size: int) -> dict[Top, Shape]:
+        """The shape of every chosen top, and of those that it follows from, at one input size.
+
+        Raises NetError where a layer cannot be built at that size.
+        """
+        known = dict(self.inputs)
+        known[self.start] = (*known[self.start][:2], *(size for _ in known[self.start][2:]))
+        for layer in self.distinct:
+            tops = TYPES[layer.type].shapes(layer, self._bottoms(layer, known))
+            known.update(zip(layer.tops, tops, strict=False))
+        known.update((top, self._shape(top, known)) for top in self.tops)
+        return known
+
+    def worth_checking(self, least: int) -> tuple[tuple[int, Known | NetError], ...]:
+        """(size, shapes) from `least` up to where one whole period has been regular.
+
+        They end with the error in their place where the net cannot be built.
+        """
+        if least not in self._checked:
+            self._checked[least] = tuple(self._from(least))
+        return self._checked[least]
+
+    def _from(self, least: int) -> Iterator[tuple[int, Known | NetError]]:
+        regular = 0
+        for size in range(least, least + 20 * (self.period + 1000)):
+            try:
+                known = self.at(size)
+            except NetError as error:
+                yield size, error
+                return
+            yield size, known
+            regular = regular + 1 if self._regular(known) else 0
+            if regular == self.period:
+                return
+
+    def _regular(self, known: Known) -> bool:
+        """Whether every window lies within its padded input, so that sizes grow evenly."""
+        return all(
+            size + pad + far >= extent
+            for layer in self.windows
+            for size, (extent, _, pad, far) in zip(
+                self._bottoms(layer, known)[0][2:], spatial(layer).sides, strict=True
+            )
+        )
+
+    def _bottoms(self, layer: Layer, known: Known) -> list[Shape]:
+        """The shapes of a layer's bottoms, with what the layer is padded by in addition."""
+        shapes = [self._shape(bottom, known) for bottom in layer.bottoms]
+        if self.more and layer.index in self.first:
+            return [(*shape[:2], *(size + 2 * self.more for size in shape[2:])) for shape in shapes]
+        return shapes
+
+    def _shape(self, top: Top, known: Known) -> Shape:
+        leader = self.same[top]
+        return known[top] if leader == top else (*self.shapes[top][:2], *known[leader][2:])
+
+
+def _inputs(graph: Graph) -> dict[Top, Shape | None]:
+    return {
+        top: layer.input_shapes[top.index]
+        for layer in graph.layers
+        if layer.type == "Input"
+        for top in layer.tops
+    }
+
+
+def _needed(graph: Graph, tops: tuple[Top, ...]) -> tuple[Layer, ...]:
+    """The layers whose sizes decide those of `tops`, in order."""
+    wanted, layers = set(tops), []
+    for layer in reversed(graph.layers):
+        if wanted.intersection(layer.tops):
+            layers.append(layer)
+            wanted.update(layer.bottoms)
+    return tuple(reversed(layers))
+
+
+def _period(places: Mapping[Top, CoordMap], layers: Collection[Layer]) -> int:
+    tops = [top for layer in layers for top in layer.tops if top in places]
+    return lcm(*(scale.denominator for top in tops for scale in places[top].scale))
+
+
+def _collapsed(
+    layers: Collection[Layer], inputs: Known, places: Mapping[Top, CoordMap], first: Collection[int]
+) -> tuple[dict[Top, Shape], dict[Top, Top], tuple[Layer, ...]]:
+    """Every top's shape at the net's own size, a top that always has its size, and the layers that remain."""
+    shapes, same = dict(inputs), {top: top for top in inputs}
+    distinct: list[Layer] = []
+    done: dict[tuple, Top] = {}
+    for layer in layers:
+        shapes.update(_known_tops(layer, [shapes[bottom] for bottom in layer.bottoms]))
+        flat = all(len(shapes[top]) == 4 for top in (*layer.bottoms, *layer.tops))
+        follows = flat and layer.index not in first and all(top in places for top in layer.tops)
+        leader = _leader(layer, same, done) if follows else None
+        if leader is None:
+            distinct.append(layer)
+        same.update((top, leader or top) for top in layer.tops)
+    return shapes, same, tuple(distinct)
+
+
+def _known_tops(layer: Layer, bottoms: list[Shape]) -> Iterator[tuple[Top, Shape]]:
+    """The layer's tops with their shapes.
+
+    Raises NetError where one is not known.
+    """
+    kind = of(layer)
+    for top, shape in zip(layer.tops, kind.shapes(layer, bottoms), strict=False):
+        if shape is None:
+            fact = f'the size of its top "{top.blob}" is not known: {kind.unknown}'
+            raise layer.error(f"{fact}; end the net above it with --head")
+        yield top, shape
+
+
+def _leader(layer: Layer, same: Mapping[Top, Top], done: dict[tuple, Top]) -> Top | None:
+    """The top that has this layer's size at every size of the input, None where that is its own."""
+    sources = {same[bottom] for bottom in layer.bottoms}
+    if len(sources) != 1 or len(carriers(layer)) != len(layer.bottoms):
+        return None
+    source = sources.pop()
+    if not has_window(layer):
+        return source if own(layer) == IDENTITY else None
+    if keeps_size(layer):
+        return source
+    made = done.setdefault((size_rule(layer), source), layer.tops[0])
+    return None if made == layer.tops[0] else made

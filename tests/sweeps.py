@@ -1,0 +1,185 @@
+"""How other people's nets fare: what real Caffe is asked about each, and what its answers come to."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import corpus
+import numpy as np
+
+import fcnkit as fk
+from fcnkit.engines.caffe import Question
+from fcnkit.errors import FcnkitError
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.nets.graph import build
+from fcnkit.nets.shapes import infer
+from fcnkit.weights.surgery import transplant
+
+STRIDES = (32, 16, 8, 4)
+ODD_SIZES = ((32, 33), (61, 77), (97, 64))
+# What becomes of a net; any other word is what is wrong.
+EQUAL, NOTHING, KEPT, GOOD = "equal", "nothing to convert", "kept", "good"
+REFUSED, NO_CAFFE, UNKNOWN = "refused by fcnkit", "refused by Caffe as it was", "not known to us"
+LARGE = "too large"
+WORDS = (EQUAL, NOTHING, KEPT, GOOD, REFUSED, NO_CAFFE, UNKNOWN, LARGE)
+# What Caffe says of a fork's words, or of a file that it could never read.
+_FORKS = ("Failed to parse", "Unknown layer type")
+
+
+class Trial(NamedTuple):
+    """Questions for real Caffe, and what its answers come to."""
+
+    questions: list[Question]
+    verdict: Callable[[Sequence], str]
+
+
+def verdicts(trials: Iterable[Trial], caffe) -> list[str]:
+    """What each trial comes to, for one start of Caffe."""
+    trials = list(trials)
+    answers = iter(caffe.ask([question for trial in trials for question in trial.questions]))
+    return [trial.verdict([next(answers) for _ in trial.questions]) for trial in trials]
+
+
+def _question(action: str, net: Prototxt, *more) -> Question:
+    return Question(action, corpus.in_caffes_words(net), *more)
+
+
+def _settled(word: str) -> Trial:
+    return Trial([], lambda answers: word)
+
+
+def _is_forks(answer: object) -> bool:
+    return isinstance(answer, Exception) and any(word in str(answer) for word in _FORKS)
+
+
+# ---- shapes
+
+
+def shapes(net: Prototxt) -> Trial:
+    """Every top's shape in what TEST builds."""
+    given = corpus.fed(net, corpus.sizes(build(net)))
+    ours = {top.blob: shape for top, shape in infer(build(given)).tops.items()}
+
+    def verdict(answers: Sequence) -> str:
+        (found,) = answers
+        if isinstance(found, Exception):
+            return NO_CAFFE
+        for blob, shape in ours.items():
+            if shape is not None and found[blob] != shape:
+                return f"{blob} is {found[blob]}, not {shape}"
+        return UNKNOWN if None in ours.values() else EQUAL
+
+    return Trial([_question("shapes", given)], verdict)
+
+
+# ---- convolutionalize
+
+
+def convolutionalized(net: Prototxt) -> Trial:
+    """The outputs of the net before and after, at its own size, with random weights."""
+    sizes = corpus.sizes(build(net))
+    try:
+        plan = fk.convolutionalize(net, inputs=sizes)
+    except FcnkitError:
+        return _settled(REFUSED)
+    verbs = {step.verb for step in plan.steps}
+    if "convert" not in verbs:
+        return _settled(KEPT if "keep" in verbs else NOTHING)
+    before, after = corpus.fed(net, sizes), corpus.fed(plan.net, sizes)
+    weights = corpus.weights(before)
+    if weights is None:
+        return Trial([_question("shapes", before)], _not_known)
+    data = corpus.noise(sizes)
+    return Trial(
+        [_question("run", before, weights, data), _question("run", after, transplant(plan, weights), data)],
+        _same_outputs,
+    )
+
+
+def _not_known(answers: Sequence) -> str:
+    return NO_CAFFE if isinstance(answers[0], Exception) else UNKNOWN
+
+
+def _same_outputs(answers: Sequence) -> str:
+    expected, found = answers
+    if isinstance(expected, Exception):
+        return NO_CAFFE
+    return str(found) if isinstance(found, Exception) else compared(expected, found)
+
+
+def compared(expected: dict, found: dict) -> str:
+    """Whether every output holds the same numbers, to 1e-4 of the largest."""
+    for blob, values in expected.items():
+        if found[blob].size != values.size:
+            return f"{blob} is {found[blob].shape} in place of {values.shape}"
+        worst, largest = np.abs(found[blob].ravel() - values.ravel()).max(), np.abs(values).max()
+        if np.isfinite(largest) and worst > 1e-4 * largest:
+            return f"{blob} differs by {worst} of {largest}"
+    return EQUAL
+
+
+# ---- fcn
+
+
+def fcn(net: Prototxt, stride: int) -> Trial:
+    """Three classes for every pixel of images of odd sizes."""
+    images = {blob: shape for blob, shape in corpus.sizes(build(net)).items() if len(shape) == 4}
+    try:
+        plan = fk.fcn(net, classes=3, stride=stride, inputs=images)
+    except FcnkitError:
+        return _settled(REFUSED)
+    data = build(plan.net).inputs[0]
+    channels = build(plan.net).producer(data).input_shapes[data.index][1]
+    questions = [Question("shapes", plan.net, None, {data.blob: (1, channels, *size)}) for size in ODD_SIZES]
+    return Trial(questions, _all_scored)
+
+
+def _all_scored(answers: Sequence) -> str:
+    if all(map(_is_forks, answers)):
+        return NO_CAFFE
+    for size, answer in zip(ODD_SIZES, answers, strict=True):
+        if isinstance(answer, Exception) or answer["score"] != (1, 3, *size):
+            return f"{size}: {answer if isinstance(answer, Exception) else answer['score']}"
+    return GOOD
+
+
+# ---- operations
+
+# Each gives what the same image computes as before.
+OPERATIONS = {
+    "fold": fk.fold,
+    "to_fc": lambda net: fk.convolutionalize(net).then(fk.to_fc),
+    "ungroup": fk.ungroup,
+    "swap twice": lambda net: fk.swap_channels(net).then(fk.swap_channels),
+    "colour to gray to colour": lambda net: fk.to_gray(net).then(fk.to_colour),
+}
+# Nets that take more multiply-adds are left out for their time.
+_MOST_MACS = 5e9
+
+
+def operated(net: Prototxt, name: str) -> Trial:
+    """The outputs of the net before and after an operation, with random weights."""
+    given = corpus.sizes(build(net))
+    before = corpus.fed(net, given)
+    found = infer(build(before))
+    if sum(found.macs(layer) or 0 for layer in found.graph.layers) > _MOST_MACS:
+        return _settled(LARGE)
+    weights = corpus.weights(before)
+    try:
+        plan = OPERATIONS[name](before)
+    except FcnkitError:
+        return _settled(REFUSED)
+    if not plan.moves or weights is None:
+        return _settled(NOTHING)
+    data = corpus.noise(given)
+    if "gray" in name:  # exact for images whose channels are equal
+        data = {blob: _gray(image) for blob, image in data.items()}
+    outputs = [top.blob for top in build(before).outputs if top not in build(before).inputs]
+    new = transplant(plan, weights)
+    return Trial(
+        [_question("run", before, weights, data, outputs), _question("run", plan.net, new, data, outputs)],
+        _same_outputs,
+    )
+
+
+def _gray(image: np.ndarray) -> np.ndarray:
+    return image[:, :1].repeat(image.shape[1], 1) if image.ndim == 4 else image
