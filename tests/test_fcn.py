@@ -140,7 +140,7 @@ def test_resnet_and_googlenet_need_no_more_padding(text, offset):
 
 
 def test_squeezenet_stops_at_stride_16():
-    with pytest.raises(NetError, match="no layer has stride 32; this net has 16, 8, 4, 2"):
+    with pytest.raises(NetError, match="its scores have stride 16, finer than 32; this net has 16, 8, 4, 2"):
         fk.fcn(template("squeezenet"), classes=3, stride=32)
 
 
