@@ -115,7 +115,7 @@ def _trials(net: Prototxt) -> Iterator[sweeps.Trial]:
 
 HEAD = (
     "              nets read shapes   convolutionalize  fcn at stride: good/refused\n"
-    "                       equal  no equal none kept       32      16       8       4\n"
+    "                       equal  no equal none kept      32      16       8       4\n"
 )
 
 
