@@ -3,9 +3,7 @@
 import contextlib
 import errno
 import os
-import secrets
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -74,12 +72,14 @@ def _begun(target: Path) -> tuple[int, str]:
         if os.path.exists(f"/proc/self/fd/{handle}"):
             return handle, ""
         os.close(handle)
+    import tempfile  # slow to load, and seldom needed
+
     return tempfile.mkstemp(prefix=f".{target.name[:40]}.", dir=target.parent)
 
 
 def _named(handle: int, target: Path, force: bool) -> str:
     """A file without a name has that of the target; with `force` the one returned, to be renamed."""
-    name = str(target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}")) if force else ""
+    name = str(target.with_name(f".{target.name[:40]}.{os.urandom(8).hex()}")) if force else ""
     # With a folder given, however absolute the path, Python follows the link: see open(2) on O_TMPFILE.
     os.link(f"/proc/self/fd/{handle}", name or target, src_dir_fd=handle, follow_symlinks=True)
     return name

@@ -1,7 +1,6 @@
 """The command that runs a trained net on images and draws what it sees."""
 
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -94,6 +93,8 @@ def infer(
     fcnkit infer fcn8s/deploy.prototxt fcn8s.caffemodel photos -o seen --mean 104,117,123 --colours voc
     fcnkit infer conv.prototxt conv.caffemodel cat.jpg -o seen --labels synset_words.txt --top 5
     """
+    import tempfile  # slow to load
+
     from fcnkit.segmentation.inference import head
 
     found = head(load_net(net), blob)

@@ -1,9 +1,9 @@
 """A chart as SVG text: boxes and curves, a tall picture in several columns."""
 
+import html
 import math
 import re
 from collections.abc import Iterable, Sequence
-from xml.sax import saxutils
 
 from fcnkit.drawing.blocks import Block, Chart, Wire
 from fcnkit.drawing.columns import GAP, Column, columns
@@ -125,12 +125,12 @@ def _width(text: str) -> float:
     return sum(_LETTERS.get(letter, 590) for letter in text) * FONT / 1000
 
 
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 def _escaped(text: str) -> str:
     """As XML takes it: a name may have any bytes."""
-    return saxutils.escape(_NOT_XML.sub("\ufffd", text))
+    return html.escape(re.sub(_NOT_XML, "\ufffd", text), quote=False)
 
 
 def _pair(point: Iterable[float]) -> str:
