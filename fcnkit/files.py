@@ -72,14 +72,19 @@ def _begun(target: Path) -> tuple[int, str]:
         if os.path.exists(f"/proc/self/fd/{handle}"):
             return handle, ""
         os.close(handle)
-    import tempfile  # slow to load, and seldom needed
+    name = _hidden(target)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    return os.open(name, flags, 0o600), name
 
-    return tempfile.mkstemp(prefix=f".{target.name[:40]}.", dir=target.parent)
+
+def _hidden(target: Path) -> str:
+    """A name beside the target that no file has."""
+    return str(target.with_name(f".{target.name[:40]}.{os.urandom(8).hex()}"))
 
 
 def _named(handle: int, target: Path, force: bool) -> str:
     """A file without a name has that of the target; with `force` the one returned, to be renamed."""
-    name = str(target.with_name(f".{target.name[:40]}.{os.urandom(8).hex()}")) if force else ""
+    name = _hidden(target) if force else ""
     # With a folder given, however absolute the path, Python follows the link: see open(2) on O_TMPFILE.
     os.link(f"/proc/self/fd/{handle}", name or target, src_dir_fd=handle, follow_symlinks=True)
     return name
