@@ -4,11 +4,13 @@ import math
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import GRAY, GRAY_ALPHA, PALETTE, RGB, RGBA, png, save
 from PIL import Image
 
+from fcnkit.cli.main import main
 from fcnkit.errors import DatasetError
 from fcnkit.segmentation.colours import (
     ColourMap,
@@ -21,7 +23,7 @@ from fcnkit.segmentation.colours import (
 )
 from fcnkit.segmentation.geometry import Geometry
 from fcnkit.segmentation.images import read_image
-from fcnkit.segmentation.labels import Reading, read_label
+from fcnkit.segmentation.labels import CHANNELS, Reading, read_label
 
 LABEL = np.array([[0, 1, 2, 1], [2, 2, 0, 255], [1, 0, 0, 3]], np.uint8)
 COLOURS = ColourMap("colours.txt", ((0, 0, 0), (128, 0, 0), (0, 128, 0), (7, 8, 9)), void=((255, 255, 255),))
@@ -381,3 +383,8 @@ def test_real_camvid_labels(shared):
     ).sum()
     with pytest.raises(DatasetError, match="is 11, which is not a class, 0 to 10"):
         read_label(path, Reading(11))
+
+
+def test_the_command_offers_every_channel():
+    shown = CliRunner().invoke(main, ["dataset", "create", "--help"]).output
+    assert f"[{'|'.join(CHANNELS)}]" in shown

@@ -5,11 +5,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from fcnkit.segmentation.colours import VOC, ColourMap, read_classes, read_colours, voc
-from fcnkit.segmentation.labels import CHANNELS, Reading
+if TYPE_CHECKING:
+    from fcnkit.segmentation.colours import ColourMap
+    from fcnkit.segmentation.labels import Reading
 
 
 class Values(click.ParamType):
@@ -62,7 +64,7 @@ OPTIONS = (
     click.option("--void", type=Values(), default=(), metavar="V,...", help="Label values to ignore."),
     click.option("--map", "numbers", type=Numbers(), default=(), metavar="OLD=NEW,...|FILE",
                  help="What each label value becomes; NEW may be ignore.  Others are then unknown."),
-    click.option("--channel", type=click.Choice(list(CHANNELS)),
+    click.option("--channel", type=click.Choice(["red", "green", "blue", "class", "instance"]),
                  help="The channel that holds the class; class and instance are SYNTHIA's."),
     click.option("--palette", type=click.Choice(["index", "colour"]),
                  help="What counts in a palette image; the index, unless --colours disagrees."),
@@ -81,8 +83,11 @@ def label_options(function: Callable) -> Callable:
 
 def meaning(
     classes, colours, ignore, unknown, *, void=(), numbers=(), channel=None, palette=None
-) -> tuple[tuple[str, ...], Reading]:
+) -> "tuple[tuple[str, ...], Reading]":
     """The names of the classes, and how label files are read."""
+    from fcnkit.segmentation.colours import VOC, read_colours, voc
+    from fcnkit.segmentation.labels import Reading
+
     known = voc() if colours == VOC else read_colours(colours) if colours else None
     names = class_names(classes, known)
     mapped = {old: ignore if new is None else new for old, new in numbers}
@@ -91,8 +96,11 @@ def meaning(
     return names, reading
 
 
-def class_names(classes: str | None, colours: ColourMap | None = None) -> tuple[str, ...]:
+def class_names(classes: str | None, colours: "ColourMap | None" = None) -> tuple[str, ...]:
     """The names of a file, or numbers; those of the colour map where nothing is said."""
+    from fcnkit.segmentation.colours import read_classes
+    from fcnkit.segmentation.labels import Reading
+
     if classes and not classes.isdigit():
         return read_classes(classes)
     if classes:
