@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_training import NET, write_data, write_lmdb, write_net
 
-from fcnkit.errors import NetError
+from fcnkit.errors import DatasetError, NetError
 from fcnkit.segmentation import labelling
 from fcnkit.segmentation.recipe import Options, recipe
 
@@ -74,7 +74,7 @@ def test_what_is_no_database(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("text")
     for name in ("empty", "file"):
-        with pytest.raises(NetError, match="is no LMDB that can be read"):
+        with pytest.raises(DatasetError, match="is no LMDB"):
             labelling.labels(tmp_path / name)
     import lmdb
 
@@ -82,3 +82,11 @@ def test_what_is_no_database(tmp_path):
         transaction.put(b"a", b"\xff\xff\xff")
     with pytest.raises(NetError, match="entry 'a': is no Datum"):
         labelling.labels(tmp_path / "odd")
+
+
+def test_a_database_that_is_cut_off_is_an_error_and_not_the_end_of_the_process(tmp_path):
+    write_lmdb(tmp_path / "l", [np.zeros((1, 64, 64), np.uint8)] * 20)
+    with open(tmp_path / "l" / "data.mdb", "r+b") as file:
+        file.truncate(8192)
+    with pytest.raises(DatasetError, match="is cut off: 8,192 of"):
+        labelling.labels(tmp_path / "l")

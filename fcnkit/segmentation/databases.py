@@ -104,6 +104,20 @@ class Writer:
             (self.folder / "lock.mdb").unlink()
 
 
+def raw(folder: str | Path) -> Iterator[tuple[str, bytes]]:
+    """The key and the bytes of every entry of a database, in the order in which Caffe reads them.
+
+    Raises DatasetError where there is no database, or only a part of one.
+    """
+    store = _opened(Path(folder))
+    try:
+        with _refused(Path(folder)), store.begin() as transaction, transaction.cursor() as cursor:
+            for name, value in cursor:
+                yield bytes(name).decode("utf-8", "replace"), value
+    finally:
+        store.close()
+
+
 def read(folder: str | Path, every: int = 1) -> Iterator[Record]:
     """The entries of a database, or of `every` so many the first, in the order in which Caffe reads them.
 

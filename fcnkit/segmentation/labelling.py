@@ -15,6 +15,7 @@ from fcnkit.lint.seen import Seen
 from fcnkit.lint.training import ignored_label, labelled, source_of
 from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.shapes import infer
+from fcnkit.segmentation import databases
 from fcnkit.segmentation.libraries import load
 from fcnkit.segmentation.recipe import Recipe
 
@@ -51,7 +52,7 @@ def check(recipe: Recipe, heard: Callable[[Path, int], None] = lambda path, coun
         _check_counts(graph)
     found = [use for graph in graphs for use in uses(graph)]
     for path in dict.fromkeys(use.path for use in found):
-        heard(path, entries(path))
+        heard(path, databases.count(path))
     for use in found:
         _check_use(use)
 
@@ -77,7 +78,7 @@ def _source(layer: Layer) -> Path:
 def _check_counts(graph: Graph) -> None:
     layers = [layer for layer in graph.layers if _reads_lmdb(layer)]
     for layer in layers:
-        mine, first = entries(_source(layer)), entries(_source(layers[0]))
+        mine, first = databases.count(_source(layer)), databases.count(_source(layers[0]))
         if not mine:
             raise layer.error(f"its database {_source(layer)} is empty; fill it")
         if mine != first:
@@ -105,33 +106,16 @@ def _out_of_range(use: Use, label: Label) -> NetError:
 # ---- the databases
 
 
-def entries(path: Path) -> int:
-    """How many entries a database has."""
-    with _opened(path) as store:
-        return store.stat()["entries"]
-
-
 @lru_cache(maxsize=8)
 def labels(path: Path) -> tuple[Label, ...]:
     """Every label of a database in order; kept, since a database is used by several layers and stages."""
     found: dict[int, Label] = {}
     datum = schema.message("Datum")()
-    with _opened(path) as store, store.begin(buffers=True) as transaction:
-        for key, value in transaction.cursor():
-            entry = bytes(key).decode("utf-8", "replace")
-            for label, pixels in _counts(_values(f"{path}: entry {entry!r}", bytes(value), datum)):
-                first = found.setdefault(label, Label(label, entry, 0))
-                found[label] = first._replace(pixels=first.pixels + pixels)
+    for entry, value in databases.raw(path):
+        for label, pixels in _counts(_values(f"{path}: entry {entry!r}", value, datum)):
+            first = found.setdefault(label, Label(label, entry, 0))
+            found[label] = first._replace(pixels=first.pixels + pixels)
     return tuple(found[label] for label in sorted(found))
-
-
-def _opened(path: Path):
-    """The LMDB, for reading; as Caffe does, but without a lock file."""
-    lmdb = load("lmdb")
-    try:
-        return lmdb.open(str(path), readonly=True, lock=False, create=False, subdir=path.is_dir())
-    except lmdb.Error as error:
-        raise NetError(f"{path}: is no LMDB that can be read: {error}; make it anew") from None
 
 
 def _counts(values: "numpy.ndarray") -> Iterator[tuple[int, int]]:
