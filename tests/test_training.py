@@ -68,7 +68,7 @@ def started(net, data):
         process.stderr.close()
 
 
-def until(true, process=None, seconds=30):
+def until(true, process=None, seconds=120):
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end and (process is None or process.poll() is None)
@@ -190,7 +190,7 @@ def test_a_run_that_is_killed_goes_on(net, train, started):
     until(lambda: not os.path.exists(f"/proc/{caffe}"))  # it goes with us
     process = started()
     os.kill(caffe_of(process), signal.SIGKILL)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 2 and "resumes from iteration" in said
     assert "Caffe: ended by SIGKILL" in said and "the same command resumes from iteration" in said
     newest = max(int(name[9:-12]) for name in states(net))
@@ -198,7 +198,10 @@ def test_a_run_that_is_killed_goes_on(net, train, started):
     with open(net / "run" / "train.jsonl", "ab") as file:
         file.write(b'{"iteration": 99')  # cut in half
     done = train(net, *LONG[2:], "--iterations", last)
-    assert done.exit_code == 0 and f"resumes from iteration {newest}" in done.stderr
+    assert done.exit_code == 0
+    if f"passes over iteration {newest}" in done.stderr:  # killed while Caffe was writing it
+        newest -= 9000
+    assert f"resumes from iteration {newest}" in done.stderr
     assert shown_iterations(net) == list(range(0, last + 1, 3000))
     seconds = [row["seconds"] for row in rows(net) if "loss" in row]
     assert seconds == sorted(seconds)
@@ -219,7 +222,7 @@ def test_a_cut_snapshot_is_passed_over(net, train):
 def test_a_stop_saves_a_snapshot(net, started, train, number):
     process = started()
     process.send_signal(number)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Caffe saves a snapshot and stops" in said and "the same command goes on" in said
     newest = max(int(name[9:-12]) for name in states(net))
