@@ -38,6 +38,7 @@ setup(
     packages=[*find_packages(include=["fcnkit", "fcnkit.*"]), "fcnkit.templates"],
     package_dir={"fcnkit": "fcnkit", "fcnkit.templates": "prototxt_templates"},
     package_data={
+        "fcnkit": ["*.pyi"],
         "fcnkit.formats": ["*.desc", "*.proto"],
         "fcnkit.templates": ["*/*.prototxt", "*/*.caffemodel", "*/*.txt", "*/*.npz", "*/*.md"],
     },

@@ -3,103 +3,92 @@
 The names below are the library; the README is a tour of them.
 """
 
-from fcnkit.drawing.draw import Drawing, draw
-from fcnkit.errors import FcnkitError
-from fcnkit.formats.prototxt import Prototxt, parse, read
-from fcnkit.inspection import Inspection, inspect
-from fcnkit.lint.findings import Finding
-from fcnkit.lint.walk import lint
-from fcnkit.nets.coordmap import CoordMap
-from fcnkit.nets.graph import Graph, State, build
-from fcnkit.plan import Move, Offset, Plan, Step
-from fcnkit.rewrites.align import align
-from fcnkit.rewrites.channels import add_channels, swap_channels, to_colour, to_gray
-from fcnkit.rewrites.classes import reclass
-from fcnkit.rewrites.convolutionalize import convolutionalize
-from fcnkit.rewrites.decimate import decimate
-from fcnkit.rewrites.drop import drop
-from fcnkit.rewrites.extract import extract
-from fcnkit.rewrites.fc import to_fc
-from fcnkit.rewrites.fcn import fcn
-from fcnkit.rewrites.fold import fold
-from fcnkit.rewrites.groups import regroup, ungroup
-from fcnkit.rewrites.rename import rename
-from fcnkit.rewrites.rescore import rescore
-from fcnkit.rewrites.train import train
-from fcnkit.rewrites.upgrade import upgrade
-from fcnkit.rewrites.upsample import skip, upsample
-from fcnkit.segmentation.scoring import Scores, confusion, score
-from fcnkit.verify import Difference, verify
-from fcnkit.weights.compare import compare
-from fcnkit.weights.comparison import Comparison
-from fcnkit.weights.statistics import Statistics, statistics
-from fcnkit.weights.store import Weights
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+# These two are called as their modules are, which Python would put in their place on a later import.
+from fcnkit.verify import verify
 from fcnkit.weights.store import open as weights
-from fcnkit.weights.surgery import transplant
+
+if TYPE_CHECKING:
+    from fcnkit.formats.prototxt import Prototxt
+    from fcnkit.nets.coordmap import CoordMap
+
+# The modules of the other names, each imported when it is first used: a command pays for what it needs alone.
+# __init__.pyi says the same to editors and type checkers.
+_MODULES = {
+    "Comparison": "fcnkit.weights.comparison",
+    "CoordMap": "fcnkit.nets.coordmap",
+    "Difference": "fcnkit.verify",
+    "Drawing": "fcnkit.drawing.draw",
+    "FcnkitError": "fcnkit.errors",
+    "Finding": "fcnkit.linting.findings",
+    "Graph": "fcnkit.nets.graph",
+    "Inspection": "fcnkit.inspection",
+    "Move": "fcnkit.plan",
+    "Offset": "fcnkit.plan",
+    "Plan": "fcnkit.plan",
+    "Prototxt": "fcnkit.formats.prototxt",
+    "Scores": "fcnkit.segmentation.scoring",
+    "State": "fcnkit.nets.graph",
+    "Statistics": "fcnkit.weights.statistics",
+    "Step": "fcnkit.plan",
+    "Weights": "fcnkit.weights.store",
+    "add_channels": "fcnkit.rewrites.channels",
+    "align": "fcnkit.rewrites.align",
+    "build": "fcnkit.nets.graph",
+    "compare": "fcnkit.weights.compare",
+    "confusion": "fcnkit.segmentation.scoring",
+    "convolutionalize": "fcnkit.rewrites.convolutionalize",
+    "decimate": "fcnkit.rewrites.decimate",
+    "draw": "fcnkit.drawing.draw",
+    "drop": "fcnkit.rewrites.drop",
+    "extract": "fcnkit.rewrites.extract",
+    "fcn": "fcnkit.rewrites.fcn",
+    "fold": "fcnkit.rewrites.fold",
+    "inspect": "fcnkit.inspection",
+    "lint": "fcnkit.linting.walk",
+    "parse": "fcnkit.formats.prototxt",
+    "read": "fcnkit.formats.prototxt",
+    "reclass": "fcnkit.rewrites.classes",
+    "regroup": "fcnkit.rewrites.groups",
+    "rename": "fcnkit.rewrites.rename",
+    "rescore": "fcnkit.rewrites.rescore",
+    "score": "fcnkit.segmentation.scoring",
+    "skip": "fcnkit.rewrites.upsample",
+    "statistics": "fcnkit.weights.statistics",
+    "swap_channels": "fcnkit.rewrites.channels",
+    "to_colour": "fcnkit.rewrites.channels",
+    "to_fc": "fcnkit.rewrites.fc",
+    "to_gray": "fcnkit.rewrites.channels",
+    "train": "fcnkit.rewrites.train",
+    "transplant": "fcnkit.weights.surgery",
+    "ungroup": "fcnkit.rewrites.groups",
+    "upgrade": "fcnkit.rewrites.upgrade",
+    "upsample": "fcnkit.rewrites.upsample",
+}
+
+__all__ = [*_MODULES, "coords", "verify", "weights"]  # noqa: PLE0604
 
 
-def coords(net: Prototxt, start: str, end: str) -> CoordMap:
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_MODULES[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(globals().keys() | _MODULES)
+
+
+def coords(net: "Prototxt", start: str, end: str) -> "CoordMap":
     """The exact map from coordinates of the blob `start` to those of `end`; see `fcnkit.nets.coords`.
 
     Raises NetError for a blob that there is not, AlignError where no map leads from one to the other.
     """
     from fcnkit.nets.coords import between
+    from fcnkit.nets.graph import build
 
     graph = build(net)
     return between(graph, graph.top(start), graph.top(end))
-
-
-__all__ = [
-    "Comparison",
-    "CoordMap",
-    "Difference",
-    "Drawing",
-    "FcnkitError",
-    "Finding",
-    "Graph",
-    "Inspection",
-    "Move",
-    "Offset",
-    "Plan",
-    "Prototxt",
-    "Scores",
-    "State",
-    "Statistics",
-    "Step",
-    "Weights",
-    "add_channels",
-    "align",
-    "build",
-    "compare",
-    "confusion",
-    "convolutionalize",
-    "coords",
-    "decimate",
-    "draw",
-    "drop",
-    "extract",
-    "fcn",
-    "fold",
-    "inspect",
-    "lint",
-    "parse",
-    "read",
-    "reclass",
-    "regroup",
-    "rename",
-    "rescore",
-    "score",
-    "skip",
-    "statistics",
-    "swap_channels",
-    "to_colour",
-    "to_fc",
-    "to_gray",
-    "train",
-    "transplant",
-    "ungroup",
-    "upgrade",
-    "upsample",
-    "verify",
-    "weights",
-]

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import fcnkit
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "fcnkit"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -22,7 +24,7 @@ LEVELS = (
     ("plan", "inspection", "drawing"),
     ("rewrites", "weights"),
     ("engines",),
-    ("verify", "lint"),
+    ("verify", "linting"),
     ("segmentation",),
     ("cli",),
 )
@@ -220,6 +222,35 @@ def test_a_wrong_import_is_found(module, source):
 )
 def test_a_right_import_is_let_through(module, source):
     assert wrong_imports(module, ast.parse(source)) == []
+
+
+def test_every_public_name_is_there():
+    assert all(hasattr(fcnkit, name) for name in fcnkit.__all__)
+    assert set(fcnkit.__all__) <= set(dir(fcnkit))
+    with pytest.raises(AttributeError, match="no attribute 'fcm'"):
+        fcnkit.fcm  # noqa: B018
+
+
+def test_the_stub_says_where_each_name_is():
+    stub = ast.parse(Path(fcnkit.__file__).with_suffix(".pyi").read_text())
+    homes = {
+        alias.asname or alias.name: (node.module, alias.name)
+        for node in stub.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    found = {name: (module, name) for name, module in fcnkit._MODULES.items()}
+    eager = {"verify": ("fcnkit.verify", "verify"), "weights": ("fcnkit.weights.store", "open")}
+    assert homes == found | eager
+    assert set(fcnkit.__all__) == homes.keys() | {"coords"}
+
+
+def test_no_module_takes_the_place_of_a_public_name():
+    # Python binds a submodule to its name in the package; a name that is imported late would be lost to it.
+    beside = {file.stem for file in PACKAGE.iterdir()} & set(fcnkit.__all__)
+    assert beside == {"verify", "weights"}
+    code = "import fcnkit.weights.store, fcnkit.verify; fcnkit.verify.__code__, fcnkit.weights.__code__"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_missing_docstrings_are_found():

@@ -13,8 +13,8 @@ import fcnkit
 from fcnkit import errors, templates
 from fcnkit.cli.main import main
 from fcnkit.formats import prototxt
-from fcnkit.lint.findings import ERROR, NOTE
-from fcnkit.lint.walk import CHECKS, KINDS
+from fcnkit.linting.findings import ERROR, NOTE
+from fcnkit.linting.walk import CHECKS, KINDS
 from fcnkit.nets.graph import State
 from fcnkit.weights import store
 

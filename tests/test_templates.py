@@ -9,7 +9,7 @@ import pytest
 from fcnkit import templates
 from fcnkit.errors import NetError
 from fcnkit.formats import prototxt, schema
-from fcnkit.lint.walk import lint
+from fcnkit.linting.walk import lint
 from fcnkit.nets import graph, shapes
 
 ROOT = Path(templates.__file__).parent

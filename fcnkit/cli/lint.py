@@ -6,14 +6,14 @@ from collections import Counter
 import click
 
 from fcnkit.cli.arguments import encodable, load, open_weights, shape_option, show_json
-from fcnkit.lint.findings import NOTE
+from fcnkit.linting.findings import NOTE
 
 
 def _show_kinds(ctx, param, value) -> None:
     """Prints every name that a finding may have, and ends."""
     if not value or ctx.resilient_parsing:
         return
-    from fcnkit.lint.walk import KINDS
+    from fcnkit.linting.walk import KINDS
 
     for name, kind in sorted(KINDS.items()):
         click.echo(f"{name:<22} {kind.level:<8} {kind.meaning}")
@@ -44,8 +44,8 @@ def lint(nets, weights, solver, phase, stages, inputs, ignore, as_json) -> None:
     fcnkit lint train_val.prototxt
     fcnkit lint train_val.prototxt --solver solver.prototxt --weights init.caffemodel
     """
-    from fcnkit.lint.walk import KINDS
-    from fcnkit.lint.walk import lint as look
+    from fcnkit.linting.walk import KINDS
+    from fcnkit.linting.walk import lint as look
 
     for name in ignore:
         if name not in KINDS:

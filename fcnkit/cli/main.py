@@ -2,26 +2,49 @@
 
 import gc
 import sys
+from collections.abc import Mapping
+from importlib import import_module
 
 import click
 
 from fcnkit.cli.arguments import encodable
-from fcnkit.cli.convert import convert
-from fcnkit.cli.dataset import dataset
-from fcnkit.cli.diff import diff
-from fcnkit.cli.fcn import fcn
-from fcnkit.cli.infer import infer
-from fcnkit.cli.lint import lint
-from fcnkit.cli.nets import align, convolutionalize, draw, inspect
-from fcnkit.cli.score import score
-from fcnkit.cli.templates import templates
-from fcnkit.cli.train import train
-from fcnkit.cli.upgrade import upgrade
-from fcnkit.cli.weights import surgery, verify
 from fcnkit.errors import FcnkitError
 
+# Every command and the file of fcnkit/cli that has it, in the order of work.
+COMMANDS = {
+    "inspect": "nets",
+    "draw": "nets",
+    "lint": "lint",
+    "upgrade": "upgrade",
+    "convolutionalize": "nets",
+    "fcn": "fcn",
+    "align": "nets",
+    "surgery": "weights",
+    "diff": "diff",
+    "convert": "convert",
+    "verify": "weights",
+    "dataset": "dataset",
+    "train": "train",
+    "infer": "infer",
+    "score": "score",
+    "templates": "templates",
+}
 
-class _Commands(click.Group):
+
+class _Commands(Mapping):
+    """The commands, each imported when it is asked for: one that runs does not wait for the others."""
+
+    def __getitem__(self, name):
+        return getattr(import_module(f"fcnkit.cli.{COMMANDS[name]}"), name)
+
+    def __iter__(self):
+        return iter(COMMANDS)
+
+    def __len__(self):
+        return len(COMMANDS)
+
+
+class _Group(click.Group):
     """Turns the user's mistakes into a message and exit status 2, in the order of work."""
 
     def list_commands(self, ctx):
@@ -35,7 +58,11 @@ class _Commands(click.Group):
             sys.exit(2)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88})
+@click.group(
+    cls=_Group,
+    commands=_Commands(),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
+)
 @click.version_option(package_name="fcnkit")
 def main() -> None:
     """Caffe classifiers become fully convolutional networks.
@@ -49,29 +76,6 @@ def main() -> None:
     fcnkit convolutionalize deploy.prototxt -o conv.prototxt
     fcnkit fcn deploy.prototxt --classes 21 --stride 8 -o fcn8s --weights net.caffemodel
     """
-
-
-COMMANDS = (
-    inspect,
-    draw,
-    lint,
-    upgrade,
-    convolutionalize,
-    fcn,
-    align,
-    surgery,
-    diff,
-    convert,
-    verify,
-    dataset,
-    train,
-    infer,
-    score,
-    templates,
-)
-
-for command in COMMANDS:
-    main.add_command(command)
 
 
 # New objects between two searches for reference cycles; Python's own 700 would cost a large net a fifth of

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.errors import NetError, said
 from fcnkit.formats import schema
-from fcnkit.lint.seen import Seen
-from fcnkit.lint.training import ignored_label, labelled, source_of
+from fcnkit.linting.seen import Seen
+from fcnkit.linting.training import ignored_label, labelled, source_of
 from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.shapes import infer
 from fcnkit.segmentation import databases

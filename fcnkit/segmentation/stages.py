@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fcnkit.errors import OutputError, WeightsError
-from fcnkit.lint.seen import Seen
+from fcnkit.linting.seen import Seen
 from fcnkit.nets.shapes import infer
 from fcnkit.segmentation import labelling, training
 from fcnkit.segmentation.recipe import Options, Recipe, recipe

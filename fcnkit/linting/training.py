@@ -6,7 +6,7 @@ Each yields Hits; the first line of its docstring says what it finds.
 from collections.abc import Iterable, Iterator
 from math import prod
 
-from fcnkit.lint.seen import Hit, Seen, fills_zero, is_loss
+from fcnkit.linting.seen import Hit, Seen, fills_zero, is_loss
 from fcnkit.nets.graph import Layer, Shape, Top
 from fcnkit.nets.layertypes import CAFFE
 from fcnkit.nets.spatial import show

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from fcnkit.errors import NetError, PrototxtError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import View
-from fcnkit.lint import checks, training
-from fcnkit.lint.findings import (
+from fcnkit.linting import checks, training
+from fcnkit.linting.findings import (
     ERROR,
     NOTE,
     TEXT_KINDS,
@@ -24,8 +24,8 @@ from fcnkit.lint.findings import (
     readable,
     text_findings,
 )
-from fcnkit.lint.messages import type_of
-from fcnkit.lint.seen import Hit, Seen, is_loss
+from fcnkit.linting.messages import type_of
+from fcnkit.linting.seen import Hit, Seen, is_loss
 from fcnkit.nets.graph import Elsewhere, Graph, Layer, State, build, states
 from fcnkit.nets.layertypes import CAFFE
 from fcnkit.nets.shapes import Shape, Shapes, infer

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from fcnkit.errors import AlignError, NetError
 from fcnkit.formats import schema
-from fcnkit.lint.messages import messages, read_by
-from fcnkit.lint.seen import LEARNING, Hit, Seen, fills_zero
+from fcnkit.linting.messages import messages, read_by
+from fcnkit.linting.seen import LEARNING, Hit, Seen, fills_zero
 from fcnkit.nets import coordmap, coords
 from fcnkit.nets.graph import Layer, Top
 from fcnkit.nets.layertypes import CAFFE, FORKS

@@ -1,0 +1,92 @@
+"""The names of fcnkit for editors and type checkers; __init__.py imports each when it is first used."""
+
+from fcnkit.drawing.draw import Drawing, draw
+from fcnkit.errors import FcnkitError
+from fcnkit.formats.prototxt import Prototxt, parse, read
+from fcnkit.inspection import Inspection, inspect
+from fcnkit.linting.findings import Finding
+from fcnkit.linting.walk import lint
+from fcnkit.nets.coordmap import CoordMap
+from fcnkit.nets.graph import Graph, State, build
+from fcnkit.plan import Move, Offset, Plan, Step
+from fcnkit.rewrites.align import align
+from fcnkit.rewrites.channels import add_channels, swap_channels, to_colour, to_gray
+from fcnkit.rewrites.classes import reclass
+from fcnkit.rewrites.convolutionalize import convolutionalize
+from fcnkit.rewrites.decimate import decimate
+from fcnkit.rewrites.drop import drop
+from fcnkit.rewrites.extract import extract
+from fcnkit.rewrites.fc import to_fc
+from fcnkit.rewrites.fcn import fcn
+from fcnkit.rewrites.fold import fold
+from fcnkit.rewrites.groups import regroup, ungroup
+from fcnkit.rewrites.rename import rename
+from fcnkit.rewrites.rescore import rescore
+from fcnkit.rewrites.train import train
+from fcnkit.rewrites.upgrade import upgrade
+from fcnkit.rewrites.upsample import skip, upsample
+from fcnkit.segmentation.scoring import Scores, confusion, score
+from fcnkit.verify import Difference, verify
+from fcnkit.weights.compare import compare
+from fcnkit.weights.comparison import Comparison
+from fcnkit.weights.statistics import Statistics, statistics
+from fcnkit.weights.store import Weights
+from fcnkit.weights.store import open as weights
+from fcnkit.weights.surgery import transplant
+
+__all__ = [
+    "Comparison",
+    "CoordMap",
+    "Difference",
+    "Drawing",
+    "FcnkitError",
+    "Finding",
+    "Graph",
+    "Inspection",
+    "Move",
+    "Offset",
+    "Plan",
+    "Prototxt",
+    "Scores",
+    "State",
+    "Statistics",
+    "Step",
+    "Weights",
+    "add_channels",
+    "align",
+    "build",
+    "compare",
+    "confusion",
+    "convolutionalize",
+    "coords",
+    "decimate",
+    "draw",
+    "drop",
+    "extract",
+    "fcn",
+    "fold",
+    "inspect",
+    "lint",
+    "parse",
+    "read",
+    "reclass",
+    "regroup",
+    "rename",
+    "rescore",
+    "score",
+    "skip",
+    "statistics",
+    "swap_channels",
+    "to_colour",
+    "to_fc",
+    "to_gray",
+    "train",
+    "transplant",
+    "ungroup",
+    "upgrade",
+    "upsample",
+    "verify",
+    "weights",
+]
+
+def coords(net: Prototxt, start: str, end: str) -> CoordMap: ...
