@@ -8,18 +8,21 @@ unpacked, and nothing is unpickled.
 import math
 import re
 import struct
-import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from fcnkit.errors import WeightsError, said, shown
+
+if TYPE_CHECKING:
+    from zipfile import ZipFile, ZipInfo
 
 MAGIC = b"PK\x03\x04"
 AGAIN = "the file is damaged or cut short, get it again"
 _SAVEZ = "write it with numpy.savez"
 _TYPES = {"<f2": "float16", "<f4": "float32", "<f8": "float64"}
 _LOCAL_HEADER = 30
+_STORED = 0
 _LARGEST_COUNT = 2**31 - 1
 _MOST_AXES = 32
 _LARGEST_NAME = 60_000
@@ -54,8 +57,10 @@ def scan(file: BinaryIO, path: str) -> tuple[Array, ...]:
     Raises WeightsError for anything else than arrays <layer>/<number>, stored
     as they are.
     """
+    from zipfile import ZipFile
+
     try:
-        with zipfile.ZipFile(file) as whole:
+        with ZipFile(file) as whole:
             arrays = tuple(_array(whole, file, path, entry) for entry in whole.infolist())
     except WeightsError:
         raise
@@ -66,7 +71,7 @@ def scan(file: BinaryIO, path: str) -> tuple[Array, ...]:
     return arrays
 
 
-def _array(whole: zipfile.ZipFile, file: BinaryIO, path: str, entry: zipfile.ZipInfo) -> Array:
+def _array(whole: "ZipFile", file: BinaryIO, path: str, entry: "ZipInfo") -> Array:
     if entry.header_offset < 0:
         raise ValueError("an array begins before the file does")
     layer, _, number = entry.filename.removesuffix(".npy").rpartition("/")
@@ -74,7 +79,7 @@ def _array(whole: zipfile.ZipFile, file: BinaryIO, path: str, entry: zipfile.Zip
     if not layer or not re.fullmatch("0|[1-9][0-9]{0,4}", number):
         fact = "expected weights, arrays named <layer>/<blob number>, as in conv1/0; found another name"
         raise WeightsError(f"{place}: {fact}")
-    if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
+    if entry.compress_type != _STORED or entry.flag_bits & 1:
         raise WeightsError(f"{place}: expected an array stored as it is, found it compressed; {_SAVEZ}")
     try:
         begin = _begin(whole, file, entry)
@@ -109,7 +114,7 @@ def _check_apart(path: str, arrays: Sequence[Array]) -> None:
         raise WeightsError(f"{path}: byte 0: expected each array once, found one twice; {AGAIN}")
 
 
-def _begin(whole: zipfile.ZipFile, file: BinaryIO, entry: zipfile.ZipInfo) -> int:
+def _begin(whole: "ZipFile", file: BinaryIO, entry: "ZipInfo") -> int:
     """Where the bytes of an entry begin; raises as zipfile does where the entry is not as it is listed."""
     whole.open(entry).close()
     file.seek(entry.header_offset + _LOCAL_HEADER - 4)
@@ -135,11 +140,13 @@ def _header(file: BinaryIO, begin: int) -> tuple[tuple[int, ...], str, bytes]:
 
 def write(file: BinaryIO, arrays: Iterable[tuple[str, Sequence[int], str, Iterable[Any]]]) -> None:
     """The file is an .npz of these arrays: (name, shape, dtype, pieces of little-endian bytes)."""
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as whole:
+    from zipfile import ZipFile, ZipInfo
+
+    with ZipFile(file, "w") as whole:
         for name, shape, dtype, pieces in arrays:
             _check_name(name)
             # An entry of a fixed date: the same arrays give the same bytes.
-            with whole.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:
+            with whole.open(ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:
                 entry.write(_header_of(shape, dtype))
                 for piece in pieces:
                     entry.write(piece)
