@@ -9,7 +9,7 @@ STAMP := $(VENV)/.setup-done
 PYTEST := $(PY) -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup caffe demo test lint corpus families bench schema golden digits clean
+.PHONY: help setup caffe gpu demo test lint corpus families bench schema golden digits clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ $(STAMP): setup.py pyproject.toml
 
 caffe:  ## real Caffe (CPU) for the tests, in the user's cache folder, without root
 	@bash scripts/install_caffe.sh
+
+gpu:  ## Caffe's program with CUDA kernels, from source, for `fcnkit train --gpu`; needs nvcc
+	@bash scripts/build_caffe_gpu.sh
 
 demo: setup  ## the whole job on the small digits network; leaves demo/digits.png
 	@$(PY) scripts/demo.py

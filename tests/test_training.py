@@ -13,6 +13,7 @@ from small_training import NET, SOLVER, write_data, write_net
 
 from fcnkit.cli.main import main
 from fcnkit.cli.progress import clock, progress, shown
+from fcnkit.engines.caffe import GPU_MARKER
 from fcnkit.engines.tool import stoppable
 from fcnkit.errors import EngineError
 from fcnkit.segmentation import record
@@ -261,7 +262,8 @@ def test_a_loss_that_is_no_number(net, train):
     assert train(net).exit_code == 0 and shown_iterations(net)[-1] == 90
 
 
-def test_a_gpu_that_is_not_there(net, train, caffe):
+def test_a_gpu_that_is_not_there(net, train, caffe, monkeypatch, tmp_path):
+    monkeypatch.setenv("FCNKIT_CAFFE_GPU", str(tmp_path / "none"))
     words = [*caffe.command("caffe"), "device_query", "--gpu=0"]
     if b"CPU-only" not in subprocess.run(words, capture_output=True).stderr:
         pytest.skip("this Caffe has GPU support")
@@ -270,6 +272,21 @@ def test_a_gpu_that_is_not_there(net, train, caffe):
         assert done.exit_code == 2
         assert "Cannot use GPU in CPU-only Caffe" in done.stderr and "train with --cpu" in done.stderr
         assert os.listdir(net / "run") == ["caffe.log"]
+    assert train(net, "--cpu").exit_code == 0
+
+
+def test_a_caffe_for_gpus_is_taken_for_them_alone(net, train, monkeypatch, tmp_path):
+    program = tmp_path / "caffe-gpu" / "bin" / "caffe"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\necho F1126 caffe.cpp:1] no CUDA-capable device is detected\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("FCNKIT_CAFFE_GPU", str(tmp_path / "caffe-gpu"))
+    assert str(program) not in train(net, "--gpu", "0", "--dry-run").stdout  # it is not whole
+    (tmp_path / "caffe-gpu" / GPU_MARKER).touch()
+    assert f"{program} train" in train(net, "--gpu", "0", "--dry-run").stdout
+    assert str(program) not in train(net, "--cpu", "--dry-run").stdout
+    done = train(net, "--gpu", "0")
+    assert done.exit_code == 2 and "this machine has no GPU that CUDA knows" in done.stderr
     assert train(net, "--cpu").exit_code == 0
 
 

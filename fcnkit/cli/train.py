@@ -100,7 +100,7 @@ def _say(text: str) -> None:
 def _shown(stage, words) -> str:
     from fcnkit.engines.caffe import command
 
-    said = " ".join(map(shlex.quote, (*command("caffe"), *words)))
+    said = " ".join(map(shlex.quote, (*command("caffe", gpu=stage.recipe.on_gpu), *words)))
     return f"cd {shlex.quote(str(stage.folder))} && {said}"
 
 

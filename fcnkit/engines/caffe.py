@@ -25,7 +25,7 @@ from fcnkit.nets.graph import State
 
 WORKER = Path(__file__).with_name("_caffe_worker.py")
 TEST = State()
-MARKER = ".fcnkit-caffe-whole"
+MARKER, GPU_MARKER = ".fcnkit-caffe-whole", ".fcnkit-caffe-gpu-whole"
 # Bytes of input that one start of Caffe gets in `run_all`: about ten images of VOC's size, whose
 # scores for 21 classes are seven times as large.
 GROUP = 32 << 20
@@ -52,8 +52,17 @@ class Question(NamedTuple):
 
 def runtime() -> Path:
     """The folder of the runtime, whether or not it is there."""
+    return _folder("FCNKIT_CAFFE", "caffe")
+
+
+def gpu_runtime() -> Path:
+    """The folder that scripts/build_caffe_gpu.sh builds a `caffe` for GPUs in, whether or not it is there."""
+    return _folder("FCNKIT_CAFFE_GPU", "caffe-gpu")
+
+
+def _folder(variable: str, name: str) -> Path:
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get("FCNKIT_CAFFE") or f"{cache}/fcnkit/caffe").expanduser()
+    return Path(os.environ.get(variable) or f"{cache}/fcnkit/{name}").expanduser()
 
 
 def available() -> bool:
@@ -61,13 +70,17 @@ def available() -> bool:
     return _own() or (runtime() / MARKER).exists()
 
 
-def command(tool: str) -> list[str]:
+def command(tool: str, *, gpu: bool = False) -> list[str]:
     """The words that start one of Caffe's programs: "caffe", "upgrade_net_proto_text", "python", ...
+
+    With `gpu` the "caffe" that is built for GPUs, where there is one.
 
     Raises EngineError when Caffe is not installed, or has no such program.
     """
     if tool == "python" and _own():
         return [sys.executable]
+    if gpu and tool == "caffe" and (gpu_runtime() / GPU_MARKER).exists():
+        return [str((gpu_runtime() / "bin" / tool).absolute())]
     program = runtime() / "bin" / tool
     if not available():
         raise EngineError(

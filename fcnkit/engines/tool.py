@@ -18,9 +18,11 @@ _PR_SET_PDEATHSIG = 1
 
 @contextmanager
 def running(
-    words: Sequence[str], *, cwd: Path, keep: Sequence[int] = ()
+    words: Sequence[str], *, cwd: Path, keep: Sequence[int] = (), gpu: bool = False
 ) -> Iterator["subprocess.Popen[str]"]:
     """`caffe` with these words; its stdout gives all that it says, line by line.
+
+    With `gpu` it is the one that is built for GPUs, where there is one.
 
     It is in a session of its own, so that a terminal's Ctrl-C reaches us alone.
     On Linux it is killed when we are.  `keep` are open files that it holds too.
@@ -28,7 +30,7 @@ def running(
     save a snapshot, and waited for.
     """
     process = subprocess.Popen(
-        [*command("caffe"), *words],
+        [*command("caffe", gpu=gpu), *words],
         cwd=cwd,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

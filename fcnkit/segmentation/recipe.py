@@ -70,6 +70,11 @@ class Recipe(NamedTuple):
         """How many iterations the run has in the end."""
         return self.view.get("max_iter")
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether Caffe is to train on a GPU; it does unless it is told otherwise."""
+        return self.view.get("solver_mode") == "GPU"
+
     def words(self, *start: str) -> list[str]:
         """What `caffe` is told, in the folder of the net; `start` says what it starts from."""
         gpu = [f"--gpu={self.gpus}"] if self.gpus else []

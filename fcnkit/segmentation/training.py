@@ -134,7 +134,8 @@ def _listened(
     run, tail = recipe.run, []
     keeper = _Keeper(run, kept)
     words = recipe.words(*begin.words(run))
-    with running(words, cwd=run.folder, keep=(handle,)) as caffe, stoppable(caffe, heard) as caught:
+    process = running(words, cwd=run.folder, keep=(handle,), gpu=recipe.on_gpu)
+    with process as caffe, stoppable(caffe, heard) as caught:
         for event in events(_copied(caffe.stdout, handle, tail)):
             if isinstance(event, Loss) and _failed(event.loss):
                 caffe.kill()
@@ -219,8 +220,9 @@ def _death(run: Run, log: str, status: int) -> EngineError:
 
 
 _REMEDIES = (
-    ("CPU-only", "this Caffe is built without GPU support: train with --cpu, or install a Caffe built "
-                 "with CUDA, with its pycaffe in this Python and its `caffe` on the PATH"),
+    ("CPU-only", "this Caffe is built without GPU support: train with --cpu, or build one with CUDA "
+                 "(scripts/build_caffe_gpu.sh), or name such a one's folder in FCNKIT_CAFFE_GPU"),
+    ("rebuild with USE_NCCL", "this Caffe trains on one GPU at a time: --gpu 0, or another number"),
     ("invalid device ordinal", "there is no such GPU: nvidia-smi -L lists those there are, from 0"),
     ("no CUDA-capable device", "this machine has no GPU that CUDA knows: train with --cpu"),
     ("driver version is insufficient", "update the GPU's driver, or train with --cpu"),
