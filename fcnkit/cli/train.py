@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from fcnkit.cli.arguments import encodable
+from fcnkit.cli.arguments import WEIGHTS, encodable
 
 STOPPED = 130
 
@@ -29,7 +29,8 @@ class Gpus(click.ParamType):
 @click.command(short_help="Train FCNs with real Caffe; again to resume.")
 @click.argument("folders", metavar="DIR...", nargs=-1, required=True)
 @click.option("--data", metavar="DATASET", help="Folder of train_image_lmdb, train_label_lmdb, val_...")
-@click.option("--weights", metavar="FILE", help="What the first DIR starts from; else its init.caffemodel.")
+@click.option("--weights", type=WEIGHTS, metavar="FILE",
+              help="What the first DIR starts from; else its init.caffemodel.")
 @click.option("--gpu", "gpus", type=Gpus(), metavar="N|all", help="Train on these GPUs.")
 @click.option("--cpu", is_flag=True, help="Train on the CPU.")
 @click.option("--iterations", type=click.IntRange(1), metavar="N", help="In place of the solver's max_iter.")
