@@ -163,6 +163,15 @@ def test_files_that_do_not_fit(tmp_path, text, message):
     assert message in str(caught.value)
 
 
+def test_names_from_beside_the_labels(tmp_path, data):
+    (data / "classes.txt").write_text("road\nsign\nsky\n")
+    write_net(tmp_path / "net")
+    plain = recipe(tmp_path / "net", "run", Options(data))
+    found = weighted(plain, file(tmp_path, "sky 3\nsign 2\nroad 0.5\n"))
+    assert list(described(found)) == ['layer "loss": class weights road=0.5, sign=2, sky=3']
+    assert list(described(plain)) == []
+
+
 def test_names_need_an_order(tmp_path):
     with pytest.raises(DatasetError, match=r"there is no classes.txt beside the labels"):
         read_weights(file(tmp_path, "a 1\nb 2\nc 3\n"), 3)

@@ -12,9 +12,9 @@ from fcnkit import files
 from fcnkit.errors import ModelError, OutputError, shown
 from fcnkit.formats.signature import recognise
 from fcnkit.models import index
-from fcnkit.models.index import DIGESTS, Model
+from fcnkit.models.index import DIGESTS, RECORD, Model
 
-_RECORD, _LOCK = "model.json", ".lock"
+_LOCK = ".lock"
 _CHUNK = 1 << 20
 
 
@@ -49,7 +49,7 @@ class Kept(NamedTuple):
         """What is known of the model lies beside it, so that it can be used without an index."""
         model = self.model if "://" in self.model.place else self.model._replace(place="")
         text = json.dumps({"models": [model.json()]}, indent=1, ensure_ascii=False)
-        files.write(self.folder / _RECORD, f"{text}\n".encode(), force=True)
+        files.write(self.folder / RECORD, f"{text}\n".encode(), force=True)
 
     def forget_part(self) -> None:
         """Nothing is left of what came."""
@@ -65,7 +65,7 @@ def kept(model: Model, where: Path) -> Kept:
 def recorded(name: str, where: Path) -> Kept | None:
     """The model of this name in the cache, as it was known when it was fetched; None where there is none."""
     index.check_name(name, "model")
-    path = where / name / _RECORD
+    path = where / name / RECORD
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

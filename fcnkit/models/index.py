@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 from fcnkit.errors import ModelError, said, shown
 
 INDEX = "models.json"
+# What lies beside a model in the cache, and says what is known of it.
+RECORD = "model.json"
 # Digests by the names that an index gives them, the weakest first, and their hexadecimal digits.
 DIGESTS = {"sha1": 40, "sha256": 64, "sha384": 96}
 # Caffe reads no larger file.
@@ -187,8 +189,8 @@ def _place(entry: dict, where: str, beside) -> tuple[str, str]:
     """The file's name, and where it is."""
     file, address = _string(entry, "file", where), _string(entry, "address", where)
     check_name(file, f"{where}: file")
-    if file == INDEX:
-        raise ModelError(f"{where}: file {INDEX} is the index itself; name the weights")
+    if file in (INDEX, RECORD):
+        raise ModelError(f"{where}: file {file} is an index; name the weights")
     if not address:
         return file, beside(file)
     check_address(address, f"{where}: address")

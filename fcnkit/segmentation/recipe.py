@@ -59,11 +59,14 @@ class Matrix(NamedTuple):
     """What Caffe multiplies the logarithms of one loss's probabilities by: the classes' weights, and zeros.
 
     The weight of class c stands in row c, the true class, and column c, the scored one.
+    `names` are the classes', where they are known; `absent` are those without a training label.
     """
 
     path: Path
     layer: str
     weights: tuple[float, ...]
+    names: tuple[str, ...] = ()
+    absent: tuple[int, ...] = ()
 
     @property
     def data(self) -> bytes:

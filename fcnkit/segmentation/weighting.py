@@ -61,8 +61,8 @@ def weighted(made: Recipe, how: str) -> Recipe:
     matrices = []
     for number, loss in enumerate(losses, 1):
         name = f"infogain_{number}" if len(losses) > 1 else "infogain"
-        values = _median(loss) if how == MEDIAN else read_weights(how, loss.classes, _names(loss))
-        matrices.append(Matrix(made.run.path / f"{name}.binaryproto", loss.layer.name, tuple(values)))
+        path = made.run.path / f"{name}.binaryproto"
+        matrices.append(_median(loss, path) if how == MEDIAN else _given(loss, path, how))
     nets = tuple(each._replace(net=_replaced(each, made, matrices)) for each in made.nets)
     return made._replace(nets=nets, matrices=tuple(matrices))
 
@@ -85,17 +85,15 @@ def check_resumed(made: Recipe) -> None:
 
 def described(made: Recipe) -> Iterator[str]:
     """Each weighted loss, the weights of its classes, and the classes that have no pixel."""
-    losses = {loss.layer.name: loss for loss in _losses(_training(made))}
     for matrix in made.matrices:
-        loss = losses[matrix.layer]
-        names = _names(loss)
-        names = names if len(names) == loss.classes else tuple(map(str, range(loss.classes)))
+        count = len(matrix.weights)
+        names = matrix.names if len(matrix.names) == count else tuple(map(str, range(count)))
         pairs = zip(names, matrix.weights, strict=True)
         said = ", ".join(f"{name}={weight:.4g}" for name, weight in pairs)
         yield f'layer "{matrix.layer}": class weights {said}'
-        gone = _absent(loss.use, names) if loss.use else []
-        if gone:
-            yield f'layer "{matrix.layer}": not in the training labels: {", ".join(gone)}'
+        if matrix.absent:
+            gone = ", ".join(names[number] for number in matrix.absent)
+            yield f'layer "{matrix.layer}": not in the training labels: {gone}'
 
 
 def _training(made: Recipe) -> Graph:
@@ -105,11 +103,11 @@ def _training(made: Recipe) -> Graph:
 
 
 def _losses(graph: Graph) -> Iterator[_Loss]:
-    """The losses over classes of a net in one state, weighted or not."""
+    """The losses over classes of a net in one state."""
     seen = Seen(graph, infer(graph, refuse=lambda name, error: None))
     known = {use.layer: use for use in uses(graph)}
     for layer, _, axis in labelled(seen):
-        if layer.type not in (_LOSS, "InfogainLoss"):
+        if layer.type != _LOSS:
             continue
         classes = seen.classes(layer.bottoms[0], axis)
         if not classes:
@@ -120,12 +118,19 @@ def _losses(graph: Graph) -> Iterator[_Loss]:
 # ---- where weights come from
 
 
-def _median(loss: _Loss) -> list[float]:
+def _given(loss: _Loss, path: Path, file: str) -> Matrix:
+    names = _names(loss)
+    return Matrix(path, loss.layer.name, tuple(read_weights(file, loss.classes, names)), names)
+
+
+def _median(loss: _Loss, path: Path) -> Matrix:
     if loss.use is None:
         fact = "its labels are in no LMDB that a Data layer reads, so they cannot be counted"
         raise loss.layer.error(f"{fact}; give --loss-weights a file")
     found = median_frequency(*_counted(loss.use.path, loss.classes, loss.use.ignored))
-    return [ABSENT if weight is None else weight for weight in found]
+    weights = tuple(ABSENT if weight is None else weight for weight in found)
+    absent = tuple(number for number, weight in enumerate(found) if weight is None)
+    return Matrix(path, loss.layer.name, weights, _names(loss), absent)
 
 
 @lru_cache(maxsize=8)
@@ -139,11 +144,6 @@ def _counted(path: Path, classes: int, ignored: int | None) -> tuple[list[int], 
                 pixels[label] += count
                 areas[label] += area
     return pixels, areas
-
-
-def _absent(use: Use, names: Sequence[str]) -> list[str]:
-    pixels, _ = _counted(use.path, use.classes, use.ignored)
-    return [name for name, count in zip(names, pixels, strict=True) if not count]
 
 
 def _names(loss: _Loss) -> tuple[str, ...]:
