@@ -40,6 +40,7 @@ setup(
     package_data={
         "fcnkit": ["*.pyi"],
         "fcnkit.formats": ["*.desc", "*.proto"],
+        "fcnkit.models": ["*.json"],
         "fcnkit.templates": ["*/*.prototxt", "*/*.caffemodel", "*/*.txt", "*/*.npz", "*/*.md"],
     },
     install_requires=[

@@ -51,6 +51,10 @@ class EngineError(FcnkitError, RuntimeError):
     """A program that runs nets is missing, or refused the net."""
 
 
+class ModelError(FcnkitError):
+    """A published model is not known or cannot be had, or is not what was published."""
+
+
 class OutputError(FcnkitError, OSError):
     """A file could not be written; what stood there before still stands."""
 

@@ -20,7 +20,7 @@ LEVELS = (
     ("errors",),
     ("edits", "files", "templates"),
     ("formats",),
-    ("nets", "weights.store", "weights.containers", "weights.blobs"),
+    ("nets", "weights.store", "weights.containers", "weights.blobs", "models"),
     ("plan", "inspection", "drawing"),
     ("rewrites", "weights"),
     ("engines",),

@@ -18,6 +18,7 @@ from fcnkit.formats.signature import is_text
 from fcnkit.plan import Plan
 
 TEMPLATE = "template:"
+MODEL = "model:"
 
 
 def load(name: str) -> Prototxt:
@@ -103,6 +104,23 @@ class Rename(Pairs):
         if isinstance(value, str) and "{name}" in value:
             return value
         return super().convert(value, param, ctx)
+
+
+class WeightsFile(click.ParamType):
+    """A file, or model:NAME of the cache that `fcnkit models fetch` fills."""
+
+    name = "file"
+
+    def convert(self, value, param, ctx):
+        """The file's path; nothing is fetched."""
+        if not isinstance(value, str) or not value.startswith(MODEL):
+            return value
+        from fcnkit.models.cache import path
+
+        return str(path(value.removeprefix(MODEL)))
+
+
+WEIGHTS = WeightsFile()
 
 
 def shape_option(function: Callable) -> Callable:

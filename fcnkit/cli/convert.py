@@ -2,11 +2,11 @@
 
 import click
 
-from fcnkit.cli.arguments import file_saver, open_weights, say_unread, say_written, write_all
+from fcnkit.cli.arguments import WEIGHTS, file_saver, open_weights, say_unread, say_written, write_all
 
 
 @click.command(short_help="Write weights in another format.")
-@click.argument("source", metavar="IN")
+@click.argument("source", type=WEIGHTS, metavar="IN")
 @click.argument("output", metavar="OUT")
 @click.option("--to", type=click.Choice(["v2", "h5", "npz", "bvlc"]),
               help="The format of OUT; told by its name otherwise.")  # fmt: skip

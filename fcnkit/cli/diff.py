@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import click
 
 from fcnkit.cli.arguments import (
+    WEIGHTS,
     Pairs,
     encodable,
     holds_weights,
@@ -22,8 +23,8 @@ _LONG = 100 << 20
 
 
 @click.command(short_help="Say how weights differ, or whether they fit a net.")
-@click.argument("first", metavar="WEIGHTS")
-@click.argument("second", metavar="WEIGHTS_OR_NET")
+@click.argument("first", type=WEIGHTS, metavar="WEIGHTS")
+@click.argument("second", type=WEIGHTS, metavar="WEIGHTS_OR_NET")
 @click.option("--map", "names", type=Pairs(), metavar="OLD=NEW,...", help="Layers of other names to match.")
 @click.option("--tolerance", type=click.FloatRange(0), default=0, show_default=True,
               help="Largest relative difference that counts as equal.")  # fmt: skip

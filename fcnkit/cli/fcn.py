@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from fcnkit.cli.arguments import (
+    WEIGHTS,
     Classes,
     load_net,
     plan_options,
@@ -36,7 +37,10 @@ Output = tuple[Path, Callable]
     "-o", "--output", metavar="DIR", help="Write deploy, train_val, solver (and weights) into this folder."
 )
 @click.option(
-    "--weights", metavar="IN", help="The classifier's caffemodel, to be transplanted into init.caffemodel."
+    "--weights",
+    type=WEIGHTS,
+    metavar="IN",
+    help="The classifier's caffemodel, to be transplanted into init.caffemodel.",
 )
 @click.option(
     "--pad", metavar="auto|N|keep", help="Padding of the first layer; auto, or 100 in berkeley style."

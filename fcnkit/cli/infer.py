@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from fcnkit.cli.arguments import encodable, load_net, show_json, write_all
+from fcnkit.cli.arguments import WEIGHTS, encodable, load_net, show_json, write_all
 from fcnkit.cli.labels import Values, counted
 from fcnkit.errors import DatasetError, NetError, OutputError
 
@@ -41,7 +41,7 @@ class _Picture(NamedTuple):
 
 @click.command(short_help="Run a net on images: class maps, overlays, heat.")
 @click.argument("net", metavar="NET")
-@click.argument("weights", metavar="WEIGHTS")
+@click.argument("weights", type=WEIGHTS, metavar="WEIGHTS")
 @click.argument("images", metavar="IMAGE|FOLDER...", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, metavar="DIR", help="Where the results go.")
 @click.option("--engine", type=click.Choice(["caffe", "opencv"]), help="Caffe where it is installed.")

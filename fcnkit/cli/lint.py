@@ -5,7 +5,7 @@ from collections import Counter
 
 import click
 
-from fcnkit.cli.arguments import encodable, load, open_weights, shape_option, show_json
+from fcnkit.cli.arguments import WEIGHTS, encodable, load, open_weights, shape_option, show_json
 from fcnkit.linting.findings import NOTE
 
 
@@ -22,7 +22,8 @@ def _show_kinds(ctx, param, value) -> None:
 
 @click.command(short_help="Say what is wrong with a net, and how to mend it.")
 @click.argument("nets", metavar="NET...", nargs=-1, required=True)
-@click.option("--weights", metavar="FILE", help="A caffemodel: say which layers it leaves untrained.")
+@click.option("--weights", type=WEIGHTS, metavar="FILE",
+              help="A caffemodel: say which layers it leaves untrained.")  # fmt: skip
 @click.option("--solver", metavar="FILE", help="The solver: say whether its rate goes with the loss.")
 @click.option("--phase", type=click.Choice(["TEST", "TRAIN"]), help="Look at this phase only.")
 @click.option("--stage", "stages", multiple=True, help="Look at this stage; may be repeated.")

@@ -28,6 +28,7 @@ COMMANDS = {
     "infer": "infer",
     "score": "score",
     "templates": "templates",
+    "models": "models",
 }
 
 

@@ -4,6 +4,7 @@ import click
 from click.core import ParameterSource
 
 from fcnkit.cli.arguments import (
+    WEIGHTS,
     Rename,
     check_stdout,
     encodable,
@@ -27,8 +28,9 @@ NET = click.argument("net", metavar="NET")
 
 
 @click.command(short_help="Shapes, cost, offsets of a net; figures of weights.")
-@click.argument("net", metavar="NET_OR_WEIGHTS")
-@click.option("--weights", metavar="FILE", help="A caffemodel: say how its blobs fit each layer.")
+@click.argument("net", type=WEIGHTS, metavar="NET_OR_WEIGHTS")
+@click.option("--weights", type=WEIGHTS, metavar="FILE",
+              help="A caffemodel: say how its blobs fit each layer.")  # fmt: skip
 @click.option("--phase", type=click.Choice(["TEST", "TRAIN"]), default="TEST", show_default=True)
 @click.option("--stage", "stages", multiple=True, help="A stage that rules ask for; may be repeated.")
 @shape_option
@@ -108,7 +110,7 @@ def draw(net, output, phase, stages, inputs, force) -> None:
 @click.option(
     "--rename", type=Rename(), help="New names for converted layers: '{name}-conv', or fc6=conv6,..."
 )
-@click.option("--weights", metavar="IN", help="The classifier's caffemodel.")
+@click.option("--weights", type=WEIGHTS, metavar="IN", help="The classifier's caffemodel.")
 @click.option("--weights-out", metavar="OUT", help="Write the transplanted caffemodel here.")
 @plan_options
 def convolutionalize(net, output, inputs, rename, weights, weights_out, diff, as_json, force) -> None:

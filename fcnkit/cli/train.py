@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from fcnkit.cli.arguments import encodable
+from fcnkit.cli.arguments import WEIGHTS, encodable
 
 STOPPED = 130
 
@@ -29,7 +29,8 @@ class Gpus(click.ParamType):
 @click.command(short_help="Train FCNs with real Caffe; again to resume.")
 @click.argument("folders", metavar="DIR...", nargs=-1, required=True)
 @click.option("--data", metavar="DATASET", help="Folder of train_image_lmdb, train_label_lmdb, val_...")
-@click.option("--weights", metavar="FILE", help="What the first DIR starts from; else its init.caffemodel.")
+@click.option("--weights", type=WEIGHTS, metavar="FILE",
+              help="What the first DIR starts from; else its init.caffemodel.")
 @click.option("--gpu", "gpus", type=Gpus(), metavar="N|all", help="Train on these GPUs.")
 @click.option("--cpu", is_flag=True, help="Train on the CPU.")
 @click.option("--iterations", type=click.IntRange(1), metavar="N", help="In place of the solver's max_iter.")
@@ -38,12 +39,14 @@ class Gpus(click.ParamType):
 @click.option("--test", type=click.IntRange(1), metavar="N", help="Validate every N iterations.")
 @click.option("--loss", type=click.Choice(["normalized", "unnormalized"]),
               help="The mean over pixels or their sum, with the published rates of each.")  # fmt: skip
+@click.option("--loss-weights", metavar="median|FILE",
+              help="Weigh the classes: by median frequency, or a weight a line.")
 @click.option("--run", "name", default="run", show_default=True, metavar="NAME", help="The run's folder.")
 @click.option("--restart", is_flag=True, help="Begin anew; with --force where there is a run.")
 @click.option("--force", is_flag=True, help="Let --restart lose the run that is there.")
 @click.option("--dry-run", is_flag=True, help="Print the caffe commands, and write nothing.")
 def train(
-    folders, data, weights, gpus, cpu, iterations, snapshot, display, test, loss, name,
+    folders, data, weights, gpus, cpu, iterations, snapshot, display, test, loss, loss_weights, name,
     restart, force, dry_run,
 ) -> None:  # fmt: skip
     """Train the FCN in DIR with real Caffe; the same command again resumes.
@@ -53,6 +56,14 @@ def train(
     the snapshots.  Several DIRs are stages: each starts from the last
     caffemodel of the one before, by the names of layers.
 
+    With --loss-weights each pixel's loss is multiplied by the weight of its
+    class: SoftmaxWithLoss becomes an InfogainLoss with the matrix
+    infogain.binaryproto in the run's folder, which Caffe computes on the CPU.
+    "median" counts the training labels and gives the weights of `fcnkit
+    dataset inspect`, and 1 to a class that is not there.  In a FILE is a
+    weight a line, or a class's name and its weight.  A resume must be given
+    the same weights.
+
     Ctrl-C saves a snapshot and stops, a second one stops at once.  A resume
     goes on from the newest whole snapshot; Caffe then reads the database from
     its beginning.  Exit status: 0 done, 2 bad input or Caffe failed, 130
@@ -61,6 +72,7 @@ def train(
     \b
     fcnkit train voc-fcn32s --data voc --gpu 0
     fcnkit train fcn32s fcn16s fcn8s --data voc --weights net.caffemodel --gpu all
+    fcnkit train fcn32s --data camvid --loss-weights median
     fcnkit train fcn32s --data voc --cpu --iterations 100 --dry-run
     """
     from fcnkit.segmentation import stages
@@ -71,11 +83,15 @@ def train(
     _check_name(name)
     options = Options(
         Path(data) if data else None, True if cpu else False if gpus else None, gpus or "",
-        iterations, snapshot, display, test, loss,
+        iterations, snapshot, display, test, loss, loss_weights,
     )  # fmt: skip
     found = stages.stages([Path(folder) for folder in folders], name, options, weights)
     if restart:
         stages.check_restart(found, force=force)
+    else:
+        stages.check_weights(found)
+    for stage in found:
+        _say_weights(stage)
     if dry_run:
         for stage in found:
             click.echo(_shown(stage, stage.words(restart=restart)))
@@ -95,6 +111,13 @@ def _check_name(name: str) -> None:
 
 def _say(text: str) -> None:
     click.echo(encodable(text), err=True)
+
+
+def _say_weights(stage) -> None:
+    from fcnkit.segmentation.weighting import described
+
+    for line in described(stage.recipe):
+        _say(f"{stage.folder}: {line}")
 
 
 def _shown(stage, words) -> str:

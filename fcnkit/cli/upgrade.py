@@ -3,6 +3,7 @@
 import click
 
 from fcnkit.cli.arguments import (
+    WEIGHTS,
     check_stdout,
     file_saver,
     load,
@@ -17,7 +18,7 @@ from fcnkit.cli.arguments import (
 @click.command(short_help="Bring V0 and V1 nets and weights up to date.")
 @click.argument("net", metavar="NET", required=False)
 @click.option("-o", "--output", metavar="OUT", help='Write the net here; "-" is standard output.')
-@click.option("--weights", metavar="IN", help="A caffemodel of any age.")
+@click.option("--weights", type=WEIGHTS, metavar="IN", help="A caffemodel of any age.")
 @click.option("--weights-out", metavar="OUT", help="Write the caffemodel in the V2 format here.")
 @plan_options
 def upgrade(net, output, weights, weights_out, diff, as_json, force) -> None:

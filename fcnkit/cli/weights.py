@@ -3,6 +3,7 @@
 import click
 
 from fcnkit.cli.arguments import (
+    WEIGHTS,
     Pairs,
     check_stdout,
     encodable,
@@ -45,7 +46,7 @@ fcnkit surgery fcn.prototxt fcn.caffemodel --do classes=score_fr:0,15,new
 
 @click.command(help=_SURGERY, short_help="Transplant weights, or change a net and them.")
 @NET
-@click.argument("weights", metavar="[WEIGHTS]", required=False)
+@click.argument("weights", type=WEIGHTS, metavar="[WEIGHTS]", required=False)
 @click.argument("new_net", metavar="[NEW_NET]", required=False)
 @click.option("-o", "--output", metavar="OUT", help="Write the caffemodel for the new net here.")
 @click.option("--do", "operations", type=Do(), multiple=True, metavar="OPERATION[=ARGS]",
@@ -110,9 +111,9 @@ def _transplant(net, weights, new_net, output, names, strict, as_json, force, in
 
 @click.command(short_help="Compare what two nets compute.")
 @NET
-@click.argument("weights", metavar="WEIGHTS")
+@click.argument("weights", type=WEIGHTS, metavar="WEIGHTS")
 @click.argument("new_net", metavar="NEW_NET")
-@click.argument("new_weights", metavar="NEW_WEIGHTS")
+@click.argument("new_weights", type=WEIGHTS, metavar="NEW_WEIGHTS")
 @click.option(
     "--engine", type=click.Choice(["caffe", "opencv"]), help="Caffe where it is installed, else OpenCV."
 )

@@ -67,7 +67,7 @@ def read_colours(path: str | Path) -> ColourMap:
     Raises DatasetError with file and line for anything else, and for a colour
     or a name that is there twice.
     """
-    lines = [_line(path, number, text) for number, text in _texts(path)]
+    lines = [_line(path, number, text) for number, text in texts(path)]
     _once(path, lines)
     classes = [line for line in lines if line.name.lower() not in VOID]
     named = [line.name for line in classes if line.name]
@@ -85,7 +85,7 @@ def read_classes(path: str | Path, *, unique: bool = True) -> tuple[str, ...]:
 
     Raises DatasetError where there are none, or with `unique` one is there twice.
     """
-    names = tuple(text for _, text in _texts(path))
+    names = tuple(text for _, text in texts(path))
     twice = [name for name, count in Counter(names).items() if unique and count > 1]
     if twice or not names:
         fact = f'"{twice[0]}" is there twice' if twice else "has no names"
@@ -112,7 +112,7 @@ def colour_text(colours: Sequence[Colour], names: Sequence[str] = ()) -> str:
     )
 
 
-def _texts(path: str | Path) -> Iterator[tuple[int, str]]:
+def texts(path: str | Path) -> Iterator[tuple[int, str]]:
     """The lines that are not empty, with their numbers."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")

@@ -110,12 +110,18 @@ def _out_of_range(use: Use, label: Label) -> NetError:
 def labels(path: Path) -> tuple[Label, ...]:
     """Every label of a database in order; kept, since a database is used by several layers and stages."""
     found: dict[int, Label] = {}
-    datum = schema.message("Datum")()
-    for entry, value in databases.raw(path):
-        for label, pixels in _counts(_values(f"{path}: entry {entry!r}", value, datum)):
+    for entry, counts in entries(path):
+        for label, pixels in counts:
             first = found.setdefault(label, Label(label, entry, 0))
             found[label] = first._replace(pixels=first.pixels + pixels)
     return tuple(found[label] for label in sorted(found))
+
+
+def entries(path: Path) -> Iterator[tuple[str, list[tuple[int, int]]]]:
+    """Every entry of a database: its key, and each of its labels with how many pixels have it."""
+    datum = schema.message("Datum")()
+    for entry, value in databases.raw(path):
+        yield entry, list(_counts(_values(f"{path}: entry {entry!r}", value, datum)))
 
 
 def _counts(values: "numpy.ndarray") -> Iterator[tuple[int, int]]:

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from fcnkit import files
 from fcnkit.edits import Edit
 from fcnkit.errors import PrototxtError
-from fcnkit.formats import prototxt
+from fcnkit.formats import prototxt, schema
 from fcnkit.formats.prototxt import Field, Prototxt, Word
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Graph, Layer, State, build
@@ -23,7 +24,8 @@ class Options(NamedTuple):
     """What a run changes; None leaves what the solver says.
 
     `gpus` is "all" or numbers with commas, "" for none; `cpu` is True for the
-    CPU, False for the GPU.  `loss` is one of LOSSES.
+    CPU, False for the GPU.  `loss` is one of LOSSES.  `loss_weights` is as
+    `weighting.weighted` takes it.
     """
 
     data: Path | None = None
@@ -34,6 +36,7 @@ class Options(NamedTuple):
     display: int | None = None
     test: int | None = None
     loss: str | None = None
+    loss_weights: str | None = None
 
 
 _PLAIN = Options()
@@ -52,6 +55,29 @@ class Trained(NamedTuple):
             yield build(self.net, state)
 
 
+class Matrix(NamedTuple):
+    """What Caffe multiplies the logarithms of one loss's probabilities by: the classes' weights, and zeros.
+
+    The weight of class c stands in row c, the true class, and column c, the scored one.
+    `names` are the classes', where they are known; `absent` are those without a training label.
+    """
+
+    path: Path
+    layer: str
+    weights: tuple[float, ...]
+    names: tuple[str, ...] = ()
+    absent: tuple[int, ...] = ()
+
+    @property
+    def data(self) -> bytes:
+        """The binaryproto that Caffe's InfogainLoss reads."""
+        count = len(self.weights)
+        blob = schema.message("BlobProto")(num=1, channels=1, height=count, width=count)
+        for row, weight in enumerate(self.weights):
+            blob.data.extend([0.0] * row + [weight] + [0.0] * (count - row - 1))
+        return blob.SerializeToString()
+
+
 class Recipe(NamedTuple):
     """All that Caffe reads for one run, as it will stand in the run's folder."""
 
@@ -59,6 +85,7 @@ class Recipe(NamedTuple):
     solver: Prototxt
     nets: tuple[Trained, ...]
     gpus: str = ""
+    matrices: tuple[Matrix, ...] = ()
 
     @property
     def view(self) -> View:
@@ -81,7 +108,11 @@ class Recipe(NamedTuple):
         return ["train", f"--solver={self.run.name}/{self.run.solver.name}", *start, *gpu]
 
     def save(self) -> None:
-        """Solver and nets lie in the run's folder."""
+        """Solver, nets and the matrices of their losses lie in the run's folder."""
+        for path in set(self.run.matrices()) - {each.path for each in self.matrices}:
+            path.unlink()
+        for each in self.matrices:
+            files.write(each.path, each.data, force=True)
         for path, text in ((self.run.solver, self.solver), *((each.path, each.net) for each in self.nets)):
             text.save(path, force=True)
 

@@ -69,6 +69,10 @@ class Run:
         """The picture of the record."""
         return self.path / "curve.png"
 
+    def matrices(self) -> list[Path]:
+        """The infogain matrices that lie in the folder: the class weights of the losses."""
+        return sorted(self.path.glob("infogain*.binaryproto"))
+
     @property
     def begun(self) -> bool:
         """Whether there is anything that a new start would lose."""
@@ -104,7 +108,7 @@ class Run:
 
     def clear(self) -> None:
         """What the run has left is gone; files of other names stay."""
-        made = [self.solver, self.record, self.curve]
+        made = [self.solver, self.record, self.curve, *self.matrices()]
         for snapshot in self.snapshots():
             made += [snapshot.state, snapshot.weights]
         for path in made:

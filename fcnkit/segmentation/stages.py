@@ -9,6 +9,7 @@ from fcnkit.linting.seen import Seen
 from fcnkit.nets.shapes import infer
 from fcnkit.segmentation import labelling, training
 from fcnkit.segmentation.recipe import Options, Recipe, recipe
+from fcnkit.segmentation.weighting import check_resumed, weighted
 from fcnkit.weights import store
 
 INIT = "init.caffemodel"
@@ -47,14 +48,17 @@ class Stage:
 def stages(folders: Sequence[Path], name: str, options: Options, weights: str | None) -> list[Stage]:
     """A stage for each folder, in order; `weights` is for the first, in place of its init.caffemodel.
 
-    Raises WeightsError for a file that Caffe could not read, and as `recipe` does.
+    Raises WeightsError for a file that Caffe could not read, and as `recipe` and `weighted` do.
     """
     found: list[Stage] = []
     for folder in folders:
         own = (Path(weights),) if weights and not found else _own(folder)
         for path in own:
             _check_weights(path)
-        found.append(Stage(recipe(folder, name, options), own, found[-1] if found else None))
+        made = recipe(folder, name, options)
+        if options.loss_weights:
+            made = weighted(made, options.loss_weights)
+        found.append(Stage(made, own, found[-1] if found else None))
     return found
 
 
@@ -77,6 +81,12 @@ def check(found: Sequence[Stage], heard: Callable[[Path, int], None]) -> None:
     """The databases fit every stage's net; NetError as `labelling.check`."""
     for stage in found:
         labelling.check(stage.recipe, heard)
+
+
+def check_weights(found: Sequence[Stage]) -> None:
+    """Every run that has begun goes on with the class weights that it has; OutputError otherwise."""
+    for stage in found:
+        check_resumed(stage.recipe)
 
 
 def check_restart(found: Sequence[Stage], *, force: bool) -> None:

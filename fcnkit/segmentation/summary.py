@@ -75,6 +75,21 @@ class Tally:
         return self.sums / sum(self.sizes.values())
 
 
+def median_frequency(pixels: Sequence[int], areas: Sequence[int]) -> tuple[float | None, ...]:
+    """The weight of each class in the loss; None for a class without pixels.
+
+    freq(c) is c's `pixels` by all pixels of the images that c is in, its `areas`,
+    without ignored ones; weight(c) = median of all freq / freq(c) (Eigen and
+    Fergus 2015).
+    """
+    shares = [count / area if count else None for count, area in zip(pixels, areas, strict=True)]
+    there = sorted(share for share in shares if share)
+    if not there:
+        return (None,) * len(shares)
+    median = (there[(len(there) - 1) // 2] + there[len(there) // 2]) / 2
+    return tuple(median / share if share else None for share in shares)
+
+
 @dataclass(frozen=True)
 class Split:
     """The figures of the images to train on, or of those to validate with.
@@ -108,19 +123,8 @@ class Split:
 
     @property
     def weights(self) -> tuple[float | None, ...]:
-        """Median-frequency weights; None for a class that is not there.
-
-        freq(c) is c's pixels by all pixels of the images that c is in, without
-        ignored ones; weight(c) = median of all freq / freq(c) (Eigen and Fergus 2015).
-        """
-        shares = [
-            pixels / area if pixels else None for pixels, area in zip(self.pixels, self.areas, strict=True)
-        ]
-        there = sorted(share for share in shares if share)
-        if not there:
-            return (None,) * len(shares)
-        median = (there[(len(there) - 1) // 2] + there[len(there) // 2]) / 2
-        return tuple(median / share if share else None for share in shares)
+        """Median-frequency weights; None for a class that is not there."""
+        return median_frequency(self.pixels, self.areas)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,260 @@
+"""The commands that fetch published weights, and say what there is."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from fcnkit.cli.arguments import encodable, show_json, write_all
+
+_STOPPED = 130
+
+
+@click.group(short_help="Fetch published weights, verified.")
+def models() -> None:
+    """Fetch published weights into a cache folder; say what there is and what is known of it.
+
+    Nothing is fetched but by `fcnkit models fetch`, and by list and show an index
+    that is on the web.  The cache is $FCNKIT_MODELS, by default fcnkit/models in
+    $XDG_CACHE_HOME or ~/.cache.  A command that reads weights takes what is in it as model:NAME.
+
+    \b
+    fcnkit models list
+    fcnkit models show vgg16
+    fcnkit models fetch vgg16
+    fcnkit fcn template:vgg16 --classes 21 --stride 8 --weights model:vgg16 -o voc
+    """
+
+
+def _options(function: Callable) -> Callable:
+    """Adds --index, --cache and --timeout."""
+    for option in (
+        click.option("--timeout", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True,
+                     help="Seconds without a byte after which a server is given up."),
+        click.option("--cache", metavar="DIR", help="The cache folder; $FCNKIT_MODELS by default."),
+        click.option("--index", metavar="FOLDER|ADDRESS", envvar="FCNKIT_MODELS_INDEX",
+                     help="An index of your own, models.json there; or name it in $FCNKIT_MODELS_INDEX."),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def _read(index: str | None, timeout: float):
+    from fcnkit.models.index import known, read
+
+    return read(index, timeout) if index else known()
+
+
+def _folder(cache: str | None) -> Path:
+    from fcnkit.models.cache import folder
+
+    return Path(cache) if cache else folder()
+
+
+@models.command("list", short_help="List the models.")
+@_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, all that is known.")
+def list_(index, cache, timeout, as_json) -> None:
+    """List the published models: size, licence, what verifies them, whether they are here.
+
+    \b
+    fcnkit models list
+    fcnkit models list --index /srv/models
+    """
+    from fcnkit.inspection import aligned
+
+    found, where = _read(index, timeout), _folder(cache)
+    if as_json:
+        show_json([_plain(model, where) for model in found])
+        return
+    rows = [_cells(model, where) for model in found]
+    if rows:
+        left = ("model", "licence", "verified by", "here")
+        click.echo(encodable(aligned(tuple(rows[0]), rows, left)), nl=False)
+    if not index:
+        click.echo("Caffe's model zoo has none for lenet; digits comes with its own.")
+
+
+def _cells(model, where: Path) -> dict[str, str]:
+    from fcnkit.models.cache import label
+
+    licence = model.licence or "not stated"
+    return {
+        "model": model.name,
+        "size": _size(model),
+        "licence": licence if len(licence) <= 24 else licence[:21] + "...",
+        "verified by": ", ".join(map(label, model.digests)) or "nothing",
+        "here": _state(model, where),
+    }
+
+
+def _size(model) -> str:
+    size = model.size or model.roughly
+    return "not known" if size is None else f"{'' if model.size else '~'}{size / 1e6:.1f} MB"
+
+
+def _state(model, where: Path) -> str:
+    from fcnkit.models.cache import kept
+
+    place = kept(model, where)
+    return "yes" if place.file.exists() else "in part" if place.part.exists() else "no"
+
+
+def _plain(model, where: Path) -> dict:
+    from fcnkit.models.cache import kept
+
+    place = kept(model, where)
+    return model.json() | {"path": str(place.file) if place.file.exists() else None}
+
+
+@models.command(short_help="Say all that is known of a model.")
+@click.argument("name", metavar="NAME")
+@_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(name, index, cache, timeout, as_json) -> None:
+    """Say all that is known of a model: where it is, what verifies it, how it is used.
+
+    \b
+    fcnkit models show vgg16
+    """
+    from fcnkit.models.index import one
+
+    model, where = one(_read(index, timeout), name), _folder(cache)
+    if as_json:
+        show_json(_plain(model, where))
+    else:
+        click.echo(encodable("".join(f"{line}\n" for line in _lines(model, where))), nl=False)
+
+
+def _lines(model, where: Path):
+    from fcnkit.models.cache import kept, label
+    from fcnkit.models.index import DIGESTS
+
+    place = kept(model, where)
+    yield f"{model.name}: {model.about}" if model.about else model.name
+    yield _line("file", model.file)
+    yield _line("size", f"{model.size:,} bytes" if model.size else _size(model))
+    for name in DIGESTS:
+        if name in model.digests:
+            yield _line(label(name), model.digests[name])
+    if not model.digests:
+        yield _line("digest", "none is published: what is fetched cannot be verified")
+    yield _line("licence", model.licence or "not stated")
+    yield _line("address", model.place or "none that a program can fetch from; see page")
+    for name in ("page", "template", "mean"):
+        if getattr(model, name):
+            yield _line(name, getattr(model, name))
+    yield _line("in cache", _whereabouts(place))
+    yield from (_line("use" if number == 0 else "", use) for number, use in enumerate(_uses(model)))
+    yield from (_line("from" if number == 0 else "", each) for number, each in enumerate(model.sources))
+
+
+def _whereabouts(place) -> str:
+    if place.file.exists():
+        return str(place.file)
+    return f"no; {place.part.stat().st_size:,} bytes have come" if place.part.exists() else "no"
+
+
+def _line(name: str, value: str) -> str:
+    return f"  {name:<9} {value}"
+
+
+def _uses(model) -> tuple[str, ...]:
+    if model.use or not model.template:
+        return model.use or (f"fcnkit inspect model:{model.name}",)
+    return (
+        f"fcnkit fcn template:{model.template} --classes 21 --stride 16 --weights model:{model.name} -o fcn",
+    )
+
+
+@models.command(short_help="Fetch a model, verified.")
+@click.argument("name", metavar="NAME")
+@click.option("-o", "--output", metavar="FILE", help="Copy it here too.")
+@click.option("--from", "place", metavar="FILE|ADDRESS", help="From here; verified all the same.")
+@_options
+@click.option("--force", is_flag=True, help="Overwrite FILE if it exists.")
+def fetch(name, output, place, index, cache, timeout, force) -> None:
+    """Fetch a model into the cache, and print where it is.
+
+    It is there only when it is whole and is what was published: size and
+    digests are compared, and one that differs leaves no file.  After a cut, a
+    stop or a server that stalls, the same command goes on from what came.
+
+    \b
+    fcnkit models fetch vgg16
+    fcnkit models fetch alexnet -o bvlc_alexnet.caffemodel
+    fcnkit models fetch resnet50 --from ~/Downloads/ResNet-50-model.caffemodel
+    fcnkit models fetch mine --index https://models.example.org
+    """
+    from fcnkit.models.fetch import described
+    from fcnkit.models.fetch import fetch as fetched
+    from fcnkit.models.index import one
+
+    model = one(_read(index, timeout), name)
+    _check_output(output, force)
+    try:
+        with _Bar(model.file) as bar:
+            found = fetched(
+                model, _folder(cache), place=place or "", timeout=timeout, heard=bar.at, told=_say
+            )
+    except KeyboardInterrupt:
+        _say(f"{name}: stopped; the same command goes on from what came")
+        sys.exit(_STOPPED)
+    state = "is there already" if found.already else "fetched"
+    _say(f"{name}: {state}; {described(found, model)}; licence: {model.licence or 'not stated'}")
+    if output:
+        write_all([(output, _copier(found.path))], force=force)
+    click.echo(output or found.path)
+
+
+def _check_output(output: str | None, force: bool) -> None:
+    """Says before anything is fetched that the file to write is there."""
+    if output:
+        write_all([(output, lambda path, force: None)], force=force)
+
+
+def _say(text: str) -> None:
+    click.echo(encodable(f"fcnkit: {text}"), err=True)
+
+
+def _copier(source: Path):
+    """How `write_all` copies a file."""
+    from fcnkit import files
+
+    def save(path, *, force):
+        size = source.stat().st_size
+        with open(source, "rb") as file, files.atomic(path, force=force, size=size) as out:
+            for data in iter(lambda: file.read(1 << 20), b""):
+                out.write(data)
+
+    return save
+
+
+class _Bar:
+    """How much has come: a bar on a terminal, nothing elsewhere."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.bar = name, None
+
+    def __enter__(self) -> "_Bar":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.bar:
+            self.bar.__exit__(*error)
+
+    def at(self, done: int, size: int | None) -> None:
+        """The bar stands at `done` of `size` bytes; there is none where the size is not known."""
+        if size is None or not sys.stderr.isatty():
+            return
+        if self.bar is None:
+            label = f"fetching {self.name}, {size / 1e6:.1f} MB"
+            self.bar = click.progressbar(
+                length=size, label=label, file=sys.stderr, width=20, update_min_steps=1 << 19
+            )
+            self.bar.__enter__()
+        self.bar.update(done - self._told)
+        self._told = done
+
+    _told = 0
