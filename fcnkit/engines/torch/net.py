@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fcnkit.engines.torch.layers import LAYERS, is_source
-from fcnkit.engines.torch.parameters import Use, blobs, load, parameters
+from fcnkit.engines.torch.parameters import Use, blobs, forced, load, parameters
 from fcnkit.engines.torch.site import Run, Site, refusal
 from fcnkit.formats.schema import unknown
 from fcnkit.nets.graph import Layer, Top
@@ -17,9 +17,10 @@ from fcnkit.weights.store import Weights
 
 
 class Step(NamedTuple):
-    """One layer as it is run: its parameters, and the bottoms that gradients go to."""
+    """One layer as it is run: all its tops, its parameters, and the bottoms that gradients go to."""
 
     layer: Layer
+    tops: tuple[Top, ...]
     run: Run
     uses: tuple[Use, ...]
     backward: tuple[bool, ...]
@@ -29,9 +30,15 @@ class Net(torch.nn.Module):
     """The net that Caffe would build of a graph, for inputs with the numbers of axes that `sizes` knows.
 
     Parameters are those of `weights` by layer name, and else by the net's
-    fillers from `seed`; `learned` has each with its place and its lr_mult.
-    Those with lr_mult 0 have no gradient.  What the phase changes (Dropout,
-    BatchNorm) goes by the graph's state, not by `train()` and `eval()`.
+    fillers from `seed`.  `learned` has each with its place and its lr_mult,
+    and `losses` the loss_weight of every top that has one.  Those with lr_mult
+    0 have no gradient, unless the net says force_backward.  What the phase
+    changes (Dropout, BatchNorm) goes by the graph's state, not by `train()`
+    and `eval()`.
+
+    Values are kept where Caffe overwrites them.  So gradients are right also
+    where Caffe's are not: before a layer in place whose backward pass reads
+    what a later one in place has changed, such as ReLU, then BatchNorm.
 
     Raises EngineError for a layer that the engine does not run, with its
     line; NetError and WeightsError where Caffe would refuse.
@@ -44,6 +51,7 @@ class Net(torch.nn.Module):
             _check(layer, sizes)
         self.learned, self._uses = parameters(sizes, seed)
         self.steps = tuple(_steps(sizes, self._uses))
+        self.losses = {top: weight for step in self.steps for top, weight in _loss_weights(step) if weight}
         if weights is not None:
             load(self.graph, self._uses, self.learned, weights)
         self.blobs = torch.nn.ParameterList(each.value for each in self.learned)
@@ -63,13 +71,9 @@ class Net(torch.nn.Module):
     def loss(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The sum of all tops with a loss_weight, times that, and every output of the net by name."""
         found = self.tops(inputs, (*self.graph.outputs, *self.losses))
-        total = sum(found[top].sum() * weight for top, weight in self.losses.items())
+        none = torch.zeros((), device=self.device)
+        total = sum((found[top].sum() * weight for top, weight in self.losses.items()), none)
         return total, {top.blob: found[top].detach() for top in self.graph.outputs}
-
-    @cached_property
-    def losses(self) -> dict[Top, float]:
-        """The loss_weight of every top that has one; a loss layer's first top has 1 unless it says another."""
-        return {top: weight for layer in self.graph.layers for top, weight in _loss_weights(layer) if weight}
 
     def tops(self, inputs: Mapping[str, Tensor], wanted: Collection[Top]) -> dict[Top, Tensor]:
         """The tensors of the wanted tops; others are let go when the last layer has read them."""
@@ -89,7 +93,7 @@ class Net(torch.nn.Module):
         found = step.run(bottoms, [self._blob(use) for use in step.uses])
         if not step.layer.bottoms and not step.uses:  # made up, and not where the net is
             found = [value.to(self.device) for value in found]
-        values.update(zip(step.layer.tops, found, strict=False))
+        values.update(zip(step.tops, found, strict=False))
 
     def _blob(self, use: Use) -> Tensor:
         value = self.blobs[use.index]
@@ -146,33 +150,44 @@ def _check(layer: Layer, sizes: Shapes) -> None:
 
 
 def _steps(sizes: Shapes, uses: Sequence[tuple[Use, ...]]) -> Iterator[Step]:
+    everywhere = forced(sizes.graph)
     for layer in sizes.graph.layers:
         if is_source(layer):
             continue
         phase = layer.view.get("phase") if _has_phase(layer) else sizes.graph.state.phase
         site = Site(layer, tuple(sizes.bottoms(layer)), phase == "TRAIN")
-        yield Step(layer, LAYERS[layer.type].build(site), uses[layer.index], _backward(layer))
+        run = LAYERS[layer.type].build(site)
+        yield Step(layer, _all_tops(layer), run, uses[layer.index], _backward(layer, everywhere))
 
 
 def _has_phase(layer: Layer) -> bool:
     return layer.view.message_name == "LayerParameter" and layer.view.has("phase")
 
 
-def _backward(layer: Layer) -> tuple[bool, ...]:
-    """Whether a gradient goes to each bottom, as propagate_down says."""
+def _backward(layer: Layer, everywhere: bool) -> tuple[bool, ...]:
+    """Whether a gradient goes to each bottom: as propagate_down says, but where all have one."""
     v2 = layer.view.message_name == "LayerParameter"
     said = layer.view.list("propagate_down") if v2 else []
     if len(said) not in (0, len(layer.bottoms)):
         fact = f"{len(said)} propagate_down for {len(layer.bottoms)} bottoms"
         raise layer.error(f"{fact}; give one each, or none")
-    return tuple(said) or (True,) * len(layer.bottoms)
+    return (True,) * len(layer.bottoms) if everywhere or not said else tuple(said)
 
 
-def _loss_weights(layer: Layer) -> list[tuple[Top, float]]:
+def _all_tops(layer: Layer) -> tuple[Top, ...]:
+    """The layer's tops; a loss that has none makes one all the same."""
+    return layer.tops or (Top("(automatic)", layer.index, 0),) * LAYERS[layer.type].loss
+
+
+def _loss_weights(step: Step) -> list[tuple[Top, float]]:
+    layer = step.layer
     weights = layer.view.list("loss_weight")
-    if not weights and layer.type in LAYERS and LAYERS[layer.type].loss:
+    if not weights and LAYERS[layer.type].loss:
         weights = [1.0]
-    return list(zip(layer.tops, weights, strict=False))
+    if len(weights) not in (0, len(step.tops)):
+        fact = f"{len(weights)} loss_weight for {len(step.tops)} tops"
+        raise layer.error(f"{fact}; give one each: loss_weight: 1 loss_weight: 0")
+    return list(zip(step.tops, weights, strict=False))
 
 
 def _schedule(
@@ -180,8 +195,8 @@ def _schedule(
 ) -> Iterator[tuple[int, tuple[Top, ...]]]:
     needed, run = set(wanted), []
     for number in reversed(range(len(steps))):
-        layer = steps[number].layer
-        if everything or needed.intersection(layer.tops):
-            run.append((number, tuple(top for top in {*layer.bottoms, *layer.tops} if top not in needed)))
-            needed.update(layer.bottoms)
+        bottoms, tops = steps[number].layer.bottoms, steps[number].tops
+        if everything or needed.intersection(tops):
+            run.append((number, tuple(top for top in {*bottoms, *tops} if top not in needed)))
+            needed.update(bottoms)
     return reversed(run)

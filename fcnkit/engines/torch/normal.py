@@ -78,11 +78,16 @@ def mvn(site: Site) -> Run:
         x = bottoms[0].reshape(*bottoms[0].shape, *(1,) * missing)
         flat = x.flatten(start)
         flat = flat - flat.mean(-1, keepdim=True)
-        if scaled:
-            flat = flat / ((flat * flat).mean(-1, keepdim=True).sqrt() + eps)
-        return [flat.reshape(x.shape)]
+        return [(flat / _deviation(flat, eps) if scaled else flat).reshape(x.shape)]
 
     return run
+
+
+def _deviation(flat: Tensor, eps: float) -> Tensor:
+    """The standard deviation + eps; Caffe's gradient of it is that of the root of a variance so large."""
+    variance = (flat * flat).mean(-1, keepdim=True)
+    value = (variance.sqrt() + eps).detach()
+    return value + (variance - variance.detach()) / (2 * value)
 
 
 def scale(site: Site) -> Run:

@@ -11,6 +11,7 @@ from fcnkit.engines.torch.filling import filled
 from fcnkit.engines.torch.layers import LAYERS
 from fcnkit.errors import WeightsError
 from fcnkit.formats.blobproto import shown_shape
+from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Graph, Layer, Shape
 from fcnkit.nets.shapes import Shapes
 from fcnkit.weights.blobs import Blob
@@ -55,11 +56,16 @@ def parameters(sizes: Shapes, seed: int) -> tuple[list[Learned], list[tuple[Use,
     return made.owned, [made.uses(layer) for layer in sizes.graph.layers]
 
 
+def forced(graph: Graph) -> bool:
+    """Whether the net asks for every gradient, whatever its layers say."""
+    return View("NetParameter", graph.prototxt.root).get("force_backward")
+
+
 class _Made:
     """The parameters made so far."""
 
     def __init__(self, sizes: Shapes, rng: np.random.Generator):
-        self.sizes, self.rng = sizes, rng
+        self.sizes, self.rng, self.forced = sizes, rng, forced(sizes.graph)
         self.owned: list[Learned] = []
         self.named: dict[str, int] = {}
 
@@ -76,23 +82,32 @@ class _Made:
         )
 
     def _use(self, layer: Layer, number: int, shape: Shape, spec: _Spec) -> Use:
-        default = 1.0 if LAYERS[layer.type].learns else 0.0
-        rate = default if spec.lr_mult is None else spec.lr_mult
+        rate = self._rate(layer, spec)
+        learns = LAYERS[layer.type].learns and (rate != 0 or self.forced)
         if spec.name in self.named:
             index = self.named[spec.name]
             self._check_shared(layer, shape, spec, self.owned[index])
-            return Use(index, shape, rate != 0)
-        self._own(layer, number, shape, spec, rate)
+            return Use(index, shape, learns)
+        self.owned.append(self._own(layer, number, shape, rate, spec))
+        self.owned[-1].value.requires_grad_(learns)
         if spec.name:
             self.named[spec.name] = len(self.owned) - 1
-        return Use(len(self.owned) - 1, shape, rate != 0)
+        return Use(len(self.owned) - 1, shape, learns)
 
-    def _own(self, layer: Layer, number: int, shape: Shape, spec: _Spec, rate: float) -> None:
+    def _rate(self, layer: Layer, spec: _Spec) -> float:
+        """The lr_mult of a parameter; NetError where a solver would change what no gradient reaches."""
+        if LAYERS[layer.type].learns:
+            return 1.0 if spec.lr_mult is None else spec.lr_mult
+        if spec.lr_mult:
+            fact = f"lr_mult {spec.lr_mult:g} for statistics, which are not learned"
+            raise layer.error(f"{fact}; give its params lr_mult: 0, or none a param")
+        return 0.0
+
+    def _own(self, layer: Layer, number: int, shape: Shape, rate: float, spec: _Spec) -> Learned:
         fills = LAYERS[layer.type].fills(layer)
         values = filled(layer, fills[number] if number < len(fills) else None, shape, self.rng)
         decay = 1.0 if spec.decay_mult is None else spec.decay_mult
-        value = Parameter(torch.from_numpy(values), requires_grad=rate != 0)
-        self.owned.append(Learned(layer, number, value, rate, decay))
+        return Learned(layer, number, Parameter(torch.from_numpy(values)), rate, decay)
 
     def _check_shared(self, layer: Layer, shape: Shape, spec: _Spec, owner: Learned) -> None:
         theirs = tuple(owner.value.shape)

@@ -115,7 +115,7 @@ def argmax(site: Site) -> Run:
 
 def _last_largest(x, axis: int, top_k: int):
     """The top_k largest values along an axis and their places, later ones first among equals."""
-    values, places = torch.sort(x.flip(axis), axis, descending=True, stable=True)
+    values, places = torch.sort(x.flip(axis), dim=axis, descending=True, stable=True)
     places = x.shape[axis] - 1 - places
     return values.narrow(axis, 0, top_k), places.narrow(axis, 0, top_k).to(x.dtype)
 
