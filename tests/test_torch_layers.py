@@ -93,7 +93,10 @@ WINDOWS = [
     conv("num_output: 3 kernel_size: 5 stride: 2", (2, 2, 4, 4), name="a kernel beyond its bottom"),
     conv("num_output: 3 kernel_size: 2 axis: 2", (2, 2, 4, 7)),
     conv("num_output: 3 kernel_size: 2 axis: 0", (3, 4, 7)),
-    conv("num_output: 3 kernel_size: 2 kernel_size: 3 kernel_size: 2", (1, 2, 4, 5, 3)),
+    Case("Convolution over 3 axes",  # flattened, since EuclideanLoss takes no 5 axes
+         layer("Convolution", "convolution_param { num_output: 3 kernel_size: 2 kernel_size: 3 stride: 2 "
+               "kernel_size: 2 weight_filler { type: 'xavier' } }", tops="v")
+         + layer("Flatten", "", "v", name="f"), {"x": (1, 2, 4, 5, 3)}),
     conv("num_output: 6 kernel_size: 3 pad: 1 group: 6", name="depthwise"),
     deconv("num_output: 4 kernel_size: 4 stride: 2"),
     deconv("num_output: 6 kernel_size: 4 stride: 2 pad: 1 group: 6 bias_term: false"),
