@@ -112,15 +112,15 @@ def test_templates_give_caffes_values_and_gradients(name, caffe, request):
     assert all(np.abs(values[0]).max() > 0 for values in expected.values())
 
 
-@pytest.mark.parametrize("stride", [32, 16, 8])
-def test_fcns_of_alexnet_give_caffes_scores(stride, caffe):
+def test_fcns_of_alexnet_give_caffes_scores(caffe):
     net = corpus.narrowed(prototxt.read(TEMPLATES / "alexnet" / "deploy.prototxt"))
-    net = fk.fcn(net, classes=3, stride=stride).net
-    weights, inputs = corpus.weights(net), images({"data": (1, 3, 59, 83)})
-    expected = caffe.run(net, weights, inputs)
-    assert expected["score"].shape == (1, 3, 59, 83) and np.ptp(expected["score"]) > 0
-    found = engine.run(net, weights, inputs, device="cpu")
-    assert not list(differences(found, expected, 1e-4))
+    jobs = []
+    for stride in (32, 16, 8):
+        fcn = fk.fcn(net, classes=3, stride=stride).net
+        jobs.append((fcn, corpus.weights(fcn), images({"data": (1, 3, 59, 83)})))
+    for job, expected in zip(jobs, caffe.ask([Question("run", *job) for job in jobs]), strict=True):
+        assert expected["score"].shape == (1, 3, 59, 83) and np.ptp(expected["score"]) > 0
+        assert not list(differences(engine.run(*job, device="cpu"), expected, 1e-4))
 
 
 def test_other_peoples_models_give_caffes_scores(shared, caffe):
@@ -316,18 +316,21 @@ def test_labels_that_are_no_class():
         engine.run(net, None, {"x": np.zeros((2, 3)), "label": np.array([0, 3])})
 
 
-@pytest.mark.parametrize(
-    "param, words",
-    [
-        ('param { name: "w" } param {} param {}', "3 param for 2 parameters"),
-        ('param { name: "w" } param { name: "w" }', 'parameter "w" is 1, that of layer "l" 1 x 1'),
-        ("propagate_down: true propagate_down: true", "2 propagate_down for 1 bottoms"),
-        ("loss_weight: 1 loss_weight: 1", "2 loss_weight for 1 tops"),
-    ],
-)
-def test_what_caffe_refuses_too(param, words, caffe):
-    net = parse(SLOPE.replace("inner_product_param", f"{param} inner_product_param"))
-    with pytest.raises(NetError, match=f'net.prototxt:3: layer "l": .*{words}'):
-        module(net)
-    with pytest.raises(EngineError):
-        caffe.load(net)
+REFUSED_BY_BOTH = {
+    'param { name: "w" } param {} param {}': "3 param for 2 parameters",
+    'param { name: "w" } param { name: "w" }': 'parameter "w" is 1, that of layer "l" 1 x 1',
+    "propagate_down: true propagate_down: true": "2 propagate_down for 1 bottoms",
+    "loss_weight: 1 loss_weight: 1": "2 loss_weight for 1 tops",
+}
+
+
+def test_what_caffe_refuses_too(caffe):
+    nets = {
+        param: parse(SLOPE.replace("inner_product_param", f"{param} inner_product_param"))
+        for param in REFUSED_BY_BOTH
+    }
+    for param, words in REFUSED_BY_BOTH.items():
+        with pytest.raises(NetError, match=f'net.prototxt:3: layer "l": .*{words}'):
+            module(nets[param])
+    answers = caffe.ask([Question("load", net) for net in nets.values()])
+    assert all(isinstance(answer, EngineError) for answer in answers)
