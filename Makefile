@@ -18,7 +18,7 @@ setup: $(STAMP)  ## .venv with fcnkit (editable) and everything the other target
 
 $(STAMP): setup.py pyproject.toml
 	@test -n "$(PYTHON)" || { echo "fcnkit needs Python 3.10 or newer: make setup PYTHON=..." >&2; exit 1; }
-	@echo "setting up $(VENV); the first time this takes about half a minute"
+	@echo "setting up $(VENV); the first time this takes about a minute"
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[all]'
 	@$(PY) -m compileall -q fcnkit prototxt_templates  # pip does so for all but editable packages

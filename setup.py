@@ -9,6 +9,7 @@ DRAW = ["pygraphviz>=2,<3"]  # brings Graphviz along
 DEMO = [*OPENCV, "pillow>=10.1,<14"]
 DIGITS = ["lmdb>=1.4,<4", "pillow>=10.1,<14", "scikit-learn>=1.3,<2"]
 SEGMENTATION = ["lmdb>=1.4,<4", "matplotlib>=3.7,<4", "pillow>=10.1,<14", "rich>=13,<16"]
+TORCH = ["torch>=2.4,<2.14"]
 TEST = [
     "grpcio-tools>=1.59,<2",
     "hypothesis>=6.90,<7",
@@ -55,8 +56,9 @@ setup(
         "demo": DEMO,
         "digits": DIGITS,
         "segmentation": SEGMENTATION,
-        "test": sorted({*DEMO, *DRAW, *SEGMENTATION, *TEST}),
-        "all": sorted({*DEMO, *DRAW, *SEGMENTATION, *TEST}),
+        "torch": TORCH,
+        "test": sorted({*DEMO, *DRAW, *SEGMENTATION, *TORCH, *TEST}),
+        "all": sorted({*DEMO, *DRAW, *SEGMENTATION, *TORCH, *TEST}),
     },
     entry_points={"console_scripts": ["fcnkit=fcnkit.cli.main:run"]},
     classifiers=[

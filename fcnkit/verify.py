@@ -5,7 +5,8 @@ differences (scores far apart give 0 and 1 whatever else they are), so the
 scores before a final Softmax are compared as well.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -62,6 +63,7 @@ def verify(
     new_weights: Any = None,
     *,
     engine: str | None = None,
+    device: str | None = None,
     inputs: Mapping[str, Any] | None = None,
     tolerance: float = 1e-4,
     seed: int = 0,
@@ -71,15 +73,16 @@ def verify(
     The scores before a final Softmax come first.  Outputs are paired by name;
     where one of each is left over, those two.  (N, C) is compared with
     (N, C, 1, 1) value by value.  `new_weights` are `weights` when not given.
-    `engine` is "caffe" or "opencv"; when not given, Caffe where it is
-    installed.  `inputs` gives arrays, or shapes for noise, by the old net's
-    input names; the rest is `noise` of the size that the prototxt says.
+    `engine` is "caffe", "opencv" or "torch"; when not given, Caffe where it is
+    installed.  `device` is for torch, such as "cpu" or "cuda".  `inputs` gives
+    arrays, or shapes for noise, by the old net's input names; the rest is
+    `noise` of the size that the prototxt says.
 
     Raises NetError when the outputs cannot be paired or have different counts,
     WeightsError when a layer has no weights, EngineError when the engine
     refuses a net.
     """
-    runner = choose(engine)
+    runner = choose(engine, device)
     graph, new_graph = build(net), build(new_net)
     data = _inputs(graph, inputs or {}, seed)
     new_data = _renamed(graph, new_graph, data)
@@ -142,27 +145,52 @@ def slide(
     return _compare(net, fcn_net, old.blob, expected, new.blob, found, tolerance)
 
 
-def choose(engine: str | None = None) -> ModuleType:
+class Placed(NamedTuple):
+    """An engine that computes on one device."""
+
+    run: Callable
+    run_all: Callable
+
+
+def choose(engine: str | None = None, device: str | None = None) -> ModuleType | Placed:
     """The engine of this name; without a name, the first that is installed.
 
-    Raises EngineError when there is none, or none of this name.
+    `device` is one of PyTorch's names, and the engine is torch then.  Raises
+    EngineError when there is no engine, none of this name, or one that has no
+    devices.
     """
     engines = _engines()
+    if device is not None:
+        return _placed(engine or "torch", device, engines)
     if engine is not None:
-        if engine not in engines:
-            raise EngineError(f'no engine "{engine}"; there are {", ".join(engines)}')
-        return engines[engine]
+        return _named(engine, engines)
     for runner in engines.values():
         if runner.available():
             return runner
-    raise EngineError("no engine is installed: run `make caffe`, or `pip install 'opencv-python-headless<5'`")
+    raise EngineError(
+        "no engine is installed: run `make caffe`, or `pip install 'opencv-python-headless<5'`, "
+        "or `pip install 'fcnkit[torch]'`"
+    )
+
+
+def _named(engine: str, engines: Mapping[str, ModuleType]) -> ModuleType:
+    if engine not in engines:
+        raise EngineError(f'no engine "{engine}"; there are {", ".join(engines)}')
+    return engines[engine]
+
+
+def _placed(engine: str, device: str, engines: Mapping[str, ModuleType]) -> Placed:
+    runner = _named(engine, engines)
+    if engine != "torch":
+        raise EngineError(f'the engine "{engine}" runs on the CPU alone; a device goes with the engine torch')
+    return Placed(partial(runner.run, device=device), partial(runner.run_all, device=device))
 
 
 def _engines() -> dict[str, ModuleType]:
     """The engines by name, the preferred one first; read here, since most commands run no net."""
-    from fcnkit.engines import caffe, opencv
+    from fcnkit.engines import caffe, opencv, torch
 
-    return {"caffe": caffe, "opencv": opencv}
+    return {"caffe": caffe, "opencv": opencv, "torch": torch}
 
 
 def noise(shape: Sequence[int], seed: int = 0) -> Any:
@@ -182,7 +210,7 @@ def noise(shape: Sequence[int], seed: int = 0) -> Any:
     return (fine + coarse).astype(np.float32)
 
 
-def _run_all(runner: ModuleType, jobs: Sequence[tuple]) -> list[dict[str, Any]]:
+def _run_all(runner: ModuleType | Placed, jobs: Sequence[tuple]) -> list[dict[str, Any]]:
     """What `run` of the engine gives for each job; Caffe starts only once."""
     from fcnkit.engines import caffe
 

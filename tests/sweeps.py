@@ -10,7 +10,7 @@ import fcnkit as fk
 from fcnkit.engines.caffe import Question
 from fcnkit.errors import FcnkitError
 from fcnkit.formats.prototxt import Prototxt
-from fcnkit.nets.graph import build
+from fcnkit.nets.graph import Graph, build
 from fcnkit.nets.shapes import infer
 from fcnkit.weights.surgery import transplant
 
@@ -20,7 +20,8 @@ ODD_SIZES = ((32, 33), (61, 77), (97, 64))
 EQUAL, NOTHING, KEPT, GOOD = "equal", "nothing to convert", "kept", "good"
 REFUSED, NO_CAFFE, UNKNOWN = "refused by fcnkit", "refused by Caffe as it was", "not known to us"
 LARGE = "too large"
-WORDS = (EQUAL, NOTHING, KEPT, GOOD, REFUSED, NO_CAFFE, UNKNOWN, LARGE)
+NOT_FINITE = "not finite in Caffe"
+WORDS = (EQUAL, NOTHING, KEPT, GOOD, REFUSED, NO_CAFFE, UNKNOWN, LARGE, NOT_FINITE)
 # What Caffe says of a fork's words, or of a file that it could never read.
 _FORKS = ("Failed to parse", "Unknown layer type")
 
@@ -183,3 +184,45 @@ def operated(net: Prototxt, name: str) -> Trial:
 
 def _gray(image: np.ndarray) -> np.ndarray:
     return image[:, :1].repeat(image.shape[1], 1) if image.ndim == 4 else image
+
+
+# ---- engines
+
+
+def on_torch(net: Prototxt) -> Trial:
+    """What the net computes on PyTorch and in Caffe, with random weights: outputs and scores before them."""
+    from fcnkit.engines import torch
+
+    given = corpus.sizes(build(net))
+    net = corpus.in_caffes_words(corpus.fed(net, given))
+    graph = build(net)
+    found = infer(graph)
+    if sum(found.macs(layer) or 0 for layer in graph.layers) > _MOST_MACS:
+        return _settled(LARGE)
+    weights, data, outputs = corpus.weights(net), corpus.noise(given), _told(graph)
+    if weights is None:
+        return Trial([_question("shapes", net)], _not_known)
+    weights = weights or None  # a file needs a layer
+    question = Question("run", net, weights, data, outputs)
+
+    def verdict(answers: Sequence) -> str:
+        (expected,) = answers
+        if isinstance(expected, Exception):
+            return NO_CAFFE
+        try:
+            mine = torch.run(net, weights, data, outputs, device="cpu")
+        except FcnkitError as error:
+            return f"{REFUSED}: {error}"
+        if not all(np.isfinite(values).all() for values in expected.values()):
+            return NOT_FINITE
+        return compared(expected, mine)
+
+    return Trial([question], verdict)
+
+
+def _told(graph: Graph) -> list[str]:
+    """The outputs, and what a final Softmax or loss reads."""
+    outputs = [top for top in graph.outputs if top not in graph.inputs]
+    read = [top for top in outputs for top in graph.producer(top).bottoms[:1]]
+    kept = [top for top in (*outputs, *read) if graph.top(top.blob) == top and top not in graph.inputs]
+    return list(dict.fromkeys(top.blob for top in kept))

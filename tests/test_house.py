@@ -43,7 +43,13 @@ FORMATS_JOINED = {
     ("formats.values", "formats.prototxt"),
     ("formats.prototxt", "formats.spans"),
 }
-HEAVY = ("numpy", "h5py", "cv2", "matplotlib", "PIL", "google", "lmdb", "pygraphviz", "rich")
+HEAVY = ("numpy", "h5py", "cv2", "matplotlib", "PIL", "google", "lmdb", "pygraphviz", "rich", "torch")
+# Made of PyTorch, and imported when a net is run on it.
+TORCH = {
+    PACKAGE / "engines" / "torch" / f"{name}.py"
+    for name in ("filling", "layers", "losses", "net", "normal", "parameters", "pointwise", "rearrange",
+                 "windows")
+}  # fmt: skip
 # Runs inside Caffe's own Python, never inside ours.
 WORKER = "_caffe_worker.py"
 
@@ -138,7 +144,13 @@ def test_imports_point_one_way(file):
     assert wrong_imports(name_of(file), ast.parse(file.read_text())) == []
 
 
-@each([file for file in FILES if file.name != WORKER])
+@each([file for file in FILES if file not in TORCH])
+def test_what_is_made_of_pytorch_is_imported_where_it_is_used(file):
+    within = {f"fcnkit.{name_of(torch)}" for torch in TORCH}
+    assert within.isdisjoint(top_level(ast.parse(file.read_text())))
+
+
+@each([file for file in FILES if file.name != WORKER and file not in TORCH])
 def test_heavy_modules_are_imported_where_they_are_used(file):
     names = {name.split(".")[0] for name in top_level(ast.parse(file.read_text()))}
     assert names.isdisjoint(HEAVY)

@@ -5,6 +5,7 @@ import pytest
 
 from fcnkit.engines import caffe as caffe_engine
 from fcnkit.engines import opencv
+from fcnkit.engines import torch as torch_engine
 from fcnkit.errors import EngineError, NetError, WeightsError
 from fcnkit.formats import prototxt
 from fcnkit.nets.graph import build
@@ -314,10 +315,19 @@ def test_choice_of_engine(monkeypatch):
     monkeypatch.setattr(opencv, "available", lambda: True)
     assert choose() is opencv and choose("caffe") is caffe_engine
     monkeypatch.setattr(opencv, "available", lambda: False)
-    with pytest.raises(EngineError, match="make caffe.*opencv-python-headless"):
+    monkeypatch.setattr(torch_engine, "available", lambda: True)
+    assert choose() is torch_engine
+    monkeypatch.setattr(torch_engine, "available", lambda: False)
+    with pytest.raises(EngineError, match="make caffe.*opencv-python-headless.*torch"):
         choose()
-    with pytest.raises(EngineError, match='no engine "torch"; there are caffe, opencv'):
-        choose("torch")
+    with pytest.raises(EngineError, match='no engine "tensorflow"; there are caffe, opencv, torch'):
+        choose("tensorflow")
+
+
+def test_a_device_goes_with_torch():
+    assert choose(device="cpu").run.keywords == choose("torch", "cpu").run_all.keywords == {"device": "cpu"}
+    with pytest.raises(EngineError, match='"opencv" runs on the CPU alone; a device goes with'):
+        choose("opencv", "cuda")
 
 
 @pytest.mark.parametrize("engine", ["caffe", "opencv"])

@@ -131,6 +131,18 @@ def shape_option(function: Callable) -> Callable:
     )(function)  # fmt: skip
 
 
+def engine_options(function: Callable) -> Callable:
+    """--engine and --device: what runs the net, and on what."""
+    engines = click.Choice(["caffe", "opencv", "torch"])
+    said = "For torch: cpu, cuda, cuda:1; a GPU where there is one."
+    for option in (
+        click.option("--device", metavar="DEVICE", help=said),
+        click.option("--engine", type=engines, help="Caffe where it is installed, else OpenCV, else torch."),
+    ):
+        function = option(function)
+    return function
+
+
 def plan_options(function: Callable) -> Callable:
     """Adds --diff, --json and --force."""
     for option in (

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from fcnkit.cli.arguments import WEIGHTS, encodable, load_net, show_json, write_all
+from fcnkit.cli.arguments import WEIGHTS, encodable, engine_options, load_net, show_json, write_all
 from fcnkit.cli.labels import Values, counted
 from fcnkit.errors import DatasetError, NetError, OutputError
 
@@ -44,7 +44,7 @@ class _Picture(NamedTuple):
 @click.argument("weights", type=WEIGHTS, metavar="WEIGHTS")
 @click.argument("images", metavar="IMAGE|FOLDER...", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, metavar="DIR", help="Where the results go.")
-@click.option("--engine", type=click.Choice(["caffe", "opencv"]), help="Caffe where it is installed.")
+@engine_options
 @click.option("--blob", metavar="BLOB", help="The scores; the net's last output that is a map.")
 @click.option("--mean", type=_Mean(), default=(), metavar="B,G,R",
               help="What to take off: one value, or one per channel in --order.")
@@ -69,7 +69,7 @@ class _Picture(NamedTuple):
 @click.option("--json", "as_json", is_flag=True, help="Print JSON in place of a table.")
 @click.option("--force", is_flag=True, help="Overwrite files that exist.")  # fmt: skip
 def infer(
-    net, weights, images, output, engine, blob, mean, mean_file, scale, order, exif, classes, colours,
+    net, weights, images, output, engine, device, blob, mean, mean_file, scale, order, exif, classes, colours,
     as_json, force, **options,
 ) -> None:  # fmt: skip
     """Run NET on images, each at its own size, and draw what it sees.
@@ -105,7 +105,7 @@ def infer(
         _check(pictures, found, exif, progress)
     _free(pictures, Path(output), wanted, force)
     with tempfile.TemporaryDirectory(prefix="fcnkit-") as folder:
-        job = _Job(found, weights, engine, prepared, wanted, exif)
+        job = _Job(found, weights, (engine, device), prepared, wanted, exif)
         made = _run(job, pictures, Path(folder))
         outputs = [(Path(output) / name, partial(_copy, path)) for name, path in made.items()]
         write_all(outputs, force=force, folder=Path(output))
@@ -209,7 +209,7 @@ class _Job(NamedTuple):
 
     head: Any
     weights: str
-    engine: str | None
+    engine: tuple[str | None, str | None]
     prepared: Any
     wanted: Any
     exif: str
@@ -222,7 +222,8 @@ def _run(job: _Job, pictures: Sequence[_Picture], folder: Path) -> dict[str, Pat
 
     made: dict[str, Path] = {}
     inputs = (_input(job, picture) for picture in pictures)
-    found = scores(job.head, job.weights, inputs, engine=job.engine)
+    engine, device = job.engine
+    found = scores(job.head, job.weights, inputs, engine=engine, device=device)
     with counted(len(pictures), "running") as progress:
         for picture, each in zip(pictures, found, strict=True):
             for end, data in _results(job, picture, each).items():

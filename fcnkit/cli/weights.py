@@ -7,6 +7,7 @@ from fcnkit.cli.arguments import (
     Pairs,
     check_stdout,
     encodable,
+    engine_options,
     load_net,
     open_weights,
     saver,
@@ -114,13 +115,11 @@ def _transplant(net, weights, new_net, output, names, strict, as_json, force, in
 @click.argument("weights", type=WEIGHTS, metavar="WEIGHTS")
 @click.argument("new_net", metavar="NEW_NET")
 @click.argument("new_weights", type=WEIGHTS, metavar="NEW_WEIGHTS")
-@click.option(
-    "--engine", type=click.Choice(["caffe", "opencv"]), help="Caffe where it is installed, else OpenCV."
-)
+@engine_options
 @click.option("--tolerance", type=float, default=1e-4, show_default=True, help="Largest relative difference.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @shape_option
-def verify(net, weights, new_net, new_weights, engine, tolerance, as_json, inputs) -> None:
+def verify(net, weights, new_net, new_weights, engine, device, tolerance, as_json, inputs) -> None:
     """Run both nets on the same input and compare their outputs; exit with 1 if they differ.
 
     \b
@@ -129,7 +128,7 @@ def verify(net, weights, new_net, new_weights, engine, tolerance, as_json, input
     from fcnkit.verify import verify as compare
 
     nets = load_net(net), weights, load_net(new_net), new_weights
-    found = compare(*nets, engine=engine, inputs=dict(inputs), tolerance=tolerance)
+    found = compare(*nets, engine=engine, device=device, inputs=dict(inputs), tolerance=tolerance)
     if as_json:
         show_json([row._asdict() | {"ok": row.ok} for row in found])
     else:

@@ -80,6 +80,17 @@ def answer_run(net, question, folder):
     return names
 
 
+def answer_gradients(net, question, folder):
+    names = answer_run(net, question, folder)
+    net.backward()
+    for number, name in enumerate(question["shapes"]):
+        np.save(os.path.join(folder, f"in{number}.npy"), net.blobs[name].diff)
+    for number, blobs in enumerate(net.params.values()):
+        for index, blob in enumerate(blobs):
+            np.save(os.path.join(folder, f"diff{number}_{index}.npy"), blob.diff)
+    return {"outputs": names, "params": answer_params(net, question, folder)}
+
+
 def answer_shapes(net, question, folder):
     automatic = set()
     for number, name in enumerate(net._layer_names):
@@ -98,7 +109,8 @@ def answer_params(net, question, folder):
     return shapes
 
 
-ANSWERS = {"load": answer_load, "run": answer_run, "shapes": answer_shapes, "params": answer_params}
+ANSWERS = {"load": answer_load, "run": answer_run, "shapes": answer_shapes, "params": answer_params,
+           "gradients": answer_gradients}
 
 
 def answer(caffe, question, folder):

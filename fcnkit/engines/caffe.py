@@ -36,8 +36,9 @@ class Question(NamedTuple):
 
     `action` is "run" (an array per output), "shapes" (the shape of every blob),
     "params" (the parameter blobs of every layer: arrays, or shapes where
-    `values` is False) or "load" (nothing but whether it loads).  `inputs` holds
-    an array, or for all but "run" a shape, per input blob.
+    `values` is False), "gradients" (Gradients) or "load" (nothing but whether
+    it loads).  `inputs` holds an array, or for all but "run" and "gradients" a
+    shape, per input blob.
     """
 
     action: str
@@ -48,6 +49,20 @@ class Question(NamedTuple):
     state: State = TEST
     values: bool = True
     seed: int = 1
+
+
+class Gradients(NamedTuple):
+    """One pass forward and backward: the outputs, the loss's gradients, and the parameters after it.
+
+    `inputs` has the gradient of each input blob, 0 where Caffe makes none
+    (`force_backward: true` in the net asks for it); `params` those of each
+    layer's parameters, `values` the parameters themselves.
+    """
+
+    outputs: dict[str, Any]
+    inputs: dict[str, Any]
+    params: dict[str, list]
+    values: dict[str, list]
 
 
 def runtime() -> Path:
@@ -385,11 +400,23 @@ def _params(found: Mapping[str, list], folder: Path, question: Question) -> dict
     }
 
 
+def _gradients(found: Mapping, folder: Path, question: Question) -> Gradients:
+    import numpy as np
+
+    inputs = {name: np.load(folder / f"in{n}.npy") for n, name in enumerate(question.inputs)}
+    values = _params(found["params"], folder, question)
+    diffs = {
+        name: [np.load(folder / f"diff{n}_{index}.npy") for index in range(len(blobs))]
+        for n, (name, blobs) in enumerate(values.items())
+    }
+    return Gradients(_arrays(found["outputs"], folder, question), inputs, diffs, values)
+
+
 def _nothing(found: Mapping, folder: Path, question: Question) -> None:
     return None
 
 
-_VALUES = {"run": _arrays, "shapes": _shapes, "params": _params, "load": _nothing}
+_VALUES = {"run": _arrays, "shapes": _shapes, "params": _params, "gradients": _gradients, "load": _nothing}
 
 
 def _solver(text: Prototxt, iterations: int | None, snapshot: bool) -> Prototxt:

@@ -133,13 +133,14 @@ def scores(
     images: Iterable["numpy.ndarray"],
     *,
     engine: str | None = None,
+    device: str | None = None,
     blob: str | None = None,
 ) -> Iterator["numpy.ndarray"]:
     """The scores of each prepared image, (channels, height, width), as (classes, rows, columns).
 
-    `engine` is "caffe" or "opencv"; when not given, Caffe where it is
-    installed.  The engine starts once for many images, a few of which are in
-    memory at a time.
+    `engine` is "caffe", "opencv" or "torch"; when not given, Caffe where it is
+    installed; `device` is for torch.  The engine starts once for many images,
+    a few of which are in memory at a time.
 
     Raises NetError as `head` and `Head.size` do, WeightsError where a layer
     has no weights or a score is not finite, EngineError where the engine refuses.
@@ -147,7 +148,7 @@ def scores(
     import numpy as np
 
     chosen = net if isinstance(net, Head) else head(net, blob)
-    runner, graph, name = choose(engine), chosen.graph, chosen.image.blob
+    runner, graph, name = choose(engine, device), chosen.graph, chosen.image.blob
     check_weights(graph, weights, {name: chosen.shape})
     inputs = ({name: np.asarray(image, np.float32)[None]} for image in images)
     for found in runner.run_all(graph.prototxt, weights, inputs, [chosen.scores.blob]):

@@ -117,6 +117,11 @@ def fill(
     return np.ascontiguousarray(values, dtype=np.float32)
 
 
+def takes(filler: str) -> tuple[str, ...]:
+    """FillerParameter's fields that Caffe's filler of this name heeds; none for another name."""
+    return _FILL[filler][1] if filler in _FILL else ()
+
+
 def _constant(shape, rng, *, value=0.0):
     import numpy as np
 

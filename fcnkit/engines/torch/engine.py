@@ -1,0 +1,166 @@
+"""Runs Caffe nets on PyTorch, on the CPU or a GPU, in Caffe's arithmetic: float32, without TF32."""
+
+import contextlib
+import importlib.util
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fcnkit.errors import EngineError
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.nets.graph import Graph, State, build
+from fcnkit.nets.shapes import Shapes, infer
+from fcnkit.weights import store
+
+if TYPE_CHECKING:
+    from fcnkit.engines.torch.net import Net
+
+TEST = State()
+
+
+def available() -> bool:
+    """Whether PyTorch is installed."""
+    return importlib.util.find_spec("torch") is not None
+
+
+def run(
+    net: Prototxt,
+    weights: Any,
+    inputs: Mapping[str, Any],
+    outputs: Sequence[str] | None = None,
+    *,
+    state: State = TEST,
+    device: str | None = None,
+) -> dict[str, Any]:
+    """What the net computes: a float32 array per output blob, by name.
+
+    `weights` is a path, a Weights or None (the net's fillers).  Every input
+    blob, of an Input or a data layer, takes its array's shape.  `outputs` may
+    name any blob; they are the net's own outputs when not given.  A blob that
+    layers change in place is as the last of them leaves it.  `device` is one
+    of PyTorch's names, such as "cpu" or "cuda"; when not given, a GPU where
+    there is one.
+
+    Raises EngineError for a layer that the engine does not run, with its line;
+    NetError and WeightsError where Caffe would refuse too.
+    """
+    return next(run_all(net, weights, [inputs], outputs, state=state, device=device))
+
+
+def run_all(
+    net: Prototxt,
+    weights: Any,
+    many: Iterable[Mapping[str, Any]],
+    outputs: Sequence[str] | None = None,
+    *,
+    state: State = TEST,
+    device: str | None = None,
+) -> Iterator[dict[str, Any]]:
+    """What `run` gives for each of many inputs in turn; net and weights are read once."""
+    _check_installed()
+    graph, built, place = build(net, state), None, chosen(device)
+    opened = weights if weights is None or isinstance(weights, store.Weights) else store.open(weights)
+    for inputs in many:
+        arrays = _arrays(graph, inputs)
+        sizes = infer(graph, {name: array.shape for name, array in arrays.items()})
+        if built is None:
+            built, first = _built(sizes, opened, place), sizes
+        _check_same(first, sizes)
+        yield _computed(built, arrays, outputs, place)
+
+
+def chosen(device: str | None) -> str:
+    """The name of the device to compute on.
+
+    Raises EngineError where PyTorch has no such device.
+    """
+    import torch
+
+    name = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        words = str(error).splitlines()[0]
+        raise EngineError(f"PyTorch: device {name}: {words}; use --device cpu") from error
+    return name
+
+
+@contextlib.contextmanager
+def exact() -> Iterator[None]:
+    """Products are of float32 numbers, as Caffe's are: TF32, which has 10 bits, is off."""
+    import torch
+
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before
+
+
+def _check_installed() -> None:
+    if not available():
+        raise EngineError("PyTorch: not found: install it with `pip install 'fcnkit[torch]'`")
+
+
+def _arrays(graph: Graph, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The given inputs as float32, for exactly the blobs that the net is given."""
+    import numpy as np
+
+    from fcnkit.engines.torch.layers import is_source
+
+    path = graph.prototxt.path
+    names = [top.blob for layer in graph.layers if is_source(layer) for top in layer.tops]
+    for name in inputs:
+        if name not in names:
+            known = ", ".join(names) or "none"
+            raise EngineError(f'{path}: "{name}" is not an input of this net; its inputs are {known}')
+    for name in names:
+        if name not in inputs:
+            raise EngineError(f'{path}: no data is given for the input "{name}"; give an array for it')
+    arrays = {name: np.ascontiguousarray(inputs[name], np.float32) for name in names}
+    for name, array in arrays.items():
+        if not array.size:
+            raise EngineError(f'{path}: input "{name}" has the shape {array.shape}: no values; give some')
+    return arrays
+
+
+def _built(sizes: Shapes, weights: store.Weights | None, device: str) -> "Net":
+    from fcnkit.engines.torch.net import Net
+
+    return Net(sizes, weights).to(device)
+
+
+def _check_same(first: Shapes, sizes: Shapes) -> None:
+    """Parameters have the shapes that the first inputs gave them."""
+    if first is sizes:
+        return
+    for layer in sizes.graph.layers:
+        if sizes.blobs(layer) != first.blobs(layer):
+            fact = f"its parameters were {first.blobs(layer)} and would be {sizes.blobs(layer)}"
+            raise layer.error(f"{fact}; give inputs of the first one's size, or convolutionalize the net")
+
+
+def _computed(
+    net: "Net", arrays: Mapping[str, Any], outputs: Sequence[str] | None, device: str
+) -> dict[str, Any]:
+    import torch
+
+    with torch.inference_mode(), exact(), memory(net.graph):
+        inputs = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+        found = net(inputs, outputs)
+        return {blob: value.cpu().numpy() for blob, value in found.items()}
+
+
+@contextlib.contextmanager
+def memory(graph: Graph) -> Iterator[None]:
+    """Where memory is not enough, an EngineError says so."""
+    import torch
+
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.cuda.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        words = str(error).splitlines()[0]
+        raise EngineError(f"{graph.prototxt.path}: PyTorch: {words}; give smaller inputs") from error

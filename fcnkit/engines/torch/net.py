@@ -1,0 +1,202 @@
+"""A Caffe net of one state as a PyTorch module: the same parameters, the same tops, the same gradients."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from fcnkit.engines.torch.layers import LAYERS, is_source
+from fcnkit.engines.torch.parameters import Use, blobs, forced, load, parameters
+from fcnkit.engines.torch.site import Run, Site, refusal
+from fcnkit.formats.schema import unknown
+from fcnkit.nets.graph import Layer, Top
+from fcnkit.nets.shapes import Shapes
+from fcnkit.weights.store import Weights
+
+
+class Step(NamedTuple):
+    """One layer as it is run: all its tops, its parameters, and the bottoms that gradients go to."""
+
+    layer: Layer
+    tops: tuple[Top, ...]
+    run: Run
+    uses: tuple[Use, ...]
+    backward: tuple[bool, ...]
+
+
+class Net(torch.nn.Module):
+    """The net that Caffe would build of a graph, for inputs with the numbers of axes that `sizes` knows.
+
+    Parameters are those of `weights` by layer name, and else by the net's
+    fillers from `seed`.  `learned` has each with its place and its lr_mult,
+    and `losses` the loss_weight of every top that has one.  Those with lr_mult
+    0 have no gradient, unless the net says force_backward.  What the phase
+    changes (Dropout, BatchNorm) goes by the graph's state, not by `train()`
+    and `eval()`.
+
+    Values are kept where Caffe overwrites them.  So gradients are right also
+    where Caffe's are not: before a layer in place whose backward pass reads
+    what a later one in place has changed, such as ReLU, then BatchNorm.
+
+    Raises EngineError for a layer that the engine does not run, with its
+    line; NetError and WeightsError where Caffe would refuse.
+    """
+
+    def __init__(self, sizes: Shapes, weights: Weights | None = None, *, seed: int = 1):
+        super().__init__()
+        self.graph = sizes.graph
+        for layer in self.graph.layers:
+            _check(layer, sizes)
+        self.learned, self._uses = parameters(sizes, seed)
+        self.steps = tuple(_steps(sizes, self._uses))
+        self.losses = {top: weight for step in self.steps for top, weight in _loss_weights(step) if weight}
+        if weights is not None:
+            load(self.graph, self._uses, self.learned, weights)
+        self.blobs = torch.nn.ParameterList(each.value for each in self.learned)
+
+    def forward(
+        self, inputs: Mapping[str, Tensor], outputs: Sequence[str] | None = None
+    ) -> dict[str, Tensor]:
+        """The tensor of each output blob; the net's own outputs when not given.
+
+        `inputs` has every blob that an Input or a data layer makes, by name.
+        """
+        graph = self.graph
+        wanted = graph.outputs if outputs is None else tuple(graph.top(blob) for blob in outputs)
+        found = self.tops(inputs, wanted)
+        return {top.blob: found[top] for top in wanted}
+
+    def loss(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The sum of all tops with a loss_weight, times that, and every output of the net by name."""
+        found = self.tops(inputs, (*self.graph.outputs, *self.losses))
+        none = torch.zeros((), device=self.device)
+        total = sum((found[top].sum() * weight for top, weight in self.losses.items()), none)
+        return total, {top.blob: found[top].detach() for top in self.graph.outputs}
+
+    def tops(self, inputs: Mapping[str, Tensor], wanted: Collection[Top]) -> dict[Top, Tensor]:
+        """The tensors of the wanted tops; others are let go when the last layer has read them."""
+        wanted = tuple(dict.fromkeys(wanted))
+        values = {top: inputs[top.blob] for top in self._given}
+        for number, dead in self._schedule(wanted):
+            self._step(self.steps[number], values)
+            for top in dead:
+                del values[top]
+        return values
+
+    def _step(self, step: Step, values: dict[Top, Tensor]) -> None:
+        bottoms = [
+            values[top] if through else values[top].detach()
+            for top, through in zip(step.layer.bottoms, step.backward, strict=True)
+        ]
+        found = step.run(bottoms, [self._blob(use) for use in step.uses])
+        if not step.layer.bottoms and not step.uses:  # made up, and not where the net is
+            found = [value.to(self.device) for value in found]
+        values.update(zip(step.tops, found, strict=False))
+
+    def _blob(self, use: Use) -> Tensor:
+        value = self.blobs[use.index]
+        value = value if use.learns == value.requires_grad else value.detach()
+        return value if value.shape == use.shape else value.view(use.shape)
+
+    def _schedule(self, wanted: tuple[Top, ...]) -> tuple[tuple[int, tuple[Top, ...]], ...]:
+        """The steps to run in turn, each with the tops that nobody needs after it."""
+        if wanted not in self._schedules:
+            self._schedules[wanted] = tuple(_schedule(self.steps, wanted, self._all))
+        return self._schedules[wanted]
+
+    @cached_property
+    def _schedules(self) -> dict:
+        return {}
+
+    @property
+    def _all(self) -> bool:
+        """Whether every layer is run, for what it does beside making its tops."""
+        return self.graph.state.phase == "TRAIN"
+
+    @cached_property
+    def _given(self) -> tuple[Top, ...]:
+        return tuple(top for layer in self.graph.layers if is_source(layer) for top in layer.tops)
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The names of the blobs that have to be given."""
+        return tuple(top.blob for top in self._given)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are; the CPU where there are none."""
+        return self.blobs[0].device if len(self.blobs) else torch.device("cpu")
+
+    def saved(self) -> dict[str, list]:
+        """The parameters of every layer that has any, as arrays in Caffe's shapes, by layer name."""
+        return dict(blobs(self.graph, self._uses, self.learned))
+
+
+def _check(layer: Layer, sizes: Shapes) -> None:
+    """The engine runs this layer, and nothing that the text says of it is passed over."""
+    if is_source(layer):
+        return
+    if layer.type not in LAYERS:
+        raise refusal(layer, f"it does not run the type {layer.type}; use the engine caffe")
+    fields = [field for field, _ in unknown(layer.view.message_name, layer.field)]
+    if fields:
+        name, line = fields[0].name, fields[0].line
+        raise refusal(layer, f'Caffe has no field "{name}" (line {line}); remove it')
+    if sizes.bottoms(layer) is None:
+        bottom = next(top for top in layer.bottoms if sizes.tops[top] is None)
+        raise refusal(layer, f'its bottom "{bottom.blob}" is of unknown size; {sizes.reason(bottom)}')
+
+
+def _steps(sizes: Shapes, uses: Sequence[tuple[Use, ...]]) -> Iterator[Step]:
+    everywhere = forced(sizes.graph)
+    for layer in sizes.graph.layers:
+        if is_source(layer):
+            continue
+        phase = layer.view.get("phase") if _has_phase(layer) else sizes.graph.state.phase
+        site = Site(layer, tuple(sizes.bottoms(layer)), phase == "TRAIN")
+        run = LAYERS[layer.type].build(site)
+        yield Step(layer, _all_tops(layer), run, uses[layer.index], _backward(layer, everywhere))
+
+
+def _has_phase(layer: Layer) -> bool:
+    return layer.view.message_name == "LayerParameter" and layer.view.has("phase")
+
+
+def _backward(layer: Layer, everywhere: bool) -> tuple[bool, ...]:
+    """Whether a gradient goes to each bottom: as propagate_down says, but where all have one."""
+    v2 = layer.view.message_name == "LayerParameter"
+    said = layer.view.list("propagate_down") if v2 else []
+    if len(said) not in (0, len(layer.bottoms)):
+        fact = f"{len(said)} propagate_down for {len(layer.bottoms)} bottoms"
+        raise layer.error(f"{fact}; give one each, or none")
+    return (True,) * len(layer.bottoms) if everywhere or not said else tuple(said)
+
+
+def _all_tops(layer: Layer) -> tuple[Top, ...]:
+    """The layer's tops; a loss that has none makes one all the same."""
+    return layer.tops or (Top("(automatic)", layer.index, 0),) * LAYERS[layer.type].loss
+
+
+def _loss_weights(step: Step) -> list[tuple[Top, float]]:
+    layer = step.layer
+    weights = layer.view.list("loss_weight")
+    if not weights and LAYERS[layer.type].loss:
+        weights = [1.0]
+    if len(weights) not in (0, len(step.tops)):
+        fact = f"{len(weights)} loss_weight for {len(step.tops)} tops"
+        raise layer.error(f"{fact}; give one each: loss_weight: 1 loss_weight: 0")
+    return list(zip(step.tops, weights, strict=False))
+
+
+def _schedule(
+    steps: Sequence[Step], wanted: Collection[Top], everything: bool
+) -> Iterator[tuple[int, tuple[Top, ...]]]:
+    needed, run = set(wanted), []
+    for number in reversed(range(len(steps))):
+        bottoms, tops = steps[number].layer.bottoms, steps[number].tops
+        if everything or needed.intersection(tops):
+            run.append((number, tuple(top for top in {*bottoms, *tops} if top not in needed)))
+            needed.update(bottoms)
+    return reversed(run)

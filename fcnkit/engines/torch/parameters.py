@@ -1,0 +1,179 @@
+"""The parameters of a net: filled, shared by name, loaded by layer name, as Caffe does each."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.nn import Parameter
+
+from fcnkit.engines.torch.filling import filled
+from fcnkit.engines.torch.layers import LAYERS
+from fcnkit.errors import WeightsError
+from fcnkit.formats.blobproto import shown_shape
+from fcnkit.formats.schema import View
+from fcnkit.nets.graph import Graph, Layer, Shape
+from fcnkit.nets.shapes import Shapes
+from fcnkit.weights.blobs import Blob
+from fcnkit.weights.store import Weights
+
+
+class Learned(NamedTuple):
+    """One parameter, by the layer that owns it: its number there, lr_mult and decay_mult."""
+
+    layer: Layer
+    number: int
+    value: Parameter
+    lr_mult: float
+    decay_mult: float
+
+
+class Use(NamedTuple):
+    """A parameter as one layer has it: which one of all, in which shape, and whether the layer learns it."""
+
+    index: int
+    shape: Shape
+    learns: bool
+
+
+class _Spec(NamedTuple):
+    """What a layer says of one of its parameters; None where it does not."""
+
+    name: str = ""
+    lr_mult: float | None = None
+    decay_mult: float | None = None
+    permissive: bool = False
+
+
+def parameters(sizes: Shapes, seed: int) -> tuple[list[Learned], list[tuple[Use, ...]]]:
+    """Every parameter of the net, as its filler makes it, and those that each layer uses.
+
+    Layers that give parameters one name share the first one's.  Raises
+    NetError where such shapes differ, or a layer has more specifications than
+    parameters.
+    """
+    made = _Made(sizes, np.random.default_rng(seed))
+    return made.owned, [made.uses(layer) for layer in sizes.graph.layers]
+
+
+def forced(graph: Graph) -> bool:
+    """Whether the net asks for every gradient, whatever its layers say."""
+    return View("NetParameter", graph.prototxt.root).get("force_backward")
+
+
+class _Made:
+    """The parameters made so far."""
+
+    def __init__(self, sizes: Shapes, rng: np.random.Generator):
+        self.sizes, self.rng, self.forced = sizes, rng, forced(sizes.graph)
+        self.owned: list[Learned] = []
+        self.named: dict[str, int] = {}
+
+    def uses(self, layer: Layer) -> tuple[Use, ...]:
+        shapes = self.sizes.blobs(layer) or []
+        specs = _specs(layer)
+        if len(specs) > len(shapes):
+            fact = f"{len(specs)} param for {len(shapes)} parameters"
+            raise layer.error(f"{fact}; remove those that are too many")
+        specs += [_Spec()] * (len(shapes) - len(specs))
+        return tuple(
+            self._use(layer, number, tuple(shape), spec)
+            for number, (shape, spec) in enumerate(zip(shapes, specs, strict=True))
+        )
+
+    def _use(self, layer: Layer, number: int, shape: Shape, spec: _Spec) -> Use:
+        rate = self._rate(layer, spec)
+        learns = LAYERS[layer.type].learns and (rate != 0 or self.forced)
+        if spec.name in self.named:
+            index = self.named[spec.name]
+            self._check_shared(layer, shape, spec, self.owned[index])
+            return Use(index, shape, learns)
+        self.owned.append(self._own(layer, number, shape, rate, spec))
+        self.owned[-1].value.requires_grad_(learns)
+        if spec.name:
+            self.named[spec.name] = len(self.owned) - 1
+        return Use(len(self.owned) - 1, shape, learns)
+
+    def _rate(self, layer: Layer, spec: _Spec) -> float:
+        """The lr_mult of a parameter; NetError where a solver would change what no gradient reaches."""
+        if LAYERS[layer.type].learns:
+            return 1.0 if spec.lr_mult is None else spec.lr_mult
+        if spec.lr_mult:
+            fact = f"lr_mult {spec.lr_mult:g} for statistics, which are not learned"
+            raise layer.error(f"{fact}; give its params lr_mult: 0, or none a param")
+        return 0.0
+
+    def _own(self, layer: Layer, number: int, shape: Shape, rate: float, spec: _Spec) -> Learned:
+        fills = LAYERS[layer.type].fills(layer)
+        values = filled(layer, fills[number] if number < len(fills) else None, shape, self.rng)
+        decay = 1.0 if spec.decay_mult is None else spec.decay_mult
+        return Learned(layer, number, Parameter(torch.from_numpy(values)), rate, decay)
+
+    def _check_shared(self, layer: Layer, shape: Shape, spec: _Spec, owner: Learned) -> None:
+        theirs = tuple(owner.value.shape)
+        same = np.prod(theirs) == np.prod(shape) if spec.permissive else theirs == shape
+        if not same:
+            fact = f'its parameter "{spec.name}" is {shown_shape(shape)}, that of layer "{owner.layer.name}"'
+            raise layer.error(f"{fact} {shown_shape(theirs)}; share parameters of one shape")
+
+
+def _specs(layer: Layer) -> list[_Spec]:
+    if layer.view.message_name == "LayerParameter":
+        return [_spec(view) for view in layer.view.views("param")]
+    lists = [layer.view.list(name) for name in ("param", "blobs_lr", "weight_decay", "blob_share_mode")]
+    columns = [[*column, *[None] * max(map(len, lists))][: max(map(len, lists))] for column in lists]
+    return [
+        _Spec(name or "", rate, decay, mode == "PERMISSIVE")
+        for name, rate, decay, mode in zip(*columns, strict=True)
+    ]
+
+
+def _spec(view) -> _Spec:
+    given = (view.get(name) if view.has(name) else None for name in ("lr_mult", "decay_mult"))
+    return _Spec(view.get("name"), *given, view.get("share_mode") == "PERMISSIVE")
+
+
+def load(graph: Graph, uses: Sequence[tuple[Use, ...]], owned: Sequence[Learned], weights: Weights) -> None:
+    """Every layer of the net that the file has holds the file's values.
+
+    Layers are matched by name, in the file's order; of layers that share a
+    parameter the last one counts.  Raises WeightsError where the number of
+    blobs or a shape is another than the net's.
+    """
+    first: dict[str, Layer] = {}
+    for layer in graph.layers:
+        first.setdefault(layer.name, layer)
+    for name, blobs in weights.items():
+        if name in first:
+            _load_layer(first[name], uses[first[name].index], owned, blobs, weights)
+
+
+def _load_layer(
+    layer: Layer, uses: Sequence[Use], owned: Sequence[Learned], blobs: Sequence[Blob], weights: Weights
+) -> None:
+    own = [use for use in uses if owned[use.index].layer is layer]
+    # HDF5 has what is shared with the layer that owns it alone.
+    wanted = own if weights.kind == "hdf5" and len(blobs) == len(own) else uses
+    place = f'{weights.path}: layer "{layer.name}"'
+    if len(blobs) != len(wanted):
+        fact = f"{len(blobs)} parameter blobs, and the net has {len(wanted)} ({_where(layer)})"
+        raise WeightsError(f"{place}: {fact}; give the weights that belong to this net")
+    for number, (blob, use) in enumerate(zip(blobs, wanted, strict=True)):
+        if not blob.fits(use.shape):
+            fact = f"blob {number} is {shown_shape(blob.shape)}, in the net {shown_shape(use.shape)}"
+            raise WeightsError(f"{place}: {fact} ({_where(layer)}); transplant it first")
+        value = owned[use.index].value
+        array = np.ascontiguousarray(blob.array(), np.float32).reshape(tuple(value.shape))
+        value.data = torch.from_numpy(array)
+
+
+def _where(layer: Layer) -> str:
+    return f"{layer.field.source.path}:{layer.line}"
+
+
+def blobs(graph: Graph, uses: Sequence[tuple[Use, ...]], owned: Sequence[Learned]) -> Iterator[tuple]:
+    """(layer name, arrays) of every layer with parameters, as Caffe saves them."""
+    for layer, used in zip(graph.layers, uses, strict=True):
+        if used:
+            arrays = (owned[use.index].value.detach().cpu().reshape(use.shape).numpy() for use in used)
+            yield layer.name, list(arrays)
