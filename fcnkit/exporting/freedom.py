@@ -1,0 +1,112 @@
+"""Which sizes of a net's inputs may change, and which sizes of its tops change with them.
+
+A size may change where Caffe builds the net at others too, with the same
+parameters: found by asking `nets.shapes`, which knows Caffe's rules, at some.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from fcnkit.errors import NetError
+from fcnkit.nets.graph import Graph, Shape, Top
+from fcnkit.nets.shapes import Shapes, infer
+
+AXES = {"batch": 0, "height": 2, "width": 3}
+TIMES = (2, 3)
+
+# Nets that halve their maps ask for multiples, those that keep the corners for multiples and 1.
+_GROWTHS: tuple[Callable[[int, int], int], ...] = (
+    lambda size, times: size * times,
+    lambda size, times: (size - 1) * times + 1,
+)
+
+Dims = tuple[int | str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Freedom:
+    """A graph's sizes: as given, and at other sizes of its inputs that it takes with the same parameters."""
+
+    graph: Graph
+    given: Mapping[str, Shape]
+    found: tuple[Shapes, ...]
+    names: Mapping[tuple[str, int], str]
+
+    @property
+    def shapes(self) -> Shapes:
+        """The sizes as given."""
+        return self.found[0]
+
+    def dims(self, top: Top) -> tuple[int | None, ...]:
+        """A top's sizes, None for each that may change."""
+        return tuple(sizes[0] if len(set(sizes)) == 1 else None for sizes in self._sizes(top))
+
+    def named(self, top: Top) -> Dims:
+        """A top's sizes, a name for each that may change: an input's where both change alike."""
+        return tuple(
+            sizes[0] if len(set(sizes)) == 1 else self._symbols.get(sizes, f"{top.blob}_{axis}")
+            for axis, sizes in enumerate(self._sizes(top))
+        )
+
+    def _sizes(self, top: Top) -> list[tuple[int, ...]]:
+        return list(zip(*(shapes.tops[top] for shapes in self.found), strict=True))
+
+    @cached_property
+    def _symbols(self) -> dict[tuple[int, ...], str]:
+        tops = {top.blob: top for top in self.graph.inputs}
+        return {self._sizes(tops[blob])[axis]: name for (blob, axis), name in self.names.items()}
+
+
+def freedom(graph: Graph, inputs: Mapping[str, Shape]) -> Freedom:
+    """What may change in a net of these inputs: the batch, the height, the width, or none of them.
+
+    Raises NetError where Caffe refuses the net at the sizes as given.
+    """
+    base = infer(graph, inputs)
+    chosen: list[str] = []
+    found: list[Shapes] = []
+    for name, axis in AXES.items():
+        growth = next((each for each in _GROWTHS if _grown(base, inputs, [axis], each)), None)
+        others = _grown(base, inputs, [*map(AXES.get, chosen), axis], growth) if growth else None
+        if growth and others:  # alone, and together with those before it
+            chosen.append(name)
+            found += _grown(base, inputs, [axis], growth) + others
+    return Freedom(graph, dict(inputs), (base, *found), dict(_names(inputs, chosen)))
+
+
+def _grown(base: Shapes, inputs: Mapping[str, Shape], axes: Sequence[int], growth: Callable) -> list[Shapes]:
+    """The sizes with these axes of all inputs grown; [] where the net does not take it."""
+    found = []
+    for times in TIMES:
+        larger = {blob: _larger(shape, axes, times, growth) for blob, shape in inputs.items()}
+        if larger == inputs:
+            return []
+        try:
+            shapes = infer(base.graph, larger)
+        except NetError:
+            return []
+        if any(shapes.blobs(layer) != base.blobs(layer) for layer in base.graph.layers):
+            return []
+        found.append(shapes)
+    return found
+
+
+def _larger(shape: Shape, axes: Sequence[int], times: int, growth: Callable) -> Shape:
+    """Height and width are those of inputs with four axes."""
+    mine = [axis for axis in axes if axis < len(shape) and (axis == 0 or len(shape) == 4)]
+    return tuple(growth(size, times) if axis in mine else size for axis, size in enumerate(shape))
+
+
+def _names(inputs: Mapping[str, Shape], chosen: Sequence[str]) -> Iterator[tuple[tuple[str, int], str]]:
+    """A name for each size that may change; inputs of one size there share it."""
+    for name in chosen:
+        axis = AXES[name]
+        having = {
+            blob: shape[axis]
+            for blob, shape in inputs.items()
+            if axis < len(shape) and (axis == 0 or len(shape) == 4)
+        }
+        alike = len(set(having.values())) == 1
+        for blob in having:
+            yield (blob, axis), name if alike else f"{blob}_{name}"
