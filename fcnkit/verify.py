@@ -71,7 +71,7 @@ def verify(
     The scores before a final Softmax come first.  Outputs are paired by name;
     where one of each is left over, those two.  (N, C) is compared with
     (N, C, 1, 1) value by value.  `new_weights` are `weights` when not given.
-    `engine` is "caffe" or "opencv"; when not given, Caffe where it is
+    `engine` is "caffe", "opencv" or "onnx"; when not given, Caffe where it is
     installed.  `inputs` gives arrays, or shapes for noise, by the old net's
     input names; the rest is `noise` of the size that the prototxt says.
 
@@ -142,6 +142,55 @@ def slide(
     return _compare(net, fcn_net, old.blob, expected, new.blob, found, tolerance)
 
 
+def model(
+    net: Prototxt,
+    weights: Any,
+    onnx_model: Any,
+    *,
+    engine: str | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    outputs: Sequence[str] | None = None,
+    tolerance: float = 1e-4,
+    seed: int = 0,
+) -> tuple[Difference, ...]:
+    """The net has run on an engine and its ONNX model in ONNX Runtime; a Difference per output and size.
+
+    `onnx_model` is the path of the file, or its bytes, `outputs` the blobs
+    that it was exported for.  The sizes are the net's own, or those of
+    `inputs`, and others that Caffe builds the net at with the same parameters.
+
+    Raises as `verify` does, and EngineError where ONNX Runtime is not
+    installed or refuses the model, or where no other engine is installed.
+    """
+    from fcnkit.engines import onnx
+    from fcnkit.exporting.export import own_outputs
+    from fcnkit.exporting.freedom import freedom
+
+    runner, graph = choose(engine), build(net)
+    if runner is onnx:
+        raise EngineError("no engine is installed to compare with: run `make caffe`")
+    session = onnx.opened(onnx_model, net.path)
+    given = _inputs(graph, inputs or {}, seed)
+    shapes = {name: array.shape for name, array in given.items()}
+    check_weights(graph, weights, shapes)
+    others = freedom(graph, shapes).others()
+    many = [given, *({name: noise(shape, seed) for name, shape in each.items()} for each in others)]
+    blobs = [top.blob for top in own_outputs(graph)] if outputs is None else list(outputs)
+    expected = _run_all(runner, [(net, weights, data, blobs) for data in many])
+    found = [dict(zip(blobs, onnx.ran(session, data, net.path).values(), strict=True)) for data in many]
+    return tuple(
+        _compare(net, net, name, old[blob], name, new[blob], tolerance)
+        for data, old, new in zip(many, expected, found, strict=True)
+        for blob in blobs
+        for name in [f"{blob} of {', '.join(map(_sized, data.items()))}"]
+    )
+
+
+def _sized(pair: tuple[str, Any]) -> str:
+    name, array = pair
+    return f"{name} {' x '.join(map(str, array.shape))}"
+
+
 def choose(engine: str | None = None) -> ModuleType:
     """The engine of this name; without a name, the first that is installed.
 
@@ -160,9 +209,9 @@ def choose(engine: str | None = None) -> ModuleType:
 
 def _engines() -> dict[str, ModuleType]:
     """The engines by name, the preferred one first; read here, since most commands run no net."""
-    from fcnkit.engines import caffe, opencv
+    from fcnkit.engines import caffe, onnx, opencv
 
-    return {"caffe": caffe, "opencv": opencv}
+    return {"caffe": caffe, "opencv": opencv, "onnx": onnx}
 
 
 def noise(shape: Sequence[int], seed: int = 0) -> Any:

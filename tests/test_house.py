@@ -22,7 +22,7 @@ LEVELS = (
     ("formats",),
     ("nets", "weights.store", "weights.containers", "weights.blobs"),
     ("plan", "inspection", "drawing"),
-    ("rewrites", "weights"),
+    ("rewrites", "weights", "exporting"),
     ("engines",),
     ("verify", "linting"),
     ("segmentation",),
@@ -43,7 +43,10 @@ FORMATS_JOINED = {
     ("formats.values", "formats.prototxt"),
     ("formats.prototxt", "formats.spans"),
 }
-HEAVY = ("numpy", "h5py", "cv2", "matplotlib", "PIL", "google", "lmdb", "pygraphviz", "rich")
+HEAVY = (
+    "numpy", "h5py", "cv2", "matplotlib", "PIL", "google", "lmdb", "pygraphviz", "rich",
+    "onnx", "onnxruntime",
+)  # fmt: skip
 # Runs inside Caffe's own Python, never inside ours.
 WORKER = "_caffe_worker.py"
 

@@ -44,7 +44,7 @@ class _Picture(NamedTuple):
 @click.argument("weights", metavar="WEIGHTS")
 @click.argument("images", metavar="IMAGE|FOLDER...", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, metavar="DIR", help="Where the results go.")
-@click.option("--engine", type=click.Choice(["caffe", "opencv"]), help="Caffe where it is installed.")
+@click.option("--engine", type=click.Choice(["caffe", "opencv", "onnx"]), help="Caffe where it is installed.")
 @click.option("--blob", metavar="BLOB", help="The scores; the net's last output that is a map.")
 @click.option("--mean", type=_Mean(), default=(), metavar="B,G,R",
               help="What to take off: one value, or one per channel in --order.")

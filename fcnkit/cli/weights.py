@@ -113,9 +113,8 @@ def _transplant(net, weights, new_net, output, names, strict, as_json, force, in
 @click.argument("weights", metavar="WEIGHTS")
 @click.argument("new_net", metavar="NEW_NET")
 @click.argument("new_weights", metavar="NEW_WEIGHTS")
-@click.option(
-    "--engine", type=click.Choice(["caffe", "opencv"]), help="Caffe where it is installed, else OpenCV."
-)
+@click.option("--engine", type=click.Choice(["caffe", "opencv", "onnx"]),
+              help="Caffe where it is installed, else OpenCV.")  # fmt: skip
 @click.option("--tolerance", type=float, default=1e-4, show_default=True, help="Largest relative difference.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @shape_option

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fcnkit.errors import EngineError, said
-from fcnkit.exporting.export import export
+from fcnkit.exporting.export import export, own_outputs
 from fcnkit.formats.prototxt import Prototxt
-from fcnkit.nets.graph import State
+from fcnkit.nets.graph import State, build
 
 TEST = State()
 
@@ -42,13 +42,14 @@ def run_all(
     state: State = TEST,
 ) -> Iterator[dict[str, Any]]:
     """What `run` gives for each of many inputs in turn; the net is exported once for inputs of one kind."""
-    shapes, session = {}, None
+    names = [top.blob for top in own_outputs(build(net, state))] if outputs is None else list(outputs)
+    model = session = None
     for inputs in many:
-        if session is None or shapes != {blob: array.shape for blob, array in inputs.items()}:
-            shapes = {blob: array.shape for blob, array in inputs.items()}
-            model = export(net, weights, inputs=shapes, outputs=outputs, state=state)
+        shapes = {blob: array.shape for blob, array in inputs.items()}
+        if model is None or not model.takes(shapes):
+            model = export(net, weights, inputs=shapes, outputs=names, state=state)
             session = opened(model.bytes(), net.path)
-        yield ran(session, inputs, net.path)
+        yield dict(zip(dict.fromkeys(names), ran(session, inputs, net.path).values(), strict=True))
 
 
 def opened(model: Any, path: str) -> Any:

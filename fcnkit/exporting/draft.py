@@ -120,7 +120,9 @@ class Site:
         """Whole numbers on one axis."""
         import numpy as np
 
-        return self.draft.constant(np.array(values, np.int64).reshape(len(values)), f"{self.layer.name}/whole")
+        return self.draft.constant(
+            np.array(values, np.int64).reshape(len(values)), f"{self.layer.name}/whole"
+        )
 
     def floats(self, array: Any, name: str) -> str:
         """A float32 array that is computed here and small."""

@@ -50,7 +50,7 @@ def export(
             check(layer)
     free = freedom(graph, _shapes(graph, inputs or {}))
     opened = weights if weights is None or isinstance(weights, store.Weights) else store.open(weights)
-    wanted = _outputs(graph) if outputs is None else [graph.top(blob) for blob in outputs]
+    wanted = own_outputs(graph) if outputs is None else [graph.top(blob) for blob in outputs]
     return _written(free, opened, tuple(dict.fromkeys(wanted)))
 
 
@@ -77,17 +77,22 @@ def _shapes(graph: Graph, given: Mapping[str, Shape]) -> dict[str, Shape]:
     return found
 
 
-def _outputs(graph: Graph) -> list[Top]:
-    """What no layer reads, and what nothing reads but layers that are left out, inputs apart."""
-    losses = [layer for layer in graph.layers if layer.type in LEFT_OUT]
-    made = {top for layer in losses for top in layer.tops}
-    tops = []
-    for top, readers in graph.consumers.items():
-        unread = not readers or all(layer.type in LEFT_OUT for layer in readers)
-        silenced = any(layer.type == "Silence" for layer in readers)
-        if unread and not silenced and top not in made and top not in graph.inputs:
-            tops.append(top)
-    return tops
+def own_outputs(graph: Graph) -> list[Top]:
+    """What no layer reads but those that are left out, inputs and what is silenced apart.
+
+    A layer whose tops are all silenced is no reader either.
+    """
+    gone: set[int] = set()
+    found: list[Top] = []
+    for layer in reversed(graph.layers):
+        readers = {top: graph.consumers[top] for top in layer.tops}
+        ends = [top for top, those in readers.items() if all(reader.index in gone for reader in those)]
+        wanted = [top for top in ends if not any(reader.type == "Silence" for reader in readers[top])]
+        if layer.type in LEFT_OUT or (len(ends) == len(readers) and not wanted):
+            gone.add(layer.index)
+        elif layer.type != "Input":
+            found += wanted[::-1]
+    return found[::-1]
 
 
 # ---- the layers that are needed, in order
@@ -216,7 +221,8 @@ def _misfit(layer: Layer, fact: str) -> WeightsError:
 
 def _sharing(layer: Layer, count: int) -> list[str]:
     """The name under which each parameter blob is shared; "" for one that is not."""
-    names = [param.get("name") for param in layer.view.views("param")] if layer.view.says("param") else []
+    old = layer.view.message_name == "V1LayerParameter"  # there it is the names alone
+    names = layer.view.list("param") if old else [one.get("name") for one in layer.view.views("param")]
     return [*names, *[""] * count][:count]
 
 

@@ -25,6 +25,13 @@ class Port(NamedTuple):
     name: str
     dims: tuple[int | str, ...]
 
+    def takes(self, shape: Sequence[int]) -> bool:
+        """Whether this shape is one that the port allows."""
+        pairs = zip(self.dims, shape, strict=False)
+        return len(shape) == len(self.dims) and all(
+            isinstance(dim, str) or dim == size for dim, size in pairs
+        )
+
     def __str__(self) -> str:
         return f"{self.name}  {' x '.join(map(str, self.dims)) or 'a scalar'}"
 
@@ -61,12 +68,14 @@ class Exported:
         graph = self._graph_bytes
         return len(self.model) + len(_head("ModelProto", "graph", graph)) + graph
 
+    def takes(self, shapes: Mapping[str, Sequence[int]]) -> bool:
+        """Whether the model is for inputs of these shapes too."""
+        return all(port.takes(shapes.get(port.name, ())) for port in self.inputs)
+
     @property
     def _graph_bytes(self) -> int:
         tensors = (_tensor_bytes(tensor) for tensor in self.tensors)
-        return len(self.graph) + sum(
-            len(_head("GraphProto", "initializer", size)) + size for size in tensors
-        )
+        return len(self.graph) + sum(len(_head("GraphProto", "initializer", size)) + size for size in tensors)
 
     def pieces(self) -> Iterator[bytes | memoryview]:
         """The file's bytes in turn, the weights read as they are needed; each may be overwritten by the next.
@@ -82,9 +91,7 @@ class Exported:
             yield _tensor_head(tensor)
             yield from _values(tensor)
 
-    def save(
-        self, path: str | os.PathLike, *, force: bool = False, progress: Progress = unheard
-    ) -> None:
+    def save(self, path: str | os.PathLike, *, force: bool = False, progress: Progress = unheard) -> None:
         """The file at `path` is the model, whole or not at all.
 
         Raises OutputError as `files.atomic` does, WeightsError for a model of
@@ -108,7 +115,10 @@ class Exported:
         kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(self.operators).most_common())
         rows = [f"{self.path}: ONNX, opset {self.opset}, {self.nbytes:,} bytes, {values:,} weights"]
         rows += [f"  {word:<8}{port}" for word, port in self._ports()]
-        rows += [f"  free    {self._free()}", f"  {sum(self.operators.values())} operators: {kinds or 'none'}"]
+        rows += [
+            f"  free    {self._free()}",
+            f"  {sum(self.operators.values())} operators: {kinds or 'none'}",
+        ]
         rows += [f'  left out: layer "{each.layer}" on line {each.line}: {each.reason}' for each in self.left]
         return "\n".join(rows) + "\n"
 

@@ -4,7 +4,7 @@ A size may change where Caffe builds the net at others too, with the same
 parameters: found by asking `nets.shapes`, which knows Caffe's rules, at some.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +14,11 @@ from fcnkit.nets.shapes import Shapes, infer
 
 AXES = {"batch": 0, "height": 2, "width": 3}
 TIMES = (2, 3)
+# Other sizes: a larger batch of larger images, and a smaller image.
+_OTHERS: tuple[dict[int, Callable[[int], int]], ...] = (
+    {0: lambda size: size + 1, 2: lambda size: size + 13 | 1, 3: lambda size: size + 6 | 1},
+    {0: lambda size: size, 2: lambda size: size - size // 4 | 1, 3: lambda size: size - size // 3 | 1},
+)
 
 # Nets that halve their maps ask for multiples, those that keep the corners for multiples and 1.
 _GROWTHS: tuple[Callable[[int, int], int], ...] = (
@@ -49,6 +54,14 @@ class Freedom:
             for axis, sizes in enumerate(self._sizes(top))
         )
 
+    def others(self) -> list[dict[str, Shape]]:
+        """Other shapes of the inputs that the net takes: odd ones, or if none the largest tried."""
+        free = [axis for axis in AXES.values() if any(axis == other for _, other in self.names)]
+        odd = ({blob: _moved(shape, free, more) for blob, shape in self.given.items()} for more in _OTHERS)
+        taken = [shapes for shapes in odd if shapes != self.given and _taken(self.shapes, shapes)]
+        largest = {top.blob: self.found[-1].tops[top] for top in self.graph.inputs}
+        return taken or [largest] * bool(free)
+
     def _sizes(self, top: Top) -> list[tuple[int, ...]]:
         return list(zip(*(shapes.tops[top] for shapes in self.found), strict=True))
 
@@ -82,31 +95,44 @@ def _grown(base: Shapes, inputs: Mapping[str, Shape], axes: Sequence[int], growt
         larger = {blob: _larger(shape, axes, times, growth) for blob, shape in inputs.items()}
         if larger == inputs:
             return []
-        try:
-            shapes = infer(base.graph, larger)
-        except NetError:
-            return []
-        if any(shapes.blobs(layer) != base.blobs(layer) for layer in base.graph.layers):
+        shapes = _taken(base, larger)
+        if shapes is None:
             return []
         found.append(shapes)
     return found
 
 
+def _taken(base: Shapes, inputs: Mapping[str, Shape]) -> Shapes | None:
+    """The sizes for other inputs; None where Caffe refuses them, or has other parameters there."""
+    try:
+        shapes = infer(base.graph, inputs)
+    except NetError:
+        return None
+    alike = all(shapes.blobs(layer) == base.blobs(layer) for layer in base.graph.layers)
+    return shapes if alike else None
+
+
 def _larger(shape: Shape, axes: Sequence[int], times: int, growth: Callable) -> Shape:
-    """Height and width are those of inputs with four axes."""
-    mine = [axis for axis in axes if axis < len(shape) and (axis == 0 or len(shape) == 4)]
+    mine = _mine(shape, axes)
     return tuple(growth(size, times) if axis in mine else size for axis, size in enumerate(shape))
+
+
+def _moved(shape: Shape, axes: Sequence[int], more: Mapping[int, Callable]) -> Shape:
+    """Other sizes on these axes, odd ones but for the batch."""
+    mine = _mine(shape, axes)
+    return tuple(more[axis](size) if axis in mine else size for axis, size in enumerate(shape))
+
+
+def _mine(shape: Shape, axes: Iterable[int]) -> list[int]:
+    """Those of the axes that an input has: height and width where it has four."""
+    return [axis for axis in axes if axis < len(shape) and (axis == 0 or len(shape) == 4)]
 
 
 def _names(inputs: Mapping[str, Shape], chosen: Sequence[str]) -> Iterator[tuple[tuple[str, int], str]]:
     """A name for each size that may change; inputs of one size there share it."""
     for name in chosen:
         axis = AXES[name]
-        having = {
-            blob: shape[axis]
-            for blob, shape in inputs.items()
-            if axis < len(shape) and (axis == 0 or len(shape) == 4)
-        }
+        having = {blob: shape[axis] for blob, shape in inputs.items() if _mine(shape, [axis])}
         alike = len(set(having.values())) == 1
         for blob in having:
             yield (blob, axis), name if alike else f"{blob}_{name}"

@@ -98,7 +98,7 @@ def softmax(at: Site) -> list[str]:
 
 
 def batch_norm(at: Site) -> list[str]:
-    """BatchNormalization with mean and variance divided by the third blob, and no factors; or by the batch."""
+    """BatchNormalization, mean and variance divided by the third blob; or those of the batch."""
     import numpy as np
 
     param = at.param("batch_norm_param")

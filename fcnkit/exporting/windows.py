@@ -38,7 +38,9 @@ def _window(at: Site) -> Spatial:
     axis = at.param("convolution_param").get("axis")
     if axis % at.ndim != 1 or not 3 <= at.ndim <= 5:
         fact = f"axis {axis} of {at.ndim} axes"
-        raise at.refuse(f"{fact}; ONNX convolves 1 to 3 axes behind the channels: give axis 1 and 3 to 5 axes")
+        raise at.refuse(
+            f"{fact}; ONNX convolves 1 to 3 axes behind the channels: give axis 1 and 3 to 5 axes"
+        )
     return spatial(at.layer, at.ndim)
 
 
@@ -75,13 +77,13 @@ def _words(window: Spatial, **more: Any) -> dict[str, Any]:
 
 
 def _largest(at: Site, window: Spatial, floor: bool) -> str:
-    """Where s + p <= k every window begins in the bottom, so that Caffe clips none: ONNX's own rounding up."""
+    """Where s + p <= k every window begins in the bottom, and Caffe clips none: ONNX rounds up alike."""
     words = _words(window, pads=window.pad + window.far, ceil_mode=int(not floor))
     return at.op("MaxPool", at.x, **words)
 
 
 def _average(at: Site, window: Spatial, floor: bool) -> str:
-    """The padding is put there first, since Caffe counts it, and what a last window has beyond it does not."""
+    """The padding comes first, since Caffe counts it; what a last window has beyond it does not count."""
     if floor or max(window.stride) == 1:
         whole = _words(window, pads=window.pad + window.far, count_include_pad=1)
         return at.op("AveragePool", at.x, **whole)
@@ -196,4 +198,3 @@ def embed(at: Site) -> list[str]:
 
     y = at.op("Gather", at.weights(0), at.op("Cast", at.x, to=TensorProto.INT64), axis=0)
     return [at.op("Add", y, at.weights(1)) if len(at.blobs) > 1 else y]
-

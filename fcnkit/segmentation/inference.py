@@ -137,7 +137,7 @@ def scores(
 ) -> Iterator["numpy.ndarray"]:
     """The scores of each prepared image, (channels, height, width), as (classes, rows, columns).
 
-    `engine` is "caffe" or "opencv"; when not given, Caffe where it is
+    `engine` is "caffe", "opencv" or "onnx"; when not given, Caffe where it is
     installed.  The engine starts once for many images, a few of which are in
     memory at a time.
 
