@@ -45,13 +45,11 @@ def export(
     if importlib.util.find_spec("onnx") is None:
         raise EngineError("onnx: not found: install it with `pip install 'fcnkit[onnx]'`")
     graph = build(net, state)
-    for layer in graph.layers:
-        if layer.type not in _SOURCES:
-            check(layer)
+    wanted = own_outputs(graph) if outputs is None else [graph.top(blob) for blob in outputs]
+    needed = _needed(graph, wanted)
     free = freedom(graph, _shapes(graph, inputs or {}))
     opened = weights if weights is None or isinstance(weights, store.Weights) else store.open(weights)
-    wanted = own_outputs(graph) if outputs is None else [graph.top(blob) for blob in outputs]
-    return _written(free, opened, tuple(dict.fromkeys(wanted)))
+    return _written(free, opened, needed, tuple(dict.fromkeys(wanted)))
 
 
 _SOURCES = ("Input", "Parameter")
@@ -101,8 +99,10 @@ def own_outputs(graph: Graph) -> list[Top]:
 def _needed(graph: Graph, outputs: Sequence[Top]) -> list[Layer]:
     """The layers that the outputs depend on.
 
-    Raises NetError where one of them is only for training.
+    Raises NetError where there is none, or for the first that cannot be exported.
     """
+    if not outputs:
+        raise NetError(f"{graph.prototxt.path}: it has no output; name a blob of it")
     wanted = set(outputs)
     found = []
     for layer in reversed(graph.layers):
@@ -113,6 +113,9 @@ def _needed(graph: Graph, outputs: Sequence[Top]) -> list[Layer]:
             raise layer.error(f"{fact}; give the deploy net")
         wanted.update(layer.bottoms)
         found.append(layer)
+    for layer in reversed(found):
+        if layer.type not in _SOURCES:
+            check(layer)
     return found[::-1]
 
 
@@ -127,11 +130,10 @@ def _left(graph: Graph, needed: Sequence[Layer], inputs: Sequence[Top]) -> Itera
             yield Left(layer.name, layer.line, f"{layer.type}: {reason}")
 
 
-def _written(free: Freedom, weights: store.Weights | None, outputs: tuple[Top, ...]) -> Exported:
+def _written(
+    free: Freedom, weights: store.Weights | None, needed: Sequence[Layer], outputs: tuple[Top, ...]
+) -> Exported:
     graph = free.graph
-    if not outputs:
-        raise NetError(f"{graph.prototxt.path}: it has no output; name a blob of it")
-    needed = _needed(graph, outputs)
     read = {top for layer in needed for top in layer.bottoms} | set(outputs)
     inputs = [top for top in graph.inputs if top in read]
     draft = Draft(())

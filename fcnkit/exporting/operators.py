@@ -90,8 +90,6 @@ def check(layer: Layer) -> None:
 
     Raises NetError with layer, type and line where it cannot.
     """
-    if layer.type in LEFT_OUT:
-        return
     if layer.type not in OPERATORS:
         raise layer.error(f"type {layer.type}: {_unknown(layer.type)}")
     for name, fork in _fork_fields(layer):
@@ -102,7 +100,7 @@ def check(layer: Layer) -> None:
 def _unknown(kind: str) -> str:
     if kind in CAFFE and re.search("Data$", kind):
         return "data layers belong to training; give the deploy net, with an Input in its place"
-    return f"it has no export to ONNX; export the part of the net that does without {kind}"
+    return "it has no export to ONNX; export a blob before it (--blob)"
 
 
 def _fork_fields(layer: Layer) -> Iterator[tuple[str, str | None]]:
