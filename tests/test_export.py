@@ -479,6 +479,8 @@ def test_names_and_metadata():
         (TWO_TOPS, "type Pooling: its second top, the mask"),
         (conv("kernel_size: 3 axis: 2"), "type Convolution: axis 2"),
         (NARROW, "type Convolution: its window of 14 points is larger than its padded bottom of 13"),
+        (of("Log", "base: 1"), "type Log: base 1"),
+        (of("Exp", "base: -2"), "type Exp: base -2"),
         (one("ReLU", "relu_param { relu6: true }"), "type ReLU: relu6 is a field of"),
         (one("Dropout", "dropout_param { scale_train: false }"), "type Dropout: scale_train is a field of"),
     ],

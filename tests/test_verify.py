@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fcnkit.engines import caffe as caffe_engine
-from fcnkit.engines import opencv
+from fcnkit.engines import onnx, opencv
 from fcnkit.errors import EngineError, NetError, WeightsError
 from fcnkit.formats import prototxt
 from fcnkit.nets.graph import build
@@ -314,9 +314,12 @@ def test_choice_of_engine(monkeypatch):
     monkeypatch.setattr(opencv, "available", lambda: True)
     assert choose() is opencv and choose("caffe") is caffe_engine
     monkeypatch.setattr(opencv, "available", lambda: False)
+    monkeypatch.setattr(onnx, "available", lambda: True)
+    assert choose() is onnx and choose("opencv") is opencv
+    monkeypatch.setattr(onnx, "available", lambda: False)
     with pytest.raises(EngineError, match="make caffe.*opencv-python-headless"):
         choose()
-    with pytest.raises(EngineError, match='no engine "torch"; there are caffe, opencv'):
+    with pytest.raises(EngineError, match='no engine "torch"; there are caffe, opencv, onnx'):
         choose("torch")
 
 

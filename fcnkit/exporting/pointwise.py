@@ -65,10 +65,18 @@ def power(at: Site) -> list[str]:
     return [x if param.get("power") == 1 else at.op("Pow", x, at.number(param.get("power")))]
 
 
+def _base(at: Site, param: Any) -> float:
+    """The base: -1, which means e, or a positive number that logarithms have."""
+    base = param.get("base")
+    if base != -1 and (base <= 0 or base == 1):
+        raise at.refuse(f"base {base}; give a positive one that is not 1, or -1 for e")
+    return base
+
+
 def exp(at: Site) -> list[str]:
     """base ** (scale * x + shift), as base ** shift * e ** (ln(base) * scale * x); base -1 means e."""
     param = at.param("exp_param")
-    base, scale, shift = map(param.get, ("base", "scale", "shift"))
+    base, scale, shift = _base(at, param), param.get("scale"), param.get("shift")
     factor, outer = (1, e_to(shift)) if base == -1 else (ln(base), base**shift)
     return [_scaled(at, at.op("Exp", _scaled(at, at.x, factor * scale, 0)), outer, 0)]
 
@@ -76,7 +84,7 @@ def exp(at: Site) -> list[str]:
 def log(at: Site) -> list[str]:
     """log(scale * x + shift) to the base, -1 meaning e."""
     param = at.param("log_param")
-    base = param.get("base")
+    base = _base(at, param)
     y = at.op("Log", _scaled(at, at.x, param.get("scale"), param.get("shift")))
     return [y if base == -1 else _scaled(at, y, 1 / ln(base), 0)]
 
