@@ -48,7 +48,7 @@ def test_a_net_that_takes_multiples_alone():
     found = of(A + HALF + BACK + SUM)
     assert found.dims(found.graph.top("v")) == (None, 6, None, None)
     # 29 x 19 is no multiple of 2: what is left is the largest that was tried.
-    assert found.others() == [{"a": (6, 6, 48, 36)}]
+    assert found.others() == [{"a": (2, 6, 32, 24)}]
 
 
 def test_a_net_that_keeps_the_corners():
@@ -61,6 +61,11 @@ def test_a_net_that_keeps_the_corners():
 
 def test_other_sizes_are_odd():
     assert of(A + HALF).others() == [{"a": (3, 6, 29, 19)}, {"a": (2, 6, 13, 9)}]
+
+
+def test_large_images():
+    found = of(source("a", 1, 64, 2000, 4000) + declare("ReLU"))
+    assert found.named(found.graph.top("t")) == ("batch", 64, "height", "width")
 
 
 def test_no_size_may_change():

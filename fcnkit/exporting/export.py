@@ -109,8 +109,8 @@ def _needed(graph: Graph, outputs: Sequence[Top]) -> list[Layer]:
         if wanted.isdisjoint(layer.tops):
             continue
         if layer.type in LEFT_OUT:
-            fact = f"type {layer.type}: {LEFT_OUT[layer.type]}, and other layers read what it makes"
-            raise layer.error(f"{fact}; give the deploy net")
+            fact = f"type {layer.type}: {LEFT_OUT[layer.type]}, and an output depends on what it makes"
+            raise layer.error(f"{fact}; ask for another blob, or give the deploy net")
         wanted.update(layer.bottoms)
         found.append(layer)
     for layer in reversed(found):

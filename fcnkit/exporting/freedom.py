@@ -80,18 +80,32 @@ def freedom(graph: Graph, inputs: Mapping[str, Shape]) -> Freedom:
     chosen: list[str] = []
     found: list[Shapes] = []
     for name, axis in AXES.items():
-        growth = next((each for each in _GROWTHS if _grown(base, inputs, [axis], each)), None)
-        others = _grown(base, inputs, [*map(AXES.get, chosen), axis], growth) if growth else None
-        if growth and others:  # alone, and together with those before it
+        alone, growth = next(_growing(base, inputs, axis), ([], _GROWTHS[0]))
+        # Height and width together too, and less: Caffe has no blob of more than 2**31 values.
+        both = [AXES[other] for other in chosen if other != "batch"] + [axis]
+        together = _grown(base, inputs, both, growth, TIMES[:1]) if alone else []
+        if together:
             chosen.append(name)
-            found += _grown(base, inputs, [axis], growth) + others
+            found += alone + together
     return Freedom(graph, dict(inputs), (base, *found), dict(_names(inputs, chosen)))
 
 
-def _grown(base: Shapes, inputs: Mapping[str, Shape], axes: Sequence[int], growth: Callable) -> list[Shapes]:
+def _growing(
+    base: Shapes, inputs: Mapping[str, Shape], axis: int
+) -> Iterator[tuple[list[Shapes], Callable[[int, int], int]]]:
+    """The sizes with one axis grown, and how it was, for each way that the net takes."""
+    for growth in _GROWTHS:
+        found = _grown(base, inputs, [axis], growth, TIMES)
+        if found:
+            yield found, growth
+
+
+def _grown(
+    base: Shapes, inputs: Mapping[str, Shape], axes: Sequence[int], growth: Callable, many: Sequence[int]
+) -> list[Shapes]:
     """The sizes with these axes of all inputs grown; [] where the net does not take it."""
     found = []
-    for times in TIMES:
+    for times in many:
         larger = {blob: _larger(shape, axes, times, growth) for blob, shape in inputs.items()}
         if larger == inputs:
             return []
