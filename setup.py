@@ -8,6 +8,7 @@ OPENCV = ["opencv-python-headless>=4.5.5,<5"]  # OpenCV 5 reads no Caffe nets
 DRAW = ["pygraphviz>=2,<3"]  # brings Graphviz along
 DEMO = [*OPENCV, "pillow>=10.1,<14"]
 DIGITS = ["lmdb>=1.4,<4", "pillow>=10.1,<14", "scikit-learn>=1.3,<2"]
+ONNX = ["onnx>=1.16,<2", "onnxruntime>=1.17,<2"]
 SEGMENTATION = ["lmdb>=1.4,<4", "matplotlib>=3.7,<4", "pillow>=10.1,<14", "rich>=13,<16"]
 TORCH = ["torch>=2.4,<2.14"]
 TEST = [
@@ -55,10 +56,11 @@ setup(
         "draw": DRAW,
         "demo": DEMO,
         "digits": DIGITS,
+        "onnx": ONNX,
         "segmentation": SEGMENTATION,
         "torch": TORCH,
-        "test": sorted({*DEMO, *DRAW, *SEGMENTATION, *TORCH, *TEST}),
-        "all": sorted({*DEMO, *DRAW, *SEGMENTATION, *TORCH, *TEST}),
+        "test": sorted({*DEMO, *DRAW, *ONNX, *SEGMENTATION, *TORCH, *TEST}),
+        "all": sorted({*DEMO, *DRAW, *ONNX, *SEGMENTATION, *TORCH, *TEST}),
     },
     entry_points={"console_scripts": ["fcnkit=fcnkit.cli.main:run"]},
     classifiers=[

@@ -2,6 +2,8 @@
 
 from fcnkit.drawing.draw import Drawing, draw
 from fcnkit.errors import FcnkitError
+from fcnkit.exporting.export import export
+from fcnkit.exporting.exported import Exported
 from fcnkit.formats.prototxt import Prototxt, parse, read
 from fcnkit.inspection import Inspection, inspect
 from fcnkit.linting.findings import Finding
@@ -39,6 +41,7 @@ __all__ = [
     "CoordMap",
     "Difference",
     "Drawing",
+    "Exported",
     "FcnkitError",
     "Finding",
     "Graph",
@@ -62,6 +65,7 @@ __all__ = [
     "decimate",
     "draw",
     "drop",
+    "export",
     "extract",
     "fcn",
     "fold",

@@ -73,8 +73,8 @@ def verify(
     The scores before a final Softmax come first.  Outputs are paired by name;
     where one of each is left over, those two.  (N, C) is compared with
     (N, C, 1, 1) value by value.  `new_weights` are `weights` when not given.
-    `engine` is "caffe", "opencv" or "torch"; when not given, Caffe where it is
-    installed.  `device` is for torch, such as "cpu" or "cuda".  `inputs` gives
+    `engine` is "caffe", "opencv", "torch" or "onnx"; when not given, Caffe where it
+    is installed.  `device` is for torch, such as "cpu" or "cuda".  `inputs` gives
     arrays, or shapes for noise, by the old net's input names; the rest is
     `noise` of the size that the prototxt says.
 
@@ -145,6 +145,55 @@ def slide(
     return _compare(net, fcn_net, old.blob, expected, new.blob, found, tolerance)
 
 
+def model(
+    net: Prototxt,
+    weights: Any,
+    onnx_model: Any,
+    *,
+    engine: str | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    outputs: Sequence[str] | None = None,
+    tolerance: float = 1e-4,
+    seed: int = 0,
+) -> tuple[Difference, ...]:
+    """The net has run on an engine and its ONNX model in ONNX Runtime; a Difference per output and size.
+
+    `onnx_model` is the path of the file, or its bytes, `outputs` the blobs
+    that it was exported for.  The sizes are the net's own, or those of
+    `inputs`, and others that Caffe builds the net at with the same parameters.
+
+    Raises as `verify` does, and EngineError where ONNX Runtime is not
+    installed or refuses the model, or where no other engine is installed.
+    """
+    from fcnkit.engines import onnx
+    from fcnkit.exporting.export import own_outputs
+    from fcnkit.exporting.freedom import freedom
+
+    runner, graph = choose(engine), build(net)
+    if runner is onnx:
+        raise EngineError("no engine is installed to compare with: run `make caffe`")
+    session = onnx.opened(onnx_model, net.path)
+    given = _inputs(graph, inputs or {}, seed)
+    shapes = {name: array.shape for name, array in given.items()}
+    check_weights(graph, weights, shapes)
+    others = freedom(graph, shapes).others()
+    many = [given, *({name: noise(shape, seed) for name, shape in each.items()} for each in others)]
+    blobs = [top.blob for top in own_outputs(graph)] if outputs is None else list(outputs)
+    expected = _run_all(runner, [(net, weights, data, blobs) for data in many])
+    found = [dict(zip(blobs, onnx.ran(session, data, net.path).values(), strict=True)) for data in many]
+    return tuple(
+        _compare(net, net, name, old[blob], name, new[blob], tolerance)
+        for data, old, new in zip(many, expected, found, strict=True)
+        for blob in blobs
+        for name in [f"{blob} of {', '.join(map(_sized, data.items()))}"]
+    )
+
+
+def _sized(pair: tuple[str, Any]) -> str:
+    name, array = pair
+    return f"{name} {' x '.join(map(str, array.shape))}"
+
+
 class Placed(NamedTuple):
     """An engine that computes on one device."""
 
@@ -188,9 +237,9 @@ def _placed(engine: str, device: str, engines: Mapping[str, ModuleType]) -> Plac
 
 def _engines() -> dict[str, ModuleType]:
     """The engines by name, the preferred one first; read here, since most commands run no net."""
-    from fcnkit.engines import caffe, opencv, torch
+    from fcnkit.engines import caffe, onnx, opencv, torch
 
-    return {"caffe": caffe, "opencv": opencv, "torch": torch}
+    return {"caffe": caffe, "opencv": opencv, "torch": torch, "onnx": onnx}
 
 
 def noise(shape: Sequence[int], seed: int = 0) -> Any:

@@ -22,7 +22,7 @@ LEVELS = (
     ("formats",),
     ("nets", "weights.store", "weights.containers", "weights.blobs", "models"),
     ("plan", "inspection", "drawing"),
-    ("rewrites", "weights"),
+    ("rewrites", "weights", "exporting"),
     ("engines",),
     ("verify", "linting"),
     ("segmentation",),
@@ -43,7 +43,10 @@ FORMATS_JOINED = {
     ("formats.values", "formats.prototxt"),
     ("formats.prototxt", "formats.spans"),
 }
-HEAVY = ("numpy", "h5py", "cv2", "matplotlib", "PIL", "google", "lmdb", "pygraphviz", "rich", "torch")
+HEAVY = (
+    "numpy", "h5py", "cv2", "matplotlib", "PIL", "google", "lmdb", "pygraphviz", "rich", "torch", "onnx",
+    "onnxruntime",
+)  # fmt: skip
 # Made of PyTorch, and imported when a net is run on it.
 TORCH = {
     PACKAGE / "engines" / "torch" / f"{name}.py"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fcnkit.engines import caffe as caffe_engine
-from fcnkit.engines import opencv
+from fcnkit.engines import onnx, opencv
 from fcnkit.engines import torch as torch_engine
 from fcnkit.errors import EngineError, NetError, WeightsError
 from fcnkit.formats import prototxt
@@ -318,9 +318,12 @@ def test_choice_of_engine(monkeypatch):
     monkeypatch.setattr(torch_engine, "available", lambda: True)
     assert choose() is torch_engine
     monkeypatch.setattr(torch_engine, "available", lambda: False)
+    monkeypatch.setattr(onnx, "available", lambda: True)
+    assert choose() is onnx and choose("opencv") is opencv
+    monkeypatch.setattr(onnx, "available", lambda: False)
     with pytest.raises(EngineError, match="make caffe.*opencv-python-headless.*torch"):
         choose()
-    with pytest.raises(EngineError, match='no engine "tensorflow"; there are caffe, opencv, torch'):
+    with pytest.raises(EngineError, match='no engine "tensorflow"; there are caffe, opencv, torch, onnx'):
         choose("tensorflow")
 
 

@@ -133,11 +133,11 @@ def shape_option(function: Callable) -> Callable:
 
 def engine_options(function: Callable) -> Callable:
     """--engine and --device: what runs the net, and on what."""
-    engines = click.Choice(["caffe", "opencv", "torch"])
+    engines = click.Choice(["caffe", "opencv", "torch", "onnx"])
     said = "For torch: cpu, cuda, cuda:1; a GPU where there is one."
     for option in (
         click.option("--device", metavar="DEVICE", help=said),
-        click.option("--engine", type=engines, help="Caffe where it is installed, else OpenCV, else torch."),
+        click.option("--engine", type=engines, help="The first of these that is installed."),
     ):
         function = option(function)
     return function

@@ -22,6 +22,7 @@ COMMANDS = {
     "surgery": "weights",
     "diff": "diff",
     "convert": "convert",
+    "export": "export",
     "verify": "weights",
     "dataset": "dataset",
     "train": "train",

@@ -279,7 +279,7 @@ def pooling(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     if param.get("global_pooling"):
         _check_global(layer, param)
         return [(*shape[:2], 1, 1)] * len(layer.tops)
-    window, floor = _pooling(layer), _rounds_down(param)
+    window, floor = _pooling(layer), rounds_down(param)
     clip = any(window.pad + window.far)
 
     def rule(size: int, kernel: int, stride: int, pad: int, far: int) -> int:
@@ -288,7 +288,8 @@ def pooling(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     return [(*shape[:2], *_sizes(layer, rule, shape, window))] * len(layer.tops)
 
 
-def _rounds_down(param: View) -> bool:
+def rounds_down(param: View) -> bool:
+    """Whether a pooling's parameters say that its size is rounded down."""
     if param.says("ceil_mode", "torch_pooling"):
         return not param.get("ceil_mode") or param.get("torch_pooling")
     return param.get("round_mode") == "FLOOR"
@@ -368,7 +369,7 @@ def keeps_size(layer: Layer) -> bool:
 def size_rule(layer: Layer) -> tuple:
     """What decides the size of a top, for a layer with a window: layers of equal rules give equal sizes."""
     pooling = layer.type == "Pooling"
-    return pooling, pooling and _rounds_down(layer.param("pooling_param")), spatial(layer)
+    return pooling, pooling and rounds_down(layer.param("pooling_param")), spatial(layer)
 
 
 # ---- receptive fields: (extent, stride) per axis

@@ -138,8 +138,8 @@ def scores(
 ) -> Iterator["numpy.ndarray"]:
     """The scores of each prepared image, (channels, height, width), as (classes, rows, columns).
 
-    `engine` is "caffe", "opencv" or "torch"; when not given, Caffe where it is
-    installed; `device` is for torch.  The engine starts once for many images,
+    `engine` is "caffe", "opencv", "torch" or "onnx"; when not given, Caffe where it
+    is installed; `device` is for torch.  The engine starts once for many images,
     a few of which are in memory at a time.
 
     Raises NetError as `head` and `Head.size` do, WeightsError where a layer

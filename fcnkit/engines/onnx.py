@@ -1,0 +1,88 @@
+"""ONNX Runtime as an engine: a net is exported, and the model run."""
+
+import importlib.util
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from fcnkit.errors import EngineError, said
+from fcnkit.exporting.export import export, own_outputs
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.nets.graph import State, build
+
+TEST = State()
+
+
+def available() -> bool:
+    """Whether onnx and ONNX Runtime are installed."""
+    return all(importlib.util.find_spec(name) is not None for name in ("onnx", "onnxruntime"))
+
+
+def run(
+    net: Prototxt,
+    weights: Any,
+    inputs: Mapping[str, Any],
+    outputs: Sequence[str] | None = None,
+    *,
+    state: State = TEST,
+) -> dict[str, Any]:
+    """What ONNX Runtime computes of the exported net: a float32 array per output blob, by name.
+
+    As the engine `caffe` takes its arguments.  Raises as `export` does, and
+    EngineError where ONNX Runtime refuses the model.
+    """
+    return next(run_all(net, weights, [inputs], outputs, state=state))
+
+
+def run_all(
+    net: Prototxt,
+    weights: Any,
+    many: Iterable[Mapping[str, Any]],
+    outputs: Sequence[str] | None = None,
+    *,
+    state: State = TEST,
+) -> Iterator[dict[str, Any]]:
+    """What `run` gives for each of many inputs in turn; the net is exported once for inputs of one kind."""
+    names = [top.blob for top in own_outputs(build(net, state))] if outputs is None else list(outputs)
+    model = session = None
+    for inputs in many:
+        shapes = {blob: array.shape for blob, array in inputs.items()}
+        if model is None or not model.takes(shapes):
+            model = export(net, weights, inputs=shapes, outputs=names, state=state)
+            session = opened(model.bytes(), net.path)
+        yield dict(zip(dict.fromkeys(names), ran(session, inputs, net.path).values(), strict=True))
+
+
+def opened(model: Any, path: str) -> Any:
+    """ONNX Runtime's session of a model, which is its bytes or the path of its file.
+
+    Raises EngineError where it is not installed, or refuses the model.
+    """
+    if not available():
+        raise EngineError("ONNX Runtime: not found: install it with `pip install 'fcnkit[onnx]'`")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise _refusal(path, error) from error
+
+
+def ran(session: Any, inputs: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Every output of the session for these inputs, those that the model does not read left out."""
+    import numpy as np
+
+    taken = {port.name for port in session.get_inputs()}
+    arrays = {
+        name: np.ascontiguousarray(array, np.float32) for name, array in inputs.items() if name in taken
+    }
+    names = [port.name for port in session.get_outputs()]
+    try:
+        return dict(zip(names, session.run(names, arrays), strict=True))
+    except Exception as error:
+        raise _refusal(path, error) from error
+
+
+def _refusal(path: str, error: Exception) -> EngineError:
+    return EngineError(f"{path}: ONNX Runtime: {said(error)}; use the engine caffe")

@@ -1,0 +1,274 @@
+"""A net and its weights as an ONNX model, for ONNX Runtime, TensorRT, OpenVINO and others."""
+
+import importlib.util
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fcnkit.errors import EngineError, NetError, WeightsError
+from fcnkit.exporting.draft import Draft, Site
+from fcnkit.exporting.exported import Exported, Left, Port, declared
+from fcnkit.exporting.freedom import Freedom, freedom
+from fcnkit.exporting.operators import LEFT_OUT, OPERATORS, check
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.nets.graph import Graph, Layer, Shape, State, Top, build
+from fcnkit.nets.shapes import Shapes
+from fcnkit.weights import store
+from fcnkit.weights.blobs import Blob
+
+# The oldest opset in which Softmax has its axis and sizes of reshapes and reductions come as they do now;
+# TensorRT reads it since 8.0, OpenVINO since 2021.4, ONNX Runtime since 1.6.  IR 7 came with it.
+OPSET, IR = 13, 7
+TEST = State()
+
+
+def export(
+    net: Prototxt,
+    weights: Any = None,
+    *,
+    inputs: Mapping[str, Shape] | None = None,
+    outputs: Sequence[str] | None = None,
+    state: State = TEST,
+) -> Exported:
+    """The model computes what Caffe computes in this state, in float32, input and output blobs named alike.
+
+    `weights` is a path, a Weights, or None for a net without parameters.
+    Batch, height and width of the inputs are free where Caffe builds the net
+    at other sizes with the same parameters; `inputs` gives shapes in place of
+    the file's.  `outputs` may name any blob; they are the net's own when not
+    given.  Losses and what else only training needs are left out, with the
+    reason, and so are inputs that only they read.
+
+    Raises NetError for a layer that cannot be exported, with its type and
+    line; WeightsError for weights that do not fit; EngineError without onnx.
+    """
+    if importlib.util.find_spec("onnx") is None:
+        raise EngineError("onnx: not found: install it with `pip install 'fcnkit[onnx]'`")
+    graph = build(net, state)
+    wanted = own_outputs(graph) if outputs is None else [graph.top(blob) for blob in outputs]
+    needed = _needed(graph, wanted)
+    free = freedom(graph, _shapes(graph, inputs or {}))
+    opened = weights if weights is None or isinstance(weights, store.Weights) else store.open(weights)
+    return _written(free, opened, needed, tuple(dict.fromkeys(wanted)))
+
+
+_SOURCES = ("Input", "Parameter")
+
+
+def _shapes(graph: Graph, given: Mapping[str, Shape]) -> dict[str, Shape]:
+    """The shape of every input; NetError for one that has none, and for a shape of something else."""
+    names = [top.blob for top in graph.inputs]
+    path = graph.prototxt.path
+    for blob in given:
+        if blob not in names:
+            fact = f'"{blob}" is not an input of this net'
+            raise NetError(f"{path}: {fact}; its inputs are {', '.join(names) or 'none'}")
+    found = {}
+    for top in graph.inputs:
+        shape = given.get(top.blob) or graph.producer(top).input_shapes[top.index]
+        if shape is None:
+            fact = f'{path}: it gives its input "{top.blob}" no shape'
+            raise NetError(f"{fact}; say one, such as --input {top.blob}=1,3,227,227")
+        found[top.blob] = tuple(shape)
+    if not found:
+        raise NetError(f"{path}: it has no input but its data layers; give the deploy net")
+    return found
+
+
+def own_outputs(graph: Graph) -> list[Top]:
+    """What no layer reads but those that are left out, inputs and what is silenced apart.
+
+    A layer whose tops are all silenced is no reader either.
+    """
+    gone: set[int] = set()
+    found: list[Top] = []
+    for layer in reversed(graph.layers):
+        readers = {top: graph.consumers[top] for top in layer.tops}
+        ends = [top for top, those in readers.items() if all(reader.index in gone for reader in those)]
+        wanted = [top for top in ends if not any(reader.type == "Silence" for reader in readers[top])]
+        if layer.type in LEFT_OUT or (len(ends) == len(readers) and not wanted):
+            gone.add(layer.index)
+        elif layer.type != "Input":
+            found += wanted[::-1]
+    return found[::-1]
+
+
+# ---- the layers that are needed, in order
+
+
+def _needed(graph: Graph, outputs: Sequence[Top]) -> list[Layer]:
+    """The layers that the outputs depend on.
+
+    Raises NetError where there is none, or for the first that cannot be exported.
+    """
+    if not outputs:
+        raise NetError(f"{graph.prototxt.path}: it has no output; name a blob of it")
+    wanted = set(outputs)
+    found = []
+    for layer in reversed(graph.layers):
+        if wanted.isdisjoint(layer.tops):
+            continue
+        if layer.type in LEFT_OUT:
+            fact = f"type {layer.type}: {LEFT_OUT[layer.type]}, and an output depends on what it makes"
+            raise layer.error(f"{fact}; ask for another blob, or give the deploy net")
+        wanted.update(layer.bottoms)
+        found.append(layer)
+    for layer in reversed(found):
+        if layer.type not in _SOURCES:
+            check(layer)
+    return found[::-1]
+
+
+def _left(graph: Graph, needed: Sequence[Layer], inputs: Sequence[Top]) -> Iterator[Left]:
+    for layer in graph.layers:
+        if layer.type == "Input":
+            unread = [top.blob for top in layer.tops if top not in inputs]
+            if unread:
+                yield Left(layer.name, layer.line, f"nothing in the model reads {', '.join(unread)}")
+        elif layer not in needed:
+            reason = LEFT_OUT.get(layer.type, "no output of the model depends on it")
+            yield Left(layer.name, layer.line, f"{layer.type}: {reason}")
+
+
+def _written(
+    free: Freedom, weights: store.Weights | None, needed: Sequence[Layer], outputs: tuple[Top, ...]
+) -> Exported:
+    graph = free.graph
+    read = {top for layer in needed for top in layer.bottoms} | set(outputs)
+    inputs = [top for top in graph.inputs if top in read]
+    draft = Draft(())
+    names = _named(graph, draft, inputs, outputs)
+    shared = _shared(graph, free.shapes, weights)
+    for layer in needed:
+        if layer.type != "Input":
+            _add(layer, draft, names, free, _blobs(layer, free.shapes, weights, shared))
+    ports = [Port(names[top], free.named(top)) for top in inputs]
+    made = _results(draft, names, inputs, outputs)
+    results = [Port(made[top], free.named(top)) for top in outputs]
+    return _assembled(free, draft, ports, results, tuple(_left(graph, needed, inputs)))
+
+
+def _named(graph: Graph, draft: Draft, inputs: Sequence[Top], outputs: Sequence[Top]) -> dict[Top, str]:
+    """A name for every top: the blob's own for inputs, outputs, and what Caffe gives under it after a run."""
+    names: dict[Top, str] = {}
+    last = [top for top in graph.tops if graph.top(top.blob) == top]
+    for top in (*inputs, *outputs, *last):
+        if top not in names and top.blob not in names.values():
+            names[top] = draft.name(top.blob)
+    for top in graph.tops:
+        if top not in names:
+            names[top] = draft.name(f"{top.blob}/{graph.producer(top).name}")
+    return names
+
+
+def _results(
+    draft: Draft, names: Mapping[Top, str], inputs: Sequence[Top], outputs: Sequence[Top]
+) -> dict[Top, str]:
+    """The names of the outputs; an input that is asked for as an output is copied."""
+    from onnx import helper
+
+    found = {}
+    for top in outputs:
+        found[top] = names[top]
+        if top in inputs:
+            found[top] = draft.name(names[top])
+            draft.nodes.append(helper.make_node("Identity", [names[top]], [found[top]], name=found[top]))
+    return found
+
+
+def _add(
+    layer: Layer, draft: Draft, names: dict[Top, str], free: Freedom,
+    blobs: Sequence[tuple[Blob, Shape]],
+) -> None:  # fmt: skip
+    """The layer's nodes are in the draft, and make what its tops are named."""
+    from onnx import helper
+
+    sizes, tops = ([free.dims(top) for top in each] for each in (layer.bottoms, layer.tops))
+    site = Site(draft, layer, [names[top] for top in layer.bottoms], sizes, tops, blobs)
+    first = len(draft.nodes)
+    found = [site.weights(0)] if layer.type == "Parameter" else OPERATORS[layer.type](site)
+    for top, made in zip(layer.tops, found, strict=True):
+        if not draft.rename(first, made, names[top]):
+            node = draft.name(f"{layer.name}/Identity")
+            draft.nodes.append(helper.make_node("Identity", [made], [names[top]], name=node))
+
+
+# ---- weights
+
+
+def _blobs(
+    layer: Layer, shapes: Shapes, weights: store.Weights | None, shared: Mapping[str, Blob]
+) -> list[tuple[Blob, Shape]]:
+    """The layer's parameter blobs, each with the shape that the net gives it."""
+    wanted = shapes.blobs(layer) or []
+    if not wanted:
+        return []
+    path = weights.path if weights is not None else "no weights file"
+    own = weights.get(layer.name, ()) if weights is not None else ()
+    if len(own) != len(wanted):
+        fact = f"{path} has {len(own)} parameter blobs for it, the net {len(wanted)}"
+        raise _misfit(layer, f"{fact}; give the weights that belong to this net")
+    for blob, shape in zip(own, wanted, strict=True):
+        if not blob.fits(shape):
+            fact = f"{blob.where} has the shape {blob.shape}, the net {shape}"
+            raise _misfit(layer, f"{fact}; transplant the weights first")
+    names = _sharing(layer, len(wanted))
+    blobs = [shared.get(name, blob) for name, blob in zip(names, own, strict=True)]
+    return list(zip(blobs, wanted, strict=True))
+
+
+def _misfit(layer: Layer, fact: str) -> WeightsError:
+    return WeightsError(f'{layer.field.source.path}:{layer.line}: layer "{layer.name}": {fact}')
+
+
+def _sharing(layer: Layer, count: int) -> list[str]:
+    """The name under which each parameter blob is shared; "" for one that is not."""
+    old = layer.view.message_name == "V1LayerParameter"  # there it is the names alone
+    names = layer.view.list("param") if old else [one.get("name") for one in layer.view.views("param")]
+    return [*names, *[""] * count][:count]
+
+
+def _shared(graph: Graph, shapes: Shapes, weights: store.Weights | None) -> dict[str, Blob]:
+    """The blob of each name that layers share: Caffe loads one after the other, so the last one counts."""
+    found: dict[str, Blob] = {}
+    order = {name: number for number, name in enumerate(weights or ())}
+    for layer in sorted(graph.layers, key=lambda layer: order.get(layer.name, -1)):
+        own = weights.get(layer.name, ()) if weights is not None else ()
+        wanted = shapes.blobs(layer) or ()
+        if len(own) == len(wanted):
+            found |= {name: blob for name, blob in zip(_sharing(layer, len(own)), own, strict=True) if name}
+    return found
+
+
+# ---- the messages
+
+
+def _assembled(
+    free: Freedom, draft: Draft, inputs: Sequence[Port], outputs: Sequence[Port], left: tuple[Left, ...]
+) -> Exported:
+    from onnx import helper
+
+    net = free.graph.prototxt
+    name = net.root.last("name")
+    title = name.string if name else ""
+    parts = declared(inputs), declared(outputs), list(draft.constants.values())
+    graph = helper.make_graph(draft.nodes, title or "net", *parts)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="fcnkit")
+    model.ir_version, model.producer_version = IR, _version()
+    model.doc_string = f'The Caffe net "{title or net.path}" in state {free.graph.state}, exported by fcnkit.'
+    model.ClearField("graph")
+    counts = Counter(node.op_type for node in draft.nodes)
+    tensors = tuple(draft.tensors.values())
+    return Exported(
+        net.path, tuple(inputs), tuple(outputs), left, counts, tensors, OPSET,
+        model.SerializeToString(), graph.SerializeToString(),
+    )  # fmt: skip
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("fcnkit")
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,190 @@
+"""An ONNX model that is ready to be written: small parts made, weights still in their own file."""
+
+import html
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, NamedTuple
+
+from fcnkit.errors import WeightsError
+from fcnkit.exporting.draft import Tensor
+from fcnkit.files import atomic
+from fcnkit.formats import wire
+from fcnkit.weights.blobs import Progress, heard, unheard
+
+# What one protobuf message may hold, and so one file without data beside it.
+LIMIT = 2**31 - 1
+_FLOAT = 4
+
+
+class Port(NamedTuple):
+    """An input or an output: a size per axis, a name for each that may change."""
+
+    name: str
+    dims: tuple[int | str, ...]
+
+    def takes(self, shape: Sequence[int]) -> bool:
+        """Whether this shape is one that the port allows."""
+        pairs = zip(self.dims, shape, strict=False)
+        return len(shape) == len(self.dims) and all(
+            isinstance(dim, str) or dim == size for dim, size in pairs
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name}  {' x '.join(map(str, self.dims)) or 'a scalar'}"
+
+
+class Left(NamedTuple):
+    """A layer that is not in the model, and why."""
+
+    layer: str
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """The model of one net: `save` writes it, its table says what is in it.
+
+    `model` and `graph` are the two messages without the weights, which
+    `tensors` names; `operators` counts the nodes of each kind.
+    """
+
+    path: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    left: tuple[Left, ...]
+    operators: Mapping[str, int]
+    tensors: tuple[Tensor, ...]
+    opset: int
+    model: bytes
+    graph: bytes
+
+    @property
+    def nbytes(self) -> int:
+        """The size of the file."""
+        graph = self._graph_bytes
+        return len(self.model) + len(_head("ModelProto", "graph", graph)) + graph
+
+    def takes(self, shapes: Mapping[str, Sequence[int]]) -> bool:
+        """Whether the model is for inputs of these shapes too."""
+        return all(port.takes(shapes.get(port.name, ())) for port in self.inputs)
+
+    @property
+    def _graph_bytes(self) -> int:
+        tensors = (_tensor_bytes(tensor) for tensor in self.tensors)
+        return len(self.graph) + sum(len(_head("GraphProto", "initializer", size)) + size for size in tensors)
+
+    def pieces(self) -> Iterator[bytes | memoryview]:
+        """The file's bytes in turn, the weights read as they are needed; each may be overwritten by the next.
+
+        A message's fields may come in any order, so the graph is last, and in
+        it the weights.  Raises WeightsError where their file has changed.
+        """
+        yield self.model
+        yield _head("ModelProto", "graph", self._graph_bytes)
+        yield self.graph
+        for tensor in self.tensors:
+            yield _head("GraphProto", "initializer", _tensor_bytes(tensor))
+            yield _tensor_head(tensor)
+            yield from _values(tensor)
+
+    def save(self, path: str | os.PathLike, *, force: bool = False, progress: Progress = unheard) -> None:
+        """The file at `path` is the model, whole or not at all.
+
+        Raises OutputError as `files.atomic` does, WeightsError for a model of
+        more than 2 GB, which no ONNX file holds without others beside it.
+        """
+        size = self.nbytes
+        if size > LIMIT:
+            fact = f"{size:,} bytes, and an ONNX file holds at most {LIMIT:,}"
+            raise WeightsError(f"{path}: the model would be {fact}; export a part of the net")
+        with atomic(path, force=force, size=size) as file:
+            for piece in heard(self.pieces(), progress):
+                file.write(piece)
+
+    def bytes(self) -> bytes:
+        """The whole file."""
+        return b"".join(bytes(piece) for piece in self.pieces())
+
+    def table(self) -> str:
+        """Inputs, outputs, operators, and what is left out, as text."""
+        values = sum(prod(tensor.shape) for tensor in self.tensors)
+        kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(self.operators).most_common())
+        rows = [f"{self.path}: ONNX, opset {self.opset}, {self.nbytes:,} bytes, {values:,} weights"]
+        rows += [f"  {word:<8}{port}" for word, port in self._ports()]
+        rows += [
+            f"  free    {self._free()}",
+            f"  {sum(self.operators.values())} operators: {kinds or 'none'}",
+        ]
+        rows += [f'  left out: layer "{each.layer}" on line {each.line}: {each.reason}' for each in self.left]
+        return "\n".join(rows) + "\n"
+
+    def _ports(self) -> Iterator[tuple[str, Port]]:
+        yield from (("input", port) for port in self.inputs)
+        yield from (("output", port) for port in self.outputs)
+
+    def _free(self) -> str:
+        names = dict.fromkeys(dim for port in self.inputs for dim in port.dims if isinstance(dim, str))
+        return ", ".join(names) or "no size: the net takes its inputs as they are"
+
+    def json(self) -> dict[str, Any]:
+        """The same as plain lists, dicts, strings and numbers."""
+        return {
+            "net": self.path,
+            "opset": self.opset,
+            "bytes": self.nbytes,
+            "inputs": {port.name: list(port.dims) for port in self.inputs},
+            "outputs": {port.name: list(port.dims) for port in self.outputs},
+            "operators": dict(self.operators),
+            "left_out": [each._asdict() for each in self.left],
+        }
+
+    def __repr__(self) -> str:
+        return self.table()
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.table())}</pre>"
+
+
+# ---- on the wire, by onnx's own field numbers
+
+
+def _number(message: str, field: str) -> int:
+    import onnx
+
+    return getattr(onnx, message).DESCRIPTOR.fields_by_name[field].number
+
+
+def _head(message: str, field: str, size: int) -> bytes:
+    """What stands before the value of a message's field."""
+    return wire.tag(_number(message, field)) + wire.varint(size)
+
+
+def _tensor_head(tensor: Tensor) -> bytes:
+    """A TensorProto up to its values."""
+    import onnx
+
+    head = onnx.TensorProto(dims=tensor.shape, data_type=onnx.TensorProto.FLOAT, name=tensor.name)
+    return head.SerializeToString() + _head("TensorProto", "raw_data", _FLOAT * prod(tensor.shape))
+
+
+def _tensor_bytes(tensor: Tensor) -> int:
+    return len(_tensor_head(tensor)) + _FLOAT * prod(tensor.shape)
+
+
+def _values(tensor: Tensor) -> Iterator[bytes | memoryview]:
+    """Little-endian float32, whatever the file has; a piece may be half a float64's, so these come whole."""
+    if tensor.blob.dtype == "float32":
+        yield from tensor.blob.pieces()
+    else:
+        yield memoryview(tensor.blob.array().astype("<f4").reshape(-1)).cast("B")
+
+
+def declared(ports: Sequence[Port]) -> list[Any]:
+    """The ports as ONNX declares them."""
+    from onnx import TensorProto, helper
+
+    return [helper.make_tensor_value_info(port.name, TensorProto.FLOAT, port.dims) for port in ports]

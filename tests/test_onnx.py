@@ -1,0 +1,125 @@
+"""ONNX Runtime as an engine, and what `fcnkit export` does with it."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from corpus import weights
+from layer_text import CONV, declare, source
+
+import fcnkit as fk
+from fcnkit.cli.main import main
+from fcnkit.engines import opencv
+from fcnkit.errors import EngineError
+from fcnkit.formats import prototxt
+from fcnkit.verify import choose
+from fcnkit.verify import model as verify_model
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+from fcnkit.engines import onnx as engine  # noqa: E402
+
+TEXT = source("a", 1, 3, 9, 9) + declare("Convolution", CONV("kernel_size: 3"))
+NET = prototxt.parse(TEXT, "net.prototxt")
+
+
+def test_it_runs_nets_as_the_other_engines_do():
+    data = {"a": np.random.default_rng(0).normal(size=(2, 3, 7, 5)).astype(np.float32)}
+    expected = opencv.run(NET, weights(NET), data)
+    found = engine.run(NET, weights(NET), data)
+    assert list(found) == ["t"] and np.abs(found["t"] - expected["t"]).max() < 1e-5
+    assert choose("onnx") is engine
+    both = fk.verify(NET, weights(NET), NET, engine="onnx", inputs={"a": (1, 3, 8, 5)})
+    assert both[0].ok and both[0].largest
+
+
+def test_inputs_of_many_sizes_need_one_export(monkeypatch):
+    made = []
+    monkeypatch.setattr(engine, "opened", lambda *args: made.append(args) or real(*args))
+    many = [{"a": np.ones((1, 3, height, 5), np.float32)} for height in (5, 9, 8)]
+    found = list(engine.run_all(NET, weights(NET), many))
+    assert [each["t"].shape for each in found] == [(1, 4, 3, 3), (1, 4, 7, 3), (1, 4, 6, 3)]
+    assert len(made) == 1
+
+
+real = engine.opened
+
+
+def test_a_blob_changed_in_place_keeps_its_name():
+    net = prototxt.parse(source("a", 1, 3, 4, 4) + declare("ReLU", tops=("a",)), "net.prototxt")
+    assert engine.run(net, None, {"a": np.full((1, 3, 4, 4), -1)})["a"].max() == 0
+
+
+def test_what_onnx_runtime_refuses():
+    with pytest.raises(EngineError, match="net.prototxt: ONNX Runtime: .*; use the engine caffe"):
+        engine.opened(b"nonsense", "net.prototxt")
+    session = engine.opened(fk.export(NET, weights(NET)).bytes(), "net.prototxt")
+    with pytest.raises(EngineError, match="net.prototxt: ONNX Runtime: "):
+        engine.ran(session, {"a": np.ones((1, 4, 9, 9))}, "net.prototxt")
+
+
+def test_a_model_of_other_weights_differs():
+    other = weights(NET).put("x", [np.ones((4, 3, 3, 3)), np.zeros(4)])
+    rows = verify_model(NET, weights(NET), fk.export(NET, other).bytes(), engine="opencv")
+    assert len(rows) == 3 and not any(row.ok for row in rows)
+    assert rows[1].output == "t of a 2 x 3 x 23 x 15"
+
+
+def test_it_is_not_compared_with_itself(monkeypatch):
+    monkeypatch.setattr(sys.modules["fcnkit.verify"], "choose", lambda name: engine)
+    with pytest.raises(EngineError, match="no engine is installed to compare with"):
+        verify_model(NET, weights(NET), fk.export(NET, weights(NET)).bytes())
+
+
+# ---- the command
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    NET.save("net.prototxt")
+    weights(NET).save("net.caffemodel")
+    return ["export", "net.prototxt", "net.caffemodel"]
+
+
+def test_without_o_the_command_writes_nothing(files, tmp_path):
+    done = CliRunner().invoke(main, files)
+    assert done.exit_code == 0 and "input   a  batch x 3 x height x width" in done.output
+    assert {each.name for each in tmp_path.iterdir()} == {"net.prototxt", "net.caffemodel"}
+
+
+def test_the_command_writes_and_verifies(files, tmp_path):
+    words = [*files, "-o", "net.onnx", "--verify", "--engine", "opencv"]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0 and done.output.count("equal; max") == 3 and "wrote net.onnx" in done.output
+    onnx.checker.check_model("net.onnx", full_check=True)
+    again = CliRunner().invoke(main, words)
+    assert again.exit_code == 2 and "net.onnx: exists" in again.output
+    shown = CliRunner().invoke(main, [*words, "--force", "--json"])
+    assert [row["ok"] for row in json.loads(shown.stdout)["verify"]] == [True] * 3
+
+
+def test_the_command_says_no(files, monkeypatch):
+    broken = fk.export(NET, weights(NET).put("x", [np.ones((4, 3, 3, 3)), np.zeros(4)]))
+    monkeypatch.setattr("fcnkit.exporting.export.export", lambda *args, **words: broken)
+    done = CliRunner().invoke(main, [*files, "--verify", "--engine", "opencv"])
+    assert done.exit_code == 1 and "DIFFERENT" in done.output
+
+
+def test_what_cannot_be_exported_leaves_no_file(files, tmp_path):
+    prototxt.parse(TEXT + declare("Python", bottoms=("t",), tops=("u",), name="p")).save(
+        "net.prototxt", force=True
+    )
+    done = CliRunner().invoke(main, [*files, "-o", "net.onnx"])
+    assert done.exit_code == 2 and 'net.prototxt:3: layer "p": type Python: it has no export' in done.output
+    assert not (tmp_path / "net.onnx").exists()
+    wrong = CliRunner().invoke(main, [*files, "-o", "net.pb"])
+    assert wrong.exit_code == 2 and "name it OUT.onnx" in wrong.output
+
+
+def test_another_output_and_input_size(files):
+    done = CliRunner().invoke(main, [*files, "--blob", "a", "--blob", "t", "--input", "a=4,3,20,30"])
+    assert done.exit_code == 0 and "output  t  batch" in done.output
