@@ -45,7 +45,7 @@ families: setup caffe  ## the README's table of what works for which networks; a
 lint: setup  ## ruff
 	@$(PY) -m ruff check .
 
-bench: setup  ## work on weights of 0.5 and 1.9 GB, against cp, protobuf and pycaffe
+bench: setup  ## weights of 0.5 and 1.9 GB, against cp, protobuf and pycaffe; dense against window by window
 	@$(PY) scripts/bench.py
 
 schema: setup  ## compile fcnkit/formats/caffe.proto to caffe.desc
