@@ -9,6 +9,7 @@ DRAW = ["pygraphviz>=2,<3"]  # brings Graphviz along
 DEMO = [*OPENCV, "pillow>=10.1,<14"]
 DIGITS = ["lmdb>=1.4,<4", "pillow>=10.1,<14", "scikit-learn>=1.3,<2"]
 SEGMENTATION = ["lmdb>=1.4,<4", "matplotlib>=3.7,<4", "pillow>=10.1,<14", "rich>=13,<16"]
+NOTEBOOKS = [*OPENCV, *SEGMENTATION, "ipykernel>=6.25,<8", "nbclient>=0.9,<1", "nbformat>=5.9,<6"]
 TEST = [
     "grpcio-tools>=1.59,<2",
     "hypothesis>=6.90,<7",
@@ -53,8 +54,9 @@ setup(
         "demo": DEMO,
         "digits": DIGITS,
         "segmentation": SEGMENTATION,
-        "test": sorted({*DEMO, *DRAW, *SEGMENTATION, *TEST}),
-        "all": sorted({*DEMO, *DRAW, *SEGMENTATION, *TEST}),
+        "notebooks": sorted({*DRAW, *NOTEBOOKS}),
+        "test": sorted({*DEMO, *DRAW, *NOTEBOOKS, *TEST}),
+        "all": sorted({*DEMO, *DRAW, *NOTEBOOKS, *TEST}),
     },
     entry_points={"console_scripts": ["fcnkit=fcnkit.cli.main:run"]},
     classifiers=[
