@@ -4,6 +4,7 @@ The names below are the library; the README is a tour of them.
 """
 
 from fcnkit.drawing.draw import Drawing, draw
+from fcnkit.drawing.fields import draw_fields
 from fcnkit.errors import FcnkitError
 from fcnkit.formats.prototxt import Prototxt, parse, read
 from fcnkit.inspection import Inspection, inspect
@@ -28,14 +29,26 @@ from fcnkit.rewrites.rescore import rescore
 from fcnkit.rewrites.train import train
 from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.rewrites.upsample import skip, upsample
+from fcnkit.segmentation.inferred import Inferred, infer
+from fcnkit.segmentation.picture import Picture, beside
 from fcnkit.segmentation.scoring import Scores, confusion, score
-from fcnkit.verify import Difference, verify
+from fcnkit.verify import Difference, installed_engines, verify
 from fcnkit.weights.compare import compare
 from fcnkit.weights.comparison import Comparison
 from fcnkit.weights.statistics import Statistics, statistics
 from fcnkit.weights.store import Weights
 from fcnkit.weights.store import open as weights
 from fcnkit.weights.surgery import transplant
+
+
+def template(name: str) -> Prototxt:
+    """The deploy net of a template that ships with fcnkit, called template:NAME; see `fcnkit templates`.
+
+    Raises NetError for a name that does not exist.
+    """
+    from fcnkit import templates
+
+    return read(templates.path(name), f"template:{name}")
 
 
 def coords(net: Prototxt, start: str, end: str) -> CoordMap:
@@ -57,9 +70,11 @@ __all__ = [
     "FcnkitError",
     "Finding",
     "Graph",
+    "Inferred",
     "Inspection",
     "Move",
     "Offset",
+    "Picture",
     "Plan",
     "Prototxt",
     "Scores",
@@ -69,6 +84,7 @@ __all__ = [
     "Weights",
     "add_channels",
     "align",
+    "beside",
     "build",
     "compare",
     "confusion",
@@ -76,11 +92,14 @@ __all__ = [
     "coords",
     "decimate",
     "draw",
+    "draw_fields",
     "drop",
     "extract",
     "fcn",
     "fold",
+    "infer",
     "inspect",
+    "installed_engines",
     "lint",
     "parse",
     "read",
@@ -92,6 +111,7 @@ __all__ = [
     "skip",
     "statistics",
     "swap_channels",
+    "template",
     "to_colour",
     "to_fc",
     "to_gray",

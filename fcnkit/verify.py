@@ -147,15 +147,19 @@ def choose(engine: str | None = None) -> ModuleType:
 
     Raises EngineError when there is none, or none of this name.
     """
-    engines = _engines()
+    known = _engines()
     if engine is not None:
-        if engine not in engines:
-            raise EngineError(f'no engine "{engine}"; there are {", ".join(engines)}')
-        return engines[engine]
-    for runner in engines.values():
-        if runner.available():
-            return runner
+        if engine not in known:
+            raise EngineError(f'no engine "{engine}"; there are {", ".join(known)}')
+        return known[engine]
+    for name in installed_engines():
+        return known[name]
     raise EngineError("no engine is installed: run `make caffe`, or `pip install 'opencv-python-headless<5'`")
+
+
+def installed_engines() -> tuple[str, ...]:
+    """The engines that are installed here, the one that is chosen first."""
+    return tuple(name for name, runner in _engines().items() if runner.available())
 
 
 def _engines() -> dict[str, ModuleType]:
