@@ -9,10 +9,10 @@ STAMP := $(VENV)/.setup-done
 PYTEST := $(PY) -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup caffe demo test lint corpus families bench schema golden digits clean
+.PHONY: help setup caffe demo test lint corpus families bench notebooks schema golden digits clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## .venv with fcnkit (editable) and everything the other targets need
 
@@ -47,6 +47,9 @@ lint: setup  ## ruff
 
 bench: setup  ## weights of 0.5 and 1.9 GB, against cp, protobuf and pycaffe; dense against window by window
 	@$(PY) scripts/bench.py
+
+notebooks: setup caffe  ## execute the notebooks again, where they are; review the diff
+	@$(PY) scripts/notebooks.py
 
 schema: setup  ## compile fcnkit/formats/caffe.proto to caffe.desc
 	@$(PY) scripts/make_schema.py

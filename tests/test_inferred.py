@@ -84,6 +84,18 @@ def test_an_fcn_scores_every_pixel(image, tmp_path):
     assert picture(found.heat(0)).shape[0] > image.shape[0]
 
 
+def test_more_classes_than_a_map_has_numbers(net, weights, image, seen):
+    plan = fk.reclass(net.net, "ip2", [*range(11), *[None] * 289])
+    found = fk.infer(plan.net, fk.transplant(plan, weights), image, **LOOK)
+    assert np.allclose(found.scores[:11], seen.scores) and len(found.names) == 300
+    with pytest.raises(DatasetError, match="300 classes: a class map has numbers for 255"):
+        found.classes  # noqa: B018
+    assert np.asarray(Image.open(io.BytesIO(found._repr_png_()))).shape[1] > 2 * 4 * 80
+    assert {window.top[0].number for window in found.windows(1)} == {
+        window.top[0].number for window in seen.windows(1)
+    }
+
+
 def test_files_and_colours_are_taken_too(net, weights, image, seen, tmp_path):
     Image.fromarray(image).save(tmp_path / "a.png")
     Image.fromarray(image).convert("RGB").save(tmp_path / "b.png")

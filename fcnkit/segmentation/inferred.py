@@ -19,7 +19,7 @@ from fcnkit.segmentation.inference import Head, classes, confidence, head, proba
 from fcnkit.segmentation.libraries import load
 from fcnkit.segmentation.picture import Picture, beside
 from fcnkit.segmentation.preparation import Preparation
-from fcnkit.segmentation.results import shares
+from fcnkit.segmentation.results import MOST, shares
 from fcnkit.verify import choose
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # A picture that shows itself is enlarged to be about so wide.
 _WIDTH = 360
+# Of more classes than a map can show, it shows the heat of so many.
+_HOT = 2
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -51,7 +53,10 @@ class Inferred:
 
     @property
     def classes(self) -> "numpy.ndarray":
-        """The class of each pixel of the image; 255 where no score lies."""
+        """The class of each pixel of the image; 255 where no score lies.
+
+        Raises DatasetError where there are more classes than a map of bytes has numbers for.
+        """
         return self._mapped[0]
 
     @property
@@ -61,6 +66,9 @@ class Inferred:
 
     @cached_property
     def _mapped(self) -> tuple["numpy.ndarray", "numpy.ndarray"]:
+        if len(self.names) > MOST:
+            fact = f"{len(self.names)} classes: a class map has numbers for {MOST}"
+            raise DatasetError(f"{fact}; look at windows() and heat(class)")
         if self.dense:
             sure = self.scores.max(axis=0) if self.head.probable else confidence(self.scores)
             return classes(self.scores), sure
@@ -107,9 +115,18 @@ class Inferred:
         raise DatasetError(f"{name!r}: is no class; they are {', '.join(self.names)}")
 
     def _repr_png_(self) -> bytes:
-        zoom = max(1, _WIDTH // self.image.shape[1])
-        image = Picture.of(self.image, zoom=zoom)
-        return beside({"image": image, "classes": self.overlay(zoom=zoom), "": self.legend()}).png
+        zoom = max(1, round(_WIDTH / self.image.shape[1]))
+        image = {"image": Picture.of(self.image, zoom=zoom)}
+        if len(self.names) <= MOST:
+            return beside(image | {"classes": self.overlay(zoom=zoom), "": self.legend()}).png
+        return beside(image | {f"class {each}": self.heat(each, zoom=zoom) for each in self._frequent()}).png
+
+    def _frequent(self) -> list[int]:
+        """The classes that are the likeliest at most places."""
+        import numpy as np
+
+        wins = np.bincount(self.scores.argmax(axis=0).ravel(), minlength=len(self.names))
+        return (-wins).argsort(kind="stable")[:_HOT].tolist()
 
     def __repr__(self) -> str:
         height, width = self.image.shape[:2]
