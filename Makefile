@@ -9,10 +9,10 @@ STAMP := $(VENV)/.setup-done
 PYTEST := $(PY) -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup caffe gpu demo test lint corpus families bench schema golden digits clean
+.PHONY: help setup caffe gpu demo test lint corpus families bench notebooks schema golden digits clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## .venv with fcnkit (editable) and everything the other targets need
 
@@ -24,6 +24,11 @@ $(STAMP): setup.py pyproject.toml
 	@$(PY) -m compileall -q fcnkit prototxt_templates  # pip does so for all but editable packages
 	@touch $@
 
+# PyTorch is large: only the tests ask for it.
+$(VENV)/.torch-done: $(STAMP)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[torch]'
+	@touch $@
+
 caffe:  ## real Caffe (CPU) for the tests, in the user's cache folder, without root
 	@bash scripts/install_caffe.sh
 
@@ -33,7 +38,7 @@ gpu:  ## Caffe's program with CUDA kernels, from source, for `fcnkit train --gpu
 demo: setup  ## the whole job on the small digits network; leaves demo/digits.png
 	@$(PY) scripts/demo.py
 
-test: setup  ## ruff and all tests; real Caffe is installed first
+test: setup $(VENV)/.torch-done  ## ruff and all tests; real Caffe and PyTorch are installed first
 	@bash scripts/install_caffe.sh || { \
 	    echo "make test: NO REAL CAFFE on this machine; the tests that ask it are SKIPPED" >&2; \
 	    test -z "$$FCNKIT_REQUIRE_CAFFE"; }
@@ -48,8 +53,11 @@ families: setup caffe  ## the README's table of what works for which networks; a
 lint: setup  ## ruff
 	@$(PY) -m ruff check .
 
-bench: setup  ## work on weights of 0.5 and 1.9 GB, against cp, protobuf and pycaffe
+bench: setup  ## weights of 0.5 and 1.9 GB, against cp, protobuf and pycaffe; dense against window by window
 	@$(PY) scripts/bench.py
+
+notebooks: setup caffe  ## execute the notebooks again, where they are; review the diff
+	@$(PY) scripts/notebooks.py
 
 schema: setup  ## compile fcnkit/formats/caffe.proto to caffe.desc
 	@$(PY) scripts/make_schema.py

@@ -11,6 +11,7 @@ DIGITS = ["lmdb>=1.4,<4", "pillow>=10.1,<14", "scikit-learn>=1.3,<2"]
 ONNX = ["onnx>=1.16,<2", "onnxruntime>=1.17,<2"]
 SEGMENTATION = ["lmdb>=1.4,<4", "matplotlib>=3.7,<4", "pillow>=10.1,<14", "rich>=13,<16"]
 TORCH = ["torch>=2.4,<2.14"]
+NOTEBOOKS = [*OPENCV, *SEGMENTATION, "ipykernel>=6.25,<8", "nbclient>=0.9,<1", "nbformat>=5.9,<6"]
 TEST = [
     "grpcio-tools>=1.59,<2",
     "hypothesis>=6.90,<7",
@@ -59,8 +60,9 @@ setup(
         "onnx": ONNX,
         "segmentation": SEGMENTATION,
         "torch": TORCH,
-        "test": sorted({*DEMO, *DRAW, *ONNX, *SEGMENTATION, *TORCH, *TEST}),
-        "all": sorted({*DEMO, *DRAW, *ONNX, *SEGMENTATION, *TORCH, *TEST}),
+        "notebooks": sorted({*DRAW, *NOTEBOOKS}),
+        "test": sorted({*DEMO, *DRAW, *NOTEBOOKS, *ONNX, *SEGMENTATION, *TEST}),
+        "all": sorted({*DEMO, *DRAW, *NOTEBOOKS, *ONNX, *SEGMENTATION, *TEST}),
     },
     entry_points={"console_scripts": ["fcnkit=fcnkit.cli.main:run"]},
     classifiers=[

@@ -25,9 +25,11 @@ _MODULES = {
     "FcnkitError": "fcnkit.errors",
     "Finding": "fcnkit.linting.findings",
     "Graph": "fcnkit.nets.graph",
+    "Inferred": "fcnkit.segmentation.inferred",
     "Inspection": "fcnkit.inspection",
     "Move": "fcnkit.plan",
     "Offset": "fcnkit.plan",
+    "Picture": "fcnkit.segmentation.picture",
     "Plan": "fcnkit.plan",
     "Prototxt": "fcnkit.formats.prototxt",
     "Scores": "fcnkit.segmentation.scoring",
@@ -37,18 +39,22 @@ _MODULES = {
     "Weights": "fcnkit.weights.store",
     "add_channels": "fcnkit.rewrites.channels",
     "align": "fcnkit.rewrites.align",
+    "beside": "fcnkit.segmentation.picture",
     "build": "fcnkit.nets.graph",
     "compare": "fcnkit.weights.compare",
     "confusion": "fcnkit.segmentation.scoring",
     "convolutionalize": "fcnkit.rewrites.convolutionalize",
     "decimate": "fcnkit.rewrites.decimate",
     "draw": "fcnkit.drawing.draw",
+    "draw_fields": "fcnkit.drawing.fields",
     "drop": "fcnkit.rewrites.drop",
     "export": "fcnkit.exporting.export",
     "extract": "fcnkit.rewrites.extract",
     "fcn": "fcnkit.rewrites.fcn",
     "fold": "fcnkit.rewrites.fold",
+    "infer": "fcnkit.segmentation.inferred",
     "inspect": "fcnkit.inspection",
+    "installed_engines": "fcnkit.verify",
     "lint": "fcnkit.linting.walk",
     "parse": "fcnkit.formats.prototxt",
     "read": "fcnkit.formats.prototxt",
@@ -70,7 +76,7 @@ _MODULES = {
     "upsample": "fcnkit.rewrites.upsample",
 }
 
-__all__ = [*_MODULES, "coords", "verify", "weights"]  # noqa: PLE0604
+__all__ = [*_MODULES, "coords", "template", "verify", "weights"]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
@@ -82,6 +88,17 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(globals().keys() | _MODULES)
+
+
+def template(name: str) -> "Prototxt":
+    """The deploy net of a template that ships with fcnkit, called template:NAME; see `fcnkit templates`.
+
+    Raises NetError for a name that does not exist.
+    """
+    from fcnkit import templates
+    from fcnkit.formats.prototxt import read
+
+    return read(templates.path(name), f"template:{name}")
 
 
 def coords(net: "Prototxt", start: str, end: str) -> "CoordMap":

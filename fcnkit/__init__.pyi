@@ -1,6 +1,7 @@
 """The names of fcnkit for editors and type checkers; __init__.py imports each when it is first used."""
 
 from fcnkit.drawing.draw import Drawing, draw
+from fcnkit.drawing.fields import draw_fields
 from fcnkit.errors import FcnkitError
 from fcnkit.exporting.export import export
 from fcnkit.exporting.exported import Exported
@@ -27,8 +28,10 @@ from fcnkit.rewrites.rescore import rescore
 from fcnkit.rewrites.train import train
 from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.rewrites.upsample import skip, upsample
+from fcnkit.segmentation.inferred import Inferred, infer
+from fcnkit.segmentation.picture import Picture, beside
 from fcnkit.segmentation.scoring import Scores, confusion, score
-from fcnkit.verify import Difference, verify
+from fcnkit.verify import Difference, installed_engines, verify
 from fcnkit.weights.compare import compare
 from fcnkit.weights.comparison import Comparison
 from fcnkit.weights.statistics import Statistics, statistics
@@ -45,9 +48,11 @@ __all__ = [
     "FcnkitError",
     "Finding",
     "Graph",
+    "Inferred",
     "Inspection",
     "Move",
     "Offset",
+    "Picture",
     "Plan",
     "Prototxt",
     "Scores",
@@ -57,6 +62,7 @@ __all__ = [
     "Weights",
     "add_channels",
     "align",
+    "beside",
     "build",
     "compare",
     "confusion",
@@ -64,12 +70,15 @@ __all__ = [
     "coords",
     "decimate",
     "draw",
+    "draw_fields",
     "drop",
     "export",
     "extract",
     "fcn",
     "fold",
+    "infer",
     "inspect",
+    "installed_engines",
     "lint",
     "parse",
     "read",
@@ -81,6 +90,7 @@ __all__ = [
     "skip",
     "statistics",
     "swap_channels",
+    "template",
     "to_colour",
     "to_fc",
     "to_gray",
@@ -94,3 +104,4 @@ __all__ = [
 ]
 
 def coords(net: Prototxt, start: str, end: str) -> CoordMap: ...
+def template(name: str) -> Prototxt: ...

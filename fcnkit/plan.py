@@ -192,7 +192,8 @@ class Plan:
             + "</tr>"
             for row in cells
         )
-        head = "".join(f"<th>{name}</th>" for name in ("line", "layer", "", "what", "why"))
+        names = ("line", "layer", "", "what", "why")
+        head = "".join(f"<th style='text-align:left'>{name}</th>" for name in names)
         return f"<table><caption>{html.escape(self.before.path)}</caption><tr>{head}</tr>{rows}</table>"
 
 

@@ -213,9 +213,8 @@ def choose(engine: str | None = None, device: str | None = None) -> ModuleType |
         return _placed(engine or "torch", device, engines)
     if engine is not None:
         return _named(engine, engines)
-    for runner in engines.values():
-        if runner.available():
-            return runner
+    for name in installed_engines():
+        return engines[name]
     raise EngineError(
         "no engine is installed: run `make caffe`, or `pip install 'opencv-python-headless<5'`, "
         "or `pip install 'fcnkit[torch]'`"
@@ -233,6 +232,11 @@ def _placed(engine: str, device: str, engines: Mapping[str, ModuleType]) -> Plac
     if engine != "torch":
         raise EngineError(f'the engine "{engine}" runs on the CPU alone; a device goes with the engine torch')
     return Placed(partial(runner.run, device=device), partial(runner.run_all, device=device))
+
+
+def installed_engines() -> tuple[str, ...]:
+    """The engines that are installed here, the one that is chosen first."""
+    return tuple(name for name, runner in _engines().items() if runner.available())
 
 
 def _engines() -> dict[str, ModuleType]:

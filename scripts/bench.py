@@ -6,7 +6,8 @@ Caffe reads.
 Every job is a process of its own.  The jobs take turns, so that a busy moment
 of the machine falls on all of them, and each starts with nothing waiting to be
 written.  Times are wall clock, memory is the process's largest resident set.
-The last figures are for long nets, where time must grow as the net does.
+Figures for long nets follow, where time must grow as the net does, and what
+sliding by convolution saves.
 """
 
 import argparse
@@ -23,6 +24,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+import sliding
 
 import fcnkit as fk
 from fcnkit import templates
@@ -374,6 +377,9 @@ def bench(folder: Path, runs: int) -> None:
     print("\n".join(length_table(folder)))
     print()
     print("\n".join(corpus_table(runs, folder)))
+    print()
+    for line in sliding.table(folder):
+        print(line, flush=True)
 
 
 def compare(folder: Path, source: Path, output: Path) -> None:

@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 import fcnkit as fk
 from fcnkit import templates
 from fcnkit.engines import opencv
+from fcnkit.segmentation.colours import read_colours
 from fcnkit.verify import slide, verify
 
 OUT = Path("demo")
@@ -25,15 +26,7 @@ STRIDE = 4  # of the digits network: two poolings by two
 MARGIN = 24
 BACKGROUND = 10
 INK, PAPER, FAINT = (32, 33, 36), (255, 255, 255), (110, 113, 120)
-# Ten colours of even strength that stay apart from each other, and a dark one for background.
-COLOURS = np.array(
-    [
-        (230, 57, 70), (247, 143, 30), (250, 211, 50), (130, 200, 60), (0, 150, 90),
-        (40, 195, 205), (50, 125, 235), (120, 75, 215), (225, 90, 190), (160, 105, 65),
-        (30, 32, 40),
-    ],
-    np.uint8,
-)  # fmt: skip
+COLOURS = np.array(read_colours(templates.path("digits", "colours.txt")).colours, np.uint8)
 
 
 def stage(number: int, title: str) -> None:

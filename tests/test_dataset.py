@@ -155,7 +155,9 @@ def test_images_of_many_sizes_have_a_mean_colour_and_no_mean_image(tmp_path):
 @pytest.mark.parametrize("encode", ["raw", "png"])
 def test_channel_orders_and_encodings(tmp_path, order, encode):
     files = folders(tmp_path)
-    assert made(tmp_path, "--order", order, "--encode", encode, split=0).exit_code == 0
+    result = made(tmp_path, "--order", order, "--encode", encode, split=0)
+    assert result.exit_code == 0
+    assert f"mean {'gray' if order == 'gray' else ', '.join(order.upper())}: " in result.output
     for key, array in entries(tmp_path / "data")["train_image_lmdb"]:
         rgb = files[key[9:]][0]
         gray = np.asarray(Image.fromarray(rgb).convert("L"))[..., None]

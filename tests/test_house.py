@@ -21,7 +21,8 @@ LEVELS = (
     ("edits", "files", "templates"),
     ("formats",),
     ("nets", "weights.store", "weights.containers", "weights.blobs", "models"),
-    ("plan", "inspection", "drawing"),
+    ("plan", "inspection"),
+    ("drawing",),
     ("rewrites", "weights", "exporting"),
     ("engines",),
     ("verify", "linting"),
@@ -257,7 +258,7 @@ def test_the_stub_says_where_each_name_is():
     found = {name: (module, name) for name, module in fcnkit._MODULES.items()}
     eager = {"verify": ("fcnkit.verify", "verify"), "weights": ("fcnkit.weights.store", "open")}
     assert homes == found | eager
-    assert set(fcnkit.__all__) == homes.keys() | {"coords"}
+    assert set(fcnkit.__all__) == homes.keys() | {"coords", "template"}
 
 
 def test_no_module_takes_the_place_of_a_public_name():

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import fcnkit as fk
 from fcnkit import templates
 from fcnkit.errors import NetError
 from fcnkit.formats import prototxt, schema
 from fcnkit.linting.walk import lint
 from fcnkit.nets import graph, shapes
+from fcnkit.segmentation.colours import read_colours
 
 ROOT = Path(templates.__file__).parent
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("*/*.prototxt"))
@@ -142,6 +144,18 @@ def test_every_solver_is_valid_and_names_the_net_beside_it(file):
 def test_lint_finds_nothing(name):
     assert lint(read(name)) == ()
     assert lint(read(name, "train_val.prototxt"), solver=read(name, "solver.prototxt")) == ()
+
+
+def test_a_template_is_read_by_its_name():
+    net = fk.template("lenet")
+    assert net.path == "template:lenet" and net.text == templates.path("lenet").read_text()
+    with pytest.raises(NetError, match="template:lenett: no such template"):
+        fk.template("lenett")
+
+
+def test_the_digits_have_a_colour_for_each_class():
+    known = read_colours(templates.path("digits", "colours.txt"))
+    assert known.names == tuple(templates.path("digits", "classes.txt").read_text().split())
 
 
 def test_the_list_of_names_is_complete():

@@ -10,7 +10,7 @@ from fcnkit.errors import EngineError, NetError, WeightsError
 from fcnkit.formats import prototxt
 from fcnkit.nets.graph import build
 from fcnkit.nets.shapes import infer
-from fcnkit.verify import Difference, choose, noise, slide, verify
+from fcnkit.verify import Difference, choose, installed_engines, noise, slide, verify
 from fcnkit.weights import store
 
 needs_opencv = pytest.mark.skipif(not opencv.available(), reason="no OpenCV with a Caffe importer")
@@ -310,10 +310,11 @@ def test_engines_agree_on_a_difference(caffe, tiny):
 
 def test_choice_of_engine(monkeypatch):
     monkeypatch.setattr(caffe_engine, "available", lambda: True)
-    assert choose() is caffe_engine
+    assert choose() is caffe_engine and installed_engines()[0] == "caffe"
     monkeypatch.setattr(caffe_engine, "available", lambda: False)
     monkeypatch.setattr(opencv, "available", lambda: True)
     assert choose() is opencv and choose("caffe") is caffe_engine
+    assert installed_engines() == ("opencv",)
     monkeypatch.setattr(opencv, "available", lambda: False)
     monkeypatch.setattr(torch_engine, "available", lambda: True)
     assert choose() is torch_engine
@@ -321,6 +322,7 @@ def test_choice_of_engine(monkeypatch):
     monkeypatch.setattr(onnx, "available", lambda: True)
     assert choose() is onnx and choose("opencv") is opencv
     monkeypatch.setattr(onnx, "available", lambda: False)
+    assert installed_engines() == ()
     with pytest.raises(EngineError, match="make caffe.*opencv-python-headless.*torch"):
         choose()
     with pytest.raises(EngineError, match='no engine "tensorflow"; there are caffe, opencv, torch, onnx'):

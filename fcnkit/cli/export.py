@@ -3,6 +3,7 @@
 import click
 
 from fcnkit.cli.arguments import (
+    WEIGHTS,
     encodable,
     file_saver,
     load_net,
@@ -16,7 +17,7 @@ from fcnkit.cli.arguments import (
 
 @click.command(short_help="Write a net and its weights as ONNX.")
 @click.argument("net", metavar="NET")
-@click.argument("weights", metavar="WEIGHTS")
+@click.argument("weights", type=WEIGHTS, metavar="WEIGHTS")
 @click.option("-o", "--output", metavar="OUT.onnx", help="Write the model here.")
 @shape_option
 @click.option("--blob", "blobs", multiple=True, metavar="BLOB",

@@ -42,12 +42,12 @@ def render(chart: Chart, title: str) -> str:
     for strip in strips:
         body.append(_column(chart, places, sizes, strip, (width, top)))
         width += strip.right - strip.left + GAP
-    width = _n(width - GAP + MARGIN)
-    height = _n(top + max(strip.bottom - strip.top for strip in strips) + MARGIN)
+    width = plain(width - GAP + MARGIN)
+    height = plain(top + max(strip.bottom - strip.top for strip in strips) + MARGIN)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}" font-family="Helvetica, Arial, sans-serif" '
-        f'font-size="{FONT}" text-anchor="middle">\n<title>{_escaped(title)}</title>\n'
+        f'font-size="{FONT}" text-anchor="middle">\n<title>{escaped(title)}</title>\n'
         f'<rect width="100%" height="100%" fill="white"/>\n{"".join(body)}</svg>\n'
     )
 
@@ -57,17 +57,17 @@ def _column(chart: Chart, places: Layout, sizes: Sequence[Point], strip: Column,
 
     Above it stand the names of the blobs that come from the column before.
     """
-    (left, top), width, height = corner, _n(strip.right - strip.left), _n(strip.bottom - strip.top)
+    (left, top), width, height = corner, plain(strip.right - strip.left), plain(strip.bottom - strip.top)
     lines = (_wire(places.curves[number], chart.wires[number]) for number in strip.curves)
     boxes = (_box(chart.blocks[number], places.centres[number], sizes[number]) for number in strip.boxes)
     names = (
-        f'<text x="{_n(x - strip.left + left)}" y="{_n(top - 3)}" fill="#777">'
-        f"{_escaped(chart.wires[number].blob)}</text>\n"
+        f'<text x="{plain(x - strip.left + left)}" y="{plain(top - 3)}" fill="#777">'
+        f"{escaped(chart.wires[number].blob)}</text>\n"
         for number, x in strip.entries
     )
     return (
-        f'{"".join(names)}<svg x="{_n(left)}" y="{_n(top)}" width="{width}" height="{height}" '
-        f'viewBox="{_n(strip.left)} {_n(strip.top)} {width} {height}">\n'
+        f'{"".join(names)}<svg x="{plain(left)}" y="{plain(top)}" width="{width}" height="{height}" '
+        f'viewBox="{plain(strip.left)} {plain(strip.top)} {width} {height}">\n'
         f"{''.join(lines)}{''.join(boxes)}</svg>\n"
     )
 
@@ -76,13 +76,13 @@ def _box(block: Block, centre: Point, size: Point) -> str:
     (x, y), (width, height), lines = centre, size, _lines(block)
     first = y - LINE * len(lines) / 2 + LINE * 0.75
     texts = "".join(
-        f'<text x="{_n(x)}" y="{_n(first + LINE * number)}"{BOLD * (not number)}>{_escaped(line)}</text>'
+        f'<text x="{plain(x)}" y="{plain(first + LINE * number)}"{BOLD * (not number)}>{escaped(line)}</text>'
         for number, line in enumerate(lines)
     )
-    about = _escaped("\n".join(block.about))
+    about = escaped("\n".join(block.about))
     return (
-        f'<g><title>{about}</title><rect x="{_n(x - width / 2)}" y="{_n(y - height / 2)}" '
-        f'width="{_n(width)}" height="{_n(height)}" rx="4" fill="{COLOURS[block.kind]}" stroke="#555"/>'
+        f'<g><title>{about}</title><rect x="{plain(x - width / 2)}" y="{plain(y - height / 2)}" '
+        f'width="{plain(width)}" height="{plain(height)}" rx="4" fill="{COLOURS[block.kind]}" stroke="#555"/>'
         f"{texts}</g>\n"
     )
 
@@ -91,7 +91,7 @@ def _wire(curve: Sequence[Point], wire: Wire) -> str:
     start, *rest = curve
     colour, dashes = ("#b0708a", ' stroke-dasharray="4 3"') if wire.sized else ("#444", "")
     return (
-        f"<g><title>{_escaped(wire.blob)}{' (its size)' * wire.sized}</title>"
+        f"<g><title>{escaped(wire.blob)}{' (its size)' * wire.sized}</title>"
         f'<path d="M{_pair(start)}C{" ".join(map(_pair, rest))}" fill="none" stroke="{colour}"{dashes}/>'
         f'<path d="{_head(rest[-2], rest[-1])}" fill="{colour}"/></g>\n'
     )
@@ -128,14 +128,15 @@ def _width(text: str) -> float:
 _NOT_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """As XML takes it: a name may have any bytes."""
     return html.escape(re.sub(_NOT_XML, "\ufffd", text), quote=False)
 
 
 def _pair(point: Iterable[float]) -> str:
-    return ",".join(map(_n, point))
+    return ",".join(map(plain, point))
 
 
-def _n(value: float) -> str:
+def plain(value: float) -> str:
+    """A coordinate with at most one decimal."""
     return f"{value:.1f}".removesuffix(".0")

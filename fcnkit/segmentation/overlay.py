@@ -25,7 +25,7 @@ def palette_png(classes: "numpy.ndarray", colours: Sequence[Colour]) -> bytes:
     image = load("PIL.Image").fromarray(classes)
     palette = [*colours[:256], *voc_palette()[len(colours) :]]
     image.putpalette([value for colour in palette for value in colour])
-    return _png(image)
+    return png_of(image)
 
 
 def overlay(
@@ -65,6 +65,11 @@ def _hot(values: "numpy.ndarray") -> "numpy.ndarray":
     return (maps["inferno"](values.clip(0, 1))[..., :3] * 255).round()
 
 
+def enlarged(array: "numpy.ndarray", zoom: int) -> "numpy.ndarray":
+    """Each pixel of the first two axes as zoom x zoom of them."""
+    return array if zoom == 1 else array.repeat(zoom, axis=0).repeat(zoom, axis=1)
+
+
 def heat_png(picture: "numpy.ndarray", name: str, peak: float) -> bytes:
     """A heat picture with its class, its highest value and the scale of its colours below it."""
     import numpy as np
@@ -73,7 +78,7 @@ def heat_png(picture: "numpy.ndarray", name: str, peak: float) -> bytes:
     height, width = picture.shape[:2]
     canvas = images.new("RGB", (max(width, _WIDTH), height + _CAPTION), _PAPER)
     canvas.paste(images.fromarray(picture), (0, 0))
-    pen, font = _pen(canvas)
+    pen, font = pen_on(canvas)
     right = canvas.width - 8
     said = f"at most {peak:.2f}"
     room = canvas.width - 16 - pen.textlength(said, font) - 12
@@ -83,28 +88,28 @@ def heat_png(picture: "numpy.ndarray", name: str, peak: float) -> bytes:
     canvas.paste(bar, (22, height + 29))
     pen.text((8, height + 34), "0", _INK, font, anchor="lm")
     pen.text((right, height + 34), "1", _INK, font, anchor="rm")
-    return _png(canvas)
+    return png_of(canvas)
 
 
 def legend_png(names: Sequence[str], colours: Sequence[Colour]) -> bytes:
     """The colour, number and name of each class, in columns."""
     images = load("PIL.Image")
-    pen, font = _pen(images.new("RGB", (1, 1)))
+    pen, font = pen_on(images.new("RGB", (1, 1)))
     rows = min(len(names), _LINES)
     texts = [name if name == str(number) else f"{number}  {name}" for number, name in enumerate(names)]
     texts = [_cut(text, pen, font, 280) for text in texts]
     step = _SWATCH + 10 + round(max(pen.textlength(text, font) for text in texts)) + 2 * _MARGIN
     columns = -(-len(names) // rows)
     canvas = images.new("RGB", (columns * step, rows * _LINE + 2 * _MARGIN), _PAPER)
-    pen, font = _pen(canvas)
+    pen, font = pen_on(canvas)
     for number, (text, colour) in enumerate(zip(texts, colours, strict=True)):
         left, top = number // rows * step + _MARGIN, number % rows * _LINE + _MARGIN
         pen.rectangle((left, top + 3, left + _SWATCH, top + _LINE - 3), tuple(colour), _RIM)
         pen.text((left + _SWATCH + 10, top + _LINE // 2), text, _INK, font, anchor="lm")
-    return _png(canvas)
+    return png_of(canvas)
 
 
-def _pen(canvas: "Image"):
+def pen_on(canvas: "Image"):
     """What draws on a canvas, and its font."""
     return load("PIL.ImageDraw").Draw(canvas), load("PIL.ImageFont").load_default(_TEXT)
 
@@ -120,10 +125,11 @@ def _cut(text: str, pen, font, room: float) -> str:
 
 def png(array: "numpy.ndarray") -> bytes:
     """A PNG of bytes, gray or RGB."""
-    return _png(load("PIL.Image").fromarray(array))
+    return png_of(load("PIL.Image").fromarray(array))
 
 
-def _png(image: "Image") -> bytes:
+def png_of(image: "Image") -> bytes:
+    """The PNG of an image of Pillow's."""
     file = io.BytesIO()
     image.save(file, "PNG")
     return file.getvalue()

@@ -124,7 +124,7 @@ class Scores:
         return self.table()
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.table())}</pre>"
+        return f"<pre style='font-family:monospace'>{html.escape(self.table())}</pre>"
 
 
 def confusion(label, prediction, classes: int) -> "numpy.ndarray":

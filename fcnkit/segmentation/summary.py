@@ -172,7 +172,8 @@ class Summary:
             if absent:
                 yield f"  not there: {', '.join(absent)}"
         first = self.splits[0]
-        yield f"mean {', '.join(self.order.upper())}: {','.join(f'{value:.3f}' for value in first.mean)}"
+        channels = "gray" if self.order == "gray" else ", ".join(self.order.upper())
+        yield f"mean {channels}: {','.join(f'{value:.3f}' for value in first.mean)}"
         if self.mean_file:
             yield f"mean image: {self.mean_file}"
         yield f"weight: median-frequency, of {first.name}"
@@ -207,7 +208,7 @@ class Summary:
         return self.table()
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.table())}</pre>"
+        return f"<pre style='font-family:monospace'>{html.escape(self.table())}</pre>"
 
 
 def _plain(split: Split, names: Sequence[str]) -> dict:
