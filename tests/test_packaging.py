@@ -14,7 +14,7 @@ from fcnkit import templates
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("fcnkit", "prototxt_templates", "setup.py", "pyproject.toml", "LICENSE", "README.md")
-LIMITED = re.compile(r"[\w.-]+(\[[\w,]+\])? ?(>=[\d.]+,<\d+|<\d+,>=[\d.]+)(; .*)?")
+LIMITED = re.compile(r"[\w.-]+(\[[\w,]+\])? ?(>=[\d.]+,<[\d.]+|<[\d.]+,>=[\d.]+)(; .*)?")
 
 
 @pytest.fixture(scope="module")

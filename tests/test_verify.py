@@ -313,6 +313,8 @@ def test_choice_of_engine(monkeypatch):
     assert choose() is caffe_engine and installed_engines()[0] == "caffe"
     monkeypatch.setattr(caffe_engine, "available", lambda: False)
     monkeypatch.setattr(opencv, "available", lambda: True)
+    monkeypatch.setattr(torch_engine, "available", lambda: False)
+    monkeypatch.setattr(onnx, "available", lambda: False)
     assert choose() is opencv and choose("caffe") is caffe_engine
     assert installed_engines() == ("opencv",)
     monkeypatch.setattr(opencv, "available", lambda: False)
