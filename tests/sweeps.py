@@ -199,7 +199,9 @@ def on_torch(net: Prototxt) -> Trial:
     found = infer(graph)
     if sum(found.macs(layer) or 0 for layer in graph.layers) > _MOST_MACS:
         return _settled(LARGE)
-    weights, data, outputs = corpus.weights(net), corpus.noise(given), _told(graph)
+    weights, outputs = corpus.weights(net), _told(graph)
+    data = corpus.noise(given)
+    data |= {blob: np.zeros_like(data[blob]) for blob in _labels(graph)}
     if weights is None:
         return Trial([_question("shapes", net)], _not_known)
     weights = weights or None  # a file needs a layer
@@ -218,6 +220,12 @@ def on_torch(net: Prototxt) -> Trial:
         return compared(expected, mine)
 
     return Trial([question], verdict)
+
+
+def _labels(graph: Graph) -> set[str]:
+    """The inputs that a loss or an Accuracy reads beside its scores: noise is no class."""
+    judges = [layer for layer in graph.layers if layer.type.endswith(("Loss", "Accuracy"))]
+    return {top.blob for layer in judges for top in layer.bottoms[1:] if top in graph.inputs}
 
 
 def _told(graph: Graph) -> list[str]:

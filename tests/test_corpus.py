@@ -12,7 +12,7 @@ import sweeps
 from sweeps import EQUAL, GOOD, STRIDES, WORDS
 
 # Every so manieth file, where not all are asked for.
-STEP = {"convolutionalize": 23, "fcn": 31, "shapes": 19, "operations": 41}
+STEP = {"convolutionalize": 23, "fcn": 31, "shapes": 19, "operations": 41, "pytorch": 83}
 # Nets that are asked about at once.
 BATCH = 8
 
@@ -54,6 +54,11 @@ def test_fcn_scores_every_pixel_at_odd_sizes(nets, caffe, capsys):
 def test_operations_give_the_nets_own_output(nets, caffe, capsys):
     operations = [lambda net, name=name: sweeps.operated(net, name) for name in sweeps.OPERATIONS]
     swept(nets, operations, caffe, capsys, EQUAL)
+
+
+def test_pytorch_computes_what_caffe_does(nets, caffe, capsys):
+    pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'fcnkit[torch]'")
+    swept(nets, [sweeps.on_torch], caffe, capsys, EQUAL)
 
 
 # ---- the judges

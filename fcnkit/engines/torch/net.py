@@ -49,7 +49,7 @@ class Net(torch.nn.Module):
         self.graph = sizes.graph
         for layer in self.graph.layers:
             _check(layer, sizes)
-        self.learned, self._uses = parameters(sizes, seed)
+        self.learned, self._uses = parameters(sizes, seed, weights or ())
         self.steps = tuple(_steps(sizes, self._uses))
         self.losses = {top: weight for step in self.steps for top, weight in _loss_weights(step) if weight}
         if weights is not None:

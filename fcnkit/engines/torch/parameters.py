@@ -1,6 +1,6 @@
 """The parameters of a net: filled, shared by name, loaded by layer name, as Caffe does each."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -45,14 +45,16 @@ class _Spec(NamedTuple):
     permissive: bool = False
 
 
-def parameters(sizes: Shapes, seed: int) -> tuple[list[Learned], list[tuple[Use, ...]]]:
+def parameters(
+    sizes: Shapes, seed: int, given: Collection[str]
+) -> tuple[list[Learned], list[tuple[Use, ...]]]:
     """Every parameter of the net, as its filler makes it, and those that each layer uses.
 
-    Layers that give parameters one name share the first one's.  Raises
-    NetError where such shapes differ, or a layer has more specifications than
-    parameters.
+    The layers that are `given` will be loaded, and are not filled.  Layers
+    that give parameters one name share the first one's.  Raises NetError where
+    such shapes differ, or a layer has more specifications than parameters.
     """
-    made = _Made(sizes, np.random.default_rng(seed))
+    made = _Made(sizes, np.random.default_rng(seed), given)
     return made.owned, [made.uses(layer) for layer in sizes.graph.layers]
 
 
@@ -64,8 +66,8 @@ def forced(graph: Graph) -> bool:
 class _Made:
     """The parameters made so far."""
 
-    def __init__(self, sizes: Shapes, rng: np.random.Generator):
-        self.sizes, self.rng, self.forced = sizes, rng, forced(sizes.graph)
+    def __init__(self, sizes: Shapes, rng: np.random.Generator, given: Collection[str]):
+        self.sizes, self.rng, self.given, self.forced = sizes, rng, given, forced(sizes.graph)
         self.owned: list[Learned] = []
         self.named: dict[str, int] = {}
 
@@ -104,10 +106,15 @@ class _Made:
         return 0.0
 
     def _own(self, layer: Layer, number: int, shape: Shape, rate: float, spec: _Spec) -> Learned:
-        fills = LAYERS[layer.type].fills(layer)
-        values = filled(layer, fills[number] if number < len(fills) else None, shape, self.rng)
         decay = 1.0 if spec.decay_mult is None else spec.decay_mult
-        return Learned(layer, number, Parameter(torch.from_numpy(values)), rate, decay)
+        return Learned(layer, number, Parameter(self._values(layer, number, shape)), rate, decay)
+
+    def _values(self, layer: Layer, number: int, shape: Shape) -> torch.Tensor:
+        if layer.name in self.given and layer is self.sizes.graph.layer(layer.name):
+            return torch.empty(shape)
+        fills = LAYERS[layer.type].fills(layer)
+        fill = fills[number] if number < len(fills) else None
+        return torch.from_numpy(filled(layer, fill, shape, self.rng))
 
     def _check_shared(self, layer: Layer, shape: Shape, spec: _Spec, owner: Learned) -> None:
         theirs = tuple(owner.value.shape)
@@ -140,12 +147,11 @@ def load(graph: Graph, uses: Sequence[tuple[Use, ...]], owned: Sequence[Learned]
     parameter the last one counts.  Raises WeightsError where the number of
     blobs or a shape is another than the net's.
     """
-    first: dict[str, Layer] = {}
-    for layer in graph.layers:
-        first.setdefault(layer.name, layer)
+    names = {layer.name for layer in graph.layers}
     for name, blobs in weights.items():
-        if name in first:
-            _load_layer(first[name], uses[first[name].index], owned, blobs, weights)
+        if name in names:
+            layer = graph.layer(name)
+            _load_layer(layer, uses[layer.index], owned, blobs, weights)
 
 
 def _load_layer(
