@@ -38,12 +38,13 @@ class Gpus(click.ParamType):
 @click.option("--test", type=click.IntRange(1), metavar="N", help="Validate every N iterations.")
 @click.option("--loss", type=click.Choice(["normalized", "unnormalized"]),
               help="The mean over pixels or their sum, with the published rates of each.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), metavar="N", help="For what Caffe draws; else by its clock.")
 @click.option("--run", "name", default="run", show_default=True, metavar="NAME", help="The run's folder.")
 @click.option("--restart", is_flag=True, help="Begin anew; with --force where there is a run.")
 @click.option("--force", is_flag=True, help="Let --restart lose the run that is there.")
 @click.option("--dry-run", is_flag=True, help="Print the caffe commands, and write nothing.")
 def train(
-    folders, data, weights, gpus, cpu, iterations, snapshot, display, test, loss, name,
+    folders, data, weights, gpus, cpu, iterations, snapshot, display, test, loss, seed, name,
     restart, force, dry_run,
 ) -> None:  # fmt: skip
     """Train the FCN in DIR with real Caffe; the same command again resumes.
@@ -71,7 +72,7 @@ def train(
     _check_name(name)
     options = Options(
         Path(data) if data else None, True if cpu else False if gpus else None, gpus or "",
-        iterations, snapshot, display, test, loss,
+        iterations, snapshot, display, test, loss, seed,
     )  # fmt: skip
     found = stages.stages([Path(folder) for folder in folders], name, options, weights)
     if restart:

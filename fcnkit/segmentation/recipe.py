@@ -34,6 +34,7 @@ class Options(NamedTuple):
     display: int | None = None
     test: int | None = None
     loss: str | None = None
+    seed: int | None = None
 
 
 _PLAIN = Options()
@@ -171,6 +172,8 @@ def _fields(
         yield "max_iter", options.iterations
     if options.test:
         yield "test_interval", options.test
+    if options.seed is not None:
+        yield "random_seed", options.seed
     if options.cpu is not None:
         yield "solver_mode", Word("CPU" if options.cpu else "GPU")
     if options.loss:
