@@ -14,6 +14,7 @@ import numpy as np
 from fcnkit import files
 from fcnkit.engines import caffe
 from fcnkit.formats import prototxt
+from fcnkit.formats.schema import View
 from fcnkit.segmentation import curve, record
 from fcnkit.segmentation.colours import Colour, read_colours
 from fcnkit.segmentation.drawing import picture
@@ -42,7 +43,7 @@ def write(options, runs: Sequence, parts: dict[str, float], commands: Sequence[s
     out: Path = options.output
     out.mkdir(parents=True, exist_ok=True)
     scores = {each.folder.name: read_scores(each) for each in runs}
-    text = [_head(options, parts, scores)]
+    text = [_head(options, parts, scores, runs)]
     for trunk, group in groupby(runs, key=lambda each: each.trunk):
         own = list(group)
         found = [scores[each.folder.name] for each in own]
@@ -81,7 +82,11 @@ def _majority(data: Path, scores: Scores) -> tuple[str, Scores]:
 # ---- text
 
 
-def _head(options, parts: dict[str, float], scores: dict[str, Scores]) -> str:
+def _head(options, parts: dict[str, float], scores: dict[str, Scores], runs: Sequence) -> str:
+    views = {each.name: View("SolverParameter", prototxt.read(each.run.solver).root) for each in runs}
+    rates = "{:g} against {:g} at the start".format(
+        *(views[name].get("base_lr") for name in ("random", "transplanted"))
+    )
     images = next(iter(scores.values())).images
     took = "; ".join(f"{part} {seconds / 60:.1f} min" for part, seconds in parts.items())
     return f"""# What transplanted weights and skips are worth
@@ -96,6 +101,10 @@ for as many steps each, on the same images in the same order with the same solve
 - **random**: every layer starts from its filler (msra), scores at the classifier's own stride;
 - **transplanted**: the same net, started from the classifier's weights;
 - **skips**: started from them as well, with skips to a finer stride.
+
+The one thing that differs besides: random weights learn at a higher rate, {rates}.
+Each is the better of the two in short trials of SqueezeNet, 300 steps of random and 90
+of skips, judged by training loss and 40 validation images; nothing else was tuned.
 
 The scores are those of all {images} validation images after the last step, each image at its
 full size.  One training of each kind, with seed 1: how far another seed would be
@@ -185,7 +194,7 @@ def _settings(runs: Sequence, commands: Sequence[str]) -> str:
 
 The loss is the mean over the pixels of one image; training images come once as they are and once
 flipped, in one shuffled order.  Padding, crops and skips are what `fcnkit fcn` chooses; new score
-layers start from zero.  The solver of the first training; the others differ in steps alone:
+layers start from zero.  The solver of the first training; the others differ in rate and steps alone:
 
 ```
 {solver}```

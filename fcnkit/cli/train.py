@@ -38,13 +38,15 @@ class Gpus(click.ParamType):
 @click.option("--test", type=click.IntRange(1), metavar="N", help="Validate every N iterations.")
 @click.option("--loss", type=click.Choice(["normalized", "unnormalized"]),
               help="The mean over pixels or their sum, with the published rates of each.")  # fmt: skip
+@click.option("--rate", type=click.FloatRange(0, min_open=True), metavar="R",
+              help="In place of the solver's base_lr.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), metavar="N", help="For what Caffe draws; else by its clock.")
 @click.option("--run", "name", default="run", show_default=True, metavar="NAME", help="The run's folder.")
 @click.option("--restart", is_flag=True, help="Begin anew; with --force where there is a run.")
 @click.option("--force", is_flag=True, help="Let --restart lose the run that is there.")
 @click.option("--dry-run", is_flag=True, help="Print the caffe commands, and write nothing.")
 def train(
-    folders, data, weights, gpus, cpu, iterations, snapshot, display, test, loss, seed, name,
+    folders, data, weights, gpus, cpu, iterations, snapshot, display, test, loss, rate, seed, name,
     restart, force, dry_run,
 ) -> None:  # fmt: skip
     """Train the FCN in DIR with real Caffe; the same command again resumes.
@@ -69,10 +71,12 @@ def train(
 
     if gpus and cpu:
         raise click.UsageError("--gpu and --cpu: choose one")
+    if rate and loss:
+        raise click.UsageError("--loss sets the published rate; leave out --rate, or --loss")
     _check_name(name)
     options = Options(
         Path(data) if data else None, True if cpu else False if gpus else None, gpus or "",
-        iterations, snapshot, display, test, loss, seed,
+        iterations, snapshot, display, test, loss, seed, rate,
     )  # fmt: skip
     found = stages.stages([Path(folder) for folder in folders], name, options, weights)
     if restart:

@@ -35,6 +35,7 @@ class Options(NamedTuple):
     test: int | None = None
     loss: str | None = None
     seed: int | None = None
+    rate: float | None = None
 
 
 _PLAIN = Options()
@@ -172,6 +173,8 @@ def _fields(
         yield "max_iter", options.iterations
     if options.test:
         yield "test_interval", options.test
+    if options.rate is not None:
+        yield "base_lr", options.rate
     if options.seed is not None:
         yield "random_seed", options.seed
     if options.cpu is not None:
