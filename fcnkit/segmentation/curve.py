@@ -42,6 +42,8 @@ def compare(runs: Mapping[str, Sequence[dict]], path: Path, title: str, score: s
     _plot(right, {name: _series(rows).get(score, []) for name, rows in runs.items()})
     figure.suptitle(title)
     left.set(ylabel="training loss", xlabel="iteration", yscale="log")
+    left.yaxis.set_major_formatter("{x:g}")
+    left.yaxis.set_minor_formatter("{x:g}")
     right.set(ylabel=f"validation {score}", xlabel="iteration")
     _save(figure, path)
 
