@@ -59,9 +59,9 @@ def trunks(models: Path) -> list[Trunk]:
     squeezenet, age = models / "squeezenet_v1.0_imagenet", models / "age_net_v1"
     return [
         Trunk("SqueezeNet v1.0, trained on ImageNet", str(squeezenet / "SqueezeNet_deploy.prototxt"),
-              str(squeezenet / "squeezenet_v1.0_deepcompressed.caffemodel"), "104,117,123", 16, 4, 1600),
+              str(squeezenet / "squeezenet_v1.0_deepcompressed.caffemodel"), "104,117,123", 16, 4, 1200),
         Trunk("age_net, trained to tell the age of faces", str(age / "deploy_age.prototxt"),
-              str(age / "age_net.caffemodel"), str(age / "age_gender_mean.binaryproto"), 32, 8, 400),
+              str(age / "age_net.caffemodel"), str(age / "age_gender_mean.binaryproto"), 32, 8, 200),
     ]  # fmt: skip
 
 
@@ -116,11 +116,11 @@ def net(each: Training, classes: int) -> list[str]:
 
 
 def train(each: Training, data: Path) -> list[str]:
-    """Trains it, and validates four times on the way."""
-    steps, quarter = str(each.trunk.steps), str(max(1, each.trunk.steps // 4))
+    """Trains it, and validates every 300 steps, or twice."""
+    steps, every = str(each.trunk.steps), str(max(1, min(300, each.trunk.steps // 2)))
     return [
         "train", str(each.folder), "--data", str(data), "--cpu", "--seed", str(SEED),
-        "--rate", RATES[each.name], "--iterations", steps, "--test", quarter, "--snapshot", quarter,
+        "--rate", RATES[each.name], "--iterations", steps, "--test", every, "--snapshot", every,
     ]  # fmt: skip
 
 
