@@ -9,10 +9,10 @@ STAMP := $(VENV)/.setup-done
 PYTEST := $(PY) -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup caffe gpu demo test lint corpus families bench notebooks schema golden digits clean
+.PHONY: help setup caffe gpu demo test lint corpus families experiment bench notebooks schema golden digits clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## .venv with fcnkit (editable) and everything the other targets need
 
@@ -49,6 +49,9 @@ corpus: setup caffe  ## every net of the shared corpus through real Caffe; a qua
 
 families: setup caffe  ## the README's table of what works for which networks; a quarter of an hour
 	@$(PY) scripts/families.py --write
+
+experiment: setup caffe  ## what transplanted weights and skips are worth, on CamVid; over half an hour
+	@$(PY) scripts/experiment.py
 
 lint: setup  ## ruff
 	@$(PY) -m ruff check .

@@ -210,6 +210,14 @@ def test_berkeley_style_has_a_folder_for_its_snapshots(tmp_path):
     assert (out / solver.last("train_net").string).is_file()
 
 
+def test_fcn_writes_the_solver_that_is_asked_for(folder):
+    words = ("fcn", folder / "net.prototxt", "--classes", 5, "--stride", 4, "--solver", "adam")
+    assert run(*words, "-o", folder / "out").exit_code == 0
+    assert fk.read(folder / "out" / "solver.prototxt").root.last("type").string == "Adam"
+    refused = run(*words, "--style", "berkeley")
+    assert refused.exit_code == 2 and "the solvers published for it, not --solver adam" in refused.output
+
+
 def test_align_corrects_and_checks(folder):
     assert run("align", folder / "cropped.prototxt", "--check").exit_code == 1
     assert run("align", folder / "cropped.prototxt", "-o", folder / "right.prototxt").exit_code == 0

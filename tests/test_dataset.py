@@ -223,6 +223,23 @@ def test_the_result_depends_on_names_and_seed_alone(tmp_path):
     assert keys["first"] != keys["other"] and keys["sorted"] == sorted(keys["first"]) != keys["first"]
 
 
+@pytest.mark.parametrize("more", [(), ("--encode", "png"), ("--crop", "4x3")])
+def test_flipped_pairs_are_the_mirror_images_of_the_others(tmp_path, more):
+    folders(tmp_path, 8)
+    assert made(tmp_path, "--flip", *more).exit_code == 0
+    assert made(tmp_path, *more, out="plain").exit_code == 0
+    found, plain = entries(tmp_path / "data"), entries(tmp_path / "plain")
+    assert all(str(found[base]) == str(plain[base]) for base in BASES[2:])
+    for base in BASES[:2]:
+        arrays, single = ({key[9:]: array for key, array in some[base]} for some in (found, plain))
+        assert set(arrays) == {f"{name}{tail}" for name in single for tail in ("", "-flipped")}
+        for name, array in single.items():
+            assert np.array_equal(arrays[name], array)
+            assert np.array_equal(arrays[f"{name}-flipped"], array[..., ::-1])
+    order = [[key[9:] for key, _ in found[base]] for base in BASES[:2]]
+    assert order[0] == order[1] != sorted(order[0])
+
+
 def test_a_file_that_comes_leaves_the_rest_where_they_were():
     many = [pairs.Pair(f"n{number}", f"i{number}", f"l{number}") for number in range(200)]
     before, after = ({pair.name for pair in split(some, 0.1, 3)[1]} for some in (many, many[:-1]))

@@ -53,6 +53,9 @@ def test_options(net, options):
     assert view.get("solver_mode") == "GPU" and made.words()[-1] == "--gpu=0,1"
     assert made.iterations == 7 and made.run.path == net / "b"
     assert view.get("snapshot_prefix") == "b/fcn"
+    other = recipe(net, "b", options._replace(seed=0, rate=1e-3)).view
+    assert (view.get("random_seed"), other.get("random_seed")) == (1, 0)
+    assert (view.get("base_lr"), other.get("base_lr")) == pytest.approx((0.05, 1e-3))
 
 
 def test_a_solver_that_says_nothing_of_snapshots(tmp_path, options, net):

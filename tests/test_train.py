@@ -137,6 +137,18 @@ def test_the_solver_names_its_net(cpu):
     assert values["snapshot_prefix"] == "snap/fcn"
 
 
+def test_the_rate_of_adam_falls_to_nothing():
+    text = solver("n", kind="adam")
+    check("SolverParameter", text.root)
+    values = {field.name: field.raw.strip('"') for field in text.root.fields}
+    assert (values["type"], values["lr_policy"], values["power"]) == ("Adam", "poly", "1")
+
+
+def test_there_is_no_other_solver():
+    with pytest.raises(NetError, match='solver "rms": is not one of sgd, adam'):
+        solver("n", kind="rms")
+
+
 # ---- refusals
 
 

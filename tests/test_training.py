@@ -300,6 +300,7 @@ def test_bad_input_leaves_nothing(net, train, tmp_path):
         (("--weights", tmp_path / "junk.caffemodel"), bad, "expected a caffemodel, found text"),
         (("--gpu", "zero"), bad, "write it as 0"),
         (("--gpu", "0", "--cpu"), bad, "choose one"),
+        (("--rate", "1", "--loss", "normalized"), bad, "leave out --rate, or --loss"),
         (("--run", "../x"), bad, "a name without /"),
     ):
         done = train(net, *words, data=data)

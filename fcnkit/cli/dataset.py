@@ -50,6 +50,7 @@ def dataset() -> None:
 @click.option("--pad", type=_Size(), metavar="WxH",
               help="Make at least so large, on the right and below: black, ignored.")  # fmt: skip
 @click.option("--crop", type=_Size(), metavar="WxH", help="Take the middle; after --resize and --pad.")
+@click.option("--flip", is_flag=True, help="Train on every pair twice, once with left and right exchanged.")
 @click.option("--order", type=click.Choice(["bgr", "rgb", "gray"]), default="bgr", show_default=True,
               help="Channels of the images; Caffe's models have bgr.")  # fmt: skip
 @click.option("--exif", type=click.Choice(["apply", "ignore"]), help="Turn images as EXIF says, or not.")
@@ -129,7 +130,7 @@ def _task(images, labels, *, classes, colours, ignore, unknown, void, numbers, c
 
 def _splits(images, labels, options) -> dict:
     """The pairs of train and of val."""
-    from fcnkit.segmentation.pairs import Tails, find, read_names, shuffled, split
+    from fcnkit.segmentation.pairs import Tails, find, read_names, shuffled, split, with_flips
 
     own = options["val_images"], options["val_labels"]
     ways = [options["share"] is not None, any(own) or bool(options["val_list"])]
@@ -149,6 +150,7 @@ def _splits(images, labels, options) -> dict:
         train, val = split(train, options["share"], options["seed"])
     elif options["share"] is None:
         val = found(own if all(own) else (images, labels), options["val_list"])
+    train = with_flips(train) if options["flip"] else train
     train = train if options["no_shuffle"] else shuffled(train, options["seed"])
     return {"train": train, "val": val} if val else {"train": train}
 

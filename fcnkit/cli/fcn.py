@@ -79,10 +79,12 @@ Output = tuple[Path, Callable]
 )
 @click.option("--scale", type=float, help="What train_val multiplies pixels by; NET's own scale by default.")
 @click.option("--cpu", is_flag=True, help="A solver for the CPU; for the GPU by default.")
+@click.option("--solver", "kind", type=click.Choice(["sgd", "adam"]), default="sgd", show_default=True,
+              help="sgd as published; adam, its rate falling to nothing, for short trainings.")  # fmt: skip
 @plan_options
 def fcn(
     net, classes, stride, output, weights, pad, min_size, group, at_once, style, filler, ignore, head, inputs,
-    data, mean, scale, cpu, diff, as_json, force,
+    data, mean, scale, cpu, kind, diff, as_json, force,
 ) -> None:  # fmt: skip
     """Make the fully convolutional network of a classifier, ready to train.
 
@@ -103,6 +105,8 @@ def fcn(
     from fcnkit.rewrites.train import Images, images_of
 
     berkeley = style == "berkeley"
+    if berkeley and kind != "sgd":
+        raise click.UsageError(f"--style berkeley has the solvers published for it, not --solver {kind}")
     source = load_net(net)
     plan = rewrite(
         source,
@@ -121,7 +125,7 @@ def fcn(
         trunk, plan = plan.net, plan.then(deployed)
         texts = {"deploy.prototxt": plan.net, **_berkeley_texts(trunk, stride, at_once, ignore, images, cpu)}
     else:
-        texts = _texts(plan, ignore, filler, images, cpu)
+        texts = _texts(plan, ignore, filler, images, cpu, kind)
     folder = Path(output) if output else None
     outputs = _outputs(plan, texts, folder, weights) if folder else []
     # The authors' solvers put snapshots into a folder, without which Caffe does not start.
@@ -130,14 +134,14 @@ def fcn(
     say_written(outputs, as_json or diff)
 
 
-def _texts(plan: Plan, ignore: int, filler: str, images, cpu: bool) -> dict[str, Prototxt]:
+def _texts(plan: Plan, ignore: int, filler: str, images, cpu: bool, kind: str) -> dict[str, Prototxt]:
     from fcnkit.rewrites.train import solver, train
 
     zero = {move.layer for move in plan.moves if move.how == "zero"}
     return {
         "deploy.prototxt": plan.net,
         "train_val.prototxt": train(plan.net, ignore=ignore, filler=filler, zero=zero, images=images).net,
-        "solver.prototxt": solver("train_val.prototxt", cpu=cpu, style=plan.net.style),
+        "solver.prototxt": solver("train_val.prototxt", kind=kind, cpu=cpu, style=plan.net.style),
     }
 
 

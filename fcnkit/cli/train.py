@@ -41,13 +41,16 @@ class Gpus(click.ParamType):
               help="The mean over pixels or their sum, with the published rates of each.")  # fmt: skip
 @click.option("--loss-weights", metavar="median|FILE",
               help="Weigh the classes: by median frequency, or a weight a line.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), metavar="R",
+              help="In place of the solver's base_lr.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), metavar="N", help="For what Caffe draws; else by its clock.")
 @click.option("--run", "name", default="run", show_default=True, metavar="NAME", help="The run's folder.")
 @click.option("--restart", is_flag=True, help="Begin anew; with --force where there is a run.")
 @click.option("--force", is_flag=True, help="Let --restart lose the run that is there.")
 @click.option("--dry-run", is_flag=True, help="Print the caffe commands, and write nothing.")
 def train(
-    folders, data, weights, gpus, cpu, iterations, snapshot, display, test, loss, loss_weights, name,
-    restart, force, dry_run,
+    folders, data, weights, gpus, cpu, iterations, snapshot, display, test, loss, loss_weights, rate, seed,
+    name, restart, force, dry_run,
 ) -> None:  # fmt: skip
     """Train the FCN in DIR with real Caffe; the same command again resumes.
 
@@ -80,10 +83,12 @@ def train(
 
     if gpus and cpu:
         raise click.UsageError("--gpu and --cpu: choose one")
+    if rate and loss:
+        raise click.UsageError("--loss sets the published rate; leave out --rate, or --loss")
     _check_name(name)
     options = Options(
         Path(data) if data else None, True if cpu else False if gpus else None, gpus or "",
-        iterations, snapshot, display, test, loss, loss_weights,
+        iterations, snapshot, display, test, loss, loss_weights, seed, rate,
     )  # fmt: skip
     found = stages.stages([Path(folder) for folder in folders], name, options, weights)
     if restart:

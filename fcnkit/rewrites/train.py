@@ -17,6 +17,8 @@ _PARAMS = {
     "InnerProduct": "inner_product_param",
 }
 FILLERS = ("msra", "xavier", "keep")
+SGD, ADAM = "sgd", "adam"
+SOLVERS = (SGD, ADAM)
 
 
 class Images(NamedTuple):
@@ -102,19 +104,36 @@ def _suffix(score: str) -> str:
     return score.removeprefix("score") if score.startswith("score_") else ""
 
 
-def solver(net: str, *, cpu: bool = False, prefix: str = "fcn", style: Style = Style()) -> Prototxt:
+def solver(
+    net: str, *, kind: str = SGD, cpu: bool = False, prefix: str = "fcn", style: Style = Style()
+) -> Prototxt:
     """A solver for the train_val net at path `net`, with the loss averaged over pixels.
 
-    The rates are those that the FCN authors published for a normalised loss
-    (voc-fcn-alexnet): SGD, 1e-4, momentum 0.9, 20 images a step.
+    The rates of "sgd" are those that the FCN authors published for a normalised
+    loss (voc-fcn-alexnet): 1e-4, momentum 0.9, 20 images a step.  "adam" is for
+    short trainings: one image a step, from 3e-4 down to nothing at max_iter.
+
+    Raises NetError where there is no such kind.
     """
+    if kind not in SOLVERS:
+        raise NetError(f'solver "{kind}": is not one of {", ".join(SOLVERS)}')
+    long, every, snapshot = (100000, 1000, 4000) if kind == SGD else (2000, 500, 500)
     fields: Pairs = [
-        ("net", net), ("test_iter", 100), ("test_interval", 1000), ("test_initialization", False),
-        ("base_lr", Word("1e-4")), ("lr_policy", "fixed"), ("momentum", 0.9), ("weight_decay", 0.0005),
-        ("iter_size", 20), ("max_iter", 100000), ("display", 20), ("average_loss", 20),
-        ("snapshot", 4000), ("snapshot_prefix", prefix), ("solver_mode", Word("CPU" if cpu else "GPU")),
+        ("net", net), ("test_iter", 100), ("test_interval", every), ("test_initialization", False),
+        *_RATES[kind], ("weight_decay", 0.0005),
+        ("max_iter", long), ("display", 20), ("average_loss", 20),
+        ("snapshot", snapshot), ("snapshot_prefix", prefix), ("solver_mode", Word("CPU" if cpu else "GPU")),
     ]  # fmt: skip
     return parse(render(fields, style), "solver.prototxt")
+
+
+_RATES: dict[str, Pairs] = {
+    SGD: [("base_lr", Word("1e-4")), ("lr_policy", "fixed"), ("momentum", 0.9), ("iter_size", 20)],
+    ADAM: [
+        ("type", "Adam"), ("base_lr", Word("3e-4")), ("lr_policy", "poly"), ("power", 1),
+        ("momentum", 0.9), ("momentum2", 0.999), ("iter_size", 1),
+    ],
+}  # fmt: skip
 
 
 def _data(net: Prototxt, graph: Graph, images: Images) -> list[Edit]:

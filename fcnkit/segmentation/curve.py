@@ -1,7 +1,7 @@
-"""The picture of a run's record: the loss, and below it the scores."""
+"""The picture of a run's record: the loss, and below it the scores; or of several runs together."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fcnkit import files
@@ -27,6 +27,28 @@ def draw(rows: Sequence[dict], path: Path, title: str) -> None:
         _plot(axes, scores)
         axes.set_ylabel("validation")
     figure.axes[-1].set_xlabel("iteration")
+    _save(figure, path)
+
+
+def compare(runs: Mapping[str, Sequence[dict]], path: Path, title: str, score: str = "accuracy") -> None:
+    """The PNG at `path` shows the rows of several runs, by their names: losses, and beside them one score.
+
+    A run has the same colour in both.
+    """
+    figure = load("matplotlib.figure").Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _plot(left, {name: [(row["iteration"], row["loss"]) for row in rows if "loss" in row]
+                 for name, rows in runs.items()})  # fmt: skip
+    _plot(right, {name: _series(rows).get(score, []) for name, rows in runs.items()})
+    figure.suptitle(title)
+    left.set(ylabel="training loss", xlabel="iteration", yscale="log")
+    left.yaxis.set_major_formatter("{x:g}")
+    left.yaxis.set_minor_formatter("{x:g}")
+    right.set(ylabel=f"validation {score}", xlabel="iteration")
+    _save(figure, path)
+
+
+def _save(figure, path: Path) -> None:
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=100)
     files.write(path, file.getvalue(), force=True)
@@ -47,12 +69,13 @@ def _series(rows: Iterable[dict]) -> dict[str, Line]:
 
 
 def _plot(axes, lines: dict[str, Line]) -> None:
-    for name, line in lines.items():
+    for number, (name, line) in enumerate(lines.items()):
         if line:
             xs, ys = zip(*line, strict=True)
             # A gap where there was no number.
             ys = [float("nan") if y is None else y for y in ys]
-            axes.plot(xs, ys, label=name, marker="." if len(line) < 30 else "", linewidth=1)
+            marker = "." if len(line) < 30 else ""
+            axes.plot(xs, ys, label=name, marker=marker, linewidth=1, color=f"C{number}")
     axes.grid(alpha=0.3)
     if axes.lines:
         axes.legend(loc="best", fontsize="small")

@@ -58,7 +58,7 @@ class Task:
         if len(self.names) != self.recipe.reading.classes:
             fact = f"{len(self.names)} names for {self.recipe.reading.classes} classes"
             raise DatasetError(f"{fact}; name each class once")
-        labels = [pair.label for pairs in self.splits.values() for pair in pairs]
+        labels = [(pair.label, pair.flipped) for pairs in self.splits.values() for pair in pairs]
         twice = len(labels) - len(set(labels))
         if twice:
             raise DatasetError(

@@ -10,11 +10,15 @@ from fcnkit.segmentation.images import SUFFIXES
 
 
 class Pair(NamedTuple):
-    """An image file and its label file; `name` is their common path in their folders, without suffix."""
+    """An image file and its label file; `name` is their common path in their folders, without suffix.
+
+    `flipped` says that left and right change places in both.
+    """
 
     name: str
     image: str
     label: str
+    flipped: bool = False
 
 
 class Tails(NamedTuple):
@@ -93,6 +97,13 @@ def split(pairs: Sequence[Pair], share: float, seed: int) -> tuple[tuple[Pair, .
     return (
         tuple(pair for pair in pairs if pair.name not in kept),
         tuple(pair for pair in pairs if pair.name in kept),
+    )
+
+
+def with_flips(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
+    """Every pair, and after each the same one flipped, under a name of its own."""
+    return tuple(
+        each for pair in pairs for each in (pair, pair._replace(name=f"{pair.name}-flipped", flipped=True))
     )
 
 

@@ -64,6 +64,8 @@ def prepared(pair: Pair, recipe: Recipe) -> Prepared:
         )
     except DatasetError as error:
         return Prepared(problems=(f"{pair.image}: {error}",))
+    if pair.flipped:
+        found = tuple(_flipped(array) for array in found)
     if not recipe.empty and (found[1] == recipe.reading.ignore).all():
         fact = "every pixel is ignored, so that nothing is learnt from it"
         return Prepared(problems=(f"{pair.label}: {fact}; remove it, or keep it with --keep-empty",))
@@ -78,6 +80,13 @@ def _tried(read: Callable, problems: list[str]):
     except DatasetError as error:
         problems.append(str(error))
         return None
+
+
+def _flipped(array: "numpy.ndarray") -> "numpy.ndarray":
+    """The array with its last axis, from left to right, the other way round."""
+    import numpy as np
+
+    return np.ascontiguousarray(array[..., ::-1])
 
 
 def _cut(image: "numpy.ndarray", order: str) -> "numpy.ndarray":

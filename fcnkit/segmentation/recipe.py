@@ -37,6 +37,8 @@ class Options(NamedTuple):
     test: int | None = None
     loss: str | None = None
     loss_weights: str | None = None
+    seed: int | None = None
+    rate: float | None = None
 
 
 _PLAIN = Options()
@@ -207,6 +209,10 @@ def _fields(
         yield "max_iter", options.iterations
     if options.test:
         yield "test_interval", options.test
+    if options.rate is not None:
+        yield "base_lr", options.rate
+    if options.seed is not None:
+        yield "random_seed", options.seed
     if options.cpu is not None:
         yield "solver_mode", Word("CPU" if options.cpu else "GPU")
     if options.loss:

