@@ -108,7 +108,7 @@ def dataset(data: Path, void: str, out: Path) -> list[str]:
 
 def net(each: Training, classes: int) -> list[str]:
     """Makes the FCN, its solver, and its first weights where they are not random."""
-    weights = ["--weights", each.trunk.weights] if each.transplanted else []
+    weights = ["--weights", each.trunk.weights] if each.transplanted else ["--refill"]
     return [
         "fcn", each.trunk.net, "--classes", str(classes), "--stride", str(each.stride), *weights,
         "--mean", mean(each.trunk.mean), "--solver", "adam", "--cpu", "-o", str(each.folder), "--force",
