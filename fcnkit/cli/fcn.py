@@ -82,8 +82,8 @@ Output = tuple[Path, Callable]
               help="sgd as published; adam, its rate falling to nothing, for short trainings.")  # fmt: skip
 @plan_options
 def fcn(
-    net, classes, stride, output, weights, pad, min_size, group, at_once, style, filler, refill, ignore, head, inputs,
-    data, mean, scale, cpu, kind, diff, as_json, force,
+    net, classes, stride, output, weights, pad, min_size, group, at_once, style, filler, refill, ignore, head,
+    inputs, data, mean, scale, cpu, kind, diff, as_json, force,
 ) -> None:  # fmt: skip
     """Make the fully convolutional network of a classifier, ready to train.
 
