@@ -32,8 +32,8 @@ from fcnkit.segmentation.training import finished
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("FCNKIT_DATA") or ROOT.parent / "shared" / "data")
 SEED = 1
-# Each the better of 3e-4 and 1e-3 in short trials of SqueezeNet: 300 steps of random, 90 of skips.
-RATES = {"random": "1e-3", "transplanted": "3e-4", "skips": "3e-4"}
+# Adam's rate at the start, by the folder of the training where it is another.
+RATE, RATES = "3e-4", {"age-net-random": "1e-3"}
 FCNKIT = Path(sys.executable).with_name("fcnkit")
 
 
@@ -108,7 +108,7 @@ def dataset(data: Path, void: str, out: Path) -> list[str]:
 
 def net(each: Training, classes: int) -> list[str]:
     """Makes the FCN, its solver, and its first weights where they are not random."""
-    weights = ["--weights", each.trunk.weights] if each.transplanted else []
+    weights = ["--weights", each.trunk.weights] if each.transplanted else ["--refill"]
     return [
         "fcn", each.trunk.net, "--classes", str(classes), "--stride", str(each.stride), *weights,
         "--mean", mean(each.trunk.mean), "--solver", "adam", "--cpu", "-o", str(each.folder), "--force",
@@ -118,9 +118,10 @@ def net(each: Training, classes: int) -> list[str]:
 def train(each: Training, data: Path) -> list[str]:
     """Trains it, and validates every 300 steps, or twice."""
     steps, every = str(each.trunk.steps), str(max(1, min(300, each.trunk.steps // 2)))
+    rate = RATES.get(each.folder.name, RATE)
     return [
         "train", str(each.folder), "--data", str(data), "--cpu", "--seed", str(SEED),
-        "--rate", RATES[each.name], "--iterations", steps, "--test", every, "--snapshot", every,
+        "--rate", rate, "--iterations", steps, "--test", every, "--snapshot", every,
     ]  # fmt: skip
 
 
@@ -314,6 +315,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if options.data == SHARED / "camvid" and not options.credit:
         options.credit = experiment_report.CAMVID
+    options.tried = "" if given else experiment_report.TRIED
     try:
         experiment(options, chosen)
     except KeyboardInterrupt:

@@ -300,8 +300,8 @@ def test_scores_that_are_not_finite_are_refused(digits, tmp_path):
         list(inference.scores(net, weights.put("score_fr", blobs), map(data, canvases()), engine="opencv"))
     with pytest.raises(WeightsError, match="has no weights for it"):
         list(inference.scores(net, weights.drop("conv1"), map(data, canvases()), engine="opencv"))
-    with pytest.raises(EngineError, match='no engine "torch"'):
-        list(inference.scores(net, weights, map(data, canvases()), engine="torch"))
+    with pytest.raises(EngineError, match='no engine "tensorflow"'):
+        list(inference.scores(net, weights, map(data, canvases()), engine="tensorflow"))
 
 
 def test_images_are_prepared_as_caffes_data_layers_do():

@@ -77,6 +77,16 @@ def test_layers_without_a_filler_get_one_but_for_new_scores(filler):
     assert kinds["upscore2"] == "bilinear" and kinds["score_pool1"] == "constant"
 
 
+def test_fillers_may_be_replaced():
+    kept = "weight_filler { type: 'gaussian' std: 0.5 } bias_filler { type: 'constant' value: 1 }"
+    text = net(data(1, 1, 9, 9), conv("a", "data", 2, 3, kept), conv("b", "a", 2, 3))
+    found = layers(train(text, filler="xavier", refill=True).net)
+    for name in "ab":
+        assert found[name].param("convolution_param").view("weight_filler").get("type") == "xavier"
+    assert found["a"].param("convolution_param").view("weight_filler").get("std") == 1
+    assert found["a"].param("convolution_param").view("bias_filler").get("value") == 1
+
+
 def test_fillers_may_be_kept():
     text = net(
         data(1, 1, 9, 9),

@@ -67,6 +67,9 @@ Output = tuple[Path, Callable]
     help="For layers that have none, in train_val.",
 )
 @click.option(
+    "--refill", is_flag=True, help="--filler for layers that have one, too: to start from random weights."
+)
+@click.option(
     "--ignore", type=int, default=255, show_default=True, help="Label that loss and accuracy leave out."
 )
 @click.option("--head", metavar="LAYER", help="The classifier layer, where the net has several.")
@@ -83,8 +86,8 @@ Output = tuple[Path, Callable]
               help="sgd as published; adam, its rate falling to nothing, for short trainings.")  # fmt: skip
 @plan_options
 def fcn(
-    net, classes, stride, output, weights, pad, min_size, group, at_once, style, filler, ignore, head, inputs,
-    data, mean, scale, cpu, kind, diff, as_json, force,
+    net, classes, stride, output, weights, pad, min_size, group, at_once, style, filler, refill, ignore, head,
+    inputs, data, mean, scale, cpu, kind, diff, as_json, force,
 ) -> None:  # fmt: skip
     """Make the fully convolutional network of a classifier, ready to train.
 
@@ -125,7 +128,7 @@ def fcn(
         trunk, plan = plan.net, plan.then(deployed)
         texts = {"deploy.prototxt": plan.net, **_berkeley_texts(trunk, stride, at_once, ignore, images, cpu)}
     else:
-        texts = _texts(plan, ignore, filler, images, cpu, kind)
+        texts = _texts(plan, ignore, filler, images, cpu, kind, refill)
     folder = Path(output) if output else None
     outputs = _outputs(plan, texts, folder, weights) if folder else []
     # The authors' solvers put snapshots into a folder, without which Caffe does not start.
@@ -134,13 +137,17 @@ def fcn(
     say_written(outputs, as_json or diff)
 
 
-def _texts(plan: Plan, ignore: int, filler: str, images, cpu: bool, kind: str) -> dict[str, Prototxt]:
+def _texts(
+    plan: Plan, ignore: int, filler: str, images, cpu: bool, kind: str, refill: bool
+) -> dict[str, Prototxt]:
     from fcnkit.rewrites.train import solver, train
 
     zero = {move.layer for move in plan.moves if move.how == "zero"}
     return {
         "deploy.prototxt": plan.net,
-        "train_val.prototxt": train(plan.net, ignore=ignore, filler=filler, zero=zero, images=images).net,
+        "train_val.prototxt": train(
+            plan.net, ignore=ignore, filler=filler, refill=refill, zero=zero, images=images
+        ).net,
         "solver.prototxt": solver("train_val.prototxt", kind=kind, cpu=cpu, style=plan.net.style),
     }
 

@@ -66,6 +66,7 @@ def train(
     *,
     ignore: int = 255,
     filler: str = "msra",
+    refill: bool = False,
     zero: Collection[str] = (),
     images: Images = Images(),
 ) -> Plan:
@@ -74,10 +75,11 @@ def train(
     Data layers for images and labels, TRAIN and TEST, take the Input's place;
     SoftmaxWithLoss and, on TEST, Accuracy leave out pixels labelled `ignore`.
     Layers without a filler get `filler`, since a deploy file has none and
-    Caffe's default is zero; the layers named in `zero` start from zero all
-    the same.  Weights learn at lr_mult 1, decay_mult 1 and biases at 2, 0
-    where nothing is said, deconvolutions not at all.  Each output score_x
-    has labels, a loss and an accuracy of its own: label_x, loss_x, accuracy_x.
+    Caffe's default is zero, and with `refill` those that have one too; the
+    layers named in `zero` start from zero all the same.  Weights learn at
+    lr_mult 1, decay_mult 1 and biases at 2, 0 where nothing is said,
+    deconvolutions not at all.  Each output score_x has labels, a loss and an
+    accuracy of its own: label_x, loss_x, accuracy_x.
 
     Raises NetError when the net has not just one input.
     """
@@ -90,7 +92,7 @@ def train(
     edits = _data(net, graph, images)
     for layer in graph.layers:
         if layer.type in _PARAMS:
-            edits += _learning(net, layer) + _filling(net, layer, filler, layer.name in zero)
+            edits += _learning(net, layer) + _filling(net, layer, filler, refill, layer.name in zero)
     steps = []
     for top in graph.outputs:
         edits.append(appended(net, graph.producer(top).field, _head(top.blob, ignore), "train"))
@@ -176,13 +178,15 @@ def _learning(net: Prototxt, layer: Layer) -> list[Edit]:
     return [inside(layer.field, rates[:blobs], net.style, f'let "{layer.name}" learn')]
 
 
-def _filling(net: Prototxt, layer: Layer, filler: str, zero: bool) -> list[Edit]:
+def _filling(net: Prototxt, layer: Layer, filler: str, refill: bool, zero: bool) -> list[Edit]:
     message = _PARAMS[layer.type]
     kind = "constant" if zero else filler
-    if layer.type == "Deconvolution" or layer.param(message).has("weight_filler") or kind == "keep":
+    has = layer.param(message).has("weight_filler") and (zero or not refill)
+    if layer.type == "Deconvolution" or has or kind == "keep":
         return []
+    fields = [("weight_filler", [("type", kind)])]
     return set_param(
-        layer, message, [("weight_filler", [("type", kind)])], net.style, why=f'fill "{layer.name}"'
+        layer, message, fields, net.style, replacing=("weight_filler",), why=f'fill "{layer.name}"'
     )
 
 
