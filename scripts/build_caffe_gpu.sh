@@ -168,7 +168,7 @@ END
 
 build() {
     local begin=$SECONDS
-    say "compiling for sm_$arch with $jobs jobs (about 10 minutes on 2 cores)"
+    say "compiling for sm_$arch with $jobs jobs (about 20 minutes of processor time)"
     make -f "$work/Makefile" -j "$jobs" >"$work/make.log" 2>&1 || {
         grep -m 5 -E 'error|Error' "$work/make.log" >&2
         cp "$work/make.log" "$runtime.log"

@@ -167,6 +167,12 @@ def test_a_dataset_gives_what_its_folders_give(top):
     ours = run("score", top / "found", top / "data", "--split", "train", "--json")
     theirs = run("score", top / "found", top / "labels", "--classes", top / "classes.txt", "--json")
     assert ours.exit_code == 0 and ours.stdout == theirs.stdout
+    for name in ("street_01.overlay", "street_01.confidence", "street_02.heat.7", "legend"):
+        save(top / "found" / f"{name}.png", np.zeros((2, 2, 3), np.uint8))
+    again = run("score", top / "found", top / "data", "--split", "train", "--json")
+    assert again.stdout == ours.stdout
+    again = run("score", top / "found", top / "labels", "--classes", top / "classes.txt", "--json")
+    assert again.stdout == ours.stdout
     (top / "found" / "street_01.png").unlink()
     save(top / "found" / "street_02.png", np.zeros((1, 1), np.uint8))
     save(top / "found" / "other.png", np.zeros((1, 1), np.uint8))

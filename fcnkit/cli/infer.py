@@ -76,8 +76,8 @@ def infer(
 
     DIR gets of each image NAME.png, a palette image of class numbers,
     NAME.json, the share of each class, NAME.overlay.png, with --confidence
-    NAME.confidence.png, and legend.png.  With --no-overlay, DIR is what
-    `fcnkit score` takes.
+    NAME.confidence.png, and legend.png.  `fcnkit score` takes DIR as
+    predictions, and passes over the pictures.
 
     Images are prepared as the FCN authors do: BGR, less the mean, not
     resized.  A deploy net does not say which mean and scale it was trained

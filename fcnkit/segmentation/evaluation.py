@@ -9,6 +9,7 @@ from fcnkit.errors import DatasetError
 from fcnkit.segmentation import databases
 from fcnkit.segmentation.labels import Reading, read_label
 from fcnkit.segmentation.pairs import files
+from fcnkit.segmentation.results import is_picture
 from fcnkit.segmentation.scoring import Scores, confusion, total
 from fcnkit.segmentation.workers import in_order
 
@@ -39,7 +40,8 @@ def paired(predictions: str | Path, labels: str | Path) -> list[Pair]:
         return [Pair(Path(predictions), Path(labels))]
     found, wanted = (files(folder, more=(".npy",)) for folder in (predictions, labels))
     lacking = [f"{predictions}: has no prediction for {wanted[name]}" for name in wanted if name not in found]
-    lacking += [f"{labels}: has no label for {found[name]}" for name in found if name not in wanted]
+    rest = [name for name in found if name not in wanted and not is_picture(name)]
+    lacking += [f"{labels}: has no label for {found[name]}" for name in rest]
     if lacking:
         count = f"{len(found)} predictions and {len(wanted)} labels"
         raise DatasetError(f"{count}; each needs a partner of the same name:", lacking)
@@ -111,7 +113,8 @@ def _against(
             yield confusion(record.array[0], read_label(path, reading), classes), record.array[0].size
         except DatasetError as error:
             yield str(error) if str(path) in str(error) else f"{path}: {error}"
-    yield from (f"{path}: {folder} has no label for it" for path in rest.values())
+    more = (path for name, path in rest.items() if not is_picture(name))
+    yield from (f"{path}: {folder} has no label for it" for path in more)
 
 
 def _collected(results: Iterator[Result], names: Sequence[str], progress: Progress) -> Scores:

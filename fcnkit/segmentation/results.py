@@ -1,5 +1,6 @@
 """What becomes of one image's scores: a record for JSON, and pictures as PNG files."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,8 +13,16 @@ from fcnkit.segmentation.inference import Head, classes, confidence, probabiliti
 if TYPE_CHECKING:
     import numpy
 
+# The names, without .png, of what lies beside the class maps.
+_PICTURE = re.compile(r"legend|.+\.(overlay|confidence|heat\.\d+)", re.DOTALL)
+
 # A palette image has 256 values, of which NOWHERE is no class.
 MOST = 255
+
+
+def is_picture(name: str) -> bool:
+    """Whether `fcnkit infer` gives this name, without .png, to a picture to look at, not to a class map."""
+    return _PICTURE.fullmatch(name) is not None
 
 
 @dataclass(frozen=True)
