@@ -153,8 +153,8 @@ def infer(
     `image` is a file, or an array of bytes, (height, width) or (height, width,
     3) in RGB.  The net gets (value - mean) * scale, channels in `order`.
     `colours` are a colour for each class, or the file of a colour map, which
-    has names too; VOC's by default.  `engine` is "caffe" or "opencv"; when not
-    given, Caffe where it is installed.  The scores are the net's last output
+    has names too; VOC's by default.  `engine` is one of `installed_engines()`,
+    the first of them when not given.  The scores are the net's last output
     that is a map, or `blob`.
 
     Raises NetError where the net has no such map, DatasetError where names,
