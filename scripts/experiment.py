@@ -38,7 +38,10 @@ FCNKIT = Path(sys.executable).with_name("fcnkit")
 
 
 class Trunk(NamedTuple):
-    """A trained classifier, and what is done with it; `mean` is B,G,R or a mean file, `pad` as `fcn` takes it."""
+    """A trained classifier, and what is done with it.
+
+    `mean` is B,G,R or a mean file, `pad` what `fcnkit fcn` takes.
+    """
 
     title: str
     net: str
@@ -60,9 +63,11 @@ def trunks(models: Path) -> list[Trunk]:
     squeezenet, age = models / "squeezenet_v1.0_imagenet", models / "age_net_v1"
     return [
         Trunk("SqueezeNet v1.0, trained on ImageNet", str(squeezenet / "SqueezeNet_deploy.prototxt"),
-              str(squeezenet / "squeezenet_v1.0_deepcompressed.caffemodel"), "104,117,123", 16, 4, "35", 1500),
+              str(squeezenet / "squeezenet_v1.0_deepcompressed.caffemodel"), "104,117,123",
+              16, 4, "35", 1500),
         Trunk("age_net, trained to tell the age of faces", str(age / "deploy_age.prototxt"),
-              str(age / "age_net.caffemodel"), str(age / "age_gender_mean.binaryproto"), 32, 8, "auto", 200),
+              str(age / "age_net.caffemodel"), str(age / "age_gender_mean.binaryproto"),
+              32, 8, "auto", 200),
     ]  # fmt: skip
 
 
@@ -111,8 +116,9 @@ def net(each: Training, classes: int) -> list[str]:
     """Makes the FCN, its solver, and its first weights where they are not random."""
     weights = ["--weights", each.trunk.weights] if each.transplanted else ["--refill"]
     return [
-        "fcn", each.trunk.net, "--classes", str(classes), "--stride", str(each.stride), "--pad", each.trunk.pad, *weights,
-        "--mean", mean(each.trunk.mean), "--solver", "adam", "--cpu", "-o", str(each.folder), "--force",
+        "fcn", each.trunk.net, "--classes", str(classes), "--stride", str(each.stride),
+        "--pad", each.trunk.pad, *weights, "--mean", mean(each.trunk.mean),
+        "--solver", "adam", "--cpu", "-o", str(each.folder), "--force",
     ]  # fmt: skip
 
 
@@ -310,7 +316,10 @@ def check(options: argparse.Namespace, chosen: Sequence[Trunk]) -> None:
 
 def main() -> None:
     options = arguments()
-    given = [Trunk(*words[:4], int(words[4]), int(words[5]), words[6], int(words[7])) for words in options.trunk or ()]
+    given = [
+        Trunk(*texts, int(coarse), int(fine), pad, int(steps))
+        for *texts, coarse, fine, pad, steps in options.trunk or ()
+    ]
     chosen = given or trunks(options.models)
     check(options, chosen)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
