@@ -18,7 +18,7 @@ SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 # Who may import whom: a module imports its own room and rooms of a lower level.
 LEVELS = (
     ("errors",),
-    ("edits", "files", "templates"),
+    ("edits", "files", "notebook", "templates"),
     ("formats",),
     ("nets", "weights.store", "weights.containers", "weights.blobs", "models"),
     ("plan", "inspection"),
@@ -32,7 +32,7 @@ LEVELS = (
 # A plan mentions weights only as data, so rewrites know of no file and no engine.
 APART = {"rewrites": ("weights",)}
 # prototxt is made of spans, schema gives Caffe's types to its fields, and what Caffe's
-# weights are made of is protobuf on the wire; nothing else is joined.
+# weights and the compiled schema are made of is protobuf on the wire; nothing else is joined.
 FORMATS_JOINED = {
     ("formats.blobproto", "formats.wire"),
     ("formats.caffemodel", "formats.wire"),
@@ -41,6 +41,8 @@ FORMATS_JOINED = {
     ("formats.solverstate", "formats.blobproto"),
     ("formats.schema", "formats.prototxt"),
     ("formats.schema", "formats.values"),
+    ("formats.schema", "formats.descriptors"),
+    ("formats.descriptors", "formats.wire"),
     ("formats.values", "formats.prototxt"),
     ("formats.prototxt", "formats.spans"),
 }
