@@ -1,0 +1,327 @@
+"""How long FCNs take on PyTorch: by fcnkit, and written by hand, side by side; `make speed` runs it.
+
+A training step (forward, backward, update) and an inference of one image, by
+turns with the same weights and the same batch, which is in memory; on the CPU
+real Caffe beside them.  What fcnkit's net and the hand-written one
+(scripts/by_hand.py) make of the image is compared first.  The table goes into
+docs/gpu.md with the day and the device.
+"""
+
+import argparse
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import date
+from itertools import repeat
+from pathlib import Path
+from typing import NamedTuple
+
+import by_hand
+import numpy as np
+import torch
+from experiment_report import machine
+from fcnkit.engines.torch.precision import PRECISIONS, cast, products
+from fcnkit.engines.torch.solver import Solver
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from fcnkit import files
+from fcnkit.engines import caffe
+from fcnkit.engines.torch.engine import exact
+from fcnkit.engines.torch.net import Net
+from fcnkit.formats import prototxt
+from fcnkit.nets.graph import build
+from fcnkit.nets.shapes import infer
+from fcnkit.weights import store
+
+FCNKIT = Path(sys.executable).with_name("fcnkit")
+IGNORED = 255
+# Steps of real Caffe.
+CAFFE = 4
+RATE, MOMENTUM, DECAY = 1e-4, 0.9, 5e-4
+
+
+class Timed(NamedTuple):
+    """Seconds of each turn: fcnkit's, the hand-written net's; Caffe's alone, None where it was not asked."""
+
+    what: str
+    ours: list[float]
+    theirs: list[float]
+    caffe: float | None
+
+    @property
+    def ratio(self) -> float:
+        """Ours over theirs, the median of the turns."""
+        return statistics.median(one / other for one, other in zip(self.ours, self.theirs, strict=True))
+
+    def row(self) -> str:
+        """A line of the table."""
+        ours, theirs = statistics.median(self.ours), statistics.median(self.theirs)
+        real = f"{1e3 * self.caffe:,.0f}" if self.caffe else ""
+        return f"| {self.what} | {1e3 * ours:,.0f} | {1e3 * theirs:,.0f} | {self.ratio:.2f} | {real} |"
+
+
+class Case(NamedTuple):
+    """One net in a folder, made by fcnkit, on a device."""
+
+    name: str
+    folder: Path
+    size: int
+    device: torch.device
+
+    def batch(self) -> dict[str, Tensor]:
+        """One image and its label, in which a border is ignored."""
+        rng = np.random.default_rng(0)
+        image = rng.normal(0, 60, (1, 3, self.size, self.size)).astype(np.float32)
+        label = rng.integers(0, by_hand.CLASSES, (1, 1, self.size, self.size)).astype(np.float32)
+        label[:, :, :8] = IGNORED
+        return {"data": torch.from_numpy(image), "label": torch.from_numpy(label)}
+
+    def solver(self, precision: str = "fp32") -> Solver:
+        """fcnkit's training, one pass a step."""
+        text = prototxt.read(self.folder / "solver.prototxt")
+        device = str(self.device)
+        return Solver(
+            text, lambda graph: repeat(self.batch()), folder=self.folder, device=device, precision=precision
+        )
+
+    def deploy(self, weights: Path) -> Net:
+        """fcnkit's net for inference, with these parameters."""
+        graph = build(prototxt.read(self.folder / "deploy.prototxt"))
+        sizes = infer(graph, {"data": (1, 3, self.size, self.size)})
+        return Net(sizes, store.open(weights)).to(self.device)
+
+    def by_hand(self, parameters: dict[str, list[np.ndarray]], *, grouped: bool) -> torch.nn.Module:
+        """The hand-written net with the parameters of fcnkit's."""
+        net = by_hand.NETS[self.name][0](grouped)
+        for name, blobs in parameters.items():
+            if not name.startswith("up"):  # made bilinear
+                layer = net.get_submodule(name)
+                layer.weight.data, layer.bias.data = map(torch.from_numpy, blobs)
+        return net.to(self.device)
+
+
+def make(name: str, folder: Path, size: int, device: torch.device) -> Case:
+    """The net's files lie in the folder, with a data set of one image for Caffe."""
+    _, template, stride = by_hand.NETS[name]
+    run([FCNKIT, "fcn", template, "--classes", str(by_hand.CLASSES), "--stride", str(stride), "--pad", "100",
+         "--data", str(folder / "data"), "--cpu", "-o", str(folder), "--force"])  # fmt: skip
+    path = folder / "solver.prototxt"
+    kept = re.sub(r"(?m)^(iter_size|display|test_|average_loss|snapshot:|max_iter).*\n", "", path.read_text())
+    path.write_text(f"{kept}iter_size: 1\ndisplay: 1\nmax_iter: {CAFFE}\nsnapshot_after_train: false\n")
+    return Case(name, folder, size, device)
+
+
+def run(words: list) -> str:
+    """What a program prints; the measurement ends where it fails."""
+    done = subprocess.run(
+        list(map(str, words)), capture_output=True, text=True, env=caffe.environment(log=True)
+    )
+    if done.returncode:
+        sys.exit(f"{words[0]} failed:\n{done.stderr[-2000:]}")
+    return done.stdout + done.stderr
+
+
+# ---- what is timed
+
+
+def seconds(work: Callable[[], object], passes: int, device: torch.device) -> float:
+    """Seconds of one of so many passes, all of which are done at the end."""
+    _wait(device)
+    begun = time.perf_counter()
+    for _ in range(passes):
+        work()
+    _wait(device)
+    return (time.perf_counter() - begun) / passes
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def by_turns(
+    what: str, works: tuple[Callable, Callable], options: argparse.Namespace, real: float | None
+) -> Timed:
+    """Both works, in turn, after a turn that does not count; which is first changes."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for turn in range(options.turns + 1):
+        for which in (0, 1) if turn % 2 else (1, 0):
+            found = seconds(works[which], options.passes if turn else 1, options.device)
+            if turn:
+                times[which].append(found)
+    timed = Timed(what, *times, real)
+    print(timed.row(), flush=True)
+    return timed
+
+
+def hand_step(net: torch.nn.Module, batch: dict[str, Tensor], precision: str) -> Callable[[], None]:
+    """A training step as one writes it."""
+    net.train()
+    learned = [each for each in net.parameters() if each.requires_grad]
+    descent = torch.optim.SGD(learned, lr=RATE, momentum=MOMENTUM, weight_decay=DECAY)
+    image, label = batch["data"], batch["label"][:, 0].long()
+
+    def step() -> None:
+        descent.zero_grad(set_to_none=True)
+        with products(precision):
+            with cast(precision, image.device):
+                loss = F.cross_entropy(net(image), label, ignore_index=IGNORED)
+            loss.backward()
+        descent.step()
+
+    return step
+
+
+def inference(forward: Callable[[Tensor], object], image: Tensor, precision: str) -> Callable[[], None]:
+    """One image, without gradients."""
+
+    def once() -> None:
+        with torch.no_grad(), products(precision), cast(precision, image.device):
+            forward(image)
+
+    return once
+
+
+def caffe_step(case: Case) -> float | None:
+    """Seconds of a training step of real Caffe, the median; the first is left out."""
+    words = [*caffe.command("caffe"), "train", f"--solver={case.folder / 'solver.prototxt'}"]
+    rates = re.findall(r"Iteration \d+ \(([\d.e+-]+) iter/s", run(words))
+    return statistics.median(1 / float(rate) for rate in rates[1:])
+
+
+def caffe_inference(case: Case) -> float:
+    """Seconds of a forward pass of real Caffe."""
+    text = (case.folder / "deploy.prototxt").read_text()
+    sized = re.sub(r"(dim: 3)\s+dim: \d+\s+dim: \d+", rf"\1 dim: {case.size} dim: {case.size}", text, count=1)
+    (case.folder / "timed.prototxt").write_text(sized)
+    words = [*caffe.command("caffe"), "time", f"--model={case.folder / 'timed.prototxt'}", "--phase=TEST"]
+    said = run([*words, f"--iterations={CAFFE - 1}"])
+    return float(re.search(r"Average Forward pass: ([\d.]+) ms", said)[1]) / 1e3
+
+
+# ---- the measurement
+
+
+def measured(name: str, options: argparse.Namespace, folder: Path) -> Iterator[Timed]:
+    """The rows of one net; SystemExit where the two nets do not compute the same."""
+    case = make(name, folder, options.size, options.device)
+    real = case_in_caffe(case, options)
+    for precision in options.precisions:
+        batch = {blob: value.to(options.device) for blob, value in case.batch().items()}
+        solver = case.solver(precision)
+        hand = case.by_hand(solver.net.saved(), grouped=options.grouped)
+        saved = solver.snapshot(str(folder / "start")).weights
+        net = case.deploy(saved)
+        difference = compared(net, hand, batch["data"])
+        print(f"{name}, {precision}: relative difference of the scores {difference:.1e}", flush=True)
+        hand.eval()
+        works = (inference(lambda x, net=net: net({"data": x}), batch["data"], precision),
+                 inference(hand, batch["data"], precision))  # fmt: skip
+        yield by_turns(f"{name}, {precision}, inference", works, options, real.get("inference"))
+        del net
+        works = solver.step, hand_step(hand, batch, precision)
+        yield by_turns(f"{name}, {precision}, training step", works, options, real.get("step"))
+
+
+def case_in_caffe(case: Case, options: argparse.Namespace) -> dict[str, float]:
+    """Real Caffe's seconds, on the CPU alone."""
+    if options.device.type != "cpu" or not caffe.available() or options.without_caffe:
+        return {}
+    pictures(case)
+    return {"inference": caffe_inference(case), "step": caffe_step(case)}
+
+
+def pictures(case: Case) -> None:
+    """A data set of one image and its label, for training and for validation."""
+    rng = np.random.default_rng(0)
+    for kind, shape, most in (("images", (case.size, case.size, 3), 256), ("labels", (case.size,) * 2, 21)):
+        (case.folder / kind).mkdir()
+        Image.fromarray(rng.integers(0, most, shape).astype(np.uint8)).save(case.folder / kind / "a.png")
+    places = [case.folder / kind for kind in ("images", "labels")]
+    run([FCNKIT, "dataset", "create", *places, "-o", case.folder / "data", "--val-images", places[0],
+         "--val-labels", places[1], "--force"])  # fmt: skip
+
+
+def compared(net: Net, hand: torch.nn.Module, image: Tensor) -> float:
+    """The largest difference of the scores over the largest score, in float32."""
+    hand.eval()
+    with torch.no_grad(), exact():
+        ours, theirs = net({"data": image})["score"], hand(image)
+    difference = float((ours - theirs).abs().max() / theirs.abs().max())
+    if not difference < 1e-4:
+        sys.exit(f"the two nets differ by {difference:.1e}: they are not the same net")
+    return difference
+
+
+HEAD = (
+    "| net, precision, what | fcnkit, ms | by hand, ms | ratio | Caffe, ms |",
+    "|---|---|---|---|---|",
+)
+
+
+def report(rows: list[Timed], options: argparse.Namespace) -> str:
+    """docs/gpu.md."""
+    device = torch.cuda.get_device_name(options.device) if options.device.type == "cuda" else machine()
+    upsampling = "one kernel for each class" if options.grouped else "one dense kernel, as most write it"
+    return "\n".join([
+        "# FCNs on PyTorch: fcnkit's engine and nets written by hand",
+        "",
+        f"Written by `make speed` (scripts/speed.py) on {date.today()}.  {device}; PyTorch {torch.__version__}.",
+        f"One image of {options.size} x {options.size} pixels, {by_hand.CLASSES} classes, padding 100; "
+        "milliseconds, the median",
+        f"of {options.turns} turns of {options.passes} passes, both nets in turn in one process.  The ratio is "
+        "the median of the turns'.",
+        "A training step is forward, backward and update (SGD with momentum and decay), the batch in memory.",
+        f"The hand-written net (scripts/by_hand.py) upsamples with {upsampling};",
+        "both leave that kernel as it is.  Their scores were compared first: equal within 1e-4.",
+        "",
+        *HEAD,
+        *(row.row() for row in rows),
+        "",
+    ])  # fmt: skip
+
+
+def main() -> None:
+    options = arguments()
+    torch.manual_seed(0)
+    print("\n".join(HEAD))
+    with tempfile.TemporaryDirectory(prefix="fcnkit-speed-") as place:
+        rows = []
+        for number, name in enumerate(options.nets or by_hand.NETS):
+            folder = Path(place) / str(number)
+            rows += measured(name, options, folder)
+            shutil.rmtree(folder)
+    if options.output:
+        files.write(options.output, report(rows, options).encode(), force=True)
+        print(f"wrote {options.output}")
+
+
+def arguments() -> argparse.Namespace:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    has_gpu = torch.cuda.is_available()
+    parser.add_argument("--device", type=torch.device, default=torch.device("cuda" if has_gpu else "cpu"))
+    parser.add_argument("--nets", nargs="+", choices=by_hand.NETS, metavar="NAME", help="by default all")
+    parser.add_argument(
+        "--precisions", nargs="+", choices=PRECISIONS, default=None, help="fp32 on a CPU, all on a GPU"
+    )
+    parser.add_argument("--size", type=int, default=500, help="of the image, in pixels")
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--passes", type=int, default=10 if has_gpu else 1, help="in each turn")
+    parser.add_argument("--grouped", action="store_true", help="by hand too, upsample each class by itself")
+    parser.add_argument("--without-caffe", action="store_true", help="do not time Caffe")
+    parser.add_argument("-o", "--output", type=Path, help="the report, such as docs/gpu.md")
+    options = parser.parse_args()
+    options.precisions = options.precisions or (PRECISIONS if options.device.type == "cuda" else ["fp32"])
+    return options  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
