@@ -5,7 +5,7 @@ after it.  What a rule multiplies by is rounded to 32 bits first, as in Caffe:
 1 - 0.999 is another number there.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,10 +28,11 @@ class Numbers(NamedTuple):
 
 
 class Step(NamedTuple):
-    """Parameters that are changed alike: values, gradients, histories, and rate times lr_mult.
+    """Parameters that are changed alike: values, gradients, histories, rate times lr_mult, and the decay.
 
-    `second` is empty but for AdaDelta and Adam.  `count` is the number of the
-    step, from 1.
+    The gradients are sums over `passes`.  `second` is empty but for AdaDelta
+    and Adam.  `decay` is weight_decay times decay_mult, `count` the number of
+    the step, from 1.
     """
 
     values: Sequence[Tensor]
@@ -39,18 +40,17 @@ class Step(NamedTuple):
     first: Sequence[Tensor]
     second: Sequence[Tensor]
     rate: float
+    decay: float
+    passes: int
     count: int
 
 
-Update = Callable[[Step, Numbers], None]
-
-
 class Rule(NamedTuple):
-    """A solver's update, how many histories it keeps of each parameter, and whether these are of squares."""
+    """A solver's update, how many histories it keeps of each parameter, and whether these grow at rate 0."""
 
-    update: Update
+    update: Callable[[Step, Numbers], None]
     histories: int = 1
-    squares: bool = False
+    grows: bool = False
 
 
 def sgd(step: Step, its: Numbers) -> None:
@@ -90,7 +90,7 @@ def adadelta(step: Step, its: Numbers) -> None:
 
 
 def adam(step: Step, its: Numbers) -> None:
-    """The fading mean of the gradients over the root of that of their squares, both corrected for the start."""
+    """The fading mean of the gradients over the root of that of their squares; both allow for the start."""
     _blend(step.first, its.momentum, step.gradients, _rounded(1 - its.momentum))
     _blend_squares(step.second, its.momentum2, step.gradients)
     torch._foreach_copy_(step.gradients, step.second)
@@ -100,13 +100,26 @@ def adam(step: Step, its: Numbers) -> None:
     torch._foreach_addcdiv_(step.values, step.first, step.gradients, value=-rate)
 
 
+def normalised(step: Step) -> None:
+    """The gradients are means over the passes."""
+    if step.passes != 1:
+        torch._foreach_mul_(step.gradients, 1 / step.passes)
+
+
+def decayed(step: Step, *, l1: bool) -> None:
+    """The gradients have that of the decay: of half the values' squares, or of their magnitudes."""
+    if step.decay:
+        pull = torch._foreach_sign(step.values) if l1 else step.values
+        torch._foreach_add_(step.gradients, pull, alpha=step.decay)
+
+
 RULES: dict[str, Rule] = {
     "SGD": Rule(sgd),
     "Nesterov": Rule(nesterov),
-    "AdaGrad": Rule(adagrad, squares=True),
-    "RMSProp": Rule(rmsprop, squares=True),
-    "AdaDelta": Rule(adadelta, histories=2, squares=True),
-    "Adam": Rule(adam, histories=2, squares=True),
+    "AdaGrad": Rule(adagrad, grows=True),
+    "RMSProp": Rule(rmsprop, grows=True),
+    "AdaDelta": Rule(adadelta, histories=2, grows=True),
+    "Adam": Rule(adam, histories=2, grows=True),
 }
 _ENUM = {name.upper(): name for name in RULES}
 
@@ -128,6 +141,23 @@ def rule(solver: Prototxt) -> Rule:
     if name == "RMSProp" and not 0 <= view.get("rms_decay") < 1:
         raise refused(solver, f"rms_decay {view.get('rms_decay'):g}; give one from 0 to less than 1")
     return RULES[name]
+
+
+# Values of a parameter that a CPU updates at a time: so many are still in its cache for the next formula.
+_PIECE = 1 << 17
+
+
+def pieces(step: Step) -> Iterator[Step]:
+    """The step, on a CPU in pieces."""
+    lists = (step.values, step.gradients, step.first, step.second)
+    if step.values[0].is_cuda:
+        yield step
+        return
+    for each in zip(*filter(None, lists), strict=True):
+        flat = [tensor.view(-1).split(_PIECE) for tensor in each]
+        for piece in zip(*flat, strict=True):
+            values, gradients, first, *second = ([tensor] for tensor in piece)
+            yield step._replace(values=values, gradients=gradients, first=first, second=(second or [[]])[0])
 
 
 def numbers(solver: Prototxt) -> Numbers:
