@@ -53,7 +53,8 @@ HEAVY = (
 # Made of PyTorch, and imported when a net is run on it.
 TORCH = {
     PACKAGE / "engines" / "torch" / f"{name}.py"
-    for name in ("filling", "layers", "losses", "net", "normal", "parameters", "pointwise", "rearrange",
+    for name in ("batches", "descent", "filling", "layers", "losses", "net", "normal", "parameters",
+                 "pointwise", "precision", "rates", "rearrange", "sharing", "snapshot", "solver", "updates",
                  "windows")
 }  # fmt: skip
 # Runs inside Caffe's own Python, never inside ours.
