@@ -25,8 +25,6 @@ import by_hand
 import numpy as np
 import torch
 from experiment_report import machine
-from fcnkit.engines.torch.precision import PRECISIONS, cast, products
-from fcnkit.engines.torch.solver import Solver
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
@@ -35,6 +33,8 @@ from fcnkit import files
 from fcnkit.engines import caffe
 from fcnkit.engines.torch.engine import exact
 from fcnkit.engines.torch.net import Net
+from fcnkit.engines.torch.precision import PRECISIONS, cast, products
+from fcnkit.engines.torch.solver import Solver
 from fcnkit.formats import prototxt
 from fcnkit.nets.graph import build
 from fcnkit.nets.shapes import infer
@@ -108,7 +108,7 @@ class Case(NamedTuple):
 
 
 def make(name: str, folder: Path, size: int, device: torch.device) -> Case:
-    """The net's files lie in the folder, with a data set of one image for Caffe."""
+    """The net lies in the folder, with the solver."""
     _, template, stride = by_hand.NETS[name]
     run([FCNKIT, "fcn", template, "--classes", str(by_hand.CLASSES), "--stride", str(stride), "--pad", "100",
          "--data", str(folder / "data"), "--cpu", "-o", str(folder), "--force"])  # fmt: skip
@@ -118,10 +118,10 @@ def make(name: str, folder: Path, size: int, device: torch.device) -> Case:
     return Case(name, folder, size, device)
 
 
-def run(words: list) -> str:
+def run(words: list, cwd: Path | None = None) -> str:
     """What a program prints; the measurement ends where it fails."""
     done = subprocess.run(
-        list(map(str, words)), capture_output=True, text=True, env=caffe.environment(log=True)
+        list(map(str, words)), capture_output=True, text=True, cwd=cwd, env=caffe.environment(log=True)
     )
     if done.returncode:
         sys.exit(f"{words[0]} failed:\n{done.stderr[-2000:]}")
@@ -191,8 +191,8 @@ def inference(forward: Callable[[Tensor], object], image: Tensor, precision: str
 
 def caffe_step(case: Case) -> float | None:
     """Seconds of a training step of real Caffe, the median; the first is left out."""
-    words = [*caffe.command("caffe"), "train", f"--solver={case.folder / 'solver.prototxt'}"]
-    rates = re.findall(r"Iteration \d+ \(([\d.e+-]+) iter/s", run(words))
+    words = [*caffe.command("caffe"), "train", "--solver=solver.prototxt"]
+    rates = re.findall(r"Iteration \d+ \(([\d.e+-]+) iter/s", run(words, case.folder))
     return statistics.median(1 / float(rate) for rate in rates[1:])
 
 
@@ -216,6 +216,7 @@ def measured(name: str, options: argparse.Namespace, folder: Path) -> Iterator[T
     for precision in options.precisions:
         batch = {blob: value.to(options.device) for blob, value in case.batch().items()}
         solver = case.solver(precision)
+        wake(solver)
         hand = case.by_hand(solver.net.saved(), grouped=options.grouped)
         saved = solver.snapshot(str(folder / "start")).weights
         net = case.deploy(saved)
@@ -230,6 +231,14 @@ def measured(name: str, options: argparse.Namespace, folder: Path) -> Iterator[T
         yield by_turns(f"{name}, {precision}, training step", works, options, real.get("step"))
 
 
+def wake(solver: Solver) -> None:
+    """No weight is zero: new score layers begin so, and scores of nothing but zeros would compare as equal."""
+    with torch.no_grad():
+        for each in solver.net.learned:
+            if not each.value.any():
+                each.value.normal_(0, 0.01)
+
+
 def case_in_caffe(case: Case, options: argparse.Namespace) -> dict[str, float]:
     """Real Caffe's seconds, on the CPU alone."""
     if options.device.type != "cpu" or not caffe.available() or options.without_caffe:
@@ -239,14 +248,16 @@ def case_in_caffe(case: Case, options: argparse.Namespace) -> dict[str, float]:
 
 
 def pictures(case: Case) -> None:
-    """A data set of one image and its label, for training and for validation."""
+    """A data set of two images and their labels, one to train on and one to validate with."""
     rng = np.random.default_rng(0)
-    for kind, shape, most in (("images", (case.size, case.size, 3), 256), ("labels", (case.size,) * 2, 21)):
-        (case.folder / kind).mkdir()
-        Image.fromarray(rng.integers(0, most, shape).astype(np.uint8)).save(case.folder / kind / "a.png")
     places = [case.folder / kind for kind in ("images", "labels")]
-    run([FCNKIT, "dataset", "create", *places, "-o", case.folder / "data", "--val-images", places[0],
-         "--val-labels", places[1], "--force"])  # fmt: skip
+    shapes = (case.size, case.size, 3), (case.size, case.size)
+    for place, shape, most in zip(places, shapes, (256, by_hand.CLASSES), strict=True):
+        place.mkdir()
+        for name in ("a.png", "b.png"):
+            Image.fromarray(rng.integers(0, most, shape).astype(np.uint8)).save(place / name)
+    words = ["--classes", by_hand.CLASSES, "--split", "0.5", "--force"]
+    run([FCNKIT, "dataset", "create", *places, "-o", case.folder / "data", *words])
 
 
 def compared(net: Net, hand: torch.nn.Module, image: Tensor) -> float:
@@ -273,11 +284,12 @@ def report(rows: list[Timed], options: argparse.Namespace) -> str:
     return "\n".join([
         "# FCNs on PyTorch: fcnkit's engine and nets written by hand",
         "",
-        f"Written by `make speed` (scripts/speed.py) on {date.today()}.  {device}; PyTorch {torch.__version__}.",
+        f"Written by `make speed` (scripts/speed.py) on {date.today()}.  {device};",
+        f"PyTorch {torch.__version__}.",
         f"One image of {options.size} x {options.size} pixels, {by_hand.CLASSES} classes, padding 100; "
         "milliseconds, the median",
-        f"of {options.turns} turns of {options.passes} passes, both nets in turn in one process.  The ratio is "
-        "the median of the turns'.",
+        f"of {options.turns} turns of {options.passes} passes, both nets in turn in one process; the "
+        "ratio is the median of theirs.",
         "A training step is forward, backward and update (SGD with momentum and decay), the batch in memory.",
         f"The hand-written net (scripts/by_hand.py) upsamples with {upsampling};",
         "both leave that kernel as it is.  Their scores were compared first: equal within 1e-4.",
