@@ -9,7 +9,7 @@ STAMP := $(VENV)/.setup-done
 PYTEST := $(PY) -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup caffe gpu demo test lint corpus families experiment bench notebooks schema golden digits clean
+.PHONY: help setup caffe gpu demo test lint corpus families experiment speed bench notebooks schema golden digits clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,8 +50,13 @@ corpus: setup caffe  ## every net of the shared corpus through real Caffe; a qua
 families: setup caffe  ## the README's table of what works for which networks; a quarter of an hour
 	@$(PY) scripts/families.py --write
 
-experiment: setup caffe  ## what transplanted weights and skips are worth, on CamVid; over half an hour
-	@$(PY) scripts/experiment.py
+# By real Caffe; with ENGINE=torch by PyTorch.
+ENGINE ?= caffe
+experiment: setup $(if $(filter torch,$(ENGINE)),$(VENV)/.torch-done,caffe)  ## what transplanted weights and skips are worth, on CamVid; over half an hour
+	@$(PY) scripts/experiment.py --engine $(ENGINE)
+
+speed: setup caffe $(VENV)/.torch-done  ## FCNs on PyTorch by fcnkit and by hand, and in Caffe; leaves docs/gpu.md
+	@$(PY) scripts/speed.py -o docs/gpu.md
 
 lint: setup  ## ruff
 	@$(PY) -m ruff check .

@@ -1,14 +1,16 @@
-"""What transplanted weights and skips are worth, by real Caffe on the CPU; `make experiment` runs it.
+"""What transplanted weights and skips are worth, on the CPU; `make experiment` runs it.
 
 A classifier is made an FCN three times and trained for as many steps each: from
 random weights, from its own, and from its own with skips to a finer stride.
 The whole validation set is scored; tables, curves and pictures go into a folder.
 By default on CamVid, with SqueezeNet v1.0 (ImageNet) and the trunk of an age
-classifier.  Everything is done by fcnkit's own commands, several at a time
-with one thread each.  When it is stopped, the same command goes on.
+classifier.  Real Caffe trains, or PyTorch (`make experiment ENGINE=torch`).
+Everything is done by fcnkit's own commands, several at a time with one thread
+each.  When it is stopped, the same command goes on.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import shlex
@@ -33,7 +35,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("FCNKIT_DATA") or ROOT.parent / "shared" / "data")
 SEED = 1
 # Adam's rate at the start, by the folder of the training where it is another.
-RATE, RATES = "3e-4", {"age-net-random": "1e-3"}
+RATE, RATES = "3e-4", {"age-net-random": "1e-3", "squeezenet-v1-0-random": "5e-4"}
+SCALE = "0.015625"
 FCNKIT = Path(sys.executable).with_name("fcnkit")
 
 
@@ -78,6 +81,7 @@ class Training(NamedTuple):
     name: str
     stride: int
     transplanted: bool
+    engine: str
     work: Path
 
     @property
@@ -90,13 +94,19 @@ class Training(NamedTuple):
         """Its run folder."""
         return Run(self.folder, "run")
 
+    @property
+    def seen(self) -> list[str]:
+        """What is done to pixels: transplanted weights know of 0 to 255, random ones get about -2 to 2."""
+        scale = [] if self.transplanted else ["--scale", SCALE]
+        return ["--mean", mean(self.trunk.mean), *scale]
 
-def trainings(trunk: Trunk, work: Path) -> list[Training]:
+
+def trainings(trunk: Trunk, engine: str, work: Path) -> list[Training]:
     """Random, transplanted, and with skips."""
     return [
-        Training(trunk, "random", trunk.coarse, False, work),
-        Training(trunk, "transplanted", trunk.coarse, True, work),
-        Training(trunk, "skips", trunk.fine, True, work),
+        Training(trunk, "random", trunk.coarse, False, engine, work),
+        Training(trunk, "transplanted", trunk.coarse, True, engine, work),
+        Training(trunk, "skips", trunk.fine, True, engine, work),
     ]
 
 
@@ -117,7 +127,7 @@ def net(each: Training, classes: int) -> list[str]:
     weights = ["--weights", each.trunk.weights] if each.transplanted else ["--refill"]
     return [
         "fcn", each.trunk.net, "--classes", str(classes), "--stride", str(each.stride),
-        "--pad", each.trunk.pad, *weights, "--mean", mean(each.trunk.mean),
+        "--pad", each.trunk.pad, *weights, *each.seen,
         "--solver", "adam", "--cpu", "-o", str(each.folder), "--force",
     ]  # fmt: skip
 
@@ -127,16 +137,22 @@ def train(each: Training, data: Path) -> list[str]:
     steps, every = str(each.trunk.steps), str(max(1, min(500, each.trunk.steps // 2)))
     rate = RATES.get(each.folder.name, RATE)
     return [
-        "train", str(each.folder), "--data", str(data), "--cpu", "--seed", str(SEED),
+        "train", str(each.folder), "--data", str(data), *processor(each), "--seed", str(SEED),
         "--rate", rate, "--iterations", steps, "--test", every, "--snapshot", every,
     ]  # fmt: skip
+
+
+def processor(each: Training) -> list[str]:
+    """On what it is trained."""
+    return ["--cpu"] if each.engine == "caffe" else ["--engine", each.engine, "--device", "cpu"]
 
 
 def infer(each: Training, images: Path) -> list[str]:
     """Class maps of all validation images."""
     return [
         "infer", str(each.folder / "deploy.prototxt"), str(each.run.weights(each.trunk.steps)), str(images),
-        "-o", str(each.folder / "seen"), "--mean", mean(each.trunk.mean), "--no-overlay", "--force",
+        "-o", str(each.folder / "seen"), *each.seen, "--no-overlay",
+        "--engine", each.engine, "--force",
     ]  # fmt: skip
 
 
@@ -189,7 +205,7 @@ def _followed(words: Sequence[str], begun: list) -> int:
     say(f"$ fcnkit {shlex.join(words)}")
     with subprocess.Popen(
         [FCNKIT, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
     ) as process:  # fmt: skip
         begun.append(process)
         said = []
@@ -225,7 +241,7 @@ class Clock:
 def experiment(options: argparse.Namespace, chosen: Sequence[Trunk]) -> None:
     """Every part that is not done yet is done, in order."""
     work, data = options.work, options.work / "dataset"
-    runs = [each for trunk in chosen for each in trainings(trunk, work)]
+    runs = [each for trunk in chosen for each in trainings(trunk, options.engine, work)]
     classes = len(read_classes(options.data / "classes.txt"))
     clock = Clock(work / "times.json")
 
@@ -243,7 +259,7 @@ def experiment(options: argparse.Namespace, chosen: Sequence[Trunk]) -> None:
             (each.folder / "scores.json").write_text(call(score(each, data)))
 
     # The longest first, so that no core waits long at the end.
-    order = sorted(runs, key=lambda each: -each.trunk.steps)
+    order = sorted(runs, key=lambda each: (-each.trunk.steps, each.stride, not each.transplanted))
 
     def learn() -> None:
         rest = [each for each in order if not finished(each.run, each.trunk.steps)]
@@ -285,17 +301,24 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--trunk", nargs=8, action="append", help="another classifier; may be repeated",
                         metavar=("TITLE", "NET", "WEIGHTS", "MEAN", "STRIDE", "FINE", "PAD", "STEPS"))
     parser.add_argument("--credit", default="", help="whose images these are, for the report")
-    parser.add_argument("--work", type=Path, default=Path("build/experiment"), metavar="DIR")
-    parser.add_argument("-o", "--output", type=Path, default=Path("docs/experiment"), metavar="DIR")
+    parser.add_argument("--engine", choices=["caffe", "torch"], default="caffe", help="what trains")
+    parser.add_argument("--work", type=Path, metavar="DIR", help="build/experiment, or .../experiment-torch")
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="docs/experiment, or its torch/")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     parser.add_argument("--jobs", type=int, default=cores, help="trainings at a time; one for each core")
-    return parser.parse_args(words)  # fmt: skip
+    options = parser.parse_args(words)
+    torch = options.engine == "torch"
+    options.work = options.work or Path("build/experiment-torch" if torch else "build/experiment")
+    options.output = options.output or Path("docs/experiment/torch" if torch else "docs/experiment")
+    return options  # fmt: skip
 
 
 def check(options: argparse.Namespace, chosen: Sequence[Trunk]) -> None:
-    """Caffe and all files are there, and the work folder is this experiment's; else the experiment ends."""
-    if not caffe.available():
+    """The engine and all files are there, and the work folder is this experiment's; else it ends."""
+    if options.engine == "caffe" and not caffe.available():
         sys.exit("make experiment: no Caffe on this machine; run `make caffe`")
+    if options.engine == "torch" and importlib.util.find_spec("torch") is None:
+        sys.exit("make experiment: no PyTorch in this Python; run `pip install 'fcnkit[torch]'`")
     wanted = [options.data / name for name in
               ("classes.txt", "train/images", "train/labels", "val/images", "val/labels")]  # fmt: skip
     wanted += [Path(path) for trunk in chosen for path in (trunk.net, trunk.weights)]

@@ -6,6 +6,7 @@ import platform
 import subprocess
 from collections.abc import Iterator, Sequence
 from datetime import date
+from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def write(options, runs: Sequence, parts: dict[str, float], commands: Sequence[s
         found = [scores[each.folder.name] for each in own]
         _pictures(out, trunk, own, found, options)
         text.append(_section(trunk, own, found, _majority(options.work / "dataset", found[0]), options))
-    text.append(_settings(runs, commands))
+    text.append(_settings(runs, commands, options))
     _put(out / "README.md", "\n".join(text).encode())
     plain = {name: each.json() for name, each in scores.items()}
     for each in runs:
@@ -94,12 +95,13 @@ def _head(options, parts: dict[str, float], scores: dict[str, Scores]) -> str:
     took = "; ".join(f"{part} {seconds / 60:.1f} min" for part, seconds in parts.items())
     return f"""# What transplanted weights and skips are worth
 
-Written by `make experiment` (scripts/experiment.py) on {date.today()}.  {machine()};
+Written by {_typed(options)} (scripts/experiment.py) on {date.today()}.
+{machine()}; {_engine(options)}, on the CPU;
 {options.jobs} trainings at a time, one thread each.
 Times: {took}; {sum(parts.values()) / 60:.1f} min in all.
 
-Each classifier is made an FCN by `fcnkit fcn` three times, and trained by real Caffe
-for as many steps each, on the same images in the same order with the same solver:
+Each classifier is made an FCN by `fcnkit fcn` three times, and trained for as many steps each,
+on the same images in the same order with the same solver:
 
 - **random**: every layer starts from its filler (msra), scores at the classifier's own stride;
 - **transplanted**: the same net, started from the classifier's weights;
@@ -112,16 +114,26 @@ No snapshot was chosen by its scores.  {options.tried}
 """
 
 
-def machine() -> str:
-    """Processor, cores and Caffe's version in words."""
-    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    names = [line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+def _typed(options) -> str:
+    return "`make experiment`" if options.engine == "caffe" else f"`make experiment ENGINE={options.engine}`"
+
+
+def _engine(options) -> str:
+    """What has trained, with its version."""
+    if options.engine == "torch":
+        return f"PyTorch {version('torch')} (`fcnkit train --engine torch`)"
     said = subprocess.run(
         [*caffe.command("caffe"), "--version"], capture_output=True, text=True, env=caffe.environment()
     )
-    version = next((line for line in said.stdout.splitlines() if "version" in line), "Caffe")
-    return f"{names[0] if names else platform.machine()}, {cores} cores, {version}, CPU"
+    return "real " + next((line for line in said.stdout.splitlines() if "version" in line), "Caffe")
+
+
+def machine() -> str:
+    """Processor and cores in words."""
+    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    names = [line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{names[0] if names else platform.machine()}, {cores} cores"
 
 
 def _section(trunk, runs: Sequence, found: Sequence[Scores], majority, options) -> str:
@@ -187,7 +199,7 @@ def _shown(value: float) -> str:
     return "-" if value != value else f"{100 * value:.1f}"
 
 
-def _settings(runs: Sequence, commands: Sequence[str]) -> str:
+def _settings(runs: Sequence, commands: Sequence[str], options) -> str:
     solver = prototxt.read(runs[0].run.solver).text
     typed = "\n".join(commands)
     return f"""## Settings
@@ -199,7 +211,7 @@ layers start from zero.  The solver of the first training; the others differ in 
 ```
 {solver}```
 
-All commands, which `make experiment` types in this order but for running several at a time:
+All commands, which {_typed(options)} types in this order but for running several at a time:
 
 ```
 {typed}
