@@ -232,7 +232,7 @@ def measured(name: str, options: argparse.Namespace, folder: Path) -> Iterator[T
 
 
 def wake(solver: Solver) -> None:
-    """No weight is zero: new score layers begin so, and scores of nothing but zeros would compare as equal."""
+    """New score layers begin from zero, and scores of nothing but zeros would be equal: no weight is zero."""
     with torch.no_grad():
         for each in solver.net.learned:
             if not each.value.any():
