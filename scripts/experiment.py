@@ -35,8 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("FCNKIT_DATA") or ROOT.parent / "shared" / "data")
 SEED = 1
 # Adam's rate at the start, by the folder of the training where it is another.
-RATE, RATES = "3e-4", {"age-net-random": "1e-3", "squeezenet-v1-0-random": "5e-4"}
-SCALE = "0.015625"
+RATE, RATES = "3e-4", {"age-net-random": "1e-3"}
 FCNKIT = Path(sys.executable).with_name("fcnkit")
 
 
@@ -94,12 +93,6 @@ class Training(NamedTuple):
         """Its run folder."""
         return Run(self.folder, "run")
 
-    @property
-    def seen(self) -> list[str]:
-        """What is done to pixels: transplanted weights know of 0 to 255, random ones get about -2 to 2."""
-        scale = [] if self.transplanted else ["--scale", SCALE]
-        return ["--mean", mean(self.trunk.mean), *scale]
-
 
 def trainings(trunk: Trunk, engine: str, work: Path) -> list[Training]:
     """Random, transplanted, and with skips."""
@@ -127,7 +120,7 @@ def net(each: Training, classes: int) -> list[str]:
     weights = ["--weights", each.trunk.weights] if each.transplanted else ["--refill"]
     return [
         "fcn", each.trunk.net, "--classes", str(classes), "--stride", str(each.stride),
-        "--pad", each.trunk.pad, *weights, *each.seen,
+        "--pad", each.trunk.pad, *weights, "--mean", mean(each.trunk.mean),
         "--solver", "adam", "--cpu", "-o", str(each.folder), "--force",
     ]  # fmt: skip
 
@@ -151,7 +144,7 @@ def infer(each: Training, images: Path) -> list[str]:
     """Class maps of all validation images."""
     return [
         "infer", str(each.folder / "deploy.prototxt"), str(each.run.weights(each.trunk.steps)), str(images),
-        "-o", str(each.folder / "seen"), *each.seen, "--no-overlay",
+        "-o", str(each.folder / "seen"), "--mean", mean(each.trunk.mean), "--no-overlay",
         "--engine", each.engine, "--force",
     ]  # fmt: skip
 

@@ -151,7 +151,7 @@ def test_the_rate_of_adam_falls_to_nothing():
     text = solver("n", kind="adam")
     check("SolverParameter", text.root)
     values = {field.name: field.raw.strip('"') for field in text.root.fields}
-    assert (values["type"], values["lr_policy"], values["power"]) == ("Adam", "poly", "1")
+    assert (values["type"], values["lr_policy"], values["power"]) == ("Adam", "poly", "0.5")
 
 
 def test_there_is_no_other_solver():

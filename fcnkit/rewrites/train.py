@@ -132,7 +132,7 @@ def solver(
 _RATES: dict[str, Pairs] = {
     SGD: [("base_lr", Word("1e-4")), ("lr_policy", "fixed"), ("momentum", 0.9), ("iter_size", 20)],
     ADAM: [
-        ("type", "Adam"), ("base_lr", Word("3e-4")), ("lr_policy", "poly"), ("power", 1),
+        ("type", "Adam"), ("base_lr", Word("3e-4")), ("lr_policy", "poly"), ("power", 0.5),
         ("momentum", 0.9), ("momentum2", 0.999), ("iter_size", 1),
     ],
 }  # fmt: skip
