@@ -13,6 +13,8 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip insta
 from fcnkit.engines.torch import updates  # noqa: E402
 from fcnkit.engines.torch.solver import Solver  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LINES = """net: "net.prototxt" max_iter: 100 weight_decay: 0.01
 lr_policy: "step" stepsize: 40 gamma: 0.3
 """
