@@ -48,11 +48,11 @@ HEAVY = (
     "numpy", "h5py", "cv2", "matplotlib", "PIL", "google", "lmdb", "pygraphviz", "rich", "torch", "onnx",
     "onnxruntime",
 )  # fmt: skip
-# Made of PyTorch, and imported when a net is run on it.
+# Made of PyTorch and numpy, and imported when a net is run or trained on them.
 TORCH = {
     PACKAGE / "engines" / "torch" / f"{name}.py"
-    for name in ("filling", "layers", "losses", "net", "normal", "parameters", "pointwise", "rearrange",
-                 "windows")
+    for name in ("data", "draws", "filling", "layers", "losses", "net", "normal", "parameters", "pictures",
+                 "pointwise", "readers", "rearrange", "transform", "windows")
 }  # fmt: skip
 # Runs inside Caffe's own Python, never inside ours.
 WORKER = "_caffe_worker.py"
