@@ -38,7 +38,7 @@ def running(
         env=environment(log=True),
         start_new_session=True,
         pass_fds=keep,
-        preexec_fn=_bound(),
+        preexec_fn=bound(),
     )
     try:
         yield process
@@ -51,7 +51,7 @@ def running(
         process.stdout.close()
 
 
-def _bound() -> Callable[[], None] | None:
+def bound() -> Callable[[], None] | None:
     """What makes a new process end with ours, even a killed one; None where the system has no such thing."""
     if sys.platform != "linux":
         return None
