@@ -52,7 +52,7 @@ HEAVY = (
 TORCH = {
     PACKAGE / "engines" / "torch" / f"{name}.py"
     for name in ("data", "draws", "filling", "layers", "losses", "net", "normal", "parameters", "pictures",
-                 "pointwise", "readers", "rearrange", "transform", "windows")
+                 "pointwise", "readers", "rearrange", "together", "training", "transform", "windows")
 }  # fmt: skip
 # Runs inside Caffe's own Python, never inside ours.
 WORKER = "_caffe_worker.py"

@@ -64,7 +64,10 @@ class Torch:
     remedies: ClassVar[tuple[tuple[str, str], ...]] = (("out of memory", _MEMORY),)
 
     def command(self, *, gpu: bool) -> list[str]:
-        """The words that start it."""
+        """The words that start it; EngineError where PyTorch is not installed."""
+        from fcnkit.engines.torch.engine import check_installed
+
+        check_installed()
         return [sys.executable, "-m", "fcnkit.engines.torch.program"]
 
     @property

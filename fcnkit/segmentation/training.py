@@ -215,7 +215,7 @@ def _not_a_number(recipe: Recipe, event: Loss) -> EngineError:
 
 def _death(recipe: Recipe, log: str, status: int) -> EngineError:
     run, trainer = recipe.run, recipe.trainer
-    words = last_words(log, status)
+    words = last_words(log, status).removeprefix(f"{trainer.name}: ")
     remedy = next((remedy for sign, remedy in trainer.remedies if sign in words), "")
     last, _ = run.newest()
     back = f"the same command resumes from iteration {last.iteration}" if last else f"see {run.log}"
