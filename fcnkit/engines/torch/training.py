@@ -22,7 +22,7 @@ from fcnkit.weights import store
 
 
 class Start(NamedTuple):
-    """What a training starts from: a solver state, or weights files, later ones over earlier ones, or neither."""
+    """What a training starts from: a solver state, or weights files, later over earlier ones, or fillers."""
 
     weights: tuple[str, ...] = ()
     snapshot: str = ""
