@@ -1,12 +1,12 @@
 """What a net is, layer by layer: shapes, sizes, cost, and where its tops lie."""
 
-import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
 from typing import Any, NamedTuple
 
+from fcnkit import notebook
 from fcnkit.errors import AlignError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets import coords
@@ -144,13 +144,8 @@ class Inspection:
 
     def _repr_html_(self) -> str:
         names = (*_SIZES, *_PLACES, *self._extra)
-        head = "".join(f"<th>{name}</th>" for name in names)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(_cells(row)[name])}</td>" for name in names) + "</tr>"
-            for row in self.rows
-        )
-        caption = html.escape(self.path)
-        return f"<table><caption>{caption}</caption><tr>{head}</tr>{body}</table><p>{self.totals()}</p>"
+        rows = ([_cells(row)[name] for name in names] for row in self.rows)
+        return notebook.table(rows, head=names, caption=self.path, note=self.totals())
 
 
 def inspect(

@@ -1,13 +1,12 @@
 """A Plan: what a rewrite would do, why, and what it comes to; nothing is written."""
 
-import difflib
-import html
 import io
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from fcnkit import notebook
 from fcnkit.formats.prototxt import Prototxt
 
 
@@ -152,6 +151,8 @@ class Plan:
 
     def diff(self) -> str:
         """A unified diff from the old text to the new one; empty when equal."""
+        import difflib
+
         name = self.before.path
         lines = difflib.unified_diff(
             _lines(self.before.text), _lines(self.net.text), name, f"{name} (fcnkit)"
@@ -186,15 +187,8 @@ class Plan:
 
     def _repr_html_(self) -> str:
         cells = [(step.line or "new", step.layer, step.verb, step.what, step.why) for step in self.steps]
-        rows = "".join(
-            "<tr>"
-            + "".join(f"<td style='text-align:left'>{html.escape(str(cell))}</td>" for cell in row)
-            + "</tr>"
-            for row in cells
-        )
-        names = ("line", "layer", "", "what", "why")
-        head = "".join(f"<th style='text-align:left'>{name}</th>" for name in names)
-        return f"<table><caption>{html.escape(self.before.path)}</caption><tr>{head}</tr>{rows}</table>"
+        head = ("line", "layer", "", "what", "why")
+        return notebook.table(cells, head=head, caption=self.before.path, left=True)
 
 
 def compose(first: tuple[Move, ...], second: tuple[Move, ...]) -> tuple[Move, ...]:

@@ -38,7 +38,10 @@ FCNKIT = Path(sys.executable).with_name("fcnkit")
 
 
 class Trunk(NamedTuple):
-    """A trained classifier, and what is done with it; `mean` is B,G,R or a mean file."""
+    """A trained classifier, and what is done with it.
+
+    `mean` is B,G,R or a mean file, `pad` what `fcnkit fcn` takes.
+    """
 
     title: str
     net: str
@@ -46,6 +49,7 @@ class Trunk(NamedTuple):
     mean: str
     coarse: int
     fine: int
+    pad: str
     steps: int
 
     @property
@@ -59,9 +63,11 @@ def trunks(models: Path) -> list[Trunk]:
     squeezenet, age = models / "squeezenet_v1.0_imagenet", models / "age_net_v1"
     return [
         Trunk("SqueezeNet v1.0, trained on ImageNet", str(squeezenet / "SqueezeNet_deploy.prototxt"),
-              str(squeezenet / "squeezenet_v1.0_deepcompressed.caffemodel"), "104,117,123", 16, 4, 1200),
+              str(squeezenet / "squeezenet_v1.0_deepcompressed.caffemodel"), "104,117,123",
+              16, 4, "35", 1500),
         Trunk("age_net, trained to tell the age of faces", str(age / "deploy_age.prototxt"),
-              str(age / "age_net.caffemodel"), str(age / "age_gender_mean.binaryproto"), 32, 8, 200),
+              str(age / "age_net.caffemodel"), str(age / "age_gender_mean.binaryproto"),
+              32, 8, "auto", 200),
     ]  # fmt: skip
 
 
@@ -110,14 +116,15 @@ def net(each: Training, classes: int) -> list[str]:
     """Makes the FCN, its solver, and its first weights where they are not random."""
     weights = ["--weights", each.trunk.weights] if each.transplanted else ["--refill"]
     return [
-        "fcn", each.trunk.net, "--classes", str(classes), "--stride", str(each.stride), *weights,
-        "--mean", mean(each.trunk.mean), "--solver", "adam", "--cpu", "-o", str(each.folder), "--force",
+        "fcn", each.trunk.net, "--classes", str(classes), "--stride", str(each.stride),
+        "--pad", each.trunk.pad, *weights, "--mean", mean(each.trunk.mean),
+        "--solver", "adam", "--cpu", "-o", str(each.folder), "--force",
     ]  # fmt: skip
 
 
 def train(each: Training, data: Path) -> list[str]:
-    """Trains it, and validates every 300 steps, or twice."""
-    steps, every = str(each.trunk.steps), str(max(1, min(300, each.trunk.steps // 2)))
+    """Trains it, and validates every 500 steps, or twice."""
+    steps, every = str(each.trunk.steps), str(max(1, min(500, each.trunk.steps // 2)))
     rate = RATES.get(each.folder.name, RATE)
     return [
         "train", str(each.folder), "--data", str(data), "--cpu", "--seed", str(SEED),
@@ -275,8 +282,8 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--void", default="11", metavar="V", help='label values to ignore, "" for none')
     parser.add_argument("--models", type=Path, default=SHARED / "models", metavar="DIR",
                         help="squeezenet_v1.0_imagenet and age_net_v1, where no --trunk is given")
-    parser.add_argument("--trunk", nargs=7, action="append", help="another classifier; may be repeated",
-                        metavar=("TITLE", "NET", "WEIGHTS", "MEAN", "STRIDE", "FINE", "STEPS"))
+    parser.add_argument("--trunk", nargs=8, action="append", help="another classifier; may be repeated",
+                        metavar=("TITLE", "NET", "WEIGHTS", "MEAN", "STRIDE", "FINE", "PAD", "STEPS"))
     parser.add_argument("--credit", default="", help="whose images these are, for the report")
     parser.add_argument("--work", type=Path, default=Path("build/experiment"), metavar="DIR")
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/experiment"), metavar="DIR")
@@ -309,7 +316,10 @@ def check(options: argparse.Namespace, chosen: Sequence[Trunk]) -> None:
 
 def main() -> None:
     options = arguments()
-    given = [Trunk(*words[:4], *map(int, words[4:])) for words in options.trunk or ()]
+    given = [
+        Trunk(*texts, int(coarse), int(fine), pad, int(steps))
+        for *texts, coarse, fine, pad, steps in options.trunk or ()
+    ]
     chosen = given or trunks(options.models)
     check(options, chosen)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

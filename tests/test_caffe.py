@@ -193,6 +193,17 @@ def test_many_questions_and_a_fatal_one_between(caffe, chain):
     )
 
 
+def test_runs_of_one_net_share_it_until_one_is_fatal(caffe, chain):
+    inputs = [
+        np.full(shape, 3, np.float32) for shape in ((1, 1, 4, 4), (1, 3, 4, 4), (1, 1, 5, 5), (2, 1, 6, 7))
+    ]
+    asked = [caffe.Question("run", chain, None, {"data": x}, ["y"]) for x in inputs]
+    fits, coloured, unknown, large = caffe.ask([*asked[:2], asked[2]._replace(outputs=["w"]), asked[3]])
+    assert "Check failed" in str(coloured) and 'no blob "w"' in str(unknown)
+    for x, found in ((inputs[0], fits), (inputs[3], large)):
+        assert np.array_equal(found["y"], caffe.run(chain, None, {"data": x}, ["y"])["y"])
+
+
 def test_python_layers_run(caffe, tmp_path, monkeypatch):
     (tmp_path / "negate.py").write_text(
         "import caffe, skimage.transform\n"

@@ -34,7 +34,8 @@ def words(tmp_path):
     (tmp_path / "data" / "classes.txt").write_text("dark\nbright\n")
     SMALL.save(tmp_path / "net.prototxt")
     weights(SMALL, tmp_path / "net.caffemodel")
-    trunk = ["small net, untrained", tmp_path / "net.prototxt", tmp_path / "net.caffemodel", "100", 4, 2, 8]
+    trunk = ["small net, untrained", tmp_path / "net.prototxt", tmp_path / "net.caffemodel", "100"]
+    trunk += [4, 2, "auto", 8]
     places = ["--data", tmp_path / "data", "--work", tmp_path / "work", "-o", tmp_path / "out"]
     return [str(each) for each in ("--void", 2, "--jobs", 2, *places, "--trunk", *trunk)]
 

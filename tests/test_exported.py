@@ -87,7 +87,7 @@ def test_the_table_and_the_json_say_what_is_in_it(model):
         "  1 operators: 1 Conv\n"
     )
     assert model.json()["inputs"] == {"a": ["batch", 3, "height", "width"]}
-    assert model.json()["operators"] == {"Conv": 1} and model._repr_html_().startswith("<pre>net")
+    assert model.json()["operators"] == {"Conv": 1} and ">net.prototxt: ONNX" in model._repr_html_()
 
 
 def test_a_port_takes_shapes(model):

@@ -18,7 +18,7 @@ SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 # Who may import whom: a module imports its own room and rooms of a lower level.
 LEVELS = (
     ("errors",),
-    ("edits", "files", "templates"),
+    ("edits", "files", "notebook", "templates"),
     ("formats",),
     ("nets", "weights.store", "weights.containers", "weights.blobs", "models"),
     ("plan", "inspection"),
@@ -32,7 +32,7 @@ LEVELS = (
 # A plan mentions weights only as data, so rewrites know of no file and no engine.
 APART = {"rewrites": ("weights",)}
 # prototxt is made of spans, schema gives Caffe's types to its fields, and what Caffe's
-# weights are made of is protobuf on the wire; nothing else is joined.
+# weights and the compiled schema are made of is protobuf on the wire; nothing else is joined.
 FORMATS_JOINED = {
     ("formats.blobproto", "formats.wire"),
     ("formats.caffemodel", "formats.wire"),
@@ -41,6 +41,8 @@ FORMATS_JOINED = {
     ("formats.solverstate", "formats.blobproto"),
     ("formats.schema", "formats.prototxt"),
     ("formats.schema", "formats.values"),
+    ("formats.schema", "formats.descriptors"),
+    ("formats.descriptors", "formats.wire"),
     ("formats.values", "formats.prototxt"),
     ("formats.prototxt", "formats.spans"),
 }
@@ -51,8 +53,9 @@ HEAVY = (
 # Made of PyTorch and numpy, and imported when a net is run or trained on them.
 TORCH = {
     PACKAGE / "engines" / "torch" / f"{name}.py"
-    for name in ("data", "draws", "filling", "layers", "losses", "net", "normal", "parameters", "pictures",
-                 "pointwise", "readers", "rearrange", "together", "training", "transform", "windows")
+    for name in ("batches", "data", "descent", "draws", "filling", "layers", "losses", "net", "normal",
+                 "parameters", "pictures", "pointwise", "precision", "rates", "readers", "rearrange",
+                 "sharing", "snapshot", "solver", "together", "training", "transform", "updates", "windows")
 }  # fmt: skip
 # Runs inside Caffe's own Python, never inside ours.
 WORKER = "_caffe_worker.py"

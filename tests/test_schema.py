@@ -62,7 +62,7 @@ def test_a_message_that_is_not_there_answers_caffes_defaults():
 
 
 def test_every_field_of_every_message_can_be_asked_for():
-    for message in schema.descriptor("NetParameter").file.message_types_by_name:
+    for message in schema.message("NetParameter").DESCRIPTOR.file.message_types_by_name:
         empty = View(message, None)
         for name, slot in schema.slots(message).items():
             assert not empty.has(name) and empty.field(name) is None and empty.list(name) == []
@@ -100,7 +100,9 @@ def test_a_name_that_caffe_does_not_have_is_our_own_defect(method):
 @pytest.mark.parametrize("name", ["Nothing", "caffe.NetParameter", ""])
 def test_a_message_that_caffe_does_not_have_is_our_own_defect(name):
     with pytest.raises(KeyError):
-        schema.descriptor(name)
+        schema.slots(name)
+    with pytest.raises(KeyError):
+        schema.message(name)
 
 
 def test_message_classes_write_and_read_the_wire_format():

@@ -1,8 +1,6 @@
 """What the commands' arguments mean, and where their results go."""
 
-import json
 import os
-import shutil
 import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -172,6 +170,8 @@ def show_plan(plan: Plan, *, diff: bool, as_json: bool, quiet: bool = False) -> 
 
 def show_json(value: object) -> None:
     """Prints a value as JSON."""
+    import json
+
     click.echo(json.dumps(value, indent=2))
 
 
@@ -297,7 +297,11 @@ def holds_weights(name: str) -> bool:
 
 def terminal_width() -> int:
     """The columns of the terminal; as many as a table likes where there is none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
+    if not sys.stdout.isatty():
+        return 10_000
+    import shutil
+
+    return shutil.get_terminal_size().columns
 
 
 def open_weights(path: str):

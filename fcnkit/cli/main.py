@@ -88,4 +88,7 @@ _OBJECTS = 200_000
 def run() -> None:
     """The command, in a process of its own."""
     gc.set_threshold(_OBJECTS)
-    main()
+    try:
+        main()
+    finally:
+        gc.freeze()  # Python's last search for cycles would go through all that ends with the process

@@ -1,11 +1,12 @@
-"""Answers questions with Caffe, each in a process of its own: run by Caffe's Python, never imported.
+"""Answers questions with Caffe, in processes of their own: run by Caffe's Python, never imported.
 
     python _caffe_worker.py FOLDER
 
 FOLDER/request.json is a list of questions, each with the number of its own
 folder.  A question's process leaves answer.json and *.npy files in its folder,
 and what Caffe said in log.txt.  Caffe ends a process when a check of its fails,
-so this one imports Caffe once and forks for each question.
+so this one imports Caffe once and forks for each question; those that ask "again"
+of the net before them share its process and its net.
 Needs the standard library, numpy and caffe alone; runs on Python 3.6 and later.
 """
 
@@ -40,19 +41,23 @@ def import_caffe(whole):
 
 
 def load(caffe, question):
-    """The net that a question is about, with its weights, its inputs shaped."""
+    """The net that a question is about, with its weights."""
     phase = {"TRAIN": caffe.TRAIN, "TEST": caffe.TEST}[question["phase"]]
     caffe.set_random_seed(question["seed"])
     net = caffe.Net(question["net"], phase, level=question["level"], stages=list(question["stages"]))
     if question["weights"]:
         net.copy_from(question["weights"])
+    return net
+
+
+def shape(net, question):
+    """The net's inputs have the shapes that the question gives."""
     for name, shape in question["shapes"].items():
         if name not in net.inputs:
             raise ValueError(f'"{name}" is not an input of this net; its inputs are {listed(net.inputs)}')
         net.blobs[name].reshape(*shape)
     if question["shapes"]:
         net.reshape()
-    return net
 
 
 def listed(names):
@@ -113,19 +118,35 @@ ANSWERS = {"load": answer_load, "run": answer_run, "shapes": answer_shapes, "par
            "gradients": answer_gradients}
 
 
-def answer(caffe, question, folder):
-    """Writes the answer to one question, and where it fails the reason."""
+def answer(caffe, net, question, folder):
+    """Writes the answer to one question, and where it fails the reason; the net, for those asked again."""
     log = os.open(os.path.join(folder, "log.txt"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    os.close(log)
     try:
-        result = {"answer": ANSWERS[question["action"]](load(caffe, question), question, folder)}
+        net = net or load(caffe, question)
+        shape(net, question)
+        result = {"answer": ANSWERS[question["action"]](net, question, folder)}
     except (ValueError, RuntimeError, OSError, MemoryError) as error:
         result = {"error": str(error) or type(error).__name__}
     except BaseException:
         result = {"error": traceback.format_exc()}
     with open(os.path.join(folder, "answer.json"), "w") as file:
         json.dump(result, file)
+    return net
+
+
+def answer_all(caffe, questions, folders):
+    """The questions are answered in turn in a process of their own; the signal that ended it, or 0."""
+    child = os.fork()
+    if child == 0:
+        net = None
+        for number, question in enumerate(questions):
+            net = answer(caffe, net, question, folders[number])
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
 
 
 def main():
@@ -133,15 +154,20 @@ def main():
     with open(os.path.join(top, "request.json")) as file:
         request = json.load(file)
     caffe = import_caffe(request["whole"])
-    for number, question in enumerate(request["questions"]):
-        folder = os.path.join(top, str(number))
-        child = os.fork()
-        if child == 0:
-            answer(caffe, question, folder)
-            os._exit(0)
-        status = os.waitpid(child, 0)[1]
-        with open(os.path.join(folder, "status"), "w") as file:
-            file.write(str(os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0))
+    questions = request["questions"]
+    folders = [os.path.join(top, str(number)) for number in range(len(questions))]
+    begin = 0
+    while begin < len(questions):
+        end = begin + 1
+        while end < len(questions) and questions[end]["again"]:
+            end += 1
+        status = answer_all(caffe, questions[begin:end], folders[begin:end])
+        while begin < end and os.path.exists(os.path.join(folders[begin], "answer.json")):
+            begin += 1
+        if begin < end:  # the process ended at this one; those after it have another
+            with open(os.path.join(folders[begin], "status"), "w") as file:
+                file.write(str(status))
+            begin += 1
 
 
 if __name__ == "__main__":

@@ -189,8 +189,9 @@ def load(net: Prototxt, weights: Any = None, *, state: State = TEST) -> None:
 def ask(questions: Sequence[Question]) -> list[Any]:
     """An answer, or the EngineError, to each question, for one start of Caffe.
 
-    Each question has a process of its own; one that Caffe refuses leaves the
-    others alone.  Raises EngineError when Caffe itself does not start.
+    Each question has a process of its own, but for those that run the net of
+    the one before them; one that Caffe refuses leaves the others alone.
+    Raises EngineError when Caffe itself does not start.
     """
     questions = list(questions)
     start = command("python")
@@ -198,7 +199,7 @@ def ask(questions: Sequence[Question]) -> list[Any]:
         top = Path(name)
         request = {
             "whole": any(_has_python_layer(question.net) for question in questions),
-            "questions": [_pose(question, top / f"{n}") for n, question in enumerate(questions)],
+            "questions": _posed(questions, top),
         }
         (top / "request.json").write_text(json.dumps(request))
         # In the folder that goes: Caffe makes the databases that a net names and it does not find.
@@ -280,27 +281,55 @@ def _has_python_layer(net: Prototxt) -> bool:
     return re.search(r"""type\s*:\s*['"]Python['"]""", net.text) is not None
 
 
-def _pose(question: Question, folder: Path) -> dict[str, Any]:
-    """The question as JSON; its net, weights and arrays as files in its folder."""
-    folder.mkdir()
-    (folder / "net.prototxt").write_bytes(question.net.text.encode("utf-8", "surrogateescape"))
-    return {
-        "action": question.action,
-        "net": str(folder / "net.prototxt"),
-        "weights": question.weights if question.weights is None else _weights(question.weights, folder),
-        "shapes": {name: _input(folder / f"in{n}.npy", name, value)
-                   for n, (name, value) in enumerate(question.inputs.items())},
-        "outputs": None if question.outputs is None else list(question.outputs),
-        "phase": question.state.phase,
-        "level": question.state.level,
-        "stages": list(question.state.stages),
-        "values": question.values,
-        "seed": question.seed,
-    }
+def _again(before: Question, question: Question) -> bool:
+    """Whether only the inputs and the blobs asked for differ, so that the net before will do.
+
+    Not in training, where a pass changes the net that the next one runs on.
+    """
+    return (
+        before.action == question.action == "run"
+        and before.net is question.net
+        and before.weights is question.weights
+        and before.state == question.state
+        and question.state.phase == "TEST"
+        and before.seed == question.seed
+    )
 
 
-def _weights(weights: Any, folder: Path) -> str:
+def _posed(questions: Sequence[Question], top: Path) -> list[dict[str, Any]]:
+    """The questions as JSON; the net, weights and arrays of each as files in its folder of `top`."""
+    posed: list[dict[str, Any]] = []
+    for number, question in enumerate(questions):
+        folder = top / f"{number}"
+        folder.mkdir()
+        again = number > 0 and _again(questions[number - 1], question)
+        posed.append({
+            "action": question.action,
+            "again": again,
+            "net": posed[-1]["net"] if again else _net(question.net, folder),
+            "weights": posed[-1]["weights"] if again else _weights(question.weights, folder),
+            "shapes": {name: _input(folder / f"in{n}.npy", name, value)
+                       for n, (name, value) in enumerate(question.inputs.items())},
+            "outputs": None if question.outputs is None else list(question.outputs),
+            "phase": question.state.phase,
+            "level": question.state.level,
+            "stages": list(question.state.stages),
+            "values": question.values,
+            "seed": question.seed,
+        })  # fmt: skip
+    return posed
+
+
+def _net(net: Prototxt, folder: Path) -> str:
+    """The path of a file with the net's text."""
+    (folder / "net.prototxt").write_bytes(net.text.encode("utf-8", "surrogateescape"))
+    return str(folder / "net.prototxt")
+
+
+def _weights(weights: Any, folder: Path) -> str | None:
     """The path of a file that holds these weights, and that Caffe reads: it tells HDF5 by the name alone."""
+    if weights is None:
+        return None
     if isinstance(weights, str | os.PathLike):
         if not Path(weights).is_file():
             raise EngineError(f"Caffe: {weights}: there is no such weights file; name one that exists")
@@ -350,7 +379,7 @@ def _answer(question: Question, folder: Path) -> Any:
 
 
 def _refusal(question: Question, folder: Path, words: str) -> EngineError:
-    words = words.replace(str(folder / "net.prototxt"), question.net.path)
+    words = re.sub(rf"{re.escape(str(folder.parent))}/\d+/net\.prototxt", lambda _: question.net.path, words)
     return EngineError(f"{question.net.path}: Caffe ({question.state.phase}): {words}")
 
 

@@ -1,6 +1,5 @@
 """An ONNX model that is ready to be written: small parts made, weights still in their own file."""
 
-import html
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
 
+from fcnkit import notebook
 from fcnkit.errors import WeightsError
 from fcnkit.exporting.draft import Tensor
 from fcnkit.files import atomic
@@ -146,7 +146,7 @@ class Exported:
         return self.table()
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.table())}</pre>"
+        return notebook.text(self.table())
 
 
 # ---- on the wire, by onnx's own field numbers

@@ -1,34 +1,28 @@
 """What a field is in Caffe: its type, its default, whether it repeats.
 
-The schema is caffe.proto beside this file, read as a compiled descriptor set
-into a descriptor pool of its own, so that it lives in one process with
+The schema is caffe.proto beside this file, read as a compiled descriptor set.
+Protobuf itself is needed for the wire format alone (`message`): there the set
+is in a descriptor pool of its own, so that it lives in one process with
 pycaffe and under every protobuf from 4 to 7.
 
 What forks add is in forks.proto, loaded when such a field is first asked for.
 It serves reading prototxts alone; `unknown` and `check` go by Caffe.
 """
 
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fcnkit.errors import PrototxtError
+from fcnkit.formats.descriptors import REPEATED, REQUIRED, Declared, Descriptors
 from fcnkit.formats.prototxt import BOM, Field
-from fcnkit.formats.values import KINDS, READERS, Slot, nearest, read_message, wrong
+from fcnkit.formats.values import READERS, Slot, nearest, read_message, wrong
 
 if TYPE_CHECKING:
-    from google.protobuf.descriptor import Descriptor, FieldDescriptor
     from google.protobuf.descriptor_pool import DescriptorPool
     from google.protobuf.message import Message
 
-
-def descriptor(message_name: str) -> "Descriptor":
-    """Protobuf's description of a Caffe message, such as "NetParameter".
-
-    Raises KeyError for a name that Caffe does not have.
-    """
-    return _pool().FindMessageTypeByName(f"caffe.{message_name}")
+_CAFFE, _FORKS = "caffe", "forks"
 
 
 def message(message_name: str) -> "type[Message]":
@@ -38,7 +32,7 @@ def message(message_name: str) -> "type[Message]":
     """
     from google.protobuf import message_factory
 
-    return message_factory.GetMessageClass(descriptor(message_name))
+    return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"caffe.{message_name}"))
 
 
 @cache
@@ -47,7 +41,7 @@ def slots(message_name: str) -> dict[str, Slot]:
 
     Raises KeyError for a name that Caffe does not have.
     """
-    return {field.name: _slot(field) for field in descriptor(message_name).fields}
+    return {field.name: _slot(field) for field in _descriptors(_CAFFE).fields(message_name)}
 
 
 def fork_of(message_name: str, field_name: str) -> str | None:
@@ -56,15 +50,12 @@ def fork_of(message_name: str, field_name: str) -> str | None:
     None where Caffe itself has it, and where no known fork does; "others" for
     single authors' work.  `message_name` is Caffe's or a fork's own.
     """
-    try:
-        message = _fork_pool().FindMessageTypeByName(f"{_FORKS}.{message_name}")
-        number = message.fields_by_name[field_name].number
-    except KeyError:
+    if field_name not in _fork_slots(message_name) or _in_caffe(message_name, field_name):
         return None
-    if _in_caffe(message_name, field_name):
-        return None
-    fork = _fork_pool().FindEnumTypeByName(f"{_FORKS}.Fork").values_by_number[number // 100]
-    return fork.name.replace("_", "-")
+    forks = _descriptors(_FORKS)
+    number = next(field.number for field in forks.fields(message_name) if field.name == field_name)
+    name = next(name for name, hundred in forks.enum("Fork").items() if hundred == number // 100)
+    return name.replace("_", "-")
 
 
 def _in_caffe(message_name: str, field_name: str) -> bool:
@@ -200,38 +191,36 @@ def _unknown_error(message_name: str, field: Field, known: dict[str, Slot]) -> P
     return field.error(f'{message_name} has no field "{field.name}"; {remedy}')
 
 
-# ---- the pool
+# ---- the compiled schemas
+
+
+@cache
+def _descriptors(schema: str) -> Descriptors:
+    return Descriptors(_compiled(schema))
+
+
+def _compiled(schema: str) -> bytes:
+    return Path(__file__).with_name(f"{schema}.desc").read_bytes()
 
 
 @cache
 def _pool() -> "DescriptorPool":
+    from google.protobuf.descriptor_pb2 import FileDescriptorSet
     from google.protobuf.descriptor_pool import DescriptorPool
 
     pool = DescriptorPool()
-    for file in _files(Path(__file__).with_name("caffe.desc").read_bytes()):
-        pool.AddSerializedFile(file)
+    for file in FileDescriptorSet.FromString(_compiled(_CAFFE)).file:
+        pool.AddSerializedFile(file.SerializeToString())
     return pool
-
-
-_FORKS = "fcnkit.forks"
-
-
-@cache
-def _fork_pool() -> "DescriptorPool":
-    # forks.proto names Caffe's messages, so that it joins Caffe's own pool.
-    for file in _files(Path(__file__).with_name("forks.desc").read_bytes()):
-        _pool().AddSerializedFile(file)
-    return _pool()
 
 
 @cache
 def _fork_slots(message_name: str) -> dict[str, Slot]:
     """What forks add to a message, or all of a fork's own; empty for one that no fork touches."""
     try:
-        message = _fork_pool().FindMessageTypeByName(f"{_FORKS}.{message_name}")
+        return {field.name: _slot(field) for field in _descriptors(_FORKS).fields(message_name)}
     except KeyError:
         return {}
-    return {field.name: _slot(field) for field in message.fields}
 
 
 @cache
@@ -246,47 +235,37 @@ def _slots(message_name: str) -> dict[str, Slot]:
         return found
 
 
-def _files(descriptor_set: bytes) -> Iterator[bytes]:
-    # A FileDescriptorSet is its files one after another, each with tag 0x0A
-    # and its length; importing descriptor_pb2 to split it would double the start-up.
-    at = 0
-    while at < len(descriptor_set):
-        at, length, shift = at + 1, 0, 0
-        while True:
-            byte = descriptor_set[at]
-            at, length, shift = at + 1, length | (byte & 0x7F) << shift, shift + 7
-            if byte < 0x80:
-                break
-        yield descriptor_set[at : at + length]
-        at += length
-
-
-def _slot(field: "FieldDescriptor") -> Slot:
-    kind = KINDS[field.type]
-    repeated, required = _label(field)
-    values = {value.name: value.number for value in field.enum_type.values} if field.enum_type else {}
+def _slot(field: Declared) -> Slot:
+    values = _enum(field.type) if field.kind == "enum" else {}
+    repeated = field.label == REPEATED
     return Slot(
         name=field.name,
-        kind=kind,
+        kind=field.kind,
         repeated=repeated,
-        required=required,
-        default=None if repeated or kind == "message" else _default(field, kind),
-        message=field.message_type.name if field.message_type else "",
+        required=field.label == REQUIRED,
+        default=None if repeated or field.kind == "message" else _default(field, values),
+        message=field.type.rpartition(".")[2] if field.kind == "message" else "",
         enum=values,
-        read=READERS[kind],
+        read=READERS[field.kind],
     )
 
 
-def _label(field: "FieldDescriptor") -> tuple[bool, bool]:
-    # `label` is going away in protobuf 7, its successors came in 6.
-    if hasattr(type(field), "is_repeated"):
-        return field.is_repeated, field.is_required
-    return field.label == field.LABEL_REPEATED, field.label == field.LABEL_REQUIRED
+def _enum(name: str) -> dict[str, int]:
+    """The values of the enum of this full name, which may be Caffe's where a fork has the field."""
+    for schema in (_CAFFE, _FORKS):
+        package = f".{_descriptors(schema).package}."
+        if name.startswith(package):
+            return _descriptors(schema).enum(name.removeprefix(package))
+    raise KeyError(name)
 
 
-def _default(field: "FieldDescriptor", kind: str) -> object:
-    if kind == "enum":
-        return field.enum_type.values_by_number[field.default_value].name
-    if kind == "float":
-        return float(f"{field.default_value:.7g}")
-    return field.default_value
+def _default(field: Declared, values: dict[str, int]) -> object:
+    """The value of a field that is not given, as protobuf has it."""
+    written = field.default
+    if field.kind == "enum":
+        return written or next(iter(values))
+    if field.kind in ("string", "bytes"):
+        return (written or "") if field.kind == "string" else (written or "").encode()
+    if field.kind == "bool":
+        return written == "true"
+    return float(written or 0) if field.kind in ("float", "double") else int(written or 0)

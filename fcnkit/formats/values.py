@@ -141,19 +141,6 @@ def wrong(field: Field, wanted: str, found: str = "", remedy: str = "") -> Proto
     return field.source.error(field.value_start, f"{fact}; {remedy}" if remedy else fact)
 
 
-# google.protobuf.descriptor.FieldDescriptor's TYPE_ numbers, those in caffe.proto.
-KINDS = {
-    1: "double",
-    2: "float",
-    3: "int64",
-    5: "int32",
-    8: "bool",
-    9: "string",
-    11: "message",
-    12: "bytes",
-    13: "uint32",
-    14: "enum",
-}
 READERS = {
     "double": _read_float,
     "float": _read_float,

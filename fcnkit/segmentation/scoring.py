@@ -7,13 +7,13 @@ n[i][i]); frequency-weighted IU = sum t[i] IU[i] / sum t[i].  A class for
 which a quotient is 0/0 is left out of the mean.
 """
 
-import html
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from fcnkit import notebook
 from fcnkit.errors import DatasetError
 from fcnkit.inspection import aligned
 
@@ -124,7 +124,7 @@ class Scores:
         return self.table()
 
     def _repr_html_(self) -> str:
-        return f"<pre style='font-family:monospace'>{html.escape(self.table())}</pre>"
+        return notebook.text(self.table())
 
 
 def confusion(label, prediction, classes: int) -> "numpy.ndarray":

@@ -1,6 +1,5 @@
 """What a dataset holds: pixels and images of each class, and what follows from them for training."""
 
-import html
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +9,7 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fcnkit import notebook
 from fcnkit.errors import DatasetError
 from fcnkit.inspection import aligned
 from fcnkit.segmentation import databases
@@ -208,7 +208,7 @@ class Summary:
         return self.table()
 
     def _repr_html_(self) -> str:
-        return f"<pre style='font-family:monospace'>{html.escape(self.table())}</pre>"
+        return notebook.text(self.table())
 
 
 def _plain(split: Split, names: Sequence[str]) -> dict:

@@ -1,6 +1,5 @@
 """The values of one blob: where they are, and how they are read in pieces of bounded size."""
 
-import html
 import math
 import os
 import weakref
@@ -8,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from fcnkit import notebook
 from fcnkit.errors import WeightsError
 from fcnkit.formats import blobproto
 from fcnkit.formats.blobproto import BlobSpan, shown_shape
@@ -178,7 +178,7 @@ class Blob:
         source.check()
 
     def _repr_html_(self) -> str:
-        return f"<code>{html.escape(repr(self))}</code>"
+        return notebook.text(repr(self))
 
     def __repr__(self) -> str:
         return f"<Blob {shown_shape(self.shape)} {self.dtype}{', legacy' if self.legacy else ''}>"

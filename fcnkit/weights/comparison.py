@@ -1,6 +1,5 @@
 """What a comparison of weights found: a row for each blob, shown as a table."""
 
-import html
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import NamedTuple
 
+from fcnkit import notebook
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.inspection import FITS, MISMATCH, RESHAPE
 from fcnkit.plan import folded
@@ -148,11 +148,8 @@ class Comparison:
         return self.table()
 
     def _repr_html_(self) -> str:
-        cell = "<td style='text-align:left'>{}</td>"
-        rows = ("".join(cell.format(html.escape(text)) for text in _cells(row)) for row in self.different)
-        body = "".join(f"<tr>{row}</tr>" for row in rows)
-        caption, summary = html.escape(f"{self.first} against {self.second}"), html.escape(self.summary())
-        return f"<table><caption>{caption}</caption>{body}</table><p>{summary}</p>"
+        caption = f"{self.first} against {self.second}"
+        return notebook.table(map(_cells, self.different), caption=caption, note=self.summary(), left=True)
 
 
 def _cells(row: Row) -> tuple[str, str, str, str]:

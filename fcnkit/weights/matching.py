@@ -4,13 +4,13 @@ Layers are matched by name, as Caffe does, or as the caller pairs them.  Equal
 counts are enough for a match: a reshape does the rest.
 """
 
-import html
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from fcnkit import notebook
 from fcnkit.errors import WeightsError
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.nets.graph import Graph, Layer
@@ -89,10 +89,7 @@ class Match:
         return self.table()
 
     def _repr_html_(self) -> str:
-        cell = "<td style='text-align:left'>{}</td>"
-        rows = ("".join(cell.format(html.escape(text)) for text in _cells(row)) for row in self.rows)
-        caption = html.escape(f"{self.path} for {self.net}")
-        return f"<table><caption>{caption}</caption>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+        return notebook.table(map(_cells, self.rows), caption=f"{self.path} for {self.net}", left=True)
 
 
 def _plain(row: Row) -> dict:

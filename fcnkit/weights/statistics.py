@@ -4,7 +4,6 @@ Every value is read once, in the pieces that the file gives, and counted in
 float64: the memory that this takes does not grow with a blob.
 """
 
-import html
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
 
+from fcnkit import notebook
 from fcnkit.plan import folded
 from fcnkit.weights.blobs import Blob
 from fcnkit.weights.store import Weights
@@ -137,12 +137,8 @@ class Statistics:
         return self.table()
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in (*_COLUMNS, ""))
-        cells = ((*_cells(row).values(), self._notes(row)) for row in self.rows)
-        body = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in cells)
-        rows = "".join(f"<tr>{row}</tr>" for row in body)
-        caption = html.escape(self.path)
-        return f"<table><caption>{caption}</caption><tr>{head}</tr>{rows}</table><p>{self.totals()}</p>"
+        rows = ((*_cells(row).values(), self._notes(row)) for row in self.rows)
+        return notebook.table(rows, head=(*_COLUMNS, ""), caption=self.path, note=self.totals())
 
 
 _SAID = {ALL_ZERO: "all zero", NAN: "with NaN", INFINITE: "with infinity"}

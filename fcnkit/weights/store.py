@@ -9,8 +9,6 @@ from the open file in pieces, so that the memory it takes does not grow with
 the file, and the file that is read may be the one that is written.
 """
 
-import difflib
-import html
 import mmap
 import os
 import stat
@@ -19,7 +17,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
-from fcnkit import files
+from fcnkit import files, notebook
 from fcnkit.edits import Edit, pieces
 from fcnkit.errors import WeightsError, shown
 from fcnkit.formats import blobproto, caffemodel, hdf5, npz, signature, solverstate, wire
@@ -352,12 +350,8 @@ class Weights(Mapping):
         return f"{self.path} ({KINDS[self.kind]}): {note}{len(self)} layers, {self.total:,} values"
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in ("layer", "blob", "shape", "count", "bytes"))
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in _rows(self)
-        )
-        caption = html.escape(self.title)
-        return f"<table><caption>{caption}</caption><tr>{head}</tr>{body}</table>"
+        head = ("layer", "blob", "shape", "count", "bytes")
+        return notebook.table(_rows(self), head=head, caption=self.title)
 
 
 def _new_blob(number: int, blob: Blob) -> Content:
@@ -425,5 +419,7 @@ def _rows(weights: Weights) -> Iterator[tuple[str, str, str, str, str]]:
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
+    import difflib
+
     near = difflib.get_close_matches(name, list(names), 3)
     return f"near it: {', '.join(near)}" if near else f"there are: {', '.join(names)}"[:200]

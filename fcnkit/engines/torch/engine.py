@@ -64,7 +64,7 @@ def run_all(
         sizes = infer(graph, {name: array.shape for name, array in arrays.items()})
         if built is None:
             built, first = _built(sizes, opened, place), sizes
-        _check_same(first, sizes)
+        check_same(first, sizes)
         yield _computed(built, arrays, outputs, place)
 
 
@@ -132,8 +132,8 @@ def _built(sizes: Shapes, weights: store.Weights | None, device: str) -> "Net":
     return Net(sizes, weights).to(device)
 
 
-def _check_same(first: Shapes, sizes: Shapes) -> None:
-    """Parameters have the shapes that the first inputs gave them."""
+def check_same(first: Shapes, sizes: Shapes) -> None:
+    """Parameters have the shapes that the first inputs gave them; NetError where they have not."""
     if first is sizes:
         return
     for layer in sizes.graph.layers:

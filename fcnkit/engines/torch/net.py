@@ -32,7 +32,8 @@ class Net(torch.nn.Module):
     Parameters are those of `weights` by layer name, and else by the net's
     fillers from `seed`.  `learned` has each with its place and its lr_mult,
     and `losses` the loss_weight of every top that has one.  Those with lr_mult
-    0 have no gradient, unless the net says force_backward.  What the phase
+    0 have no gradient, unless the net says force_backward.  The layers that
+    are `given` are not filled: what they hold comes later.  What the phase
     changes (Dropout, BatchNorm) goes by the graph's state, not by `train()`
     and `eval()`.
 
@@ -44,17 +45,24 @@ class Net(torch.nn.Module):
     line; NetError and WeightsError where Caffe would refuse.
     """
 
-    def __init__(self, sizes: Shapes, weights: Weights | None = None, *, seed: int = 1):
+    def __init__(
+        self,
+        sizes: Shapes,
+        weights: Weights | None = None,
+        *,
+        seed: int = 1,
+        given: Collection[str] = (),
+    ):
         super().__init__()
         self.graph = sizes.graph
         for layer in self.graph.layers:
             _check(layer, sizes)
-        self.learned, self._uses = parameters(sizes, seed, weights or ())
+        self.learned, self._uses = parameters(sizes, seed, {*given, *(weights or ())})
         self.steps = tuple(_steps(sizes, self._uses))
         self.losses = {top: weight for step in self.steps for top, weight in _loss_weights(step) if weight}
-        if weights is not None:
-            load(self.graph, self._uses, self.learned, weights)
         self.blobs = torch.nn.ParameterList(each.value for each in self.learned)
+        if weights is not None:
+            self.load(weights)
 
     def forward(
         self, inputs: Mapping[str, Tensor], outputs: Sequence[str] | None = None
@@ -128,6 +136,12 @@ class Net(torch.nn.Module):
     def device(self) -> torch.device:
         """Where the parameters are; the CPU where there are none."""
         return self.blobs[0].device if len(self.blobs) else torch.device("cpu")
+
+    def load(self, weights: Weights) -> None:
+        """The parameters of every layer that the weights have, by name, are theirs; see `parameters.load`."""
+        device = self.device
+        load(self.graph, self._uses, self.learned, weights)
+        self.to(device)
 
     def saved(self) -> dict[str, list]:
         """The parameters of every layer that has any, as arrays in Caffe's shapes, by layer name."""

@@ -69,6 +69,7 @@ class _Made:
     def __init__(self, sizes: Shapes, rng: np.random.Generator, given: Collection[str]):
         self.sizes, self.rng, self.given, self.forced = sizes, rng, given, forced(sizes.graph)
         self.owned: list[Learned] = []
+        self.said: list[_Spec] = []
         self.named: dict[str, int] = {}
 
     def uses(self, layer: Layer) -> tuple[Use, ...]:
@@ -89,8 +90,10 @@ class _Made:
         if spec.name in self.named:
             index = self.named[spec.name]
             self._check_shared(layer, shape, spec, self.owned[index])
+            self._agree(layer, index, spec)
             return Use(index, shape, learns)
         self.owned.append(self._own(layer, number, shape, rate, spec))
+        self.said.append(spec)
         self.owned[-1].value.requires_grad_(learns)
         if spec.name:
             self.named[spec.name] = len(self.owned) - 1
@@ -123,10 +126,25 @@ class _Made:
             fact = f'its parameter "{spec.name}" is {shown_shape(shape)}, that of layer "{owner.layer.name}"'
             raise layer.error(f"{fact} {shown_shape(theirs)}; share parameters of one shape")
 
+    def _agree(self, layer: Layer, index: int, spec: _Spec) -> None:
+        """The multipliers of a shared parameter are those that any layer gives; NetError where two differ."""
+        for name in ("lr_mult", "decay_mult"):
+            new, old = getattr(spec, name), getattr(self.said[index], name)
+            if None not in (new, old) and new != old:
+                owner = self.owned[index].layer.name
+                fact = f'its {name} of "{spec.name}" is {new:g}, that of "{owner}" {old:g}'
+                raise layer.error(f"{fact}; give both the same")
+            if new is not None:
+                self.said[index] = self.said[index]._replace(**{name: new})
+                self.owned[index] = self.owned[index]._replace(**{name: new})
+
 
 def _specs(layer: Layer) -> list[_Spec]:
     if layer.view.message_name == "LayerParameter":
-        return [_spec(view) for view in layer.view.views("param")]
+        specs = [_spec(view) for view in layer.view.views("param")]
+        # Caffe's UpgradeNetBatchNorm: before it knew better, people had to write all three.
+        old = layer.type == "BatchNorm" and len(specs) == 3
+        return [spec._replace(lr_mult=0.0, decay_mult=0.0) if old else spec for spec in specs]
     lists = [layer.view.list(name) for name in ("param", "blobs_lr", "weight_decay", "blob_share_mode")]
     columns = [[*column, *[None] * max(map(len, lists))][: max(map(len, lists))] for column in lists]
     return [

@@ -159,7 +159,7 @@ def _save(job: _Job) -> None:
 
 def _test(job: _Job) -> None:
     """Every test net is tested, by the first process; a stop in between is the end of it."""
-    for number in range(len(job.solver.test_nets) if job.group.first else 0):
+    for number in range(len(job.solver.tests) if job.group.first else 0):
         job.log.say(f"Iteration {job.solver.iteration}, Testing net (#{number})")
         found = job.solver.test(number)
         if job.stopping():

@@ -1,0 +1,101 @@
+"""The nets that a solver names: the one that it trains, and those that it tests."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from fcnkit.errors import EngineError
+from fcnkit.formats import prototxt
+from fcnkit.formats.prototxt import Field, Prototxt
+from fcnkit.formats.schema import View
+from fcnkit.nets.graph import Graph, State, build
+
+_TRAINED = ("net", "net_param", "train_net", "train_net_param")
+
+
+class Tested(NamedTuple):
+    """A net that is tested, and the number of batches of a test."""
+
+    graph: Graph
+    batches: int
+
+
+class Nets(NamedTuple):
+    """The graph that is trained, and those that are tested, in Caffe's order."""
+
+    train: Graph
+    tests: tuple[Tested, ...] = ()
+
+
+def nets(solver: Prototxt, folder: str | os.PathLike = ".") -> Nets:
+    """The nets of a solver, in the states that it gives them, as Solver::InitTrainNet and InitTestNets do.
+
+    Files are relative to `folder`, where Caffe would be started.  Raises
+    EngineError where the solver names none to train, or more than one, or
+    where numbers of test nets, states and batches disagree; PrototxtError and
+    NetError for the nets themselves.
+    """
+    view = View("SolverParameter", solver.root)
+    given = [name for name in _TRAINED if view.has(name)]
+    if len(given) != 1:
+        fact = f"it names {len(given)} nets to train ({', '.join(given) or 'none'})"
+        raise refused(solver, f"{fact}; give one of {', '.join(_TRAINED)}")
+    text = _net(view.field(given[0]), Path(folder))
+    return Nets(build(text, _state("TRAIN", text, view, "train_state")), tuple(_tests(solver, Path(folder))))
+
+
+def refused(solver: Prototxt, fact: str) -> EngineError:
+    """An error that names the solver."""
+    return EngineError(f"{solver.path}: the solver: {fact}")
+
+
+def _tests(solver: Prototxt, folder: Path) -> Iterator[Tested]:
+    view = View("SolverParameter", solver.root)
+    batches = view.list("test_iter")
+    texts = list(_test_texts(view, len(batches), folder))
+    states: Sequence[View] = view.views("test_state")
+    if len(texts) != len(batches):
+        raise refused(solver, f"it has {len(batches)} test_iter for {len(texts)} test nets; give one each")
+    if len(states) not in (0, len(texts)):
+        raise refused(solver, f"it has {len(states)} test_state for {len(texts)} test nets; give one each")
+    if texts and view.get("test_interval") <= 0:
+        raise refused(solver, "it has test nets and no test_interval; say every how many iterations")
+    for number, (text, count) in enumerate(zip(texts, batches, strict=True)):
+        said = states[number] if states else View("NetState", None)
+        yield Tested(build(text, _merged("TEST", text, said)), count)
+
+
+def _test_texts(view: View, batches: int, folder: Path) -> Iterator[Prototxt]:
+    """Those that are said to be for tests, and the net itself as often as there are test_iter left."""
+    own = [*view.source_field.all("test_net_param"), *view.source_field.all("test_net")]
+    for field in own:
+        yield _net(field, folder)
+    for name in ("net_param", "net"):
+        if view.has(name):
+            text = _net(view.field(name), folder)
+            yield from [text] * (batches - len(own))
+
+
+def _net(field: Field, folder: Path) -> Prototxt:
+    """The net that a field has in itself, or in the file that it names."""
+    if field.fields is not None:
+        return Prototxt(field.source, field)
+    return prototxt.read(folder / field.string, field.string)
+
+
+def _state(phase: str, text: Prototxt, view: View, name: str) -> State:
+    return _merged(phase, text, view.view(name))
+
+
+def _merged(phase: str, text: Prototxt, said: View) -> State:
+    """Of the solver's default, the net's own state and the solver's state the later goes over the earlier.
+
+    The net's own stages are not here: `build` adds the solver's to them.
+    """
+    own = View("NetParameter", text.root).view("state")
+    level = 0
+    for view in (own, said):
+        phase = view.get("phase") if view.has("phase") else phase
+        level = view.get("level") if view.has("level") else level
+    return State(phase, level, tuple(said.list("stage")))

@@ -1,0 +1,33 @@
+"""The parameters that a test net has of the net that is trained, as Net::ShareTrainedLayersWith."""
+
+from collections.abc import Iterator
+
+from fcnkit.engines.torch.net import Net, Step
+
+
+def share(source: Net, target: Net) -> None:
+    """Layers of the target have the very parameters of the source's layers of their names.
+
+    Raises NetError where such layers have other numbers of parameters, or other shapes.
+    """
+    for one, other in _pairs(source, target):
+        shapes = [[use.shape for use in step.uses] for step in (one, other)]
+        if shapes[0] != shapes[1]:
+            fact = f"its parameters are {shapes[1]}, and {shapes[0]} in the net that is trained"
+            raise other.layer.error(f"{fact}; give the layer the same numbers in both")
+        for mine, theirs in zip(other.uses, one.uses, strict=True):
+            value = target.blobs[mine.index]
+            value.data = source.blobs[theirs.index].data.view(value.shape)
+
+
+def has_all(source: Net, target: Net) -> bool:
+    """Whether each layer of the target that has parameters is one of the source's too."""
+    names = {step.layer.name for step in source.steps}
+    return all(step.layer.name in names for step in target.steps if step.uses)
+
+
+def _pairs(source: Net, target: Net) -> Iterator[tuple[Step, Step]]:
+    first = {step.layer.name: step for step in reversed(target.steps)}
+    for step in source.steps:
+        if step.layer.name in first:
+            yield step, first[step.layer.name]
