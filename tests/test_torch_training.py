@@ -18,7 +18,15 @@ from fcnkit.weights import store
 
 pytest.importorskip("torch")
 FCNKIT = [sys.executable, "-c", "from fcnkit.cli.main import main; main()"]
-LONG = ("--iterations", "30000000", "--display", "200", "--snapshot", "600", "--test", "30000000")
+LONG = ("--iterations", "30000000", "--display", "25", "--snapshot", "50", "--test", "30000000")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Threads that wait for each other in so small a net would take all the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -137,8 +145,8 @@ def test_the_losses_scores_and_weights_are_caffes(alone, caffe, train, tmp_path)
     assert train(theirs, engine="caffe").exit_code == 0
     for mine, other in zip(rows(ours), rows(theirs), strict=True):
         assert mine.keys() == other.keys() and mine["iteration"] == other["iteration"]
-        for name in ("loss", "rate", "test"):
-            assert mine.get(name) == pytest.approx(other.get(name), rel=1e-4)
+        for name in other.keys() - {"seconds"}:
+            assert mine[name] == pytest.approx(other[name], rel=1e-4)
     for iteration in (30, 60, 90):
         assert np.allclose(values(ours, iteration), values(theirs, iteration), rtol=1e-4, atol=1e-5)
 
@@ -149,7 +157,9 @@ def test_each_engine_goes_on_from_the_others_snapshot(alone, caffe, train, tmp_p
         done = train(net, "--iterations", iterations, engine=engine)
         assert done.exit_code == 0, done.stderr
         assert iterations == 30 or f"resumes from iteration {iterations - 30}" in done.stderr
-    assert losses(net) == pytest.approx(losses(alone[0]), rel=1e-2)  # a mean begins anew at each start
+    for iteration, loss in losses(net).items():
+        if iteration not in (30, 60):  # where the mean of the last losses begins anew
+            assert loss == pytest.approx(losses(alone[0])[iteration], rel=1e-4)
     assert np.allclose(values(net), values(alone[0]), rtol=1e-4, atol=1e-5)
 
 
@@ -157,7 +167,8 @@ def test_two_processes_are_one_with_twice_the_passes(alone, train, tmp_path):
     net = start_net(tmp_path, solver=SOLVER.replace("iter_size: 2", "iter_size: 1"))
     done = train(net, "--device", "cpu", "--processes", 2)
     assert done.exit_code == 0, done.stderr
-    assert losses(net) == pytest.approx(losses(alone[0]), rel=1e-5)
+    for iteration in range(0, 90, 5):  # the last loss is that of one more pass, or of one in each process
+        assert losses(net)[iteration] == pytest.approx(losses(alone[0])[iteration], rel=1e-5)
     assert np.allclose(values(net), values(alone[0]), rtol=1e-5, atol=1e-6)
     tests = [[row["test"] for row in rows(each) if "test" in row] for each in (net, alone[0])]
     assert tests[0] == [pytest.approx(test, rel=1e-4) for test in tests[1]]
@@ -178,7 +189,7 @@ def test_a_run_that_is_killed_goes_on_and_a_stop_saves(net, data):
     assert "PyTorch saves a snapshot and stops" in said and "the same command goes on" in said
     newest = max(int(name[9:-12]) for name in states(net))
     assert f"iteration {newest} is saved" in said
-    assert list(losses(net)) == list(range(0, newest + 1, 200))[: len(losses(net))]
+    assert list(losses(net)) == list(range(0, newest + 1, 25))[: len(losses(net))]
 
 
 @contextmanager
