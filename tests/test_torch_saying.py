@@ -4,7 +4,7 @@ import io
 
 from fcnkit.engines.caffe import last_words
 from fcnkit.engines.torch.saying import Log, outputs
-from fcnkit.segmentation.log import Ignored, Loss, Saved, Scores, events
+from fcnkit.segmentation.log import Device, Ignored, Loss, Saved, Scores, events
 
 
 def said(*texts, first=True):
@@ -17,6 +17,7 @@ def said(*texts, first=True):
 
 def test_it_is_read_as_caffes_log_is():
     text = said(
+        "PyTorch 2.13.0 on cuda:0 (Some GPU), 2 processes, bf16",
         "Ignoring source layer fc8",
         "Iteration 0, Testing net (#0)",
         *outputs("Test", [("accuracy", [0.25], 0.0), ("each", [1, 0.5], 0.0)]),
@@ -28,6 +29,7 @@ def test_it_is_read_as_caffes_log_is():
         "Optimization Done.",
     )
     assert list(events(text.splitlines(keepends=True))) == [
+        Device("PyTorch 2.13.0 on cuda:0 (Some GPU), 2 processes, bf16"),
         Ignored("fc8"),
         Scores(0, {"accuracy": 0.25, "each": [1, 0.5]}),
         Loss(0, 2.22793, 1e-10, {"loss": 2.3714}),

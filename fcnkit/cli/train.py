@@ -209,7 +209,7 @@ def _begun(event, stage, weights):
 
 
 def _follow(bar, event) -> None:
-    from fcnkit.segmentation.log import Loss, Saved, Scores
+    from fcnkit.segmentation.log import Device, Loss, Saved, Scores
 
     if isinstance(event, Loss):
         bar.loss(event)
@@ -217,6 +217,8 @@ def _follow(bar, event) -> None:
         bar.scores(event)
     elif isinstance(event, Saved):
         bar.say(f"saved {event.path}")
+    elif isinstance(event, Device):
+        bar.say(event.words)
 
 
 def _stopping(bars, trainer: str, count: int) -> None:

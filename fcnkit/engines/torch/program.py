@@ -123,7 +123,6 @@ def _train(
 ) -> None:  # fmt: skip
     from fcnkit.engines.torch import training
 
-    log.say(f"Use {device}, {asked.precision}.")
     start = training.Start(tuple(filter(None, asked.weights.split(","))), asked.snapshot)
     how = training.How(device, asked.precision, asked.compile, place)
     training.train(solver, start, how, log=log, stopping=lambda: bool(stops))

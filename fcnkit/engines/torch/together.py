@@ -86,7 +86,6 @@ def together(place: Place | None, device: torch.device) -> Iterator[Together]:
     elif device.type == "cpu":
         torch.set_num_threads(max(1, torch.get_num_threads() // place.here))
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
-    try:
-        yield Together(place, dist.new_group(backend="gloo", timeout=_PATIENCE))
-    finally:
-        dist.destroy_process_group()
+    yield Together(place, dist.new_group(backend="gloo", timeout=_PATIENCE))
+    # Not where one has failed: it would wait for the others, which wait for it.
+    dist.destroy_process_group()

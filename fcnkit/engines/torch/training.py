@@ -49,7 +49,7 @@ def train(text: Prototxt, start: Start, how: How, *, log: Log, stopping: Callabl
     with ExitStack() as stack:
         group = stack.enter_context(together(how.place, device))
         feed = _Feed(stack, _chance(view, group), group, device)
-        log.say("Creating the nets of the solver")
+        log.say(_described(how, device, group))
         solver = Solver(
             text, feed, weights=start.weights, device=how.device, precision=how.precision,
             compiled=how.compiled, summed=group.summed, processes=group.ranks, rank=group.rank,
@@ -60,6 +60,13 @@ def train(text: Prototxt, start: Start, how: How, *, log: Log, stopping: Callabl
             log.say(f"Resuming from {start.snapshot}")
             solver.restore(start.snapshot)
         _run(_Job(view, solver, group, log, stopping))
+
+
+def _described(how: How, device: torch.device, group: Together) -> str:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    place = f"{how.device} ({name})" if name else how.device
+    many = f", {group.ranks} processes" if group.ranks > 1 else ""
+    return f"PyTorch {torch.__version__} on {place}{many}, {how.precision}{', compiled' * how.compiled}"
 
 
 def _chance(view: View, group: Together) -> Draws:
@@ -161,8 +168,8 @@ def _test(job: _Job) -> None:
     """Every test net is tested, by the first process; a stop in between is the end of it."""
     for number in range(len(job.solver.tests) if job.group.first else 0):
         job.log.say(f"Iteration {job.solver.iteration}, Testing net (#{number})")
-        found = job.solver.test(number)
-        if job.stopping():
+        found = job.solver.test(number, stopping=job.stopping)
+        if found is None:
             job.log.say("Test interrupted.")
             return
         if found.loss is not None:
