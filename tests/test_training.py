@@ -16,8 +16,11 @@ from fcnkit.cli.progress import clock, progress, shown
 from fcnkit.engines.caffe import GPU_MARKER
 from fcnkit.engines.tool import stoppable
 from fcnkit.errors import EngineError
+from fcnkit.formats import prototxt
 from fcnkit.segmentation import record
 from fcnkit.segmentation.log import Loss
+from fcnkit.segmentation.recipe import Recipe
+from fcnkit.segmentation.runs import Run
 from fcnkit.segmentation.training import _death, _failed
 from fcnkit.weights import store
 
@@ -329,10 +332,9 @@ def test_losses_that_lead_nowhere(loss, failed):
     ],
 )
 def test_remedies(tmp_path, words, said):
-    from fcnkit.segmentation.runs import Run
-
+    recipe = Recipe(Run(tmp_path, "run"), prototxt.parse(""), ())
     log = f"F0102 03:04:05.678901 42 syncedmem.cpp:71] {words}\n*** Check failure stack trace: ***\n"
-    error = _death(Run(tmp_path, "run"), log, -6)
+    error = _death(recipe, log, -6)
     assert isinstance(error, EngineError) and words in str(error) and said in str(error)
 
 

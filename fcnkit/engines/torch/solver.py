@@ -5,6 +5,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -155,13 +156,18 @@ class Solver:
         """The outputs of a step's last pass, in Caffe's order."""
         return _outputs(self.net, done.outputs)
 
-    def test(self, number: int = 0) -> Scores:
-        """What test net `number` gives on its next test_iter batches, with the parameters as they are."""
+    def test(self, number: int = 0, *, stopping: Callable[[], bool] = lambda: False) -> Scores | None:
+        """What test net `number` gives on its next test_iter batches, with the parameters as they are.
+
+        None where `stopping` became true before it had them all.
+        """
         test = self.tests[number]
         share(self.net, test.net)
         with torch.no_grad(), products(self.precision), memory(test.net.graph):
-            passes = (self._tried(test) for _ in range(test.count))
-            loss, found = _summed(test.net, passes)
+            numbers = takewhile(lambda number: not stopping(), range(test.count))
+            loss, found = _summed(test.net, (self._tried(test) for _ in numbers))
+        if stopping():
+            return None
         means = {name: value / test.count for name, value in found.items()}
         wanted = self.view.get("test_compute_loss")
         return Scores(_outputs(test.net, means), float(loss) / test.count if wanted else None)
