@@ -32,7 +32,7 @@ class Statistics:
     def begin(self) -> None:
         """An iteration begins: what was before it counts once, in the first process."""
         if self._blobs:
-            self._sums = [blob.detach().clone() if self._first else torch.zeros_like(blob) for blob in self._blobs]
+            self._sums = [blob.detach() * self._first for blob in self._blobs]
             torch._foreach_zero_(self._blobs)
 
     def passed(self) -> None:
