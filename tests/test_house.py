@@ -54,8 +54,8 @@ HEAVY = (
 TORCH = {
     PACKAGE / "engines" / "torch" / f"{name}.py"
     for name in ("apart", "batches", "data", "descent", "draws", "filling", "layers", "losses", "net",
-                 "normal", "parameters", "pictures", "pointwise", "precision", "rates", "readers", "rearrange",
-                 "sharing", "snapshot", "solver", "statistics", "together", "training",
+                 "normal", "parameters", "pictures", "pointwise", "precision", "rates", "readers",
+                 "rearrange", "sharing", "snapshot", "solver", "statistics", "together", "training",
                  "transform", "updates", "windows")
 }  # fmt: skip
 # Runs inside Caffe's own Python, never inside ours.
