@@ -309,6 +309,18 @@ def test_products_are_whole_unless_told_otherwise(tmp_path, monkeypatch):
     assert found == [False, True]
 
 
+def test_compiled_it_is_one_graph_for_the_first_size_and_one_for_all_others(tmp_path, monkeypatch):
+    given, compile = case(tmp_path), torch.compile
+    monkeypatch.setattr(torch, "compile", lambda run: compile(run, fullgraph=True, backend="eager"))
+    feed, found = sized(given, (6, 8, 10, 6, 12)), []
+    torch._dynamo.reset()
+    for compiled in (False, True):
+        mine = solver(given, feed=feed, compiled=compiled)
+        found.append([float(mine.step().loss) for _ in range(6)])
+    np.testing.assert_allclose(*found, rtol=1e-5)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 2
+
+
 # What is refused
 
 

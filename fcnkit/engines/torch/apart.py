@@ -36,9 +36,14 @@ class Apart:
         self._found: Kernels | None = None
 
     def of(self, weight: Tensor) -> Kernels | None:
-        """The kernels of a weight that is not learned now; None where channels are mixed."""
-        if weight.requires_grad and torch.is_grad_enabled() or torch.compiler.is_compiling():
+        """The kernels of a weight that is not learned now; None where channels are mixed.
+
+        While a net is compiled they are what was found last: values cannot be looked at.
+        """
+        if weight.requires_grad and torch.is_grad_enabled():
             return None
+        if torch.compiler.is_compiling():
+            return self._found
         key = (weight.data_ptr(), weight._version, weight.device)
         if key != self._key:
             self._key, self._found = key, _kernels(weight.detach(), self._group)

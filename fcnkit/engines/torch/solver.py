@@ -109,7 +109,7 @@ class Solver:
         self._batches = Batches(named.train, feed)
         start = list(_opened(self.view, self.folder, weights))
         self.net = _net(self._batches, start, _seed(self.view, rank)).to(chosen(device))
-        self._loss = torch.compile(self.net.loss) if compiled else self.net.loss
+        self._loss = _compiled(self.net) if compiled else self.net.loss
         self.tests = tuple(self._test(each, feed, start) for each in named.tests)
         self._descent = Descent(solver, self.net.learned, processes=processes)
         self._summed = summed or (lambda parameters: nullcontext())
@@ -236,6 +236,17 @@ class Solver:
         batch = test.batches.next(self.net.device)
         with cast(self.precision, self.net.device):
             return test.net.loss(batch)
+
+
+def _compiled(net: Net) -> Callable[[Mapping[str, Tensor]], tuple[Tensor, dict[str, Tensor]]]:
+    """The net's loss, compiled for the sizes of its inputs; after the second one, for any."""
+    loss = torch.compile(net.loss)
+
+    def run(inputs: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        net.settle()
+        return loss(inputs)
+
+    return run
 
 
 def _alone(values: Sequence[Tensor]) -> None:
