@@ -105,7 +105,7 @@ def test_other_precisions_are_near(run, precision, near):
         (["--weights=none.caffemodel"], {}, "none.caffemodel"),
         (["--snapshot=none.solverstate"], {}, "none.solverstate: cannot be read"),
         ([], {"net": NET.replace('"Accuracy"', '"Python"')},
-         'run/train_val.prototxt:14: layer "accuracy": PyTorch engine: it does not run the type Python'),
+         'run/train_val.prototxt:13: layer "accuracy": PyTorch engine: it does not run the type Python'),
         ([], {"net": NET.replace("backend: LMDB", "")},
          'run/train_val.prototxt:1: layer "data": PyTorch engine: its backend is LEVELDB'),
         ([], {"solver": SHORT.replace('"fixed"', '"often"')}, 'lr_policy "often"'),
