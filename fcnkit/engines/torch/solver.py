@@ -101,6 +101,8 @@ class Solver:
         self.solver, self.folder = solver, Path(folder)
         self.view = View("SolverParameter", solver.root)
         _check(solver, self.view)
+        if self.view.get("snapshot") > 0 and rank == 0:
+            snapshot.check(folder, snapshot.prefix(solver, folder))
         self.precision, self._rates, named = checked(precision), Rates(solver), nets(solver, folder)
         self._batches = Batches(named.train, feed)
         start = list(_opened(self.view, self.folder, weights))
