@@ -55,7 +55,8 @@ TORCH = {
     PACKAGE / "engines" / "torch" / f"{name}.py"
     for name in ("batches", "data", "descent", "draws", "filling", "layers", "losses", "net", "normal",
                  "parameters", "pictures", "pointwise", "precision", "rates", "readers", "rearrange",
-                 "sharing", "snapshot", "solver", "together", "training", "transform", "updates", "windows")
+                 "sharing", "snapshot", "solver", "statistics", "together", "training",
+                 "transform", "updates", "windows")
 }  # fmt: skip
 # Runs inside Caffe's own Python, never inside ours.
 WORKER = "_caffe_worker.py"

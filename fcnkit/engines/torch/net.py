@@ -10,7 +10,7 @@ from torch import Tensor
 from fcnkit.engines.torch.layers import LAYERS, is_source
 from fcnkit.engines.torch.parameters import Use, blobs, forced, load, parameters
 from fcnkit.engines.torch.site import Run, Site, check_fields, refusal
-from fcnkit.nets.graph import Layer, Top
+from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.shapes import Shapes
 from fcnkit.weights.store import Weights
 
@@ -164,14 +164,15 @@ def _steps(sizes: Shapes, uses: Sequence[tuple[Use, ...]]) -> Iterator[Step]:
     for layer in sizes.graph.layers:
         if is_source(layer):
             continue
-        phase = layer.view.get("phase") if _has_phase(layer) else sizes.graph.state.phase
-        site = Site(layer, tuple(sizes.bottoms(layer)), phase == "TRAIN")
+        site = Site(layer, tuple(sizes.bottoms(layer)), phase_of(layer, sizes.graph) == "TRAIN")
         run = LAYERS[layer.type].build(site)
         yield Step(layer, _all_tops(layer), run, uses[layer.index], _backward(layer, everywhere))
 
 
-def _has_phase(layer: Layer) -> bool:
-    return layer.view.message_name == "LayerParameter" and layer.view.has("phase")
+def phase_of(layer: Layer, graph: Graph) -> str:
+    """The phase that a layer says of itself, or else that of its net."""
+    says = layer.view.message_name == "LayerParameter" and layer.view.has("phase")
+    return layer.view.get("phase") if says else graph.state.phase
 
 
 def _backward(layer: Layer, everywhere: bool) -> tuple[bool, ...]:

@@ -23,6 +23,7 @@ from fcnkit.engines.torch.precision import cast, checked, products
 from fcnkit.engines.torch.rates import Point, Rates
 from fcnkit.engines.torch.sharing import has_all, share
 from fcnkit.engines.torch.snapshot import Snapshot, State
+from fcnkit.engines.torch.statistics import Added, Statistics
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import View
 from fcnkit.weights import store
@@ -77,8 +78,8 @@ class Solver:
 
     Products are made in `precision` (one of precision.PRECISIONS); parameters
     and histories are float32 always.  With several `processes`, `summed` adds
-    their gradients, and a step is that of one process with so many times
-    iter_size; `rank` is the number of this one.
+    their gradients and `added` any tensors, and a step is that of one process
+    with so many times iter_size; `rank` is the number of this one.
 
     Raises EngineError, PrototxtError, NetError or WeightsError for what Caffe
     refuses, or the engine does not run.
@@ -95,6 +96,7 @@ class Solver:
         precision: str = "fp32",
         compiled: bool = False,
         summed: Summed | None = None,
+        added: Added | None = None,
         processes: int = 1,
         rank: int = 0,
     ) -> None:
@@ -111,6 +113,8 @@ class Solver:
         self.tests = tuple(self._test(each, feed, start) for each in named.tests)
         self._descent = Descent(solver, self.net.learned, processes=processes)
         self._summed = summed or (lambda parameters: nullcontext())
+        shared = processes if added else 1
+        self._statistics = Statistics(self.net, processes=shared, rank=rank, added=added or _alone)
         self._at = Point(0, 0)
         self._losses: deque[Tensor] = deque(maxlen=self.view.get("average_loss"))
 
@@ -134,10 +138,13 @@ class Solver:
         self._descent.forget_gradients()
         losses = []
         with products(self.precision), memory(self.net.graph):
+            self._statistics.begin()
             for number in range(passes):
                 loss, outputs = self._forward()
+                self._statistics.passed()
                 losses.append(loss.detach())
                 self._backward(loss, last=number == passes - 1)
+            self._statistics.end()
             self._descent.descend(rate, self.iteration + 1)
         self._at = Point(self.iteration + 1, self._next.step)
         return Done(self._heard(losses), rate, outputs)
@@ -229,6 +236,10 @@ class Solver:
         batch = test.batches.next(self.net.device)
         with cast(self.precision, self.net.device):
             return test.net.loss(batch)
+
+
+def _alone(values: Sequence[Tensor]) -> None:
+    """The sum of one process's values is what they are."""
 
 
 def _check(solver: Prototxt, view: View) -> None:

@@ -52,7 +52,8 @@ def train(text: Prototxt, start: Start, how: How, *, log: Log, stopping: Callabl
         log.say(_described(how, device, group))
         solver = Solver(
             text, feed, weights=start.weights or None, device=how.device, precision=how.precision,
-            compiled=how.compiled, summed=group.summed, processes=group.ranks, rank=group.rank,
+            compiled=how.compiled, summed=group.summed, added=group.added, processes=group.ranks,
+            rank=group.rank,
         )  # fmt: skip
         _say_ignored(solver, start, log)
         group.alike([*solver.net.blobs])
