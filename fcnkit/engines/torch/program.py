@@ -46,7 +46,7 @@ def run(words: Sequence[str]) -> int:
         if not devices:
             raise EngineError("PyTorch: it knows no GPU on this machine; train with --device cpu")
         if place is None and len(devices) > 1:
-            return _launched(words, len(devices), log)
+            return 0 if stops else _launched(words, len(devices), log)
         _train(asked, solver, devices[place.local if place else 0], place, log, stops)
     except FcnkitError as error:
         log.fail(str(error))
