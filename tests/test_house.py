@@ -53,9 +53,9 @@ HEAVY = (
 # Made of PyTorch and numpy, and imported when a net is run or trained on them.
 TORCH = {
     PACKAGE / "engines" / "torch" / f"{name}.py"
-    for name in ("batches", "data", "descent", "draws", "filling", "layers", "losses", "net", "normal",
-                 "parameters", "pictures", "pointwise", "precision", "rates", "readers", "rearrange",
-                 "sharing", "snapshot", "solver", "statistics", "together", "training",
+    for name in ("apart", "batches", "data", "descent", "draws", "filling", "layers", "losses", "net",
+                 "normal", "parameters", "pictures", "pointwise", "precision", "rates", "readers",
+                 "rearrange", "sharing", "snapshot", "solver", "statistics", "together", "training",
                  "transform", "updates", "windows")
 }  # fmt: skip
 # Runs inside Caffe's own Python, never inside ours.
