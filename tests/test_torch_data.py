@@ -260,6 +260,7 @@ def test_what_is_not_read(text, message):
     [
         (lambda top: data("x", top / "none", 1), "is no LMDB"),
         (lambda top: data("x", top / "raw", 0), "its batch_size is 0"),
+        (lambda top: data("x", top / "raw", 1, more="seed: 1"), r'Caffe has no field "seed" \(line 1\)'),
         (lambda top: data("x", top / "raw", 1, "crop_size: 8"), "an image is 7 x 9; crop_size 8 is larger"),
         (lambda top: data("x", top / "raw", 1, "mean_value: 1 mean_value: 2"), "2 mean_value for 3 channels"),
         (lambda top: data("x", top / "gray", 1, f'mean_file: "{top}/mean.binaryproto"'),

@@ -8,6 +8,7 @@ import pytest
 from small_training import NET, SOLVER, write_data, write_net
 
 from fcnkit.engines.caffe import last_words
+from fcnkit.formats import prototxt
 from fcnkit.segmentation.log import Loss, events
 from fcnkit.segmentation.recipe import Options, recipe
 from fcnkit.weights import store
@@ -15,6 +16,7 @@ from fcnkit.weights import store
 torch = pytest.importorskip("torch")
 
 from fcnkit.engines.torch import program  # noqa: E402
+from fcnkit.engines.torch.launch import Place  # noqa: E402
 
 WORDS = ("train", "--solver=run/solver.prototxt")
 SHORT = SOLVER.replace("max_iter: 90", "max_iter: 7")
@@ -100,12 +102,13 @@ def test_other_precisions_are_near(run, precision, near):
     "words, texts, said",
     [
         (["--device=cuda:77"], {}, "PyTorch: device cuda:77: "),
-        (["--gpu=77,78"], {}, "PyTorch: device cuda:77: "),
+        (["--gpu=77"], {}, "PyTorch: device cuda:77: "),
         (["--device=nowhere"], {}, "use --device cpu"),
+        (["--device=cuda:1", "--processes=2"], {}, "2 processes on cuda:1; give each a GPU with --gpu 0,1"),
         (["--weights=none.caffemodel"], {}, "none.caffemodel"),
         (["--snapshot=none.solverstate"], {}, "none.solverstate: cannot be read"),
         ([], {"net": NET.replace('"Accuracy"', '"Python"')},
-         'run/train_val.prototxt:14: layer "accuracy": PyTorch engine: it does not run the type Python'),
+         'run/train_val.prototxt:13: layer "accuracy": PyTorch engine: it does not run the type Python'),
         ([], {"net": NET.replace("backend: LMDB", "")},
          'run/train_val.prototxt:1: layer "data": PyTorch engine: its backend is LEVELDB'),
         ([], {"solver": SHORT.replace('"fixed"', '"often"')}, 'lr_policy "often"'),
@@ -130,6 +133,30 @@ def test_a_gpu_where_there_is_one(run):
     assert status == 0 and "on cuda:0 (" in log
     for mine, other in zip(shown(log), shown(ours), strict=True):
         assert mine.loss == pytest.approx(other.loss, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "words, place, gpus, found",
+    [
+        ("", None, 0, ["cpu"]),
+        ("", None, 2, ["cuda"]),
+        ("--processes=2", None, 0, ["cpu", "cpu"]),
+        ("--processes=2", None, 4, ["cuda:0", "cuda:1"]),
+        ("--device=cuda:1", None, 4, ["cuda:1"]),
+        ("--gpu=1,3", None, 4, ["cuda:1", "cuda:3"]),
+        ("--gpu=all", None, 4, ["cuda:0", "cuda:1", "cuda:2", "cuda:3"]),
+        ("--gpu=all", None, 0, []),
+        ("", Place(9, 16, 1, 2), 2, ["cuda:0", "cuda:1"]),
+        ("", Place(3, 4, 0, 1), 1, ["cuda:0"]),
+        ("--device=cpu", Place(0, 4, 0, 2), 4, ["cpu", "cpu"]),
+    ],
+)
+def test_the_devices_of_a_machines_processes(words, place, gpus, found, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    asked = program._parser().parse_args([*WORDS, *words.split()])
+    assert program._devices(asked, prototxt.parse('net: "a"'), place) == found
+    if not words and place is None:
+        assert program._devices(asked, prototxt.parse("solver_mode: CPU"), place) == ["cpu"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from small_training import SOLVER, write_data, write_net
+from small_training import NET, SOLVER, write_data, write_net
 
 from fcnkit.cli.main import main
 from fcnkit.segmentation import record
@@ -60,7 +60,7 @@ def states(net):
 
 def values(net, iteration=90):
     weights = store.open(net / "run" / f"fcn_iter_{iteration}.caffemodel")
-    return np.concatenate([blob.array().ravel() for blob in weights["score"]])
+    return np.concatenate([blob.array().ravel() for name in ("score", "bn") for blob in weights[name]])
 
 
 def rows(net):
@@ -117,9 +117,16 @@ def alone(tmp_path_factory, data):
     return net, done
 
 
+NORMED = NET.replace(
+    'layer { name: "score" type: "Convolution" bottom: "data"',
+    'layer { name: "bn" type: "BatchNorm" bottom: "data" top: "bn" }\n'
+    'layer { name: "score" type: "Convolution" bottom: "bn"',
+)
+
+
 def start_net(folder, **texts):
     """A net with weights to start from, so that both engines start alike."""
-    net = write_net(folder / "net", **texts)
+    net = write_net(folder / "net", net=NORMED, **texts)
     random = np.random.default_rng(1)
     blobs = [random.normal(size=(3, 3, 1, 1)), random.normal(size=3)]
     store.create().put("score", blobs).put("gone", [np.ones(2)]).save(net / "init.caffemodel")
@@ -173,6 +180,15 @@ def test_two_processes_are_one_with_twice_the_passes(alone, train, tmp_path):
     assert np.allclose(values(net), values(alone[0]), rtol=1e-5, atol=1e-6)
     tests = [[row["test"] for row in rows(each) if "test" in row] for each in (net, alone[0])]
     assert tests[0] == [pytest.approx(test, rel=1e-4) for test in tests[1]]
+
+
+def test_two_gpus_are_one_with_twice_the_passes(alone, train, tmp_path):
+    if torch.cuda.device_count() < 2:
+        pytest.skip("PyTorch knows no two GPUs here")
+    net = start_net(tmp_path, solver=SOLVER.replace("iter_size: 2", "iter_size: 1"))
+    done = train(net, "--gpu", "0,1")
+    assert done.exit_code == 0, done.stderr
+    assert np.allclose(values(net), values(alone[0]), rtol=1e-4, atol=1e-5)
 
 
 # Cut off

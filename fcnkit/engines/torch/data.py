@@ -16,7 +16,7 @@ from fcnkit.engines.torch import readers
 from fcnkit.engines.torch.draws import Draws
 from fcnkit.engines.torch.layers import is_source
 from fcnkit.engines.torch.readers import Arrays, Setting
-from fcnkit.engines.torch.site import refusal
+from fcnkit.engines.torch.site import check_fields, refusal
 from fcnkit.nets.graph import Graph, Layer
 
 READERS: dict[str, Callable[[Layer, Setting], Iterator[Arrays]]] = {
@@ -64,6 +64,7 @@ def _reader(layer: Layer, setting: Setting) -> Iterator[Arrays]:
     if layer.type not in READERS:
         fact = f"it is of the type {layer.type}, whose data comes from outside"
         raise refusal(layer, f"{fact}; train with a layer of type {', '.join(READERS)}, or the engine caffe")
+    check_fields(layer)
     return READERS[layer.type](layer, setting)
 
 

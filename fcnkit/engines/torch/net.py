@@ -8,8 +8,7 @@ from torch import Tensor
 
 from fcnkit.engines.torch.layers import LAYERS, is_source
 from fcnkit.engines.torch.parameters import Use, blobs, forced, load, parameters
-from fcnkit.engines.torch.site import Run, Site, refusal
-from fcnkit.formats.schema import unknown
+from fcnkit.engines.torch.site import Run, Site, check_fields, refusal
 from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.shapes import Shapes
 from fcnkit.weights.store import Weights
@@ -158,10 +157,7 @@ def _check(layer: Layer, sizes: Shapes) -> None:
         return
     if layer.type not in LAYERS:
         raise refusal(layer, f"it does not run the type {layer.type}; use the engine caffe")
-    fields = [field for field, _ in unknown(layer.view.message_name, layer.field)]
-    if fields:
-        name, line = fields[0].name, fields[0].line
-        raise refusal(layer, f'Caffe has no field "{name}" (line {line}); remove it')
+    check_fields(layer)
     if sizes.bottoms(layer) is None:
         bottom = next(top for top in layer.bottoms if sizes.tops[top] is None)
         raise refusal(layer, f'its bottom "{bottom.blob}" is of unknown size; {sizes.reason(bottom)}')

@@ -43,8 +43,10 @@ def run(words: Sequence[str]) -> int:
     try:
         solver = prototxt.read(Path(asked.solver))
         devices = _devices(asked, solver, place)
+        if not devices:
+            raise EngineError("PyTorch: it knows no GPU on this machine; train with --device cpu")
         if place is None and len(devices) > 1:
-            return _launched(words, len(devices), log)
+            return 0 if stops else _launched(words, len(devices), log)
         _train(asked, solver, devices[place.local if place else 0], place, log, stops)
     except FcnkitError as error:
         log.fail(str(error))
@@ -79,25 +81,23 @@ def _forget_the_folder() -> None:
 
 
 def _devices(asked: argparse.Namespace, solver: Prototxt, place: launch.Place | None) -> list[str]:
-    """PyTorch's name of the device of every process on this machine."""
+    """PyTorch's name of the device of every process on this machine; none is touched, which takes memory."""
     engine.check_installed()
     if asked.gpu and asked.gpu != "all":
-        return [engine.chosen(f"cuda:{number}") for number in asked.gpu.split(",")]
-    name = "cuda" if asked.gpu else asked.device or _said(solver)
-    if name != "cpu":  # PyTorch takes seconds to say that there is one
-        name = engine.chosen(name)
+        return [f"cuda:{number}" for number in asked.gpu.split(",")]
+    name = "cuda" if asked.gpu else asked.device or _usual(solver)
     count = place.here if place else _gpus() if asked.gpu else asked.processes
-    if name == "cuda" and count > 1:
-        return [engine.chosen(f"cuda:{number}") for number in range(count)]
+    if name == "cuda" and (count > 1 or place):
+        return [f"cuda:{number}" for number in range(count)]
     if count > 1 and re.fullmatch(r"cuda:\d+", name):
         raise EngineError(f"PyTorch: {count} processes on {name}; give each a GPU with --gpu 0,1")
     return [name] * count
 
 
-def _said(solver: Prototxt) -> str | None:
-    """The CPU where the solver asks for it, or nothing, which is a GPU where there is one."""
+def _usual(solver: Prototxt) -> str:
+    """The CPU where the solver asks for it, and else a GPU where there is one."""
     view = View("SolverParameter", solver.root)
-    return "cpu" if view.has("solver_mode") and view.get("solver_mode") == "CPU" else None
+    return "cpu" if view.has("solver_mode") and view.get("solver_mode") == "CPU" or not _gpus() else "cuda"
 
 
 def _gpus() -> int:
@@ -123,6 +123,7 @@ def _train(
 ) -> None:  # fmt: skip
     from fcnkit.engines.torch import training
 
+    engine.chosen(device)
     start = training.Start(tuple(filter(None, asked.weights.split(","))), asked.snapshot)
     how = training.How(device, asked.precision, asked.compile, place)
     training.train(solver, start, how, log=log, stopping=lambda: bool(stops))

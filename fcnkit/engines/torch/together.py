@@ -50,6 +50,11 @@ class Together:
         dist.all_reduce(found)
         return found / self.ranks
 
+    def added(self, values: Sequence[Tensor]) -> None:
+        """Each value is the sum of every process's."""
+        for value in values if self.ranks > 1 else ():
+            dist.all_reduce(value)
+
     @contextmanager
     def summed(self, values: Sequence[Tensor]) -> Iterator[None]:
         """Gradients that are completed in the block are those of all processes together when it ends.

@@ -51,8 +51,9 @@ def train(text: Prototxt, start: Start, how: How, *, log: Log, stopping: Callabl
         feed = _Feed(stack, _chance(view, group), group, device)
         log.say(_described(how, device, group))
         solver = Solver(
-            text, feed, weights=start.weights, device=how.device, precision=how.precision,
-            compiled=how.compiled, summed=group.summed, processes=group.ranks, rank=group.rank,
+            text, feed, weights=start.weights or None, device=how.device, precision=how.precision,
+            compiled=how.compiled, summed=group.summed, added=group.added, processes=group.ranks,
+            rank=group.rank,
         )  # fmt: skip
         _say_ignored(solver, start, log)
         group.alike([*solver.net.blobs])
