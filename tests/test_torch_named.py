@@ -37,10 +37,10 @@ def folder(tmp_path):
 SOLVERS = [
     (0, 'net: "n.prototxt"'),
     (5, 'train_net: "n.prototxt" train_state { stage: "a" level: 5 }'),
-    (4, 'train_net_param { NET } test_net: "n.prototxt" test_iter: 7 test_interval: 1'),
-    (3, 'net: "o.prototxt" test_iter: [1,2] test_interval: 1 test_state { stage: "a" } test_state { level: 1 }'),
-    (0, 'net: "n.prototxt" test_net: "o.prototxt" test_net_param { NET } test_iter: [1,2,3] test_interval: 1'),
-    (4, "net_param { NET } test_iter: 4 test_interval: 1 train_state { phase: TEST }"),
+    (4, 'train_net_param { NET } test_net: "n.prototxt" test_iter: 7'),
+    (3, 'net: "o.prototxt" test_iter: [1, 2] test_state { stage: "a" } test_state { level: 1 }'),
+    (0, 'net: "n.prototxt" test_net: "o.prototxt" test_net_param { NET } test_iter: [1, 2, 3]'),
+    (4, "net_param { NET } test_iter: 4 train_state { phase: TEST }"),
 ]
 COUNTS = [[], [], [7], [1, 2], [1, 2, 3], [4]]
 
@@ -49,7 +49,7 @@ COUNTS = [[], [], [7], [1, 2], [1, 2, 3], [4]]
 def test_they_are_those_of_caffe(caffe, folder, number):
     level, text = SOLVERS[number]
     text = text.replace("NET", net("p", "state { level: 4 }"))
-    (folder / "solver.prototxt").write_text(LINES + text)
+    (folder / "solver.prototxt").write_text(f"{LINES}test_interval: 1 {text}")
     parts = log_of(caffe, folder, f"--level={level}").split("Initializing net from")[1:]
     expected = [re.findall(r"\] Creating Layer (\S+)", part) for part in parts]
     found = nets(prototxt.read(folder / "solver.prototxt"), folder)
