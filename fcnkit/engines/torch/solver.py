@@ -186,10 +186,12 @@ class Solver:
         given.  Raises OutputError where a file cannot be written.
         """
         state = State(self.iteration, "", self._at.step, self._descent.history())
-        types = {layer.name: layer.type for layer in self.net.graph.layers}
         prefix = snapshot.prefix(self.solver, self.folder) if prefix is None else prefix
+        types = {layer.name: layer.type for layer in self.net.graph.layers}
         form = self.view.get("snapshot_format")
-        return snapshot.save(self.folder, prefix, form, self.net.saved(), types, state)
+        # Caffe names every layer; in HDF5 not every name can be one.
+        others = {} if form == "HDF5" else dict.fromkeys(types, ())
+        return snapshot.save(self.folder, prefix, form, {**others, **self.net.saved()}, types, state)
 
     def restore(self, path: str | os.PathLike) -> None:
         """Parameters, iteration and history are those of a solver state and the weights that it names.
