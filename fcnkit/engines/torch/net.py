@@ -142,9 +142,7 @@ class Net(torch.nn.Module):
 
     def load(self, weights: Weights) -> None:
         """The parameters of every layer that the weights have, by name, are theirs; see `parameters.load`."""
-        device = self.device
         load(self.graph, self._uses, self.learned, weights)
-        self.to(device)
 
     def saved(self) -> dict[str, list]:
         """The parameters of every layer that has any, as arrays in Caffe's shapes, by layer name."""
