@@ -60,6 +60,10 @@ class Case(NamedTuple):
         (self.folder / "solver.prototxt").write_text(f'{text}\nsnapshot_prefix: "caffe"\nrandom_seed: 1\n')
         return prototxt.read(self.folder / "solver.prototxt")
 
+    def start(self, solver) -> None:
+        """What the solver's net begins with is in the file of weights."""
+        store.create().put_all(solver.net.saved()).save(self.weights)
+
     def feed(self, graph):
         """The batches that Caffe's HDF5Data layer makes."""
         for at in cycle(range(0, ITEMS, BATCH)):

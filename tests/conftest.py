@@ -36,6 +36,16 @@ def caffe():
     pytest.skip(reason)
 
 
+@pytest.fixture
+def one_thread():
+    """PyTorch computes in one thread: for small nets on a busy machine two take many times as long."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'fcnkit[torch]'")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter):
     result = yield  # so that these are the last lines

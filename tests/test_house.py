@@ -50,12 +50,13 @@ HEAVY = (
     "numpy", "h5py", "cv2", "matplotlib", "PIL", "google", "lmdb", "pygraphviz", "rich", "torch", "onnx",
     "onnxruntime",
 )  # fmt: skip
-# Made of PyTorch, and imported when a net is run on it.
+# Made of PyTorch and numpy, and imported when a net is run or trained on them.
 TORCH = {
     PACKAGE / "engines" / "torch" / f"{name}.py"
-    for name in ("batches", "descent", "filling", "layers", "losses", "net", "normal", "parameters",
-                 "pointwise", "precision", "rates", "rearrange", "sharing", "snapshot", "solver", "updates",
-                 "windows")
+    for name in ("apart", "batches", "data", "descent", "draws", "filling", "layers", "losses", "net",
+                 "normal", "parameters", "pictures", "pointwise", "precision", "rates", "readers",
+                 "rearrange", "sharing", "snapshot", "solver", "statistics", "together", "training",
+                 "transform", "updates", "windows")
 }  # fmt: skip
 # Runs inside Caffe's own Python, never inside ours.
 WORKER = "_caffe_worker.py"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from small_training import NET, SOLVER, write_data, write_net
 
+from fcnkit.engines.trainers import Caffe
 from fcnkit.errors import FcnkitError
 from fcnkit.formats import prototxt
 from fcnkit.nets.graph import build
@@ -45,7 +46,7 @@ def test_only_what_must_changes(net, options):
 
 def test_options(net, options):
     made = recipe(net, "b", options._replace(
-        cpu=False, gpus="0,1", iterations=7, snapshot=3, display=2, test=5
+        cpu=False, trainer=Caffe("0,1"), iterations=7, snapshot=3, display=2, test=5
     ))  # fmt: skip
     view = made.view
     said = {name: view.get(name) for name in ("max_iter", "snapshot", "display", "test_interval")}

@@ -15,9 +15,13 @@ from fcnkit.cli.main import main
 from fcnkit.cli.progress import clock, progress, shown
 from fcnkit.engines.caffe import GPU_MARKER
 from fcnkit.engines.tool import stoppable
+from fcnkit.engines.trainers import Torch
 from fcnkit.errors import EngineError
+from fcnkit.formats import prototxt
 from fcnkit.segmentation import record
 from fcnkit.segmentation.log import Loss
+from fcnkit.segmentation.recipe import Recipe
+from fcnkit.segmentation.runs import Run
 from fcnkit.segmentation.training import _death, _failed
 from fcnkit.weights import store
 
@@ -329,11 +333,21 @@ def test_losses_that_lead_nowhere(loss, failed):
     ],
 )
 def test_remedies(tmp_path, words, said):
-    from fcnkit.segmentation.runs import Run
-
+    recipe = Recipe(Run(tmp_path, "run"), prototxt.parse(""), ())
     log = f"F0102 03:04:05.678901 42 syncedmem.cpp:71] {words}\n*** Check failure stack trace: ***\n"
-    error = _death(Run(tmp_path, "run"), log, -6)
+    error = _death(recipe, log, -6)
     assert isinstance(error, EngineError) and words in str(error) and said in str(error)
+
+
+def test_what_pytorch_says_is_said_once(tmp_path):
+    recipe = Recipe(Run(tmp_path, "run"), prototxt.parse(""), (), Torch())
+    log = "F0102 03:04:05.678901 42 torch.py:1] PyTorch: device cuda:7: no such thing; use --device cpu\n"
+    assert str(_death(recipe, log, 1)) == (
+        f"PyTorch: device cuda:7: no such thing; use --device cpu ({tmp_path}/run/solver.prototxt); "
+        f"see {tmp_path}/run/caffe.log"
+    )
+    log = "F0102 03:04:05.678901 42 torch.py:1] a.prototxt: PyTorch: CUDA out of memory. Tried to\n"
+    assert "smaller images" in str(_death(recipe, log, 1))
 
 
 # What is shown

@@ -1,4 +1,4 @@
-"""The command that trains nets with real Caffe."""
+"""The command that trains nets, with real Caffe or with PyTorch."""
 
 import re
 import shlex
@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from fcnkit.cli.arguments import WEIGHTS, encodable
+from fcnkit.engines.trainers import PRECISIONS, Caffe, Torch
 
 STOPPED = 130
 
@@ -26,13 +27,19 @@ class Gpus(click.ParamType):
         return value
 
 
-@click.command(short_help="Train FCNs with real Caffe; again to resume.")
+@click.command(short_help="Train FCNs with Caffe or PyTorch; again to resume.")
 @click.argument("folders", metavar="DIR...", nargs=-1, required=True)
 @click.option("--data", metavar="DATASET", help="Folder of train_image_lmdb, train_label_lmdb, val_...")
 @click.option("--weights", type=WEIGHTS, metavar="FILE",
               help="What the first DIR starts from; else its init.caffemodel.")
+@click.option("--engine", type=click.Choice(["caffe", "torch"]), default="caffe", show_default=True,
+              help="What trains.")  # fmt: skip
 @click.option("--gpu", "gpus", type=Gpus(), metavar="N|all", help="Train on these GPUs.")
 @click.option("--cpu", is_flag=True, help="Train on the CPU.")
+@click.option("--device", metavar="DEVICE", help="PyTorch's, such as cpu or cuda:0.  [default: a GPU if any]")
+@click.option("--precision", type=click.Choice(PRECISIONS), help="PyTorch's products.  [default: fp32]")
+@click.option("--compile", "compiled", is_flag=True, help="Let PyTorch compile the net.")
+@click.option("--processes", type=click.IntRange(1), metavar="N", help="So many of PyTorch share each step.")
 @click.option("--iterations", type=click.IntRange(1), metavar="N", help="In place of the solver's max_iter.")
 @click.option("--snapshot", type=click.IntRange(1), metavar="N", help="Save every N iterations.")
 @click.option("--display", type=click.IntRange(1), metavar="N", help="Show the loss every N iterations.")
@@ -47,12 +54,12 @@ class Gpus(click.ParamType):
 @click.option("--run", "name", default="run", show_default=True, metavar="NAME", help="The run's folder.")
 @click.option("--restart", is_flag=True, help="Begin anew; with --force where there is a run.")
 @click.option("--force", is_flag=True, help="Let --restart lose the run that is there.")
-@click.option("--dry-run", is_flag=True, help="Print the caffe commands, and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the commands, and write nothing.")
 def train(
-    folders, data, weights, gpus, cpu, iterations, snapshot, display, test, loss, loss_weights, rate, seed,
-    name, restart, force, dry_run,
+    folders, data, weights, engine, gpus, cpu, device, precision, compiled, processes, iterations, snapshot,
+    display, test, loss, loss_weights, rate, seed, name, restart, force, dry_run,
 ) -> None:  # fmt: skip
-    """Train the FCN in DIR with real Caffe; the same command again resumes.
+    """Train the FCN in DIR with real Caffe, or PyTorch; the same command again resumes.
 
     DIR is what `fcnkit fcn -o DIR` writes.  Its folder `run` gets the solver
     and net as run, caffe.log, train.jsonl (losses and scores), curve.png and
@@ -67,27 +74,33 @@ def train(
     weight a line, or a class's name and its weight.  A resume must be given
     the same weights.
 
+    With --engine torch PyTorch computes what Caffe would, and needs no Caffe;
+    a run may be begun with one and resumed with the other.  With several GPUs,
+    or --processes, each takes its share of the images: a step is that of
+    iter_size times as many.  --precision tf32 and bf16 are faster and less
+    exact than Caffe, on GPUs that have them.
+
     Ctrl-C saves a snapshot and stops, a second one stops at once.  A resume
-    goes on from the newest whole snapshot; Caffe then reads the database from
-    its beginning.  Exit status: 0 done, 2 bad input or Caffe failed, 130
+    goes on from the newest whole snapshot; the database is then read from
+    its beginning.  Exit status: 0 done, 2 bad input or the engine failed, 130
     stopped.
 
     \b
     fcnkit train voc-fcn32s --data voc --gpu 0
     fcnkit train fcn32s fcn16s fcn8s --data voc --weights net.caffemodel --gpu all
+    fcnkit train fcn32s --data voc --engine torch --precision tf32
     fcnkit train fcn32s --data camvid --loss-weights median
     fcnkit train fcn32s --data voc --cpu --iterations 100 --dry-run
     """
     from fcnkit.segmentation import stages
     from fcnkit.segmentation.recipe import Options
 
-    if gpus and cpu:
-        raise click.UsageError("--gpu and --cpu: choose one")
+    trainer = _trainer(engine, gpus, cpu, device, precision, compiled, processes)
     if rate and loss:
         raise click.UsageError("--loss sets the published rate; leave out --rate, or --loss")
     _check_name(name)
     options = Options(
-        Path(data) if data else None, True if cpu else False if gpus else None, gpus or "",
+        Path(data) if data else None, _on_cpu(gpus, cpu, device), trainer,
         iterations, snapshot, display, test, loss, loss_weights, seed, rate,
     )  # fmt: skip
     found = stages.stages([Path(folder) for folder in folders], name, options, weights)
@@ -99,7 +112,7 @@ def train(
         _say_weights(stage)
     if dry_run:
         for stage in found:
-            click.echo(_shown(stage, stage.words(restart=restart)))
+            click.echo(_shown(stage, stage.command(restart=restart)))
         return
     stages.check(found, heard=lambda path, count: _say(f"{path}: checking {count:,} labels"))
     try:
@@ -107,6 +120,30 @@ def train(
             _train(stage, restart)
     except KeyboardInterrupt:  # between two stages, where no Caffe is at work
         sys.exit(STOPPED)
+
+
+def _trainer(engine, gpus, cpu, device, precision, compiled, processes):
+    """What trains; UsageError for options that do not go together."""
+    given = {"--gpu": gpus, "--cpu": cpu, "--device": device}
+    places = [name for name, value in given.items() if value]
+    if len(places) > 1:
+        raise click.UsageError(f"{' and '.join(places)}: choose one")
+    if engine == "torch":
+        return Torch(
+            gpus or "", "cpu" if cpu else device or "", precision or "fp32", compiled, processes or 1
+        )  # fmt: skip
+    own = {"--device": device, "--precision": precision, "--compile": compiled, "--processes": processes}
+    for name, value in own.items():
+        if value:
+            raise click.UsageError(f"{name}: is for --engine torch alone")
+    return Caffe(gpus or "")
+
+
+def _on_cpu(gpus, cpu, device) -> bool | None:
+    """Whether the solver as run asks for the CPU; None where nothing is said of it."""
+    if device:
+        return device == "cpu"
+    return True if cpu else False if gpus else None
 
 
 def _check_name(name: str) -> None:
@@ -125,11 +162,8 @@ def _say_weights(stage) -> None:
         _say(f"{stage.folder}: {line}")
 
 
-def _shown(stage, words) -> str:
-    from fcnkit.engines.caffe import command
-
-    said = " ".join(map(shlex.quote, (*command("caffe", gpu=stage.recipe.on_gpu), *words)))
-    return f"cd {shlex.quote(str(stage.folder))} && {said}"
+def _shown(stage, command) -> str:
+    return f"cd {shlex.quote(str(stage.folder))} && {' '.join(map(shlex.quote, command))}"
 
 
 def _train(stage, restart: bool) -> None:
@@ -144,7 +178,7 @@ def _train(stage, restart: bool) -> None:
     weights = stage.weights()
     with ExitStack() as stack:
         bars: list = []
-        heard = partial(_stopping, bars)
+        heard = partial(_stopping, bars, recipe.trainer.name)
         events = train(recipe, weights, restart=restart, force=True, heard=heard)
         for event in stack.enter_context(closing(events)):
             if isinstance(event, Begun):
@@ -175,7 +209,7 @@ def _begun(event, stage, weights):
 
 
 def _follow(bar, event) -> None:
-    from fcnkit.segmentation.log import Loss, Saved, Scores
+    from fcnkit.segmentation.log import Device, Loss, Saved, Scores
 
     if isinstance(event, Loss):
         bar.loss(event)
@@ -183,10 +217,13 @@ def _follow(bar, event) -> None:
         bar.scores(event)
     elif isinstance(event, Saved):
         bar.say(f"saved {event.path}")
+    elif isinstance(event, Device):
+        bar.say(event.words)
 
 
-def _stopping(bars, count: int) -> None:
-    text = "Caffe saves a snapshot and stops; Ctrl-C again to stop at once" if count == 1 else "stops at once"
+def _stopping(bars, trainer: str, count: int) -> None:
+    first = f"{trainer} saves a snapshot and stops; Ctrl-C again to stop at once"
+    text = first if count == 1 else "stops at once"
     if bars:
         bars[0].say(text)
     else:

@@ -1,4 +1,4 @@
-"""Caffe's own program `caffe` at work, in a process that ends with ours."""
+"""A program that trains, Caffe's own or PyTorch's, at work in a process that ends with ours."""
 
 import ctypes
 import signal
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from fcnkit.engines.caffe import command, environment
+from fcnkit.engines.caffe import environment
 
 # Ctrl-C, a batch system that wants its machine back, a terminal that is gone.
 _STOPS = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -18,11 +18,9 @@ _PR_SET_PDEATHSIG = 1
 
 @contextmanager
 def running(
-    words: Sequence[str], *, cwd: Path, keep: Sequence[int] = (), gpu: bool = False
+    command: Sequence[str], *, cwd: Path, keep: Sequence[int] = ()
 ) -> Iterator["subprocess.Popen[str]"]:
-    """`caffe` with these words; its stdout gives all that it says, line by line.
-
-    With `gpu` it is the one that is built for GPUs, where there is one.
+    """The command at work; its stdout gives all that it says, line by line.
 
     It is in a session of its own, so that a terminal's Ctrl-C reaches us alone.
     On Linux it is killed when we are.  `keep` are open files that it holds too.
@@ -30,7 +28,7 @@ def running(
     save a snapshot, and waited for.
     """
     process = subprocess.Popen(
-        [*command("caffe", gpu=gpu), *words],
+        [*command],
         cwd=cwd,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -40,7 +38,7 @@ def running(
         env=environment(log=True),
         start_new_session=True,
         pass_fds=keep,
-        preexec_fn=_bound(),
+        preexec_fn=bound(),
     )
     try:
         yield process
@@ -53,7 +51,7 @@ def running(
         process.stdout.close()
 
 
-def _bound() -> Callable[[], None] | None:
+def bound() -> Callable[[], None] | None:
     """What makes a new process end with ours, even a killed one; None where the system has no such thing."""
     if sys.platform != "linux":
         return None
@@ -63,9 +61,9 @@ def _bound() -> Callable[[], None] | None:
 
 @contextmanager
 def stoppable(process: subprocess.Popen, heard: Callable[[int], None]) -> Iterator[list[int]]:
-    """Signals that ask us to stop go to Caffe instead; the list holds those that came.
+    """Signals that ask us to stop go to the process instead; the list holds those that came.
 
-    The first makes Caffe save a snapshot and stop, a second ends it at once;
+    The first makes it save a snapshot and stop, a second ends it at once;
     `heard` is told how many there have been.  A signal that is ignored, as
     SIGHUP is under nohup, stays so.  Outside the main thread nothing changes,
     for Python hears signals there alone.

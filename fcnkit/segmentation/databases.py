@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from fcnkit.errors import DatasetError, OutputError
-from fcnkit.formats import schema
+from fcnkit.errors import DatasetError
+from fcnkit.formats import lmdbs, schema
 from fcnkit.segmentation.libraries import load
 
 if TYPE_CHECKING:
@@ -61,13 +61,13 @@ class Writer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with _refused(folder):
-            self.store = load("lmdb").open(str(folder), map_size=_size(folder))
-            _whole(folder, self.store)
+        with lmdbs.refused(folder):
+            self.store = lmdbs.library().open(str(folder), map_size=_size(folder))
+            lmdbs.check_whole(folder, self.store)
 
     def put(self, entries: Sequence[tuple[bytes, bytes]]) -> None:
         """The entries are on the disk; those of the same keys are replaced."""
-        with _refused(self.folder):
+        with lmdbs.refused(self.folder):
             while not self._put(entries):
                 self.store.set_mapsize(self.store.info()["map_size"] * 2)
 
@@ -76,7 +76,7 @@ class Writer:
             with self.store.begin(write=True) as transaction:
                 for name, value in entries:
                     transaction.put(name, value)
-        except load("lmdb").MapFullError:
+        except lmdbs.library().MapFullError:
             return False
         return True
 
@@ -87,7 +87,7 @@ class Writer:
 
     def cut(self, number: int) -> None:
         """No entry of this number or a higher one is left."""
-        with _refused(self.folder), self.store.begin(write=True) as transaction:
+        with lmdbs.refused(self.folder), self.store.begin(write=True) as transaction:
             cursor = transaction.cursor()
             found = cursor.set_range(b"%08d" % number)
             while found:
@@ -109,9 +109,9 @@ def raw(folder: str | Path) -> Iterator[tuple[str, bytes]]:
 
     Raises DatasetError where there is no database, or only a part of one.
     """
-    store = _opened(Path(folder))
+    store = lmdbs.opened(Path(folder))
     try:
-        with _refused(Path(folder)), store.begin() as transaction, transaction.cursor() as cursor:
+        with lmdbs.refused(Path(folder)), store.begin() as transaction, transaction.cursor() as cursor:
             for name, value in cursor:
                 yield bytes(name).decode("utf-8", "replace"), value
     finally:
@@ -123,7 +123,7 @@ def read(folder: str | Path, every: int = 1) -> Iterator[Record]:
 
     Raises DatasetError where there is no database, or an entry is no image.
     """
-    store = _opened(Path(folder))
+    store = lmdbs.opened(Path(folder))
     try:
         yield from _records(folder, store, every)
     finally:
@@ -131,7 +131,7 @@ def read(folder: str | Path, every: int = 1) -> Iterator[Record]:
 
 
 def _records(folder: str | Path, store: "lmdb.Environment", every: int = 1) -> Iterator[Record]:
-    with _refused(Path(folder)), store.begin() as transaction, transaction.cursor() as cursor:
+    with lmdbs.refused(Path(folder)), store.begin() as transaction, transaction.cursor() as cursor:
         # The values in between are not read: the keys alone are passed over.
         for number, name in enumerate(cursor.iternext(values=False)):
             if number % every == 0:
@@ -141,29 +141,11 @@ def _records(folder: str | Path, store: "lmdb.Environment", every: int = 1) -> I
 
 def count(folder: str | Path) -> int:
     """How many entries a database has."""
-    store = _opened(Path(folder))
+    store = lmdbs.opened(Path(folder))
     try:
         return store.stat()["entries"]
     finally:
         store.close()
-
-
-def _opened(folder: Path) -> "lmdb.Environment":
-    if not (folder / "data.mdb").is_file():
-        raise DatasetError(f"{folder}: is no LMDB; name a folder that holds data.mdb")
-    with _refused(folder):
-        store = load("lmdb").open(str(folder), readonly=True, lock=False)
-    _whole(folder, store)
-    return store
-
-
-def _whole(folder: Path, store: "lmdb.Environment") -> None:
-    """The file has all its pages: to read one behind the file's end would end this process."""
-    needed = (store.info()["last_pgno"] + 1) * store.stat()["psize"]
-    found = (folder / "data.mdb").stat().st_size
-    if found < needed and store.stat()["entries"]:
-        store.close()
-        raise DatasetError(f"{folder}: is cut off: {found:,} of {needed:,} bytes; make it anew")
 
 
 def _array(folder: str | Path, name: str, value: bytes) -> "numpy.ndarray":
@@ -204,19 +186,3 @@ def _size(folder: Path) -> int:
     with contextlib.suppress(OSError):
         return max(_FIRST_SIZE, 2 * (folder / "data.mdb").stat().st_size)
     return _FIRST_SIZE
-
-
-# What LMDB says where a file is no database, or holds what it cannot.
-_DAMAGE = ("CorruptedError", "InvalidError", "PageNotFoundError", "PanicError", "VersionMismatchError")
-
-
-@contextlib.contextmanager
-def _refused(folder: Path) -> Iterator[None]:
-    """What LMDB raises is an error of ours: damage, or a disk that does not take or give it."""
-    library = load("lmdb")
-    try:
-        yield
-    except tuple(getattr(library, name) for name in _DAMAGE) as error:
-        raise DatasetError(f"{folder}: is damaged: {error}; make it anew") from None
-    except library.Error as error:
-        raise OutputError(f"{folder}: cannot be used: {error}; is there room, and permission?") from None

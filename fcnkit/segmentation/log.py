@@ -45,13 +45,21 @@ class Ignored:
     layer: str
 
 
-Event: TypeAlias = Loss | Scores | Saved | Ignored
+@dataclass(frozen=True)
+class Device:
+    """What PyTorch computes on, and how."""
+
+    words: str
+
+
+Event: TypeAlias = Loss | Scores | Saved | Ignored | Device
 
 _LOSS = re.compile(r"\] Iteration (\d+)[^\n]*, loss = (\S+)")
 _RATE = re.compile(r"\] Iteration (\d+), lr = (\S+)")
 _TEST = re.compile(r"\] Iteration (\d+), Testing net \(#(\d+)\)")
 _OUTPUT = re.compile(r"\]     (Train|Test) net output #\d+: (.*?) = (\S+)")
 _STATE = re.compile(r"\] Snapshotting solver state to (?:binary proto|HDF5) file (.*)$")
+_DEVICE = re.compile(r"\] (PyTorch \d\S* on .*)$")
 _IGNORED = re.compile(r"\] Ignoring source layer (.*)$")
 # Said by the solver alone, after the last output of a net: other threads talk in between.
 _NEXT = re.compile(r"\] (Iteration \d+|Optimization |Snapshotting )")
@@ -73,6 +81,8 @@ class _Reader:
             yield from self.close(rate=float(found[2]))
         elif found := _IGNORED.search(line):
             yield Ignored(found[1].rstrip())
+        elif found := _DEVICE.search(line):
+            yield Device(found[1].rstrip())
         elif _NEXT.search(line):
             yield from self.close()
             self._begin(line)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from fcnkit import files
 from fcnkit.edits import Edit
+from fcnkit.engines.trainers import Caffe, Trainer
 from fcnkit.errors import PrototxtError
 from fcnkit.formats import prototxt, schema
 from fcnkit.formats.prototxt import Field, Prototxt, Word
@@ -23,14 +24,13 @@ _SNAPSHOT, _DISPLAY = 1000, 20
 class Options(NamedTuple):
     """What a run changes; None leaves what the solver says.
 
-    `gpus` is "all" or numbers with commas, "" for none; `cpu` is True for the
-    CPU, False for the GPU.  `loss` is one of LOSSES.  `loss_weights` is as
-    `weighting.weighted` takes it.
+    `trainer` trains; `cpu` is True for the CPU, False for the GPU.  `loss` is
+    one of LOSSES.  `loss_weights` is as `weighting.weighted` takes it.
     """
 
     data: Path | None = None
     cpu: bool | None = None
-    gpus: str = ""
+    trainer: Trainer = Caffe()
     iterations: int | None = None
     snapshot: int | None = None
     display: int | None = None
@@ -81,12 +81,12 @@ class Matrix(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """All that Caffe reads for one run, as it will stand in the run's folder."""
+    """All that the trainer reads for one run, as it will stand in the run's folder."""
 
     run: Run
     solver: Prototxt
     nets: tuple[Trained, ...]
-    gpus: str = ""
+    trainer: Trainer = Caffe()
     matrices: tuple[Matrix, ...] = ()
 
     @property
@@ -101,13 +101,16 @@ class Recipe(NamedTuple):
 
     @property
     def on_gpu(self) -> bool:
-        """Whether Caffe is to train on a GPU; it does unless it is told otherwise."""
+        """Whether the solver asks for a GPU; it does unless it says otherwise."""
         return self.view.get("solver_mode") == "GPU"
 
     def words(self, *start: str) -> list[str]:
-        """What `caffe` is told, in the folder of the net; `start` says what it starts from."""
-        gpu = [f"--gpu={self.gpus}"] if self.gpus else []
-        return ["train", f"--solver={self.run.name}/{self.run.solver.name}", *start, *gpu]
+        """What the trainer is told, in the folder of the net; `start` says what it starts from."""
+        return ["train", f"--solver={self.run.name}/{self.run.solver.name}", *start, *self.trainer.options]
+
+    def command(self, *start: str) -> list[str]:
+        """All the words that start the trainer and tell it this; EngineError where it is not installed."""
+        return [*self.trainer.command(gpu=self.on_gpu), *self.words(*start)]
 
     def save(self) -> None:
         """Solver, nets and the matrices of their losses lie in the run's folder."""
@@ -138,7 +141,7 @@ def recipe(folder: Path, name: str = "run", options: Options = _PLAIN) -> Recipe
         for field, each in zip(named, nets, strict=True)
     ]
     edits += _set(solver, _fields(view, run, options, nets), drop=("snapshot_format",))
-    return Recipe(run, solver.edit(edits), tuple(nets), options.gpus)
+    return Recipe(run, solver.edit(edits), tuple(nets), options.trainer)
 
 
 def _net_fields(solver: Prototxt, view: View) -> list[Field]:

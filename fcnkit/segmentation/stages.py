@@ -39,10 +39,10 @@ class Stage:
         done = training.finished(run, self.before.recipe.iterations)
         return (*self.given, done.weights if done else run.weights(self.before.recipe.iterations))
 
-    def words(self, *, restart: bool = False) -> list[str]:
-        """What `caffe` is told in this stage's folder."""
+    def command(self, *, restart: bool = False) -> list[str]:
+        """The command that trains in this stage's folder."""
         begin = training.start(self.recipe.run, self.weights(), restart=restart, force=True)
-        return self.recipe.words(*begin.words(self.recipe.run))
+        return self.recipe.command(*begin.words(self.recipe.run))
 
 
 def stages(folders: Sequence[Path], name: str, options: Options, weights: str | None) -> list[Stage]:

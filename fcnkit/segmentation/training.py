@@ -1,4 +1,7 @@
-"""Real Caffe trains a net: from the first weights to the last snapshot, resumed where it was cut off."""
+"""Caffe or PyTorch trains a net: from the first weights to the last snapshot, resumed where it was cut off.
+
+What is said of Caffe here goes for both: they are told and say the same.
+"""
 
 import os
 import time
@@ -133,19 +136,18 @@ def _listened(
     """The events of Caffe's log, kept in the run's files as they come."""
     run, tail = recipe.run, []
     keeper = _Keeper(run, kept)
-    words = recipe.words(*begin.words(run))
-    process = running(words, cwd=run.folder, keep=(handle,), gpu=recipe.on_gpu)
-    with process as caffe, stoppable(caffe, heard) as caught:
-        for event in events(_copied(caffe.stdout, handle, tail)):
+    command = recipe.command(*begin.words(run))
+    with running(command, cwd=run.folder, keep=(handle,)) as process, stoppable(process, heard) as caught:
+        for event in events(_copied(process.stdout, handle, tail)):
             if isinstance(event, Loss) and _failed(event.loss):
-                caffe.kill()
+                process.kill()
                 raise _not_a_number(recipe, event)
             keeper.keep(event)
             yield event
-        status = caffe.wait()
+        status = process.wait()
     keeper.draw()
     if status and not caught:
-        raise _death(run, "".join(tail), status)
+        raise _death(recipe, "".join(tail), status)
 
 
 def _copied(lines, handle: int, tail: list[str]) -> Iterator[str]:
@@ -211,20 +213,10 @@ def _not_a_number(recipe: Recipe, event: Loss) -> EngineError:
     )
 
 
-def _death(run: Run, log: str, status: int) -> EngineError:
-    words = last_words(log, status)
-    remedy = next((remedy for sign, remedy in _REMEDIES if sign in words), "")
+def _death(recipe: Recipe, log: str, status: int) -> EngineError:
+    run, trainer = recipe.run, recipe.trainer
+    words = last_words(log, status).removeprefix(f"{trainer.name}: ")
+    remedy = next((remedy for sign, remedy in trainer.remedies if sign in words), "")
     last, _ = run.newest()
     back = f"the same command resumes from iteration {last.iteration}" if last else f"see {run.log}"
-    return EngineError(f"Caffe: {words} ({run.solver}); {remedy or back}")
-
-
-_REMEDIES = (
-    ("CPU-only", "this Caffe is built without GPU support: train with --cpu, or build one with CUDA "
-                 "(scripts/build_caffe_gpu.sh), or name such a one's folder in FCNKIT_CAFFE_GPU"),
-    ("rebuild with USE_NCCL", "this Caffe trains on one GPU at a time: --gpu 0, or another number"),
-    ("invalid device ordinal", "there is no such GPU: nvidia-smi -L lists those there are, from 0"),
-    ("no CUDA-capable device", "this machine has no GPU that CUDA knows: train with --cpu"),
-    ("driver version is insufficient", "update the GPU's driver, or train with --cpu"),
-    ("out of memory", "the GPU's memory is full: train on smaller images, or on another GPU"),
-)  # fmt: skip
+    return EngineError(f"{trainer.name}: {words} ({run.solver}); {remedy or back}")

@@ -56,7 +56,7 @@ def run_all(
     device: str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """What `run` gives for each of many inputs in turn; net and weights are read once."""
-    _check_installed()
+    check_installed()
     graph, built, place = build(net, state), None, chosen(device)
     opened = weights if weights is None or isinstance(weights, store.Weights) else store.open(weights)
     for inputs in many:
@@ -98,7 +98,8 @@ def exact() -> Iterator[None]:
         matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
-def _check_installed() -> None:
+def check_installed() -> None:
+    """PyTorch is installed; EngineError where it is not."""
     if not available():
         raise EngineError("PyTorch: not found: install it with `pip install 'fcnkit[torch]'`")
 

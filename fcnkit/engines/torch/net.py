@@ -1,7 +1,6 @@
 """A Caffe net of one state as a PyTorch module: the same parameters, the same tops, the same gradients."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -9,9 +8,8 @@ from torch import Tensor
 
 from fcnkit.engines.torch.layers import LAYERS, is_source
 from fcnkit.engines.torch.parameters import Use, blobs, forced, load, parameters
-from fcnkit.engines.torch.site import Run, Site, refusal
-from fcnkit.formats.schema import unknown
-from fcnkit.nets.graph import Layer, Top
+from fcnkit.engines.torch.site import Run, Site, check_fields, refusal
+from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.shapes import Shapes
 from fcnkit.weights.store import Weights
 
@@ -60,6 +58,12 @@ class Net(torch.nn.Module):
         self.learned, self._uses = parameters(sizes, seed, {*given, *(weights or ())})
         self.steps = tuple(_steps(sizes, self._uses))
         self.losses = {top: weight for step in self.steps for top, weight in _loss_weights(step) if weight}
+        self._outputs = self.graph.outputs
+        self._shown = tuple(dict.fromkeys((*self._outputs, *self.losses)))
+        self._given = tuple(
+            top for layer in self.graph.layers if is_source(layer) for top in layer.tops
+        )
+        self._schedules: dict[tuple[Top, ...], tuple] = {}
         self.blobs = torch.nn.ParameterList(each.value for each in self.learned)
         if weights is not None:
             self.load(weights)
@@ -78,10 +82,17 @@ class Net(torch.nn.Module):
 
     def loss(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The sum of all tops with a loss_weight, times that, and every output of the net by name."""
-        found = self.tops(inputs, (*self.graph.outputs, *self.losses))
+        found = self.tops(inputs, self._shown)
         none = torch.zeros((), device=self.device)
         total = sum((found[top].sum() * weight for top, weight in self.losses.items()), none)
-        return total, {top.blob: found[top].detach() for top in self.graph.outputs}
+        return total, {top.blob: found[top].detach() for top in self._outputs}
+
+    def settle(self) -> None:
+        """What is found out once, of some layers from their parameters' values, is known: to be compiled."""
+        self._schedule(self._shown)
+        for step in self.steps:
+            if step.layer.type == "Deconvolution":
+                step.run((), [self._blob(use) for use in step.uses])
 
     def tops(self, inputs: Mapping[str, Tensor], wanted: Collection[Top]) -> dict[Top, Tensor]:
         """The tensors of the wanted tops; others are let go when the last layer has read them."""
@@ -114,18 +125,10 @@ class Net(torch.nn.Module):
             self._schedules[wanted] = tuple(_schedule(self.steps, wanted, self._all))
         return self._schedules[wanted]
 
-    @cached_property
-    def _schedules(self) -> dict:
-        return {}
-
     @property
     def _all(self) -> bool:
         """Whether every layer is run, for what it does beside making its tops."""
         return self.graph.state.phase == "TRAIN"
-
-    @cached_property
-    def _given(self) -> tuple[Top, ...]:
-        return tuple(top for layer in self.graph.layers if is_source(layer) for top in layer.tops)
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -139,9 +142,7 @@ class Net(torch.nn.Module):
 
     def load(self, weights: Weights) -> None:
         """The parameters of every layer that the weights have, by name, are theirs; see `parameters.load`."""
-        device = self.device
         load(self.graph, self._uses, self.learned, weights)
-        self.to(device)
 
     def saved(self) -> dict[str, list]:
         """The parameters of every layer that has any, as arrays in Caffe's shapes, by layer name."""
@@ -154,10 +155,7 @@ def _check(layer: Layer, sizes: Shapes) -> None:
         return
     if layer.type not in LAYERS:
         raise refusal(layer, f"it does not run the type {layer.type}; use the engine caffe")
-    fields = [field for field, _ in unknown(layer.view.message_name, layer.field)]
-    if fields:
-        name, line = fields[0].name, fields[0].line
-        raise refusal(layer, f'Caffe has no field "{name}" (line {line}); remove it')
+    check_fields(layer)
     if sizes.bottoms(layer) is None:
         bottom = next(top for top in layer.bottoms if sizes.tops[top] is None)
         raise refusal(layer, f'its bottom "{bottom.blob}" is of unknown size; {sizes.reason(bottom)}')
@@ -168,14 +166,15 @@ def _steps(sizes: Shapes, uses: Sequence[tuple[Use, ...]]) -> Iterator[Step]:
     for layer in sizes.graph.layers:
         if is_source(layer):
             continue
-        phase = layer.view.get("phase") if _has_phase(layer) else sizes.graph.state.phase
-        site = Site(layer, tuple(sizes.bottoms(layer)), phase == "TRAIN")
+        site = Site(layer, tuple(sizes.bottoms(layer)), phase_of(layer, sizes.graph) == "TRAIN")
         run = LAYERS[layer.type].build(site)
         yield Step(layer, _all_tops(layer), run, uses[layer.index], _backward(layer, everywhere))
 
 
-def _has_phase(layer: Layer) -> bool:
-    return layer.view.message_name == "LayerParameter" and layer.view.has("phase")
+def phase_of(layer: Layer, graph: Graph) -> str:
+    """The phase that a layer says of itself, or else that of its net."""
+    says = layer.view.message_name == "LayerParameter" and layer.view.has("phase")
+    return layer.view.get("phase") if says else graph.state.phase
 
 
 def _backward(layer: Layer, everywhere: bool) -> tuple[bool, ...]:

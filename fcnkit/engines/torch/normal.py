@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from fcnkit.engines.torch.site import Run, Site
+from fcnkit.nets.graph import Layer
 
 
 def lrn(site: Site) -> Run:
@@ -42,13 +43,11 @@ def batch_norm(site: Site) -> Run:
     what they were; both statistics are stored times the third blob.
     """
     param = site.param("batch_norm_param")
-    said = param.has("use_global_stats")
-    stored = param.get("use_global_stats") if said else not site.training
     eps, fraction = param.get("eps"), param.get("moving_average_fraction")
-    if stored:
+    if not by_batch(site.layer, training=site.training):
         return lambda bottoms, blobs: [_by_stored(bottoms[0], blobs, eps)]
 
-    def by_batch(bottoms, blobs):
+    def run(bottoms, blobs):
         (x,) = bottoms
         mean, variance = torch.zeros_like(blobs[0]), torch.zeros_like(blobs[1])
         y = torch.batch_norm(x, None, None, mean, variance, True, 1.0, eps, False)
@@ -58,7 +57,13 @@ def batch_norm(site: Site) -> Run:
                 blob.mul_(fraction).add_(new)
         return [y]
 
-    return by_batch
+    return run
+
+
+def by_batch(layer: Layer, *, training: bool) -> bool:
+    """Whether a BatchNorm takes the batch's statistics and moves its own: in training, unless it is told."""
+    param = layer.param("batch_norm_param")
+    return not param.get("use_global_stats") if param.has("use_global_stats") else training
 
 
 def _by_stored(x: Tensor, blobs, eps: float) -> Tensor:

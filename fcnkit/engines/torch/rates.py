@@ -29,8 +29,9 @@ class Rates:
             raise refused(solver, f"{said}; Caffe knows {', '.join(POLICIES)}")
         if policy not in ("fixed", "poly") and view.get("gamma") < 0:
             raise refused(solver, f"gamma {view.get('gamma'):g} is below 0; give one that is not")
-        if policy == "step" and view.get("stepsize") <= 0:
-            raise refused(solver, f"stepsize {view.get('stepsize')} is not above 0; give one that is")
+        for divisor in ("stepsize",) * (policy == "step") + ("max_iter",) * (policy == "poly"):
+            if view.get(divisor) <= 0:
+                raise refused(solver, f"{divisor} {view.get(divisor)} is not above 0; give one that is")
         self._policy = POLICIES[policy]
 
     def step(self, at: Point) -> int:

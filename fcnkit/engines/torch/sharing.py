@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from torch.nn import Parameter
+
 from fcnkit.engines.torch.net import Net, Step
 
 
@@ -16,8 +18,15 @@ def share(source: Net, target: Net) -> None:
             fact = f"its parameters are {shapes[1]}, and {shapes[0]} in the net that is trained"
             raise other.layer.error(f"{fact}; give the layer the same numbers in both")
         for mine, theirs in zip(other.uses, one.uses, strict=True):
-            value = target.blobs[mine.index]
-            value.data = source.blobs[theirs.index].data.view(value.shape)
+            _share(target, mine.index, source.blobs[theirs.index])
+
+
+def _share(target: Net, index: int, value: Parameter) -> None:
+    own = target.blobs[index]
+    if own.shape == value.shape:
+        target.blobs[index] = value
+    else:  # as a layer has it that shares by count alone
+        own.data = value.data.view(own.shape)
 
 
 def has_all(source: Net, target: Net) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from fcnkit.errors import EngineError
-from fcnkit.formats.schema import View
+from fcnkit.formats.schema import View, unknown
 from fcnkit.nets.axes import canonical
 from fcnkit.nets.graph import Layer, Shape
 
@@ -39,3 +39,11 @@ def refusal(layer: Layer, fact: str) -> EngineError:
     """An error that says where the layer stands, and which engine it is that does not run it."""
     place = f'{layer.field.source.path}:{layer.line}: layer "{layer.name}"'
     return EngineError(f"{place}: PyTorch engine: {fact}")
+
+
+def check_fields(layer: Layer) -> None:
+    """Nothing that the text says of the layer is passed over: EngineError for a field that Caffe has not."""
+    fields = [field for field, _ in unknown(layer.view.message_name, layer.field)]
+    if fields:
+        name, line = fields[0].name, fields[0].line
+        raise refusal(layer, f'Caffe has no field "{name}" (line {line}); remove it')

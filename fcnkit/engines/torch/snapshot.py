@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fcnkit import files
-from fcnkit.errors import WeightsError
+from fcnkit.errors import OutputError, WeightsError
 from fcnkit.formats import blobproto, hdf5, hdf5state, solverstate, wire
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import View
@@ -126,3 +126,11 @@ def prefix(solver: Prototxt, folder: str | os.PathLike) -> str:
     if said and Path(folder, said).is_dir():
         return str(Path(said) / own.name)
     return said or str(own)
+
+
+def check(folder: str | os.PathLike, prefix: str) -> None:
+    """Snapshots of this prefix can be saved, so far as one sees before; OutputError where not."""
+    place = Path(folder, prefix).parent
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        fact = "is not writable" if place.is_dir() else "is no folder"
+        raise OutputError(f"{prefix}: snapshots would go to {place}, which {fact}; make it, or name another")

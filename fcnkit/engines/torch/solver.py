@@ -5,6 +5,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from fcnkit.engines.torch.precision import cast, checked, products
 from fcnkit.engines.torch.rates import Point, Rates
 from fcnkit.engines.torch.sharing import has_all, share
 from fcnkit.engines.torch.snapshot import Snapshot, State
+from fcnkit.engines.torch.statistics import Added, Statistics
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import View
 from fcnkit.weights import store
@@ -75,9 +77,12 @@ class Solver:
     solver itself names, over what the nets' fillers draw from random_seed.
 
     Products are made in `precision` (one of precision.PRECISIONS); parameters
-    and histories are float32 always.  With several `processes`, `summed` adds
-    their gradients, and a step is that of one process with so many times
-    iter_size; `rank` is the number of this one.
+    and histories are float32 always.  So is in tests what lies between layers:
+    among bfloat16 scores many are equal, which Accuracy takes for wrong.
+
+    With several `processes`, `summed` adds their gradients and `added` any
+    tensors, and a step is that of one process with so many times iter_size;
+    `rank` is the number of this one.
 
     Raises EngineError, PrototxtError, NetError or WeightsError for what Caffe
     refuses, or the engine does not run.
@@ -94,20 +99,26 @@ class Solver:
         precision: str = "fp32",
         compiled: bool = False,
         summed: Summed | None = None,
+        added: Added | None = None,
         processes: int = 1,
         rank: int = 0,
     ) -> None:
         self.solver, self.folder = solver, Path(folder)
         self.view = View("SolverParameter", solver.root)
         _check(solver, self.view)
+        if self.view.get("snapshot") > 0 and rank == 0:
+            snapshot.check(folder, snapshot.prefix(solver, folder))
         self.precision, self._rates, named = checked(precision), Rates(solver), nets(solver, folder)
         self._batches = Batches(named.train, feed)
         start = list(_opened(self.view, self.folder, weights))
-        self.net = _net(self._batches, start, _seed(self.view, rank)).to(chosen(device))
-        self._loss = torch.compile(self.net.loss) if compiled else self.net.loss
+        self._seed = _seed(self.view, rank)
+        self.net = _net(self._batches, start, self._seed).to(chosen(device))
+        self._loss = _compiled(self.net) if compiled else self.net.loss
         self.tests = tuple(self._test(each, feed, start) for each in named.tests)
         self._descent = Descent(solver, self.net.learned, processes=processes)
         self._summed = summed or (lambda parameters: nullcontext())
+        shared = processes if added else 1
+        self._statistics = Statistics(self.net, processes=shared, rank=rank, added=added or _alone)
         self._at = Point(0, 0)
         self._losses: deque[Tensor] = deque(maxlen=self.view.get("average_loss"))
 
@@ -131,10 +142,13 @@ class Solver:
         self._descent.forget_gradients()
         losses = []
         with products(self.precision), memory(self.net.graph):
+            self._statistics.begin()
             for number in range(passes):
                 loss, outputs = self._forward()
+                self._statistics.passed()
                 losses.append(loss.detach())
                 self._backward(loss, last=number == passes - 1)
+            self._statistics.end()
             self._descent.descend(rate, self.iteration + 1)
         self._at = Point(self.iteration + 1, self._next.step)
         return Done(self._heard(losses), rate, outputs)
@@ -153,13 +167,18 @@ class Solver:
         """The outputs of a step's last pass, in Caffe's order."""
         return _outputs(self.net, done.outputs)
 
-    def test(self, number: int = 0) -> Scores:
-        """What test net `number` gives on its next test_iter batches, with the parameters as they are."""
+    def test(self, number: int = 0, *, stopping: Callable[[], bool] = lambda: False) -> Scores | None:
+        """What test net `number` gives on its next test_iter batches, with the parameters as they are.
+
+        None where `stopping` became true before it had them all.
+        """
         test = self.tests[number]
         share(self.net, test.net)
         with torch.no_grad(), products(self.precision), memory(test.net.graph):
-            passes = (self._tried(test) for _ in range(test.count))
-            loss, found = _summed(test.net, passes)
+            numbers = takewhile(lambda number: not stopping(), range(test.count))
+            loss, found = _summed(test.net, (self._tried(test) for _ in numbers))
+        if stopping():
+            return None
         means = {name: value / test.count for name, value in found.items()}
         wanted = self.view.get("test_compute_loss")
         return Scores(_outputs(test.net, means), float(loss) / test.count if wanted else None)
@@ -171,10 +190,12 @@ class Solver:
         given.  Raises OutputError where a file cannot be written.
         """
         state = State(self.iteration, "", self._at.step, self._descent.history())
-        types = {layer.name: layer.type for layer in self.net.graph.layers}
         prefix = snapshot.prefix(self.solver, self.folder) if prefix is None else prefix
+        types = {layer.name: layer.type for layer in self.net.graph.layers}
         form = self.view.get("snapshot_format")
-        return snapshot.save(self.folder, prefix, form, self.net.saved(), types, state)
+        # Caffe names every layer; in HDF5 not every name can be one.
+        others = {} if form == "HDF5" else dict.fromkeys(types, ())
+        return snapshot.save(self.folder, prefix, form, {**others, **self.net.saved()}, types, state)
 
     def restore(self, path: str | os.PathLike) -> None:
         """Parameters, iteration and history are those of a solver state and the weights that it names.
@@ -211,16 +232,29 @@ class Solver:
         """A net that is tested, with the parameters of the trained one's layers."""
         batches = Batches(tested.graph, feed)
         given = [layer.name for layer in self.net.graph.layers]
-        net = Net(batches.sizes, given=given, seed=_seed(self.view, 0))
+        net = Net(batches.sizes, given=given, seed=self._seed)
         for weights in () if has_all(self.net, net) else start:
             net.load(weights)
         share(self.net, net)
         return Test(net.to(self.net.device), batches, tested.batches)
 
     def _tried(self, test: Test) -> tuple[Tensor, dict[str, Tensor]]:
-        batch = test.batches.next(self.net.device)
-        with cast(self.precision, self.net.device):
-            return test.net.loss(batch)
+        return test.net.loss(test.batches.next(self.net.device))
+
+
+def _compiled(net: Net) -> Callable[[Mapping[str, Tensor]], tuple[Tensor, dict[str, Tensor]]]:
+    """The net's loss, compiled for the sizes of its inputs; after the second one, for any."""
+    loss = torch.compile(net.loss)
+
+    def run(inputs: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        net.settle()
+        return loss(inputs)
+
+    return run
+
+
+def _alone(values: Sequence[Tensor]) -> None:
+    """The sum of one process's values is what they are."""
 
 
 def _check(solver: Prototxt, view: View) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from fcnkit.engines.torch.apart import Apart, by_kernels
 from fcnkit.engines.torch.site import Run, Site
 from fcnkit.nets.graph import Shape
 from fcnkit.nets.spatial import Spatial, spatial
@@ -53,11 +54,15 @@ def deconvolution(site: Site) -> Run:
     axis, window, group = _settings(site)
     function = _DECONVOLVE[len(window.kernel)]
     stride, pad, dilation = _ones(window)
+    apart = Apart(group)
 
     def run(bottoms, blobs):
         bias = blobs[1] if len(blobs) > 1 else None
+        kernels = apart.of(blobs[0])
 
         def deconvolved(x: Tensor, weight: Tensor) -> Tensor:
+            if kernels and x.dim() == 4:
+                return by_kernels(x, kernels, bias, window)
             return function(x, weight, bias, stride, pad, groups=group, dilation=dilation)
 
         return [_folded(x, axis, blobs[0], deconvolved) for x in bottoms]
