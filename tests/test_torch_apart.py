@@ -72,7 +72,7 @@ def test_every_way_is_as_near_to_the_exact_values_as_the_plain_one(numbers, alik
         assert kernels.weight.shape == weight.shape and len(kernels.factors[0]) == (1 if alike else 3)
         ways = (
             both(lambda x, kernels=kernels: by_kernels(x, kernels, bias, its), x),
-            both(lambda x, kernels=kernels: by_factors(x, kernels.factors, bias, its), x),
+            both(lambda x, kernels=kernels: by_factors(x, kernels, bias, its), x),
         )
         for way in ways:
             for one, other in zip(errors(way, exact), usual, strict=True):
@@ -112,3 +112,23 @@ def test_it_is_found_out_anew_when_the_weight_changes_and_not_else(monkeypatch):
     with torch.no_grad():  # a learned one, when it is only run
         learned = torch.nn.Parameter(bilinear(4))
         assert Apart(3).of(learned) is not None
+
+
+def test_matrices_are_kept_for_some_sizes_and_right_for_all(monkeypatch):
+    monkeypatch.setattr(apart, "_MATRICES", 3)
+    kernels, its = Apart(3).of(bilinear(4)), window(4, 2, 1)
+    with torch.inference_mode():
+        for side in (5, 6, 5, 7, 8, 5):
+            x = torch.randn(1, 3, side, side, generator=torch.manual_seed(side))
+            torch.testing.assert_close(by_factors(x, kernels, None, its), by_kernels(x, kernels, None, its))
+    assert 0 < len(kernels.matrices) <= 3
+    x = torch.randn(1, 3, 5, 5, requires_grad=True)
+    by_factors(x, kernels, None, its).sum().backward()  # with what was made without gradients
+
+
+def test_another_weight_in_the_place_of_the_last_is_looked_at():
+    its = Apart(1)
+    for count in range(4):
+        weight = dense(bilinear(4)) * (count + 1)
+        assert float(its.of(weight).weight.sum()) == pytest.approx(12 * (count + 1))
+        del weight

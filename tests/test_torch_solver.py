@@ -131,7 +131,8 @@ def test_weights_are_laid_over_each_other_and_over_fillers(tmp_path):
 def test_fillers_draw_from_the_seed(tmp_path):
     given = case(tmp_path)
     first, again = (values(solver(given)) for _ in range(2))
-    other = values(solver(given, rank=1))
+    other = values(solver(given, PLAIN + TESTS, rank=1))
+    assert torch.initial_seed() == 2  # what Dropout draws from
     assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
     assert not torch.equal(first[0], other[0])
 
@@ -289,7 +290,9 @@ def part(given, number):
 
 def test_in_bf16_parameters_and_histories_stay_float32(tmp_path):
     given = case(tmp_path)
-    full, half = solver(given), solver(given, precision="bf16")
+    text = PLAIN + "test_iter: 2 test_interval: 1"
+    full, half = solver(given, text), solver(given, text, precision="bf16")
+    assert full.test() == half.test()
     losses = [(float(full.step().loss), float(half.step().loss)) for _ in range(8)]
     assert {each.value.dtype for each in half.net.learned} == {torch.float32}
     assert half.snapshot("ours") and losses[7][1] < losses[0][1]
@@ -307,6 +310,20 @@ def test_products_are_whole_unless_told_otherwise(tmp_path, monkeypatch):
         mine.step()
         assert torch.backends.cudnn.allow_tf32 == before
     assert found == [False, True]
+
+
+def test_compiled_it_is_one_graph_for_the_first_size_and_one_for_all_others(tmp_path, monkeypatch):
+    given, compile = case(tmp_path), torch.compile
+    monkeypatch.setattr(torch, "compile", lambda run: compile(run, fullgraph=True, backend="eager"))
+    kept = re.findall(r'layer { name: "(?:data|conv|pool|up|score|loss)"(?:.|\n)*?\n(?=layer)', NET)
+    net = "".join(kept).replace('bottom: "two"', 'bottom: "conv"').replace('bottom: "sum"', 'bottom: "up"')
+    feed, found = sized(given, (6, 8, 10)), []
+    torch._dynamo.reset()
+    for compiled in (False, True):
+        mine = solver(given, net=net, feed=feed, compiled=compiled)
+        found.append([float(mine.step().loss) for _ in range(4)])
+    np.testing.assert_allclose(*found, rtol=1e-5)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 2
 
 
 # What is refused

@@ -20,8 +20,7 @@ lr_policy: "step" stepsize: 40 gamma: 0.3
 """
 SOLVERS = {
     "SGD": 'type: "SGD" base_lr: 0.05 momentum: 0.9 iter_size: 2 clip_gradients: 1',
-    "SGD-L1": 'base_lr: 0.05 momentum: 0.9 regularization_type: "L1"',
-    "Nesterov": 'type: "Nesterov" base_lr: 0.05 momentum: 0.9 iter_size: 2',
+    "Nesterov": 'type: "Nesterov" base_lr: 0.05 momentum: 0.9 regularization_type: "L1"',
     "AdaGrad": "solver_type: ADAGRAD base_lr: 0.05",
     "RMSProp": 'type: "RMSProp" base_lr: 0.01 rms_decay: 0.98 clip_gradients: 0.5',
     "AdaDelta": 'type: "AdaDelta" base_lr: 1 momentum: 0.95 delta: 1e-6',

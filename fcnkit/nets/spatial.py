@@ -194,7 +194,7 @@ def _sizes(layer: Layer, rule: Callable[..., int], shape: Shape, window: Spatial
     """
     ins = shape[len(shape) - len(window.kernel) :]
     outs = tuple(rule(size, *axis) for size, axis in zip(ins, window.sides, strict=True))
-    if min(outs, default=1) < 1:
+    if any(out < 1 for out in outs):
         raise layer.error(
             f"a {show(ins)} input with kernel {show(window.kernel)}, stride {show(window.stride)} and "
             f"pad {show(window.pad)} would give {show(outs)}; enlarge the input or the pad"

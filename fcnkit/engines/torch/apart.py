@@ -7,7 +7,6 @@ and the former is slow on GPUs, where the kernel's two factors, each a matrix
 of its axis, give the same in two products.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -18,13 +17,18 @@ from fcnkit.nets.spatial import Spatial
 
 # By how much of the largest value the product of two factors may miss: some roundings of float32.
 _CLOSE = 5e-7
+_MATRICES = 64  # of how many sizes they are kept
 
 
 class Kernels(NamedTuple):
-    """A kernel of each channel, C x 1 x k x k, and their factors: C x k each, or 1 x k where all are one."""
+    """A kernel of each channel, C x 1 x k x k, and their factors: C x k each, or 1 x k where all are one.
+
+    `matrices` are those that the factors have been made into for some sizes of inputs.
+    """
 
     weight: Tensor
     factors: tuple[Tensor, Tensor] | None
+    matrices: dict[tuple[int, int], Tensor]
 
 
 class Apart:
@@ -32,24 +36,37 @@ class Apart:
 
     def __init__(self, group: int):
         self._group = group
-        self._key: tuple | None = None
+        # The weight is kept: no other one can come to lie where it lies.
+        self._seen: tuple[Tensor, int] | None = None
         self._found: Kernels | None = None
 
     def of(self, weight: Tensor) -> Kernels | None:
-        """The kernels of a weight that is not learned now; None where channels are mixed."""
-        if weight.requires_grad and torch.is_grad_enabled() or torch.compiler.is_compiling():
+        """The kernels of a weight that is not learned now; None where channels are mixed.
+
+        While a net is compiled they are what was found last: values cannot be looked at.
+        """
+        if weight.requires_grad and torch.is_grad_enabled():
             return None
-        key = (weight.data_ptr(), weight._version, weight.device)
-        if key != self._key:
-            self._key, self._found = key, _kernels(weight.detach(), self._group)
+        if torch.compiler.is_compiling():
+            return self._found
+        if not self._is_as_seen(weight):
+            self._seen = weight.detach(), weight._version
+            self._found = _kernels(self._seen[0], self._group)
         return self._found
 
+    def _is_as_seen(self, weight: Tensor) -> bool:
+        if self._seen is None:
+            return False
+        seen, version = self._seen
+        return weight.data_ptr() == seen.data_ptr() and weight._version == version
 
+
+@torch.inference_mode(False)
 @torch.no_grad()
 def _kernels(weight: Tensor, group: int) -> Kernels | None:
     """Whether they are is looked at, which waits for a GPU once."""
     planes = _planes(weight, group)
-    return None if planes is None else Kernels(planes, _factors(planes))
+    return None if planes is None else Kernels(planes, _factors(planes), {})
 
 
 def _planes(weight: Tensor, group: int) -> Tensor | None:
@@ -85,27 +102,37 @@ def _factors(planes: Tensor) -> tuple[Tensor, Tensor] | None:
 def by_kernels(x: Tensor, kernels: Kernels, bias: Tensor | None, window: Spatial) -> Tensor:
     """N x C x H x W deconvolved: by factors on a GPU where there are any, else by groups."""
     if x.is_cuda and kernels.factors:
-        return by_factors(x, kernels.factors, bias, window)
+        return by_factors(x, kernels, bias, window)
     return F.conv_transpose2d(
         x, kernels.weight, bias, window.stride, window.pad, groups=len(kernels.weight),
         dilation=window.dilation,
     )  # fmt: skip
 
 
-def by_factors(x: Tensor, factors: Sequence[Tensor], bias: Tensor | None, window: Spatial) -> Tensor:
+def by_factors(x: Tensor, kernels: Kernels, bias: Tensor | None, window: Spatial) -> Tensor:
     """Columns and rows of N x C x H x W deconvolved, each by a product with a matrix."""
-    down, across = (
-        _matrix(factor, size, *numbers)
-        for factor, size, *numbers in zip(
-            factors, x.shape[2:], window.stride, window.pad, window.dilation, strict=True
-        )
-    )
+    down, across = (_matrix(kernels, axis, x.shape[2 + axis], window) for axis in (0, 1))
     y = down @ (x @ across.mT)
     return y if bias is None else y + bias[:, None, None]
 
 
-def _matrix(factor: Tensor, size: int, stride: int, pad: int, dilation: int) -> Tensor:
+def _matrix(kernels: Kernels, axis: int, size: int, window: Spatial) -> Tensor:
+    """The matrix of an axis of an input, made once for each of the last few sizes."""
+    if torch.compiler.is_compiling():
+        return _made(kernels.factors[axis], size, axis, window)
+    known, key = kernels.matrices, (axis, size)
+    if key not in known:
+        if len(known) >= _MATRICES:
+            known.clear()
+        known[key] = _made(kernels.factors[axis], size, axis, window)
+    return known[key]
+
+
+@torch.inference_mode(False)
+@torch.no_grad()
+def _made(factor: Tensor, size: int, axis: int, window: Spatial) -> Tensor:
     """C x OUT x SIZE, or without C where the factor is one: a deconvolution along one axis."""
+    stride, pad, dilation = window.stride[axis], window.pad[axis], window.dilation[axis]
     taps = factor.shape[1]
     whole = factor.new_zeros(len(factor), stride * (size - 1) + dilation * (taps - 1) + 1, size)
     at = torch.arange(size, device=factor.device)

@@ -45,7 +45,7 @@ class _Labels:
         """The labels as whole numbers of this shape, 0 where they do not count, and where they do."""
         labels = labels.detach().reshape(shape).long()
         counted = labels != self.ignored if self.ignored is not None else torch.ones_like(labels).bool()
-        if not labels.is_cuda:
+        if not labels.is_cuda and not torch.compiler.is_compiling():
             self._check(labels[counted], classes)
         return labels * counted, counted
 
@@ -91,12 +91,15 @@ def infogain_loss(site: Site) -> Run:
     axis, param = site.axis("infogain_loss_param"), site.param("loss_param")
     normalization, wanted = _normalization(param, "VALID"), _Labels(site, param)
     matrix = None if len(site.shapes) == 3 else _matrix(site)
+    placed: dict[torch.device, Tensor] = {}  # copied once: a copy to a GPU waits for it
 
     def run(bottoms, blobs):
         rows = _rows(bottoms[0], axis)
         classes = rows.shape[1]
         labels, counted = wanted.of(bottoms[1], (rows.shape[0], rows.shape[2]), classes)
-        gain = bottoms[2].detach() if matrix is None else matrix.to(rows)
+        if matrix is not None and rows.device not in placed:
+            placed[rows.device] = matrix.to(rows.device)
+        gain = bottoms[2].detach() if matrix is None else placed[rows.device].to(rows.dtype)
         if gain.numel() != classes * classes:
             raise site.error(f"its matrix has {gain.numel()} values; {classes} classes need {classes**2}")
         gain = gain.reshape(classes, classes)[labels].movedim(-1, 1)

@@ -1,7 +1,6 @@
 """A Caffe net of one state as a PyTorch module: the same parameters, the same tops, the same gradients."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -59,6 +58,12 @@ class Net(torch.nn.Module):
         self.learned, self._uses = parameters(sizes, seed, {*given, *(weights or ())})
         self.steps = tuple(_steps(sizes, self._uses))
         self.losses = {top: weight for step in self.steps for top, weight in _loss_weights(step) if weight}
+        self._outputs = self.graph.outputs
+        self._shown = tuple(dict.fromkeys((*self._outputs, *self.losses)))
+        self._given = tuple(
+            top for layer in self.graph.layers if is_source(layer) for top in layer.tops
+        )
+        self._schedules: dict[tuple[Top, ...], tuple] = {}
         self.blobs = torch.nn.ParameterList(each.value for each in self.learned)
         if weights is not None:
             self.load(weights)
@@ -77,10 +82,17 @@ class Net(torch.nn.Module):
 
     def loss(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The sum of all tops with a loss_weight, times that, and every output of the net by name."""
-        found = self.tops(inputs, (*self.graph.outputs, *self.losses))
+        found = self.tops(inputs, self._shown)
         none = torch.zeros((), device=self.device)
         total = sum((found[top].sum() * weight for top, weight in self.losses.items()), none)
-        return total, {top.blob: found[top].detach() for top in self.graph.outputs}
+        return total, {top.blob: found[top].detach() for top in self._outputs}
+
+    def settle(self) -> None:
+        """What is found out once, of some layers from their parameters' values, is known: to be compiled."""
+        self._schedule(self._shown)
+        for step in self.steps:
+            if step.layer.type == "Deconvolution":
+                step.run((), [self._blob(use) for use in step.uses])
 
     def tops(self, inputs: Mapping[str, Tensor], wanted: Collection[Top]) -> dict[Top, Tensor]:
         """The tensors of the wanted tops; others are let go when the last layer has read them."""
@@ -113,18 +125,10 @@ class Net(torch.nn.Module):
             self._schedules[wanted] = tuple(_schedule(self.steps, wanted, self._all))
         return self._schedules[wanted]
 
-    @cached_property
-    def _schedules(self) -> dict:
-        return {}
-
     @property
     def _all(self) -> bool:
         """Whether every layer is run, for what it does beside making its tops."""
         return self.graph.state.phase == "TRAIN"
-
-    @cached_property
-    def _given(self) -> tuple[Top, ...]:
-        return tuple(top for layer in self.graph.layers if is_source(layer) for top in layer.tops)
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -138,9 +142,7 @@ class Net(torch.nn.Module):
 
     def load(self, weights: Weights) -> None:
         """The parameters of every layer that the weights have, by name, are theirs; see `parameters.load`."""
-        device = self.device
         load(self.graph, self._uses, self.learned, weights)
-        self.to(device)
 
     def saved(self) -> dict[str, list]:
         """The parameters of every layer that has any, as arrays in Caffe's shapes, by layer name."""

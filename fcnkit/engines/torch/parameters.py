@@ -188,7 +188,7 @@ def _load_layer(
             raise WeightsError(f"{place}: {fact} ({_where(layer)}); transplant it first")
         value = owned[use.index].value
         array = np.ascontiguousarray(blob.array(), np.float32).reshape(tuple(value.shape))
-        value.data = torch.from_numpy(array)
+        value.data = torch.from_numpy(array).to(value.device)
 
 
 def _where(layer: Layer) -> str:

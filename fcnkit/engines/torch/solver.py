@@ -77,9 +77,12 @@ class Solver:
     solver itself names, over what the nets' fillers draw from random_seed.
 
     Products are made in `precision` (one of precision.PRECISIONS); parameters
-    and histories are float32 always.  With several `processes`, `summed` adds
-    their gradients and `added` any tensors, and a step is that of one process
-    with so many times iter_size; `rank` is the number of this one.
+    and histories are float32 always.  So is in tests what lies between layers:
+    among bfloat16 scores many are equal, which Accuracy takes for wrong.
+
+    With several `processes`, `summed` adds their gradients and `added` any
+    tensors, and a step is that of one process with so many times iter_size;
+    `rank` is the number of this one.
 
     Raises EngineError, PrototxtError, NetError or WeightsError for what Caffe
     refuses, or the engine does not run.
@@ -108,8 +111,9 @@ class Solver:
         self.precision, self._rates, named = checked(precision), Rates(solver), nets(solver, folder)
         self._batches = Batches(named.train, feed)
         start = list(_opened(self.view, self.folder, weights))
-        self.net = _net(self._batches, start, _seed(self.view, rank)).to(chosen(device))
-        self._loss = torch.compile(self.net.loss) if compiled else self.net.loss
+        self._seed = _seed(self.view, rank)
+        self.net = _net(self._batches, start, self._seed).to(chosen(device))
+        self._loss = _compiled(self.net) if compiled else self.net.loss
         self.tests = tuple(self._test(each, feed, start) for each in named.tests)
         self._descent = Descent(solver, self.net.learned, processes=processes)
         self._summed = summed or (lambda parameters: nullcontext())
@@ -186,10 +190,12 @@ class Solver:
         given.  Raises OutputError where a file cannot be written.
         """
         state = State(self.iteration, "", self._at.step, self._descent.history())
-        types = {layer.name: layer.type for layer in self.net.graph.layers}
         prefix = snapshot.prefix(self.solver, self.folder) if prefix is None else prefix
+        types = {layer.name: layer.type for layer in self.net.graph.layers}
         form = self.view.get("snapshot_format")
-        return snapshot.save(self.folder, prefix, form, self.net.saved(), types, state)
+        # Caffe names every layer; in HDF5 not every name can be one.
+        others = {} if form == "HDF5" else dict.fromkeys(types, ())
+        return snapshot.save(self.folder, prefix, form, {**others, **self.net.saved()}, types, state)
 
     def restore(self, path: str | os.PathLike) -> None:
         """Parameters, iteration and history are those of a solver state and the weights that it names.
@@ -226,16 +232,25 @@ class Solver:
         """A net that is tested, with the parameters of the trained one's layers."""
         batches = Batches(tested.graph, feed)
         given = [layer.name for layer in self.net.graph.layers]
-        net = Net(batches.sizes, given=given, seed=_seed(self.view, 0))
+        net = Net(batches.sizes, given=given, seed=self._seed)
         for weights in () if has_all(self.net, net) else start:
             net.load(weights)
         share(self.net, net)
         return Test(net.to(self.net.device), batches, tested.batches)
 
     def _tried(self, test: Test) -> tuple[Tensor, dict[str, Tensor]]:
-        batch = test.batches.next(self.net.device)
-        with cast(self.precision, self.net.device):
-            return test.net.loss(batch)
+        return test.net.loss(test.batches.next(self.net.device))
+
+
+def _compiled(net: Net) -> Callable[[Mapping[str, Tensor]], tuple[Tensor, dict[str, Tensor]]]:
+    """The net's loss, compiled for the sizes of its inputs; after the second one, for any."""
+    loss = torch.compile(net.loss)
+
+    def run(inputs: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        net.settle()
+        return loss(inputs)
+
+    return run
 
 
 def _alone(values: Sequence[Tensor]) -> None:

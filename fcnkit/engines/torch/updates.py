@@ -143,8 +143,9 @@ def rule(solver: Prototxt) -> Rule:
     return RULES[name]
 
 
-# Values of a parameter that a CPU updates at a time: so many are still in its cache for the next formula.
-_PIECE = 1 << 17
+# Values of a parameter that a CPU updates at a time: many are still in its cache for the next formula, and
+# what lies between two formulas takes no more room.
+_PIECE = 1 << 20
 
 
 def pieces(step: Step) -> Iterator[Step]:
