@@ -21,7 +21,7 @@ def library() -> ModuleType:
     try:
         return importlib.import_module("lmdb")
     except ImportError as error:
-        fact = f"databases need lmdb, which does not load ({error})"
+        fact = f"segmentation needs lmdb, which does not load ({error})"
         raise EngineError(f"{fact}: pip install 'fcnkit[segmentation]'") from None
 
 

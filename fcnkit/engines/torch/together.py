@@ -65,12 +65,12 @@ class Together:
             yield
             return
         works: list[dist.Work] = []
-        handles = [
-            value.register_post_accumulate_grad_hook(
-                lambda each: works.append(dist.all_reduce(each.grad, async_op=True))
-            )
-            for value in values
-        ]
+
+        def send(value: Tensor) -> None:
+            value.grad = value.grad.contiguous()  # as gloo wants it
+            works.append(dist.all_reduce(value.grad, async_op=True))
+
+        handles = [value.register_post_accumulate_grad_hook(send) for value in values]
         try:
             yield
         finally:
