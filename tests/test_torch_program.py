@@ -2,11 +2,14 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from small_training import NET, SOLVER, write_data, write_net
 
+from fcnkit.engines import trainers
 from fcnkit.engines.caffe import last_words
 from fcnkit.formats import prototxt
 from fcnkit.segmentation.log import Loss, events
@@ -167,3 +170,13 @@ def test_words_that_it_does_not_know(words, capsys):
     with pytest.raises(SystemExit) as caught:
         program.run([*WORDS, *words])
     assert caught.value.code == 2
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="an older Python cannot be told so")
+def test_nothing_that_lies_in_the_folder_is_executed(tmp_path):
+    for name in ("argparse.py", "fcnkit.py", "numpy.py", "signal.py"):
+        (tmp_path / name).write_text("raise SystemExit('executed')\n")
+    done = subprocess.run(
+        [*trainers.program(), "train", "--solver=none"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 1 and "none: cannot be read" in done.stderr and "executed" not in done.stderr

@@ -1,6 +1,7 @@
 """PyTorch trains through `fcnkit train`, is cut off, and goes on; and takes turns with real Caffe."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 from small_training import NET, SOLVER, write_data, write_net
 
 from fcnkit.cli.main import main
+from fcnkit.engines.trainers import program
 from fcnkit.segmentation import record
 from fcnkit.weights import store
 
@@ -76,7 +78,7 @@ def losses(net):
 
 def test_a_dry_run_prints_the_command_and_needs_no_caffe(net, train, monkeypatch):
     monkeypatch.setenv("FCNKIT_CAFFE", str(net / "none"))
-    start = f"cd {net} && {sys.executable} -m fcnkit.engines.torch.program train --solver=run/solver.prototxt"
+    start = f"cd {net} && {shlex.join(program())} train --solver=run/solver.prototxt"
     for words, said in (
         ((), ""),
         (("--cpu",), " --device=cpu"),

@@ -68,7 +68,7 @@ class Torch:
         from fcnkit.engines.torch.engine import check_installed
 
         check_installed()
-        return [sys.executable, "-m", "fcnkit.engines.torch.program"]
+        return program()
 
     @property
     def options(self) -> list[str]:
@@ -81,3 +81,13 @@ class Torch:
 
 
 Trainer = Caffe | Torch
+
+
+def program() -> list[str]:
+    """The words that start the program that trains on PyTorch.
+
+    It is run in a folder of nets, in which Python is not to look for modules;
+    before 3.11 it cannot be told so, and the program itself sees to it.
+    """
+    safe = ["-P"] if sys.version_info >= (3, 11) else []
+    return [sys.executable, *safe, "-m", "fcnkit.engines.torch.program"]

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from fcnkit.engines.torch import engine, launch
 from fcnkit.engines.torch.saying import Log
-from fcnkit.engines.trainers import PRECISIONS
+from fcnkit.engines.trainers import PRECISIONS, program
 from fcnkit.errors import EngineError, FcnkitError
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
@@ -108,7 +108,7 @@ def _gpus() -> int:
 
 def _launched(words: Sequence[str], count: int, log: Log) -> int:
     log.say(f"Training in {count} processes")
-    status = launch.launched([sys.executable, "-m", "fcnkit.engines.torch.program", *words], count)
+    status = launch.launched([*program(), *words], count)
     if status < 0:
         log.fail(f"one of {count} processes was ended by {signal.Signals(-status).name}; is memory enough?")
     return abs(status)
