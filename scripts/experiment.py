@@ -321,7 +321,7 @@ def check(options: argparse.Namespace, chosen: Sequence[Trunk]) -> None:
             "make experiment: not there: " + ", ".join(missing) + "\nName a folder of images and labels with "
             "--data and a trained classifier with --trunk (scripts/experiment.py --help), or set FCNKIT_DATA."
         )
-    settings = json.dumps([str(options.data.resolve()), options.void, *map(list, chosen)])
+    settings = json.dumps([options.engine, str(options.data.resolve()), options.void, *map(list, chosen)])
     options.work.mkdir(parents=True, exist_ok=True)
     kept = options.work / "settings.json"
     if kept.exists() and kept.read_text() != settings:

@@ -31,10 +31,10 @@ from torch.nn import functional as F
 
 from fcnkit import files
 from fcnkit.engines import caffe
-from fcnkit.engines.torch.engine import exact
 from fcnkit.engines.torch.net import Net
-from fcnkit.engines.torch.precision import PRECISIONS, cast, products
+from fcnkit.engines.torch.precision import cast, products
 from fcnkit.engines.torch.solver import Solver
+from fcnkit.engines.trainers import PRECISIONS
 from fcnkit.formats import prototxt
 from fcnkit.nets.graph import build
 from fcnkit.nets.shapes import infer
@@ -189,7 +189,7 @@ def inference(forward: Callable[[Tensor], object], image: Tensor, precision: str
     return once
 
 
-def caffe_step(case: Case) -> float | None:
+def caffe_step(case: Case) -> float:
     """Seconds of a training step of real Caffe, the median; the first is left out."""
     words = [*caffe.command("caffe"), "train", "--solver=solver.prototxt"]
     rates = re.findall(r"Iteration \d+ \(([\d.e+-]+) iter/s", run(words, case.folder))
@@ -263,7 +263,7 @@ def pictures(case: Case) -> None:
 def compared(net: Net, hand: torch.nn.Module, image: Tensor) -> float:
     """The largest difference of the scores over the largest score, in float32."""
     hand.eval()
-    with torch.no_grad(), exact():
+    with torch.no_grad(), products("fp32"):
         ours, theirs = net({"data": image})["score"], hand(image)
     difference = float((ours - theirs).abs().max() / theirs.abs().max())
     if not difference < 1e-4:

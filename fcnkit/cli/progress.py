@@ -120,7 +120,7 @@ class Bar:
 
 def progress(name: str, first: int, iterations: int) -> "Bar | Lines":
     """What fits where standard error goes."""
-    from fcnkit.segmentation.libraries import load
+    from fcnkit.libraries import load
 
     if not sys.stderr.isatty():
         return Lines(name, first, iterations)

@@ -12,6 +12,7 @@ from typing import ClassVar
 from fcnkit.engines.caffe import command
 
 PRECISIONS = ("fp32", "tf32", "bf16")
+"""float32 as in Caffe; TF32, of 10 bits, on GPUs that have it; bfloat16, of 7, between layers too."""
 _MEMORY = "the GPU's memory is full: train on smaller images, or on another GPU"
 
 

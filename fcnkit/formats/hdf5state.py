@@ -5,7 +5,7 @@ another.
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.errors import WeightsError, said
@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 AGAIN = "the file is damaged, or no solver state; get it again"
 
 
-class SolverState(NamedTuple):
-    """What a .solverstate.h5 says; `history` are arrays of float32."""
+class State(NamedTuple):
+    """How far a solver is: the iteration, the weights file beside it, the steps of its rate, its history.
+
+    `history` is in Caffe's order: an array for each parameter, and where a
+    solver keeps two of each, all the second ones after all the first.
+    """
 
     iteration: int
     learned_net: str
@@ -26,7 +30,7 @@ class SolverState(NamedTuple):
     history: "tuple[numpy.ndarray, ...]"
 
 
-def parse(data: bytes, path: str) -> SolverState:
+def parse(data: bytes, path: str) -> State:
     """The state in the bytes of a file; WeightsError, with `path`, for what Caffe would not read."""
     import h5py
 
@@ -38,10 +42,10 @@ def parse(data: bytes, path: str) -> SolverState:
         raise WeightsError(f"{path}: {fact}; {AGAIN}") from None
 
 
-def _state(file: "h5py.File") -> SolverState:
+def _state(file: "h5py.File") -> State:
     numbers = [int(_inside(file, name)[()].item()) for name in ("iter", "current_step")]
     name = _inside(file, "learned_net")[()]
-    return SolverState(numbers[0], bytes(name).split(b"\0")[0].decode("utf-8", "surrogateescape"),
+    return State(numbers[0], bytes(name).split(b"\0")[0].decode("utf-8", "surrogateescape"),
                        numbers[1], tuple(_history(_inside(file, "history"))))  # fmt: skip
 
 
@@ -62,19 +66,19 @@ def _inside(group: "h5py.Group", name: str) -> "h5py.Dataset | h5py.Group":
     return found
 
 
-def render(iteration: int, learned_net: str, step: int, history: "Sequence[numpy.ndarray]") -> bytes:
+def render(state: State) -> bytes:
     """The bytes of a file that Caffe reads."""
     import h5py
     import numpy as np
 
-    name = learned_net.encode("utf-8", "surrogateescape")
+    name = state.learned_net.encode("utf-8", "surrogateescape")
     whole = io.BytesIO()
     with h5py.File(whole, "w", libver=("earliest", "v108")) as file:
-        for field, number in (("iter", iteration), ("current_step", step)):
+        for field, number in (("iter", state.iteration), ("current_step", state.step)):
             file.create_dataset(field, data=np.array([number], "<i4"))
         # Caffe reads it as a C string: a zero byte ends it.
         file.create_dataset("learned_net", data=np.array(name, f"S{len(name) + 1}"))
         group = file.create_group("history")
-        for number, values in enumerate(history):
+        for number, values in enumerate(state.history):
             group.create_dataset(str(number), data=np.asarray(values, "<f4"))
     return whole.getvalue()

@@ -1,28 +1,18 @@
 """LMDBs opened for reading: whole ones alone, and what LMDB says is wrong as errors of ours."""
 
 import contextlib
-import importlib
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
-from fcnkit.errors import DatasetError, EngineError, OutputError
+from fcnkit.errors import DatasetError, OutputError
+from fcnkit.libraries import load
 
 if TYPE_CHECKING:
     import lmdb
 
 # What LMDB says where a file is no database, or holds what it cannot.
 _DAMAGE = ("CorruptedError", "InvalidError", "PageNotFoundError", "PanicError", "VersionMismatchError")
-
-
-def library() -> ModuleType:
-    """The module lmdb; EngineError where it is not installed."""
-    try:
-        return importlib.import_module("lmdb")
-    except ImportError as error:
-        fact = f"segmentation needs lmdb, which does not load ({error})"
-        raise EngineError(f"{fact}: pip install 'fcnkit[segmentation]'") from None
 
 
 def opened(folder: Path) -> "lmdb.Environment":
@@ -33,7 +23,7 @@ def opened(folder: Path) -> "lmdb.Environment":
     if not (folder / "data.mdb").is_file():
         raise DatasetError(f"{folder}: is no LMDB; name a folder that holds data.mdb")
     with refused(folder):
-        store = library().open(str(folder), readonly=True, lock=False)
+        store = load("lmdb").open(str(folder), readonly=True, lock=False)
     check_whole(folder, store)
     return store
 
@@ -53,7 +43,7 @@ def check_whole(folder: Path, store: "lmdb.Environment") -> None:
 @contextlib.contextmanager
 def refused(folder: Path) -> Iterator[None]:
     """What LMDB raises is an error of ours: damage, or a disk that does not take or give it."""
-    module = library()
+    module = load("lmdb")
     try:
         yield
     except tuple(getattr(module, name) for name in _DAMAGE) as error:

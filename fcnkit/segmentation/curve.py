@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fcnkit import files
-from fcnkit.segmentation.libraries import load
+from fcnkit.libraries import load
 
 
 def draw(rows: Sequence[dict], path: Path, title: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.errors import DatasetError
 from fcnkit.formats import lmdbs, schema
-from fcnkit.segmentation.libraries import load
+from fcnkit.libraries import load
 
 if TYPE_CHECKING:
     import lmdb
@@ -62,7 +62,7 @@ class Writer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         with lmdbs.refused(folder):
-            self.store = lmdbs.library().open(str(folder), map_size=_size(folder))
+            self.store = load("lmdb").open(str(folder), map_size=_size(folder))
             lmdbs.check_whole(folder, self.store)
 
     def put(self, entries: Sequence[tuple[bytes, bytes]]) -> None:
@@ -76,7 +76,7 @@ class Writer:
             with self.store.begin(write=True) as transaction:
                 for name, value in entries:
                     transaction.put(name, value)
-        except lmdbs.library().MapFullError:
+        except load("lmdb").MapFullError:
             return False
         return True
 

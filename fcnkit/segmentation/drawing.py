@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from fcnkit.errors import DatasetError
+from fcnkit.libraries import load
 from fcnkit.segmentation.colours import Colour, painted
-from fcnkit.segmentation.libraries import load
 from fcnkit.segmentation.scoring import Scores
 
 if TYPE_CHECKING:

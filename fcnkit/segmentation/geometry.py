@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fcnkit.errors import DatasetError
-from fcnkit.segmentation.libraries import load
+from fcnkit.libraries import load
 
 if TYPE_CHECKING:
     import numpy

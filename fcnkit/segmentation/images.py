@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fcnkit.errors import DatasetError
-from fcnkit.segmentation.libraries import load
+from fcnkit.libraries import load
 
 if TYPE_CHECKING:
     import numpy

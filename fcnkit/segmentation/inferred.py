@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from fcnkit.errors import DatasetError
 from fcnkit.formats.prototxt import Prototxt
+from fcnkit.libraries import load
 from fcnkit.segmentation import heat, overlay
 from fcnkit.segmentation.colours import Colour, read_colours, voc_palette
 from fcnkit.segmentation.heat import Window
 from fcnkit.segmentation.images import read_image
 from fcnkit.segmentation.inference import Head, classes, confidence, head, probabilities, scores
-from fcnkit.segmentation.libraries import load
 from fcnkit.segmentation.picture import Picture, beside
 from fcnkit.segmentation.preparation import Preparation
 from fcnkit.segmentation.results import MOST, shares

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.errors import NetError, said
 from fcnkit.formats import schema
+from fcnkit.libraries import load
 from fcnkit.linting.seen import Seen
 from fcnkit.linting.training import ignored_label, labelled, source_of
 from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.shapes import infer
 from fcnkit.segmentation import databases
-from fcnkit.segmentation.libraries import load
 from fcnkit.segmentation.recipe import Recipe
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from fcnkit.libraries import load
 from fcnkit.segmentation.colours import Colour, painted, voc_palette
-from fcnkit.segmentation.libraries import load
 
 if TYPE_CHECKING:
     import numpy

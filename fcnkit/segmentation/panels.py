@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.errors import DatasetError
+from fcnkit.libraries import load
 from fcnkit.segmentation.colours import Colour, painted
-from fcnkit.segmentation.libraries import load
 from fcnkit.segmentation.overlay import blend
 
 if TYPE_CHECKING:

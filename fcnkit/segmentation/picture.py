@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fcnkit import files
 from fcnkit.errors import DatasetError
-from fcnkit.segmentation.libraries import load
+from fcnkit.libraries import load
 from fcnkit.segmentation.overlay import enlarged, pen_on, png, png_of
 
 if TYPE_CHECKING:

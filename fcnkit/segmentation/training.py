@@ -15,8 +15,8 @@ from typing import NamedTuple, TypeAlias
 from fcnkit.engines.caffe import last_words
 from fcnkit.engines.tool import running, stoppable
 from fcnkit.errors import EngineError, OutputError
+from fcnkit.libraries import load
 from fcnkit.segmentation import curve, record
-from fcnkit.segmentation.libraries import load
 from fcnkit.segmentation.log import Event as LogEvent
 from fcnkit.segmentation.log import Loss, Scores, events
 from fcnkit.segmentation.recipe import Recipe

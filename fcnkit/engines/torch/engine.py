@@ -85,13 +85,13 @@ def chosen(device: str | None) -> str:
 
 
 @contextlib.contextmanager
-def exact() -> Iterator[None]:
-    """Products are of float32 numbers, as Caffe's are: TF32, which has 10 bits, is off."""
+def products(*, tf32: bool = False) -> Iterator[None]:
+    """Products on GPUs are of float32 numbers, as Caffe's are, or with `tf32` of TF32's 10 bits."""
     import torch
 
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32, cudnn.allow_tf32
-    matmul.allow_tf32 = cudnn.allow_tf32 = False
+    matmul.allow_tf32 = cudnn.allow_tf32 = tf32
     try:
         yield
     finally:
@@ -147,7 +147,7 @@ def _computed(
 ) -> dict[str, Any]:
     import torch
 
-    with torch.inference_mode(), exact(), memory(net.graph):
+    with torch.inference_mode(), products(), memory(net.graph):
         inputs = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
         found = net(inputs, outputs)
         return {blob: value.cpu().numpy() for blob, value in found.items()}

@@ -14,6 +14,7 @@ import numpy as np
 from fcnkit import files
 from fcnkit.errors import OutputError, WeightsError
 from fcnkit.formats import blobproto, hdf5, hdf5state, solverstate, wire
+from fcnkit.formats.hdf5state import State
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import View
 from fcnkit.weights import store
@@ -21,19 +22,6 @@ from fcnkit.weights import store
 ENDINGS = {"BINARYPROTO": "", "HDF5": ".h5"}
 """What the names of both files end with, by snapshot_format."""
 _KINDS = {"BINARYPROTO": "layer", "HDF5": "hdf5"}
-
-
-class State(NamedTuple):
-    """How far a solver is: the iteration, the weights file beside it, the steps of its rate, its history.
-
-    `history` is in Caffe's order: an array for each parameter, and where a
-    solver keeps two of each, all the second ones after all the first.
-    """
-
-    iteration: int
-    learned_net: str
-    step: int
-    history: tuple[np.ndarray, ...]
 
 
 class Snapshot(NamedTuple):
@@ -65,7 +53,7 @@ def save(
 def save_state(path: str | os.PathLike, state: State, form: str = "BINARYPROTO") -> None:
     """The file at `path` is a solver state that Caffe reads."""
     if form == "HDF5":
-        files.write(path, hdf5state.render(*state), force=True)
+        files.write(path, hdf5state.render(state), force=True)
         return
     with files.atomic(path, force=True) as file:
         for part in _parts(state):
@@ -95,7 +83,7 @@ def read_state(path: str | os.PathLike) -> State:
     except OSError as error:
         raise WeightsError(f"{name}: cannot be read: {error.strerror}; check the name") from error
     if data.startswith(hdf5.MAGIC):
-        return State(*hdf5state.parse(data, name))
+        return hdf5state.parse(data, name)
     if not solverstate.looks_like(data):
         raise WeightsError(f"{name}: is no solver state; give a .solverstate that Caffe saved")
     found = solverstate.scan(data, name)

@@ -76,7 +76,7 @@ class Solver:
     is `weights`, paths or Weights, later ones over earlier ones, or what the
     solver itself names, over what the nets' fillers draw from random_seed.
 
-    Products are made in `precision` (one of precision.PRECISIONS); parameters
+    Products are made in `precision` (one of trainers.PRECISIONS); parameters
     and histories are float32 always.  So is in tests what lies between layers:
     among bfloat16 scores many are equal, which Accuracy takes for wrong.
 

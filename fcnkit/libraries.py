@@ -1,4 +1,4 @@
-"""The libraries that only segmentation needs, loaded when they are first used."""
+"""The libraries of fcnkit[segmentation], loaded when they are first used."""
 
 import importlib
 from types import ModuleType
