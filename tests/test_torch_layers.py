@@ -11,9 +11,12 @@ from fcnkit.formats import prototxt
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import State, build
 from fcnkit.nets.shapes import infer
+from fcnkit.nets.spatial import Spatial
 from fcnkit.weights import store
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'fcnkit[torch]'")
+
+from fcnkit.engines.torch import windows  # noqa: E402
 
 VALUES, GRADIENTS = 1e-4, 1e-3
 TEST, TRAIN = State(), State("TRAIN")
@@ -418,9 +421,41 @@ def differences(mine, theirs):
             yield f"{key} {number}", worst / largest if largest else worst
 
 
+# Few windows: with many weights, one product on a CPU.
+HEAVY = [
+    conv("num_output: 60 kernel_size: 3 stride: 2 pad: 1"),
+    conv("num_output: 60 kernel_h: 3 kernel_w: 2 stride_h: 2 stride_w: 3 pad_h: 0 pad_w: 1 bias_term: false"),
+    conv("num_output: 80 kernel_size: 3 dilation: 2", (1, 6, 9, 8)),
+    conv("num_output: 90 kernel_size: 1", (1, 6, 9, 8)),
+    conv("num_output: 150 kernel_size: 1", bottoms="x z", tops="y w"),
+    conv("num_output: 9 kernel_size: 5 stride: 2", (2, 2, 4, 4), name="one window beyond its bottom"),
+]
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_values_and_gradients_are_caffes(family, caffe):
-    cases = FAMILIES[family]
+    compare(FAMILIES[family], caffe)
+
+
+def test_a_product_of_many_weights_is_caffes_convolution(caffe, monkeypatch):
+    products = []
+    monkeypatch.setattr(windows, "_HEAVY", 0)
+    real = windows._product
+    monkeypatch.setattr(windows, "_product", lambda *given: products.append(given) or real(*given))
+    compare(HEAVY, caffe)
+    assert len(products) == len(HEAVY) + 1
+
+
+def test_only_many_weights_and_few_windows_are_a_product():
+    window = Spatial((6, 6), (1, 1), (0, 0), (1, 1), (0, 0))
+    fc6, conv = torch.empty(4096, 256, 6, 6), torch.empty(512, 256, 6, 6)
+    assert windows._is_heavy(torch.empty(1, 256, 21, 21), fc6, window)
+    assert not windows._is_heavy(torch.empty(1, 256, 21, 21), conv, window)
+    assert not windows._is_heavy(torch.empty(1, 256, 90, 90), fc6, window)
+    assert not windows._is_heavy(torch.empty(17, 256, 21, 21), fc6, window)
+
+
+def compare(cases, caffe):
     asked = [posed(case) for case in cases]
     answers = caffe.ask([
         Question("gradients", each.net, each.weights, each.inputs, None, case.state)

@@ -37,11 +37,49 @@ def convolution(site: Site) -> Run:
         def convolved(x: Tensor, weight: Tensor) -> Tensor:
             x = _reaching(x, window)
             bias = blobs[1] if len(blobs) > 1 else None
+            if group == 1 and _is_heavy(x, weight, window):
+                return _product(x, weight, bias, window)
             return function(x, weight, bias, *_ones(window), groups=group)
 
         return [_folded(x, axis, blobs[0], convolved) for x in bottoms]
 
     return run
+
+
+# From so many weights on, more than a cache holds, a convolution on a CPU is one product of matrices.
+_HEAVY = 1 << 23
+
+
+def _is_heavy(x: Tensor, weight: Tensor, window: Spatial) -> bool:
+    """Whether the convolution is better done as one product: that of a fully connected layer made one.
+
+    PyTorch's convolution on a CPU lays out all weights anew each time, and
+    their gradients back, which takes longer than all else where the windows
+    are few.
+    """
+    if x.is_cuda or x.dim() != 4 or weight.numel() < _HEAVY:
+        return False
+    return len(x) * prod(_windows(x, window)) <= len(weight)
+
+
+def _windows(x: Tensor, window: Spatial) -> tuple[int, ...]:
+    """How many windows there are along each axis."""
+    return tuple(
+        (size + 2 * pad - extent) // stride + 1
+        for size, (extent, stride, pad) in zip(x.shape[2:], window.axes, strict=True)
+    )
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None, window: Spatial) -> Tensor:
+    """The convolution as the product of the weights and the values of all windows."""
+    images, size = len(x), _windows(x, window)
+    if prod(window.kernel) == prod(window.stride) == 1 and not any(window.pad):
+        columns = x.flatten(2)
+    else:
+        columns = F.unfold(x, window.kernel, window.dilation, window.pad, window.stride)
+    rows, columns = weight.flatten(1), columns.transpose(0, 1).flatten(1)
+    y = rows @ columns if bias is None else torch.addmm(bias[:, None], rows, columns)
+    return y.unflatten(1, (images, *size)).transpose(0, 1)
 
 
 def _ones(window: Spatial) -> tuple:
