@@ -34,8 +34,10 @@ from fcnkit.segmentation.training import finished
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("FCNKIT_DATA") or ROOT.parent / "shared" / "data")
 SEED = 1
-# Adam's rate at the start, by the folder of the training where it is another.
-RATE, RATES = "3e-4", {"age-net-random": "1e-3"}
+# A net that starts from random weights: its biases begin at 0, and have a long way at Adam's pace.
+RANDOM = ["--refill", "--bias-rate", "20"]
+# Adam's at the start.
+RATE = "3e-4"
 FCNKIT = Path(sys.executable).with_name("fcnkit")
 
 
@@ -66,7 +68,7 @@ def trunks(models: Path) -> list[Trunk]:
     return [
         Trunk("SqueezeNet v1.0, trained on ImageNet", str(squeezenet / "SqueezeNet_deploy.prototxt"),
               str(squeezenet / "squeezenet_v1.0_deepcompressed.caffemodel"), "104,117,123",
-              16, 4, "35", 1500),
+              16, 4, "auto", 1800),
         Trunk("age_net, trained to tell the age of faces", str(age / "deploy_age.prototxt"),
               str(age / "age_net.caffemodel"), str(age / "age_gender_mean.binaryproto"),
               32, 8, "auto", 200),
@@ -117,7 +119,7 @@ def dataset(data: Path, void: str, out: Path) -> list[str]:
 
 def net(each: Training, classes: int) -> list[str]:
     """Makes the FCN, its solver, and its first weights where they are not random."""
-    weights = ["--weights", each.trunk.weights] if each.transplanted else ["--refill"]
+    weights = ["--weights", each.trunk.weights] if each.transplanted else RANDOM
     return [
         "fcn", each.trunk.net, "--classes", str(classes), "--stride", str(each.stride),
         "--pad", each.trunk.pad, *weights, "--mean", mean(each.trunk.mean),
@@ -128,10 +130,9 @@ def net(each: Training, classes: int) -> list[str]:
 def train(each: Training, data: Path) -> list[str]:
     """Trains it, and validates every 500 steps, or twice."""
     steps, every = str(each.trunk.steps), str(max(1, min(500, each.trunk.steps // 2)))
-    rate = RATES.get(each.folder.name, RATE)
     return [
         "train", str(each.folder), "--data", str(data), *processor(each), "--seed", str(SEED),
-        "--rate", rate, "--iterations", steps, "--test", every, "--snapshot", every,
+        "--rate", RATE, "--iterations", steps, "--test", every, "--snapshot", every,
     ]  # fmt: skip
 
 

@@ -218,6 +218,15 @@ def test_fcn_writes_the_solver_that_is_asked_for(folder):
     assert refused.exit_code == 2 and "the solvers published for it, not --solver adam" in refused.output
 
 
+def test_fcn_lets_biases_learn_faster(folder):
+    words = ("fcn", folder / "net.prototxt", "--classes", 5, "--stride", 4, "--bias-rate", 20)
+    assert run(*words, "-o", folder / "out").exit_code == 0
+    text = (folder / "out" / "train_val.prototxt").read_text()
+    assert "lr_mult: 20\n" in text and "lr_mult: 2\n" in text  # the trunk's, and those of new scores
+    refused = run(*words, "--style", "berkeley")
+    assert refused.exit_code == 2 and "the rates published for it, not --bias-rate" in refused.output
+
+
 def test_align_corrects_and_checks(folder):
     assert run("align", folder / "cropped.prototxt", "--check").exit_code == 1
     assert run("align", folder / "cropped.prototxt", "-o", folder / "right.prototxt").exit_code == 0

@@ -115,6 +115,17 @@ def test_rates_are_said_where_nothing_was():
     assert [one.get("lr_mult") for one in up.view.views("param")] == [0]
 
 
+def test_biases_learn_as_fast_as_they_are_told_but_for_new_scores():
+    found = layers(small(bias_rate=20))
+    rates = {
+        name: [(one.get("lr_mult"), one.get("decay_mult")) for one in each.view.views("param")]
+        for name, each in found.items()
+    }
+    assert [rates[name] for name in ("conv1", "conv2", "fc3")] == [[(1, 1), (20, 0)]] * 3
+    assert rates["score_fr"] == rates["score_pool1"] == [(1, 1), (2, 0)]
+    assert rates["upscore2"] == [(0, 1)]
+
+
 def test_images_are_changed_and_labels_are_not():
     text = small(images=Images("/some/where/", (104, 117.5), 0.5), ignore=11)
     for phase in ("TRAIN", "TEST"):
@@ -151,7 +162,7 @@ def test_the_rate_of_adam_falls_to_nothing():
     text = solver("n", kind="adam")
     check("SolverParameter", text.root)
     values = {field.name: field.raw.strip('"') for field in text.root.fields}
-    assert (values["type"], values["lr_policy"], values["power"]) == ("Adam", "poly", "0.5")
+    assert (values["type"], values["lr_policy"], values["power"]) == ("Adam", "poly", "1")
 
 
 def test_there_is_no_other_solver():

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -70,6 +71,10 @@ Output = tuple[Path, Callable]
     "--refill", is_flag=True, help="--filler for layers that have one, too: to start from random weights."
 )
 @click.option(
+    "--bias-rate", type=click.FloatRange(0), metavar="R",
+    help="lr_mult of biases where NET has none: 2; try 20 for adam with --refill.",
+)  # fmt: skip
+@click.option(
     "--ignore", type=int, default=255, show_default=True, help="Label that loss and accuracy leave out."
 )
 @click.option("--head", metavar="LAYER", help="The classifier layer, where the net has several.")
@@ -86,8 +91,8 @@ Output = tuple[Path, Callable]
               help="sgd as published; adam, its rate falling to nothing, for short trainings.")  # fmt: skip
 @plan_options
 def fcn(
-    net, classes, stride, output, weights, pad, min_size, group, at_once, style, filler, refill, ignore, head,
-    inputs, data, mean, scale, cpu, kind, diff, as_json, force,
+    net, classes, stride, output, weights, pad, min_size, group, at_once, style, filler, refill, bias_rate,
+    ignore, head, inputs, data, mean, scale, cpu, kind, diff, as_json, force,
 ) -> None:  # fmt: skip
     """Make the fully convolutional network of a classifier, ready to train.
 
@@ -110,6 +115,8 @@ def fcn(
     berkeley = style == "berkeley"
     if berkeley and kind != "sgd":
         raise click.UsageError(f"--style berkeley has the solvers published for it, not --solver {kind}")
+    if berkeley and bias_rate is not None:
+        raise click.UsageError("--style berkeley has the rates published for it, not --bias-rate")
     source = load_net(net)
     plan = rewrite(
         source,
@@ -128,7 +135,9 @@ def fcn(
         trunk, plan = plan.net, plan.then(deployed)
         texts = {"deploy.prototxt": plan.net, **_berkeley_texts(trunk, stride, at_once, ignore, images, cpu)}
     else:
-        texts = _texts(plan, ignore, filler, images, cpu, kind, refill)
+        rate = {} if bias_rate is None else {"bias_rate": bias_rate}
+        how = {"ignore": ignore, "filler": filler, "refill": refill, "images": images, **rate}
+        texts = _texts(plan, how, cpu, kind)
     folder = Path(output) if output else None
     outputs = _outputs(plan, texts, folder, weights) if folder else []
     # The authors' solvers put snapshots into a folder, without which Caffe does not start.
@@ -137,17 +146,13 @@ def fcn(
     say_written(outputs, as_json or diff)
 
 
-def _texts(
-    plan: Plan, ignore: int, filler: str, images, cpu: bool, kind: str, refill: bool
-) -> dict[str, Prototxt]:
+def _texts(plan: Plan, how: Mapping[str, Any], cpu: bool, kind: str) -> dict[str, Prototxt]:
     from fcnkit.rewrites.train import solver, train
 
     zero = {move.layer for move in plan.moves if move.how == "zero"}
     return {
         "deploy.prototxt": plan.net,
-        "train_val.prototxt": train(
-            plan.net, ignore=ignore, filler=filler, refill=refill, zero=zero, images=images
-        ).net,
+        "train_val.prototxt": train(plan.net, zero=zero, **how).net,
         "solver.prototxt": solver("train_val.prototxt", kind=kind, cpu=cpu, style=plan.net.style),
     }
 

@@ -10,11 +10,17 @@ from fcnkit.rewrites.changes import appended
 
 Pairs = list[tuple[str, object]]
 
-# Weights learn at the solver's rate and decay, biases at twice the rate without decay.
-LEARN: Pairs = [
-    ("param", [("lr_mult", 1), ("decay_mult", 1)]),
-    ("param", [("lr_mult", 2), ("decay_mult", 0)]),
-]
+# Caffe's custom: biases learn at twice the solver's rate.
+BIAS_RATE = 2
+
+
+def learning(bias_rate: float = BIAS_RATE) -> Pairs:
+    """Weights learn at the solver's rate and decay, biases at `bias_rate` times the rate without decay."""
+    rates = (1, 1), (bias_rate, 0)
+    return [("param", [("lr_mult", rate), ("decay_mult", decay)]) for rate, decay in rates]
+
+
+LEARN = learning()
 FIXED: Pairs = [("param", [("lr_mult", 0)])]
 # What becomes of a new layer's parameters; a Scale's are left to its filler.
 _STARTS = {"Convolution": "zero", "Deconvolution": "bilinear"}

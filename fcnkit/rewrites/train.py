@@ -9,7 +9,7 @@ from fcnkit.formats.prototxt import Prototxt, Style, Word, parse, render
 from fcnkit.nets.graph import Graph, Layer, build, graphs
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import appended, inside, removed, set_param
-from fcnkit.rewrites.parts import FIXED, LEARN, Pairs
+from fcnkit.rewrites.parts import BIAS_RATE, FIXED, Pairs, learning
 
 _PARAMS = {
     "Convolution": "convolution_param",
@@ -68,6 +68,7 @@ def train(
     filler: str = "msra",
     refill: bool = False,
     zero: Collection[str] = (),
+    bias_rate: float = BIAS_RATE,
     images: Images = Images(),
 ) -> Plan:
     """The deployed FCN `net` reads LMDBs, has a loss, and learns.
@@ -77,8 +78,11 @@ def train(
     Layers without a filler get `filler`, since a deploy file has none and
     Caffe's default is zero, and with `refill` those that have one too; the
     layers named in `zero` start from zero all the same.  Weights learn at
-    lr_mult 1, decay_mult 1 and biases at 2, 0 where nothing is said,
-    deconvolutions not at all.  Each output score_x has labels, a loss and an
+    lr_mult 1, decay_mult 1 and biases at `bias_rate`, 0 where nothing is said,
+    those of `zero` at 2, 0; deconvolutions not at all.  Adam's steps are of
+    one length whatever is learned: with pixels of 0 to 255 a net's values
+    are of that size too, and biases that start from nothing need larger steps
+    than weights to matter.  Each output score_x has labels, a loss and an
     accuracy of its own: label_x, loss_x, accuracy_x.
 
     Raises NetError when the net has not just one input.
@@ -92,7 +96,8 @@ def train(
     edits = _data(net, graph, images)
     for layer in graph.layers:
         if layer.type in _PARAMS:
-            edits += _learning(net, layer) + _filling(net, layer, filler, refill, layer.name in zero)
+            rate = BIAS_RATE if layer.name in zero else bias_rate
+            edits += _learning(net, layer, rate) + _filling(net, layer, filler, refill, layer.name in zero)
     steps = []
     for top in graph.outputs:
         edits.append(appended(net, graph.producer(top).field, _head(top.blob, ignore), "train"))
@@ -132,7 +137,7 @@ def solver(
 _RATES: dict[str, Pairs] = {
     SGD: [("base_lr", Word("1e-4")), ("lr_policy", "fixed"), ("momentum", 0.9), ("iter_size", 20)],
     ADAM: [
-        ("type", "Adam"), ("base_lr", Word("3e-4")), ("lr_policy", "poly"), ("power", 0.5),
+        ("type", "Adam"), ("base_lr", Word("3e-4")), ("lr_policy", "poly"), ("power", 1),
         ("momentum", 0.9), ("momentum2", 0.999), ("iter_size", 1),
     ],
 }  # fmt: skip
@@ -170,10 +175,10 @@ def data_layer(blob: str, phase: str | None, source: str, images: Images | None)
     ]  # fmt: skip
 
 
-def _learning(net: Prototxt, layer: Layer) -> list[Edit]:
+def _learning(net: Prototxt, layer: Layer, bias_rate: float) -> list[Edit]:
     if layer.view.has("param"):
         return []
-    rates = FIXED * 2 if layer.type == "Deconvolution" else LEARN
+    rates = FIXED * 2 if layer.type == "Deconvolution" else learning(bias_rate)
     blobs = 2 if layer.param(_PARAMS[layer.type]).get("bias_term") else 1
     return [inside(layer.field, rates[:blobs], net.style, f'let "{layer.name}" learn')]
 
