@@ -14,11 +14,10 @@ from fcnkit import templates
 from fcnkit.cli.main import main
 from fcnkit.engines import opencv
 from fcnkit.errors import DatasetError, EngineError, NetError, OutputError, WeightsError
-from fcnkit.formats import prototxt
+from fcnkit.formats import binaryproto, prototxt
 from fcnkit.nets.coordmap import CoordMap
 from fcnkit.segmentation import heat, inference, overlay
 from fcnkit.segmentation.colours import voc_palette
-from fcnkit.segmentation.dataset import mean_file
 from fcnkit.segmentation.images import read_raw
 from fcnkit.segmentation.preparation import Preparation, read_mean
 
@@ -325,7 +324,7 @@ def test_means_that_do_not_fit(channels, mean):
 
 def test_mean_files(tmp_path):
     mean = np.random.default_rng(0).uniform(0, 255, (3, 4, 5)).astype(np.float32)
-    (tmp_path / "mean.binaryproto").write_bytes(mean_file(mean))
+    (tmp_path / "mean.binaryproto").write_bytes(binaryproto.written(mean))
     np.save(tmp_path / "mean.npy", mean)
     assert np.array_equal(read_mean(tmp_path / "mean.binaryproto"), mean)
     assert np.array_equal(read_mean(tmp_path / "mean.npy"), mean)

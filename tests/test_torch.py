@@ -288,6 +288,18 @@ def test_what_it_would_get_wrong_is_refused(text, words):
         engine.run(net, None, {"x": np.ones((1, 1, 4, 4))})
 
 
+def test_a_matrix_that_is_none_is_refused(tmp_path):
+    net = parse(f"""input: "x" input_shape {{ dim: 2 dim: 3 }} input: "label" input_shape {{ dim: 2 }}
+        layer {{ name: "l" type: "InfogainLoss" bottom: "x" bottom: "label" top: "y"
+            infogain_loss_param {{ source: "{tmp_path}/matrix" }} }}""")
+    inputs = {"x": np.ones((2, 3)), "label": np.zeros(2)}
+    with pytest.raises(EngineError, match='layer "l": .*its matrix .* cannot be read: No such file'):
+        engine.run(net, None, inputs)
+    (tmp_path / "matrix").write_bytes(b"1 0 0\n0 1 0\n0 0 1\n")
+    with pytest.raises(EngineError, match='layer "l": .*is no matrix .*make it anew'):
+        engine.run(net, None, inputs)
+
+
 def test_weights_of_another_net(line):
     net = parse(SLOPE)
     with pytest.raises(WeightsError, match='"l": 1 parameter blobs, and the net has 2 .net.prototxt:3'):

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from fcnkit import files
 from fcnkit.errors import DatasetError
-from fcnkit.formats import schema
+from fcnkit.formats import binaryproto
 from fcnkit.segmentation import databases, staging
 from fcnkit.segmentation.colours import Colour, colour_text, voc_palette
 from fcnkit.segmentation.pairs import Pair
@@ -27,9 +27,6 @@ from fcnkit.segmentation.summary import (
     Tally,
 )
 from fcnkit.segmentation.workers import in_order
-
-if TYPE_CHECKING:
-    import numpy
 
 SKIPPED_FILE = "skipped.txt"
 KINDS = ("image", "label")
@@ -107,7 +104,7 @@ def create(
         summary = _summary(folder, task, tallies, _skipped(new))
         mean = tallies["train"].mean_image()
         if mean is not None:
-            files.write(new / MEAN_FILE, mean_file(mean), force=True)
+            files.write(new / MEAN_FILE, binaryproto.written(mean), force=True)
             summary = replace(summary, mean_file=MEAN_FILE)
         _described(new, summary)
     return summary
@@ -239,11 +236,3 @@ def _described(new: Path, summary: Summary) -> None:
     files.write(new / CLASSES_FILE, "".join(f"{name}\n" for name in summary.names).encode(), force=True)
     files.write(new / COLOURS_FILE, colour_text(summary.colours).encode(), force=True)
     files.write(new / REPORT_FILE, f"{json.dumps(summary.json(), indent=2)}\n".encode(), force=True)
-
-
-def mean_file(mean: "numpy.ndarray") -> bytes:
-    """A mean image, of (channels, height, width), as Caffe's mean_file holds it."""
-    channels, height, width = mean.shape
-    blob = schema.message("BlobProto")(num=1, channels=channels, height=height, width=width)
-    blob.data.extend(mean.ravel().tolist())
-    return blob.SerializeToString()

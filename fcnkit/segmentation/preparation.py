@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fcnkit.errors import DatasetError
-from fcnkit.formats import blobproto, schema, wire
+from fcnkit.formats import binaryproto
 
 if TYPE_CHECKING:
     import numpy
@@ -64,11 +64,12 @@ def read_mean(path: str | Path) -> "numpy.ndarray":
     Raises DatasetError where it is damaged or something else.
     """
     try:
-        mean = _array(path) if Path(path).suffix == ".npy" else _blob(path)
+        mean = _array(path) if Path(path).suffix == ".npy" else binaryproto.read(path)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {error.strerror or error}; name a mean file") from None
-    except (wire.Damage, ValueError, EOFError) as error:
+    except (ValueError, EOFError) as error:
         raise DatasetError(f"{path}: is no mean file: {error}; name a binaryproto or an .npy file") from None
+    mean = mean.reshape(mean.shape[-3:]) if mean.shape[:-3] == (1,) else mean
     if mean.ndim != 3 or mean.shape[0] not in (1, 3) or not mean.size:
         shape = " x ".join(map(str, mean.shape))
         raise DatasetError(f"{path}: holds {shape or 'one'} values; a mean image has 1 or 3 channels")
@@ -79,16 +80,3 @@ def _array(path: str | Path) -> "numpy.ndarray":
     import numpy as np
 
     return np.asarray(np.load(path, allow_pickle=False), np.float32)
-
-
-def _blob(path: str | Path) -> "numpy.ndarray":
-    """The one BlobProto that a binaryproto is; wire.Damage where it is none."""
-    import numpy as np
-
-    data = Path(path).read_bytes()
-    whole = wire.Field(0, wire.LENGTH, 0, 0, len(data))
-    span = blobproto.blob_span(data, whole, 0)
-    blob = schema.message("BlobProto")()
-    blob.ParseFromString(data)
-    values = np.array(blob.double_data or blob.data, np.float32)
-    return values.reshape(span.shape[-3:])

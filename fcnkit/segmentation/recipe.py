@@ -9,7 +9,7 @@ from fcnkit import files
 from fcnkit.edits import Edit
 from fcnkit.engines.trainers import Caffe, Trainer
 from fcnkit.errors import PrototxtError
-from fcnkit.formats import prototxt, schema
+from fcnkit.formats import binaryproto, prototxt
 from fcnkit.formats.prototxt import Field, Prototxt, Word
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Graph, Layer, State, build
@@ -73,11 +73,9 @@ class Matrix(NamedTuple):
     @property
     def data(self) -> bytes:
         """The binaryproto that Caffe's InfogainLoss reads."""
-        count = len(self.weights)
-        blob = schema.message("BlobProto")(num=1, channels=1, height=count, width=count)
-        for row, weight in enumerate(self.weights):
-            blob.data.extend([0.0] * row + [weight] + [0.0] * (count - row - 1))
-        return blob.SerializeToString()
+        import numpy as np
+
+        return binaryproto.written(np.diag(self.weights))
 
 
 class Recipe(NamedTuple):

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from fcnkit.engines.torch.site import Run, Site
-from fcnkit.formats.schema import View, message
+from fcnkit.formats import binaryproto
+from fcnkit.formats.schema import View
 
 FLT_MIN = torch.finfo(torch.float32).tiny
 """The least probability whose logarithm SoftmaxWithLoss takes."""
@@ -116,13 +117,12 @@ def infogain_loss(site: Site) -> Run:
 def _matrix(site: Site) -> Tensor:
     """The matrix in the file that the layer names."""
     source = site.param("infogain_loss_param").get("source")
-    blob = message("BlobProto")()
     try:
-        with open(source, "rb") as file:
-            blob.ParseFromString(file.read())
+        return torch.from_numpy(binaryproto.read(source)).flatten()
     except OSError as error:
         raise site.error(f"its matrix {source!r} cannot be read: {error.strerror}; see its source") from error
-    return torch.tensor(list(blob.data))
+    except ValueError as error:
+        raise site.error(f"its source {source!r} is no matrix ({error}); make it anew") from None
 
 
 def sigmoid_loss(site: Site) -> Run:

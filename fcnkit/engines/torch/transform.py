@@ -6,7 +6,8 @@ import numpy as np
 
 from fcnkit.engines.torch.draws import Draws
 from fcnkit.engines.torch.site import refusal
-from fcnkit.formats.schema import View, message
+from fcnkit.formats import binaryproto
+from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Layer
 
 # Where V1 files have what is in transform_param now.
@@ -111,13 +112,10 @@ def _mean(layer: Layer) -> np.ndarray | None:
 
 def _read(layer: Layer, path: str) -> np.ndarray:
     """The mean image in a binaryproto."""
-    blob = message("BlobProto")()
     try:
-        with open(path, "rb") as file:
-            blob.ParseFromString(file.read())
-        shape = tuple(blob.shape.dim) or (blob.num, blob.channels, blob.height, blob.width)
-        return np.array(blob.data, np.float32).reshape(shape[-3:])
+        mean = binaryproto.read(path)
+        return mean.reshape((1,) * (3 - mean.ndim) + mean.shape[-3:])
     except OSError as error:
         raise refusal(layer, f"its mean_file {path!r} cannot be read: {error.strerror}") from None
-    except Exception as error:  # protobuf's DecodeError, whose place moves between its versions
+    except ValueError as error:
         raise refusal(layer, f"its mean_file {path!r} is no mean image ({error}); make it anew") from None
