@@ -1,7 +1,7 @@
 """FCNs as one writes them in PyTorch, layer for layer those that `fcnkit fcn` makes; for scripts/speed.py.
 
 Modules are named as Caffe's layers.  Upsampling is bilinear, one kernel for
-each class as fcnkit makes it (`grouped`) or one dense kernel as most write it.
+each class as fcnkit makes it (`grouped`), or one dense kernel.
 """
 
 from collections.abc import Iterator
