@@ -44,7 +44,8 @@ FCNKIT = Path(sys.executable).with_name("fcnkit")
 class Trunk(NamedTuple):
     """A trained classifier, and what is done with it.
 
-    `mean` is B,G,R or a mean file, `pad` what `fcnkit fcn` takes.
+    `mean` is B,G,R or a mean file, `pad` what `fcnkit fcn` takes without skips;
+    with skips it is left to choose.
     """
 
     title: str
@@ -68,7 +69,7 @@ def trunks(models: Path) -> list[Trunk]:
     return [
         Trunk("SqueezeNet v1.0, trained on ImageNet", str(squeezenet / "SqueezeNet_deploy.prototxt"),
               str(squeezenet / "squeezenet_v1.0_deepcompressed.caffemodel"), "104,117,123",
-              16, 4, "auto", 1800),
+              16, 4, "35", 1500),
         Trunk("age_net, trained to tell the age of faces", str(age / "deploy_age.prototxt"),
               str(age / "age_net.caffemodel"), str(age / "age_gender_mean.binaryproto"),
               32, 8, "auto", 200),
@@ -89,6 +90,11 @@ class Training(NamedTuple):
     def folder(self) -> Path:
         """Where its net and all that comes of it lies."""
         return self.work / f"{self.trunk.key}-{self.name}"
+
+    @property
+    def pad(self) -> str:
+        """The padding of its first layer."""
+        return self.trunk.pad if self.stride == self.trunk.coarse else "auto"
 
     @property
     def run(self) -> Run:
@@ -122,7 +128,7 @@ def net(each: Training, classes: int) -> list[str]:
     weights = ["--weights", each.trunk.weights] if each.transplanted else RANDOM
     return [
         "fcn", each.trunk.net, "--classes", str(classes), "--stride", str(each.stride),
-        "--pad", each.trunk.pad, *weights, "--mean", mean(each.trunk.mean),
+        "--pad", each.pad, *weights, "--mean", mean(each.trunk.mean),
         "--solver", "adam", "--cpu", "-o", str(each.folder), "--force",
     ]  # fmt: skip
 
