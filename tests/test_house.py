@@ -35,6 +35,9 @@ APART = {"rewrites": ("weights",)}
 # weights and the compiled schema are made of is protobuf on the wire; nothing else is joined.
 FORMATS_JOINED = {
     ("formats.blobproto", "formats.wire"),
+    ("formats.binaryproto", "formats.wire"),
+    ("formats.binaryproto", "formats.blobproto"),
+    ("formats.binaryproto", "formats.schema"),
     ("formats.caffemodel", "formats.wire"),
     ("formats.caffemodel", "formats.blobproto"),
     ("formats.solverstate", "formats.wire"),
