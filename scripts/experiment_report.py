@@ -109,7 +109,8 @@ on the same images in the same order with the same solver:
 - **random**: every layer starts from its filler (msra) and its biases learn faster, `--bias-rate`
   of the commands below; scores at the classifier's own stride;
 - **transplanted**: the same net, started from the classifier's weights;
-- **skips**: started from them as well, with skips to a finer stride.
+- **skips**: started from them as well, with skips to a finer stride, and the padding that `fcn`
+  chooses by itself.
 
 The scores are those of all {images} validation images after the last step, each image at its
 full size.  One training of each kind, with seed 1: how far another seed would be

@@ -110,6 +110,7 @@ def fcn(
     """
     from fcnkit.rewrites.berkeley import deployed
     from fcnkit.rewrites.fcn import fcn as rewrite
+    from fcnkit.rewrites.parts import BIAS_RATE
     from fcnkit.rewrites.train import Images, images_of
 
     berkeley = style == "berkeley"
@@ -135,8 +136,8 @@ def fcn(
         trunk, plan = plan.net, plan.then(deployed)
         texts = {"deploy.prototxt": plan.net, **_berkeley_texts(trunk, stride, at_once, ignore, images, cpu)}
     else:
-        rate = {} if bias_rate is None else {"bias_rate": bias_rate}
-        how = {"ignore": ignore, "filler": filler, "refill": refill, "images": images, **rate}
+        how = {"ignore": ignore, "filler": filler, "refill": refill, "images": images,
+               "bias_rate": BIAS_RATE if bias_rate is None else bias_rate}  # fmt: skip
         texts = _texts(plan, how, cpu, kind)
     folder = Path(output) if output else None
     outputs = _outputs(plan, texts, folder, weights) if folder else []

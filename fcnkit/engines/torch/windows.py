@@ -13,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812
 from fcnkit.engines.torch.apart import Apart, by_kernels
 from fcnkit.engines.torch.site import Run, Site
 from fcnkit.nets.graph import Shape
-from fcnkit.nets.spatial import Spatial, spatial
+from fcnkit.nets.spatial import Spatial, convolved, spatial
 from fcnkit.nets.spatial import im2col as im2col_shapes
 from fcnkit.nets.spatial import pooling as pooling_shapes
 
@@ -34,14 +34,14 @@ def convolution(site: Site) -> Run:
     function = _CONVOLVE[len(window.kernel)]
 
     def run(bottoms, blobs):
-        def convolved(x: Tensor, weight: Tensor) -> Tensor:
+        def filtered(x: Tensor, weight: Tensor) -> Tensor:
             x = _reaching(x, window)
             bias = blobs[1] if len(blobs) > 1 else None
             if group == 1 and _is_heavy(x, weight, window):
                 return _product(x, weight, bias, window)
             return function(x, weight, bias, *_ones(window), groups=group)
 
-        return [_folded(x, axis, blobs[0], convolved) for x in bottoms]
+        return [_folded(x, axis, blobs[0], filtered) for x in bottoms]
 
     return run
 
@@ -57,17 +57,14 @@ def _is_heavy(x: Tensor, weight: Tensor, window: Spatial) -> bool:
     their gradients back, which takes longer than all else where the windows
     are few.
     """
-    if x.is_cuda or x.dim() != 4 or weight.numel() < _HEAVY:
+    if x.device.type != "cpu" or x.dim() != 4 or weight.numel() < _HEAVY:
         return False
     return len(x) * prod(_windows(x, window)) <= len(weight)
 
 
 def _windows(x: Tensor, window: Spatial) -> tuple[int, ...]:
     """How many windows there are along each axis."""
-    return tuple(
-        (size + 2 * pad - extent) // stride + 1
-        for size, (extent, stride, pad) in zip(x.shape[2:], window.axes, strict=True)
-    )
+    return tuple(convolved(size, *axis) for size, axis in zip(x.shape[2:], window.axes, strict=True))
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None, window: Spatial) -> Tensor:
