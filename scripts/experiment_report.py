@@ -30,15 +30,15 @@ CAMVID = (
     "scaled down, and coloured by class."
 )
 TRIED = """
-What was tried before these settings, on SqueezeNet, as % of pixels.  Without padding, all three: 79.7, 88.2
-and 90.2 after 1,800 steps; with biases at twice the rate everywhere, as is Caffe's custom, 75.4, 88.3 and
-90.4 after 1,200.  With padding 35 and such biases: 75.5 from random weights and 88.7 from transplanted ones
-after 1,500 steps, and 74.0, 88.5 and 89.9 where the rate fell with the root of the steps left.  From random
-weights alone, with biases at 20 times the rate: 77.4 after 1,200 steps, and 62.2 in place of 59.3 after 500
-with padding 35; with pixels scaled by 1/64, scores at 10 times a rate of 5e-4: 69.7 after 1,200 steps;
-scaled so at 5e-4: 63 after 1,500; with its own xavier fillers at 1e-3: 62 after 1,200; for 360 steps each
-rates of 8e-4 and 1e-3, no Dropout, no weight decay, xavier at 3e-4: none did better than msra fillers
-at 3e-4.  The validation images had a say in these choices.
+What was tried before these settings, in Caffe, on SqueezeNet, as % of pixels.  Without padding, all
+three: 79.7, 88.2 and 90.2 after 1,800 steps; with biases at twice the rate everywhere, as is Caffe's
+custom, 75.4, 88.3 and 90.4 after 1,200.  With padding 35 and such biases: 75.5 from random weights and
+88.7 from transplanted ones after 1,500 steps, and 74.0, 88.5 and 89.9 where the rate fell with the root
+of the steps left.  From random weights alone, with biases at 20 times the rate: 77.4 after 1,200 steps,
+and 62.2 in place of 59.3 after 500 with padding 35; with pixels scaled by 1/64, scores at 10 times a rate
+of 5e-4: 69.7 after 1,200 steps; scaled so at 5e-4: 63 after 1,500; with its own xavier fillers at 1e-3:
+62 after 1,200; for 360 steps each rates of 8e-4 and 1e-3, no Dropout, no weight decay, xavier at 3e-4:
+none did better than msra fillers at 3e-4.  The validation images had a say in these choices.
 age_net had one: from random weights at 1e-3 and with biases at twice the rate 60.4 %."""
 # For CamVid's classes colours that stay apart over a photo; other data have those of their dataset.
 COLOURS: dict[str, Colour] = {

@@ -3,8 +3,9 @@
 A training step (forward, backward, update) and an inference of one image, by
 turns with the same weights and the same batch, which is in memory; on the CPU
 real Caffe beside them.  What fcnkit's net and the hand-written one
-(scripts/by_hand.py) make of the image is compared first.  The table goes into
-docs/gpu.md with the day and the device.
+(scripts/by_hand.py) make of the image is compared first.  How fast batches are
+read from LMDBs is timed as well.  The table goes into docs/gpu.md with the day
+and the device.
 """
 
 import argparse
@@ -31,19 +32,20 @@ from torch.nn import functional as F
 
 from fcnkit import files
 from fcnkit.engines import caffe
+from fcnkit.engines.torch.data import batches
 from fcnkit.engines.torch.net import Net
 from fcnkit.engines.torch.precision import cast, products
 from fcnkit.engines.torch.solver import Solver
 from fcnkit.engines.trainers import PRECISIONS
 from fcnkit.formats import prototxt
-from fcnkit.nets.graph import build
+from fcnkit.nets.graph import State, build
 from fcnkit.nets.shapes import infer
 from fcnkit.weights import store
 
 FCNKIT = Path(sys.executable).with_name("fcnkit")
 IGNORED = 255
-# Steps of real Caffe.
-CAFFE = 4
+# Steps of real Caffe, and batches that are read.
+CAFFE, READ = 4, 200
 RATE, MOMENTUM, DECAY = 1e-4, 0.9, 5e-4
 
 
@@ -214,6 +216,15 @@ def caffe_inference(case: Case) -> float:
     return float(re.search(r"Average Forward pass: ([\d.]+) ms", said)[1]) / 1e3
 
 
+def reading(case: Case) -> float:
+    """Seconds until the next batch of one image and its label is read, with nobody to wait for."""
+    pictures(case)
+    graph = build(prototxt.read(case.folder / "train_val.prototxt"), State("TRAIN"))
+    with batches(graph) as found:
+        next(found)
+        return seconds(lambda: next(found), READ, torch.device("cpu"))
+
+
 # ---- the measurement
 
 
@@ -286,7 +297,7 @@ HEAD = (
 )
 
 
-def report(rows: list[Timed], options: argparse.Namespace) -> str:
+def report(rows: list[Timed], read: float, options: argparse.Namespace) -> str:
     """docs/gpu.md."""
     device = torch.cuda.get_device_name(options.device) if options.device.type == "cuda" else machine()
     return "\n".join([
@@ -306,6 +317,9 @@ def report(rows: list[Timed], options: argparse.Namespace) -> str:
         *HEAD,
         *(row.row() for row in rows),
         "",
+        f"Batches are read from LMDBs beside a training, in threads: {1e3 * read:.1f} ms for an image and",
+        "its labels.  A step that takes longer does not wait for them.",
+        "",
     ])  # fmt: skip
 
 
@@ -319,8 +333,10 @@ def main() -> None:
             folder = Path(place) / str(number)
             rows += measured(name, options, folder)
             shutil.rmtree(folder)
+        read = reading(make("FCN-AlexNet", Path(place), options.size, options.device))
+    print(f"an image and its label are read in {1e3 * read:.1f} ms")
     if options.output:
-        files.write(options.output, report(rows, options).encode(), force=True)
+        files.write(options.output, report(rows, read, options).encode(), force=True)
         print(f"wrote {options.output}")
 
 

@@ -9,9 +9,12 @@ import numpy as np
 import fcnkit as fk
 from fcnkit.engines.caffe import Question
 from fcnkit.errors import FcnkitError
+from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, build
 from fcnkit.nets.shapes import infer
+from fcnkit.rewrites.changes import removed
+from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.weights.surgery import transplant
 
 STRIDES = (32, 16, 8, 4)
@@ -107,13 +110,13 @@ def _same_outputs(answers: Sequence) -> str:
     return str(found) if isinstance(found, Exception) else compared(expected, found)
 
 
-def compared(expected: dict, found: dict) -> str:
-    """Whether every output holds the same numbers, to 1e-4 of the largest."""
+def compared(expected: dict, found: dict, tolerance: float = 1e-4) -> str:
+    """Whether every output holds the same numbers, to 1e-4 of the largest, or what is said."""
     for blob, values in expected.items():
         if found[blob].size != values.size:
             return f"{blob} is {found[blob].shape} in place of {values.shape}"
         worst, largest = np.abs(found[blob].ravel() - values.ravel()).max(), np.abs(values).max()
-        if np.isfinite(largest) and worst > 1e-4 * largest:
+        if np.isfinite(largest) and not worst <= tolerance * largest:
             return f"{blob} differs by {worst} of {largest}"
     return EQUAL
 
@@ -220,6 +223,91 @@ def on_torch(net: Prototxt) -> Trial:
         return compared(expected, mine)
 
     return Trial([question], verdict)
+
+
+def learned_on_torch(net: Prototxt) -> Trial:
+    """Every gradient that PyTorch and Caffe make of the net's losses, or of a distance to each output.
+
+    Without kinks, ReLU's and MAX's: of so many values some lie so near one that
+    rounding decides on which side, and two correct engines differ by 1e-2.
+    """
+    net = _judged(upgrade(corpus.in_caffes_words(corpus.fed(net, corpus.sizes(build(net))))).net)
+    graph = build(net)
+    found = infer(graph)
+    if sum(found.macs(layer) or 0 for layer in graph.layers) > _MOST_MACS:
+        return _settled(LARGE)
+    weights = corpus.weights(net)
+    if weights is None:
+        return Trial([_question("shapes", net)], _not_known)
+    weights = weights or None  # a file needs a layer
+    data = {blob: values * 0.02 for blob, values in corpus.noise(corpus.sizes(graph)).items()}
+    data |= {blob: np.zeros_like(data[blob]) for blob in _labels(graph) if not blob.startswith(_TARGET)}
+
+    def verdict(answers: Sequence) -> str:
+        (expected,) = answers
+        if isinstance(expected, Exception):
+            return NO_CAFFE
+        try:
+            inputs, params = gradients(net, weights, data)
+        except FcnkitError as error:
+            return f"{REFUSED}: {error}"
+        theirs = {**expected.inputs, **_numbered(expected.params)}
+        if not all(np.isfinite(values).all() for values in theirs.values()):
+            return NOT_FINITE
+        return compared(theirs, {**inputs, **_numbered(params)}, 1e-3)
+
+    return Trial([Question("gradients", net, weights, data)], verdict)
+
+
+_TARGET, _LOSS = "target of ", "loss of "
+# Caffe stops where all gradients are asked for and these are in the net.
+_NO_GRADIENT = {"Accuracy", "ArgMax"}
+
+
+def _judged(net: Prototxt) -> Prototxt:
+    """The net without kinks, all gradients made, with a distance to noise at every output that has none."""
+    net = net.edit(removed(layer.field) for layer in build(net).layers if layer.type in _NO_GRADIENT)
+    smooth = net.text.replace('"ReLU"', '"TanH"').replace("pool: MAX", "pool: AVE")
+    graph = build(net)
+    sizes = infer(graph).tops
+    text = [f"force_backward: true\n{smooth}\n"]
+    for top in graph.outputs:
+        if top in graph.inputs or sizes[top] is None or graph.producer(top).type.endswith("Loss"):
+            continue
+        blob, shape = top.blob, " ".join(f"dim: {size}" for size in sizes[top])
+        text.append(
+            f'layer {{ name: "{_TARGET}{blob}" type: "Input" top: "{_TARGET}{blob}"\n'
+            f"  input_param {{ shape {{ {shape} }} }} }}\n"
+            f'layer {{ name: "{_LOSS}{blob}" type: "EuclideanLoss" top: "{_LOSS}{blob}"\n'
+            f'  bottom: "{blob}" bottom: "{_TARGET}{blob}" }}\n'
+        )
+    return prototxt.parse("".join(text), net.path)
+
+
+def gradients(net: Prototxt, weights, data: dict) -> tuple[dict, dict]:
+    """The loss's gradients of the inputs, and of each layer's parameters, by PyTorch."""
+    import torch
+
+    from fcnkit.engines.torch.net import Net
+
+    mine = Net(infer(build(net)), weights)
+    inputs = {blob: torch.from_numpy(values).requires_grad_() for blob, values in data.items()}
+    total, _ = mine.loss(inputs)
+    total.backward()
+    params = {
+        step.layer.name: [_gradient(mine.blobs[use.index]).reshape(use.shape) for use in step.uses]
+        for step in mine.steps
+        if step.uses
+    }
+    return {blob: _gradient(value) for blob, value in inputs.items()}, params
+
+
+def _gradient(value) -> np.ndarray:
+    return np.zeros(value.shape, np.float32) if value.grad is None else value.grad.numpy()
+
+
+def _numbered(blobs: dict[str, list]) -> dict[str, np.ndarray]:
+    return {f"{name} {number}": each for name, values in blobs.items() for number, each in enumerate(values)}
 
 
 def _labels(graph: Graph) -> set[str]:

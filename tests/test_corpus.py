@@ -12,7 +12,7 @@ import sweeps
 from sweeps import EQUAL, GOOD, STRIDES, WORDS
 
 # Every so manieth file, where not all are asked for.
-STEP = {"convolutionalize": 23, "fcn": 31, "shapes": 19, "operations": 41, "pytorch": 83}
+STEP = {"convolutionalize": 23, "fcn": 31, "shapes": 19, "operations": 41, "pytorch": 83, "gradients": 97}
 # Nets that are asked about at once.
 BATCH = 8
 
@@ -61,6 +61,11 @@ def test_pytorch_computes_what_caffe_does(nets, caffe, capsys):
     swept(nets, [sweeps.on_torch], caffe, capsys, EQUAL)
 
 
+def test_gradients_on_pytorch_are_caffes(nets, caffe, capsys):
+    pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'fcnkit[torch]'")
+    swept(nets, [sweeps.learned_on_torch], caffe, capsys, EQUAL)
+
+
 # ---- the judges
 
 
@@ -70,6 +75,7 @@ def test_pytorch_computes_what_caffe_does(nets, caffe, capsys):
         ([1, 2], EQUAL),
         ([1, 2.0001], EQUAL),
         ([1, 2.1], "top differs by 0.1"),
+        ([1, np.nan], "top differs by nan"),
         ([1, 2, 3], r"top is (3,) in place of (2,)"),
     ],
 )

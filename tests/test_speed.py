@@ -25,3 +25,4 @@ def test_the_nets_are_equal_and_the_report_has_their_times(tmp_path):
     for what in ("inference", "training step"):
         row = rf"\| FCN-AlexNet, fp32, {what} \| [\d,]+ \| [\d,]+, (grouped|dense) \| \d\.\d\d \|  \|"
         assert re.search(row, report)
+    assert re.search(r"in threads: \d+\.\d ms for an image", report)

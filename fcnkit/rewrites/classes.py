@@ -213,5 +213,3 @@ def _ranges(numbers: Sequence[int]) -> str:
         else:
             runs.append([number, number])
     return ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs)
-
-

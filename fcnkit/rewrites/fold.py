@@ -216,5 +216,3 @@ def _steps(chain: _Chain) -> Iterator[tuple[Layer, Step]]:
     yield layer, Step("change", layer.name, layer.line, what, why)
     for link in links:
         yield link, Step("remove", link.name, link.line, link.type, f'it is part of "{layer.name}"')
-
-

@@ -160,5 +160,3 @@ def _drops_filler(layer: Layer) -> bool:
 
 def _said(groups: int) -> str:
     return f"{groups} groups" if groups > 1 else "dense"
-
-

@@ -253,5 +253,3 @@ def _set(text: Prototxt, fields: Iterable[tuple[str, object]], drop: Sequence[st
     end = len(text.text)
     gap = "" if text.text.endswith("\n") or not text.text else text.style.newline
     return [*edits, Edit(end, end, gap + prototxt.render(missing, text.style))] if missing else edits
-
-

@@ -170,4 +170,3 @@ def _bits(run: "numpy.ndarray") -> "numpy.ndarray":
 def _joined(one: _Part, other: _Part) -> _Part:
     sums = (old + new for old, new in zip(one[:4], other[:4], strict=True))
     return _Part(*sums, max(one.largest, other.largest), max(one.scale, other.scale))
-
