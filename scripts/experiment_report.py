@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from datetime import date
 from importlib.metadata import version
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -99,16 +99,16 @@ def _head(options, parts: dict[str, float], scores: dict[str, Scores]) -> str:
     return f"""# What transplanted weights and skips are worth
 
 Written by {_typed(options)} (scripts/experiment.py) on {date.today()}.
-{machine()}; {_engine(options)}, on the CPU;
+{machine()}; {_engine(options)}, on {_device(options)};
 {options.jobs} trainings at a time, one thread each.
 Times: {took}; {sum(parts.values()) / 60:.1f} min in all.
 
-Each classifier is made an FCN by `fcnkit fcn` three times, and trained for as many steps each,
+Each classifier is made an FCN by `fcnkit fcn` several times, and trained for as many steps each,
 on the same images in the same order with the same solver:
 
 - **random**: every layer starts from its filler (msra) and its biases learn faster, `--bias-rate`
-  of the commands below; scores at the classifier's own stride;
-- **transplanted**: the same net, started from the classifier's weights;
+  of the commands below;
+- **transplanted**: the same net, started from the trained weights;
 - **skips**: started from them as well, with skips to a finer stride, and the padding that `fcn`
   chooses by itself.
 
@@ -133,6 +133,14 @@ def _engine(options) -> str:
     return "real " + next((line for line in said.stdout.splitlines() if "version" in line), "Caffe")
 
 
+def _device(options) -> str:
+    if options.device == "cpu":
+        return "the CPU"
+    import torch
+
+    return torch.cuda.get_device_name(options.device) if options.device.startswith("cuda") else options.device
+
+
 def machine() -> str:
     """Processor and cores in words."""
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
@@ -152,7 +160,7 @@ def _section(trunk, runs: Sequence, found: Sequence[Scores], majority, options) 
         + " | ".join(_shown(getattr(scores, metric)) for metric in METRICS) + " |\n"
         for name, stride, minutes, scores in rows
     )  # fmt: skip
-    credit = f"*{options.credit}*\n" if options.credit else ""
+    credit, names = f"*{options.credit}*\n" if options.credit else "", [each.name for each in runs]
     return f"""## {trunk.title}
 
 {trunk.steps} steps of one image each.
@@ -162,35 +170,35 @@ def _section(trunk, runs: Sequence, found: Sequence[Scores], majority, options) 
 {lines}
 {_words(found)}
 
-![Training loss and validation accuracy of the three]({trunk.key}-curves.png)
+![Training loss and validation accuracy of each]({trunk.key}-curves.png)
 
 Validation accuracy in the curves is the mean of the accuracies of 100 images.
 
-![Input, random, transplanted, skips and truth of {SHOWN} validation images]({trunk.key}-overlays.jpg)
+![Input, {", ".join(names)} and truth of {SHOWN} validation images]({trunk.key}-overlays.jpg)
 
 {credit}
 IU of each class:
 
 {_ius(runs, found)}
-![Confusion matrix of the net with skips]({trunk.key}-confusion.png)
+![Confusion matrix of {names[-1]}]({trunk.key}-confusion.png)
 """
 
 
 def _words(found: Sequence[Scores]) -> str:
-    """What the three differ in, in points."""
-    random, transplanted, skips = found
-    one, two = (
+    """What each differs in from the one before, in points."""
+    first, *more = (
         tuple(100 * (getattr(b, name) - getattr(a, name)) for name in ("pixel_accuracy", "mean_iu"))
-        for a, b in ((random, transplanted), (transplanted, skips))
+        for a, b in pairwise(found)
     )
+    skips = "".join(f"  Skips on top of them: {two[0]:+.1f} and {two[1]:+.1f}." for two in more)
     return (
-        f"From random to transplanted weights: {one[0]:+.1f} points of pixel accuracy, {one[1]:+.1f} of mean "
-        f"IU.  Skips on top of them: {two[0]:+.1f} and {two[1]:+.1f}."
+        f"From random to transplanted weights: {first[0]:+.1f} points of pixel accuracy, {first[1]:+.1f} of "
+        f"mean IU.{skips}"
     )
 
 
 def _ius(runs: Sequence, found: Sequence[Scores]) -> str:
-    head = f"| class | share | {' | '.join(each.name for each in runs)} |\n|---|---|---|---|---|\n"
+    head = f"| class | share | {' | '.join(each.name for each in runs)} |\n|---|---|{'---|' * len(runs)}\n"
     whole = sum(found[0].labelled)
     return head + "".join(
         f"| {name} | {found[0].labelled[number] / whole:.1%} | "

@@ -10,6 +10,8 @@ import pytest
 from pictures import save
 from sketches import conv, data, fc, net, pool, relu, weights
 
+from fcnkit.weights import store
+
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 SMALL = net(
     data(1, 3, 24, 24), conv("conv1", "data", 4, 3, "pad: 1"), relu("conv1"), pool("pool1", "conv1", 2, 2),
@@ -62,6 +64,21 @@ def test_the_whole_path_and_again(caffe, words, tmp_path):
     again = run(words)
     assert again.returncode == 0 and "$ fcnkit" not in again.stdout, again.stdout + again.stderr
     assert json.loads((out / "results.json").read_text()) == results
+
+
+def test_weights_of_the_trunk_alone_on_pytorch_and_without_skips(words, tmp_path):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("torch")
+    store.open(tmp_path / "net.caffemodel").drop("fc3", "fc4").save(tmp_path / "trunk.caffemodel")
+    trunk = "a trunk", tmp_path / "net.prototxt", tmp_path / "trunk.caffemodel", "100", 2, 2, "auto", 8
+    done = run(["--engine", "torch", *words[: words.index("--trunk")], "--trunk", *map(str, trunk)])
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert set(results) == {"a-trunk-random", "a-trunk-transplanted"}
+    logs = [(tmp_path / "work" / name / "run" / "caffe.log").read_text() for name in sorted(results)]
+    assert ["Finetuning from" in log for log in logs] == [False, True]
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "Skips on top" not in text and "| random | transplanted |\n|---|---|---|---|\n" in text
 
 
 @pytest.mark.parametrize("change", [("--data", "nowhere"), ("--void", "3")])
