@@ -177,20 +177,63 @@ build() {
     say "compiled in $((SECONDS - begin)) seconds"
 }
 
+# A small FCN with the layers that most have, and 20 steps of it.
+write_trial() {
+    cat >"$work/trial.prototxt" <<'END'
+layer { name: "data" type: "DummyData" top: "data" top: "label" dummy_data_param {
+  shape { dim: 1 dim: 3 dim: 40 dim: 40 } shape { dim: 1 dim: 1 dim: 40 dim: 40 }
+  data_filler { type: "gaussian" std: 1 } data_filler { type: "constant" value: 2 } } }
+layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1" convolution_param {
+  num_output: 8 kernel_size: 5 pad: 10 stride: 2 weight_filler { type: "msra" } } }
+layer { name: "relu1" type: "ReLU" bottom: "conv1" top: "conv1" }
+layer { name: "norm1" type: "LRN" bottom: "conv1" top: "norm1" }
+layer { name: "pool1" type: "Pooling" bottom: "norm1" top: "pool1" pooling_param { kernel_size: 3 stride: 2 } }
+layer { name: "conv2" type: "Convolution" bottom: "pool1" top: "conv2" convolution_param {
+  num_output: 8 kernel_size: 3 group: 2 weight_filler { type: "msra" } } }
+layer { name: "score" type: "Convolution" bottom: "conv2" top: "score" convolution_param {
+  num_output: 4 kernel_size: 1 weight_filler { type: "msra" } } }
+layer { name: "up" type: "Deconvolution" bottom: "score" top: "up" param { lr_mult: 0 } convolution_param {
+  num_output: 4 group: 4 kernel_size: 8 stride: 4 bias_term: false weight_filler { type: "bilinear" } } }
+layer { name: "crop" type: "Crop" bottom: "up" bottom: "label" top: "crop" crop_param { offset: 6 } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "crop" bottom: "label" top: "loss" }
+END
+    cat >"$work/trial_solver.prototxt" <<END
+net: "$work/trial.prototxt" base_lr: 0.001 lr_policy: "fixed" momentum: 0.9 weight_decay: 0.0005
+max_iter: 20 display: 1 random_seed: 1 snapshot_after_train: false solver_mode: CPU
+END
+}
+
+# The losses of the trial, one a line; $1 is --gpu=0, or nothing for the CPU.
+trial() {
+    "$work/root/bin/caffe" train --solver="$work/trial_solver.prototxt" $1 >"$work/check.log" 2>&1 || {
+        grep -m 1 '^F' "$work/check.log" >&2 || tail -n 5 "$work/check.log" >&2
+        fail "it does not train${1:+ with $1}; see above"
+    }
+    sed -n 's/.*Iteration [0-9]* ([^)]*), loss = //p' "$work/check.log"
+}
+
 try() {
     "$work/root/bin/caffe" --version >"$work/check.log" 2>&1 || {
         tail -n 5 "$work/check.log" >&2
         fail "the program does not start; see above"
     }
+    write_trial
+    trial "" >"$work/cpu.losses"
+    [ "$(wc -l <"$work/cpu.losses")" = 20 ] || fail "20 steps on the CPU said $(wc -l <"$work/cpu.losses") losses"
+    say "it trains on the CPU: in 20 steps from loss $(sed -n 1p "$work/cpu.losses") to $(sed -n 20p "$work/cpu.losses")"
     if [ -z "$(gpu name)" ]; then
         say "there is no NVIDIA GPU here: that it runs on one was NOT tried"
         return
     fi
-    "$work/root/bin/caffe" device_query --gpu=0 >"$work/check.log" 2>&1 || {
-        tail -n 5 "$work/check.log" >&2
-        fail "it does not work with $(gpu name); see above"
-    }
-    say "it works with $(gpu name)"
+    trial --gpu=0 >"$work/gpu.losses"
+    local apart
+    apart=$(paste "$work/cpu.losses" "$work/gpu.losses" | awk '
+        { apart = $2 ~ /^[0-9]/ ? ($1 - $2) / $1 : 1; apart = apart < 0 ? -apart : apart }
+        apart > most { most = apart }
+        END { print NR == 20 ? most + 0 : 1 }')
+    awk "BEGIN { exit !($apart < 1e-3) }" ||
+        fail "on $(gpu name) losses differ from those on the CPU by up to $apart of themselves"
+    say "it trains on $(gpu name) too: losses differ by at most $apart of themselves"
 }
 
 main() {

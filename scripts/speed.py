@@ -1,8 +1,8 @@
 """How long FCNs take on PyTorch: by fcnkit, and written by hand, side by side; `make speed` runs it.
 
 A training step (forward, backward, update) and an inference of one image, by
-turns with the same weights and the same batch, which is in memory; on the CPU
-real Caffe beside them.  What fcnkit's net and the hand-written one
+turns with the same weights and the same batch, which is in memory; real Caffe
+beside them, on a GPU that which `make gpu` builds, in fp32.  What fcnkit's net and the hand-written one
 (scripts/by_hand.py) make of the image is compared first.  How fast batches are
 read from LMDBs is timed as well.  The table goes into docs/gpu.md with the day
 and the device.
@@ -44,8 +44,8 @@ from fcnkit.weights import store
 
 FCNKIT = Path(sys.executable).with_name("fcnkit")
 IGNORED = 255
-# Steps of real Caffe, and batches that are read.
-CAFFE, READ = 4, 200
+# Steps of real Caffe on the CPU and on a GPU, and batches that are read.
+CAFFE, CAFFE_GPU, READ = 4, 40, 200
 RATE, MOMENTUM, DECAY = 1e-4, 0.9, 5e-4
 
 
@@ -81,6 +81,26 @@ class Case(NamedTuple):
     folder: Path
     size: int
     device: torch.device
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether all is to be done on a GPU."""
+        return self.device.type == "cuda"
+
+    @property
+    def caffe(self) -> list[str]:
+        """What starts real Caffe."""
+        return caffe.command("caffe", gpu=self.on_gpu)
+
+    @property
+    def where(self) -> list[str]:
+        """What tells real Caffe to compute on the device."""
+        return [f"--gpu={self.device.index or 0}"] * self.on_gpu
+
+    @property
+    def steps(self) -> int:
+        """So many of real Caffe."""
+        return CAFFE_GPU if self.on_gpu else CAFFE
 
     def batch(self) -> dict[str, Tensor]:
         """One image and its label, in which a border is ignored."""
@@ -121,8 +141,9 @@ def make(name: str, folder: Path, size: int, device: torch.device) -> Case:
          "--data", str(folder / "data"), "--cpu", "-o", str(folder), "--force"])  # fmt: skip
     path = folder / "solver.prototxt"
     kept = re.sub(r"(?m)^(iter_size|display|test_|average_loss|snapshot:|max_iter).*\n", "", path.read_text())
-    path.write_text(f"{kept}iter_size: 1\ndisplay: 1\nmax_iter: {CAFFE}\nsnapshot_after_train: false\n")
-    return Case(name, folder, size, device)
+    case = Case(name, folder, size, device)
+    path.write_text(f"{kept}iter_size: 1\ndisplay: 1\nmax_iter: {case.steps}\nsnapshot_after_train: false\n")
+    return case
 
 
 def run(words: list, cwd: Path | None = None) -> str:
@@ -201,7 +222,7 @@ def inference(forward: Callable[[Tensor], object], image: Tensor, precision: str
 
 def caffe_step(case: Case) -> float:
     """Seconds of a training step of real Caffe, the median; the first is left out."""
-    words = [*caffe.command("caffe"), "train", "--solver=solver.prototxt"]
+    words = [*case.caffe, "train", "--solver=solver.prototxt", *case.where]
     rates = re.findall(r"Iteration \d+ \(([\d.e+-]+) iter/s", run(words, case.folder))
     return statistics.median(1 / float(rate) for rate in rates[1:])
 
@@ -211,8 +232,8 @@ def caffe_inference(case: Case) -> float:
     text = (case.folder / "deploy.prototxt").read_text()
     sized = re.sub(r"(dim: 3)\s+dim: \d+\s+dim: \d+", rf"\1 dim: {case.size} dim: {case.size}", text, count=1)
     (case.folder / "timed.prototxt").write_text(sized)
-    words = [*caffe.command("caffe"), "time", f"--model={case.folder / 'timed.prototxt'}", "--phase=TEST"]
-    said = run([*words, f"--iterations={CAFFE - 1}"])
+    words = [*case.caffe, "time", f"--model={case.folder / 'timed.prototxt'}", "--phase=TEST", *case.where]
+    said = run([*words, f"--iterations={case.steps - 1}"])
     return float(re.search(r"Average Forward pass: ([\d.]+) ms", said)[1]) / 1e3
 
 
@@ -260,8 +281,9 @@ def wake(solver: Solver) -> None:
 
 
 def case_in_caffe(case: Case, options: argparse.Namespace) -> dict[str, float]:
-    """Real Caffe's seconds, on the CPU alone."""
-    if options.device.type != "cpu" or not caffe.available() or options.without_caffe:
+    """Real Caffe's seconds, where it is there for the device."""
+    built = (caffe.gpu_runtime() / caffe.GPU_MARKER).exists()
+    if options.without_caffe or not (built if case.on_gpu else caffe.available()):
         return {}
     pictures(case)
     return {"inference": caffe_inference(case), "step": caffe_step(case)}
