@@ -98,7 +98,7 @@ def _head(options, parts: dict[str, float], scores: dict[str, Scores]) -> str:
     took = "; ".join(f"{part} {seconds / 60:.1f} min" for part, seconds in parts.items())
     return f"""# What transplanted weights and skips are worth
 
-Written by {_typed(options)} (scripts/experiment.py) on {date.today()}.
+Written by {_typed(options)} on {date.today()}.
 {machine()}; {_engine(options)}, on {_device(options)};
 {options.jobs} trainings at a time, one thread each.
 Times: {took}; {sum(parts.values()) / 60:.1f} min in all.
@@ -120,6 +120,8 @@ No snapshot was chosen by its scores.  {options.tried}
 
 
 def _typed(options) -> str:
+    if options.trunk:
+        return "the command `scripts/experiment.py --trunk ...`"
     return "`make experiment`" if options.engine == "caffe" else f"`make experiment ENGINE={options.engine}`"
 
 
