@@ -44,7 +44,7 @@ test: setup $(VENV)/.torch-done  ## ruff and all tests; real Caffe and PyTorch a
 	    test -z "$$FCNKIT_REQUIRE_CAFFE"; }
 	@$(PY) -m ruff check --output-format concise .; lint=$$?; $(PYTEST) -n auto --dist worksteal && exit $$lint
 
-corpus: setup caffe  ## every net of the shared corpus through real Caffe; a quarter of an hour
+corpus: setup caffe $(VENV)/.torch-done  ## every net of the shared corpus through real Caffe and PyTorch; over half an hour
 	@$(PYTEST) --corpus tests/test_corpus.py tests/test_upgrade.py
 
 families: setup caffe  ## the README's table of what works for which networks; a quarter of an hour
