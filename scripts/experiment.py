@@ -29,6 +29,7 @@ from typing import NamedTuple
 import experiment_report
 
 import fcnkit as fk
+from fcnkit.cli.arguments import TEMPLATE, load
 from fcnkit.engines import caffe
 from fcnkit.nets import graph, shapes
 from fcnkit.segmentation.colours import read_classes
@@ -39,7 +40,6 @@ from fcnkit.segmentation.training import finished
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("FCNKIT_DATA") or ROOT.parent / "shared" / "data")
 SEED = 1
-TEMPLATE = "template:"
 # A net that starts from random weights: its biases begin at 0, and have a long way at Adam's pace.
 RANDOM = ["--refill", "--bias-rate", "20"]
 # Adam's at the start.
@@ -71,9 +71,7 @@ class Trunk(NamedTuple):
     @property
     def is_partial(self) -> bool:
         """Whether the weights lack a layer of the classifier's."""
-        name = self.net.removeprefix(TEMPLATE)
-        net = fk.read(name) if name == self.net else fk.template(name)
-        sizes = shapes.infer(graph.build(net))
+        sizes = shapes.infer(graph.build(load(self.net)))
         weights = fk.weights(self.weights)
         return any(sizes.blobs(layer) and layer.name not in weights for layer in sizes.graph.layers)
 

@@ -323,7 +323,7 @@ def report(rows: list[Timed], read: float, options: argparse.Namespace) -> str:
     """docs/gpu.md."""
     on_cpu = options.device.type == "cpu"
     device = machine() if on_cpu else torch.cuda.get_device_name(options.device)
-    without = ["No GPU was measured: where there is one `make speed` takes it, in fp32, tf32 and bf16.", ""]
+    no_gpu = "No GPU was measured: where there is one `make speed` takes it, in fp32, tf32 and bf16."
     return "\n".join([
         "# FCNs on PyTorch: fcnkit's engine and nets written by hand",
         "",
@@ -344,7 +344,7 @@ def report(rows: list[Timed], read: float, options: argparse.Namespace) -> str:
         f"Batches are read from LMDBs beside a training, in threads: {1e3 * read:.1f} ms for an image and",
         "its labels.  A step that takes longer does not wait for them.",
         "",
-        *(without if on_cpu else ()),
+        *([no_gpu, ""] if on_cpu else []),
     ])  # fmt: skip
 
 

@@ -5,14 +5,15 @@ from typing import NamedTuple
 
 import corpus
 import numpy as np
+from learned import learned
 
 import fcnkit as fk
-from fcnkit.engines.caffe import Question
+from fcnkit.engines.caffe import Gradients, Question
 from fcnkit.errors import FcnkitError
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, build
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import Shapes, infer
 from fcnkit.rewrites.changes import removed
 from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.weights.surgery import transplant
@@ -160,12 +161,16 @@ OPERATIONS = {
 _MOST_MACS = 5e9
 
 
+def _is_large(sizes: Shapes) -> bool:
+    return sum(sizes.macs(layer) or 0 for layer in sizes.graph.layers) > _MOST_MACS
+
+
 def operated(net: Prototxt, name: str) -> Trial:
     """The outputs of the net before and after an operation, with random weights."""
     given = corpus.sizes(build(net))
     before = corpus.fed(net, given)
     found = infer(build(before))
-    if sum(found.macs(layer) or 0 for layer in found.graph.layers) > _MOST_MACS:
+    if _is_large(found):
         return _settled(LARGE)
     weights = corpus.weights(before)
     try:
@@ -199,8 +204,7 @@ def on_torch(net: Prototxt) -> Trial:
     given = corpus.sizes(build(net))
     net = corpus.in_caffes_words(corpus.fed(net, given))
     graph = build(net)
-    found = infer(graph)
-    if sum(found.macs(layer) or 0 for layer in graph.layers) > _MOST_MACS:
+    if _is_large(infer(graph)):
         return _settled(LARGE)
     weights, outputs = corpus.weights(net), _told(graph)
     data = corpus.noise(given)
@@ -227,16 +231,18 @@ def on_torch(net: Prototxt) -> Trial:
 
 def learned_on_torch(net: Prototxt) -> Trial:
     """Every gradient that PyTorch and Caffe make of the net's losses, or of a distance to each output."""
+    from fcnkit.engines.torch.net import Net
+
     fed = corpus.in_caffes_words(corpus.fed(net, corpus.sizes(build(net))))
     try:
         net = _judged(upgrade(fed).net)
         graph = build(net)
-        found = infer(graph)
+        sizes = infer(graph)
     except FcnkitError:  # without MAX pooling there is no mask of it
         return _settled(REFUSED)
     if _is_overwritten(graph):
         return _settled(OVERWRITTEN)
-    if sum(found.macs(layer) or 0 for layer in graph.layers) > _MOST_MACS:
+    if _is_large(sizes):
         return _settled(LARGE)
     weights = corpus.weights(net)
     if weights is None:
@@ -250,18 +256,23 @@ def learned_on_torch(net: Prototxt) -> Trial:
         if isinstance(expected, Exception):
             return NO_CAFFE
         try:
-            found = gradients(net, weights, data)
+            mine = learned(Net(sizes, weights), data)
         except FcnkitError as error:
             return f"{REFUSED}: {error}"
-        theirs = {name: [values] for name, values in expected.inputs.items()} | expected.params
+        theirs = _each(expected)
         if not all(np.isfinite(each).all() for values in theirs.values() for each in values):
             return NOT_FINITE
-        return next(_apart(theirs, found), EQUAL)
+        return next(apart(theirs, _each(mine)), EQUAL)
 
     return Trial([Question("gradients", net, weights, data)], verdict)
 
 
-def _apart(expected: dict, found: dict) -> Iterator[str]:
+def _each(answer: Gradients) -> dict[str, list[np.ndarray]]:
+    """The gradients of each input and of each layer's parameters."""
+    return {f"input {blob}": [values] for blob, values in answer.inputs.items()} | answer.params
+
+
+def apart(expected: dict, found: dict) -> Iterator[str]:
     """Gradients that differ by 1e-3 of the largest in their blob, or in their layer by 1e-5 of it.
 
     Of a bias whose mean a BatchNorm takes off again both have nothing but roundings.
@@ -314,27 +325,6 @@ def _judged(net: Prototxt) -> Prototxt:
             f'  bottom: "{blob}" bottom: "{_TARGET}{blob}" }}\n'
         )
     return prototxt.parse("".join(text), net.path)
-
-
-def gradients(net: Prototxt, weights, data: dict) -> dict[str, list[np.ndarray]]:
-    """The loss's gradients of each input, and of each layer's parameters, by PyTorch."""
-    import torch
-
-    from fcnkit.engines.torch.net import Net
-
-    mine = Net(infer(build(net)), weights)
-    inputs = {blob: torch.from_numpy(values).requires_grad_() for blob, values in data.items()}
-    total, _ = mine.loss(inputs)
-    if total.requires_grad:
-        total.backward()
-    found = {blob: [_gradient(value)] for blob, value in inputs.items()}
-    for step in mine.steps:
-        found[step.layer.name] = [_gradient(mine.blobs[use.index]).reshape(use.shape) for use in step.uses]
-    return found
-
-
-def _gradient(value) -> np.ndarray:
-    return np.zeros(value.shape, np.float32) if value.grad is None else value.grad.numpy()
 
 
 def _labels(graph: Graph) -> set[str]:

@@ -70,6 +70,15 @@ def test_gradients_on_pytorch_are_caffes(nets, caffe, capsys):
 
 
 @pytest.mark.parametrize(
+    ("weight", "bias", "count"),
+    [(0.9995, 1e-5, 0), (0.99, 0, 1), (1, 2e-5, 1), (np.nan, np.nan, 2), (1, np.inf, 1)],
+)
+def test_gradients_are_compared_by_blob_and_roundings_by_layer(weight, bias, count):
+    theirs, mine = {"conv": [np.ones(2), np.zeros(1)]}, {"conv": [np.array([1, weight]), np.array([bias])]}
+    assert len(list(sweeps.apart(theirs, mine))) == count
+
+
+@pytest.mark.parametrize(
     ("found", "word"),
     [
         ([1, 2], EQUAL),

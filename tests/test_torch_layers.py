@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from learned import learned
 
 from fcnkit.engines.caffe import Question
 from fcnkit.formats import prototxt
@@ -380,20 +381,7 @@ def ours(posed, state):
 
     net = Net(infer(build(posed.net, state)), posed.weights)
     asked = View("NetParameter", posed.net.root).get("force_backward")
-    inputs = {blob: torch.from_numpy(array).requires_grad_(asked) for blob, array in posed.inputs.items()}
-    total, found = net.loss(inputs)
-    if total.requires_grad:
-        total.backward()
-    gradients = {blob: zero(value).numpy() for blob, value in inputs.items()}
-    params = {
-        step.layer.name: [zero(net.blobs[use.index]).reshape(use.shape).numpy() for use in step.uses]
-        for step in net.steps if step.uses
-    }  # fmt: skip
-    return {blob: value.numpy() for blob, value in found.items()}, gradients, params, net.saved()
-
-
-def zero(value):
-    return torch.zeros_like(value) if value.grad is None else value.grad
+    return learned(net, posed.inputs, force=asked)
 
 
 def compared(case, found, answer):
