@@ -6,6 +6,8 @@ from fcnkit.errors import FcnkitError
 from fcnkit.exporting.export import export
 from fcnkit.exporting.exported import Exported
 from fcnkit.formats.prototxt import Prototxt, parse, read
+from fcnkit.inference.inferred import Inferred, infer
+from fcnkit.inference.picture import Picture, beside
 from fcnkit.inspection import Inspection, inspect
 from fcnkit.linting.findings import Finding
 from fcnkit.linting.walk import lint
@@ -25,15 +27,13 @@ from fcnkit.rewrites.fold import fold
 from fcnkit.rewrites.groups import regroup, ungroup
 from fcnkit.rewrites.rename import rename
 from fcnkit.rewrites.rescore import rescore
-from fcnkit.rewrites.train import train
+from fcnkit.rewrites.to_train import train
 from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.rewrites.upsample import skip, upsample
-from fcnkit.segmentation.inferred import Inferred, infer
-from fcnkit.segmentation.picture import Picture, beside
-from fcnkit.segmentation.scoring import Scores, confusion, score
+from fcnkit.scoring.metrics import Scores, confusion, score
 from fcnkit.verify import Difference, installed_engines, verify
 from fcnkit.weights.compare import compare
-from fcnkit.weights.comparison import Comparison
+from fcnkit.weights.difference import Comparison
 from fcnkit.weights.statistics import Statistics, statistics
 from fcnkit.weights.store import Weights
 from fcnkit.weights.store import open as weights

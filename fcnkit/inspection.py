@@ -12,7 +12,7 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets import coords
 from fcnkit.nets.coordmap import CoordMap, show
 from fcnkit.nets.graph import Graph, Layer, State, Top, build
-from fcnkit.nets.layertypes import TYPES
+from fcnkit.nets.layers.table import TYPES
 from fcnkit.nets.memory import Memory, memory
 from fcnkit.nets.shapes import Shapes, infer
 

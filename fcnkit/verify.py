@@ -166,8 +166,8 @@ def model(
     installed or refuses the model, or where no other engine is installed.
     """
     from fcnkit.engines import onnx
+    from fcnkit.exporting.dynamic_axes import freedom
     from fcnkit.exporting.export import own_outputs
-    from fcnkit.exporting.freedom import freedom
 
     runner, graph = choose(engine), build(net)
     if runner is onnx:

@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 import fcnkit as fk
 from fcnkit import templates
+from fcnkit.datasets.colours import read_colours
 from fcnkit.engines import opencv
-from fcnkit.segmentation.colours import read_colours
 from fcnkit.verify import slide, verify
 
 OUT = Path("demo")

@@ -30,12 +30,12 @@ import experiment_report
 
 import fcnkit as fk
 from fcnkit.cli.arguments import TEMPLATE, load
+from fcnkit.datasets.colours import read_classes
 from fcnkit.engines import caffe
+from fcnkit.inference.preparation import read_mean
 from fcnkit.nets import graph, shapes
-from fcnkit.segmentation.colours import read_classes
-from fcnkit.segmentation.preparation import read_mean
-from fcnkit.segmentation.runs import Run
-from fcnkit.segmentation.training import finished
+from fcnkit.training.runs import Run
+from fcnkit.training.train import finished
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("FCNKIT_DATA") or ROOT.parent / "shared" / "data")

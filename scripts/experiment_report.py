@@ -13,16 +13,16 @@ from pathlib import Path
 import numpy as np
 
 from fcnkit import files
+from fcnkit.datasets.colours import Colour, read_colours
+from fcnkit.datasets.images import read_image
+from fcnkit.datasets.labels import Reading, read_label
+from fcnkit.datasets.pairs import files as named
 from fcnkit.engines import caffe
 from fcnkit.formats import prototxt
-from fcnkit.segmentation import curve, record
-from fcnkit.segmentation.colours import Colour, read_colours
-from fcnkit.segmentation.drawing import picture
-from fcnkit.segmentation.images import read_image
-from fcnkit.segmentation.labels import Reading, read_label
-from fcnkit.segmentation.pairs import files as named
-from fcnkit.segmentation.panels import Row, panels
-from fcnkit.segmentation.scoring import METRICS, Scores
+from fcnkit.inference.panels import Row, panels
+from fcnkit.scoring.metrics import METRICS, Scores
+from fcnkit.scoring.pictures import picture
+from fcnkit.training import curve, record
 
 CAMVID = (
     "Images and labels: CamVid (Brostow, Fauqueur, Cipolla: Semantic object classes in video, 2009) in the "

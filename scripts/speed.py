@@ -32,14 +32,14 @@ from torch.nn import functional as F
 
 from fcnkit import files
 from fcnkit.engines import caffe
-from fcnkit.engines.torch.data import batches
 from fcnkit.engines.torch.net import Net
-from fcnkit.engines.torch.precision import cast, products
-from fcnkit.engines.torch.solver import Solver
-from fcnkit.engines.trainers import PRECISIONS
 from fcnkit.formats import prototxt
 from fcnkit.nets.graph import State, build
 from fcnkit.nets.shapes import infer
+from fcnkit.training.torch.reading.ahead import batches
+from fcnkit.training.torch.solving.precision import cast, products
+from fcnkit.training.torch.solving.solver import Solver
+from fcnkit.training.trainers import PRECISIONS
 from fcnkit.weights import store
 
 FCNKIT = Path(sys.executable).with_name("fcnkit")

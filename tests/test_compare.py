@@ -20,7 +20,7 @@ from fcnkit.weights import blobs as blobs_module
 from fcnkit.weights import statistics as statistics_module
 from fcnkit.weights import store
 from fcnkit.weights.compare import compare
-from fcnkit.weights.comparison import CHANGED, CLOSE, EQUAL, EXTRA, MISSING, RESHAPED, Change
+from fcnkit.weights.difference import CHANGED, CLOSE, EQUAL, EXTRA, MISSING, RESHAPED, Change
 from fcnkit.weights.store import Lazy
 
 NAN, INF = float("nan"), float("inf")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fcnkit.segmentation import curve
+from fcnkit.training import curve
 
 ROWS = [{"iteration": 0, "loss": 2.0, "rate": 0.1}, {"iteration": 5, "test": {"accuracy": 0.5, "loss": 1.0}},
         {"iteration": 5, "loss": 1.5, "rate": 0.1}]  # fmt: skip

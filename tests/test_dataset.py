@@ -20,19 +20,20 @@ from PIL import Image
 from sketches import conv, data, fc, net, pool, relu, weights
 
 from fcnkit.cli.main import main
+from fcnkit.datasets import create as making
+from fcnkit.datasets import databases, pairs, staging, workers
+from fcnkit.datasets.colours import painted
+from fcnkit.datasets.create import Task, create
+from fcnkit.datasets.geometry import Geometry
+from fcnkit.datasets.labels import Reading
+from fcnkit.datasets.pairs import find, shuffled, split
+from fcnkit.datasets.prepare import Recipe
+from fcnkit.datasets.summary import summarize
 from fcnkit.errors import DatasetError, EngineError, OutputError
 from fcnkit.formats import schema
 from fcnkit.formats.prototxt import Style, parse, render
 from fcnkit.nets.graph import State
-from fcnkit.rewrites.train import Images, data_layer
-from fcnkit.segmentation import databases, dataset, pairs, staging, workers
-from fcnkit.segmentation.colours import painted
-from fcnkit.segmentation.dataset import Task, create
-from fcnkit.segmentation.geometry import Geometry
-from fcnkit.segmentation.labels import Reading
-from fcnkit.segmentation.pairs import find, shuffled, split
-from fcnkit.segmentation.prepare import Recipe
-from fcnkit.segmentation.summary import summarize
+from fcnkit.rewrites.to_train import Images, data_layer
 
 NAMES = ("sky", "road", "car")
 SMALL = net(
@@ -450,7 +451,7 @@ def interrupted(top, at: int, monkeypatch, **options) -> None:
             raise Stop
         put(self, some)
 
-    monkeypatch.setattr(dataset, "_BATCH", 2)
+    monkeypatch.setattr(making, "_BATCH", 2)
     with monkeypatch.context() as patch, pytest.raises(Stop):
         patch.setattr(databases.Writer, "put", stopping)
         create(task(top, **options), top / "data")
@@ -464,8 +465,8 @@ def test_resuming_gives_what_going_through_gives(tmp_path, monkeypatch, at):
     with pytest.raises(DatasetError, match="holds an interrupted one; go on with --resume"):
         create(task(tmp_path), tmp_path / "data")
     read = []
-    patched = dataset.prepared
-    monkeypatch.setattr(dataset, "prepared", lambda pair, recipe: read.append(pair) or patched(pair, recipe))
+    patched = making.prepared
+    monkeypatch.setattr(making, "prepared", lambda pair, recipe: read.append(pair) or patched(pair, recipe))
     create(task(tmp_path), tmp_path / "data", resume=True)
     assert len(read) == 6 - at // 2 * 2  # what both databases have is not read again
     create(task(tmp_path), tmp_path / "whole")
@@ -506,7 +507,7 @@ def test_a_folder_that_appears_meanwhile_stays(tmp_path, monkeypatch):
     def other(summary, *more):
         save(tmp_path / "data" / "photo.png", np.zeros((1, 1), np.uint8))
 
-    monkeypatch.setattr(dataset, "_described", other)
+    monkeypatch.setattr(making, "_described", other)
     with pytest.raises(OutputError, match="exists"):
         create(task(tmp_path), tmp_path / "data")
     assert (tmp_path / "data" / "photo.png").exists()

@@ -17,8 +17,8 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from fcnkit.engines import onnx as engine  # noqa: E402
+from fcnkit.exporting.dynamic_axes import freedom  # noqa: E402
 from fcnkit.exporting.export import export  # noqa: E402
-from fcnkit.exporting.freedom import freedom  # noqa: E402
 from fcnkit.verify import model as verify_model  # noqa: E402
 
 X = (2, 6, 13, 11)

@@ -15,10 +15,11 @@ import fcnkit
 from fcnkit.errors import FcnkitError
 from fcnkit.formats import prototxt, schema
 from fcnkit.formats.schema import View
-from fcnkit.nets import graph, layertypes
+from fcnkit.nets import graph
 from fcnkit.nets.coordmap import IDENTITY, CoordMap
-from fcnkit.nets.layertypes import CAFFE, FORKS, TYPES
-from fcnkit.nets.spatial import spatial
+from fcnkit.nets.layers import table
+from fcnkit.nets.layers.table import CAFFE, FORKS, TYPES
+from fcnkit.nets.layers.windows import spatial
 
 FORMATS = Path(schema.__file__).parent
 ROOT = FORMATS.parent.parent
@@ -670,4 +671,4 @@ def test_any_type_takes_any_bottoms_or_says_why_not(kind, shapes):
 
 
 def test_the_table_knows_no_type_twice():
-    assert len(layertypes.TYPES) == len(CAFFE) + len(FORKS) > 110
+    assert len(table.TYPES) == len(CAFFE) + len(FORKS) > 110

@@ -4,7 +4,7 @@ from fcnkit.errors import NetError
 from fcnkit.formats import prototxt, schema
 from fcnkit.nets import declared, graph
 from fcnkit.nets.graph import State, Top
-from fcnkit.nets.layertypes import TYPES
+from fcnkit.nets.layers.table import TYPES
 
 SIZED = 'input: "data"\ninput_shape { dim: 1 dim: 3 dim: 8 dim: 8 }\n'
 V2 = SIZED + """

@@ -9,7 +9,8 @@ from fcnkit import templates
 from fcnkit.errors import ModelError
 from fcnkit.formats import prototxt
 from fcnkit.inspection import inspect
-from fcnkit.models.index import DIGESTS, LARGEST, check_address, check_name, known, one, parse, read
+from fcnkit.models.address import check_address
+from fcnkit.models.index import DIGESTS, LARGEST, check_name, known, one, parse, read
 
 
 def entry(**changes):

@@ -9,8 +9,8 @@ import fcnkit as fk
 from fcnkit import templates
 from fcnkit.engines import opencv
 from fcnkit.errors import DatasetError
-from fcnkit.segmentation import heat, overlay
-from fcnkit.segmentation.inference import head, probabilities, scores
+from fcnkit.inference import heat, overlay
+from fcnkit.inference.score_maps import head, probabilities, scores
 
 Image = pytest.importorskip("PIL.Image")
 pytestmark = pytest.mark.skipif(not opencv.available(), reason="no OpenCV with a Caffe importer")

@@ -11,8 +11,7 @@ from pictures import GRAY, GRAY_ALPHA, PALETTE, RGB, RGBA, png, save
 from PIL import Image
 
 from fcnkit.cli.main import main
-from fcnkit.errors import DatasetError
-from fcnkit.segmentation.colours import (
+from fcnkit.datasets.colours import (
     ColourMap,
     colour_text,
     painted,
@@ -21,9 +20,10 @@ from fcnkit.segmentation.colours import (
     voc,
     voc_palette,
 )
-from fcnkit.segmentation.geometry import Geometry
-from fcnkit.segmentation.images import read_image
-from fcnkit.segmentation.labels import CHANNELS, Reading, read_label
+from fcnkit.datasets.geometry import Geometry
+from fcnkit.datasets.images import read_image
+from fcnkit.datasets.labels import CHANNELS, Reading, read_label
+from fcnkit.errors import DatasetError
 
 LABEL = np.array([[0, 1, 2, 1], [2, 2, 0, 255], [1, 0, 0, 3]], np.uint8)
 COLOURS = ColourMap("colours.txt", ((0, 0, 0), (128, 0, 0), (0, 128, 0), (7, 8, 9)), void=((255, 255, 255),))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fcnkit.segmentation.log import Ignored, Loss, Saved, Scores, events
+from fcnkit.training.log import Ignored, Loss, Saved, Scores, events
 
 TIME = "I1125 21:04:13.361202 27063 "
 LOG = """\

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fcnkit.errors import DatasetError
-from fcnkit.segmentation.panels import Row, panels
+from fcnkit.inference.panels import Row, panels
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from small_training import NET, SOLVER, write_data, write_net
 
-from fcnkit.engines.trainers import Caffe
 from fcnkit.errors import FcnkitError
 from fcnkit.formats import prototxt
 from fcnkit.nets.graph import build
-from fcnkit.segmentation.recipe import Options, recipe, stage
+from fcnkit.training.recipe import Options, recipe, stage
+from fcnkit.training.trainers import Caffe
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fcnkit.segmentation import record
-from fcnkit.segmentation.log import Loss, Scores
+from fcnkit.training import record
+from fcnkit.training.log import Loss, Scores
 
 ITERATIONS = st.lists(st.integers(0, 50), unique=True, min_size=1).map(sorted)
 

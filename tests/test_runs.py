@@ -8,7 +8,7 @@ from small_training import write_net
 
 from fcnkit.errors import OutputError
 from fcnkit.formats import schema
-from fcnkit.segmentation.runs import Run, damage, locked
+from fcnkit.training.runs import Run, damage, locked
 from fcnkit.weights import store
 
 
@@ -112,7 +112,7 @@ def test_a_run_where_nothing_can_be_written(tmp_path):
 def test_real_snapshots_are_whole(caffe, tmp_path):
     from caffe_snapshots import snapshots
 
-    from fcnkit.segmentation.runs import Snapshot
+    from fcnkit.training.runs import Snapshot
 
     weights, solver_state = snapshots(caffe, tmp_path, "BINARYPROTO")
     assert damage(Snapshot(3, weights, solver_state)) == ""

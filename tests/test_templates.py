@@ -8,11 +8,11 @@ import pytest
 
 import fcnkit as fk
 from fcnkit import templates
+from fcnkit.datasets.colours import read_colours
 from fcnkit.errors import NetError
 from fcnkit.formats import prototxt, schema
 from fcnkit.linting.walk import lint
 from fcnkit.nets import graph, shapes
-from fcnkit.segmentation.colours import read_colours
 
 ROOT = Path(templates.__file__).parent
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("*/*.prototxt"))

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from fcnkit.engines.torch.launch import Place, launched, place
+from fcnkit.training.torch.program.launch import Place, launched, place
 
 SAY = """
 import os, sys
-from fcnkit.engines.torch.launch import place
+from fcnkit.training.torch.program.launch import place
 at = place()
 open(f"{sys.argv[1]}/{at.rank}", "w").write(f"{tuple(at)} {os.environ['MASTER_ADDR']}")
 """
-LAUNCH = "import sys; from fcnkit.engines.torch.launch import launched; sys.exit(launched(sys.argv[1:], 2))"
+LAUNCH = "import sys; from fcnkit.training.torch.program.launch import launched; sys.exit(launched(sys.argv[1:], 2))"
 
 
 @pytest.fixture

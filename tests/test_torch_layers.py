@@ -11,13 +11,13 @@ from fcnkit.engines.caffe import Question
 from fcnkit.formats import prototxt
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import State, build
+from fcnkit.nets.layers.windows import Spatial
 from fcnkit.nets.shapes import infer
-from fcnkit.nets.spatial import Spatial
 from fcnkit.weights import store
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'fcnkit[torch]'")
 
-from fcnkit.engines.torch import windows  # noqa: E402
+from fcnkit.engines.torch.layers import windows  # noqa: E402
 
 VALUES, GRADIENTS = 1e-4, 1e-3
 TEST, TRAIN = State(), State("TRAIN")

@@ -8,7 +8,7 @@ from fcnkit.formats import prototxt
 
 pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'fcnkit[torch]'")
 
-from fcnkit.engines.torch.rates import Point, Rates  # noqa: E402
+from fcnkit.training.torch.solving.rates import Point, Rates  # noqa: E402
 
 POLICIES = {
     "fixed": "",

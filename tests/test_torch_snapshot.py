@@ -10,9 +10,9 @@ from fcnkit.weights import store
 
 pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'fcnkit[torch]'")
 
-from fcnkit.engines.torch import snapshot  # noqa: E402
-from fcnkit.engines.torch.snapshot import State  # noqa: E402
-from fcnkit.engines.torch.solver import Solver  # noqa: E402
+from fcnkit.training.torch.solving import snapshot  # noqa: E402
+from fcnkit.training.torch.solving.snapshot import State  # noqa: E402
+from fcnkit.training.torch.solving.solver import Solver  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

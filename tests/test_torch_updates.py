@@ -10,8 +10,8 @@ from fcnkit.weights import store
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'fcnkit[torch]'")
 
-from fcnkit.engines.torch import updates  # noqa: E402
-from fcnkit.engines.torch.solver import Solver  # noqa: E402
+from fcnkit.training.torch.solving import updates  # noqa: E402
+from fcnkit.training.torch.solving.solver import Solver  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -8,13 +8,13 @@ from click.testing import CliRunner
 from small_training import NET, SOLVER, write_data, write_lmdb, write_net
 
 from fcnkit.cli.main import main
+from fcnkit.datasets.summary import summarize
 from fcnkit.engines.caffe import Question
 from fcnkit.errors import DatasetError, NetError, OutputError
 from fcnkit.formats import prototxt, schema
 from fcnkit.nets.graph import State, build
-from fcnkit.segmentation.recipe import Matrix, Options, recipe
-from fcnkit.segmentation.summary import summarize
-from fcnkit.segmentation.weighting import check_resumed, described, read_weights, weighted
+from fcnkit.training.recipe import Matrix, Options, recipe
+from fcnkit.training.weighting import check_resumed, described, read_weights, weighted
 from fcnkit.weights import store
 
 SCORES = """layer {{ name: "in" type: "Input" top: "score" top: "label"

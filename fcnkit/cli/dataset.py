@@ -88,7 +88,7 @@ def create(images, labels, output, jobs, resume, as_json, force, **options) -> N
         --val-images val/images --val-labels val/labels
     fcnkit dataset create RGB GT -o synthia --colours colours.txt --split 0.1 --resize 640x380
     """
-    from fcnkit.segmentation.dataset import create as make
+    from fcnkit.datasets.create import create as make
 
     task = _task(images, labels, **options)
     total = sum(map(len, task.splits.values()))
@@ -106,9 +106,9 @@ def create(images, labels, output, jobs, resume, as_json, force, **options) -> N
 
 
 def _task(images, labels, *, classes, colours, ignore, unknown, void, numbers, channel, palette, **options):
-    from fcnkit.segmentation.dataset import Task
-    from fcnkit.segmentation.geometry import Geometry
-    from fcnkit.segmentation.prepare import Recipe
+    from fcnkit.datasets.create import Task
+    from fcnkit.datasets.geometry import Geometry
+    from fcnkit.datasets.prepare import Recipe
 
     names, reading = meaning(
         classes,
@@ -130,7 +130,7 @@ def _task(images, labels, *, classes, colours, ignore, unknown, void, numbers, c
 
 def _splits(images, labels, options) -> dict:
     """The pairs of train and of val."""
-    from fcnkit.segmentation.pairs import Tails, find, read_names, shuffled, split, with_flips
+    from fcnkit.datasets.pairs import Tails, find, read_names, shuffled, split, with_flips
 
     own = options["val_images"], options["val_labels"]
     ways = [options["share"] is not None, any(own) or bool(options["val_list"])]
@@ -177,7 +177,7 @@ def inspect(folder, classes, ignore, sheet, count, as_json, force) -> None:
     fcnkit dataset inspect data --sheet sheet.png
     fcnkit dataset inspect data --json
     """
-    from fcnkit.segmentation.summary import records_in, summarize
+    from fcnkit.datasets.summary import records_in, summarize
 
     names = class_names(classes) if classes else ()
     with counted(records_in(Path(folder)), "reading") as progress:
@@ -194,8 +194,8 @@ def inspect(folder, classes, ignore, sheet, count, as_json, force) -> None:
 def _sheet(summary, count: int):
     """How `write_all` writes the contact sheet: the first images of each split."""
     from fcnkit import files
-    from fcnkit.segmentation.drawing import sheet
-    from fcnkit.segmentation.summary import samples
+    from fcnkit.datasets.summary import samples
+    from fcnkit.scoring.pictures import sheet
 
     def save(path, *, force):
         pairs = samples(Path(summary.folder), count)

@@ -111,7 +111,7 @@ def fcn(
     from fcnkit.rewrites.berkeley import deployed
     from fcnkit.rewrites.fcn import fcn as rewrite
     from fcnkit.rewrites.parts import BIAS_RATE
-    from fcnkit.rewrites.train import Images, images_of
+    from fcnkit.rewrites.to_train import Images, images_of
 
     berkeley = style == "berkeley"
     if berkeley and kind != "sgd":
@@ -148,7 +148,7 @@ def fcn(
 
 
 def _texts(plan: Plan, how: Mapping[str, Any], cpu: bool, kind: str) -> dict[str, Prototxt]:
-    from fcnkit.rewrites.train import solver, train
+    from fcnkit.rewrites.to_train import solver, train
 
     zero = {move.layer for move in plan.moves if move.how == "zero"}
     return {

@@ -95,7 +95,7 @@ def infer(
     """
     import tempfile  # slow to load
 
-    from fcnkit.segmentation.inference import head
+    from fcnkit.inference.score_maps import head
 
     found = head(load_net(net), blob)
     prepared = _preparation(found, mean, mean_file, scale, order)
@@ -114,7 +114,7 @@ def infer(
 
 
 def _preparation(found, mean, mean_file, scale, order):
-    from fcnkit.segmentation.preparation import Preparation, read_mean
+    from fcnkit.inference.preparation import Preparation, read_mean
 
     if mean and mean_file:
         raise click.UsageError("--mean and --mean-file: choose one")
@@ -126,8 +126,8 @@ def _preparation(found, mean, mean_file, scale, order):
 
 def _wanted(found, classes, colours, options):
     """Names and colours for as many classes as the net has."""
-    from fcnkit.segmentation.colours import VOC, read_classes, read_colours, voc, voc_palette
-    from fcnkit.segmentation.results import Wanted
+    from fcnkit.datasets.colours import VOC, read_classes, read_colours, voc, voc_palette
+    from fcnkit.inference.results import Wanted
 
     known = voc() if colours == VOC else read_colours(colours) if colours else None
     names = read_classes(classes, unique=False) if classes else known.names if known else ()
@@ -146,7 +146,7 @@ def _wanted(found, classes, colours, options):
 
 def _pictures(images: Sequence[str]) -> list[_Picture]:
     """The image files, each with a name of its own; DatasetError that names those that have one twice."""
-    from fcnkit.segmentation.pairs import files
+    from fcnkit.datasets.pairs import files
 
     found: dict[str, Path] = {}
     for image in map(Path, images):
@@ -177,7 +177,7 @@ def _check(pictures, found, exif, progress) -> None:
 
 
 def _read(picture: _Picture, exif: str, *, gray: bool = False):
-    from fcnkit.segmentation.images import read_image
+    from fcnkit.datasets.images import read_image
 
     return read_image(picture.path, gray=gray, turn=exif == "apply")
 
@@ -197,7 +197,7 @@ def _free(pictures: Sequence[_Picture], output: Path, wanted, force: bool) -> No
 
 def _ends(wanted) -> list[str]:
     """What the names of an image's class map and of the pictures of it end in."""
-    from fcnkit.segmentation.results import MOST
+    from fcnkit.inference.results import MOST
 
     if len(wanted.names) > MOST:
         return []
@@ -217,8 +217,8 @@ class _Job(NamedTuple):
 
 def _run(job: _Job, pictures: Sequence[_Picture], folder: Path) -> dict[str, Path]:
     """The name of each result, and the file in `folder` that waits to be it."""
-    from fcnkit.segmentation.inference import scores
-    from fcnkit.segmentation.overlay import legend_png
+    from fcnkit.inference.overlay import legend_png
+    from fcnkit.inference.score_maps import scores
 
     made: dict[str, Path] = {}
     inputs = (_input(job, picture) for picture in pictures)
@@ -251,7 +251,7 @@ def _results(job: _Job, picture: _Picture, scores) -> dict[str, bytes]:
     """The files of one image, its record among them, by what their names end in."""
     import numpy as np
 
-    from fcnkit.segmentation.results import result
+    from fcnkit.inference.results import result
 
     image = np.asarray(_read(picture, job.exif))
     record, files = result(job.head, scores, image, job.wanted)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from fcnkit.segmentation.colours import ColourMap
-    from fcnkit.segmentation.labels import Reading
+    from fcnkit.datasets.colours import ColourMap
+    from fcnkit.datasets.labels import Reading
 
 
 class Values(click.ParamType):
@@ -85,8 +85,8 @@ def meaning(
     classes, colours, ignore, unknown, *, void=(), numbers=(), channel=None, palette=None
 ) -> "tuple[tuple[str, ...], Reading]":
     """The names of the classes, and how label files are read."""
-    from fcnkit.segmentation.colours import VOC, read_colours, voc
-    from fcnkit.segmentation.labels import Reading
+    from fcnkit.datasets.colours import VOC, read_colours, voc
+    from fcnkit.datasets.labels import Reading
 
     known = voc() if colours == VOC else read_colours(colours) if colours else None
     names = class_names(classes, known)
@@ -98,8 +98,8 @@ def meaning(
 
 def class_names(classes: str | None, colours: "ColourMap | None" = None) -> tuple[str, ...]:
     """The names of a file, or numbers; those of the colour map where nothing is said."""
-    from fcnkit.segmentation.colours import read_classes
-    from fcnkit.segmentation.labels import Reading
+    from fcnkit.datasets.colours import read_classes
+    from fcnkit.datasets.labels import Reading
 
     if classes and not classes.isdigit():
         return read_classes(classes)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from fcnkit.segmentation.log import Loss, Scores
+from fcnkit.training.log import Loss, Scores
 
 # Between two plain lines of losses, in seconds.
 _EVERY = 10.0

@@ -51,9 +51,9 @@ def _is_dataset(labels: str) -> bool:
 
 
 def _of_dataset(labels, predictions, split, jobs, options):
-    from fcnkit.segmentation.databases import count
-    from fcnkit.segmentation.evaluation import score_dataset
-    from fcnkit.segmentation.summary import CLASSES_FILE, report
+    from fcnkit.datasets.databases import count
+    from fcnkit.datasets.summary import CLASSES_FILE, report
+    from fcnkit.scoring.files import score_dataset
 
     if options["void"] or options["numbers"] or options["channel"] or options["unknown"]:
         raise click.UsageError(
@@ -69,7 +69,7 @@ def _of_dataset(labels, predictions, split, jobs, options):
 
 
 def _of_files(labels, predictions, split, jobs, options):
-    from fcnkit.segmentation.evaluation import Readings, paired, score_files
+    from fcnkit.scoring.files import Readings, paired, score_files
 
     ignore = 255 if options["ignore"] is None else options["ignore"]
     strict = options["ignore"] is not None or options["colours"] or options["numbers"]
@@ -85,7 +85,7 @@ def _of_files(labels, predictions, split, jobs, options):
 
 def _picture(scores):
     from fcnkit import files
-    from fcnkit.segmentation.drawing import picture
+    from fcnkit.scoring.pictures import picture
 
     def save(path, *, force):
         files.write(path, picture(scores), force=force)

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from fcnkit.cli.arguments import WEIGHTS, encodable
-from fcnkit.engines.trainers import PRECISIONS, Caffe, Torch
+from fcnkit.training.trainers import PRECISIONS, Caffe, Torch
 
 STOPPED = 130
 
@@ -92,8 +92,8 @@ def train(
     fcnkit train fcn32s --data camvid --loss-weights median
     fcnkit train fcn32s --data voc --cpu --iterations 100 --dry-run
     """
-    from fcnkit.segmentation import stages
-    from fcnkit.segmentation.recipe import Options
+    from fcnkit.training import sequence
+    from fcnkit.training.recipe import Options
 
     trainer = _trainer(engine, gpus, cpu, device, precision, compiled, processes)
     if rate and loss:
@@ -103,18 +103,18 @@ def train(
         Path(data) if data else None, _on_cpu(gpus, cpu, device), trainer,
         iterations, snapshot, display, test, loss, loss_weights, seed, rate,
     )  # fmt: skip
-    found = stages.stages([Path(folder) for folder in folders], name, options, weights)
+    found = sequence.stages([Path(folder) for folder in folders], name, options, weights)
     if restart:
-        stages.check_restart(found, force=force)
+        sequence.check_restart(found, force=force)
     else:
-        stages.check_weights(found)
+        sequence.check_weights(found)
     for stage in found:
         _say_weights(stage)
     if dry_run:
         for stage in found:
             click.echo(_shown(stage, stage.command(restart=restart)))
         return
-    stages.check(found, heard=lambda path, count: _say(f"{path}: checking {count:,} labels"))
+    sequence.check(found, heard=lambda path, count: _say(f"{path}: checking {count:,} labels"))
     try:
         for stage in found:
             _train(stage, restart)
@@ -156,7 +156,7 @@ def _say(text: str) -> None:
 
 
 def _say_weights(stage) -> None:
-    from fcnkit.segmentation.weighting import described
+    from fcnkit.training.weighting import described
 
     for line in described(stage.recipe):
         _say(f"{stage.folder}: {line}")
@@ -168,7 +168,7 @@ def _shown(stage, command) -> str:
 
 def _train(stage, restart: bool) -> None:
     """One stage is trained, or has been; the process ends with 130 where it was asked to stop."""
-    from fcnkit.segmentation.training import Begun, Ended, finished, train
+    from fcnkit.training.train import Begun, Ended, finished, train
 
     recipe, name = stage.recipe, str(stage.folder)
     last = None if restart else finished(recipe.run, recipe.iterations)
@@ -193,7 +193,7 @@ def _train(stage, restart: bool) -> None:
 def _begun(event, stage, weights):
     """Says what the training goes on from; the progress that is shown from now on."""
     from fcnkit.cli.progress import progress
-    from fcnkit.segmentation.stages import unfilled
+    from fcnkit.training.sequence import unfilled
 
     name = str(stage.folder)
     for snapshot, why in event.passed:
@@ -209,7 +209,7 @@ def _begun(event, stage, weights):
 
 
 def _follow(bar, event) -> None:
-    from fcnkit.segmentation.log import Device, Loss, Saved, Scores
+    from fcnkit.training.log import Device, Loss, Saved, Scores
 
     if isinstance(event, Loss):
         bar.loss(event)

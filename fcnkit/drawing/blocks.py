@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from fcnkit.nets.graph import Graph, Layer
+from fcnkit.nets.layers.windows import spatial
 from fcnkit.nets.shapes import Shapes
-from fcnkit.nets.spatial import spatial
 
 
 class Block(NamedTuple):

@@ -7,8 +7,8 @@ from typing import Any
 
 from fcnkit.errors import EngineError, NetError, WeightsError
 from fcnkit.exporting.draft import Draft, Site
+from fcnkit.exporting.dynamic_axes import Freedom, freedom
 from fcnkit.exporting.exported import Exported, Left, Port, declared
-from fcnkit.exporting.freedom import Freedom, freedom
 from fcnkit.exporting.operators import LEFT_OUT, OPERATORS, check
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Layer, Shape, State, Top, build

@@ -8,11 +8,11 @@ layer's tops.  Sizes, defaults and refusals of what Caffe refuses are those of
 import re
 from collections.abc import Callable, Iterator
 
-from fcnkit.exporting import arrange, pointwise, windows
+from fcnkit.exporting import pointwise, rearrange, windows
 from fcnkit.exporting.draft import Site
 from fcnkit.formats import schema
 from fcnkit.nets.graph import Layer
-from fcnkit.nets.layertypes import CAFFE
+from fcnkit.nets.layers.table import CAFFE
 
 OPERATORS: dict[str, Callable[[Site], list[str]]] = {
     # Windows, and every value from every value.
@@ -49,18 +49,18 @@ OPERATORS: dict[str, Callable[[Site], list[str]]] = {
     "Bias": pointwise.bias,
     "MVN": pointwise.mvn,
     # Joining, cutting, counting.
-    "Concat": arrange.concat,
-    "Slice": arrange.slices,
-    "Crop": arrange.crop,
-    "Flatten": arrange.flatten,
-    "Reshape": arrange.reshape,
-    "Tile": arrange.tile,
-    "Permute": arrange.permute,
-    "BatchReindex": arrange.batch_reindex,
-    "Eltwise": arrange.eltwise,
-    "Axpy": arrange.axpy,
-    "Reduction": arrange.reduction,
-    "ArgMax": arrange.argmax,
+    "Concat": rearrange.concat,
+    "Slice": rearrange.slices,
+    "Crop": rearrange.crop,
+    "Flatten": rearrange.flatten,
+    "Reshape": rearrange.reshape,
+    "Tile": rearrange.tile,
+    "Permute": rearrange.permute,
+    "BatchReindex": rearrange.batch_reindex,
+    "Eltwise": rearrange.eltwise,
+    "Axpy": rearrange.axpy,
+    "Reduction": rearrange.reduction,
+    "ArgMax": rearrange.argmax,
 }
 
 _LOSS = "a loss is for training"

@@ -11,8 +11,8 @@ from fcnkit.linting.messages import messages, read_by
 from fcnkit.linting.seen import LEARNING, Hit, Seen, fills_zero
 from fcnkit.nets import coordmap, coords
 from fcnkit.nets.graph import Layer, Top
-from fcnkit.nets.layertypes import CAFFE, FORKS
-from fcnkit.nets.spatial import show, spatial
+from fcnkit.nets.layers.table import CAFFE, FORKS
+from fcnkit.nets.layers.windows import show, spatial
 
 # ---- what Caffe refuses
 

@@ -5,7 +5,7 @@ from functools import cache
 from fcnkit.formats import schema
 from fcnkit.formats.prototxt import Field
 from fcnkit.nets.declared import V1_TYPES
-from fcnkit.nets.layertypes import CAFFE
+from fcnkit.nets.layers.table import CAFFE
 
 _DATA, _LOSS = ("transform_param",), ("loss_param",)
 # What a type reads beside the message that has its name.

@@ -11,7 +11,7 @@ from fcnkit.formats.schema import View
 from fcnkit.nets import coords
 from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.graph import Graph, Layer, Top
-from fcnkit.nets.layertypes import TYPES, no_blobs
+from fcnkit.nets.layers.table import TYPES, no_blobs
 from fcnkit.nets.shapes import Shape, Shapes
 from fcnkit.plan import Offset
 from fcnkit.weights.matching import Match

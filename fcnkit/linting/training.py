@@ -8,8 +8,8 @@ from math import prod
 
 from fcnkit.linting.seen import Hit, Seen, fills_zero, is_loss
 from fcnkit.nets.graph import Layer, Shape, Top
-from fcnkit.nets.layertypes import CAFFE
-from fcnkit.nets.spatial import show
+from fcnkit.nets.layers.table import CAFFE
+from fcnkit.nets.layers.windows import show
 from fcnkit.weights.matching import MISMATCH, RESHAPED
 
 # ---- layers that hinder each other

@@ -27,7 +27,7 @@ from fcnkit.linting.findings import (
 from fcnkit.linting.messages import type_of
 from fcnkit.linting.seen import Hit, Seen, is_loss
 from fcnkit.nets.graph import Elsewhere, Graph, Layer, State, build, states
-from fcnkit.nets.layertypes import CAFFE
+from fcnkit.nets.layers.table import CAFFE
 from fcnkit.nets.shapes import Shape, Shapes, infer
 from fcnkit.plan import Offset
 from fcnkit.rewrites.align import align

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fcnkit.errors import ModelError, said, shown
+from fcnkit.models.address import check_address
 
 INDEX = "models.json"
 # What lies beside a model in the cache, and says what is known of it.
@@ -25,7 +26,6 @@ DIGESTS = {"sha1": 40, "sha256": 64, "sha384": 96}
 LARGEST = 2**31 - 1
 _LONGEST = 1 << 20  # bytes of an index
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,79}")
-_ADDRESS = re.compile(r"https?://[!-~]{1,2000}")
 _TEXTS = ("about", "licence", "template", "page", "mean")
 _LISTS = ("use", "sources")
 _NUMBERS = ("size", "roughly")
@@ -149,21 +149,6 @@ def check_name(name: str, where: str) -> None:
     if not _NAME.fullmatch(name):
         fact = f'"{shown(name)}" is no name: letters, digits, . _ + and -, at most 80'
         raise ModelError(f"{where}: {fact}")
-
-
-def check_address(address: str, where: str) -> None:
-    """An address is of http or https, and holds no password; ModelError otherwise."""
-    from urllib.parse import urlsplit
-
-    try:
-        parts = urlsplit(address)
-        fits = _ADDRESS.fullmatch(address) and parts.hostname and (parts.port or 1)
-    except ValueError:
-        fits = None
-    if not fits:
-        raise ModelError(f'{where}: "{shown(address)}" is no http or https address')
-    if parts.username is not None:
-        raise ModelError(f"{where}: the address holds a user's name; fcnkit sends none")
 
 
 def _model(entry: object, where: str, beside) -> Model:

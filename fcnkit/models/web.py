@@ -8,7 +8,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
 from fcnkit.errors import ModelError, OutputError, said
-from fcnkit.models.index import check_address
+from fcnkit.models.address import check_address
 
 # A range that the server does not have.
 NO_RANGE = 416

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from fcnkit.errors import AlignError
 from fcnkit.nets.coordmap import IDENTITY, CoordMap, show
 from fcnkit.nets.graph import Graph, Layer, Top
-from fcnkit.nets.layertypes import TYPES
+from fcnkit.nets.layers.table import TYPES
 
 
 def own(layer: Layer, ndim: int = 4) -> CoordMap | None:

@@ -12,9 +12,9 @@ from math import prod
 from typing import NamedTuple
 
 from fcnkit.nets.graph import Graph, Layer, Top
-from fcnkit.nets.layertypes import of
+from fcnkit.nets.layers.table import of
+from fcnkit.nets.layers.windows import spatial
 from fcnkit.nets.shapes import Shapes
-from fcnkit.nets.spatial import spatial
 
 FLOAT = 4
 

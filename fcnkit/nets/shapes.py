@@ -6,10 +6,10 @@ from functools import lru_cache
 from math import prod
 
 from fcnkit.errors import NetError
-from fcnkit.nets import layertypes
-from fcnkit.nets.axes import show
 from fcnkit.nets.declared import Refuse, raising
 from fcnkit.nets.graph import Graph, Layer, Shape, Top
+from fcnkit.nets.layers import table
+from fcnkit.nets.layers.axes import show
 
 MAX_AXES = 32
 MAX_COUNT = 2**31 - 1
@@ -33,7 +33,7 @@ class Shapes:
 
     def blobs(self, layer: Layer) -> list[Shape] | None:
         """The shapes of a layer's parameters in Caffe's order, None where they are not known."""
-        bottoms, kind = self.bottoms(layer), layertypes.TYPES.get(layer.type)
+        bottoms, kind = self.bottoms(layer), table.TYPES.get(layer.type)
         return None if bottoms is None or kind is None else kind.blobs(layer, bottoms)
 
     def parameters(self, layer: Layer) -> int | None:
@@ -46,7 +46,7 @@ class Shapes:
 
         Convolution, Deconvolution and InnerProduct count; biases do not.
         """
-        bottoms, kind = self.bottoms(layer), layertypes.TYPES.get(layer.type)
+        bottoms, kind = self.bottoms(layer), table.TYPES.get(layer.type)
         if bottoms is None or kind is None:
             return None
         return kind.macs(layer, bottoms, [self.tops[top] for top in layer.tops])
@@ -99,7 +99,7 @@ def _add(
     layer: Layer, wanted: Mapping[Top, Shape], tops: dict[Top, Shape | None], reasons: dict[Top, str]
 ) -> None:
     """The layer's tops are in `tops`, and in `reasons` where they are not known."""
-    kind = layertypes.of(layer)
+    kind = table.of(layer)
     _check_counts(layer, kind)
     found = _follow(layer, _shapes(layer, kind, tops), wanted)
     for top, shape in zip(layer.tops, found, strict=True):
@@ -110,7 +110,7 @@ def _add(
             _check_size(layer, top, tops[top])
 
 
-def _shapes(layer: Layer, kind: layertypes.LayerType, tops: Mapping[Top, Shape | None]) -> list[Shape | None]:
+def _shapes(layer: Layer, kind: table.LayerType, tops: Mapping[Top, Shape | None]) -> list[Shape | None]:
     bottoms = [tops[top] for top in layer.bottoms]
     if None in bottoms:
         return [None] * len(layer.tops)
@@ -145,7 +145,7 @@ def _follow(layer: Layer, shapes: list[Shape | None], wanted: Mapping[Top, Shape
 
 
 def _reason(
-    layer: Layer, kind: layertypes.LayerType, tops: Mapping[Top, Shape | None], reasons: Mapping[Top, str]
+    layer: Layer, kind: table.LayerType, tops: Mapping[Top, Shape | None], reasons: Mapping[Top, str]
 ) -> str:
     for top in layer.bottoms:
         if tops[top] is None:
@@ -153,7 +153,7 @@ def _reason(
     return f'layer "{layer.name}" on line {layer.line}: {kind.unknown}'
 
 
-def _check_counts(layer: Layer, kind: layertypes.LayerType) -> None:
+def _check_counts(layer: Layer, kind: table.LayerType) -> None:
     for word, (least, most), tops in (
         ("bottom", kind.bottoms, layer.bottoms),
         ("top", kind.tops, layer.tops),
@@ -168,7 +168,7 @@ def _check_counts(layer: Layer, kind: layertypes.LayerType) -> None:
 
 
 def _range(least: int, most: int) -> str:
-    if most == layertypes.MANY:
+    if most == table.MANY:
         return f"{least} or more"
     return f"{least}" if least == most else f"{least} to {most}"
 

@@ -17,8 +17,8 @@ from fcnkit.errors import NetError
 from fcnkit.nets.coordmap import IDENTITY, CoordMap
 from fcnkit.nets.coords import carriers, downward, own
 from fcnkit.nets.graph import Graph, Layer, Shape, Top
-from fcnkit.nets.layertypes import TYPES, of
-from fcnkit.nets.spatial import has_window, keeps_size, size_rule, spatial
+from fcnkit.nets.layers.table import TYPES, of
+from fcnkit.nets.layers.windows import has_window, keeps_size, size_rule, spatial
 
 Known = Mapping[Top, Shape]
 
@@ -202,3 +202,32 @@ def _leader(layer: Layer, same: Mapping[Top, Top], done: dict[tuple, Top]) -> To
         return source
     made = done.setdefault((size_rule(layer), source), layer.tops[0])
     return None if made == layer.tops[0] else made
+
+
+class Fit(NamedTuple):
+    """The least slack of a Crop, in pixels, and the input size where it is reached.
+
+    Slack is size(cropped) - offset - size(reference) at the far end; the crop
+    is valid where it is not negative.  `slack` is None where the net itself
+    cannot be built at that size, and `why` says why.
+    """
+
+    slack: int | None
+    size: int
+    why: str = ""
+
+    @property
+    def valid(self) -> bool:
+        """Whether the crop fits at every size that was looked at."""
+        return self.slack is not None and self.slack >= 0
+
+
+def crop_fit(sizes: Sizes, cropped: Track, reference: Track, offset: tuple[int, ...], least: int) -> Fit:
+    """The crop's least slack over every input size from `least` up."""
+    found = []
+    for size, known in sizes.worth_checking(least):
+        if isinstance(known, NetError):
+            return Fit(None, size, str(known))
+        axes = zip(cropped.size(known), reference.size(known), offset, strict=True)
+        found.append(Fit(min(have - start - want for have, want, start in axes), size))
+    return min(found)

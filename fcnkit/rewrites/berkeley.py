@@ -12,11 +12,11 @@ from fcnkit.edits import Edit
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt, Style, Word, parse, render
 from fcnkit.nets.graph import Graph, Layer, build
-from fcnkit.nets.spatial import spatial
+from fcnkit.nets.layers.windows import spatial
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import appended, inside, removed, set_param
 from fcnkit.rewrites.parts import LEARN, Pairs
-from fcnkit.rewrites.train import Images, data_layer
+from fcnkit.rewrites.to_train import Images, data_layer
 
 _WHY = "as the FCN authors write it"
 _INPUT_SIZE = 500

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from fcnkit.errors import NetError
-from fcnkit.nets.axes import show
 from fcnkit.nets.graph import Graph, Layer
-from fcnkit.nets.layertypes import TYPES
+from fcnkit.nets.layers.axes import show
+from fcnkit.nets.layers.table import TYPES
 from fcnkit.nets.shapes import Shapes
 from fcnkit.rewrites.slide import ELEMENTWISE
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from fcnkit.edits import Edit, merge
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
-from fcnkit.nets.axes import show
 from fcnkit.nets.graph import Graph, Layer, Top, graphs
+from fcnkit.nets.layers.axes import show
 from fcnkit.nets.shapes import infer
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import beside, kernel_fields, removed, renamed_blob, set_name, set_value

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Layer
-from fcnkit.nets.spatial import spatial
+from fcnkit.nets.layers.windows import spatial
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import beside, kernel_fields, removed, set_param
 from fcnkit.rewrites.states import Shape, States, copies, states

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from fcnkit.edits import Edit, merge
 from fcnkit.formats.prototxt import Prototxt
-from fcnkit.nets.axes import show
 from fcnkit.nets.graph import Layer, Top
-from fcnkit.nets.spatial import spatial
+from fcnkit.nets.layers.axes import show
+from fcnkit.nets.layers.windows import spatial
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import set_name, taken_out
 from fcnkit.rewrites.conversion import Refused, State, blame, check_shared, follow

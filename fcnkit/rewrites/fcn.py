@@ -16,9 +16,9 @@ from fcnkit.errors import AlignError, NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets import coords
 from fcnkit.nets.graph import Graph, Layer, Top, build
+from fcnkit.nets.layers.windows import spatial
 from fcnkit.nets.shapes import infer
 from fcnkit.nets.sizes import Sizes, Track
-from fcnkit.nets.spatial import spatial
 from fcnkit.plan import Offset, Plan, Step
 from fcnkit.rewrites.changes import removed, renamed_blob, set_param
 from fcnkit.rewrites.convolutionalize import convolutionalize

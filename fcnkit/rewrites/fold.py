@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import Prototxt
-from fcnkit.nets.axes import canonical
 from fcnkit.nets.graph import Layer
+from fcnkit.nets.layers.axes import canonical
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import removed, set_value, taken_out
 from fcnkit.rewrites.states import Known, Shape, States, states

@@ -6,8 +6,8 @@ from fcnkit.edits import Edit, merge
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.coordmap import show
 from fcnkit.nets.graph import Graph, Layer, graphs
+from fcnkit.nets.layers.windows import is_global, spatial
 from fcnkit.nets.shapes import infer
-from fcnkit.nets.spatial import is_global, spatial
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import kernel_fields, removed
 

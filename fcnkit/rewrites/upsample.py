@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from fcnkit.errors import AlignError, NetError
 from fcnkit.formats.prototxt import Prototxt
-from fcnkit.nets import coords, fit
+from fcnkit.nets import coords
 from fcnkit.nets.coordmap import IDENTITY, CoordMap, show
 from fcnkit.nets.graph import Graph, Shape, Top, build
+from fcnkit.nets.layers.windows import deconvolved
 from fcnkit.nets.shapes import infer
-from fcnkit.nets.sizes import Known, Sizes, Track, track
-from fcnkit.nets.spatial import deconvolved
+from fcnkit.nets.sizes import Fit, Known, Sizes, Track, crop_fit, track
 from fcnkit.plan import Offset, Plan
 from fcnkit.rewrites.parts import (
     Pairs,
@@ -141,7 +141,7 @@ class Climb(NamedTuple):
             fact = f"{what} needs the offset {show(rise.exact)}, a negative number"
             raise Negative(f"{self.path}: {fact}", -min(rise.exact))
         crop = Offset(names.crop, names.upscore, wanted.blob, tuple(map(int, rise.exact)))
-        found = fit.check(self.sizes, rise.top, wanted, crop.offset, self.least)
+        found = crop_fit(self.sizes, rise.top, wanted, crop.offset, self.least)
         if not found.valid:
             raise self._too_small(crop, found)
         layers = [self._upscore(rise), (crop_layer(crop), self._why(crop))]
@@ -200,10 +200,10 @@ class Climb(NamedTuple):
         begin = tuple(-int(value) for value in rise.exact)
         ahead = tuple(map(int, rise.exact))
         inner = Offset(names.crop, names.score, names.upscore, begin)
-        found = fit.check(self.sizes, new, rise.top, begin, self.least)
+        found = crop_fit(self.sizes, new, rise.top, begin, self.least)
         if min(begin) >= 0 and found.valid:
             return 0, inner
-        if min(ahead) >= 0 and fit.check(self.sizes, rise.top, new, ahead, self.least).valid:
+        if min(ahead) >= 0 and crop_fit(self.sizes, rise.top, new, ahead, self.least).valid:
             return 0, Offset(names.crop, names.upscore, names.score, ahead)
         # A pad P moves the beginning by P and takes 2 P off the size.
         if found.slack is None:
@@ -220,7 +220,7 @@ class Climb(NamedTuple):
         where = f'"{crop.reference}" begins at pixel {show(crop.offset)} of "{crop.cropped}"'
         return f"{where}; fits inputs of {self.least} pixels and more"
 
-    def _too_small(self, crop: Offset, found: fit.Fit) -> AlignError:
+    def _too_small(self, crop: Offset, found: Fit) -> AlignError:
         remedy = f"pad the first layer more, or ask for inputs larger than {self.least}"
         if found.slack is None:
             why = found.why.removeprefix(f"{self.path}:")

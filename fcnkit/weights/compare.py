@@ -11,8 +11,8 @@ from fcnkit.errors import WeightsError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.inspection import MISMATCH
 from fcnkit.weights.blobs import Blob
-from fcnkit.weights.comparison import CHANGED, CLOSE, EQUAL, EXTRA, MISSING, RESHAPED, Change, Comparison, Row
-from fcnkit.weights.fitting import net_rows
+from fcnkit.weights.difference import CHANGED, CLOSE, EQUAL, EXTRA, MISSING, RESHAPED, Change, Comparison, Row
+from fcnkit.weights.fit import net_rows
 from fcnkit.weights.statistics import Progress, untold, values
 from fcnkit.weights.store import Weights
 

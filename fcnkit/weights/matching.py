@@ -14,8 +14,8 @@ from fcnkit import notebook
 from fcnkit.errors import WeightsError
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.nets.graph import Graph, Layer
+from fcnkit.nets.layers.windows import spatial
 from fcnkit.nets.shapes import Shapes
-from fcnkit.nets.spatial import spatial
 from fcnkit.plan import Move, folded
 from fcnkit.weights.blobs import Blob
 from fcnkit.weights.store import Weights

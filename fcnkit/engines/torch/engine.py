@@ -108,7 +108,7 @@ def _arrays(graph: Graph, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The given inputs as float32, for exactly the blobs that the net is given."""
     import numpy as np
 
-    from fcnkit.engines.torch.layers import is_source
+    from fcnkit.engines.torch.layers.table import is_source
 
     path = graph.prototxt.path
     names = [top.blob for layer in graph.layers if is_source(layer) for top in layer.tops]

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fcnkit.engines.torch.layers import LAYERS, is_source
+from fcnkit.engines.torch.layers.site import Run, Site, check_fields, refusal
+from fcnkit.engines.torch.layers.table import LAYERS, is_source
 from fcnkit.engines.torch.parameters import Use, blobs, forced, load, parameters
-from fcnkit.engines.torch.site import Run, Site, check_fields, refusal
 from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.shapes import Shapes
 from fcnkit.weights.store import Weights

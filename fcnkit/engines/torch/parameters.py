@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch.nn import Parameter
 
-from fcnkit.engines.torch.filling import filled
-from fcnkit.engines.torch.layers import LAYERS
+from fcnkit.engines.torch.layers.filling import filled
+from fcnkit.engines.torch.layers.table import LAYERS
 from fcnkit.errors import WeightsError
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.formats.schema import View

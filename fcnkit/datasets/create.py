@@ -1,0 +1,230 @@
+"""Images and labels become the LMDBs, the mean and the report that a training needs."""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+from typing import NamedTuple
+
+from fcnkit import files
+from fcnkit.datasets import databases, staging
+from fcnkit.datasets.colours import Colour, colour_text, voc_palette
+from fcnkit.datasets.pairs import Pair
+from fcnkit.datasets.prepare import Prepared, Recipe, prepared
+from fcnkit.datasets.summary import CLASSES_FILE, COLOURS_FILE, MEAN_FILE, REPORT_FILE, Split, Summary, Tally
+from fcnkit.datasets.workers import in_order
+from fcnkit.errors import DatasetError
+from fcnkit.formats import binaryproto
+
+SKIPPED_FILE = "skipped.txt"
+KINDS = ("image", "label")
+# A batch goes to the disk when it has so many entries or bytes; what an interruption loses is less than that.
+_BATCH, _BATCH_BYTES = 64, 32 << 20
+
+Progress = Callable[[int], object]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be made: the pairs of each split in their order, how they are read, what they are called.
+
+    With `skip_bad`, bad pairs are left out and reported.
+    """
+
+    splits: Mapping[str, Sequence[Pair]]
+    recipe: Recipe
+    names: tuple[str, ...]
+    colours: tuple[Colour, ...] = ()
+    skip_bad: bool = False
+
+    def check(self) -> None:
+        """It can be carried out; DatasetError otherwise."""
+        self.recipe.reading.check()
+        if len(self.names) != self.recipe.reading.classes:
+            fact = f"{len(self.names)} names for {self.recipe.reading.classes} classes"
+            raise DatasetError(f"{fact}; name each class once")
+        labels = [(pair.label, pair.flipped) for pairs in self.splits.values() for pair in pairs]
+        twice = len(labels) - len(set(labels))
+        if twice:
+            raise DatasetError(
+                f"{twice} labels are there to train on and to validate with; make the lists differ"
+            )
+
+    def plan(self) -> dict:
+        """All that the result depends on, as JSON; of the files their names, sizes and times."""
+        options = asdict(self.recipe) | {"skip_bad": self.skip_bad}
+        found = {name: [[*pair, *_stamp(pair)] for pair in pairs] for name, pairs in self.splits.items()}
+        return {"options": options, "classes": list(self.names), "colours": self.colours, "files": found}
+
+
+def _stamp(pair: Pair) -> Iterator[int]:
+    for path in (pair.image, pair.label):
+        status = os.stat(path)
+        yield from (status.st_size, status.st_mtime_ns)
+
+
+def create(
+    task: Task,
+    folder: str | Path,
+    *,
+    jobs: int = 1,
+    resume: bool = False,
+    force: bool = False,
+    progress: Progress = lambda done: None,
+) -> Summary:
+    """The folder holds the LMDBs of every split, the mean, classes, colours and report; it appears whole.
+
+    Every pair is read, by `jobs` processes, and checked.  An interrupted
+    create leaves a folder beside `folder`, which `resume` takes up.
+    `progress` is told of each pair that is done.
+
+    Raises DatasetError that names every bad file, and then nothing is left;
+    OutputError where the folder exists or the disk is full.
+    """
+    task.check()
+    ways = {"resume": resume, "force": force, "ours": REPORT_FILE, "scratch": (SKIPPED_FILE,)}
+    with staging.staged(folder, task.plan(), **ways) as new:
+        problems, tallies = _filled(new, task, jobs, progress)
+        if problems and not task.skip_bad:
+            staging.drop(folder)
+            count = f"{len(problems)} bad file{'s' * (len(problems) > 1)}"
+            raise DatasetError(f"{count}; put them right, or leave them out with --skip-bad:", problems)
+        summary = _summary(folder, task, tallies, _skipped(new))
+        mean = tallies["train"].mean_image()
+        if mean is not None:
+            files.write(new / MEAN_FILE, binaryproto.written(mean), force=True)
+            summary = replace(summary, mean_file=MEAN_FILE)
+        _described(new, summary)
+    return summary
+
+
+class _Part(NamedTuple):
+    """A split on its way: the `done` first ones of its pairs are in both of its LMDBs, and counted."""
+
+    pairs: Sequence[Pair]
+    stores: Sequence[databases.Writer]
+    tally: Tally
+    done: int
+
+    @property
+    def rest(self) -> Sequence[Pair]:
+        """The pairs that are still to be read."""
+        return self.pairs[self.done :]
+
+
+def _filled(new: Path, task: Task, jobs: int, progress: Progress) -> tuple[list[str], dict[str, Tally]]:
+    """The LMDBs hold the pairs of every split; or else what is wrong with them, all of it."""
+    problems: list[str] = []
+    with ExitStack() as stack:
+        parts = {split: _part(new, split, task, stack) for split in task.splits}
+        progress(sum(part.done for part in parts.values()))
+        rest = list(chain.from_iterable(part.rest for part in parts.values()))
+        results = stack.enter_context(closing(in_order(partial(prepared, recipe=task.recipe), rest, jobs)))
+        for part in parts.values():
+            own = _told(islice(results, len(part.rest)), progress)
+            for batch in _batches(enumerate(own, part.done)):
+                problems += _kept(new, task, part, batch, bool(problems))
+    return problems, {split: part.tally for split, part in parts.items()}
+
+
+def _told(results: Iterator[Prepared], progress: Progress) -> Iterator[Prepared]:
+    for each in results:
+        progress(1)
+        yield each
+
+
+def _part(new: Path, split: str, task: Task, stack: ExitStack) -> _Part:
+    stores = [databases.Writer(new / f"{split}_{kind}_lmdb") for kind in KINDS]
+    for store in stores:
+        stack.callback(store.close)
+    tally = Tally(task.recipe.reading.classes, task.recipe.reading.ignore, split == "train")
+    return _Part(task.splits[split], stores, tally, _taken_up(stores, tally))
+
+
+def _kept(new: Path, task: Task, part: _Part, batch: Sequence, spoilt: bool) -> list[str]:
+    """The problems of a batch; it is written and counted unless there are some, or were."""
+    bad = [each for _, each in batch if each.problems]
+    if task.skip_bad:
+        _note(new, bad)
+    if task.skip_bad or not bad and not spoilt:
+        _put(part.stores, batch, part.pairs)
+        _count(part.tally, batch)
+    return [problem for each in bad for problem in each.problems]
+
+
+def _taken_up(stores: Sequence[databases.Writer], tally: Tally) -> int:
+    """How many pairs are done, all counted; what one database has and the other has not is gone."""
+    done = min(store.after() for store in stores)
+    for store in stores:
+        store.cut(done)
+    for image, label in zip(*(store.records() for store in stores), strict=True):
+        tally.add(image.array, label.array[0])
+    return done
+
+
+def _batches(results: Iterator[tuple[int, Prepared]]) -> Iterator[list[tuple[int, Prepared]]]:
+    batch, size = [], 0
+    for number, each in results:
+        batch.append((number, each))
+        size += 0 if each.problems else each.image.nbytes + each.label.nbytes
+        if len(batch) >= _BATCH or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _put(stores: Sequence[databases.Writer], batch: Sequence, pairs: Sequence[Pair]) -> None:
+    good = [(databases.key(number, pairs[number].name), each) for number, each in batch if not each.problems]
+    for which, store in enumerate(stores):
+        store.put([(key, _datum(each, which)) for key, each in good])
+
+
+def _datum(each: Prepared, which: int) -> bytes:
+    return each.stored[which] if each.stored else databases.datum((each.image, each.label[None])[which])
+
+
+def _count(tally: Tally, batch: Sequence[tuple[int, Prepared]]) -> None:
+    for _, each in batch:
+        if not each.problems:
+            tally.add(each.image, each.label)
+
+
+def _note(new: Path, bad: Sequence[Prepared]) -> None:
+    """The problems are in a file, for a later `resume` to report."""
+    if bad:
+        with open(new / SKIPPED_FILE, "a", encoding="utf-8", errors="surrogateescape") as file:
+            file.writelines(f"{json.dumps(problem)}\n" for each in bad for problem in each.problems)
+
+
+def _skipped(new: Path) -> tuple[str, ...]:
+    try:
+        lines = (new / SKIPPED_FILE).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return ()
+    return tuple(dict.fromkeys(json.loads(line) for line in lines))  # a batch may have been done twice
+
+
+def _summary(folder: str | Path, task: Task, tallies: Mapping[str, Tally], skipped: Sequence[str]) -> Summary:
+    splits: list[Split] = [tally.split(name) for name, tally in tallies.items()]
+    empty = [each.name for each in splits if not each.count]
+    if empty:
+        staging.drop(folder)
+        raise DatasetError(f"{empty[0]}: no pair of it is good:", skipped)
+    colours = (*task.colours, *voc_palette()[len(task.colours) :])[: len(task.names)]
+    plan = task.plan()["options"]
+    return Summary(
+        str(folder), task.names, colours, task.recipe.reading.ignore, task.recipe.order, tuple(splits),
+        tuple(skipped), plan,
+    )  # fmt: skip
+
+
+def _described(new: Path, summary: Summary) -> None:
+    """Classes, colours and report are in the folder, in place of those that an interrupted one left."""
+    files.write(new / CLASSES_FILE, "".join(f"{name}\n" for name in summary.names).encode(), force=True)
+    files.write(new / COLOURS_FILE, colour_text(summary.colours).encode(), force=True)
+    files.write(new / REPORT_FILE, f"{json.dumps(summary.json(), indent=2)}\n".encode(), force=True)

@@ -1,0 +1,188 @@
+"""LMDBs of Datums, as Caffe's Data layer reads them."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from fcnkit.errors import DatasetError
+from fcnkit.formats import lmdbs, schema
+from fcnkit.libraries import load
+
+if TYPE_CHECKING:
+    import lmdb
+    import numpy
+
+_FIRST_SIZE = 1 << 26
+# LMDB takes no longer keys.
+_LONGEST_KEY = 511
+
+
+class Record(NamedTuple):
+    """One entry of a database: (channels, height, width) of uint8."""
+
+    key: str
+    array: "numpy.ndarray"
+
+
+def key(number: int, name: str) -> bytes:
+    """The key of one entry: zero-padded, so that Caffe, which goes by the keys' order, reads by number."""
+    return b"%08d_%b" % (number, name.encode("utf-8", "surrogateescape")[: _LONGEST_KEY - 9])
+
+
+def datum(array: "numpy.ndarray") -> bytes:
+    """The wire format of a Datum that holds (channels, height, width) of uint8."""
+    channels, height, width = array.shape
+    return schema.message("Datum")(
+        channels=channels, height=height, width=width, data=array.tobytes(), label=0
+    ).SerializeToString()
+
+
+def encoded(array: "numpy.ndarray") -> bytes:
+    """The same as a PNG inside a Datum: smaller, and Caffe needs OpenCV and more time to read it.
+
+    OpenCV gives the channels of a colour image from blue to red.
+    """
+    import io
+
+    import numpy as np
+
+    planes = array[0] if len(array) == 1 else np.moveaxis(array[::-1], 0, 2)
+    file = io.BytesIO()
+    load("PIL.Image").fromarray(np.ascontiguousarray(planes)).save(file, "PNG")
+    channels, height, width = array.shape
+    return schema.message("Datum")(
+        channels=channels, height=height, width=width, data=file.getvalue(), label=0, encoded=True
+    ).SerializeToString()
+
+
+class Writer:
+    """An LMDB that grows as entries come; the whole of a batch is there or nothing of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with lmdbs.refused(folder):
+            self.store = load("lmdb").open(str(folder), map_size=_size(folder))
+            lmdbs.check_whole(folder, self.store)
+
+    def put(self, entries: Sequence[tuple[bytes, bytes]]) -> None:
+        """The entries are on the disk; those of the same keys are replaced."""
+        with lmdbs.refused(self.folder):
+            while not self._put(entries):
+                self.store.set_mapsize(self.store.info()["map_size"] * 2)
+
+    def _put(self, entries: Sequence[tuple[bytes, bytes]]) -> bool:
+        try:
+            with self.store.begin(write=True) as transaction:
+                for name, value in entries:
+                    transaction.put(name, value)
+        except load("lmdb").MapFullError:
+            return False
+        return True
+
+    def after(self) -> int:
+        """The number behind the last entry's; 0 in an empty database."""
+        with self.store.begin() as transaction, transaction.cursor() as cursor:
+            return int(cursor.key()[:8]) + 1 if cursor.last() else 0
+
+    def cut(self, number: int) -> None:
+        """No entry of this number or a higher one is left."""
+        with lmdbs.refused(self.folder), self.store.begin(write=True) as transaction:
+            cursor = transaction.cursor()
+            found = cursor.set_range(b"%08d" % number)
+            while found:
+                found = cursor.delete()
+
+    def records(self) -> Iterator[Record]:
+        """Every entry, in order."""
+        return _records(self.folder, self.store)
+
+    def close(self) -> None:
+        """Nobody holds the database; the file that its users share is gone."""
+        self.store.close()
+        with contextlib.suppress(OSError):
+            (self.folder / "lock.mdb").unlink()
+
+
+def raw(folder: str | Path) -> Iterator[tuple[str, bytes]]:
+    """The key and the bytes of every entry of a database, in the order in which Caffe reads them.
+
+    Raises DatasetError where there is no database, or only a part of one.
+    """
+    store = lmdbs.opened(Path(folder))
+    try:
+        with lmdbs.refused(Path(folder)), store.begin() as transaction, transaction.cursor() as cursor:
+            for name, value in cursor:
+                yield bytes(name).decode("utf-8", "replace"), value
+    finally:
+        store.close()
+
+
+def read(folder: str | Path, every: int = 1) -> Iterator[Record]:
+    """The entries of a database, or of `every` so many the first, in the order in which Caffe reads them.
+
+    Raises DatasetError where there is no database, or an entry is no image.
+    """
+    store = lmdbs.opened(Path(folder))
+    try:
+        yield from _records(folder, store, every)
+    finally:
+        store.close()
+
+
+def _records(folder: str | Path, store: "lmdb.Environment", every: int = 1) -> Iterator[Record]:
+    with lmdbs.refused(Path(folder)), store.begin() as transaction, transaction.cursor() as cursor:
+        # The values in between are not read: the keys alone are passed over.
+        for number, name in enumerate(cursor.iternext(values=False)):
+            if number % every == 0:
+                shown = bytes(name).decode("utf-8", "replace")
+                yield Record(shown, _array(folder, shown, cursor.value()))
+
+
+def count(folder: str | Path) -> int:
+    """How many entries a database has."""
+    store = lmdbs.opened(Path(folder))
+    try:
+        return store.stat()["entries"]
+    finally:
+        store.close()
+
+
+def _array(folder: str | Path, name: str, value: bytes) -> "numpy.ndarray":
+    import numpy as np
+    from google.protobuf.message import DecodeError
+
+    place = f"{folder}: entry {name}"
+    try:
+        found = schema.message("Datum").FromString(value)
+    except DecodeError:
+        raise DatasetError(f"{place}: is no Datum; is it damaged?") from None
+    if found.encoded:
+        return _decoded(place, found.data)
+    shape = found.channels, found.height, found.width
+    if min(shape) < 1 or len(found.data) != np.prod(shape):
+        size = f"{len(found.data):,} bytes for {' x '.join(map(str, shape))} values"
+        raise DatasetError(f"{place}: has {size}; is it damaged, or of another type than uint8?")
+    return np.frombuffer(found.data, np.uint8).reshape(shape)
+
+
+def _decoded(place: str, data: bytes) -> "numpy.ndarray":
+    import io
+
+    import numpy as np
+
+    from fcnkit.datasets.images import opened
+
+    try:
+        with opened(io.BytesIO(data)) as image:
+            values = np.asarray(image)
+    except DatasetError as error:
+        raise DatasetError(f"{place}: {error}") from None
+    return values[None] if values.ndim == 2 else np.moveaxis(values, 2, 0)[::-1]
+
+
+def _size(folder: Path) -> int:
+    """Room for what is there and for more; LMDB asks for it beforehand."""
+    with contextlib.suppress(OSError):
+        return max(_FIRST_SIZE, 2 * (folder / "data.mdb").stat().st_size)
+    return _FIRST_SIZE

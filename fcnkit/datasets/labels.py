@@ -1,0 +1,219 @@
+"""Label files of all kinds as class numbers, exactly: nothing is rounded, guessed or cut off."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fcnkit.datasets.colours import ColourMap
+from fcnkit.datasets.images import Raw, read_raw
+from fcnkit.errors import DatasetError
+
+if TYPE_CHECKING:
+    import numpy
+
+# SYNTHIA keeps the class in the first of three 16-bit channels and the instance in the second.
+CHANNELS = {"red": 0, "green": 1, "blue": 2, "class": 0, "instance": 1}
+INDEX, COLOUR = "index", "colour"
+ERROR, IGNORE, KEEP = "error", "ignore", "keep"
+# Wider values than this are no labels of anything.
+_MOST = 1 << 16
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How label files become class numbers 0 to `classes` - 1, or `ignore`.
+
+    `colours` says which colour is which class, `channel` that one channel of
+    a colour image holds the class.  Of a palette image the index counts, or
+    its colour where `palette` is "colour"; with "" the index, but a palette
+    that disagrees with `colours` is an error.  Values in `void` are ignored;
+    where there are `numbers`, they say what every other value becomes.
+    Whatever is then no class is an error; with `unknown` "ignore" it is
+    ignored, and with "keep" a number stays as it is, or 255 where it is larger.
+    """
+
+    classes: int
+    ignore: int = 255
+    colours: ColourMap | None = None
+    channel: str = ""
+    palette: str = ""
+    void: tuple[int, ...] = ()
+    numbers: Mapping[int, int] = field(default_factory=dict)
+    unknown: str = ERROR
+
+    def check(self) -> None:
+        """The numbers fit 8 bits and each other; DatasetError otherwise."""
+        if not 1 <= self.classes <= 255:
+            raise DatasetError(
+                f"{self.classes} classes: labels have 8 bits, one value to ignore; have 1 to 255"
+            )
+        if not self.classes <= self.ignore <= 255:
+            fact = f"ignore {self.ignore}: is not above the {self.classes} classes, 0 to {self.classes - 1}"
+            raise DatasetError(f"{fact}, and at most 255; 255 is usual")
+        wrong = [new for new in self.numbers.values() if not (0 <= new < self.classes or new == self.ignore)]
+        if wrong:
+            raise DatasetError(f"map to {wrong[0]}: is no class, 0 to {self.classes - 1}, nor {self.ignore}")
+
+
+def read_label(path: str | Path, reading: Reading) -> "numpy.ndarray":
+    """The class of each pixel, uint8 of (height, width).
+
+    Raises DatasetError with the file, the first pixel that is at fault, and
+    its value or colour.
+    """
+    if Path(path).suffix == ".npy":
+        return _numbered(path, _array(path), reading)
+    raw = read_raw(path)
+    if not raw.opaque and reading.unknown != IGNORE:
+        raise DatasetError(f"{path}: has transparent pixels; save it without alpha")
+    if raw.values.ndim == 3:
+        return _of_channels(path, raw.values, reading)
+    if raw.palette is not None:
+        return _of_palette(path, raw, reading)
+    return _numbered(path, raw.values, reading)
+
+
+def _array(path: str | Path) -> "numpy.ndarray":
+    import numpy as np
+
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DatasetError(f"{path}: cannot be read: {error}; is it damaged?") from None
+    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "bui":
+        raise DatasetError(f"{path}: is no array of whole numbers, height by width; save one class per pixel")
+    return values.astype(np.uint8) if values.dtype == bool else values
+
+
+def _of_channels(path: str | Path, values: "numpy.ndarray", reading: Reading) -> "numpy.ndarray":
+    if reading.channel:
+        return _numbered(path, values[..., CHANNELS[reading.channel]], reading)
+    if values.dtype.itemsize > 1:
+        remedy = "give --channel class, or red, green or blue"
+        raise DatasetError(f"{path}: has three channels of 16 bits, as SYNTHIA's labels do; {remedy}")
+    if reading.colours is None:
+        remedy = "give the colours of the classes with --colours, or name the channel with --channel"
+        raise DatasetError(f"{path}: has three channels; {remedy}")
+    return _of_colours(path, _coded(values), reading)
+
+
+def _of_palette(path: str | Path, raw: Raw, reading: Reading) -> "numpy.ndarray":
+    codes = _coded(raw.palette)
+    highest = int(raw.values.max(initial=0))
+    if highest >= len(codes) and reading.palette == COLOUR:
+        raise DatasetError(
+            f"{path}: uses index {highest}, and its palette has {len(codes)} colours; save it anew"
+        )
+    if reading.palette == COLOUR:
+        return _of_colours(path, codes[raw.values], reading)
+    if reading.colours and not reading.palette:
+        _agree(path, raw, reading.colours)
+    return _numbered(path, raw.values, reading)
+
+
+def _agree(path: str | Path, raw: Raw, colours: ColourMap) -> None:
+    """The palette has the map's colour for each class that the label uses."""
+    import numpy as np
+
+    known = min(len(colours.colours), len(raw.palette))
+    for index in np.flatnonzero(np.bincount(raw.values.ravel(), minlength=known)[:known]):
+        here, there = tuple(map(int, raw.palette[index])), colours.colours[index]
+        if here != there:
+            fact = f"index {index} is {_shown(here)} in its palette and {_shown(there)} in {colours.path}"
+            raise DatasetError(f"{path}: {fact}; say which counts, with --palette index or --palette colour")
+
+
+def _coded(colours: "numpy.ndarray") -> "numpy.ndarray":
+    """Each colour as one number."""
+    import numpy as np
+
+    return colours.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+
+
+def _of_colours(path: str | Path, codes: "numpy.ndarray", reading: Reading) -> "numpy.ndarray":
+    import numpy as np
+
+    if reading.colours is None:
+        raise DatasetError(f"{path}: its colours are to count; give those of the classes with --colours")
+    known, classes = _sorted(reading.colours, reading.ignore)
+    place = np.minimum(np.searchsorted(known, codes), len(known) - 1)
+    values = classes[place]
+    lost = known[place] != codes
+    if lost.any() and reading.unknown != IGNORE:
+        code = int(codes[lost][0])
+        colour = _shown((code >> 16, code >> 8 & 255, code & 255))
+        fact = f"pixel {_first(lost)} is {colour}, which is not in {reading.colours.path}"
+        raise DatasetError(f"{path}: {fact} ({_others(codes[lost], 'colour')}); {_remedy('--colours')}")
+    values[lost] = reading.ignore
+    return _numbered(path, values, reading)
+
+
+def _sorted(colours: ColourMap, ignore: int) -> tuple["numpy.ndarray", "numpy.ndarray"]:
+    """The codes of all colours, ascending, and the value of each."""
+    import numpy as np
+
+    codes = _coded(np.array([*colours.colours, *colours.void]))
+    values = np.array([*range(len(colours.colours)), *([ignore] * len(colours.void))], np.int32)
+    order = np.argsort(codes)
+    return codes[order], values[order]
+
+
+def _numbered(path: str | Path, values: "numpy.ndarray", reading: Reading) -> "numpy.ndarray":
+    import numpy as np
+
+    low, high = int(values.min(initial=0)), int(values.max(initial=0))
+    if low < 0 or high >= _MOST:
+        found = low if low < 0 else high
+        raise DatasetError(f"{path}: pixel {_first(values == found)} is {found}; labels are 0 to {_MOST - 1}")
+    table = _table(reading, high + 1)
+    found = table[values]
+    lost = found < 0
+    if reading.unknown == KEEP:
+        found[lost] = np.minimum(values[lost], 255)
+        return found.astype(np.uint8)
+    if lost.any() and reading.unknown == ERROR:
+        first = int(values[lost][0])
+        known = (
+            "in the map" if reading.numbers else f"a class, 0 to {reading.classes - 1}, nor {reading.ignore}"
+        )
+        fact = f"pixel {_first(lost)} is {first}, which is not {known}"
+        raise DatasetError(f"{path}: {fact} ({_others(values[lost], 'value')}); {_remedy('--void or --map')}")
+    found[lost] = reading.ignore
+    return found.astype(np.uint8)
+
+
+def _table(reading: Reading, size: int) -> "numpy.ndarray":
+    """What each value becomes; -1 for one that is no class."""
+    import numpy as np
+
+    table = np.full(max(size, 256), -1, np.int16)
+    if not reading.numbers:
+        table[: reading.classes] = np.arange(reading.classes)
+    table[reading.ignore] = reading.ignore
+    for old, new in [*reading.numbers.items(), *((value, reading.ignore) for value in reading.void)]:
+        if 0 <= old < len(table):
+            table[old] = new
+    return table
+
+
+def _first(mask: "numpy.ndarray") -> str:
+    import numpy as np
+
+    row, column = np.unravel_index(int(mask.argmax()), mask.shape)
+    return f"x {column}, y {row}"
+
+
+def _others(values: "numpy.ndarray", what: str) -> str:
+    import numpy as np
+
+    count = len(np.unique(values))
+    return f"{values.size:,} pixels of {count} {what}{'s' * (count > 1)}"
+
+
+def _remedy(option: str) -> str:
+    return f"add it with {option}, or ignore it with --unknown ignore"
+
+
+def _shown(colour: Sequence[int]) -> str:
+    return " ".join(map(str, colour))

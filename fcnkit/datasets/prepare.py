@@ -1,0 +1,98 @@
+"""One pair of files becomes the two arrays that Caffe reads, or a list of what is wrong with it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from fcnkit.datasets.databases import encoded
+from fcnkit.datasets.geometry import Geometry
+from fcnkit.datasets.images import read_image
+from fcnkit.datasets.labels import Reading, read_label
+from fcnkit.datasets.pairs import Pair
+from fcnkit.errors import DatasetError
+
+if TYPE_CHECKING:
+    import numpy
+
+ORDERS = ("bgr", "rgb", "gray")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How files become arrays.
+
+    `order` is that of an image's channels; Caffe's models have bgr.  `turn`
+    says what to do with images that EXIF would turn.  `empty` lets labels
+    pass that are ignored altogether.  `png` stores both as PNGs in their Datums.
+    """
+
+    reading: Reading
+    geometry: Geometry = Geometry()
+    order: str = "bgr"
+    turn: bool | None = None
+    empty: bool = False
+    png: bool = False
+
+
+class Prepared(NamedTuple):
+    """An image of (channels, height, width) and its label of (height, width), or the `problems` of the pair.
+
+    `stored` are their Datums where they are stored as PNGs.
+    """
+
+    image: "numpy.ndarray | None" = None
+    label: "numpy.ndarray | None" = None
+    problems: tuple[str, ...] = ()
+    stored: tuple[bytes, bytes] | None = None
+
+
+def prepared(pair: Pair, recipe: Recipe) -> Prepared:
+    """The arrays of a pair, or everything that is wrong with it: nothing is raised for bad files."""
+    problems: list[str] = []
+    image = _tried(lambda: read_image(pair.image, gray=recipe.order == "gray", turn=recipe.turn), problems)
+    label = _tried(lambda: read_label(pair.label, recipe.reading), problems)
+    if image is None or label is None:
+        return Prepared(problems=tuple(problems))
+    if image.size != label.shape[::-1]:
+        (width, height), (rows, columns) = image.size, label.shape
+        fact = f"is {columns}x{rows}, and its image {pair.image} is {width}x{height}"
+        return Prepared(problems=(f"{pair.label}: {fact}; make them the same size",))
+    try:
+        found = (
+            _cut(recipe.geometry.image(image), recipe.order),
+            recipe.geometry.label(label, recipe.reading.ignore),
+        )
+    except DatasetError as error:
+        return Prepared(problems=(f"{pair.image}: {error}",))
+    if pair.flipped:
+        found = tuple(_flipped(array) for array in found)
+    if not recipe.empty and (found[1] == recipe.reading.ignore).all():
+        fact = "every pixel is ignored, so that nothing is learnt from it"
+        return Prepared(problems=(f"{pair.label}: {fact}; remove it, or keep it with --keep-empty",))
+    if recipe.png:
+        return Prepared(*found, stored=(encoded(found[0]), encoded(found[1][None])))
+    return Prepared(*found)
+
+
+def _tried(read: Callable, problems: list[str]):
+    try:
+        return read()
+    except DatasetError as error:
+        problems.append(str(error))
+        return None
+
+
+def _flipped(array: "numpy.ndarray") -> "numpy.ndarray":
+    """The array with its last axis, from left to right, the other way round."""
+    import numpy as np
+
+    return np.ascontiguousarray(array[..., ::-1])
+
+
+def _cut(image: "numpy.ndarray", order: str) -> "numpy.ndarray":
+    """(height, width, ...) as (channels, height, width) in this order."""
+    import numpy as np
+
+    if image.ndim == 2:
+        return image[None]
+    return np.ascontiguousarray(np.moveaxis(image[..., ::-1] if order == "bgr" else image, 2, 0))

@@ -1,0 +1,153 @@
+"""LRN, BatchNorm, MVN, and the layers of learned factors and weights."""
+
+from math import prod
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from fcnkit.engines.torch.layers.site import Run, Site
+from fcnkit.nets.graph import Layer
+
+
+def lrn(site: Site) -> Run:
+    """x / (k + alpha / n sum of n squares)^beta, over n channels or, k being 1, n x n places."""
+    param = site.param("lrn_param")
+    size, alpha, beta, k = (param.get(name) for name in ("local_size", "alpha", "beta", "k"))
+    if param.get("norm_region") == "ACROSS_CHANNELS":
+        return lambda bottoms, blobs: [_across(bottoms[0], size, alpha, beta, k)]
+
+    def within(bottoms, blobs):
+        (x,) = bottoms
+        # Every window counts its whole size, with the padding.
+        mean = F.avg_pool2d(x * x, size, 1, (size - 1) // 2)
+        return [x * (1 + alpha * mean) ** -beta]
+
+    return within
+
+
+def _across(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
+    square = F.pad(x * x, (0, 0, 0, 0, size // 2, size // 2))
+    channels = x.shape[1]
+    total = square[:, :channels]
+    for at in range(1, size):
+        total = total + square[:, at : at + channels]
+    return x * (k + alpha / size * total) ** -beta
+
+
+def batch_norm(site: Site) -> Run:
+    """(x - mean) / sqrt(variance + eps) of each channel, of the batch or as stored.
+
+    In training the three blobs take the batch's mean and variance (by m - 1,
+    for m values of a channel) and 1 over, after moving_average_fraction times
+    what they were; both statistics are stored times the third blob.
+    """
+    param = site.param("batch_norm_param")
+    eps, fraction = param.get("eps"), param.get("moving_average_fraction")
+    if not by_batch(site.layer, training=site.training):
+        return lambda bottoms, blobs: [_by_stored(bottoms[0], blobs, eps)]
+
+    def run(bottoms, blobs):
+        (x,) = bottoms
+        mean, variance = torch.zeros_like(blobs[0]), torch.zeros_like(blobs[1])
+        y = torch.batch_norm(x, None, None, mean, variance, True, 1.0, eps, False)
+        with torch.no_grad():
+            many = x.numel() // x.shape[1] > 1
+            for blob, new in zip(blobs, (mean, variance if many else 0, 1), strict=True):
+                blob.mul_(fraction).add_(new)
+        return [y]
+
+    return run
+
+
+def by_batch(layer: Layer, *, training: bool) -> bool:
+    """Whether a BatchNorm takes the batch's statistics and moves its own: in training, unless it is told."""
+    param = layer.param("batch_norm_param")
+    return not param.get("use_global_stats") if param.has("use_global_stats") else training
+
+
+def _by_stored(x: Tensor, blobs, eps: float) -> Tensor:
+    mean, variance, total = blobs
+    factor = torch.where(total == 0, total, 1 / total)
+    return torch.batch_norm(x, None, None, mean * factor, variance * factor, False, 0.0, eps, False)
+
+
+def mvn(site: Site) -> Run:
+    """x less its mean and, unless told otherwise, over its standard deviation + eps, of each plane."""
+    param = site.param("mvn_param")
+    start = 1 if param.get("across_channels") else 2
+    scaled, eps = param.get("normalize_variance"), param.get("eps")
+    missing = 4 - len(site.shapes[0])
+
+    def run(bottoms, blobs):
+        x = bottoms[0].reshape(*bottoms[0].shape, *(1,) * missing)
+        flat = x.flatten(start)
+        flat = flat - flat.mean(-1, keepdim=True)
+        return [(flat / _deviation(flat, eps) if scaled else flat).reshape(x.shape)]
+
+    return run
+
+
+def _deviation(flat: Tensor, eps: float) -> Tensor:
+    """The standard deviation + eps; Caffe's gradient of it is that of the root of a variance so large."""
+    variance = (flat * flat).mean(-1, keepdim=True)
+    value = (variance.sqrt() + eps).detach()
+    return value + (variance - variance.detach()) / (2 * value)
+
+
+def scale(site: Site) -> Run:
+    """The first bottom times the second or the first blob, and with bias_term a summand."""
+    start = _start(site, "scale_param")
+    biased = site.param("scale_param").get("bias_term")
+
+    def run(bottoms, blobs):
+        own = [*bottoms[1:], *blobs]
+        y = bottoms[0] * _spread(own[0], start, bottoms[0])
+        return [y + _spread(own[1], start, y) if biased else y]
+
+    return run
+
+
+def bias(site: Site) -> Run:
+    """The first bottom and the second or the blob, summed."""
+    start = _start(site, "bias_param")
+    return lambda bottoms, blobs: [bottoms[0] + _spread([*bottoms[1:], *blobs][0], start, bottoms[0])]
+
+
+def _start(site: Site, message: str) -> int:
+    """The first axis of the bottom that the factors have; one number goes with all of them."""
+    scalar = site.param(message).get("num_axes") == 0 if len(site.shapes) == 1 else site.shapes[1] == ()
+    return 0 if scalar else site.axis(message)
+
+
+def _spread(factors: Tensor, start: int, like: Tensor) -> Tensor:
+    behind = like.dim() - start - factors.dim()
+    return factors.reshape(*factors.shape, *(1,) * behind) if factors.dim() else factors
+
+
+def inner_product(site: Site) -> Run:
+    """All values from `axis` on times a matrix, and a summand."""
+    axis, turned = site.axis("inner_product_param"), site.param("inner_product_param").get("transpose")
+
+    def run(bottoms, blobs):
+        weight = blobs[0].t() if turned else blobs[0]
+        x = bottoms[0]
+        rows = x.reshape(*x.shape[:axis], prod(x.shape[axis:]))
+        return [F.linear(rows, weight, blobs[1] if len(blobs) > 1 else None)]
+
+    return run
+
+
+def embed(site: Site) -> Run:
+    """The row of the matrix that each value names, and a summand."""
+
+    def run(bottoms, blobs):
+        rows = F.embedding(bottoms[0].long(), blobs[0])
+        return [rows + blobs[1] if len(blobs) > 1 else rows]
+
+    return run
+
+
+def parameter(site: Site) -> Run:
+    """The blob itself."""
+    return lambda bottoms, blobs: [blobs[0]]

@@ -1,0 +1,49 @@
+"""Where a layer stands when it is built: its fields, the axes of its bottoms, its phase."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from fcnkit.errors import EngineError
+from fcnkit.formats.schema import View, unknown
+from fcnkit.nets.graph import Layer, Shape
+from fcnkit.nets.layers.axes import canonical
+
+# What a layer does: its tops, from its bottoms and its parameters, all of them tensors.
+Run = Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]]
+
+
+class Site(NamedTuple):
+    """A layer, the shapes of its bottoms when the net is built, and whether it trains.
+
+    Later inputs may have other sizes, never another number of axes.
+    """
+
+    layer: Layer
+    shapes: tuple[Shape, ...]
+    training: bool
+
+    def param(self, name: str) -> View:
+        """The layer's `name` message."""
+        return self.layer.param(name)
+
+    def axis(self, message: str, name: str = "axis") -> int:
+        """The axis that a field of the message says, counted from the front of the first bottom."""
+        return canonical(self.layer, self.param(message).get(name), len(self.shapes[0]), name)
+
+    def error(self, fact: str) -> EngineError:
+        """An error that says where the layer stands."""
+        return refusal(self.layer, fact)
+
+
+def refusal(layer: Layer, fact: str) -> EngineError:
+    """An error that says where the layer stands, and which engine it is that does not run it."""
+    place = f'{layer.field.source.path}:{layer.line}: layer "{layer.name}"'
+    return EngineError(f"{place}: PyTorch engine: {fact}")
+
+
+def check_fields(layer: Layer) -> None:
+    """Nothing that the text says of the layer is passed over: EngineError for a field that Caffe has not."""
+    fields = [field for field, _ in unknown(layer.view.message_name, layer.field)]
+    if fields:
+        name, line = fields[0].name, fields[0].line
+        raise refusal(layer, f'Caffe has no field "{name}" (line {line}); remove it')

@@ -1,0 +1,192 @@
+"""One image and what a net says of it, as a value that shows itself: classes, confidence, overlay, heat.
+
+What `fcnkit infer` does for files, for an array in a notebook.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from fcnkit.datasets.colours import Colour, read_colours, voc_palette
+from fcnkit.datasets.images import read_image
+from fcnkit.errors import DatasetError
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.inference import heat, overlay
+from fcnkit.inference.heat import Window
+from fcnkit.inference.picture import Picture, beside
+from fcnkit.inference.preparation import Preparation
+from fcnkit.inference.results import MOST, shares
+from fcnkit.inference.score_maps import Head, classes, confidence, head, probabilities, scores
+from fcnkit.libraries import load
+from fcnkit.verify import choose
+
+if TYPE_CHECKING:
+    import numpy
+
+# A picture that shows itself is enlarged to be about so wide.
+_WIDTH = 360
+# Of more classes than a map can show, it shows the heat of so many.
+_HOT = 2
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Inferred:
+    """The scores of an image, of (classes, rows, columns), and what follows from them.
+
+    `image` is RGB.  Of coarse scores, as a convolutionalized classifier gives,
+    every value lies where the net's coordinate map puts it.
+    """
+
+    image: "numpy.ndarray"
+    head: Head
+    scores: "numpy.ndarray"
+    names: tuple[str, ...]
+    colours: tuple[Colour, ...]
+    engine: str
+
+    @cached_property
+    def probabilities(self) -> "numpy.ndarray":
+        """The probability of every class at every place of the scores."""
+        return self.scores if self.head.probable else probabilities(self.scores)
+
+    @property
+    def classes(self) -> "numpy.ndarray":
+        """The class of each pixel of the image; 255 where no score lies.
+
+        Raises DatasetError where there are more classes than a map of bytes has numbers for.
+        """
+        return self._mapped[0]
+
+    @property
+    def confidence(self) -> "numpy.ndarray":
+        """The probability of each pixel's class."""
+        return self._mapped[1]
+
+    @cached_property
+    def _mapped(self) -> tuple["numpy.ndarray", "numpy.ndarray"]:
+        if len(self.names) > MOST:
+            fact = f"{len(self.names)} classes: a class map has numbers for {MOST}"
+            raise DatasetError(f"{fact}; look at windows() and heat(class)")
+        if self.dense:
+            sure = self.scores.max(axis=0) if self.head.probable else confidence(self.scores)
+            return classes(self.scores), sure
+        return heat.class_map(self.probabilities, self.head.place, self.image.shape[:2])
+
+    @property
+    def dense(self) -> bool:
+        """Whether there is a score for every pixel, and not for windows a stride apart."""
+        return self.scores.shape[1:] == self.image.shape[:2]
+
+    def windows(self, top: int = 5) -> tuple[Window, ...]:
+        """Each place of the scores: its middle in the image, and its `top` likeliest classes."""
+        return heat.windows(self.probabilities, self.head.place, top)
+
+    def shares(self) -> dict[str, float]:
+        """The part of the pixels that each class has, the largest first."""
+        return {each["name"]: each["share"] for each in shares(self.classes, self.names)}
+
+    def overlay(self, opacity: float = 0.5, *, zoom: int = 1) -> Picture:
+        """The colours of the classes over the image: at opacity 0 the image, at 1 the colours."""
+        over = overlay.overlay(self.image, self.classes, self.colours, opacity)
+        return Picture.of(over, zoom=zoom)
+
+    def heat(self, name: str | int, opacity: float = 0.5, *, zoom: int = 1) -> Picture:
+        """The probability of a class in colours over the image, which is gray; pale where no score lies.
+
+        Raises DatasetError for a class that is not there.
+        """
+        number = self._number(name)
+        image, cells = self.image, self.probabilities[number]
+        values = cells if self.dense else heat.placed(cells, self.head.place, image.shape[:2])
+        hot = overlay.heat(image, values, opacity)
+        return Picture(overlay.heat_png(overlay.enlarged(hot, zoom), self.names[number], float(cells.max())))
+
+    def legend(self) -> Picture:
+        """The colour of each class."""
+        return Picture(overlay.legend_png(self.names, self.colours))
+
+    def _number(self, name: str | int) -> int:
+        if name in self.names:
+            return self.names.index(name)
+        if isinstance(name, int) and 0 <= name < len(self.names):
+            return name
+        raise DatasetError(f"{name!r}: is no class; they are {', '.join(self.names)}")
+
+    def _repr_png_(self) -> bytes:
+        zoom = max(1, round(_WIDTH / self.image.shape[1]))
+        image = {"image": Picture.of(self.image, zoom=zoom)}
+        if len(self.names) <= MOST:
+            return beside(image | {"classes": self.overlay(zoom=zoom), "": self.legend()}).png
+        return beside(image | {f"class {each}": self.heat(each, zoom=zoom) for each in self._frequent()}).png
+
+    def _frequent(self) -> list[int]:
+        """The classes that are the likeliest at most places."""
+        import numpy as np
+
+        wins = np.bincount(self.scores.argmax(axis=0).ravel(), minlength=len(self.names))
+        return (-wins).argsort(kind="stable")[:_HOT].tolist()
+
+    def __repr__(self) -> str:
+        height, width = self.image.shape[:2]
+        count, rows, columns = self.scores.shape
+        places = "every pixel" if self.dense else f"{rows} x {columns} windows"
+        return f"<Inferred of {width} x {height} pixels: {count} classes at {places}, on {self.engine}>"
+
+
+def infer(
+    net: Prototxt,
+    weights: Any,
+    image: "numpy.ndarray | str | os.PathLike",
+    *,
+    names: Sequence[str] = (),
+    colours: "str | os.PathLike | Sequence[Colour]" = (),
+    mean: Sequence[float] = (),
+    scale: float = 1.0,
+    order: str = "bgr",
+    blob: str | None = None,
+    engine: str | None = None,
+) -> Inferred:
+    """A deploy net has run on an image at its own size.
+
+    `image` is a file, or an array of bytes, (height, width) or (height, width,
+    3) in RGB.  The net gets (value - mean) * scale, channels in `order`.
+    `colours` are a colour for each class, or the file of a colour map, which
+    has names too; VOC's by default.  `engine` is one of `installed_engines()`,
+    the first of them when not given.  The scores are the net's last output
+    that is a map, or `blob`.
+
+    Raises NetError where the net has no such map, DatasetError where names,
+    colours or means do not fit it, and as `fcnkit.inference.score_maps.scores` does.
+    """
+    import numpy as np
+
+    found = head(net, blob)
+    prepared = Preparation(found.shape[1], mean, scale=scale, order=order)
+    prepared.check()
+    names, colours = _meaning(found, names, colours)
+    shown = load("PIL.Image").fromarray(image) if isinstance(image, np.ndarray) else read_image(image)
+    given = np.asarray(shown.convert("L" if prepared.channels == 1 else "RGB"))
+    found.size(*given.shape[:2])
+    runner = choose(engine)
+    (made,) = scores(found, weights, [prepared(given)], engine=_name(runner))
+    return Inferred(np.asarray(shown.convert("RGB")), found, made, names, colours, _name(runner))
+
+
+def _name(runner) -> str:
+    return runner.__name__.rpartition(".")[2]
+
+
+def _meaning(found: Head, names: Sequence[str], colours) -> tuple[tuple[str, ...], tuple[Colour, ...]]:
+    """A name and a colour for each class."""
+    count = found.classes
+    if isinstance(colours, str | os.PathLike):
+        known = read_colours(colours)
+        names, colours = names or known.names, known.colours
+    for what, given in (("names", names), ("colours", colours)):
+        if given and len(given) != count:
+            fact = f'"{found.scores.blob}" of {found.graph.prototxt.path} has {count} classes'
+            raise DatasetError(f"{what}: {len(given)} are given, and {fact}; give one for each")
+    default = (*voc_palette(), *[(0, 0, 0)] * count)[:count]
+    return tuple(names) or tuple(map(str, range(count))), tuple(map(tuple, colours)) or default

@@ -1,0 +1,72 @@
+"""Pictures as values: a PNG that a notebook shows, and several beside each other under their captions."""
+
+import io
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fcnkit import files
+from fcnkit.errors import DatasetError
+from fcnkit.inference.overlay import enlarged, pen_on, png, png_of
+from fcnkit.libraries import load
+
+if TYPE_CHECKING:
+    import numpy
+
+_INK, _PAPER = (32, 33, 36), (255, 255, 255)
+# Sizes of `beside` in pixels: between two pictures, and the line of a caption.
+_GAP, _CAPTION = 12, 26
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The bytes of a PNG, which a notebook shows."""
+
+    png: bytes
+
+    @classmethod
+    def of(cls, array: "numpy.ndarray", *, zoom: int = 1) -> "Picture":
+        """The picture of bytes, (height, width) or (height, width, 3) in RGB, each pixel `zoom` x `zoom`."""
+        return cls(png(enlarged(array, zoom)))
+
+    def save(self, path: str | os.PathLike, *, force: bool = False) -> None:
+        """The file at `path` holds the PNG; see `fcnkit.files.atomic`."""
+        files.write(path, self.png, force=force)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels, as the PNG's header says."""
+        return int.from_bytes(self.png[16:20], "big"), int.from_bytes(self.png[20:24], "big")
+
+    def _repr_png_(self) -> bytes:
+        return self.png
+
+    def __repr__(self) -> str:
+        return f"<Picture of {self.size[0]} x {self.size[1]} pixels>"
+
+
+def beside(panels: "Mapping[str, numpy.ndarray | Picture]", *, zoom: int = 1) -> Picture:
+    """Pictures from left to right, each under its caption; arrays are enlarged `zoom` times, as `Picture.of`.
+
+    Raises DatasetError where there are none.
+    """
+    if not panels:
+        raise DatasetError("there are no pictures to put beside each other; give at least one")
+    images = load("PIL.Image")
+    tiles = {caption: _opened(each, zoom) for caption, each in panels.items()}
+    pen, font = pen_on(images.new("RGB", (1, 1)))
+    widths = [max(tile.width, round(pen.textlength(text, font)) + 2) for text, tile in tiles.items()]
+    height = max(tile.height for tile in tiles.values())
+    canvas = images.new("RGB", (sum(widths) + _GAP * (len(tiles) - 1), _CAPTION + height), _PAPER)
+    (pen, font), left = pen_on(canvas), 0
+    for (caption, tile), width in zip(tiles.items(), widths, strict=True):
+        pen.text((left, _CAPTION // 2), caption, _INK, font, anchor="lm")
+        canvas.paste(tile, (left, _CAPTION))
+        left += width + _GAP
+    return Picture(png_of(canvas))
+
+
+def _opened(each: "numpy.ndarray | Picture", zoom: int):
+    picture = each if isinstance(each, Picture) else Picture.of(each, zoom=zoom)
+    return load("PIL.Image").open(io.BytesIO(picture.png)).convert("RGB")

@@ -1,0 +1,181 @@
+"""Shapes and parameters of the layers that learn or normalise, windows aside.
+
+The rules are those of Caffe's layer of the same name.
+"""
+
+from math import prod
+
+from fcnkit.nets.graph import Layer, Shape
+from fcnkit.nets.layers.axes import canonical, four, show
+from fcnkit.nets.layers.windows import Window
+
+
+def inner_product(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """The axes before `axis`, and num_output."""
+    shape, param = bottoms[0], layer.param("inner_product_param")
+    axis = canonical(layer, param.get("axis"), len(shape))
+    return [(*shape[:axis], _outputs(layer, "inner_product_param"))]
+
+
+def inner_product_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """Weights out x in, in x out with transpose, and biases."""
+    shape, param = bottoms[0], layer.param("inner_product_param")
+    outputs = param.get("num_output")
+    inputs = prod(shape[canonical(layer, param.get("axis"), len(shape)) :])
+    weights = (inputs, outputs) if param.get("transpose") else (outputs, inputs)
+    return [weights, (outputs,)] if param.get("bias_term") else [weights]
+
+
+def inner_product_macs(layer: Layer, bottoms: list[Shape], tops: list[Shape]) -> int:
+    """Output values x inputs of each."""
+    axis = canonical(layer, layer.param("inner_product_param").get("axis"), len(bottoms[0]))
+    return prod(tops[0]) * prod(bottoms[0][axis:])
+
+
+def embed(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """The bottom's axes, and num_output."""
+    if layer.param("embed_param").get("input_dim") < 1:
+        raise layer.error("it has no input_dim; give the number of values that its bottom can take")
+    return [(*bottoms[0], _outputs(layer, "embed_param"))]
+
+
+def embed_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """Weights input_dim x num_output, and biases."""
+    param = layer.param("embed_param")
+    outputs = param.get("num_output")
+    return [(param.get("input_dim"), outputs), *[(outputs,)] * param.get("bias_term")]
+
+
+def _outputs(layer: Layer, message: str) -> int:
+    outputs = layer.param(message).get("num_output")
+    if outputs < 1:
+        raise layer.error("it has no num_output; give the number of its outputs")
+    return outputs
+
+
+def batch_norm(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """The bottom's shape, of at least two axes."""
+    if len(bottoms[0]) < 2:
+        raise layer.error(f"its bottom is {show(bottoms[0])}; BatchNorm takes at least 2 axes")
+    return bottoms[:1]
+
+
+def batch_norm_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """Mean and variance of each channel, and the factor that both are divided by."""
+    channels = bottoms[0][1]
+    return [(channels,), (channels,), (1,)]
+
+
+def scale(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """The first bottom's shape; its factors match its axes from `axis` on."""
+    return _spread(layer, bottoms, "scale_param")
+
+
+def bias(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """The first bottom's shape; its summands match its axes from `axis` on."""
+    return _spread(layer, bottoms, "bias_param")
+
+
+def scale_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """The factors, unless they are a bottom, and the summands with bias_term."""
+    own = [] if len(bottoms) > 1 else [_coefficients(layer, bottoms[0], "scale_param")]
+    added = layer.param("scale_param").get("bias_term")
+    return own + ([own[0] if own else bottoms[1]] if added else [])
+
+
+def bias_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """The summands, unless they are a bottom."""
+    return [] if len(bottoms) > 1 else [_coefficients(layer, bottoms[0], "bias_param")]
+
+
+def _spread(layer: Layer, bottoms: list[Shape], message: str) -> list[Shape]:
+    shape = bottoms[0]
+    other = bottoms[1] if len(bottoms) > 1 else _coefficients(layer, shape, message)
+    axis = canonical(layer, layer.param(message).get("axis"), len(shape)) if other else 0
+    if shape[axis : axis + len(other)] != other:
+        fact = f"{show(other)} does not match {show(shape)} from axis {axis} on"
+        raise layer.error(f"{fact}; give the axis where they agree")
+    return [shape]
+
+
+def _coefficients(layer: Layer, shape: Shape, message: str) -> Shape:
+    param = layer.param(message)
+    axis, count = canonical(layer, param.get("axis"), len(shape)), param.get("num_axes")
+    if count < -1 or axis + count > len(shape):
+        fact = f"axis {axis} and num_axes {count} of a bottom with {len(shape)} axes"
+        raise layer.error(f"{fact}; stay within it")
+    return shape[axis:] if count == -1 else shape[axis : axis + count]
+
+
+def prelu(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """The bottom's shape, of two to four axes."""
+    if not 2 <= len(bottoms[0]) <= 4:
+        raise layer.error(f"its bottom is {show(bottoms[0])}; PReLU takes 2 to 4 axes")
+    return bottoms[:1]
+
+
+def prelu_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """One slope per channel, or one for all."""
+    return [() if layer.param("prelu_param").get("channel_shared") else (bottoms[0][1],)]
+
+
+def lrn(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """The bottom's shape, of four axes."""
+    size = layer.param("lrn_param").get("local_size")
+    four(layer, bottoms[0])
+    if size % 2 == 0:
+        raise layer.error(f"local_size {size} is even; give an odd one")
+    return bottoms[:1]
+
+
+def lrn_window(layer: Layer, ndim: int = 4) -> Window | None:
+    """local_size on both spatial axes WITHIN_CHANNEL, a point ACROSS_CHANNELS."""
+    param = layer.param("lrn_param")
+    within = param.get("norm_region") == "WITHIN_CHANNEL"
+    return ((param.get("local_size"), 1),) * 2 if within else ()
+
+
+def mvn(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """The bottom's shape, filled up with 1 to four axes."""
+    if len(bottoms[0]) > 4:
+        raise layer.error(f"its bottom is {show(bottoms[0])}; MVN takes at most 4 axes")
+    return [bottoms[0] + (1,) * (4 - len(bottoms[0]))]
+
+
+def parameter(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """The shape that the prototxt says."""
+    return [tuple(layer.param("parameter_param").view("shape").list("dim"))]
+
+
+def recurrent(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """Time x streams x num_output, and the exposed hidden states."""
+    if len(bottoms[0]) < 2 or bottoms[1] != bottoms[0][:2]:
+        fact = f"its bottoms are {show(bottoms[0])} and {show(bottoms[1])}"
+        raise layer.error(f"{fact}; the second must be the time x streams of the first")
+    outputs = _outputs(layer, "recurrent_param")
+    return [(*bottoms[0][:2], outputs), *[(1, bottoms[0][1], outputs)] * (len(layer.tops) - 1)]
+
+
+def lstm_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """Weights and biases of four gates, those of a static input, and of the last hidden state."""
+    return _recurrent_blobs(layer, bottoms, 4)
+
+
+def rnn_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """As an LSTM's with one gate, then weights and biases of the output."""
+    outputs = layer.param("recurrent_param").get("num_output")
+    return [*_recurrent_blobs(layer, bottoms, 1), (outputs, outputs), (outputs,)]
+
+
+def _recurrent_blobs(layer: Layer, bottoms: list[Shape], gates: int) -> list[Shape]:
+    param = layer.param("recurrent_param")
+    outputs, exposed = param.get("num_output"), param.get("expose_hidden")
+    rows = gates * outputs
+    hidden = (2 if layer.type == "LSTM" else 1) if exposed else 0
+    static = [(rows, prod(bottoms[2][1:]))] if len(bottoms) > 2 + hidden else []
+    return [(rows, prod(bottoms[0][2:])), (rows,), *static, (rows, outputs)]
+
+
+def lstm_unit(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """The cell's shape, for the new cell and the new hidden state."""
+    return [bottoms[0]] * 2

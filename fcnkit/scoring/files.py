@@ -1,0 +1,136 @@
+"""Files of predictions scored against the labels of a folder, or of a dataset's LMDB."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from fcnkit.datasets import databases
+from fcnkit.datasets.labels import Reading, read_label
+from fcnkit.datasets.pairs import files
+from fcnkit.datasets.workers import in_order
+from fcnkit.errors import DatasetError
+from fcnkit.inference.results import is_picture
+from fcnkit.scoring.metrics import Scores, confusion, total
+
+if TYPE_CHECKING:
+    import numpy
+
+Progress = Callable[[int], object]
+Result = tuple["numpy.ndarray", int] | str
+
+
+class Readings(NamedTuple):
+    """How the files of predictions are read, and how those of labels."""
+
+    predictions: Reading
+    labels: Reading
+
+
+class Pair(NamedTuple):
+    """A file of predictions and the file of their labels."""
+
+    prediction: Path
+    label: Path
+
+
+def paired(predictions: str | Path, labels: str | Path) -> list[Pair]:
+    """Two files, or those of two folders by name; DatasetError that names all without a partner."""
+    if Path(predictions).is_file() and Path(labels).is_file():
+        return [Pair(Path(predictions), Path(labels))]
+    found, wanted = (files(folder, more=(".npy",)) for folder in (predictions, labels))
+    lacking = [f"{predictions}: has no prediction for {wanted[name]}" for name in wanted if name not in found]
+    rest = [name for name in found if name not in wanted and not is_picture(name)]
+    lacking += [f"{labels}: has no label for {found[name]}" for name in rest]
+    if lacking:
+        count = f"{len(found)} predictions and {len(wanted)} labels"
+        raise DatasetError(f"{count}; each needs a partner of the same name:", lacking)
+    if not found:
+        raise DatasetError(f"{predictions}: holds no predictions; name a folder of images or .npy files")
+    return [Pair(found[name], path) for name, path in wanted.items()]
+
+
+def score_files(
+    pairs: Sequence[Pair],
+    names: Sequence[str],
+    readings: Readings,
+    *,
+    jobs: int = 1,
+    progress: Progress = lambda done: None,
+) -> Scores:
+    """The scores of predictions against labels, read by `jobs` processes.
+
+    Raises DatasetError that names every file of another size than its partner,
+    or with a value that is no class.
+    """
+    readings.predictions.check()
+    readings.labels.check()
+    work = partial(_scored, readings=readings, classes=len(names))
+    return _collected(in_order(work, pairs, jobs), names, progress)
+
+
+def score_dataset(
+    predictions: str | Path,
+    folder: str | Path,
+    names: Sequence[str],
+    reading: Reading,
+    *,
+    progress: Progress = lambda done: None,
+) -> Scores:
+    """The scores of prediction files against a label LMDB: each is called as its label's key, without number.
+
+    Raises DatasetError as `score_files` does.
+    """
+    reading.check()
+    found = files(predictions, more=(".npy",))
+    return _collected(_against(found, predictions, folder, reading, len(names)), names, progress)
+
+
+def _scored(pair: Pair, readings: Readings, classes: int) -> Result:
+    """The confusion of one image and its number of pixels, or what is wrong with it."""
+    try:
+        label = read_label(pair.label, readings.labels)
+        prediction = read_label(pair.prediction, readings.predictions)
+    except DatasetError as error:
+        return str(error)
+    try:
+        return confusion(label, prediction, classes), label.size
+    except DatasetError as error:
+        return f"{pair.prediction}, {pair.label}: {error}"
+
+
+def _against(
+    found: dict[str, Path], predictions: str | Path, folder: str | Path, reading: Reading, classes: int
+) -> Iterator[Result]:
+    rest = dict(found)
+    for record in databases.read(folder):
+        name = record.key[9:]
+        path = rest.pop(name, None)
+        if path is None:
+            yield f"{predictions}: has no prediction for {record.key} of {folder}"
+            continue
+        try:
+            yield confusion(record.array[0], read_label(path, reading), classes), record.array[0].size
+        except DatasetError as error:
+            yield str(error) if str(path) in str(error) else f"{path}: {error}"
+    more = (path for name, path in rest.items() if not is_picture(name))
+    yield from (f"{path}: {folder} has no label for it" for path in more)
+
+
+def _collected(results: Iterator[Result], names: Sequence[str], progress: Progress) -> Scores:
+    """The scores of all, unless something is wrong with one."""
+    problems: list[str] = []
+
+    def good() -> Iterator[tuple["numpy.ndarray", int]]:
+        for each in results:
+            progress(1)
+            if isinstance(each, str):
+                problems.append(each)
+            else:
+                yield each
+
+    scores = total(good(), names)
+    if problems:
+        count = f"{len(problems)} bad file{'s' * (len(problems) > 1)}"
+        raise DatasetError(f"{count}; nothing is scored:", problems)
+    return scores

@@ -1,0 +1,255 @@
+"""A solver and its nets as a run uses them: edits on what the user wrote, nothing else."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from fcnkit import files
+from fcnkit.edits import Edit
+from fcnkit.errors import PrototxtError
+from fcnkit.formats import binaryproto, prototxt
+from fcnkit.formats.prototxt import Field, Prototxt, Word
+from fcnkit.formats.schema import View
+from fcnkit.nets.graph import Graph, Layer, State, build
+from fcnkit.rewrites.changes import removed, set_param, set_value
+from fcnkit.training.runs import Run
+from fcnkit.training.trainers import Caffe, Trainer
+
+NORMALIZED, UNNORMALIZED = "normalized", "unnormalized"
+LOSSES = (NORMALIZED, UNNORMALIZED)
+_SNAPSHOT, _DISPLAY = 1000, 20
+
+
+class Options(NamedTuple):
+    """What a run changes; None leaves what the solver says.
+
+    `trainer` trains; `cpu` is True for the CPU, False for the GPU.  `loss` is
+    one of LOSSES.  `loss_weights` is as `weighting.weighted` takes it.
+    """
+
+    data: Path | None = None
+    cpu: bool | None = None
+    trainer: Trainer = Caffe()
+    iterations: int | None = None
+    snapshot: int | None = None
+    display: int | None = None
+    test: int | None = None
+    loss: str | None = None
+    loss_weights: str | None = None
+    seed: int | None = None
+    rate: float | None = None
+
+
+_PLAIN = Options()
+
+
+class Trained(NamedTuple):
+    """A net as run, and in which states Caffe builds it."""
+
+    path: Path
+    net: Prototxt
+    states: tuple[State, ...]
+
+    def graphs(self) -> Iterator[Graph]:
+        """The net as Caffe builds it, in each of its states."""
+        for state in self.states:
+            yield build(self.net, state)
+
+
+class Matrix(NamedTuple):
+    """What Caffe multiplies the logarithms of one loss's probabilities by: the classes' weights, and zeros.
+
+    The weight of class c stands in row c, the true class, and column c, the scored one.
+    `names` are the classes', where they are known; `absent` are those without a training label.
+    """
+
+    path: Path
+    layer: str
+    weights: tuple[float, ...]
+    names: tuple[str, ...] = ()
+    absent: tuple[int, ...] = ()
+
+    @property
+    def data(self) -> bytes:
+        """The binaryproto that Caffe's InfogainLoss reads."""
+        import numpy as np
+
+        return binaryproto.written(np.diag(self.weights))
+
+
+class Recipe(NamedTuple):
+    """All that the trainer reads for one run, as it will stand in the run's folder."""
+
+    run: Run
+    solver: Prototxt
+    nets: tuple[Trained, ...]
+    trainer: Trainer = Caffe()
+    matrices: tuple[Matrix, ...] = ()
+
+    @property
+    def view(self) -> View:
+        """The solver, read with Caffe's types and defaults."""
+        return View("SolverParameter", self.solver.root)
+
+    @property
+    def iterations(self) -> int:
+        """How many iterations the run has in the end."""
+        return self.view.get("max_iter")
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the solver asks for a GPU; it does unless it says otherwise."""
+        return self.view.get("solver_mode") == "GPU"
+
+    def words(self, *start: str) -> list[str]:
+        """What the trainer is told, in the folder of the net; `start` says what it starts from."""
+        return ["train", f"--solver={self.run.name}/{self.run.solver.name}", *start, *self.trainer.options]
+
+    def command(self, *start: str) -> list[str]:
+        """All the words that start the trainer and tell it this; EngineError where it is not installed."""
+        return [*self.trainer.command(gpu=self.on_gpu), *self.words(*start)]
+
+    def save(self) -> None:
+        """Solver, nets and the matrices of their losses lie in the run's folder."""
+        for path in set(self.run.matrices()) - {each.path for each in self.matrices}:
+            path.unlink()
+        for each in self.matrices:
+            files.write(each.path, each.data, force=True)
+        for path, text in ((self.run.solver, self.solver), *((each.path, each.net) for each in self.nets)):
+            text.save(path, force=True)
+
+
+def recipe(folder: Path, name: str = "run", options: Options = _PLAIN) -> Recipe:
+    """The run `name` of the solver in `folder`, with these options.
+
+    Data sources become absolute: those in options.data of the same names, or
+    else as the net says, from its own folder.  Snapshots go to the run's
+    folder, with what Caffe needs to resume.
+
+    Raises PrototxtError, or NetError where a database is not there.
+    """
+    solver = prototxt.read(folder / "solver.prototxt")
+    view = View("SolverParameter", solver.root)
+    run = Run(folder, name, os.path.basename(view.get("snapshot_prefix")) or "fcn")
+    named = _net_fields(solver, view)
+    nets = [_trained(run, view, field, options) for field in named]
+    edits = [
+        set_value(field, f"{name}/{each.path.name}", "as run")
+        for field, each in zip(named, nets, strict=True)
+    ]
+    edits += _set(solver, _fields(view, run, options, nets), drop=("snapshot_format",))
+    return Recipe(run, solver.edit(edits), tuple(nets), options.trainer)
+
+
+def _net_fields(solver: Prototxt, view: View) -> list[Field]:
+    """Where the solver names its nets."""
+    if view.says("net_param", "train_net_param", "test_net_param"):
+        raise PrototxtError(f"{solver.path}: has a net in itself; put it into a file that `net` names")
+    found = solver.root.all("net", "train_net", "test_net")
+    if not any(field.name in ("net", "train_net") for field in found):
+        raise PrototxtError(f'{solver.path}: names no net; add net: "train_val.prototxt"')
+    return found
+
+
+def _trained(run: Run, view: View, field: Field, options: Options) -> Trained:
+    """The net that a field of the solver names, with its data and loss as run."""
+    path = run.folder / field.string
+    # Public solvers name their nets from Caffe's own folder.
+    path = path if path.exists() else run.folder / os.path.basename(field.string)
+    net = prototxt.read(path)
+    states = _states(view, field.name)
+    graphs = [build(net, state) for state in states]
+    layers = [layer for graph in graphs for layer in graph.layers]
+    edits = [edit for layer in layers for edit in _sources(layer, run.folder, options.data)]
+    edits += [edit for layer in layers for edit in _normalization(net, layer, options.loss)]
+    return Trained(run.path / path.name, net.edit(edits), states)
+
+
+def _states(view: View, name: str) -> tuple[State, ...]:
+    train = [_state("TRAIN", view.view("train_state"))] if name in ("net", "train_net") else []
+    tests = [_state("TEST", each) for each in view.views("test_state")] or [State("TEST")]
+    tested = name == "test_net" or name == "net" and bool(view.list("test_iter"))
+    return tuple(dict.fromkeys(train + tests * tested))
+
+
+def _state(phase: str, view: View) -> State:
+    return State(phase, view.get("level"), tuple(view.list("stage")))
+
+
+def _sources(layer: Layer, folder: Path, data: Path | None) -> Iterator[Edit]:
+    """The layer's database, by its absolute path."""
+    if layer.type != "Data":
+        return
+    field = layer.param("data_param").field("source")
+    if field is None:
+        raise layer.error("it names no database; add data_param { source }")
+    place = folder / field.string if data is None else data / os.path.basename(field.string)
+    if not place.exists():
+        remedy = "name its folder with --data" if data is None else "make it, or name another --data"
+        raise layer.error(f"its database {place} is not there; {remedy}")
+    yield set_value(field, str(place.resolve()), "as run")
+
+
+def _normalization(net: Prototxt, layer: Layer, loss: str | None) -> list[Edit]:
+    if loss is None or layer.type != "SoftmaxWithLoss":
+        return []
+    fields = [("normalize", loss == NORMALIZED)]
+    return set_param(layer, "loss_param", fields, net.style, replacing=("normalization",), why="as run")
+
+
+def _fields(
+    view: View, run: Run, options: Options, nets: Sequence[Trained]
+) -> Iterator[tuple[str, object]]:
+    """What the solver says as run."""
+    yield "snapshot_prefix", f"{run.name}/{run.prefix}"
+    yield "snapshot", options.snapshot or view.get("snapshot") or _SNAPSHOT
+    yield "snapshot_after_train", True  # Ctrl-C saves by it
+    yield "display", options.display or view.get("display") or _DISPLAY
+    if options.iterations:
+        yield "max_iter", options.iterations
+    if options.test:
+        yield "test_interval", options.test
+    if options.rate is not None:
+        yield "base_lr", options.rate
+    if options.seed is not None:
+        yield "random_seed", options.seed
+    if options.cpu is not None:
+        yield "solver_mode", Word("CPU" if options.cpu else "GPU")
+    if options.loss:
+        yield from _rates(options.loss, nets[0])
+
+
+def _rates(loss: str, trained: Trained) -> list[tuple[str, object]]:
+    """The rates that the FCN authors published for the mean over pixels (voc-fcn-alexnet) and for the sum.
+
+    The rate of a net trained in stages is a hundred times less at each.
+    """
+    rate = f"1e-{(4 if loss == NORMALIZED else 10) + 2 * stage(next(trained.graphs()))}"
+    few = loss == NORMALIZED
+    return [
+        ("base_lr", Word(rate)), ("lr_policy", "fixed"),
+        ("momentum", 0.9 if few else 0.99), ("iter_size", 20 if few else 1),
+    ]  # fmt: skip
+
+
+def stage(graph: Graph) -> int:
+    """How many stages come before this net's: its skips, none where they are scaled for all at once."""
+    names = [layer.name for layer in graph.layers]
+    if any(name.startswith("scale_") for name in names):
+        return 0
+    heads = max(1, sum(layer.type == "SoftmaxWithLoss" for layer in graph.layers))
+    return sum(name.startswith("fuse_") for name in names) // heads
+
+
+def _set(text: Prototxt, fields: Iterable[tuple[str, object]], drop: Sequence[str]) -> list[Edit]:
+    """The text says these fields, where it has them or else at its end, and none of those to drop."""
+    edits = [removed(field) for field in text.root.all(*drop)]
+    missing = []
+    for name, value in fields:
+        found = text.root.all(name)
+        edits += [set_value(field, value, "as run") for field in found[:1]] + [*map(removed, found[1:])]
+        missing += [] if found else [(name, value)]
+    end = len(text.text)
+    gap = "" if text.text.endswith("\n") or not text.text else text.style.newline
+    return [*edits, Edit(end, end, gap + prototxt.render(missing, text.style))] if missing else edits

@@ -1,0 +1,67 @@
+"""train.jsonl: one JSON object a line, losses and scores in the order of the iterations."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from fcnkit import files
+from fcnkit.training.log import Loss, Scores
+
+
+def row(event: Loss | Scores, seconds: float) -> dict:
+    """What is kept of an event; `seconds` is how long the run has trained, before a resume too."""
+    if isinstance(event, Scores):
+        test = {"iteration": event.iteration, "test": dict(event.values)}
+        return test | ({"net": event.net} if event.net else {})
+    shown = {"iteration": event.iteration, "loss": event.loss, "rate": event.rate}
+    # Of one output the loss is the mean already.
+    parts = {"outputs": dict(event.parts)} if len(event.parts) > 1 else {}
+    return {**shown, "seconds": round(seconds, 3), **parts}
+
+
+def line(row: dict) -> bytes:
+    """One row as it stands in the file; what is not a number (a score may not be) is null."""
+    return json.dumps(_finite(row), allow_nan=False).encode() + b"\n"
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and value - value != 0 else value
+
+
+def rows(data: bytes) -> list[dict]:
+    """The rows of a file; lines that are not whole are left out."""
+    found = []
+    for text in data.split(b"\n")[:-1]:  # what follows the last newline was being written
+        try:
+            value = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(value, dict) and isinstance(value.get("iteration"), int):
+            found.append(value)
+    return found
+
+
+def before(rows: Iterable[dict], iteration: int) -> list[dict]:
+    """The rows that a resume from this iteration does not give again: it begins by showing this one."""
+    return [each for each in rows if each["iteration"] < iteration]
+
+
+def read(path: Path) -> list[dict]:
+    """The rows of the file at `path`, none where there is no file."""
+    return rows(path.read_bytes()) if path.exists() else []
+
+
+def cut_back(path: Path, iteration: int) -> list[dict]:
+    """The file holds the rows before this iteration alone, which are returned."""
+    kept = before(read(path), iteration)
+    files.write(path, b"".join(map(line, kept)), force=True)
+    return kept
+
+
+def seconds(rows: Iterable[dict]) -> float:
+    """How long the run had trained at the last of these rows."""
+    return max((each.get("seconds") or 0.0 for each in rows), default=0.0)

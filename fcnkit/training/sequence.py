@@ -1,0 +1,107 @@
+"""Several nets trained one after another, each from the last weights of the one before."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fcnkit.errors import OutputError, WeightsError
+from fcnkit.linting.seen import Seen
+from fcnkit.nets.shapes import infer
+from fcnkit.training import databases_fit, train
+from fcnkit.training.recipe import Options, Recipe, recipe
+from fcnkit.training.weighting import check_resumed, weighted
+from fcnkit.weights import store
+
+INIT = "init.caffemodel"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One net of several; `before` is the stage whose weights it starts from."""
+
+    recipe: Recipe
+    given: tuple[Path, ...]
+    before: "Stage | None" = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the net, in which Caffe works."""
+        return self.recipe.run.folder
+
+    def weights(self) -> tuple[Path, ...]:
+        """The files that it starts from; layers of the stage before replace those of its own init.caffemodel.
+
+        The last is named even before it is there.
+        """
+        if self.before is None:
+            return self.given
+        run = self.before.recipe.run
+        done = train.finished(run, self.before.recipe.iterations)
+        return (*self.given, done.weights if done else run.weights(self.before.recipe.iterations))
+
+    def command(self, *, restart: bool = False) -> list[str]:
+        """The command that trains in this stage's folder."""
+        begin = train.start(self.recipe.run, self.weights(), restart=restart, force=True)
+        return self.recipe.command(*begin.words(self.recipe.run))
+
+
+def stages(folders: Sequence[Path], name: str, options: Options, weights: str | None) -> list[Stage]:
+    """A stage for each folder, in order; `weights` is for the first, in place of its init.caffemodel.
+
+    Raises WeightsError for a file that Caffe could not read, and as `recipe` and `weighted` do.
+    """
+    found: list[Stage] = []
+    for folder in folders:
+        own = (Path(weights),) if weights and not found else _own(folder)
+        for path in own:
+            _check_weights(path)
+        made = recipe(folder, name, options)
+        if options.loss_weights:
+            made = weighted(made, options.loss_weights)
+        found.append(Stage(made, own, found[-1] if found else None))
+    return found
+
+
+def _own(folder: Path) -> tuple[Path, ...]:
+    return (folder / INIT,) if (folder / INIT).exists() else ()
+
+
+def _check_weights(path: Path) -> None:
+    kind = store.open(path).kind
+    if kind in ("npz", "solverstate") or kind == "hdf5" and path.suffix != ".h5":
+        raise WeightsError(
+            f"{path}: is {store.KINDS[kind]}, which Caffe does not start from under this name; "
+            "make a caffemodel of it with `fcnkit convert`"
+        )
+    if "," in str(path.absolute()):
+        raise WeightsError(f"{path}: Caffe takes a comma for the end of a name; give it another")
+
+
+def check(found: Sequence[Stage], heard: Callable[[Path, int], None]) -> None:
+    """The databases fit every stage's net; NetError as `labelling.check`."""
+    for stage in found:
+        databases_fit.check(stage.recipe, heard)
+
+
+def check_weights(found: Sequence[Stage]) -> None:
+    """Every run that has begun goes on with the class weights that it has; OutputError otherwise."""
+    for stage in found:
+        check_resumed(stage.recipe)
+
+
+def check_restart(found: Sequence[Stage], *, force: bool) -> None:
+    """No stage has a run that a restart would lose, or `force` is given; OutputError otherwise."""
+    for stage in found:
+        if stage.recipe.run.begun and not force:
+            path = stage.recipe.run.path
+            raise OutputError(f"{path}: holds a run that a restart would lose; --force to lose it")
+
+
+def unfilled(made: Recipe, weights: Sequence[Path]) -> Iterator[str]:
+    """The learned layers of the net that none of the weights files has, but for bilinear upsampling."""
+    names = {name for path in weights for name in store.open(path)}
+    graph = next(made.nets[0].graphs())
+    seen = Seen(graph, infer(graph, refuse=lambda name, error: None))
+    for layer in graph.layers if weights else ():
+        if layer.name not in names and seen.count(layer) and layer.type != "Deconvolution":
+            yield layer.name

@@ -1,0 +1,1 @@
+"""The program that trains: it is called, and logs, as `caffe` does."""

@@ -1,0 +1,134 @@
+"""A program that trains on PyTorch, and is told and says what Caffe's own program `caffe` is and does.
+
+    python -m fcnkit.training.torch.program.main train --solver=solver.prototxt
+        [--weights=a.caffemodel,b.caffemodel | --snapshot=fcn_iter_1000.solverstate]
+        [--gpu=0,1|all | --device=cpu] [--processes=2] [--precision=tf32] [--compile]
+
+Paths, those in the solver and its nets too, are relative to the working
+folder.  SIGINT saves a snapshot and stops.  torchrun may start it as well, on
+several machines.  Exit status: 0 done or stopped, 1 failed, with the reason
+as a failed check of Caffe's.
+"""
+
+import argparse
+import os
+import re
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fcnkit.engines.torch import engine
+from fcnkit.errors import EngineError, FcnkitError
+from fcnkit.formats import prototxt
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.schema import View
+from fcnkit.training.torch.program import launch
+from fcnkit.training.torch.program.log_lines import Log
+from fcnkit.training.trainers import PRECISIONS, program
+
+
+def main() -> None:
+    """The process ends with the status of `run`."""
+    _forget_the_folder()
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(words: Sequence[str]) -> int:
+    """It is done what the words say; the exit status."""
+    asked = _parser().parse_args(words)
+    stops: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, frame: stops.append(number))
+    place = launch.place()
+    log = Log(first=place is None or place.rank == 0)
+    try:
+        solver = prototxt.read(Path(asked.solver))
+        devices = _devices(asked, solver, place)
+        if not devices:
+            raise EngineError("PyTorch: it knows no GPU on this machine; train with --device cpu")
+        if place is None and len(devices) > 1:
+            return 0 if stops else _launched(words, len(devices), log)
+        _train(asked, solver, devices[place.local if place else 0], place, log, stops)
+    except FcnkitError as error:
+        log.fail(str(error))
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="fcnkit.training.torch.program.main", allow_abbrev=False)
+    parser.add_argument("action", choices=["train"])
+    parser.add_argument("--solver", required=True)
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--weights", default="")
+    start.add_argument("--snapshot", default="")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--gpu", default="")
+    where.add_argument("--device", default="")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--processes", type=int, default=1)
+    return parser
+
+
+def _forget_the_folder() -> None:
+    """Modules are not looked for in the working folder, where Python puts it first: it holds nets."""
+    here, ours = os.getcwd(), Path(__file__).parents[3]
+    if Path(here) != ours:
+        sys.path[:] = [place for place in sys.path if place not in ("", here)]
+
+
+# ---- where
+
+
+def _devices(asked: argparse.Namespace, solver: Prototxt, place: launch.Place | None) -> list[str]:
+    """PyTorch's name of the device of every process on this machine; none is touched, which takes memory."""
+    engine.check_installed()
+    if asked.gpu and asked.gpu != "all":
+        return [f"cuda:{number}" for number in asked.gpu.split(",")]
+    name = "cuda" if asked.gpu else asked.device or _usual(solver)
+    count = place.here if place else _gpus() if asked.gpu else asked.processes
+    if name == "cuda" and (count > 1 or place):
+        return [f"cuda:{number}" for number in range(count)]
+    if count > 1 and re.fullmatch(r"cuda:\d+", name):
+        raise EngineError(f"PyTorch: {count} processes on {name}; give each a GPU with --gpu 0,1")
+    return [name] * count
+
+
+def _usual(solver: Prototxt) -> str:
+    """The CPU where the solver asks for it, and else a GPU where there is one."""
+    view = View("SolverParameter", solver.root)
+    return "cpu" if view.has("solver_mode") and view.get("solver_mode") == "CPU" or not _gpus() else "cuda"
+
+
+def _gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _launched(words: Sequence[str], count: int, log: Log) -> int:
+    log.say(f"Training in {count} processes")
+    status = launch.launched([*program(), *words], count)
+    if status < 0:
+        log.fail(f"one of {count} processes was ended by {signal.Signals(-status).name}; is memory enough?")
+    return abs(status)
+
+
+# ---- the training
+
+
+def _train(
+    asked: argparse.Namespace, solver: Prototxt, device: str, place: launch.Place | None, log: Log,
+    stops: list[int],
+) -> None:  # fmt: skip
+    from fcnkit.training.torch.program import train
+
+    engine.chosen(device)
+    start = train.Start(tuple(filter(None, asked.weights.split(","))), asked.snapshot)
+    how = train.How(device, asked.precision, asked.compile, place)
+    train.train(solver, start, how, log=log, stopping=lambda: bool(stops))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,277 @@
+"""The batches that Caffe's data layers make: Data over LMDB, ImageData, HDF5Data.
+
+Each reader sets its layer up at once, as Caffe does one layer after another,
+and returns what it reads when it is asked for it, without end: an array for
+each top.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from fcnkit.engines.torch.layers.site import refusal
+from fcnkit.formats import lmdbs
+from fcnkit.formats.schema import View, message
+from fcnkit.nets.graph import Layer
+from fcnkit.training.torch.reading import image_files
+from fcnkit.training.torch.reading.draws import Draws
+from fcnkit.training.torch.reading.transform import Transform, chancy, transform
+
+Arrays = list[np.ndarray]
+Item = tuple[np.ndarray, float]
+Each = TypeVar("Each")
+
+
+class Setting(NamedTuple):
+    """Where a data layer stands: in which phase, what seeds it, and which of several processes this is."""
+
+    phase: str
+    chance: Draws
+    rank: int = 0
+    ranks: int = 1
+
+    def share(self, items: Iterable) -> Iterator:
+        """Of these items those of this process: in training every `ranks`-th, from the `rank`-th on."""
+        return islice(items, self.rank, None, self.ranks) if self.phase == "TRAIN" else iter(items)
+
+
+# ---- Data
+
+
+def data(layer: Layer, setting: Setting) -> Iterator[Arrays]:
+    """The Datums of an LMDB in the order of their keys, and again; their images and labels.
+
+    Raises EngineError for other databases; DatasetError for a damaged one.
+    """
+    param = layer.param("data_param")
+    if param.get("backend") != "LMDB":
+        fact = f"its backend is {param.get('backend')}"
+        raise refusal(layer, f"{fact}; make an LMDB of it, and write backend: LMDB (without, it is LEVELDB)")
+    folder = Path(_source(layer, param))
+    store = _environment(folder)
+    if not store.stat()["entries"]:
+        raise refusal(layer, f"its database {folder} is empty; fill it")
+    _, change = _set_up(layer, setting, lambda: None)
+    mode = _mode(layer)
+    entries = setting.share(_entries(folder, store))
+    items = (_image(layer, f"{folder}: entry {key.decode('utf-8', 'replace')}", read(), mode)
+             for key, read in entries)  # fmt: skip
+    return _batches(layer, items, change, _batch_size(layer, param))
+
+
+_stores: WeakValueDictionary = WeakValueDictionary()
+_opening = threading.Lock()
+
+
+def _environment(folder: Path):
+    """The database in a folder, which LMDB opens but once in a process."""
+    place = os.path.realpath(folder)
+    with _opening:
+        store = _stores.get(place)
+        if store is None:
+            store = _stores[place] = lmdbs.opened(folder)
+        return store
+
+
+def _entries(folder: Path, store) -> Iterator[tuple[bytes, Any]]:
+    """The key of every entry, and what reads its value; after the last the first again."""
+    with lmdbs.refused(folder), store.begin() as transaction, transaction.cursor() as cursor:
+        while cursor.next() or cursor.first():
+            yield cursor.key(), cursor.value
+
+
+def _image(layer: Layer, place: str, value: bytes, mode: str) -> Item:
+    """The image and the label of a Datum."""
+    try:
+        datum = message("Datum").FromString(value)
+    except Exception as error:  # protobuf's DecodeError, whose place moves between its versions
+        raise refusal(layer, f"{place} is no Datum ({error}); make the database anew") from None
+    if datum.encoded:
+        return image_files.decoded(layer, place, datum.data, mode), datum.label
+    shape = datum.channels, datum.height, datum.width
+    values = np.frombuffer(datum.data, np.uint8) if datum.data else np.array(datum.float_data, np.float32)
+    if min(shape) < 1 or values.size != np.prod(shape, dtype=np.int64):
+        fact = f"{values.size:,} values for {' x '.join(map(str, shape))}"
+        raise refusal(layer, f"{place} has {fact}; is it damaged?")
+    return values.reshape(shape), datum.label
+
+
+def _mode(layer: Layer) -> str:
+    """How encoded pictures are read."""
+    param = layer.param("transform_param")
+    colour, gray = param.get("force_color"), param.get("force_gray")
+    if colour and gray:
+        raise refusal(layer, "it has both force_color and force_gray; keep one")
+    return image_files.COLOUR if colour else image_files.GRAY if gray else image_files.AS_IT_IS
+
+
+# ---- ImageData
+
+
+def image_data(layer: Layer, setting: Setting) -> Iterator[Arrays]:
+    """The images that a file lists, with the numbers behind their names, in its order or shuffled.
+
+    Of several processes each has its share, where in Caffe all have the same images.
+    """
+    param = layer.param("image_data_param")
+    lines = _lines(layer, _source(layer, param))
+    size = param.get("new_height"), param.get("new_width")
+    if (size[0] == 0) != (size[1] == 0):
+        raise refusal(layer, f"new_height and new_width are {size[0]} and {size[1]}; give both, or none")
+    order, change = _set_up(layer, setting, lambda: _ordered(layer, param, lines, setting.chance))
+    mode = image_files.COLOUR if param.get("is_color") else image_files.GRAY
+    root, wanted = param.get("root_folder"), size if size[0] else None
+    items = ((image_files.opened(layer, root + name, mode, wanted), label)
+             for name, label in setting.share(order))  # fmt: skip
+    return _batches(layer, items, change, _batch_size(layer, param))
+
+
+def _lines(layer: Layer, path: str) -> list[tuple[str, int]]:
+    """Name and number of each line."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            split = [line.rstrip("\n").rpartition(" ") for line in file]
+        found = [(name, int(number)) for name, _, number in split]
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or f"a line has no number at its end ({error})"
+        raise refusal(layer, f"its source {path!r} cannot be read: {said}") from None
+    if not found:
+        raise refusal(layer, f"its source {path!r} is empty; list images in it")
+    return found
+
+
+def _ordered(layer: Layer, param: View, lines: list, chance: Draws) -> Iterator[tuple[str, int]]:
+    """The lines without end; shuffled anew after each pass where the layer says so."""
+    draws = Draws(chance()) if param.get("shuffle") else None
+    if draws:
+        draws.shuffle(lines)
+    skipped = chance.below(param.get("rand_skip")) if param.get("rand_skip") else 0
+    if skipped >= len(lines):
+        raise refusal(layer, f"rand_skip has drawn {skipped} of {len(lines)} images; make it smaller")
+    return _again(lines, skipped, draws)
+
+
+def _again(lines: list, first: int, draws: Draws | None) -> Iterator[tuple[str, int]]:
+    yield from lines[first:]
+    while True:
+        if draws:
+            draws.shuffle(lines)
+        yield from lines
+
+
+# ---- images
+
+
+def _set_up(layer: Layer, setting: Setting, own: Callable[[], Each]) -> tuple[Each, Transform]:
+    """What the layer's own set-up gives, and its transformation, with what each draws in Caffe's order.
+
+    Caffe seeds a layer's generator before its set-up and again after it, and then that of its thread.
+    """
+    drawn = chancy(layer, setting.phase)
+    if drawn:
+        setting.chance()
+    found = own()
+    draws = Draws(setting.chance()) if drawn else None
+    setting.chance()
+    return found, transform(layer, setting.phase, draws)
+
+
+def _batches(layer: Layer, items: Iterator[Item], change: Transform, size: int) -> Iterator[Arrays]:
+    """So many images at a time, transformed, and their labels; each batch has the size of its first image."""
+    for image, label in items:
+        images = np.empty((size, *change.shape(image)), np.float32)
+        labels = np.empty(size, np.float32)
+        for place in range(size):
+            image, label = (image, label) if place == 0 else next(items)
+            if change.shape(image) != images.shape[1:]:
+                raise _unequal(layer, images, image)
+            change.apply(image, images[place])
+            labels[place] = label
+        yield [images, labels][: len(layer.tops)]
+
+
+def _unequal(layer: Layer, images: np.ndarray, image: np.ndarray):
+    sizes = [" x ".join(map(str, shape)) for shape in (image.shape, images.shape[1:])]
+    fact = f"an image is {sizes[0]} in a batch of {sizes[1]}"
+    return refusal(layer, f"{fact}; make all of one size, or give batch_size: 1")
+
+
+def _source(layer: Layer, param: View) -> str:
+    if not param.has("source"):
+        raise refusal(layer, "it names no source; say where its data is")
+    return param.get("source")
+
+
+def _batch_size(layer: Layer, param: View) -> int:
+    if param.get("batch_size") < 1:
+        raise refusal(layer, "its batch_size is 0; give at least 1")
+    return param.get("batch_size")
+
+
+# ---- HDF5Data
+
+
+def hdf5_data(layer: Layer, setting: Setting) -> Iterator[Arrays]:
+    """The rows of the datasets called as the tops, of each file that a list names in turn.
+
+    What Caffe shuffles by C's rand() is shuffled here by random_seed.
+    """
+    if layer.view.has("transform_param"):
+        raise refusal(layer, "it has a transform_param, and its data is not transformed; remove it")
+    param = layer.param("hdf5_data_param")
+    source = _source(layer, param)
+    try:
+        paths = Path(source).read_text().split()
+    except (OSError, ValueError) as error:
+        raise refusal(layer, f"its source {source!r} cannot be read: {error}") from None
+    if not paths:
+        raise refusal(layer, f"its source {source!r} is empty; list HDF5 files in it")
+    draws = Draws(setting.chance()) if param.get("shuffle") else None
+    rows = setting.share(_rows(layer, paths, draws))
+    return _stacked(layer, rows, _batch_size(layer, param))
+
+
+def _rows(layer: Layer, paths: list[str], draws: Draws | None) -> Iterator[Arrays]:
+    """One row of every top's dataset at a time, without end."""
+    arrays: Arrays = []
+    while True:
+        if draws:
+            draws.shuffle(paths)
+        for path in paths:
+            if len(paths) > 1 or not arrays:
+                arrays = _datasets(layer, path)
+            order = list(range(len(arrays[0])))
+            if draws:
+                draws.shuffle(order)
+            yield from ([array[row] for array in arrays] for row in order)
+
+
+def _datasets(layer: Layer, path: str) -> Arrays:
+    """The datasets of a file that are called as the tops, as float32."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            arrays = [np.asarray(file[top.blob], np.float32) for top in layer.tops]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise refusal(layer, f"its file {path!r} cannot be read: {error}") from None
+    counts = {array.shape[:1] for array in arrays}
+    if len(counts) != 1 or counts & {(), (0,)}:
+        fact = f"{path}: its datasets have {sorted(counts)} rows"
+        raise refusal(layer, f"{fact}; give each as many, and at least one")
+    return arrays
+
+
+def _stacked(layer: Layer, rows: Iterator[Arrays], size: int) -> Iterator[Arrays]:
+    while True:
+        found = list(islice(rows, size))
+        try:
+            yield [np.stack(each) for each in zip(*found, strict=True)]
+        except ValueError:
+            raise refusal(layer, "its files have rows of several shapes; give all of one") from None

@@ -1,0 +1,1 @@
+"""How a training steps: Caffe's solvers, rates and snapshots."""

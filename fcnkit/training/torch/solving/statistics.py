@@ -1,0 +1,59 @@
+"""BatchNorm's moving averages where several processes train one net: those of one process with all passes.
+
+That one would make the first pass of every process in turn, then the second of
+each, and so on: the later a pass, the more it counts.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from fcnkit.engines.torch.layers.normal import by_batch
+from fcnkit.engines.torch.net import Net, phase_of
+
+# Each tensor becomes the sum of its values in all processes.
+Added = Callable[[Sequence[Tensor]], None]
+
+
+class Statistics:
+    """The averages of a net in one of several `processes`, number `rank` of them."""
+
+    def __init__(self, net: Net, *, processes: int, rank: int, added: Added):
+        moving = list(_moving(net)) if processes > 1 else []
+        self._blobs = [blob for blob, _ in moving]
+        self._fade = [fraction**processes for _, fraction in moving]
+        self._share = [fraction ** (processes - 1 - rank) for _, fraction in moving]
+        self._first, self._added = rank == 0, added
+        self._sums: list[Tensor] = []
+
+    def begin(self) -> None:
+        """An iteration begins: what was before it counts once, in the first process."""
+        if self._blobs:
+            self._sums = [blob.detach() * self._first for blob in self._blobs]
+            torch._foreach_zero_(self._blobs)
+
+    def passed(self) -> None:
+        """A pass was made: what it found goes to what those before it did."""
+        if self._blobs:
+            torch._foreach_mul_(self._sums, self._fade)
+            torch._foreach_mul_(self._blobs, self._share)
+            torch._foreach_add_(self._sums, self._blobs)
+            torch._foreach_zero_(self._blobs)
+
+    def end(self) -> None:
+        """An iteration ends: the averages are those of all processes' passes."""
+        if self._blobs:
+            self._added(self._sums)
+            torch._foreach_copy_(self._blobs, self._sums)
+
+
+def _moving(net: Net) -> Iterator[tuple[Parameter, float]]:
+    """The averages that passes move, and by what they fade."""
+    for step in net.steps:
+        layer = step.layer
+        if layer.type == "BatchNorm" and by_batch(layer, training=phase_of(layer, net.graph) == "TRAIN"):
+            fraction = layer.param("batch_norm_param").get("moving_average_fraction")
+            yield from zip((net.blobs[use.index] for use in step.uses), repeat(fraction), strict=False)

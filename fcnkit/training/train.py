@@ -1,0 +1,222 @@
+"""Caffe or PyTorch trains a net: from the first weights to the last snapshot, resumed where it was cut off.
+
+What is said of Caffe here goes for both: they are told and say the same.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from fcnkit.engines.caffe import last_words
+from fcnkit.errors import EngineError, OutputError
+from fcnkit.libraries import load
+from fcnkit.training import curve, record
+from fcnkit.training.caffe import running, stoppable
+from fcnkit.training.log import Event as LogEvent
+from fcnkit.training.log import Loss, Scores, events
+from fcnkit.training.recipe import Recipe
+from fcnkit.training.runs import PassedOver, Run, Snapshot, locked
+
+# The loss of a pixel whose class has no probability at all, -log(FLT_MIN): scores have run away.
+_NO_HOPE = 87.3365
+# The picture is drawn at most so often, and never takes more than this part of the time.
+_DRAW_EVERY, _DRAW_PART = 10.0, 0.05
+_TAIL = 200
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Caffe is about to start; `snapshot` is what it goes on from, None for the first weights."""
+
+    snapshot: Snapshot | None
+    passed: tuple[PassedOver, ...]
+    words: tuple[str, ...]
+    record: tuple[dict, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Caffe has ended as it should; `done` is False where it was asked to stop."""
+
+    snapshot: Snapshot | None
+    done: bool
+
+
+Event: TypeAlias = Begun | LogEvent | Ended
+
+
+class Start(NamedTuple):
+    """What a run goes on from; `weights` are files for a first start, later ones over earlier ones."""
+
+    snapshot: Snapshot | None
+    passed: tuple[PassedOver, ...]
+    weights: tuple[Path, ...]
+
+    def words(self, run: Run) -> list[str]:
+        """How Caffe is told, in the folder of the net."""
+        if self.snapshot:
+            return [f"--snapshot={run.name}/{self.snapshot.state.name}"]
+        named = [os.path.abspath(path) for path in self.weights]
+        return [f"--weights={','.join(named)}"] if named else []
+
+
+def start(run: Run, weights: Sequence[Path], *, restart: bool = False, force: bool = False) -> Start:
+    """The newest whole snapshot of the run, or with `restart` or where there is none the weights.
+
+    Raises OutputError where a restart would lose a run and `force` is not given.
+    """
+    if restart and run.begun and not force:
+        raise OutputError(f"{run.path}: holds a run that a restart would lose; --force to lose it")
+    snapshot, passed = (None, []) if restart else run.newest()
+    return Start(snapshot, tuple(passed), tuple(weights))
+
+
+def finished(run: Run, iterations: int) -> Snapshot | None:
+    """The last snapshot of a run that has all its iterations, None while it has not."""
+    snapshot, _ = run.newest()
+    return snapshot if snapshot and snapshot.iteration >= iterations else None
+
+
+def train(
+    recipe: Recipe,
+    weights: Sequence[Path] = (),
+    *,
+    restart: bool = False,
+    force: bool = False,
+    heard: Callable[[int], None] = lambda count: None,
+) -> Iterator[Event]:
+    """What happens while Caffe trains by the recipe: Begun, then what its log says, then Ended.
+
+    The run's folder has solver, nets, caffe.log, train.jsonl, curve.png and
+    the snapshots.  A signal to stop makes Caffe save a snapshot; `heard` is
+    told of it.  So does leaving the iterator before its end.
+
+    Raises EngineError with Caffe's own words where it fails, and where the
+    loss is no number; OutputError as `start` and `locked` do.
+    """
+    load("matplotlib.figure")  # where it is missing, now and not hours later
+    run = recipe.run
+    new = not run.begun
+    with locked(run) as handle:
+        begin = start(run, weights, restart=restart, force=force)
+        if restart:
+            run.clear()
+            os.ftruncate(handle, 0)
+        with _tidy(recipe, new):
+            kept = record.cut_back(run.record, begin.snapshot.iteration if begin.snapshot else 0)
+            recipe.save()
+            yield Begun(begin.snapshot, begin.passed, tuple(recipe.words(*begin.words(run))), tuple(kept))
+            yield from _listened(recipe, begin, handle, kept, heard)
+    last, _ = run.newest()
+    yield Ended(last, last is not None and last.iteration >= recipe.iterations)
+
+
+@contextmanager
+def _tidy(recipe: Recipe, new: bool) -> Iterator[None]:
+    """Where Caffe has failed before it said anything of the training, a new run leaves its log alone."""
+    try:
+        yield
+    except Exception:
+        run = recipe.run
+        if new and not record.read(run.record) and not run.snapshots():
+            run.clear()
+            for each in recipe.nets:
+                each.path.unlink(missing_ok=True)
+        raise
+
+
+def _listened(
+    recipe: Recipe, begin: Start, handle: int, kept: list[dict], heard: Callable[[int], None]
+) -> Iterator[LogEvent]:
+    """The events of Caffe's log, kept in the run's files as they come."""
+    run, tail = recipe.run, []
+    keeper = _Keeper(run, kept)
+    command = recipe.command(*begin.words(run))
+    with running(command, cwd=run.folder, keep=(handle,)) as process, stoppable(process, heard) as caught:
+        for event in events(_copied(process.stdout, handle, tail)):
+            if isinstance(event, Loss) and _failed(event.loss):
+                process.kill()
+                raise _not_a_number(recipe, event)
+            keeper.keep(event)
+            yield event
+        status = process.wait()
+    keeper.draw()
+    if status and not caught:
+        raise _death(recipe, "".join(tail), status)
+
+
+def _copied(lines, handle: int, tail: list[str]) -> Iterator[str]:
+    """The lines, each written to the log; the last of them stay in `tail`."""
+    for line in lines:
+        os.write(handle, line.encode("utf-8", "replace"))
+        tail.append(line)
+        del tail[:-_TAIL]
+        yield line
+
+
+class _Keeper:
+    """Writes each event into the record, and draws the curve now and then."""
+
+    def __init__(self, run: Run, kept: list[dict]) -> None:
+        self.run, self.rows = run, list(kept)
+        self.begun = time.monotonic() - record.seconds(kept)
+        self.drawn, self.took = time.monotonic(), 0.0
+
+    def keep(self, event: LogEvent) -> None:
+        """The record has the event, if it is one that is kept."""
+        if not isinstance(event, Loss | Scores):
+            return
+        if isinstance(event, Loss) and event.rate is None and self.rows:
+            event = Loss(event.iteration, event.loss, self._rate(), event.parts)
+        row = record.row(event, time.monotonic() - self.begun)
+        with open(self.run.record, "ab") as file:
+            file.write(record.line(row))
+        self.rows.append(row)
+        if time.monotonic() - self.drawn > max(_DRAW_EVERY, self.took / _DRAW_PART):
+            self.draw()
+
+    def _rate(self) -> float | None:
+        """The last rate: Caffe says none with the loss after the last update."""
+        return next((row["rate"] for row in reversed(self.rows) if "rate" in row), None)
+
+    def draw(self) -> None:
+        """The curve shows the record so far."""
+        if self.rows:
+            begun = time.monotonic()
+            curve.draw(self.rows, self.run.curve, f"{self.run.folder.resolve().name}/{self.run.name}")
+            self.drawn = time.monotonic()
+            self.took = self.drawn - begun
+
+
+# ---- what goes wrong
+
+
+def _failed(loss: float) -> bool:
+    return not isfinite(loss) or abs(loss - _NO_HOPE) < 1e-3
+
+
+def _not_a_number(recipe: Recipe, event: Loss) -> EngineError:
+    run, view = recipe.run, recipe.view
+    rate = view.get("base_lr") if event.rate is None else event.rate
+    what = "is no number" if not isfinite(event.loss) else "is that of scores without bounds"
+    last, _ = run.newest()
+    back = f"; iteration {last.iteration} is saved, and goes on with a lower base_lr" if last else ""
+    return EngineError(
+        f"{run.solver}: iteration {event.iteration}: the loss is {event.loss:g}, which {what}, "
+        f"at a rate of {rate:g}; lower base_lr (1e-4 goes with the mean over pixels, 1e-10 with "
+        f"their sum: --loss), and start from trained weights{back}"
+    )
+
+
+def _death(recipe: Recipe, log: str, status: int) -> EngineError:
+    run, trainer = recipe.run, recipe.trainer
+    words = last_words(log, status).removeprefix(f"{trainer.name}: ")
+    remedy = next((remedy for sign, remedy in trainer.remedies if sign in words), "")
+    last, _ = run.newest()
+    back = f"the same command resumes from iteration {last.iteration}" if last else f"see {run.log}"
+    return EngineError(f"{trainer.name}: {words} ({run.solver}); {remedy or back}")

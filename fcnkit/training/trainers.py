@@ -1,0 +1,94 @@
+"""The programs that train a net by a solver: Caffe's own, and PyTorch's, which speaks as Caffe's does.
+
+Both are told `train --solver=...` with `--weights` or `--snapshot` in the
+folder of the net, say the same lines, save the same files, and stop at SIGINT
+with a snapshot.
+"""
+
+import sys
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fcnkit.engines.caffe import command
+
+PRECISIONS = ("fp32", "tf32", "bf16")
+"""float32 as in Caffe; TF32, of 10 bits, on GPUs that have it; bfloat16, of 7, between layers too."""
+_MEMORY = "the GPU's memory is full: train on smaller images, or on another GPU"
+
+
+@dataclass(frozen=True)
+class Caffe:
+    """Real Caffe; `gpus` is "all" or numbers with commas, "" for those of the solver."""
+
+    gpus: str = ""
+
+    name: ClassVar[str] = "Caffe"
+    remedies: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("CPU-only", "this Caffe is built without GPU support: train with --cpu, or --engine torch, or build "
+                     "one with CUDA (scripts/build_caffe_gpu.sh), or name such a one's folder in "
+                     "FCNKIT_CAFFE_GPU"),
+        ("rebuild with USE_NCCL", "this Caffe trains on one GPU at a time: --gpu 0, or another number"),
+        ("invalid device ordinal", "there is no such GPU: nvidia-smi -L lists those there are, from 0"),
+        ("no CUDA-capable device", "this machine has no GPU that CUDA knows: train with --cpu"),
+        ("driver version is insufficient", "update the GPU's driver, or train with --cpu"),
+        ("out of memory", _MEMORY),
+    )  # fmt: skip
+
+    def command(self, *, gpu: bool) -> list[str]:
+        """The words that start it; with `gpu` the one that is built for GPUs, where there is one.
+
+        Raises EngineError where it is not installed.
+        """
+        return command("caffe", gpu=gpu)
+
+    @property
+    def options(self) -> list[str]:
+        """The words at the end of its command."""
+        return [f"--gpu={self.gpus}"] if self.gpus else []
+
+
+@dataclass(frozen=True)
+class Torch:
+    """PyTorch, with Caffe's solvers; `device` is one of PyTorch's names, "" for a GPU where there is one.
+
+    `precision` is one of PRECISIONS.  With several `processes`, or GPUs, each
+    has its share of every step's batches.
+    """
+
+    gpus: str = ""
+    device: str = ""
+    precision: str = "fp32"
+    compiled: bool = False
+    processes: int = 1
+
+    name: ClassVar[str] = "PyTorch"
+    remedies: ClassVar[tuple[tuple[str, str], ...]] = (("out of memory", _MEMORY),)
+
+    def command(self, *, gpu: bool) -> list[str]:
+        """The words that start it; EngineError where PyTorch is not installed."""
+        from fcnkit.engines.torch.engine import check_installed
+
+        check_installed()
+        return program()
+
+    @property
+    def options(self) -> list[str]:
+        """The words at the end of its command: what is not as it is anyway."""
+        words = [f"--gpu={self.gpus}"] * bool(self.gpus)
+        words += [f"--device={self.device}"] * bool(self.device)
+        words += [f"--precision={self.precision}"] * (self.precision != "fp32")
+        words += ["--compile"] * self.compiled
+        return words + [f"--processes={self.processes}"] * (self.processes > 1)
+
+
+Trainer = Caffe | Torch
+
+
+def program() -> list[str]:
+    """The words that start the program that trains on PyTorch.
+
+    It is run in a folder of nets, in which Python is not to look for modules;
+    before 3.11 it cannot be told so, and the program itself sees to it.
+    """
+    safe = ["-P"] if sys.version_info >= (3, 11) else []
+    return [sys.executable, *safe, "-m", "fcnkit.training.torch.program.main"]
