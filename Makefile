@@ -9,7 +9,7 @@ STAMP := $(VENV)/.setup-done
 PYTEST := $(PY) -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup caffe gpu demo test lint corpus families experiment vgg speed bench notebooks schema golden digits clean
+.PHONY: help setup caffe gpu demo test lint format corpus families experiment vgg speed bench notebooks schema golden digits clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,7 +42,9 @@ test: setup $(VENV)/.torch-done  ## ruff and all tests; real Caffe and PyTorch a
 	@bash scripts/install_caffe.sh || { \
 	    echo "make test: NO REAL CAFFE on this machine; the tests that ask it are SKIPPED" >&2; \
 	    test -z "$$FCNKIT_REQUIRE_CAFFE"; }
-	@$(PY) -m ruff check --output-format concise .; lint=$$?; $(PYTEST) -n auto --dist worksteal && exit $$lint
+	@$(PY) -m ruff check --output-format concise .; lint=$$?; \
+	    $(PY) -m ruff format --check --quiet . || { echo 'make format puts the source in order' >&2; lint=1; }; \
+	    $(PYTEST) -n auto --dist worksteal && exit $$lint
 
 corpus: setup caffe $(VENV)/.torch-done  ## every net of the shared corpus through real Caffe and PyTorch; over half an hour
 	@$(PYTEST) --corpus tests/test_corpus.py tests/test_upgrade.py
@@ -69,6 +71,10 @@ speed: setup caffe $(VENV)/.torch-done  ## FCNs on PyTorch by fcnkit and by hand
 
 lint: setup  ## ruff
 	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+format: setup  ## the source in ruff's format
+	@$(PY) -m ruff format .
 
 bench: setup  ## weights of 0.5 and 1.9 GB, against cp, protobuf and pycaffe; dense against window by window
 	@$(PY) scripts/bench.py

@@ -31,7 +31,8 @@ def long_description() -> str:
 setup(
     name="fcnkit",
     version="0.1.0",
-    description="Turns trained Caffe classifiers into fully convolutional networks that Caffe trains",
+    description="Turns trained Caffe classifiers into fully convolutional networks that Caffe "
+    "trains",
     long_description=long_description(),
     long_description_content_type="text/markdown",
     author="The fcnkit authors",

@@ -6,7 +6,8 @@ The names below are the library; the README is a tour of them.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# These two are called as their modules are, which Python would put in their place on a later import.
+# These two are called as their modules are, which Python would put in their place on a later
+# import.
 from fcnkit.verify import verify
 from fcnkit.weights.store import open as weights
 
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from fcnkit.formats.prototxt import Prototxt
     from fcnkit.nets.coordmap import CoordMap
 
-# The modules of the other names, each imported when it is first used: a command pays for what it needs alone.
-# __init__.pyi says the same to editors and type checkers.
+# The modules of the other names, each imported when it is first used: a command pays for what it
+# needs alone. __init__.pyi says the same to editors and type checkers.
 _MODULES = {
     "Comparison": "fcnkit.weights.difference",
     "CoordMap": "fcnkit.nets.coordmap",
@@ -91,7 +92,8 @@ def __dir__() -> list[str]:
 
 
 def template(name: str) -> "Prototxt":
-    """The deploy net of a template that ships with fcnkit, called template:NAME; see `fcnkit templates`.
+    """The deploy net of a template that ships with fcnkit,
+    called template:NAME; see `fcnkit templates`.
 
     Raises NetError for a name that does not exist.
     """
@@ -102,9 +104,11 @@ def template(name: str) -> "Prototxt":
 
 
 def coords(net: "Prototxt", start: str, end: str) -> "CoordMap":
-    """The exact map from coordinates of the blob `start` to those of `end`; see `fcnkit.nets.coords`.
+    """The exact map from coordinates of the blob `start` to those of `end`;
+    see `fcnkit.nets.coords`.
 
-    Raises NetError for a blob that there is not, AlignError where no map leads from one to the other.
+    Raises NetError for a blob that there is not, AlignError where no map leads from one to the
+    other.
     """
     from fcnkit.nets.coords import between
     from fcnkit.nets.graph import build

@@ -1,4 +1,7 @@
-"""The names of fcnkit for editors and type checkers; __init__.py imports each when it is first used."""
+"""The names of fcnkit for editors and type checkers.
+
+__init__.py imports each when it is first used.
+"""
 
 from fcnkit.drawing.draw import Drawing, draw
 from fcnkit.drawing.fields import draw_fields

@@ -63,7 +63,8 @@ def atomic(path: str | os.PathLike, *, force: bool = False, size: int = 0) -> It
 
 
 def _begun(target: Path) -> tuple[int, str]:
-    """A new file in the target's folder, open, and its name: "" on Linux, where it can be without one.
+    """A new file in the target's folder, open, and its name:
+    "" on Linux, where it can be without one.
 
     A file without a name goes with the process that writes it, even a killed one.
     """
@@ -73,7 +74,13 @@ def _begun(target: Path) -> tuple[int, str]:
             return handle, ""
         os.close(handle)
     name = _hidden(target)
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    flags = (
+        os.O_RDWR
+        | os.O_CREAT
+        | os.O_EXCL
+        | getattr(os, "O_CLOEXEC", 0)
+        | getattr(os, "O_BINARY", 0)
+    )
     return os.open(name, flags, 0o600), name
 
 
@@ -83,9 +90,12 @@ def _hidden(target: Path) -> str:
 
 
 def _named(handle: int, target: Path, force: bool) -> str:
-    """A file without a name has that of the target; with `force` the one returned, to be renamed."""
+    """A file without a name has that of the target;
+    with `force` the one returned, to be renamed.
+    """
     name = _hidden(target) if force else ""
-    # With a folder given, however absolute the path, Python follows the link: see open(2) on O_TMPFILE.
+    # With a folder given, however absolute the path, Python follows the link: see open(2) on
+    # O_TMPFILE.
     os.link(f"/proc/self/fd/{handle}", name or target, src_dir_fd=handle, follow_symlinks=True)
     return name
 
@@ -125,7 +135,9 @@ class _Behind:
         self.done += len(data)
         if self.done - self.begun >= _BEHIND and hasattr(os, "posix_fadvise"):
             # Linux starts to write back the dirty pages of a range that is declared unneeded.
-            os.posix_fadvise(self.file.fileno(), self.begun, self.done - self.begun, os.POSIX_FADV_DONTNEED)
+            os.posix_fadvise(
+                self.file.fileno(), self.begun, self.done - self.begun, os.POSIX_FADV_DONTNEED
+            )
             self.begun = self.done
 
 

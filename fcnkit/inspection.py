@@ -113,7 +113,8 @@ class Inspection:
         return (
             f"memory: what Caffe's log says after each layer; {counted} bytes after the last\n"
             f"estimate: {found.data:,} bytes for tops, {found.columns:,} for im2col,\n"
-            f"  {found.parameters:,} for parameters: {found.testing:,} to test, {found.training:,} to train\n"
+            f"  {found.parameters:,} for parameters: {found.testing:,} to test, "
+            f"{found.training:,} to train\n"
         )
 
     def json(self) -> dict:
@@ -133,7 +134,9 @@ class Inspection:
                 "testing": self.memory.testing,
                 "training": self.memory.training,
             },
-            "layers": [{name: _plain(value) for name, value in row._asdict().items()} for row in self.rows],
+            "layers": [
+                {name: _plain(value) for name, value in row._asdict().items()} for row in self.rows
+            ],
         }
 
     def __str__(self) -> str:
@@ -178,7 +181,9 @@ def inspect(
         )
         for layer in graph.layers
     )
-    return Inspection(net.path, state, origin.blob if origin else "", end.blob if end else "", rows, taken)
+    return Inspection(
+        net.path, state, origin.blob if origin else "", end.blob if end else "", rows, taken
+    )
 
 
 def _row(layer: Layer, shapes: Shapes, places: Mapping, back: Mapping, fields: Mapping) -> Row:
@@ -189,10 +194,19 @@ def _row(layer: Layer, shapes: Shapes, places: Mapping, back: Mapping, fields: M
     here = places.get(top)
     later = back.get(bottom) if top in back else None
     return Row(
-        layer.line, layer.name, layer.type, shape, shapes.parameters(layer), shapes.macs(layer),
-        _two(here, "scale"), _two(own, "shift"), _two(here, "shift"),
-        _two(later.inverse(), "shift") if later else None, fields.get(top), None,
-    )  # fmt: skip
+        layer.line,
+        layer.name,
+        layer.type,
+        shape,
+        shapes.parameters(layer),
+        shapes.macs(layer),
+        _two(here, "scale"),
+        _two(own, "shift"),
+        _two(here, "shift"),
+        _two(later.inverse(), "shift") if later else None,
+        fields.get(top),
+        None,
+    )
 
 
 def _two(each: CoordMap | None, part: str) -> tuple[Fraction, ...] | None:
@@ -220,14 +234,18 @@ def _end(graph: Graph, places: Mapping[Top, CoordMap]) -> Top | None:
 
 
 def _back(graph: Graph, end: Top) -> Mapping[Top, CoordMap]:
-    """The maps from `end` to the tops above it; none where its branches disagree, which `align` reports."""
+    """The maps from `end` to the tops above it;
+    none where its branches disagree, which `align` reports.
+    """
     try:
         return coords.upward(graph, end).maps
     except AlignError:
         return {}
 
 
-def _fields(graph: Graph, places: Mapping[Top, CoordMap], origin: Top) -> dict[Top, tuple[int, ...]]:
+def _fields(
+    graph: Graph, places: Mapping[Top, CoordMap], origin: Top
+) -> dict[Top, tuple[int, ...]]:
     """The receptive field of one pixel of each top, in pixels of `origin`, two axes.
 
     It grows by (extent - 1) steps of the bottom, and the larger branch counts.
@@ -247,7 +265,8 @@ def _fields(graph: Graph, places: Mapping[Top, CoordMap], origin: Top) -> dict[T
 def _grown(field: tuple[int, ...], extents: tuple[int, ...], place: CoordMap) -> tuple[int, ...]:
     steps = _two(place, "scale")
     return tuple(
-        int(size + (extent - 1) / step) for size, extent, step in zip(field, extents, steps, strict=True)
+        int(size + (extent - 1) / step)
+        for size, extent, step in zip(field, extents, steps, strict=True)
     )
 
 
@@ -298,7 +317,9 @@ def _cells(row: Row) -> dict[str, str]:
 
 
 def aligned(names: Sequence[str], rows: Iterable[Mapping[str, str]], left: Sequence[str]) -> str:
-    """The rows under their names, a line each; columns of words, those in `left`, are flush left."""
+    """The rows under their names, a line each;
+    columns of words, those in `left`, are flush left.
+    """
     lines = [names, *([row[name] for name in names] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     to_left = [name in left for name in names]

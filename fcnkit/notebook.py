@@ -11,7 +11,9 @@ def table(
     note: str = "",
     left: bool = False,
 ) -> str:
-    """A table with a line of text over it and one under it; cells at the right, as numbers are, or `left`."""
+    """A table with a line of text over it and one under it;
+    cells at the right, as numbers are, or `left`.
+    """
     style = " style='text-align:left'" if left else ""
     lines = [_row("th", head, style)] if head else []
     lines += [_row("td", row, style) for row in rows]

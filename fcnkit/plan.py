@@ -65,7 +65,11 @@ class Move(NamedTuple):
     def reads(self) -> tuple[tuple[str, int], ...]:
         """The (layer, blob) that it is made of, its source first."""
         links = self.args[0] if self.how.startswith("fold") else ()
-        others = ((layer, blob) for kind, layer, value in links for blob in range(_link_blobs(kind, value)))
+        others = (
+            (layer, blob)
+            for kind, layer, value in links
+            for blob in range(_link_blobs(kind, value))
+        )
         return (*self._own, *others)
 
     @property
@@ -80,7 +84,9 @@ class Move(NamedTuple):
     @property
     def first(self) -> "Move":
         """The move at the start of the chain, which takes its source from the file or makes it."""
-        return next((move.first for move in self.after if (move.layer, move.blob) in self._own), self)
+        return next(
+            (move.first for move in self.after if (move.layer, move.blob) in self._own), self
+        )
 
     @property
     def origin(self) -> str | None:
@@ -158,7 +164,8 @@ class Plan:
             _lines(self.before.text), _lines(self.net.text), name, f"{name} (fcnkit)"
         )
         return "".join(
-            line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
+            line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+            for line in lines
         )
 
     def json(self) -> dict:
@@ -186,7 +193,9 @@ class Plan:
         return f"<Plan for {self.before.path}: {len(self.steps)} steps>\n{self.table()}"
 
     def _repr_html_(self) -> str:
-        cells = [(step.line or "new", step.layer, step.verb, step.what, step.why) for step in self.steps]
+        cells = [
+            (step.line or "new", step.layer, step.verb, step.what, step.why) for step in self.steps
+        ]
         head = ("line", "layer", "", "what", "why")
         return notebook.table(cells, head=head, caption=self.before.path, left=True)
 
@@ -236,7 +245,11 @@ def folded(head: str, margin: int, texts: Sequence[str], width: int = 80) -> str
     """
     indent = " " * margin
     first = head.ljust(margin) if len(head.rstrip()) < margin else head.rstrip() + "\n" + indent
-    options = {"width": max(width - margin, 20), "break_long_words": False, "break_on_hyphens": False}
+    options = {
+        "width": max(width - margin, 20),
+        "break_long_words": False,
+        "break_on_hyphens": False,
+    }
     parts = [part for text in texts for part in textwrap.wrap(text, **options)]
     return (first + f"\n{indent}".join(parts)).rstrip() + "\n"
 

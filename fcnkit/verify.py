@@ -45,7 +45,9 @@ class Difference(NamedTuple):
         return f"<{self}>"
 
     def __str__(self) -> str:
-        name = self.output if self.output == self.new_output else f"{self.output} -> {self.new_output}"
+        name = (
+            self.output if self.output == self.new_output else f"{self.output} -> {self.new_output}"
+        )
         verdict = "equal" if self.ok else "DIFFERENT"
         if self.largest == self.absolute == 0:
             verdict = "equal, but all zero: this shows nothing"
@@ -111,7 +113,8 @@ def slide(
     engine: str | None = None,
     tolerance: float = 1e-4,
 ) -> Difference:
-    """The FCN on a canvas, 1 x channels x height x width, against the classifier on every window of it.
+    """The FCN on a canvas, 1 x channels x height x width,
+    against the classifier on every window of it.
 
     fcn(canvas)[0, :, i, j] = net(canvas[:, :, i s : i s + h, j s : j s + w]) for
     stride s and window h x w, which is the classifier's own input size when not
@@ -135,7 +138,9 @@ def slide(
     windows = windows.reshape(-1, *windows.shape[2:])
     parts = [windows[at : at + BATCH] for at in range(0, len(windows), BATCH)]
     jobs = [(net, weights, {name: part}, [old.blob]) for part in parts]
-    *scores, found = _run_all(runner, [*jobs, (fcn_net, fcn_weights, {fcn_name: canvas}, [new.blob])])
+    *scores, found = _run_all(
+        runner, [*jobs, (fcn_net, fcn_weights, {fcn_name: canvas}, [new.blob])]
+    )
     scores, found = [each[old.blob] for each in scores], found[new.blob]
     expected = np.concatenate(scores).reshape(rows, columns, -1).transpose(2, 0, 1)[None]
     if found.ndim != 4 or found.shape[2] < rows or found.shape[3] < columns:
@@ -156,7 +161,8 @@ def model(
     tolerance: float = 1e-4,
     seed: int = 0,
 ) -> tuple[Difference, ...]:
-    """The net has run on an engine and its ONNX model in ONNX Runtime; a Difference per output and size.
+    """The net has run on an engine and its ONNX model in ONNX Runtime;
+    a Difference per output and size.
 
     `onnx_model` is the path of the file, or its bytes, `outputs` the blobs
     that it was exported for.  The sizes are the net's own, or those of
@@ -180,7 +186,9 @@ def model(
     many = [given, *({name: noise(shape, seed) for name, shape in each.items()} for each in others)]
     blobs = [top.blob for top in own_outputs(graph)] if outputs is None else list(outputs)
     expected = _run_all(runner, [(net, weights, data, blobs) for data in many])
-    found = [dict(zip(blobs, onnx.ran(session, data, net.path).values(), strict=True)) for data in many]
+    found = [
+        dict(zip(blobs, onnx.ran(session, data, net.path).values(), strict=True)) for data in many
+    ]
     return tuple(
         _compare(net, net, name, old[blob], name, new[blob], tolerance)
         for data, old, new in zip(many, expected, found, strict=True)
@@ -230,7 +238,9 @@ def _named(engine: str, engines: Mapping[str, ModuleType]) -> ModuleType:
 def _placed(engine: str, device: str, engines: Mapping[str, ModuleType]) -> Placed:
     runner = _named(engine, engines)
     if engine != "torch":
-        raise EngineError(f'the engine "{engine}" runs on the CPU alone; a device goes with the engine torch')
+        raise EngineError(
+            f'the engine "{engine}" runs on the CPU alone; a device goes with the engine torch'
+        )
     return Placed(partial(runner.run, device=device), partial(runner.run_all, device=device))
 
 
@@ -247,7 +257,8 @@ def _engines() -> dict[str, ModuleType]:
 
 
 def noise(shape: Sequence[int], seed: int = 0) -> Any:
-    """Float32 noise like a batch of images less their mean: -128 to 128, coarse and fine in equal parts.
+    """Float32 noise like a batch of images less their mean:
+    -128 to 128, coarse and fine in equal parts.
 
     Noise of single pixels alone averages out in the first layers, and the deep
     ones would see little but biases; squares of 8 x 8 pixels do not.
@@ -284,12 +295,16 @@ def _inputs(graph: Graph, given: Mapping[str, Any], seed: int) -> dict[str, Any]
         raise NetError(f"{path}: it has no input but its data layers; give the deploy net")
     for name in given:
         if name not in names:
-            raise NetError(f'{path}: "{name}" is not an input of this net; its inputs are {", ".join(names)}')
+            raise NetError(
+                f'{path}: "{name}" is not an input of this net; its inputs are {", ".join(names)}'
+            )
     shapes = {name: value for name, value in given.items() if isinstance(value, (tuple, list))}
     arrays = {name: value for name, value in given.items() if name not in shapes}
     sizes = {**nominal(graph), **shapes}
     return {
-        name: arrays[name] if name in arrays else noise(_known(graph, name, sizes[name]), seed + number)
+        name: arrays[name]
+        if name in arrays
+        else noise(_known(graph, name, sizes[name]), seed + number)
         for number, name in enumerate(names)
     }
 
@@ -298,7 +313,9 @@ def nominal(graph: Graph) -> dict[str, tuple[int, ...] | None]:
     """The shape that the prototxt gives each input."""
     layers = [layer for layer in graph.layers if layer.type == "Input"]
     return {
-        top.blob: shape for layer in layers for top, shape in zip(layer.tops, layer.input_shapes, strict=True)
+        top.blob: shape
+        for layer in layers
+        for top, shape in zip(layer.tops, layer.input_shapes, strict=True)
     }
 
 
@@ -325,7 +342,9 @@ def _renamed(graph: Graph, new_graph: Graph, data: Mapping[str, Any]) -> dict[st
 def _only_input(graph: Graph) -> list[str]:
     names = [top.blob for top in graph.inputs]
     if len(names) != 1:
-        raise NetError(f"{graph.prototxt.path}: it has {len(names)} inputs; windows slide over exactly one")
+        raise NetError(
+            f"{graph.prototxt.path}: it has {len(names)} inputs; windows slide over exactly one"
+        )
     return names
 
 
@@ -366,7 +385,8 @@ def before_softmax(graph: Graph, top: Top) -> Top | None:
 
 
 def check_weights(graph: Graph, weights: Any, shapes: Mapping[str, Sequence[int]]) -> None:
-    """Every layer that learns has weights: Caffe fills the others with zeros or noise and says nothing.
+    """Every layer that learns has weights:
+    Caffe fills the others with zeros or noise and says nothing.
 
     `shapes` are those of the inputs.  Raises WeightsError for the first layer that has none.
     """
@@ -376,7 +396,11 @@ def check_weights(graph: Graph, weights: Any, shapes: Mapping[str, Sequence[int]
     for layer in graph.layers:
         if sizes.blobs(layer) and (weights is None or not weights.get(layer.name)):
             place = f'{graph.prototxt.path}:{layer.line}: layer "{layer.name}"'
-            fact = "no weights file is given" if weights is None else f"{weights.path} has no weights for it"
+            fact = (
+                "no weights file is given"
+                if weights is None
+                else f"{weights.path} has no weights for it"
+            )
             raise WeightsError(f"{place}: {fact}; transplant them first")
 
 
@@ -384,9 +408,16 @@ def _windows(net: Prototxt, canvas: Any, window: tuple[int, int], stride: int) -
     """Every whole window of the canvas: rows x columns x channels x height x width."""
     from numpy.lib.stride_tricks import sliding_window_view
 
-    if canvas.ndim != 4 or len(canvas) != 1 or canvas.shape[2] < window[0] or canvas.shape[3] < window[1]:
+    if (
+        canvas.ndim != 4
+        or len(canvas) != 1
+        or canvas.shape[2] < window[0]
+        or canvas.shape[3] < window[1]
+    ):
         fact = f"the canvas is {canvas.shape}, the window {window[0]} x {window[1]}"
-        raise NetError(f"{net.path}: {fact}; give one canvas, 1 x channels x height x width, that holds it")
+        raise NetError(
+            f"{net.path}: {fact}; give one canvas, 1 x channels x height x width, that holds it"
+        )
     views = sliding_window_view(canvas[0], window, (1, 2))[:, ::stride, ::stride]
     return views.transpose(1, 2, 0, 3, 4)
 

@@ -116,11 +116,15 @@ class Figures(NamedTuple):
 
 
 def make_weights(net: Prototxt, path: Path) -> None:
-    """A caffemodel of the net's shapes with seeded random values is at `path`, written in pieces."""
+    """A caffemodel of the net's shapes with seeded
+    random values is at `path`, written in pieces.
+    """
     graph = fk.build(net)
     shapes = infer(graph)
     values = {
-        layer.name: [_random(shape, [layer.index, blob]) for blob, shape in enumerate(shapes.blobs(layer))]
+        layer.name: [
+            _random(shape, [layer.index, blob]) for blob, shape in enumerate(shapes.blobs(layer))
+        ]
         for layer in graph.layers
     }
     types = {layer.name: layer.type for layer in graph.layers}
@@ -149,7 +153,9 @@ def make_half(source: Path, path: Path) -> None:
     """The weights of a caffemodel, half as precise and as NVCaffe writes them, are at `path`."""
     with open(path, "wb") as file:
         for name, blobs in store.open(source).items():
-            content = wire.framed(1, name.encode()) + b"".join(wire.framed(7, _half(blob)) for blob in blobs)
+            content = wire.framed(1, name.encode()) + b"".join(
+                wire.framed(7, _half(blob)) for blob in blobs
+            )
             file.write(wire.framed(100, content))
 
 
@@ -159,7 +165,8 @@ def _half(blob: store.Blob) -> bytes:
     return blobproto.shape_field(blob.shape) + wire.tag(10, wire.VARINT) + wire.varint(2) + values
 
 
-# A process starts with its parent's largest memory: this small parent keeps that out of the figures.
+# A process starts with its parent's largest memory: this small parent keeps that out of the
+# figures.
 LAUNCH = """
 import json, os, subprocess, sys, time
 start = time.perf_counter()
@@ -182,7 +189,9 @@ def run(job: Job, cwd: Path) -> tuple[float, float]:
 
 
 def measure(jobs: list[Job], runs: int, cwd: Path, output: Path) -> list[Figures]:
-    """The figures of all jobs, run in turn; the output is removed and the disk is quiet before each."""
+    """The figures of all jobs, run in turn;
+    the output is removed and the disk is quiet before each.
+    """
     figures = {job.name: Figures(job.name, [], 0) for job in jobs}
     for turn in range(runs):
         for job in jobs:
@@ -191,17 +200,27 @@ def measure(jobs: list[Job], runs: int, cwd: Path, output: Path) -> list[Figures
                 os.sync()
                 seconds, megabytes = run(job, cwd)
                 old = figures[job.name]
-                figures[job.name] = Figures(job.name, [*old.seconds, seconds], max(old.megabytes, megabytes))
+                figures[job.name] = Figures(
+                    job.name, [*old.seconds, seconds], max(old.megabytes, megabytes)
+                )
     return list(figures.values())
 
 
 def jobs(folder: Path, source: Path, output: Path) -> list[Job]:
     """Everything that makes `output` out of `source` and old.prototxt, one way or another."""
-    python, old_net, new_net = sys.executable, str(folder / "old.prototxt"), str(folder / "new.prototxt")
+    python, old_net, new_net = (
+        sys.executable,
+        str(folder / "old.prototxt"),
+        str(folder / "new.prototxt"),
+    )
     old, new = str(source), str(output)
     return [
         Job("cp", ["cp", old, new]),
-        Job("fcnkit: transplant and save alone", [python, "-c", SURGERY, old_net, old, new], own_clock=True),
+        Job(
+            "fcnkit: transplant and save alone",
+            [python, "-c", SURGERY, old_net, old, new],
+            own_clock=True,
+        ),
         Job("fcnkit: transplant, whole process", [python, "-c", TRANSPLANT, old_net, old, new]),
         Job("fcnkit surgery", [*FCNKIT, "surgery", old_net, old, new_net, "-o", new, "--force"]),
         Job("fcnkit: to HDF5 alone", [python, "-c", CONVERT, old, new], own_clock=True),
@@ -211,18 +230,37 @@ def jobs(folder: Path, source: Path, output: Path) -> list[Job]:
 
 def more_jobs(folder: Path, source: Path, output: Path) -> list[Job]:
     """What is looked at with one size only: other ways, other formats, and what others take."""
-    python, old_net, new_net = sys.executable, str(folder / "old.prototxt"), str(folder / "new.prototxt")
+    python, old_net, new_net = (
+        sys.executable,
+        str(folder / "old.prototxt"),
+        str(folder / "new.prototxt"),
+    )
     old, new = str(source), str(output)
     over = f"import sys; open(sys.argv[3], 'w').close()\n{SURGERY}"
     everything = [
         Job("cp, then sync of the copy", ["sh", "-c", 'cp "$0" "$1" && sync "$1"', old, new]),
-        Job("fcnkit: over an old file, synced", [python, "-c", over, old_net, old, new], own_clock=True),
+        Job(
+            "fcnkit: over an old file, synced",
+            [python, "-c", over, old_net, old, new],
+            own_clock=True,
+        ),
         Job(
             "fcnkit convolutionalize --weights",
-            [*FCNKIT, "convolutionalize", old_net, "-o", str(folder / "out.prototxt"), "--weights", old]
+            [
+                *FCNKIT,
+                "convolutionalize",
+                old_net,
+                "-o",
+                str(folder / "out.prototxt"),
+                "--weights",
+                old,
+            ]
             + ["--weights-out", new, "--force"],
         ),
-        Job("fcnkit convert, half to float32", [*FCNKIT, "convert", str(folder / "half"), new, "--force"]),
+        Job(
+            "fcnkit convert, half to float32",
+            [*FCNKIT, "convert", str(folder / "half"), new, "--force"],
+        ),
         Job("protobuf, by hand", [python, "-c", PROTOBUF, old, new], most=3),
     ]
     try:
@@ -251,13 +289,17 @@ def goals(figures: dict[str, Figures]) -> Iterator[str]:
     surgery = figures["fcnkit surgery"]
     yield _goal("transplant and save, times cp", alone.median / copy, 1.1, "")
     yield _goal("`fcnkit surgery`, seconds more than cp", surgery.median - copy, 0.2, " s")
-    yield _goal("conversion to HDF5, times cp", figures["fcnkit: to HDF5 alone"].median / copy, 2, "")
+    yield _goal(
+        "conversion to HDF5, times cp", figures["fcnkit: to HDF5 alone"].median / copy, 2, ""
+    )
     largest = max(job.megabytes for name, job in figures.items() if name.startswith("fcnkit"))
     yield _goal("largest memory of fcnkit", largest, 64, " MB")
 
 
 def _goal(what: str, found: float, most: float, unit: str) -> str:
-    return f"{what:44}{found:>8.2f}{unit} of {most}{unit}: {'reached' if found <= most else 'MISSED'}"
+    return (
+        f"{what:44}{found:>8.2f}{unit} of {most}{unit}: {'reached' if found <= most else 'MISSED'}"
+    )
 
 
 def long_net(layers: int) -> str:
@@ -282,7 +324,9 @@ def long_weights(path: Path, layers: int) -> None:
     """The weights of `long_net(layers)`, all zeros, are at `path`."""
     graph = fk.build(prototxt.parse(long_net(layers), "long"))
     shapes = infer(graph)
-    values = {layer.name: [store.zeros(shape) for shape in shapes.blobs(layer)] for layer in graph.layers}
+    values = {
+        layer.name: [store.zeros(shape) for shape in shapes.blobs(layer)] for layer in graph.layers
+    }
     store.create().put_all(values).save(path)
 
 
@@ -296,7 +340,9 @@ def length_table(folder: Path) -> Iterator[str]:
         steps = (
             lambda net=net: fk.convolutionalize(prototxt.parse(net.text, "long")),
             lambda path=path: store.open(path),
-            lambda plan=plan, weights=weights: fk.transplant(plan, weights).save(folder / "out", force=True),
+            lambda plan=plan, weights=weights: fk.transplant(plan, weights).save(
+                folder / "out", force=True
+            ),
         )
         each = [1e6 * _shortest(step) / layers for step in steps]
         yield f"{layers:>8}{each[0]:>17.1f} ms{each[1]:>13.1f} ms{each[2]:>17.1f} ms"
@@ -312,18 +358,30 @@ def _shortest(step: Callable[[], object]) -> float:
 
 
 def corpus_jobs(shared: Path) -> list[Job]:
-    """The longest and the largest net of the corpus through the commands that plan, and all through lint."""
+    """The longest and the largest net of the corpus
+    through the commands that plan, and all through lint.
+    """
     with open(shared / "prototxts" / "INDEX.csv", newline="") as table:
-        rows = [row for row in csv.DictReader(table) if (shared / "prototxts" / row["path"]).is_file()]
-    longest, largest = (max(rows, key=lambda row: int(row[column])) for column in ("layers", "bytes"))
+        rows = [
+            row for row in csv.DictReader(table) if (shared / "prototxts" / row["path"]).is_file()
+        ]
+    longest, largest = (
+        max(rows, key=lambda row: int(row[column])) for column in ("layers", "bytes")
+    )
     fcn = ["--classes", "21", "--stride", "8"]
     found = [
-        Job(f"{words[0]}, {row['layers']} layers", [*FCNKIT, words[0], *_paths(shared, row), *words[1:]])
-        for row, words in (
-            (longest, ["inspect"]), (longest, ["convolutionalize"]), (longest, ["fcn", *fcn]),
-            (largest, ["inspect"]), (largest, ["convolutionalize"]),
+        Job(
+            f"{words[0]}, {row['layers']} layers",
+            [*FCNKIT, words[0], *_paths(shared, row), *words[1:]],
         )
-    ]  # fmt: skip
+        for row, words in (
+            (longest, ["inspect"]),
+            (longest, ["convolutionalize"]),
+            (longest, ["fcn", *fcn]),
+            (largest, ["inspect"]),
+            (largest, ["convolutionalize"]),
+        )
+    ]
     # That lint finds something is no failure here.
     lint = ["sh", "-c", '"$@"; test $? -le 1', "sh", *FCNKIT, "lint", *_paths(shared, *rows)]
     return [*found, Job(f"lint, {len(rows)} files", lint, most=1)]
@@ -346,7 +404,9 @@ def corpus_table(runs: int, folder: Path) -> Iterator[str]:
 
 
 def prepare(folder: Path, net: Prototxt) -> Path:
-    """The weights of a net, which are at the path; old.prototxt and new.prototxt are beside them."""
+    """The weights of a net, which are at the path;
+    old.prototxt and new.prototxt are beside them.
+    """
     source = folder / "in.caffemodel"
     source.unlink(missing_ok=True)
     make_weights(net, source)
@@ -361,10 +421,14 @@ def bench(folder: Path, runs: int) -> None:
     source = prepare(folder, fk.read(templates.path("vgg16")))
     make_half(source, folder / "half")
     print(f"VGG-16 with random weights, {source.stat().st_size:,} bytes; {runs} runs in turn\n")
-    figures = measure(jobs(folder, source, output) + more_jobs(folder, source, output), runs, folder, output)
+    figures = measure(
+        jobs(folder, source, output) + more_jobs(folder, source, output), runs, folder, output
+    )
     print("\n".join(surgery_table(figures)))
     print("\n".join(["", *goals({job.name: job for job in figures})]))
-    plan = Job("fcnkit convolutionalize template:vgg16", [*FCNKIT, "convolutionalize", "template:vgg16"])
+    plan = Job(
+        "fcnkit convolutionalize template:vgg16", [*FCNKIT, "convolutionalize", "template:vgg16"]
+    )
     (found,) = measure([plan], runs, folder, output)
     print(_goal("`fcnkit convolutionalize template:vgg16`", found.median, 0.4, " s"))
     compare(folder, source, output)
@@ -396,7 +460,9 @@ def main() -> None:
     """The benchmark has run, and its large files are gone."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=5, help="runs of each job (5)")
-    parser.add_argument("--folder", help="where its 6 GB of files go for the time being (the system's)")
+    parser.add_argument(
+        "--folder", help="where its 6 GB of files go for the time being (the system's)"
+    )
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="fcnkit-bench-", dir=options.folder))
     try:

@@ -1,4 +1,5 @@
-"""FCNs as one writes them in PyTorch, layer for layer those that `fcnkit fcn` makes; for scripts/speed.py.
+"""FCNs as one writes them in PyTorch,
+layer for layer those that `fcnkit fcn` makes; for scripts/speed.py.
 
 Modules are named as Caffe's layers.  Upsampling is bilinear, one kernel for
 each class as fcnkit makes it (`grouped`), or one dense kernel.
@@ -28,7 +29,10 @@ class Vgg(nn.Module):
         _add_head(self, channels, 7)
         self.skips = skips
         if skips:
-            self.score_pool4, self.score_pool3 = nn.Conv2d(512, CLASSES, 1), nn.Conv2d(256, CLASSES, 1)
+            self.score_pool4, self.score_pool3 = (
+                nn.Conv2d(512, CLASSES, 1),
+                nn.Conv2d(256, CLASSES, 1),
+            )
             self.upscore2, self.upscore_pool4 = _upsampling(2, grouped), _upsampling(2, grouped)
             self.upscore8 = _upsampling(8, grouped)
         else:

@@ -15,7 +15,9 @@ class Placed(NamedTuple):
 
 
 def glyph(image: np.ndarray, size: int, angle: float = 0.0) -> np.ndarray:
-    """An 8x8 digit of values 0..16 in size x size bytes, with a black rim, turned by `angle` degrees."""
+    """An 8x8 digit of values 0..16 in size x size bytes,
+    with a black rim, turned by `angle` degrees.
+    """
     rimmed = np.pad((image * (255 / 16)).astype(np.uint8), 1)
     enlarged = Image.fromarray(rimmed).resize((size, size), Image.BICUBIC)
     return np.asarray(enlarged.rotate(angle, Image.BICUBIC))
@@ -45,7 +47,9 @@ def scatter(
             if rng.random() > fill:
                 continue
             which = rng.integers(len(images))
-            drawn = glyph(images[which], int(rng.integers(size[0], size[1] + 1)), rng.uniform(-8, 8))
+            drawn = glyph(
+                images[which], int(rng.integers(size[0], size[1] + 1)), rng.uniform(-8, 8)
+            )
             middle = np.array([top, left]) + pitch // 2 + rng.integers(-jitter, jitter + 1, 2)
             _draw(canvas, drawn, middle - len(drawn) // 2)
             placed.append(Placed(int(labels[which]), int(middle[0]), int(middle[1])))

@@ -51,7 +51,9 @@ def convert() -> tuple:
     return net, old, plan.net, fk.weights(OUT / "digits-conv.caffemodel")
 
 
-def at_pixels(probabilities: np.ndarray, shape: tuple[int, int], stride: float, first: float) -> np.ndarray:
+def at_pixels(
+    probabilities: np.ndarray, shape: tuple[int, int], stride: float, first: float
+) -> np.ndarray:
     """The most probable class at every pixel of the canvas, bilinear between windows.
 
     The window of cell (i, j) has its middle at pixel first + stride * (i, j).
@@ -61,7 +63,9 @@ def at_pixels(probabilities: np.ndarray, shape: tuple[int, int], stride: float, 
     limits = np.array(probabilities.shape[1:]) - 1
     between = _along(_along(probabilities, rows, 1), columns, 2)
     classes = between.argmax(0)
-    outside = ((rows < 0) | (rows > limits[0]))[:, None] | ((columns < 0) | (columns > limits[1]))[None]
+    outside = ((rows < 0) | (rows > limits[0]))[:, None] | ((columns < 0) | (columns > limits[1]))[
+        None
+    ]
     classes[outside] = BACKGROUND
     return classes
 
@@ -73,7 +77,9 @@ def _along(values: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
     return values.take(low, axis) * (1 - share) + values.take(low + 1, axis) * share
 
 
-def draw(canvas: np.ndarray, classes: np.ndarray, captions: tuple[str, str], note: str) -> Image.Image:
+def draw(
+    canvas: np.ndarray, classes: np.ndarray, captions: tuple[str, str], note: str
+) -> Image.Image:
     """Canvas and class map side by side at the same scale, the legend below."""
     height, width = (SCALE * n for n in canvas.shape)
     top = MARGIN + 34
@@ -125,10 +131,15 @@ def paint(new_net, new, canvas: np.ndarray, data: np.ndarray, placed: list[Place
     to_data = fk.coords(new_net, "ip2", "data")
     stride, first = int(to_data.scale[-1]), float(to_data.shift[-1])
     classes = at_pixels(probabilities, canvas.shape, stride, first)
-    windows, size = (" x ".join(map(str, shape)) for shape in (probabilities.shape[1:], canvas.shape))
+    windows, size = (
+        " x ".join(map(str, shape)) for shape in (probabilities.shape[1:], canvas.shape)
+    )
     note = f"{right(classes, placed)} of {len(placed)} digits have their own class at their middle"
     print(f"{windows} windows of 28 x 28, one every {stride} pixels: {note}")
-    captions = (f"canvas, {size} pixels", f"class map from {windows} windows, one every {stride} pixels")
+    captions = (
+        f"canvas, {size} pixels",
+        f"class map from {windows} windows, one every {stride} pixels",
+    )
     draw(canvas, classes, captions, note).save(OUT / "digits.png")
     print(f"the canvas and its class map: {OUT}/digits.png")
 

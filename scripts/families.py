@@ -1,4 +1,5 @@
-"""What works for which family of networks: a table of what was run, for the README; `make families`.
+"""What works for which family of networks:
+a table of what was run, for the README; `make families`.
 
 Every net of the shared corpus is read, and real Caffe is asked about its
 shapes, about its outputs before and after `convolutionalize`, and about the
@@ -32,8 +33,11 @@ OTHERS = "others"
 # itself, or in the types of its layers.  The first that is found is its family, so that what a
 # net is for comes before what it is made of.
 FAMILIES = (
-    ("detectors", r"r-?cnn|r-?fcn|\bssd|_ssd|yolo|retinanet|detectnet|pvanet|darknet|objdetect|"
-                  r"textbox|pascal.?finetun|finetune_pascal|pyramid.pooling|roipooling|priorbox|mnc_"),
+    (
+        "detectors",
+        r"r-?cnn|r-?fcn|\bssd|_ssd|yolo|retinanet|detectnet|pvanet|darknet|objdetect|"
+        r"textbox|pascal.?finetun|finetune_pascal|pyramid.pooling|roipooling|priorbox|mnc_",
+    ),
     ("video", r"ucf101|hmdb51|video_?data|conv(olution)?3d|lstm"),
     ("faces", r"face|mtcnn|age_net|gender|landmark|_68|/dan/|concat_into_fc"),
     ("segmentation", r"fcn|segnet|psp|icnet|voc12/|hed/|vnet/|dilation"),
@@ -45,11 +49,13 @@ FAMILIES = (
     ("VGG", r"vgg"),
     ("LeNet", r"lenet|mnist|cifar|siamese"),
     ("AlexNet", r"alexnet|caffenet|imagenet"),
-)  # fmt: skip
+)
 
 
 def family(path: str, name: str = "", types: Iterable[str] = ()) -> str:
-    """The family of the net at a path of the corpus, by the name and the layer types that it gives."""
+    """The family of the net at a path of the corpus,
+    by the name and the layer types that it gives.
+    """
     place = re.sub(r"^(prototxts/)?(history|repos)/[^/]*/", "/", path).partition("@")[0]
     text = " ".join(["/" + place, name, *types]).lower()
     return next((one for one, words in FAMILIES if re.search(words, text)), OTHERS)
@@ -96,13 +102,17 @@ def fates(paths: Sequence[Path]) -> Iterator[Fate]:
     """The fate of each net, several for one start of Caffe."""
     for start in range(0, len(paths), 8):
         nets = [(path, corpus.read(path), corpus.net(path)) for path in paths[start : start + 8]]
-        words = iter(sweeps.verdicts((trial for _, _, net in nets if net for trial in _trials(net)), caffe))
+        words = iter(
+            sweeps.verdicts((trial for _, _, net in nets if net for trial in _trials(net)), caffe)
+        )
         for path, file, net in nets:
             read = file is not None and corpus.is_built(file)
             if net is None:
                 yield Fate(path, read)
             else:
-                yield Fate(path, read, next(words), next(words), tuple(next(words) for _ in sweeps.STRIDES))
+                yield Fate(
+                    path, read, next(words), next(words), tuple(next(words) for _ in sweeps.STRIDES)
+                )
 
 
 def _trials(net: Prototxt) -> Iterator[sweeps.Trial]:
@@ -132,7 +142,8 @@ class Row(NamedTuple):
     def __str__(self) -> str:
         strides = "".join(f"{f'{good}/{refused}':>8}" for good, refused in self.fcn)
         numbers = zip(_WIDTHS, (self.nets, self.read, *self.shapes, *self.converted), strict=True)
-        return f"{self.name:<14}{''.join(f'{number:>{width}}' for width, number in numbers)}{strides}\n"
+        columns = "".join(f"{number:>{width}}" for width, number in numbers)
+        return f"{self.name:<14}{columns}{strides}\n"
 
 
 _WIDTHS = (4, 5, 5, 4, 6, 5, 5)
@@ -140,16 +151,20 @@ _WIDTHS = (4, 5, 5, 4, 6, 5, 5)
 
 def row(name: str, found: Sequence[Fate]) -> Row:
     """The numbers of these nets."""
-    shapes, converted = (Counter(getattr(fate, which) for fate in found) for which in ("shapes", "converted"))
+    shapes, converted = (
+        Counter(getattr(fate, which) for fate in found) for which in ("shapes", "converted")
+    )
     strides = [Counter(words) for words in zip(*(fate.fcn for fate in found), strict=True)]
     strides = strides or [Counter()] * len(sweeps.STRIDES)
     kept = converted[sweeps.KEPT] + converted[sweeps.REFUSED]
     return Row(
-        name, len(found), sum(fate.read for fate in found),
+        name,
+        len(found),
+        sum(fate.read for fate in found),
         (shapes[sweeps.EQUAL], shapes[sweeps.NO_CAFFE]),
         (converted[sweeps.EQUAL], converted[sweeps.NOTHING], kept),
         tuple((count[sweeps.GOOD], count[sweeps.REFUSED]) for count in strides),
-    )  # fmt: skip
+    )
 
 
 def parsed(line: str) -> Row:
@@ -168,16 +183,24 @@ def added(rows: Iterable[Row]) -> Row:
     rows = list(rows)
     add = lambda *numbers: sum(numbers)  # noqa: E731
     return Row(
-        "all", sum(one.nets for one in rows), sum(one.read for one in rows),
-        tuple(map(add, *(one.shapes for one in rows))), tuple(map(add, *(one.converted for one in rows))),
+        "all",
+        sum(one.nets for one in rows),
+        sum(one.read for one in rows),
+        tuple(map(add, *(one.shapes for one in rows))),
+        tuple(map(add, *(one.converted for one in rows))),
         tuple(tuple(map(add, *pairs)) for pairs in zip(*(one.fcn for one in rows), strict=True)),
-    )  # fmt: skip
+    )
 
 
 def table(found: dict[str, list[Fate]]) -> str:
     """The rows of all families, their sum, and what is wrong."""
     rows = [row(name, nets) for name, nets in found.items()]
-    wrong = [f"{fate.path.name}: {word}" for nets in found.values() for fate in nets for word in fate.wrong]
+    wrong = [
+        f"{fate.path.name}: {word}"
+        for nets in found.values()
+        for fate in nets
+        for word in fate.wrong
+    ]
     return "".join([HEAD, *map(str, rows), str(added(rows)), *(f"WRONG {one}\n" for one in wrong)])
 
 
@@ -210,7 +233,9 @@ def main() -> None:
     options = parser.parse_args()
     shared = Path(os.environ.get("FCNKIT_DATA") or ROOT.parent / "shared" / "data")
     if not (shared / "prototxts").is_dir():
-        raise SystemExit(f"no corpus of real nets: {shared} has none; name its folder in FCNKIT_DATA")
+        raise SystemExit(
+            f"no corpus of real nets: {shared} has none; name its folder in FCNKIT_DATA"
+        )
     found: dict[str, list[Fate]] = defaultdict(list)
     for name, paths in families(shared, options.step).items():
         found[name] = list(fates(paths))
@@ -219,7 +244,9 @@ def main() -> None:
         _detail(found, options.details)
     print(table(found), end="")
     if options.write:
-        README.write_text(written(README.read_text(encoding="utf-8"), table(found)), encoding="utf-8")
+        README.write_text(
+            written(README.read_text(encoding="utf-8"), table(found)), encoding="utf-8"
+        )
 
 
 def _detail(found: dict[str, list[Fate]], path: Path) -> None:

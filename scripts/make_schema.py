@@ -23,6 +23,10 @@ def compile_schema(target: Path) -> None:
 
 
 if __name__ == "__main__":
-    targets = map(Path, sys.argv[1:]) if sys.argv[1:] else (FORMATS / "caffe.desc", FORMATS / "forks.desc")
+    targets = (
+        map(Path, sys.argv[1:])
+        if sys.argv[1:]
+        else (FORMATS / "caffe.desc", FORMATS / "forks.desc")
+    )
     for one in targets:
         compile_schema(one)

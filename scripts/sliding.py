@@ -1,4 +1,5 @@
-"""What sliding by convolution saves: a whole image in one pass, against the classifier on every window of it.
+"""What sliding by convolution saves:
+a whole image in one pass, against the classifier on every window of it.
 
 `make bench` runs it last.  Both ways run on the same engine with the same
 weights, random and seeded, and give a score for every window, one each stride.
@@ -59,7 +60,9 @@ print(min(times))
 
 
 class Subject(NamedTuple):
-    """A classifier to slide: what to call it, its net, the blob of its scores, and the images' sizes."""
+    """A classifier to slide: what to call it, its net,
+    the blob of its scores, and the images' sizes.
+    """
 
     name: str
     net: Prototxt
@@ -90,7 +93,10 @@ class Line(NamedTuple):
         )
 
 
-HEAD = f"{'image':^13}{'windows':>9}{'window by window':>18}{'dense':>13}{'ratio':>8}{'difference':>13}"
+HEAD = (
+    f"{'image':^13}{'windows':>9}{'window by window':>18}{'dense':>13}"
+    f"{'ratio':>8}{'difference':>13}"
+)
 
 
 def subjects() -> list[Subject]:
@@ -99,7 +105,9 @@ def subjects() -> list[Subject]:
     return [
         Subject("LeNet, 28 x 28 windows", lenet, "ip2", (28, 56, 112, 224, 448)),
         Subject("AlexNet, 227 x 227 windows", alexnet, "fc8", (227, 259, 323, 451)),
-        Subject("AlexNet without padding, 355 x 355 windows", unpadded(alexnet), "fc8", (355, 387, 451)),
+        Subject(
+            "AlexNet without padding, 355 x 355 windows", unpadded(alexnet), "fc8", (355, 387, 451)
+        ),
     ]
 
 
@@ -110,12 +118,17 @@ def unpadded(alexnet: Prototxt) -> Prototxt:
 
 
 def make_weights(net: Prototxt) -> store.Weights:
-    """Seeded weights of the net's shapes that keep the size of its signals, by Caffe's msra filler."""
+    """Seeded weights of the net's shapes that keep the size
+    of its signals, by Caffe's msra filler.
+    """
     graph = fk.build(net)
     shapes = infer(graph)
     blobs = {layer.name: shapes.blobs(layer) for layer in graph.layers}
     values = {
-        name: [fillers.fill("msra" if len(shape) > 1 else "constant", shape, rng=number) for shape in own]
+        name: [
+            fillers.fill("msra" if len(shape) > 1 else "constant", shape, rng=number)
+            for shape in own
+        ]
         for number, (name, own) in enumerate(blobs.items())
         if own
     }
@@ -130,15 +143,21 @@ def choose() -> tuple[str, Callable[..., Pass]]:
 
 
 def on_caffe(net: Prototxt, weights: Path, blob: str, data: np.ndarray, folder: Path) -> Pass:
-    """The passes in real Caffe, in its own process; SystemExit with its last words when it fails."""
+    """The passes in real Caffe, in its own process;
+    SystemExit with its last words when it fails.
+    """
     net_file, source, target = folder / "net.prototxt", folder / "in.npy", folder / "out.npy"
     net.save(net_file, force=True)
     np.save(source, data)
     words = [net_file, weights, blob, BATCH, PATIENCE, source, target]
     command = [*caffe.command("python"), "-c", PASSES, *map(str, words)]
-    done = subprocess.run(command, env=caffe.environment(), capture_output=True, text=True, errors="replace")
+    done = subprocess.run(
+        command, env=caffe.environment(), capture_output=True, text=True, errors="replace"
+    )
     if done.returncode:
-        raise SystemExit(f"{net.path}: Caffe failed with exit status {done.returncode}:\n{done.stderr}")
+        raise SystemExit(
+            f"{net.path}: Caffe failed with exit status {done.returncode}:\n{done.stderr}"
+        )
     return Pass(float(done.stdout.split()[-1]), np.load(target))
 
 
@@ -177,7 +196,9 @@ def slid(subject: Subject, folder: Path, run: Callable[..., Pass]) -> Iterator[L
         windows = views.transpose(1, 2, 0, 3, 4).reshape(-1, channels, height, width)
         each = run(subject.net, paths[0], subject.blob, windows, folder)
         dense = run(plan.net, paths[1], subject.blob, image, folder)
-        yield Line(size, len(windows), dense.seconds, each.seconds, apart(each.scores, dense.scores))
+        yield Line(
+            size, len(windows), dense.seconds, each.seconds, apart(each.scores, dense.scores)
+        )
 
 
 def apart(each: np.ndarray, dense: np.ndarray) -> float:

@@ -1,11 +1,11 @@
-"""How long FCNs take on PyTorch: by fcnkit, and written by hand, side by side; `make speed` runs it.
+"""How long FCNs take on PyTorch:
+by fcnkit, and written by hand, side by side; `make speed` runs it.
 
 A training step (forward, backward, update) and an inference of one image, by
 turns with the same weights and the same batch, which is in memory; real Caffe
-beside them, on a GPU that which `make gpu` builds, in fp32.  What fcnkit's net and the hand-written one
-(scripts/by_hand.py) make of the image is compared first.  How fast batches are
-read from LMDBs is timed as well.  The table goes into docs/gpu.md with the day
-and the device.
+beside them, on a GPU that which `make gpu` builds, in fp32.  What fcnkit's net and the hand-written
+one (scripts/by_hand.py) make of the image is compared first.  How fast batches are read from LMDBs
+is timed as well.  The table goes into docs/gpu.md with the day and the device.
 """
 
 import argparse
@@ -50,7 +50,8 @@ RATE, MOMENTUM, DECAY = 1e-4, 0.9, 5e-4
 
 
 class Timed(NamedTuple):
-    """Seconds of each turn: fcnkit's, the hand-written net's; Caffe's alone, None where it was not asked.
+    """Seconds of each turn: fcnkit's, the hand-written net's;
+    Caffe's alone, None where it was not asked.
 
     `upsampling` is how the hand-written one upsamples.
     """
@@ -64,7 +65,9 @@ class Timed(NamedTuple):
     @property
     def ratio(self) -> float:
         """Ours over theirs, the median of the turns."""
-        return statistics.median(one / other for one, other in zip(self.ours, self.theirs, strict=True))
+        return statistics.median(
+            one / other for one, other in zip(self.ours, self.theirs, strict=True)
+        )
 
     def row(self) -> str:
         """A line of the table."""
@@ -115,7 +118,11 @@ class Case(NamedTuple):
         text = prototxt.read(self.folder / "solver.prototxt")
         device = str(self.device)
         return Solver(
-            text, lambda graph: repeat(self.batch()), folder=self.folder, device=device, precision=precision
+            text,
+            lambda graph: repeat(self.batch()),
+            folder=self.folder,
+            device=device,
+            precision=precision,
         )
 
     def deploy(self, weights: Path) -> Net:
@@ -137,19 +144,44 @@ class Case(NamedTuple):
 def make(name: str, folder: Path, size: int, device: torch.device) -> Case:
     """The net lies in the folder, with the solver."""
     _, template, stride = by_hand.NETS[name]
-    run([FCNKIT, "fcn", template, "--classes", str(by_hand.CLASSES), "--stride", str(stride), "--pad", "100",
-         "--data", str(folder / "data"), "--cpu", "-o", str(folder), "--force"])  # fmt: skip
+    run(
+        [
+            FCNKIT,
+            "fcn",
+            template,
+            "--classes",
+            str(by_hand.CLASSES),
+            "--stride",
+            str(stride),
+            "--pad",
+            "100",
+            "--data",
+            str(folder / "data"),
+            "--cpu",
+            "-o",
+            str(folder),
+            "--force",
+        ]
+    )
     path = folder / "solver.prototxt"
-    kept = re.sub(r"(?m)^(iter_size|display|test_|average_loss|snapshot:|max_iter).*\n", "", path.read_text())
+    kept = re.sub(
+        r"(?m)^(iter_size|display|test_|average_loss|snapshot:|max_iter).*\n", "", path.read_text()
+    )
     case = Case(name, folder, size, device)
-    path.write_text(f"{kept}iter_size: 1\ndisplay: 1\nmax_iter: {case.steps}\nsnapshot_after_train: false\n")
+    path.write_text(
+        f"{kept}iter_size: 1\ndisplay: 1\nmax_iter: {case.steps}\nsnapshot_after_train: false\n"
+    )
     return case
 
 
 def run(words: list, cwd: Path | None = None) -> str:
     """What a program prints; the measurement ends where it fails."""
     done = subprocess.run(
-        list(map(str, words)), capture_output=True, text=True, cwd=cwd, env=caffe.environment(log=True)
+        list(map(str, words)),
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=caffe.environment(log=True),
     )
     if done.returncode:
         sys.exit(f"{words[0]} failed:\n{done.stderr[-2000:]}")
@@ -175,10 +207,18 @@ def _wait(device: torch.device) -> None:
 
 
 def by_turns(
-    what: str, ours: Callable, hands: Mapping[str, Callable], options: argparse.Namespace, real: float | None
+    what: str,
+    ours: Callable,
+    hands: Mapping[str, Callable],
+    options: argparse.Namespace,
+    real: float | None,
 ) -> Timed:
-    """Our work and the faster of those by hand, in turn, after one that does not count; the first changes."""
-    taken = {name: seconds(each, 1, options.device) for _ in range(2) for name, each in hands.items()}
+    """Our work and the faster of those by hand, in turn,
+    after one that does not count; the first changes.
+    """
+    taken = {
+        name: seconds(each, 1, options.device) for _ in range(2) for name, each in hands.items()
+    }
     fastest = min(taken, key=taken.get)
     works = ours, hands[fastest]
     times: tuple[list[float], list[float]] = ([], [])
@@ -210,7 +250,9 @@ def hand_step(net: torch.nn.Module, batch: dict[str, Tensor], precision: str) ->
     return step
 
 
-def inference(forward: Callable[[Tensor], object], image: Tensor, precision: str) -> Callable[[], None]:
+def inference(
+    forward: Callable[[Tensor], object], image: Tensor, precision: str
+) -> Callable[[], None]:
     """One image, without gradients."""
 
     def once() -> None:
@@ -230,9 +272,17 @@ def caffe_step(case: Case) -> float:
 def caffe_inference(case: Case) -> float:
     """Seconds of a forward pass of real Caffe."""
     text = (case.folder / "deploy.prototxt").read_text()
-    sized = re.sub(r"(dim: 3)\s+dim: \d+\s+dim: \d+", rf"\1 dim: {case.size} dim: {case.size}", text, count=1)
+    sized = re.sub(
+        r"(dim: 3)\s+dim: \d+\s+dim: \d+", rf"\1 dim: {case.size} dim: {case.size}", text, count=1
+    )
     (case.folder / "timed.prototxt").write_text(sized)
-    words = [*case.caffe, "time", f"--model={case.folder / 'timed.prototxt'}", "--phase=TEST", *case.where]
+    words = [
+        *case.caffe,
+        "time",
+        f"--model={case.folder / 'timed.prototxt'}",
+        "--phase=TEST",
+        *case.where,
+    ]
     said = run([*words, f"--iterations={case.steps - 1}"])
     return float(re.search(r"Average Forward pass: ([\d.]+) ms", said)[1]) / 1e3
 
@@ -258,22 +308,32 @@ def measured(name: str, options: argparse.Namespace, folder: Path) -> Iterator[T
         solver = case.solver(precision)
         wake(solver)
         parameters = solver.net.saved()
-        hands = {way: case.by_hand(parameters, grouped=way == "grouped") for way in ("grouped", "dense")}
+        hands = {
+            way: case.by_hand(parameters, grouped=way == "grouped") for way in ("grouped", "dense")
+        }
         saved = solver.snapshot(str(folder / "start")).weights
         net = case.deploy(saved)
         for way, hand in hands.items():
             difference = compared(net, hand, batch["data"])
-            print(f"{name}, {precision}: scores differ by {difference:.1e}, {way} by hand", flush=True)
+            print(
+                f"{name}, {precision}: scores differ by {difference:.1e}, {way} by hand", flush=True
+            )
         ours = inference(lambda x, net=net: net({"data": x}), batch["data"], precision)
         theirs = {way: inference(hand, batch["data"], precision) for way, hand in hands.items()}
-        yield by_turns(f"{name}, {precision}, inference", ours, theirs, options, real.get("inference"))
+        yield by_turns(
+            f"{name}, {precision}, inference", ours, theirs, options, real.get("inference")
+        )
         del net, ours, theirs
         theirs = {way: hand_step(hand, batch, precision) for way, hand in hands.items()}
-        yield by_turns(f"{name}, {precision}, training step", solver.step, theirs, options, real.get("step"))
+        yield by_turns(
+            f"{name}, {precision}, training step", solver.step, theirs, options, real.get("step")
+        )
 
 
 def wake(solver: Solver) -> None:
-    """New score layers begin from zero, and scores of nothing but zeros would be equal: no weight is zero."""
+    """New score layers begin from zero,
+    and scores of nothing but zeros would be equal: no weight is zero.
+    """
     with torch.no_grad():
         for each in solver.net.learned:
             if not each.value.any():
@@ -323,29 +383,39 @@ def report(rows: list[Timed], read: float, options: argparse.Namespace) -> str:
     """docs/gpu.md."""
     on_cpu = options.device.type == "cpu"
     device = machine() if on_cpu else torch.cuda.get_device_name(options.device)
-    no_gpu = "No GPU was measured: where there is one `make speed` takes it, in fp32, tf32 and bf16."
-    return "\n".join([
-        "# FCNs on PyTorch: fcnkit's engine and nets written by hand",
-        "",
-        f"Written by `make speed` (scripts/speed.py) on {date.today()}.  {device};",
-        f"PyTorch {torch.__version__}.",
-        f"One image of {options.size} x {options.size} pixels, {by_hand.CLASSES} classes, padding 100; "
-        "milliseconds, the median",
-        f"of {options.turns} turns of {options.passes} passes, both nets in turn in one process; the "
-        "ratio is the median of theirs.",
-        "A training step is forward, backward and update (SGD with momentum and decay), the batch in memory.",
-        "The hand-written net (scripts/by_hand.py) upsamples each class by itself (grouped) or with",
-        "one dense kernel, whichever is faster, and leaves that kernel as it is.  The scores were",
-        "compared first: equal within 1e-4.",
-        "",
-        *HEAD,
-        *(row.row() for row in rows),
-        "",
-        f"Batches are read from LMDBs beside a training, in threads: {1e3 * read:.1f} ms for an image and",
-        "its labels.  A step that takes longer does not wait for them.",
-        "",
-        *([no_gpu, ""] if on_cpu else []),
-    ])  # fmt: skip
+    no_gpu = (
+        "No GPU was measured: where there is one `make speed` takes it, in fp32, tf32 and bf16."
+    )
+    return "\n".join(
+        [
+            "# FCNs on PyTorch: fcnkit's engine and nets written by hand",
+            "",
+            f"Written by `make speed` (scripts/speed.py) on {date.today()}.  {device};",
+            f"PyTorch {torch.__version__}.",
+            f"One image of {options.size} x {options.size} pixels, {by_hand.CLASSES} classes, "
+            f"padding 100; "
+            "milliseconds, the median",
+            f"of {options.turns} turns of {options.passes} passes, both nets in turn in one "
+            f"process; the "
+            "ratio is the median of theirs.",
+            "A training step is forward, backward and update (SGD with momentum and decay), the "
+            "batch in memory.",
+            "The hand-written net (scripts/by_hand.py) upsamples each class by itself (grouped) "
+            "or with",
+            "one dense kernel, whichever is faster, and leaves that kernel as it is.  The scores "
+            "were",
+            "compared first: equal within 1e-4.",
+            "",
+            *HEAD,
+            *(row.row() for row in rows),
+            "",
+            f"Batches are read from LMDBs beside a training, in threads: {1e3 * read:.1f} ms for "
+            f"an image and",
+            "its labels.  A step that takes longer does not wait for them.",
+            "",
+            *([no_gpu, ""] if on_cpu else []),
+        ]
+    )
 
 
 def main() -> None:
@@ -369,10 +439,18 @@ def arguments() -> argparse.Namespace:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     has_gpu = torch.cuda.is_available()
-    parser.add_argument("--device", type=torch.device, default=torch.device("cuda" if has_gpu else "cpu"))
-    parser.add_argument("--nets", nargs="+", choices=by_hand.NETS, metavar="NAME", help="by default all")
     parser.add_argument(
-        "--precisions", nargs="+", choices=PRECISIONS, default=None, help="fp32 on a CPU, all on a GPU"
+        "--device", type=torch.device, default=torch.device("cuda" if has_gpu else "cpu")
+    )
+    parser.add_argument(
+        "--nets", nargs="+", choices=by_hand.NETS, metavar="NAME", help="by default all"
+    )
+    parser.add_argument(
+        "--precisions",
+        nargs="+",
+        choices=PRECISIONS,
+        default=None,
+        help="fp32 on a CPU, all on a GPU",
     )
     parser.add_argument("--size", type=int, default=500, help="of the image, in pixels")
     parser.add_argument("--turns", type=int, default=5)
@@ -380,8 +458,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--without-caffe", action="store_true", help="do not time Caffe")
     parser.add_argument("-o", "--output", type=Path, help="the report, such as docs/gpu.md")
     options = parser.parse_args()
-    options.precisions = options.precisions or (PRECISIONS if options.device.type == "cuda" else ["fp32"])
-    return options  # fmt: skip
+    options.precisions = options.precisions or (
+        PRECISIONS if options.device.type == "cuda" else ["fp32"]
+    )
+    return options
 
 
 if __name__ == "__main__":

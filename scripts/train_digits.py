@@ -97,9 +97,13 @@ def train(folder: Path) -> float:
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     command = [*caffe.command("caffe"), "train", "--solver=solver.prototxt"]
     accuracy = None
-    with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as solver:
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True
+    ) as solver:
         for line in solver.stderr:
-            if found := re.search(r"Iteration (\d+).*loss = (\S+)|accuracy = (\S+)|(Check failed.*)", line):
+            if found := re.search(
+                r"Iteration (\d+).*loss = (\S+)|accuracy = (\S+)|(Check failed.*)", line
+            ):
                 print(found[0], flush=True)
                 accuracy = float(found[3]) if found[3] else accuracy
     if solver.returncode or accuracy is None:
@@ -112,7 +116,10 @@ def main() -> None:
     seen, held = split(rng)
     samples = [sample for _ in range(CANVASES) for sample in windows(rng, *seen)]
     samples = [samples[k] for k in rng.permutation(len(samples))]
-    print(f"{len(samples)} windows, {sum(label == BACKGROUND for _, label in samples)} of them background")
+    print(
+        f"{len(samples)} windows, {sum(label == BACKGROUND for _, label in samples)} of them "
+        f"background"
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for file in ("train_val.prototxt", "solver.prototxt"):

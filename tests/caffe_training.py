@@ -1,4 +1,6 @@
-"""A small net of all that a solver treats differently, its data, and what real Caffe makes of it."""
+"""A small net of all that a solver treats differently,
+its data, and what real Caffe makes of it.
+"""
 
 import re
 from itertools import cycle
@@ -22,9 +24,12 @@ layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
   convolution_param { num_output: 4 kernel_size: 3 pad: 1
     weight_filler { type: "xavier" } bias_filler { type: "constant" value: 0.1 } } }
 layer { name: "relu" type: "ReLU" bottom: "conv" top: "relu" }
-layer { name: "one" type: "Convolution" bottom: "relu" top: "one" param { name: "shared" lr_mult: 0.5 }
-  convolution_param { num_output: 4 kernel_size: 1 bias_term: false weight_filler { type: "msra" } } }
-layer { name: "two" type: "Convolution" bottom: "one" top: "two" param { name: "shared" decay_mult: 3 }
+layer { name: "one" type: "Convolution" bottom: "relu" top: "one"
+  param { name: "shared" lr_mult: 0.5 }
+  convolution_param { num_output: 4 kernel_size: 1 bias_term: false
+    weight_filler { type: "msra" } } }
+layer { name: "two" type: "Convolution" bottom: "one" top: "two"
+  param { name: "shared" decay_mult: 3 }
   convolution_param { num_output: 4 kernel_size: 1 bias_term: false } }
 layer { name: "bn" type: "BatchNorm" bottom: "two" top: "two"
   batch_norm_param { moving_average_fraction: 0.9 } }
@@ -57,7 +62,9 @@ class Case(NamedTuple):
     def solver(self, text: str, *, net: str = NET) -> Prototxt:
         """A solver of this net, which lies in the folder as solver.prototxt."""
         (self.folder / "net.prototxt").write_text(net)
-        (self.folder / "solver.prototxt").write_text(f'{text}\nsnapshot_prefix: "caffe"\nrandom_seed: 1\n')
+        (self.folder / "solver.prototxt").write_text(
+            f'{text}\nsnapshot_prefix: "caffe"\nrandom_seed: 1\n'
+        )
         return prototxt.read(self.folder / "solver.prototxt")
 
     def start(self, solver) -> None:
@@ -95,19 +102,26 @@ def log_of(caffe, folder: Path, *words: str) -> str:
 
     done = subprocess.run(
         [*caffe.command("caffe"), "train", "--solver=solver.prototxt", *words],
-        cwd=folder, env=caffe.environment(log=True), capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=folder,
+        env=caffe.environment(log=True),
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     return done.stderr
 
 
 def rates_of(log: str) -> dict[int, float]:
     """The rate that Caffe displayed at each iteration."""
-    return {int(number): float(rate) for number, rate in re.findall(r"Iteration (\d+), lr = (\S+)", log)}
+    return {
+        int(number): float(rate) for number, rate in re.findall(r"Iteration (\d+), lr = (\S+)", log)
+    }
 
 
 def differences(found: Path, expected: Path, tolerance: float):
-    """What of the first file's blobs differs from the second's by more than so much of the largest value."""
+    """What of the first file's blobs differs from the second's
+    by more than so much of the largest value.
+    """
     one, other = store.open(found), store.open(expected)
     for name, blobs in other.items():
         for number, blob in enumerate(blobs):

@@ -1,4 +1,6 @@
-"""What the tests need from outside: the data folder and real Caffe; how many went without is said loudly."""
+"""What the tests need from outside: the data folder and real Caffe;
+how many went without is said loudly.
+"""
 
 import importlib
 import os
@@ -11,13 +13,19 @@ NO_CAFFE = "no Caffe"
 
 
 def pytest_addoption(parser):
-    parser.addoption("--corpus", action="store_true", help="try every net of the shared corpus, not a part")
-    parser.addoption("--golden", action="store_true", help="write the golden files of tests/cases anew")
+    parser.addoption(
+        "--corpus", action="store_true", help="try every net of the shared corpus, not a part"
+    )
+    parser.addoption(
+        "--golden", action="store_true", help="write the golden files of tests/cases anew"
+    )
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real networks and images: $FCNKIT_DATA, or ../shared/data beside the repository."""
+    """The folder of real networks and images:
+    $FCNKIT_DATA, or ../shared/data beside the repository.
+    """
     folder = Path(os.environ.get("FCNKIT_DATA") or Path(__file__).parents[2] / "shared" / "data")
     if not folder.is_dir():
         pytest.skip(f"{NO_DATA}: {folder} is no folder; name it in FCNKIT_DATA")
@@ -26,11 +34,16 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def caffe():
-    """The engine that asks real Caffe; without Caffe a skip, or with FCNKIT_REQUIRE_CAFFE=1 a failure."""
+    """The engine that asks real Caffe;
+    without Caffe a skip, or with FCNKIT_REQUIRE_CAFFE=1 a failure.
+    """
     engine = importlib.import_module("fcnkit.engines.caffe")
     if engine.available():
         return engine
-    reason = f"{NO_CAFFE}: no pycaffe in this Python and no runtime in {engine.runtime()}; run `make caffe`"
+    reason = (
+        f"{NO_CAFFE}: no pycaffe in this Python and no runtime in {engine.runtime()}; run "
+        f"`make caffe`"
+    )
     if os.environ.get("FCNKIT_REQUIRE_CAFFE") == "1":
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
@@ -38,8 +51,12 @@ def caffe():
 
 @pytest.fixture
 def one_thread():
-    """PyTorch computes in one thread: for small nets on a busy machine two take many times as long."""
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'fcnkit[torch]'")
+    """PyTorch computes in one thread:
+    for small nets on a busy machine two take many times as long.
+    """
+    torch = pytest.importorskip(
+        "torch", reason="PyTorch is not installed: pip install 'fcnkit[torch]'"
+    )
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

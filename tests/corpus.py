@@ -1,4 +1,6 @@
-"""Other people's nets as questions to real Caffe: no data files, no huge fc layers, random weights."""
+"""Other people's nets as questions to real Caffe:
+no data files, no huge fc layers, random weights.
+"""
 
 import csv
 from collections.abc import Iterator
@@ -27,7 +29,9 @@ def files(shared: Path) -> list[Path]:
     """Every net of the corpus and of the models, in the order of the index."""
     with open(shared / "prototxts" / "INDEX.csv", newline="") as table:
         listed = [shared / "prototxts" / row["path"] for row in csv.DictReader(table)]
-    return [path for path in listed if path.is_file()] + sorted((shared / "models").glob("*/*.prototxt"))
+    return [path for path in listed if path.is_file()] + sorted(
+        (shared / "models").glob("*/*.prototxt")
+    )
 
 
 def read(path: Path) -> Prototxt | None:
@@ -56,7 +60,9 @@ def net(path: Path) -> Prototxt | None:
 
 
 def _variants(net: Prototxt) -> Iterator[Prototxt]:
-    """With narrow fc layers where that can be, and without its losses where labels are of unknown size."""
+    """With narrow fc layers where that can be,
+    and without its losses where labels are of unknown size.
+    """
     with suppress(FcnkitError):
         here = in_test(net)
         narrow = narrowed(here)
@@ -97,9 +103,13 @@ def unlabelled(net: Prototxt) -> Prototxt:
 
 
 def narrowed(net: Prototxt) -> Prototxt:
-    """No InnerProduct has more than WIDEST outputs: the question is where they lie, not how many."""
+    """No InnerProduct has more than WIDEST outputs:
+    the question is where they lie, not how many.
+    """
     params = (
-        param for layer in net.root.all("layer", "layers") for param in layer.all("inner_product_param")
+        param
+        for layer in net.root.all("layer", "layers")
+        for param in layer.all("inner_product_param")
     )
     counts = (field for param in params for field in param.all("num_output"))
     return net.edit([set_value(field, WIDEST) for field in counts if int(field.raw, 0) > WIDEST])
@@ -109,7 +119,9 @@ def sizes(graph: Graph) -> dict[str, Shape]:
     """A shape with a batch of one for every top that nothing computes."""
     known = infer(graph).tops
     sources = [layer for layer in graph.layers if not layer.bottoms and layer.type != "Parameter"]
-    return {top.blob: _size(layer, known[top], top.index) for layer in sources for top in layer.tops}
+    return {
+        top.blob: _size(layer, known[top], top.index) for layer in sources for top in layer.tops
+    }
 
 
 def _size(layer: Layer, shape: Shape | None, index: int) -> Shape:
@@ -124,7 +136,9 @@ def _size(layer: Layer, shape: Shape | None, index: int) -> Shape:
 def fed(net: Prototxt, shapes: dict[str, Shape]) -> Prototxt:
     """What TEST builds of the net, with Inputs of these shapes for its data layers."""
     graph = build(net)
-    kept = {layer.field.start for layer in graph.layers if layer.bottoms or layer.type == "Parameter"}
+    kept = {
+        layer.field.start for layer in graph.layers if layer.bottoms or layer.type == "Parameter"
+    }
     edits = [removed(field) for field in net.root.all("input", "input_dim", "input_shape", "state")]
     for field in net.root.all("layer", "layers"):
         if field.start in kept:
@@ -141,11 +155,25 @@ def fed(net: Prototxt, shapes: dict[str, Shape]) -> Prototxt:
 
 # What forks say of how a net is computed, or of values alone: no shape depends on it.
 _COMPUTED = {
-    "engine", "version", "default_forward_type", "default_backward_type", "default_forward_math",
-    "default_backward_math", "forward_type", "backward_type", "forward_math", "backward_math",
-    "eltwise_mem_sharing", "bn_stats_batch_size", "quantization_param", "mem_group_size", "relu6",
-    "scale_train", "sample_weights_test", "add_eps_before_sqrt",
-}  # fmt: skip
+    "engine",
+    "version",
+    "default_forward_type",
+    "default_backward_type",
+    "default_forward_math",
+    "default_backward_math",
+    "forward_type",
+    "backward_type",
+    "forward_math",
+    "backward_math",
+    "eltwise_mem_sharing",
+    "bn_stats_batch_size",
+    "quantization_param",
+    "mem_group_size",
+    "relu6",
+    "scale_train",
+    "sample_weights_test",
+    "add_eps_before_sqrt",
+}
 _TYPES = {'"DepthwiseConvolution"': '"Convolution"', '"ReLU6"': '"ReLU"'}
 _SIDES = ("pad_t", "pad_b", "pad_l", "pad_r")
 
@@ -177,9 +205,13 @@ def _translated(message: Field, net: Prototxt) -> list[Edit]:
         if field.raw == "false":
             edits[-1] = edits[-1]._replace(new="round_mode: FLOOR" + net.style.newline)
     edits += [
-        Edit(field.value_start, field.stop, "AVE") for field in message.all("pool") if "AVE_" in field.raw
+        Edit(field.value_start, field.stop, "AVE")
+        for field in message.all("pool")
+        if "AVE_" in field.raw
     ]
-    top, bottom, left, right = (int(field.raw) if field else 0 for field in map(message.last, _SIDES))
+    top, bottom, left, right = (
+        int(field.raw) if field else 0 for field in map(message.last, _SIDES)
+    )
     if message.all(*_SIDES) and (top, left) == (bottom, right):
         edits += [removed(field) for field in message.all(*_SIDES)]
         edits[-1] = edits[-1]._replace(new=f" pad_h: {top} pad_w: {left}{net.style.newline}")
@@ -193,7 +225,9 @@ def weights(net: Prototxt) -> store.Weights | None:
     blobs = {layer.name: shapes.blobs(layer) for layer in graph.layers}
     if None in blobs.values():
         return None
-    made = {name: [_values(rng, shape) for shape in wanted] for name, wanted in blobs.items() if wanted}
+    made = {
+        name: [_values(rng, shape) for shape in wanted] for name, wanted in blobs.items() if wanted
+    }
     return store.create().put_all(made)
 
 

@@ -10,7 +10,8 @@ POOL = "pooling_param {{ {} }}".format
 
 def source(name: str, *shape: int) -> str:
     dims = " ".join(f"dim: {size}" for size in shape)
-    return f'layer {{ name: "{name}" type: "Input" top: "{name}" input_param {{ shape {{ {dims} }} }} }}\n'
+    what = f"input_param {{ shape {{ {dims} }} }}"
+    return f'layer {{ name: "{name}" type: "Input" top: "{name}" {what} }}\n'
 
 
 def declare(kind: str, params: str = "", *, bottoms=("a",), tops=("t",), name: str = "x") -> str:
@@ -44,10 +45,14 @@ def layer_of(kind: str, params: str = "") -> graph.Layer:
 
 
 def check_tops_and_parameters(caffe, cases) -> None:
-    """Real Caffe builds every (kind, params, inputs, tops, ...) with the shapes that fcnkit gives."""
+    """Real Caffe builds every (kind, params, inputs,
+    tops, ...) with the shapes that fcnkit gives.
+    """
     texts = [net(kind, params, *inputs, tops=len(tops)) for kind, params, inputs, tops, *_ in cases]
     nets = [prototxt.parse(text) for text in texts]
-    asked = [caffe.Question(action, one, values=False) for action in ("shapes", "params") for one in nets]
+    asked = [
+        caffe.Question(action, one, values=False) for action in ("shapes", "params") for one in nets
+    ]
     answers = caffe.ask(asked)
     for text, blobs, params in zip(texts, answers, answers[len(nets) :], strict=False):
         tops, ours = outcome(text)

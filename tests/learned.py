@@ -11,7 +11,9 @@ def learned(net, inputs: Mapping[str, np.ndarray], *, force: bool = True) -> Gra
     """One pass forward and backward of a Net; `force` gives its inputs gradients too."""
     import torch
 
-    given = {blob: torch.from_numpy(values).requires_grad_(force) for blob, values in inputs.items()}
+    given = {
+        blob: torch.from_numpy(values).requires_grad_(force) for blob, values in inputs.items()
+    }
     total, found = net.loss(given)
     if total.requires_grad:
         total.backward()
@@ -21,7 +23,9 @@ def learned(net, inputs: Mapping[str, np.ndarray], *, force: bool = True) -> Gra
         if step.uses
     }
     outputs = {blob: value.numpy() for blob, value in found.items()}
-    return Gradients(outputs, {blob: _gradient(value) for blob, value in given.items()}, params, net.saved())
+    return Gradients(
+        outputs, {blob: _gradient(value) for blob, value in given.items()}, params, net.saved()
+    )
 
 
 def _gradient(value) -> np.ndarray:

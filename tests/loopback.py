@@ -43,7 +43,10 @@ def well(request, data):
         request.head(416, Content_Range=f"bytes */{len(data)}")
         return
     request.head(
-        206, Content_Length=len(data) - at, Content_Range=f"bytes {at}-{len(data) - 1}/{len(data)}", ETag=etag
+        206,
+        Content_Length=len(data) - at,
+        Content_Range=f"bytes {at}-{len(data) - 1}/{len(data)}",
+        ETag=etag,
     )
     request.wfile.write(data[at:])
 
@@ -64,7 +67,9 @@ def cut(count: int) -> Callable:
     def way(request, data):
         at = int((request.headers.get("Range") or "bytes=0-")[6:-1])
         if at:
-            request.head(206, Content_Length=len(data) - at, Content_Range=f"bytes {at}-/*", ETag=ETAG)
+            request.head(
+                206, Content_Length=len(data) - at, Content_Range=f"bytes {at}-/*", ETag=ETAG
+            )
         else:
             request.head(Content_Length=len(data), ETag=ETAG)
         request.wfile.write(data[at : at + count])
@@ -134,7 +139,9 @@ def disguised_page(request, data):
 
 def other_range(request, data):
     """Sends another part than was asked for."""
-    request.head(206, Content_Length=len(data) - 1, Content_Range=f"bytes 1-{len(data) - 1}/{len(data)}")
+    request.head(
+        206, Content_Length=len(data) - 1, Content_Range=f"bytes 1-{len(data) - 1}/{len(data)}"
+    )
     request.wfile.write(data[1:])
 
 
@@ -159,7 +166,9 @@ def status(code: int) -> Callable:
 
 
 class Server(ThreadingHTTPServer):
-    """`files` by path, `ways` for the next requests; `asked` is every request's path and headers."""
+    """`files` by path, `ways` for the next requests;
+    `asked` is every request's path and headers.
+    """
 
     daemon_threads = True
 

@@ -19,7 +19,18 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 
 from small_files import hdf5, npz  # noqa: E402
-from small_models import V1, V2, WEIGHTS, dims, floats, message, modern_blob, number, old_blob, whole  # noqa: E402
+from small_models import (
+    V1,
+    V2,
+    WEIGHTS,
+    dims,
+    floats,
+    message,
+    modern_blob,
+    number,
+    old_blob,
+    whole,
+)  # noqa: E402
 
 FOLDER = Path(__file__).with_name("attacks")
 ONE = {"fc": [np.arange(6, dtype="<f4").reshape(2, 3)]}
@@ -44,13 +55,17 @@ def patched(data: bytes, old: bytes, new: bytes) -> bytes:
 
 
 def own_type(bias: int) -> Callable:
-    """Floats of 4 bytes that numpy calls float32, with another bias: the bits do not say the values."""
+    """Floats of 4 bytes that numpy calls float32, with another bias:
+    the bits do not say the values.
+    """
 
     def build(group):
         kind = h5py.h5t.IEEE_F32LE.copy()
         kind.set_ebias(bias)
         space = h5py.h5s.create_simple((2,))
-        h5py.h5d.create(group.id, b"0", kind, space).write(h5py.h5s.ALL, h5py.h5s.ALL, np.ones(2, "<f4"))
+        h5py.h5d.create(group.id, b"0", kind, space).write(
+            h5py.h5s.ALL, h5py.h5s.ALL, np.ones(2, "<f4")
+        )
 
     return build
 
@@ -62,7 +77,9 @@ def low_level(shape, *, external: bool = False, maximal=None) -> Callable:
         how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         if external:
             how.set_external(b"/etc/hostname", 0, 4)
-        space = h5py.h5s.create_simple(shape) if shape is not None else h5py.h5s.create(h5py.h5s.NULL)
+        space = (
+            h5py.h5s.create_simple(shape) if shape is not None else h5py.h5s.create(h5py.h5s.NULL)
+        )
         h5py.h5d.create(group.id, b"0", h5py.h5t.IEEE_F32LE, space, how)
 
     return build
@@ -118,7 +135,11 @@ def npy(
 ) -> bytes:
     text = f"{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}\n".encode()
     return (
-        b"\x93NUMPY" + version + struct.pack("<H" if version == b"\1\0" else "<I", len(text)) + text + values
+        b"\x93NUMPY"
+        + version
+        + struct.pack("<H" if version == b"\1\0" else "<I", len(text))
+        + text
+        + values
     )
 
 
@@ -163,9 +184,15 @@ SIX = message(5, floats(*WEIGHTS))
 
 ATTACKS: dict[str, tuple[Callable[[], bytes], str]] = {
     "v2-length-beyond-the-file": (lambda: v2(LIES), 'layer "fc", blob 0, byte .* need byte'),
-    "v2-negative-dimension": (lambda: v2(dims(-2, -3) + SIX), 'layer "fc", blob 0, byte .* found -2'),
+    "v2-negative-dimension": (
+        lambda: v2(dims(-2, -3) + SIX),
+        'layer "fc", blob 0, byte .* found -2',
+    ),
     "v2-dimensions-that-overflow": (lambda: v2(dims(2**62, 4, 6) + SIX), "dimension from 0"),
-    "v2-product-that-overflows": (lambda: v2(dims(65536, 65536, 65536, 65536) + SIX), "expected 18446744"),
+    "v2-product-that-overflows": (
+        lambda: v2(dims(65536, 65536, 65536, 65536) + SIX),
+        "expected 18446744",
+    ),
     "v2-product-unlike-the-data": (lambda: v2(dims(2, 4) + SIX), "expected 8 values .* found 6"),
     "v2-a-layer-twice": (lambda: v2(modern_blob((1,), [5])) + V2, ""),
     "v2-wire-type-6": (lambda: number(50 * 8 + 6) + V2, "unknown kind"),
@@ -181,14 +208,20 @@ ATTACKS: dict[str, tuple[Callable[[], bytes], str]] = {
     "v1-and-v2": (lambda: V1 + V2, "both"),
     "solverstate-length-beyond-the-file": (lambda: history(LIES), "blob 0, byte .* need byte"),
     "solverstate-negative-dimension": (lambda: history(dims(-1) + SIX), "blob 0, byte .* found -1"),
-    "solverstate-name-of-a-megabyte": (lambda: whole(1, 3) + message(2, bytes(5000)), "name of a file"),
+    "solverstate-name-of-a-megabyte": (
+        lambda: whole(1, 3) + message(2, bytes(5000)),
+        "name of a file",
+    ),
     "h5-soft-link": (lambda: h5(linked("0", h5py.SoftLink("/data/x"))), 'layer "fc".* soft link'),
     "h5-soft-link-to-a-layer": (lambda: h5(linked("x", h5py.SoftLink("/data"))), "soft link"),
-    "h5-external-link": (lambda: h5(linked("0", h5py.ExternalLink("/etc/passwd", "x"))), "another file"),
+    "h5-external-link": (
+        lambda: h5(linked("0", h5py.ExternalLink("/etc/passwd", "x"))),
+        "another file",
+    ),
     "h5-data-is-a-soft-link": (lambda: h5(linked("/data", h5py.SoftLink("/x")), "x"), "soft link"),
     "h5-data-is-a-dataset": (lambda: h5(data_is_a_dataset, "x"), "expected an HDF5 file"),
     "h5-no-data": (lambda: h5(stored([1.0]), "history"), "the group data, found 'history'"),
-    "h5-external-storage": (lambda: h5(low_level((1,), external=True)), 'blob 0, byte .* external'),
+    "h5-external-storage": (lambda: h5(low_level((1,), external=True)), "blob 0, byte .* external"),
     "h5-virtual-storage": (lambda: h5(virtual), "virtual"),
     "h5-chunked": (lambda: hdf5(ONE, chunks=(1, 3)), "chunked"),
     "h5-compressed": (lambda: hdf5(ONE, compression="gzip"), "compressed"),
@@ -199,7 +232,7 @@ ATTACKS: dict[str, tuple[Callable[[], bytes], str]] = {
     "h5-dataset-of-two-names": (lambda: h5(twice), "those of layer"),
     "h5-groups-40-deep": (lambda: nested_groups(40), "in itself"),
     "h5-user-block": (lambda: h5(stored([1.0]), userblock_size=512), ""),
-    "h5-big-endian": (lambda: h5(stored(np.ones(2, ">f4"))), 'blob 0, byte .* found >f4'),
+    "h5-big-endian": (lambda: h5(stored(np.ones(2, ">f4"))), "blob 0, byte .* found >f4"),
     "h5-integers": (lambda: h5(stored(np.ones(2, "<i4"))), "found int32"),
     "h5-strings": (lambda: h5(stored("pickle")), "found object"),
     "h5-compound": (lambda: h5(stored(np.zeros(1, "<f4,<f4"))), "found "),
@@ -207,49 +240,86 @@ ATTACKS: dict[str, tuple[Callable[[], bytes], str]] = {
     "h5-no-dataspace": (lambda: h5(low_level(None)), "null dataspace"),
     "h5-huge-shape-without-values": (lambda: h5(low_level((1 << 20, 1 << 20))), "found 0 bytes"),
     "h5-named-type": (lambda: h5(linked("0", np.dtype("<f4"))), "to be a type"),
-    "h5-blob-1-without-0": (lambda: h5(lambda group: group.create_dataset("1", data=[1.0])), "shares"),
-    "h5-blob-00": (lambda: h5(lambda group: group.create_dataset("00", data=[1.0])), "from 0 on, found '00'"),
+    "h5-blob-1-without-0": (
+        lambda: h5(lambda group: group.create_dataset("1", data=[1.0])),
+        "shares",
+    ),
+    "h5-blob-00": (
+        lambda: h5(lambda group: group.create_dataset("00", data=[1.0])),
+        "from 0 on, found '00'",
+    ),
     "h5-name-with-a-slash": (
-        lambda: patched(h5(stored([1.0]), "data/a_b"), b"a_b\0", b"a/b\0"), "plain names, found 'a/b'",
+        lambda: patched(h5(stored([1.0]), "data/a_b"), b"a_b\0", b"a/b\0"),
+        "plain names, found 'a/b'",
     ),
     "npz-pickled": (pickled, 'array "fc/0.npy", byte'),
     "npz-pickle-without-numpy": (lambda: zipped(("fc/0.npy", pickle.dumps({"a": 1}))), "header"),
     "npz-zip-bomb": (
-        lambda: zipped(("fc/0.npy", npy("(1048576,)", bytes(1 << 22))), method=zipfile.ZIP_DEFLATED),
+        lambda: zipped(
+            ("fc/0.npy", npy("(1048576,)", bytes(1 << 22))), method=zipfile.ZIP_DEFLATED
+        ),
         "compressed",
     ),
     "npz-entries-overlap": (overlapping, ""),
     "npz-same-array-twice": (
-        lambda: zipped(("fc/0.npy", npy("(1,)", floats(1))), ("fc/0", npy("(1,)", floats(2)))), "one twice",
+        lambda: zipped(("fc/0.npy", npy("(1,)", floats(1))), ("fc/0", npy("(1,)", floats(2)))),
+        "one twice",
     ),
-    "npz-shape-beyond-the-file": (lambda: array("(1099511627776,)", floats(1)), "expected 439804651"),
-    "npz-product-that-overflows": (lambda: array("(4294967296, 4294967296)", floats(1)), "bytes of values"),
+    "npz-shape-beyond-the-file": (
+        lambda: array("(1099511627776,)", floats(1)),
+        "expected 439804651",
+    ),
+    "npz-product-that-overflows": (
+        lambda: array("(4294967296, 4294967296)", floats(1)),
+        "bytes of values",
+    ),
     "npz-negative-shape": (lambda: array("(-1, -1)", floats(1)), "not what numpy writes"),
     "npz-shape-that-is-no-tuple": (lambda: array("(1)", floats(1)), "not what numpy writes"),
-    "npz-shape-of-a-thousand-axes": (lambda: array("(" + "1," * 1000 + ")", floats(1)), "bytes of values"),
-    "npz-header-that-is-code": (lambda: array("(" * 3000 + ")" * 3000, floats(1)), "not what numpy writes"),
-    "npz-header-of-4-gigabytes": (
-        lambda: zipped(("fc/0.npy", b"\x93NUMPY\2\0" + b"\xff" * 4)), "version 1",
+    "npz-shape-of-a-thousand-axes": (
+        lambda: array("(" + "1," * 1000 + ")", floats(1)),
+        "bytes of values",
     ),
-    "npz-fortran-order": (lambda: array("(2, 3)", floats(*WEIGHTS), order="True"), "Fortran's order"),
+    "npz-header-that-is-code": (
+        lambda: array("(" * 3000 + ")" * 3000, floats(1)),
+        "not what numpy writes",
+    ),
+    "npz-header-of-4-gigabytes": (
+        lambda: zipped(("fc/0.npy", b"\x93NUMPY\2\0" + b"\xff" * 4)),
+        "version 1",
+    ),
+    "npz-fortran-order": (
+        lambda: array("(2, 3)", floats(*WEIGHTS), order="True"),
+        "Fortran's order",
+    ),
     "npz-big-endian": (lambda: array("(1,)", floats(1), descr=">f4"), "found >f4"),
     "npz-integers": (lambda: array("(1,)", floats(1), descr="<i4"), "found <i4"),
     "npz-wrong-checksum": (lambda: patched(NPZ, floats(1, 2, 3), floats(1, 9, 3)), "checksum"),
     "npz-names-that-differ": (lambda: patched(NPZ, b"fc/0", b"fd/0"), "header"),
     "npz-encrypted": (encrypted, "compressed"),
     "npz-other-names": (lambda: zipped(("arr_0.npy", npy("(1,)", floats(1)))), "another name"),
-    "npz-blob-1-without-0": (lambda: zipped(("fc/1.npy", npy("(1,)", floats(1)))), "from 0 on, found 1"),
-    "npz-directory-of-4-gigabytes": (lambda: NPZ[:-10] + b"\xff" * 4 + NPZ[-6:], "expected an .npz"),
+    "npz-blob-1-without-0": (
+        lambda: zipped(("fc/1.npy", npy("(1,)", floats(1)))),
+        "from 0 on, found 1",
+    ),
+    "npz-directory-of-4-gigabytes": (
+        lambda: NPZ[:-10] + b"\xff" * 4 + NPZ[-6:],
+        "expected an .npz",
+    ),
     "npz-directory-elsewhere": (lambda: NPZ[:-6] + b"\xff" * 4 + NPZ[-2:], ""),
-}  # fmt: skip
-"""The hand-made files: how each is made, and words of the refusal; "" where only safety is expected."""
+}
+"""The hand-made files: how each is made, and words of the refusal;
+"" where only safety is expected.
+"""
 
 
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for name, (make, _) in ATTACKS.items():
         (FOLDER / name).write_bytes(make())
-    print(f"{len(ATTACKS)} files, {sum(each.stat().st_size for each in FOLDER.iterdir())} bytes in all")
+    print(
+        f"{len(ATTACKS)} files, {sum(each.stat().st_size for each in FOLDER.iterdir())} bytes in "
+        f"all"
+    )
 
 
 if __name__ == "__main__":

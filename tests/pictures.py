@@ -52,7 +52,9 @@ def save(path, array, palette=None) -> Path:
 
 
 def folders(top, count: int = 6, size=(7, 5), classes: int = 3, seed: int = 0) -> dict[str, tuple]:
-    """Images (PNG) and gray labels in top/images and top/labels; the arrays by name, RGB and index."""
+    """Images (PNG) and gray labels in top/images and top/labels;
+    the arrays by name, RGB and index.
+    """
     rng = np.random.default_rng(seed)
     width, height = size
     made = {}

@@ -54,7 +54,9 @@ def of_npz(data: bytes) -> Reading:
         for key in file.files:
             layer, _, number = key.rpartition("/")
             found.setdefault(layer, {})[int(number)] = _array(file[key])
-    return {layer: [blobs[number] for number in range(len(blobs))] for layer, blobs in found.items()}
+    return {
+        layer: [blobs[number] for number in range(len(blobs))] for layer, blobs in found.items()
+    }
 
 
 def _array(value) -> tuple[tuple[int, ...], str, bytes]:
@@ -66,7 +68,10 @@ def _array(value) -> tuple[tuple[int, ...], str, bytes]:
 def of_caffemodel(data: bytes) -> Reading:
     """The last layer of a name counts, as in Caffe."""
     net = _messages()["Net"].FromString(data)
-    return {_name(layer.name): [_blob(blob) for blob in layer.blobs] for layer in net.layers or net.layer}
+    return {
+        _name(layer.name): [_blob(blob) for blob in layer.blobs]
+        for layer in net.layers or net.layer
+    }
 
 
 def of_solverstate(data: bytes) -> Reading:
@@ -98,7 +103,12 @@ def _messages() -> dict:
     """
     kind = descriptor_pb2.FieldDescriptorProto
     number, text = kind.TYPE_INT32, kind.TYPE_BYTES
-    legacy = [("num", 1, number), ("channels", 2, number), ("height", 3, number), ("width", 4, number)]
+    legacy = [
+        ("num", 1, number),
+        ("channels", 2, number),
+        ("height", 3, number),
+        ("width", 4, number),
+    ]
     values = [("*data", 5, kind.TYPE_FIXED32), ("*double_data", 8, kind.TYPE_FIXED64)]
     raw = [("raw_data_type", 10, number), ("raw_data", 12, text)]
     file = descriptor_pb2.FileDescriptorProto(name="reading.proto", package="reading")

@@ -34,7 +34,9 @@ def conv(name: str, bottom: str, outputs: int, kernel: int, more: str = "") -> s
 
 
 def deconv(name: str, bottom: str, outputs: int, kernel: int, stride: int, more: str = "") -> str:
-    text = f"num_output: {outputs} kernel_size: {kernel} stride: {stride} bias_term: false {more}".strip()
+    text = (
+        f"num_output: {outputs} kernel_size: {kernel} stride: {stride} bias_term: false {more}"
+    ).strip()
     return layer(name, "Deconvolution", bottom, more=f"convolution_param {{ {text} }}")
 
 
@@ -108,7 +110,9 @@ def images(text: Prototxt, seed: int = 1, inputs=None) -> dict:
 
 
 def differences(caffe, pairs, folder, inputs=None) -> list[float]:
-    """For each (net, plan) the largest difference of any output in real Caffe, relative to the output."""
+    """For each (net, plan) the largest difference
+    of any output in real Caffe, relative to the output.
+    """
     questions = []
     for number, (before, plan) in enumerate(pairs):
         old, new = (folder / f"{number}-{which}.caffemodel" for which in ("old", "new"))
@@ -125,11 +129,14 @@ def differences(caffe, pairs, folder, inputs=None) -> list[float]:
 
 def _difference(one: dict, two: dict) -> float:
     return max(
-        float(np.abs(one[name].ravel() - two[name].ravel()).max() / np.abs(one[name]).max()) for name in one
+        float(np.abs(one[name].ravel() - two[name].ravel()).max() / np.abs(one[name]).max())
+        for name in one
     )
 
 
 def kept_lines(plan) -> tuple[list[str], list[str]]:
     """The lines that a plan takes away and those that it adds."""
     lines = [line for line in plan.diff().splitlines() if not line.startswith(("---", "+++", "@@"))]
-    return [line[1:] for line in lines if line[0] == "-"], [line[1:] for line in lines if line[0] == "+"]
+    return [line[1:] for line in lines if line[0] == "-"], [
+        line[1:] for line in lines if line[0] == "+"
+    ]

@@ -1,4 +1,6 @@
-"""Small caffemodels as bytes, written by hand from the wire format, for tests of what reads them."""
+"""Small caffemodels as bytes, written by hand from the wire format,
+for tests of what reads them.
+"""
 
 import struct
 
@@ -60,7 +62,12 @@ def v2_layer(name: str, *blobs: bytes, type: str = "InnerProduct", after: bytes 
 
 
 def v1_layer(name: str, *blobs: bytes, type: int = 14) -> bytes:
-    fields = [message(2, b"data"), message(3, name.encode()), message(4, name.encode()), whole(5, type)]
+    fields = [
+        message(2, b"data"),
+        message(3, name.encode()),
+        message(4, name.encode()),
+        whole(5, type),
+    ]
     rates = number(7 * 8 + 5) + floats(1) if blobs else b""
     return message(2, *fields, *(message(6, blob) for blob in blobs), rates)
 

@@ -1,4 +1,6 @@
-"""A net of one layer, its solver and its LMDBs: each pixel's class is the brightest of its three channels."""
+"""A net of one layer, its solver and its LMDBs:
+each pixel's class is the brightest of its three channels.
+"""
 
 from pathlib import Path
 
@@ -9,22 +11,26 @@ from fcnkit.formats import schema
 
 def data_layer(blob: str, phase: str, source: str) -> str:
     scale = "transform_param { scale: 0.01 }" * (blob == "data")
-    return f"""layer {{ name: "{blob}" type: "Data" top: "{blob}" include {{ phase: {phase} }} {scale}
+    return f"""layer {{ name: "{blob}" type: "Data" top: "{blob}"
+  include {{ phase: {phase} }} {scale}
   data_param {{ source: "{source}_lmdb" batch_size: 1 backend: LMDB }} }}
 """
 
 
-NET = "".join(
-    data_layer(blob, phase, f"{short}_{kind}")
-    for phase, short in (("TRAIN", "train"), ("TEST", "val"))
-    for blob, kind in (("data", "image"), ("label", "label"))
-) + """layer { name: "score" type: "Convolution" bottom: "data" top: "score"
+NET = (
+    "".join(
+        data_layer(blob, phase, f"{short}_{kind}")
+        for phase, short in (("TRAIN", "train"), ("TEST", "val"))
+        for blob, kind in (("data", "image"), ("label", "label"))
+    )
+    + """layer { name: "score" type: "Convolution" bottom: "data" top: "score"
   convolution_param { num_output: 3 kernel_size: 1 weight_filler { type: "msra" } } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "score" bottom: "label" top: "loss"
   loss_param { ignore_label: 255 normalize: true } }
 layer { name: "accuracy" type: "Accuracy" bottom: "score" bottom: "label" top: "accuracy"
   include { phase: TEST } accuracy_param { ignore_label: 255 } }
 """
+)
 SOLVER = """# mine
 net: "train_val.prototxt"
 test_iter: 3
@@ -56,7 +62,10 @@ def write_lmdb(folder: Path, arrays, **fields) -> None:
         for number, array in enumerate(arrays):
             channels, height, width = array.shape
             datum = schema.message("Datum")(
-                channels=channels, height=height, width=width, **(fields or {"data": array.tobytes()})
+                channels=channels,
+                height=height,
+                width=width,
+                **(fields or {"data": array.tobytes()}),
             )
             transaction.put(b"%08d" % number, datum.SerializeToString())
 

@@ -1,4 +1,6 @@
-"""How other people's nets fare: what real Caffe is asked about each, and what its answers come to."""
+"""How other people's nets fare: what real Caffe
+is asked about each, and what its answers come to.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -95,7 +97,10 @@ def convolutionalized(net: Prototxt) -> Trial:
         return Trial([_question("shapes", before)], _not_known)
     data = corpus.noise(sizes)
     return Trial(
-        [_question("run", before, weights, data), _question("run", after, transplant(plan, weights), data)],
+        [
+            _question("run", before, weights, data),
+            _question("run", after, transplant(plan, weights), data),
+        ],
         _same_outputs,
     )
 
@@ -134,7 +139,9 @@ def fcn(net: Prototxt, stride: int) -> Trial:
         return _settled(REFUSED)
     data = build(plan.net).inputs[0]
     channels = build(plan.net).producer(data).input_shapes[data.index][1]
-    questions = [Question("shapes", plan.net, None, {data.blob: (1, channels, *size)}) for size in ODD_SIZES]
+    questions = [
+        Question("shapes", plan.net, None, {data.blob: (1, channels, *size)}) for size in ODD_SIZES
+    ]
     return Trial(questions, _all_scored)
 
 
@@ -185,7 +192,10 @@ def operated(net: Prototxt, name: str) -> Trial:
     outputs = [top.blob for top in build(before).outputs if top not in build(before).inputs]
     new = transplant(plan, weights)
     return Trial(
-        [_question("run", before, weights, data, outputs), _question("run", plan.net, new, data, outputs)],
+        [
+            _question("run", before, weights, data, outputs),
+            _question("run", plan.net, new, data, outputs),
+        ],
         _same_outputs,
     )
 
@@ -198,7 +208,9 @@ def _gray(image: np.ndarray) -> np.ndarray:
 
 
 def on_torch(net: Prototxt) -> Trial:
-    """What the net computes on PyTorch and in Caffe, with random weights: outputs and scores before them."""
+    """What the net computes on PyTorch and in Caffe,
+    with random weights: outputs and scores before them.
+    """
     from fcnkit.engines import torch
 
     given = corpus.sizes(build(net))
@@ -230,7 +242,9 @@ def on_torch(net: Prototxt) -> Trial:
 
 
 def learned_on_torch(net: Prototxt) -> Trial:
-    """Every gradient that PyTorch and Caffe make of the net's losses, or of a distance to each output."""
+    """Every gradient that PyTorch and Caffe make of the net's losses,
+    or of a distance to each output.
+    """
     from fcnkit.engines.torch.net import Net
 
     fed = corpus.in_caffes_words(corpus.fed(net, corpus.sizes(build(net))))
@@ -249,7 +263,9 @@ def learned_on_torch(net: Prototxt) -> Trial:
         return Trial([_question("shapes", net)], _not_known)
     weights = weights or None  # a file needs a layer
     data = {blob: values * 0.02 for blob, values in corpus.noise(corpus.sizes(graph)).items()}
-    data |= {blob: np.zeros_like(data[blob]) for blob in _labels(graph) if not blob.startswith(_TARGET)}
+    data |= {
+        blob: np.zeros_like(data[blob]) for blob in _labels(graph) if not blob.startswith(_TARGET)
+    }
 
     def verdict(answers: Sequence) -> str:
         (expected,) = answers
@@ -282,11 +298,16 @@ def apart(expected: dict, found: dict) -> Iterator[str]:
         for number, (theirs, mine) in enumerate(zip(values, found[name], strict=True)):
             worst, largest = np.abs(theirs - mine).max(initial=0), np.abs(theirs).max(initial=0)
             if not worst <= max(1e-3 * largest, 1e-5 * layer):
-                yield f"gradient {number} of {name} differs by {worst} of {largest}, in its layer {layer}"
+                yield (
+                    f"gradient {number} of {name} differs by {worst} of {largest}, in its "
+                    f"layer {layer}"
+                )
 
 
 def _is_overwritten(graph: Graph) -> bool:
-    """Whether a layer in place changes what one before it reads in its backward pass: Caffe's is wrong."""
+    """Whether a layer in place changes what one before it reads in its backward pass:
+    Caffe's is wrong.
+    """
     return any(
         graph.producer(bottom).type in _BENT
         for layer in graph.layers
@@ -304,12 +325,15 @@ _BENT = {"ELU", "PReLU", "Sigmoid", "TanH", "Power", "Softmax", "LRN"}
 
 
 def _judged(net: Prototxt) -> Prototxt:
-    """The net without kinks, all gradients made, with a distance to noise at every output that has no loss.
+    """The net without kinks, all gradients made,
+    with a distance to noise at every output that has no loss.
 
     Kinks are those of ReLU and MAX: of so many values some lie so near one that
     rounding decides on which side, and two correct engines differ by 1e-2.
     """
-    net = net.edit(removed(layer.field) for layer in build(net).layers if layer.type in _NO_GRADIENT)
+    net = net.edit(
+        removed(layer.field) for layer in build(net).layers if layer.type in _NO_GRADIENT
+    )
     smooth = net.text.replace('"ReLU"', '"ELU"').replace("pool: MAX", "pool: AVE")
     graph = build(net)
     sizes = infer(graph).tops
@@ -337,5 +361,7 @@ def _told(graph: Graph) -> list[str]:
     """The outputs, and what a final Softmax or loss reads."""
     outputs = [top for top in graph.outputs if top not in graph.inputs]
     read = [top for top in outputs for top in graph.producer(top).bottoms[:1]]
-    kept = [top for top in (*outputs, *read) if graph.top(top.blob) == top and top not in graph.inputs]
+    kept = [
+        top for top in (*outputs, *read) if graph.top(top.blob) == top and top not in graph.inputs
+    ]
     return list(dict.fromkeys(top.blob for top in kept))

@@ -10,7 +10,10 @@ from fcnkit.errors import AlignError, NetError
 from fcnkit.nets.graph import build
 
 TRUNK = (
-    data(1, 1, 40, 40) + conv("c", "data", 1, 3, "pad: 12") + pool("p", "c", 2, 2) + deconv("u", "p", 1, 4, 2)
+    data(1, 1, 40, 40)
+    + conv("c", "data", 1, 3, "pad: 12")
+    + pool("p", "c", 2, 2)
+    + deconv("u", "p", 1, 4, 2)
 )
 RIGHT = 12
 
@@ -50,7 +53,10 @@ def test_offsets_that_were_taken_away_are_found_again(stride):
         ("crop_param { axis: 2 offset: 3 }", "crop_param { axis: 2 offset: 12 }"),
         ("crop_param { axis: 2 offset: 12 }", "crop_param { axis: 2 offset: 12 }"),
         ("crop_param { axis: 2 offset: 3 offset: 12 }", "crop_param { axis: 2 offset: 12 }"),
-        ("crop_param { axis: 2 offset: 12 offset: 12 }", "crop_param { axis: 2 offset: 12 offset: 12 }"),
+        (
+            "crop_param { axis: 2 offset: 12 offset: 12 }",
+            "crop_param { axis: 2 offset: 12 offset: 12 }",
+        ),
         ("crop_param { offset: 3 }", "crop_param { offset: 12 axis: 2 }"),
         ("crop_param { axis: -2 offset: 3 }", "crop_param { axis: -2 offset: 12 }"),
         ("crop_param { axis: 3 offset: 3 }", "crop_param { axis: 3 offset: 12 }"),
@@ -86,12 +92,17 @@ def test_axes_that_differ_have_an_offset_each():
 
 def test_only_the_offset_changes():
     gone, new = kept_lines(fk.align(net(cropped("crop_param { axis: 2 offset: 3 }"))))
-    assert (gone, new) == (["  crop_param { axis: 2 offset: 3 }"], ["  crop_param { axis: 2 offset: 12 }"])
+    assert (gone, new) == (
+        ["  crop_param { axis: 2 offset: 3 }"],
+        ["  crop_param { axis: 2 offset: 12 }"],
+    )
 
 
 def test_both_phases_are_looked_at():
     text = TRUNK + "".join(
-        crop(f"s{phase}", "u", "data", 3).replace("crop_param", f"include {{ phase: {phase} }} crop_param")
+        crop(f"s{phase}", "u", "data", 3).replace(
+            "crop_param", f"include {{ phase: {phase} }} crop_param"
+        )
         for phase in ("TRAIN", "TEST")
     )
     plan = fk.align(net(text))
@@ -101,12 +112,19 @@ def test_both_phases_are_looked_at():
 
 
 def test_the_steps_say_what_each_crop_had():
-    what = {written: fk.align(net(cropped(written))).steps[0] for written in
-            ("crop_param { axis: 2 offset: 3 }", "crop_param { axis: 2 }",
-                "crop_param { axis: 2 offset: 12 }")}  # fmt: skip
+    what = {
+        written: fk.align(net(cropped(written))).steps[0]
+        for written in (
+            "crop_param { axis: 2 offset: 3 }",
+            "crop_param { axis: 2 }",
+            "crop_param { axis: 2 offset: 12 }",
+        )
+    }
     assert [(step.verb, step.what) for step in what.values()] == [
-        ("change", "offset 3 -> 12"), ("change", "offset none -> 12"), ("keep", "offset 12"),
-    ]  # fmt: skip
+        ("change", "offset 3 -> 12"),
+        ("change", "offset none -> 12"),
+        ("keep", "offset 12"),
+    ]
 
 
 def test_a_net_without_crops_has_nothing_to_align():
@@ -120,17 +138,30 @@ def test_a_net_without_crops_has_nothing_to_align():
     ("text", "error", "message"),
     [
         (cropped("crop_param { axis: 1 offset: 0 offset: 3 }"), NetError, "crops from axis 1 on"),
-        (TRUNK.replace("pad: 12", "pad: 0").replace("kernel_size: 3", "kernel_size: 9")
+        (
+            TRUNK.replace("pad: 12", "pad: 0").replace("kernel_size: 3", "kernel_size: 9")
             + crop("s", "u", "data", 0),
-         AlignError, "negative.*pad layer"),
-        (TRUNK.replace("kernel_size: 4", "kernel_size: 5") + crop("s", "u", "data", 0), AlignError,
-         'not a whole number; give layer "u" kernel_size 3 in place of 5'),
-        (TRUNK + conv("x", "data", 1, 1, "stride: 2") + crop("s", "u", "x", 0), AlignError, "resolution"),
-        (data(1, 1, 9, 9) + data(1, 1, 5, 5, name="b") + crop("s", "data", "b", 0), AlignError,
-            "no coordinates carry"),
+            AlignError,
+            "negative.*pad layer",
+        ),
+        (
+            TRUNK.replace("kernel_size: 4", "kernel_size: 5") + crop("s", "u", "data", 0),
+            AlignError,
+            'not a whole number; give layer "u" kernel_size 3 in place of 5',
+        ),
+        (
+            TRUNK + conv("x", "data", 1, 1, "stride: 2") + crop("s", "u", "x", 0),
+            AlignError,
+            "resolution",
+        ),
+        (
+            data(1, 1, 9, 9) + data(1, 1, 5, 5, name="b") + crop("s", "data", "b", 0),
+            AlignError,
+            "no coordinates carry",
+        ),
         (TRUNK + fc("f", "p", 4) + crop("s", "f", "data", 0), AlignError, r'"f" \(InnerProduct'),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_aligned_is_refused(text, error, message):
     with pytest.raises(error, match=message):
         fk.align(net(text))

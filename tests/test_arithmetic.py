@@ -14,7 +14,10 @@ from fcnkit.weights import arithmetic, fillers, store
 def blob(array, cut=0):
     """The array as a blob, its bytes in pieces of `cut`."""
     array = np.ascontiguousarray(array)
-    raw, kind = array.tobytes(), {"<f4": "float32", "<f8": "float64", "<f2": "float16"}[array.dtype.str]
+    raw, kind = (
+        array.tobytes(),
+        {"<f4": "float32", "<f8": "float64", "<f2": "float16"}[array.dtype.str],
+    )
     cut = cut or max(1, len(raw))
     chunks = [raw[at : at + cut] for at in range(0, len(raw), cut)]
     return store.create().put("a", [store.Lazy(array.shape, lambda: chunks, kind)])["a"][0]
@@ -53,7 +56,12 @@ def test_sums_are_rounded_once():
     rows = (((0, 0.1), (3, 0.2), (5, 0.7)), (), ((2, 1.0),), ((1, -1.0),))
     found = arithmetic.mixed(blob(array), (6, 7), ((0, rows),)).array()
     double = array.astype("f8")
-    expected = [0.1 * double[0] + 0.2 * double[3] + 0.7 * double[5], 0 * double[0], double[2], -double[1]]
+    expected = [
+        0.1 * double[0] + 0.2 * double[3] + 0.7 * double[5],
+        0 * double[0],
+        double[2],
+        -double[1],
+    ]
     np.testing.assert_array_equal(found, np.array(expected).astype("f4"))
 
 
@@ -101,14 +109,18 @@ def diagonal(array, groups):
     return out
 
 
-@given(st.integers(1, 4), st.integers(1, 3), st.integers(1, 3), st.integers(1, 500), st.integers(1, 99))
+@given(
+    st.integers(1, 4), st.integers(1, 3), st.integers(1, 3), st.integers(1, 500), st.integers(1, 99)
+)
 def test_groups_spread_out_and_gathered(groups, each, width, block, cut):
     array = noise(groups * each, width, 2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(arithmetic, "_BLOCK", block)
         dense = arithmetic.spread(blob(array, cut), groups, (groups * each, groups * width, 2))
         np.testing.assert_array_equal(dense.array(), diagonal(array, groups))
-        np.testing.assert_array_equal(arithmetic.gathered(dense, groups, array.shape).array(), array)
+        np.testing.assert_array_equal(
+            arithmetic.gathered(dense, groups, array.shape).array(), array
+        )
 
 
 @pytest.mark.parametrize("value, words", [(0.5, "0.5"), (-2.25, "2.25"), (np.nan, "inf")])
@@ -122,12 +134,24 @@ def test_what_is_not_block_diagonal(value, words):
 # ---- fold
 
 STATISTICS = {
-    ("bn", 0): noise(6), ("bn", 1): noise(6, 1)[:, 0] ** 2, ("bn", 2): np.array([8], "f4"),
-    ("scale", 0): noise(6, 1, 1).ravel(), ("scale", 1): noise(6), ("bias", 0): noise(6, 1).ravel(),
-    ("one", 0): np.array(3, "f4"), ("wrong", 0): noise(5), ("empty", 0): noise(6), ("empty", 1): noise(6),
+    ("bn", 0): noise(6),
+    ("bn", 1): noise(6, 1)[:, 0] ** 2,
+    ("bn", 2): np.array([8], "f4"),
+    ("scale", 0): noise(6, 1, 1).ravel(),
+    ("scale", 1): noise(6),
+    ("bias", 0): noise(6, 1).ravel(),
+    ("one", 0): np.array(3, "f4"),
+    ("wrong", 0): noise(5),
+    ("empty", 0): noise(6),
+    ("empty", 1): noise(6),
     ("empty", 2): np.array([0], "f4"),
-}  # fmt: skip
-LINKS = (("BatchNorm", "bn", 1e-3), ("Scale", "scale", True), ("Bias", "bias", True), ("Scale", "one", False))
+}
+LINKS = (
+    ("BatchNorm", "bn", 1e-3),
+    ("Scale", "scale", True),
+    ("Bias", "bias", True),
+    ("Scale", "one", False),
+)
 
 
 def read(layer, number):
@@ -141,14 +165,19 @@ def through(x):
     return 3 * (x * stat["scale", 0] + stat["scale", 1] + stat["bias", 0])
 
 
-@pytest.mark.parametrize("shape, axis, groups", [((6, 2, 3), 0, 1), ((4, 6, 3), 1, 1), ((4, 3, 3), 1, 2)])
+@pytest.mark.parametrize(
+    "shape, axis, groups", [((6, 2, 3), 0, 1), ((4, 6, 3), 1, 1), ((4, 3, 3), 1, 2)]
+)
 @pytest.mark.parametrize("block", [1, 50, 1 << 20])
 def test_weights_and_bias_go_through_the_links(shape, axis, groups, block, monkeypatch):
     monkeypatch.setattr(arithmetic, "_BLOCK", block)
     array, bias = noise(*shape), noise(6)
     factors = through(np.ones(6)) - through(np.zeros(6))
-    by_slice = factors[:, None, None] if axis == 0 else factors.reshape(groups, -1).repeat(
-        len(array) // groups, 0)[:, :, None]  # fmt: skip
+    by_slice = (
+        factors[:, None, None]
+        if axis == 0
+        else factors.reshape(groups, -1).repeat(len(array) // groups, 0)[:, :, None]
+    )
     found = arithmetic.scaled(blob(array), LINKS, axis, groups, shape, read).array()
     np.testing.assert_allclose(found, array * by_slice, rtol=1e-6)
     shifted = arithmetic.shifted(blob(bias), LINKS, (6,), read, "new")
@@ -158,12 +187,16 @@ def test_weights_and_bias_go_through_the_links(shape, axis, groups, block, monke
 
 
 def test_a_factor_of_zero_is_no_statistics():
-    found = arithmetic.shifted(blob(noise(6)), (("BatchNorm", "empty", 0.25),), (6,), read, "new").array()
+    found = arithmetic.shifted(
+        blob(noise(6)), (("BatchNorm", "empty", 0.25),), (6,), read, "new"
+    ).array()
     np.testing.assert_allclose(found, 2 * noise(6))
 
 
 def test_statistics_of_another_net():
-    with pytest.raises(WeightsError, match="5 is 5 values for 6 channels; it belongs to another net"):
+    with pytest.raises(
+        WeightsError, match="5 is 5 values for 6 channels; it belongs to another net"
+    ):
         arithmetic.shifted(None, (("Scale", "wrong", False),), (6,), read, "new").array()
 
 
@@ -190,7 +223,9 @@ def test_a_large_blob_is_worked_on_in_parts():
 def test_the_first_axis_takes_one_copy_of_the_blob():
     shape = (512, 64, 16, 16)  # 32 MB
     large = store.create().put("a", [store.zeros(shape)])["a"][0]
-    made = arithmetic.mixed(large, shape, ((0, (*copies(*range(511, -1, -1)), (), ((0, 0.5), (9, 0.5)))),))
+    made = arithmetic.mixed(
+        large, shape, ((0, (*copies(*range(511, -1, -1)), (), ((0, 0.5), (9, 0.5)))),)
+    )
     tracemalloc.start()
     count = sum(len(piece) for piece in made.pieces())
     peak = tracemalloc.get_traced_memory()[1]

@@ -37,7 +37,9 @@ SMALL = {
 
 @pytest.fixture
 def check(tmp_path):
-    """A file of these bytes is refused, or read as its own library reads it; what was read, or None."""
+    """A file of these bytes is refused, or read as its own library reads it;
+    what was read, or None.
+    """
     path = tmp_path / "file"
 
     def check(data: bytes):
@@ -46,7 +48,9 @@ def check(tmp_path):
             weights = store.open(path)
             found = ours(weights)
         except WeightsError as error:
-            assert str(error).startswith(f"{path}: ") and ";" in str(error) and "\n" not in str(error)
+            assert (
+                str(error).startswith(f"{path}: ") and ";" in str(error) and "\n" not in str(error)
+            )
             assert re.search(r"byte \d+|blobs numbered", str(error)) and len(str(error)) < 1000
             return None
         assert found == reading(data, weights.kind)
@@ -70,7 +74,9 @@ def test_the_refusal_says_what_is_wrong(name):
 
 
 def test_every_file_made_by_hand_is_there():
-    assert set(FILES) >= set(ATTACKS) and all(name in ATTACKS or name.startswith("found-") for name in FILES)
+    assert set(FILES) >= set(ATTACKS) and all(
+        name in ATTACKS or name.startswith("found-") for name in FILES
+    )
 
 
 def test_what_is_right_is_read(check):
@@ -148,10 +154,14 @@ def kept(data: bytes) -> Path:
 
 @pytest.mark.parametrize("magic", [b"\x89HDF", b"PK", b""])
 def test_fuzz(check, magic):
-    """What fails is kept; give it a name that says what it is.  FCNKIT_FUZZ=100000 looks for longer."""
+    """What fails is kept; give it a name that says
+    what it is.  FCNKIT_FUZZ=100000 looks for longer.
+    """
     failed, seeds = [], [seed for seed in SEEDS if MAGIC.match(seed)[0] == magic]
 
-    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
     @given(broken(seeds))
     def attack(data):
         try:
@@ -198,7 +208,12 @@ def many_entries(count: int) -> bytes:
     data = npz(TINY)
     start = data.index(b"PK\1\2")
     entry, end = data[start:-22], data[-22:]
-    ends = end[:8] + 2 * count.to_bytes(2, "little") + (count * len(entry)).to_bytes(4, "little") + end[16:]
+    ends = (
+        end[:8]
+        + 2 * count.to_bytes(2, "little")
+        + (count * len(entry)).to_bytes(4, "little")
+        + end[16:]
+    )
     return data[:start] + entry * count + ends
 
 
@@ -225,7 +240,9 @@ MEASURE = """
 
 
 def growth(*paths: Path) -> int:
-    """How many KB a process grows that opens these files and reads their values, in little memory."""
+    """How many KB a process grows that opens these files
+    and reads their values, in little memory.
+    """
     words = [sys.executable, "-c", textwrap.dedent(MEASURE), *map(str, paths)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
@@ -249,6 +266,8 @@ def test_damage_in_an_npz_is_found_when_it_is_read(tmp_path):
     """Its checksums are of the values too: a copy is refused as well as an array."""
     (tmp_path / "bad").write_bytes((FOLDER / "npz-wrong-checksum").read_bytes())
     weights = store.open(tmp_path / "bad")
-    with pytest.raises(WeightsError, match='layer "fc", blob 0, byte .* expected values with checksum'):
+    with pytest.raises(
+        WeightsError, match='layer "fc", blob 0, byte .* expected values with checksum'
+    ):
         weights.to("layer").save(tmp_path / "out")
     assert os.listdir(tmp_path) == ["bad"]

@@ -38,7 +38,9 @@ def relu(name, blob):
 
 
 def pool(name, bottom, kernel):
-    return layer(name, "Pooling", bottom, f"pooling_param {{ pool: MAX kernel_size: {kernel} stride: 2 }}")
+    return layer(
+        name, "Pooling", bottom, f"pooling_param {{ pool: MAX kernel_size: {kernel} stride: 2 }}"
+    )
 
 
 def drop(name, blob):
@@ -64,13 +66,19 @@ def fuse(name, bottoms):
 
 def scale(name, bottom, factor):
     return layer(
-        name, "Scale", bottom, f'{FIXED}scale_param {{ filler {{ type: "constant" value: {factor} }} }}'
+        name,
+        "Scale",
+        bottom,
+        f'{FIXED}scale_param {{ filler {{ type: "constant" value: {factor} }} }}',
     )
 
 
 def loss(name, bottoms, normalize="false"):
     return layer(
-        name, "SoftmaxWithLoss", bottoms, f"loss_param {{ ignore_label: 255 normalize: {normalize} }}"
+        name,
+        "SoftmaxWithLoss",
+        bottoms,
+        f"loss_param {{ ignore_label: 255 normalize: {normalize} }}",
     )
 
 
@@ -80,13 +88,17 @@ def vgg_trunk(dropout=True):
         for number in range(1, depth + 1):
             name = f"conv{block}_{number}"
             pad = 100 if name == "conv1_1" else 1
-            text += conv(name, bottom, f"num_output: {channels} pad: {pad} kernel_size: 3 stride: 1")
+            text += conv(
+                name, bottom, f"num_output: {channels} pad: {pad} kernel_size: 3 stride: 1"
+            )
             text += relu(f"relu{block}_{number}", name)
             bottom = name
         text += pool(f"pool{block}", bottom, 2)
         bottom = f"pool{block}"
     for number, kernel, bottom in ((6, 7, "pool5"), (7, 1, "fc6")):
-        text += conv(f"fc{number}", bottom, f"num_output: 4096 pad: 0 kernel_size: {kernel} stride: 1")
+        text += conv(
+            f"fc{number}", bottom, f"num_output: 4096 pad: 0 kernel_size: {kernel} stride: 1"
+        )
         text += relu(f"relu{number}", f"fc{number}")
         text += drop(f"drop{number}", f"fc{number}") if dropout else ""
     return text
@@ -95,12 +107,17 @@ def vgg_trunk(dropout=True):
 def caffenet_trunk():
     text, bottom = "", "data"
     table = [
-        ("conv1", 96, 100, 11, 1, 4, True, True), ("conv2", 256, 2, 5, 2, 1, True, True),
-        ("conv3", 384, 1, 3, 1, 1, False, False), ("conv4", 384, 1, 3, 2, 1, False, False),
+        ("conv1", 96, 100, 11, 1, 4, True, True),
+        ("conv2", 256, 2, 5, 2, 1, True, True),
+        ("conv3", 384, 1, 3, 1, 1, False, False),
+        ("conv4", 384, 1, 3, 2, 1, False, False),
         ("conv5", 256, 1, 3, 2, 1, True, False),
-    ]  # fmt: skip
+    ]
     for name, channels, pad, kernel, group, stride, pooled, normed in table:
-        param = f"num_output: {channels} pad: {pad} kernel_size: {kernel} group: {group} stride: {stride}"
+        param = (
+            f"num_output: {channels} pad: {pad} kernel_size: {kernel} group: {group} stride: "
+            f"{stride}"
+        )
         text += conv(name, bottom, param, "") + relu(f"relu{name[-1]}", name)
         bottom = name
         if pooled:
@@ -108,7 +125,10 @@ def caffenet_trunk():
             bottom = f"pool{name[-1]}"
         if normed:
             text += layer(
-                f"norm{name[-1]}", "LRN", bottom, "lrn_param { local_size: 5 alpha: 0.0001 beta: 0.75 }"
+                f"norm{name[-1]}",
+                "LRN",
+                bottom,
+                "lrn_param { local_size: 5 alpha: 0.0001 beta: 0.75 }",
             )
             bottom = f"norm{name[-1]}"
     for number, kernel, bottom in ((6, 6, "pool5"), (7, 1, "fc6")):
@@ -184,7 +204,9 @@ def test_voc_fcn_alexnet():
 
 @pytest.mark.parametrize("stride", [32, 16, 8])
 def test_siftflow_has_two_heads(stride):
-    ours = berkeley.trained(made("vgg16", classes={"sem": 33, "geo": 3}, stride=stride), split="train").net
+    ours = berkeley.trained(
+        made("vgg16", classes={"sem": 33, "geo": 3}, stride=stride), split="train"
+    ).net
     sem = head(stride, 33, "_sem") + loss("loss", "score_sem sem")
     geo = head(stride, 3, "_geo") + loss("loss_geo", "score_geo geo")
     assert without_data(ours) == net(vgg_trunk() + sem + geo)
@@ -204,7 +226,12 @@ def test_voc_fcn8s_deploy():
         ("voc-fcn32s/val", {"stride": 32}, "val", {}),
         ("voc-fcn8s/train", {"stride": 8}, "train", {}),
         ("voc-fcn8s/val", {"stride": 8}, "val", {}),
-        ("voc-fcn8s-atonce/train", {"stride": 8, "at_once": True}, "train", {"fc6_1": "fc6", "fc7_1": "fc7"}),
+        (
+            "voc-fcn8s-atonce/train",
+            {"stride": 8, "at_once": True},
+            "train",
+            {"fc6_1": "fc6", "fc7_1": "fc7"},
+        ),
     ],
 )
 def test_it_equals_somebody_elses_copy_of_the_published_file(shared, file, options, split, names):
@@ -223,7 +250,9 @@ def test_a_classifier_that_writes_its_fields_otherwise_gives_the_same_net():
     inputs = {"data": (1, 3, 224, 224)}
     source = fk.read(templates.path("vgg16", "train_val.prototxt"))
     ours = fk.fcn(source, classes=21, stride=8, pad=100, group=False, inputs=inputs).net
-    expected = without_data(berkeley.trained(made("vgg16", classes=21, stride=8), split="train").net)
+    expected = without_data(
+        berkeley.trained(made("vgg16", classes=21, stride=8), split="train").net
+    )
     assert without_data(berkeley.trained(ours, split="train").net) == expected
 
 
@@ -241,7 +270,8 @@ SOLVERS = [
 
 
 @pytest.mark.parametrize(
-    ("name", "classes", "stride", "at_once", "rate", "momentum", "images", "tests", "iterations"), SOLVERS
+    ("name", "classes", "stride", "at_once", "rate", "momentum", "images", "tests", "iterations"),
+    SOLVERS,
 )
 def test_solvers_are_those_published(
     name, classes, stride, at_once, rate, momentum, images, tests, iterations
@@ -251,12 +281,18 @@ def test_solvers_are_those_published(
     solver = text_format.Parse(text, message("SolverParameter")())
     assert solver.base_lr == pytest.approx(rate, rel=1e-6)
     assert solver.momentum == pytest.approx(momentum, rel=1e-6)
-    assert (solver.iter_size, list(solver.test_iter), solver.max_iter) == (images, [tests], iterations)
+    assert (solver.iter_size, list(solver.test_iter), solver.max_iter) == (
+        images,
+        [tests],
+        iterations,
+    )
     assert (solver.train_net, list(solver.test_net)) == ("train.prototxt", ["val.prototxt"])
 
 
 def test_a_window_that_is_not_square_is_refused():
-    text = made("vgg16", classes=21, stride=32).text.replace("kernel_size: 7", "kernel_h: 7 kernel_w: 6")
+    text = made("vgg16", classes=21, stride=32).text.replace(
+        "kernel_size: 7", "kernel_h: 7 kernel_w: 6"
+    )
     with pytest.raises(NetError, match=r'layer "fc6": its window is not square'):
         berkeley.deployed(fk.parse(text, "net"))
 

@@ -1,4 +1,6 @@
-"""A BlobProto alone in a file: written as protobuf writes it, read as Caffe does, and damage told."""
+"""A BlobProto alone in a file: written as protobuf writes it,
+read as Caffe does, and damage told.
+"""
 
 import numpy as np
 import pytest

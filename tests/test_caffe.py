@@ -15,7 +15,8 @@ from fcnkit.nets.graph import State
 
 INSTALL = Path(__file__).parents[1] / "scripts" / "install_caffe.sh"
 CHAIN = """
-layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 1 dim: 4 dim: 4 } } }
+layer { name: "data" type: "Input" top: "data"
+  input_param { shape { dim: 1 dim: 1 dim: 4 dim: 4 } } }
 layer { name: "a/conv" type: "Convolution" bottom: "data" top: "a/x"
   convolution_param { num_output: 2 kernel_size: 3 weight_filler { type: "constant" value: 1 } } }
 layer { name: "a/relu" type: "ReLU" bottom: "a/x" top: "a/x" }
@@ -91,23 +92,33 @@ def test_a_folder_named_caffe_is_not_pycaffe(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     "log, words",
     [
-        ("F0102 03:04:05.678901   42 net.cpp:9] Check failed: a == b (1 vs. 2) No.\n"
-         "*** Check failure stack trace: ***\n    @  0x7f  google\n", "Check failed: a == b (1 vs. 2) No."),
-        ("W0102 03:04:05.678901 42 a.cpp:1] careful\nF0102 03:04:05.678901 42 b.cpp:2] two\nlines",
-         "two\nlines"),
-        ("[libprotobuf ERROR google/protobuf/text_format.cc:317] Error parsing: 1:2: oops\n"
-         "F1123 03:04:05.678901 42 upgrade_proto.cpp:90] Check failed: Read\n",
-         "Error parsing: 1:2: oops; Check failed: Read"),
+        (
+            "F0102 03:04:05.678901   42 net.cpp:9] Check failed: a == b (1 vs. 2) No.\n"
+            "*** Check failure stack trace: ***\n    @  0x7f  google\n",
+            "Check failed: a == b (1 vs. 2) No.",
+        ),
+        (
+            "W0102 03:04:05.678901 42 a.cpp:1] careful\nF0102 03:04:05.678901 42 b.cpp:2] "
+            "two\nlines",
+            "two\nlines",
+        ),
+        (
+            "[libprotobuf ERROR google/protobuf/text_format.cc:317] Error parsing: 1:2: oops\n"
+            "F1123 03:04:05.678901 42 upgrade_proto.cpp:90] Check failed: Read\n",
+            "Error parsing: 1:2: oops; Check failed: Read",
+        ),
         ("I0102 03:04:05.678901 42 net.cpp:9] F is a letter\n", ""),
         ("", ""),
     ],
-)  # fmt: skip
+)
 def test_fatal_words(log, words):
     assert engine._words(log) == words
 
 
 def test_solver_is_edited_not_rewritten():
-    text = "# mine\nnet: 'a.prototxt'\nsolver_mode: GPU # fast\ndisplay: 20\nmax_iter: 9\nbase_lr: 0.1"
+    text = (
+        "# mine\nnet: 'a.prototxt'\nsolver_mode: GPU # fast\ndisplay: 20\nmax_iter: 9\nbase_lr: 0.1"
+    )
     edited = engine._solver(prototxt.parse(text), 3, False).text
     assert edited == (
         "# mine\nnet: 'a.prototxt'\nbase_lr: 0.1\n"
@@ -120,7 +131,9 @@ def test_solver_is_edited_not_rewritten():
 
 def install(folder, **environment):
     environment = {**os.environ, **environment}
-    return subprocess.run([INSTALL, folder], capture_output=True, text=True, env=environment, timeout=60)
+    return subprocess.run(
+        [INSTALL, folder], capture_output=True, text=True, env=environment, timeout=60
+    )
 
 
 def test_install_is_quick_where_it_is_whole(tmp_path):
@@ -167,10 +180,12 @@ def test_inputs_reshape_the_net(caffe, chain):
 
 def test_state_chooses_the_layers(caffe, chain):
     noisy = State("TRAIN", 0, ("noisy",))
-    plain, dropped, other = caffe.ask([
-        caffe.Question("run", chain, None, {"data": ONES}, ["z"], state)
-        for state in (State("TRAIN"), noisy, noisy._replace(phase="TEST"))
-    ])  # fmt: skip
+    plain, dropped, other = caffe.ask(
+        [
+            caffe.Question("run", chain, None, {"data": ONES}, ["z"], state)
+            for state in (State("TRAIN"), noisy, noisy._replace(phase="TEST"))
+        ]
+    )
     assert (plain["z"] == 27).all() and (other["z"] == 27).all()
     assert set(np.unique(dropped["z"])) <= {0, 54} and not (dropped["z"] == 27).any()
 
@@ -195,10 +210,13 @@ def test_many_questions_and_a_fatal_one_between(caffe, chain):
 
 def test_runs_of_one_net_share_it_until_one_is_fatal(caffe, chain):
     inputs = [
-        np.full(shape, 3, np.float32) for shape in ((1, 1, 4, 4), (1, 3, 4, 4), (1, 1, 5, 5), (2, 1, 6, 7))
+        np.full(shape, 3, np.float32)
+        for shape in ((1, 1, 4, 4), (1, 3, 4, 4), (1, 1, 5, 5), (2, 1, 6, 7))
     ]
     asked = [caffe.Question("run", chain, None, {"data": x}, ["y"]) for x in inputs]
-    fits, coloured, unknown, large = caffe.ask([*asked[:2], asked[2]._replace(outputs=["w"]), asked[3]])
+    fits, coloured, unknown, large = caffe.ask(
+        [*asked[:2], asked[2]._replace(outputs=["w"]), asked[3]]
+    )
     assert "Check failed" in str(coloured) and 'no blob "w"' in str(unknown)
     for x, found in ((inputs[0], fits), (inputs[3], large)):
         assert np.array_equal(found["y"], caffe.run(chain, None, {"data": x}, ["y"])["y"])
@@ -227,10 +245,13 @@ def test_training_lowers_the_loss(caffe, tmp_path):
         layer { name: "in" type: "DummyData" top: "x" top: "t" dummy_data_param {
           shape { dim: 4 dim: 3 } shape { dim: 4 dim: 2 }
           data_filler { type: "constant" value: 1 } data_filler { type: "constant" value: 5 } } }
-        layer { name: "ip" type: "InnerProduct" bottom: "x" top: "y" inner_product_param { num_output: 2 } }
+        layer { name: "ip" type: "InnerProduct" bottom: "x" top: "y"
+          inner_product_param { num_output: 2 } }
         layer { name: "loss" type: "EuclideanLoss" bottom: "y" bottom: "t" top: "loss" }""")
     solver = tmp_path / "solver.prototxt"
-    solver.write_text('net: "net.prototxt" base_lr: 0.05 lr_policy: "fixed" max_iter: 90 solver_mode: GPU')
+    solver.write_text(
+        'net: "net.prototxt" base_lr: 0.05 lr_policy: "fixed" max_iter: 90 solver_mode: GPU'
+    )
     losses = caffe.train(solver, iterations=5, cwd=tmp_path)
     assert [number for number, _ in losses] == [0, 1, 2, 3, 4, 5]
     assert losses[0][1] == 25 and all(b[1] < a[1] for a, b in zip(losses, losses[1:], strict=False))
@@ -256,11 +277,13 @@ def test_real_networks_with_their_weights(caffe, shared):
     age = prototxt.read(models / "age_net_v1/deploy_age.prototxt")
     files = [models / f"lenet_v{n}/lenet_iter_10000.caffemodel" for n in (1, 2)]
     x = np.random.default_rng(0).random((2, 1, 28, 28))
-    crossed, own, shapes = caffe.ask([
-        caffe.Question("run", v1, files[1], {"data": x}),
-        caffe.Question("run", v2, files[1], {"data": x}),
-        caffe.Question("params", age, models / "age_net_v1/age_net.caffemodel", values=False),
-    ])  # fmt: skip
+    crossed, own, shapes = caffe.ask(
+        [
+            caffe.Question("run", v1, files[1], {"data": x}),
+            caffe.Question("run", v2, files[1], {"data": x}),
+            caffe.Question("params", age, models / "age_net_v1/age_net.caffemodel", values=False),
+        ]
+    )
     assert np.array_equal(crossed["prob"], own["prob"])
     assert np.allclose(own["prob"].sum(1), 1, atol=1e-6)
     assert shapes["fc6"] == [(512, 18816), (512,)]
@@ -272,12 +295,16 @@ def test_edited_weights_are_saved_for_caffe(caffe, shared):
     weights = store.open(shared / "models/lenet_v2/lenet_iter_10000.caffemodel")
     renamed = prototxt.parse(net.text.replace('"ip2"', '"ip3"'))
     x = {"data": np.ones(caffe.shapes(net)["data"])}
-    old, new, random = caffe.ask([
-        caffe.Question("run", net, weights, x),
-        caffe.Question("run", renamed, weights.rename({"ip2": "ip3"}), x),
-        caffe.Question("run", renamed, weights, x),
-    ])  # fmt: skip
-    assert np.array_equal(old["prob"], new["prob"]) and not np.array_equal(old["prob"], random["prob"])
+    old, new, random = caffe.ask(
+        [
+            caffe.Question("run", net, weights, x),
+            caffe.Question("run", renamed, weights.rename({"ip2": "ip3"}), x),
+            caffe.Question("run", renamed, weights, x),
+        ]
+    )
+    assert np.array_equal(old["prob"], new["prob"]) and not np.array_equal(
+        old["prob"], random["prob"]
+    )
 
 
 # Hostile input
@@ -286,7 +313,11 @@ def test_edited_weights_are_saved_for_caffe(caffe, shared):
 REFUSED = [
     (CHAIN, {"dat": ONES}, r'"dat" is not an input of this net; its inputs are "data"'),
     (CHAIN, {}, r'no data is given for the input "data"'),
-    (CHAIN, {"data": np.ones((1, 3, 4, 4))}, "Check failed: .*Input size incompatible with convolution"),
+    (
+        CHAIN,
+        {"data": np.ones((1, 3, 4, 4))},
+        "Check failed: .*Input size incompatible with convolution",
+    ),
     (CHAIN, {"data": np.ones((1, 1, 1, 4))}, "Check failed: shape"),
     ("layer { nmae: 'a' }", {}, 'has no field named "nmae"'),
     ("layer { name: 'a' type: 'Convolve' }", {}, "Unknown layer type: Convolve"),
@@ -294,7 +325,9 @@ REFUSED = [
 
 
 def test_refused_nets(caffe):
-    questions = [caffe.Question("run", prototxt.parse(text), None, inputs) for text, inputs, _ in REFUSED]
+    questions = [
+        caffe.Question("run", prototxt.parse(text), None, inputs) for text, inputs, _ in REFUSED
+    ]
     for (*_, words), error in zip(REFUSED, caffe.ask(questions), strict=True):
         assert isinstance(error, EngineError)
         with pytest.raises(EngineError, match=f"^<text>: Caffe .TEST.: .*{words}"):
@@ -311,7 +344,9 @@ def test_unknown_output(caffe, chain):
         caffe.run(chain, None, {"data": ONES}, ["w"])
 
 
-@pytest.mark.parametrize("content", [b"#!/bin/sh\n", b"\xff" * 100, b"\xa2\x06\x80\x80\x80\x80\x08"])
+@pytest.mark.parametrize(
+    "content", [b"#!/bin/sh\n", b"\xff" * 100, b"\xa2\x06\x80\x80\x80\x80\x08"]
+)
 def test_weights_that_are_none(caffe, chain, tmp_path, content):
     path = tmp_path / "weights.caffemodel"
     path.write_bytes(content)

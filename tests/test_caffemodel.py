@@ -111,7 +111,9 @@ def test_tensors_are_not_looked_at(count):
 
 def test_work_grows_with_the_number_of_layers_only():
     def touched(layers: int) -> int:
-        data = Counting(b"".join(v2_layer(f"layer{n:05}", modern_blob((2,), BIAS)) for n in range(layers)))
+        data = Counting(
+            b"".join(v2_layer(f"layer{n:05}", modern_blob((2,), BIAS)) for n in range(layers))
+        )
         scan(data)
         return data.touched
 
@@ -168,8 +170,18 @@ BLOBS = {
         "float32",
         WEIGHTS,
     ),
-    "shape in two parts": (message(5, floats(*WEIGHTS)) + dims(2) + dims(3), (2, 3), "float32", WEIGHTS),
-    "legacy goes before shape": (old_blob((1, 1, 2, 3), WEIGHTS) + dims(6), (1, 1, 2, 3), "float32", WEIGHTS),
+    "shape in two parts": (
+        message(5, floats(*WEIGHTS)) + dims(2) + dims(3),
+        (2, 3),
+        "float32",
+        WEIGHTS,
+    ),
+    "legacy goes before shape": (
+        old_blob((1, 1, 2, 3), WEIGHTS) + dims(6),
+        (1, 1, 2, 3),
+        "float32",
+        WEIGHTS,
+    ),
     "with a diff": (
         message(5, floats(*WEIGHTS)) + message(6, floats(*WEIGHTS)) + SIX,
         (2, 3),
@@ -231,13 +243,17 @@ def test_protobuf_reads_the_same_from_it(name):
     read = net.layer[0].blobs[0]
     assert list(read.double_data or read.data) == list(expected)
     dims_ = (
-        (read.num, read.channels, read.height, read.width) if read.HasField("num") else tuple(read.shape.dim)
+        (read.num, read.channels, read.height, read.width)
+        if read.HasField("num")
+        else tuple(read.shape.dim)
     )
     assert dims_ == shape
 
 
 def test_a_name_that_is_given_twice_is_the_last_one():
-    data = message(100, message(1, b"first"), message(1, b"second"), message(7, modern_blob((1,), [1])))
+    data = message(
+        100, message(1, b"first"), message(1, b"second"), message(7, modern_blob((1,), [1]))
+    )
     assert scan(data).layers[0].name == "second"
 
 
@@ -254,11 +270,17 @@ HUGE = 2**62
 REFUSED = {
     "empty": (b"", "empty"),
     "no layers": (message(1, b"name"), "layers, found none"),
-    "too few values": (v2_layer("fc", modern_blob((2, 3), (1, 2))), 'layer "fc", blob 0, .*2 x 3, found 2'),
+    "too few values": (
+        v2_layer("fc", modern_blob((2, 3), (1, 2))),
+        'layer "fc", blob 0, .*2 x 3, found 2',
+    ),
     "too many values": (v2_layer("fc", modern_blob((1,), (1, 2))), "found 2"),
     "half a value": (framed(7, message(5, b"123") + dims(1)), "4 bytes each, found 3"),
     "half a double": (framed(7, message(8, b"1234") + dims(1)), "8 bytes each, found 4"),
-    "half a raw value": (framed(7, dims(1) + whole(10, 2) + message(12, b"123")), "expected 1 values"),
+    "half a raw value": (
+        framed(7, dims(1) + whole(10, 2) + message(12, b"123")),
+        "expected 1 values",
+    ),
     "unknown raw type": (framed(7, dims(1) + whole(10, 9) + message(12, b"1234")), "raw_data_type"),
     "negative size": (framed(7, dims(-2, -3) + message(5, floats(*WEIGHTS))), "found -2"),
     "negative legacy size": (framed(7, old_blob((-1, -1, 2, 3), WEIGHTS)), "found -1"),
@@ -280,11 +302,20 @@ REFUSED = {
     "wire type 7": (number(50 * 8 + 7) + V2, "unknown kind"),
     "field 0": (V2 + bytes(10), "found 0"),
     "a layer that is a number": (message(1, b"\x01") + whole(100, 5), "wire type 2, found 0"),
-    "blobs that are numbers": (message(100, message(1, b"fc"), whole(7, 5)), 'layer "fc", .*wire type 2'),
+    "blobs that are numbers": (
+        message(100, message(1, b"fc"), whole(7, 5)),
+        'layer "fc", .*wire type 2',
+    ),
     "data that is a number": (framed(7, whole(5, 5)), "wire type 2 or 5, found 0"),
-    "a number of 11 bytes": (message(1, b"\x01") + b"\xa0\x06" + b"\xff" * 10 + b"\x01", "at most 10 bytes"),
+    "a number of 11 bytes": (
+        message(1, b"\x01") + b"\xa0\x06" + b"\xff" * 10 + b"\x01",
+        "at most 10 bytes",
+    ),
     "a length beyond the file": (message(1, b"\x01") + b"\xa2\x06\xff\x7f", "need byte"),
-    "a length of 2**64 - 1": (b"\x0a" + b"\xff" * 9 + b"\x01", "length of at most 5 bytes, found 10"),
+    "a length of 2**64 - 1": (
+        b"\x0a" + b"\xff" * 9 + b"\x01",
+        "length of at most 5 bytes, found 10",
+    ),
     "a length of 2**32 - 1": (b"\x0a" + b"\xff" * 4 + b"\x0f", "need byte"),
     "a tag of 6 bytes": (V2 + b"\x8a\x80\x80\x80\x80\x00\x00", "tag of at most 5 bytes"),
     "a length of 6 bytes": (V2 + b"\x0a\x80\x80\x80\x80\x80\x00", "length of at most 5 bytes"),
@@ -294,7 +325,10 @@ REFUSED = {
     ),
     "a bomb of shapes": (framed(7, dims() * 40), "at most 32 fields for its shape"),
     "a bomb of layers": (b"\xa2\x06\x00" * 70_000, "at most 65536 layers and blobs"),
-    "a bomb of blobs": (message(100, message(7, dims(0)) * 70_000), "at most 65536 layers and blobs"),
+    "a bomb of blobs": (
+        message(100, message(7, dims(0)) * 70_000),
+        "at most 65536 layers and blobs",
+    ),
     "a bomb of values": (
         framed(7, (message(5, floats(1)) + whole(9, 0)) * 2000 + dims(2000)),
         "at most 1024 stretches",
@@ -338,7 +372,9 @@ def test_other_kinds_of_files_are_named(head, words):
         signature.recognise(head, "file")
 
 
-@pytest.mark.parametrize("data", [V1, V2, message(1, b"a") + V2, message(1, b"plain text name, " * 40) + V2])
+@pytest.mark.parametrize(
+    "data", [V1, V2, message(1, b"a") + V2, message(1, b"plain text name, " * 40) + V2]
+)
 def test_caffemodels_are_not_taken_for_others(data):
     signature.recognise(data[:512], "file")
 

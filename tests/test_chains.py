@@ -12,16 +12,24 @@ from fcnkit.plan import Plan
 from fcnkit.weights.surgery import transplant
 
 NET = net(
-    data(1, 3, 12, 12), conv("a", "data", 4, 5, "bias_term: false"),
-    layer("bn", "BatchNorm", "a", top="n"), layer("sc", "Scale", "n", more="scale_param { bias_term: true }"),
-    relu("sc"), pool("p", "sc", 2, 2), conv("b", "p", 6, 3, "group: 2"),
+    data(1, 3, 12, 12),
+    conv("a", "data", 4, 5, "bias_term: false"),
+    layer("bn", "BatchNorm", "a", top="n"),
+    layer("sc", "Scale", "n", more="scale_param { bias_term: true }"),
+    relu("sc"),
+    pool("p", "sc", 2, 2),
+    conv("b", "p", 6, 3, "group: 2"),
     layer("sb", "Scale", "b", top="b", more="scale_param { bias_term: true }"),
-    fc("c", "b", 5), layer("bc", "BatchNorm", "c", top="c"), fc("d", "c", 4, "transpose: true"),
-)  # fmt: skip
+    fc("c", "b", 5),
+    layer("bc", "BatchNorm", "c", top="c"),
+    fc("d", "c", 4, "transpose: true"),
+)
 UP = net(
-    data(1, 3, 6, 6), conv("s", "data", 3, 3), deconv("u", "s", 3, 4, 2, "group: 3"),
+    data(1, 3, 6, 6),
+    conv("s", "data", 3, 3),
+    deconv("u", "s", 3, 4, 2, "group: 3"),
     layer("su", "Scale", "u", top="u"),
-)  # fmt: skip
+)
 STEPS = {
     "fold": fk.fold,
     "conv": fk.convolutionalize,
@@ -51,7 +59,9 @@ ON_UP = {
 
 
 def chained(before, steps, words, folder):
-    """The plan of all steps that can be, and the weights after each transplanted in turn, through files."""
+    """The plan of all steps that can be,
+    and the weights after each transplanted in turn, through files.
+    """
     plan, current, number = Plan(before, before), weights(before, folder / "old"), 0
     for word in words:
         try:

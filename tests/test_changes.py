@@ -21,13 +21,18 @@ def edited(text: str, make) -> str:
 
 def plain(message):
     """A message as lists of names and values."""
-    return [(field.name, plain(field) if field.fields is not None else field.raw) for field in message.fields]
+    return [
+        (field.name, plain(field) if field.fields is not None else field.raw)
+        for field in message.fields
+    ]
 
 
 # ---- laws
 
 SPACES = st.sampled_from([" ", "  ", "\t", "\n", "\n  ", "\r\n\t", " # c\n", "\n# c\n  "])
-VALUES = st.sampled_from(["1", "'s'", '"s"', "WORD", "[1, 2]", "[ 7 ]", "{ a: 1 }", "< a: 1 >", "{}"])
+VALUES = st.sampled_from(
+    ["1", "'s'", '"s"', "WORD", "[1, 2]", "[ 7 ]", "{ a: 1 }", "< a: 1 >", "{}"]
+)
 ENDS = st.sampled_from(["", ",", ";", " ,"])
 FIELDS = st.lists(st.tuples(SPACES, VALUES, ENDS), min_size=1, max_size=4)
 
@@ -80,7 +85,9 @@ def test_a_value_is_set_in_its_own_quotes(text, value, changed):
     assert edited(text, lambda field: changes.set_value(field, value)) == changed
 
 
-@pytest.mark.parametrize(("text", "changed"), [("abc { x: 1 }", "n { x: 1 }"), ("abc : 1", "n : 1")])
+@pytest.mark.parametrize(
+    ("text", "changed"), [("abc { x: 1 }", "n { x: 1 }"), ("abc : 1", "n : 1")]
+)
 def test_a_field_is_renamed(text, changed):
     assert edited(text, lambda field: changes.set_name(field, "n")) == changed
 
@@ -112,16 +119,31 @@ CONV = "num_output: 4 pad: 1 kernel_size: 3"
     ("params", "fields", "replacing", "changed"),
     [
         (CONV, [("pad", 9)], (), "num_output: 4 pad: 9 kernel_size: 3"),
-        ("num_output: 4 pad_h: 1 pad_w: 2", [("pad", 9)], ("pad_h", "pad_w"), "num_output: 4 pad: 9 "),
+        (
+            "num_output: 4 pad_h: 1 pad_w: 2",
+            [("pad", 9)],
+            ("pad_h", "pad_w"),
+            "num_output: 4 pad: 9 ",
+        ),
         ("num_output: 4", [("pad", 9)], ("pad_h", "pad_w"), "num_output: 4 pad: 9"),
         ("pad: 1 pad: 2 num_output: 4", [("pad", 9)], (), "pad: 9  num_output: 4"),
-        (CONV, [("weight_filler", [("type", "msra")])], (), CONV + ' weight_filler { type: "msra" }'),
+        (
+            CONV,
+            [("weight_filler", [("type", "msra")])],
+            (),
+            CONV + ' weight_filler { type: "msra" }',
+        ),
     ],
 )
 def test_parameters_are_set(params, fields, replacing, changed):
-    text = net(data(1, 1, 9, 9), layer("c", "Convolution", "data", more=f"convolution_param {{ {params} }}"))
+    text = net(
+        data(1, 1, 9, 9),
+        layer("c", "Convolution", "data", more=f"convolution_param {{ {params} }}"),
+    )
     found = build(text).layer("c")
-    after = text.edit(changes.set_param(found, "convolution_param", fields, text.style, replacing=replacing))
+    after = text.edit(
+        changes.set_param(found, "convolution_param", fields, text.style, replacing=replacing)
+    )
     assert f"convolution_param {{ {changed.strip()}" in after.text.replace("  }", " }")
 
 
@@ -144,7 +166,10 @@ def test_layers_are_appended_behind_a_layer(end):
 
 def test_a_blob_is_renamed_where_it_is_read_and_written():
     text = net(
-        data(1, 1, 9, 9), conv("a", "data", 1, 1), layer("r", "ReLU", "a", top="a"), layer("b", "Power", "a")
+        data(1, 1, 9, 9),
+        conv("a", "data", 1, 1),
+        layer("r", "ReLU", "a", top="a"),
+        layer("b", "Power", "a"),
     )
     graph = build(text)
     after = text.edit(changes.renamed_blob(graph.layers, "a", "z"))

@@ -20,23 +20,34 @@ def first(channels):
     return {
         "convolution": start + c + REST,
         "inner product": start + fc("c", "data", 5) + REST,
-        "transposed": start + fc("c", "data", 5, "transpose: true axis: -3 bias_term: false") + REST,
+        "transposed": start
+        + fc("c", "data", 5, "transpose: true axis: -3 bias_term: false")
+        + REST,
         "two layers": start + c + fc("d", "data", 5) + REST,
-        "through layers": start + layer("p", "Power", "data", more="power_param { shift: 1 scale: 0.5 }")
-        + pool("q", "p", 2, 2) + conv("c", "q", 5, 2) + REST,
-        "in place": start + layer("p", "Power", "data", top="data", more="power_param { shift: 1 }") + c,
+        "through layers": start
+        + layer("p", "Power", "data", more="power_param { shift: 1 scale: 0.5 }")
+        + pool("q", "p", 2, 2)
+        + conv("c", "q", 5, 2)
+        + REST,
+        "in place": start
+        + layer("p", "Power", "data", top="data", more="power_param { shift: 1 }")
+        + c,
         "crop to the image": start + conv("c", "data", 5, 3, "pad: 1") + CROP,
-        "input fields": f'input: "data" input_dim: 2 input_dim: {channels} input_dim: 8 input_dim: 9 ' + c,
+        "input fields": f'input: "data" input_dim: 2 input_dim: {channels} input_dim: 8 '
+        f"input_dim: 9 " + c,
         "input_shape": f'input: "data" input_shape {{ dim: 2 dim: {channels} dim: 8 dim: 9 }} ' + c,
         "V1": f'input: "data" input_dim: 2 input_dim: {channels} input_dim: 8 input_dim: 9 '
         'layers { name: "c" type: CONVOLUTION bottom: "data" top: "c" '
         "convolution_param { num_output: 4 kernel_size: 3 } }",
-    }  # fmt: skip
+    }
 
 
-NORMED = data(2, 3, 8, 9) + layer("bn", "BatchNorm", "data", top="n") + layer(
-    "sc", "Scale", "n", top="n", more="scale_param { bias_term: true }"
-) + conv("c", "n", 5, 3)  # fmt: skip
+NORMED = (
+    data(2, 3, 8, 9)
+    + layer("bn", "BatchNorm", "data", top="n")
+    + layer("sc", "Scale", "n", top="n", more="scale_param { bias_term: true }")
+    + conv("c", "n", 5, 3)
+)
 NAMES = list(first(3))
 CHANGES = {
     "swap": (3, fk.swap_channels, lambda image: image[:, ::-1]),
@@ -69,7 +80,11 @@ def test_colour_then_gray_is_the_original(name, tmp_path):
     before = net(first(1)[name])
     plan = fk.to_colour(before).then(fk.to_gray)
     assert plan.net.text == before.text
-    same(transplant(plan, weights(before, tmp_path / "old")), weights(before, tmp_path / "old2"), 1e-6)
+    same(
+        transplant(plan, weights(before, tmp_path / "old")),
+        weights(before, tmp_path / "old2"),
+        1e-6,
+    )
 
 
 def test_channels_added_one_by_one(tmp_path):
@@ -87,7 +102,10 @@ def test_channels_added_one_by_one(tmp_path):
 def test_moves_copy_or_sum():
     before = net(first(3)["convolution"])
     mix = fk.to_gray(before).moves[0]
-    assert mix.shape == (5, 1, 3, 3) and mix.args == ((5, 3, 3, 3), ((1, (((0, 1), (1, 1), (2, 1)),)),))
+    assert mix.shape == (5, 1, 3, 3) and mix.args == (
+        (5, 3, 3, 3),
+        ((1, (((0, 1), (1, 1), (2, 1)),)),),
+    )
     assert fk.swap_channels(before).moves[1] == Move("c", 1, (5,), "c")
 
 
@@ -111,23 +129,64 @@ IMAGES = 'top: "label" image_data_param { source: "x" batch_size: 2 new_height: 
 @pytest.mark.parametrize(
     "text, change, words, steps",
     [
-        (source(104, 117, 123, more=DATA), fk.swap_channels,
-         "mean_value: 123 mean_value: 117 mean_value: 104", "mean_value"),
-        (source("[1, 2.50, 3]", more=DATA).replace("mean_value: [", "mean_value: ["), fk.swap_channels,
-         "mean_value: [3, 2.50, 1]", "mean_value"),
-        (source(104, 117, 124, more=DATA), fk.to_gray, "{ crop_size: 8 mean_value: 115 ", "exact only where"),
-        (source(9, 9, 9, more=IMAGES, kind="ImageData"), fk.to_gray, "{ crop_size: 8 mean_value: 9 ",
-         "data has 1 channels; mean_value"),
-        (source(more=IMAGES, kind="ImageData"), fk.to_gray, "is_color: false", "data has 1 channels"),
-        (source(more=IMAGES.replace("batch", "is_color: false batch"), kind="ImageData"), fk.to_colour,
-         '"x" batch_size', "data has 3 channels"),
-        (source(104, more=IMAGES, kind="ImageData"), fk.swap_channels, "mean_value: 104", "other order"),
-        (source(1, 2, 3, more=DATA), lambda text: fk.add_channels(text, 4),
-         "mean_value: 1 mean_value: 2 mean_value: 3 mean_value: 0", "must have 4 channels"),
-        (source('mean_file: "m.binaryproto"', more=IMAGES, kind="ImageData").replace("mean_value: mean_file",
-         "mean_file"), fk.swap_channels, "m.binaryproto", "mean_file m.binaryproto must change alike"),
+        (
+            source(104, 117, 123, more=DATA),
+            fk.swap_channels,
+            "mean_value: 123 mean_value: 117 mean_value: 104",
+            "mean_value",
+        ),
+        (
+            source("[1, 2.50, 3]", more=DATA).replace("mean_value: [", "mean_value: ["),
+            fk.swap_channels,
+            "mean_value: [3, 2.50, 1]",
+            "mean_value",
+        ),
+        (
+            source(104, 117, 124, more=DATA),
+            fk.to_gray,
+            "{ crop_size: 8 mean_value: 115 ",
+            "exact only where",
+        ),
+        (
+            source(9, 9, 9, more=IMAGES, kind="ImageData"),
+            fk.to_gray,
+            "{ crop_size: 8 mean_value: 9 ",
+            "data has 1 channels; mean_value",
+        ),
+        (
+            source(more=IMAGES, kind="ImageData"),
+            fk.to_gray,
+            "is_color: false",
+            "data has 1 channels",
+        ),
+        (
+            source(more=IMAGES.replace("batch", "is_color: false batch"), kind="ImageData"),
+            fk.to_colour,
+            '"x" batch_size',
+            "data has 3 channels",
+        ),
+        (
+            source(104, more=IMAGES, kind="ImageData"),
+            fk.swap_channels,
+            "mean_value: 104",
+            "other order",
+        ),
+        (
+            source(1, 2, 3, more=DATA),
+            lambda text: fk.add_channels(text, 4),
+            "mean_value: 1 mean_value: 2 mean_value: 3 mean_value: 0",
+            "must have 4 channels",
+        ),
+        (
+            source('mean_file: "m.binaryproto"', more=IMAGES, kind="ImageData").replace(
+                "mean_value: mean_file", "mean_file"
+            ),
+            fk.swap_channels,
+            "m.binaryproto",
+            "mean_file m.binaryproto must change alike",
+        ),
     ],
-)  # fmt: skip
+)
 def test_data_layers(text, change, words, steps):
     plan = change(net(text + conv("c", "data", 5, 3)))
     assert words in plan.net.text
@@ -143,8 +202,12 @@ def test_every_state_changes():
 
 
 def test_a_label_of_the_images_shape_is_no_image():
-    text = data(1, 3, 8, 8) + data(1, 1, 8, 8, name="label") + conv("c", "data", 2, 1) + layer(
-        "loss", "SoftmaxWithLoss", "c", "label")  # fmt: skip
+    text = (
+        data(1, 3, 8, 8)
+        + data(1, 1, 8, 8, name="label")
+        + conv("c", "data", 2, 1)
+        + layer("loss", "SoftmaxWithLoss", "c", "label")
+    )
     assert {step.layer for step in fk.swap_channels(net(text)).steps} == {"data", "c"}
 
 
@@ -157,29 +220,75 @@ CONV = conv("c", "data", 5, 3)
         (data(1, 4, 8, 8) + CONV, fk.swap_channels, "the image has 4 channels, and this is for 3"),
         (data(1, 1, 8, 8) + CONV, fk.to_gray, "the image has 1 channels"),
         (data(1, 3, 8, 8) + CONV, fk.to_colour, "and this is for 1"),
-        (data(1, 3, 8, 8) + CONV, lambda text: fk.add_channels(text, 3), "3 channels, and 3 are asked for"),
-        (data(1, 3, 8, 8) + CONV, lambda text: fk.add_channels(text, 4, start="one"), "say zero or mean"),
-        (layer("data", "Data", more=DATA) + CONV, fk.swap_channels, 'size of "data" is not known.*--input'),
-        (data(1, 3, 8, 8) + data(1, 3, 8, 8, name="b") + CONV + conv("d", "b", 2, 2), fk.swap_channels,
-         'several blobs are images: "data", "b"'),
-        (data(1, 3, 8, 8) + CONV + layer("s", "Concat", "data"), fk.swap_channels,
-         'layer "s": its type is Concat, and it reads the image "data"'),
-        (data(1, 3, 8, 8) + conv("c", "data", 6, 3, "group: 3"), fk.swap_channels, "make it dense first"),
+        (
+            data(1, 3, 8, 8) + CONV,
+            lambda text: fk.add_channels(text, 3),
+            "3 channels, and 3 are asked for",
+        ),
+        (
+            data(1, 3, 8, 8) + CONV,
+            lambda text: fk.add_channels(text, 4, start="one"),
+            "say zero or mean",
+        ),
+        (
+            layer("data", "Data", more=DATA) + CONV,
+            fk.swap_channels,
+            'size of "data" is not known.*--input',
+        ),
+        (
+            data(1, 3, 8, 8) + data(1, 3, 8, 8, name="b") + CONV + conv("d", "b", 2, 2),
+            fk.swap_channels,
+            'several blobs are images: "data", "b"',
+        ),
+        (
+            data(1, 3, 8, 8) + CONV + layer("s", "Concat", "data"),
+            fk.swap_channels,
+            'layer "s": its type is Concat, and it reads the image "data"',
+        ),
+        (
+            data(1, 3, 8, 8) + conv("c", "data", 6, 3, "group: 3"),
+            fk.swap_channels,
+            "make it dense first",
+        ),
         (data(1, 3, 8, 8) + fc("c", "data", 6, "axis: 2"), fk.swap_channels, "along axis 2"),
-        (data(1, 3, 8, 8) + data(1, 3, 8, 8, name="b") + layer("c", "Convolution", "data", "b",
-            more='top: "d" convolution_param { num_output: 2 kernel_size: 3 }'),
-         lambda text: fk.swap_channels(text, blob="b"), "weights are for 2 bottoms at once"),
-        (data(1, 3, 8, 8) + conv("c", "data", 5, 1)
-         + layer("k", "Crop", "c", "data", more="crop_param { axis: 1 }"), fk.swap_channels, "type is Crop"),
+        (
+            data(1, 3, 8, 8)
+            + data(1, 3, 8, 8, name="b")
+            + layer(
+                "c",
+                "Convolution",
+                "data",
+                "b",
+                more='top: "d" convolution_param { num_output: 2 kernel_size: 3 }',
+            ),
+            lambda text: fk.swap_channels(text, blob="b"),
+            "weights are for 2 bottoms at once",
+        ),
+        (
+            data(1, 3, 8, 8)
+            + conv("c", "data", 5, 1)
+            + layer("k", "Crop", "c", "data", more="crop_param { axis: 1 }"),
+            fk.swap_channels,
+            "type is Crop",
+        ),
         (NORMED, fk.to_gray, "its type is BatchNorm"),
-        (data(1, 3, 8, 8) + data(1, 3, 8, 8, name="b") + fc("c", "data", 5, outer='param { name: "w" } ')
-         + fc("d", "b", 5, outer='param { name: "w" } '), lambda text: fk.swap_channels(text, blob="b"),
-         'shares the parameter "w" with "c"'),
+        (
+            data(1, 3, 8, 8)
+            + data(1, 3, 8, 8, name="b")
+            + fc("c", "data", 5, outer='param { name: "w" } ')
+            + fc("d", "b", 5, outer='param { name: "w" } '),
+            lambda text: fk.swap_channels(text, blob="b"),
+            'shares the parameter "w" with "c"',
+        ),
         (data(1, 3, 8, 8), fk.swap_channels, "no Convolution or InnerProduct sees an input"),
         (data(1, 3, 8, 8) + CONV, lambda text: fk.swap_channels(text, blob="c"), '"c" is no input'),
-        (data(1, 3, 8, 8) + CONV, lambda text: fk.swap_channels(text, blob="dada"), 'no blob "dada"'),
+        (
+            data(1, 3, 8, 8) + CONV,
+            lambda text: fk.swap_channels(text, blob="dada"),
+            'no blob "dada"',
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_is_refused(text, change, words):
     with pytest.raises(NetError, match=words):
         change(net(text))
@@ -204,7 +313,9 @@ def seen(name, image):
     if name == "gray":
         return image[:, :1].repeat(3, 1), image[:, :1]
     if name == "add":
-        return image, np.concatenate([image, rng.uniform(-9, 9, image[:, :2].shape).astype("f4")], 1)
+        return image, np.concatenate(
+            [image, rng.uniform(-9, 9, image[:, :2].shape).astype("f4")], 1
+        )
     colour = rng.uniform(-1, 1, (image.shape[0], 3, *image.shape[2:])).astype("f4")
     return np.tensordot(LUMA, colour.astype("f8"), (0, 1))[:, None].astype("f4"), colour
 

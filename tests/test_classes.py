@@ -20,17 +20,23 @@ HEADS = {
     "no bias": data(2, 3, 8, 8) + fc("s", "data", 5, "bias_term: false"),
     "convolution": data(2, 3, 8, 8) + conv("s", "data", 5, 3) + relu("s"),
     "deconvolution": data(2, 3, 4, 4) + deconv("s", "data", 5, 4, 2),
-    "upsampled": data(1, 3, 8, 8) + conv("s", "data", 5, 1) + deconv("d", "s", 5, 4, 2, BY_CLASS) + CROP,
+    "upsampled": data(1, 3, 8, 8)
+    + conv("s", "data", 5, 1)
+    + deconv("d", "s", 5, 4, 2, BY_CLASS)
+    + CROP,
 }
 LAST = {"upsampled": "crop", "inner product": "s"}
 
 
 def fcn(group=True):
-    lenet = data(1, 1, 28, 28) + conv("c1", "data", 4, 3, "pad: 14") + layer(
-        "p1", "Pooling", "c1", more="pooling_param { kernel_size: 2 stride: 2 }"
-    ) + conv("c2", "p1", 6, 3) + layer(
-        "p2", "Pooling", "c2", more="pooling_param { kernel_size: 2 stride: 2 }"
-    ) + fc("top", "p2", 9)  # fmt: skip
+    lenet = (
+        data(1, 1, 28, 28)
+        + conv("c1", "data", 4, 3, "pad: 14")
+        + layer("p1", "Pooling", "c1", more="pooling_param { kernel_size: 2 stride: 2 }")
+        + conv("c2", "p1", 6, 3)
+        + layer("p2", "Pooling", "c2", more="pooling_param { kernel_size: 2 stride: 2 }")
+        + fc("top", "p2", 9)
+    )
     return fk.fcn(net(lenet), classes=5, stride=2, group=group).net
 
 
@@ -57,8 +63,10 @@ def _bilinear(text, layers):
     from fcnkit.plan import Plan
 
     shapes = infer(fk.build(text))
-    moves = [Move(each.name, 0, tuple(shapes.blobs(shapes.graph.layer(each.name))[0]), how="bilinear")
-             for each in layers]  # fmt: skip
+    moves = [
+        Move(each.name, 0, tuple(shapes.blobs(shapes.graph.layer(each.name))[0]), how="bilinear")
+        for each in layers
+    ]
     return Plan(text, text, moves=tuple(moves))
 
 
@@ -102,16 +110,26 @@ def test_what_follows_the_classes():
 
 def test_the_layer_to_start_from_does_not_matter():
     before = fcn()
-    nets = {fk.reclass(before, step.layer, [1, None]).net.text
-            for step in fk.reclass(before, "score_fr", [1, None]).steps}  # fmt: skip
+    nets = {
+        fk.reclass(before, step.layer, [1, None]).net.text
+        for step in fk.reclass(before, "score_fr", [1, None]).steps
+    }
     assert len(nets) == 1
 
 
 def test_a_layer_with_two_tops():
     more = 'top: "t" convolution_param { num_output: 5 kernel_size: 1 }'
-    text = data(1, 3, 8, 8) + data(1, 3, 8, 8, name="b") + layer("s", "Convolution", "data", "b", more=more)
+    text = (
+        data(1, 3, 8, 8)
+        + data(1, 3, 8, 8, name="b")
+        + layer("s", "Convolution", "data", "b", more=more)
+    )
     ups = deconv("u", "s", 5, 4, 2, "group: 5") + deconv("v", "t", 5, 4, 2, "group: 5")
-    assert [step.layer for step in fk.reclass(net(text + ups), "u", [0, 1]).steps] == ["s", "u", "v"]
+    assert [step.layer for step in fk.reclass(net(text + ups), "u", [0, 1]).steps] == [
+        "s",
+        "u",
+        "v",
+    ]
 
 
 def test_steps_say_which():
@@ -138,20 +156,47 @@ def test_a_filler_for_the_new_ones(tmp_path):
         (CLASSIFIER, [5], {}, "5 classes, 0 to 4, and no 5"),
         (CLASSIFIER, [-1], {}, "and no -1"),
         (CLASSIFIER.replace('"s"', '"t"'), [0], {}, 'no layer "s"'),
-        (CLASSIFIER + layer("r", "Flatten", "s"), [0], {}, "type is Flatten, and the classes of \"s\""),
-        (data(1, 3, 8, 8) + conv("s", "data", 5, 1)
-         + layer("k", "Crop", "s", "data", more="crop_param { axis: 1 }"), [0], {}, "its type is Crop"),
+        (
+            CLASSIFIER + layer("r", "Flatten", "s"),
+            [0],
+            {},
+            'type is Flatten, and the classes of "s"',
+        ),
+        (
+            data(1, 3, 8, 8)
+            + conv("s", "data", 5, 1)
+            + layer("k", "Crop", "s", "data", more="crop_param { axis: 1 }"),
+            [0],
+            {},
+            "its type is Crop",
+        ),
         (CLASSIFIER + fc("next", "s", 3), [0], {}, "type is InnerProduct"),
-        (CLASSIFIER + data(2, 1, name="l")
-         + layer("acc", "Accuracy", "s", "l", more="accuracy_param { top_k: 5 }"),
-         [0, 1], {}, "top_k 5 of 2 classes; give at most 2"),
+        (
+            CLASSIFIER
+            + data(2, 1, name="l")
+            + layer("acc", "Accuracy", "s", "l", more="accuracy_param { top_k: 5 }"),
+            [0, 1],
+            {},
+            "top_k 5 of 2 classes; give at most 2",
+        ),
         (data(1, 3, 8, 8) + relu("data").replace("relu_data", "s"), [0], {}, "its type is ReLU"),
         (HEADS["transposed"], [None], {"filler": "xavier"}, "let new classes be zero"),
-        (data(1, 4, 8, 8) + conv("s", "data", 6, 3, "group: 2"), [0], {}, "2 groups; make it dense first"),
-        (HEADS["upsampled"].replace("num_output: 5 kernel_size: 4", "num_output: 5 kernel_size: 4 pad: 1"),
-         [0], {"inputs": {"nope": (1,)}}, 'no blob "nope"'),
+        (
+            data(1, 4, 8, 8) + conv("s", "data", 6, 3, "group: 2"),
+            [0],
+            {},
+            "2 groups; make it dense first",
+        ),
+        (
+            HEADS["upsampled"].replace(
+                "num_output: 5 kernel_size: 4", "num_output: 5 kernel_size: 4 pad: 1"
+            ),
+            [0],
+            {"inputs": {"nope": (1,)}},
+            'no blob "nope"',
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_is_refused(text, classes, options, words):
     with pytest.raises(NetError, match=words):
         fk.reclass(net(text), "s", classes, **options)

@@ -1,4 +1,6 @@
-"""The command line: what it prints, what it writes, how it fails; nothing is left behind after a failure."""
+"""The command line: what it prints, what it writes, how it fails;
+nothing is left behind after a failure.
+"""
 
 import json
 import os
@@ -18,18 +20,38 @@ from fcnkit.cli.main import main
 from fcnkit.formats import prototxt
 from fcnkit.nets.graph import build
 
-COMMANDS = ("inspect", "convolutionalize", "fcn", "align", "surgery", "diff", "verify", "dataset", "score",
-            "infer", "templates")
+COMMANDS = (
+    "inspect",
+    "convolutionalize",
+    "fcn",
+    "align",
+    "surgery",
+    "diff",
+    "verify",
+    "dataset",
+    "score",
+    "infer",
+    "templates",
+)
 SMALL = net(
-    data(1, 2, 24, 24), conv("conv1", "data", 4, 3), relu("conv1"), pool("pool1", "conv1", 2, 2),
-    conv("conv2", "pool1", 6, 3), pool("pool2", "conv2", 2, 2), fc("fc3", "pool2", 8), relu("fc3"),
+    data(1, 2, 24, 24),
+    conv("conv1", "data", 4, 3),
+    relu("conv1"),
+    pool("pool1", "conv1", 2, 2),
+    conv("conv2", "pool1", 6, 3),
+    pool("pool2", "conv2", 2, 2),
+    fc("fc3", "pool2", 8),
+    relu("fc3"),
     fc("fc4", "fc3", 10),
     layer("prob", "Softmax", "fc4"),
-)  # fmt: skip
+)
 CROPPED = net(
-    data(1, 1, 40, 40), conv("c", "data", 1, 3, "pad: 12"), pool("p", "c", 2, 2), deconv("u", "p", 1, 4, 2),
+    data(1, 1, 40, 40),
+    conv("c", "data", 1, 3, "pad: 12"),
+    pool("p", "c", 2, 2),
+    deconv("u", "p", 1, 4, 2),
     crop("score", "u", "data", 3),
-)  # fmt: skip
+)
 
 
 def run(*words, stdin=None):
@@ -46,7 +68,9 @@ def folder(tmp_path):
 
 
 def listing(folder):
-    return {path: path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
+    return {
+        path: path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))
+    }
 
 
 # ---- help
@@ -74,8 +98,14 @@ def test_the_whole_has_help_and_a_version():
         (("inspect", "net.prototxt", "--weights", "net.caffemodel"), "fits"),
         (("inspect", "net.prototxt", "--input", "data=1,2,48,30", "--to", "pool1"), '"pool1"'),
         (("convolutionalize", "net.prototxt"), "InnerProduct -> Convolution"),
-        (("convolutionalize", "net.prototxt", "--rename", "{name}-conv", "--diff"), '+  name: "fc3-conv"'),
-        (("convolutionalize", "net.prototxt", "--rename", "fc3=c3,fc4=c4", "--diff"), '+  name: "c4"'),
+        (
+            ("convolutionalize", "net.prototxt", "--rename", "{name}-conv", "--diff"),
+            '+  name: "fc3-conv"',
+        ),
+        (
+            ("convolutionalize", "net.prototxt", "--rename", "fc3=c3,fc4=c4", "--diff"),
+            '+  name: "c4"',
+        ),
         (("fcn", "net.prototxt", "--classes", 5, "--stride", 2), "upscore"),
         (("align", "cropped.prototxt"), "offset 3 -> 12"),
         (("inspect", "template:alexnet"), "60,965,224 parameters"),
@@ -109,13 +139,17 @@ def test_json_holds_every_offset(words, crops, folder, monkeypatch):
 
 def test_a_template_is_parsed_once_and_called_by_its_name(monkeypatch):
     parsed, parse = [], prototxt.parse
-    monkeypatch.setattr(prototxt, "parse", lambda text, path: parsed.append(path) or parse(text, path))
+    monkeypatch.setattr(
+        prototxt, "parse", lambda text, path: parsed.append(path) or parse(text, path)
+    )
     assert load("template:lenet").path == "template:lenet" and parsed == ["template:lenet"]
 
 
 def test_inspect_as_json(folder):
     found = json.loads(
-        run("inspect", folder / "net.prototxt", "--json", "--weights", folder / "net.caffemodel").stdout
+        run(
+            "inspect", folder / "net.prototxt", "--json", "--weights", folder / "net.caffemodel"
+        ).stdout
     )
     assert [row["name"] for row in found["layers"]][0] == "data"
     assert found["parameters"] == sum(row["params"] for row in found["layers"])
@@ -125,9 +159,17 @@ def test_inspect_as_json(folder):
 
 # Receptive fields: the first three as in the FCN paper's table.
 FIELDS = {
-    "alexnet": 355, "vgg16": 404, "googlenet": 907, "caffenet": 355, "vgg19": 460, "resnet50": 675,
-    "squeezenet": 207, "nin": 195, "lenet": 28, "digits": 28,
-}  # fmt: skip
+    "alexnet": 355,
+    "vgg16": 404,
+    "googlenet": 907,
+    "caffenet": 355,
+    "vgg19": 460,
+    "resnet50": 675,
+    "squeezenet": 207,
+    "nin": 195,
+    "lenet": 28,
+    "digits": 28,
+}
 
 
 def test_templates_are_listed_a_line_each_within_80_columns():
@@ -136,8 +178,12 @@ def test_templates_are_listed_a_line_each_within_80_columns():
     assert [line.split()[0] for line in lines] == list(templates.NAMES)
     assert max(map(len, (head, *lines))) <= 80
     assert next(line for line in lines if line.startswith("googlenet")).split()[:5] == [
-        "googlenet", "3x224x224", "6,998,552", "1,582,671,872", "907",
-    ]  # fmt: skip
+        "googlenet",
+        "3x224x224",
+        "6,998,552",
+        "1,582,671,872",
+        "907",
+    ]
 
 
 def test_the_list_of_templates_as_json_is_what_inspect_says():
@@ -156,10 +202,15 @@ def test_the_list_of_templates_as_json_is_what_inspect_says():
 
 def test_convolutionalize_writes_both_files(folder):
     result = run(
-        "convolutionalize", folder / "net.prototxt", "-o", folder / "out.prototxt", "--weights",
+        "convolutionalize",
+        folder / "net.prototxt",
+        "-o",
+        folder / "out.prototxt",
+        "--weights",
         folder / "net.caffemodel",
-        "--weights-out", folder / "out.caffemodel",
-    )  # fmt: skip
+        "--weights-out",
+        folder / "out.caffemodel",
+    )
     assert result.exit_code == 0 and "wrote" in result.stderr
     assert (folder / "out.prototxt").read_text() == fk.convolutionalize(SMALL).net.text
     assert fk.weights(folder / "out.caffemodel")["fc3"][0].shape == (8, 6, 5, 5)
@@ -195,7 +246,9 @@ def test_fcn_writes_a_folder(folder):
 
 def test_without_weights_there_is_no_caffemodel(folder):
     assert (
-        run("fcn", folder / "net.prototxt", "--classes", 5, "--stride", 4, "-o", folder / "out").exit_code
+        run(
+            "fcn", folder / "net.prototxt", "--classes", 5, "--stride", 4, "-o", folder / "out"
+        ).exit_code
         == 0
     )
     assert len(list((folder / "out").iterdir())) == 3
@@ -203,7 +256,18 @@ def test_without_weights_there_is_no_caffemodel(folder):
 
 def test_berkeley_style_has_a_folder_for_its_snapshots(tmp_path):
     out = tmp_path / "out"
-    words = ("fcn", "template:vgg16", "--classes", 21, "--stride", 32, "--style", "berkeley", "-o", out)
+    words = (
+        "fcn",
+        "template:vgg16",
+        "--classes",
+        21,
+        "--stride",
+        32,
+        "--style",
+        "berkeley",
+        "-o",
+        out,
+    )
     assert run(*words).exit_code == 0
     solver = fk.read(out / "solver.prototxt").root
     assert (out / solver.last("snapshot_prefix").string).parent.is_dir()
@@ -215,16 +279,23 @@ def test_fcn_writes_the_solver_that_is_asked_for(folder):
     assert run(*words, "-o", folder / "out").exit_code == 0
     assert fk.read(folder / "out" / "solver.prototxt").root.last("type").string == "Adam"
     refused = run(*words, "--style", "berkeley")
-    assert refused.exit_code == 2 and "the solvers published for it, not --solver adam" in refused.output
+    assert (
+        refused.exit_code == 2
+        and "the solvers published for it, not --solver adam" in refused.output
+    )
 
 
 def test_fcn_lets_biases_learn_faster(folder):
     words = ("fcn", folder / "net.prototxt", "--classes", 5, "--stride", 4, "--bias-rate", 20)
     assert run(*words, "-o", folder / "out").exit_code == 0
     text = (folder / "out" / "train_val.prototxt").read_text()
-    assert "lr_mult: 20\n" in text and "lr_mult: 2\n" in text  # the trunk's, and those of new scores
+    assert (
+        "lr_mult: 20\n" in text and "lr_mult: 2\n" in text
+    )  # the trunk's, and those of new scores
     refused = run(*words, "--style", "berkeley")
-    assert refused.exit_code == 2 and "the rates published for it, not --bias-rate" in refused.output
+    assert (
+        refused.exit_code == 2 and "the rates published for it, not --bias-rate" in refused.output
+    )
 
 
 def test_align_corrects_and_checks(folder):
@@ -281,7 +352,9 @@ def test_a_layer_that_the_weights_do_not_hold_is_named(folder):
     fk.weights(folder / "net.caffemodel").drop("conv2").save(folder / "less.caffemodel")
     words = "--weights", folder / "less.caffemodel", "--weights-out", folder / "new.caffemodel"
     result = run("convolutionalize", folder / "net.prototxt", *words)
-    assert result.exit_code == 0 and 'layer "conv2": left to the filler' in result.stderr, result.output
+    assert result.exit_code == 0 and 'layer "conv2": left to the filler' in result.stderr, (
+        result.output
+    )
 
 
 # ---- failing
@@ -298,7 +371,9 @@ def broken(folder):
     (folder / "empty.caffemodel").write_bytes(b"")
     (folder / "page.prototxt").write_bytes(HTML)
     (folder / "binary.prototxt").write_bytes(bytes(range(256)))
-    (folder / "bottom.prototxt").write_text(SMALL.text.replace('bottom: "pool2"', 'bottom: "pool9"'))
+    (folder / "bottom.prototxt").write_text(
+        SMALL.text.replace('bottom: "pool2"', 'bottom: "pool9"')
+    )
     (folder / "typo.prototxt").write_text(SMALL.text.replace("num_output: 8", "num_output: eight"))
     other = net(SMALL.text.replace("num_output: 8", "num_output: 9"))
     weights(other, folder / "counts.caffemodel")
@@ -338,7 +413,10 @@ FCN = ("fcn", "net.prototxt", "--classes", "3", "--stride", "2")
         (("convolutionalize", "net.prototxt", "-o", "no/folder/o"), "cannot be written"),
         (("convolutionalize", "net.prototxt", "-o", "."), "."),
         (("convolutionalize", "net.prototxt", "-o", "o", "--rename", "conv9=x"), 'rename "conv9"'),
-        (("convolutionalize", "net.prototxt", "-o", "o", "--input", "data=1,2,3,3"), 'layer "conv2"'),
+        (
+            ("convolutionalize", "net.prototxt", "-o", "o", "--input", "data=1,2,3,3"),
+            'layer "conv2"',
+        ),
         ((*CONVERT, "nothing.caffemodel"), "nothing.caffemodel: cannot be read"),
         ((*CONVERT, "cut.caffemodel"), "cut.caffemodel"),
         ((*CONVERT, "page.caffemodel"), "HTML"),
@@ -347,7 +425,10 @@ FCN = ("fcn", "net.prototxt", "--classes", "3", "--stride", "2")
         ((*CONVERT, "less.caffemodel"), 'no layer "fc3"'),
         ((*CONVERT, "gray.caffemodel"), 'gray.caffemodel: layer "conv1": MISMATCH: blob 0 is '),
         ((*FCN, "-o", "out", "--weights", "gray.caffemodel"), 'layer "conv1": MISMATCH'),
-        ((*FCN, "-o", "out", "--mean", "1,2,3"), "3 mean values for images of 2 channels; give one"),
+        (
+            (*FCN, "-o", "out", "--mean", "1,2,3"),
+            "3 mean values for images of 2 channels; give one",
+        ),
         ((*FCN, "-o", "out", "--mean", "1,2,3", "--style", "berkeley"), "3 mean values for images"),
         ((*CONVERT, "."), "not a file"),
         ((*FCN, "-o", "isfile"), "isfile"),
@@ -357,10 +438,21 @@ FCN = ("fcn", "net.prototxt", "--classes", "3", "--stride", "2")
         ((*FCN, "-o", "out", "--head", "fc9"), 'no layer "fc9"'),
         ((*FCN, "-o", "out", "--pad", "keep"), 'pad layer "conv1"'),
         (("align", "net.caffemodel"), "NUL character"),
-        (("surgery", "net.prototxt", "cut.caffemodel", "net.prototxt", "-o", "o"), "cut.caffemodel"),
+        (
+            ("surgery", "net.prototxt", "cut.caffemodel", "net.prototxt", "-o", "o"),
+            "cut.caffemodel",
+        ),
         (("surgery", "net.prototxt", "net.caffemodel", "bottom.prototxt", "-o", "o"), "pool9"),
         (
-            ("verify", "net.prototxt", "nothing", "net.prototxt", "net.caffemodel", "--engine", "opencv"),
+            (
+                "verify",
+                "net.prototxt",
+                "nothing",
+                "net.prototxt",
+                "net.caffemodel",
+                "--engine",
+                "opencv",
+            ),
             "nothing",
         ),
     ],
@@ -379,19 +471,26 @@ def test_bad_input_is_an_error_that_leaves_nothing(words, message, folder, monke
 @pytest.mark.parametrize(
     "words",
     [
-        ("nothing",), ("inspect",), ("inspect", "net.prototxt", "--phase", "SOME"),
+        ("nothing",),
+        ("inspect",),
+        ("inspect", "net.prototxt", "--phase", "SOME"),
         ("inspect", "n", "--input", "data"),
-        ("inspect", "n", "--input", "data=1,x"), ("inspect", "n", "--input", "data=0,1"),
+        ("inspect", "n", "--input", "data=1,x"),
+        ("inspect", "n", "--input", "data=0,1"),
         ("inspect", "n", "--input", "=1"),
-        ("fcn", "n", "--classes", 3), ("fcn", "n", "--stride", 3),
-        ("fcn", "n", "--classes", 0, "--stride", 8), ("fcn", "n", "--classes", "a=2,a=3", "--stride", 8),
+        ("fcn", "n", "--classes", 3),
+        ("fcn", "n", "--stride", 3),
+        ("fcn", "n", "--classes", 0, "--stride", 8),
+        ("fcn", "n", "--classes", "a=2,a=3", "--stride", 8),
         ("fcn", "net.prototxt", "--classes", 3, "--stride", 8, "--pad", "many"),
         ("fcn", "net.prototxt", "--classes", 3, "--stride", 8, "--pad", "\u00b2"),
         ("fcn", "net.prototxt", "--classes", 3, "--stride", 4, "--mean", "a,b", "-o", "x"),
-        ("convolutionalize", "n", "--weights", "w"), ("convolutionalize", "n", "--rename", "fc6"),
-        ("surgery", "a", "b"), ("verify", "a", "b", "c", "d", "--engine", "tensorflow"),
+        ("convolutionalize", "n", "--weights", "w"),
+        ("convolutionalize", "n", "--rename", "fc6"),
+        ("surgery", "a", "b"),
+        ("verify", "a", "b", "c", "d", "--engine", "tensorflow"),
     ],
-)  # fmt: skip
+)
 def test_wrong_usage_is_exit_2(words, folder, monkeypatch):
     monkeypatch.chdir(folder)
     before = listing(folder)
@@ -403,9 +502,15 @@ def test_wrong_usage_is_exit_2(words, folder, monkeypatch):
 def test_a_second_file_that_fails_takes_the_first_with_it(folder):
     (folder / "here").mkdir()
     result = run(
-        "convolutionalize", folder / "net.prototxt", "-o", folder / "no" / "o.prototxt",
-        "--weights", folder / "net.caffemodel", "--weights-out", folder / "here" / "o.caffemodel",
-    )  # fmt: skip
+        "convolutionalize",
+        folder / "net.prototxt",
+        "-o",
+        folder / "no" / "o.prototxt",
+        "--weights",
+        folder / "net.caffemodel",
+        "--weights-out",
+        folder / "here" / "o.caffemodel",
+    )
     assert result.exit_code == 2 and not list((folder / "here").iterdir())
 
 
@@ -437,7 +542,9 @@ def test_bytes_that_are_not_utf8_pass_through(folder):
     path = folder / "latin.prototxt"
     path.write_bytes(b"# caf\xe9\n" + SMALL.text.encode())
     done = process("convolutionalize", path, "-o", folder / "out.prototxt")
-    assert done.returncode == 0 and (folder / "out.prototxt").read_bytes().startswith(b"# caf\xe9\n")
+    assert done.returncode == 0 and (folder / "out.prototxt").read_bytes().startswith(
+        b"# caf\xe9\n"
+    )
     for flag in ("--diff", "--json"):
         assert process("convolutionalize", path, flag).returncode == 0
 
@@ -446,15 +553,20 @@ def test_bytes_that_are_not_utf8_pass_through(folder):
 def test_nets_are_changed_without_anything_heavy(words):
     code = (
         "import atexit, sys; from fcnkit.cli.main import main; "
-        "atexit.register(lambda: print(sorted({'numpy', 'h5py', 'cv2', 'google'} & set(sys.modules)))); "
+        "atexit.register(lambda: print(sorted({'numpy', 'h5py', 'cv2', 'google'} & "
+        "set(sys.modules)))); "
         f"main({words})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
 
 
-@pytest.mark.parametrize("text", ["", 'net: "train_val.prototxt" base_lr: 0.1\n', 'name: "nothing"\n'])
-@pytest.mark.parametrize("words", [["inspect"], ["convolutionalize", "-o", "out"], ["align", "-o", "out"]])
+@pytest.mark.parametrize(
+    "text", ["", 'net: "train_val.prototxt" base_lr: 0.1\n', 'name: "nothing"\n']
+)
+@pytest.mark.parametrize(
+    "words", [["inspect"], ["convolutionalize", "-o", "out"], ["align", "-o", "out"]]
+)
 def test_a_file_without_layers_is_no_net(tmp_path, monkeypatch, words, text):
     monkeypatch.chdir(tmp_path)
     Path("solver.prototxt").write_text(text)

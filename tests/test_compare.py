@@ -1,4 +1,6 @@
-"""Two weights files compared, and a weights file held against a net: laws, exact figures, each verdict."""
+"""Two weights files compared, and a weights file held against a net:
+laws, exact figures, each verdict.
+"""
 
 import json
 import math
@@ -29,7 +31,9 @@ TWIN = {MISSING: EXTRA, EXTRA: MISSING}  # the others are their own
 
 def made(dtype: str = "float32", **layers) -> store.Weights:
     """Weights of one blob a layer."""
-    return store.create().put_all({name: [stored(values, dtype)] for name, values in layers.items()})
+    return store.create().put_all(
+        {name: [stored(values, dtype)] for name, values in layers.items()}
+    )
 
 
 def stored(values, dtype: str) -> Lazy:
@@ -52,22 +56,26 @@ def verdicts(found) -> dict:
     return {(row.layer or row.new_layer, row.blob): row.verdict for row in found.rows}
 
 
-FIRST = store.create().put_all({
-    "same": [np.arange(6).reshape(2, 3), [1.0, 2.0]],
-    "far": [[1.0, -4.0, 2.0, 0.0], [[1.0, 2.0]]],
-    "turned": [np.arange(6).reshape(2, 3)],
-    "other": [np.ones((2, 2)), [1.0]],
-    "gone": [[1.0]],
-    "nothing": [],
-})  # fmt: skip
-SECOND = store.create().put_all({
-    "nothing": [],
-    "same": [np.arange(6).reshape(2, 3), [1.0, 2.0]],
-    "far": [[1.0, -4.5, 2.0, 0.25], [[1.0, 2.0]]],
-    "turned": [np.arange(6).reshape(3, 2) + 1],
-    "other": [np.ones((2, 3)), [1.0], [5.0]],
-    "new": [[1.0], [2.0]],
-})  # fmt: skip
+FIRST = store.create().put_all(
+    {
+        "same": [np.arange(6).reshape(2, 3), [1.0, 2.0]],
+        "far": [[1.0, -4.0, 2.0, 0.0], [[1.0, 2.0]]],
+        "turned": [np.arange(6).reshape(2, 3)],
+        "other": [np.ones((2, 2)), [1.0]],
+        "gone": [[1.0]],
+        "nothing": [],
+    }
+)
+SECOND = store.create().put_all(
+    {
+        "nothing": [],
+        "same": [np.arange(6).reshape(2, 3), [1.0, 2.0]],
+        "far": [[1.0, -4.5, 2.0, 0.25], [[1.0, 2.0]]],
+        "turned": [np.arange(6).reshape(3, 2) + 1],
+        "other": [np.ones((2, 3)), [1.0], [5.0]],
+        "new": [[1.0], [2.0]],
+    }
+)
 
 
 # ---- laws
@@ -84,7 +92,9 @@ def test_a_file_is_equal_to_itself(tmp_path, data):
 
 def test_the_other_way_round_it_is_the_same_difference():
     one, other = compare(FIRST, SECOND), compare(SECOND, FIRST)
-    assert verdicts(other) == {key: TWIN.get(verdict, verdict) for key, verdict in verdicts(one).items()}
+    assert verdicts(other) == {
+        key: TWIN.get(verdict, verdict) for key, verdict in verdicts(one).items()
+    }
     back = {(row.new_layer, row.blob): row for row in other.rows}
     for row in one.rows:
         twin = back[row.layer, row.blob] if row.layer else None
@@ -109,7 +119,11 @@ def test_a_change_has_numpys_own_figures_however_the_values_are_cut(old, draw):
     same = (a == b) | (a.view("u4") == b.view("u4"))
     both = np.isfinite(a) & np.isfinite(b)
     gaps = np.abs(b[both].astype("f8") - a[both])
-    assert (found.count, found.differing, found.odd) == (len(a), (~same).sum(), (~same & ~both).sum())
+    assert (found.count, found.differing, found.odd) == (
+        len(a),
+        (~same).sum(),
+        (~same & ~both).sum(),
+    )
     assert found.largest == gaps.max(initial=0)
     assert found.mean == pytest.approx(gaps.mean() if len(gaps) else 0)
     assert change(new, old)[:4] == pytest.approx(found[:4])
@@ -162,7 +176,11 @@ def test_nan_of_other_bits_differs(recwarn):
     "old, new, expected",
     [
         (("float16", [0.5, 2]), ("float32", [0.5, 2]), 0),
-        (("float16", [0.1]), ("float32", [0.1]), abs(float(np.float16(0.1)) - float(np.float32(0.1)))),
+        (
+            ("float16", [0.1]),
+            ("float32", [0.1]),
+            abs(float(np.float16(0.1)) - float(np.float32(0.1))),
+        ),
         (("float64", [0.1]), ("float32", [0.1]), abs(0.1 - float(np.float32(0.1)))),
         (("int32", [-7, 1]), ("float32", [-7, 1]), 0),
         (("uint32", [2**32 - 1]), ("int32", [-1]), 2**32),
@@ -222,8 +240,11 @@ extra: not in new weights
 def test_tables():
     found = compare(FIRST, SECOND)
     assert found.table(every=True) == EVERY
-    assert found.table() == str(found) == repr(found) == "".join(
-        line for line in EVERY.splitlines(keepends=True) if " equal  " not in line
+    assert (
+        found.table()
+        == str(found)
+        == repr(found)
+        == "".join(line for line in EVERY.splitlines(keepends=True) if " equal  " not in line)
     )
     assert len(found.of(EXTRA)) == 3 and len(found.different) == 7
 
@@ -255,7 +276,9 @@ def test_tables_are_folded(width):
     one, other = made(**names), made(**{name: [7.0] for name in names})
     lines = compare(one, other).table(width).splitlines()
     long = [line for line in lines if len(line) > width]
-    assert all(line.split()[0].startswith("a-long-name") and len(line.split()) == 3 for line in long)
+    assert all(
+        line.split()[0].startswith("a-long-name") and len(line.split()) == 3 for line in long
+    )
 
 
 def test_weights_without_blobs():
@@ -338,7 +361,9 @@ def test_each_value_is_read_once_in_pieces_however_they_are_cut(tmp_path, monkey
 
     monkeypatch.setattr(blobs_module, "PIECE", 12)
     monkeypatch.setattr(blobs_module.Source, "read_into", counting)
-    monkeypatch.setattr(blobs_module.Blob, "array", lambda self: pytest.fail("a blob was read whole"))
+    monkeypatch.setattr(
+        blobs_module.Blob, "array", lambda self: pytest.fail("a blob was read whole")
+    )
     found = compare(first, second, progress=told.append)
     assert verdicts(found) == {("fc", 0): EQUAL, ("fc", 1): EQUAL, ("top", 0): CHANGED}
     places = sorted(read)
@@ -346,7 +371,10 @@ def test_each_value_is_read_once_in_pieces_however_they_are_cut(tmp_path, monkey
         one != other or at + length <= later
         for (one, at, length), (other, later, _) in zip(places, places[1:], strict=False)
     )
-    assert sum(length for *_, length in read) == 4 * (10 + 8) and max(length for *_, length in read) <= 12
+    assert (
+        sum(length for *_, length in read) == 4 * (10 + 8)
+        and max(length for *_, length in read) <= 12
+    )
     assert sum(told) == 4 * (10 + 10)
 
 
@@ -361,9 +389,13 @@ def test_what_cannot_be_compared_is_not_read(monkeypatch):
 
 
 NET = net(
-    data(1, 3, 8, 8), conv("a", "data", 4, 3), fc("b", "a", 5), relu("b"), fc("c", "b", 2),
+    data(1, 3, 8, 8),
+    conv("a", "data", 4, 3),
+    fc("b", "a", 5),
+    relu("b"),
+    fc("c", "b", 2),
     layer("prob", "Softmax", "c"),
-)  # fmt: skip
+)
 
 
 @pytest.fixture
@@ -383,7 +415,8 @@ def test_a_table_against_a_net(own):
     other = net(NET.text.replace("num_output: 2", "num_output: 3"), layer("d", "PReLU", "prob"))
     weights = own.reshape("b", 0, (5, 4, 6, 6)).put("a", [own["a"][0]]).put("e", [[1.0]])
     found = compare(weights, other)
-    assert not found.equal and found.table(every=True).replace(own.path, "w") == textwrap.dedent("""\
+    assert not found.equal
+    assert found.table(every=True).replace(own.path, "w") == textwrap.dedent("""\
         a 0  fits      4 x 3 x 3 x 3
         a 1  missing   4
         b 0  reshape   5 x 4 x 6 x 6 -> 5 x 144
@@ -416,13 +449,24 @@ def test_names_against_a_net(own):
 
 PHASES = net(
     layer("data", "Data", top="data", more='include { phase: TRAIN } data_param { source: "a" }'),
-    layer("data", "Input", more="input_param { shape { dim: [1, 3, 8, 8] } } include { phase: TEST }"),
+    layer(
+        "data", "Input", more="input_param { shape { dim: [1, 3, 8, 8] } } include { phase: TEST }"
+    ),
     conv("a", "data", 4, 3),
-    layer("t", "InnerProduct", "a", more="inner_product_param { num_output: 2 } include { phase: TRAIN }"),
+    layer(
+        "t",
+        "InnerProduct",
+        "a",
+        more="inner_product_param { num_output: 2 } include { phase: TRAIN }",
+    ),
     layer("s", "Scale", "a", "a", more="scale_param { axis: 0 } include { phase: TRAIN }"),
-    layer("u", "Convolution", "a",
-          more="convolution_param { num_output: 2 kernel_size: 1 } include { phase: TEST }"),
-)  # fmt: skip
+    layer(
+        "u",
+        "Convolution",
+        "a",
+        more="convolution_param { num_output: 2 kernel_size: 1 } include { phase: TEST }",
+    ),
+)
 
 
 def test_every_state_of_a_net_counts():
@@ -432,8 +476,12 @@ def test_every_state_of_a_net_counts():
     assert compare(whole, PHASES).equal
     found = compare(whole.drop("t", "u").rename({"a": "b"}), PHASES, names={"b": "a"})
     assert verdicts(found) == {
-        ("b", 0): FITS, ("b", 1): FITS, ("u", 0): MISSING, ("u", 1): MISSING, ("t", 0): MISSING,
-    }  # fmt: skip
+        ("b", 0): FITS,
+        ("b", 1): FITS,
+        ("u", 0): MISSING,
+        ("u", 1): MISSING,
+        ("t", 0): MISSING,
+    }
     assert "t 0  missing  its size is not known; give the shape of its input" in found.table()
     sized = compare(whole.drop("t"), PHASES, inputs={"data": (1, 3, 8, 8)})
     assert [row.new for row in sized.of(MISSING)] == [(2, 144), (2,)]
@@ -443,7 +491,9 @@ def test_every_state_of_a_net_counts():
 
 
 def test_sizes_that_cannot_be_whatever_the_input():
-    found = compare(store.create().put_all({"a": [np.ones((4, 3, 3, 3)), [1] * 4], "t": [[1.0] * 7]}), PHASES)
+    found = compare(
+        store.create().put_all({"a": [np.ones((4, 3, 3, 3)), [1] * 4], "t": [[1.0] * 7]}), PHASES
+    )
     row = next(row for row in found.rows if row.layer == "t")
     assert row.verdict == MISMATCH and "does not divide by 2 outputs" in row.why
     assert "does not divide by 2" in found.table()
@@ -462,7 +512,12 @@ def test_real_files(shared, tmp_path, model):
     array.reshape(-1)[-1] += 0.5
     first.put(name, [array, *first[name][1:]]).save(tmp_path / "changed")
     row, *others = compare(first, store.open(tmp_path / "changed")).different
-    assert not others and (row.verdict, row.layer, row.blob, row.change.differing) == (CHANGED, name, 0, 1)
+    assert not others and (row.verdict, row.layer, row.blob, row.change.differing) == (
+        CHANGED,
+        name,
+        0,
+        1,
+    )
     old = first[name][0].array().astype("f8")
     gap = np.abs(array.astype("f8") - old).max()
     assert row.change.largest == gap and row.change.relative == gap / np.abs(old).max()
@@ -486,11 +541,16 @@ def test_real_files_fit_their_nets(shared, folder, prototxt, spare):
     path = shared / "models" / folder
     model = path / "det2.caffemodel" if folder == "mtcnn_v2" else next(path.glob("*.caffemodel"))
     found = compare(store.open(model), fk.read(path / prototxt))
-    assert {(row.layer, row.verdict) for row in found.different} == {(name, EXTRA) for name in spare}
+    assert {(row.layer, row.verdict) for row in found.different} == {
+        (name, EXTRA) for name in spare
+    }
 
 
 def test_lenet_of_the_two_generations(shared):
-    files = (shared / "models" / name / "lenet_iter_10000.caffemodel" for name in ("lenet_v1", "lenet_v2"))
+    files = (
+        shared / "models" / name / "lenet_iter_10000.caffemodel"
+        for name in ("lenet_v1", "lenet_v2")
+    )
     one, other = map(store.open, files)
     found = compare(one, other)
     assert [row.verdict for row in found.rows] == [CHANGED] * 8

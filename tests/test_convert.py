@@ -1,4 +1,6 @@
-"""Weights from one format into another: bit-equal tensors, shapes that Caffe takes, what is refused."""
+"""Weights from one format into another:
+bit-equal tensors, shapes that Caffe takes, what is refused.
+"""
 
 import os
 import pty
@@ -22,7 +24,9 @@ from fcnkit.weights import store
 from fcnkit.weights.convert import FORMATS, convert, legacy, modern
 
 SMALL = net(data(1, 2, 6, 6), conv("a/b", "data", 3, 3), fc("fc", "a/b", 4), path="small.prototxt")
-NAMED = net(data(1, 2, 6, 6), conv("conv", "data", 3, 3), fc("fc", "conv", 4), path="small.prototxt")
+NAMED = net(
+    data(1, 2, 6, 6), conv("conv", "data", 3, 3), fc("fc", "conv", 4), path="small.prototxt"
+)
 SUFFIX = {"v2": ".caffemodel", "bvlc": ".caffemodel", "h5": ".caffemodel.h5", "npz": ".npz"}
 
 
@@ -34,7 +38,9 @@ def written(weights, to, folder, **options):
 
 
 def tensors(weights):
-    """The bits of every tensor, float32 where the format has no smaller type, whatever its shape."""
+    """The bits of every tensor, float32 where the
+    format has no smaller type, whatever its shape.
+    """
     kinds = {"float64": "<f8"}
     return {
         name: [blob.array().astype(kinds.get(blob.dtype, "<f4")).tobytes() for blob in blobs]
@@ -58,7 +64,9 @@ def file(request, tmp_path):
 # ---- laws
 
 
-@pytest.mark.parametrize("way", [("v2", "h5", "v2"), ("npz", "v2"), ("h5", "npz", "bvlc"), ("h5", "h5")])
+@pytest.mark.parametrize(
+    "way", [("v2", "h5", "v2"), ("npz", "v2"), ("h5", "npz", "bvlc"), ("h5", "h5")]
+)
 def test_any_way_around_gives_bit_equal_tensors(file, tmp_path, way):
     found = file
     for to in way:
@@ -90,7 +98,9 @@ def test_names_with_a_slash_come_back(small, tmp_path):
 def test_hdf5_and_npz_are_what_h5py_and_numpy_read(small, tmp_path):
     import h5py
 
-    expected = {f"{name}/{n}": blob.array() for name, blobs in small.items() for n, blob in enumerate(blobs)}
+    expected = {
+        f"{name}/{n}": blob.array() for name, blobs in small.items() for n, blob in enumerate(blobs)
+    }
     with h5py.File(written(small, "h5", tmp_path).path) as found:
         assert all((found[f"data/{key}"][()] == value).all() for key, value in expected.items())
     with np.load(written(small, "npz", tmp_path).path, allow_pickle=False) as found:
@@ -223,7 +233,9 @@ print(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
 def test_caffe_reports_the_same_parameters(caffe, tmp_path, to):
     old = weights(NAMED, tmp_path / "small.caffemodel")
     found = written(convert(old, "v2", layout="legacy"), to, tmp_path)
-    answers = caffe.ask([caffe.Question("params", NAMED, each) for each in (old, found, found.path)])
+    answers = caffe.ask(
+        [caffe.Question("params", NAMED, each) for each in (old, found, found.path)]
+    )
     for answer in answers:
         assert answer.keys() == answers[0].keys() == {"conv", "fc"}
         for name, blobs in answer.items():
@@ -241,7 +253,9 @@ PAIRS = {
     "mtcnn_v2/det2.caffemodel": "det2.prototxt",
     "mtcnn_v2/det3.caffemodel": "det3.prototxt",
     "concat_into_fc_v2/1_F.caffemodel": "1_F.prototxt",
-    "squeezenet_v1.0_imagenet/squeezenet_v1.0_deepcompressed.caffemodel": "SqueezeNet_deploy.prototxt",
+    "squeezenet_v1.0_imagenet/squeezenet_v1.0_deepcompressed.caffemodel": (
+        "SqueezeNet_deploy.prototxt"
+    ),
 }
 
 
@@ -263,7 +277,9 @@ def test_the_hdf5_of_somebody_else_is_what_pycaffe_reads(shared, caffe):
     path = shared / "models" / "cifar10_quick_h5" / "cifar10_quick_iter_5000.caffemodel.h5"
     read = fk.read(shared / "models" / "cifar10_quick_v2" / "cifar10_quick.prototxt")
     for name, blobs in caffe.params(read, path).items():
-        assert [blob.array().tobytes() for blob in store.open(path)[name]] == [b.tobytes() for b in blobs]
+        assert [blob.array().tobytes() for blob in store.open(path)[name]] == [
+            b.tobytes() for b in blobs
+        ]
 
 
 @pytest.mark.parametrize("model", [each for each in MODELS if "raw" in each])
@@ -314,7 +330,14 @@ def test_the_name_tells_the_format(small, tmp_path, name, kind):
 def test_surgery_too_writes_what_the_name_tells(small, tmp_path, source, name, kind):
     SMALL.save(tmp_path / "net.prototxt")
     given = written(small, source, tmp_path).path
-    words = ["surgery", tmp_path / "net.prototxt", given, tmp_path / "net.prototxt", "-o", tmp_path / name]
+    words = [
+        "surgery",
+        tmp_path / "net.prototxt",
+        given,
+        tmp_path / "net.prototxt",
+        "-o",
+        tmp_path / name,
+    ]
     assert run(*words).exit_code == 0
     found = store.open(tmp_path / name)
     assert found.kind == kind and tensors(found) == tensors(small)
@@ -355,5 +378,7 @@ def test_long_work_has_a_bar_on_a_terminal_and_none_in_a_pipe(tmp_path):
     store.create().put("a", [store.zeros((20, 1 << 20))]).save(tmp_path / "in")
     words = [str(Path(sys.executable).with_name("fcnkit")), "convert", "in"]
     assert "100%" in seen([*words, "bar.npz"], tmp_path)
-    piped = subprocess.run([*words, "pipe.npz"], capture_output=True, text=True, cwd=tmp_path, check=True)
+    piped = subprocess.run(
+        [*words, "pipe.npz"], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
     assert piped.stderr == "wrote pipe.npz\n" and not piped.stdout

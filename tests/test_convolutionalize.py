@@ -1,4 +1,6 @@
-"""InnerProduct to Convolution: what changes, what stays and why, and that real Caffe computes the same."""
+"""InnerProduct to Convolution: what changes,
+what stays and why, and that real Caffe computes the same.
+"""
 
 import signal
 import sys
@@ -33,10 +35,14 @@ CONVERTS = {
     "two": START + fc("fc", "conv", 5) + relu("fc") + fc("top", "fc", 3),
     "flatten": START + flat() + fc("fc", "flat", 5),
     "reshape": START + flat(kind="Reshape") + fc("fc", "flat", 5),
-    "flatten, dropout in place": START + flat() + layer("drop", "Dropout", "flat", top="flat")
+    "flatten, dropout in place": START
+    + flat()
+    + layer("drop", "Dropout", "flat", top="flat")
     + fc("fc", "flat", 5),
     "flatten, dropout": START + flat() + layer("drop", "Dropout", "flat") + fc("fc", "drop", 5),
-    "flatten, relu, power": START + flat() + relu("flat")
+    "flatten, relu, power": START
+    + flat()
+    + relu("flat")
     + layer("p", "Power", "flat", more="power_param { shift: 1 }")
     + fc("fc", "p", 5),
     "flatten for two": START + flat() + fc("fc", "flat", 5) + fc("other", "flat", 2),
@@ -51,63 +57,109 @@ CONVERTS = {
     "batch norm": START + fc("fc", "conv", 5) + batch("fc") + fc("top", "fc", 3),
     "prelu": START + fc("fc", "conv", 5) + layer("p", "PReLU", "fc", top="fc"),
     "softmax": START + fc("fc", "conv", 5) + layer("prob", "Softmax", "fc"),
-    "concat of two": START + fc("a", "conv", 5) + fc("b", "conv", 3) + layer("c", "Concat", "a", "b")
+    "concat of two": START
+    + fc("a", "conv", 5)
+    + fc("b", "conv", 3)
+    + layer("c", "Concat", "a", "b")
     + fc("d", "c", 2),
-    "sum of two": START + fc("a", "conv", 5) + fc("b", "conv", 5) + layer("c", "Eltwise", "a", "b")
+    "sum of two": START
+    + fc("a", "conv", 5)
+    + fc("b", "conv", 5)
+    + layer("c", "Eltwise", "a", "b")
     + fc("d", "c", 2),
-    "slice": START + fc("a", "conv", 6) + layer("s", "Slice", "a", top="s1",
-        more='top: "s2" slice_param { axis: 1 }')
-    + fc("b", "s1", 2) + fc("c", "s2", 2),
-    "siamese": data(2, 3, 8, 8) + data(2, 3, 8, 8, name="twin") + fc("a", "data", 5, outer=SHARED)
+    "slice": START
+    + fc("a", "conv", 6)
+    + layer("s", "Slice", "a", top="s1", more='top: "s2" slice_param { axis: 1 }')
+    + fc("b", "s1", 2)
+    + fc("c", "s2", 2),
+    "siamese": data(2, 3, 8, 8)
+    + data(2, 3, 8, 8, name="twin")
+    + fc("a", "data", 5, outer=SHARED)
     + fc("b", "twin", 5, outer=SHARED),
     "global AVE": START + GLOBAL + fc("fc", "gap", 5),
     "global MAX": START + GLOBAL.replace("AVE", "MAX") + flat("gap") + fc("fc", "flat", 5),
     "ceil pooling": START + pool("p", "conv", 3, 2) + fc("fc", "p", 5),
-}  # fmt: skip
+}
 
 KEEPS = {
     "axis 2": (START + fc("fc", "conv", 5, "axis: 2"), "fc", "axis 2"),
     "a vector": (data(2, 12) + fc("fc", "data", 5), "fc", "2 x 12"),
     "three axes": (data(2, 3, 5) + fc("fc", "data", 5), "fc", "2 x 3 x 5"),
     "concat of flattens": (
-        START + conv("other", "data", 2, 5) + flat() + flat("other", "flat2")
+        START
+        + conv("other", "data", 2, 5)
+        + flat()
+        + flat("other", "flat2")
         + layer("c", "Concat", "flat", "flat2")
-        + fc("fc", "c", 5), "fc", 'after layer "c"',
+        + fc("fc", "c", 5),
+        "fc",
+        'after layer "c"',
     ),
-    "batch norm of a flatten": (START + flat() + layer("bn", "BatchNorm", "flat") + fc("fc", "bn", 5), "fc",
-        '"bn"'),
-    "flatten is an output": (START + flat() + relu("flat") + layer("o", "Sigmoid", "flat")
-    + fc("fc", "flat", 5), "fc", "flat"),
-    "over a kept one": (START + fc("a", "conv", 6, "axis: 2") + fc("b", "a", 5), "b",
-        '2 x 4 x 6 after layer "a"'),
-    "two flattens": (START + flat() + flat("flat", "again") + fc("fc", "again", 5), "fc",
-        'after layer "again"'),
+    "batch norm of a flatten": (
+        START + flat() + layer("bn", "BatchNorm", "flat") + fc("fc", "bn", 5),
+        "fc",
+        '"bn"',
+    ),
+    "flatten is an output": (
+        START + flat() + relu("flat") + layer("o", "Sigmoid", "flat") + fc("fc", "flat", 5),
+        "fc",
+        "flat",
+    ),
+    "over a kept one": (
+        START + fc("a", "conv", 6, "axis: 2") + fc("b", "a", 5),
+        "b",
+        '2 x 4 x 6 after layer "a"',
+    ),
+    "two flattens": (
+        START + flat() + flat("flat", "again") + fc("fc", "again", 5),
+        "fc",
+        'after layer "again"',
+    ),
     "softmax over the last": (
-        START + fc("fc", "conv", 6) + layer("prob", "Softmax", "fc", more="softmax_param { axis: -1 }"), "fc",
+        START
+        + fc("fc", "conv", 6)
+        + layer("prob", "Softmax", "fc", more="softmax_param { axis: -1 }"),
+        "fc",
         "axis -1",
     ),
     "scale over the last": (
-        START + fc("fc", "conv", 6) + layer("s", "Scale", "fc", more="scale_param { axis: -1 }"), "fc",
+        START + fc("fc", "conv", 6) + layer("s", "Scale", "fc", more="scale_param { axis: -1 }"),
+        "fc",
         "axis -1",
     ),
     "a python layer": (
-        START + fc("fc", "conv", 6) + layer("py", "Python", "fc",
-            more='python_param { module: "m" layer: "L" }'),
-        "fc", 'layer "py" (Python',
+        START
+        + fc("fc", "conv", 6)
+        + layer("py", "Python", "fc", more='python_param { module: "m" layer: "L" }'),
+        "fc",
+        'layer "py" (Python',
     ),
-    "a type that is not known": (START + fc("fc", "conv", 6) + layer("odd", "Warp", "fc"), "fc",
-        'layer "odd" (Warp'),
-    "argmax over everything": (START + fc("fc", "conv", 6) + layer("best", "ArgMax", "fc"), "fc",
-        'layer "best"'),
+    "a type that is not known": (
+        START + fc("fc", "conv", 6) + layer("odd", "Warp", "fc"),
+        "fc",
+        'layer "odd" (Warp',
+    ),
+    "argmax over everything": (
+        START + fc("fc", "conv", 6) + layer("best", "ArgMax", "fc"),
+        "fc",
+        'layer "best"',
+    ),
     "reduction": (
-        START + fc("fc", "conv", 6) + layer("sum", "Reduction", "fc", more="reduction_param { axis: -1 }"),
-        "fc", '"sum"',
+        START
+        + fc("fc", "conv", 6)
+        + layer("sum", "Reduction", "fc", more="reduction_param { axis: -1 }"),
+        "fc",
+        '"sum"',
     ),
     "shared with another shape": (
-        data(2, 4, 3, 3) + data(2, 36, 1, 1, name="twin") + fc("a", "data", 5, outer=SHARED)
-        + fc("b", "twin", 5, outer=SHARED), "a", '"a", "b" share the parameter "w"',
+        data(2, 4, 3, 3)
+        + data(2, 36, 1, 1, name="twin")
+        + fc("a", "data", 5, outer=SHARED)
+        + fc("b", "twin", 5, outer=SHARED),
+        "a",
+        '"a", "b" share the parameter "w"',
     ),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(autouse=True)
@@ -125,7 +177,9 @@ def alarm():
 def test_no_inner_product_is_left_and_again_changes_nothing(name):
     plan = fk.convolutionalize(net(CONVERTS[name]))
     graph = fk.build(plan.net)
-    assert not [each for each in graph.layers if each.type in ("InnerProduct", "Flatten", "Reshape")]
+    assert not [
+        each for each in graph.layers if each.type in ("InnerProduct", "Flatten", "Reshape")
+    ]
     again = fk.convolutionalize(plan.net)
     assert not again.changed and not again.steps
 
@@ -140,7 +194,9 @@ def test_what_cannot_be_converted_stays_with_its_reason(name):
     assert kept not in {move.layer for move in plan.moves}
 
 
-@pytest.mark.parametrize("text", [START, START + flat(), START + flat() + relu("flat"), data(1, 3, 4, 4), ""])
+@pytest.mark.parametrize(
+    "text", [START, START + flat(), START + flat() + relu("flat"), data(1, 3, 4, 4), ""]
+)
 def test_a_net_without_inner_products_does_not_change(text):
     plan = fk.convolutionalize(net(text))
     assert not plan.changed and plan.net.text == text and not plan.steps
@@ -174,14 +230,26 @@ def test_another_input_gives_another_kernel():
 )
 def test_layers_are_renamed_and_their_weights_found(rename, names):
     plan = fk.convolutionalize(net(CONVERTS["two"]), rename=rename)
-    assert [each.name for each in fk.build(plan.net).layers if each.type == "Convolution"] == ["conv", *names]
-    assert {move.layer: move.source for move in plan.moves} == dict(zip(names, ["fc", "top"], strict=True))
+    assert [each.name for each in fk.build(plan.net).layers if each.type == "Convolution"] == [
+        "conv",
+        *names,
+    ]
+    assert {move.layer: move.source for move in plan.moves} == dict(
+        zip(names, ["fc", "top"], strict=True)
+    )
     assert fk.build(plan.net).top("fc")  # blobs keep their names
 
 
 @pytest.mark.parametrize(
     "rename",
-    ["fixed", {"conv": "c"}, {"nothing": "x"}, {"fc": "conv"}, {"fc": "top"}, {"fc": "n", "top": "n"}],
+    [
+        "fixed",
+        {"conv": "c"},
+        {"nothing": "x"},
+        {"fc": "conv"},
+        {"fc": "top"},
+        {"fc": "n", "top": "n"},
+    ],
 )
 def test_a_rename_that_cannot_be_is_refused(rename):
     with pytest.raises(NetError, match="rename"):
@@ -242,7 +310,9 @@ def test_a_flatten_that_one_phase_needs_stays_in_both():
 
 
 def test_a_file_for_one_phase_is_converted_in_that_phase():
-    text = START.replace('type: "Input"', 'type: "Input"\n  include { phase: TRAIN }') + fc("fc", "conv", 5)
+    text = START.replace('type: "Input"', 'type: "Input"\n  include { phase: TRAIN }') + fc(
+        "fc", "conv", 5
+    )
     assert [step.verb for step in fk.convolutionalize(net(text)).steps] == ["convert"]
 
 
@@ -282,11 +352,14 @@ def test_only_what_changes_changes(newline):
     gone, new = kept_lines(plan)
     assert gone == ["\ttype: 'InnerProduct'", "\tinner_product_param {"]
     assert new == ["\ttype: 'Convolution'", "\tconvolution_param {", "\t\tkernel_size: 8"]
-    assert plan.net.text.count(newline) == plan.net.text.count("\n") == before.text.count(newline) + 1
+    assert (
+        plan.net.text.count(newline) == plan.net.text.count("\n") == before.text.count(newline) + 1
+    )
 
 
 ONE_LINE = (
-    'layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_product_param { num_output: 5 } }'
+    'layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_product_param '
+    "{ num_output: 5 } }"
 )
 
 
@@ -326,16 +399,28 @@ layers { name: "fc2" type: INNER_PRODUCT bottom: "fc" top: "fc2"
 
 def test_caffe_computes_the_classifiers_own_numbers(caffe, tmp_path):
     """A siamese net is not among them: the two random twins would not be equal."""
-    nets = {name: net(text) for name, text in CONVERTS.items() if name != "siamese"} | {"V1": net(V1)}
-    found = differences(caffe, [(before, fk.convolutionalize(before)) for before in nets.values()], tmp_path)
+    nets = {name: net(text) for name, text in CONVERTS.items() if name != "siamese"} | {
+        "V1": net(V1)
+    }
+    found = differences(
+        caffe, [(before, fk.convolutionalize(before)) for before in nets.values()], tmp_path
+    )
     assert {name: value for name, value in zip(nets, found, strict=True) if not value < 1e-4} == {}
 
 
 def test_templates_compute_their_own_numbers(caffe, tmp_path):
-    nets = [thin("alexnet", 16), thin("caffenet", 16), thin("vgg16", 32), thin("vgg19", 32), thin("lenet", 1)]
+    nets = [
+        thin("alexnet", 16),
+        thin("caffenet", 16),
+        thin("vgg16", 32),
+        thin("vgg19", 32),
+        thin("lenet", 1),
+    ]
     nets += [thin("googlenet", 16), thin("resnet50", 32), thin("squeezenet", 8)]
     found = differences(
-        caffe, [(before, fk.convolutionalize(before, rename="{name}-conv")) for before in nets], tmp_path
+        caffe,
+        [(before, fk.convolutionalize(before, rename="{name}-conv")) for before in nets],
+        tmp_path,
     )
     assert max(found) < 1e-4
 

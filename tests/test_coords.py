@@ -77,9 +77,13 @@ def test_from_the_deconvolution_to_the_data(options, scale, shift):
 def test_layers_of_one_value_pass_coordinates():
     plain = between(base())
     found = graph(
-        data(2, 1, 100, 100), conv("conv", "data", 10, 3), relu("conv"), conv("same", "conv", 10, 1),
-        pool("pool", "same", 2, 2), deconv("deconv", "pool", 10, 4, 2),
-    )  # fmt: skip
+        data(2, 1, 100, 100),
+        conv("conv", "data", 10, 3),
+        relu("conv"),
+        conv("same", "conv", 10, 1),
+        pool("pool", "same", 2, 2),
+        deconv("deconv", "pool", 10, 4, 2),
+    )
     assert between(found) == plain
 
 
@@ -107,14 +111,19 @@ def test_axes_may_differ():
 
 def test_a_crop_adds_its_offset():
     found = graph(
-        data(2, 1, 100, 100), conv("conv", "data", 10, 3, "pad: 12"), pool("pool", "conv", 2, 2),
-        deconv("deconv", "pool", 10, 4, 2), crop("crop", "deconv", "data", 3),
-    )  # fmt: skip
+        data(2, 1, 100, 100),
+        conv("conv", "data", 10, 3, "pad: 12"),
+        pool("pool", "conv", 2, 2),
+        deconv("deconv", "pool", 10, 4, 2),
+        crop("crop", "deconv", "data", 3),
+    )
     assert between(found, "crop", "data").shift[0] == between(found).shift[0] + 3
 
 
 def test_a_crop_does_not_follow_its_reference():
-    found = graph(data(1, 1, 9, 9), data(1, 1, 5, 5, name="small"), crop("crop", "data", "small", 2))
+    found = graph(
+        data(1, 1, 9, 9), data(1, 1, 5, 5, name="small"), crop("crop", "data", "small", 2)
+    )
     assert coords.carriers(found.layer("crop")) == [found.top("data")]
     with pytest.raises(AlignError, match="no coordinates carry"):
         between(found, "crop", "small")
@@ -123,19 +132,24 @@ def test_a_crop_does_not_follow_its_reference():
 @pytest.mark.parametrize("kind", ["Concat", "Eltwise"])
 def test_branches_that_agree_are_one(kind):
     found = graph(
-        data(1, 1, 40, 40), conv("a", "data", 2, 1), conv("b", "data", 2, 3, "pad: 1"),
-        conv("c", "data", 2, 5, "pad: 2"), layer("join", kind, "a", "b", "c"),
-    )  # fmt: skip
+        data(1, 1, 40, 40),
+        conv("a", "data", 2, 1),
+        conv("b", "data", 2, 3, "pad: 1"),
+        conv("c", "data", 2, 5, "pad: 2"),
+        layer("join", kind, "a", "b", "c"),
+    )
     assert between(found, "join", "data") == CoordMap()
 
 
 @pytest.mark.parametrize("kind", ["Concat", "Eltwise"])
 def test_branches_that_disagree_are_refused_with_both_ways(kind):
     found = graph(
-        data(1, 1, 40, 40), conv("a", "data", 2, 3, "pad: 1"), conv("b", "data", 2, 3),
+        data(1, 1, 40, 40),
+        conv("a", "data", 2, 3, "pad: 1"),
+        conv("b", "data", 2, 3),
         crop("c", "a", "b", 0),
         layer("join", kind, "c", "b"),
-    )  # fmt: skip
+    )
     with pytest.raises(
         AlignError, match=r'from "join" to "data" one path gives .*shift=1\).*shift=0\).*agree'
     ):
@@ -144,21 +158,26 @@ def test_branches_that_disagree_are_refused_with_both_ways(kind):
 
 def test_a_branch_that_disagrees_is_left_out_on_the_way_down():
     found = graph(
-        data(1, 1, 40, 40), conv("a", "data", 2, 3, "pad: 1"), conv("b", "data", 2, 3),
+        data(1, 1, 40, 40),
+        conv("a", "data", 2, 3, "pad: 1"),
+        conv("b", "data", 2, 3),
         crop("c", "a", "b", 0),
-        layer("join", "Eltwise", "c", "b"), relu("join"),
-    )  # fmt: skip
+        layer("join", "Eltwise", "c", "b"),
+        relu("join"),
+    )
     down = coords.downward(found, found.top("data"))
     assert found.top("b") in down and found.top("join") not in down
 
 
 def test_two_common_ancestors_that_disagree_are_refused():
     found = graph(
-        data(1, 1, 40, 40), data(1, 1, 40, 40, name="depth"),
-        layer("one", "Eltwise", "data", "depth"), conv("shifted", "depth", 1, 3),
+        data(1, 1, 40, 40),
+        data(1, 1, 40, 40, name="depth"),
+        layer("one", "Eltwise", "data", "depth"),
+        conv("shifted", "depth", 1, 3),
         crop("small", "data", "shifted", 0),
         layer("two", "Eltwise", "small", "shifted"),
-    )  # fmt: skip
+    )
     with pytest.raises(
         AlignError, match='there is .* through "data" and .* through "depth"|through "depth" and'
     ):
@@ -170,7 +189,9 @@ def test_two_common_ancestors_that_disagree_are_refused():
 
 def test_an_inner_product_ends_coordinates_and_is_named():
     found = graph(data(1, 1, 9, 9), conv("conv", "data", 2, 3), fc("ip", "conv", 3))
-    with pytest.raises(AlignError, match=r'from "ip" to "data".*end at "ip" \(InnerProduct, line \d+\)'):
+    with pytest.raises(
+        AlignError, match=r'from "ip" to "data".*end at "ip" \(InnerProduct, line \d+\)'
+    ):
         between(found, "ip", "data")
 
 
@@ -208,7 +229,9 @@ def followed(text: str, message: str):
     if kernel:
         name, better, old = kernel.groups()
         head, tail = text.split(f'name: "{name}"')
-        return f'{head}name: "{name}"' + tail.replace(f"kernel_size: {old}", f"kernel_size: {better}", 1)
+        return f'{head}name: "{name}"' + tail.replace(
+            f"kernel_size: {old}", f"kernel_size: {better}", 1
+        )
     name, more = re.search(r'pad layer "(\w+)" by (\d+) more', message).groups()
     head, tail = text.split(f'name: "{name}"')
     old = int(re.search(r"pad: (\d+)", tail)[1])
@@ -231,17 +254,20 @@ def followed(text: str, message: str):
 def test_following_the_remedies_cures(pad, kernel, up, up_kernel):
     text = "".join(
         [
-            data(1, 1, 60, 60), conv("conv", "data", 2, 3, f"pad: {pad}"), pool("pool", "conv", kernel, up),
+            data(1, 1, 60, 60),
+            conv("conv", "data", 2, 3, f"pad: {pad}"),
+            pool("pool", "conv", kernel, up),
             deconv("deconv", "pool", 2, up_kernel, up),
         ]
-    )  # fmt: skip
+    )
     for _ in range(2):
         try:
             found = offset(fk.build(fk.parse(text)))
             break
         except AlignError as error:
             assert re.match(
-                r'<text>:\d+: layer "deconv": cropping "deconv" to "data" needs the offset', str(error)
+                r'<text>:\d+: layer "deconv": cropping "deconv" to "data" needs the offset',
+                str(error),
             )
             text = followed(text, str(error))
     else:
@@ -266,5 +292,7 @@ def test_the_remedy_for_padding_counts_in_the_layers_own_pixels():
 
 
 def test_coords_takes_blob_names():
-    found = fk.coords(net(data(1, 1, 20, 20), conv("conv", "data", 2, 3, "pad: 31")), "conv", "data")
+    found = fk.coords(
+        net(data(1, 1, 20, 20), conv("conv", "data", 2, 3, "pad: 31")), "conv", "data"
+    )
     assert found == one(1, -30)

@@ -12,7 +12,14 @@ import sweeps
 from sweeps import EQUAL, GOOD, STRIDES, WORDS
 
 # Every so manieth file, where not all are asked for.
-STEP = {"convolutionalize": 23, "fcn": 31, "shapes": 19, "operations": 41, "pytorch": 83, "gradients": 97}
+STEP = {
+    "convolutionalize": 23,
+    "fcn": 31,
+    "shapes": 19,
+    "operations": 41,
+    "pytorch": 83,
+    "gradients": 97,
+}
 # Nets that are asked about at once.
 BATCH = 8
 
@@ -31,7 +38,11 @@ def swept(nets, trials, caffe, capsys, good):
         asked = [(net, trial) for net in nets[start : start + BATCH] for trial in trials]
         words = sweeps.verdicts([trial(net) for net, trial in asked], caffe)
         counts.update(word for word in words if word in WORDS)
-        wrong += [f"{net}: {word}" for (net, _), word in zip(asked, words, strict=True) if word not in WORDS]
+        wrong += [
+            f"{net}: {word}"
+            for (net, _), word in zip(asked, words, strict=True)
+            if word not in WORDS
+        ]
     with capsys.disabled():
         print(f"\n{', '.join(f'{count} {word}' for word, count in counts.items())}")
     assert not wrong
@@ -74,7 +85,10 @@ def test_gradients_on_pytorch_are_caffes(nets, caffe, capsys):
     [(0.9995, 1e-5, 0), (0.99, 0, 1), (1, 2e-5, 1), (np.nan, np.nan, 2), (1, np.inf, 1)],
 )
 def test_gradients_are_compared_by_blob_and_roundings_by_layer(weight, bias, count):
-    theirs, mine = {"conv": [np.ones(2), np.zeros(1)]}, {"conv": [np.array([1, weight]), np.array([bias])]}
+    theirs, mine = (
+        {"conv": [np.ones(2), np.zeros(1)]},
+        {"conv": [np.array([1, weight]), np.array([bias])]},
+    )
     assert len(list(sweeps.apart(theirs, mine))) == count
 
 

@@ -36,7 +36,9 @@ def checked(found, cropped, reference, offset, least):
     return crop_fit(sizes_of(found, cropped, reference), over, under, (offset,) * 2, least)
 
 
-WINDOW = st.tuples(st.sampled_from(["conv", "pool"]), st.integers(1, 7), st.integers(1, 4), st.integers(0, 3))
+WINDOW = st.tuples(
+    st.sampled_from(["conv", "pool"]), st.integers(1, 7), st.integers(1, 4), st.integers(0, 3)
+)
 
 
 def drawn(windows, up):
@@ -57,7 +59,12 @@ def drawn(windows, up):
 # ---- laws
 
 
-@given(st.lists(WINDOW, min_size=1, max_size=3), st.integers(-1, 0), st.integers(0, 9), st.integers(1, 40))
+@given(
+    st.lists(WINDOW, min_size=1, max_size=3),
+    st.integers(-1, 0),
+    st.integers(0, 9),
+    st.integers(1, 40),
+)
 @settings(max_examples=25, deadline=None)
 def test_the_periodic_proof_is_the_brute_force(windows, up, offset, least):
     found = drawn(windows, up)
@@ -131,7 +138,9 @@ def test_a_crop_within_the_way_must_fit_too():
 
 
 def test_a_mask_or_a_second_top_does_no_harm():
-    text = layer("pool", "Pooling", "data", more='top: "mask" pooling_param { kernel_size: 2 stride: 2 }')
+    text = layer(
+        "pool", "Pooling", "data", more='top: "mask" pooling_param { kernel_size: 2 stride: 2 }'
+    )
     found = graph(data(1, 1, 50, 50), text, relu("pool"), deconv("up", "pool", 1, 4, 2))
     assert checked(found, "up", "data", 1, 1).slack == 1
 
@@ -148,13 +157,22 @@ def odd_sizes(least):
 def test_scores_have_the_images_size_in_caffe(caffe):
     questions, wanted = [], []
     for name, stride, options in [
-        ("alexnet", 32, {}), ("alexnet", 32, {"pad": 100}), ("alexnet", 16, {}), ("alexnet", 8, {}),
-        ("vgg16", 32, {}), ("vgg16", 16, {}), ("vgg16", 8, {}), ("vgg16", 8, {"pad": 100, "least": 1}),
-        ("caffenet", 8, {"least": 50}), ("alexnet", 16, {"least": 1}),
-    ]:  # fmt: skip
+        ("alexnet", 32, {}),
+        ("alexnet", 32, {"pad": 100}),
+        ("alexnet", 16, {}),
+        ("alexnet", 8, {}),
+        ("vgg16", 32, {}),
+        ("vgg16", 16, {}),
+        ("vgg16", 8, {}),
+        ("vgg16", 8, {"pad": 100, "least": 1}),
+        ("caffenet", 8, {"least": 50}),
+        ("alexnet", 16, {"least": 1}),
+    ]:
         plan = fk.fcn(thin(name), classes=3, stride=stride, **options)
         for height, width in odd_sizes(options.get("least", 32)):
-            questions.append(caffe.Question("shapes", plan.net, inputs={"data": (1, 3, height, width)}))
+            questions.append(
+                caffe.Question("shapes", plan.net, inputs={"data": (1, 3, height, width)})
+            )
             wanted.append((name, stride, (1, 3, height, width)))
     for answer, (name, stride, shape) in zip(caffe.ask(questions), wanted, strict=True):
         assert not isinstance(answer, Exception), (name, stride, shape, answer)

@@ -26,8 +26,11 @@ def test_every_label_with_its_first_entry_and_pixels(tmp_path):
     images = [np.array([[[0, 0], [2, 255]]], np.uint8), np.array([[[0, 2], [2, 7]]], np.uint8)]
     write_lmdb(tmp_path / "l", images)
     assert [tuple(label) for label in databases_fit.labels(tmp_path / "l")] == [
-        (0, "00000000", 3), (2, "00000000", 3), (7, "00000001", 1), (255, "00000000", 1)
-    ]  # fmt: skip
+        (0, "00000000", 3),
+        (2, "00000000", 3),
+        (7, "00000001", 1),
+        (255, "00000000", 1),
+    ]
 
 
 def test_a_label_out_of_range(tmp_path):
@@ -37,7 +40,9 @@ def test_a_label_out_of_range(tmp_path):
     place = f"{tmp_path}/data/train_label_lmdb: entry '00000002'"
     assert message.startswith(f"{place}: label 7 at 1 pixels, and ")
     assert 'layer "loss" (' in message and "knows 0 to 2 and ignores 255" in message
-    assert message.endswith("correct the labels, or make the net with --classes 8, or with --ignore 7")
+    assert message.endswith(
+        "correct the labels, or make the net with --classes 8, or with --ignore 7"
+    )
 
 
 def test_a_label_that_nothing_ignores(tmp_path):
@@ -50,7 +55,9 @@ def test_images_and_labels_of_different_numbers(tmp_path):
     folder = tmp_path / "data" / "train_label_lmdb"
     folder.rename(tmp_path / "old")
     write_lmdb(folder, [np.zeros((1, 8, 8), np.uint8)] * 5)
-    with pytest.raises(NetError, match=r"train_label_lmdb holds 5 entries and .*train_image_lmdb 6"):
+    with pytest.raises(
+        NetError, match=r"train_label_lmdb holds 5 entries and .*train_image_lmdb 6"
+    ):
         databases_fit.check(recipe)
 
 
@@ -62,7 +69,9 @@ def test_labels_as_floats_and_as_pictures(tmp_path):
         file = io.BytesIO()
         pictures.new(mode, (2, 2), 1).save(file, "PNG")
         write_lmdb(tmp_path / name, [np.zeros((1, 2, 2))], data=file.getvalue(), encoded=True)
-    assert [tuple(label) for label in databases_fit.labels(tmp_path / "gray")] == [(1, "00000000", 4)]
+    assert [tuple(label) for label in databases_fit.labels(tmp_path / "gray")] == [
+        (1, "00000000", 4)
+    ]
     with pytest.raises(NetError, match="mode P, which Caffe reads as colours"):
         databases_fit.labels(tmp_path / "palette")
     write_lmdb(tmp_path / "junk", [np.zeros((1, 2, 2))], data=b"junk", encoded=True)

@@ -1,4 +1,6 @@
-"""Folders of images and labels become what Caffe reads: whole or not at all, and always the same."""
+"""Folders of images and labels become what Caffe reads:
+whole or not at all, and always the same.
+"""
 
 import contextlib
 import json
@@ -37,9 +39,14 @@ from fcnkit.rewrites.to_train import Images, data_layer
 
 NAMES = ("sky", "road", "car")
 SMALL = net(
-    data(1, 3, 24, 24), conv("conv1", "data", 4, 3, "pad: 1"), relu("conv1"), pool("pool1", "conv1", 2, 2),
-    fc("fc2", "pool1", 8), relu("fc2"), fc("fc3", "fc2", 10),
-)  # fmt: skip
+    data(1, 3, 24, 24),
+    conv("conv1", "data", 4, 3, "pad: 1"),
+    relu("conv1"),
+    pool("pool1", "conv1", 2, 2),
+    fc("fc2", "pool1", 8),
+    relu("fc2"),
+    fc("fc3", "fc2", 10),
+)
 BASES = ("train_image_lmdb", "train_label_lmdb", "val_image_lmdb", "val_label_lmdb")
 
 
@@ -58,7 +65,9 @@ def task(top, *, names=None, **options) -> Task:
     recipe = Recipe(
         Reading(3), **{name: options.pop(name) for name in ("geometry", "order") if name in options}
     )
-    return Task({"train": find(top / "images", top / "labels", names=names)}, recipe, NAMES, **options)
+    return Task(
+        {"train": find(top / "images", top / "labels", names=names)}, recipe, NAMES, **options
+    )
 
 
 def entries(folder) -> dict:
@@ -67,7 +76,10 @@ def entries(folder) -> dict:
 
 def contents(folder) -> dict:
     """Everything in a dataset, in a form that can be compared."""
-    found = {name: [(key, array.tobytes()) for key, array in each] for name, each in entries(folder).items()}
+    found = {
+        name: [(key, array.tobytes()) for key, array in each]
+        for name, each in entries(folder).items()
+    }
     rest = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     return found | rest
 
@@ -109,7 +121,9 @@ def test_the_folder_has_classes_colours_mean_and_report(tmp_path):
     blob = schema.message("BlobProto").FromString((folder / "mean.binaryproto").read_bytes())
     shape = blob.num, blob.channels, blob.height, blob.width
     assert shape == (1, 3, 5, 7)
-    assert np.allclose(np.reshape(blob.data, shape[1:]), rgb.mean(axis=0)[..., ::-1].transpose(2, 0, 1))
+    assert np.allclose(
+        np.reshape(blob.data, shape[1:]), rgb.mean(axis=0)[..., ::-1].transpose(2, 0, 1)
+    )
     report = json.loads((folder / "report.json").read_text())
     train = report["splits"]["train"]
     assert np.allclose(train["mean"], rgb.mean(axis=(0, 1, 2))[::-1]) and report["mean_file"]
@@ -130,7 +144,8 @@ def test_create_prints_what_inspect_prints(tmp_path):
 
 
 def test_median_frequency_weights_of_two_labels(tmp_path):
-    """Class 0 in both images (4 and 2 of 4 pixels), class 1 in one (2 of 4): 6/8 and 2/4, median 5/8.
+    """Class 0 in both images (4 and 2 of 4 pixels),
+    class 1 in one (2 of 4): 6/8 and 2/4, median 5/8.
 
     The ignored column counts nowhere.
     """
@@ -140,7 +155,11 @@ def test_median_frequency_weights_of_two_labels(tmp_path):
     made(tmp_path, split=0)
     found = summarize(tmp_path / "data").splits[0]
     assert found.weights == (0.625 / 0.75, 0.625 / 0.5, None)
-    assert found.baseline == (0, 0.75) and found.shares == (0.75, 0.25, 0) and found.images == (2, 1, 0)
+    assert (
+        found.baseline == (0, 0.75)
+        and found.shares == (0.75, 0.25, 0)
+        and found.images == (2, 1, 0)
+    )
 
 
 def test_images_of_many_sizes_have_a_mean_colour_and_no_mean_image(tmp_path):
@@ -149,7 +168,10 @@ def test_images_of_many_sizes_have_a_mean_colour_and_no_mean_image(tmp_path):
     save(tmp_path / "labels" / "z.png", np.zeros((9, 9), np.uint8))
     assert made(tmp_path, split=0).exit_code == 0
     assert not (tmp_path / "data" / "mean.binaryproto").exists()
-    assert len(json.loads((tmp_path / "data" / "report.json").read_text())["splits"]["train"]["sizes"]) == 2
+    assert (
+        len(json.loads((tmp_path / "data" / "report.json").read_text())["splits"]["train"]["sizes"])
+        == 2
+    )
 
 
 @pytest.mark.parametrize("order", ["bgr", "rgb", "gray"])
@@ -168,7 +190,10 @@ def test_channel_orders_and_encodings(tmp_path, order, encode):
 
 def test_sizes(tmp_path):
     folders(tmp_path)
-    assert made(tmp_path, "--resize", "20x10", "--pad", "24x4", "--crop", "22x8", split=0).exit_code == 0
+    assert (
+        made(tmp_path, "--resize", "20x10", "--pad", "24x4", "--crop", "22x8", split=0).exit_code
+        == 0
+    )
     for image, label in zip(*list(entries(tmp_path / "data").values())[:2], strict=True):
         assert image.array.shape == (3, 8, 22) and label.array.shape == (1, 8, 22)
         assert (label.array[..., -1] == 255).all() and not image.array[..., -1].any()
@@ -202,7 +227,9 @@ def test_labels_of_every_kind(tmp_path, write, text, words):
     for name, (_, label) in files.items():
         write(tmp_path / "labels" / f"{name}.png", label)
     (tmp_path / "file.txt").write_text(text)
-    result = made(tmp_path, *[tmp_path / "file.txt" if word == "FILE" else word for word in words], split=0)
+    result = made(
+        tmp_path, *[tmp_path / "file.txt" if word == "FILE" else word for word in words], split=0
+    )
     assert result.exit_code == 0, result.output
     for key, array in entries(tmp_path / "data")["train_label_lmdb"]:
         assert np.array_equal(array[0], files[key[9:]][1])
@@ -213,15 +240,19 @@ def test_labels_of_every_kind(tmp_path, write, text, words):
 
 def test_the_result_depends_on_names_and_seed_alone(tmp_path):
     folders(tmp_path, 12)
-    assert all(made(tmp_path, *more, out=out).exit_code == 0 for out, more in (
-        ("a", []), ("b", []), ("c", ["--seed", 1]), ("d", ["--no-shuffle"])
-    ))  # fmt: skip
+    assert all(
+        made(tmp_path, *more, out=out).exit_code == 0
+        for out, more in (("a", []), ("b", []), ("c", ["--seed", 1]), ("d", ["--no-shuffle"]))
+    )
     first, again, other, sorted_ = (contents(tmp_path / each) for each in "abcd")
     assert first == again
-    keys = {each: [key[9:] for key, _ in found["train_image_lmdb"]] for each, found in (
-        ("first", first), ("other", other), ("sorted", sorted_)
-    )}  # fmt: skip
-    assert keys["first"] != keys["other"] and keys["sorted"] == sorted(keys["first"]) != keys["first"]
+    keys = {
+        each: [key[9:] for key, _ in found["train_image_lmdb"]]
+        for each, found in (("first", first), ("other", other), ("sorted", sorted_))
+    }
+    assert (
+        keys["first"] != keys["other"] and keys["sorted"] == sorted(keys["first"]) != keys["first"]
+    )
 
 
 @pytest.mark.parametrize("more", [(), ("--encode", "png"), ("--crop", "4x3")])
@@ -265,7 +296,10 @@ def test_lists_and_folders_of_their_own(tmp_path):
     assert [key[9:] for key, _ in found["val_label_lmdb"]] == ["street_05"]
     own = ["--val-images", tmp_path / "images", "--val-labels", tmp_path / "labels"]
     result = made(tmp_path, *own, split=None, out="other")
-    assert result.exit_code == 2 and "6 labels are there to train on and to validate with" in result.output
+    assert (
+        result.exit_code == 2
+        and "6 labels are there to train on and to validate with" in result.output
+    )
 
 
 def test_subfolders_tails_and_unlabelled_images(tmp_path):
@@ -281,7 +315,9 @@ def test_subfolders_tails_and_unlabelled_images(tmp_path):
     save(tmp_path / "images" / ".trash" / "a_leftImg8bit.png", np.zeros((2, 2, 3), np.uint8))
     ends = ["--image-tail", "_leftImg8bit", "--label-tail", "_ids"]
     result = made(tmp_path, *ends, split=0)
-    assert result.exit_code == 2 and "has no label for" in result.output and "ulm/b" in result.output
+    assert (
+        result.exit_code == 2 and "has no label for" in result.output and "ulm/b" in result.output
+    )
     assert made(tmp_path, *ends, "--labelled-only", "--no-shuffle", split=0).exit_code == 0
     keys = [key for key, _ in entries(tmp_path / "data")["train_image_lmdb"]]
     assert keys == ["00000000_berlin/a", "00000001_ulm/a"]
@@ -326,7 +362,9 @@ def test_every_bad_file_is_named(tmp_path):
     lines = result.output.splitlines()
     assert result.exit_code == 2 and lines[0].startswith("fcnkit: 7 bad files; ")
     for place, fact in wrong.items():
-        assert [line for line in lines if line.startswith(f"  {tmp_path / place}: ") and fact in line], place
+        assert [
+            line for line in lines if line.startswith(f"  {tmp_path / place}: ") and fact in line
+        ], place
     assert len(lines) == 8 and traces(tmp_path) == []
 
 
@@ -349,7 +387,11 @@ def test_nothing_but_bad_pairs(tmp_path):
     for number in range(2):
         save(tmp_path / "labels" / f"street_{number:02d}.png", np.full((5, 7), 9, np.uint8))
     result = made(tmp_path, "--skip-bad", split=0)
-    assert result.exit_code == 2 and "no pair of it is good" in result.output and traces(tmp_path) == []
+    assert (
+        result.exit_code == 2
+        and "no pair of it is good" in result.output
+        and traces(tmp_path) == []
+    )
 
 
 def test_partners_that_are_missing_or_too_many(tmp_path):
@@ -400,7 +442,9 @@ def test_folders_that_are_not_there(tmp_path):
     assert "is no folder" in made(tmp_path, images="none").output
     (tmp_path / "empty").mkdir()
     assert "holds no images" in made(tmp_path, images="empty", labels="empty").output
-    no_classes = run("dataset", "create", tmp_path / "images", tmp_path / "labels", "-o", "x", "--split", 0)
+    no_classes = run(
+        "dataset", "create", tmp_path / "images", tmp_path / "labels", "-o", "x", "--split", 0
+    )
     assert no_classes.exit_code == 2 and "how many classes" in no_classes.output
 
 
@@ -420,7 +464,10 @@ def test_a_dataset_is_replaced_only_with_force(tmp_path):
     assert made(tmp_path).exit_code == 0
     before = contents(tmp_path / "data")
     assert made(tmp_path, "--seed", 5).exit_code == 2 and contents(tmp_path / "data") == before
-    assert made(tmp_path, "--seed", 5, "--force").exit_code == 0 and contents(tmp_path / "data") != before
+    assert (
+        made(tmp_path, "--seed", 5, "--force").exit_code == 0
+        and contents(tmp_path / "data") != before
+    )
     assert traces(tmp_path) == ["data"]
 
 
@@ -442,7 +489,9 @@ class Stop(Exception):
 
 
 def interrupted(top, at: int, monkeypatch, **options) -> None:
-    """Begins a dataset in batches of two, and is stopped when `at` of them are written, images or labels."""
+    """Begins a dataset in batches of two,
+    and is stopped when `at` of them are written, images or labels.
+    """
     calls = count()
     put = databases.Writer.put
 
@@ -466,7 +515,9 @@ def test_resuming_gives_what_going_through_gives(tmp_path, monkeypatch, at):
         create(task(tmp_path), tmp_path / "data")
     read = []
     patched = making.prepared
-    monkeypatch.setattr(making, "prepared", lambda pair, recipe: read.append(pair) or patched(pair, recipe))
+    monkeypatch.setattr(
+        making, "prepared", lambda pair, recipe: read.append(pair) or patched(pair, recipe)
+    )
     create(task(tmp_path), tmp_path / "data", resume=True)
     assert len(read) == 6 - at // 2 * 2  # what both databases have is not read again
     create(task(tmp_path), tmp_path / "whole")
@@ -478,7 +529,9 @@ def test_resuming_remembers_what_was_left_out(tmp_path, monkeypatch):
     save(tmp_path / "labels" / "street_00.png", np.full((5, 7), 9, np.uint8))
     interrupted(tmp_path, 3, monkeypatch, skip_bad=True)
     found = create(task(tmp_path, skip_bad=True), tmp_path / "data", resume=True)
-    assert len(found.skipped) == 1 and "street_00" in found.skipped[0] and found.splits[0].count == 5
+    assert (
+        len(found.skipped) == 1 and "street_00" in found.skipped[0] and found.splits[0].count == 5
+    )
 
 
 @pytest.mark.parametrize("name", ["_moved", "_permit"])
@@ -531,7 +584,9 @@ def test_another_plan_is_not_taken_up(tmp_path, monkeypatch):
     assert traces(tmp_path) == ["data"]
 
 
-@pytest.mark.parametrize("name, data", [("plan.json", b"{"), ("train_label_lmdb/data.mdb", b"x" * 9000)])
+@pytest.mark.parametrize(
+    "name, data", [("plan.json", b"{"), ("train_label_lmdb/data.mdb", b"x" * 9000)]
+)
 def test_damage_to_an_interrupted_one_is_refused(tmp_path, monkeypatch, name, data):
     folders(tmp_path)
     interrupted(tmp_path, 2, monkeypatch)
@@ -566,7 +621,9 @@ def test_killed_and_taken_up(tmp_path):
     words = [sys.executable, "-c", code, "dataset", "create", "images", "labels", "-o", "data"]
     words += ["--classes", "3", "--split", "0.1", "--jobs", "2"]
     database = tmp_path / ".data.partial" / "train_label_lmdb" / "data.mdb"
-    with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+    with subprocess.Popen(
+        words, cwd=tmp_path, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
         while not (database.exists() and database.stat().st_size > 1 << 20):
             assert process.poll() is None
             time.sleep(0.01)
@@ -666,7 +723,9 @@ def test_a_disk_that_is_full_leaves_what_resume_takes_up(tmp_path):
         "--resume",
     ]
     full, roomy = (
-        subprocess.run([sys.executable, "-c", each, *words], cwd=tmp_path, capture_output=True, text=True)
+        subprocess.run(
+            [sys.executable, "-c", each, *words], cwd=tmp_path, capture_output=True, text=True
+        )
         for each in (limit + code, "import sys; " + code)
     )
     assert full.returncode == 2 and "train_image_lmdb: cannot be used" in full.stderr, full.stderr
@@ -678,10 +737,14 @@ def test_a_disk_that_is_full_leaves_what_resume_takes_up(tmp_path):
     [
         (b"\xff\xff", "is no Datum"),
         (b"", "has 0 bytes for 0 x 0 x 0 values"),
-        (schema.message("Datum")(channels=1, height=1, width=1, encoded=True, data=b"x").SerializeToString(),
-         "entry 0: .* is no image"),
+        (
+            schema.message("Datum")(
+                channels=1, height=1, width=1, encoded=True, data=b"x"
+            ).SerializeToString(),
+            "entry 0: .* is no image",
+        ),
     ],
-)  # fmt: skip
+)
 def test_entries_that_are_no_images(tmp_path, value, message):
     store = databases.Writer(tmp_path)
     store.put([(b"0", value)])
@@ -702,7 +765,8 @@ def test_inspect_refuses_what_does_not_fit(tmp_path):
     store.close()
     other = run("dataset", "inspect", folder)
     assert (
-        other.exit_code == 2 and f"the image's key is {last.key}, the label's 00000005_other" in other.output
+        other.exit_code == 2
+        and f"the image's key is {last.key}, the label's 00000005_other" in other.output
     )
     (folder / "classes.txt").rename(folder / "names.txt")
     assert "has no classes.txt; say how many" in run("dataset", "inspect", folder).output
@@ -723,7 +787,9 @@ def test_inspect_refuses_what_does_not_fit(tmp_path):
 def test_inspect_draws_a_sheet(tmp_path):
     folders(tmp_path)
     made(tmp_path)
-    result = run("dataset", "inspect", tmp_path / "data", "--sheet", tmp_path / "sheet.png", "--count", 4)
+    result = run(
+        "dataset", "inspect", tmp_path / "data", "--sheet", tmp_path / "sheet.png", "--count", 4
+    )
     assert result.exit_code == 0, result.output
     with Image.open(tmp_path / "sheet.png") as sheet:
         colours = {colour for _, colour in sheet.convert("RGB").getcolors(1 << 20)}
@@ -737,7 +803,9 @@ def test_inspect_draws_a_sheet(tmp_path):
 
 def read_by_caffe(caffe, folder: Path, split: str, number: int) -> tuple:
     layers = [
-        data_layer(blob, None, str(folder / f"{split}_{kind}_lmdb"), Images() if kind == "image" else None)
+        data_layer(
+            blob, None, str(folder / f"{split}_{kind}_lmdb"), Images() if kind == "image" else None
+        )
         for blob, kind in (("data", "image"), ("label", "label"))
     ]
     text = "".join(render([("layer", layer)], Style()) for layer in layers)
@@ -789,7 +857,9 @@ def test_from_images_to_a_trained_net(caffe, tmp_path):
     words += ["--weights", tmp_path / "classifier.caffemodel", "--mean", ",".join(map(str, mean))]
     result = run(*words)
     assert result.exit_code == 0, result.output
-    losses = caffe.train("solver.prototxt", tmp_path / "data" / "init.caffemodel", 2, cwd=tmp_path / "data")
+    losses = caffe.train(
+        "solver.prototxt", tmp_path / "data" / "init.caffemodel", 2, cwd=tmp_path / "data"
+    )
     assert losses[0][1] == pytest.approx(math.log(3), rel=1e-3)
 
 
@@ -800,7 +870,15 @@ def test_real_camvid(shared, tmp_path):
     top = shared / "camvid"
     words = [top / "val" / "images", top / "val" / "labels", "-o", tmp_path / "data", "--split", 0]
     result = run(
-        "dataset", "create", *words, "--classes", top / "classes.txt", "--void", 11, "--resize", "120x90"
+        "dataset",
+        "create",
+        *words,
+        "--classes",
+        top / "classes.txt",
+        "--void",
+        11,
+        "--resize",
+        "120x90",
     )
     assert result.exit_code == 0, result.output
     found = summarize(tmp_path / "data").splits[0]
@@ -808,7 +886,12 @@ def test_real_camvid(shared, tmp_path):
 
 
 def test_real_voc(caffe, shared, tmp_path):
-    words = [shared / "voc" / "JPEGImages", shared / "voc" / "SegmentationClass", "-o", tmp_path / "data"]
+    words = [
+        shared / "voc" / "JPEGImages",
+        shared / "voc" / "SegmentationClass",
+        "-o",
+        tmp_path / "data",
+    ]
     result = run("dataset", "create", *words, "--colours", "voc", "--split", 0.13, "--no-shuffle")
     assert result.exit_code == 0 and "aeroplane" in result.output, result.output
     first = next(databases.read(tmp_path / "data" / "train_image_lmdb"))

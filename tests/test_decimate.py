@@ -17,11 +17,14 @@ NETS = {
     "7 to 2": (START + conv("c", "data", 4, 7, "bias_term: false stride: 2"), 2, (6, 6)),
     "of dilation 2": (START + conv("c", "data", 4, 5, "dilation: 2"), 3, (2, 2)),
     "of groups": (START + conv("c", "data", 6, 5, "group: 3"), 3, (2, 2)),
-    "h is not w": (START + conv("c", "data", 4, 1).replace("kernel_size: 1", "kernel_h: 7 kernel_w: 5"),
-                   (4, 3), (2, 2)),
+    "h is not w": (
+        START + conv("c", "data", 4, 1).replace("kernel_size: 1", "kernel_h: 7 kernel_w: 5"),
+        (4, 3),
+        (2, 2),
+    ),
     "one axis": (START + conv("c", "data", 4, 5), (3, 5), (2, 1)),
     "deconvolution": (data(2, 3, 5, 5) + deconv("c", "data", 4, 7, 2), 3, (3, 3)),
-}  # fmt: skip
+}
 
 
 def masked(blob, kernel, steps):
@@ -38,7 +41,9 @@ def masked(blob, kernel, steps):
 @pytest.mark.parametrize("name", NETS)
 def test_every_size_stays(name):
     text, kernel, _ = NETS[name]
-    before, after = (infer(fk.build(each)) for each in (net(text), fk.decimate(net(text), "c", kernel).net))
+    before, after = (
+        infer(fk.build(each)) for each in (net(text), fk.decimate(net(text), "c", kernel).net)
+    )
     assert list(before.tops.values()) == list(after.tops.values())
 
 
@@ -86,9 +91,14 @@ def test_blobs_move_together():
 
 
 SHARED = "".join(
-    layer(name, "Convolution", "data", more="param { name: 'w' } convolution_param "
-          "{ num_output: 4 kernel_size: 5 }") for name in "cd"
-)  # fmt: skip
+    layer(
+        name,
+        "Convolution",
+        "data",
+        more="param { name: 'w' } convolution_param { num_output: 4 kernel_size: 5 }",
+    )
+    for name in "cd"
+)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +126,10 @@ def test_real_caffe_computes_what_is_left(caffe, tmp_path, capsys):
     asked = []
     for number, (text, kernel, steps) in enumerate(NETS.values()):
         before = net(text)
-        plan, old = fk.decimate(before, "c", kernel), weights(before, tmp_path / f"{number}.caffemodel")
+        plan, old = (
+            fk.decimate(before, "c", kernel),
+            weights(before, tmp_path / f"{number}.caffemodel"),
+        )
         kept = old.put("c", [masked(old["c"][0], kernel, steps), *old["c"][1:]])
         asked += [
             caffe.Question("run", before, kept, images(before)),

@@ -22,7 +22,9 @@ def demo(monkeypatch):
 
 def test_the_demo_runs_and_draws(tmp_path):
     pytest.importorskip("cv2")
-    done = subprocess.run([sys.executable, SCRIPTS / "demo.py"], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / "demo.py"], cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     right, total = map(int, re.search(r"(\d+) of (\d+) digits", done.stdout).groups())
     assert total > 30 and right >= 0.9 * total
@@ -36,7 +38,8 @@ def test_every_class_has_a_colour_of_its_own(demo):
 
 
 def test_pixels_between_windows_take_the_nearer_class(demo):
-    # Windows at pixels 2, 6 and 10 each way; at pixel 8 both classes are equal, and the lower one is taken.
+    # Windows at pixels 2, 6 and 10 each way; at pixel 8 both classes are equal, and the lower one
+    # is taken.
     probabilities = np.zeros((11, 3, 3))
     probabilities[3, :, :2] = probabilities[7, :, 2] = 1
     classes = demo.at_pixels(probabilities, (13, 13), 4, 2)

@@ -53,7 +53,9 @@ def test_data_become_an_input_of_one_image():
         'input: "data" input_dim: 10 input_dim: 3 input_dim: 8 input_dim: 8\n',
         'input: "data"\ninput_dim: [10, 3, 8, 8]\n',
         'input: "data"\ninput_shape { dim: 0xA dim: 3 dim: 8 dim: 8 }\n',
-        layer("data", "DummyData", more="dummy_data_param { shape { dim: 10 dim: 3 dim: 8 dim: 8 } }"),
+        layer(
+            "data", "DummyData", more="dummy_data_param { shape { dim: 10 dim: 3 dim: 8 dim: 8 } }"
+        ),
     ],
 )
 def test_the_batch_is_one_however_it_is_written(head):
@@ -79,7 +81,9 @@ def test_other_heads_go_and_their_layers_with_them():
 
 
 def test_layers_of_other_states_go():
-    text = net(data(1, 3, 8, 8), BODY, layer("x", "ReLU", "c", top="y", more="include { stage: 'odd' }"))
+    text = net(
+        data(1, 3, 8, 8), BODY, layer("x", "ReLU", "c", top="y", more="include { stage: 'odd' }")
+    )
     assert "odd" not in deploy(text).net.text
 
 
@@ -95,13 +99,16 @@ def test_comments_stay():
         (TRAIN_VAL, {"inputs": {"data": (1, 3, 8)}}, "."),
         (TRAIN_VAL, {"inputs": {"dato": (1, 3, 8, 8)}}, "dato"),
         (TRAIN_VAL, {"inputs": SIZE, "head": "nope"}, "nope"),
-        ('layers { name: "d" type: DATA top: "data" data_param { source: "x" } }\n'
-         'layers { name: "fc" type: INNER_PRODUCT bottom: "data" top: "fc" '
-         "inner_product_param { num_output: 2 } }",
-         {"inputs": SIZE}, "upgrade"),
+        (
+            'layers { name: "d" type: DATA top: "data" data_param { source: "x" } }\n'
+            'layers { name: "fc" type: INNER_PRODUCT bottom: "data" top: "fc" '
+            "inner_product_param { num_output: 2 } }",
+            {"inputs": SIZE},
+            "upgrade",
+        ),
         (data(1, 3, 8, 8).replace("input_param", "#") + BODY, {}, "--input|input_param"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_is_refused(text, options, message):
     with pytest.raises(NetError, match=message):
         deploy(net(text), **options)
@@ -123,14 +130,21 @@ def two_depths(classes=4, helper=4):
 
 
 def test_a_head_that_only_helps_to_train_a_deeper_one_goes():
-    assert [one.name for one in build(deploy(two_depths()).net).layers] == ["data", "conv1", "conv2", "fc"]
+    assert [one.name for one in build(deploy(two_depths()).net).layers] == [
+        "data",
+        "conv1",
+        "conv2",
+        "fc",
+    ]
 
 
 @pytest.mark.parametrize(
     "net",
     [
         two_depths(helper=5),
-        fk.parse(data(1, 3, 9, 9) + conv("conv1", "data", 3, 3) + aux(4) + fc("fc", "conv1", 4), "net"),
+        fk.parse(
+            data(1, 3, 9, 9) + conv("conv1", "data", 3, 3) + aux(4) + fc("fc", "conv1", 4), "net"
+        ),
     ],
 )
 def test_heads_of_other_classes_or_of_the_same_depth_are_asked_for(net):

@@ -21,11 +21,15 @@ def test_every_message_and_enum_is_as_protobuf_reads_it(name):
         enums |= {f"{message.name}.{enum.name}": enum for enum in message.enum_type}
         assert list(ours.fields(message.name)) == [
             Declared(
-                field.name, field.number, KINDS[field.type], field.label, field.type_name,
+                field.name,
+                field.number,
+                KINDS[field.type],
+                field.label,
+                field.type_name,
                 field.default_value if field.HasField("default_value") else None,
             )
             for field in message.field
-        ]  # fmt: skip
+        ]
     assert len(enums) > 1
     for full, enum in enums.items():
         assert ours.enum(full) == {value.name: value.number for value in enum.value}

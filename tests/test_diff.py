@@ -1,4 +1,6 @@
-"""fcnkit diff, and fcnkit inspect of a weights file: exit status, what is printed; nothing is written."""
+"""fcnkit diff, and fcnkit inspect of a weights file:
+exit status, what is printed; nothing is written.
+"""
 
 import io
 import json
@@ -26,7 +28,9 @@ def folder(tmp_path, monkeypatch):
     array[0, 0] += np.abs(array).max() / 4
     changed = old.put("fc4", [array, old["fc4"][1]])
     changed.save("changed.caffemodel")
-    changed.rename({"fc4": "score"}).drop("conv2").reshape("fc3", 0, (8, 6, 5, 5)).save("other.caffemodel")
+    changed.rename({"fc4": "score"}).drop("conv2").reshape("fc3", 0, (8, 6, 5, 5)).save(
+        "other.caffemodel"
+    )
     shutil.copy("old.caffemodel", "weights.prototxt")
     shutil.copy("net.prototxt", "net.caffemodel")
     return tmp_path
@@ -41,12 +45,28 @@ def folder(tmp_path, monkeypatch):
         (("old.caffemodel", "old.caffemodel"), 0, "8 blobs equal\n"),
         (("old.caffemodel", "changed.caffemodel"), 1, "1 of 80 differ: largest"),
         (("old.caffemodel", "changed.caffemodel"), 1, "7 blobs equal, 1 changed\n"),
-        (("old.caffemodel", "changed.caffemodel", "--tolerance", 0.3), 0, "7 blobs equal, 1 close\n"),
+        (
+            ("old.caffemodel", "changed.caffemodel", "--tolerance", 0.3),
+            0,
+            "7 blobs equal, 1 close\n",
+        ),
         (("old.caffemodel", "changed.caffemodel", "--tolerance", 0.2), 1, "fc4 0  changed"),
-        (("old.caffemodel", "other.caffemodel"), 1, "3 blobs equal, 1 reshaped, 4 missing, 2 extra"),
-        (("changed.caffemodel", "other.caffemodel", "--map", "fc4=score"), 1, "5 blobs equal, 1 reshaped, 2"),
+        (
+            ("old.caffemodel", "other.caffemodel"),
+            1,
+            "3 blobs equal, 1 reshaped, 4 missing, 2 extra",
+        ),
+        (
+            ("changed.caffemodel", "other.caffemodel", "--map", "fc4=score"),
+            1,
+            "5 blobs equal, 1 reshaped, 2",
+        ),
         (("old.caffemodel", "net.prototxt"), 0, "8 blobs fitting\n"),
-        (("old.caffemodel", "net.prototxt", "--input", "data=1,2,24,24", "--all"), 0, "conv1 0  fits  4 x 2"),
+        (
+            ("old.caffemodel", "net.prototxt", "--input", "data=1,2,24,24", "--all"),
+            0,
+            "conv1 0  fits  4 x 2",
+        ),
         (("old.caffemodel", "conv.prototxt"), 1, "fc3 0  reshape  8 x 150 -> 8 x 6 x 5 x 5"),
         (("other.caffemodel", "net.prototxt"), 1, "extra: not in net.prototxt"),
         (("weights.prototxt", "net.caffemodel"), 0, "8 blobs fitting\n"),
@@ -96,10 +116,16 @@ def test_diff_as_json(second, status, folder):
         (("old.caffemodel", "bottom.prototxt"), "pool9"),
         (("old.caffemodel", "template:nothing"), "nothing"),
         (("old.caffemodel", "old.caffemodel", "--map", "x=fc3"), 'no layer "x"'),
-        (("old.caffemodel", "net.prototxt", "--map", "fc3=x"), 'no layer "x", which "fc3" is mapped to'),
+        (
+            ("old.caffemodel", "net.prototxt", "--map", "fc3=x"),
+            'no layer "x", which "fc3" is mapped to',
+        ),
         (("old.caffemodel", "net.prototxt", "--input", "dato=1"), "dato"),
         (("old.caffemodel", "old.caffemodel", "--input", "data=1"), "--input for a net"),
-        (("old.caffemodel", "net.prototxt", "--tolerance", 0.1), "--tolerance is for two weights files"),
+        (
+            ("old.caffemodel", "net.prototxt", "--tolerance", 0.1),
+            "--tolerance is for two weights files",
+        ),
         (("old.caffemodel", "old.caffemodel", "--tolerance", -1), "--tolerance"),
         (("old.caffemodel", "old.caffemodel", "--map", "x"), "--map"),
         (("old.caffemodel",), "WEIGHTS_OR_NET"),
@@ -120,18 +146,33 @@ def test_bad_input_is_2(words, message, folder):
 def test_inspect_tells_a_weights_file_by_its_content(folder):
     before = listing(folder)
     shown = run("inspect", "weights.prototxt").stdout
-    assert shown.replace("weights.prototxt", "old.caffemodel") == run("inspect", "old.caffemodel").stdout
+    assert (
+        shown.replace("weights.prototxt", "old.caffemodel")
+        == run("inspect", "old.caffemodel").stdout
+    )
     assert run("inspect", "net.caffemodel").stdout.startswith("net.caffemodel, ")
     assert listing(folder) == before
 
 
 def test_inspect_prints_a_line_for_each_blob_and_the_sums(folder):
     lines = run("inspect", "old.caffemodel").stdout.splitlines()
-    assert lines[1].split() == ["layer", "blob", "shape", "bytes", "minimum", "maximum", "mean", "zeros"]
+    assert lines[1].split() == [
+        "layer",
+        "blob",
+        "shape",
+        "bytes",
+        "minimum",
+        "maximum",
+        "mean",
+        "zeros",
+    ]
     assert [line.split()[:2] for line in lines[2:10]] == [
         [name, blob] for name in ("conv1", "conv2", "fc3", "fc4") for blob in ("0", "1")
     ]
-    assert lines[10].startswith("8 blobs of 4 layers, 1,596 values") and "6,384 bytes, float32" in lines[11]
+    assert (
+        lines[10].startswith("8 blobs of 4 layers, 1,596 values")
+        and "6,384 bytes, float32" in lines[11]
+    )
 
 
 def test_inspect_flags_what_is_odd(folder):
@@ -139,7 +180,13 @@ def test_inspect_flags_what_is_odd(folder):
     odd.put("fc4", [np.full((10, 8), np.inf), np.zeros(10)]).save("odd.caffemodel")
     shown = run("inspect", "odd.caffemodel")
     assert shown.exit_code == 0
-    for text in ("1,200 NaN\n", "80 infinite\n", "100%  all zero\n", "2 blobs all zero\n", "blob with NaN\n"):
+    for text in (
+        "1,200 NaN\n",
+        "80 infinite\n",
+        "100%  all zero\n",
+        "2 blobs all zero\n",
+        "blob with NaN\n",
+    ):
         assert text in shown.stdout
     found = json.loads(run("inspect", "odd.caffemodel", "--json").stdout)
     flags = [blob["flags"] for blob in found["blobs"][4:]]
@@ -147,10 +194,14 @@ def test_inspect_flags_what_is_odd(folder):
     assert found["blobs"][4]["mean"] is None and found["values"] == 1596
 
 
-@pytest.mark.parametrize("words", [["--phase", "TEST"], ["--to", "x"], ["--memory"], ["--weights", "w"]])
+@pytest.mark.parametrize(
+    "words", [["--phase", "TEST"], ["--to", "x"], ["--memory"], ["--weights", "w"]]
+)
 def test_inspect_refuses_what_only_a_net_has(words, folder):
     result = run("inspect", "old.caffemodel", *words)
-    assert result.exit_code == 2 and f"{words[0]} is for a net" in result.stderr and not result.stdout
+    assert (
+        result.exit_code == 2 and f"{words[0]} is for a net" in result.stderr and not result.stdout
+    )
 
 
 # ---- content and progress

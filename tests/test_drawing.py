@@ -1,4 +1,6 @@
-"""The picture of a net: what is in it, where it lies, and that it is a document that a browser reads."""
+"""The picture of a net: what is in it, where it lies,
+and that it is a document that a browser reads.
+"""
 
 import sys
 from itertools import combinations
@@ -18,10 +20,15 @@ from fcnkit.errors import EngineError, NetError
 from fcnkit.nets.shapes import infer
 
 SKIP = (
-    data(1, 3, 32, 32), conv("c", "data", 4, 3, "pad: 10"), relu("c"),
-    layer("drop", "Dropout", "c", top="c"), pool("p", "c", 2, 2), deconv("u", "p", 4, 4, 2, "group: 4"),
-    crop("s", "u", "c", 1), layer("sum", "Eltwise", "s", "c"),
-)  # fmt: skip
+    data(1, 3, 32, 32),
+    conv("c", "data", 4, 3, "pad: 10"),
+    relu("c"),
+    layer("drop", "Dropout", "c", top="c"),
+    pool("p", "c", 2, 2),
+    deconv("u", "p", 4, 4, 2, "group: 4"),
+    crop("s", "u", "c", 1),
+    layer("sum", "Eltwise", "s", "c"),
+)
 BOX = (100.0, 50.0)
 
 
@@ -31,7 +38,9 @@ def charted(*layers):
 
 
 def long(count):
-    return net(data(1, 3, 8, 8), *(conv(f"c{n}", f"c{n - 1}" if n else "data", 3, 1) for n in range(count)))
+    return net(
+        data(1, 3, 8, 8), *(conv(f"c{n}", f"c{n - 1}" if n else "data", 3, 1) for n in range(count))
+    )
 
 
 # ---- what is in it
@@ -57,26 +66,45 @@ def test_a_block_says_its_shape_and_what_it_learns():
 
 def test_wires_follow_the_blobs_and_the_size_of_a_crop_is_apart():
     assert charted(*SKIP).wires == (
-        Wire(0, 1, "data"), Wire(1, 2, "c"), Wire(2, 3, "p"), Wire(3, 4, "u"),
-        Wire(1, 4, "c", sized=True), Wire(4, 5, "s"), Wire(1, 5, "c"),
-    )  # fmt: skip
+        Wire(0, 1, "data"),
+        Wire(1, 2, "c"),
+        Wire(2, 3, "p"),
+        Wire(3, 4, "u"),
+        Wire(1, 4, "c", sized=True),
+        Wire(4, 5, "s"),
+        Wire(1, 5, "c"),
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "what", "shape"),
     [
-        (conv("x", "data", 4, 3, "stride: 2 dilation: 2"), "Convolution 3 × 3 stride 2 dilation 2",
-         "4 × 14 × 14"),
-        (layer("x", "Convolution", "data", more="convolution_param { num_output: 2 kernel_h: 1 kernel_w: 3 "
-               "stride_h: 1 stride_w: 2 pad_h: 0 pad_w: 1 }"), "Convolution 1 × 3 stride 1 × 2 pad 0 × 1",
-         "2 × 32 × 16"),
+        (
+            conv("x", "data", 4, 3, "stride: 2 dilation: 2"),
+            "Convolution 3 × 3 stride 2 dilation 2",
+            "4 × 14 × 14",
+        ),
+        (
+            layer(
+                "x",
+                "Convolution",
+                "data",
+                more="convolution_param { num_output: 2 kernel_h: 1 kernel_w: 3 "
+                "stride_h: 1 stride_w: 2 pad_h: 0 pad_w: 1 }",
+            ),
+            "Convolution 1 × 3 stride 1 × 2 pad 0 × 1",
+            "2 × 32 × 16",
+        ),
         (pool("x", "data", 3, 2, "pool: AVE"), "Ave pooling 3 × 3 stride 2", "3 × 16 × 16"),
-        (layer("x", "Pooling", "data", more="pooling_param { global_pooling: true }"), "Max pooling, global",
-         "3 × 1 × 1"),
+        (
+            layer("x", "Pooling", "data", more="pooling_param { global_pooling: true }"),
+            "Max pooling, global",
+            "3 × 1 × 1",
+        ),
         (fc("x", "data", 7), "InnerProduct", "7"),
         (layer("x", "Novel", "data"), "Novel", ""),
     ],
-)  # fmt: skip
+)
 def test_what_a_block_says(text, what, shape):
     block = charted(data(1, 3, 32, 32), text).blocks[1]
     assert (block.what, block.shape) == (what, shape)
@@ -86,7 +114,16 @@ def test_every_kind_has_a_colour():
     nets = [template("alexnet"), fk.fcn(template("vgg16"), classes=3, stride=8).net]
     built = [fk.build(each) for each in nets]
     kinds = {block.kind for each in built for block in chart(each, infer(each)).blocks}
-    assert {"data", "convolution", "dense", "pooling", "upsampling", "crop", "joint", "result"} <= kinds
+    assert {
+        "data",
+        "convolution",
+        "dense",
+        "pooling",
+        "upsampling",
+        "crop",
+        "joint",
+        "result",
+    } <= kinds
     assert kinds <= COLOURS.keys()
 
 
@@ -94,8 +131,10 @@ def test_every_kind_has_a_colour():
 
 
 def spots(places, sizes):
-    return [(x - w / 2, x + w / 2, y - h / 2, y + h / 2)
-            for (x, y), (w, h) in zip(places.centres, sizes, strict=True)]  # fmt: skip
+    return [
+        (x - w / 2, x + w / 2, y - h / 2, y + h / 2)
+        for (x, y), (w, h) in zip(places.centres, sizes, strict=True)
+    ]
 
 
 def test_boxes_do_not_overlap_and_curves_end_at_them():
@@ -115,7 +154,12 @@ def test_boxes_do_not_overlap_and_curves_end_at_them():
 def test_a_short_picture_has_one_column_and_holds_everything():
     places = layout([BOX] * 3, [Link(0, 1), Link(1, 2)])
     (strip,) = columns(places, [BOX] * 3)
-    assert (strip.top, strip.bottom, strip.boxes, strip.curves) == (0, places.height, (0, 1, 2), (0, 1))
+    assert (strip.top, strip.bottom, strip.boxes, strip.curves) == (
+        0,
+        places.height,
+        (0, 1, 2),
+        (0, 1),
+    )
     assert strip.entries == ()
 
 

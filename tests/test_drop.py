@@ -19,10 +19,19 @@ from fcnkit.weights.surgery import transplant
         (TEXT, ["g", "prob"], ["data", "c", "relu_c", "p", "f", "relu_f"], ["g"]),
         (TWO, ["a"], ["data", "b"], ["a"]),
         (V1, ["d"], ["input", "a", "b"], []),
-        (data(1, 3, 8, 8) + conv("c", "data", 4, 3) + layer("n", "BatchNorm", "c") + layer("m", "Scale", "n")
-         + relu("m") + pool("p", "m", 2, 2), ["m", "n"], ["data", "c", "relu_m", "p"], ["m", "n"]),
+        (
+            data(1, 3, 8, 8)
+            + conv("c", "data", 4, 3)
+            + layer("n", "BatchNorm", "c")
+            + layer("m", "Scale", "n")
+            + relu("m")
+            + pool("p", "m", 2, 2),
+            ["m", "n"],
+            ["data", "c", "relu_m", "p"],
+            ["m", "n"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_dropped(text, dropped, left, moves):
     plan = fk.drop(net(text), *dropped)
     assert names(plan.net) == left
@@ -46,4 +55,6 @@ def test_real_caffe_runs_what_dropping_and_renaming_leaves(caffe, tmp_path):
     old, given = weights(before, tmp_path / "old.caffemodel"), images(before)
     plan = fk.drop(before, "fc8").then(fk.rename, {"fc7": "features"})
     expected = caffe.run(before, old, given, ["fc7"])["fc7"]
-    np.testing.assert_array_equal(caffe.run(plan.net, transplant(plan, old), given)["fc7"], expected)
+    np.testing.assert_array_equal(
+        caffe.run(plan.net, transplant(plan, old), given)["fc7"], expected
+    )

@@ -19,7 +19,9 @@ SUM = declare("Eltwise", bottoms=("a", "u"), tops=("v",), name="sum")
 
 def of(text):
     graph = build(prototxt.parse(text, "net.prototxt"))
-    return freedom(graph, {top.blob: graph.producer(top).input_shapes[top.index] for top in graph.inputs})
+    return freedom(
+        graph, {top.blob: graph.producer(top).input_shapes[top.index] for top in graph.inputs}
+    )
 
 
 def named(text, blob):
@@ -34,12 +36,16 @@ def named(text, blob):
         (A + HALF, "t", ("batch", 6, "t_2", "t_3")),
         (A + HALF + BACK, "u", ("batch", 6, "height", "width")),
         (A + declare("InnerProduct", "inner_product_param { num_output: 5 }"), "t", ("batch", 5)),
-        (A + declare("InnerProduct", "inner_product_param { num_output: 5 }"), "a", ("batch", 6, 16, 12)),
+        (
+            A + declare("InnerProduct", "inner_product_param { num_output: 5 }"),
+            "a",
+            ("batch", 6, 16, 12),
+        ),
         (A + declare("Pooling", POOL("global_pooling: true")), "t", ("batch", 6, 1, 1)),
         (source("a", 3, 5) + declare("ReLU"), "t", ("batch", 5)),
         (A + B + declare("Concat"), "b", ("b_batch", 6, "b_height", "width")),
     ],
-)  # fmt: skip
+)
 def test_sizes_by_name(text, blob, sizes):
     assert named(text, blob) == sizes
 
@@ -54,7 +60,10 @@ def test_a_net_that_takes_multiples_alone():
 def test_a_net_that_keeps_the_corners():
     # 17 -> 9 -> 17: sizes of 8 n + 1 alone.
     text = source("a", 1, 6, 17, 17) + declare("Interp", "interp_param { shrink_factor: 8 }")
-    text += declare("Interp", "interp_param { zoom_factor: 8 }", bottoms=("t",), tops=("u",), name="up") + SUM
+    text += (
+        declare("Interp", "interp_param { zoom_factor: 8 }", bottoms=("t",), tops=("u",), name="up")
+        + SUM
+    )
     found = of(text)
     assert found.named(found.graph.top("v")) == ("batch", 6, "height", "width")
 

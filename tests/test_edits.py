@@ -118,7 +118,12 @@ def test_edits_that_disagree_are_refused_in_either_order(one, other):
 
 def test_a_conflict_names_the_steps_and_the_texts():
     with pytest.raises(EditConflict) as caught:
-        arrange([Edit(5, 9, "kernel_size: 7", "convolutionalize fc6"), Edit(5, 9, "x" * 99, "rename fc6")])
+        arrange(
+            [
+                Edit(5, 9, "kernel_size: 7", "convolutionalize fc6"),
+                Edit(5, 9, "x" * 99, "rename fc6"),
+            ]
+        )
     said = str(caught.value)
     assert "convolutionalize fc6 puts 'kernel_size: 7'" in said and "rename fc6 puts 'xxx" in said
     assert said.startswith("characters 5 to 9: ") and len(said) < 250
@@ -170,7 +175,9 @@ def test_states_that_disagree_are_both_named(train, test):
 
 def test_insertions_that_differ_in_length_are_told_what_they_are():
     states = [("TRAIN", [Edit(2, 2, "x"), Edit(2, 2, "y")]), ("TEST", [Edit(2, 2, "x")])]
-    with pytest.raises(EditConflict, match="2: state TRAIN inserts 'xy' and state TEST inserts 'x';"):
+    with pytest.raises(
+        EditConflict, match="2: state TRAIN inserts 'xy' and state TEST inserts 'x';"
+    ):
         merge(states)
 
 

@@ -14,23 +14,34 @@ from fcnkit.weights import store
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 SMALL = net(
-    data(1, 3, 24, 24), conv("conv1", "data", 4, 3, "pad: 1"), relu("conv1"), pool("pool1", "conv1", 2, 2),
-    conv("conv2", "pool1", 4, 3, "pad: 1"), relu("conv2"), pool("pool2", "conv2", 2, 2),
-    fc("fc3", "pool2", 8), relu("fc3"), fc("fc4", "fc3", 10),
-)  # fmt: skip
+    data(1, 3, 24, 24),
+    conv("conv1", "data", 4, 3, "pad: 1"),
+    relu("conv1"),
+    pool("pool1", "conv1", 2, 2),
+    conv("conv2", "pool1", 4, 3, "pad: 1"),
+    relu("conv2"),
+    pool("pool2", "conv2", 2, 2),
+    fc("fc3", "pool2", 8),
+    relu("fc3"),
+    fc("fc4", "fc3", 10),
+)
 PICTURES = {"small-net-curves.png", "small-net-overlays.jpg", "small-net-confusion.png"}
 
 
 @pytest.fixture
 def words(tmp_path):
-    """The script on images whose left part is dark, of one class, and whose right part is bright."""
+    """The script on images whose left part is dark,
+    of one class, and whose right part is bright.
+    """
     rng = np.random.default_rng(0)
     for split, count in (("train", 6), ("val", 2)):
         for number in range(count):
             label = np.zeros((32, 40), np.uint8)
             label[:, rng.integers(8, 32) :] = 1
             label[0] = 2
-            image = (60 + 120 * (label[..., None] > 0) + rng.integers(0, 40, (32, 40, 3))).astype(np.uint8)
+            image = (60 + 120 * (label[..., None] > 0) + rng.integers(0, 40, (32, 40, 3))).astype(
+                np.uint8
+            )
             save(tmp_path / "data" / split / "images" / f"{split}{number}.png", image)
             save(tmp_path / "data" / split / "labels" / f"{split}{number}.png", label)
     (tmp_path / "data" / "classes.txt").write_text("dark\nbright\n")
@@ -70,12 +81,23 @@ def test_weights_of_the_trunk_alone_on_pytorch_and_without_skips(words, tmp_path
     pytest.importorskip("matplotlib")
     pytest.importorskip("torch")
     store.open(tmp_path / "net.caffemodel").drop("fc3", "fc4").save(tmp_path / "trunk.caffemodel")
-    trunk = "a trunk", tmp_path / "net.prototxt", tmp_path / "trunk.caffemodel", "100", 2, 2, "auto", 8
+    trunk = (
+        "a trunk",
+        tmp_path / "net.prototxt",
+        tmp_path / "trunk.caffemodel",
+        "100",
+        2,
+        2,
+        "auto",
+        8,
+    )
     done = run(["--engine", "torch", *words[: words.index("--trunk")], "--trunk", *map(str, trunk)])
     assert done.returncode == 0, done.stdout + done.stderr
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert set(results) == {"a-trunk-random", "a-trunk-transplanted"}
-    logs = [(tmp_path / "work" / name / "run" / "caffe.log").read_text() for name in sorted(results)]
+    logs = [
+        (tmp_path / "work" / name / "run" / "caffe.log").read_text() for name in sorted(results)
+    ]
     assert ["Finetuning from" in log for log in logs] == [False, True]
     text = (tmp_path / "out" / "README.md").read_text()
     assert "Skips on top" not in text and "| random | transplanted |\n|---|---|---|---|\n" in text

@@ -1,4 +1,6 @@
-"""Export: what ONNX Runtime computes of a model is what real Caffe computes, at every size that is free."""
+"""Export: what ONNX Runtime computes of a model
+is what real Caffe computes, at every size that is free.
+"""
 
 import numpy as np
 import pytest
@@ -58,9 +60,15 @@ UNEVEN = pool("pool: AVE kernel_h: 4 kernel_w: 2 stride_h: 2 stride_w: 2 pad_h: 
 FAR = declare("Power", "power_param { scale: -1 shift: -500 }", bottoms="a", tops="b", name="far")
 TWO_TOPS = one("Pooling", POOL("kernel_size: 2 stride: 2"), X, tops=2)
 NARROW = conv("kernel_size: 14 stride: 4") + declare(
-    "InnerProduct", "inner_product_param { num_output: 1 axis: 0 }", bottoms="t", tops="u", name="fc"
+    "InnerProduct",
+    "inner_product_param { num_output: 1 axis: 0 }",
+    bottoms="t",
+    tops="u",
+    name="fc",
 )
-NEGATIVE = source("a", *X) + FAR + declare("Pooling", POOL("kernel_size: 3 stride: 3 pad: 2"), bottoms="b")
+NEGATIVE = (
+    source("a", *X) + FAR + declare("Pooling", POOL("kernel_size: 3 stride: 3 pad: 2"), bottoms="b")
+)
 DOUBLED = declare("Power", "power_param { scale: 2 }", bottoms="a", tops="a", name="p")
 BIG = (2, 6, 20, 21)
 
@@ -94,7 +102,10 @@ CASES = {
     "pool average clipped": (pool("pool: AVE kernel_size: 2 stride: 2 pad: 1"), "NHW"),
     "pool average clipped wide": (pool("pool: AVE kernel_size: 3 stride: 3 pad: 2"), "NHW"),
     "pool average uneven": (UNEVEN, "NHW"),
-    "pool average down": (pool("pool: AVE kernel_size: 3 stride: 2 pad: 1 round_mode: FLOOR"), "NHW"),
+    "pool average down": (
+        pool("pool: AVE kernel_size: 3 stride: 2 pad: 1 round_mode: FLOOR"),
+        "NHW",
+    ),
     "pool average with gaps": (pool("pool: AVE kernel_size: 2 stride: 3"), "NHW"),
     "pool global average": (pool("pool: AVE global_pooling: true"), "NHW"),
     "pool global max": (pool("global_pooling: true"), "NHW"),
@@ -133,7 +144,10 @@ CASES = {
     "softmax two axes": (of("Softmax", "axis: -1", (3, 5)), "N"),
     "batch norm": (one("BatchNorm", "batch_norm_param { eps: 0.1 }"), "NHW"),
     "batch norm two axes": (one("BatchNorm", "", (3, 5)), "N"),
-    "batch norm of the batch": (one("BatchNorm", "batch_norm_param { use_global_stats: false }"), "NHW"),
+    "batch norm of the batch": (
+        one("BatchNorm", "batch_norm_param { use_global_stats: false }"),
+        "NHW",
+    ),
     "scale": (of("Scale", "bias_term: true"), "NHW"),
     "scale of an axis": (of("Scale", "axis: 2 num_axes: 1"), "NW"),
     "scale to the end": (of("Scale", "axis: 1 num_axes: -1 bias_term: true"), "N"),
@@ -161,7 +175,10 @@ CASES = {
     "crop": (of("Crop", "axis: 2 offset: 2 offset: 1", BIG, (2, 3, 13, 11)), "NHW"),
     "crop one offset": (of("Crop", "offset: 3", BIG, (2, 3, 13, 11)), "NHW"),
     "crop without words": (one("Crop", "", BIG, X), "NHW"),
-    "crop channels too": (of("Crop", "axis: 1 offset: 2 offset: 1 offset: 3", BIG, (2, 3, 13, 11)), "NHW"),
+    "crop channels too": (
+        of("Crop", "axis: 1 offset: 2 offset: 1 offset: 3", BIG, (2, 3, 13, 11)),
+        "NHW",
+    ),
     "crop last": (of("Crop", "axis: -1 offset: 4", BIG, (2, 6, 20, 11)), "NHW"),
     "flatten": (one("Flatten"), "NHW"),
     "flatten some": (of("Flatten", "axis: 1 end_axis: 2"), "NHW"),
@@ -184,15 +201,21 @@ CASES = {
     "tile": (of("Tile", "axis: 2 tiles: 3"), "NHW"),
     "embed": (one("Embed", "embed_param { num_output: 4 input_dim: 6 }", (5,)), "N"),
     "in place": (source("a", *X) + declare("ReLU", tops="a") + DOUBLED, "NHW"),
-    "v1": ('input: "a" input_dim: 2 input_dim: 6 input_dim: 13 input_dim: 11\n'
-           'layers { name: "l" type: CONVOLUTION bottom: "a" top: "y" convolution_param { num_output: 3 '
-           'kernel_size: 2 } } layers { name: "r" type: RELU bottom: "y" top: "y" }', "NHW"),
-}  # fmt: skip
+    "v1": (
+        'input: "a" input_dim: 2 input_dim: 6 input_dim: 13 input_dim: 11\n'
+        'layers { name: "l" type: CONVOLUTION bottom: "a" top: "y" convolution_param { '
+        "num_output: 3 "
+        'kernel_size: 2 } } layers { name: "r" type: RELU bottom: "y" top: "y" }',
+        "NHW",
+    ),
+}
 
 
 def given(shapes, number, free):
     """Input shapes number `number`: those of the net, or with each free size changed."""
-    added = {AXES[axis]: more for axis, more in zip("NHW", GROWN[number], strict=True) if axis in free}
+    added = {
+        AXES[axis]: more for axis, more in zip("NHW", GROWN[number], strict=True) if axis in free
+    }
     return {
         blob: tuple(
             size + added.get(axis, 0) if axis == 0 or len(shape) == 4 else size
@@ -220,11 +243,17 @@ def answers(caffe):
     for name, (text, free) in CASES.items():
         parsed = prototxt.parse(text, f"{name}.prototxt")
         own = weights(parsed) or None
-        inputs = [data(given(shapes_of(build(parsed)), number, free), name) for number in range(len(GROWN))]
+        inputs = [
+            data(given(shapes_of(build(parsed)), number, free), name)
+            for number in range(len(GROWN))
+        ]
         outputs = [top.blob for top in build(parsed).outputs]
         asked[name] = [caffe.Question("run", parsed, own, each, outputs) for each in inputs]
     found = iter(caffe.ask([question for questions in asked.values() for question in questions]))
-    return {name: [(question, next(found)) for question in questions] for name, questions in asked.items()}
+    return {
+        name: [(question, next(found)) for question in questions]
+        for name, questions in asked.items()
+    }
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -284,20 +313,32 @@ def fully(name, stride):
 IMAGES = ((1, 67, 81), (2, 96, 75), (1, 101, 64))
 LARGER = tuple((batch, height + 160, width + 160) for batch, height, width in IMAGES)
 NETS = {
-    **{name: (lambda name=name: thin(template(name)), "N") for name in (
-        "alexnet", "caffenet", "vgg16", "vgg19", "googlenet", "resnet50", "lenet", "digits",
-    )},
+    **{
+        name: (lambda name=name: thin(template(name)), "N")
+        for name in (
+            "alexnet",
+            "caffenet",
+            "vgg16",
+            "vgg19",
+            "googlenet",
+            "resnet50",
+            "lenet",
+            "digits",
+        )
+    },
     **{name: (lambda name=name: thin(template(name)), "NHW") for name in ("squeezenet", "nin")},
     "fcn-alexnet": (lambda: fully("alexnet", 32), "NHW"),
     "fcn-32s": (lambda: fully("vgg16", 32), "NHW"),
     "fcn-16s": (lambda: fully("vgg16", 16), "NHW"),
     "fcn-8s": (lambda: fully("vgg16", 8), "NHW"),
     "fcn-8s-googlenet": (lambda: fully("googlenet", 8), "NHW"),
-}  # fmt: skip
+}
 
 
 def images(graph, free):
-    """Three inputs: of the sizes of IMAGES, or where the net takes one size of that and other batches."""
+    """Three inputs: of the sizes of IMAGES,
+    or where the net takes one size of that and other batches.
+    """
     (name,), (shape,) = zip(*shapes_of(graph).items(), strict=True)
     several = LARGER if graph.prototxt.path == "nin.prototxt" else IMAGES
     sizes = [(batch, shape[1], *(size if free == "NHW" else shape[2:])) for batch, *size in several]
@@ -333,7 +374,11 @@ MODELS = [
     ("lenet_v1", "lenet.prototxt", "lenet_iter_10000.caffemodel"),
     ("cifar10_full_v1", "cifar10_full.prototxt", "cifar10_full_iter_70000.caffemodel"),
     ("cifar10_quick_v2", "cifar10_quick.prototxt", "cifar10_quick_iter_5000.caffemodel"),
-    ("squeezenet_v1.0_imagenet", "SqueezeNet_deploy.prototxt", "squeezenet_v1.0_deepcompressed.caffemodel"),
+    (
+        "squeezenet_v1.0_imagenet",
+        "SqueezeNet_deploy.prototxt",
+        "squeezenet_v1.0_deepcompressed.caffemodel",
+    ),
     ("open_nsfw_resnet50_v2", "deploy.prototxt", "resnet_50_1by2_nsfw.caffemodel"),
     ("mtcnn_v2", "det2.prototxt", "det2.caffemodel"),
     ("mtcnn_v2", "det3.prototxt", "det3.caffemodel"),
@@ -343,16 +388,23 @@ MODELS = [
 
 @pytest.fixture(scope="module")
 def trained(caffe, shared):
-    """For each of MODELS what real Caffe computes of noise of its own size, and of others that it takes."""
+    """For each of MODELS what real Caffe computes of noise
+    of its own size, and of others that it takes.
+    """
     asked = {}
     for folder, net_file, weights_file in MODELS:
         net = prototxt.read(shared / "models" / folder / net_file)
         own = shapes_of(build(net))
         many = [own, *freedom(build(net), own).others()]
         path = shared / "models" / folder / weights_file
-        asked[folder, net_file] = [caffe.Question("run", net, path, noise(shapes)) for shapes in many]
+        asked[folder, net_file] = [
+            caffe.Question("run", net, path, noise(shapes)) for shapes in many
+        ]
     found = iter(caffe.ask([question for questions in asked.values() for question in questions]))
-    return {model: [(question, next(found)) for question in questions] for model, questions in asked.items()}
+    return {
+        model: [(question, next(found)) for question in questions]
+        for model, questions in asked.items()
+    }
 
 
 @pytest.mark.parametrize("model", [model[:2] for model in MODELS], ids="/".join)
@@ -383,7 +435,9 @@ def test_layers_that_share_weights_have_the_last(caffe, old):
     )
     net = prototxt.parse(text, "shared.prototxt")
     rng = np.random.default_rng(0)
-    own = store.create().put_all({name: [rng.normal(size=(4, 4)), rng.normal(size=4)] for name in "pq"})
+    own = store.create().put_all(
+        {name: [rng.normal(size=(4, 4)), rng.normal(size=4)] for name in "pq"}
+    )
     model = export(net, own)
     assert len(model.tensors) == 2
     assert all(row.ok and row.largest for row in compare(net, own))
@@ -393,7 +447,9 @@ def test_layers_that_share_weights_have_the_last(caffe, old):
 
 
 def ran(text, shape, own=None):
-    """The input, and what the model of a net without weights makes of it, exported for other sizes."""
+    """The input, and what the model of a net without weights makes of it,
+    exported for other sizes.
+    """
     net = prototxt.parse(text, "net.prototxt")
     (name,) = shapes_of(build(net))
     given = noise({name: shape})
@@ -402,12 +458,15 @@ def ran(text, shape, own=None):
     return given[name], found
 
 
-@pytest.mark.parametrize("words, size", [
-    ("zoom_factor: 8", lambda n: (n - 1) * 8 + 1),
-    ("shrink_factor: 2", lambda n: (n - 1) // 2 + 1),
-    ("height: 20 width: 20", lambda n: 20),
-    ("zoom_factor: 2 pad_beg: -1 pad_end: -1", lambda n: (n - 3) * 2 + 1),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "words, size",
+    [
+        ("zoom_factor: 8", lambda n: (n - 1) * 8 + 1),
+        ("shrink_factor: 2", lambda n: (n - 1) // 2 + 1),
+        ("height: 20 width: 20", lambda n: 20),
+        ("zoom_factor: 2 pad_beg: -1 pad_end: -1", lambda n: (n - 3) * 2 + 1),
+    ],
+)
 def test_interp_keeps_the_corners(words, size):
     x, found = ran(one("Interp", f"interp_param {{ {words} }}"), (2, 6, 9, 17))
     x = x[:, :, 1:-1, 1:-1] if "pad" in words else x
@@ -420,7 +479,9 @@ def test_interp_keeps_the_corners(words, size):
 
 
 def test_permute():
-    x, found = ran(one("Permute", "permute_param { order: 0 order: 2 order: 3 order: 1 }"), (3, 6, 9, 5))
+    x, found = ran(
+        one("Permute", "permute_param { order: 0 order: 2 order: 3 order: 1 }"), (3, 6, 9, 5)
+    )
     assert np.array_equal(found, x.transpose(0, 2, 3, 1))
 
 
@@ -429,7 +490,9 @@ def test_relu6():
     assert np.array_equal(found, x.clip(0, 6))
 
 
-@pytest.mark.parametrize("kind, words", [("DepthwiseConvolution", "group: 6"), ("ConvolutionDepthwise", "")])
+@pytest.mark.parametrize(
+    "kind, words", [("DepthwiseConvolution", "group: 6"), ("ConvolutionDepthwise", "")]
+)
 def test_depthwise_is_grouped(kind, words):
     grouped, other = (
         one(each, f"convolution_param {{ num_output: 6 kernel_size: 3 {more} }}")
@@ -442,12 +505,13 @@ def test_depthwise_is_grouped(kind, words):
 # ---- names, and what is left out
 
 LOSS = (
-    source("data", 2, 3, 8, 8) + source("label", 2, 1, 8, 8)
+    source("data", 2, 3, 8, 8)
+    + source("label", 2, 1, 8, 8)
     + declare("ReLU", bottoms=("data",), tops=("score",))
     + declare("SoftmaxWithLoss", bottoms=("score", "label"), tops=("loss",), name="loss")
     + declare("Power", bottoms=("score",), tops=("other",), name="other")
     + declare("Silence", bottoms=("other",), tops=(), name="hush")
-)  # fmt: skip
+)
 
 
 def test_losses_and_what_only_they_read_are_left_out():
@@ -472,9 +536,18 @@ def test_any_blob_may_be_an_output():
 
 
 def test_names_and_metadata():
-    text = 'name: "tiny"\n' + source("a", *X) + declare("ReLU") + declare("Dropout", bottoms="t", name="d")
+    text = (
+        'name: "tiny"\n'
+        + source("a", *X)
+        + declare("ReLU")
+        + declare("Dropout", bottoms="t", name="d")
+    )
     model = onnx.load_from_string(export(prototxt.parse(text, "net.prototxt")).bytes())
-    assert (model.producer_name, model.graph.name, model.opset_import[0].version) == ("fcnkit", "tiny", 13)
+    assert (model.producer_name, model.graph.name, model.opset_import[0].version) == (
+        "fcnkit",
+        "tiny",
+        13,
+    )
     assert 'Caffe net "tiny" in state TEST' in model.doc_string
     assert [port.name for port in model.graph.input] == ["a"]
     assert [node.name for node in model.graph.node] == ["x/Relu", "d/Identity"]
@@ -491,14 +564,23 @@ def test_names_and_metadata():
         (one("Python"), "type Python: it has no export"),
         (one("SPP", "spp_param { pyramid_height: 2 }"), "type SPP: it has no export"),
         (one("Nonsense"), "type Nonsense: it has no export"),
-        (pool("kernel_size: 2 pool: STOCHASTIC"), "type Pooling: STOCHASTIC pooling is for training"),
+        (
+            pool("kernel_size: 2 pool: STOCHASTIC"),
+            "type Pooling: STOCHASTIC pooling is for training",
+        ),
         (TWO_TOPS, "type Pooling: its second top, the mask"),
         (conv("kernel_size: 3 axis: 2"), "type Convolution: axis 2"),
-        (NARROW, "type Convolution: its window of 14 points is larger than its padded bottom of 13"),
+        (
+            NARROW,
+            "type Convolution: its window of 14 points is larger than its padded bottom of 13",
+        ),
         (of("Log", "base: 1"), "type Log: base 1"),
         (of("Exp", "base: -2"), "type Exp: base -2"),
         (one("ReLU", "relu_param { relu6: true }"), "type ReLU: relu6 is a field of"),
-        (one("Dropout", "dropout_param { scale_train: false }"), "type Dropout: scale_train is a field of"),
+        (
+            one("Dropout", "dropout_param { scale_train: false }"),
+            "type Dropout: scale_train is a field of",
+        ),
     ],
 )
 def test_refused_with_layer_type_and_line(text, fact):
@@ -509,7 +591,9 @@ def test_refused_with_layer_type_and_line(text, fact):
 
 def test_data_layers_are_refused():
     text = 'layer { name: "d" type: "Data" top: "a" }' + declare("ReLU")
-    with pytest.raises(NetError, match='net.prototxt:1: layer "d": type Data: data layers.*deploy net'):
+    with pytest.raises(
+        NetError, match='net.prototxt:1: layer "d": type Data: data layers.*deploy net'
+    ):
         export(prototxt.parse(text, "net.prototxt"), inputs={"a": X})
 
 
@@ -519,7 +603,10 @@ def test_data_layers_are_refused():
         (None, "no weights file has 0 parameter blobs for it, the net 2"),
         ({"y": [np.ones((4, 6, 3, 3))]}, "has 0 parameter blobs for it, the net 2"),
         ({"x": [np.ones((4, 6, 3, 3))]}, "has 1 parameter blobs for it, the net 2"),
-        ({"x": [np.ones((4, 6, 3, 2)), np.ones(4)]}, r"has the shape \(4, 6, 3, 2\), the net \(4, 6, 3, 3\)"),
+        (
+            {"x": [np.ones((4, 6, 3, 2)), np.ones(4)]},
+            r"has the shape \(4, 6, 3, 2\), the net \(4, 6, 3, 3\)",
+        ),
     ],
 )
 def test_weights_that_do_not_fit(blobs, fact):
@@ -533,7 +620,9 @@ def test_inputs_without_a_shape_and_of_other_names():
     net = prototxt.parse(text, "net.prototxt")
     with pytest.raises(NetError, match='its input "a" no shape; say one, such as --input a='):
         export(net)
-    assert str(export(net, inputs={"a": (1, 3, 5, 5)}).outputs[0]) == "t  batch x 3 x height x width"
+    assert (
+        str(export(net, inputs={"a": (1, 3, 5, 5)}).outputs[0]) == "t  batch x 3 x height x width"
+    )
     with pytest.raises(NetError, match='"b" is not an input of this net; its inputs are a'):
         export(net, inputs={"b": (1,)})
 

@@ -54,7 +54,9 @@ def test_weights_of_other_types_become_float32(dtype):
     blob = Lazy((4, 3, 3, 3), lambda: [array], dtype)
     model = export(NET, store.create().put_all({"x": [blob, np.zeros(4)]}))
     read = onnx.load_from_string(model.bytes())
-    assert np.array_equal(onnx.numpy_helper.to_array(read.graph.initializer[0]).ravel(), array.astype("f4"))
+    assert np.array_equal(
+        onnx.numpy_helper.to_array(read.graph.initializer[0]).ravel(), array.astype("f4")
+    )
 
 
 def test_nothing_is_overwritten(model, tmp_path):
@@ -73,7 +75,9 @@ def test_more_than_two_gigabytes_are_refused(tmp_path):
     net = prototxt.parse(source("a", 1, 30000) + fc)
     model = export(net, store.create().put_all({"x": [zeros((20000, 30000))]}))
     assert model.nbytes > LIMIT
-    with pytest.raises(WeightsError, match=r"the model would be 2,400,000,\d+ bytes, and an ONNX file holds"):
+    with pytest.raises(
+        WeightsError, match=r"the model would be 2,400,000,\d+ bytes, and an ONNX file holds"
+    ):
         model.save(tmp_path / "net.onnx")
     assert not any(tmp_path.iterdir())
 

@@ -10,7 +10,12 @@ from fcnkit.weights.surgery import transplant
 
 BODY = conv("c", "data", 4, 3) + relu("c") + pool("p", "c", 2, 2) + fc("f", "p", 5) + relu("f")
 TEXT = data(2, 3, 8, 8) + BODY + fc("g", "f", 3) + layer("prob", "Softmax", "g")
-TWO = data(2, 3, 8, 8) + conv("a", "data", 4, 3) + conv("b", "data", 4, 3) + layer("s", "Eltwise", "a", "b")
+TWO = (
+    data(2, 3, 8, 8)
+    + conv("a", "data", 4, 3)
+    + conv("b", "data", 4, 3)
+    + layer("s", "Eltwise", "a", "b")
+)
 V1 = """input: "data" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 8
 layers { name: "a" type: CONVOLUTION bottom: "data" top: "a"
   convolution_param { num_output: 4 kernel_size: 3 } }
@@ -29,7 +34,11 @@ def names(text):
 @pytest.mark.parametrize("name", ["alexnet", "lenet", "digits"])
 def test_the_whole_net_is_itself(name):
     before = template(name)
-    for plan in (fk.extract(before), fk.extract(before, "data"), fk.extract(before, "data", "prob")):
+    for plan in (
+        fk.extract(before),
+        fk.extract(before, "data"),
+        fk.extract(before, "data", "prob"),
+    ):
         assert plan.net.text == before.text and not plan.steps and not plan.moves
 
 
@@ -73,7 +82,9 @@ def test_v1():
 
 
 def test_data_layers_and_rules_go():
-    text = layer("data", "Data", more='top: "label" include { phase: TEST } data_param { source: "x" }')
+    text = layer(
+        "data", "Data", more='top: "label" include { phase: TEST } data_param { source: "x" }'
+    )
     text += BODY + layer("loss", "SoftmaxWithLoss", "f", "label")
     plan = fk.extract(net(text), "data", "f", inputs={"data": (1, 3, 8, 8)})
     assert names(plan.net) == ["data", "c", "relu_c", "p", "f", "relu_f"]
@@ -87,7 +98,12 @@ def test_data_layers_and_rules_go():
         (TEXT, "data", "nope", 'no blob "nope"'),
         (TEXT, "g", "c", '"c" does not need "g"'),
         (TWO, "a", "b", '"b" does not need "a"'),
-        (layer("data", "Data", more='data_param { source: "x" }') + BODY, "c", "f", "of \"c\" is not known"),
+        (
+            layer("data", "Data", more='data_param { source: "x" }') + BODY,
+            "c",
+            "f",
+            'of "c" is not known',
+        ),
     ],
 )
 def test_parts_that_cannot_be(text, start, end, words):
@@ -106,15 +122,21 @@ def test_real_caffe_computes_the_same_in_every_part(caffe, tmp_path, capsys):
     plans = [fk.extract(before, *pair) for pair in zip(blobs, blobs[1:], strict=False)]
     plans.append(fk.extract(before, "data", "pool1"))
     asked = [
-        caffe.Question("run", plan.net, transplant(plan, old),
-                       {top.blob: whole.get(top.blob, given["data"]) for top in fk.build(plan.net).inputs})
+        caffe.Question(
+            "run",
+            plan.net,
+            transplant(plan, old),
+            {top.blob: whole.get(top.blob, given["data"]) for top in fk.build(plan.net).inputs},
+        )
         for plan in plans
-    ]  # fmt: skip
+    ]
     worst = 0.0
     for answer in caffe.ask(asked):
         assert not isinstance(answer, Exception), answer
         for blob, values in answer.items():
-            worst = max(worst, float(np.abs(values - whole[blob]).max() / np.abs(whole[blob]).max()))
+            worst = max(
+                worst, float(np.abs(values - whole[blob]).max() / np.abs(whole[blob]).max())
+            )
     with capsys.disabled():
         print(f"extract: {worst:.2g} relative at most over {len(plans)} parts")
     assert worst < 1e-5

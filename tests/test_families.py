@@ -32,7 +32,11 @@ def lines(script):
 def test_the_readme_has_what_the_script_prints(script, lines):
     rows = [script.parsed(line) for line in lines]
     assert [str(row) for row in rows] == lines
-    assert [row.name for row in rows] == [*(name for name, _ in script.FAMILIES), script.OTHERS, "all"]
+    assert [row.name for row in rows] == [
+        *(name for name, _ in script.FAMILIES),
+        script.OTHERS,
+        "all",
+    ]
     assert rows[-1] == script.added(rows[:-1])
     assert all(len(line.rstrip()) <= 80 for line in (*lines, *script.HEAD.splitlines()))
 
@@ -69,7 +73,7 @@ def test_the_table_counts_the_corpus(script, lines, shared):
         ("models/mtcnn_v2/det2.prototxt", '"RNet"', (), "faces"),
         ("models/plates/net.prototxt", "", ('"Convolution"',), "others"),
     ],
-)  # fmt: skip
+)
 def test_what_a_net_is_for_comes_before_what_it_is_made_of(script, path, name, types, family):
     assert script.family(path, name, types) == family
 
@@ -79,7 +83,9 @@ def fates(script):
     return [
         script.Fate(Path("a"), True, sweeps.EQUAL, sweeps.EQUAL, good),
         script.Fate(Path("b"), True, sweeps.NO_CAFFE, sweeps.KEPT, (sweeps.REFUSED,) * len(good)),
-        script.Fate(Path("c"), True, sweeps.EQUAL, "top differs by 1 of 2", ("good", "odd", "good", "good")),
+        script.Fate(
+            Path("c"), True, sweeps.EQUAL, "top differs by 1 of 2", ("good", "odd", "good", "good")
+        ),
         script.Fate(Path("d"), False),
     ]
 

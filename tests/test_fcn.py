@@ -18,50 +18,76 @@ def ave(name, bottom, more="global_pooling: true"):
 def fire(name, bottom, squeezed, expanded):
     """SqueezeNet's module: a squeeze, two expansions, their concatenation."""
     return (
-        conv(f"{name}/s", bottom, squeezed, 1) + relu(f"{name}/s")
+        conv(f"{name}/s", bottom, squeezed, 1)
+        + relu(f"{name}/s")
         + conv(f"{name}/e1", f"{name}/s", expanded, 1)
         + conv(f"{name}/e3", f"{name}/s", expanded, 3, "pad: 1")
-        + layer(f"{name}/concat", "Concat", f"{name}/e1", f"{name}/e3") + relu(f"{name}/concat")
-    )  # fmt: skip
+        + layer(f"{name}/concat", "Concat", f"{name}/e1", f"{name}/e3")
+        + relu(f"{name}/concat")
+    )
 
 
 def block(name, bottom, outputs, stride):
     """A residual block: a shortcut of 1 x 1, two convolutions of 3 x 3, batch norm, their sum."""
     body = conv(f"{name}a", bottom, outputs, 3, f"pad: 1 stride: {stride} bias_term: false")
     body += layer(f"bn{name}a", "BatchNorm", f"{name}a", top=f"{name}a")
-    body += layer(f"sc{name}a", "Scale", f"{name}a", top=f"{name}a", more="scale_param { bias_term: true }")
+    body += layer(
+        f"sc{name}a", "Scale", f"{name}a", top=f"{name}a", more="scale_param { bias_term: true }"
+    )
     body += relu(f"{name}a") + conv(f"{name}b", f"{name}a", outputs, 3, "pad: 1")
     short = conv(f"{name}s", bottom, outputs, 1, f"stride: {stride}")
     return body + short + layer(name, "Eltwise", f"{name}b", f"{name}s") + relu(name)
 
 
 SQUEEZE = net(
-    data(1, 3, 131, 131), conv("conv1", "data", 4, 7, "stride: 2"), relu("conv1"),
+    data(1, 3, 131, 131),
+    conv("conv1", "data", 4, 7, "stride: 2"),
+    relu("conv1"),
     pool("pool1", "conv1", 3, 2),
-    fire("fire2", "pool1", 2, 2), fire("fire3", "fire2/concat", 2, 2), pool("pool3", "fire3/concat", 3, 2),
-    fire("fire4", "pool3", 2, 3), pool("pool4", "fire4/concat", 3, 2), fire("fire5", "pool4", 2, 2),
-    layer("drop", "Dropout", "fire5/concat", top="fire5/concat"), conv("conv10", "fire5/concat", 7, 1),
+    fire("fire2", "pool1", 2, 2),
+    fire("fire3", "fire2/concat", 2, 2),
+    pool("pool3", "fire3/concat", 3, 2),
+    fire("fire4", "pool3", 2, 3),
+    pool("pool4", "fire4/concat", 3, 2),
+    fire("fire5", "pool4", 2, 2),
+    layer("drop", "Dropout", "fire5/concat", top="fire5/concat"),
+    conv("conv10", "fire5/concat", 7, 1),
     relu("conv10"),
-    ave("pool10", "conv10"), layer("prob", "Softmax", "pool10"), path="squeeze.prototxt",
-)  # fmt: skip
+    ave("pool10", "conv10"),
+    layer("prob", "Softmax", "pool10"),
+    path="squeeze.prototxt",
+)
 RESNET = net(
-    data(1, 3, 96, 96), conv("conv1", "data", 4, 7, "stride: 2 pad: 3"), relu("conv1"),
+    data(1, 3, 96, 96),
+    conv("conv1", "data", 4, 7, "stride: 2 pad: 3"),
+    relu("conv1"),
     pool("pool1", "conv1", 3, 2),
-    block("res2", "pool1", 4, 1), block("res3", "res2", 4, 2), block("res4", "res3", 4, 2),
+    block("res2", "pool1", 4, 1),
+    block("res3", "res2", 4, 2),
+    block("res4", "res3", 4, 2),
     block("res5", "res4", 4, 2),
-    ave("pool5", "res5", "kernel_size: 3 stride: 1"), fc("fc", "pool5", 9), layer("prob", "Softmax", "fc"),
+    ave("pool5", "res5", "kernel_size: 3 stride: 1"),
+    fc("fc", "pool5", 9),
+    layer("prob", "Softmax", "fc"),
     path="resnet.prototxt",
-)  # fmt: skip
+)
 GOOGLE = net(
-    data(1, 3, 112, 112), conv("conv1/7x7", "data", 4, 7, "stride: 2 pad: 3"),
+    data(1, 3, 112, 112),
+    conv("conv1/7x7", "data", 4, 7, "stride: 2 pad: 3"),
     pool("pool1", "conv1/7x7", 3, 2),
-    conv("conv2", "pool1", 4, 3, "pad: 1"), pool("pool2", "conv2", 3, 2),
-    fire("in3", "pool2", 2, 3), pool("pool3", "in3/concat", 3, 2), fire("in4", "pool3", 2, 3),
-    pool("pool4", "in4/concat", 3, 2), fire("in5", "pool4", 2, 3),
+    conv("conv2", "pool1", 4, 3, "pad: 1"),
+    pool("pool2", "conv2", 3, 2),
+    fire("in3", "pool2", 2, 3),
+    pool("pool3", "in3/concat", 3, 2),
+    fire("in4", "pool3", 2, 3),
+    pool("pool4", "in4/concat", 3, 2),
+    fire("in5", "pool4", 2, 3),
     ave("pool5", "in5/concat", "kernel_size: 3 stride: 1"),
-    layer("drop", "Dropout", "pool5"), fc("classifier", "drop", 9), layer("prob", "Softmax", "classifier"),
+    layer("drop", "Dropout", "pool5"),
+    fc("classifier", "drop", 9),
+    layer("prob", "Softmax", "classifier"),
     path="google.prototxt",
-)  # fmt: skip
+)
 NETS = {"squeeze": SQUEEZE, "resnet": RESNET, "google": GOOGLE}
 
 
@@ -71,11 +97,13 @@ NETS = {"squeeze": SQUEEZE, "resnet": RESNET, "google": GOOGLE}
 @pytest.mark.parametrize(
     ("name", "stride", "offsets", "params"),
     [
-        ("alexnet", 32, [18], 56_954_261), ("caffenet", 32, [18], 56_954_261),
+        ("alexnet", 32, [18], 56_954_261),
+        ("caffenet", 32, [18], 56_954_261),
         ("vgg16", 32, [19], 134_346_581),
-        ("vgg16", 16, [5, 27], 134_357_354), ("vgg16", 8, [5, 9, 31], 134_362_751),
+        ("vgg16", 16, [5, 27], 134_357_354),
+        ("vgg16", 8, [5, 9, 31], 134_362_751),
     ],
-)  # fmt: skip
+)
 def test_published_offsets_and_parameters(name, stride, offsets, params):
     plan = fk.fcn(template(name), classes=21, stride=stride, pad=100)
     assert [crop.offset for crop in plan.offsets] == [(each, each) for each in offsets]
@@ -94,7 +122,12 @@ def test_published_offsets_and_parameters(name, stride, offsets, params):
         ),
         ("vgg16", 16, (500, 500), {"upscore2": 34, "upscore16": 560}),
         ("vgg16", 8, (500, 500), {"upscore2": 34, "upscore_pool4": 70, "upscore8": 568}),
-        ("vgg16", 8, (375, 500), {"upscore2": (26, 34), "upscore_pool4": (54, 70), "upscore8": (440, 568)}),
+        (
+            "vgg16",
+            8,
+            (375, 500),
+            {"upscore2": (26, 34), "upscore_pool4": (54, 70), "upscore8": (440, 568)},
+        ),
         (
             "alexnet",
             32,
@@ -105,7 +138,9 @@ def test_published_offsets_and_parameters(name, stride, offsets, params):
 )
 def test_published_shapes(name, stride, size, wanted):
     plan = fk.fcn(template(name), classes=21, stride=stride, pad=100)
-    rows = {row.name: row.shape for row in fk.inspect(plan.net, inputs={"data": (1, 3, *size)}).rows}
+    rows = {
+        row.name: row.shape for row in fk.inspect(plan.net, inputs={"data": (1, 3, *size)}).rows
+    }
     for row, shape in wanted.items():
         assert rows[row][2:] == (shape if isinstance(shape, tuple) else (shape, shape)), row
 
@@ -140,7 +175,9 @@ def test_resnet_and_googlenet_need_no_more_padding(text, offset):
 
 
 def test_squeezenet_stops_at_stride_16():
-    with pytest.raises(NetError, match="its scores have stride 16, finer than 32; this net has 16, 8, 4, 2"):
+    with pytest.raises(
+        NetError, match="its scores have stride 16, finer than 32; this net has 16, 8, 4, 2"
+    ):
         fk.fcn(template("squeezenet"), classes=3, stride=32)
 
 
@@ -152,19 +189,31 @@ def test_the_layers_have_the_authors_names():
     names = [each.name for each in build(plan.net).layers]
     added = names[names.index("score_fr") :]
     assert added == [
-        "score_fr", "upscore2", "score_pool4", "score_pool4c", "fuse_pool4", "upscore_pool4", "score_pool3",
+        "score_fr",
+        "upscore2",
+        "score_pool4",
+        "score_pool4c",
+        "fuse_pool4",
+        "upscore_pool4",
+        "score_pool3",
         "score_pool3c",
-        "fuse_pool3", "upscore8", "score",
-    ]  # fmt: skip
+        "fuse_pool3",
+        "upscore8",
+        "score",
+    ]
     assert build(plan.net).outputs[0].blob == "score"
 
 
 @pytest.mark.parametrize(
     ("name", "stride", "tops"),
-    [("squeeze", 8, {"fire4/concat"}), ("squeeze", 4, {"fire4/concat", "fire3/concat"}),
+    [
+        ("squeeze", 8, {"fire4/concat"}),
+        ("squeeze", 4, {"fire4/concat", "fire3/concat"}),
         ("resnet", 8, {"res4", "res3"}),
-     ("google", 8, {"in4/concat", "in3/concat"}), ("google", 16, {"in4/concat"})],
-)  # fmt: skip
+        ("google", 8, {"in4/concat", "in3/concat"}),
+        ("google", 16, {"in4/concat"}),
+    ],
+)
 def test_skips_start_from_the_deepest_block_of_each_stride(name, stride, tops):
     plan = fk.fcn(NETS[name], classes=3, stride=stride)
     scores = [
@@ -179,8 +228,18 @@ def test_skips_start_from_the_deepest_block_of_each_stride(name, stride, tops):
 def test_new_scores_start_from_zero_and_fresh_names():
     plan = fk.fcn(template("vgg16"), classes=5, stride=16, pad=100)
     moves = {(move.layer, move.blob): move for move in plan.moves}
-    assert moves["score_fr", 0].how == moves["score_pool4", 0].how == moves["score_pool4", 1].how == "zero"
-    assert moves["score_pool4", 0].shape == (5, 512, 1, 1) and moves["score_fr", 0].shape == (5, 4096, 1, 1)
+    assert (
+        moves["score_fr", 0].how
+        == moves["score_pool4", 0].how
+        == moves["score_pool4", 1].how
+        == "zero"
+    )
+    assert moves["score_pool4", 0].shape == (5, 512, 1, 1) and moves["score_fr", 0].shape == (
+        5,
+        4096,
+        1,
+        1,
+    )
     assert moves["upscore2", 0].how == "bilinear" and moves["fc6", 0].how == "copy"
     assert moves["fc8", 0].how == "drop"
 
@@ -193,14 +252,20 @@ def test_the_average_before_the_scores_goes():
 
 def test_an_average_that_is_not_the_last_stays():
     text = net(
-        data(1, 3, 8, 8), conv("c", "data", 2, 3), ave("p", "c", "kernel_size: 2 stride: 2"), fc("fc", "p", 2)
+        data(1, 3, 8, 8),
+        conv("c", "data", 2, 3),
+        ave("p", "c", "kernel_size: 2 stride: 2"),
+        fc("fc", "p", 2),
     )
     assert not without_last_pooling(text, "fc").changed
 
 
 def test_a_net_of_one_resolution():
     text = net(
-        data(1, 3, 9, 9), conv("a", "data", 4, 3, "pad: 1"), conv("b", "a", 2, 1), path="flat.prototxt"
+        data(1, 3, 9, 9),
+        conv("a", "data", 4, 3, "pad: 1"),
+        conv("b", "a", 2, 1),
+        path="flat.prototxt",
     )
     plan = fk.fcn(text, classes=3, stride=1)
     assert plan.offsets[-1].offset == (0, 0)
@@ -222,7 +287,9 @@ def test_a_net_of_one_resolution():
     ],
 )
 def test_padding_is_written_once(first, written):
-    text = net(data(1, 1, 9, 9), layer("c", "Convolution", "data", more=f"convolution_param {{ {first} }}"))
+    text = net(
+        data(1, 1, 9, 9), layer("c", "Convolution", "data", more=f"convolution_param {{ {first} }}")
+    )
     plan = pad_first(text, 7)
     assert build(plan.net).layer("c").param("convolution_param").list("pad") == [7]
     assert re.sub(" +", " ", written) in re.sub(" +", " ", plan.net.text)
@@ -231,9 +298,11 @@ def test_padding_is_written_once(first, written):
 def test_a_fork_s_own_padding_gives_way():
     own = "pad_t: 2 pad_b: 3 pad_l: 2 pad_r: 3"
     text = net(
-        data(1, 3, 56, 56), conv("a", "data", 4, 7, f"stride: 2 {own}"), pool("p", "a", 2, 2),
+        data(1, 3, 56, 56),
+        conv("a", "data", 4, 7, f"stride: 2 {own}"),
+        pool("p", "a", 2, 2),
         fc("fc", "p", 5),
-    )  # fmt: skip
+    )
     plan = fk.fcn(text, classes=3, stride=4)
     pad = int(re.search(r"pad (\d+)", plan.table())[1])
     assert pad > 3 and f"stride: 2 pad: {pad} " in re.sub(" +", " ", plan.net.text)
@@ -242,9 +311,13 @@ def test_a_fork_s_own_padding_gives_way():
 
 def test_every_convolution_that_reads_the_image_is_padded():
     text = graph(
-        data(1, 1, 40, 40), relu("data"), conv("a", "data", 2, 3), conv("b", "data", 2, 3),
-        layer("c", "Concat", "a", "b"), conv("d", "c", 2, 3),
-    )  # fmt: skip
+        data(1, 1, 40, 40),
+        relu("data"),
+        conv("a", "data", 2, 3),
+        conv("b", "data", 2, 3),
+        layer("c", "Concat", "a", "b"),
+        conv("d", "c", 2, 3),
+    )
     assert [each.name for each in first_layers(text)] == ["a", "b"]
     assert pad_first(text.prototxt, 9).net.text.count("pad: 9") == 2
 
@@ -272,14 +345,22 @@ def test_the_automatic_padding_is_the_smallest(least):
     ("text", "options", "message"),
     [
         (template("vgg16"), {"stride": 7}, "no layer has stride 7; this net has 32, 16, 8, 4, 2"),
-        (template("vgg16"), {"stride": 64}, "its scores have stride 32, finer than 64; this net has 32, 16,"),
+        (
+            template("vgg16"),
+            {"stride": 64},
+            "its scores have stride 32, finer than 64; this net has 32, 16,",
+        ),
         (template("vgg16"), {"stride": 32, "pad": "some"}, 'pad "some"'),
         (template("vgg16"), {"stride": 32, "pad": -1}, "padding of -1"),
         (template("vgg16"), {"stride": 32, "pad": "keep"}, r'pad layer "conv1_1" by 80 more'),
         (template("vgg16"), {"stride": 32, "head": "nope"}, 'no layer "nope"'),
         (template("vgg16"), {"stride": 32, "head": "pool1"}, "its type is Pooling"),
         (template("vgg16"), {"stride": 32, "classes": 0}, "0 classes"),
-        (net(data(1, 3, 9, 9), fc("a", "data", 3), fc("b", "data", 3)), {"stride": 1}, r'"a" .*"b" .*--head'),
+        (
+            net(data(1, 3, 9, 9), fc("a", "data", 3), fc("b", "data", 3)),
+            {"stride": 1},
+            r'"a" .*"b" .*--head',
+        ),
         (
             net(data(1, 3, 9, 9), fc("a", "data", 3, "axis: 2")),
             {"stride": 1},
@@ -323,7 +404,10 @@ def test_caffe_builds_what_inspect_says(caffe):
         fk.fcn(thin("vgg16"), classes=4, stride=8, pad=100),
         fk.fcn(GOOGLE, classes=4, stride=8),
         fk.fcn(RESNET, classes=4, stride=16),
-        *(fk.fcn(thin(name), classes=4, stride=8) for name in ("googlenet", "nin", "resnet50", "squeezenet")),
+        *(
+            fk.fcn(thin(name), classes=4, stride=8)
+            for name in ("googlenet", "nin", "resnet50", "squeezenet")
+        ),
     ]
     for plan, shapes in zip(
         plans, caffe.ask([caffe.Question("shapes", plan.net) for plan in plans]), strict=True
@@ -333,9 +417,13 @@ def test_caffe_builds_what_inspect_says(caffe):
 
 
 def test_a_net_of_two_images_is_refused():
-    both = data(1, 3, 32, 32, name="rgb") + data(1, 1, 32, 32, name="depth") + conv("a", "rgb", 4, 3)
+    both = (
+        data(1, 3, 32, 32, name="rgb") + data(1, 1, 32, 32, name="depth") + conv("a", "rgb", 4, 3)
+    )
     both += conv("b", "depth", 4, 3) + layer("cat", "Concat", "a", "b") + fc("fc", "cat", 5)
-    with pytest.raises(NetError, match="its scores need 2 inputs, rgb, depth; an FCN has one, the image"):
+    with pytest.raises(
+        NetError, match="its scores need 2 inputs, rgb, depth; an FCN has one, the image"
+    ):
         fk.fcn(net(both), classes=3, stride=1)
 
 

@@ -1,4 +1,6 @@
-"""Models from servers that cut, lie and stall, and from folders: whole and verified, or not at all."""
+"""Models from servers that cut, lie and stall, and from folders:
+whole and verified, or not at all.
+"""
 
 import errno
 import hashlib
@@ -38,15 +40,21 @@ def server(data, monkeypatch):
 
 def model(server, data, **changes):
     known = {
-        "place": f"{server.address}/m.caffemodel", "size": len(data),
-        "digests": {"sha1": hashlib.sha1(data).hexdigest(), "sha256": hashlib.sha256(data).hexdigest()},
-    }  # fmt: skip
+        "place": f"{server.address}/m.caffemodel",
+        "size": len(data),
+        "digests": {
+            "sha1": hashlib.sha1(data).hexdigest(),
+            "sha256": hashlib.sha256(data).hexdigest(),
+        },
+    }
     return Model("mine", "m.caffemodel", **known | changes)
 
 
 def left(folder):
     """What the cache has of the model, but for its lock."""
-    return sorted(set(os.listdir(folder / "mine")) - {".lock"}) if (folder / "mine").exists() else []
+    return (
+        sorted(set(os.listdir(folder / "mine")) - {".lock"}) if (folder / "mine").exists() else []
+    )
 
 
 WHOLE = ["m.caffemodel", "model.json"]
@@ -62,10 +70,16 @@ def ranges(server):
 
 def test_a_model_comes_whole_and_once(server, data, tmp_path):
     heard = []
-    found = fetch(model(server, data), tmp_path, heard=lambda done, size: heard.append((done, size)))
+    found = fetch(
+        model(server, data), tmp_path, heard=lambda done, size: heard.append((done, size))
+    )
     assert found.path.read_bytes() == data and left(tmp_path) == WHOLE and not found.already
     assert found.digests["sha256"] == hashlib.sha256(data).hexdigest()
-    assert heard[0] == (0, len(data)) and heard[-1] == (len(data), len(data)) and heard == sorted(heard)
+    assert (
+        heard[0] == (0, len(data))
+        and heard[-1] == (len(data), len(data))
+        and heard == sorted(heard)
+    )
     assert fetch(model(server, data), tmp_path).already and len(server.asked) == 1
     assert cache.recorded("mine", tmp_path).model.digests == model(server, data).digests
 
@@ -79,7 +93,9 @@ def test_a_connection_that_is_cut_is_taken_up_again(server, data, tmp_path):
 
 def test_what_came_is_kept_for_the_next_time(server, data, tmp_path):
     server.ways = [cut(30_000), cut(0)]
-    with pytest.raises(ModelError, match=r"cut \(30,000 of .*; the 30,000 bytes that came are kept"):
+    with pytest.raises(
+        ModelError, match=r"cut \(30,000 of .*; the 30,000 bytes that came are kept"
+    ):
         fetch(model(server, data), tmp_path)
     assert left(tmp_path) == PART
     assert fetch(model(server, data), tmp_path).path.read_bytes() == data
@@ -88,7 +104,9 @@ def test_what_came_is_kept_for_the_next_time(server, data, tmp_path):
 
 def test_a_stalled_server_is_given_up_and_what_came_is_kept(server, data, tmp_path):
     server.ways = [loopback.stalls(30_000)]
-    with pytest.raises(ModelError, match=r"m.caffemodel: nothing came for 3 seconds; the 30,000 bytes that"):
+    with pytest.raises(
+        ModelError, match=r"m.caffemodel: nothing came for 3 seconds; the 30,000 bytes that"
+    ):
         fetch(model(server, data), tmp_path, timeout=3)
     assert fetch(model(server, data), tmp_path).path.read_bytes() == data
     assert ranges(server) == [None, "bytes=30000-"]
@@ -145,7 +163,9 @@ def test_without_a_digest_it_comes_each_time(server, data, tmp_path):
     plain = model(server, data, digests={}, size=None)
     server.ways = [loopback.unannounced]
     found = fetch(plain, tmp_path)
-    assert fetching.described(found, plain).endswith(f"its SHA-1 is {hashlib.sha1(data).hexdigest()}")
+    assert fetching.described(found, plain).endswith(
+        f"its SHA-1 is {hashlib.sha1(data).hexdigest()}"
+    )
     assert not fetch(plain, tmp_path).already and len(server.asked) == 2
 
 
@@ -172,7 +192,11 @@ def test_a_redirect_is_followed_range_and_all(server, data, tmp_path):
         ([loopback.announces(17)], {}, r"the server has 17 bytes, and mine 80,\d+"),
         ([loopback.announces(1 << 40)], {}, r"the server has 1,099,511,627,776 bytes, and mine"),
         ([loopback.announces(1 << 40)], {"size": None}, "Caffe reads 2,147,483,647 at most"),
-        ([loopback.announces(17)], {"size": None}, "SHA-1 is .*, and that of mine .* not what was published"),
+        (
+            [loopback.announces(17)],
+            {"size": None},
+            "SHA-1 is .*, and that of mine .* not what was published",
+        ),
         ([loopback.endless], {}, r"the server sends more than 80,\d+ bytes; nothing is kept"),
         ([], {"digests": {"sha1": "0" * 40}}, "its SHA-1 is [0-9a-f]{40}, and that of mine 0{40}"),
         ([], {"digests": {"sha256": "1" * 64}}, "its SHA-256 is .*: it is not what was published"),
@@ -240,11 +264,23 @@ def test_https_does_not_lead_to_http():
 def test_only_the_web_can_be_opened():
     kinds = {type(handler).__name__ for handler in web._opener().handlers}
     assert "HTTPSHandler" in kinds and not kinds & {"FileHandler", "FTPHandler", "DataHandler"}
-    for address in ("file:///etc/passwd", "ftp://a.example/m", "data:text/plain,x", "http://", "http:///m",
-                    "http://a b/", "http://a.example:x/", "http://ü.example/", "//a.example/m"):  # fmt: skip
+    for address in (
+        "file:///etc/passwd",
+        "ftp://a.example/m",
+        "data:text/plain,x",
+        "http://",
+        "http:///m",
+        "http://a b/",
+        "http://a.example:x/",
+        "http://ü.example/",
+        "//a.example/m",
+    ):
         with pytest.raises(ModelError, match="is no http or https address"), web.opened(address, 1):
             pass
-    with pytest.raises(ModelError, match="holds a user's name"), web.opened("http://me:pass@a.example/", 1):
+    with (
+        pytest.raises(ModelError, match="holds a user's name"),
+        web.opened("http://me:pass@a.example/", 1),
+    ):
         pass
 
 
@@ -278,7 +314,10 @@ def test_another_model_of_the_name_is_left_alone(server, data, tmp_path):
 
 def test_two_processes_do_not_fetch_one_model(server, data, tmp_path):
     one = model(server, data)
-    with cache.locked(cache.kept(one, tmp_path)), pytest.raises(OutputError, match="another process"):
+    with (
+        cache.locked(cache.kept(one, tmp_path)),
+        pytest.raises(OutputError, match="another process"),
+    ):
         fetch(one, tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written: .*name another folder with --cache"):
@@ -291,7 +330,9 @@ def test_the_folder_can_be_moved(server, data, tmp_path, monkeypatch):
     monkeypatch.setenv("FCNKIT_MODELS", str(tmp_path / "b"))
     assert cache.path("mine") == tmp_path / "b" / "mine" / "m.caffemodel"
     cache.path("mine").write_bytes(b"short")
-    with pytest.raises(ModelError, match=r"is damaged: it has 5 bytes, and the model 80,\d+; fetch it with"):
+    with pytest.raises(
+        ModelError, match=r"is damaged: it has 5 bytes, and the model 80,\d+; fetch it with"
+    ):
         cache.path("mine")
     for name in ("other", "../b/mine", "", "a/b"):
         with pytest.raises(ModelError, match="is not in .*/b; fetch it with|is no name"):

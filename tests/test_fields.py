@@ -10,7 +10,9 @@ import fcnkit as fk
 from fcnkit.drawing.fields import Strip, strips_of
 from fcnkit.errors import NetError
 
-PLAIN = net(data(1, 1, 20, 30), conv("c", "data", 2, 5, "pad: 2 stride: 2"), relu("c"), pool("p", "c", 2, 2))
+PLAIN = net(
+    data(1, 1, 20, 30), conv("c", "data", 2, 5, "pad: 2 stride: 2"), relu("c"), pool("p", "c", 2, 2)
+)
 # The right branch sees five pixels, the left one three.
 BRANCHES = net(
     data(1, 1, 20, 20),
@@ -22,8 +24,10 @@ BRANCHES = net(
 
 def test_rows_are_the_layers_that_change_something():
     assert list(strips_of(PLAIN)) == [
-        Strip("data", 30, 0, 1, 1), Strip("c", 15, 0, 2, 5), Strip("p", 8, 1, 4, 7)
-    ]  # fmt: skip
+        Strip("data", 30, 0, 1, 1),
+        Strip("c", 15, 0, 2, 5),
+        Strip("p", 8, 1, 4, 7),
+    ]
 
 
 def test_the_published_net():
@@ -53,7 +57,9 @@ def test_the_picture_is_svg_with_a_row_for_each():
     words = [each.text for each in root.iter("{http://www.w3.org/2000/svg}text")]
     assert {"data", "c", "p", "stride", "field", "7", "4"} <= set(words)
     assert words.index("p") < words.index("data"), "the image is below"
-    assert len(re.findall("<circle", drawing.text)) == 30 + 15 + 8 + 3, "each cell, and one in red a row"
+    assert len(re.findall("<circle", drawing.text)) == 30 + 15 + 8 + 3, (
+        "each cell, and one in red a row"
+    )
     assert drawing._repr_svg_() == fk.draw_fields(PLAIN, at=9).text
 
 
@@ -62,7 +68,9 @@ def test_names_are_escaped():
     assert ElementTree.fromstring(fk.draw_fields(odd).text) is not None
 
 
-@pytest.mark.parametrize("blob, said", [("nowhere", 'no blob "nowhere"'), ("ip1", "no coordinates lead")])
+@pytest.mark.parametrize(
+    "blob, said", [("nowhere", 'no blob "nowhere"'), ("ip1", "no coordinates lead")]
+)
 def test_what_cannot_be_drawn_is_said(blob, said):
     with pytest.raises(NetError, match=said):
         fk.draw_fields(template("digits"), blob)

@@ -66,7 +66,10 @@ def test_names_are_taken_as_text_and_relative_to_here(tmp_path, monkeypatch):
 
 def test_a_file_that_is_mapped_can_be_written_over(target):
     target.write_bytes(b"0123456789" * 1000)
-    with target.open("rb") as source, mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+    with (
+        target.open("rb") as source,
+        mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+    ):
         with files.atomic(target, force=True) as file:
             file.write(memoryview(mapped)[5:])
             file.write(b"end")
@@ -144,7 +147,9 @@ def test_a_file_that_came_meanwhile_is_not_overwritten(tmp_path):
 
 
 def test_an_existing_file_is_refused_without_force(target):
-    with pytest.raises(OutputError, match=r"net.prototxt: exists; give another name, or --force") as caught:
+    with pytest.raises(
+        OutputError, match=r"net.prototxt: exists; give another name, or --force"
+    ) as caught:
         files.write(target, b"new")
     assert target.read_bytes() == b"old" and alone(target)
     assert isinstance(caught.value, FcnkitError) and isinstance(caught.value, OSError)
@@ -163,7 +168,9 @@ def test_a_folder_is_refused(tmp_path, force):
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(OutputError, match="out/net.prototxt: cannot be written: No such file or directory"):
+    with pytest.raises(
+        OutputError, match="out/net.prototxt: cannot be written: No such file or directory"
+    ):
         files.write(tmp_path / "out" / "net.prototxt", b"new")
     assert list(tmp_path.iterdir()) == []
 
@@ -209,7 +216,9 @@ def test_an_error_on_the_way_leaves_the_old_file_and_passes_through(target, erro
 
 def test_an_error_of_the_system_on_the_way_says_which_file(target):
     with (
-        pytest.raises(OutputError, match=r"net.prototxt: cannot be written: No space left on device"),
+        pytest.raises(
+            OutputError, match=r"net.prototxt: cannot be written: No space left on device"
+        ),
         files.atomic(target, force=True),
     ):
         raise OSError(28, os.strerror(28))
@@ -217,7 +226,10 @@ def test_an_error_of_the_system_on_the_way_says_which_file(target):
 
 
 def test_an_error_without_a_number_keeps_its_words(tmp_path):
-    with pytest.raises(OutputError, match="cannot be written: nothing more"), files.atomic(tmp_path / "x"):
+    with (
+        pytest.raises(OutputError, match="cannot be written: nothing more"),
+        files.atomic(tmp_path / "x"),
+    ):
         raise OSError("nothing more")
     assert list(tmp_path.iterdir()) == []
 
@@ -233,7 +245,12 @@ def test_an_error_leaves_no_new_file(tmp_path):
 
 def program(code: str, *arguments: str | Path) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-c", f"import sys\nfrom fcnkit import files\n{code}", *map(str, arguments)],
+        [
+            sys.executable,
+            "-c",
+            f"import sys\nfrom fcnkit import files\n{code}",
+            *map(str, arguments),
+        ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -23,7 +23,8 @@ def filled_by_caffe(
         layer {{ name: "data" type: "Input" top: "data"
           input_param {{ shape {{ dim: 1 dim: {inputs} dim: 99 dim: 99 }} }} }}
         layer {{ name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param {{
-          num_output: {outputs} group: {group} kernel_h: {kernel[0]} kernel_w: {kernel[1]} bias_term: false
+          num_output: {outputs} group: {group} kernel_h: {kernel[0]} kernel_w: {kernel[1]}
+          bias_term: false
           weight_filler {{ {filler} }} }} }}"""
     return caffe.params(prototxt.parse(net, "net"))["conv"][0]
 
@@ -53,7 +54,9 @@ def test_it_is_symmetric_and_separable(height, width):
     kernel = bilinear((height, width))
     assert kernel.shape == (height, width) and kernel.dtype == np.float32
     np.testing.assert_allclose(kernel, kernel[::-1, ::-1], atol=1e-6)
-    np.testing.assert_allclose(kernel, np.outer(bilinear((height, 1)), bilinear((1, width))), atol=1e-6)
+    np.testing.assert_allclose(
+        kernel, np.outer(bilinear((height, 1)), bilinear((1, width))), atol=1e-6
+    )
     assert kernel.max() <= 1 and kernel.min() > 0
 
 
@@ -92,7 +95,10 @@ def test_grouped_and_dense_weights():
 
 def test_two_groups_of_two():
     weights = bilinear_blob((4, 2, 3, 3), group=2)
-    assert [[plane.any() for plane in channel] for channel in weights] == [[True, False], [False, True]] * 2
+    assert [[plane.any() for plane in channel] for channel in weights] == [
+        [True, False],
+        [False, True],
+    ] * 2
 
 
 def test_planes_come_one_by_one():
@@ -132,7 +138,9 @@ def test_caffe_gives_the_same_bits(caffe):
         )
         for size in sizes
     ]
-    for size, params in zip(sizes, caffe.ask([caffe.Question("params", net) for net in nets]), strict=True):
+    for size, params in zip(
+        sizes, caffe.ask([caffe.Question("params", net) for net in nets]), strict=True
+    ):
         np.testing.assert_array_equal(params["up"][0], bilinear_blob((2, 1, size, size)))
 
 
@@ -145,7 +153,9 @@ def test_caffe_fills_every_plane(caffe):
 
 
 def bounds(name: str, **params) -> tuple[float, float, float, float]:
-    """Least, most, mean and standard deviation that the formula says; the first two may be infinite."""
+    """Least, most, mean and standard deviation that the formula says;
+    the first two may be infinite.
+    """
     fan = {"FAN_IN": FAN_IN, "FAN_OUT": FAN_OUT, "AVERAGE": (FAN_IN + FAN_OUT) / 2}[
         params.get("variance_norm", "FAN_IN")
     ]
@@ -159,7 +169,12 @@ def bounds(name: str, **params) -> tuple[float, float, float, float]:
         return -math.inf, math.inf, 0, math.sqrt(2 / fan)
     mean, std = params.get("mean", 0), params.get("std", 1)
     kept = params.get("sparse", 40) / 40
-    return -math.inf, math.inf, mean * kept, math.sqrt(kept * (std**2 + mean**2) - (mean * kept) ** 2)
+    return (
+        -math.inf,
+        math.inf,
+        mean * kept,
+        math.sqrt(kept * (std**2 + mean**2) - (mean * kept) ** 2),
+    )
 
 
 CASES = [
@@ -229,12 +244,13 @@ def test_a_bias_has_itself_as_fan_out():
         ("xaviar", (2,), {}, "no such filler; use one of bilinear, constant"),
         ("xavier", (2,), {"std": 1}, "takes no std; it takes variance_norm"),
         ("xavier", (2,), {"variance_norm": "FAN"}, "no variance_norm FAN; use one of FAN_IN"),
-        ("bilinear", (2, 3, 4, 5), {}, "square kernel"), ("bilinear", (4, 4), {}, "4 axes"),
+        ("bilinear", (2, 3, 4, 5), {}, "square kernel"),
+        ("bilinear", (4, 4), {}, "4 axes"),
         ("bilinear", (1, 1, 4, 4), {"value": 1}, "takes no value; it takes no parameters"),
         ("uniform", (2,), {"min": 2, "max": 1}, "min 2 is above max 1"),
         ("gaussian", (2, 3), {"sparse": 3}, "sparse 3 is above its 2 outputs"),
     ],
-)  # fmt: skip
+)
 def test_what_caffe_has_not(name, shape, params, words):
     with pytest.raises(WeightsError, match=words):
         fill(name, shape, rng=0, **params)

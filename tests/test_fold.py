@@ -1,4 +1,6 @@
-"""BatchNorm, Scale and Bias into the layer before them: which, and that real Caffe computes the same."""
+"""BatchNorm, Scale and Bias into the layer before them:
+which, and that real Caffe computes the same.
+"""
 
 import re
 
@@ -34,57 +36,94 @@ FOLDS = {
     "norm alone": START + CONV + norm("c", more="batch_norm_param { eps: 0.01 }"),
     "scale alone": START + CONV + scale("c", more="scale_param { }"),
     "scale alone, no bias": START + BARE + scale("c", more=""),
-    "scale of one number": START + CONV + scale("c", more="scale_param { num_axes: 0 bias_term: true }"),
+    "scale of one number": START
+    + CONV
+    + scale("c", more="scale_param { num_axes: 0 bias_term: true }"),
     "scale of axis -3": START + CONV + scale("c", more="scale_param { axis: -3 bias_term: true }"),
     "bias alone": START + BARE + layer("bi", "Bias", "c", top="c"),
-    "five": START + BARE + norm("c") + scale("c") + layer("bi", "Bias", "c") + norm("bi", name="bn2")
+    "five": START
+    + BARE
+    + norm("c")
+    + scale("c")
+    + layer("bi", "Bias", "c")
+    + norm("bi", name="bn2")
     + scale("bi", "end", name="sc2"),
-    "pad, stride, dilation": START + conv("c", "data", 6, 2, "pad: 3 stride: 2 dilation: 2") + norm("c"),
+    "pad, stride, dilation": START
+    + conv("c", "data", 6, 2, "pad: 3 stride: 2 dilation: 2")
+    + norm("c"),
     "groups": data(2, 4, 8, 8) + conv("c", "data", 6, 3, "group: 2") + norm("c") + scale("c"),
     "deconvolution": START + deconv("c", "data", 6, 4, 2) + norm("c") + scale("c"),
-    "deconvolution, groups": data(2, 4, 5, 5) + deconv("c", "data", 6, 4, 2, "group: 2") + norm("c")
+    "deconvolution, groups": data(2, 4, 5, 5)
+    + deconv("c", "data", 6, 4, 2, "group: 2")
+    + norm("c")
     + scale("c"),
     "inner product": START + fc("c", "data", 5) + norm("c") + scale("c"),
-    "inner product, all axes": START + fc("c", "data", 5) + scale("c", more="scale_param { num_axes: -1 }"),
-    "transposed": START + fc("c", "data", 5, "transpose: true bias_term: false") + norm("c") + scale("c"),
-    "a layer for TEST alone": START + CONV + norm("c") + pool("p", "c", 2, 2)
+    "inner product, all axes": START
+    + fc("c", "data", 5)
+    + scale("c", more="scale_param { num_axes: -1 }"),
+    "transposed": START
+    + fc("c", "data", 5, "transpose: true bias_term: false")
+    + norm("c")
+    + scale("c"),
+    "a layer for TEST alone": START
+    + CONV
+    + norm("c")
+    + pool("p", "c", 2, 2)
     + layer("s", "Sigmoid", "p", more="include { phase: TEST }"),
     "global statistics": START + CONV + norm("c", more=stats("true")) + scale("c"),
-}  # fmt: skip
+}
 
 KEEPS = {
     "after a ReLU": (START + CONV + relu("c") + norm("c"), {"bn": '"relu_c" .ReLU., which cannot'}),
     "of the image": (START + norm("data"), {"bn": '"data" .Input., which cannot'}),
-    "another reader": (START + CONV + norm("c", "b") + pool("p", "c", 2, 2), {"bn": '"p" also reads "c"'}),
+    "another reader": (
+        START + CONV + norm("c", "b") + pool("p", "c", 2, 2),
+        {"bn": '"p" also reads "c"'},
+    ),
     "two norms": (
         START + CONV + norm("c", "b") + norm("c", "d", name="bn2"),
         {"bn": '"bn2" also reads "c"', "bn2": "which cannot take it in"},
     ),
     "two bottoms": (
-        START + CONV + conv("d", "data", 6, 3) + layer("sc", "Scale", "c", "d",
-            more="scale_param { axis: 0 }"),
+        START
+        + CONV
+        + conv("d", "data", 6, 3)
+        + layer("sc", "Scale", "c", "d", more="scale_param { axis: 0 }"),
         {"sc": 'second bottom "d"'},
     ),
     "as a second bottom": (
-        data(2, 6) + conv("c", "image", 6, 3) + layer("sc", "Scale", "c", "data",
-            more="scale_param { axis: 0 }"),
+        data(2, 6)
+        + conv("c", "image", 6, 3)
+        + layer("sc", "Scale", "c", "data", more="scale_param { axis: 0 }"),
         {"sc": 'second bottom "data"'},
     ),
-    "along the width": (START + CONV + scale("c", more="scale_param { axis: 3 }"), {"sc": "not one number"}),
-    "along all axes": (
-        START + CONV + scale("c", more="scale_param { num_axes: -1 }"), {"sc": "not one number"},
+    "along the width": (
+        START + CONV + scale("c", more="scale_param { axis: 3 }"),
+        {"sc": "not one number"},
     ),
-    "of the batch": (START + CONV + norm("c", more=stats("false")) + scale("c"),
-        {"bn": "in state TEST it normalises by the batch", "sc": '"bn" before it stays'}),
+    "along all axes": (
+        START + CONV + scale("c", more="scale_param { num_axes: -1 }"),
+        {"sc": "not one number"},
+    ),
+    "of the batch": (
+        START + CONV + norm("c", more=stats("false")) + scale("c"),
+        {"bn": "in state TEST it normalises by the batch", "sc": '"bn" before it stays'},
+    ),
     "axis 2": (START + fc("c", "data", 5, "axis: 2") + norm("c"), {"bn": '"c" works along axis 2'}),
     "shared weights": (
-        START + data(2, 3, 8, 9, name="twin") + layer("c", "Convolution", "data", more=SHARED)
-        + layer("d", "Convolution", "twin", more=SHARED) + norm("c"),
+        START
+        + data(2, 3, 8, 9, name="twin")
+        + layer("c", "Convolution", "data", more=SHARED)
+        + layer("d", "Convolution", "twin", more=SHARED)
+        + norm("c"),
         {"bn": '"c": it shares the parameter "w" with "d"'},
     ),
     "shared factors": (
-        START + CONV + conv("d", "data", 6, 3)
-        + scale("c", more='param { name: "g" }') + scale("d", more='param { name: "g" }', name="sd"),
+        START
+        + CONV
+        + conv("d", "data", 6, 3)
+        + scale("c", more='param { name: "g" }')
+        + scale("d", more='param { name: "g" }', name="sd"),
         {"sc": 'shares the parameter "g" with "sd"', "sd": 'shares the parameter "g" with "sc"'},
     ),
     "size not known": (
@@ -92,15 +131,20 @@ KEEPS = {
         {"bn": "say it with --input"},
     ),
     "when it trains": (
-        START + CONV + norm("c") + layer("l", "EuclideanLoss", "c", "c", more="include { phase: TRAIN }"),
+        START
+        + CONV
+        + norm("c")
+        + layer("l", "EuclideanLoss", "c", "c", more="include { phase: TRAIN }"),
         {"bn": "in state TRAIN it normalises by the batch"},
     ),
     "twice, one for each phase": (
-        START + CONV + norm("c", more="include { phase: TRAIN } " + stats("true"))
+        START
+        + CONV
+        + norm("c", more="include { phase: TRAIN } " + stats("true"))
         + norm("c", more="include { phase: TEST }", name="bn2"),
         {"bn": "in one state and not in another", "bn2": "in one state and not in another"},
     ),
-}  # fmt: skip
+}
 
 
 def image(text):
@@ -153,7 +197,11 @@ def test_moves_are_plain_data():
         Move("bn", 0, (), how="drop"),
         Move("sc", 0, (), how="drop"),
     )
-    assert plan.json()["moves"][0]["args"] == [[["BatchNorm", "bn", 1e-05], ["Scale", "sc", True]], 0, 1]
+    assert plan.json()["moves"][0]["args"] == [
+        [["BatchNorm", "bn", 1e-05], ["Scale", "sc", True]],
+        0,
+        1,
+    ]
 
 
 def test_a_part_of_a_chain():

@@ -1,4 +1,6 @@
-"""Whole rewrites against files that were read by a person; `pytest --golden` writes them anew, for review."""
+"""Whole rewrites against files that were read by a person;
+`pytest --golden` writes them anew, for review.
+"""
 
 from pathlib import Path
 
@@ -41,7 +43,9 @@ OPTIONS = {
 
 
 def cases():
-    return sorted(path.parent.relative_to(CASES).as_posix() for path in CASES.glob("*/*/in.prototxt"))
+    return sorted(
+        path.parent.relative_to(CASES).as_posix() for path in CASES.glob("*/*/in.prototxt")
+    )
 
 
 def test_every_case_has_its_rewrite_and_every_option_its_case():
@@ -59,4 +63,6 @@ def test_golden(case, request):
         for name, text in found.items():
             (folder / name).write_bytes(text.encode())
     for name, text in found.items():
-        assert text == (folder / name).read_bytes().decode(), f"{case}/{name}; pytest --golden writes it anew"
+        assert text == (folder / name).read_bytes().decode(), (
+            f"{case}/{name}; pytest --golden writes it anew"
+        )

@@ -7,20 +7,28 @@ from fcnkit.nets.graph import State, Top
 from fcnkit.nets.layers.table import TYPES
 
 SIZED = 'input: "data"\ninput_shape { dim: 1 dim: 3 dim: 8 dim: 8 }\n'
-V2 = SIZED + """
-layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { kernel_size: 3 } }
+V2 = (
+    SIZED
+    + """
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param { kernel_size: 3 } }
 layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
 layer { name: "left" type: "Power" bottom: "conv" top: "left" }
 layer { name: "right" type: "Power" bottom: "conv" top: "right" }
 layer { name: "sum" type: "Eltwise" bottom: "left" bottom: "right" top: "sum" }
 """
-V1 = SIZED + """
-layers { name: "conv" type: CONVOLUTION bottom: "data" top: "conv" convolution_param { kernel_size: 3 } }
+)
+V1 = (
+    SIZED
+    + """
+layers { name: "conv" type: CONVOLUTION bottom: "data" top: "conv"
+  convolution_param { kernel_size: 3 } }
 layers { name: "relu" type: RELU bottom: "conv" top: "conv" }
 layers { name: "left" type: 26 bottom: "conv" top: "left" }
 layers { name: "right" type: POWER bottom: "conv" top: "right" }
 layers { name: "sum" type: ELTWISE bottom: "left" bottom: "right" top: "sum" }
 """
+)
 
 
 def build(text: str, state: State = State()) -> graph.Graph:
@@ -54,7 +62,11 @@ def test_v1_and_v2_spell_the_same_net():
     assert [layer.type for layer in one.layers] == [layer.type for layer in two.layers]
     assert [layer.bottoms for layer in one.layers] == [layer.bottoms for layer in two.layers]
     assert [layer.tops for layer in one.layers] == [layer.tops for layer in two.layers]
-    assert [layer.line for layer in one.layers] == [layer.line for layer in two.layers] == [1, 4, 5, 6, 7, 8]
+    assert (
+        [layer.line for layer in one.layers]
+        == [layer.line for layer in two.layers]
+        == [1, 4, 5, 6, 7, 8]
+    )
 
 
 def test_every_v1_type_has_its_v2_word():
@@ -78,7 +90,12 @@ def test_an_in_place_layer_makes_a_new_top_and_later_layers_read_that():
     net = build(V2)
     before, after = Top("conv", 1, 0), Top("conv", 2, 0)
     assert net.layer("relu").bottoms == (before,)
-    assert net.layer("relu").tops == (after,) == net.layer("left").bottoms == net.layer("right").bottoms
+    assert (
+        net.layer("relu").tops
+        == (after,)
+        == net.layer("left").bottoms
+        == net.layer("right").bottoms
+    )
     assert net.consumers[before] == (net.layer("relu"),)
     assert net.consumers[after] == (net.layer("left"), net.layer("right"))
     assert net.top("conv") == after
@@ -87,7 +104,9 @@ def test_an_in_place_layer_makes_a_new_top_and_later_layers_read_that():
 
 
 def test_a_layer_that_reads_a_top_twice_is_its_consumer_once():
-    net = build(SIZED + 'layer { name: "x" type: "Eltwise" bottom: "data" bottom: "data" top: "x" }')
+    net = build(
+        SIZED + 'layer { name: "x" type: "Eltwise" bottom: "data" bottom: "data" top: "x" }'
+    )
     assert net.consumers[net.top("data")] == (net.layer("x"),)
     assert net.layer("x").bottoms == (net.top("data"),) * 2
 
@@ -95,15 +114,21 @@ def test_a_layer_that_reads_a_top_twice_is_its_consumer_once():
 def test_in_place_goes_by_position():
     text = SIZED + power("a", "data", "a") + power("b", "data", "b")
     swapped = 'layer { name: "x" type: "Python" bottom: "a" bottom: "b" top: "b" top: "a" }'
-    with pytest.raises(NetError, match='net.prototxt:5: layer "x": top "b" is already made by layer "b"'):
+    with pytest.raises(
+        NetError, match='net.prototxt:5: layer "x": top "b" is already made by layer "b"'
+    ):
         build(text + swapped)
     net = build(text + swapped.replace('top: "b" top: "a"', 'top: "a" top: "b"'))
     assert net.top("b") == Top("b", 3, 1)
 
 
 READ_ELSEWHERE = {
-    "by a layer before": SIZED + power("p", "data", "p") + power("q", "p", "q") + power("r", "p", "p"),
-    "twice by itself": SIZED + 'layer { name: "x" type: "Eltwise" bottom: ["data", "data"] top: "data" }',
+    "by a layer before": SIZED
+    + power("p", "data", "p")
+    + power("q", "p", "q")
+    + power("r", "p", "p"),
+    "twice by itself": SIZED
+    + 'layer { name: "x" type: "Eltwise" bottom: ["data", "data"] top: "data" }',
 }
 
 
@@ -124,7 +149,8 @@ def test_in_place_on_what_is_read_elsewhere_too_is_refused_by_caffe(caffe):
 INPUTS = {
     "input_shape": (SIZED, {"data": (1, 3, 8, 8)}),
     "input_dim": (
-        'input: "data" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 9', {"data": (1, 3, 8, 9)},
+        'input: "data" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 9',
+        {"data": (1, 3, 8, 9)},
     ),
     "two input_dim": (
         'input: "a" input_dim: [1, 2, 3, 4] input: "b" input_dim: [5, 6, 7, 8]',
@@ -146,7 +172,8 @@ INPUTS = {
         {"a": (3,), "b": (3,)},
     ),
     "Input, one each": (
-        'layer { name: "i" type: "Input" top: "a" top: "b" input_param { shape { dim: 3 } shape { } } }',
+        'layer { name: "i" type: "Input" top: "a" top: "b" input_param { shape { dim: 3 } shape '
+        "{ } } }",
         {"a": (3,), "b": ()},
     ),
     "Input, none": ('layer { name: "i" type: "Input" top: "a" top: "b" }', {"a": None, "b": None}),
@@ -158,7 +185,9 @@ def test_inputs(text, wanted):
     net = build(text)
     (layer,) = net.layers
     assert layer.type == "Input"
-    assert {top.blob: shape for top, shape in zip(layer.tops, layer.input_shapes, strict=True)} == wanted
+    assert {
+        top.blob: shape for top, shape in zip(layer.tops, layer.input_shapes, strict=True)
+    } == wanted
     assert net.inputs == layer.tops
 
 
@@ -182,16 +211,24 @@ RULES = {
     "an empty include is always met": ("include { }", State("TRAIN", 7, ("x",)), True),
     "an empty exclude is always met": ("exclude { }", State(), False),
     "any of two includes": (
-        "include { phase: TRAIN } include { stage: 'x' }", State("TEST", 0, ("x",)), True,
+        "include { phase: TRAIN } include { stage: 'x' }",
+        State("TEST", 0, ("x",)),
+        True,
     ),
     "none of two includes": (
-        "include { phase: TRAIN } include { stage: 'x' }", State("TEST", 0, ("y",)), False,
+        "include { phase: TRAIN } include { stage: 'x' }",
+        State("TEST", 0, ("y",)),
+        False,
     ),
     "any of two excludes": (
-        "exclude { phase: TRAIN } exclude { stage: 'x' }", State("TEST", 0, ("x",)), False,
+        "exclude { phase: TRAIN } exclude { stage: 'x' }",
+        State("TEST", 0, ("x",)),
+        False,
     ),
     "none of two excludes": (
-        "exclude { phase: TRAIN } exclude { stage: 'x' }", State("TEST", 0, ("y",)), True,
+        "exclude { phase: TRAIN } exclude { stage: 'x' }",
+        State("TEST", 0, ("y",)),
+        True,
     ),
     "at min_level": (f"include {{ {LOW} }}", State(level=2), True),
     "below min_level": (f"include {{ {LOW} }}", State(level=1), False),
@@ -203,13 +240,25 @@ RULES = {
     "one of two stages missing": ("include { stage: 'x' stage: 'y' }", State(stages=("x",)), False),
     "not_stage there": ("include { not_stage: 'x' }", State(stages=("x",)), False),
     "not_stage absent": ("include { not_stage: 'x' not_stage: 'y' }", State(stages=("z",)), True),
-    "one of two not_stage there": ("include { not_stage: 'x' not_stage: 'y' }", State(stages=("y",)), False),
-    "stage there, not_stage too": ("exclude { stage: 'x' not_stage: 'y' }", State(stages=("x", "y")), True),
+    "one of two not_stage there": (
+        "include { not_stage: 'x' not_stage: 'y' }",
+        State(stages=("y",)),
+        False,
+    ),
+    "stage there, not_stage too": (
+        "exclude { stage: 'x' not_stage: 'y' }",
+        State(stages=("x", "y")),
+        True,
+    ),
     "every part of a rule": (
-        f"include {{ phase: TEST {LOW} {HIGH} stage: 'x' }}", State("TEST", 2, ("x",)), True,
+        f"include {{ phase: TEST {LOW} {HIGH} stage: 'x' }}",
+        State("TEST", 2, ("x",)),
+        True,
     ),
     "all but one part": (
-        f"include {{ phase: TEST {LOW} {HIGH} stage: 'x' }}", State("TRAIN", 2, ("x",)), False,
+        f"include {{ phase: TEST {LOW} {HIGH} stage: 'x' }}",
+        State("TRAIN", 2, ("x",)),
+        False,
     ),
 }
 
@@ -232,26 +281,36 @@ def test_rules_keep_what_real_caffe_keeps(caffe):
 
 
 def test_the_files_own_stages_are_added_and_its_phase_and_level_are_not_used():
-    text = SIZED + 'state { phase: TRAIN level: 3 stage: "own" }\n' + "".join(
-        power(name, "data", name, rule)
-        for name, rule in (
-            ("train", "include { phase: TRAIN }"),
-            ("level", "include { min_level: 3 }"),
-            ("own", "include { stage: 'own' }"),
-            ("both", "include { stage: 'own' stage: 'given' }"),
+    text = (
+        SIZED
+        + 'state { phase: TRAIN level: 3 stage: "own" }\n'
+        + "".join(
+            power(name, "data", name, rule)
+            for name, rule in (
+                ("train", "include { phase: TRAIN }"),
+                ("level", "include { min_level: 3 }"),
+                ("own", "include { stage: 'own' }"),
+                ("both", "include { stage: 'own' stage: 'given' }"),
+            )
         )
     )
     assert [layer.name for layer in build(text).layers] == ["input", "own"]
     assert [layer.name for layer in build(text, State("TRAIN", 0, ("given",))).layers] == [
-        "input", "train", "own", "both",
-    ]  # fmt: skip
+        "input",
+        "train",
+        "own",
+        "both",
+    ]
 
 
 STATES = {
     "one state for a file without rules": (power("p", "data", "p"), ["TEST"]),
     "phases": (power("p", "data", "p", "include { phase: TRAIN }"), ["TEST", "TRAIN"]),
     "a stage": (power("p", "data", "p", "exclude { stage: 'deploy' }"), ["TEST", "TEST+deploy"]),
-    "a stage that changes nothing": (power("p", "data", "p", "include { } include { stage: 'x' }"), ["TEST"]),
+    "a stage that changes nothing": (
+        power("p", "data", "p", "include { } include { stage: 'x' }"),
+        ["TEST"],
+    ),
     "not_stage": (power("p", "data", "p", "include { not_stage: 'x' }"), ["TEST", "TEST+x"]),
     "phases and stages": (
         power("p", "data", "p", "include { phase: TRAIN }")
@@ -268,11 +327,14 @@ def test_states(text, wanted):
 
 def test_a_top_made_by_one_layer_per_state_is_one_top_in_each():
     data = "".join(
-        f'layer {{ name: "d" type: "Data" top: "data" top: "label" include {{ phase: {phase} }} }}\n'
+        f'layer {{ name: "d" type: "Data" top: "data" top: "label" '
+        f"include {{ phase: {phase} }} }}\n"
         for phase in ("TRAIN", "TEST")
     )
     net = prototxt.parse(data + power("p", "data", "p"))
-    lines = [graph.build(net, state).producer(Top("data", 0, 0)).line for state in graph.states(net)]
+    lines = [
+        graph.build(net, state).producer(Top("data", 0, 0)).line for state in graph.states(net)
+    ]
     assert lines == [2, 1]
 
 
@@ -287,7 +349,8 @@ REFUSED = {
     "nothing known": (power("p", "data", "p"), "nothing is known here"),
     "a bottom made later": (
         SIZED + power("p", "q", "p") + power("q", "data", "q"),
-        'bottom "q" is not the top of an earlier layer; layer "q" on line 4 makes it later; move it up',
+        'bottom "q" is not the top of an earlier layer; layer "q" on line 4 makes it later; move '
+        "it up",
     ),
     "a bottom made in another state": (
         SIZED + power("q", "data", "q", "include { phase: TRAIN }") + power("p", "q", "p"),
@@ -310,17 +373,20 @@ REFUSED = {
         ':3: layer "s": top "a" is already made by layer "s" on line 3',
     ),
     "a top like an input": (
-        SIZED + 'layer { name: "d" type: "Data" top: "data" }', 'made by layer "input" on line 1',
+        SIZED + 'layer { name: "d" type: "Data" top: "data" }',
+        'made by layer "input" on line 1',
     ),
     "include and exclude": (
         SIZED + power("p", "data", "p", "include { phase: TRAIN } exclude { stage: 'x' }"),
         ':3: layer "p": it has both include and exclude rules',
     ),
     "no type": (
-        SIZED + 'layer { name: "p" bottom: "data" top: "p" }', ':3: layer "p": it has no type; add one',
+        SIZED + 'layer { name: "p" bottom: "data" top: "p" }',
+        ':3: layer "p": it has no type; add one',
     ),
     "no V1 type": (
-        SIZED + 'layers { name: "p" bottom: "data" top: "p" }', ':3: layer "p": it has no type; add one',
+        SIZED + 'layers { name: "p" bottom: "data" top: "p" }',
+        ':3: layer "p": it has no type; add one',
     ),
     "two formats": (
         power("p", "data", "p") + 'layers { name: "q" type: RELU bottom: "p" top: "q" }',
@@ -334,9 +400,13 @@ REFUSED = {
         'input: "a" input: "b" input_dim: [1, 2, 3, 4]',
         ':1: layer "input": 2 net-level inputs, and sizes for 1; give each an input_shape',
     ),
-    "an input_dim short": ('input: "a" input_dim: [1, 2, 3]', "1 net-level inputs, and sizes for 0"),
+    "an input_dim short": (
+        'input: "a" input_dim: [1, 2, 3]',
+        "1 net-level inputs, and sizes for 0",
+    ),
     "two shapes for three tops": (
-        'layer { name: "i" type: "Input" top: "a" top: "b" top: "c" input_param { shape { } shape { } } }',
+        'layer { name: "i" type: "Input" top: "a" top: "b" top: "c" input_param { shape { } '
+        "shape { } } }",
         ':1: layer "i": 2 shapes for 3 tops; give one for all of them',
     ),
 }
@@ -351,9 +421,13 @@ def test_refusals(text, message):
 
 def test_asking_for_what_is_not_there_names_the_nearest():
     net = build(V2)
-    with pytest.raises(NetError, match=r'net.prototxt: no blob "rigth" in state TEST; did you mean "right"'):
+    with pytest.raises(
+        NetError, match=r'net.prototxt: no blob "rigth" in state TEST; did you mean "right"'
+    ):
         net.top("rigth")
-    with pytest.raises(NetError, match=r'net.prototxt: no layer "Conv" in state TEST; did you mean "conv"\?'):
+    with pytest.raises(
+        NetError, match=r'net.prototxt: no layer "Conv" in state TEST; did you mean "conv"\?'
+    ):
         net.layer("Conv")
 
 
@@ -376,7 +450,9 @@ def test_ten_thousand_layers_are_read_once_each(monkeypatch):
     net = prototxt.parse(SIZED.replace("data", "b0") + "".join(chain))
     read = []
     once = declared._layer
-    monkeypatch.setattr(declared, "_layer", lambda view, *rest: read.append(view) or once(view, *rest))
+    monkeypatch.setattr(
+        declared, "_layer", lambda view, *rest: read.append(view) or once(view, *rest)
+    )
     for state in graph.states(net):
         built = graph.build(net, state)
     assert len(read) == count

@@ -15,9 +15,17 @@ GROUPED = {
     "each channel": data(2, 4, 8, 9) + conv("c", "data", 8, 3, "group: 4"),
     "deconvolution": data(2, 6, 4, 5) + deconv("c", "data", 6, 4, 2, "group: 6"),
     "deconvolution, two": data(2, 6, 4, 5) + deconv("c", "data", 4, 4, 2, "group: 2"),
-    "two": data(2, 4, 8, 9) + conv("c", "data", 6, 3, "group: 2") + conv("d", "c", 6, 2, "group: 3"),
+    "two": data(2, 4, 8, 9)
+    + conv("c", "data", 6, 3, "group: 2")
+    + conv("d", "c", 6, 2, "group: 3"),
 }
-NUMBERS = {"convolution": 2, "no bias": 2, "each channel": 4, "deconvolution": 6, "deconvolution, two": 2}
+NUMBERS = {
+    "convolution": 2,
+    "no bias": 2,
+    "each channel": 4,
+    "deconvolution": 6,
+    "deconvolution, two": 2,
+}
 
 
 # ---- laws
@@ -68,9 +76,14 @@ def test_an_fcn_becomes_the_one_that_no_group_gives():
 
 def test_layers_that_share_their_weights_stay():
     text = data(2, 4, 8, 9) + "".join(
-        layer(name, "Convolution", "data", more="param { name: 'w' } "
-              "convolution_param { num_output: 4 kernel_size: 1 group: 2 }") for name in "ab"
-    )  # fmt: skip
+        layer(
+            name,
+            "Convolution",
+            "data",
+            more="param { name: 'w' } convolution_param { num_output: 4 kernel_size: 1 group: 2 }",
+        )
+        for name in "ab"
+    )
     plan = fk.ungroup(net(text))
     assert not plan.changed and [step.verb for step in plan.steps] == ["keep", "keep"]
 
@@ -85,9 +98,15 @@ DENSE = data(2, 4, 8, 9) + conv("c", "data", 6, 3)
         (lambda: fk.ungroup(net(DENSE + relu("c")), "relu_c"), "type is ReLU; only a Convolution"),
         (lambda: fk.ungroup(net(DENSE), "d"), 'no layer "d"'),
         (lambda: fk.regroup(net(DENSE), "c"), "takes 4 channels to 6.*say how many groups"),
-        (lambda: fk.regroup(net(DENSE), "c", 3), "3 groups do not divide both its 4 input and 6 output"),
+        (
+            lambda: fk.regroup(net(DENSE), "c", 3),
+            "3 groups do not divide both its 4 input and 6 output",
+        ),
         (lambda: fk.regroup(net(DENSE), "c", 0), "0 groups do not divide"),
-        (lambda: fk.regroup(net(GROUPED["each channel"]), "c", 2), "4 groups already; make it dense"),
+        (
+            lambda: fk.regroup(net(GROUPED["each channel"]), "c", 2),
+            "4 groups already; make it dense",
+        ),
         (lambda: fk.regroup(net(UNKNOWN), "c", 2), "size of what it reads is not known"),
     ],
 )
@@ -99,7 +118,9 @@ def test_what_cannot_be_is_refused(rewrite, words):
 def test_weights_that_are_not_zero_across_groups(tmp_path):
     before = net(DENSE)
     new = transplant(fk.regroup(before, "c", 2), weights(before, tmp_path / "old.caffemodel"))
-    with pytest.raises(WeightsError, match='layer "c", blob 0.* off the blocks of 2 groups there are'):
+    with pytest.raises(
+        WeightsError, match='layer "c", blob 0.* off the blocks of 2 groups there are'
+    ):
         new.save(tmp_path / "new.caffemodel")
     assert not (tmp_path / "new.caffemodel").exists()
 
@@ -110,8 +131,11 @@ def test_weights_that_are_not_zero_across_groups(tmp_path):
 def test_real_caffe_computes_the_same(caffe, tmp_path, capsys):
     nets = [net(text, path=name) for name, text in GROUPED.items()] + [thin("alexnet")]
     plans = [(before, fk.ungroup(before)) for before in nets]
-    plans += [(before, fk.ungroup(before).then(fk.regroup, "c", NUMBERS[before.path])) for before in nets
-              if before.path in NUMBERS]  # fmt: skip
+    plans += [
+        (before, fk.ungroup(before).then(fk.regroup, "c", NUMBERS[before.path]))
+        for before in nets
+        if before.path in NUMBERS
+    ]
     found = differences(caffe, plans, tmp_path)
     with capsys.disabled():
         print(f"groups: {max(found):.2g} relative at most over {len(found)} nets")

@@ -45,12 +45,18 @@ def test_what_h5py_wrote_is_read_as_h5py_reads_it(opened, libver):
     data = hdf5(libver=libver)
     weights = opened(data)
     assert ours(weights) == of_hdf5(data)
-    assert weights.kind == "hdf5" and "HDF5" in repr(weights) and list(weights) == ["fc", "none", "top"]
+    assert (
+        weights.kind == "hdf5"
+        and "HDF5" in repr(weights)
+        and list(weights) == ["fc", "none", "top"]
+    )
     assert [blob.shape for blob in weights["top"]] == [(1, 2), ()] and weights["none"] == ()
 
 
 @pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8"])
-@pytest.mark.parametrize("shape", [(), (1,), (0,), (0, 3), (2, 3), (1, 1, 1, 2), (1,) * 32, (70_000,)])
+@pytest.mark.parametrize(
+    "shape", [(), (1,), (0,), (0, 3), (2, 3), (1, 1, 1, 2), (1,) * 32, (70_000,)]
+)
 def test_types_and_shapes(opened, dtype, shape):
     data = hdf5({"a": [(np.arange(np.prod(shape, dtype=int)) % 999).reshape(shape).astype(dtype)]})
     (blob,) = opened(data)["a"]
@@ -63,8 +69,10 @@ def test_a_slash_in_a_name_is_a_group_in_a_group(opened):
     weights = opened(data)
     assert ours(weights) == of_hdf5(data)
     assert {name: float(blobs[0].array()) for name, blobs in weights.items() if blobs} == {
-        "a": 3, "a/b/c": 1, "a/d": 2,
-    }  # fmt: skip
+        "a": 3,
+        "a/b/c": 1,
+        "a/d": 2,
+    }
 
 
 def test_more_than_ten_blobs_come_in_the_order_of_their_numbers(opened):
@@ -144,7 +152,9 @@ def test_names_that_hdf5_cannot_have(tmp_path, names):
 
 
 def test_the_frame_takes_room_for_what_is_written_alone():
-    frame = format.frame([("a", [((1 << 14, 1 << 16), "float32")]), ("b", [((1 << 30,), "float64")])])
+    frame = format.frame(
+        [("a", [((1 << 14, 1 << 16), "float32")]), ("b", [((1 << 30,), "float64")])]
+    )
     assert frame.size > 12 << 30 and len(frame.rest.pages) < 10
 
 
@@ -174,7 +184,9 @@ def test_caffe_reads_what_is_written(caffe, tmp_path):
     found = caffe.params(net, tmp_path / "net.caffemodel.h5")
     assert list(found) == list(weights)
     for name, blobs in found.items():
-        assert [blob.tobytes() for blob in blobs] == [blob.array().tobytes() for blob in weights[name]]
+        assert [blob.tobytes() for blob in blobs] == [
+            blob.array().tobytes() for blob in weights[name]
+        ]
 
 
 def test_what_caffe_wrote_is_read(caffe, tmp_path):
@@ -182,16 +194,24 @@ def test_what_caffe_wrote_is_read(caffe, tmp_path):
     weights = store.open(path)
     assert ours(weights) == of_hdf5(path.read_bytes())
     found = caffe.params(prototxt.parse(NET, "net"), path)
-    assert {name: len(blobs) for name, blobs in weights.items() if blobs} == {"conv": 2, "bn": 3, "fc": 2}
+    assert {name: len(blobs) for name, blobs in weights.items() if blobs} == {
+        "conv": 2,
+        "bn": 3,
+        "fc": 2,
+    }
     for name, blobs in found.items():
-        assert [blob.tobytes() for blob in blobs] == [blob.array().tobytes() for blob in weights[name]]
+        assert [blob.tobytes() for blob in blobs] == [
+            blob.array().tobytes() for blob in weights[name]
+        ]
     weights.save(tmp_path / "copy.h5")
     assert (tmp_path / "copy.h5").read_bytes() == path.read_bytes()
 
 
 def test_a_solver_state_in_hdf5_is_no_net(caffe, tmp_path):
     _, path = snapshots(caffe, tmp_path, "HDF5")
-    with pytest.raises(WeightsError, match="the group data, found 'current_step', 'history', 'iter'"):
+    with pytest.raises(
+        WeightsError, match="the group data, found 'current_step', 'history', 'iter'"
+    ):
         store.open(path)
 
 

@@ -52,9 +52,19 @@ FORMATS_JOINED = {
     ("formats.prototxt", "formats.spans"),
 }
 HEAVY = (
-    "numpy", "h5py", "cv2", "matplotlib", "PIL", "google", "lmdb", "pygraphviz", "rich", "torch", "onnx",
+    "numpy",
+    "h5py",
+    "cv2",
+    "matplotlib",
+    "PIL",
+    "google",
+    "lmdb",
+    "pygraphviz",
+    "rich",
+    "torch",
+    "onnx",
     "onnxruntime",
-)  # fmt: skip
+)
 # Made of PyTorch and numpy, and imported when a net is run or trained on them.
 TORCH = {
     *(PACKAGE / "engines" / "torch" / "layers").glob("[!_]*.py"),
@@ -90,7 +100,9 @@ def imported(tree: ast.AST) -> Iterator[str]:
             names = [name if is_module(name) else base for name in full]
         else:
             continue
-        yield from (name.partition(".")[2] for name in names if name.partition(".")[0] in ("fcnkit", ""))
+        yield from (
+            name.partition(".")[2] for name in names if name.partition(".")[0] in ("fcnkit", "")
+        )
 
 
 def is_module(name: str) -> bool:
@@ -100,7 +112,11 @@ def is_module(name: str) -> bool:
 
 
 def wrong_imports(module: str, tree: ast.AST) -> list[str]:
-    return [f"{module} imports {other or 'fcnkit'}" for other in imported(tree) if not may(module, other)]
+    return [
+        f"{module} imports {other or 'fcnkit'}"
+        for other in imported(tree)
+        if not may(module, other)
+    ]
 
 
 def may(module: str, other: str) -> bool:
@@ -117,7 +133,9 @@ def may(module: str, other: str) -> bool:
 
 
 def circle(needs: dict[str, set[str]]) -> list[str]:
-    """Modules of which each imports the next and the last is the first; none where imports make no circle."""
+    """Modules of which each imports the next and the last is the first;
+    none where imports make no circle.
+    """
     clear: set[str] = set()
 
     def below(module: str, path: list[str]) -> list[str]:
@@ -163,7 +181,9 @@ def is_stub(node: ast.AST) -> bool:
 
 def printed(tree: ast.AST) -> list[int]:
     calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
-    return [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+    return [
+        call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"
+    ]
 
 
 def each(files):
@@ -206,7 +226,11 @@ def test_heavy_modules_are_imported_where_they_are_used(file):
 
 @each(FILES)
 def test_no_assert_on_input(file):
-    found = [node.lineno for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Assert)]
+    found = [
+        node.lineno
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Assert)
+    ]
     assert found == []
 
 
@@ -272,8 +296,14 @@ def test_a_wrong_import_is_found(module, source):
     "module, source",
     [
         ("formats.schema", "from fcnkit.formats.prototxt import Field"),
-        ("nets.shapes", "from fcnkit.nets.layers import table\nfrom fcnkit.formats.prototxt import read"),
-        ("weights.surgery", "from fcnkit.weights.store import Weights\nfrom fcnkit.plan import Plan"),
+        (
+            "nets.shapes",
+            "from fcnkit.nets.layers import table\nfrom fcnkit.formats.prototxt import read",
+        ),
+        (
+            "weights.surgery",
+            "from fcnkit.weights.store import Weights\nfrom fcnkit.plan import Plan",
+        ),
         ("rewrites.fcn", "from fcnkit.rewrites.upsample import upsample\nimport numpy"),
         ("cli.main", "import fcnkit\nfrom fcnkit.verify import verify"),
         ("", "from fcnkit.verify import verify"),
@@ -305,15 +335,21 @@ def test_the_stub_says_where_each_name_is():
 
 
 def test_no_module_takes_the_place_of_a_public_name():
-    # Python binds a submodule to its name in the package; a name that is imported late would be lost to it.
+    # Python binds a submodule to its name in the package; a name that is imported late would be
+    # lost to it.
     beside = {file.stem for file in PACKAGE.iterdir()} & set(fcnkit.__all__)
     assert beside == {"verify", "weights"}
-    code = "import fcnkit.weights.store, fcnkit.verify; fcnkit.verify.__code__, fcnkit.weights.__code__"
+    code = (
+        "import fcnkit.weights.store, fcnkit.verify; fcnkit.verify.__code__, "
+        "fcnkit.weights.__code__"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_missing_docstrings_are_found():
-    methods = "def m(self): pass\n def _p(self): pass\n def s(self): ...\n def __len__(self): pass\n"
+    methods = (
+        "def m(self): pass\n def _p(self): pass\n def s(self): ...\n def __len__(self): pass\n"
+    )
     source = f"def f(): pass\ndef _g(): pass\nclass C:\n 'c'\n {methods}"
     assert list(undocumented(ast.parse(source))) == ["f", "C.m"]
 

@@ -34,23 +34,36 @@ def test_what_is_known_is_what_caffes_model_zoo_says():
     # models/*/readme.md of BVLC/caffe
     zoo = {
         "alexnet": ("bvlc_alexnet", "9116a64c0fbe4459d18f4bb6b56d647b63920377", "unrestricted"),
-        "caffenet": ("bvlc_reference_caffenet", "4c8d77deb20ea792f84eb5e6d0a11ca0a8660a46", "unrestricted"),
+        "caffenet": (
+            "bvlc_reference_caffenet",
+            "4c8d77deb20ea792f84eb5e6d0a11ca0a8660a46",
+            "unrestricted",
+        ),
         "googlenet": ("bvlc_googlenet", "405fc5acd08a3bb12de8ee5e23a96bec22f08204", "unrestricted"),
         "rcnn-ilsvrc13": (
-            "bvlc_reference_rcnn_ilsvrc13", "bdd8abb885819cba5e2fe1eb36235f2319477e64", "unrestricted"
+            "bvlc_reference_rcnn_ilsvrc13",
+            "bdd8abb885819cba5e2fe1eb36235f2319477e64",
+            "unrestricted",
         ),
         "flickr-style": (
-            "finetune_flickr_style", "443ad95a61fb0b5cd3cee55951bcc1f299186b5e", "non-commercial"
+            "finetune_flickr_style",
+            "443ad95a61fb0b5cd3cee55951bcc1f299186b5e",
+            "non-commercial",
         ),
-    }  # fmt: skip
+    }
     for name, (file, sha1, licence) in zoo.items():
         model = one(known(), name)
-        assert (model.file, model.digests["sha1"], model.licence) == (f"{file}.caffemodel", sha1, licence)
+        assert (model.file, model.digests["sha1"], model.licence) == (
+            f"{file}.caffemodel",
+            sha1,
+            licence,
+        )
         assert model.place == f"http://dl.caffe.berkeleyvision.org/{file}.caffemodel"
 
 
 def test_sizes_are_those_of_the_templates_parameters():
-    # A caffemodel is its parameters, of 4 bytes each, and some words.  GoogLeNet's has its two other heads.
+    # A caffemodel is its parameters, of 4 bytes each, and some words.  GoogLeNet's has its two
+    # other heads.
     others = {"googlenet": 13_378_280}
     for model in known():
         if model.template and model.size:
@@ -73,7 +86,9 @@ def test_facts_say_where_they_are_from():
 
 def test_an_index_in_a_folder(tmp_path):
     digests = {name: "0" * count for name, count in DIGESTS.items()}
-    full = entry(size=5, licence="mine", about="a", template="vgg16", use=["x"], sources=["y"], **digests)
+    full = entry(
+        size=5, licence="mine", about="a", template="vgg16", use=["x"], sources=["y"], **digests
+    )
     away = entry(name="b", address="https://example.org/b")
     (tmp_path / "models.json").write_text(json.dumps({"models": [full, away]}))
     found = read(str(tmp_path), 1)
@@ -91,7 +106,10 @@ def test_an_index_on_the_web(monkeypatch):
         for place, beside in (("/deep", "/deep/"), ("/deep/", "/deep/"), ("/own.json", "/")):
             (model,) = read(server.address + place, 5)
             assert model.place == f"{server.address}{beside}a%2Bb.caffemodel"
-        for place, said in (("/none", "/none/models.json: the server answers 404"), ("/deep/x.json", "404")):
+        for place, said in (
+            ("/none", "/none/models.json: the server answers 404"),
+            ("/deep/x.json", "404"),
+        ):
             with pytest.raises(ModelError, match=said):
                 read(server.address + place, 5)
         server.ways = [loopback.cut(3)]
@@ -103,7 +121,9 @@ def test_an_index_on_the_web(monkeypatch):
         server.ways = [loopback.silent]
         with pytest.raises(ModelError, match=r"nothing came for 0.2 seconds"):
             read(f"{server.address}/deep", 0.2)
-        server.files["/deep/models.json"] = json.dumps({"models": [entry(address="file:///x")]}).encode()
+        server.files["/deep/models.json"] = json.dumps(
+            {"models": [entry(address="file:///x")]}
+        ).encode()
         with pytest.raises(ModelError, match=r'address: "file:///x" is no http or https address'):
             read(f"{server.address}/deep", 5)
 
@@ -120,9 +140,15 @@ def test_an_index_on_the_web(monkeypatch):
         ('{"models": {}}', "is no index"),
         ('{"models": [3]}', "i: model 1: is no object"),
         ('{"models": [{}]}', "i: model 1: has no name"),
-        ('{"models": [{"name": "a", "file": "f", "size": 1e3}]}', "size 1000.0 is no number of bytes"),
+        (
+            '{"models": [{"name": "a", "file": "f", "size": 1e3}]}',
+            "size 1000.0 is no number of bytes",
+        ),
         ('{"models": [{"name": "a", "file": "f", "size": NaN}]}', "size nan is no number of bytes"),
-        ('{"models": [{"name": "a", "file": "f", "size": ' + "9" * 6000 + "}]}", "is no JSON|is no number"),
+        (
+            '{"models": [{"name": "a", "file": "f", "size": ' + "9" * 6000 + "}]}",
+            "is no JSON|is no number",
+        ),
         ("<!DOCTYPE html>", "i: is no JSON"),
     ],
 )
@@ -147,7 +173,10 @@ def test_what_is_no_index(text, message):
         ({"file": "models.json"}, "file models.json is an index; name the weights"),
         ({"file": "model.json"}, "file model.json is an index"),
         ({"file": ""}, "has no file"),
-        ({"size": 0}, "size 0 is no number of bytes from 1 to 2,147,483,647, the most that Caffe reads"),
+        (
+            {"size": 0},
+            "size 0 is no number of bytes from 1 to 2,147,483,647, the most that Caffe reads",
+        ),
         ({"size": -1}, "size -1 is no number"),
         ({"size": LARGEST + 1}, "size 2147483648 is no number"),
         ({"size": 10**400}, "size 1000"),
@@ -157,7 +186,10 @@ def test_what_is_no_index(text, message):
         ({"sha256": "0" * 40}, "sha256 is not 64"),
         ({"sha1": 5}, "sha1 is no plain text"),
         ({"sha-1": "0" * 40}, 'says "sha-1"; there are name, file, address'),
-        ({"address": "file:///etc/passwd"}, 'address: "file:///etc/passwd" is no http or https address'),
+        (
+            {"address": "file:///etc/passwd"},
+            'address: "file:///etc/passwd" is no http or https address',
+        ),
         ({"address": "ftp://example.org/x"}, "is no http or https address"),
         ({"address": "javascript:x"}, "is no http or https address"),
         ({"address": "https://example.org/a b"}, "is no http or https address"),

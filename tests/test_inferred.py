@@ -53,7 +53,9 @@ def test_windows_lie_where_the_map_puts_them(net, weights, image, seen):
     assert np.array_equal(seen.scores, expected) and not seen.dense
     likely = probabilities(expected)
     for mine, theirs in zip(
-        (seen.classes, seen.confidence), heat.class_map(likely, found.place, image.shape), strict=True
+        (seen.classes, seen.confidence),
+        heat.class_map(likely, found.place, image.shape),
+        strict=True,
     ):
         assert np.array_equal(mine, theirs)
     assert seen.windows(2) == heat.windows(likely, found.place, 2)
@@ -107,7 +109,9 @@ def test_a_mean_is_taken_off(net, weights, image, seen):
     brighter = (image // 2 + 50).astype(np.uint8)
     plain = fk.infer(net.net, weights, image // 2, **LOOK)
     less = fk.infer(net.net, weights, brighter, mean=[50], **LOOK)
-    assert np.array_equal(less.scores, plain.scores) and not np.array_equal(plain.scores, seen.scores)
+    assert np.array_equal(less.scores, plain.scores) and not np.array_equal(
+        plain.scores, seen.scores
+    )
 
 
 def test_caffe_and_opencv_agree(caffe, net, weights, image, seen):

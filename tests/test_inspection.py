@@ -37,7 +37,9 @@ def test_parameters_and_multiply_adds(name, params, macs):
 
 @pytest.mark.parametrize(("name", "fc6", "pool5"), [("alexnet", 355, 195), ("vgg16", 404, 212)])
 def test_receptive_fields(name, fc6, pool5):
-    found = {row.name: row.field for row in fk.inspect(fk.convolutionalize(template(name)).net).rows}
+    found = {
+        row.name: row.field for row in fk.inspect(fk.convolutionalize(template(name)).net).rows
+    }
     assert found["fc6"] == found["fc7"] == (fc6, fc6) and found["pool5"] == (pool5, pool5)
 
 
@@ -68,7 +70,9 @@ def test_the_offset_table_in_both_directions(layer, scale, own, offset, back, al
 def test_the_table_shows_decimal_offsets(alexnet):
     plan = fk.fcn(template("alexnet"), classes=21, stride=32, pad=100)
     lines = {
-        line.split()[1]: line for line in fk.inspect(plan.net).table().splitlines() if len(line.split()) > 5
+        line.split()[1]: line
+        for line in fk.inspect(plan.net).table().splitlines()
+        if len(line.split()) > 5
     }
     assert "23.75" in lines["conv1"] and "11.375" in lines["pool1"] and "-0.40625" in lines["fc6"]
     assert "18" in lines["upscore"]
@@ -111,11 +115,17 @@ def test_a_notebook_shows_every_layer():
 def test_offsets_may_be_counted_from_another_blob():
     found = fk.inspect(template("vgg16"), to="pool2")
     rows = {row.name: row for row in found.rows}
-    assert rows["pool3"].scale == (F(1, 2),) * 2 and rows["pool1"].offset is None and found.origin == "pool2"
+    assert (
+        rows["pool3"].scale == (F(1, 2),) * 2
+        and rows["pool1"].offset is None
+        and found.origin == "pool2"
+    )
 
 
 def test_inputs_change_shapes_alone():
-    small, large = (fk.inspect(template("lenet"), inputs={"data": (1, 1, size, size)}) for size in (28, 28))
+    small, large = (
+        fk.inspect(template("lenet"), inputs={"data": (1, 1, size, size)}) for size in (28, 28)
+    )
     assert small.rows == large.rows
     with pytest.raises(NetError, match="dato"):
         fk.inspect(template("lenet"), inputs={"dato": (1, 1, 9, 9)})
@@ -128,7 +138,8 @@ def test_states_have_layers_of_their_own():
 
 def test_what_is_not_known_is_a_question_mark():
     text = net(
-        layer("d", "Data", top="data", more='data_param { source: "x" batch_size: 1 }'), fc("f", "data", 3)
+        layer("d", "Data", top="data", more='data_param { source: "x" batch_size: 1 }'),
+        fc("f", "data", 3),
     )
     found = fk.inspect(text)
     assert found.rows[1].params is None and found.params == 0 and "?" in found.table()
@@ -136,10 +147,14 @@ def test_what_is_not_known_is_a_question_mark():
 
 def test_rows_of_a_crop_and_a_branch():
     text = net(
-        data(1, 1, 40, 40), conv("c", "data", 1, 3, "pad: 12"), pool("p", "c", 2, 2),
+        data(1, 1, 40, 40),
+        conv("c", "data", 1, 3, "pad: 12"),
+        pool("p", "c", 2, 2),
         deconv("u", "p", 1, 4, 2),
-        crop("score", "u", "data", 12), layer("sum", "Eltwise", "score", "data"), relu("sum"),
-    )  # fmt: skip
+        crop("score", "u", "data", 12),
+        layer("sum", "Eltwise", "score", "data"),
+        relu("sum"),
+    )
     rows = {row.name: row for row in fk.inspect(text).rows}
     assert rows["score"].offset == rows["sum"].offset == (0, 0)
     assert rows["score"].field == rows["sum"].field == rows["u"].field
@@ -148,9 +163,12 @@ def test_rows_of_a_crop_and_a_branch():
 
 def test_branches_that_disagree_are_left_blank():
     text = net(
-        data(1, 1, 40, 40), pool("a", "data", 2, 2), conv("b", "data", 1, 3, "stride: 2 pad: 1"),
-        layer("sum", "Eltwise", "a", "b"), deconv("u", "sum", 1, 4, 2),
-    )  # fmt: skip
+        data(1, 1, 40, 40),
+        pool("a", "data", 2, 2),
+        conv("b", "data", 1, 3, "stride: 2 pad: 1"),
+        layer("sum", "Eltwise", "a", "b"),
+        deconv("u", "sum", 1, 4, 2),
+    )
     rows = {row.name: row for row in fk.inspect(text).rows}
     assert rows["sum"].offset is None and rows["a"].offset == (F(-1, 4),) * 2
 
@@ -166,7 +184,9 @@ def test_columns_are_split_where_they_do_not_fit():
 
 
 def test_each_layer_says_how_the_files_blobs_fit(tmp_path):
-    text = net(data(1, 3, 8, 8), conv("a", "data", 4, 3), fc("b", "a", 5), fc("c", "b", 2), relu("c"))
+    text = net(
+        data(1, 3, 8, 8), conv("a", "data", 4, 3), fc("b", "a", 5), fc("c", "b", 2), relu("c")
+    )
     found = weights(text, tmp_path / "w.caffemodel")
     conv_text = fk.convolutionalize(text).net
     said = {row.name: row.weights for row in fk.inspect(conv_text, weights=found.drop("c")).rows}
@@ -202,7 +222,12 @@ def test_googlenet_of_the_corpus(shared):
 @pytest.mark.parametrize(("pad", "offset"), [("keep", 1), (100, 98), ("auto", 1)])
 def test_googlenet_of_the_corpus_as_an_fcn(pad, offset, shared):
     plan = fk.fcn(
-        fk.read(shared / GOOGLENET), classes=21, stride=32, pad=pad, head="loss3/classifier", inputs=ONE_IMAGE
+        fk.read(shared / GOOGLENET),
+        classes=21,
+        stride=32,
+        pad=pad,
+        head="loss3/classifier",
+        inputs=ONE_IMAGE,
     )
     assert plan.offsets[-1].offset == (offset, offset) and "kernel_size: 63" in plan.net.text
 

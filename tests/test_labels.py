@@ -1,4 +1,6 @@
-"""Label files of every kind become class numbers exactly, or an error that names file, pixel and value."""
+"""Label files of every kind become class numbers exactly,
+or an error that names file, pixel and value.
+"""
 
 import math
 
@@ -26,7 +28,9 @@ from fcnkit.datasets.labels import CHANNELS, Reading, read_label
 from fcnkit.errors import DatasetError
 
 LABEL = np.array([[0, 1, 2, 1], [2, 2, 0, 255], [1, 0, 0, 3]], np.uint8)
-COLOURS = ColourMap("colours.txt", ((0, 0, 0), (128, 0, 0), (0, 128, 0), (7, 8, 9)), void=((255, 255, 255),))
+COLOURS = ColourMap(
+    "colours.txt", ((0, 0, 0), (128, 0, 0), (0, 128, 0), (7, 8, 9)), void=((255, 255, 255),)
+)
 
 
 def reading(classes=4, **options) -> Reading:
@@ -40,10 +44,19 @@ def reading(classes=4, **options) -> Reading:
 
 @pytest.mark.parametrize(
     "number, colour",
-    [(0, (0, 0, 0)), (1, (128, 0, 0)), (2, (0, 128, 0)), (3, (128, 128, 0)), (8, (64, 0, 0)),
-     (15, (192, 128, 128)), (16, (0, 64, 0)), (20, (0, 64, 128)), (21, (128, 64, 128)),
-     (255, (224, 224, 192))],
-)  # fmt: skip
+    [
+        (0, (0, 0, 0)),
+        (1, (128, 0, 0)),
+        (2, (0, 128, 0)),
+        (3, (128, 128, 0)),
+        (8, (64, 0, 0)),
+        (15, (192, 128, 128)),
+        (16, (0, 64, 0)),
+        (20, (0, 64, 128)),
+        (21, (128, 64, 128)),
+        (255, (224, 224, 192)),
+    ],
+)
 def test_the_voc_palette(number, colour):
     assert voc_palette()[number] == colour
 
@@ -162,14 +175,18 @@ def test_colours_are_mapped_exactly(tmp_path):
     path = save(tmp_path / "a.png", image)
     assert np.array_equal(read_label(path, reading(colours=COLOURS)), LABEL)
     opaque = np.dstack([image, np.full(LABEL.shape, 255, np.uint8)])
-    assert np.array_equal(read_label(save(tmp_path / "b.png", opaque), reading(colours=COLOURS)), LABEL)
+    assert np.array_equal(
+        read_label(save(tmp_path / "b.png", opaque), reading(colours=COLOURS)), LABEL
+    )
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_painting_and_reading_are_inverse(tmp_path_factory, data):
     count = data.draw(st.integers(1, 60))
-    label = np.array(data.draw(st.lists(st.integers(0, count - 1), min_size=6, max_size=6))).reshape(2, 3)
+    label = np.array(
+        data.draw(st.lists(st.integers(0, count - 1), min_size=6, max_size=6))
+    ).reshape(2, 3)
     colours = ColourMap("voc", voc_palette(count))
     path = save(tmp_path_factory.mktemp("voc") / "a.png", painted(label, colours.colours))
     assert np.array_equal(read_label(path, Reading(count, colours=colours)), label)
@@ -187,7 +204,9 @@ def test_a_digits_map_of_256_lines(tmp_path):
 def test_a_palette_in_another_order(tmp_path):
     shuffled = [COLOURS.colours[number] for number in (2, 0, 1)]
     path = save(tmp_path / "a.png", np.array([[0, 1, 2]], np.uint8), palette=shuffled)
-    with pytest.raises(DatasetError, match="index 0 is 0 128 0 in its palette and 0 0 0 in colours.txt"):
+    with pytest.raises(
+        DatasetError, match="index 0 is 0 128 0 in its palette and 0 0 0 in colours.txt"
+    ):
         read_label(path, reading(colours=COLOURS))
     assert read_label(path, reading(colours=COLOURS, palette="colour")).tolist() == [[2, 0, 1]]
     assert read_label(path, reading(colours=COLOURS, palette="index")).tolist() == [[0, 1, 2]]
@@ -208,14 +227,20 @@ def test_an_index_beyond_the_palette(tmp_path):
 @pytest.mark.parametrize(
     "options, array, message",
     [
-        ({}, [[0, 1], [4, 9]],
-         r"x 0, y 1 is 4, which is not a class, 0 to 3, nor 255 \(2 pixels of 2 values\)"),
+        (
+            {},
+            [[0, 1], [4, 9]],
+            r"x 0, y 1 is 4, which is not a class, 0 to 3, nor 255 \(2 pixels of 2 values\)",
+        ),
         ({"numbers": {0: 1}}, [[0, 1]], "x 1, y 0 is 1, which is not in the map"),
-        ({"colours": COLOURS}, [[[0, 0, 0], [1, 2, 3]]],
-         r"x 1, y 0 is 1 2 3, which is not in colours.txt \(1 pixels? of 1 colour\)"),
+        (
+            {"colours": COLOURS},
+            [[[0, 0, 0], [1, 2, 3]]],
+            r"x 1, y 0 is 1 2 3, which is not in colours.txt \(1 pixels? of 1 colour\)",
+        ),
         ({}, [[[0, 0, 0], [1, 1, 1]]], "has three channels; give the colours"),
     ],
-)  # fmt: skip
+)
 def test_the_file_the_pixel_and_the_value_are_named(tmp_path, options, array, message):
     path = save(tmp_path / "a.png", np.array(array, np.uint8))
     with pytest.raises(DatasetError, match=message) as caught:
@@ -228,7 +253,9 @@ def test_what_is_no_class_may_be_ignored(tmp_path):
     assert read_label(path, reading(unknown="ignore")).tolist() == [[0, 1], [255, 255]]
     path = save(tmp_path / "b.png", np.array([[[0, 0, 0], [1, 2, 3]]], np.uint8))
     assert read_label(path, reading(colours=COLOURS, unknown="ignore")).tolist() == [[0, 255]]
-    assert read_label(path, reading(colours=COLOURS, ignore=11, unknown="ignore")).tolist() == [[0, 11]]
+    assert read_label(path, reading(colours=COLOURS, ignore=11, unknown="ignore")).tolist() == [
+        [0, 11]
+    ]
     path = save(tmp_path / "c.png", np.array([[0, 255]], np.uint8))
     assert read_label(path, reading(ignore=11, unknown="ignore")).tolist() == [[0, 11]]
 
@@ -319,7 +346,9 @@ def test_transparent_and_deep_alpha(tmp_path):
 
 def test_what_keeps_no_values_or_several(tmp_path):
     Image.fromarray(LABEL).save(tmp_path / "a.jpg")
-    Image.fromarray(LABEL).save(tmp_path / "a.tif", save_all=True, append_images=[Image.fromarray(LABEL)])
+    Image.fromarray(LABEL).save(
+        tmp_path / "a.tif", save_all=True, append_images=[Image.fromarray(LABEL)]
+    )
     with pytest.raises(DatasetError, match="a.jpg: is a JPEG"):
         read_label(tmp_path / "a.jpg", reading())
     with pytest.raises(DatasetError, match="a.tif: holds 2 pictures"):

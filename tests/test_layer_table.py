@@ -4,7 +4,16 @@ import subprocess
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layer_text import POOL, check_refused, check_tops_and_parameters, infer, layer_of, net, outcome, source
+from layer_text import (
+    POOL,
+    check_refused,
+    check_tops_and_parameters,
+    infer,
+    layer_of,
+    net,
+    outcome,
+    source,
+)
 
 from fcnkit.errors import FcnkitError
 from fcnkit.formats import prototxt
@@ -18,12 +27,17 @@ from fcnkit.nets.layers.table import TYPES
 
 def test_every_entry_stands_under_its_name():
     assert all(kind.name == name for name, kind in TYPES.items())
-    assert all(kind.bottoms[0] <= kind.bottoms[1] and kind.tops[0] <= kind.tops[1] for kind in TYPES.values())
+    assert all(
+        kind.bottoms[0] <= kind.bottoms[1] and kind.tops[0] <= kind.tops[1]
+        for kind in TYPES.values()
+    )
 
 
 def test_every_type_of_real_caffe_has_an_entry(caffe):
     words = "import caffe; print(*caffe.layer_type_list())"
-    done = subprocess.run([*caffe.command("python"), "-c", words], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [*caffe.command("python"), "-c", words], capture_output=True, text=True, check=True
+    )
     assert set(done.stdout.split()) == set(table.CAFFE)
 
 
@@ -32,29 +46,63 @@ def test_every_type_of_real_caffe_has_an_entry(caffe):
 SHAPES = {
     # Fully connected.
     "fc": (
-        "InnerProduct", "inner_product_param { num_output: 7 }", [(2, 3, 4, 5)], [(2, 7)], [(7, 60), (7,)],
+        "InnerProduct",
+        "inner_product_param { num_output: 7 }",
+        [(2, 3, 4, 5)],
+        [(2, 7)],
+        [(7, 60), (7,)],
     ),
     "fc axis": (
-        "InnerProduct", "inner_product_param { num_output: 7 axis: -1 bias_term: false }", [(2, 3, 4, 5)],
-        [(2, 3, 4, 7)], [(7, 5)],
+        "InnerProduct",
+        "inner_product_param { num_output: 7 axis: -1 bias_term: false }",
+        [(2, 3, 4, 5)],
+        [(2, 3, 4, 7)],
+        [(7, 5)],
     ),
     "fc transpose": (
-        "InnerProduct", "inner_product_param { num_output: 7 transpose: true }", [(2, 60)], [(2, 7)],
+        "InnerProduct",
+        "inner_product_param { num_output: 7 transpose: true }",
+        [(2, 60)],
+        [(2, 7)],
         [(60, 7), (7,)],
     ),
     "embed": (
-        "Embed", "embed_param { num_output: 7 input_dim: 9 }", [(2, 3)], [(2, 3, 7)], [(9, 7), (7,)],
+        "Embed",
+        "embed_param { num_output: 7 input_dim: 9 }",
+        [(2, 3)],
+        [(2, 3, 7)],
+        [(9, 7), (7,)],
     ),
     # Learned and normalising.
     "batch norm": ("BatchNorm", "", [(2, 3, 4, 5)], [(2, 3, 4, 5)], [(3,), (3,), (1,)]),
-    "scale": ("Scale", "scale_param { bias_term: true }", [(2, 3, 4, 5)], [(2, 3, 4, 5)], [(3,), (3,)]),
-    "scale num_axes": ("Scale", "scale_param { num_axes: 2 }", [(2, 3, 4, 5)], [(2, 3, 4, 5)], [(3, 4)]),
+    "scale": (
+        "Scale",
+        "scale_param { bias_term: true }",
+        [(2, 3, 4, 5)],
+        [(2, 3, 4, 5)],
+        [(3,), (3,)],
+    ),
+    "scale num_axes": (
+        "Scale",
+        "scale_param { num_axes: 2 }",
+        [(2, 3, 4, 5)],
+        [(2, 3, 4, 5)],
+        [(3, 4)],
+    ),
     "scale to the end": (
-        "Scale", "scale_param { axis: -2 num_axes: -1 }", [(2, 3, 4, 5)], [(2, 3, 4, 5)], [(4, 5)],
+        "Scale",
+        "scale_param { axis: -2 num_axes: -1 }",
+        [(2, 3, 4, 5)],
+        [(2, 3, 4, 5)],
+        [(4, 5)],
     ),
     "scale by one": ("Scale", "scale_param { num_axes: 0 }", [(2, 3, 4, 5)], [(2, 3, 4, 5)], [()]),
     "scale by a bottom": (
-        "Scale", "scale_param { axis: 0 bias_term: true }", [(2, 3, 4, 5), (2, 3)], [(2, 3, 4, 5)], [(2, 3)],
+        "Scale",
+        "scale_param { axis: 0 bias_term: true }",
+        [(2, 3, 4, 5), (2, 3)],
+        [(2, 3, 4, 5)],
+        [(2, 3)],
     ),
     "bias": ("Bias", "", [(2, 3, 4, 5)], [(2, 3, 4, 5)], [(3,)]),
     "bias by a bottom": ("Bias", "", [(2, 3, 4, 5), (3, 4)], [(2, 3, 4, 5)], []),
@@ -69,28 +117,69 @@ SHAPES = {
     "concat_dim": ("Concat", "concat_param { concat_dim: 0 }", [(2, 3), (4, 3)], [(6, 3)], []),
     "concat of one": ("Concat", "", [(2, 3)], [(2, 3)], []),
     "slice": ("Slice", "", [(2, 6, 4)], [(2, 2, 4)] * 3, []),
-    "slice_point": ("Slice", "slice_param { slice_point: [1, 4] }", [(2, 6)], [(2, 1), (2, 3), (2, 2)], []),
+    "slice_point": (
+        "Slice",
+        "slice_param { slice_point: [1, 4] }",
+        [(2, 6)],
+        [(2, 1), (2, 3), (2, 2)],
+        [],
+    ),
     "slice_dim": ("Slice", "slice_param { slice_dim: 0 }", [(2, 6)], [(1, 6)] * 2, []),
     "slice in one": ("Slice", "", [(2, 6)], [(2, 6)], []),
     "split": ("Split", "", [(2, 6)], [(2, 6)] * 3, []),
     "eltwise": ("Eltwise", "eltwise_param { coeff: [1, -1] }", [(2, 3), (2, 3)], [(2, 3)], []),
     "flatten": ("Flatten", "", [(2, 3, 4, 5)], [(2, 60)], []),
-    "flatten axes": ("Flatten", "flatten_param { axis: -3 end_axis: 2 }", [(2, 3, 4, 5)], [(2, 12, 5)], []),
-    "flatten no axis": ("Flatten", "flatten_param { axis: 2 end_axis: 1 }", [(2, 3, 4)], [(2, 3, 1, 4)], []),
-    "reshape": ("Reshape", "reshape_param { shape { dim: [0, -1, 5] } }", [(2, 3, 4, 5)], [(2, 12, 5)], []),
+    "flatten axes": (
+        "Flatten",
+        "flatten_param { axis: -3 end_axis: 2 }",
+        [(2, 3, 4, 5)],
+        [(2, 12, 5)],
+        [],
+    ),
+    "flatten no axis": (
+        "Flatten",
+        "flatten_param { axis: 2 end_axis: 1 }",
+        [(2, 3, 4)],
+        [(2, 3, 1, 4)],
+        [],
+    ),
+    "reshape": (
+        "Reshape",
+        "reshape_param { shape { dim: [0, -1, 5] } }",
+        [(2, 3, 4, 5)],
+        [(2, 12, 5)],
+        [],
+    ),
     "reshape a window": (
-        "Reshape", "reshape_param { axis: 1 num_axes: 2 shape { dim: [6, 2] } }", [(2, 3, 4, 5)],
-        [(2, 6, 2, 5)], [],
+        "Reshape",
+        "reshape_param { axis: 1 num_axes: 2 shape { dim: [6, 2] } }",
+        [(2, 3, 4, 5)],
+        [(2, 6, 2, 5)],
+        [],
     ),
     "reshape inserts": (
-        "Reshape", "reshape_param { axis: -1 num_axes: 0 shape { dim: 1 } }", [(2, 3)], [(2, 3, 1)], [],
+        "Reshape",
+        "reshape_param { axis: -1 num_axes: 0 shape { dim: 1 } }",
+        [(2, 3)],
+        [(2, 3, 1)],
+        [],
     ),
     "tile": ("Tile", "tile_param { axis: 2 tiles: 3 }", [(2, 3, 4)], [(2, 3, 12)], []),
     "argmax": ("ArgMax", "", [(2, 3, 4, 5)], [(2, 1, 1, 1)], []),
     "argmax of two axes": (
-        "ArgMax", "argmax_param { out_max_val: true top_k: 3 }", [(2, 9)], [(2, 2, 3)], [],
+        "ArgMax",
+        "argmax_param { out_max_val: true top_k: 3 }",
+        [(2, 9)],
+        [(2, 2, 3)],
+        [],
     ),
-    "argmax axis": ("ArgMax", "argmax_param { axis: 1 top_k: 2 }", [(2, 3, 4, 5)], [(2, 2, 4, 5)], []),
+    "argmax axis": (
+        "ArgMax",
+        "argmax_param { axis: 1 top_k: 2 }",
+        [(2, 3, 4, 5)],
+        [(2, 2, 4, 5)],
+        [],
+    ),
     "reduction": ("Reduction", "reduction_param { axis: -2 }", [(2, 3, 4, 5)], [(2, 3)], []),
     "reduction to a scalar": ("Reduction", "", [(2, 3, 4, 5)], [()], []),
     "batch reindex": ("BatchReindex", "", [(2, 3, 4), (7,)], [(7, 3, 4)], []),
@@ -109,32 +198,49 @@ SHAPES = {
     "parameter": ("Parameter", "parameter_param { shape { dim: [2, 3] } }", [], [(2, 3)], [(2, 3)]),
     "dummy data": ("DummyData", "dummy_data_param { shape { dim: [2, 3] } }", [], [(2, 3)] * 2, []),
     "dummy data of old": (
-        "DummyData", "dummy_data_param { num: [2, 3] channels: 4 height: 5 width: 6 }", [],
-        [(2, 4, 5, 6), (3, 4, 5, 6)], [],
+        "DummyData",
+        "dummy_data_param { num: [2, 3] channels: 4 height: 5 width: 6 }",
+        [],
+        [(2, 4, 5, 6), (3, 4, 5, 6)],
+        [],
     ),
     "memory data": (
-        "MemoryData", "memory_data_param { batch_size: 2 channels: 3 height: 4 width: 5 }", [],
-        [(2, 3, 4, 5), (2,)], [],
+        "MemoryData",
+        "memory_data_param { batch_size: 2 channels: 3 height: 4 width: 5 }",
+        [],
+        [(2, 3, 4, 5), (2,)],
+        [],
     ),
     "lstm": (
-        "LSTM", "recurrent_param { num_output: 4 weight_filler { type: 'xavier' } }", [(5, 2, 3), (5, 2)],
-        [(5, 2, 4)], [(16, 3), (16,), (16, 4)],
+        "LSTM",
+        "recurrent_param { num_output: 4 weight_filler { type: 'xavier' } }",
+        [(5, 2, 3), (5, 2)],
+        [(5, 2, 4)],
+        [(16, 3), (16,), (16, 4)],
     ),
     "lstm, static input": (
-        "LSTM", "recurrent_param { num_output: 4 }", [(5, 2, 3), (5, 2), (2, 7)],
-        [(5, 2, 4)], [(16, 3), (16,), (16, 7), (16, 4)],
+        "LSTM",
+        "recurrent_param { num_output: 4 }",
+        [(5, 2, 3), (5, 2), (2, 7)],
+        [(5, 2, 4)],
+        [(16, 3), (16,), (16, 7), (16, 4)],
     ),
     "lstm, exposed": (
-        "LSTM", "recurrent_param { num_output: 4 expose_hidden: true }",
+        "LSTM",
+        "recurrent_param { num_output: 4 expose_hidden: true }",
         [(5, 2, 3), (5, 2), (1, 2, 4), (1, 2, 4)],
-        [(5, 2, 4), (1, 2, 4), (1, 2, 4)], [(16, 3), (16,), (16, 4)],
+        [(5, 2, 4), (1, 2, 4), (1, 2, 4)],
+        [(16, 3), (16,), (16, 4)],
     ),
     "lstm unit": ("LSTMUnit", "", [(1, 2, 3), (1, 2, 12), (1, 2)], [(1, 2, 3)] * 2, []),
     "rnn": (
-        "RNN", "recurrent_param { num_output: 4 }", [(5, 2, 3, 3), (5, 2)],
-        [(5, 2, 4)], [(4, 9), (4,), (4, 4), (4, 4), (4,)],
+        "RNN",
+        "recurrent_param { num_output: 4 }",
+        [(5, 2, 3, 3), (5, 2)],
+        [(5, 2, 4)],
+        [(4, 9), (4,), (4, 4), (4, 4), (4,)],
     ),
-}  # fmt: skip
+}
 POINTWISE = ["ReLU", "ELU", "Sigmoid", "TanH", "Swish", "AbsVal", "BNLL", "Power", "Exp", "Log"]
 POINTWISE += ["Threshold", "Dropout"]
 SHAPES.update({kind: (kind, "", [(2, 3)], [(2, 3)], []) for kind in POINTWISE})
@@ -147,7 +253,8 @@ def test_tops_and_parameters(kind, params, inputs, tops, blobs):
 
 
 def test_the_second_top_of_a_softmax_loss_is_its_probabilities():
-    # Not in the table: Caffe 1.0 gives the Softmax inside the layer its loss weights too, and stops.
+    # Not in the table: Caffe 1.0 gives the Softmax inside the layer its loss weights too, and
+    # stops.
     assert outcome(net("SoftmaxWithLoss", "", (2, 3, 4), (2, 4), tops=2))[0] == [(), (2, 3, 4)]
 
 
@@ -159,31 +266,80 @@ def test_tops_and_parameters_are_those_of_real_caffe(caffe):
 
 REFUSED = {
     "concat": (
-        "Concat", "", [(2, 3, 4), (2, 3, 5)], 'bottom "b" is 2 x 3 x 5 and bottom "a" is 2 x 3 x 4; make',
+        "Concat",
+        "",
+        [(2, 3, 4), (2, 3, 5)],
+        'bottom "b" is 2 x 3 x 5 and bottom "a" is 2 x 3 x 4; make',
     ),
-    "concat axes": ("Concat", "", [(2, 3, 4), (2, 3)], 'bottom "b" is 2 x 3 and bottom "a" is 2 x 3 x 4'),
+    "concat axes": (
+        "Concat",
+        "",
+        [(2, 3, 4), (2, 3)],
+        'bottom "b" is 2 x 3 and bottom "a" is 2 x 3 x 4',
+    ),
     "concat both words": (
-        "Concat", "concat_param { axis: 1 concat_dim: 1 }", [(2, 3), (2, 3)], "both axis and concat",
+        "Concat",
+        "concat_param { axis: 1 concat_dim: 1 }",
+        [(2, 3), (2, 3)],
+        "both axis and concat",
     ),
     "slice": ("Slice", "", [(2, 3)], "3 on axis 1 is no multiple of 2 tops"),
-    "slice_point": ("Slice", "slice_param { slice_point: [1, 2] }", [(2, 3)], "2 slice_point for 2 tops"),
+    "slice_point": (
+        "Slice",
+        "slice_param { slice_point: [1, 2] }",
+        [(2, 3)],
+        "2 slice_point for 2 tops",
+    ),
     "slice_point order": (
-        "Slice", "slice_param { slice_point: 4 }", [(2, 3)], "slice_point [4] for 3 on axis 1",
+        "Slice",
+        "slice_param { slice_point: 4 }",
+        [(2, 3)],
+        "slice_point [4] for 3 on axis 1",
     ),
     "eltwise": ("Eltwise", "", [(2, 3), (2, 4)], 'bottom "b" is 2 x 4 and bottom "a" is 2 x 3'),
     "eltwise of one": ("Eltwise", "", [(2, 3)], "Eltwise takes 2 or more bottoms and has 1"),
-    "eltwise coeff": ("Eltwise", "eltwise_param { coeff: 1 }", [(2, 3), (2, 3)], "1 coeff for 2 bottoms"),
+    "eltwise coeff": (
+        "Eltwise",
+        "eltwise_param { coeff: 1 }",
+        [(2, 3), (2, 3)],
+        "1 coeff for 2 bottoms",
+    ),
     "fc axis": (
-        "InnerProduct", "inner_product_param { num_output: 1 axis: 2 }", [(2, 3)],
+        "InnerProduct",
+        "inner_product_param { num_output: 1 axis: 2 }",
+        [(2, 3)],
         "axis 2 of a bottom with 2",
     ),
-    "reshape": ("Reshape", "reshape_param { shape { dim: 7 } }", [(2, 3)], "6 values of 2 x 3 do not fill 7"),
-    "reshape -1": ("Reshape", "reshape_param { shape { dim: [4, -1] } }", [(2, 3)], "do not fill 4 x -1"),
-    "reshape two -1": ("Reshape", "reshape_param { shape { dim: [-1, -1] } }", [(2, 3)], "at most one -1"),
-    "reshape copies too far": (
-        "Reshape", "reshape_param { shape { dim: [0, 0, 0] } }", [(2, 3)], "copies an axis",
+    "reshape": (
+        "Reshape",
+        "reshape_param { shape { dim: 7 } }",
+        [(2, 3)],
+        "6 values of 2 x 3 do not fill 7",
     ),
-    "reshape axes": ("Reshape", "reshape_param { axis: 1 num_axes: 2 }", [(2, 3)], "axis 1 and num_axes 2"),
+    "reshape -1": (
+        "Reshape",
+        "reshape_param { shape { dim: [4, -1] } }",
+        [(2, 3)],
+        "do not fill 4 x -1",
+    ),
+    "reshape two -1": (
+        "Reshape",
+        "reshape_param { shape { dim: [-1, -1] } }",
+        [(2, 3)],
+        "at most one -1",
+    ),
+    "reshape copies too far": (
+        "Reshape",
+        "reshape_param { shape { dim: [0, 0, 0] } }",
+        [(2, 3)],
+        "copies an axis",
+    ),
+    "reshape axes": (
+        "Reshape",
+        "reshape_param { axis: 1 num_axes: 2 }",
+        [(2, 3)],
+        "axis 1 and num_axes 2",
+    ),
     "lrn": ("LRN", "", [(2, 3)], "LRN takes 4 axes"),
     "lrn even": ("LRN", "lrn_param { local_size: 4 }", [(2, 3, 4, 4)], "local_size 4 is even"),
     "prelu": ("PReLU", "", [(2,)], "PReLU takes 2 to 4 axes"),
@@ -193,32 +349,62 @@ REFUSED = {
     "argmax": ("ArgMax", "argmax_param { axis: 1 top_k: 4 }", [(2, 3)], "top_k 4 of 3 values"),
     "tile": ("Tile", "", [(2, 3)], "it has no tiles"),
     "softmax loss": (
-        "SoftmaxWithLoss", "", [(2, 3, 4, 5), (2, 19)],
+        "SoftmaxWithLoss",
+        "",
+        [(2, 3, 4, 5), (2, 19)],
         "40 places and 38 labels; give one label for each",
     ),
     "accuracy": (
-        "Accuracy", "", [(2, 3, 4, 5), (2, 3, 4, 5)], '"a" is 2 x 3 x 4 x 5 and "b" is 2 x 3 x 4 x 5: 40 pl',
+        "Accuracy",
+        "",
+        [(2, 3, 4, 5), (2, 3, 4, 5)],
+        '"a" is 2 x 3 x 4 x 5 and "b" is 2 x 3 x 4 x 5: 40 pl',
     ),
-    "accuracy top_k": ("Accuracy", "accuracy_param { top_k: 4 }", [(2, 3), (2,)], "top_k 4 of 3 classes"),
-    "contrastive": ("ContrastiveLoss", "", [(2, 3), (2, 4), (2,)], "give both the shape N x channels"),
-    "multinomial": ("MultinomialLogisticLoss", "", [(2, 3), (2, 4)], "give one label for each item"),
+    "accuracy top_k": (
+        "Accuracy",
+        "accuracy_param { top_k: 4 }",
+        [(2, 3), (2,)],
+        "top_k 4 of 3 classes",
+    ),
+    "contrastive": (
+        "ContrastiveLoss",
+        "",
+        [(2, 3), (2, 4), (2,)],
+        "give both the shape N x channels",
+    ),
+    "multinomial": (
+        "MultinomialLogisticLoss",
+        "",
+        [(2, 3), (2, 4)],
+        "give one label for each item",
+    ),
     "batch norm": ("BatchNorm", "", [(3,)], "BatchNorm takes at least 2 axes"),
     "embed": ("Embed", "embed_param { num_output: 3 }", [(3,)], "it has no input_dim"),
     "loss of one": ("EuclideanLoss", "", [(2, 3)], "EuclideanLoss takes 2 bottoms and has 1"),
     "loss batch": ("EuclideanLoss", "", [(2, 3), (3, 2)], "their first axes must be equal"),
     "relu of two": ("ReLU", "", [(2, 3), (2, 3)], "ReLU takes 1 bottom and has 2; remove bottoms"),
     "dummy shapes": (
-        "DummyData", "dummy_data_param { shape { } shape { } shape { } }", [], "3 shapes for 2 tops",
+        "DummyData",
+        "dummy_data_param { shape { } shape { } shape { } }",
+        [],
+        "3 shapes for 2 tops",
     ),
     "dummy both": ("DummyData", "dummy_data_param { shape { } num: 1 }", [], "both shape and num"),
     "filter": ("Filter", "", [(2, 3), (3,)], "its selector is 3; give one value for each item"),
-    "filter tops": ("Filter", "", [(2, 3), (2, 3), (2,)], "2 bottoms before the selector and 1 tops"),
+    "filter tops": (
+        "Filter",
+        "",
+        [(2, 3), (2, 3), (2,)],
+        "2 bottoms before the selector and 1 tops",
+    ),
     "too much": (
-        "Tile", "tile_param { axis: 0 tiles: 2000000000 }", [(2, 3)],
+        "Tile",
+        "tile_param { axis: 0 tiles: 2000000000 }",
+        [(2, 3)],
         "Caffe takes at most 32 axes and 2,147,48",
     ),
     "memory data": ("MemoryData", "memory_data_param { batch_size: 2 }", [], "give all four"),
-}  # fmt: skip
+}
 
 
 def _refused(kind: str, params: str, inputs: list) -> str:
@@ -235,12 +421,25 @@ def test_refusals_say_line_and_remedy(kind, params, inputs, message):
 
 
 def test_real_caffe_refuses_what_is_refused_here(caffe):
-    check_refused(caffe, [_refused(kind, params, inputs) for kind, params, inputs, _ in REFUSED.values()])
+    check_refused(
+        caffe, [_refused(kind, params, inputs) for kind, params, inputs, _ in REFUSED.values()]
+    )
 
 
 # ---- coordinates
 
-UNMOVED = [*POINTWISE, "Clip", "PReLU", "LRN", "MVN", "BatchNorm", "Scale", "Bias", "Eltwise", "Split"]
+UNMOVED = [
+    *POINTWISE,
+    "Clip",
+    "PReLU",
+    "LRN",
+    "MVN",
+    "BatchNorm",
+    "Scale",
+    "Bias",
+    "Eltwise",
+    "Split",
+]
 UNMOVED += ["Softmax", "Concat", "Slice", "Filter", "BatchReindex"]
 STOPS = ["InnerProduct", "Flatten", "Reshape", "Reduction", "Embed", "SPP", "LSTM", "ArgMax"]
 STOPS += ["Input", "Data", "Python", "SoftmaxWithLoss", "Accuracy", "Silence"]

@@ -1,4 +1,6 @@
-"""Each check on a net that has the fault and on one where it is put right; then real nets, and real Caffe."""
+"""Each check on a net that has the fault and on one where it is put right;
+then real nets, and real Caffe.
+"""
 
 import json
 import random
@@ -42,7 +44,9 @@ def deconv(name: str, bottom: str, size: str, more: str = "") -> str:
 
 
 def fc(name: str, bottom: str, more: str = "") -> str:
-    return layer(name, "InnerProduct", bottom, None, f"inner_product_param {{ num_output: 4 }} {more}")
+    return layer(
+        name, "InnerProduct", bottom, None, f"inner_product_param {{ num_output: 4 }} {more}"
+    )
 
 
 def loss(bottom: str = "conv", more: str = "", name: str = "loss") -> str:
@@ -66,7 +70,9 @@ NETS = DATA + LABEL + conv("conv", "data")
 
 
 class Case(NamedTuple):
-    """A net with a fault, the finding's name and lines, words of its text, and the net put right."""
+    """A net with a fault, the finding's name and lines,
+    words of its text, and the net put right.
+    """
 
     name: str
     lines: tuple[int, ...]
@@ -76,181 +82,463 @@ class Case(NamedTuple):
 
 
 CASES = (
-    Case("unknown-field", (2,), 'Parameter has no field "kernal_size"; did you mean "kernel_size"?',
-         DATA + conv("conv", "data", "num_output: 4 kernal_size: 3"),
-         DATA + conv("conv", "data", "num_output: 4 kernel_size: 3")),
-    Case("unknown-field", (2, 3), '"botom"; did you mean "bottom"?',
-         DATA + conv("a", "data", more='botom: "x"') + conv("b", "a", more='botom: "x"'),
-         DATA + conv("a", "data") + conv("b", "a")),
-    Case("unknown-field", (2,), 'has no field "num_output", convolution_param has; move it there',
-         DATA + layer("a", "Convolution", "data", None, "num_output: 4 convolution_param { kernel_size: 3 }"),
-         DATA + conv("a", "data", "num_output: 4 kernel_size: 3")),
-    Case("unknown-field", (2,), 'ConvolutionParameter has no field "lr_mult", param has; move it there',
-         DATA + conv("a", "data", SIZE + " lr_mult: 0"),
-         DATA + conv("a", "data", SIZE, "param { lr_mult: 0 }")),
-    Case("unknown-field", (2,), 'LayerParameter has no field "force_backward", NetParameter has; move it out',
-         DATA + conv("a", "data", more="force_backward: true"),
-         "force_backward: true " + DATA + conv("a", "data")),
-    Case("fork-field", (2,),
-         '"pad_l" and "pad_t", Synopsys does; use that fork, or remove them (3 places, the last on line 3)',
-         DATA + conv("a", "data", SIZE + " pad_l: 1 pad_t: 1") + conv("b", "a", SIZE + " pad_t: 1"),
-         DATA + conv("a", "data")),
-    Case("fork-field", (2,), "ConvolutionParameter's \"hole\"",
-         DATA + conv("conv", "data", SIZE + " hole: 2") + conv("more", "conv", SIZE + " hole: 4"),
-         DATA + conv("conv", "data", SIZE + " dilation: 2")),
-    Case("wrong-value", (2,), '"num_output" takes a whole number',
-         DATA + conv("conv", "data", "num_output: -4 kernel_size: 3"), DATA + conv("conv", "data")),
-    Case("wrong-value", (2, 3), "takes", DATA + conv("a", "data", SIZE + " bias_term: no")
-         + layer("pool", "Pooling", "a", None, "pooling_param { pool: MAXX kernel_size: 2 }"),
-         DATA + conv("a", "data")
-         + layer("pool", "Pooling", "a", None, "pooling_param { pool: MAX kernel_size: 2 }")),
-    Case("wrong-value", (2,), "quoted", DATA + conv("conv", "data").replace('"Convolution"', "Convolution"),
-         DATA + conv("conv", "data")),
-    Case("fork-value", (2,), "MKL2017", DATA + conv("conv", "data", SIZE + " engine: MKL2017"),
-         DATA + conv("conv", "data", SIZE + " engine: CAFFE")),
-    Case("unknown-word", (2,), 'no filler "gausian"; did you mean "gaussian"?',
-         DATA + conv("conv", "data", SIZE + ' weight_filler { type: "gausian" std: 0.01 }'),
-         DATA + conv("conv", "data", SIZE + ' weight_filler { type: "gaussian" std: 0.01 }')),
-    Case("fork-word", (2,), 'BVLC Caffe has no filler "lsuv"',
-         DATA + conv("conv", "data", SIZE + ' weight_filler { type: "lsuv" }'),
-         DATA + conv("conv", "data", SIZE + ' weight_filler { type: "msra" }')),
-    Case("given-twice", (2,), '"name" is given a second time',
-         DATA + conv("conv", "data", more='name: "again"'),
-         DATA + conv("conv", "data")),
-    Case("missing-field", (2,), 'ClipParameter lacks "max"',
-         DATA + layer("clip", "Clip", "data", None, "clip_param { min: 0 }"),
-         DATA + layer("clip", "Clip", "data", None, "clip_param { min: 0 max: 1 }")),
+    Case(
+        "unknown-field",
+        (2,),
+        'Parameter has no field "kernal_size"; did you mean "kernel_size"?',
+        DATA + conv("conv", "data", "num_output: 4 kernal_size: 3"),
+        DATA + conv("conv", "data", "num_output: 4 kernel_size: 3"),
+    ),
+    Case(
+        "unknown-field",
+        (2, 3),
+        '"botom"; did you mean "bottom"?',
+        DATA + conv("a", "data", more='botom: "x"') + conv("b", "a", more='botom: "x"'),
+        DATA + conv("a", "data") + conv("b", "a"),
+    ),
+    Case(
+        "unknown-field",
+        (2,),
+        'has no field "num_output", convolution_param has; move it there',
+        DATA
+        + layer(
+            "a", "Convolution", "data", None, "num_output: 4 convolution_param { kernel_size: 3 }"
+        ),
+        DATA + conv("a", "data", "num_output: 4 kernel_size: 3"),
+    ),
+    Case(
+        "unknown-field",
+        (2,),
+        'ConvolutionParameter has no field "lr_mult", param has; move it there',
+        DATA + conv("a", "data", SIZE + " lr_mult: 0"),
+        DATA + conv("a", "data", SIZE, "param { lr_mult: 0 }"),
+    ),
+    Case(
+        "unknown-field",
+        (2,),
+        'LayerParameter has no field "force_backward", NetParameter has; move it out',
+        DATA + conv("a", "data", more="force_backward: true"),
+        "force_backward: true " + DATA + conv("a", "data"),
+    ),
+    Case(
+        "fork-field",
+        (2,),
+        '"pad_l" and "pad_t", Synopsys does; use that fork, or remove them (3 places, the last '
+        "on line 3)",
+        DATA + conv("a", "data", SIZE + " pad_l: 1 pad_t: 1") + conv("b", "a", SIZE + " pad_t: 1"),
+        DATA + conv("a", "data"),
+    ),
+    Case(
+        "fork-field",
+        (2,),
+        'ConvolutionParameter\'s "hole"',
+        DATA + conv("conv", "data", SIZE + " hole: 2") + conv("more", "conv", SIZE + " hole: 4"),
+        DATA + conv("conv", "data", SIZE + " dilation: 2"),
+    ),
+    Case(
+        "wrong-value",
+        (2,),
+        '"num_output" takes a whole number',
+        DATA + conv("conv", "data", "num_output: -4 kernel_size: 3"),
+        DATA + conv("conv", "data"),
+    ),
+    Case(
+        "wrong-value",
+        (2, 3),
+        "takes",
+        DATA
+        + conv("a", "data", SIZE + " bias_term: no")
+        + layer("pool", "Pooling", "a", None, "pooling_param { pool: MAXX kernel_size: 2 }"),
+        DATA
+        + conv("a", "data")
+        + layer("pool", "Pooling", "a", None, "pooling_param { pool: MAX kernel_size: 2 }"),
+    ),
+    Case(
+        "wrong-value",
+        (2,),
+        "quoted",
+        DATA + conv("conv", "data").replace('"Convolution"', "Convolution"),
+        DATA + conv("conv", "data"),
+    ),
+    Case(
+        "fork-value",
+        (2,),
+        "MKL2017",
+        DATA + conv("conv", "data", SIZE + " engine: MKL2017"),
+        DATA + conv("conv", "data", SIZE + " engine: CAFFE"),
+    ),
+    Case(
+        "unknown-word",
+        (2,),
+        'no filler "gausian"; did you mean "gaussian"?',
+        DATA + conv("conv", "data", SIZE + ' weight_filler { type: "gausian" std: 0.01 }'),
+        DATA + conv("conv", "data", SIZE + ' weight_filler { type: "gaussian" std: 0.01 }'),
+    ),
+    Case(
+        "fork-word",
+        (2,),
+        'BVLC Caffe has no filler "lsuv"',
+        DATA + conv("conv", "data", SIZE + ' weight_filler { type: "lsuv" }'),
+        DATA + conv("conv", "data", SIZE + ' weight_filler { type: "msra" }'),
+    ),
+    Case(
+        "given-twice",
+        (2,),
+        '"name" is given a second time',
+        DATA + conv("conv", "data", more='name: "again"'),
+        DATA + conv("conv", "data"),
+    ),
+    Case(
+        "missing-field",
+        (2,),
+        'ClipParameter lacks "max"',
+        DATA + layer("clip", "Clip", "data", None, "clip_param { min: 0 }"),
+        DATA + layer("clip", "Clip", "data", None, "clip_param { min: 0 max: 1 }"),
+    ),
     Case("byte-order-mark", (1,), "byte order mark", "\ufeff" + DATA, DATA),
-    Case("two-formats", (2,), "`layer` on line 1",
-         DATA + 'layers { name: "conv" type: RELU bottom: "data" top: "conv" }',
-         DATA + layer("conv", "ReLU", "data")),
-    Case("no-type", (2,), "it has no type", DATA + 'layer { name: "x" bottom: "data" top: "x" }',
-         DATA + layer("x", "ReLU", "data")),
-    Case("include-and-exclude", (2,), "both include and exclude",
-         DATA + layer("x", "ReLU", "data", None, "include { phase: TEST } exclude { phase: TRAIN }"),
-         DATA + layer("x", "ReLU", "data", None, "include { phase: TEST }")),
-    Case("undefined-bottom", (2, 4), "did you mean \"data\"?",
-         DATA + conv("a", "dta") + conv("b", "a") + layer("sum", "Eltwise", "b dat"),
-         DATA + conv("a", "data") + conv("b", "a") + layer("sum", "Eltwise", "b a")),
-    Case("undefined-bottom", (3,), "not in state TEST",
-         DATA + LABEL.replace("}\n", "include { phase: TRAIN } }\n")
-         + layer("loss", "Silence", "data label", "", "include { phase: TEST }")
-         + layer("l", "Silence", "data", ""),
-         DATA + LABEL + layer("loss", "Silence", "data label", "") + layer("l", "Silence", "data", "")),
-    Case("duplicate-top", (3, 4), 'already made by layer "a" on line 2',
-         DATA + conv("a", "data") + layer("b", "ReLU", "data", "a") + layer("c", "TanH", "data", "a"),
-         DATA + conv("a", "data") + layer("b", "ReLU", "a", "a") + layer("c", "TanH", "a", "a")),
-    Case("in-place", (4,), "also reads",
-         DATA + conv("a", "data") + conv("b", "a") + layer("c", "ReLU", "a", "a"),
-         DATA + conv("a", "data") + conv("b", "a") + layer("c", "ReLU", "a")),
-    Case("shape", (2, 3), "a 40 x 40 input", DATA + conv("a", "data", "num_output: 4 kernel_size: 50")
-         + layer("b", "Pooling", "data", None, "pooling_param { kernel_size: 3 stride: 2 pad: 3 }"),
-         DATA + conv("a", "data") + layer("b", "Pooling", "data", None, "pooling_param { kernel_size: 3 }")),
-    Case("shape", (2,), "takes 2 or more bottoms and has 1", DATA + layer("sum", "Eltwise", "data"),
-         DATA + layer("sum", "Eltwise", "data data")),
-    Case("window", (2,), "kernel",
-         layer("d", "HDF5Data", "", "data", 'hdf5_data_param { source: "x" batch_size: 1 }')
-         + conv("a", "data", "num_output: 4"),
-         layer("d", "HDF5Data", "", "data", 'hdf5_data_param { source: "x" batch_size: 1 }')
-         + conv("a", "data")),
-    Case("unknown-type", (2,), 'did you mean "Convolution"?',
-         DATA + conv("a", "data").replace("Convolution", "Convolutoin"), DATA + conv("a", "data")),
-    Case("unknown-type", (1,), 'V1 format has no type RESHAPE',
-         V1.format(type="RESHAPE"), V1.format(type="ELTWISE")),
-    Case("fork-type", (2,), "(2 layers)",
-         DATA + layer("a", "BoxAnnotator", "data") + layer("b", "BoxAnnotator", "a"),
-         DATA + layer("a", "ReLU", "data") + layer("b", "ReLU", "a")),
-    Case("fork-type", (2,), '"Permute", SSD has; use that fork',
-         DATA + layer("a", "Permute", "data", None, "permute_param { order: 0 }"),
-         DATA + layer("a", "ReLU", "data")),
-    Case("unread-param", (3,), "Pooling does not read convolution_param, so that what it says is ignored",
-         DATA + 'layer { name: "a" type: "Pooling" bottom: "data" top: "a" pooling_param { kernel_size: 2 }\n'
-         "convolution_param { pad: 1 } }",
-         DATA + layer("a", "Pooling", "data", None, "pooling_param { kernel_size: 2 pad: 1 }")),
-    Case("unread-param", (1,), "it reads image_data_param or transform_param: move it there",
-         layer("data", "ImageData", "", "data label",
-               'image_data_param { source: "x" batch_size: 1 new_height: 9 new_width: 9 } data_param { }'),
-         layer("data", "ImageData", "", "data label",
-               'image_data_param { source: "x" batch_size: 1 new_height: 9 new_width: 9 }')),
-    Case("uneven-list", (2, 5), "it has 2 propagate_down and 1 bottom",
-         DATA + conv("conv", "data", more="propagate_down: true propagate_down: false") + "\n" + LABEL
-         + loss(more="loss_weight: 1 loss_weight: 2"),
-         DATA + conv("conv", "data", more="propagate_down: true") + "\n" + LABEL
-         + loss(more="loss_weight: 2")),
-    Case("too-many-params", (2, 3), "2 param blocks and 1 parameter blobs (bias_term: false)",
-         DATA + conv("a", "data", SIZE + " bias_term: false", "param { } param { }")
-         + deconv("b", "a", UP + BILINEAR, "param { lr_mult: 0 } param { lr_mult: 0 }"),
-         DATA + conv("a", "data", SIZE + " bias_term: false", "param { }")
-         + deconv("b", "a", UP + BILINEAR, "param { lr_mult: 0 }")),
-    Case("too-many-params", (4,), "1 param blocks and 0 parameter blobs",
-         DATA + conv("a", "data") + "\n" + layer("b", "ReLU", "a", None, "param { }"),
-         DATA + conv("a", "data") + "\n" + layer("b", "ReLU", "a")),
-    Case("batch-norm-rate", (2,), "statistics are not learned",
-         DATA + layer("n", "BatchNorm", "data", None, "param { lr_mult: 0 } param { decay_mult: 0 }"),
-         DATA + layer("n", "BatchNorm", "data", None, "param { lr_mult: 0 } " * 3)),
-    Case("bilinear-group", (3,), "group 1, num_output 4 and 4 input channels",
-         DATA + HALF + deconv("up", "conv", "num_output: 4 kernel_size: 4 stride: 2" + BILINEAR),
-         DATA + HALF + deconv("up", "conv", UP + BILINEAR)),
-    Case("bilinear-group", (3,), "set both group and num_output to 4",
-         DATA + HALF + deconv("up", "conv", "num_output: 2 group: 2 kernel_size: 4 stride: 2" + BILINEAR),
-         DATA + HALF + deconv("up", "conv", UP + BILINEAR)),
-    Case("bilinear-kernel", (3,), "set kernel_size 4 or 3",
-         DATA + HALF + deconv("up", "conv", UP.replace("size: 4", "size: 5") + BILINEAR),
-         DATA + HALF + deconv("up", "conv", UP.replace("size: 4", "size: 3") + BILINEAR)),
-    Case("unfilled-deconvolution", (4,), "all its weights are 0, but for what weights bring",
-         DATA + LABEL + HALF + deconv("up", "conv", UP + " pad: 1") + loss("up"),
-         DATA + LABEL + HALF + deconv("up", "conv", UP + " pad: 1" + BILINEAR) + loss("up")),
-    Case("crop-offset", (4,), '"data" begins at pixel 1 of "up"; set offset: 1',
-         TO3 + crop("score", "up data", "axis: 2 offset: 0"),
-         TO3 + crop("score", "up data", "axis: 2 offset: 1")),
-    Case("crop-offset", (4,), 'needs the offset 3/2, not a whole number; give layer "up" kernel_size 3',
-         DATA + HALF + deconv("up", "conv", UP + BILINEAR) + crop("score", "up data", "axis: 2 offset: 1"),
-         TO3 + crop("score", "up data", "axis: 2 offset: 1")),
-    Case("crop-without-offset", (4,), "Caffe takes 0 and OpenCV the centre",
-         TO3 + crop("score", "up data", "axis: 2"), TO3 + crop("score", "up data", "axis: 2 offset: 1")),
-    Case("crop-channels", (4,), "set crop_param { axis: 2 }",
-         TO3 + crop("score", "up data", "axis: 1 offset: 0 offset: 1 offset: 1"),
-         TO3 + crop("score", "up data", "axis: -2 offset: 1")),
-    Case("fc-left-behind", (3,), 'layer "up" upsamples',
-         DATA + HALF + fc("fc", "conv") + deconv("up", "conv", UP + BILINEAR),
-         DATA + HALF + conv("fc", "conv", "num_output: 4 kernel_size: 20")
-         + deconv("up", "conv", UP + BILINEAR)),
-    Case("fc-left-behind", (4,), 'layer "up" upsamples',
-         DATA + HALF + layer("flat", "Flatten", "conv") + fc("fc", "flat")
-         + deconv("up", "conv", UP + BILINEAR),
-         DATA + HALF + deconv("up", "conv", UP + BILINEAR)),
-    Case("duplicate-name", (3,), "on line 2 has the same name",
-         DATA + conv("a", "data") + conv("a", "a").replace('top: "a"', 'top: "b"'),
-         DATA + conv("a", "data") + conv("b", "a")),
-    Case("unread-top", (4,), 'no layer reads its top "extra"', NETS + conv("extra", "data") + loss(),
-         NETS + conv("extra", "data") + layer("quiet", "Silence", "extra", "") + loss()),
-    Case("double-softmax", (5,), 'give it "conv"', NETS + layer("prob", "Softmax", "conv") + loss("prob"),
-         NETS + loss("conv")),
-    Case("double-softmax", (5,), 'it takes the sigmoid itself; give it "conv"',
-         NETS.replace("dim: 1 dim: 1", "dim: 1 dim: 4") + layer("p", "Sigmoid", "conv")
-         + layer("loss", "SigmoidCrossEntropyLoss", "p label"),
-         NETS.replace("dim: 1 dim: 1", "dim: 1 dim: 4")
-         + layer("loss", "SigmoidCrossEntropyLoss", "conv label")),
-    Case("one-class", (4,), 'its bottom "conv" scores one class, whose softmax is always 1',
-         DATA + LABEL + conv("conv", "data", SIZE.replace("4", "1")) + loss(),
-         DATA + LABEL + conv("conv", "data", SIZE.replace("4", "2")) + loss()),
-    Case("shared-shape", (3,), '"w", which is 5 x 3 x 3 x 3 here and 4 x 3 x 3 x 3 in layer "a" on line 2',
-         DATA + conv("a", "data", SIZE, 'param { name: "w" }')
-         + conv("b", "data", SIZE.replace("4", "5"), 'param { name: "w" }'),
-         DATA + conv("a", "data", SIZE, 'param { name: "w" }')
-         + conv("b", "data", SIZE, 'param { name: "w" }')),
-    Case("ignored-class", (4,), "ignore_label 3 is one of the 4 classes, 0 to 3",
-         NETS + loss(more="loss_param { ignore_label: 3 }"),
-         NETS + loss(more="loss_param { ignore_label: 4 }")),
-    Case("ignored-once", (5,), 'it ignores nothing, and layer "loss" on line 4 ignores 255',
-         NETS + loss(more="loss_param { ignore_label: 255 }") + layer("accuracy", "Accuracy", "conv label"),
-         NETS + loss(more="loss_param { ignore_label: 255 }")
-         + layer("accuracy", "Accuracy", "conv label", None, "accuracy_param { ignore_label: 255 }")),
-    Case("head-classes", (6,), 'its 5 classes and the 4 of layer "loss" on line 4',
-         NETS + loss() + conv("aux", "data", SIZE.replace("4", "5")) + loss("aux", name="loss2"),
-         NETS + loss() + conv("aux", "data") + loss("aux", name="loss2")),
-)  # fmt: skip
-EACH = pytest.mark.parametrize("case", CASES, ids=[f"{case.name}{n}" for n, case in enumerate(CASES)])
+    Case(
+        "two-formats",
+        (2,),
+        "`layer` on line 1",
+        DATA + 'layers { name: "conv" type: RELU bottom: "data" top: "conv" }',
+        DATA + layer("conv", "ReLU", "data"),
+    ),
+    Case(
+        "no-type",
+        (2,),
+        "it has no type",
+        DATA + 'layer { name: "x" bottom: "data" top: "x" }',
+        DATA + layer("x", "ReLU", "data"),
+    ),
+    Case(
+        "include-and-exclude",
+        (2,),
+        "both include and exclude",
+        DATA + layer("x", "ReLU", "data", None, "include { phase: TEST } exclude { phase: TRAIN }"),
+        DATA + layer("x", "ReLU", "data", None, "include { phase: TEST }"),
+    ),
+    Case(
+        "undefined-bottom",
+        (2, 4),
+        'did you mean "data"?',
+        DATA + conv("a", "dta") + conv("b", "a") + layer("sum", "Eltwise", "b dat"),
+        DATA + conv("a", "data") + conv("b", "a") + layer("sum", "Eltwise", "b a"),
+    ),
+    Case(
+        "undefined-bottom",
+        (3,),
+        "not in state TEST",
+        DATA
+        + LABEL.replace("}\n", "include { phase: TRAIN } }\n")
+        + layer("loss", "Silence", "data label", "", "include { phase: TEST }")
+        + layer("l", "Silence", "data", ""),
+        DATA
+        + LABEL
+        + layer("loss", "Silence", "data label", "")
+        + layer("l", "Silence", "data", ""),
+    ),
+    Case(
+        "duplicate-top",
+        (3, 4),
+        'already made by layer "a" on line 2',
+        DATA
+        + conv("a", "data")
+        + layer("b", "ReLU", "data", "a")
+        + layer("c", "TanH", "data", "a"),
+        DATA + conv("a", "data") + layer("b", "ReLU", "a", "a") + layer("c", "TanH", "a", "a"),
+    ),
+    Case(
+        "in-place",
+        (4,),
+        "also reads",
+        DATA + conv("a", "data") + conv("b", "a") + layer("c", "ReLU", "a", "a"),
+        DATA + conv("a", "data") + conv("b", "a") + layer("c", "ReLU", "a"),
+    ),
+    Case(
+        "shape",
+        (2, 3),
+        "a 40 x 40 input",
+        DATA
+        + conv("a", "data", "num_output: 4 kernel_size: 50")
+        + layer("b", "Pooling", "data", None, "pooling_param { kernel_size: 3 stride: 2 pad: 3 }"),
+        DATA
+        + conv("a", "data")
+        + layer("b", "Pooling", "data", None, "pooling_param { kernel_size: 3 }"),
+    ),
+    Case(
+        "shape",
+        (2,),
+        "takes 2 or more bottoms and has 1",
+        DATA + layer("sum", "Eltwise", "data"),
+        DATA + layer("sum", "Eltwise", "data data"),
+    ),
+    Case(
+        "window",
+        (2,),
+        "kernel",
+        layer("d", "HDF5Data", "", "data", 'hdf5_data_param { source: "x" batch_size: 1 }')
+        + conv("a", "data", "num_output: 4"),
+        layer("d", "HDF5Data", "", "data", 'hdf5_data_param { source: "x" batch_size: 1 }')
+        + conv("a", "data"),
+    ),
+    Case(
+        "unknown-type",
+        (2,),
+        'did you mean "Convolution"?',
+        DATA + conv("a", "data").replace("Convolution", "Convolutoin"),
+        DATA + conv("a", "data"),
+    ),
+    Case(
+        "unknown-type",
+        (1,),
+        "V1 format has no type RESHAPE",
+        V1.format(type="RESHAPE"),
+        V1.format(type="ELTWISE"),
+    ),
+    Case(
+        "fork-type",
+        (2,),
+        "(2 layers)",
+        DATA + layer("a", "BoxAnnotator", "data") + layer("b", "BoxAnnotator", "a"),
+        DATA + layer("a", "ReLU", "data") + layer("b", "ReLU", "a"),
+    ),
+    Case(
+        "fork-type",
+        (2,),
+        '"Permute", SSD has; use that fork',
+        DATA + layer("a", "Permute", "data", None, "permute_param { order: 0 }"),
+        DATA + layer("a", "ReLU", "data"),
+    ),
+    Case(
+        "unread-param",
+        (3,),
+        "Pooling does not read convolution_param, so that what it says is ignored",
+        DATA + 'layer { name: "a" type: "Pooling" bottom: "data" top: "a" pooling_param { '
+        "kernel_size: 2 }\n"
+        "convolution_param { pad: 1 } }",
+        DATA + layer("a", "Pooling", "data", None, "pooling_param { kernel_size: 2 pad: 1 }"),
+    ),
+    Case(
+        "unread-param",
+        (1,),
+        "it reads image_data_param or transform_param: move it there",
+        layer(
+            "data",
+            "ImageData",
+            "",
+            "data label",
+            'image_data_param { source: "x" batch_size: 1 new_height: 9 new_width: 9 } '
+            "data_param { }",
+        ),
+        layer(
+            "data",
+            "ImageData",
+            "",
+            "data label",
+            'image_data_param { source: "x" batch_size: 1 new_height: 9 new_width: 9 }',
+        ),
+    ),
+    Case(
+        "uneven-list",
+        (2, 5),
+        "it has 2 propagate_down and 1 bottom",
+        DATA
+        + conv("conv", "data", more="propagate_down: true propagate_down: false")
+        + "\n"
+        + LABEL
+        + loss(more="loss_weight: 1 loss_weight: 2"),
+        DATA
+        + conv("conv", "data", more="propagate_down: true")
+        + "\n"
+        + LABEL
+        + loss(more="loss_weight: 2"),
+    ),
+    Case(
+        "too-many-params",
+        (2, 3),
+        "2 param blocks and 1 parameter blobs (bias_term: false)",
+        DATA
+        + conv("a", "data", SIZE + " bias_term: false", "param { } param { }")
+        + deconv("b", "a", UP + BILINEAR, "param { lr_mult: 0 } param { lr_mult: 0 }"),
+        DATA
+        + conv("a", "data", SIZE + " bias_term: false", "param { }")
+        + deconv("b", "a", UP + BILINEAR, "param { lr_mult: 0 }"),
+    ),
+    Case(
+        "too-many-params",
+        (4,),
+        "1 param blocks and 0 parameter blobs",
+        DATA + conv("a", "data") + "\n" + layer("b", "ReLU", "a", None, "param { }"),
+        DATA + conv("a", "data") + "\n" + layer("b", "ReLU", "a"),
+    ),
+    Case(
+        "batch-norm-rate",
+        (2,),
+        "statistics are not learned",
+        DATA
+        + layer("n", "BatchNorm", "data", None, "param { lr_mult: 0 } param { decay_mult: 0 }"),
+        DATA + layer("n", "BatchNorm", "data", None, "param { lr_mult: 0 } " * 3),
+    ),
+    Case(
+        "bilinear-group",
+        (3,),
+        "group 1, num_output 4 and 4 input channels",
+        DATA + HALF + deconv("up", "conv", "num_output: 4 kernel_size: 4 stride: 2" + BILINEAR),
+        DATA + HALF + deconv("up", "conv", UP + BILINEAR),
+    ),
+    Case(
+        "bilinear-group",
+        (3,),
+        "set both group and num_output to 4",
+        DATA
+        + HALF
+        + deconv("up", "conv", "num_output: 2 group: 2 kernel_size: 4 stride: 2" + BILINEAR),
+        DATA + HALF + deconv("up", "conv", UP + BILINEAR),
+    ),
+    Case(
+        "bilinear-kernel",
+        (3,),
+        "set kernel_size 4 or 3",
+        DATA + HALF + deconv("up", "conv", UP.replace("size: 4", "size: 5") + BILINEAR),
+        DATA + HALF + deconv("up", "conv", UP.replace("size: 4", "size: 3") + BILINEAR),
+    ),
+    Case(
+        "unfilled-deconvolution",
+        (4,),
+        "all its weights are 0, but for what weights bring",
+        DATA + LABEL + HALF + deconv("up", "conv", UP + " pad: 1") + loss("up"),
+        DATA + LABEL + HALF + deconv("up", "conv", UP + " pad: 1" + BILINEAR) + loss("up"),
+    ),
+    Case(
+        "crop-offset",
+        (4,),
+        '"data" begins at pixel 1 of "up"; set offset: 1',
+        TO3 + crop("score", "up data", "axis: 2 offset: 0"),
+        TO3 + crop("score", "up data", "axis: 2 offset: 1"),
+    ),
+    Case(
+        "crop-offset",
+        (4,),
+        'needs the offset 3/2, not a whole number; give layer "up" kernel_size 3',
+        DATA
+        + HALF
+        + deconv("up", "conv", UP + BILINEAR)
+        + crop("score", "up data", "axis: 2 offset: 1"),
+        TO3 + crop("score", "up data", "axis: 2 offset: 1"),
+    ),
+    Case(
+        "crop-without-offset",
+        (4,),
+        "Caffe takes 0 and OpenCV the centre",
+        TO3 + crop("score", "up data", "axis: 2"),
+        TO3 + crop("score", "up data", "axis: 2 offset: 1"),
+    ),
+    Case(
+        "crop-channels",
+        (4,),
+        "set crop_param { axis: 2 }",
+        TO3 + crop("score", "up data", "axis: 1 offset: 0 offset: 1 offset: 1"),
+        TO3 + crop("score", "up data", "axis: -2 offset: 1"),
+    ),
+    Case(
+        "fc-left-behind",
+        (3,),
+        'layer "up" upsamples',
+        DATA + HALF + fc("fc", "conv") + deconv("up", "conv", UP + BILINEAR),
+        DATA
+        + HALF
+        + conv("fc", "conv", "num_output: 4 kernel_size: 20")
+        + deconv("up", "conv", UP + BILINEAR),
+    ),
+    Case(
+        "fc-left-behind",
+        (4,),
+        'layer "up" upsamples',
+        DATA
+        + HALF
+        + layer("flat", "Flatten", "conv")
+        + fc("fc", "flat")
+        + deconv("up", "conv", UP + BILINEAR),
+        DATA + HALF + deconv("up", "conv", UP + BILINEAR),
+    ),
+    Case(
+        "duplicate-name",
+        (3,),
+        "on line 2 has the same name",
+        DATA + conv("a", "data") + conv("a", "a").replace('top: "a"', 'top: "b"'),
+        DATA + conv("a", "data") + conv("b", "a"),
+    ),
+    Case(
+        "unread-top",
+        (4,),
+        'no layer reads its top "extra"',
+        NETS + conv("extra", "data") + loss(),
+        NETS + conv("extra", "data") + layer("quiet", "Silence", "extra", "") + loss(),
+    ),
+    Case(
+        "double-softmax",
+        (5,),
+        'give it "conv"',
+        NETS + layer("prob", "Softmax", "conv") + loss("prob"),
+        NETS + loss("conv"),
+    ),
+    Case(
+        "double-softmax",
+        (5,),
+        'it takes the sigmoid itself; give it "conv"',
+        NETS.replace("dim: 1 dim: 1", "dim: 1 dim: 4")
+        + layer("p", "Sigmoid", "conv")
+        + layer("loss", "SigmoidCrossEntropyLoss", "p label"),
+        NETS.replace("dim: 1 dim: 1", "dim: 1 dim: 4")
+        + layer("loss", "SigmoidCrossEntropyLoss", "conv label"),
+    ),
+    Case(
+        "one-class",
+        (4,),
+        'its bottom "conv" scores one class, whose softmax is always 1',
+        DATA + LABEL + conv("conv", "data", SIZE.replace("4", "1")) + loss(),
+        DATA + LABEL + conv("conv", "data", SIZE.replace("4", "2")) + loss(),
+    ),
+    Case(
+        "shared-shape",
+        (3,),
+        '"w", which is 5 x 3 x 3 x 3 here and 4 x 3 x 3 x 3 in layer "a" on line 2',
+        DATA
+        + conv("a", "data", SIZE, 'param { name: "w" }')
+        + conv("b", "data", SIZE.replace("4", "5"), 'param { name: "w" }'),
+        DATA
+        + conv("a", "data", SIZE, 'param { name: "w" }')
+        + conv("b", "data", SIZE, 'param { name: "w" }'),
+    ),
+    Case(
+        "ignored-class",
+        (4,),
+        "ignore_label 3 is one of the 4 classes, 0 to 3",
+        NETS + loss(more="loss_param { ignore_label: 3 }"),
+        NETS + loss(more="loss_param { ignore_label: 4 }"),
+    ),
+    Case(
+        "ignored-once",
+        (5,),
+        'it ignores nothing, and layer "loss" on line 4 ignores 255',
+        NETS
+        + loss(more="loss_param { ignore_label: 255 }")
+        + layer("accuracy", "Accuracy", "conv label"),
+        NETS
+        + loss(more="loss_param { ignore_label: 255 }")
+        + layer("accuracy", "Accuracy", "conv label", None, "accuracy_param { ignore_label: 255 }"),
+    ),
+    Case(
+        "head-classes",
+        (6,),
+        'its 5 classes and the 4 of layer "loss" on line 4',
+        NETS + loss() + conv("aux", "data", SIZE.replace("4", "5")) + loss("aux", name="loss2"),
+        NETS + loss() + conv("aux", "data") + loss("aux", name="loss2"),
+    ),
+)
+EACH = pytest.mark.parametrize(
+    "case", CASES, ids=[f"{case.name}{n}" for n, case in enumerate(CASES)]
+)
 
 
 def lint(text: str, **given):
@@ -267,7 +555,9 @@ def shown(found) -> str:
 @EACH
 def test_a_fault_is_found_at_its_line_and_nothing_else_is(case):
     found = lint(case.bad)
-    assert [(one.name, one.line) for one in found] == [(case.name, line) for line in case.lines], shown(found)
+    assert [(one.name, one.line) for one in found] == [(case.name, line) for line in case.lines], (
+        shown(found)
+    )
     assert case.words in found[-1].text or case.words in found[0].text, shown(found)
     assert all(one.level == KINDS[one.name].level and one.path == "net.prototxt" for one in found)
 
@@ -290,7 +580,9 @@ def test_every_name_says_what_it_means():
 
 
 def test_findings_come_in_the_order_of_lines_and_each_once():
-    found = lint(DATA + conv("b", "x") + conv("a", "y") + conv("c", "a", "num_output: 4 kernal_size: 3"))
+    found = lint(
+        DATA + conv("b", "x") + conv("a", "y") + conv("c", "a", "num_output: 4 kernal_size: 3")
+    )
     assert [one.line for one in found] == [2, 3, 4]
     assert str(found[0]).startswith('net.prototxt:2: error: layer "b": bottom "x"')
     assert str(found[0]).endswith("[undefined-bottom]")
@@ -299,12 +591,14 @@ def test_findings_come_in_the_order_of_lines_and_each_once():
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_wrong_values_do_not_hide_what_comes_after_nor_move_its_line(end):
     text = (
-        DATA
-        + 'layer { name: "a" type: Convolution bottom: "data"\n\ntop: "a" convolution_param { num_output: 4\n'
+        DATA + 'layer { name: "a" type: Convolution bottom: "data"\n\ntop: "a" convolution_param { '
+        "num_output: 4\n"
     )
     text += "kernel_size: [3, x, 3] stride: yes } }\n" + conv("b", "nothing")
     found = lint(text.replace("\n", end))
-    assert Counter((one.name, one.line) for one in found) >= Counter([("wrong-value", 2), ("wrong-value", 5)])
+    assert Counter((one.name, one.line) for one in found) >= Counter(
+        [("wrong-value", 2), ("wrong-value", 5)]
+    )
     single = lint(text.replace("[3, x, 3]", "3").replace("\n", end))
     assert [(one.name, one.line) for one in single][-1] == ("undefined-bottom", 6)
 
@@ -359,7 +653,9 @@ def test_a_phase_that_has_its_data_in_a_stage_is_meant_in_that_stage():
 def test_a_wrong_offset_does_not_make_the_next_one_wrong():
     plan = fcnkit.fcn(prototxt.read(templates.path("alexnet")), classes=3, stride=16)
     assert [one for one in fcnkit.lint(plan.net) if one.name.startswith("crop")] == []
-    first = next(field for field in plan.net.root.all("layer") if '"Crop"' in field.last("type").raw)
+    first = next(
+        field for field in plan.net.root.all("layer") if '"Crop"' in field.last("type").raw
+    )
     text = plan.net.text
     changed = re.sub(r"offset: \d+", "offset: 1", text[first.start : first.stop])
     found = lint(text[: first.start] + changed + text[first.stop :])
@@ -395,9 +691,9 @@ RATE = 'base_lr: {}\nlr_policy: "fixed"\n'.format
 def test_the_learning_rate_goes_with_the_loss(rate, param, words):
     solver = prototxt.parse("# a comment\n" + RATE(rate), "solver.prototxt")
     found = lint(NETS + loss(more=f"loss_param {{ {param} }}"), solver=solver)
-    assert [(one.name, one.path, one.line) for one in found] == [("loss-rate", "solver.prototxt", 2)] * bool(
-        words
-    )
+    assert [(one.name, one.path, one.line) for one in found] == [
+        ("loss-rate", "solver.prototxt", 2)
+    ] * bool(words)
     assert words is None or words in found[0].text
 
 
@@ -421,7 +717,8 @@ def test_a_loss_without_places_may_have_any_rate():
 
 def test_a_solver_s_words_are_looked_at():
     found = lint(
-        NETS + loss(), solver=prototxt.parse("base_lr: 0.1\nmomentun: 0.9\nmax_iter: x\n", "s.prototxt")
+        NETS + loss(),
+        solver=prototxt.parse("base_lr: 0.1\nmomentun: 0.9\nmax_iter: x\n", "s.prototxt"),
     )
     assert [(one.name, one.path, one.line) for one in found if one.name != "loss-rate"] == [
         ("unknown-field", "s.prototxt", 2),
@@ -433,7 +730,10 @@ def test_a_solver_s_words_are_looked_at():
     "words, expected",
     [
         ('lr_policy: "stepp"', ("unknown-word", 'no lr_policy "stepp"; did you mean "step"?')),
-        ('lr_policy: "plateau"', ("fork-word", 'BVLC Caffe has no lr_policy "plateau"; use the fork')),
+        (
+            'lr_policy: "plateau"',
+            ("fork-word", 'BVLC Caffe has no lr_policy "plateau"; use the fork'),
+        ),
         ('type: "Adamm"', ("unknown-word", 'no solver "Adamm"; did you mean "Adam"?')),
         ("warmup_iter: 5", ("fork-field", "Intel does")),
         ('lr_policy: "multistep" type: "Nesterov"', None),
@@ -476,7 +776,10 @@ def test_weights_that_fit_are_clean():
     [
         ({}, [("untrained", 2, "zero, since it has no weight_filler")]),
         ({"conv": CONV, "fc8": CONV}, [("unused-weights", 1, 'has weights for "fc8"')]),
-        ({"cnov": CONV}, [("unused-weights", 1, '"cnov"'), ("untrained", 2, "no layer of this name")]),
+        (
+            {"cnov": CONV},
+            [("unused-weights", 1, '"cnov"'), ("untrained", 2, "no layer of this name")],
+        ),
         ({"conv": ((5, 3, 3, 3), (5,))}, [("weights-shape", 2, "5 x 3 x 3 x 3 and 5 in")]),
         ({"conv": ((4, 27), (4,))}, [("weights-shape", 2, "reshape them with `fcnkit surgery`")]),
         ({"conv": CONV[:1]}, [("weights-shape", 2, "and 4 x 3 x 3 x 3 and 4 here")]),
@@ -497,7 +800,9 @@ def test_weights_of_one_phase_are_not_unused():
 def test_weights_of_a_net_of_unknown_size_are_compared_by_what_is_known():
     text = WEIGHED.replace(" input_param { shape { dim: 1 dim: 3 dim: 40 dim: 40 } }", "")
     assert lint(text, weights=weights(conv=CONV)) == ()
-    assert [one.name for one in lint(text, weights=weights(conv=((4, 3, 2, 2), (4,))))] == ["weights-shape"]
+    assert [one.name for one in lint(text, weights=weights(conv=((4, 3, 2, 2), (4,))))] == [
+        "weights-shape"
+    ]
 
 
 @pytest.mark.parametrize("value, names", [(0, ["zero-deconvolution"]), (1, [])])
@@ -519,14 +824,16 @@ def test_zero_deconvolutions_are_found_in_the_weights(value, names):
 
 def test_the_v0_format_is_said_and_its_words_are_looked_at():
     found = lint(
-        'layers { layer { name: "a" type: "conv" kernelsize: 3 nmu_output: 4 } bottom: "d" top: "a" }'
+        'layers { layer { name: "a" type: "conv" kernelsize: 3 nmu_output: 4 } bottom: "d" top: '
+        '"a" }'
     )
     assert [one.name for one in found] == ["unknown-field", "v0"]
 
 
 def test_a_label_map_is_no_net_and_no_mistake():
     assert [
-        one.name for one in lint('item { name: "cat" label: 1 display_name: "cat" }\nitem { label: 2 }')
+        one.name
+        for one in lint('item { name: "cat" label: 1 display_name: "cat" }\nitem { label: 2 }')
     ] == ["a-label-map"]
 
 
@@ -542,9 +849,13 @@ def test_misspelt_layers_are_seen_though_nothing_else_is():
 
 def test_what_is_shared_loosely_needs_but_the_same_count():
     text = DATA + fc("a", "data", 'param { name: "w" share_mode: PERMISSIVE }')
-    text += conv("b", "data", "num_output: 4 kernel_size: 40", 'param { name: "w" share_mode: PERMISSIVE }')
+    text += conv(
+        "b", "data", "num_output: 4 kernel_size: 40", 'param { name: "w" share_mode: PERMISSIVE }'
+    )
     assert lint(text) == ()
-    assert [one.name for one in lint(text.replace("share_mode: PERMISSIVE", ""))] == ["shared-shape"]
+    assert [one.name for one in lint(text.replace("share_mode: PERMISSIVE", ""))] == [
+        "shared-shape"
+    ]
 
 
 def test_a_file_without_layers_is_none():
@@ -554,7 +865,9 @@ def test_a_file_without_layers_is_none():
 
 def test_inputs_take_the_place_of_those_in_the_file():
     text = (
-        DATA + fc("fc", "data") + layer("pool", "Pooling", "data", None, "pooling_param { kernel_size: 9 }")
+        DATA
+        + fc("fc", "data")
+        + layer("pool", "Pooling", "data", None, "pooling_param { kernel_size: 9 }")
     )
     assert [one.name for one in lint(text, inputs={"data": (1, 3, 5, 5)})] == ["shape"]
     with pytest.raises(errors.NetError, match='no blob "dta"'):
@@ -609,8 +922,12 @@ def test_json_holds_every_finding(files):
     assert done.exit_code == 1
     assert (said["errors"], said["warnings"], said["notes"]) == (1, 0, 1)
     assert said["findings"][0] | {"text": ""} == {
-        "name": "undefined-bottom", "level": "error", "path": "bad.prototxt", "line": 2, "text": "",
-    }  # fmt: skip
+        "name": "undefined-bottom",
+        "level": "error",
+        "path": "bad.prototxt",
+        "line": 2,
+        "text": "",
+    }
 
 
 def test_the_net_may_come_from_standard_input(files):
@@ -624,7 +941,11 @@ def test_the_net_may_come_from_standard_input(files):
 @pytest.mark.parametrize("seed", range(12))
 def test_a_damaged_net_is_never_a_crash(seed):
     chance = random.Random(seed)
-    whole = NETS + HALF.replace('"conv"', '"half"') + TO3[len(DATA + HALF) :].replace('"conv"', '"half"')
+    whole = (
+        NETS
+        + HALF.replace('"conv"', '"half"')
+        + TO3[len(DATA + HALF) :].replace('"conv"', '"half"')
+    )
     whole += crop("score", "up data", "axis: 2 offset: 1") + loss("score")
     words = re.findall(r'"[^"]*"|[\w.]+|\S', whole)
     for _ in range(25):
@@ -657,7 +978,10 @@ def test_long_chains_are_followed():
 
 def real(shared, step):
     """Every step-th net of the corpus that is text format."""
-    paths = [*sorted(shared.glob("prototxts/**/*.prototxt")), *sorted(shared.glob("models/**/*.prototxt"))]
+    paths = [
+        *sorted(shared.glob("prototxts/**/*.prototxt")),
+        *sorted(shared.glob("models/**/*.prototxt")),
+    ]
     for path in paths[::step]:
         try:
             yield prototxt.read(path)
@@ -665,7 +989,8 @@ def real(shared, step):
             continue
 
 
-# Files of the corpus that are broken, cut, or to be filled in; all else has no error but in forks' words.
+# Files of the corpus that are broken, cut, or to be filled in; all else has no error but in forks'
+# words.
 BROKEN = 0.07
 
 
@@ -688,7 +1013,9 @@ def test_trained_nets_fit_their_weights(shared):
         "age_net_v1/deploy_age.prototxt": "age_net_v1/age_net.caffemodel",
         "lenet_v2/lenet_train_test.prototxt": "lenet_v2/lenet_iter_10000.caffemodel",
         "mtcnn_v2/det3.prototxt": "mtcnn_v2/det3.caffemodel",
-        "open_nsfw_resnet50_v2/deploy.prototxt": "open_nsfw_resnet50_v2/resnet_50_1by2_nsfw.caffemodel",
+        "open_nsfw_resnet50_v2/deploy.prototxt": (
+            "open_nsfw_resnet50_v2/resnet_50_1by2_nsfw.caffemodel"
+        ),
     }
     for net, caffemodel in pairs.items():
         found = fcnkit.lint(
@@ -697,14 +1024,18 @@ def test_trained_nets_fit_their_weights(shared):
         assert found == (), shown(found)
 
 
-@pytest.mark.parametrize("name", ["alexnet", "caffenet", "googlenet", "nin", "resnet50", "vgg16", "vgg19"])
+@pytest.mark.parametrize(
+    "name", ["alexnet", "caffenet", "googlenet", "nin", "resnet50", "vgg16", "vgg19"]
+)
 @pytest.mark.parametrize("stride", [32, 8])
 def test_what_fcnkit_makes_is_clean(name, stride):
     net = prototxt.read(templates.path(name))
     assert fcnkit.lint(net) == ()
     plan = fcnkit.fcn(net, classes=5, stride=stride)
     assert fcnkit.lint(plan.net) == (), shown(fcnkit.lint(plan.net))
-    assert fcnkit.lint(fcnkit.train(plan.net).net) == (), shown(fcnkit.lint(fcnkit.train(plan.net).net))
+    assert fcnkit.lint(fcnkit.train(plan.net).net) == (), shown(
+        fcnkit.lint(fcnkit.train(plan.net).net)
+    )
 
 
 # ---- real Caffe
@@ -716,25 +1047,40 @@ LOADED = "unfilled-deconvolution"
 
 
 def test_caffe_refuses_what_is_an_error_or_a_fork_s_and_loads_the_rest(caffe):
-    asked = [(case, text) for case in CASES for text in (case.bad, case.good)
-             if not any(kind in text for kind in FILES)]  # fmt: skip
+    asked = [
+        (case, text)
+        for case in CASES
+        for text in (case.bad, case.good)
+        if not any(kind in text for kind in FILES)
+    ]
     states = [
-        "TRAIN" if "phase: TRAIN" in text and "phase: TEST" not in text else "TEST" for _, text in asked
+        "TRAIN" if "phase: TRAIN" in text and "phase: TEST" not in text else "TEST"
+        for _, text in asked
     ]
     questions = [
         caffe.Question("load", prototxt.parse(text), state=State(state))
         for (_, text), state in zip(asked, states, strict=True)
     ]
     for (case, text), answer in zip(asked, caffe.ask(questions), strict=True):
-        refused = text is case.bad and KINDS[case.name].level in (ERROR, NOTE) and case.name != LOADED
+        refused = (
+            text is case.bad and KINDS[case.name].level in (ERROR, NOTE) and case.name != LOADED
+        )
         assert isinstance(answer, Exception) == refused, f"{case.name}: {answer}\n{text}"
 
 
 def test_caffe_loads_real_nets_without_errors_and_refuses_those_with_one(shared, caffe):
-    nets = [net for net in real(shared, 9) if net.root.all("layer", "layers") and len(net.text) < 100_000]
+    nets = [
+        net
+        for net in real(shared, 9)
+        if net.root.all("layer", "layers") and len(net.text) < 100_000
+    ]
     # What reads files or Python modules cannot be loaded here.
-    nets = [net for net in nets if not re.search(r"Data\b|DATA\b|Python|PYTHON|HDF5|source:", net.text)]
-    found = [[one.level for one in fcnkit.lint(net, phase="TEST") if one.name != "v0"] for net in nets]
+    nets = [
+        net for net in nets if not re.search(r"Data\b|DATA\b|Python|PYTHON|HDF5|source:", net.text)
+    ]
+    found = [
+        [one.level for one in fcnkit.lint(net, phase="TEST") if one.name != "v0"] for net in nets
+    ]
     answers = caffe.ask([caffe.Question("load", net) for net in nets])
     assert len(nets) > 10
     for net, levels, answer in zip(nets, found, answers, strict=True):

@@ -71,6 +71,8 @@ def test_events_come_as_soon_as_they_are_whole():
     assert next(stream).iteration == 0 and len(heard) == 7
 
 
-@pytest.mark.parametrize("text", ["", "\n", "Iteration 5, loss = 3", "] Iteration , loss = ", "\ufffd" * 9])
+@pytest.mark.parametrize(
+    "text", ["", "\n", "Iteration 5, loss = 3", "] Iteration , loss = ", "\ufffd" * 9]
+)
 def test_other_lines_say_nothing(text):
     assert list(events([text])) == []

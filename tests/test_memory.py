@@ -27,7 +27,9 @@ def taken(*layers):
 
 
 def digits_fcn_alexnet():
-    """The trunk of DIGITS' FCN-AlexNet in TRAIN, with its shift and a label image of three channels."""
+    """The trunk of DIGITS' FCN-AlexNet in TRAIN,
+    with its shift and a label image of three channels.
+    """
     text = fk.fcn(template("caffenet"), classes=21, stride=32, pad=100).net.text
     text = text.replace('bottom: "data"\n  top: "conv1"', 'bottom: "shift"\n  top: "conv1"')
     at = text.index('layer {\n  name: "conv1"')
@@ -64,10 +66,19 @@ def test_fcn32s_takes_160_million_numbers_for_what_it_computes():
         # One layer that reads a blob twice is two readers.
         ([layer("a", "Eltwise", "data", "data")], 4 * BIG + SMALL),
         # A weight makes a loss of a top, which is then read once more.
-        ([layer("a", "ReLU", "data", more="loss_weight: 1"), layer("b", "ReLU", "a")], 5 * BIG + SMALL),
-        ([layer("a", "ReLU", "data", more="loss_weight: 0"), layer("b", "ReLU", "a")], 3 * BIG + SMALL),
+        (
+            [layer("a", "ReLU", "data", more="loss_weight: 1"), layer("b", "ReLU", "a")],
+            5 * BIG + SMALL,
+        ),
+        (
+            [layer("a", "ReLU", "data", more="loss_weight: 0"), layer("b", "ReLU", "a")],
+            3 * BIG + SMALL,
+        ),
         # A loss without a top gets one of one number.
-        ([fc("f", "label", 3), layer("l", "EuclideanLoss", "f", "label", top="")], BIG + 4 * SMALL + 4),
+        (
+            [fc("f", "label", 3), layer("l", "EuclideanLoss", "f", "label", top="")],
+            BIG + 4 * SMALL + 4,
+        ),
         ([layer("s", "Silence", "data", "label", top="")], BIG + SMALL),
     ],
 )
@@ -90,7 +101,7 @@ def test_what_is_really_taken():
         (deconv("c", "data", 4, 4, 2), 4 * 16 * 8 * 8),
         (pool("c", "data", 2, 2), 0),
     ],
-)  # fmt: skip
+)
 def test_the_buffers_of_convolutions(text, columns):
     assert taken(*POINT, text).columns == 4 * columns
 
@@ -103,7 +114,9 @@ def test_training_takes_gradients_and_momentum():
 
 def test_an_unknown_size_is_not_counted_as_nothing():
     found = taken(*POINT, layer("n", "Novel", "data"), layer("a", "ReLU", "data"))
-    assert found.logged[-3] is not None and found.logged[-2:] == (None, None) and found.counted is None
+    assert (
+        found.logged[-3] is not None and found.logged[-2:] == (None, None) and found.counted is None
+    )
 
 
 # ---- what a person sees
@@ -130,10 +143,15 @@ caffe.set_mode_cpu()
 caffe.Net(sys.argv[1], caffe.TRAIN if sys.argv[2] == "TRAIN" else caffe.TEST)
 """
 LOSSES = net(
-    *POINT, layer("a", "ReLU", "data"), relu("a"), crop("c", "a", "data", 0), fc("f", "c", 3),
+    *POINT,
+    layer("a", "ReLU", "data"),
+    relu("a"),
+    crop("c", "a", "data", 0),
+    fc("f", "c", 3),
     layer("e", "EuclideanLoss", "f", "label", top=""),
-    layer("m", "Eltwise", "f", "f"), layer("n", "EuclideanLoss", "m", "label", more="loss_weight: 0.3"),
-)  # fmt: skip
+    layer("m", "Eltwise", "f", "f"),
+    layer("n", "EuclideanLoss", "m", "label", more="loss_weight: 0.3"),
+)
 
 
 def said(caffe, read, state):

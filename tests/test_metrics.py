@@ -34,7 +34,9 @@ def run(*words):
 
 
 def authors(label, prediction, n: int) -> list[float]:
-    """What fcn.berkeleyvision.org's score.py computes: its fast_hist, and the lines of do_seg_tests."""
+    """What fcn.berkeleyvision.org's score.py computes:
+    its fast_hist, and the lines of do_seg_tests.
+    """
     a, b = label.flatten(), prediction.flatten()
     k = (a >= 0) & (a < n)
     hist = np.bincount(n * a[k].astype(int) + b[k], minlength=n**2).reshape(n, n)
@@ -44,7 +46,8 @@ def authors(label, prediction, n: int) -> list[float]:
         iu = np.diag(hist) / (hist.sum(1) + hist.sum(0) - np.diag(hist))
         freq = hist.sum(1) / hist.sum()
     means = [
-        np.mean(each[~np.isnan(each)]) if (~np.isnan(each)).any() else math.nan for each in (accuracies, iu)
+        np.mean(each[~np.isnan(each)]) if (~np.isnan(each)).any() else math.nan
+        for each in (accuracies, iu)
     ]
     return [overall, *means, (freq[freq > 0] * iu[freq > 0]).sum() if hist.sum() else math.nan]
 
@@ -66,7 +69,12 @@ def test_a_case_worked_by_hand():
     assert found.confusion == ((1, 1, 0), (0, 2, 0), (0, 1, 0))
     assert found.accuracies == (1 / 2, 1, 0) and found.ius == (1 / 2, 1 / 2, 0)
     assert metrics(found) == pytest.approx([3 / 5, 1 / 2, 1 / 3, 2 / 5])
-    assert (found.ignored, found.images, found.labelled, found.predicted) == (1, 1, (2, 2, 1), (1, 4, 0))
+    assert (found.ignored, found.images, found.labelled, found.predicted) == (
+        1,
+        1,
+        (2, 2, 1),
+        (1, 4, 0),
+    )
 
 
 @pytest.mark.parametrize(
@@ -154,7 +162,14 @@ def arrays_of(folder):
 
 def test_folders_give_what_their_arrays_give(top):
     result = run(
-        "score", top / "found", top / "labels", "--classes", top / "classes.txt", "--jobs", 1, "--json"
+        "score",
+        top / "found",
+        top / "labels",
+        "--classes",
+        top / "classes.txt",
+        "--jobs",
+        1,
+        "--json",
     )
     assert result.exit_code == 0, result.output
     wanted = fk.score(arrays_of(top / "found"), arrays_of(top / "labels"), ["sky", "road", "car"])
@@ -178,7 +193,11 @@ def test_a_dataset_gives_what_its_folders_give(top):
     save(top / "found" / "other.png", np.zeros((1, 1), np.uint8))
     result = run("score", top / "found", top / "data", "--split", "train")
     assert result.exit_code == 2 and "3 bad files" in result.output
-    for fact in ("has no prediction for", "street_02.png: the prediction is 1 x 1", "has no label for it"):
+    for fact in (
+        "has no prediction for",
+        "street_02.png: the prediction is 1 x 1",
+        "has no label for it",
+    ):
         assert fact in result.output
     missing = run("score", top / "found", top / "data")
     assert missing.exit_code == 2 and "val_label_lmdb: is no LMDB" in missing.output
@@ -200,7 +219,11 @@ def test_files_of_other_kinds_and_single_files(top):
 def test_the_table_and_the_picture(top):
     words = ["score", top / "found", top / "labels", "--classes", top / "classes.txt"]
     result = run(*words, "--picture", top / "scores.png")
-    assert result.exit_code == 0 and "frequency-weighted IU" in result.output and "road" in result.output
+    assert (
+        result.exit_code == 0
+        and "frequency-weighted IU" in result.output
+        and "road" in result.output
+    )
     with Image.open(top / "scores.png") as image:
         assert min(image.size) > 300
     assert run(*words, "--picture", top / "scores.png").exit_code == 2
@@ -218,7 +241,9 @@ def test_a_sheet_shows_the_colours_of_the_images(order, red):
     image = np.zeros((3, 4, 4), np.uint8)
     image[red] = 255
     drawn = Image.open(
-        io.BytesIO(sheet([(image, np.full((4, 4), 1, np.uint8))], [(0, 0, 0), (9, 8, 7)], order=order))
+        io.BytesIO(
+            sheet([(image, np.full((4, 4), 1, np.uint8))], [(0, 0, 0), (9, 8, 7)], order=order)
+        )
     )
     assert {colour for _, colour in drawn.getcolors()} == {(255, 0, 0), (9, 8, 7), (255, 255, 255)}
 
@@ -233,17 +258,26 @@ def test_a_sheet_of_nothing_is_refused():
     [
         (lambda top: (top / "found" / "street_03.png").unlink(), [], "has no prediction for"),
         (lambda top: (top / "labels" / "street_03.png").unlink(), [], "has no label for"),
-        (lambda top: save(top / "found" / "street_03.png", np.zeros((7, 5), np.uint8)), [],
-         "labels/street_03.png: the prediction is 7 x 5 and the label 5 x 7"),
-        (lambda top: save(top / "found" / "street_03.png", np.full((5, 7), 9, np.uint8)), [],
-         "34 pixels are predicted as 9, which is no class, 0 to 2"),
+        (
+            lambda top: save(top / "found" / "street_03.png", np.zeros((7, 5), np.uint8)),
+            [],
+            "labels/street_03.png: the prediction is 7 x 5 and the label 5 x 7",
+        ),
+        (
+            lambda top: save(top / "found" / "street_03.png", np.full((5, 7), 9, np.uint8)),
+            [],
+            "34 pixels are predicted as 9, which is no class, 0 to 2",
+        ),
         (lambda top: (top / "found" / "street_03.png").write_bytes(b"x"), [], "is no image"),
-        (lambda top: save(top / "labels" / "street_03.png", np.full((5, 7), 9, np.uint8)),
-         ["--ignore", 255], "is 9, which is not a class, 0 to 2, nor 255"),
+        (
+            lambda top: save(top / "labels" / "street_03.png", np.full((5, 7), 9, np.uint8)),
+            ["--ignore", 255],
+            "is 9, which is not a class, 0 to 2, nor 255",
+        ),
         (lambda top: None, ["--ignore", 1], "ignore 1: is not above the 3 classes"),
         (lambda top: None, ["--classes", 0], "0 classes"),
     ],
-)  # fmt: skip
+)
 def test_bad_files_are_named(top, change, words, message):
     change(top)
     result = run("score", top / "found", top / "labels", "--classes", 3, "--jobs", 1, *words)
@@ -255,7 +289,9 @@ def test_all_bad_files_are_named(top):
         (top / "found" / f"street_0{number}.png").write_bytes(b"x")
     result = run("score", top / "found", top / "labels", "--classes", 3)
     assert (
-        result.exit_code == 2 and "2 bad files" in result.output and result.output.count("is no image") == 2
+        result.exit_code == 2
+        and "2 bad files" in result.output
+        and result.output.count("is no image") == 2
     )
 
 
@@ -263,14 +299,18 @@ def test_folders_that_are_not_there(top):
     assert "is no folder" in run("score", top / "none", top / "labels", "--classes", 3).output
     assert "how many classes" in run("score", top / "found", top / "labels").output
     (top / "empty").mkdir()
-    assert "holds no predictions" in run("score", top / "empty", top / "empty", "--classes", 3).output
+    assert (
+        "holds no predictions" in run("score", top / "empty", top / "empty", "--classes", 3).output
+    )
 
 
 # ---- real data
 
 
 def test_the_authors_own_demo(shared):
-    """The result of the FCN repository's demo, painted in VOC's colours, against its palette label."""
+    """The result of the FCN repository's demo,
+    painted in VOC's colours, against its palette label.
+    """
     demo = shared / "voc" / "fcn-demo"
     result = run("score", demo / "output.png", demo / "label.png", "--colours", "voc", "--json")
     assert result.exit_code == 0, result.output

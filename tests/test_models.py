@@ -27,8 +27,14 @@ def mine(tmp_path, monkeypatch):
         values = np.full((2, 3), len(name), np.float32)
         store.create().put(name, [values]).save(folder / f"{name}.caffemodel")
     data = (folder / "one.caffemodel").read_bytes()
-    one = {"name": "one", "file": "one.caffemodel", "size": len(data), "licence": "mine",
-           "sha1": hashlib.sha1(data).hexdigest(), "template": "lenet"}  # fmt: skip
+    one = {
+        "name": "one",
+        "file": "one.caffemodel",
+        "size": len(data),
+        "licence": "mine",
+        "sha1": hashlib.sha1(data).hexdigest(),
+        "template": "lenet",
+    }
     index = {"models": [one, {"name": "two", "file": "two.caffemodel"}]}
     (folder / "models.json").write_text(json.dumps(index))
     monkeypatch.setenv("FCNKIT_MODELS", str(tmp_path / "cache"))
@@ -61,12 +67,19 @@ def test_the_list_fits_a_terminal(mine):
 def test_everything_of_one(mine):
     text = models("show", "vgg16").stdout
     for said in (
-        "VGG_ILSVRC_16_layers.caffemodel", "553,432,081 bytes", "9363e1f6d65f7dba68c4f27a1e62105cdf6c4e24",
-        "CC BY", "http://www.robots.ox.ac.uk/~vgg/software/very_deep/caffe/VGG_ILSVRC_16_layers.caffemodel",
-        "in cache  no", "fcnkit fcn template:vgg16 --classes 21 --stride 16 --weights model:vgg16 -o fcn",
-    ):  # fmt: skip
+        "VGG_ILSVRC_16_layers.caffemodel",
+        "553,432,081 bytes",
+        "9363e1f6d65f7dba68c4f27a1e62105cdf6c4e24",
+        "CC BY",
+        "http://www.robots.ox.ac.uk/~vgg/software/very_deep/caffe/VGG_ILSVRC_16_layers.caffemodel",
+        "in cache  no",
+        "fcnkit fcn template:vgg16 --classes 21 --stride 16 --weights model:vgg16 -o fcn",
+    ):
         assert said in text
-    assert "none is published: what is fetched cannot be verified" in models("show", "voc-fcn16s").stdout
+    assert (
+        "none is published: what is fetched cannot be verified"
+        in models("show", "voc-fcn16s").stdout
+    )
     assert "none that a program can fetch from; see page" in models("show", "resnet50").stdout
     assert json.loads(models("show", "vgg16", "--json").stdout)["size"] == 553432081
     done = models("show", "vgg17")
@@ -75,8 +88,14 @@ def test_everything_of_one(mine):
 
 def test_what_is_shown_to_be_used_can_be(mine):
     for name in ("squeezenet", "voc-fcn8s-atonce", "voc-fcn-alexnet"):
-        use = next(line for line in models("show", name).stdout.splitlines() if line.startswith("  use"))
-        words = [word for word in use.split()[2:] if not word.startswith("model:") and word != "--weights"]
+        use = next(
+            line for line in models("show", name).stdout.splitlines() if line.startswith("  use")
+        )
+        words = [
+            word
+            for word in use.split()[2:]
+            if not word.startswith("model:") and word != "--weights"
+        ]
         assert run(*words[:-2]).exit_code == 0
 
 
@@ -85,7 +104,10 @@ def test_a_folder(mine):
     done = models("fetch", "one", "--index", mine)
     assert done.exit_code == 0 and done.stdout == f"{cache}/one/one.caffemodel\n"
     assert done.stderr == "fcnkit: one: fetched; SHA-1 as published; licence: mine\n"
-    assert "one: is there already; SHA-1 as published" in models("fetch", "one", "--index", mine).stderr
+    assert (
+        "one: is there already; SHA-1 as published"
+        in models("fetch", "one", "--index", mine).stderr
+    )
     assert models("list", "--index", mine).stdout.splitlines()[1].split()[-2:] == ["SHA-1", "yes"]
     assert f"in cache  {cache}/one/one.caffemodel" in models("show", "one", "--index", mine).stdout
     done = models("fetch", "two", "--index", mine, "--cache", mine.parent / "other")
@@ -111,8 +133,14 @@ def test_an_index_on_the_web(mine):
         ]
         server.ways = [loopback.well, loopback.cut(30), loopback.cut(0)]
         done = models("fetch", "one", "--index", server.address, "--cache", mine.parent / "other")
-        assert done.exit_code == 2 and "the 30 bytes that came are kept" in done.stderr and not done.stdout
-        text = models("show", "one", "--index", server.address, "--cache", mine.parent / "other").stdout
+        assert (
+            done.exit_code == 2
+            and "the 30 bytes that came are kept" in done.stderr
+            and not done.stdout
+        )
+        text = models(
+            "show", "one", "--index", server.address, "--cache", mine.parent / "other"
+        ).stdout
         assert "in cache  no; 30 bytes have come" in text
         server.ways = [loopback.well, loopback.silent]
         words = ("--index", server.address, "--timeout", 0.3)
@@ -133,7 +161,10 @@ def test_a_file_of_ones_own(mine):
 def test_from_elsewhere_it_is_verified_all_the_same(mine):
     done = models("fetch", "resnet50", "--from", mine / "one.caffemodel")
     assert done.exit_code == 2 and "and resnet50 102,462,397" in done.stderr
-    assert "see https://github.com/KaimingHe/deep-residual-networks" in models("fetch", "resnet50").stderr
+    assert (
+        "see https://github.com/KaimingHe/deep-residual-networks"
+        in models("fetch", "resnet50").stderr
+    )
     (mine / "one.caffemodel").rename(mine / "elsewhere")
     assert "one.caffemodel: cannot be read" in models("fetch", "one", "--index", mine).stderr
     assert models("fetch", "one", "--index", mine, "--from", mine / "elsewhere").exit_code == 0
@@ -151,12 +182,19 @@ def test_weights_are_named_as_models(mine):
     for words in (
         ["fcn", "template:vgg16", "--classes", "2", "--weights"],
         ["convolutionalize", "template:vgg16", "--weights"],
-        ["lint", "template:vgg16", "--weights"], ["inspect", "template:vgg16", "--weights"],
-        ["upgrade", "--weights"], ["train", "x", "--weights"], ["surgery", "template:lenet"],
-        ["verify", "template:lenet"], ["infer", "template:lenet"], ["diff", "model:one"],
+        ["lint", "template:vgg16", "--weights"],
+        ["inspect", "template:vgg16", "--weights"],
+        ["upgrade", "--weights"],
+        ["train", "x", "--weights"],
+        ["surgery", "template:lenet"],
+        ["verify", "template:lenet"],
+        ["infer", "template:lenet"],
+        ["diff", "model:one"],
         ["verify", "template:lenet", "model:one", "template:lenet"],
-    ):  # fmt: skip
-        assert "fetch it with `fcnkit models fetch gone`" in run(*words, "model:gone", "x", "x").stderr
+    ):
+        assert (
+            "fetch it with `fcnkit models fetch gone`" in run(*words, "model:gone", "x", "x").stderr
+        )
 
 
 def test_a_bar_on_a_terminal_and_none_in_a_pipe(mine):
@@ -165,7 +203,9 @@ def test_a_bar_on_a_terminal_and_none_in_a_pipe(mine):
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr.count("\n") == 1 and "%" not in done.stderr
     ours, theirs = pty.openpty()
-    done = subprocess.run([*words, "--cache", mine.parent / "b"], stdout=subprocess.PIPE, stderr=theirs)
+    done = subprocess.run(
+        [*words, "--cache", mine.parent / "b"], stdout=subprocess.PIPE, stderr=theirs
+    )
     os.close(theirs)
     said = b""
     try:
@@ -189,6 +229,12 @@ def test_a_stop_says_how_to_go_on(mine, monkeypatch):
 
 
 def test_the_network_is_loaded_by_fetching_alone():
-    code = "import sys, fcnkit.cli.main, fcnkit.cli.models, fcnkit.models.index, fcnkit.models.cache; {}"
+    code = (
+        "import sys, fcnkit.cli.main, fcnkit.cli.models, fcnkit.models.index, "
+        "fcnkit.models.cache; {}"
+    )
     said = code.format("print({'http', 'ssl', 'socket'} & set(sys.modules))")
-    assert subprocess.run([sys.executable, "-c", said], capture_output=True, text=True).stdout == "set()\n"
+    assert (
+        subprocess.run([sys.executable, "-c", said], capture_output=True, text=True).stdout
+        == "set()\n"
+    )

@@ -17,4 +17,6 @@ def test_text_is_at_the_left_where_it_is_asked_for():
 
 
 def test_lines_stay_as_they_are():
-    assert notebook.text("a  <b>\n c") == "<pre style='font-family:monospace'>a  &lt;b&gt;\n c</pre>"
+    assert (
+        notebook.text("a  <b>\n c") == "<pre style='font-family:monospace'>a  &lt;b&gt;\n c</pre>"
+    )

@@ -41,7 +41,11 @@ def code(notebook):
 def shown(cell) -> list:
     """What a cell gives, of pictures too, without its counter."""
     return [
-        {name: value for name, value in output.items() if name not in ("execution_count", "metadata")}
+        {
+            name: value
+            for name, value in output.items()
+            if name not in ("execution_count", "metadata")
+        }
         for output in cell.outputs
     ]
 
@@ -78,7 +82,9 @@ def test_without_caffe_the_training_is_left_out(notebooks, tmp_path, monkeypatch
         pytest.skip("this Python has Caffe itself")
     monkeypatch.setenv("FCNKIT_CAFFE", str(tmp_path / "none"))
     (path,) = (path for path in NOTEBOOKS if "overlays" in path.stem)
-    words = "".join(text(output) for cell in code(notebooks.executed(path)) for output in cell.outputs)
+    words = "".join(
+        text(output) for cell in code(notebooks.executed(path)) for output in cell.outputs
+    )
     assert "nets run on opencv" in words and "skipped: no real Caffe here" in words
 
 
@@ -87,7 +93,9 @@ def test_without_caffe_the_training_is_left_out(notebooks, tmp_path, monkeypatch
 def test_a_notebook_is_stored_whole_and_small(path):
     notebook = read(path)
     assert path.stat().st_size < SIZE
-    assert [cell.execution_count for cell in code(notebook)] == list(range(1, len(code(notebook)) + 1))
+    assert [cell.execution_count for cell in code(notebook)] == list(
+        range(1, len(code(notebook)) + 1)
+    )
     outputs = [output for cell in code(notebook) for output in cell.outputs]
     assert "error" not in {output.output_type for output in outputs}
     assert any("image/png" in output.get("data", {}) for output in outputs), "it has a picture"

@@ -77,14 +77,22 @@ def test_an_order_that_makes_no_difference_is_no_order(opened):
 def test_what_is_written_is_read_again(opened, tmp_path, data):
     weights = opened(data)
     out = written(weights, tmp_path)
-    assert ours(opened(out)) == of_npz(out) == {name: blobs for name, blobs in ours(weights).items() if blobs}
+    assert (
+        ours(opened(out))
+        == of_npz(out)
+        == {name: blobs for name, blobs in ours(weights).items() if blobs}
+    )
 
 
 def test_what_is_written_is_what_was_put(opened, tmp_path):
     weights = store.create()
     for name, blobs in ARRAYS.items():
         weights = weights.put(name, blobs)
-    weights = weights.put("ä/b", [np.zeros((0, 3)), np.arange(100_000)]).put("x" * 5000, [[1.0]]).drop("none")
+    weights = (
+        weights.put("ä/b", [np.zeros((0, 3)), np.arange(100_000)])
+        .put("x" * 5000, [[1.0]])
+        .drop("none")
+    )
     out = written(weights, tmp_path)
     assert ours(opened(out)) == of_npz(out) == ours(weights)
 
@@ -94,7 +102,11 @@ def test_what_is_written_is_what_was_put(opened, tmp_path):
 def test_headers_are_read_and_written_as_numpy_does(shape, dtype):
     theirs, mine = header(shape, dtype), format._header_of(shape, np.dtype(dtype).name)
     for data in (theirs, mine):
-        assert np.lib.format.read_array_header_1_0(io.BytesIO(data[8:])) == (shape, False, np.dtype(dtype))
+        assert np.lib.format.read_array_header_1_0(io.BytesIO(data[8:])) == (
+            shape,
+            False,
+            np.dtype(dtype),
+        )
         assert format._header(io.BytesIO(data), 0) == (shape, dtype, data)
     assert len(mine) % 64 == 0
 
@@ -108,9 +120,13 @@ def test_the_same_weights_give_the_same_bytes(tmp_path):
         assert file.testzip() is None and file.namelist() == ["fc/0.npy"]
 
 
-@pytest.mark.parametrize("name", ["a\0b", "x" * 70_000, b"\xff".decode("utf-8", "surrogateescape"), ""])
+@pytest.mark.parametrize(
+    "name", ["a\0b", "x" * 70_000, b"\xff".decode("utf-8", "surrogateescape"), ""]
+)
 def test_names_that_a_zip_cannot_have(tmp_path, name):
-    with pytest.raises(WeightsError, match="cannot be that of an array in an .npz; rename it first"):
+    with pytest.raises(
+        WeightsError, match="cannot be that of an array in an .npz; rename it first"
+    ):
         store.create().put(name, [[1.0]]).to("npz").save(tmp_path / "out.npz")
     assert list(tmp_path.iterdir()) == []
 
@@ -120,5 +136,7 @@ def test_values_are_checked_by_pieces(opened):
     data = bytearray(npz({"a": [np.arange(100_000, dtype="<f4")]}))
     assert opened(bytes(data))["a"][0].array()[-1] == 99_999
     data[data.index(b"PK\1\2") - 1] ^= 1
-    with pytest.raises(WeightsError, match=r'layer "a", blob 0, byte \d+: expected values with checksum'):
+    with pytest.raises(
+        WeightsError, match=r'layer "a", blob 0, byte \d+: expected values with checksum'
+    ):
         opened(bytes(data))["a"][0].array()

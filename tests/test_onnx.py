@@ -94,7 +94,11 @@ def test_without_o_the_command_writes_nothing(files, tmp_path):
 def test_the_command_writes_and_verifies(files, tmp_path):
     words = [*files, "-o", "net.onnx", "--verify", "--engine", "opencv"]
     done = CliRunner().invoke(main, words)
-    assert done.exit_code == 0 and done.output.count("equal; max") == 3 and "wrote net.onnx" in done.output
+    assert (
+        done.exit_code == 0
+        and done.output.count("equal; max") == 3
+        and "wrote net.onnx" in done.output
+    )
     onnx.checker.check_model("net.onnx", full_check=True)
     again = CliRunner().invoke(main, words)
     assert again.exit_code == 2 and "net.onnx: exists" in again.output
@@ -114,12 +118,17 @@ def test_what_cannot_be_exported_leaves_no_file(files, tmp_path):
         "net.prototxt", force=True
     )
     done = CliRunner().invoke(main, [*files, "-o", "net.onnx"])
-    assert done.exit_code == 2 and 'net.prototxt:3: layer "p": type Python: it has no export' in done.output
+    assert (
+        done.exit_code == 2
+        and 'net.prototxt:3: layer "p": type Python: it has no export' in done.output
+    )
     assert not (tmp_path / "net.onnx").exists()
     wrong = CliRunner().invoke(main, [*files, "-o", "net.pb"])
     assert wrong.exit_code == 2 and "name it OUT.onnx" in wrong.output
 
 
 def test_another_output_and_input_size(files):
-    done = CliRunner().invoke(main, [*files, "--blob", "a", "--blob", "t", "--input", "a=4,3,20,30"])
+    done = CliRunner().invoke(
+        main, [*files, "--blob", "a", "--blob", "t", "--input", "a=4,3,20,30"]
+    )
     assert done.exit_code == 0 and "output  t  batch" in done.output

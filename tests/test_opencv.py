@@ -1,4 +1,6 @@
-"""OpenCV as an engine: what it runs is what real Caffe computes, what it cannot it refuses by name."""
+"""OpenCV as an engine: what it runs is what real Caffe computes,
+what it cannot it refuses by name.
+"""
 
 import os
 
@@ -23,7 +25,9 @@ def source(name, *dims):
 
 
 def layer(kind, param="", bottoms="x", tops="y", name="l"):
-    wires = [f'bottom: "{blob}"' for blob in bottoms.split()] + [f'top: "{blob}"' for blob in tops.split()]
+    wires = [f'bottom: "{blob}"' for blob in bottoms.split()] + [
+        f'top: "{blob}"' for blob in tops.split()
+    ]
     return f'layer {{ name: "{name}" type: "{kind}" {" ".join(wires)} {param} }}\n'
 
 
@@ -32,7 +36,9 @@ def conv(text, kind="Convolution", **wires):
 
 
 def fc(text, **wires):
-    return layer("InnerProduct", f"inner_product_param {{ num_output: 7 {text} {FILLED} }}", **wires)
+    return layer(
+        "InnerProduct", f"inner_product_param {{ num_output: 7 {text} {FILLED} }}", **wires
+    )
 
 
 def pool(text):
@@ -60,14 +66,22 @@ def saved(path, params):
 def noise(net, seed=0):
     generator = np.random.default_rng(seed)
     graph = build(net)
-    shapes = {top.blob: shape for each in graph.layers for top, shape in zip(each.tops, each.input_shapes)}  # noqa: B905
-    return {blob: generator.normal(0, 4, shape).astype(np.float32) for blob, shape in shapes.items()}
+    shapes = {
+        top.blob: shape
+        for each in graph.layers
+        for top, shape in zip(each.tops, each.input_shapes, strict=False)
+    }
+    return {
+        blob: generator.normal(0, 4, shape).astype(np.float32) for blob, shape in shapes.items()
+    }
 
 
 @pytest.fixture
 def slope(tmp_path):
     """x -> y = 2 x + 1 by an InnerProduct, then relu in place, and its weights."""
-    net = parse(source("x", 3, 1) + layer("InnerProduct", "inner_product_param { num_output: 1 }") + RELU)
+    net = parse(
+        source("x", 3, 1) + layer("InnerProduct", "inner_product_param { num_output: 1 }") + RELU
+    )
     return net, saved(tmp_path / "slope.caffemodel", {"l": [np.full((1, 1), 2), np.ones(1)]})
 
 
@@ -98,7 +112,9 @@ def test_the_state_chooses_the_layers(slope):
     data = 'layer { name: "data" type: "Data" top: "x" top: "label" include { phase: TRAIN } }\n'
     loss = layer("SoftmaxWithLoss", "include { phase: TRAIN }", "y label", "loss", "loss")
     twice = layer("Power", 'power_param { scale: 2 } exclude { stage: "plain" }', "y", "y", "twice")
-    both = parse(data + net.text.replace("input_param", "include { phase: TEST } input_param") + twice + loss)
+    both = parse(
+        data + net.text.replace("input_param", "include { phase: TEST } input_param") + twice + loss
+    )
     x = {"x": np.ones((1, 1))}
     assert opencv.run(both, weights, x)["y"] == 6
     assert opencv.run(both, weights, x, state=State(stages=("plain",)))["y"] == 3
@@ -108,7 +124,9 @@ def test_the_state_chooses_the_layers(slope):
 
 def test_several_tops_and_two_tops_of_one_convolution(tmp_path):
     cut = layer("Slice", "slice_param { slice_point: 1 slice_point: 3 }", "w", "a b c", "cut")
-    net = parse(XZ + conv("num_output: 6 kernel_size: 1 bias_term: false", bottoms="x z", tops="y w") + cut)
+    net = parse(
+        XZ + conv("num_output: 6 kernel_size: 1 bias_term: false", bottoms="x z", tops="y w") + cut
+    )
     weights = saved(tmp_path / "w.caffemodel", {"l": [np.eye(6).reshape(6, 6, 1, 1)]})
     x = noise(net)
     found = opencv.run(net, weights, x, ["c", "y", "a", "b"])
@@ -136,7 +154,8 @@ AGREE = {
     "conv": X + conv("num_output: 4 kernel_size: 3 group: 2 stride: 2 pad: 1 dilation: 2"),
     "conv height and width": X
     + conv("num_output: 4 kernel_h: 3 kernel_w: 2 stride_h: 1 stride_w: 2 pad_h: 0 pad_w: 1"),
-    "conv repeated": X + conv("num_output: 4 kernel_size: 3 kernel_size: 2 dilation: 2 dilation: 1"),
+    "conv repeated": X
+    + conv("num_output: 4 kernel_size: 3 kernel_size: 2 dilation: 2 dilation: 1"),
     "conv no bias": X + conv("num_output: 4 kernel_size: 3 bias_term: false"),
     "deconv": X + conv("num_output: 4 kernel_size: 4 stride: 2 pad: 1", "Deconvolution"),
     "deconv grouped": X
@@ -147,7 +166,8 @@ AGREE = {
     "fc last axis": X + fc("axis: -1 bias_term: false"),
     "fc one axis left": X + fc("axis: 0"),
     "pool clipped": X + pool("kernel_size: 3 stride: 2 pad: 1"),
-    "pool of negatives": X + layer("Power", "power_param { scale: -1 shift: -500 }", "x", "x", "far")
+    "pool of negatives": X
+    + layer("Power", "power_param { scale: -1 shift: -500 }", "x", "x", "far")
     + pool("kernel_size: 3 stride: 2 pad: 1"),
     "pool average": X + pool("pool: AVE kernel_size: 3 stride: 3 pad: 2"),
     "pool rounded up": X + pool("pool: AVE kernel_size: 4 stride: 3"),
@@ -178,21 +198,27 @@ AGREE = {
     "flatten": X + layer("Flatten", "flatten_param { axis: 1 end_axis: 2 }"),
     "reshape": X + layer("Reshape", "reshape_param { shape { dim: 0 dim: -1 dim: 11 } }"),
     "softmax": X + layer("Softmax", "softmax_param { axis: 3 }"),
-    "batch norm": X + layer("BatchNorm", "batch_norm_param { eps: 0.1 }")
+    "batch norm": X
+    + layer("BatchNorm", "batch_norm_param { eps: 0.1 }")
     + layer("Scale", "scale_param { bias_term: true }", "y", "y", "scale"),
     "scale by a blob": X + source("z", 6) + layer("Scale", "", "x z"),
     "scale of an axis": X + layer("Scale", "scale_param { axis: 2 num_axes: -1 }"),
-    "input in place": X + layer("ReLU", "", "x", "x") + layer("Power", "power_param { scale: 2 }", name="p"),
+    "input in place": X
+    + layer("ReLU", "", "x", "x")
+    + layer("Power", "power_param { scale: 2 }", name="p"),
     "silence": X + layer("ReLU") + layer("Silence", "", "x", "", "hush"),
     "v1": 'input: "x" input_dim: 2 input_dim: 6 input_dim: 13 input_dim: 11\n'
     'layers { name: "l" type: CONVOLUTION bottom: "x" top: "y" convolution_param { num_output: 3 '
     f'kernel_size: 2 {FILLED} }} }} layers {{ name: "r" type: RELU bottom: "y" top: "y" }}',
-    "branches": X + conv("num_output: 3 kernel_size: 3") + RELU
+    "branches": X
+    + conv("num_output: 3 kernel_size: 3")
+    + RELU
     + conv("num_output: 3 kernel_size: 1", bottoms="y", tops="a", name="one")
     + layer("ReLU", "", "a", "a", "one_relu")
     + conv("num_output: 3 kernel_size: 3 pad: 1", bottoms="y", tops="b", name="three")
-    + layer("ReLU", "", "b", "b", "three_relu") + layer("Concat", "", "a b", "c", "both"),
-}  # fmt: skip
+    + layer("ReLU", "", "b", "b", "three_relu")
+    + layer("Concat", "", "a b", "c", "both"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +255,11 @@ MODELS = [
     ("lenet_v2", "lenet.prototxt", "lenet_iter_10000.caffemodel"),
     ("cifar10_full_v1", "cifar10_full.prototxt", "cifar10_full_iter_70000.caffemodel"),
     ("cifar10_quick_v2", "cifar10_quick.prototxt", "cifar10_quick_iter_5000.caffemodel"),
-    ("squeezenet_v1.0_imagenet", "SqueezeNet_deploy.prototxt", "squeezenet_v1.0_deepcompressed.caffemodel"),
+    (
+        "squeezenet_v1.0_imagenet",
+        "SqueezeNet_deploy.prototxt",
+        "squeezenet_v1.0_deepcompressed.caffemodel",
+    ),
     ("open_nsfw_resnet50_v2", "deploy.prototxt", "resnet_50_1by2_nsfw.caffemodel"),
     ("mtcnn_v2", "det2.prototxt", "det2.caffemodel"),
     ("mtcnn_v2", "det3.prototxt", "det3.caffemodel"),
@@ -245,7 +275,9 @@ def trained(caffe, shared):
         net = prototxt.read(shared / "models" / folder / net_file)
         inputs = {blob: array * 20 for blob, array in noise(net).items()}
         blobs = list({top.blob: None for top in build(net).tops})
-        asked.append(caffe.Question("run", net, shared / "models" / folder / weights_file, inputs, blobs))
+        asked.append(
+            caffe.Question("run", net, shared / "models" / folder / weights_file, inputs, blobs)
+        )
     return dict(zip(MODELS, zip(asked, caffe.ask(asked), strict=True), strict=True))
 
 
@@ -266,7 +298,10 @@ CONV_RELU = conv("num_output: 2 kernel_size: 3", tops="relu", name="c")
 @pytest.mark.parametrize(
     "text, fact",
     [
-        (X + "\n" + conv("num_output: 2 kernel_size: 3 dilation: 2", "Deconvolution"), "the dilation"),
+        (
+            X + "\n" + conv("num_output: 2 kernel_size: 3 dilation: 2", "Deconvolution"),
+            "the dilation",
+        ),
         (X + "\n" + conv("num_output: 2 kernel_size: 3 pad_w: 1"), "pad_h and pad_w"),
         (X + "\n" + conv("num_output: 2 kernel_size: 3 axis: 2"), "the axis of a Convolution"),
         (X + "\n" + fc("transpose: true"), "ignores the transpose"),
@@ -277,7 +312,10 @@ CONV_RELU = conv("num_output: 2 kernel_size: 3", tops="relu", name="c")
         (X + "\n" + layer("Slice", "", "x", "y z"), "slice_point"),
         (X + "\n" + layer("Slice", "slice_param { slice_dim: 0 }", "x", "y z"), "slice_dim"),
         (X + "\n" + layer("PReLU", "prelu_param { channel_shared: true }"), "share one slope"),
-        (X + "\n" + layer("BatchNorm", "batch_norm_param { use_global_stats: false }"), "stored statistics"),
+        (
+            X + "\n" + layer("BatchNorm", "batch_norm_param { use_global_stats: false }"),
+            "stored statistics",
+        ),
         (X + "\n" + layer("Scale", "scale_param { num_axes: 0 }"), "one number"),
         (X + "\n" + layer("Log"), "no Log like Caffe's"),
         (X + "\n" + layer("Bias"), "no Bias like Caffe's"),
@@ -285,7 +323,10 @@ CONV_RELU = conv("num_output: 2 kernel_size: 3", tops="relu", name="c")
         (X + "\n" + layer("Python"), "no Python like Caffe's"),
         (XZ + layer("EuclideanLoss", "", "x z"), "EuclideanLoss belongs to training.*deploy"),
         (X + "\n" + layer("ReLU", name=""), "a name for every layer"),
-        (X + layer("ReLU", "", "x", "q") + layer("ReLU", "", "q"), 'takes "l" for the name.*line 2; rename'),
+        (
+            X + layer("ReLU", "", "x", "q") + layer("ReLU", "", "q"),
+            'takes "l" for the name.*line 2; rename',
+        ),
         (X + CONV_RELU + layer("ReLU", "", "relu", "y", "relu"), 'takes "relu" for the name'),
     ],
 )
@@ -311,7 +352,10 @@ def test_training_is_not_testing(kind):
         ([], "has 0 parameter blobs for it, the net 2"),
         ([np.ones((1, 1))], "has 1 parameter blobs for it, the net 2"),
         ([np.ones((1, 1)), np.ones(1), np.ones(1)], "has 3 parameter blobs for it, the net 2"),
-        ([np.ones((1, 2)), np.ones(1)], r'layer "l", blob 0.*has the shape \(1, 2\), the net \(1, 1\)'),
+        (
+            [np.ones((1, 2)), np.ones(1)],
+            r'layer "l", blob 0.*has the shape \(1, 2\), the net \(1, 1\)',
+        ),
         ([np.ones((1, 1, 1, 1)), np.ones(1)], r"has the shape \(1, 1, 1, 1\), the net \(1, 1\)"),
     ],
 )
@@ -327,7 +371,9 @@ def test_weights_that_do_not_fit(slope, tmp_path, blobs, fact):
 def test_half_precision_is_refused(shared):
     folder = shared / "models/fp16_raw_ssd"
     weights = store.open(folder / "res10_300x300_ssd_iter_140000_fp16.caffemodel")
-    name = next(name for name, blobs in weights.items() if len(blobs) == 2 and len(blobs[0].shape) == 4)
+    name = next(
+        name for name, blobs in weights.items() if len(blobs) == 2 and len(blobs[0].shape) == 4
+    )
     channels, kernel = weights[name][0].shape[1], weights[name][0].shape[-1]
     size = f"num_output: {weights[name][0].shape[0]} kernel_size: {kernel}"
     net = parse(source("x", 1, channels, 9, 9) + conv(size, name=name))
@@ -384,7 +430,9 @@ def test_what_opencv_says_is_the_error_and_not_printed(capfd, tmp_path):
     # Caffe makes one place of a window that is larger than its padded input; OpenCV refuses.
     net = parse(source("x", 1, 2, 3, 3) + conv("num_output: 1 kernel_size: 5 stride: 4", name="c"))
     weights = saved(tmp_path / "w.caffemodel", {"c": [np.ones((1, 2, 5, 5)), np.ones(1)]})
-    with pytest.raises(EngineError, match=r"^net.prototxt: OpenCV 4\.\d+\.\d+: \(-\d+:.*engine caffe$"):
+    with pytest.raises(
+        EngineError, match=r"^net.prototxt: OpenCV 4\.\d+\.\d+: \(-\d+:.*engine caffe$"
+    ):
         opencv.run(net, weights, noise(net))
     assert capfd.readouterr() == ("", "")
 
@@ -392,7 +440,9 @@ def test_what_opencv_says_is_the_error_and_not_printed(capfd, tmp_path):
 def test_windows_over_more_axes_are_refused_by_name(tmp_path):
     net = parse(source("x", 1, 2, 5, 6, 7) + conv("num_output: 1 kernel_size: 3", name="c"))
     weights = saved(tmp_path / "w.caffemodel", {"c": [np.ones((1, 2, 3, 3, 3)), np.ones(1)]})
-    with pytest.raises(EngineError, match='layer "c".*reads a Convolution over 5 axes as one over 4'):
+    with pytest.raises(
+        EngineError, match='layer "c".*reads a Convolution over 5 axes as one over 4'
+    ):
         opencv.run(net, weights, noise(net))
 
 

@@ -11,18 +11,28 @@ import fcnkit as fk
 from fcnkit.cli.operations import OPERATIONS
 
 NET = net(
-    data(1, 3, 24, 24), conv("conv1", "data", 4, 3), layer("bn1", "BatchNorm", "conv1", top="conv1"),
-    layer("sc1", "Scale", "conv1", top="conv1", more="scale_param { bias_term: true }"), relu("conv1"),
-    pool("pool1", "conv1", 2, 2), conv("conv2", "pool1", 6, 3, "group: 2"), pool("pool2", "conv2", 2, 2),
-    conv("fc3", "pool2", 8, 5), relu("fc3"), fc("fc4", "fc3", 10), layer("prob", "Softmax", "fc4"),
-)  # fmt: skip
+    data(1, 3, 24, 24),
+    conv("conv1", "data", 4, 3),
+    layer("bn1", "BatchNorm", "conv1", top="conv1"),
+    layer("sc1", "Scale", "conv1", top="conv1", more="scale_param { bias_term: true }"),
+    relu("conv1"),
+    pool("pool1", "conv1", 2, 2),
+    conv("conv2", "pool1", 6, 3, "group: 2"),
+    pool("pool2", "conv2", 2, 2),
+    conv("fc3", "pool2", 8, 5),
+    relu("fc3"),
+    fc("fc4", "fc3", 10),
+    layer("prob", "Softmax", "fc4"),
+)
 UP = net(
-    data(1, 1, 8, 8), conv("score", "data", 3, 3), deconv("upscore", "score", 3, 4, 2, "group: 3"),
-)  # fmt: skip
+    data(1, 1, 8, 8),
+    conv("score", "data", 3, 3),
+    deconv("upscore", "score", 3, 4, 2, "group: 3"),
+)
 # Every operation on a net, and a word of its plan.
 DONE = {
     "conv": (NET, "InnerProduct -> Convolution"),
-    "fc": (NET, "fc3  keep" ),
+    "fc": (NET, "fc3  keep"),
     "fold": (NET, "takes in bn1 (BatchNorm), sc1 (Scale)"),
     "classes=fc4:0-2,5,new": (NET, "10 -> 5 classes; 1 new, zero"),
     "classes=fc4:9,xavier,xavier": (NET, "10 -> 3 classes; 2 new, xavier"),
@@ -82,7 +92,9 @@ def test_caffe_loads_what_every_operation_writes(caffe, folder):
     asked = []
     for number, (word, (which, _)) in enumerate(DONE.items()):
         out, net_out = folder / f"{number}.caffemodel", folder / f"{number}.prototxt"
-        result = run("surgery", *files(folder, which), "--do", word, "-o", out, "--net-out", net_out)
+        result = run(
+            "surgery", *files(folder, which), "--do", word, "-o", out, "--net-out", net_out
+        )
         assert result.exit_code == 0, result.output
         assert f"wrote {out}" in result.stderr and f"wrote {net_out}" in result.stderr
         asked.append(caffe.Question("load", fk.read(net_out), out))
@@ -103,7 +115,16 @@ def test_operations_in_turn(caffe, folder):
 
 
 def test_dense_and_back_by_group(folder):
-    words = ("--do", "dense", "--do", "group=upscore", "--do", "dense=upscore", "--do", "group=upscore:3")
+    words = (
+        "--do",
+        "dense",
+        "--do",
+        "group=upscore",
+        "--do",
+        "dense=upscore",
+        "--do",
+        "group=upscore:3",
+    )
     result = run("surgery", *files(folder, UP), *words, "-o", folder / "new.caffemodel")
     assert result.exit_code == 0, result.output
     old, new = (fk.weights(folder / f"{name}.caffemodel") for name in ("up", "new"))
@@ -112,7 +133,7 @@ def test_dense_and_back_by_group(folder):
 
 def test_diff_json_and_standard_output(folder):
     words = "surgery", files(folder, NET)[0], "--do", "fold"
-    assert "-  name: \"bn1\"" in run(*words, "--diff").stdout
+    assert '-  name: "bn1"' in run(*words, "--diff").stdout
     plan = json.loads(run(*words, "--json").stdout)
     assert plan["changed"] and "fold" in {move["how"] for move in plan["moves"]}
     assert run(*words, "--net-out", "-").stdout == fk.fold(NET).net.text
@@ -120,7 +141,9 @@ def test_diff_json_and_standard_output(folder):
 
 def test_weights_for_a_net_that_is_not_written(folder):
     result = run("surgery", *files(folder, NET), "--do", "fold", "-o", folder / "new.caffemodel")
-    assert result.exit_code == 0 and "for a net that changed too; --net-out writes it" in result.stderr
+    assert (
+        result.exit_code == 0 and "for a net that changed too; --net-out writes it" in result.stderr
+    )
 
 
 def test_an_input_that_an_operation_takes_away(folder):
@@ -158,7 +181,9 @@ def test_weights_that_refuse_late_leave_nothing(folder):
     weights(fk.read(folder / "c.prototxt"), folder / "c.caffemodel")
     before = listing(folder)
     outs = "-o", folder / "o.caffemodel", "--net-out", folder / "o.prototxt"
-    result = run("surgery", folder / "c.prototxt", folder / "c.caffemodel", "--do", "group=c:2", *outs)
+    result = run(
+        "surgery", folder / "c.prototxt", folder / "c.caffemodel", "--do", "group=c:2", *outs
+    )
     assert result.exit_code == 2 and "off the blocks of 2 groups" in result.stderr
     assert listing(folder) == before
 
@@ -166,16 +191,30 @@ def test_weights_that_refuse_late_leave_nothing(folder):
 @pytest.mark.parametrize(
     "words",
     [
-        ("n",), ("n", "w"), ("n", "w", "m", "--do", "fold"), ("n", "w", "--do", "fold", "--strict"),
-        ("n", "--do", "fold", "-o", "out"), ("n", "w", "m", "--diff"), ("n", "w", "m", "--net-out", "o"),
+        ("n",),
+        ("n", "w"),
+        ("n", "w", "m", "--do", "fold"),
+        ("n", "w", "--do", "fold", "--strict"),
+        ("n", "--do", "fold", "-o", "out"),
+        ("n", "w", "m", "--diff"),
+        ("n", "w", "m", "--net-out", "o"),
         ("net.prototxt", "net.caffemodel", "--do", "fold", "-o", "o", "--net-out", "o"),
-        ("n", "--do", "fold=1"), ("n", "--do", "melt"), ("n", "--do", "classes=fc4"),
-        ("n", "--do", "classes=fc4:new,xavier"), ("n", "--do", "channels=x"), ("n", "--do", "colour=cmyk"),
-        ("n", "--do", "decimate=fc3"), ("n", "--do", "decimate=fc3:axb"), ("n", "--do", "rename=a"),
-        ("n", "--do", "drop="), ("n", "--do", "extract=a"), ("n", "--do", "dense=a,,b"),
-        ("n", "--do", "group="), ("n", "--do", "fold", "--net-out", "-", "--json"),
+        ("n", "--do", "fold=1"),
+        ("n", "--do", "melt"),
+        ("n", "--do", "classes=fc4"),
+        ("n", "--do", "classes=fc4:new,xavier"),
+        ("n", "--do", "channels=x"),
+        ("n", "--do", "colour=cmyk"),
+        ("n", "--do", "decimate=fc3"),
+        ("n", "--do", "decimate=fc3:axb"),
+        ("n", "--do", "rename=a"),
+        ("n", "--do", "drop="),
+        ("n", "--do", "extract=a"),
+        ("n", "--do", "dense=a,,b"),
+        ("n", "--do", "group="),
+        ("n", "--do", "fold", "--net-out", "-", "--json"),
     ],
-)  # fmt: skip
+)
 def test_wrong_usage_is_exit_2(words, folder, monkeypatch):
     monkeypatch.chdir(folder)
     before = listing(folder)

@@ -27,9 +27,13 @@ def wheel(tmp_path_factory) -> Path:
             shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
         elif source.exists():
             shutil.copy(source, copy)
-    command = "pip wheel --quiet --no-deps --no-build-isolation --disable-pip-version-check --wheel-dir"
+    command = (
+        "pip wheel --quiet --no-deps --no-build-isolation --disable-pip-version-check --wheel-dir"
+    )
     done = subprocess.run(
-        [sys.executable, "-m", *command.split(), str(out), str(copy)], capture_output=True, text=True
+        [sys.executable, "-m", *command.split(), str(out), str(copy)],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return next(out.glob("fcnkit-*.whl"))
@@ -46,7 +50,11 @@ def installed(wheel, tmp_path_factory) -> Path:
 def python(installed: Path, code: str) -> subprocess.CompletedProcess:
     environment = {"PYTHONPATH": str(installed), "PATH": "/usr/bin:/bin"}
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=installed.parent, env=environment
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=installed.parent,
+        env=environment,
     )
 
 
@@ -68,11 +76,15 @@ def test_the_schema_and_a_trained_network_are_in_the_wheel(wheel):
 
 def test_templates_are_found_in_an_installed_wheel(installed):
     done = python(installed, "from fcnkit import templates; print(templates.path('vgg16'))")
-    assert done.stdout.strip() == str(installed / "fcnkit/templates/vgg16/deploy.prototxt"), done.stderr
+    assert done.stdout.strip() == str(installed / "fcnkit/templates/vgg16/deploy.prototxt"), (
+        done.stderr
+    )
 
 
 def test_the_schema_is_found_in_an_installed_wheel(installed):
-    code = "from fcnkit.formats import schema; print(schema.__file__, schema.message('Datum')().label)"
+    code = (
+        "from fcnkit.formats import schema; print(schema.__file__, schema.message('Datum')().label)"
+    )
     done = python(installed, code)
     assert done.stdout.split() == [str(installed / "fcnkit/formats/schema.py"), "0"], done.stderr
 
@@ -100,6 +112,8 @@ def test_an_open_dependency_would_be_found(line):
 
 @pytest.mark.skipif(not shutil.which("make"), reason="no make")
 def test_make_lists_its_targets():
-    listed = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)[1].split()
     assert set(re.findall(r"^  make (\w+) +\S", listed, re.M)) == set(phony)

@@ -22,13 +22,19 @@ def test_each_map_lies_over_the_image_in_its_column():
     found = np.zeros((20, 40), np.uint8)
     found[:, 20:] = 1
     found[10:, :20] = 255
-    picture = drawn([Row(image, [found]), Row(image, [1 - found % 2])], ["input", "net"], opacity=1, width=80)
+    picture = drawn(
+        [Row(image, [found]), Row(image, [1 - found % 2])], ["input", "net"], opacity=1, width=80
+    )
     assert picture.shape[1] == 2 * 86 + 6
     # The rows begin below the heads, 30 pixels, and are 40 high with 6 between.
     for row, column, colour in (
-        (40, 40, (200,) * 3), (40, 110, RED), (40, 155, BLUE), (62, 110, (200,) * 3), (86, 110, BLUE),
+        (40, 40, (200,) * 3),
+        (40, 110, RED),
+        (40, 155, BLUE),
+        (62, 110, (200,) * 3),
+        (86, 110, BLUE),
         (86, 155, RED),
-    ):  # fmt: skip
+    ):
         assert abs(picture[row, column] - colour).max() < 30, (row, column)
 
 
@@ -36,7 +42,11 @@ def test_a_long_legend_takes_several_lines():
     rows = [Row(np.zeros((4, 4, 3), np.uint8), [np.zeros((4, 4), np.uint8)])]
     images = pytest.importorskip("PIL.Image")
     few, many = (
-        images.open(io.BytesIO(panels(rows, ("a", "b"), [f"class {n}" for n in range(count)], [RED] * count)))
+        images.open(
+            io.BytesIO(
+                panels(rows, ("a", "b"), [f"class {n}" for n in range(count)], [RED] * count)
+            )
+        )
         for count in (2, 12)
     )
     assert many.width == few.width and many.height > few.height

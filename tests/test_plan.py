@@ -1,4 +1,6 @@
-"""Plans: what they show, how they compose; the moves of two are the moves of one after the other."""
+"""Plans: what they show, how they compose;
+the moves of two are the moves of one after the other.
+"""
 
 import json
 
@@ -22,8 +24,9 @@ ROWS = (((2, 1),), (), ((0, 0.5), (3, 0.25)))
 BACK = ((), (), (), ((2, 1),), ((1, 2.0),), ((0, 1),))
 LINK = (("Bias", "new", True),)
 FOLD = (
-    Move("a", 0, (5, 4, 6, 6), "a", "fold", (LINK, 0, 1)), Move("a", 1, (5,), "a", "fold bias", (LINK,)),
-)  # fmt: skip
+    Move("a", 0, (5, 4, 6, 6), "a", "fold", (LINK, 0, 1)),
+    Move("a", 1, (5,), "a", "fold bias", (LINK,)),
+)
 
 
 def stored(found):
@@ -39,7 +42,9 @@ def raw(*moves):
 
 
 def twice(rewrite, text, *moves):
-    return rewrite(text).then(raw(*moves or [Move("b", 0, (6, 5), "b", "mix", ((3, 5), ((0, BACK),)))]))
+    return rewrite(text).then(
+        raw(*moves or [Move("b", 0, (6, 5), "b", "mix", ((3, 5), ((0, BACK),)))])
+    )
 
 
 @pytest.mark.parametrize(
@@ -57,14 +62,36 @@ def twice(rewrite, text, *moves):
         (None, raw(Move("b", 0, (3, 5, 1, 1), "b", "mix", ((6, 5, 1, 1), ((0, ROWS),))))),
         ({"a": "b", "b": "a"}, raw(Move("a", 0, (3, 5), "a", "mix", ((6, 5), ((0, ROWS),))))),
         ("{name}x", raw(Move("y", 0, (6, 10, 1, 1), "bx", "dense", (2,)))),
-        (None, raw(Move("a", 0, (144, 5), "a", "mix", ((144, 5), ()),), Move("a", 1, (5,), "a"))),
+        (
+            None,
+            raw(
+                Move(
+                    "a",
+                    0,
+                    (144, 5),
+                    "a",
+                    "mix",
+                    ((144, 5), ()),
+                ),
+                Move("a", 1, (5,), "a"),
+            ),
+        ),
         (None, lambda text: twice(raw(Move("new", 0, (5,), how="zero")), text, *FOLD)),
-        (None, lambda text: twice(raw(Move("b", 0, (3, 5), "b", "mix", ((6, 5), ((0, ROWS),)))), text)),
-        (None, lambda text: twice(raw(Move("bb", 0, (6, 5), "b")), text, Move("c", 0, (), how="drop"))),
+        (
+            None,
+            lambda text: twice(raw(Move("b", 0, (3, 5), "b", "mix", ((6, 5), ((0, ROWS),)))), text),
+        ),
+        (
+            None,
+            lambda text: twice(raw(Move("bb", 0, (6, 5), "b")), text, Move("c", 0, (), how="drop")),
+        ),
     ],
 )
 def test_one_transplant_of_both_is_two_transplants(rename, second, tmp_path):
-    first, old = fk.convolutionalize(TEXT, rename=rename), weights(TEXT, tmp_path / "old.caffemodel")
+    first, old = (
+        fk.convolutionalize(TEXT, rename=rename),
+        weights(TEXT, tmp_path / "old.caffemodel"),
+    )
     fk.transplant(first, old).save(tmp_path / "middle.caffemodel")
     fk.transplant(second(first.net), fk.weights(tmp_path / "middle.caffemodel")).save(
         tmp_path / "two.caffemodel"
@@ -85,8 +112,10 @@ def test_nothing_after_a_plan_is_the_plan():
 def test_a_plan_after_nothing_is_the_plan():
     plan = Plan(TEXT, TEXT).then(fk.convolutionalize)
     assert (plan.steps, plan.moves, plan.net.text) == (
-        fk.convolutionalize(TEXT).steps, fk.convolutionalize(TEXT).moves, fk.convolutionalize(TEXT).net.text,
-    )  # fmt: skip
+        fk.convolutionalize(TEXT).steps,
+        fk.convolutionalize(TEXT).moves,
+        fk.convolutionalize(TEXT).net.text,
+    )
 
 
 def test_lines_are_those_of_the_first_net():
@@ -112,9 +141,17 @@ def test_lines_are_those_of_the_first_net():
             [Move("n", 0, (1, 2), "o", "transpose")],
         ),
         ([Move("n", 0, (2,), "o")], [Move("n", 0, (), how="drop")], [Move("o", 0, (), how="drop")]),
-        ([Move("n", 0, (2,), how="zero")], [Move("n", 0, (), how="drop")], [Move("n", 0, (), how="drop")]),
+        (
+            [Move("n", 0, (2,), how="zero")],
+            [Move("n", 0, (), how="drop")],
+            [Move("n", 0, (), how="drop")],
+        ),
         ([], [Move("n", 0, (), how="drop")], [Move("n", 0, (), how="drop")]),
-        ([Move("n", 0, (2,), how="zero")], [Move("m", 0, (2,), "n")], [Move("m", 0, (2,), how="zero")]),
+        (
+            [Move("n", 0, (2,), how="zero")],
+            [Move("m", 0, (2,), "n")],
+            [Move("m", 0, (2,), how="zero")],
+        ),
         (
             [Move("n", 0, (2,), "o")],
             [Move("p", 0, (2,), "q")],
@@ -130,7 +167,10 @@ def test_a_table_has_a_line_and_a_reason_per_step():
     plan = Plan(
         TEXT,
         TEXT,
-        (Step("keep", "a", 7, "InnerProduct", "because"), Step("insert", "long_name", None, "Crop", "")),
+        (
+            Step("keep", "a", 7, "InnerProduct", "because"),
+            Step("insert", "long_name", None, "Crop", ""),
+        ),
     )
     assert (
         plan.table()
@@ -148,7 +188,11 @@ def test_names_are_escaped_in_a_notebook():
     ("before", "after", "diff"),
     [
         ("a: 1\n", "a: 1\n", ""),
-        ("a: 1", "a: 2", "-a: 1\n\\ No newline at end of file\n+a: 2\n\\ No newline at end of file\n"),
+        (
+            "a: 1",
+            "a: 2",
+            "-a: 1\n\\ No newline at end of file\n+a: 2\n\\ No newline at end of file\n",
+        ),
         ("a: 1\n", "a: 2", "-a: 1\n+a: 2\n\\ No newline at end of file\n"),
         ("a: 1\r\nb: 1\r\n", "a: 1\r\nb: 2\r\n", " a: 1\r\n-b: 1\r\n+b: 2\r\n"),
         ("# \f form feed\na: 1\n", "# \f form feed\na: 2\n", " # \f form feed\n-a: 1\n+a: 2\n"),
@@ -164,7 +208,9 @@ def test_json_is_plain():
     plan = fk.fcn(template("lenet"), classes=2, stride=4)
     again = json.loads(json.dumps(plan.json()))
     assert len(again["steps"]) == len(plan.steps) and len(again["moves"]) == len(plan.moves)
-    assert [tuple(each["offset"]) for each in again["offsets"]] == [each.offset for each in plan.offsets]
+    assert [tuple(each["offset"]) for each in again["offsets"]] == [
+        each.offset for each in plan.offsets
+    ]
 
 
 def test_nothing_is_written(tmp_path, monkeypatch):

@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 from fcnkit.edits import Edit, pieces, splice
 from fcnkit.errors import EditConflict, PrototxtError
 from fcnkit.formats import prototxt, schema, spans
-from fcnkit.formats.prototxt import BOM, Field, Prototxt, Style, Word, literal, parse, read, render, without
+from fcnkit.formats.prototxt import (
+    BOM,
+    Field,
+    Prototxt,
+    Style,
+    Word,
+    literal,
+    parse,
+    read,
+    render,
+    without,
+)
 
 
 def tree(field: Field) -> list:
@@ -65,9 +76,15 @@ FEATURES = {
     "hash in a string": ("a: '#' b: 1", [("a", "'#'"), ("b", "1")]),
     "brackets in a string": ("a { b: '}' }", [("a", [("b", "'}'")])]),
     "brackets in a comment": ("a { # }\n b: 1 # { >\n}", [("a", [("b", "1")])]),
-    "hexadecimal and octal": ("a: 0xFF b: 017 c: 0X0a", [("a", "0xFF"), ("b", "017"), ("c", "0X0a")]),
+    "hexadecimal and octal": (
+        "a: 0xFF b: 017 c: 0X0a",
+        [("a", "0xFF"), ("b", "017"), ("c", "0X0a")],
+    ),
     "negative": ("a: -1 b: - 1 c: -.5", [("a", "-1"), ("b", "- 1"), ("c", "-.5")]),
-    "floats": ("a: 1. b: .5 c: 1e-3 d: 1.5f", [("a", "1."), ("b", ".5"), ("c", "1e-3"), ("d", "1.5f")]),
+    "floats": (
+        "a: 1. b: .5 c: 1e-3 d: 1.5f",
+        [("a", "1."), ("b", ".5"), ("c", "1e-3"), ("d", "1.5f")],
+    ),
     "not finite": ("a: inf b: -inf c: -NaN", [("a", "inf"), ("b", "-inf"), ("c", "-NaN")]),
     "words": ("a: MAX b: true c: _x1", [("a", "MAX"), ("b", "true"), ("c", "_x1")]),
     "extension": ("[a.b_c]: 1 [x/y.z] { d: 2 }", [("[a.b_c]", "1"), ("[x/y.z]", [("d", "2")])]),
@@ -85,7 +102,7 @@ FEATURES = {
     "one line": ('l{n:"x"t:1}l{}', [("l", [("n", '"x"'), ("t", "1")]), ("l", [])]),
     "latin-1 bytes": ("a: '\udce9' # \udcff\n", [("a", "'\udce9'")]),
     "letters of all alphabets": ("a: '层 é' # ü\n", [("a", "'层 é'")]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("feature", FEATURES)
@@ -119,12 +136,23 @@ def test_crlf_and_a_byte_order_mark_change_no_value(feature):
 @pytest.mark.parametrize(
     ("raw", "value"),
     [
-        ("'a'", "a"), ('""', ""), ("'a' 'b'\n# 'c'\n\"d\"", "abd"), (r"'\a\b\f\n\r\t\v'", "\a\b\f\n\r\t\v"),
-        (r"'\\ \' \" \?'", "\\ ' \" ?"), (r"'\1\12\1012'", "\x01\nA2"), (r"'\x4\x41\X4aB'", "\x04AJB"),
-        (r"'\xc3\xa9'", "é"), (r"'\u00e9'", "é"), (r"'\U0001F600'", "\U0001f600"), (r"'\xff'", "\udcff"),
-        (r"'\ud83d\ude00'", "\U0001f600"), ("'\udcff'", "\udcff"), ("'a#b'", "a#b"), (r"'\400'", "\0"),
+        ("'a'", "a"),
+        ('""', ""),
+        ("'a' 'b'\n# 'c'\n\"d\"", "abd"),
+        (r"'\a\b\f\n\r\t\v'", "\a\b\f\n\r\t\v"),
+        (r"'\\ \' \" \?'", "\\ ' \" ?"),
+        (r"'\1\12\1012'", "\x01\nA2"),
+        (r"'\x4\x41\X4aB'", "\x04AJB"),
+        (r"'\xc3\xa9'", "é"),
+        (r"'\u00e9'", "é"),
+        (r"'\U0001F600'", "\U0001f600"),
+        (r"'\xff'", "\udcff"),
+        (r"'\ud83d\ude00'", "\U0001f600"),
+        ("'\udcff'", "\udcff"),
+        ("'a#b'", "a#b"),
+        (r"'\400'", "\0"),
     ],
-)  # fmt: skip
+)
 def test_a_string_stands_for_its_text(raw, value):
     assert parse(f"a: {raw}").root.fields[0].string == value
 
@@ -224,7 +252,7 @@ def test_the_caret_stands_below_the_place():
         'deploy.prototxt:2:11: expected ":" or "{" after "b", found "?"\n'
         "  \tlayer { b? }\n"
         "  \t         ^"
-    )  # fmt: skip
+    )
 
 
 def test_the_caret_is_right_after_a_byte_order_mark_and_with_windows_newlines():
@@ -348,12 +376,20 @@ def test_fields_are_written_in_the_style_of_the_file():
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (True, "true"), (False, "false"), (0, "0"), (-3, "-3"), (1e-8, "1e-08"), (float("inf"), "inf"),
-        ("", '""'), ("a\"b'c\\d", '"a\\"b\\\'c\\\\d"'),
-        ("\n\r\t", '"\\n\\r\\t"'), ("\0\x1f\x7f", '"\\000\\037\\177"'),
-        ("é", '"é"'), (Word("MAX"), "MAX"),
+        (True, "true"),
+        (False, "false"),
+        (0, "0"),
+        (-3, "-3"),
+        (1e-8, "1e-08"),
+        (float("inf"), "inf"),
+        ("", '""'),
+        ("a\"b'c\\d", '"a\\"b\\\'c\\\\d"'),
+        ("\n\r\t", '"\\n\\r\\t"'),
+        ("\0\x1f\x7f", '"\\000\\037\\177"'),
+        ("é", '"é"'),
+        (Word("MAX"), "MAX"),
     ],
-)  # fmt: skip
+)
 def test_a_scalar_is_written_as_text_format_has_it(value, text):
     assert literal(value) == text
 
@@ -388,8 +424,26 @@ def spans_of(field: Field) -> list:
     return [(*one[:4], one.listed, one.fields is None) for one in walk(field)]
 
 
-PIECES = ["", "#", "\n", "# x\n", "{", "}", "a { b: 1 }\n", "3", '"a"', ",", "c: 1", "[", "]", " ", BOM]
-EDITS = st.lists(st.tuples(st.integers(0, 80), st.integers(0, 9), st.sampled_from(PIECES)), max_size=3)
+PIECES = [
+    "",
+    "#",
+    "\n",
+    "# x\n",
+    "{",
+    "}",
+    "a { b: 1 }\n",
+    "3",
+    '"a"',
+    ",",
+    "c: 1",
+    "[",
+    "]",
+    " ",
+    BOM,
+]
+EDITS = st.lists(
+    st.tuples(st.integers(0, 80), st.integers(0, 9), st.sampled_from(PIECES)), max_size=3
+)
 TEXTS = [
     "a: 1 b: 2\n c { d: 3 } e: 'x' # hi\n f: [1, 2] g: [{x: 1}, {y: 2}] h { } i: 5",
     'a: "x" "y"\nb: "z"\nc: -1 d: 2;e:3,f:4',
@@ -432,7 +486,9 @@ def test_an_edit_reads_nothing_but_its_place_again(monkeypatch):
     field = spans._field
     monkeypatch.setattr(spans, "_field", lambda *each: read_again.append(each[2]) or field(*each))
     middle = file.root.fields[250]
-    new = file.edit([Edit(middle.start, middle.start, "layer { }\n"), without(file.root.fields[400])])
+    new = file.edit(
+        [Edit(middle.start, middle.start, "layer { }\n"), without(file.root.fields[400])]
+    )
     assert len(new.root.fields) == 500
     assert len(read_again) < 25
 
@@ -473,7 +529,9 @@ def values(field: Field) -> list:
     found = []
     for one in field.fields:
         quoted = one.fields is None and one.raw[0] in "\"'"
-        found.append((one.name, values(one) if one.fields is not None else one.string if quoted else one.raw))
+        found.append(
+            (one.name, values(one) if one.fields is not None else one.string if quoted else one.raw)
+        )
     return found
 
 
@@ -518,7 +576,16 @@ def parses_or_refuses(text: str) -> Prototxt | None:
 
 
 TOKENS = st.sampled_from(
-    [*"{}<>[]:;,\"'#\n\r\t -.0179axfxuU\\\ufeff\0\udcffé", "a: ", "a {", "0x", "1e", "inf", '"s"', "[a.b]"]
+    [
+        *"{}<>[]:;,\"'#\n\r\t -.0179axfxuU\\\ufeff\0\udcffé",
+        "a: ",
+        "a {",
+        "0x",
+        "1e",
+        "inf",
+        '"s"',
+        "[a.b]",
+    ]
 )
 
 
@@ -587,22 +654,69 @@ def test_every_real_prototxt_is_kept_to_the_letter(shared):
 
 
 ALSO_CAFFE = [
-    "", "# x", "\r\n\t", "# \udcff\nname: '\udcff'", "layer {\r\n name: 'a' # x\r\n}\r\n",
-    "name: 'a' 'b' # c\n \"d\"", "name:'a'layer{type:'b'}", "name\n:\n'a'", "name:\v'a'\f",
-    "name # x\n : # y\n 'a' # z", "name: '\\'\\\"\\?\\x4\\u00e9'", "layer { name: 'a' } # x",
-    "layer { } layer < > layer: { } layer: < >", "layer [{}, <>] layer: [] layer [ ]",
-    "layer {}; layer {}, state {};", "input: ['a', \"b\" 'c'] input_dim: [1, 0x2, 03, -4]", "input: []",
-    "layer { loss_weight: [1.5f, inf, -nan] propagate_down: [true, 0, f] }", "input_dim: -# x\n1",
-]  # fmt: skip
+    "",
+    "# x",
+    "\r\n\t",
+    "# \udcff\nname: '\udcff'",
+    "layer {\r\n name: 'a' # x\r\n}\r\n",
+    "name: 'a' 'b' # c\n \"d\"",
+    "name:'a'layer{type:'b'}",
+    "name\n:\n'a'",
+    "name:\v'a'\f",
+    "name # x\n : # y\n 'a' # z",
+    "name: '\\'\\\"\\?\\x4\\u00e9'",
+    "layer { name: 'a' } # x",
+    "layer { } layer < > layer: { } layer: < >",
+    "layer [{}, <>] layer: [] layer [ ]",
+    "layer {}; layer {}, state {};",
+    "input: ['a', \"b\" 'c'] input_dim: [1, 0x2, 03, -4]",
+    "input: []",
+    "layer { loss_weight: [1.5f, inf, -nan] propagate_down: [true, 0, f] }",
+    "input_dim: -# x\n1",
+]
 NOT_CAFFE = [
-    "layer {", "layer { name: 'a' >", "}", "layer {} }", "name 'a'", "name: 'a\n'", "name: \"a",
-    "input ['a']", "input: ['a',]", "input: ['a'; 'b']", "input: ['a' 'b'", "input: [,]", "input: [['a']]",
-    "name: '\\q'", "name: '\\x'", "name: '\\8'", "name: '\\u41'", "name: 'a\0'", "\0", "# \0",
-    "input_dim: 1a", "input_dim: 1input_dim: 2", "input_dim: --1", "input_dim: +1", "input_dim: 0x",
-    "input_dim: [1 2]", "name: 'a',,", "; name: 'a'", "layer { , }", "name:: 'a'", "name", "name:",
-    "name: 'a' // x", "na-me: 'a'", "1: 'a'", "layer: {} : {}", "name: 'a' ]", "\udcff: 1",
-    "name: ('a')", "layer.name: 'a'", "name: 'a' \ufeff",
-]  # fmt: skip
+    "layer {",
+    "layer { name: 'a' >",
+    "}",
+    "layer {} }",
+    "name 'a'",
+    "name: 'a\n'",
+    'name: "a',
+    "input ['a']",
+    "input: ['a',]",
+    "input: ['a'; 'b']",
+    "input: ['a' 'b'",
+    "input: [,]",
+    "input: [['a']]",
+    "name: '\\q'",
+    "name: '\\x'",
+    "name: '\\8'",
+    "name: '\\u41'",
+    "name: 'a\0'",
+    "\0",
+    "# \0",
+    "input_dim: 1a",
+    "input_dim: 1input_dim: 2",
+    "input_dim: --1",
+    "input_dim: +1",
+    "input_dim: 0x",
+    "input_dim: [1 2]",
+    "name: 'a',,",
+    "; name: 'a'",
+    "layer { , }",
+    "name:: 'a'",
+    "name",
+    "name:",
+    "name: 'a' // x",
+    "na-me: 'a'",
+    "1: 'a'",
+    "layer: {} : {}",
+    "name: 'a' ]",
+    "\udcff: 1",
+    "name: ('a')",
+    "layer.name: 'a'",
+    "name: 'a' \ufeff",
+]
 
 
 def test_real_caffe_reads_and_refuses_the_same_texts(caffe):
@@ -624,7 +738,26 @@ def test_what_caffe_refuses_is_refused_here_already(text):
 
 
 WORDS = [
-    *(":", "{", "}", "<", ">", "[", "]", ",", ";", "-", " ", "\n", "# c\n", "'a'", '"b\\n"', "1", "0x2", "x"),
+    *(
+        ":",
+        "{",
+        "}",
+        "<",
+        ">",
+        "[",
+        "]",
+        ",",
+        ";",
+        "-",
+        " ",
+        "\n",
+        "# c\n",
+        "'a'",
+        '"b\\n"',
+        "1",
+        "0x2",
+        "x",
+    ),
     *("layer {", "layer <", "layer", "name: 'x'", "input_dim: 3"),
     *("input: ['p', 'q']", "input: 'r' 's',", "input"),
 ]
@@ -635,8 +768,12 @@ def test_real_caffe_agrees_on_texts_made_at_random(caffe):
     made = (" ".join(random.choices(WORDS, k=random.randint(1, 7))) for _ in range(2000))
     # An empty list for a field that takes one value leaves no field behind here; Caffe refuses it.
     texts = [text for text in made if not re.search(r"\[\s*(# c\s*)?\]", text)]
-    read_there = [answer is not None for answer in caffe_text.reads([text.encode() for text in texts])]
-    assert [text for text, there in zip(texts, read_there, strict=True) if accepted(text) != there] == []
+    read_there = [
+        answer is not None for answer in caffe_text.reads([text.encode() for text in texts])
+    ]
+    assert [
+        text for text, there in zip(texts, read_there, strict=True) if accepted(text) != there
+    ] == []
     assert sum(read_there) > 50
 
 

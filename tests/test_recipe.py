@@ -32,10 +32,12 @@ def changed(old: str, new: str) -> list[str]:
 def test_only_what_must_changes(net, options):
     made = recipe(net, "run", options)
     assert changed(SOLVER, made.solver.text) == [
-        '- net: "train_val.prototxt"', '+ net: "run/train_val.prototxt"',
-        '- snapshot_prefix: "snapshot/fcn"', '+ snapshot_prefix: "run/fcn"',
+        '- net: "train_val.prototxt"',
+        '+ net: "run/train_val.prototxt"',
+        '- snapshot_prefix: "snapshot/fcn"',
+        '+ snapshot_prefix: "run/fcn"',
         "+ snapshot_after_train: true",
-    ]  # fmt: skip
+    ]
     names = [f"{split}_{kind}_lmdb" for split in ("train", "val") for kind in ("image", "label")]
     expected = NET
     for name in names:
@@ -45,9 +47,13 @@ def test_only_what_must_changes(net, options):
 
 
 def test_options(net, options):
-    made = recipe(net, "b", options._replace(
-        cpu=False, trainer=Caffe("0,1"), iterations=7, snapshot=3, display=2, test=5
-    ))  # fmt: skip
+    made = recipe(
+        net,
+        "b",
+        options._replace(
+            cpu=False, trainer=Caffe("0,1"), iterations=7, snapshot=3, display=2, test=5
+        ),
+    )
     view = made.view
     said = {name: view.get(name) for name in ("max_iter", "snapshot", "display", "test_interval")}
     assert said == {"max_iter": 7, "snapshot": 3, "display": 2, "test_interval": 5}
@@ -62,12 +68,18 @@ def test_options(net, options):
 def test_a_solver_that_says_nothing_of_snapshots(tmp_path, options, net):
     (net / "solver.prototxt").write_text('net: "train_val.prototxt" snapshot_format: HDF5')
     view = recipe(net, "run", options).view
-    assert (view.get("snapshot"), view.get("display"), view.get("snapshot_prefix")) == (1000, 20, "run/fcn")
+    assert (view.get("snapshot"), view.get("display"), view.get("snapshot_prefix")) == (
+        1000,
+        20,
+        "run/fcn",
+    )
     assert view.get("snapshot_format") == "BINARYPROTO" and view.get("snapshot_after_train")
 
 
 def test_sources_are_from_the_nets_own_folder_without_data(net, tmp_path):
-    with pytest.raises(FcnkitError, match="net/train_image_lmdb is not there; name its folder with --data"):
+    with pytest.raises(
+        FcnkitError, match="net/train_image_lmdb is not there; name its folder with --data"
+    ):
         recipe(net)
     write_data(net / "here")
     text = NET.replace('source: "', 'source: "here/')
@@ -102,7 +114,11 @@ def test_two_nets_and_their_states(net, options):
 def test_published_rates(net, options, loss, rate, momentum, size):
     made = recipe(net, "run", options._replace(loss=loss))
     view = made.view
-    assert (view.get("base_lr"), view.get("momentum"), view.get("iter_size")) == (rate, momentum, size)
+    assert (view.get("base_lr"), view.get("momentum"), view.get("iter_size")) == (
+        rate,
+        momentum,
+        size,
+    )
     graph = next(made.nets[0].graphs())
     assert graph.layer("loss").param("loss_param").get("normalize") == (loss == "normalized")
 

@@ -12,7 +12,10 @@ ITERATIONS = st.lists(st.integers(0, 50), unique=True, min_size=1).map(sorted)
 
 
 def rows_of(iterations):
-    return [record.row(Loss(number, number / 7, 1e-10, {"loss": 1.0}), number * 0.5) for number in iterations]
+    return [
+        record.row(Loss(number, number / 7, 1e-10, {"loss": 1.0}), number * 0.5)
+        for number in iterations
+    ]
 
 
 def file_of(rows):
@@ -55,9 +58,16 @@ def test_rows():
     loss = Loss(3, 0.5, None, {"loss_a": 0.2, "loss_b": 0.3})
     outputs = {"loss_a": 0.2, "loss_b": 0.3}
     assert record.row(loss, 1.23456) == {
-        "iteration": 3, "loss": 0.5, "rate": None, "seconds": 1.235, "outputs": outputs
-    }  # fmt: skip
-    assert record.row(Scores(3, {"accuracy": 0.5}), 1) == {"iteration": 3, "test": {"accuracy": 0.5}}
+        "iteration": 3,
+        "loss": 0.5,
+        "rate": None,
+        "seconds": 1.235,
+        "outputs": outputs,
+    }
+    assert record.row(Scores(3, {"accuracy": 0.5}), 1) == {
+        "iteration": 3,
+        "test": {"accuracy": 0.5},
+    }
     assert record.row(Scores(3, {}, 1), 1)["net"] == 1
 
 

@@ -31,7 +31,13 @@ def head(text, name=None):
     [
         (TEXT, "fc"),
         (TRAINED, "fc"),
-        (data(1, 3, 8, 8) + conv("a", "data", 4, 3) + conv("b", "a", 4, 1) + pool("p", "b", 6, 1), "b"),
+        (
+            data(1, 3, 8, 8)
+            + conv("a", "data", 4, 3)
+            + conv("b", "a", 4, 1)
+            + pool("p", "b", 6, 1),
+            "b",
+        ),
         (TEXT + data(1, 2, name="unused"), "fc"),
         (OLD, "fc"),
         (TEXT + conv("aux", "data", 4, 3) + layer("quiet", "Silence", "aux", top=""), "fc"),
@@ -46,7 +52,11 @@ def test_the_new_layer_has_its_name_its_classes_and_no_fillers():
     graph = build(plan.net)
     new = graph.layer("score_fr")
     view = new.param("inner_product_param")
-    assert view.get("num_output") == 5 and not view.has("weight_filler") and not view.has("bias_filler")
+    assert (
+        view.get("num_output") == 5
+        and not view.has("weight_filler")
+        and not view.has("bias_filler")
+    )
     assert new.tops[0].blob == "score_fr"
     assert [each.bottoms[0].blob for each in graph.layers[3:]] == ["score_fr", "score_fr"]
     assert 'top: "fc"' not in plan.net.text and 'bottom: "fc"' not in plan.net.text
@@ -55,8 +65,10 @@ def test_the_new_layer_has_its_name_its_classes_and_no_fillers():
 def test_weights_start_from_zero_and_the_old_ones_are_left_out():
     plan = fk.rescore(net(TEXT), 5, name="mine")
     assert [(move.layer, move.blob, move.shape, move.how) for move in plan.moves] == [
-        ("fc", 0, (), "drop"), ("mine", 0, (5, 144), "zero"), ("mine", 1, (5,), "zero"),
-    ]  # fmt: skip
+        ("fc", 0, (), "drop"),
+        ("mine", 0, (5, 144), "zero"),
+        ("mine", 1, (5,), "zero"),
+    ]
 
 
 def test_each_class_sees_all_channels():
@@ -68,9 +80,11 @@ def test_each_class_sees_all_channels():
 def test_only_the_head_changes():
     gone, new = kept_lines(fk.rescore(template("alexnet"), 21))
     assert new == [
-        '  name: "score_fr"', '  top: "score_fr"', "  inner_product_param { num_output: 21 }",
+        '  name: "score_fr"',
+        '  top: "score_fr"',
+        "  inner_product_param { num_output: 21 }",
         '  bottom: "score_fr"',
-    ]  # fmt: skip
+    ]
     assert len(gone) == 4
 
 

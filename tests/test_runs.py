@@ -25,7 +25,9 @@ def state(iteration: int, *, blobs: int = 2) -> bytes:
 
 def save(run: Run, iteration: int, value: float = 1.0) -> bytes:
     """A snapshot; the bytes of its solver state."""
-    store.create().put("score", [np.full(3, value, np.float32)]).save(run.weights(iteration), force=True)
+    store.create().put("score", [np.full(3, value, np.float32)]).save(
+        run.weights(iteration), force=True
+    )
     data = state(iteration)
     run.weights(iteration).with_suffix(".solverstate").write_bytes(data)
     return data
@@ -45,7 +47,10 @@ def test_the_newest_is_by_number(run):
     snapshot, passed = run.newest()
     assert snapshot.iteration == 100 and passed == []
     assert [each.iteration for each in run.snapshots()] == [100, 20, 9]
-    assert snapshot.weights.name == "fcn_iter_100.caffemodel" and snapshot.state.suffix == ".solverstate"
+    assert (
+        snapshot.weights.name == "fcn_iter_100.caffemodel"
+        and snapshot.state.suffix == ".solverstate"
+    )
 
 
 def test_a_state_cut_at_any_byte_is_passed_over(run):
@@ -82,7 +87,12 @@ def test_weights_without_numbers_are_passed_over(run, value):
 
 
 def test_other_files_are_no_snapshots(run):
-    for name in ("fcn_iter_.solverstate", "fcn_iter_5.caffemodel", "other_iter_5.solverstate", "caffe.log"):
+    for name in (
+        "fcn_iter_.solverstate",
+        "fcn_iter_5.caffemodel",
+        "other_iter_5.solverstate",
+        "caffe.log",
+    ):
         (run.path / name).write_bytes(state(5))
     assert run.snapshots() == [] and not run.begun
 
@@ -97,7 +107,11 @@ def test_a_clear_leaves_what_is_not_the_runs(run):
 
 
 def test_a_run_is_for_one_process(run):
-    with locked(run), pytest.raises(OutputError, match="another process is training it"), locked(run):
+    with (
+        locked(run),
+        pytest.raises(OutputError, match="another process is training it"),
+        locked(run),
+    ):
         pass
     with locked(run):
         pass
@@ -105,7 +119,10 @@ def test_a_run_is_for_one_process(run):
 
 def test_a_run_where_nothing_can_be_written(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="cannot be written"), locked(Run(tmp_path / "file", "run")):
+    with (
+        pytest.raises(OutputError, match="cannot be written"),
+        locked(Run(tmp_path / "file", "run")),
+    ):
         pass
 
 

@@ -1,4 +1,6 @@
-"""A save of any format leaves the old file or the whole new one, whatever happens, and nothing else."""
+"""A save of any format leaves the old file or the whole new one,
+whatever happens, and nothing else.
+"""
 
 import os
 import shutil
@@ -49,7 +51,10 @@ def alone(path: Path) -> bool:
 
 def run(code: str, *arguments) -> str:
     """What a program says that knows `store`, `files` and the like."""
-    head = "import os, resource, signal, sys, time\nimport numpy as np\nfrom fcnkit.weights import store\n"
+    head = (
+        "import os, resource, signal, sys, time\nimport numpy as np\nfrom fcnkit.weights "
+        "import store\n"
+    )
     words = [sys.executable, "-c", head + textwrap.dedent(code), *map(str, arguments)]
     done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -61,7 +66,10 @@ KILLED = """
     import random
     target, versions = sys.argv[1], [store.open(path) for path in sys.argv[2:]]
     whole = [open(path, "rb").read() for path in sys.argv[2:]]
-    others = [version.put("other", [[number]]).drop("other") for number, version in enumerate(versions)]
+    others = [
+        version.put("other", [[number]]).drop("other")
+        for number, version in enumerate(versions)
+    ]
     import h5py, zipfile
     generator, seen, left = random.Random(3), set(), 0
     for _ in range(200):
@@ -87,7 +95,9 @@ KILLED = """
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="elsewhere a temporary file is left by a kill")
+@pytest.mark.skipif(
+    not hasattr(os, "O_TMPFILE"), reason="elsewhere a temporary file is left by a kill"
+)
 def test_200_kills_leave_whole_files(tmp_path, target, kind):
     paths = [tmp_path / f"{number}.{KINDS[kind]}" for number in range(3)]
     for number, path in enumerate(paths):
@@ -112,7 +122,9 @@ FULL = """
 
 @pytest.mark.parametrize("old", [True, False])
 def test_a_full_disk(tmp_path, target, kind, old):
-    """Wherever in the file the room ends: an error, what was there before, and a process that goes on."""
+    """Wherever in the file the room ends:
+    an error, what was there before, and a process that goes on.
+    """
     before = target.read_bytes()
     store.create().put("fc", [np.ones((2, 40_000)), np.ones(7)]).to(kind).save(tmp_path / "whole")
     if not old:
@@ -153,7 +165,9 @@ def test_a_folder_that_may_not_be_written(target):
 
 def test_the_source_can_be_the_target(target, kind):
     weights = store.open(target)
-    changed = weights.put("fc", [blob.array() + 1 for blob in weights["fc"]]).rename({"top": "last"})
+    changed = weights.put("fc", [blob.array() + 1 for blob in weights["fc"]]).rename(
+        {"top": "last"}
+    )
     expected = ours(changed)
     changed.save(target, force=True)
     assert ours(store.open(target)) == expected and alone(target)
@@ -201,7 +215,9 @@ def test_an_error_while_values_are_made_leaves_the_old_file(target, kind):
     with pytest.raises(KeyboardInterrupt):
         weights.save(target, force=True)
     with pytest.raises(WeightsError, match="expected 8 bytes of values, found 4"):
-        store.open(target).put("new", [store.Lazy((2,), lambda: [bytes(4)])]).save(target, force=True)
+        store.open(target).put("new", [store.Lazy((2,), lambda: [bytes(4)])]).save(
+            target, force=True
+        )
     assert target.read_bytes() == before and alone(target)
 
 
@@ -216,7 +232,9 @@ def test_a_source_that_changes_while_it_is_read_gives_no_file(target, kind):
         yield bytes(4)
 
     with pytest.raises(WeightsError, match="changed after it was opened"):
-        weights.put("aaa", [store.Lazy((1,), chunks)]).put("zzz", weights["fc"]).save(target, force=True)
+        weights.put("aaa", [store.Lazy((1,), chunks)]).put("zzz", weights["fc"]).save(
+            target, force=True
+        )
     assert target.read_bytes() == before and alone(target)
 
 

@@ -41,12 +41,19 @@ def table(file) -> dict[tuple, tuple]:
     for message in file.message_type:
         found[message.name, ""] = ()
         for enum in message.enum_type:
-            found.update(((f"{message.name}.{enum.name}", value.name), value.number) for value in enum.value)
+            found.update(
+                ((f"{message.name}.{enum.name}", value.name), value.number) for value in enum.value
+            )
         for field in message.field:
             found[message.name, field.name] = (
-                field.number, field.type, field.label, field.type_name, field.default_value,
-                field.options.packed, field.options.deprecated,
-            )  # fmt: skip
+                field.number,
+                field.type,
+                field.label,
+                field.type_name,
+                field.default_value,
+                field.options.packed,
+                field.options.deprecated,
+            )
     return found
 
 
@@ -87,7 +94,9 @@ def test_views_keep_the_order_of_the_text():
 
 
 def test_fields_of_forks_are_not_in_the_way():
-    layer = view('layer { ext: { a: 1 } [x.y]: 2 name: "a" permute_param { order: 0 } }').views("layer")[0]
+    layer = view('layer { ext: { a: 1 } [x.y]: 2 name: "a" permute_param { order: 0 } }').views(
+        "layer"
+    )[0]
     assert layer.get("name") == "a"
 
 
@@ -137,27 +146,54 @@ def read(kind: str, value: str) -> object:
 
 TAKEN = {
     "int32": [
-        ("0", 0), ("-0", 0), ("0x1F", 31), ("0X1f", 31), ("017", 15), ("-0x10", -16), ("- 5", -5),
-        ("-\n# no, 7\n5", -5), ("2147483647", 2**31 - 1), ("-2147483648", -(2**31)),
+        ("0", 0),
+        ("-0", 0),
+        ("0x1F", 31),
+        ("0X1f", 31),
+        ("017", 15),
+        ("-0x10", -16),
+        ("- 5", -5),
+        ("-\n# no, 7\n5", -5),
+        ("2147483647", 2**31 - 1),
+        ("-2147483648", -(2**31)),
     ],
     "uint32": [("4294967295", 2**32 - 1), ("037777777777", 2**32 - 1), ("0", 0)],
     "int64": [("-9223372036854775808", -(2**63)), ("9223372036854775807", 2**63 - 1)],
     "float": [
-        ("1", 1.0), ("-1", -1.0), ("1.5f", 1.5), ("2F", 2.0), (".5", 0.5), ("5.", 5.0), ("5.f", 5.0),
-        ("1e-5", 1e-5), ("1E+5", 1e5), ("0.1", 0.1), ("inf", math.inf), ("-inf", -math.inf),
-        ("Infinity", math.inf), ("- .5", -0.5), ("123456789012345678901", 123456789012345678901.0),
+        ("1", 1.0),
+        ("-1", -1.0),
+        ("1.5f", 1.5),
+        ("2F", 2.0),
+        (".5", 0.5),
+        ("5.", 5.0),
+        ("5.f", 5.0),
+        ("1e-5", 1e-5),
+        ("1E+5", 1e5),
+        ("0.1", 0.1),
+        ("inf", math.inf),
+        ("-inf", -math.inf),
+        ("Infinity", math.inf),
+        ("- .5", -0.5),
+        ("123456789012345678901", 123456789012345678901.0),
     ],
     "bool": [
         *((text, True) for text in ("true", "True", "t", "1", "0x1", "01")),
         *((text, False) for text in ("false", "False", "f", "0", "00")),
     ],
     "string": [
-        ('"a"', "a"), ("'a'", "a"), ('"a" \'b\'# "c"\n "d"', "abd"), ('""', ""), ('"é"', "é"),
-        (r'"\n\t\\\"\'\x41\101\?"', "\n\t\\\"'AA?"), (r'"\303\251"', "é"), ('"\udcff"', "\udcff"),
-        (r'"\u00e9 \U0001F600 \ud83d\ude00"', "é \U0001f600 \U0001f600"), ("'say \"x\"'", 'say "x"'),
+        ('"a"', "a"),
+        ("'a'", "a"),
+        ('"a" \'b\'# "c"\n "d"', "abd"),
+        ('""', ""),
+        ('"é"', "é"),
+        (r'"\n\t\\\"\'\x41\101\?"', "\n\t\\\"'AA?"),
+        (r'"\303\251"', "é"),
+        ('"\udcff"', "\udcff"),
+        (r'"\u00e9 \U0001F600 \ud83d\ude00"', "é \U0001f600 \U0001f600"),
+        ("'say \"x\"'", 'say "x"'),
     ],
     "enum": [("TRAIN", "TRAIN"), ("0", "TRAIN"), ("0x1", "TEST"), ("01", "TEST")],
-}  # fmt: skip
+}
 VALUES = [(kind, text, value) for kind, rows in TAKEN.items() for text, value in rows]
 
 
@@ -205,7 +241,10 @@ def test_real_caffe_agrees_on_what_a_value_may_be(kind, text, agreement):
 def agreement(caffe) -> dict[tuple[str, str], bool]:
     """For each row of the tables, whether real Caffe takes what we take, with the same value."""
     agreed = {}
-    for message, kinds in (("SolverParameter", ("int64",)), ("NetParameter", set(KINDS) - {"int64"})):
+    for message, kinds in (
+        ("SolverParameter", ("int64",)),
+        ("NetParameter", set(KINDS) - {"int64"}),
+    ):
         asked = [row for row in ASKED if row[0] in kinds]
         texts = [in_a_net(*row) for row in asked]
         encoded = [text.encode("utf-8", "surrogateescape") for text in texts]
@@ -233,9 +272,18 @@ def equal(message: str, parsed: prototxt.Field, answer: bytes | None) -> bool:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('state { phase: "TEST" }', 'takes TRAIN or TEST, found "TEST"; did you mean TEST, without quotes?'),
-        ("layers { type: CONVOLUTON }", "takes one of 40 names, found CONVOLUTON; did you mean CONVOLUTION"),
-        ("input_dim: 3.0", '"input_dim" takes a whole number from -2147483648 to 2147483647, found 3.0'),
+        (
+            'state { phase: "TEST" }',
+            'takes TRAIN or TEST, found "TEST"; did you mean TEST, without quotes?',
+        ),
+        (
+            "layers { type: CONVOLUTON }",
+            "takes one of 40 names, found CONVOLUTON; did you mean CONVOLUTION",
+        ),
+        (
+            "input_dim: 3.0",
+            '"input_dim" takes a whole number from -2147483648 to 2147483647, found 3.0',
+        ),
         ('name: { x: "1" }', '"name" takes a quoted string, found a message'),
         ("layer { pooling_param { pool: avg } }", '"pool" takes MAX, AVE or STOCHASTIC, found avg'),
         ("name: a", '"name" takes a quoted string, found a'),
@@ -246,11 +294,17 @@ def equal(message: str, parsed: prototxt.Field, answer: bytes | None) -> bool:
 def test_what_was_expected_and_what_was_found(text, words):
     with pytest.raises(PrototxtError) as caught:
         schema.check("NetParameter", root(text))
-    assert words in str(caught.value).splitlines()[0] and len(str(caught.value).splitlines()[0]) < 150
+    assert (
+        words in str(caught.value).splitlines()[0] and len(str(caught.value).splitlines()[0]) < 150
+    )
 
 
 def test_a_message_field_with_a_scalar_is_refused_by_both_kinds_of_view():
-    for ask in (lambda net: net.view("state"), lambda net: net.views("state"), lambda net: net.get("state")):
+    for ask in (
+        lambda net: net.view("state"),
+        lambda net: net.views("state"),
+        lambda net: net.get("state"),
+    ):
         with pytest.raises(PrototxtError, match="takes a message"):
             ask(view("state: 3"))
 
@@ -260,10 +314,13 @@ def test_a_message_field_with_a_scalar_is_refused_by_both_kinds_of_view():
 
 def test_unknown_fields_are_found_at_every_depth_with_the_nearest_name():
     net = root(
-        "nmae: 'x'\nlayer {\n  convolution_param { kernal_size: 3 weight_filler { tpye: 'msra' } }\n"
+        "nmae: 'x'\nlayer {\n  convolution_param { kernal_size: 3 weight_filler { tpye: 'msra' } "
+        "}\n"
         "  permute_param { order: 0 }\n  [a.b]: 3\n}\nlayers { layer { kernel_size: 3 } }"
     )
-    found = [(field.name, field.line, nearest) for field, nearest in schema.unknown("NetParameter", net)]
+    found = [
+        (field.name, field.line, nearest) for field, nearest in schema.unknown("NetParameter", net)
+    ]
     assert found == [
         ("nmae", 1, "name"),
         ("kernal_size", 3, "kernel_size"),
@@ -303,8 +360,12 @@ def test_check_says_what_caffe_would_refuse(text, words):
 
 
 def test_check_passes_what_caffe_takes():
-    schema.check("NetParameter", root('name: "a" layer { name: "x" clip_param { min: -1 max: 1 } } layer {}'))
-    schema.check("SolverParameter", root("base_lr: 0.1 solver_mode: GPU stepvalue: [1, 2] random_seed: -1"))
+    schema.check(
+        "NetParameter", root('name: "a" layer { name: "x" clip_param { min: -1 max: 1 } } layer {}')
+    )
+    schema.check(
+        "SolverParameter", root("base_lr: 0.1 solver_mode: GPU stepvalue: [1, 2] random_seed: -1")
+    )
 
 
 # ---- the files of the schema
@@ -313,7 +374,9 @@ def test_check_passes_what_caffe_takes():
 def test_the_compiled_schema_is_that_of_the_source(tmp_path):
     pytest.importorskip("grpc_tools", reason="grpcio-tools is not installed; run `make setup`")
     target = tmp_path / "caffe.desc"
-    subprocess.run([sys.executable, ROOT / "scripts" / "make_schema.py", target], check=True, timeout=60)
+    subprocess.run(
+        [sys.executable, ROOT / "scripts" / "make_schema.py", target], check=True, timeout=60
+    )
     assert files_of(target.read_bytes()) == files_of((FORMATS / "caffe.desc").read_bytes())
 
 
@@ -337,14 +400,18 @@ def program(code: str) -> str:
 
 
 def test_importing_the_schema_imports_no_protobuf():
-    code = "import sys, fcnkit.formats.schema; print([name for name in sys.modules if 'google' in name])"
+    code = (
+        "import sys, fcnkit.formats.schema; print([name for name in sys.modules if 'google' "
+        "in name])"
+    )
     assert program(code).strip() == "[]"
 
 
 OTHER_CAFFE = """
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 other = descriptor_pb2.FileDescriptorProto(name="caffe.proto", package="caffe", syntax="proto2")
-field = other.message_type.add(name="NetParameter").field.add(name="another", number=1, type=9, label=1)
+message = other.message_type.add(name="NetParameter")
+field = message.field.add(name="another", number=1, type=9, label=1)
 def add():
     descriptor_pool.Default().AddSerializedFile(other.SerializeToString())
     return descriptor_pool.Default().FindMessageTypeByName("caffe.NetParameter")
@@ -358,22 +425,27 @@ assert schema.View("NetParameter", None).get("force_backward") is False
 
 @pytest.mark.parametrize("order", ["theirs = add()" + OURS, OURS + "theirs = add()"])
 def test_another_caffe_proto_may_be_in_the_default_pool(order):
-    check = "\nprint(*[field.name for field in theirs.fields], ours.name, len(schema.slots('NetParameter')))"
+    check = (
+        "\nprint(*[field.name for field in theirs.fields], ours.name, "
+        "len(schema.slots('NetParameter')))"
+    )
     assert program(OTHER_CAFFE + order + check).split() == ["another", "x", "9"]
 
 
 # ---- real Caffe
 
-ADDED = {("BlobProto", name) for name in ("raw_data_type", "raw_diff_type", "raw_data", "raw_diff")} | {
-    ("Type", name) for name in ("DOUBLE", "FLOAT", "FLOAT16", "INT", "UINT")
-}
+ADDED = {
+    ("BlobProto", name) for name in ("raw_data_type", "raw_diff_type", "raw_data", "raw_diff")
+} | {("Type", name) for name in ("DOUBLE", "FLOAT", "FLOAT16", "INT", "UINT")}
 
 
 def test_the_schema_is_real_caffes_field_by_field(caffe):
     from google.protobuf import descriptor_pb2
 
     code = "import caffe.proto.caffe_pb2 as caffe; print(caffe.DESCRIPTOR.serialized_pb.hex())"
-    theirs = table(descriptor_pb2.FileDescriptorProto.FromString(bytes.fromhex(caffe_text.python(code))))
+    theirs = table(
+        descriptor_pb2.FileDescriptorProto.FromString(bytes.fromhex(caffe_text.python(code)))
+    )
     ours = table(files_of((FORMATS / "caffe.desc").read_bytes())[0])
     assert len(theirs) > 590
     assert {key: ours.get(key) for key in theirs} == theirs
@@ -409,7 +481,9 @@ def differences(ours: View, theirs, place: str = "") -> Iterator[str]:
         if not slot.repeated and ours.has(name) != theirs.HasField(name):
             yield f"{place}.{name} is given in one only"
         elif slot.message:
-            values = getattr(theirs, name) if slot.repeated else [getattr(theirs, name)] * ours.has(name)
+            values = (
+                getattr(theirs, name) if slot.repeated else [getattr(theirs, name)] * ours.has(name)
+            )
             views = ours.views(name)
             if len(views) != len(values):
                 yield f"{place}.{name}: {len(views)}, {len(values)}"

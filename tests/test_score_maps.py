@@ -1,4 +1,6 @@
-"""A net on images: both engines see the same, at the right place, and the files say what was seen."""
+"""A net on images: both engines see the same,
+at the right place, and the files say what was seen.
+"""
 
 import json
 
@@ -36,7 +38,9 @@ def listing(folder):
 
 
 def canvas(size, *digits):
-    """Bytes, black but for digits (class, row, column of the middle) of 27 pixels that training never saw."""
+    """Bytes, black but for digits (class, row,
+    column of the middle) of 27 pixels that training never saw.
+    """
     held = np.load(templates.path("digits", "heldout.npz"))
     made = np.zeros(size, np.uint8)
     for digit, row, column in digits:
@@ -56,7 +60,9 @@ def data(image):
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
-    """The files of the digits template: as an FCN of the image's size, and as a convolutional classifier."""
+    """The files of the digits template:
+    as an FCN of the image's size, and as a convolutional classifier.
+    """
     folder = tmp_path_factory.mktemp("digits")
     net = fk.read(templates.path("digits"))
     old = fk.weights(templates.path("digits", "digits.caffemodel"))
@@ -105,7 +111,10 @@ def test_every_image_is_seen_as_if_it_were_alone(digits):
 def test_classes_and_confidence_are_those_of_the_softmax():
     scores = np.random.default_rng(0).normal(0, 30, (7, 5, 6)).astype(np.float32)
     likely = score_maps.probabilities(scores)
-    assert np.allclose(likely.sum(axis=0), 1) and np.isfinite(score_maps.probabilities(scores * 100)).all()
+    assert (
+        np.allclose(likely.sum(axis=0), 1)
+        and np.isfinite(score_maps.probabilities(scores * 100)).all()
+    )
     assert np.array_equal(score_maps.classes(scores), likely.argmax(axis=0))
     assert np.allclose(score_maps.confidence(scores), likely.max(axis=0))
     assert score_maps.classes(scores).dtype == np.uint8
@@ -114,10 +123,15 @@ def test_classes_and_confidence_are_those_of_the_softmax():
 
 def test_an_overlay_goes_from_the_image_to_the_colours():
     rng = np.random.default_rng(1)
-    image, classes = rng.integers(0, 256, (9, 8, 3), np.uint8), rng.integers(0, 21, (9, 8), np.uint8)
+    image, classes = (
+        rng.integers(0, 256, (9, 8, 3), np.uint8),
+        rng.integers(0, 21, (9, 8), np.uint8),
+    )
     colours = voc_palette(21)
     assert np.array_equal(overlay.overlay(image, classes, colours, 0), image)
-    assert np.array_equal(overlay.overlay(image, classes, colours, 1), np.array(colours, np.uint8)[classes])
+    assert np.array_equal(
+        overlay.overlay(image, classes, colours, 1), np.array(colours, np.uint8)[classes]
+    )
     half = overlay.overlay(image, classes, colours, 0.5).astype(int) * 2
     assert np.abs(half - image - np.array(colours)[classes]).max() <= 1
 
@@ -177,7 +191,9 @@ def test_a_digit_lights_up_where_it_is(digits, digit, row, column):
 @needs_opencv
 def test_windows_have_their_middles_and_their_best(digits):
     net, weights = opened(digits, "conv")
-    (found,) = score_maps.scores(net, weights, [data(canvas((60, 80), (4, 30, 38)))], engine="opencv")
+    (found,) = score_maps.scores(
+        net, weights, [data(canvas((60, 80), (4, 30, 38)))], engine="opencv"
+    )
     windows = heat.windows(score_maps.probabilities(found), fk.coords(net, "ip2", "data"), 3)
     assert len(windows) == found[0].size and all(len(each.top) == 3 for each in windows)
     assert [(each.y, each.x) for each in windows[:2]] == [(13.5, 13.5), (13.5, 17.5)]
@@ -203,7 +219,9 @@ def test_engines_agree(caffe, digits, name, monkeypatch):
 
 def test_caffe_starts_once_for_a_group(caffe, digits, monkeypatch):
     starts, ask = [], caffe.ask
-    monkeypatch.setattr(caffe, "ask", lambda questions: starts.append(len(questions)) or ask(questions))
+    monkeypatch.setattr(
+        caffe, "ask", lambda questions: starts.append(len(questions)) or ask(questions)
+    )
     seen(digits, "fcn", canvases(), "caffe")
     assert starts == [len(SIZES)]
     monkeypatch.setattr(caffe, "GROUP", 4 * (60 * 48 + 120 * 75))
@@ -216,18 +234,38 @@ def test_a_cat_is_a_cat(request, shared, tmp_path, engine):
     if engine == "caffe":
         request.getfixturevalue("caffe")
     model = shared / "models" / "squeezenet_v1.0_imagenet"
-    fk.convolutionalize(fk.read(model / "SqueezeNet_deploy.prototxt")).net.save(tmp_path / "net.prototxt")
+    fk.convolutionalize(fk.read(model / "SqueezeNet_deploy.prototxt")).net.save(
+        tmp_path / "net.prototxt"
+    )
     weights, photos = model / "squeezenet_v1.0_deepcompressed.caffemodel", shared / "photos"
     names = photos / "ilsvrc12_synset_words.txt"
     images = photos / "bvlc_cat.jpg", photos / "cat_1.jpg"
-    result = run("infer", tmp_path / "net.prototxt", weights, *images, "-o", tmp_path / "o", "--top", 5,
-                 "--mean", "104,117,123", "--labels", names, "--engine", engine)  # fmt: skip
+    result = run(
+        "infer",
+        tmp_path / "net.prototxt",
+        weights,
+        *images,
+        "-o",
+        tmp_path / "o",
+        "--top",
+        5,
+        "--mean",
+        "104,117,123",
+        "--labels",
+        names,
+        "--engine",
+        engine,
+    )
     assert result.exit_code == 0, result.output
     for image in images:
         record = json.loads((tmp_path / "o" / f"{image.stem}.json").read_text())
-        assert len(record["top"]) == 5 and any(281 <= each["class"] <= 285 for each in record["top"])
+        assert len(record["top"]) == 5 and any(
+            281 <= each["class"] <= 285 for each in record["top"]
+        )
         assert len(record["windows"]) == record["rows"] * record["columns"] > 100
-    assert len(list((tmp_path / "o").glob("*.heat.*.png"))) == 8, "cat_1 is one of three cats everywhere"
+    assert len(list((tmp_path / "o").glob("*.heat.*.png"))) == 8, (
+        "cat_1 is one of three cats everywhere"
+    )
     assert "281 n02123045 tabby" in result.output and not (tmp_path / "o" / "legend.png").exists()
 
 
@@ -254,12 +292,16 @@ def test_the_head_is_the_last_map_or_the_one_named():
     assert score_maps.head(parse(soft % "p")).scores.blob == "b", "the scores before it"
     inplace = score_maps.head(parse(soft % "b"))
     assert inplace.scores.blob == "b" and inplace.probable
-    flat = 'layer { type: "InnerProduct" bottom: "b" top: "z" inner_product_param { num_output: 9 } }'
+    flat = (
+        'layer { type: "InnerProduct" bottom: "b" top: "z" inner_product_param { num_output: 9 } }'
+    )
     assert score_maps.head(parse(DENSE + flat)).scores.blob == "a", "z is no map"
 
 
 def test_a_head_is_found_where_the_declared_size_is_too_small():
-    small = DENSE.replace("kernel_size: 1", "kernel_size: 11").replace("dim: 8 dim: 8", "dim: 8 dim: 600")
+    small = DENSE.replace("kernel_size: 1", "kernel_size: 11").replace(
+        "dim: 8 dim: 8", "dim: 8 dim: 600"
+    )
     head = score_maps.head(parse(small))
     assert head.shape == (1, 3, 512, 600) and head.size(30, 40) == (20, 30)
     with pytest.raises(NetError, match='layer "b"'):
@@ -269,11 +311,23 @@ def test_a_head_is_found_where_the_declared_size_is_too_small():
 @pytest.mark.parametrize(
     "text, words",
     [
-        (DENSE.replace("num_output: 2", "num_output: 1"), '"b" has 1 channel; scores have one for each'),
-        (DENSE.split("layer { name: \"a")[0], "no output is a map of scores"),
-        (DENSE.replace("dim: 3 dim: 8 dim: 8", "dim: 3"), 'its input "data" is 1 x 3; an image has 4 axes'),
-        (DENSE + 'input: "x" input_dim: 1 input_dim: 1 input_dim: 1 input_dim: 1', "its inputs are"),
-        ('layer { name: "d" type: "Data" top: "d" data_param { source: "x" } }', "give a deploy net"),
+        (
+            DENSE.replace("num_output: 2", "num_output: 1"),
+            '"b" has 1 channel; scores have one for each',
+        ),
+        (DENSE.split('layer { name: "a')[0], "no output is a map of scores"),
+        (
+            DENSE.replace("dim: 3 dim: 8 dim: 8", "dim: 3"),
+            'its input "data" is 1 x 3; an image has 4 axes',
+        ),
+        (
+            DENSE + 'input: "x" input_dim: 1 input_dim: 1 input_dim: 1 input_dim: 1',
+            "its inputs are",
+        ),
+        (
+            'layer { name: "d" type: "Data" top: "d" data_param { source: "x" } }',
+            "give a deploy net",
+        ),
     ],
 )
 def test_nets_without_a_map_of_scores(text, words):
@@ -282,11 +336,18 @@ def test_nets_without_a_map_of_scores(text, words):
 
 
 def test_a_classifier_is_to_be_converted_first():
-    with pytest.raises(NetError, match=r'"prob" \(1 x 11\); convert the net with `fcnkit convolutionalize`'):
+    with pytest.raises(
+        NetError, match=r'"prob" \(1 x 11\); convert the net with `fcnkit convolutionalize`'
+    ):
         score_maps.head(fk.read(templates.path("digits")))
-    pooled = 'layer { name: "p" type: "Pooling" bottom: "b" top: "p" pooling_param { global_pooling: true } }'
+    pooled = (
+        'layer { name: "p" type: "Pooling" bottom: "b" top: "p" pooling_param { '
+        "global_pooling: true } }"
+    )
     head = score_maps.head(parse(DENSE.replace('top: "a"', 'top: "a0"') + pooled), "p")
-    with pytest.raises(NetError, match="no coordinates carry .* converted by `fcnkit convolutionalize`"):
+    with pytest.raises(
+        NetError, match="no coordinates carry .* converted by `fcnkit convolutionalize`"
+    ):
         head.size(40, 40)
 
 
@@ -296,7 +357,11 @@ def test_scores_that_are_not_finite_are_refused(digits, tmp_path):
     blobs = [blob.array() for blob in weights["score_fr"]]
     blobs[1][0] = np.nan
     with pytest.raises(WeightsError, match='"score" holds NaN or infinity'):
-        list(score_maps.scores(net, weights.put("score_fr", blobs), map(data, canvases()), engine="opencv"))
+        list(
+            score_maps.scores(
+                net, weights.put("score_fr", blobs), map(data, canvases()), engine="opencv"
+            )
+        )
     with pytest.raises(WeightsError, match="has no weights for it"):
         list(score_maps.scores(net, weights.drop("conv1"), map(data, canvases()), engine="opencv"))
     with pytest.raises(EngineError, match='no engine "tensorflow"'):
@@ -363,13 +428,17 @@ def test_a_folder_of_images(digits, photos, tmp_path):
     expected = ["legend.png", "sub", *(f"{name}{end}" for name in ("a", "sub/b") for end in ends)]
     assert listing(tmp_path / "o") == sorted(expected)
     images = canvases()[:2]
-    for name, image, scores in zip(("a", "sub/b"), images, seen(digits, "fcn", images), strict=True):
+    for name, image, scores in zip(
+        ("a", "sub/b"), images, seen(digits, "fcn", images), strict=True
+    ):
         found = read_raw(tmp_path / "o" / f"{name}.png").values
         assert np.array_equal(found, scores.argmax(axis=0))
         sure = np.asarray(Image.open(tmp_path / "o" / f"{name}.confidence.png"))
         assert np.abs(sure / 255 - score_maps.confidence(scores)).max() <= 0.5 / 255 + 1e-6
         shown = np.asarray(Image.open(tmp_path / "o" / f"{name}.overlay.png"))
-        assert np.array_equal(shown, overlay.overlay(image[..., None].repeat(3, 2), found, voc_palette()))
+        assert np.array_equal(
+            shown, overlay.overlay(image[..., None].repeat(3, 2), found, voc_palette())
+        )
         record = json.loads((tmp_path / "o" / f"{name}.json").read_text())
         counts = {each["class"]: each["pixels"] for each in record["classes"]}
         assert counts == {number: int((found == number).sum()) for number in np.unique(found)}
@@ -437,7 +506,10 @@ def test_images_are_turned_as_exif_says(digits, tmp_path, exif, size):
     tag = Image.Exif()
     tag[0x0112] = 6
     Image.fromarray(canvas((48, 60))).save(tmp_path / "a.png", exif=tag)
-    assert infer(digits, "fcn", tmp_path / "a.png", "-o", tmp_path / "o", "--exif", exif).exit_code == 0
+    assert (
+        infer(digits, "fcn", tmp_path / "a.png", "-o", tmp_path / "o", "--exif", exif).exit_code
+        == 0
+    )
     assert Image.open(tmp_path / "o" / "a.png").size == size
 
 
@@ -452,7 +524,9 @@ def hostile(photos):
 @needs_opencv
 def test_all_files_that_cannot_be_run_are_named(digits, photos, tmp_path):
     result = infer(digits, "fcn", hostile(photos), "-o", tmp_path / "o")
-    assert result.exit_code == 2 and "4 of 6 files cannot be run; nothing is written:" in result.output
+    assert (
+        result.exit_code == 2 and "4 of 6 files cannot be run; nothing is written:" in result.output
+    )
     for name in ("text.jpg", "empty.png", "cut.png", "small.png: 3 x 3 pixels"):
         assert name in result.output
     assert not (tmp_path / "o").exists()

@@ -13,7 +13,8 @@ from fcnkit.nets.graph import State
 
 def image(*shape: int) -> str:
     dims = " ".join(f"dim: {size}" for size in shape)
-    return f'layer {{ name: "input" type: "Input" top: "data" input_param {{ shape {{ {dims} }} }} }}\n'
+    what = f"input_param {{ shape {{ {dims} }} }}"
+    return f'layer {{ name: "input" type: "Input" top: "data" {what} }}\n'
 
 
 def one(kind: str, name: str, bottom: str, params: str, *more: str) -> str:
@@ -28,7 +29,9 @@ def conv(name: str, bottom: str, outputs: int, kernel: int, more: str = "") -> s
 
 
 def pool(name: str, bottom: str, kernel: int, stride: int = 2) -> str:
-    return one("Pooling", name, bottom, f"pooling_param {{ kernel_size: {kernel} stride: {stride} }}")
+    return one(
+        "Pooling", name, bottom, f"pooling_param {{ kernel_size: {kernel} stride: {stride} }}"
+    )
 
 
 def fc(name: str, bottom: str, outputs: int) -> str:
@@ -45,14 +48,20 @@ def crop(name: str, bottom: str, reference: str, offset: int) -> str:
 
 
 def alexnet_trunk(pad: int) -> str:
-    return "".join((
-        conv("conv1", "data", 96, 11, f"stride: 4 pad: {pad}"), pool("pool1", "conv1", 3),
-        one("LRN", "norm1", "pool1", "lrn_param { local_size: 5 }"),
-        conv("conv2", "norm1", 256, 5, "pad: 2 group: 2"), pool("pool2", "conv2", 3),
-        one("LRN", "norm2", "pool2", "lrn_param { local_size: 5 }"),
-        conv("conv3", "norm2", 384, 3, "pad: 1"), conv("conv4", "conv3", 384, 3, "pad: 1 group: 2"),
-        conv("conv5", "conv4", 256, 3, "pad: 1 group: 2"), pool("pool5", "conv5", 3),
-    ))  # fmt: skip
+    return "".join(
+        (
+            conv("conv1", "data", 96, 11, f"stride: 4 pad: {pad}"),
+            pool("pool1", "conv1", 3),
+            one("LRN", "norm1", "pool1", "lrn_param { local_size: 5 }"),
+            conv("conv2", "norm1", 256, 5, "pad: 2 group: 2"),
+            pool("pool2", "conv2", 3),
+            one("LRN", "norm2", "pool2", "lrn_param { local_size: 5 }"),
+            conv("conv3", "norm2", 384, 3, "pad: 1"),
+            conv("conv4", "conv3", 384, 3, "pad: 1 group: 2"),
+            conv("conv5", "conv4", 256, 3, "pad: 1 group: 2"),
+            pool("pool5", "conv5", 3),
+        )
+    )
 
 
 def vgg_trunk(pad: int) -> str:
@@ -68,7 +77,9 @@ def vgg_trunk(pad: int) -> str:
 
 
 def head(sixth: int) -> str:
-    return conv("fc6", "pool5", 4096, sixth) + conv("fc7", "fc6", 4096, 1) + score("score_fr", "fc7")
+    return (
+        conv("fc6", "pool5", 4096, sixth) + conv("fc7", "fc6", 4096, 1) + score("score_fr", "fc7")
+    )
 
 
 def score(name: str, bottom: str) -> str:
@@ -77,7 +88,9 @@ def score(name: str, bottom: str) -> str:
 
 def fuse(name: str, upscored: str, pool_name: str, offset: int) -> str:
     cropped = f"score_{pool_name}c"
-    text = score(f"score_{pool_name}", pool_name) + crop(cropped, f"score_{pool_name}", upscored, offset)
+    text = score(f"score_{pool_name}", pool_name) + crop(
+        cropped, f"score_{pool_name}", upscored, offset
+    )
     return text + one("Eltwise", name, upscored, "", cropped)
 
 
@@ -86,28 +99,43 @@ ALEXNET = image(1, 3, 227, 227) + alexnet_trunk(0) + CLASSIFIER
 VGG16 = image(1, 3, 224, 224) + vgg_trunk(1) + CLASSIFIER
 LENET = (
     image(1, 1, 28, 28)
-    + conv("conv1", "data", 20, 5) + pool("pool1", "conv1", 2) + conv("conv2", "pool1", 50, 5)
-    + pool("pool2", "conv2", 2) + fc("ip1", "pool2", 500) + fc("ip2", "ip1", 10)
-)  # fmt: skip
+    + conv("conv1", "data", 20, 5)
+    + pool("pool1", "conv1", 2)
+    + conv("conv2", "pool1", 50, 5)
+    + pool("pool2", "conv2", 2)
+    + fc("ip1", "pool2", 500)
+    + fc("ip2", "ip1", 10)
+)
 FCN_ALEXNET = (
-    alexnet_trunk(100) + head(6)
-    + deconv("upscore", "score_fr", 63, 32) + crop("score", "upscore", "data", 18)
-)  # fmt: skip
+    alexnet_trunk(100)
+    + head(6)
+    + deconv("upscore", "score_fr", 63, 32)
+    + crop("score", "upscore", "data", 18)
+)
 FCN32 = (
-    vgg_trunk(100) + head(7)
-    + deconv("upscore", "score_fr", 64, 32) + crop("score", "upscore", "data", 19)
-)  # fmt: skip
+    vgg_trunk(100)
+    + head(7)
+    + deconv("upscore", "score_fr", 64, 32)
+    + crop("score", "upscore", "data", 19)
+)
 FCN16 = (
-    vgg_trunk(100) + head(7)
-    + deconv("upscore2", "score_fr", 4, 2) + fuse("fuse_pool4", "upscore2", "pool4", 5)
-    + deconv("upscore16", "fuse_pool4", 32, 16) + crop("score", "upscore16", "data", 27)
-)  # fmt: skip
+    vgg_trunk(100)
+    + head(7)
+    + deconv("upscore2", "score_fr", 4, 2)
+    + fuse("fuse_pool4", "upscore2", "pool4", 5)
+    + deconv("upscore16", "fuse_pool4", 32, 16)
+    + crop("score", "upscore16", "data", 27)
+)
 FCN8 = (
-    vgg_trunk(100) + head(7)
-    + deconv("upscore2", "score_fr", 4, 2) + fuse("fuse_pool4", "upscore2", "pool4", 5)
-    + deconv("upscore_pool4", "fuse_pool4", 4, 2) + fuse("fuse_pool3", "upscore_pool4", "pool3", 9)
-    + deconv("upscore8", "fuse_pool3", 16, 8) + crop("score", "upscore8", "data", 31)
-)  # fmt: skip
+    vgg_trunk(100)
+    + head(7)
+    + deconv("upscore2", "score_fr", 4, 2)
+    + fuse("fuse_pool4", "upscore2", "pool4", 5)
+    + deconv("upscore_pool4", "fuse_pool4", 4, 2)
+    + fuse("fuse_pool3", "upscore_pool4", "pool3", 9)
+    + deconv("upscore8", "fuse_pool3", 16, 8)
+    + crop("score", "upscore8", "data", 31)
+)
 
 
 def infer(text: str, inputs: dict | None = None, state: State = State()) -> shapes.Shapes:
@@ -127,7 +155,11 @@ def total(found: shapes.Shapes, kind: str = "") -> int:
 
 @pytest.mark.parametrize(
     "text, parameters, macs",
-    ((ALEXNET, 60_965_224, 724_406_816), (VGG16, 138_357_544, 15_470_264_320), (LENET, 431_080, 2_293_000)),
+    (
+        (ALEXNET, 60_965_224, 724_406_816),
+        (VGG16, 138_357_544, 15_470_264_320),
+        (LENET, 431_080, 2_293_000),
+    ),
     ids=("AlexNet", "VGG-16", "LeNet"),
 )
 def test_parameters_and_multiply_adds_of_classifiers(text, parameters, macs):
@@ -161,31 +193,56 @@ def test_parameters_and_multiply_adds_of_fcns(text, parameters, deconvolutions, 
 
 SIZES = {
     "VGG": (
-        FCN32, (500, 500),
+        FCN32,
+        (500, 500),
         {
-            "conv1_1": 698, "pool1": 349, "pool2": 175, "pool3": 88, "pool4": 44, "pool5": 22,
-            "fc6": 16, "upscore": 544,
+            "conv1_1": 698,
+            "pool1": 349,
+            "pool2": 175,
+            "pool3": 88,
+            "pool4": 44,
+            "pool5": 22,
+            "fc6": 16,
+            "upscore": 544,
         },
     ),
     "VGG, 375": (
-        FCN32, (375, 500),
+        FCN32,
+        (375, 500),
         {
-            "conv1_1": (573, 698), "pool1": (287, 349), "pool2": (144, 175), "pool3": (72, 88),
-            "pool4": (36, 44), "pool5": (18, 22), "fc6": (12, 16), "upscore": (416, 544), "score": (375, 500),
+            "conv1_1": (573, 698),
+            "pool1": (287, 349),
+            "pool2": (144, 175),
+            "pool3": (72, 88),
+            "pool4": (36, 44),
+            "pool5": (18, 22),
+            "fc6": (12, 16),
+            "upscore": (416, 544),
+            "score": (375, 500),
         },
     ),
     "16s": (FCN16, (500, 500), {"upscore2": 34, "fuse_pool4": 34, "upscore16": 560, "score": 500}),
     "16s, 375": (FCN16, (375, 500), {"upscore2": (26, 34), "upscore16": (432, 560)}),
     "8s": (FCN8, (500, 500), {"upscore2": 34, "upscore_pool4": 70, "upscore8": 568, "score": 500}),
-    "8s, 375": (FCN8, (375, 500), {"upscore_pool4": (54, 70), "upscore8": (440, 568), "score": (375, 500)}),
+    "8s, 375": (
+        FCN8,
+        (375, 500),
+        {"upscore_pool4": (54, 70), "upscore8": (440, 568), "score": (375, 500)},
+    ),
     "AlexNet, 375": (
-        FCN_ALEXNET, (375, 500),
+        FCN_ALEXNET,
+        (375, 500),
         {
-            "conv1": (142, 173), "pool1": (71, 86), "pool2": (35, 43), "pool5": (17, 21), "fc6": (12, 16),
-            "upscore": (415, 543), "score": (375, 500),
+            "conv1": (142, 173),
+            "pool1": (71, 86),
+            "pool2": (35, 43),
+            "pool5": (17, 21),
+            "fc6": (12, 16),
+            "upscore": (415, 543),
+            "score": (375, 500),
         },
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("text, size, wanted", SIZES.values(), ids=SIZES)
@@ -222,16 +279,28 @@ def test_data_of_unknown_size_is_unknown_with_all_that_hangs_on_it():
     assert found.reason(found.graph.top("data")) == found.reason(found.graph.top("ip2")) == wanted
     assert found.reason(found.graph.top("label")) == ""
     conv1 = found.graph.layer("conv1")
-    assert found.bottoms(conv1) is found.blobs(conv1) is found.parameters(conv1) is found.macs(conv1) is None
+    assert (
+        found.bottoms(conv1)
+        is found.blobs(conv1)
+        is found.parameters(conv1)
+        is found.macs(conv1)
+        is None
+    )
 
 
 def test_dummy_labels_are_as_many_as_the_images_given():
     text = (
-        'layer { name: "d" type: "DummyData" top: "data" top: "label" top: "mean" dummy_data_param { '
-        "shape { dim: 50 dim: 3 dim: 8 dim: 8 } shape { dim: 50 dim: 1 } shape { dim: 1 dim: 3 } } }"
+        'layer { name: "d" type: "DummyData" top: "data" top: "label" top: "mean" '
+        "dummy_data_param { "
+        "shape { dim: 50 dim: 3 dim: 8 dim: 8 } shape { dim: 50 dim: 1 } shape { dim: 1 dim: 3 } "
+        "} }"
     )
     found = infer(text, {"data": (2, 3, 9, 9)})
-    assert [top(found, blob) for blob in ("data", "label", "mean")] == [(2, 3, 9, 9), (2, 1), (1, 3)]
+    assert [top(found, blob) for blob in ("data", "label", "mean")] == [
+        (2, 3, 9, 9),
+        (2, 1),
+        (1, 3),
+    ]
 
 
 def test_labels_are_as_many_as_the_images_given():
@@ -255,7 +324,9 @@ def test_a_python_source_and_an_input_without_shape_say_why():
     text = 'input: "data"\nlayer { name: "py" type: "Python" top: "label" }\n'
     found = infer(text)
     assert "the prototxt gives it no shape" in found.reason(found.graph.top("data"))
-    assert "a Python layer decides on its tops when it runs" in found.reason(found.graph.top("label"))
+    assert "a Python layer decides on its tops when it runs" in found.reason(
+        found.graph.top("label")
+    )
 
 
 def test_an_in_place_layer_takes_the_given_shape_over():
@@ -266,7 +337,8 @@ def test_an_in_place_layer_takes_the_given_shape_over():
 
 SOURCES = {
     "ImageData, new size": (
-        'type: "ImageData" image_data_param { batch_size: 4 new_height: 5 new_width: 6 is_color: false }',
+        'type: "ImageData" image_data_param { batch_size: 4 new_height: 5 new_width: 6 is_color: '
+        "false }",
         [(4, 1, 5, 6), (4,)],
     ),
     "ImageData, crop": (
@@ -279,10 +351,11 @@ SOURCES = {
         [(4, 3, 7, 7), (4,)],
     ),
     "Data, crop": (
-        'type: "Data" data_param { batch_size: 4 } transform_param { crop_size: 7 }', [None, (4,)],
+        'type: "Data" data_param { batch_size: 4 } transform_param { crop_size: 7 }',
+        [None, (4,)],
     ),
     "HDF5Data": ('type: "HDF5Data" hdf5_data_param { batch_size: 4 }', [None, None]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("params, wanted", SOURCES.values(), ids=SOURCES)
@@ -295,12 +368,16 @@ def test_what_the_prototxt_says_of_data(params, wanted):
 
 
 def test_an_input_that_is_not_there_is_refused():
-    with pytest.raises(NetError, match='net.prototxt: no blob "dta" in state TEST; did you mean "data"'):
+    with pytest.raises(
+        NetError, match='net.prototxt: no blob "dta" in state TEST; did you mean "data"'
+    ):
         infer(LENET, {"dta": (1, 1, 28, 28)})
 
 
 def test_a_top_that_is_inferred_cannot_be_given():
-    with pytest.raises(NetError, match=r':4: layer "pool1": its top is 1 x 20 x 12 x 12, not the given'):
+    with pytest.raises(
+        NetError, match=r':4: layer "pool1": its top is 1 x 20 x 12 x 12, not the given'
+    ):
         infer(LENET, {"pool1": (1, 20, 9, 9)})
     assert top(infer(LENET, {"pool1": (1, 20, 12, 12)}), "ip2") == (1, 10)
 
@@ -309,7 +386,8 @@ def test_an_input_too_small_names_the_layer_where_nothing_is_left():
     with pytest.raises(NetError) as caught:
         infer(LENET, {"data": (1, 1, 9, 9)})
     assert str(caught.value) == (
-        'net.prototxt:5: layer "conv2": a 3 x 3 input with kernel 5 x 5, stride 1 x 1 and pad 0 x 0 '
+        'net.prototxt:5: layer "conv2": a 3 x 3 input with kernel 5 x 5, stride 1 x 1 and pad 0 '
+        "x 0 "
         "would give -1 x -1; enlarge the input or the pad"
     )
 
@@ -330,7 +408,9 @@ def test_a_net_of_ten_thousand_layers_asks_each_layer_once(monkeypatch):
     )
     asked = []
     ask = shapes._shapes
-    monkeypatch.setattr(shapes, "_shapes", lambda layer, *rest: asked.append(layer) or ask(layer, *rest))
+    monkeypatch.setattr(
+        shapes, "_shapes", lambda layer, *rest: asked.append(layer) or ask(layer, *rest)
+    )
     found = infer(text)
     assert len(asked) == len(found.graph.layers) == 2 * count + 1
     assert top(found, f"b{count}") == (1, 3, 8, 8)
@@ -357,7 +437,9 @@ def test_every_real_file_has_shapes_or_a_reason(shared):
 
 
 def test_real_deploy_files_have_the_shapes_of_real_caffe(shared, caffe):
-    paths = [path for path in sorted(shared.glob("**/*deploy*.prototxt")) if path.stat().st_size < 20_000]
+    paths = [
+        path for path in sorted(shared.glob("**/*deploy*.prototxt")) if path.stat().st_size < 20_000
+    ]
     paths = random.Random(7).sample(paths, 25) + sorted(shared.glob("models/*/*net*.prototxt"))
     nets = []
     for path in paths:
@@ -368,7 +450,11 @@ def test_real_deploy_files_have_the_shapes_of_real_caffe(shared, caffe):
         if None not in found.tops.values() and total(found) < 20_000_000:
             nets.append(found)
     answers = caffe.ask([caffe.Question("shapes", found.graph.prototxt) for found in nets])
-    built = [(found, answer) for found, answer in zip(nets, answers, strict=True) if isinstance(answer, dict)]
+    built = [
+        (found, answer)
+        for found, answer in zip(nets, answers, strict=True)
+        if isinstance(answer, dict)
+    ]
     for found, answer in built:
         ours = {each.blob: shape for each, shape in found.tops.items()}
         assert {blob: answer[blob] for blob in ours} == ours, found.graph.prototxt.path

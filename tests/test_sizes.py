@@ -1,4 +1,6 @@
-"""Sizes at any input size: the few layers that are computed against the inference of the whole net."""
+"""Sizes at any input size: the few layers that
+are computed against the inference of the whole net.
+"""
 
 import pytest
 from hypothesis import given, settings
@@ -105,12 +107,15 @@ def test_more_padding_is_that_of_the_padded_net(kinds, size, more):
 
 def test_what_has_no_fixed_place_is_computed_as_it_stands():
     found = graph(
-        data(1, 4, 40, 40), conv("a", "data", 4, 3, "stride: 2 pad: 1"),
+        data(1, 4, 40, 40),
+        conv("a", "data", 4, 3, "stride: 2 pad: 1"),
         layer("p", "Pooling", "a", more="pooling_param { pool: AVE global_pooling: true }"),
-        layer("f", "Flatten", "p"), layer("s", "Scale", "a", "f", more="scale_param { axis: 0 }"),
+        layer("f", "Flatten", "p"),
+        layer("s", "Scale", "a", "f", more="scale_param { axis: 0 }"),
         layer("r", "Reshape", "a", more="reshape_param { shape { dim: 0 dim: -1 dim: 1 dim: 1 } }"),
-        deconv("up", "s", 4, 4, 2), crop("cut", "up", "data", 1),
-    )  # fmt: skip
+        deconv("up", "s", 4, 4, 2),
+        crop("cut", "up", "data", 1),
+    )
     sizes = sizes_of(found, "s", "r", "cut")
     for size in (1, 2, 39, 41, 64):
         wanted = infer(found, {"data": (1, 4, size, size)}).tops

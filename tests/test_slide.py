@@ -66,7 +66,9 @@ def test_a_map_that_is_not_square_gets_both_sides():
 
 
 def test_a_pooling_that_one_state_needs_stays_in_both():
-    again = layer("t", "Tile", "gap", more="include { phase: TRAIN } tile_param { axis: 2 tiles: 6 }")
+    again = layer(
+        "t", "Tile", "gap", more="include { phase: TRAIN } tile_param { axis: 2 tiles: 6 }"
+    )
     assert slide(net(START, GLOBAL, SCORE)).changed
     assert not slide(net(START, GLOBAL, SCORE, again)).changed
 

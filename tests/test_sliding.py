@@ -1,4 +1,6 @@
-"""What `make bench` says of sliding: both ways score alike on an engine, and a difference would be seen."""
+"""What `make bench` says of sliding:
+both ways score alike on an engine, and a difference would be seen.
+"""
 
 from pathlib import Path
 

@@ -33,7 +33,10 @@ def test_its_history_is_a_layer(opened):
     weights = opened(SOLVERSTATE)
     assert ours(weights) == of_solverstate(SOLVERSTATE)
     assert weights.kind == "solverstate" and list(weights) == ["history"]
-    assert [blob.array().ravel().tolist() for blob in weights["history"]] == [list(WEIGHTS), list(BIAS)]
+    assert [blob.array().ravel().tolist() for blob in weights["history"]] == [
+        list(WEIGHTS),
+        list(BIAS),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +44,9 @@ def test_its_history_is_a_layer(opened):
     [
         whole(1, 3) + message(2, b"a.caffemodel"),
         whole(1, 2**31 - 1) + message(3, old_blob((1, 1, 1, 2), BIAS)),
-        whole(1, 1) + message(3, message(7, message(1, b"\2")) + message(8, doubles(*BIAS))) + whole(900, 1),
+        whole(1, 1)
+        + message(3, message(7, message(1, b"\2")) + message(8, doubles(*BIAS)))
+        + whole(900, 1),
         whole(1, 0) + message(2),
     ],
 )
@@ -57,7 +62,10 @@ def test_what_is_none(data):
 @pytest.mark.parametrize(
     "data, words",
     [
-        (whole(1, 3) + message(2, b"x" * 5000), "byte 2: expected the name of a file, found 5000 bytes"),
+        (
+            whole(1, 3) + message(2, b"x" * 5000),
+            "byte 2: expected the name of a file, found 5000 bytes",
+        ),
         (whole(1, 3) + message(3, modern_blob((3,), BIAS)), "blob 0, byte 2: expected 3 values"),
         (whole(1, 3) + message(3, modern_blob((2,), BIAS)) + whole(3, 1), "wire type 2, found 0"),
         (whole(1, 3) + message(2, b"x") + message(4), "field 4 with wire type 0, found 2"),
@@ -84,7 +92,11 @@ def test_what_caffe_wrote_is_read(caffe, tmp_path):
     assert ours(weights) == of_solverstate(data)
     state = schema.message("SolverState").FromString(data)
     found = solverstate.scan(data, "file")
-    assert (found.iteration, found.learned_net, found.step) == (3, state.learned_net, state.current_step)
+    assert (found.iteration, found.learned_net, found.step) == (
+        3,
+        state.learned_net,
+        state.current_step,
+    )
     assert found.step == 1 and found.learned_net.endswith("snap_iter_3.caffemodel")
     for blob, theirs in zip(weights["history"], state.history, strict=True):
         np.testing.assert_array_equal(blob.array().ravel(), np.array(theirs.data, "<f4"))

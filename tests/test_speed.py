@@ -1,4 +1,6 @@
-"""scripts/speed.py on a small image: fcnkit's net and the hand-written one are the same, and are timed."""
+"""scripts/speed.py on a small image:
+fcnkit's net and the hand-written one are the same, and are timed.
+"""
 
 import re
 import subprocess
@@ -12,9 +14,27 @@ SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 
 
 def test_the_nets_are_equal_and_the_report_has_their_times(tmp_path):
-    words = ["--device", "cpu", "--nets", "FCN-AlexNet", "--size", "48", "--turns", "1", "--passes", "1"]
+    words = [
+        "--device",
+        "cpu",
+        "--nets",
+        "FCN-AlexNet",
+        "--size",
+        "48",
+        "--turns",
+        "1",
+        "--passes",
+        "1",
+    ]
     done = subprocess.run(
-        [sys.executable, SCRIPTS / "speed.py", *words, "--without-caffe", "-o", tmp_path / "gpu.md"],
+        [
+            sys.executable,
+            SCRIPTS / "speed.py",
+            *words,
+            "--without-caffe",
+            "-o",
+            tmp_path / "gpu.md",
+        ],
         capture_output=True,
         text=True,
     )
@@ -23,6 +43,8 @@ def test_the_nets_are_equal_and_the_report_has_their_times(tmp_path):
         assert re.search(rf"scores differ by \S+, {way} by hand", done.stdout)
     report = (tmp_path / "gpu.md").read_text()
     for what in ("inference", "training step"):
-        row = rf"\| FCN-AlexNet, fp32, {what} \| [\d,]+ \| [\d,]+, (grouped|dense) \| \d\.\d\d \|  \|"
+        row = (
+            rf"\| FCN-AlexNet, fp32, {what} \| [\d,]+ \| [\d,]+, (grouped|dense) \| \d\.\d\d \|  \|"
+        )
         assert re.search(row, report)
     assert re.search(r"in threads: \d+\.\d ms for an image", report)

@@ -39,8 +39,10 @@ from fcnkit.weights.store import Lazy, zeros
 
 NET = """
 layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 } } }
-layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_product_param { num_output: 2 } }
-layer { name: "new" type: "InnerProduct" bottom: "data" top: "new" inner_product_param { num_output: 2 } }
+layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc"
+  inner_product_param { num_output: 2 } }
+layer { name: "new" type: "InnerProduct" bottom: "data" top: "new"
+  inner_product_param { num_output: 2 } }
 """
 
 
@@ -83,7 +85,12 @@ def test_an_operation_and_its_inverse_give_the_file_back(tmp_path):
     path = tmp_path / "small"
     path.write_bytes(V2)
     weights = store.open(path)
-    back = weights.reshape("fc", 0, (6,)).reshape("fc", 0, (2, 3)).rename({"fc": "x"}).rename({"x": "fc"})
+    back = (
+        weights.reshape("fc", 0, (6,))
+        .reshape("fc", 0, (2, 3))
+        .rename({"fc": "x"})
+        .rename({"x": "fc"})
+    )
     assert back.edits() == ()
 
 
@@ -107,7 +114,9 @@ def test_edits_in_any_order_give_the_same_file(small, tmp_path):
 def test_the_result_is_what_protobuf_would_write(tmp_path, data):
     (tmp_path / "small").write_bytes(data)
     weights = store.open(tmp_path / "small").reshape("fc", 0, (2, 3, 1, 1)).reshape("fc", 1, (2,))
-    weights = weights.rename({"fc": "a-much-longer-name" * 10}).put("new", [[1, 2, 3], zeros((2, 2))])
+    weights = weights.rename({"fc": "a-much-longer-name" * 10}).put(
+        "new", [[1, 2, 3], zeros((2, 2))]
+    )
     out = saved(weights, tmp_path / "out")
     assert parsed(out).SerializeToString() == out
 
@@ -159,7 +168,8 @@ def test_what_it_looks_like(small):
     text = repr(weights)
     assert "3 layers, 10 values" in text and ("V1" in text or "V2" in text)
     assert any(
-        line.split()[:2] == ["fc", "0"] and line.split()[-2:] == ["6", "24"] for line in text.splitlines()
+        line.split()[:2] == ["fc", "0"] and line.split()[-2:] == ["6", "24"]
+        for line in text.splitlines()
     )
     page = store.open(small).rename({"fc": "<b>"})._repr_html_()
     assert "&lt;b&gt;" in page and page.count("<tr>") == 1 + 3
@@ -248,7 +258,10 @@ def test_names(small, tmp_path):
     swapped = weights.rename({"fc": "top", "top": "fc"})
     saved(swapped, tmp_path / "out")
     again = store.open(tmp_path / "out")
-    assert arrays(again)["top"] == arrays(weights)["fc"] and arrays(again)["fc"] == arrays(weights)["top"]
+    assert (
+        arrays(again)["top"] == arrays(weights)["fc"]
+        and arrays(again)["fc"] == arrays(weights)["top"]
+    )
     with pytest.raises(WeightsError, match='no layer "x"'):
         weights.rename({"x": "y"})
     with pytest.raises(WeightsError, match='two layers would be named "top"'):
@@ -350,7 +363,9 @@ def test_a_file_can_be_made_from_nothing(tmp_path, kind):
     weights = store.create(kind=kind).put("fc", [np.ones((2, 3)), [1, 2]], type="InnerProduct")
     out = saved(weights, tmp_path / "out")
     net = parsed(out)
-    assert [layer.name for layer in getattr(net, {"layer": "layer", "layers": "layers"}[kind])] == ["fc"]
+    assert [layer.name for layer in getattr(net, {"layer": "layer", "layers": "layers"}[kind])] == [
+        "fc"
+    ]
     assert store.open(tmp_path / "out").kind == kind
     with pytest.raises(WeightsError, match="no layers"):
         store.create().save(tmp_path / "none")
@@ -383,9 +398,9 @@ def test_the_last_layer_of_a_name_counts(tmp_path):
             "top",
         ]
     assert "fc" not in weights.drop("fc")
-    assert [layer.name for layer in parsed(saved(weights.rename({"fc": "x"}), tmp_path / "out")).layer].count(
-        "x"
-    ) == 2
+    assert [
+        layer.name for layer in parsed(saved(weights.rename({"fc": "x"}), tmp_path / "out")).layer
+    ].count("x") == 2
 
 
 def test_caffe_too_takes_the_last_layer_of_a_name(caffe, tmp_path):
@@ -411,7 +426,9 @@ def test_caffe_loads_what_is_written(caffe, tmp_path, data):
 
 def test_caffe_reads_the_same_values(caffe, tmp_path):
     shapes = ((2, 3), (1, 1, 2, 3))
-    names = [name for name in BLOBS if BLOBS[name][1] in shapes and "raw" not in name]  # raw is NVCaffe's
+    names = [
+        name for name in BLOBS if BLOBS[name][1] in shapes and "raw" not in name
+    ]  # raw is NVCaffe's
     for name in names:
         (tmp_path / name).write_bytes(v2_layer("fc", BLOBS[name][0], modern_blob((2,), BIAS)))
     net = prototxt.parse(NET, "net")
@@ -433,10 +450,14 @@ def test_real_files(shared, tmp_path, model):
     for layer in net.layers or net.layer:
         for found, blob in zip(weights[layer.name], layer.blobs, strict=True):
             if not blob.raw_data:
-                np.testing.assert_array_equal(found.array().ravel(), np.array(blob.data, np.float32))
+                np.testing.assert_array_equal(
+                    found.array().ravel(), np.array(blob.data, np.float32)
+                )
             assert found.count == found.array().size
     learned = [name for name in weights if weights[name]]
-    changed = weights.reshape(learned[0], 0, (weights[learned[0]][0].count,)).rename({learned[-1]: "last"})
+    changed = weights.reshape(learned[0], 0, (weights[learned[0]][0].count,)).rename(
+        {learned[-1]: "last"}
+    )
     out = saved(changed, tmp_path / "out")
     assert parsed(out).SerializeToString() == out or "raw" in model
 
@@ -450,7 +471,9 @@ def test_known_totals(shared, model, total):
 
 
 def test_half_precision_is_read(shared):
-    weights = store.open(shared / "models" / "fp16_raw_ssd" / "res10_300x300_ssd_iter_140000_fp16.caffemodel")
+    weights = store.open(
+        shared / "models" / "fp16_raw_ssd" / "res10_300x300_ssd_iter_140000_fp16.caffemodel"
+    )
     blob = weights["conv1_h"][0]
     assert (blob.dtype, blob.shape) == ("float16", (32, 3, 7, 7))
     assert 0.01 < np.abs(blob.array().astype(np.float32)).mean() < 1
@@ -489,7 +512,9 @@ def test_the_source_can_be_the_target(small):
     changed = weights.reshape("fc", 0, (6,)).rename({"top": "a-longer-name"})
     changed.save(small, force=True)
     assert list(store.open(small)) == ["data", "fc", "a-longer-name"]
-    assert weights["fc"][0].array().size == 6  # the old file lives on under the values opened from it
+    assert (
+        weights["fc"][0].array().size == 6
+    )  # the old file lives on under the values opened from it
     assert weights["top"][0].array().ravel().tolist() == [9, 10]
 
 
@@ -516,10 +541,14 @@ def test_a_full_or_broken_disk(small, tmp_path, monkeypatch, error):
     target = tmp_path / "folder" / "out"
     target.parent.mkdir()
     target.write_bytes(b"before")
-    monkeypatch.setattr(os, "fsync", lambda file: (_ for _ in ()).throw(OSError(error, os.strerror(error))))
+    monkeypatch.setattr(
+        os, "fsync", lambda file: (_ for _ in ()).throw(OSError(error, os.strerror(error)))
+    )
     with pytest.raises(OutputError, match=os.strerror(error)):
         store.open(small).drop("top").save(target, force=True)
-    assert [path.name for path in target.parent.iterdir()] == ["out"] and target.read_bytes() == b"before"
+    assert [path.name for path in target.parent.iterdir()] == [
+        "out"
+    ] and target.read_bytes() == b"before"
 
 
 def test_a_really_full_disk(tmp_path):
@@ -536,7 +565,9 @@ def test_a_really_full_disk(tmp_path):
         except OutputError as error:
             print(error)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True
+    )
     assert "cannot be written: File too large" in done.stdout, done.stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -571,7 +602,9 @@ def test_a_kill_in_the_middle_leaves_the_old_file(small, tmp_path):
         weights = store.open({str(small)!r}).put("a", [store.Lazy((2 << 20,), chunks)])
         weights.save({str(target)!r}, force=True)
     """
-    child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE)
+    child = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE
+    )
     assert child.stdout.readline() == b"writing\n"
     child.send_signal(signal.SIGKILL)
     child.communicate()
@@ -583,7 +616,8 @@ def test_two_saves_at_once_leave_one_whole_file(small, tmp_path):
     target = tmp_path / "out"
     versions = [store.open(small).put("a", [np.full(1 << 16, number)]) for number in range(4)]
     threads = [
-        threading.Thread(target=version.save, args=(target,), kwargs={"force": True}) for version in versions
+        threading.Thread(target=version.save, args=(target,), kwargs={"force": True})
+        for version in versions
     ]
     for thread in threads:
         thread.start()
@@ -611,7 +645,9 @@ def test_a_large_new_layer_takes_no_memory(tmp_path):
         weights.save({str(tmp_path / "again")!r})
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True
+    )
     assert int(done.stdout) < 16 << 10, done.stderr  # KiB, of files of 100 MiB
 
 

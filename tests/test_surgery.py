@@ -25,7 +25,10 @@ CLASSIFIERS = [
     ("lenet_v1/lenet.prototxt", "lenet_v1/lenet_iter_10000.caffemodel"),
     ("lenet_v2/lenet.prototxt", "lenet_v2/lenet_iter_10000.caffemodel"),
     ("cifar10_full_v1/cifar10_full.prototxt", "cifar10_full_v1/cifar10_full_iter_70000.caffemodel"),
-    ("cifar10_quick_v2/cifar10_quick.prototxt", "cifar10_quick_v2/cifar10_quick_iter_5000.caffemodel"),
+    (
+        "cifar10_quick_v2/cifar10_quick.prototxt",
+        "cifar10_quick_v2/cifar10_quick_iter_5000.caffemodel",
+    ),
 ]
 
 
@@ -104,30 +107,43 @@ def test_new_layers(small, tmp_path):
 
 
 def test_a_source_that_goes_to_two_places(small, tmp_path):
-    moves = [Move(name, blob, shape, "fc") for name in ("a", "b") for blob, shape in enumerate([(6,), (2,)])]
+    moves = [
+        Move(name, blob, shape, "fc")
+        for name in ("a", "b")
+        for blob, shape in enumerate([(6,), (2,)])
+    ]
     after = written(transplant(planned(*moves), small), tmp_path)
     assert list(after) == ["data", "a", "top", "b"]
     assert values(after)["a"] == values(after)["b"] == [[1, 2, 3, 4, 5, 6], [7, 8]]
 
 
 def test_a_copy_beside_the_original(small, tmp_path):
-    moves = [Move(name, blob, shape, "fc") for name in ("b", "fc") for blob, shape in enumerate([(6,), (2,)])]
+    moves = [
+        Move(name, blob, shape, "fc")
+        for name in ("b", "fc")
+        for blob, shape in enumerate([(6,), (2,)])
+    ]
     after = written(transplant(planned(*moves), small), tmp_path)
     assert list(after) == ["data", "fc", "top", "b"]
 
 
 def test_layers_swap_names(small, tmp_path):
-    plan = planned(Move("top", 0, (6,), "fc"), Move("top", 1, (2,), "fc"), Move("fc", 0, (2,), "top"))
+    plan = planned(
+        Move("top", 0, (6,), "fc"), Move("top", 1, (2,), "fc"), Move("fc", 0, (2,), "top")
+    )
     assert values(written(transplant(plan, small), tmp_path)) == {
-        "data": [], "top": [[1, 2, 3, 4, 5, 6], [7, 8]], "fc": [[9, 10]],
-    }  # fmt: skip
+        "data": [],
+        "top": [[1, 2, 3, 4, 5, 6], [7, 8]],
+        "fc": [[9, 10]],
+    }
 
 
 def test_a_layer_moves_to_a_name_that_is_taken(small, tmp_path):
     plan = planned(Move("top", 0, (6,), "fc"), Move("top", 1, (2,), "fc"))
     assert values(written(transplant(plan, small), tmp_path)) == {
-        "data": [], "top": [[1, 2, 3, 4, 5, 6], [7, 8]],
-    }  # fmt: skip
+        "data": [],
+        "top": [[1, 2, 3, 4, 5, 6], [7, 8]],
+    }
 
 
 def test_blobs_of_two_layers_in_one(small, tmp_path):
@@ -137,7 +153,9 @@ def test_blobs_of_two_layers_in_one(small, tmp_path):
     plan = planned(Move("c", 1, (2,), how="zero"), Move("c", 0, (1, 2), "b"))
     with pytest.raises(WeightsError, match='layer "b": has 1 blobs, and layer "c" takes 2'):
         transplant(plan, store.open(tmp_path / "two"))
-    after = written(transplant(planned(Move("c", 0, (1, 2), "b")), store.open(tmp_path / "two")), tmp_path)
+    after = written(
+        transplant(planned(Move("c", 0, (1, 2), "b")), store.open(tmp_path / "two")), tmp_path
+    )
     assert values(after) == {"a": [[1, 2]], "c": [[[3, 4]]]}
 
 
@@ -155,17 +173,24 @@ def test_dropping_what_is_not_there_is_done(small):
     "moves, words",
     [
         ([Move("x", 0, (6,), "fd"), Move("x", 1, (2,), "fd")], 'small: has no layer "fd"'),
-        ([Move("fc", 0, (6,), "fc")], 'layer "fc": has 2 blobs, and layer "fc" takes 1; .*bias_term'),
+        (
+            [Move("fc", 0, (6,), "fc")],
+            'layer "fc": has 2 blobs, and layer "fc" takes 1; .*bias_term',
+        ),
         ([Move("top", 0, (2,), "top"), Move("top", 1, (2,), "top")], 'layer "top": has 1 blobs'),
         (
             [Move("c", 0, (2, 4), "fc"), Move("c", 1, (2,), "fc")],
-            'layer "fc", blob 0, byte .* is 6 values, 2 x 4 would be 8; .*for layer "c", blob 0.; .*new name',
+            'layer "fc", blob 0, byte .* is 6 values, 2 x 4 would be 8; .*for layer "c", blob '
+            "0.; .*new name",
         ),
-        ([Move("new", 1, (2,), how="zero")], 'layer "new": nothing is said of blob 0, but of blob 1'),
+        (
+            [Move("new", 1, (2,), how="zero")],
+            'layer "new": nothing is said of blob 0, but of blob 1',
+        ),
         ([Move("up", 0, (3, 2, 4, 4), how="bilinear")], "each channel must go to itself"),
         ([Move("nowhere", 0, (2,))], 'has no layer "nowhere"'),
     ],
-)  # fmt: skip
+)
 def test_moves_that_cannot_be(small, moves, words):
     with pytest.raises(WeightsError, match=words):
         transplant(planned(*moves), small)
@@ -263,12 +288,17 @@ def empty(net) -> store.Weights:
     graph = fk.build(net)
     shapes = infer(graph)
     return store.create().put_all(
-        {layer.name: [store.zeros(shape) for shape in shapes.blobs(layer)] for layer in graph.layers}
+        {
+            layer.name: [store.zeros(shape) for shape in shapes.blobs(layer)]
+            for layer in graph.layers
+        }
     )
 
 
 def verdicts(found: matching.Match) -> dict:
-    return {row.layer or row.source: row.verdict for row in found.rows if row.verdict != matching.ORDER}
+    return {
+        row.layer or row.source: row.verdict for row in found.rows if row.verdict != matching.ORDER
+    }
 
 
 def test_alexnet_and_caffenet_differ_in_order_only():
@@ -299,11 +329,14 @@ def test_without_a_map_renamed_layers_are_strangers():
     net = template("lenet")
     after = fk.convolutionalize(net, rename="{name}-conv").net
     found = matched(net, after, empty(net))
-    assert verdicts(found)["ip1-conv"] == "left to the filler" and verdicts(found)["ip1"] == "unused"
+    assert (
+        verdicts(found)["ip1-conv"] == "left to the filler" and verdicts(found)["ip1"] == "unused"
+    )
     assert "no weight_filler" in found.of("left to the filler")[0].why
     assert {move for move in found.moves if move.how == "drop"} == {
-        Move("ip1", 0, (), how="drop"), Move("ip2", 0, (), how="drop"),
-    }  # fmt: skip
+        Move("ip1", 0, (), how="drop"),
+        Move("ip2", 0, (), how="drop"),
+    }
     found.check()
     with pytest.raises(WeightsError, match="left to the filler"):
         found.check(strict=True)
@@ -312,7 +345,10 @@ def test_without_a_map_renamed_layers_are_strangers():
 
 def test_the_shapes_need_not_be_known():
     """A data layer does not say its size: the counts decide."""
-    data = 'layer { name: "data" type: "Data" top: "data" data_param { source: "none" batch_size: 1 } }'
+    data = (
+        'layer { name: "data" type: "Data" top: "data" data_param { source: "none" '
+        "batch_size: 1 } }"
+    )
     deploy = template("alexnet")
     blind = prototxt.parse(deploy.text.replace(deploy.root.all("layer")[0].raw, data[6:]), "blind")
     assert infer(fk.build(blind)).blobs(fk.build(blind).layer("conv1")) is None
@@ -326,7 +362,8 @@ def test_the_shapes_need_not_be_known():
 
 CHAIN = """
 name: "chain"
-layer {{ name: "data" type: "Input" top: "data" input_param {{ shape {{ dim: 1 dim: 2 dim: 8 dim: 8 }} }} }}
+layer {{ name: "data" type: "Input" top: "data"
+  input_param {{ shape {{ dim: 1 dim: 2 dim: 8 dim: 8 }} }} }}
 layer {{ name: "conv" type: "Convolution" bottom: "data" top: "conv"
   convolution_param {{ num_output: {conv} kernel_size: 3 }} }}
 {between}
@@ -348,12 +385,16 @@ DROPOUT = 'layer { name: "drop" type: "Dropout" bottom: "conv" top: "conv" }'
 @pytest.mark.parametrize(
     "new, layer, words",
     [
-        (chain(fc=5), "fc", "blob 0 is 3 x 144 .432 values. in the file, 5 x 144 .720. "
-                            ".*it makes 3 outputs and the new one 5: for another number of classes"),
+        (
+            chain(fc=5),
+            "fc",
+            "blob 0 is 3 x 144 .432 values. in the file, 5 x 144 .720. "
+            ".*it makes 3 outputs and the new one 5: for another number of classes",
+        ),
         (chain(conv=8), "fc", "what it reads, or its kernel, differs"),
         (chain(bias="false"), "fc", "the file has 2 blobs, the new net takes 1; .*bias_term"),
     ],
-)  # fmt: skip
+)
 def test_mismatches(new, layer, words):
     found = matched(chain(), new, empty(chain()))
     (row,) = [row for row in found.of("MISMATCH") if row.layer == layer]
@@ -371,7 +412,9 @@ def test_a_transposed_matrix_is_turned(tmp_path):
     np.testing.assert_array_equal(after["fc"][0].array(), weights["fc"][0].array().T)
 
 
-@pytest.mark.parametrize("old, new, rows", [(RELU, RELU, 0), (RELU, "", 1), ("", RELU, 1), (DROPOUT, "", 0)])
+@pytest.mark.parametrize(
+    "old, new, rows", [(RELU, RELU, 0), (RELU, "", 1), ("", RELU, 1), (DROPOUT, "", 0)]
+)
 def test_layers_between(old, new, rows):
     found = matched(chain(between=old, path="old"), chain(between=new, path="new"), empty(chain()))
     assert len(found.of(matching.ORDER)) == rows
@@ -392,7 +435,9 @@ def test_a_layer_that_reads_another_one():
 
     old = twins("a", "b")
     assert not matched(old, twins("a", "b"), empty(old)).of(matching.ORDER)
-    assert [row.layer for row in matched(old, twins("a", "a"), empty(old)).of(matching.ORDER)] == ["c"]
+    assert [row.layer for row in matched(old, twins("a", "a"), empty(old)).of(matching.ORDER)] == [
+        "c"
+    ]
 
 
 @pytest.mark.parametrize(

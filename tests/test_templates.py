@@ -21,21 +21,24 @@ NETS = [file for file in FILES if file not in SOLVERS]
 TRAINED = [name for name in templates.NAMES if (ROOT / name / "train_val.prototxt").exists()]
 TRAIN, TEST = graph.State("TRAIN"), graph.State("TEST")
 
-# name: parameters, multiply-adds of a forward pass, shape that reaches the first InnerProduct if there is one
+# name: parameters, multiply-adds of a forward pass, shape that reaches the first InnerProduct if
+# there is one
 PUBLISHED = {
     "alexnet": (60_965_224, 724_406_816, (1, 256, 6, 6)),
     "caffenet": (60_965_224, 724_406_816, (1, 256, 6, 6)),
     "vgg16": (138_357_544, 15_470_264_320, (1, 512, 7, 7)),
     "vgg19": (143_667_240, 19_632_062_464, (1, 512, 7, 7)),
     "googlenet": (6_998_552, 1_582_671_872, (1, 1024, 1, 1)),
-    # 25,557,032 that learn, a bias that He's conv1 has and others' has not, and BatchNorm's statistics.
+    # 25,557,032 that learn, a bias that He's conv1 has and others' has not, and BatchNorm's
+    # statistics.
     "resnet50": (25_557_032 + 64 + 53_173, 3_857_973_248, (1, 2048, 1, 1)),
     "squeezenet": (1_235_496, 387_747_520, None),
     "nin": (7_595_176, 1_100_188_800, None),
     "lenet": (431_080, None, (1, 50, 4, 4)),
     "digits": (55_179, None, (1, 32, 4, 4)),
 }
-# Heads that only help to train: what the names of their layers begin with, and all parameters with them.
+# Heads that only help to train: what the names of their layers begin with, and all parameters with
+# them.
 AUXILIARY = ("loss1/", "loss2/")
 TRAINING = {"googlenet": 13_378_280}
 INCEPTION = (
@@ -84,7 +87,8 @@ LAYERS = {
     "googlenet": "data conv1/7x7_s2 conv1/relu_7x7 pool1/3x3_s2 pool1/norm1 conv2/3x3_reduce "
     "conv2/relu_3x3_reduce conv2/3x3 conv2/relu_3x3 conv2/norm2 pool2/3x3_s2 "
     f"{modules('inception_3a inception_3b', INCEPTION)} pool3/3x3_s2 "
-    f"{modules('inception_4a inception_4b inception_4c inception_4d inception_4e', INCEPTION)} pool4/3x3_s2 "
+    f"{modules('inception_4a inception_4b inception_4c inception_4d inception_4e', INCEPTION)} "
+    f"pool4/3x3_s2 "
     f"{modules('inception_5a inception_5b', INCEPTION)} "
     "pool5/7x7_s1 pool5/drop_7x7_s1 loss3/classifier prob",
     "resnet50": "data conv1 bn_conv1 scale_conv1 conv1_relu pool1 "
@@ -92,7 +96,8 @@ LAYERS = {
     "squeezenet": f"data conv1 relu_conv1 pool1 {modules('fire2 fire3', FIRE)} pool3 "
     f"{modules('fire4 fire5', FIRE)} pool5 {modules('fire6 fire7 fire8 fire9', FIRE)} "
     "drop9 conv10 relu_conv10 pool10 prob",
-    "nin": "data conv1 relu0 cccp1 relu1 cccp2 relu2 pool0 conv2 relu3 cccp3 relu5 cccp4 relu6 pool2 "
+    "nin": "data conv1 relu0 cccp1 relu1 cccp2 relu2 pool0 conv2 relu3 cccp3 relu5 cccp4 relu6 "
+    "pool2 "
     "conv3 relu7 cccp5 relu8 cccp6 relu9 pool3 drop "
     "conv4-1024 relu10 cccp7-1024 relu11 cccp8-1024 relu12 pool4 prob",
 }
@@ -123,7 +128,9 @@ def learned(name: str, file: str, state: graph.State) -> list[tuple]:
     net = built(name, file, state)
     data = shapes.infer(built(name)).tops[built(name).top("data")]
     found = shapes.infer(net, {"data": data})
-    return [(layer.name, layer.type, found.blobs(layer)) for layer in net.layers if found.blobs(layer)]
+    return [
+        (layer.name, layer.type, found.blobs(layer)) for layer in net.layers if found.blobs(layer)
+    ]
 
 
 @pytest.mark.parametrize("file", NETS)
@@ -159,7 +166,9 @@ def test_the_digits_have_a_colour_for_each_class():
 
 
 def test_the_list_of_names_is_complete():
-    assert sorted(templates.NAMES) == sorted(path.parent.name for path in ROOT.glob("*/deploy.prototxt"))
+    assert sorted(templates.NAMES) == sorted(
+        path.parent.name for path in ROOT.glob("*/deploy.prototxt")
+    )
     assert set(TRAINED) == set(templates.NAMES) == {Path(file).parent.name for file in SOLVERS}
 
 
@@ -177,7 +186,9 @@ def test_train_val_learns_what_deploy_uses(name):
 def test_every_learning_layer_has_a_filler_and_a_rate_for_its_weights_and_for_its_biases(name):
     net = built(name, "train_val.prototxt", TRAIN)
     for layer in net.layers:
-        message = {"Convolution": "convolution_param", "InnerProduct": "inner_product_param"}.get(layer.type)
+        message = {"Convolution": "convolution_param", "InnerProduct": "inner_product_param"}.get(
+            layer.type
+        )
         if message:
             param = layer.param(message)
             biased = param.get("bias_term")
@@ -202,7 +213,9 @@ def test_each_batch_norm_of_resnet_has_a_scale_that_learns_for_it():
 
 def test_resnet_has_biases_in_its_first_convolution_alone():
     convolutions = [layer for layer in built("resnet50").layers if layer.type == "Convolution"]
-    biased = [layer.name for layer in convolutions if layer.param("convolution_param").get("bias_term")]
+    biased = [
+        layer.name for layer in convolutions if layer.param("convolution_param").get("bias_term")
+    ]
     assert len(convolutions) == 53 and biased == ["conv1"]
 
 
@@ -243,7 +256,9 @@ def test_published_layer_names_in_order(name):
 
 
 def test_alexnet_and_caffenet_share_every_parameter_shape():
-    assert learned("alexnet", "deploy.prototxt", TEST) == learned("caffenet", "deploy.prototxt", TEST)
+    assert learned("alexnet", "deploy.prototxt", TEST) == learned(
+        "caffenet", "deploy.prototxt", TEST
+    )
 
 
 @pytest.mark.parametrize("name", ["alexnet", "caffenet"])
@@ -258,12 +273,16 @@ def test_second_fourth_and_fifth_convolution_have_two_groups(name):
 
 @pytest.mark.parametrize("name", ["", "alex", "AlexNet", "../fcnkit", "digits/deploy.prototxt"])
 def test_unknown_template(name):
-    with pytest.raises(NetError, match="no such template; there are alexnet, caffenet, digits, googlenet, l"):
+    with pytest.raises(
+        NetError, match="no such template; there are alexnet, caffenet, digits, googlenet, l"
+    ):
         templates.path(name)
 
 
 def test_unknown_file_of_a_template():
-    with pytest.raises(NetError, match="has no file 'alexnet.caffemodel'; it has deploy.prototxt, solver"):
+    with pytest.raises(
+        NetError, match="has no file 'alexnet.caffemodel'; it has deploy.prototxt, solver"
+    ):
         templates.path("alexnet", "alexnet.caffemodel")
 
 

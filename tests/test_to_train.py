@@ -15,11 +15,18 @@ from fcnkit.nets.shapes import infer
 from fcnkit.rewrites.to_train import Images, solver, train
 
 SMALL = net(
-    data(1, 2, 24, 24), conv("conv1", "data", 4, 3), relu("conv1"), pool("pool1", "conv1", 2, 2),
-    conv("conv2", "pool1", 6, 3), relu("conv2"), pool("pool2", "conv2", 2, 2), fc("fc3", "pool2", 8),
+    data(1, 2, 24, 24),
+    conv("conv1", "data", 4, 3),
+    relu("conv1"),
+    pool("pool1", "conv1", 2, 2),
+    conv("conv2", "pool1", 6, 3),
+    relu("conv2"),
+    pool("pool2", "conv2", 2, 2),
+    fc("fc3", "pool2", 8),
     relu("fc3"),
-    fc("fc4", "fc3", 10), layer("prob", "Softmax", "fc4"),
-)  # fmt: skip
+    fc("fc4", "fc3", 10),
+    layer("prob", "Softmax", "fc4"),
+)
 
 
 def small(**options):
@@ -40,7 +47,9 @@ def test_each_phase_reads_its_own_data_and_test_has_an_accuracy():
     assert [state.phase for state in states(text)] == ["TEST", "TRAIN"]
     for phase, short in (("TRAIN", "train"), ("TEST", "val")):
         graph = build(text, State(phase))
-        sources = [each.param("data_param").get("source") for each in graph.layers if each.type == "Data"]
+        sources = [
+            each.param("data_param").get("source") for each in graph.layers if each.type == "Data"
+        ]
         assert sources == [f"{short}_image_lmdb", f"{short}_label_lmdb"]
         kinds = [each.type for each in graph.layers]
         assert "SoftmaxWithLoss" in kinds and ("Accuracy" in kinds) == (phase == "TEST")
@@ -55,7 +64,9 @@ def test_every_file_is_what_caffes_parser_takes():
 def test_the_layers_between_are_those_of_the_deployed_net():
     plan = fk.fcn(SMALL, classes=3, stride=2)
     deployed, trained = build(plan.net), build(small(), State("TRAIN"))
-    names = [each.name for each in trained.layers if each.name in {one.name for one in deployed.layers}]
+    names = [
+        each.name for each in trained.layers if each.name in {one.name for one in deployed.layers}
+    ]
     assert names == [each.name for each in deployed.layers]
     shapes, other = infer(deployed), infer(trained, {"data": (1, 2, 24, 24)})
     for name in names[1:]:
@@ -101,13 +112,21 @@ def test_fillers_may_be_kept():
 
 def test_rates_are_said_where_nothing_was():
     text = net(
-        data(1, 1, 9, 9), conv("a", "data", 2, 3), conv("b", "a", 2, 1, "bias_term: false"),
-        layer("c", "Convolution", "b",
-            more="param { lr_mult: 7 } convolution_param { num_output: 2 kernel_size: 1 }"),
-    )  # fmt: skip
+        data(1, 1, 9, 9),
+        conv("a", "data", 2, 3),
+        conv("b", "a", 2, 1, "bias_term: false"),
+        layer(
+            "c",
+            "Convolution",
+            "b",
+            more="param { lr_mult: 7 } convolution_param { num_output: 2 kernel_size: 1 }",
+        ),
+    )
     found = layers(train(text).net)
     rates = {
-        name: [(one.get("lr_mult"), one.get("decay_mult")) for one in found[name].view.views("param")]
+        name: [
+            (one.get("lr_mult"), one.get("decay_mult")) for one in found[name].view.views("param")
+        ]
         for name in "abc"
     }
     assert rates == {"a": [(1, 1), (2, 0)], "b": [(1, 1)], "c": [(7, 1)]}
@@ -140,10 +159,13 @@ def test_images_are_changed_and_labels_are_not():
 
 
 @pytest.mark.parametrize(
-    "head", ['input: "data"\ninput_dim: 1\ninput_dim: 1\ninput_dim: 9\ninput_dim: 9\n',
-             'name: "n"  # of the net\ninput: "data" input_shape { dim: 1 dim: 1 dim: 9 dim: 9 }\n',
-             data(1, 1, 9, 9)],
-)  # fmt: skip
+    "head",
+    [
+        'input: "data"\ninput_dim: 1\ninput_dim: 1\ninput_dim: 9\ninput_dim: 9\n',
+        'name: "n"  # of the net\ninput: "data" input_shape { dim: 1 dim: 1 dim: 9 dim: 9 }\n',
+        data(1, 1, 9, 9),
+    ],
+)
 def test_the_images_may_be_declared_in_any_way(head):
     text = train(net(head, conv("c", "data", 2, 3))).net
     assert not text.root.all("input", "input_dim", "input_shape")
@@ -154,7 +176,9 @@ def test_the_images_may_be_declared_in_any_way(head):
 def test_the_solver_names_its_net(cpu):
     text = solver("train_val.prototxt", cpu=cpu, prefix="snap/fcn")
     values = {field.name: field.raw.strip('"') for field in text.root.fields}
-    assert values["net"] == "train_val.prototxt" and values["solver_mode"] == ("CPU" if cpu else "GPU")
+    assert values["net"] == "train_val.prototxt" and values["solver_mode"] == (
+        "CPU" if cpu else "GPU"
+    )
     assert values["snapshot_prefix"] == "snap/fcn"
 
 
@@ -214,7 +238,9 @@ def lmdbs(folder, images=16, size=24):
             label[:2] = 255
             for kind, array in (("image", picture.astype(np.uint8)), ("label", label[None])):
                 channels, height, width = array.shape
-                value = datum(channels=channels, height=height, width=width, data=array.tobytes(), label=0)
+                value = datum(
+                    channels=channels, height=height, width=width, data=array.tobytes(), label=0
+                )
                 with stores[kind].begin(write=True) as transaction:
                     transaction.put(b"%08d" % number, value.SerializeToString())
         for each in stores.values():
@@ -241,7 +267,14 @@ def folder(tmp_path):
         "-o",
         str(tmp_path),
     ]
-    words += ["--weights", str(tmp_path / "classifier.caffemodel"), "--scale", "0.0078125", "--mean", "60,60"]
+    words += [
+        "--weights",
+        str(tmp_path / "classifier.caffemodel"),
+        "--scale",
+        "0.0078125",
+        "--mean",
+        "60,60",
+    ]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
     lmdbs(tmp_path)

@@ -1,4 +1,6 @@
-"""PyTorch as an engine: whole nets give what real Caffe gives, and what it cannot run is refused by name."""
+"""PyTorch as an engine: whole nets give what real Caffe gives,
+and what it cannot run is refused by name.
+"""
 
 from pathlib import Path
 
@@ -59,7 +61,9 @@ def line():
 
 
 def fed(name, side=67):
-    """A template's net in TEST, loss and Accuracy in it: fed by Inputs, narrow, its images of one side."""
+    """A template's net in TEST, loss and Accuracy in it:
+    fed by Inputs, narrow, its images of one side.
+    """
     net = corpus.narrowed(corpus.in_test(prototxt.read(TEMPLATES / name / "train_val.prototxt")))
     shapes = {
         blob: (*shape[:2], side, side) if len(shape) == 4 else shape
@@ -91,8 +95,8 @@ def test_templates_give_caffes_values_and_gradients(name, caffe, request):
     deep = name in ("googlenet", "resnet50", "vgg19")
     net, shapes = fed(name, 224 if name in ("googlenet", "nin", "resnet50") else 67)
     if deep:
-        # Of so many values some lie so near a kink that rounding decides on which side, and the gradients of
-        # two correct engines differ by 1e-2.  ReLU and MAX have tests of their own.
+        # Of so many values some lie so near a kink that rounding decides on which side, and the
+        # gradients of two correct engines differ by 1e-2.  ReLU and MAX have tests of their own.
         smooth = net.text.replace('"ReLU"', '"TanH"').replace("pool: MAX", "pool: AVE")
         net = parse(smooth, net.path)
     weights, inputs = corpus.weights(net), images(shapes)
@@ -131,7 +135,13 @@ def test_other_peoples_models_give_caffes_scores(shared, caffe):
         if not isinstance(answer, Exception):
             assert not list(differences(engine.run(*job, device="cpu"), answer, 1e-4)), name
             names.add(name)
-    assert {"age_net_v1", "lenet_v1", "cifar10_full_v1", "open_nsfw_resnet50_v2", "mtcnn_v2"} <= names
+    assert {
+        "age_net_v1",
+        "lenet_v1",
+        "cifar10_full_v1",
+        "open_nsfw_resnet50_v2",
+        "mtcnn_v2",
+    } <= names
 
 
 def job_of(path):
@@ -168,12 +178,17 @@ def test_weights_by_path_opened_or_edited(line, tmp_path):
     line.save(path)
     one = {"x": np.ones((1, 1))}
     assert engine.run(net, str(path), one)["y"] == 3
-    assert engine.run(net, store.open(path).put("l", [np.full((1, 1), 5), np.ones(1)]), one)["y"] == 6
+    assert (
+        engine.run(net, store.open(path).put("l", [np.full((1, 1), 5), np.ones(1)]), one)["y"] == 6
+    )
 
 
 def test_the_state_chooses_the_layers_and_data_layers_are_given(line):
     data = 'layer { name: "d" type: "Data" top: "x" top: "label" include { phase: TRAIN } }\n'
-    loss = 'layer { name: "a" type: "SoftmaxWithLoss" bottom: "y" bottom: "label" include { phase: TRAIN } }'
+    loss = (
+        'layer { name: "a" type: "SoftmaxWithLoss" bottom: "y" bottom: "label" include { '
+        "phase: TRAIN } }"
+    )
     net = parse(data + SLOPE.replace("input_param", "include { phase: TEST } input_param") + loss)
     inputs = {"x": np.ones((2, 1)), "label": np.zeros(2)}
     assert engine.run(net, line, {"x": np.ones((2, 1))})["y"].tolist() == [[3], [3]]
@@ -184,13 +199,16 @@ def test_the_state_chooses_the_layers_and_data_layers_are_given(line):
 def test_many_inputs_of_any_size_for_one_net():
     net = parse("""
         input: "x" input_shape { dim: 1 dim: 1 dim: 4 dim: 4 }
-        layer { name: "p" type: "Pooling" bottom: "x" top: "y" pooling_param { kernel_size: 2 stride: 2 } }
+        layer { name: "p" type: "Pooling" bottom: "x" top: "y"
+          pooling_param { kernel_size: 2 stride: 2 } }
         layer { name: "c" type: "Convolution" bottom: "y" top: "z" convolution_param { num_output: 1
           kernel_size: 1 weight_filler { value: 3 } } }""")
     many = [{"x": np.ones((1, 1, *size))} for size in ((4, 4), (5, 7), (2, 3))]
     assert [found["z"].shape for found in engine.run_all(net, None, many)] == [
-        (1, 1, 2, 2), (1, 1, 3, 4), (1, 1, 1, 2),
-    ]  # fmt: skip
+        (1, 1, 2, 2),
+        (1, 1, 3, 4),
+        (1, 1, 1, 2),
+    ]
     dense = parse(SLOPE)
     with pytest.raises(NetError, match='"l": its parameters were .* give inputs of the first one'):
         list(engine.run_all(dense, None, [{"x": np.ones((1, 1))}, {"x": np.ones((1, 2))}]))
@@ -219,8 +237,13 @@ def set_tf32(matmul, cudnn):
 
 
 def test_parameters_that_no_file_has_are_filled():
-    net = parse(SLOPE.replace("num_output: 1", """num_output: 4000
-        weight_filler { type: "uniform" min: 2 max: 3 } bias_filler { value: 7 }"""))
+    net = parse(
+        SLOPE.replace(
+            "num_output: 1",
+            """num_output: 4000
+        weight_filler { type: "uniform" min: 2 max: 3 } bias_filler { value: 7 }""",
+        )
+    )
     weight, bias = module(net, seed=5).saved()["l"]
     assert 2 <= weight.min() < 2.1 and 2.9 < weight.max() <= 3 and (bias == 7).all()
     assert (module(net, seed=5).saved()["l"][0] == weight).all()
@@ -228,7 +251,10 @@ def test_parameters_that_no_file_has_are_filled():
 
 
 def test_dropout_in_training_drops_and_scales():
-    drop = 'layer { name: "d" type: "Dropout" bottom: "x" top: "y" dropout_param { dropout_ratio: 0.2 } }'
+    drop = (
+        'layer { name: "d" type: "Dropout" bottom: "x" top: "y" dropout_param { '
+        "dropout_ratio: 0.2 } }"
+    )
     net = parse('input: "x" input_shape { dim: 5000 }' + drop)
     x = torch.full((5000,), 4.0, requires_grad=True)
     y = module(net, state=State("TRAIN"))({"x": x})["y"]
@@ -246,16 +272,24 @@ def test_what_has_been_learned_is_what_caffe_loads(caffe):
             each.value.mul_(1.5)
     found = caffe.params(net, store.create().put_all(ours.saved()))
     assert found.keys() == ours.saved().keys()
-    assert all((a == b).all() for name, saved in ours.saved().items() for a, b in zip(saved, found[name]))  # noqa: B905
+    assert all(
+        (a == b).all()
+        for name, saved in ours.saved().items()
+        for a, b in zip(saved, found[name], strict=False)
+    )
 
 
 def test_verify_and_infer_run_on_it(tmp_path, line):
     line.save(tmp_path / "l.caffemodel")
     (tmp_path / "net.prototxt").write_text(SLOPE)
     words = [str(tmp_path / name) for name in ("net.prototxt", "l.caffemodel")]
-    done = CliRunner().invoke(main, ["verify", *words, *words, "--engine", "torch", "--device", "cpu"])
+    done = CliRunner().invoke(
+        main, ["verify", *words, *words, "--engine", "torch", "--device", "cpu"]
+    )
     assert done.exit_code == 0 and "y: equal" in done.output
-    done = CliRunner().invoke(main, ["verify", *words, *words, "--engine", "opencv", "--device", "cpu"])
+    done = CliRunner().invoke(
+        main, ["verify", *words, *words, "--engine", "opencv", "--device", "cpu"]
+    )
     assert done.exit_code == 2 and "a device goes with the engine torch" in done.output
 
 
@@ -263,20 +297,32 @@ def test_verify_and_infer_run_on_it(tmp_path, line):
 
 
 def test_a_layer_that_it_does_not_run_is_named(line):
-    net = parse(SLOPE + 'layer { name: "u" type: "Filter" bottom: "y" bottom: "x" top: "z" }', "a.prototxt")
-    with pytest.raises(EngineError, match=r'^a.prototxt:5: layer "u": PyTorch engine: .* type Filter; use'):
+    net = parse(
+        SLOPE + 'layer { name: "u" type: "Filter" bottom: "y" bottom: "x" top: "z" }', "a.prototxt"
+    )
+    with pytest.raises(
+        EngineError, match=r'^a.prototxt:5: layer "u": PyTorch engine: .* type Filter; use'
+    ):
         engine.run(net, line, X)
 
 
 @pytest.mark.parametrize(
     "text, words",
     [
-        ('type: "Pooling" pooling_param { pool: STOCHASTIC kernel_size: 2 }', "no STOCHASTIC pooling"),
-        ('type: "Convolution" convolution_param { num_output: 1 kernel_size: 1 hole: 2 }',
-         'Caffe has no field "hole"'),
-        ('type: "ReLU" include { phase: TRAIN } include { phase: TEST } foo: 1', 'no field "foo" .line 2'),
+        (
+            'type: "Pooling" pooling_param { pool: STOCHASTIC kernel_size: 2 }',
+            "no STOCHASTIC pooling",
+        ),
+        (
+            'type: "Convolution" convolution_param { num_output: 1 kernel_size: 1 hole: 2 }',
+            'Caffe has no field "hole"',
+        ),
+        (
+            'type: "ReLU" include { phase: TRAIN } include { phase: TEST } foo: 1',
+            'no field "foo" .line 2',
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_it_would_get_wrong_is_refused(text, words):
     net = parse(f"""input: "x" input_shape {{ dim: 1 dim: 1 dim: 4 dim: 4 }}
         layer {{ name: "l" bottom: "x" top: "y" {text} }}""")
@@ -285,11 +331,14 @@ def test_what_it_would_get_wrong_is_refused(text, words):
 
 
 def test_a_matrix_that_is_none_is_refused(tmp_path):
-    net = parse(f"""input: "x" input_shape {{ dim: 2 dim: 3 }} input: "label" input_shape {{ dim: 2 }}
+    net = parse(f"""input: "x" input_shape {{ dim: 2 dim: 3 }}
+  input: "label" input_shape {{ dim: 2 }}
         layer {{ name: "l" type: "InfogainLoss" bottom: "x" bottom: "label" top: "y"
             infogain_loss_param {{ source: "{tmp_path}/matrix" }} }}""")
     inputs = {"x": np.ones((2, 3)), "label": np.zeros(2)}
-    with pytest.raises(EngineError, match='layer "l": .*its matrix .* cannot be read: No such file'):
+    with pytest.raises(
+        EngineError, match='layer "l": .*its matrix .* cannot be read: No such file'
+    ):
         engine.run(net, None, inputs)
     (tmp_path / "matrix").write_bytes(b"1 0 0\n0 1 0\n0 0 1\n")
     with pytest.raises(EngineError, match='layer "l": .*is no matrix .*make it anew'):
@@ -298,7 +347,9 @@ def test_a_matrix_that_is_none_is_refused(tmp_path):
 
 def test_weights_of_another_net(line):
     net = parse(SLOPE)
-    with pytest.raises(WeightsError, match='"l": 1 parameter blobs, and the net has 2 .net.prototxt:3'):
+    with pytest.raises(
+        WeightsError, match='"l": 1 parameter blobs, and the net has 2 .net.prototxt:3'
+    ):
         engine.run(net, line.put("l", LINE[:1]), X)
     with pytest.raises(WeightsError, match="blob 0 is 1 x 2, in the net 1 x 1"):
         engine.run(net, line.put("l", [np.ones((1, 2)), np.ones(1)]), X)
@@ -320,7 +371,9 @@ def test_inputs_that_do_not_belong(line):
 def test_labels_that_are_no_class():
     net = parse("""input: "x" input_shape { dim: 2 dim: 3 } input: "label" input_shape { dim: 2 }
         layer { name: "loss" type: "SoftmaxWithLoss" bottom: "x" bottom: "label" top: "loss" }""")
-    with pytest.raises(EngineError, match='"loss": .* a label is 3 and there are 3 classes; .*ignore_label'):
+    with pytest.raises(
+        EngineError, match='"loss": .* a label is 3 and there are 3 classes; .*ignore_label'
+    ):
         engine.run(net, None, {"x": np.zeros((2, 3)), "label": np.array([0, 3])})
 
 

@@ -1,4 +1,6 @@
-"""Deconvolutions that do not mix channels give what any Deconvolution gives, values and gradients."""
+"""Deconvolutions that do not mix channels give what
+any Deconvolution gives, values and gradients.
+"""
 
 import numpy as np
 import pytest
@@ -69,7 +71,9 @@ def test_every_way_is_as_near_to_the_exact_values_as_the_plain_one(numbers, alik
     usual = errors(both(plain(dense(weight), bias, its), x), exact)
     for given, group in ((weight, CHANNELS), (dense(weight), 1)):
         kernels = Apart(group).of(given)
-        assert kernels.weight.shape == weight.shape and len(kernels.factors[0]) == (1 if alike else 3)
+        assert kernels.weight.shape == weight.shape and len(kernels.factors[0]) == (
+            1 if alike else 3
+        )
         ways = (
             both(lambda x, kernels=kernels: by_kernels(x, kernels, bias, its), x),
             both(lambda x, kernels=kernels: by_factors(x, kernels, bias, its), x),
@@ -120,7 +124,9 @@ def test_matrices_are_kept_for_some_sizes_and_right_for_all(monkeypatch):
     with torch.inference_mode():
         for side in (5, 6, 5, 7, 8, 5):
             x = torch.randn(1, 3, side, side, generator=torch.manual_seed(side))
-            torch.testing.assert_close(by_factors(x, kernels, None, its), by_kernels(x, kernels, None, its))
+            torch.testing.assert_close(
+                by_factors(x, kernels, None, its), by_kernels(x, kernels, None, its)
+            )
     assert 0 < len(kernels.matrices) <= 3
     x = torch.randn(1, 3, 5, 5, requires_grad=True)
     by_factors(x, kernels, None, its).sum().backward()  # with what was made without gradients

@@ -16,7 +16,10 @@ from fcnkit.training.torch.program.launch import place
 at = place()
 open(f"{sys.argv[1]}/{at.rank}", "w").write(f"{tuple(at)} {os.environ['MASTER_ADDR']}")
 """
-LAUNCH = "import sys; from fcnkit.training.torch.program.launch import launched; sys.exit(launched(sys.argv[1:], 2))"
+LAUNCH = (
+    "import sys; from fcnkit.training.torch.program.launch import launched; "
+    "sys.exit(launched(sys.argv[1:], 2))"
+)
 
 
 @pytest.fixture
@@ -34,7 +37,12 @@ def test_each_process_knows_its_place(tmp_path, heard):
 
 
 def test_a_process_alone_has_no_place(monkeypatch):
-    for name, value in {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}.items():
+    for name, value in {
+        "RANK": "3",
+        "WORLD_SIZE": "4",
+        "LOCAL_RANK": "1",
+        "LOCAL_WORLD_SIZE": "2",
+    }.items():
         monkeypatch.setenv(name, value)
     assert place() == Place(3, 4, 1, 2)
     monkeypatch.delenv("RANK")

@@ -43,7 +43,9 @@ class Case(NamedTuple):
 
 
 def layer(kind, param="", bottoms="x", tops="y", name="l"):
-    wires = [f'bottom: "{blob}"' for blob in bottoms.split()] + [f'top: "{blob}"' for blob in tops.split()]
+    wires = [f'bottom: "{blob}"' for blob in bottoms.split()] + [
+        f'top: "{blob}"' for blob in tops.split()
+    ]
     return f'layer {{ name: "{name}" type: "{kind}" {" ".join(wires)} {param} }}\n'
 
 
@@ -74,8 +76,18 @@ def softmax_loss(param="", shape=(2, 5, 4, 3), more="", **others):
 
 def accuracy(param="", shape=(4, 5, 3, 2), **more):
     label = (shape[0], *shape[2:])
-    return of("Accuracy", "accuracy_param", param, shape, bottoms="x label", label=label,
-              values="whole", out="", force=False, **more)  # fmt: skip
+    return of(
+        "Accuracy",
+        "accuracy_param",
+        param,
+        shape,
+        bottoms="x label",
+        label=label,
+        values="whole",
+        out="",
+        force=False,
+        **more,
+    )
 
 
 def infogain(param="", shape=(4, 5), tops="loss", values="noise", name=""):
@@ -97,10 +109,17 @@ WINDOWS = [
     conv("num_output: 3 kernel_size: 5 stride: 2", (2, 2, 4, 4), name="a kernel beyond its bottom"),
     conv("num_output: 3 kernel_size: 2 axis: 2", (2, 2, 4, 7)),
     conv("num_output: 3 kernel_size: 2 axis: 0", (3, 4, 7)),
-    Case("Convolution over 3 axes",  # flattened, since EuclideanLoss takes no 5 axes
-         layer("Convolution", "convolution_param { num_output: 3 kernel_size: 2 kernel_size: 3 stride: 2 "
-               "kernel_size: 2 weight_filler { type: 'xavier' } }", tops="v")
-         + layer("Flatten", "", "v", name="f"), {"x": (1, 2, 4, 5, 3)}),
+    Case(
+        "Convolution over 3 axes",  # flattened, since EuclideanLoss takes no 5 axes
+        layer(
+            "Convolution",
+            "convolution_param { num_output: 3 kernel_size: 2 kernel_size: 3 stride: 2 "
+            "kernel_size: 2 weight_filler { type: 'xavier' } }",
+            tops="v",
+        )
+        + layer("Flatten", "", "v", name="f"),
+        {"x": (1, 2, 4, 5, 3)},
+    ),
     conv("num_output: 6 kernel_size: 3 pad: 1 group: 6", name="depthwise"),
     deconv("num_output: 4 kernel_size: 4 stride: 2"),
     deconv("num_output: 6 kernel_size: 4 stride: 2 pad: 1 group: 6 bias_term: false"),
@@ -121,7 +140,11 @@ WINDOWS = [
     pool("pool: AVE kernel_h: 2 kernel_w: 5 stride_h: 1 stride_w: 3 pad_h: 1 pad_w: 2"),
     pool("pool: AVE kernel_size: 3 stride: 2 round_mode: FLOOR", (2, 3, 8, 8)),
     pool("pool: AVE global_pooling: true"),
-    pool("pool: AVE kernel_size: 5 stride: 1 pad: 1", (2, 3, 4, 4), name="a window larger than its bottom"),
+    pool(
+        "pool: AVE kernel_size: 5 stride: 1 pad: 1",
+        (2, 3, 4, 4),
+        name="a window larger than its bottom",
+    ),
     of("Im2col", "convolution_param", "kernel_size: 3 stride: 2 pad: 1 dilation: 2"),
 ]
 
@@ -153,7 +176,14 @@ POINTWISE = [
     of("Eltwise", "eltwise_param", "coeff: 1 coeff: -0.5 coeff: 2", bottoms="x z w"),
     of("Eltwise", "eltwise_param", "operation: PROD", bottoms="x z w"),
     of("Eltwise", "eltwise_param", "operation: MAX", bottoms="x z w"),
-    of("Eltwise", "eltwise_param", "operation: MAX", bottoms="x z w", values="whole", name="MAX of equals"),
+    of(
+        "Eltwise",
+        "eltwise_param",
+        "operation: MAX",
+        bottoms="x z w",
+        values="whole",
+        name="MAX of equals",
+    ),
 ]
 
 NORMAL = [
@@ -185,9 +215,12 @@ NORMAL = [
     of("InnerProduct", "inner_product_param", "num_output: 4 axis: 2"),
     of("InnerProduct", "inner_product_param", "num_output: 4 axis: -1 transpose: true"),
     of("Parameter", "parameter_param", "shape { dim: 2 dim: 3 }", bottoms=""),
-    Case("Embed",
-         layer("Embed", "embed_param { num_output: 3 input_dim: 5 }", "label"), {"label": (4, 2)},
-         force=False),
+    Case(
+        "Embed",
+        layer("Embed", "embed_param { num_output: 3 input_dim: 5 }", "label"),
+        {"label": (4, 2)},
+        force=False,
+    ),
 ]
 
 REARRANGED = [
@@ -199,8 +232,17 @@ REARRANGED = [
     of("Slice", "slice_param", "axis: 2", tops="y w v"),
     of("Split", "", "", tops="y w"),
     of("Crop", "crop_param", "offset: 2", bottoms="x z", z=(2, 6, 5, 6)),
-    of("Crop", "crop_param", "axis: 1 offset: 1 offset: 0 offset: 3", bottoms="x z", z=(2, 4, 5, 4)),
-    of("Crop", "crop_param", "axis: -1", bottoms="x z", z=(1, 1, 1, 5), name="Crop at 0 by a negative axis"),
+    of(
+        "Crop", "crop_param", "axis: 1 offset: 1 offset: 0 offset: 3", bottoms="x z", z=(2, 4, 5, 4)
+    ),
+    of(
+        "Crop",
+        "crop_param",
+        "axis: -1",
+        bottoms="x z",
+        z=(1, 1, 1, 5),
+        name="Crop at 0 by a negative axis",
+    ),
     of("Flatten", "", ""),
     of("Flatten", "flatten_param", "axis: -3 end_axis: 2"),
     of("Reshape", "reshape_param", "shape { dim: 0 dim: -1 dim: 4 }"),
@@ -214,12 +256,22 @@ REARRANGED = [
     of("ArgMax", "", "", values="whole", force=False),
     of("ArgMax", "argmax_param", "top_k: 3 out_max_val: true", values="whole", force=False),
     of("ArgMax", "argmax_param", "axis: 1 top_k: 2", values="whole", force=False),
-    of("ArgMax", "argmax_param", "axis: -1 top_k: 2 out_max_val: true", values="whole", force=False),
-    Case("BatchReindex", BIASED + layer("BatchReindex", "", "m label"), {"x": (2, 3), "label": (4,)},
-         classes=2, force=False),
-    Case("Silence", layer("Silence", "", "x", "") + layer("Power", "power_param { scale: 2 }", name="p"),
-         {"x": (2, 3)}),
-]  # fmt: skip
+    of(
+        "ArgMax", "argmax_param", "axis: -1 top_k: 2 out_max_val: true", values="whole", force=False
+    ),
+    Case(
+        "BatchReindex",
+        BIASED + layer("BatchReindex", "", "m label"),
+        {"x": (2, 3), "label": (4,)},
+        classes=2,
+        force=False,
+    ),
+    Case(
+        "Silence",
+        layer("Silence", "", "x", "") + layer("Power", "power_param { scale: 2 }", name="p"),
+        {"x": (2, 3)},
+    ),
+]
 
 LOSSES = [
     softmax_loss(),
@@ -232,8 +284,9 @@ LOSSES = [
     softmax_loss("ignore_label: 2 normalization: NONE normalize: true"),
     softmax_loss(more="loss_weight: 3"),
     softmax_loss(tops=""),
-    softmax_loss(more="softmax_param { axis: -1 }", shape=(2, 1, 3, 5), name="SoftmaxWithLoss on axis -1")
-    ._replace(inputs={"x": (2, 1, 3, 5), "label": (2, 1, 3)}),
+    softmax_loss(
+        more="softmax_param { axis: -1 }", shape=(2, 1, 3, 5), name="SoftmaxWithLoss on axis -1"
+    )._replace(inputs={"x": (2, 1, 3, 5), "label": (2, 1, 3)}),
     softmax_loss("ignore_label: 0", classes=1, name="SoftmaxWithLoss that ignores all"),
     softmax_loss(values="large", name="SoftmaxWithLoss at its cap"),
     infogain(),
@@ -241,82 +294,185 @@ LOSSES = [
     infogain("infogain_loss_param { axis: -1 }", (3, 1, 2, 5))._replace(
         inputs={"x": (3, 1, 2, 5), "label": (3, 1, 2), "h": (5, 5)}
     ),
-    infogain("loss_weight: 1 loss_weight: 0", tops="loss prob", values="large", name="InfogainLoss, capped"),
+    infogain(
+        "loss_weight: 1 loss_weight: 0",
+        tops="loss prob",
+        values="large",
+        name="InfogainLoss, capped",
+    ),
     of("SigmoidCrossEntropyLoss", "", "", bottoms="x label", label=(2, 6, 9, 8), classes=2, out=""),
-    of("SigmoidCrossEntropyLoss", "", "loss_param { ignore_label: 2 normalization: VALID }", (2, 6, 4, 3),
-       bottoms="x label", label=(2, 6, 4, 3), classes=3, out="", values="large"),
-    of("SigmoidCrossEntropyLoss", "", "loss_param { ignore_label: 1 normalize: true } loss_weight: 2",
-       (2, 6), bottoms="x label", label=(2, 6), classes=2, out=""),
-    of("SigmoidCrossEntropyLoss", "", "loss_param { normalization: FULL }", (2, 6), bottoms="x label",
-       label=(2, 6), classes=2, out=""),
+    of(
+        "SigmoidCrossEntropyLoss",
+        "",
+        "loss_param { ignore_label: 2 normalization: VALID }",
+        (2, 6, 4, 3),
+        bottoms="x label",
+        label=(2, 6, 4, 3),
+        classes=3,
+        out="",
+        values="large",
+    ),
+    of(
+        "SigmoidCrossEntropyLoss",
+        "",
+        "loss_param { ignore_label: 1 normalize: true } loss_weight: 2",
+        (2, 6),
+        bottoms="x label",
+        label=(2, 6),
+        classes=2,
+        out="",
+    ),
+    of(
+        "SigmoidCrossEntropyLoss",
+        "",
+        "loss_param { normalization: FULL }",
+        (2, 6),
+        bottoms="x label",
+        label=(2, 6),
+        classes=2,
+        out="",
+    ),
     of("EuclideanLoss", "", "", bottoms="x z", out=""),
     of("EuclideanLoss", "", "loss_weight: 0.5", bottoms="x z", z=(2, 432), out=""),
     of("HingeLoss", "", "", (4, 5), bottoms="x label", label=(4,), out=""),
     of("HingeLoss", "hinge_loss_param", "norm: L2", (4, 5), bottoms="x label", label=(4,), out=""),
-    of("MultinomialLogisticLoss", "", "", (4, 5), bottoms="x label", label=(4,), values="positive", out=""),
-    of("ContrastiveLoss", "contrastive_loss_param", "margin: 6", (6, 4), bottoms="x z label", label=(6,),
-       classes=2, out=""),
-    of("ContrastiveLoss", "contrastive_loss_param", "margin: 9 legacy_version: true", (6, 4),
-       bottoms="x z label", label=(6,), classes=2, out=""),
+    of(
+        "MultinomialLogisticLoss",
+        "",
+        "",
+        (4, 5),
+        bottoms="x label",
+        label=(4,),
+        values="positive",
+        out="",
+    ),
+    of(
+        "ContrastiveLoss",
+        "contrastive_loss_param",
+        "margin: 6",
+        (6, 4),
+        bottoms="x z label",
+        label=(6,),
+        classes=2,
+        out="",
+    ),
+    of(
+        "ContrastiveLoss",
+        "contrastive_loss_param",
+        "margin: 9 legacy_version: true",
+        (6, 4),
+        bottoms="x z label",
+        label=(6,),
+        classes=2,
+        out="",
+    ),
     accuracy(),
     accuracy("top_k: 2"),
     accuracy("ignore_label: 2"),
     accuracy("ignore_label: 2", tops="y each", name="Accuracy of each class"),
-    accuracy("axis: -1", name="Accuracy on axis -1")._replace(inputs={"x": (4, 3, 5), "label": (4, 3)}),
+    accuracy("axis: -1", name="Accuracy on axis -1")._replace(
+        inputs={"x": (4, 3, 5), "label": (4, 3)}
+    ),
     accuracy("ignore_label: 0", classes=1, name="Accuracy of nothing"),
-]  # fmt: skip
+]
 
 IP = "inner_product_param {{ num_output: 6 {} }}"
 NETS = [
-    Case("in place",
-         layer("Convolution", "convolution_param { num_output: 4 kernel_size: 3 bias_term: false }")
-         + layer("BatchNorm", "", "y", "y", "b")
-         + layer("Scale", "scale_param { bias_term: true }", "y", "y", "s")
-         + layer("ReLU", "", "y", "y", "r"),
-         {"x": (2, 3, 5, 6)}, state=TRAIN),
-    Case("shared by name",
-         layer("InnerProduct", 'param { name: "w" } param { name: "b" } ' + IP.format(""), tops="m")
-         + layer("InnerProduct", 'param { name: "w" } ' + IP.format("bias_term: false"), "m", name="k"),
-         {"x": (2, 6)}),
-    Case("shared by count",
-         layer("InnerProduct", 'param { name: "w" } ' + IP.format("bias_term: false"), tops="m")
-         + layer("Bias", 'param { name: "w" share_mode: PERMISSIVE } bias_param { axis: 0 num_axes: 2 }',
-                 "z", "y", "k"),
-         {"x": (2, 6), "z": (9, 4)}, tops="m y"),
-    Case("lr_mult 0",
-         layer("InnerProduct", "param { lr_mult: 0 } param { lr_mult: 2 } " + IP.format(""), tops="m")
-         + layer("InnerProduct", IP.format(""), "m", name="k"),
-         {"x": (2, 6)}, force=False),
-    Case("propagate_down",
-         layer("InnerProduct", IP.format(""), tops="m")
-         + layer("InnerProduct", "propagate_down: false " + IP.format(""), "m", "k", "k")
-         + layer("Eltwise", "propagate_down: true propagate_down: false", "k m", name="e"),
-         {"x": (2, 6)}, force=False),
-    Case("several losses",
-         layer("InnerProduct", IP.format(""), tops="m") + layer("SoftmaxWithLoss", "loss_weight: 0.3",
-                                                                "m label", "a", "a")
-         + layer("Reduction", "reduction_param { operation: SUMSQ } loss_weight: 0.1", "m", "b", "b")
-         + layer("Accuracy", "", "m label", "c", "c"),
-         {"x": (3, 4), "label": (3,)}, tops="", force=False),
-    Case("DummyData",
-         layer("DummyData", 'dummy_data_param { shape { dim: 2 dim: 3 } data_filler { value: 2 } }', "",
-               "d", "d") + layer("Eltwise", "", "x d", name="e"),
-         {"x": (2, 3)}),
-    Case("V1", """
+    Case(
+        "in place",
+        layer("Convolution", "convolution_param { num_output: 4 kernel_size: 3 bias_term: false }")
+        + layer("BatchNorm", "", "y", "y", "b")
+        + layer("Scale", "scale_param { bias_term: true }", "y", "y", "s")
+        + layer("ReLU", "", "y", "y", "r"),
+        {"x": (2, 3, 5, 6)},
+        state=TRAIN,
+    ),
+    Case(
+        "shared by name",
+        layer("InnerProduct", 'param { name: "w" } param { name: "b" } ' + IP.format(""), tops="m")
+        + layer(
+            "InnerProduct", 'param { name: "w" } ' + IP.format("bias_term: false"), "m", name="k"
+        ),
+        {"x": (2, 6)},
+    ),
+    Case(
+        "shared by count",
+        layer("InnerProduct", 'param { name: "w" } ' + IP.format("bias_term: false"), tops="m")
+        + layer(
+            "Bias",
+            'param { name: "w" share_mode: PERMISSIVE } bias_param { axis: 0 num_axes: 2 }',
+            "z",
+            "y",
+            "k",
+        ),
+        {"x": (2, 6), "z": (9, 4)},
+        tops="m y",
+    ),
+    Case(
+        "lr_mult 0",
+        layer(
+            "InnerProduct", "param { lr_mult: 0 } param { lr_mult: 2 } " + IP.format(""), tops="m"
+        )
+        + layer("InnerProduct", IP.format(""), "m", name="k"),
+        {"x": (2, 6)},
+        force=False,
+    ),
+    Case(
+        "propagate_down",
+        layer("InnerProduct", IP.format(""), tops="m")
+        + layer("InnerProduct", "propagate_down: false " + IP.format(""), "m", "k", "k")
+        + layer("Eltwise", "propagate_down: true propagate_down: false", "k m", name="e"),
+        {"x": (2, 6)},
+        force=False,
+    ),
+    Case(
+        "several losses",
+        layer("InnerProduct", IP.format(""), tops="m")
+        + layer("SoftmaxWithLoss", "loss_weight: 0.3", "m label", "a", "a")
+        + layer("Reduction", "reduction_param { operation: SUMSQ } loss_weight: 0.1", "m", "b", "b")
+        + layer("Accuracy", "", "m label", "c", "c"),
+        {"x": (3, 4), "label": (3,)},
+        tops="",
+        force=False,
+    ),
+    Case(
+        "DummyData",
+        layer(
+            "DummyData",
+            "dummy_data_param { shape { dim: 2 dim: 3 } data_filler { value: 2 } }",
+            "",
+            "d",
+            "d",
+        )
+        + layer("Eltwise", "", "x d", name="e"),
+        {"x": (2, 3)},
+    ),
+    Case(
+        "V1",
+        """
          layers { name: "l" type: INNER_PRODUCT bottom: "x" top: "m" blobs_lr: 0 blobs_lr: 2
            inner_product_param { num_output: 6 } }
          layers { name: "k" type: INNER_PRODUCT bottom: "m" top: "y" param: "w" param: "b"
            inner_product_param { num_output: 6 } }
          layers { name: "j" type: INNER_PRODUCT bottom: "y" top: "w" param: "w" param: "b"
            inner_product_param { num_output: 6 } }
-         layers { name: "loss" type: EUCLIDEAN_LOSS bottom: "w" bottom: "z" top: "loss" loss_weight: 2 }
-         """, {"x": (2, 6), "z": (2, 6)}, tops="", force=False),
-]  # fmt: skip
+         layers { name: "loss" type: EUCLIDEAN_LOSS bottom: "w" bottom: "z" top: "loss"
+           loss_weight: 2 }
+         """,
+        {"x": (2, 6), "z": (2, 6)},
+        tops="",
+        force=False,
+    ),
+]
 
 FAMILIES = {
-    "windows": WINDOWS, "pointwise": POINTWISE, "normal": NORMAL, "rearranged": REARRANGED,
-    "losses": LOSSES, "nets": NETS,
-}  # fmt: skip
+    "windows": WINDOWS,
+    "pointwise": POINTWISE,
+    "normal": NORMAL,
+    "rearranged": REARRANGED,
+    "losses": LOSSES,
+    "nets": NETS,
+}
 
 
 # ---- a case as a question
@@ -368,10 +524,13 @@ def weights(net, state, rng):
     sizes = infer(build(net, state))
     made = {each.name: sizes.blobs(each) for each in sizes.graph.layers}
     made = {
-        name: [np.abs(rng.normal(0, 1, shape)) + 0.2 if len(shapes) == 3 else rng.normal(0, 1, shape)
-               for shape in shapes]
-        for name, shapes in made.items() if shapes
-    }  # fmt: skip
+        name: [
+            np.abs(rng.normal(0, 1, shape)) + 0.2 if len(shapes) == 3 else rng.normal(0, 1, shape)
+            for shape in shapes
+        ]
+        for name, shapes in made.items()
+        if shapes
+    }
     return store.create().put_all(made) if made else None
 
 
@@ -412,11 +571,16 @@ def differences(mine, theirs):
 # Few windows: with many weights, one product on a CPU.
 HEAVY = [
     conv("num_output: 60 kernel_size: 3 stride: 2 pad: 1"),
-    conv("num_output: 60 kernel_h: 3 kernel_w: 2 stride_h: 2 stride_w: 3 pad_h: 0 pad_w: 1 bias_term: false"),
+    conv(
+        "num_output: 60 kernel_h: 3 kernel_w: 2 stride_h: 2 stride_w: 3 pad_h: 0 pad_w: 1 "
+        "bias_term: false"
+    ),
     conv("num_output: 80 kernel_size: 3 dilation: 2", (1, 6, 9, 8)),
     conv("num_output: 90 kernel_size: 1", (1, 6, 9, 8)),
     conv("num_output: 150 kernel_size: 1", bottoms="x z", tops="y w"),
-    conv("num_output: 9 kernel_size: 5 stride: 2", (2, 2, 4, 4), name="one window beyond its bottom"),
+    conv(
+        "num_output: 9 kernel_size: 5 stride: 2", (2, 2, 4, 4), name="one window beyond its bottom"
+    ),
 ]
 
 
@@ -445,10 +609,12 @@ def test_only_many_weights_and_few_windows_are_a_product():
 
 def compare(cases, caffe):
     asked = [posed(case) for case in cases]
-    answers = caffe.ask([
-        Question("gradients", each.net, each.weights, each.inputs, None, case.state)
-        for case, each in zip(cases, asked, strict=True)
-    ])  # fmt: skip
+    answers = caffe.ask(
+        [
+            Question("gradients", each.net, each.weights, each.inputs, None, case.state)
+            for case, each in zip(cases, asked, strict=True)
+        ]
+    )
     wrong = [
         line
         for case, each, answer in zip(cases, asked, answers, strict=True)

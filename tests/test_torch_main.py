@@ -32,7 +32,9 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def run(data, tmp_path, monkeypatch, capsys):
-    """Runs the program in the folder of a net, as `fcnkit train` makes it: the exit status, and the log."""
+    """Runs the program in the folder of a net, as `fcnkit train` makes it:
+    the exit status, and the log.
+    """
 
     def call(*words, net=NET, solver=SHORT):
         if not (tmp_path / "net").exists():
@@ -59,24 +61,36 @@ def states():
 def test_weights_come_one_over_the_other(run, tmp_path):
     for name, value in (("a", 1), ("b", 2)):
         blobs = [np.full((3, 3, 1, 1), value), np.full(3, value)]
-        store.create().put("score", blobs).put(name, [np.ones(1)]).save(tmp_path / f"{name}.caffemodel")
+        store.create().put("score", blobs).put(name, [np.ones(1)]).save(
+            tmp_path / f"{name}.caffemodel"
+        )
     still = SHORT.replace("0.05", "0").replace("max_iter: 7", "max_iter: 1")
     status, log = run(f"--weights={tmp_path}/a.caffemodel,{tmp_path}/b.caffemodel", solver=still)
     assert status == 0 and "Ignoring source layer a\n" in log and "Ignoring source layer b\n" in log
-    assert all((blob.array() == 2).all() for blob in store.open("run/fcn_iter_1.caffemodel")["score"])
+    assert all(
+        (blob.array() == 2).all() for blob in store.open("run/fcn_iter_1.caffemodel")["score"]
+    )
 
 
 def test_a_snapshot_at_the_end_whatever_is_saved_on_the_way(run):
     status, log = run("--device=cpu")
-    assert status == 0 and log.endswith("Optimization Done.\n") and states() == ["fcn_iter_7.solverstate"]
+    assert (
+        status == 0
+        and log.endswith("Optimization Done.\n")
+        and states() == ["fcn_iter_7.solverstate"]
+    )
     assert [event.iteration for event in shown(log)] == [0, 5]
     status, log = run("--snapshot=run/fcn_iter_7.solverstate")
     assert status == 0 and "Resuming from run/fcn_iter_7.solverstate" in log and not shown(log)
 
 
 @pytest.mark.parametrize("tested", [False, True])
-def test_a_stop_is_heard_between_two_steps_and_between_two_batches_of_a_test(run, tested, monkeypatch):
-    solver = SOLVER.replace("test_initialization: false", f"test_initialization: {str(tested).lower()}")
+def test_a_stop_is_heard_between_two_steps_and_between_two_batches_of_a_test(
+    run, tested, monkeypatch
+):
+    solver = SOLVER.replace(
+        "test_initialization: false", f"test_initialization: {str(tested).lower()}"
+    )
 
     def devices(*_):
         os.kill(os.getpid(), signal.SIGINT)
@@ -107,16 +121,27 @@ def test_other_precisions_are_near(run, precision, near):
         (["--device=cuda:77"], {}, "PyTorch: device cuda:77: "),
         (["--gpu=77"], {}, "PyTorch: device cuda:77: "),
         (["--device=nowhere"], {}, "use --device cpu"),
-        (["--device=cuda:1", "--processes=2"], {}, "2 processes on cuda:1; give each a GPU with --gpu 0,1"),
+        (
+            ["--device=cuda:1", "--processes=2"],
+            {},
+            "2 processes on cuda:1; give each a GPU with --gpu 0,1",
+        ),
         (["--weights=none.caffemodel"], {}, "none.caffemodel"),
         (["--snapshot=none.solverstate"], {}, "none.solverstate: cannot be read"),
-        ([], {"net": NET.replace('"Accuracy"', '"Python"')},
-         'run/train_val.prototxt:13: layer "accuracy": PyTorch engine: it does not run the type Python'),
-        ([], {"net": NET.replace("backend: LMDB", "")},
-         'run/train_val.prototxt:1: layer "data": PyTorch engine: its backend is LEVELDB'),
+        (
+            [],
+            {"net": NET.replace('"Accuracy"', '"Python"')},
+            'run/train_val.prototxt:13: layer "accuracy": PyTorch engine: it does not run the '
+            "type Python",
+        ),
+        (
+            [],
+            {"net": NET.replace("backend: LMDB", "")},
+            'run/train_val.prototxt:1: layer "data": PyTorch engine: its backend is LEVELDB',
+        ),
         ([], {"solver": SHORT.replace('"fixed"', '"often"')}, 'lr_policy "often"'),
     ],
-)  # fmt: skip
+)
 def test_what_goes_wrong_is_said_as_caffe_says_it(run, words, texts, said):
     status, log = run(*words, **texts)
     assert status == 1 and said in last_words(log, status) and not states()
@@ -164,7 +189,12 @@ def test_the_devices_of_a_machines_processes(words, place, gpus, found, monkeypa
 
 @pytest.mark.parametrize(
     "words",
-    [["--weights=a", "--snapshot=b"], ["--gpu=0", "--device=cpu"], ["--precision=fp16"], ["--gpus=0"]],
+    [
+        ["--weights=a", "--snapshot=b"],
+        ["--gpu=0", "--device=cpu"],
+        ["--precision=fp16"],
+        ["--gpus=0"],
+    ],
 )
 def test_words_that_it_does_not_know(words, capsys):
     with pytest.raises(SystemExit) as caught:
@@ -177,6 +207,13 @@ def test_nothing_that_lies_in_the_folder_is_executed(tmp_path):
     for name in ("argparse.py", "fcnkit.py", "numpy.py", "signal.py"):
         (tmp_path / name).write_text("raise SystemExit('executed')\n")
     done = subprocess.run(
-        [*trainers.program(), "train", "--solver=none"], cwd=tmp_path, capture_output=True, text=True
+        [*trainers.program(), "train", "--solver=none"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
-    assert done.returncode == 1 and "none: cannot be read" in done.stderr and "executed" not in done.stderr
+    assert (
+        done.returncode == 1
+        and "none: cannot be read" in done.stderr
+        and "executed" not in done.stderr
+    )

@@ -20,7 +20,8 @@ POLICIES = {
     "sigmoid": "gamma: 0.3 stepsize: 6",
 }
 NET = """net_param {
-layer { name: "data" type: "DummyData" top: "x" top: "y" dummy_data_param { shape { dim: 1 dim: 1 } } }
+layer { name: "data" type: "DummyData" top: "x" top: "y"
+  dummy_data_param { shape { dim: 1 dim: 1 } } }
 layer { name: "fc" type: "InnerProduct" bottom: "x" top: "z" inner_product_param { num_output: 1 } }
 layer { name: "loss" type: "EuclideanLoss" bottom: "z" bottom: "y" top: "loss" } }
 """
@@ -59,7 +60,11 @@ def test_a_step_is_one_an_iteration_and_never_back():
 @pytest.mark.parametrize(
     "policy, more, words",
     [
-        ("cosine", "", 'lr_policy "cosine"; Caffe knows fixed, step, exp, inv, multistep, poly, sigmoid'),
+        (
+            "cosine",
+            "",
+            'lr_policy "cosine"; Caffe knows fixed, step, exp, inv, multistep, poly, sigmoid',
+        ),
         ("step", "gamma: 0.1", "stepsize 0 is not above 0"),
         ("step", "gamma: -1 stepsize: 1", "gamma -1 is below 0"),
         ("sigmoid", "gamma: -0.1 stepsize: 1", "gamma -0.1 is below 0"),
@@ -70,7 +75,9 @@ def test_refused_as_by_caffe(caffe, tmp_path, policy, more, words):
     with pytest.raises(EngineError, match=f"s.prototxt: the solver: {words}"):
         Rates(prototxt.parse(text, "s.prototxt"))
     (tmp_path / "solver.prototxt").write_text(NET + text)
-    with pytest.raises(AssertionError, match="Unknown learning rate policy|Check failed: this->param_"):
+    with pytest.raises(
+        AssertionError, match="Unknown learning rate policy|Check failed: this->param_"
+    ):
         log_of(caffe, tmp_path)
 
 

@@ -73,7 +73,9 @@ def of(path):
     if "solverstate" in path.name:
         state = snapshot.read_state(path)
         return {number: values.tolist() for number, values in enumerate(state.history)} | {
-            "iteration": state.iteration, "step": state.step}  # fmt: skip
+            "iteration": state.iteration,
+            "step": state.step,
+        }
     # Caffe names layers without parameters too, and in HDF5 a shared parameter once.
     return {
         name: [blob.array().tolist() for blob in blobs]
@@ -124,10 +126,16 @@ def test_a_link_to_another_file_is_not_followed(tmp_path):
 
 def test_a_state_of_another_net_or_solver_is_refused(tmp_path):
     given = case(tmp_path)
-    solver = Solver(given.solver(LINES % ("Adam", "BINARYPROTO")), given.feed, folder=tmp_path, device="cpu")
+    solver = Solver(
+        given.solver(LINES % ("Adam", "BINARYPROTO")), given.feed, folder=tmp_path, device="cpu"
+    )
     _, state = solver.snapshot("ours")
-    sgd = Solver(given.solver(LINES % ("SGD", "BINARYPROTO")), given.feed, folder=tmp_path, device="cpu")
-    with pytest.raises(WeightsError, match="it has 22 histories, and this solver and net 11; give a state"):
+    sgd = Solver(
+        given.solver(LINES % ("SGD", "BINARYPROTO")), given.feed, folder=tmp_path, device="cpu"
+    )
+    with pytest.raises(
+        WeightsError, match="it has 22 histories, and this solver and net 11; give a state"
+    ):
         sgd.restore(state)
     snapshot.save_state(tmp_path / "bad", STATE._replace(history=(np.ones(3, "f4"),) * 11))
     with pytest.raises(WeightsError, match="history 0 is 3, in the net 4 x 3 x 3 x 3"):
@@ -147,7 +155,11 @@ def test_weights_are_where_the_state_says_or_beside_it(tmp_path):
 
 @pytest.mark.parametrize(
     "text, expected",
-    [('snapshot_prefix: "a/b"', "a/b"), ("", "folder/solver"), ('snapshot_prefix: "there"', "there/solver")],
+    [
+        ('snapshot_prefix: "a/b"', "a/b"),
+        ("", "folder/solver"),
+        ('snapshot_prefix: "there"', "there/solver"),
+    ],
 )
 def test_prefixes(tmp_path, text, expected):
     (tmp_path / "there").mkdir()

@@ -1,4 +1,6 @@
-"""The training itself: what it says, tests and takes in is what real Caffe says, tests and takes in."""
+"""The training itself: what it says,
+tests and takes in is what real Caffe says, tests and takes in.
+"""
 
 import re
 from contextlib import contextmanager
@@ -19,13 +21,16 @@ from fcnkit.training.torch.solving.solver import Solver  # noqa: E402
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 PLAIN = 'net: "net.prototxt" max_iter: 8 base_lr: 0.05 lr_policy: "fixed" momentum: 0.9 '
-TESTS = """test_iter: 2 test_iter: 3 test_interval: 4 test_compute_loss: true display: 2 average_loss: 3
+TESTS = """test_iter: 2 test_iter: 3 test_interval: 4 test_compute_loss: true
+  display: 2 average_loss: 3
 test_state {} test_state { stage: "other" } iter_size: 2
 """
 
 
 def solver(given, text=PLAIN, *, net=NET, feed=None, **more):
-    return Solver(given.solver(text, net=net), feed or given.feed, folder=given.folder, device="cpu", **more)
+    return Solver(
+        given.solver(text, net=net), feed or given.feed, folder=given.folder, device="cpu", **more
+    )
 
 
 def values(solver):
@@ -73,9 +78,13 @@ def test_losses_rates_and_scores_are_those_that_caffe_displays(caffe, tmp_path):
     given = case(tmp_path)
     mine = solver(given, PLAIN + TESTS)
     given.start(mine)
-    log = re.sub(r" \([^()]* iter/s, [^()]*\),", "", log_of(caffe, tmp_path, f"--weights={given.weights}"))
+    log = re.sub(
+        r" \([^()]* iter/s, [^()]*\),", "", log_of(caffe, tmp_path, f"--weights={given.weights}")
+    )
     theirs, ours = SAID.findall(log), list(said(mine))
-    assert len(theirs) == 35 and [without(line) for line in ours] == [without(line) for line in theirs]
+    assert len(theirs) == 35 and [without(line) for line in ours] == [
+        without(line) for line in theirs
+    ]
     np.testing.assert_allclose(numbers(ours), numbers(theirs), rtol=2e-5)
 
 
@@ -104,7 +113,9 @@ def test_an_output_whose_size_changes_has_no_mean(tmp_path):
     feed = sized(given, (6, 8))
     net = re.sub(r'layer { name: "(loss|accuracy)"[^}]*}[^}]*}( })?', "", NET)
     mine = solver(given, PLAIN + "test_iter: 2 test_interval: 1", net=net, feed=feed)
-    with pytest.raises(NetError, match=r'output "label" has the shapes \(4, 1, 6, 6\) and \(4, 1, 8, 6\)'):
+    with pytest.raises(
+        NetError, match=r'output "label" has the shapes \(4, 1, 6, 6\) and \(4, 1, 8, 6\)'
+    ):
         mine.test()
 
 
@@ -162,18 +173,27 @@ def test_a_frozen_parameter_goes_on_by_the_momentum_that_it_brings(caffe, tmp_pa
     mine = solver(given, PLAIN)
     mine.step()
     state = mine.snapshot("ours").state
-    frozen = NET.replace('bottom: "sum" top: "score"', 'bottom: "sum" top: "score" param { lr_mult: 0 }')
+    frozen = NET.replace(
+        'bottom: "sum" top: "score"', 'bottom: "sum" top: "score" param { lr_mult: 0 }'
+    )
     later = solver(given, PLAIN, net=frozen)
     later.restore(state)
     for _ in range(7):
         later.step()
     log_of(caffe, tmp_path, f"--snapshot={state.name}")
-    assert list(differences(later.snapshot("ours").weights, tmp_path / "caffe_iter_8.caffemodel", 1e-4)) == []
+    assert (
+        list(
+            differences(later.snapshot("ours").weights, tmp_path / "caffe_iter_8.caffemodel", 1e-4)
+        )
+        == []
+    )
     assert not np.array_equal(later.net.saved()["score"][0], mine.net.saved()["score"][0])
 
 
 def test_a_shared_parameter_is_learned_as_any_of_its_layers_says(tmp_path):
-    learned = {each.layer.name: each for each in solver(case(tmp_path)).net.learned if each.number == 0}
+    learned = {
+        each.layer.name: each for each in solver(case(tmp_path)).net.learned if each.number == 0
+    }
     assert (learned["one"].lr_mult, learned["one"].decay_mult) == (0.5, 3)
     assert "two" not in learned
     wrong = NET.replace('name: "shared" decay_mult: 3', 'name: "shared" lr_mult: 3')
@@ -183,7 +203,8 @@ def test_a_shared_parameter_is_learned_as_any_of_its_layers_says(tmp_path):
 
 def test_a_loss_that_nothing_learns_from_is_no_matter(tmp_path):
     net = """layer { name: "data" type: "Input" top: "x" }
-layer { name: "fc" type: "InnerProduct" bottom: "x" top: "y" param { lr_mult: 0 } param { lr_mult: 0 }
+layer { name: "fc" type: "InnerProduct" bottom: "x" top: "y" param { lr_mult: 0 }
+  param { lr_mult: 0 }
   inner_product_param { num_output: 1 } }
 layer { name: "loss" type: "Reduction" bottom: "y" top: "loss" loss_weight: 1 }"""
     mine = solver(case(tmp_path), net=net, feed=lambda graph: repeat({"x": np.ones((1, 2))}))
@@ -213,9 +234,13 @@ def test_batches_may_change_their_size(tmp_path):
 
 def test_a_batch_that_the_parameters_do_not_fit_is_refused(tmp_path):
     given = case(tmp_path)
-    net = NET + """
-layer { name: "fc" type: "InnerProduct" bottom: "sum" top: "fc" inner_product_param { num_output: 1 } }
+    net = (
+        NET
+        + """
+layer { name: "fc" type: "InnerProduct" bottom: "sum" top: "fc"
+  inner_product_param { num_output: 1 } }
 layer { name: "sink" type: "Silence" bottom: "fc" }"""
+    )
     mine = solver(given, net=net, feed=sized(given, (6, 8)))
     mine.step()
     with pytest.raises(NetError, match=r'"fc": its parameters were \[\(1, 144\), \(1,\)\]'):
@@ -236,7 +261,9 @@ def test_data_that_ends_is_said(tmp_path):
 
 
 class Pair:
-    """Two solvers that step in turn as if at once: the first leaves its part, the second has the sum."""
+    """Two solvers that step in turn as if at once:
+    the first leaves its part, the second has the sum.
+    """
 
     def __init__(self):
         self.kept = {}
@@ -257,7 +284,11 @@ class Pair:
             yield
             turn("gradients", [each.grad for each in parameters])
 
-        return {"summed": summed, "added": lambda tensors: turn("statistics", tensors), "rank": rank}
+        return {
+            "summed": summed,
+            "added": lambda tensors: turn("statistics", tensors),
+            "rank": rank,
+        }
 
 
 def test_two_processes_are_one_with_twice_the_iter_size(tmp_path):
@@ -265,8 +296,17 @@ def test_two_processes_are_one_with_twice_the_iter_size(tmp_path):
     text = PLAIN + "clip_gradients: 0.5 weight_decay: 0.01 iter_size: "
     one = solver(given, text + "4", feed=given.feed_halves)
     given.start(one)
-    two = [solver(given, text + "2", feed=part(given, rank), weights=[given.weights], processes=2,
-                  **pair.hooks(rank)) for rank in range(2)]  # fmt: skip
+    two = [
+        solver(
+            given,
+            text + "2",
+            feed=part(given, rank),
+            weights=[given.weights],
+            processes=2,
+            **pair.hooks(rank),
+        )
+        for rank in range(2)
+    ]
     for _ in range(5):
         one.step()
         for each in two:
@@ -305,7 +345,9 @@ def test_products_are_whole_unless_told_otherwise(tmp_path, monkeypatch):
     found = []
     for precision in ("fp32", "tf32"):
         mine = solver(given, precision=precision)
-        monkeypatch.setattr(mine, "_backward", lambda *_, **__: found.append(torch.backends.cudnn.allow_tf32))
+        monkeypatch.setattr(
+            mine, "_backward", lambda *_, **__: found.append(torch.backends.cudnn.allow_tf32)
+        )
         before = torch.backends.cudnn.allow_tf32
         mine.step()
         assert torch.backends.cudnn.allow_tf32 == before
@@ -316,7 +358,11 @@ def test_compiled_it_is_one_graph_for_the_first_size_and_one_for_all_others(tmp_
     given, compile = case(tmp_path), torch.compile
     monkeypatch.setattr(torch, "compile", lambda run: compile(run, fullgraph=True, backend="eager"))
     kept = re.findall(r'layer { name: "(?:data|conv|pool|up|score|loss)"(?:.|\n)*?\n(?=layer)', NET)
-    net = "".join(kept).replace('bottom: "two"', 'bottom: "conv"').replace('bottom: "sum"', 'bottom: "up"')
+    net = (
+        "".join(kept)
+        .replace('bottom: "two"', 'bottom: "conv"')
+        .replace('bottom: "sum"', 'bottom: "up"')
+    )
     feed, found = sized(given, (6, 8, 10)), []
     torch._dynamo.reset()
     for compiled in (False, True):
@@ -335,7 +381,10 @@ def test_compiled_it_is_one_graph_for_the_first_size_and_one_for_all_others(tmp_
         ("iter_size: 0", "iter_size 0 is below 1"),
         ("average_loss: 0", "average_loss 0 is below 1"),
         ("snapshot_diff: true", "snapshot_diff: gradients are not saved"),
-        ('weight_decay: 0.1 regularization_type: "L3"', 'regularization_type "L3"; Caffe knows L1 and L2'),
+        (
+            'weight_decay: 0.1 regularization_type: "L3"',
+            'regularization_type "L3"; Caffe knows L1 and L2',
+        ),
     ],
 )
 def test_refused(tmp_path, text, words):
@@ -351,5 +400,7 @@ def test_another_precision_is_refused(tmp_path):
 def test_snapshots_that_could_not_be_saved_are_refused_at_once(tmp_path):
     given = case(tmp_path)
     text = given.solver(PLAIN + "snapshot: 5").text.replace('"caffe"', '"none/caffe"')
-    with pytest.raises(OutputError, match="none/caffe: snapshots would go to .*none, which is no folder"):
+    with pytest.raises(
+        OutputError, match="none/caffe: snapshots would go to .*none, which is no folder"
+    ):
         Solver(prototxt.parse(text), given.feed, folder=tmp_path, device="cpu")

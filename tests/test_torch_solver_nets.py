@@ -1,4 +1,6 @@
-"""The nets that a solver names are those that real Caffe builds of it, in its order and in its states."""
+"""The nets that a solver names are those that real Caffe builds of it,
+in its order and in its states.
+"""
 
 import re
 
@@ -70,11 +72,17 @@ def without_splits(found):
     "text, words",
     [
         ("", r"it names 0 nets to train \(none\); give one of net, net_param"),
-        ('net: "n.prototxt" train_net: "n.prototxt"', r"it names 2 nets to train \(net, train_net\)"),
+        (
+            'net: "n.prototxt" train_net: "n.prototxt"',
+            r"it names 2 nets to train \(net, train_net\)",
+        ),
         ('net: "n.prototxt" test_net: "n.prototxt"', "it has 0 test_iter for 1 test nets"),
         ('train_net: "n.prototxt" test_iter: 3', "it has 1 test_iter for 0 test nets"),
         ('net: "n.prototxt" test_iter: 3', "it has test nets and no test_interval"),
-        ('net: "n.prototxt" test_iter: [3, 3] test_interval: 1 test_state {}', "it has 1 test_state for 2"),
+        (
+            'net: "n.prototxt" test_iter: [3, 3] test_interval: 1 test_state {}',
+            "it has 1 test_state for 2",
+        ),
     ],
 )
 def test_refused_as_by_caffe(caffe, folder, text, words):

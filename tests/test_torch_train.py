@@ -1,4 +1,6 @@
-"""PyTorch trains through `fcnkit train`, is cut off, and goes on; and takes turns with real Caffe."""
+"""PyTorch trains through `fcnkit train`, is cut off,
+and goes on; and takes turns with real Caffe.
+"""
 
 import os
 import shlex
@@ -57,12 +59,16 @@ def train(data):
 
 def states(net):
     folder = net / "run"
-    return [name for name in os.listdir(folder) if name.endswith("state")] if folder.exists() else []
+    return (
+        [name for name in os.listdir(folder) if name.endswith("state")] if folder.exists() else []
+    )
 
 
 def values(net, iteration=90):
     weights = store.open(net / "run" / f"fcn_iter_{iteration}.caffemodel")
-    return np.concatenate([blob.array().ravel() for name in ("score", "bn") for blob in weights[name]])
+    return np.concatenate(
+        [blob.array().ravel() for name in ("score", "bn") for blob in weights[name]]
+    )
 
 
 def rows(net):
@@ -82,7 +88,10 @@ def test_a_dry_run_prints_the_command_and_needs_no_caffe(net, train, monkeypatch
     for words, said in (
         ((), ""),
         (("--cpu",), " --device=cpu"),
-        (("--gpu", "0,1", "--precision", "bf16", "--compile"), " --gpu=0,1 --precision=bf16 --compile"),
+        (
+            ("--gpu", "0,1", "--precision", "bf16", "--compile"),
+            " --gpu=0,1 --precision=bf16 --compile",
+        ),
         (("--device", "cuda:1", "--precision", "fp32"), " --device=cuda:1"),
         (("--device", "cpu", "--processes", "2"), " --device=cpu --processes=2"),
     ):
@@ -114,7 +123,9 @@ def alone(tmp_path_factory, data):
     net = start_net(tmp_path_factory.mktemp("alone"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FCNKIT_CAFFE", str(net / "none"))
-        done = CliRunner().invoke(main, ["train", str(net), "--data", str(data), "--engine", "torch"])
+        done = CliRunner().invoke(
+            main, ["train", str(net), "--data", str(data), "--engine", "torch"]
+        )
     assert done.exit_code == 0, done.stderr
     return net, done
 
@@ -137,11 +148,24 @@ def start_net(folder, **texts):
 
 def test_it_trains_without_caffe(alone, train):
     net, done = alone
-    assert "trained 90 iterations" in done.stdout and f"starts from {net}/init.caffemodel" in done.stderr
-    assert sorted(os.listdir(net / "run")) == sorted([
-        "caffe.log", "curve.png", "solver.prototxt", "train.jsonl", "train_val.prototxt",
-        *(f"fcn_iter_{n}.{kind}" for n in (30, 60, 90) for kind in ("caffemodel", "solverstate")),
-    ])  # fmt: skip
+    assert (
+        "trained 90 iterations" in done.stdout
+        and f"starts from {net}/init.caffemodel" in done.stderr
+    )
+    assert sorted(os.listdir(net / "run")) == sorted(
+        [
+            "caffe.log",
+            "curve.png",
+            "solver.prototxt",
+            "train.jsonl",
+            "train_val.prototxt",
+            *(
+                f"fcn_iter_{n}.{kind}"
+                for n in (30, 60, 90)
+                for kind in ("caffemodel", "solverstate")
+            ),
+        ]
+    )
     assert list(losses(net)) == list(range(0, 91, 5)) and losses(net)[90] < losses(net)[0] / 4
     assert all(row["rate"] == 0.05 for row in rows(net) if "loss" in row)
     assert f"PyTorch {torch.__version__} on cpu" in done.stderr
@@ -177,7 +201,9 @@ def test_two_processes_are_one_with_twice_the_passes(alone, train, tmp_path):
     net = start_net(tmp_path, solver=SOLVER.replace("iter_size: 2", "iter_size: 1"))
     done = train(net, "--device", "cpu", "--processes", 2)
     assert done.exit_code == 0, done.stderr
-    for iteration in range(0, 90, 5):  # the last loss is that of one more pass, or of one in each process
+    for iteration in range(
+        0, 90, 5
+    ):  # the last loss is that of one more pass, or of one in each process
         assert losses(net)[iteration] == pytest.approx(losses(alone[0])[iteration], rel=1e-5)
     assert np.allclose(values(net), values(alone[0]), rtol=1e-5, atol=1e-6)
     tests = [[row["test"] for row in rows(each) if "test" in row] for each in (net, alone[0])]

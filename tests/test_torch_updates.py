@@ -49,7 +49,10 @@ def test_after_a_hundred_steps_all_is_as_in_caffe(caffe, tmp_path, monkeypatch, 
 @pytest.mark.parametrize(
     "text, words",
     [
-        ('type: "Rprop"', 'type "Rprop"; Caffe knows SGD, Nesterov, AdaGrad, RMSProp, AdaDelta, Adam'),
+        (
+            'type: "Rprop"',
+            'type "Rprop"; Caffe knows SGD, Nesterov, AdaGrad, RMSProp, AdaDelta, Adam',
+        ),
         ('type: "SGD" solver_type: SGD', "both type and solver_type; remove solver_type"),
         ('type: "AdaGrad" momentum: 0.9', "momentum 0.9, which AdaGrad has not"),
         ('type: "RMSProp" rms_decay: 1', "rms_decay 1; give one from 0"),
@@ -64,7 +67,9 @@ def test_caffe_refuses_them_too(caffe, tmp_path):
     given = case(tmp_path)
     for text in ('type: "Rprop"', 'type: "SGD" solver_type: SGD', 'type: "AdaGrad" momentum: 0.9'):
         given.solver(f'net: "net.prototxt" lr_policy: "fixed" base_lr: 1 max_iter: 1 {text}')
-        with pytest.raises(AssertionError, match="Unknown solver type|cannot be both specified|Momentum"):
+        with pytest.raises(
+            AssertionError, match="Unknown solver type|cannot be both specified|Momentum"
+        ):
             log_of(caffe, tmp_path)
 
 

@@ -54,12 +54,16 @@ def train(data):
 
 @pytest.fixture
 def started(net, data):
-    """Starts `fcnkit train` in a process of its own, and waits until Caffe has saved a snapshot there."""
+    """Starts `fcnkit train` in a process of its own,
+    and waits until Caffe has saved a snapshot there.
+    """
     processes = []
 
     def start(*words):
         process = subprocess.Popen(
-            [*FCNKIT, "train", net, "--data", data, *LONG, *words], stderr=subprocess.PIPE, text=True
+            [*FCNKIT, "train", net, "--data", data, *LONG, *words],
+            stderr=subprocess.PIPE,
+            text=True,
         )
         processes.append(process)
         had = set(states(net))
@@ -82,7 +86,9 @@ def until(true, process=None, seconds=120):
 
 def states(net):
     folder = net / "run"
-    return [name for name in os.listdir(folder) if name.endswith("state")] if folder.exists() else []
+    return (
+        [name for name in os.listdir(folder) if name.endswith("state")] if folder.exists() else []
+    )
 
 
 def caffe_of(process):
@@ -112,11 +118,23 @@ def test_it_trains(net, train):
     assert done.exit_code == 0
     assert "trained 90 iterations" in done.stdout and "starts from its fillers" in done.stderr
     assert sorted(os.listdir(net)) == ["run", "solver.prototxt", "train_val.prototxt"]
-    assert sorted(os.listdir(net / "run")) == sorted([
-        "caffe.log", "curve.png", "solver.prototxt", "train.jsonl", "train_val.prototxt",
-        *(f"fcn_iter_{n}.{kind}" for n in (30, 60, 90) for kind in ("caffemodel", "solverstate")),
-    ])  # fmt: skip
-    assert (net / "train_val.prototxt").read_text() == NET and (net / "solver.prototxt").read_text() == SOLVER
+    assert sorted(os.listdir(net / "run")) == sorted(
+        [
+            "caffe.log",
+            "curve.png",
+            "solver.prototxt",
+            "train.jsonl",
+            "train_val.prototxt",
+            *(
+                f"fcn_iter_{n}.{kind}"
+                for n in (30, 60, 90)
+                for kind in ("caffemodel", "solverstate")
+            ),
+        ]
+    )
+    assert (net / "train_val.prototxt").read_text() == NET and (
+        net / "solver.prototxt"
+    ).read_text() == SOLVER
     losses = [row["loss"] for row in rows(net) if "loss" in row]
     assert shown_iterations(net) == list(range(0, 91, 5)) and losses[-1] < losses[0] / 4
     assert all(row["rate"] == 0.05 for row in rows(net) if "loss" in row)
@@ -165,7 +183,9 @@ def test_weights_and_what_has_none_of_its_layers(net, train, tmp_path):
     (net / "solver.prototxt").write_text(SOLVER.replace("0.05", "0"))
     assert f"starts from {net}/init.caffemodel" in train(net).stderr
     assert (final(net) == 1).all()
-    store.create().put("score", [np.zeros((3, 3, 1, 1)), np.zeros(3)]).save(tmp_path / "w.caffemodel")
+    store.create().put("score", [np.zeros((3, 3, 1, 1)), np.zeros(3)]).save(
+        tmp_path / "w.caffemodel"
+    )
     train(net, "--weights", tmp_path / "w.caffemodel", "--run", "b")
     assert not np.any(store.open(net / "b" / "fcn_iter_90.caffemodel")["score"][0].array())
 
@@ -183,7 +203,9 @@ def test_a_resume_where_the_database_begins_anew_is_exact(net, train, tmp_path):
     # In the middle of the database it is not: Caffe reads it from its first entry again.
     train(third, "--iterations", 31)
     train(third)
-    assert not np.array_equal(final(net), final(third)) and np.allclose(final(net), final(third), atol=0.1)
+    assert not np.array_equal(final(net), final(third)) and np.allclose(
+        final(net), final(third), atol=0.1
+    )
     assert shown_iterations(third) == shown_iterations(net)
 
 
@@ -274,7 +296,9 @@ def test_a_gpu_that_is_not_there(net, train, caffe, monkeypatch, tmp_path):
     for gpu in ("0", "all"):
         done = train(net, "--gpu", gpu)
         assert done.exit_code == 2
-        assert "Cannot use GPU in CPU-only Caffe" in done.stderr and "train with --cpu" in done.stderr
+        assert (
+            "Cannot use GPU in CPU-only Caffe" in done.stderr and "train with --cpu" in done.stderr
+        )
         assert os.listdir(net / "run") == ["caffe.log"]
     assert train(net, "--cpu").exit_code == 0
 
@@ -282,7 +306,9 @@ def test_a_gpu_that_is_not_there(net, train, caffe, monkeypatch, tmp_path):
 def test_a_caffe_for_gpus_is_taken_for_them_alone(net, train, monkeypatch, tmp_path):
     program = tmp_path / "caffe-gpu" / "bin" / "caffe"
     program.parent.mkdir(parents=True)
-    program.write_text("#!/bin/sh\necho F1126 caffe.cpp:1] no CUDA-capable device is detected\nexit 1\n")
+    program.write_text(
+        "#!/bin/sh\necho F1126 caffe.cpp:1] no CUDA-capable device is detected\nexit 1\n"
+    )
     program.chmod(0o755)
     monkeypatch.setenv("FCNKIT_CAFFE_GPU", str(tmp_path / "caffe-gpu"))
     assert str(program) not in train(net, "--gpu", "0", "--dry-run").stdout  # it is not whole
@@ -319,7 +345,9 @@ def test_weights_that_caffe_refuses(net, train, tmp_path):
     assert os.listdir(net / "run") == ["caffe.log"]
 
 
-@pytest.mark.parametrize("loss, failed", [(0.1, False), (87.33654, True), (float("inf"), True), (1e5, False)])
+@pytest.mark.parametrize(
+    "loss, failed", [(0.1, False), (87.33654, True), (float("inf"), True), (1e5, False)]
+)
 def test_losses_that_lead_nowhere(loss, failed):
     assert _failed(loss) == failed
 
@@ -334,16 +362,22 @@ def test_losses_that_lead_nowhere(loss, failed):
 )
 def test_remedies(tmp_path, words, said):
     recipe = Recipe(Run(tmp_path, "run"), prototxt.parse(""), ())
-    log = f"F0102 03:04:05.678901 42 syncedmem.cpp:71] {words}\n*** Check failure stack trace: ***\n"
+    log = (
+        f"F0102 03:04:05.678901 42 syncedmem.cpp:71] {words}\n*** Check failure stack trace: ***\n"
+    )
     error = _death(recipe, log, -6)
     assert isinstance(error, EngineError) and words in str(error) and said in str(error)
 
 
 def test_what_pytorch_says_is_said_once(tmp_path):
     recipe = Recipe(Run(tmp_path, "run"), prototxt.parse(""), (), Torch())
-    log = "F0102 03:04:05.678901 42 torch.py:1] PyTorch: device cuda:7: no such thing; use --device cpu\n"
+    log = (
+        "F0102 03:04:05.678901 42 torch.py:1] PyTorch: device cuda:7: no such thing; use "
+        "--device cpu\n"
+    )
     assert str(_death(recipe, log, 1)) == (
-        f"PyTorch: device cuda:7: no such thing; use --device cpu ({tmp_path}/run/solver.prototxt); "
+        f"PyTorch: device cuda:7: no such thing; use --device cpu "
+        f"({tmp_path}/run/solver.prototxt); "
         f"see {tmp_path}/run/caffe.log"
     )
     log = "F0102 03:04:05.678901 42 torch.py:1] a.prototxt: PyTorch: CUDA out of memory. Tried to\n"
@@ -371,9 +405,13 @@ def test_lines(capsys):
         lines.loss(Loss(15, 0.4, 0.1, {}))  # too soon
         lines.loss(Loss(20, 0.3, 0.1, {}))
     assert capsys.readouterr().err.splitlines() == [
-        "net: iteration 10 of 20, loss 0.5", "net: iteration 20 of 20, loss 0.3, rate 0.1"
-    ]  # fmt: skip
-    assert shown({"accuracy": 0.25, "per_class": [1.0, 0.5]}) == "accuracy 0.25, per_class of 2 classes"
+        "net: iteration 10 of 20, loss 0.5",
+        "net: iteration 20 of 20, loss 0.3, rate 0.1",
+    ]
+    assert (
+        shown({"accuracy": 0.25, "per_class": [1.0, 0.5]})
+        == "accuracy 0.25, per_class of 2 classes"
+    )
     assert clock(3725.4) == "1:02:05"
 
 

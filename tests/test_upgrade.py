@@ -165,11 +165,12 @@ def meaning(text: str, name: str = "NetParameter"):
 NETS = {
     "V1": V1,
     "V0": V0,
-    "inputs": 'input: "a" # in\ninput_dim: 1\ninput_dim: 3 # rgb\ninput_dim: 4\ninput_dim: 5\n' + V1,
+    "inputs": 'input: "a" # in\ninput_dim: 1\ninput_dim: 3 # rgb\ninput_dim: 4\ninput_dim: 5\n'
+    + V1,
     "lists": 'input: ["a", "b"] input_dim: [1, 2, 3, 4, # four\n 5, 6, 7, 8]\n'
-             'layers: [{ name: "c" type: RELU bottom: "a" top: "c" blobs_lr: [1, 2], weight_decay: [0] }]',
+    'layers: [{ name: "c" type: RELU bottom: "a" top: "c" blobs_lr: [1, 2], weight_decay: [0] }]',
     "one line": 'layers { name: "c" type: CONVOLUTION blobs_lr: 1 blobs_lr: 2 top: "c" }',
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("text", NETS.values(), ids=NETS)
@@ -219,8 +220,13 @@ def test_a_new_net_is_left_alone():
 
 
 def test_the_graph_stays():
-    memory = "  type: MEMORY_DATA\n  memory_data_param { batch_size: 2 channels: 3 height: 9 width: 9 }\n"
-    fed = re.sub(r"(?s)  data_param.*?  }\n", '  top: "label"\n', V1).replace("  type: DATA\n", memory)
+    memory = (
+        "  type: MEMORY_DATA\n  memory_data_param { batch_size: 2 channels: 3 height: 9 "
+        "width: 9 }\n"
+    )
+    fed = re.sub(r"(?s)  data_param.*?  }\n", '  top: "label"\n', V1).replace(
+        "  type: DATA\n", memory
+    )
     for text in (fed, NETS["lists"]):
         net = prototxt.parse(text)
         assert layers_of(net) == layers_of(upgrade(net).net)
@@ -261,15 +267,21 @@ TABLE = {
     ),
     "input_shape": (
         'input: "a"\ninput_shape {\n  dim: 1\n  dim: 2\n}\ninput: "b"\ninput_shape { dim: 3 }\n',
-        INPUT + '  top: "a"\n  top: "b"\n  input_param {\n    shape {\n      dim: 1\n      dim: 2\n    }\n'
+        INPUT
+        + '  top: "a"\n  top: "b"\n  input_param {\n    shape {\n      dim: 1\n      dim: 2\n    '
+        "}\n"
         "    shape { dim: 3 }\n  }\n}\n",
     ),
     "inputs after the layers": (
         RELU + 'input: "a"\ninput_shape { dim: 3 }\nname: "n"\n',
-        INPUT + '  top: "a"\n  input_param {\n    shape { dim: 3 }\n  }\n}\n' + RELU + 'name: "n"\n',
+        INPUT
+        + '  top: "a"\n  input_param {\n    shape { dim: 3 }\n  }\n}\n'
+        + RELU
+        + 'name: "n"\n',
     ),
     "both sizes: the shapes count": (
-        'input: "a"\ninput_shape { dim: 3 }\ninput_dim: 1 # b\ninput_dim: 2 input_dim: 2 input_dim: 2\n',
+        'input: "a"\ninput_shape { dim: 3 }\ninput_dim: 1 # b\ninput_dim: 2 input_dim: 2 '
+        "input_dim: 2\n",
         INPUT + '  top: "a"\n  # b\n  input_param {\n    shape { dim: 3 }\n  }\n}\n',
     ),
     "input without size is dropped": ('input: "a" # why\nname: "n"\n', '# why\nname: "n"\n'),
@@ -280,8 +292,10 @@ TABLE = {
         "  param { lr_mult: 0 decay_mult: 0 }\n  param { lr_mult: 0 decay_mult: 0 }\n}",
     ),
     "shared params": (
-        'layers {\n  type: INNER_PRODUCT\n  param: "w" param: "b"\n  blob_share_mode: PERMISSIVE\n}\n',
-        'layer {\n  type: "InnerProduct"\n  param {\n    name: "w"\n    share_mode: PERMISSIVE\n  }\n'
+        'layers {\n  type: INNER_PRODUCT\n  param: "w" param: "b"\n  blob_share_mode: '
+        "PERMISSIVE\n}\n",
+        'layer {\n  type: "InnerProduct"\n  param {\n    name: "w"\n    share_mode: PERMISSIVE\n '
+        " }\n"
         '  param {\n    name: "b"\n  }\n}\n',
     ),
     "params apart": (
@@ -295,11 +309,15 @@ TABLE = {
         'layers { type: IMAGE_SEG_DATA name: "x" }',
         'layer { type: "ImageSegData" name: "x" }',
     ),
-    "a fork's field": ('layers { type: LRN odd_param { k: 1 } }', 'layer { type: "LRN" odd_param { k: 1 } }'),
+    "a fork's field": (
+        "layers { type: LRN odd_param { k: 1 } }",
+        'layer { type: "LRN" odd_param { k: 1 } }',
+    ),
     "transform over another": (
         "layers {\n  type: DATA\n  transform_param {\n    scale: 1 # t\n  }\n"
         "  data_param {\n    scale: 2 # d\n    mirror: true\n  }\n}\n",
-        'layer {\n  type: "Data"\n  transform_param {\n    # t\n    scale: 2 # d\n    mirror: true\n  }\n'
+        'layer {\n  type: "Data"\n  transform_param {\n    # t\n    scale: 2 # d\n    mirror: '
+        "true\n  }\n"
         "  data_param {\n  }\n}\n",
     ),
     "transform into an empty one": (
@@ -318,14 +336,15 @@ TABLE = {
     ),
     "V0 and a layer without `layer`": (
         'input: "a" input_dim: 1 input_dim: 1 input_dim: 1 input_dim: 1\n'
-        'layers { layer { name: "r" type: "relu" } bottom: "a" }\nlayers { type: RELU bottom: "a" }\n',
+        'layers { layer { name: "r" type: "relu" } bottom: "a" }\nlayers { type: RELU bottom: '
+        '"a" }\n',
         INPUT + '  top: "a"\n  input_param {\n    shape { dim: 1 dim: 1 dim: 1 dim: 1 }\n  }\n}\n'
         'layer { name: "r" type: "ReLU" bottom: "a" }\nlayer { bottom: "a" }\n',
     ),
     "solver": ("base_lr: 0.1\nsolver_type: ADAM # best\n", 'base_lr: 0.1\ntype: "Adam" # best\n'),
     "solver by number": ("base_lr: 0.1\nsolver_type: 3\n", 'base_lr: 0.1\ntype: "RMSProp"\n'),
     "solver, new": ('base_lr: 0.1\ntype: "Adam"\n', 'base_lr: 0.1\ntype: "Adam"\n'),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("old", "new"), TABLE.values(), ids=TABLE)
@@ -335,8 +354,9 @@ def test_table(old, new):
 
 @pytest.mark.parametrize("indent", ["", "  ", "\t"])
 def test_the_indent_of_v0_fields_stays(indent):
-    text = f'layers {{\n{indent}layer {{\n{indent * 2}type: "lrn"\n{indent * 2}alpha: 1\n{indent}}}\n}}\n'
-    want = f'layer {{\n{indent}type: "LRN"\n{indent}lrn_param {{\n{indent * 2}alpha: 1\n{indent}}}\n}}\n'
+    twice = indent * 2
+    text = f'layers {{\n{indent}layer {{\n{twice}type: "lrn"\n{twice}alpha: 1\n{indent}}}\n}}\n'
+    want = f'layer {{\n{indent}type: "LRN"\n{indent}lrn_param {{\n{twice}alpha: 1\n{indent}}}\n}}\n'
     if indent:
         assert up(text) == want
     assert meaning(up(text)) == meaning(want)
@@ -367,8 +387,14 @@ def test_steps_of_v0_name_the_padding_that_went():
     assert '"pad"' in steps["conv"].why
 
 
-@pytest.mark.parametrize("old", ['input: "a"\nlayer { name: "r" }', "state { } layers { layer { } }",
-                                 'layers { layer { type: "relu" pad: 1 } }'])  # fmt: skip
+@pytest.mark.parametrize(
+    "old",
+    [
+        'input: "a"\nlayer { name: "r" }',
+        "state { } layers { layer { } }",
+        'layers { layer { type: "relu" pad: 1 } }',
+    ],
+)
 def test_what_is_dropped_is_said(old):
     steps = upgrade(prototxt.parse(old)).steps
     assert any(step.verb == "remove" and "drops it" in step.why for step in steps)
@@ -379,39 +405,68 @@ def test_what_is_dropped_is_said(old):
 PADDING = 'layers { layer { name: "p" type: "padding" pad: 1 } bottom: "a" top: "p" }\n'
 REFUSED = {
     "two formats": (
-        'layer { name: "a" }\nlayers { name: "b" }', NetError, ":2: .*line 1.*write all of them in one",
+        'layer { name: "a" }\nlayers { name: "b" }',
+        NetError,
+        ":2: .*line 1.*write all of them in one",
     ),
-    "V0 type": ('layers {\n layer { name: "x" type: "reshape" } }', NetError, ':1: layer "x": "reshape".*V2'),
+    "V0 type": (
+        'layers {\n layer { name: "x" type: "reshape" } }',
+        NetError,
+        ':1: layer "x": "reshape".*V2',
+    ),
     "V0 field": (
-        'layers { layer { type: "conv" kernel_size: 3 } }', PrototxtError, 'did you mean "kernelsize"',
+        'layers { layer { type: "conv" kernel_size: 3 } }',
+        PrototxtError,
+        'did you mean "kernelsize"',
     ),
-    "unknown bottom": ('layers { layer { type: "relu" } bottom: "no" }', NetError, 'bottom "no".*correct'),
+    "unknown bottom": (
+        'layers { layer { type: "relu" } bottom: "no" }',
+        NetError,
+        'bottom "no".*correct',
+    ),
     "padding before relu": (
         'input: "a"\n' + PADDING + 'layers { layer { name: "r" type: "relu" } bottom: "p" }',
-        NetError, ':3: layer "r".*"p".*remove the padding layer',
+        NetError,
+        ':3: layer "r".*"p".*remove the padding layer',
     ),
     "padding before padding": (
-        'input: "a"\n' + PADDING + 'layers { layer { name: "q" type: "padding" } bottom: "p" top: "q" }',
-        NetError, ':3: layer "q"',
+        'input: "a"\n'
+        + PADDING
+        + 'layers { layer { name: "q" type: "padding" } bottom: "p" top: "q" }',
+        NetError,
+        ':3: layer "q"',
     ),
     "padding and another bottom": (
-        'input: "a"\n' + PADDING + 'layers { layer { name: "c" type: "conv" } bottom: "p" bottom: "a" }',
-        NetError, ":3: .*more than one bottom",
+        'input: "a"\n'
+        + PADDING
+        + 'layers { layer { name: "c" type: "conv" } bottom: "p" bottom: "a" }',
+        NetError,
+        ":3: .*more than one bottom",
     ),
-    "V1 type in quotes": ('layers { type: "Convolution" }', PrototxtError, "CONVOLUTION, without quotes"),
+    "V1 type in quotes": (
+        'layers { type: "Convolution" }',
+        PrototxtError,
+        "CONVOLUTION, without quotes",
+    ),
     "param of V2 in V1": (
-        "layers { type: LRN param { lr_mult: 1 } }", PrototxtError, '"param" takes a quoted string',
+        "layers { type: LRN param { lr_mult: 1 } }",
+        PrototxtError,
+        '"param" takes a quoted string',
     ),
     "rate": ("layers { type: LRN blobs_lr: fast }", PrototxtError, '"blobs_lr" takes a number'),
     "too few dims": ('\ninput: "a" input_dim: 1', NetError, ":2: 1 net-level inputs.*give each"),
     "too few shapes": (
-        'input: "a" input: "b" input_shape { dim: 1 }', NetError, "2 net-level inputs.*sizes for 1",
+        'input: "a" input: "b" input_shape { dim: 1 }',
+        NetError,
+        "2 net-level inputs.*sizes for 1",
     ),
     "solver twice": (
-        'base_lr: 1 type: "SGD"\nsolver_type: SGD', PrototxtError, ":2:1: .*line 1; remove this one",
+        'base_lr: 1 type: "SGD"\nsolver_type: SGD',
+        PrototxtError,
+        ":2:1: .*line 1; remove this one",
     ),
     "solver type": ("base_lr: 1 solver_type: ADAMM", PrototxtError, "did you mean ADAM"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("text", "error", "says"), REFUSED.values(), ids=REFUSED)
@@ -426,7 +481,9 @@ def test_refused(text, error, says):
 def corpus(shared: Path, *formats: str) -> list[Path]:
     index = shared / "prototxts" / "INDEX.csv"
     with index.open() as file:
-        return [index.parent / row["path"] for row in csv.DictReader(file) if row["format"] in formats]
+        return [
+            index.parent / row["path"] for row in csv.DictReader(file) if row["format"] in formats
+        ]
 
 
 def tool(caffe, name: str, old: Path, new: Path) -> bool:
@@ -470,7 +527,9 @@ def test_own_nets_as_caffe(caffe, tmp_path, text):
 def test_real_nets_as_caffe(shared, caffe, tmp_path, format, every, request):
     kind = "solver" if format == "solver" else "net"
     every = 1 if request.config.getoption("--corpus") else every
-    results = Counter(check_equal(caffe, tmp_path, old, kind) for old in corpus(shared, format)[::every])
+    results = Counter(
+        check_equal(caffe, tmp_path, old, kind) for old in corpus(shared, format)[::every]
+    )
     assert results["equal"] >= sum(results.values()) // 3, results
 
 
@@ -485,18 +544,44 @@ def test_real_nets_keep_their_graph(shared):
             continue
         after = layers_of(new)
         same += before == after
-        assert before == after or any(step.why.startswith("no type") for step in upgrade(net).steps), old
+        assert before == after or any(
+            step.why.startswith("no type") for step in upgrade(net).steps
+        ), old
     assert same > 50
 
 
 # ---- caffemodels
 
-V0_MODEL = wire(1, b"older") + wire(3, b"data") + b"".join(whole(4, dim) for dim in (1, 1, 3, 3)) + b"".join((
-    wire(2, wire(1, wire(1, b"pad"), wire(2, b"padding"), whole(7, 1)), wire(2, b"data"), wire(3, b"pad")),
-    wire(2, wire(1, wire(1, b"conv"), wire(2, b"conv"), whole(3, 2), whole(8, 1),
-                 wire(50, old_blob((2, 1, 1, 1), (1, 2))), wire(50, old_blob((1, 1, 1, 2), (3, 4))),
-                 wire(51, floats(1, 2))), wire(2, b"pad"), wire(3, b"conv")),
-))  # fmt: skip
+V0_MODEL = (
+    wire(1, b"older")
+    + wire(3, b"data")
+    + b"".join(whole(4, dim) for dim in (1, 1, 3, 3))
+    + b"".join(
+        (
+            wire(
+                2,
+                wire(1, wire(1, b"pad"), wire(2, b"padding"), whole(7, 1)),
+                wire(2, b"data"),
+                wire(3, b"pad"),
+            ),
+            wire(
+                2,
+                wire(
+                    1,
+                    wire(1, b"conv"),
+                    wire(2, b"conv"),
+                    whole(3, 2),
+                    whole(8, 1),
+                    wire(50, old_blob((2, 1, 1, 1), (1, 2))),
+                    wire(50, old_blob((1, 1, 1, 2), (3, 4))),
+                    wire(51, floats(1, 2)),
+                ),
+                wire(2, b"pad"),
+                wire(3, b"conv"),
+            ),
+        )
+    )
+)
 BATCH_NORM = v2_layer(
     "bn", modern_blob((1,), (5,)), type="BatchNorm", after=b"".join(wire(6, b"") for _ in range(3))
 ) + v2_layer("fc", modern_blob((2,), (6, 7)), after=whole(10, 1))
@@ -535,7 +620,9 @@ def test_weights_keep_their_values(tmp_path):
     assert new.kind == "layer"
     assert list(old) == list(new)
     for name in old:
-        assert [blob.array().tolist() for blob in old[name]] == [blob.array().tolist() for blob in new[name]]
+        assert [blob.array().tolist() for blob in old[name]] == [
+            blob.array().tolist() for blob in new[name]
+        ]
 
 
 def test_weights_of_v0(tmp_path):
@@ -560,13 +647,19 @@ def test_tensors_are_not_read(tmp_path, monkeypatch):
     weights = upgrade_weights(tmp_path / "old.caffemodel", upgrade)
     assert not read
     spans = [part for part in weights.parts if isinstance(part, range)]
-    blobs = [blob for span in store.open(tmp_path / "old.caffemodel").layout.layers for blob in span.blobs]
+    blobs = [
+        blob
+        for span in store.open(tmp_path / "old.caffemodel").layout.layers
+        for blob in span.blobs
+    ]
     assert [(part.start, part.stop) for part in spans] == [(blob.body, blob.stop) for blob in blobs]
     assert sum(map(len, weights.parts)) == size
 
 
-@pytest.mark.parametrize("model", ["age_net_v1/age_net", "lenet_v1/lenet_iter_10000",
-                                   "cifar10_full_v1/cifar10_full_iter_70000"])  # fmt: skip
+@pytest.mark.parametrize(
+    "model",
+    ["age_net_v1/age_net", "lenet_v1/lenet_iter_10000", "cifar10_full_v1/cifar10_full_iter_70000"],
+)
 def test_real_weights_as_caffe(shared, caffe, tmp_path, model):
     old = shared / "models" / f"{model}.caffemodel"
     upgrade_weights(old, upgrade).save(tmp_path / "mine")

@@ -1,4 +1,6 @@
-"""Upsampling and skips: kernels, offsets, which of the two is cropped, and where pixels really arrive."""
+"""Upsampling and skips: kernels, offsets,
+which of the two is cropped, and where pixels really arrive.
+"""
 
 import re
 
@@ -25,7 +27,9 @@ def ave(name, bottom, kernel, stride, more=""):
 
 
 def trunk(first="pad: 20", head=1, pools=2, tail=""):
-    """data, a convolution, `pools` poolings of stride 2, and one class's scores by a kernel of `head`."""
+    """data, a convolution, `pools` poolings of stride 2,
+    and one class's scores by a kernel of `head`.
+    """
     layers, last = [data(1, 1, 96, 96), conv("conv", "data", 1, 3, first)], "conv"
     for number in range(1, pools + 1):
         layers.append(ave(f"pool{number}", last, 2, 2))
@@ -48,7 +52,9 @@ def bilinear(shape):
 
 
 def weighted(text, path):
-    """Kernels that average, so that a ramp stays the same ramp wherever a layer's map says it lies."""
+    """Kernels that average, so that a ramp stays the
+    same ramp wherever a layer's map says it lies.
+    """
     made, shapes = store.create(), infer(build(text))
     for each in shapes.graph.layers:
         blobs = shapes.blobs(each) or []
@@ -56,7 +62,8 @@ def weighted(text, path):
             made = made.put(each.name, [bilinear(blobs[0])], type=each.type)
         elif blobs:
             made = made.put(
-                each.name, [np.full(blobs[0], 1 / np.prod(blobs[0][1:]), "f4"), *map(np.zeros, blobs[1:])]
+                each.name,
+                [np.full(blobs[0], 1 / np.prod(blobs[0][1:]), "f4"), *map(np.zeros, blobs[1:])],
             )
     made.save(path)
     return path
@@ -79,35 +86,59 @@ def arrives(caffe, text, folder, times, size, middle):
 
 
 ALEX = net(
-    data(1, 1, 227, 227), conv("conv1", "data", 1, 11, "stride: 4"), ave("pool1", "conv1", 3, 2),
-    conv("conv2", "pool1", 1, 5, "pad: 2"), ave("pool2", "conv2", 3, 2),
+    data(1, 1, 227, 227),
+    conv("conv1", "data", 1, 11, "stride: 4"),
+    ave("pool1", "conv1", 3, 2),
+    conv("conv2", "pool1", 1, 5, "pad: 2"),
+    ave("pool2", "conv2", 3, 2),
     conv("conv3", "pool2", 1, 3, "pad: 1"),
-    ave("pool5", "conv3", 3, 2), fc("fc6", "pool5", 1), fc("fc7", "fc6", 1),
-)  # fmt: skip
+    ave("pool5", "conv3", 3, 2),
+    fc("fc6", "pool5", 1),
+    fc("fc7", "fc6", 1),
+)
 EVEN = net(
-    data(1, 1, 32, 32), conv("conv1", "data", 1, 3, "pad: 1"), ave("pool1", "conv1", 2, 2),
-    conv("conv2", "pool1", 1, 3, "pad: 1"), ave("pool2", "conv2", 2, 2), ave("pool3", "pool2", 2, 2),
+    data(1, 1, 32, 32),
+    conv("conv1", "data", 1, 3, "pad: 1"),
+    ave("pool1", "conv1", 2, 2),
+    conv("conv2", "pool1", 1, 3, "pad: 1"),
+    ave("pool2", "conv2", 2, 2),
+    ave("pool3", "pool2", 2, 2),
     fc("fc", "pool3", 1),
-)  # fmt: skip
+)
 TALL = net(
-    data(1, 1, 48, 40), conv("conv1", "data", 1, 7, "stride: 2 pad: 3"),
+    data(1, 1, 48, 40),
+    conv("conv1", "data", 1, 7, "stride: 2 pad: 3"),
     ave("pool1", "conv1", 3, 2, "pad: 1"),
-    conv("conv2", "pool1", 1, 4, "pad: 1"), ave("pool2", "conv2", 2, 2), fc("fc", "pool2", 1),
-)  # fmt: skip
+    conv("conv2", "pool1", 1, 4, "pad: 1"),
+    ave("pool2", "conv2", 2, 2),
+    fc("fc", "pool2", 1),
+)
 
 
 @pytest.mark.parametrize(
     ("text", "stride", "pad"),
-    [(ALEX, 32, "auto"), (ALEX, 16, "auto"), (ALEX, 8, 100), (EVEN, 8, 40), (EVEN, 4, "auto"),
+    [
+        (ALEX, 32, "auto"),
+        (ALEX, 16, "auto"),
+        (ALEX, 8, 100),
+        (EVEN, 8, 40),
+        (EVEN, 4, "auto"),
         (EVEN, 2, "auto"),
-     (TALL, 8, "auto"), (TALL, 4, "auto"), (TALL, 2, 30)],
-)  # fmt: skip
+        (TALL, 8, "auto"),
+        (TALL, 4, "auto"),
+        (TALL, 2, 30),
+    ],
+)
 def test_a_ramp_arrives_where_it_was(text, stride, pad, caffe, tmp_path):
     plan = fk.fcn(text, classes=1, stride=stride, pad=pad)
     assert arrives(caffe, plan.net, tmp_path, len(plan.offsets), (520, 617), 30) < 2e-2
 
 
-ONE_SIDE = conv("a", "data", 1, 1, "pad: 6") + conv("b", "a", 1, 4, "stride: 4") + conv("score_fr", "b", 1, 1)
+ONE_SIDE = (
+    conv("a", "data", 1, 1, "pad: 6")
+    + conv("b", "a", 1, 4, "stride: 4")
+    + conv("score_fr", "b", 1, 1)
+)
 SHAPES = {
     "the skip reaches beyond": (trunk("pad: 20", 5), "skip_score", 0),
     "the upsampled one reaches beyond": (trunk("pad: 20", 3, tail="pad: 3"), "upscore2", 0),
@@ -141,13 +172,17 @@ def test_vgg_has_the_published_offsets(stride, offsets):
     assert kernels == {32: [64], 16: [4, 32], 8: [4, 4, 16]}[stride]
 
 
-@pytest.mark.parametrize(("stride", "offsets", "kernels"), [(32, [18], [63]), (16, [5, 18], [3, 31])])
+@pytest.mark.parametrize(
+    ("stride", "offsets", "kernels"), [(32, [18], [63]), (16, [5, 18], [3, 31])]
+)
 def test_alexnet_takes_odd_kernels(stride, offsets, kernels):
     plan = fk.fcn(template("alexnet"), classes=21, stride=stride, pad=100)
     assert [crop.offset[0] for crop in plan.offsets] == offsets
     assert [
         int(each)
-        for each in re.findall(r"kernel_size: (\d+)\n    stride: (?:2|16|32)\n    weight", plan.net.text)
+        for each in re.findall(
+            r"kernel_size: (\d+)\n    stride: (?:2|16|32)\n    weight", plan.net.text
+        )
     ] == kernels
 
 
@@ -164,9 +199,13 @@ def test_the_kernel_is_2s_or_one_less_and_the_offset_whole(first, head):
 
 def test_each_class_is_upsampled_by_itself_or_densely():
     text = net(
-        data(1, 1, 96, 96), conv("conv", "data", 1, 3, "pad: 20 stride: 2"), conv("score_fr", "conv", 5, 1)
+        data(1, 1, 96, 96),
+        conv("conv", "data", 1, 3, "pad: 20 stride: 2"),
+        conv("score_fr", "conv", 5, 1),
     )
-    grouped, dense = (fk.upsample(text, "score_fr", "data", group=group, least=8) for group in (True, False))
+    grouped, dense = (
+        fk.upsample(text, "score_fr", "data", group=group, least=8) for group in (True, False)
+    )
     assert grouped.moves[0].shape[:2] == (5, 1) and dense.moves[0].shape[:2] == (5, 5)
     assert "group: 5" in grouped.net.text and "bilinear" in grouped.net.text
     # Caffe's bilinear filler on a dense kernel would sum all classes into each.
@@ -175,7 +214,9 @@ def test_each_class_is_upsampled_by_itself_or_densely():
 
 def test_grouped_and_dense_upsampling_are_the_same_numbers(caffe, tmp_path):
     text = net(
-        data(1, 1, 64, 64), conv("conv", "data", 1, 3, "pad: 20 stride: 2"), conv("score_fr", "conv", 3, 1)
+        data(1, 1, 64, 64),
+        conv("conv", "data", 1, 3, "pad: 20 stride: 2"),
+        conv("score_fr", "conv", 3, 1),
     )
     found = []
     for group in (True, False):
@@ -187,7 +228,11 @@ def test_grouped_and_dense_upsampling_are_the_same_numbers(caffe, tmp_path):
 
 @pytest.mark.parametrize(
     ("offset", "lines"),
-    [((3, 3), [("offset", 3)]), ((3, 4), [("offset", 3), ("offset", 4)]), ((0, 0), [("offset", 0)])],
+    [
+        ((3, 3), [("offset", 3)]),
+        ((3, 4), [("offset", 3), ("offset", 4)]),
+        ((0, 0), [("offset", 0)]),
+    ],
 )
 def test_axis_and_offset_are_always_written(offset, lines):
     assert dict(crop_layer(Offset("c", "a", "b", offset)))["crop_param"] == [("axis", 2), *lines]
@@ -198,7 +243,8 @@ def test_axis_and_offset_are_always_written(offset, lines):
 
 def test_too_little_padding_is_refused_with_the_remedy_that_cures():
     with pytest.raises(
-        AlignError, match=r'needs the offset -\d+, a negative number; pad layer "conv" by (\d+) more'
+        AlignError,
+        match=r'needs the offset -\d+, a negative number; pad layer "conv" by (\d+) more',
     ) as caught:
         fk.upsample(trunk("pad: 0", 9), "score_fr", "data", least=64)
     more = int(re.search(r"by (\d+) more", str(caught.value))[1])
@@ -210,7 +256,8 @@ def test_too_little_padding_is_refused_with_the_remedy_that_cures():
 def test_a_crop_that_does_not_fit_says_how_much_is_missing_and_where():
     text = net(data(1, 1, 96, 96), conv("score_fr", "data", 1, 4, "stride: 4"))
     with pytest.raises(
-        AlignError, match='"upscore" at 2(x2)? to "data": 1 pixels are missing for an input of 7 pixels; pad'
+        AlignError,
+        match='"upscore" at 2(x2)? to "data": 1 pixels are missing for an input of 7 pixels; pad',
     ):
         fk.upsample(text, "score_fr", "data", least=4)
 

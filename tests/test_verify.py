@@ -16,7 +16,8 @@ from fcnkit.weights import store
 needs_opencv = pytest.mark.skipif(not opencv.available(), reason="no OpenCV with a Caffe importer")
 
 INPUT = """name: "tiny"
-layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 2 dim: 8 dim: 8 } } }
+layer { name: "data" type: "Input" top: "data"
+  input_param { shape { dim: 1 dim: 2 dim: 8 dim: 8 } } }
 layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
   convolution_param { num_output: 4 kernel_size: 3 } }
 layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
@@ -24,13 +25,22 @@ layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool"
   pooling_param { kernel_size: 2 stride: 2 } }
 """
 SOFTMAX = 'layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }\n'
-CLASSIFIER = INPUT + """
-layer { name: "fc" type: "InnerProduct" bottom: "pool" top: "fc" inner_product_param { num_output: 5 } }
-""" + SOFTMAX  # fmt: skip
-FCN = INPUT + """
+CLASSIFIER = (
+    INPUT
+    + """
+layer { name: "fc" type: "InnerProduct" bottom: "pool" top: "fc"
+  inner_product_param { num_output: 5 } }
+"""
+    + SOFTMAX
+)
+FCN = (
+    INPUT
+    + """
 layer { name: "fc" type: "Convolution" bottom: "pool" top: "fc"
   convolution_param { num_output: 5 kernel_size: 3 } }
-""" + SOFTMAX  # fmt: skip
+"""
+    + SOFTMAX
+)
 
 
 def parse(text, path="tiny.prototxt"):
@@ -44,7 +54,9 @@ def random_weights(net, seed=0, scale=1.0):
     for layer in graph.layers:
         shapes = sizes.blobs(layer)
         if shapes:
-            weights = weights.put(layer.name, [_random(generator, shape) * scale for shape in shapes])
+            weights = weights.put(
+                layer.name, [_random(generator, shape) * scale for shape in shapes]
+            )
     return weights
 
 
@@ -108,8 +120,12 @@ def test_swapped_norm_and_pool_are_found():
     head, pool = INPUT.split('layer { name: "pool"')
     pool = 'layer { name: "pool"' + pool
     fc = CLASSIFIER[len(INPUT) :]
-    first = parse(head + lrn % ("conv", "norm") + pool.replace('bottom: "conv"', 'bottom: "norm"') + fc)
-    last = parse(head + pool + lrn % ("pool", "norm") + fc.replace('bottom: "pool"', 'bottom: "norm"'))
+    first = parse(
+        head + lrn % ("conv", "norm") + pool.replace('bottom: "conv"', 'bottom: "norm"') + fc
+    )
+    last = parse(
+        head + pool + lrn % ("pool", "norm") + fc.replace('bottom: "pool"', 'bottom: "norm"')
+    )
     weights = random_weights(first)
     assert all(each.ok for each in verify(first, weights, first, engine="opencv"))
     assert not any(each.ok for each in verify(first, weights, last, engine="opencv"))
@@ -121,9 +137,13 @@ def test_swapped_norm_and_pool_are_found():
 @needs_opencv
 def test_renamed_tops_and_inputs(tiny):
     net, weights, fcn, fcn_weights = tiny
-    text = fcn.text.replace('"fc"', '"score"').replace('"prob"', '"map"').replace('"data"', '"image"')
+    text = (
+        fcn.text.replace('"fc"', '"score"').replace('"prob"', '"map"').replace('"data"', '"image"')
+    )
     renamed = parse(text)
-    scores, prob = verify(net, weights, renamed, fcn_weights.rename({"fc": "score"}), engine="opencv")
+    scores, prob = verify(
+        net, weights, renamed, fcn_weights.rename({"fc": "score"}), engine="opencv"
+    )
     assert scores.ok and prob.ok
     assert [scores[:2], prob[:2]] == [("fc", "score"), ("prob", "map")]
     assert "fc -> score: equal" in str(scores)
@@ -149,11 +169,18 @@ def test_a_softmax_in_place_leaves_no_scores(tiny):
 @needs_opencv
 def test_several_outputs_are_paired_by_name(tiny):
     net, weights, *_ = tiny
-    side = 'layer { name: "side" type: "Power" bottom: "pool" top: "%s" power_param { scale: 2 } }\n'
-    both, swapped = parse(net.text + side % "side"), parse(net.text.replace("prob", "p") + side % "side")
+    side = (
+        'layer { name: "side" type: "Power" bottom: "pool" top: "%s" power_param { scale: 2 } }\n'
+    )
+    both, swapped = (
+        parse(net.text + side % "side"),
+        parse(net.text.replace("prob", "p") + side % "side"),
+    )
     found = verify(both, weights, swapped, engine="opencv")
     assert sorted(each[:2] for each in found) == [("fc", "fc"), ("prob", "p"), ("side", "side")]
-    with pytest.raises(NetError, match="no output answers to prob, side .* its outputs are .*; give"):
+    with pytest.raises(
+        NetError, match="no output answers to prob, side .* its outputs are .*; give"
+    ):
         verify(both, weights, parse(net.text.replace("prob", "p") + side % "s"), engine="opencv")
 
 
@@ -161,7 +188,9 @@ def test_several_outputs_are_paired_by_name(tiny):
 def test_counts_that_differ(tiny):
     net, weights, fcn, fcn_weights = tiny
     larger = parse(fcn.text.replace("dim: 8 dim: 8", "dim: 8 dim: 10"))
-    assert verify(net, weights, larger, fcn_weights, engine="opencv")[0].ok, "the old net's input counts"
+    assert verify(net, weights, larger, fcn_weights, engine="opencv")[0].ok, (
+        "the old net's input counts"
+    )
     padded = parse(fcn.text.replace("num_output: 5", "num_output: 5 pad: 1"), "padded.prototxt")
     words = r"padded.prototxt: fc is \(1, 5, 3, 3\), fc of tiny.prototxt \(1, 5\)"
     with pytest.raises(NetError, match=words):
@@ -173,7 +202,9 @@ def test_given_inputs(tiny):
     net, weights, fcn, fcn_weights = tiny
     batch = verify(net, weights, fcn, fcn_weights, engine="opencv", inputs={"data": (3, 2, 8, 8)})
     assert batch[0].shape == (3, 5) and batch[0].new_shape == (3, 5, 1, 1) and batch[0].ok
-    zeros = verify(net, weights, fcn, fcn_weights, engine="opencv", inputs={"data": np.zeros((1, 2, 8, 8))})
+    zeros = verify(
+        net, weights, fcn, fcn_weights, engine="opencv", inputs={"data": np.zeros((1, 2, 8, 8))}
+    )
     assert zeros[0].ok and zeros[0].largest < batch[0].largest
     other = verify(net, weights, fcn, fcn_weights, engine="opencv", seed=1)
     assert other[0].ok and other[0].largest != verify(net, weights, net, engine="opencv")[0].largest
@@ -245,7 +276,9 @@ def test_padding_breaks_the_windows(tiny):
     weights = random_weights(padded)
     wide = weights.reshape("fc", 0, (5, 4, 4, 4))
     assert verify(padded, weights, padded_fcn, wide, engine="opencv")[0].ok
-    assert not slide(padded, weights, padded_fcn, wide, noise((1, 2, 16, 16)), stride=2, engine="opencv").ok
+    assert not slide(
+        padded, weights, padded_fcn, wide, noise((1, 2, 16, 16)), stride=2, engine="opencv"
+    ).ok
 
 
 @needs_opencv
@@ -285,7 +318,9 @@ def test_trained_networks(request, shared, engine, folder, net_file, weights_fil
         request.getfixturevalue("caffe")
     nets = converted(shared / "models" / folder, net_file, weights_file)
     found = verify(*nets, engine=engine)
-    assert len(found) == 2 and all(each.ok and each.largest > 0 for each in found), "\n".join(map(str, found))
+    assert len(found) == 2 and all(each.ok and each.largest > 0 for each in found), "\n".join(
+        map(str, found)
+    )
 
 
 @pytest.mark.parametrize("engine", ["caffe", "opencv"])
@@ -301,7 +336,9 @@ def test_lenet_slides_over_a_canvas(request, shared, engine):
 def test_engines_agree_on_a_difference(caffe, tiny):
     net, weights, fcn, fcn_weights = tiny
     wrong = fcn_weights.put("fc", [fcn_weights["fc"][0], np.ones(5)])
-    first, second = (verify(net, weights, fcn, wrong, engine=name)[0] for name in ("caffe", "opencv"))
+    first, second = (
+        verify(net, weights, fcn, wrong, engine=name)[0] for name in ("caffe", "opencv")
+    )
     assert not first.ok and first.absolute == pytest.approx(second.absolute, rel=1e-3)
 
 
@@ -327,12 +364,18 @@ def test_choice_of_engine(monkeypatch):
     assert installed_engines() == ()
     with pytest.raises(EngineError, match="make caffe.*opencv-python-headless.*torch"):
         choose()
-    with pytest.raises(EngineError, match='no engine "tensorflow"; there are caffe, opencv, torch, onnx'):
+    with pytest.raises(
+        EngineError, match='no engine "tensorflow"; there are caffe, opencv, torch, onnx'
+    ):
         choose("tensorflow")
 
 
 def test_a_device_goes_with_torch():
-    assert choose(device="cpu").run.keywords == choose("torch", "cpu").run_all.keywords == {"device": "cpu"}
+    assert (
+        choose(device="cpu").run.keywords
+        == choose("torch", "cpu").run_all.keywords
+        == {"device": "cpu"}
+    )
     with pytest.raises(EngineError, match='"opencv" runs on the CPU alone; a device goes with'):
         choose("opencv", "cuda")
 
@@ -340,8 +383,14 @@ def test_a_device_goes_with_torch():
 @pytest.mark.parametrize("engine", ["caffe", "opencv"])
 def test_a_layer_without_weights_is_never_left_to_chance(tiny, engine):
     net, weights, fcn, fcn_weights = tiny
-    for own in (fcn_weights.drop("fc"), fcn_weights.put("fc", []), fcn_weights.rename({"fc": "fc6"})):
-        with pytest.raises(WeightsError, match='fcn.prototxt:9: layer "fc": .* has no weights for it'):
+    for own in (
+        fcn_weights.drop("fc"),
+        fcn_weights.put("fc", []),
+        fcn_weights.rename({"fc": "fc6"}),
+    ):
+        with pytest.raises(
+            WeightsError, match='fcn.prototxt:9: layer "fc": .* has no weights for it'
+        ):
             verify(net, weights, fcn, own, engine=engine)
     with pytest.raises(WeightsError, match='layer "conv": no weights file'):
         verify(net, None, fcn, fcn_weights, engine=engine)
@@ -357,6 +406,8 @@ def test_inputs_that_do_not_belong(tiny):
     two = parse('input: "roi" input_dim: 1 input_dim: 1 input_dim: 1 input_dim: 5\n' + net.text)
     with pytest.raises(NetError, match="its inputs are roi, data, those of tiny.prototxt data"):
         verify(net, weights, two, engine="opencv")
-    train = parse('layer { name: "d" type: "DummyData" top: "d" dummy_data_param { shape { dim: 1 } } }')
+    train = parse(
+        'layer { name: "d" type: "DummyData" top: "d" dummy_data_param { shape { dim: 1 } } }'
+    )
     with pytest.raises(NetError, match="give the deploy net"):
         verify(train, None, train, engine="opencv")

@@ -1,4 +1,6 @@
-"""Class weights in the loss: where they come from, the net as run, and what real Caffe makes of them."""
+"""Class weights in the loss: where they come from,
+the net as run, and what real Caffe makes of them.
+"""
 
 import os
 
@@ -18,7 +20,8 @@ from fcnkit.training.weighting import check_resumed, described, read_weights, we
 from fcnkit.weights import store
 
 SCORES = """layer {{ name: "in" type: "Input" top: "score" top: "label"
-  input_param {{ shape {{ dim: 2 dim: 4 dim: 5 dim: 6 }} shape {{ dim: 2 dim: 1 dim: 5 dim: 6 }} }} }}
+  input_param {{ shape {{ dim: 2 dim: 4 dim: 5 dim: 6 }}
+    shape {{ dim: 2 dim: 1 dim: 5 dim: 6 }} }} }}
 layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "score" bottom: "label" top: "loss"
   loss_param {{ ignore_label: 255 {} }} }}
 """
@@ -30,7 +33,9 @@ def data(tmp_path):
 
 
 def made(folder, net=NET, how=None):
-    """The recipe of a net that is written into `folder`, weighted by `how`: a word, or numbers for a file."""
+    """The recipe of a net that is written into `folder`,
+    weighted by `how`: a word, or numbers for a file.
+    """
     if not (folder / "net").exists():
         write_net(folder / "net", net=net)
     plain = recipe(folder / "net", "run", Options(folder / "data"))
@@ -45,7 +50,9 @@ def file(folder, text):
 
 
 def saved(made):
-    """The recipe's files are there; its net, with the matrices named so that any process finds them."""
+    """The recipe's files are there; its net,
+    with the matrices named so that any process finds them.
+    """
     made.run.path.mkdir(exist_ok=True)
     made.save()
     text = made.nets[0].net.text
@@ -58,10 +65,15 @@ def saved(made):
 @pytest.mark.parametrize("words", ["all", "weighted"])
 def test_the_loss_is_what_it_says(caffe, tmp_path, words):
     normalizations = {
-        "": "VALID", "normalize: true": "VALID", "normalize: false": "BATCH_SIZE",
-        "normalization: VALID": "VALID", "normalization: FULL": "FULL", "normalization: NONE": "NONE",
-        "normalization: BATCH_SIZE": "BATCH_SIZE", "normalize: true normalization: NONE": "NONE",
-    }  # fmt: skip
+        "": "VALID",
+        "normalize: true": "VALID",
+        "normalize: false": "BATCH_SIZE",
+        "normalization: VALID": "VALID",
+        "normalization: FULL": "FULL",
+        "normalization: NONE": "NONE",
+        "normalization: BATCH_SIZE": "BATCH_SIZE",
+        "normalize: true normalization: NONE": "NONE",
+    }
     weights = [1, 1, 1, 1] if words == "all" else [0.5, 2, 0, 3.25]
     rng = np.random.default_rng(0)
     scores = rng.normal(0, 3, (2, 4, 5, 6)).astype(np.float32)
@@ -94,12 +106,16 @@ def test_one_step_of_training_is_the_gradient_by_hand(caffe, tmp_path):
     for split in ("train", "val"):
         write_lmdb(tmp_path / "data" / f"{split}_image_lmdb", [image])
         write_lmdb(tmp_path / "data" / f"{split}_label_lmdb", [label])
-    solver = SOLVER.replace("0.05", "1").replace("momentum: 0.9", "momentum: 0").replace("0.0005", "0")
+    solver = (
+        SOLVER.replace("0.05", "1").replace("momentum: 0.9", "momentum: 0").replace("0.0005", "0")
+    )
     solver = solver.replace("iter_size: 2", "iter_size: 1")
     net = write_net(tmp_path / "net", solver=solver)
     store.create().put("score", [np.zeros((3, 3, 1, 1)), np.zeros(3)]).save(net / "init.caffemodel")
     words = ["train", net, "--data", tmp_path / "data", "--iterations", "1"]
-    done = CliRunner().invoke(main, [*map(str, words), "--loss-weights", file(tmp_path, "0.5\n4\n0\n")])
+    done = CliRunner().invoke(
+        main, [*map(str, words), "--loss-weights", file(tmp_path, "0.5\n4\n0\n")]
+    )
     assert done.exit_code == 0, done.output
     assert 'layer "loss": class weights 0=0.5, 1=4, 2=0' in done.stderr
     x, truth = image[:, 2:].reshape(3, -1) * 0.01, label[0, 2:].ravel()
@@ -119,9 +135,14 @@ def test_median_frequency_is_what_the_dataset_says(tmp_path, data):
 
 
 def test_a_class_that_is_not_there_has_weight_1(tmp_path):
-    labels = [np.array([[[0, 0, 0, 2], [255, 255, 2, 0]]], np.uint8), np.array([[[0, 0]]], np.uint8)]
+    labels = [
+        np.array([[[0, 0, 0, 2], [255, 255, 2, 0]]], np.uint8),
+        np.array([[[0, 0]]], np.uint8),
+    ]
     for split in ("train", "val"):
-        write_lmdb(tmp_path / "data" / f"{split}_image_lmdb", [label.repeat(3, 0) for label in labels])
+        write_lmdb(
+            tmp_path / "data" / f"{split}_image_lmdb", [label.repeat(3, 0) for label in labels]
+        )
         write_lmdb(tmp_path / "data" / f"{split}_label_lmdb", labels)
     (tmp_path / "data" / "classes.txt").write_text("road\nsign\nsky\n")
     found = made(tmp_path, how="median")
@@ -198,7 +219,8 @@ infogain_loss_param { source: "run/infogain.binaryproto" } }"""
 
 def test_words_of_v1_and_another_axis(tmp_path):
     text = """input: "s" input: "l" input_shape { dim: 2 dim: 3 } input_shape { dim: 2 }
-layers { name: "loss" type: SOFTMAX_LOSS bottom: "s" bottom: "l" top: "loss" softmax_param { axis: -1 } }
+layers { name: "loss" type: SOFTMAX_LOSS bottom: "s" bottom: "l" top: "loss"
+  softmax_param { axis: -1 } }
 """
     found = made(tmp_path, text, [1, 2, 3])
     layer = build(found.nets[0].net, State("TRAIN")).layer("loss")
@@ -210,7 +232,9 @@ def test_two_heads_and_two_files(tmp_path, data):
     head = NET.split("\n")
     at = next(number for number, line in enumerate(head) if '"score" type' in line)
     second = "\n".join(head[at:]).replace('"score"', '"other"').replace('"loss"', '"loss_other"')
-    second = second.replace('"accuracy"', '"accuracy_other"').replace("num_output: 3", "num_output: 4")
+    second = second.replace('"accuracy"', '"accuracy_other"').replace(
+        "num_output: 3", "num_output: 4"
+    )
     two = NET + second
     solver = SOLVER.replace(
         'net: "train_val.prototxt"', 'test_net: "val.prototxt" train_net: "train.prototxt"'
@@ -220,8 +244,9 @@ def test_two_heads_and_two_files(tmp_path, data):
     (folder / "val.prototxt").write_text(two)
     found = made(tmp_path, how="median")
     assert [(each.path.name, each.layer, len(each.weights)) for each in found.matrices] == [
-        ("infogain_1.binaryproto", "loss", 3), ("infogain_2.binaryproto", "loss_other", 4)
-    ]  # fmt: skip
+        ("infogain_1.binaryproto", "loss", 3),
+        ("infogain_2.binaryproto", "loss_other", 4),
+    ]
     for trained in found.nets:
         assert trained.net.text.count('"InfogainLoss"') == 2
     with pytest.raises(DatasetError, match="has 3 weights, and the loss scores 4 classes"):
@@ -230,7 +255,9 @@ def test_two_heads_and_two_files(tmp_path, data):
 
 def test_what_cannot_be_weighed(tmp_path, data):
     with pytest.raises(NetError, match="has no SoftmaxWithLoss to weigh"):
-        made(tmp_path / "a", SCORES.format("").replace("SoftmaxWithLoss", "EuclideanLoss"), "median")
+        made(
+            tmp_path / "a", SCORES.format("").replace("SoftmaxWithLoss", "EuclideanLoss"), "median"
+        )
     with pytest.raises(NetError, match="labels are in no LMDB .* give --loss-weights a file"):
         made(tmp_path / "b", SCORES.format(""), "median")
 

@@ -124,9 +124,13 @@ WEIGHTS = WeightsFile()
 def shape_option(function: Callable) -> Callable:
     """Adds --input."""
     return click.option(
-        "--input", "inputs", type=Shape(), multiple=True, metavar="BLOB=N,C,H,W",
+        "--input",
+        "inputs",
+        type=Shape(),
+        multiple=True,
+        metavar="BLOB=N,C,H,W",
         help="Shape of an input, in place of the file's; may be repeated.",
-    )(function)  # fmt: skip
+    )(function)
 
 
 def engine_options(function: Callable) -> Callable:
@@ -155,7 +159,9 @@ def plan_options(function: Callable) -> Callable:
 def check_stdout(output: str | None, *, diff: bool, as_json: bool) -> None:
     """Standard output takes the net or the plan, not both."""
     if output == "-" and (diff or as_json):
-        raise click.UsageError("-o - writes the net on standard output; ask for --diff or --json without it")
+        raise click.UsageError(
+            "-o - writes the net on standard output; ask for --diff or --json without it"
+        )
 
 
 def show_plan(plan: Plan, *, diff: bool, as_json: bool, quiet: bool = False) -> None:
@@ -181,7 +187,10 @@ def encodable(text: str) -> str:
 
 
 def write_all(
-    outputs: Sequence[tuple[str | os.PathLike, Callable]], *, force: bool, folder: Path | None = None
+    outputs: Sequence[tuple[str | os.PathLike, Callable]],
+    *,
+    force: bool,
+    folder: Path | None = None,
 ) -> None:
     """Every file is written, or none is left that was not there before.
 
@@ -197,7 +206,9 @@ def write_all(
     new = [Path(path) for path, _ in outputs if str(path) != "-" and not Path(path).exists()]
     made: list[Path] = []
     try:
-        for parent in dict.fromkeys((folder, *(Path(path).parent for path, _ in outputs)) if folder else ()):
+        for parent in dict.fromkeys(
+            (folder, *(Path(path).parent for path, _ in outputs)) if folder else ()
+        ):
             made = _made(parent) + made
         for path, save in outputs:
             save(path, force=force)
@@ -217,7 +228,9 @@ def _made(folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror}; name a folder that can") from error
+        raise OutputError(
+            f"{folder}: cannot be made: {error.strerror}; name a folder that can"
+        ) from error
     return missing
 
 
@@ -252,7 +265,9 @@ def weights_saver(weights) -> Callable:
 
 
 def file_saver(content) -> Callable:
-    """How `write_all` writes what has a `save`: with a progress bar where that takes long and is seen."""
+    """How `write_all` writes what has a `save`:
+    with a progress bar where that takes long and is seen.
+    """
 
     def save(path, *, force):
         if content.nbytes < _LONG or not sys.stderr.isatty():
@@ -274,9 +289,13 @@ def say_unread(weights, path: str | os.PathLike) -> None:
     unread = [name for name in weights if "/" in name]
     if unread:
         fact = f'{len(unread)} layers have a "/" in their names, the first "{unread[0]}"'
-        click.echo(encodable(f"fcnkit: {path}: {fact}; Caffe ignores such layers in HDF5"), err=True)
+        click.echo(
+            encodable(f"fcnkit: {path}: {fact}; Caffe ignores such layers in HDF5"), err=True
+        )
     if not str(path).endswith(".h5"):
-        click.echo(f"fcnkit: {path}: Caffe takes it for HDF5 only under a name that ends in .h5", err=True)
+        click.echo(
+            f"fcnkit: {path}: Caffe takes it for HDF5 only under a name that ends in .h5", err=True
+        )
 
 
 def say_written(outputs: Sequence[tuple[str | os.PathLike, Callable]], quiet: bool) -> None:
@@ -325,12 +344,18 @@ def transplanted(plan: Plan, weights: str, inputs: Mapping = {}):
     made = transplant(plan, open_weights(weights))
     left = {}
     for graph in graphs(plan.net):
-        given = {blob: shape for blob, shape in inputs.items() if blob in {top.blob for top in graph.inputs}}
+        given = {
+            blob: shape
+            for blob, shape in inputs.items()
+            if blob in {top.blob for top in graph.inputs}
+        }
         found = match(graph, graph, infer(graph, given), made)
         found.check()
         left |= {row.layer: row for row in found.of(FILLER)}
     fields = plan.before.root.all("layer", "layers")
     olds = {name.string for field in fields for name in field.all("name")}
     for row in (row for name, row in left.items() if name in olds):
-        click.echo(encodable(f'fcnkit: {weights}: layer "{row.layer}": {FILLER}: {row.why}'), err=True)
+        click.echo(
+            encodable(f'fcnkit: {weights}: layer "{row.layer}": {FILLER}: {row.why}'), err=True
+        )
     return made

@@ -2,16 +2,31 @@
 
 import click
 
-from fcnkit.cli.arguments import WEIGHTS, file_saver, open_weights, say_unread, say_written, write_all
+from fcnkit.cli.arguments import (
+    WEIGHTS,
+    file_saver,
+    open_weights,
+    say_unread,
+    say_written,
+    write_all,
+)
 
 
 @click.command(short_help="Write weights in another format.")
 @click.argument("source", type=WEIGHTS, metavar="IN")
 @click.argument("output", metavar="OUT")
-@click.option("--to", type=click.Choice(["v2", "h5", "npz", "bvlc"]),
-              help="The format of OUT; told by its name otherwise.")  # fmt: skip
-@click.option("--layout", type=click.Choice(["shape", "legacy"]), default="shape", show_default=True,
-              help="How a caffemodel says its shapes; legacy for readers older than 2014.")  # fmt: skip
+@click.option(
+    "--to",
+    type=click.Choice(["v2", "h5", "npz", "bvlc"]),
+    help="The format of OUT; told by its name otherwise.",
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["shape", "legacy"]),
+    default="shape",
+    show_default=True,
+    help="How a caffemodel says its shapes; legacy for readers older than 2014.",
+)
 @click.option("--force", is_flag=True, help="Overwrite a file that exists.")
 def convert(source, output, to, layout, force) -> None:
     """Write weights in another format, no tensor changed.

@@ -37,34 +37,74 @@ def dataset() -> None:
 @click.argument("images", metavar="IMAGES")
 @click.argument("labels", metavar="LABELS")
 @click.option("-o", "--output", required=True, metavar="DIR", help="The folder to make.")
-@click.option("--split", "share", type=click.FloatRange(0, 1, max_open=True), metavar="SHARE",
-              help="Part of the pairs to validate with, as 0.1; 0 for none.")  # fmt: skip
-@click.option("--val-images", metavar="DIR", help="Images to validate with, in a folder of their own.")
+@click.option(
+    "--split",
+    "share",
+    type=click.FloatRange(0, 1, max_open=True),
+    metavar="SHARE",
+    help="Part of the pairs to validate with, as 0.1; 0 for none.",
+)
+@click.option(
+    "--val-images", metavar="DIR", help="Images to validate with, in a folder of their own."
+)
 @click.option("--val-labels", metavar="DIR", help="Their labels.")
 @click.option("--list", "train_list", metavar="FILE", help="Names to train on, as VOC's train.txt.")
 @click.option("--val-list", metavar="FILE", help="Names to validate with, as VOC's val.txt.")
 @label_options
-@click.option("--ignore", type=click.IntRange(0, 255), default=255, show_default=True,
-              help="The value of pixels that training leaves out.")  # fmt: skip
-@click.option("--resize", type=_Size(), metavar="WxH", help="Scale to it; labels by the nearest pixel.")
-@click.option("--pad", type=_Size(), metavar="WxH",
-              help="Make at least so large, on the right and below: black, ignored.")  # fmt: skip
-@click.option("--crop", type=_Size(), metavar="WxH", help="Take the middle; after --resize and --pad.")
-@click.option("--flip", is_flag=True, help="Train on every pair twice, once with left and right exchanged.")
-@click.option("--order", type=click.Choice(["bgr", "rgb", "gray"]), default="bgr", show_default=True,
-              help="Channels of the images; Caffe's models have bgr.")  # fmt: skip
-@click.option("--exif", type=click.Choice(["apply", "ignore"]), help="Turn images as EXIF says, or not.")
-@click.option("--image-tail", default="", metavar="TEXT", help="What image names end in, as _leftImg8bit.")
+@click.option(
+    "--ignore",
+    type=click.IntRange(0, 255),
+    default=255,
+    show_default=True,
+    help="The value of pixels that training leaves out.",
+)
+@click.option(
+    "--resize", type=_Size(), metavar="WxH", help="Scale to it; labels by the nearest pixel."
+)
+@click.option(
+    "--pad",
+    type=_Size(),
+    metavar="WxH",
+    help="Make at least so large, on the right and below: black, ignored.",
+)
+@click.option(
+    "--crop", type=_Size(), metavar="WxH", help="Take the middle; after --resize and --pad."
+)
+@click.option(
+    "--flip", is_flag=True, help="Train on every pair twice, once with left and right exchanged."
+)
+@click.option(
+    "--order",
+    type=click.Choice(["bgr", "rgb", "gray"]),
+    default="bgr",
+    show_default=True,
+    help="Channels of the images; Caffe's models have bgr.",
+)
+@click.option(
+    "--exif", type=click.Choice(["apply", "ignore"]), help="Turn images as EXIF says, or not."
+)
+@click.option(
+    "--image-tail", default="", metavar="TEXT", help="What image names end in, as _leftImg8bit."
+)
 @click.option(
     "--label-tail", default="", metavar="TEXT", help="What label names end in, as _gtFine_labelIds."
 )
 @click.option("--labelled-only", is_flag=True, help="Leave out images that have no label.")
 @click.option("--skip-bad", is_flag=True, help="Leave out bad pairs, and report them.")
 @click.option("--keep-empty", is_flag=True, help="Keep labels that are ignored altogether.")
-@click.option("--encode", type=click.Choice(["raw", "png"]), default="raw", show_default=True,
-              help="raw: fast; png: smaller, and Caffe needs OpenCV to read it.")  # fmt: skip
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="For the split and the order of training."
+    "--encode",
+    type=click.Choice(["raw", "png"]),
+    default="raw",
+    show_default=True,
+    help="raw: fast; png: smaller, and Caffe needs OpenCV to read it.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="For the split and the order of training.",
 )
 @click.option("--no-shuffle", is_flag=True, help="Train in the order of names.")
 @JOBS
@@ -94,7 +134,9 @@ def create(images, labels, output, jobs, resume, as_json, force, **options) -> N
     total = sum(map(len, task.splits.values()))
     try:
         with counted(total, "reading") as progress:
-            summary = make(task, output, jobs=jobs or cores(), resume=resume, force=force, progress=progress)
+            summary = make(
+                task, output, jobs=jobs or cores(), resume=resume, force=force, progress=progress
+            )
     except KeyboardInterrupt:
         click.echo("fcnkit: interrupted; go on with --resume", err=True)
         raise
@@ -105,7 +147,9 @@ def create(images, labels, output, jobs, resume, as_json, force, **options) -> N
         click.echo(f"wrote {output}", err=True)
 
 
-def _task(images, labels, *, classes, colours, ignore, unknown, void, numbers, channel, palette, **options):
+def _task(
+    images, labels, *, classes, colours, ignore, unknown, void, numbers, channel, palette, **options
+):
     from fcnkit.datasets.create import Task
     from fcnkit.datasets.geometry import Geometry
     from fcnkit.datasets.prepare import Recipe
@@ -125,7 +169,9 @@ def _task(images, labels, *, classes, colours, ignore, unknown, void, numbers, c
     png = options["encode"] == "png"
     recipe = Recipe(reading, sizes, options["order"], turn, options["keep_empty"], png)
     known = reading.colours.colours if reading.colours else ()
-    return Task(_splits(images, labels, options), recipe, names, known[: len(names)], options["skip_bad"])
+    return Task(
+        _splits(images, labels, options), recipe, names, known[: len(names)], options["skip_bad"]
+    )
 
 
 def _splits(images, labels, options) -> dict:
@@ -157,12 +203,18 @@ def _splits(images, labels, options) -> dict:
 
 @dataset.command()
 @click.argument("folder", metavar="DIR")
-@click.option("--classes", metavar="N|FILE", help="How many, or their names; DIR/classes.txt by default.")
 @click.option(
-    "--ignore", type=click.IntRange(0, 255), help="The value that is left out; 255, or the report's."
+    "--classes", metavar="N|FILE", help="How many, or their names; DIR/classes.txt by default."
+)
+@click.option(
+    "--ignore",
+    type=click.IntRange(0, 255),
+    help="The value that is left out; 255, or the report's.",
 )
 @click.option("--sheet", metavar="OUT.png", help="Draw images beside their coloured labels.")
-@click.option("--count", type=click.IntRange(1), default=12, show_default=True, help="How many to draw.")
+@click.option(
+    "--count", type=click.IntRange(1), default=12, show_default=True, help="How many to draw."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--force", is_flag=True, help="Overwrite a file that exists.")
 def inspect(folder, classes, ignore, sheet, count, as_json, force) -> None:
@@ -200,7 +252,9 @@ def _sheet(summary, count: int):
     def save(path, *, force):
         pairs = samples(Path(summary.folder), count)
         files.write(
-            path, sheet(pairs, summary.colours, ignore=summary.ignore, order=summary.order), force=force
+            path,
+            sheet(pairs, summary.colours, ignore=summary.ignore, order=summary.order),
+            force=force,
         )
 
     return save

@@ -25,9 +25,16 @@ _LONG = 100 << 20
 @click.command(short_help="Say how weights differ, or whether they fit a net.")
 @click.argument("first", type=WEIGHTS, metavar="WEIGHTS")
 @click.argument("second", type=WEIGHTS, metavar="WEIGHTS_OR_NET")
-@click.option("--map", "names", type=Pairs(), metavar="OLD=NEW,...", help="Layers of other names to match.")
-@click.option("--tolerance", type=click.FloatRange(0), default=0, show_default=True,
-              help="Largest relative difference that counts as equal.")  # fmt: skip
+@click.option(
+    "--map", "names", type=Pairs(), metavar="OLD=NEW,...", help="Layers of other names to match."
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0),
+    default=0,
+    show_default=True,
+    help="Largest relative difference that counts as equal.",
+)
 @shape_option
 @click.option("--all", "every", is_flag=True, help="List the blobs that are equal or fit, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, every blob.")
@@ -80,10 +87,14 @@ def _length(weights) -> int:
 
 @contextmanager
 def progress(length: int, label: str) -> Iterator[Callable[[int], object]]:
-    """What is to be told of each piece of `length` bytes; long work shows a bar where a terminal sees it."""
+    """What is to be told of each piece of `length` bytes;
+    long work shows a bar where a terminal sees it.
+    """
     if length < _LONG or not sys.stderr.isatty():
         yield lambda done: None
         return
-    bar = click.progressbar(length=length, label=label, file=sys.stderr, update_min_steps=length // 100)
+    bar = click.progressbar(
+        length=length, label=label, file=sys.stderr, update_min_steps=length // 100
+    )
     with bar:
         yield bar.update

@@ -20,16 +20,34 @@ from fcnkit.cli.arguments import (
 @click.argument("weights", type=WEIGHTS, metavar="WEIGHTS")
 @click.option("-o", "--output", metavar="OUT.onnx", help="Write the model here.")
 @shape_option
-@click.option("--blob", "blobs", multiple=True, metavar="BLOB",
-              help="Make this blob an output, in place of the net's own; may be repeated.")  # fmt: skip
-@click.option("--verify", "verified", is_flag=True,
-              help="Run it beside Caffe, or OpenCV, at several sizes; exit with 1 if not equal.")  # fmt: skip
-@click.option("--engine", type=click.Choice(["caffe", "opencv"]), help="What --verify compares with.")
-@click.option("--tolerance", type=float, default=1e-4, show_default=True,
-              help="Largest relative difference that --verify allows.")  # fmt: skip
+@click.option(
+    "--blob",
+    "blobs",
+    multiple=True,
+    metavar="BLOB",
+    help="Make this blob an output, in place of the net's own; may be repeated.",
+)
+@click.option(
+    "--verify",
+    "verified",
+    is_flag=True,
+    help="Run it beside Caffe, or OpenCV, at several sizes; exit with 1 if not equal.",
+)
+@click.option(
+    "--engine", type=click.Choice(["caffe", "opencv"]), help="What --verify compares with."
+)
+@click.option(
+    "--tolerance",
+    type=float,
+    default=1e-4,
+    show_default=True,
+    help="Largest relative difference that --verify allows.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--force", is_flag=True, help="Overwrite a file that exists.")
-def export(net, weights, output, inputs, blobs, verified, engine, tolerance, as_json, force) -> None:
+def export(
+    net, weights, output, inputs, blobs, verified, engine, tolerance, as_json, force
+) -> None:
     """Write the net as it is in TEST, and its weights, as an ONNX model.
 
     Batch, height and width are free where the net takes others with the same
@@ -43,7 +61,9 @@ def export(net, weights, output, inputs, blobs, verified, engine, tolerance, as_
     from fcnkit.exporting.export import export as exported
 
     if output and not output.lower().endswith(".onnx"):
-        raise click.BadParameter(f"{output!r}: a model is an ONNX file; name it OUT.onnx", param_hint="-o")
+        raise click.BadParameter(
+            f"{output!r}: a model is an ONNX file; name it OUT.onnx", param_hint="-o"
+        )
     parsed, opened = load_net(net), open_weights(weights)
     model = exported(parsed, opened, inputs=dict(inputs), outputs=blobs or None)
     outputs = [(output, file_saver(model))] if output else []
@@ -52,7 +72,12 @@ def export(net, weights, output, inputs, blobs, verified, engine, tolerance, as_
     if verified:
         from fcnkit.verify import model as compare
 
-        words = {"inputs": dict(inputs), "outputs": blobs or None, "engine": engine, "tolerance": tolerance}
+        words = {
+            "inputs": dict(inputs),
+            "outputs": blobs or None,
+            "engine": engine,
+            "tolerance": tolerance,
+        }
         rows = compare(parsed, opened, output or model.bytes(), **words)
     if as_json:
         verdicts = {"verify": [row._asdict() | {"ok": row.ok} for row in rows]} if verified else {}

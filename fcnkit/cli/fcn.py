@@ -29,13 +29,23 @@ Output = tuple[Path, Callable]
 @click.command(short_help="Make a classifier an FCN, ready to train.")
 @click.argument("net", metavar="NET")
 @click.option(
-    "--classes", type=Classes(), required=True, metavar="N", help="Classes to score, or HEAD=N,HEAD=N."
+    "--classes",
+    type=Classes(),
+    required=True,
+    metavar="N",
+    help="Classes to score, or HEAD=N,HEAD=N.",
 )
 @click.option(
-    "--stride", type=click.IntRange(1), required=True, help="Stride of the finest scores: 32, 16 or 8."
+    "--stride",
+    type=click.IntRange(1),
+    required=True,
+    help="Stride of the finest scores: 32, 16 or 8.",
 )
 @click.option(
-    "-o", "--output", metavar="DIR", help="Write deploy, train_val, solver (and weights) into this folder."
+    "-o",
+    "--output",
+    metavar="DIR",
+    help="Write deploy, train_val, solver (and weights) into this folder.",
 )
 @click.option(
     "--weights",
@@ -44,14 +54,24 @@ Output = tuple[Path, Callable]
     help="The classifier's caffemodel, to be transplanted into init.caffemodel.",
 )
 @click.option(
-    "--pad", metavar="auto|N|keep", help="Padding of the first layer; auto, or 100 in berkeley style."
+    "--pad",
+    metavar="auto|N|keep",
+    help="Padding of the first layer; auto, or 100 in berkeley style.",
 )
 @click.option(
-    "--min-size", type=click.IntRange(1), default=32, show_default=True, help="Smallest image to be valid."
+    "--min-size",
+    type=click.IntRange(1),
+    default=32,
+    show_default=True,
+    help="Smallest image to be valid.",
 )
-@click.option("--group/--no-group", default=None, help="Upsample each class by itself (default), or densely.")
 @click.option(
-    "--at-once", is_flag=True, help="Scale the skips by 0.01, 0.0001: trained in one go, not in stages."
+    "--group/--no-group", default=None, help="Upsample each class by itself (default), or densely."
+)
+@click.option(
+    "--at-once",
+    is_flag=True,
+    help="Scale the skips by 0.01, 0.0001: trained in one go, not in stages.",
 )
 @click.option(
     "--style",
@@ -68,32 +88,75 @@ Output = tuple[Path, Callable]
     help="For layers that have none, in train_val.",
 )
 @click.option(
-    "--refill", is_flag=True, help="--filler for layers that have one, too: to start from random weights."
+    "--refill",
+    is_flag=True,
+    help="--filler for layers that have one, too: to start from random weights.",
 )
 @click.option(
-    "--bias-rate", type=click.FloatRange(0), metavar="R",
+    "--bias-rate",
+    type=click.FloatRange(0),
+    metavar="R",
     help="lr_mult of biases where NET has none: 2; try 20 for adam with --refill.",
-)  # fmt: skip
+)
 @click.option(
-    "--ignore", type=int, default=255, show_default=True, help="Label that loss and accuracy leave out."
+    "--ignore",
+    type=int,
+    default=255,
+    show_default=True,
+    help="Label that loss and accuracy leave out.",
 )
 @click.option("--head", metavar="LAYER", help="The classifier layer, where the net has several.")
 @shape_option
 @click.option(
-    "--data", default="", metavar="DIR", help="Folder of the LMDBs train_val reads; its own by default."
+    "--data",
+    default="",
+    metavar="DIR",
+    help="Folder of the LMDBs train_val reads; its own by default.",
 )
 @click.option(
-    "--mean", metavar="B,G,R", help="What train_val takes off each channel; NET's mean_value by default."
+    "--mean",
+    metavar="B,G,R",
+    help="What train_val takes off each channel; NET's mean_value by default.",
 )
-@click.option("--scale", type=float, help="What train_val multiplies pixels by; NET's own scale by default.")
+@click.option(
+    "--scale", type=float, help="What train_val multiplies pixels by; NET's own scale by default."
+)
 @click.option("--cpu", is_flag=True, help="A solver for the CPU; for the GPU by default.")
-@click.option("--solver", "kind", type=click.Choice(["sgd", "adam"]), default="sgd", show_default=True,
-              help="sgd as published; adam, its rate falling to nothing, for short trainings.")  # fmt: skip
+@click.option(
+    "--solver",
+    "kind",
+    type=click.Choice(["sgd", "adam"]),
+    default="sgd",
+    show_default=True,
+    help="sgd as published; adam, its rate falling to nothing, for short trainings.",
+)
 @plan_options
 def fcn(
-    net, classes, stride, output, weights, pad, min_size, group, at_once, style, filler, refill, bias_rate,
-    ignore, head, inputs, data, mean, scale, cpu, kind, diff, as_json, force,
-) -> None:  # fmt: skip
+    net,
+    classes,
+    stride,
+    output,
+    weights,
+    pad,
+    min_size,
+    group,
+    at_once,
+    style,
+    filler,
+    refill,
+    bias_rate,
+    ignore,
+    head,
+    inputs,
+    data,
+    mean,
+    scale,
+    cpu,
+    kind,
+    diff,
+    as_json,
+    force,
+) -> None:
     """Make the fully convolutional network of a classifier, ready to train.
 
     With -o DIR: deploy.prototxt, train_val.prototxt, solver.prototxt and, with
@@ -115,7 +178,9 @@ def fcn(
 
     berkeley = style == "berkeley"
     if berkeley and kind != "sgd":
-        raise click.UsageError(f"--style berkeley has the solvers published for it, not --solver {kind}")
+        raise click.UsageError(
+            f"--style berkeley has the solvers published for it, not --solver {kind}"
+        )
     if berkeley and bias_rate is not None:
         raise click.UsageError("--style berkeley has the rates published for it, not --bias-rate")
     source = load_net(net)
@@ -134,10 +199,18 @@ def fcn(
     images = Images(data, _mean(mean) or own.mean, own.scale if scale is None else scale)
     if berkeley:
         trunk, plan = plan.net, plan.then(deployed)
-        texts = {"deploy.prototxt": plan.net, **_berkeley_texts(trunk, stride, at_once, ignore, images, cpu)}
+        texts = {
+            "deploy.prototxt": plan.net,
+            **_berkeley_texts(trunk, stride, at_once, ignore, images, cpu),
+        }
     else:
-        how = {"ignore": ignore, "filler": filler, "refill": refill, "images": images,
-               "bias_rate": BIAS_RATE if bias_rate is None else bias_rate}  # fmt: skip
+        how = {
+            "ignore": ignore,
+            "filler": filler,
+            "refill": refill,
+            "images": images,
+            "bias_rate": BIAS_RATE if bias_rate is None else bias_rate,
+        }
         texts = _texts(plan, how, cpu, kind)
     folder = Path(output) if output else None
     outputs = _outputs(plan, texts, folder, weights) if folder else []
@@ -171,10 +244,14 @@ def _berkeley_texts(
     return {**splits, "solver.prototxt": solver}
 
 
-def _outputs(plan: Plan, texts: Mapping[str, Prototxt], folder: Path, weights: str | None) -> list[Output]:
+def _outputs(
+    plan: Plan, texts: Mapping[str, Prototxt], folder: Path, weights: str | None
+) -> list[Output]:
     start = transplanted(plan, weights) if weights else _dense_start(plan)
     outputs = [(folder / name, saver(text)) for name, text in texts.items()]
-    return outputs + ([(folder / "init.caffemodel", weights_saver(start))] if start is not None else [])
+    return outputs + (
+        [(folder / "init.caffemodel", weights_saver(start))] if start is not None else []
+    )
 
 
 def _dense_start(plan: Plan):
@@ -190,7 +267,9 @@ def _pad(text: str) -> str | int:
     if text in ("auto", "keep"):
         return text
     if not text.isdecimal():
-        raise click.BadParameter(f"{text!r}: is neither a number nor auto nor keep", param_hint="--pad")
+        raise click.BadParameter(
+            f"{text!r}: is neither a number nor auto nor keep", param_hint="--pad"
+        )
     return int(text)
 
 
@@ -198,4 +277,6 @@ def _mean(text: str | None) -> list[float]:
     try:
         return [float(part) for part in text.split(",")] if text else []
     except ValueError:
-        raise click.BadParameter(f"{text!r}: write it as 104,117,123", param_hint="--mean") from None
+        raise click.BadParameter(
+            f"{text!r}: write it as 104,117,123", param_hint="--mean"
+        ) from None

@@ -46,32 +46,88 @@ class _Picture(NamedTuple):
 @click.option("-o", "--output", required=True, metavar="DIR", help="Where the results go.")
 @engine_options
 @click.option("--blob", metavar="BLOB", help="The scores; the net's last output that is a map.")
-@click.option("--mean", type=_Mean(), default=(), metavar="B,G,R",
-              help="What to take off: one value, or one per channel in --order.")
-@click.option("--mean-file", metavar="FILE",
-              help="A mean image, .binaryproto or .npy; of images of another size, its mean colour.")
-@click.option("--scale", type=float, default=1.0, show_default=True, help="What to multiply by, after it.")
-@click.option("--order", type=click.Choice(["bgr", "rgb"]), default="bgr", show_default=True,
-              help="Channels of the net's input; Caffe's models have bgr.")
-@click.option("--exif", type=click.Choice(["apply", "ignore"]), default="apply", show_default=True,
-              help="Turn images as EXIF says, or not.")
-@click.option("--classes", "--labels", "classes", metavar="FILE", help="Names of the classes, one a line.")
-@click.option("--colours", "--colors", "colours", metavar="FILE|voc",
-              help="The colour of each class: lines R G B in order, or name R G B; VOC's by default.")
-@click.option("--opacity", type=click.FloatRange(0, 1), default=0.5, show_default=True,
-              help="Of the colours over the image.")
-@click.option("--overlay/--no-overlay", default=True, show_default=True,
-              help="Draw the colours over the image, heat, and a legend.")
+@click.option(
+    "--mean",
+    type=_Mean(),
+    default=(),
+    metavar="B,G,R",
+    help="What to take off: one value, or one per channel in --order.",
+)
+@click.option(
+    "--mean-file",
+    metavar="FILE",
+    help="A mean image, .binaryproto or .npy; of images of another size, its mean colour.",
+)
+@click.option(
+    "--scale", type=float, default=1.0, show_default=True, help="What to multiply by, after it."
+)
+@click.option(
+    "--order",
+    type=click.Choice(["bgr", "rgb"]),
+    default="bgr",
+    show_default=True,
+    help="Channels of the net's input; Caffe's models have bgr.",
+)
+@click.option(
+    "--exif",
+    type=click.Choice(["apply", "ignore"]),
+    default="apply",
+    show_default=True,
+    help="Turn images as EXIF says, or not.",
+)
+@click.option(
+    "--classes", "--labels", "classes", metavar="FILE", help="Names of the classes, one a line."
+)
+@click.option(
+    "--colours",
+    "--colors",
+    "colours",
+    metavar="FILE|voc",
+    help="The colour of each class: lines R G B in order, or name R G B; VOC's by default.",
+)
+@click.option(
+    "--opacity",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Of the colours over the image.",
+)
+@click.option(
+    "--overlay/--no-overlay",
+    default=True,
+    show_default=True,
+    help="Draw the colours over the image, heat, and a legend.",
+)
 @click.option("--confidence", is_flag=True, help="Draw the probability of each pixel's class.")
-@click.option("--top", type=click.IntRange(1), default=5, show_default=True,
-              help="Of coarse scores: how many classes of each window, and pictures of heat.")
+@click.option(
+    "--top",
+    type=click.IntRange(1),
+    default=5,
+    show_default=True,
+    help="Of coarse scores: how many classes of each window, and pictures of heat.",
+)
 @click.option("--heat", type=Values(), metavar="V,...", help="Classes to draw heat of, by number.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON in place of a table.")
-@click.option("--force", is_flag=True, help="Overwrite files that exist.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Overwrite files that exist.")
 def infer(
-    net, weights, images, output, engine, device, blob, mean, mean_file, scale, order, exif, classes, colours,
-    as_json, force, **options,
-) -> None:  # fmt: skip
+    net,
+    weights,
+    images,
+    output,
+    engine,
+    device,
+    blob,
+    mean,
+    mean_file,
+    scale,
+    order,
+    exif,
+    classes,
+    colours,
+    as_json,
+    force,
+    **options,
+) -> None:
     """Run NET on images, each at its own size, and draw what it sees.
 
     DIR gets of each image NAME.png, a palette image of class numbers,
@@ -90,8 +146,8 @@ def infer(
     classes.
 
     \b
-    fcnkit infer fcn8s/deploy.prototxt fcn8s.caffemodel photos -o seen --mean 104,117,123 --colours voc
-    fcnkit infer conv.prototxt conv.caffemodel cat.jpg -o seen --labels synset_words.txt --top 5
+    fcnkit infer fcn8s/deploy.prototxt fcn8s.caffemodel photos -o seen --mean 104,117,123 --colours
+    voc fcnkit infer conv.prototxt conv.caffemodel cat.jpg -o seen --labels synset_words.txt --top 5
     """
     import tempfile  # slow to load
 
@@ -134,18 +190,25 @@ def _wanted(found, classes, colours, options):
     count = found.classes
     for what, given in ((classes or colours, names), (colours, known.colours if known else ())):
         if given and len(given) != count:
-            fact = f'has {len(given)} classes, "{found.scores.blob}" of {found.graph.prototxt.path} {count}'
+            fact = (
+                f'has {len(given)} classes, "{found.scores.blob}" of '
+                f"{found.graph.prototxt.path} {count}"
+            )
             raise DatasetError(f"{what}: {fact}; name the file that belongs to this net")
     hot = options.pop("heat")
     lost = [number for number in hot or () if not 0 <= number < count]
     if lost:
-        raise click.BadParameter(f"{lost[0]}: the net's classes are 0 to {count - 1}", param_hint="--heat")
+        raise click.BadParameter(
+            f"{lost[0]}: the net's classes are 0 to {count - 1}", param_hint="--heat"
+        )
     shown = known.colours if known else voc_palette(min(count, 256))
     return Wanted(tuple(names or map(str, range(count))), shown, hot=hot, **options)
 
 
 def _pictures(images: Sequence[str]) -> list[_Picture]:
-    """The image files, each with a name of its own; DatasetError that names those that have one twice."""
+    """The image files, each with a name of its own;
+    DatasetError that names those that have one twice.
+    """
     from fcnkit.datasets.pairs import files
 
     found: dict[str, Path] = {}
@@ -255,7 +318,12 @@ def _results(job: _Job, picture: _Picture, scores) -> dict[str, bytes]:
 
     image = np.asarray(_read(picture, job.exif))
     record, files = result(job.head, scores, image, job.wanted)
-    record = {"image": str(picture.path), "width": image.shape[1], "height": image.shape[0], **record}
+    record = {
+        "image": str(picture.path),
+        "width": image.shape[1],
+        "height": image.shape[0],
+        **record,
+    }
     return {**files, ".json": (json.dumps(record, indent=2) + "\n").encode()}
 
 
@@ -301,7 +369,9 @@ def _windows(record: dict) -> Iterator[str]:
 
 
 def _surest(windows: Sequence[dict]) -> list[dict]:
-    """Of each class that is the likeliest of a window, the one most sure of it; the most sure first."""
+    """Of each class that is the likeliest of a window,
+    the one most sure of it; the most sure first.
+    """
     found: dict[int, dict] = {}
     for window in sorted(windows, key=lambda window: -window["top"][0]["probability"]):
         found.setdefault(window["top"][0]["class"], window)

@@ -45,10 +45,16 @@ class Numbers(click.ParamType):
             except (OSError, UnicodeDecodeError):
                 self.fail(f"{value!r}: is no list as 7=0,8=1 and no text file", param, ctx)
         pairs = [
-            line.replace("=", " ").split() for line in text.replace(",", "\n").splitlines() if line.strip()
+            line.replace("=", " ").split()
+            for line in text.replace(",", "\n").splitlines()
+            if line.strip()
         ]
         for pair in pairs:
-            if len(pair) != 2 or not pair[0].isdigit() or not (pair[1].isdigit() or pair[1] == "ignore"):
+            if (
+                len(pair) != 2
+                or not pair[0].isdigit()
+                or not (pair[1].isdigit() or pair[1] == "ignore")
+            ):
                 self.fail(f"{' '.join(pair)!r}: write it as 7=0, or 7=ignore", param, ctx)
         old = [int(pair[0]) for pair in pairs]
         twice = next((each for each in old if old.count(each) > 1), None)
@@ -58,20 +64,46 @@ class Numbers(click.ParamType):
 
 
 OPTIONS = (
-    click.option("--classes", metavar="N|FILE", help="How many classes, or their names, one a line."),
-    click.option("--colours", "--colors", "colours", metavar="FILE|voc",
-                 help="The colour of each class: lines R G B in order, or name R G B; void is to ignore."),
-    click.option("--void", type=Values(), default=(), metavar="V,...", help="Label values to ignore."),
-    click.option("--map", "numbers", type=Numbers(), default=(), metavar="OLD=NEW,...|FILE",
-                 help="What each label value becomes; NEW may be ignore.  Others are then unknown."),
-    click.option("--channel", type=click.Choice(["red", "green", "blue", "class", "instance"]),
-                 help="The channel that holds the class; class and instance are SYNTHIA's."),
-    click.option("--palette", type=click.Choice(["index", "colour"]),
-                 help="What counts in a palette image; the index, unless --colours disagrees."),
-    click.option("--unknown", type=click.Choice(["error", "ignore"]),
-                 help="What becomes of a label's value or colour that is no class; an error."),
-)  # fmt: skip
-JOBS = click.option("--jobs", type=click.IntRange(1), help="Processes at work; as many as there are cores.")
+    click.option(
+        "--classes", metavar="N|FILE", help="How many classes, or their names, one a line."
+    ),
+    click.option(
+        "--colours",
+        "--colors",
+        "colours",
+        metavar="FILE|voc",
+        help="The colour of each class: lines R G B in order, or name R G B; void is to ignore.",
+    ),
+    click.option(
+        "--void", type=Values(), default=(), metavar="V,...", help="Label values to ignore."
+    ),
+    click.option(
+        "--map",
+        "numbers",
+        type=Numbers(),
+        default=(),
+        metavar="OLD=NEW,...|FILE",
+        help="What each label value becomes; NEW may be ignore.  Others are then unknown.",
+    ),
+    click.option(
+        "--channel",
+        type=click.Choice(["red", "green", "blue", "class", "instance"]),
+        help="The channel that holds the class; class and instance are SYNTHIA's.",
+    ),
+    click.option(
+        "--palette",
+        type=click.Choice(["index", "colour"]),
+        help="What counts in a palette image; the index, unless --colours disagrees.",
+    ),
+    click.option(
+        "--unknown",
+        type=click.Choice(["error", "ignore"]),
+        help="What becomes of a label's value or colour that is no class; an error.",
+    ),
+)
+JOBS = click.option(
+    "--jobs", type=click.IntRange(1), help="Processes at work; as many as there are cores."
+)
 
 
 def label_options(function: Callable) -> Callable:
@@ -91,7 +123,9 @@ def meaning(
     known = voc() if colours == VOC else read_colours(colours) if colours else None
     names = class_names(classes, known)
     mapped = {old: ignore if new is None else new for old, new in numbers}
-    reading = Reading(len(names), ignore, known, channel or "", palette or "", void, mapped, unknown)
+    reading = Reading(
+        len(names), ignore, known, channel or "", palette or "", void, mapped, unknown
+    )
     reading.check()
     return names, reading
 
@@ -109,7 +143,9 @@ def class_names(classes: str | None, colours: "ColourMap | None" = None) -> tupl
         same = colours and len(colours.names) == count
         return colours.names if same else tuple(map(str, range(count)))
     if colours is None:
-        raise click.UsageError("say how many classes there are, with --classes N, or FILE with their names")
+        raise click.UsageError(
+            "say how many classes there are, with --classes N, or FILE with their names"
+        )
     return colours.names or tuple(map(str, range(len(colours.colours))))
 
 
@@ -120,7 +156,9 @@ def cores() -> int:
 
 @contextmanager
 def counted(length: int, label: str) -> Iterator[Callable[[int], object]]:
-    """What is to be told of each of `length` things that is done; a bar where a terminal sees it."""
+    """What is to be told of each of `length` things that is done;
+    a bar where a terminal sees it.
+    """
     if not sys.stderr.isatty():
         yield lambda done: None
         return

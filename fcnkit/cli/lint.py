@@ -22,17 +22,32 @@ def _show_kinds(ctx, param, value) -> None:
 
 @click.command(short_help="Say what is wrong with a net, and how to mend it.")
 @click.argument("nets", metavar="NET...", nargs=-1, required=True)
-@click.option("--weights", type=WEIGHTS, metavar="FILE",
-              help="A caffemodel: say which layers it leaves untrained.")  # fmt: skip
-@click.option("--solver", metavar="FILE", help="The solver: say whether its rate goes with the loss.")
+@click.option(
+    "--weights",
+    type=WEIGHTS,
+    metavar="FILE",
+    help="A caffemodel: say which layers it leaves untrained.",
+)
+@click.option(
+    "--solver", metavar="FILE", help="The solver: say whether its rate goes with the loss."
+)
 @click.option("--phase", type=click.Choice(["TEST", "TRAIN"]), help="Look at this phase only.")
 @click.option("--stage", "stages", multiple=True, help="Look at this stage; may be repeated.")
 @shape_option
 @click.option(
-    "--ignore", multiple=True, metavar="NAME", help="Leave out findings of this name; may be repeated."
+    "--ignore",
+    multiple=True,
+    metavar="NAME",
+    help="Leave out findings of this name; may be repeated.",
 )
-@click.option("--names", is_flag=True, is_eager=True, expose_value=False, callback=_show_kinds,
-              help="List the names that findings have, and exit.")  # fmt: skip
+@click.option(
+    "--names",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_kinds,
+    help="List the names that findings have, and exit.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def lint(nets, weights, solver, phase, stages, inputs, ignore, as_json) -> None:
     """Say what is wrong with a net, one line for each thing, and how to put it right.
@@ -67,7 +82,8 @@ def lint(nets, weights, solver, phase, stages, inputs, ignore, as_json) -> None:
         show_json({"findings": [finding._asdict() for finding in found], **_counts(found)})
     else:
         click.echo(
-            encodable("".join(f"{finding}\n" for finding in found) + _summary(found, len(nets))), nl=False
+            encodable("".join(f"{finding}\n" for finding in found) + _summary(found, len(nets))),
+            nl=False,
         )
     if any(finding.level != NOTE for finding in found):
         sys.exit(1)
@@ -80,6 +96,8 @@ def _counts(found) -> dict[str, int]:
 
 def _summary(found, nets: int) -> str:
     counts = [
-        f"{count} {name if count != 1 else name[:-1]}" for name, count in _counts(found).items() if count
+        f"{count} {name if count != 1 else name[:-1]}"
+        for name, count in _counts(found).items()
+        if count
     ]
     return f"{nets} net{'s' * (nets != 1)}: {', '.join(counts) or 'nothing found'}\n"

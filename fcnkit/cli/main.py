@@ -34,7 +34,9 @@ COMMANDS = {
 
 
 class _Commands(Mapping):
-    """The commands, each imported when it is asked for: one that runs does not wait for the others."""
+    """The commands, each imported when it is asked for:
+    one that runs does not wait for the others.
+    """
 
     def __getitem__(self, name):
         return getattr(import_module(f"fcnkit.cli.{COMMANDS[name]}"), name)
@@ -70,8 +72,8 @@ def main() -> None:
     """Caffe classifiers become fully convolutional networks.
 
     NET is a prototxt, "-" for standard input, or a template such as
-    template:alexnet (`fcnkit templates` lists them).  Without -o, nothing is written: the plan is printed.
-    Exit status: 0 fine, 1 a check said no, 2 usage or bad input.
+    template:alexnet (`fcnkit templates` lists them).  Without -o, nothing is written: the plan is
+    printed. Exit status: 0 fine, 1 a check said no, 2 usage or bad input.
 
     \b
     fcnkit inspect deploy.prototxt
@@ -80,8 +82,8 @@ def main() -> None:
     """
 
 
-# New objects between two searches for reference cycles; Python's own 700 would cost a large net a fifth of
-# its time, and none at all would let the pictures of a long training pile up.
+# New objects between two searches for reference cycles; Python's own 700 would cost a large net a
+# fifth of its time, and none at all would let the pictures of a long training pile up.
 _OBJECTS = 200_000
 
 
@@ -91,4 +93,5 @@ def run() -> None:
     try:
         main()
     finally:
-        gc.freeze()  # Python's last search for cycles would go through all that ends with the process
+        # Python's last search for cycles would go through all that ends with the process.
+        gc.freeze()

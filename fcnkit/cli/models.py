@@ -30,12 +30,21 @@ def models() -> None:
 def _options(function: Callable) -> Callable:
     """Adds --index, --cache and --timeout."""
     for option in (
-        click.option("--timeout", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True,
-                     help="Seconds without a byte after which a server is given up."),
+        click.option(
+            "--timeout",
+            type=click.FloatRange(0, min_open=True),
+            default=30.0,
+            show_default=True,
+            help="Seconds without a byte after which a server is given up.",
+        ),
         click.option("--cache", metavar="DIR", help="The cache folder; $FCNKIT_MODELS by default."),
-        click.option("--index", metavar="FOLDER|ADDRESS", envvar="FCNKIT_MODELS_INDEX",
-                     help="An index of your own, models.json there; or name it in $FCNKIT_MODELS_INDEX."),
-    ):  # fmt: skip
+        click.option(
+            "--index",
+            metavar="FOLDER|ADDRESS",
+            envvar="FCNKIT_MODELS_INDEX",
+            help="An index of your own, models.json there; or name it in $FCNKIT_MODELS_INDEX.",
+        ),
+    ):
         function = option(function)
     return function
 
@@ -147,7 +156,9 @@ def _lines(model, where: Path):
             yield _line(name, getattr(model, name))
     yield _line("in cache", _whereabouts(place))
     yield from (_line("use" if number == 0 else "", use) for number, use in enumerate(_uses(model)))
-    yield from (_line("from" if number == 0 else "", each) for number, each in enumerate(model.sources))
+    yield from (
+        _line("from" if number == 0 else "", each) for number, each in enumerate(model.sources)
+    )
 
 
 def _whereabouts(place) -> str:
@@ -164,7 +175,8 @@ def _uses(model) -> tuple[str, ...]:
     if model.use or not model.template:
         return model.use or (f"fcnkit inspect model:{model.name}",)
     return (
-        f"fcnkit fcn template:{model.template} --classes 21 --stride 16 --weights model:{model.name} -o fcn",
+        f"fcnkit fcn template:{model.template} --classes 21 --stride 16 --weights "
+        f"model:{model.name} -o fcn",
     )
 
 

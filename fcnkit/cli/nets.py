@@ -29,13 +29,23 @@ NET = click.argument("net", metavar="NET")
 
 @click.command(short_help="Shapes, cost, offsets of a net; figures of weights.")
 @click.argument("net", type=WEIGHTS, metavar="NET_OR_WEIGHTS")
-@click.option("--weights", type=WEIGHTS, metavar="FILE",
-              help="A caffemodel: say how its blobs fit each layer.")  # fmt: skip
+@click.option(
+    "--weights",
+    type=WEIGHTS,
+    metavar="FILE",
+    help="A caffemodel: say how its blobs fit each layer.",
+)
 @click.option("--phase", type=click.Choice(["TEST", "TRAIN"]), default="TEST", show_default=True)
-@click.option("--stage", "stages", multiple=True, help="A stage that rules ask for; may be repeated.")
+@click.option(
+    "--stage", "stages", multiple=True, help="A stage that rules ask for; may be repeated."
+)
 @shape_option
-@click.option("--to", metavar="BLOB", help="Count offsets from this blob; the first input by default.")
-@click.option("--memory", is_flag=True, help="What Caffe takes for data, layer by layer, and in all.")
+@click.option(
+    "--to", metavar="BLOB", help="Count offsets from this blob; the first input by default."
+)
+@click.option(
+    "--memory", is_flag=True, help="What Caffe takes for data, layer by layer, and in all."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def inspect(ctx, net, weights, phase, stages, inputs, to, memory, as_json) -> None:
@@ -76,10 +86,17 @@ def _check_options(ctx: click.Context, path: str) -> None:
 
 @click.command(short_help="Draw a net as SVG.")
 @NET
-@click.option("-o", "--output", metavar="OUT.svg", required=True,
-              help='Write the picture here; "-" is standard output.')  # fmt: skip
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT.svg",
+    required=True,
+    help='Write the picture here; "-" is standard output.',
+)
 @click.option("--phase", type=click.Choice(["TEST", "TRAIN"]), default="TEST", show_default=True)
-@click.option("--stage", "stages", multiple=True, help="A stage that rules ask for; may be repeated.")
+@click.option(
+    "--stage", "stages", multiple=True, help="A stage that rules ask for; may be repeated."
+)
 @shape_option
 @click.option("--force", is_flag=True, help="Overwrite a file that exists.")
 def draw(net, output, phase, stages, inputs, force) -> None:
@@ -96,7 +113,9 @@ def draw(net, output, phase, stages, inputs, force) -> None:
     from fcnkit.nets.graph import State
 
     if output != "-" and not output.lower().endswith(".svg"):
-        raise click.BadParameter(f"{output!r}: a drawing is an SVG file; name it OUT.svg", param_hint="-o")
+        raise click.BadParameter(
+            f"{output!r}: a drawing is an SVG file; name it OUT.svg", param_hint="-o"
+        )
     picture = drawn(load_net(net), state=State(phase, 0, tuple(stages)), inputs=dict(inputs))
     outputs = [(output, saver(picture))]
     write_all(outputs, force=force)
@@ -108,12 +127,16 @@ def draw(net, output, phase, stages, inputs, force) -> None:
 @click.option("-o", "--output", metavar="OUT", help='Write the net here; "-" is standard output.')
 @shape_option
 @click.option(
-    "--rename", type=Rename(), help="New names for converted layers: '{name}-conv', or fc6=conv6,..."
+    "--rename",
+    type=Rename(),
+    help="New names for converted layers: '{name}-conv', or fc6=conv6,...",
 )
 @click.option("--weights", type=WEIGHTS, metavar="IN", help="The classifier's caffemodel.")
 @click.option("--weights-out", metavar="OUT", help="Write the transplanted caffemodel here.")
 @plan_options
-def convolutionalize(net, output, inputs, rename, weights, weights_out, diff, as_json, force) -> None:
+def convolutionalize(
+    net, output, inputs, rename, weights, weights_out, diff, as_json, force
+) -> None:
     """Turn each InnerProduct into the Convolution that computes the same.
 
     \b
@@ -125,9 +148,13 @@ def convolutionalize(net, output, inputs, rename, weights, weights_out, diff, as
 
     check_stdout(output, diff=diff, as_json=as_json)
     if bool(weights) != bool(weights_out):
-        raise click.UsageError("--weights and --weights-out go together: one is read, the other is written")
+        raise click.UsageError(
+            "--weights and --weights-out go together: one is read, the other is written"
+        )
     plan = rewrite(load_net(net), inputs=dict(inputs), rename=rename)
-    outputs = [(weights_out, weights_saver(transplanted(plan, weights, dict(inputs))))] if weights else []
+    outputs = (
+        [(weights_out, weights_saver(transplanted(plan, weights, dict(inputs))))] if weights else []
+    )
     if output:
         outputs.append((output, saver(plan.net)))
     write_all(outputs, force=force)

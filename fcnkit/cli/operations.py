@@ -13,7 +13,8 @@ Shape = tuple[int, ...]
 
 
 class Operation(NamedTuple):
-    """One word of --do: the form of its arguments, one line on it, the rewrite, how its arguments are read.
+    """One word of --do: the form of its arguments,
+    one line on it, the rewrite, how its arguments are read.
 
     `rewrite` is the name of a function of fcnkit; `read` gives its arguments
     and its options, and raises ValueError for arguments of another form.
@@ -109,24 +110,58 @@ OPERATIONS = (
     Operation("conv", "conv", "InnerProduct to Convolution", "convolutionalize", _plain),
     Operation("fc", "fc", "Convolution to InnerProduct", "to_fc", _plain),
     Operation("fold", "fold", "BatchNorm, Scale, Bias into the layer before", "fold", _plain),
-    Operation("classes", "classes=LAYER:0-4,15,new", "select, reorder, add (new, or a filler)",
-              "reclass", _classes),
+    Operation(
+        "classes",
+        "classes=LAYER:0-4,15,new",
+        "select, reorder, add (new, or a filler)",
+        "reclass",
+        _classes,
+    ),
     Operation("swap", "swap[=BLOB]", "BGR to RGB and back", "swap_channels", _image),
     Operation("gray", "gray[=BLOB]", "colour to gray images", "to_gray", _image),
-    Operation("colour", "colour[=bgr|rgb|mean]", "gray to colour, by brightness or mean",
-              "to_colour", _colour),
-    Operation("channels", "channels=N[:zero|mean]", "more channels, as depth beside colour",
-              "add_channels", _channels),
-    Operation("dense", "dense[=LAYER,...]", "groups to one dense group", "ungroup",
-              lambda text: (_names(text) if text else (), {})),
-    Operation("group", "group=LAYER[:N]", "a block-diagonal dense layer to N groups", "regroup", _group),
-    Operation("decimate", "decimate=LAYER:K[xK]", "fewer taps of a kernel, dilated", "decimate", _decimate),
-    Operation("extract", "extract=[BLOB]:[BLOB,...]", "the layers from one blob to others",
-              "extract", _extract),
+    Operation(
+        "colour",
+        "colour[=bgr|rgb|mean]",
+        "gray to colour, by brightness or mean",
+        "to_colour",
+        _colour,
+    ),
+    Operation(
+        "channels",
+        "channels=N[:zero|mean]",
+        "more channels, as depth beside colour",
+        "add_channels",
+        _channels,
+    ),
+    Operation(
+        "dense",
+        "dense[=LAYER,...]",
+        "groups to one dense group",
+        "ungroup",
+        lambda text: (_names(text) if text else (), {}),
+    ),
+    Operation(
+        "group", "group=LAYER[:N]", "a block-diagonal dense layer to N groups", "regroup", _group
+    ),
+    Operation(
+        "decimate", "decimate=LAYER:K[xK]", "fewer taps of a kernel, dilated", "decimate", _decimate
+    ),
+    Operation(
+        "extract",
+        "extract=[BLOB]:[BLOB,...]",
+        "the layers from one blob to others",
+        "extract",
+        _extract,
+    ),
     Operation("rename", "rename=OLD:NEW,...", "layers under other names", "rename", _rename),
-    Operation("drop", "drop=LAYER,...", "layers gone, and what needs them", "drop",
-              lambda text: (_names(text), {})),
-)  # fmt: skip
+    Operation(
+        "drop",
+        "drop=LAYER,...",
+        "layers gone, and what needs them",
+        "drop",
+        lambda text: (_names(text), {}),
+    ),
+)
 
 
 def table() -> str:

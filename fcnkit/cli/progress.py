@@ -64,7 +64,9 @@ class Lines:
         self.said = time.monotonic()
         rate = "" if event.rate is None else f", rate {event.rate:g}"
         left = self.pace.left(event.iteration, self.iterations)
-        self.say(f"iteration {event.iteration} of {self.iterations}, loss {event.loss:.4g}{rate}{left}")
+        self.say(
+            f"iteration {event.iteration} of {self.iterations}, loss {event.loss:.4g}{rate}{left}"
+        )
 
     def scores(self, event: Scores) -> None:
         """Says the scores."""
@@ -76,7 +78,9 @@ class Lines:
 
 
 class Bar:
-    """Progress as a bar that is always the terminal's last line but one, and the newest scores below it."""
+    """Progress as a bar that is always the terminal's last line but one,
+    and the newest scores below it.
+    """
 
     def __init__(self, name: str, first: int, iterations: int) -> None:
         from rich import progress
@@ -85,15 +89,18 @@ class Bar:
         from rich.text import Text
 
         self.bar = progress.Progress(
-            progress.TextColumn("{task.description}", markup=False), progress.BarColumn(bar_width=16),
+            progress.TextColumn("{task.description}", markup=False),
+            progress.BarColumn(bar_width=16),
             progress.TextColumn("{task.completed}/{task.total}"),
             progress.TextColumn("{task.fields[state]}", markup=False),
-        )  # fmt: skip
+        )
         # The whole path would leave no room for the rest.
         short = Path(name).resolve().name
         self.task = self.bar.add_task(short, total=iterations, completed=first, state="")
         self.test = Text()
-        self.live = Live(Group(self.bar, self.test), console=Console(stderr=True), refresh_per_second=4)
+        self.live = Live(
+            Group(self.bar, self.test), console=Console(stderr=True), refresh_per_second=4
+        )
         self.iterations, self.pace = iterations, Pace(first)
 
     def __enter__(self) -> "Bar":

@@ -12,16 +12,27 @@ from fcnkit.cli.labels import JOBS, cores, counted, label_options, meaning
 @click.argument("predictions", metavar="PREDICTIONS")
 @click.argument("labels", metavar="LABELS")
 @label_options
-@click.option("--ignore", type=click.IntRange(0, 255),
-              help="The one value to leave out; by default all that are no class are.")  # fmt: skip
-@click.option("--split", type=click.Choice(["train", "val"]), default="val", show_default=True,
-              help="Which labels of a dataset.")  # fmt: skip
-@click.option("--picture", metavar="OUT.png", help="Draw the confusion matrix and the IU of each class.")
+@click.option(
+    "--ignore",
+    type=click.IntRange(0, 255),
+    help="The one value to leave out; by default all that are no class are.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "val"]),
+    default="val",
+    show_default=True,
+    help="Which labels of a dataset.",
+)
+@click.option(
+    "--picture", metavar="OUT.png", help="Draw the confusion matrix and the IU of each class."
+)
 @JOBS
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the confusion matrix.")
 @click.option("--force", is_flag=True, help="Overwrite a file that exists.")
 def score(predictions, labels, split, picture, jobs, as_json, force, **options) -> None:
-    """Score PREDICTIONS against LABELS: pixel accuracy, mean accuracy, mean IU, frequency-weighted IU.
+    """Score PREDICTIONS against LABELS: pixel accuracy,
+    mean accuracy, mean IU, frequency-weighted IU.
 
     Both are folders of files of the same names, or two files; images of class
     numbers, palette images, colours with --colours, or .npy arrays.  LABELS
@@ -61,8 +72,12 @@ def _of_dataset(labels, predictions, split, jobs, options):
         )
     folder = Path(labels)
     classes = options["classes"] or str(folder / CLASSES_FILE)
-    ignore = options["ignore"] if options["ignore"] is not None else report(folder).get("ignore", 255)
-    names, reading = meaning(classes, options["colours"], ignore, "keep", palette=options["palette"])
+    ignore = (
+        options["ignore"] if options["ignore"] is not None else report(folder).get("ignore", 255)
+    )
+    names, reading = meaning(
+        classes, options["colours"], ignore, "keep", palette=options["palette"]
+    )
     database = folder / f"{split}_label_lmdb"
     with counted(count(database), "scoring") as progress:
         return score_dataset(predictions, database, names, reading, progress=progress)

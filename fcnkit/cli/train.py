@@ -29,36 +29,91 @@ class Gpus(click.ParamType):
 
 @click.command(short_help="Train FCNs with Caffe or PyTorch; again to resume.")
 @click.argument("folders", metavar="DIR...", nargs=-1, required=True)
-@click.option("--data", metavar="DATASET", help="Folder of train_image_lmdb, train_label_lmdb, val_...")
-@click.option("--weights", type=WEIGHTS, metavar="FILE",
-              help="What the first DIR starts from; else its init.caffemodel.")
-@click.option("--engine", type=click.Choice(["caffe", "torch"]), default="caffe", show_default=True,
-              help="What trains.")  # fmt: skip
+@click.option(
+    "--data", metavar="DATASET", help="Folder of train_image_lmdb, train_label_lmdb, val_..."
+)
+@click.option(
+    "--weights",
+    type=WEIGHTS,
+    metavar="FILE",
+    help="What the first DIR starts from; else its init.caffemodel.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["caffe", "torch"]),
+    default="caffe",
+    show_default=True,
+    help="What trains.",
+)
 @click.option("--gpu", "gpus", type=Gpus(), metavar="N|all", help="Train on these GPUs.")
 @click.option("--cpu", is_flag=True, help="Train on the CPU.")
-@click.option("--device", metavar="DEVICE", help="PyTorch's, such as cpu or cuda:0.  [default: a GPU if any]")
-@click.option("--precision", type=click.Choice(PRECISIONS), help="PyTorch's products.  [default: fp32]")
+@click.option(
+    "--device", metavar="DEVICE", help="PyTorch's, such as cpu or cuda:0.  [default: a GPU if any]"
+)
+@click.option(
+    "--precision", type=click.Choice(PRECISIONS), help="PyTorch's products.  [default: fp32]"
+)
 @click.option("--compile", "compiled", is_flag=True, help="Let PyTorch compile the net.")
-@click.option("--processes", type=click.IntRange(1), metavar="N", help="So many of PyTorch share each step.")
-@click.option("--iterations", type=click.IntRange(1), metavar="N", help="In place of the solver's max_iter.")
+@click.option(
+    "--processes", type=click.IntRange(1), metavar="N", help="So many of PyTorch share each step."
+)
+@click.option(
+    "--iterations", type=click.IntRange(1), metavar="N", help="In place of the solver's max_iter."
+)
 @click.option("--snapshot", type=click.IntRange(1), metavar="N", help="Save every N iterations.")
-@click.option("--display", type=click.IntRange(1), metavar="N", help="Show the loss every N iterations.")
+@click.option(
+    "--display", type=click.IntRange(1), metavar="N", help="Show the loss every N iterations."
+)
 @click.option("--test", type=click.IntRange(1), metavar="N", help="Validate every N iterations.")
-@click.option("--loss", type=click.Choice(["normalized", "unnormalized"]),
-              help="The mean over pixels or their sum, with the published rates of each.")  # fmt: skip
-@click.option("--loss-weights", metavar="median|FILE",
-              help="Weigh the classes: by median frequency, or a weight a line.")
-@click.option("--rate", type=click.FloatRange(0, min_open=True), metavar="R",
-              help="In place of the solver's base_lr.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), metavar="N", help="For what Caffe draws; else by its clock.")
-@click.option("--run", "name", default="run", show_default=True, metavar="NAME", help="The run's folder.")
+@click.option(
+    "--loss",
+    type=click.Choice(["normalized", "unnormalized"]),
+    help="The mean over pixels or their sum, with the published rates of each.",
+)
+@click.option(
+    "--loss-weights",
+    metavar="median|FILE",
+    help="Weigh the classes: by median frequency, or a weight a line.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, min_open=True),
+    metavar="R",
+    help="In place of the solver's base_lr.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), metavar="N", help="For what Caffe draws; else by its clock."
+)
+@click.option(
+    "--run", "name", default="run", show_default=True, metavar="NAME", help="The run's folder."
+)
 @click.option("--restart", is_flag=True, help="Begin anew; with --force where there is a run.")
 @click.option("--force", is_flag=True, help="Let --restart lose the run that is there.")
 @click.option("--dry-run", is_flag=True, help="Print the commands, and write nothing.")
 def train(
-    folders, data, weights, engine, gpus, cpu, device, precision, compiled, processes, iterations, snapshot,
-    display, test, loss, loss_weights, rate, seed, name, restart, force, dry_run,
-) -> None:  # fmt: skip
+    folders,
+    data,
+    weights,
+    engine,
+    gpus,
+    cpu,
+    device,
+    precision,
+    compiled,
+    processes,
+    iterations,
+    snapshot,
+    display,
+    test,
+    loss,
+    loss_weights,
+    rate,
+    seed,
+    name,
+    restart,
+    force,
+    dry_run,
+) -> None:
     """Train the FCN in DIR with real Caffe, or PyTorch; the same command again resumes.
 
     DIR is what `fcnkit fcn -o DIR` writes.  Its folder `run` gets the solver
@@ -100,9 +155,18 @@ def train(
         raise click.UsageError("--loss sets the published rate; leave out --rate, or --loss")
     _check_name(name)
     options = Options(
-        Path(data) if data else None, _on_cpu(gpus, cpu, device), trainer,
-        iterations, snapshot, display, test, loss, loss_weights, seed, rate,
-    )  # fmt: skip
+        Path(data) if data else None,
+        _on_cpu(gpus, cpu, device),
+        trainer,
+        iterations,
+        snapshot,
+        display,
+        test,
+        loss,
+        loss_weights,
+        seed,
+        rate,
+    )
     found = sequence.stages([Path(folder) for folder in folders], name, options, weights)
     if restart:
         sequence.check_restart(found, force=force)
@@ -130,9 +194,18 @@ def _trainer(engine, gpus, cpu, device, precision, compiled, processes):
         raise click.UsageError(f"{' and '.join(places)}: choose one")
     if engine == "torch":
         return Torch(
-            gpus or "", "cpu" if cpu else device or "", precision or "fp32", compiled, processes or 1
-        )  # fmt: skip
-    own = {"--device": device, "--precision": precision, "--compile": compiled, "--processes": processes}
+            gpus or "",
+            "cpu" if cpu else device or "",
+            precision or "fp32",
+            compiled,
+            processes or 1,
+        )
+    own = {
+        "--device": device,
+        "--precision": precision,
+        "--compile": compiled,
+        "--processes": processes,
+    }
     for name, value in own.items():
         if value:
             raise click.UsageError(f"{name}: is for --engine torch alone")
@@ -148,7 +221,9 @@ def _on_cpu(gpus, cpu, device) -> bool | None:
 
 def _check_name(name: str) -> None:
     if not name or Path(name).name != name or name.startswith("."):
-        raise click.BadParameter(f"{name!r}: is a folder in DIR; give a name without /", param_hint="--run")
+        raise click.BadParameter(
+            f"{name!r}: is a folder in DIR; give a name without /", param_hint="--run"
+        )
 
 
 def _say(text: str) -> None:
@@ -233,7 +308,9 @@ def _stopping(bars, trainer: str, count: int) -> None:
 def _ended(event, stage) -> None:
     run, last = stage.recipe.run, event.snapshot
     if event.done:
-        click.echo(f"{stage.folder}: trained {last.iteration} iterations; {last.weights}; {run.curve}")
+        click.echo(
+            f"{stage.folder}: trained {last.iteration} iterations; {last.weights}; {run.curve}"
+        )
         return
     saved = f"iteration {last.iteration} is saved" if last else "nothing is saved yet"
     _say(f"{stage.folder}: stopped; {saved}; the same command goes on from there")

@@ -30,7 +30,9 @@ def upgrade(net, output, weights, weights_out, diff, as_json, force) -> None:
     fcnkit upgrade --weights old.caffemodel --weights-out new.caffemodel
     """
     if bool(weights) != bool(weights_out):
-        raise click.UsageError("--weights and --weights-out go together: one is read, the other is written")
+        raise click.UsageError(
+            "--weights and --weights-out go together: one is read, the other is written"
+        )
     if output and not net:
         raise click.UsageError("-o needs a NET to upgrade")
     if not net and not weights:

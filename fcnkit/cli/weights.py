@@ -50,26 +50,44 @@ fcnkit surgery fcn.prototxt fcn.caffemodel --do classes=score_fr:0,15,new
 @click.argument("weights", type=WEIGHTS, metavar="[WEIGHTS]", required=False)
 @click.argument("new_net", metavar="[NEW_NET]", required=False)
 @click.option("-o", "--output", metavar="OUT", help="Write the caffemodel for the new net here.")
-@click.option("--do", "operations", type=Do(), multiple=True, metavar="OPERATION[=ARGS]",
-              help="Change the net and its weights; may be repeated.")  # fmt: skip
-@click.option("--net-out", metavar="OUT", help='With --do, write the net here; "-" is standard output.')
-@click.option("--map", "names", type=Pairs(), metavar="OLD=NEW,...", help="Layers of other names to match.")
 @click.option(
-    "--strict", is_flag=True, help="Refuse layers left to their fillers, unused, or in another order."
+    "--do",
+    "operations",
+    type=Do(),
+    multiple=True,
+    metavar="OPERATION[=ARGS]",
+    help="Change the net and its weights; may be repeated.",
+)
+@click.option(
+    "--net-out", metavar="OUT", help='With --do, write the net here; "-" is standard output.'
+)
+@click.option(
+    "--map", "names", type=Pairs(), metavar="OLD=NEW,...", help="Layers of other names to match."
+)
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Refuse layers left to their fillers, unused, or in another order.",
 )
 @click.option("--diff", is_flag=True, help="With --do, print what would change as a unified diff.")
 @click.option("--json", "as_json", is_flag=True, help="Print the match or the plan as JSON.")
 @click.option("--force", is_flag=True, help="Overwrite files that exist.")
 @shape_option
-def surgery(net, weights, new_net, output, operations, net_out, names, strict, diff, as_json, force, inputs):
+def surgery(
+    net, weights, new_net, output, operations, net_out, names, strict, diff, as_json, force, inputs
+):
     """Transplants into another net, or carries out operations."""
     if operations:
         if new_net or names or strict:
-            raise click.UsageError("--do makes the new net: give no NEW_NET, --map or --strict with it")
+            raise click.UsageError(
+                "--do makes the new net: give no NEW_NET, --map or --strict with it"
+            )
         _operate(net, weights, operations, output, net_out, diff, as_json, force, dict(inputs))
         return
     if not new_net:
-        raise click.UsageError("name WEIGHTS and NEW_NET to transplant, or say with --do what is to change")
+        raise click.UsageError(
+            "name WEIGHTS and NEW_NET to transplant, or say with --do what is to change"
+        )
     if net_out or diff:
         raise click.UsageError("--net-out and --diff go with --do; without it no net changes")
     _transplant(net, weights, new_net, output, names, strict, as_json, force, dict(inputs))
@@ -78,9 +96,13 @@ def surgery(net, weights, new_net, output, operations, net_out, names, strict, d
 def _operate(net, weights, operations, output, net_out, diff, as_json, force, inputs) -> None:
     check_stdout(net_out, diff=diff, as_json=as_json)
     if output and not weights:
-        raise click.UsageError("-o writes weights: name those that they are made of, WEIGHTS, after NET")
+        raise click.UsageError(
+            "-o writes weights: name those that they are made of, WEIGHTS, after NET"
+        )
     if output and output == net_out:
-        raise click.UsageError(f"-o and --net-out both name {output}; give the net a name of its own")
+        raise click.UsageError(
+            f"-o and --net-out both name {output}; give the net a name of its own"
+        )
     plan = carried_out(load_net(net), operations, inputs)
     made = transplanted(plan, weights, inputs) if weights else None
     outputs = [(output, weights_saver(made))] if output else []
@@ -116,7 +138,9 @@ def _transplant(net, weights, new_net, output, names, strict, as_json, force, in
 @click.argument("new_net", metavar="NEW_NET")
 @click.argument("new_weights", type=WEIGHTS, metavar="NEW_WEIGHTS")
 @engine_options
-@click.option("--tolerance", type=float, default=1e-4, show_default=True, help="Largest relative difference.")
+@click.option(
+    "--tolerance", type=float, default=1e-4, show_default=True, help="Largest relative difference."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @shape_option
 def verify(net, weights, new_net, new_weights, engine, device, tolerance, as_json, inputs) -> None:

@@ -17,20 +17,41 @@ VOID = ("void", "ignore")
 # What `--colours` takes in place of a file.
 VOC = "voc"
 _VOC_NAMES = (
-    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
-    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
+    "background",
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
     "tvmonitor",
-)  # fmt: skip
+)
 
 
 def voc_palette(count: int = 256) -> tuple[Colour, ...]:
-    """The first colours of PASCAL VOC: the bits of the number, dealt to R, G and B from the top down."""
+    """The first colours of PASCAL VOC:
+    the bits of the number, dealt to R, G and B from the top down.
+    """
     return tuple(_voc(number) for number in range(count))
 
 
 def _voc(number: int) -> Colour:
     return tuple(
-        sum((number >> 3 * bit + channel & 1) << 7 - bit for bit in range(3)) for channel in range(3)
+        sum((number >> 3 * bit + channel & 1) << 7 - bit for bit in range(3))
+        for channel in range(3)
     )
 
 
@@ -73,7 +94,9 @@ def read_colours(path: str | Path) -> ColourMap:
     named = [line.name for line in classes if line.name]
     if named and len(named) < len(classes):
         line = next(line for line in classes if not line.name)
-        raise DatasetError(f"{path}:{line.number}: has no name, and other lines do; name all classes or none")
+        raise DatasetError(
+            f"{path}:{line.number}: has no name, and other lines do; name all classes or none"
+        )
     if not classes:
         raise DatasetError(f"{path}: has no classes; write a line R G B for each")
     void = tuple(line.colour for line in lines if line.name.lower() in VOID)
@@ -119,7 +142,9 @@ def texts(path: str | Path) -> Iterator[tuple[int, str]]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise DatasetError(f"{path}: cannot be read: {reason}; name a text file") from None
-    yield from ((number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip())
+    yield from (
+        (number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()
+    )
 
 
 def _line(path: str | Path, number: int, text: str) -> _Line:
@@ -129,7 +154,9 @@ def _line(path: str | Path, number: int, text: str) -> _Line:
             values = tuple(map(int, colour))
             if max(values) < 256:
                 return _Line(number, values, " ".join(name))
-    raise DatasetError(f'{path}:{number}: "{text[:60]}" is no colour; write R G B, each 0 to 255, and a name')
+    raise DatasetError(
+        f'{path}:{number}: "{text[:60]}" is no colour; write R G B, each 0 to 255, and a name'
+    )
 
 
 def _once(path: str | Path, lines: Sequence[_Line]) -> None:

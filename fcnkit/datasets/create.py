@@ -15,14 +15,23 @@ from fcnkit.datasets import databases, staging
 from fcnkit.datasets.colours import Colour, colour_text, voc_palette
 from fcnkit.datasets.pairs import Pair
 from fcnkit.datasets.prepare import Prepared, Recipe, prepared
-from fcnkit.datasets.summary import CLASSES_FILE, COLOURS_FILE, MEAN_FILE, REPORT_FILE, Split, Summary, Tally
+from fcnkit.datasets.summary import (
+    CLASSES_FILE,
+    COLOURS_FILE,
+    MEAN_FILE,
+    REPORT_FILE,
+    Split,
+    Summary,
+    Tally,
+)
 from fcnkit.datasets.workers import in_order
 from fcnkit.errors import DatasetError
 from fcnkit.formats import binaryproto
 
 SKIPPED_FILE = "skipped.txt"
 KINDS = ("image", "label")
-# A batch goes to the disk when it has so many entries or bytes; what an interruption loses is less than that.
+# A batch goes to the disk when it has so many entries or bytes; what an interruption loses is less
+# than that.
 _BATCH, _BATCH_BYTES = 64, 32 << 20
 
 Progress = Callable[[int], object]
@@ -30,7 +39,8 @@ Progress = Callable[[int], object]
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be made: the pairs of each split in their order, how they are read, what they are called.
+    """What is to be made: the pairs of each split in their order,
+    how they are read, what they are called.
 
     With `skip_bad`, bad pairs are left out and reported.
     """
@@ -57,8 +67,15 @@ class Task:
     def plan(self) -> dict:
         """All that the result depends on, as JSON; of the files their names, sizes and times."""
         options = asdict(self.recipe) | {"skip_bad": self.skip_bad}
-        found = {name: [[*pair, *_stamp(pair)] for pair in pairs] for name, pairs in self.splits.items()}
-        return {"options": options, "classes": list(self.names), "colours": self.colours, "files": found}
+        found = {
+            name: [[*pair, *_stamp(pair)] for pair in pairs] for name, pairs in self.splits.items()
+        }
+        return {
+            "options": options,
+            "classes": list(self.names),
+            "colours": self.colours,
+            "files": found,
+        }
 
 
 def _stamp(pair: Pair) -> Iterator[int]:
@@ -76,7 +93,8 @@ def create(
     force: bool = False,
     progress: Progress = lambda done: None,
 ) -> Summary:
-    """The folder holds the LMDBs of every split, the mean, classes, colours and report; it appears whole.
+    """The folder holds the LMDBs of every split, the mean,
+    classes, colours and report; it appears whole.
 
     Every pair is read, by `jobs` processes, and checked.  An interrupted
     create leaves a folder beside `folder`, which `resume` takes up.
@@ -92,7 +110,9 @@ def create(
         if problems and not task.skip_bad:
             staging.drop(folder)
             count = f"{len(problems)} bad file{'s' * (len(problems) > 1)}"
-            raise DatasetError(f"{count}; put them right, or leave them out with --skip-bad:", problems)
+            raise DatasetError(
+                f"{count}; put them right, or leave them out with --skip-bad:", problems
+            )
         summary = _summary(folder, task, tallies, _skipped(new))
         mean = tallies["train"].mean_image()
         if mean is not None:
@@ -103,7 +123,9 @@ def create(
 
 
 class _Part(NamedTuple):
-    """A split on its way: the `done` first ones of its pairs are in both of its LMDBs, and counted."""
+    """A split on its way: the `done` first ones
+    of its pairs are in both of its LMDBs, and counted.
+    """
 
     pairs: Sequence[Pair]
     stores: Sequence[databases.Writer]
@@ -116,14 +138,18 @@ class _Part(NamedTuple):
         return self.pairs[self.done :]
 
 
-def _filled(new: Path, task: Task, jobs: int, progress: Progress) -> tuple[list[str], dict[str, Tally]]:
+def _filled(
+    new: Path, task: Task, jobs: int, progress: Progress
+) -> tuple[list[str], dict[str, Tally]]:
     """The LMDBs hold the pairs of every split; or else what is wrong with them, all of it."""
     problems: list[str] = []
     with ExitStack() as stack:
         parts = {split: _part(new, split, task, stack) for split in task.splits}
         progress(sum(part.done for part in parts.values()))
         rest = list(chain.from_iterable(part.rest for part in parts.values()))
-        results = stack.enter_context(closing(in_order(partial(prepared, recipe=task.recipe), rest, jobs)))
+        results = stack.enter_context(
+            closing(in_order(partial(prepared, recipe=task.recipe), rest, jobs))
+        )
         for part in parts.values():
             own = _told(islice(results, len(part.rest)), progress)
             for batch in _batches(enumerate(own, part.done)):
@@ -179,13 +205,21 @@ def _batches(results: Iterator[tuple[int, Prepared]]) -> Iterator[list[tuple[int
 
 
 def _put(stores: Sequence[databases.Writer], batch: Sequence, pairs: Sequence[Pair]) -> None:
-    good = [(databases.key(number, pairs[number].name), each) for number, each in batch if not each.problems]
+    good = [
+        (databases.key(number, pairs[number].name), each)
+        for number, each in batch
+        if not each.problems
+    ]
     for which, store in enumerate(stores):
         store.put([(key, _datum(each, which)) for key, each in good])
 
 
 def _datum(each: Prepared, which: int) -> bytes:
-    return each.stored[which] if each.stored else databases.datum((each.image, each.label[None])[which])
+    return (
+        each.stored[which]
+        if each.stored
+        else databases.datum((each.image, each.label[None])[which])
+    )
 
 
 def _count(tally: Tally, batch: Sequence[tuple[int, Prepared]]) -> None:
@@ -206,10 +240,14 @@ def _skipped(new: Path) -> tuple[str, ...]:
         lines = (new / SKIPPED_FILE).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return ()
-    return tuple(dict.fromkeys(json.loads(line) for line in lines))  # a batch may have been done twice
+    return tuple(
+        dict.fromkeys(json.loads(line) for line in lines)
+    )  # a batch may have been done twice
 
 
-def _summary(folder: str | Path, task: Task, tallies: Mapping[str, Tally], skipped: Sequence[str]) -> Summary:
+def _summary(
+    folder: str | Path, task: Task, tallies: Mapping[str, Tally], skipped: Sequence[str]
+) -> Summary:
     splits: list[Split] = [tally.split(name) for name, tally in tallies.items()]
     empty = [each.name for each in splits if not each.count]
     if empty:
@@ -218,13 +256,23 @@ def _summary(folder: str | Path, task: Task, tallies: Mapping[str, Tally], skipp
     colours = (*task.colours, *voc_palette()[len(task.colours) :])[: len(task.names)]
     plan = task.plan()["options"]
     return Summary(
-        str(folder), task.names, colours, task.recipe.reading.ignore, task.recipe.order, tuple(splits),
-        tuple(skipped), plan,
-    )  # fmt: skip
+        str(folder),
+        task.names,
+        colours,
+        task.recipe.reading.ignore,
+        task.recipe.order,
+        tuple(splits),
+        tuple(skipped),
+        plan,
+    )
 
 
 def _described(new: Path, summary: Summary) -> None:
-    """Classes, colours and report are in the folder, in place of those that an interrupted one left."""
-    files.write(new / CLASSES_FILE, "".join(f"{name}\n" for name in summary.names).encode(), force=True)
+    """Classes, colours and report are in the folder,
+    in place of those that an interrupted one left.
+    """
+    files.write(
+        new / CLASSES_FILE, "".join(f"{name}\n" for name in summary.names).encode(), force=True
+    )
     files.write(new / COLOURS_FILE, colour_text(summary.colours).encode(), force=True)
     files.write(new / REPORT_FILE, f"{json.dumps(summary.json(), indent=2)}\n".encode(), force=True)

@@ -26,7 +26,9 @@ class Record(NamedTuple):
 
 
 def key(number: int, name: str) -> bytes:
-    """The key of one entry: zero-padded, so that Caffe, which goes by the keys' order, reads by number."""
+    """The key of one entry: zero-padded, so that Caffe,
+    which goes by the keys' order, reads by number.
+    """
     return b"%08d_%b" % (number, name.encode("utf-8", "surrogateescape")[: _LONGEST_KEY - 9])
 
 
@@ -111,7 +113,11 @@ def raw(folder: str | Path) -> Iterator[tuple[str, bytes]]:
     """
     store = lmdbs.opened(Path(folder))
     try:
-        with lmdbs.refused(Path(folder)), store.begin() as transaction, transaction.cursor() as cursor:
+        with (
+            lmdbs.refused(Path(folder)),
+            store.begin() as transaction,
+            transaction.cursor() as cursor,
+        ):
             for name, value in cursor:
                 yield bytes(name).decode("utf-8", "replace"), value
     finally:
@@ -119,7 +125,8 @@ def raw(folder: str | Path) -> Iterator[tuple[str, bytes]]:
 
 
 def read(folder: str | Path, every: int = 1) -> Iterator[Record]:
-    """The entries of a database, or of `every` so many the first, in the order in which Caffe reads them.
+    """The entries of a database, or of `every` so many the first,
+    in the order in which Caffe reads them.
 
     Raises DatasetError where there is no database, or an entry is no image.
     """

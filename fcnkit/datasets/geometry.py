@@ -1,4 +1,6 @@
-"""An image and its label brought to one size: the image smoothly, the label by its nearest pixel."""
+"""An image and its label brought to one size:
+the image smoothly, the label by its nearest pixel.
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,7 +17,9 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Geometry:
-    """Sizes as (width, height), in this order: `resize` to it, `pad` to at least it, `crop` its middle."""
+    """Sizes as (width, height), in this order:
+    `resize` to it, `pad` to at least it, `crop` its middle.
+    """
 
     resize: Size | None = None
     pad: Size | None = None
@@ -35,7 +39,9 @@ class Geometry:
 
         if self.resize and label.shape[::-1] != self.resize:
             images = load("PIL.Image")
-            label = np.asarray(images.fromarray(label).resize(self.resize, images.Resampling.NEAREST))
+            label = np.asarray(
+                images.fromarray(label).resize(self.resize, images.Resampling.NEAREST)
+            )
         return self._cut(label, ignore)
 
     def _cut(self, array: "numpy.ndarray", fill: int) -> "numpy.ndarray":
@@ -56,7 +62,8 @@ def _middle(array: "numpy.ndarray", size: Size) -> "numpy.ndarray":
     (height, width), (rows, columns) = array.shape[:2], size[::-1]
     if height < rows or width < columns:
         raise DatasetError(
-            f"is {width}x{height}, smaller than the crop {columns}x{rows}; add --pad {columns}x{rows}"
+            f"is {width}x{height}, smaller than the crop {columns}x{rows}; add --pad "
+            f"{columns}x{rows}"
         )
     top, left = (height - rows) // 2, (width - columns) // 2
     return array[top : top + rows, left : left + columns]

@@ -20,7 +20,19 @@ if TYPE_CHECKING:
     import numpy
     from PIL.Image import Image
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".tif", ".tiff", ".webp")
+SUFFIXES = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".bmp",
+    ".gif",
+    ".ppm",
+    ".pgm",
+    ".pbm",
+    ".tif",
+    ".tiff",
+    ".webp",
+)
 
 _PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"
 _ORIENTATION = 0x0112
@@ -45,7 +57,9 @@ class Raw:
 
 @contextlib.contextmanager
 def opened(path: str | Path) -> "Iterator[Image]":
-    """The image file, its header read; whatever is wrong with it, then or later, is a DatasetError."""
+    """The image file, its header read;
+    whatever is wrong with it, then or later, is a DatasetError.
+    """
     images = load("PIL.Image")
     try:
         with warnings.catch_warnings():
@@ -57,7 +71,9 @@ def opened(path: str | Path) -> "Iterator[Image]":
         raise
     except images.DecompressionBombError:
         limit = f"{2 * images.MAX_IMAGE_PIXELS:,}"
-        raise DatasetError(f"{path}: has more than {limit} pixels, Pillow's limit; cut it up") from None
+        raise DatasetError(
+            f"{path}: has more than {limit} pixels, Pillow's limit; cut it up"
+        ) from None
     except images.UnidentifiedImageError:
         raise DatasetError(f"{path}: is no image that Pillow knows; is it damaged?") from None
     except MemoryError:
@@ -99,13 +115,17 @@ def read_raw(path: str | Path) -> Raw:
     depth, colour_type = _png_header(path)
     with opened(path) as image:
         if image.format in ("JPEG", "MPO"):
-            raise DatasetError(f"{path}: is a JPEG, which blurs the borders of classes; export labels as PNG")
+            raise DatasetError(
+                f"{path}: is a JPEG, which blurs the borders of classes; export labels as PNG"
+            )
         if getattr(image, "n_frames", 1) > 1:
             raise DatasetError(f"{path}: holds {image.n_frames} pictures; save one in a file")
         if depth == 16 and colour_type in (2, 6):
             return _deep(path, image)
         if depth == 16 and colour_type == 4:
-            raise DatasetError(f"{path}: is 16-bit gray with an alpha channel; save it without alpha")
+            raise DatasetError(
+                f"{path}: is 16-bit gray with an alpha channel; save it without alpha"
+            )
         return _raw(image, depth if colour_type == 0 else 8)
 
 
@@ -116,7 +136,9 @@ def _png_header(path: str | Path) -> tuple[int, int]:
             head = file.read(26)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
-    return struct.unpack("BB", head[24:26]) if head.startswith(_PNG) and len(head) == 26 else (8, -1)
+    return (
+        struct.unpack("BB", head[24:26]) if head.startswith(_PNG) and len(head) == 26 else (8, -1)
+    )
 
 
 def _raw(image: "Image", depth: int) -> Raw:

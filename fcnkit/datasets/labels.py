@@ -49,11 +49,20 @@ class Reading:
                 f"{self.classes} classes: labels have 8 bits, one value to ignore; have 1 to 255"
             )
         if not self.classes <= self.ignore <= 255:
-            fact = f"ignore {self.ignore}: is not above the {self.classes} classes, 0 to {self.classes - 1}"
+            fact = (
+                f"ignore {self.ignore}: is not above the {self.classes} classes, 0 to "
+                f"{self.classes - 1}"
+            )
             raise DatasetError(f"{fact}, and at most 255; 255 is usual")
-        wrong = [new for new in self.numbers.values() if not (0 <= new < self.classes or new == self.ignore)]
+        wrong = [
+            new
+            for new in self.numbers.values()
+            if not (0 <= new < self.classes or new == self.ignore)
+        ]
         if wrong:
-            raise DatasetError(f"map to {wrong[0]}: is no class, 0 to {self.classes - 1}, nor {self.ignore}")
+            raise DatasetError(
+                f"map to {wrong[0]}: is no class, 0 to {self.classes - 1}, nor {self.ignore}"
+            )
 
 
 def read_label(path: str | Path, reading: Reading) -> "numpy.ndarray":
@@ -82,7 +91,9 @@ def _array(path: str | Path) -> "numpy.ndarray":
     except (OSError, ValueError, EOFError) as error:
         raise DatasetError(f"{path}: cannot be read: {error}; is it damaged?") from None
     if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "bui":
-        raise DatasetError(f"{path}: is no array of whole numbers, height by width; save one class per pixel")
+        raise DatasetError(
+            f"{path}: is no array of whole numbers, height by width; save one class per pixel"
+        )
     return values.astype(np.uint8) if values.dtype == bool else values
 
 
@@ -91,9 +102,13 @@ def _of_channels(path: str | Path, values: "numpy.ndarray", reading: Reading) ->
         return _numbered(path, values[..., CHANNELS[reading.channel]], reading)
     if values.dtype.itemsize > 1:
         remedy = "give --channel class, or red, green or blue"
-        raise DatasetError(f"{path}: has three channels of 16 bits, as SYNTHIA's labels do; {remedy}")
+        raise DatasetError(
+            f"{path}: has three channels of 16 bits, as SYNTHIA's labels do; {remedy}"
+        )
     if reading.colours is None:
-        remedy = "give the colours of the classes with --colours, or name the channel with --channel"
+        remedy = (
+            "give the colours of the classes with --colours, or name the channel with --channel"
+        )
         raise DatasetError(f"{path}: has three channels; {remedy}")
     return _of_colours(path, _coded(values), reading)
 
@@ -120,8 +135,13 @@ def _agree(path: str | Path, raw: Raw, colours: ColourMap) -> None:
     for index in np.flatnonzero(np.bincount(raw.values.ravel(), minlength=known)[:known]):
         here, there = tuple(map(int, raw.palette[index])), colours.colours[index]
         if here != there:
-            fact = f"index {index} is {_shown(here)} in its palette and {_shown(there)} in {colours.path}"
-            raise DatasetError(f"{path}: {fact}; say which counts, with --palette index or --palette colour")
+            fact = (
+                f"index {index} is {_shown(here)} in its palette and {_shown(there)} in "
+                f"{colours.path}"
+            )
+            raise DatasetError(
+                f"{path}: {fact}; say which counts, with --palette index or --palette colour"
+            )
 
 
 def _coded(colours: "numpy.ndarray") -> "numpy.ndarray":
@@ -135,7 +155,9 @@ def _of_colours(path: str | Path, codes: "numpy.ndarray", reading: Reading) -> "
     import numpy as np
 
     if reading.colours is None:
-        raise DatasetError(f"{path}: its colours are to count; give those of the classes with --colours")
+        raise DatasetError(
+            f"{path}: its colours are to count; give those of the classes with --colours"
+        )
     known, classes = _sorted(reading.colours, reading.ignore)
     place = np.minimum(np.searchsorted(known, codes), len(known) - 1)
     values = classes[place]
@@ -144,7 +166,9 @@ def _of_colours(path: str | Path, codes: "numpy.ndarray", reading: Reading) -> "
         code = int(codes[lost][0])
         colour = _shown((code >> 16, code >> 8 & 255, code & 255))
         fact = f"pixel {_first(lost)} is {colour}, which is not in {reading.colours.path}"
-        raise DatasetError(f"{path}: {fact} ({_others(codes[lost], 'colour')}); {_remedy('--colours')}")
+        raise DatasetError(
+            f"{path}: {fact} ({_others(codes[lost], 'colour')}); {_remedy('--colours')}"
+        )
     values[lost] = reading.ignore
     return _numbered(path, values, reading)
 
@@ -165,7 +189,9 @@ def _numbered(path: str | Path, values: "numpy.ndarray", reading: Reading) -> "n
     low, high = int(values.min(initial=0)), int(values.max(initial=0))
     if low < 0 or high >= _MOST:
         found = low if low < 0 else high
-        raise DatasetError(f"{path}: pixel {_first(values == found)} is {found}; labels are 0 to {_MOST - 1}")
+        raise DatasetError(
+            f"{path}: pixel {_first(values == found)} is {found}; labels are 0 to {_MOST - 1}"
+        )
     table = _table(reading, high + 1)
     found = table[values]
     lost = found < 0
@@ -175,10 +201,14 @@ def _numbered(path: str | Path, values: "numpy.ndarray", reading: Reading) -> "n
     if lost.any() and reading.unknown == ERROR:
         first = int(values[lost][0])
         known = (
-            "in the map" if reading.numbers else f"a class, 0 to {reading.classes - 1}, nor {reading.ignore}"
+            "in the map"
+            if reading.numbers
+            else f"a class, 0 to {reading.classes - 1}, nor {reading.ignore}"
         )
         fact = f"pixel {_first(lost)} is {first}, which is not {known}"
-        raise DatasetError(f"{path}: {fact} ({_others(values[lost], 'value')}); {_remedy('--void or --map')}")
+        raise DatasetError(
+            f"{path}: {fact} ({_others(values[lost], 'value')}); {_remedy('--void or --map')}"
+        )
     found[lost] = reading.ignore
     return found.astype(np.uint8)
 
@@ -191,7 +221,10 @@ def _table(reading: Reading, size: int) -> "numpy.ndarray":
     if not reading.numbers:
         table[: reading.classes] = np.arange(reading.classes)
     table[reading.ignore] = reading.ignore
-    for old, new in [*reading.numbers.items(), *((value, reading.ignore) for value in reading.void)]:
+    for old, new in [
+        *reading.numbers.items(),
+        *((value, reading.ignore) for value in reading.void),
+    ]:
         if 0 <= old < len(table):
             table[old] = new
     return table

@@ -10,7 +10,8 @@ from fcnkit.errors import DatasetError
 
 
 class Pair(NamedTuple):
-    """An image file and its label file; `name` is their common path in their folders, without suffix.
+    """An image file and its label file;
+    `name` is their common path in their folders, without suffix.
 
     `flipped` says that left and right change places in both.
     """
@@ -22,7 +23,9 @@ class Pair(NamedTuple):
 
 
 class Tails(NamedTuple):
-    """What ends the names of images and of labels, as _leftImg8bit and _gtFine_labelIds do in Cityscapes."""
+    """What ends the names of images and of labels,
+    as _leftImg8bit and _gtFine_labelIds do in Cityscapes.
+    """
 
     image: str = ""
     label: str = ""
@@ -57,16 +60,19 @@ def find(
         f"{folder}: has no {what} for {_whose(name, other, place)}"
         for name in wanted
         for folder, what, files, other, place in (
-            (images, "image", pictures, targets, labels), (labels, "label", targets, pictures, images)
+            (images, "image", pictures, targets, labels),
+            (labels, "label", targets, pictures, images),
         )
         if name not in files
-    ]  # fmt: skip
+    ]
     problems = twice + twice_too + lacking
     if problems:
         count = f"{len(problems)} file{'s' * (len(problems) > 1)} without just one partner"
         raise DatasetError(f"{count}; an image and its label have one name:", problems)
     if not wanted:
-        raise DatasetError(f"{images}: holds no images; name a folder of {', '.join(SUFFIXES)} files")
+        raise DatasetError(
+            f"{images}: holds no images; name a folder of {', '.join(SUFFIXES)} files"
+        )
     return tuple(Pair(name, str(pictures[name]), str(targets[name])) for name in wanted)
 
 
@@ -82,7 +88,9 @@ def read_names(path: str | Path) -> tuple[str, ...]:
     return names
 
 
-def split(pairs: Sequence[Pair], share: float, seed: int) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
+def split(
+    pairs: Sequence[Pair], share: float, seed: int
+) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
     """The pairs to train on and those to validate with, `share` of them and at least one.
 
     Which they are is drawn by name: files that come or go leave the rest where they were.
@@ -103,7 +111,9 @@ def split(pairs: Sequence[Pair], share: float, seed: int) -> tuple[tuple[Pair, .
 def with_flips(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
     """Every pair, and after each the same one flipped, under a name of its own."""
     return tuple(
-        each for pair in pairs for each in (pair, pair._replace(name=f"{pair.name}-flipped", flipped=True))
+        each
+        for pair in pairs
+        for each in (pair, pair._replace(name=f"{pair.name}-flipped", flipped=True))
     )
 
 
@@ -124,7 +134,9 @@ def files(folder: str | Path, tail: str = "", more: Sequence[str] = ()) -> dict[
     return found
 
 
-def _files(folder: str | Path, tail: str, more: Sequence[str] = ()) -> tuple[dict[str, Path], list[str]]:
+def _files(
+    folder: str | Path, tail: str, more: Sequence[str] = ()
+) -> tuple[dict[str, Path], list[str]]:
     """The image files by name, and what is to be said of those that share one."""
     folder = Path(folder)
     if not folder.is_dir():

@@ -35,7 +35,8 @@ class Recipe:
 
 
 class Prepared(NamedTuple):
-    """An image of (channels, height, width) and its label of (height, width), or the `problems` of the pair.
+    """An image of (channels, height, width) and its label of (height,
+    width), or the `problems` of the pair.
 
     `stored` are their Datums where they are stored as PNGs.
     """
@@ -47,9 +48,13 @@ class Prepared(NamedTuple):
 
 
 def prepared(pair: Pair, recipe: Recipe) -> Prepared:
-    """The arrays of a pair, or everything that is wrong with it: nothing is raised for bad files."""
+    """The arrays of a pair, or everything that is wrong with it:
+    nothing is raised for bad files.
+    """
     problems: list[str] = []
-    image = _tried(lambda: read_image(pair.image, gray=recipe.order == "gray", turn=recipe.turn), problems)
+    image = _tried(
+        lambda: read_image(pair.image, gray=recipe.order == "gray", turn=recipe.turn), problems
+    )
     label = _tried(lambda: read_label(pair.label, recipe.reading), problems)
     if image is None or label is None:
         return Prepared(problems=tuple(problems))
@@ -68,7 +73,9 @@ def prepared(pair: Pair, recipe: Recipe) -> Prepared:
         found = tuple(_flipped(array) for array in found)
     if not recipe.empty and (found[1] == recipe.reading.ignore).all():
         fact = "every pixel is ignored, so that nothing is learnt from it"
-        return Prepared(problems=(f"{pair.label}: {fact}; remove it, or keep it with --keep-empty",))
+        return Prepared(
+            problems=(f"{pair.label}: {fact}; remove it, or keep it with --keep-empty",)
+        )
     if recipe.png:
         return Prepared(*found, stored=(encoded(found[0]), encoded(found[1][None])))
     return Prepared(*found)

@@ -21,7 +21,13 @@ def place(folder: str | Path) -> Path:
 
 @contextlib.contextmanager
 def staged(
-    folder: str | Path, plan: dict, *, resume: bool, force: bool, ours: str, scratch: Sequence[str] = ()
+    folder: str | Path,
+    plan: dict,
+    *,
+    resume: bool,
+    force: bool,
+    ours: str,
+    scratch: Sequence[str] = (),
 ) -> Iterator[Path]:
     """A folder to fill, which becomes `folder` when the block ends without an error.
 
@@ -57,7 +63,9 @@ def _permit(folder: Path, force: bool, ours: str) -> None:
     if not force:
         raise OutputError(f"{folder}: exists; give another name, or --force to replace it")
     if not (folder / ours).is_file():
-        raise OutputError(f"{folder}: has no {ours}, so it is no dataset to replace; give another name")
+        raise OutputError(
+            f"{folder}: has no {ours}, so it is no dataset to replace; give another name"
+        )
 
 
 @contextlib.contextmanager
@@ -65,7 +73,9 @@ def _made(new: Path) -> Iterator[None]:
     try:
         new.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{new}: cannot be made: {error.strerror}; name a folder that can") from None
+        raise OutputError(
+            f"{new}: cannot be made: {error.strerror}; name a folder that can"
+        ) from None
     yield
 
 
@@ -96,7 +106,9 @@ def _begin(new: Path, plan: dict, *, resume: bool, force: bool) -> None:
         _same(new, begun, json.loads(json.dumps(plan)))
         return
     if not begun and _foreign(new):
-        raise DatasetError(f"{new}: holds {_foreign(new)[0]}, which fcnkit did not begin; move it elsewhere")
+        raise DatasetError(
+            f"{new}: holds {_foreign(new)[0]}, which fcnkit did not begin; move it elsewhere"
+        )
     _emptied(new)
     files.write(new / _PLAN, json.dumps(plan).encode("utf-8", "surrogateescape"))
 
@@ -108,7 +120,9 @@ def _begun(new: Path) -> dict | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise DatasetError(f"{new / _PLAN}: cannot be read: {error}; remove {new} and begin anew") from None
+        raise DatasetError(
+            f"{new / _PLAN}: cannot be read: {error}; remove {new} and begin anew"
+        ) from None
 
 
 def _foreign(new: Path) -> list[str]:

@@ -1,4 +1,6 @@
-"""What a dataset holds: pixels and images of each class, and what follows from them for training."""
+"""What a dataset holds: pixels and images of each class,
+and what follows from them for training.
+"""
 
 import math
 from collections import Counter
@@ -63,10 +65,15 @@ class Tally:
         count, area = sum(self.sizes.values()), sum(w * h * n for (w, h), n in self.sizes.items())
         channels = [float(each) / area for each in self.colours] if count else []
         return Split(
-            name, count, dict(sorted(self.sizes.items())), tuple(channels),
-            tuple(map(int, self.pixels[: self.classes])), tuple(map(int, self.images[: self.classes])),
-            tuple(map(int, self.areas[: self.classes])), int(self.pixels[self.ignore]),
-        )  # fmt: skip
+            name,
+            count,
+            dict(sorted(self.sizes.items())),
+            tuple(channels),
+            tuple(map(int, self.pixels[: self.classes])),
+            tuple(map(int, self.images[: self.classes])),
+            tuple(map(int, self.areas[: self.classes])),
+            int(self.pixels[self.ignore]),
+        )
 
     def mean_image(self) -> "numpy.ndarray | None":
         """The mean of all images, of (channels, height, width); None where their sizes differ."""
@@ -162,13 +169,19 @@ class Summary:
 
     def _lines(self) -> Iterator[str]:
         for each in self.splits:
-            sizes = ", ".join(f"{w}x{h}" for w, h in list(each.sizes)[:3]) + ", ..." * (len(each.sizes) > 3)
+            sizes = ", ".join(f"{w}x{h}" for w, h in list(each.sizes)[:3]) + ", ..." * (
+                len(each.sizes) > 3
+            )
             total = sum(each.pixels) + each.ignored
             ignored = f"{each.ignored / max(total, 1):.2%} of pixels ignored"
             yield f"{each.name}: {each.count:,} images of {sizes}; {ignored}"
             most, share = each.baseline
-            yield f"  majority baseline: {self.names[most]} everywhere is {share:.2%} of pixels right"
-            absent = [name for name, count in zip(self.names, each.pixels, strict=True) if not count]
+            yield (
+                f"  majority baseline: {self.names[most]} everywhere is {share:.2%} of pixels right"
+            )
+            absent = [
+                name for name, count in zip(self.names, each.pixels, strict=True) if not count
+            ]
             if absent:
                 yield f"  not there: {', '.join(absent)}"
         first = self.splits[0]
@@ -242,7 +255,9 @@ def summarize(
     folder = Path(folder)
     said = report(folder)
     if not classes and splits_of(folder) and not (folder / CLASSES_FILE).exists():
-        raise DatasetError(f"{folder}: has no {CLASSES_FILE}; say how many classes there are, with --classes")
+        raise DatasetError(
+            f"{folder}: has no {CLASSES_FILE}; say how many classes there are, with --classes"
+        )
     names = tuple(classes) or read_classes(folder / CLASSES_FILE)
     ignore = said.get("ignore", 255) if ignore is None else ignore
     splits = []
@@ -257,9 +272,16 @@ def summarize(
     mean = MEAN_FILE if (folder / MEAN_FILE).exists() else ""
     left_out = tuple(said.get("skipped", ()))
     return Summary(
-        str(folder), names, colours_of(folder, len(names)), ignore, said.get("order", "bgr"), tuple(splits),
-        left_out, said.get("options", {}), mean,
-    )  # fmt: skip
+        str(folder),
+        names,
+        colours_of(folder, len(names)),
+        ignore,
+        said.get("order", "bgr"),
+        tuple(splits),
+        left_out,
+        said.get("options", {}),
+        mean,
+    )
 
 
 def report(folder: Path) -> dict:
@@ -279,7 +301,9 @@ def splits_of(folder: Path) -> tuple[str, ...]:
     """Which of train and val a folder has; DatasetError where it has neither."""
     there = tuple(name for name in SPLITS if (folder / f"{name}_image_lmdb").is_dir())
     if not there:
-        raise DatasetError(f"{folder}: holds no train_image_lmdb; make it with `fcnkit dataset create`")
+        raise DatasetError(
+            f"{folder}: holds no train_image_lmdb; make it with `fcnkit dataset create`"
+        )
     return there
 
 
@@ -300,16 +324,22 @@ def samples(folder: Path, count: int) -> Iterator[tuple["numpy.ndarray", "numpy.
 
 
 def records(folder: Path, split: str, every: int = 1) -> Iterator[tuple[Record, Record]]:
-    """Each image of a split and its label, or of so many the first; DatasetError where keys differ."""
+    """Each image of a split and its label, or of so many the first;
+    DatasetError where keys differ.
+    """
     with ExitStack() as stack:
-        sides = [databases.read(folder / f"{split}_{kind}_lmdb", every) for kind in ("image", "label")]
+        sides = [
+            databases.read(folder / f"{split}_{kind}_lmdb", every) for kind in ("image", "label")
+        ]
         for side in sides:
             stack.callback(side.close)
         for image, label in zip_longest(*sides):
             if image is None or label is None or image.key != label.key:
                 keys = [each.key if each else "no more entries" for each in (image, label)]
                 fact = f"the image's key is {keys[0]}, the label's {keys[1]}"
-                raise DatasetError(f"{folder}: {split}: {fact}; Caffe would take them together; make it anew")
+                raise DatasetError(
+                    f"{folder}: {split}: {fact}; Caffe would take them together; make it anew"
+                )
             yield image, label
 
 
@@ -319,7 +349,9 @@ def colours_of(folder: Path, count: int) -> tuple[Colour, ...]:
     return (*there, *voc_palette(256)[len(there) :])[:count]
 
 
-def _check(folder: Path, split: str, image: Record, label: Record, classes: int, ignore: int) -> None:
+def _check(
+    folder: Path, split: str, image: Record, label: Record, classes: int, ignore: int
+) -> None:
     place = f"{folder}: {split}: {image.key}"
     if len(label.array) != 1 or image.array.shape[1:] != label.array.shape[1:]:
         sizes = [" x ".join(map(str, each.array.shape)) for each in (image, label)]

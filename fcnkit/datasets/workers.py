@@ -22,8 +22,11 @@ _AHEAD = 4
 _FEW = 24
 
 
-def in_order(function: Callable[[Item], Result], items: Sequence[Item], jobs: int) -> Iterator[Result]:
-    """function(item) of every item, in order, by `jobs` processes; with 1, or for a few items, in this one.
+def in_order(
+    function: Callable[[Item], Result], items: Sequence[Item], jobs: int
+) -> Iterator[Result]:
+    """function(item) of every item, in order, by `jobs` processes;
+    with 1, or for a few items, in this one.
 
     Raises EngineError where a process ends before its work does.
     """

@@ -1,4 +1,6 @@
-"""What a picture of a net shows: a box for each layer that is not in place, a line for each blob read."""
+"""What a picture of a net shows:
+a box for each layer that is not in place, a line for each blob read.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -23,7 +25,9 @@ class Block(NamedTuple):
 
 
 class Wire(NamedTuple):
-    """A blob that goes from one block to another, both by number; `sized` where its size alone is read."""
+    """A blob that goes from one block to another, both by number;
+    `sized` where its size alone is read.
+    """
 
     start: int
     stop: int
@@ -53,7 +57,12 @@ def chart(graph: Graph, shapes: Shapes) -> Chart:
             homes[layer.index] = len(members)
             members.append([layer])
     wires = dict.fromkeys(
-        Wire(homes[bottom.layer], homes[layer.index], bottom.blob, layer.type == "Crop" and number == 1)
+        Wire(
+            homes[bottom.layer],
+            homes[layer.index],
+            bottom.blob,
+            layer.type == "Crop" and number == 1,
+        )
         for layer in graph.layers
         if not _in_place(layer)
         for number, bottom in enumerate(layer.bottoms)

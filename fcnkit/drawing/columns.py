@@ -6,12 +6,14 @@ from typing import NamedTuple
 
 from fcnkit.drawing.layout import Layout, Point
 
-# Up to this height, in points, a picture stays whole; a taller one gets columns until it is wider than high.
+# Up to this height, in points, a picture stays whole; a taller one gets columns until it is wider
+# than high.
 TALLEST = 1800
 GAP = 28
 _EDGE = 2
 _STEPS = 12
-# How many points of height a cut may be out of place to meet one curve less, of how many gaps on each side.
+# How many points of height a cut may be out of place to meet one curve less, of how many gaps on
+# each side.
 _CROSSING = 40
 _CHOICE = 4
 
@@ -52,7 +54,9 @@ def _ends(places: Layout, free: Sequence[float], count: int) -> Iterator[tuple[f
         return abs(y - goal) + _CROSSING * crossing
 
     goals = [places.height * number / count for number in range(1, count)]
-    cuts = sorted({min(_near(free, goal), key=lambda y, goal=goal: cost(y, goal)) for goal in goals})
+    cuts = sorted(
+        {min(_near(free, goal), key=lambda y, goal=goal: cost(y, goal)) for goal in goals}
+    )
     return zip((0.0, *cuts), (*cuts, places.height), strict=True)
 
 
@@ -64,7 +68,8 @@ def _near(free: Sequence[float], goal: float) -> Sequence[float]:
 def _free(places: Layout, sizes: Sequence[Point]) -> Iterator[float]:
     """The heights at which no box is cut: the middle of each gap between them."""
     spans = sorted(
-        (y - height / 2, y + height / 2) for (_, y), (_, height) in zip(places.centres, sizes, strict=True)
+        (y - height / 2, y + height / 2)
+        for (_, y), (_, height) in zip(places.centres, sizes, strict=True)
     )
     reached = spans[0][1]
     for top, bottom in spans:
@@ -74,7 +79,11 @@ def _free(places: Layout, sizes: Sequence[Point]) -> Iterator[float]:
 
 
 def _strip(
-    places: Layout, sizes: Sequence[Point], curves: Sequence[Sequence[Point]], top: float, bottom: float
+    places: Layout,
+    sizes: Sequence[Point],
+    curves: Sequence[Sequence[Point]],
+    top: float,
+    bottom: float,
 ) -> Column:
     """What lies between two heights."""
     boxes = [number for number, (_, y) in enumerate(places.centres) if top <= y <= bottom]
@@ -83,10 +92,17 @@ def _strip(
         for number, curve in enumerate(curves)
         if (found := [point for point in curve if top <= point[1] <= bottom])
     }
-    entries = [(number, min(found, key=lambda point: point[1])[0]) for number, found in within.items()
-               if curves[number][0][1] < top]  # fmt: skip
+    entries = [
+        (number, min(found, key=lambda point: point[1])[0])
+        for number, found in within.items()
+        if curves[number][0][1] < top
+    ]
     sides = [x for found in within.values() for x, _ in found]
-    sides += [places.centres[number][0] + side * sizes[number][0] / 2 for number in boxes for side in (-1, 1)]
+    sides += [
+        places.centres[number][0] + side * sizes[number][0] / 2
+        for number in boxes
+        for side in (-1, 1)
+    ]
     left, right = min(sides) - _EDGE, max(sides) + _EDGE
     return Column(top, bottom, left, right, tuple(boxes), tuple(within), tuple(entries))
 
@@ -100,5 +116,7 @@ def _points(curve: Sequence[Point]) -> Iterator[Point]:
 def _between(piece: Sequence[Point], t: float) -> Point:
     """The point at `t`, from 0 to 1, of a cubic Bezier curve."""
     weights = (1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3
-    x, y = (sum(w * point[axis] for w, point in zip(weights, piece, strict=True)) for axis in (0, 1))
+    x, y = (
+        sum(w * point[axis] for w, point in zip(weights, piece, strict=True)) for axis in (0, 1)
+    )
     return x, y

@@ -1,4 +1,6 @@
-"""Where the cells of each layer lie over the image, and what one of them sees: a picture along its width."""
+"""Where the cells of each layer lie over the image,
+and what one of them sees: a picture along its width.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +15,8 @@ from fcnkit.inspection import Row, inspect
 from fcnkit.nets.coords import carriers
 from fcnkit.nets.graph import Graph, Layer, State, build
 
-# Sizes in the picture's pixels: its scale's width, a row, the columns of words left and right of it.
+# Sizes in the picture's pixels: its scale's width, a row, the columns of words left and right of
+# it.
 _WIDTH, _ROW, _LEFT, _RIGHT = 620, 34, 118, 250
 _TOP, _FONT = 34, 11
 # Where the columns right of the picture end.
@@ -41,7 +44,9 @@ class Strip(NamedTuple):
         return self.first + (self.cells - 1) * self.step
 
     def seen(self, at: float) -> tuple[float, float, float]:
-        """The middle of the cell nearest to a pixel, and the first and the last pixel that it sees."""
+        """The middle of the cell nearest to a pixel,
+        and the first and the last pixel that it sees.
+        """
         index = min(max(round((at - self.first) / self.step), 0), self.cells - 1)
         middle = self.first + index * self.step
         return middle, middle - (self.field - 1) / 2, middle + (self.field - 1) / 2
@@ -82,8 +87,13 @@ def strips_of(
     rows = inspect(net, state=state, inputs=inputs).rows
     before = None
     for row in _way(graph, rows, _end(graph, rows, blob)):
-        strip = Strip(row.name, row.shape[-1], -_across(row.offset) / _across(row.scale),
-                      1 / _across(row.scale), _across(row.field))  # fmt: skip
+        strip = Strip(
+            row.name,
+            row.shape[-1],
+            -_across(row.offset) / _across(row.scale),
+            1 / _across(row.scale),
+            _across(row.field),
+        )
         if before is None or strip[1:] != before[1:]:
             yield strip
         before = strip
@@ -95,10 +105,14 @@ def _end(graph: Graph, rows: tuple[Row, ...], blob: str | None) -> Layer:
         layer = graph.producer(graph.top(blob))
         if _drawable(rows[layer.index]):
             return layer
-        raise NetError(f'{path}: no coordinates lead from the image to "{blob}"; name a blob before it')
+        raise NetError(
+            f'{path}: no coordinates lead from the image to "{blob}"; name a blob before it'
+        )
     found = [layer for layer in graph.layers if _drawable(rows[layer.index])]
     if not found:
-        raise NetError(f"{path}: no layer has cells that lie over an image; convolutionalize the net")
+        raise NetError(
+            f"{path}: no layer has cells that lie over an image; convolutionalize the net"
+        )
     return found[-1]
 
 
@@ -145,7 +159,8 @@ class _Picture:
         width, bottom = _LEFT + _WIDTH + _RIGHT, _TOP + _ROW * len(self.strips)
         height = bottom + 30
         body = "".join(
-            self._strip(strip, _TOP + _ROW * (row + 0.5)) for row, strip in enumerate(self.strips[::-1])
+            self._strip(strip, _TOP + _ROW * (row + 0.5))
+            for row, strip in enumerate(self.strips[::-1])
         )
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
@@ -166,7 +181,9 @@ class _Picture:
         middle, start, stop = strip.seen(self.at)
         left, right = self.x(start - 0.5), self.x(stop + 0.5)
         name = _text(_LEFT - 12, y + 4, strip.name, "end")
-        words = _words(y + 4, (str(strip.cells), f"{strip.step:.6g}", str(strip.field), f"{strip.first:.6g}"))
+        words = _words(
+            y + 4, (str(strip.cells), f"{strip.step:.6g}", str(strip.field), f"{strip.first:.6g}")
+        )
         bar = _rect(left, y - 9, max(right - left, 1), 18, _FIELD)
         return f"{name}{words}{bar}{self._cells(strip, y)}{_dot(self.x(middle), y, 3.5, _SEEN)}"
 
@@ -182,11 +199,15 @@ class _Picture:
     def _scale(self, bottom: float) -> str:
         """Pixels of the image in round numbers, below all rows."""
         low, high = self.span
-        step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 10**9) if (high - low) / step <= 14)
+        step = next(
+            step
+            for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 10**9)
+            if (high - low) / step <= 14
+        )
         marks = range(ceil(low / step) * step, floor(high) + 1, step)
         ticks = "".join(_rect(self.x(mark) - 0.5, bottom, 1, 5, _INK) for mark in marks)
         words = "".join(_text(self.x(mark), bottom + 18, str(mark), "middle") for mark in marks)
-        return f'{ticks}{words}{_text(_LEFT - 12, bottom + 18, "pixel", "end")}'
+        return f"{ticks}{words}{_text(_LEFT - 12, bottom + 18, 'pixel', 'end')}"
 
 
 def _words(y: float, words: tuple[str, ...]) -> str:

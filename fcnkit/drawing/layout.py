@@ -42,7 +42,9 @@ def layout(sizes: Sequence[Point], links: Sequence[Link]) -> Layout:
     graph = _graph(sizes, links)
     graph.layout(prog="dot")
     _, _, width, height = map(float, graph.graph_attr["bb"].split(","))
-    centres = tuple(_point(graph.get_node(number).attr["pos"], height) for number in range(len(sizes)))
+    centres = tuple(
+        _point(graph.get_node(number).attr["pos"], height) for number in range(len(sizes))
+    )
     curves = tuple(_curve(graph, link, number, height) for number, link in enumerate(links))
     return Layout(width, height, centres, curves)
 
@@ -52,13 +54,19 @@ def _graph(sizes: Sequence[Point], links: Sequence[Link]):
         import pygraphviz
     except ImportError as error:
         raise EngineError(
-            f"drawing needs pygraphviz, which does not load ({error}): pip install 'pygraphviz>=2,<3'"
+            f"drawing needs pygraphviz, which does not load ({error}): pip install "
+            f"'pygraphviz>=2,<3'"
         ) from None
     graph = pygraphviz.AGraph(directed=True, strict=False, ranksep="0.25", nodesep="0.2")
     for number, (width, height) in enumerate(sizes):
         # Without a label there is nothing to measure, and no fonts are asked for.
         graph.add_node(
-            number, label="", shape="box", fixedsize="true", width=width / _INCH, height=height / _INCH
+            number,
+            label="",
+            shape="box",
+            fixedsize="true",
+            width=width / _INCH,
+            height=height / _INCH,
         )
     for number, link in enumerate(links):
         weight = 0 if link.loose else 4 if link.stop == link.start + 1 else 1

@@ -52,21 +52,31 @@ def render(chart: Chart, title: str) -> str:
     )
 
 
-def _column(chart: Chart, places: Layout, sizes: Sequence[Point], strip: Column, corner: Point) -> str:
-    """The part of the picture that is in one column, cut off at its edges; its top left corner lies here.
+def _column(
+    chart: Chart, places: Layout, sizes: Sequence[Point], strip: Column, corner: Point
+) -> str:
+    """The part of the picture that is in one column,
+    cut off at its edges; its top left corner lies here.
 
     Above it stand the names of the blobs that come from the column before.
     """
-    (left, top), width, height = corner, plain(strip.right - strip.left), plain(strip.bottom - strip.top)
+    (left, top), width, height = (
+        corner,
+        plain(strip.right - strip.left),
+        plain(strip.bottom - strip.top),
+    )
     lines = (_wire(places.curves[number], chart.wires[number]) for number in strip.curves)
-    boxes = (_box(chart.blocks[number], places.centres[number], sizes[number]) for number in strip.boxes)
+    boxes = (
+        _box(chart.blocks[number], places.centres[number], sizes[number]) for number in strip.boxes
+    )
     names = (
         f'<text x="{plain(x - strip.left + left)}" y="{plain(top - 3)}" fill="#777">'
         f"{escaped(chart.wires[number].blob)}</text>\n"
         for number, x in strip.entries
     )
     return (
-        f'{"".join(names)}<svg x="{plain(left)}" y="{plain(top)}" width="{width}" height="{height}" '
+        f'{"".join(names)}<svg x="{plain(left)}" y="{plain(top)}" width="{width}" '
+        f'height="{height}" '
         f'viewBox="{plain(strip.left)} {plain(strip.top)} {width} {height}">\n'
         f"{''.join(lines)}{''.join(boxes)}</svg>\n"
     )
@@ -76,13 +86,15 @@ def _box(block: Block, centre: Point, size: Point) -> str:
     (x, y), (width, height), lines = centre, size, _lines(block)
     first = y - LINE * len(lines) / 2 + LINE * 0.75
     texts = "".join(
-        f'<text x="{plain(x)}" y="{plain(first + LINE * number)}"{BOLD * (not number)}>{escaped(line)}</text>'
+        f'<text x="{plain(x)}" '
+        f'y="{plain(first + LINE * number)}"{BOLD * (not number)}>{escaped(line)}</text>'
         for number, line in enumerate(lines)
     )
     about = escaped("\n".join(block.about))
     return (
         f'<g><title>{about}</title><rect x="{plain(x - width / 2)}" y="{plain(y - height / 2)}" '
-        f'width="{plain(width)}" height="{plain(height)}" rx="4" fill="{COLOURS[block.kind]}" stroke="#555"/>'
+        f'width="{plain(width)}" height="{plain(height)}" rx="4" fill="{COLOURS[block.kind]}" '
+        f'stroke="#555"/>'
         f"{texts}</g>\n"
     )
 
@@ -92,7 +104,8 @@ def _wire(curve: Sequence[Point], wire: Wire) -> str:
     colour, dashes = ("#b0708a", ' stroke-dasharray="4 3"') if wire.sized else ("#444", "")
     return (
         f"<g><title>{escaped(wire.blob)}{' (its size)' * wire.sized}</title>"
-        f'<path d="M{_pair(start)}C{" ".join(map(_pair, rest))}" fill="none" stroke="{colour}"{dashes}/>'
+        f'<path d="M{_pair(start)}C{" ".join(map(_pair, rest))}" fill="none" '
+        f'stroke="{colour}"{dashes}/>'
         f'<path d="{_head(rest[-2], rest[-1])}" fill="{colour}"/></g>\n'
     )
 
@@ -117,7 +130,9 @@ def _size(block: Block) -> Point:
 
 
 # Widths of Helvetica's letters in thousandths of its size; 590 for those that are not here.
-_LETTERS = dict.fromkeys("iIjlft.,:/ '()[]-|", 300) | dict.fromkeys("mwMWABCDEGHKNOPQRSUVXYZ+×%@", 750)
+_LETTERS = dict.fromkeys("iIjlft.,:/ '()[]-|", 300) | dict.fromkeys(
+    "mwMWABCDEGHKNOPQRSUVXYZ+×%@", 750
+)
 
 
 def _width(text: str) -> float:

@@ -44,7 +44,9 @@ def load(caffe, question):
     """The net that a question is about, with its weights."""
     phase = {"TRAIN": caffe.TRAIN, "TEST": caffe.TEST}[question["phase"]]
     caffe.set_random_seed(question["seed"])
-    net = caffe.Net(question["net"], phase, level=question["level"], stages=list(question["stages"]))
+    net = caffe.Net(
+        question["net"], phase, level=question["level"], stages=list(question["stages"])
+    )
     if question["weights"]:
         net.copy_from(question["weights"])
     return net
@@ -54,7 +56,9 @@ def shape(net, question):
     """The net's inputs have the shapes that the question gives."""
     for name, shape in question["shapes"].items():
         if name not in net.inputs:
-            raise ValueError(f'"{name}" is not an input of this net; its inputs are {listed(net.inputs)}')
+            raise ValueError(
+                f'"{name}" is not an input of this net; its inputs are {listed(net.inputs)}'
+            )
         net.blobs[name].reshape(*shape)
     if question["shapes"]:
         net.reshape()
@@ -101,8 +105,11 @@ def answer_shapes(net, question, folder):
     for number, name in enumerate(net._layer_names):
         if net.layers[number].type == "Split" and name.endswith("_split"):
             automatic.update(net._top_ids(number))
-    return {name: list(net._blobs[number].shape) for number, name in enumerate(net._blob_names)
-            if number not in automatic}
+    return {
+        name: list(net._blobs[number].shape)
+        for number, name in enumerate(net._blob_names)
+        if number not in automatic
+    }
 
 
 def answer_params(net, question, folder):
@@ -114,12 +121,19 @@ def answer_params(net, question, folder):
     return shapes
 
 
-ANSWERS = {"load": answer_load, "run": answer_run, "shapes": answer_shapes, "params": answer_params,
-           "gradients": answer_gradients}
+ANSWERS = {
+    "load": answer_load,
+    "run": answer_run,
+    "shapes": answer_shapes,
+    "params": answer_params,
+    "gradients": answer_gradients,
+}
 
 
 def answer(caffe, net, question, folder):
-    """Writes the answer to one question, and where it fails the reason; the net, for those asked again."""
+    """Writes the answer to one question, and where it fails the reason;
+    the net, for those asked again.
+    """
     log = os.open(os.path.join(folder, "log.txt"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -138,7 +152,9 @@ def answer(caffe, net, question, folder):
 
 
 def answer_all(caffe, questions, folders):
-    """The questions are answered in turn in a process of their own; the signal that ended it, or 0."""
+    """The questions are answered in turn in a process of their own;
+    the signal that ended it, or 0.
+    """
     child = os.fork()
     if child == 0:
         net = None

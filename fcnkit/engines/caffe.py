@@ -52,7 +52,8 @@ class Question(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """One pass forward and backward: the outputs, the loss's gradients, and the parameters after it.
+    """One pass forward and backward: the outputs,
+    the loss's gradients, and the parameters after it.
 
     `inputs` has the gradient of each input blob, 0 where Caffe makes none
     (`force_backward: true` in the net asks for it); `params` those of each
@@ -71,7 +72,9 @@ def runtime() -> Path:
 
 
 def gpu_runtime() -> Path:
-    """The folder that scripts/build_caffe_gpu.sh builds a `caffe` for GPUs in, whether or not it is there."""
+    """The folder that scripts/build_caffe_gpu.sh builds a `caffe` for GPUs in,
+    whether or not it is there.
+    """
     return _folder("FCNKIT_CAFFE_GPU", "caffe-gpu")
 
 
@@ -86,7 +89,8 @@ def available() -> bool:
 
 
 def command(tool: str, *, gpu: bool = False) -> list[str]:
-    """The words that start one of Caffe's programs: "caffe", "upgrade_net_proto_text", "python", ...
+    """The words that start one of Caffe's programs:
+    "caffe", "upgrade_net_proto_text", "python", ...
 
     With `gpu` the "caffe" that is built for GPUs, where there is one.
 
@@ -105,7 +109,7 @@ def command(tool: str, *, gpu: bool = False) -> list[str]:
     if _own() and not (runtime() / MARKER).exists():
         return [tool]
     if not program.exists():
-        raise EngineError(f"Caffe: {runtime()} has no program \"{tool}\"; see {runtime() / 'bin'}")
+        raise EngineError(f'Caffe: {runtime()} has no program "{tool}"; see {runtime() / "bin"}')
     return [str(program.absolute())]
 
 
@@ -137,9 +141,13 @@ def run_all(
     *,
     state: State = TEST,
 ) -> Iterator[dict[str, Any]]:
-    """What `run` gives for each of many inputs in turn; Caffe starts once for some GROUP bytes of them."""
+    """What `run` gives for each of many inputs in turn;
+    Caffe starts once for some GROUP bytes of them.
+    """
     for group in _groups(many):
-        for answer in ask([Question("run", net, weights, inputs, outputs, state) for inputs in group]):
+        for answer in ask(
+            [Question("run", net, weights, inputs, outputs, state) for inputs in group]
+        ):
             if isinstance(answer, EngineError):
                 raise answer
             yield answer
@@ -241,7 +249,12 @@ def train(
         if weights is not None:
             words.append(f"--weights={_weights(weights, folder)}")
         done = subprocess.run(
-            words, capture_output=True, text=True, errors="replace", cwd=cwd, env=environment(log=True)
+            words,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            cwd=cwd,
+            env=environment(log=True),
         )
         if done.returncode:
             raise EngineError(f"Caffe: {_words(done.stderr) or _tail(done.stderr)} ({text.path})")
@@ -250,7 +263,8 @@ def train(
 
 _LOSS = re.compile(r"\] Iteration (\d+)[^\n]*, loss = (\S+)")
 _FATAL = re.compile(
-    r"^F\d{4,8} [\d:.]+ +\d+ [^ \]]+\] (.*?)(?=^\*\*\* Check failure|^\w\d{4,8} [\d:.]+ |\Z)", re.S | re.M
+    r"^F\d{4,8} [\d:.]+ +\d+ [^ \]]+\] (.*?)(?=^\*\*\* Check failure|^\w\d{4,8} [\d:.]+ |\Z)",
+    re.S | re.M,
 )
 _PARSER = re.compile(r"^\[libprotobuf ERROR [^\]]*\] (.*)$", re.M)
 
@@ -272,9 +286,15 @@ def _one(question: Question) -> Any:
 
 
 def environment(*, log: bool = False) -> dict[str, str]:
-    """The environment that Caffe starts in: ours, with its whole log on stderr or no more than its errors."""
+    """The environment that Caffe starts in:
+    ours, with its whole log on stderr or no more than its errors.
+    """
     said = {"GLOG_minloglevel": "0", "GLOG_logtostderr": "1", "GLOG_log_prefix": "1"}
-    return {**os.environ, "PYTHONIOENCODING": "utf-8", **(said if log else {"GLOG_minloglevel": "2"})}
+    return {
+        **os.environ,
+        "PYTHONIOENCODING": "utf-8",
+        **(said if log else {"GLOG_minloglevel": "2"}),
+    }
 
 
 def _has_python_layer(net: Prototxt) -> bool:
@@ -297,26 +317,32 @@ def _again(before: Question, question: Question) -> bool:
 
 
 def _posed(questions: Sequence[Question], top: Path) -> list[dict[str, Any]]:
-    """The questions as JSON; the net, weights and arrays of each as files in its folder of `top`."""
+    """The questions as JSON; the net,
+    weights and arrays of each as files in its folder of `top`.
+    """
     posed: list[dict[str, Any]] = []
     for number, question in enumerate(questions):
         folder = top / f"{number}"
         folder.mkdir()
         again = number > 0 and _again(questions[number - 1], question)
-        posed.append({
-            "action": question.action,
-            "again": again,
-            "net": posed[-1]["net"] if again else _net(question.net, folder),
-            "weights": posed[-1]["weights"] if again else _weights(question.weights, folder),
-            "shapes": {name: _input(folder / f"in{n}.npy", name, value)
-                       for n, (name, value) in enumerate(question.inputs.items())},
-            "outputs": None if question.outputs is None else list(question.outputs),
-            "phase": question.state.phase,
-            "level": question.state.level,
-            "stages": list(question.state.stages),
-            "values": question.values,
-            "seed": question.seed,
-        })  # fmt: skip
+        posed.append(
+            {
+                "action": question.action,
+                "again": again,
+                "net": posed[-1]["net"] if again else _net(question.net, folder),
+                "weights": posed[-1]["weights"] if again else _weights(question.weights, folder),
+                "shapes": {
+                    name: _input(folder / f"in{n}.npy", name, value)
+                    for n, (name, value) in enumerate(question.inputs.items())
+                },
+                "outputs": None if question.outputs is None else list(question.outputs),
+                "phase": question.state.phase,
+                "level": question.state.level,
+                "stages": list(question.state.stages),
+                "values": question.values,
+                "seed": question.seed,
+            }
+        )
     return posed
 
 
@@ -327,12 +353,16 @@ def _net(net: Prototxt, folder: Path) -> str:
 
 
 def _weights(weights: Any, folder: Path) -> str | None:
-    """The path of a file that holds these weights, and that Caffe reads: it tells HDF5 by the name alone."""
+    """The path of a file that holds these weights, and that Caffe reads:
+    it tells HDF5 by the name alone.
+    """
     if weights is None:
         return None
     if isinstance(weights, str | os.PathLike):
         if not Path(weights).is_file():
-            raise EngineError(f"Caffe: {weights}: there is no such weights file; name one that exists")
+            raise EngineError(
+                f"Caffe: {weights}: there is no such weights file; name one that exists"
+            )
         if not _read_by_fcnkit_alone(Path(weights)):
             return str(Path(weights).resolve())
         from fcnkit.weights import store
@@ -360,7 +390,9 @@ def _input(path: Path, name: str, value: Any) -> list[int]:
         return list(value)
     array = np.asarray(value, dtype=np.float32)
     if array.size == 0:
-        raise EngineError(f'Caffe: input "{name}" has the shape {array.shape}: no values; give at least one')
+        raise EngineError(
+            f'Caffe: input "{name}" has the shape {array.shape}: no values; give at least one'
+        )
     np.save(path, array)
     return list(array.shape)
 
@@ -379,13 +411,17 @@ def _answer(question: Question, folder: Path) -> Any:
 
 
 def _refusal(question: Question, folder: Path, words: str) -> EngineError:
-    words = re.sub(rf"{re.escape(str(folder.parent))}/\d+/net\.prototxt", lambda _: question.net.path, words)
+    words = re.sub(
+        rf"{re.escape(str(folder.parent))}/\d+/net\.prototxt", lambda _: question.net.path, words
+    )
     return EngineError(f"{question.net.path}: Caffe ({question.state.phase}): {words}")
 
 
 def last_words(log: str, status: int) -> str:
     """Why Caffe ended with this exit status (or, negative, this signal), as its log says."""
-    return _words(log) or (_ended(-status, log) if status < 0 else _tail(log) or "ended without a word")
+    return _words(log) or (
+        _ended(-status, log) if status < 0 else _tail(log) or "ended without a word"
+    )
 
 
 def _words(log: str) -> str:
@@ -413,7 +449,9 @@ def _arrays(names: Sequence[str], folder: Path, question: Question) -> dict[str,
     return {name: np.load(folder / f"out{n}.npy") for n, name in enumerate(names)}
 
 
-def _shapes(found: Mapping[str, list], folder: Path, question: Question) -> dict[str, tuple[int, ...]]:
+def _shapes(
+    found: Mapping[str, list], folder: Path, question: Question
+) -> dict[str, tuple[int, ...]]:
     return {name: tuple(shape) for name, shape in found.items()}
 
 
@@ -445,7 +483,13 @@ def _nothing(found: Mapping, folder: Path, question: Question) -> None:
     return None
 
 
-_VALUES = {"run": _arrays, "shapes": _shapes, "params": _params, "gradients": _gradients, "load": _nothing}
+_VALUES = {
+    "run": _arrays,
+    "shapes": _shapes,
+    "params": _params,
+    "gradients": _gradients,
+    "load": _nothing,
+}
 
 
 def _solver(text: Prototxt, iterations: int | None, snapshot: bool) -> Prototxt:

@@ -41,8 +41,12 @@ def run_all(
     *,
     state: State = TEST,
 ) -> Iterator[dict[str, Any]]:
-    """What `run` gives for each of many inputs in turn; the net is exported once for inputs of one kind."""
-    names = [top.blob for top in own_outputs(build(net, state))] if outputs is None else list(outputs)
+    """What `run` gives for each of many inputs in turn;
+    the net is exported once for inputs of one kind.
+    """
+    names = (
+        [top.blob for top in own_outputs(build(net, state))] if outputs is None else list(outputs)
+    )
     model = session = None
     for inputs in many:
         shapes = {blob: array.shape for blob, array in inputs.items()}
@@ -75,7 +79,9 @@ def ran(session: Any, inputs: Mapping[str, Any], path: str) -> dict[str, Any]:
 
     taken = {port.name for port in session.get_inputs()}
     arrays = {
-        name: np.ascontiguousarray(array, np.float32) for name, array in inputs.items() if name in taken
+        name: np.ascontiguousarray(array, np.float32)
+        for name, array in inputs.items()
+        if name in taken
     }
     names = [port.name for port in session.get_outputs()]
     try:

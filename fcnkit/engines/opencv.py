@@ -1,4 +1,5 @@
-"""OpenCV's importer of Caffe nets as an engine: runs anywhere, and refuses by name what OpenCV gets wrong.
+"""OpenCV's importer of Caffe nets as an engine:
+runs anywhere, and refuses by name what OpenCV gets wrong.
 
 OpenCV 4 reads a deploy prototxt and a caffemodel.  It knows no include and
 exclude rules, so the layers that a state leaves out are cut from the text
@@ -69,7 +70,9 @@ def run_all(
 ) -> Iterator[dict[str, Any]]:
     """What `run` gives for each of many inputs in turn; net and weights are read once."""
     if not available():
-        raise EngineError("OpenCV: not found: install it with `pip install 'opencv-python-headless<5'`")
+        raise EngineError(
+            "OpenCV: not found: install it with `pip install 'opencv-python-headless<5'`"
+        )
     graph, opened, built = build(net, state), _opened(weights), None
     tops = graph.outputs if outputs is None else [graph.top(blob) for blob in outputs]
     asked = [top for top in tops if top not in graph.inputs]
@@ -81,7 +84,8 @@ def run_all(
             built = built or _imported(graph, _bytes(weights))
             found = _forward(graph, built, arrays, asked)
         yield {
-            top.blob: _shaped(sizes, top, found[top]) if top in found else arrays[top.blob] for top in tops
+            top.blob: _shaped(sizes, top, found[top]) if top in found else arrays[top.blob]
+            for top in tops
         }
 
 
@@ -211,21 +215,29 @@ def _fact(layer: Layer, state: State) -> str:
 
 
 def _axes(layer: Layer, sizes: Shapes) -> str:
-    """OpenCV takes the one kernel_size of a three-dimensional window for two, and reads beside its memory."""
-    bottoms = sizes.bottoms(layer) if layer.type in ("Convolution", "Deconvolution", "Pooling") else None
+    """OpenCV takes the one kernel_size of a three-dimensional window for two,
+    and reads beside its memory.
+    """
+    bottoms = (
+        sizes.bottoms(layer) if layer.type in ("Convolution", "Deconvolution", "Pooling") else None
+    )
     wrong = bottoms and len(bottoms[0]) != 4
     return f"it reads a {layer.type} over {len(bottoms[0])} axes as one over 4" if wrong else ""
 
 
 def _unknown(kind: str) -> str:
     if re.search("Loss$|Accuracy|Data$", kind):
-        return f"{kind} belongs to training, and its importer reads deploy nets; give the deploy net"
+        return (
+            f"{kind} belongs to training, and its importer reads deploy nets; give the deploy net"
+        )
     return f"its importer has no {kind} like Caffe's"
 
 
 def _refusal(layer: Layer, fact: str) -> EngineError:
     place = f'{layer.field.source.path}:{layer.line}: layer "{layer.name}"'
-    return EngineError(f"{place}: OpenCV cannot run it as Caffe does: {fact}; or use the engine caffe")
+    return EngineError(
+        f"{place}: OpenCV cannot run it as Caffe does: {fact}; or use the engine caffe"
+    )
 
 
 def _check_names(graph: Graph) -> None:
@@ -239,7 +251,9 @@ def _check_names(graph: Graph) -> None:
                 raise _refusal(layer, "it needs a name for every layer")
             if seen.setdefault(name, layer) is not layer:
                 other = seen[name]
-                fact = f'it takes "{name}" for the name of this layer and of that on line {other.line}'
+                fact = (
+                    f'it takes "{name}" for the name of this layer and of that on line {other.line}'
+                )
                 raise _refusal(layer, f"{fact}; rename one")
 
 
@@ -262,7 +276,9 @@ def _check_blobs(layer: Layer, sizes: Shapes, weights: store.Weights | None) -> 
         if not blob.fits(shape):
             raise _refusal(layer, f"{blob.where} has the shape {blob.shape}, the net {shape}")
         if str(blob.dtype) != "float32":
-            raise _refusal(layer, f"it does not read {blob.dtype} values, as in blob {number} of {path}")
+            raise _refusal(
+                layer, f"it does not read {blob.dtype} values, as in blob {number} of {path}"
+            )
 
 
 def _arrays(graph: Graph, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -272,10 +288,14 @@ def _arrays(graph: Graph, inputs: Mapping[str, Any]) -> dict[str, Any]:
     path, names = graph.prototxt.path, [top.blob for top in graph.inputs]
     for name in inputs:
         if name not in names:
-            raise EngineError(f'{path}: "{name}" is not an input of this net; its inputs are {names}')
+            raise EngineError(
+                f'{path}: "{name}" is not an input of this net; its inputs are {names}'
+            )
     missing = [name for name in names if name not in inputs]
     if missing:
-        raise EngineError(f"{path}: no data is given for the input {missing[0]!r}; give an array for it")
+        raise EngineError(
+            f"{path}: no data is given for the input {missing[0]!r}; give an array for it"
+        )
     return {name: np.ascontiguousarray(inputs[name], np.float32) for name in names}
 
 
@@ -315,13 +335,17 @@ def _imported(graph: Graph, model: Any) -> Any:
     import numpy as np
 
     text = graph.prototxt.edit(_kept(graph)).text.lstrip(prototxt.BOM)
-    built = cv2.dnn.readNetFromCaffe(np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8), model)
+    built = cv2.dnn.readNetFromCaffe(
+        np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8), model
+    )
     # With fusion, what a Concat joins is no longer there when it is asked for.
     built.enableFusion(False)
     return built
 
 
-def _forward(graph: Graph, built: Any, inputs: Mapping[str, Any], tops: Sequence[Top]) -> dict[Top, Any]:
+def _forward(
+    graph: Graph, built: Any, inputs: Mapping[str, Any], tops: Sequence[Top]
+) -> dict[Top, Any]:
     import cv2
 
     for name, array in inputs.items():
@@ -369,6 +393,8 @@ def _quiet(net: Prototxt) -> Iterator[None]:
     except cv2.error as error:
         words = " ".join(str(error).split())
         words = re.sub(r"^OpenCV\(.*?\) \S+: error: ", "", words)
-        raise EngineError(f"{net.path}: OpenCV {cv2.__version__}: {words}; use the engine caffe") from error
+        raise EngineError(
+            f"{net.path}: OpenCV {cv2.__version__}: {words}; use the engine caffe"
+        ) from error
     finally:
         cv2.utils.logging.setLogLevel(level)

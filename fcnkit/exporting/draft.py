@@ -1,4 +1,6 @@
-"""An ONNX graph in the making: nodes, constants, and weights that stay where they are until it is written."""
+"""An ONNX graph in the making: nodes, constants,
+and weights that stay where they are until it is written.
+"""
 
 from collections.abc import Iterable, Sequence
 from math import prod
@@ -44,14 +46,18 @@ class Draft:
         return self.constants[key].name
 
     def weights(self, blob: Blob, shape: Sequence[int], wanted: str) -> str:
-        """The name of a blob's values in this shape, written once for all layers that share them."""
+        """The name of a blob's values in this shape,
+        written once for all layers that share them.
+        """
         key = (id(blob), tuple(shape))
         if key not in self.tensors:
             self.tensors[key] = Tensor(self.name(wanted), tuple(shape), blob)
         return self.tensors[key].name
 
     def rename(self, first: int, old: str, new: str) -> bool:
-        """What a node from number `first` on makes as `old` is called `new`; False where none makes it."""
+        """What a node from number `first` on makes as `old` is called `new`;
+        False where none makes it.
+        """
         made = [node for node in self.nodes[first:] if old in node.output]
         for node in self.nodes[first:] if made else ():
             for names in (node.input, node.output):
@@ -73,11 +79,21 @@ class Site:
     """
 
     def __init__(
-        self, draft: Draft, layer: Layer, bottoms: Sequence[str], sizes: Sequence, tops: Sequence,
+        self,
+        draft: Draft,
+        layer: Layer,
+        bottoms: Sequence[str],
+        sizes: Sequence,
+        tops: Sequence,
         blobs: Sequence[tuple[Blob, tuple[int, ...]]],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.draft, self.layer = draft, layer
-        self.bottoms, self.sizes, self.tops, self.blobs = tuple(bottoms), tuple(sizes), tuple(tops), blobs
+        self.bottoms, self.sizes, self.tops, self.blobs = (
+            tuple(bottoms),
+            tuple(sizes),
+            tuple(tops),
+            blobs,
+        )
 
     @property
     def x(self) -> str:
@@ -107,7 +123,9 @@ class Site:
 
         name = self.draft.name(f"{self.layer.name}/{kind}")
         outputs = [self.draft.name(f"{name}:{number}") for number in range(count)]
-        self.draft.nodes.append(helper.make_node(kind, list(inputs), outputs, name=name, **attributes))
+        self.draft.nodes.append(
+            helper.make_node(kind, list(inputs), outputs, name=name, **attributes)
+        )
         return outputs
 
     def number(self, value: float) -> str:
@@ -128,15 +146,21 @@ class Site:
         """A float32 array that is computed here and small."""
         import numpy as np
 
-        return self.draft.constant(np.ascontiguousarray(array, np.float32), f"{self.layer.name}/{name}")
+        return self.draft.constant(
+            np.ascontiguousarray(array, np.float32), f"{self.layer.name}/{name}"
+        )
 
     def weights(self, number: int, shape: Sequence[int] | None = None) -> str:
         """Parameter blob `number`, in this shape or its own."""
         blob, own = self.blobs[number]
-        return self.draft.weights(blob, own if shape is None else shape, f"{self.layer.name}/{number}")
+        return self.draft.weights(
+            blob, own if shape is None else shape, f"{self.layer.name}/{number}"
+        )
 
     def size(self, value: str, dims: Sequence[int | None], axis: int) -> str:
-        """The size of one axis of a value, on an axis of its own: a constant where it never changes."""
+        """The size of one axis of a value, on an axis of its own:
+        a constant where it never changes.
+        """
         if dims[axis] is not None:
             return self.whole([dims[axis]])
         return self.op("Gather", self.op("Shape", value), self.whole([axis]), axis=0)
@@ -149,7 +173,8 @@ class Site:
     def reshape(
         self, value: str, dims: Sequence[int | None], wanted: Sequence[int | Copied], of: str = ""
     ) -> str:
-        """The values in another shape: sizes, at most one -1 for what remains, and sizes copied from `dims`.
+        """The values in another shape: sizes,
+        at most one -1 for what remains, and sizes copied from `dims`.
 
         `dims` are those of the value `of`, which is this one where it is not said.
         """
@@ -157,12 +182,16 @@ class Site:
         free = [at for at, size in enumerate(sizes) if isinstance(size, Copied)]
         if -1 not in sizes and len(free) == 1:
             sizes[free[0]] = -1
-        if not of and all(not isinstance(size, Copied) or size.axis == at for at, size in enumerate(sizes)):
+        if not of and all(
+            not isinstance(size, Copied) or size.axis == at for at, size in enumerate(sizes)
+        ):
             sizes = [0 if isinstance(size, Copied) else size for size in sizes]
         if not any(isinstance(size, Copied) for size in sizes):
             return self.op("Reshape", value, self.whole(sizes))
         parts = [
-            self.size(of or value, dims, size.axis) if isinstance(size, Copied) else self.whole([size])
+            self.size(of or value, dims, size.axis)
+            if isinstance(size, Copied)
+            else self.whole([size])
             for size in sizes
         ]
         return self.op("Reshape", value, self.op("Concat", *parts, axis=0))

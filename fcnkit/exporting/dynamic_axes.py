@@ -17,7 +17,11 @@ TIMES = (2, 3)
 # Other sizes: a larger batch of larger images, and a smaller image.
 _OTHERS: tuple[dict[int, Callable[[int], int]], ...] = (
     {0: lambda size: size + 1, 2: lambda size: size + 13 | 1, 3: lambda size: size + 6 | 1},
-    {0: lambda size: size, 2: lambda size: size - size // 4 | 1, 3: lambda size: size - size // 3 | 1},
+    {
+        0: lambda size: size,
+        2: lambda size: size - size // 4 | 1,
+        3: lambda size: size - size // 3 | 1,
+    },
 )
 
 # Nets that halve their maps ask for multiples, those that keep the corners for multiples and 1.
@@ -31,7 +35,9 @@ Dims = tuple[int | str, ...]
 
 @dataclass(frozen=True, eq=False)
 class Freedom:
-    """A graph's sizes: as given, and at other sizes of its inputs that it takes with the same parameters."""
+    """A graph's sizes: as given, and at other sizes
+    of its inputs that it takes with the same parameters.
+    """
 
     graph: Graph
     given: Mapping[str, Shape]
@@ -57,7 +63,10 @@ class Freedom:
     def others(self) -> list[dict[str, Shape]]:
         """Other shapes of the inputs that the net takes: odd ones, or if none the largest tried."""
         free = [axis for axis in AXES.values() if any(axis == other for _, other in self.names)]
-        odd = ({blob: _moved(shape, free, more) for blob, shape in self.given.items()} for more in _OTHERS)
+        odd = (
+            {blob: _moved(shape, free, more) for blob, shape in self.given.items()}
+            for more in _OTHERS
+        )
         taken = [shapes for shapes in odd if shapes != self.given and _taken(self.shapes, shapes)]
         largest = {top.blob: self.found[-1].tops[top] for top in self.graph.inputs}
         return taken or [largest] * bool(free)
@@ -101,7 +110,11 @@ def _growing(
 
 
 def _grown(
-    base: Shapes, inputs: Mapping[str, Shape], axes: Sequence[int], growth: Callable, many: Sequence[int]
+    base: Shapes,
+    inputs: Mapping[str, Shape],
+    axes: Sequence[int],
+    growth: Callable,
+    many: Sequence[int],
 ) -> list[Shapes]:
     """The sizes with these axes of all inputs grown; [] where the net does not take it."""
     found = []
@@ -142,7 +155,9 @@ def _mine(shape: Shape, axes: Iterable[int]) -> list[int]:
     return [axis for axis in axes if axis < len(shape) and (axis == 0 or len(shape) == 4)]
 
 
-def _names(inputs: Mapping[str, Shape], chosen: Sequence[str]) -> Iterator[tuple[tuple[str, int], str]]:
+def _names(
+    inputs: Mapping[str, Shape], chosen: Sequence[str]
+) -> Iterator[tuple[tuple[str, int], str]]:
     """A name for each size that may change; inputs of one size there share it."""
     for name in chosen:
         axis = AXES[name]

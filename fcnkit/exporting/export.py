@@ -16,8 +16,9 @@ from fcnkit.nets.shapes import Shapes
 from fcnkit.weights import store
 from fcnkit.weights.blobs import Blob
 
-# The oldest opset in which Softmax has its axis and sizes of reshapes and reductions come as they do now;
-# TensorRT reads it since 8.0, OpenVINO since 2021.4, ONNX Runtime since 1.6.  IR 7 came with it.
+# The oldest opset in which Softmax has its axis and sizes of reshapes and reductions come as they
+# do now; TensorRT reads it since 8.0, OpenVINO since 2021.4, ONNX Runtime since 1.6.  IR 7 came
+# with it.
 OPSET, IR = 13, 7
 TEST = State()
 
@@ -30,7 +31,8 @@ def export(
     outputs: Sequence[str] | None = None,
     state: State = TEST,
 ) -> Exported:
-    """The model computes what Caffe computes in this state, in float32, input and output blobs named alike.
+    """The model computes what Caffe computes in this state,
+    in float32, input and output blobs named alike.
 
     `weights` is a path, a Weights, or None for a net without parameters.
     Batch, height and width of the inputs are free where Caffe builds the net
@@ -48,7 +50,9 @@ def export(
     wanted = own_outputs(graph) if outputs is None else [graph.top(blob) for blob in outputs]
     needed = _needed(graph, wanted)
     free = freedom(graph, _shapes(graph, inputs or {}))
-    opened = weights if weights is None or isinstance(weights, store.Weights) else store.open(weights)
+    opened = (
+        weights if weights is None or isinstance(weights, store.Weights) else store.open(weights)
+    )
     return _written(free, opened, needed, tuple(dict.fromkeys(wanted)))
 
 
@@ -56,7 +60,9 @@ _SOURCES = ("Input", "Parameter")
 
 
 def _shapes(graph: Graph, given: Mapping[str, Shape]) -> dict[str, Shape]:
-    """The shape of every input; NetError for one that has none, and for a shape of something else."""
+    """The shape of every input; NetError for one that has none,
+    and for a shape of something else.
+    """
     names = [top.blob for top in graph.inputs]
     path = graph.prototxt.path
     for blob in given:
@@ -84,8 +90,12 @@ def own_outputs(graph: Graph) -> list[Top]:
     found: list[Top] = []
     for layer in reversed(graph.layers):
         readers = {top: graph.consumers[top] for top in layer.tops}
-        ends = [top for top, those in readers.items() if all(reader.index in gone for reader in those)]
-        wanted = [top for top in ends if not any(reader.type == "Silence" for reader in readers[top])]
+        ends = [
+            top for top, those in readers.items() if all(reader.index in gone for reader in those)
+        ]
+        wanted = [
+            top for top in ends if not any(reader.type == "Silence" for reader in readers[top])
+        ]
         if layer.type in LEFT_OUT or (len(ends) == len(readers) and not wanted):
             gone.add(layer.index)
         elif layer.type != "Input":
@@ -109,7 +119,9 @@ def _needed(graph: Graph, outputs: Sequence[Top]) -> list[Layer]:
         if wanted.isdisjoint(layer.tops):
             continue
         if layer.type in LEFT_OUT:
-            fact = f"type {layer.type}: {LEFT_OUT[layer.type]}, and an output depends on what it makes"
+            fact = (
+                f"type {layer.type}: {LEFT_OUT[layer.type]}, and an output depends on what it makes"
+            )
             raise layer.error(f"{fact}; ask for another blob, or give the deploy net")
         wanted.update(layer.bottoms)
         found.append(layer)
@@ -124,7 +136,9 @@ def _left(graph: Graph, needed: Sequence[Layer], inputs: Sequence[Top]) -> Itera
         if layer.type == "Input":
             unread = [top.blob for top in layer.tops if top not in inputs]
             if unread:
-                yield Left(layer.name, layer.line, f"nothing in the model reads {', '.join(unread)}")
+                yield Left(
+                    layer.name, layer.line, f"nothing in the model reads {', '.join(unread)}"
+                )
         elif layer not in needed:
             reason = LEFT_OUT.get(layer.type, "no output of the model depends on it")
             yield Left(layer.name, layer.line, f"{layer.type}: {reason}")
@@ -148,8 +162,12 @@ def _written(
     return _assembled(free, draft, ports, results, tuple(_left(graph, needed, inputs)))
 
 
-def _named(graph: Graph, draft: Draft, inputs: Sequence[Top], outputs: Sequence[Top]) -> dict[Top, str]:
-    """A name for every top: the blob's own for inputs, outputs, and what Caffe gives under it after a run."""
+def _named(
+    graph: Graph, draft: Draft, inputs: Sequence[Top], outputs: Sequence[Top]
+) -> dict[Top, str]:
+    """A name for every top: the blob's own for inputs,
+    outputs, and what Caffe gives under it after a run.
+    """
     names: dict[Top, str] = {}
     last = [top for top in graph.tops if graph.top(top.blob) == top]
     for top in (*inputs, *outputs, *last):
@@ -172,14 +190,19 @@ def _results(
         found[top] = names[top]
         if top in inputs:
             found[top] = draft.name(names[top])
-            draft.nodes.append(helper.make_node("Identity", [names[top]], [found[top]], name=found[top]))
+            draft.nodes.append(
+                helper.make_node("Identity", [names[top]], [found[top]], name=found[top])
+            )
     return found
 
 
 def _add(
-    layer: Layer, draft: Draft, names: dict[Top, str], free: Freedom,
+    layer: Layer,
+    draft: Draft,
+    names: dict[Top, str],
+    free: Freedom,
     blobs: Sequence[tuple[Blob, Shape]],
-) -> None:  # fmt: skip
+) -> None:
     """The layer's nodes are in the draft, and make what its tops are named."""
     from onnx import helper
 
@@ -224,19 +247,27 @@ def _misfit(layer: Layer, fact: str) -> WeightsError:
 def _sharing(layer: Layer, count: int) -> list[str]:
     """The name under which each parameter blob is shared; "" for one that is not."""
     old = layer.view.message_name == "V1LayerParameter"  # there it is the names alone
-    names = layer.view.list("param") if old else [one.get("name") for one in layer.view.views("param")]
+    names = (
+        layer.view.list("param") if old else [one.get("name") for one in layer.view.views("param")]
+    )
     return [*names, *[""] * count][:count]
 
 
 def _shared(graph: Graph, shapes: Shapes, weights: store.Weights | None) -> dict[str, Blob]:
-    """The blob of each name that layers share: Caffe loads one after the other, so the last one counts."""
+    """The blob of each name that layers share:
+    Caffe loads one after the other, so the last one counts.
+    """
     found: dict[str, Blob] = {}
     order = {name: number for number, name in enumerate(weights or ())}
     for layer in sorted(graph.layers, key=lambda layer: order.get(layer.name, -1)):
         own = weights.get(layer.name, ()) if weights is not None else ()
         wanted = shapes.blobs(layer) or ()
         if len(own) == len(wanted):
-            found |= {name: blob for name, blob in zip(_sharing(layer, len(own)), own, strict=True) if name}
+            found |= {
+                name: blob
+                for name, blob in zip(_sharing(layer, len(own)), own, strict=True)
+                if name
+            }
     return found
 
 
@@ -244,7 +275,11 @@ def _shared(graph: Graph, shapes: Shapes, weights: store.Weights | None) -> dict
 
 
 def _assembled(
-    free: Freedom, draft: Draft, inputs: Sequence[Port], outputs: Sequence[Port], left: tuple[Left, ...]
+    free: Freedom,
+    draft: Draft,
+    inputs: Sequence[Port],
+    outputs: Sequence[Port],
+    left: tuple[Left, ...],
 ) -> Exported:
     from onnx import helper
 
@@ -253,16 +288,27 @@ def _assembled(
     title = name.string if name else ""
     parts = declared(inputs), declared(outputs), list(draft.constants.values())
     graph = helper.make_graph(draft.nodes, title or "net", *parts)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="fcnkit")
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="fcnkit"
+    )
     model.ir_version, model.producer_version = IR, _version()
-    model.doc_string = f'The Caffe net "{title or net.path}" in state {free.graph.state}, exported by fcnkit.'
+    model.doc_string = (
+        f'The Caffe net "{title or net.path}" in state {free.graph.state}, exported by fcnkit.'
+    )
     model.ClearField("graph")
     counts = Counter(node.op_type for node in draft.nodes)
     tensors = tuple(draft.tensors.values())
     return Exported(
-        net.path, tuple(inputs), tuple(outputs), left, counts, tensors, OPSET,
-        model.SerializeToString(), graph.SerializeToString(),
-    )  # fmt: skip
+        net.path,
+        tuple(inputs),
+        tuple(outputs),
+        left,
+        counts,
+        tensors,
+        OPSET,
+        model.SerializeToString(),
+        graph.SerializeToString(),
+    )
 
 
 def _version() -> str:

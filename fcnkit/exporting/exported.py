@@ -75,10 +75,13 @@ class Exported:
     @property
     def _graph_bytes(self) -> int:
         tensors = (_tensor_bytes(tensor) for tensor in self.tensors)
-        return len(self.graph) + sum(len(_head("GraphProto", "initializer", size)) + size for size in tensors)
+        return len(self.graph) + sum(
+            len(_head("GraphProto", "initializer", size)) + size for size in tensors
+        )
 
     def pieces(self) -> Iterator[bytes | memoryview]:
-        """The file's bytes in turn, the weights read as they are needed; each may be overwritten by the next.
+        """The file's bytes in turn, the weights read as they are needed;
+        each may be overwritten by the next.
 
         A message's fields may come in any order, so the graph is last, and in
         it the weights.  Raises WeightsError where their file has changed.
@@ -91,7 +94,9 @@ class Exported:
             yield _tensor_head(tensor)
             yield from _values(tensor)
 
-    def save(self, path: str | os.PathLike, *, force: bool = False, progress: Progress = unheard) -> None:
+    def save(
+        self, path: str | os.PathLike, *, force: bool = False, progress: Progress = unheard
+    ) -> None:
         """The file at `path` is the model, whole or not at all.
 
         Raises OutputError as `files.atomic` does, WeightsError for a model of
@@ -112,14 +117,19 @@ class Exported:
     def table(self) -> str:
         """Inputs, outputs, operators, and what is left out, as text."""
         values = sum(prod(tensor.shape) for tensor in self.tensors)
-        kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(self.operators).most_common())
+        kinds = ", ".join(
+            f"{count} {kind}" for kind, count in Counter(self.operators).most_common()
+        )
         rows = [f"{self.path}: ONNX, opset {self.opset}, {self.nbytes:,} bytes, {values:,} weights"]
         rows += [f"  {word:<8}{port}" for word, port in self._ports()]
         rows += [
             f"  free    {self._free()}",
             f"  {sum(self.operators.values())} operators: {kinds or 'none'}",
         ]
-        rows += [f'  left out: layer "{each.layer}" on line {each.line}: {each.reason}' for each in self.left]
+        rows += [
+            f'  left out: layer "{each.layer}" on line {each.line}: {each.reason}'
+            for each in self.left
+        ]
         return "\n".join(rows) + "\n"
 
     def _ports(self) -> Iterator[tuple[str, Port]]:
@@ -127,7 +137,9 @@ class Exported:
         yield from (("output", port) for port in self.outputs)
 
     def _free(self) -> str:
-        names = dict.fromkeys(dim for port in self.inputs for dim in port.dims if isinstance(dim, str))
+        names = dict.fromkeys(
+            dim for port in self.inputs for dim in port.dims if isinstance(dim, str)
+        )
         return ", ".join(names) or "no size: the net takes its inputs as they are"
 
     def json(self) -> dict[str, Any]:
@@ -176,7 +188,9 @@ def _tensor_bytes(tensor: Tensor) -> int:
 
 
 def _values(tensor: Tensor) -> Iterator[bytes | memoryview]:
-    """Little-endian float32, whatever the file has; a piece may be half a float64's, so these come whole."""
+    """Little-endian float32, whatever the file has;
+    a piece may be half a float64's, so these come whole.
+    """
     if tensor.blob.dtype == "float32":
         yield from tensor.blob.pieces()
     else:
@@ -187,4 +201,6 @@ def declared(ports: Sequence[Port]) -> list[Any]:
     """The ports as ONNX declares them."""
     from onnx import TensorProto, helper
 
-    return [helper.make_tensor_value_info(port.name, TensorProto.FLOAT, port.dims) for port in ports]
+    return [
+        helper.make_tensor_value_info(port.name, TensorProto.FLOAT, port.dims) for port in ports
+    ]

@@ -80,9 +80,22 @@ LEFT_OUT: dict[str, str] = {
 
 # Fields of forks that say how to compute, or what `nets` heeds already.
 _HEEDED = {
-    "engine", "hole", "hole_h", "hole_w", "pad_type", "pad_t", "pad_l", "pad_b", "pad_r", "ceil_mode",
-    "torch_pooling", "forward_type", "backward_type", "forward_math", "backward_math",
-}  # fmt: skip
+    "engine",
+    "hole",
+    "hole_h",
+    "hole_w",
+    "pad_type",
+    "pad_t",
+    "pad_l",
+    "pad_b",
+    "pad_r",
+    "ceil_mode",
+    "torch_pooling",
+    "forward_type",
+    "backward_type",
+    "forward_math",
+    "backward_math",
+}
 
 
 def check(layer: Layer) -> None:

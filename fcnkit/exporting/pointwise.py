@@ -74,7 +74,9 @@ def _base(at: Site, param: Any) -> float:
 
 
 def exp(at: Site) -> list[str]:
-    """base ** (scale * x + shift), as base ** shift * e ** (ln(base) * scale * x); base -1 means e."""
+    """base ** (scale * x + shift), as base ** shift * e ** (ln(base) * scale * x);
+    base -1 means e.
+    """
     param = at.param("exp_param")
     base, scale, shift = _base(at, param), param.get("scale"), param.get("shift")
     factor, outer = (1, e_to(shift)) if base == -1 else (ln(base), base**shift)
@@ -110,7 +112,10 @@ def batch_norm(at: Site) -> list[str]:
     import numpy as np
 
     param = at.param("batch_norm_param")
-    eps, stored = param.get("eps"), param.get("use_global_stats") or not param.has("use_global_stats")
+    eps, stored = (
+        param.get("eps"),
+        param.get("use_global_stats") or not param.has("use_global_stats"),
+    )
     if not stored:
         axes = [axis for axis in range(at.ndim) if axis != 1]
         centred = at.op("Sub", at.x, at.op("ReduceMean", at.x, axes=axes))
@@ -141,7 +146,9 @@ def bias(at: Site) -> list[str]:
 
 
 def _spread(at: Site, message: str, number: int) -> str:
-    """A parameter blob with axes of 1 behind its own, so that it stands for the axes from `axis` on."""
+    """A parameter blob with axes of 1 behind its own,
+    so that it stands for the axes from `axis` on.
+    """
     shape = at.blobs[number][1]
     return at.weights(number, (*shape, *(1,) * _behind(at, message, len(shape))))
 
@@ -157,7 +164,9 @@ def _behind(at: Site, message: str, count: int) -> int:
 
 
 def mvn(at: Site) -> list[str]:
-    """Less the mean, and divided by the deviation plus eps, of each item or of each of its channels."""
+    """Less the mean, and divided by the deviation plus eps,
+    of each item or of each of its channels.
+    """
     param = at.param("mvn_param")
     x = at.filled(at.x, 4 - at.ndim)
     axes = [1, 2, 3] if param.get("across_channels") else [2, 3]
@@ -165,4 +174,6 @@ def mvn(at: Site) -> list[str]:
     if not param.get("normalize_variance"):
         return [centred]
     variance = at.op("ReduceMean", at.op("Mul", centred, centred), axes=axes)
-    return [at.op("Div", centred, at.op("Add", at.op("Sqrt", variance), at.number(param.get("eps"))))]
+    return [
+        at.op("Div", centred, at.op("Add", at.op("Sqrt", variance), at.number(param.get("eps"))))
+    ]

@@ -1,4 +1,6 @@
-"""Layers that join, cut, reorder and count in ONNX: Concat, Slice, Crop, Reshape, ArgMax and their kin."""
+"""Layers that join, cut, reorder and count in ONNX:
+Concat, Slice, Crop, Reshape, ArgMax and their kin.
+"""
 
 from functools import reduce
 from math import prod
@@ -11,7 +13,11 @@ END = 2**63 - 1
 
 def concat(at: Site) -> list[str]:
     """Concat."""
-    return [at.op("Concat", *at.bottoms, axis=join_axis(at.layer, at.ndim, "concat_param", "concat_dim"))]
+    return [
+        at.op(
+            "Concat", *at.bottoms, axis=join_axis(at.layer, at.ndim, "concat_param", "concat_dim")
+        )
+    ]
 
 
 def slices(at: Site) -> list[str]:
@@ -27,7 +33,9 @@ def slices(at: Site) -> list[str]:
 
 
 def crop(at: Site) -> list[str]:
-    """On each cropped axis as many points as the second bottom has, from the offset on, at every size."""
+    """On each cropped axis as many points as the second bottom has,
+    from the offset on, at every size.
+    """
     offsets = crop_offsets(at.layer, at.ndim)
     axes = list(range(at.ndim - len(offsets), at.ndim))
     sizes = [at.sizes[1][axis] for axis in axes]
@@ -74,7 +82,11 @@ def tile(at: Site) -> list[str]:
 def permute(at: Site) -> list[str]:
     """SSD's: the axes in another order."""
     order = at.param("permute_param").list("order")
-    return [at.op("Transpose", at.x, perm=order + [axis for axis in range(at.ndim) if axis not in order])]
+    return [
+        at.op(
+            "Transpose", at.x, perm=order + [axis for axis in range(at.ndim) if axis not in order]
+        )
+    ]
 
 
 def batch_reindex(at: Site) -> list[str]:
@@ -93,7 +105,10 @@ def eltwise(at: Site) -> list[str]:
     if kind == "PROD":
         return [reduce(lambda left, right: at.op("Mul", left, right), at.bottoms)]
     pairs = zip(at.bottoms, factors, strict=True)
-    terms = [bottom if factor == 1 else at.op("Mul", bottom, at.number(factor)) for bottom, factor in pairs]
+    terms = [
+        bottom if factor == 1 else at.op("Mul", bottom, at.number(factor))
+        for bottom, factor in pairs
+    ]
     return [reduce(lambda left, right: at.op("Add", left, right), terms)]
 
 

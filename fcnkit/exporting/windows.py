@@ -45,11 +45,16 @@ def _window(at: Site) -> Spatial:
 
 
 def _check_size(at: Site, window: Spatial) -> None:
-    """Caffe makes one point of a window that is up to a stride too large, as C++ divides; ONNX makes none."""
+    """Caffe makes one point of a window that is up to a stride too large,
+    as C++ divides; ONNX makes none.
+    """
     axes = zip(at.sizes[0][2:], window.extent, window.pad, window.far, strict=True)
     for size, extent, pad, far in axes:
         if size is not None and size + pad + far < extent:
-            fact = f"its window of {extent} points is larger than its padded bottom of {size + pad + far}"
+            fact = (
+                f"its window of {extent} points is larger than its padded bottom of "
+                f"{size + pad + far}"
+            )
             raise at.refuse(f"{fact}, for which ONNX gives nothing; enlarge the input or the pad")
 
 
@@ -57,12 +62,16 @@ def _check_size(at: Site, window: Spatial) -> None:
 
 
 def pooling(at: Site) -> list[str]:
-    """Windows as Caffe's: rounded up, clipped where padded, averages over what lies in the padded bottom."""
+    """Windows as Caffe's: rounded up, clipped where padded,
+    averages over what lies in the padded bottom.
+    """
     kind = at.param("pooling_param").get("pool")
     if kind not in ("MAX", "AVE"):
         raise at.refuse(f"{kind} pooling is for training; take MAX or AVE")
     if len(at.tops) > 1:
-        raise at.refuse("its second top, the mask of the largest values, is not exported; remove that top")
+        raise at.refuse(
+            "its second top, the mask of the largest values, is not exported; remove that top"
+        )
     largest = kind == "MAX"
     if is_global(at.layer):
         return [at.op("GlobalMaxPool" if largest else "GlobalAveragePool", at.x)]
@@ -77,13 +86,17 @@ def _words(window: Spatial, **more: Any) -> dict[str, Any]:
 
 
 def _largest(at: Site, window: Spatial, floor: bool) -> str:
-    """Where s + p <= k every window begins in the bottom, and Caffe clips none: ONNX rounds up alike."""
+    """Where s + p <= k every window begins in the bottom,
+    and Caffe clips none: ONNX rounds up alike.
+    """
     words = _words(window, pads=window.pad + window.far, ceil_mode=int(not floor))
     return at.op("MaxPool", at.x, **words)
 
 
 def _average(at: Site, window: Spatial, floor: bool) -> str:
-    """The padding comes first, since Caffe counts it; what a last window has beyond it does not count."""
+    """The padding comes first, since Caffe counts it;
+    what a last window has beyond it does not count.
+    """
     if floor or max(window.stride) == 1:
         whole = _words(window, pads=window.pad + window.far, count_include_pad=1)
         return at.op("AveragePool", at.x, **whole)
@@ -92,7 +105,8 @@ def _average(at: Site, window: Spatial, floor: bool) -> str:
 
 
 def _beyond(at: Site, window: Spatial, largest: bool) -> str:
-    """Windows that may begin behind the bottom: rounded down over s - 1 points more, those clipped cut off.
+    """Windows that may begin behind the bottom:
+    rounded down over s - 1 points more, those clipped cut off.
 
     ceil(x / s) = floor((x + s - 1) / s).  An average is divided by the share
     of its window that lies in the padded bottom, 0 / 0 where there is none.
@@ -139,7 +153,9 @@ def _padded(at: Site, x: str, before: tuple[int, ...], after: tuple[int, ...], v
 
 
 def lrn(at: Site) -> list[str]:
-    """LRN, whose alpha is divided by the size in ONNX too; within a channel by averages of squares, k = 1."""
+    """LRN, whose alpha is divided by the size in ONNX too;
+    within a channel by averages of squares, k = 1.
+    """
     param = at.param("lrn_param")
     size, alpha, beta = param.get("local_size"), param.get("alpha"), param.get("beta")
     if param.get("norm_region") == "ACROSS_CHANNELS":
@@ -147,7 +163,12 @@ def lrn(at: Site) -> list[str]:
     squares = at.op("Mul", at.x, at.x)
     pads = [(size - 1) // 2] * 4
     means = at.op(
-        "AveragePool", squares, kernel_shape=[size] * 2, strides=[1, 1], pads=pads, count_include_pad=1
+        "AveragePool",
+        squares,
+        kernel_shape=[size] * 2,
+        strides=[1, 1],
+        pads=pads,
+        count_include_pad=1,
     )
     base = at.op("Add", at.op("Mul", means, at.number(alpha)), at.number(1))
     return [at.op("Mul", at.x, at.op("Pow", base, at.number(-beta)))]

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 
 def read(path: str | os.PathLike) -> "numpy.ndarray":
-    """The values, float32, in the shape that the file says: doubles where it has them, as Caffe takes them.
+    """The values, float32, in the shape that the file says:
+    doubles where it has them, as Caffe takes them.
 
     Raises ValueError, which says what is wrong with it, and OSError.
     """
@@ -30,7 +31,9 @@ def read(path: str | os.PathLike) -> "numpy.ndarray":
 
 
 def written(values: "numpy.ndarray") -> bytes:
-    """The file that holds these values, of up to four axes, as Caffe has written them from its first days."""
+    """The file that holds these values, of up to four axes,
+    as Caffe has written them from its first days.
+    """
     import numpy as np
 
     shape = blobproto.shape_field(values.shape, legacy=True)

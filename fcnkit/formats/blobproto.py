@@ -27,7 +27,13 @@ from fcnkit.formats.wire import (
 )
 
 ITEM_BYTES = {"float64": 8, "float32": 4, "float16": 2, "int32": 4, "uint32": 4}
-RAW_TYPES = ("float64", "float32", "float16", "int32", "uint32")  # NVCaffe's enum Type, in its order
+RAW_TYPES = (
+    "float64",
+    "float32",
+    "float16",
+    "int32",
+    "uint32",
+)  # NVCaffe's enum Type, in its order
 LARGEST_COUNT = 2**31 - 1
 MOST_AXES = 32
 MOST_CHUNKS = 1024
@@ -77,7 +83,9 @@ class _Parts(NamedTuple):
 
 
 def blob_span(buffer: Buffer, blob: Field, number: int) -> BlobSpan:
-    """Where things stand in blob `number`, the message of this field; Damage unless all of it agrees."""
+    """Where things stand in blob `number`, the message of this field;
+    Damage unless all of it agrees.
+    """
     try:
         return _checked_blob(buffer, blob)
     except Damage as damage:
@@ -90,7 +98,9 @@ def check_parts(field: Field, parts: int) -> None:
     Each takes some hundred bytes of memory, and as few as three in the file.
     """
     if parts > MOST_PARTS:
-        raise Damage(field.start, f"expected at most {MOST_PARTS} layers and blobs, found more; {AGAIN}")
+        raise Damage(
+            field.start, f"expected at most {MOST_PARTS} layers and blobs, found more; {AGAIN}"
+        )
 
 
 def _checked_blob(buffer: Buffer, blob: Field) -> BlobSpan:
@@ -107,9 +117,17 @@ def _checked_blob(buffer: Buffer, blob: Field) -> BlobSpan:
         shape = _legacy_shape(buffer, parts.shape_fields)
     _check_count(blob, shape, dtype, chunks)
     return BlobSpan(
-        blob.start, blob.value, blob.stop, shape, legacy, dtype, raw,
-        tuple(chunks), tuple(parts.shape_fields), shape_at,
-    )  # fmt: skip
+        blob.start,
+        blob.value,
+        blob.stop,
+        shape,
+        legacy,
+        dtype,
+        raw,
+        tuple(chunks),
+        tuple(parts.shape_fields),
+        shape_at,
+    )
 
 
 def _sort_in(buffer: Buffer, field: Field, parts: _Parts) -> None:
@@ -135,8 +153,11 @@ def _extend(chunks: list[Chunk], field: Field, size: int) -> None:
     """The values of one field are added; a run of unpacked ones is one chunk."""
     lead = 0 if field.wire == LENGTH else field.value - field.start
     if (field.stop - field.value) % size:
-        raise Damage(field.start, f"expected values of {size} bytes each, found "
-                      f"{field.stop - field.value} bytes in all; {AGAIN}")  # fmt: skip
+        raise Damage(
+            field.start,
+            f"expected values of {size} bytes each, found "
+            f"{field.stop - field.value} bytes in all; {AGAIN}",
+        )
     start = field.value if lead == 0 else field.start
     if lead and chunks and chunks[-1].lead == lead and chunks[-1].stop == start:
         start = chunks.pop().start
@@ -146,7 +167,9 @@ def _extend(chunks: list[Chunk], field: Field, size: int) -> None:
 
 
 def _check_number(field: Field, count: int, most: int, what: str) -> None:
-    """Raises Damage where one more would be too many: in memory each takes more than in the file."""
+    """Raises Damage where one more would be too many:
+    in memory each takes more than in the file.
+    """
     if count >= most:
         raise Damage(field.start, f"expected at most {most} {what}, found more; {AGAIN}")
 
@@ -159,13 +182,18 @@ def _values(parts: _Parts, blob: Field) -> tuple[str, bool, list[Chunk]]:
         return "float32", False, parts.data
     number = parts.raw_type[0] if parts.raw_type else 0
     if number >= len(RAW_TYPES):
-        raise Damage(blob.start, f"expected a raw_data_type from 0 to 4, found {number}; "
-                      "save it again with the Caffe that wrote it")  # fmt: skip
+        raise Damage(
+            blob.start,
+            f"expected a raw_data_type from 0 to 4, found {number}; "
+            "save it again with the Caffe that wrote it",
+        )
     return RAW_TYPES[number], True, parts.raw
 
 
 def _legacy_shape(buffer: Buffer, shape_fields: Sequence[Field]) -> tuple[int, ...]:
-    """num, channels, height, width: Caffe takes these four when any is there, 0 for one that is not."""
+    """num, channels, height, width:
+    Caffe takes these four when any is there, 0 for one that is not.
+    """
     dims = [0, 0, 0, 0]
     for field in shape_fields:
         if field.number < 7:
@@ -189,7 +217,9 @@ def _dims(buffer: Buffer, field: Field) -> list[int]:
         dim, at = _dim(buffer, at, field.stop)
         dims.append(dim)
         if len(dims) > MOST_AXES:
-            raise Damage(field.start, f"expected at most {MOST_AXES} dimensions, found more; {AGAIN}")
+            raise Damage(
+                field.start, f"expected at most {MOST_AXES} dimensions, found more; {AGAIN}"
+            )
     return dims
 
 
@@ -203,11 +233,14 @@ def _dim(buffer: Buffer, at: int, stop: int) -> tuple[int, int]:
 
 def _check_count(blob: Field, shape: tuple[int, ...], dtype: str, chunks: list[Chunk]) -> None:
     if len(shape) > MOST_AXES:
-        raise Damage(blob.start, f"expected at most {MOST_AXES} dimensions, found {len(shape)}; {AGAIN}")
+        raise Damage(
+            blob.start, f"expected at most {MOST_AXES} dimensions, found {len(shape)}; {AGAIN}"
+        )
     count, found = math.prod(shape), sum(_count(chunk, dtype) for chunk in chunks)
     if count != found or count > LARGEST_COUNT:
         raise Damage(
-            blob.start, f"expected {count} values for its shape {shown_shape(shape)}, found {found}; {AGAIN}"
+            blob.start,
+            f"expected {count} values for its shape {shown_shape(shape)}, found {found}; {AGAIN}",
         )
 
 
@@ -222,7 +255,9 @@ def shown_shape(shape: Iterable[int]) -> str:
 
 
 def shape_field(shape: Sequence[int], *, legacy: bool = False) -> bytes:
-    """What says a shape, as protobuf writes it: the field `shape`, or num, channels, height and width."""
+    """What says a shape, as protobuf writes it:
+    the field `shape`, or num, channels, height and width.
+    """
     if legacy:
         dims = (1,) * (4 - len(shape)) + tuple(shape)
         return b"".join(tag(number, VARINT) + varint(dim) for number, dim in enumerate(dims, 1))
@@ -230,7 +265,9 @@ def shape_field(shape: Sequence[int], *, legacy: bool = False) -> bytes:
     return framed(7, framed(1, dims) if dims else b"")
 
 
-def blob_frame(number: int, shape: Sequence[int], dtype: str, *, legacy: bool = False) -> tuple[bytes, bytes]:
+def blob_frame(
+    number: int, shape: Sequence[int], dtype: str, *, legacy: bool = False
+) -> tuple[bytes, bytes]:
     """What stands before and after a blob's values when the blob is field `number`.
 
     The values themselves are math.prod(shape) little-endian numbers: float32

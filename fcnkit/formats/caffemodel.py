@@ -90,8 +90,11 @@ def _net(buffer: Buffer) -> Layout:
         if kind is None:
             continue
         if found and kind != found:
-            raise Damage(field.start, "expected one generation of layers, found both `layers` (V1) and "
-                          "`layer` (V2), which Caffe refuses; save the net again with one Caffe")  # fmt: skip
+            raise Damage(
+                field.start,
+                "expected one generation of layers, found both `layers` (V1) and "
+                "`layer` (V2), which Caffe refuses; save the net again with one Caffe",
+            )
         _expect_message(field, kind)
         layers.append(_layer(buffer, field, KINDS[kind], len(layers)))
         parts += 1 + sum(blob.parts for blob in layers[-1].blobs)
@@ -128,12 +131,19 @@ def _layer(buffer: Buffer, layer: Field, kind: Kind, number: int) -> LayerSpan:
             elif field.number == kind.type and field.wire == VARINT:
                 code = read_varint(buffer, field.value, field.stop)[0]
             elif field.number == 1 and kind.name == 4:
-                raise Damage(field.start, "expected a V1 or V2 layer, found a V0 one; "
-                              "run `fcnkit upgrade --weights` on the file first")  # fmt: skip
+                raise Damage(
+                    field.start,
+                    "expected a V1 or V2 layer, found a V0 one; "
+                    "run `fcnkit upgrade --weights` on the file first",
+                )
             if field.number > kind.blobs:
                 blobs_at = min(blobs_at, field.start)
     except Damage as damage:
-        place = f'layer "{shown(_text(buffer, name_field))}"' if name_field else f"layer number {number}"
+        place = (
+            f'layer "{shown(_text(buffer, name_field))}"'
+            if name_field
+            else f"layer number {number}"
+        )
         raise damage.within(place) from None
     name, type_ = _text(buffer, name_field), _text(buffer, type_field)
     places = (layer.start, layer.value, layer.stop, name_field, tuple(blobs), blobs_at)
@@ -141,7 +151,9 @@ def _layer(buffer: Buffer, layer: Field, kind: Kind, number: int) -> LayerSpan:
 
 
 def _text(buffer: Buffer, field: Field | None) -> str:
-    return bytes(buffer[field.value : field.stop]).decode("utf-8", "surrogateescape") if field else ""
+    return (
+        bytes(buffer[field.value : field.stop]).decode("utf-8", "surrogateescape") if field else ""
+    )
 
 
 def layer_frame(kind: str, name: str, type_: str, content: int) -> bytes:

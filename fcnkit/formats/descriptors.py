@@ -61,9 +61,13 @@ class Descriptors:
         self._enums = self._named(value for number, value in parts if number == _ENUMS)
 
     def fields(self, message: str) -> Iterator[Declared]:
-        """The fields of a message, in the order of the .proto; KeyError where it has no such message."""
+        """The fields of a message, in the order of the .proto;
+        KeyError where it has no such message.
+        """
         return (
-            self._field(value) for number, value in self._parts(self._messages[message]) if number == _FIELDS
+            self._field(value)
+            for number, value in self._parts(self._messages[message])
+            if number == _FIELDS
         )
 
     def enum(self, name: str) -> dict[str, int]:
@@ -97,7 +101,9 @@ class Descriptors:
         return dict(self._parts(extent))
 
     def _parts(self, extent: slice) -> Iterator[tuple[int, slice | int]]:
-        """Every field of the message that lies there: its number, and its value or where that lies."""
+        """Every field of the message that lies there:
+        its number, and its value or where that lies.
+        """
         for field in wire.fields(self._data, extent.start, extent.stop):
             if field.wire == wire.VARINT:
                 yield field.number, wire.read_varint(self._data, field.value, field.stop)[0]

@@ -1,4 +1,5 @@
-"""Where things stand in a .caffemodel.h5: data/<layer>/<number> is one blob; and the frame of a new one.
+"""Where things stand in a .caffemodel.h5:
+data/<layer>/<number> is one blob; and the frame of a new one.
 
 h5py reads the groups; the values of a blob are then one stretch of the file.
 Only such files are taken as Caffe writes: nothing compressed, nothing that
@@ -34,7 +35,9 @@ _DEEPEST = 32
 
 
 class Dataset(NamedTuple):
-    """One blob: its shape, its type, and the place [start, stop) of its values; `byte` is its header's."""
+    """One blob: its shape, its type, and the place [start,
+    stop) of its values; `byte` is its header's.
+    """
 
     shape: tuple[int, ...]
     dtype: str
@@ -51,7 +54,9 @@ class Group(NamedTuple):
 
 
 class _Fault(Exception):
-    """A group or dataset is not as Caffe makes it; `place` names it, `byte` is where its header stands."""
+    """A group or dataset is not as Caffe makes it;
+    `place` names it, `byte` is where its header stands.
+    """
 
     def __init__(self, place: str, byte: int, fact: str) -> None:
         super().__init__(fact)
@@ -98,7 +103,9 @@ def _layers(file: "h5py.File", size: int) -> Iterator[Group]:
     root = h5g.open(file.id, b"/")
     if not root.links.exists(b"data"):
         names = _listed(_text(name) for name in root) or "nothing"
-        raise _Fault("", 0, f"expected the group data, found {names}; give the .caffemodel.h5 of a net")
+        raise _Fault(
+            "", 0, f"expected the group data, found {names}; give the .caffemodel.h5 of a net"
+        )
     _check_link(root, b"data", "", 0)
     yield from _Walk(size, set()).group(h5g.open(root, b"data"), ())
 
@@ -118,7 +125,9 @@ class _Walk(NamedTuple):
 
         place, byte = _place("/".join(names)), h5o.get_info(group).addr
         if byte in self.met or len(names) > _DEEPEST:
-            raise _Fault(place, byte, f"expected each group in one place, found it in itself; {AGAIN}")
+            raise _Fault(
+                place, byte, f"expected each group in one place, found it in itself; {AGAIN}"
+            )
         self.met.add(byte)
         kinds = {name: _kind(group, name, place, byte) for name in group}
         blobs = [name for name, kind in kinds.items() if kind == h5o.TYPE_DATASET]
@@ -128,14 +137,18 @@ class _Walk(NamedTuple):
             if kind != h5o.TYPE_DATASET:
                 yield from self.group(h5g.open(group, name), (*names, _text(name)))
 
-    def datasets(self, group: "GroupID", place: str, byte: int, found: Sequence[bytes]) -> Iterator[Dataset]:
+    def datasets(
+        self, group: "GroupID", place: str, byte: int, found: Sequence[bytes]
+    ) -> Iterator[Dataset]:
         """The blobs of a layer, numbered from 0 on."""
         from h5py import h5d
 
         numbers = [b"%d" % number for number in range(len(found))]
         if sorted(found) != sorted(numbers):
             names = _listed(map(_text, found))
-            raise _Fault(place, byte, f"expected blobs numbered from 0 on, found {names}; {_SHARED}")
+            raise _Fault(
+                place, byte, f"expected blobs numbered from 0 on, found {names}; {_SHARED}"
+            )
         for name in numbers:
             yield self.dataset(h5d.open(group, name), f"{place}blob {_text(name)}, ")
 
@@ -149,10 +162,19 @@ class _Walk(NamedTuple):
         count, length = math.prod(shape), math.prod(shape) * _SIZES[dtype]
         start = dataset.get_offset() if length else 0
         stored = dataset.get_storage_size()
-        if start is None or stored != length or start + length > self.size or count > _LARGEST_COUNT:
-            where = f"{stored} bytes" + ("" if start is None else f" at byte {start} of {self.size}")
+        if (
+            start is None
+            or stored != length
+            or start + length > self.size
+            or count > _LARGEST_COUNT
+        ):
+            where = f"{stored} bytes" + (
+                "" if start is None else f" at byte {start} of {self.size}"
+            )
             raise _Fault(
-                place, byte, f"expected {length} bytes of values for its shape, found {where}; {AGAIN}"
+                place,
+                byte,
+                f"expected {length} bytes of values for its shape, found {where}; {AGAIN}",
             )
         return Dataset(shape, dtype, start, start + length, byte)
 
@@ -178,7 +200,10 @@ def _check_link(group: "GroupID", name: bytes, place: str, byte: int) -> None:
     kind = group.links.get_info(name).type
     if kind != h5l.TYPE_HARD:
         kinds = {h5l.TYPE_SOFT: "a soft link", h5l.TYPE_EXTERNAL: "a link to another file"}
-        fact = f"expected plain links, found {_text(name)!r} to be {kinds.get(kind, 'another kind of link')}"
+        fact = (
+            f"expected plain links, found {_text(name)!r} to be "
+            f"{kinds.get(kind, 'another kind of link')}"
+        )
         raise _Fault(place, byte, f"{fact}; {_REPACK}")
 
 
@@ -263,7 +288,9 @@ def _check_apart(path: str, groups: Sequence[Group]) -> None:
 
 
 class Frame(NamedTuple):
-    """A .caffemodel.h5 of `size` bytes without its values; those of each blob go to its place in `starts`."""
+    """A .caffemodel.h5 of `size` bytes without its values;
+    those of each blob go to its place in `starts`.
+    """
 
     size: int
     starts: list[list[int]]
@@ -276,7 +303,9 @@ class Frame(NamedTuple):
 
 
 class _Sparse:
-    """A file in memory that takes room only where something was written; what h5py asks of a file."""
+    """A file in memory that takes room only where something was written;
+    what h5py asks of a file.
+    """
 
     PAGE = 4096
 
@@ -320,7 +349,9 @@ class _Sparse:
         buffer[:] = self.read(len(buffer))
 
     def _parts(self, length: int) -> Iterator[tuple[int, int, range]]:
-        """The next `length` bytes by pages: which one, from where in it, and which of these bytes."""
+        """The next `length` bytes by pages:
+        which one, from where in it, and which of these bytes.
+        """
         done = 0
         while done < length:
             page, offset = divmod(self.at, self.PAGE)
@@ -359,7 +390,9 @@ def _framed(data: "GroupID", name: str, blobs: Sequence[Slot]) -> list[int]:
         return [_reserved(group, number, *blob) for number, blob in enumerate(blobs)]
     except (TypeError, ValueError, KeyError) as error:
         fact = f"its name or a blob of it is taken in HDF5 ({error})"
-        raise WeightsError(f'layer "{shown(name)}": {fact}; rename one of the layers first') from None
+        raise WeightsError(
+            f'layer "{shown(name)}": {fact}; rename one of the layers first'
+        ) from None
 
 
 def _nested(group: "GroupID", names: Sequence[bytes]) -> "GroupID":

@@ -1,4 +1,5 @@
-"""A .solverstate.h5: the datasets iter, learned_net and current_step, and history/<number> for each blob.
+"""A .solverstate.h5: the datasets iter,
+learned_net and current_step, and history/<number> for each blob.
 
 As in hdf5.py, HDF5 itself touches no file on a disk, and no link leads to
 another.
@@ -18,7 +19,8 @@ AGAIN = "the file is damaged, or no solver state; get it again"
 
 
 class State(NamedTuple):
-    """How far a solver is: the iteration, the weights file beside it, the steps of its rate, its history.
+    """How far a solver is: the iteration,
+    the weights file beside it, the steps of its rate, its history.
 
     `history` is in Caffe's order: an array for each parameter, and where a
     solver keeps two of each, all the second ones after all the first.
@@ -31,7 +33,9 @@ class State(NamedTuple):
 
 
 def parse(data: bytes, path: str) -> State:
-    """The state in the bytes of a file; WeightsError, with `path`, for what Caffe would not read."""
+    """The state in the bytes of a file;
+    WeightsError, with `path`, for what Caffe would not read.
+    """
     import h5py
 
     try:
@@ -45,8 +49,12 @@ def parse(data: bytes, path: str) -> State:
 def _state(file: "h5py.File") -> State:
     numbers = [int(_inside(file, name)[()].item()) for name in ("iter", "current_step")]
     name = _inside(file, "learned_net")[()]
-    return State(numbers[0], bytes(name).split(b"\0")[0].decode("utf-8", "surrogateescape"),
-                       numbers[1], tuple(_history(_inside(file, "history"))))  # fmt: skip
+    return State(
+        numbers[0],
+        bytes(name).split(b"\0")[0].decode("utf-8", "surrogateescape"),
+        numbers[1],
+        tuple(_history(_inside(file, "history"))),
+    )
 
 
 def _history(group: "h5py.Group") -> "Iterator[numpy.ndarray]":

@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     import lmdb
 
 # What LMDB says where a file is no database, or holds what it cannot.
-_DAMAGE = ("CorruptedError", "InvalidError", "PageNotFoundError", "PanicError", "VersionMismatchError")
+_DAMAGE = (
+    "CorruptedError",
+    "InvalidError",
+    "PageNotFoundError",
+    "PanicError",
+    "VersionMismatchError",
+)
 
 
 def opened(folder: Path) -> "lmdb.Environment":
@@ -49,4 +55,6 @@ def refused(folder: Path) -> Iterator[None]:
     except tuple(getattr(module, name) for name in _DAMAGE) as error:
         raise DatasetError(f"{folder}: is damaged: {error}; make it anew") from None
     except module.Error as error:
-        raise OutputError(f"{folder}: cannot be used: {error}; is there room, and permission?") from None
+        raise OutputError(
+            f"{folder}: cannot be used: {error}; is there room, and permission?"
+        ) from None

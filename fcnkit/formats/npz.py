@@ -1,4 +1,5 @@
-"""Where things stand in an .npz of weights: the array <layer>/<number> is one blob; and how one is written.
+"""Where things stand in an .npz of weights:
+the array <layer>/<number> is one blob; and how one is written.
 
 An .npz is a zip file of .npy arrays.  Only arrays that are stored as they are
 are taken, in C order and of plain floating-point numbers: nothing is
@@ -26,7 +27,8 @@ _STORED = 0
 _LARGEST_COUNT = 2**31 - 1
 _MOST_AXES = 32
 _LARGEST_NAME = 60_000
-# As numpy and its kin write it; a header that needs Python's parser may be made to need a lot of it.
+# As numpy and its kin write it; a header that needs Python's parser may be made to need a lot of
+# it.
 _DIM = rb"(?:0|[1-9]\d{0,18})L?"
 _HEADER = re.compile(
     rb"\{\s*'descr':\s*'([^'\\]{1,16})',\s*'fortran_order':\s*(True|False),\s*"
@@ -35,7 +37,8 @@ _HEADER = re.compile(
 
 
 class Array(NamedTuple):
-    """One blob: its layer and number, its shape and type, and the place [start, stop) of its values.
+    """One blob: its layer and number, its shape and type,
+    and the place [start, stop) of its values.
 
     `crc` is the zip's checksum of all of the array, `begun` that of its header:
     `zlib.crc32(values, begun) == crc`.
@@ -77,10 +80,15 @@ def _array(whole: "ZipFile", file: BinaryIO, path: str, entry: "ZipInfo") -> Arr
     layer, _, number = entry.filename.removesuffix(".npy").rpartition("/")
     place = f'{path}: array "{shown(entry.filename)}", byte {entry.header_offset}'
     if not layer or not re.fullmatch("0|[1-9][0-9]{0,4}", number):
-        fact = "expected weights, arrays named <layer>/<blob number>, as in conv1/0; found another name"
+        fact = (
+            "expected weights, arrays named <layer>/<blob number>, as in conv1/0; found "
+            "another name"
+        )
         raise WeightsError(f"{place}: {fact}")
     if entry.compress_type != _STORED or entry.flag_bits & 1:
-        raise WeightsError(f"{place}: expected an array stored as it is, found it compressed; {_SAVEZ}")
+        raise WeightsError(
+            f"{place}: expected an array stored as it is, found it compressed; {_SAVEZ}"
+        )
     try:
         begin = _begin(whole, file, entry)
         shape, descr, header = _header(file, begin)
@@ -94,20 +102,30 @@ def _array(whole: "ZipFile", file: BinaryIO, path: str, entry: "ZipInfo") -> Arr
     start = begin + len(header)
     sizes = {entry.file_size, entry.compress_size, len(header) + length}
     if len(sizes) > 1 or count > _LARGEST_COUNT or len(shape) > _MOST_AXES:
-        fact = f"expected {length} bytes of values for its shape, found {entry.file_size - len(header)}"
+        fact = (
+            f"expected {length} bytes of values for its shape, found "
+            f"{entry.file_size - len(header)}"
+        )
         raise WeightsError(f"{place}: {fact}; {AGAIN}")
     if start + length > file.seek(0, 2):
-        raise WeightsError(f"{place}: expected values up to byte {start + length}, found the end; {AGAIN}")
+        raise WeightsError(
+            f"{place}: expected values up to byte {start + length}, found the end; {AGAIN}"
+        )
     crc = zlib.crc32(header)
     return Array(layer, int(number), shape, _TYPES[descr], start, start + length, crc, entry.CRC)
 
 
 def _check_apart(path: str, arrays: Sequence[Array]) -> None:
     """Raises WeightsError where two arrays overlap, or are of one name."""
-    blobs = sorted((array for array in arrays if array.stop > array.start), key=lambda array: array.start)
+    blobs = sorted(
+        (array for array in arrays if array.stop > array.start), key=lambda array: array.start
+    )
     for one, other in zip(blobs, blobs[1:], strict=False):
         if other.start < one.stop:
-            fact = f"expected values of its own, found those of {shown(one.layer)}/{one.number}; {AGAIN}"
+            fact = (
+                f"expected values of its own, found those of {shown(one.layer)}/{one.number}; "
+                f"{AGAIN}"
+            )
             place = f'array "{shown(other.layer)}/{other.number}", byte {other.start}'
             raise WeightsError(f"{path}: {place}: {fact}")
     if len({array[:2] for array in arrays}) < len(arrays):
@@ -115,7 +133,9 @@ def _check_apart(path: str, arrays: Sequence[Array]) -> None:
 
 
 def _begin(whole: "ZipFile", file: BinaryIO, entry: "ZipInfo") -> int:
-    """Where the bytes of an entry begin; raises as zipfile does where the entry is not as it is listed."""
+    """Where the bytes of an entry begin;
+    raises as zipfile does where the entry is not as it is listed.
+    """
     whole.open(entry).close()
     file.seek(entry.header_offset + _LOCAL_HEADER - 4)
     name, extra = struct.unpack("<HH", file.read(4))
@@ -153,7 +173,9 @@ def write(file: BinaryIO, arrays: Iterable[tuple[str, Sequence[int], str, Iterab
 
 
 def _check_name(name: str) -> None:
-    """Raises WeightsError for a name that an entry of a zip cannot have: UTF-8 of less than 64 KB."""
+    """Raises WeightsError for a name that an entry of a zip cannot have:
+    UTF-8 of less than 64 KB.
+    """
     layer = name.rpartition("/")[0]
     try:
         fits = len(name.encode()) < _LARGEST_NAME and layer and "\0" not in layer
@@ -165,7 +187,8 @@ def _check_name(name: str) -> None:
 
 
 def _header_of(shape: Sequence[int], dtype: str) -> bytes:
-    """What stands before the values of an array; they begin at a multiple of 64 bytes, as numpy has it.
+    """What stands before the values of an array;
+    they begin at a multiple of 64 bytes, as numpy has it.
 
     https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
     """

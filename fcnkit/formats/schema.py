@@ -91,16 +91,24 @@ class View:
         return self.field(name) is not None
 
     def says(self, *names: str) -> bool:
-        """Whether the text gives any of these fields; no schema is asked, so that none is loaded."""
+        """Whether the text gives any of these fields;
+        no schema is asked, so that none is loaded.
+        """
         return any(field.name in names for field in self._fields)
 
     def get(self, name: str) -> Any:
-        """The field's last value, or Caffe's default; an enum as its name, which may be a fork's."""
+        """The field's last value, or Caffe's default;
+        an enum as its name, which may be a fork's.
+        """
         slot = self._slot(name)
         field = self.field(name)
         if field is None:
             return slot.default
-        if slot.kind == "enum" and field.raw not in slot.enum and self._is_a_forks_word(name, field.raw):
+        if (
+            slot.kind == "enum"
+            and field.raw not in slot.enum
+            and self._is_a_forks_word(name, field.raw)
+        ):
             return field.raw
         return slot.read(field, slot)
 
@@ -165,7 +173,9 @@ def check(message_name: str, root: Field) -> None:
     field that takes one, a required field that is not there.
     """
     if root.source.text.startswith(BOM) and root.name == "":
-        raise root.source.error(0, "the file starts with a byte order mark, which Caffe refuses; remove it")
+        raise root.source.error(
+            0, "the file starts with a byte order mark, which Caffe refuses; remove it"
+        )
     known = slots(message_name)
     seen: set[str] = set()
     for field in root.fields or ():
@@ -173,7 +183,9 @@ def check(message_name: str, root: Field) -> None:
         if slot is None:
             raise _unknown_error(message_name, field, known)
         if field.name in seen and not slot.repeated:
-            raise field.error(f'"{field.name}" is given a second time and takes one value; remove one')
+            raise field.error(
+                f'"{field.name}" is given a second time and takes one value; remove one'
+            )
         if field.listed and not slot.repeated:
             raise wrong(field, "one value", "a list")
         seen.add(field.name)
@@ -187,7 +199,9 @@ def check(message_name: str, root: Field) -> None:
 
 def _unknown_error(message_name: str, field: Field, known: dict[str, Slot]) -> PrototxtError:
     near = nearest(field.name, tuple(known))
-    remedy = f'did you mean "{near}"?' if near else "remove it, or use the fork of Caffe that has it"
+    remedy = (
+        f'did you mean "{near}"?' if near else "remove it, or use the fork of Caffe that has it"
+    )
     return field.error(f'{message_name} has no field "{field.name}"; {remedy}')
 
 

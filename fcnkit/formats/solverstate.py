@@ -8,7 +8,17 @@ the step of the learning rate (4).
 from typing import NamedTuple
 
 from fcnkit.formats.blobproto import BlobSpan, blob_span, check_parts
-from fcnkit.formats.wire import AGAIN, LENGTH, VARINT, Buffer, Damage, Field, expect_wire, fields, read_varint
+from fcnkit.formats.wire import (
+    AGAIN,
+    LENGTH,
+    VARINT,
+    Buffer,
+    Damage,
+    Field,
+    expect_wire,
+    fields,
+    read_varint,
+)
 
 
 class SolverState(NamedTuple):
@@ -66,6 +76,7 @@ def _name(buffer: Buffer, field: Field) -> str:
     expect_wire(field, (LENGTH,))
     if field.stop - field.value > 4096:
         raise Damage(
-            field.start, f"expected the name of a file, found {field.stop - field.value} bytes; {AGAIN}"
+            field.start,
+            f"expected the name of a file, found {field.stop - field.value} bytes; {AGAIN}",
         )
     return bytes(buffer[field.value : field.stop]).decode("utf-8", "surrogateescape")

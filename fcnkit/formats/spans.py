@@ -44,7 +44,9 @@ class Source:
             cut = max(0, len(before) - _SHOWN // 2)
             shown, before = shown[cut : cut + _SHOWN], before[cut:]
         margin = re.sub(r"[^\t]", " ", before.replace(BOM, ""))
-        return PrototxtError(f"{self.path}:{line}:{column}: {fact}\n  {_printable(shown)}\n  {margin}^")
+        return PrototxtError(
+            f"{self.path}:{line}:{column}: {fact}\n  {_printable(shown)}\n  {margin}^"
+        )
 
 
 _SHOWN = 200  # characters of a line: a net may stand on one line
@@ -122,7 +124,9 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _EXTENSION = re.compile(r"\[[ \t]*[A-Za-z_][A-Za-z0-9_./\-]*[ \t]*\]")
 _STRING = re.compile(r'"(?:[^"\\\n]|\\[^\n])*"|\'(?:[^\'\\\n]|\\[^\n])*\'')
 _SIGN = rf"(?:-{GAP})?"
-_NUMBER = re.compile(_SIGN + r"(?:0[xX][0-9A-Fa-f]+|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fF]?)")
+_NUMBER = re.compile(
+    _SIGN + r"(?:0[xX][0-9A-Fa-f]+|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fF]?)"
+)
 _WORD = re.compile(rf"{_SIGN}{_NAME.pattern}")
 _LETTER_NEXT = re.compile(r"[A-Za-z0-9_.]")
 _CLOSERS = {"{": "}", "<": ">"}
@@ -154,8 +158,11 @@ class _Kept(NamedTuple):
     next: int
 
 
-def edited(source: Source, at: int, before: tuple[Field, ...], edits: Iterable[Edit]) -> tuple[Field, ...]:
-    """`fields` of a text that these edits, in order and apart, made of one whose fields are `before`.
+def edited(
+    source: Source, at: int, before: tuple[Field, ...], edits: Iterable[Edit]
+) -> tuple[Field, ...]:
+    """`fields` of a text that these edits, in order and apart,
+    made of one whose fields are `before`.
 
     A field that no edit touches, nor the gap behind it, is moved in place of
     being read again.
@@ -198,7 +205,9 @@ def _fields(source: Source, at: int, kept: Mapping[int, _Kept]) -> tuple[Field, 
             at = _field(source, stack, at)
         at = _SPACE.match(text, at).end()
     if len(stack) > 1:
-        raise source.error(stack[-1].start, f'"{stack[-1].name}" is never closed; add "{stack[-1].closer}"')
+        raise source.error(
+            stack[-1].start, f'"{stack[-1].name}" is never closed; add "{stack[-1].closer}"'
+        )
     return tuple(root.fields)
 
 
@@ -248,7 +257,9 @@ def _element(source: Source, stack: list[_Open], at: int) -> int:
         stack.append(_Open(top.name, at, at, _CLOSERS[bracket], [], True))
         return at + 1
     if not top.colon:
-        raise source.error(top.value_start, _unexpected(text, top.value_start, f'":" after "{top.name}"'))
+        raise source.error(
+            top.value_start, _unexpected(text, top.value_start, f'":" after "{top.name}"')
+        )
     end = _scalar(source, at)
     top.fields.append(Field(top.name, at, end, at, None, True, source))
     return _comma(source, end)
@@ -258,7 +269,9 @@ def _close(source: Source, stack: list[_Open], at: int) -> int:
     done = stack.pop()
     if done.closer == "]":
         return _separator(source.text, at + 1)
-    field = Field(done.name, done.start, at + 1, done.value_start, tuple(done.fields), done.listed, source)
+    field = Field(
+        done.name, done.start, at + 1, done.value_start, tuple(done.fields), done.listed, source
+    )
     stack[-1].fields.append(field)
     return _comma(source, at + 1) if done.listed else _separator(source.text, at + 1)
 
@@ -290,7 +303,9 @@ def _scalar(source: Source, at: int) -> int:
     if not match:
         raise source.error(min(at, max(len(text) - 1, 0)), _unexpected(text, at, "a value"))
     if _LETTER_NEXT.match(text, match.end()):
-        raise source.error(at, f'"{text[at : match.end() + 1]}" is not a number; separate the values')
+        raise source.error(
+            at, f'"{text[at : match.end() + 1]}" is not a number; separate the values'
+        )
     return match.end()
 
 
@@ -303,7 +318,9 @@ def _strings(source: Source, at: int) -> int:
         end = match.end()
         for escape in _ESCAPE.finditer(text, next_at, end):
             if not escape[1]:
-                raise source.error(escape.start(), 'this is no escape; write "\\\\" for a backslash')
+                raise source.error(
+                    escape.start(), 'this is no escape; write "\\\\" for a backslash'
+                )
         next_at = _SPACE.match(text, end).end()
     return end
 

@@ -59,11 +59,15 @@ def fields(buffer: Buffer, start: int, stop: int) -> Iterator[Field]:
         if value - at > 5:
             raise Damage(at, f"expected a tag of at most 5 bytes, found {value - at}; {AGAIN}")
         if not 0 < number < 2**29:
-            raise Damage(at, f"expected a field number from 1 to 536870911, found {number}; {AGAIN}")
+            raise Damage(
+                at, f"expected a field number from 1 to 536870911, found {number}; {AGAIN}"
+            )
         end, value = _extent(buffer, wire, value, stop, at)
         if end > stop:
             raise Damage(
-                at, f"expected field {number} to end by byte {stop}, found it to need byte {end}; {AGAIN}"
+                at,
+                f"expected field {number} to end by byte {stop}, found it to need byte {end}; "
+                f"{AGAIN}",
             )
         yield Field(number, wire, at, value, end)
         at = end
@@ -76,7 +80,9 @@ def _extent(buffer: Buffer, wire: int, value: int, stop: int, at: int) -> tuple[
     if wire == LENGTH:
         length, content = read_varint(buffer, value, stop)
         if content - value > 5:
-            raise Damage(at, f"expected a length of at most 5 bytes, found {content - value}; {AGAIN}")
+            raise Damage(
+                at, f"expected a length of at most 5 bytes, found {content - value}; {AGAIN}"
+            )
         return content + length, content
     if wire in (FIXED32, FIXED64):
         return value + (4 if wire == FIXED32 else 8), value
@@ -96,7 +102,9 @@ def read_varint(buffer: Buffer, at: int, stop: int) -> tuple[int, int]:
         if byte < 128:
             return value & (2**64 - 1), place + 1
     if stop - at < 10:
-        raise Damage(at, f"expected a whole number, found the end of its message at byte {stop}; {AGAIN}")
+        raise Damage(
+            at, f"expected a whole number, found the end of its message at byte {stop}; {AGAIN}"
+        )
     raise Damage(at, f"expected a number of at most 10 bytes, found a longer one; {AGAIN}")
 
 

@@ -27,7 +27,9 @@ class Guess(NamedTuple):
 
 
 class Window(NamedTuple):
-    """One cell of the scores: its place there, its middle in the image, and its likeliest classes."""
+    """One cell of the scores: its place there,
+    its middle in the image, and its likeliest classes.
+    """
 
     row: int
     column: int
@@ -41,7 +43,9 @@ def windows(probabilities: "numpy.ndarray", place: CoordMap, count: int = 5) -> 
     (scale_y, shift_y), (scale_x, shift_x) = _axes(place)
     rows, columns = probabilities.shape[1:]
     return tuple(
-        Window(i, j, scale_x * j + shift_x, scale_y * i + shift_y, best(probabilities[:, i, j], count))
+        Window(
+            i, j, scale_x * j + shift_x, scale_y * i + shift_y, best(probabilities[:, i, j], count)
+        )
         for i in range(rows)
         for j in range(columns)
     )
@@ -77,7 +81,9 @@ def placed(cells: "numpy.ndarray", place: CoordMap, size: tuple[int, int]) -> "n
 def class_map(
     probabilities: "numpy.ndarray", place: CoordMap, size: tuple[int, int]
 ) -> tuple["numpy.ndarray", "numpy.ndarray"]:
-    """The likeliest class at each pixel, NOWHERE where no window is, and its probability, 0 there."""
+    """The likeliest class at each pixel,
+    NOWHERE where no window is, and its probability, 0 there.
+    """
     import numpy as np
 
     axes = [_steps(place, axis, probabilities.shape[axis + 1], size[axis]) for axis in (0, 1)]
@@ -98,7 +104,9 @@ def _axes(place: CoordMap) -> list[tuple[float, float]]:
 
 
 class _Steps(NamedTuple):
-    """For each pixel along an axis: the cell before it, how far it is to the next, whether cells reach it."""
+    """For each pixel along an axis: the cell before it,
+    how far it is to the next, whether cells reach it.
+    """
 
     low: "numpy.ndarray"
     high: "numpy.ndarray"

@@ -1,4 +1,5 @@
-"""One image and what a net says of it, as a value that shows itself: classes, confidence, overlay, heat.
+"""One image and what a net says of it, as a value that shows itself:
+classes, confidence, overlay, heat.
 
 What `fcnkit infer` does for files, for an array in a notebook.
 """
@@ -93,7 +94,8 @@ class Inferred:
         return Picture.of(over, zoom=zoom)
 
     def heat(self, name: str | int, opacity: float = 0.5, *, zoom: int = 1) -> Picture:
-        """The probability of a class in colours over the image, which is gray; pale where no score lies.
+        """The probability of a class in colours over the image,
+        which is gray; pale where no score lies.
 
         Raises DatasetError for a class that is not there.
         """
@@ -101,7 +103,9 @@ class Inferred:
         image, cells = self.image, self.probabilities[number]
         values = cells if self.dense else heat.placed(cells, self.head.place, image.shape[:2])
         hot = overlay.heat(image, values, opacity)
-        return Picture(overlay.heat_png(overlay.enlarged(hot, zoom), self.names[number], float(cells.max())))
+        return Picture(
+            overlay.heat_png(overlay.enlarged(hot, zoom), self.names[number], float(cells.max()))
+        )
 
     def legend(self) -> Picture:
         """The colour of each class."""
@@ -119,7 +123,9 @@ class Inferred:
         image = {"image": Picture.of(self.image, zoom=zoom)}
         if len(self.names) <= MOST:
             return beside(image | {"classes": self.overlay(zoom=zoom), "": self.legend()}).png
-        return beside(image | {f"class {each}": self.heat(each, zoom=zoom) for each in self._frequent()}).png
+        return beside(
+            image | {f"class {each}": self.heat(each, zoom=zoom) for each in self._frequent()}
+        ).png
 
     def _frequent(self) -> list[int]:
         """The classes that are the likeliest at most places."""
@@ -132,7 +138,10 @@ class Inferred:
         height, width = self.image.shape[:2]
         count, rows, columns = self.scores.shape
         places = "every pixel" if self.dense else f"{rows} x {columns} windows"
-        return f"<Inferred of {width} x {height} pixels: {count} classes at {places}, on {self.engine}>"
+        return (
+            f"<Inferred of {width} x {height} pixels: {count} classes at {places}, on "
+            f"{self.engine}>"
+        )
 
 
 def infer(
@@ -166,7 +175,9 @@ def infer(
     prepared = Preparation(found.shape[1], mean, scale=scale, order=order)
     prepared.check()
     names, colours = _meaning(found, names, colours)
-    shown = load("PIL.Image").fromarray(image) if isinstance(image, np.ndarray) else read_image(image)
+    shown = (
+        load("PIL.Image").fromarray(image) if isinstance(image, np.ndarray) else read_image(image)
+    )
     given = np.asarray(shown.convert("L" if prepared.channels == 1 else "RGB"))
     found.size(*given.shape[:2])
     runner = choose(engine)
@@ -178,7 +189,9 @@ def _name(runner) -> str:
     return runner.__name__.rpartition(".")[2]
 
 
-def _meaning(found: Head, names: Sequence[str], colours) -> tuple[tuple[str, ...], tuple[Colour, ...]]:
+def _meaning(
+    found: Head, names: Sequence[str], colours
+) -> tuple[tuple[str, ...], tuple[Colour, ...]]:
     """A name and a colour for each class."""
     count = found.classes
     if isinstance(colours, str | os.PathLike):

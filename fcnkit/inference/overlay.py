@@ -1,4 +1,6 @@
-"""Pictures of what a net sees: class maps, colours and heat over the image, confidence, the legend."""
+"""Pictures of what a net sees: class maps,
+colours and heat over the image, confidence, the legend.
+"""
 
 import io
 from collections.abc import Sequence
@@ -29,13 +31,18 @@ def palette_png(classes: "numpy.ndarray", colours: Sequence[Colour]) -> bytes:
 
 
 def overlay(
-    image: "numpy.ndarray", classes: "numpy.ndarray", colours: Sequence[Colour], opacity: float = 0.5
+    image: "numpy.ndarray",
+    classes: "numpy.ndarray",
+    colours: Sequence[Colour],
+    opacity: float = 0.5,
 ) -> "numpy.ndarray":
     """The colours of the classes over an RGB image: at opacity 0 the image, at 1 the colours."""
     return blend(image, painted(classes, colours), opacity)
 
 
-def blend(image: "numpy.ndarray", over: "numpy.ndarray", opacity: "float | numpy.ndarray") -> "numpy.ndarray":
+def blend(
+    image: "numpy.ndarray", over: "numpy.ndarray", opacity: "float | numpy.ndarray"
+) -> "numpy.ndarray":
     """(1 - opacity) * image + opacity * over, rounded to bytes."""
     import numpy as np
 
@@ -96,7 +103,9 @@ def legend_png(names: Sequence[str], colours: Sequence[Colour]) -> bytes:
     images = load("PIL.Image")
     pen, font = pen_on(images.new("RGB", (1, 1)))
     rows = min(len(names), _LINES)
-    texts = [name if name == str(number) else f"{number}  {name}" for number, name in enumerate(names)]
+    texts = [
+        name if name == str(number) else f"{number}  {name}" for number, name in enumerate(names)
+    ]
     texts = [_cut(text, pen, font, 280) for text in texts]
     step = _SWATCH + 10 + round(max(pen.textlength(text, font) for text in texts)) + 2 * _MARGIN
     columns = -(-len(names) // rows)

@@ -1,4 +1,6 @@
-"""Class maps of several nets beside each other: a row for each image, a column for each net, and a legend."""
+"""Class maps of several nets beside each other:
+a row for each image, a column for each net, and a legend.
+"""
 
 import io
 from collections.abc import Sequence
@@ -13,7 +15,8 @@ if TYPE_CHECKING:
     import numpy
 
 _INK, _PAPER, _RIM = (32, 33, 36), (255, 255, 255), (160, 162, 168)
-# Sizes in pixels: the room between pictures, a heading, a line of the legend and a colour in it, the text.
+# Sizes in pixels: the room between pictures, a heading, a line of the legend and a colour in it,
+# the text.
 _GAP, _HEAD, _LINE, _SWATCH, _TEXT = 6, 30, 30, 30, 19
 _QUALITY = 85
 
@@ -35,7 +38,8 @@ def panels(
     opacity: float = 0.6,
     width: int = 240,
 ) -> bytes:
-    """A JPEG of each row's image and of its class maps over it, below their heads, above the legend.
+    """A JPEG of each row's image and of its class maps over it,
+    below their heads, above the legend.
 
     `heads` has one for the image and one for each map; a picture is `width`
     pixels wide.  Pixels of `ignore` show the image alone.
@@ -49,7 +53,9 @@ def panels(
     across = len(heads) * (width + _GAP) + _GAP
     entries = _legend(names, across)
     top = _HEAD + sum(strip.shape[0] + _GAP for strip in strips)
-    canvas = load("PIL.Image").new("RGB", (across, top + _LINE * (entries[-1][1] + 1) + _GAP), _PAPER)
+    canvas = load("PIL.Image").new(
+        "RGB", (across, top + _LINE * (entries[-1][1] + 1) + _GAP), _PAPER
+    )
     pen = load("PIL.ImageDraw").Draw(canvas)
     for number, head in enumerate(heads):
         middle = _GAP + number * (width + _GAP) + width // 2
@@ -83,7 +89,9 @@ def _strip(
         shown.append(blend(row.image, painted(found, colours, ignore), over))
     images = load("PIL.Image")
     size = width, max(1, round(width * row.image.shape[0] / row.image.shape[1]))
-    small = [np.asarray(images.fromarray(each).resize(size, images.Resampling.BOX)) for each in shown]
+    small = [
+        np.asarray(images.fromarray(each).resize(size, images.Resampling.BOX)) for each in shown
+    ]
     gap = np.full((size[1], _GAP, 3), 255, np.uint8)
     return np.concatenate([part for each in small for part in (each, gap)][:-1], axis=1)
 

@@ -1,4 +1,6 @@
-"""Pictures as values: a PNG that a notebook shows, and several beside each other under their captions."""
+"""Pictures as values: a PNG that a notebook shows,
+and several beside each other under their captions.
+"""
 
 import io
 import os
@@ -27,7 +29,9 @@ class Picture:
 
     @classmethod
     def of(cls, array: "numpy.ndarray", *, zoom: int = 1) -> "Picture":
-        """The picture of bytes, (height, width) or (height, width, 3) in RGB, each pixel `zoom` x `zoom`."""
+        """The picture of bytes, (height, width) or (height,
+        width, 3) in RGB, each pixel `zoom` x `zoom`.
+        """
         return cls(png(enlarged(array, zoom)))
 
     def save(self, path: str | os.PathLike, *, force: bool = False) -> None:
@@ -47,7 +51,8 @@ class Picture:
 
 
 def beside(panels: "Mapping[str, numpy.ndarray | Picture]", *, zoom: int = 1) -> Picture:
-    """Pictures from left to right, each under its caption; arrays are enlarged `zoom` times, as `Picture.of`.
+    """Pictures from left to right, each under its caption;
+    arrays are enlarged `zoom` times, as `Picture.of`.
 
     Raises DatasetError where there are none.
     """
@@ -56,7 +61,9 @@ def beside(panels: "Mapping[str, numpy.ndarray | Picture]", *, zoom: int = 1) ->
     images = load("PIL.Image")
     tiles = {caption: _opened(each, zoom) for caption, each in panels.items()}
     pen, font = pen_on(images.new("RGB", (1, 1)))
-    widths = [max(tile.width, round(pen.textlength(text, font)) + 2) for text, tile in tiles.items()]
+    widths = [
+        max(tile.width, round(pen.textlength(text, font)) + 2) for text, tile in tiles.items()
+    ]
     height = max(tile.height for tile in tiles.values())
     canvas = images.new("RGB", (sum(widths) + _GAP * (len(tiles) - 1), _CAPTION + height), _PAPER)
     (pen, font), left = pen_on(canvas), 0

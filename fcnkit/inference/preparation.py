@@ -1,4 +1,6 @@
-"""Images as a net takes them, prepared as the FCN authors do: float32, less the mean, never resized."""
+"""Images as a net takes them, prepared as the FCN authors do:
+float32, less the mean, never resized.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,14 +34,18 @@ class Preparation:
         """Means and channels fit each other; DatasetError otherwise."""
         if self.channels not in (1, 3):
             fact = f"the net takes images of {self.channels} channels"
-            raise DatasetError(f"{fact}; image files have 1 or 3: use fcnkit.inference.score_maps instead")
+            raise DatasetError(
+                f"{fact}; image files have 1 or 3: use fcnkit.inference.score_maps instead"
+            )
         given = len(self.mean) if self.mean_image is None else len(self.mean_image)
         if given not in (0, 1, self.channels):
             fact = f"{given} mean values for images of {self.channels} channels"
             raise DatasetError(f"mean: {fact}; give one, or one for each channel")
 
     def __call__(self, image: "numpy.ndarray") -> "numpy.ndarray":
-        """(channels, height, width) float32 of bytes, (height, width) or (height, width, 3) in RGB."""
+        """(channels, height, width) float32 of bytes,
+        (height, width) or (height, width, 3) in RGB.
+        """
         import numpy as np
 
         planes = image[None] if image.ndim == 2 else np.moveaxis(image, 2, 0)
@@ -55,7 +61,9 @@ class Preparation:
             return np.array(self.mean or 0, np.float32).reshape(-1, 1, 1)
         if self.mean_image.shape[1:] == shape[1:]:
             return self.mean_image
-        return self.mean_image.mean(axis=(1, 2), dtype=np.float64).astype(np.float32).reshape(-1, 1, 1)
+        return (
+            self.mean_image.mean(axis=(1, 2), dtype=np.float64).astype(np.float32).reshape(-1, 1, 1)
+        )
 
 
 def read_mean(path: str | Path) -> "numpy.ndarray":
@@ -66,13 +74,19 @@ def read_mean(path: str | Path) -> "numpy.ndarray":
     try:
         mean = _array(path) if Path(path).suffix == ".npy" else binaryproto.read(path)
     except OSError as error:
-        raise DatasetError(f"{path}: cannot be read: {error.strerror or error}; name a mean file") from None
+        raise DatasetError(
+            f"{path}: cannot be read: {error.strerror or error}; name a mean file"
+        ) from None
     except (ValueError, EOFError) as error:
-        raise DatasetError(f"{path}: is no mean file: {error}; name a binaryproto or an .npy file") from None
+        raise DatasetError(
+            f"{path}: is no mean file: {error}; name a binaryproto or an .npy file"
+        ) from None
     mean = mean.reshape(mean.shape[-3:]) if mean.shape[:-3] == (1,) else mean
     if mean.ndim != 3 or mean.shape[0] not in (1, 3) or not mean.size:
         shape = " x ".join(map(str, mean.shape))
-        raise DatasetError(f"{path}: holds {shape or 'one'} values; a mean image has 1 or 3 channels")
+        raise DatasetError(
+            f"{path}: holds {shape or 'one'} values; a mean image has 1 or 3 channels"
+        )
     return mean
 
 

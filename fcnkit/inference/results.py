@@ -21,7 +21,9 @@ MOST = 255
 
 
 def is_picture(name: str) -> bool:
-    """Whether `fcnkit infer` gives this name, without .png, to a picture to look at, not to a class map."""
+    """Whether `fcnkit infer` gives this name, without .png,
+    to a picture to look at, not to a class map.
+    """
     return _PICTURE.fullmatch(name) is not None
 
 
@@ -50,7 +52,9 @@ class Result(NamedTuple):
 
 
 def result(head: Head, scores: "numpy.ndarray", image: "numpy.ndarray", wanted: Wanted) -> Result:
-    """The class map of an image, RGB, with its overlay; of coarse scores, windows and heat as well."""
+    """The class map of an image, RGB, with its overlay;
+    of coarse scores, windows and heat as well.
+    """
     if scores.shape[1:] == image.shape[:2]:
         sure = scores.max(axis=0) if head.probable else confidence(scores)
         return _mapped(classes(scores), sure, image, wanted)
@@ -115,7 +119,11 @@ def _windows(head: Head, likely: "numpy.ndarray", image: "numpy.ndarray", wanted
 
 
 def _guess(guess: Guess, names: Sequence[str]) -> dict[str, Any]:
-    return {"class": guess.number, "name": names[guess.number], "probability": round(guess.probability, 6)}
+    return {
+        "class": guess.number,
+        "name": names[guess.number],
+        "probability": round(guess.probability, 6),
+    }
 
 
 def _window(window: Window, names: Sequence[str]) -> dict[str, Any]:

@@ -49,7 +49,9 @@ class Head:
 
         Raises NetError where Caffe could not run one, or the scores would lie nobody knows where.
         """
-        shape = infer(self.graph, {self.image.blob: (1, self.shape[1], height, width)}).tops[self.scores]
+        shape = infer(self.graph, {self.image.blob: (1, self.shape[1], height, width)}).tops[
+            self.scores
+        ]
         size = shape[2:] if shape else (height, width)
         if size != (height, width) and self.place is None:
             raise NetError(f"{self._path}: {_nowhere(self.graph, self.image, self.scores)}")
@@ -69,23 +71,33 @@ def head(net: Prototxt, blob: str | None = None) -> Head:
     graph = build(net)
     if len(graph.inputs) != 1:
         found = ", ".join(top.blob for top in graph.inputs) or "none but data layers"
-        raise NetError(f"{net.path}: its inputs are {found}; give a deploy net, with one input, the image")
+        raise NetError(
+            f"{net.path}: its inputs are {found}; give a deploy net, with one input, the image"
+        )
     (image,) = graph.inputs
     given = nominal(graph).get(image.blob) or (1, 3, _SIZE, _SIZE)
     if len(given) != 4:
-        raise NetError(f'{net.path}: its input "{image.blob}" is {_shown(given)}; an image has 4 axes')
+        raise NetError(
+            f'{net.path}: its input "{image.blob}" is {_shown(given)}; an image has 4 axes'
+        )
     given, shapes = _sized(graph, image, given)
     top = _last(graph, shapes, blob)
     scores = before_softmax(graph, top) or top
     count = shapes[top][1]
     if count < 2:
-        raise NetError(f'{net.path}: "{top.blob}" has {count} channel; scores have one for each class')
+        raise NetError(
+            f'{net.path}: "{top.blob}" has {count} channel; scores have one for each class'
+        )
     kind = graph.producer(scores).type
-    return Head(graph, image, scores, count, given, kind in _PROBABILITIES, _place(graph, scores, image))
+    return Head(
+        graph, image, scores, count, given, kind in _PROBABILITIES, _place(graph, scores, image)
+    )
 
 
 def _sized(graph: Graph, image: Top, given: Shape) -> tuple[Shape, dict[Top, Shape | None]]:
-    """A shape of one image that the net runs, the given one if it does, and the shape of every top."""
+    """A shape of one image that the net runs,
+    the given one if it does, and the shape of every top.
+    """
     given = 1, *given[1:]
     try:
         return given, infer(graph, {image.blob: given}).tops
@@ -102,7 +114,8 @@ def _last(graph: Graph, shapes: dict[Top, Shape | None], blob: str | None) -> To
         found = ", ".join(f'"{top.blob}" ({_shown(shapes[top])})' for top in tops) or "none"
         what = "is no map" if blob else "no output is a map"
         raise NetError(
-            f"{path}: {what} of scores, N x classes x height x width: {found}; convert the net with "
+            f"{path}: {what} of scores, N x classes x height x width: {found}; convert the net "
+            f"with "
             "`fcnkit convolutionalize`, or name a blob with --blob"
         )
     return maps[-1]
@@ -120,7 +133,10 @@ def _nowhere(graph: Graph, image: Top, scores: Top) -> str:
         between(graph, scores, image)
     except AlignError as error:
         why = str(error).removeprefix(f"{graph.prototxt.path}: ")
-    return f"{why}; a classifier is converted by `fcnkit convolutionalize`, which gives its pooling a size"
+    return (
+        f"{why}; a classifier is converted by `fcnkit convolutionalize`, which gives its "
+        f"pooling a size"
+    )
 
 
 def _shown(shape: Shape | None) -> str:
@@ -178,7 +194,9 @@ def probabilities(scores: "numpy.ndarray") -> "numpy.ndarray":
 
 
 def confidence(scores: "numpy.ndarray") -> "numpy.ndarray":
-    """The softmax probability of the highest score at each place; less work than `probabilities`."""
+    """The softmax probability of the highest score at each place;
+    less work than `probabilities`.
+    """
     import numpy as np
 
     return 1 / np.exp(scores - scores.max(axis=0)).sum(axis=0)

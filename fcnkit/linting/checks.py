@@ -20,7 +20,11 @@ from fcnkit.nets.layers.windows import show, spatial
 def unknown_type(seen: Seen) -> Iterator[Hit]:
     """a layer type that Caffe does not have, and whose name is near one that it has"""
     for layer, near in _unknown_types(seen):
-        if near and layer.view.message_name == "V1LayerParameter" and layer.type.lower() == near.lower():
+        if (
+            near
+            and layer.view.message_name == "V1LayerParameter"
+            and layer.type.lower() == near.lower()
+        ):
             fact = f"Caffe's V1 format has no type {layer.type}"
             yield Hit(layer, f'{fact}; write the file in the V2 format, where it is "{near}"')
         elif near:
@@ -41,7 +45,9 @@ def fork_type(seen: Seen) -> Iterator[Hit]:
 
 def _fork(layer: Layer) -> str:
     """The fork that has one of the layer's fields, "" where none is known."""
-    found = (schema.fork_of(layer.view.message_name, field.name) for field in layer.field.fields or ())
+    found = (
+        schema.fork_of(layer.view.message_name, field.name) for field in layer.field.fields or ()
+    )
     return next((fork for fork in found if fork and fork != "others"), "")
 
 
@@ -93,7 +99,9 @@ def too_many_params(seen: Seen) -> Iterator[Hit]:
         if blobs is not None and written > blobs:
             why = " (bias_term: false)" if layer.type in LEARNING and blobs == 1 else ""
             fact = f"it has {written} param blocks and {blobs} parameter blobs{why}"
-            yield Hit(layer, f'{fact}; Caffe says "Too many params specified": remove {written - blobs}')
+            yield Hit(
+                layer, f'{fact}; Caffe says "Too many params specified": remove {written - blobs}'
+            )
 
 
 def _params(layer: Layer) -> int:
@@ -105,11 +113,16 @@ def _params(layer: Layer) -> int:
 def batch_norm_rate(seen: Seen) -> Iterator[Hit]:
     """param blocks of a BatchNorm that let its statistics be learned"""
     for layer in seen.graph.layers:
-        blocks = layer.view.views("param") if layer.type == "BatchNorm" and _params(layer) != 3 else []
-        if layer.view.message_name == "LayerParameter" and any(block.get("lr_mult") for block in blocks):
+        blocks = (
+            layer.view.views("param") if layer.type == "BatchNorm" and _params(layer) != 3 else []
+        )
+        if layer.view.message_name == "LayerParameter" and any(
+            block.get("lr_mult") for block in blocks
+        ):
             fact = f"it has {len(blocks)} param blocks, one with lr_mult other than 0"
             yield Hit(
-                layer, f"{fact}; statistics are not learned: give all three lr_mult: 0, or none a param"
+                layer,
+                f"{fact}; statistics are not learned: give all three lr_mult: 0, or none a param",
             )
 
 
@@ -158,7 +171,10 @@ def bilinear_kernel(seen: Seen) -> Iterator[Hit]:
         if layer.type == "Deconvolution" and any(
             k not in (2 * s, 2 * s - 1) for k, s in zip(kernel, stride, strict=True)
         ):
-            fact = f"a bilinear kernel of {show(kernel)} at stride {show(stride)} does not add up to one"
+            fact = (
+                f"a bilinear kernel of {show(kernel)} at stride {show(stride)} does not add "
+                f"up to one"
+            )
             yield Hit(layer, f"{fact}; set kernel_size {2 * stride[0]} or {2 * stride[0] - 1}")
 
 
@@ -166,7 +182,9 @@ def _bilinear(seen: Seen) -> Iterator[Layer]:
     for layer in seen.graph.layers:
         if layer.type in ("Convolution", "Deconvolution") and layer.bottoms:
             filler = layer.param("convolution_param").view("weight_filler")
-            if filler.get("type") == "bilinear" and not (seen.weights and seen.weights.get(layer.name)):
+            if filler.get("type") == "bilinear" and not (
+                seen.weights and seen.weights.get(layer.name)
+            ):
                 yield layer
 
 
@@ -180,7 +198,10 @@ def zero_deconvolution(seen: Seen) -> Iterator[Hit]:
             fact = f"all its weights in {seen.weights.path} are 0"
             yield Hit(layer, f"{fact}; make them bilinear, as `fcnkit fcn` does")
         elif not stored and fills_zero(layer):
-            fact = f"it has no weight_filler and {seen.weights.path} no weights for it, so that all are 0"
+            fact = (
+                f"it has no weight_filler and {seen.weights.path} no weights for it, so that "
+                f"all are 0"
+            )
             yield Hit(layer, f"{fact}; {_FILL}")
 
 
@@ -250,7 +271,9 @@ def crop_channels(seen: Seen) -> Iterator[Hit]:
         if axes > 2:
             axis = layer.param("crop_param").get("axis")
             yield Hit(
-                layer, f"it crops from axis {axis} on, channels or images too; set crop_param {{ axis: 2 }}"
+                layer,
+                f"it crops from axis {axis} on, channels or images too; set crop_param "
+                f"{{ axis: 2 }}",
             )
 
 
@@ -271,16 +294,25 @@ def _written(layer: Layer, axes: int) -> Axes:
 def _places(layer: Layer, need: Axes) -> str:
     cropped, reference = layer.bottoms
     fix = " ".join(f"offset: {value}" for value in (need[:1] if len(set(need)) == 1 else need))
-    return f'"{reference.blob}" begins at pixel {coordmap.show(need)} of "{cropped.blob}"; set {fix}'
+    return (
+        f'"{reference.blob}" begins at pixel {coordmap.show(need)} of "{cropped.blob}"; set {fix}'
+    )
 
 
 def fc_left_behind(seen: Seen) -> Iterator[Hit]:
     """an InnerProduct, which fixes the input's size, on the images of a net that upsamples them"""
-    made = [layer for layer in seen.graph.layers if layer.type in ("Deconvolution", "Crop") and layer.tops]
+    made = [
+        layer
+        for layer in seen.graph.layers
+        if layer.type in ("Deconvolution", "Crop") and layer.tops
+    ]
     upsampled = next((layer for layer in made if layer.tops[0] in seen.reached), None)
     for layer in seen.graph.layers if upsampled else ():
         if layer.type == "InnerProduct" and layer.bottoms and _map_of(seen, layer) in seen.reached:
-            fact = f'it fixes the size of the input, which layer "{upsampled.name}" upsamples at any size'
+            fact = (
+                f'it fixes the size of the input, which layer "{upsampled.name}" upsamples at '
+                f"any size"
+            )
             yield Hit(layer, f"{fact}; make a Convolution of it with `fcnkit convolutionalize`")
 
 

@@ -40,12 +40,18 @@ class Kind(NamedTuple):
 
 
 TEXT_KINDS = {
-    "unknown-field": Kind(ERROR, "a field that Caffe does not have, misspelt or in the wrong message"),
+    "unknown-field": Kind(
+        ERROR, "a field that Caffe does not have, misspelt or in the wrong message"
+    ),
     "fork-field": Kind(NOTE, "a field that a fork of Caffe has and BVLC Caffe does not"),
     "wrong-value": Kind(ERROR, "a value of the wrong type, or a misspelt one"),
     "fork-value": Kind(NOTE, "a word that BVLC Caffe does not know, nor one near it"),
-    "unknown-word": Kind(ERROR, "a filler, policy or solver that Caffe does not have, near one that it has"),
-    "fork-word": Kind(NOTE, "a filler, policy or solver that BVLC Caffe does not have, nor one near it"),
+    "unknown-word": Kind(
+        ERROR, "a filler, policy or solver that Caffe does not have, near one that it has"
+    ),
+    "fork-word": Kind(
+        NOTE, "a filler, policy or solver that BVLC Caffe does not have, nor one near it"
+    ),
     "given-twice": Kind(ERROR, "a second value for a field that takes one"),
     "missing-field": Kind(ERROR, "a message without a field that Caffe requires"),
     "byte-order-mark": Kind(ERROR, "a byte order mark at the start of the file"),
@@ -78,7 +84,9 @@ def text_findings(file: Prototxt, found: Iterable[Fault]) -> list[Finding]:
     """The faults as findings; what is no slip but a fork's word once for all its places."""
     alike: dict[object, list[Fault]] = {}
     for number, fault in enumerate(found):
-        alike.setdefault((fault.name, fault.message, fault.far) if fault.far else number, []).append(fault)
+        alike.setdefault(
+            (fault.name, fault.message, fault.far) if fault.far else number, []
+        ).append(fault)
     return [_said(file, faults) for faults in alike.values()]
 
 
@@ -91,19 +99,26 @@ def _said(file: Prototxt, alike: list[Fault]) -> Finding:
     if len(names) > 1:
         text = text.replace(names[0], f"{', '.join(names[:-1])} and {names[-1]}", 1)
         text = text.replace("remove it", "remove them")
-    return finding._replace(text=f"{text} ({len(alike)} places, the last on line {last.field.line})")
+    return finding._replace(
+        text=f"{text} ({len(alike)} places, the last on line {last.field.line})"
+    )
 
 
 # The strings that Caffe takes from a list, by message and field, and what they are.
 WORDS = {
     ("FillerParameter", "type"): (
-        "filler", ("constant", "gaussian", "positive_unitball", "uniform", "xavier", "msra", "bilinear"),
+        "filler",
+        ("constant", "gaussian", "positive_unitball", "uniform", "xavier", "msra", "bilinear"),
     ),
     ("SolverParameter", "lr_policy"): (
-        "lr_policy", ("fixed", "step", "exp", "inv", "multistep", "sigmoid", "poly"),
+        "lr_policy",
+        ("fixed", "step", "exp", "inv", "multistep", "sigmoid", "poly"),
     ),
-    ("SolverParameter", "type"): ("solver", ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")),
-}  # fmt: skip
+    ("SolverParameter", "type"): (
+        "solver",
+        ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam"),
+    ),
+}
 
 
 def faults(message: str, root: Field) -> Iterator[Fault]:
@@ -119,7 +134,10 @@ def faults(message: str, root: Field) -> Iterator[Fault]:
 
 
 def _faults(
-    message: str, root: Field, near: dict[int, str | None], around: tuple[tuple[str, Field], ...] = ()
+    message: str,
+    root: Field,
+    near: dict[int, str | None],
+    around: tuple[tuple[str, Field], ...] = (),
 ) -> Iterator[Fault]:
     known, around = schema.slots(message), ((message, root), *around)
     seen: set[str] = set()
@@ -146,12 +164,17 @@ def _unknown(around: tuple[tuple[str, Field], ...], field: Field, near: str | No
     fork = schema.fork_of(message, field.name)
     if fork:
         whose = "a fork does" if fork == "others" else f"{fork} does"
-        fact = f'BVLC Caffe does not know {message}\'s "{field.name}", {whose}; use that fork, or remove it'
+        fact = (
+            f'BVLC Caffe does not know {message}\'s "{field.name}", {whose}; use that fork, '
+            f"or remove it"
+        )
         return Fault("fork-field", message, field, field.error(fact), fork)
     fact, home = f'{message} has no field "{field.name}"', _home(around, field.name)
     if home:
         return Fault("unknown-field", message, field, field.error(f"{fact}, {home}"))
-    remedy = f'did you mean "{near}"?' if near else "remove it, or use the fork of Caffe that has it"
+    remedy = (
+        f'did you mean "{near}"?' if near else "remove it, or use the fork of Caffe that has it"
+    )
     far = "" if near else field.name
     return Fault("unknown-field", message, field, field.error(f"{fact}; {remedy}"), far)
 
@@ -170,7 +193,9 @@ def _home(around: tuple[tuple[str, Field], ...], name: str) -> str:
 
 def _could_hold(slot: Slot, name: str) -> bool:
     # Not the blobs, nor the V0 layer within a layer, which has a bit of everything.
-    return slot.message not in ("", "BlobProto", "V0LayerParameter") and name in schema.slots(slot.message)
+    return slot.message not in ("", "BlobProto", "V0LayerParameter") and name in schema.slots(
+        slot.message
+    )
 
 
 def _value(message: str, field: Field, slot: Slot) -> Iterator[Fault]:
@@ -179,9 +204,18 @@ def _value(message: str, field: Field, slot: Slot) -> Iterator[Fault]:
     except PrototxtError as error:
         if (message, field.name) == ("V1LayerParameter", "type") and field.raw.isidentifier():
             return  # an unknown type is said of the layer, with Caffe's name that is near
-        if slot.kind == "enum" and field.raw.isidentifier() and not nearest(field.raw, tuple(slot.enum)):
-            fact = f'BVLC Caffe has no {field.raw} for "{field.name}"; use the fork of Caffe that has it'
-            yield Fault("fork-value", message, field, field.error(fact), f"{field.name}: {field.raw}")
+        if (
+            slot.kind == "enum"
+            and field.raw.isidentifier()
+            and not nearest(field.raw, tuple(slot.enum))
+        ):
+            fact = (
+                f'BVLC Caffe has no {field.raw} for "{field.name}"; use the fork of Caffe '
+                f"that has it"
+            )
+            yield Fault(
+                "fork-value", message, field, field.error(fact), f"{field.name}: {field.raw}"
+            )
         else:
             yield Fault("wrong-value", message, field, error)
         return
@@ -195,7 +229,8 @@ def _value(message: str, field: Field, slot: Slot) -> Iterator[Fault]:
 
 
 def readable(file: Prototxt, found: Iterable[Fault]) -> Prototxt:
-    """The file without its wrong values, every line where it was, so that the rest can be looked at.
+    """The file without its wrong values,
+    every line where it was, so that the rest can be looked at.
 
     Raises PrototxtError where they cannot be taken out one by one.
     """
@@ -212,4 +247,6 @@ def _mended(fault: Fault) -> Edit:
     if field.name == "type" and raw[1:-1].isidentifier():
         return Edit(field.value_start, field.stop, raw[1:-1], why)
     start = field.value_start if field.listed else field.start
-    return Edit(start, field.stop, re.sub(r"[^\n]", " ", field.source.text[start : field.stop]), why)
+    return Edit(
+        start, field.stop, re.sub(r"[^\n]", " ", field.source.text[start : field.stop]), why
+    )

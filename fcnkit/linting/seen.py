@@ -19,7 +19,9 @@ from fcnkit.weights.store import Weights
 
 
 class Hit(NamedTuple):
-    """A layer of which `text` is wrong; `field` is the place where it is not the layer's first line."""
+    """A layer of which `text` is wrong;
+    `field` is the place where it is not the layer's first line.
+    """
 
     layer: Layer
     text: str
@@ -83,10 +85,24 @@ LEARNING = {
     "Deconvolution": "convolution_param",
     "InnerProduct": "inner_product_param",
 }
-_KEEPING = frozenset((
-    "Crop", "ReLU", "PReLU", "ELU", "Dropout", "Eltwise", "Softmax", "Sigmoid", "TanH", "Scale", "Power",
-    "BatchNorm", "LRN", "Pooling",
-))  # fmt: skip
+_KEEPING = frozenset(
+    (
+        "Crop",
+        "ReLU",
+        "PReLU",
+        "ELU",
+        "Dropout",
+        "Eltwise",
+        "Softmax",
+        "Sigmoid",
+        "TanH",
+        "Scale",
+        "Power",
+        "BatchNorm",
+        "LRN",
+        "Pooling",
+    )
+)
 
 
 def is_loss(layer: Layer) -> bool:
@@ -96,5 +112,7 @@ def is_loss(layer: Layer) -> bool:
 
 def fills_zero(layer: Layer) -> bool:
     """Whether a layer that the weights say nothing of starts with all weights 0."""
-    filler = layer.param(LEARNING[layer.type]).view("weight_filler") if layer.type in LEARNING else None
+    filler = (
+        layer.param(LEARNING[layer.type]).view("weight_filler") if layer.type in LEARNING else None
+    )
     return filler is not None and filler.get("type") == "constant" and not filler.get("value")

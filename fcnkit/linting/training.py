@@ -16,14 +16,18 @@ from fcnkit.weights.matching import MISMATCH, RESHAPED
 
 
 def duplicate_name(seen: Seen) -> Iterator[Hit]:
-    """two layers of one name that both learn: weights are copied by name, and only one gets its own"""
+    """two layers of one name that both learn:
+    weights are copied by name, and only one gets its own
+    """
     first: dict[str, Layer] = {}
     for layer in seen.graph.layers:
         if not seen.count(layer):
             continue
         other = first.setdefault(layer.name, layer)
         if other is not layer:
-            fact = f"the layer on line {other.line} has the same name, and weights are copied by name"
+            fact = (
+                f"the layer on line {other.line} has the same name, and weights are copied by name"
+            )
             yield Hit(layer, f"{fact}; rename one")
 
 
@@ -34,7 +38,8 @@ def unread_top(seen: Seen) -> Iterator[Hit]:
         if layer.type in CAFFE and layer.type not in _ENDS and not is_loss(layer):
             yield Hit(
                 layer,
-                f'no layer reads its top "{top.blob}" in training; remove it, or give it to a Silence layer',
+                f'no layer reads its top "{top.blob}" in training; remove it, or give it to a '
+                f"Silence layer",
             )
 
 
@@ -42,7 +47,9 @@ _ENDS = frozenset(("Accuracy", "Python", "ArgMax"))
 
 
 def double_softmax(seen: Seen) -> Iterator[Hit]:
-    """a SoftmaxWithLoss of what a Softmax gives, or a SigmoidCrossEntropyLoss of what a Sigmoid gives"""
+    """a SoftmaxWithLoss of what a Softmax gives,
+    or a SigmoidCrossEntropyLoss of what a Sigmoid gives
+    """
     for layer in _losses(seen, *_TAKES_ITSELF):
         maker, own = seen.graph.producer(layer.bottoms[0]), _TAKES_ITSELF[layer.type]
         if maker.type == own:
@@ -60,8 +67,12 @@ def one_class(seen: Seen) -> Iterator[Hit]:
     """a SoftmaxWithLoss of one class, whose probability is always 1: nothing is learned"""
     for layer in _losses(seen, "SoftmaxWithLoss"):
         if seen.classes(layer.bottoms[0], layer.param("softmax_param").get("axis")) == 1:
-            fact = f'its bottom "{layer.bottoms[0].blob}" scores one class, whose softmax is always 1'
-            yield Hit(layer, f"{fact}; give labels 0 and 1 num_output: 2, or use SigmoidCrossEntropyLoss")
+            fact = (
+                f'its bottom "{layer.bottoms[0].blob}" scores one class, whose softmax is always 1'
+            )
+            yield Hit(
+                layer, f"{fact}; give labels 0 and 1 num_output: 2, or use SigmoidCrossEntropyLoss"
+            )
 
 
 def ignored_class(seen: Seen) -> Iterator[Hit]:
@@ -70,7 +81,9 @@ def ignored_class(seen: Seen) -> Iterator[Hit]:
         ignored, classes = ignored_label(layer), seen.classes(layer.bottoms[0], axis)
         if ignored is not None and classes and 0 <= ignored < classes:
             fact = f"ignore_label {ignored} is one of the {classes} classes, 0 to {classes - 1}"
-            yield Hit(layer, f"{fact}; ignore a number that is none, such as 255", _field(layer, param))
+            yield Hit(
+                layer, f"{fact}; ignore a number that is none, such as 255", _field(layer, param)
+            )
 
 
 def ignored_once(seen: Seen) -> Iterator[Hit]:
@@ -81,7 +94,9 @@ def ignored_once(seen: Seen) -> Iterator[Hit]:
         other = losses.setdefault(label, layer)
         if layer.type != other.type and ignored_label(layer) != ignored_label(other):
             mine, its = (f"ignores {_said(ignored_label(each))}" for each in (layer, other))
-            fact = f'it {mine}, and layer "{other.name}" on line {other.line} {its} of the same labels'
+            fact = (
+                f'it {mine}, and layer "{other.name}" on line {other.line} {its} of the same labels'
+            )
             yield Hit(layer, f"{fact}; give both the same ignore_label", _field(layer, param))
 
 
@@ -97,12 +112,19 @@ def head_classes(seen: Seen) -> Iterator[Hit]:
         if classes:
             other, had = first.setdefault(source_of(seen, layer.bottoms[1]), (layer, classes))
             if had != classes:
-                fact = f'its {classes} classes and the {had} of layer "{other.name}" on line {other.line}'
-                yield Hit(layer, f"{fact} are scored against the same labels; give both num_output {had}")
+                fact = (
+                    f'its {classes} classes and the {had} of layer "{other.name}" on line '
+                    f"{other.line}"
+                )
+                yield Hit(
+                    layer, f"{fact} are scored against the same labels; give both num_output {had}"
+                )
 
 
 def labelled(seen: Seen) -> Iterator[tuple[Layer, str, int]]:
-    """The layers that compare scores with labels, where their ignore_label is, and their channel axis."""
+    """The layers that compare scores with labels,
+    where their ignore_label is, and their channel axis.
+    """
     for layer in seen.graph.layers:
         if len(layer.bottoms) < 2:
             continue
@@ -162,7 +184,9 @@ def _losses(seen: Seen, *types: str) -> Iterator[Layer]:
 
 
 def _summed(layer: Layer) -> bool:
-    """Whether the loss grows with the number of pixels: SoftmaxWithLoss takes their mean by default."""
+    """Whether the loss grows with the number of pixels:
+    SoftmaxWithLoss takes their mean by default.
+    """
     param = layer.param("loss_param")
     if param.has("normalization"):
         return param.get("normalization") in ("BATCH_SIZE", "NONE")
@@ -172,7 +196,9 @@ def _summed(layer: Layer) -> bool:
 
 
 def _pixels(seen: Seen, layer: Layer) -> int | None:
-    """How many places of an image the loss looks at, 1 for scores without places; None if not known."""
+    """How many places of an image the loss looks at,
+    1 for scores without places; None if not known.
+    """
     shape = seen.shapes.tops[layer.bottoms[0]]
     if shape is not None:
         return prod(shape[2:])
@@ -190,7 +216,9 @@ def shared_shape(seen: Seen) -> Iterator[Hit]:
             other, had = first.setdefault(name, (layer, shape)) if name else (layer, shape)
             if shape != had and not (loose and prod(shape) == prod(had)):
                 fact = f'it shares "{name}", which is {show(shape)} here and {show(had)} in'
-                yield Hit(layer, f'{fact} layer "{other.name}" on line {other.line}; give it another name')
+                yield Hit(
+                    layer, f'{fact} layer "{other.name}" on line {other.line}; give it another name'
+                )
 
 
 def _shared(layer: Layer) -> tuple[list[str], list[bool]]:
@@ -225,7 +253,10 @@ def weights_shape(seen: Seen) -> Iterator[Hit]:
         if row.verdict != MISMATCH:
             remedy = "reshape them with `fcnkit surgery`"
         here = f"{_sizes(row.new)} here" if row.new else "of other sizes here"
-        fact = f"its blobs are {_sizes(row.old)} in {seen.weights.path} and {here}, which Caffe refuses"
+        fact = (
+            f"its blobs are {_sizes(row.old)} in {seen.weights.path} and {here}, which Caffe "
+            f"refuses"
+        )
         yield Hit(seen.graph.layer(row.layer), f"{fact}; {remedy}")
 
 

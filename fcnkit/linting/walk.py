@@ -112,7 +112,9 @@ def lint(
 
     Raises NetError for an input blob that there is not.
     """
-    found = _net_findings(net, _Beside(weights, _view(solver), dict(inputs or {})), phase, tuple(stages))
+    found = _net_findings(
+        net, _Beside(weights, _view(solver), dict(inputs or {})), phase, tuple(stages)
+    )
     if solver is not None:
         found += text_findings(solver, faults("SolverParameter", solver.root))
     paths = (net.path, solver.path if solver else "")
@@ -123,7 +125,9 @@ def _once(found: Iterable[Finding]) -> Iterable[Finding]:
     """Each finding once, though several states have it."""
     first: dict[tuple, Finding] = {}
     for one in found:
-        first.setdefault((one.name, one.path, one.line, re.sub(r" in state [^;]*", "", one.text)), one)
+        first.setdefault(
+            (one.name, one.path, one.line, re.sub(r" in state [^;]*", "", one.text)), one
+        )
     return first.values()
 
 
@@ -162,14 +166,18 @@ def _net_findings(
 
 
 def _not_of_a_fork_type(net: Prototxt, found: Iterable[Fault]) -> list[Fault]:
-    """The faults but for a fork's messages in layers of a fork's type: of those the type is said."""
+    """The faults but for a fork's messages in layers of a fork's type:
+    of those the type is said.
+    """
     theirs = {
         field.start
         for layer in net.root.all("layer", "layers")
         if type_of(layer) not in CAFFE
         for field in layer.fields or ()
     }
-    return [fault for fault in found if fault.name != "fork-field" or fault.field.start not in theirs]
+    return [
+        fault for fault in found if fault.name != "fork-field" or fault.field.start not in theirs
+    ]
 
 
 # What a field that cannot be read makes of its layer.
@@ -180,22 +188,34 @@ def _spoiled(net: Prototxt, found: Iterable[Fault]) -> set[int]:
     """The lines of the layers of which a field cannot be read."""
     starts = sorted(fault.field.start for fault in found)
     layers = net.root.all("layer", "layers")
-    return {layer.line for layer in layers if bisect(starts, layer.start) < bisect(starts, layer.stop)}
+    return {
+        layer.line for layer in layers if bisect(starts, layer.start) < bisect(starts, layer.stop)
+    }
 
 
 def _no_net(file: Prototxt) -> list[Finding]:
     if any(field.name in _SOLVER_FIELDS for field in file.root.fields):
-        fact = "this is a solver: only its own words were looked at; name its net, and this with --solver"
+        fact = (
+            "this is a solver: only its own words were looked at; name its net, and this with "
+            "--solver"
+        )
         found = faults("SolverParameter", file.root)
         return [_whole("a-solver", file, fact), *text_findings(file, found)]
     if file.root.fields and all(field.name == "item" for field in file.root.fields):
-        return [_whole("a-label-map", file, "this is a label map: it was not looked at; name a net")]
+        return [
+            _whole("a-label-map", file, "this is a label map: it was not looked at; name a net")
+        ]
     # A message whose name is near "layer" is one, misspelt.
     slips = [
-        fault for fault in faults("NetParameter", file.root) if 'did you mean "layer' in str(fault.error)
+        fault
+        for fault in faults("NetParameter", file.root)
+        if 'did you mean "layer' in str(fault.error)
     ]
     slips = [fault for fault in slips if fault.field.fields is not None]
-    return [_whole("not-a-net", file, "there is no layer in it; name a net"), *text_findings(file, slips)]
+    return [
+        _whole("not-a-net", file, "there is no layer in it; name a net"),
+        *text_findings(file, slips),
+    ]
 
 
 _SOLVER_FIELDS = ("base_lr", "lr_policy", "net", "train_net", "net_param", "train_net_param")
@@ -296,7 +316,9 @@ def _has(graph: Graph, blob: str) -> bool:
     return any(top.blob == blob for top in graph.tops)
 
 
-def _states(net: Prototxt, phase: str | None, stages: tuple[str, ...], refused: _Refused) -> list[State]:
+def _states(
+    net: Prototxt, phase: str | None, stages: tuple[str, ...], refused: _Refused
+) -> list[State]:
     """Those that are asked for, else all that the rules mention."""
     if stages:
         return [State(each, 0, stages) for each in ([phase] if phase else ["TRAIN", "TEST"])]
@@ -306,7 +328,9 @@ def _states(net: Prototxt, phase: str | None, stages: tuple[str, ...], refused: 
 
 def _meant(built: Sequence[tuple[Graph, _Refused]]) -> list[tuple[Graph, _Refused]]:
     """The states whose data is there: a file may be for one phase only."""
-    whole = [each for each in built if not any(isinstance(error, Elsewhere) for error in each[1].errors)]
+    whole = [
+        each for each in built if not any(isinstance(error, Elsewhere) for error in each[1].errors)
+    ]
     # A phase that has its data in some stage is meant in that stage.
     phases = {graph.state.phase for graph, _ in whole}
     torn = [each for each in built if each[0].state.phase not in phases and _says_so(*each)]
@@ -324,10 +348,16 @@ def _says_so(graph: Graph, refused: _Refused) -> bool:
 
 def _names(layer: Layer, phase: str) -> bool:
     rules = layer.view.views("include")
-    return any(rule.has("phase") and rule.get("phase") == phase and not rule.has("stage") for rule in rules)
+    return any(
+        rule.has("phase") and rule.get("phase") == phase and not rule.has("stage") for rule in rules
+    )
 
 
 def _finding(check: Check, hit: Hit) -> Finding:
     field = hit.field or hit.layer.field
-    text = hit.text if field.source is not hit.layer.field.source else f'layer "{hit.layer.name}": {hit.text}'
+    text = (
+        hit.text
+        if field.source is not hit.layer.field.source
+        else f'layer "{hit.layer.name}": {hit.text}'
+    )
     return Finding(check.name, check.level, field.source.path, field.line, text)

@@ -1,4 +1,6 @@
-"""The folder that published models are kept in: one for each, with its file and what is known of it."""
+"""The folder that published models are kept in:
+one for each, with its file and what is known of it.
+"""
 
 import hashlib
 import json
@@ -63,7 +65,9 @@ def kept(model: Model, where: Path) -> Kept:
 
 
 def recorded(name: str, where: Path) -> Kept | None:
-    """The model of this name in the cache, as it was known when it was fetched; None where there is none."""
+    """The model of this name in the cache, as it was known when it was fetched;
+    None where there is none.
+    """
     index.check_name(name, "model")
     path = where / name / RECORD
     try:

@@ -70,7 +70,9 @@ def fetch(
         if not source:
             page = f"; see {model.page}" if model.page else ""
             fact = "no program can fetch it"
-            raise ModelError(f"{model.name}: {fact}{page}, and name the file that you have with --from")
+            raise ModelError(
+                f"{model.name}: {fact}{page}, and name the file that you have with --from"
+            )
         if "://" in source:
             _downloaded(source, target, timeout, heard)
         else:
@@ -83,7 +85,9 @@ def _before(target: Kept, told: Callable[[str], object]) -> Fetched | None:
     had = recorded(target.model.name, target.folder.parent)
     if had and had.file.exists() and not _same(had.model, target.model):
         fact = "holds another model of this name"
-        raise OutputError(f"{target.folder}: {fact}; move it away, or name another folder with --cache")
+        raise OutputError(
+            f"{target.folder}: {fact}; move it away, or name another folder with --cache"
+        )
     if not target.file.exists() or not target.model.digests:
         return None
     try:
@@ -95,13 +99,17 @@ def _before(target: Kept, told: Callable[[str], object]) -> Fetched | None:
 
 
 def _same(one: Model, other: Model) -> bool:
-    """Whether two entries can be of one file: it has the same name, and no digest that both say differs."""
+    """Whether two entries can be of one file:
+    it has the same name, and no digest that both say differs.
+    """
     shared = one.digests.keys() & other.digests.keys()
     return one.file == other.file and all(one.digests[key] == other.digests[key] for key in shared)
 
 
 def _accepted(target: Kept, source: str) -> Fetched:
-    """The part is the model's file from now on, if it is what was published; else nothing is left of it."""
+    """The part is the model's file from now on,
+    if it is what was published; else nothing is left of it.
+    """
     try:
         found = check(target.model, target.part, source)
     except FcnkitError:
@@ -134,7 +142,9 @@ def _copied(source: Path, target: Kept, heard: Heard) -> None:
             raise ModelError(f"{source}: is no file; name the weights")
         size = state.st_size
         if target.model.size not in (None, size):
-            raise ModelError(f"{source}: has {size:,} bytes, and {target.model.name} {target.model.size:,}")
+            raise ModelError(
+                f"{source}: has {size:,} bytes, and {target.model.name} {target.model.size:,}"
+            )
         target.forget_part()
         with open(source, "rb") as file, _writing(target, 0) as part:
             for data in iter(lambda: file.read(_CHUNK), b""):
@@ -143,7 +153,9 @@ def _copied(source: Path, target: Kept, heard: Heard) -> None:
     except OSError as error:
         if isinstance(error, OutputError):
             raise
-        raise ModelError(f"{source}: cannot be read: {error.strerror}; name another place") from None
+        raise ModelError(
+            f"{source}: cannot be read: {error.strerror}; name another place"
+        ) from None
 
 
 # ---- from the web
@@ -160,7 +172,9 @@ def _downloaded(address: str, target: Kept, timeout: float, heard: Heard) -> Non
             target.forget_part()
         except web.Cut as error:
             if _size(target) <= had:
-                raise _kept(ModelError(f"{address}: the connection was cut ({error})"), target) from None
+                raise _kept(
+                    ModelError(f"{address}: the connection was cut ({error})"), target
+                ) from None
         except _Other:
             raise
         except ModelError as error:
@@ -196,12 +210,16 @@ def _pull(address: str, target: Kept, timeout: float, heard: Heard) -> None:
                 _poured(address, response, part, total, target, heard)
     except web.NoRange:
         if not at:
-            raise ModelError(f"{address}: the server answers 416 to a request for all of it") from None
+            raise ModelError(
+                f"{address}: the server answers 416 to a request for all of it"
+            ) from None
         raise _Anew from None
 
 
 def _goes_on(response: HTTPResponse, at: int) -> bool:
-    """Whether the body is what follows the first `at` bytes, not all of the file; _Anew for another part."""
+    """Whether the body is what follows the first `at` bytes,
+    not all of the file; _Anew for another part.
+    """
     if response.status != 206:
         return False
     found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range") or "")
@@ -214,7 +232,9 @@ def _total(address: str, response: HTTPResponse, at: int, model: Model) -> int |
     """How many bytes the file has, as the server says; ModelError where it cannot be the model."""
     kind = response.headers.get_content_type()
     if kind == "text/html":
-        raise _Other(f"{address}: the server sends a page, not weights; name another place with --from")
+        raise _Other(
+            f"{address}: the server sends a page, not weights; name another place with --from"
+        )
     total = None if response.length is None else at + response.length
     if total is not None and total != (model.size or total):
         fact = f"the server has {total:,} bytes, and {model.name} {model.size:,}"
@@ -225,7 +245,12 @@ def _total(address: str, response: HTTPResponse, at: int, model: Model) -> int |
 
 
 def _poured(
-    address: str, response: HTTPResponse, part: BinaryIO, total: int | None, target: Kept, heard: Heard
+    address: str,
+    response: HTTPResponse,
+    part: BinaryIO,
+    total: int | None,
+    target: Kept,
+    heard: Heard,
 ) -> None:
     """The body is behind what was there; no byte more than the model has is ever written."""
     size = target.model.size or total
@@ -253,7 +278,9 @@ def _size(target: Kept) -> int:
 def _begin(address: str, response: HTTPResponse, target: Kept) -> None:
     """What is to be written is known to be of this address, and of which version."""
     etag = response.headers.get("ETag") or ""
-    validator = response.headers.get("Last-Modified") or "" if etag.startswith("W/") or not etag else etag
+    validator = (
+        response.headers.get("Last-Modified") or "" if etag.startswith("W/") or not etag else etag
+    )
     text = json.dumps({"address": address, "validator": validator})
     files.write(target.begun, text.encode(), force=True)
 
@@ -269,7 +296,9 @@ def _validator(address: str, target: Kept) -> str:
 
 
 def _resumable(address: str, target: Kept) -> int:
-    """How many bytes can be gone on from: of a known version, or such as a digest will judge in the end."""
+    """How many bytes can be gone on from:
+    of a known version, or such as a digest will judge in the end.
+    """
     size = _size(target)
     known = target.model.digests or _validator(address, target)
     if size > (target.model.size or LARGEST) or not known:
@@ -298,4 +327,6 @@ def _write(part: BinaryIO, data: bytes, target: Kept) -> None:
 
 
 def _refusal(target: Kept, error: OSError) -> OutputError:
-    return OutputError(f"{target.part}: cannot be written: {error.strerror or error}; is there room?")
+    return OutputError(
+        f"{target.part}: cannot be written: {error.strerror or error}; is there room?"
+    )

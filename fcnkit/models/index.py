@@ -2,7 +2,8 @@
 
 An index is a JSON text, models.json, in a folder or on the web:
 
-    {"models": [{"name": "mine", "file": "mine.caffemodel", "size": 1234, "sha1": "...", "licence": "..."}]}
+    {"models": [{"name": "mine", "file": "mine.caffemodel", "size": 1234, "sha1": "...", "licence":
+    "..."}]}
 
 A model has a name and the name of its file, which lies beside the index unless
 `address` says where else; the rest may be left out (see Model).
@@ -59,10 +60,15 @@ class Model(NamedTuple):
     def json(self) -> dict:
         """As an index says it, but for `address`, which says also where a file lies."""
         plain = {
-            "name": self.name, "file": self.file, "address": self.place, "size": self.size,
-            "roughly": self.roughly, **self.digests, **{name: getattr(self, name) for name in _TEXTS},
+            "name": self.name,
+            "file": self.file,
+            "address": self.place,
+            "size": self.size,
+            "roughly": self.roughly,
+            **self.digests,
+            **{name: getattr(self, name) for name in _TEXTS},
             **{name: list(getattr(self, name)) for name in _LISTS},
-        }  # fmt: skip
+        }
         return {name: value for name, value in plain.items() if value not in (None, "", [])}
 
 
@@ -87,7 +93,9 @@ def read(place: str, timeout: float) -> tuple[Model, ...]:
         with open(path, "rb") as file:
             data = file.read(_LONGEST + 1)
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}; name a folder that has one") from None
+        raise ModelError(
+            f"{path}: cannot be read: {error.strerror}; name a folder that has one"
+        ) from None
     return parse(_text(data, str(path)), str(path), lambda file: str(path.with_name(file)))
 
 
@@ -162,12 +170,13 @@ def _model(entry: object, where: str, beside) -> Model:
         known = ", ".join((*_PLACES, *_NUMBERS, *DIGESTS, *_TEXTS, *_LISTS))
         raise ModelError(f'{where}: says "{shown(unknown[0])}"; there are {known}')
     return Model(
-        name, *_place(entry, where, beside),
+        name,
+        *_place(entry, where, beside),
         *(_number(entry, key, where) for key in _NUMBERS),
         {key: _digest(entry, key, where) for key in DIGESTS if key in entry},
         *(_string(entry, key, where) for key in ("about", "licence", "template", "page", "mean")),
         *(_strings(entry, key, where) for key in _LISTS),
-    )  # fmt: skip
+    )
 
 
 def _place(entry: dict, where: str, beside) -> tuple[str, str]:
@@ -185,7 +194,9 @@ def _place(entry: dict, where: str, beside) -> tuple[str, str]:
 def _string(entry: dict, key: str, where: str) -> str:
     value = entry.get(key, "")
     if not isinstance(value, str) or len(value) > 2000 or not value.isprintable():
-        raise ModelError(f'{where}: {key} is no plain text of at most 2000 characters; write "{key}": "..."')
+        raise ModelError(
+            f'{where}: {key} is no plain text of at most 2000 characters; write "{key}": "..."'
+        )
     if not value and key in ("name", "file"):
         raise ModelError(f'{where}: has no {key}; write "{key}": "..."')
     return value

@@ -1,4 +1,6 @@
-"""What lies at a web address: http and https alone, with a time-out, and no way from https to http."""
+"""What lies at a web address: http and https alone,
+with a time-out, and no way from https to http.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,10 +28,14 @@ class _Redirects(request.HTTPRedirectHandler):
     """Follows an address to another as safe as itself."""
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):
-        """The request to follow with; ModelError where the way leads out of the web, or out of https."""
+        """The request to follow with;
+        ModelError where the way leads out of the web, or out of https.
+        """
         check_address(newurl, f"{req.full_url}: leads to another place")
         if urlsplit(req.full_url).scheme == "https" and urlsplit(newurl).scheme != "https":
-            raise ModelError(f"{req.full_url}: leads from https to {newurl}, which anyone can change")
+            raise ModelError(
+                f"{req.full_url}: leads from https to {newurl}, which anyone can change"
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -37,9 +43,14 @@ def _opener() -> request.OpenerDirector:
     """As urllib's own, but for files, ftp and data, which are no places on the web."""
     made = request.OpenerDirector()
     for handler in (
-        request.ProxyHandler, request.HTTPHandler, request.HTTPSHandler, _Redirects,
-        request.HTTPDefaultErrorHandler, request.HTTPErrorProcessor, request.UnknownHandler,
-    ):  # fmt: skip
+        request.ProxyHandler,
+        request.HTTPHandler,
+        request.HTTPSHandler,
+        _Redirects,
+        request.HTTPDefaultErrorHandler,
+        request.HTTPErrorProcessor,
+        request.UnknownHandler,
+    ):
         made.add_handler(handler())
     return made
 

@@ -43,7 +43,8 @@ class CoordMap:
         if not after.scale:
             return self
         return CoordMap.of(
-            (outer * scale, outer * shift + offset) for (scale, shift), (outer, offset) in _pairs(self, after)
+            (outer * scale, outer * shift + offset)
+            for (scale, shift), (outer, offset) in _pairs(self, after)
         )
 
     def inverse(self) -> "CoordMap":

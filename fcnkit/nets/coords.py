@@ -97,13 +97,16 @@ def offset(graph: Graph, cropped: Top, reference: Top, ndim: int = 2) -> tuple[F
     back = between(graph, reference, cropped)
     if any(scale != 1 for scale in back.scale):
         raise AlignError(
-            f'{graph.prototxt.path}: "{cropped.blob}" has {show(back.scale)} times the resolution of '
+            f'{graph.prototxt.path}: "{cropped.blob}" has {show(back.scale)} times the '
+            f"resolution of "
             f'"{reference.blob}", and a Crop needs the same; change a stride between them'
         )
     return ((Fraction(0),) * ndim + back.shift)[-ndim:]
 
 
-def whole(graph: Graph, cropped: Top, reference: Top, exact: tuple[Fraction, ...]) -> tuple[int, ...]:
+def whole(
+    graph: Graph, cropped: Top, reference: Top, exact: tuple[Fraction, ...]
+) -> tuple[int, ...]:
     """The offsets as the whole, non-negative numbers that a Crop takes.
 
     Raises AlignError with the remedy: another kernel for a fraction, padding
@@ -149,12 +152,17 @@ def _error(layer: Layer, fact: str) -> AlignError:
 def _agree(maps: dict, bottom: Top, here: CoordMap, layer: Layer, top: Top) -> None:
     known = maps.setdefault(bottom, here)
     if known is not here and known != here:
-        fact = f'from "{top.blob}" to "{bottom.blob}" one path gives {known} and the path through here {here}'
+        fact = (
+            f'from "{top.blob}" to "{bottom.blob}" one path gives {known} and the path '
+            f"through here {here}"
+        )
         raise _error(layer, f"{fact}; make the pads and kernels of the branches agree")
 
 
 def _unconnected(graph: Graph, start: Top, end: Top, stops: tuple[Layer, ...]) -> str:
-    where = ", ".join(f'"{layer.name}" ({layer.type}, line {layer.line})' for layer in dict.fromkeys(stops))
+    where = ", ".join(
+        f'"{layer.name}" ({layer.type}, line {layer.line})' for layer in dict.fromkeys(stops)
+    )
     return (
         f'{graph.prototxt.path}: no coordinates carry from "{start.blob}" to "{end.blob}"; '
         f"they end at {where or 'the inputs'}: take tops that share a convolutional ancestor"

@@ -16,19 +16,47 @@ from fcnkit.formats.schema import View
 Shape = tuple[int, ...]
 
 V1_TYPES = {
-    "NONE": "", "ABSVAL": "AbsVal", "ACCURACY": "Accuracy", "ARGMAX": "ArgMax", "BNLL": "BNLL",
-    "CONCAT": "Concat", "CONTRASTIVE_LOSS": "ContrastiveLoss", "CONVOLUTION": "Convolution",
-    "DATA": "Data", "DECONVOLUTION": "Deconvolution", "DROPOUT": "Dropout", "DUMMY_DATA": "DummyData",
-    "EUCLIDEAN_LOSS": "EuclideanLoss", "ELTWISE": "Eltwise", "EXP": "Exp", "FLATTEN": "Flatten",
-    "HDF5_DATA": "HDF5Data", "HDF5_OUTPUT": "HDF5Output", "HINGE_LOSS": "HingeLoss",
-    "IM2COL": "Im2col", "IMAGE_DATA": "ImageData", "INFOGAIN_LOSS": "InfogainLoss",
-    "INNER_PRODUCT": "InnerProduct", "LRN": "LRN", "MEMORY_DATA": "MemoryData",
-    "MULTINOMIAL_LOGISTIC_LOSS": "MultinomialLogisticLoss", "MVN": "MVN", "POOLING": "Pooling",
-    "POWER": "Power", "RELU": "ReLU", "SIGMOID": "Sigmoid",
-    "SIGMOID_CROSS_ENTROPY_LOSS": "SigmoidCrossEntropyLoss", "SILENCE": "Silence",
-    "SLICE": "Slice", "SOFTMAX": "Softmax", "SOFTMAX_LOSS": "SoftmaxWithLoss", "SPLIT": "Split",
-    "TANH": "TanH", "THRESHOLD": "Threshold", "WINDOW_DATA": "WindowData",
-}  # fmt: skip
+    "NONE": "",
+    "ABSVAL": "AbsVal",
+    "ACCURACY": "Accuracy",
+    "ARGMAX": "ArgMax",
+    "BNLL": "BNLL",
+    "CONCAT": "Concat",
+    "CONTRASTIVE_LOSS": "ContrastiveLoss",
+    "CONVOLUTION": "Convolution",
+    "DATA": "Data",
+    "DECONVOLUTION": "Deconvolution",
+    "DROPOUT": "Dropout",
+    "DUMMY_DATA": "DummyData",
+    "EUCLIDEAN_LOSS": "EuclideanLoss",
+    "ELTWISE": "Eltwise",
+    "EXP": "Exp",
+    "FLATTEN": "Flatten",
+    "HDF5_DATA": "HDF5Data",
+    "HDF5_OUTPUT": "HDF5Output",
+    "HINGE_LOSS": "HingeLoss",
+    "IM2COL": "Im2col",
+    "IMAGE_DATA": "ImageData",
+    "INFOGAIN_LOSS": "InfogainLoss",
+    "INNER_PRODUCT": "InnerProduct",
+    "LRN": "LRN",
+    "MEMORY_DATA": "MemoryData",
+    "MULTINOMIAL_LOGISTIC_LOSS": "MultinomialLogisticLoss",
+    "MVN": "MVN",
+    "POOLING": "Pooling",
+    "POWER": "Power",
+    "RELU": "ReLU",
+    "SIGMOID": "Sigmoid",
+    "SIGMOID_CROSS_ENTROPY_LOSS": "SigmoidCrossEntropyLoss",
+    "SILENCE": "Silence",
+    "SLICE": "Slice",
+    "SOFTMAX": "Softmax",
+    "SOFTMAX_LOSS": "SoftmaxWithLoss",
+    "SPLIT": "Split",
+    "TANH": "TanH",
+    "THRESHOLD": "Threshold",
+    "WINDOW_DATA": "WindowData",
+}
 
 
 # Hears of each thing that Caffe would refuse: what kind of fault it is, and the error.
@@ -78,7 +106,9 @@ class Declared:
     def stages(self) -> Iterable[str]:
         """Every stage that a rule of this layer mentions."""
         rules = (*self.include, *self.exclude)
-        return (stage for rule in rules for name in ("stage", "not_stage") for stage in rule.list(name))
+        return (
+            stage for rule in rules for name in ("stage", "not_stage") for stage in rule.list(name)
+        )
 
 
 def _meets(rule: View, state: State) -> bool:
@@ -100,7 +130,8 @@ def merged(prototxt: Prototxt, state: State) -> State:
 
 @lru_cache(maxsize=4)
 def declared(prototxt: Prototxt, refuse: Refuse = raising) -> tuple[Declared, ...]:
-    """Every layer of the file, the net-level inputs first; kept, for the next state of the same file.
+    """Every layer of the file, the net-level inputs first;
+    kept, for the next state of the same file.
 
     Raises NetError for files of the V0 format or of two formats mixed, for a layer with both
     include and exclude, and for one without a type; or tells `refuse` of each and reads on.
@@ -144,14 +175,18 @@ def _layer(view: View, kind: str, refuse: Refuse) -> Declared:
         refuse("include-and-exclude", error(field, name, fact))
     tops = tuple(view.list("top"))
     shapes = _input_shapes(view, len(tops), refuse) if kind == "Input" else ()
-    return Declared(name, kind, tuple(view.list("bottom")), tops, view, field, shapes, include, exclude)
+    return Declared(
+        name, kind, tuple(view.list("bottom")), tops, view, field, shapes, include, exclude
+    )
 
 
 def _input_shapes(view: View, tops: int, refuse: Refuse) -> tuple[Shape | None, ...]:
     """An Input layer's shapes: none, one for all tops, or one each."""
     shapes = [tuple(shape.list("dim")) for shape in view.view("input_param").views("shape")]
     if len(shapes) not in (0, 1, tops):
-        fact = f"{len(shapes)} shapes for {tops} tops; give one for all of them, one for each, or none"
+        fact = (
+            f"{len(shapes)} shapes for {tops} tops; give one for all of them, one for each, or none"
+        )
         refuse("shape", error(view.source_field, view.get("name"), fact))
         return (None,) * tops
     return (None,) * tops if not shapes else tuple(shapes * tops if len(shapes) == 1 else shapes)
@@ -168,9 +203,13 @@ def _inputs(prototxt: Prototxt, net: View, refuse: Refuse) -> list[Declared]:
     shapes = shapes or [tuple(dims[at : at + 4]) for at in range(0, len(dims) - 3, 4)]
     if len(shapes) < len(names) and (shapes or dims):
         fact = f"{len(names)} net-level inputs, and sizes for {len(shapes)}"
-        refuse("shape", error(field, "input", f"{fact}; give each an input_shape, or four input_dim"))
+        refuse(
+            "shape", error(field, "input", f"{fact}; give each an input_shape, or four input_dim")
+        )
     given = (*shapes[: len(names)], *(None,) * (len(names) - len(shapes)))
-    return [Declared("input", "Input", (), tuple(names), View("LayerParameter", None), field, given)]
+    return [
+        Declared("input", "Input", (), tuple(names), View("LayerParameter", None), field, given)
+    ]
 
 
 def error(field: Field, name: str, fact: str) -> NetError:

@@ -188,7 +188,8 @@ def graphs(prototxt: Prototxt) -> tuple[Graph, ...]:
     A file may be for one phase only, so that the other has no data; and a
     stage may not go together with a phase.
 
-    Raises NetError as `build` does, where no state can be built or a phase by itself has another fault.
+    Raises NetError as `build` does, where no state can be built or a phase by itself has another
+    fault.
     """
     found: list[Graph] = []
     missing: list[NetError] = []
@@ -223,7 +224,9 @@ class _Wires:
         bottoms = tuple(self._bottom(its, blob) for blob in its.bottoms)
         index = len(self.layers)
         tops = tuple(Top(blob, index, at) for at, blob in enumerate(its.tops))
-        layer = Layer(its.name, its.type, bottoms, tops, its.view, its.field, index, its.input_shapes)
+        layer = Layer(
+            its.name, its.type, bottoms, tops, its.view, its.field, index, its.input_shapes
+        )
         for bottom in bottoms:
             self.readers.setdefault(bottom, layer)
         for top in tops:
@@ -241,7 +244,9 @@ class _Wires:
         index = len(self.layers)
         top = self.latest[blob] = Top(blob, index, 0)
         self.undefined.add(blob)
-        self.layers.append(Layer(blob, "", (), (top,), View("LayerParameter", None), its.field, index))
+        self.layers.append(
+            Layer(blob, "", (), (top,), View("LayerParameter", None), its.field, index)
+        )
         return top
 
     def _write(self, layer: Layer, top: Top) -> None:
@@ -260,7 +265,10 @@ class _Wires:
             return
         other = self.readers[before]
         if other is not layer or layer.bottoms.count(before) > 1:
-            fact = f'it works in place on "{top.blob}", which layer "{other.name}" on line {other.line} also'
+            fact = (
+                f'it works in place on "{top.blob}", which layer "{other.name}" on line '
+                f"{other.line} also"
+            )
             remedy = "give its top a name of its own"
             self.refuse("in-place", layer.error(f"{fact} reads; Caffe refuses this: {remedy}"))
 
@@ -271,8 +279,13 @@ class _Wires:
         later = [one for one in makers if one.kept(self.state)]
         remedy = _near(blob, [known for known in self.latest if known not in self.undefined])
         for maker in (later or makers)[:1]:
-            where = "later; move it up" if later else f"but not in state {self.state}; {_rules(makers)}"
-            remedy = f'layer "{maker.name}" on line {maker.field.line} makes it{"" if later else ","} {where}'
+            where = (
+                "later; move it up" if later else f"but not in state {self.state}; {_rules(makers)}"
+            )
+            remedy = (
+                f'layer "{maker.name}" on line {maker.field.line} makes '
+                f"it{'' if later else ','} {where}"
+            )
         fact = f'bottom "{blob}" is not the top of an earlier layer; {remedy}'
         error = layer_error(its.field, its.name, fact)
         return Elsewhere(str(error)) if makers and not later else error

@@ -85,7 +85,9 @@ def _gets_a_top(layer: Layer) -> bool:
 
 
 def _split(top: Top, layer: Layer, readers: Counter, shapes: Shapes) -> int | None:
-    """The tops of the Split after a top that several layers read; a loss counts as one that reads it."""
+    """The tops of the Split after a top that several layers read;
+    a loss counts as one that reads it.
+    """
     weights = layer.view.list("loss_weight")
     count = readers[top] + any(weights[top.index : top.index + 1])
     if count < 2:
@@ -110,7 +112,10 @@ def _column(layer: Layer, shapes: Shapes) -> int:
     if layer.type not in ("Convolution", "Deconvolution") or bottoms is None or not blobs:
         return 0
     window = spatial(layer, len(bottoms[0]))
-    if all((k, s, p) == (1, 1, 0) for k, s, p in zip(window.kernel, window.stride, window.pad, strict=True)):
+    if all(
+        (k, s, p) == (1, 1, 0)
+        for k, s, p in zip(window.kernel, window.stride, window.pad, strict=True)
+    ):
         return 0
     smaller = shapes.tops[layer.tops[0]] if layer.type == "Convolution" else bottoms[0]
     places = prod(smaller[-len(window.kernel) :])

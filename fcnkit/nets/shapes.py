@@ -96,7 +96,10 @@ def _inferred(graph: Graph, inputs: Mapping[str, Shape], refuse: Refuse) -> Shap
 
 
 def _add(
-    layer: Layer, wanted: Mapping[Top, Shape], tops: dict[Top, Shape | None], reasons: dict[Top, str]
+    layer: Layer,
+    wanted: Mapping[Top, Shape],
+    tops: dict[Top, Shape | None],
+    reasons: dict[Top, str],
 ) -> None:
     """The layer's tops are in `tops`, and in `reasons` where they are not known."""
     kind = table.of(layer)
@@ -110,7 +113,9 @@ def _add(
             _check_size(layer, top, tops[top])
 
 
-def _shapes(layer: Layer, kind: table.LayerType, tops: Mapping[Top, Shape | None]) -> list[Shape | None]:
+def _shapes(
+    layer: Layer, kind: table.LayerType, tops: Mapping[Top, Shape | None]
+) -> list[Shape | None]:
     bottoms = [tops[top] for top in layer.bottoms]
     if None in bottoms:
         return [None] * len(layer.tops)
@@ -134,18 +139,25 @@ def _override(layer: Layer, shape: Shape | None, wanted: Shape | None) -> Shape 
     return wanted
 
 
-def _follow(layer: Layer, shapes: list[Shape | None], wanted: Mapping[Top, Shape]) -> list[Shape | None]:
+def _follow(
+    layer: Layer, shapes: list[Shape | None], wanted: Mapping[Top, Shape]
+) -> list[Shape | None]:
     """The labels beside images of a given shape are as many as those."""
     images = wanted.get(layer.tops[0]) if layer.tops and not layer.bottoms else None
     if images and layer.type in ("Data", "ImageData", "WindowData", "MemoryData"):
         return [shapes[0], *[images[:1]] * (len(shapes) - 1)]
     if images and layer.type == "DummyData":
-        return [(*images[:1], *shape[1:]) if shape[:1] == shapes[0][:1] else shape for shape in shapes]
+        return [
+            (*images[:1], *shape[1:]) if shape[:1] == shapes[0][:1] else shape for shape in shapes
+        ]
     return shapes
 
 
 def _reason(
-    layer: Layer, kind: table.LayerType, tops: Mapping[Top, Shape | None], reasons: Mapping[Top, str]
+    layer: Layer,
+    kind: table.LayerType,
+    tops: Mapping[Top, Shape | None],
+    reasons: Mapping[Top, str],
 ) -> str:
     for top in layer.bottoms:
         if tops[top] is None:

@@ -49,7 +49,13 @@ class Sizes:
     """
 
     def __init__(
-        self, graph: Graph, start: Top, shape: Shape, tops: tuple[Top, ...], *, first: Collection[Layer] = ()
+        self,
+        graph: Graph,
+        start: Top,
+        shape: Shape,
+        tops: tuple[Top, ...],
+        *,
+        first: Collection[Layer] = (),
     ):
         self.graph, self.start, self.tops = graph, start, tops
         self.first, self.more = frozenset(layer.index for layer in first), 0
@@ -57,12 +63,16 @@ class Sizes:
         layers = [layer for layer in _needed(graph, tops) if layer.type != "Input"]
         self.period = _period(self.places, layers)
         self.inputs = _inputs(graph) | {start: shape}
-        self.shapes, self.same, self.distinct = _collapsed(layers, self.inputs, self.places, self.first)
+        self.shapes, self.same, self.distinct = _collapsed(
+            layers, self.inputs, self.places, self.first
+        )
         self.windows = tuple(layer for layer in self.distinct if has_window(layer))
         self._checked: dict[int, tuple] = {}
 
     def padded(self, more: int) -> "Sizes":
-        """The same net, its first layers padded by `more` pixels more on each side than they say."""
+        """The same net, its first layers padded
+        by `more` pixels more on each side than they say.
+        """
         other = copy(self)
         other.more, other._checked = more, {}
         return other
@@ -162,7 +172,9 @@ def _period(places: Mapping[Top, CoordMap], layers: Collection[Layer]) -> int:
 def _collapsed(
     layers: Collection[Layer], inputs: Known, places: Mapping[Top, CoordMap], first: Collection[int]
 ) -> tuple[dict[Top, Shape], dict[Top, Top], tuple[Layer, ...]]:
-    """Every top's shape at the net's own size, a top that always has its size, and the layers that remain."""
+    """Every top's shape at the net's own size,
+    a top that always has its size, and the layers that remain.
+    """
     shapes, same = dict(inputs), {top: top for top in inputs}
     distinct: list[Layer] = []
     done: dict[tuple, Top] = {}
@@ -222,7 +234,9 @@ class Fit(NamedTuple):
         return self.slack is not None and self.slack >= 0
 
 
-def crop_fit(sizes: Sizes, cropped: Track, reference: Track, offset: tuple[int, ...], least: int) -> Fit:
+def crop_fit(
+    sizes: Sizes, cropped: Track, reference: Track, offset: tuple[int, ...], least: int
+) -> Fit:
     """The crop's least slack over every input size from `least` up."""
     found = []
     for size, known in sizes.worth_checking(least):

@@ -54,7 +54,9 @@ def _needed(graph: Graph, layer: Layer) -> Offset:
         raise layer.error(f"Crop takes 2 bottoms and has {len(layer.bottoms)}; give both")
     cropped, reference = layer.bottoms
     exact = coords.offset(graph, cropped, reference, ndim=4 - _axis(layer))
-    return Offset(layer.name, cropped.blob, reference.blob, coords.whole(graph, cropped, reference, exact))
+    return Offset(
+        layer.name, cropped.blob, reference.blob, coords.whole(graph, cropped, reference, exact)
+    )
 
 
 def _axis(layer: Layer) -> int:
@@ -84,7 +86,9 @@ def _edits(net: Prototxt, layer: Layer, offset: tuple[int, ...]) -> list[Edit]:
     elif _written(layer, len(offset)) != offset:
         edits += [set_value(field, value, why) for field, value in zip(old, values, strict=False)]
         edits += [removed(field, why) for field in old[len(values) :]]
-        edits += [beside(old[-1], [("offset", value)], net.style, why) for value in values[len(old) :]]
+        edits += [
+            beside(old[-1], [("offset", value)], net.style, why) for value in values[len(old) :]
+        ]
     if not missing:
         return edits
     if owner is None:

@@ -22,7 +22,12 @@ _WHY = "as the FCN authors write it"
 _INPUT_SIZE = 500
 # Validation images and iterations of the authors' solvers, by number of classes:
 # PASCAL VOC, NYUDv2, PASCAL-Context, SIFT Flow.
-_DATASETS = {(21,): (736, 100_000), (40,): (654, 300_000), (60,): (5105, 300_000), (33, 3): (200, 300_000)}
+_DATASETS = {
+    (21,): (736, 100_000),
+    (40,): (654, 300_000),
+    (60,): (5105, 300_000),
+    (33, 3): (200, 300_000),
+}
 
 
 def deployed(net: Prototxt) -> Plan:
@@ -51,7 +56,9 @@ def trained(net: Prototxt, *, split: str, ignore: int = 255, images: Images = Im
     data = graph.inputs[0].blob
     images.check(net, graph.producer(graph.inputs[0]).input_shapes[graph.inputs[0].index])
     feeds = [data_layer(data, None, images.source(f"{split}_image_lmdb"), images)]
-    feeds += [data_layer(label, None, images.source(f"{split}_{label}_lmdb"), None) for label in labels]
+    feeds += [
+        data_layer(label, None, images.source(f"{split}_{label}_lmdb"), None) for label in labels
+    ]
     edits = _spelled(net, graph, graph.layers) + _replaced(net, graph, feeds)
     for number, top in enumerate(graph.outputs):
         name = f"loss_{_label(top.blob)}" if number else "loss"
@@ -72,17 +79,28 @@ def solver(
     graph = build(net)
     classes = tuple(_classes(graph))
     tests, iterations = _DATASETS.get(classes, (100, 100_000))
-    stages = 0 if at_once else min({32: 0, 16: 1, 8: 2}.get(stride, 0), 1 if len(classes) > 1 else 2)
+    stages = (
+        0 if at_once else min({32: 0, 16: 1, 8: 2}.get(stride, 0), 1 if len(classes) > 1 else 2)
+    )
     grouped = _grouped(graph)
     fields: Pairs = [
-        ("train_net", "train.prototxt"), ("test_net", "val.prototxt"), ("test_iter", tests),
-        ("test_interval", 999999999), ("display", 20), ("average_loss", 20), ("lr_policy", "fixed"),
+        ("train_net", "train.prototxt"),
+        ("test_net", "val.prototxt"),
+        ("test_iter", tests),
+        ("test_interval", 999999999),
+        ("display", 20),
+        ("average_loss", 20),
+        ("lr_policy", "fixed"),
         ("base_lr", Word("1e-4" if grouped else f"1e-{10 + 2 * stages}")),
-        ("momentum", 0.9 if grouped else 0.99), ("iter_size", 20 if grouped else 1),
-        ("max_iter", iterations), ("weight_decay", 0.0005), ("snapshot", 4000),
-        ("snapshot_prefix", "snapshot/train"), ("test_initialization", False),
+        ("momentum", 0.9 if grouped else 0.99),
+        ("iter_size", 20 if grouped else 1),
+        ("max_iter", iterations),
+        ("weight_decay", 0.0005),
+        ("snapshot", 4000),
+        ("snapshot_prefix", "snapshot/train"),
+        ("test_initialization", False),
         *([("solver_mode", Word("CPU"))] if cpu else []),
-    ]  # fmt: skip
+    ]
     return parse(render(fields, style), "solver.prototxt")
 
 
@@ -143,7 +161,16 @@ def _convolution(net: Prototxt, layer: Layer, grouped: bool) -> list[Edit]:
     if not score:
         group = layer.param("convolution_param").get("group")
         fields += [("group", group)] * grouped + [("stride", window.stride[0])]
-    gone = ("weight_filler", "bias_filler", "kernel_h", "kernel_w", "pad_h", "pad_w", "stride_h", "stride_w")
+    gone = (
+        "weight_filler",
+        "bias_filler",
+        "kernel_h",
+        "kernel_w",
+        "pad_h",
+        "pad_w",
+        "stride_h",
+        "stride_w",
+    )
     edits = set_param(layer, "convolution_param", fields, net.style, replacing=gone, why=_WHY)
     return edits + _rates(net, layer, written=score or not grouped)
 
@@ -157,30 +184,45 @@ def _rates(net: Prototxt, layer: Layer, *, written: bool) -> list[Edit]:
 
 def _bridged(layer: Layer) -> list[Edit]:
     if layer.tops[0].blob != layer.bottoms[0].blob:
-        raise layer.error("it does not work in place; a deploy net without it needs its top renamed")
+        raise layer.error(
+            "it does not work in place; a deploy net without it needs its top renamed"
+        )
     return [removed(layer.field, _WHY)]
 
 
 def _replaced(net: Prototxt, graph: Graph, layers: Sequence[Pairs]) -> list[Edit]:
     """These layers where the Input was."""
     if len(graph.inputs) != 1:
-        raise NetError(f"{net.path}: {len(graph.inputs)} inputs; the FCN authors' style has one, the image")
+        raise NetError(
+            f"{net.path}: {len(graph.inputs)} inputs; the FCN authors' style has one, the image"
+        )
     field = graph.producer(graph.inputs[0]).field
     gone = [field] if field.name == "layer" else net.root.all("input", "input_dim", "input_shape")
     text = "".join(render([("layer", layer)], net.style) for layer in layers)
-    return [removed(gone[0], _WHY)._replace(new=text), *(removed(other, _WHY) for other in gone[1:])]
+    return [
+        removed(gone[0], _WHY)._replace(new=text),
+        *(removed(other, _WHY) for other in gone[1:]),
+    ]
 
 
 def _input_layer(graph: Graph) -> Pairs:
     top = graph.inputs[0]
     channels = (graph.producer(top).input_shapes[top.index] or (1, 3))[1]
     shape = [("dim", size) for size in (1, channels, _INPUT_SIZE, _INPUT_SIZE)]
-    return [("name", "input"), ("type", "Input"), ("top", top.blob), ("input_param", [("shape", shape)])]
+    return [
+        ("name", "input"),
+        ("type", "Input"),
+        ("top", top.blob),
+        ("input_param", [("shape", shape)]),
+    ]
 
 
 def _loss_layer(name: str, score: str, ignore: int, averaged: bool) -> Pairs:
     return [
-        ("name", name), ("type", "SoftmaxWithLoss"),
-        ("bottom", score), ("bottom", _label(score)), ("top", name),
+        ("name", name),
+        ("type", "SoftmaxWithLoss"),
+        ("bottom", score),
+        ("bottom", _label(score)),
+        ("top", name),
         ("loss_param", [("ignore_label", ignore), ("normalize", averaged)]),
-    ]  # fmt: skip
+    ]

@@ -48,7 +48,13 @@ def inside(message: Field, fields: Fields, style: Style, why: str = "") -> Edit:
 
 
 def set_param(
-    layer: Layer, message: str, fields: Fields, style: Style, *, replacing: Iterable[str] = (), why: str = ""
+    layer: Layer,
+    message: str,
+    fields: Fields,
+    style: Style,
+    *,
+    replacing: Iterable[str] = (),
+    why: str = "",
 ) -> list[Edit]:
     """The layer's `message` says `fields`; what it said under those names,
     or under the names in `replacing`, is gone.
@@ -75,7 +81,11 @@ def set_param(
 def kernel_fields(kernel: Sequence[int]) -> list[tuple[str, int]]:
     """kernel_size, or kernel_h and kernel_w where they differ."""
     height, width = kernel
-    return [("kernel_size", height)] if height == width else [("kernel_h", height), ("kernel_w", width)]
+    return (
+        [("kernel_size", height)]
+        if height == width
+        else [("kernel_h", height), ("kernel_w", width)]
+    )
 
 
 def removed(field: Field, why: str = "") -> Edit:

@@ -27,7 +27,8 @@ from fcnkit.rewrites.states import (
 
 Rows = tuple[tuple[tuple[int, float], ...], ...]
 
-# The share of blue, green and red in the brightness of a pixel, ITU-R BT.601: what OpenCV and PIL take.
+# The share of blue, green and red in the brightness of a pixel, ITU-R BT.601: what OpenCV and PIL
+# take.
 LUMA = (0.114, 0.587, 0.299)
 _SOURCES = frozenset(
     ("Input", "Data", "ImageData", "WindowData", "MemoryData", "DummyData", "HDF5Data", "Python")
@@ -74,7 +75,9 @@ def swap_channels(
     return _changed(net, blob, inputs, change)
 
 
-def to_gray(net: Prototxt, *, blob: str | None = None, inputs: Mapping[str, Shape] | None = None) -> Plan:
+def to_gray(
+    net: Prototxt, *, blob: str | None = None, inputs: Mapping[str, Shape] | None = None
+) -> Plan:
     """The net takes gray images where it took colour.
 
     The three input channels of the first weights are summed: the outputs are
@@ -85,7 +88,9 @@ def to_gray(net: Prototxt, *, blob: str | None = None, inputs: Mapping[str, Shap
     """
     rows = (((0, 1), (1, 1), (2, 1)),)
     exact = "on a gray image as on one of 3 equal channels"
-    change = _Change(3, rows, "its 3 channels summed to 1", exact, lambda means: [fsum(means) / len(means)])
+    change = _Change(
+        3, rows, "its 3 channels summed to 1", exact, lambda means: [fsum(means) / len(means)]
+    )
     return _changed(net, blob, inputs, change)
 
 
@@ -144,9 +149,12 @@ def add_channels(
 
 _STARTS = {
     "zero": ("zero", "whatever the new channels hold", lambda old: ()),
-    "mean": ("the mean of the old", "where the new channels are zero",
-             lambda old: tuple((index, 1 / old) for index in range(old))),
-}  # fmt: skip
+    "mean": (
+        "the mean of the old",
+        "where the new channels are zero",
+        lambda old: tuple((index, 1 / old) for index in range(old)),
+    ),
+}
 
 
 def _changed(net: Prototxt, blob: str | None, inputs: Mapping | None, change: _Change) -> Plan:
@@ -193,7 +201,9 @@ def _is_seen(known: Known, top: Top) -> bool:
 
 
 def _channels(net: Prototxt, work: States, blob: str | None) -> int:
-    """How many channels the image has; NetError where there is none, or several of different sizes."""
+    """How many channels the image has;
+    NetError where there is none, or several of different sizes.
+    """
     tops = [(known, top) for known in work.each for top in _images(known, blob)]
     counts = {known.shape(top)[1] if known.shape(top) else None for known, top in tops}
     names = ", ".join(dict.fromkeys(f'"{top.blob}"' for _, top in tops))
@@ -207,22 +217,30 @@ def _channels(net: Prototxt, work: States, blob: str | None) -> int:
         raise refused(net, f"the size of {names} is not known; {SAY_IT}")
     if len(counts) > 1:
         several = " and ".join(map(str, sorted(counts)))
-        raise refused(net, f"{names} has {several} channels in different states; split the net by state")
+        raise refused(
+            net, f"{names} has {several} channels in different states; split the net by state"
+        )
     return counts.pop()
 
 
 def _readers(known: Known, top: Top, change: _Change) -> Iterator[Layer]:
     """The layers that see the image, through what treats all channels alike."""
     for user in known.graph.consumers[top]:
-        if user.type in _FIRST or (change.permutes and user.type in _STATISTICS and len(user.bottoms) == 1):
+        if user.type in _FIRST or (
+            change.permutes and user.type in _STATISTICS and len(user.bottoms) == 1
+        ):
             yield user
-        if user.type in _BLIND or (change.permutes and user.type in _STATISTICS and len(user.bottoms) == 1):
+        if user.type in _BLIND or (
+            change.permutes and user.type in _STATISTICS and len(user.bottoms) == 1
+        ):
             yield from _readers(known, user.tops[0], change)
         elif user.type == "Crop" and not crops_channels(user):
             yield from _readers(known, user.tops[0], change) if user.bottoms[0] == top else ()
         elif user.type not in _FIRST and user.type not in _ENDS:
             fact = f'its type is {user.type}, and it reads the image "{top.blob}"'
-            raise user.error(f"{fact}; its channels cannot be changed here: change that part by hand first")
+            raise user.error(
+                f"{fact}; its channels cannot be changed here: change that part by hand first"
+            )
 
 
 def _moves(work: States, layer: Layer, change: _Change) -> list[Move]:
@@ -231,7 +249,9 @@ def _moves(work: States, layer: Layer, change: _Change) -> list[Move]:
     if layer.type in _STATISTICS:
         return [_statistic(layer, at, shape, change.rows) for at, shape in enumerate(shapes)]
     if len(layer.bottoms) > 1:
-        raise layer.error(f"its weights are for {len(layer.bottoms)} bottoms at once; give each a layer")
+        raise layer.error(
+            f"its weights are for {len(layer.bottoms)} bottoms at once; give each a layer"
+        )
     axis, old = _split(layer, shapes[0], change.before)
     new = (*old[:axis], len(change.rows), *old[axis + 1 :])
     shape = new if layer.type == "Convolution" else _joined(new, axis)
@@ -240,11 +260,15 @@ def _moves(work: States, layer: Layer, change: _Change) -> list[Move]:
 
 
 def _statistic(layer: Layer, at: int, shape: Shape, rows: Rows) -> Move:
-    """One blob of a layer that normalises the image; what is not one number for each channel stays."""
+    """One blob of a layer that normalises the image;
+    what is not one number for each channel stays.
+    """
     if at not in _STATISTICS[layer.type] or shape in ((), (1,)):
         return Move(layer.name, at, shape, layer.name)
     if shape != (len(rows),):
-        raise layer.error("it has not one number for each channel of the image; change it by hand first")
+        raise layer.error(
+            "it has not one number for each channel of the image; change it by hand first"
+        )
     return Move(layer.name, at, shape, layer.name, "mix", (shape, ((0, rows),)))
 
 
@@ -256,7 +280,9 @@ def _split(layer: Layer, shape: Shape, channels: int) -> tuple[int, Shape]:
         return 1, shape
     param = layer.param("inner_product_param")
     if param.get("axis") not in (1, -3):
-        raise layer.error(f"it works along axis {param.get('axis')} of the image, not along its channels")
+        raise layer.error(
+            f"it works along axis {param.get('axis')} of the image, not along its channels"
+        )
     if param.get("transpose"):
         return 0, (channels, shape[0] // channels, shape[1])
     return 1, (shape[0], channels, shape[1] // channels)
@@ -270,7 +296,9 @@ def _step(layer: Layer, change: _Change) -> Step:
     return Step("change", layer.name, layer.line, change.what, f"the same outputs {change.exact}")
 
 
-def _source(net: Prototxt, layer: Layer, top: Top, change: _Change) -> tuple[list[Edit], Step | None]:
+def _source(
+    net: Prototxt, layer: Layer, top: Top, change: _Change
+) -> tuple[list[Edit], Step | None]:
     """What changes where the image comes from, and what its owner must see to."""
     edits = _colour(net, layer, change)
     if len(change.rows) != change.before:
@@ -281,7 +309,9 @@ def _source(net: Prototxt, layer: Layer, top: Top, change: _Change) -> tuple[lis
         notes.append(f"what it reads must have {len(change.rows)} channels")
     if not edits and not changed and not notes and not change.permutes:
         return [], None
-    what = [f"{top.blob} has {len(change.rows)} channels"] if len(change.rows) != change.before else []
+    what = (
+        [f"{top.blob} has {len(change.rows)} channels"] if len(change.rows) != change.before else []
+    )
     what += [f"mean_value {', '.join(means)}"] if changed else []
     why = "; ".join([change.what, *notes])
     verb = "change" if edits or changed else "keep"
@@ -297,7 +327,9 @@ def _sizes(net: Prototxt, layer: Layer, top: Top, channels: int) -> list[Edit]:
     fields = [shape.all("dim")[1] for shape in _shapes(net, layer, top)]
     if layer.field.name == "input" and not net.root.all("input_shape"):
         fields = net.root.all("input_dim")[4 * top.index + 1 : 4 * top.index + 2]
-    fields += [field for param in layer.field.all("memory_data_param") for field in param.all("channels")]
+    fields += [
+        field for param in layer.field.all("memory_data_param") for field in param.all("channels")
+    ]
     return [set_value(field, channels, "channels") for field in fields]
 
 
@@ -305,7 +337,9 @@ def _shapes(net: Prototxt, layer: Layer, top: Top) -> list[Field]:
     if layer.field.name == "input":
         return net.root.all("input_shape")[top.index : top.index + 1]
     shapes = [
-        shape for param in layer.field.all("input_param", "dummy_data_param") for shape in param.all("shape")
+        shape
+        for param in layer.field.all("input_param", "dummy_data_param")
+        for shape in param.all("shape")
     ]
     if len(shapes) == 1 and len(layer.tops) > 1:
         raise layer.error(f"its {len(layer.tops)} tops have one shape; give each its own")
@@ -326,7 +360,9 @@ def _colour(net: Prototxt, layer: Layer, change: _Change) -> list[Edit]:
 
 
 def _means(net: Prototxt, layer: Layer, change: _Change) -> tuple[list[Edit], list[str], list[str]]:
-    """The edits, what is to be noted, and the new values; where one serves every channel, nothing."""
+    """The edits, what is to be noted, and the new values;
+    where one serves every channel, nothing.
+    """
     fields = _said(layer, "mean_value")
     if len(fields) < 2:
         return [], [], []
@@ -334,10 +370,21 @@ def _means(net: Prototxt, layer: Layer, change: _Change) -> tuple[list[Edit], li
     new = list(change.means(old))
     if len(new) > len(fields):
         more = [("mean_value", value) for value in new[len(old) :]]
-        return [beside(fields[-1], more, net.style, "mean values")], [], [f"{value:g}" for value in new]
-    words = [field.raw for field in fields][::-1] if change.permutes else [f"{value:g}" for value in new]
-    edits = [Edit(field.value_start, field.stop, word, "mean values")
-             for field, word in zip(fields, words, strict=False) if field.raw != word]  # fmt: skip
+        return (
+            [beside(fields[-1], more, net.style, "mean values")],
+            [],
+            [f"{value:g}" for value in new],
+        )
+    words = (
+        [field.raw for field in fields][::-1]
+        if change.permutes
+        else [f"{value:g}" for value in new]
+    )
+    edits = [
+        Edit(field.value_start, field.stop, word, "mean values")
+        for field, word in zip(fields, words, strict=False)
+        if field.raw != word
+    ]
     inexact = len(new) < len(old) and len(set(old)) > 1
     note = ["exact only where the mean values were equal"] if inexact else []
     return edits + [taken_out(field, "mean values") for field in fields[len(new) :]], note, words

@@ -25,9 +25,18 @@ _COUNTED = {
 _THROUGH = ELEMENTWISE | {"Pooling", "Eltwise", "Crop", "Softmax", "Split", "Interp"}
 # Types where scores end: what they give is for each class, or for none.
 _ENDS = frozenset(
-    ("SoftmaxWithLoss", "Accuracy", "ArgMax", "Silence", "SigmoidCrossEntropyLoss", "HDF5Output",
-     "HingeLoss", "MultinomialLogisticLoss", "EuclideanLoss")
-)  # fmt: skip
+    (
+        "SoftmaxWithLoss",
+        "Accuracy",
+        "ArgMax",
+        "Silence",
+        "SigmoidCrossEntropyLoss",
+        "HDF5Output",
+        "HingeLoss",
+        "MultinomialLogisticLoss",
+        "EuclideanLoss",
+    )
+)
 
 
 class _Scores(NamedTuple):
@@ -72,7 +81,9 @@ def reclass(
         edits += _edits(net, each, len(classes), each in upscores and group > 1)
         steps[each.field.start] = _step(each, classes, count, filler if each in heads else "")
     plan = work.plan(edits, steps, moves)
-    states(plan.net, inputs)  # raises where a layer cannot take so many, as an Accuracy of the top 5
+    states(
+        plan.net, inputs
+    )  # raises where a layer cannot take so many, as an Accuracy of the top 5
     return plan
 
 
@@ -82,12 +93,16 @@ def _found(known: Known, start: Sequence[Layer]) -> Iterator[_Scores]:
     here = [layer for layer in known.graph.layers if layer.field.start in places]
     for layer in here:
         if layer.type not in _COUNTED:
-            raise layer.error(f"its type is {layer.type}; name the Convolution or InnerProduct that scores")
+            raise layer.error(
+                f"its type is {layer.type}; name the Convolution or InnerProduct that scores"
+            )
         yield _spread(known, layer)
 
 
 def _spread(known: Known, start: Layer) -> _Scores:
-    """Every layer with a channel for each class, reached from `start` through what keeps the channels."""
+    """Every layer with a channel for each class,
+    reached from `start` through what keeps the channels.
+    """
     graph, count = known.graph, start.param(_COUNTED[start.type]).get("num_output")
     heads, upscores, seen, todo = [], [], set(), list(start.tops)
     while todo:
@@ -121,7 +136,10 @@ def _upsamples(known: Known, layer: Layer, count: int) -> bool:
 def _carried(layer: Layer, others: Sequence[Top], top: Top) -> Sequence[Top]:
     """The tops or bottoms that have the channels of `top`, of a layer that keeps them."""
     if layer.type not in _THROUGH or crops_channels(layer):
-        fact = f'its type is {layer.type}, and the classes of "{top.blob}" cannot be followed through it'
+        fact = (
+            f'its type is {layer.type}, and the classes of "{top.blob}" cannot be followed '
+            f"through it"
+        )
         raise layer.error(f"{fact}; change its part of the net by hand first")
     return others[:1] if layer.type == "Crop" else others
 
@@ -144,26 +162,43 @@ def _check(net: Prototxt, layer: str, classes: Sequence[int | None], count: int)
         raise refused(net, f'layer "{layer}": no classes are left; give at least one')
     wrong = [index for index in classes if index is not None and not 0 <= index < count]
     if wrong:
-        raise refused(net, f'layer "{layer}": it has {count} classes, 0 to {count - 1}, and no {wrong[0]}')
+        raise refused(
+            net, f'layer "{layer}": it has {count} classes, 0 to {count - 1}, and no {wrong[0]}'
+        )
 
 
-def _head_moves(work: States, layer: Layer, rows: tuple, count: int, group: int, filler: tuple) -> list[Move]:
-    """A layer that scores: its outputs are the rows; along axis 1 where weights are inputs x outputs."""
+def _head_moves(
+    work: States, layer: Layer, rows: tuple, count: int, group: int, filler: tuple
+) -> list[Move]:
+    """A layer that scores: its outputs are the rows;
+    along axis 1 where weights are inputs x outputs.
+    """
     weights, *bias = (tuple(shape) for shape in work.blobs(work.alone(layer)))
     across = layer.type == "Deconvolution" or (
         layer.type == "InnerProduct" and layer.param("inner_product_param").get("transpose")
     )
     if group > 1 or (across and filler):
-        what = f"it has {group} groups" if group > 1 else "its outputs are not the first axis of its weights"
-        raise layer.error(f"{what}; " + ("make it dense first" if group > 1 else "let new classes be zero"))
+        what = (
+            f"it has {group} groups"
+            if group > 1
+            else "its outputs are not the first axis of its weights"
+        )
+        raise layer.error(
+            f"{what}; " + ("make it dense first" if group > 1 else "let new classes be zero")
+        )
     axis = int(bool(across))
     new = (*weights[:axis], len(rows), *weights[axis + 1 :])
-    return [Move(layer.name, 0, new, layer.name, "mix", (weights, ((axis, rows),), filler)),
-            *_bias_moves(layer, bias, rows)]  # fmt: skip
+    return [
+        Move(layer.name, 0, new, layer.name, "mix", (weights, ((axis, rows),), filler)),
+        *_bias_moves(layer, bias, rows),
+    ]
 
 
 def _bias_moves(layer: Layer, bias: Sequence[Shape], rows: tuple) -> list[Move]:
-    return [Move(layer.name, 1, (len(rows),), layer.name, "mix", (shape, ((0, rows),))) for shape in bias]
+    return [
+        Move(layer.name, 1, (len(rows),), layer.name, "mix", (shape, ((0, rows),)))
+        for shape in bias
+    ]
 
 
 def _upscore_moves(
@@ -175,7 +210,9 @@ def _upscore_moves(
     """
     weights, *bias = (tuple(shape) for shape in work.blobs(work.alone(layer)))
     if group not in (1, count):
-        raise layer.error(f"it upsamples {count} classes in {group} groups; give it one for each, or one")
+        raise layer.error(
+            f"it upsamples {count} classes in {group} groups; give it one for each, or one"
+        )
     planes, new = (count, 1, *weights[2:]), (len(rows), 1, *weights[2:])
     own = tuple(row or ((0, 1),) for row in rows)
     apart = Move(layer.name, 0, planes, layer.name, "group", (count,))
@@ -183,22 +220,31 @@ def _upscore_moves(
     if group == count and group > 1:
         return [mixed, *_bias_moves(layer, bias, rows)]
     mixed = mixed._replace(after=(apart,))
-    dense = Move(layer.name, 0, (len(rows), *new[:1], *new[2:]), layer.name, "dense", (len(rows),), (mixed,))
+    dense = Move(
+        layer.name, 0, (len(rows), *new[:1], *new[2:]), layer.name, "dense", (len(rows),), (mixed,)
+    )
     return [dense, *_bias_moves(layer, bias, rows)]
 
 
 def _edits(net: Prototxt, layer: Layer, count: int, grouped: bool) -> list[Edit]:
     fields = [("num_output", count), *([("group", count)] if grouped else [])]
-    return set_param(layer, _COUNTED[layer.type], fields, net.style, why=f'classes of "{layer.name}"')
+    return set_param(
+        layer, _COUNTED[layer.type], fields, net.style, why=f'classes of "{layer.name}"'
+    )
 
 
 def _step(layer: Layer, classes: Sequence[int | None], count: int, filler: str) -> Step:
-    new, kept = sum(index is None for index in classes), [index for index in classes if index is not None]
+    new, kept = (
+        sum(index is None for index in classes),
+        [index for index in classes if index is not None],
+    )
     what = f"{count} -> {len(classes)} classes"
     start = "" if not new else f"; {new} new, {_START.get(filler, filler)}"
     same = kept == sorted(kept)
     order = f"old classes {_ranges(kept)}" if kept else "no old class"
-    return Step("change", layer.name, layer.line, what + start, order + ("" if same else ", in this order"))
+    return Step(
+        "change", layer.name, layer.line, what + start, order + ("" if same else ", in this order")
+    )
 
 
 _START = {ZERO: "zero", "": "upsampled as class 0"}

@@ -1,4 +1,6 @@
-"""What the conversions between InnerProduct and Convolution share: who can live with other shapes."""
+"""What the conversions between InnerProduct and Convolution share:
+who can live with other shapes.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -58,15 +60,25 @@ def follow(
         blame(state, layer, converted, counts)
     for before, after in zip(old, new, strict=True):
         if after not in same(before):
-            blame(state, layer, converted, f"its output would be {show(after)} in place of {show(before)}")
+            blame(
+                state,
+                layer,
+                converted,
+                f"its output would be {show(after)} in place of {show(before)}",
+            )
     return new
 
 
 _AXIS_PARAMS = {
-    "Softmax": "softmax_param", "SoftmaxWithLoss": "softmax_param", "Accuracy": "accuracy_param",
-    "Slice": "slice_param", "Concat": "concat_param", "ArgMax": "argmax_param", "Scale": "scale_param",
+    "Softmax": "softmax_param",
+    "SoftmaxWithLoss": "softmax_param",
+    "Accuracy": "accuracy_param",
+    "Slice": "slice_param",
+    "Concat": "concat_param",
+    "ArgMax": "argmax_param",
+    "Scale": "scale_param",
     "Bias": "bias_param",
-}  # fmt: skip
+}
 
 
 def _axis(layer: Layer) -> int:
@@ -105,7 +117,9 @@ def check_shared(states: Iterable[tuple[Graph, Mapping[str, Shape]]]) -> None:
                 raise Refused(changed, why)
 
 
-def _sharers(graph: Graph, converted: Mapping[str, Shape]) -> dict[str, list[tuple[Layer, Shape | None]]]:
+def _sharers(
+    graph: Graph, converted: Mapping[str, Shape]
+) -> dict[str, list[tuple[Layer, Shape | None]]]:
     """The layers that use each named parameter, with the shape that it is to have there."""
     owners: dict[str, list[tuple[Layer, Shape | None]]] = {}
     for layer in graph.layers:

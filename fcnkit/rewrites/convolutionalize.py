@@ -17,7 +17,14 @@ from fcnkit.nets.graph import Graph, Layer, Top, graphs
 from fcnkit.nets.layers.axes import show
 from fcnkit.nets.shapes import infer
 from fcnkit.plan import Move, Plan, Step
-from fcnkit.rewrites.changes import beside, kernel_fields, removed, renamed_blob, set_name, set_value
+from fcnkit.rewrites.changes import (
+    beside,
+    kernel_fields,
+    removed,
+    renamed_blob,
+    set_name,
+    set_value,
+)
 from fcnkit.rewrites.conversion import Refused, State, check_shared, follow
 from fcnkit.rewrites.slide import ELEMENTWISE, slide
 
@@ -81,7 +88,9 @@ def _simulate(state: State, keep: Mapping[str, str]) -> _Result:
         given = [new[bottom] for bottom in layer.bottoms]
         if layer.type == "InnerProduct" and layer.name not in keep:
             tops = [_convert(layer, state, given[0], kernels, unknown)]
-        elif _is_flatten(layer, old) and len(given[0] or ()) == 4 and _dissolves(graph, layer, keep):
+        elif (
+            _is_flatten(layer, old) and len(given[0] or ()) == 4 and _dissolves(graph, layer, keep)
+        ):
             dissolved.append(layer)
             tops = [given[0]]
         elif given == [old[bottom] for bottom in layer.bottoms]:
@@ -92,20 +101,24 @@ def _simulate(state: State, keep: Mapping[str, str]) -> _Result:
     return _Result(state, kernels, unknown, tuple(dissolved))
 
 
-def _convert(layer: Layer, state: State, given: Shape | None, kernels: dict, unknown: dict) -> Shape | None:
+def _convert(
+    layer: Layer, state: State, given: Shape | None, kernels: dict, unknown: dict
+) -> Shape | None:
     """Notes the layer's kernel, and gives the shape of its top as a Convolution."""
     view = layer.param("inner_product_param")
     before = state.shapes.tops[layer.bottoms[0]]
     if given is None or before is None:
         unknown[layer.name] = (
             f'the size of its input "{layer.bottoms[0].blob}" is not known '
-            f"({state.shapes.reason(layer.bottoms[0])}); say it with --input, as in --input data=1,3,227,227"
+            f"({state.shapes.reason(layer.bottoms[0])}); say it with --input, as in --input "
+            f"data=1,3,227,227"
         )
         return None
     axis = view.get("axis")
     if axis + (len(before) if axis < 0 else 0) != 1:
         raise Refused(
-            [layer], f"it works along axis {axis}, and a Convolution only along the channels, axis 1"
+            [layer],
+            f"it works along axis {axis}, and a Convolution only along the channels, axis 1",
         )
     if len(given) != 4:
         raise Refused(
@@ -128,7 +141,9 @@ def _is_flatten(layer: Layer, old: Mapping[Top, Shape | None]) -> bool:
 
 
 def _dissolves(graph: Graph, layer: Layer, keep: Mapping[str, str]) -> bool:
-    """Whether only InnerProducts would see that this Flatten is gone, and no blob name is taken twice."""
+    """Whether only InnerProducts would see that this Flatten is gone,
+    and no blob name is taken twice.
+    """
     if layer.name in keep:
         return False
     in_place = False
@@ -173,13 +188,17 @@ def _plan(net: Prototxt, results: Sequence[_Result], keep: Mapping[str, str], ne
             if layer.name in result.kernels:
                 kernel = result.kernels[layer.name]
                 edits += _conversion(net, layer, kernel, new_name(layer.name))
-                steps.setdefault(layer.field.start, _converted(layer, kernel, gone, new_name(layer.name)))
+                steps.setdefault(
+                    layer.field.start, _converted(layer, kernel, gone, new_name(layer.name))
+                )
                 moves.update(
-                    ((move.layer, move.blob), move) for move in _moves(layer, kernel, new_name(layer.name))
+                    ((move.layer, move.blob), move)
+                    for move in _moves(layer, kernel, new_name(layer.name))
                 )
             elif layer.name in keep and layer.type == "InnerProduct":
                 steps.setdefault(
-                    layer.field.start, Step("keep", layer.name, layer.line, "InnerProduct", keep[layer.name])
+                    layer.field.start,
+                    Step("keep", layer.name, layer.line, "InnerProduct", keep[layer.name]),
                 )
         for layer in flattens:
             edits += _dissolution(graph, layer)
@@ -220,7 +239,11 @@ def _converted(layer: Layer, kernel: Shape, gone: Mapping[str, str], name: str) 
     renamed = f", renamed {name}" if name != layer.name else ""
     why = f"{source} is {show(kernel[1:])}"
     return Step(
-        "convert", layer.name, layer.line, f"InnerProduct -> Convolution, kernel {size}{renamed}", why
+        "convert",
+        layer.name,
+        layer.line,
+        f"InnerProduct -> Convolution, kernel {size}{renamed}",
+        why,
     )
 
 
@@ -246,16 +269,23 @@ def _dissolution(graph: Graph, layer: Layer) -> list[Edit]:
 def _renamer(rename: str | Mapping[str, str] | None, known: set[str], results: Sequence[_Result]):
     """The new name of each layer; NetError when one is not known, or two would have the same."""
     if isinstance(rename, str) and "{name}" not in rename:
-        raise NetError(f'rename "{rename}": has no {{name}} in it; write for instance "{{name}}-conv"')
+        raise NetError(
+            f'rename "{rename}": has no {{name}} in it; write for instance "{{name}}-conv"'
+        )
     pairs = rename or {}
     if isinstance(rename, str):
         pairs = {name: rename.replace("{name}", name) for name in known}
     for name in pairs.keys() - known:
         raise NetError(
-            f'rename "{name}": no such layer is converted; these are: {", ".join(sorted(known)) or "none"}'
+            f'rename "{name}": no such layer is converted; these are: '
+            f"{', '.join(sorted(known)) or 'none'}"
         )
-    others = {layer.name for result in results for layer in result.state.graph.layers} - pairs.keys()
+    others = {
+        layer.name for result in results for layer in result.state.graph.layers
+    } - pairs.keys()
     for name, new in pairs.items():
         if new in others or list(pairs.values()).count(new) > 1:
-            raise NetError(f'rename "{name}": another layer would be named "{new}" too; choose another name')
+            raise NetError(
+                f'rename "{name}": another layer would be named "{new}" too; choose another name'
+            )
     return lambda name: pairs.get(name, name)

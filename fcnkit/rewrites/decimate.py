@@ -1,4 +1,5 @@
-"""A Convolution with a large kernel keeps every so manieth tap, and dilation keeps them in their places.
+"""A Convolution with a large kernel keeps every so manieth tap,
+and dilation keeps them in their places.
 
 So DeepLab makes the 7 x 7 kernel of VGG-16's fc6 4 x 4 or 3 x 3: Chen et al.,
 "Semantic Image Segmentation with Deep Convolutional Nets and Fully Connected
@@ -21,7 +22,11 @@ _OLD = ("kernel_size", "kernel_h", "kernel_w", "dilation", *_HOLES)
 
 
 def decimate(
-    net: Prototxt, layer: str, kernel: int | Sequence[int], *, inputs: Mapping[str, Shape] | None = None
+    net: Prototxt,
+    layer: str,
+    kernel: int | Sequence[int],
+    *,
+    inputs: Mapping[str, Shape] | None = None,
 ) -> Plan:
     """The layer's kernel has this size: of its K taps every m-th, with m times the dilation.
 
@@ -49,11 +54,15 @@ def _kernels(layer: Layer, kernel: int | Sequence[int]) -> tuple[Shape, Shape]:
     """The old and the new kernel of each axis."""
     if layer.type not in ("Convolution", "Deconvolution"):
         fact = f"its type is {layer.type}; only a Convolution is decimated"
-        raise layer.error(f"{fact}{': convolutionalize it first' if layer.type == 'InnerProduct' else ''}")
+        raise layer.error(
+            f"{fact}{': convolutionalize it first' if layer.type == 'InnerProduct' else ''}"
+        )
     old = spatial(layer).kernel
     new = (kernel,) * len(old) if isinstance(kernel, int) else tuple(kernel)
     if len(old) != 2 or len(new) != 2:
-        raise layer.error(f"its kernel has {len(old)} axes and the new one {len(new)}; both must have 2")
+        raise layer.error(
+            f"its kernel has {len(old)} axes and the new one {len(new)}; both must have 2"
+        )
     return old, new
 
 
@@ -63,16 +72,24 @@ def _steps(layer: Layer, old: Shape, new: Shape) -> Shape:
         if size != fewer and (not 1 < fewer < size or (size - 1) % (fewer - 1)):
             fits = [k for k in range(size - 1, 1, -1) if (size - 1) % (k - 1) == 0]
             remedy = f"these fit: {', '.join(map(str, fits))}" if fits else "none does"
-            raise layer.error(f"{fewer} of {size} taps cannot lie evenly from first to last; {remedy}")
+            raise layer.error(
+                f"{fewer} of {size} taps cannot lie evenly from first to last; {remedy}"
+            )
     return tuple((k - 1) // (n - 1) if k != n else 1 for k, n in zip(old, new, strict=True))
 
 
 def _edits(net: Prototxt, layer: Layer, kernel: Shape, steps: Shape) -> list[Edit]:
     why = f'decimate "{layer.name}"'
     dilation = [d * m for d, m in zip(spatial(layer).dilation, steps, strict=True)]
-    if kernel[0] == kernel[1] and dilation[0] == dilation[1] and not layer.param(_PARAM).says(*_HOLES):
+    if (
+        kernel[0] == kernel[1]
+        and dilation[0] == dilation[1]
+        and not layer.param(_PARAM).says(*_HOLES)
+    ):
         fields = [("kernel_size", kernel[0]), ("dilation", dilation[0])]
-        return set_param(layer, _PARAM, fields, net.style, replacing=("kernel_h", "kernel_w"), why=why)
+        return set_param(
+            layer, _PARAM, fields, net.style, replacing=("kernel_h", "kernel_w"), why=why
+        )
     old = [field for param in layer.field.all(_PARAM) for field in param.all(*_OLD)]
     words = ["dilation"] * (2 if dilation[0] != dilation[1] else 1)
     if layer.param(_PARAM).says(*_HOLES):
@@ -98,7 +115,10 @@ def _step(layer: Layer, old: Shape, new: Shape) -> Step:
         ", ".join(str(tap * step) for tap in range(count))
         for step, count in zip(_steps(layer, old, new), new, strict=True)
     ]
-    what = f"kernel {_show(old)} -> {_show(new)}, dilated {_show(_steps(layer, old, new))} times as far"
+    what = (
+        f"kernel {_show(old)} -> {_show(new)}, dilated {_show(_steps(layer, old, new))} times "
+        f"as far"
+    )
     why = f"taps {' and '.join(dict.fromkeys(taps))} of {_show(old)} stay where they lie"
     return Step("change", layer.name, layer.line, what, why)
 

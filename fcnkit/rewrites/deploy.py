@@ -13,7 +13,9 @@ from fcnkit.rewrites.rescore import LEARNED, classes_of, find_head, find_heads
 Shape = tuple[int, ...]
 
 
-def deploy(net: Prototxt, *, head: str | None = None, inputs: Mapping[str, Shape] | None = None) -> Plan:
+def deploy(
+    net: Prototxt, *, head: str | None = None, inputs: Mapping[str, Shape] | None = None
+) -> Plan:
     """What is left ends at the head: the last learned layer and all that it needs.
 
     Losses, accuracies, Softmax, data layers, other heads and layers of other
@@ -47,12 +49,18 @@ def deploy(net: Prototxt, *, head: str | None = None, inputs: Mapping[str, Shape
 
 
 def _graph(net: Prototxt) -> Graph:
-    """The net of state TEST; where that has no data, as in DIGITS' files, of the stage that is given it."""
+    """The net of state TEST; where that has no data,
+    as in DIGITS' files, of the stage that is given it.
+    """
     try:
         return build(net, State())
     except Elsewhere:
         found = graphs(net)
-        given = (one for one in found if all(layer.bottoms or layer.type == "Input" for layer in one.layers))
+        given = (
+            one
+            for one in found
+            if all(layer.bottoms or layer.type == "Input" for layer in one.layers)
+        )
         return next(given, found[0])
 
 
@@ -119,7 +127,11 @@ def _dims(net: Prototxt, layer: Layer, index: int) -> list[Field]:
     """The `dim` fields that give one top's shape, wherever the file has them."""
     if layer.field.name == "input":
         shapes = net.root.all("input_shape")
-        return shapes[index].all("dim") if shapes else net.root.all("input_dim")[4 * index : 4 * index + 4]
+        return (
+            shapes[index].all("dim")
+            if shapes
+            else net.root.all("input_dim")[4 * index : 4 * index + 4]
+        )
     shapes = [shape for param in layer.field.all("input_param") for shape in param.all("shape")]
     return shapes[index if len(shapes) > 1 else 0].all("dim") if shapes else []
 
@@ -129,12 +141,18 @@ def _replaced(net: Prototxt, layer: Layer, wanted: Mapping) -> tuple[list[Edit],
         raise layer.error("a V1 net has no Input layer; upgrade the net first")
     (top, shape), *_ = wanted.items()
     fields = [
-        ("name", top.blob), ("type", "Input"), ("top", top.blob),
+        ("name", top.blob),
+        ("type", "Input"),
+        ("top", top.blob),
         ("input_param", [("shape", [("dim", size) for size in shape])]),
-    ]  # fmt: skip
+    ]
     text = render([("layer", fields)], net.style).removesuffix(net.style.newline)
     step = Step(
-        "change", layer.name, layer.line, f"{layer.type} -> Input", "the deployed net is given its images"
+        "change",
+        layer.name,
+        layer.line,
+        f"{layer.type} -> Input",
+        "the deployed net is given its images",
     )
     return [Edit(layer.field.start, layer.field.stop, text, "deploy")], [step]
 
@@ -142,4 +160,6 @@ def _replaced(net: Prototxt, layer: Layer, wanted: Mapping) -> tuple[list[Edit],
 def _left_out(field: Field, last: Layer) -> Step:
     name, kind = field.last("name"), field.last("type")
     what = kind.raw.strip("\"'") if kind else "layer"
-    return Step("remove", name.string if name else "", field.line, what, f'"{last.name}" does not need it')
+    return Step(
+        "remove", name.string if name else "", field.line, what, f'"{last.name}" does not need it'
+    )

@@ -55,8 +55,12 @@ def _dropped(net: Prototxt, name: str, inputs: Mapping[str, Shape] | None) -> Pl
 
 def _learns(work: States, layer: Layer) -> bool:
     """Whether it has weights, as far as that is known."""
-    found = [known.shapes.blobs(each) for known in work.each for each in known.graph.layers
-             if each.field.start == layer.field.start]  # fmt: skip
+    found = [
+        known.shapes.blobs(each)
+        for known in work.each
+        for each in known.graph.layers
+        if each.field.start == layer.field.start
+    ]
     return bool(layer.bottoms) and any(blobs is None or blobs for blobs in found)
 
 
@@ -67,7 +71,9 @@ def _passed(work: States, layer: Layer) -> tuple[list[Edit], dict[int, Step]]:
     for known in work.each:
         for each in known.graph.layers:
             if each.field.start == layer.field.start and each.tops[0].blob != each.bottoms[0].blob:
-                edits += renamed_blob(_readers(known, each), each.tops[0].blob, each.bottoms[0].blob, why)
+                edits += renamed_blob(
+                    _readers(known, each), each.tops[0].blob, each.bottoms[0].blob, why
+                )
     what = f"what read {layer.tops[0].blob} reads {layer.bottoms[0].blob}"
     return edits, {layer.field.start: Step("remove", layer.name, layer.line, layer.type, what)}
 
@@ -92,6 +98,8 @@ def _cut(work: States, layer: Layer) -> tuple[list[Edit], dict[int, Step]]:
             if own or lost.intersection(each.bottoms):
                 lost.update(each.tops)
                 why = "it is to be dropped" if own else f'it needs "{layer.name}"'
-                steps.setdefault(each.field.start, Step("remove", each.name, each.line, each.type, why))
+                steps.setdefault(
+                    each.field.start, Step("remove", each.name, each.line, each.type, why)
+                )
                 edits.append(removed(each.field, f'drop "{layer.name}"'))
     return edits, steps

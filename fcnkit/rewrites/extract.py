@@ -47,7 +47,9 @@ def extract(
     return Plan(net, after, tuple(_steps(net, part)), tuple(_drops(net, part)))
 
 
-def _part(net: Prototxt, start: str | None, ends: Sequence[str] | None, inputs: Mapping | None) -> _Part:
+def _part(
+    net: Prototxt, start: str | None, ends: Sequence[str] | None, inputs: Mapping | None
+) -> _Part:
     graph = _graph(net)
     top = graph.top(start) if start else None
     wanted = [graph.top(end) for end in ends] if ends else _below(graph, top)
@@ -62,8 +64,12 @@ def _part(net: Prototxt, start: str | None, ends: Sequence[str] | None, inputs: 
             todo += graph.producer(each).bottoms
     if not reached or not found:
         names = ", ".join(f'"{end}"' for end in ends or ()) or "nothing"
-        raise NetError(f'{net.path}: {names} does not need "{start}"; see the order of layers with inspect')
-    return _Part(graph, infer(graph, inputs), top, tuple(sorted(found, key=lambda layer: layer.index)))
+        raise NetError(
+            f'{net.path}: {names} does not need "{start}"; see the order of layers with inspect'
+        )
+    return _Part(
+        graph, infer(graph, inputs), top, tuple(sorted(found, key=lambda layer: layer.index))
+    )
 
 
 def _graph(net: Prototxt) -> Graph:
@@ -94,7 +100,9 @@ def _removals(net: Prototxt, part: _Part) -> Iterator[Edit]:
             yield removed(rule, "one state")
     first = next(iter(net.root.all("input")), None)
     if first is not None and first.start not in kept:
-        yield from (removed(field, "extract") for field in net.root.all("input", "input_shape", "input_dim"))
+        yield from (
+            removed(field, "extract") for field in net.root.all("input", "input_shape", "input_dim")
+        )
 
 
 def _given(net: Prototxt, part: _Part) -> list[Edit]:
@@ -104,8 +112,10 @@ def _given(net: Prototxt, part: _Part) -> list[Edit]:
     shape = part.shapes.tops[part.start]
     if shape is None:
         reason = part.shapes.reason(part.start)
-        raise NetError(f'{net.path}: the size of "{part.start.blob}" is not known ({reason}); '
-                       "say it with --input, as in --input data=1,3,227,227")  # fmt: skip
+        raise NetError(
+            f'{net.path}: the size of "{part.start.blob}" is not known ({reason}); '
+            "say it with --input, as in --input data=1,3,227,227"
+        )
     first = min((layer.field for layer in part.layers), key=lambda field: field.start)
     at = net.text.rfind("\n", 0, first.start) + 1
     if net.text[at : first.start].strip():
@@ -121,9 +131,11 @@ def _input(net: Prototxt, part: _Part, first: Field, shape: Shape) -> str:
         return render(fields, net.style) + gap
     name = f"{blob}_input" if any(layer.name == blob for layer in part.layers) else blob
     fields = [
-        ("name", name), ("type", "Input"), ("top", blob),
+        ("name", name),
+        ("type", "Input"),
+        ("top", blob),
         ("input_param", [("shape", [("dim", size) for size in shape])]),
-    ]  # fmt: skip
+    ]
     return render([("layer", fields)], net.style) + gap
 
 
@@ -137,7 +149,9 @@ def _steps(net: Prototxt, part: _Part) -> Iterator[Step]:
         if field.start not in kept:
             name, kind = field.last("name"), field.last("type")
             what = kind.raw.strip("\"'") if kind else "layer"
-            yield Step("remove", name.string if name else "", field.line, what, "it is not between the two")
+            yield Step(
+                "remove", name.string if name else "", field.line, what, "it is not between the two"
+            )
 
 
 def _drops(net: Prototxt, part: _Part) -> Iterator[Move]:
@@ -146,7 +160,11 @@ def _drops(net: Prototxt, part: _Part) -> Iterator[Move]:
     gone: dict[str, Move] = {}
     for graph in graphs(net):
         for layer in graph.layers:
-            blobs = part.shapes.blobs(layer) if graph.state == part.graph.state and layer.bottoms else None
+            blobs = (
+                part.shapes.blobs(layer)
+                if graph.state == part.graph.state and layer.bottoms
+                else None
+            )
             if layer.name not in kept and layer.bottoms and (blobs is None or blobs):
                 gone[layer.name] = Move(layer.name, 0, (), how="drop")
     yield from gone.values()

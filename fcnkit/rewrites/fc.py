@@ -1,4 +1,6 @@
-"""Convolutions that see their whole input at once become InnerProducts: convolutionalize backwards."""
+"""Convolutions that see their whole input at once become InnerProducts:
+convolutionalize backwards.
+"""
 
 from collections.abc import Mapping, Sequence
 from math import prod
@@ -19,7 +21,9 @@ _WINDOWED = ("Convolution", "Deconvolution", "Im2col", "ConvolutionDepthwise")
 
 
 class _Result(NamedTuple):
-    """What is decided for one state: the input of each layer to convert, and those of unknown input."""
+    """What is decided for one state:
+    the input of each layer to convert, and those of unknown input.
+    """
 
     state: State
     seen: dict[str, Shape]
@@ -51,7 +55,9 @@ def to_fc(net: Prototxt, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
 
 
 def _simulate(state: State, keep: Mapping[str, str]) -> _Result:
-    """The shapes of the net to be, layer by layer; Refused at the first that a conversion would break."""
+    """The shapes of the net to be, layer by layer;
+    Refused at the first that a conversion would break.
+    """
     old, new, seen, unknown = state.shapes.tops, {}, {}, set()
     for layer in state.graph.layers:
         given = [new[bottom] for bottom in layer.bottoms]
@@ -79,7 +85,12 @@ def _same(old: Shape) -> tuple[Shape, ...]:
 
 def _covers(layer: Layer, given: Sequence[Shape | None]) -> bool:
     """Whether it is a Convolution with one output place, made of every number of its input."""
-    if layer.type != "Convolution" or len(given) != 1 or given[0] is None or len(given[0]) not in (2, 4):
+    if (
+        layer.type != "Convolution"
+        or len(given) != 1
+        or given[0] is None
+        or len(given[0]) not in (2, 4)
+    ):
         return False
     param, size = layer.param("convolution_param"), (*given[0], 1, 1)[2:4]
     window = spatial(layer)
@@ -96,8 +107,14 @@ def _check_states(results: Sequence[_Result]) -> None:
     wanted = {name for result in results for name in result.seen}
     for result in results:
         for layer in result.state.graph.layers:
-            if layer.name in wanted and layer.name not in result.seen and layer.name not in result.unknown:
-                raise Refused([layer], f"its kernel does not cover its input in state {result.state.name}")
+            if (
+                layer.name in wanted
+                and layer.name not in result.seen
+                and layer.name not in result.unknown
+            ):
+                raise Refused(
+                    [layer], f"its kernel does not cover its input in state {result.state.name}"
+                )
 
 
 def _plan(net: Prototxt, results: Sequence[_Result], keep: Mapping[str, str]) -> Plan:
@@ -111,7 +128,9 @@ def _plan(net: Prototxt, results: Sequence[_Result], keep: Mapping[str, str]) ->
             if layer.name in seen:
                 edits += _conversion(layer)
                 steps[layer.field.start] = _converted(layer, seen[layer.name])
-                moves.update({(move.layer, move.blob): move for move in _moves(layer, seen[layer.name])})
+                moves.update(
+                    {(move.layer, move.blob): move for move in _moves(layer, seen[layer.name])}
+                )
             elif layer.name in keep:
                 why = keep[layer.name]
                 steps[layer.field.start] = Step("keep", layer.name, layer.line, layer.type, why)

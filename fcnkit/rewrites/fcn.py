@@ -67,7 +67,9 @@ def fcn(
     heads = _heads(net, classes)
     trunk = _trunk(net, heads[0], head, inputs)
     _check_one_image(trunk.net)
-    recipe = _Recipe(heads, tuple(_ladder(build(trunk.net), stride, heads[0].score)), group, at_once, least)
+    recipe = _Recipe(
+        heads, tuple(_ladder(build(trunk.net), stride, heads[0].score)), group, at_once, least
+    )
     if pad == "auto":
         return _least_pad(trunk, recipe)
     return recipe.upsampled(trunk if pad == "keep" else trunk.then(pad_first, pad))
@@ -92,7 +94,9 @@ def _heads(net: Prototxt, classes: int | Mapping[str, int]) -> tuple[_Head, ...]
     return tuple(_Head(f"_{name}", count) for name, count in classes.items())
 
 
-def _trunk(net: Prototxt, first: _Head, head: str | None, inputs: Mapping[str, Shape] | None) -> Plan:
+def _trunk(
+    net: Prototxt, first: _Head, head: str | None, inputs: Mapping[str, Shape] | None
+) -> Plan:
     """The net up to the scores of its first head, every place scored."""
     plan = upgrade(net) if net.root.all("layers") else Plan(net, net)
     plan = plan.then(deploy, head=head, inputs=inputs)
@@ -134,7 +138,11 @@ def without_last_pooling(net: Prototxt, head: str) -> Plan:
     why = f'remove "{pool.name}"'
     edits = [removed(pool.field, why), *renamed_blob(users, top.blob, pool.bottoms[0].blob, why)]
     step = Step(
-        "remove", pool.name, pool.line, "average pooling", "the FCN scores every place, not their average"
+        "remove",
+        pool.name,
+        pool.line,
+        "average pooling",
+        "the FCN scores every place, not their average",
     )
     return Plan(net, net.edit(edits), (step,))
 
@@ -154,7 +162,13 @@ def pad_first(net: Prototxt, pad: int) -> Plan:
             layer, "convolution_param", [("pad", pad)], net.style, replacing=_OTHER_PADS, why="pad"
         )
         steps.append(
-            Step("change", layer.name, layer.line, f"pad {pad}", "room for the crop at the image's border")
+            Step(
+                "change",
+                layer.name,
+                layer.line,
+                f"pad {pad}",
+                "room for the crop at the image's border",
+            )
         )
     return Plan(net, net.edit(edits), tuple(steps))
 
@@ -176,7 +190,8 @@ def first_layers(graph: Graph) -> list[Layer]:
             found.append(layer)
         elif layer.type in ("Pooling", "Deconvolution", "InnerProduct"):
             raise layer.error(
-                f"a {layer.type} reads the image, and only a Convolution can be padded; use pad keep"
+                f"a {layer.type} reads the image, and only a Convolution can be padded; use pad "
+                f"keep"
             )
         else:
             reached.update(layer.tops)
@@ -210,7 +225,11 @@ def _ladder(graph: Graph, stride: int, scores: str) -> list[_Rung]:
     if own != stride and stride not in finer:
         there = sorted({value for value in strides.values() if 1 < value <= own}, reverse=True)
         which = ", ".join(map(str, there)) or "stride 1 alone"
-        fact = f"its scores have stride {own}, finer than" if stride > own > 1 else "no layer has stride"
+        fact = (
+            f"its scores have stride {own}, finer than"
+            if stride > own > 1
+            else "no layer has stride"
+        )
         raise NetError(f"{graph.prototxt.path}: {fact} {stride}; this net has {which}")
     rungs = [
         _Rung(int(value), _deepest(graph, strides, value).blob, int(below / value))
@@ -264,7 +283,9 @@ class _Recipe(NamedTuple):
         """Those of the trunk's tops that the climb meets."""
         start, scores = graph.inputs[0], self._scores(graph)
         tops = (scores, *_below(graph, scores), *(graph.top(rung.top) for rung in self.ladder))
-        return Sizes(graph, start, graph.producer(start).input_shapes[start.index], tops, first=first)
+        return Sizes(
+            graph, start, graph.producer(start).input_shapes[start.index], tops, first=first
+        )
 
     def climbed(self, sizes: Sizes) -> tuple[list[tuple[Pairs, str]], list[Offset]]:
         """The layers of every head with their reasons, and their Crops."""

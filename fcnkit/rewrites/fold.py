@@ -90,7 +90,9 @@ def _links(work: States, known: Known, layer: Layer, why: dict[int, str]) -> Ite
         top = link.tops[0]
 
 
-def _why_not(work: States, known: Known, layer: Layer, link: Layer, users: tuple[Layer, ...]) -> str:
+def _why_not(
+    work: States, known: Known, layer: Layer, link: Layer, users: tuple[Layer, ...]
+) -> str:
     """Why a link cannot go into a linear layer that it follows; "" when it can."""
     if len(link.bottoms) > 1:
         return f'its second bottom "{link.bottoms[1].blob}" is computed, not stored'
@@ -116,7 +118,9 @@ def _stored(known: Known, link: Layer) -> bool:
 
 
 def _trains(known: Known) -> bool:
-    """Whether anyone trains this state: a deploy net with a layer for TEST has a TRAIN without a loss."""
+    """Whether anyone trains this state:
+    a deploy net with a layer for TEST has a TRAIN without a loss.
+    """
     return known.graph.state.phase == "TRAIN" and any(
         "Loss" in layer.type or any(layer.view.list("loss_weight")) for layer in known.graph.layers
     )
@@ -127,7 +131,9 @@ def _other_axes(known: Known, layer: Layer, link: Layer) -> str:
     shape, blobs = known.shape(link.bottoms[0]), known.shapes.blobs(link)
     if shape is None or blobs is None or known.shapes.blobs(layer) is None:
         reason = known.shapes.reason(link.bottoms[0]) or known.shapes.reason(layer.bottoms[0])
-        return f"sizes are not known ({reason}); say it with --input, as in --input data=1,3,227,227"
+        return (
+            f"sizes are not known ({reason}); say it with --input, as in --input data=1,3,227,227"
+        )
     axis = canonical(layer, layer.param(LINEAR[layer.type]).get("axis"), len(shape))
     if axis != 1 or (layer.type == "InnerProduct" and len(shape) != 2):
         return f'"{layer.name}" works along axis {axis}'
@@ -176,7 +182,9 @@ def _edits(chain: _Chain) -> list[Edit]:
         edits.append(set_value(layer.field.all("top")[0], last, why))
     if _adds_bias(chain):
         messages = layer.field.all(LINEAR[layer.type])
-        edits += [taken_out(field, why) for message in messages for field in message.all("bias_term")]
+        edits += [
+            taken_out(field, why) for message in messages for field in message.all("bias_term")
+        ]
     return edits
 
 
@@ -185,7 +193,9 @@ def _has_bias(layer: Layer) -> bool:
 
 
 def _adds_bias(chain: _Chain) -> bool:
-    return not _has_bias(chain.layer) and any(link.type != "Scale" or _link(link)[2] for link in chain.links)
+    return not _has_bias(chain.layer) and any(
+        link.type != "Scale" or _link(link)[2] for link in chain.links
+    )
 
 
 def _link(link: Layer) -> tuple[str, str, float | bool]:
@@ -199,7 +209,9 @@ def _moves(work: States, chain: _Chain) -> list[Move]:
     layer, links = chain.layer, tuple(map(_link, chain.links))
     weights = tuple(work.blobs(layer)[0])
     param = layer.param(LINEAR[layer.type])
-    across = layer.type == "Deconvolution" or (layer.type == "InnerProduct" and param.get("transpose"))
+    across = layer.type == "Deconvolution" or (
+        layer.type == "InnerProduct" and param.get("transpose")
+    )
     groups = param.get("group") if layer.type == "Deconvolution" else 1
     moves = [Move(layer.name, 0, weights, layer.name, "fold", (links, int(across), groups))]
     if _has_bias(layer) or _adds_bias(chain):

@@ -42,14 +42,20 @@ def ungroup(net: Prototxt, *layers: str, inputs: Mapping[str, Shape] | None = No
     for layer in chosen or every:
         shared = work.sharing(layer)
         if shared:
-            steps[layer.field.start] = Step("keep", layer.name, layer.line, _said(_groups(layer)), shared)
+            steps[layer.field.start] = Step(
+                "keep", layer.name, layer.line, _said(_groups(layer)), shared
+            )
         elif _groups(layer) > 1:
             found.append(_spread(work, layer))
     return _plan(work, found, steps)
 
 
 def regroup(
-    net: Prototxt, layer: str, groups: int | None = None, *, inputs: Mapping[str, Shape] | None = None
+    net: Prototxt,
+    layer: str,
+    groups: int | None = None,
+    *,
+    inputs: Mapping[str, Shape] | None = None,
 ) -> Plan:
     """The layer has so many groups; its weights must be zero across them.
 
@@ -77,7 +83,9 @@ def regroup(
 
 def _check(work: States, layer: Layer) -> None:
     if layer.type not in _TYPES:
-        raise layer.error(f"its type is {layer.type}; only a Convolution or a Deconvolution has groups")
+        raise layer.error(
+            f"its type is {layer.type}; only a Convolution or a Deconvolution has groups"
+        )
     work.alone(layer)
 
 
@@ -98,7 +106,9 @@ def _wanted(layer: Layer, groups: int | None, inputs: int, outputs: int) -> int:
         raise layer.error(f"{fact}; say how many groups")
     wanted = inputs if groups is None else groups
     if wanted < 1 or inputs % wanted or outputs % wanted:
-        fact = f"{wanted} groups do not divide both its {inputs} input and {outputs} output channels"
+        fact = (
+            f"{wanted} groups do not divide both its {inputs} input and {outputs} output channels"
+        )
         raise layer.error(f"{fact}; give a number that does")
     return wanted
 
@@ -131,7 +141,10 @@ def _edits(net: Prototxt, each: _Grouping) -> list[Edit]:
         return set_param(layer, "convolution_param", [("group", each.groups)], net.style, why=why)
     params = layer.field.all("convolution_param")
     return [taken_out(field, why) for param in params for field in param.all("group")] + [
-        taken_out(field, why) for param in params for field in param.all("weight_filler") if _bilinear(field)
+        taken_out(field, why)
+        for param in params
+        for field in param.all("weight_filler")
+        if _bilinear(field)
     ]
 
 
@@ -144,10 +157,20 @@ def _step(each: _Grouping) -> Step:
     layer = each.layer
     if each.how == "dense":
         filler = "; no bilinear filler, which would mix them" if _drops_filler(layer) else ""
-        return Step("change", layer.name, layer.line, f"{_said(each.groups)} -> dense",
-                    f"weights across the groups are zero{filler}")  # fmt: skip
-    return Step("change", layer.name, layer.line, f"dense -> {_said(each.groups)}",
-                "its weights must be zero across them, which is seen when they are written")  # fmt: skip
+        return Step(
+            "change",
+            layer.name,
+            layer.line,
+            f"{_said(each.groups)} -> dense",
+            f"weights across the groups are zero{filler}",
+        )
+    return Step(
+        "change",
+        layer.name,
+        layer.line,
+        f"dense -> {_said(each.groups)}",
+        "its weights must be zero across them, which is seen when they are written",
+    )
 
 
 def _drops_filler(layer: Layer) -> bool:

@@ -15,7 +15,9 @@ BIAS_RATE = 2
 
 
 def learning(bias_rate: float = BIAS_RATE) -> Pairs:
-    """Weights learn at the solver's rate and decay, biases at `bias_rate` times the rate without decay."""
+    """Weights learn at the solver's rate and decay,
+    biases at `bias_rate` times the rate without decay.
+    """
     rates = (1, 1), (bias_rate, 0)
     return [("param", [("lr_mult", rate), ("decay_mult", decay)]) for rate, decay in rates]
 
@@ -29,9 +31,13 @@ _STARTS = {"Convolution": "zero", "Deconvolution": "bilinear"}
 def score_layer(name: str, bottom: str, classes: int) -> Pairs:
     """A 1 x 1 Convolution that scores classes; without fillers it starts from zero."""
     return [
-        ("name", name), ("type", "Convolution"), ("bottom", bottom), ("top", name), *LEARN,
+        ("name", name),
+        ("type", "Convolution"),
+        ("bottom", bottom),
+        ("top", name),
+        *LEARN,
         ("convolution_param", [("num_output", classes), ("kernel_size", 1)]),
-    ]  # fmt: skip
+    ]
 
 
 def upscore_layer(
@@ -44,45 +50,66 @@ def upscore_layer(
     """
     alone = group or classes == 1
     return [
-        ("name", name), ("type", "Deconvolution"), ("bottom", bottom), ("top", name), *FIXED,
-        ("convolution_param", [
-            ("num_output", classes),
-            *([("group", classes)] if group and classes > 1 else []),
-            ("bias_term", False),
-            *([("pad", pad)] if pad else []),
-            ("kernel_size", kernel), ("stride", stride),
-            *([("weight_filler", [("type", "bilinear")])] if alone else []),
-        ]),
-    ]  # fmt: skip
+        ("name", name),
+        ("type", "Deconvolution"),
+        ("bottom", bottom),
+        ("top", name),
+        *FIXED,
+        (
+            "convolution_param",
+            [
+                ("num_output", classes),
+                *([("group", classes)] if group and classes > 1 else []),
+                ("bias_term", False),
+                *([("pad", pad)] if pad else []),
+                ("kernel_size", kernel),
+                ("stride", stride),
+                *([("weight_filler", [("type", "bilinear")])] if alone else []),
+            ],
+        ),
+    ]
 
 
 def crop_layer(crop: Offset) -> Pairs:
     """A Crop layer; axis and offset are always written, since other tools centre one without."""
     values = crop.offset[:1] if len(set(crop.offset)) == 1 else crop.offset
     return [
-        ("name", crop.layer), ("type", "Crop"),
-        ("bottom", crop.cropped), ("bottom", crop.reference), ("top", crop.layer),
+        ("name", crop.layer),
+        ("type", "Crop"),
+        ("bottom", crop.cropped),
+        ("bottom", crop.reference),
+        ("top", crop.layer),
         ("crop_param", [("axis", 4 - len(crop.offset)), *(("offset", value) for value in values)]),
-    ]  # fmt: skip
+    ]
 
 
 def fuse_layer(name: str, first: str, second: str) -> Pairs:
     """The sum of two blobs."""
     return [
-        ("name", name), ("type", "Eltwise"), ("bottom", first), ("bottom", second), ("top", name),
+        ("name", name),
+        ("type", "Eltwise"),
+        ("bottom", first),
+        ("bottom", second),
+        ("top", name),
         ("eltwise_param", [("operation", Word("SUM"))]),
-    ]  # fmt: skip
+    ]
 
 
 def scale_layer(name: str, bottom: str, factor: float) -> Pairs:
     """A fixed factor."""
     return [
-        ("name", name), ("type", "Scale"), ("bottom", bottom), ("top", name), *FIXED,
+        ("name", name),
+        ("type", "Scale"),
+        ("bottom", bottom),
+        ("top", name),
+        *FIXED,
         ("scale_param", [("filler", [("type", "constant"), ("value", factor)])]),
-    ]  # fmt: skip
+    ]
 
 
-def added(net: Prototxt, layers: Sequence[tuple[Pairs, str]], offsets: Sequence[Offset] = ()) -> Plan:
+def added(
+    net: Prototxt, layers: Sequence[tuple[Pairs, str]], offsets: Sequence[Offset] = ()
+) -> Plan:
     """The plan that writes these layers, each with its reason, at the end of the net.
 
     New Convolutions start from zero and Deconvolutions bilinear.
@@ -97,7 +124,8 @@ def added(net: Prototxt, layers: Sequence[tuple[Pairs, str]], offsets: Sequence[
         if given["type"] in _STARTS:
             blobs = shapes.blobs(graph.layer(given["name"])) or ()
             moves += [
-                Move(given["name"], at, shape, how=_STARTS[given["type"]]) for at, shape in enumerate(blobs)
+                Move(given["name"], at, shape, how=_STARTS[given["type"]])
+                for at, shape in enumerate(blobs)
             ]
     return Plan(net, after, tuple(steps), tuple(moves), tuple(offsets))
 
@@ -112,7 +140,9 @@ def _describe(layer: dict) -> str:
     param = dict(layer.get("convolution_param", ()))
     if layer["type"] == "Deconvolution":
         pad = f", pad {param['pad']}" if "pad" in param else ""
-        return f"Deconvolution, kernel {param['kernel_size']}, stride {param['stride']}{pad}, bilinear"
+        return (
+            f"Deconvolution, kernel {param['kernel_size']}, stride {param['stride']}{pad}, bilinear"
+        )
     if layer["type"] == "Crop":
         offset = [value for name, value in layer["crop_param"] if name == "offset"]
         return f"Crop, offset {'x'.join(map(str, offset))}"

@@ -31,7 +31,13 @@ def rescore(
         raise NetError(f'{net.path}: there is a layer "{name}" already; give another name')
     after = net.edit(_edits(net, graph, layer, classes, name))
     steps = [
-        Step("change", layer.name, layer.line, f"{classes} classes as {name}", "new classes start from zero")
+        Step(
+            "change",
+            layer.name,
+            layer.line,
+            f"{classes} classes as {name}",
+            "new classes start from zero",
+        )
     ]
     return Plan(net, after, tuple(steps), _moves(after, layer, name, inputs))
 
@@ -47,16 +53,21 @@ def find_head(graph: Graph, head: str | None = None) -> Layer:
     if head is not None:
         layer = graph.layer(head)
         if layer.type not in LEARNED:
-            raise layer.error(f"its type is {layer.type}; name an InnerProduct or a Convolution as the head")
+            raise layer.error(
+                f"its type is {layer.type}; name an InnerProduct or a Convolution as the head"
+            )
         return layer
     found = find_heads(graph)
     if not found:
         raise NetError(
-            f"{graph.prototxt.path}: no InnerProduct or Convolution leads to an output; is it a classifier?"
+            f"{graph.prototxt.path}: no InnerProduct or Convolution leads to an output; is it a "
+            f"classifier?"
         )
     if len(found) > 1:
         names = ", ".join(f'"{layer.name}" (line {layer.line})' for layer in found)
-        raise NetError(f"{graph.prototxt.path}: several layers give outputs: {names}; choose one with --head")
+        raise NetError(
+            f"{graph.prototxt.path}: several layers give outputs: {names}; choose one with --head"
+        )
     return found[0]
 
 
@@ -96,7 +107,9 @@ def _edits(net: Prototxt, graph: Graph, layer: Layer, classes: int, name: str) -
     edits = set_param(layer, message, [("num_output", classes)], net.style, why=why)
     for owner in layer.field.all(message):
         # Each class sees all channels, though the layer may have seen them in groups.
-        edits += [removed(field, why) for field in owner.all("weight_filler", "bias_filler", "group")]
+        edits += [
+            removed(field, why) for field in owner.all("weight_filler", "bias_filler", "group")
+        ]
     if name != layer.name:
         edits.append(set_value(layer.field.last("name"), name, why))
     old = layer.tops[0].blob

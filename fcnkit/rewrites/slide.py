@@ -15,13 +15,33 @@ Shape = tuple[int, ...]
 
 # Types that treat every number alike, whatever the shape around it.
 ELEMENTWISE = frozenset(
-    ("ReLU", "Dropout", "Sigmoid", "TanH", "ELU", "AbsVal", "BNLL", "Power", "Exp", "Log", "Threshold")
+    (
+        "ReLU",
+        "Dropout",
+        "Sigmoid",
+        "TanH",
+        "ELU",
+        "AbsVal",
+        "BNLL",
+        "Power",
+        "Exp",
+        "Log",
+        "Threshold",
+    )
 )
 # Types through which a pooled vector stays one vector per place.
 _POINTWISE = ELEMENTWISE | {
-    "Convolution", "PReLU", "BatchNorm", "Scale", "Bias", "Split", "Softmax", "SoftmaxWithLoss", "Accuracy",
+    "Convolution",
+    "PReLU",
+    "BatchNorm",
+    "Scale",
+    "Bias",
+    "Split",
+    "Softmax",
+    "SoftmaxWithLoss",
+    "Accuracy",
     "Silence",
-}  # fmt: skip
+}
 
 
 def slide(net: Prototxt, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
@@ -40,7 +60,12 @@ def slide(net: Prototxt, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
         shapes, edits = infer(graph, inputs).tops, []
         for layer in graph.layers:
             shape = shapes[layer.bottoms[0]] if layer.bottoms else None
-            if is_global(layer) and shape is not None and len(shape) == 4 and layer.field.start not in stay:
+            if (
+                is_global(layer)
+                and shape is not None
+                and len(shape) == 4
+                and layer.field.start not in stay
+            ):
                 edits += _edits(layer, shape[2:])
                 steps[layer.field.start] = _step(layer, shape[2:])
         by_state.append((str(graph.state), edits))
@@ -77,14 +102,22 @@ def _edits(layer: Layer, size: Shape) -> list[Edit]:
     view = layer.param("pooling_param")
     old = view.field("global_pooling")
     spare = [
-        field for message in layer.field.all("pooling_param") for field in message.all("global_pooling")[:-1]
+        field
+        for message in layer.field.all("pooling_param")
+        for field in message.all("global_pooling")[:-1]
     ]
     new = " ".join(f"{name}: {value}" for name, value in kernel_fields(size))
     why = f'let "{layer.name}" slide'
-    return [Edit(old.start, old.stop, new, why), *(removed(field, why) for field in spare if field != old)]
+    return [
+        Edit(old.start, old.stop, new, why),
+        *(removed(field, why) for field in spare if field != old),
+    ]
 
 
 def _step(layer: Layer, size: Shape) -> Step:
     what = f"global pooling -> kernel {show(size)}, stride 1"
-    why = f"{layer.bottoms[0].blob} is {size[0]} x {size[1]} here, and the window slides on larger inputs"
+    why = (
+        f"{layer.bottoms[0].blob} is {size[0]} x {size[1]} here, and the window slides on "
+        f"larger inputs"
+    )
     return Step("change", layer.name, layer.line, what, why)

@@ -137,7 +137,9 @@ def comments(statement: Statement, *, lead: bool = False) -> list[str]:
 
 
 def behind(statement: Statement, nodes: Sequence[Node], style: Style, why: str = "") -> Edit:
-    """New statements directly after one: on lines of their own if it stands so, or they have comments."""
+    """New statements directly after one:
+    on lines of their own if it stands so, or they have comments.
+    """
     text, end = statement.text, statement.end
     line = text.rfind("\n", 0, statement.start) + 1
     eol = text.find("\n", end)
@@ -164,7 +166,9 @@ def filled(message: Field, nodes: Sequence[Node], style: Style, why: str = "") -
 
 
 def moved(run: Sequence[Statement]) -> list[Node]:
-    """The statements of a run as nodes; the comments above the first one are left where they are."""
+    """The statements of a run as nodes;
+    the comments above the first one are left where they are.
+    """
     nodes = [as_node(one) for one in run]
     return [
         node._replace(lead=tuple(line for line in node.lead if line) if at else ())
@@ -197,7 +201,11 @@ def inline(nodes: Iterable[Node]) -> str:
 def as_node(statement: Statement, name: str = "") -> Node:
     """A statement as it is, its comments with it, under another name if one is given."""
     return Node(
-        name or statement.name, statement.rest, statement.lead, statement.trail, indent=margin(statement)
+        name or statement.name,
+        statement.rest,
+        statement.lead,
+        statement.trail,
+        indent=margin(statement),
     )
 
 
@@ -253,7 +261,9 @@ def _lead(gap: str) -> list[str]:
 def margin(statement: Statement) -> str:
     """The white space that begins the statement's line."""
     text = statement.text
-    return re.match(r"[ \t]*", text[text.rfind("\n", 0, statement.start) + 1 :].removeprefix(BOM))[0]
+    return re.match(r"[ \t]*", text[text.rfind("\n", 0, statement.start) + 1 :].removeprefix(BOM))[
+        0
+    ]
 
 
 def _reindented(text: str, old: str, new: str) -> str:

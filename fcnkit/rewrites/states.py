@@ -67,8 +67,11 @@ class States:
     def sharing(self, layer: Layer) -> str:
         """What other layers use the layer's parameters; "" when none does."""
         for name in filter(None, param_names(layer)):
-            others = [f'"{other.name}"' for other in self.layers
-                      if other.name != layer.name and name in param_names(other)]  # fmt: skip
+            others = [
+                f'"{other.name}"'
+                for other in self.layers
+                if other.name != layer.name and name in param_names(other)
+            ]
             if others:
                 return f'it shares the parameter "{name}" with {", ".join(others)}'
         return ""
@@ -77,7 +80,9 @@ class States:
         """The layer itself; NetError where others use its parameters too."""
         shared = self.sharing(layer)
         if shared:
-            raise layer.error(f"{shared}, which would be changed with it; give each its own parameters")
+            raise layer.error(
+                f"{shared}, which would be changed with it; give each its own parameters"
+            )
         return layer
 
     def plan(
@@ -116,7 +121,9 @@ def states(net: Prototxt, inputs: Mapping[str, Shape] | None = None) -> States:
     for blob in inputs or {}:
         if not any(top.blob == blob for graph in found for top in graph.tops):
             found[0].top(blob)
-    return States(net, tuple(Known(graph, infer(graph, _own(graph, inputs or {}))) for graph in found))
+    return States(
+        net, tuple(Known(graph, infer(graph, _own(graph, inputs or {}))) for graph in found)
+    )
 
 
 def present(net: Prototxt, inputs: Mapping[str, Shape]) -> dict[str, Shape]:
@@ -132,7 +139,11 @@ def _own(graph: Graph, inputs: Mapping[str, Shape]) -> dict[str, Shape]:
 
 def copies(layer: Layer, shapes: Iterable[Shape], start: int = 0) -> list[Move]:
     """The layer's blobs from number `start` on, as they are."""
-    return [Move(layer.name, at, tuple(shape), layer.name) for at, shape in enumerate(shapes) if at >= start]
+    return [
+        Move(layer.name, at, tuple(shape), layer.name)
+        for at, shape in enumerate(shapes)
+        if at >= start
+    ]
 
 
 def refused(net: Prototxt, fact: str) -> NetError:

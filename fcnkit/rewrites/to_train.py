@@ -97,7 +97,9 @@ def train(
     for layer in graph.layers:
         if layer.type in _PARAMS:
             rate = BIAS_RATE if layer.name in zero else bias_rate
-            edits += _learning(net, layer, rate) + _filling(net, layer, filler, refill, layer.name in zero)
+            edits += _learning(net, layer, rate) + _filling(
+                net, layer, filler, refill, layer.name in zero
+            )
     steps = []
     for top in graph.outputs:
         edits.append(appended(net, graph.producer(top).field, _head(top.blob, ignore), "train"))
@@ -126,21 +128,34 @@ def solver(
         raise NetError(f'solver "{kind}": is not one of {", ".join(SOLVERS)}')
     long, every, snapshot = (100000, 1000, 4000) if kind == SGD else (2000, 500, 500)
     fields: Pairs = [
-        ("net", net), ("test_iter", 100), ("test_interval", every), ("test_initialization", False),
-        *_RATES[kind], ("weight_decay", 0.0005),
-        ("max_iter", long), ("display", 20), ("average_loss", 20),
-        ("snapshot", snapshot), ("snapshot_prefix", prefix), ("solver_mode", Word("CPU" if cpu else "GPU")),
-    ]  # fmt: skip
+        ("net", net),
+        ("test_iter", 100),
+        ("test_interval", every),
+        ("test_initialization", False),
+        *_RATES[kind],
+        ("weight_decay", 0.0005),
+        ("max_iter", long),
+        ("display", 20),
+        ("average_loss", 20),
+        ("snapshot", snapshot),
+        ("snapshot_prefix", prefix),
+        ("solver_mode", Word("CPU" if cpu else "GPU")),
+    ]
     return parse(render(fields, style), "solver.prototxt")
 
 
 _RATES: dict[str, Pairs] = {
     SGD: [("base_lr", Word("1e-4")), ("lr_policy", "fixed"), ("momentum", 0.9), ("iter_size", 20)],
     ADAM: [
-        ("type", "Adam"), ("base_lr", Word("3e-4")), ("lr_policy", "poly"), ("power", 1),
-        ("momentum", 0.9), ("momentum2", 0.999), ("iter_size", 1),
+        ("type", "Adam"),
+        ("base_lr", Word("3e-4")),
+        ("lr_policy", "poly"),
+        ("power", 1),
+        ("momentum", 0.9),
+        ("momentum2", 0.999),
+        ("iter_size", 1),
     ],
-}  # fmt: skip
+}
 
 
 def _data(net: Prototxt, graph: Graph, images: Images) -> list[Edit]:
@@ -150,7 +165,9 @@ def _data(net: Prototxt, graph: Graph, images: Images) -> list[Edit]:
     images.check(net, graph.producer(top).input_shapes[top.index])
     labels = [f"label{_suffix(output.blob)}" for output in graph.outputs]
     layers = [
-        data_layer(blob, phase, images.source(f"{short}_{kind}_lmdb"), images if kind == "image" else None)
+        data_layer(
+            blob, phase, images.source(f"{short}_{kind}_lmdb"), images if kind == "image" else None
+        )
         for phase, short in (("TRAIN", "train"), ("TEST", "val"))
         for blob, kind in ((top.blob, "image"), *((label, label) for label in labels))
     ]
@@ -168,11 +185,13 @@ def data_layer(blob: str, phase: str | None, source: str, images: Images | None)
     if images:
         transform += [("mean_value", value) for value in images.mean]
     return [
-        ("name", blob), ("type", "Data"), ("top", blob),
+        ("name", blob),
+        ("type", "Data"),
+        ("top", blob),
         *([("include", [("phase", Word(phase))])] if phase else []),
         *([("transform_param", transform)] if transform else []),
         ("data_param", [("source", source), ("batch_size", 1), ("backend", Word("LMDB"))]),
-    ]  # fmt: skip
+    ]
 
 
 def _learning(net: Prototxt, layer: Layer, bias_rate: float) -> list[Edit]:
@@ -199,13 +218,20 @@ def _head(score: str, ignore: int) -> list[Pairs]:
     label, loss, accuracy = (f"{name}{_suffix(score)}" for name in ("label", "loss", "accuracy"))
     return [
         [
-            ("name", loss), ("type", "SoftmaxWithLoss"),
-            ("bottom", score), ("bottom", label), ("top", loss),
+            ("name", loss),
+            ("type", "SoftmaxWithLoss"),
+            ("bottom", score),
+            ("bottom", label),
+            ("top", loss),
             ("loss_param", [("ignore_label", ignore), ("normalize", True)]),
         ],
         [
-            ("name", accuracy), ("type", "Accuracy"),
-            ("bottom", score), ("bottom", label), ("top", accuracy),
-            ("include", [("phase", Word("TEST"))]), ("accuracy_param", [("ignore_label", ignore)]),
+            ("name", accuracy),
+            ("type", "Accuracy"),
+            ("bottom", score),
+            ("bottom", label),
+            ("top", accuracy),
+            ("include", [("phase", Word("TEST"))]),
+            ("accuracy_param", [("ignore_label", ignore)]),
         ],
-    ]  # fmt: skip
+    ]

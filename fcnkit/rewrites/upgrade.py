@@ -37,13 +37,22 @@ _DATA = {"DATA": "data_param", "IMAGE_DATA": "image_data_param", "WINDOW_DATA": 
 _TRANSFORM = ("scale", "mean_file", "crop_size", "mirror")
 _INPUTS = ("input", "input_shape", "input_dim")
 _SOLVERS = {
-    "SGD": "SGD", "NESTEROV": "Nesterov", "ADAGRAD": "AdaGrad", "RMSPROP": "RMSProp",
-    "ADADELTA": "AdaDelta", "ADAM": "Adam",
-}  # fmt: skip
+    "SGD": "SGD",
+    "NESTEROV": "Nesterov",
+    "ADAGRAD": "AdaGrad",
+    "RMSPROP": "RMSProp",
+    "ADADELTA": "AdaDelta",
+    "ADAM": "Adam",
+}
 # Forks' types whose words are not their enums in capitals at each underscore.
 _FORKS = {
-    "BN": "BN", "PRELU": "PReLU", "ELU": "ELU", "SPP": "SPP", "LSTM": "LSTM", "ROI_POOLING": "ROIPooling",
-}  # fmt: skip
+    "BN": "BN",
+    "PRELU": "PReLU",
+    "ELU": "ELU",
+    "SPP": "SPP",
+    "LSTM": "LSTM",
+    "ROI_POOLING": "ROIPooling",
+}
 
 
 def upgrade(net: Prototxt) -> Plan:
@@ -69,7 +78,8 @@ def _layers(net: Prototxt) -> Changes:
     old, new = net.root.all("layers"), net.root.all("layer")
     if old and new:
         raise NetError(
-            f"{net.path}:{old[0].line}: `layers` here and `layer` on line {new[0].line}: Caffe refuses "
+            f"{net.path}:{old[0].line}: `layers` here and `layer` on line {new[0].line}: Caffe "
+            f"refuses "
             f"a file of two formats; write all of them in one"
         )
     if not old:
@@ -83,7 +93,11 @@ def _layers(net: Prototxt) -> Changes:
     ]
     nested = any(layer.all("layer") for layer in old)
     more, steps = (upgrade_v0.convert if nested else _v1)(net, old)
-    why = "its fields lie in it directly" if nested else "its type is a string, and each blob has a param"
+    why = (
+        "its fields lie in it directly"
+        if nested
+        else "its type is a string, and each blob has a param"
+    )
     what = f"{len(old)} `layers` of format {'V0' if nested else 'V1'} -> `layer`"
     return edits + more, [Step("change", "", old[0].line, what, why), *steps]
 
@@ -109,9 +123,15 @@ def _v1_type(view: View, style: Style) -> Changes:
     if field is None:
         return [], []
     word = _word(field, view)
-    why = "" if field.raw in V1_TYPES else "no type of Caffe 1.0; the word is what its fork would use in V2"
+    why = (
+        ""
+        if field.raw in V1_TYPES
+        else "no type of Caffe 1.0; the word is what its fork would use in V2"
+    )
     what = f'type {" ".join(field.raw.split())} -> "{word}"'
-    return [Edit(field.value_start, field.stop, literal(word, style), "type")], [_step(view, what, why)]
+    return [Edit(field.value_start, field.stop, literal(word, style), "type")], [
+        _step(view, what, why)
+    ]
 
 
 def _word(field: Field, view: View) -> str:
@@ -141,7 +161,9 @@ def _old_transform(view: View) -> bool:
 def _type(view: View) -> str:
     field = view.field("type")
     known = slots("V1LayerParameter")["type"].enum
-    return view.get("type") if field and (field.raw in known or not field.raw.isidentifier()) else ""
+    return (
+        view.get("type") if field and (field.raw in known or not field.raw.isidentifier()) else ""
+    )
 
 
 def _v1_transform(view: View, style: Style) -> Changes:
@@ -164,9 +186,15 @@ def _v1_transform(view: View, style: Style) -> Changes:
         edits += _set(new.fields[0], nodes, style)
     else:
         missing = [Node("transform_param", tuple(nodes) or " {}")]
-        edits.append(behind(old or written["type"], missing if old else [Node(name, " {}"), *missing], style))
+        edits.append(
+            behind(old or written["type"], missing if old else [Node(name, " {}"), *missing], style)
+        )
     names = ", ".join(dict.fromkeys(node.name for node in nodes))
-    what = f"{name}'s {names} -> transform_param" if names else f"{name} and transform_param, if only empty"
+    what = (
+        f"{name}'s {names} -> transform_param"
+        if names
+        else f"{name} and transform_param, if only empty"
+    )
     return edits, [_step(view, what, "one message for all data layers")] if edits else []
 
 
@@ -214,12 +242,16 @@ def _batch_norms(layers: Sequence[Field], style: Style) -> Changes:
 def _still(param: Field, style: Style) -> list[Edit]:
     view = View("ParamSpec", param)
     names = ("lr_mult", "decay_mult")
-    edits = [set_value(view.field(name), 0) for name in names if view.has(name) and view.get(name) != 0]
+    edits = [
+        set_value(view.field(name), 0) for name in names if view.has(name) and view.get(name) != 0
+    ]
     missing = [(name, 0) for name in names if not view.has(name)]
     if missing and param.fields:
         edits.append(beside(param.fields[-1], missing, style))
     elif missing:
-        edits.append(Edit(param.value_start + 1, param.value_start + 1, " lr_mult: 0 decay_mult: 0 "))
+        edits.append(
+            Edit(param.value_start + 1, param.value_start + 1, " lr_mult: 0 decay_mult: 0 ")
+        )
     return edits
 
 
@@ -247,9 +279,14 @@ def _inputs(net: Prototxt) -> Changes:
         edits.append(put(found[0], [layer], net.style, "input"))
     else:
         text = net.style.newline.join(lines([layer], "", net.style)) + net.style.newline
-        edits += [put(found[0], [], net.style, "input"), Edit(first.start, first.start, text, "input")]
+        edits += [
+            put(found[0], [], net.style, "input"),
+            Edit(first.start, first.start, text, "input"),
+        ]
     why = "what the net is fed is the top of a layer, the first one"
-    return edits, [Step("change", "input", names[0].line, f"net-level input {tops} -> layer Input", why)]
+    return edits, [
+        Step("change", "input", names[0].line, f"net-level input {tops} -> layer Input", why)
+    ]
 
 
 def _input_layer(net: Prototxt, found: Sequence[Sequence[Statement]]) -> Node:
@@ -264,15 +301,23 @@ def _input_layer(net: Prototxt, found: Sequence[Sequence[Statement]]) -> Node:
     ]
     if len(shapes) < len(tops):
         raise NetError(
-            f"{net.path}:{net.root.all('input')[0].line}: {len(tops)} net-level inputs, and sizes for "
+            f"{net.path}:{net.root.all('input')[0].line}: {len(tops)} net-level inputs, and "
+            f"sizes for "
             f"{len(shapes)}; give each an input_shape, or four input_dim"
         )
     used = shapes[: len(tops)]
     surplus = [*shapes[len(used) :], *(dims if given["input_shape"] else dims[4 * len(used) :])]
-    left = tuple(comment for node in surplus for comment in (*node.lead, node.trail.strip()) if comment)
+    left = tuple(
+        comment for node in surplus for comment in (*node.lead, node.trail.strip()) if comment
+    )
     name, kind = (literal(word, net.style) for word in ("input", "Input"))
     shapes = tuple(node._replace(name="shape") for node in used)
-    own = [Node("name", f": {name}"), Node("type", f": {kind}"), *tops, Node("input_param", shapes, left)]
+    own = [
+        Node("name", f": {name}"),
+        Node("type", f": {kind}"),
+        *tops,
+        Node("input_param", shapes, left),
+    ]
     return Node("layer", tuple(own))
 
 

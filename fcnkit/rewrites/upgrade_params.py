@@ -5,7 +5,12 @@ from collections.abc import Mapping, Sequence
 from fcnkit.rewrites.statements import Node, Statement, hidden, moved
 
 # The old field of a layer, and the field of a ParamSpec that it is now.
-OLD = {"param": "name", "blob_share_mode": "share_mode", "blobs_lr": "lr_mult", "weight_decay": "decay_mult"}
+OLD = {
+    "param": "name",
+    "blob_share_mode": "share_mode",
+    "blobs_lr": "lr_mult",
+    "weight_decay": "decay_mult",
+}
 
 Columns = Mapping[str, list[Node]]
 

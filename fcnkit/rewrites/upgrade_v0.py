@@ -27,8 +27,12 @@ from fcnkit.rewrites.statements import (
 )
 from fcnkit.rewrites.upgrade_params import OLD, blocks, gathered
 
-_FILLED = {"num_output": "num_output", "biasterm": "bias_term", "weight_filler": "weight_filler",
-           "bias_filler": "bias_filler"}  # fmt: skip
+_FILLED = {
+    "num_output": "num_output",
+    "biasterm": "bias_term",
+    "weight_filler": "weight_filler",
+    "bias_filler": "bias_filler",
+}
 _WINDOW = {"pad": "pad", "kernelsize": "kernel_size", "stride": "stride"}
 _READ = {"source": "source", "batchsize": "batch_size"}
 
@@ -53,10 +57,17 @@ KINDS = {
     "hdf5_data": _Kind("HDF5Data", "hdf5_data_param", _READ),
     "hdf5_output": _Kind("HDF5Output"),
     "im2col": _Kind("Im2col"),
-    "images": _Kind("ImageData", "image_data_param", {
-        **_READ, "rand_skip": "rand_skip", "shuffle_images": "shuffle", "new_height": "new_height",
-        "new_width": "new_width",
-    }),
+    "images": _Kind(
+        "ImageData",
+        "image_data_param",
+        {
+            **_READ,
+            "rand_skip": "rand_skip",
+            "shuffle_images": "shuffle",
+            "new_height": "new_height",
+            "new_width": "new_width",
+        },
+    ),
     "infogain_loss": _Kind("InfogainLoss", "infogain_loss_param", {"source": "source"}),
     "innerproduct": _Kind("InnerProduct", "inner_product_param", _FILLED),
     "lrn": _Kind("LRN", "lrn_param", {name: name for name in ("local_size", "alpha", "beta", "k")}),
@@ -68,14 +79,31 @@ KINDS = {
     "softmax_loss": _Kind("SoftmaxWithLoss"),
     "split": _Kind("Split"),
     "tanh": _Kind("TanH"),
-    "window_data": _Kind("WindowData", "window_data_param", {
-        **_READ,
-        **{f"det_{name}": name
-           for name in ("fg_threshold", "bg_threshold", "fg_fraction", "context_pad", "crop_mode")},
-    }),
-}  # fmt: skip
+    "window_data": _Kind(
+        "WindowData",
+        "window_data_param",
+        {
+            **_READ,
+            **{
+                f"det_{name}": name
+                for name in (
+                    "fg_threshold",
+                    "bg_threshold",
+                    "fg_fraction",
+                    "context_pad",
+                    "crop_mode",
+                )
+            },
+        },
+    ),
+}
 
-_TRANSFORM = {"scale": "scale", "meanfile": "mean_file", "cropsize": "crop_size", "mirror": "mirror"}
+_TRANSFORM = {
+    "scale": "scale",
+    "meanfile": "mean_file",
+    "cropsize": "crop_size",
+    "mirror": "mirror",
+}
 _OUTER = ("name", "type", "blobs")
 _LOST = ("input_shape", "state", "debug_info")
 
@@ -139,7 +167,9 @@ def is_padding(field: Field) -> bool:
 
 
 def _connection(field: Field) -> _Layer:
-    return _Layer(field, View("V1LayerParameter", field), View("V0LayerParameter", field.last("layer")))
+    return _Layer(
+        field, View("V1LayerParameter", field), View("V0LayerParameter", field.last("layer"))
+    )
 
 
 def _read(field: Field) -> _Layer:
@@ -149,7 +179,8 @@ def _read(field: Field) -> _Layer:
     layer = _connection(field)
     if layer.type and layer.type not in KINDS and layer.type != "padding":
         raise layer.error(
-            f'"{layer.type}" is no type of Caffe\'s V0 format, which has {", ".join(KINDS)}, padding; '
+            f'"{layer.type}" is no type of Caffe\'s V0 format, which has {", ".join(KINDS)}, '
+            f"padding; "
             f"write this layer in the V2 format"
         )
     return layer
@@ -162,7 +193,9 @@ def _folds(net: Prototxt, layers: Sequence[_Layer]) -> dict[int, _Fold]:
     for number, layer in enumerate(layers):
         for bottom in layer.outer.list("bottom"):
             if bottom not in latest:
-                raise layer.error(f'bottom "{bottom}" is not the top of an earlier layer; correct its name')
+                raise layer.error(
+                    f'bottom "{bottom}" is not the top of an earlier layer; correct its name'
+                )
             source = latest[bottom]
             if source is not None and source.type == "padding":
                 folds[number] = _fold(layer, source)
@@ -230,7 +263,9 @@ def _nodes(
             transform.append(as_node(one, _TRANSFORM[one.name]))
         elif one.name == "type":
             outer.append(revalued(as_node(one), f": {literal(kind.word, style)}"))
-        elif one.name in _OUTER or (one.name == "hdf5_output_param" and layer.type == "hdf5_output"):
+        elif one.name in _OUTER or (
+            one.name == "hdf5_output_param" and layer.type == "hdf5_output"
+        ):
             outer.append(as_node(one))
         elif one.name not in OLD:
             lost.append(one)

@@ -102,7 +102,9 @@ def skip(
 
 
 class Negative(AlignError):
-    """A Crop's offset is negative: what it crops begins `missing` pixels of its reference too late."""
+    """A Crop's offset is negative:
+    what it crops begins `missing` pixels of its reference too late.
+    """
 
     def __init__(self, fact: str, missing: Fraction):
         super().__init__(fact)
@@ -110,7 +112,9 @@ class Negative(AlignError):
 
 
 class Added(NamedTuple):
-    """Layers that bring scores up, each with its reason; the Crop among them, and what they end in."""
+    """Layers that bring scores up, each with its reason;
+    the Crop among them, and what they end in.
+    """
 
     layers: list[tuple[Pairs, str]]
     crop: Offset
@@ -179,7 +183,9 @@ class Climb(NamedTuple):
             if all(value.denominator == 1 for value in rise.exact):
                 return rise
             tried[kernel] = rise.exact
-        ways = " and ".join(f"{show(exact)} with kernel {kernel}" for kernel, exact in tried.items())
+        ways = " and ".join(
+            f"{show(exact)} with kernel {kernel}" for kernel, exact in tried.items()
+        )
         raise AlignError(
             f'{self.path}: from "{scores.blob}" up to "{wanted.blob}" the offset is {ways}; '
             "change the parity of a pad between them"
@@ -189,7 +195,8 @@ class Climb(NamedTuple):
         scale = scores.place.inverse().then(wanted.place).scale or (Fraction(1),)
         if len(set(scale)) != 1 or scale[0].denominator != 1:
             raise AlignError(
-                f'{self.path}: "{wanted.blob}" has {show(scale)} times the resolution of "{scores.blob}"; '
+                f'{self.path}: "{wanted.blob}" has {show(scale)} times the resolution of '
+                f'"{scores.blob}"; '
                 "upsampling needs one whole factor for both axes"
             )
         return int(scale[0])
@@ -212,7 +219,13 @@ class Climb(NamedTuple):
         return pad, inner._replace(offset=tuple(value + pad for value in begin))
 
     def _upscore(self, rise: "_Rise") -> tuple[Pairs, str]:
-        name, scores, kernel, factor, pad = rise.name, rise.scores.blob, rise.kernel, rise.factor, rise.pad
+        name, scores, kernel, factor, pad = (
+            rise.name,
+            rise.scores.blob,
+            rise.kernel,
+            rise.factor,
+            rise.pad,
+        )
         layer = upscore_layer(name, scores, self.classes, kernel, factor, group=self.group, pad=pad)
         return layer, f'"{rise.wanted.blob}" has {factor} times the resolution of "{scores}"'
 
@@ -226,7 +239,9 @@ class Climb(NamedTuple):
             why = found.why.removeprefix(f"{self.path}:")
             fact = f"the net cannot be built for an input of {found.size} pixels, at {why}"
             return AlignError(f"{self.path}: {fact}; {remedy}")
-        what = f'cropping "{crop.cropped}" at {"x".join(map(str, crop.offset))} to "{crop.reference}"'
+        what = (
+            f'cropping "{crop.cropped}" at {"x".join(map(str, crop.offset))} to "{crop.reference}"'
+        )
         fact = f"{-found.slack} pixels are missing for an input of {found.size} pixels"
         return AlignError(f"{self.path}: {what}: {fact}; {remedy}")
 
@@ -250,7 +265,8 @@ class _Rise(NamedTuple):
 
     def _size(self, known: Known) -> Shape:
         return tuple(
-            deconvolved(size, self.kernel, self.factor, self.pad) for size in self.scores.size(known)
+            deconvolved(size, self.kernel, self.factor, self.pad)
+            for size in self.scores.size(known)
         )
 
     @property

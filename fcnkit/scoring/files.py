@@ -39,14 +39,20 @@ def paired(predictions: str | Path, labels: str | Path) -> list[Pair]:
     if Path(predictions).is_file() and Path(labels).is_file():
         return [Pair(Path(predictions), Path(labels))]
     found, wanted = (files(folder, more=(".npy",)) for folder in (predictions, labels))
-    lacking = [f"{predictions}: has no prediction for {wanted[name]}" for name in wanted if name not in found]
+    lacking = [
+        f"{predictions}: has no prediction for {wanted[name]}"
+        for name in wanted
+        if name not in found
+    ]
     rest = [name for name in found if name not in wanted and not is_picture(name)]
     lacking += [f"{labels}: has no label for {found[name]}" for name in rest]
     if lacking:
         count = f"{len(found)} predictions and {len(wanted)} labels"
         raise DatasetError(f"{count}; each needs a partner of the same name:", lacking)
     if not found:
-        raise DatasetError(f"{predictions}: holds no predictions; name a folder of images or .npy files")
+        raise DatasetError(
+            f"{predictions}: holds no predictions; name a folder of images or .npy files"
+        )
     return [Pair(found[name], path) for name, path in wanted.items()]
 
 
@@ -77,7 +83,8 @@ def score_dataset(
     *,
     progress: Progress = lambda done: None,
 ) -> Scores:
-    """The scores of prediction files against a label LMDB: each is called as its label's key, without number.
+    """The scores of prediction files against a label LMDB:
+    each is called as its label's key, without number.
 
     Raises DatasetError as `score_files` does.
     """
@@ -100,7 +107,11 @@ def _scored(pair: Pair, readings: Readings, classes: int) -> Result:
 
 
 def _against(
-    found: dict[str, Path], predictions: str | Path, folder: str | Path, reading: Reading, classes: int
+    found: dict[str, Path],
+    predictions: str | Path,
+    folder: str | Path,
+    reading: Reading,
+    classes: int,
 ) -> Iterator[Result]:
     rest = dict(found)
     for record in databases.read(folder):
@@ -110,7 +121,10 @@ def _against(
             yield f"{predictions}: has no prediction for {record.key} of {folder}"
             continue
         try:
-            yield confusion(record.array[0], read_label(path, reading), classes), record.array[0].size
+            yield (
+                confusion(record.array[0], read_label(path, reading), classes),
+                record.array[0].size,
+            )
         except DatasetError as error:
             yield str(error) if str(path) in str(error) else f"{path}: {error}"
     more = (path for name, path in rest.items() if not is_picture(name))

@@ -1,4 +1,5 @@
-"""How well predictions match labels: the four metrics of the FCN paper, as its authors' score.py has them.
+"""How well predictions match labels:
+the four metrics of the FCN paper, as its authors' score.py has them.
 
 With n[i][j] the pixels of class i that are taken for class j and t[i] all
 pixels of class i: pixel accuracy = sum n[i][i] / sum t[i]; mean accuracy = the
@@ -65,7 +66,9 @@ class Scores:
     @property
     def ius(self) -> tuple[float, ...]:
         """Each class's intersection over union; NaN where it is neither labelled nor predicted."""
-        unions = (t + p - n for t, p, n in zip(self.labelled, self.predicted, self.right, strict=True))
+        unions = (
+            t + p - n for t, p, n in zip(self.labelled, self.predicted, self.right, strict=True)
+        )
         return tuple(map(_quotient, self.right, unions))
 
     @property
@@ -98,18 +101,28 @@ class Scores:
             for number, (name, count, accuracy, iu) in enumerate(figures)
         ]
         rows = [dict(zip(columns, row, strict=True)) for row in cells]
-        metrics = [f"{said:<22}{_shown(getattr(self, name)):>10}\n" for name, said in METRICS.items()]
+        metrics = [
+            f"{said:<22}{_shown(getattr(self, name)):>10}\n" for name, said in METRICS.items()
+        ]
         images = f"{self.images:,} image{'s' * (self.images != 1)}"
         pixels = f"{sum(self.labelled):,} pixels scored, {self.ignored:,} ignored"
         return "".join([aligned(columns, rows, ("name",)), *metrics, f"{images}, {pixels}\n"])
 
     def json(self) -> dict:
         """The same as plain lists, dicts, strings and numbers; null for NaN."""
-        per_class = zip(self.names, self.labelled, self.predicted, self.accuracies, self.ius, strict=True)
+        per_class = zip(
+            self.names, self.labelled, self.predicted, self.accuracies, self.ius, strict=True
+        )
         return {
             **{name: _plain(getattr(self, name)) for name in METRICS},
             "classes": [
-                {"name": name, "labelled": t, "predicted": p, "accuracy": _plain(acc), "iu": _plain(iu)}
+                {
+                    "name": name,
+                    "labelled": t,
+                    "predicted": p,
+                    "accuracy": _plain(acc),
+                    "iu": _plain(iu),
+                }
                 for name, t, p, acc, iu in per_class
             ],
             "confusion": [list(row) for row in self.confusion],
@@ -128,7 +141,8 @@ class Scores:
 
 
 def confusion(label, prediction, classes: int) -> "numpy.ndarray":
-    """Pixels labelled i and predicted j, int64 of (classes, classes); labels that are no class are left out.
+    """Pixels labelled i and predicted j, int64 of (classes, classes);
+    labels that are no class are left out.
 
     Raises DatasetError where the two differ in size, or a prediction counts
     and is no class.
@@ -138,15 +152,22 @@ def confusion(label, prediction, classes: int) -> "numpy.ndarray":
     label, prediction = np.asarray(label), np.asarray(prediction)
     for array, what in ((label, "label"), (prediction, "prediction")):
         if array.dtype.kind not in "bui":
-            raise DatasetError(f"the {what} holds {array.dtype}; give whole numbers, one class per pixel")
+            raise DatasetError(
+                f"the {what} holds {array.dtype}; give whole numbers, one class per pixel"
+            )
     if label.shape != prediction.shape:
         sizes = [" x ".join(map(str, array.shape)) for array in (prediction, label)]
-        raise DatasetError(f"the prediction is {sizes[0]} and the label {sizes[1]}; score equal sizes")
+        raise DatasetError(
+            f"the prediction is {sizes[0]} and the label {sizes[1]}; score equal sizes"
+        )
     counts = (label >= 0) & (label < classes)
     label, prediction = label[counts].astype(np.int64), prediction[counts].astype(np.int64)
     wrong = prediction[(prediction < 0) | (prediction >= classes)]
     if wrong.size:
-        fact = f"{wrong.size:,} pixels are predicted as {wrong[0]}, which is no class, 0 to {classes - 1}"
+        fact = (
+            f"{wrong.size:,} pixels are predicted as {wrong[0]}, which is no class, 0 to "
+            f"{classes - 1}"
+        )
         raise DatasetError(f"{fact}; predict a class for every pixel that is labelled")
     return np.bincount(classes * label + prediction, minlength=classes**2).reshape(classes, classes)
 
@@ -159,7 +180,9 @@ def score(predictions: Iterable, labels: Iterable, classes: int | Sequence[str])
     """
     names = tuple(map(str, range(classes))) if isinstance(classes, int) else tuple(classes)
     pairs = _pairs(predictions, labels)
-    return total(((confusion(label, found, len(names)), label.size) for found, label in pairs), names)
+    return total(
+        ((confusion(label, found, len(names)), label.size) for found, label in pairs), names
+    )
 
 
 def total(matrices: "Iterable[tuple[numpy.ndarray, int]]", names: Sequence[str]) -> Scores:
@@ -173,7 +196,9 @@ def total(matrices: "Iterable[tuple[numpy.ndarray, int]]", names: Sequence[str])
     return Scores(tuple(names), rows, pixels - int(matrix.sum()), images)
 
 
-def _pairs(predictions: Iterable, labels: Iterable) -> "Iterator[tuple[numpy.ndarray, numpy.ndarray]]":
+def _pairs(
+    predictions: Iterable, labels: Iterable
+) -> "Iterator[tuple[numpy.ndarray, numpy.ndarray]]":
     import numpy as np
 
     end = object()

@@ -102,7 +102,15 @@ def _matrix(axes, shares: "numpy.ndarray", names: Sequence[str]) -> None:
         share = shares[row, column]
         if share >= 0.005:
             colour = "white" if share > 0.5 else "black"
-            axes.text(column, row, f"{share:.2f}".lstrip("0"), ha="center", va="center", size=7, color=colour)
+            axes.text(
+                column,
+                row,
+                f"{share:.2f}".lstrip("0"),
+                ha="center",
+                va="center",
+                size=7,
+                color=colour,
+            )
 
 
 def _escaped(names: Sequence[str]) -> list[str]:

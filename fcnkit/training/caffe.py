@@ -52,7 +52,9 @@ def running(
 
 
 def bound() -> Callable[[], None] | None:
-    """What makes a new process end with ours, even a killed one; None where the system has no such thing."""
+    """What makes a new process end with ours, even a killed one;
+    None where the system has no such thing.
+    """
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None)
@@ -78,7 +80,9 @@ def stoppable(process: subprocess.Popen, heard: Callable[[int], None]) -> Iterat
     main = threading.current_thread() is threading.main_thread()
     numbers = [getattr(signal, name) for name in _STOPS if main and hasattr(signal, name)]
     old = {number: signal.getsignal(number) for number in numbers}
-    ours = [number for number, was in old.items() if was != signal.SIG_IGN or number == signal.SIGINT]
+    ours = [
+        number for number, was in old.items() if was != signal.SIG_IGN or number == signal.SIGINT
+    ]
     for number in ours:
         signal.signal(number, stop)
     try:

@@ -19,7 +19,9 @@ def draw(rows: Sequence[dict], path: Path, title: str) -> None:
     losses = {name: scores.pop(name) for name in list(scores) if "loss" in name}
     upper, *lower = figure.subplots(2 if scores else 1, 1, sharex=True, squeeze=False)[:, 0]
     train = [(each["iteration"], each["loss"]) for each in rows if "loss" in each]
-    _plot(upper, {"training": train, **{f"validation: {name}": line for name, line in losses.items()}})
+    _plot(
+        upper, {"training": train, **{f"validation: {name}": line for name, line in losses.items()}}
+    )
     upper.set(title=title, ylabel="loss")
     if any(value and value > 0 for line in (train, *losses.values()) for _, value in line):
         upper.set_yscale("log")
@@ -30,15 +32,23 @@ def draw(rows: Sequence[dict], path: Path, title: str) -> None:
     _save(figure, path)
 
 
-def compare(runs: Mapping[str, Sequence[dict]], path: Path, title: str, score: str = "accuracy") -> None:
-    """The PNG at `path` shows the rows of several runs, by their names: losses, and beside them one score.
+def compare(
+    runs: Mapping[str, Sequence[dict]], path: Path, title: str, score: str = "accuracy"
+) -> None:
+    """The PNG at `path` shows the rows of several runs,
+    by their names: losses, and beside them one score.
 
     A run has the same colour in both.
     """
     figure = load("matplotlib.figure").Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    _plot(left, {name: [(row["iteration"], row["loss"]) for row in rows if "loss" in row]
-                 for name, rows in runs.items()})  # fmt: skip
+    _plot(
+        left,
+        {
+            name: [(row["iteration"], row["loss"]) for row in rows if "loss" in row]
+            for name, rows in runs.items()
+        },
+    )
     _plot(right, {name: _series(rows).get(score, []) for name, rows in runs.items()})
     figure.suptitle(title)
     left.set(ylabel="training loss", xlabel="iteration", yscale="log")

@@ -58,7 +58,9 @@ def check(recipe: Recipe, heard: Callable[[Path, int], None] = lambda path, coun
 
 
 def uses(graph: Graph) -> Iterator[Use]:
-    """The databases of labels that a net reads in one state, where its number of classes is known."""
+    """The databases of labels that a net reads in one state,
+    where its number of classes is known.
+    """
     seen = Seen(graph, infer(graph, refuse=lambda name, error: None))
     for layer, _, axis in labelled(seen):
         data = graph.producer(source_of(seen, layer.bottoms[1]))
@@ -83,7 +85,9 @@ def _check_counts(graph: Graph) -> None:
             raise layer.error(f"its database {_source(layer)} is empty; fill it")
         if mine != first:
             fact = f"{_source(layer)} holds {mine:,} entries and {_source(layers[0])} {first:,}"
-            raise layer.error(f"{fact}, so that labels and images do not go together; make both anew")
+            raise layer.error(
+                f"{fact}, so that labels and images do not go together; make both anew"
+            )
 
 
 def _check_use(use: Use) -> None:
@@ -98,7 +102,10 @@ def _out_of_range(use: Use, label: Label) -> NetError:
     where = f"{use.path}: entry {label.entry!r}"
     aside = "" if use.ignored is None else f" and ignores {use.ignored}"
     net = f'layer "{layer.name}" ({layer.field.source.path}:{layer.line})'
-    fact = f"label {label.value} at {label.pixels:,} pixels, and {net} knows 0 to {use.classes - 1}{aside}"
+    fact = (
+        f"label {label.value} at {label.pixels:,} pixels, and {net} knows 0 to "
+        f"{use.classes - 1}{aside}"
+    )
     remedy = f"make the net with --classes {label.value + 1}, or with --ignore {label.value}"
     return NetError(f"{where}: {fact}; correct the labels, or {remedy}")
 
@@ -108,7 +115,9 @@ def _out_of_range(use: Use, label: Label) -> NetError:
 
 @lru_cache(maxsize=8)
 def labels(path: Path) -> tuple[Label, ...]:
-    """Every label of a database in order; kept, since a database is used by several layers and stages."""
+    """Every label of a database in order;
+    kept, since a database is used by several layers and stages.
+    """
     found: dict[int, Label] = {}
     for entry, counts in entries(path):
         for label, pixels in counts:
@@ -157,7 +166,9 @@ def _decoded(place: str, data: bytes) -> "numpy.ndarray":
         picture = load("PIL.Image").open(io.BytesIO(data))
         values = np.asarray(picture)
     except (OSError, ValueError) as error:
-        raise NetError(f"{place}: its picture cannot be read ({said(error)}); make it anew") from None
+        raise NetError(
+            f"{place}: its picture cannot be read ({said(error)}); make it anew"
+        ) from None
     if picture.mode not in ("L", "I", "I;16"):
         fact = f"is a picture of mode {picture.mode}, which Caffe reads as colours"
         raise NetError(f"{place}: {fact}; store labels as gray values")

@@ -10,7 +10,8 @@ Values: TypeAlias = Mapping[str, "float | list[float]"]
 
 @dataclass(frozen=True)
 class Loss:
-    """The loss before the update of this number; averaged over average_loss updates, as Caffe displays it.
+    """The loss before the update of this number;
+    averaged over average_loss updates, as Caffe displays it.
 
     `rate` is the learning rate, None where Caffe ended before it said so; `parts`
     are the outputs of the training net in the last pass.
@@ -24,7 +25,9 @@ class Loss:
 
 @dataclass(frozen=True)
 class Scores:
-    """The outputs of a test net, each the mean over its test_iter passes; a list for an output of several."""
+    """The outputs of a test net, each the mean over its test_iter passes;
+    a list for an output of several.
+    """
 
     iteration: int
     values: Values

@@ -58,7 +58,8 @@ class Trained(NamedTuple):
 
 
 class Matrix(NamedTuple):
-    """What Caffe multiplies the logarithms of one loss's probabilities by: the classes' weights, and zeros.
+    """What Caffe multiplies the logarithms of one loss's probabilities by:
+    the classes' weights, and zeros.
 
     The weight of class c stands in row c, the true class, and column c, the scored one.
     `names` are the classes', where they are known; `absent` are those without a training label.
@@ -104,10 +105,17 @@ class Recipe(NamedTuple):
 
     def words(self, *start: str) -> list[str]:
         """What the trainer is told, in the folder of the net; `start` says what it starts from."""
-        return ["train", f"--solver={self.run.name}/{self.run.solver.name}", *start, *self.trainer.options]
+        return [
+            "train",
+            f"--solver={self.run.name}/{self.run.solver.name}",
+            *start,
+            *self.trainer.options,
+        ]
 
     def command(self, *start: str) -> list[str]:
-        """All the words that start the trainer and tell it this; EngineError where it is not installed."""
+        """All the words that start the trainer and tell it this;
+        EngineError where it is not installed.
+        """
         return [*self.trainer.command(gpu=self.on_gpu), *self.words(*start)]
 
     def save(self) -> None:
@@ -116,7 +124,10 @@ class Recipe(NamedTuple):
             path.unlink()
         for each in self.matrices:
             files.write(each.path, each.data, force=True)
-        for path, text in ((self.run.solver, self.solver), *((each.path, each.net) for each in self.nets)):
+        for path, text in (
+            (self.run.solver, self.solver),
+            *((each.path, each.net) for each in self.nets),
+        ):
             text.save(path, force=True)
 
 
@@ -145,7 +156,9 @@ def recipe(folder: Path, name: str = "run", options: Options = _PLAIN) -> Recipe
 def _net_fields(solver: Prototxt, view: View) -> list[Field]:
     """Where the solver names its nets."""
     if view.says("net_param", "train_net_param", "test_net_param"):
-        raise PrototxtError(f"{solver.path}: has a net in itself; put it into a file that `net` names")
+        raise PrototxtError(
+            f"{solver.path}: has a net in itself; put it into a file that `net` names"
+        )
     found = solver.root.all("net", "train_net", "test_net")
     if not any(field.name in ("net", "train_net") for field in found):
         raise PrototxtError(f'{solver.path}: names no net; add net: "train_val.prototxt"')
@@ -186,7 +199,9 @@ def _sources(layer: Layer, folder: Path, data: Path | None) -> Iterator[Edit]:
         raise layer.error("it names no database; add data_param { source }")
     place = folder / field.string if data is None else data / os.path.basename(field.string)
     if not place.exists():
-        remedy = "name its folder with --data" if data is None else "make it, or name another --data"
+        remedy = (
+            "name its folder with --data" if data is None else "make it, or name another --data"
+        )
         raise layer.error(f"its database {place} is not there; {remedy}")
     yield set_value(field, str(place.resolve()), "as run")
 
@@ -195,7 +210,9 @@ def _normalization(net: Prototxt, layer: Layer, loss: str | None) -> list[Edit]:
     if loss is None or layer.type != "SoftmaxWithLoss":
         return []
     fields = [("normalize", loss == NORMALIZED)]
-    return set_param(layer, "loss_param", fields, net.style, replacing=("normalization",), why="as run")
+    return set_param(
+        layer, "loss_param", fields, net.style, replacing=("normalization",), why="as run"
+    )
 
 
 def _fields(
@@ -221,20 +238,25 @@ def _fields(
 
 
 def _rates(loss: str, trained: Trained) -> list[tuple[str, object]]:
-    """The rates that the FCN authors published for the mean over pixels (voc-fcn-alexnet) and for the sum.
+    """The rates that the FCN authors published for the
+    mean over pixels (voc-fcn-alexnet) and for the sum.
 
     The rate of a net trained in stages is a hundred times less at each.
     """
     rate = f"1e-{(4 if loss == NORMALIZED else 10) + 2 * stage(next(trained.graphs()))}"
     few = loss == NORMALIZED
     return [
-        ("base_lr", Word(rate)), ("lr_policy", "fixed"),
-        ("momentum", 0.9 if few else 0.99), ("iter_size", 20 if few else 1),
-    ]  # fmt: skip
+        ("base_lr", Word(rate)),
+        ("lr_policy", "fixed"),
+        ("momentum", 0.9 if few else 0.99),
+        ("iter_size", 20 if few else 1),
+    ]
 
 
 def stage(graph: Graph) -> int:
-    """How many stages come before this net's: its skips, none where they are scaled for all at once."""
+    """How many stages come before this net's:
+    its skips, none where they are scaled for all at once.
+    """
     names = [layer.name for layer in graph.layers]
     if any(name.startswith("scale_") for name in names):
         return 0
@@ -243,13 +265,19 @@ def stage(graph: Graph) -> int:
 
 
 def _set(text: Prototxt, fields: Iterable[tuple[str, object]], drop: Sequence[str]) -> list[Edit]:
-    """The text says these fields, where it has them or else at its end, and none of those to drop."""
+    """The text says these fields, where it has them
+    or else at its end, and none of those to drop.
+    """
     edits = [removed(field) for field in text.root.all(*drop)]
     missing = []
     for name, value in fields:
         found = text.root.all(name)
-        edits += [set_value(field, value, "as run") for field in found[:1]] + [*map(removed, found[1:])]
+        edits += [set_value(field, value, "as run") for field in found[:1]] + [
+            *map(removed, found[1:])
+        ]
         missing += [] if found else [(name, value)]
     end = len(text.text)
     gap = "" if text.text.endswith("\n") or not text.text else text.style.newline
-    return [*edits, Edit(end, end, gap + prototxt.render(missing, text.style))] if missing else edits
+    return (
+        [*edits, Edit(end, end, gap + prototxt.render(missing, text.style))] if missing else edits
+    )

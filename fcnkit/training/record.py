@@ -46,7 +46,9 @@ def rows(data: bytes) -> list[dict]:
 
 
 def before(rows: Iterable[dict], iteration: int) -> list[dict]:
-    """The rows that a resume from this iteration does not give again: it begins by showing this one."""
+    """The rows that a resume from this iteration does not give again:
+    it begins by showing this one.
+    """
     return [each for each in rows if each["iteration"] < iteration]
 
 

@@ -18,7 +18,9 @@ _LAST_FIELD = 4
 
 
 class Snapshot(NamedTuple):
-    """What Caffe saves to go on from: the weights after so many iterations, and the solver's state."""
+    """What Caffe saves to go on from:
+    the weights after so many iterations, and the solver's state.
+    """
 
     iteration: int
     weights: Path
@@ -151,7 +153,9 @@ def locked(run: Run) -> Iterator[int]:
         run.path.mkdir(exist_ok=True)
         handle = os.open(run.log, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
     except OSError as error:
-        raise OutputError(f"{run.path}: cannot be written: {error.strerror}; name another run") from None
+        raise OutputError(
+            f"{run.path}: cannot be written: {error.strerror}; name another run"
+        ) from None
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -29,7 +29,8 @@ class Stage:
         return self.recipe.run.folder
 
     def weights(self) -> tuple[Path, ...]:
-        """The files that it starts from; layers of the stage before replace those of its own init.caffemodel.
+        """The files that it starts from;
+        layers of the stage before replace those of its own init.caffemodel.
 
         The last is named even before it is there.
         """
@@ -45,8 +46,11 @@ class Stage:
         return self.recipe.command(*begin.words(self.recipe.run))
 
 
-def stages(folders: Sequence[Path], name: str, options: Options, weights: str | None) -> list[Stage]:
-    """A stage for each folder, in order; `weights` is for the first, in place of its init.caffemodel.
+def stages(
+    folders: Sequence[Path], name: str, options: Options, weights: str | None
+) -> list[Stage]:
+    """A stage for each folder, in order;
+    `weights` is for the first, in place of its init.caffemodel.
 
     Raises WeightsError for a file that Caffe could not read, and as `recipe` and `weighted` do.
     """
@@ -84,7 +88,9 @@ def check(found: Sequence[Stage], heard: Callable[[Path, int], None]) -> None:
 
 
 def check_weights(found: Sequence[Stage]) -> None:
-    """Every run that has begun goes on with the class weights that it has; OutputError otherwise."""
+    """Every run that has begun goes on with the class weights that it has;
+    OutputError otherwise.
+    """
     for stage in found:
         check_resumed(stage.recipe)
 
@@ -98,7 +104,9 @@ def check_restart(found: Sequence[Stage], *, force: bool) -> None:
 
 
 def unfilled(made: Recipe, weights: Sequence[Path]) -> Iterator[str]:
-    """The learned layers of the net that none of the weights files has, but for bilinear upsampling."""
+    """The learned layers of the net that none of the weights files has,
+    but for bilinear upsampling.
+    """
     names = {name for path in weights for name in store.open(path)}
     graph = next(made.nets[0].graphs())
     seen = Seen(graph, infer(graph, refuse=lambda name, error: None))

@@ -1,4 +1,5 @@
-"""Caffe or PyTorch trains a net: from the first weights to the last snapshot, resumed where it was cut off.
+"""Caffe or PyTorch trains a net:
+from the first weights to the last snapshot, resumed where it was cut off.
 
 What is said of Caffe here goes for both: they are told and say the same.
 """
@@ -51,7 +52,9 @@ Event: TypeAlias = Begun | LogEvent | Ended
 
 
 class Start(NamedTuple):
-    """What a run goes on from; `weights` are files for a first start, later ones over earlier ones."""
+    """What a run goes on from; `weights` are files
+    for a first start, later ones over earlier ones.
+    """
 
     snapshot: Snapshot | None
     passed: tuple[PassedOver, ...]
@@ -65,7 +68,9 @@ class Start(NamedTuple):
         return [f"--weights={','.join(named)}"] if named else []
 
 
-def start(run: Run, weights: Sequence[Path], *, restart: bool = False, force: bool = False) -> Start:
+def start(
+    run: Run, weights: Sequence[Path], *, restart: bool = False, force: bool = False
+) -> Start:
     """The newest whole snapshot of the run, or with `restart` or where there is none the weights.
 
     Raises OutputError where a restart would lose a run and `force` is not given.
@@ -110,7 +115,9 @@ def train(
         with _tidy(recipe, new):
             kept = record.cut_back(run.record, begin.snapshot.iteration if begin.snapshot else 0)
             recipe.save()
-            yield Begun(begin.snapshot, begin.passed, tuple(recipe.words(*begin.words(run))), tuple(kept))
+            yield Begun(
+                begin.snapshot, begin.passed, tuple(recipe.words(*begin.words(run))), tuple(kept)
+            )
             yield from _listened(recipe, begin, handle, kept, heard)
     last, _ = run.newest()
     yield Ended(last, last is not None and last.iteration >= recipe.iterations)
@@ -118,7 +125,9 @@ def train(
 
 @contextmanager
 def _tidy(recipe: Recipe, new: bool) -> Iterator[None]:
-    """Where Caffe has failed before it said anything of the training, a new run leaves its log alone."""
+    """Where Caffe has failed before it said anything
+    of the training, a new run leaves its log alone.
+    """
     try:
         yield
     except Exception:
@@ -137,7 +146,10 @@ def _listened(
     run, tail = recipe.run, []
     keeper = _Keeper(run, kept)
     command = recipe.command(*begin.words(run))
-    with running(command, cwd=run.folder, keep=(handle,)) as process, stoppable(process, heard) as caught:
+    with (
+        running(command, cwd=run.folder, keep=(handle,)) as process,
+        stoppable(process, heard) as caught,
+    ):
         for event in events(_copied(process.stdout, handle, tail)):
             if isinstance(event, Loss) and _failed(event.loss):
                 process.kill()
@@ -188,7 +200,9 @@ class _Keeper:
         """The curve shows the record so far."""
         if self.rows:
             begun = time.monotonic()
-            curve.draw(self.rows, self.run.curve, f"{self.run.folder.resolve().name}/{self.run.name}")
+            curve.draw(
+                self.rows, self.run.curve, f"{self.run.folder.resolve().name}/{self.run.name}"
+            )
             self.drawn = time.monotonic()
             self.took = self.drawn - begun
 
@@ -205,7 +219,9 @@ def _not_a_number(recipe: Recipe, event: Loss) -> EngineError:
     rate = view.get("base_lr") if event.rate is None else event.rate
     what = "is no number" if not isfinite(event.loss) else "is that of scores without bounds"
     last, _ = run.newest()
-    back = f"; iteration {last.iteration} is saved, and goes on with a lower base_lr" if last else ""
+    back = (
+        f"; iteration {last.iteration} is saved, and goes on with a lower base_lr" if last else ""
+    )
     return EngineError(
         f"{run.solver}: iteration {event.iteration}: the loss is {event.loss:g}, which {what}, "
         f"at a rate of {rate:g}; lower base_lr (1e-4 goes with the mean over pixels, 1e-10 with "

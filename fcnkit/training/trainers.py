@@ -1,4 +1,5 @@
-"""The programs that train a net by a solver: Caffe's own, and PyTorch's, which speaks as Caffe's does.
+"""The programs that train a net by a solver:
+Caffe's own, and PyTorch's, which speaks as Caffe's does.
 
 Both are told `train --solver=...` with `--weights` or `--snapshot` in the
 folder of the net, say the same lines, save the same files, and stop at SIGINT
@@ -12,7 +13,9 @@ from typing import ClassVar
 from fcnkit.engines.caffe import command
 
 PRECISIONS = ("fp32", "tf32", "bf16")
-"""float32 as in Caffe; TF32, of 10 bits, on GPUs that have it; bfloat16, of 7, between layers too."""
+"""float32 as in Caffe; TF32, of 10 bits, on GPUs that have it;
+bfloat16, of 7, between layers too.
+"""
 _MEMORY = "the GPU's memory is full: train on smaller images, or on another GPU"
 
 
@@ -24,15 +27,25 @@ class Caffe:
 
     name: ClassVar[str] = "Caffe"
     remedies: ClassVar[tuple[tuple[str, str], ...]] = (
-        ("CPU-only", "this Caffe is built without GPU support: train with --cpu, or --engine torch, or build "
-                     "one with CUDA (scripts/build_caffe_gpu.sh), or name such a one's folder in "
-                     "FCNKIT_CAFFE_GPU"),
-        ("rebuild with USE_NCCL", "this Caffe trains on one GPU at a time: --gpu 0, or another number"),
-        ("invalid device ordinal", "there is no such GPU: nvidia-smi -L lists those there are, from 0"),
+        (
+            "CPU-only",
+            "this Caffe is built without GPU support: train with --cpu, or --engine torch, or "
+            "build "
+            "one with CUDA (scripts/build_caffe_gpu.sh), or name such a one's folder in "
+            "FCNKIT_CAFFE_GPU",
+        ),
+        (
+            "rebuild with USE_NCCL",
+            "this Caffe trains on one GPU at a time: --gpu 0, or another number",
+        ),
+        (
+            "invalid device ordinal",
+            "there is no such GPU: nvidia-smi -L lists those there are, from 0",
+        ),
         ("no CUDA-capable device", "this machine has no GPU that CUDA knows: train with --cpu"),
         ("driver version is insufficient", "update the GPU's driver, or train with --cpu"),
         ("out of memory", _MEMORY),
-    )  # fmt: skip
+    )
 
     def command(self, *, gpu: bool) -> list[str]:
         """The words that start it; with `gpu` the one that is built for GPUs, where there is one.
@@ -49,7 +62,8 @@ class Caffe:
 
 @dataclass(frozen=True)
 class Torch:
-    """PyTorch, with Caffe's solvers; `device` is one of PyTorch's names, "" for a GPU where there is one.
+    """PyTorch, with Caffe's solvers;
+    `device` is one of PyTorch's names, "" for a GPU where there is one.
 
     `precision` is one of PRECISIONS.  With several `processes`, or GPUs, each
     has its share of every step's batches.

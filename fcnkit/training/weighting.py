@@ -1,4 +1,5 @@
-"""Losses that weigh the classes: SoftmaxWithLoss becomes Caffe's InfogainLoss with a diagonal matrix.
+"""Losses that weigh the classes:
+SoftmaxWithLoss becomes Caffe's InfogainLoss with a diagonal matrix.
 
 With weight w(c) of class c and p the softmax of the scores, the loss is the sum
 over all pixels that are not ignored of w(label) * -log p(label), by the same
@@ -26,8 +27,8 @@ from fcnkit.training.databases_fit import Use, entries, uses
 from fcnkit.training.recipe import Matrix, Recipe, Trained
 
 MEDIAN = "median"
-# A class without a pixel to learn from is never a label in training, so that its weight counts in validation
-# alone: there it is as a class of median frequency.
+# A class without a pixel to learn from is never a label in training, so that its weight counts in
+# validation alone: there it is as a class of median frequency.
 ABSENT = 1.0
 _LOSS = "SoftmaxWithLoss"
 # Caffe keeps weights as 32-bit floats.
@@ -35,7 +36,9 @@ _LARGEST = 3.4028234e38
 
 
 class _Loss(NamedTuple):
-    """A loss to weigh: how many classes it scores, and the database of its labels where it is known."""
+    """A loss to weigh: how many classes it scores,
+    and the database of its labels where it is known.
+    """
 
     layer: Layer
     classes: int
@@ -43,7 +46,8 @@ class _Loss(NamedTuple):
 
 
 def weighted(made: Recipe, how: str) -> Recipe:
-    """The recipe with every SoftmaxWithLoss of its training net weighted, in the other nets by the same name.
+    """The recipe with every SoftmaxWithLoss of its training net weighted,
+    in the other nets by the same name.
 
     `how` is "median", for the median-frequency weights of the training labels
     (see `summary.median_frequency`; ABSENT for a class that they lack), or a
@@ -57,7 +61,9 @@ def weighted(made: Recipe, how: str) -> Recipe:
     losses = list(_losses(graph))
     if not losses:
         path = graph.prototxt.path
-        raise NetError(f"{path}: has no {_LOSS} to weigh; --loss-weights is for nets that learn from one")
+        raise NetError(
+            f"{path}: has no {_LOSS} to weigh; --loss-weights is for nets that learn from one"
+        )
     matrices = []
     for number, loss in enumerate(losses, 1):
         name = f"infogain_{number}" if len(losses) > 1 else "infogain"
@@ -78,9 +84,17 @@ def check_resumed(made: Recipe) -> None:
     had = {path.name: path.read_bytes() for path in run.matrices()}
     if had == {each.path.name: each.data for each in made.matrices}:
         return
-    fact = "other class weights" if had and made.matrices else "class weights" if had else "no class weights"
+    fact = (
+        "other class weights"
+        if had and made.matrices
+        else "class weights"
+        if had
+        else "no class weights"
+    )
     remedy = "give the same --loss-weights" if had else "leave out --loss-weights"
-    raise OutputError(f"{run.path}: was begun with {fact}; {remedy}, or begin anew with --restart --force")
+    raise OutputError(
+        f"{run.path}: was begun with {fact}; {remedy}, or begin anew with --restart --force"
+    )
 
 
 def described(made: Recipe) -> Iterator[str]:
@@ -111,7 +125,9 @@ def _losses(graph: Graph) -> Iterator[_Loss]:
             continue
         classes = seen.classes(layer.bottoms[0], axis)
         if not classes:
-            raise layer.error("the number of classes that it scores is not known, so it cannot be weighed")
+            raise layer.error(
+                "the number of classes that it scores is not known, so it cannot be weighed"
+            )
         yield _Loss(layer, classes, known.get(layer))
 
 
@@ -135,7 +151,9 @@ def _median(loss: _Loss, path: Path) -> Matrix:
 
 @lru_cache(maxsize=8)
 def _counted(path: Path, classes: int, ignored: int | None) -> tuple[list[int], list[int]]:
-    """For each class its pixels, and all pixels of the images that it is in without ignored ones."""
+    """For each class its pixels, and all pixels
+    of the images that it is in without ignored ones.
+    """
     pixels, areas = [0] * classes, [0] * classes
     for _, counts in entries(path):
         area = sum(count for label, count in counts if label != ignored)
@@ -153,7 +171,8 @@ def _names(loss: _Loss) -> tuple[str, ...]:
 
 
 def read_weights(path: str | Path, classes: int, names: Sequence[str] = ()) -> list[float]:
-    """The weight of each class in a text file: one a line in order, or a name and a weight in any order.
+    """The weight of each class in a text file:
+    one a line in order, or a name and a weight in any order.
 
     Raises DatasetError with file and line for what is no weight, is negative
     or too large, for a name that is no class, and where not each class has one.
@@ -162,15 +181,22 @@ def read_weights(path: str | Path, classes: int, names: Sequence[str] = ()) -> l
     named = [line for line in lines if line[1]]
     if named and len(named) < len(lines):
         number = next(number for number, name, _ in lines if not name)
-        raise DatasetError(f"{path}:{number}: has no name, and other lines do; name all classes or none")
+        raise DatasetError(
+            f"{path}:{number}: has no name, and other lines do; name all classes or none"
+        )
     if named:
         _match(path, named, names)
     if len(lines) != classes:
         fact = f"has {len(lines)} weights, and the loss scores {classes} classes"
         raise DatasetError(f"{path}: {fact}; write one for each")
-    values = [value for _, _, value in sorted(lines, key=lambda line: names.index(line[1]) if named else 0)]
+    values = [
+        value
+        for _, _, value in sorted(lines, key=lambda line: names.index(line[1]) if named else 0)
+    ]
     if not any(values):
-        raise DatasetError(f"{path}: every weight is 0, and nothing would be learnt; make one larger")
+        raise DatasetError(
+            f"{path}: every weight is 0, and nothing would be learnt; make one larger"
+        )
     return values
 
 
@@ -180,23 +206,33 @@ def _weight(path: str | Path, number: int, text: str) -> tuple[str, float]:
         value = float(word)
     except ValueError:
         fact = f'"{text[:60]}" ends in no number'
-        raise DatasetError(f"{path}:{number}: {fact}; write a weight, or a class's name and it") from None
+        raise DatasetError(
+            f"{path}:{number}: {fact}; write a weight, or a class's name and it"
+        ) from None
     if not 0 <= value <= _LARGEST:  # not true of NaN
-        raise DatasetError(f"{path}:{number}: the weight {word} is not a finite number from 0 on; correct it")
+        raise DatasetError(
+            f"{path}:{number}: the weight {word} is not a finite number from 0 on; correct it"
+        )
     return "".join(name), value
 
 
 def _match(path: str | Path, lines: Sequence[tuple[int, str, float]], names: Sequence[str]) -> None:
     """Every line's name is a class, and no other line's."""
     if not names:
-        fact = f"names classes, and there is no {CLASSES_FILE} beside the labels that says their order"
+        fact = (
+            f"names classes, and there is no {CLASSES_FILE} beside the labels that says their order"
+        )
         raise DatasetError(f"{path}: {fact}; write the weights alone, in order")
     seen: dict[str, int] = {}
     for number, name, _ in lines:
         if name not in names:
-            raise DatasetError(f'{path}:{number}: "{name}" is no class; there are {", ".join(names)}')
+            raise DatasetError(
+                f'{path}:{number}: "{name}" is no class; there are {", ".join(names)}'
+            )
         if name in seen:
-            raise DatasetError(f'{path}:{number}: "{name}" is on line {seen[name]} too; name each class once')
+            raise DatasetError(
+                f'{path}:{number}: "{name}" is on line {seen[name]} too; name each class once'
+            )
         seen[name] = number
 
 
@@ -228,12 +264,16 @@ def _edits(net: Prototxt, layer: Layer, source: str) -> Iterator[Edit]:
 
 
 def _normalization(net: Prototxt, layer: Layer, why: str) -> Iterator[Edit]:
-    """`normalize`, which InfogainLoss refuses, is said as `normalization`, which counts where both are."""
+    """`normalize`, which InfogainLoss refuses,
+    is said as `normalization`, which counts where both are.
+    """
     param = layer.param("loss_param")
     if not param.has("normalize"):
         return
     if param.has("normalization"):
-        yield from (removed(field, why) for field in layer.view.field("loss_param").all("normalize"))
+        yield from (
+            removed(field, why) for field in layer.view.field("loss_param").all("normalize")
+        )
         return
     word = Word("VALID" if param.get("normalize") else "BATCH_SIZE")
     fields = [("normalization", word)]

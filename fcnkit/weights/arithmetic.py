@@ -25,8 +25,11 @@ Read = Callable[[str, int], Blob]
 _BLOCK = 4 << 20
 
 
-def mixed(blob: Blob, old: Shape, axes: Iterable[tuple[int, Sequence[Row]]], filler: tuple = ()) -> Blob:
-    """Of the blob in the shape `old`, every new slice along an axis is the weighted sum of old ones.
+def mixed(
+    blob: Blob, old: Shape, axes: Iterable[tuple[int, Sequence[Row]]], filler: tuple = ()
+) -> Blob:
+    """Of the blob in the shape `old`,
+    every new slice along an axis is the weighted sum of old ones.
 
     Each of `axes` is (axis, rows), a row per new slice: ((old index, weight), ...).
     One index with weight 1 copies bits.  An empty row is zero; along axis 0
@@ -38,7 +41,10 @@ def mixed(blob: Blob, old: Shape, axes: Iterable[tuple[int, Sequence[Row]]], fil
     for axis, rows in axes:
         last = max((index for row in rows for index, _ in row), default=0)
         if last >= old[axis]:
-            fact = f"{shown_shape(old)} has {old[axis]} slices along axis {axis}, and {last} is asked for"
+            fact = (
+                f"{shown_shape(old)} has {old[axis]} slices along axis {axis}, and {last} is "
+                f"asked for"
+            )
             raise WeightsError(f"{blob.where}: {fact}; count from 0")
         result = _along(result, axis, rows, filler if axis == 0 else ())
     return result
@@ -54,7 +60,11 @@ def _along(blob: Blob, axis: int, rows: Sequence[Row], filler: tuple) -> Blob:
         for part in _blocks(blob, count * inner):
             part = part.reshape(-1, count, inner)
             # One slice of a large blob at a time is a whole copy less.
-            band = max(1, _BLOCK // (ITEM_BYTES[blob.dtype] * max(1, inner))) if len(part) == 1 else len(rows)
+            band = (
+                max(1, _BLOCK // (ITEM_BYTES[blob.dtype] * max(1, inner)))
+                if len(part) == 1
+                else len(rows)
+            )
             for at in range(0, len(rows), band):
                 yield _sums(part, rows[at : at + band], filled)
 
@@ -62,7 +72,9 @@ def _along(blob: Blob, axis: int, rows: Sequence[Row], filler: tuple) -> Blob:
 
 
 def _sums(part: "numpy.ndarray", rows: Sequence[Row], filled: Iterator | None) -> "numpy.ndarray":
-    """Of part, k x old x inner, the k x new x inner that the rows say; empty rows take from `filled`."""
+    """Of part, k x old x inner, the k x new x inner that the rows say;
+    empty rows take from `filled`.
+    """
     import numpy as np
 
     out = np.zeros((len(part), len(rows), part.shape[2]), part.dtype)
@@ -88,7 +100,8 @@ def _filled(rows: Sequence[Row], shape: Shape, filler: tuple) -> "Iterator[numpy
 
 
 def spread(blob: Blob, groups: int, shape: Shape) -> Blob:
-    """The weights of `groups` groups as those of one, in `shape`, A x (groups n) x ...; zero off the blocks.
+    """The weights of `groups` groups as those of one,
+    in `shape`, A x (groups n) x ...; zero off the blocks.
 
     Slice i of the A x n x ... of the blob belongs to group i // (A / groups).
     """
@@ -126,7 +139,10 @@ def gathered(blob: Blob, groups: int, shape: Shape) -> Blob:
             largest = max(largest, float(np.abs(np.nan_to_num(part, nan=np.inf)).max(initial=0)))
             yield own
         if largest:
-            fact = f"off the blocks of {groups} groups there are values of up to {largest:.6g}, not zero"
+            fact = (
+                f"off the blocks of {groups} groups there are values of up to {largest:.6g}, "
+                f"not zero"
+            )
             raise WeightsError(f"{blob.where}: {fact}; these weights must stay in one group")
 
     return _lazy(blob, shape, chunks)
@@ -142,7 +158,9 @@ def _grouped(blob: Blob, groups: int) -> Iterator[tuple]:
         row += len(part)
 
 
-def scaled(blob: Blob, links: Sequence[tuple], axis: int, groups: int, shape: Shape, read: Read) -> Blob:
+def scaled(
+    blob: Blob, links: Sequence[tuple], axis: int, groups: int, shape: Shape, read: Read
+) -> Blob:
     """Weights whose output channels are multiplied by what the links multiply by.
 
     The channel of slice i along `axis` 0 is i; along axis 1, in group g of
@@ -152,7 +170,9 @@ def scaled(blob: Blob, links: Sequence[tuple], axis: int, groups: int, shape: Sh
     channels = shape[0] if axis == 0 else shape[1] * groups
 
     def chunks() -> Iterator:
-        factors = _affine(links, read, channels)[0].reshape((-1, 1) if axis == 0 else (groups, shape[1], 1))
+        factors = _affine(links, read, channels)[0].reshape(
+            (-1, 1) if axis == 0 else (groups, shape[1], 1)
+        )
         row = 0
         for part, at in _grouped(blob, groups):
             own = factors[row : row + len(part)] if axis == 0 else factors[at]
@@ -162,7 +182,9 @@ def scaled(blob: Blob, links: Sequence[tuple], axis: int, groups: int, shape: Sh
     return _lazy(blob, shape, chunks)
 
 
-def shifted(blob: Blob | None, links: Sequence[tuple], shape: Shape, read: Read, where: str) -> Blob:
+def shifted(
+    blob: Blob | None, links: Sequence[tuple], shape: Shape, read: Read, where: str
+) -> Blob:
     """The bias, zero where there is none, through the links."""
     old = None if blob is None else reshaped(writable(blob), shape)
     dtype = "float32" if old is None else old.dtype
@@ -176,12 +198,16 @@ def shifted(blob: Blob | None, links: Sequence[tuple], shape: Shape, read: Read,
 
 
 def _affine(links: Sequence[tuple], read: Read, channels: int) -> tuple:
-    """(factors, summands) in float64, such that the links make factor * x + summand of channel x."""
+    """(factors, summands) in float64,
+    such that the links make factor * x + summand of channel x.
+    """
     import numpy as np
 
     factors, summands = np.ones(channels), np.zeros(channels)
     for kind, layer, value in links:
-        factor, summand = _LINKS[kind](lambda blob, layer=layer: _vector(read(layer, blob), channels), value)
+        factor, summand = _LINKS[kind](
+            lambda blob, layer=layer: _vector(read(layer, blob), channels), value
+        )
         factors, summands = factors * factor, summands * factor + summand
     return factors, summands
 
@@ -217,7 +243,9 @@ def _lazy(blob: Blob, shape: Shape, chunks: Callable[[], Iterable]) -> Blob:
 
 
 def _blocks(blob: Blob, length: int) -> "Iterator[numpy.ndarray]":
-    """The values as arrays of rows x length, some megabytes or one row each; each overwrites the last."""
+    """The values as arrays of rows x length,
+    some megabytes or one row each; each overwrites the last.
+    """
     import numpy as np
 
     size = max(1, length) * ITEM_BYTES[blob.dtype]

@@ -15,7 +15,8 @@ from fcnkit.formats.blobproto import BlobSpan, shown_shape
 if TYPE_CHECKING:
     import numpy
 
-# Larger writes are slower: for them Linux looks for larger runs of free memory, up to six times as long.
+# Larger writes are slower: for them Linux looks for larger runs of free memory, up to six times as
+# long.
 PIECE = 1 << 16
 
 
@@ -140,7 +141,8 @@ class Blob:
         return self.count * blobproto.ITEM_BYTES[self.dtype]
 
     def fits(self, shape: Sequence[int]) -> bool:
-        """Whether Caffe takes it for this shape: a legacy one has four axes, the missing ones first.
+        """Whether Caffe takes it for this shape:
+        a legacy one has four axes, the missing ones first.
 
         The rule is Blob::ShapeEquals in Caffe's blob.cpp.
         """
@@ -191,7 +193,9 @@ def _unpacked(source: Source, chunk: blobproto.Chunk, size: int) -> Iterator[mem
     for start in range(chunk.start, chunk.stop, whole):
         buffer = bytearray(min(whole, chunk.stop - start))
         source.read_into(memoryview(buffer), start)
-        yield memoryview(b"".join(buffer[at + chunk.lead : at + step] for at in range(0, len(buffer), step)))
+        yield memoryview(
+            b"".join(buffer[at + chunk.lead : at + step] for at in range(0, len(buffer), step))
+        )
 
 
 def _counted(chunks: Iterable, expected: int, where: str) -> Iterator[memoryview]:
@@ -203,8 +207,10 @@ def _counted(chunks: Iterable, expected: int, where: str) -> Iterator[memoryview
             break
         yield view
     if found != expected:
-        raise WeightsError(f"{where}: expected {expected} bytes of values, found {found}; "
-                           "give as many values as the shape says")  # fmt: skip
+        raise WeightsError(
+            f"{where}: expected {expected} bytes of values, found {found}; "
+            "give as many values as the shape says"
+        )
 
 
 def reshaped(blob: Blob, shape: Sequence[int]) -> Blob:
@@ -215,7 +221,8 @@ def reshaped(blob: Blob, shape: Sequence[int]) -> Blob:
     shape = tuple(shape)
     if any(dim < 0 for dim in shape) or math.prod(shape) != blob.count:
         raise WeightsError(
-            f"{blob.where}: {shown_shape(blob.shape)} is {blob.count} values, {shown_shape(shape)} would be "
+            f"{blob.where}: {shown_shape(blob.shape)} is {blob.count} values, "
+            f"{shown_shape(shape)} would be "
             f"{math.prod(shape)}; they can only be arranged anew when the counts are equal"
         )
     return replace(blob, shape=shape, legacy=False)
@@ -230,7 +237,9 @@ def blob(value: object, where: str) -> Blob:
     import numpy
 
     array = numpy.array(value, dtype="<f4", order="C")
-    return Blob(array.shape, "float32", False, Lazy(array.shape, lambda: [array.reshape(-1)]), where)
+    return Blob(
+        array.shape, "float32", False, Lazy(array.shape, lambda: [array.reshape(-1)]), where
+    )
 
 
 def writable(blob: Blob) -> Blob:

@@ -11,7 +11,17 @@ from fcnkit.errors import WeightsError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.inspection import MISMATCH
 from fcnkit.weights.blobs import Blob
-from fcnkit.weights.difference import CHANGED, CLOSE, EQUAL, EXTRA, MISSING, RESHAPED, Change, Comparison, Row
+from fcnkit.weights.difference import (
+    CHANGED,
+    CLOSE,
+    EQUAL,
+    EXTRA,
+    MISSING,
+    RESHAPED,
+    Change,
+    Comparison,
+    Row,
+)
 from fcnkit.weights.fit import net_rows
 from fcnkit.weights.statistics import Progress, untold, values
 from fcnkit.weights.store import Weights
@@ -75,16 +85,27 @@ def _pairs(first: Weights, second: Weights, names: Names) -> list[tuple[str | No
 
 
 def _layer_rows(
-    first: Weights, second: Weights, old: str | None, new: str | None, tolerance: float, progress: Progress
+    first: Weights,
+    second: Weights,
+    old: str | None,
+    new: str | None,
+    tolerance: float,
+    progress: Progress,
 ) -> Iterator[Row]:
     blobs = zip_longest(first.get(old, ()), second.get(new, ()))
     for number, (before, after) in enumerate(blobs):
         change = _change(before, after, progress)
         yield Row(
-            _verdict(before, after, change, tolerance), old or "", new or "", number,
-            before and before.shape, after and after.shape,
-            before.dtype if before else "", after.dtype if after else "", change,
-        )  # fmt: skip
+            _verdict(before, after, change, tolerance),
+            old or "",
+            new or "",
+            number,
+            before and before.shape,
+            after and after.shape,
+            before.dtype if before else "",
+            after.dtype if after else "",
+            change,
+        )
 
 
 def _verdict(old: Blob | None, new: Blob | None, change: Change | None, tolerance: float) -> str:
@@ -107,13 +128,19 @@ def _change(old: Blob | None, new: Blob | None, progress: Progress) -> Change | 
     import numpy
 
     pairs = _together(values(old, progress), values(new, progress))
-    with numpy.errstate(over="ignore", invalid="ignore"):  # NaN of any kind, float64 that comes to infinity
+    with numpy.errstate(
+        over="ignore", invalid="ignore"
+    ):  # NaN of any kind, float64 that comes to infinity
         found = reduce(_joined, (_part(*pair) for pair in pairs), _Part())
     relative = found.largest / found.scale if found.scale else math.inf
     return Change(
-        old.count, found.differing, found.largest, found.total / max(found.finite, 1),
-        relative if found.largest else 0.0, found.odd,
-    )  # fmt: skip
+        old.count,
+        found.differing,
+        found.largest,
+        found.total / max(found.finite, 1),
+        relative if found.largest else 0.0,
+        found.odd,
+    )
 
 
 def _together(
@@ -133,7 +160,9 @@ def _together(
 
 
 class _Part(NamedTuple):
-    """What two runs of values come to: places finite on both sides, and |b - a| summed over those."""
+    """What two runs of values come to:
+    places finite on both sides, and |b - a| summed over those.
+    """
 
     finite: int = 0
     differing: int = 0
@@ -158,9 +187,13 @@ def _part(old: "numpy.ndarray", new: "numpy.ndarray") -> _Part:
     gaps = numpy.abs(new - wide)
     finite &= numpy.isfinite(new)
     return _Part(
-        int(finite.sum()), int((~same).sum()), int((~same & ~finite).sum()),
-        float(gaps.sum(where=finite)), float(gaps.max(where=finite, initial=0)), scale,
-    )  # fmt: skip
+        int(finite.sum()),
+        int((~same).sum()),
+        int((~same & ~finite).sum()),
+        float(gaps.sum(where=finite)),
+        float(gaps.max(where=finite, initial=0)),
+        scale,
+    )
 
 
 def _bits(run: "numpy.ndarray") -> "numpy.ndarray":

@@ -1,4 +1,5 @@
-"""Weights in HDF5 and .npz: what the file says of each blob as Blobs, and files of these formats from Blobs.
+"""Weights in HDF5 and .npz: what the file says of each blob as Blobs,
+and files of these formats from Blobs.
 
 The values of such a blob are a stretch of the file, as in a caffemodel, so
 that it is read, compared and copied by the same means.
@@ -24,21 +25,31 @@ class Extent(NamedTuple):
     chunks: tuple[Chunk, ...]
 
 
-def _stored(source: Source, shape: tuple[int, ...], dtype: str, start: int, stop: int, place: str) -> Blob:
+def _stored(
+    source: Source, shape: tuple[int, ...], dtype: str, start: int, stop: int, place: str
+) -> Blob:
     extent = Extent((Chunk(start, stop, 0),) if stop > start else ())
-    return Blob(shape, dtype, False, Stored(source, extent), f"{source.path}: {place}, byte {start}")
+    return Blob(
+        shape, dtype, False, Stored(source, extent), f"{source.path}: {place}, byte {start}"
+    )
 
 
 def read_hdf5(source: Source) -> dict[str, tuple[Blob, ...]]:
     """The layers of a .caffemodel.h5 and their blobs; raises as `hdf5.scan` does."""
     return {
         group.name: tuple(
-            _stored(source, found.shape, found.dtype, found.start, found.stop,
-                    f'layer "{shown(group.name)}", blob {number}')
+            _stored(
+                source,
+                found.shape,
+                found.dtype,
+                found.start,
+                found.stop,
+                f'layer "{shown(group.name)}", blob {number}',
+            )
             for number, found in enumerate(group.datasets)
         )
         for group in hdf5.scan(source.file, source.path)
-    }  # fmt: skip
+    }
 
 
 def read_npz(source: Source) -> dict[str, tuple[Blob, ...]]:
@@ -58,7 +69,9 @@ def read_npz(source: Source) -> dict[str, tuple[Blob, ...]]:
             numbers = ", ".join(map(str, sorted(blobs)))
             fact = f"expected blobs numbered from 0 on, found {numbers}; add the others"
             raise WeightsError(f'{source.path}: layer "{shown(name)}": {fact}')
-    return {name: tuple(blobs[number] for number in range(len(blobs))) for name, blobs in layers.items()}
+    return {
+        name: tuple(blobs[number] for number in range(len(blobs))) for name, blobs in layers.items()
+    }
 
 
 def _summed(source: Source, found: npz.Array, where: str) -> Blob:
@@ -78,9 +91,13 @@ def _summed(source: Source, found: npz.Array, where: str) -> Blob:
 
 
 def save_hdf5(path: str | os.PathLike, layers: Layers, *, force: bool, progress: Progress) -> None:
-    """The file at `path` is a .caffemodel.h5 of these layers, each with a group, if only an empty one."""
+    """The file at `path` is a .caffemodel.h5 of these layers,
+    each with a group, if only an empty one.
+    """
     ready = {name: [writable(blob) for blob in blobs] for name, blobs in layers.items()}
-    frame = hdf5.frame((name, [(blob.shape, blob.dtype) for blob in blobs]) for name, blobs in ready.items())
+    frame = hdf5.frame(
+        (name, [(blob.shape, blob.dtype) for blob in blobs]) for name, blobs in ready.items()
+    )
     with files.atomic(path, force=force, size=frame.size) as file:
         done = 0
         for start, blob in _in_order(ready, frame):
@@ -103,7 +120,9 @@ def _in_order(layers: Layers, frame: hdf5.Frame) -> list[tuple[int, Blob]]:
 
 
 def save_npz(path: str | os.PathLike, layers: Layers, *, force: bool, progress: Progress) -> None:
-    """The file at `path` is an .npz of these layers; a layer without blobs leaves no trace in it."""
+    """The file at `path` is an .npz of these layers;
+    a layer without blobs leaves no trace in it.
+    """
     with files.atomic(path, force=force) as file:
         npz.write(file, _arrays(layers, progress))
 

@@ -1,4 +1,6 @@
-"""Weights from one format into another: the same tensors, each written as that format's readers want it."""
+"""Weights from one format into another:
+the same tensors, each written as that format's readers want it.
+"""
 
 import os
 from collections.abc import Iterator
@@ -35,9 +37,13 @@ def convert(weights: Weights, to: str, *, layout: str = "shape") -> Weights:
     the legacy layout, and a legacy shape that cannot be told.
     """
     if to not in FORMATS or layout not in LAYOUTS:
-        raise WeightsError(f"{weights.path}: {to} ({layout}): no such format; there are {', '.join(FORMATS)}")
+        raise WeightsError(
+            f"{weights.path}: {to} ({layout}): no such format; there are {', '.join(FORMATS)}"
+        )
     if weights.kind == "solverstate" and to != "npz":
-        raise WeightsError(f"{weights.path}: a solver's history is no net's weights; convert it to npz alone")
+        raise WeightsError(
+            f"{weights.path}: a solver's history is no net's weights; convert it to npz alone"
+        )
     if layout == "legacy" and to in ("h5", "npz"):
         raise WeightsError(f"{weights.path}: {to} has no legacy layout; convert to v2 or bvlc")
     kind = {"h5": "hdf5", "npz": "npz"}.get(to, "layer")
@@ -61,7 +67,9 @@ def as_named(weights: Weights, path: str | os.PathLike) -> Weights:
     Raises as `convert` does.
     """
     to = format_of(path)
-    if weights.kind == {"h5": "hdf5", "npz": "npz"}.get(to) or (to == "v2" and weights.kind in KINDS):
+    if weights.kind == {"h5": "hdf5", "npz": "npz"}.get(to) or (
+        to == "v2" and weights.kind in KINDS
+    ):
         return weights
     return convert(weights, to)
 
@@ -70,7 +78,9 @@ def _typed(weights: Weights) -> Weights:
     """The layers of a V1 file with the words for their types, which it gives as numbers."""
     if weights.kind != "layers":
         return weights
-    return replace(weights, layers=tuple(layer._replace(type=type_of(layer)) for layer in weights.layers))
+    return replace(
+        weights, layers=tuple(layer._replace(type=type_of(layer)) for layer in weights.layers)
+    )
 
 
 def type_of(layer: Layer) -> str:
@@ -110,7 +120,10 @@ def modern(blob: Blob, number: int, type_: str) -> Blob:
     if height == 1:
         return replace(blob, legacy=False, shape=(width,))
     if not type_:
-        fact = f"its legacy shape {shown_shape(blob.shape)} is a window or a matrix: its layer has no type"
+        fact = (
+            f"its legacy shape {shown_shape(blob.shape)} is a window or a matrix: its layer "
+            f"has no type"
+        )
         raise WeightsError(f"{blob.where}: {fact}; keep --layout legacy")
     return replace(blob, legacy=False, shape=(height, width))
 

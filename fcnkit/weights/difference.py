@@ -19,8 +19,17 @@ MISSING, EXTRA = "missing", "extra"
 
 _SAME = (EQUAL, FITS, CLOSE)
 # How the summary says each, in its order.
-_SAID = {EQUAL: EQUAL, FITS: "fitting", CLOSE: CLOSE, CHANGED: CHANGED, RESHAPED: RESHAPED,
-         RESHAPE: "to reshape", MISMATCH: "mismatched", MISSING: MISSING, EXTRA: EXTRA}  # fmt: skip
+_SAID = {
+    EQUAL: EQUAL,
+    FITS: "fitting",
+    CLOSE: CLOSE,
+    CHANGED: CHANGED,
+    RESHAPED: RESHAPED,
+    RESHAPE: "to reshape",
+    MISMATCH: "mismatched",
+    MISSING: MISSING,
+    EXTRA: EXTRA,
+}
 
 
 class Change(NamedTuple):
@@ -41,7 +50,9 @@ class Change(NamedTuple):
     odd: int
 
     def within(self, tolerance: float) -> bool:
-        """Whether no value differs, or all that do are finite and `relative` is at most `tolerance`."""
+        """Whether no value differs, or all that do
+        are finite and `relative` is at most `tolerance`.
+        """
         return not self.differing or bool(tolerance and not self.odd and self.relative <= tolerance)
 
     def __str__(self) -> str:
@@ -55,7 +66,8 @@ class Change(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One blob of the first (`layer`, `old` shape) and what it is in the second (`new_layer`, `new`).
+    """One blob of the first (`layer`,
+    `old` shape) and what it is in the second (`new_layer`, `new`).
 
     "" and None stand for what there is not; a net has no types of values.
     Where it does not say a size, `new` is None and `why` the reason.
@@ -112,7 +124,9 @@ class Comparison:
         return "".join(lines) + self.summary()
 
     def summary(self) -> str:
-        """How many blobs there are of each verdict, and in which of the two what is missing is not."""
+        """How many blobs there are of each verdict,
+        and in which of the two what is missing is not.
+        """
         counts = Counter(row.verdict for row in self.rows)
         found = [verdict for verdict in _SAID if counts[verdict]]
         nouns = ["blob " if counts[found[0]] == 1 else "blobs "] if found else []
@@ -131,7 +145,9 @@ class Comparison:
             yield f"{EXTRA}: not in {having}"
 
     def json(self) -> dict:
-        """The same as plain lists, dicts, strings and numbers; null for a figure that is not finite."""
+        """The same as plain lists, dicts, strings and numbers;
+        null for a figure that is not finite.
+        """
         return {
             "first": self.first,
             "second": self.second,
@@ -149,7 +165,9 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         caption = f"{self.first} against {self.second}"
-        return notebook.table(map(_cells, self.different), caption=caption, note=self.summary(), left=True)
+        return notebook.table(
+            map(_cells, self.different), caption=caption, note=self.summary(), left=True
+        )
 
 
 def _cells(row: Row) -> tuple[str, str, str, str]:
@@ -181,4 +199,6 @@ def _listed(shape: Shape | None) -> Sequence[int] | None:
 
 
 def _figures(change: Change) -> dict:
-    return {name: value if math.isfinite(value) else None for name, value in change._asdict().items()}
+    return {
+        name: value if math.isfinite(value) else None for name, value in change._asdict().items()
+    }

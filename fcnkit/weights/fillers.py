@@ -31,7 +31,9 @@ def bilinear(kernel: int | tuple[int, int]) -> "numpy.ndarray":
 
     height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
     if height < 1 or width < 1:
-        raise WeightsError(f"bilinear kernel {height} x {width}: a side is below 1; give a larger kernel")
+        raise WeightsError(
+            f"bilinear kernel {height} x {width}: a side is below 1; give a larger kernel"
+        )
     return np.outer(_ramp(height), _ramp(width))
 
 
@@ -62,13 +64,16 @@ def bilinear_planes(shape: Sequence[int], group: int | None = None) -> Iterator[
     shape = tuple(shape)
     if len(shape) != 4:
         fact = f"expected 4 axes, found {len(shape)}"
-        raise WeightsError(f"bilinear weights of shape {shown_shape(shape)}: {fact}; use another filler")
+        raise WeightsError(
+            f"bilinear weights of shape {shown_shape(shape)}: {fact}; use another filler"
+        )
     inputs, outputs, *kernel = shape
     groups = inputs // outputs if outputs and inputs % outputs == 0 else 0
     if not groups or group not in (None, groups):
         fact = f"with group {group or 1} they take {inputs} channels to {outputs * (group or 1)}"
         raise WeightsError(
-            f"bilinear weights of shape {shown_shape(shape)}: {fact}, and each channel must go to itself; "
+            f"bilinear weights of shape {shown_shape(shape)}: {fact}, and each channel must go "
+            f"to itself; "
             "give as many outputs as inputs"
         )
     return _planes(inputs, outputs, (kernel[0], kernel[1]))
@@ -107,7 +112,9 @@ def fill(
 
     shape = tuple(shape)
     if filler not in _FILL:
-        raise WeightsError(f'filler "{filler}": Caffe has no such filler; use one of {", ".join(FILLERS)}')
+        raise WeightsError(
+            f'filler "{filler}": Caffe has no such filler; use one of {", ".join(FILLERS)}'
+        )
     make, known = _FILL[filler]
     for name in params:
         if name not in known:

@@ -1,4 +1,6 @@
-"""How the blobs of a weights file fit a net, blob by blob, in every state that the net can be built in."""
+"""How the blobs of a weights file fit a net, blob by blob,
+in every state that the net can be built in.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
@@ -19,7 +21,8 @@ Shape = tuple[int, ...]
 def net_rows(
     weights: Weights, net: Prototxt, names: Mapping[str, str], inputs: Mapping[str, Shape]
 ) -> list[Row]:
-    """A row for each blob that the net takes in some state, then for those of the file that it never takes.
+    """A row for each blob that the net takes in some state,
+    then for those of the file that it never takes.
 
     Raises NetError when the net cannot be built, WeightsError when `names`
     names a layer that it has in no state.
@@ -44,8 +47,12 @@ def net_rows(
 def _meant(
     graph: Graph, found: Sequence[Graph], names: Mapping[str, str], inputs: Mapping[str, Shape]
 ) -> tuple[dict[str, str], dict[str, Shape]]:
-    """The names and inputs that are for this graph: not those that another one has and this one has not."""
-    others = {layer.name for each in found for layer in each.layers} - {layer.name for layer in graph.layers}
+    """The names and inputs that are for this graph:
+    not those that another one has and this one has not.
+    """
+    others = {layer.name for each in found for layer in each.layers} - {
+        layer.name for layer in graph.layers
+    }
     elsewhere = {top.blob for each in found for top in each.tops} - {top.blob for top in graph.tops}
     return (
         {old: new for old, new in names.items() if new not in others},
@@ -72,7 +79,9 @@ _UNSIZED = "its size is not known; give the shape of its input"
 def _learns(layer: Layer) -> bool:
     """Whether a layer whose bottoms are of unknown size has parameters of its own."""
     kind = TYPES.get(layer.type)
-    given = layer.type in ("Scale", "Bias") and len(layer.bottoms) > 1  # the second bottom is what it takes
+    given = (
+        layer.type in ("Scale", "Bias") and len(layer.bottoms) > 1
+    )  # the second bottom is what it takes
     return kind is not None and kind.blobs is not no_blobs and not given
 
 

@@ -76,12 +76,19 @@ class Match:
         }
 
     def table(self, width: int = 80) -> str:
-        """Each layer's name, what becomes of it, its shapes and the reason, folded to `width` columns."""
+        """Each layer's name, what becomes of it,
+        its shapes and the reason, folded to `width` columns.
+        """
         cells = [_cells(row) for row in self.rows]
         names = min(max((len(cell[0]) for cell in cells), default=0), width // 3)
         verdicts = max((len(cell[1]) for cell in cells), default=0)
         return "".join(
-            folded(f"{name:<{names}}  {verdict:<{verdicts}}  ", names + verdicts + 4, [shapes, why], width)
+            folded(
+                f"{name:<{names}}  {verdict:<{verdicts}}  ",
+                names + verdicts + 4,
+                [shapes, why],
+                width,
+            )
             for name, verdict, shapes, why in cells
         )
 
@@ -89,7 +96,9 @@ class Match:
         return self.table()
 
     def _repr_html_(self) -> str:
-        return notebook.table(map(_cells, self.rows), caption=f"{self.path} for {self.net}", left=True)
+        return notebook.table(
+            map(_cells, self.rows), caption=f"{self.path} for {self.net}", left=True
+        )
 
 
 def _plain(row: Row) -> dict:
@@ -100,7 +109,11 @@ def _cells(row: Row) -> tuple[str, str, str, str]:
     name = row.layer or row.source
     if row.layer and row.source not in ("", row.layer):
         name = f"{row.source} -> {row.layer}"
-    shapes = _show(row.old) if row.old == row.new or not row.new else f"{_show(row.old)} -> {_show(row.new)}"
+    shapes = (
+        _show(row.old)
+        if row.old == row.new or not row.new
+        else f"{_show(row.old)} -> {_show(row.new)}"
+    )
     return name, row.verdict, shapes.removeprefix("-> ").strip(), row.why
 
 
@@ -109,7 +122,12 @@ def _show(shapes: Sequence[Shape]) -> str:
 
 
 def match(
-    before: Graph, after: Graph, shapes: Shapes, weights: Weights, *, names: Mapping[str, str] | None = None
+    before: Graph,
+    after: Graph,
+    shapes: Shapes,
+    weights: Weights,
+    *,
+    names: Mapping[str, str] | None = None,
 ) -> Match:
     """How the weights of the net `before` fit the net `after`, layer by layer.
 
@@ -129,13 +147,17 @@ def match(
     used = {row.source for row in rows if row.source}
     unused = [name for name, blobs in weights.items() if blobs and name not in used]
     rows += [Row(UNUSED, "", name, _shapes(weights[name]), (), _UNUSED_WHY) for name in unused]
-    rows += _order_rows(before, after, {row.layer: row.source for row in rows if row.layer and row.source})
+    rows += _order_rows(
+        before, after, {row.layer: row.source for row in rows if row.layer and row.source}
+    )
     moves = [move for _, moves in found for move in moves]
     moves += [Move(name, 0, (), how="drop") for name in unused]
     return Match(weights.path, after.prototxt.path, tuple(rows), tuple(moves))
 
 
-_UNUSED_WHY = "the new net has no layer of this name; pair it with one by a map old=new, or let it go"
+_UNUSED_WHY = (
+    "the new net has no layer of this name; pair it with one by a map old=new, or let it go"
+)
 
 
 def _shapes(blobs: Sequence[Blob]) -> tuple[Shape, ...]:
@@ -157,11 +179,15 @@ class _Pairing:
             self.weights.layer(old)
             if not any(layer.name == new for layer in self.after.layers):
                 fact = f'has no layer "{new}", which "{old}" is mapped to'
-                raise WeightsError(f"{self.after.prototxt.path}: {fact}; see the names with inspect")
+                raise WeightsError(
+                    f"{self.after.prototxt.path}: {fact}; see the names with inspect"
+                )
 
     @cached_property
     def parametric(self) -> list[Layer]:
-        """The layers of the new net that learn, and those of unknown size that the file has blobs for."""
+        """The layers of the new net that learn,
+        and those of unknown size that the file has blobs for.
+        """
         return [layer for layer in self.after.layers if self._learns(layer)]
 
     def _learns(self, layer: Layer) -> bool:
@@ -178,7 +204,9 @@ class _Pairing:
     def row(self, layer: Layer) -> tuple[Row, list[Move]]:
         expected, source = self.shapes.blobs(layer), self.source(layer)
         if not source:
-            return Row(FILLER, layer.name, "", (), tuple(expected or ()), _FILLER_WHY + _filler(layer)), []
+            return Row(
+                FILLER, layer.name, "", (), tuple(expected or ()), _FILLER_WHY + _filler(layer)
+            ), []
         blobs = self.weights[source]
         why_not = ""
         if expected is None:
@@ -199,7 +227,9 @@ class _Pairing:
             verdict = RENAMED if verdict == COPIED else f"{RENAMED}, {RESHAPED}"
         why = "its matrix is transposed first" if turned else ""
         moves = [
-            Move(layer.name, number, shape, source, "transpose" if turned and number == 0 else "copy")
+            Move(
+                layer.name, number, shape, source, "transpose" if turned and number == 0 else "copy"
+            )
             for number, shape in enumerate(new)
         ]
         row = Row(verdict, layer.name, source, _shapes(blobs), new, why)
@@ -227,18 +257,23 @@ def _filler(layer: Layer) -> str:
 
 
 def _transposes(layer: Layer) -> bool:
-    return layer.type == "InnerProduct" and bool(layer.param("inner_product_param").get("transpose"))
+    return layer.type == "InnerProduct" and bool(
+        layer.param("inner_product_param").get("transpose")
+    )
 
 
 def _misfit(blobs: Sequence[Blob], expected: Sequence[Shape]) -> str:
     if len(blobs) != len(expected):
-        return (f"the file has {len(blobs)} blobs, the new net takes {len(expected)}; "
-                "see whether both have a bias (bias_term)")  # fmt: skip
+        return (
+            f"the file has {len(blobs)} blobs, the new net takes {len(expected)}; "
+            "see whether both have a bias (bias_term)"
+        )
     for number, (blob, shape) in enumerate(zip(blobs, expected, strict=True)):
         if blob.count != math.prod(shape):
             return (
                 f"blob {number} is {shown_shape(blob.shape)} ({blob.count} values) in the file, "
-                f"{shown_shape(shape)} ({math.prod(shape)}) in the new net; {_remedy(blob.shape, shape)}"
+                f"{shown_shape(shape)} ({math.prod(shape)}) in the new net; "
+                f"{_remedy(blob.shape, shape)}"
             )
     return ""
 
@@ -246,9 +281,14 @@ def _misfit(blobs: Sequence[Blob], expected: Sequence[Shape]) -> str:
 def _remedy(old: Shape, new: Shape) -> str:
     outputs = next((dim for dim in old if dim != 1), 1)
     if new and outputs != new[0] and math.prod(old) * new[0] == math.prod(new) * outputs:
-        return (f"it makes {outputs} outputs and the new one {new[0]}: for another number of classes, "
-                "give the layer a new name in the new net")  # fmt: skip
-    return "what it reads, or its kernel, differs: give it a new name in the new net, or use the old sizes"
+        return (
+            f"it makes {outputs} outputs and the new one {new[0]}: for another number of classes, "
+            "give the layer a new name in the new net"
+        )
+    return (
+        "what it reads, or its kernel, differs: give it a new name in the new net, or use the "
+        "old sizes"
+    )
 
 
 def _by_count(layer: Layer, blobs: Sequence[Blob]) -> tuple[list[Shape], str]:
@@ -260,11 +300,15 @@ def _by_count(layer: Layer, blobs: Sequence[Blob]) -> tuple[list[Shape], str]:
     outputs, kernel = param.get("num_output"), ()
     if layer.type != "InnerProduct":
         kernel = spatial(layer).kernel
-    fixed = (outputs // param.get("group") if layer.type == "Deconvolution" else outputs) * math.prod(kernel)
+    fixed = (
+        outputs // param.get("group") if layer.type == "Deconvolution" else outputs
+    ) * math.prod(kernel)
     if not fixed or blobs[0].count % fixed:
         known = f"{outputs} outputs" + (f" and a kernel of {shown_shape(kernel)}" if kernel else "")
-        return [], (f"blob 0 is {shown_shape(blobs[0].shape)} in the file, which does not divide by "
-                    f"{known}; give the layer a new name, or use the old sizes")  # fmt: skip
+        return [], (
+            f"blob 0 is {shown_shape(blobs[0].shape)} in the file, which does not divide by "
+            f"{known}; give the layer a new name, or use the old sizes"
+        )
     inputs = blobs[0].count // fixed
     first = (outputs, inputs, *kernel)
     if layer.type == "Deconvolution":
@@ -278,7 +322,9 @@ _ORDER_WHY = "the same weights give other results"
 
 
 def _order_rows(before: Graph, after: Graph, sources: Mapping[str, str]) -> Iterator[Row]:
-    """A row for each matched layer that the two nets reach through other types, or in another order."""
+    """A row for each matched layer that the two nets
+    reach through other types, or in another order.
+    """
     old_layers = {layer.name: layer for layer in before.layers}
     for name, source in sources.items():
         if source not in old_layers:
@@ -292,7 +338,9 @@ def _order_rows(before: Graph, after: Graph, sources: Mapping[str, str]) -> Iter
             yield Row(ORDER, name, source, (), (), why)
 
 
-def _way(graph: Graph, layer: Layer, matched: Mapping[str, str] | set[str]) -> tuple[str, tuple[str, ...]]:
+def _way(
+    graph: Graph, layer: Layer, matched: Mapping[str, str] | set[str]
+) -> tuple[str, tuple[str, ...]]:
     """The types passed from the nearest matched layer, an input or a junction down to `layer`."""
     types: list[str] = []
     while len(layer.bottoms) == 1:

@@ -92,7 +92,9 @@ class Statistics:
         return tuple(name for name, _ in Counter(row.dtype for row in self.rows).most_common())
 
     def table(self, width: int = 10_000) -> str:
-        """A line for each blob, and the sums; a name that `width` has no room for stands above its blobs."""
+        """A line for each blob, and the sums;
+        a name that `width` has no room for stands above its blobs.
+        """
         lines = [dict(zip(_COLUMNS, _COLUMNS, strict=True)), *map(_cells, self.rows)]
         notes = ["", *(self._notes(row) for row in self.rows)]
         names, numbers = [line.pop("layer") for line in lines], _aligned(lines)
@@ -111,7 +113,10 @@ class Statistics:
             f"{len(self.rows)} blobs of {layers} layers, {self.count:,} values",
             f"{self.bytes:,} bytes{', ' * bool(self.types)}{' and '.join(self.types)}; "
             f"zeros {share(zeros, self.count)}",
-            *(f"{number} {'blob' if number == 1 else 'blobs'} {_SAID[flag]}" for flag, number in odd.items()),
+            *(
+                f"{number} {'blob' if number == 1 else 'blobs'} {_SAID[flag]}"
+                for flag, number in odd.items()
+            ),
         ]
         return "".join(f"{line}\n" for line in lines)
 
@@ -122,7 +127,9 @@ class Statistics:
         return ", ".join(notes + [row.dtype] * (len(self.types) > 1))
 
     def json(self) -> dict:
-        """The same as plain lists, dicts, strings and numbers; null for a figure that there is not."""
+        """The same as plain lists, dicts, strings and numbers;
+        null for a figure that there is not.
+        """
         return {
             "weights": self.path,
             "values": self.count,
@@ -151,20 +158,32 @@ def statistics(weights: Weights, *, progress: Progress = untold) -> Statistics:
 
     Raises WeightsError when the file has changed since it was opened.
     """
-    blobs = ((name, number, blob) for name, blobs in weights.items() for number, blob in enumerate(blobs))
+    blobs = (
+        (name, number, blob) for name, blobs in weights.items() for number, blob in enumerate(blobs)
+    )
     return Statistics(weights.path, tuple(_row(*each, progress) for each in blobs))
 
 
 def _row(layer: str, number: int, blob: Blob, progress: Progress) -> Row:
     import numpy
 
-    with numpy.errstate(over="ignore", invalid="ignore"):  # NaN of any kind, float64 that comes to infinity
+    with numpy.errstate(
+        over="ignore", invalid="ignore"
+    ):  # NaN of any kind, float64 that comes to infinity
         found = reduce(_joined, map(_part, values(blob, progress)), _Part())
     figures = (found.low, found.high, found.mean, math.sqrt(found.spread / max(found.finite, 1)))
     return Row(
-        layer, number, blob.shape, blob.dtype, blob.count, blob.nbytes,
-        *(figures if found.finite else (None,) * 4), found.zeros, found.nans, found.infinities,
-    )  # fmt: skip
+        layer,
+        number,
+        blob.shape,
+        blob.dtype,
+        blob.count,
+        blob.nbytes,
+        *(figures if found.finite else (None,) * 4),
+        found.zeros,
+        found.nans,
+        found.infinities,
+    )
 
 
 def values(blob: Blob, progress: Progress = untold) -> Iterator["numpy.ndarray"]:
@@ -209,21 +228,32 @@ def _part(run: "numpy.ndarray") -> _Part:
 
 
 def _joined(one: _Part, other: _Part) -> _Part:
-    """What two runs come to together: https://en.wikipedia.org/wiki/Algorithms_for_calculating_variance."""
+    """What two runs come to together:
+    https://en.wikipedia.org/wiki/Algorithms_for_calculating_variance.
+    """
     finite, apart = one.finite + other.finite, other.mean - one.mean
     weight = other.finite / max(finite, 1)
     return _Part(
-        finite, min(one.low, other.low), max(one.high, other.high), one.mean + apart * weight,
+        finite,
+        min(one.low, other.low),
+        max(one.high, other.high),
+        one.mean + apart * weight,
         one.spread + other.spread + apart * apart * one.finite * weight,
         *(old + new for old, new in zip(one[5:], other[5:], strict=True)),
-    )  # fmt: skip
+    )
 
 
 def _cells(row: Row) -> dict[str, str]:
     cells = (
-        row.layer, str(row.blob), "x".join(map(str, row.shape)) or "1", f"{row.bytes:,}",
-        _shown(row.minimum), _shown(row.maximum), _shown(row.mean), share(row.zeros, row.count),
-    )  # fmt: skip
+        row.layer,
+        str(row.blob),
+        "x".join(map(str, row.shape)) or "1",
+        f"{row.bytes:,}",
+        _shown(row.minimum),
+        _shown(row.maximum),
+        _shown(row.mean),
+        share(row.zeros, row.count),
+    )
     return dict(zip(_COLUMNS, cells, strict=True))
 
 
@@ -248,7 +278,9 @@ def _heads(names: Sequence[str], room: int) -> Iterator[str]:
 def _aligned(lines: Sequence[Mapping[str, str]]) -> list[str]:
     widths = {name: max(len(line[name]) for line in lines) for name in lines[0]}
     return [
-        "  ".join(f"{cell:{'<' if name == 'shape' else '>'}{widths[name]}}" for name, cell in line.items())
+        "  ".join(
+            f"{cell:{'<' if name == 'shape' else '>'}{widths[name]}}" for name, cell in line.items()
+        )
         for line in lines
     ]
 

@@ -73,7 +73,8 @@ class Layer(NamedTuple):
 
 
 def open(path: str | os.PathLike) -> "Weights":
-    """The weights of a file, told by its content: caffemodel V1 or V2, .caffemodel.h5, .npz, .solverstate.
+    """The weights of a file, told by its content:
+    caffemodel V1 or V2, .caffemodel.h5, .npz, .solverstate.
 
     Its headers are read, its tensors are not.  A solver's history is the one
     layer "history".  Raises WeightsError when the file cannot be read or is
@@ -108,12 +109,17 @@ def _mapped(source: Source) -> "Weights":
     with mmap.mmap(source.file, 0, access=mmap.ACCESS_READ) as mapped:
         if solverstate.looks_like(mapped):
             state = solverstate.scan(mapped, source.path)
-            found = _whole(source, "solverstate", {"history": _stored("history", source, state.history)})
-            return replace(found, note=f"iteration {state.iteration}, beside {state.learned_net or 'no net'}")
+            found = _whole(
+                source, "solverstate", {"history": _stored("history", source, state.history)}
+            )
+            return replace(
+                found, note=f"iteration {state.iteration}, beside {state.learned_net or 'no net'}"
+            )
         signature.recognise(mapped[:512], source.path)
         layout = caffemodel.scan(mapped, source.path)
     layers = tuple(
-        Layer(span.name, span.type, span, _stored(span.name, source, span.blobs)) for span in layout.layers
+        Layer(span.name, span.type, span, _stored(span.name, source, span.blobs))
+        for span in layout.layers
     )
     return Weights(source.path, layout.kind, layers, source, layout)
 
@@ -131,11 +137,14 @@ def _opened(name: str) -> Source:
 def _stored(layer: str, source: Source, spans: Sequence[BlobSpan]) -> tuple[Blob, ...]:
     return tuple(
         Blob(
-            blob.shape, blob.dtype, blob.legacy, Stored(source, blob),
+            blob.shape,
+            blob.dtype,
+            blob.legacy,
+            Stored(source, blob),
             f'{source.path}: layer "{shown(layer)}", blob {number}, byte {blob.start}',
         )
         for number, blob in enumerate(spans)
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -197,7 +206,9 @@ class Weights(Mapping):
         """
         old = self.layer(layer)
         if not 0 <= blob < len(old.blobs):
-            raise self._error(f'layer "{layer}" has {len(old.blobs)} blobs, no blob {blob}; count from 0')
+            raise self._error(
+                f'layer "{layer}" has {len(old.blobs)} blobs, no blob {blob}; count from 0'
+            )
         blobs = list(old.blobs)
         blobs[blob] = reshaped(blobs[blob], shape)
         return self.put(layer, blobs)
@@ -212,7 +223,9 @@ class Weights(Mapping):
         taken = [names.get(name, name) for name in self]
         twice = sorted(name for name in names.values() if taken.count(name) > 1)
         if twice:
-            raise self._error(f'two layers would be named "{twice[0]}"; drop or rename the other one')
+            raise self._error(
+                f'two layers would be named "{twice[0]}"; drop or rename the other one'
+            )
         layers = (layer._replace(name=names.get(layer.name, layer.name)) for layer in self.layers)
         return replace(self, layers=tuple(layers))
 
@@ -220,7 +233,9 @@ class Weights(Mapping):
         """None of these layers is there any more; WeightsError for one that never was."""
         for name in names:
             self.layer(name)
-        return replace(self, layers=tuple(layer for layer in self.layers if layer.name not in names))
+        return replace(
+            self, layers=tuple(layer for layer in self.layers if layer.name not in names)
+        )
 
     def put(self, layer: str, arrays: Iterable, *, type: str = "") -> "Weights":
         """The layer's blobs are these: arrays, Lazy values, or other weights' Blobs.
@@ -231,9 +246,14 @@ class Weights(Mapping):
         """
         return self.put_all({layer: arrays}, types={layer: type})
 
-    def put_all(self, layers: Mapping[str, Iterable], *, types: Mapping[str, str] | None = None) -> "Weights":
+    def put_all(
+        self, layers: Mapping[str, Iterable], *, types: Mapping[str, str] | None = None
+    ) -> "Weights":
         """What `put` does, for many layers at once, in time linear in their number."""
-        new = {name: self._made(name, arrays, (types or {}).get(name, "")) for name, arrays in layers.items()}
+        new = {
+            name: self._made(name, arrays, (types or {}).get(name, ""))
+            for name, arrays in layers.items()
+        }
         there = (
             new.get(layer.name, layer)
             for layer in self.layers
@@ -248,7 +268,9 @@ class Weights(Mapping):
         return self._by_name.get(name, Layer(name, type, None, ()))._replace(blobs=blobs)
 
     def to(self, kind: str) -> "Weights":
-        """The same blobs, to be saved in another format; of a layer's other fields its type alone is kept."""
+        """The same blobs, to be saved in another format;
+        of a layer's other fields its type alone is kept.
+        """
         if kind == self.kind:
             return self
         layers = tuple(
@@ -267,12 +289,20 @@ class Weights(Mapping):
         """The changes to the file that was opened: what `save` writes between what it copies."""
         kept = {layer.span.start for layer in self.layers if layer.span}
         at = self.layout.layers[-1].stop if self.layout.layers else 0
-        edits = [Edit(span.start, span.stop, b"") for span in self.layout.layers if span.start not in kept]
+        edits = [
+            Edit(span.start, span.stop, b"")
+            for span in self.layout.layers
+            if span.start not in kept
+        ]
         for layer in self.layers:
-            edits += self._layer_edits(layer) if layer.span else [Edit(at, at, self._new_layer(layer))]
+            edits += (
+                self._layer_edits(layer) if layer.span else [Edit(at, at, self._new_layer(layer))]
+            )
         return tuple(edits)
 
-    def save(self, path: str | os.PathLike, *, force: bool = False, progress: Progress = unheard) -> None:
+    def save(
+        self, path: str | os.PathLike, *, force: bool = False, progress: Progress = unheard
+    ) -> None:
         """The file at `path` holds these weights; it is written whole or not at all.
 
         The path may be that of the file these weights were opened from.
@@ -288,15 +318,19 @@ class Weights(Mapping):
         elif self.kind in containers.SAVERS:
             containers.SAVERS[self.kind](path, self, force=force, progress=progress)
         else:
-            raise self._error("a solver's history is kept as it is; write it as .npz to work with it")
+            raise self._error(
+                "a solver's history is kept as it is; write it as .npz to work with it"
+            )
 
     def _save_spliced(self, path: str | os.PathLike, force: bool, progress: Progress) -> None:
         edits = self.edits() if self.kind in caffemodel.KINDS else ()
         old = self.source.stamp[0] if self.unchanged else self.layout.size
         size = old + sum(_growth(edit) for edit in edits)
         if size > caffemodel.LARGEST_FILE and self.kind in caffemodel.KINDS:
-            raise self._error(f"would take {size} bytes, and Caffe reads at most {caffemodel.LARGEST_FILE}; "
-                              "write HDF5 (OUT.caffemodel.h5), or drop some layers")  # fmt: skip
+            raise self._error(
+                f"would take {size} bytes, and Caffe reads at most {caffemodel.LARGEST_FILE}; "
+                "write HDF5 (OUT.caffemodel.h5), or drop some layers"
+            )
         with files.atomic(path, force=force, size=size) as file:
             done = 0
             for part in pieces(range(old), edits):
@@ -369,7 +403,9 @@ def _name_edits(span: LayerSpan, name: str, number: int) -> list[Edit]:
     return [Edit(start, stop, wire.framed(number, name.encode("utf-8", "surrogateescape")))]
 
 
-def _blobs_edits(span: LayerSpan, blobs: Sequence[Blob], number: int, source: Source | None) -> list[Edit]:
+def _blobs_edits(
+    span: LayerSpan, blobs: Sequence[Blob], number: int, source: Source | None
+) -> list[Edit]:
     edits = []
     for old, blob in zip(span.blobs, blobs, strict=False):
         if blob.values == (source, old):
@@ -400,7 +436,9 @@ def _shape_edits(span: BlobSpan, blob: Blob, number: int) -> list[Edit]:
     return _length_edits(span.start, span.body, span.stop, number, edits) + edits
 
 
-def _length_edits(start: int, body: int, stop: int, number: int, edits: Sequence[Edit]) -> list[Edit]:
+def _length_edits(
+    start: int, body: int, stop: int, number: int, edits: Sequence[Edit]
+) -> list[Edit]:
     """The field's own tag and length, when the edits within it change its length."""
     growth = sum(map(_growth, edits))
     if not growth:

@@ -83,7 +83,8 @@ def _check_blob_count(source: str, target: str, expected: int, weights: Weights)
     found = len(weights.layer(source).blobs)
     if found != expected:
         raise WeightsError(
-            f'{weights.path}: layer "{source}": has {found} blobs, and layer "{target}" takes {expected}; '
+            f'{weights.path}: layer "{source}": has {found} blobs, and layer "{target}" takes '
+            f"{expected}; "
             "see whether both have a bias (bias_term)"
         )
 
@@ -97,7 +98,9 @@ def _values(move: Move, weights: Weights) -> Blob | Lazy:
     try:
         return reshaped(_taken(move, _reader(move, weights)), move.shape)
     except WeightsError as error:
-        raise WeightsError(f'{error} (for layer "{move.layer}", blob {move.blob}); {_REMEDY}') from None
+        raise WeightsError(
+            f'{error} (for layer "{move.layer}", blob {move.blob}); {_REMEDY}'
+        ) from None
 
 
 def _reader(move: Move, weights: Weights) -> arithmetic.Read:
@@ -122,7 +125,9 @@ def _taken(move: Move, read: arithmetic.Read) -> Blob:
     """What a move makes of what it reads."""
     if move.how == "fold bias":
         blob = read(move.source, move.blob) if move.source else None
-        return arithmetic.shifted(blob, *move.args, move.shape, read, f'layer "{move.layer}", new bias')
+        return arithmetic.shifted(
+            blob, *move.args, move.shape, read, f'layer "{move.layer}", new bias'
+        )
     blob = read(move.taken, move.blob)
     if move.how == "transpose":
         return transposed(blob)

@@ -46,7 +46,9 @@ class Upgraded:
         """How long the file will be."""
         return sum(map(len, self.parts))
 
-    def save(self, path: str | os.PathLike, *, force: bool = False, progress: Progress = unheard) -> None:
+    def save(
+        self, path: str | os.PathLike, *, force: bool = False, progress: Progress = unheard
+    ) -> None:
         """The file at `path` holds these weights; it is written whole or not at all.
 
         `progress` is called with each number of bytes that has been written.

@@ -58,7 +58,9 @@ def run_all(
     """What `run` gives for each of many inputs in turn; net and weights are read once."""
     check_installed()
     graph, built, place = build(net, state), None, chosen(device)
-    opened = weights if weights is None or isinstance(weights, store.Weights) else store.open(weights)
+    opened = (
+        weights if weights is None or isinstance(weights, store.Weights) else store.open(weights)
+    )
     for inputs in many:
         arrays = _arrays(graph, inputs)
         sizes = infer(graph, {name: array.shape for name, array in arrays.items()})
@@ -115,14 +117,20 @@ def _arrays(graph: Graph, inputs: Mapping[str, Any]) -> dict[str, Any]:
     for name in inputs:
         if name not in names:
             known = ", ".join(names) or "none"
-            raise EngineError(f'{path}: "{name}" is not an input of this net; its inputs are {known}')
+            raise EngineError(
+                f'{path}: "{name}" is not an input of this net; its inputs are {known}'
+            )
     for name in names:
         if name not in inputs:
-            raise EngineError(f'{path}: no data is given for the input "{name}"; give an array for it')
+            raise EngineError(
+                f'{path}: no data is given for the input "{name}"; give an array for it'
+            )
     arrays = {name: np.ascontiguousarray(inputs[name], np.float32) for name in names}
     for name, array in arrays.items():
         if not array.size:
-            raise EngineError(f'{path}: input "{name}" has the shape {array.shape}: no values; give some')
+            raise EngineError(
+                f'{path}: input "{name}" has the shape {array.shape}: no values; give some'
+            )
     return arrays
 
 
@@ -139,7 +147,9 @@ def check_same(first: Shapes, sizes: Shapes) -> None:
     for layer in sizes.graph.layers:
         if sizes.blobs(layer) != first.blobs(layer):
             fact = f"its parameters were {first.blobs(layer)} and would be {sizes.blobs(layer)}"
-            raise layer.error(f"{fact}; give inputs of the first one's size, or convolutionalize the net")
+            raise layer.error(
+                f"{fact}; give inputs of the first one's size, or convolutionalize the net"
+            )
 
 
 def _computed(
@@ -161,7 +171,11 @@ def memory(graph: Graph) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not isinstance(error, torch.cuda.OutOfMemoryError) and "allocate memory" not in str(error):
+        if not isinstance(error, torch.cuda.OutOfMemoryError) and "allocate memory" not in str(
+            error
+        ):
             raise
         words = str(error).splitlines()[0]
-        raise EngineError(f"{graph.prototxt.path}: PyTorch: {words}; give smaller inputs") from error
+        raise EngineError(
+            f"{graph.prototxt.path}: PyTorch: {words}; give smaller inputs"
+        ) from error

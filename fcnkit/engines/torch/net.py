@@ -1,4 +1,6 @@
-"""A Caffe net of one state as a PyTorch module: the same parameters, the same tops, the same gradients."""
+"""A Caffe net of one state as a PyTorch module:
+the same parameters, the same tops, the same gradients.
+"""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -15,7 +17,9 @@ from fcnkit.weights.store import Weights
 
 
 class Step(NamedTuple):
-    """One layer as it is run: all its tops, its parameters, and the bottoms that gradients go to."""
+    """One layer as it is run: all its tops,
+    its parameters, and the bottoms that gradients go to.
+    """
 
     layer: Layer
     tops: tuple[Top, ...]
@@ -25,7 +29,8 @@ class Step(NamedTuple):
 
 
 class Net(torch.nn.Module):
-    """The net that Caffe would build of a graph, for inputs with the numbers of axes that `sizes` knows.
+    """The net that Caffe would build of a graph,
+    for inputs with the numbers of axes that `sizes` knows.
 
     Parameters are those of `weights` by layer name, and else by the net's
     fillers from `seed`.  `learned` has each with its place and its lr_mult,
@@ -57,7 +62,9 @@ class Net(torch.nn.Module):
             _check(layer, sizes)
         self.learned, self._uses = parameters(sizes, seed, {*given, *(weights or ())})
         self.steps = tuple(_steps(sizes, self._uses))
-        self.losses = {top: weight for step in self.steps for top, weight in _loss_weights(step) if weight}
+        self.losses = {
+            top: weight for step in self.steps for top, weight in _loss_weights(step) if weight
+        }
         self._outputs = self.graph.outputs
         self._shown = tuple(dict.fromkeys((*self._outputs, *self.losses)))
         self._given = tuple(
@@ -81,14 +88,18 @@ class Net(torch.nn.Module):
         return {top.blob: found[top] for top in wanted}
 
     def loss(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The sum of all tops with a loss_weight, times that, and every output of the net by name."""
+        """The sum of all tops with a loss_weight,
+        times that, and every output of the net by name.
+        """
         found = self.tops(inputs, self._shown)
         none = torch.zeros((), device=self.device)
         total = sum((found[top].sum() * weight for top, weight in self.losses.items()), none)
         return total, {top.blob: found[top].detach() for top in self._outputs}
 
     def settle(self) -> None:
-        """What is found out once, of some layers from their parameters' values, is known: to be compiled."""
+        """What is found out once, of some layers from their parameters' values, is known:
+        to be compiled.
+        """
         self._schedule(self._shown)
         for step in self.steps:
             if step.layer.type == "Deconvolution":
@@ -141,11 +152,15 @@ class Net(torch.nn.Module):
         return self.blobs[0].device if len(self.blobs) else torch.device("cpu")
 
     def load(self, weights: Weights) -> None:
-        """The parameters of every layer that the weights have, by name, are theirs; see `parameters.load`."""
+        """The parameters of every layer that the weights have,
+        by name, are theirs; see `parameters.load`.
+        """
         load(self.graph, self._uses, self.learned, weights)
 
     def saved(self) -> dict[str, list]:
-        """The parameters of every layer that has any, as arrays in Caffe's shapes, by layer name."""
+        """The parameters of every layer that has any,
+        as arrays in Caffe's shapes, by layer name.
+        """
         return dict(blobs(self.graph, self._uses, self.learned))
 
 
@@ -158,7 +173,9 @@ def _check(layer: Layer, sizes: Shapes) -> None:
     check_fields(layer)
     if sizes.bottoms(layer) is None:
         bottom = next(top for top in layer.bottoms if sizes.tops[top] is None)
-        raise refusal(layer, f'its bottom "{bottom.blob}" is of unknown size; {sizes.reason(bottom)}')
+        raise refusal(
+            layer, f'its bottom "{bottom.blob}" is of unknown size; {sizes.reason(bottom)}'
+        )
 
 
 def _steps(sizes: Shapes, uses: Sequence[tuple[Use, ...]]) -> Iterator[Step]:

@@ -29,7 +29,9 @@ class Learned(NamedTuple):
 
 
 class Use(NamedTuple):
-    """A parameter as one layer has it: which one of all, in which shape, and whether the layer learns it."""
+    """A parameter as one layer has it: which one of all,
+    in which shape, and whether the layer learns it.
+    """
 
     index: int
     shape: Shape
@@ -100,7 +102,9 @@ class _Made:
         return Use(len(self.owned) - 1, shape, learns)
 
     def _rate(self, layer: Layer, spec: _Spec) -> float:
-        """The lr_mult of a parameter; NetError where a solver would change what no gradient reaches."""
+        """The lr_mult of a parameter;
+        NetError where a solver would change what no gradient reaches.
+        """
         if LAYERS[layer.type].learns:
             return 1.0 if spec.lr_mult is None else spec.lr_mult
         if spec.lr_mult:
@@ -123,11 +127,16 @@ class _Made:
         theirs = tuple(owner.value.shape)
         same = np.prod(theirs) == np.prod(shape) if spec.permissive else theirs == shape
         if not same:
-            fact = f'its parameter "{spec.name}" is {shown_shape(shape)}, that of layer "{owner.layer.name}"'
+            fact = (
+                f'its parameter "{spec.name}" is {shown_shape(shape)}, that of layer '
+                f'"{owner.layer.name}"'
+            )
             raise layer.error(f"{fact} {shown_shape(theirs)}; share parameters of one shape")
 
     def _agree(self, layer: Layer, index: int, spec: _Spec) -> None:
-        """The multipliers of a shared parameter are those that any layer gives; NetError where two differ."""
+        """The multipliers of a shared parameter are those that any layer gives;
+        NetError where two differ.
+        """
         for name in ("lr_mult", "decay_mult"):
             new, old = getattr(spec, name), getattr(self.said[index], name)
             if None not in (new, old) and new != old:
@@ -145,8 +154,12 @@ def _specs(layer: Layer) -> list[_Spec]:
         # Caffe's UpgradeNetBatchNorm: before it knew better, people had to write all three.
         old = layer.type == "BatchNorm" and len(specs) == 3
         return [spec._replace(lr_mult=0.0, decay_mult=0.0) if old else spec for spec in specs]
-    lists = [layer.view.list(name) for name in ("param", "blobs_lr", "weight_decay", "blob_share_mode")]
-    columns = [[*column, *[None] * max(map(len, lists))][: max(map(len, lists))] for column in lists]
+    lists = [
+        layer.view.list(name) for name in ("param", "blobs_lr", "weight_decay", "blob_share_mode")
+    ]
+    columns = [
+        [*column, *[None] * max(map(len, lists))][: max(map(len, lists))] for column in lists
+    ]
     return [
         _Spec(name or "", rate, decay, mode == "PERMISSIVE")
         for name, rate, decay, mode in zip(*columns, strict=True)
@@ -158,7 +171,9 @@ def _spec(view) -> _Spec:
     return _Spec(view.get("name"), *given, view.get("share_mode") == "PERMISSIVE")
 
 
-def load(graph: Graph, uses: Sequence[tuple[Use, ...]], owned: Sequence[Learned], weights: Weights) -> None:
+def load(
+    graph: Graph, uses: Sequence[tuple[Use, ...]], owned: Sequence[Learned], weights: Weights
+) -> None:
     """Every layer of the net that the file has holds the file's values.
 
     Layers are matched by name, in the file's order; of layers that share a
@@ -173,7 +188,11 @@ def load(graph: Graph, uses: Sequence[tuple[Use, ...]], owned: Sequence[Learned]
 
 
 def _load_layer(
-    layer: Layer, uses: Sequence[Use], owned: Sequence[Learned], blobs: Sequence[Blob], weights: Weights
+    layer: Layer,
+    uses: Sequence[Use],
+    owned: Sequence[Learned],
+    blobs: Sequence[Blob],
+    weights: Weights,
 ) -> None:
     own = [use for use in uses if owned[use.index].layer is layer]
     # HDF5 has what is shared with the layer that owns it alone.
@@ -184,7 +203,9 @@ def _load_layer(
         raise WeightsError(f"{place}: {fact}; give the weights that belong to this net")
     for number, (blob, use) in enumerate(zip(blobs, wanted, strict=True)):
         if not blob.fits(use.shape):
-            fact = f"blob {number} is {shown_shape(blob.shape)}, in the net {shown_shape(use.shape)}"
+            fact = (
+                f"blob {number} is {shown_shape(blob.shape)}, in the net {shown_shape(use.shape)}"
+            )
             raise WeightsError(f"{place}: {fact} ({_where(layer)}); transplant it first")
         value = owned[use.index].value
         array = np.ascontiguousarray(blob.array(), np.float32).reshape(tuple(value.shape))
@@ -195,9 +216,13 @@ def _where(layer: Layer) -> str:
     return f"{layer.field.source.path}:{layer.line}"
 
 
-def blobs(graph: Graph, uses: Sequence[tuple[Use, ...]], owned: Sequence[Learned]) -> Iterator[tuple]:
+def blobs(
+    graph: Graph, uses: Sequence[tuple[Use, ...]], owned: Sequence[Learned]
+) -> Iterator[tuple]:
     """(layer name, arrays) of every layer with parameters, as Caffe saves them."""
     for layer, used in zip(graph.layers, uses, strict=True):
         if used:
-            arrays = (owned[use.index].value.detach().cpu().reshape(use.shape).numpy() for use in used)
+            arrays = (
+                owned[use.index].value.detach().cpu().reshape(use.shape).numpy() for use in used
+            )
             yield layer.name, list(arrays)

@@ -8,7 +8,9 @@ from fcnkit.nets.graph import Layer, Shape
 def canonical(layer: Layer, axis: int, ndim: int, name: str = "axis") -> int:
     """The axis counted from the front; NetError where the blob has no such axis."""
     if not -ndim <= axis < ndim:
-        raise layer.error(f"{name} {axis} of a bottom with {ndim} axes; give one from {-ndim} to {ndim - 1}")
+        raise layer.error(
+            f"{name} {axis} of a bottom with {ndim} axes; give one from {-ndim} to {ndim - 1}"
+        )
     return axis % ndim
 
 

@@ -22,7 +22,9 @@ def _priors(layer: Layer, param: View) -> int:
     if param.says("box_width"):
         return len(param.list("box_width"))
     if not small or large not in (0, small):
-        raise layer.error(f"{small} min_size and {large} max_size; give one or more, and as many or none")
+        raise layer.error(
+            f"{small} min_size and {large} max_size; give one or more, and as many or none"
+        )
     if param.get("faceboxes") and small == 3:
         return 21 + large
     return _ratios(param) * small + large

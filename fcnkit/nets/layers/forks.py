@@ -33,7 +33,9 @@ def interp(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     shape, param = four(layer, bottoms[0]), layer.param("interp_param")
     cut = (param.get("pad_beg"), param.get("pad_end"))
     if max(cut) > 0:
-        raise layer.error(f"pad_beg and pad_end are {show(cut)}; Interp only cuts: give them at most 0")
+        raise layer.error(
+            f"pad_beg and pad_end are {show(cut)}; Interp only cuts: give them at most 0"
+        )
     sizes = tuple(size + sum(cut) for size in shape[2:])
     if min(sizes) < 1:
         raise layer.error(f"pad_beg and pad_end leave {show(sizes)} of {show(shape[2:])}; cut less")
@@ -41,7 +43,9 @@ def interp(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
 
 
 def _interpolated(layer: Layer, param: View, sizes: tuple[int, ...]) -> tuple[int, ...]:
-    """shrink_factor s: (in - 1) / s + 1, then zoom_factor z: (in - 1) z + 1; or height and width."""
+    """shrink_factor s: (in - 1) / s + 1, then zoom_factor z:
+    (in - 1) z + 1; or height and width.
+    """
     if _by_size(param):
         return param.get("height"), param.get("width")
     if param.says("zoom_factor", "shrink_factor"):
@@ -140,7 +144,9 @@ def _upsampling(layer: Layer) -> tuple[int, int]:
 def upsample_darknet(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """`stride` times the size."""
     shape, scale = four(layer, bottoms[0]), _upsampling(layer)
-    return _sized(layer, shape, tuple(size * times for size, times in zip(shape[2:], scale, strict=True)))
+    return _sized(
+        layer, shape, tuple(size * times for size, times in zip(shape[2:], scale, strict=True))
+    )
 
 
 def upsample_coord(layer: Layer, ndim: int) -> CoordMap | None:
@@ -172,9 +178,14 @@ def resize_nearest(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
 
 def shuffled(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """The bottom's shape; `group` divides its channels."""
-    group, channels = layer.param("shuffle_channel_param").get("group"), _channels(layer, bottoms[0])
+    group, channels = (
+        layer.param("shuffle_channel_param").get("group"),
+        _channels(layer, bottoms[0]),
+    )
     if group < 1 or channels % group:
-        raise layer.error(f"group {group} does not divide its {channels} channels; give one that does")
+        raise layer.error(
+            f"group {group} does not divide its {channels} channels; give one that does"
+        )
     return bottoms[:1]
 
 
@@ -192,7 +203,9 @@ def depth_to_space(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
 def _finer(layer: Layer, shape: Shape, block: int) -> Shape:
     batch, channels, height, width = shape
     if block < 1 or channels % block**2:
-        raise layer.error(f"blocks of {block} do not divide its {channels} channels; give ones that do")
+        raise layer.error(
+            f"blocks of {block} do not divide its {channels} channels; give ones that do"
+        )
     return batch, channels // block**2, height * block, width * block
 
 
@@ -226,7 +239,9 @@ def reorg(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
         return [_finer(layer, shape, stride)]
     batch, channels, *sizes = shape
     if stride < 1 or any(size % stride for size in sizes):
-        raise layer.error(f"stride {stride} does not divide {show(tuple(sizes))}; give one that does")
+        raise layer.error(
+            f"stride {stride} does not divide {show(tuple(sizes))}; give one that does"
+        )
     return [(batch, channels * stride**2, *(size // stride for size in sizes))]
 
 
@@ -239,7 +254,9 @@ def permute(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
 def _order(layer: Layer, ndim: int) -> list[int]:
     order = layer.param("permute_param").list("order")
     if len(set(order)) != len(order) or max(order, default=0) >= ndim:
-        raise layer.error(f"its order is {order} for {ndim} axes; name each of 0 to {ndim - 1} at most once")
+        raise layer.error(
+            f"its order is {order} for {ndim} axes; name each of 0 to {ndim - 1} at most once"
+        )
     return order + [axis for axis in range(ndim) if axis not in order]
 
 
@@ -278,12 +295,18 @@ def axpy(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
 
 
 def operands(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
-    """The shape to which both operands are stretched along axes of 1, the last axes side by side."""
+    """The shape to which both operands are stretched along axes of 1,
+    the last axes side by side.
+    """
     left, right = (*bottoms, *operand_blobs(layer, bottoms))[:2]
     ndim = max(len(left), len(right))
-    pairs = list(zip((1,) * (ndim - len(left)) + left, (1,) * (ndim - len(right)) + right, strict=True))
+    pairs = list(
+        zip((1,) * (ndim - len(left)) + left, (1,) * (ndim - len(right)) + right, strict=True)
+    )
     if any(a != b and 1 not in (a, b) for a, b in pairs):
-        raise layer.error(f"{show(left)} and {show(right)} do not fit; make them equal, or 1, on every axis")
+        raise layer.error(
+            f"{show(left)} and {show(right)} do not fit; make them equal, or 1, on every axis"
+        )
     return [tuple(map(max, pairs))]
 
 
@@ -297,9 +320,16 @@ def operand_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
 
 
 _WITH_AVERAGES = (
-    "slope_filler", "bias_filler", "momentum", "frozen", "icnet",
-    "var_eps", "decay", "moving_average", "use_history_in_test",
-)  # fmt: skip
+    "slope_filler",
+    "bias_filler",
+    "momentum",
+    "frozen",
+    "icnet",
+    "var_eps",
+    "decay",
+    "moving_average",
+    "use_history_in_test",
+)
 
 
 def bn(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
@@ -326,7 +356,9 @@ def batch_norm_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
 
 
 def normalize_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
-    """SSD's factors, one or one per channel; without norm_param it is a layer that learns nothing."""
+    """SSD's factors, one or one per channel;
+    without norm_param it is a layer that learns nothing.
+    """
     if not layer.view.says("norm_param"):
         return []
     shared = layer.param("norm_param").get("channel_shared")

@@ -88,5 +88,6 @@ def _one_label_each(layer: Layer, bottoms: list[Shape], axis: int) -> None:
 
 def _pair(layer: Layer, bottoms: list[Shape]) -> str:
     return " and ".join(
-        f'"{top.blob}" is {show(shape)}' for top, shape in zip(layer.bottoms[:2], bottoms[:2], strict=True)
+        f'"{top.blob}" is {show(shape)}'
+        for top, shape in zip(layer.bottoms[:2], bottoms[:2], strict=True)
     )

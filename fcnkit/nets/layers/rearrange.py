@@ -41,9 +41,13 @@ def slices(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     axis = join_axis(layer, len(shape), "slice_param", "slice_dim")
     points = layer.param("slice_param").list("slice_point")
     if not points and shape[axis] % tops:
-        raise layer.error(f"{shape[axis]} on axis {axis} is no multiple of {tops} tops; give slice_point")
+        raise layer.error(
+            f"{shape[axis]} on axis {axis} is no multiple of {tops} tops; give slice_point"
+        )
     if points and len(points) != tops - 1:
-        raise layer.error(f"{len(points)} slice_point for {tops} tops; give one fewer than there are tops")
+        raise layer.error(
+            f"{len(points)} slice_point for {tops} tops; give one fewer than there are tops"
+        )
     part = shape[axis] // tops
     ends = [0, *(points or (part * at for at in range(1, tops))), shape[axis]]
     sizes = [stop - start for start, stop in zip(ends, ends[1:], strict=False)]
@@ -96,7 +100,9 @@ def _replaced(layer: Layer, param: View, ndim: int) -> tuple[int, int]:
     start = axis if axis >= 0 else ndim + axis + 1
     end = ndim if count == -1 else start + count
     if not 0 <= start <= end <= ndim or count < -1:
-        raise layer.error(f"axis {axis} and num_axes {count} of a bottom with {ndim} axes; stay within it")
+        raise layer.error(
+            f"axis {axis} and num_axes {count} of a bottom with {ndim} axes; stay within it"
+        )
     return start, end
 
 
@@ -125,7 +131,9 @@ def eltwise(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     param = layer.param("eltwise_param")
     coeff = param.list("coeff")
     if coeff and (len(coeff) != len(bottoms) or param.get("operation") == "PROD"):
-        raise layer.error(f"{len(coeff)} coeff for {len(bottoms)} bottoms; give one each, and none for PROD")
+        raise layer.error(
+            f"{len(coeff)} coeff for {len(bottoms)} bottoms; give one each, and none for PROD"
+        )
     return [bottoms[0]]
 
 
@@ -170,7 +178,11 @@ def filtered(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     if len(layer.tops) != len(shapes):
         fact = f"{len(shapes)} bottoms before the selector and {len(layer.tops)} tops"
         raise layer.error(f"{fact}; give one top for each of them")
-    if not selector or prod(selector[1:]) != 1 or any(shape[:1] != selector[:1] for shape in shapes):
+    if (
+        not selector
+        or prod(selector[1:]) != 1
+        or any(shape[:1] != selector[:1] for shape in shapes)
+    ):
         fact = f"its selector is {show(selector)}"
         raise layer.error(f"{fact}; give one value for each item of the bottoms before it")
     return shapes
@@ -182,12 +194,16 @@ def crop(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     offsets = crop_offsets(layer, len(shape))
     start = len(shape) - len(offsets)
     if len(reference) < len(shape):
-        raise layer.error(f"it crops {show(shape)} to {show(reference)}; give both the same number of axes")
+        raise layer.error(
+            f"it crops {show(shape)} to {show(reference)}; give both the same number of axes"
+        )
     for axis, offset in enumerate(offsets, start):
         if shape[axis] - offset < reference[axis]:
             raise layer.error(
-                f'on axis {axis} "{layer.bottoms[0].blob}" has {shape[axis]} and offset {offset} leaves '
-                f'{shape[axis] - offset}, fewer than the {reference[axis]} of "{layer.bottoms[1].blob}"; '
+                f'on axis {axis} "{layer.bottoms[0].blob}" has {shape[axis]} and offset {offset} '
+                f"leaves "
+                f"{shape[axis] - offset}, fewer than the {reference[axis]} of "
+                f'"{layer.bottoms[1].blob}"; '
                 f"crop the larger of the two to the smaller, or pad more"
             )
     return [(*shape[:start], *reference[start : len(shape)])]
@@ -199,7 +215,9 @@ def crop_offsets(layer: Layer, ndim: int) -> tuple[int, ...]:
     axis = canonical(layer, param.get("axis"), ndim)
     offsets = param.list("offset") or [0]
     if len(offsets) not in (1, ndim - axis):
-        raise layer.error(f"{len(offsets)} offsets for {ndim - axis} cropped axes; give one, or one for each")
+        raise layer.error(
+            f"{len(offsets)} offsets for {ndim - axis} cropped axes; give one, or one for each"
+        )
     return tuple(offsets * (ndim - axis) if len(offsets) == 1 else offsets)
 
 

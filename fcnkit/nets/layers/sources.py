@@ -19,11 +19,15 @@ def dummy(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
     shapes = [tuple(shape.list("dim")) for shape in param.views("shape")]
     sizes = [param.list(name) for name in ("num", "channels", "height", "width")]
     if not shapes:
-        shapes = list(zip(*(size * tops if len(size) == 1 else size for size in sizes), strict=False))
+        shapes = list(
+            zip(*(size * tops if len(size) == 1 else size for size in sizes), strict=False)
+        )
     elif any(sizes):
         raise layer.error("both shape and num, channels, height, width; keep shape alone")
     if len(shapes) not in (1, tops):
-        raise layer.error(f"{len(shapes)} shapes for {tops} tops; give one for all of them, or one for each")
+        raise layer.error(
+            f"{len(shapes)} shapes for {tops} tops; give one for all of them, or one for each"
+        )
     return shapes * tops if len(shapes) == 1 else shapes
 
 
@@ -33,7 +37,11 @@ def data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
     Where a crop fixes height and width, and several mean values or a forced
     colour the channels, the images' size is known all the same.
     """
-    batch, crop, channels = layer.param("data_param").get("batch_size"), _crop_size(layer), _channels(layer)
+    batch, crop, channels = (
+        layer.param("data_param").get("batch_size"),
+        _crop_size(layer),
+        _channels(layer),
+    )
     images = (batch, channels, crop, crop) if crop and channels else None
     return [images, (batch,)][: len(layer.tops)]
 
@@ -52,7 +60,9 @@ def memory_data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
     param = layer.param("memory_data_param")
     image = tuple(param.get(name) for name in ("batch_size", "channels", "height", "width"))
     if 0 in image:
-        raise layer.error(f"batch_size, channels, height and width are {list(image)}; give all four")
+        raise layer.error(
+            f"batch_size, channels, height and width are {list(image)}; give all four"
+        )
     return [image, image[:1]][: len(layer.tops)]
 
 
@@ -81,7 +91,9 @@ def annotated_data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
 
 
 def image_seg_data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
-    """DeepLab's images and label images, where a crop fixes their size, and the sizes of the files."""
+    """DeepLab's images and label images,
+    where a crop fixes their size, and the sizes of the files.
+    """
     param, crop = layer.param("image_data_param"), layer.param("transform_param").get("crop_size")
     batch, planes = param.get("batch_size"), 3 if param.get("is_color") else 1
     images, labels = ((batch, planes, crop, crop), (batch, 1, crop, crop)) if crop else (None, None)
@@ -105,7 +117,11 @@ def _crop_size(layer: Layer) -> int:
     return new or layer.param(_OWN_MESSAGE[layer.type]).get("crop_size")
 
 
-_OWN_MESSAGE = {"Data": "data_param", "ImageData": "image_data_param", "WindowData": "window_data_param"}
+_OWN_MESSAGE = {
+    "Data": "data_param",
+    "ImageData": "image_data_param",
+    "WindowData": "window_data_param",
+}
 
 
 def _channels(layer: Layer) -> int | None:

@@ -113,9 +113,12 @@ def of(layer: Layer) -> LayerType:
     """The entry of this layer's type; one that knows nothing for a type that has none."""
     kind = TYPES.get(layer.type)
     return kind or LayerType(
-        layer.type, sources.unsaid, bottoms=(0, MANY), tops=(0, MANY),
+        layer.type,
+        sources.unsaid,
+        bottoms=(0, MANY),
+        tops=(0, MANY),
         unknown=f"type {layer.type} is not known to fcnkit",
-    )  # fmt: skip
+    )
 
 
 _IN_DATA = "its size is that of the data, which the prototxt does not say"
@@ -129,7 +132,11 @@ _CONVOLVED = {"carriers": every, "bottoms": (1, MANY), "tops": (1, MANY)}
 _CAFFE = (
     # Where data comes from.
     LayerType(
-        "Input", sources.given, bottoms=(0, 0), tops=(1, MANY), unknown="the prototxt gives it no shape",
+        "Input",
+        sources.given,
+        bottoms=(0, 0),
+        tops=(1, MANY),
+        unknown="the prototxt gives it no shape",
     ),
     LayerType("DummyData", sources.dummy, bottoms=(0, 0), tops=(1, MANY)),
     LayerType("Data", sources.data, tops=(1, 2), **_SOURCE),
@@ -139,17 +146,29 @@ _CAFFE = (
     LayerType("HDF5Data", sources.unsaid, tops=(1, MANY), **_SOURCE),
     LayerType("Parameter", normal.parameter, normal.parameter, bottoms=(0, 0)),
     LayerType(
-        "Python", sources.unsaid, bottoms=(0, MANY), tops=(0, MANY),
+        "Python",
+        sources.unsaid,
+        bottoms=(0, MANY),
+        tops=(0, MANY),
         unknown="a Python layer decides on its tops when it runs",
     ),
     # Windows.
     LayerType(
-        "Convolution", windows.convolution, windows.convolution_blobs, macs=windows.convolution_macs,
-        **_WINDOWED, **_CONVOLVED,
+        "Convolution",
+        windows.convolution,
+        windows.convolution_blobs,
+        macs=windows.convolution_macs,
+        **_WINDOWED,
+        **_CONVOLVED,
     ),
     LayerType(
-        "Deconvolution", windows.deconvolution, windows.deconvolution_blobs, macs=windows.deconvolution_macs,
-        coord=windows.deconvolution_coord, window=windows.deconvolution_window, **_CONVOLVED,
+        "Deconvolution",
+        windows.deconvolution,
+        windows.deconvolution_blobs,
+        macs=windows.deconvolution_macs,
+        coord=windows.deconvolution_coord,
+        window=windows.deconvolution_window,
+        **_CONVOLVED,
     ),
     LayerType("Pooling", windows.pooling, tops=(1, 2), **_WINDOWED),
     LayerType("Im2col", windows.im2col, **_WINDOWED),
@@ -178,7 +197,10 @@ _CAFFE = (
     LayerType("Softmax", losses.softmax, **_POINTWISE),
     # Every value from every value.
     LayerType(
-        "InnerProduct", normal.inner_product, normal.inner_product_blobs, macs=normal.inner_product_macs,
+        "InnerProduct",
+        normal.inner_product,
+        normal.inner_product_blobs,
+        macs=normal.inner_product_macs,
     ),
     LayerType("Embed", normal.embed, normal.embed_blobs),
     LayerType("LSTM", normal.recurrent, normal.lstm_blobs, bottoms=(2, 5), tops=(1, 3)),
@@ -186,7 +208,9 @@ _CAFFE = (
     LayerType("LSTMUnit", normal.lstm_unit, bottoms=(3, 3), tops=(2, 2)),
     # Joining and cutting.
     LayerType("Concat", rearrange.concat, coord=rearrange.concat_coord, **_JOINED),
-    LayerType("Eltwise", rearrange.eltwise, coord=unmoved, carriers=every, bottoms=(2, MANY), window=point),
+    LayerType(
+        "Eltwise", rearrange.eltwise, coord=unmoved, carriers=every, bottoms=(2, MANY), window=point
+    ),
     LayerType("Crop", rearrange.crop, coord=rearrange.crop_coord, window=point, bottoms=(2, 2)),
     LayerType("Slice", rearrange.slices, coord=rearrange.slice_coord, window=point, tops=(1, MANY)),
     LayerType("Split", tops=(1, MANY), **_POINTWISE),
@@ -208,19 +232,31 @@ _CAFFE = (
     LayerType("MultinomialLogisticLoss", losses.multinomial_loss, **_LOSS),
     LayerType("ContrastiveLoss", losses.contrastive_loss, bottoms=(3, 3), tops=(0, 1)),
     LayerType("Accuracy", losses.accuracy, bottoms=(2, 2), tops=(1, 2)),
-)  # fmt: skip
+)
 
 _BY_VALUE = "how much there is depends on the values that it reads"
 _FOUND = {"bottoms": (1, MANY), "tops": (1, MANY), "unknown": _BY_VALUE}
 _REGIONS = {"bottoms": (2, 2)}
-_FORK_LOSS = {"bottoms": (2, MANY), "tops": (0, MANY), "unknown": "only a loss's first top is followed"}
-_NUMBERS = {"bottoms": (1, MANY), "tops": (0, MANY), "unknown": "an evaluation's figures are not followed"}
+_FORK_LOSS = {
+    "bottoms": (2, MANY),
+    "tops": (0, MANY),
+    "unknown": "only a loss's first top is followed",
+}
+_NUMBERS = {
+    "bottoms": (1, MANY),
+    "tops": (0, MANY),
+    "unknown": "an evaluation's figures are not followed",
+}
 _ENLARGED = {"coord": forks.upsample_coord, "window": forks.upsample_window}
 _OPERANDS = {"carriers": every, "bottoms": (1, 2), "coord": unmoved, "window": point}
 _DEPTHWISE = LayerType(
-    "DepthwiseConvolution", windows.convolution, windows.convolution_blobs, macs=windows.convolution_macs,
-    **_WINDOWED, **_CONVOLVED,
-)  # fmt: skip
+    "DepthwiseConvolution",
+    windows.convolution,
+    windows.convolution_blobs,
+    macs=windows.convolution_macs,
+    **_WINDOWED,
+    **_CONVOLVED,
+)
 
 _FORKS = (
     # Where data comes from.
@@ -240,7 +276,9 @@ _FORKS = (
     LayerType("Padding", forks.padding, coord=forks.padding_coord, window=point),
     LayerType("Pad", forks.pad, coord=forks.pad_coord, window=point),
     LayerType(
-        "DepthToSpace", forks.depth_to_space, coord=forks.depth_to_space_coord,
+        "DepthToSpace",
+        forks.depth_to_space,
+        coord=forks.depth_to_space_coord,
         window=forks.depth_to_space_window,
     ),
     LayerType("Reorg", forks.reorg),
@@ -256,7 +294,9 @@ _FORKS = (
     LayerType("MaskPooling", bottoms=(2, 2), **_POINTWISE),
     # Normalisation.
     LayerType("BN", forks.bn, forks.bn_blobs, tops=(1, 3), **_POINTWISE),
-    LayerType("Normalize", like, forks.normalize_blobs, coord=unmoved, window=forks.normalize_window),
+    LayerType(
+        "Normalize", like, forks.normalize_blobs, coord=unmoved, window=forks.normalize_window
+    ),
     # Joining and cutting.
     LayerType("Permute", forks.permute, coord=forks.permute_coord, window=forks.permute_window),
     LayerType("ShuffleChannel", forks.shuffled, **_POINTWISE),
@@ -282,7 +322,7 @@ _FORKS = (
     LayerType("SoftmaxWithLossOHEM", forks.loss, **_FORK_LOSS),
     LayerType("MultiBoxLoss", forks.loss, **_FORK_LOSS),
     LayerType("RegionLoss", forks.loss, **_FORK_LOSS),
-)  # fmt: skip
+)
 
 # What V1 files of forks call them: names of an enum that Caffe does not have.
 _OLD_NAMES = {

@@ -88,7 +88,9 @@ def _padded(layer: Layer, param: View, window: Spatial) -> Spatial:
     if any(window.pad) or len(window.pad) != 2 or (any(sides) and same_size):
         fact = "more than one of pad, pad_type and pad_t, pad_l, pad_b, pad_r, or not 2 axes"
         raise layer.error(f"{fact}; keep one of the three")
-    return _same_sized(layer, window) if same_size else window._replace(pad=sides[:2], far=sides[2:])
+    return (
+        _same_sized(layer, window) if same_size else window._replace(pad=sides[:2], far=sides[2:])
+    )
 
 
 def _same_sized(layer: Layer, window: Spatial) -> Spatial:
@@ -113,7 +115,9 @@ def _per_axis(
     if not values and default is not None:
         values = [default]
     if len(values) not in (1, n):
-        raise layer.error(f"{len(values)} values of {name} for {n} spatial axes; give one, or one for each")
+        raise layer.error(
+            f"{len(values)} values of {name} for {n} spatial axes; give one, or one for each"
+        )
     return tuple(values * n if len(values) == 1 else values)
 
 
@@ -127,7 +131,11 @@ def _pooling(layer: Layer) -> Spatial:
     by_axis = param.has("kernel_h") and param.has("kernel_w")
     if param.has("kernel_size") == by_axis:
         raise layer.error("give either kernel_size, or kernel_h and kernel_w")
-    kernel = (param.get("kernel_h"), param.get("kernel_w")) if by_axis else (param.get("kernel_size"),) * 2
+    kernel = (
+        (param.get("kernel_h"), param.get("kernel_w"))
+        if by_axis
+        else (param.get("kernel_size"),) * 2
+    )
     stride, pad = _pair(layer, param, "stride"), _pair(layer, param, "pad")
     _check_positive(layer, "kernel", kernel)
     _check_positive(layer, "stride", stride)
@@ -143,7 +151,9 @@ def _pair(layer: Layer, param: View, name: str) -> tuple[int, int]:
     return (param.get(f"{name}_h"), param.get(f"{name}_w")) if given[0] else (param.get(name),) * 2
 
 
-def _check_pooling_pad(layer: Layer, param: View, pad: tuple[int, int], kernel: tuple[int, int]) -> None:
+def _check_pooling_pad(
+    layer: Layer, param: View, pad: tuple[int, int], kernel: tuple[int, int]
+) -> None:
     if any(pad) and param.get("pool") == "STOCHASTIC":
         raise layer.error("STOCHASTIC pooling takes no pad; remove it")
     if any(pad) and any(p >= k for p, k in zip(pad, kernel, strict=True)):
@@ -175,7 +185,14 @@ def _both(pad: int, far: int | None) -> int:
 
 
 def pooled(
-    size: int, kernel: int, stride: int, pad: int, far: int | None = None, *, clip: bool, floor: bool = False
+    size: int,
+    kernel: int,
+    stride: int,
+    pad: int,
+    far: int | None = None,
+    *,
+    clip: bool,
+    floor: bool = False,
 ) -> int:
     """A pooling's output size: ceil((in + 2 pad - kernel) / stride) + 1.
 
@@ -196,7 +213,8 @@ def _sizes(layer: Layer, rule: Callable[..., int], shape: Shape, window: Spatial
     outs = tuple(rule(size, *axis) for size, axis in zip(ins, window.sides, strict=True))
     if any(out < 1 for out in outs):
         raise layer.error(
-            f"a {show(ins)} input with kernel {show(window.kernel)}, stride {show(window.stride)} and "
+            f"a {show(ins)} input with kernel {show(window.kernel)}, stride "
+            f"{show(window.stride)} and "
             f"pad {show(window.pad)} would give {show(outs)}; enlarge the input or the pad"
         )
     return outs
@@ -219,7 +237,9 @@ def _filtered(layer: Layer, bottoms: list[Shape], rule: Callable[..., int]) -> l
     same(layer, bottoms)
     shape = bottoms[0]
     axis, _, outputs, _ = _channels(layer, shape)
-    return [(*shape[:axis], outputs, *_sizes(layer, rule, shape, spatial(layer, len(shape))))] * len(bottoms)
+    return [
+        (*shape[:axis], outputs, *_sizes(layer, rule, shape, spatial(layer, len(shape))))
+    ] * len(bottoms)
 
 
 def _channels(layer: Layer, shape: Shape) -> tuple[int, int, int, int]:
@@ -345,7 +365,9 @@ def convolution_coord(layer: Layer, ndim: int) -> CoordMap | None:
 
 def deconvolution_coord(layer: Layer, ndim: int) -> CoordMap | None:
     """Scale s and shift (k-1)/2 - p."""
-    return CoordMap.of((Fraction(s), Fraction(k - 1, 2) - p) for k, s, p in spatial(layer, ndim).axes)
+    return CoordMap.of(
+        (Fraction(s), Fraction(k - 1, 2) - p) for k, s, p in spatial(layer, ndim).axes
+    )
 
 
 def is_global(layer: Layer) -> bool:
@@ -354,7 +376,9 @@ def is_global(layer: Layer) -> bool:
 
 
 def has_window(layer: Layer) -> bool:
-    """Whether the layer takes windows of a fixed size from its bottom: a convolution or a pooling."""
+    """Whether the layer takes windows of a fixed size from its bottom:
+    a convolution or a pooling.
+    """
     return layer.type in _CONVOLUTIONS or (layer.type == "Pooling" and not is_global(layer))
 
 
@@ -363,11 +387,15 @@ _CONVOLUTIONS = ("Convolution", "DepthwiseConvolution", "ConvolutionDepthwise")
 
 def keeps_size(layer: Layer) -> bool:
     """Whether the top of a layer with a window is as large as its bottom, whatever the size."""
-    return all(stride == 1 and pad + far == extent - 1 for extent, stride, pad, far in spatial(layer).sides)
+    return all(
+        stride == 1 and pad + far == extent - 1 for extent, stride, pad, far in spatial(layer).sides
+    )
 
 
 def size_rule(layer: Layer) -> tuple:
-    """What decides the size of a top, for a layer with a window: layers of equal rules give equal sizes."""
+    """What decides the size of a top, for a layer with a window:
+    layers of equal rules give equal sizes.
+    """
     pooling = layer.type == "Pooling"
     return pooling, pooling and rounds_down(layer.param("pooling_param")), spatial(layer)
 

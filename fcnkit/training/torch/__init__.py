@@ -1,1 +1,3 @@
-"""Training on PyTorch as `caffe train` does it: reading, solving, and the program that is called as caffe is."""
+"""Training on PyTorch as `caffe train` does it:
+reading, solving, and the program that is called as caffe is.
+"""

@@ -21,7 +21,8 @@ _MATRICES = 64  # of how many sizes they are kept
 
 
 class Kernels(NamedTuple):
-    """A kernel of each channel, C x 1 x k x k, and their factors: C x k each, or 1 x k where all are one.
+    """A kernel of each channel, C x 1 x k x k, and their factors:
+    C x k each, or 1 x k where all are one.
 
     `matrices` are those that the factors have been made into for some sizes of inputs.
     """
@@ -104,9 +105,14 @@ def by_kernels(x: Tensor, kernels: Kernels, bias: Tensor | None, window: Spatial
     if x.is_cuda and kernels.factors:
         return by_factors(x, kernels, bias, window)
     return F.conv_transpose2d(
-        x, kernels.weight, bias, window.stride, window.pad, groups=len(kernels.weight),
+        x,
+        kernels.weight,
+        bias,
+        window.stride,
+        window.pad,
+        groups=len(kernels.weight),
         dilation=window.dilation,
-    )  # fmt: skip
+    )
 
 
 def by_factors(x: Tensor, kernels: Kernels, bias: Tensor | None, window: Spatial) -> Tensor:

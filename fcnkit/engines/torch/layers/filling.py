@@ -15,7 +15,9 @@ from fcnkit.weights import fillers
 
 
 class Fill(NamedTuple):
-    """A filler of a layer; `default` is the constant that Caffe takes where the layer names none."""
+    """A filler of a layer; `default` is the constant
+    that Caffe takes where the layer names none.
+    """
 
     message: str
     name: str
@@ -66,7 +68,9 @@ def filled(layer: Layer, fill: Fill | None, shape: Shape, rng: np.random.Generat
 def by_filler(filler: View, shape: Shape, rng: np.random.Generator) -> np.ndarray:
     """An array of the shape with the values of a FillerParameter."""
     kind = filler.get("type")
-    return fillers.fill(kind, shape, rng=rng, **{name: filler.get(name) for name in fillers.takes(kind)})
+    return fillers.fill(
+        kind, shape, rng=rng, **{name: filler.get(name) for name in fillers.takes(kind)}
+    )
 
 
 def dummy_data(site: Site) -> Run:
@@ -74,8 +78,14 @@ def dummy_data(site: Site) -> Run:
     shapes = sources.dummy(site.layer, [])
     given = site.param("dummy_data_param").views("data_filler")
     if len(given) not in (0, 1, len(shapes)):
-        raise site.error(f"{len(given)} data_filler for {len(shapes)} tops; give none, one, or one each")
-    each = given * len(shapes) if len(given) == 1 else given or [View("FillerParameter", None)] * len(shapes)
+        raise site.error(
+            f"{len(given)} data_filler for {len(shapes)} tops; give none, one, or one each"
+        )
+    each = (
+        given * len(shapes)
+        if len(given) == 1
+        else given or [View("FillerParameter", None)] * len(shapes)
+    )
     rng = np.random.default_rng(1)
 
     def run(bottoms, blobs):

@@ -43,9 +43,13 @@ class _Labels:
         self.ignored = param.get("ignore_label") if param.has("ignore_label") else None
 
     def of(self, labels: Tensor, shape: Sequence[int], classes: int) -> tuple[Tensor, Tensor]:
-        """The labels as whole numbers of this shape, 0 where they do not count, and where they do."""
+        """The labels as whole numbers of this shape,
+        0 where they do not count, and where they do.
+        """
         labels = labels.detach().reshape(shape).long()
-        counted = labels != self.ignored if self.ignored is not None else torch.ones_like(labels).bool()
+        counted = (
+            labels != self.ignored if self.ignored is not None else torch.ones_like(labels).bool()
+        )
         if not labels.is_cuda and not torch.compiler.is_compiling():
             self._check(labels[counted], classes)
         return labels * counted, counted
@@ -72,7 +76,9 @@ def softmax_loss(site: Site) -> Run:
     axis, param = site.axis("softmax_param"), site.param("loss_param")
     normalization, wanted = _normalization(param, "VALID"), _Labels(site, param)
     if len(site.shapes) != 2:
-        raise site.error("it has a third bottom, weights of the places, which Caffe does not have; remove it")
+        raise site.error(
+            "it has a third bottom, weights of the places, which Caffe does not have; remove it"
+        )
 
     def run(bottoms, blobs):
         rows = _rows(bottoms[0], axis)
@@ -102,7 +108,9 @@ def infogain_loss(site: Site) -> Run:
             placed[rows.device] = matrix.to(rows.device)
         gain = bottoms[2].detach() if matrix is None else placed[rows.device].to(rows.dtype)
         if gain.numel() != classes * classes:
-            raise site.error(f"its matrix has {gain.numel()} values; {classes} classes need {classes**2}")
+            raise site.error(
+                f"its matrix has {gain.numel()} values; {classes} classes need {classes**2}"
+            )
         gain = gain.reshape(classes, classes)[labels].movedim(-1, 1)
         logarithms = F.log_softmax(rows, 1)
         chosen = (gain * _at_least(logarithms, LOG_THRESHOLD)).sum(1)
@@ -120,7 +128,9 @@ def _matrix(site: Site) -> Tensor:
     try:
         return torch.from_numpy(binaryproto.read(source)).flatten()
     except OSError as error:
-        raise site.error(f"its matrix {source!r} cannot be read: {error.strerror}; see its source") from error
+        raise site.error(
+            f"its matrix {source!r} cannot be read: {error.strerror}; see its source"
+        ) from error
     except ValueError as error:
         raise site.error(f"its source {source!r} is no matrix ({error}); make it anew") from None
 
@@ -154,7 +164,9 @@ def euclidean_loss(site: Site) -> Run:
 
 
 def hinge_loss(site: Site) -> Run:
-    """max(0, 1 - x) of the label's score and max(0, 1 + x) of the others', or its square, by the batch."""
+    """max(0, 1 - x) of the label's score and max(0,
+    1 + x) of the others', or its square, by the batch.
+    """
     squared = site.param("hinge_loss_param").get("norm") == "L2"
     wanted = _Labels(site, View("LossParameter", None))
 
@@ -184,7 +196,9 @@ def multinomial_loss(site: Site) -> Run:
 
 
 def contrastive_loss(site: Site) -> Run:
-    """Half the squared distance of similar pairs, and of what others lack to the margin, by the batch."""
+    """Half the squared distance of similar pairs,
+    and of what others lack to the margin, by the batch.
+    """
     param = site.param("contrastive_loss_param")
     margin, legacy = param.get("margin"), param.get("legacy_version")
 
@@ -217,7 +231,9 @@ def accuracy(site: Site) -> Run:
         share = right.sum() / counted.sum().clamp(min=1)
         if len(site.layer.tops) < 2:
             return [share.to(rows.dtype)]
-        many, hits = (torch.bincount(labels[where], minlength=classes) for where in (counted, right))
+        many, hits = (
+            torch.bincount(labels[where], minlength=classes) for where in (counted, right)
+        )
         return [share.to(rows.dtype), (hits / many.clamp(min=1)).to(rows.dtype)]
 
     return run

@@ -61,7 +61,9 @@ def batch_norm(site: Site) -> Run:
 
 
 def by_batch(layer: Layer, *, training: bool) -> bool:
-    """Whether a BatchNorm takes the batch's statistics and moves its own: in training, unless it is told."""
+    """Whether a BatchNorm takes the batch's statistics and moves its own:
+    in training, unless it is told.
+    """
     param = layer.param("batch_norm_param")
     return not param.get("use_global_stats") if param.has("use_global_stats") else training
 
@@ -73,7 +75,9 @@ def _by_stored(x: Tensor, blobs, eps: float) -> Tensor:
 
 
 def mvn(site: Site) -> Run:
-    """x less its mean and, unless told otherwise, over its standard deviation + eps, of each plane."""
+    """x less its mean and, unless told otherwise,
+    over its standard deviation + eps, of each plane.
+    """
     param = site.param("mvn_param")
     start = 1 if param.get("across_channels") else 2
     scaled, eps = param.get("normalize_variance"), param.get("eps")
@@ -89,7 +93,9 @@ def mvn(site: Site) -> Run:
 
 
 def _deviation(flat: Tensor, eps: float) -> Tensor:
-    """The standard deviation + eps; Caffe's gradient of it is that of the root of a variance so large."""
+    """The standard deviation + eps; Caffe's gradient
+    of it is that of the root of a variance so large.
+    """
     variance = (flat * flat).mean(-1, keepdim=True)
     value = (variance.sqrt() + eps).detach()
     return value + (variance - variance.detach()) / (2 * value)
@@ -111,12 +117,16 @@ def scale(site: Site) -> Run:
 def bias(site: Site) -> Run:
     """The first bottom and the second or the blob, summed."""
     start = _start(site, "bias_param")
-    return lambda bottoms, blobs: [bottoms[0] + _spread([*bottoms[1:], *blobs][0], start, bottoms[0])]
+    return lambda bottoms, blobs: [
+        bottoms[0] + _spread([*bottoms[1:], *blobs][0], start, bottoms[0])
+    ]
 
 
 def _start(site: Site, message: str) -> int:
     """The first axis of the bottom that the factors have; one number goes with all of them."""
-    scalar = site.param(message).get("num_axes") == 0 if len(site.shapes) == 1 else site.shapes[1] == ()
+    scalar = (
+        site.param(message).get("num_axes") == 0 if len(site.shapes) == 1 else site.shapes[1] == ()
+    )
     return 0 if scalar else site.axis(message)
 
 
@@ -127,7 +137,10 @@ def _spread(factors: Tensor, start: int, like: Tensor) -> Tensor:
 
 def inner_product(site: Site) -> Run:
     """All values from `axis` on times a matrix, and a summand."""
-    axis, turned = site.axis("inner_product_param"), site.param("inner_product_param").get("transpose")
+    axis, turned = (
+        site.axis("inner_product_param"),
+        site.param("inner_product_param").get("transpose"),
+    )
 
     def run(bottoms, blobs):
         weight = blobs[0].t() if turned else blobs[0]

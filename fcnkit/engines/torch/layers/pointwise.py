@@ -107,7 +107,9 @@ def threshold(site: Site) -> Run:
 
 
 def dropout(site: Site) -> Run:
-    """In training each value is 0 with probability dropout_ratio, and otherwise divided by 1 - that."""
+    """In training each value is 0 with probability dropout_ratio,
+    and otherwise divided by 1 - that.
+    """
     ratio = site.param("dropout_param").get("dropout_ratio")
     return each(lambda x: F.dropout(x, ratio)) if site.training else each(lambda x: x)
 

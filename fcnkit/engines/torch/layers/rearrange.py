@@ -28,7 +28,9 @@ reshape = _shaped(rearrange.reshape)
 def concat(site: Site) -> Run:
     """The bottoms one behind the other."""
     axis = rearrange.join_axis(site.layer, len(site.shapes[0]), "concat_param", "concat_dim")
-    return lambda bottoms, blobs: [torch.cat(list(bottoms), axis) if len(bottoms) > 1 else bottoms[0]]
+    return lambda bottoms, blobs: [
+        torch.cat(list(bottoms), axis) if len(bottoms) > 1 else bottoms[0]
+    ]
 
 
 def slices(site: Site) -> Run:
@@ -69,7 +71,9 @@ def tile(site: Site) -> Run:
 
 
 def reduction(site: Site) -> Run:
-    """coeff times the sum of all values from the axis on, of their magnitudes or squares, or their mean."""
+    """coeff times the sum of all values from the axis on,
+    of their magnitudes or squares, or their mean.
+    """
     param, axis = site.param("reduction_param"), site.axis("reduction_param")
     function, coefficient = _REDUCTIONS[param.get("operation")], param.get("coeff")
 

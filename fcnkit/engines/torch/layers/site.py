@@ -42,7 +42,9 @@ def refusal(layer: Layer, fact: str) -> EngineError:
 
 
 def check_fields(layer: Layer) -> None:
-    """Nothing that the text says of the layer is passed over: EngineError for a field that Caffe has not."""
+    """Nothing that the text says of the layer is passed over:
+    EngineError for a field that Caffe has not.
+    """
     fields = [field for field, _ in unknown(layer.view.message_name, layer.field)]
     if fields:
         name, line = fields[0].name, fields[0].line

@@ -46,12 +46,14 @@ def convolution(site: Site) -> Run:
     return run
 
 
-# From so many weights on, more than a cache holds, a convolution on a CPU is one product of matrices.
+# From so many weights on, more than a cache holds, a convolution on a CPU is one product of
+# matrices.
 _HEAVY = 1 << 23
 
 
 def _is_heavy(x: Tensor, weight: Tensor, window: Spatial) -> bool:
-    """Whether the convolution is better done as one product: that of a fully connected layer made one.
+    """Whether the convolution is better done as one product:
+    that of a fully connected layer made one.
 
     PyTorch's convolution on a CPU lays out all weights anew each time, and
     their gradients back, which takes longer than all else where the windows
@@ -64,7 +66,9 @@ def _is_heavy(x: Tensor, weight: Tensor, window: Spatial) -> bool:
 
 def _windows(x: Tensor, window: Spatial) -> tuple[int, ...]:
     """How many windows there are along each axis."""
-    return tuple(convolved(size, *axis) for size, axis in zip(x.shape[2:], window.axes, strict=True))
+    return tuple(
+        convolved(size, *axis) for size, axis in zip(x.shape[2:], window.axes, strict=True)
+    )
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None, window: Spatial) -> Tensor:
@@ -110,7 +114,9 @@ def _settings(site: Site) -> tuple[int, Spatial, int]:
     axis = site.axis("convolution_param")
     window = spatial(site.layer, len(site.shapes[0]))
     if len(window.kernel) > 3:
-        raise site.error(f"it has {len(window.kernel)} spatial axes; PyTorch has convolutions over up to 3")
+        raise site.error(
+            f"it has {len(window.kernel)} spatial axes; PyTorch has convolutions over up to 3"
+        )
     return axis, window, site.param("convolution_param").get("group")
 
 
@@ -215,7 +221,9 @@ def im2col(site: Site) -> Run:
 
     def run(bottoms, blobs):
         (x,) = bottoms
-        columns = F.unfold(_reaching(x, window), window.kernel, window.dilation, window.pad, window.stride)
+        columns = F.unfold(
+            _reaching(x, window), window.kernel, window.dilation, window.pad, window.stride
+        )
         return [columns.reshape(im2col_shapes(site.layer, [tuple(x.shape)])[0])]
 
     return run

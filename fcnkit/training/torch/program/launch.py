@@ -25,7 +25,9 @@ class Place(NamedTuple):
 
 
 def place() -> Place | None:
-    """Where this process stands, as `launched` and torchrun say it; None where it is the only one."""
+    """Where this process stands, as `launched` and torchrun say it;
+    None where it is the only one.
+    """
     if "RANK" not in os.environ:
         return None
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
@@ -33,7 +35,8 @@ def place() -> Place | None:
 
 
 def launched(command: Sequence[str], count: int) -> int:
-    """The command has ended in `count` processes; the exit status is that of the first that failed, or 0.
+    """The command has ended in `count` processes;
+    the exit status is that of the first that failed, or 0.
 
     SIGINT goes to all of them; where one fails, the others are ended, and on
     Linux all are when this process is.

@@ -8,7 +8,9 @@ from typing import TextIO
 
 
 class Log:
-    """Lines as Caffe writes them; of several processes the first alone says how it goes, each what fails."""
+    """Lines as Caffe writes them; of several processes
+    the first alone says how it goes, each what fails.
+    """
 
     def __init__(self, *, first: bool = True, stream: TextIO | None = None) -> None:
         self._first, self._stream = first, stream or sys.stderr

@@ -1,4 +1,5 @@
-"""A program that trains on PyTorch, and is told and says what Caffe's own program `caffe` is and does.
+"""A program that trains on PyTorch,
+and is told and says what Caffe's own program `caffe` is and does.
 
     python -m fcnkit.training.torch.program.main train --solver=solver.prototxt
         [--weights=a.caffemodel,b.caffemodel | --snapshot=fcn_iter_1000.solverstate]
@@ -72,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _forget_the_folder() -> None:
-    """Modules are not looked for in the working folder, where Python puts it first: it holds nets."""
+    """Modules are not looked for in the working folder,
+    where Python puts it first: it holds nets.
+    """
     here, ours = os.getcwd(), Path(__file__).parents[3]
     if Path(here) != ours:
         sys.path[:] = [place for place in sys.path if place not in ("", here)]
@@ -82,7 +85,9 @@ def _forget_the_folder() -> None:
 
 
 def _devices(asked: argparse.Namespace, solver: Prototxt, place: launch.Place | None) -> list[str]:
-    """PyTorch's name of the device of every process on this machine; none is touched, which takes memory."""
+    """PyTorch's name of the device of every process on this machine;
+    none is touched, which takes memory.
+    """
     engine.check_installed()
     if asked.gpu and asked.gpu != "all":
         return [f"cuda:{number}" for number in asked.gpu.split(",")]
@@ -98,7 +103,11 @@ def _devices(asked: argparse.Namespace, solver: Prototxt, place: launch.Place | 
 def _usual(solver: Prototxt) -> str:
     """The CPU where the solver asks for it, and else a GPU where there is one."""
     view = View("SolverParameter", solver.root)
-    return "cpu" if view.has("solver_mode") and view.get("solver_mode") == "CPU" or not _gpus() else "cuda"
+    return (
+        "cpu"
+        if view.has("solver_mode") and view.get("solver_mode") == "CPU" or not _gpus()
+        else "cuda"
+    )
 
 
 def _gpus() -> int:
@@ -111,7 +120,10 @@ def _launched(words: Sequence[str], count: int, log: Log) -> int:
     log.say(f"Training in {count} processes")
     status = launch.launched([*program(), *words], count)
     if status < 0:
-        log.fail(f"one of {count} processes was ended by {signal.Signals(-status).name}; is memory enough?")
+        log.fail(
+            f"one of {count} processes was ended by {signal.Signals(-status).name}; is memory "
+            f"enough?"
+        )
     return abs(status)
 
 
@@ -119,9 +131,13 @@ def _launched(words: Sequence[str], count: int, log: Log) -> int:
 
 
 def _train(
-    asked: argparse.Namespace, solver: Prototxt, device: str, place: launch.Place | None, log: Log,
+    asked: argparse.Namespace,
+    solver: Prototxt,
+    device: str,
+    place: launch.Place | None,
+    log: Log,
     stops: list[int],
-) -> None:  # fmt: skip
+) -> None:
     from fcnkit.training.torch.program import train
 
     engine.chosen(device)

@@ -57,7 +57,8 @@ class Together:
 
     @contextmanager
     def summed(self, values: Sequence[Tensor]) -> Iterator[None]:
-        """Gradients that are completed in the block are those of all processes together when it ends.
+        """Gradients that are completed in the block
+        are those of all processes together when it ends.
 
         Each is on its way as soon as it is known, while others are still computed.
         """

@@ -22,7 +22,9 @@ from fcnkit.weights import store
 
 
 class Start(NamedTuple):
-    """What a training starts from: a solver state, or weights files, later over earlier ones, or fillers."""
+    """What a training starts from: a solver state,
+    or weights files, later over earlier ones, or fillers.
+    """
 
     weights: tuple[str, ...] = ()
     snapshot: str = ""
@@ -37,8 +39,11 @@ class How(NamedTuple):
     place: Place | None = None
 
 
-def train(text: Prototxt, start: Start, how: How, *, log: Log, stopping: Callable[[], bool]) -> None:
-    """The solver's net is trained to its last iteration, or until `stopping`; the snapshots are saved.
+def train(
+    text: Prototxt, start: Start, how: How, *, log: Log, stopping: Callable[[], bool]
+) -> None:
+    """The solver's net is trained to its last iteration,
+    or until `stopping`; the snapshots are saved.
 
     Paths are relative to the working folder.
 
@@ -51,10 +56,17 @@ def train(text: Prototxt, start: Start, how: How, *, log: Log, stopping: Callabl
         feed = _Feed(stack, _chance(view, group), group, device)
         log.say(_described(how, device, group))
         solver = Solver(
-            text, feed, weights=start.weights or None, device=how.device, precision=how.precision,
-            compiled=how.compiled, summed=group.summed, added=group.added, processes=group.ranks,
+            text,
+            feed,
+            weights=start.weights or None,
+            device=how.device,
+            precision=how.precision,
+            compiled=how.compiled,
+            summed=group.summed,
+            added=group.added,
+            processes=group.ranks,
             rank=group.rank,
-        )  # fmt: skip
+        )
         _say_ignored(solver, start, log)
         group.alike([*solver.net.blobs])
         if start.snapshot:
@@ -67,7 +79,10 @@ def _described(how: How, device: torch.device, group: Together) -> str:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     place = f"{how.device} ({name})" if name else how.device
     many = f", {group.ranks} processes" if group.ranks > 1 else ""
-    return f"PyTorch {torch.__version__} on {place}{many}, {how.precision}{', compiled' * how.compiled}"
+    return (
+        f"PyTorch {torch.__version__} on {place}{many}, "
+        f"{how.precision}{', compiled' * how.compiled}"
+    )
 
 
 def _chance(view: View, group: Together) -> Draws:

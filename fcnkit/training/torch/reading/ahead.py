@@ -1,4 +1,5 @@
-"""The batches of a net's data layers, read ahead of their use: what Caffe's own layers give, bit for bit.
+"""The batches of a net's data layers, read ahead of their use:
+what Caffe's own layers give, bit for bit.
 
 Each layer draws its crops and mirrors by itself, as in Caffe: those of an
 image and of its label image are not the same.
@@ -63,7 +64,9 @@ def batches(
 def _reader(layer: Layer, setting: Setting) -> Iterator[Arrays]:
     if layer.type not in READERS:
         fact = f"it is of the type {layer.type}, whose data comes from outside"
-        raise refusal(layer, f"{fact}; train with a layer of type {', '.join(READERS)}, or the engine caffe")
+        raise refusal(
+            layer, f"{fact}; train with a layer of type {', '.join(READERS)}, or the engine caffe"
+        )
     check_fields(layer)
     return READERS[layer.type](layer, setting)
 
@@ -83,7 +86,8 @@ def _joined(layers: list[Layer], feeds: list[Iterator[Arrays]]) -> Iterator[Batc
 
 @contextmanager
 def ahead(items: Iterator[Each], count: int) -> Iterator[Iterator[Each]]:
-    """The items, up to `count` of them made before they are asked for, in a thread that ends with the block.
+    """The items, up to `count` of them made before they are asked for,
+    in a thread that ends with the block.
 
     What goes wrong in it is raised where the item would have been.
     """

@@ -19,13 +19,17 @@ def decoded(layer: Layer, place: str, data: bytes | np.ndarray, mode: str) -> np
 
 
 def opened(layer: Layer, path: str, mode: str, size: tuple[int, int] | None) -> np.ndarray:
-    """The picture in a file, as `decoded` gives it; in another (height, width) where one is given."""
+    """The picture in a file, as `decoded` gives it;
+    in another (height, width) where one is given.
+    """
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise refusal(layer, f"its image {path} cannot be read: {error.strerror}") from None
     picture = _read(layer, path, data, mode)
-    return _planes(layer, path, picture if size is None else _cv2(layer).resize(picture, size[::-1]))
+    return _planes(
+        layer, path, picture if size is None else _cv2(layer).resize(picture, size[::-1])
+    )
 
 
 def _read(layer: Layer, place: str, data: bytes | np.ndarray, mode: str) -> np.ndarray:
@@ -39,7 +43,9 @@ def _read(layer: Layer, place: str, data: bytes | np.ndarray, mode: str) -> np.n
 
 def _planes(layer: Layer, place: str, picture: np.ndarray) -> np.ndarray:
     if picture.dtype != np.uint8:
-        raise refusal(layer, f"{place} has values of {picture.dtype}, and Caffe reads 8 bits; convert it")
+        raise refusal(
+            layer, f"{place} has values of {picture.dtype}, and Caffe reads 8 bits; convert it"
+        )
     return picture[None] if picture.ndim == 2 else np.moveaxis(picture, 2, 0)
 
 

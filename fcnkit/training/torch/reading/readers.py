@@ -29,7 +29,9 @@ Each = TypeVar("Each")
 
 
 class Setting(NamedTuple):
-    """Where a data layer stands: in which phase, what seeds it, and which of several processes this is."""
+    """Where a data layer stands: in which phase,
+    what seeds it, and which of several processes this is.
+    """
 
     phase: str
     chance: Draws
@@ -37,7 +39,9 @@ class Setting(NamedTuple):
     ranks: int = 1
 
     def share(self, items: Iterable) -> Iterator:
-        """Of these items those of this process: in training every `ranks`-th, from the `rank`-th on."""
+        """Of these items those of this process:
+        in training every `ranks`-th, from the `rank`-th on.
+        """
         return islice(items, self.rank, None, self.ranks) if self.phase == "TRAIN" else iter(items)
 
 
@@ -52,7 +56,9 @@ def data(layer: Layer, setting: Setting) -> Iterator[Arrays]:
     param = layer.param("data_param")
     if param.get("backend") != "LMDB":
         fact = f"its backend is {param.get('backend')}"
-        raise refusal(layer, f"{fact}; make an LMDB of it, and write backend: LMDB (without, it is LEVELDB)")
+        raise refusal(
+            layer, f"{fact}; make an LMDB of it, and write backend: LMDB (without, it is LEVELDB)"
+        )
     folder = Path(_source(layer, param))
     store = _environment(folder)
     if not store.stat()["entries"]:
@@ -60,8 +66,10 @@ def data(layer: Layer, setting: Setting) -> Iterator[Arrays]:
     _, change = _set_up(layer, setting, lambda: None)
     mode = _mode(layer)
     entries = setting.share(_entries(folder, store))
-    items = (_image(layer, f"{folder}: entry {key.decode('utf-8', 'replace')}", read(), mode)
-             for key, read in entries)  # fmt: skip
+    items = (
+        _image(layer, f"{folder}: entry {key.decode('utf-8', 'replace')}", read(), mode)
+        for key, read in entries
+    )
     return _batches(layer, items, change, _batch_size(layer, param))
 
 
@@ -95,7 +103,11 @@ def _image(layer: Layer, place: str, value: bytes, mode: str) -> Item:
     if datum.encoded:
         return image_files.decoded(layer, place, datum.data, mode), datum.label
     shape = datum.channels, datum.height, datum.width
-    values = np.frombuffer(datum.data, np.uint8) if datum.data else np.array(datum.float_data, np.float32)
+    values = (
+        np.frombuffer(datum.data, np.uint8)
+        if datum.data
+        else np.array(datum.float_data, np.float32)
+    )
     if min(shape) < 1 or values.size != np.prod(shape, dtype=np.int64):
         fact = f"{values.size:,} values for {' x '.join(map(str, shape))}"
         raise refusal(layer, f"{place} has {fact}; is it damaged?")
@@ -123,12 +135,16 @@ def image_data(layer: Layer, setting: Setting) -> Iterator[Arrays]:
     lines = _lines(layer, _source(layer, param))
     size = param.get("new_height"), param.get("new_width")
     if (size[0] == 0) != (size[1] == 0):
-        raise refusal(layer, f"new_height and new_width are {size[0]} and {size[1]}; give both, or none")
+        raise refusal(
+            layer, f"new_height and new_width are {size[0]} and {size[1]}; give both, or none"
+        )
     order, change = _set_up(layer, setting, lambda: _ordered(layer, param, lines, setting.chance))
     mode = image_files.COLOUR if param.get("is_color") else image_files.GRAY
     root, wanted = param.get("root_folder"), size if size[0] else None
-    items = ((image_files.opened(layer, root + name, mode, wanted), label)
-             for name, label in setting.share(order))  # fmt: skip
+    items = (
+        (image_files.opened(layer, root + name, mode, wanted), label)
+        for name, label in setting.share(order)
+    )
     return _batches(layer, items, change, _batch_size(layer, param))
 
 
@@ -153,7 +169,9 @@ def _ordered(layer: Layer, param: View, lines: list, chance: Draws) -> Iterator[
         draws.shuffle(lines)
     skipped = chance.below(param.get("rand_skip")) if param.get("rand_skip") else 0
     if skipped >= len(lines):
-        raise refusal(layer, f"rand_skip has drawn {skipped} of {len(lines)} images; make it smaller")
+        raise refusal(
+            layer, f"rand_skip has drawn {skipped} of {len(lines)} images; make it smaller"
+        )
     return _again(lines, skipped, draws)
 
 
@@ -169,9 +187,11 @@ def _again(lines: list, first: int, draws: Draws | None) -> Iterator[tuple[str, 
 
 
 def _set_up(layer: Layer, setting: Setting, own: Callable[[], Each]) -> tuple[Each, Transform]:
-    """What the layer's own set-up gives, and its transformation, with what each draws in Caffe's order.
+    """What the layer's own set-up gives, and its transformation,
+    with what each draws in Caffe's order.
 
-    Caffe seeds a layer's generator before its set-up and again after it, and then that of its thread.
+    Caffe seeds a layer's generator before its set-up and again after it, and then that of its
+    thread.
     """
     drawn = chancy(layer, setting.phase)
     if drawn:
@@ -183,7 +203,9 @@ def _set_up(layer: Layer, setting: Setting, own: Callable[[], Each]) -> tuple[Ea
 
 
 def _batches(layer: Layer, items: Iterator[Item], change: Transform, size: int) -> Iterator[Arrays]:
-    """So many images at a time, transformed, and their labels; each batch has the size of its first image."""
+    """So many images at a time, transformed, and their labels;
+    each batch has the size of its first image.
+    """
     for image, label in items:
         images = np.empty((size, *change.shape(image)), np.float32)
         labels = np.empty(size, np.float32)

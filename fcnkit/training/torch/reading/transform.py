@@ -18,7 +18,8 @@ _OWN = {"Data": "data_param", "ImageData": "image_data_param"}
 class Transform:
     """What a layer does to each image; `draws` is None where nothing is left to chance.
 
-    `mean` is None, (channels, height, width) of a mean file, or (1 or channels, 1, 1) of mean values.
+    `mean` is None, (channels, height, width) of a mean file, or (1 or channels, 1, 1) of mean
+    values.
     """
 
     layer: Layer
@@ -35,7 +36,9 @@ class Transform:
         if not self.crop:
             return channels, height, width
         if min(height, width) < self.crop:
-            raise refusal(self.layer, f"an image is {height} x {width}; crop_size {self.crop} is larger")
+            raise refusal(
+                self.layer, f"an image is {height} x {width}; crop_size {self.crop} is larger"
+            )
         return channels, self.crop, self.crop
 
     def apply(self, image: np.ndarray, out: np.ndarray) -> None:
@@ -71,7 +74,9 @@ class Transform:
             fact = f"{len(mean)} mean_value for {len(image)} channels; give one, or one for each"
             raise refusal(self.layer, fact)
         sizes = [" x ".join(map(str, shape)) for shape in (mean.shape, image.shape)]
-        raise refusal(self.layer, f"its mean is {sizes[0]} and an image {sizes[1]}; make a mean of these")
+        raise refusal(
+            self.layer, f"its mean is {sizes[0]} and an image {sizes[1]}; make a mean of these"
+        )
 
 
 def chancy(layer: Layer, phase: str) -> bool:
@@ -118,4 +123,6 @@ def _read(layer: Layer, path: str) -> np.ndarray:
     except OSError as error:
         raise refusal(layer, f"its mean_file {path!r} cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise refusal(layer, f"its mean_file {path!r} is no mean image ({error}); make it anew") from None
+        raise refusal(
+            layer, f"its mean_file {path!r} is no mean image ({error}); make it anew"
+        ) from None

@@ -11,7 +11,8 @@ from fcnkit.errors import EngineError
 from fcnkit.nets.graph import Graph, Shape
 from fcnkit.nets.shapes import infer
 
-# The batches of a graph's data layers without end: an array or tensor of each of their tops, by name.
+# The batches of a graph's data layers without end: an array or tensor of each of their tops, by
+# name.
 Feed = Callable[[Graph], Iterator[Mapping[str, Any]]]
 
 
@@ -40,7 +41,9 @@ class Batches:
     def _next(self) -> Mapping[str, Any]:
         batch = next(self._batches, None)
         if batch is None:
-            raise EngineError(f"{self.graph.prototxt.path}: its data ended; give batches without end")
+            raise EngineError(
+                f"{self.graph.prototxt.path}: its data ended; give batches without end"
+            )
         return batch
 
     def _check(self, batch: Mapping[str, Any]) -> None:

@@ -1,4 +1,6 @@
-"""The parameters of a net on their way down: gradients clipped, decay added, histories kept, as in Caffe."""
+"""The parameters of a net on their way down:
+gradients clipped, decay added, histories kept, as in Caffe.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -49,7 +51,8 @@ class Descent:
 
     @torch.no_grad()
     def descend(self, rate: float, count: int) -> None:
-        """Step number `count`, from 1, is made at this rate with the gradients that the parameters have.
+        """Step number `count`, from 1, is made at this rate
+        with the gradients that the parameters have.
 
         They are sums over all passes; what becomes of them is of no use.
         """
@@ -57,9 +60,14 @@ class Descent:
         for group in self._groups:
             gradients = [_gradient(value) for value in group.values]
             whole = Step(
-                group.values, gradients, *(*group.histories, ())[:2],
-                rate * group.lr_mult, self._decay * group.decay_mult, self._passes, count,
-            )  # fmt: skip
+                group.values,
+                gradients,
+                *(*group.histories, ())[:2],
+                rate * group.lr_mult,
+                self._decay * group.decay_mult,
+                self._passes,
+                count,
+            )
             for step in pieces(whole):
                 normalised(step)
                 decayed(step, l1=self._l1)
@@ -77,7 +85,9 @@ class Descent:
         torch._foreach_mul_(gradients, torch.where(length > self._clip, self._clip / length, 1.0))
 
     def history(self) -> tuple[np.ndarray, ...]:
-        """What is remembered, in Caffe's order: every parameter's first history, then every second one."""
+        """What is remembered, in Caffe's order:
+        every parameter's first history, then every second one.
+        """
         found = {
             id(value): [each.cpu().numpy() for each in histories]
             for group in self._groups
@@ -94,15 +104,21 @@ class Descent:
     def remember(self, history: Sequence[np.ndarray], place: str) -> None:
         """The history is this one, in Caffe's order.
 
-        Raises WeightsError, which names `place`, where it is not of these parameters and this solver.
+        Raises WeightsError, which names `place`, where it is not of these parameters and this
+        solver.
         """
         shapes = [tuple(each.value.shape) for each in self.learned] * self._rule.histories
         if len(history) != len(shapes):
             fact = f"it has {len(history)} histories, and this solver and net {len(shapes)}"
-            raise WeightsError(f"{place}: {fact}; give a state that this type of solver saved of this net")
+            raise WeightsError(
+                f"{place}: {fact}; give a state that this type of solver saved of this net"
+            )
         for number, (values, shape) in enumerate(zip(history, shapes, strict=True)):
             if values.size != np.prod(shape):
-                fact = f"history {number} is {shown_shape(values.shape)}, in the net {shown_shape(shape)}"
+                fact = (
+                    f"history {number} is {shown_shape(values.shape)}, in the net "
+                    f"{shown_shape(shape)}"
+                )
                 raise WeightsError(f"{place}: {fact}; give a state of this net")
         self._groups = self._grouped(history)
 
@@ -129,8 +145,12 @@ class Descent:
         Where the gradients' squares are remembered they are so at rate 0 too,
         and with them those of the decay.
         """
-        moved = self._rule.grows and (each.value.requires_grad or self._decay * each.decay_mult != 0)
-        return each.lr_mult != 0 or moved or any(values is not None and values.any() for values in own)
+        moved = self._rule.grows and (
+            each.value.requires_grad or self._decay * each.decay_mult != 0
+        )
+        return (
+            each.lr_mult != 0 or moved or any(values is not None and values.any() for values in own)
+        )
 
 
 def _gradient(value: Tensor) -> Tensor:

@@ -19,7 +19,9 @@ class Point(NamedTuple):
 
 
 class Rates:
-    """The rates of a solver; raises EngineError for a policy that Caffe does not know or cannot follow."""
+    """The rates of a solver; raises EngineError for a policy
+    that Caffe does not know or cannot follow.
+    """
 
     def __init__(self, solver: Prototxt):
         view = self._view = View("SolverParameter", solver.root)
@@ -31,7 +33,9 @@ class Rates:
             raise refused(solver, f"gamma {view.get('gamma'):g} is below 0; give one that is not")
         for divisor in ("stepsize",) * (policy == "step") + ("max_iter",) * (policy == "poly"):
             if view.get(divisor) <= 0:
-                raise refused(solver, f"{divisor} {view.get(divisor)} is not above 0; give one that is")
+                raise refused(
+                    solver, f"{divisor} {view.get(divisor)} is not above 0; give one that is"
+                )
         self._policy = POLICIES[policy]
 
     def step(self, at: Point) -> int:

@@ -1,4 +1,5 @@
-"""What a solver saves to go on later: the weights, and its iteration and history beside them, as Caffe does.
+"""What a solver saves to go on later: the weights,
+and its iteration and history beside them, as Caffe does.
 
 Both of Caffe's formats are read and written: .caffemodel with .solverstate,
 and .caffemodel.h5 with .solverstate.h5.
@@ -32,10 +33,15 @@ class Snapshot(NamedTuple):
 
 
 def save(
-    folder: str | os.PathLike, prefix: str, form: str, blobs: Mapping[str, Sequence[np.ndarray]],
-    types: Mapping[str, str], state: State,
-) -> Snapshot:  # fmt: skip
-    """Weights and solver state are in the files that Caffe would name so; each is whole or not there.
+    folder: str | os.PathLike,
+    prefix: str,
+    form: str,
+    blobs: Mapping[str, Sequence[np.ndarray]],
+    types: Mapping[str, str],
+    state: State,
+) -> Snapshot:
+    """Weights and solver state are in the files that Caffe would name so;
+    each is whole or not there.
 
     `prefix` is relative to `folder`, and `form` one of ENDINGS.  The state
     names the weights as Caffe does, relative to `folder`, whatever `state`
@@ -88,11 +94,14 @@ def read_state(path: str | os.PathLike) -> State:
         raise WeightsError(f"{name}: is no solver state; give a .solverstate that Caffe saved")
     found = solverstate.scan(data, name)
     history = store.open(path)["history"]
-    return State(found.iteration, found.learned_net, found.step, tuple(blob.array() for blob in history))
+    return State(
+        found.iteration, found.learned_net, found.step, tuple(blob.array() for blob in history)
+    )
 
 
 def weights_of(path: str | os.PathLike, state: State, folder: str | os.PathLike) -> Path:
-    """The weights file that a solver state names, relative to `folder`, or else that of its name beside it.
+    """The weights file that a solver state names,
+    relative to `folder`, or else that of its name beside it.
 
     Raises WeightsError where there is none.
     """
@@ -105,7 +114,8 @@ def weights_of(path: str | os.PathLike, state: State, folder: str | os.PathLike)
 
 
 def prefix(solver: Prototxt, folder: str | os.PathLike) -> str:
-    """What the names of a solver's snapshots begin with: its snapshot_prefix, or the solver's own name.
+    """What the names of a solver's snapshots begin with:
+    its snapshot_prefix, or the solver's own name.
 
     In a folder that the prefix names, it is the name of the solver.
     """
@@ -121,4 +131,6 @@ def check(folder: str | os.PathLike, prefix: str) -> None:
     place = Path(folder, prefix).parent
     if not place.is_dir() or not os.access(place, os.W_OK):
         fact = "is not writable" if place.is_dir() else "is no folder"
-        raise OutputError(f"{prefix}: snapshots would go to {place}, which {fact}; make it, or name another")
+        raise OutputError(
+            f"{prefix}: snapshots would go to {place}, which {fact}; make it, or name another"
+        )

@@ -69,7 +69,8 @@ class Test(NamedTuple):
 
 
 class Solver:
-    """A training: `iteration` steps are done, `net` is what is trained, `tests` are the nets that are tested.
+    """A training: `iteration` steps are done,
+    `net` is what is trained, `tests` are the nets that are tested.
 
     `solver` names its nets, relative to `folder`, and `feed` gives the batches
     of each, the trained one's first; they may be of several sizes.  The start
@@ -154,7 +155,9 @@ class Solver:
         return Done(self._heard(losses), rate, outputs)
 
     def forward(self) -> Tensor:
-        """The loss of the next batch, which is not learned from: Caffe shows it after the last step."""
+        """The loss of the next batch, which is not learned from:
+        Caffe shows it after the last step.
+        """
         with torch.no_grad(), products(self.precision), memory(self.net.graph):
             loss, _ = self._forward()
         return self._heard([loss])
@@ -167,8 +170,11 @@ class Solver:
         """The outputs of a step's last pass, in Caffe's order."""
         return _outputs(self.net, done.outputs)
 
-    def test(self, number: int = 0, *, stopping: Callable[[], bool] = lambda: False) -> Scores | None:
-        """What test net `number` gives on its next test_iter batches, with the parameters as they are.
+    def test(
+        self, number: int = 0, *, stopping: Callable[[], bool] = lambda: False
+    ) -> Scores | None:
+        """What test net `number` gives on its next test_iter batches,
+        with the parameters as they are.
 
         None where `stopping` became true before it had them all.
         """
@@ -195,10 +201,13 @@ class Solver:
         form = self.view.get("snapshot_format")
         # Caffe names every layer; in HDF5 not every name can be one.
         others = {} if form == "HDF5" else dict.fromkeys(types, ())
-        return snapshot.save(self.folder, prefix, form, {**others, **self.net.saved()}, types, state)
+        return snapshot.save(
+            self.folder, prefix, form, {**others, **self.net.saved()}, types, state
+        )
 
     def restore(self, path: str | os.PathLike) -> None:
-        """Parameters, iteration and history are those of a solver state and the weights that it names.
+        """Parameters, iteration and history are those
+        of a solver state and the weights that it names.
 
         Both may be Caffe's.  The batches go on as they are.  Raises
         WeightsError where a file cannot be read or is not of this solver.
@@ -216,7 +225,9 @@ class Solver:
             return self._loss(batch)
 
     def _backward(self, loss: Tensor, *, last: bool) -> None:
-        """The gradients are added to those of the passes before; after the last, those of all processes."""
+        """The gradients are added to those of the passes before;
+        after the last, those of all processes.
+        """
         learning = self._descent.learning
         with self._summed(learning) if last else nullcontext():
             if loss.requires_grad:
@@ -263,11 +274,15 @@ def _check(solver: Prototxt, view: View) -> None:
         if view.get(name) < 1:
             raise refused(solver, f"{name} {view.get(name)} is below 1; give one that is not")
     if view.get("snapshot_diff"):
-        raise refused(solver, "snapshot_diff: gradients are not saved by PyTorch's solver; remove it")
+        raise refused(
+            solver, "snapshot_diff: gradients are not saved by PyTorch's solver; remove it"
+        )
 
 
 def _opened(view: View, folder: Path, weights: Iterable[Any] | None) -> Iterator[Weights]:
-    """The weights to start from: those given, or those that the solver names, several with commas between."""
+    """The weights to start from: those given,
+    or those that the solver names, several with commas between.
+    """
     named = (name.strip() for names in view.list("weights") for name in names.split(","))
     for each in (folder / name for name in named) if weights is None else weights:
         yield each if isinstance(each, Weights) else store.open(each)
@@ -302,7 +317,9 @@ def _summed(
                 top = net.graph.top(name)
                 shapes = f"{tuple(before.shape)} and {tuple(value.shape)}"
                 fact = f'its output "{name}" has the shapes {shapes} in one test'
-                raise net.graph.producer(top).error(f"{fact}, and has no mean; end it with a Silence layer")
+                raise net.graph.producer(top).error(
+                    f"{fact}, and has no mean; end it with a Silence layer"
+                )
             sums[name] = value.float() if before is None else before + value
     return total, sums
 
@@ -311,5 +328,6 @@ def _outputs(net: Net, found: Mapping[str, Tensor]) -> tuple[Output, ...]:
     """The values, in the order of the names, as Caffe says them."""
     weights = {top.blob: weight for top, weight in net.losses.items()}
     return tuple(
-        Output(name, found[name].flatten().tolist(), weights.get(name, 0.0)) for name in sorted(found)
+        Output(name, found[name].flatten().tolist(), weights.get(name, 0.0))
+        for name in sorted(found)
     )

@@ -29,7 +29,8 @@ class Nets(NamedTuple):
 
 
 def nets(solver: Prototxt, folder: str | os.PathLike = ".") -> Nets:
-    """The nets of a solver, in the states that it gives them, as Solver::InitTrainNet and InitTestNets do.
+    """The nets of a solver, in the states that it gives them,
+    as Solver::InitTrainNet and InitTestNets do.
 
     Files are relative to `folder`, where Caffe would be started.  Raises
     EngineError where the solver names none to train, or more than one, or
@@ -42,7 +43,9 @@ def nets(solver: Prototxt, folder: str | os.PathLike = ".") -> Nets:
         fact = f"it names {len(given)} nets to train ({', '.join(given) or 'none'})"
         raise refused(solver, f"{fact}; give one of {', '.join(_TRAINED)}")
     text = _net(view.field(given[0]), Path(folder))
-    return Nets(build(text, _state("TRAIN", text, view, "train_state")), tuple(_tests(solver, Path(folder))))
+    return Nets(
+        build(text, _state("TRAIN", text, view, "train_state")), tuple(_tests(solver, Path(folder)))
+    )
 
 
 def refused(solver: Prototxt, fact: str) -> EngineError:
@@ -56,18 +59,26 @@ def _tests(solver: Prototxt, folder: Path) -> Iterator[Tested]:
     texts = list(_test_texts(view, len(batches), folder))
     states: Sequence[View] = view.views("test_state")
     if len(texts) != len(batches):
-        raise refused(solver, f"it has {len(batches)} test_iter for {len(texts)} test nets; give one each")
+        raise refused(
+            solver, f"it has {len(batches)} test_iter for {len(texts)} test nets; give one each"
+        )
     if len(states) not in (0, len(texts)):
-        raise refused(solver, f"it has {len(states)} test_state for {len(texts)} test nets; give one each")
+        raise refused(
+            solver, f"it has {len(states)} test_state for {len(texts)} test nets; give one each"
+        )
     if texts and view.get("test_interval") <= 0:
-        raise refused(solver, "it has test nets and no test_interval; say every how many iterations")
+        raise refused(
+            solver, "it has test nets and no test_interval; say every how many iterations"
+        )
     for number, (text, count) in enumerate(zip(texts, batches, strict=True)):
         said = states[number] if states else View("NetState", None)
         yield Tested(build(text, _merged("TEST", text, said)), count)
 
 
 def _test_texts(view: View, batches: int, folder: Path) -> Iterator[Prototxt]:
-    """Those that are said to be for tests, and the net itself as often as there are test_iter left."""
+    """Those that are said to be for tests,
+    and the net itself as often as there are test_iter left.
+    """
     own = [*view.source_field.all("test_net_param"), *view.source_field.all("test_net")]
     for field in own:
         yield _net(field, folder)
@@ -89,7 +100,8 @@ def _state(phase: str, text: Prototxt, view: View, name: str) -> State:
 
 
 def _merged(phase: str, text: Prototxt, said: View) -> State:
-    """Of the solver's default, the net's own state and the solver's state the later goes over the earlier.
+    """Of the solver's default, the net's own state
+    and the solver's state the later goes over the earlier.
 
     The net's own stages are not here: `build` adds the solver's to them.
     """

@@ -1,4 +1,5 @@
-"""BatchNorm's moving averages where several processes train one net: those of one process with all passes.
+"""BatchNorm's moving averages where several processes train one net:
+those of one process with all passes.
 
 That one would make the first pass of every process in turn, then the second of
 each, and so on: the later a pass, the more it counts.
@@ -54,6 +55,10 @@ def _moving(net: Net) -> Iterator[tuple[Parameter, float]]:
     """The averages that passes move, and by what they fade."""
     for step in net.steps:
         layer = step.layer
-        if layer.type == "BatchNorm" and by_batch(layer, training=phase_of(layer, net.graph) == "TRAIN"):
+        if layer.type == "BatchNorm" and by_batch(
+            layer, training=phase_of(layer, net.graph) == "TRAIN"
+        ):
             fraction = layer.param("batch_norm_param").get("moving_average_fraction")
-            yield from zip((net.blobs[use.index] for use in step.uses), repeat(fraction), strict=False)
+            yield from zip(
+                (net.blobs[use.index] for use in step.uses), repeat(fraction), strict=False
+            )

@@ -28,7 +28,8 @@ class Numbers(NamedTuple):
 
 
 class Step(NamedTuple):
-    """Parameters that are changed alike: values, gradients, histories, rate times lr_mult, and the decay.
+    """Parameters that are changed alike:
+    values, gradients, histories, rate times lr_mult, and the decay.
 
     The gradients are sums over `passes`.  `second` is empty but for AdaDelta
     and Adam.  `decay` is weight_decay times decay_mult, `count` the number of
@@ -46,7 +47,9 @@ class Step(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """A solver's update, how many histories it keeps of each parameter, and whether these grow at rate 0."""
+    """A solver's update, how many histories it keeps of each parameter,
+    and whether these grow at rate 0.
+    """
 
     update: Callable[[Step, Numbers], None]
     histories: int = 1
@@ -54,13 +57,17 @@ class Rule(NamedTuple):
 
 
 def sgd(step: Step, its: Numbers) -> None:
-    """The history is momentum times what it was and rate times the gradient; the values go down by it."""
+    """The history is momentum times what it was and rate times the gradient;
+    the values go down by it.
+    """
     _blend(step.first, its.momentum, step.gradients, step.rate)
     torch._foreach_sub_(step.values, step.first)
 
 
 def nesterov(step: Step, its: Numbers) -> None:
-    """As SGD, but the values go down by 1 + momentum times the history, less momentum times what it was."""
+    """As SGD, but the values go down by 1 + momentum times the history,
+    less momentum times what it was.
+    """
     torch._foreach_add_(step.values, step.first, alpha=its.momentum)
     _blend(step.first, its.momentum, step.gradients, step.rate)
     torch._foreach_sub_(step.values, step.first, alpha=_rounded(1 + its.momentum))
@@ -79,7 +86,9 @@ def rmsprop(step: Step, its: Numbers) -> None:
 
 
 def adadelta(step: Step, its: Numbers) -> None:
-    """The gradient times the root of the fading mean of squared steps over that of squared gradients."""
+    """The gradient times the root of the fading mean
+    of squared steps over that of squared gradients.
+    """
     _blend_squares(step.first, its.momentum, step.gradients)
     ratio = torch._foreach_add(step.second, its.delta)
     torch._foreach_div_(ratio, torch._foreach_add(step.first, its.delta))
@@ -90,7 +99,9 @@ def adadelta(step: Step, its: Numbers) -> None:
 
 
 def adam(step: Step, its: Numbers) -> None:
-    """The fading mean of the gradients over the root of that of their squares; both allow for the start."""
+    """The fading mean of the gradients over the root of that of their squares;
+    both allow for the start.
+    """
     _blend(step.first, its.momentum, step.gradients, _rounded(1 - its.momentum))
     _blend_squares(step.second, its.momentum2, step.gradients)
     torch._foreach_copy_(step.gradients, step.second)
@@ -132,19 +143,23 @@ def rule(solver: Prototxt) -> Rule:
     """
     view = View("SolverParameter", solver.root)
     if view.has("type") and view.has("solver_type"):
-        raise refused(solver, "it has both type and solver_type; remove solver_type, which is the older")
+        raise refused(
+            solver, "it has both type and solver_type; remove solver_type, which is the older"
+        )
     name = _ENUM[view.get("solver_type")] if view.has("solver_type") else view.get("type")
     if name not in RULES:
         raise refused(solver, f'type "{name}"; Caffe knows {", ".join(RULES)}')
     if name in ("AdaGrad", "RMSProp") and view.get("momentum"):
         raise refused(solver, f"momentum {view.get('momentum'):g}, which {name} has not; remove it")
     if name == "RMSProp" and not 0 <= view.get("rms_decay") < 1:
-        raise refused(solver, f"rms_decay {view.get('rms_decay'):g}; give one from 0 to less than 1")
+        raise refused(
+            solver, f"rms_decay {view.get('rms_decay'):g}; give one from 0 to less than 1"
+        )
     return RULES[name]
 
 
-# Values of a parameter that a CPU updates at a time: many are still in its cache for the next formula, and
-# what lies between two formulas takes no more room.
+# Values of a parameter that a CPU updates at a time: many are still in its cache for the next
+# formula, and what lies between two formulas takes no more room.
 _PIECE = 1 << 20
 
 
@@ -158,7 +173,9 @@ def pieces(step: Step) -> Iterator[Step]:
         flat = [tensor.view(-1).split(_PIECE) for tensor in each]
         for piece in zip(*flat, strict=True):
             values, gradients, first, *second = ([tensor] for tensor in piece)
-            yield step._replace(values=values, gradients=gradients, first=first, second=(second or [[]])[0])
+            yield step._replace(
+                values=values, gradients=gradients, first=first, second=(second or [[]])[0]
+            )
 
 
 def numbers(solver: Prototxt) -> Numbers:
