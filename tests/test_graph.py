@@ -65,7 +65,7 @@ def test_v1_and_v2_spell_the_same_net():
     assert (
         [layer.line for layer in one.layers]
         == [layer.line for layer in two.layers]
-        == [1, 4, 5, 6, 7, 8]
+        == [1, 4, 6, 7, 8, 9]
     )
 
 

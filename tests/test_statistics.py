@@ -1,5 +1,5 @@
-"""What a weights file holds: figures equal to numpy's own,
-each value read once, in bounded memory.
+"""What a weights file holds:
+figures equal to numpy's own, each value read once, in bounded memory.
 """
 
 import json
@@ -140,23 +140,25 @@ def test_none_and_all_are_said_of_none_and_all_alone(part, whole, said):
 def odd() -> store.Weights:
     """Weights in which each thing is odd that may be."""
     weights = store.create().put("conv1", [np.ones((2, 3, 5, 5)), zeros((2,))])
-    return weights.put("long-name/of_a_layer", [[NAN, NAN, 1, INF], [[-0.5, 2.0]]]).put("none", [])
+    return weights.put("a-rather-long-name/of_a_layer", [[NAN, NAN, 1, INF], [[-0.5, 2.0]]]).put(
+        "none", []
+    )
 
 
 def test_what_it_looks_like():
     assert statistics(odd()).table() == textwrap.dedent("""\
         new weights
-        layer                 blob  shape    bytes  minimum  maximum  mean  zeros
-        conv1                    0  2x3x5x5    600        1        1     1     0%
-        conv1                    1  2            8        0        0     0   100%  all zero
-        long-name/of_a_layer     0  4           16        1        1     1     0%  2 NaN, 1 infinite
-        long-name/of_a_layer     1  1x2          8     -0.5        2  0.75     0%
+        layer                          blob  shape    bytes  minimum  maximum  mean  zeros
+        conv1                             0  2x3x5x5    600        1        1     1     0%
+        conv1                             1  2            8        0        0     0   100%  all zero
+        a-rather-long-name/of_a_layer     0  4           16        1        1     1     0%  2 NaN, 1 infinite
+        a-rather-long-name/of_a_layer     1  1x2          8     -0.5        2  0.75     0%
         4 blobs of 2 layers, 158 values
         632 bytes, float32; zeros 1.3%
         1 blob all zero
         1 blob with NaN
         1 blob with infinity
-        """)
+        """)  # noqa: E501
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100])
@@ -192,7 +194,7 @@ def test_as_json_and_in_a_notebook():
     assert [blob["flags"] for blob in plain["blobs"]] == [[], ["all zero"], ["NaN", "infinite"], []]
     page = found._repr_html_()
     assert "&lt;b&gt;" in page and "<b>" not in page and page.count("<tr>") == 1 + 4
-    assert [row.layer for row in found.flagged] == ["<b>", "long-name/of_a_layer"]
+    assert [row.layer for row in found.flagged] == ["<b>", "a-rather-long-name/of_a_layer"]
     assert str(found) == repr(found) == found.table()
 
 

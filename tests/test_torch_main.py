@@ -131,7 +131,7 @@ def test_other_precisions_are_near(run, precision, near):
         (
             [],
             {"net": NET.replace('"Accuracy"', '"Python"')},
-            'run/train_val.prototxt:13: layer "accuracy": PyTorch engine: it does not run the '
+            'run/train_val.prototxt:17: layer "accuracy": PyTorch engine: it does not run the '
             "type Python",
         ),
         (

@@ -389,7 +389,7 @@ def test_a_layer_without_weights_is_never_left_to_chance(tiny, engine):
         fcn_weights.rename({"fc": "fc6"}),
     ):
         with pytest.raises(
-            WeightsError, match='fcn.prototxt:9: layer "fc": .* has no weights for it'
+            WeightsError, match='fcn.prototxt:10: layer "fc": .* has no weights for it'
         ):
             verify(net, weights, fcn, own, engine=engine)
     with pytest.raises(WeightsError, match='layer "conv": no weights file'):

@@ -91,7 +91,7 @@ FILE_KINDS = {
 KINDS = {
     **TEXT_KINDS,
     **FILE_KINDS,
-    **{check.name: Kind(check.level, check.find.__doc__ or "") for check in CHECKS},
+    **{check.name: Kind(check.level, " ".join(check.find.__doc__.split())) for check in CHECKS},
 }
 
 
