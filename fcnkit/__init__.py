@@ -55,7 +55,7 @@ _MODULES = {
     "fold": "fcnkit.rewrites.fold",
     "infer": "fcnkit.inference.inferred",
     "inspect": "fcnkit.inspection",
-    "installed_engines": "fcnkit.verify",
+    "installed_engines": "fcnkit.engines.engine",
     "lint": "fcnkit.linting.walk",
     "parse": "fcnkit.formats.prototxt",
     "read": "fcnkit.formats.prototxt",

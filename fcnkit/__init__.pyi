@@ -5,6 +5,7 @@ __init__.py imports each when it is first used.
 
 from fcnkit.drawing.draw import Drawing, draw
 from fcnkit.drawing.fields import draw_fields
+from fcnkit.engines.engine import installed_engines
 from fcnkit.errors import FcnkitError
 from fcnkit.exporting.export import export
 from fcnkit.exporting.exported import Exported
@@ -34,7 +35,7 @@ from fcnkit.rewrites.to_train import train
 from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.rewrites.upsample import skip, upsample
 from fcnkit.scoring.metrics import Scores, confusion, score
-from fcnkit.verify import Difference, installed_engines, verify
+from fcnkit.verify import Difference, verify
 from fcnkit.weights.compare import compare
 from fcnkit.weights.difference import Comparison
 from fcnkit.weights.statistics import Statistics, statistics

@@ -5,16 +5,14 @@ differences (scores far apart give 0 and 1 whatever else they are), so the
 scores before a final Softmax are compared as well.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
-from types import ModuleType
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from fcnkit.errors import EngineError, NetError, WeightsError
+from fcnkit.engines.engine import Job, choose
+from fcnkit.engines.inputs import check_weights, input_arrays, nominal
+from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Top, build
-from fcnkit.nets.shapes import infer
-from fcnkit.weights import store
 
 BATCH = 64
 """How many windows `slide` gives to the classifier at once."""
@@ -75,10 +73,10 @@ def verify(
     The scores before a final Softmax come first.  Outputs are paired by name;
     where one of each is left over, those two.  (N, C) is compared with
     (N, C, 1, 1) value by value.  `new_weights` are `weights` when not given.
-    `engine` is "caffe", "opencv", "torch" or "onnx"; when not given, Caffe where it
-    is installed.  `device` is for torch, such as "cpu" or "cuda".  `inputs` gives
-    arrays, or shapes for noise, by the old net's input names; the rest is
-    `noise` of the size that the prototxt says.
+    `engine` is one of `installed_engines()`, the first of them when not given;
+    `device`, such as "cpu" or "cuda", is for an engine that knows several.
+    `inputs` gives arrays, or shapes for noise, by the old net's input names; the
+    rest is `noise` of the size that the prototxt says.
 
     Raises NetError when the outputs cannot be paired or have different counts,
     WeightsError when a layer has no weights, EngineError when the engine
@@ -86,17 +84,17 @@ def verify(
     """
     runner = choose(engine, device)
     graph, new_graph = build(net), build(new_net)
-    data = _inputs(graph, inputs or {}, seed)
+    data = input_arrays(graph, inputs or {}, seed)
     new_data = _renamed(graph, new_graph, data)
     pairs = list(_pairs(graph, new_graph))
     new_weights = weights if new_weights is None else new_weights
     for each, own, arrays in ((graph, weights, data), (new_graph, new_weights, new_data)):
         check_weights(each, own, {name: array.shape for name, array in arrays.items()})
-    job = (net, weights, data, [old.blob for old, _ in pairs])
-    new_job = (new_net, new_weights, new_data, [new.blob for _, new in pairs])
-    found, new_found = _run_all(runner, [job, new_job])
+    job = Job(net, weights, data, [old.blob for old, _ in pairs])
+    new_job = Job(new_net, new_weights, new_data, [new.blob for _, new in pairs])
+    found, new_found = runner.run_jobs([job, new_job])
     return tuple(
-        _compare(net, new_net, old.blob, found[old.blob], new.blob, new_found[new.blob], tolerance)
+        compare(net, new_net, old.blob, found[old.blob], new.blob, new_found[new.blob], tolerance)
         for old, new in pairs
     )
 
@@ -137,193 +135,16 @@ def slide(
     rows, columns = windows.shape[:2]
     windows = windows.reshape(-1, *windows.shape[2:])
     parts = [windows[at : at + BATCH] for at in range(0, len(windows), BATCH)]
-    jobs = [(net, weights, {name: part}, [old.blob]) for part in parts]
-    *scores, found = _run_all(
-        runner, [*jobs, (fcn_net, fcn_weights, {fcn_name: canvas}, [new.blob])]
-    )
+    jobs = [Job(net, weights, {name: part}, [old.blob]) for part in parts]
+    fcn_job = Job(fcn_net, fcn_weights, {fcn_name: canvas}, [new.blob])
+    *scores, found = runner.run_jobs([*jobs, fcn_job])
     scores, found = [each[old.blob] for each in scores], found[new.blob]
     expected = np.concatenate(scores).reshape(rows, columns, -1).transpose(2, 0, 1)[None]
     if found.ndim != 4 or found.shape[2] < rows or found.shape[3] < columns:
         fact = f"{rows} x {columns} windows, but its {new.blob} is {found.shape}"
         raise NetError(f"{fcn_net.path}: {fact}; check the stride {stride} and the window")
     found = found[:, :, :rows, :columns]
-    return _compare(net, fcn_net, old.blob, expected, new.blob, found, tolerance)
-
-
-def model(
-    net: Prototxt,
-    weights: Any,
-    onnx_model: Any,
-    *,
-    engine: str | None = None,
-    inputs: Mapping[str, Any] | None = None,
-    outputs: Sequence[str] | None = None,
-    tolerance: float = 1e-4,
-    seed: int = 0,
-) -> tuple[Difference, ...]:
-    """The net has run on an engine and its ONNX model in ONNX Runtime;
-    a Difference per output and size.
-
-    `onnx_model` is the path of the file, or its bytes, `outputs` the blobs
-    that it was exported for.  The sizes are the net's own, or those of
-    `inputs`, and others that Caffe builds the net at with the same parameters.
-
-    Raises as `verify` does, and EngineError where ONNX Runtime is not
-    installed or refuses the model, or where no other engine is installed.
-    """
-    from fcnkit.engines import onnx
-    from fcnkit.exporting.dynamic_axes import freedom
-    from fcnkit.exporting.export import own_outputs
-
-    runner, graph = choose(engine), build(net)
-    if runner is onnx:
-        raise EngineError("no engine is installed to compare with: run `make caffe`")
-    session = onnx.opened(onnx_model, net.path)
-    given = _inputs(graph, inputs or {}, seed)
-    shapes = {name: array.shape for name, array in given.items()}
-    check_weights(graph, weights, shapes)
-    others = freedom(graph, shapes).others()
-    many = [given, *({name: noise(shape, seed) for name, shape in each.items()} for each in others)]
-    blobs = [top.blob for top in own_outputs(graph)] if outputs is None else list(outputs)
-    expected = _run_all(runner, [(net, weights, data, blobs) for data in many])
-    found = [
-        dict(zip(blobs, onnx.ran(session, data, net.path).values(), strict=True)) for data in many
-    ]
-    return tuple(
-        _compare(net, net, name, old[blob], name, new[blob], tolerance)
-        for data, old, new in zip(many, expected, found, strict=True)
-        for blob in blobs
-        for name in [f"{blob} of {', '.join(map(_sized, data.items()))}"]
-    )
-
-
-def _sized(pair: tuple[str, Any]) -> str:
-    name, array = pair
-    return f"{name} {' x '.join(map(str, array.shape))}"
-
-
-class Placed(NamedTuple):
-    """An engine that computes on one device."""
-
-    run: Callable
-    run_all: Callable
-
-
-def choose(engine: str | None = None, device: str | None = None) -> ModuleType | Placed:
-    """The engine of this name; without a name, the first that is installed.
-
-    `device` is one of PyTorch's names, and the engine is torch then.  Raises
-    EngineError when there is no engine, none of this name, or one that has no
-    devices.
-    """
-    engines = _engines()
-    if device is not None:
-        return _placed(engine or "torch", device, engines)
-    if engine is not None:
-        return _named(engine, engines)
-    for name in installed_engines():
-        return engines[name]
-    raise EngineError(
-        "no engine is installed: run `make caffe`, or `pip install 'opencv-python-headless<5'`, "
-        "or `pip install 'fcnkit[torch]'`"
-    )
-
-
-def _named(engine: str, engines: Mapping[str, ModuleType]) -> ModuleType:
-    if engine not in engines:
-        raise EngineError(f'no engine "{engine}"; there are {", ".join(engines)}')
-    return engines[engine]
-
-
-def _placed(engine: str, device: str, engines: Mapping[str, ModuleType]) -> Placed:
-    runner = _named(engine, engines)
-    if engine != "torch":
-        raise EngineError(
-            f'the engine "{engine}" runs on the CPU alone; a device goes with the engine torch'
-        )
-    return Placed(partial(runner.run, device=device), partial(runner.run_all, device=device))
-
-
-def installed_engines() -> tuple[str, ...]:
-    """The engines that are installed here, the one that is chosen first."""
-    return tuple(name for name, runner in _engines().items() if runner.available())
-
-
-def _engines() -> dict[str, ModuleType]:
-    """The engines by name, the preferred one first; read here, since most commands run no net."""
-    from fcnkit.engines import caffe, onnx, opencv, torch
-
-    return {"caffe": caffe, "opencv": opencv, "torch": torch, "onnx": onnx}
-
-
-def noise(shape: Sequence[int], seed: int = 0) -> Any:
-    """Float32 noise like a batch of images less their mean:
-    -128 to 128, coarse and fine in equal parts.
-
-    Noise of single pixels alone averages out in the first layers, and the deep
-    ones would see little but biases; squares of 8 x 8 pixels do not.
-    """
-    import numpy as np
-
-    generator = np.random.default_rng(seed)
-    fine = generator.uniform(-64, 64, shape)
-    if len(shape) < 4:
-        return (2 * fine).astype(np.float32)
-    coarse = generator.uniform(-64, 64, (*shape[:-2], -(-shape[-2] // 8), -(-shape[-1] // 8)))
-    coarse = coarse.repeat(8, -2).repeat(8, -1)[..., : shape[-2], : shape[-1]]
-    return (fine + coarse).astype(np.float32)
-
-
-def _run_all(runner: ModuleType | Placed, jobs: Sequence[tuple]) -> list[dict[str, Any]]:
-    """What `run` of the engine gives for each job; Caffe starts only once."""
-    from fcnkit.engines import caffe
-
-    if runner is not caffe:
-        return [runner.run(*job) for job in jobs]
-    answers = caffe.ask([caffe.Question("run", *job) for job in jobs])
-    for answer in answers:
-        if isinstance(answer, EngineError):
-            raise answer
-    return answers
-
-
-def _inputs(graph: Graph, given: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """An array per input: the given one, or noise of the given or the nominal shape."""
-    names = [top.blob for top in graph.inputs]
-    path = graph.prototxt.path
-    if not names:
-        raise NetError(f"{path}: it has no input but its data layers; give the deploy net")
-    for name in given:
-        if name not in names:
-            raise NetError(
-                f'{path}: "{name}" is not an input of this net; its inputs are {", ".join(names)}'
-            )
-    shapes = {name: value for name, value in given.items() if isinstance(value, (tuple, list))}
-    arrays = {name: value for name, value in given.items() if name not in shapes}
-    sizes = {**nominal(graph), **shapes}
-    return {
-        name: arrays[name]
-        if name in arrays
-        else noise(_known(graph, name, sizes[name]), seed + number)
-        for number, name in enumerate(names)
-    }
-
-
-def nominal(graph: Graph) -> dict[str, tuple[int, ...] | None]:
-    """The shape that the prototxt gives each input."""
-    layers = [layer for layer in graph.layers if layer.type == "Input"]
-    return {
-        top.blob: shape
-        for layer in layers
-        for top, shape in zip(layer.tops, layer.input_shapes, strict=True)
-    }
-
-
-def _known(graph: Graph, name: str, shape: tuple[int, ...] | None) -> tuple[int, ...]:
-    if shape is None:
-        fact = f'{graph.prototxt.path}: it gives its input "{name}" no shape'
-        raise NetError(f"{fact}; say one, such as --input {name}=1,3,227,227")
-    return tuple(shape)
+    return compare(net, fcn_net, old.blob, expected, new.blob, found, tolerance)
 
 
 def _renamed(graph: Graph, new_graph: Graph, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -384,26 +205,6 @@ def before_softmax(graph: Graph, top: Top) -> Top | None:
     return layer.bottoms[0]
 
 
-def check_weights(graph: Graph, weights: Any, shapes: Mapping[str, Sequence[int]]) -> None:
-    """Every layer that learns has weights:
-    Caffe fills the others with zeros or noise and says nothing.
-
-    `shapes` are those of the inputs.  Raises WeightsError for the first layer that has none.
-    """
-    sizes = infer(graph, shapes)
-    if weights is not None and not isinstance(weights, store.Weights):
-        weights = store.open(weights)
-    for layer in graph.layers:
-        if sizes.blobs(layer) and (weights is None or not weights.get(layer.name)):
-            place = f'{graph.prototxt.path}:{layer.line}: layer "{layer.name}"'
-            fact = (
-                "no weights file is given"
-                if weights is None
-                else f"{weights.path} has no weights for it"
-            )
-            raise WeightsError(f"{place}: {fact}; transplant them first")
-
-
 def _windows(net: Prototxt, canvas: Any, window: tuple[int, int], stride: int) -> Any:
     """Every whole window of the canvas: rows x columns x channels x height x width."""
     from numpy.lib.stride_tricks import sliding_window_view
@@ -422,9 +223,10 @@ def _windows(net: Prototxt, canvas: Any, window: tuple[int, int], stride: int) -
     return views.transpose(1, 2, 0, 3, 4)
 
 
-def _compare(
+def compare(
     net: Prototxt, new_net: Prototxt, name: str, old: Any, new_name: str, new: Any, tolerance: float
 ) -> Difference:
+    """How far the array `new` is from `old`; NetError where they have different counts."""
     import numpy as np
 
     if old.size != new.size or old.shape[:1] != new.shape[:1]:

@@ -21,9 +21,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 import fcnkit as fk
 from fcnkit import templates
 from fcnkit.engines import caffe, opencv
+from fcnkit.engines.inputs import noise
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.shapes import infer
-from fcnkit.verify import noise
 from fcnkit.weights import fillers, store
 
 BATCH = 64

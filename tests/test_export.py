@@ -21,7 +21,7 @@ pytest.importorskip("onnxruntime")
 from fcnkit.engines import onnx as engine  # noqa: E402
 from fcnkit.exporting.dynamic_axes import freedom  # noqa: E402
 from fcnkit.exporting.export import export  # noqa: E402
-from fcnkit.verify import model as verify_model  # noqa: E402
+from fcnkit.verify_export import verify_export  # noqa: E402
 
 X = (2, 6, 13, 11)
 AXES = {"N": 0, "H": 2, "W": 3}
@@ -417,7 +417,7 @@ def test_trained_networks(trained, model):
 
 
 def compare(net, own):
-    return verify_model(net, own, export(net, own).bytes())
+    return verify_export(net, own, export(net, own).bytes())
 
 
 # ---- what layers share

@@ -26,6 +26,7 @@ LEVELS = (
     ("rewrites", "weights", "exporting"),
     ("engines",),
     ("verify", "linting"),
+    ("verify_export",),
     ("datasets",),
     ("training", "inference"),
     ("scoring",),

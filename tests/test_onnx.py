@@ -12,10 +12,10 @@ from layer_text import CONV, declare, source
 import fcnkit as fk
 from fcnkit.cli.main import main
 from fcnkit.engines import opencv
+from fcnkit.engines.engine import choose
 from fcnkit.errors import EngineError
 from fcnkit.formats import prototxt
-from fcnkit.verify import choose
-from fcnkit.verify import model as verify_model
+from fcnkit.verify_export import verify_export
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -31,7 +31,6 @@ def test_it_runs_nets_as_the_other_engines_do():
     expected = opencv.run(NET, weights(NET), data)
     found = engine.run(NET, weights(NET), data)
     assert list(found) == ["t"] and np.abs(found["t"] - expected["t"]).max() < 1e-5
-    assert choose("onnx") is engine
     both = fk.verify(NET, weights(NET), NET, engine="onnx", inputs={"a": (1, 3, 8, 5)})
     assert both[0].ok and both[0].largest
 
@@ -63,15 +62,17 @@ def test_what_onnx_runtime_refuses():
 
 def test_a_model_of_other_weights_differs():
     other = weights(NET).put("x", [np.ones((4, 3, 3, 3)), np.zeros(4)])
-    rows = verify_model(NET, weights(NET), fk.export(NET, other).bytes(), engine="opencv")
+    rows = verify_export(NET, weights(NET), fk.export(NET, other).bytes(), engine="opencv")
     assert len(rows) == 3 and not any(row.ok for row in rows)
     assert rows[1].output == "t of a 2 x 3 x 23 x 15"
 
 
 def test_it_is_not_compared_with_itself(monkeypatch):
-    monkeypatch.setattr(sys.modules["fcnkit.verify"], "choose", lambda name: engine)
+    monkeypatch.setattr(sys.modules["fcnkit.verify_export"], "choose", lambda name: choose("onnx"))
     with pytest.raises(EngineError, match="no engine is installed to compare with"):
-        verify_model(NET, weights(NET), fk.export(NET, weights(NET)).bytes())
+        verify_export(NET, weights(NET), fk.export(NET, weights(NET)).bytes())
+    with pytest.raises(EngineError, match='the engine "onnx" runs the model itself; name another'):
+        verify_export(NET, weights(NET), fk.export(NET, weights(NET)).bytes(), engine="onnx")
 
 
 # ---- the command

@@ -408,7 +408,7 @@ def test_without_opencv_or_with_one_that_is_too_new(slope, monkeypatch):
 
 def test_inputs_and_outputs_that_are_not_there(slope):
     net, weights = slope
-    with pytest.raises(EngineError, match=r"'x'"):
+    with pytest.raises(EngineError, match='no data is given for the input "x"'):
         opencv.run(net, weights, {})
     with pytest.raises(EngineError, match=r'"q" is not an input'):
         opencv.run(net, weights, {"q": np.ones((1, 1))})

@@ -1,16 +1,23 @@
 """Two nets on one input: equal ones are called equal, and every way of being different is found."""
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+from layer_text import source
 
 from fcnkit.engines import caffe as caffe_engine
 from fcnkit.engines import onnx, opencv
 from fcnkit.engines import torch as torch_engine
+from fcnkit.engines.engine import choose, installed_engines
+from fcnkit.engines.inputs import noise
 from fcnkit.errors import EngineError, NetError, WeightsError
 from fcnkit.formats import prototxt
 from fcnkit.nets.graph import build
 from fcnkit.nets.shapes import infer
-from fcnkit.verify import Difference, choose, installed_engines, noise, slide, verify
+from fcnkit.verify import Difference, slide, verify
 from fcnkit.weights import store
 
 needs_opencv = pytest.mark.skipif(not opencv.available(), reason="no OpenCV with a Caffe importer")
@@ -347,22 +354,22 @@ def test_engines_agree_on_a_difference(caffe, tiny):
 
 def test_choice_of_engine(monkeypatch):
     monkeypatch.setattr(caffe_engine, "available", lambda: True)
-    assert choose() is caffe_engine and installed_engines()[0] == "caffe"
+    assert choose().name == "caffe" and installed_engines()[0] == "caffe"
     monkeypatch.setattr(caffe_engine, "available", lambda: False)
     monkeypatch.setattr(opencv, "available", lambda: True)
     monkeypatch.setattr(torch_engine, "available", lambda: False)
     monkeypatch.setattr(onnx, "available", lambda: False)
-    assert choose() is opencv and choose("caffe") is caffe_engine
+    assert choose().name == "opencv" and choose("caffe").name == "caffe"
     assert installed_engines() == ("opencv",)
     monkeypatch.setattr(opencv, "available", lambda: False)
     monkeypatch.setattr(torch_engine, "available", lambda: True)
-    assert choose() is torch_engine
+    assert choose().name == "torch"
     monkeypatch.setattr(torch_engine, "available", lambda: False)
     monkeypatch.setattr(onnx, "available", lambda: True)
-    assert choose() is onnx and choose("opencv") is opencv
+    assert choose().name == "onnx" and choose("opencv").name == "opencv"
     monkeypatch.setattr(onnx, "available", lambda: False)
     assert installed_engines() == ()
-    with pytest.raises(EngineError, match="make caffe.*opencv-python-headless.*torch"):
+    with pytest.raises(EngineError, match="make caffe.*opencv-python-headless.*torch.*onnx"):
         choose()
     with pytest.raises(
         EngineError, match='no engine "tensorflow"; there are caffe, opencv, torch, onnx'
@@ -371,13 +378,54 @@ def test_choice_of_engine(monkeypatch):
 
 
 def test_a_device_goes_with_torch():
-    assert (
-        choose(device="cpu").run.keywords
-        == choose("torch", "cpu").run_all.keywords
-        == {"device": "cpu"}
-    )
+    assert choose(device="cpu") == choose("torch", "cpu")
+    assert choose("torch", "cpu").device == "cpu" and choose("torch").device is None
     with pytest.raises(EngineError, match='"opencv" runs on the CPU alone; a device goes with'):
         choose("opencv", "cuda")
+
+
+def test_the_device_reaches_the_engine(monkeypatch, tiny):
+    seen = []
+    monkeypatch.setattr(torch_engine, "run_all", lambda *job, **options: seen.append(options) or [])
+    for device in ("cpu", None):
+        list(choose("torch", device).run_all(*tiny[:2], []))
+    assert [each.get("device") for each in seen] == ["cpu", None]
+
+
+MINE = """
+INSTALL = "pip install mine"
+
+def available():
+    return True
+
+def run_all(net, weights, many, outputs=None, *, state=None):
+    for inputs in many:
+        yield {blob: data.sum() + data[:1] for blob, data in zip(outputs, inputs.values())}
+"""
+
+
+def test_an_engine_is_one_file_and_one_line(tmp_path):
+    """Verify runs a net on it, and the command line offers it."""
+    (tmp_path / "mine.py").write_text(MINE)
+    net = source("a", 1, 3, 4, 4) + 'layer { name: "r" type: "ReLU" bottom: "a" top: "r" }'
+    (tmp_path / "net.prototxt").write_text(net)
+    store.create().put("r", []).save(tmp_path / "net.caffemodel")
+    start = (
+        "from fcnkit.engines import engine\n"
+        "engine.ENGINES += (engine.Engine('mine', 'mine'),)\n"
+        "from fcnkit.cli.main import main\n"
+        "main()"
+    )
+    files = ["net.prototxt", "net.caffemodel"]
+    done = subprocess.run(
+        [sys.executable, "-c", start, "verify", *files, *files, "--engine", "mine", "--json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)
+    assert row["output"] == "r" and row["largest"] > 128  # which a ReLU of noise does not exceed
 
 
 @pytest.mark.parametrize("engine", ["caffe", "opencv"])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from fcnkit.engines.engine import names, with_devices
 from fcnkit.errors import OutputError, PrototxtError
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
@@ -135,10 +136,10 @@ def shape_option(function: Callable) -> Callable:
 
 def engine_options(function: Callable) -> Callable:
     """--engine and --device: what runs the net, and on what."""
-    engines = click.Choice(["caffe", "opencv", "torch", "onnx"])
-    said = "For torch: cpu, cuda, cuda:1; a GPU where there is one."
+    engines = click.Choice(names())
+    devices = f"For {' or '.join(with_devices())}: cpu, cuda, cuda:1; a GPU where there is one."
     for option in (
-        click.option("--device", metavar="DEVICE", help=said),
+        click.option("--device", metavar="DEVICE", help=devices),
         click.option("--engine", type=engines, help="The first of these that is installed."),
     ):
         function = option(function)

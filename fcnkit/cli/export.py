@@ -13,6 +13,10 @@ from fcnkit.cli.arguments import (
     show_json,
     write_all,
 )
+from fcnkit.engines.engine import names
+
+# What a model may be compared with; "onnx" is what runs it.
+OTHERS = [name for name in names() if name != "onnx"]
 
 
 @click.command(short_help="Write a net and its weights as ONNX.")
@@ -33,9 +37,7 @@ from fcnkit.cli.arguments import (
     is_flag=True,
     help="Run it beside Caffe, or OpenCV, at several sizes; exit with 1 if not equal.",
 )
-@click.option(
-    "--engine", type=click.Choice(["caffe", "opencv"]), help="What --verify compares with."
-)
+@click.option("--engine", type=click.Choice(OTHERS), help="What --verify compares with.")
 @click.option(
     "--tolerance",
     type=float,
@@ -70,7 +72,7 @@ def export(
     write_all(outputs, force=force)
     rows = ()
     if verified:
-        from fcnkit.verify import model as compare
+        from fcnkit.verify_export import verify_export
 
         words = {
             "inputs": dict(inputs),
@@ -78,7 +80,7 @@ def export(
             "engine": engine,
             "tolerance": tolerance,
         }
-        rows = compare(parsed, opened, output or model.bytes(), **words)
+        rows = verify_export(parsed, opened, output or model.bytes(), **words)
     if as_json:
         verdicts = {"verify": [row._asdict() | {"ok": row.ok} for row in rows]} if verified else {}
         show_json(model.json() | verdicts)

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from fcnkit.cli.arguments import WEIGHTS, encodable
-from fcnkit.training.trainers import PRECISIONS, Caffe, Torch
+from fcnkit.training.trainers import PRECISIONS, TRAINERS, Caffe, Torch
 
 STOPPED = 130
 
@@ -40,8 +40,8 @@ class Gpus(click.ParamType):
 )
 @click.option(
     "--engine",
-    type=click.Choice(["caffe", "torch"]),
-    default="caffe",
+    type=click.Choice(tuple(TRAINERS)),
+    default=next(iter(TRAINERS)),
     show_default=True,
     help="What trains.",
 )
@@ -192,7 +192,7 @@ def _trainer(engine, gpus, cpu, device, precision, compiled, processes):
     places = [name for name, value in given.items() if value]
     if len(places) > 1:
         raise click.UsageError(f"{' and '.join(places)}: choose one")
-    if engine == "torch":
+    if TRAINERS[engine] is Torch:
         return Torch(
             gpus or "",
             "cpu" if cpu else device or "",

@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fcnkit.edits import Edit
+from fcnkit.engines.engine import TEST, Job, single
 from fcnkit.errors import EngineError
 from fcnkit.formats import hdf5, npz, prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import State
 
 WORKER = Path(__file__).with_name("_caffe_worker.py")
-TEST = State()
+INSTALL = "make caffe"
 MARKER, GPU_MARKER = ".fcnkit-caffe-whole", ".fcnkit-caffe-gpu-whole"
 # Bytes of input that one start of Caffe gets in `run_all`: about ten images of VOC's size, whose
 # scores for 21 classes are seven times as large.
@@ -103,7 +104,7 @@ def command(tool: str, *, gpu: bool = False) -> list[str]:
     program = runtime() / "bin" / tool
     if not available():
         raise EngineError(
-            f"Caffe: not found: {runtime()} holds no runtime; install it with `make caffe` "
+            f"Caffe: not found: {runtime()} holds no runtime; install it with `{INSTALL}` "
             "(scripts/install_caffe.sh), or name its folder in FCNKIT_CAFFE"
         )
     if _own() and not (runtime() / MARKER).exists():
@@ -111,26 +112,6 @@ def command(tool: str, *, gpu: bool = False) -> list[str]:
     if not program.exists():
         raise EngineError(f'Caffe: {runtime()} has no program "{tool}"; see {runtime() / "bin"}')
     return [str(program.absolute())]
-
-
-def run(
-    net: Prototxt,
-    weights: Any,
-    inputs: Mapping[str, Any],
-    outputs: Sequence[str] | None = None,
-    *,
-    state: State = TEST,
-) -> dict[str, Any]:
-    """What Caffe computes: a float32 array per output blob, by name.
-
-    `weights` is a path, a Weights or None (Caffe's fillers).  Every input blob
-    takes its array's shape.  `outputs` may name any blob; they are the net's
-    own outputs when not given.  A blob that layers change in place is as the
-    last of them leaves it.
-
-    Raises EngineError with Caffe's own words when Caffe refuses the net.
-    """
-    return _one(Question("run", net, weights, inputs, outputs, state))
 
 
 def run_all(
@@ -141,16 +122,28 @@ def run_all(
     *,
     state: State = TEST,
 ) -> Iterator[dict[str, Any]]:
-    """What `run` gives for each of many inputs in turn;
-    Caffe starts once for some GROUP bytes of them.
+    """What Caffe computes of each of many inputs in turn: a float32 array per output blob.
+
+    `weights` is a path, a Weights or None (Caffe's fillers).  Every input blob
+    takes its array's shape.  `outputs` may name any blob; they are the net's
+    own outputs when not given.  A blob that layers change in place is as the
+    last of them leaves it.  Caffe starts once for some GROUP bytes of inputs.
+
+    Raises EngineError with Caffe's own words when Caffe refuses the net.
     """
     for group in _groups(many):
-        for answer in ask(
-            [Question("run", net, weights, inputs, outputs, state) for inputs in group]
-        ):
-            if isinstance(answer, EngineError):
-                raise answer
-            yield answer
+        yield from run_jobs([Job(net, weights, inputs, outputs, state) for inputs in group])
+
+
+run = single(run_all)
+
+
+def run_jobs(jobs: Sequence[Job]) -> Iterator[dict[str, Any]]:
+    """The outputs of each job, for one start of Caffe; raises as `run_all` does."""
+    for answer in ask([Question("run", *job) for job in jobs]):
+        if isinstance(answer, EngineError):
+            raise answer
+        yield answer
 
 
 def _groups(many: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
@@ -158,7 +151,7 @@ def _groups(many: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any
     group: list[Mapping[str, Any]] = []
     size = 0
     for inputs in many:
-        here = sum(array.nbytes for array in inputs.values())
+        here = sum(getattr(array, "nbytes", 0) for array in inputs.values())
         if group and size + here > GROUP:
             yield group
             group, size = [], 0
@@ -221,7 +214,7 @@ def ask(questions: Sequence[Question]) -> list[Any]:
         )
         if done.returncode:
             words = _tail(done.stderr)
-            raise EngineError(f"Caffe: does not start: {words}; install it anew with `make caffe`")
+            raise EngineError(f"Caffe: does not start: {words}; install it anew with `{INSTALL}`")
         return [_answer(question, top / f"{n}") for n, question in enumerate(questions)]
 
 

@@ -4,33 +4,18 @@ import importlib.util
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from fcnkit.engines.engine import TEST, single
 from fcnkit.errors import EngineError, said
 from fcnkit.exporting.export import export, own_outputs
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import State, build
 
-TEST = State()
+INSTALL = "pip install 'fcnkit[onnx]'"
 
 
 def available() -> bool:
     """Whether onnx and ONNX Runtime are installed."""
     return all(importlib.util.find_spec(name) is not None for name in ("onnx", "onnxruntime"))
-
-
-def run(
-    net: Prototxt,
-    weights: Any,
-    inputs: Mapping[str, Any],
-    outputs: Sequence[str] | None = None,
-    *,
-    state: State = TEST,
-) -> dict[str, Any]:
-    """What ONNX Runtime computes of the exported net: a float32 array per output blob, by name.
-
-    As the engine `caffe` takes its arguments.  Raises as `export` does, and
-    EngineError where ONNX Runtime refuses the model.
-    """
-    return next(run_all(net, weights, [inputs], outputs, state=state))
 
 
 def run_all(
@@ -41,8 +26,11 @@ def run_all(
     *,
     state: State = TEST,
 ) -> Iterator[dict[str, Any]]:
-    """What `run` gives for each of many inputs in turn;
-    the net is exported once for inputs of one kind.
+    """What ONNX Runtime computes of each of many inputs in turn: a float32 array per output blob.
+
+    It takes its arguments as the engine `caffe` does.  The net is exported once
+    for inputs of one kind.  Raises as `export` does, and EngineError where ONNX
+    Runtime refuses the model.
     """
     names = (
         [top.blob for top in own_outputs(build(net, state))] if outputs is None else list(outputs)
@@ -56,13 +44,16 @@ def run_all(
         yield dict(zip(dict.fromkeys(names), ran(session, inputs, net.path).values(), strict=True))
 
 
+run = single(run_all)
+
+
 def opened(model: Any, path: str) -> Any:
     """ONNX Runtime's session of a model, which is its bytes or the path of its file.
 
     Raises EngineError where it is not installed, or refuses the model.
     """
     if not available():
-        raise EngineError("ONNX Runtime: not found: install it with `pip install 'fcnkit[onnx]'`")
+        raise EngineError(f"ONNX Runtime: not found: install it with `{INSTALL}`")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

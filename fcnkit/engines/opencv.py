@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from fcnkit.edits import Edit
+from fcnkit.engines.engine import TEST, single
+from fcnkit.engines.inputs import float_arrays, opened
 from fcnkit.errors import EngineError
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
@@ -25,7 +27,7 @@ from fcnkit.nets.graph import Graph, Layer, State, Top, build
 from fcnkit.nets.shapes import Shapes, infer
 from fcnkit.weights import store
 
-TEST = State()
+INSTALL = "pip install 'opencv-python-headless<5'"
 EMPTY_MODEL = b"\x0a\x01a"
 """A caffemodel that names a net "a" and has no layers; OpenCV takes no empty file."""
 
@@ -39,27 +41,6 @@ def available() -> bool:
     return hasattr(cv2.dnn, "readNetFromCaffe")
 
 
-def run(
-    net: Prototxt,
-    weights: Any,
-    inputs: Mapping[str, Any],
-    outputs: Sequence[str] | None = None,
-    *,
-    state: State = TEST,
-) -> dict[str, Any]:
-    """What OpenCV computes: a float32 array per output blob, by name, in Caffe's shape.
-
-    `weights` is a path, a Weights or None for a net without parameters.  Every
-    input blob takes its array's shape.  `outputs` may name any blob; they are
-    the net's own outputs when not given.  A blob that layers change in place
-    is as the last of them leaves it.
-
-    Raises EngineError for what OpenCV cannot run as Caffe does, with layer,
-    line and remedy; NetError and WeightsError where Caffe would not either.
-    """
-    return next(run_all(net, weights, [inputs], outputs, state=state))
-
-
 def run_all(
     net: Prototxt,
     weights: Any,
@@ -68,18 +49,27 @@ def run_all(
     *,
     state: State = TEST,
 ) -> Iterator[dict[str, Any]]:
-    """What `run` gives for each of many inputs in turn; net and weights are read once."""
+    """What OpenCV computes of each of many inputs in turn: a float32 array per output blob.
+
+    Arrays have Caffe's shapes.  `weights` is a path, a Weights or None for a
+    net without parameters; net and weights are read once.  Every input blob
+    takes its array's shape.  `outputs` may name any blob; they are the net's
+    own outputs when not given.  A blob that layers change in place is as the
+    last of them leaves it.
+
+    Raises EngineError for what OpenCV cannot run as Caffe does, with layer,
+    line and remedy; NetError and WeightsError where Caffe would not either.
+    """
     if not available():
-        raise EngineError(
-            "OpenCV: not found: install it with `pip install 'opencv-python-headless<5'`"
-        )
-    graph, opened, built = build(net, state), _opened(weights), None
+        raise EngineError(f"OpenCV: not found: install it with `{INSTALL}`")
+    graph, given, built = build(net, state), opened(weights), None
+    names = [top.blob for top in graph.inputs]
     tops = graph.outputs if outputs is None else [graph.top(blob) for blob in outputs]
     asked = [top for top in tops if top not in graph.inputs]
     for inputs in many:
-        arrays = _arrays(graph, inputs)
+        arrays = float_arrays(net.path, names, inputs)
         sizes = infer(graph, {name: array.shape for name, array in arrays.items()})
-        check(sizes, opened)
+        check(sizes, given)
         with _quiet(net):
             built = built or _imported(graph, _bytes(weights))
             found = _forward(graph, built, arrays, asked)
@@ -87,6 +77,9 @@ def run_all(
             top.blob: _shaped(sizes, top, found[top]) if top in found else arrays[top.blob]
             for top in tops
         }
+
+
+run = single(run_all)
 
 
 def check(sizes: Shapes, weights: store.Weights | None) -> None:
@@ -281,35 +274,13 @@ def _check_blobs(layer: Layer, sizes: Shapes, weights: store.Weights | None) -> 
             )
 
 
-def _arrays(graph: Graph, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The given inputs as float32, for exactly the inputs of the net."""
-    import numpy as np
-
-    path, names = graph.prototxt.path, [top.blob for top in graph.inputs]
-    for name in inputs:
-        if name not in names:
-            raise EngineError(
-                f'{path}: "{name}" is not an input of this net; its inputs are {names}'
-            )
-    missing = [name for name in names if name not in inputs]
-    if missing:
-        raise EngineError(
-            f"{path}: no data is given for the input {missing[0]!r}; give an array for it"
-        )
-    return {name: np.ascontiguousarray(inputs[name], np.float32) for name in names}
-
-
-def _opened(weights: Any) -> store.Weights | None:
-    return weights if weights is None or isinstance(weights, store.Weights) else store.open(weights)
-
-
 def _bytes(weights: Any) -> Any:
     """The weights file as OpenCV takes it, an array of bytes."""
     import numpy as np
 
     if weights is None:
         return np.frombuffer(EMPTY_MODEL, np.uint8)
-    weights = _opened(weights)
+    weights = opened(weights)
     if weights.unchanged and weights.kind in ("layer", "layers"):
         return np.fromfile(weights.source.path, np.uint8)
     weights = weights if weights.kind == "layers" else weights.to("layer")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fcnkit.datasets.colours import Colour, read_colours, voc_palette
 from fcnkit.datasets.images import read_image
+from fcnkit.engines.engine import choose
 from fcnkit.errors import DatasetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.inference import heat, overlay
@@ -21,7 +22,6 @@ from fcnkit.inference.preparation import Preparation
 from fcnkit.inference.results import MOST, shares
 from fcnkit.inference.score_maps import Head, classes, confidence, head, probabilities, scores
 from fcnkit.libraries import load
-from fcnkit.verify import choose
 
 if TYPE_CHECKING:
     import numpy
@@ -181,12 +181,8 @@ def infer(
     given = np.asarray(shown.convert("L" if prepared.channels == 1 else "RGB"))
     found.size(*given.shape[:2])
     runner = choose(engine)
-    (made,) = scores(found, weights, [prepared(given)], engine=_name(runner))
-    return Inferred(np.asarray(shown.convert("RGB")), found, made, names, colours, _name(runner))
-
-
-def _name(runner) -> str:
-    return runner.__name__.rpartition(".")[2]
+    (made,) = scores(found, weights, [prepared(given)], engine=runner)
+    return Inferred(np.asarray(shown.convert("RGB")), found, made, names, colours, runner.name)
 
 
 def _meaning(

@@ -8,13 +8,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fcnkit.engines.engine import Engine, choose
+from fcnkit.engines.inputs import check_weights, nominal
 from fcnkit.errors import AlignError, NetError, WeightsError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.coords import between
 from fcnkit.nets.graph import Graph, Top, build
 from fcnkit.nets.shapes import infer
-from fcnkit.verify import before_softmax, check_weights, choose, nominal
+from fcnkit.verify import before_softmax
 
 if TYPE_CHECKING:
     import numpy
@@ -148,15 +150,15 @@ def scores(
     weights: Any,
     images: Iterable["numpy.ndarray"],
     *,
-    engine: str | None = None,
+    engine: str | Engine | None = None,
     device: str | None = None,
     blob: str | None = None,
 ) -> Iterator["numpy.ndarray"]:
     """The scores of each prepared image, (channels, height, width), as (classes, rows, columns).
 
-    `engine` is "caffe", "opencv", "torch" or "onnx"; when not given, Caffe where it
-    is installed; `device` is for torch.  The engine starts once for many images,
-    a few of which are in memory at a time.
+    `engine` is an engine, or the name of one; when not given, the first that is
+    installed; `device` is for one that knows several.  The engine starts once
+    for many images, a few of which are in memory at a time.
 
     Raises NetError as `head` and `Head.size` do, WeightsError where a layer
     has no weights or a score is not finite, EngineError where the engine refuses.
@@ -164,7 +166,8 @@ def scores(
     import numpy as np
 
     chosen = net if isinstance(net, Head) else head(net, blob)
-    runner, graph, name = choose(engine, device), chosen.graph, chosen.image.blob
+    runner = engine if isinstance(engine, Engine) else choose(engine, device)
+    graph, name = chosen.graph, chosen.image.blob
     check_weights(graph, weights, {name: chosen.shape})
     inputs = ({name: np.asarray(image, np.float32)[None]} for image in images)
     for found in runner.run_all(graph.prototxt, weights, inputs, [chosen.scores.blob]):

@@ -97,6 +97,9 @@ class Torch:
 
 Trainer = Caffe | Torch
 
+TRAINERS: dict[str, type[Trainer]] = {"caffe": Caffe, "torch": Torch}
+"""Every trainer by the name that the command line gives it, the preferred one first."""
+
 
 def program() -> list[str]:
     """The words that start the program that trains on PyTorch.

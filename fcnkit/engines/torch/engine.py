@@ -5,6 +5,8 @@ import importlib.util
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fcnkit.engines.engine import TEST, single
+from fcnkit.engines.inputs import float_arrays, opened
 from fcnkit.errors import EngineError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, State, build
@@ -14,36 +16,12 @@ from fcnkit.weights import store
 if TYPE_CHECKING:
     from fcnkit.engines.torch.net import Net
 
-TEST = State()
+INSTALL = "pip install 'fcnkit[torch]'"
 
 
 def available() -> bool:
     """Whether PyTorch is installed."""
     return importlib.util.find_spec("torch") is not None
-
-
-def run(
-    net: Prototxt,
-    weights: Any,
-    inputs: Mapping[str, Any],
-    outputs: Sequence[str] | None = None,
-    *,
-    state: State = TEST,
-    device: str | None = None,
-) -> dict[str, Any]:
-    """What the net computes: a float32 array per output blob, by name.
-
-    `weights` is a path, a Weights or None (the net's fillers).  Every input
-    blob, of an Input or a data layer, takes its array's shape.  `outputs` may
-    name any blob; they are the net's own outputs when not given.  A blob that
-    layers change in place is as the last of them leaves it.  `device` is one
-    of PyTorch's names, such as "cpu" or "cuda"; when not given, a GPU where
-    there is one.
-
-    Raises EngineError for a layer that the engine does not run, with its line;
-    NetError and WeightsError where Caffe would refuse too.
-    """
-    return next(run_all(net, weights, [inputs], outputs, state=state, device=device))
 
 
 def run_all(
@@ -55,19 +33,31 @@ def run_all(
     state: State = TEST,
     device: str | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """What `run` gives for each of many inputs in turn; net and weights are read once."""
+    """What the net computes of each of many inputs in turn: a float32 array per output blob.
+
+    `weights` is a path, a Weights or None (the net's fillers); net and weights
+    are read once.  Every input blob, of an Input or a data layer, takes its
+    array's shape.  `outputs` may name any blob; they are the net's own outputs
+    when not given.  A blob that layers change in place is as the last of them
+    leaves it.  `device` is one of PyTorch's names, such as "cpu" or "cuda";
+    when not given, a GPU where there is one.
+
+    Raises EngineError for a layer that the engine does not run, with its line;
+    NetError and WeightsError where Caffe would refuse too.
+    """
     check_installed()
     graph, built, place = build(net, state), None, chosen(device)
-    opened = (
-        weights if weights is None or isinstance(weights, store.Weights) else store.open(weights)
-    )
+    stored = opened(weights)
     for inputs in many:
         arrays = _arrays(graph, inputs)
         sizes = infer(graph, {name: array.shape for name, array in arrays.items()})
         if built is None:
-            built, first = _built(sizes, opened, place), sizes
+            built, first = _built(sizes, stored, place), sizes
         check_same(first, sizes)
         yield _computed(built, arrays, outputs, place)
+
+
+run = single(run_all)
 
 
 def chosen(device: str | None) -> str:
@@ -103,35 +93,15 @@ def products(*, tf32: bool = False) -> Iterator[None]:
 def check_installed() -> None:
     """PyTorch is installed; EngineError where it is not."""
     if not available():
-        raise EngineError("PyTorch: not found: install it with `pip install 'fcnkit[torch]'`")
+        raise EngineError(f"PyTorch: not found: install it with `{INSTALL}`")
 
 
 def _arrays(graph: Graph, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The given inputs as float32, for exactly the blobs that the net is given."""
-    import numpy as np
-
     from fcnkit.engines.torch.layers.table import is_source
 
-    path = graph.prototxt.path
     names = [top.blob for layer in graph.layers if is_source(layer) for top in layer.tops]
-    for name in inputs:
-        if name not in names:
-            known = ", ".join(names) or "none"
-            raise EngineError(
-                f'{path}: "{name}" is not an input of this net; its inputs are {known}'
-            )
-    for name in names:
-        if name not in inputs:
-            raise EngineError(
-                f'{path}: no data is given for the input "{name}"; give an array for it'
-            )
-    arrays = {name: np.ascontiguousarray(inputs[name], np.float32) for name in names}
-    for name, array in arrays.items():
-        if not array.size:
-            raise EngineError(
-                f'{path}: input "{name}" has the shape {array.shape}: no values; give some'
-            )
-    return arrays
+    return float_arrays(graph.prototxt.path, names, inputs)
 
 
 def _built(sizes: Shapes, weights: store.Weights | None, device: str) -> "Net":

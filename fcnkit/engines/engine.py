@@ -1,0 +1,158 @@
+"""The list of engines, and an engine as a value: what runs nets, imported when it is first used.
+
+An engine is a module with `available()`, whether it is installed; `INSTALL`, the command
+that installs it; and `run_all(net, weights, many, outputs, *, state)`, which yields what
+the net computes of each of many inputs.  `run_jobs(jobs)` is for an engine that is slow to
+start.  Adding one is its module and its line in ENGINES.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from fcnkit.errors import EngineError
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.nets.graph import State
+
+TEST = State()
+
+
+class Job(NamedTuple):
+    """One net to run on one set of inputs, and the blobs to read afterwards."""
+
+    net: Prototxt
+    weights: Any
+    inputs: Mapping[str, Any]
+    outputs: Sequence[str] | None = None
+    state: State = TEST
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine by its name, and the device that it is asked to compute on.
+
+    `devices` says that it knows several; its `run_all` then takes `device`.
+    """
+
+    name: str
+    module: str
+    devices: bool = False
+    device: str | None = None
+
+    @property
+    def install(self) -> str:
+        """The command that installs it."""
+        return self._module.INSTALL
+
+    def available(self) -> bool:
+        """Whether it is installed here."""
+        return self._module.available()
+
+    def run_all(
+        self,
+        net: Prototxt,
+        weights: Any,
+        many: Iterable[Mapping[str, Any]],
+        outputs: Sequence[str] | None = None,
+        *,
+        state: State = TEST,
+    ) -> Iterator[dict[str, Any]]:
+        """What the net computes of each of many inputs in turn: a float32 array per output blob.
+
+        `weights` is a path, a Weights or None.  Every input blob takes its
+        array's shape.  `outputs` may name any blob; they are the net's own
+        outputs when not given.
+
+        Raises EngineError where the engine is not installed or refuses the net.
+        """
+        options = {"device": self.device} if self.device else {}
+        return self._module.run_all(net, weights, many, outputs, state=state, **options)
+
+    def run_jobs(self, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+        """The outputs of each job, which may be of several nets; raises as `run_all` does."""
+        at_once = getattr(self._module, "run_jobs", None)
+        if at_once:
+            return list(at_once(jobs))
+        run = single(self.run_all)
+        return [run(*job[:4], state=job.state) for job in jobs]
+
+    @property
+    def _module(self) -> ModuleType:
+        return import_module(self.module)
+
+
+ENGINES = (
+    Engine("caffe", "fcnkit.engines.caffe"),
+    Engine("opencv", "fcnkit.engines.opencv"),
+    Engine("torch", "fcnkit.engines.torch", devices=True),
+    Engine("onnx", "fcnkit.engines.onnx"),
+)
+"""Every engine, the preferred one first."""
+
+
+def single(run_all: Callable[..., Iterator[dict[str, Any]]]) -> Callable[..., dict[str, Any]]:
+    """An engine's `run`: what its `run_all` yields, for one set of inputs."""
+
+    def run(
+        net: Prototxt,
+        weights: Any,
+        inputs: Mapping[str, Any],
+        outputs: Sequence[str] | None = None,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """What the net computes of these inputs: a float32 array per output blob, by name."""
+        return next(iter(run_all(net, weights, [inputs], outputs, **options)))
+
+    return run
+
+
+def names() -> list[str]:
+    """The names of the engines, the preferred one first."""
+    return [engine.name for engine in ENGINES]
+
+
+def with_devices() -> list[str]:
+    """The names of the engines that know several devices."""
+    return [engine.name for engine in ENGINES if engine.devices]
+
+
+def installed_engines() -> tuple[str, ...]:
+    """The engines that are installed here, the one that is chosen first."""
+    return tuple(engine.name for engine in ENGINES if engine.available())
+
+
+def choose(name: str | None = None, device: str | None = None) -> Engine:
+    """The engine of this name, on this device; without a name, the first that is installed.
+
+    With a device and no name it is the first engine that knows several
+    devices.  Raises EngineError when there is no engine, none of this name, or
+    one that has no devices.
+    """
+    if device is not None:
+        return _placed(name, device)
+    if name is not None:
+        return _named(name)
+    for engine in ENGINES:
+        if engine.available():
+            return engine
+    remedies = ", or ".join(f"`{engine.install}`" for engine in ENGINES)
+    raise EngineError(f"no engine is installed: run {remedies}")
+
+
+def _named(name: str) -> Engine:
+    for engine in ENGINES:
+        if engine.name == name:
+            return engine
+    raise EngineError(f'no engine "{name}"; there are {", ".join(names())}')
+
+
+def _placed(name: str | None, device: str) -> Engine:
+    engine = _named(name or with_devices()[0])
+    if not engine.devices:
+        raise EngineError(
+            f'the engine "{engine.name}" runs on the CPU alone; a device goes with the engine '
+            f"{' or '.join(with_devices())}"
+        )
+    return replace(engine, device=device)

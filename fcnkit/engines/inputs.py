@@ -1,0 +1,121 @@
+"""What a net is given before an engine runs it: an array per input, weights for every layer."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fcnkit.errors import EngineError, NetError, WeightsError
+from fcnkit.nets.graph import Graph
+from fcnkit.nets.shapes import infer
+from fcnkit.weights import store
+
+
+def input_arrays(graph: Graph, given: Mapping[str, Any], seed: int = 0) -> dict[str, Any]:
+    """An array per input of the net: the given one, or noise of the given or the nominal shape.
+
+    Raises NetError where the net has no input or no such one, or says no shape.
+    """
+    names = [top.blob for top in graph.inputs]
+    path = graph.prototxt.path
+    if not names:
+        raise NetError(f"{path}: it has no input but its data layers; give the deploy net")
+    for name in given:
+        if name not in names:
+            raise NetError(
+                f'{path}: "{name}" is not an input of this net; its inputs are {", ".join(names)}'
+            )
+    shapes = {name: value for name, value in given.items() if isinstance(value, (tuple, list))}
+    arrays = {name: value for name, value in given.items() if name not in shapes}
+    sizes = {**nominal(graph), **shapes}
+    return {
+        name: arrays[name]
+        if name in arrays
+        else noise(_known(graph, name, sizes[name]), seed + number)
+        for number, name in enumerate(names)
+    }
+
+
+def nominal(graph: Graph) -> dict[str, tuple[int, ...] | None]:
+    """The shape that the prototxt gives each input."""
+    layers = [layer for layer in graph.layers if layer.type == "Input"]
+    return {
+        top.blob: shape
+        for layer in layers
+        for top, shape in zip(layer.tops, layer.input_shapes, strict=True)
+    }
+
+
+def _known(graph: Graph, name: str, shape: tuple[int, ...] | None) -> tuple[int, ...]:
+    if shape is None:
+        fact = f'{graph.prototxt.path}: it gives its input "{name}" no shape'
+        raise NetError(f"{fact}; say one, such as --input {name}=1,3,227,227")
+    return tuple(shape)
+
+
+def noise(shape: Sequence[int], seed: int = 0) -> Any:
+    """Float32 noise like a batch of images less their mean:
+    -128 to 128, coarse and fine in equal parts.
+
+    Noise of single pixels alone averages out in the first layers, and the deep
+    ones would see little but biases; squares of 8 x 8 pixels do not.
+    """
+    import numpy as np
+
+    generator = np.random.default_rng(seed)
+    fine = generator.uniform(-64, 64, shape)
+    if len(shape) < 4:
+        return (2 * fine).astype(np.float32)
+    coarse = generator.uniform(-64, 64, (*shape[:-2], -(-shape[-2] // 8), -(-shape[-1] // 8)))
+    coarse = coarse.repeat(8, -2).repeat(8, -1)[..., : shape[-2], : shape[-1]]
+    return (fine + coarse).astype(np.float32)
+
+
+def float_arrays(path: str, names: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The given arrays as float32, for exactly the input blobs of these names.
+
+    Raises EngineError that names the net, `path`, where one is missing, unknown or empty.
+    """
+    import numpy as np
+
+    known = ", ".join(names) or "none"
+    for name in given:
+        if name not in names:
+            raise EngineError(
+                f'{path}: "{name}" is not an input of this net; its inputs are {known}'
+            )
+    for name in names:
+        if name not in given:
+            raise EngineError(
+                f'{path}: no data is given for the input "{name}"; give an array for it'
+            )
+    arrays = {name: np.ascontiguousarray(given[name], np.float32) for name in names}
+    for name, array in arrays.items():
+        if not array.size:
+            raise EngineError(
+                f'{path}: input "{name}" has the shape {array.shape}: no values; give some'
+            )
+    return arrays
+
+
+def opened(weights: Any) -> store.Weights | None:
+    """The weights of a path, or those that are given, or none."""
+    if weights is None or isinstance(weights, store.Weights):
+        return weights
+    return store.open(weights)
+
+
+def check_weights(graph: Graph, weights: Any, shapes: Mapping[str, Sequence[int]]) -> None:
+    """Every layer that learns has weights:
+    Caffe fills the others with zeros or noise and says nothing.
+
+    `shapes` are those of the inputs.  Raises WeightsError for the first layer that has none.
+    """
+    sizes, weights = infer(graph, shapes), opened(weights)
+    for layer in graph.layers:
+        if sizes.blobs(layer) and (weights is None or not weights.get(layer.name)):
+            place = f'{graph.prototxt.path}:{layer.line}: layer "{layer.name}"'
+            fact = (
+                "no weights file is given"
+                if weights is None
+                else f"{weights.path} has no weights for it"
+            )
+            raise WeightsError(f"{place}: {fact}; transplant them first")

@@ -1,0 +1,70 @@
+"""Whether an ONNX model computes what the net that it was exported from computes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fcnkit.engines import onnx
+from fcnkit.engines.engine import ENGINES, Engine, Job, choose
+from fcnkit.engines.inputs import check_weights, input_arrays, noise
+from fcnkit.errors import EngineError
+from fcnkit.exporting.dynamic_axes import freedom
+from fcnkit.exporting.export import own_outputs
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.nets.graph import build
+from fcnkit.verify import Difference, compare
+
+
+def verify_export(
+    net: Prototxt,
+    weights: Any,
+    onnx_model: Any,
+    *,
+    engine: str | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    outputs: Sequence[str] | None = None,
+    tolerance: float = 1e-4,
+    seed: int = 0,
+) -> tuple[Difference, ...]:
+    """The net has run on an engine and its ONNX model in ONNX Runtime;
+    a Difference per output and size.
+
+    `onnx_model` is the path of the file, or its bytes, `outputs` the blobs
+    that it was exported for.  The sizes are the net's own, or those of
+    `inputs`, and others that Caffe builds the net at with the same parameters.
+
+    Raises as `fcnkit.verify.verify` does, and EngineError where ONNX Runtime is not
+    installed or refuses the model, or where no other engine is installed.
+    """
+    runner, graph = _other(engine), build(net)
+    session = onnx.opened(onnx_model, net.path)
+    data = input_arrays(graph, inputs or {}, seed)
+    shapes = {name: array.shape for name, array in data.items()}
+    check_weights(graph, weights, shapes)
+    others = freedom(graph, shapes).others()
+    many = [data, *({name: noise(shape, seed) for name, shape in each.items()} for each in others)]
+    blobs = [top.blob for top in own_outputs(graph)] if outputs is None else list(outputs)
+    expected = runner.run_jobs([Job(net, weights, data, blobs) for data in many])
+    found = [
+        dict(zip(blobs, onnx.ran(session, data, net.path).values(), strict=True)) for data in many
+    ]
+    return tuple(
+        compare(net, net, name, old[blob], name, new[blob], tolerance)
+        for data, old, new in zip(many, expected, found, strict=True)
+        for blob in blobs
+        for name in [f"{blob} of {', '.join(map(_sized, data.items()))}"]
+    )
+
+
+def _other(name: str | None) -> Engine:
+    """The engine to compare with, which is not the one that runs the model."""
+    found = choose(name)
+    if found.module != onnx.__name__:
+        return found
+    if name:
+        raise EngineError(f'the engine "{name}" runs the model itself; name another')
+    raise EngineError(f"no engine is installed to compare with: run `{ENGINES[0].install}`")
+
+
+def _sized(pair: tuple[str, Any]) -> str:
+    name, array = pair
+    return f"{name} {' x '.join(map(str, array.shape))}"
