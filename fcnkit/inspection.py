@@ -15,6 +15,7 @@ from fcnkit.nets.graph import Graph, Layer, State, Top, build
 from fcnkit.nets.layers.table import TYPES
 from fcnkit.nets.memory import Memory, memory
 from fcnkit.nets.shapes import Shapes, infer
+from fcnkit.shape import Shape
 
 
 class Row(NamedTuple):
@@ -31,7 +32,7 @@ class Row(NamedTuple):
     line: int
     name: str
     type: str
-    shape: tuple[int, ...] | None
+    shape: Shape | None
     params: int | None
     macs: int | None
     scale: tuple[Fraction, ...] | None
@@ -156,7 +157,7 @@ def inspect(
     *,
     weights: Mapping[str, Sequence] | None = None,
     state: State = State(),
-    inputs: Mapping[str, tuple[int, ...]] | None = None,
+    inputs: Mapping[str, Shape] | None = None,
     to: str | None = None,
 ) -> Inspection:
     """What Caffe would build from `net` in one state, as a table.

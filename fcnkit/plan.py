@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from fcnkit import notebook
 from fcnkit.formats.prototxt import Prototxt
+from fcnkit.shape import Shape
 
 
 class Step(NamedTuple):
@@ -55,7 +56,7 @@ class Move(NamedTuple):
 
     layer: str
     blob: int
-    shape: tuple[int, ...]
+    shape: Shape
     source: str | None = None
     how: str = "copy"
     args: tuple = ()

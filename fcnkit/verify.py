@@ -13,6 +13,7 @@ from fcnkit.engines.inputs import check_weights, input_arrays, nominal
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Top, build
+from fcnkit.shape import Shape
 
 BATCH = 64
 """How many windows `slide` gives to the classifier at once."""
@@ -27,8 +28,8 @@ class Difference(NamedTuple):
 
     output: str
     new_output: str
-    shape: tuple[int, ...]
-    new_shape: tuple[int, ...]
+    shape: Shape
+    new_shape: Shape
     absolute: float
     relative: float
     largest: float

@@ -18,9 +18,9 @@ from fcnkit.nets.graph import Graph, Layer, State, build, graphs
 from fcnkit.nets.shapes import infer
 from fcnkit.rewrites.changes import removed, set_value
 from fcnkit.rewrites.upgrade import upgrade
+from fcnkit.shape import Shape
 from fcnkit.weights import store
 
-Shape = tuple[int, ...]
 WIDEST = 64
 SIDE = 227
 

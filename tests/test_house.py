@@ -18,7 +18,7 @@ SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 # Who may import whom: a module imports its own room and rooms of a lower level.
 LEVELS = (
     ("errors",),
-    ("edits", "files", "libraries", "notebook", "templates"),
+    ("edits", "files", "libraries", "notebook", "shape", "tables", "templates"),
     ("formats",),
     ("nets", "weights.store", "weights.containers", "weights.blobs", "models"),
     ("plan", "inspection"),

@@ -40,7 +40,7 @@ def load_net(name: str) -> Prototxt:
     return net
 
 
-class Shape(click.ParamType):
+class InputShape(click.ParamType):
     """BLOB=N,C,H,W."""
 
     name = "blob=n,c,h,w"
@@ -127,7 +127,7 @@ def shape_option(function: Callable) -> Callable:
     return click.option(
         "--input",
         "inputs",
-        type=Shape(),
+        type=InputShape(),
         multiple=True,
         metavar="BLOB=N,C,H,W",
         help="Shape of an input, in place of the file's; may be repeated.",

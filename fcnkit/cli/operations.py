@@ -8,8 +8,7 @@ import click
 import fcnkit
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.plan import Plan
-
-Shape = tuple[int, ...]
+from fcnkit.shape import Shape
 
 
 class Operation(NamedTuple):

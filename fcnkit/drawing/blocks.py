@@ -8,6 +8,7 @@ from typing import NamedTuple
 from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.layers.windows import spatial
 from fcnkit.nets.shapes import Shapes
+from fcnkit.shape import Shape
 
 
 class Block(NamedTuple):
@@ -85,7 +86,7 @@ def _block(layers: list[Layer], shapes: Shapes) -> Block:
     return Block(first.name, _kind(first), what, _shown(shape), about)
 
 
-def _shown(shape: tuple[int, ...] | None) -> str:
+def _shown(shape: Shape | None) -> str:
     if shape is None:
         return ""
     return " × ".join(map(str, shape[1:] if len(shape) > 1 else shape))

@@ -11,6 +11,7 @@ from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import State, build
 from fcnkit.nets.shapes import infer
+from fcnkit.shape import Shape
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Drawing:
 
 
 def draw(
-    net: Prototxt, *, state: State = State(), inputs: Mapping[str, tuple[int, ...]] | None = None
+    net: Prototxt, *, state: State = State(), inputs: Mapping[str, Shape] | None = None
 ) -> Drawing:
     """What Caffe would build from `net` in one state, as a picture.
 

@@ -14,6 +14,7 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.inspection import Row, inspect
 from fcnkit.nets.coords import carriers
 from fcnkit.nets.graph import Graph, Layer, State, build
+from fcnkit.shape import Shape
 
 # Sizes in the picture's pixels: its scale's width, a row, the columns of words left and right of
 # it.
@@ -58,7 +59,7 @@ def draw_fields(
     *,
     at: float | None = None,
     state: State = State(),
-    inputs: Mapping[str, tuple[int, ...]] | None = None,
+    inputs: Mapping[str, Shape] | None = None,
 ) -> Drawing:
     """The cells of each layer from the image to `blob`, where they lie over the image's width.
 
@@ -80,7 +81,7 @@ def strips_of(
     blob: str | None = None,
     *,
     state: State = State(),
-    inputs: Mapping[str, tuple[int, ...]] | None = None,
+    inputs: Mapping[str, Shape] | None = None,
 ) -> Iterator[Strip]:
     """The rows of `draw_fields`, the image first."""
     graph = build(net, state)

@@ -23,6 +23,7 @@ from fcnkit.errors import EngineError
 from fcnkit.formats import hdf5, npz, prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import State
+from fcnkit.shape import Shape
 
 WORKER = Path(__file__).with_name("_caffe_worker.py")
 INSTALL = "make caffe"
@@ -163,7 +164,7 @@ def _groups(many: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any
 
 def shapes(
     net: Prototxt, inputs: Mapping[str, Sequence[int]] = {}, *, state: State = TEST
-) -> dict[str, tuple[int, ...]]:
+) -> dict[str, Shape]:
     """The shape of every blob, as Caffe makes them; `inputs` gives input blobs other shapes.
 
     Raises EngineError as `run` does.
@@ -442,9 +443,7 @@ def _arrays(names: Sequence[str], folder: Path, question: Question) -> dict[str,
     return {name: np.load(folder / f"out{n}.npy") for n, name in enumerate(names)}
 
 
-def _shapes(
-    found: Mapping[str, list], folder: Path, question: Question
-) -> dict[str, tuple[int, ...]]:
+def _shapes(found: Mapping[str, list], folder: Path, question: Question) -> dict[str, Shape]:
     return {name: tuple(shape) for name, shape in found.items()}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from fcnkit.errors import EngineError, NetError, WeightsError
 from fcnkit.nets.graph import Graph
 from fcnkit.nets.shapes import infer
+from fcnkit.shape import Shape
 from fcnkit.weights import store
 
 
@@ -34,7 +35,7 @@ def input_arrays(graph: Graph, given: Mapping[str, Any], seed: int = 0) -> dict[
     }
 
 
-def nominal(graph: Graph) -> dict[str, tuple[int, ...] | None]:
+def nominal(graph: Graph) -> dict[str, Shape | None]:
     """The shape that the prototxt gives each input."""
     layers = [layer for layer in graph.layers if layer.type == "Input"]
     return {
@@ -44,7 +45,7 @@ def nominal(graph: Graph) -> dict[str, tuple[int, ...] | None]:
     }
 
 
-def _known(graph: Graph, name: str, shape: tuple[int, ...] | None) -> tuple[int, ...]:
+def _known(graph: Graph, name: str, shape: Shape | None) -> Shape:
     if shape is None:
         fact = f'{graph.prototxt.path}: it gives its input "{name}" no shape'
         raise NetError(f"{fact}; say one, such as --input {name}=1,3,227,227")

@@ -7,6 +7,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from fcnkit.nets.graph import Layer
+from fcnkit.shape import Shape
 from fcnkit.weights.blobs import Blob
 
 
@@ -14,7 +15,7 @@ class Tensor(NamedTuple):
     """Weights under a name, of a shape that may not be their blob's own."""
 
     name: str
-    shape: tuple[int, ...]
+    shape: Shape
     blob: Blob
 
 
@@ -85,7 +86,7 @@ class Site:
         bottoms: Sequence[str],
         sizes: Sequence,
         tops: Sequence,
-        blobs: Sequence[tuple[Blob, tuple[int, ...]]],
+        blobs: Sequence[tuple[Blob, Shape]],
     ) -> None:
         self.draft, self.layer = draft, layer
         self.bottoms, self.sizes, self.tops, self.blobs = (

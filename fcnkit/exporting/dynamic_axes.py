@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fcnkit.errors import NetError
-from fcnkit.nets.graph import Graph, Shape, Top
+from fcnkit.nets.graph import Graph, Top
 from fcnkit.nets.shapes import Shapes, infer
+from fcnkit.shape import Shape
 
 AXES = {"batch": 0, "height": 2, "width": 3}
 TIMES = (2, 3)

@@ -11,8 +11,9 @@ from fcnkit.exporting.dynamic_axes import Freedom, freedom
 from fcnkit.exporting.exported import Exported, Left, Port, declared
 from fcnkit.exporting.operators import LEFT_OUT, OPERATORS, check
 from fcnkit.formats.prototxt import Prototxt
-from fcnkit.nets.graph import Graph, Layer, Shape, State, Top, build
+from fcnkit.nets.graph import Graph, Layer, State, Top, build
 from fcnkit.nets.shapes import Shapes
+from fcnkit.shape import Shape
 from fcnkit.weights import store
 from fcnkit.weights.blobs import Blob
 

@@ -25,6 +25,7 @@ from fcnkit.formats.wire import (
     tag,
     varint,
 )
+from fcnkit.shape import Shape
 
 ITEM_BYTES = {"float64": 8, "float32": 4, "float16": 2, "int32": 4, "uint32": 4}
 RAW_TYPES = (
@@ -58,7 +59,7 @@ class BlobSpan(NamedTuple):
     start: int
     body: int
     stop: int
-    shape: tuple[int, ...]
+    shape: Shape
     legacy: bool
     dtype: str
     raw: bool
@@ -190,7 +191,7 @@ def _values(parts: _Parts, blob: Field) -> tuple[str, bool, list[Chunk]]:
     return RAW_TYPES[number], True, parts.raw
 
 
-def _legacy_shape(buffer: Buffer, shape_fields: Sequence[Field]) -> tuple[int, ...]:
+def _legacy_shape(buffer: Buffer, shape_fields: Sequence[Field]) -> Shape:
     """num, channels, height, width:
     Caffe takes these four when any is there, 0 for one that is not.
     """
@@ -201,7 +202,7 @@ def _legacy_shape(buffer: Buffer, shape_fields: Sequence[Field]) -> tuple[int, .
     return tuple(dims)
 
 
-def _shape(buffer: Buffer, shape_fields: Sequence[Field]) -> tuple[int, ...]:
+def _shape(buffer: Buffer, shape_fields: Sequence[Field]) -> Shape:
     dims: list[int] = []
     for message in (field for field in shape_fields if field.number == 7):
         for field in fields(buffer, message.value, message.stop):
@@ -231,7 +232,7 @@ def _dim(buffer: Buffer, at: int, stop: int) -> tuple[int, int]:
     return value, end
 
 
-def _check_count(blob: Field, shape: tuple[int, ...], dtype: str, chunks: list[Chunk]) -> None:
+def _check_count(blob: Field, shape: Shape, dtype: str, chunks: list[Chunk]) -> None:
     if len(shape) > MOST_AXES:
         raise Damage(
             blob.start, f"expected at most {MOST_AXES} dimensions, found {len(shape)}; {AGAIN}"

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.errors import WeightsError, said, shown
+from fcnkit.shape import Shape
 
 if TYPE_CHECKING:
     import h5py
@@ -39,7 +40,7 @@ class Dataset(NamedTuple):
     stop) of its values; `byte` is its header's.
     """
 
-    shape: tuple[int, ...]
+    shape: Shape
     dtype: str
     start: int
     stop: int
@@ -219,7 +220,7 @@ def _check_storage(dataset: "DatasetID", place: str, byte: int) -> None:
         raise _Fault(place, byte, f"expected contiguous storage, found it {kind}; {_REPACK}")
 
 
-def _shape(dataset: "DatasetID", place: str, byte: int) -> tuple[int, ...]:
+def _shape(dataset: "DatasetID", place: str, byte: int) -> Shape:
     from h5py import h5s
 
     space = dataset.get_space()
@@ -361,7 +362,7 @@ class _Sparse:
             self.at += len(part)
 
 
-Slot = tuple[tuple[int, ...], str]
+Slot = tuple[Shape, str]
 
 
 def frame(layers: Iterable[tuple[str, Sequence[Slot]]]) -> Frame:
@@ -404,7 +405,7 @@ def _nested(group: "GroupID", names: Sequence[bytes]) -> "GroupID":
     return group
 
 
-def _reserved(group: "GroupID", number: int, shape: tuple[int, ...], dtype: str) -> int:
+def _reserved(group: "GroupID", number: int, shape: Shape, dtype: str) -> int:
     """Where the values of a new, empty dataset go."""
     from h5py import h5d, h5p, h5s
 

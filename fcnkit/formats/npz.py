@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from fcnkit.errors import WeightsError, said, shown
+from fcnkit.shape import Shape
 
 if TYPE_CHECKING:
     from zipfile import ZipFile, ZipInfo
@@ -46,7 +47,7 @@ class Array(NamedTuple):
 
     layer: str
     number: int
-    shape: tuple[int, ...]
+    shape: Shape
     dtype: str
     start: int
     stop: int
@@ -142,7 +143,7 @@ def _begin(whole: "ZipFile", file: BinaryIO, entry: "ZipInfo") -> int:
     return entry.header_offset + _LOCAL_HEADER + name + extra
 
 
-def _header(file: BinaryIO, begin: int) -> tuple[tuple[int, ...], str, bytes]:
+def _header(file: BinaryIO, begin: int) -> tuple[Shape, str, bytes]:
     """Shape and type of the array at `begin`, and all that stands before its values."""
     file.seek(begin)
     head = file.read(10)

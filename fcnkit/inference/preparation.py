@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from fcnkit.errors import DatasetError
 from fcnkit.formats import binaryproto
+from fcnkit.shape import Shape
 
 if TYPE_CHECKING:
     import numpy
@@ -54,7 +55,7 @@ class Preparation:
         prepared = (planes.astype(np.float32) - self._mean(planes.shape)) * np.float32(self.scale)
         return np.ascontiguousarray(prepared, np.float32)
 
-    def _mean(self, shape: tuple[int, ...]) -> "numpy.ndarray":
+    def _mean(self, shape: Shape) -> "numpy.ndarray":
         import numpy as np
 
         if self.mean_image is None:

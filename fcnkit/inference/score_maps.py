@@ -16,12 +16,11 @@ from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.coords import between
 from fcnkit.nets.graph import Graph, Top, build
 from fcnkit.nets.shapes import infer
+from fcnkit.shape import Shape
 from fcnkit.verify import before_softmax
 
 if TYPE_CHECKING:
     import numpy
-
-Shape = tuple[int, ...]
 
 # An input of unknown size is taken to be of this one, to learn which tops are score maps.
 _SIZE = 512

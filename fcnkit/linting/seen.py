@@ -12,8 +12,9 @@ from fcnkit.nets import coords
 from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.layers.table import TYPES, no_blobs
-from fcnkit.nets.shapes import Shape, Shapes
+from fcnkit.nets.shapes import Shapes
 from fcnkit.plan import Offset
+from fcnkit.shape import Shape
 from fcnkit.weights.matching import Match
 from fcnkit.weights.store import Weights
 

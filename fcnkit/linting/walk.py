@@ -28,9 +28,10 @@ from fcnkit.linting.messages import type_of
 from fcnkit.linting.seen import Hit, Seen, is_loss
 from fcnkit.nets.graph import Elsewhere, Graph, Layer, State, build, states
 from fcnkit.nets.layers.table import CAFFE
-from fcnkit.nets.shapes import Shape, Shapes, infer
+from fcnkit.nets.shapes import Shapes, infer
 from fcnkit.plan import Offset
 from fcnkit.rewrites.align import align
+from fcnkit.shape import Shape
 from fcnkit.weights.matching import Match, match
 from fcnkit.weights.store import Weights
 

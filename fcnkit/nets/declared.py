@@ -12,8 +12,7 @@ from typing import NamedTuple
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.formats.schema import View
-
-Shape = tuple[int, ...]
+from fcnkit.shape import Shape
 
 V1_TYPES = {
     "NONE": "",

@@ -14,8 +14,9 @@ from typing import NamedTuple
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.formats.schema import View
-from fcnkit.nets.declared import TEST, Declared, Refuse, Shape, State, declared, merged, raising
+from fcnkit.nets.declared import TEST, Declared, Refuse, State, declared, merged, raising
 from fcnkit.nets.declared import error as layer_error
+from fcnkit.shape import Shape
 
 
 class Top(NamedTuple):

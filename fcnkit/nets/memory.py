@@ -15,6 +15,7 @@ from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.layers.windows import spatial
 from fcnkit.nets.shapes import Shapes
+from fcnkit.shape import Shape
 
 FLOAT = 4
 
@@ -75,7 +76,7 @@ def _sum(parts: Iterator[int | None] | tuple[int | None, ...]) -> int | None:
     return None if None in parts else sum(parts)
 
 
-def _bytes(shape: tuple[int, ...] | None) -> int | None:
+def _bytes(shape: Shape | None) -> int | None:
     return None if shape is None else FLOAT * prod(shape)
 
 

@@ -7,9 +7,10 @@ from math import prod
 
 from fcnkit.errors import NetError
 from fcnkit.nets.declared import Refuse, raising
-from fcnkit.nets.graph import Graph, Layer, Shape, Top
+from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.layers import table
 from fcnkit.nets.layers.axes import show
+from fcnkit.shape import Shape
 
 MAX_AXES = 32
 MAX_COUNT = 2**31 - 1

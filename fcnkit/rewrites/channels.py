@@ -14,16 +14,8 @@ from fcnkit.nets.graph import Layer, Top
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import beside, inside, set_value, taken_out
 from fcnkit.rewrites.slide import ELEMENTWISE
-from fcnkit.rewrites.states import (
-    SAY_IT,
-    Known,
-    Shape,
-    States,
-    copies,
-    crops_channels,
-    refused,
-    states,
-)
+from fcnkit.rewrites.states import SAY_IT, Known, States, copies, crops_channels, refused, states
+from fcnkit.shape import Shape
 
 Rows = tuple[tuple[tuple[int, float], ...], ...]
 

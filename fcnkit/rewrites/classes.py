@@ -13,7 +13,8 @@ from fcnkit.nets.graph import Layer, Top
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import set_param
 from fcnkit.rewrites.slide import ELEMENTWISE
-from fcnkit.rewrites.states import Known, Shape, States, crops_channels, refused, states
+from fcnkit.rewrites.states import Known, States, crops_channels, refused, states
+from fcnkit.shape import Shape
 
 ZERO = "zero"
 _COUNTED = {

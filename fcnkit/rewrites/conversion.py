@@ -11,8 +11,7 @@ from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.table import TYPES
 from fcnkit.nets.shapes import Shapes
 from fcnkit.rewrites.slide import ELEMENTWISE
-
-Shape = tuple[int, ...]
+from fcnkit.shape import Shape
 
 
 class State(NamedTuple):

@@ -27,8 +27,7 @@ from fcnkit.rewrites.changes import (
 )
 from fcnkit.rewrites.conversion import Refused, State, check_shared, follow
 from fcnkit.rewrites.slide import ELEMENTWISE, slide
-
-Shape = tuple[int, ...]
+from fcnkit.shape import Shape
 
 
 def convolutionalize(

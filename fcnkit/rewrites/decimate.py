@@ -14,7 +14,8 @@ from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.windows import spatial
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import beside, kernel_fields, removed, set_param
-from fcnkit.rewrites.states import Shape, States, copies, states
+from fcnkit.rewrites.states import States, copies, states
+from fcnkit.shape import Shape
 
 _PARAM = "convolution_param"
 _HOLES = ("hole", "hole_h", "hole_w")

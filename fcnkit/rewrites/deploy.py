@@ -9,8 +9,7 @@ from fcnkit.nets.shapes import infer
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import removed, set_value
 from fcnkit.rewrites.rescore import LEARNED, classes_of, find_head, find_heads
-
-Shape = tuple[int, ...]
+from fcnkit.shape import Shape
 
 
 def deploy(

@@ -8,7 +8,8 @@ from fcnkit.nets.graph import Layer, graphs
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import removed, renamed_blob
 from fcnkit.rewrites.slide import ELEMENTWISE
-from fcnkit.rewrites.states import Known, Shape, States, present, states
+from fcnkit.rewrites.states import Known, States, present, states
+from fcnkit.shape import Shape
 
 # Types that give as many numbers as they get, in the same places.
 _PASSED = ELEMENTWISE | {"BatchNorm", "Scale", "Bias", "PReLU", "LRN", "Softmax", "MVN"}

@@ -10,8 +10,7 @@ from fcnkit.nets.graph import Elsewhere, Graph, Layer, State, Top, build, graphs
 from fcnkit.nets.shapes import Shapes, infer
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import removed
-
-Shape = tuple[int, ...]
+from fcnkit.shape import Shape
 
 
 class _Part(NamedTuple):

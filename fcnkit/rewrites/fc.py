@@ -14,7 +14,8 @@ from fcnkit.nets.layers.windows import spatial
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import set_name, taken_out
 from fcnkit.rewrites.conversion import Refused, State, blame, check_shared, follow
-from fcnkit.rewrites.states import Shape, states
+from fcnkit.rewrites.states import states
+from fcnkit.shape import Shape
 
 _BOTH = ("num_output", "bias_term", "weight_filler", "bias_filler")
 _WINDOWED = ("Convolution", "Deconvolution", "Im2col", "ConvolutionDepthwise")

@@ -27,8 +27,7 @@ from fcnkit.rewrites.parts import Pairs, added
 from fcnkit.rewrites.rescore import find_head, rescore
 from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.rewrites.upsample import Added, Climb, Names, Negative, scored
-
-Shape = tuple[int, ...]
+from fcnkit.shape import Shape
 
 # What ends a block of layers: the tops that a skip starts from.
 _BLOCK_ENDS = ("Pooling", "Concat", "Eltwise")

@@ -17,7 +17,8 @@ from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import canonical
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import removed, set_value, taken_out
-from fcnkit.rewrites.states import Known, Shape, States, states
+from fcnkit.rewrites.states import Known, States, states
+from fcnkit.shape import Shape
 
 LINEAR = {
     "Convolution": "convolution_param",

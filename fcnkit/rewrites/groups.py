@@ -8,7 +8,8 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Layer
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import set_param, taken_out
-from fcnkit.rewrites.states import Shape, States, copies, states
+from fcnkit.rewrites.states import States, copies, states
+from fcnkit.shape import Shape
 
 _TYPES = ("Convolution", "Deconvolution")
 

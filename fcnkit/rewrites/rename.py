@@ -6,7 +6,8 @@ from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.nets.graph import Layer
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import set_value
-from fcnkit.rewrites.states import Shape, copies, refused, states
+from fcnkit.rewrites.states import copies, refused, states
+from fcnkit.shape import Shape
 
 
 def rename(

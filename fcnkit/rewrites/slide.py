@@ -10,8 +10,7 @@ from fcnkit.nets.layers.windows import is_global, spatial
 from fcnkit.nets.shapes import infer
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import kernel_fields, removed
-
-Shape = tuple[int, ...]
+from fcnkit.shape import Shape
 
 # Types that treat every number alike, whatever the shape around it.
 ELEMENTWISE = frozenset(

@@ -11,8 +11,7 @@ from fcnkit.nets.graph import Graph, Layer, Top, graphs
 from fcnkit.nets.shapes import Shapes, infer
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.conversion import param_names
-
-Shape = tuple[int, ...]
+from fcnkit.shape import Shape
 
 
 class Known(NamedTuple):

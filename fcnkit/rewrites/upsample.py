@@ -12,7 +12,7 @@ from fcnkit.errors import AlignError, NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets import coords
 from fcnkit.nets.coordmap import IDENTITY, CoordMap, show
-from fcnkit.nets.graph import Graph, Shape, Top, build
+from fcnkit.nets.graph import Graph, Top, build
 from fcnkit.nets.layers.windows import deconvolved
 from fcnkit.nets.shapes import infer
 from fcnkit.nets.sizes import Fit, Known, Sizes, Track, crop_fit, track
@@ -26,6 +26,7 @@ from fcnkit.rewrites.parts import (
     score_layer,
     upscore_layer,
 )
+from fcnkit.shape import Shape
 
 _SCALE_WHY = "skips trained at once begin as small additions"
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from fcnkit.errors import WeightsError
 from fcnkit.formats.blobproto import ITEM_BYTES, shown_shape
+from fcnkit.shape import Shape
 from fcnkit.weights import fillers
 from fcnkit.weights.blobs import Blob, Lazy, reshaped, writable
 
 if TYPE_CHECKING:
     import numpy
 
-Shape = tuple[int, ...]
 Row = Sequence[tuple[int, float]]
 # Gives a blob of another layer.
 Read = Callable[[str, int], Blob]

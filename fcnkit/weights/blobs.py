@@ -11,6 +11,7 @@ from fcnkit import notebook
 from fcnkit.errors import WeightsError
 from fcnkit.formats import blobproto
 from fcnkit.formats.blobproto import BlobSpan, shown_shape
+from fcnkit.shape import Shape
 
 if TYPE_CHECKING:
     import numpy
@@ -92,7 +93,7 @@ class Lazy(NamedTuple):
     come to math.prod(shape) numbers in all.
     """
 
-    shape: tuple[int, ...]
+    shape: Shape
     chunks: Callable[[], Iterable]
     dtype: str = "float32"
 
@@ -124,7 +125,7 @@ class Blob:
     messages.
     """
 
-    shape: tuple[int, ...]
+    shape: Shape
     dtype: str
     legacy: bool
     values: Stored | Lazy

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fcnkit.errors import WeightsError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.inspection import MISMATCH
+from fcnkit.shape import Shape
 from fcnkit.weights.blobs import Blob
 from fcnkit.weights.difference import (
     CHANGED,
@@ -38,7 +39,7 @@ def compare(
     *,
     names: Names | None = None,
     tolerance: float = 0.0,
-    inputs: Mapping[str, tuple[int, ...]] | None = None,
+    inputs: Mapping[str, Shape] | None = None,
     progress: Progress = untold,
 ) -> Comparison:
     """How each blob of `first` differs from that of `second`, or how it fits the net `second`.

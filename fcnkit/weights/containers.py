@@ -14,6 +14,7 @@ from fcnkit import files
 from fcnkit.errors import WeightsError, shown
 from fcnkit.formats import hdf5, npz
 from fcnkit.formats.blobproto import Chunk
+from fcnkit.shape import Shape
 from fcnkit.weights.blobs import Blob, Lazy, Progress, Source, Stored, heard, writable
 
 Layers = Mapping[str, Sequence[Blob]]
@@ -25,9 +26,7 @@ class Extent(NamedTuple):
     chunks: tuple[Chunk, ...]
 
 
-def _stored(
-    source: Source, shape: tuple[int, ...], dtype: str, start: int, stop: int, place: str
-) -> Blob:
+def _stored(source: Source, shape: Shape, dtype: str, start: int, stop: int, place: str) -> Blob:
     extent = Extent((Chunk(start, stop, 0),) if stop > start else ())
     return Blob(
         shape, dtype, False, Stored(source, extent), f"{source.path}: {place}, byte {start}"

@@ -11,8 +11,7 @@ from fcnkit import notebook
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.inspection import FITS, MISMATCH, RESHAPE
 from fcnkit.plan import folded
-
-Shape = tuple[int, ...]
+from fcnkit.shape import Shape
 
 EQUAL, CLOSE, CHANGED, RESHAPED = "equal", "close", "changed", "reshaped"
 MISSING, EXTRA = "missing", "extra"

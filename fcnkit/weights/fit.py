@@ -10,12 +10,11 @@ from fcnkit.inspection import MISMATCH, fit
 from fcnkit.nets.graph import Graph, Layer, graphs
 from fcnkit.nets.layers.table import TYPES, no_blobs
 from fcnkit.nets.shapes import Shapes, infer
+from fcnkit.shape import Shape
 from fcnkit.weights import matching
 from fcnkit.weights.blobs import Blob
 from fcnkit.weights.difference import EXTRA, MISSING, Row
 from fcnkit.weights.store import Weights
-
-Shape = tuple[int, ...]
 
 
 def net_rows(

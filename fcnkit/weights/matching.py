@@ -17,10 +17,9 @@ from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.layers.windows import spatial
 from fcnkit.nets.shapes import Shapes
 from fcnkit.plan import Move, folded
+from fcnkit.shape import Shape
 from fcnkit.weights.blobs import Blob
 from fcnkit.weights.store import Weights
-
-Shape = tuple[int, ...]
 
 COPIED, RESHAPED, RENAMED, FILLER = "copied", "reshaped", "renamed", "left to the filler"
 UNUSED, MISMATCH, ORDER = "unused", "MISMATCH", "ORDER DIFFERS"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit import notebook
 from fcnkit.plan import folded
+from fcnkit.shape import Shape
 from fcnkit.weights.blobs import Blob
 from fcnkit.weights.store import Weights
 
@@ -45,7 +46,7 @@ class Row(NamedTuple):
 
     layer: str
     blob: int
-    shape: tuple[int, ...]
+    shape: Shape
     dtype: str
     count: int
     bytes: int

@@ -12,8 +12,9 @@ from fcnkit.engines.torch.layers.table import LAYERS
 from fcnkit.errors import WeightsError
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.formats.schema import View
-from fcnkit.nets.graph import Graph, Layer, Shape
+from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.shapes import Shapes
+from fcnkit.shape import Shape
 from fcnkit.weights.blobs import Blob
 from fcnkit.weights.store import Weights
 

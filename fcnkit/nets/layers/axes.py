@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from fcnkit.nets.graph import Layer, Shape
+from fcnkit.nets.graph import Layer
+from fcnkit.shape import Shape
 
 
 def canonical(layer: Layer, axis: int, ndim: int, name: str = "axis") -> int:

@@ -1,8 +1,9 @@
 """Shapes of the layers of forks that work on boxes and regions: SSD, R-CNN, R-FCN, MNC."""
 
 from fcnkit.formats.schema import View
-from fcnkit.nets.graph import Layer, Shape
+from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import four, show
+from fcnkit.shape import Shape
 
 
 def prior_box(layer: Layer, bottoms: list[Shape]) -> list[Shape]:

@@ -9,10 +9,11 @@ from math import floor, prod
 
 from fcnkit.formats.schema import View
 from fcnkit.nets.coordmap import IDENTITY, CoordMap
-from fcnkit.nets.graph import Layer, Shape
+from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers import normal, rearrange
 from fcnkit.nets.layers.axes import canonical, four, show
 from fcnkit.nets.layers.windows import Window
+from fcnkit.shape import Shape
 
 
 def _channels(layer: Layer, shape: Shape) -> int:

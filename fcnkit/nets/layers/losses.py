@@ -5,8 +5,9 @@ The rules are those of Caffe's layer of the same name.
 
 from math import prod
 
-from fcnkit.nets.graph import Layer, Shape
+from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import canonical, show
+from fcnkit.shape import Shape
 
 
 def softmax(layer: Layer, bottoms: list[Shape]) -> list[Shape]:

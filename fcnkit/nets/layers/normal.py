@@ -5,9 +5,10 @@ The rules are those of Caffe's layer of the same name.
 
 from math import prod
 
-from fcnkit.nets.graph import Layer, Shape
+from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import canonical, four, show
 from fcnkit.nets.layers.windows import Window
+from fcnkit.shape import Shape
 
 
 def inner_product(layer: Layer, bottoms: list[Shape]) -> list[Shape]:

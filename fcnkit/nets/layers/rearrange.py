@@ -8,8 +8,9 @@ from math import prod
 
 from fcnkit.formats.schema import View
 from fcnkit.nets.coordmap import IDENTITY, CoordMap
-from fcnkit.nets.graph import Layer, Shape
+from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import canonical, same, show
+from fcnkit.shape import Shape
 
 
 def join_axis(layer: Layer, ndim: int, message: str, old: str) -> int:

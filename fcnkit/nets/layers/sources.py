@@ -1,6 +1,7 @@
 """Shapes of the layers that bring data in, as far as the prototxt says them."""
 
-from fcnkit.nets.graph import Layer, Shape
+from fcnkit.nets.graph import Layer
+from fcnkit.shape import Shape
 
 
 def unsaid(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from fcnkit.nets.coordmap import IDENTITY, CoordMap
-from fcnkit.nets.graph import Layer, Shape
+from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers import boxes, forks, losses, normal, rearrange, sources, windows
 from fcnkit.nets.layers.windows import Window
+from fcnkit.shape import Shape
 
 MANY = 1 << 30
 

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 from fcnkit.formats.schema import View
 from fcnkit.nets.coordmap import CoordMap
-from fcnkit.nets.graph import Layer, Shape
+from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import canonical, four, same, show
+from fcnkit.shape import Shape
 
 
 class Spatial(NamedTuple):

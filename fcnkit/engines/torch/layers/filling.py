@@ -9,8 +9,9 @@ from torch import Tensor
 
 from fcnkit.engines.torch.layers.site import Run, Site
 from fcnkit.formats.schema import View
-from fcnkit.nets.graph import Layer, Shape
+from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers import sources
+from fcnkit.shape import Shape
 from fcnkit.weights import fillers
 
 

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 from fcnkit.errors import EngineError
 from fcnkit.formats.schema import View, unknown
-from fcnkit.nets.graph import Layer, Shape
+from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import canonical
+from fcnkit.shape import Shape
 
 # What a layer does: its tops, from its bottoms and its parameters, all of them tensors.
 Run = Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]]

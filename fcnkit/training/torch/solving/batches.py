@@ -8,8 +8,9 @@ from torch import Tensor
 
 from fcnkit.engines.torch.engine import check_same
 from fcnkit.errors import EngineError
-from fcnkit.nets.graph import Graph, Shape
+from fcnkit.nets.graph import Graph
 from fcnkit.nets.shapes import infer
+from fcnkit.shape import Shape
 
 # The batches of a graph's data layers without end: an array or tensor of each of their tops, by
 # name.
