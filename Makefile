@@ -9,7 +9,7 @@ STAMP := $(VENV)/.setup-done
 PYTEST := $(PY) -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup caffe gpu demo test lint format corpus families experiment vgg speed bench notebooks schema golden digits clean
+.PHONY: help setup caffe gpu demo test lint format corpus families experiment vgg speed bench notebooks schema stubs golden digits clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ notebooks: setup caffe  ## execute the notebooks again, where they are; review t
 
 schema: setup  ## compile fcnkit/formats/caffe.proto to caffe.desc
 	@$(PY) scripts/make_schema.py
+
+stubs: setup  ## write fcnkit/__init__.pyi from the names in __init__.py and the list of rewrites
+	@$(PY) scripts/make_stubs.py
 
 golden: setup  ## rewrite the expected files under tests/cases; review the diff
 	@$(PYTEST) --golden

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 # These two are called as their modules are, which Python would put in their place on a later
 # import.
+from fcnkit.rewrites import REWRITES
 from fcnkit.verify import verify
 from fcnkit.weights.store import open as weights
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from fcnkit.nets.coordmap import CoordMap
 
 # The modules of the other names, each imported when it is first used: a command pays for what it
-# needs alone. __init__.pyi says the same to editors and type checkers.
+# needs alone. `make stubs` writes the same into __init__.pyi, for editors and type checkers.
 _MODULES = {
     "Comparison": "fcnkit.weights.difference",
     "CoordMap": "fcnkit.nets.coordmap",
@@ -38,44 +39,23 @@ _MODULES = {
     "Statistics": "fcnkit.weights.statistics",
     "Step": "fcnkit.plan",
     "Weights": "fcnkit.weights.store",
-    "add_channels": "fcnkit.rewrites.channels",
-    "align": "fcnkit.rewrites.align",
     "beside": "fcnkit.inference.picture",
     "build": "fcnkit.nets.graph",
     "compare": "fcnkit.weights.compare",
     "confusion": "fcnkit.scoring.metrics",
-    "convolutionalize": "fcnkit.rewrites.convolutionalize",
-    "decimate": "fcnkit.rewrites.decimate",
     "draw": "fcnkit.drawing.draw",
     "draw_fields": "fcnkit.drawing.fields",
-    "drop": "fcnkit.rewrites.drop",
     "export": "fcnkit.exporting.export",
-    "extract": "fcnkit.rewrites.extract",
-    "fcn": "fcnkit.rewrites.fcn",
-    "fold": "fcnkit.rewrites.fold",
     "infer": "fcnkit.inference.inferred",
     "inspect": "fcnkit.inspection",
     "installed_engines": "fcnkit.engines.engine",
     "lint": "fcnkit.linting.walk",
     "parse": "fcnkit.formats.prototxt",
     "read": "fcnkit.formats.prototxt",
-    "reclass": "fcnkit.rewrites.classes",
-    "regroup": "fcnkit.rewrites.groups",
-    "rename": "fcnkit.rewrites.rename",
-    "rescore": "fcnkit.rewrites.rescore",
     "score": "fcnkit.scoring.metrics",
-    "skip": "fcnkit.rewrites.upsample",
     "statistics": "fcnkit.weights.statistics",
-    "swap_channels": "fcnkit.rewrites.channels",
-    "to_colour": "fcnkit.rewrites.channels",
-    "to_fc": "fcnkit.rewrites.fc",
-    "to_gray": "fcnkit.rewrites.channels",
-    "train": "fcnkit.rewrites.to_train",
     "transplant": "fcnkit.weights.surgery",
-    "ungroup": "fcnkit.rewrites.groups",
-    "upgrade": "fcnkit.rewrites.upgrade",
-    "upsample": "fcnkit.rewrites.upsample",
-}
+} | {name: f"fcnkit.rewrites.{file}" for file, names in REWRITES.items() for name in names}
 
 __all__ = [*_MODULES, "coords", "template", "verify", "weights"]  # noqa: PLE0604
 

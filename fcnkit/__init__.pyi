@@ -1,4 +1,4 @@
-"""The names of fcnkit for editors and type checkers.
+"""The names of fcnkit for editors and type checkers; `make stubs` writes this file.
 
 __init__.py imports each when it is first used.
 """
@@ -16,7 +16,8 @@ from fcnkit.inspection import Inspection, inspect
 from fcnkit.linting.findings import Finding
 from fcnkit.linting.walk import lint
 from fcnkit.nets.coordmap import CoordMap
-from fcnkit.nets.graph import Graph, State, build
+from fcnkit.nets.declared import State
+from fcnkit.nets.graph import Graph, build
 from fcnkit.plan import Move, Offset, Plan, Step
 from fcnkit.rewrites.align import align
 from fcnkit.rewrites.channels import add_channels, swap_channels, to_colour, to_gray

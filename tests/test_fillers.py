@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from fcnkit.errors import WeightsError
 from fcnkit.formats import prototxt
-from fcnkit.weights.fillers import FILLERS, bilinear, bilinear_blob, bilinear_planes, fill
+from fcnkit.formats.schema import FILLERS
+from fcnkit.weights.fillers import bilinear, bilinear_blob, bilinear_planes, fill
 
 SHAPE = (40, 30, 5, 4)
 COUNT, FAN_IN, FAN_OUT = 40 * 30 * 20, 30 * 20, 40 * 20

@@ -4,11 +4,13 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import fcnkit
+from fcnkit.rewrites import REWRITES
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "fcnkit"
@@ -321,18 +323,35 @@ def test_every_public_name_is_there():
         fcnkit.fcm  # noqa: B018
 
 
+def test_the_stub_is_what_make_stubs_writes(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    import make_stubs
+
+    assert make_stubs.STUB.read_text() == make_stubs.stub()
+
+
 def test_the_stub_says_where_each_name_is():
     stub = ast.parse(Path(fcnkit.__file__).with_suffix(".pyi").read_text())
     homes = {
-        alias.asname or alias.name: (node.module, alias.name)
+        alias.asname or alias.name: getattr(import_module(node.module), alias.name)
         for node in stub.body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    found = {name: (module, name) for name, module in fcnkit._MODULES.items()}
-    eager = {"verify": ("fcnkit.verify", "verify"), "weights": ("fcnkit.weights.store", "open")}
-    assert homes == found | eager
     assert set(fcnkit.__all__) == homes.keys() | {"coords", "template"}
+    assert all(getattr(fcnkit, name) is each for name, each in homes.items())
+
+
+def test_every_rewrite_is_in_the_list():
+    files = {file.stem: file.read_text() for file in (PACKAGE / "rewrites").glob("[!_]*.py")}
+    worded = {name for name, text in files.items() if "\nOPERATIONS = (" in text}
+    assert worded <= REWRITES.keys() <= files.keys()
+    public = {name for names in REWRITES.values() for name in names}
+    assert public == {
+        name
+        for name in fcnkit.__all__
+        if getattr(fcnkit, name).__module__.startswith("fcnkit.rewrites.")
+    }
 
 
 def test_no_module_takes_the_place_of_a_public_name():

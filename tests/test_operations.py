@@ -8,7 +8,7 @@ from sketches import conv, data, deconv, fc, images, layer, net, pool, relu, wei
 from test_cli import listing, run
 
 import fcnkit as fk
-from fcnkit.cli.operations import OPERATIONS
+from fcnkit.rewrites.operations import every
 
 NET = net(
     data(1, 3, 24, 24),
@@ -73,8 +73,8 @@ def files(folder, which):
 def test_every_operation_is_in_the_help_and_tried_here():
     shown = run("surgery", "--help").output
     tried = {word.partition("=")[0] for word in DONE} | {"group"}
-    assert tried == {operation.name for operation in OPERATIONS}
-    assert all(operation.form in shown and operation.help in shown for operation in OPERATIONS)
+    assert sorted(tried) == sorted(operation.name for operation in every())
+    assert all(operation.form in shown and operation.help in shown for operation in every())
 
 
 @pytest.mark.parametrize("word", DONE)
@@ -173,6 +173,61 @@ def test_what_cannot_be_is_an_error_that_leaves_nothing(word, message, folder):
     result = run("surgery", *files(folder, NET), "--do", word, *outs)
     assert result.exit_code == 2 and message in result.stderr and "Traceback" not in result.output
     assert not result.stdout and listing(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("word", "fact"),
+    [
+        ("fold=1", "it takes no arguments"),
+        ("classes=fc4", '"fc4" has no colon between two words'),
+        ("classes=fc4:new,xavier", "new classes start in several ways, xavier and zero"),
+        ("classes=fc4:4-2", '"4-2" goes down'),
+        ("classes=fc4:0,,1", "a name is missing"),
+        ("classes=fc4:0-9999999999", "9999999999 is more than 1,000,000"),
+        ("classes=fc4:0-600000,0-600000", "more than 1,000,000 classes"),
+        ("classes=fc4:" + "9" * 5000, f"{'9' * 20} is more than 1,000,000"),
+        ("classes=fc4:²", '"²" is no whole number'),
+        ("classes=fc4:0x10", '"0x10" is no whole number'),
+        ("classes=fc4:1_0", '"1_0" is no whole number'),
+        ("channels=+4", '"+4" is no whole number'),
+        ("channels=2147483647", "2147483647 is more than 1,000,000"),
+        ("channels=4:one", '"one" is none of zero, mean'),
+        ("colour=cmyk", '"cmyk" is none of bgr, rgb, mean'),
+        ("group=conv1:²", '"²" is no whole number'),
+        ("group=conv1,conv2", "several layers; say group once for each"),
+        ("decimate=fc3:3x", '"" is no whole number'),
+        ("rename=conv1:x,conv1:y", '"conv1" has 2 new names'),
+        ("extract=a", "it has no colon"),
+    ],
+)
+def test_arguments_that_cannot_be_read(word, fact):
+    result = run("surgery", "template:alexnet", "--do", word)
+    form = next(each.form for each in every() if each.name == word.partition("=")[0])
+    assert result.exit_code == 2
+    assert f"'{word}': {fact}; write it as {form}" in result.stderr
+
+
+def test_a_typo_is_no_new_class():
+    result = run("surgery", "template:alexnet", "--do", "classes=fc8:0,nwe")
+    assert result.exit_code == 2 and 'filler "nwe": Caffe has no such filler' in result.stderr
+    with pytest.raises(fk.FcnkitError, match="no such filler; say zero"):
+        fk.reclass(NET, "fc4", [0, None], filler="nwe")
+
+
+def test_bounds_are_looked_at_before_anything_of_that_length_is_made():
+    with pytest.raises(fk.FcnkitError, match="10 classes, 0 to 9, and no 10"):
+        fk.reclass(NET, "fc4", range(10**12))
+    with pytest.raises(fk.FcnkitError, match="2147483647 channels are asked for; the most"):
+        fk.add_channels(NET, 2**31 - 1)
+
+
+def test_numbers_in_the_name_of_a_layer_are_its_name():
+    """A layer's name may have colons: what follows the last one is a count only in digits."""
+    named = net(data(1, 4, 8, 8), conv("a:b", "data", 8, 3))
+    (group,) = [each for each in every() if each.name == "group"]
+    assert group.read("a:b") == (("a:b",), {}) and group.read("a:b:4") == (("a:b", 4), {})
+    plan = group.rewrite(named, *group.read("a:b:4")[0])
+    assert "group: 4" in plan.net.text
 
 
 def test_weights_that_refuse_late_leave_nothing(folder):

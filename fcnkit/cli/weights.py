@@ -19,33 +19,12 @@ from fcnkit.cli.arguments import (
     weights_saver,
     write_all,
 )
-from fcnkit.cli.operations import Do, carried_out, table
+from fcnkit.cli.operations import Do, WithOperations, carried_out
 
 NET = click.argument("net", metavar="NET")
 
 
-_SURGERY = f"""Transplant the WEIGHTS of NET into NEW_NET, or carry out operations on both.
-
-Into NEW_NET layers are matched by name; equal counts are reshaped.  Prints
-what becomes of each layer, and warns where the layers between two matched
-ones come in another order.
-
-With --do, in the order given, net and weights change together; the plan is
-printed, with the reason of each step.  --net-out writes the net, -o the
-weights.
-
-\b
-{table()}
-
-\b
-fcnkit surgery deploy.prototxt net.caffemodel fcn.prototxt -o fcn.caffemodel
-fcnkit surgery net.prototxt net.caffemodel --do fold --do swap \\
-    --net-out rgb.prototxt -o rgb.caffemodel
-fcnkit surgery fcn.prototxt fcn.caffemodel --do classes=score_fr:0,15,new
-"""
-
-
-@click.command(help=_SURGERY, short_help="Transplant weights, or change a net and them.")
+@click.command(cls=WithOperations, short_help="Transplant weights, or change a net and them.")
 @NET
 @click.argument("weights", type=WEIGHTS, metavar="[WEIGHTS]", required=False)
 @click.argument("new_net", metavar="[NEW_NET]", required=False)
@@ -76,7 +55,22 @@ fcnkit surgery fcn.prototxt fcn.caffemodel --do classes=score_fr:0,15,new
 def surgery(
     net, weights, new_net, output, operations, net_out, names, strict, diff, as_json, force, inputs
 ):
-    """Transplants into another net, or carries out operations."""
+    """Transplant the WEIGHTS of NET into NEW_NET, or carry out operations on both.
+
+    Into NEW_NET layers are matched by name; equal counts are reshaped.  Prints
+    what becomes of each layer, and warns where the layers between two matched
+    ones come in another order.
+
+    With --do, in the order given, net and weights change together; the plan is
+    printed, with the reason of each step.  --net-out writes the net, -o the
+    weights.
+
+    \b
+    fcnkit surgery deploy.prototxt net.caffemodel fcn.prototxt -o fcn.caffemodel
+    fcnkit surgery net.prototxt net.caffemodel --do fold --do swap \\
+        --net-out rgb.prototxt -o rgb.caffemodel
+    fcnkit surgery fcn.prototxt fcn.caffemodel --do classes=score_fr:0,15,new
+    """
     if operations:
         if new_net or names or strict:
             raise click.UsageError(

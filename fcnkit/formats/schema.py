@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _CAFFE, _FORKS = "caffe", "forks"
 
+# What a FillerParameter's type may say; caffe.proto has a string there, filler.hpp the list.
+FILLERS = ("bilinear", "constant", "gaussian", "msra", "positive_unitball", "uniform", "xavier")
+
 
 def message(message_name: str) -> "type[Message]":
     """The class of a Caffe message, for reading and writing its wire format.

@@ -106,10 +106,7 @@ def _said(file: Prototxt, alike: list[Fault]) -> Finding:
 
 # The strings that Caffe takes from a list, by message and field, and what they are.
 WORDS = {
-    ("FillerParameter", "type"): (
-        "filler",
-        ("constant", "gaussian", "positive_unitball", "uniform", "xavier", "msra", "bilinear"),
-    ),
+    ("FillerParameter", "type"): ("filler", schema.FILLERS),
     ("SolverParameter", "lr_policy"): (
         "lr_policy",
         ("fixed", "step", "exp", "inv", "multistep", "sigmoid", "poly"),

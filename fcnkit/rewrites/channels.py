@@ -4,20 +4,17 @@ The layers that see the image first change, net and weights together.  Caffe's
 own tools read images as BGR.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import fsum, prod
-from typing import NamedTuple
 
-from fcnkit.edits import Edit
-from fcnkit.formats.prototxt import Field, Prototxt
+from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Layer, Top
 from fcnkit.plan import Move, Plan, Step
-from fcnkit.rewrites.changes import beside, inside, set_value, taken_out
+from fcnkit.rewrites.image_layers import Change, Rows, source_changed
+from fcnkit.rewrites.operations import MOST, Arguments, Operation, image_blob, one_of, whole_number
 from fcnkit.rewrites.slide import ELEMENTWISE
 from fcnkit.rewrites.states import SAY_IT, Known, States, copies, crops_channels, refused, states
 from fcnkit.shape import Shape
-
-Rows = tuple[tuple[tuple[int, float], ...], ...]
 
 # The share of blue, green and red in the brightness of a pixel, ITU-R BT.601: what OpenCV and PIL
 # take.
@@ -30,21 +27,6 @@ _BLIND = ELEMENTWISE | {"Pooling", "Split", "Interp", "Pad"}
 # Types that look at an image's size alone, or at nothing of it.
 _ENDS = frozenset(("Silence", "HDF5Output", "PriorBox"))
 _STATISTICS = {"BatchNorm": (0, 1), "Scale": (0, 1), "Bias": (0,)}
-
-
-class _Change(NamedTuple):
-    """What becomes of the channels: `rows` of the weights, and how to say and do the rest.
-
-    `before` is the number of channels that the net must have; `means` gives
-    the new mean values, `exact` says when the net computes the same.
-    """
-
-    before: int
-    rows: Rows
-    what: str
-    exact: str
-    means: Callable[[Sequence[float]], Sequence[float]]
-    permutes: bool = False
 
 
 def swap_channels(
@@ -63,7 +45,7 @@ def swap_channels(
     """
     rows = tuple(((index, 1),) for index in (2, 1, 0))
     exact = "on an image with its channels in the other order"
-    change = _Change(3, rows, "channels in the other order", exact, lambda means: means[::-1], True)
+    change = Change(3, rows, "channels in the other order", exact, lambda means: means[::-1], True)
     return _changed(net, blob, inputs, change)
 
 
@@ -80,7 +62,7 @@ def to_gray(
     """
     rows = (((0, 1), (1, 1), (2, 1)),)
     exact = "on a gray image as on one of 3 equal channels"
-    change = _Change(
+    change = Change(
         3, rows, "its 3 channels summed to 1", exact, lambda means: [fsum(means) / len(means)]
     )
     return _changed(net, blob, inputs, change)
@@ -106,7 +88,7 @@ def to_colour(
     shares = ", ".join(f"{share:g}" for share in luma)
     what = f"1 channel to {len(rows)}, its weights times {shares}"
     exact = f"on the gray image that is the sum of the channels times {shares}"
-    return _changed(net, blob, inputs, _Change(1, rows, what, exact, lambda means: means))
+    return _changed(net, blob, inputs, Change(1, rows, what, exact, lambda means: means))
 
 
 def add_channels(
@@ -125,6 +107,8 @@ def add_channels(
 
     Raises NetError when the image has as many channels or more, as `swap_channels` does.
     """
+    if channels > MOST:
+        raise refused(net, f"{channels} channels are asked for; the most are {MOST:,}")
     work = states(net, inputs)
     old = _channels(net, work, blob)
     if channels <= old:
@@ -135,7 +119,7 @@ def add_channels(
     same = tuple(((index, 1),) for index in range(old))
     rows = (*same, *(row(old),) * (channels - old))
     what = f"{old} channels to {channels}, the weights of the new ones {new}"
-    change = _Change(old, rows, what, exact, lambda means: (*means, *[0.0] * (channels - old)))
+    change = Change(old, rows, what, exact, lambda means: (*means, *[0.0] * (channels - old)))
     return _changed(net, blob, inputs, change)
 
 
@@ -149,7 +133,7 @@ _STARTS = {
 }
 
 
-def _changed(net: Prototxt, blob: str | None, inputs: Mapping | None, change: _Change) -> Plan:
+def _changed(net: Prototxt, blob: str | None, inputs: Mapping | None, change: Change) -> Plan:
     work = states(net, inputs)
     found = _channels(net, work, blob)
     if found != change.before:
@@ -159,7 +143,7 @@ def _changed(net: Prototxt, blob: str | None, inputs: Mapping | None, change: _C
     for known in work.each:
         for top in _images(known, blob):
             source = known.graph.producer(top)
-            changed, step = _source(net, source, top, change)
+            changed, step = source_changed(net, source, top, change)
             edits += changed
             steps |= {source.field.start: step} if step else {}
             for layer in _readers(known, top, change):
@@ -215,7 +199,7 @@ def _channels(net: Prototxt, work: States, blob: str | None) -> int:
     return counts.pop()
 
 
-def _readers(known: Known, top: Top, change: _Change) -> Iterator[Layer]:
+def _readers(known: Known, top: Top, change: Change) -> Iterator[Layer]:
     """The layers that see the image, through what treats all channels alike."""
     for user in known.graph.consumers[top]:
         if user.type in _FIRST or (
@@ -235,7 +219,7 @@ def _readers(known: Known, top: Top, change: _Change) -> Iterator[Layer]:
             )
 
 
-def _moves(work: States, layer: Layer, change: _Change) -> list[Move]:
+def _moves(work: States, layer: Layer, change: Change) -> list[Move]:
     """The layer's weights with their input channels mixed as the rows say."""
     shapes = [tuple(shape) for shape in work.blobs(work.alone(layer))]
     if layer.type in _STATISTICS:
@@ -284,99 +268,35 @@ def _joined(shape: Shape, axis: int) -> Shape:
     return (*shape[:axis], prod(shape[axis : axis + 2]), *shape[axis + 2 :])
 
 
-def _step(layer: Layer, change: _Change) -> Step:
+def _step(layer: Layer, change: Change) -> Step:
     return Step("change", layer.name, layer.line, change.what, f"the same outputs {change.exact}")
 
 
-def _source(
-    net: Prototxt, layer: Layer, top: Top, change: _Change
-) -> tuple[list[Edit], Step | None]:
-    """What changes where the image comes from, and what its owner must see to."""
-    edits = _colour(net, layer, change)
-    if len(change.rows) != change.before:
-        edits += _sizes(net, layer, top, len(change.rows))
-    changed, notes, means = _means(net, layer, change)
-    notes += [f"mean_file {field.string} must change alike" for field in _said(layer, "mean_file")]
-    if layer.type not in ("Input", "DummyData", "ImageData") and len(change.rows) != change.before:
-        notes.append(f"what it reads must have {len(change.rows)} channels")
-    if not edits and not changed and not notes and not change.permutes:
-        return [], None
-    what = (
-        [f"{top.blob} has {len(change.rows)} channels"] if len(change.rows) != change.before else []
-    )
-    what += [f"mean_value {', '.join(means)}"] if changed else []
-    why = "; ".join([change.what, *notes])
-    verb = "change" if edits or changed else "keep"
-    return edits + changed, Step(verb, layer.name, layer.line, "; ".join(what) or layer.type, why)
+def _colour(text: str) -> Arguments:
+    orders = {"": LUMA, "bgr": LUMA, "rgb": LUMA[::-1], "mean": (1 / 3,) * 3}
+    return (), {"luma": orders[one_of(text, orders)]}
 
 
-def _said(layer: Layer, name: str) -> list[Field]:
-    return [field for param in layer.field.all("transform_param") for field in param.all(name)]
+def _more(text: str) -> Arguments:
+    count, _, start = text.partition(":")
+    return (whole_number(count),), {"start": one_of(start or "zero", _STARTS)}
 
 
-def _sizes(net: Prototxt, layer: Layer, top: Top, channels: int) -> list[Edit]:
-    """The channels where the file says the image's shape."""
-    fields = [shape.all("dim")[1] for shape in _shapes(net, layer, top)]
-    if layer.field.name == "input" and not net.root.all("input_shape"):
-        fields = net.root.all("input_dim")[4 * top.index + 1 : 4 * top.index + 2]
-    fields += [
-        field for param in layer.field.all("memory_data_param") for field in param.all("channels")
-    ]
-    return [set_value(field, channels, "channels") for field in fields]
-
-
-def _shapes(net: Prototxt, layer: Layer, top: Top) -> list[Field]:
-    if layer.field.name == "input":
-        return net.root.all("input_shape")[top.index : top.index + 1]
-    shapes = [
-        shape
-        for param in layer.field.all("input_param", "dummy_data_param")
-        for shape in param.all("shape")
-    ]
-    if len(shapes) == 1 and len(layer.tops) > 1:
-        raise layer.error(f"its {len(layer.tops)} tops have one shape; give each its own")
-    return shapes[top.index : top.index + 1]
-
-
-def _colour(net: Prototxt, layer: Layer, change: _Change) -> list[Edit]:
-    """ImageData reads gray or colour as it is told."""
-    if layer.type != "ImageData" or {len(change.rows), change.before} != {1, 3}:
-        return []
-    param = layer.field.all("image_data_param")[-1]
-    said = param.all("is_color")
-    if len(change.rows) == 3:
-        return [taken_out(field, "colour") for field in said]
-    if said:
-        return [set_value(said[-1], False, "gray")]
-    return [inside(param, [("is_color", False)], net.style, "gray")]
-
-
-def _means(net: Prototxt, layer: Layer, change: _Change) -> tuple[list[Edit], list[str], list[str]]:
-    """The edits, what is to be noted, and the new values;
-    where one serves every channel, nothing.
-    """
-    fields = _said(layer, "mean_value")
-    if len(fields) < 2:
-        return [], [], []
-    old = [float(field.raw) for field in fields]
-    new = list(change.means(old))
-    if len(new) > len(fields):
-        more = [("mean_value", value) for value in new[len(old) :]]
-        return (
-            [beside(fields[-1], more, net.style, "mean values")],
-            [],
-            [f"{value:g}" for value in new],
-        )
-    words = (
-        [field.raw for field in fields][::-1]
-        if change.permutes
-        else [f"{value:g}" for value in new]
-    )
-    edits = [
-        Edit(field.value_start, field.stop, word, "mean values")
-        for field, word in zip(fields, words, strict=False)
-        if field.raw != word
-    ]
-    inexact = len(new) < len(old) and len(set(old)) > 1
-    note = ["exact only where the mean values were equal"] if inexact else []
-    return edits + [taken_out(field, "mean values") for field in fields[len(new) :]], note, words
+OPERATIONS = (
+    Operation("swap", "swap[=BLOB]", "BGR to RGB and back", swap_channels, image_blob),
+    Operation("gray", "gray[=BLOB]", "colour to gray images", to_gray, image_blob),
+    Operation(
+        "colour",
+        "colour[=bgr|rgb|mean]",
+        "gray to colour, by brightness or mean",
+        to_colour,
+        _colour,
+    ),
+    Operation(
+        "channels",
+        "channels=N[:zero|mean]",
+        "more channels, as depth beside colour",
+        add_channels,
+        _more,
+    ),
+)

@@ -9,9 +9,18 @@ from typing import NamedTuple
 
 from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.schema import FILLERS
 from fcnkit.nets.graph import Layer, Top
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import set_param
+from fcnkit.rewrites.operations import (
+    MOST,
+    Arguments,
+    Operation,
+    comma_separated,
+    name_and_rest,
+    whole_number,
+)
 from fcnkit.rewrites.slide import ELEMENTWISE
 from fcnkit.rewrites.states import Known, States, crops_channels, refused, states
 from fcnkit.shape import Shape
@@ -71,7 +80,7 @@ def reclass(
     start = work.named(layer)
     found = [scores for known in work.each for scores in _found(known, start)]
     count = start[0].param(_COUNTED[start[0].type]).get("num_output")
-    _check(net, layer, classes, count)
+    _check(net, layer, classes, count, filler)
     heads, upscores = (_each(group) for group in zip(*(each[1:] for each in found), strict=True))
     rows = tuple(() if index is None else ((index, 1),) for index in classes)
     steps, edits, moves = {}, [], []
@@ -158,14 +167,20 @@ def _each(groups: Sequence[Sequence[Layer]]) -> list[Layer]:
     return list({layer.field.start: layer for group in groups for layer in group}.values())
 
 
-def _check(net: Prototxt, layer: str, classes: Sequence[int | None], count: int) -> None:
+def _check(
+    net: Prototxt, layer: str, classes: Sequence[int | None], count: int, filler: str
+) -> None:
     if not classes:
         raise refused(net, f'layer "{layer}": no classes are left; give at least one')
-    wrong = [index for index in classes if index is not None and not 0 <= index < count]
-    if wrong:
-        raise refused(
-            net, f'layer "{layer}": it has {count} classes, 0 to {count - 1}, and no {wrong[0]}'
-        )
+    # At the first: a range may be long.
+    for index in classes:
+        if index is not None and not 0 <= index < count:
+            fact = f"it has {count} classes, 0 to {count - 1}, and no {index}"
+            raise refused(net, f'layer "{layer}": {fact}')
+    if filler != ZERO and filler not in FILLERS:
+        fact = f'new classes cannot start as filler "{filler}": Caffe has no such filler'
+        remedy = f"say zero (in --do: new) or one of {', '.join(FILLERS)}"
+        raise refused(net, f'layer "{layer}": {fact}; {remedy}')
 
 
 def _head_moves(
@@ -260,3 +275,41 @@ def _ranges(numbers: Sequence[int]) -> str:
         else:
             runs.append([number, number])
     return ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs)
+
+
+def _arguments(text: str) -> Arguments:
+    """LAYER:0-4,15,new as the layer, the classes, and what new ones start from."""
+    layer, rest = name_and_rest(text)
+    classes: list[int | None] = []
+    fillers = set()
+    for word in comma_separated(rest):
+        if word[:1].isdigit():
+            classes += _range(word, MOST - len(classes))
+        else:
+            classes.append(None)
+            fillers.add(ZERO if word == "new" else word)
+    if len(fillers) > 1:
+        raise ValueError(f"new classes start in several ways, {' and '.join(sorted(fillers))}")
+    return (layer, classes), {"filler": fillers.pop() if fillers else ZERO}
+
+
+def _range(word: str, most: int) -> range:
+    """FIRST or FIRST-LAST as the numbers, at most so many."""
+    first, dash, last = word.partition("-")
+    found = range(whole_number(first), whole_number(last if dash else first) + 1)
+    if not found:
+        raise ValueError(f'"{word}" goes down')
+    if len(found) > most:
+        raise ValueError(f"more than {MOST:,} classes")
+    return found
+
+
+OPERATIONS = (
+    Operation(
+        "classes",
+        "classes=LAYER:0-4,15,new",
+        "select, reorder, add (new, or a filler)",
+        reclass,
+        _arguments,
+    ),
+)

@@ -26,6 +26,7 @@ from fcnkit.rewrites.changes import (
     set_value,
 )
 from fcnkit.rewrites.conversion import Refused, State, check_shared, follow
+from fcnkit.rewrites.operations import Operation, no_arguments
 from fcnkit.rewrites.slide import ELEMENTWISE, slide
 from fcnkit.shape import Shape
 
@@ -288,3 +289,8 @@ def _renamer(rename: str | Mapping[str, str] | None, known: set[str], results: S
                 f'rename "{name}": another layer would be named "{new}" too; choose another name'
             )
     return lambda name: pairs.get(name, name)
+
+
+OPERATIONS = (
+    Operation("conv", "conv", "InnerProduct to Convolution", convolutionalize, no_arguments),
+)

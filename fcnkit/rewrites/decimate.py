@@ -14,6 +14,7 @@ from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.windows import spatial
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import beside, kernel_fields, removed, set_param
+from fcnkit.rewrites.operations import Arguments, Operation, name_and_rest, whole_number
 from fcnkit.rewrites.states import States, copies, states
 from fcnkit.shape import Shape
 
@@ -126,3 +127,16 @@ def _step(layer: Layer, old: Shape, new: Shape) -> Step:
 
 def _show(sizes: Shape) -> str:
     return "x".join(map(str, dict.fromkeys(sizes)))
+
+
+def _arguments(text: str) -> Arguments:
+    layer, size = name_and_rest(text)
+    kernel = tuple(map(whole_number, size.split("x")))
+    return (layer, kernel[0] if len(kernel) == 1 else kernel), {}
+
+
+OPERATIONS = (
+    Operation(
+        "decimate", "decimate=LAYER:K[xK]", "fewer taps of a kernel, dilated", decimate, _arguments
+    ),
+)

@@ -7,6 +7,7 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Layer, graphs
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import removed, renamed_blob
+from fcnkit.rewrites.operations import Operation, comma_separated
 from fcnkit.rewrites.slide import ELEMENTWISE
 from fcnkit.rewrites.states import Known, States, present, states
 from fcnkit.shape import Shape
@@ -104,3 +105,14 @@ def _cut(work: States, layer: Layer) -> tuple[list[Edit], dict[int, Step]]:
                 )
                 edits.append(removed(each.field, f'drop "{layer.name}"'))
     return edits, steps
+
+
+OPERATIONS = (
+    Operation(
+        "drop",
+        "drop=LAYER,...",
+        "layers gone, and what needs them",
+        drop,
+        lambda text: (comma_separated(text), {}),
+    ),
+)

@@ -10,6 +10,7 @@ from fcnkit.nets.graph import Elsewhere, Graph, Layer, State, Top, build, graphs
 from fcnkit.nets.shapes import Shapes, infer
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import removed
+from fcnkit.rewrites.operations import Arguments, Operation, comma_separated
 from fcnkit.shape import Shape
 
 
@@ -167,3 +168,21 @@ def _drops(net: Prototxt, part: _Part) -> Iterator[Move]:
             if layer.name not in kept and layer.bottoms and (blobs is None or blobs):
                 gone[layer.name] = Move(layer.name, 0, (), how="drop")
     yield from gone.values()
+
+
+def _arguments(text: str) -> Arguments:
+    start, colon, end = text.partition(":")
+    if not colon:
+        raise ValueError("it has no colon")
+    return (start or None, comma_separated(end) if end else None), {}
+
+
+OPERATIONS = (
+    Operation(
+        "extract",
+        "extract=[BLOB]:[BLOB,...]",
+        "the layers from one blob to others",
+        extract,
+        _arguments,
+    ),
+)

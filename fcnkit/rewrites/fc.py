@@ -14,6 +14,7 @@ from fcnkit.nets.layers.windows import spatial
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import set_name, taken_out
 from fcnkit.rewrites.conversion import Refused, State, blame, check_shared, follow
+from fcnkit.rewrites.operations import Operation, no_arguments
 from fcnkit.rewrites.states import states
 from fcnkit.shape import Shape
 
@@ -166,3 +167,6 @@ def _moves(layer: Layer, shape: Shape) -> list[Move]:
     outputs = param.get("num_output")
     bias = [Move(layer.name, 1, (outputs,), layer.name)] if param.get("bias_term") else []
     return [Move(layer.name, 0, (outputs, prod(shape[1:])), layer.name), *bias]
+
+
+OPERATIONS = (Operation("fc", "fc", "Convolution to InnerProduct", to_fc, no_arguments),)

@@ -17,6 +17,7 @@ from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import canonical
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import removed, set_value, taken_out
+from fcnkit.rewrites.operations import Operation, no_arguments
 from fcnkit.rewrites.states import Known, States, states
 from fcnkit.shape import Shape
 
@@ -229,3 +230,8 @@ def _steps(chain: _Chain) -> Iterator[tuple[Layer, Step]]:
     yield layer, Step("change", layer.name, layer.line, what, why)
     for link in links:
         yield link, Step("remove", link.name, link.line, link.type, f'it is part of "{layer.name}"')
+
+
+OPERATIONS = (
+    Operation("fold", "fold", "BatchNorm, Scale, Bias into the layer before", fold, no_arguments),
+)

@@ -8,6 +8,7 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Layer
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import set_param, taken_out
+from fcnkit.rewrites.operations import Arguments, Operation, comma_separated, whole_number
 from fcnkit.rewrites.states import States, copies, states
 from fcnkit.shape import Shape
 
@@ -184,3 +185,24 @@ def _drops_filler(layer: Layer) -> bool:
 
 def _said(groups: int) -> str:
     return f"{groups} groups" if groups > 1 else "dense"
+
+
+def _dense(text: str) -> Arguments:
+    return (comma_separated(text) if text else ()), {}
+
+
+def _group(text: str) -> Arguments:
+    layer, colon, count = text.rpartition(":")
+    if colon and layer and count.isdigit():
+        return (layer, whole_number(count)), {}
+    if len(comma_separated(text)) > 1:
+        raise ValueError("several layers; say group once for each")
+    return (text,), {}
+
+
+OPERATIONS = (
+    Operation("dense", "dense[=LAYER,...]", "groups to one dense group", ungroup, _dense),
+    Operation(
+        "group", "group=LAYER[:N]", "a block-diagonal dense layer to N groups", regroup, _group
+    ),
+)

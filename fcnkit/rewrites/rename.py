@@ -1,11 +1,13 @@
 """Layers under other names, in the net and in its weights."""
 
+from collections import Counter
 from collections.abc import Mapping
 
 from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.nets.graph import Layer
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import set_value
+from fcnkit.rewrites.operations import Arguments, Operation, comma_separated, name_and_rest
 from fcnkit.rewrites.states import copies, refused, states
 from fcnkit.shape import Shape
 
@@ -47,3 +49,16 @@ def _name(layer: Layer) -> Field:
     if field is None:
         raise layer.error("it has no name of its own in the file; write one first")
     return field
+
+
+def _arguments(text: str) -> Arguments:
+    pairs = [name_and_rest(pair) for pair in comma_separated(text)]
+    old, times = Counter(old for old, _ in pairs).most_common(1)[0]
+    if times > 1:
+        raise ValueError(f'"{old}" has {times} new names')
+    return (dict(pairs),), {}
+
+
+OPERATIONS = (
+    Operation("rename", "rename=OLD:NEW,...", "layers under other names", rename, _arguments),
+)

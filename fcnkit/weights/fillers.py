@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from fcnkit.errors import WeightsError
 from fcnkit.formats.blobproto import shown_shape
+from fcnkit.formats.schema import FILLERS
 
 if TYPE_CHECKING:
     import numpy
 
-FILLERS = ("bilinear", "constant", "gaussian", "msra", "positive_unitball", "uniform", "xavier")
 VARIANCE_NORMS = ("FAN_IN", "FAN_OUT", "AVERAGE")
 
 
