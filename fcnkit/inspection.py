@@ -1,6 +1,6 @@
 """What a net is, layer by layer: shapes, sizes, cost, and where its tops lie."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
@@ -16,6 +16,7 @@ from fcnkit.nets.layers.table import TYPES
 from fcnkit.nets.memory import Memory, memory
 from fcnkit.nets.shapes import Shapes, infer
 from fcnkit.shape import Shape
+from fcnkit.tables import aligned
 
 
 class Row(NamedTuple):
@@ -315,23 +316,6 @@ def _cells(row: Row) -> dict[str, str]:
         "memory": "?" if row.memory is None else f"{row.memory:,}",
         "weights": row.weights,
     }
-
-
-def aligned(names: Sequence[str], rows: Iterable[Mapping[str, str]], left: Sequence[str]) -> str:
-    """The rows under their names, a line each;
-    columns of words, those in `left`, are flush left.
-    """
-    lines = [names, *([row[name] for name in names] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    to_left = [name in left for name in names]
-    return "".join(
-        "  ".join(
-            f"{cell:<{width}}" if flush else f"{cell:>{width}}"
-            for cell, width, flush in zip(line, widths, to_left, strict=True)
-        ).rstrip()
-        + "\n"
-        for line in lines
-    )
 
 
 def _plain(value: object) -> object:

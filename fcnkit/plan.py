@@ -1,14 +1,14 @@
 """A Plan: what a rewrite would do, why, and what it comes to; nothing is written."""
 
 import io
-import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from fcnkit import notebook
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.shape import Shape
+from fcnkit.tables import folded
 
 
 class Step(NamedTuple):
@@ -183,9 +183,11 @@ class Plan:
         """Each step's line, layer, what and why, folded to `width` columns."""
         if not self.steps:
             return f"{self.before.path}: nothing to do\n"
-        lines = max(len(str(step.line or "+")) for step in self.steps)
-        names = min(max(len(step.layer) for step in self.steps), width // 4)
-        return "".join(_shown(step, lines, names, width) for step in self.steps)
+        rows = (
+            ((str(step.line or "+"), step.layer), (f"{step.verb}: {step.what}", step.why))
+            for step in self.steps
+        )
+        return folded(rows, width=width, most=width // 4, right=(0,))
 
     def __str__(self) -> str:
         return self.table()
@@ -232,27 +234,6 @@ def _through(made: dict[tuple[str, int], Move], move: Move) -> Move:
 def _copies(earlier: Move, move: Move) -> bool:
     """Whether a copy of what the earlier move makes is that move under another name and shape."""
     return earlier.shape == move.shape or earlier.how in ("copy", "transpose", "zero")
-
-
-def _shown(step: Step, lines: int, names: int, width: int) -> str:
-    head = f"{step.line or '+':>{lines}}  {step.layer:<{names}}  "
-    return folded(head, lines + names + 4, [f"{step.verb}: {step.what}", step.why], width)
-
-
-def folded(head: str, margin: int, texts: Sequence[str], width: int = 80) -> str:
-    """A row of a table: texts beside a head, each from a line of its own, folded to `width`.
-
-    A head that is longer than its column of `margin` stands alone.
-    """
-    indent = " " * margin
-    first = head.ljust(margin) if len(head.rstrip()) < margin else head.rstrip() + "\n" + indent
-    options = {
-        "width": max(width - margin, 20),
-        "break_long_words": False,
-        "break_on_hyphens": False,
-    }
-    parts = [part for text in texts for part in textwrap.wrap(text, **options)]
-    return (first + f"\n{indent}".join(parts)).rstrip() + "\n"
 
 
 def _layer_lines(net: Prototxt) -> dict[str, int]:

@@ -7,6 +7,7 @@ import click
 
 from fcnkit.cli.arguments import WEIGHTS, encodable, load, open_weights, shape_option, show_json
 from fcnkit.linting.findings import NOTE
+from fcnkit.tables import columns
 
 
 def _show_kinds(ctx, param, value) -> None:
@@ -15,8 +16,8 @@ def _show_kinds(ctx, param, value) -> None:
         return
     from fcnkit.linting.walk import KINDS
 
-    for name, kind in sorted(KINDS.items()):
-        click.echo(f"{name:<22} {kind.level:<8} {kind.meaning}")
+    rows = ((name, kind.level, kind.meaning) for name, kind in sorted(KINDS.items()))
+    click.echo("\n".join(columns(rows, left=(0, 1, 2))))
     ctx.exit()
 
 

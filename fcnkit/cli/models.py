@@ -1,12 +1,13 @@
 """The commands that fetch published weights, and say what there is."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
 
 from fcnkit.cli.arguments import encodable, show_json, write_all
+from fcnkit.tables import aligned, fields
 
 _STOPPED = 130
 
@@ -71,8 +72,6 @@ def list_(index, cache, timeout, as_json) -> None:
     fcnkit models list
     fcnkit models list --index /srv/models
     """
-    from fcnkit.inspection import aligned
-
     found, where = _read(index, timeout), _folder(cache)
     if as_json:
         show_json([_plain(model, where) for model in found])
@@ -136,39 +135,37 @@ def show(name, index, cache, timeout, as_json) -> None:
         click.echo(encodable("".join(f"{line}\n" for line in _lines(model, where))), nl=False)
 
 
-def _lines(model, where: Path):
+def _lines(model, where: Path) -> list[str]:
+    title = f"{model.name}: {model.about}" if model.about else model.name
+    return [title, *fields(_facts(model, where), indent="  ")]
+
+
+def _facts(model, where: Path) -> Iterator[tuple[str, str]]:
     from fcnkit.models.cache import kept, label
     from fcnkit.models.index import DIGESTS
 
     place = kept(model, where)
-    yield f"{model.name}: {model.about}" if model.about else model.name
-    yield _line("file", model.file)
-    yield _line("size", f"{model.size:,} bytes" if model.size else _size(model))
+    yield "file", model.file
+    yield "size", f"{model.size:,} bytes" if model.size else _size(model)
     for name in DIGESTS:
         if name in model.digests:
-            yield _line(label(name), model.digests[name])
+            yield label(name), model.digests[name]
     if not model.digests:
-        yield _line("digest", "none is published: what is fetched cannot be verified")
-    yield _line("licence", model.licence or "not stated")
-    yield _line("address", model.place or "none that a program can fetch from; see page")
+        yield "digest", "none is published: what is fetched cannot be verified"
+    yield "licence", model.licence or "not stated"
+    yield "address", model.place or "none that a program can fetch from; see page"
     for name in ("page", "template", "mean"):
         if getattr(model, name):
-            yield _line(name, getattr(model, name))
-    yield _line("in cache", _whereabouts(place))
-    yield from (_line("use" if number == 0 else "", use) for number, use in enumerate(_uses(model)))
-    yield from (
-        _line("from" if number == 0 else "", each) for number, each in enumerate(model.sources)
-    )
+            yield name, getattr(model, name)
+    yield "in cache", _whereabouts(place)
+    yield from (("use" if number == 0 else "", use) for number, use in enumerate(_uses(model)))
+    yield from (("from" if number == 0 else "", each) for number, each in enumerate(model.sources))
 
 
 def _whereabouts(place) -> str:
     if place.file.exists():
         return str(place.file)
     return f"no; {place.part.stat().st_size:,} bytes have come" if place.part.exists() else "no"
-
-
-def _line(name: str, value: str) -> str:
-    return f"  {name:<9} {value}"
 
 
 def _uses(model) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import click
 
 from fcnkit.cli.arguments import TEMPLATE, load, show_json
+from fcnkit.tables import aligned
 
 
 class Facts(NamedTuple):
@@ -39,7 +40,6 @@ def templates(as_json) -> None:
     fcnkit templates
     fcnkit inspect template:resnet50
     """
-    from fcnkit.inspection import aligned
     from fcnkit.templates import ABOUT
 
     found = [facts(name, about) for name, about in ABOUT.items()]

@@ -16,7 +16,7 @@ from fcnkit.datasets import databases
 from fcnkit.datasets.colours import Colour, read_classes, read_colours, voc_palette
 from fcnkit.datasets.databases import Record
 from fcnkit.errors import DatasetError
-from fcnkit.inspection import aligned
+from fcnkit.tables import aligned
 
 if TYPE_CHECKING:
     import numpy

@@ -12,6 +12,7 @@ from fcnkit.errors import WeightsError
 from fcnkit.exporting.draft import Tensor
 from fcnkit.files import atomic
 from fcnkit.formats import wire
+from fcnkit.tables import fields
 from fcnkit.weights.blobs import Progress, heard, unheard
 
 # What one protobuf message may hold, and so one file without data beside it.
@@ -121,9 +122,9 @@ class Exported:
             f"{count} {kind}" for kind, count in Counter(self.operators).most_common()
         )
         rows = [f"{self.path}: ONNX, opset {self.opset}, {self.nbytes:,} bytes, {values:,} weights"]
-        rows += [f"  {word:<8}{port}" for word, port in self._ports()]
+        ports = ((word, str(port)) for word, port in self._ports())
+        rows += fields([*ports, ("free", self._free())], indent="  ")
         rows += [
-            f"  free    {self._free()}",
             f"  {sum(self.operators.values())} operators: {kinds or 'none'}",
         ]
         rows += [

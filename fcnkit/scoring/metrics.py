@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from fcnkit import notebook
 from fcnkit.errors import DatasetError
-from fcnkit.inspection import aligned
+from fcnkit.tables import aligned, columns
 
 if TYPE_CHECKING:
     import numpy
@@ -94,19 +94,18 @@ class Scores:
 
     def table(self) -> str:
         """A line for each class, and the four metrics."""
-        columns = ("class", "name", "pixels", "accuracy", "IU")
+        names = ("class", "name", "pixels", "accuracy", "IU")
         figures = zip(self.names, self.labelled, self.accuracies, self.ius, strict=True)
         cells = [
             (str(number), name, f"{count:,}", _shown(accuracy), _shown(iu))
             for number, (name, count, accuracy, iu) in enumerate(figures)
         ]
-        rows = [dict(zip(columns, row, strict=True)) for row in cells]
-        metrics = [
-            f"{said:<22}{_shown(getattr(self, name)):>10}\n" for name, said in METRICS.items()
-        ]
+        rows = [dict(zip(names, row, strict=True)) for row in cells]
+        metrics = ((words, _shown(getattr(self, name))) for name, words in METRICS.items())
         images = f"{self.images:,} image{'s' * (self.images != 1)}"
         pixels = f"{sum(self.labelled):,} pixels scored, {self.ignored:,} ignored"
-        return "".join([aligned(columns, rows, ("name",)), *metrics, f"{images}, {pixels}\n"])
+        lines = [*columns(metrics, left=(0,)), f"{images}, {pixels}"]
+        return aligned(names, rows, ("name",)) + "".join(f"{line}\n" for line in lines)
 
     def json(self) -> dict:
         """The same as plain lists, dicts, strings and numbers; null for NaN."""

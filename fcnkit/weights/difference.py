@@ -10,8 +10,8 @@ from typing import NamedTuple
 from fcnkit import notebook
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.inspection import FITS, MISMATCH, RESHAPE
-from fcnkit.plan import folded
 from fcnkit.shape import Shape
+from fcnkit.tables import folded
 
 EQUAL, CLOSE, CHANGED, RESHAPED = "equal", "close", "changed", "reshaped"
 MISSING, EXTRA = "missing", "extra"
@@ -114,13 +114,8 @@ class Comparison:
     def table(self, width: int = 80, *, every: bool = False) -> str:
         """What differs, or with `every` all rows, folded to `width` columns, and the summary."""
         cells = [_cells(row) for row in (self.rows if every else self.different)]
-        names = min(max((len(cell[0]) for cell in cells), default=0), width // 3)
-        verdicts = max((len(cell[1]) for cell in cells), default=0)
-        lines = (
-            folded(f"{name:<{names}}  {verdict:<{verdicts}}  ", names + verdicts + 4, texts, width)
-            for name, verdict, *texts in cells
-        )
-        return "".join(lines) + self.summary()
+        rows = ((each[:2], each[2:]) for each in cells)
+        return folded(rows, width=width, most=width // 3) + self.summary()
 
     def summary(self) -> str:
         """How many blobs there are of each verdict,

@@ -16,8 +16,9 @@ from fcnkit.formats.blobproto import shown_shape
 from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.layers.windows import spatial
 from fcnkit.nets.shapes import Shapes
-from fcnkit.plan import Move, folded
+from fcnkit.plan import Move
 from fcnkit.shape import Shape
+from fcnkit.tables import folded
 from fcnkit.weights.blobs import Blob
 from fcnkit.weights.store import Weights
 
@@ -78,18 +79,8 @@ class Match:
         """Each layer's name, what becomes of it,
         its shapes and the reason, folded to `width` columns.
         """
-        cells = [_cells(row) for row in self.rows]
-        names = min(max((len(cell[0]) for cell in cells), default=0), width // 3)
-        verdicts = max((len(cell[1]) for cell in cells), default=0)
-        return "".join(
-            folded(
-                f"{name:<{names}}  {verdict:<{verdicts}}  ",
-                names + verdicts + 4,
-                [shapes, why],
-                width,
-            )
-            for name, verdict, shapes, why in cells
-        )
+        rows = ((cells[:2], cells[2:]) for cells in map(_cells, self.rows))
+        return folded(rows, width=width, most=width // 3)
 
     def __str__(self) -> str:
         return self.table()

@@ -6,14 +6,14 @@ float64: the memory that this takes does not grow with a blob.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit import notebook
-from fcnkit.plan import folded
 from fcnkit.shape import Shape
+from fcnkit.tables import GAP, columns, folded
 from fcnkit.weights.blobs import Blob
 from fcnkit.weights.store import Weights
 
@@ -96,15 +96,19 @@ class Statistics:
         """A line for each blob, and the sums;
         a name that `width` has no room for stands above its blobs.
         """
-        lines = [dict(zip(_COLUMNS, _COLUMNS, strict=True)), *map(_cells, self.rows)]
+        names, *cells = zip(_COLUMNS, *map(_cells, self.rows), strict=True)
+        numbers = columns(zip(*cells, strict=True), left=(_COLUMNS.index("shape") - 1,))
         notes = ["", *(self._notes(row) for row in self.rows)]
-        names, numbers = [line.pop("layer") for line in lines], _aligned(lines)
-        margin = 2 + max(min(max(map(len, names)), width - 2 - len(numbers[0])), len("layer"))
-        table = (
-            folded(f"{head:<{margin}}", margin, [f"{cells}  {note}"], width)
-            for head, cells, note in zip(_heads(names, margin - 2), numbers, notes, strict=True)
+        room = max(width - len(GAP) - len(numbers[0]), len("layer"))
+        table = folded(
+            (
+                ((head,), (f"{line}{GAP}{note}",))
+                for head, line, note in zip(_heads(names, room), numbers, notes, strict=True)
+            ),
+            width=width,
+            most=room,
         )
-        return f"{self.path}\n{''.join(table)}{self.totals()}"
+        return f"{self.path}\n{table}{self.totals()}"
 
     def totals(self) -> str:
         """How much there is in all, and how many blobs are odd."""
@@ -145,7 +149,7 @@ class Statistics:
         return self.table()
 
     def _repr_html_(self) -> str:
-        rows = ((*_cells(row).values(), self._notes(row)) for row in self.rows)
+        rows = ((*_cells(row), self._notes(row)) for row in self.rows)
         return notebook.table(rows, head=(*_COLUMNS, ""), caption=self.path, note=self.totals())
 
 
@@ -244,8 +248,8 @@ def _joined(one: _Part, other: _Part) -> _Part:
     )
 
 
-def _cells(row: Row) -> dict[str, str]:
-    cells = (
+def _cells(row: Row) -> tuple[str, ...]:
+    return (
         row.layer,
         str(row.blob),
         "x".join(map(str, row.shape)) or "1",
@@ -255,7 +259,6 @@ def _cells(row: Row) -> dict[str, str]:
         _shown(row.mean),
         share(row.zeros, row.count),
     )
-    return dict(zip(_COLUMNS, cells, strict=True))
 
 
 def _shown(figure: float | None) -> str:
@@ -274,16 +277,6 @@ def _heads(names: Sequence[str], room: int) -> Iterator[str]:
     """Each line's name; one that is too long for its column is said once."""
     for before, name in zip(("", *names), names, strict=False):
         yield "" if len(name) > room and name == before else name
-
-
-def _aligned(lines: Sequence[Mapping[str, str]]) -> list[str]:
-    widths = {name: max(len(line[name]) for line in lines) for name in lines[0]}
-    return [
-        "  ".join(
-            f"{cell:{'<' if name == 'shape' else '>'}{widths[name]}}" for name, cell in line.items()
-        )
-        for line in lines
-    ]
 
 
 def _plain(row: Row) -> dict:

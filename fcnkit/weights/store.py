@@ -23,6 +23,7 @@ from fcnkit.errors import WeightsError, shown
 from fcnkit.formats import blobproto, caffemodel, hdf5, npz, signature, solverstate, wire
 from fcnkit.formats.blobproto import BlobSpan, shown_shape
 from fcnkit.formats.caffemodel import LayerSpan, Layout
+from fcnkit.tables import columns
 from fcnkit.weights import containers
 from fcnkit.weights.blobs import (
     Blob,
@@ -366,13 +367,7 @@ class Weights(Mapping):
     def table(self) -> str:
         """One line per blob: layer, number, shape, count, bytes."""
         rows = [("layer", "blob", "shape", "count", "bytes"), *_rows(self)]
-        widths = [max(len(row[column]) for row in rows) for column in range(5)]
-        lines = (
-            f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:<{widths[2]}}  "
-            f"{row[3]:>{widths[3]}}  {row[4]:>{widths[4]}}\n"
-            for row in rows
-        )
-        return "".join(lines)
+        return "".join(f"{line}\n" for line in columns(rows, left=(0, 2)))
 
     def __repr__(self) -> str:
         return f"<Weights {self.title}>\n{self.table()}"

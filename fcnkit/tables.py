@@ -1,0 +1,74 @@
+"""Tables as text: columns under their names, names with their values, texts beside a head."""
+
+import textwrap
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+
+GAP = "  "
+# Texts are never folded to less than this, however narrow the table.
+_LEAST = 20
+
+
+def columns(rows: Iterable[Sequence[str]], *, left: Container[int] = ()) -> list[str]:
+    """A line for each row, its cells at the right of columns wide enough for all, or at the left.
+
+    `left` has the numbers of the columns that are flush left.
+    """
+    lines = list(rows)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [GAP.join(_padded(line, widths, left)).rstrip() for line in lines]
+
+
+def aligned(names: Sequence[str], rows: Iterable[Mapping[str, str]], left: Sequence[str]) -> str:
+    """The rows under the names of their columns, a line each.
+
+    Columns of words, those in `left`, are flush left.
+    """
+    lines = [names, *([row[name] for name in names] for row in rows)]
+    to_left = [number for number, name in enumerate(names) if name in left]
+    return "".join(f"{line}\n" for line in columns(lines, left=to_left))
+
+
+def fields(pairs: Iterable[tuple[str, str]], *, indent: str = "") -> list[str]:
+    """A line for each name and its value."""
+    return [f"{indent}{line}" for line in columns(pairs, left=(0, 1))]
+
+
+def folded(
+    rows: Iterable[tuple[Sequence[str], Sequence[str]]],
+    *,
+    width: int = 80,
+    most: int = 80,
+    right: Container[int] = (),
+) -> str:
+    """Rows of some cells and texts beside them, each text from a line of its own.
+
+    The whole is folded to `width` columns, of which a cell has at most `most`;
+    cells that need more stand on a line alone.  `right` has the numbers of
+    the cells that are flush right.
+    """
+    rows = list(rows)
+    cells = [head for head, _ in rows]
+    widths = [min(max(map(len, column)), most) for column in zip(*cells, strict=True)]
+    left = [number for number in range(len(widths)) if number not in right]
+    margin = sum(widths) + len(GAP) * len(widths)
+    lines = (
+        _beside(GAP.join(_padded(head, widths, left)), margin, texts, width) for head, texts in rows
+    )
+    return "".join(lines)
+
+
+def _padded(cells: Sequence[str], widths: Sequence[int], left: Container[int]) -> Iterator[str]:
+    for number, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        yield f"{cell:<{width}}" if number in left else f"{cell:>{width}}"
+
+
+def _beside(head: str, margin: int, texts: Sequence[str], width: int) -> str:
+    indent = " " * margin
+    head = head.rstrip()
+    first = head.ljust(margin) if len(head) < margin else f"{head}\n{indent}"
+    parts = [part for text in texts for part in _wrapped(text, max(width - margin, _LEAST))]
+    return (first + f"\n{indent}".join(parts)).rstrip() + "\n"
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)

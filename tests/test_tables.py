@@ -1,0 +1,49 @@
+"""Text tables: every cell under its name, nothing lost by folding."""
+
+import pytest
+
+from fcnkit.tables import aligned, columns, fields, folded
+
+
+def test_columns_are_as_wide_as_their_widest_cell():
+    assert columns([("a", "1,000", "x"), ("bcd", "7", "")], left=(0, 2)) == [
+        "a    1,000  x",
+        "bcd      7",
+    ]
+
+
+def test_no_rows():
+    assert columns([]) == fields([]) == [] and folded([]) == ""
+    assert aligned(("a", "b"), [], ()) == "a  b\n"
+
+
+def test_words_are_flush_left_and_numbers_flush_right():
+    rows = [{"n": "12", "name": "x", "other": "left out"}]
+    assert aligned(("n", "name"), rows, ("name",)) == " n  name\n12  x\n"
+
+
+def test_a_field_without_a_value_has_no_blanks_at_its_end():
+    assert fields([("size", "3"), ("licence", "")], indent="  ") == ["  size     3", "  licence"]
+
+
+TEXTS = ("one two three four five six seven", "because")
+
+
+@pytest.mark.parametrize("width", (10, 30, 80))
+def test_folding_loses_no_word_and_keeps_to_the_width(width):
+    text = folded([(("7", "conv"), TEXTS), (("12", "a"), TEXTS)], width=width, right=(0,))
+    assert text.split() == [
+        "7",
+        "conv",
+        *" ".join(TEXTS).split(),
+        "12",
+        "a",
+        *" ".join(TEXTS).split(),
+    ]
+    assert max(map(len, text.splitlines())) <= max(width, len("12  conv  ") + 20)
+    assert text.startswith(" 7  conv  one") and "\n12  a     one" in text
+
+
+def test_a_cell_that_is_too_long_stands_alone():
+    text = folded([(("long name",), ("text",)), (("b",), ("text",))], most=3)
+    assert text == "long name\n     text\nb    text\n"
