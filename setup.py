@@ -1,5 +1,6 @@
 """How fcnkit is packaged; tool settings are in pyproject.toml."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -23,6 +24,12 @@ TEST = [
 ]
 
 
+def version() -> str:
+    """What fcnkit/__init__.py says, without importing it."""
+    source = Path(__file__).with_name("fcnkit") / "__init__.py"
+    return re.search(r'^__version__ = "(.+)"$', source.read_text(encoding="utf-8"), re.M)[1]
+
+
 def long_description() -> str:
     readme = Path(__file__).with_name("README.md")
     return readme.read_text(encoding="utf-8") if readme.exists() else ""
@@ -30,7 +37,7 @@ def long_description() -> str:
 
 setup(
     name="fcnkit",
-    version="0.1.0",
+    version=version(),
     description="Turns trained Caffe classifiers into fully convolutional networks that Caffe "
     "trains",
     long_description=long_description(),

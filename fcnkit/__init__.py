@@ -6,15 +6,18 @@ The names below are the library; the README is a tour of them.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fcnkit.rewrites import REWRITES
+
 # These two are called as their modules are, which Python would put in their place on a later
 # import.
-from fcnkit.rewrites import REWRITES
 from fcnkit.verify import verify
 from fcnkit.weights.store import open as weights
 
 if TYPE_CHECKING:
     from fcnkit.formats.prototxt import Prototxt
     from fcnkit.nets.coordmap import CoordMap
+
+__version__ = "0.1.0"
 
 # The modules of the other names, each imported when it is first used: a command pays for what it
 # needs alone. `make stubs` writes the same into __init__.pyi, for editors and type checkers.
@@ -57,18 +60,31 @@ _MODULES = {
     "transplant": "fcnkit.weights.surgery",
 } | {name: f"fcnkit.rewrites.{file}" for file, names in REWRITES.items() for name in names}
 
+# Names of the version before.
+_RENAMED = {"train": "to_train"}
+
 __all__ = [*_MODULES, "coords", "template", "verify", "weights"]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        return _renamed(name, _RENAMED[name])
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = globals()[name] = getattr(import_module(_MODULES[name]), name)
     return found
 
 
+def _renamed(old: str, new: str) -> Any:
+    from warnings import warn
+
+    fact = f"fcnkit.{old} is called fcnkit.{new}; the old name goes with the next version"
+    warn(fact, DeprecationWarning, stacklevel=3)
+    return getattr(import_module(__name__), new)
+
+
 def __dir__() -> list[str]:
-    return sorted(globals().keys() | _MODULES)
+    return sorted([*__all__, "__version__"])
 
 
 def template(name: str) -> "Prototxt":

@@ -32,7 +32,7 @@ from fcnkit.rewrites.fold import fold
 from fcnkit.rewrites.groups import regroup, ungroup
 from fcnkit.rewrites.rename import rename
 from fcnkit.rewrites.rescore import rescore
-from fcnkit.rewrites.to_train import train
+from fcnkit.rewrites.to_train import to_train
 from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.rewrites.upsample import skip, upsample
 from fcnkit.scoring.metrics import Scores, confusion, score
@@ -99,7 +99,7 @@ __all__ = [
     "to_colour",
     "to_fc",
     "to_gray",
-    "train",
+    "to_train",
     "transplant",
     "ungroup",
     "upgrade",
@@ -107,6 +107,7 @@ __all__ = [
     "verify",
     "weights",
 ]
+__version__: str
 
 def coords(net: Prototxt, start: str, end: str) -> CoordMap: ...
 def template(name: str) -> Prototxt: ...

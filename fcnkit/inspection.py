@@ -163,7 +163,10 @@ def inspect(
 ) -> Inspection:
     """What Caffe would build from `net` in one state, as a table.
 
-    `inputs` gives shapes by blob name; offsets are counted from the blob
+        fk.inspect(fk.read("deploy.prototxt"), inputs={"data": (1, 3, 500, 500)})
+
+    `state` is a phase, a level and stages, fk.State("TRAIN"); TEST when not
+    given.  `inputs` gives shapes by blob name; offsets are counted from the blob
     `to`, or from the net's first input.  With `weights` (layer name to
     blobs), each row says how the file's blobs fit.
 

@@ -71,13 +71,18 @@ def verify(
 ) -> tuple[Difference, ...]:
     """Both nets have run on one input in the state TEST; a Difference per output.
 
+        plan = fk.convolutionalize(net)
+        fk.verify(net, old, plan.net, fk.transplant(plan, old))
+
+    `net` has `weights`, and `new_net` has `new_weights`, the same where not given.
     The scores before a final Softmax come first.  Outputs are paired by name;
     where one of each is left over, those two.  (N, C) is compared with
-    (N, C, 1, 1) value by value.  `new_weights` are `weights` when not given.
+    (N, C, 1, 1) value by value.
     `engine` is one of `installed_engines()`, the first of them when not given;
     `device`, such as "cpu" or "cuda", is for an engine that knows several.
     `inputs` gives arrays, or shapes for noise, by the old net's input names; the
-    rest is `noise` of the size that the prototxt says.
+    rest is `noise` of the size that the prototxt says, from `seed`.  Two outputs
+    are equal where no difference is more than `tolerance` times the largest value.
 
     Raises NetError when the outputs cannot be paired or have different counts,
     WeightsError when a layer has no weights, EngineError when the engine

@@ -25,7 +25,8 @@ def stub() -> str:
     own = {name: each for name, each in found.items() if each.__module__ == "fcnkit"}
     listed = "".join(f'    "{name}",\n' for name in sorted(found))
     imports = _imports({name: each for name, each in found.items() if name not in own})
-    return "".join([_HEAD, *imports, f"\n__all__ = [\n{listed}]\n\n", *_declared(own)])
+    names = f"\n__all__ = [\n{listed}]\n__version__: str\n\n"
+    return "".join([_HEAD, *imports, names, *_declared(own)])
 
 
 def _imports(found: dict[str, type]) -> Iterator[str]:

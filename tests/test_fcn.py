@@ -8,7 +8,8 @@ from sketches import conv, data, fc, graph, layer, net, pool, relu, template, th
 import fcnkit as fk
 from fcnkit.errors import AlignError, NetError
 from fcnkit.nets.graph import build
-from fcnkit.rewrites.fcn import first_layers, pad_first, without_last_pooling
+from fcnkit.rewrites.fcn import without_last_pooling
+from fcnkit.rewrites.padding import first_layers, pad_first
 
 
 def ave(name, bottom, more="global_pooling: true"):

@@ -17,7 +17,7 @@ REWRITES = {
     "align": fk.align,
     "rescore": fk.rescore,
     "deploy": deploy,
-    "train": fk.train,
+    "to_train": fk.to_train,
     "fold": fk.fold,
     "reclass": fk.reclass,
     "channels": fk.swap_channels,
@@ -38,7 +38,7 @@ OPTIONS = {
     "channels/train_val": {"inputs": {"data": (8, 3, 16, 16)}},
     "decimate/deeplab": {"layer": "fc6", "kernel": 4},
     "extract/middle": {"start": "pool1", "end": "fc"},
-    "train/deployed": {"zero": ("score_fr",), "ignore": 11},
+    "to_train/deployed": {"zero": ("score_fr",), "ignore": 11},
 }
 
 

@@ -1,6 +1,9 @@
 """The rules of the house, checked on the source itself."""
 
 import ast
+import importlib.metadata
+import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -318,9 +321,33 @@ def test_a_right_import_is_let_through(module, source):
 
 def test_every_public_name_is_there():
     assert all(hasattr(fcnkit, name) for name in fcnkit.__all__)
-    assert set(fcnkit.__all__) <= set(dir(fcnkit))
+    assert set(dir(fcnkit)) == {*fcnkit.__all__, "__version__"}
     with pytest.raises(AttributeError, match="no attribute 'fcm'"):
         fcnkit.fcm  # noqa: B018
+
+
+def test_names_of_the_version_before_still_work():
+    with pytest.warns(DeprecationWarning, match="fcnkit.train is called fcnkit.to_train") as said:
+        old = fcnkit.train
+    assert old is fcnkit.to_train and "train" not in dir(fcnkit)
+    assert said[0].filename == __file__
+
+
+def test_the_version_is_that_of_the_package():
+    assert fcnkit.__version__ == importlib.metadata.version("fcnkit")
+
+
+FIRST = ("read", "inspect", "convolutionalize", "fcn", "weights", "transplant", "verify", "infer")
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_help_has_an_example_and_every_argument(name):
+    """What `help(fk.fcn)` shows: a call that can be copied, and each argument by its name."""
+    shown = inspect.getdoc(getattr(fcnkit, name))
+    assert f"fk.{name}(" in shown
+    told = re.findall(r"`(\w+)`", shown)
+    named = set(inspect.signature(getattr(fcnkit, name)).parameters) - {"net"}
+    assert named <= set(told), f"help(fk.{name}) does not tell what these are: {named - set(told)}"
 
 
 def test_the_stub_is_what_make_stubs_writes(monkeypatch):

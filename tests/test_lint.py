@@ -1033,8 +1033,8 @@ def test_what_fcnkit_makes_is_clean(name, stride):
     assert fcnkit.lint(net) == ()
     plan = fcnkit.fcn(net, classes=5, stride=stride)
     assert fcnkit.lint(plan.net) == (), shown(fcnkit.lint(plan.net))
-    assert fcnkit.lint(fcnkit.train(plan.net).net) == (), shown(
-        fcnkit.lint(fcnkit.train(plan.net).net)
+    assert fcnkit.lint(fcnkit.to_train(plan.net).net) == (), shown(
+        fcnkit.lint(fcnkit.to_train(plan.net).net)
     )
 
 

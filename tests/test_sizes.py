@@ -12,7 +12,7 @@ from fcnkit.nets.coords import downward
 from fcnkit.nets.graph import build
 from fcnkit.nets.shapes import infer
 from fcnkit.nets.sizes import Sizes
-from fcnkit.rewrites.fcn import first_layers, pad_first
+from fcnkit.rewrites.padding import first_layers, pad_first
 
 OWN = 200
 

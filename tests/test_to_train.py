@@ -12,7 +12,7 @@ from fcnkit.formats import prototxt
 from fcnkit.formats.schema import check, message
 from fcnkit.nets.graph import State, build, states
 from fcnkit.nets.shapes import infer
-from fcnkit.rewrites.to_train import Images, solver, train
+from fcnkit.rewrites.to_train import Images, solver, to_train
 
 SMALL = net(
     data(1, 2, 24, 24),
@@ -32,7 +32,7 @@ SMALL = net(
 def small(**options):
     plan = fk.fcn(SMALL, classes=3, stride=2)
     zero = {move.layer for move in plan.moves if move.how == "zero"}
-    return train(plan.net, zero=zero, **options).net
+    return to_train(plan.net, zero=zero, **options).net
 
 
 def layers(text, state=State("TRAIN")):
@@ -91,7 +91,7 @@ def test_layers_without_a_filler_get_one_but_for_new_scores(filler):
 def test_fillers_may_be_replaced():
     kept = "weight_filler { type: 'gaussian' std: 0.5 } bias_filler { type: 'constant' value: 1 }"
     text = net(data(1, 1, 9, 9), conv("a", "data", 2, 3, kept), conv("b", "a", 2, 3))
-    found = layers(train(text, filler="xavier", refill=True).net)
+    found = layers(to_train(text, filler="xavier", refill=True).net)
     for name in "ab":
         assert found[name].param("convolution_param").view("weight_filler").get("type") == "xavier"
     assert found["a"].param("convolution_param").view("weight_filler").get("std") == 1
@@ -105,7 +105,7 @@ def test_fillers_may_be_kept():
         conv("b", "a", 2, 1),
     )
     for filler, of_b in (("keep", False), ("msra", True)):
-        found = layers(train(text, filler=filler).net)
+        found = layers(to_train(text, filler=filler).net)
         assert found["a"].param("convolution_param").view("weight_filler").get("type") == "gaussian"
         assert found["b"].param("convolution_param").has("weight_filler") == of_b
 
@@ -122,7 +122,7 @@ def test_rates_are_said_where_nothing_was():
             more="param { lr_mult: 7 } convolution_param { num_output: 2 kernel_size: 1 }",
         ),
     )
-    found = layers(train(text).net)
+    found = layers(to_train(text).net)
     rates = {
         name: [
             (one.get("lr_mult"), one.get("decay_mult")) for one in found[name].view.views("param")
@@ -167,7 +167,7 @@ def test_images_are_changed_and_labels_are_not():
     ],
 )
 def test_the_images_may_be_declared_in_any_way(head):
-    text = train(net(head, conv("c", "data", 2, 3))).net
+    text = to_train(net(head, conv("c", "data", 2, 3))).net
     assert not text.root.all("input", "input_dim", "input_shape")
     assert len(build(text, State("TRAIN")).layers) == 4
 
@@ -212,7 +212,7 @@ def test_there_is_no_other_solver():
 )
 def test_what_cannot_be_trained_is_refused(text, options, message):
     with pytest.raises(NetError, match=message):
-        build(train(text, **options).net, State("TRAIN"))
+        build(to_train(text, **options).net, State("TRAIN"))
 
 
 # ---- real Caffe
@@ -313,7 +313,7 @@ def test_both_files_load_with_the_same_weights(caffe, folder):
 
 @pytest.mark.parametrize("name", ["alexnet", "vgg16"])
 def test_templates_give_files_that_caffe_takes(name, caffe):
-    text = train(fk.fcn(template(name), classes=21, stride=16, pad=100).net).net
+    text = to_train(fk.fcn(template(name), classes=21, stride=16, pad=100).net).net
     # The parser alone: without LMDBs the net itself cannot be built.
     check("NetParameter", text.root)
     with pytest.raises(fk.errors.EngineError, match="mdb|No such file"):

@@ -221,12 +221,12 @@ def fcn(
 
 
 def _texts(plan: Plan, how: Mapping[str, Any], cpu: bool, kind: str) -> dict[str, Prototxt]:
-    from fcnkit.rewrites.to_train import solver, train
+    from fcnkit.rewrites.to_train import solver, to_train
 
     zero = {move.layer for move in plan.moves if move.how == "zero"}
     return {
         "deploy.prototxt": plan.net,
-        "train_val.prototxt": train(plan.net, zero=zero, **how).net,
+        "train_val.prototxt": to_train(plan.net, zero=zero, **how).net,
         "solver.prototxt": solver("train_val.prototxt", kind=kind, cpu=cpu, style=plan.net.style),
     }
 

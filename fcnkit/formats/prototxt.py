@@ -88,6 +88,8 @@ class Prototxt:
 def read(path, name: str | None = None) -> Prototxt:
     """The prototxt at `path`, which errors call `name` where that is given.
 
+        net = fk.read("deploy.prototxt")
+
     Raises PrototxtError when there is no such file or it is not text format.
     """
     try:

@@ -159,8 +159,12 @@ def infer(
 ) -> Inferred:
     """A deploy net has run on an image at its own size.
 
-    `image` is a file, or an array of bytes, (height, width) or (height, width,
-    3) in RGB.  The net gets (value - mean) * scale, channels in `order`.
+        found = fk.infer(fk.read("deploy.prototxt"), "fcn.caffemodel", "cat.jpg")
+        found.overlay().save("cat.png")
+
+    `net` and `weights` are those of the deploy file.  `image` is a file, or an
+    array of bytes, (height, width) or (height, width, 3) in RGB.  The net gets
+    (value - `mean`) * `scale`, channels in `order`.  `names` are the classes';
     `colours` are a colour for each class, or the file of a colour map, which
     has names too; VOC's by default.  `engine` is one of `installed_engines()`,
     the first of them when not given.  The scores are the net's last output

@@ -20,6 +20,6 @@ REWRITES: dict[str, tuple[str, ...]] = {
     "rescore": ("rescore",),
     "upsample": ("upsample", "skip"),
     "align": ("align",),
-    "to_train": ("train",),
+    "to_train": ("to_train",),
     "upgrade": ("upgrade",),
 }

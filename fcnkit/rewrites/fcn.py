@@ -6,7 +6,7 @@ afresh with the new classes, its scores are upsampled and cropped to the
 image, through skips where a finer stride is asked for.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from functools import cache
@@ -16,13 +16,13 @@ from fcnkit.errors import AlignError, NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets import coords
 from fcnkit.nets.graph import Graph, Layer, Top, build
-from fcnkit.nets.layers.windows import spatial
 from fcnkit.nets.shapes import infer
 from fcnkit.nets.sizes import Sizes, Track
 from fcnkit.plan import Offset, Plan, Step
-from fcnkit.rewrites.changes import removed, renamed_blob, set_param
+from fcnkit.rewrites.changes import removed, renamed_blob
 from fcnkit.rewrites.convolutionalize import convolutionalize
 from fcnkit.rewrites.deploy import deploy
+from fcnkit.rewrites.padding import first_layers, pad_first, padding_of
 from fcnkit.rewrites.parts import Pairs, added
 from fcnkit.rewrites.rescore import find_head, rescore
 from fcnkit.rewrites.upgrade import upgrade
@@ -49,14 +49,21 @@ def fcn(
 ) -> Plan:
     """A net that scores `classes` classes at every pixel of an image of any size.
 
+        plan = fk.fcn(fk.read("deploy.prototxt"), classes=21, stride=8)
+        print(plan.diff())
+        plan.net.save("fcn8s.prototxt")
+
     `classes` may be several heads on one trunk, {"sem": 33, "geo": 3}.
     `stride` is that of the finest scores used: the net's own for none but its
     last layer's, a smaller one for skips.  The first layer's padding is `pad`
     pixels, "keep", or "auto": the smallest that keeps every offset whole and
     not negative and every crop valid for each input of `least` pixels and
     more.  `group` upsamples each class by itself; `at_once` scales each skip
-    by 0.01 more than the one before, to train all of them in one go.  A net
-    of Caffe's older formats, which have no Crop, is upgraded first.
+    by 0.01 more than the one before, to train all of them in one go.  `head`
+    is the layer that scores the classifier's classes, its last one when not
+    given, and `inputs` {blob: shape} the size that it is made for, in place of
+    the file's.  A net of Caffe's older formats, which have no Crop, is upgraded
+    first.
 
     Raises NetError when the net has no such stride, AlignError when the
     padding does not suffice.
@@ -144,57 +151,6 @@ def without_last_pooling(net: Prototxt, head: str) -> Plan:
         "the FCN scores every place, not their average",
     )
     return Plan(net, net.edit(edits), (step,))
-
-
-def pad_first(net: Prototxt, pad: int) -> Plan:
-    """The convolutions that read the image are padded by `pad` pixels on each side.
-
-    Raises NetError where the image meets another layer with a window first.
-    """
-    if pad < 0:
-        raise NetError(f"{net.path}: a padding of {pad} pixels; give 0 or more")
-    graph = build(net)
-    first = first_layers(graph)
-    edits, steps = [], []
-    for layer in first:
-        edits += set_param(
-            layer, "convolution_param", [("pad", pad)], net.style, replacing=_OTHER_PADS, why="pad"
-        )
-        steps.append(
-            Step(
-                "change",
-                layer.name,
-                layer.line,
-                f"pad {pad}",
-                "room for the crop at the image's border",
-            )
-        )
-    return Plan(net, net.edit(edits), tuple(steps))
-
-
-# What says the padding in place of pad: the last five are a fork's.
-_OTHER_PADS = ("pad_h", "pad_w", "pad_type", "pad_t", "pad_l", "pad_b", "pad_r")
-
-
-def first_layers(graph: Graph) -> list[Layer]:
-    """The convolutions that the image meets first, on any way from the inputs.
-
-    Raises NetError where it meets another layer with a window before them.
-    """
-    reached, found = set(graph.inputs), []
-    for layer in graph.layers:
-        if not reached.intersection(layer.bottoms):
-            continue
-        if layer.type == "Convolution":
-            found.append(layer)
-        elif layer.type in ("Pooling", "Deconvolution", "InnerProduct"):
-            raise layer.error(
-                f"a {layer.type} reads the image, and only a Convolution can be padded; use pad "
-                f"keep"
-            )
-        else:
-            reached.update(layer.tops)
-    return found
 
 
 class _Rung(NamedTuple):
@@ -329,7 +285,7 @@ def _least_pad(trunk: Plan, recipe: _Recipe) -> Plan:
     that works tells where to begin; and it adds one to the least slack, or
     more, so that halving the range finds the smallest.
     """
-    own = max(_pads(first_layers(build(trunk.net))))
+    own = max(padding_of(first_layers(build(trunk.net))))
     sizes = _sizes_by_pad(trunk.net, recipe, own)
 
     @cache
@@ -357,17 +313,12 @@ def _sizes_by_pad(net: Prototxt, recipe: _Recipe, own: int) -> Callable[[int], S
 
     @cache
     def even() -> Sizes:
-        if _pads(first_layers(graph)) == {own}:
+        if padding_of(first_layers(graph)) == {own}:
             return as_is
         padded = build(pad_first(net, own).net)
         return recipe.sizes(padded, first_layers(padded))
 
     return lambda pad: as_is if pad == own else even().padded(pad - own)
-
-
-def _pads(layers: Iterable[Layer]) -> set[int]:
-    """What these layers are padded by, on any side."""
-    return {pad for window in map(spatial, layers) for pad in (*window.pad, *window.far)}
 
 
 def _skip_names(rungs: Sequence[_Rung], suffix: str, at_once: bool) -> list[Names]:

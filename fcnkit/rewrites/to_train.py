@@ -61,7 +61,7 @@ def images_of(net: Prototxt) -> Images:
     return Images()
 
 
-def train(
+def to_train(
     net: Prototxt,
     *,
     ignore: int = 255,

@@ -74,8 +74,10 @@ class Layer(NamedTuple):
 
 
 def open(path: str | os.PathLike) -> "Weights":
-    """The weights of a file, told by its content:
+    """The weights of the file at `path`, told by its content:
     caffemodel V1 or V2, .caffemodel.h5, .npz, .solverstate.
+
+        fk.weights("net.caffemodel")["conv1"][0].array()
 
     Its headers are read, its tensors are not.  A solver's history is the one
     layer "history".  Raises WeightsError when the file cannot be read or is

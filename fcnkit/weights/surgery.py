@@ -29,7 +29,11 @@ class Moving(Protocol):
 def transplant(plan: Moving, weights: Weights) -> Weights:
     """The weights that the plan's net takes: every move carried out, the rest as it was.
 
-    Nothing is read or written yet.  A source layer that goes to one place
+        old = fk.weights("net.caffemodel")
+        fk.transplant(fk.convolutionalize(net), old).save("conv.caffemodel")
+
+    `plan` is that of a rewrite, or a match of two nets; `weights` are those of
+    the net before it.  Nothing is read or written yet.  A source layer that goes to one place
     only is renamed and reshaped where it stands in the file; a source that
     goes to several, or a new layer, is written after the others.
 
