@@ -24,7 +24,7 @@ from canvas import Placed, glyph, scatter
 from sklearn.datasets import load_digits
 
 from fcnkit.engines import caffe
-from fcnkit.formats import schema
+from fcnkit.formats import datum
 
 WINDOW = 28
 NEAR, FAR = 7, 10
@@ -85,10 +85,7 @@ def centred(images: np.ndarray, labels: np.ndarray) -> Iterator[tuple]:
 def write_lmdb(folder: Path, samples: list[tuple]) -> None:
     with lmdb.open(str(folder), map_size=1 << 30) as store, store.begin(write=True) as transaction:
         for number, (window, label) in enumerate(samples):
-            datum = schema.message("Datum")(
-                channels=1, height=WINDOW, width=WINDOW, data=window.tobytes(), label=label
-            )
-            transaction.put(b"%08d" % number, datum.SerializeToString())
+            transaction.put(b"%08d" % number, datum.written(window[None], label))
 
 
 def train(folder: Path) -> float:

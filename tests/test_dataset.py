@@ -32,7 +32,7 @@ from fcnkit.datasets.pairs import find, shuffled, split
 from fcnkit.datasets.prepare import Recipe
 from fcnkit.datasets.summary import summarize
 from fcnkit.errors import DatasetError, EngineError, OutputError
-from fcnkit.formats import schema
+from fcnkit.formats import datum, schema
 from fcnkit.formats.prototxt import Style, parse, render
 from fcnkit.nets.graph import State
 from fcnkit.rewrites.to_train import Images, data_layer
@@ -677,21 +677,21 @@ def test_a_database_grows(tmp_path, monkeypatch):
     array = np.arange(30000, dtype=np.uint32).view(np.uint8).reshape(3, 200, 200)
     store = databases.Writer(tmp_path)
     for number in range(4):
-        store.put([(databases.key(number, "x"), databases.datum(array))])
+        store.put([(databases.key(number, "x"), datum.written(array))])
     store.close()
     assert [np.array_equal(each.array, array) for each in databases.read(tmp_path)] == [True] * 4
 
 
 def test_keys_are_never_too_long(tmp_path):
     store = databases.Writer(tmp_path)
-    store.put([(databases.key(7, "é" * 400), databases.datum(np.zeros((1, 1, 1), np.uint8)))])
+    store.put([(databases.key(7, "é" * 400), datum.written(np.zeros((1, 1, 1), np.uint8)))])
     store.close()
     assert next(databases.read(tmp_path)).key.startswith("00000007_é")
 
 
 def test_a_damaged_page_is_named(tmp_path):
     store = databases.Writer(tmp_path)
-    store.put([(b"0", databases.datum(np.zeros((1, 9, 9), np.uint8)))])
+    store.put([(b"0", datum.written(np.zeros((1, 9, 9), np.uint8)))])
     store.close()
     whole = (tmp_path / "data.mdb").read_bytes()
     for start in range(0, len(whole), 4096):
@@ -736,7 +736,13 @@ def test_a_disk_that_is_full_leaves_what_resume_takes_up(tmp_path):
     "value, message",
     [
         (b"\xff\xff", "is no Datum"),
-        (b"", "has 0 bytes for 0 x 0 x 0 values"),
+        (b"", "has 0 values for 0 x 0 x 0"),
+        (
+            schema.message("Datum")(
+                channels=1, height=1, width=1, float_data=[2]
+            ).SerializeToString(),
+            "entry 0: holds floats",
+        ),
         (
             schema.message("Datum")(
                 channels=1, height=1, width=1, encoded=True, data=b"x"
@@ -761,7 +767,7 @@ def test_inspect_refuses_what_does_not_fit(tmp_path):
     store = databases.Writer(folder / "train_label_lmdb")
     last = list(store.records())[-1]
     store.cut(5)
-    store.put([(b"00000005_other", databases.datum(last.array))])
+    store.put([(b"00000005_other", datum.written(last.array))])
     store.close()
     other = run("dataset", "inspect", folder)
     assert (

@@ -50,6 +50,7 @@ FORMATS_JOINED = {
     ("formats.caffemodel", "formats.blobproto"),
     ("formats.solverstate", "formats.wire"),
     ("formats.solverstate", "formats.blobproto"),
+    ("formats.datum", "formats.schema"),
     ("formats.schema", "formats.prototxt"),
     ("formats.schema", "formats.values"),
     ("formats.schema", "formats.descriptors"),

@@ -26,7 +26,7 @@ from fcnkit.datasets.summary import (
 )
 from fcnkit.datasets.workers import in_order
 from fcnkit.errors import DatasetError
-from fcnkit.formats import binaryproto
+from fcnkit.formats import binaryproto, datum
 
 SKIPPED_FILE = "skipped.txt"
 KINDS = ("image", "label")
@@ -216,9 +216,7 @@ def _put(stores: Sequence[databases.Writer], batch: Sequence, pairs: Sequence[Pa
 
 def _datum(each: Prepared, which: int) -> bytes:
     return (
-        each.stored[which]
-        if each.stored
-        else databases.datum((each.image, each.label[None])[which])
+        each.stored[which] if each.stored else datum.written((each.image, each.label[None])[which])
     )
 
 

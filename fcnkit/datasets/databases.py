@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.errors import DatasetError
-from fcnkit.formats import lmdbs, schema
+from fcnkit.formats import datum, lmdbs
 from fcnkit.libraries import load
 
 if TYPE_CHECKING:
@@ -32,16 +32,10 @@ def key(number: int, name: str) -> bytes:
     return b"%08d_%b" % (number, name.encode("utf-8", "surrogateescape")[: _LONGEST_KEY - 9])
 
 
-def datum(array: "numpy.ndarray") -> bytes:
-    """The wire format of a Datum that holds (channels, height, width) of uint8."""
-    channels, height, width = array.shape
-    return schema.message("Datum")(
-        channels=channels, height=height, width=width, data=array.tobytes(), label=0
-    ).SerializeToString()
-
-
 def encoded(array: "numpy.ndarray") -> bytes:
-    """The same as a PNG inside a Datum: smaller, and Caffe needs OpenCV and more time to read it.
+    """A Datum that holds (channels, height, width) of uint8 as a PNG.
+
+    It is smaller, and Caffe needs OpenCV and more time to read it.
 
     OpenCV gives the channels of a colour image from blue to red.
     """
@@ -52,10 +46,7 @@ def encoded(array: "numpy.ndarray") -> bytes:
     planes = array[0] if len(array) == 1 else np.moveaxis(array[::-1], 0, 2)
     file = io.BytesIO()
     load("PIL.Image").fromarray(np.ascontiguousarray(planes)).save(file, "PNG")
-    channels, height, width = array.shape
-    return schema.message("Datum")(
-        channels=channels, height=height, width=width, data=file.getvalue(), label=0, encoded=True
-    ).SerializeToString()
+    return datum.written_picture(file.getvalue(), array.shape)
 
 
 class Writer:
@@ -156,21 +147,16 @@ def count(folder: str | Path) -> int:
 
 
 def _array(folder: str | Path, name: str, value: bytes) -> "numpy.ndarray":
-    import numpy as np
-    from google.protobuf.message import DecodeError
-
     place = f"{folder}: entry {name}"
     try:
-        found = schema.message("Datum").FromString(value)
-    except DecodeError:
-        raise DatasetError(f"{place}: is no Datum; is it damaged?") from None
-    if found.encoded:
-        return _decoded(place, found.data)
-    shape = found.channels, found.height, found.width
-    if min(shape) < 1 or len(found.data) != np.prod(shape):
-        size = f"{len(found.data):,} bytes for {' x '.join(map(str, shape))} values"
-        raise DatasetError(f"{place}: has {size}; is it damaged, or of another type than uint8?")
-    return np.frombuffer(found.data, np.uint8).reshape(shape)
+        found = datum.read(value)
+    except ValueError as error:
+        raise DatasetError(f"{place}: {error}; is it damaged?") from None
+    if found.values is None:
+        return _decoded(place, found.picture)
+    if found.values.dtype != "uint8":
+        raise DatasetError(f"{place}: holds floats; store whole numbers of 0 to 255 as bytes")
+    return found.values
 
 
 def _decoded(place: str, data: bytes) -> "numpy.ndarray":

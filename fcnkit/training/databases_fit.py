@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.datasets import databases
 from fcnkit.errors import NetError, said
-from fcnkit.formats import schema
+from fcnkit.formats import datum
 from fcnkit.libraries import load
 from fcnkit.linting.seen import Seen
 from fcnkit.linting.training import ignored_label, labelled, source_of
@@ -128,9 +128,8 @@ def labels(path: Path) -> tuple[Label, ...]:
 
 def entries(path: Path) -> Iterator[tuple[str, list[tuple[int, int]]]]:
     """Every entry of a database: its key, and each of its labels with how many pixels have it."""
-    datum = schema.message("Datum")()
     for entry, value in databases.raw(path):
-        yield entry, list(_counts(_values(f"{path}: entry {entry!r}", value, datum)))
+        yield entry, list(_counts(_values(f"{path}: entry {entry!r}", value)))
 
 
 def _counts(values: "numpy.ndarray") -> Iterator[tuple[int, int]]:
@@ -142,19 +141,18 @@ def _counts(values: "numpy.ndarray") -> Iterator[tuple[int, int]]:
     return zip(*(found.tolist() for found in np.unique(values, return_counts=True)), strict=True)
 
 
-def _values(place: str, data: bytes, datum) -> "numpy.ndarray":
+def _values(place: str, data: bytes) -> "numpy.ndarray":
     """The labels of one Datum: bytes, floats that Caffe cuts to whole numbers, or a picture."""
     import numpy as np
 
     try:
-        datum.ParseFromString(data)
-    except Exception as error:  # protobuf's DecodeError, whose place moves between its versions
-        raise NetError(f"{place}: is no Datum ({said(error)}); make the database anew") from None
-    if datum.encoded:
-        return _decoded(place, datum.data)
-    if datum.float_data:
-        return np.trunc(np.array(datum.float_data)).astype(np.int64)
-    return np.frombuffer(datum.data, np.uint8)
+        found = datum.read(data)
+    except ValueError as error:
+        raise NetError(f"{place}: {error}; make the database anew") from None
+    if found.values is None:
+        return _decoded(place, found.picture)
+    values = found.values.ravel()
+    return values if values.dtype == np.uint8 else np.trunc(values).astype(np.int64)
 
 
 def _decoded(place: str, data: bytes) -> "numpy.ndarray":

@@ -16,8 +16,8 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from fcnkit.engines.torch.layers.site import refusal
-from fcnkit.formats import lmdbs
-from fcnkit.formats.schema import View, message
+from fcnkit.formats import datum, lmdbs
+from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Layer
 from fcnkit.training.torch.reading import image_files
 from fcnkit.training.torch.reading.draws import Draws
@@ -97,21 +97,12 @@ def _entries(folder: Path, store) -> Iterator[tuple[bytes, Any]]:
 def _image(layer: Layer, place: str, value: bytes, mode: str) -> Item:
     """The image and the label of a Datum."""
     try:
-        datum = message("Datum").FromString(value)
-    except Exception as error:  # protobuf's DecodeError, whose place moves between its versions
-        raise refusal(layer, f"{place} is no Datum ({error}); make the database anew") from None
-    if datum.encoded:
-        return image_files.decoded(layer, place, datum.data, mode), datum.label
-    shape = datum.channels, datum.height, datum.width
-    values = (
-        np.frombuffer(datum.data, np.uint8)
-        if datum.data
-        else np.array(datum.float_data, np.float32)
-    )
-    if min(shape) < 1 or values.size != np.prod(shape, dtype=np.int64):
-        fact = f"{values.size:,} values for {' x '.join(map(str, shape))}"
-        raise refusal(layer, f"{place} has {fact}; is it damaged?")
-    return values.reshape(shape), datum.label
+        found = datum.read(value)
+    except ValueError as error:
+        raise refusal(layer, f"{place} {error}; make the database anew") from None
+    if found.values is None:
+        return image_files.decoded(layer, place, found.picture, mode), found.label
+    return found.values, found.label
 
 
 def _mode(layer: Layer) -> str:

@@ -1,0 +1,64 @@
+"""A Datum: one entry of a database, which is an image or a label image, and a number.
+
+Its values stand in it as bytes, as floats, or as a picture file (`encoded`), which is for
+the reader to decode: Caffe has OpenCV for it.
+"""
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from fcnkit.errors import said
+from fcnkit.formats import schema
+from fcnkit.shape import Shape
+
+if TYPE_CHECKING:
+    import numpy
+
+
+class Datum(NamedTuple):
+    """`values`, (channels, height, width) of uint8 or float32, or a `picture`; and the number."""
+
+    label: int
+    values: "numpy.ndarray | None" = None
+    picture: bytes = b""
+
+
+def read(data: bytes) -> Datum:
+    """What an entry holds; bytes before floats where it has both, as Caffe takes them.
+
+    Raises ValueError, which says what is wrong with it.
+    """
+    import numpy as np
+
+    try:
+        found = schema.message("Datum").FromString(data)
+    except Exception as error:  # protobuf's DecodeError, whose place moves between its versions
+        raise ValueError(f"is no Datum ({said(error)})") from None
+    if found.encoded:
+        return Datum(found.label, picture=found.data)
+    shape = found.channels, found.height, found.width
+    values = (
+        np.frombuffer(found.data, np.uint8)
+        if found.data
+        else np.array(found.float_data, np.float32)
+    )
+    if min(shape) < 1 or values.size != math.prod(shape):
+        raise ValueError(f"has {values.size:,} values for {' x '.join(map(str, shape))}")
+    return Datum(found.label, values.reshape(shape))
+
+
+def written(values: "numpy.ndarray", label: int = 0) -> bytes:
+    """The entry that holds (channels, height, width) of uint8."""
+    return _written(values.shape, label, data=values.tobytes())
+
+
+def written_picture(file: bytes, shape: Shape, label: int = 0) -> bytes:
+    """The entry that holds a picture file, which decoded has this shape."""
+    return _written(shape, label, data=file, encoded=True)
+
+
+def _written(shape: Shape, label: int, **fields: object) -> bytes:
+    channels, height, width = shape
+    return schema.message("Datum")(
+        channels=channels, height=height, width=width, label=label, **fields
+    ).SerializeToString()
