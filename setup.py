@@ -10,7 +10,7 @@ DRAW = ["pygraphviz>=2,<3"]  # brings Graphviz along
 DEMO = [*OPENCV, "pillow>=10.1,<14"]
 DIGITS = ["lmdb>=1.4,<4", "pillow>=10.1,<14", "scikit-learn>=1.3,<2"]
 ONNX = ["onnx>=1.16,<2", "onnxruntime>=1.17,<2"]
-SEGMENTATION = ["lmdb>=1.4,<4", "matplotlib>=3.7,<4", "pillow>=10.1,<14", "rich>=13,<16"]
+SEGMENTATION = ["lmdb>=1.4,<4", "matplotlib>=3.7,<4", "pillow>=10.1,<14"]
 TORCH = ["torch>=2.4,<2.14"]
 NOTEBOOKS = [*OPENCV, *SEGMENTATION, "ipykernel>=6.25,<8", "nbclient>=0.9,<1", "nbformat>=5.9,<6"]
 TEST = [
@@ -59,6 +59,7 @@ setup(
         "h5py>=3.8,<4",
         "numpy>=1.24,<3",
         "protobuf>=4.25,<8",
+        "rich>=13,<16",
     ],
     extras_require={
         "opencv": OPENCV,

@@ -2,10 +2,8 @@
 exit status, what is printed; nothing is written.
 """
 
-import io
 import json
 import shutil
-import sys
 
 import numpy as np
 import pytest
@@ -13,7 +11,6 @@ from sketches import weights
 from test_cli import SMALL, broken, listing, process, run
 
 import fcnkit as fk
-from fcnkit.cli import diff
 from fcnkit.cli.arguments import holds_weights
 
 
@@ -212,28 +209,6 @@ def test_weights_and_nets_of_the_shared_data_are_told_apart(shared):
         if path.suffix in (".caffemodel", ".h5") and "not_models" not in path.parts:
             assert holds_weights(str(path)), path
     assert not any(holds_weights(str(path)) for path in shared.rglob("*.prototxt"))
-
-
-class Terminal(io.StringIO):
-    """What says that it is a terminal."""
-
-    def isatty(self) -> bool:
-        """It is."""
-        return True
-
-
-@pytest.mark.parametrize(
-    ("stream", "length", "shown"),
-    [(Terminal, 500 << 20, True), (Terminal, 1 << 20, False), (io.StringIO, 500 << 20, False)],
-)
-def test_long_work_shows_a_bar_on_a_terminal_alone(stream, length, shown, monkeypatch):
-    monkeypatch.setattr(sys, "stderr", stream())
-    with diff.progress(length, "reading") as advance:
-        for _ in range(1000):
-            advance(length // 1000)
-    said = sys.stderr.getvalue()
-    assert ("reading" in said and "100%" in said) == shown == bool(said)
-    assert said.count("%") <= 103
 
 
 def test_no_bar_in_a_pipe(folder):

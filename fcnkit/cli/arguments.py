@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from fcnkit.cli.progress import measured
+from fcnkit.cli.text import encodable
 from fcnkit.engines.engine import names, with_devices
 from fcnkit.errors import OutputError, PrototxtError
 from fcnkit.formats import prototxt
@@ -182,11 +184,6 @@ def show_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
-def encodable(text: str) -> str:
-    """The text with bytes that were not UTF-8 shown as question marks."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
 def write_all(
     outputs: Sequence[tuple[str | os.PathLike, Callable]],
     *,
@@ -248,8 +245,6 @@ def saver(document) -> Callable:
 
 
 # Below this many bytes, writing is over before a bar would be seen.
-_LONG = 64 << 20
-_STEP = 4 << 20
 
 
 def weights_saver(weights) -> Callable:
@@ -266,19 +261,11 @@ def weights_saver(weights) -> Callable:
 
 
 def file_saver(content) -> Callable:
-    """How `write_all` writes what has a `save`:
-    with a progress bar where that takes long and is seen.
-    """
+    """How `write_all` writes what has a `save`; the progress of a large one is shown."""
 
     def save(path, *, force):
-        if content.nbytes < _LONG or not sys.stderr.isatty():
-            content.save(path, force=force)
-            return
-        label = f"writing {Path(path).name}"
-        with click.progressbar(
-            length=content.nbytes, label=label, file=sys.stderr, update_min_steps=_STEP
-        ) as bar:
-            content.save(path, force=force, progress=bar.update)
+        with measured(content.nbytes, f"writing {Path(path).name}") as advance:
+            content.save(path, force=force, progress=advance)
 
     return save
 

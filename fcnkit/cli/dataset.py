@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from fcnkit.cli.arguments import encodable, show_json, write_all
-from fcnkit.cli.labels import JOBS, class_names, cores, counted, label_options, meaning
+from fcnkit.cli.labels import JOBS, class_names, cores, label_options, meaning
+from fcnkit.cli.progress import counted
 
 
 class _Size(click.ParamType):

@@ -1,8 +1,6 @@
 """What weights files hold, and how they differ."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import click
 
@@ -17,9 +15,7 @@ from fcnkit.cli.arguments import (
     show_json,
     terminal_width,
 )
-
-# Less than this takes a moment; more takes a second or longer.
-_LONG = 100 << 20
+from fcnkit.cli.progress import measured
 
 
 @click.command(short_help="Say how weights differ, or whether they fit a net.")
@@ -58,7 +54,7 @@ def diff(first, second, names, tolerance, inputs, every, as_json) -> None:
         raise click.UsageError("--tolerance is for two weights files, --input for a net")
     options = {"names": names, "tolerance": tolerance, "inputs": dict(inputs)}
     length = 0 if is_net else _length(old) + _length(new)
-    with progress(length, "comparing") as advance:
+    with measured(length, "comparing") as advance:
         found = compare(old, new, progress=advance, **options)
     if as_json:
         show_json(found.json())
@@ -73,7 +69,7 @@ def show_statistics(path: str, *, as_json: bool) -> None:
     from fcnkit.weights.statistics import statistics
 
     weights = open_weights(path)
-    with progress(_length(weights), "reading") as advance:
+    with measured(_length(weights), "reading") as advance:
         found = statistics(weights, progress=advance)
     if as_json:
         show_json(found.json())
@@ -83,18 +79,3 @@ def show_statistics(path: str, *, as_json: bool) -> None:
 
 def _length(weights) -> int:
     return sum(blob.nbytes for blobs in weights.values() for blob in blobs)
-
-
-@contextmanager
-def progress(length: int, label: str) -> Iterator[Callable[[int], object]]:
-    """What is to be told of each piece of `length` bytes;
-    long work shows a bar where a terminal sees it.
-    """
-    if length < _LONG or not sys.stderr.isatty():
-        yield lambda done: None
-        return
-    bar = click.progressbar(
-        length=length, label=label, file=sys.stderr, update_min_steps=length // 100
-    )
-    with bar:
-        yield bar.update

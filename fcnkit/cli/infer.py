@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import click
 
 from fcnkit.cli.arguments import WEIGHTS, encodable, engine_options, load_net, show_json, write_all
-from fcnkit.cli.labels import Values, counted
+from fcnkit.cli.labels import Values
+from fcnkit.cli.progress import counted
 from fcnkit.errors import DatasetError, NetError, OutputError
 
 LEGEND = "legend.png"

@@ -1,9 +1,7 @@
 """The options that say what label files mean, and how they become a Reading."""
 
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -152,15 +150,3 @@ def class_names(classes: str | None, colours: "ColourMap | None" = None) -> tupl
 def cores() -> int:
     """The processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def counted(length: int, label: str) -> Iterator[Callable[[int], object]]:
-    """What is to be told of each of `length` things that is done;
-    a bar where a terminal sees it.
-    """
-    if not sys.stderr.isatty():
-        yield lambda done: None
-        return
-    with click.progressbar(length=length, label=label, file=sys.stderr, show_pos=True) as bar:
-        yield bar.update

@@ -2,11 +2,13 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
 from fcnkit.cli.arguments import encodable, show_json, write_all
+from fcnkit.cli.progress import MEGABYTES, Bar, Lines, progress
 from fcnkit.tables import aligned, fields
 
 _STOPPED = 130
@@ -203,9 +205,14 @@ def fetch(name, output, place, index, cache, timeout, force) -> None:
     model = one(_read(index, timeout), name)
     _check_output(output, force)
     try:
-        with _Bar(model.file) as bar:
+        with _Coming(model.file) as coming:
             found = fetched(
-                model, _folder(cache), place=place or "", timeout=timeout, heard=bar.at, told=_say
+                model,
+                _folder(cache),
+                place=place or "",
+                timeout=timeout,
+                heard=coming.at,
+                told=_say,
             )
     except KeyboardInterrupt:
         _say(f"{name}: stopped; the same command goes on from what came")
@@ -240,30 +247,26 @@ def _copier(source: Path):
     return save
 
 
-class _Bar:
-    """How much has come: a bar on a terminal, nothing elsewhere."""
+class _Coming:
+    """How much of a file has come: shown from when its size is known."""
 
     def __init__(self, name: str) -> None:
-        self.name, self.bar = name, None
+        self.name = name
+        self.stack = ExitStack()
+        self.display: Bar | Lines | None = None
 
-    def __enter__(self) -> "_Bar":
+    def __enter__(self) -> "_Coming":
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self.bar:
-            self.bar.__exit__(*error)
+        self.stack.close()
 
     def at(self, done: int, size: int | None) -> None:
-        """The bar stands at `done` of `size` bytes; there is none where the size is not known."""
-        if size is None or not sys.stderr.isatty():
+        """So many bytes have come, of so many where that is known."""
+        if size is None:
             return
-        if self.bar is None:
-            label = f"fetching {self.name}, {size / 1e6:.1f} MB"
-            self.bar = click.progressbar(
-                length=size, label=label, file=sys.stderr, width=20, update_min_steps=1 << 19
-            )
-            self.bar.__enter__()
-        self.bar.update(done - self._told)
-        self._told = done
-
-    _told = 0
+        if self.display is None:
+            label = f"fetching {self.name}"
+            display = progress(label, size, first=done, unit=MEGABYTES)
+            self.display = self.stack.enter_context(display)
+        self.display.at(done)

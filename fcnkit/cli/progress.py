@@ -1,26 +1,41 @@
-"""How far a training is: a live bar on a terminal, plain lines now and then elsewhere."""
+"""How far long work is: a live bar where standard error is a terminal, lines elsewhere."""
 
 import sys
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import click
 
-from fcnkit.training.log import Loss, Scores
+from fcnkit.cli.text import encodable
 
-# Between two plain lines of losses, in seconds.
-_EVERY = 10.0
-
-
-def shown(values: Mapping[str, object]) -> str:
-    """Scores in a few words; those of several classes by how many they are."""
-    parts = (f"{name} {_figure(value)}" for name, value in values.items())
-    return ", ".join(parts)
+# Between two lines, and between two states of a bar, in seconds.
+EVERY, FRAME = 10.0, 0.1
+# To read or write fewer bytes takes a moment, and needs no display.
+LONG = 100 << 20
 
 
-def _figure(value: object) -> str:
-    return f"of {len(value)} classes" if isinstance(value, list) else f"{value:.4g}"
+class Unit(NamedTuple):
+    """How amounts are written: as numbers behind a word, or in a multiple such as megabytes."""
+
+    word: str = ""
+    symbol: str = ""
+    size: int = 1
+
+    def amount(self, done: int, total: int) -> str:
+        """So much of so much."""
+        return f"{self.word}{self._figure(done)} of {self._figure(total)}{self.symbol}"
+
+    def speed(self, each_second: float) -> str:
+        """So much each second."""
+        return f"{each_second / self.size:.3g}{self.symbol}/s"
+
+    def _figure(self, value: int) -> str:
+        return str(value) if self.size == 1 else f"{value / self.size:.1f}"
+
+
+THINGS, ITERATIONS, MEGABYTES = Unit(), Unit("iteration "), Unit("", " MB", 10**6)
 
 
 def clock(seconds: float) -> str:
@@ -29,27 +44,32 @@ def clock(seconds: float) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
-class Pace:
-    """How fast the iterations come, from the first one on."""
+class Work:
+    """What is done of some work, and how fast it goes."""
 
-    def __init__(self, first: int) -> None:
-        self.first, self.begun = first, time.monotonic()
+    def __init__(self, label: str, total: int, first: int, unit: Unit) -> None:
+        self.label, self.total, self.first, self.unit = label, total, first, unit
+        self.done, self.begun = first, time.monotonic()
 
-    def left(self, iteration: int, iterations: int) -> str:
+    def left(self) -> str:
         """The speed and the time that is left, "" where neither is known."""
-        done = iteration - self.first
-        if done <= 0 or iteration >= iterations:
+        done = self.done - self.first
+        if done <= 0 or self.done >= self.total:
             return ""
         speed = done / max(time.monotonic() - self.begun, 1e-9)
-        return f", {speed:.3g}/s, {clock((iterations - iteration) / speed)} left"
+        return f"{self.unit.speed(speed)}, {clock((self.total - self.done) / speed)} left"
+
+    def state(self, note: str) -> str:
+        """A note, the speed and the time that is left, as far as they are known."""
+        return ", ".join(part for part in (note, self.left()) if part)
 
 
 class Lines:
-    """Progress as lines on standard error."""
+    """Progress as lines; the first one is shown `soon`, or when the work has taken a while."""
 
-    def __init__(self, name: str, first: int, iterations: int) -> None:
-        self.name, self.iterations, self.pace = name, iterations, Pace(first)
-        self.said = 0.0
+    def __init__(self, work: Work, *, soon: bool = False) -> None:
+        self.work, self.shown = work, soon
+        self.last = -EVERY if soon else time.monotonic()
 
     def __enter__(self) -> "Lines":
         return self
@@ -57,51 +77,57 @@ class Lines:
     def __exit__(self, *error: object) -> None:
         pass
 
-    def loss(self, event: Loss) -> None:
-        """Says the loss, if nothing was said for a while or it is the last."""
-        if time.monotonic() - self.said < _EVERY and event.iteration < self.iterations:
-            return
-        self.said = time.monotonic()
-        rate = "" if event.rate is None else f", rate {event.rate:g}"
-        left = self.pace.left(event.iteration, self.iterations)
-        self.say(
-            f"iteration {event.iteration} of {self.iterations}, loss {event.loss:.4g}{rate}{left}"
-        )
+    def advance(self, more: int) -> None:
+        """So much more is done."""
+        self.at(self.work.done + more)
 
-    def scores(self, event: Scores) -> None:
-        """Says the scores."""
-        self.say(f"iteration {event.iteration}, validation: {shown(event.values)}")
+    def at(self, done: int, note: str = "") -> None:
+        """So much is done: a line where none was shown for a while, and at the end of several."""
+        work, now = self.work, time.monotonic()
+        work.done = done
+        if now - self.last < EVERY and not (self.shown and done >= work.total):
+            return
+        self.last, self.shown = now, True
+        self.say(", ".join(filter(None, (work.unit.amount(done, work.total), work.state(note)))))
+
+    def result(self, text: str) -> None:
+        """A figure that stands until there is another."""
+        self.say(text)
 
     def say(self, text: str) -> None:
         """One line."""
-        click.echo(f"{self.name}: {text}", err=True)
+        click.echo(encodable(f"{self.work.label}: {text}"), err=True)
 
 
 class Bar:
     """Progress as a bar that is always the terminal's last line but one,
-    and the newest scores below it.
+    and the newest result below it.
     """
 
-    def __init__(self, name: str, first: int, iterations: int) -> None:
-        from rich import progress
+    def __init__(self, work: Work) -> None:
         from rich.console import Console, Group
         from rich.live import Live
+        from rich.progress import BarColumn, Progress, TextColumn
         from rich.text import Text
 
-        self.bar = progress.Progress(
-            progress.TextColumn("{task.description}", markup=False),
-            progress.BarColumn(bar_width=16),
-            progress.TextColumn("{task.completed}/{task.total}"),
-            progress.TextColumn("{task.fields[state]}", markup=False),
+        self.work, self.last = work, 0.0
+        self.bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=16),
+            TextColumn("{task.fields[amount]}", markup=False),
+            TextColumn("{task.fields[state]}", markup=False),
         )
-        # The whole path would leave no room for the rest.
-        short = Path(name).resolve().name
-        self.task = self.bar.add_task(short, total=iterations, completed=first, state="")
-        self.test = Text()
+        self.task = self.bar.add_task(
+            encodable(work.label),
+            total=work.total,
+            completed=work.done,
+            state="",
+            amount=work.unit.amount(work.done, work.total),
+        )
+        self.below = Text()
         self.live = Live(
-            Group(self.bar, self.test), console=Console(stderr=True), refresh_per_second=4
+            Group(self.bar, self.below), console=Console(stderr=True), refresh_per_second=4
         )
-        self.iterations, self.pace = iterations, Pace(first)
 
     def __enter__(self) -> "Bar":
         self.live.start()
@@ -110,26 +136,52 @@ class Bar:
     def __exit__(self, *error: object) -> None:
         self.live.stop()
 
-    def loss(self, event: Loss) -> None:
-        """The bar stands at this iteration."""
-        rate = "" if event.rate is None else f" rate {event.rate:g}"
-        state = f"loss {event.loss:.4g}{rate}{self.pace.left(event.iteration, self.iterations)}"
-        self.bar.update(self.task, completed=event.iteration, state=state)
+    def advance(self, more: int) -> None:
+        """So much more is done."""
+        self.at(self.work.done + more)
 
-    def scores(self, event: Scores) -> None:
-        """The scores stay below the bar until there are others."""
-        self.test.plain = f"validation at {event.iteration}: {shown(event.values)}"
+    def at(self, done: int, note: str = "") -> None:
+        """So much is done."""
+        work, now = self.work, time.monotonic()
+        work.done = done
+        if now - self.last < FRAME and done < work.total:
+            return
+        self.last = now
+        amount = work.unit.amount(done, work.total)
+        self.bar.update(self.task, completed=done, amount=amount, state=work.state(note))
+
+    def result(self, text: str) -> None:
+        """It stays below the bar until there is another."""
+        self.below.plain = encodable(text)
 
     def say(self, text: str) -> None:
         """One line above the bar."""
-        self.live.console.print(text, markup=False, highlight=False)
+        self.live.console.print(encodable(text), markup=False, highlight=False)
 
 
-def progress(name: str, first: int, iterations: int) -> "Bar | Lines":
-    """What fits where standard error goes."""
-    from fcnkit.libraries import load
+def progress(
+    label: str, total: int, *, first: int = 0, unit: Unit = THINGS, soon: bool = False
+) -> Bar | Lines:
+    """The display of work on `total` things, of which `first` are done already.
 
-    if not sys.stderr.isatty():
-        return Lines(name, first, iterations)
-    load("rich.progress")
-    return Bar(name, first, iterations)
+    It is a context; a bar where standard error is a terminal, lines elsewhere.
+    """
+    work = Work(label, total, first, unit)
+    return Bar(work) if sys.stderr.isatty() else Lines(work, soon=soon)
+
+
+@contextmanager
+def counted(total: int, label: str) -> Iterator[Callable[[int], object]]:
+    """What is to be called with how many more of `total` things are done."""
+    with progress(label, total) as display:
+        yield display.advance
+
+
+@contextmanager
+def measured(size: int, label: str) -> Iterator[Callable[[int], object]]:
+    """What is to be called with how many more of `size` bytes are done; few have no display."""
+    if size < LONG:
+        yield lambda done: None
+        return
+    with progress(label, size, unit=MEGABYTES) as display:
+        yield display.advance

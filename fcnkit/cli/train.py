@@ -3,13 +3,16 @@
 import re
 import shlex
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 
 import click
 
-from fcnkit.cli.arguments import WEIGHTS, encodable
+from fcnkit.cli.arguments import WEIGHTS
+from fcnkit.cli.progress import ITERATIONS, progress
+from fcnkit.cli.text import encodable
 from fcnkit.training.trainers import PRECISIONS, TRAINERS, Caffe, Torch
 
 STOPPED = 130
@@ -252,22 +255,21 @@ def _train(stage, restart: bool) -> None:
         return
     weights = stage.weights()
     with ExitStack() as stack:
-        bars: list = []
-        heard = partial(_stopping, bars, recipe.trainer.name)
+        displays: list = []
+        heard = partial(_stopping, displays, recipe.trainer.name)
         events = train(recipe, weights, restart=restart, force=True, heard=heard)
         for event in stack.enter_context(closing(events)):
             if isinstance(event, Begun):
-                bars.append(stack.enter_context(_begun(event, stage, weights)))
+                displays.append(stack.enter_context(_begun(event, stage, weights)))
             elif isinstance(event, Ended):
                 end = event
             else:
-                _follow(bars[0], event)
+                _follow(displays[0], event)
     _ended(end, stage)
 
 
 def _begun(event, stage, weights):
     """Says what the training goes on from; the progress that is shown from now on."""
-    from fcnkit.cli.progress import progress
     from fcnkit.training.sequence import unfilled
 
     name = str(stage.folder)
@@ -280,27 +282,39 @@ def _begun(event, stage, weights):
         for layer in unfilled(stage.recipe, weights):
             _say(f'{name}: layer "{layer}": is in no weights file, and starts from its filler')
     first = event.snapshot.iteration if event.snapshot else 0
-    return progress(name, first, stage.recipe.iterations)
+    # The whole path would leave a bar no room.
+    label = stage.folder.resolve().name if sys.stderr.isatty() else name
+    return progress(label, stage.recipe.iterations, first=first, unit=ITERATIONS, soon=True)
 
 
-def _follow(bar, event) -> None:
+def _follow(display, event) -> None:
     from fcnkit.training.log import Device, Loss, Saved, Scores
 
     if isinstance(event, Loss):
-        bar.loss(event)
+        rate = "" if event.rate is None else f", rate {event.rate:g}"
+        display.at(event.iteration, f"loss {event.loss:.4g}{rate}")
     elif isinstance(event, Scores):
-        bar.scores(event)
+        display.result(f"validation at {event.iteration}: {figures(event.values)}")
     elif isinstance(event, Saved):
-        bar.say(f"saved {event.path}")
+        display.say(f"saved {event.path}")
     elif isinstance(event, Device):
-        bar.say(event.words)
+        display.say(event.words)
 
 
-def _stopping(bars, trainer: str, count: int) -> None:
+def figures(values: Mapping[str, object]) -> str:
+    """Scores in a few words; those of several classes by how many they are."""
+    return ", ".join(f"{name} {_figure(value)}" for name, value in values.items())
+
+
+def _figure(value: object) -> str:
+    return f"of {len(value)} classes" if isinstance(value, list) else f"{value:.4g}"
+
+
+def _stopping(displays, trainer: str, count: int) -> None:
     first = f"{trainer} saves a snapshot and stops; Ctrl-C again to stop at once"
     text = first if count == 1 else "stops at once"
-    if bars:
-        bars[0].say(text)
+    if displays:
+        displays[0].say(text)
     else:
         _say(text)
 
