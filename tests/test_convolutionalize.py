@@ -458,3 +458,9 @@ def test_ten_thousand_layers():
     text = chain(10_000)
     assert [step.verb for step in fk.convolutionalize(text).steps] == ["convert"]
     assert len(fk.inspect(text).rows) == 10_002
+
+
+def test_a_size_that_only_the_user_knows_stays_what_he_says():
+    text = net(START, fc("fc", "conv", 5), layer("found", "DetectionOutput", "fc"))
+    plan = fk.convolutionalize(text, inputs={"found": (2, 6)})
+    assert [step.verb for step in plan.steps] == ["convert"]

@@ -379,6 +379,12 @@ REFUSED = {
         "give one label for each item",
     ),
     "batch norm": ("BatchNorm", "", [(3,)], "BatchNorm takes at least 2 axes"),
+    "lstm of no values": (
+        "LSTM",
+        "recurrent_param { num_output: 4 }",
+        [(5, 2), (5, 2)],
+        "give the first values behind its time x streams",
+    ),
     "embed": ("Embed", "embed_param { num_output: 3 }", [(3,)], "it has no input_dim"),
     "loss of one": ("EuclideanLoss", "", [(2, 3)], "EuclideanLoss takes 2 bottoms and has 1"),
     "loss batch": ("EuclideanLoss", "", [(2, 3), (3, 2)], "their first axes must be equal"),

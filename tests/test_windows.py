@@ -303,6 +303,12 @@ def test_tops_and_parameters_are_those_of_real_caffe(caffe):
 # ---- refusals: where Caffe's checks end its process
 
 REFUSED = {
+    "im2col of a vector": (
+        "Im2col",
+        CONV("kernel_size: 3"),
+        [(2, 5)],
+        "its bottom is 2 x 5; give it axes behind the channels",
+    ),
     "conv to nothing": (
         "Convolution",
         CONV("kernel_size: 5"),

@@ -57,6 +57,7 @@ def follow(
     if _axis(layer) < 0:
         counts = f"its axis {_axis(layer)} counts from the end, where height and width would stand"
         blame(state, layer, converted, counts)
+    new = [before if after is None else after for before, after in zip(old, new, strict=True)]
     for before, after in zip(old, new, strict=True):
         if after not in same(before):
             blame(

@@ -1,0 +1,89 @@
+"""Every layer type of the table through every rewrite, in small nets around it.
+
+What a rewrite gives computes what it promises, in real Caffe; or a layer is kept or the net
+refused, with the reason.  A new type is in this by being in the table.  Every pair of type,
+rewrite, position, generation and layout is tried by default, the full product with --corpus.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import nullcontext
+from typing import NamedTuple
+
+import pytest
+from every_type import VALUE_WISE, Case, Fate, cases, cover, fates
+from type_deeds import DEEDS
+from type_nets import POSITIONS, planned
+
+from fcnkit.nets.layers.table import TYPES
+
+# Cases that are asked about at once.
+BATCH = 400
+
+
+class Known(NamedTuple):
+    """Cases that are known to go wrong, each of them."""
+
+    deed: str
+    kinds: tuple[str, ...]
+    positions: tuple[str, ...]
+    why: str
+
+    def __contains__(self, case: object) -> bool:
+        return (
+            isinstance(case, Case)
+            and case.deed == self.deed
+            and case.kind in self.kinds
+            and case.position in self.positions
+        )
+
+
+_NOT_ELEMENTWISE = ("Swish", "Clip", "ReLU6", "HardSwish", "HardSigmoid", "Mish")
+_THROUGH = ("first", "behind", "before", "in place", "flat", "pooled", "branch")
+EXPECTED = (
+    Known("convolutionalize", _NOT_ELEMENTWISE, ("flat", "pooled"), "types are named"),
+    Known("drop", _NOT_ELEMENTWISE, _THROUGH, "types are named"),
+    Known("swap", _NOT_ELEMENTWISE, ("first",), "types are named"),
+)
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+def test_every_type_through(deed, caffe, request, capsys):
+    everything = request.config.getoption("--corpus")
+    chosen = [case for case in (cases() if everything else cover()) if case.deed == deed]
+    found = [fate for batch in _batches(chosen) for fate in fates(batch, caffe)]
+    counts = Counter("wrong" if fate.wrong else fate.word.partition(":")[0] for fate in found)
+    with capsys.disabled() if everything else nullcontext():
+        print(f"\n{deed}: {', '.join(f'{count} {word}' for word, count in counts.items())}")
+    known = [any(fate.case in each for each in EXPECTED) for fate in found]
+    assert not _shown(fate for fate, mine in zip(found, known, strict=True) if fate.wrong > mine)
+    assert not _shown(fate for fate, mine in zip(found, known, strict=True) if fate.wrong < mine)
+    assert counts["equal"]
+
+
+def _batches(chosen: list[Case]) -> Iterator[list[Case]]:
+    return (chosen[at : at + BATCH] for at in range(0, len(chosen), BATCH))
+
+
+def _shown(found) -> str:
+    return "".join(f"{', '.join(fate.case)}: {fate.word}\n" for fate in found)
+
+
+# ---- the cases themselves
+
+
+def test_every_type_stands_in_some_net():
+    assert all(any(planned(kind, position) for position in POSITIONS) for kind in TYPES)
+    assert all(planned(kind, position) for kind in VALUE_WISE for position in ("behind", "flat"))
+
+
+def test_every_type_meets_every_rewrite():
+    met = {(case.kind, case.deed) for case in cover()}
+    assert len(met) == len(TYPES) * len(DEEDS)
+
+
+@pytest.mark.parametrize(
+    ("word", "wrong"), [("equal", False), ("kept: why", False), ("fc differs", True)]
+)
+def test_what_is_wrong(word, wrong):
+    assert Fate(Case("ReLU", "drop", "flat", "V2", "lines"), word).wrong is wrong
