@@ -29,7 +29,7 @@ import sliding
 
 import fcnkit as fk
 from fcnkit import templates
-from fcnkit.engines import caffe
+from fcnkit.engines import caffe_runtime
 from fcnkit.errors import EngineError
 from fcnkit.formats import blobproto, prototxt, wire
 from fcnkit.formats.prototxt import Prototxt
@@ -264,7 +264,7 @@ def more_jobs(folder: Path, source: Path, output: Path) -> list[Job]:
         Job("protobuf, by hand", [python, "-c", PROTOBUF, old, new], most=3),
     ]
     try:
-        words = [*caffe.command("python"), "-c", PYCAFFE, old_net, new_net, old, new]
+        words = [*caffe_runtime.command("python"), "-c", PYCAFFE, old_net, new_net, old, new]
         return [*everything, Job("pycaffe: two nets, .flat, save", words, most=3)]
     except EngineError as error:
         print(f"without pycaffe: {error}")

@@ -31,7 +31,7 @@ import experiment_report
 import fcnkit as fk
 from fcnkit.cli.arguments import TEMPLATE, load
 from fcnkit.datasets.colours import read_classes
-from fcnkit.engines import caffe
+from fcnkit.engines import caffe_runtime
 from fcnkit.inference.preparation import read_mean
 from fcnkit.nets import graph, shapes
 from fcnkit.training.runs import Run
@@ -448,7 +448,7 @@ def check(options: argparse.Namespace, chosen: Sequence[Trunk]) -> None:
     """The engine and all files are there,
     and the work folder is this experiment's; else it ends.
     """
-    if options.engine == "caffe" and not caffe.available():
+    if options.engine == "caffe" and not caffe_runtime.available():
         sys.exit("make experiment: no Caffe on this machine; run `make caffe`")
     if options.engine == "torch" and importlib.util.find_spec("torch") is None:
         sys.exit("make experiment: no PyTorch in this Python; run `pip install 'fcnkit[torch]'`")

@@ -17,7 +17,7 @@ from fcnkit.datasets.colours import Colour, read_colours
 from fcnkit.datasets.images import read_image
 from fcnkit.datasets.labels import Reading, read_label
 from fcnkit.datasets.pairs import files as named
-from fcnkit.engines import caffe
+from fcnkit.engines import caffe_runtime
 from fcnkit.formats import prototxt
 from fcnkit.inference.panels import Row, panels
 from fcnkit.scoring.metrics import METRICS, Scores
@@ -148,10 +148,10 @@ def _engine(options) -> str:
     if options.engine == "torch":
         return f"PyTorch {version('torch')} (`fcnkit train --engine torch`)"
     said = subprocess.run(
-        [*caffe.command("caffe"), "--version"],
+        [*caffe_runtime.command("caffe"), "--version"],
         capture_output=True,
         text=True,
-        env=caffe.environment(),
+        env=caffe_runtime.environment(),
     )
     return "real " + next((line for line in said.stdout.splitlines() if "version" in line), "Caffe")
 

@@ -20,7 +20,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 import fcnkit as fk
 from fcnkit import templates
-from fcnkit.engines import caffe, opencv
+from fcnkit.engines import caffe_runtime, opencv
 from fcnkit.engines.inputs import noise
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.shapes import infer
@@ -137,7 +137,7 @@ def make_weights(net: Prototxt) -> store.Weights:
 
 def choose() -> tuple[str, Callable[..., Pass]]:
     """Real Caffe where it is installed, or else OpenCV, by its name."""
-    if caffe.available():
+    if caffe_runtime.available():
         return "Caffe", on_caffe
     return "OpenCV", on_opencv
 
@@ -150,9 +150,9 @@ def on_caffe(net: Prototxt, weights: Path, blob: str, data: np.ndarray, folder: 
     net.save(net_file, force=True)
     np.save(source, data)
     words = [net_file, weights, blob, BATCH, PATIENCE, source, target]
-    command = [*caffe.command("python"), "-c", PASSES, *map(str, words)]
+    command = [*caffe_runtime.command("python"), "-c", PASSES, *map(str, words)]
     done = subprocess.run(
-        command, env=caffe.environment(), capture_output=True, text=True, errors="replace"
+        command, env=caffe_runtime.environment(), capture_output=True, text=True, errors="replace"
     )
     if done.returncode:
         raise SystemExit(

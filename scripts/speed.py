@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fcnkit import files
-from fcnkit.engines import caffe
+from fcnkit.engines import caffe_runtime
 from fcnkit.engines.torch.net import Net
 from fcnkit.formats import prototxt
 from fcnkit.nets.graph import State, build
@@ -93,7 +93,7 @@ class Case(NamedTuple):
     @property
     def caffe(self) -> list[str]:
         """What starts real Caffe."""
-        return caffe.command("caffe", gpu=self.on_gpu)
+        return caffe_runtime.command("caffe", gpu=self.on_gpu)
 
     @property
     def where(self) -> list[str]:
@@ -181,7 +181,7 @@ def run(words: list, cwd: Path | None = None) -> str:
         capture_output=True,
         text=True,
         cwd=cwd,
-        env=caffe.environment(log=True),
+        env=caffe_runtime.environment(log=True),
     )
     if done.returncode:
         sys.exit(f"{words[0]} failed:\n{done.stderr[-2000:]}")
@@ -342,8 +342,8 @@ def wake(solver: Solver) -> None:
 
 def case_in_caffe(case: Case, options: argparse.Namespace) -> dict[str, float]:
     """Real Caffe's seconds, where it is there for the device."""
-    built = (caffe.gpu_runtime() / caffe.GPU_MARKER).exists()
-    if options.without_caffe or not (built if case.on_gpu else caffe.available()):
+    built = (caffe_runtime.gpu_runtime() / caffe_runtime.GPU_MARKER).exists()
+    if options.without_caffe or not (built if case.on_gpu else caffe_runtime.available()):
         return {}
     pictures(case)
     return {"inference": caffe_inference(case), "step": caffe_step(case)}

@@ -23,7 +23,7 @@ import numpy as np
 from canvas import Placed, glyph, scatter
 from sklearn.datasets import load_digits
 
-from fcnkit.engines import caffe
+from fcnkit.engines import caffe_runtime
 from fcnkit.formats import datum
 
 WINDOW = 28
@@ -92,7 +92,7 @@ def train(folder: Path) -> float:
     """Runs Caffe's solver in `folder`; returns the accuracy of the last test."""
     # One thread: the order of additions, and so the weights, are the same every time.
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-    command = [*caffe.command("caffe"), "train", "--solver=solver.prototxt"]
+    command = [*caffe_runtime.command("caffe"), "train", "--solver=solver.prototxt"]
     accuracy = None
     with subprocess.Popen(
         command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True

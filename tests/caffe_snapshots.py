@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from caffe_training import trained
+
 NET = """
 name: "tiny"
 layer { name: "data" type: "DummyData" top: "data" top: "label"
@@ -33,6 +35,6 @@ def snapshots(caffe, folder: Path, kind: str) -> tuple[Path, Path]:
     """The weights and the solver state after three iterations; `kind` is HDF5 or BINARYPROTO."""
     (folder / "net.prototxt").write_text(NET)
     (folder / "solver.prototxt").write_text(SOLVER % kind)
-    caffe.train("solver.prototxt", iterations=3, cwd=folder, snapshot=True)
+    trained("solver.prototxt", iterations=3, folder=folder, snapshot=True)
     end = ".h5" if kind == "HDF5" else ""
     return folder / f"snap_iter_3.caffemodel{end}", folder / f"snap_iter_3.solverstate{end}"

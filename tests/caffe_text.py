@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fcnkit.engines import caffe as engine
+from fcnkit.engines import caffe_runtime
 
 # The exported C++ functions are called by their mangled names, because
 # pycaffe's Python parser is another one than that which reads Caffe's nets.
@@ -34,7 +34,7 @@ print(json.dumps(accepted))
 
 def python(*arguments: str) -> str:
     """What a program prints that is run by the runtime's own Python."""
-    interpreter = engine.runtime() / "bin" / "python"
+    interpreter = caffe_runtime.runtime() / "bin" / "python"
     if not interpreter.exists():
         pytest.skip(f"{interpreter} is not there; run `make caffe`")
     done = subprocess.run([interpreter, "-c", *arguments], capture_output=True, timeout=300)

@@ -2,13 +2,19 @@
 its data, and what real Caffe makes of it.
 """
 
+import os
 import re
+import subprocess
+import tempfile
 from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from fcnkit.edits import Edit
+from fcnkit.engines import caffe_runtime
+from fcnkit.errors import EngineError
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.weights import store
@@ -98,17 +104,60 @@ def case(folder: Path) -> Case:
 
 def log_of(caffe, folder: Path, *words: str) -> str:
     """What `caffe train` says in the folder."""
-    import subprocess
-
     done = subprocess.run(
-        [*caffe.command("caffe"), "train", "--solver=solver.prototxt", *words],
+        [*caffe_runtime.command("caffe"), "train", "--solver=solver.prototxt", *words],
         cwd=folder,
-        env=caffe.environment(log=True),
+        env=caffe_runtime.environment(log=True),
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
     return done.stderr
+
+
+def trained(
+    solver: str | os.PathLike,
+    weights: Path | None = None,
+    iterations: int | None = None,
+    *,
+    folder: Path,
+    snapshot: bool = False,
+) -> list[tuple[int, float]]:
+    """Caffe has trained in CPU mode in the folder; the loss that it displayed at each iteration.
+
+    `iterations` replaces the solver's max_iter.  Nothing is saved unless
+    `snapshot`.  Raises EngineError with Caffe's own words.
+    """
+    text = prototxt.read(folder / solver)
+    with tempfile.NamedTemporaryFile("w", suffix=".prototxt") as file:
+        file.write(on_cpu(text, iterations, snapshot).text)
+        file.flush()
+        words = [*caffe_runtime.command("caffe"), "train", f"--solver={file.name}"]
+        done = subprocess.run(
+            words + [f"--weights={weights}"] * bool(weights),
+            cwd=folder,
+            env=caffe_runtime.environment(log=True),
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
+    if done.returncode:
+        raise EngineError(caffe_runtime.last_words(done.stderr, done.returncode))
+    found = re.findall(r"\] Iteration (\d+)[^\n]*, loss = (\S+)", done.stderr)
+    return [(int(number), float(loss)) for number, loss in found]
+
+
+def on_cpu(text: Prototxt, iterations: int | None, snapshot: bool) -> Prototxt:
+    """The solver in CPU mode, showing every loss."""
+    fields: list[tuple[str, object]] = [("solver_mode", prototxt.Word("CPU")), ("display", 1)]
+    if iterations is not None:
+        fields.append(("max_iter", iterations))
+    if not snapshot:
+        fields += [("snapshot", 0), ("snapshot_after_train", False)]
+    gap = "" if text.text.endswith("\n") or not text.text else text.style.newline
+    end, added = len(text.text), prototxt.render(fields, text.style)
+    replaced = map(prototxt.without, text.root.all(*(name for name, _ in fields)))
+    return text.edit([*replaced, Edit(end, end, gap + added)])
 
 
 def rates_of(log: str) -> dict[int, float]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from fcnkit.engines import caffe_runtime
+
 NO_DATA = "no shared data"
 NO_CAFFE = "no Caffe"
 
@@ -41,7 +43,7 @@ def caffe():
     if engine.available():
         return engine
     reason = (
-        f"{NO_CAFFE}: no pycaffe in this Python and no runtime in {engine.runtime()}; run "
+        f"{NO_CAFFE}: no pycaffe in this Python and no runtime in {caffe_runtime.runtime()}; run "
         f"`make caffe`"
     )
     if os.environ.get("FCNKIT_REQUIRE_CAFFE") == "1":

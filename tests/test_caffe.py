@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from caffe_training import on_cpu, trained
 
 from fcnkit.engines import caffe as engine
+from fcnkit.engines import caffe_runtime
 from fcnkit.errors import EngineError
 from fcnkit.formats import prototxt
 from fcnkit.nets.graph import State
@@ -42,10 +44,10 @@ def absent(monkeypatch, tmp_path):
 
 
 def test_absent_runtime_says_how_to_install_it(absent, chain):
-    assert not engine.available()
+    assert not caffe_runtime.available()
     for call in (
         lambda: engine.run(chain, None, {"data": ONES}),
-        lambda: engine.command("caffe"),
+        lambda: caffe_runtime.command("caffe"),
         lambda: engine.ask([engine.Question("load", chain)]),
     ):
         with pytest.raises(EngineError, match=r"nowhere.*make caffe.*install_caffe\.sh"):
@@ -55,7 +57,7 @@ def test_absent_runtime_says_how_to_install_it(absent, chain):
 def test_a_half_installed_runtime_is_not_there(absent, chain, tmp_path):
     (tmp_path / "nowhere" / "bin").mkdir(parents=True)
     (tmp_path / "nowhere" / "bin" / "python").write_text("#!/bin/sh\n")
-    assert not engine.available()
+    assert not caffe_runtime.available()
 
 
 def test_runtime_that_does_not_start(absent, chain, tmp_path):
@@ -63,7 +65,7 @@ def test_runtime_that_does_not_start(absent, chain, tmp_path):
     program.parent.mkdir(parents=True)
     program.write_text("#!/bin/sh\necho no such loader >&2\nexit 3\n")
     program.chmod(0o755)
-    (tmp_path / "nowhere" / engine.MARKER).touch()
+    (tmp_path / "nowhere" / caffe_runtime.MARKER).touch()
     with pytest.raises(EngineError, match="does not start: no such loader"):
         engine.load(chain)
 
@@ -71,11 +73,11 @@ def test_runtime_that_does_not_start(absent, chain, tmp_path):
 def test_runtime_folder(monkeypatch, tmp_path):
     monkeypatch.delenv("FCNKIT_CAFFE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert engine.runtime() == tmp_path / "fcnkit" / "caffe"
+    assert caffe_runtime.runtime() == tmp_path / "fcnkit" / "caffe"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert engine.runtime() == Path.home() / ".cache" / "fcnkit" / "caffe"
+    assert caffe_runtime.runtime() == Path.home() / ".cache" / "fcnkit" / "caffe"
     monkeypatch.setenv("FCNKIT_CAFFE", "~/mine")
-    assert engine.runtime() == Path.home() / "mine"
+    assert caffe_runtime.runtime() == Path.home() / "mine"
 
 
 def test_a_folder_named_caffe_is_not_pycaffe(monkeypatch, tmp_path):
@@ -83,10 +85,10 @@ def test_a_folder_named_caffe_is_not_pycaffe(monkeypatch, tmp_path):
     monkeypatch.delenv("FCNKIT_CAFFE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.syspath_prepend(tmp_path)
-    assert not engine.available()
+    assert not caffe_runtime.available()
     (tmp_path / "caffe" / "_caffe.so").touch()
-    assert engine.available()
-    assert engine.command("python") == [sys.executable]
+    assert caffe_runtime.available()
+    assert caffe_runtime.command("python") == [sys.executable]
 
 
 @pytest.mark.parametrize(
@@ -112,14 +114,14 @@ def test_a_folder_named_caffe_is_not_pycaffe(monkeypatch, tmp_path):
     ],
 )
 def test_fatal_words(log, words):
-    assert engine._words(log) == words
+    assert caffe_runtime.fatal_words(log) == words
 
 
 def test_solver_is_edited_not_rewritten():
     text = (
         "# mine\nnet: 'a.prototxt'\nsolver_mode: GPU # fast\ndisplay: 20\nmax_iter: 9\nbase_lr: 0.1"
     )
-    edited = engine._solver(prototxt.parse(text), 3, False).text
+    edited = on_cpu(prototxt.parse(text), 3, False).text
     assert edited == (
         "# mine\nnet: 'a.prototxt'\nbase_lr: 0.1\n"
         "solver_mode: CPU\ndisplay: 1\nmax_iter: 3\nsnapshot: 0\nsnapshot_after_train: false\n"
@@ -137,7 +139,7 @@ def install(folder, **environment):
 
 
 def test_install_is_quick_where_it_is_whole(tmp_path):
-    (tmp_path / engine.MARKER).touch()
+    (tmp_path / caffe_runtime.MARKER).touch()
     done = install(tmp_path, PATH="/usr/bin:/bin")
     assert done.returncode == 0 and str(tmp_path) in done.stderr
 
@@ -252,23 +254,23 @@ def test_training_lowers_the_loss(caffe, tmp_path):
     solver.write_text(
         'net: "net.prototxt" base_lr: 0.05 lr_policy: "fixed" max_iter: 90 solver_mode: GPU'
     )
-    losses = caffe.train(solver, iterations=5, cwd=tmp_path)
+    losses = trained(solver, iterations=5, folder=tmp_path)
     assert [number for number, _ in losses] == [0, 1, 2, 3, 4, 5]
     assert losses[0][1] == 25 and all(b[1] < a[1] for a, b in zip(losses, losses[1:], strict=False))
     assert sorted(os.listdir(tmp_path)) == ["net.prototxt", "solver.prototxt"]
     with pytest.raises(EngineError, match="Unknown bottom"):
         (tmp_path / "net.prototxt").write_text('layer { type: "ReLU" bottom: "q" top: "q" }')
-        caffe.train(solver, cwd=tmp_path)
+        trained(solver, folder=tmp_path)
 
 
 def test_command_starts_caffes_own_tools(caffe, shared, tmp_path):
     old = shared / "models/lenet_v1/lenet.prototxt"
-    words = [*caffe.command("upgrade_net_proto_text"), old, tmp_path / "new.prototxt"]
+    words = [*caffe_runtime.command("upgrade_net_proto_text"), old, tmp_path / "new.prototxt"]
     subprocess.run(words, check=True, capture_output=True)
     net = prototxt.read(tmp_path / "new.prototxt")
     assert net.root.all("layer") and not net.root.all("layers")
     with pytest.raises(EngineError, match='no program "upgrade_everything"'):
-        caffe.command("upgrade_everything")
+        caffe_runtime.command("upgrade_everything")
 
 
 def test_real_networks_with_their_weights(caffe, shared):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from caffe_training import trained
 from click.testing import CliRunner
 from pictures import GRAY, RGB, folders, png, save
 from PIL import Image
@@ -863,8 +864,8 @@ def test_from_images_to_a_trained_net(caffe, tmp_path):
     words += ["--weights", tmp_path / "classifier.caffemodel", "--mean", ",".join(map(str, mean))]
     result = run(*words)
     assert result.exit_code == 0, result.output
-    losses = caffe.train(
-        "solver.prototxt", tmp_path / "data" / "init.caffemodel", 2, cwd=tmp_path / "data"
+    losses = trained(
+        "solver.prototxt", tmp_path / "data" / "init.caffemodel", 2, folder=tmp_path / "data"
     )
     assert losses[0][1] == pytest.approx(math.log(3), rel=1e-3)
 

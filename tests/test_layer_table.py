@@ -15,6 +15,7 @@ from layer_text import (
     source,
 )
 
+from fcnkit.engines import caffe_runtime
 from fcnkit.errors import FcnkitError
 from fcnkit.formats import prototxt
 from fcnkit.nets import graph
@@ -36,7 +37,7 @@ def test_every_entry_stands_under_its_name():
 def test_every_type_of_real_caffe_has_an_entry(caffe):
     words = "import caffe; print(*caffe.layer_type_list())"
     done = subprocess.run(
-        [*caffe.command("python"), "-c", words], capture_output=True, text=True, check=True
+        [*caffe_runtime.command("python"), "-c", words], capture_output=True, text=True, check=True
     )
     assert set(done.stdout.split()) == set(table.CAFFE)
 

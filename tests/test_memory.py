@@ -10,6 +10,7 @@ from sketches import conv, crop, data, deconv, fc, graph, layer, net, pool, relu
 
 import fcnkit as fk
 from fcnkit.cli.main import main
+from fcnkit.engines import caffe_runtime
 from fcnkit.formats import prototxt
 from fcnkit.nets.memory import memory
 from fcnkit.nets.shapes import infer
@@ -158,7 +159,7 @@ def said(caffe, read, state):
     """What Caffe's log says after each layer, by the layer's name, Splits among them."""
     read.save("net.prototxt", force=True)
     environment = {**os.environ, "GLOG_minloglevel": "0", "GLOG_logtostderr": "1"}
-    words = [*caffe.command("python"), "-c", ASK, "net.prototxt", state]
+    words = [*caffe_runtime.command("python"), "-c", ASK, "net.prototxt", state]
     log = subprocess.run(words, capture_output=True, text=True, env=environment, check=True).stderr
     found = re.findall(r"\] (?:Setting up (\S+)|Memory required for data: (\d+))", log)
     return {name: int(size) for (name, _), (_, size) in zip(found[::2], found[1::2], strict=True)}

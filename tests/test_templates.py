@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from caffe_training import trained
 
 import fcnkit as fk
 from fcnkit import templates
@@ -371,7 +372,7 @@ def test_caffe_trains_with_the_solver(caffe, stores, name):
     few = solver.edit([value(solver.root.last("test_iter"), "1")])
     (stores[name] / "solver.prototxt").write_text(few.text)
     (stores[name] / "train_val.prototxt").write_text(read(name, "train_val.prototxt").text)
-    losses = caffe.train("solver.prototxt", iterations=3, cwd=stores[name])
+    losses = trained("solver.prototxt", iterations=3, folder=stores[name])
     assert losses and all(np.isfinite(loss) for _, loss in losses)
 
 

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from caffe_training import trained
 from sketches import conv, data, fc, layer, net, pool, relu, template, weights
 
 import fcnkit as fk
@@ -292,7 +293,7 @@ def test_training_from_init_gives_a_finite_and_falling_loss(caffe, folder):
         assert old in text
         text = text.replace(old, new)
     path.write_text(text)
-    found = caffe.train("solver.prototxt", folder / "init.caffemodel", 40, cwd=folder)
+    found = trained("solver.prototxt", folder / "init.caffemodel", 40, folder=folder)
     losses = [loss for _, loss in found]
     assert all(map(math.isfinite, losses))
     assert losses[0] == pytest.approx(math.log(3), rel=1e-3)  # all scores are zero

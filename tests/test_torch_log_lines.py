@@ -2,7 +2,7 @@
 
 import io
 
-from fcnkit.engines.caffe import last_words
+from fcnkit.engines.caffe_runtime import last_words
 from fcnkit.training.log import Device, Ignored, Loss, Saved, Scores, events
 from fcnkit.training.torch.program.log_lines import Log, outputs
 

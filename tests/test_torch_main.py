@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from small_training import NET, SOLVER, write_data, write_net
 
-from fcnkit.engines.caffe import last_words
+from fcnkit.engines.caffe_runtime import last_words
 from fcnkit.formats import prototxt
 from fcnkit.training import trainers
 from fcnkit.training.log import Loss, events

@@ -14,7 +14,8 @@ from small_training import NET, SOLVER, write_data, write_net
 from fcnkit.cli.main import main
 from fcnkit.cli.progress import ITERATIONS, progress
 from fcnkit.cli.train import _follow, figures
-from fcnkit.engines.caffe import GPU_MARKER
+from fcnkit.engines import caffe_runtime
+from fcnkit.engines.caffe_runtime import GPU_MARKER
 from fcnkit.errors import EngineError
 from fcnkit.formats import prototxt
 from fcnkit.training import record
@@ -148,7 +149,7 @@ def test_it_trains(net, train):
 
 def test_a_dry_run_prints_what_runs_and_writes_nothing(net, train, caffe, data):
     done = train(net, "--cpu", "--dry-run")
-    program = caffe.command("caffe")[0]
+    program = caffe_runtime.command("caffe")[0]
     assert done.stdout == f"cd {net} && {program} train --solver=run/solver.prototxt\n"
     assert sorted(os.listdir(net)) == ["solver.prototxt", "train_val.prototxt"]
     train(net, "--iterations", 30)
@@ -291,7 +292,7 @@ def test_a_loss_that_is_no_number(net, train):
 
 def test_a_gpu_that_is_not_there(net, train, caffe, monkeypatch, tmp_path):
     monkeypatch.setenv("FCNKIT_CAFFE_GPU", str(tmp_path / "none"))
-    words = [*caffe.command("caffe"), "device_query", "--gpu=0"]
+    words = [*caffe_runtime.command("caffe"), "device_query", "--gpu=0"]
     if b"CPU-only" not in subprocess.run(words, capture_output=True).stderr:
         pytest.skip("this Caffe has GPU support")
     for gpu in ("0", "all"):

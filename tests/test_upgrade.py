@@ -11,6 +11,7 @@ from google.protobuf import text_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fcnkit.engines import caffe_runtime
 from fcnkit.errors import FcnkitError, NetError, OutputError, PrototxtError, WeightsError
 from fcnkit.formats import prototxt
 from fcnkit.formats.schema import message
@@ -488,7 +489,7 @@ def corpus(shared: Path, *formats: str) -> list[Path]:
 
 def tool(caffe, name: str, old: Path, new: Path) -> bool:
     """Whether Caffe's tool wrote `new` from `old`."""
-    program = Path(caffe.runtime()) / "bin" / name
+    program = Path(caffe_runtime.runtime()) / "bin" / name
     if not program.exists():
         pytest.skip(f"no Caffe: {program} is missing")
     new.unlink(missing_ok=True)

@@ -5,29 +5,25 @@ runtime that scripts/install_caffe.sh installs.  Several questions asked at once
 share one start of Caffe (`ask`).
 """
 
-import importlib.util
 import json
 import os
 import re
-import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fcnkit.edits import Edit
+from fcnkit.engines.caffe_runtime import INSTALL, command, environment, last_words, tail
+from fcnkit.engines.caffe_runtime import available as available
 from fcnkit.engines.engine import TEST, Job, single
 from fcnkit.errors import EngineError
-from fcnkit.formats import hdf5, npz, prototxt
+from fcnkit.formats import hdf5, npz
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import State
 from fcnkit.shape import Shape
 
 WORKER = Path(__file__).with_name("_caffe_worker.py")
-INSTALL = "make caffe"
-MARKER, GPU_MARKER = ".fcnkit-caffe-whole", ".fcnkit-caffe-gpu-whole"
 # Bytes of input that one start of Caffe gets in `run_all`: about ten images of VOC's size, whose
 # scores for 21 classes are seven times as large.
 GROUP = 32 << 20
@@ -66,53 +62,6 @@ class Gradients(NamedTuple):
     inputs: dict[str, Any]
     params: dict[str, list]
     values: dict[str, list]
-
-
-def runtime() -> Path:
-    """The folder of the runtime, whether or not it is there."""
-    return _folder("FCNKIT_CAFFE", "caffe")
-
-
-def gpu_runtime() -> Path:
-    """The folder that scripts/build_caffe_gpu.sh builds a `caffe` for GPUs in,
-    whether or not it is there.
-    """
-    return _folder("FCNKIT_CAFFE_GPU", "caffe-gpu")
-
-
-def _folder(variable: str, name: str) -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get(variable) or f"{cache}/fcnkit/{name}").expanduser()
-
-
-def available() -> bool:
-    """Whether Caffe can be asked at all."""
-    return _own() or (runtime() / MARKER).exists()
-
-
-def command(tool: str, *, gpu: bool = False) -> list[str]:
-    """The words that start one of Caffe's programs:
-    "caffe", "upgrade_net_proto_text", "python", ...
-
-    With `gpu` the "caffe" that is built for GPUs, where there is one.
-
-    Raises EngineError when Caffe is not installed, or has no such program.
-    """
-    if tool == "python" and _own():
-        return [sys.executable]
-    if gpu and tool == "caffe" and (gpu_runtime() / GPU_MARKER).exists():
-        return [str((gpu_runtime() / "bin" / tool).absolute())]
-    program = runtime() / "bin" / tool
-    if not available():
-        raise EngineError(
-            f"Caffe: not found: {runtime()} holds no runtime; install it with `{INSTALL}` "
-            "(scripts/install_caffe.sh), or name its folder in FCNKIT_CAFFE"
-        )
-    if _own() and not (runtime() / MARKER).exists():
-        return [tool]
-    if not program.exists():
-        raise EngineError(f'Caffe: {runtime()} has no program "{tool}"; see {runtime() / "bin"}')
-    return [str(program.absolute())]
 
 
 def run_all(
@@ -214,62 +163,9 @@ def ask(questions: Sequence[Question]) -> list[Any]:
             cwd=name,
         )
         if done.returncode:
-            words = _tail(done.stderr)
+            words = tail(done.stderr)
             raise EngineError(f"Caffe: does not start: {words}; install it anew with `{INSTALL}`")
         return [_answer(question, top / f"{n}") for n, question in enumerate(questions)]
-
-
-def train(
-    solver: str | os.PathLike,
-    weights: Any = None,
-    iterations: int | None = None,
-    *,
-    cwd: str | os.PathLike | None = None,
-    snapshot: bool = False,
-) -> list[tuple[int, float]]:
-    """Caffe has trained in CPU mode; the loss that it displayed at each iteration.
-
-    `iterations` replaces the solver's max_iter.  Paths in the solver and its
-    net are relative to `cwd`.  Nothing is saved unless `snapshot`.
-
-    Raises EngineError with Caffe's own words.
-    """
-    text = prototxt.read(Path(cwd or ".") / solver)
-    with tempfile.TemporaryDirectory(prefix="fcnkit-") as name:
-        folder = Path(name)
-        solver_path = folder / "solver.prototxt"
-        solver_path.write_text(_solver(text, iterations, snapshot).text)
-        words = [*command("caffe"), "train", f"--solver={solver_path}"]
-        if weights is not None:
-            words.append(f"--weights={_weights(weights, folder)}")
-        done = subprocess.run(
-            words,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            cwd=cwd,
-            env=environment(log=True),
-        )
-        if done.returncode:
-            raise EngineError(f"Caffe: {_words(done.stderr) or _tail(done.stderr)} ({text.path})")
-    return [(int(number), float(loss)) for number, loss in _LOSS.findall(done.stderr)]
-
-
-_LOSS = re.compile(r"\] Iteration (\d+)[^\n]*, loss = (\S+)")
-_FATAL = re.compile(
-    r"^F\d{4,8} [\d:.]+ +\d+ [^ \]]+\] (.*?)(?=^\*\*\* Check failure|^\w\d{4,8} [\d:.]+ |\Z)",
-    re.S | re.M,
-)
-_PARSER = re.compile(r"^\[libprotobuf ERROR [^\]]*\] (.*)$", re.M)
-
-
-def _own() -> bool:
-    """Whether this Python's own `import caffe` is pycaffe, not a folder of that name."""
-    if os.environ.get("FCNKIT_CAFFE"):
-        return False
-    spec = importlib.util.find_spec("caffe")
-    places = (spec and spec.submodule_search_locations) or ()
-    return any(next(Path(place).glob("_caffe*.so"), None) for place in places)
 
 
 def _one(question: Question) -> Any:
@@ -277,18 +173,6 @@ def _one(question: Question) -> Any:
     if isinstance(answer, EngineError):
         raise answer
     return answer
-
-
-def environment(*, log: bool = False) -> dict[str, str]:
-    """The environment that Caffe starts in:
-    ours, with its whole log on stderr or no more than its errors.
-    """
-    said = {"GLOG_minloglevel": "0", "GLOG_logtostderr": "1", "GLOG_log_prefix": "1"}
-    return {
-        **os.environ,
-        "PYTHONIOENCODING": "utf-8",
-        **(said if log else {"GLOG_minloglevel": "2"}),
-    }
 
 
 def _has_python_layer(net: Prototxt) -> bool:
@@ -397,7 +281,7 @@ def _answer(question: Question, folder: Path) -> Any:
     answer = folder / "answer.json"
     if not answer.exists():
         ended = int((folder / "status").read_text() or 0)
-        return _refusal(question, folder, _words(log) or _ended(ended, log))
+        return _refusal(question, folder, last_words(log, -ended))
     result = json.loads(answer.read_text())
     if "error" in result:
         return _refusal(question, folder, result["error"].strip())
@@ -409,32 +293,6 @@ def _refusal(question: Question, folder: Path, words: str) -> EngineError:
         rf"{re.escape(str(folder.parent))}/\d+/net\.prototxt", lambda _: question.net.path, words
     )
     return EngineError(f"{question.net.path}: Caffe ({question.state.phase}): {words}")
-
-
-def last_words(log: str, status: int) -> str:
-    """Why Caffe ended with this exit status (or, negative, this signal), as its log says."""
-    return _words(log) or (
-        _ended(-status, log) if status < 0 else _tail(log) or "ended without a word"
-    )
-
-
-def _words(log: str) -> str:
-    """What Caffe said last before it ended: its fatal message, and the text parser's before it."""
-    fatal = [match[1].strip() for match in _FATAL.finditer(log)]
-    return "; ".join([*_PARSER.findall(log)[-1:], *fatal[-1:]])
-
-
-def _ended(number: int, log: str) -> str:
-    if not number:
-        return _tail(log) or "ended without a word"
-    name = signal.Signals(number).name
-    more = "; is there enough memory?" if name == "SIGKILL" else f": {_tail(log)}"
-    return f"ended by {name}{more}"
-
-
-def _tail(log: str) -> str:
-    lines = [line for line in log.splitlines() if line.strip()]
-    return " | ".join(lines[-3:])
 
 
 def _arrays(names: Sequence[str], folder: Path, question: Question) -> dict[str, Any]:
@@ -482,21 +340,3 @@ _VALUES = {
     "gradients": _gradients,
     "load": _nothing,
 }
-
-
-def _solver(text: Prototxt, iterations: int | None, snapshot: bool) -> Prototxt:
-    """The solver in CPU mode, showing every loss."""
-    fields: list[tuple[str, object]] = [("solver_mode", prototxt.Word("CPU")), ("display", 1)]
-    if iterations is not None:
-        fields.append(("max_iter", iterations))
-    if not snapshot:
-        fields += [("snapshot", 0), ("snapshot_after_train", False)]
-    return text.edit(_replaced(text, fields))
-
-
-def _replaced(text: Prototxt, fields: list[tuple[str, object]]) -> Iterator[Edit]:
-    for field in text.root.all(*(name for name, _ in fields)):
-        yield prototxt.without(field)
-    end = len(text.text)
-    gap = "" if text.text.endswith("\n") or not text.text else text.style.newline
-    yield Edit(end, end, gap + prototxt.render(fields, text.style))

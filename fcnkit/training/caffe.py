@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from fcnkit.engines.caffe import environment
+from fcnkit.engines.caffe_runtime import environment
 
 # Ctrl-C, a batch system that wants its machine back, a terminal that is gone.
 _STOPS = ("SIGINT", "SIGTERM", "SIGHUP")

@@ -13,7 +13,7 @@ from math import isfinite
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from fcnkit.engines.caffe import last_words
+from fcnkit.engines.caffe_runtime import last_words
 from fcnkit.errors import EngineError, OutputError
 from fcnkit.libraries import load
 from fcnkit.training import curve, record

@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fcnkit.engines.caffe import command
+from fcnkit.engines.caffe_runtime import command
 
 PRECISIONS = ("fp32", "tf32", "bf16")
 """float32 as in Caffe; TF32, of 10 bits, on GPUs that have it;

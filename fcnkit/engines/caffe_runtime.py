@@ -1,0 +1,118 @@
+"""Caffe as it is installed: where it is, how its programs are started, and why one ended."""
+
+import importlib.util
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+
+from fcnkit.errors import EngineError
+
+INSTALL = "make caffe"
+MARKER, GPU_MARKER = ".fcnkit-caffe-whole", ".fcnkit-caffe-gpu-whole"
+
+
+def runtime() -> Path:
+    """The folder of the runtime, whether or not it is there."""
+    return _folder("FCNKIT_CAFFE", "caffe")
+
+
+def gpu_runtime() -> Path:
+    """The folder that scripts/build_caffe_gpu.sh builds a `caffe` for GPUs in,
+    whether or not it is there.
+    """
+    return _folder("FCNKIT_CAFFE_GPU", "caffe-gpu")
+
+
+def _folder(variable: str, name: str) -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.environ.get(variable) or f"{cache}/fcnkit/{name}").expanduser()
+
+
+def available() -> bool:
+    """Whether Caffe can be asked at all."""
+    return _own() or (runtime() / MARKER).exists()
+
+
+def command(tool: str, *, gpu: bool = False) -> list[str]:
+    """The words that start one of Caffe's programs:
+    "caffe", "upgrade_net_proto_text", "python", ...
+
+    With `gpu` the "caffe" that is built for GPUs, where there is one.
+
+    Raises EngineError when Caffe is not installed, or has no such program.
+    """
+    if tool == "python" and _own():
+        return [sys.executable]
+    if gpu and tool == "caffe" and (gpu_runtime() / GPU_MARKER).exists():
+        return [str((gpu_runtime() / "bin" / tool).absolute())]
+    program = runtime() / "bin" / tool
+    if not available():
+        raise EngineError(
+            f"Caffe: not found: {runtime()} holds no runtime; install it with `{INSTALL}` "
+            "(scripts/install_caffe.sh), or name its folder in FCNKIT_CAFFE"
+        )
+    if _own() and not (runtime() / MARKER).exists():
+        return [tool]
+    if not program.exists():
+        raise EngineError(f'Caffe: {runtime()} has no program "{tool}"; see {runtime() / "bin"}')
+    return [str(program.absolute())]
+
+
+def _own() -> bool:
+    """Whether this Python's own `import caffe` is pycaffe, not a folder of that name."""
+    if os.environ.get("FCNKIT_CAFFE"):
+        return False
+    spec = importlib.util.find_spec("caffe")
+    places = (spec and spec.submodule_search_locations) or ()
+    return any(next(Path(place).glob("_caffe*.so"), None) for place in places)
+
+
+def environment(*, log: bool = False) -> dict[str, str]:
+    """The environment that Caffe starts in:
+    ours, with its whole log on stderr or no more than its errors.
+    """
+    whole = {"GLOG_minloglevel": "0", "GLOG_logtostderr": "1", "GLOG_log_prefix": "1"}
+    return {
+        **os.environ,
+        "PYTHONIOENCODING": "utf-8",
+        **(whole if log else {"GLOG_minloglevel": "2"}),
+    }
+
+
+# ---- why a program ended
+
+
+_FATAL = re.compile(
+    r"^F\d{4,8} [\d:.]+ +\d+ [^ \]]+\] (.*?)(?=^\*\*\* Check failure|^\w\d{4,8} [\d:.]+ |\Z)",
+    re.S | re.M,
+)
+_PARSER = re.compile(r"^\[libprotobuf ERROR [^\]]*\] (.*)$", re.M)
+
+
+def last_words(log: str, status: int) -> str:
+    """Why Caffe ended with this exit status (or, negative, this signal), as its log says."""
+    return fatal_words(log) or (
+        _ended(-status, log) if status < 0 else tail(log) or "ended without a word"
+    )
+
+
+def fatal_words(log: str) -> str:
+    """What Caffe said last before it ended: its fatal message, and the text parser's before it."""
+    fatal = [match[1].strip() for match in _FATAL.finditer(log)]
+    return "; ".join([*_PARSER.findall(log)[-1:], *fatal[-1:]])
+
+
+def _ended(number: int, log: str) -> str:
+    if not number:
+        return tail(log) or "ended without a word"
+    name = signal.Signals(number).name
+    more = "; is there enough memory?" if name == "SIGKILL" else f": {tail(log)}"
+    return f"ended by {name}{more}"
+
+
+def tail(log: str) -> str:
+    """The last lines of a log, as one."""
+    lines = [line for line in log.splitlines() if line.strip()]
+    return " | ".join(lines[-3:])
