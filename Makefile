@@ -38,12 +38,13 @@ gpu:  ## Caffe's program with CUDA kernels, from source, for `fcnkit train --gpu
 demo: setup  ## the whole job on the small digits network; leaves demo/digits.png
 	@$(PY) scripts/demo.py
 
-test: setup $(VENV)/.torch-done  ## ruff and all tests; real Caffe and PyTorch are installed first
+test: setup $(VENV)/.torch-done  ## ruff, mypy and all tests; real Caffe and PyTorch are installed first
 	@bash scripts/install_caffe.sh || { \
 	    echo "make test: NO REAL CAFFE on this machine; the tests that ask it are SKIPPED" >&2; \
 	    test -z "$$FCNKIT_REQUIRE_CAFFE"; }
 	@$(PY) -m ruff check --output-format concise .; lint=$$?; \
 	    $(PY) -m ruff format --check --quiet . || { echo 'make format puts the source in order' >&2; lint=1; }; \
+	    $(PY) -m mypy || lint=1; \
 	    $(PYTEST) -n auto --dist worksteal && exit $$lint
 
 corpus: setup caffe $(VENV)/.torch-done  ## every net of the shared corpus through real Caffe and PyTorch; over half an hour
@@ -69,9 +70,10 @@ vgg: setup $(VENV)/.torch-done  ## FCN-8s on VGG-16, on PyTorch, from a trained 
 speed: setup caffe $(VENV)/.torch-done  ## FCNs on PyTorch by fcnkit and by hand, and in Caffe; leaves docs/gpu.md
 	@$(PY) scripts/speed.py -o docs/gpu.md
 
-lint: setup  ## ruff
+lint: setup $(VENV)/.torch-done  ## ruff, and mypy at the level that pyproject.toml says
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
 
 format: setup  ## the source in ruff's format
 	@$(PY) -m ruff format .
@@ -96,5 +98,5 @@ digits: setup caffe  ## train the digits network again with real Caffe
 	$(PY) scripts/train_digits.py
 
 clean:  ## remove what the other targets made, .venv included; Caffe's runtime stays
-	rm -rf $(VENV) build dist demo *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist demo *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find fcnkit prototxt_templates scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -17,6 +17,7 @@ TEST = [
     "grpcio-tools>=1.59,<2",
     "hypothesis>=6.90,<7",
     "lmdb>=1.4,<4",
+    "mypy>=1.11,<3",
     "pytest>=7.4,<10",
     "pytest-xdist>=3.5,<4",
     "ruff>=0.6,<1",
@@ -49,7 +50,7 @@ setup(
     packages=[*find_packages(include=["fcnkit", "fcnkit.*"]), "fcnkit.templates"],
     package_dir={"fcnkit": "fcnkit", "fcnkit.templates": "prototxt_templates"},
     package_data={
-        "fcnkit": ["*.pyi"],
+        "fcnkit": ["*.pyi", "py.typed"],
         "fcnkit.formats": ["*.desc", "*.proto"],
         "fcnkit.models": ["*.json"],
         "fcnkit.templates": ["*/*.prototxt", "*/*.caffemodel", "*/*.txt", "*/*.npz", "*/*.md"],

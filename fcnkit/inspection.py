@@ -205,21 +205,27 @@ def _row(layer: Layer, shapes: Shapes, places: Mapping, back: Mapping, fields: M
         shape,
         shapes.parameters(layer),
         shapes.macs(layer),
-        _two(here, "scale"),
-        _two(own, "shift"),
-        _two(here, "shift"),
-        _two(later.inverse(), "shift") if later else None,
+        _scale(here),
+        _shift(own),
+        _shift(here),
+        _shift(later.inverse()) if later else None,
         fields.get(top),
         None,
     )
 
 
-def _two(each: CoordMap | None, part: str) -> tuple[Fraction, ...] | None:
-    """The numbers of the last two axes; None for no map."""
-    if each is None:
-        return None
-    default = Fraction(1 if part == "scale" else 0)
-    return ((default, default) + getattr(each, part))[-2:]
+def _scale(each: CoordMap | None) -> tuple[Fraction, ...] | None:
+    """The scales of the last two axes; None for no map."""
+    return None if each is None else _scales(each)
+
+
+def _scales(each: CoordMap) -> tuple[Fraction, ...]:
+    return ((Fraction(1), Fraction(1)) + each.scale)[-2:]
+
+
+def _shift(each: CoordMap | None) -> tuple[Fraction, ...] | None:
+    """The shifts of the last two axes; None for no map."""
+    return None if each is None else ((Fraction(0), Fraction(0)) + each.shift)[-2:]
 
 
 def _origin(graph: Graph) -> Top | None:
@@ -255,7 +261,7 @@ def _fields(
 
     It grows by (extent - 1) steps of the bottom, and the larger branch counts.
     """
-    fields = {origin: (1, 1)}
+    fields: dict[Top, Shape] = {origin: (1, 1)}
     for layer in graph.layers[origin.layer + 1 :]:
         known = [bottom for bottom in coords.carriers(layer) if bottom in fields]
         window = TYPES[layer.type].window(layer) if known and layer.type in TYPES else None
@@ -268,10 +274,9 @@ def _fields(
 
 
 def _grown(field: tuple[int, ...], extents: tuple[int, ...], place: CoordMap) -> tuple[int, ...]:
-    steps = _two(place, "scale")
     return tuple(
         int(size + (extent - 1) / step)
-        for size, extent, step in zip(field, extents, steps, strict=True)
+        for size, extent, step in zip(field, extents, _scales(place), strict=True)
     )
 
 

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fcnkit import notebook
 from fcnkit.formats.prototxt import Prototxt
@@ -139,7 +139,7 @@ class Plan:
     moves: tuple[Move, ...] = ()
     offsets: tuple[Offset, ...] = ()
 
-    def then(self, rewrite: Callable[..., "Plan"], *args, **options) -> "Plan":
+    def then(self, rewrite: Callable[..., "Plan"], *args: Any, **options: Any) -> "Plan":
         """This plan, and `rewrite(self.net, ...)` after it, as one plan."""
         after = rewrite(self.net, *args, **options)
         lines = _layer_lines(self.before)
@@ -217,7 +217,8 @@ def compose(first: tuple[Move, ...], second: tuple[Move, ...]) -> tuple[Move, ..
     kept = [move for (layer, _), move in made.items() if layer not in gone]
     drops = dict.fromkeys(move for move in first if move.how == "drop")
     for name in sorted(dropped):
-        sources = {move.origin for (layer, _), move in made.items() if layer == name} - {None}
+        origins = {move.origin for (layer, _), move in made.items() if layer == name}
+        sources = {origin for origin in origins if origin is not None}
         drops |= dict.fromkeys(Move(source, 0, (), how="drop") for source in sources or {name})
     return tuple(drops) + tuple(kept) + tuple(_through(made, move) for move in later)
 

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from fcnkit.engines.engine import Job, choose
-from fcnkit.engines.inputs import check_weights, input_arrays, nominal
+from fcnkit.engines.inputs import check_weights, input_arrays, known_size, nominal
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Top, build
 from fcnkit.shape import Shape
+from fcnkit.weights.store import GivenWeights
 
 BATCH = 64
 """How many windows `slide` gives to the classifier at once."""
@@ -59,9 +60,9 @@ class Difference(NamedTuple):
 
 def verify(
     net: Prototxt,
-    weights: Any,
+    weights: GivenWeights,
     new_net: Prototxt,
-    new_weights: Any = None,
+    new_weights: GivenWeights = None,
     *,
     engine: str | None = None,
     device: str | None = None,
@@ -107,9 +108,9 @@ def verify(
 
 def slide(
     net: Prototxt,
-    weights: Any,
+    weights: GivenWeights,
     fcn_net: Prototxt,
-    fcn_weights: Any,
+    fcn_weights: GivenWeights,
     canvas: Any,
     *,
     stride: int,
@@ -136,16 +137,16 @@ def slide(
     old, new = next(_pairs(graph, fcn_graph))
     (name,), (fcn_name,) = _only_input(graph), _only_input(fcn_graph)
     canvas = np.asarray(canvas, np.float32)
-    height, width = window or nominal(graph)[name][2:]
+    height, width = window or known_size(graph, name, nominal(graph)[name])[2:]
     windows = _windows(net, canvas, (height, width), stride)
     rows, columns = windows.shape[:2]
     windows = windows.reshape(-1, *windows.shape[2:])
     parts = [windows[at : at + BATCH] for at in range(0, len(windows), BATCH)]
     jobs = [Job(net, weights, {name: part}, [old.blob]) for part in parts]
     fcn_job = Job(fcn_net, fcn_weights, {fcn_name: canvas}, [new.blob])
-    *scores, found = runner.run_jobs([*jobs, fcn_job])
-    scores, found = [each[old.blob] for each in scores], found[new.blob]
-    expected = np.concatenate(scores).reshape(rows, columns, -1).transpose(2, 0, 1)[None]
+    *each, whole = runner.run_jobs([*jobs, fcn_job])
+    scores, found = np.concatenate([part[old.blob] for part in each]), whole[new.blob]
+    expected = scores.reshape(rows, columns, -1).transpose(2, 0, 1)[None]
     if found.ndim != 4 or found.shape[2] < rows or found.shape[3] < columns:
         fact = f"{rows} x {columns} windows, but its {new.blob} is {found.shape}"
         raise NetError(f"{fcn_net.path}: {fact}; check the stride {stride} and the window")

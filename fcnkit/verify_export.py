@@ -12,11 +12,12 @@ from fcnkit.exporting.export import own_outputs
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import build
 from fcnkit.verify import Difference, compare
+from fcnkit.weights.store import GivenWeights
 
 
 def verify_export(
     net: Prototxt,
-    weights: Any,
+    weights: GivenWeights,
     onnx_model: Any,
     *,
     engine: str | None = None,

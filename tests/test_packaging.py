@@ -74,6 +74,10 @@ def test_the_schema_and_a_trained_network_are_in_the_wheel(wheel):
     assert {"fcnkit/formats/caffe.desc", "fcnkit/templates/digits/digits.caffemodel"} <= names
 
 
+def test_type_checkers_are_told_that_there_are_types(wheel):
+    assert {"fcnkit/py.typed", "fcnkit/__init__.pyi"} <= set(zipfile.ZipFile(wheel).namelist())
+
+
 def test_templates_are_found_in_an_installed_wheel(installed):
     done = python(installed, "from fcnkit import templates; print(templates.path('vgg16'))")
     assert done.stdout.strip() == str(installed / "fcnkit/templates/vgg16/deploy.prototxt"), (

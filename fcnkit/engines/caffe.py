@@ -22,6 +22,7 @@ from fcnkit.formats import hdf5, npz
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import State
 from fcnkit.shape import Shape
+from fcnkit.weights.store import GivenWeights
 
 WORKER = Path(__file__).with_name("_caffe_worker.py")
 # Bytes of input that one start of Caffe gets in `run_all`: about ten images of VOC's size, whose
@@ -41,7 +42,7 @@ class Question(NamedTuple):
 
     action: str
     net: Prototxt
-    weights: Any = None
+    weights: GivenWeights = None
     inputs: Mapping[str, Any] = {}
     outputs: Sequence[str] | None = None
     state: State = TEST
@@ -66,7 +67,7 @@ class Gradients(NamedTuple):
 
 def run_all(
     net: Prototxt,
-    weights: Any,
+    weights: GivenWeights,
     many: Iterable[Mapping[str, Any]],
     outputs: Sequence[str] | None = None,
     *,
@@ -122,7 +123,12 @@ def shapes(
 
 
 def params(
-    net: Prototxt, weights: Any = None, *, values: bool = True, state: State = TEST, seed: int = 1
+    net: Prototxt,
+    weights: GivenWeights = None,
+    *,
+    values: bool = True,
+    state: State = TEST,
+    seed: int = 1,
 ) -> dict[str, list]:
     """The parameter blobs of every layer that has any, as Caffe loads or fills them.
 
@@ -132,7 +138,7 @@ def params(
     return _one(Question("params", net, weights, {}, None, state, values, seed))
 
 
-def load(net: Prototxt, weights: Any = None, *, state: State = TEST) -> None:
+def load(net: Prototxt, weights: GivenWeights = None, *, state: State = TEST) -> None:
     """Caffe has built the net and taken the weights; EngineError with its words otherwise."""
     _one(Question("load", net, weights, {}, None, state))
 
@@ -230,7 +236,7 @@ def _net(net: Prototxt, folder: Path) -> str:
     return str(folder / "net.prototxt")
 
 
-def _weights(weights: Any, folder: Path) -> str | None:
+def _weights(weights: GivenWeights, folder: Path) -> str | None:
     """The path of a file that holds these weights, and that Caffe reads:
     it tells HDF5 by the name alone.
     """

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from fcnkit.errors import EngineError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import State
+from fcnkit.weights.store import GivenWeights
 
 TEST = State()
 
@@ -23,7 +24,7 @@ class Job(NamedTuple):
     """One net to run on one set of inputs, and the blobs to read afterwards."""
 
     net: Prototxt
-    weights: Any
+    weights: GivenWeights
     inputs: Mapping[str, Any]
     outputs: Sequence[str] | None = None
     state: State = TEST
@@ -53,7 +54,7 @@ class Engine:
     def run_all(
         self,
         net: Prototxt,
-        weights: Any,
+        weights: GivenWeights,
         many: Iterable[Mapping[str, Any]],
         outputs: Sequence[str] | None = None,
         *,
@@ -97,7 +98,7 @@ def single(run_all: Callable[..., Iterator[dict[str, Any]]]) -> Callable[..., di
 
     def run(
         net: Prototxt,
-        weights: Any,
+        weights: GivenWeights,
         inputs: Mapping[str, Any],
         outputs: Sequence[str] | None = None,
         **options: Any,

@@ -8,6 +8,7 @@ from fcnkit.nets.graph import Graph
 from fcnkit.nets.shapes import infer
 from fcnkit.shape import Shape
 from fcnkit.weights import store
+from fcnkit.weights.store import GivenWeights
 
 
 def input_arrays(graph: Graph, given: Mapping[str, Any], seed: int = 0) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def input_arrays(graph: Graph, given: Mapping[str, Any], seed: int = 0) -> dict[
     return {
         name: arrays[name]
         if name in arrays
-        else noise(_known(graph, name, sizes[name]), seed + number)
+        else noise(known_size(graph, name, sizes[name]), seed + number)
         for number, name in enumerate(names)
     }
 
@@ -45,7 +46,8 @@ def nominal(graph: Graph) -> dict[str, Shape | None]:
     }
 
 
-def _known(graph: Graph, name: str, shape: Shape | None) -> Shape:
+def known_size(graph: Graph, name: str, shape: Shape | None) -> Shape:
+    """The shape of an input; NetError where there is none."""
     if shape is None:
         fact = f'{graph.prototxt.path}: it gives its input "{name}" no shape'
         raise NetError(f"{fact}; say one, such as --input {name}=1,3,227,227")
@@ -97,14 +99,14 @@ def float_arrays(path: str, names: Sequence[str], given: Mapping[str, Any]) -> d
     return arrays
 
 
-def opened(weights: Any) -> store.Weights | None:
+def opened(weights: GivenWeights) -> store.Weights | None:
     """The weights of a path, or those that are given, or none."""
     if weights is None or isinstance(weights, store.Weights):
         return weights
     return store.open(weights)
 
 
-def check_weights(graph: Graph, weights: Any, shapes: Mapping[str, Sequence[int]]) -> None:
+def check_weights(graph: Graph, weights: GivenWeights, shapes: Mapping[str, Sequence[int]]) -> None:
     """Every layer that learns has weights:
     Caffe fills the others with zeros or noise and says nothing.
 

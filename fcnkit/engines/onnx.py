@@ -9,6 +9,7 @@ from fcnkit.errors import EngineError, said
 from fcnkit.exporting.export import export, own_outputs
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import State, build
+from fcnkit.weights.store import GivenWeights
 
 INSTALL = "pip install 'fcnkit[onnx]'"
 
@@ -20,7 +21,7 @@ def available() -> bool:
 
 def run_all(
     net: Prototxt,
-    weights: Any,
+    weights: GivenWeights,
     many: Iterable[Mapping[str, Any]],
     outputs: Sequence[str] | None = None,
     *,

@@ -26,6 +26,7 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Layer, State, Top, build
 from fcnkit.nets.shapes import Shapes, infer
 from fcnkit.weights import store
+from fcnkit.weights.store import GivenWeights
 
 INSTALL = "pip install 'opencv-python-headless<5'"
 EMPTY_MODEL = b"\x0a\x01a"
@@ -43,7 +44,7 @@ def available() -> bool:
 
 def run_all(
     net: Prototxt,
-    weights: Any,
+    weights: GivenWeights,
     many: Iterable[Mapping[str, Any]],
     outputs: Sequence[str] | None = None,
     *,
@@ -274,7 +275,7 @@ def _check_blobs(layer: Layer, sizes: Shapes, weights: store.Weights | None) -> 
             )
 
 
-def _bytes(weights: Any) -> Any:
+def _bytes(weights: GivenWeights) -> Any:
     """The weights file as OpenCV takes it, an array of bytes."""
     import numpy as np
 

@@ -3,7 +3,6 @@
 import importlib.util
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from fcnkit.errors import EngineError, NetError, WeightsError
 from fcnkit.exporting.draft import Draft, Site
@@ -16,6 +15,7 @@ from fcnkit.nets.shapes import Shapes
 from fcnkit.shape import Shape
 from fcnkit.weights import store
 from fcnkit.weights.blobs import Blob
+from fcnkit.weights.store import GivenWeights
 
 # The oldest opset in which Softmax has its axis and sizes of reshapes and reductions come as they
 # do now; TensorRT reads it since 8.0, OpenVINO since 2021.4, ONNX Runtime since 1.6.  IR 7 came
@@ -26,7 +26,7 @@ TEST = State()
 
 def export(
     net: Prototxt,
-    weights: Any = None,
+    weights: GivenWeights = None,
     *,
     inputs: Mapping[str, Shape] | None = None,
     outputs: Sequence[str] | None = None,

@@ -260,8 +260,8 @@ def shape_field(shape: Sequence[int], *, legacy: bool = False) -> bytes:
     the field `shape`, or num, channels, height and width.
     """
     if legacy:
-        dims = (1,) * (4 - len(shape)) + tuple(shape)
-        return b"".join(tag(number, VARINT) + varint(dim) for number, dim in enumerate(dims, 1))
+        four = (1,) * (4 - len(shape)) + tuple(shape)
+        return b"".join(tag(number, VARINT) + varint(dim) for number, dim in enumerate(four, 1))
     dims = b"".join(map(varint, shape))
     return framed(7, framed(1, dims) if dims else b"")
 

@@ -114,7 +114,8 @@ def _expect_message(field: Field, name: str) -> None:
 
 
 def _layer(buffer: Buffer, layer: Field, kind: Kind, number: int) -> LayerSpan:
-    name_field, type_field, code, blobs, blobs_at = None, None, 0, [], layer.stop
+    blobs: list[BlobSpan] = []
+    name_field, type_field, code, blobs_at = None, None, 0, layer.stop
     parts = 0
     try:
         for field in fields(buffer, layer.value, layer.stop):

@@ -7,7 +7,7 @@ fcnkit's commands take in all.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fcnkit.formats import wire
 
@@ -96,11 +96,11 @@ class Descriptors:
         """Where each message lies, by its name, which protobuf's compiler writes first."""
         return {self._text(next(self._parts(extent))[1]): extent for extent in extents}
 
-    def _one(self, extent: slice) -> dict[int, slice | int]:
+    def _one(self, extent: slice) -> dict[int, Any]:
         """The fields of the message that lies there, the last of each number."""
         return dict(self._parts(extent))
 
-    def _parts(self, extent: slice) -> Iterator[tuple[int, slice | int]]:
+    def _parts(self, extent: slice) -> Iterator[tuple[int, Any]]:
         """Every field of the message that lies there:
         its number, and its value or where that lies.
         """

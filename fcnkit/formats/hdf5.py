@@ -16,7 +16,7 @@ import io
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fcnkit.errors import WeightsError, said, shown
 from fcnkit.shape import Shape
@@ -67,7 +67,7 @@ class _Fault(Exception):
 class _Whole(io.FileIO):
     """A file that gives all the bytes it is asked for, or an error."""
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: Any) -> int:
         """The buffer is full; OSError where the file ends before."""
         if super().readinto(buffer) != len(buffer):
             raise OSError("it ends in the middle of its headers")

@@ -6,12 +6,13 @@ quotes and unknown fields stay as they are.  What a field means to Caffe is
 `schema`'s business.
 """
 
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from fcnkit import files
 from fcnkit.edits import Edit, arrange, splice
@@ -50,6 +51,11 @@ class Prototxt:
         return self.source.text
 
     @property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields of the file itself."""
+        return self.root.fields or ()
+
+    @property
     def path(self) -> str:
         """The name that errors give for this file."""
         return self.source.path
@@ -68,13 +74,13 @@ class Prototxt:
 
     def edit(self, edits: Iterable[Edit]) -> "Prototxt":
         """This file with the edits made; itself when there are none."""
-        edits = arrange(edits)
-        if not edits:
+        made = arrange(edits)
+        if not made:
             return self
-        source, start = _source(splice(self.text, edits), self.path)
-        return _whole(source, start, edited(source, start, self.root.fields, edits))
+        source, start = _source(splice(self.text, made), self.path)
+        return _whole(source, start, edited(source, start, self.fields, made))
 
-    def save(self, path, *, force: bool = False) -> None:
+    def save(self, path: str | os.PathLike, *, force: bool = False) -> None:
         """The file at `path` holds this text; see `fcnkit.files.atomic`."""
         files.write(path, self.text.encode("utf-8", "surrogateescape"), force=force)
 
@@ -82,10 +88,10 @@ class Prototxt:
         return self.text
 
     def __repr__(self) -> str:
-        return f"<Prototxt {self.path}: {len(self.root.fields)} fields>"
+        return f"<Prototxt {self.path}: {len(self.fields)} fields>"
 
 
-def read(path, name: str | None = None) -> Prototxt:
+def read(path: str | os.PathLike, name: str | None = None) -> Prototxt:
     """The prototxt at `path`, which errors call `name` where that is given.
 
         net = fk.read("deploy.prototxt")
@@ -145,8 +151,9 @@ def literal(value: object, style: Style = STYLE) -> str:
     if isinstance(value, str) and not isinstance(value, Word):
         escaped = re.sub(r"[\\\"'\x00-\x1f\x7f]", _escape, value)
         return f"{style.quote}{escaped}{style.quote}"
-    whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e9
-    return f"{int(value)}" if whole else f"{value}"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e9:
+        return f"{int(value)}"
+    return f"{value}"
 
 
 def without(field: Field) -> Edit:
@@ -157,7 +164,7 @@ def without(field: Field) -> Edit:
     text = field.source.text
     if field.listed:
         return _without_element(field)
-    stop = _SEPARATOR.match(text, field.stop).end()
+    stop = _separator(text, field.stop).end()
     line_start = text.rfind("\n", 0, field.start) + 1
     rest = _LINE_REST.match(text, stop)
     if text[line_start : field.start].strip(" \t" + BOM) == "" and rest:
@@ -172,10 +179,11 @@ def _without_element(field: Field) -> Edit:
     before = text[: field.start].rstrip()
     if before.endswith(","):
         return Edit(len(before) - 1, field.stop, "", f"remove {field.name}")
-    return Edit(field.start, _SEPARATOR.match(text, field.stop).end(), "", f"remove {field.name}")
+    return Edit(field.start, _separator(text, field.stop).end(), "", f"remove {field.name}")
 
 
-_SEPARATOR = re.compile(rf"(?:{GAP}[,;])?")
+# It matches everywhere, if only nothing.
+_separator = cast("Callable[[str, int], re.Match[str]]", re.compile(rf"(?:{GAP}[,;])?").match)
 _LINE_REST = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\r?\n|\Z)")
 
 

@@ -9,6 +9,7 @@ What forks add is in forks.proto, loaded when such a field is first asked for.
 It serves reading prototxts alone; `unknown` and `check` go by Caffe.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,7 +116,7 @@ class View:
             return field.raw
         return slot.read(field, slot)
 
-    def list(self, name: str) -> "list[Any]":
+    def list(self, name: str) -> Sequence[Any]:
         """Every value that the text gives for a field, in order."""
         slot = self._slot(name)
         return [slot.read(field, slot) for field in self._fields if field.name == name]
@@ -126,7 +127,7 @@ class View:
         field = self.field(name)
         return View(slot.message, read_message(field, slot) if field else None)
 
-    def views(self, name: str) -> "list[View]":
+    def views(self, name: str) -> Sequence["View"]:
         """Every message of this name, in order."""
         return [View(self._slot(name).message, field) for field in self.list(name)]
 

@@ -57,7 +57,8 @@ def scan(buffer: Buffer, path: str) -> SolverState:
 
 
 def _state(buffer: Buffer) -> SolverState:
-    numbers, name, history, parts = {1: 0, 4: 0}, "", [], 0
+    history: list[BlobSpan] = []
+    numbers, name, parts = {1: 0, 4: 0}, "", 0
     for field in fields(buffer, 0, len(buffer)):
         if field.number in numbers:
             expect_wire(field, (VARINT,))

@@ -7,10 +7,10 @@ the C++ TextFormat parser that Caffe uses.
 import re
 import sys
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from fcnkit.edits import Edit
 from fcnkit.errors import PrototxtError
@@ -116,8 +116,11 @@ class Field(NamedTuple):
         return self.source.error(self.start, fact)
 
 
-_SPACE = re.compile(r"(?:[ \t\r\n\v\f]|#[^\n]*)*")
-# As _SPACE, but a comment needs its newline: within a larger pattern there must
+# It matches everywhere, if only nothing.
+_space = cast(
+    "Callable[[str, int], re.Match[str]]", re.compile(r"(?:[ \t\r\n\v\f]|#[^\n]*)*").match
+)
+# As before, but a comment needs its newline: within a larger pattern there must
 # be one way only to match, or a long row of # takes exponential time.
 GAP = r"(?:[ \t\r\n\v\f]|#[^\n]*\n)*"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -137,7 +140,16 @@ class _Open:
 
     __slots__ = ("closer", "colon", "fields", "name", "start", "value_start", "listed")
 
-    def __init__(self, name, start, value_start, closer, fields, listed, colon=False):
+    def __init__(
+        self,
+        name: str,
+        start: int,
+        value_start: int,
+        closer: str,
+        fields: list[Field],
+        listed: bool,
+        colon: bool = False,
+    ) -> None:
         self.name, self.start, self.value_start = name, start, value_start
         self.closer, self.fields, self.listed, self.colon = closer, fields, listed, colon
 
@@ -190,7 +202,7 @@ def _fields(source: Source, at: int, kept: Mapping[int, _Kept]) -> tuple[Field, 
     text, stop = source.text, len(source.text)
     root = _Open("", at, at, "", [], False)
     stack = [root]
-    at = _SPACE.match(text, at).end()
+    at = _space(text, at).end()
     while at < stop:
         top = stack[-1]
         if top is root and at in kept:
@@ -203,7 +215,7 @@ def _fields(source: Source, at: int, kept: Mapping[int, _Kept]) -> tuple[Field, 
             at = _element(source, stack, at)
         else:
             at = _field(source, stack, at)
-        at = _SPACE.match(text, at).end()
+        at = _space(text, at).end()
     if len(stack) > 1:
         raise source.error(
             stack[-1].start, f'"{stack[-1].name}" is never closed; add "{stack[-1].closer}"'
@@ -231,10 +243,10 @@ def _field(source: Source, stack: list[_Open], start: int) -> int:
     if not match:
         raise source.error(start, _unexpected(text, start, "a field name"))
     name = match[0]
-    at = _SPACE.match(text, match.end()).end()
+    at = _space(text, match.end()).end()
     colon = text.startswith(":", at)
     if colon:
-        at = _SPACE.match(text, at + 1).end()
+        at = _space(text, at + 1).end()
     bracket = text[at : at + 1]
     if bracket in _CLOSERS:
         stack.append(_Open(name, start, at, _CLOSERS[bracket], [], False))
@@ -277,19 +289,19 @@ def _close(source: Source, stack: list[_Open], at: int) -> int:
 
 
 def _separator(text: str, at: int) -> int:
-    at = _SPACE.match(text, at).end()
+    at = _space(text, at).end()
     return at + 1 if text[at : at + 1] in (",", ";") and at < len(text) else at
 
 
 def _comma(source: Source, at: int) -> int:
     """Past the comma between a list's elements; at its closing bracket otherwise."""
     text = source.text
-    at = _SPACE.match(text, at).end()
+    at = _space(text, at).end()
     if text.startswith("]", at):
         return at
     if not text.startswith(",", at):
         raise source.error(min(at, max(len(text) - 1, 0)), _unexpected(text, at, '"," or "]"'))
-    at = _SPACE.match(text, at + 1).end()
+    at = _space(text, at + 1).end()
     if text.startswith("]", at):
         raise source.error(at, 'found "]" after ","; remove the comma')
     return at
@@ -321,7 +333,7 @@ def _strings(source: Source, at: int) -> int:
                 raise source.error(
                     escape.start(), 'this is no escape; write "\\\\" for a backslash'
                 )
-        next_at = _SPACE.match(text, end).end()
+        next_at = _space(text, end).end()
     return end
 
 

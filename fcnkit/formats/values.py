@@ -93,7 +93,8 @@ def _read_bool(field: Field, slot: Slot) -> bool:
     bare = _bare(field)
     value = _BOOLS.get(bare)
     if value is None:
-        value = {0: False, 1: True}.get(_integer(field)) if bare[:1] != "-" else None
+        number = _integer(field) if bare[:1] != "-" else None
+        value = bool(number) if number in (0, 1) else None
     if value is None:
         raise wrong(field, "true or false")
     return value

@@ -4,7 +4,7 @@ https://protobuf.dev/programming-guides/encoding/.  Nothing here knows Caffe.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from fcnkit.errors import WeightsError
 
@@ -17,7 +17,7 @@ class Buffer(Protocol):
     """bytes, a memoryview of bytes, or an mmap."""
 
     def __len__(self) -> int: ...
-    def __getitem__(self, at): ...
+    def __getitem__(self, at: Any) -> Any: ...
 
 
 class Field(NamedTuple):

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fcnkit.datasets.colours import Colour, read_colours, voc_palette
 from fcnkit.datasets.images import read_image
@@ -22,6 +22,7 @@ from fcnkit.inference.preparation import Preparation
 from fcnkit.inference.results import MOST, shares
 from fcnkit.inference.score_maps import Head, classes, confidence, head, probabilities, scores
 from fcnkit.libraries import load
+from fcnkit.weights.store import GivenWeights
 
 if TYPE_CHECKING:
     import numpy
@@ -146,7 +147,7 @@ class Inferred:
 
 def infer(
     net: Prototxt,
-    weights: Any,
+    weights: GivenWeights,
     image: "numpy.ndarray | str | os.PathLike",
     *,
     names: Sequence[str] = (),

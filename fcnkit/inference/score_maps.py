@@ -6,7 +6,7 @@ itself at its own size, as the FCN authors' infer.py does.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fcnkit.engines.engine import Engine, choose
 from fcnkit.engines.inputs import check_weights, nominal
@@ -18,6 +18,7 @@ from fcnkit.nets.graph import Graph, Top, build
 from fcnkit.nets.shapes import infer
 from fcnkit.shape import Shape
 from fcnkit.verify import before_softmax
+from fcnkit.weights.store import GivenWeights
 
 if TYPE_CHECKING:
     import numpy
@@ -146,7 +147,7 @@ def _shown(shape: Shape | None) -> str:
 
 def scores(
     net: Prototxt | Head,
-    weights: Any,
+    weights: GivenWeights,
     images: Iterable["numpy.ndarray"],
     *,
     engine: str | Engine | None = None,

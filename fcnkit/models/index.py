@@ -11,7 +11,7 @@ A model has a name and the name of its file, which lies beside the index unless
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +31,9 @@ _TEXTS = ("about", "licence", "template", "page", "mean")
 _LISTS = ("use", "sources")
 _NUMBERS = ("size", "roughly")
 _PLACES = ("name", "file", "address")
+
+# The place of a file that lies beside an index, by its name.
+Beside = Callable[[str], str]
 
 
 class Model(NamedTuple):
@@ -120,7 +123,7 @@ def _text(data: bytes, where: str) -> str:
         raise ModelError(f"{where}: is not UTF-8 text; an index is JSON") from None
 
 
-def parse(text: str, where: str, beside) -> tuple[Model, ...]:
+def parse(text: str, where: str, beside: Beside) -> tuple[Model, ...]:
     """The models that an index says; `beside` gives the place of a file beside it.
 
     Raises ModelError with what is wrong and where.
@@ -144,11 +147,11 @@ def parse(text: str, where: str, beside) -> tuple[Model, ...]:
 
 def one(models: Iterable[Model], name: str) -> Model:
     """The model of this name; ModelError with those there are where there is none."""
-    models = list(models)
-    for model in models:
+    every = list(models)
+    for model in every:
         if model.name == name:
             return model
-    there = ", ".join(model.name for model in models) or "none"
+    there = ", ".join(model.name for model in every) or "none"
     raise ModelError(f"{shown(name)}: no such model; there are {there}")
 
 
@@ -159,7 +162,7 @@ def check_name(name: str, where: str) -> None:
         raise ModelError(f"{where}: {fact}")
 
 
-def _model(entry: object, where: str, beside) -> Model:
+def _model(entry: object, where: str, beside: Beside) -> Model:
     if not isinstance(entry, dict):
         raise ModelError(f"{where}: is no object; write {{...}}")
     name = _string(entry, "name", where)
@@ -169,17 +172,15 @@ def _model(entry: object, where: str, beside) -> Model:
     if unknown:
         known = ", ".join((*_PLACES, *_NUMBERS, *DIGESTS, *_TEXTS, *_LISTS))
         raise ModelError(f'{where}: says "{shown(unknown[0])}"; there are {known}')
-    return Model(
-        name,
-        *_place(entry, where, beside),
-        *(_number(entry, key, where) for key in _NUMBERS),
-        {key: _digest(entry, key, where) for key in DIGESTS if key in entry},
-        *(_string(entry, key, where) for key in ("about", "licence", "template", "page", "mean")),
-        *(_strings(entry, key, where) for key in _LISTS),
-    )
+    file, place = _place(entry, where, beside)
+    facts: dict[str, Any] = {key: _number(entry, key, where) for key in _NUMBERS}
+    facts["digests"] = {key: _digest(entry, key, where) for key in DIGESTS if key in entry}
+    facts |= {key: _string(entry, key, where) for key in _TEXTS}
+    facts |= {key: _strings(entry, key, where) for key in _LISTS}
+    return Model(name, file, place, **facts)
 
 
-def _place(entry: dict, where: str, beside) -> tuple[str, str]:
+def _place(entry: dict, where: str, beside: Beside) -> tuple[str, str]:
     """The file's name, and where it is."""
     file, address = _string(entry, "file", where), _string(entry, "address", where)
     check_name(file, f"{where}: file")

@@ -4,7 +4,8 @@ with a time-out, and no way from https to http.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPMessage, HTTPResponse
+from typing import IO
 from urllib import request
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -27,7 +28,15 @@ class NoRange(Exception):
 class _Redirects(request.HTTPRedirectHandler):
     """Follows an address to another as safe as itself."""
 
-    def redirect_request(self, req, fp, code, msg, headers, newurl):
+    def redirect_request(
+        self,
+        req: request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: HTTPMessage,
+        newurl: str,
+    ) -> request.Request | None:
         """The request to follow with;
         ModelError where the way leads out of the web, or out of https.
         """

@@ -30,7 +30,7 @@ class CoordMap:
     scale: tuple[Fraction, ...] = ()
     shift: tuple[Fraction, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "scale", _exact(self.scale))
         object.__setattr__(self, "shift", _exact(self.shift))
         if len(self.scale) != len(self.shift):
@@ -85,7 +85,7 @@ class CoordMap:
 IDENTITY = CoordMap()
 
 
-def show(values: tuple[Fraction, ...], *, decimal: bool = False) -> str:
+def show(values: Iterable[Fraction | int], *, decimal: bool = False) -> str:
     """One number when all axes agree, `h x w` when they do not.
 
     Fractions are exact: 1/32, or with `decimal` -0.40625 where that is short.
@@ -94,7 +94,7 @@ def show(values: tuple[Fraction, ...], *, decimal: bool = False) -> str:
     return texts[0] if len(set(texts)) == 1 else "x".join(texts)
 
 
-def _number(value: Fraction, decimal: bool) -> str:
+def _number(value: Fraction | int, decimal: bool) -> str:
     if decimal and 1_000_000 % value.denominator == 0:
         return f"{float(value):.10g}"
     return str(value)

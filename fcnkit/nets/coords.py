@@ -139,7 +139,8 @@ def pad_remedy(graph: Graph, top: Top, missing: Fraction) -> str:
     maps = upward(graph, top).maps
     for layer in graph.layers:
         if layer.type == "Convolution" and layer.tops[0] in maps:
-            scale = max(own(layer).then(maps[layer.tops[0]].inverse()).scale, default=Fraction(1))
+            here = own(layer) or IDENTITY
+            scale = max(here.then(maps[layer.tops[0]].inverse()).scale, default=Fraction(1))
             more = missing / scale
             return f'pad layer "{layer.name}" by {-(-more.numerator // more.denominator)} more'
     return "crop the other top, or pad the net's first layer"

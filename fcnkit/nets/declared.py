@@ -145,9 +145,9 @@ def declared(prototxt: Prototxt, refuse: Refuse = raising) -> tuple[Declared, ..
         fact = f"{prototxt.path}:{old[0].line}: this is Caffe's V0 format"
         refuse("v0", NetError(f"{fact}; run `fcnkit upgrade` on it first"))
     layers = (
-        _layer(view, kind(view), refuse)
+        _layer(view, field, kind(view), refuse)
         for name, kind in (("layers", _v1), ("layer", _v2))
-        for view in net.views(name)
+        for view, field in zip(net.views(name), prototxt.root.all(name), strict=True)
     )
     return (*_inputs(prototxt, net, refuse), *sorted(layers, key=lambda layer: layer.field.start))
 
@@ -163,8 +163,8 @@ def _v2(view: View) -> str:
     return view.get("type")
 
 
-def _layer(view: View, kind: str, refuse: Refuse) -> Declared:
-    field, name = view.source_field, view.get("name")
+def _layer(view: View, field: Field, kind: str, refuse: Refuse) -> Declared:
+    name = view.get("name")
     if not kind:
         fact = 'it has no type; add one, such as type: "Convolution"'
         refuse("no-type", error(field, name, fact))
@@ -173,20 +173,20 @@ def _layer(view: View, kind: str, refuse: Refuse) -> Declared:
         fact = "it has both include and exclude rules; Caffe takes one kind, not both"
         refuse("include-and-exclude", error(field, name, fact))
     tops = tuple(view.list("top"))
-    shapes = _input_shapes(view, len(tops), refuse) if kind == "Input" else ()
+    shapes = _input_shapes(view, field, len(tops), refuse) if kind == "Input" else ()
     return Declared(
         name, kind, tuple(view.list("bottom")), tops, view, field, shapes, include, exclude
     )
 
 
-def _input_shapes(view: View, tops: int, refuse: Refuse) -> tuple[Shape | None, ...]:
+def _input_shapes(view: View, field: Field, tops: int, refuse: Refuse) -> tuple[Shape | None, ...]:
     """An Input layer's shapes: none, one for all tops, or one each."""
     shapes = [tuple(shape.list("dim")) for shape in view.view("input_param").views("shape")]
     if len(shapes) not in (0, 1, tops):
         fact = (
             f"{len(shapes)} shapes for {tops} tops; give one for all of them, one for each, or none"
         )
-        refuse("shape", error(view.source_field, view.get("name"), fact))
+        refuse("shape", error(field, view.get("name"), fact))
         return (None,) * tops
     return (None,) * tops if not shapes else tuple(shapes * tops if len(shapes) == 1 else shapes)
 

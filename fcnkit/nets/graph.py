@@ -24,7 +24,7 @@ class Top(NamedTuple):
 
     blob: str
     layer: int
-    index: int
+    index: int  # type: ignore[assignment]  # in place of tuple.index, which nobody asks of a Top
 
 
 @dataclass(frozen=True, eq=False)

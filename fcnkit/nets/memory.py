@@ -72,8 +72,9 @@ def memory(graph: Graph, shapes: Shapes) -> Memory:
 
 
 def _sum(parts: Iterator[int | None] | tuple[int | None, ...]) -> int | None:
-    parts = tuple(parts)
-    return None if None in parts else sum(parts)
+    every = tuple(parts)
+    known = [part for part in every if part is not None]
+    return sum(known) if len(known) == len(every) else None
 
 
 def _bytes(shape: Shape | None) -> int | None:
@@ -119,5 +120,7 @@ def _column(layer: Layer, shapes: Shapes) -> int:
     ):
         return 0
     smaller = shapes.tops[layer.tops[0]] if layer.type == "Convolution" else bottoms[0]
+    if smaller is None:
+        return 0
     places = prod(smaller[-len(window.kernel) :])
     return FLOAT * prod(blobs[0][1:]) * layer.param("convolution_param").get("group") * places

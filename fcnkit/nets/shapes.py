@@ -1,6 +1,6 @@
 """The shape of every top and every parameter blob of a graph, by Caffe's rules."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -29,8 +29,7 @@ class Shapes:
         """The shapes of a layer's bottoms, None unless all are known and the layer takes them."""
         if layer.index in self.refused:
             return None
-        shapes = [self.tops[top] for top in layer.bottoms]
-        return None if None in shapes else shapes
+        return all_known(self.tops[top] for top in layer.bottoms)
 
     def blobs(self, layer: Layer) -> list[Shape] | None:
         """The shapes of a layer's parameters in Caffe's order, None where they are not known."""
@@ -48,13 +47,21 @@ class Shapes:
         Convolution, Deconvolution and InnerProduct count; biases do not.
         """
         bottoms, kind = self.bottoms(layer), table.TYPES.get(layer.type)
-        if bottoms is None or kind is None:
+        tops = all_known(self.tops[top] for top in layer.tops)
+        if bottoms is None or tops is None or kind is None:
             return None
-        return kind.macs(layer, bottoms, [self.tops[top] for top in layer.tops])
+        return kind.macs(layer, bottoms, tops)
 
     def reason(self, top: Top) -> str:
         """Why a top's shape is not known; "" where it is."""
         return self.reasons.get(top, "")
+
+
+def all_known(shapes: Iterable[Shape | None]) -> list[Shape] | None:
+    """The shapes, None where one of them is not known."""
+    every = list(shapes)
+    known = [shape for shape in every if shape is not None]
+    return known if len(known) == len(every) else None
 
 
 def infer(
@@ -107,18 +114,18 @@ def _add(
     _check_counts(layer, kind)
     found = _follow(layer, _shapes(layer, kind, tops), wanted)
     for top, shape in zip(layer.tops, found, strict=True):
-        tops[top] = _override(layer, shape, wanted.get(top))
-        if tops[top] is None:
+        known = tops[top] = _override(layer, shape, wanted.get(top))
+        if known is None:
             reasons[top] = _reason(layer, kind, tops, reasons)
         else:
-            _check_size(layer, top, tops[top])
+            _check_size(layer, top, known)
 
 
 def _shapes(
     layer: Layer, kind: table.LayerType, tops: Mapping[Top, Shape | None]
 ) -> list[Shape | None]:
-    bottoms = [tops[top] for top in layer.bottoms]
-    if None in bottoms:
+    bottoms = all_known(tops[top] for top in layer.bottoms)
+    if bottoms is None:
         return [None] * len(layer.tops)
     return kind.shapes(layer, bottoms)[: len(layer.tops)]
 
@@ -147,9 +154,12 @@ def _follow(
     images = wanted.get(layer.tops[0]) if layer.tops and not layer.bottoms else None
     if images and layer.type in ("Data", "ImageData", "WindowData", "MemoryData"):
         return [shapes[0], *[images[:1]] * (len(shapes) - 1)]
-    if images and layer.type == "DummyData":
+    known = all_known(shapes)
+    if images and known and layer.type == "DummyData":
+        same = [shape[:1] == known[0][:1] for shape in known]
         return [
-            (*images[:1], *shape[1:]) if shape[:1] == shapes[0][:1] else shape for shape in shapes
+            (*images[:1], *shape[1:]) if alike else shape
+            for shape, alike in zip(known, same, strict=True)
         ]
     return shapes
 

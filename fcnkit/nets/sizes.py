@@ -63,7 +63,7 @@ class Sizes:
         self.places = downward(graph, start)
         layers = [layer for layer in _needed(graph, tops) if layer.type != "Input"]
         self.period = _period(self.places, layers)
-        self.inputs = _inputs(graph) | {start: shape}
+        self.inputs: dict[Top, Shape] = _inputs(graph) | {start: shape}
         self.shapes, self.same, self.distinct = _collapsed(
             layers, self.inputs, self.places, self.first
         )
@@ -98,7 +98,8 @@ class Sizes:
         known[self.start] = (*known[self.start][:2], *(size for _ in known[self.start][2:]))
         for layer in self.distinct:
             tops = TYPES[layer.type].shapes(layer, self._bottoms(layer, known))
-            known.update(zip(layer.tops, tops, strict=False))
+            made = zip(layer.tops, tops, strict=False)
+            known.update((top, shape) for top, shape in made if shape is not None)
         known.update((top, self._shape(top, known)) for top in self.tops)
         return known
 
@@ -146,12 +147,14 @@ class Sizes:
         return known[top] if leader == top else (*self.shapes[top][:2], *known[leader][2:])
 
 
-def _inputs(graph: Graph) -> dict[Top, Shape | None]:
+def _inputs(graph: Graph) -> dict[Top, Shape]:
+    """The inputs whose sizes are known."""
     return {
-        top: layer.input_shapes[top.index]
+        top: shape
         for layer in graph.layers
         if layer.type == "Input"
-        for top in layer.tops
+        for top, shape in zip(layer.tops, layer.input_shapes, strict=True)
+        if shape is not None
     }
 
 
@@ -180,7 +183,7 @@ def _collapsed(
     distinct: list[Layer] = []
     done: dict[tuple, Top] = {}
     for layer in layers:
-        shapes.update(_known_tops(layer, [shapes[bottom] for bottom in layer.bottoms]))
+        shapes.update(_known_tops(layer, shapes))
         flat = all(len(shapes[top]) == 4 for top in (*layer.bottoms, *layer.tops))
         follows = flat and layer.index not in first and all(top in places for top in layer.tops)
         leader = _leader(layer, same, done) if follows else None
@@ -190,12 +193,16 @@ def _collapsed(
     return shapes, same, tuple(distinct)
 
 
-def _known_tops(layer: Layer, bottoms: list[Shape]) -> Iterator[tuple[Top, Shape]]:
+def _known_tops(layer: Layer, known: Known) -> Iterator[tuple[Top, Shape]]:
     """The layer's tops with their shapes.
 
-    Raises NetError where one is not known.
+    Raises NetError where one is not known, or what it follows from is not.
     """
     kind = of(layer)
+    lacking = [bottom.blob for bottom in layer.bottoms if bottom not in known]
+    if lacking:
+        raise layer.error(f'the size of its bottom "{lacking[0]}" is not known; say it in the net')
+    bottoms = [known[bottom] for bottom in layer.bottoms]
     for top, shape in zip(layer.tops, kind.shapes(layer, bottoms), strict=False):
         if shape is None:
             fact = f'the size of its top "{top.blob}" is not known: {kind.unknown}'

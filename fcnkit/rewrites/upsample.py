@@ -290,10 +290,11 @@ def _work(net: Prototxt, score: str, target: str, group: bool, least: int) -> _W
     graph = build(net)
     scores, wanted = graph.top(score), graph.top(target)
     shapes = infer(graph).tops
-    if shapes[scores] is None or not graph.inputs:
+    start = next(iter(graph.inputs), scores)
+    size, shape = shapes[start], shapes[scores]
+    if size is None or shape is None or not graph.inputs:
         raise NetError(f'{net.path}: the shape of "{score}" is not known; give the input a size')
     place = coords.between(graph, scores, wanted).inverse()
-    start = graph.inputs[0]
-    sizes = Sizes(graph, start, shapes[start], (scores, wanted))
-    climb = Climb(sizes, shapes[scores][1], group, least)
+    sizes = Sizes(graph, start, size, (scores, wanted))
+    climb = Climb(sizes, shape[1], group, least)
     return _Work(graph, scores, climb, track(scores, place), track(wanted, IDENTITY))

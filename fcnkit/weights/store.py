@@ -151,7 +151,7 @@ def _stored(layer: str, source: Source, spans: Sequence[BlobSpan]) -> tuple[Blob
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Weights(Mapping):
+class Weights(Mapping[str, tuple[Blob, ...]]):
     """The blobs of every layer of one file, by layer name in file order, and edits to them.
 
     `kind` is the format: "layer" (caffemodel V2), "layers" (V1), "hdf5", "npz"
@@ -458,3 +458,7 @@ def _nearest(name: str, names: Iterable[str]) -> str:
 
     near = difflib.get_close_matches(name, list(names), 3)
     return f"near it: {', '.join(near)}" if near else f"there are: {', '.join(names)}"[:200]
+
+
+# What nets are run with: the path of a weights file, what one holds, or nothing.
+GivenWeights = Weights | str | os.PathLike | None

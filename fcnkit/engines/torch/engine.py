@@ -12,6 +12,7 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, State, build
 from fcnkit.nets.shapes import Shapes, infer
 from fcnkit.weights import store
+from fcnkit.weights.store import GivenWeights
 
 if TYPE_CHECKING:
     from fcnkit.engines.torch.net import Net
@@ -26,7 +27,7 @@ def available() -> bool:
 
 def run_all(
     net: Prototxt,
-    weights: Any,
+    weights: GivenWeights,
     many: Iterable[Mapping[str, Any]],
     outputs: Sequence[str] | None = None,
     *,
