@@ -14,7 +14,7 @@ from small_models import V1, V2
 
 from fcnkit.errors import WeightsError
 from fcnkit.formats import hdf5 as format
-from fcnkit.formats import prototxt
+from fcnkit.formats import hdf5_frame, prototxt
 from fcnkit.weights import store
 
 LIBVERS = ["earliest", ("v108", "v108"), "latest"]
@@ -152,14 +152,14 @@ def test_names_that_hdf5_cannot_have(tmp_path, names):
 
 
 def test_the_frame_takes_room_for_what_is_written_alone():
-    frame = format.frame(
+    frame = hdf5_frame.frame(
         [("a", [((1 << 14, 1 << 16), "float32")]), ("b", [((1 << 30,), "float64")])]
     )
     assert frame.size > 12 << 30 and len(frame.rest.pages) < 10
 
 
 def test_sparse_files_are_files():
-    sparse, plain = format._Sparse(), io.BytesIO()
+    sparse, plain = hdf5_frame.Sparse(), io.BytesIO()
     for at, data in ((5, b"abc"), (4094, b"xyz" * 3000), (20_000, b"end"), (4096, b"!")):
         for file in (sparse, plain):
             file.seek(at)

@@ -13,7 +13,7 @@ from fcnkit.cli.text import encodable
 # Between two lines, and between two states of a bar, in seconds.
 EVERY, FRAME = 10.0, 0.1
 # To read or write fewer bytes takes a moment, and needs no display.
-LONG = 100 << 20
+LONG = 64 << 20
 
 
 class Unit(NamedTuple):

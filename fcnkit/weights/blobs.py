@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit import notebook
-from fcnkit.errors import WeightsError
+from fcnkit.errors import WeightsError, shown
 from fcnkit.formats import blobproto
 from fcnkit.formats.blobproto import BlobSpan, shown_shape
+from fcnkit.formats.caffemodel import LayerSpan
 from fcnkit.shape import Shape
 
 if TYPE_CHECKING:
@@ -185,6 +186,29 @@ class Blob:
 
     def __repr__(self) -> str:
         return f"<Blob {shown_shape(self.shape)} {self.dtype}{', legacy' if self.legacy else ''}>"
+
+
+class StoredLayer(NamedTuple):
+    """One layer's name, type and blobs; `span` is where it stands in the file, if it does."""
+
+    name: str
+    type: str
+    span: LayerSpan | None
+    blobs: tuple[Blob, ...]
+
+
+def stored(layer: str, source: Source, spans: Sequence[BlobSpan]) -> tuple[Blob, ...]:
+    """The blobs of a layer of a caffemodel, as they stand in it."""
+    return tuple(
+        Blob(
+            blob.shape,
+            blob.dtype,
+            blob.legacy,
+            Stored(source, blob),
+            f'{source.path}: layer "{shown(layer)}", blob {number}, byte {blob.start}',
+        )
+        for number, blob in enumerate(spans)
+    )
 
 
 def _unpacked(source: Source, chunk: blobproto.Chunk, size: int) -> Iterator[memoryview]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from fcnkit import files
 from fcnkit.errors import WeightsError, shown
-from fcnkit.formats import hdf5, npz
+from fcnkit.formats import hdf5, hdf5_frame, npz
 from fcnkit.formats.blobproto import Chunk
 from fcnkit.shape import Shape
 from fcnkit.weights.blobs import Blob, Lazy, Progress, Source, Stored, heard, writable
@@ -94,20 +94,20 @@ def save_hdf5(path: str | os.PathLike, layers: Layers, *, force: bool, progress:
     each with a group, if only an empty one.
     """
     ready = {name: [writable(blob) for blob in blobs] for name, blobs in layers.items()}
-    frame = hdf5.frame(
+    made = hdf5_frame.frame(
         (name, [(blob.shape, blob.dtype) for blob in blobs]) for name, blobs in ready.items()
     )
-    with files.atomic(path, force=force, size=frame.size) as file:
+    with files.atomic(path, force=force, size=made.size) as file:
         done = 0
-        for start, blob in _in_order(ready, frame):
-            file.write(frame.between(done, start))
+        for start, blob in _in_order(ready, made):
+            file.write(made.between(done, start))
             for piece in heard(blob.pieces(), progress):
                 file.write(piece)
             done = start + blob.nbytes
-        file.write(frame.between(done, frame.size))
+        file.write(made.between(done, made.size))
 
 
-def _in_order(layers: Layers, frame: hdf5.Frame) -> list[tuple[int, Blob]]:
+def _in_order(layers: Layers, frame: hdf5_frame.Frame) -> list[tuple[int, Blob]]:
     """The blobs that have values, by where these go."""
     placed = (
         (start, blob)

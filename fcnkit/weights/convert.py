@@ -10,8 +10,8 @@ from pathlib import Path
 from fcnkit.errors import WeightsError
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.formats.caffemodel import KINDS
-from fcnkit.weights.blobs import Blob, writable
-from fcnkit.weights.store import Layer, Weights
+from fcnkit.weights.blobs import Blob, StoredLayer, writable
+from fcnkit.weights.store import Weights
 
 FORMATS = {
     "v2": "a caffemodel that every Caffe since 2015 reads",
@@ -83,7 +83,7 @@ def _typed(weights: Weights) -> Weights:
     )
 
 
-def type_of(layer: Layer) -> str:
+def type_of(layer: StoredLayer) -> str:
     """Caffe's word for a layer's type, "" where the file does not say it."""
     if layer.type or layer.span is None or not layer.span.code:
         return layer.type

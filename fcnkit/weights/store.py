@@ -15,62 +15,36 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
 
 from fcnkit import files, notebook
 from fcnkit.edits import Edit, pieces
-from fcnkit.errors import WeightsError, shown
-from fcnkit.formats import blobproto, caffemodel, hdf5, npz, signature, solverstate, wire
-from fcnkit.formats.blobproto import BlobSpan, shown_shape
-from fcnkit.formats.caffemodel import LayerSpan, Layout
+from fcnkit.errors import WeightsError
+from fcnkit.formats import caffemodel, hdf5, npz, signature, solverstate
+from fcnkit.formats.blobproto import shown_shape
+from fcnkit.formats.caffemodel import Layout
 from fcnkit.tables import columns
-from fcnkit.weights import containers
+from fcnkit.weights import caffemodel_edits, containers
 from fcnkit.weights.blobs import (
     Blob,
     Lazy,
     Progress,
     Source,
-    Stored,
+    StoredLayer,
     heard,
     reshaped,
     stamp,
+    stored,
     unheard,
-    writable,
     zeros,
 )
 from fcnkit.weights.blobs import blob as as_blob
+from fcnkit.weights.caffemodel_edits import Content
 
 __all__ = ["Blob", "Lazy", "Weights", "create", "open", "zeros"]
 
 
 KINDS = {"layer": "V2", "layers": "V1", "hdf5": "HDF5", "npz": "npz", "solverstate": "solver state"}
 """The formats by Weights.kind, as they are called."""
-
-
-class Content(NamedTuple):
-    """New bytes that may be long: bytes, and blobs whose values come in pieces."""
-
-    parts: tuple
-
-    @property
-    def size(self) -> int:
-        """How many bytes it is."""
-        return sum(_size(part) for part in self.parts)
-
-
-def _size(part: "bytes | Blob | Content") -> int:
-    if isinstance(part, bytes):
-        return len(part)
-    return part.size if isinstance(part, Content) else part.nbytes
-
-
-class Layer(NamedTuple):
-    """One layer's name, type and blobs; `span` is where it stands in the file, if it does."""
-
-    name: str
-    type: str
-    span: LayerSpan | None
-    blobs: tuple[Blob, ...]
 
 
 def open(path: str | os.PathLike) -> "Weights":
@@ -101,7 +75,7 @@ def open(path: str | os.PathLike) -> "Weights":
 
 
 def _whole(source: Source, kind: str, found: Mapping[str, tuple[Blob, ...]]) -> "Weights":
-    layers = tuple(Layer(name, "", None, blobs) for name, blobs in found.items())
+    layers = tuple(StoredLayer(name, "", None, blobs) for name, blobs in found.items())
     return Weights(source.path, kind, layers, source, Layout(kind, (), 0), layers)
 
 
@@ -113,7 +87,7 @@ def _mapped(source: Source) -> "Weights":
         if solverstate.looks_like(mapped):
             state = solverstate.scan(mapped, source.path)
             found = _whole(
-                source, "solverstate", {"history": _stored("history", source, state.history)}
+                source, "solverstate", {"history": stored("history", source, state.history)}
             )
             return replace(
                 found, note=f"iteration {state.iteration}, beside {state.learned_net or 'no net'}"
@@ -121,7 +95,7 @@ def _mapped(source: Source) -> "Weights":
         signature.recognise(mapped[:512], source.path)
         layout = caffemodel.scan(mapped, source.path)
     layers = tuple(
-        Layer(span.name, span.type, span, _stored(span.name, source, span.blobs))
+        StoredLayer(span.name, span.type, span, stored(span.name, source, span.blobs))
         for span in layout.layers
     )
     return Weights(source.path, layout.kind, layers, source, layout)
@@ -135,19 +109,6 @@ def create(*, kind: str = "layer") -> "Weights":
 def _opened(name: str) -> Source:
     file = os.open(name, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
     return Source(name, file, stamp(file))
-
-
-def _stored(layer: str, source: Source, spans: Sequence[BlobSpan]) -> tuple[Blob, ...]:
-    return tuple(
-        Blob(
-            blob.shape,
-            blob.dtype,
-            blob.legacy,
-            Stored(source, blob),
-            f'{source.path}: layer "{shown(layer)}", blob {number}, byte {blob.start}',
-        )
-        for number, blob in enumerate(spans)
-    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -165,14 +126,14 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
 
     path: str
     kind: str
-    layers: tuple[Layer, ...]
+    layers: tuple[StoredLayer, ...]
     source: Source | None
     layout: Layout
-    opened: tuple[Layer, ...] = ()
+    opened: tuple[StoredLayer, ...] = ()
     note: str = ""
 
     @cached_property
-    def _by_name(self) -> dict[str, Layer]:
+    def _by_name(self) -> dict[str, StoredLayer]:
         return {layer.name: layer for layer in self.layers}
 
     def __getitem__(self, layer: str) -> tuple[Blob, ...]:
@@ -194,7 +155,7 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
         """How many values there are in all."""
         return sum(blob.count for blobs in self.values() for blob in blobs)
 
-    def layer(self, name: str) -> Layer:
+    def layer(self, name: str) -> StoredLayer:
         """The layer of this name; WeightsError that names the nearest ones otherwise."""
         found = self._by_name.get(name)
         if found is None:
@@ -265,10 +226,10 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
         added = (layer for name, layer in new.items() if name not in self)
         return replace(self, layers=(*there, *added))
 
-    def _made(self, name: str, arrays: Iterable, type: str) -> Layer:
+    def _made(self, name: str, arrays: Iterable, type: str) -> StoredLayer:
         where = f'{self.path}: layer "{name}", new blob'
         blobs = tuple(as_blob(array, f"{where} {number}") for number, array in enumerate(arrays))
-        return self._by_name.get(name, Layer(name, type, None, ()))._replace(blobs=blobs)
+        return self._by_name.get(name, StoredLayer(name, type, None, ()))._replace(blobs=blobs)
 
     def to(self, kind: str) -> "Weights":
         """The same blobs, to be saved in another format;
@@ -299,7 +260,9 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
         ]
         for layer in self.layers:
             edits += (
-                self._layer_edits(layer) if layer.span else [Edit(at, at, self._new_layer(layer))]
+                caffemodel_edits.changed(self.kind, layer, self.source)
+                if layer.span
+                else [Edit(at, at, caffemodel_edits.added(self.kind, layer))]
             )
         return tuple(edits)
 
@@ -328,7 +291,7 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
     def _save_spliced(self, path: str | os.PathLike, force: bool, progress: Progress) -> None:
         edits = self.edits() if self.kind in caffemodel.KINDS else ()
         old = self.source.stamp[0] if self.unchanged else self.layout.size
-        size = old + sum(_growth(edit) for edit in edits)
+        size = old + sum(caffemodel_edits.growth(edit) for edit in edits)
         if size > caffemodel.LARGEST_FILE and self.kind in caffemodel.KINDS:
             raise self._error(
                 f"would take {size} bytes, and Caffe reads at most {caffemodel.LARGEST_FILE}; "
@@ -351,18 +314,6 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
             return (piece for inner in part.parts for piece in self._bytes(inner))
         return part.pieces() if isinstance(part, Blob) else (part,)
 
-    def _new_layer(self, layer: Layer) -> Content:
-        number = caffemodel.KINDS[self.kind].blobs
-        content = [part for blob in layer.blobs for part in _new_blob(number, blob).parts]
-        size = sum(map(_size, content))
-        return Content((caffemodel.layer_frame(self.kind, layer.name, layer.type, size), *content))
-
-    def _layer_edits(self, layer: Layer) -> list[Edit]:
-        span, kind = layer.span, caffemodel.KINDS[self.kind]
-        edits = _name_edits(span, layer.name, kind.name)
-        edits += _blobs_edits(span, layer.blobs, kind.blobs, self.source)
-        return _length_edits(span.start, span.body, span.stop, kind.layer, edits) + edits
-
     def _error(self, fact: str) -> WeightsError:
         return WeightsError(f"{self.path}: {fact}")
 
@@ -383,68 +334,6 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
     def _repr_html_(self) -> str:
         head = ("layer", "blob", "shape", "count", "bytes")
         return notebook.table(_rows(self), head=head, caption=self.title)
-
-
-def _new_blob(number: int, blob: Blob) -> Content:
-    """The whole field of a blob that is written anew, as float32 unless its type is Caffe's own."""
-    blob = writable(blob)
-    before, after = blobproto.blob_frame(number, blob.shape, blob.dtype, legacy=blob.legacy)
-    return Content((before, blob, after))
-
-
-def _name_edits(span: LayerSpan, name: str, number: int) -> list[Edit]:
-    if name == span.name:
-        return []
-    field = span.name_field
-    start, stop = (field.start, field.stop) if field else (span.body, span.body)
-    return [Edit(start, stop, wire.framed(number, name.encode("utf-8", "surrogateescape")))]
-
-
-def _blobs_edits(
-    span: LayerSpan, blobs: Sequence[Blob], number: int, source: Source | None
-) -> list[Edit]:
-    edits = []
-    for old, blob in zip(span.blobs, blobs, strict=False):
-        if blob.values == (source, old):
-            edits += _shape_edits(old, blob, number)
-        else:
-            edits.append(Edit(old.start, old.stop, _new_blob(number, blob)))
-    edits += (Edit(old.start, old.stop, b"") for old in span.blobs[len(blobs) :])
-    added = [part for blob in blobs[len(span.blobs) :] for part in _new_blob(number, blob).parts]
-    if added:
-        at = span.blobs[-1].stop if span.blobs else span.blobs_at
-        edits.append(Edit(at, at, Content(tuple(added))))
-    return edits
-
-
-def _shape_edits(span: BlobSpan, blob: Blob, number: int) -> list[Edit]:
-    """Another shape for values that stay where they are: the header bytes that change."""
-    if (blob.shape, blob.legacy) == (span.shape, span.legacy):
-        return []
-    if blob.legacy:
-        edits = [Edit(field.start, field.stop, b"") for field in span.shape_fields]
-        edits.append(Edit(span.body, span.body, blobproto.shape_field(blob.shape, legacy=True)))
-        return _length_edits(span.start, span.body, span.stop, number, edits) + edits
-    modern = [field for field in span.shape_fields if field.number == 7]
-    at, stop = (modern[0].start, modern[0].stop) if modern else (span.shape_at, span.shape_at)
-    others = [field for field in span.shape_fields if field not in modern[:1]]
-    edits = [Edit(field.start, field.stop, b"") for field in others]
-    edits.append(Edit(at, stop, blobproto.shape_field(blob.shape)))
-    return _length_edits(span.start, span.body, span.stop, number, edits) + edits
-
-
-def _length_edits(
-    start: int, body: int, stop: int, number: int, edits: Sequence[Edit]
-) -> list[Edit]:
-    """The field's own tag and length, when the edits within it change its length."""
-    growth = sum(map(_growth, edits))
-    if not growth:
-        return []
-    return [Edit(start, body, wire.tag(number) + wire.varint(stop - body + growth))]
-
-
-def _growth(edit: Edit) -> int:
-    return _size(edit.new) - (edit.stop - edit.start)
 
 
 def _rows(weights: Weights) -> Iterator[tuple[str, str, str, str, str]]:
