@@ -26,71 +26,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 import sliding
+from bench_files import large_net, long_net, long_weights, make_half, make_weights
+from bench_programs import CONVERT, PROTOBUF, PYCAFFE, SURGERY, TRANSPLANT
 
 import fcnkit as fk
 from fcnkit import templates
 from fcnkit.engines import caffe_runtime
 from fcnkit.errors import EngineError
-from fcnkit.formats import blobproto, prototxt, wire
+from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
-from fcnkit.nets.shapes import infer
 from fcnkit.weights import store
 
 ROOT = Path(__file__).resolve().parent.parent
 LONG = (1000, 2000, 5000, 10000)
 FCNKIT = [str(Path(sys.executable).with_name("fcnkit"))]
-
-TRANSPLANT = """
-import sys
-import fcnkit as fk
-from fcnkit.weights import store, surgery
-moves = fk.convolutionalize(fk.read(sys.argv[1]))
-surgery.transplant(moves, store.open(sys.argv[2])).save(sys.argv[3], force=True)
-"""
-
-# The surgery alone, without the start of Python and the plan: its own clock, on the last line.
-SURGERY = """
-import sys, time
-import fcnkit as fk
-from fcnkit.weights import store, surgery
-moves = fk.convolutionalize(fk.read(sys.argv[1]))
-start = time.perf_counter()
-surgery.transplant(moves, store.open(sys.argv[2])).save(sys.argv[3], force=True)
-print(time.perf_counter() - start)
-"""
-
-# The same of a conversion, with h5py already there.
-CONVERT = """
-import sys, time
-import h5py
-from fcnkit.weights import store
-from fcnkit.weights.convert import convert
-start = time.perf_counter()
-convert(store.open(sys.argv[1]), "h5").save(sys.argv[2], force=True)
-print(time.perf_counter() - start)
-"""
-
-PROTOBUF = """
-import sys
-from fcnkit.formats import schema
-net = schema.message("NetParameter").FromString(open(sys.argv[1], "rb").read())
-shapes = {"fc6": (4096, 512, 7, 7), "fc7": (4096, 4096, 1, 1), "fc8": (1000, 4096, 1, 1)}
-for layer in net.layer:
-    if layer.name in shapes:
-        layer.blobs[0].shape.dim[:] = shapes[layer.name]
-open(sys.argv[2], "wb").write(net.SerializeToString())
-"""
-
-PYCAFFE = """
-import sys
-import caffe
-old = caffe.Net(sys.argv[1], sys.argv[3], caffe.TEST)
-new = caffe.Net(sys.argv[2], caffe.TEST)
-for name, blobs in old.params.items():
-    for source, target in zip(blobs, new.params[name]):
-        target.data.flat = source.data.flat
-new.save(sys.argv[4])
-"""
 
 
 class Job(NamedTuple):
@@ -113,56 +62,6 @@ class Figures(NamedTuple):
     def median(self) -> float:
         """The middle one of its times."""
         return statistics.median(self.seconds)
-
-
-def make_weights(net: Prototxt, path: Path) -> None:
-    """A caffemodel of the net's shapes with seeded
-    random values is at `path`, written in pieces.
-    """
-    graph = fk.build(net)
-    shapes = infer(graph)
-    values = {
-        layer.name: [
-            _random(shape, [layer.index, blob]) for blob, shape in enumerate(shapes.blobs(layer))
-        ]
-        for layer in graph.layers
-    }
-    types = {layer.name: layer.type for layer in graph.layers}
-    store.create().put_all(values, types=types).save(path)
-
-
-def _random(shape: tuple[int, ...], seed: list[int]) -> store.Lazy:
-    def chunks() -> Iterator[bytes]:
-        import numpy as np
-
-        count, generator = int(np.prod(shape)), np.random.default_rng(seed)
-        for at in range(0, count, 1 << 20):
-            size = min(1 << 20, count - at)
-            yield (generator.standard_normal(size, np.float32) * np.float32(0.01)).tobytes()
-
-    return store.Lazy(shape, chunks)
-
-
-def large_net() -> Prototxt:
-    """VGG-16 with wider fc layers: 525 million parameters, just under what Caffe reads."""
-    text = fk.read(templates.path("vgg16")).text
-    return prototxt.parse(text.replace("num_output: 4096", "num_output: 12000"), "large")
-
-
-def make_half(source: Path, path: Path) -> None:
-    """The weights of a caffemodel, half as precise and as NVCaffe writes them, are at `path`."""
-    with open(path, "wb") as file:
-        for name, blobs in store.open(source).items():
-            content = wire.framed(1, name.encode()) + b"".join(
-                wire.framed(7, _half(blob)) for blob in blobs
-            )
-            file.write(wire.framed(100, content))
-
-
-def _half(blob: store.Blob) -> bytes:
-    """NVCaffe's BlobProto: shape, raw_data_type 2 for half precision, raw_data."""
-    values = wire.framed(12, blob.array().astype("<f2").tobytes())
-    return blobproto.shape_field(blob.shape) + wire.tag(10, wire.VARINT) + wire.varint(2) + values
 
 
 # A process starts with its parent's largest memory: this small parent keeps that out of the
@@ -300,34 +199,6 @@ def _goal(what: str, found: float, most: float, unit: str) -> str:
     return (
         f"{what:44}{found:>8.2f}{unit} of {most}{unit}: {'reached' if found <= most else 'MISSED'}"
     )
-
-
-def long_net(layers: int) -> str:
-    """A chain of that many convolutions and ReLUs, and a classifier at its end."""
-    text = ['input: "data" input_shape { dim: 1 dim: 3 dim: 32 dim: 32 }\n']
-    below = "data"
-    for number in range(layers // 2):
-        text.append(
-            f'layer {{ name: "c{number}" type: "Convolution" bottom: "{below}" top: "c{number}" '
-            "convolution_param { num_output: 3 kernel_size: 3 pad: 1 } }\n"
-            f'layer {{ name: "r{number}" type: "ReLU" bottom: "c{number}" top: "c{number}" }}\n'
-        )
-        below = f"c{number}"
-    text.append(
-        f'layer {{ name: "fc" type: "InnerProduct" bottom: "{below}" top: "fc" '
-        "inner_product_param { num_output: 10 } }\n"
-    )
-    return "".join(text)
-
-
-def long_weights(path: Path, layers: int) -> None:
-    """The weights of `long_net(layers)`, all zeros, are at `path`."""
-    graph = fk.build(prototxt.parse(long_net(layers), "long"))
-    shapes = infer(graph)
-    values = {
-        layer.name: [store.zeros(shape) for shape in shapes.blobs(layer)] for layer in graph.layers
-    }
-    store.create().put_all(values).save(path)
 
 
 def length_table(folder: Path) -> Iterator[str]:
