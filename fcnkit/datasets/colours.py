@@ -1,13 +1,17 @@
 """Colours of classes: the VOC palette, and the text files that say which colour is which class."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.errors import DatasetError
+
+if TYPE_CHECKING:
+    import numpy
 
 Colour = tuple[int, int, int]
 
@@ -49,10 +53,11 @@ def voc_palette(count: int = 256) -> tuple[Colour, ...]:
 
 
 def _voc(number: int) -> Colour:
-    return tuple(
+    red, green, blue = (
         sum((number >> 3 * bit + channel & 1) << 7 - bit for bit in range(3))
         for channel in range(3)
     )
+    return red, green, blue
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class _Line(NamedTuple):
     name: str
 
 
-def read_colours(path: str | Path) -> ColourMap:
+def read_colours(path: str | os.PathLike) -> ColourMap:
     """The colour map in a text file: a line `R G B` for each class, in order, as DIGITS reads them.
 
     A name may stand before or behind the numbers, and commas between them;
@@ -116,7 +121,9 @@ def read_classes(path: str | Path, *, unique: bool = True) -> tuple[str, ...]:
     return names
 
 
-def painted(labels, colours: Sequence[Colour], ignore: int = 255):
+def painted(
+    labels: "numpy.ndarray", colours: Sequence[Colour], ignore: int = 255
+) -> "numpy.ndarray":
     """Label values as an image: each class in its colour, `ignore` in VOC's cream, 224 224 192."""
     import numpy as np
 
@@ -135,7 +142,7 @@ def colour_text(colours: Sequence[Colour], names: Sequence[str] = ()) -> str:
     )
 
 
-def texts(path: str | Path) -> Iterator[tuple[int, str]]:
+def texts(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
     """The lines that are not empty, with their numbers."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -147,19 +154,19 @@ def texts(path: str | Path) -> Iterator[tuple[int, str]]:
     )
 
 
-def _line(path: str | Path, number: int, text: str) -> _Line:
+def _line(path: str | os.PathLike, number: int, text: str) -> _Line:
     words = [word for word in re.split(r"[\s,;]+", text) if word]
     for colour, name in ((words[:3], words[3:]), (words[-3:], words[:-3])):
         if len(colour) == 3 and all(re.fullmatch(r"[0-9]{1,3}", word) for word in colour):
-            values = tuple(map(int, colour))
-            if max(values) < 256:
-                return _Line(number, values, " ".join(name))
+            red, green, blue = map(int, colour)
+            if max(red, green, blue) < 256:
+                return _Line(number, (red, green, blue), " ".join(name))
     raise DatasetError(
         f'{path}:{number}: "{text[:60]}" is no colour; write R G B, each 0 to 255, and a name'
     )
 
 
-def _once(path: str | Path, lines: Sequence[_Line]) -> None:
+def _once(path: str | os.PathLike, lines: Sequence[_Line]) -> None:
     seen: dict[object, int] = {}
     for line in lines:
         name = line.name if line.name.lower() not in VOID else ""

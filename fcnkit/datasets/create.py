@@ -104,8 +104,8 @@ def create(
     OutputError where the folder exists or the disk is full.
     """
     task.check()
-    ways = {"resume": resume, "force": force, "ours": REPORT_FILE, "scratch": (SKIPPED_FILE,)}
-    with staging.staged(folder, task.plan(), **ways) as new:
+    staged = partial(staging.staged, ours=REPORT_FILE, scratch=(SKIPPED_FILE,))
+    with staged(folder, task.plan(), resume=resume, force=force) as new:
         problems, tallies = _filled(new, task, jobs, progress)
         if problems and not task.skip_bad:
             staging.drop(folder)
@@ -196,7 +196,7 @@ def _batches(results: Iterator[tuple[int, Prepared]]) -> Iterator[list[tuple[int
     batch, size = [], 0
     for number, each in results:
         batch.append((number, each))
-        size += 0 if each.problems else each.image.nbytes + each.label.nbytes
+        size += sum(array.nbytes for array in each.arrays or ())
         if len(batch) >= _BATCH or size >= _BATCH_BYTES:
             yield batch
             batch, size = [], 0
@@ -206,24 +206,23 @@ def _batches(results: Iterator[tuple[int, Prepared]]) -> Iterator[list[tuple[int
 
 def _put(stores: Sequence[databases.Writer], batch: Sequence, pairs: Sequence[Pair]) -> None:
     good = [
-        (databases.key(number, pairs[number].name), each)
+        (databases.key(number, pairs[number].name), each.stored, each.arrays)
         for number, each in batch
-        if not each.problems
+        if each.arrays
     ]
     for which, store in enumerate(stores):
-        store.put([(key, _datum(each, which)) for key, each in good])
-
-
-def _datum(each: Prepared, which: int) -> bytes:
-    return (
-        each.stored[which] if each.stored else datum.written((each.image, each.label[None])[which])
-    )
+        store.put(
+            [
+                (key, stored[which] if stored else datum.written((image, label[None])[which]))
+                for key, stored, (image, label) in good
+            ]
+        )
 
 
 def _count(tally: Tally, batch: Sequence[tuple[int, Prepared]]) -> None:
     for _, each in batch:
-        if not each.problems:
-            tally.add(each.image, each.label)
+        if each.arrays:
+            tally.add(*each.arrays)
 
 
 def _note(new: Path, bad: Sequence[Prepared]) -> None:

@@ -1,7 +1,7 @@
 """LMDBs of Datums, as Caffe's Data layer reads them."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -115,7 +115,7 @@ def raw(folder: str | Path) -> Iterator[tuple[str, bytes]]:
         store.close()
 
 
-def read(folder: str | Path, every: int = 1) -> Iterator[Record]:
+def read(folder: str | Path, every: int = 1) -> Generator[Record, None, None]:
     """The entries of a database, or of `every` so many the first,
     in the order in which Caffe reads them.
 

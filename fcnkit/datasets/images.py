@@ -6,12 +6,13 @@ For labels, that is undone here.
 """
 
 import contextlib
+import os
 import struct
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from fcnkit.errors import DatasetError
 from fcnkit.libraries import load
@@ -19,6 +20,7 @@ from fcnkit.libraries import load
 if TYPE_CHECKING:
     import numpy
     from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
 
 SUFFIXES = (
     ".png",
@@ -56,7 +58,7 @@ class Raw:
 
 
 @contextlib.contextmanager
-def opened(path: str | Path) -> "Iterator[Image]":
+def opened(path: str | os.PathLike | BinaryIO) -> "Iterator[Image]":
     """The image file, its header read;
     whatever is wrong with it, then or later, is a DatasetError.
     """
@@ -85,7 +87,7 @@ def opened(path: str | Path) -> "Iterator[Image]":
         raise DatasetError(f"{path}: cannot be read: {said}; is it damaged?") from None
 
 
-def read_image(path: str | Path, *, gray: bool = False, turn: bool | None = None) -> "Image":
+def read_image(path: str | os.PathLike, *, gray: bool = False, turn: bool | None = None) -> "Image":
     """The picture in a file, RGB or gray, of 8 bits.
 
     Where EXIF says that the picture is to be turned, it is with `turn` True,
@@ -118,8 +120,9 @@ def read_raw(path: str | Path) -> Raw:
             raise DatasetError(
                 f"{path}: is a JPEG, which blurs the borders of classes; export labels as PNG"
             )
-        if getattr(image, "n_frames", 1) > 1:
-            raise DatasetError(f"{path}: holds {image.n_frames} pictures; save one in a file")
+        pictures = getattr(image, "n_frames", 1)
+        if pictures > 1:
+            raise DatasetError(f"{path}: holds {pictures} pictures; save one in a file")
         if depth == 16 and colour_type in (2, 6):
             return _deep(path, image)
         if depth == 16 and colour_type == 4:
@@ -171,14 +174,15 @@ def _deep(path: str | Path, image: "Image") -> Raw:
 
     upper = np.asarray(image).astype(np.uint16)
     with opened(path) as again:
-        again.tile = [_lower(tile) for tile in again.tile]
+        file = cast("ImageFile", again)
+        file.tile = [_lower(tile) for tile in file.tile]
         values = upper << 8 | np.asarray(again)
     if values.shape[2] == 3:
         return Raw(values)
     return Raw(values[..., :3], None, bool((values[..., 3] == 65535).all()))
 
 
-def _lower(tile):
+def _lower(tile: Any) -> Any:
     """Pillow's order to read one piece of an image, for the lower byte in place of the upper."""
     mode = tile[3].replace(_UPPER, _LOWER)
     return tile._replace(args=mode) if hasattr(tile, "_replace") else (*tile[:3], mode)

@@ -79,7 +79,7 @@ def read_label(path: str | Path, reading: Reading) -> "numpy.ndarray":
     if raw.values.ndim == 3:
         return _of_channels(path, raw.values, reading)
     if raw.palette is not None:
-        return _of_palette(path, raw, reading)
+        return _of_palette(path, raw, raw.palette, reading)
     return _numbered(path, raw.values, reading)
 
 
@@ -113,8 +113,10 @@ def _of_channels(path: str | Path, values: "numpy.ndarray", reading: Reading) ->
     return _of_colours(path, _coded(values), reading)
 
 
-def _of_palette(path: str | Path, raw: Raw, reading: Reading) -> "numpy.ndarray":
-    codes = _coded(raw.palette)
+def _of_palette(
+    path: str | Path, raw: Raw, palette: "numpy.ndarray", reading: Reading
+) -> "numpy.ndarray":
+    codes = _coded(palette)
     highest = int(raw.values.max(initial=0))
     if highest >= len(codes) and reading.palette == COLOUR:
         raise DatasetError(
@@ -123,17 +125,19 @@ def _of_palette(path: str | Path, raw: Raw, reading: Reading) -> "numpy.ndarray"
     if reading.palette == COLOUR:
         return _of_colours(path, codes[raw.values], reading)
     if reading.colours and not reading.palette:
-        _agree(path, raw, reading.colours)
+        _agree(path, raw.values, palette, reading.colours)
     return _numbered(path, raw.values, reading)
 
 
-def _agree(path: str | Path, raw: Raw, colours: ColourMap) -> None:
+def _agree(
+    path: str | Path, values: "numpy.ndarray", palette: "numpy.ndarray", colours: ColourMap
+) -> None:
     """The palette has the map's colour for each class that the label uses."""
     import numpy as np
 
-    known = min(len(colours.colours), len(raw.palette))
-    for index in np.flatnonzero(np.bincount(raw.values.ravel(), minlength=known)[:known]):
-        here, there = tuple(map(int, raw.palette[index])), colours.colours[index]
+    known = min(len(colours.colours), len(palette))
+    for index in np.flatnonzero(np.bincount(values.ravel(), minlength=known)[:known]):
+        here, there = tuple(map(int, palette[index])), colours.colours[index]
         if here != there:
             fact = (
                 f"index {index} is {_shown(here)} in its palette and {_shown(there)} in "

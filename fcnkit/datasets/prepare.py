@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from fcnkit.datasets.databases import encoded
 from fcnkit.datasets.geometry import Geometry
@@ -46,6 +46,11 @@ class Prepared(NamedTuple):
     problems: tuple[str, ...] = ()
     stored: tuple[bytes, bytes] | None = None
 
+    @property
+    def arrays(self) -> "tuple[numpy.ndarray, numpy.ndarray] | None":
+        """The image and the label; None where there are problems."""
+        return None if self.image is None or self.label is None else (self.image, self.label)
+
 
 def prepared(pair: Pair, recipe: Recipe) -> Prepared:
     """The arrays of a pair, or everything that is wrong with it:
@@ -70,7 +75,7 @@ def prepared(pair: Pair, recipe: Recipe) -> Prepared:
     except DatasetError as error:
         return Prepared(problems=(f"{pair.image}: {error}",))
     if pair.flipped:
-        found = tuple(_flipped(array) for array in found)
+        found = _flipped(found[0]), _flipped(found[1])
     if not recipe.empty and (found[1] == recipe.reading.ignore).all():
         fact = "every pixel is ignored, so that nothing is learnt from it"
         return Prepared(
@@ -81,7 +86,10 @@ def prepared(pair: Pair, recipe: Recipe) -> Prepared:
     return Prepared(*found)
 
 
-def _tried(read: Callable, problems: list[str]):
+Read = TypeVar("Read")
+
+
+def _tried(read: Callable[[], Read], problems: list[str]) -> Read | None:
     try:
         return read()
     except DatasetError as error:

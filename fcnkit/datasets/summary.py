@@ -4,7 +4,7 @@ and what follows from them for training.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import islice, zip_longest
@@ -42,7 +42,7 @@ class Tally:
         self.images = np.zeros(256, np.int64)
         self.areas = np.zeros(256, np.int64)
         self.sizes: Counter[Size] = Counter()
-        self.colours: numpy.ndarray | int = 0
+        self.colours: numpy.ndarray = np.zeros(0, np.int64)
         self.sums: numpy.ndarray | None = None
 
     def add(self, image: "numpy.ndarray", label: "numpy.ndarray") -> None:
@@ -54,7 +54,8 @@ class Tally:
         self.images += counts > 0
         self.areas += (counts > 0) * (label.size - counts[self.ignore])
         self.sizes[label.shape[::-1]] += 1
-        self.colours = self.colours + image.sum(axis=(1, 2), dtype=np.int64)
+        colours = image.sum(axis=(1, 2), dtype=np.int64)
+        self.colours = self.colours + colours if self.colours.size else colours
         if self.pixel_means and len(self.sizes) == 1:
             if self.sums is None:
                 self.sums = np.zeros(image.shape, np.int64)
@@ -77,7 +78,7 @@ class Tally:
 
     def mean_image(self) -> "numpy.ndarray | None":
         """The mean of all images, of (channels, height, width); None where their sizes differ."""
-        if len(self.sizes) != 1 or not self.pixel_means:
+        if len(self.sizes) != 1 or self.sums is None:
             return None
         return self.sums / sum(self.sizes.values())
 
@@ -323,7 +324,9 @@ def samples(folder: Path, count: int) -> Iterator[tuple["numpy.ndarray", "numpy.
                 yield image.array, label.array[0]
 
 
-def records(folder: Path, split: str, every: int = 1) -> Iterator[tuple[Record, Record]]:
+def records(
+    folder: Path, split: str, every: int = 1
+) -> Generator[tuple[Record, Record], None, None]:
     """Each image of a split and its label, or of so many the first;
     DatasetError where keys differ.
     """

@@ -5,16 +5,16 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 from itertools import islice
 from typing import TypeVar
 
 from fcnkit.errors import EngineError
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 # So many tasks a process wait for it: enough to keep it busy, few enough for memory.
 _AHEAD = 4
@@ -24,7 +24,7 @@ _FEW = 24
 
 def in_order(
     function: Callable[[Item], Result], items: Sequence[Item], jobs: int
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """function(item) of every item, in order, by `jobs` processes;
     with 1, or for a few items, in this one.
 
@@ -37,7 +37,7 @@ def in_order(
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs, context, initializer=_begin)
     try:
-        yield from _windowed(partial(pool.submit, function), items, jobs * _AHEAD)
+        yield from _windowed(lambda item: pool.submit(function, item), items, jobs * _AHEAD)
     except BrokenProcessPool:
         raise EngineError(
             "a process that reads images ended before its work did; "
@@ -47,7 +47,9 @@ def in_order(
         pool.shutdown(cancel_futures=True)
 
 
-def _windowed(submit: Callable, items: Sequence, ahead: int) -> Iterator:
+def _windowed(
+    submit: Callable[[Item], "Future[Result]"], items: Sequence[Item], ahead: int
+) -> Iterator[Result]:
     rest = iter(items)
     waiting = deque(submit(item) for item in islice(rest, ahead))
     while waiting:
@@ -62,5 +64,7 @@ def _begin() -> None:
 
 
 def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
     os._exit(1)

@@ -100,9 +100,10 @@ def _parameters(layer: Layer, shapes: Shapes) -> str:
 def _said(layer: Layer, shapes: Shapes) -> str:
     """The layer's type with what tells it from others of its type."""
     say = _SAY.get(layer.type)
-    if say is None or shapes.bottoms(layer) is None:
+    bottoms = shapes.bottoms(layer)
+    if say is None or bottoms is None:
         return layer.type or "undefined"
-    return say(layer, len(shapes.bottoms(layer)[0]))
+    return say(layer, len(bottoms[0]))
 
 
 def _window(layer: Layer, ndim: int) -> str:

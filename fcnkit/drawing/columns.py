@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from fcnkit.drawing.layout import Layout, Point
@@ -49,14 +50,12 @@ def columns(places: Layout, sizes: Sequence[Point]) -> list[Column]:
 def _ends(places: Layout, free: Sequence[float], count: int) -> Iterator[tuple[float, float]]:
     """The heights between which `count` strips lie: about equal, and cut where few curves are."""
 
-    def cost(y: float, goal: float) -> float:
+    def cost(goal: float, y: float) -> float:
         crossing = sum(curve[0][1] < y < curve[-1][1] for curve in places.curves)
         return abs(y - goal) + _CROSSING * crossing
 
     goals = [places.height * number / count for number in range(1, count)]
-    cuts = sorted(
-        {min(_near(free, goal), key=lambda y, goal=goal: cost(y, goal)) for goal in goals}
-    )
+    cuts = sorted({min(_near(free, goal), key=partial(cost, goal)) for goal in goals})
     return zip((0.0, *cuts), (*cuts, places.height), strict=True)
 
 

@@ -37,7 +37,7 @@ class Strip(NamedTuple):
     cells: int
     first: float
     step: float
-    field: int
+    field: float
 
     @property
     def last(self) -> float:
@@ -88,16 +88,19 @@ def strips_of(
     rows = inspect(net, state=state, inputs=inputs).rows
     before = None
     for row in _way(graph, rows, _end(graph, rows, blob)):
-        strip = Strip(
-            row.name,
-            row.shape[-1],
-            -_across(row.offset) / _across(row.scale),
-            1 / _across(row.scale),
-            _across(row.field),
-        )
-        if before is None or strip[1:] != before[1:]:
+        strip = _strip(row)
+        if strip and (before is None or strip[1:] != before[1:]):
             yield strip
         before = strip
+
+
+def _strip(row: Row) -> Strip | None:
+    """The cells of a layer; None for one that cannot be drawn."""
+    shape, scale, offset, field = row.shape, row.scale, row.offset, row.field
+    if shape is None or scale is None or offset is None or field is None:
+        return None
+    step = 1 / _across(scale)
+    return Strip(row.name, shape[-1], -_across(offset) * step, step, _across(field))
 
 
 def _end(graph: Graph, rows: tuple[Row, ...], blob: str | None) -> Layer:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fcnkit.errors import EngineError
 
@@ -49,7 +49,7 @@ def layout(sizes: Sequence[Point], links: Sequence[Link]) -> Layout:
     return Layout(width, height, centres, curves)
 
 
-def _graph(sizes: Sequence[Point], links: Sequence[Link]):
+def _graph(sizes: Sequence[Point], links: Sequence[Link]) -> Any:
     try:
         import pygraphviz
     except ImportError as error:
@@ -74,7 +74,7 @@ def _graph(sizes: Sequence[Point], links: Sequence[Link]):
     return graph
 
 
-def _curve(graph, link: Link, number: int, height: float) -> tuple[Point, ...]:
+def _curve(graph: Any, link: Link, number: int, height: float) -> tuple[Point, ...]:
     # What "s," and "e," stand before are tips of arrow heads, which are drawn with the lines.
     pieces = graph.get_edge(link.start, link.stop, key=str(number)).attr["pos"].split()
     return tuple(_point(piece, height) for piece in pieces if piece[0] not in "se")

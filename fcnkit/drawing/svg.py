@@ -38,11 +38,11 @@ def render(chart: Chart, title: str) -> str:
     places = layout(sizes, links)
     strips = columns(places, sizes)
     top = MARGIN + LINE * (len(strips) > 1)
-    body, width = [], MARGIN
+    body, across = [], float(MARGIN)
     for strip in strips:
-        body.append(_column(chart, places, sizes, strip, (width, top)))
-        width += strip.right - strip.left + GAP
-    width = plain(width - GAP + MARGIN)
+        body.append(_column(chart, places, sizes, strip, (across, top)))
+        across += strip.right - strip.left + GAP
+    width = plain(across - GAP + MARGIN)
     height = plain(top + max(strip.bottom - strip.top for strip in strips) + MARGIN)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '

@@ -111,6 +111,13 @@ class Field(NamedTuple):
         found = self.all(name)
         return found[-1] if found else None
 
+    def required(self, name: str) -> "Field":
+        """The last field of this message with this name; PrototxtError where there is none."""
+        found = self.last(name)
+        if found is None:
+            raise self.error(f'"{self.name}" has no "{name}"; add one')
+        return found
+
     def error(self, fact: str) -> PrototxtError:
         """An error that points at this field."""
         return self.source.error(self.start, fact)

@@ -74,7 +74,7 @@ class Inferred:
         if self.dense:
             sure = self.scores.max(axis=0) if self.head.probable else confidence(self.scores)
             return classes(self.scores), sure
-        return heat.class_map(self.probabilities, self.head.place, self.image.shape[:2])
+        return heat.class_map(self.probabilities, self.head.placed, self.image.shape[:2])
 
     @property
     def dense(self) -> bool:
@@ -83,7 +83,7 @@ class Inferred:
 
     def windows(self, top: int = 5) -> tuple[Window, ...]:
         """Each place of the scores: its middle in the image, and its `top` likeliest classes."""
-        return heat.windows(self.probabilities, self.head.place, top)
+        return heat.windows(self.probabilities, self.head.placed, top)
 
     def shares(self) -> dict[str, float]:
         """The part of the pixels that each class has, the largest first."""
@@ -102,7 +102,7 @@ class Inferred:
         """
         number = self._number(name)
         image, cells = self.image, self.probabilities[number]
-        values = cells if self.dense else heat.placed(cells, self.head.place, image.shape[:2])
+        values = cells if self.dense else heat.placed(cells, self.head.placed, image.shape[:2])
         hot = overlay.heat(image, values, opacity)
         return Picture(
             overlay.heat_png(overlay.enlarged(hot, zoom), self.names[number], float(cells.max()))
@@ -191,7 +191,7 @@ def infer(
 
 
 def _meaning(
-    found: Head, names: Sequence[str], colours
+    found: Head, names: Sequence[str], colours: str | os.PathLike | Sequence[Colour]
 ) -> tuple[tuple[str, ...], tuple[Colour, ...]]:
     """A name and a colour for each class."""
     count = found.classes
@@ -203,4 +203,5 @@ def _meaning(
             fact = f'"{found.scores.blob}" of {found.graph.prototxt.path} has {count} classes'
             raise DatasetError(f"{what}: {len(given)} are given, and {fact}; give one for each")
     default = (*voc_palette(), *[(0, 0, 0)] * count)[:count]
-    return tuple(names) or tuple(map(str, range(count))), tuple(map(tuple, colours)) or default
+    chosen = tuple((red, green, blue) for red, green, blue in colours) or default
+    return tuple(names) or tuple(map(str, range(count))), chosen

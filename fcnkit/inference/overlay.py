@@ -4,7 +4,7 @@ colours and heat over the image, confidence, the legend.
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fcnkit.datasets.colours import Colour, painted, voc_palette
 from fcnkit.libraries import load
@@ -118,12 +118,12 @@ def legend_png(names: Sequence[str], colours: Sequence[Colour]) -> bytes:
     return png_of(canvas)
 
 
-def pen_on(canvas: "Image"):
+def pen_on(canvas: "Image") -> tuple[Any, Any]:
     """What draws on a canvas, and its font."""
     return load("PIL.ImageDraw").Draw(canvas), load("PIL.ImageFont").load_default(_TEXT)
 
 
-def _cut(text: str, pen, font, room: float) -> str:
+def _cut(text: str, pen: Any, font: Any, room: float) -> str:
     """The text, shortened to fit into so many pixels."""
     if pen.textlength(text, font) <= room:
         return text

@@ -4,7 +4,7 @@ a row for each image, a column for each net, and a legend.
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fcnkit.datasets.colours import Colour, painted
 from fcnkit.errors import DatasetError
@@ -73,7 +73,7 @@ def panels(
     return file.getvalue()
 
 
-def _font():
+def _font() -> Any:
     return load("PIL.ImageFont").load_default(_TEXT)
 
 

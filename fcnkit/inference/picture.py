@@ -6,7 +6,7 @@ import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fcnkit import files
 from fcnkit.errors import DatasetError
@@ -74,6 +74,6 @@ def beside(panels: "Mapping[str, numpy.ndarray | Picture]", *, zoom: int = 1) ->
     return Picture(png_of(canvas))
 
 
-def _opened(each: "numpy.ndarray | Picture", zoom: int):
+def _opened(each: "numpy.ndarray | Picture", zoom: int) -> Any:
     picture = each if isinstance(each, Picture) else Picture.of(each, zoom=zoom)
     return load("PIL.Image").open(io.BytesIO(picture.png)).convert("RGB")

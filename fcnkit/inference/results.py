@@ -61,7 +61,7 @@ def result(head: Head, scores: "numpy.ndarray", image: "numpy.ndarray", wanted: 
     likely = scores if head.probable else probabilities(scores)
     made = Result({}, {})
     if len(likely) <= MOST:
-        made = _mapped(*heat.class_map(likely, head.place, image.shape[:2]), image, wanted)
+        made = _mapped(*heat.class_map(likely, head.placed, image.shape[:2]), image, wanted)
     record, files = _windows(head, likely, image, wanted)
     return Result(made.record | record, made.files | files)
 
@@ -99,11 +99,11 @@ def shares(found: "numpy.ndarray", names: Sequence[str]) -> list[dict[str, Any]]
 
 
 def _windows(head: Head, likely: "numpy.ndarray", image: "numpy.ndarray", wanted: Wanted) -> Result:
-    found = heat.windows(likely, head.place, wanted.top)
+    found = heat.windows(likely, head.placed, wanted.top)
     hot = heat.frequent(found, wanted.top) if wanted.hot is None else wanted.hot
     files = {}
     for number in hot if wanted.overlay else ():
-        values = heat.placed(likely[number], head.place, image.shape[:2])
+        values = heat.placed(likely[number], head.placed, image.shape[:2])
         name = wanted.names[number]
         said = name if name == str(number) else f"{number}  {name}"
         picture = overlay.heat(image, values, wanted.opacity)

@@ -4,7 +4,7 @@ Arrays in, arrays out; files and pictures are elsewhere.  Each image is run by
 itself at its own size, as the FCN authors' infer.py does.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,15 +46,21 @@ class Head:
     probable: bool
     place: CoordMap | None
 
+    @property
+    def placed(self) -> CoordMap:
+        """The map from the scores to the image; NetError where no map is known."""
+        if self.place is None:
+            raise NetError(f"{self._path}: {_nowhere(self.graph, self.image, self.scores)}")
+        return self.place
+
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the scores of such an image.
 
         Raises NetError where Caffe could not run one, or the scores would lie nobody knows where.
         """
-        shape = infer(self.graph, {self.image.blob: (1, self.shape[1], height, width)}).tops[
-            self.scores
-        ]
-        size = shape[2:] if shape else (height, width)
+        image = {self.image.blob: (1, self.shape[1], height, width)}
+        shape = infer(self.graph, image).tops[self.scores]
+        size = (shape[2], shape[3]) if shape else (height, width)
         if size != (height, width) and self.place is None:
             raise NetError(f"{self._path}: {_nowhere(self.graph, self.image, self.scores)}")
         return size
@@ -85,7 +91,7 @@ def head(net: Prototxt, blob: str | None = None) -> Head:
     given, shapes = _sized(graph, image, given)
     top = _last(graph, shapes, blob)
     scores = before_softmax(graph, top) or top
-    count = shapes[top][1]
+    count = (shapes[top] or ())[1]
     if count < 2:
         raise NetError(
             f'{net.path}: "{top.blob}" has {count} channel; scores have one for each class'
@@ -96,7 +102,7 @@ def head(net: Prototxt, blob: str | None = None) -> Head:
     )
 
 
-def _sized(graph: Graph, image: Top, given: Shape) -> tuple[Shape, dict[Top, Shape | None]]:
+def _sized(graph: Graph, image: Top, given: Shape) -> tuple[Shape, Mapping[Top, Shape | None]]:
     """A shape of one image that the net runs,
     the given one if it does, and the shape of every top.
     """
@@ -108,10 +114,10 @@ def _sized(graph: Graph, image: Top, given: Shape) -> tuple[Shape, dict[Top, Sha
         return large, infer(graph, {image.blob: large}).tops
 
 
-def _last(graph: Graph, shapes: dict[Top, Shape | None], blob: str | None) -> Top:
+def _last(graph: Graph, shapes: Mapping[Top, Shape | None], blob: str | None) -> Top:
     path = graph.prototxt.path
     tops = [graph.top(blob)] if blob else [top for top in graph.outputs if top not in graph.inputs]
-    maps = [top for top in tops if shapes[top] and len(shapes[top]) == 4]
+    maps = [top for top in tops if len(shapes[top] or ()) == 4]
     if not maps:
         found = ", ".join(f'"{top.blob}" ({_shown(shapes[top])})' for top in tops) or "none"
         what = "is no map" if blob else "no output is a map"

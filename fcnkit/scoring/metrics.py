@@ -139,7 +139,7 @@ class Scores:
         return notebook.text(self.table())
 
 
-def confusion(label, prediction, classes: int) -> "numpy.ndarray":
+def confusion(label: "numpy.ndarray", prediction: "numpy.ndarray", classes: int) -> "numpy.ndarray":
     """Pixels labelled i and predicted j, int64 of (classes, classes);
     labels that are no class are left out.
 

@@ -3,7 +3,7 @@
 import io
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fcnkit.datasets.colours import Colour, painted
 from fcnkit.errors import DatasetError
@@ -92,7 +92,7 @@ def picture(scores: Scores) -> bytes:
     return file.getvalue()
 
 
-def _matrix(axes, shares: "numpy.ndarray", names: Sequence[str]) -> None:
+def _matrix(axes: Any, shares: "numpy.ndarray", names: Sequence[str]) -> None:
     places = range(len(names))
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="predicted", ylabel="labelled", xticks=places, yticks=places)

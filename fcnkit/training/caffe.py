@@ -45,10 +45,11 @@ def running(
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
-            for _ in process.stdout:  # or it would wait for a reader
+            for _ in process.stdout or ():  # or it would wait for a reader
                 pass
         process.wait()
-        process.stdout.close()
+        if process.stdout:
+            process.stdout.close()
 
 
 def bound() -> Callable[[], None] | None:

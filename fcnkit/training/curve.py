@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from fcnkit import files
 from fcnkit.libraries import load
@@ -58,7 +59,7 @@ def compare(
     _save(figure, path)
 
 
-def _save(figure, path: Path) -> None:
+def _save(figure: Any, path: Path) -> None:
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=100)
     files.write(path, file.getvalue(), force=True)
@@ -78,14 +79,14 @@ def _series(rows: Iterable[dict]) -> dict[str, Line]:
     return found
 
 
-def _plot(axes, lines: dict[str, Line]) -> None:
+def _plot(axes: Any, lines: dict[str, Line]) -> None:
     for number, (name, line) in enumerate(lines.items()):
         if line:
             xs, ys = zip(*line, strict=True)
             # A gap where there was no number.
-            ys = [float("nan") if y is None else y for y in ys]
+            known = [float("nan") if y is None else y for y in ys]
             marker = "." if len(line) < 30 else ""
-            axes.plot(xs, ys, label=name, marker=marker, linewidth=1, color=f"C{number}")
+            axes.plot(xs, known, label=name, marker=marker, linewidth=1, color=f"C{number}")
     axes.grid(alpha=0.3)
     if axes.lines:
         axes.legend(loc="best", fontsize="small")

@@ -100,7 +100,7 @@ class Run:
         One that was being written when Caffe was killed is cut; one that was
         written when the training had failed holds NaN.
         """
-        passed = []
+        passed: list[PassedOver] = []
         for snapshot in self.snapshots():
             why = damage(snapshot)
             if not why:

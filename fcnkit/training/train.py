@@ -6,7 +6,7 @@ What is said of Caffe here goes for both: they are told and say the same.
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
@@ -143,14 +143,15 @@ def _listened(
     recipe: Recipe, begin: Start, handle: int, kept: list[dict], heard: Callable[[int], None]
 ) -> Iterator[LogEvent]:
     """The events of Caffe's log, kept in the run's files as they come."""
-    run, tail = recipe.run, []
+    run = recipe.run
+    tail: list[str] = []
     keeper = _Keeper(run, kept)
     command = recipe.command(*begin.words(run))
     with (
         running(command, cwd=run.folder, keep=(handle,)) as process,
         stoppable(process, heard) as caught,
     ):
-        for event in events(_copied(process.stdout, handle, tail)):
+        for event in events(_copied(process.stdout or (), handle, tail)):
             if isinstance(event, Loss) and _failed(event.loss):
                 process.kill()
                 raise _not_a_number(recipe, event)
@@ -162,7 +163,7 @@ def _listened(
         raise _death(recipe, "".join(tail), status)
 
 
-def _copied(lines, handle: int, tail: list[str]) -> Iterator[str]:
+def _copied(lines: Iterable[str], handle: int, tail: list[str]) -> Iterator[str]:
     """The lines, each written to the log; the last of them stay in `tail`."""
     for line in lines:
         os.write(handle, line.encode("utf-8", "replace"))

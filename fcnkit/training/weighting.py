@@ -60,10 +60,8 @@ def weighted(made: Recipe, how: str) -> Recipe:
     graph = _training(made)
     losses = list(_losses(graph))
     if not losses:
-        path = graph.prototxt.path
-        raise NetError(
-            f"{path}: has no {_LOSS} to weigh; --loss-weights is for nets that learn from one"
-        )
+        fact = f"has no {_LOSS} to weigh; --loss-weights is for nets that learn from one"
+        raise NetError(f"{graph.prototxt.path}: {fact}")
     matrices = []
     for number, loss in enumerate(losses, 1):
         name = f"infogain_{number}" if len(losses) > 1 else "infogain"
@@ -255,7 +253,9 @@ def _edits(net: Prototxt, layer: Layer, source: str) -> Iterator[Edit]:
     """The layer is an InfogainLoss with the matrix in the file `source`."""
     why = "class weights"
     v1 = layer.field.name == "layers"
-    yield set_value(layer.view.field("type"), Word("INFOGAIN_LOSS") if v1 else "InfogainLoss", why)
+    yield set_value(
+        layer.field.required("type"), Word("INFOGAIN_LOSS") if v1 else "InfogainLoss", why
+    )
     fields: list[tuple[str, object]] = [("source", source)]
     axis = layer.param("softmax_param").get("axis")
     fields += [("axis", axis)] if axis != 1 else []
@@ -272,7 +272,7 @@ def _normalization(net: Prototxt, layer: Layer, why: str) -> Iterator[Edit]:
         return
     if param.has("normalization"):
         yield from (
-            removed(field, why) for field in layer.view.field("loss_param").all("normalize")
+            removed(field, why) for field in layer.field.required("loss_param").all("normalize")
         )
         return
     word = Word("VALID" if param.get("normalize") else "BATCH_SIZE")

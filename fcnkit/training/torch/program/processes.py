@@ -68,8 +68,9 @@ class Together:
         works: list[dist.Work] = []
 
         def send(value: Tensor) -> None:
-            value.grad = value.grad.contiguous()  # as gloo wants it
-            works.append(dist.all_reduce(value.grad, async_op=True))
+            if value.grad is not None:
+                value.grad = value.grad.contiguous()  # as gloo wants it
+                works.append(dist.all_reduce(value.grad, async_op=True))
 
         handles = [value.register_post_accumulate_grad_hook(send) for value in values]
         try:

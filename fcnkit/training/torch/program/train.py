@@ -57,7 +57,7 @@ def train(
         log.say(_described(how, device, group))
         solver = Solver(
             text,
-            feed,
+            feed.of,
             weights=start.weights or None,
             device=how.device,
             precision=how.precision,
@@ -99,7 +99,8 @@ class _Feed(NamedTuple):
     group: Together
     device: torch.device
 
-    def __call__(self, graph: Graph) -> Iterator[Batch]:
+    def of(self, graph: Graph) -> Iterator[Batch]:
+        """Those of one net."""
         rank, ranks = self.group.rank, self.group.ranks
         placed = self._pinned if self.device.type == "cuda" else torch.from_numpy
         found = batches(graph, chance=self.chance, rank=rank, ranks=ranks, placed=placed)

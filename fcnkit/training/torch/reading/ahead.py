@@ -7,9 +7,9 @@ image and of its label image are not the same.
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -40,7 +40,7 @@ def batches(
     chance: Draws | None = None,
     rank: int = 0,
     ranks: int = 1,
-    placed: Callable[[np.ndarray], np.ndarray] = lambda array: array,
+    placed: Callable[[np.ndarray], Any] = lambda array: array,
 ) -> Iterator[Iterator[Batch]]:
     """Batches without end of all blobs that the net's data layers make, by name.
 
@@ -112,7 +112,8 @@ def _work(items: Iterator, ready: queue.Queue, stop: threading.Event) -> None:
     except BaseException as error:
         _put(ready, (None, error), stop)
     finally:
-        items.close()
+        if isinstance(items, Generator):
+            items.close()
 
 
 def _put(ready: queue.Queue, item: tuple, stop: threading.Event) -> bool:

@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from fcnkit.engines.torch.layers.site import refusal
+from fcnkit.errors import EngineError
 from fcnkit.formats import datum, lmdbs
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Layer
@@ -77,7 +78,7 @@ _stores: WeakValueDictionary = WeakValueDictionary()
 _opening = threading.Lock()
 
 
-def _environment(folder: Path):
+def _environment(folder: Path) -> Any:
     """The database in a folder, which LMDB opens but once in a process."""
     place = os.path.realpath(folder)
     with _opening:
@@ -87,7 +88,7 @@ def _environment(folder: Path):
         return store
 
 
-def _entries(folder: Path, store) -> Iterator[tuple[bytes, Any]]:
+def _entries(folder: Path, store: Any) -> Iterator[tuple[bytes, Any]]:
     """The key of every entry, and what reads its value; after the last the first again."""
     with lmdbs.refused(folder), store.begin() as transaction, transaction.cursor() as cursor:
         while cursor.next() or cursor.first():
@@ -188,7 +189,7 @@ def _set_up(layer: Layer, setting: Setting, own: Callable[[], Each]) -> tuple[Ea
     if drawn:
         setting.chance()
     found = own()
-    draws = Draws(setting.chance()) if drawn else None
+    draws = Draws(setting.chance() if drawn else 0)
     setting.chance()
     return found, transform(layer, setting.phase, draws)
 
@@ -209,7 +210,7 @@ def _batches(layer: Layer, items: Iterator[Item], change: Transform, size: int) 
         yield [images, labels][: len(layer.tops)]
 
 
-def _unequal(layer: Layer, images: np.ndarray, image: np.ndarray):
+def _unequal(layer: Layer, images: np.ndarray, image: np.ndarray) -> EngineError:
     sizes = [" x ".join(map(str, shape)) for shape in (image.shape, images.shape[1:])]
     fact = f"an image is {sizes[0]} in a batch of {sizes[1]}"
     return refusal(layer, f"{fact}; make all of one size, or give batch_size: 1")

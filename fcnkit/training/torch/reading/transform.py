@@ -1,6 +1,7 @@
 """What transform_param does to an image on its way into a net: crop, mirror, mean and scale."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class Transform:
     centred: bool
     scale: np.float32
     mean: np.ndarray | None
-    draws: Draws | None
+    draws: Draws
 
     def shape(self, image: np.ndarray) -> tuple[int, int, int]:
         """What `apply` gives, (channels, height, width)."""
@@ -50,7 +51,7 @@ class Transform:
         if self.mean is None:
             out[...] = image[:, rows, columns]
         else:
-            mean = self._mean_of(image)
+            mean = self._fitting(self.mean, image)
             mean = mean[:, rows, columns] if mean.shape[1:] != (1, 1) else mean
             np.subtract(image[:, rows, columns], mean, out=out, dtype=np.float32)
         if self.scale != 1:
@@ -65,8 +66,7 @@ class Transform:
             return (height - self.crop) // 2, (width - self.crop) // 2
         return self.draws.below(height - self.crop + 1), self.draws.below(width - self.crop + 1)
 
-    def _mean_of(self, image: np.ndarray) -> np.ndarray:
-        mean = self.mean
+    def _fitting(self, mean: np.ndarray, image: np.ndarray) -> np.ndarray:
         plain = mean.shape[1:] == (1, 1)
         if mean.shape == image.shape or plain and len(mean) in (1, len(image)):
             return mean
@@ -84,8 +84,8 @@ def chancy(layer: Layer, phase: str) -> bool:
     return bool(_get(layer, "mirror") or _get(layer, "crop_size") and phase == "TRAIN")
 
 
-def transform(layer: Layer, phase: str, draws: Draws | None) -> Transform:
-    """The layer's transformation; `draws` is for a layer that is `chancy`.
+def transform(layer: Layer, phase: str, draws: Draws) -> Transform:
+    """The layer's transformation; `draws` are asked where the layer is `chancy`.
 
     Raises EngineError for a mean that is given twice, or cannot be read.
     """
@@ -101,7 +101,7 @@ def _view(layer: Layer, name: str) -> View:
     return own if old else layer.param("transform_param")
 
 
-def _get(layer: Layer, name: str):
+def _get(layer: Layer, name: str) -> Any:
     return _view(layer, name).get(name)
 
 

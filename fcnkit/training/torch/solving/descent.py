@@ -59,10 +59,12 @@ class Descent:
         self._clipped()
         for group in self._groups:
             gradients = [_gradient(value) for value in group.values]
+            first, second, *_ = (*group.histories, [])
             whole = Step(
                 group.values,
                 gradients,
-                *(*group.histories, ())[:2],
+                first,
+                second,
                 rate * group.lr_mult,
                 self._decay * group.decay_mult,
                 self._passes,
@@ -130,7 +132,7 @@ class Descent:
             own = history[number::many]
             if not self._awake(each, own):
                 continue
-            empty = tuple([] for _ in own)
+            empty: tuple[list[Tensor], ...] = tuple([] for _ in own)
             group = groups.setdefault(
                 (each.lr_mult, each.decay_mult), _Group(each.lr_mult, each.decay_mult, [], empty)
             )

@@ -65,7 +65,7 @@ class Test(NamedTuple):
 
     net: Net
     batches: Batches
-    count: int
+    length: int
 
 
 class Solver:
@@ -181,13 +181,13 @@ class Solver:
         test = self.tests[number]
         share(self.net, test.net)
         with torch.no_grad(), products(self.precision), memory(test.net.graph):
-            numbers = takewhile(lambda number: not stopping(), range(test.count))
+            numbers = takewhile(lambda number: not stopping(), range(test.length))
             loss, found = _summed(test.net, (self._tried(test) for _ in numbers))
         if stopping():
             return None
-        means = {name: value / test.count for name, value in found.items()}
+        means = {name: value / test.length for name, value in found.items()}
         wanted = self.view.get("test_compute_loss")
-        return Scores(_outputs(test.net, means), float(loss) / test.count if wanted else None)
+        return Scores(_outputs(test.net, means), float(loss) / test.length if wanted else None)
 
     def snapshot(self, prefix: str | None = None) -> Snapshot:
         """The files PREFIX_iter_N that Caffe would save now are there; their paths.
@@ -308,7 +308,8 @@ def _summed(
     net: Net, passes: Iterable[tuple[Tensor, dict[str, Tensor]]]
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The sum of the losses, and of each output."""
-    total, sums = torch.zeros((), device=net.device), {}
+    total = torch.zeros((), device=net.device)
+    sums: dict[str, Tensor] = {}
     for loss, found in passes:
         total = total + loss
         for name, value in found.items():

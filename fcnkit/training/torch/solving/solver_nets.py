@@ -42,7 +42,7 @@ def nets(solver: Prototxt, folder: str | os.PathLike = ".") -> Nets:
     if len(given) != 1:
         fact = f"it names {len(given)} nets to train ({', '.join(given) or 'none'})"
         raise refused(solver, f"{fact}; give one of {', '.join(_TRAINED)}")
-    text = _net(view.field(given[0]), Path(folder))
+    text = _net(solver.root.required(given[0]), Path(folder))
     return Nets(
         build(text, _state("TRAIN", text, view, "train_state")), tuple(_tests(solver, Path(folder)))
     )
@@ -56,7 +56,7 @@ def refused(solver: Prototxt, fact: str) -> EngineError:
 def _tests(solver: Prototxt, folder: Path) -> Iterator[Tested]:
     view = View("SolverParameter", solver.root)
     batches = view.list("test_iter")
-    texts = list(_test_texts(view, len(batches), folder))
+    texts = list(_test_texts(solver.root, len(batches), folder))
     states: Sequence[View] = view.views("test_state")
     if len(texts) != len(batches):
         raise refused(
@@ -75,17 +75,15 @@ def _tests(solver: Prototxt, folder: Path) -> Iterator[Tested]:
         yield Tested(build(text, _merged("TEST", text, said)), count)
 
 
-def _test_texts(view: View, batches: int, folder: Path) -> Iterator[Prototxt]:
+def _test_texts(solver: Field, batches: int, folder: Path) -> Iterator[Prototxt]:
     """Those that are said to be for tests,
     and the net itself as often as there are test_iter left.
     """
-    own = [*view.source_field.all("test_net_param"), *view.source_field.all("test_net")]
+    own = [*solver.all("test_net_param"), *solver.all("test_net")]
     for field in own:
         yield _net(field, folder)
-    for name in ("net_param", "net"):
-        if view.has(name):
-            text = _net(view.field(name), folder)
-            yield from [text] * (batches - len(own))
+    for both in filter(None, map(solver.last, ("net_param", "net"))):
+        yield from [_net(both, folder)] * (batches - len(own))
 
 
 def _net(field: Field, folder: Path) -> Prototxt:

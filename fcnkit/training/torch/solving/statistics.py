@@ -24,7 +24,7 @@ class Statistics:
 
     def __init__(self, net: Net, *, processes: int, rank: int, added: Added):
         moving = list(_moving(net)) if processes > 1 else []
-        self._blobs = [blob for blob, _ in moving]
+        self._blobs: list[Tensor] = [blob for blob, _ in moving]
         self._fade = [fraction**processes for _, fraction in moving]
         self._share = [fraction ** (processes - 1 - rank) for _, fraction in moving]
         self._first, self._added = rank == 0, added

@@ -5,7 +5,7 @@ after it.  What a rule multiplies by is rounded to 32 bits first, as in Caffe:
 1 - 0.999 is another number there.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,8 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import View
 from fcnkit.training.torch.solving.rates import single
 from fcnkit.training.torch.solving.solver_nets import refused
+
+Tensors = list[Tensor]
 
 
 class Numbers(NamedTuple):
@@ -32,18 +34,18 @@ class Step(NamedTuple):
     values, gradients, histories, rate times lr_mult, and the decay.
 
     The gradients are sums over `passes`.  `second` is empty but for AdaDelta
-    and Adam.  `decay` is weight_decay times decay_mult, `count` the number of
-    the step, from 1.
+    and Adam.  `decay` is weight_decay times decay_mult, `number` the number
+    of the step, from 1.
     """
 
-    values: Sequence[Tensor]
-    gradients: Sequence[Tensor]
-    first: Sequence[Tensor]
-    second: Sequence[Tensor]
+    values: Tensors
+    gradients: Tensors
+    first: Tensors
+    second: Tensors
     rate: float
     decay: float
     passes: int
-    count: int
+    number: int
 
 
 class Rule(NamedTuple):
@@ -76,13 +78,13 @@ def nesterov(step: Step, its: Numbers) -> None:
 def adagrad(step: Step, its: Numbers) -> None:
     """The gradient over the root of the sum of all its squares."""
     torch._foreach_addcmul_(step.first, step.gradients, step.gradients)
-    _divided(step, torch._foreach_sqrt(step.first), its.delta)
+    _divided(step, [*torch._foreach_sqrt(step.first)], its.delta)
 
 
 def rmsprop(step: Step, its: Numbers) -> None:
     """The gradient over the root of the fading mean of its squares."""
     _blend_squares(step.first, its.rms_decay, step.gradients)
-    _divided(step, torch._foreach_sqrt(step.first), its.delta)
+    _divided(step, [*torch._foreach_sqrt(step.first)], its.delta)
 
 
 def adadelta(step: Step, its: Numbers) -> None:
@@ -107,7 +109,7 @@ def adam(step: Step, its: Numbers) -> None:
     torch._foreach_copy_(step.gradients, step.second)
     torch._foreach_sqrt_(step.gradients)
     torch._foreach_add_(step.gradients, its.delta)
-    rate = step.rate * _correction(its, step.count)
+    rate = step.rate * _correction(its, step.number)
     torch._foreach_addcdiv_(step.values, step.first, step.gradients, value=-rate)
 
 
@@ -184,17 +186,17 @@ def numbers(solver: Prototxt) -> Numbers:
     return Numbers(*(single(view, name) for name in Numbers._fields))
 
 
-def _blend(old: Sequence[Tensor], share: float, new: Sequence[Tensor], factor: float) -> None:
+def _blend(old: Tensors, share: float, new: Tensors, factor: float) -> None:
     torch._foreach_mul_(old, share)
     torch._foreach_add_(old, new, alpha=factor)
 
 
-def _blend_squares(old: Sequence[Tensor], share: float, new: Sequence[Tensor]) -> None:
+def _blend_squares(old: Tensors, share: float, new: Tensors) -> None:
     torch._foreach_mul_(old, share)
     torch._foreach_addcmul_(old, new, new, value=_rounded(1 - share))
 
 
-def _divided(step: Step, roots: Sequence[Tensor], delta: float) -> None:
+def _divided(step: Step, roots: Tensors, delta: float) -> None:
     torch._foreach_add_(roots, delta)
     torch._foreach_addcdiv_(step.values, step.gradients, roots, value=-step.rate)
 
