@@ -49,8 +49,8 @@ class Move(NamedTuple):
     zero, bilinear   new values
     drop        the old file's `layer` is left out
 
-    A link is ("BatchNorm", layer, eps), ("Scale", layer, whether it has a
-    bias) or ("Bias", layer, True).  `after` are the moves that make what this
+    A link is (layer, Affine), which says which blobs of the layer are its
+    factors, summands and statistics.  `after` are the moves that make what this
     one reads where that does not stand in the file.
     """
 
@@ -66,11 +66,7 @@ class Move(NamedTuple):
     def reads(self) -> tuple[tuple[str, int], ...]:
         """The (layer, blob) that it is made of, its source first."""
         links = self.args[0] if self.how.startswith("fold") else ()
-        others = (
-            (layer, blob)
-            for kind, layer, value in links
-            for blob in range(_link_blobs(kind, value))
-        )
+        others = ((layer, blob) for layer, affine in links for blob in range(affine.blobs))
         return (*self._own, *others)
 
     @property
@@ -105,11 +101,6 @@ class Move(NamedTuple):
 
 # Without a source, these take the blob of their own layer.
 _TAKING = ("copy", "transpose", "mix", "dense", "group", "fold")
-
-
-def _link_blobs(kind: str, value: float) -> int:
-    """How many blobs a folded layer has."""
-    return 3 if kind == "BatchNorm" else 1 + (kind == "Scale" and bool(value))
 
 
 def _listed(value: object) -> object:

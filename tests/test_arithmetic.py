@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fcnkit.errors import WeightsError
+from fcnkit.nets.layers.traits import Affine
 from fcnkit.weights import arithmetic, fillers, store
 
 
@@ -147,10 +148,10 @@ STATISTICS = {
     ("empty", 2): np.array([0], "f4"),
 }
 LINKS = (
-    ("BatchNorm", "bn", 1e-3),
-    ("Scale", "scale", True),
-    ("Bias", "bias", True),
-    ("Scale", "one", False),
+    ("bn", Affine(mean=0, variance=1, count=2, eps=1e-3)),
+    ("scale", Affine(factor=0, summand=1)),
+    ("bias", Affine(summand=0)),
+    ("one", Affine(factor=0)),
 )
 
 
@@ -188,7 +189,11 @@ def test_weights_and_bias_go_through_the_links(shape, axis, groups, block, monke
 
 def test_a_factor_of_zero_is_no_statistics():
     found = arithmetic.shifted(
-        blob(noise(6)), (("BatchNorm", "empty", 0.25),), (6,), read, "new"
+        blob(noise(6)),
+        (("empty", Affine(mean=0, variance=1, count=2, eps=0.25)),),
+        (6,),
+        read,
+        "new",
     ).array()
     np.testing.assert_allclose(found, 2 * noise(6))
 
@@ -197,7 +202,7 @@ def test_statistics_of_another_net():
     with pytest.raises(
         WeightsError, match="5 is 5 values for 6 channels; it belongs to another net"
     ):
-        arithmetic.shifted(None, (("Scale", "wrong", False),), (6,), read, "new").array()
+        arithmetic.shifted(None, (("wrong", Affine(factor=0)),), (6,), read, "new").array()
 
 
 # ---- memory
@@ -211,7 +216,7 @@ def test_a_large_blob_is_worked_on_in_parts():
 
     large = store.create().put("a", [store.Lazy(shape, chunks)])["a"][0]
     made = arithmetic.mixed(large, shape, ((1, copies(*range(63, -1, -1))), (2, copies(0, 5))))
-    made = arithmetic.scaled(made, (("Scale", "one", False),), 0, 1, made.shape, read)
+    made = arithmetic.scaled(made, (("one", Affine(factor=0)),), 0, 1, made.shape, read)
     made = arithmetic.spread(made, 2, (512, 128, 2, 16))
     tracemalloc.start()
     count = sum(len(piece) for piece in made.pieces())

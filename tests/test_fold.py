@@ -8,6 +8,7 @@ import pytest
 from sketches import conv, data, deconv, differences, fc, layer, net, pool, relu, weights
 
 import fcnkit as fk
+from fcnkit.nets.layers.traits import Affine
 from fcnkit.plan import Move
 
 START = data(2, 3, 8, 9)
@@ -190,7 +191,10 @@ def test_outputs_keep_their_names(name):
 
 def test_moves_are_plain_data():
     plan = fk.fold(net(FOLDS["no bias"]))
-    links = (("BatchNorm", "bn", 1e-05), ("Scale", "sc", True))
+    links = (
+        ("bn", Affine(mean=0, variance=1, count=2, eps=1e-05)),
+        ("sc", Affine(factor=0, summand=1)),
+    )
     assert plan.moves == (
         Move("c", 0, (6, 3, 3, 3), "c", "fold", (links, 0, 1)),
         Move("c", 1, (6,), None, "fold bias", (links,)),
@@ -198,7 +202,7 @@ def test_moves_are_plain_data():
         Move("sc", 0, (), how="drop"),
     )
     assert plan.json()["moves"][0]["args"] == [
-        [["BatchNorm", "bn", 1e-05], ["Scale", "sc", True]],
+        [["bn", [None, None, 0, 1, 2, 1e-05]], ["sc", [0, 1, None, None, None, 0.0]]],
         0,
         1,
     ]

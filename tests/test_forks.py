@@ -20,8 +20,8 @@ from fcnkit.formats.schema import View
 from fcnkit.nets import graph
 from fcnkit.nets.coordmap import IDENTITY, CoordMap
 from fcnkit.nets.layers import table
+from fcnkit.nets.layers.sliding import spatial
 from fcnkit.nets.layers.table import CAFFE, FORKS, TYPES
-from fcnkit.nets.layers.windows import spatial
 
 FORMATS = Path(schema.__file__).parent
 ROOT = FORMATS.parent.parent

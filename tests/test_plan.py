@@ -9,6 +9,7 @@ import pytest
 from sketches import conv, data, fc, net, template, weights
 
 import fcnkit as fk
+from fcnkit.nets.layers.traits import Affine
 from fcnkit.plan import Move, Plan, Step, compose
 from fcnkit.rewrites.rescore import rescore
 
@@ -22,7 +23,7 @@ TEXT = net(
 
 ROWS = (((2, 1),), (), ((0, 0.5), (3, 0.25)))
 BACK = ((), (), (), ((2, 1),), ((1, 2.0),), ((0, 1),))
-LINK = (("Bias", "new", True),)
+LINK = (("new", Affine(summand=0)),)
 FOLD = (
     Move("a", 0, (5, 4, 6, 6), "a", "fold", (LINK, 0, 1)),
     Move("a", 1, (5,), "a", "fold bias", (LINK,)),

@@ -20,7 +20,7 @@ from layer_text import (
 
 from fcnkit.formats import prototxt
 from fcnkit.nets.coordmap import IDENTITY, CoordMap
-from fcnkit.nets.layers import windows
+from fcnkit.nets.layers import sliding
 from fcnkit.nets.layers.table import TYPES
 
 # ---- laws
@@ -32,9 +32,9 @@ WINDOW = st.tuples(st.integers(1, 9), st.integers(1, 5), st.integers(0, 9), st.i
 def test_a_deconvolution_undoes_the_size_of_a_convolution_up_to_the_stride(size, window):
     kernel, stride, pad, dilation = window
     extent = dilation * (kernel - 1) + 1
-    there = windows.convolved(size, extent, stride, pad)
+    there = sliding.convolved(size, extent, stride, pad)
     if size + 2 * pad >= extent:
-        assert 0 <= size - windows.deconvolved(there, extent, stride, pad) < stride
+        assert 0 <= size - sliding.deconvolved(there, extent, stride, pad) < stride
 
 
 @given(st.integers(0, 60), WINDOW)
@@ -43,7 +43,7 @@ def test_a_convolution_has_as_many_outputs_as_windows_fit(size, window):
     extent = dilation * (kernel - 1) + 1
     starts = [at for at in range(0, size + 2 * pad, stride) if at + extent <= size + 2 * pad]
     if size + 2 * pad >= extent:
-        assert windows.convolved(size, extent, stride, pad) == len(starts)
+        assert sliding.convolved(size, extent, stride, pad) == len(starts)
 
 
 @given(st.integers(1, 60), WINDOW)
@@ -52,7 +52,7 @@ def test_a_pooling_covers_every_input_and_clipped_no_window_starts_behind_it(siz
     pad = min(pad, kernel - 1)
     if size + 2 * pad < kernel:
         return
-    out = windows.pooled(size, kernel, stride, pad, clip=pad > 0)
+    out = sliding.pooled(size, kernel, stride, pad, clip=pad > 0)
     covered = {
         row for at in range(out) for row in range(at * stride - pad, at * stride - pad + kernel)
     }
@@ -60,8 +60,8 @@ def test_a_pooling_covers_every_input_and_clipped_no_window_starts_behind_it(siz
         assert set(range(size)) <= covered
     if pad:
         assert (out - 1) * stride - pad < size
-    floored = windows.pooled(size, kernel, stride, pad, clip=False, floor=True)
-    assert floored == windows.convolved(size, kernel, stride, pad)
+    floored = sliding.pooled(size, kernel, stride, pad, clip=False, floor=True)
+    assert floored == sliding.convolved(size, kernel, stride, pad)
 
 
 @given(st.integers(1, 20), st.integers(1, 9), st.integers(0, 20))

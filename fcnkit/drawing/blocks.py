@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from fcnkit.nets.graph import Graph, Layer
-from fcnkit.nets.layers.windows import spatial
+from fcnkit.nets.layers.sliding import spatial
+from fcnkit.nets.layers.table import enlarges, groups_of, of, trait
+from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import Shapes
 from fcnkit.shape import Shape
 
@@ -62,7 +64,7 @@ def chart(graph: Graph, shapes: Shapes) -> Chart:
             homes[bottom.layer],
             homes[layer.index],
             bottom.blob,
-            layer.type == "Crop" and number == 1,
+            number in of(layer).sized(layer),
         )
         for layer in graph.layers
         if not _in_place(layer)
@@ -99,7 +101,7 @@ def _parameters(layer: Layer, shapes: Shapes) -> str:
 
 def _said(layer: Layer, shapes: Shapes) -> str:
     """The layer's type with what tells it from others of its type."""
-    say = _SAY.get(layer.type)
+    say = _SAY.get(of(layer).message)
     bottoms = shapes.bottoms(layer)
     if say is None or bottoms is None:
         return layer.type or "undefined"
@@ -108,13 +110,12 @@ def _said(layer: Layer, shapes: Shapes) -> str:
 
 def _window(layer: Layer, ndim: int) -> str:
     kernel, stride, pad, dilation, _ = spatial(layer, ndim)
-    group = layer.param("convolution_param").get("group") if layer.type != "Pooling" else 1
     parts = (
         ("", kernel, None),
         ("stride ", stride, (1,) * len(stride)),
         ("pad ", pad, (0,) * len(pad)),
         ("dilation ", dilation, (1,) * len(dilation)),
-        ("group ", (group,), (1,)),
+        ("group ", (groups_of(layer),), (1,)),
     )
     shown = (name + _each(values, name) for name, values, plain in parts if values != plain)
     return " ".join((layer.type, *shown))
@@ -144,29 +145,32 @@ def _eltwise(layer: Layer, ndim: int) -> str:
 
 
 _SAY: dict[str, Callable[[Layer, int], str]] = {
-    "Convolution": _window,
-    "Deconvolution": _window,
-    "DepthwiseConvolution": _window,
-    "ConvolutionDepthwise": _window,
-    "Pooling": _pooling,
-    "Crop": _crop,
-    "Eltwise": _eltwise,
+    "convolution_param": _window,
+    "pooling_param": _pooling,
+    "crop_param": _crop,
+    "eltwise_param": _eltwise,
 }
+"""What is said of layers whose parameters stand in these messages."""
 
 
 def _kind(layer: Layer) -> str:
     """What the block is coloured by."""
+    kind = of(layer)
     if not layer.bottoms:
         return "data"
-    return "result" if layer.type.endswith("Loss") else _KINDS.get(layer.type, "other")
+    if enlarges(layer):
+        return "upsampling"
+    if kind.outputs:
+        return "convolution" if kind.message == "convolution_param" else "dense"
+    if kind.sized(layer):
+        return "crop"
+    if len(kind.carriers(layer)) > 1 or (kind.trait is Trait.ARRANGES and len(layer.tops) > 1):
+        return "joint"
+    if kind.trait in (Trait.LOSS, Trait.JUDGE) or _makes_probabilities(layer):
+        return "result"
+    return "pooling" if kind.trait is Trait.PLACES else "other"
 
 
-_KINDS = {
-    **dict.fromkeys(("Convolution", "DepthwiseConvolution", "ConvolutionDepthwise"), "convolution"),
-    **dict.fromkeys(("InnerProduct", "Embed", "LSTM", "RNN"), "dense"),
-    **dict.fromkeys(("Deconvolution", "Interp", "Upsample"), "upsampling"),
-    **dict.fromkeys(("Pooling", "SPP", "ROIPooling", "PSROIPooling"), "pooling"),
-    **dict.fromkeys(("Concat", "Eltwise", "Slice", "Axpy", "Add", "Mul"), "joint"),
-    **dict.fromkeys(("Softmax", "Accuracy", "ArgMax", "DetectionOutput"), "result"),
-    "Crop": "crop",
-}
+def _makes_probabilities(layer: Layer) -> bool:
+    """Whether it is a Softmax: what normalises, and keeps to bounds."""
+    return trait(layer) is Trait.NORMAL and of(layer).saturates(layer)

@@ -8,7 +8,7 @@ from fcnkit.errors import EngineError, NetError, WeightsError
 from fcnkit.exporting.draft import Draft, Site
 from fcnkit.exporting.dynamic_axes import Freedom, freedom
 from fcnkit.exporting.exported import Exported, Left, Port, declared
-from fcnkit.exporting.operators import LEFT_OUT, OPERATORS, check
+from fcnkit.exporting.operators import OPERATORS, check, left_out
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Layer, State, Top, build
 from fcnkit.nets.shapes import Shapes
@@ -97,7 +97,7 @@ def own_outputs(graph: Graph) -> list[Top]:
         wanted = [
             top for top in ends if not any(reader.type == "Silence" for reader in readers[top])
         ]
-        if layer.type in LEFT_OUT or (len(ends) == len(readers) and not wanted):
+        if left_out(layer) or (len(ends) == len(readers) and not wanted):
             gone.add(layer.index)
         elif layer.type != "Input":
             found += wanted[::-1]
@@ -119,10 +119,8 @@ def _needed(graph: Graph, outputs: Sequence[Top]) -> list[Layer]:
     for layer in reversed(graph.layers):
         if wanted.isdisjoint(layer.tops):
             continue
-        if layer.type in LEFT_OUT:
-            fact = (
-                f"type {layer.type}: {LEFT_OUT[layer.type]}, and an output depends on what it makes"
-            )
+        if left_out(layer):
+            fact = f"type {layer.type}: {left_out(layer)}, and an output depends on what it makes"
             raise layer.error(f"{fact}; ask for another blob, or give the deploy net")
         wanted.update(layer.bottoms)
         found.append(layer)
@@ -141,7 +139,7 @@ def _left(graph: Graph, needed: Sequence[Layer], inputs: Sequence[Top]) -> Itera
                     layer.name, layer.line, f"nothing in the model reads {', '.join(unread)}"
                 )
         elif layer not in needed:
-            reason = LEFT_OUT.get(layer.type, "no output of the model depends on it")
+            reason = left_out(layer) or "no output of the model depends on it"
             yield Left(layer.name, layer.line, f"{layer.type}: {reason}")
 
 

@@ -3,7 +3,8 @@
 from typing import Any
 
 from fcnkit.exporting.draft import Copied, Site
-from fcnkit.nets.layers.windows import Spatial, is_global, rounds_down, spatial
+from fcnkit.nets.layers.sliding import Spatial, spatial
+from fcnkit.nets.layers.windows import is_global, rounds_down
 
 # What Caffe pads with where it looks for the largest value: -FLT_MAX.
 LOWEST = -3.4028234663852886e38

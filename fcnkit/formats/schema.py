@@ -90,6 +90,10 @@ class View:
         self._slots = _slots(message_name)
         self._fields = field.fields or () if field else ()
 
+    def knows(self, name: str) -> bool:
+        """Whether this message has such a field, written or not; the fields of forks apart."""
+        return name in self._slots
+
     def has(self, name: str) -> bool:
         """Whether the text gives this field."""
         return self.field(name) is not None

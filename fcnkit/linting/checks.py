@@ -11,8 +11,9 @@ from fcnkit.linting.messages import messages, read_by
 from fcnkit.linting.seen import LEARNING, Hit, Seen, fills_zero
 from fcnkit.nets import coordmap, coords
 from fcnkit.nets.graph import Layer, Top
+from fcnkit.nets.layers.axes import show
+from fcnkit.nets.layers.sliding import spatial
 from fcnkit.nets.layers.table import CAFFE, FORKS
-from fcnkit.nets.layers.windows import show, spatial
 
 # ---- what Caffe refuses
 

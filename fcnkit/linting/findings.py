@@ -10,7 +10,7 @@ from fcnkit.formats import schema
 from fcnkit.formats.prototxt import BOM, Field, Prototxt
 from fcnkit.formats.values import Slot, nearest
 from fcnkit.linting.messages import read_by, type_of
-from fcnkit.nets.declared import V1_TYPES
+from fcnkit.nets.layers.old_names import V1_TYPES
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 

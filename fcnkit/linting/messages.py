@@ -4,7 +4,7 @@ from functools import cache
 
 from fcnkit.formats import schema
 from fcnkit.formats.prototxt import Field
-from fcnkit.nets.declared import V1_TYPES
+from fcnkit.nets.layers.old_names import V1_TYPES
 from fcnkit.nets.layers.table import CAFFE
 
 _DATA, _LOSS = ("transform_param",), ("loss_param",)

@@ -8,8 +8,8 @@ from math import prod
 
 from fcnkit.linting.seen import Hit, Seen, fills_zero, is_loss
 from fcnkit.nets.graph import Layer, Top
+from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.table import CAFFE
-from fcnkit.nets.layers.windows import show
 from fcnkit.shape import Shape
 from fcnkit.weights.matching import MISMATCH, RESHAPED
 

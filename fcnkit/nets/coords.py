@@ -8,13 +8,12 @@ from typing import NamedTuple
 from fcnkit.errors import AlignError
 from fcnkit.nets.coordmap import IDENTITY, CoordMap, show
 from fcnkit.nets.graph import Graph, Layer, Top
-from fcnkit.nets.layers.table import TYPES
+from fcnkit.nets.layers.table import enlarges, makes_scores, of
 
 
 def own(layer: Layer, ndim: int = 4) -> CoordMap | None:
     """The layer's map from its bottoms to its tops; None where it has none."""
-    entry = TYPES.get(layer.type)
-    return entry.coord(layer, ndim) if entry else None
+    return of(layer).coord(layer, ndim)
 
 
 def carriers(layer: Layer) -> list[Top]:
@@ -22,8 +21,7 @@ def carriers(layer: Layer) -> list[Top]:
 
     A Crop's reference gives its size only: it is not among them.
     """
-    entry = TYPES.get(layer.type)
-    return [layer.bottoms[index] for index in entry.carriers(layer)] if entry else []
+    return [layer.bottoms[index] for index in of(layer).carriers(layer)]
 
 
 class Reach(NamedTuple):
@@ -125,7 +123,7 @@ def whole(
 def _kernel_remedy(graph: Graph, cropped: Top, exact: tuple[Fraction, ...]) -> str:
     maps = upward(graph, cropped).maps
     for layer in reversed(graph.layers):
-        if layer.type == "Deconvolution" and layer.tops[0] in maps:
+        if of(layer).linear and enlarges(layer) and layer.tops[0] in maps:
             view = layer.param("convolution_param")
             kernel, stride = (view.list("kernel_size") or [0])[0], (view.list("stride") or [1])[0]
             if all(value.denominator == 2 for value in exact) and kernel:
@@ -138,7 +136,7 @@ def pad_remedy(graph: Graph, top: Top, missing: Fraction) -> str:
     """What makes a top begin so many of its pixels earlier."""
     maps = upward(graph, top).maps
     for layer in graph.layers:
-        if layer.type == "Convolution" and layer.tops[0] in maps:
+        if makes_scores(layer) and layer.tops[0] in maps:
             here = own(layer) or IDENTITY
             scale = max(here.then(maps[layer.tops[0]].inverse()).scale, default=Fraction(1))
             more = missing / scale

@@ -13,14 +13,10 @@ from typing import NamedTuple
 
 from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.layers.table import of
-from fcnkit.nets.layers.windows import spatial
-from fcnkit.nets.shapes import Shapes
+from fcnkit.nets.shapes import Shapes, all_known
 from fcnkit.shape import Shape
 
 FLOAT = 4
-
-# Their tops share the bottom's memory; ReLU and others in place do too.
-_SHARING = ("Flatten", "Reshape", "Split")
 
 
 class Memory(NamedTuple):
@@ -100,27 +96,14 @@ def _split(top: Top, layer: Layer, readers: Counter, shapes: Shapes) -> int | No
 
 def _allocated(layer: Layer, shapes: Shapes) -> int:
     below = {bottom.blob for bottom in layer.bottoms}
-    if layer.type in _SHARING:
+    if of(layer).shares:
         return 0
     return sum(_bytes(shapes.tops[top]) or 0 for top in layer.tops if top.blob not in below)
 
 
 def _column(layer: Layer, shapes: Shapes) -> int:
-    """The buffer of conv_layer.cpp: a column of window values for each place of one image.
-
-    A 1 x 1 kernel of stride 1 without padding needs none.
-    """
-    bottoms, blobs = shapes.bottoms(layer), shapes.blobs(layer)
-    if layer.type not in ("Convolution", "Deconvolution") or bottoms is None or not blobs:
+    """The buffer in which Caffe lays out the windows of one image."""
+    bottoms, tops = shapes.bottoms(layer), all_known(shapes.tops[top] for top in layer.tops)
+    if bottoms is None or tops is None:
         return 0
-    window = spatial(layer, len(bottoms[0]))
-    if all(
-        (k, s, p) == (1, 1, 0)
-        for k, s, p in zip(window.kernel, window.stride, window.pad, strict=True)
-    ):
-        return 0
-    smaller = shapes.tops[layer.tops[0]] if layer.type == "Convolution" else bottoms[0]
-    if smaller is None:
-        return 0
-    places = prod(smaller[-len(window.kernel) :])
-    return FLOAT * prod(blobs[0][1:]) * layer.param("convolution_param").get("group") * places
+    return FLOAT * of(layer).columns(layer, bottoms, tops)

@@ -10,6 +10,7 @@ from fcnkit.nets.declared import Refuse, raising
 from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.layers import table
 from fcnkit.nets.layers.axes import show
+from fcnkit.nets.layers.traits import MANY, LayerType
 from fcnkit.shape import Shape
 
 MAX_AXES = 32
@@ -121,9 +122,7 @@ def _add(
             _check_size(layer, top, known)
 
 
-def _shapes(
-    layer: Layer, kind: table.LayerType, tops: Mapping[Top, Shape | None]
-) -> list[Shape | None]:
+def _shapes(layer: Layer, kind: LayerType, tops: Mapping[Top, Shape | None]) -> list[Shape | None]:
     bottoms = all_known(tops[top] for top in layer.bottoms)
     if bottoms is None:
         return [None] * len(layer.tops)
@@ -150,23 +149,14 @@ def _override(layer: Layer, shape: Shape | None, wanted: Shape | None) -> Shape 
 def _follow(
     layer: Layer, shapes: list[Shape | None], wanted: Mapping[Top, Shape]
 ) -> list[Shape | None]:
-    """The labels beside images of a given shape are as many as those."""
-    images = wanted.get(layer.tops[0]) if layer.tops and not layer.bottoms else None
-    if images and layer.type in ("Data", "ImageData", "WindowData", "MemoryData"):
-        return [shapes[0], *[images[:1]] * (len(shapes) - 1)]
-    known = all_known(shapes)
-    if images and known and layer.type == "DummyData":
-        same = [shape[:1] == known[0][:1] for shape in known]
-        return [
-            (*images[:1], *shape[1:]) if alike else shape
-            for shape, alike in zip(known, same, strict=True)
-        ]
-    return shapes
+    """The tops beside images of a given shape are as that shape makes them."""
+    given = wanted.get(layer.tops[0]) if layer.tops and not layer.bottoms else None
+    return table.of(layer).beside(layer, shapes, given) if given else shapes
 
 
 def _reason(
     layer: Layer,
-    kind: table.LayerType,
+    kind: LayerType,
     tops: Mapping[Top, Shape | None],
     reasons: Mapping[Top, str],
 ) -> str:
@@ -176,7 +166,7 @@ def _reason(
     return f'layer "{layer.name}" on line {layer.line}: {kind.unknown}'
 
 
-def _check_counts(layer: Layer, kind: table.LayerType) -> None:
+def _check_counts(layer: Layer, kind: LayerType) -> None:
     for word, (least, most), tops in (
         ("bottom", kind.bottoms, layer.bottoms),
         ("top", kind.tops, layer.tops),
@@ -185,13 +175,13 @@ def _check_counts(layer: Layer, kind: table.LayerType) -> None:
             plural = "s" * ((least, most) != (1, 1))
             fact = f"{layer.type} takes {_range(least, most)} {word}{plural} and has {len(tops)}"
             raise layer.error(f"{fact}; {'add' if len(tops) < least else 'remove'} {word}s")
-    if layer.type in ("Convolution", "Deconvolution") and len(layer.bottoms) != len(layer.tops):
+    if kind.paired and len(layer.bottoms) != len(layer.tops):
         fact = f"{len(layer.bottoms)} bottoms and {len(layer.tops)} tops"
         raise layer.error(f"{fact}; give one top for each bottom")
 
 
 def _range(least: int, most: int) -> str:
-    if most == table.MANY:
+    if most == MANY:
         return f"{least} or more"
     return f"{least}" if least == most else f"{least} to {most}"
 

@@ -17,8 +17,9 @@ from fcnkit.errors import NetError
 from fcnkit.nets.coordmap import IDENTITY, CoordMap
 from fcnkit.nets.coords import carriers, downward, own
 from fcnkit.nets.graph import Graph, Layer, Top
+from fcnkit.nets.layers.sliding import spatial
 from fcnkit.nets.layers.table import TYPES, of
-from fcnkit.nets.layers.windows import has_window, keeps_size, size_rule, spatial
+from fcnkit.nets.layers.windows import has_window, keeps_size, size_rule
 from fcnkit.shape import Shape
 
 Known = Mapping[Top, Shape]

@@ -12,7 +12,7 @@ from fcnkit.edits import Edit
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt, Style, Word, parse, render
 from fcnkit.nets.graph import Graph, Layer, build
-from fcnkit.nets.layers.windows import spatial
+from fcnkit.nets.layers.sliding import spatial
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import appended, inside, removed, set_param
 from fcnkit.rewrites.parts import LEARN, Pairs

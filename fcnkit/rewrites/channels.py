@@ -9,24 +9,28 @@ from math import fsum, prod
 
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Layer, Top
+from fcnkit.nets.layers.table import (
+    axis_of,
+    channels_of,
+    groups_of,
+    is_pointwise,
+    makes_scores,
+    sized_by,
+    trait,
+    transposes,
+)
+from fcnkit.nets.layers.traits import Trait
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.image_layers import Change, Rows, source_changed
 from fcnkit.rewrites.operations import MOST, Arguments, Operation, image_blob, one_of, whole_number
-from fcnkit.rewrites.slide import ELEMENTWISE
-from fcnkit.rewrites.states import SAY_IT, Known, States, copies, crops_channels, refused, states
+from fcnkit.rewrites.states import SAY_IT, Known, States, copies, refused, states
 from fcnkit.shape import Shape
 
 # The share of blue, green and red in the brightness of a pixel, ITU-R BT.601: what OpenCV and PIL
 # take.
 LUMA = (0.114, 0.587, 0.299)
-_SOURCES = frozenset(
-    ("Input", "Data", "ImageData", "WindowData", "MemoryData", "DummyData", "HDF5Data", "Python")
-)
-_FIRST = ("Convolution", "InnerProduct")
-_BLIND = ELEMENTWISE | {"Pooling", "Split", "Interp", "Pad"}
-# Types that look at an image's size alone, or at nothing of it.
-_ENDS = frozenset(("Silence", "HDF5Output", "PriorBox"))
-_STATISTICS = {"BatchNorm": (0, 1), "Scale": (0, 1), "Bias": (0,)}
+# What treats all channels of an image alike.
+_ALIKE = (Trait.PLACES, Trait.ARRANGES)
 
 
 def swap_channels(
@@ -155,7 +159,7 @@ def _changed(net: Prototxt, blob: str | None, inputs: Mapping | None, change: Ch
 def _images(known: Known, blob: str | None) -> Iterator[Top]:
     """The tops of layers that bring images, or the one of that name."""
     for layer in known.graph.layers:
-        if not layer.bottoms and layer.type in _SOURCES:
+        if not layer.bottoms and trait(layer) in (Trait.SOURCE, Trait.OPAQUE):
             for top in layer.tops:
                 shape = known.shape(top)
                 image = shape is None or len(shape) == 4
@@ -168,7 +172,7 @@ def _is_seen(known: Known, top: Top) -> bool:
     todo, seen = [top], set()
     while todo:
         for user in known.graph.consumers[todo.pop()]:
-            if user.type in _FIRST:
+            if makes_scores(user):
                 return True
             if user.index not in seen and len(user.bottoms) == 1:
                 seen.add(user.index)
@@ -202,27 +206,30 @@ def _channels(net: Prototxt, work: States, blob: str | None) -> int:
 def _readers(known: Known, top: Top, change: Change) -> Iterator[Layer]:
     """The layers that see the image, through what treats all channels alike."""
     for user in known.graph.consumers[top]:
-        if user.type in _FIRST or (
-            change.permutes and user.type in _STATISTICS and len(user.bottoms) == 1
-        ):
+        own = change.permutes and trait(user) is Trait.CHANNEL and len(user.bottoms) == 1
+        kept = top in channels_of(user)
+        if makes_scores(user) or (own and kept):
             yield user
-        if user.type in _BLIND or (
-            change.permutes and user.type in _STATISTICS and len(user.bottoms) == 1
-        ):
-            yield from _readers(known, user.tops[0], change)
-        elif user.type == "Crop" and not crops_channels(user):
-            yield from _readers(known, user.tops[0], change) if user.bottoms[0] == top else ()
-        elif user.type not in _FIRST and user.type not in _ENDS:
+        if kept and (own or is_pointwise(user) or trait(user) in _ALIKE):
+            for each in user.tops:
+                yield from _readers(known, each, change)
+        elif not (makes_scores(user) or _is_blind(user, top)):
             fact = f'its type is {user.type}, and it reads the image "{top.blob}"'
             raise user.error(
                 f"{fact}; its channels cannot be changed here: change that part by hand first"
             )
 
 
+def _is_blind(layer: Layer, top: Top) -> bool:
+    """Whether the layer makes nothing of an image's channels, but reads its size at most."""
+    size_alone = top in sized_by(layer) and (channels_of(layer) or trait(layer) is Trait.SOURCE)
+    return trait(layer) is Trait.SINK or bool(size_alone)
+
+
 def _moves(work: States, layer: Layer, change: Change) -> list[Move]:
     """The layer's weights with their input channels mixed as the rows say."""
     shapes = [tuple(shape) for shape in work.blobs(work.alone(layer))]
-    if layer.type in _STATISTICS:
+    if trait(layer) is Trait.CHANNEL:
         return [_statistic(layer, at, shape, change.rows) for at, shape in enumerate(shapes)]
     if len(layer.bottoms) > 1:
         raise layer.error(
@@ -230,7 +237,7 @@ def _moves(work: States, layer: Layer, change: Change) -> list[Move]:
         )
     axis, old = _split(layer, shapes[0], change.before)
     new = (*old[:axis], len(change.rows), *old[axis + 1 :])
-    shape = new if layer.type == "Convolution" else _joined(new, axis)
+    shape = new if len(new) == len(shapes[0]) else _joined(new, axis)
     mix = Move(layer.name, 0, shape, layer.name, "mix", (old, ((axis, change.rows),)))
     return [mix, *copies(layer, shapes, 1)]
 
@@ -239,7 +246,7 @@ def _statistic(layer: Layer, at: int, shape: Shape, rows: Rows) -> Move:
     """One blob of a layer that normalises the image;
     what is not one number for each channel stays.
     """
-    if at not in _STATISTICS[layer.type] or shape in ((), (1,)):
+    if shape in ((), (1,)):
         return Move(layer.name, at, shape, layer.name)
     if shape != (len(rows),):
         raise layer.error(
@@ -250,16 +257,13 @@ def _statistic(layer: Layer, at: int, shape: Shape, rows: Rows) -> Move:
 
 def _split(layer: Layer, shape: Shape, channels: int) -> tuple[int, Shape]:
     """The axis of the input channels in the weights, and their shape with that axis apart."""
-    if layer.type == "Convolution":
-        if layer.param("convolution_param").get("group") != 1:
-            raise layer.error("it reads the image in groups of channels; make it dense first")
+    if groups_of(layer) != 1:
+        raise layer.error("it reads the image in groups of channels; make it dense first")
+    if axis_of(layer) not in (1, -3):
+        raise layer.error(f"it works along axis {axis_of(layer)} of the image, not its channels")
+    if len(shape) > 2:
         return 1, shape
-    param = layer.param("inner_product_param")
-    if param.get("axis") not in (1, -3):
-        raise layer.error(
-            f"it works along axis {param.get('axis')} of the image, not along its channels"
-        )
-    if param.get("transpose"):
+    if transposes(layer):
         return 0, (channels, shape[0] // channels, shape[1])
     return 1, (shape[0], channels, shape[1] // channels)
 

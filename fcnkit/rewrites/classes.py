@@ -11,6 +11,16 @@ from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import FILLERS
 from fcnkit.nets.graph import Layer, Top
+from fcnkit.nets.layers.table import (
+    channels_of,
+    count_of_outputs,
+    enlarges,
+    groups_of,
+    of,
+    sized_by,
+    trait,
+)
+from fcnkit.nets.layers.traits import Trait
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import set_param
 from fcnkit.rewrites.operations import (
@@ -21,32 +31,14 @@ from fcnkit.rewrites.operations import (
     name_and_rest,
     whole_number,
 )
-from fcnkit.rewrites.slide import ELEMENTWISE
-from fcnkit.rewrites.states import Known, States, crops_channels, refused, states
+from fcnkit.rewrites.states import Known, States, refused, states
 from fcnkit.shape import Shape
 
 ZERO = "zero"
-_COUNTED = {
-    "Convolution": "convolution_param",
-    "Deconvolution": "convolution_param",
-    "InnerProduct": "inner_product_param",
-}
-# Types that keep each class in its channel, and know nothing of how many there are.
-_THROUGH = ELEMENTWISE | {"Pooling", "Eltwise", "Crop", "Softmax", "Split", "Interp"}
-# Types where scores end: what they give is for each class, or for none.
-_ENDS = frozenset(
-    (
-        "SoftmaxWithLoss",
-        "Accuracy",
-        "ArgMax",
-        "Silence",
-        "SigmoidCrossEntropyLoss",
-        "HDF5Output",
-        "HingeLoss",
-        "MultinomialLogisticLoss",
-        "EuclideanLoss",
-    )
-)
+# What keeps each class in its channel, and knows nothing of how many there are.
+_ALIKE = (Trait.VALUE, Trait.PLACES, Trait.ARRANGES)
+# Where scores end: what these give is for each class, or for none.
+_ENDS = (Trait.LOSS, Trait.JUDGE, Trait.SINK)
 
 
 class _Scores(NamedTuple):
@@ -79,13 +71,13 @@ def reclass(
     work = states(net, inputs)
     start = work.named(layer)
     found = [scores for known in work.each for scores in _found(known, start)]
-    count = start[0].param(_COUNTED[start[0].type]).get("num_output")
+    count = count_of_outputs(start[0])
     _check(net, layer, classes, count, filler)
     heads, upscores = (_each(group) for group in zip(*(each[1:] for each in found), strict=True))
     rows = tuple(() if index is None else ((index, 1),) for index in classes)
     steps, edits, moves = {}, [], []
     for each in (*heads, *upscores):
-        group = each.param("convolution_param").get("group") if each.type != "InnerProduct" else 1
+        group = groups_of(each)
         made = _head_moves if each in heads else _upscore_moves
         moves += made(work, each, rows, count, group, (filler, seed) if filler != ZERO else ())
         edits += _edits(net, each, len(classes), each in upscores and group > 1)
@@ -102,7 +94,7 @@ def _found(known: Known, start: Sequence[Layer]) -> Iterator[_Scores]:
     places = {layer.field.start for layer in start}
     here = [layer for layer in known.graph.layers if layer.field.start in places]
     for layer in here:
-        if layer.type not in _COUNTED:
+        if not of(layer).linear:
             raise layer.error(
                 f"its type is {layer.type}; name the Convolution or InnerProduct that scores"
             )
@@ -113,7 +105,7 @@ def _spread(known: Known, start: Layer) -> _Scores:
     """Every layer with a channel for each class,
     reached from `start` through what keeps the channels.
     """
-    graph, count = known.graph, start.param(_COUNTED[start.type]).get("num_output")
+    graph, count = known.graph, count_of_outputs(start)
     heads, upscores, seen, todo = [], [], set(), list(start.tops)
     while todo:
         top = todo.pop()
@@ -124,41 +116,43 @@ def _spread(known: Known, start: Layer) -> _Scores:
         if _upsamples(known, producer, count):
             upscores.append(producer)
             todo += producer.bottoms + producer.tops
-        elif producer.type in _COUNTED:
+        elif of(producer).linear:
             heads.append(producer)
             todo += producer.tops
         else:
-            todo += _carried(producer, producer.bottoms, top)
+            todo += _carried(producer, channels_of(producer), top)
         for user in graph.consumers[top]:
             todo += _after(known, user, top, count)
     return _Scores(known, tuple(dict.fromkeys(heads)), tuple(dict.fromkeys(upscores)))
 
 
 def _upsamples(known: Known, layer: Layer, count: int) -> bool:
-    """Whether it is a Deconvolution from scores to scores."""
-    if layer.type != "Deconvolution":
+    """Whether it brings scores to a higher resolution, as a Deconvolution does."""
+    if not of(layer).linear or not enlarges(layer):
         return False
     shape = known.shape(layer.bottoms[0])
-    param = layer.param("convolution_param")
-    return shape is not None and shape[1] == param.get("num_output") == count
+    return shape is not None and shape[1] == count_of_outputs(layer) == count
 
 
 def _carried(layer: Layer, others: Sequence[Top], top: Top) -> Sequence[Top]:
     """The tops or bottoms that have the channels of `top`, of a layer that keeps them."""
-    if layer.type not in _THROUGH or crops_channels(layer):
+    # A Softmax makes other probabilities of fewer classes, which is what is asked for.
+    if (trait(layer) not in _ALIKE and layer.type != "Softmax") or not channels_of(layer):
         fact = (
             f'its type is {layer.type}, and the classes of "{top.blob}" cannot be followed '
             f"through it"
         )
         raise layer.error(f"{fact}; change its part of the net by hand first")
-    return others[:1] if layer.type == "Crop" else others
+    return others
 
 
 def _after(known: Known, user: Layer, top: Top, count: int) -> Sequence[Top]:
     """The tops of a layer that reads scores, where they are scores of the same classes."""
-    if user.type in _ENDS:
+    kept = channels_of(user)
+    # An InfogainLoss is given a matrix with a row for each class.
+    if trait(user) in _ENDS and user.type != "InfogainLoss":
         return ()
-    if user.type == "Crop" and top != user.bottoms[0] and not crops_channels(user):
+    if kept and top not in kept and top in sized_by(user):
         return ()
     return user.tops if _upsamples(known, user, count) else _carried(user, user.tops, top)
 
@@ -190,10 +184,8 @@ def _head_moves(
     along axis 1 where weights are inputs x outputs.
     """
     weights, *bias = (tuple(shape) for shape in work.blobs(work.alone(layer)))
-    across = layer.type == "Deconvolution" or (
-        layer.type == "InnerProduct" and layer.param("inner_product_param").get("transpose")
-    )
-    if group > 1 or (across and filler):
+    axis = of(layer).output_axis(layer)
+    if group > 1 or (axis and filler):
         what = (
             f"it has {group} groups"
             if group > 1
@@ -202,7 +194,6 @@ def _head_moves(
         raise layer.error(
             f"{what}; " + ("make it dense first" if group > 1 else "let new classes be zero")
         )
-    axis = int(bool(across))
     new = (*weights[:axis], len(rows), *weights[axis + 1 :])
     return [
         Move(layer.name, 0, new, layer.name, "mix", (weights, ((axis, rows),), filler)),
@@ -244,9 +235,7 @@ def _upscore_moves(
 
 def _edits(net: Prototxt, layer: Layer, count: int, grouped: bool) -> list[Edit]:
     fields = [("num_output", count), *([("group", count)] if grouped else [])]
-    return set_param(
-        layer, _COUNTED[layer.type], fields, net.style, why=f'classes of "{layer.name}"'
-    )
+    return set_param(layer, of(layer).message, fields, net.style, why=f'classes of "{layer.name}"')
 
 
 def _step(layer: Layer, classes: Sequence[int | None], count: int, filler: str) -> Step:

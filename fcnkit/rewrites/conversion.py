@@ -8,9 +8,9 @@ from typing import NamedTuple
 from fcnkit.errors import NetError
 from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.layers.axes import show
-from fcnkit.nets.layers.table import TYPES
+from fcnkit.nets.layers.table import axis_of, is_pointwise, of, trait
+from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import Shapes
-from fcnkit.rewrites.slide import ELEMENTWISE
 from fcnkit.shape import Shape
 
 
@@ -44,18 +44,20 @@ def follow(
     Raises Refused, blaming the conversions before it, if they are not.
     """
     old = [state.shapes.tops[top] for top in layer.tops]
-    if layer.type not in TYPES or layer.type in ("Python", "LSTM", "RNN", "Recurrent"):
+    if trait(layer) is Trait.OPAQUE:
         blame(state, layer, converted, "it may need the matrix that it gets")
     if None in given or None in old:
         return [None] * len(old)
-    if layer.type in ELEMENTWISE:
-        return given
+    if is_pointwise(layer):
+        return given * len(old)
     try:
-        new = TYPES[layer.type].shapes(layer, given)[: len(old)]
+        new = of(layer).shapes(layer, given)[: len(old)]
     except NetError as error:
         blame(state, layer, converted, f"it would fail: {str(error).split(': ', 2)[-1]}")
-    if _axis(layer) < 0:
-        counts = f"its axis {_axis(layer)} counts from the end, where height and width would stand"
+    if axis_of(layer) < 0:
+        counts = (
+            f"its axis {axis_of(layer)} counts from the end, where height and width would stand"
+        )
         blame(state, layer, converted, counts)
     new = [before if after is None else after for before, after in zip(old, new, strict=True)]
     for before, after in zip(old, new, strict=True):
@@ -67,24 +69,6 @@ def follow(
                 f"its output would be {show(after)} in place of {show(before)}",
             )
     return new
-
-
-_AXIS_PARAMS = {
-    "Softmax": "softmax_param",
-    "SoftmaxWithLoss": "softmax_param",
-    "Accuracy": "accuracy_param",
-    "Slice": "slice_param",
-    "Concat": "concat_param",
-    "ArgMax": "argmax_param",
-    "Scale": "scale_param",
-    "Bias": "bias_param",
-}
-
-
-def _axis(layer: Layer) -> int:
-    """The axis that the layer works along, as it is written; 1 where it has none."""
-    message = _AXIS_PARAMS.get(layer.type)
-    return layer.param(message).get("axis") or 0 if message else 1
 
 
 def blame(state: State, layer: Layer, converted: Mapping[str, Shape], why: str) -> None:

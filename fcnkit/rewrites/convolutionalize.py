@@ -15,6 +15,8 @@ from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Layer, Top, graphs
 from fcnkit.nets.layers.axes import show
+from fcnkit.nets.layers.table import is_pointwise, of, trait
+from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import infer
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import (
@@ -27,7 +29,7 @@ from fcnkit.rewrites.changes import (
 )
 from fcnkit.rewrites.conversion import Refused, State, check_shared, follow
 from fcnkit.rewrites.operations import Operation, no_arguments
-from fcnkit.rewrites.slide import ELEMENTWISE, slide
+from fcnkit.rewrites.slide import slide
 from fcnkit.shape import Shape
 
 
@@ -38,9 +40,6 @@ def convolutionalize(
     rename: str | Mapping[str, str] | None = None,
 ) -> Plan:
     """Every InnerProduct that can be is a Convolution; the rest stay, with the reason.
-
-        plan = fk.convolutionalize(fk.read("deploy.prototxt"))
-        plan.net.save("conv.prototxt")
 
     The kernel is the height and width of the layer's input at the net's own
     input size, or at `inputs` {blob: shape}.  A Flatten in between goes.  A
@@ -135,7 +134,7 @@ def _convert(
 
 def _is_flatten(layer: Layer, old: Mapping[Top, Shape | None]) -> bool:
     """Whether the layer makes N x (C H W) of N x C x H x W."""
-    if layer.type not in ("Flatten", "Reshape") or len(layer.bottoms) != 1:
+    if trait(layer) is not Trait.ARRANGES or not of(layer).identity(layer):
         return False
     before, after = old[layer.bottoms[0]], old[layer.tops[0]]
     if before is None or after is None:
@@ -156,9 +155,9 @@ def _dissolves(graph: Graph, layer: Layer, keep: Mapping[str, str]) -> bool:
         if not users:
             return False
         for user in users:
-            if user.type in ELEMENTWISE:
+            if is_pointwise(user):
                 todo += user.tops
-                in_place |= user.tops[0].blob == layer.tops[0].blob
+                in_place |= any(top.blob == layer.tops[0].blob for top in user.tops)
             elif user.type != "InnerProduct" or user.name in keep:
                 return False
     return not in_place or len(graph.consumers[layer.bottoms[0]]) == 1

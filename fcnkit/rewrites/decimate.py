@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Layer
-from fcnkit.nets.layers.windows import spatial
+from fcnkit.nets.layers.sliding import spatial
+from fcnkit.nets.layers.table import of
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import beside, kernel_fields, removed, set_param
 from fcnkit.rewrites.operations import Arguments, Operation, name_and_rest, whole_number
@@ -54,11 +55,10 @@ def decimate(
 
 def _kernels(layer: Layer, kernel: int | Sequence[int]) -> tuple[Shape, Shape]:
     """The old and the new kernel of each axis."""
-    if layer.type not in ("Convolution", "Deconvolution"):
+    kind = of(layer)
+    if not kind.linear or kind.message != _PARAM:
         fact = f"its type is {layer.type}; only a Convolution is decimated"
-        raise layer.error(
-            f"{fact}{': convolutionalize it first' if layer.type == 'InnerProduct' else ''}"
-        )
+        raise layer.error(f"{fact}{': convolutionalize it first' * kind.linear}")
     old = spatial(layer).kernel
     new = (kernel,) * len(old) if isinstance(kernel, int) else tuple(kernel)
     if len(old) != 2 or len(new) != 2:

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import Field, Prototxt, render
 from fcnkit.nets.graph import Elsewhere, Graph, Layer, State, build, graphs
+from fcnkit.nets.layers.table import count_of_outputs, makes_scores
 from fcnkit.nets.shapes import infer
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import removed, set_value
-from fcnkit.rewrites.rescore import LEARNED, classes_of, find_head, find_heads
+from fcnkit.rewrites.rescore import find_head, find_heads
 from fcnkit.shape import Shape
 
 
@@ -75,7 +76,7 @@ def _main_head(graph: Graph) -> Layer:
 def _helps(head: Layer, main: Layer, trunks: Mapping[Layer, list[Layer]]) -> bool:
     """Whether the main trunk learns more after it has left this head's, for the same classes."""
     later = set(trunks[main]) - set(trunks[head])
-    return classes_of(head) == classes_of(main) and any(layer.type in LEARNED for layer in later)
+    return count_of_outputs(head) == count_of_outputs(main) and any(map(makes_scores, later))
 
 
 def _ancestors(graph: Graph, last: Layer) -> list[Layer]:

@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Layer, graphs
+from fcnkit.nets.layers.table import of
+from fcnkit.nets.layers.traits import Trait
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import removed, renamed_blob
 from fcnkit.rewrites.operations import Operation, comma_separated
-from fcnkit.rewrites.slide import ELEMENTWISE
 from fcnkit.rewrites.states import Known, States, present, states
 from fcnkit.shape import Shape
 
-# Types that give as many numbers as they get, in the same places.
-_PASSED = ELEMENTWISE | {"BatchNorm", "Scale", "Bias", "PReLU", "LRN", "Softmax", "MVN"}
+_PASSED = (Trait.VALUE, Trait.CHANNEL, Trait.NORMAL)
 
 
 def drop(net: Prototxt, *layers: str, inputs: Mapping[str, Shape] | None = None) -> Plan:
@@ -41,8 +41,7 @@ def _dropped(net: Prototxt, name: str, inputs: Mapping[str, Shape] | None) -> Pl
     gone: dict[int, Step] = {}
     for layer in work.layers:
         if layer.name == name:
-            passed = layer.type in _PASSED and len(layer.bottoms) == len(layer.tops) == 1
-            found = _passed(work, layer) if passed else _cut(work, layer)
+            found = _passed(work, layer) if _only_changes_values(layer) else _cut(work, layer)
             edits += found[0]
             gone = found[1] | gone
     if len(gone) == len(work.layers):
@@ -53,6 +52,13 @@ def _dropped(net: Prototxt, name: str, inputs: Mapping[str, Shape] | None) -> Pl
     plan = work.plan(edits, gone, moves)
     graphs(plan.net)  # raises where what is left is no net
     return plan
+
+
+def _only_changes_values(layer: Layer) -> bool:
+    """Whether it gives as many numbers as it gets, in the same places."""
+    kind = of(layer)
+    in_place = kind.trait is Trait.NORMAL or kind.window(layer) == ()
+    return kind.trait in _PASSED and in_place and len(layer.bottoms) == len(layer.tops) == 1
 
 
 def _learns(work: States, layer: Layer) -> bool:

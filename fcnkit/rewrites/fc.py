@@ -10,7 +10,8 @@ from fcnkit.edits import Edit, merge
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Layer, Top
 from fcnkit.nets.layers.axes import show
-from fcnkit.nets.layers.windows import spatial
+from fcnkit.nets.layers.sliding import spatial
+from fcnkit.nets.layers.table import of
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import set_name, taken_out
 from fcnkit.rewrites.conversion import Refused, State, blame, check_shared, follow
@@ -19,7 +20,7 @@ from fcnkit.rewrites.states import states
 from fcnkit.shape import Shape
 
 _BOTH = ("num_output", "bias_term", "weight_filler", "bias_filler")
-_WINDOWED = ("Convolution", "Deconvolution", "Im2col", "ConvolutionDepthwise")
+_PARAM = "convolution_param"
 
 
 class _Result(NamedTuple):
@@ -69,7 +70,7 @@ def _simulate(state: State, keep: Mapping[str, str]) -> _Result:
         elif given == [old[bottom] for bottom in layer.bottoms]:
             unknown |= {layer.name} if None in given else set()
             tops = [old[top] for top in layer.tops]
-        elif layer.type in _WINDOWED:
+        elif of(layer).message == _PARAM:
             blame(state, layer, seen, "it slides over height and width")
         else:
             tops = follow(state, layer, given, seen, _same)

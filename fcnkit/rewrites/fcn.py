@@ -16,6 +16,8 @@ from fcnkit.errors import AlignError, NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets import coords
 from fcnkit.nets.graph import Graph, Layer, Top, build
+from fcnkit.nets.layers.table import of, trait
+from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import infer
 from fcnkit.nets.sizes import Sizes, Track
 from fcnkit.plan import Offset, Plan, Step
@@ -29,8 +31,6 @@ from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.rewrites.upsample import Added, Climb, Names, Negative, scored
 from fcnkit.shape import Shape
 
-# What ends a block of layers: the tops that a skip starts from.
-_BLOCK_ENDS = ("Pooling", "Concat", "Eltwise")
 # How much less each skip weighs than the coarser scores, trained at once.
 _SCALE = 0.01
 
@@ -131,12 +131,12 @@ def without_last_pooling(net: Prototxt, head: str) -> Plan:
     graph = build(net)
     layer = graph.layer(head)
     users, top = [layer], layer.bottoms[0]
-    while graph.producer(top).type == "Dropout":
+    while of(graph.producer(top)).identity(graph.producer(top)):
         users.append(graph.producer(top))
         top = graph.producer(top).bottoms[0]
     pool = graph.producer(top)
     if (
-        pool.type != "Pooling"
+        of(pool).message != "pooling_param"
         or pool.param("pooling_param").get("pool") != "AVE"
         or (infer(graph).tops[top] or ())[2:] != (1, 1)
     ):
@@ -202,8 +202,13 @@ def _strides(graph: Graph, start: Top, score: Top) -> dict[Top, Fraction]:
 
 def _deepest(graph: Graph, strides: Mapping[Top, Fraction], stride: Fraction) -> Top:
     tops = [top for top in strides if strides[top] == stride and graph.top(top.blob) == top]
-    ends = [top for top in tops if _maker(graph, top).type in _BLOCK_ENDS]
+    ends = [top for top in tops if _ends_block(_maker(graph, top))]
     return max(ends or tops, key=lambda top: top.layer)
+
+
+def _ends_block(layer: Layer) -> bool:
+    """Whether a block of layers ends here, from which a skip starts: a pooling, or a joint."""
+    return trait(layer) is Trait.PLACES or len(of(layer).carriers(layer)) > 1
 
 
 def _maker(graph: Graph, top: Top) -> Layer:

@@ -15,21 +15,13 @@ from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import canonical
+from fcnkit.nets.layers.table import axis_of, count_of_outputs, groups_of, has_bias, is_loss, of
+from fcnkit.nets.layers.traits import Affine
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import removed, set_value, taken_out
 from fcnkit.rewrites.operations import Operation, no_arguments
 from fcnkit.rewrites.states import Known, States, states
 from fcnkit.shape import Shape
-
-LINEAR = {
-    "Convolution": "convolution_param",
-    "ConvolutionDepthwise": "convolution_param",
-    "DepthwiseConvolution": "convolution_param",
-    "Deconvolution": "convolution_param",
-    "InnerProduct": "inner_product_param",
-}
-LINKS = ("BatchNorm", "Scale", "Bias")
-_AXIS = {"Scale": "scale_param", "Bias": "bias_param"}
 
 
 class _Chain(NamedTuple):
@@ -59,7 +51,7 @@ def fold(net: Prototxt, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
         moves += _moves(work, chain)
         steps |= {layer.field.start: step for layer, step in _steps(chain)}
     for layer in work.layers:
-        if layer.type in LINKS and layer.field.start not in steps:
+        if of(layer).folds and layer.field.start not in steps:
             reason = why[layer.field.start]
             steps[layer.field.start] = Step("keep", layer.name, layer.line, layer.type, reason)
     return work.plan(edits, steps, moves)
@@ -69,11 +61,11 @@ def _chains(work: States, known: Known, why: dict[int, str]) -> Iterator[tuple[i
     """Of one state, every linear layer by where it stands, with the links that could go into it."""
     reached = set()
     for layer in known.graph.layers:
-        if layer.type in LINEAR:
+        if of(layer).linear:
             links = tuple(_links(work, known, layer, why))
             reached.update(link.field.start for link in links)
             yield layer.field.start, _Chain(layer, links)
-        elif layer.type in LINKS and layer.field.start not in reached:
+        elif of(layer).folds and layer.field.start not in reached:
             why.setdefault(layer.field.start, _behind(known, layer))
 
 
@@ -82,7 +74,7 @@ def _links(work: States, known: Known, layer: Layer, why: dict[int, str]) -> Ite
     top = layer.tops[0]
     while True:
         users = known.graph.consumers[top]
-        link = next((user for user in users if user.type in LINKS), None)
+        link = next((user for user in users if of(user).folds), None)
         reason = link and _why_not(work, known, layer, link, users)
         if reason:
             why[link.field.start] = reason
@@ -107,7 +99,7 @@ def _why_not(
         shared = work.sharing(each)
         if shared:
             return shared if each is link else f'"{layer.name}": {shared}'
-    if link.type == "BatchNorm" and not _stored(known, link):
+    if of(link).affine(link).mean is not None and not _stored(known, link):
         fact = f"in state {known.name} it normalises by the batch (use_global_stats is not true)"
         return fact + ("; extract state TEST first" if known.graph.state.phase == "TRAIN" else "")
     return _other_axes(known, layer, link)
@@ -123,9 +115,7 @@ def _trains(known: Known) -> bool:
     """Whether anyone trains this state:
     a deploy net with a layer for TEST has a TRAIN without a loss.
     """
-    return known.graph.state.phase == "TRAIN" and any(
-        "Loss" in layer.type or any(layer.view.list("loss_weight")) for layer in known.graph.layers
-    )
+    return known.graph.state.phase == "TRAIN" and any(map(is_loss, known.graph.layers))
 
 
 def _other_axes(known: Known, layer: Layer, link: Layer) -> str:
@@ -136,11 +126,11 @@ def _other_axes(known: Known, layer: Layer, link: Layer) -> str:
         return (
             f"sizes are not known ({reason}); say it with --input, as in --input data=1,3,227,227"
         )
-    axis = canonical(layer, layer.param(LINEAR[layer.type]).get("axis"), len(shape))
-    if axis != 1 or (layer.type == "InnerProduct" and len(shape) != 2):
+    axis = canonical(layer, axis_of(layer), len(shape))
+    if axis != 1:
         return f'"{layer.name}" works along axis {axis}'
-    own = link.param(_AXIS[link.type]).get("axis") if link.type in _AXIS else 1
-    if blobs[0] == () or (canonical(link, own, len(shape)) == 1 and blobs[0] == shape[1:2]):
+    along = canonical(link, axis_of(link), len(shape))
+    if blobs[0] == () or (along == 1 and blobs[0] == shape[1:2]):
         return ""
     return "it is not one number for each channel"
 
@@ -148,7 +138,7 @@ def _other_axes(known: Known, layer: Layer, link: Layer) -> str:
 def _behind(known: Known, link: Layer) -> str:
     """Why a link that no chain has reached stays."""
     producer = known.graph.producer(link.bottoms[0])
-    if producer.type in LINKS:
+    if of(producer).folds:
         return f'"{producer.name}" before it stays'
     return f'it follows "{producer.name}" ({producer.type}), which cannot take it in'
 
@@ -183,42 +173,37 @@ def _edits(chain: _Chain) -> list[Edit]:
     if last != layer.tops[0].blob:
         edits.append(set_value(layer.field.all("top")[0], last, why))
     if _adds_bias(chain):
-        messages = layer.field.all(LINEAR[layer.type])
+        messages = layer.field.all(of(layer).message)
         edits += [
             taken_out(field, why) for message in messages for field in message.all("bias_term")
         ]
     return edits
 
 
-def _has_bias(layer: Layer) -> bool:
-    return layer.param(LINEAR[layer.type]).get("bias_term")
-
-
 def _adds_bias(chain: _Chain) -> bool:
-    return not _has_bias(chain.layer) and any(
-        link.type != "Scale" or _link(link)[2] for link in chain.links
+    """Whether the linear layer gets a bias: only factors leave it without one."""
+    only_factors = Affine(factor=0)
+    return not has_bias(chain.layer) and any(
+        of(link).affine(link) != only_factors for link in chain.links
     )
 
 
-def _link(link: Layer) -> tuple[str, str, float | bool]:
+def _link(link: Layer) -> tuple[str, Affine]:
     """The layer as a Move's args have it."""
-    if link.type == "BatchNorm":
-        return link.type, link.name, link.param("batch_norm_param").get("eps")
-    return link.type, link.name, link.type == "Bias" or link.param("scale_param").get("bias_term")
+    return link.name, of(link).affine(link)
 
 
 def _moves(work: States, chain: _Chain) -> list[Move]:
     layer, links = chain.layer, tuple(map(_link, chain.links))
     weights = tuple(work.blobs(layer)[0])
-    param = layer.param(LINEAR[layer.type])
-    across = layer.type == "Deconvolution" or (
-        layer.type == "InnerProduct" and param.get("transpose")
-    )
-    groups = param.get("group") if layer.type == "Deconvolution" else 1
-    moves = [Move(layer.name, 0, weights, layer.name, "fold", (links, int(across), groups))]
-    if _has_bias(layer) or _adds_bias(chain):
-        source = layer.name if _has_bias(layer) else None
-        moves.append(Move(layer.name, 1, (param.get("num_output"),), source, "fold bias", (links,)))
+    axis = of(layer).output_axis(layer)
+    # Where the outputs come second, each group has its own part of them.
+    groups = groups_of(layer) if axis else 1
+    moves = [Move(layer.name, 0, weights, layer.name, "fold", (links, axis, groups))]
+    if has_bias(layer) or _adds_bias(chain):
+        source = layer.name if has_bias(layer) else None
+        outputs = (count_of_outputs(layer),)
+        moves.append(Move(layer.name, 1, outputs, source, "fold bias", (links,)))
     return moves + [Move(link.name, 0, (), how="drop") for link in chain.links]
 
 

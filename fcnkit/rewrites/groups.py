@@ -6,13 +6,13 @@ from typing import NamedTuple
 from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Layer
+from fcnkit.nets.layers.table import count_of_outputs, groups_of, has_field, of
+from fcnkit.nets.layers.traits import Trait
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import set_param, taken_out
 from fcnkit.rewrites.operations import Arguments, Operation, comma_separated, whole_number
 from fcnkit.rewrites.states import States, copies, states
 from fcnkit.shape import Shape
-
-_TYPES = ("Convolution", "Deconvolution")
 
 
 class _Grouping(NamedTuple):
@@ -39,15 +39,15 @@ def ungroup(net: Prototxt, *layers: str, inputs: Mapping[str, Shape] | None = No
     chosen = [layer for name in layers for layer in work.named(name)]
     for layer in chosen:
         _check(work, layer)
-    every = [layer for layer in work.layers if layer.type in _TYPES and _groups(layer) > 1]
+    every = [layer for layer in work.layers if _has_groups(layer) and groups_of(layer) > 1]
     steps, found = {}, []
     for layer in chosen or every:
         shared = work.sharing(layer)
         if shared:
             steps[layer.field.start] = Step(
-                "keep", layer.name, layer.line, _said(_groups(layer)), shared
+                "keep", layer.name, layer.line, _said(groups_of(layer)), shared
             )
-        elif _groups(layer) > 1:
+        elif groups_of(layer) > 1:
             found.append(_spread(work, layer))
     return _plan(work, found, steps)
 
@@ -75,7 +75,7 @@ def regroup(
         _check(work, each)
         inputs_, outputs = _channels(work, each)
         wanted = _wanted(each, groups, inputs_, outputs)
-        old = _groups(each)
+        old = groups_of(each)
         if old not in (1, wanted):
             raise each.error(f"it has {old} groups already; make it dense first")
         if wanted > old:
@@ -84,22 +84,24 @@ def regroup(
 
 
 def _check(work: States, layer: Layer) -> None:
-    if layer.type not in _TYPES:
+    if not _has_groups(layer):
         raise layer.error(
             f"its type is {layer.type}; only a Convolution or a Deconvolution has groups"
         )
     work.alone(layer)
 
 
-def _groups(layer: Layer) -> int:
-    return layer.param("convolution_param").get("group")
+def _has_groups(layer: Layer) -> bool:
+    """Whether it is a Convolution or a Deconvolution; one of each channel has no choice."""
+    kind = of(layer)
+    return kind.linear and kind.trait is Trait.MIXES and has_field(layer, "group")
 
 
 def _channels(work: States, layer: Layer) -> tuple[int, int]:
     """Input and output channels."""
-    weights, outputs = work.blobs(layer)[0], layer.param("convolution_param").get("num_output")
-    across = layer.type == "Deconvolution"
-    return (weights[0] if across else weights[1] * _groups(layer)), outputs
+    weights, inputs_first = work.blobs(layer)[0], of(layer).output_axis(layer) == 1
+    inputs = weights[0] if inputs_first else weights[1] * groups_of(layer)
+    return inputs, count_of_outputs(layer)
 
 
 def _wanted(layer: Layer, groups: int | None, inputs: int, outputs: int) -> int:
@@ -117,7 +119,7 @@ def _wanted(layer: Layer, groups: int | None, inputs: int, outputs: int) -> int:
 
 def _spread(work: States, layer: Layer) -> _Grouping:
     first, second, *rest = work.blobs(layer)[0]
-    groups = _groups(layer)
+    groups = groups_of(layer)
     return _Grouping(layer, groups, (first, second * groups, *rest), "dense")
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.nets.graph import Layer, Top
+from fcnkit.nets.layers.table import has_field, of
 from fcnkit.plan import Step
 from fcnkit.rewrites.changes import beside, inside, set_value, taken_out
 
@@ -39,7 +40,7 @@ def source_changed(
         edits += _sizes(net, layer, top, len(change.rows))
     changed, notes, means = _means(net, layer, change)
     notes += [f"mean_file {field.string} must change alike" for field in _said(layer, "mean_file")]
-    if layer.type not in ("Input", "DummyData", "ImageData") and len(change.rows) != change.before:
+    if not (_says_shape(layer) or _is_told_colour(layer)) and len(change.rows) != change.before:
         notes.append(f"what it reads must have {len(change.rows)} channels")
     if not edits and not changed and not notes and not change.permutes:
         return [], None
@@ -80,11 +81,21 @@ def _shapes(net: Prototxt, layer: Layer, top: Top) -> list[Field]:
     return shapes[top.index : top.index + 1]
 
 
+def _says_shape(layer: Layer) -> bool:
+    """Whether the prototxt says the size of what this source brings."""
+    return has_field(layer, "shape")
+
+
+def _is_told_colour(layer: Layer) -> bool:
+    """Whether the source reads images in gray or in colour as `is_color` says."""
+    return has_field(layer, "is_color")
+
+
 def _colour(net: Prototxt, layer: Layer, change: Change) -> list[Edit]:
-    """ImageData reads gray or colour as it is told."""
-    if layer.type != "ImageData" or {len(change.rows), change.before} != {1, 3}:
+    """A layer that reads gray or colour as it is told is told."""
+    if not _is_told_colour(layer) or {len(change.rows), change.before} != {1, 3}:
         return []
-    param = layer.field.all("image_data_param")[-1]
+    param = layer.field.all(of(layer).message)[-1]
     said = param.all("is_color")
     if len(change.rows) == 3:
         return [taken_out(field, "colour") for field in said]

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Layer, build
+from fcnkit.nets.layers.table import makes_scores, of
+from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.layers.windows import spatial
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import set_param
@@ -49,9 +51,10 @@ def first_layers(graph: Graph) -> list[Layer]:
     for layer in graph.layers:
         if not reached.intersection(layer.bottoms):
             continue
-        if layer.type == "Convolution":
+        kind = of(layer)
+        if makes_scores(layer) and kind.message == "convolution_param":
             found.append(layer)
-        elif layer.type in ("Pooling", "Deconvolution", "InnerProduct"):
+        elif kind.linear or kind.trait is Trait.PLACES:
             raise layer.error(
                 f"a {layer.type} reads the image, and only a Convolution can be padded; use pad "
                 f"keep"

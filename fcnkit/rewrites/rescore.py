@@ -3,12 +3,10 @@
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Layer, State, build
+from fcnkit.nets.layers.table import makes_scores, of
 from fcnkit.nets.shapes import infer
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import removed, renamed_blob, set_param, set_value
-
-# The types that score classes, and the message that says how many.
-LEARNED = {"InnerProduct": "inner_product_param", "Convolution": "convolution_param"}
 
 
 def rescore(
@@ -52,7 +50,7 @@ def find_head(graph: Graph, head: str | None = None) -> Layer:
     """
     if head is not None:
         layer = graph.layer(head)
-        if layer.type not in LEARNED:
+        if not makes_scores(layer):
             raise layer.error(
                 f"its type is {layer.type}; name an InnerProduct or a Convolution as the head"
             )
@@ -82,11 +80,6 @@ def find_heads(graph: Graph) -> list[Layer]:
     return list(dict.fromkeys(layer for top in ends for layer in _learned_above(graph, top)))
 
 
-def classes_of(head: Layer) -> int:
-    """How many scores a head gives."""
-    return head.param(LEARNED[head.type]).get("num_output")
-
-
 def _learned_above(graph: Graph, top) -> list[Layer]:
     seen, todo, found = set(), [top], []
     while todo:
@@ -94,7 +87,7 @@ def _learned_above(graph: Graph, top) -> list[Layer]:
         if layer.index in seen:
             continue
         seen.add(layer.index)
-        if layer.type in LEARNED:
+        if makes_scores(layer):
             found.append(layer)
         else:
             todo += layer.bottoms
@@ -103,7 +96,7 @@ def _learned_above(graph: Graph, top) -> list[Layer]:
 
 def _edits(net: Prototxt, graph: Graph, layer: Layer, classes: int, name: str) -> list:
     why = f'rescore "{layer.name}"'
-    message = LEARNED[layer.type]
+    message = of(layer).message
     edits = set_param(layer, message, [("num_output", classes)], net.style, why=why)
     for owner in layer.field.all(message):
         # Each class sees all channels, though the layer may have seen them in groups.

@@ -6,41 +6,13 @@ from fcnkit.edits import Edit, merge
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.coordmap import show
 from fcnkit.nets.graph import Graph, Layer, graphs
-from fcnkit.nets.layers.windows import is_global, spatial
+from fcnkit.nets.layers.table import of
+from fcnkit.nets.layers.traits import Trait
+from fcnkit.nets.layers.windows import is_global
 from fcnkit.nets.shapes import infer
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import kernel_fields, removed
 from fcnkit.shape import Shape
-
-# Types that treat every number alike, whatever the shape around it.
-ELEMENTWISE = frozenset(
-    (
-        "ReLU",
-        "Dropout",
-        "Sigmoid",
-        "TanH",
-        "ELU",
-        "AbsVal",
-        "BNLL",
-        "Power",
-        "Exp",
-        "Log",
-        "Threshold",
-    )
-)
-# Types through which a pooled vector stays one vector per place.
-_POINTWISE = ELEMENTWISE | {
-    "Convolution",
-    "PReLU",
-    "BatchNorm",
-    "Scale",
-    "Bias",
-    "Split",
-    "Softmax",
-    "SoftmaxWithLoss",
-    "Accuracy",
-    "Silence",
-}
 
 
 def slide(net: Prototxt, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
@@ -85,16 +57,24 @@ def _stays_pointwise(graph: Graph, layer: Layer) -> bool:
     todo = list(layer.tops)
     while todo:
         for user in graph.consumers.get(todo.pop(), ()):
-            if user.type not in _POINTWISE or not _sees_one_place(user):
+            if not _sees_one_place(user):
                 return False
             todo += user.tops
     return True
 
 
+# What may follow a pooled vector and still be one for each place.
+_BY_PLACE = (Trait.VALUE, Trait.CHANNEL, Trait.NORMAL, Trait.MIXES)
+
+
 def _sees_one_place(layer: Layer) -> bool:
-    if layer.type == "Convolution":
-        return max(spatial(layer).extent, default=1) == 1
-    return layer.type not in ("Scale", "Bias") or len(layer.bottoms) == 1
+    """Whether it does at each of many places what it does where there is one."""
+    kind = of(layer)
+    if kind.labelled or kind.trait is Trait.SINK:
+        return True
+    alone = kind.paired or len(layer.bottoms) == 1
+    window = kind.window(layer) if alone and kind.trait in _BY_PLACE else None
+    return window is not None and all(extent == 1 for extent, _ in window)
 
 
 def _edits(layer: Layer, size: Shape) -> list[Edit]:

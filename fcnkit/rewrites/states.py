@@ -103,11 +103,6 @@ class States:
         return Plan(self.net, net, tuple(ordered), tuple(made.values()))
 
 
-def crops_channels(layer: Layer) -> bool:
-    """Whether the layer is a Crop that gives its top as many channels as its reference has."""
-    return layer.type == "Crop" and layer.param("crop_param").get("axis") in (0, 1, -3, -4)
-
-
 SAY_IT = "say it with --input, as in --input data=1,3,227,227"
 
 

@@ -7,15 +7,11 @@ from fcnkit.edits import Edit
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt, Style, Word, parse, render
 from fcnkit.nets.graph import Graph, Layer, build, graphs
+from fcnkit.nets.layers.table import enlarges, has_bias, of
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import appended, inside, removed, set_param
 from fcnkit.rewrites.parts import BIAS_RATE, FIXED, Pairs, learning
 
-_PARAMS = {
-    "Convolution": "convolution_param",
-    "Deconvolution": "convolution_param",
-    "InnerProduct": "inner_product_param",
-}
 FILLERS = ("msra", "xavier", "keep")
 SGD, ADAM = "sgd", "adam"
 SOLVERS = (SGD, ADAM)
@@ -95,7 +91,7 @@ def to_train(
         raise NetError(f"{net.path}: its inputs are {blobs}; a net to train has one, the image")
     edits = _data(net, graph, images)
     for layer in graph.layers:
-        if layer.type in _PARAMS:
+        if of(layer).linear:
             rate = BIAS_RATE if layer.name in zero else bias_rate
             edits += _learning(net, layer, rate) + _filling(
                 net, layer, filler, refill, layer.name in zero
@@ -197,16 +193,16 @@ def data_layer(blob: str, phase: str | None, source: str, images: Images | None)
 def _learning(net: Prototxt, layer: Layer, bias_rate: float) -> list[Edit]:
     if layer.view.has("param"):
         return []
-    rates = FIXED * 2 if layer.type == "Deconvolution" else learning(bias_rate)
-    blobs = 2 if layer.param(_PARAMS[layer.type]).get("bias_term") else 1
+    rates = FIXED * 2 if enlarges(layer) else learning(bias_rate)
+    blobs = 2 if has_bias(layer) else 1
     return [inside(layer.field, rates[:blobs], net.style, f'let "{layer.name}" learn')]
 
 
 def _filling(net: Prototxt, layer: Layer, filler: str, refill: bool, zero: bool) -> list[Edit]:
-    message = _PARAMS[layer.type]
+    message = of(layer).message
     kind = "constant" if zero else filler
     has = layer.param(message).has("weight_filler") and (zero or not refill)
-    if layer.type == "Deconvolution" or has or kind == "keep":
+    if enlarges(layer) or has or kind == "keep":
         return []
     fields = [("weight_filler", [("type", kind)])]
     return set_param(

@@ -11,7 +11,7 @@ from fcnkit.edits import Edit
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Field, Prototxt, Style, literal
 from fcnkit.formats.schema import View, slots
-from fcnkit.nets.declared import V1_TYPES
+from fcnkit.nets.layers.old_names import FORK_WORDS, V1_TYPES
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites import upgrade_v0
 from fcnkit.rewrites.changes import beside, set_name, set_value
@@ -43,15 +43,6 @@ _SOLVERS = {
     "RMSPROP": "RMSProp",
     "ADADELTA": "AdaDelta",
     "ADAM": "Adam",
-}
-# Forks' types whose words are not their enums in capitals at each underscore.
-_FORKS = {
-    "BN": "BN",
-    "PRELU": "PReLU",
-    "ELU": "ELU",
-    "SPP": "SPP",
-    "LSTM": "LSTM",
-    "ROI_POOLING": "ROIPooling",
 }
 
 
@@ -137,7 +128,9 @@ def _v1_type(view: View, style: Style) -> Changes:
 def _word(field: Field, view: View) -> str:
     """The V2 word for a type; for a fork's enum, the word that its name makes."""
     if field.raw.isidentifier() and field.raw not in slots("V1LayerParameter")["type"].enum:
-        return _FORKS.get(field.raw) or "".join(part.capitalize() for part in field.raw.split("_"))
+        return FORK_WORDS.get(field.raw) or "".join(
+            part.capitalize() for part in field.raw.split("_")
+        )
     return V1_TYPES[view.get("type")]
 
 

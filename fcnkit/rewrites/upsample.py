@@ -13,7 +13,7 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets import coords
 from fcnkit.nets.coordmap import IDENTITY, CoordMap, show
 from fcnkit.nets.graph import Graph, Top, build
-from fcnkit.nets.layers.windows import deconvolved
+from fcnkit.nets.layers.sliding import deconvolved
 from fcnkit.nets.shapes import infer
 from fcnkit.nets.sizes import Fit, Known, Sizes, Track, crop_fit, track
 from fcnkit.plan import Offset, Plan

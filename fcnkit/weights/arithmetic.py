@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from fcnkit.errors import WeightsError
 from fcnkit.formats.blobproto import ITEM_BYTES, shown_shape
+from fcnkit.nets.layers.traits import Affine
 from fcnkit.shape import Shape
 from fcnkit.weights import fillers
 from fcnkit.weights.blobs import Blob, Lazy, reshaped, writable
@@ -204,9 +205,9 @@ def _affine(links: Sequence[tuple], read: Read, channels: int) -> tuple:
     import numpy as np
 
     factors, summands = np.ones(channels), np.zeros(channels)
-    for kind, layer, value in links:
-        factor, summand = _LINKS[kind](
-            lambda blob, layer=layer: _vector(read(layer, blob), channels), value
+    for layer, affine in links:
+        factor, summand = _link(
+            affine, lambda blob, layer=layer: _vector(read(layer, blob), channels)
         )
         factors, summands = factors * factor, summands * factor + summand
     return factors, summands
@@ -219,23 +220,18 @@ def _vector(blob: Blob, channels: int) -> "numpy.ndarray":
     return blob.array().reshape(-1).astype("f8")
 
 
-def _batch_norm(vector: Callable, eps: float) -> tuple:
-    """a = 1 / sqrt(var / factor + eps) and -a mean / factor; 1 / 0 is 0 here, as in Caffe."""
-    factor = vector(2)[0]
-    share = 1 / factor if factor else 0.0
-    scale = (vector(1) * share + eps) ** -0.5
-    return scale, -vector(0) * share * scale
-
-
-def _scale(vector: Callable, bias: bool) -> tuple:
-    return vector(0), vector(1) if bias else 0.0
-
-
-def _bias(vector: Callable, bias: bool) -> tuple:
-    return 1.0, vector(0)
-
-
-_LINKS = {"BatchNorm": _batch_norm, "Scale": _scale, "Bias": _bias}
+def _link(affine: Affine, vector: Callable) -> tuple:
+    """What one layer multiplies each channel by and adds to it; `vector` gives one of its blobs."""
+    factor, summand = 1.0, 0.0
+    count = vector(affine.count)[0] if affine.count is not None else 1.0
+    share = 1 / count if count else 0.0
+    if affine.variance is not None:
+        factor = (vector(affine.variance) * share + affine.eps) ** -0.5
+    if affine.mean is not None:
+        summand = -vector(affine.mean) * share * factor
+    if affine.factor is not None:
+        factor, summand = factor * vector(affine.factor), summand * vector(affine.factor)
+    return factor, summand if affine.summand is None else summand + vector(affine.summand)
 
 
 def _lazy(blob: Blob, shape: Shape, chunks: Callable[[], Iterable]) -> Blob:

@@ -20,7 +20,6 @@ FORMATS = {
     "bvlc": "NVCaffe's raw blobs as BVLC Caffe's; a V1 caffemodel stays one",
 }
 LAYOUTS = ("shape", "legacy")
-_WINDOWED = ("Convolution", "Deconvolution")
 
 
 def convert(weights: Weights, to: str, *, layout: str = "shape") -> Weights:
@@ -88,7 +87,7 @@ def type_of(layer: StoredLayer) -> str:
     if layer.type or layer.span is None or not layer.span.code:
         return layer.type
     from fcnkit.formats.schema import slots
-    from fcnkit.nets.declared import V1_TYPES
+    from fcnkit.nets.layers.old_names import V1_TYPES
 
     names = {number: name for name, number in slots("V1LayerParameter")["type"].enum.items()}
     return V1_TYPES.get(names.get(layer.span.code, ""), "")
@@ -112,10 +111,15 @@ def modern(blob: Blob, number: int, type_: str) -> Blob:
     """
     if not blob.legacy:
         return blob
+    from fcnkit.nets.layers.table import TYPES
+
     num, channels, height, width = blob.shape
-    if (num, channels) != (1, 1) or (number == 0 and type_ in _WINDOWED):
+    # The weights of what counts its outputs are windows, or a matrix.
+    counts = number == 0 and type_ in TYPES and TYPES[type_].outputs
+    windowed = counts and TYPES[type_].message == "convolution_param"
+    if (num, channels) != (1, 1) or windowed:
         return replace(blob, legacy=False)
-    if number == 0 and type_ in ("InnerProduct", "Embed"):
+    if counts:
         return replace(blob, legacy=False, shape=(height, width))
     if height == 1:
         return replace(blob, legacy=False, shape=(width,))

@@ -8,7 +8,8 @@ from itertools import zip_longest
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.inspection import MISMATCH, fit
 from fcnkit.nets.graph import Graph, Layer, graphs
-from fcnkit.nets.layers.table import TYPES, no_blobs
+from fcnkit.nets.layers.table import of
+from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import Shapes, infer
 from fcnkit.shape import Shape
 from fcnkit.weights import matching
@@ -77,11 +78,10 @@ _UNSIZED = "its size is not known; give the shape of its input"
 
 def _learns(layer: Layer) -> bool:
     """Whether a layer whose bottoms are of unknown size has parameters of its own."""
-    kind = TYPES.get(layer.type)
-    given = (
-        layer.type in ("Scale", "Bias") and len(layer.bottoms) > 1
-    )  # the second bottom is what it takes
-    return kind is not None and kind.blobs is not no_blobs and not given
+    kind = of(layer)
+    # The second bottom is what it takes.
+    given = kind.trait is Trait.CHANNEL and len(layer.bottoms) > 1
+    return kind.learns and not given
 
 
 def _layer_rows(row: matching.Row, weights: Weights) -> Iterator[Row]:

@@ -14,7 +14,15 @@ from fcnkit import notebook
 from fcnkit.errors import WeightsError
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.nets.graph import Graph, Layer
-from fcnkit.nets.layers.windows import spatial
+from fcnkit.nets.layers.sliding import spatial
+from fcnkit.nets.layers.table import (
+    count_of_outputs,
+    groups_of,
+    has_bias,
+    has_field,
+    of,
+    transposes,
+)
 from fcnkit.nets.shapes import Shapes
 from fcnkit.plan import Move
 from fcnkit.shape import Shape
@@ -24,9 +32,6 @@ from fcnkit.weights.store import Weights
 
 COPIED, RESHAPED, RENAMED, FILLER = "copied", "reshaped", "renamed", "left to the filler"
 UNUSED, MISMATCH, ORDER = "unused", "MISMATCH", "ORDER DIFFERS"
-
-# Types that leave every number of a trained net as it is, or only arrange them anew.
-_TRANSPARENT = frozenset(("Dropout", "Split", "Flatten", "Reshape", "Silence"))
 
 
 class Row(NamedTuple):
@@ -227,29 +232,18 @@ class _Pairing:
 
     def _turned(self, source: str, layer: Layer) -> bool:
         old = next((each for each in self.before.layers if each.name == source), None)
-        return old is not None and _transposes(old) != _transposes(layer)
+        return old is not None and transposes(old) != transposes(layer)
 
 
 _FILLER_WHY = "the file has no layer of this name"
-_FILLED = {
-    "Convolution": "convolution_param",
-    "Deconvolution": "convolution_param",
-    "InnerProduct": "inner_product_param",
-}
 
 
 def _filler(layer: Layer) -> str:
     """What is to be said of the filler that the layer is left to."""
-    message = _FILLED.get(layer.type)
-    if message is None or layer.param(message).has("weight_filler"):
+    kind = of(layer)
+    if not kind.linear or layer.param(kind.message).has("weight_filler"):
         return ""
     return "; it has no weight_filler, so it would be all zeros"
-
-
-def _transposes(layer: Layer) -> bool:
-    return layer.type == "InnerProduct" and bool(
-        layer.param("inner_product_param").get("transpose")
-    )
 
 
 def _misfit(blobs: Sequence[Blob], expected: Sequence[Shape]) -> str:
@@ -283,16 +277,13 @@ def _remedy(old: Shape, new: Shape) -> str:
 
 def _by_count(layer: Layer, blobs: Sequence[Blob]) -> tuple[list[Shape], str]:
     """The blob shapes of a layer whose input size is not known, from what is; or why not."""
-    if layer.type not in ("Convolution", "Deconvolution", "InnerProduct") or not blobs:
+    kind = of(layer)
+    if not kind.linear or not blobs:
         return [blob.shape for blob in blobs], ""
-    message = "inner_product_param" if layer.type == "InnerProduct" else "convolution_param"
-    param = layer.param(message)
-    outputs, kernel = param.get("num_output"), ()
-    if layer.type != "InnerProduct":
-        kernel = spatial(layer).kernel
-    fixed = (
-        outputs // param.get("group") if layer.type == "Deconvolution" else outputs
-    ) * math.prod(kernel)
+    outputs, group = count_of_outputs(layer), groups_of(layer)
+    kernel = spatial(layer).kernel if has_field(layer, "kernel_size") else ()
+    inputs_first = kind.output_axis(layer) == 1
+    fixed = (outputs // group if inputs_first else outputs) * math.prod(kernel)
     if not fixed or blobs[0].count % fixed:
         known = f"{outputs} outputs" + (f" and a kernel of {shown_shape(kernel)}" if kernel else "")
         return [], (
@@ -300,12 +291,8 @@ def _by_count(layer: Layer, blobs: Sequence[Blob]) -> tuple[list[Shape], str]:
             f"{known}; give the layer a new name, or use the old sizes"
         )
     inputs = blobs[0].count // fixed
-    first = (outputs, inputs, *kernel)
-    if layer.type == "Deconvolution":
-        first = (inputs, outputs // param.get("group"), *kernel)
-    elif _transposes(layer):
-        first = (inputs, outputs)
-    return [first, *[(outputs,)] * bool(param.get("bias_term"))], ""
+    first = (inputs, outputs // group) if inputs_first else (outputs, inputs)
+    return [(*first, *kernel), *[(outputs,)] * has_bias(layer)], ""
 
 
 _ORDER_WHY = "the same weights give other results"
@@ -337,7 +324,7 @@ def _way(
         layer = graph.producer(layer.bottoms[0])
         if layer.name in matched or not layer.bottoms:
             break
-        if layer.type not in _TRANSPARENT:
+        if not of(layer).identity(layer):
             types.append(layer.type)
     return layer.name, tuple(reversed(types))
 

@@ -7,6 +7,7 @@ from math import prod
 
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import canonical, show
+from fcnkit.nets.layers.sliding import Window
 from fcnkit.shape import Shape
 
 
@@ -92,3 +93,9 @@ def _pair(layer: Layer, bottoms: list[Shape]) -> str:
         f'"{top.blob}" is {show(shape)}'
         for top, shape in zip(layer.bottoms[:2], bottoms[:2], strict=True)
     )
+
+
+def softmax_window(layer: Layer, ndim: int = 4) -> Window | None:
+    """One point along the channels; None along another axis, where places meet."""
+    axis = canonical(layer, layer.param("softmax_param").get("axis"), ndim)
+    return () if axis == 1 else None

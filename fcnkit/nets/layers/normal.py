@@ -7,7 +7,8 @@ from math import prod
 
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import canonical, four, show
-from fcnkit.nets.layers.windows import Window
+from fcnkit.nets.layers.sliding import Window
+from fcnkit.nets.layers.traits import Affine
 from fcnkit.shape import Shape
 
 
@@ -182,3 +183,31 @@ def _recurrent_blobs(layer: Layer, bottoms: list[Shape], gates: int) -> list[Sha
 def lstm_unit(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """The cell's shape, for the new cell and the new hidden state."""
     return [bottoms[0]] * 2
+
+
+# ---- what else there is to say of them
+
+
+def scale_affine(layer: Layer) -> Affine:
+    """Blob 0 are the factors, blob 1 the summands with bias_term."""
+    return Affine(factor=0, summand=1 if layer.param("scale_param").get("bias_term") else None)
+
+
+def bias_affine(layer: Layer) -> Affine:
+    """Blob 0 are the summands."""
+    return Affine(summand=0)
+
+
+def scale_of_zero(layer: Layer) -> bool:
+    """Zero stays zero where nothing is added."""
+    return not layer.param("scale_param").get("bias_term")
+
+
+def inner_product_of_zero(layer: Layer) -> bool:
+    """Zero stays zero where nothing is added."""
+    return not layer.param("inner_product_param").get("bias_term")
+
+
+def inner_product_axis(layer: Layer) -> int:
+    """The outputs are the first axis of the weights, with transpose the second."""
+    return 1 if layer.param("inner_product_param").get("transpose") else 0

@@ -10,6 +10,7 @@ from fcnkit.formats.schema import View
 from fcnkit.nets.coordmap import IDENTITY, CoordMap
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import canonical, same, show
+from fcnkit.nets.layers.traits import every, first
 from fcnkit.shape import Shape
 
 
@@ -225,3 +226,21 @@ def crop_offsets(layer: Layer, ndim: int) -> tuple[int, ...]:
 def crop_coord(layer: Layer, ndim: int) -> CoordMap | None:
     """Scale 1 and shift -offset on each cropped axis."""
     return CoordMap.of((Fraction(1), Fraction(-offset)) for offset in crop_offsets(layer, ndim))
+
+
+# ---- the bottoms whose channels a top keeps
+
+
+def concat_channels(layer: Layer) -> tuple[int, ...]:
+    """All, where places are joined and not channels or images."""
+    return every(layer) if join_axis(layer, 4, "concat_param", "concat_dim") > 1 else ()
+
+
+def slice_channels(layer: Layer) -> tuple[int, ...]:
+    """Its bottom, where places are cut and not channels or images."""
+    return first(layer) if join_axis(layer, 4, "slice_param", "slice_dim") > 1 else ()
+
+
+def crop_channels(layer: Layer) -> tuple[int, ...]:
+    """The bottom that is cropped, where places are cut and not channels or images."""
+    return () if layer.param("crop_param").get("axis") in (0, 1, -3, -4) else first(layer)

@@ -3,6 +3,9 @@
 from fcnkit.nets.graph import Layer
 from fcnkit.shape import Shape
 
+# Why a size is not known.
+IN_DATA = "its size is that of the data, which the prototxt does not say"
+
 
 def unsaid(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
     """No top's size is in the prototxt."""
@@ -132,3 +135,17 @@ def _channels(layer: Layer) -> int | None:
     if means > 1:
         return means
     return 3 if transform.get("force_color") else 1 if transform.get("force_gray") else None
+
+
+# ---- the other tops, where a size is given for the first
+
+
+def labels_alike(layer: Layer, shapes: list[Shape | None], given: Shape) -> list[Shape | None]:
+    """One label for each image."""
+    return [shapes[0], *[given[:1]] * (len(shapes) - 1)]
+
+
+def dummy_alike(layer: Layer, shapes: list[Shape | None], given: Shape) -> list[Shape | None]:
+    """As many of all as there are images, where there were as many."""
+    batch = shapes[0][:1] if shapes[0] else ()
+    return [(*given[:1], *shape[1:]) if shape and shape[:1] == batch else shape for shape in shapes]

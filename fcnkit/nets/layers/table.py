@@ -1,340 +1,363 @@
-"""What Caffe's layer types do to shapes and coordinates: one entry per type in TYPES.
+"""What a layer type is: one entry per type in TYPES, what BVLC Caffe 1.0 has and what forks add.
 
-To add a type, add its entry; what it computes is a function of a Layer and the
-shapes of its bottoms.  The rules are those of Caffe's layer of the same name.
-TYPES holds what Caffe has (CAFFE) and what its forks add (FORKS).
+To add a type, add its entry, here or in fork_table.py; see LayerType for what
+there is to say, and leave out what is as usual.  Its rules, functions of a
+Layer and the shapes of its bottoms, stand in the file of its family and are
+those of Caffe's layer of the same name.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
 
-from fcnkit.nets.coordmap import IDENTITY, CoordMap
-from fcnkit.nets.graph import Layer
-from fcnkit.nets.layers import boxes, forks, losses, normal, rearrange, sources, windows
-from fcnkit.nets.layers.windows import Window
-from fcnkit.shape import Shape
+from fcnkit.errors import NetError
+from fcnkit.formats import schema
+from fcnkit.nets.graph import Layer, Top
+from fcnkit.nets.layers import forks, losses, normal, pointwise, rearrange, sources, windows
+from fcnkit.nets.layers.fork_table import FORKS
+from fcnkit.nets.layers.traits import (
+    ALWAYS_NEUTRAL,
+    MANY,
+    LayerType,
+    Trait,
+    every,
+    no_tops,
+    none,
+    point,
+    second,
+    unmoved,
+    yes,
+)
 
-MANY = 1 << 30
+_IN = {"bottoms": (0, 0)}
+_UNSAID = {**_IN, "unknown": sources.IN_DATA}
+_DATA = {**_UNSAID, "reads": ("transform_param",), "beside": sources.labels_alike}
+_SAME = {"coord": unmoved, "window": point}
+_SAME_ZERO = {**_SAME, "keeps_zero": yes}
+_COPY = {"identity": yes, "keeps_zero": yes}
+_SLIDING = {"coord": windows.convolution_coord, "window": windows.convolution_window}
+_FILTER = {
+    "outputs": "num_output",
+    "neutral": windows.HEEDED,
+    "carriers": every,
+    "bottoms": (1, MANY),
+    "tops": (1, MANY),
+    "paired": True,
+    "keeps_zero": windows.without_bias,
+}
+_ARRANGED = {"window": point, "keeps_zero": yes}
+_LOSS = {"reads": ("loss_param",), "bottoms": (2, 2), "tops": (0, 1)}
+_SCORED = {"reads": ("loss_param",), "labelled": True, "bottoms": (2, 3), "tops": (0, 2)}
+
+_CAFFE = (
+    # Where data comes from.
+    LayerType(
+        "Input", Trait.SOURCE, "input_param", sources.given,
+        tops=(1, MANY), unknown="the prototxt gives it no shape", **_IN
+    ),
+    LayerType(
+        "DummyData", Trait.SOURCE, "dummy_data_param", sources.dummy,
+        tops=(1, MANY), beside=sources.dummy_alike, **_IN
+    ),
+    LayerType("Data", Trait.SOURCE, "data_param", sources.data, tops=(1, 2), **_DATA),
+    LayerType(
+        "ImageData", Trait.SOURCE, "image_data_param", sources.image_data, tops=(2, 2), **_DATA
+    ),
+    LayerType(
+        "WindowData", Trait.SOURCE, "window_data_param", sources.window_data, tops=(2, 2), **_DATA
+    ),
+    LayerType(
+        "MemoryData", Trait.SOURCE, "memory_data_param", sources.memory_data, tops=(2, 2), **_DATA
+    ),
+    LayerType(
+        "HDF5Data", Trait.SOURCE, "hdf5_data_param", sources.unsaid, tops=(1, MANY), **_UNSAID
+    ),
+    LayerType(
+        "Parameter", Trait.SOURCE, "parameter_param", normal.parameter, normal.parameter, **_IN
+    ),
+    LayerType(
+        "Python", Trait.OPAQUE, "python_param", sources.unsaid, bottoms=(0, MANY), tops=(0, MANY),
+        unknown="a Python layer decides on its tops when it runs"
+    ),
+    # Windows.
+    LayerType(
+        "Convolution", Trait.MIXES, "convolution_param", windows.convolution,
+        windows.convolution_blobs, macs=windows.convolution_macs,
+        columns=windows.convolution_columns, **_SLIDING, **_FILTER
+    ),
+    LayerType(
+        "Deconvolution", Trait.MIXES, "convolution_param", windows.deconvolution,
+        windows.deconvolution_blobs, coord=windows.deconvolution_coord,
+        window=windows.deconvolution_window, macs=windows.deconvolution_macs,
+        columns=windows.deconvolution_columns, output_axis=windows.outputs_second, **_FILTER
+    ),
+    LayerType(
+        "Pooling", Trait.PLACES, "pooling_param", windows.pooling,
+        neutral=windows.HEEDED, tops=(1, 2), keeps_zero=yes, **_SLIDING
+    ),
+    LayerType(
+        "Im2col", Trait.ARRANGES, "convolution_param", windows.im2col, keeps_zero=yes, **_SLIDING
+    ),
+    LayerType("SPP", Trait.PLACES, "spp_param", windows.spp, channels=none, keeps_zero=yes),
+    # One value from one value.
+    LayerType(
+        "ReLU", Trait.VALUE, "relu_param",
+        range=pointwise.relu, **_SAME_ZERO
+    ),
+    LayerType("ELU", Trait.VALUE, "elu_param", range=pointwise.elu, **_SAME_ZERO),
+    LayerType("Sigmoid", Trait.VALUE, "sigmoid_param", range=pointwise.unit, **_SAME),
+    LayerType("TanH", Trait.VALUE, "tanh_param", range=pointwise.both_signs, **_SAME_ZERO),
+    LayerType("Swish", Trait.VALUE, "swish_param", **_SAME_ZERO),
+    LayerType(
+        "Clip", Trait.VALUE, "clip_param",
+        range=pointwise.clip, keeps_zero=pointwise.clip_of_zero, **_SAME
+    ),
+    LayerType(
+        "AbsVal", Trait.VALUE, "", pointwise.like_elsewhere, range=pointwise.positive, **_SAME_ZERO
+    ),
+    LayerType("BNLL", Trait.VALUE, range=pointwise.positive, **_SAME),
+    LayerType("Power", Trait.VALUE, "power_param", keeps_zero=pointwise.power_of_zero, **_SAME),
+    LayerType("Exp", Trait.VALUE, "exp_param", range=pointwise.positive, **_SAME),
+    LayerType("Log", Trait.VALUE, "log_param", keeps_zero=pointwise.log_of_zero, **_SAME),
+    LayerType(
+        "Threshold", Trait.VALUE, "threshold_param",
+        range=pointwise.unit, keeps_zero=pointwise.threshold_of_zero, **_SAME
+    ),
+    LayerType("Dropout", Trait.VALUE, "dropout_param", identity=yes, **_SAME_ZERO),
+    LayerType("Split", Trait.VALUE, tops=(1, MANY), identity=yes, shares=True, **_SAME_ZERO),
+    LayerType(
+        "Eltwise", Trait.VALUE, "eltwise_param", rearrange.eltwise,
+        carriers=every, bottoms=(2, MANY), **_SAME_ZERO
+    ),
+    # Learned factors and normalisation.
+    LayerType(
+        "PReLU", Trait.CHANNEL, "prelu_param", normal.prelu, normal.prelu_blobs, **_SAME_ZERO
+    ),
+    LayerType(
+        "BatchNorm", Trait.CHANNEL, "batch_norm_param", normal.batch_norm, forks.batch_norm_blobs,
+        affine=forks.batch_norm_affine, **_SAME
+    ),
+    LayerType(
+        "Scale", Trait.CHANNEL, "scale_param", normal.scale, normal.scale_blobs, bottoms=(1, 2),
+        affine=normal.scale_affine, keeps_zero=normal.scale_of_zero, **_SAME
+    ),
+    LayerType(
+        "Bias", Trait.CHANNEL, "bias_param", normal.bias, normal.bias_blobs, bottoms=(1, 2),
+        affine=normal.bias_affine, **_SAME
+    ),
+    LayerType(
+        "LRN", Trait.NORMAL, "lrn_param", normal.lrn,
+        coord=unmoved, window=normal.lrn_window, keeps_zero=yes
+    ),
+    LayerType("MVN", Trait.NORMAL, "mvn_param", normal.mvn, coord=unmoved, keeps_zero=yes),
+    LayerType(
+        "Softmax", Trait.NORMAL, "softmax_param", losses.softmax,
+        coord=unmoved, window=losses.softmax_window, range=pointwise.unit
+    ),
+    # Every value from every value.
+    LayerType(
+        "InnerProduct", Trait.MIXES, "inner_product_param", normal.inner_product,
+        normal.inner_product_blobs, outputs="num_output",
+        macs=normal.inner_product_macs, output_axis=normal.inner_product_axis,
+        keeps_zero=normal.inner_product_of_zero
+    ),
+    LayerType(
+        "Embed", Trait.MIXES, "embed_param", normal.embed, normal.embed_blobs,
+        outputs="num_output", output_axis=windows.outputs_second
+    ),
+    LayerType(
+        "LSTM", Trait.OPAQUE, "recurrent_param", normal.recurrent, normal.lstm_blobs,
+        outputs="num_output", bottoms=(2, 5), tops=(1, 3)
+    ),
+    LayerType(
+        "RNN", Trait.OPAQUE, "recurrent_param", normal.recurrent, normal.rnn_blobs,
+        outputs="num_output", bottoms=(2, 4), tops=(1, 2)
+    ),
+    LayerType("LSTMUnit", Trait.OPAQUE, "", normal.lstm_unit, bottoms=(3, 3), tops=(2, 2)),
+    LayerType(
+        "Reduction", Trait.MIXES, "reduction_param", rearrange.reduction, keeps_zero=yes
+    ),
+    # Joining, cutting and reordering.
+    LayerType(
+        "Concat", Trait.ARRANGES, "concat_param", rearrange.concat, coord=rearrange.concat_coord,
+        carriers=every, channels=rearrange.concat_channels,
+        bottoms=(1, MANY), **_ARRANGED
+    ),
+    LayerType(
+        "Crop", Trait.ARRANGES, "crop_param", rearrange.crop, coord=rearrange.crop_coord,
+        channels=rearrange.crop_channels, sized=second, bottoms=(2, 2), **_ARRANGED
+    ),
+    LayerType(
+        "Slice", Trait.ARRANGES, "slice_param", rearrange.slices, coord=rearrange.slice_coord,
+        channels=rearrange.slice_channels, tops=(1, MANY), **_ARRANGED
+    ),
+    LayerType(
+        "Tile", Trait.ARRANGES, "tile_param", rearrange.tile, coord=rearrange.tile_coord,
+        **_ARRANGED
+    ),
+    LayerType("Flatten", Trait.ARRANGES, "flatten_param", rearrange.flatten, shares=True, **_COPY),
+    LayerType(
+        "Reshape", Trait.ARRANGES, "reshape_param", forks.reshape,
+        identity=forks.only_reshapes, shares=True, keeps_zero=yes
+    ),
+    LayerType(
+        "BatchReindex", Trait.ARRANGES, "", rearrange.batch_reindex,
+        coord=unmoved, bottoms=(2, 2), **_ARRANGED
+    ),
+    LayerType(
+        "Filter", Trait.ARRANGES, "", rearrange.filtered,
+        coord=unmoved, bottoms=(2, MANY), tops=(1, MANY), **_ARRANGED
+    ),
+    # Where results go.
+    LayerType(
+        "ArgMax", Trait.JUDGE, "argmax_param", rearrange.argmax,
+        coord=rearrange.argmax_coord, window=point
+    ),
+    LayerType(
+        "Accuracy", Trait.JUDGE, "accuracy_param", losses.accuracy,
+        labelled=True, range=pointwise.unit, bottoms=(2, 2), tops=(1, 2)
+    ),
+    LayerType("Silence", Trait.SINK, "", no_tops, bottoms=(1, MANY), tops=(0, 0)),
+    LayerType(
+        "HDF5Output", Trait.SINK, "hdf5_output_param", no_tops, bottoms=(2, 2), tops=(0, 0)
+    ),
+    LayerType("SoftmaxWithLoss", Trait.LOSS, "softmax_param", losses.softmax_loss, **_SCORED),
+    LayerType(
+        "InfogainLoss", Trait.LOSS, "infogain_loss_param", losses.infogain_loss,
+        **{**_SCORED, "reads": ("softmax_param", "loss_param")}
+    ),
+    LayerType(
+        "SigmoidCrossEntropyLoss", Trait.LOSS, "sigmoid_param", losses.same_count_loss,
+        reads=("loss_param",), bottoms=(2, 2), tops=(0, 2)
+    ),
+    LayerType("EuclideanLoss", Trait.LOSS, "", losses.same_count_loss, **_LOSS),
+    LayerType("HingeLoss", Trait.LOSS, "hinge_loss_param", losses.hinge_loss, **_LOSS),
+    LayerType("MultinomialLogisticLoss", Trait.LOSS, "", losses.multinomial_loss, **_LOSS),
+    LayerType(
+        "ContrastiveLoss", Trait.LOSS, "contrastive_loss_param", losses.contrastive_loss,
+        reads=("loss_param",), bottoms=(3, 3), tops=(0, 1)
+    ),
+)  # fmt: skip
+
+CAFFE: dict[str, LayerType] = {kind.name: kind for kind in _CAFFE}
+TYPES: dict[str, LayerType] = CAFFE | FORKS
 
 
-def like(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
-    """Every top has the first bottom's shape."""
-    return [bottoms[0]] * len(layer.tops)
-
-
-def like_elsewhere(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
-    """The top has the bottom's shape, and may not be the bottom."""
-    if layer.tops[0].blob == layer.bottoms[0].blob:
-        raise layer.error(f"{layer.type} cannot work in place; give its top another name")
-    return like(layer, bottoms)
-
-
-def no_tops(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
-    """It has no tops."""
-    return []
-
-
-def no_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
-    """It learns nothing."""
-    return []
-
-
-def unmoved(layer: Layer, ndim: int) -> CoordMap | None:
-    """Every point stays where it is."""
-    return IDENTITY
-
-
-def nowhere(layer: Layer, ndim: int) -> CoordMap | None:
-    """Its tops have no place in its bottoms."""
-    return None
-
-
-def every(layer: Layer) -> tuple[int, ...]:
-    """All bottoms carry coordinates."""
-    return tuple(range(len(layer.bottoms)))
-
-
-def first(layer: Layer) -> tuple[int, ...]:
-    """The first bottom alone carries coordinates, where there is one."""
-    return (0,)[: len(layer.bottoms)]
-
-
-def second_on(layer: Layer) -> tuple[int, ...]:
-    """All bottoms but the first carry coordinates."""
-    return tuple(range(1, len(layer.bottoms)))
-
-
-def free(layer: Layer, bottoms: list[Shape], tops: list[Shape]) -> int:
-    """No multiply-adds are counted."""
-    return 0
-
-
-def point(layer: Layer, ndim: int = 4) -> Window | None:
-    """A top point sees one bottom point."""
-    return ()
-
-
-def whole(layer: Layer, ndim: int = 4) -> Window | None:
-    """What a top point sees has no fixed size."""
-    return None
-
-
-@dataclass(frozen=True)
-class LayerType:
-    """What one Caffe layer type does.
-
-    shapes(layer, bottoms): a shape per top; None for a top whose size the
-        prototxt does not say, and `unknown` is the reason.
-    blobs(layer, bottoms): the shapes of its parameters in Caffe's order.
-    coord(layer, ndim): the map from its bottom, which has ndim axes, to its
-        tops; None where it is not defined.
-    carriers(layer): the indices of the bottoms that the map holds for.
-    macs(layer, bottoms, tops): the multiply-adds of one pass.
-    window(layer, ndim): (extent, stride) of each spatial axis, for receptive
-        fields: r += (extent - 1) * jump, jump *= stride.  () is one point,
-        None is not defined.
-    bottoms, tops: the least and the greatest number of each.
-
-    The first four raise NetError with the reason why Caffe would refuse.
-    """
-
-    name: str
-    shapes: Callable[[Layer, list[Shape]], list[Shape | None]] = like
-    blobs: Callable[[Layer, list[Shape]], list[Shape]] = no_blobs
-    coord: Callable[[Layer, int], CoordMap | None] = nowhere
-    carriers: Callable[[Layer], tuple[int, ...]] = first
-    macs: Callable[[Layer, list[Shape], list[Shape]], int] = free
-    window: Callable[..., Window | None] = whole
-    bottoms: tuple[int, int] = (1, 1)
-    tops: tuple[int, int] = (1, 1)
-    unknown: str = ""
+# ---- what rewrites and others ask of a layer
 
 
 def of(layer: Layer) -> LayerType:
     """The entry of this layer's type; one that knows nothing for a type that has none."""
-    kind = TYPES.get(layer.type)
-    return kind or LayerType(
+    return TYPES.get(layer.type) or LayerType(
         layer.type,
-        sources.unsaid,
+        Trait.OPAQUE,
+        shapes=sources.unsaid,
         bottoms=(0, MANY),
         tops=(0, MANY),
         unknown=f"type {layer.type} is not known to fcnkit",
     )
 
 
-_IN_DATA = "its size is that of the data, which the prototxt does not say"
-_SOURCE = {"bottoms": (0, 0), "unknown": _IN_DATA}
-_POINTWISE = {"coord": unmoved, "window": point}
-_JOINED = {"carriers": every, "bottoms": (1, MANY), "window": point}
-_LOSS = {"bottoms": (2, 2), "tops": (0, 1)}
-_WINDOWED = {"coord": windows.convolution_coord, "window": windows.convolution_window}
-_CONVOLVED = {"carriers": every, "bottoms": (1, MANY), "tops": (1, MANY)}
+def trait(layer: Layer) -> Trait:
+    """What the layer does to the numbers that it reads."""
+    return of(layer).trait
 
-_CAFFE = (
-    # Where data comes from.
-    LayerType(
-        "Input",
-        sources.given,
-        bottoms=(0, 0),
-        tops=(1, MANY),
-        unknown="the prototxt gives it no shape",
-    ),
-    LayerType("DummyData", sources.dummy, bottoms=(0, 0), tops=(1, MANY)),
-    LayerType("Data", sources.data, tops=(1, 2), **_SOURCE),
-    LayerType("ImageData", sources.image_data, tops=(2, 2), **_SOURCE),
-    LayerType("WindowData", sources.window_data, tops=(2, 2), **_SOURCE),
-    LayerType("MemoryData", sources.memory_data, tops=(2, 2), **_SOURCE),
-    LayerType("HDF5Data", sources.unsaid, tops=(1, MANY), **_SOURCE),
-    LayerType("Parameter", normal.parameter, normal.parameter, bottoms=(0, 0)),
-    LayerType(
-        "Python",
-        sources.unsaid,
-        bottoms=(0, MANY),
-        tops=(0, MANY),
-        unknown="a Python layer decides on its tops when it runs",
-    ),
-    # Windows.
-    LayerType(
-        "Convolution",
-        windows.convolution,
-        windows.convolution_blobs,
-        macs=windows.convolution_macs,
-        **_WINDOWED,
-        **_CONVOLVED,
-    ),
-    LayerType(
-        "Deconvolution",
-        windows.deconvolution,
-        windows.deconvolution_blobs,
-        macs=windows.deconvolution_macs,
-        coord=windows.deconvolution_coord,
-        window=windows.deconvolution_window,
-        **_CONVOLVED,
-    ),
-    LayerType("Pooling", windows.pooling, tops=(1, 2), **_WINDOWED),
-    LayerType("Im2col", windows.im2col, **_WINDOWED),
-    LayerType("SPP", windows.spp),
-    # One value from one value.
-    LayerType("ReLU", **_POINTWISE),
-    LayerType("PReLU", normal.prelu, normal.prelu_blobs, **_POINTWISE),
-    LayerType("ELU", **_POINTWISE),
-    LayerType("Sigmoid", **_POINTWISE),
-    LayerType("TanH", **_POINTWISE),
-    LayerType("Swish", **_POINTWISE),
-    LayerType("Clip", **_POINTWISE),
-    LayerType("AbsVal", like_elsewhere, **_POINTWISE),
-    LayerType("BNLL", **_POINTWISE),
-    LayerType("Power", **_POINTWISE),
-    LayerType("Exp", **_POINTWISE),
-    LayerType("Log", **_POINTWISE),
-    LayerType("Threshold", **_POINTWISE),
-    LayerType("Dropout", **_POINTWISE),
-    # Normalisation and learned factors.
-    LayerType("LRN", normal.lrn, coord=unmoved, window=normal.lrn_window),
-    LayerType("MVN", normal.mvn, coord=unmoved),
-    LayerType("BatchNorm", normal.batch_norm, forks.batch_norm_blobs, **_POINTWISE),
-    LayerType("Scale", normal.scale, normal.scale_blobs, bottoms=(1, 2), **_POINTWISE),
-    LayerType("Bias", normal.bias, normal.bias_blobs, bottoms=(1, 2), **_POINTWISE),
-    LayerType("Softmax", losses.softmax, **_POINTWISE),
-    # Every value from every value.
-    LayerType(
-        "InnerProduct",
-        normal.inner_product,
-        normal.inner_product_blobs,
-        macs=normal.inner_product_macs,
-    ),
-    LayerType("Embed", normal.embed, normal.embed_blobs),
-    LayerType("LSTM", normal.recurrent, normal.lstm_blobs, bottoms=(2, 5), tops=(1, 3)),
-    LayerType("RNN", normal.recurrent, normal.rnn_blobs, bottoms=(2, 4), tops=(1, 2)),
-    LayerType("LSTMUnit", normal.lstm_unit, bottoms=(3, 3), tops=(2, 2)),
-    # Joining and cutting.
-    LayerType("Concat", rearrange.concat, coord=rearrange.concat_coord, **_JOINED),
-    LayerType(
-        "Eltwise", rearrange.eltwise, coord=unmoved, carriers=every, bottoms=(2, MANY), window=point
-    ),
-    LayerType("Crop", rearrange.crop, coord=rearrange.crop_coord, window=point, bottoms=(2, 2)),
-    LayerType("Slice", rearrange.slices, coord=rearrange.slice_coord, window=point, tops=(1, MANY)),
-    LayerType("Split", tops=(1, MANY), **_POINTWISE),
-    LayerType("Tile", rearrange.tile, coord=rearrange.tile_coord, window=point),
-    LayerType("Flatten", rearrange.flatten),
-    LayerType("Reshape", forks.reshape),
-    LayerType("Reduction", rearrange.reduction),
-    LayerType("ArgMax", rearrange.argmax, coord=rearrange.argmax_coord, window=point),
-    LayerType("BatchReindex", rearrange.batch_reindex, bottoms=(2, 2), **_POINTWISE),
-    LayerType("Filter", rearrange.filtered, bottoms=(2, MANY), tops=(1, MANY), **_POINTWISE),
-    # Where results go.
-    LayerType("Silence", no_tops, bottoms=(1, MANY), tops=(0, 0)),
-    LayerType("HDF5Output", no_tops, bottoms=(2, 2), tops=(0, 0)),
-    LayerType("SoftmaxWithLoss", losses.softmax_loss, bottoms=(2, 3), tops=(0, 2)),
-    LayerType("InfogainLoss", losses.infogain_loss, bottoms=(2, 3), tops=(0, 2)),
-    LayerType("SigmoidCrossEntropyLoss", losses.same_count_loss, bottoms=(2, 2), tops=(0, 2)),
-    LayerType("EuclideanLoss", losses.same_count_loss, **_LOSS),
-    LayerType("HingeLoss", losses.hinge_loss, **_LOSS),
-    LayerType("MultinomialLogisticLoss", losses.multinomial_loss, **_LOSS),
-    LayerType("ContrastiveLoss", losses.contrastive_loss, bottoms=(3, 3), tops=(0, 1)),
-    LayerType("Accuracy", losses.accuracy, bottoms=(2, 2), tops=(1, 2)),
-)
 
-_BY_VALUE = "how much there is depends on the values that it reads"
-_FOUND = {"bottoms": (1, MANY), "tops": (1, MANY), "unknown": _BY_VALUE}
-_REGIONS = {"bottoms": (2, 2)}
-_FORK_LOSS = {
-    "bottoms": (2, MANY),
-    "tops": (0, MANY),
-    "unknown": "only a loss's first top is followed",
-}
-_NUMBERS = {
-    "bottoms": (1, MANY),
-    "tops": (0, MANY),
-    "unknown": "an evaluation's figures are not followed",
-}
-_ENLARGED = {"coord": forks.upsample_coord, "window": forks.upsample_window}
-_OPERANDS = {"carriers": every, "bottoms": (1, 2), "coord": unmoved, "window": point}
-_DEPTHWISE = LayerType(
-    "DepthwiseConvolution",
-    windows.convolution,
-    windows.convolution_blobs,
-    macs=windows.convolution_macs,
-    **_WINDOWED,
-    **_CONVOLVED,
-)
+def is_pointwise(layer: Layer) -> bool:
+    """Whether each number of its tops is made of one number, at the same place of its one bottom.
 
-_FORKS = (
-    # Where data comes from.
-    LayerType("AnnotatedData", sources.annotated_data, tops=(1, MANY), **_SOURCE),
-    LayerType("ImageSegData", sources.image_seg_data, tops=(1, 3), **_SOURCE),
-    LayerType("DenseImageData", sources.dense_image_data, tops=(2, 2), **_SOURCE),
-    LayerType("VideoData", sources.unsaid, tops=(1, MANY), **_SOURCE),
-    LayerType("VIDEO_DATA", sources.unsaid, tops=(1, MANY), **_SOURCE),
-    # Windows.
-    _DEPTHWISE,
-    replace(_DEPTHWISE, name="ConvolutionDepthwise"),
-    # Resizing.
-    LayerType("Interp", forks.interp, coord=forks.interp_coord, window=forks.interp_window),
-    LayerType("Upsample", forks.upsample, bottoms=(1, 2), **_ENLARGED),
-    LayerType("UpsampleDarknet", forks.upsample_darknet, **_ENLARGED),
-    LayerType("ResizeNearestNeighbor", forks.resize_nearest),
-    LayerType("Padding", forks.padding, coord=forks.padding_coord, window=point),
-    LayerType("Pad", forks.pad, coord=forks.pad_coord, window=point),
-    LayerType(
-        "DepthToSpace",
-        forks.depth_to_space,
-        coord=forks.depth_to_space_coord,
-        window=forks.depth_to_space_window,
-    ),
-    LayerType("Reorg", forks.reorg),
-    LayerType("CROP", forks.old_crop, window=point, bottoms=(2, 2)),
-    # One value from one value, or from two.
-    LayerType("ReLU6", **_POINTWISE),
-    LayerType("HardSwish", **_POINTWISE),
-    LayerType("HardSigmoid", **_POINTWISE),
-    LayerType("Mish", **_POINTWISE),
-    LayerType("Add", forks.operands, forks.operand_blobs, **_OPERANDS),
-    LayerType("Mul", forks.operands, forks.operand_blobs, **_OPERANDS),
-    LayerType("Axpy", forks.axpy, coord=unmoved, carriers=second_on, bottoms=(3, 3), window=point),
-    LayerType("MaskPooling", bottoms=(2, 2), **_POINTWISE),
-    # Normalisation.
-    LayerType("BN", forks.bn, forks.bn_blobs, tops=(1, 3), **_POINTWISE),
-    LayerType(
-        "Normalize", like, forks.normalize_blobs, coord=unmoved, window=forks.normalize_window
-    ),
-    # Joining and cutting.
-    LayerType("Permute", forks.permute, coord=forks.permute_coord, window=forks.permute_window),
-    LayerType("ShuffleChannel", forks.shuffled, **_POINTWISE),
-    LayerType("Squeeze", forks.squeeze),
-    # Boxes.
-    LayerType("PriorBox", boxes.prior_box, bottoms=(1, 2)),
-    LayerType("ROIPooling", boxes.roi_pooling, **_REGIONS),
-    LayerType("ROIWarping", boxes.roi_pooling, **_REGIONS),
-    LayerType("PSROIPooling", boxes.psroi_pooling, **_REGIONS),
-    LayerType("MaskResize", boxes.mask_resize),
-    LayerType("Proposal", sources.unsaid, **_FOUND),
-    LayerType("DetectionOutput", sources.unsaid, **_FOUND),
-    LayerType("YoloDetectionOutput", sources.unsaid, **_FOUND),
-    LayerType("Yolov3DetectionOutput", sources.unsaid, **_FOUND),
-    LayerType("BoxAnnotatorOHEM", sources.unsaid, **_FOUND),
-    # Where results go.
-    LayerType("MatWrite", no_tops, bottoms=(1, MANY), tops=(0, 0)),
-    LayerType("DetectionEvaluate", sources.unsaid, **_NUMBERS),
-    LayerType("EvalDetection", sources.unsaid, **_NUMBERS),
-    LayerType("SegAccuracy", sources.unsaid, **_NUMBERS),
-    LayerType("SmoothL1Loss", forks.loss, **_FORK_LOSS),
-    LayerType("SmoothL1LossOHEM", forks.loss, **_FORK_LOSS),
-    LayerType("SoftmaxWithLossOHEM", forks.loss, **_FORK_LOSS),
-    LayerType("MultiBoxLoss", forks.loss, **_FORK_LOSS),
-    LayerType("RegionLoss", forks.loss, **_FORK_LOSS),
-)
+    Neither the shape nor the order of the numbers matters to such a layer.
+    """
+    return trait(layer) is Trait.VALUE and len(layer.bottoms) == 1
 
-# What V1 files of forks call them: names of an enum that Caffe does not have.
-_OLD_NAMES = {
-    "INTERP": "Interp",
-    "PADDING": "Padding",
-    "IMAGE_SEG_DATA": "ImageSegData",
-    "MAT_WRITE": "MatWrite",
-    "SEG_ACCURACY": "SegAccuracy",
-}
 
-CAFFE: dict[str, LayerType] = {kind.name: kind for kind in _CAFFE}
-FORKS: dict[str, LayerType] = {kind.name: kind for kind in _FORKS}
-FORKS |= {old: replace(FORKS[new], name=old) for old, new in _OLD_NAMES.items()}
-TYPES: dict[str, LayerType] = CAFFE | FORKS
+def is_loss(layer: Layer) -> bool:
+    """Whether the net learns from this layer's tops; an unknown type's name may say so."""
+    kind = of(layer)
+    named = kind.trait is Trait.OPAQUE and "Loss" in layer.type
+    return kind.trait is Trait.LOSS or named or any(layer.view.list("loss_weight"))
+
+
+def count_of_outputs(layer: Layer) -> int | None:
+    """How many outputs the layer says that it has; None for a type that says none."""
+    kind = of(layer)
+    return layer.param(kind.message).get(kind.outputs) if kind.outputs else None
+
+
+def has_bias(layer: Layer) -> bool:
+    """Whether the layer adds a learned number to each output or channel."""
+    return bool(_field(layer, "bias_term", False))
+
+
+def groups_of(layer: Layer) -> int:
+    """In how many groups it takes its channels; 1 for a type that has none."""
+    return _field(layer, "group", 1)
+
+
+def transposes(layer: Layer) -> bool:
+    """Whether its weights are stored inputs x outputs, as those of some InnerProducts are."""
+    return bool(_field(layer, "transpose", False))
+
+
+def axis_of(layer: Layer) -> int:
+    """The axis that the layer works along, as it is written; 1 for a type that has none."""
+    return _field(layer, "axis", 1) or 0
+
+
+def has_field(layer: Layer, name: str) -> bool:
+    """Whether the message of the layer's parameters has a field of this name, written or not."""
+    message = of(layer).message
+    return bool(message) and layer.param(message).knows(name)
+
+
+def _field(layer: Layer, name: str, default: Any) -> Any:
+    return layer.param(of(layer).message).get(name) if has_field(layer, name) else default
+
+
+def makes_scores(layer: Layer) -> bool:
+    """Whether each of its outputs weighs all inputs, at its bottom's resolution or a lower one.
+
+    Convolution and InnerProduct do; a Deconvolution brings scores to another resolution.
+    """
+    kind = of(layer)
+    return kind.linear and kind.trait is Trait.MIXES and not enlarges(layer)
+
+
+def enlarges(layer: Layer) -> bool:
+    """Whether its tops have a higher resolution than its bottom, as a Deconvolution's have."""
+    return _largest_scale(layer) > 1
+
+
+def _largest_scale(layer: Layer) -> Fraction:
+    try:
+        place = of(layer).coord(layer, 4)
+    except NetError:
+        place = None
+    return max(place.scale, default=Fraction(1)) if place else Fraction(1)
+
+
+def channels_of(layer: Layer) -> list[Top]:
+    """The bottoms whose channels its tops keep, each in its place."""
+    return [layer.bottoms[index] for index in of(layer).kept_channels(layer)]
+
+
+def sized_by(layer: Layer) -> list[Top]:
+    """The bottoms of which the layer reads the size alone."""
+    return [layer.bottoms[index] for index in of(layer).sized(layer)]
+
+
+def fork_fields(layer: Layer) -> Iterator[tuple[str, str | None]]:
+    """The fields that a fork adds to a layer of Caffe's, and that may change what it computes.
+
+    Each comes with the fork's name, None where no fork is known to have it.
+    """
+    if layer.type not in CAFFE:
+        return
+    neutral = of(layer).neutral | ALWAYS_NEUTRAL
+    for param in (field for field in layer.field.fields or () if field.name.endswith("_param")):
+        message = schema.slots("LayerParameter").get(param.name)
+        if message is None or param.name == "transform_param":
+            continue
+        for field, _ in schema.unknown(message.message, param):
+            if field.name not in neutral:
+                yield field.name, schema.fork_of(message.message, field.name)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from fcnkit.nets.layers.windows import Spatial
+from fcnkit.nets.layers.sliding import Spatial
 
 # By how much of the largest value the product of two factors may miss: some roundings of float32.
 _CLOSE = 5e-7

@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from fcnkit.engines.torch.layers.channelwise import Apart, by_kernels
 from fcnkit.engines.torch.layers.site import Run, Site
-from fcnkit.nets.layers.windows import Spatial, convolved, spatial
+from fcnkit.nets.layers.sliding import Spatial, convolved, spatial
 from fcnkit.nets.layers.windows import im2col as im2col_shapes
 from fcnkit.nets.layers.windows import pooling as pooling_shapes
 from fcnkit.shape import Shape

@@ -1,0 +1,82 @@
+"""Layers that make one value of one value: the bounds they keep to, and what they make of zero."""
+
+from math import inf
+
+from fcnkit.nets.graph import Layer
+from fcnkit.nets.layers.traits import like
+from fcnkit.shape import Shape
+
+Bounds = tuple[float, float]
+
+
+def like_elsewhere(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """The top has the bottom's shape, and may not be the bottom."""
+    if layer.tops[0].blob == layer.bottoms[0].blob:
+        raise layer.error(f"{layer.type} cannot work in place; give its top another name")
+    return like(layer, bottoms)
+
+
+# ---- bounds
+
+
+def unit(layer: Layer) -> Bounds:
+    """0 to 1."""
+    return 0, 1
+
+
+def both_signs(layer: Layer) -> Bounds:
+    """-1 to 1."""
+    return -1, 1
+
+
+def positive(layer: Layer) -> Bounds:
+    """0 and more."""
+    return 0, inf
+
+
+def relu(layer: Layer) -> Bounds:
+    """0 and more, unless negative_slope lets negative values through; a fork's relu6 ends at 6."""
+    param = layer.param("relu_param")
+    most = 6 if param.says("relu6") and param.get("relu6") else inf
+    return -inf if param.get("negative_slope") else 0, most
+
+
+def elu(layer: Layer) -> Bounds:
+    """-alpha and more."""
+    return -layer.param("elu_param").get("alpha"), inf
+
+
+def relu6(layer: Layer) -> Bounds:
+    """0 to 6."""
+    return 0, 6
+
+
+def clip(layer: Layer) -> Bounds:
+    """min to max."""
+    param = layer.param("clip_param")
+    return param.get("min"), param.get("max")
+
+
+# ---- what becomes of zero
+
+
+def clip_of_zero(layer: Layer) -> bool:
+    """Zero stays where min and max are around it."""
+    low, high = clip(layer)
+    return low <= 0 <= high
+
+
+def threshold_of_zero(layer: Layer) -> bool:
+    """Zero stays unless the threshold is below it."""
+    return layer.param("threshold_param").get("threshold") >= 0
+
+
+def power_of_zero(layer: Layer) -> bool:
+    """(shift + scale x)^power: zero stays where there is no shift, and a power above 0."""
+    param = layer.param("power_param")
+    return param.get("shift") == 0 and param.get("power") > 0
+
+
+def log_of_zero(layer: Layer) -> bool:
+    """log(shift + scale x) is zero where the shift is 1."""
+    return layer.param("log_param").get("shift") == 1
