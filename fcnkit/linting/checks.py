@@ -8,12 +8,21 @@ from collections.abc import Iterator
 from fcnkit.errors import AlignError, NetError
 from fcnkit.formats import schema
 from fcnkit.linting.messages import messages, read_by
-from fcnkit.linting.seen import LEARNING, Hit, Seen, fills_zero
+from fcnkit.linting.seen import Hit, Seen, fills_zero
 from fcnkit.nets import coordmap, coords
 from fcnkit.nets.graph import Layer, Top
 from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.sliding import spatial
-from fcnkit.nets.layers.table import CAFFE, FORKS
+from fcnkit.nets.layers.table import (
+    CAFFE,
+    FORKS,
+    count_of_outputs,
+    has_field,
+    is_pointwise,
+    keeps_statistics,
+    of,
+)
+from fcnkit.nets.layers.windows import is_global
 
 # ---- what Caffe refuses
 
@@ -98,7 +107,7 @@ def too_many_params(seen: Seen) -> Iterator[Hit]:
     for layer in seen.graph.layers:
         written, blobs = _params(layer), seen.count(layer)
         if blobs is not None and written > blobs:
-            why = " (bias_term: false)" if layer.type in LEARNING and blobs == 1 else ""
+            why = " (bias_term: false)" if of(layer).linear and blobs == 1 else ""
             fact = f"it has {written} param blocks and {blobs} parameter blobs{why}"
             yield Hit(
                 layer, f'{fact}; Caffe says "Too many params specified": remove {written - blobs}'
@@ -115,7 +124,7 @@ def batch_norm_rate(seen: Seen) -> Iterator[Hit]:
     """param blocks of a BatchNorm that let its statistics be learned"""
     for layer in seen.graph.layers:
         blocks = (
-            layer.view.views("param") if layer.type == "BatchNorm" and _params(layer) != 3 else []
+            layer.view.views("param") if keeps_statistics(layer) and _params(layer) != 3 else []
         )
         if layer.view.message_name == "LayerParameter" and any(
             block.get("lr_mult") for block in blocks
@@ -132,8 +141,7 @@ def window(seen: Seen) -> Iterator[Hit]:
     for layer in seen.graph.layers:
         if seen.shapes.bottoms(layer) is not None or layer.index in seen.shapes.refused:
             continue
-        slides = layer.type == "Pooling" and not layer.param("pooling_param").get("global_pooling")
-        if slides or layer.type in ("Convolution", "Deconvolution"):
+        if has_field(layer, "kernel_size") and not is_global(layer):
             yield from _window(layer)
 
 
@@ -142,7 +150,7 @@ def _window(layer: Layer) -> Iterator[Hit]:
         spatial(layer)
     except NetError as error:
         yield Hit(layer, str(error).partition(f'layer "{layer.name}": ')[2])
-    if layer.type != "Pooling" and layer.param("convolution_param").get("num_output") < 1:
+    if of(layer).outputs and count_of_outputs(layer) < 1:
         yield Hit(layer, "it has no num_output; give the number of its output channels")
 
 
@@ -169,7 +177,7 @@ def bilinear_kernel(seen: Seen) -> Iterator[Hit]:
             kernel, stride = spatial(layer)[:2]
         except NetError:
             continue
-        if layer.type == "Deconvolution" and any(
+        if of(layer).spreads and any(
             k not in (2 * s, 2 * s - 1) for k, s in zip(kernel, stride, strict=True)
         ):
             fact = (
@@ -181,7 +189,7 @@ def bilinear_kernel(seen: Seen) -> Iterator[Hit]:
 
 def _bilinear(seen: Seen) -> Iterator[Layer]:
     for layer in seen.graph.layers:
-        if layer.type in ("Convolution", "Deconvolution") and layer.bottoms:
+        if of(layer).message == "convolution_param" and layer.bottoms:
             filler = layer.param("convolution_param").view("weight_filler")
             if filler.get("type") == "bilinear" and not (
                 seen.weights and seen.weights.get(layer.name)
@@ -192,7 +200,7 @@ def _bilinear(seen: Seen) -> Iterator[Layer]:
 def zero_deconvolution(seen: Seen) -> Iterator[Hit]:
     """a Deconvolution whose weights are all zero, so that nothing comes through"""
     for layer in seen.graph.layers if seen.weights else ():
-        if layer.type != "Deconvolution":
+        if not of(layer).spreads:
             continue
         stored = seen.weights.get(layer.name)
         if stored and not stored[0].array().any():
@@ -212,7 +220,7 @@ _FILL = 'give it weight_filler { type: "bilinear" } and group equal to num_outpu
 def unfilled_deconvolution(seen: Seen) -> Iterator[Hit]:
     """a Deconvolution that starts from zero, unless weights that were not given bring its own"""
     for layer in seen.graph.layers if seen.trains and not seen.weights else ():
-        if layer.type == "Deconvolution" and fills_zero(layer):
+        if of(layer).spreads and fills_zero(layer):
             fact = "it has no weight_filler: all its weights are 0, but for what weights bring"
             yield Hit(layer, f"{fact}; look at those with --weights, or {_FILL}")
 
@@ -281,7 +289,7 @@ def crop_channels(seen: Seen) -> Iterator[Hit]:
 def _crops(seen: Seen) -> Iterator[tuple[Layer, int]]:
     """Each Crop of a 4-D top, and how many axes it cuts."""
     for layer in seen.graph.layers:
-        if layer.type == "Crop" and len(layer.bottoms) == 2:
+        if layer.type in CAFFE and of(layer).message == "crop_param" and len(layer.bottoms) == 2:
             axis = layer.param("crop_param").get("axis")
             yield layer, -axis if axis < 0 else 4 - axis
 
@@ -305,7 +313,7 @@ def fc_left_behind(seen: Seen) -> Iterator[Hit]:
     made = [
         layer
         for layer in seen.graph.layers
-        if layer.type in ("Deconvolution", "Crop") and layer.tops
+        if (of(layer).spreads or of(layer).sized(layer)) and layer.tops
     ]
     upsampled = next((layer for layer in made if layer.tops[0] in seen.reached), None)
     for layer in seen.graph.layers if upsampled else ():
@@ -321,7 +329,7 @@ def _map_of(seen: Seen, layer: Layer) -> Top:
     """What an InnerProduct reads, before it was flattened."""
     top = layer.bottoms[0]
     maker = seen.graph.producer(top)
-    while maker.type in ("Flatten", "Dropout", "ReLU") and maker.bottoms:
+    while is_pointwise(maker) or of(maker).identity(maker):
         top = maker.bottoms[0]
         maker = seen.graph.producer(top)
     return top

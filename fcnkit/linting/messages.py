@@ -6,28 +6,7 @@ from fcnkit.formats import schema
 from fcnkit.formats.prototxt import Field
 from fcnkit.nets.layers.old_names import V1_TYPES
 from fcnkit.nets.layers.table import CAFFE
-
-_DATA, _LOSS = ("transform_param",), ("loss_param",)
-# What a type reads beside the message that has its name.
-_MORE = {
-    "Data": _DATA,
-    "ImageData": _DATA,
-    "MemoryData": _DATA,
-    "WindowData": _DATA,
-    "Deconvolution": ("convolution_param",),
-    "Im2col": ("convolution_param",),
-    "LSTM": ("recurrent_param",),
-    "RNN": ("recurrent_param",),
-    "SoftmaxWithLoss": ("softmax_param", *_LOSS),
-    "SigmoidCrossEntropyLoss": ("sigmoid_param", *_LOSS),
-    "InfogainLoss": ("softmax_param", *_LOSS),
-    "ContrastiveLoss": _LOSS,
-    "EuclideanLoss": _LOSS,
-    "HingeLoss": _LOSS,
-    "MultinomialLogisticLoss": _LOSS,
-    # Not read, but often left there by the loss that it stands for: no slip.
-    "Softmax": _LOSS,
-}
+from fcnkit.nets.layers.traits import Trait
 
 
 @cache
@@ -43,10 +22,16 @@ def messages() -> frozenset[str]:
 @cache
 def read_by(kind: str) -> tuple[str, ...]:
     """The messages that a type of Caffe's reads; () for any other type."""
-    own = tuple(
-        name for name in messages() if name.removesuffix("_param").replace("_", "") == kind.lower()
-    )
-    return own + _MORE.get(kind, ()) if kind in CAFFE else ()
+    if kind not in CAFFE:
+        return ()
+    own = CAFFE[kind]
+    if not own.message:
+        return own.reads
+    found = (own.message, *own.reads)
+    # Not read, but often left there by the loss that the layer stands for: no slip.
+    losses = [one for one in CAFFE.values() if one.trait is Trait.LOSS]
+    taken = any(own.message in (one.message, *one.reads) for one in losses)
+    return (*found, "loss_param") if taken and own.trait is Trait.NORMAL else found
 
 
 def type_of(layer: Field) -> str:

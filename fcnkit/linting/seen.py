@@ -11,7 +11,8 @@ from fcnkit.formats.schema import View
 from fcnkit.nets import coords
 from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.graph import Graph, Layer, Top
-from fcnkit.nets.layers.table import TYPES, no_blobs
+from fcnkit.nets.layers.table import channels_of, count_of_outputs, has_bias, of
+from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import Shapes
 from fcnkit.plan import Offset
 from fcnkit.shape import Shape
@@ -50,12 +51,12 @@ class Seen:
 
     def count(self, layer: Layer) -> int | None:
         """How many parameter blobs a layer has, None where that is not known."""
-        blobs, kind = self.blobs(layer), TYPES.get(layer.type)
+        blobs, kind = self.blobs(layer), of(layer)
         if blobs is not None:
             return len(blobs)
-        if layer.type in LEARNING:
-            return 1 + layer.param(LEARNING[layer.type]).get("bias_term")
-        return 0 if kind and kind.blobs is no_blobs and layer.type != "Python" else None
+        if kind.linear:
+            return 1 + has_bias(layer)
+        return None if kind.learns or kind.trait is Trait.OPAQUE else 0
 
     @cached_property
     def reached(self) -> Mapping[Top, CoordMap]:
@@ -72,48 +73,18 @@ class Seen:
         """How many channels a top has, from its shape or from the layer that makes them."""
         while self.shapes.tops[top] is None:
             layer = self.graph.producer(top)
-            if layer.type in LEARNING and axis == 1:
-                return layer.param(LEARNING[layer.type]).get("num_output")
-            if layer.type not in _KEEPING or not layer.bottoms:
+            if of(layer).linear and axis == 1:
+                return count_of_outputs(layer)
+            kept = channels_of(layer)
+            if not kept:
                 return None
-            top = layer.bottoms[0]
+            top = kept[0]
         shape = self.shapes.tops[top]
         return shape[axis] if -len(shape) <= axis < len(shape) else None
 
 
-LEARNING = {
-    "Convolution": "convolution_param",
-    "Deconvolution": "convolution_param",
-    "InnerProduct": "inner_product_param",
-}
-_KEEPING = frozenset(
-    (
-        "Crop",
-        "ReLU",
-        "PReLU",
-        "ELU",
-        "Dropout",
-        "Eltwise",
-        "Softmax",
-        "Sigmoid",
-        "TanH",
-        "Scale",
-        "Power",
-        "BatchNorm",
-        "LRN",
-        "Pooling",
-    )
-)
-
-
-def is_loss(layer: Layer) -> bool:
-    """Whether the net learns from this layer's tops."""
-    return layer.type.endswith("Loss") or any(layer.view.list("loss_weight"))
-
-
 def fills_zero(layer: Layer) -> bool:
     """Whether a layer that the weights say nothing of starts with all weights 0."""
-    filler = (
-        layer.param(LEARNING[layer.type]).view("weight_filler") if layer.type in LEARNING else None
-    )
+    kind = of(layer)
+    filler = layer.param(kind.message).view("weight_filler") if kind.linear else None
     return filler is not None and filler.get("type") == "constant" and not filler.get("value")

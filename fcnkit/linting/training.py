@@ -6,10 +6,11 @@ Each yields Hits; the first line of its docstring says what it finds.
 from collections.abc import Iterable, Iterator
 from math import prod
 
-from fcnkit.linting.seen import Hit, Seen, fills_zero, is_loss
+from fcnkit.linting.seen import Hit, Seen, fills_zero
 from fcnkit.nets.graph import Layer, Top
 from fcnkit.nets.layers.axes import show
-from fcnkit.nets.layers.table import CAFFE
+from fcnkit.nets.layers.table import CAFFE, axis_of, is_loss, of, trait
+from fcnkit.nets.layers.traits import Trait
 from fcnkit.shape import Shape
 from fcnkit.weights.matching import MISMATCH, RESHAPED
 
@@ -36,7 +37,7 @@ def unread_top(seen: Seen) -> Iterator[Hit]:
     """a top that no layer reads while the net trains: it is computed in vain"""
     for top in seen.graph.outputs if seen.trains else ():
         layer = seen.graph.producer(top)
-        if layer.type in CAFFE and layer.type not in _ENDS and not is_loss(layer):
+        if layer.type in CAFFE and trait(layer) not in _ENDS and not is_loss(layer):
             yield Hit(
                 layer,
                 f'no layer reads its top "{top.blob}" in training; remove it, or give it to a '
@@ -44,21 +45,20 @@ def unread_top(seen: Seen) -> Iterator[Hit]:
             )
 
 
-_ENDS = frozenset(("Accuracy", "Python", "ArgMax"))
+_ENDS = (Trait.JUDGE, Trait.OPAQUE)
 
 
 def double_softmax(seen: Seen) -> Iterator[Hit]:
     """a SoftmaxWithLoss of what a Softmax gives,
     or a SigmoidCrossEntropyLoss of what a Sigmoid gives
     """
-    for layer in _losses(seen, *_TAKES_ITSELF):
-        maker, own = seen.graph.producer(layer.bottoms[0]), _TAKES_ITSELF[layer.type]
-        if maker.type == own:
+    # Such a loss has its activation's message.
+    for layer in _losses(seen, "softmax_param", "sigmoid_param"):
+        maker = seen.graph.producer(layer.bottoms[0])
+        own = maker.type
+        if of(maker).message == of(layer).message and trait(maker) is not Trait.LOSS:
             fact = f'its bottom is the top of the {own} layer "{maker.name}", and it takes the'
             yield Hit(layer, f'{fact} {own.lower()} itself; give it "{maker.bottoms[0].blob}"')
-
-
-_TAKES_ITSELF = {"SoftmaxWithLoss": "Softmax", "SigmoidCrossEntropyLoss": "Sigmoid"}
 
 
 # ---- labels and classes
@@ -66,7 +66,7 @@ _TAKES_ITSELF = {"SoftmaxWithLoss": "Softmax", "SigmoidCrossEntropyLoss": "Sigmo
 
 def one_class(seen: Seen) -> Iterator[Hit]:
     """a SoftmaxWithLoss of one class, whose probability is always 1: nothing is learned"""
-    for layer in _losses(seen, "SoftmaxWithLoss"):
+    for layer in _losses(seen, "softmax_param"):
         if seen.classes(layer.bottoms[0], layer.param("softmax_param").get("axis")) == 1:
             fact = (
                 f'its bottom "{layer.bottoms[0].blob}" scores one class, whose softmax is always 1'
@@ -127,18 +127,19 @@ def labelled(seen: Seen) -> Iterator[tuple[Layer, str, int]]:
     where their ignore_label is, and their channel axis.
     """
     for layer in seen.graph.layers:
-        if len(layer.bottoms) < 2:
-            continue
-        if layer.type in ("SoftmaxWithLoss", "InfogainLoss"):
-            param = "infogain_loss_param" if layer.type == "InfogainLoss" else "softmax_param"
-            yield layer, "loss_param", layer.param(param).get("axis")
-        elif layer.type == "Accuracy":
-            yield layer, "accuracy_param", layer.param("accuracy_param").get("axis")
+        if of(layer).labelled and len(layer.bottoms) > 1:
+            yield layer, _ignores_in(layer), axis_of(layer)
+
+
+def _ignores_in(layer: Layer) -> str:
+    """The message that says which label is left out."""
+    kind = of(layer)
+    return "loss_param" if "loss_param" in kind.reads else kind.message
 
 
 def ignored_label(layer: Layer) -> int | None:
     """The label that this loss or Accuracy leaves out, None where it leaves out none."""
-    param = layer.param("accuracy_param" if layer.type == "Accuracy" else "loss_param")
+    param = layer.param(_ignores_in(layer))
     return param.get("ignore_label") if param.has("ignore_label") else None
 
 
@@ -149,7 +150,7 @@ def _field(layer: Layer, param: str):
 def source_of(seen: Seen, top: Top) -> Top:
     """The top that a label is a plain copy of."""
     layer = seen.graph.producer(top)
-    while layer.type == "Split" and layer.bottoms:
+    while of(layer).shares:
         top = layer.bottoms[0]
         layer = seen.graph.producer(top)
     return top
@@ -165,7 +166,7 @@ def loss_rate(seen: Seen) -> Iterator[Hit]:
     if seen.solver is None or not seen.trains:
         return
     rate, field = seen.solver.get("base_lr"), seen.solver.field("base_lr")
-    for layer in _losses(seen, "SoftmaxWithLoss", "SigmoidCrossEntropyLoss"):
+    for layer in _losses(seen, "softmax_param", "sigmoid_param"):
         summed, pixels = _summed(layer), _pixels(seen, layer)
         if pixels is not None and pixels < 100:
             continue
@@ -180,8 +181,12 @@ def loss_rate(seen: Seen) -> Iterator[Hit]:
             yield Hit(layer, f"{fact} the mean over {each}: it would hardly learn; {fix}", field)
 
 
-def _losses(seen: Seen, *types: str) -> Iterator[Layer]:
-    return (layer for layer in seen.graph.layers if layer.type in types and len(layer.bottoms) > 1)
+def _losses(seen: Seen, *messages: str) -> Iterator[Layer]:
+    """The losses of BVLC's whose parameters stand in one of these messages, with their labels."""
+    for layer in seen.graph.layers:
+        kind = CAFFE.get(layer.type)
+        if kind and kind.trait is Trait.LOSS and kind.message in messages and layer.bottoms[1:]:
+            yield layer
 
 
 def _summed(layer: Layer) -> bool:
@@ -193,7 +198,7 @@ def _summed(layer: Layer) -> bool:
         return param.get("normalization") in ("BATCH_SIZE", "NONE")
     if param.has("normalize"):
         return not param.get("normalize")
-    return layer.type == "SigmoidCrossEntropyLoss"
+    return of(layer).message == "sigmoid_param"
 
 
 def _pixels(seen: Seen, layer: Layer) -> int | None:
@@ -238,7 +243,7 @@ def untrained(seen: Seen) -> Iterator[Hit]:
     for layer in seen.graph.layers if seen.weights is not None else ():
         if seen.weights.get(layer.name) or not seen.count(layer):
             continue
-        if layer.type == "Deconvolution" and fills_zero(layer):
+        if of(layer).spreads and fills_zero(layer):
             continue  # a finding of its own
         start = "zero, since it has no weight_filler" if fills_zero(layer) else "its filler"
         fact = f"{seen.weights.path} has no layer of this name, so it starts from {start}"

@@ -25,9 +25,9 @@ from fcnkit.linting.findings import (
     text_findings,
 )
 from fcnkit.linting.messages import type_of
-from fcnkit.linting.seen import Hit, Seen, is_loss
+from fcnkit.linting.seen import Hit, Seen
 from fcnkit.nets.graph import Elsewhere, Graph, Layer, State, build, states
-from fcnkit.nets.layers.table import CAFFE
+from fcnkit.nets.layers.table import CAFFE, is_loss, of
 from fcnkit.nets.shapes import Shapes, infer
 from fcnkit.plan import Offset
 from fcnkit.rewrites.align import align
@@ -251,7 +251,7 @@ def _built_findings(
     chosen = built if phase or stages else _meant(built)
     graphs = [graph for graph, _ in chosen]
     _check_inputs(graphs, beside.inputs)
-    crops = any(layer.type == "Crop" for graph in graphs for layer in graph.layers)
+    crops = any(of(layer).sized(layer) for graph in graphs for layer in graph.layers)
     offsets, trained = _offsets(net) if crops else {}, _trained(graphs)
     for graph, its in chosen:
         seen = replace(_seen(graph, beside, its), offsets=offsets, trains=graph in trained)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from fcnkit.errors import AlignError
 from fcnkit.nets.coordmap import IDENTITY, CoordMap, show
 from fcnkit.nets.graph import Graph, Layer, Top
-from fcnkit.nets.layers.table import enlarges, makes_scores, of
+from fcnkit.nets.layers.table import makes_scores, of
 
 
 def own(layer: Layer, ndim: int = 4) -> CoordMap | None:
@@ -123,7 +123,7 @@ def whole(
 def _kernel_remedy(graph: Graph, cropped: Top, exact: tuple[Fraction, ...]) -> str:
     maps = upward(graph, cropped).maps
     for layer in reversed(graph.layers):
-        if of(layer).linear and enlarges(layer) and layer.tops[0] in maps:
+        if of(layer).spreads and layer.tops[0] in maps:
             view = layer.param("convolution_param")
             kernel, stride = (view.list("kernel_size") or [0])[0], (view.list("stride") or [1])[0]
             if all(value.denominator == 2 for value in exact) and kernel:

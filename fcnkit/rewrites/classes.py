@@ -14,7 +14,6 @@ from fcnkit.nets.graph import Layer, Top
 from fcnkit.nets.layers.table import (
     channels_of,
     count_of_outputs,
-    enlarges,
     groups_of,
     of,
     sized_by,
@@ -128,7 +127,7 @@ def _spread(known: Known, start: Layer) -> _Scores:
 
 def _upsamples(known: Known, layer: Layer, count: int) -> bool:
     """Whether it brings scores to a higher resolution, as a Deconvolution does."""
-    if not of(layer).linear or not enlarges(layer):
+    if not of(layer).spreads:
         return False
     shape = known.shape(layer.bottoms[0])
     return shape is not None and shape[1] == count_of_outputs(layer) == count

@@ -15,7 +15,15 @@ from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import canonical
-from fcnkit.nets.layers.table import axis_of, count_of_outputs, groups_of, has_bias, is_loss, of
+from fcnkit.nets.layers.table import (
+    axis_of,
+    count_of_outputs,
+    groups_of,
+    has_bias,
+    is_loss,
+    keeps_statistics,
+    of,
+)
 from fcnkit.nets.layers.traits import Affine
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import removed, set_value, taken_out
@@ -99,7 +107,7 @@ def _why_not(
         shared = work.sharing(each)
         if shared:
             return shared if each is link else f'"{layer.name}": {shared}'
-    if of(link).affine(link).mean is not None and not _stored(known, link):
+    if keeps_statistics(link) and not _stored(known, link):
         fact = f"in state {known.name} it normalises by the batch (use_global_stats is not true)"
         return fact + ("; extract state TEST first" if known.graph.state.phase == "TRAIN" else "")
     return _other_axes(known, layer, link)

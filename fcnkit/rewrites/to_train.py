@@ -7,7 +7,7 @@ from fcnkit.edits import Edit
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt, Style, Word, parse, render
 from fcnkit.nets.graph import Graph, Layer, build, graphs
-from fcnkit.nets.layers.table import enlarges, has_bias, of
+from fcnkit.nets.layers.table import has_bias, of
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import appended, inside, removed, set_param
 from fcnkit.rewrites.parts import BIAS_RATE, FIXED, Pairs, learning
@@ -193,7 +193,7 @@ def data_layer(blob: str, phase: str | None, source: str, images: Images | None)
 def _learning(net: Prototxt, layer: Layer, bias_rate: float) -> list[Edit]:
     if layer.view.has("param"):
         return []
-    rates = FIXED * 2 if enlarges(layer) else learning(bias_rate)
+    rates = FIXED * 2 if of(layer).spreads else learning(bias_rate)
     blobs = 2 if has_bias(layer) else 1
     return [inside(layer.field, rates[:blobs], net.style, f'let "{layer.name}" learn')]
 
@@ -202,7 +202,7 @@ def _filling(net: Prototxt, layer: Layer, filler: str, refill: bool, zero: bool)
     message = of(layer).message
     kind = "constant" if zero else filler
     has = layer.param(message).has("weight_filler") and (zero or not refill)
-    if enlarges(layer) or has or kind == "keep":
+    if of(layer).spreads or has or kind == "keep":
         return []
     fields = [("weight_filler", [("type", kind)])]
     return set_param(

@@ -89,7 +89,8 @@ _CAFFE = (
         "Deconvolution", Trait.MIXES, "convolution_param", windows.deconvolution,
         windows.deconvolution_blobs, coord=windows.deconvolution_coord,
         window=windows.deconvolution_window, macs=windows.deconvolution_macs,
-        columns=windows.deconvolution_columns, output_axis=windows.outputs_second, **_FILTER
+        columns=windows.deconvolution_columns, output_axis=windows.outputs_second,
+        spreads=True, **_FILTER
     ),
     LayerType(
         "Pooling", Trait.PLACES, "pooling_param", windows.pooling,
@@ -315,12 +316,12 @@ def _field(layer: Layer, name: str, default: Any) -> Any:
 
 
 def makes_scores(layer: Layer) -> bool:
-    """Whether each of its outputs weighs all inputs, at its bottom's resolution or a lower one.
+    """Whether each of its outputs weighs all inputs, as those of Convolution and InnerProduct do.
 
-    Convolution and InnerProduct do; a Deconvolution brings scores to another resolution.
+    A Deconvolution, which spreads them, brings scores to another resolution.
     """
     kind = of(layer)
-    return kind.linear and kind.trait is Trait.MIXES and not enlarges(layer)
+    return kind.linear and kind.trait is Trait.MIXES and not kind.spreads
 
 
 def enlarges(layer: Layer) -> bool:
@@ -334,6 +335,12 @@ def _largest_scale(layer: Layer) -> Fraction:
     except NetError:
         place = None
     return max(place.scale, default=Fraction(1)) if place else Fraction(1)
+
+
+def keeps_statistics(layer: Layer) -> bool:
+    """Whether its parameters are means and variances that training measures, as a BatchNorm's."""
+    found = of(layer).affine(layer)
+    return found is not None and found.mean is not None
 
 
 def channels_of(layer: Layer) -> list[Top]:

@@ -210,6 +210,7 @@ class LayerType:
     trait: what it does to the numbers that it reads.
     channels(layer): the indices of the bottoms whose channels its tops keep,
         each in its place; by default as the trait has it.
+    spreads: whether each number of its bottom is spread over a window of its top.
     output_axis(layer): the axis of its weights that counts the outputs.
     affine(layer): its factor and summand of each channel; None for another rule.
     identity(layer): whether its tops are its bottom's numbers in the same order when
@@ -239,6 +240,7 @@ class LayerType:
     sized: Callable[[Layer], tuple[int, ...]] = none
     beside: Callable[[Layer, list[Shape | None], Shape], list[Shape | None]] = own_shapes
     channels: Callable[[Layer], tuple[int, ...]] = derived
+    spreads: bool = False
     output_axis: Callable[[Layer], int] = outputs_first
     affine: Callable[[Layer], Affine | None] = not_affine
     identity: Callable[[Layer], bool] = no
