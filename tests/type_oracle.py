@@ -142,11 +142,21 @@ def _padded(layer: Layer, graph: Graph) -> Words:
     return "Convolution", f"convolution_param {{ {more} weight_filler {{ value: 1 }} }}"
 
 
+def _resized(layer: Layer, graph: Graph) -> Words:
+    """Means over windows down to the layer's size, or a bilinear kernel up to it."""
+    had = infer(graph).tops[layer.bottoms[0]][2]
+    wanted = layer.param("mask_resize_param").get("output_height")
+    if had < wanted:
+        return _each_channel(f"kernel_size: {wanted - had + 1}")(layer, graph)
+    return "Pooling", f"pooling_param {{ pool: AVE kernel_size: {had - wanted + 1} }}"
+
+
 STAND_INS: dict[str, Callable[[Layer, Graph], Words]] = {
     "DepthwiseConvolution": _same("Convolution"),
     "ConvolutionDepthwise": _depthwise,
     "Interp": _each_channel("kernel_size: 3 stride: 2 pad: 1"),
     "INTERP": _each_channel("kernel_size: 3 stride: 2 pad: 1"),
+    "MaskResize": _resized,
     "Upsample": _each_channel("kernel_size: 2 stride: 2"),
     "UpsampleDarknet": _each_channel("kernel_size: 2 stride: 2"),
     "ResizeNearestNeighbor": _each_channel("kernel_size: 2 stride: 2"),

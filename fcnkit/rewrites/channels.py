@@ -15,6 +15,7 @@ from fcnkit.nets.layers.table import (
     groups_of,
     is_pointwise,
     makes_scores,
+    of,
     sized_by,
     trait,
     transposes,
@@ -159,7 +160,7 @@ def _changed(net: Prototxt, blob: str | None, inputs: Mapping | None, change: Ch
 def _images(known: Known, blob: str | None) -> Iterator[Top]:
     """The tops of layers that bring images, or the one of that name."""
     for layer in known.graph.layers:
-        if not layer.bottoms and trait(layer) in (Trait.SOURCE, Trait.OPAQUE):
+        if not layer.bottoms and not of(layer).learns:
             for top in layer.tops:
                 shape = known.shape(top)
                 image = shape is None or len(shape) == 4

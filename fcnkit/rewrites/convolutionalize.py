@@ -41,6 +41,9 @@ def convolutionalize(
 ) -> Plan:
     """Every InnerProduct that can be is a Convolution; the rest stay, with the reason.
 
+        plan = fk.convolutionalize(fk.read("deploy.prototxt"))
+        plan.net.save("conv.prototxt")
+
     The kernel is the height and width of the layer's input at the net's own
     input size, or at `inputs` {blob: shape}.  A Flatten in between goes.  A
     global pooling that only a classifier follows gets its size as kernel, so

@@ -11,7 +11,7 @@ from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.nets.graph import Layer, Top
 from fcnkit.nets.layers.table import has_field, of
 from fcnkit.plan import Step
-from fcnkit.rewrites.changes import beside, inside, set_value, taken_out
+from fcnkit.rewrites.changes import beside, set_param, set_value, taken_out
 
 Rows = tuple[tuple[tuple[int, float], ...], ...]
 
@@ -95,13 +95,10 @@ def _colour(net: Prototxt, layer: Layer, change: Change) -> list[Edit]:
     """A layer that reads gray or colour as it is told is told."""
     if not _is_told_colour(layer) or {len(change.rows), change.before} != {1, 3}:
         return []
-    param = layer.field.all(of(layer).message)[-1]
-    said = param.all("is_color")
     if len(change.rows) == 3:
-        return [taken_out(field, "colour") for field in said]
-    if said:
-        return [set_value(said[-1], False, "gray")]
-    return [inside(param, [("is_color", False)], net.style, "gray")]
+        params = layer.field.all(of(layer).message)
+        return [taken_out(field, "colour") for param in params for field in param.all("is_color")]
+    return set_param(layer, of(layer).message, [("is_color", False)], net.style, why="gray")
 
 
 def _means(net: Prototxt, layer: Layer, change: Change) -> tuple[list[Edit], list[str], list[str]]:
