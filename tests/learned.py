@@ -18,7 +18,7 @@ def learned(net, inputs: Mapping[str, np.ndarray], *, force: bool = True) -> Gra
     if total.requires_grad:
         total.backward()
     params = {
-        step.layer.name: [_gradient(net.blobs[use.index]).reshape(use.shape) for use in step.uses]
+        step.layer.name: [_gradient(net.blobs[use.number]).reshape(use.shape) for use in step.uses]
         for step in net.steps
         if step.uses
     }

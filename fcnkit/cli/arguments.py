@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -330,7 +331,7 @@ def transplanted(plan: Plan, weights: str, inputs: Mapping = {}):
     from fcnkit.weights.surgery import transplant
 
     made = transplant(plan, open_weights(weights))
-    left = {}
+    left: dict[str, Any] = {}
     for graph in graphs(plan.net):
         given = {
             blob: shape

@@ -1,12 +1,16 @@
 """The commands that make a dataset of images and labels, and say what one holds."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from fcnkit.cli.arguments import encodable, show_json, write_all
 from fcnkit.cli.labels import JOBS, class_names, cores, label_options, meaning
 from fcnkit.cli.progress import counted
+
+if TYPE_CHECKING:
+    from fcnkit.datasets.pairs import Pair
 
 
 class _Size(click.ParamType):
@@ -192,7 +196,8 @@ def _splits(images, labels, options) -> dict:
         names = read_names(listed) if listed else None
         return find(*folders, names=names, tails=tails, labelled_only=options["labelled_only"])
 
-    train, val = found((images, labels), options["train_list"]), ()
+    train = found((images, labels), options["train_list"])
+    val: tuple[Pair, ...] = ()
     if options["share"]:
         train, val = split(train, options["share"], options["seed"])
     elif options["share"] is None:

@@ -1,5 +1,7 @@
 """The command that writes a net and its weights as an ONNX model."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from fcnkit.cli.arguments import (
@@ -14,6 +16,9 @@ from fcnkit.cli.arguments import (
     write_all,
 )
 from fcnkit.engines.engine import names
+
+if TYPE_CHECKING:
+    from fcnkit.verify import Difference
 
 # What a model may be compared with; "onnx" is what runs it.
 OTHERS = [name for name in names() if name != "onnx"]
@@ -70,7 +75,7 @@ def export(
     model = exported(parsed, opened, inputs=dict(inputs), outputs=blobs or None)
     outputs = [(output, file_saver(model))] if output else []
     write_all(outputs, force=force)
-    rows = ()
+    rows: tuple[Difference, ...] = ()
     if verified:
         from fcnkit.verify_export import verify_export
 

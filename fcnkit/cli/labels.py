@@ -138,8 +138,8 @@ def class_names(classes: str | None, colours: "ColourMap | None" = None) -> tupl
     if classes:
         count = int(classes)
         Reading(count).check()
-        same = colours and len(colours.names) == count
-        return colours.names if same else tuple(map(str, range(count)))
+        named = colours is not None and len(colours.names) == count
+        return colours.names if colours and named else tuple(map(str, range(count)))
     if colours is None:
         raise click.UsageError(
             "say how many classes there are, with --classes N, or FILE with their names"

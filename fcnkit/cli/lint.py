@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from functools import partial
 
 import click
 
@@ -62,23 +63,22 @@ def lint(nets, weights, solver, phase, stages, inputs, ignore, as_json) -> None:
     fcnkit lint train_val.prototxt --solver solver.prototxt --weights init.caffemodel
     """
     from fcnkit.linting.walk import KINDS
-    from fcnkit.linting.walk import lint as look
+    from fcnkit.linting.walk import lint as lint_net
 
     for name in ignore:
         if name not in KINDS:
             raise click.BadParameter(
                 f"{name!r}: see the names with `fcnkit lint --names`", param_hint="--ignore"
             )
-    given = {
-        "weights": open_weights(weights) if weights else None,
-        "solver": load(solver) if solver else None,
-    }
-    found = [
-        finding
-        for net in nets
-        for finding in look(load(net), inputs=dict(inputs), phase=phase, stages=stages, **given)
-        if finding.name not in ignore
-    ]
+    look = partial(
+        lint_net,
+        inputs=dict(inputs),
+        phase=phase,
+        stages=stages,
+        weights=open_weights(weights) if weights else None,
+        solver=load(solver) if solver else None,
+    )
+    found = [finding for net in nets for finding in look(load(net)) if finding.name not in ignore]
     if as_json:
         show_json({"findings": [finding._asdict() for finding in found], **_counts(found)})
     else:

@@ -267,6 +267,6 @@ class _Coming:
             return
         if self.display is None:
             label = f"fetching {self.name}"
-            display = progress(label, size, first=done, unit=MEGABYTES)
-            self.display = self.stack.enter_context(display)
+            self.display = progress(label, size, first=done, unit=MEGABYTES)
+            self.stack.enter_context(self.display)
         self.display.at(done)

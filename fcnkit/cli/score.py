@@ -47,8 +47,8 @@ def score(predictions, labels, split, picture, jobs, as_json, force, **options) 
     fcnkit score predictions labels --classes classes.txt --ignore 255 --picture scores.png
     fcnkit score predictions data --json
     """
-    given = [labels, predictions, split, jobs or cores()]
-    scores = _of_dataset(*given, options) if _is_dataset(labels) else _of_files(*given, options)
+    of = _of_dataset if _is_dataset(labels) else _of_files
+    scores = of(labels, predictions, split, jobs or cores(), options)
     write_all([(picture, _picture(scores))] if picture else [], force=force)
     if as_json:
         show_json(scores.json())

@@ -58,7 +58,7 @@ def facts(name: str, about: str) -> Facts:
     found = inspect(convolutionalize(load(f"{TEMPLATE}{name}")).net)
     image = next(row for row in found.rows if row.type == "Input")
     score = [row for row in found.rows if row.params][-1]
-    return Facts(name, image.shape[1:], found.params, found.macs, score.field, about)
+    return Facts(name, (image.shape or ())[1:], found.params, found.macs, score.field or (), about)
 
 
 def _cells(each: Facts) -> dict[str, str]:

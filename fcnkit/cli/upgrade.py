@@ -13,6 +13,7 @@ from fcnkit.cli.arguments import (
     show_plan,
     write_all,
 )
+from fcnkit.plan import Plan
 
 
 @click.command(short_help="Bring V0 and V1 nets and weights up to date.")
@@ -39,7 +40,7 @@ def upgrade(net, output, weights, weights_out, diff, as_json, force) -> None:
         raise click.UsageError("name a NET, or --weights and --weights-out")
     check_stdout(output, diff=diff, as_json=as_json)
     plan = _plan(net) if net else None
-    outputs = [(output, saver(plan.net))] if output else []
+    outputs = [(output, saver(plan.net))] if plan and output else []
     if weights:
         outputs.append((weights_out, _saver(weights)))
     write_all(outputs, force=force)
@@ -48,7 +49,7 @@ def upgrade(net, output, weights, weights_out, diff, as_json, force) -> None:
     say_written(outputs, as_json or diff)
 
 
-def _plan(net: str):
+def _plan(net: str) -> Plan:
     from fcnkit.rewrites.upgrade import upgrade as rewrite
 
     return rewrite(load(net))

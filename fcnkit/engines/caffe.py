@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -252,8 +252,9 @@ def _weights(weights: GivenWeights, folder: Path) -> str | None:
         from fcnkit.weights import store
 
         weights = store.open(weights)
-    if weights.unchanged and not _read_by_fcnkit_alone(Path(weights.source.path)):
-        return str(Path(weights.source.path).resolve())
+    path = weights.unchanged_file
+    if path and not _read_by_fcnkit_alone(path):
+        return str(path.resolve())
     binary = weights if weights.kind == "layers" else weights.to("layer")
     binary.save(folder / "weights.caffemodel")
     return str(folder / "weights.caffemodel")
@@ -339,7 +340,7 @@ def _nothing(found: Mapping, folder: Path, question: Question) -> None:
     return None
 
 
-_VALUES = {
+_VALUES: dict[str, Callable[[Any, Path, Question], Any]] = {
     "run": _arrays,
     "shapes": _shapes,
     "params": _params,

@@ -25,9 +25,11 @@ def input_arrays(graph: Graph, given: Mapping[str, Any], seed: int = 0) -> dict[
             raise NetError(
                 f'{path}: "{name}" is not an input of this net; its inputs are {", ".join(names)}'
             )
-    shapes = {name: value for name, value in given.items() if isinstance(value, (tuple, list))}
+    shapes = {
+        name: tuple(value) for name, value in given.items() if isinstance(value, (tuple, list))
+    }
     arrays = {name: value for name, value in given.items() if name not in shapes}
-    sizes = {**nominal(graph), **shapes}
+    sizes: dict[str, Shape | None] = {**nominal(graph), **shapes}
     return {
         name: arrays[name]
         if name in arrays
@@ -106,7 +108,7 @@ def opened(weights: GivenWeights) -> store.Weights | None:
     return store.open(weights)
 
 
-def check_weights(graph: Graph, weights: GivenWeights, shapes: Mapping[str, Sequence[int]]) -> None:
+def check_weights(graph: Graph, weights: GivenWeights, shapes: Mapping[str, Shape]) -> None:
     """Every layer that learns has weights:
     Caffe fills the others with zeros or noise and says nothing.
 

@@ -212,11 +212,11 @@ def _axes(layer: Layer, sizes: Shapes) -> str:
     """OpenCV takes the one kernel_size of a three-dimensional window for two,
     and reads beside its memory.
     """
-    bottoms = (
-        sizes.bottoms(layer) if layer.type in ("Convolution", "Deconvolution", "Pooling") else None
-    )
-    wrong = bottoms and len(bottoms[0]) != 4
-    return f"it reads a {layer.type} over {len(bottoms[0])} axes as one over 4" if wrong else ""
+    if layer.type not in ("Convolution", "Deconvolution", "Pooling"):
+        return ""
+    axes = [len(bottom) for bottom in sizes.bottoms(layer) or ()]
+    wrong = axes and axes[0] != 4
+    return f"it reads a {layer.type} over {axes[0]} axes as one over 4" if wrong else ""
 
 
 def _unknown(kind: str) -> str:
@@ -279,15 +279,15 @@ def _bytes(weights: GivenWeights) -> Any:
     """The weights file as OpenCV takes it, an array of bytes."""
     import numpy as np
 
-    if weights is None:
+    found = opened(weights)
+    if found is None:
         return np.frombuffer(EMPTY_MODEL, np.uint8)
-    weights = opened(weights)
-    if weights.unchanged and weights.kind in ("layer", "layers"):
-        return np.fromfile(weights.source.path, np.uint8)
-    weights = weights if weights.kind == "layers" else weights.to("layer")
+    if found.unchanged_file and found.kind in ("layer", "layers"):
+        return np.fromfile(found.unchanged_file, np.uint8)
+    found = found if found.kind == "layers" else found.to("layer")
     with tempfile.TemporaryDirectory(prefix="fcnkit-") as folder:
         path = Path(folder) / "weights.caffemodel"
-        weights.save(path)
+        found.save(path)
         return np.fromfile(path, np.uint8)
 
 
@@ -334,7 +334,7 @@ def _places(graph: Graph, names: Sequence[str]) -> dict[Top, tuple[str, int]]:
     OpenCV's layers come in file order; a Convolution is one per top.
     """
     left = list(names)
-    places = {}
+    places: dict[Top, tuple[str, int]] = {}
     for layer in graph.layers:
         if layer.type == "Convolution":
             places.update((top, (left.pop(0), 0)) for top in layer.tops)

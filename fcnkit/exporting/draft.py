@@ -162,8 +162,9 @@ class Site:
         """The size of one axis of a value, on an axis of its own:
         a constant where it never changes.
         """
-        if dims[axis] is not None:
-            return self.whole([dims[axis]])
+        known = dims[axis]
+        if known is not None:
+            return self.whole([known])
         return self.op("Gather", self.op("Shape", value), self.whole([axis]), axis=0)
 
     def part(self, value: str, axis: int, start: int | str, stop: int | str, step: int = 1) -> str:
@@ -187,8 +188,9 @@ class Site:
             not isinstance(size, Copied) or size.axis == at for at, size in enumerate(sizes)
         ):
             sizes = [0 if isinstance(size, Copied) else size for size in sizes]
-        if not any(isinstance(size, Copied) for size in sizes):
-            return self.op("Reshape", value, self.whole(sizes))
+        known = [size for size in sizes if not isinstance(size, Copied)]
+        if len(known) == len(sizes):
+            return self.op("Reshape", value, self.whole(known))
         parts = [
             self.size(of or value, dims, size.axis)
             if isinstance(size, Copied)
@@ -204,11 +206,11 @@ class Site:
 
 def _settled(size: int | Copied, dims: Sequence[int | None]) -> int | Copied:
     """A copied size that never changes is a number."""
-    if isinstance(size, Copied) and dims[size.axis] is not None:
-        return dims[size.axis]
-    return size
+    known = dims[size.axis] if isinstance(size, Copied) else None
+    return size if known is None else known
 
 
 def joined(dims: Sequence[int | None]) -> int:
     """The size of these axes as one; -1 where it may change."""
-    return -1 if None in dims else prod(dims)
+    known = [size for size in dims if size is not None]
+    return prod(known) if len(known) == len(dims) else -1

@@ -69,7 +69,8 @@ class Freedom:
             for more in _OTHERS
         )
         taken = [shapes for shapes in odd if shapes != self.given and _taken(self.shapes, shapes)]
-        largest = {top.blob: self.found[-1].tops[top] for top in self.graph.inputs}
+        last = self.found[-1].tops
+        largest = {top.blob: shape for top in self.graph.inputs if (shape := last[top]) is not None}
         return taken or [largest] * bool(free)
 
     def _sizes(self, top: Top) -> list[tuple[int, ...]]:

@@ -195,7 +195,7 @@ def _values(tensor: Tensor) -> Iterator[bytes | memoryview]:
     if tensor.blob.dtype == "float32":
         yield from tensor.blob.pieces()
     else:
-        yield memoryview(tensor.blob.array().astype("<f4").reshape(-1)).cast("B")
+        yield tensor.blob.array().astype("<f4").tobytes()
 
 
 def declared(ports: Sequence[Port]) -> list[Any]:

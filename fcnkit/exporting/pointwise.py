@@ -119,8 +119,8 @@ def batch_norm(at: Site) -> list[str]:
     if not stored:
         axes = [axis for axis in range(at.ndim) if axis != 1]
         centred = at.op("Sub", at.x, at.op("ReduceMean", at.x, axes=axes))
-        variance = at.op("ReduceMean", at.op("Mul", centred, centred), axes=axes)
-        return [at.op("Div", centred, at.op("Sqrt", at.op("Add", variance, at.number(eps))))]
+        squares = at.op("ReduceMean", at.op("Mul", centred, centred), axes=axes)
+        return [at.op("Div", centred, at.op("Sqrt", at.op("Add", squares, at.number(eps))))]
     mean, variance, factor = (blob.array().astype(np.float32).ravel() for blob, _ in at.blobs)
     times = np.float32(1 / factor[0] if factor[0] else 0)
     ones, zeros = np.ones_like(mean), np.zeros_like(mean)

@@ -54,8 +54,8 @@ def flatten(at: Site) -> list[str]:
     start, end = param.get("axis") % at.ndim, param.get("end_axis") % at.ndim + 1
     if (start, end) == (1, at.ndim):
         return [at.op("Flatten", at.x, axis=1)]
-    before, after = range(start), range(end, at.ndim)
-    wanted = [*map(Copied, before), joined(at.sizes[0][start:end]), *map(Copied, after)]
+    before, after = map(Copied, range(start)), map(Copied, range(end, at.ndim))
+    wanted: list[int | Copied] = [*before, joined(at.sizes[0][start:end]), *after]
     return [at.reshape(at.x, at.sizes[0], wanted)]
 
 

@@ -6,7 +6,7 @@ What is said of Caffe here goes for both: they are told and say the same.
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
@@ -94,7 +94,7 @@ def train(
     restart: bool = False,
     force: bool = False,
     heard: Callable[[int], None] = lambda count: None,
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """What happens while Caffe trains by the recipe: Begun, then what its log says, then Ended.
 
     The run's folder has solver, nets, caffe.log, train.jsonl, curve.png and

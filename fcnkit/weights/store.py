@@ -15,6 +15,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 from fcnkit import files, notebook
 from fcnkit.edits import Edit, pieces
@@ -248,6 +249,11 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
         if self.source is None or self.layout.kind != self.kind:
             return False
         return not self.edits() if self.kind in caffemodel.KINDS else self.layers == self.opened
+
+    @property
+    def unchanged_file(self) -> Path | None:
+        """The file that was opened, where these are its weights as it is."""
+        return Path(self.source.path) if self.source and self.unchanged else None
 
     def edits(self) -> tuple[Edit, ...]:
         """The changes to the file that was opened: what `save` writes between what it copies."""

@@ -126,7 +126,7 @@ class Net(torch.nn.Module):
         values.update(zip(step.tops, found, strict=False))
 
     def _blob(self, use: Use) -> Tensor:
-        value = self.blobs[use.index]
+        value = self.blobs[use.number]
         value = value if use.learns == value.requires_grad else value.detach()
         return value if value.shape == use.shape else value.view(use.shape)
 
@@ -183,7 +183,9 @@ def _steps(sizes: Shapes, uses: Sequence[tuple[Use, ...]]) -> Iterator[Step]:
     for layer in sizes.graph.layers:
         if is_source(layer):
             continue
-        site = Site(layer, tuple(sizes.bottoms(layer)), phase_of(layer, sizes.graph) == "TRAIN")
+        site = Site(
+            layer, tuple(sizes.bottoms(layer) or ()), phase_of(layer, sizes.graph) == "TRAIN"
+        )
         run = LAYERS[layer.type].build(site)
         yield Step(layer, _all_tops(layer), run, uses[layer.index], _backward(layer, everywhere))
 

@@ -34,7 +34,7 @@ class Use(NamedTuple):
     in which shape, and whether the layer learns it.
     """
 
-    index: int
+    number: int
     shape: Shape
     learns: bool
 
@@ -167,9 +167,9 @@ def _specs(layer: Layer) -> list[_Spec]:
     ]
 
 
-def _spec(view) -> _Spec:
-    given = (view.get(name) if view.has(name) else None for name in ("lr_mult", "decay_mult"))
-    return _Spec(view.get("name"), *given, view.get("share_mode") == "PERMISSIVE")
+def _spec(view: View) -> _Spec:
+    rate, decay = (view.get(name) if view.has(name) else None for name in ("lr_mult", "decay_mult"))
+    return _Spec(view.get("name"), rate, decay, view.get("share_mode") == "PERMISSIVE")
 
 
 def load(
@@ -195,7 +195,7 @@ def _load_layer(
     blobs: Sequence[Blob],
     weights: Weights,
 ) -> None:
-    own = [use for use in uses if owned[use.index].layer is layer]
+    own = [use for use in uses if owned[use.number].layer is layer]
     # HDF5 has what is shared with the layer that owns it alone.
     wanted = own if weights.kind == "hdf5" and len(blobs) == len(own) else uses
     place = f'{weights.path}: layer "{layer.name}"'
@@ -208,7 +208,7 @@ def _load_layer(
                 f"blob {number} is {shown_shape(blob.shape)}, in the net {shown_shape(use.shape)}"
             )
             raise WeightsError(f"{place}: {fact} ({_where(layer)}); transplant it first")
-        value = owned[use.index].value
+        value = owned[use.number].value
         array = np.ascontiguousarray(blob.array(), np.float32).reshape(tuple(value.shape))
         value.data = torch.from_numpy(array).to(value.device)
 
@@ -224,6 +224,6 @@ def blobs(
     for layer, used in zip(graph.layers, uses, strict=True):
         if used:
             arrays = (
-                owned[use.index].value.detach().cpu().reshape(use.shape).numpy() for use in used
+                owned[use.number].value.detach().cpu().reshape(use.shape).numpy() for use in used
             )
             yield layer.name, list(arrays)

@@ -20,6 +20,11 @@ _CLOSE = 5e-7
 _MATRICES = 64  # of how many sizes they are kept
 
 
+Factors = tuple[Tensor, Tensor]
+# By the axis and the size of an input.
+Matrices = dict[tuple[int, int], Tensor]
+
+
 class Kernels(NamedTuple):
     """A kernel of each channel, C x 1 x k x k, and their factors:
     C x k each, or 1 x k where all are one.
@@ -28,8 +33,8 @@ class Kernels(NamedTuple):
     """
 
     weight: Tensor
-    factors: tuple[Tensor, Tensor] | None
-    matrices: dict[tuple[int, int], Tensor]
+    factors: Factors | None
+    matrices: Matrices
 
 
 class Apart:
@@ -84,7 +89,7 @@ def _planes(weight: Tensor, group: int) -> Tensor | None:
     return diagonal[:, None].contiguous()
 
 
-def _factors(planes: Tensor) -> tuple[Tensor, Tensor] | None:
+def _factors(planes: Tensor) -> Factors | None:
     """A column and a row whose product is the plane, of each plane; None where there are none."""
     exact = planes[:, 0].cpu().double()
     if not exact.isfinite().all():
@@ -117,20 +122,23 @@ def by_kernels(x: Tensor, kernels: Kernels, bias: Tensor | None, window: Spatial
 
 def by_factors(x: Tensor, kernels: Kernels, bias: Tensor | None, window: Spatial) -> Tensor:
     """Columns and rows of N x C x H x W deconvolved, each by a product with a matrix."""
-    down, across = (_matrix(kernels, axis, x.shape[2 + axis], window) for axis in (0, 1))
+    down, across = (
+        _matrix(factor, kernels.matrices, axis, x.shape[2 + axis], window)
+        for axis, factor in enumerate(kernels.factors or ())
+    )
     y = down @ (x @ across.mT)
     return y if bias is None else y + bias[:, None, None]
 
 
-def _matrix(kernels: Kernels, axis: int, size: int, window: Spatial) -> Tensor:
+def _matrix(factor: Tensor, known: Matrices, axis: int, size: int, window: Spatial) -> Tensor:
     """The matrix of an axis of an input, made once for each of the last few sizes."""
     if torch.compiler.is_compiling():
-        return _made(kernels.factors[axis], size, axis, window)
-    known, key = kernels.matrices, (axis, size)
+        return _made(factor, size, axis, window)
+    key = axis, size
     if key not in known:
         if len(known) >= _MATRICES:
             known.clear()
-        known[key] = _made(kernels.factors[axis], size, axis, window)
+        known[key] = _made(factor, size, axis, window)
     return known[key]
 
 

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fcnkit.engines.torch.layers.site import Run, Site
+from fcnkit.engines.torch.layers.site import Run, Site, Tensors
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers import sources
+from fcnkit.nets.shapes import all_known
 from fcnkit.shape import Shape
 from fcnkit.weights import fillers
 
@@ -76,20 +77,17 @@ def by_filler(filler: View, shape: Shape, rng: np.random.Generator) -> np.ndarra
 
 def dummy_data(site: Site) -> Run:
     """A tensor of each shape by its data_filler, 0 without one; what is random is new each time."""
-    shapes = sources.dummy(site.layer, [])
+    shapes = all_known(sources.dummy(site.layer, [])) or []
     given = site.param("dummy_data_param").views("data_filler")
     if len(given) not in (0, 1, len(shapes)):
         raise site.error(
             f"{len(given)} data_filler for {len(shapes)} tops; give none, one, or one each"
         )
-    each = (
-        given * len(shapes)
-        if len(given) == 1
-        else given or [View("FillerParameter", None)] * len(shapes)
-    )
+    each = [*given] or [View("FillerParameter", None)]
+    each = each * len(shapes) if len(each) == 1 else each
     rng = np.random.default_rng(1)
 
-    def run(bottoms, blobs):
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         return [_made(filler, shape, rng) for filler, shape in zip(each, shapes, strict=True)]
 
     return run

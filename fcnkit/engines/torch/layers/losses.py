@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from fcnkit.engines.torch.layers.site import Run, Site
+from fcnkit.engines.torch.layers.site import Run, Site, Tensors
 from fcnkit.formats import binaryproto
 from fcnkit.formats.schema import View
 
@@ -80,7 +80,7 @@ def softmax_loss(site: Site) -> Run:
             "it has a third bottom, weights of the places, which Caffe does not have; remove it"
         )
 
-    def run(bottoms, blobs):
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         rows = _rows(bottoms[0], axis)
         labels, counted = wanted.of(bottoms[1], (rows.shape[0], rows.shape[2]), rows.shape[1])
         logarithms = F.log_softmax(rows, 1)
@@ -100,7 +100,7 @@ def infogain_loss(site: Site) -> Run:
     matrix = None if len(site.shapes) == 3 else _matrix(site)
     placed: dict[torch.device, Tensor] = {}  # copied once: a copy to a GPU waits for it
 
-    def run(bottoms, blobs):
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         rows = _rows(bottoms[0], axis)
         classes = rows.shape[1]
         labels, counted = wanted.of(bottoms[1], (rows.shape[0], rows.shape[2]), classes)
@@ -141,7 +141,7 @@ def sigmoid_loss(site: Site) -> Run:
     normalization = _normalization(param, "BATCH_SIZE")
     ignored = param.get("ignore_label") if param.has("ignore_label") else None
 
-    def run(bottoms, blobs):
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         x, targets = bottoms[0], bottoms[1].detach().reshape(bottoms[0].shape)
         # Caffe compares the target as a whole number.
         counted = torch.ones_like(x).bool() if ignored is None else targets.trunc() != ignored
@@ -155,7 +155,7 @@ def sigmoid_loss(site: Site) -> Run:
 def euclidean_loss(site: Site) -> Run:
     """Half the sum of the squared differences, divided by the batch."""
 
-    def run(bottoms, blobs):
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         one, other = bottoms
         difference = one - other.reshape(one.shape)
         return [(difference * difference).sum() / (2 * one.shape[0])]
@@ -170,7 +170,7 @@ def hinge_loss(site: Site) -> Run:
     squared = site.param("hinge_loss_param").get("norm") == "L2"
     wanted = _Labels(site, View("LossParameter", None))
 
-    def run(bottoms, blobs):
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         x = bottoms[0].flatten(1)
         labels, _ = wanted.of(bottoms[1], (len(x),), x.shape[1])
         sign = 1 - 2 * F.one_hot(labels, x.shape[1])
@@ -184,7 +184,7 @@ def multinomial_loss(site: Site) -> Run:
     """-log of the label's probability, which is the bottom itself, divided by the batch."""
     wanted = _Labels(site, View("LossParameter", None))
 
-    def run(bottoms, blobs):
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         x = bottoms[0].flatten(1)
         labels, _ = wanted.of(bottoms[1], (len(x),), x.shape[1])
         chosen = x.gather(1, labels[:, None])
@@ -202,7 +202,7 @@ def contrastive_loss(site: Site) -> Run:
     param = site.param("contrastive_loss_param")
     margin, legacy = param.get("margin"), param.get("legacy_version")
 
-    def run(bottoms, blobs):
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         one, other = bottoms[0].flatten(1), bottoms[1].flatten(1)
         similar = bottoms[2].detach().reshape(-1) != 0
         square = ((one - other) ** 2).sum(1)
@@ -222,7 +222,7 @@ def accuracy(site: Site) -> Run:
     param = site.param("accuracy_param")
     axis, top_k, wanted = site.axis("accuracy_param"), param.get("top_k"), _Labels(site, param)
 
-    def run(bottoms, blobs):
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         rows = _rows(bottoms[0].detach(), axis)
         classes = rows.shape[1]
         labels, counted = wanted.of(bottoms[1], (rows.shape[0], rows.shape[2]), classes)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from fcnkit.engines.torch.layers.site import Run, Site
+from fcnkit.engines.torch.layers.site import Run, Site, Tensors
 from fcnkit.nets.graph import Layer
 
 
@@ -17,7 +17,7 @@ def lrn(site: Site) -> Run:
     if param.get("norm_region") == "ACROSS_CHANNELS":
         return lambda bottoms, blobs: [_across(bottoms[0], size, alpha, beta, k)]
 
-    def within(bottoms, blobs):
+    def within(bottoms: Tensors, blobs: Tensors) -> Tensors:
         (x,) = bottoms
         # Every window counts its whole size, with the padding.
         mean = F.avg_pool2d(x * x, size, 1, (size - 1) // 2)
@@ -47,7 +47,7 @@ def batch_norm(site: Site) -> Run:
     if not by_batch(site.layer, training=site.training):
         return lambda bottoms, blobs: [_by_stored(bottoms[0], blobs, eps)]
 
-    def run(bottoms, blobs):
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         (x,) = bottoms
         mean, variance = torch.zeros_like(blobs[0]), torch.zeros_like(blobs[1])
         y = torch.batch_norm(x, None, None, mean, variance, True, 1.0, eps, False)
@@ -68,7 +68,7 @@ def by_batch(layer: Layer, *, training: bool) -> bool:
     return not param.get("use_global_stats") if param.has("use_global_stats") else training
 
 
-def _by_stored(x: Tensor, blobs, eps: float) -> Tensor:
+def _by_stored(x: Tensor, blobs: Tensors, eps: float) -> Tensor:
     mean, variance, total = blobs
     factor = torch.where(total == 0, total, 1 / total)
     return torch.batch_norm(x, None, None, mean * factor, variance * factor, False, 0.0, eps, False)
@@ -83,7 +83,7 @@ def mvn(site: Site) -> Run:
     scaled, eps = param.get("normalize_variance"), param.get("eps")
     missing = 4 - len(site.shapes[0])
 
-    def run(bottoms, blobs):
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         x = bottoms[0].reshape(*bottoms[0].shape, *(1,) * missing)
         flat = x.flatten(start)
         flat = flat - flat.mean(-1, keepdim=True)
@@ -106,7 +106,7 @@ def scale(site: Site) -> Run:
     start = _start(site, "scale_param")
     biased = site.param("scale_param").get("bias_term")
 
-    def run(bottoms, blobs):
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         own = [*bottoms[1:], *blobs]
         y = bottoms[0] * _spread(own[0], start, bottoms[0])
         return [y + _spread(own[1], start, y) if biased else y]
@@ -142,7 +142,7 @@ def inner_product(site: Site) -> Run:
         site.param("inner_product_param").get("transpose"),
     )
 
-    def run(bottoms, blobs):
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         weight = blobs[0].t() if turned else blobs[0]
         x = bottoms[0]
         rows = x.reshape(*x.shape[:axis], prod(x.shape[axis:]))
@@ -154,7 +154,7 @@ def inner_product(site: Site) -> Run:
 def embed(site: Site) -> Run:
     """The row of the matrix that each value names, and a summand."""
 
-    def run(bottoms, blobs):
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         rows = F.embedding(bottoms[0].long(), blobs[0])
         return [rows + blobs[1] if len(blobs) > 1 else rows]
 

@@ -1,13 +1,13 @@
 """Layers that make one value of one value, or of the values at one place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import log
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from fcnkit.engines.torch.layers.site import Run, Site
+from fcnkit.engines.torch.layers.site import Run, Site, Tensors
 
 
 def each(function: Callable[[Tensor], Tensor]) -> Run:
@@ -129,22 +129,25 @@ def eltwise(site: Site) -> Run:
     return lambda bottoms, blobs: [_ELTWISE[param.get("operation")](bottoms)]
 
 
-def _sum(bottoms, coefficients) -> Tensor:
-    total = None
-    for x, coefficient in zip(bottoms, coefficients, strict=True):
-        x = x if coefficient == 1 else x * coefficient
-        total = x if total is None else total + x
+def _sum(bottoms: Tensors, coefficients: Sequence[float]) -> Tensor:
+    parts = (
+        x if coefficient == 1 else x * coefficient
+        for x, coefficient in zip(bottoms, coefficients, strict=True)
+    )
+    total = next(parts)
+    for part in parts:
+        total = total + part
     return total
 
 
-def _product(bottoms) -> Tensor:
+def _product(bottoms: Tensors) -> Tensor:
     total = bottoms[0]
     for x in bottoms[1:]:
         total = total * x
     return total
 
 
-def _largest(bottoms) -> Tensor:
+def _largest(bottoms: Tensors) -> Tensor:
     """Of equal values Caffe takes the second bottom's over the first's, and else the earlier one's.
 
     That decides which of them gets the gradient.

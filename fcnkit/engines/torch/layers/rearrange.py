@@ -4,8 +4,9 @@ from collections.abc import Callable
 from math import prod
 
 import torch
+from torch import Tensor
 
-from fcnkit.engines.torch.layers.site import Run, Site
+from fcnkit.engines.torch.layers.site import Run, Site, Tensors
 from fcnkit.nets.layers import rearrange
 
 
@@ -13,7 +14,7 @@ def _shaped(rule: Callable) -> Callable[[Site], Run]:
     """The bottom in the shape that the rule of nets/layers/rearrange.py gives."""
 
     def build(site: Site) -> Run:
-        def run(bottoms, blobs):
+        def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
             return [bottoms[0].reshape(rule(site.layer, [tuple(bottoms[0].shape)])[0])]
 
         return run
@@ -38,7 +39,7 @@ def slices(site: Site) -> Run:
     layer = site.layer
     axis = rearrange.join_axis(layer, len(site.shapes[0]), "slice_param", "slice_dim")
 
-    def run(bottoms, blobs):
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         sizes = [shape[axis] for shape in rearrange.slices(layer, [tuple(bottoms[0].shape)])]
         return torch.split(bottoms[0], sizes, axis)
 
@@ -55,7 +56,7 @@ def crop(site: Site) -> Run:
     offsets = rearrange.crop_offsets(site.layer, len(site.shapes[0]))
     start = len(site.shapes[0]) - len(offsets)
 
-    def run(bottoms, blobs):
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         x, reference = bottoms
         for axis, offset in enumerate(offsets, start):
             x = x.narrow(axis, offset, reference.shape[axis])
@@ -77,7 +78,7 @@ def reduction(site: Site) -> Run:
     param, axis = site.param("reduction_param"), site.axis("reduction_param")
     function, coefficient = _REDUCTIONS[param.get("operation")], param.get("coeff")
 
-    def run(bottoms, blobs):
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         x = bottoms[0]
         return [function(x.reshape(*x.shape[:axis], prod(x.shape[axis:]))) * coefficient]
 
@@ -100,24 +101,24 @@ def silence(site: Site) -> Run:
 def argmax(site: Site) -> Run:
     """The places of the top_k largest values, or those; of equal values Caffe takes the last."""
     param = site.param("argmax_param")
-    axis = site.axis("argmax_param") if param.has("axis") else None
+    axis = site.axis("argmax_param") if param.has("axis") else 0
     top_k, valued = param.get("top_k"), param.get("out_max_val")
 
-    def run(bottoms, blobs):
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         x = bottoms[0].detach()
         values, places = _last_largest(x, axis, top_k)
         return [values if valued else places]
 
-    def both(bottoms, blobs):
+    def both(bottoms: Tensors, blobs: Tensors) -> Tensors:
         x = bottoms[0].detach()
         values, places = _last_largest(x.reshape(x.shape[0], -1), 1, top_k)
         found = torch.stack([places, values] if valued else [places], 1)
         return [found.reshape(rearrange.argmax(site.layer, [tuple(x.shape)])[0])]
 
-    return both if axis is None else run
+    return run if param.has("axis") else both
 
 
-def _last_largest(x, axis: int, top_k: int):
+def _last_largest(x: Tensor, axis: int, top_k: int) -> tuple[Tensor, Tensor]:
     """The top_k largest values along an axis and their places, later ones first among equals."""
     values, places = torch.sort(x.flip(axis), dim=axis, descending=True, stable=True)
     places = x.shape[axis] - 1 - places

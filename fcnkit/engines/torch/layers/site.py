@@ -9,8 +9,10 @@ from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import canonical
 from fcnkit.shape import Shape
 
-# What a layer does: its tops, from its bottoms and its parameters, all of them tensors.
-Run = Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]]
+Tensors = Sequence[Any]
+
+# What a layer does: its tops, from its bottoms and its parameters.
+Run = Callable[[Tensors, Tensors], Tensors]
 
 
 class Site(NamedTuple):

@@ -4,6 +4,7 @@ Sizes are those of nets/layers/windows.py.  Both convolutions are cross-correlat
 in Caffe as in PyTorch, and their weights lie in memory alike.
 """
 
+from collections.abc import Callable
 from math import prod
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from fcnkit.engines.torch.layers.channelwise import Apart, by_kernels
-from fcnkit.engines.torch.layers.site import Run, Site
+from fcnkit.engines.torch.layers.site import Run, Site, Tensors
 from fcnkit.nets.layers.sliding import Spatial, convolved, spatial
 from fcnkit.nets.layers.windows import im2col as im2col_shapes
 from fcnkit.nets.layers.windows import pooling as pooling_shapes
@@ -20,8 +21,13 @@ from fcnkit.shape import Shape
 LOWEST = -torch.finfo(torch.float32).max
 """What Caffe's MAX pooling begins with, -FLT_MAX."""
 
-_CONVOLVE = (F.conv1d, F.conv1d, F.conv2d, F.conv3d)
-_DECONVOLVE = (F.conv_transpose1d, F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
+_CONVOLVE: tuple[Callable[..., Tensor], ...] = (F.conv1d, F.conv1d, F.conv2d, F.conv3d)
+_DECONVOLVE: tuple[Callable[..., Tensor], ...] = (
+    F.conv_transpose1d,
+    F.conv_transpose1d,
+    F.conv_transpose2d,
+    F.conv_transpose3d,
+)
 
 
 def convolution(site: Site) -> Run:
@@ -33,7 +39,7 @@ def convolution(site: Site) -> Run:
     axis, window, group = _settings(site)
     function = _CONVOLVE[len(window.kernel)]
 
-    def run(bottoms, blobs):
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         def filtered(x: Tensor, weight: Tensor) -> Tensor:
             x = _reaching(x, window)
             bias = blobs[1] if len(blobs) > 1 else None
@@ -95,7 +101,7 @@ def deconvolution(site: Site) -> Run:
     stride, pad, dilation = _ones(window)
     apart = Apart(group)
 
-    def run(bottoms, blobs):
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         bias = blobs[1] if len(blobs) > 1 else None
         kernels = apart.of(blobs[0])
 
@@ -120,7 +126,9 @@ def _settings(site: Site) -> tuple[int, Spatial, int]:
     return axis, window, site.param("convolution_param").get("group")
 
 
-def _folded(x: Tensor, axis: int, weight: Tensor, function) -> Tensor:
+def _folded(
+    x: Tensor, axis: int, weight: Tensor, function: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
     """The function on x with one axis before the channels, and at least one behind them."""
     if axis == 1 and x.dim() > 2:
         return function(x, weight)
@@ -150,9 +158,9 @@ def pooling(site: Site) -> Run:
         raise site.error(f"it has no {method} pooling; use MAX or AVE, or the engine caffe")
     window = None if whole else spatial(layer)
 
-    def run(bottoms, blobs):
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         (x,) = bottoms
-        if whole:
+        if window is None:
             return _POOL[method](x, _whole(x), (1, 1), len(layer.tops))
         size = pooling_shapes(layer, [tuple(x.shape)])[0][2:]
         return _POOL[method](x, window, size, len(layer.tops))
@@ -193,7 +201,7 @@ def _mean(x: Tensor, window: Spatial, size: Shape, tops: int) -> list[Tensor]:
 _POOL = {"MAX": _largest, "AVE": _mean}
 
 
-def _padded(x: Tensor, window: Spatial, value: float) -> tuple[Tensor, tuple[int, int]]:
+def _padded(x: Tensor, window: Spatial, value: float) -> tuple[Tensor, Shape]:
     """x and what is still to be padded: PyTorch pads no more than half a window by itself."""
     if all(2 * pad <= kernel for pad, kernel in zip(window.pad, window.kernel, strict=True)):
         return x, window.pad
@@ -219,7 +227,7 @@ def im2col(site: Site) -> Run:
     if len(site.shapes[0]) != 4 or len(window.kernel) != 2:
         raise site.error("its windows are not over the last 2 of 4 axes; PyTorch unfolds no others")
 
-    def run(bottoms, blobs):
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         (x,) = bottoms
         columns = F.unfold(
             _reaching(x, window), window.kernel, window.dilation, window.pad, window.stride

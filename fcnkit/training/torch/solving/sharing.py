@@ -18,7 +18,7 @@ def share(source: Net, target: Net) -> None:
             fact = f"its parameters are {shapes[1]}, and {shapes[0]} in the net that is trained"
             raise other.layer.error(f"{fact}; give the layer the same numbers in both")
         for mine, theirs in zip(other.uses, one.uses, strict=True):
-            _share(target, mine.index, source.blobs[theirs.index])
+            _share(target, mine.number, source.blobs[theirs.number])
 
 
 def _share(target: Net, index: int, value: Parameter) -> None:

@@ -60,5 +60,5 @@ def _moving(net: Net) -> Iterator[tuple[Parameter, float]]:
         ):
             fraction = layer.param("batch_norm_param").get("moving_average_fraction")
             yield from zip(
-                (net.blobs[use.index] for use in step.uses), repeat(fraction), strict=False
+                (net.blobs[use.number] for use in step.uses), repeat(fraction), strict=False
             )
