@@ -10,10 +10,15 @@ from hypothesis import strategies as st
 from fcnkit.errors import WeightsError
 from fcnkit.formats import prototxt
 from fcnkit.formats.schema import FILLERS
-from fcnkit.weights.fillers import bilinear, bilinear_blob, bilinear_planes, fill
+from fcnkit.weights.fillers import bilinear, bilinear_planes, fill
 
 SHAPE = (40, 30, 5, 4)
 COUNT, FAN_IN, FAN_OUT = 40 * 30 * 20, 30 * 20, 40 * 20
+
+
+def bilinear_blob(shape, group=None):
+    """The planes as one array."""
+    return np.stack(list(bilinear_planes(shape, group))).reshape(shape)
 
 
 def filled_by_caffe(

@@ -17,7 +17,7 @@ from fcnkit.formats import prototxt
 from fcnkit.nets.shapes import infer
 from fcnkit.plan import Move
 from fcnkit.weights import blobs, matching, store, surgery
-from fcnkit.weights.fillers import bilinear_blob
+from fcnkit.weights.fillers import bilinear_planes
 from fcnkit.weights.surgery import match, transplant, transposed
 
 CLASSIFIERS = [
@@ -30,6 +30,11 @@ CLASSIFIERS = [
         "cifar10_quick_v2/cifar10_quick_iter_5000.caffemodel",
     ),
 ]
+
+
+def bilinear_blob(shape, group=None):
+    """The planes as one array."""
+    return np.stack(list(bilinear_planes(shape, group))).reshape(shape)
 
 
 @pytest.fixture(params=[V1, V2], ids=["V1", "V2"])

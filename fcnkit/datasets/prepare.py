@@ -14,8 +14,6 @@ from fcnkit.errors import DatasetError
 if TYPE_CHECKING:
     import numpy
 
-ORDERS = ("bgr", "rgb", "gray")
-
 
 @dataclass(frozen=True)
 class Recipe:

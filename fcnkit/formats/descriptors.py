@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from fcnkit.formats import wire
 
-_FILE = 1
 _NAME = 1
 _PACKAGE, _MESSAGES, _ENUMS = 2, 4, 5
 _FIELDS, _NESTED_ENUMS = 2, 4

@@ -4,6 +4,11 @@ the array <layer>/<number> is one blob; and how one is written.
 An .npz is a zip file of .npy arrays.  Only arrays that are stored as they are
 are taken, in C order and of plain floating-point numbers: nothing is
 unpacked, and nothing is unpickled.
+
+zipfile reads the zip.  numpy.load would read the values of each array to tell
+its shape, says of none where it stands, and gives the header to Python's
+parser, which ends in MemoryError, RecursionError or TokenError where the
+header was made for that.
 """
 
 import math

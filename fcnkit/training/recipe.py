@@ -17,7 +17,6 @@ from fcnkit.training.runs import Run
 from fcnkit.training.trainers import Caffe, Trainer
 
 NORMALIZED, UNNORMALIZED = "normalized", "unnormalized"
-LOSSES = (NORMALIZED, UNNORMALIZED)
 _SNAPSHOT, _DISPLAY = 1000, 20
 
 
@@ -25,7 +24,7 @@ class Options(NamedTuple):
     """What a run changes; None leaves what the solver says.
 
     `trainer` trains; `cpu` is True for the CPU, False for the GPU.  `loss` is
-    one of LOSSES.  `loss_weights` is as `weighting.weighted` takes it.
+    NORMALIZED or UNNORMALIZED.  `loss_weights` is as `weighting.weighted` takes it.
     """
 
     data: Path | None = None

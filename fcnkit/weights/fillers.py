@@ -45,8 +45,8 @@ def _ramp(size: int) -> "numpy.ndarray":
     return np.float32(1) - np.abs(np.arange(size, dtype=np.float32) / half - centre)
 
 
-def bilinear_blob(shape: Sequence[int], group: int | None = None) -> "numpy.ndarray":
-    """Weights that make a Deconvolution interpolate each channel by itself.
+def bilinear_planes(shape: Sequence[int], group: int | None = None) -> Iterator["numpy.ndarray"]:
+    """The planes of weights that make a Deconvolution interpolate each channel by itself.
 
     `shape` is (I, O / group, height, width).  Channel i of the input goes to
     channel i of the output: with group = I all I x 1 planes hold the kernel,
@@ -54,13 +54,6 @@ def bilinear_blob(shape: Sequence[int], group: int | None = None) -> "numpy.ndar
 
     Raises WeightsError when input and output channels differ in number.
     """
-    import numpy as np
-
-    return np.stack(list(bilinear_planes(shape, group))).reshape(shape)
-
-
-def bilinear_planes(shape: Sequence[int], group: int | None = None) -> Iterator["numpy.ndarray"]:
-    """The planes, height x width, of `bilinear_blob` in turn; raises as it does."""
     shape = tuple(shape)
     if len(shape) != 4:
         fact = f"expected 4 axes, found {len(shape)}"
