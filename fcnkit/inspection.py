@@ -12,7 +12,7 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets import coords
 from fcnkit.nets.coordmap import CoordMap, show
 from fcnkit.nets.graph import Graph, Layer, State, Top, build
-from fcnkit.nets.layers.table import TYPES
+from fcnkit.nets.layers.table import TYPES, of
 from fcnkit.nets.memory import Memory, memory
 from fcnkit.nets.shapes import Shapes, infer
 from fcnkit.shape import Shape
@@ -240,7 +240,7 @@ def _first(graph: Graph, blob: str) -> Top:
 
 def _end(graph: Graph, places: Mapping[Top, CoordMap]) -> Top | None:
     """The last upsampled top; None in a net without Deconvolution."""
-    upsampled = [top for top in places if graph.producer(top).type == "Deconvolution"]
+    upsampled = [top for top in places if of(graph.producer(top)).spreads]
     return max(upsampled, key=lambda top: top.layer, default=None)
 
 

@@ -13,6 +13,7 @@ from fcnkit.engines.inputs import check_weights, input_arrays, known_size, nomin
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Top, build
+from fcnkit.nets.layers.table import makes_probabilities
 from fcnkit.shape import Shape
 from fcnkit.weights.store import GivenWeights
 
@@ -207,7 +208,7 @@ def _outputs(graph: Graph, new_graph: Graph) -> list[tuple[Top, Top]]:
 def before_softmax(graph: Graph, top: Top) -> Top | None:
     """What a Softmax that makes this output reads, where it can still be read after a run."""
     layer = graph.producer(top)
-    if layer.type != "Softmax" or graph.top(layer.bottoms[0].blob) != layer.bottoms[0]:
+    if not makes_probabilities(layer) or graph.top(layer.bottoms[0].blob) != layer.bottoms[0]:
         return None
     return layer.bottoms[0]
 

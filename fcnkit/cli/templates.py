@@ -56,7 +56,7 @@ def facts(name: str, about: str) -> Facts:
     from fcnkit.rewrites.convolutionalize import convolutionalize
 
     found = inspect(convolutionalize(load(f"{TEMPLATE}{name}")).net)
-    image = next(row for row in found.rows if row.type == "Input")
+    image = found.rows[0]
     score = [row for row in found.rows if row.params][-1]
     return Facts(name, (image.shape or ())[1:], found.params, found.macs, score.field or (), about)
 

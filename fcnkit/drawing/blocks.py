@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.layers.sliding import spatial
-from fcnkit.nets.layers.table import enlarges, groups_of, of, trait
+from fcnkit.nets.layers.table import enlarges, groups_of, makes_probabilities, of
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import Shapes
 from fcnkit.shape import Shape
@@ -166,11 +166,6 @@ def _kind(layer: Layer) -> str:
         return "crop"
     if len(kind.carriers(layer)) > 1 or (kind.trait is Trait.ARRANGES and len(layer.tops) > 1):
         return "joint"
-    if kind.trait in (Trait.LOSS, Trait.JUDGE) or _makes_probabilities(layer):
+    if kind.trait in (Trait.LOSS, Trait.JUDGE) or makes_probabilities(layer):
         return "result"
     return "pooling" if kind.trait is Trait.PLACES else "other"
-
-
-def _makes_probabilities(layer: Layer) -> bool:
-    """Whether it is a Softmax: what normalises, and keeps to bounds."""
-    return trait(layer) is Trait.NORMAL and of(layer).saturates(layer)

@@ -40,7 +40,7 @@ def input_arrays(graph: Graph, given: Mapping[str, Any], seed: int = 0) -> dict[
 
 def nominal(graph: Graph) -> dict[str, Shape | None]:
     """The shape that the prototxt gives each input."""
-    layers = [layer for layer in graph.layers if layer.type == "Input"]
+    layers = [layer for layer in graph.layers if layer.is_input]
     return {
         top.blob: shape
         for layer in layers

@@ -238,7 +238,7 @@ def _check_names(graph: Graph) -> None:
     """OpenCV finds layers and their weights by name, and names a Convolution by its top."""
     seen: dict[str, Layer] = {}
     for layer in graph.layers:
-        if layer.type == "Input":
+        if layer.is_input:
             continue
         for name in _names(layer):
             if not name:
@@ -338,7 +338,7 @@ def _places(graph: Graph, names: Sequence[str]) -> dict[Top, tuple[str, int]]:
     for layer in graph.layers:
         if layer.type == "Convolution":
             places.update((top, (left.pop(0), 0)) for top in layer.tops)
-        elif layer.type != "Input":
+        elif not layer.is_input:
             name = left.pop(0)
             places.update((top, (name, top.index)) for top in layer.tops)
     return places

@@ -11,6 +11,7 @@ from fcnkit.exporting.exported import Exported, Left, Port, declared
 from fcnkit.exporting.operators import OPERATORS, check, left_out
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Layer, State, Top, build
+from fcnkit.nets.layers.table import of
 from fcnkit.nets.shapes import Shapes
 from fcnkit.shape import Shape
 from fcnkit.weights import store
@@ -57,9 +58,6 @@ def export(
     return _written(free, opened, needed, tuple(dict.fromkeys(wanted)))
 
 
-_SOURCES = ("Input", "Parameter")
-
-
 def _shapes(graph: Graph, given: Mapping[str, Shape]) -> dict[str, Shape]:
     """The shape of every input; NetError for one that has none,
     and for a shape of something else.
@@ -94,12 +92,13 @@ def own_outputs(graph: Graph) -> list[Top]:
         ends = [
             top for top, those in readers.items() if all(reader.index in gone for reader in those)
         ]
+        # What a Silence reads is meant to be left alone; what goes to a file is wanted.
         wanted = [
             top for top in ends if not any(reader.type == "Silence" for reader in readers[top])
         ]
         if left_out(layer) or (len(ends) == len(readers) and not wanted):
             gone.add(layer.index)
-        elif layer.type != "Input":
+        elif not layer.is_input:
             found += wanted[::-1]
     return found[::-1]
 
@@ -125,14 +124,19 @@ def _needed(graph: Graph, outputs: Sequence[Top]) -> list[Layer]:
         wanted.update(layer.bottoms)
         found.append(layer)
     for layer in reversed(found):
-        if layer.type not in _SOURCES:
+        if not (layer.is_input or _is_parameter(layer)):
             check(layer)
     return found[::-1]
 
 
+def _is_parameter(layer: Layer) -> bool:
+    """Whether its top is a blob of the weights: a Parameter, which reads nothing and learns."""
+    return not layer.bottoms and of(layer).learns
+
+
 def _left(graph: Graph, needed: Sequence[Layer], inputs: Sequence[Top]) -> Iterator[Left]:
     for layer in graph.layers:
-        if layer.type == "Input":
+        if layer.is_input:
             unread = [top.blob for top in layer.tops if top not in inputs]
             if unread:
                 yield Left(
@@ -153,7 +157,7 @@ def _written(
     names = _named(graph, draft, inputs, outputs)
     shared = _shared(graph, free.shapes, weights)
     for layer in needed:
-        if layer.type != "Input":
+        if not layer.is_input:
             _add(layer, draft, names, free, _blobs(layer, free.shapes, weights, shared))
     ports = [Port(names[top], free.named(top)) for top in inputs]
     made = _results(draft, names, inputs, outputs)
@@ -208,7 +212,7 @@ def _add(
     sizes, tops = ([free.dims(top) for top in each] for each in (layer.bottoms, layer.tops))
     site = Site(draft, layer, [names[top] for top in layer.bottoms], sizes, tops, blobs)
     first = len(draft.nodes)
-    found = [site.weights(0)] if layer.type == "Parameter" else OPERATORS[layer.type](site)
+    found = [site.weights(0)] if _is_parameter(layer) else OPERATORS[layer.type](site)
     for top, made in zip(layer.tops, found, strict=True):
         if not draft.rename(first, made, names[top]):
             node = draft.name(f"{layer.name}/Identity")

@@ -15,6 +15,7 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.coords import between
 from fcnkit.nets.graph import Graph, Top, build
+from fcnkit.nets.layers.table import of
 from fcnkit.nets.shapes import infer
 from fcnkit.shape import Shape
 from fcnkit.verify import before_softmax
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 # An input of unknown size is taken to be of this one, to learn which tops are score maps.
 _SIZE = 512
-# What a last layer of these types gives are probabilities already.
-_PROBABILITIES = ("Softmax", "Sigmoid")
 
 
 @dataclass(frozen=True)
@@ -96,10 +95,9 @@ def head(net: Prototxt, blob: str | None = None) -> Head:
         raise NetError(
             f'{net.path}: "{top.blob}" has {count} channel; scores have one for each class'
         )
-    kind = graph.producer(scores).type
-    return Head(
-        graph, image, scores, count, given, kind in _PROBABILITIES, _place(graph, scores, image)
-    )
+    # What keeps to these bounds, as a Softmax or a Sigmoid, gives probabilities already.
+    probable = of(graph.producer(scores)).range(graph.producer(scores)) == (0, 1)
+    return Head(graph, image, scores, count, given, probable, _place(graph, scores, image))
 
 
 def _sized(graph: Graph, image: Top, given: Shape) -> tuple[Shape, Mapping[Top, Shape | None]]:

@@ -130,6 +130,7 @@ def _layer(view: View, field: Field, kind: str, refuse: Refuse) -> Declared:
         fact = "it has both include and exclude rules; Caffe takes one kind, not both"
         refuse("include-and-exclude", error(field, name, fact))
     tops = tuple(view.list("top"))
+    # Of all types, Input alone has shapes that are read before the state is chosen.
     shapes = _input_shapes(view, field, len(tops), refuse) if kind == "Input" else ()
     return Declared(
         name, kind, tuple(view.list("bottom")), tops, view, field, shapes, include, exclude

@@ -49,6 +49,11 @@ class Layer:
         """The line, from 1, on which this layer begins."""
         return self.field.line
 
+    @property
+    def is_input(self) -> bool:
+        """Whether its tops are given to the net from outside, in shapes that the prototxt says."""
+        return self.type == "Input"
+
     def param(self, name: str) -> View:
         """This layer's `name` message; one that answers defaults when it is not written."""
         if name not in self._params:
@@ -119,7 +124,7 @@ class Graph:
     @property
     def inputs(self) -> tuple[Top, ...]:
         """The tops of Input layers."""
-        return tuple(top for layer in self.layers if layer.type == "Input" for top in layer.tops)
+        return tuple(top for layer in self.layers if layer.is_input for top in layer.tops)
 
     @cached_property
     def _last(self) -> dict[str, Top]:

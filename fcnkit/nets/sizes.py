@@ -62,7 +62,7 @@ class Sizes:
         self.graph, self.start, self.tops = graph, start, tops
         self.first, self.more = frozenset(layer.index for layer in first), 0
         self.places = downward(graph, start)
-        layers = [layer for layer in _needed(graph, tops) if layer.type != "Input"]
+        layers = [layer for layer in _needed(graph, tops) if not layer.is_input]
         self.period = _period(self.places, layers)
         self.inputs: dict[Top, Shape] = _inputs(graph) | {start: shape}
         self.shapes, self.same, self.distinct = _collapsed(
@@ -153,7 +153,7 @@ def _inputs(graph: Graph) -> dict[Top, Shape]:
     return {
         top: shape
         for layer in graph.layers
-        if layer.type == "Input"
+        if layer.is_input
         for top, shape in zip(layer.tops, layer.input_shapes, strict=True)
         if shape is not None
     }

@@ -13,6 +13,7 @@ from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt, Style, Word, parse, render
 from fcnkit.nets.graph import Graph, Layer, build
 from fcnkit.nets.layers.sliding import spatial
+from fcnkit.nets.layers.table import groups_of, is_pointwise, makes_scores, of
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import appended, inside, removed, set_param
 from fcnkit.rewrites.parts import LEARN, Pairs
@@ -36,9 +37,10 @@ def deployed(net: Prototxt) -> Plan:
     Raises NetError where a layer has a window that they cannot write.
     """
     graph = build(net)
-    stay = [layer for layer in graph.layers if layer.type != "Dropout"]
+    gone = [layer for layer in graph.layers if _trains_only(layer)]
+    stay = [layer for layer in graph.layers if layer not in gone]
     edits = _spelled(net, graph, stay) + _replaced(net, graph, [_input_layer(graph)])
-    edits += [edit for layer in graph.layers if layer.type == "Dropout" for edit in _bridged(layer)]
+    edits += [edit for layer in gone for edit in _bridged(layer)]
     return _plan(net, edits)
 
 
@@ -108,10 +110,14 @@ def _plan(net: Prototxt, edits: Sequence[Edit]) -> Plan:
     return Plan(net, net.edit(edits), (Step("change", "", None, "every field written out", _WHY),))
 
 
+def _trains_only(layer: Layer) -> bool:
+    """Whether it does nothing in a net that is tested: a Dropout."""
+    return is_pointwise(layer) and of(layer).identity(layer)
+
+
 def _grouped(graph: Graph) -> bool:
     """Whether this is the CaffeNet kind of trunk, whose definition they wrote another way."""
-    layers = (layer for layer in graph.layers if layer.type == "Convolution")
-    return any(layer.param("convolution_param").get("group") > 1 for layer in layers)
+    return any(makes_scores(layer) and groups_of(layer) > 1 for layer in graph.layers)
 
 
 def _classes(graph: Graph) -> list[int]:
@@ -128,18 +134,17 @@ def _spelled(net: Prototxt, graph: Graph, layers: Sequence[Layer]) -> list[Edit]
     edits = [removed(field, _WHY) for field in net.root.all("name")]
     grouped = _grouped(graph)
     for layer in layers:
-        if layer.type == "Convolution":
+        if makes_scores(layer):
             edits += _convolution(net, layer, grouped)
-        elif layer.type in _WRITTEN:
-            message, names = _WRITTEN[layer.type]
-            edits += _written(net, layer, message, names)
+        elif of(layer).message in _WRITTEN:
+            edits += _written(net, layer, of(layer).message, _WRITTEN[of(layer).message])
     return edits
 
 
 _WRITTEN = {
-    "Pooling": ("pooling_param", ("pool", "kernel_size", "stride")),
-    "LRN": ("lrn_param", ("local_size", "alpha", "beta")),
-    "Dropout": ("dropout_param", ("dropout_ratio",)),
+    "pooling_param": ("pool", "kernel_size", "stride"),
+    "lrn_param": ("local_size", "alpha", "beta"),
+    "dropout_param": ("dropout_ratio",),
 }
 
 

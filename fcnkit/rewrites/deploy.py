@@ -39,7 +39,7 @@ def deploy(
             )
             edits += found
             steps += step
-        if layer.bottoms or layer.type == "Input":
+        if layer.bottoms or layer.is_input:
             edits += [removed(rule, "one state") for rule in layer.field.all("include", "exclude")]
     for field in net.root.all("layer", "layers"):
         if field.start not in kept:
@@ -57,9 +57,7 @@ def _graph(net: Prototxt) -> Graph:
     except Elsewhere:
         found = graphs(net)
         given = (
-            one
-            for one in found
-            if all(layer.bottoms or layer.type == "Input" for layer in one.layers)
+            one for one in found if all(layer.bottoms or layer.is_input for layer in one.layers)
         )
         return next(given, found[0])
 
@@ -100,7 +98,7 @@ def _batch_of_one(layer: Layer, shape: Shape | None) -> Shape:
 
 def _input(net: Prototxt, layer: Layer, wanted: Mapping) -> tuple[list[Edit], list[Step]]:
     """The edits that make the layer an Input of the wanted shapes."""
-    if layer.type != "Input":
+    if not layer.is_input:
         return _replaced(net, layer, wanted)
     edits = []
     for top, shape in wanted.items():

@@ -57,7 +57,7 @@ def _part(
     while todo:
         each = todo.pop()
         reached |= each == top
-        if each == top and graph.producer(each).type != "Input":
+        if each == top and not graph.producer(each).is_input:
             continue
         if graph.producer(each) not in found:
             found.add(graph.producer(each))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from fcnkit.formats.prototxt import Prototxt, Word
 from fcnkit.nets.graph import build
+from fcnkit.nets.layers.table import of
 from fcnkit.nets.shapes import infer
 from fcnkit.plan import Move, Offset, Plan, Step
 from fcnkit.rewrites.changes import appended
@@ -24,8 +25,6 @@ def learning(bias_rate: float = BIAS_RATE) -> Pairs:
 
 LEARN = learning()
 FIXED: Pairs = [("param", [("lr_mult", 0)])]
-# What becomes of a new layer's parameters; a Scale's are left to its filler.
-_STARTS = {"Convolution": "zero", "Deconvolution": "bilinear"}
 
 
 def score_layer(name: str, bottom: str, classes: int) -> Pairs:
@@ -121,12 +120,12 @@ def added(
     for layer, why in layers:
         given = dict(layer)
         steps.append(Step("insert", given["name"], None, _describe(given), why))
-        if given["type"] in _STARTS:
-            blobs = shapes.blobs(graph.layer(given["name"])) or ()
-            moves += [
-                Move(given["name"], at, shape, how=_STARTS[given["type"]])
-                for at, shape in enumerate(blobs)
-            ]
+        # A Scale's parameters are left to its filler.
+        new = graph.layer(given["name"])
+        if of(new).linear:
+            how = "bilinear" if of(new).spreads else "zero"
+            blobs = shapes.blobs(new) or ()
+            moves += [Move(new.name, at, shape, how=how) for at, shape in enumerate(blobs)]
     return Plan(net, after, tuple(steps), tuple(moves), tuple(offsets))
 
 
@@ -138,16 +137,16 @@ def with_layers(net: Prototxt, layers: Sequence[Pairs]) -> Prototxt:
 
 def _describe(layer: dict) -> str:
     param = dict(layer.get("convolution_param", ()))
-    if layer["type"] == "Deconvolution":
+    if "stride" in param:
         pad = f", pad {param['pad']}" if "pad" in param else ""
         return (
             f"Deconvolution, kernel {param['kernel_size']}, stride {param['stride']}{pad}, bilinear"
         )
-    if layer["type"] == "Crop":
+    if "crop_param" in layer:
         offset = [value for name, value in layer["crop_param"] if name == "offset"]
         return f"Crop, offset {'x'.join(map(str, offset))}"
-    if layer["type"] == "Scale":
+    if "scale_param" in layer:
         return f"Scale, {dict(dict(layer['scale_param'])['filler'])['value']}"
-    if layer["type"] == "Convolution":
+    if param:
         return f"Convolution 1x1 of {layer['bottom']}, {param['num_output']} classes"
     return f"{layer['type']}, sum"

@@ -16,6 +16,7 @@ from fcnkit.libraries import load
 from fcnkit.linting.seen import Seen
 from fcnkit.linting.training import ignored_label, labelled, source_of
 from fcnkit.nets.graph import Graph, Layer
+from fcnkit.nets.layers.table import of
 from fcnkit.nets.shapes import infer
 from fcnkit.training.recipe import Recipe
 
@@ -70,7 +71,7 @@ def uses(graph: Graph) -> Iterator[Use]:
 
 
 def _reads_lmdb(layer: Layer) -> bool:
-    return layer.type == "Data" and layer.param("data_param").get("backend") == "LMDB"
+    return of(layer).message == "data_param" and layer.param("data_param").get("backend") == "LMDB"
 
 
 def _source(layer: Layer) -> Path:

@@ -12,6 +12,7 @@ from fcnkit.formats import binaryproto, prototxt
 from fcnkit.formats.prototxt import Field, Prototxt, Word
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Graph, Layer, State, build
+from fcnkit.nets.layers.table import is_softmax_loss, of
 from fcnkit.rewrites.changes import removed, set_param, set_value
 from fcnkit.training.runs import Run
 from fcnkit.training.trainers import Caffe, Trainer
@@ -191,7 +192,7 @@ def _state(phase: str, view: View) -> State:
 
 def _sources(layer: Layer, folder: Path, data: Path | None) -> Iterator[Edit]:
     """The layer's database, by its absolute path."""
-    if layer.type != "Data":
+    if of(layer).message != "data_param":
         return
     field = layer.param("data_param").field("source")
     if field is None:
@@ -206,7 +207,7 @@ def _sources(layer: Layer, folder: Path, data: Path | None) -> Iterator[Edit]:
 
 
 def _normalization(net: Prototxt, layer: Layer, loss: str | None) -> list[Edit]:
-    if loss is None or layer.type != "SoftmaxWithLoss":
+    if loss is None or not is_softmax_loss(layer):
         return []
     fields = [("normalize", loss == NORMALIZED)]
     return set_param(
@@ -259,7 +260,7 @@ def stage(graph: Graph) -> int:
     names = [layer.name for layer in graph.layers]
     if any(name.startswith("scale_") for name in names):
         return 0
-    heads = max(1, sum(layer.type == "SoftmaxWithLoss" for layer in graph.layers))
+    heads = max(1, sum(map(is_softmax_loss, graph.layers)))
     return sum(name.startswith("fuse_") for name in names) // heads
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fcnkit.errors import OutputError, WeightsError
 from fcnkit.linting.seen import Seen
+from fcnkit.nets.layers.table import of
 from fcnkit.nets.shapes import infer
 from fcnkit.training import databases_fit, train
 from fcnkit.training.recipe import Options, Recipe, recipe
@@ -111,5 +112,5 @@ def unfilled(made: Recipe, weights: Sequence[Path]) -> Iterator[str]:
     graph = next(made.nets[0].graphs())
     seen = Seen(graph, infer(graph, refuse=lambda name, error: None))
     for layer in graph.layers if weights else ():
-        if layer.name not in names and seen.count(layer) and layer.type != "Deconvolution":
+        if layer.name not in names and seen.count(layer) and not of(layer).spreads:
             yield layer.name

@@ -12,6 +12,7 @@ from fcnkit.engines.torch.layers.site import Run, Site, check_fields, refusal
 from fcnkit.engines.torch.layers.table import LAYERS, is_source
 from fcnkit.engines.torch.parameters import Use, blobs, forced, load, parameters
 from fcnkit.nets.graph import Graph, Layer, Top
+from fcnkit.nets.layers.table import of
 from fcnkit.nets.shapes import Shapes
 from fcnkit.weights.store import Weights
 
@@ -102,7 +103,7 @@ class Net(torch.nn.Module):
         """
         self._schedule(self._shown)
         for step in self.steps:
-            if step.layer.type == "Deconvolution":
+            if of(step.layer).spreads:
                 step.run((), [self._blob(use) for use in step.uses])
 
     def tops(self, inputs: Mapping[str, Tensor], wanted: Collection[Top]) -> dict[Top, Tensor]:

@@ -13,6 +13,7 @@ from fcnkit.errors import WeightsError
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Graph, Layer
+from fcnkit.nets.layers.table import keeps_statistics
 from fcnkit.nets.shapes import Shapes
 from fcnkit.shape import Shape
 from fcnkit.weights.blobs import Blob
@@ -153,7 +154,7 @@ def _specs(layer: Layer) -> list[_Spec]:
     if layer.view.message_name == "LayerParameter":
         specs = [_spec(view) for view in layer.view.views("param")]
         # Caffe's UpgradeNetBatchNorm: before it knew better, people had to write all three.
-        old = layer.type == "BatchNorm" and len(specs) == 3
+        old = keeps_statistics(layer) and len(specs) == 3
         return [spec._replace(lr_mult=0.0, decay_mult=0.0) if old else spec for spec in specs]
     lists = [
         layer.view.list(name) for name in ("param", "blobs_lr", "weight_decay", "blob_share_mode")

@@ -279,6 +279,12 @@ def is_loss(layer: Layer) -> bool:
     return kind.trait is Trait.LOSS or named or any(layer.view.list("loss_weight"))
 
 
+def is_softmax_loss(layer: Layer) -> bool:
+    """Whether it is the loss of scores against the number of a class, SoftmaxWithLoss."""
+    kind = of(layer)
+    return kind.trait is Trait.LOSS and kind.message == "softmax_param"
+
+
 def count_of_outputs(layer: Layer) -> int | None:
     """How many outputs the layer says that it has; None for a type that says none."""
     kind = of(layer)
@@ -341,6 +347,11 @@ def keeps_statistics(layer: Layer) -> bool:
     """Whether its parameters are means and variances that training measures, as a BatchNorm's."""
     found = of(layer).affine(layer)
     return found is not None and found.mean is not None
+
+
+def makes_probabilities(layer: Layer) -> bool:
+    """Whether it is a Softmax: what normalises, and keeps to bounds."""
+    return trait(layer) is Trait.NORMAL and of(layer).saturates(layer)
 
 
 def channels_of(layer: Layer) -> list[Top]:

@@ -9,10 +9,8 @@ from fcnkit.engines.torch.layers.site import refusal
 from fcnkit.formats import binaryproto
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Layer
+from fcnkit.nets.layers.table import of
 from fcnkit.training.torch.reading.draws import Draws
-
-# Where V1 files have what is in transform_param now.
-_OWN = {"Data": "data_param", "ImageData": "image_data_param"}
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ def transform(layer: Layer, phase: str, draws: Draws) -> Transform:
 
 def _view(layer: Layer, name: str) -> View:
     """The message that says this field: transform_param, or in V1 files the layer's own."""
-    own = layer.param(_OWN[layer.type])
+    own = layer.param(of(layer).message)
     old = layer.view.message_name != "LayerParameter" and own.has(name)
     return own if old else layer.param("transform_param")
 

@@ -14,6 +14,7 @@ from torch.nn import Parameter
 
 from fcnkit.engines.torch.layers.normal import by_batch
 from fcnkit.engines.torch.net import Net, phase_of
+from fcnkit.nets.layers.table import keeps_statistics
 
 # Each tensor becomes the sum of its values in all processes.
 Added = Callable[[Sequence[Tensor]], None]
@@ -55,7 +56,7 @@ def _moving(net: Net) -> Iterator[tuple[Parameter, float]]:
     """The averages that passes move, and by what they fade."""
     for step in net.steps:
         layer = step.layer
-        if layer.type == "BatchNorm" and by_batch(
+        if keeps_statistics(layer) and by_batch(
             layer, training=phase_of(layer, net.graph) == "TRAIN"
         ):
             fraction = layer.param("batch_norm_param").get("moving_average_fraction")
