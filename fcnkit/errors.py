@@ -59,7 +59,7 @@ class OutputError(FcnkitError, OSError):
     """A file could not be written; what stood there before still stands."""
 
 
-def said(error: Exception) -> str:
+def error_text(error: Exception) -> str:
     """What another library says is wrong: on one line, its first 200 characters."""
     return " ".join(str(error).split())[:200] or type(error).__name__
 

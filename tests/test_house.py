@@ -23,7 +23,7 @@ SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 # Who may import whom: a module imports its own room and rooms of a lower level.
 LEVELS = (
     ("errors",),
-    ("edits", "files", "libraries", "notebook", "shape", "tables", "templates"),
+    ("edits", "files", "libraries", "notebook", "progress", "shape", "tables", "templates"),
     ("formats",),
     (
         "nets",

@@ -2,13 +2,14 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import click
 
 from fcnkit.cli.text import encodable
+from fcnkit.progress import Progress, no_progress
 
 # Between two lines, and between two states of a bar, in seconds.
 EVERY, FRAME = 10.0, 0.1
@@ -171,17 +172,17 @@ def progress(
 
 
 @contextmanager
-def counted(total: int, label: str) -> Iterator[Callable[[int], object]]:
+def counted(total: int, label: str) -> Iterator[Progress]:
     """What is to be called with how many more of `total` things are done."""
     with progress(label, total) as display:
         yield display.advance
 
 
 @contextmanager
-def measured(size: int, label: str) -> Iterator[Callable[[int], object]]:
+def measured(size: int, label: str) -> Iterator[Progress]:
     """What is to be called with how many more of `size` bytes are done; few have no display."""
     if size < LONG:
-        yield lambda done: None
+        yield no_progress
         return
     with progress(label, size, unit=MEGABYTES) as display:
         yield display.advance

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -27,14 +27,13 @@ from fcnkit.datasets.summary import (
 from fcnkit.datasets.workers import in_order
 from fcnkit.errors import DatasetError
 from fcnkit.formats import binaryproto, datum
+from fcnkit.progress import Progress, no_progress
 
 SKIPPED_FILE = "skipped.txt"
 KINDS = ("image", "label")
 # A batch goes to the disk when it has so many entries or bytes; what an interruption loses is less
 # than that.
 _BATCH, _BATCH_BYTES = 64, 32 << 20
-
-Progress = Callable[[int], object]
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def create(
     jobs: int = 1,
     resume: bool = False,
     force: bool = False,
-    progress: Progress = lambda done: None,
+    progress: Progress = no_progress,
 ) -> Summary:
     """The folder holds the LMDBs of every split, the mean,
     classes, colours and report; it appears whole.

@@ -4,7 +4,7 @@ and what follows from them for training.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import islice, zip_longest
@@ -16,6 +16,7 @@ from fcnkit.datasets import databases
 from fcnkit.datasets.colours import Colour, read_classes, read_colours, voc_palette
 from fcnkit.datasets.databases import Record
 from fcnkit.errors import DatasetError
+from fcnkit.progress import Progress, no_progress
 from fcnkit.tables import aligned
 
 if TYPE_CHECKING:
@@ -245,7 +246,7 @@ def summarize(
     *,
     classes: Sequence[str] = (),
     ignore: int | None = None,
-    progress: Callable[[int], object] = lambda done: None,
+    progress: Progress = no_progress,
 ) -> Summary:
     """The figures of the databases in a folder, every pixel counted anew.
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fcnkit.engines.engine import TEST, single
-from fcnkit.errors import EngineError, said
+from fcnkit.errors import EngineError, error_text
 from fcnkit.exporting.export import export, own_outputs
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import State, build
@@ -83,4 +83,4 @@ def ran(session: Any, inputs: Mapping[str, Any], path: str) -> dict[str, Any]:
 
 
 def _refusal(path: str, error: Exception) -> EngineError:
-    return EngineError(f"{path}: ONNX Runtime: {said(error)}; use the engine caffe")
+    return EngineError(f"{path}: ONNX Runtime: {error_text(error)}; use the engine caffe")

@@ -12,8 +12,8 @@ from fcnkit.errors import WeightsError
 from fcnkit.exporting.draft import Tensor
 from fcnkit.files import atomic
 from fcnkit.formats import wire
+from fcnkit.progress import Progress, no_progress, reported
 from fcnkit.tables import fields
-from fcnkit.weights.blobs import Progress, heard, unheard
 
 # What one protobuf message may hold, and so one file without data beside it.
 LIMIT = 2**31 - 1
@@ -96,7 +96,7 @@ class Exported:
             yield from _values(tensor)
 
     def save(
-        self, path: str | os.PathLike, *, force: bool = False, progress: Progress = unheard
+        self, path: str | os.PathLike, *, force: bool = False, progress: Progress = no_progress
     ) -> None:
         """The file at `path` is the model, whole or not at all.
 
@@ -108,7 +108,7 @@ class Exported:
             fact = f"{size:,} bytes, and an ONNX file holds at most {LIMIT:,}"
             raise WeightsError(f"{path}: the model would be {fact}; export a part of the net")
         with atomic(path, force=force, size=size) as file:
-            for piece in heard(self.pieces(), progress):
+            for piece in reported(self.pieces(), progress):
                 file.write(piece)
 
     def bytes(self) -> bytes:

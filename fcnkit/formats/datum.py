@@ -7,7 +7,7 @@ the reader to decode: Caffe has OpenCV for it.
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from fcnkit.errors import said
+from fcnkit.errors import error_text
 from fcnkit.formats import schema
 from fcnkit.shape import Shape
 
@@ -33,7 +33,7 @@ def read(data: bytes) -> Datum:
     try:
         found = schema.message("Datum").FromString(data)
     except Exception as error:  # protobuf's DecodeError, whose place moves between its versions
-        raise ValueError(f"is no Datum ({said(error)})") from None
+        raise ValueError(f"is no Datum ({error_text(error)})") from None
     if found.encoded:
         return Datum(found.label, picture=found.data)
     shape = found.channels, found.height, found.width

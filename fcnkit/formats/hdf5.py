@@ -16,7 +16,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fcnkit.errors import WeightsError, said, shown
+from fcnkit.errors import WeightsError, error_text, shown
 from fcnkit.formats.hdf5_frame import DEEPEST, types
 from fcnkit.shape import Shape
 
@@ -88,7 +88,7 @@ def scan(file: int, path: str) -> tuple[Group, ...]:
     except _Fault as fault:
         raise WeightsError(f"{path}: {fault.place}byte {fault.byte}: {fault.fact}") from None
     except Exception as error:  # h5py says what HDF5 finds wrong with many kinds of exceptions
-        fact = f"expected an HDF5 file, found that {said(error)}"
+        fact = f"expected an HDF5 file, found that {error_text(error)}"
         raise WeightsError(f"{path}: byte 0: {fact}; {AGAIN}") from None
     _check_apart(path, groups)
     return groups

@@ -9,7 +9,7 @@ import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from fcnkit.errors import WeightsError, said
+from fcnkit.errors import WeightsError, error_text
 
 if TYPE_CHECKING:
     import h5py
@@ -42,7 +42,7 @@ def parse(data: bytes, path: str) -> State:
         with h5py.File(io.BytesIO(data), "r") as file:
             return _state(file)
     except Exception as error:  # h5py says what HDF5 finds wrong with many kinds of exceptions
-        fact = f"expected a solver state in HDF5, found that {said(error)}"
+        fact = f"expected a solver state in HDF5, found that {error_text(error)}"
         raise WeightsError(f"{path}: {fact}; {AGAIN}") from None
 
 

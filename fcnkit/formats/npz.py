@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from fcnkit.errors import WeightsError, said, shown
+from fcnkit.errors import WeightsError, error_text, shown
 from fcnkit.shape import Shape
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def scan(file: BinaryIO, path: str) -> tuple[Array, ...]:
     except WeightsError:
         raise
     except Exception as error:  # zipfile says what is wrong with many kinds of exceptions
-        fact = f"expected an .npz, found that {said(error)}"
+        fact = f"expected an .npz, found that {error_text(error)}"
         raise WeightsError(f"{path}: byte 0: {fact}; {AGAIN}") from None
     _check_apart(path, arrays)
     return arrays
@@ -99,7 +99,7 @@ def _array(whole: "ZipFile", file: BinaryIO, path: str, entry: "ZipInfo") -> Arr
         begin = _begin(whole, file, entry)
         shape, descr, header = _header(file, begin)
     except Exception as error:  # as in `scan`
-        fact = f"expected an array's header, found that {said(error)}"
+        fact = f"expected an array's header, found that {error_text(error)}"
         raise WeightsError(f"{place}: {fact}; {AGAIN}") from None
     if descr not in _TYPES:
         fact = f"expected floating-point values, found {descr}; {_SAVEZ} of float32 arrays"

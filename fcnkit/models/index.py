@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fcnkit.errors import ModelError, said, shown
+from fcnkit.errors import ModelError, error_text, shown
 from fcnkit.models.address import check_address
 
 INDEX = "models.json"
@@ -131,7 +131,7 @@ def parse(text: str, where: str, beside: Beside) -> tuple[Model, ...]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{where}: is no JSON: {said(error)}") from None
+        raise ModelError(f"{where}: is no JSON: {error_text(error)}") from None
     entries = found.get("models") if isinstance(found, dict) else None
     if not isinstance(entries, list):
         raise ModelError(f'{where}: is no index; it is to be {{"models": [...]}}')

@@ -10,7 +10,7 @@ from urllib import request
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
-from fcnkit.errors import ModelError, OutputError, said
+from fcnkit.errors import ModelError, OutputError, error_text
 from fcnkit.models.address import check_address
 
 # A range that the server does not have.
@@ -81,7 +81,7 @@ def opened(address: str, timeout: float, headers: Mapping[str, str] = {}) -> Ite
         error.close()
         if error.code == NO_RANGE:
             raise NoRange from None
-        reason = said(Exception(error.reason))
+        reason = error_text(Exception(error.reason))
         raise ModelError(f"{address}: the server answers {error.code}: {reason}") from None
     except OutputError:  # of a file that is written meanwhile
         raise
@@ -94,8 +94,8 @@ def _failure(address: str, error: Exception, timeout: float) -> Exception:
     if isinstance(cause, TimeoutError):
         return ModelError(f"{address}: nothing came for {timeout:g} seconds")
     if isinstance(error, URLError):
-        return ModelError(f"{address}: cannot be reached: {said(Exception(cause))}")
-    return Cut(said(error))
+        return ModelError(f"{address}: cannot be reached: {error_text(Exception(cause))}")
+    return Cut(error_text(error))
 
 
 def read(address: str, limit: int, timeout: float) -> bytes:
@@ -107,4 +107,6 @@ def read(address: str, limit: int, timeout: float) -> bytes:
                 raise Cut(f"{len(data):,} bytes came")
             return data
     except (Cut, NoRange) as error:
-        raise ModelError(f"{address}: the connection was cut: {said(error)}; try again") from None
+        raise ModelError(
+            f"{address}: the connection was cut: {error_text(error)}; try again"
+        ) from None

@@ -1,6 +1,6 @@
 """Files of predictions scored against the labels of a folder, or of a dataset's LMDB."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,12 +11,12 @@ from fcnkit.datasets.pairs import files
 from fcnkit.datasets.workers import in_order
 from fcnkit.errors import DatasetError
 from fcnkit.inference.results import is_picture
+from fcnkit.progress import Progress, no_progress
 from fcnkit.scoring.metrics import Scores, confusion, total
 
 if TYPE_CHECKING:
     import numpy
 
-Progress = Callable[[int], object]
 Result = tuple["numpy.ndarray", int] | str
 
 
@@ -62,7 +62,7 @@ def score_files(
     readings: Readings,
     *,
     jobs: int = 1,
-    progress: Progress = lambda done: None,
+    progress: Progress = no_progress,
 ) -> Scores:
     """The scores of predictions against labels, read by `jobs` processes.
 
@@ -81,7 +81,7 @@ def score_dataset(
     names: Sequence[str],
     reading: Reading,
     *,
-    progress: Progress = lambda done: None,
+    progress: Progress = no_progress,
 ) -> Scores:
     """The scores of prediction files against a label LMDB:
     each is called as its label's key, without number.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.datasets import databases
-from fcnkit.errors import NetError, said
+from fcnkit.errors import NetError, error_text
 from fcnkit.formats import datum
 from fcnkit.libraries import load
 from fcnkit.linting.seen import Seen
@@ -166,7 +166,7 @@ def _decoded(place: str, data: bytes) -> "numpy.ndarray":
         values = np.asarray(picture)
     except (OSError, ValueError) as error:
         raise NetError(
-            f"{place}: its picture cannot be read ({said(error)}); make it anew"
+            f"{place}: its picture cannot be read ({error_text(error)}); make it anew"
         ) from None
     if picture.mode not in ("L", "I", "I;16"):
         fact = f"is a picture of mode {picture.mode}, which Caffe reads as colours"

@@ -22,21 +22,6 @@ if TYPE_CHECKING:
 PIECE = 1 << 16
 
 
-Progress = Callable[[int], object]
-"""Hears of each number of bytes that has been written."""
-
-
-def unheard(done: int) -> None:
-    """Nobody asked."""
-
-
-def heard(pieces: Iterable, progress: Progress) -> Iterator:
-    """The same pieces, and `progress` told of each when the next is asked for."""
-    for piece in pieces:
-        yield piece
-        progress(len(piece))
-
-
 def stamp(file: int) -> tuple[int, int]:
     """The size and the time of change of an open file."""
     status = os.fstat(file)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fcnkit.errors import WeightsError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.inspection import MISMATCH
+from fcnkit.progress import Progress, no_progress
 from fcnkit.shape import Shape
 from fcnkit.weights.blobs import Blob
 from fcnkit.weights.difference import (
@@ -24,7 +25,7 @@ from fcnkit.weights.difference import (
     Row,
 )
 from fcnkit.weights.fit import net_rows
-from fcnkit.weights.statistics import Progress, untold, values
+from fcnkit.weights.statistics import values
 from fcnkit.weights.store import Weights
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def compare(
     names: Names | None = None,
     tolerance: float = 0.0,
     inputs: Mapping[str, Shape] | None = None,
-    progress: Progress = untold,
+    progress: Progress = no_progress,
 ) -> Comparison:
     """How each blob of `first` differs from that of `second`, or how it fits the net `second`.
 

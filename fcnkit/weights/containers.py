@@ -14,8 +14,9 @@ from fcnkit import files
 from fcnkit.errors import WeightsError, shown
 from fcnkit.formats import hdf5, hdf5_frame, npz
 from fcnkit.formats.blobproto import Chunk
+from fcnkit.progress import Progress, reported
 from fcnkit.shape import Shape
-from fcnkit.weights.blobs import Blob, Lazy, Progress, Source, Stored, heard, writable
+from fcnkit.weights.blobs import Blob, Lazy, Source, Stored, writable
 
 Layers = Mapping[str, Sequence[Blob]]
 
@@ -101,7 +102,7 @@ def save_hdf5(path: str | os.PathLike, layers: Layers, *, force: bool, progress:
         done = 0
         for start, blob in _in_order(ready, made):
             file.write(made.between(done, start))
-            for piece in heard(blob.pieces(), progress):
+            for piece in reported(blob.pieces(), progress):
                 file.write(piece)
             done = start + blob.nbytes
         file.write(made.between(done, made.size))
@@ -129,7 +130,7 @@ def save_npz(path: str | os.PathLike, layers: Layers, *, force: bool, progress: 
 def _arrays(layers: Layers, progress: Progress) -> Iterator[tuple]:
     for name, blobs in layers.items():
         for number, blob in enumerate(map(writable, blobs)):
-            yield f"{name}/{number}", blob.shape, blob.dtype, heard(blob.pieces(), progress)
+            yield f"{name}/{number}", blob.shape, blob.dtype, reported(blob.pieces(), progress)
 
 
 SAVERS = {"hdf5": save_hdf5, "npz": save_npz}

@@ -6,12 +6,13 @@ float64: the memory that this takes does not grow with a blob.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit import notebook
+from fcnkit.progress import Progress, no_progress
 from fcnkit.shape import Shape
 from fcnkit.tables import GAP, columns, folded
 from fcnkit.weights.blobs import Blob
@@ -20,15 +21,8 @@ from fcnkit.weights.store import Weights
 if TYPE_CHECKING:
     import numpy
 
-Progress = Callable[[int], object]
-
-
 # As many values at a time: longer float64 arrays come from the system and go back to it each time.
 RUN = 1 << 13
-
-
-def untold(done: int) -> None:
-    """Nobody is told that `done` more bytes are done."""
 
 
 ALL_ZERO, NAN, INFINITE = "all zero", "NaN", "infinite"
@@ -156,7 +150,7 @@ class Statistics:
 _SAID = {ALL_ZERO: "all zero", NAN: "with NaN", INFINITE: "with infinity"}
 
 
-def statistics(weights: Weights, *, progress: Progress = untold) -> Statistics:
+def statistics(weights: Weights, *, progress: Progress = no_progress) -> Statistics:
     """The figures of every blob; each is read once, in pieces.
 
     `progress` is told how many bytes have been read, piece by piece.
@@ -191,7 +185,7 @@ def _row(layer: str, number: int, blob: Blob, progress: Progress) -> Row:
     )
 
 
-def values(blob: Blob, progress: Progress = untold) -> Iterator["numpy.ndarray"]:
+def values(blob: Blob, progress: Progress = no_progress) -> Iterator["numpy.ndarray"]:
     """The values in turn, in the stored type; each array may be overwritten by the next."""
     import numpy
 

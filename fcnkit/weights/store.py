@@ -23,19 +23,17 @@ from fcnkit.errors import WeightsError
 from fcnkit.formats import caffemodel, hdf5, npz, signature, solverstate
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.formats.caffemodel import Layout
+from fcnkit.progress import Progress, no_progress, reported
 from fcnkit.tables import columns
 from fcnkit.weights import caffemodel_edits, containers
 from fcnkit.weights.blobs import (
     Blob,
     Lazy,
-    Progress,
     Source,
     StoredLayer,
-    heard,
     reshaped,
     stamp,
     stored,
-    unheard,
     zeros,
 )
 from fcnkit.weights.blobs import blob as as_blob
@@ -273,7 +271,7 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
         return tuple(edits)
 
     def save(
-        self, path: str | os.PathLike, *, force: bool = False, progress: Progress = unheard
+        self, path: str | os.PathLike, *, force: bool = False, progress: Progress = no_progress
     ) -> None:
         """The file at `path` holds these weights; it is written whole or not at all.
 
@@ -306,7 +304,7 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
         with files.atomic(path, force=force, size=size) as file:
             done = 0
             for part in pieces(range(old), edits):
-                for piece in heard(self._bytes(part, done), progress):
+                for piece in reported(self._bytes(part, done), progress):
                     file.write(piece)
                     done += len(piece)
             if self.source:

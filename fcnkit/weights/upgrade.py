@@ -18,8 +18,9 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import message
 from fcnkit.formats.wire import tag, varint
 from fcnkit.plan import Plan
+from fcnkit.progress import Progress, no_progress, reported
 from fcnkit.weights import store
-from fcnkit.weights.blobs import Progress, Source, heard, unheard
+from fcnkit.weights.blobs import Source
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -47,7 +48,7 @@ class Upgraded:
         return sum(map(len, self.parts))
 
     def save(
-        self, path: str | os.PathLike, *, force: bool = False, progress: Progress = unheard
+        self, path: str | os.PathLike, *, force: bool = False, progress: Progress = no_progress
     ) -> None:
         """The file at `path` holds these weights; it is written whole or not at all.
 
@@ -57,7 +58,7 @@ class Upgraded:
         """
         with files.atomic(path, force=force, size=self.nbytes) as file:
             for part in self.parts:
-                for piece in heard(self._pieces(part), progress):
+                for piece in reported(self._pieces(part), progress):
                     file.write(piece)
             if self.source:
                 self.source.check()
