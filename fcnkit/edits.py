@@ -1,6 +1,6 @@
 """Changes to text or bytes, as values: the one mechanism behind every rewrite."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import NamedTuple, TypeVar
 
 from fcnkit.errors import EditConflict
@@ -9,11 +9,14 @@ Source = TypeVar("Source", str, bytes)
 
 
 class Edit(NamedTuple):
-    """source[start:stop] becomes new; `why` names the step that asks for it."""
+    """source[start:stop] becomes new; `why` names the step that asks for it.
+
+    What is new is text or bytes, or stands for bytes that are too many to hold.
+    """
 
     start: int
     stop: int
-    new: str | bytes
+    new: str | bytes | Sized
     why: str = ""
 
 
@@ -89,6 +92,6 @@ def _joined(texts: Sequence[Source]) -> Source:
     return texts[0][:0].join(texts)
 
 
-def _short(new: str | bytes) -> str:
+def _short(new: object) -> str:
     shown = repr(new)
     return shown if len(shown) <= 40 else shown[:37] + "..."

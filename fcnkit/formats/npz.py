@@ -16,9 +16,10 @@ import re
 import struct
 import zlib
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from fcnkit.errors import WeightsError, error_text, shown
+from fcnkit.files import Writer
 from fcnkit.shape import Shape
 
 if TYPE_CHECKING:
@@ -164,11 +165,12 @@ def _header(file: BinaryIO, begin: int) -> tuple[Shape, str, bytes]:
     return shape, found[1].decode("ascii", "replace"), head + text
 
 
-def write(file: BinaryIO, arrays: Iterable[tuple[str, Sequence[int], str, Iterable[Any]]]) -> None:
+def write(file: Writer, arrays: Iterable[tuple[str, Sequence[int], str, Iterable[Any]]]) -> None:
     """The file is an .npz of these arrays: (name, shape, dtype, pieces of little-endian bytes)."""
     from zipfile import ZipFile, ZipInfo
 
-    with ZipFile(file, "w") as whole:
+    # Writing in order is all that zipfile needs.
+    with ZipFile(cast("BinaryIO", file), "w") as whole:
         for name, shape, dtype, pieces in arrays:
             _check_name(name)
             # An entry of a fixed date: the same arrays give the same bytes.

@@ -150,7 +150,7 @@ def _window(layer: Layer) -> Iterator[Hit]:
         spatial(layer)
     except NetError as error:
         yield Hit(layer, str(error).partition(f'layer "{layer.name}": ')[2])
-    if of(layer).outputs and count_of_outputs(layer) < 1:
+    if of(layer).outputs and (count_of_outputs(layer) or 0) < 1:
         yield Hit(layer, "it has no num_output; give the number of its output channels")
 
 
@@ -199,17 +199,19 @@ def _bilinear(seen: Seen) -> Iterator[Layer]:
 
 def zero_deconvolution(seen: Seen) -> Iterator[Hit]:
     """a Deconvolution whose weights are all zero, so that nothing comes through"""
-    for layer in seen.graph.layers if seen.weights else ():
+    weights = seen.weights
+    if not weights:
+        return
+    for layer in seen.graph.layers:
         if not of(layer).spreads:
             continue
-        stored = seen.weights.get(layer.name)
+        stored = weights.get(layer.name)
         if stored and not stored[0].array().any():
-            fact = f"all its weights in {seen.weights.path} are 0"
+            fact = f"all its weights in {weights.path} are 0"
             yield Hit(layer, f"{fact}; make them bilinear, as `fcnkit fcn` does")
         elif not stored and fills_zero(layer):
             fact = (
-                f"it has no weight_filler and {seen.weights.path} no weights for it, so that "
-                f"all are 0"
+                f"it has no weight_filler and {weights.path} no weights for it, so that all are 0"
             )
             yield Hit(layer, f"{fact}; {_FILL}")
 
@@ -263,8 +265,9 @@ def _offsets(seen: Seen) -> Iterator[tuple[Layer, Axes, Axes, str]]:
 def _needed(seen: Seen, layer: Layer, axes: int) -> tuple[Axes, str]:
     """The Crop's offset, or why it has none; neither where its bottoms share no map."""
     try:
-        exact = coords.offset(seen.graph, *layer.bottoms, ndim=axes)
-        return coords.whole(seen.graph, *layer.bottoms, exact), ""
+        cropped, reference = layer.bottoms
+        exact = coords.offset(seen.graph, cropped, reference, axes)
+        return coords.whole(seen.graph, cropped, reference, exact), ""
     except AlignError as error:
         where, _, why_not = str(error).partition('": ')
         return (), why_not if where.startswith(
@@ -296,8 +299,8 @@ def _crops(seen: Seen) -> Iterator[tuple[Layer, int]]:
 
 def _written(layer: Layer, axes: int) -> Axes:
     """The offset of each cropped axis; () where none is written."""
-    values = layer.param("crop_param").list("offset")
-    return tuple(values * axes if len(values) == 1 else values)
+    values = tuple(layer.param("crop_param").list("offset"))
+    return values * axes if len(values) == 1 else values
 
 
 def _places(layer: Layer, need: Axes) -> str:
@@ -316,7 +319,9 @@ def fc_left_behind(seen: Seen) -> Iterator[Hit]:
         if (of(layer).spreads or of(layer).sized(layer)) and layer.tops
     ]
     upsampled = next((layer for layer in made if layer.tops[0] in seen.reached), None)
-    for layer in seen.graph.layers if upsampled else ():
+    if upsampled is None:
+        return
+    for layer in seen.graph.layers:
         if layer.type == "InnerProduct" and layer.bottoms and _map_of(seen, layer) in seen.reached:
             fact = (
                 f'it fixes the size of the input, which layer "{upsampled.name}" upsamples at '

@@ -79,7 +79,7 @@ class Seen:
             if not kept:
                 return None
             top = kept[0]
-        shape = self.shapes.tops[top]
+        shape = self.shapes.tops[top] or ()
         return shape[axis] if -len(shape) <= axis < len(shape) else None
 
 

@@ -6,6 +6,7 @@ Each yields Hits; the first line of its docstring says what it finds.
 from collections.abc import Iterable, Iterator
 from math import prod
 
+from fcnkit.formats.prototxt import Field
 from fcnkit.linting.seen import Hit, Seen, fills_zero
 from fcnkit.nets.graph import Layer, Top
 from fcnkit.nets.layers.axes import show
@@ -143,7 +144,7 @@ def ignored_label(layer: Layer) -> int | None:
     return param.get("ignore_label") if param.has("ignore_label") else None
 
 
-def _field(layer: Layer, param: str):
+def _field(layer: Layer, param: str) -> Field | None:
     return layer.param(param).field("ignore_label")
 
 
@@ -230,8 +231,8 @@ def shared_shape(seen: Seen) -> Iterator[Hit]:
 def _shared(layer: Layer) -> tuple[list[str], list[bool]]:
     """The names of a layer's parameters, and whether only their counts must agree."""
     if layer.view.message_name == "V1LayerParameter":
-        modes = layer.view.list("blob_share_mode")
-        names = layer.view.list("param")
+        modes = [*layer.view.list("blob_share_mode")]
+        names = [*layer.view.list("param")]
     else:
         params = layer.view.views("param")
         names, modes = ([param.get(field) for param in params] for field in ("name", "share_mode"))
@@ -240,19 +241,24 @@ def _shared(layer: Layer) -> tuple[list[str], list[bool]]:
 
 def untrained(seen: Seen) -> Iterator[Hit]:
     """a layer that the weights hold nothing for: it starts from its filler, or from zero"""
-    for layer in seen.graph.layers if seen.weights is not None else ():
-        if seen.weights.get(layer.name) or not seen.count(layer):
+    weights = seen.weights
+    if weights is None:
+        return
+    for layer in seen.graph.layers:
+        if weights.get(layer.name) or not seen.count(layer):
             continue
         if of(layer).spreads and fills_zero(layer):
             continue  # a finding of its own
         start = "zero, since it has no weight_filler" if fills_zero(layer) else "its filler"
-        fact = f"{seen.weights.path} has no layer of this name, so it starts from {start}"
+        fact = f"{weights.path} has no layer of this name, so it starts from {start}"
         yield Hit(layer, f"{fact}; rename it to the one that is meant, or train it")
 
 
 def weights_shape(seen: Seen) -> Iterator[Hit]:
     """a layer whose blobs in the weights Caffe refuses for their number or shape"""
-    for row in seen.match.rows if seen.match else ():
+    if seen.match is None or seen.weights is None:
+        return
+    for row in seen.match.rows:
         if row.verdict != MISMATCH and RESHAPED not in row.verdict:
             continue
         remedy = "give it another name to train it anew, or the sizes of the file"

@@ -92,7 +92,10 @@ FILE_KINDS = {
 KINDS = {
     **TEXT_KINDS,
     **FILE_KINDS,
-    **{check.name: Kind(check.level, " ".join(check.find.__doc__.split())) for check in CHECKS},
+    **{
+        check.name: Kind(check.level, " ".join((check.find.__doc__ or "").split()))
+        for check in CHECKS
+    },
 }
 
 
@@ -195,14 +198,14 @@ def _spoiled(net: Prototxt, found: Iterable[Fault]) -> set[int]:
 
 
 def _no_net(file: Prototxt) -> list[Finding]:
-    if any(field.name in _SOLVER_FIELDS for field in file.root.fields):
+    if any(field.name in _SOLVER_FIELDS for field in file.fields):
         fact = (
             "this is a solver: only its own words were looked at; name its net, and this with "
             "--solver"
         )
         found = faults("SolverParameter", file.root)
         return [_whole("a-solver", file, fact), *text_findings(file, found)]
-    if file.root.fields and all(field.name == "item" for field in file.root.fields):
+    if file.fields and all(field.name == "item" for field in file.fields):
         return [
             _whole("a-label-map", file, "this is a label map: it was not looked at; name a net")
         ]
@@ -302,7 +305,7 @@ def _unused(net: Prototxt, graphs: Sequence[Graph], weights: Weights | None) -> 
     """The layers of the weights that no state of the net has."""
     taken = {layer.name for graph in graphs for layer in graph.layers}
     spare = [name for name, blobs in (weights or {}).items() if blobs and name not in taken]
-    if not spare:
+    if not spare or weights is None:
         return []
     fact = f"{weights.path} has weights for {_listed(spare)}, which the net does not have"
     return [_whole("unused-weights", net, f"{fact}; rename the layers that are meant to have them")]
@@ -324,7 +327,9 @@ def _states(
     if stages:
         return [State(each, 0, stages) for each in ([phase] if phase else ["TRAIN", "TEST"])]
     every = states(net, refuse=refused)
-    return [state for state in every if phase in (None, state.phase)] or [State(phase)]
+    if phase is None:
+        return [*every]
+    return [state for state in every if state.phase == phase] or [State(phase)]
 
 
 def _meant(built: Sequence[tuple[Graph, _Refused]]) -> list[tuple[Graph, _Refused]]:

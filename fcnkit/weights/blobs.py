@@ -5,12 +5,12 @@ import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from fcnkit import notebook
 from fcnkit.errors import WeightsError, shown
 from fcnkit.formats import blobproto
-from fcnkit.formats.blobproto import BlobSpan, shown_shape
+from fcnkit.formats.blobproto import BlobSpan, Chunk, shown_shape
 from fcnkit.formats.caffemodel import LayerSpan
 from fcnkit.shape import Shape
 
@@ -99,7 +99,14 @@ class Stored(NamedTuple):
     """Values that stand in a file."""
 
     source: Source
-    span: BlobSpan
+    span: "Stands"
+
+
+class Stands(Protocol):
+    """Where values stand in a file."""
+
+    @property
+    def chunks(self) -> tuple[Chunk, ...]: ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """The edits to a caffemodel that change its layers: a name, a shape, or blobs written anew."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from fcnkit.edits import Edit
 from fcnkit.formats import blobproto, caffemodel, wire
@@ -10,21 +10,19 @@ from fcnkit.formats.caffemodel import LayerSpan
 from fcnkit.weights.blobs import Blob, Source, StoredLayer, writable
 
 
-class Content(NamedTuple):
+@dataclass(frozen=True)
+class Content:
     """New bytes that may be long: bytes, and blobs whose values come in pieces."""
 
-    parts: tuple
+    parts: tuple[bytes | Blob, ...]
 
-    @property
-    def size(self) -> int:
+    def __len__(self) -> int:
         """How many bytes it is."""
-        return sum(_size(part) for part in self.parts)
+        return sum(map(_size, self.parts))
 
 
-def _size(part: "bytes | Blob | Content") -> int:
-    if isinstance(part, bytes):
-        return len(part)
-    return part.size if isinstance(part, Content) else part.nbytes
+def _size(part: bytes | Blob) -> int:
+    return part.nbytes if isinstance(part, Blob) else len(part)
 
 
 def added(kind: str, layer: StoredLayer) -> Content:
@@ -35,9 +33,9 @@ def added(kind: str, layer: StoredLayer) -> Content:
     return Content((caffemodel.layer_frame(kind, layer.name, layer.type, size), *content))
 
 
-def changed(kind: str, layer: StoredLayer, source: Source | None) -> list[Edit]:
-    """The edits that make of a layer as it stands in `source` this one."""
-    span, numbers = layer.span, caffemodel.KINDS[kind]
+def changed(kind: str, layer: StoredLayer, span: LayerSpan, source: Source | None) -> list[Edit]:
+    """The edits that make of the layer that stands at `span` in `source` this one."""
+    numbers = caffemodel.KINDS[kind]
     edits = _name_edits(span, layer.name, numbers.name)
     edits += _blobs_edits(span, layer.blobs, numbers.blobs, source)
     return _length_edits(span.start, span.body, span.stop, numbers.layer, edits) + edits
@@ -103,4 +101,4 @@ def _length_edits(
 
 def growth(edit: Edit) -> int:
     """How many bytes longer the file is for it."""
-    return _size(edit.new) - (edit.stop - edit.start)
+    return len(edit.new) - (edit.stop - edit.start)

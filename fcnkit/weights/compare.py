@@ -62,11 +62,14 @@ def compare(
     names = dict(names or {})
     _check(names, first, second.path)
     if isinstance(second, Prototxt):
-        rows = net_rows(first, second, names, inputs or {})
-        return Comparison(first.path, second.path, first.path, tuple(rows))
-    pairs = _pairs(first, second, names)
-    rows = (row for pair in pairs for row in _layer_rows(first, second, *pair, tolerance, progress))
-    return Comparison(first.path, second.path, second.path, tuple(rows), tolerance)
+        rows = tuple(net_rows(first, second, names, inputs or {}))
+        return Comparison(first.path, second.path, first.path, rows)
+    rows = tuple(
+        row
+        for pair in _pairs(first, second, names)
+        for row in _layer_rows(first, second, *pair, tolerance, progress)
+    )
+    return Comparison(first.path, second.path, second.path, rows, tolerance)
 
 
 def _check(names: Names, first: Weights, second: str) -> None:
@@ -94,7 +97,7 @@ def _layer_rows(
     tolerance: float,
     progress: Progress,
 ) -> Iterator[Row]:
-    blobs = zip_longest(first.get(old, ()), second.get(new, ()))
+    blobs = zip_longest(() if old is None else first[old], () if new is None else second[new])
     for number, (before, after) in enumerate(blobs):
         change = _change(before, after, progress)
         yield Row(
@@ -102,8 +105,8 @@ def _layer_rows(
             old or "",
             new or "",
             number,
-            before and before.shape,
-            after and after.shape,
+            before.shape if before else None,
+            after.shape if after else None,
             before.dtype if before else "",
             after.dtype if after else "",
             change,
@@ -149,16 +152,13 @@ def _together(
     one: Iterator["numpy.ndarray"], other: Iterator["numpy.ndarray"]
 ) -> Iterator[tuple["numpy.ndarray", "numpy.ndarray"]]:
     """Runs of equal length of two sequences of runs, however each is cut."""
-    left = right = ()
-    while True:
-        left = left if len(left) else next(one, None)
-        right = right if len(right) else next(other, None)
-        if left is None or right is None:
-            return
+    left, right = next(one, None), next(other, None)
+    while left is not None and right is not None:
         length = min(len(left), len(right))
         if length:
             yield left[:length], right[:length]
-        left, right = left[length:], right[length:]
+        left = left[length:] if length < len(left) else next(one, None)
+        right = right[length:] if length < len(right) else next(other, None)
 
 
 class _Part(NamedTuple):
@@ -203,5 +203,11 @@ def _bits(run: "numpy.ndarray") -> "numpy.ndarray":
 
 
 def _joined(one: _Part, other: _Part) -> _Part:
-    sums = (old + new for old, new in zip(one[:4], other[:4], strict=True))
-    return _Part(*sums, max(one.largest, other.largest), max(one.scale, other.scale))
+    return _Part(
+        one.finite + other.finite,
+        one.differing + other.differing,
+        one.odd + other.odd,
+        one.total + other.total,
+        max(one.largest, other.largest),
+        max(one.scale, other.scale),
+    )

@@ -41,7 +41,7 @@ class Change(NamedTuple):
     `odd` of the differing values are NaN or infinite on either side.
     """
 
-    count: int
+    count: int  # type: ignore[assignment]  # in place of tuple.count, which nobody asks for
     differing: int
     largest: float
     mean: float

@@ -5,15 +5,17 @@ Caffe computes in.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from fcnkit.errors import WeightsError
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.formats.schema import FILLERS
+from fcnkit.shape import Shape
 
 if TYPE_CHECKING:
     import numpy
+    from numpy.random import Generator as Rng
 
 VARIANCE_NORMS = ("FAN_IN", "FAN_OUT", "AVERAGE")
 
@@ -122,19 +124,21 @@ def takes(filler: str) -> tuple[str, ...]:
     return _FILL[filler][1] if filler in _FILL else ()
 
 
-def _constant(shape, rng, *, value=0.0):
+def _constant(shape: Shape, rng: "Rng", *, value: float = 0.0) -> "numpy.ndarray":
     import numpy as np
 
     return np.full(shape, value, np.float32)
 
 
-def _uniform(shape, rng, *, min=0.0, max=1.0):
+def _uniform(shape: Shape, rng: "Rng", *, min: float = 0.0, max: float = 1.0) -> "numpy.ndarray":
     if min > max:
         raise WeightsError(f'filler "uniform": min {min} is above max {max}; exchange them')
     return rng.uniform(min, max, shape)
 
 
-def _gaussian(shape, rng, *, mean=0.0, std=1.0, sparse=-1):
+def _gaussian(
+    shape: Shape, rng: "Rng", *, mean: float = 0.0, std: float = 1.0, sparse: int = -1
+) -> "numpy.ndarray":
     values = rng.normal(mean, std, shape)
     if sparse < 0:
         return values
@@ -144,23 +148,23 @@ def _gaussian(shape, rng, *, mean=0.0, std=1.0, sparse=-1):
     return values * (rng.random(shape) < sparse / shape[0])
 
 
-def _xavier(shape, rng, *, variance_norm="FAN_IN"):
+def _xavier(shape: Shape, rng: "Rng", *, variance_norm: str = "FAN_IN") -> "numpy.ndarray":
     bound = math.sqrt(3 / _fan(shape, "xavier", variance_norm))
     return rng.uniform(-bound, bound, shape)
 
 
-def _msra(shape, rng, *, variance_norm="FAN_IN"):
+def _msra(shape: Shape, rng: "Rng", *, variance_norm: str = "FAN_IN") -> "numpy.ndarray":
     return rng.normal(0, math.sqrt(2 / _fan(shape, "msra", variance_norm)), shape)
 
 
-def _positive_unitball(shape, rng):
+def _positive_unitball(shape: Shape, rng: "Rng") -> "numpy.ndarray":
     values = rng.random(shape)
     rows = values.reshape(shape[0], -1)
     rows /= rows.sum(axis=1, keepdims=True)
     return values
 
 
-def _bilinear(shape, rng):
+def _bilinear(shape: Shape, rng: "Rng") -> "numpy.ndarray":
     import numpy as np
 
     if len(shape) != 4 or shape[2] != shape[3]:
@@ -180,7 +184,7 @@ def _fan(shape: Sequence[int], filler: str, norm: str) -> float:
     return fans[norm]
 
 
-_FILL = {
+_FILL: dict[str, tuple[Callable[..., "numpy.ndarray"], tuple[str, ...]]] = {
     "bilinear": (_bilinear, ()),
     "constant": (_constant, ("value",)),
     "gaussian": (_gaussian, ("mean", "std", "sparse")),

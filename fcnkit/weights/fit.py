@@ -94,4 +94,4 @@ def _layer_rows(row: matching.Row, weights: Weights) -> Iterator[Row]:
 
 def _row(source: str, layer: str, number: int, blob: Blob | None, shape: Shape | None) -> Row:
     verdict = MISSING if blob is None else EXTRA if shape is None else fit(blob, shape)
-    return Row(verdict, source, layer, number, blob and blob.shape, shape)
+    return Row(verdict, source, layer, number, None if blob is None else blob.shape, shape)

@@ -280,7 +280,7 @@ def _by_count(layer: Layer, blobs: Sequence[Blob]) -> tuple[list[Shape], str]:
     kind = of(layer)
     if not kind.linear or not blobs:
         return [blob.shape for blob in blobs], ""
-    outputs, group = count_of_outputs(layer), groups_of(layer)
+    outputs, group = count_of_outputs(layer) or 0, groups_of(layer)
     kernel = spatial(layer).kernel if has_field(layer, "kernel_size") else ()
     inputs_first = kind.output_axis(layer) == 1
     fixed = (outputs // group if inputs_first else outputs) * math.prod(kernel)
@@ -292,7 +292,8 @@ def _by_count(layer: Layer, blobs: Sequence[Blob]) -> tuple[list[Shape], str]:
         )
     inputs = blobs[0].count // fixed
     first = (inputs, outputs // group) if inputs_first else (outputs, inputs)
-    return [(*first, *kernel), *[(outputs,)] * has_bias(layer)], ""
+    bias: list[Shape] = [(outputs,)] * has_bias(layer)
+    return [(*first, *kernel), *bias], ""
 
 
 _ORDER_WHY = "the same weights give other results"

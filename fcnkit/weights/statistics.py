@@ -42,7 +42,7 @@ class Row(NamedTuple):
     blob: int
     shape: Shape
     dtype: str
-    count: int
+    count: int  # type: ignore[assignment]  # in place of tuple.count, which nobody asks of a Row
     bytes: int
     minimum: float | None
     maximum: float | None
@@ -170,7 +170,7 @@ def _row(layer: str, number: int, blob: Blob, progress: Progress) -> Row:
         over="ignore", invalid="ignore"
     ):  # NaN of any kind, float64 that comes to infinity
         found = reduce(_joined, map(_part, values(blob, progress)), _Part())
-    figures = (found.low, found.high, found.mean, math.sqrt(found.spread / max(found.finite, 1)))
+    deviation = math.sqrt(found.spread / max(found.finite, 1))
     return Row(
         layer,
         number,
@@ -178,7 +178,10 @@ def _row(layer: str, number: int, blob: Blob, progress: Progress) -> Row:
         blob.dtype,
         blob.count,
         blob.nbytes,
-        *(figures if found.finite else (None,) * 4),
+        found.low if found.finite else None,
+        found.high if found.finite else None,
+        found.mean if found.finite else None,
+        deviation if found.finite else None,
         found.zeros,
         found.nans,
         found.infinities,

@@ -264,7 +264,7 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
         ]
         for layer in self.layers:
             edits += (
-                caffemodel_edits.changed(self.kind, layer, self.source)
+                caffemodel_edits.changed(self.kind, layer, layer.span, self.source)
                 if layer.span
                 else [Edit(at, at, caffemodel_edits.added(self.kind, layer))]
             )
@@ -294,7 +294,7 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
 
     def _save_spliced(self, path: str | os.PathLike, force: bool, progress: Progress) -> None:
         edits = self.edits() if self.kind in caffemodel.KINDS else ()
-        old = self.source.stamp[0] if self.unchanged else self.layout.size
+        old = self.source.stamp[0] if self.source and self.unchanged else self.layout.size
         size = old + sum(caffemodel_edits.growth(edit) for edit in edits)
         if size > caffemodel.LARGEST_FILE and self.kind in caffemodel.KINDS:
             raise self._error(
@@ -313,7 +313,7 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
     def _bytes(self, part: "range | bytes | Content | Blob", place: int = 0) -> Iterable:
         """The bytes of one part of the file, which is to stand at `place`, in turn."""
         if isinstance(part, range):
-            return self.source.pieces(part.start, part.stop, place)
+            return self.source.pieces(part.start, part.stop, place) if self.source else ()
         if isinstance(part, Content):
             return (piece for inner in part.parts for piece in self._bytes(inner))
         return part.pieces() if isinstance(part, Blob) else (part,)

@@ -56,12 +56,17 @@ def _heirs(targets: Mapping[str, Sequence[Move]]) -> dict[str, str]:
     """For each source the one target that takes over its place in the file."""
     heirs: dict[str, str] = {}
     for target, group in targets.items():
-        sources = {move.origin for move in group} - {None}
+        sources = _sources(group)
         if len(sources) == 1:
-            source = sources.pop()
+            (source,) = sources
             if source == target or source not in heirs:
                 heirs[source] = target
     return heirs
+
+
+def _sources(group: Sequence[Move]) -> set[str]:
+    """The file's layers that a layer's blobs come from."""
+    return {origin for move in group if (origin := move.origin) is not None}
 
 
 def _type(group: Sequence[Move]) -> str:
@@ -72,7 +77,7 @@ def _blobs(target: str, group: Sequence[Move], weights: Weights) -> list[Blob | 
     made = {move.blob: move for move in group}
     # A bias that a fold adds is not in the file.
     stored = sum(move.first.how != "fold bias" or bool(move.origin) for move in made.values())
-    for source in {move.origin for move in group} - {None}:
+    for source in _sources(group):
         _check_blob_count(source, target, stored, weights)
     missing = [number for number in range(len(made)) if number not in made]
     if missing:
@@ -128,21 +133,23 @@ def _reader(move: Move, weights: Weights) -> arithmetic.Read:
 def _taken(move: Move, read: arithmetic.Read) -> Blob:
     """What a move makes of what it reads."""
     if move.how == "fold bias":
-        blob = read(move.source, move.blob) if move.source else None
-        return arithmetic.shifted(
-            blob, *move.args, move.shape, read, f'layer "{move.layer}", new bias'
-        )
-    blob = read(move.taken, move.blob)
+        old = read(move.source, move.blob) if move.source else None
+        (links,) = move.args
+        return arithmetic.shifted(old, links, move.shape, read, f'layer "{move.layer}", new bias')
+    blob = read(move.taken or move.layer, move.blob)
     if move.how == "transpose":
         return transposed(blob)
     if move.how == "mix":
         return arithmetic.mixed(blob, *move.args)
     if move.how == "dense":
-        return arithmetic.spread(blob, *move.args, move.shape)
+        (groups,) = move.args
+        return arithmetic.spread(blob, groups, move.shape)
     if move.how == "group":
-        return arithmetic.gathered(blob, *move.args, move.shape)
+        (groups,) = move.args
+        return arithmetic.gathered(blob, groups, move.shape)
     if move.how == "fold":
-        return arithmetic.scaled(blob, *move.args, move.shape, read)
+        links, axis, groups = move.args
+        return arithmetic.scaled(blob, links, axis, groups, move.shape, read)
     return blob
 
 
@@ -181,7 +188,7 @@ def _columns(blob: Blob, rows: int, columns: int) -> Iterator[memoryview]:
             some = np.frombuffer(piece, kind).reshape(-1, columns)
             part[:, row : row + len(some)] = some[:, start : start + band].T
             row += len(some)
-        yield memoryview(part)
+        yield part.data
 
 
 def _rows(blob: Blob, length: int) -> Iterator[memoryview]:

@@ -65,7 +65,7 @@ class Upgraded:
 
     def _pieces(self, part: Part) -> Iterator[bytes | memoryview]:
         if isinstance(part, range):
-            return self.source.pieces(part.start, part.stop)
+            return self.source.pieces(part.start, part.stop) if self.source else iter(())
         return iter((part,))
 
     def __repr__(self) -> str:
@@ -110,14 +110,15 @@ def _net(weights: store.Weights) -> "Message":
     return net
 
 
-def _without_blobs(source: Source, span: LayerSpan) -> bytes:
+def _without_blobs(source: Source | None, span: LayerSpan) -> bytes:
     stops = [span.body, *(blob.stop for blob in span.blobs)]
     starts = [*(blob.start for blob in span.blobs), span.stop]
     return b"".join(_bytes(source, start, stop) for start, stop in zip(stops, starts, strict=True))
 
 
-def _bytes(source: Source, start: int, stop: int) -> bytes:
-    return b"".join(map(bytes, source.pieces(start, stop))) if start < stop else b""
+def _bytes(source: Source | None, start: int, stop: int) -> bytes:
+    whole = source and start < stop
+    return b"".join(map(bytes, source.pieces(start, stop))) if source and whole else b""
 
 
 def _text(net: "Message", path: str) -> Prototxt:
