@@ -7,7 +7,7 @@ layer's tops.  Sizes, defaults and refusals of what Caffe refuses are those of
 
 from collections.abc import Callable
 
-from fcnkit.exporting import pointwise, rearrange, windows
+from fcnkit.exporting import normal, pointwise, rearrange, windows
 from fcnkit.exporting.draft import Site
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.table import fork_fields, trait
@@ -21,13 +21,13 @@ OPERATORS: dict[str, Callable[[Site], list[str]]] = {
     "Deconvolution": windows.deconvolution,
     "Pooling": windows.pooling,
     "Interp": windows.interp,
-    "LRN": windows.lrn,
-    "InnerProduct": windows.inner_product,
-    "Embed": windows.embed,
+    "LRN": normal.lrn,
+    "InnerProduct": normal.inner_product,
+    "Embed": normal.embed,
     # One value from one value.
     "ReLU": pointwise.relu,
     "ReLU6": pointwise.relu6,
-    "PReLU": pointwise.prelu,
+    "PReLU": normal.prelu,
     "ELU": pointwise.elu,
     "Sigmoid": pointwise.node("Sigmoid"),
     "TanH": pointwise.node("Tanh"),
@@ -42,11 +42,11 @@ OPERATORS: dict[str, Callable[[Site], list[str]]] = {
     "Dropout": pointwise.same,
     "Split": pointwise.same,
     # Normalisation and learned factors.
-    "Softmax": pointwise.softmax,
-    "BatchNorm": pointwise.batch_norm,
-    "Scale": pointwise.scale,
-    "Bias": pointwise.bias,
-    "MVN": pointwise.mvn,
+    "Softmax": normal.softmax,
+    "BatchNorm": normal.batch_norm,
+    "Scale": normal.scale,
+    "Bias": normal.bias,
+    "MVN": normal.mvn,
     # Joining, cutting, counting.
     "Concat": rearrange.concat,
     "Slice": rearrange.slices,
@@ -56,8 +56,8 @@ OPERATORS: dict[str, Callable[[Site], list[str]]] = {
     "Tile": rearrange.tile,
     "Permute": rearrange.permute,
     "BatchReindex": rearrange.batch_reindex,
-    "Eltwise": rearrange.eltwise,
-    "Axpy": rearrange.axpy,
+    "Eltwise": pointwise.eltwise,
+    "Axpy": pointwise.axpy,
     "Reduction": rearrange.reduction,
     "ArgMax": rearrange.argmax,
 }

@@ -1,5 +1,6 @@
-"""Layers that compute a value from one value, or normalise, in ONNX."""
+"""Layers that compute a value from one value, or from those at its place, in ONNX."""
 
+from functools import reduce
 from math import exp as e_to
 from math import log as ln
 from typing import Any
@@ -21,13 +22,6 @@ def relu(at: Site) -> list[str]:
     """Relu, or LeakyRelu with a negative_slope."""
     slope = at.param("relu_param").get("negative_slope")
     return [at.op("LeakyRelu", at.x, alpha=slope) if slope else at.op("Relu", at.x)]
-
-
-def prelu(at: Site) -> list[str]:
-    """PRelu; its slopes stand for the channels, all axes behind them are 1."""
-    shared = at.param("prelu_param").get("channel_shared")
-    channels = (1,) if shared else (at.sizes[0][1],)
-    return [at.op("PRelu", at.x, at.weights(0, channels + (1,) * (at.ndim - 2)))]
 
 
 def elu(at: Site) -> list[str]:
@@ -102,78 +96,24 @@ def threshold(at: Site) -> list[str]:
 # ---- normalisation and learned factors
 
 
-def softmax(at: Site) -> list[str]:
-    """Softmax over one axis, as since opset 13."""
-    return [at.op("Softmax", at.x, axis=at.param("softmax_param").get("axis") % at.ndim)]
-
-
-def batch_norm(at: Site) -> list[str]:
-    """BatchNormalization, mean and variance divided by the third blob; or those of the batch."""
-    import numpy as np
-
-    param = at.param("batch_norm_param")
-    eps, stored = (
-        param.get("eps"),
-        param.get("use_global_stats") or not param.has("use_global_stats"),
-    )
-    if not stored:
-        axes = [axis for axis in range(at.ndim) if axis != 1]
-        centred = at.op("Sub", at.x, at.op("ReduceMean", at.x, axes=axes))
-        squares = at.op("ReduceMean", at.op("Mul", centred, centred), axes=axes)
-        return [at.op("Div", centred, at.op("Sqrt", at.op("Add", squares, at.number(eps))))]
-    mean, variance, factor = (blob.array().astype(np.float32).ravel() for blob, _ in at.blobs)
-    times = np.float32(1 / factor[0] if factor[0] else 0)
-    ones, zeros = np.ones_like(mean), np.zeros_like(mean)
-    given = {"ones": ones, "zeros": zeros, "mean": mean * times, "variance": variance * times}
-    names = [at.floats(array, name) for name, array in given.items()]
-    return [at.op("BatchNormalization", at.x, *names, epsilon=eps)]
-
-
-def scale(at: Site) -> list[str]:
-    """Times its factors, plus its summands, from `axis` on."""
-    own = len(at.bottoms) == 1
-    factors = _spread(at, "scale_param", 0) if own else _second(at, "scale_param")
-    y = at.op("Mul", at.x, factors)
-    if not at.param("scale_param").get("bias_term"):
-        return [y]
-    return [at.op("Add", y, _spread(at, "scale_param", int(own)))]
-
-
-def bias(at: Site) -> list[str]:
-    """Plus its summands, from `axis` on."""
-    own = len(at.bottoms) == 1
-    return [at.op("Add", at.x, _spread(at, "bias_param", 0) if own else _second(at, "bias_param"))]
-
-
-def _spread(at: Site, message: str, number: int) -> str:
-    """A parameter blob with axes of 1 behind its own,
-    so that it stands for the axes from `axis` on.
-    """
-    shape = at.blobs[number][1]
-    return at.weights(number, (*shape, *(1,) * _behind(at, message, len(shape))))
-
-
-def _second(at: Site, message: str) -> str:
-    """The second bottom, likewise."""
-    return at.filled(at.bottoms[1], _behind(at, message, len(at.sizes[1])))
-
-
-def _behind(at: Site, message: str, count: int) -> int:
-    axis = at.param(message).get("axis") % at.ndim if count else at.ndim
-    return at.ndim - axis - count
-
-
-def mvn(at: Site) -> list[str]:
-    """Less the mean, and divided by the deviation plus eps,
-    of each item or of each of its channels.
-    """
-    param = at.param("mvn_param")
-    x = at.filled(at.x, 4 - at.ndim)
-    axes = [1, 2, 3] if param.get("across_channels") else [2, 3]
-    centred = at.op("Sub", x, at.op("ReduceMean", x, axes=axes))
-    if not param.get("normalize_variance"):
-        return [centred]
-    variance = at.op("ReduceMean", at.op("Mul", centred, centred), axes=axes)
-    return [
-        at.op("Div", centred, at.op("Add", at.op("Sqrt", variance), at.number(param.get("eps"))))
+def eltwise(at: Site) -> list[str]:
+    """The sum of its bottoms, each with its coefficient, their product, or the largest."""
+    param = at.param("eltwise_param")
+    kind, factors = param.get("operation"), param.list("coeff") or [1] * len(at.bottoms)
+    if kind == "MAX":
+        return [at.op("Max", *at.bottoms)]
+    if kind == "PROD":
+        return [reduce(lambda left, right: at.op("Mul", left, right), at.bottoms)]
+    pairs = zip(at.bottoms, factors, strict=True)
+    terms = [
+        bottom if factor == 1 else at.op("Mul", bottom, at.number(factor))
+        for bottom, factor in pairs
     ]
+    return [reduce(lambda left, right: at.op("Add", left, right), terms)]
+
+
+def axpy(at: Site) -> list[str]:
+    """factor * x + y, a factor for each channel."""
+    factor, x, y = at.bottoms
+    factor = at.filled(factor, len(at.sizes[1]) - at.ndim)
+    return [at.op("Add", at.op("Mul", factor, x), y)]

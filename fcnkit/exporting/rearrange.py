@@ -2,7 +2,6 @@
 Concat, Slice, Crop, Reshape, ArgMax and their kin.
 """
 
-from functools import reduce
 from math import prod
 
 from fcnkit.exporting.draft import Copied, Site, joined
@@ -94,29 +93,6 @@ def batch_reindex(at: Site) -> list[str]:
     from onnx import TensorProto
 
     return [at.op("Gather", at.x, at.op("Cast", at.bottoms[1], to=TensorProto.INT64), axis=0)]
-
-
-def eltwise(at: Site) -> list[str]:
-    """The sum of its bottoms, each with its coefficient, their product, or the largest."""
-    param = at.param("eltwise_param")
-    kind, factors = param.get("operation"), param.list("coeff") or [1] * len(at.bottoms)
-    if kind == "MAX":
-        return [at.op("Max", *at.bottoms)]
-    if kind == "PROD":
-        return [reduce(lambda left, right: at.op("Mul", left, right), at.bottoms)]
-    pairs = zip(at.bottoms, factors, strict=True)
-    terms = [
-        bottom if factor == 1 else at.op("Mul", bottom, at.number(factor))
-        for bottom, factor in pairs
-    ]
-    return [reduce(lambda left, right: at.op("Add", left, right), terms)]
-
-
-def axpy(at: Site) -> list[str]:
-    """factor * x + y, a factor for each channel."""
-    factor, x, y = at.bottoms
-    factor = at.filled(factor, len(at.sizes[1]) - at.ndim)
-    return [at.op("Add", at.op("Mul", factor, x), y)]
 
 
 _REDUCED = {"ASUM": "ReduceL1", "SUMSQ": "ReduceSumSquare", "MEAN": "ReduceMean"}

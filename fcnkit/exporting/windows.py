@@ -1,8 +1,8 @@
-"""Layers with windows in ONNX: Convolution, Deconvolution, Pooling, LRN within channels, Interp."""
+"""Layers with windows in ONNX: Convolution, Deconvolution, Pooling, Interp."""
 
 from typing import Any
 
-from fcnkit.exporting.draft import Copied, Site
+from fcnkit.exporting.draft import Site
 from fcnkit.nets.layers.sliding import Spatial, spatial
 from fcnkit.nets.layers.windows import is_global, rounds_down
 
@@ -153,28 +153,6 @@ def _padded(at: Site, x: str, before: tuple[int, ...], after: tuple[int, ...], v
 # ---- the rest
 
 
-def lrn(at: Site) -> list[str]:
-    """LRN, whose alpha is divided by the size in ONNX too;
-    within a channel by averages of squares, k = 1.
-    """
-    param = at.param("lrn_param")
-    size, alpha, beta = param.get("local_size"), param.get("alpha"), param.get("beta")
-    if param.get("norm_region") == "ACROSS_CHANNELS":
-        return [at.op("LRN", at.x, size=size, alpha=alpha, beta=beta, bias=param.get("k"))]
-    squares = at.op("Mul", at.x, at.x)
-    pads = [(size - 1) // 2] * 4
-    means = at.op(
-        "AveragePool",
-        squares,
-        kernel_shape=[size] * 2,
-        strides=[1, 1],
-        pads=pads,
-        count_include_pad=1,
-    )
-    base = at.op("Add", at.op("Mul", means, at.number(alpha)), at.number(1))
-    return [at.op("Mul", at.x, at.op("Pow", base, at.number(-beta)))]
-
-
 def interp(at: Site) -> list[str]:
     """DeepLab's: a Resize that keeps the corners, of what pad_beg and pad_end leave."""
     param = at.param("interp_param")
@@ -199,24 +177,3 @@ def _resized(at: Site, param: Any, axis: int, cut: int) -> str:
         return at.op("Mul", size, at.whole([param.get("full_zoom_factor")]))
     steps = at.op("Div", at.op("Sub", size, at.whole([1])), at.whole([param.get("shrink_factor")]))
     return at.op("Add", at.op("Mul", steps, at.whole([param.get("zoom_factor")])), at.whole([1]))
-
-
-def inner_product(at: Site) -> list[str]:
-    """Gemm over the axes from `axis` on as one; those before it are put back afterwards."""
-    param = at.param("inner_product_param")
-    axis = param.get("axis") % at.ndim
-    x = at.x if (at.ndim, axis) == (2, 1) else at.op("Flatten", at.x, axis=axis)
-    given = [at.weights(number) for number in range(len(at.blobs))]
-    y = at.op("Gemm", x, *given, transB=int(not param.get("transpose")))
-    if axis == 1:
-        return [y]
-    kept = [Copied(each) for each in range(axis)]
-    return [at.reshape(y, at.sizes[0], [*kept, at.tops[0][-1]], of=at.x)]
-
-
-def embed(at: Site) -> list[str]:
-    """The rows of the weights that the bottom numbers."""
-    from onnx import TensorProto
-
-    y = at.op("Gather", at.weights(0), at.op("Cast", at.x, to=TensorProto.INT64), axis=0)
-    return [at.op("Add", y, at.weights(1)) if len(at.blobs) > 1 else y]

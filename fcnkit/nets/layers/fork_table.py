@@ -105,9 +105,9 @@ _FORKS = (
         window=point, channels=first, sized=second, bottoms=(2, 2), keeps_zero=yes
     ),
     # One value from one value, or from several.
-    LayerType("ReLU6", Trait.VALUE, "relu_param", range=pointwise.relu6, **_SAME_ZERO),
+    LayerType("ReLU6", Trait.VALUE, "relu_param", range=pointwise.relu6_bounds, **_SAME_ZERO),
     LayerType("HardSwish", Trait.VALUE, **_SAME_ZERO),
-    LayerType("HardSigmoid", Trait.VALUE, range=pointwise.unit, **_SAME),
+    LayerType("HardSigmoid", Trait.VALUE, range=pointwise.unit_bounds, **_SAME),
     LayerType("Mish", Trait.VALUE, **_SAME_ZERO),
     LayerType(
         "Add", Trait.CHANNEL, "add_param", forks.operands, forks.operand_blobs,

@@ -7,14 +7,7 @@ from math import prod
 
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import canonical, show
-from fcnkit.nets.layers.sliding import Window
 from fcnkit.shape import Shape
-
-
-def softmax(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
-    """The bottom's shape, with an axis to normalise over."""
-    canonical(layer, layer.param("softmax_param").get("axis"), len(bottoms[0]))
-    return bottoms[:1]
 
 
 def softmax_loss(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
@@ -93,9 +86,3 @@ def _pair(layer: Layer, bottoms: list[Shape]) -> str:
         f'"{top.blob}" is {show(shape)}'
         for top, shape in zip(layer.bottoms[:2], bottoms[:2], strict=True)
     )
-
-
-def softmax_window(layer: Layer, ndim: int = 4) -> Window | None:
-    """One point along the channels; None along another axis, where places meet."""
-    axis = canonical(layer, layer.param("softmax_param").get("axis"), ndim)
-    return () if axis == 1 else None

@@ -211,3 +211,15 @@ def inner_product_of_zero(layer: Layer) -> bool:
 def inner_product_axis(layer: Layer) -> int:
     """The outputs are the first axis of the weights, with transpose the second."""
     return 1 if layer.param("inner_product_param").get("transpose") else 0
+
+
+def softmax(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """The bottom's shape, with an axis to normalise over."""
+    canonical(layer, layer.param("softmax_param").get("axis"), len(bottoms[0]))
+    return bottoms[:1]
+
+
+def softmax_window(layer: Layer, ndim: int = 4) -> Window | None:
+    """One point along the channels; None along another axis, where places meet."""
+    axis = canonical(layer, layer.param("softmax_param").get("axis"), ndim)
+    return () if axis == 1 else None

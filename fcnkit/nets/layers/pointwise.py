@@ -1,8 +1,9 @@
-"""Layers that make one value of one value: the bounds they keep to, and what they make of zero."""
+"""Layers that make one value of one value: their shapes, their bounds, what they make of zero."""
 
 from math import inf
 
 from fcnkit.nets.graph import Layer
+from fcnkit.nets.layers.axes import same
 from fcnkit.nets.layers.traits import like
 from fcnkit.shape import Shape
 
@@ -19,39 +20,39 @@ def like_elsewhere(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
 # ---- bounds
 
 
-def unit(layer: Layer) -> Bounds:
+def unit_bounds(layer: Layer) -> Bounds:
     """0 to 1."""
     return 0, 1
 
 
-def both_signs(layer: Layer) -> Bounds:
+def sign_bounds(layer: Layer) -> Bounds:
     """-1 to 1."""
     return -1, 1
 
 
-def positive(layer: Layer) -> Bounds:
+def positive_bounds(layer: Layer) -> Bounds:
     """0 and more."""
     return 0, inf
 
 
-def relu(layer: Layer) -> Bounds:
+def relu_bounds(layer: Layer) -> Bounds:
     """0 and more, unless negative_slope lets negative values through; a fork's relu6 ends at 6."""
     param = layer.param("relu_param")
     most = 6 if param.says("relu6") and param.get("relu6") else inf
     return -inf if param.get("negative_slope") else 0, most
 
 
-def elu(layer: Layer) -> Bounds:
+def elu_bounds(layer: Layer) -> Bounds:
     """-alpha and more."""
     return -layer.param("elu_param").get("alpha"), inf
 
 
-def relu6(layer: Layer) -> Bounds:
+def relu6_bounds(layer: Layer) -> Bounds:
     """0 to 6."""
     return 0, 6
 
 
-def clip(layer: Layer) -> Bounds:
+def clip_bounds(layer: Layer) -> Bounds:
     """min to max."""
     param = layer.param("clip_param")
     return param.get("min"), param.get("max")
@@ -62,7 +63,7 @@ def clip(layer: Layer) -> Bounds:
 
 def clip_of_zero(layer: Layer) -> bool:
     """Zero stays where min and max are around it."""
-    low, high = clip(layer)
+    low, high = clip_bounds(layer)
     return low <= 0 <= high
 
 
@@ -80,3 +81,15 @@ def power_of_zero(layer: Layer) -> bool:
 def log_of_zero(layer: Layer) -> bool:
     """log(shift + scale x) is zero where the shift is 1."""
     return layer.param("log_param").get("shift") == 1
+
+
+def eltwise(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+    """The shape that all bottoms share."""
+    same(layer, bottoms)
+    param = layer.param("eltwise_param")
+    coeff = param.list("coeff")
+    if coeff and (len(coeff) != len(bottoms) or param.get("operation") == "PROD"):
+        raise layer.error(
+            f"{len(coeff)} coeff for {len(bottoms)} bottoms; give one each, and none for PROD"
+        )
+    return [bottoms[0]]

@@ -127,18 +127,6 @@ def tile_coord(layer: Layer, ndim: int) -> CoordMap | None:
     return IDENTITY if canonical(layer, layer.param("tile_param").get("axis"), ndim) < 2 else None
 
 
-def eltwise(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
-    """The shape that all bottoms share."""
-    same(layer, bottoms)
-    param = layer.param("eltwise_param")
-    coeff = param.list("coeff")
-    if coeff and (len(coeff) != len(bottoms) or param.get("operation") == "PROD"):
-        raise layer.error(
-            f"{len(coeff)} coeff for {len(bottoms)} bottoms; give one each, and none for PROD"
-        )
-    return [bottoms[0]]
-
-
 def argmax(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """top_k on `axis`; without axis N x 1 x top_k, N x 2 x top_k with the values."""
     shape, param = bottoms[0], layer.param("argmax_param")

@@ -103,31 +103,32 @@ _CAFFE = (
     # One value from one value.
     LayerType(
         "ReLU", Trait.VALUE, "relu_param",
-        range=pointwise.relu, **_SAME_ZERO
+        range=pointwise.relu_bounds, **_SAME_ZERO
     ),
-    LayerType("ELU", Trait.VALUE, "elu_param", range=pointwise.elu, **_SAME_ZERO),
-    LayerType("Sigmoid", Trait.VALUE, "sigmoid_param", range=pointwise.unit, **_SAME),
-    LayerType("TanH", Trait.VALUE, "tanh_param", range=pointwise.both_signs, **_SAME_ZERO),
+    LayerType("ELU", Trait.VALUE, "elu_param", range=pointwise.elu_bounds, **_SAME_ZERO),
+    LayerType("Sigmoid", Trait.VALUE, "sigmoid_param", range=pointwise.unit_bounds, **_SAME),
+    LayerType("TanH", Trait.VALUE, "tanh_param", range=pointwise.sign_bounds, **_SAME_ZERO),
     LayerType("Swish", Trait.VALUE, "swish_param", **_SAME_ZERO),
     LayerType(
         "Clip", Trait.VALUE, "clip_param",
-        range=pointwise.clip, keeps_zero=pointwise.clip_of_zero, **_SAME
+        range=pointwise.clip_bounds, keeps_zero=pointwise.clip_of_zero, **_SAME
     ),
     LayerType(
-        "AbsVal", Trait.VALUE, "", pointwise.like_elsewhere, range=pointwise.positive, **_SAME_ZERO
+        "AbsVal", Trait.VALUE, "", pointwise.like_elsewhere,
+        range=pointwise.positive_bounds, **_SAME_ZERO
     ),
-    LayerType("BNLL", Trait.VALUE, range=pointwise.positive, **_SAME),
+    LayerType("BNLL", Trait.VALUE, range=pointwise.positive_bounds, **_SAME),
     LayerType("Power", Trait.VALUE, "power_param", keeps_zero=pointwise.power_of_zero, **_SAME),
-    LayerType("Exp", Trait.VALUE, "exp_param", range=pointwise.positive, **_SAME),
+    LayerType("Exp", Trait.VALUE, "exp_param", range=pointwise.positive_bounds, **_SAME),
     LayerType("Log", Trait.VALUE, "log_param", keeps_zero=pointwise.log_of_zero, **_SAME),
     LayerType(
         "Threshold", Trait.VALUE, "threshold_param",
-        range=pointwise.unit, keeps_zero=pointwise.threshold_of_zero, **_SAME
+        range=pointwise.unit_bounds, keeps_zero=pointwise.threshold_of_zero, **_SAME
     ),
     LayerType("Dropout", Trait.VALUE, "dropout_param", identity=yes, **_SAME_ZERO),
     LayerType("Split", Trait.VALUE, tops=(1, MANY), identity=yes, shares=True, **_SAME_ZERO),
     LayerType(
-        "Eltwise", Trait.VALUE, "eltwise_param", rearrange.eltwise,
+        "Eltwise", Trait.VALUE, "eltwise_param", pointwise.eltwise,
         carriers=every, bottoms=(2, MANY), **_SAME_ZERO
     ),
     # Learned factors and normalisation.
@@ -152,8 +153,8 @@ _CAFFE = (
     ),
     LayerType("MVN", Trait.NORMAL, "mvn_param", normal.mvn, coord=unmoved, keeps_zero=yes),
     LayerType(
-        "Softmax", Trait.NORMAL, "softmax_param", losses.softmax,
-        coord=unmoved, window=losses.softmax_window, range=pointwise.unit
+        "Softmax", Trait.NORMAL, "softmax_param", normal.softmax,
+        coord=unmoved, window=normal.softmax_window, range=pointwise.unit_bounds
     ),
     # Every value from every value.
     LayerType(
@@ -216,7 +217,7 @@ _CAFFE = (
     ),
     LayerType(
         "Accuracy", Trait.JUDGE, "accuracy_param", losses.accuracy,
-        labelled=True, range=pointwise.unit, bottoms=(2, 2), tops=(1, 2)
+        labelled=True, range=pointwise.unit_bounds, bottoms=(2, 2), tops=(1, 2)
     ),
     LayerType("Silence", Trait.SINK, "", no_tops, bottoms=(1, MANY), tops=(0, 0)),
     LayerType(

@@ -164,3 +164,14 @@ def embed(site: Site) -> Run:
 def parameter(site: Site) -> Run:
     """The blob itself."""
     return lambda bottoms, blobs: [blobs[0]]
+
+
+def prelu(site: Site) -> Run:
+    """x above 0, a learned slope times x elsewhere."""
+    return lambda bottoms, blobs: [F.prelu(bottoms[0], blobs[0].reshape(-1))]
+
+
+def softmax(site: Site) -> Run:
+    """e^x over the sum of e^x along the axis."""
+    axis = site.axis("softmax_param")
+    return lambda bottoms, blobs: [F.softmax(bottoms[0], axis)]

@@ -21,11 +21,6 @@ def relu(site: Site) -> Run:
     return each(lambda x: F.leaky_relu(x, slope)) if slope else each(F.relu)
 
 
-def prelu(site: Site) -> Run:
-    """x above 0, a learned slope times x elsewhere."""
-    return lambda bottoms, blobs: [F.prelu(bottoms[0], blobs[0].reshape(-1))]
-
-
 def elu(site: Site) -> Run:
     """x above 0, alpha (e^x - 1) elsewhere."""
     alpha = site.param("elu_param").get("alpha")
@@ -112,12 +107,6 @@ def dropout(site: Site) -> Run:
     """
     ratio = site.param("dropout_param").get("dropout_ratio")
     return each(lambda x: F.dropout(x, ratio)) if site.training else each(lambda x: x)
-
-
-def softmax(site: Site) -> Run:
-    """e^x over the sum of e^x along the axis."""
-    axis = site.axis("softmax_param")
-    return each(lambda x: F.softmax(x, axis))
 
 
 def eltwise(site: Site) -> Run:

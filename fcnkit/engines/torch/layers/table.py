@@ -46,7 +46,7 @@ LAYERS: dict[str, Kind] = {
     "Im2col": Kind(windows.im2col),
     # One value from one value.
     "ReLU": Kind(pointwise.relu),
-    "PReLU": Kind(pointwise.prelu, slopes),
+    "PReLU": Kind(normal.prelu, slopes),
     "ELU": Kind(pointwise.elu),
     "Sigmoid": Kind(pointwise.sigmoid),
     "TanH": Kind(pointwise.tanh),
@@ -59,7 +59,7 @@ LAYERS: dict[str, Kind] = {
     "Log": Kind(pointwise.logarithm),
     "Threshold": Kind(pointwise.threshold),
     "Dropout": Kind(pointwise.dropout),
-    "Softmax": Kind(pointwise.softmax),
+    "Softmax": Kind(normal.softmax),
     "Eltwise": Kind(pointwise.eltwise),
     # Normalisation and learned factors.
     "LRN": Kind(normal.lrn),
