@@ -402,6 +402,25 @@ def test_no_module_takes_the_place_of_a_public_name():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_the_page_on_the_house_names_every_room_and_no_other():
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rooms = page[page.index("## The rooms") : page.index("## One command")]
+    first = [line.split("|")[1] for line in rooms.splitlines() if line.startswith("| `")]
+    named = {name.rstrip("/") for cell in first for name in re.findall(r"`([^`]+)`", cell)}
+    folders = {file.parent.relative_to(PACKAGE).as_posix() for file in FILES} - {"."}
+    top = {file.name for file in PACKAGE.glob("[!_]*.py")}
+    assert named <= folders | top
+    assert named >= {folder for folder in folders if "/" not in folder} | top
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md"])
+def test_files_that_a_page_names_are_there(page):
+    text = (ROOT / page).read_text()
+    names = re.findall(r"`((?:fcnkit|tests|docs|scripts|[a-z]+)/[\w/]+\.\w+)`", text)
+    places = (ROOT, PACKAGE, PACKAGE / "training")
+    assert [name for name in names if not any((place / name).exists() for place in places)] == []
+
+
 def test_missing_docstrings_are_found():
     methods = (
         "def m(self): pass\n def _p(self): pass\n def s(self): ...\n def __len__(self): pass\n"
