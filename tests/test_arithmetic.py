@@ -148,7 +148,7 @@ STATISTICS = {
     ("empty", 2): np.array([0], "f4"),
 }
 LINKS = (
-    ("bn", Affine(mean=0, variance=1, count=2, eps=1e-3)),
+    ("bn", Affine(mean=0, variance=1, divisor=2, eps=1e-3)),
     ("scale", Affine(factor=0, summand=1)),
     ("bias", Affine(summand=0)),
     ("one", Affine(factor=0)),
@@ -190,7 +190,7 @@ def test_weights_and_bias_go_through_the_links(shape, axis, groups, block, monke
 def test_a_factor_of_zero_is_no_statistics():
     found = arithmetic.shifted(
         blob(noise(6)),
-        (("empty", Affine(mean=0, variance=1, count=2, eps=0.25)),),
+        (("empty", Affine(mean=0, variance=1, divisor=2, eps=0.25)),),
         (6,),
         read,
         "new",

@@ -192,7 +192,7 @@ def test_outputs_keep_their_names(name):
 def test_moves_are_plain_data():
     plan = fk.fold(net(FOLDS["no bias"]))
     links = (
-        ("bn", Affine(mean=0, variance=1, count=2, eps=1e-05)),
+        ("bn", Affine(mean=0, variance=1, divisor=2, eps=1e-05)),
         ("sc", Affine(factor=0, summand=1)),
     )
     assert plan.moves == (

@@ -9,7 +9,6 @@ What forks add is in forks.proto, loaded when such a field is first asked for.
 It serves reading prototxts alone; `unknown` and `check` go by Caffe.
 """
 
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +68,10 @@ def _in_caffe(message_name: str, field_name: str) -> bool:
         return False
 
 
+# As View has a `list` of its own.
+Values = list[Any]
+
+
 class View:
     """A message of a prototxt, read with Caffe's types and defaults.
 
@@ -120,7 +123,7 @@ class View:
             return field.raw
         return slot.read(field, slot)
 
-    def list(self, name: str) -> Sequence[Any]:
+    def list(self, name: str) -> Values:
         """Every value that the text gives for a field, in order."""
         slot = self._slot(name)
         return [slot.read(field, slot) for field in self._fields if field.name == name]
@@ -131,7 +134,7 @@ class View:
         field = self.field(name)
         return View(slot.message, read_message(field, slot) if field else None)
 
-    def views(self, name: str) -> Sequence["View"]:
+    def views(self, name: str) -> "Views":
         """Every message of this name, in order."""
         return [View(self._slot(name).message, field) for field in self.list(name)]
 
@@ -142,6 +145,15 @@ class View:
             if field.name == name:
                 return field
         return None
+
+    def required(self, name: str) -> Field:
+        """Where the text gives this field last; PrototxtError where it does not."""
+        found = self.field(name)
+        if found is not None:
+            return found
+        if self.source_field is None:
+            raise PrototxtError(f'{self.message_name}: its "{name}" is not written; add one')
+        return self.source_field.required(name)
 
     def _slot(self, name: str) -> Slot:
         slot = self._slots.get(name)
@@ -154,6 +166,9 @@ class View:
     def __repr__(self) -> str:
         names = dict.fromkeys(field.name for field in self._fields)
         return f"<View {self.message_name}: {', '.join(names) or 'defaults'}>"
+
+
+Views = list[View]
 
 
 def unknown(message_name: str, field: Field) -> list[tuple[Field, str | None]]:

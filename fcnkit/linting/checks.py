@@ -150,7 +150,7 @@ def _window(layer: Layer) -> Iterator[Hit]:
         spatial(layer)
     except NetError as error:
         yield Hit(layer, str(error).partition(f'layer "{layer.name}": ')[2])
-    if of(layer).outputs and (count_of_outputs(layer) or 0) < 1:
+    if of(layer).outputs and count_of_outputs(layer) < 1:
         yield Hit(layer, "it has no num_output; give the number of its output channels")
 
 

@@ -231,8 +231,8 @@ def shared_shape(seen: Seen) -> Iterator[Hit]:
 def _shared(layer: Layer) -> tuple[list[str], list[bool]]:
     """The names of a layer's parameters, and whether only their counts must agree."""
     if layer.view.message_name == "V1LayerParameter":
-        modes = [*layer.view.list("blob_share_mode")]
-        names = [*layer.view.list("param")]
+        modes = layer.view.list("blob_share_mode")
+        names = layer.view.list("param")
     else:
         params = layer.view.views("param")
         names, modes = ([param.get(field) for param in params] for field in ("name", "share_mode"))

@@ -126,7 +126,7 @@ def _shapes(layer: Layer, kind: LayerType, tops: Mapping[Top, Shape | None]) -> 
     bottoms = all_known(tops[top] for top in layer.bottoms)
     if bottoms is None:
         return [None] * len(layer.tops)
-    return kind.shapes(layer, bottoms)[: len(layer.tops)]
+    return [*kind.shapes(layer, bottoms)[: len(layer.tops)]]
 
 
 def _overrides(graph: Graph, inputs: Mapping[str, Shape]) -> dict[Top, Shape]:
@@ -151,7 +151,7 @@ def _follow(
 ) -> list[Shape | None]:
     """The tops beside images of a given shape are as that shape makes them."""
     given = wanted.get(layer.tops[0]) if layer.tops and not layer.bottoms else None
-    return table.of(layer).beside(layer, shapes, given) if given else shapes
+    return [*table.of(layer).beside(layer, shapes, given)] if given else shapes
 
 
 def _reason(

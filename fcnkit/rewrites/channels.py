@@ -186,15 +186,16 @@ def _channels(net: Prototxt, work: States, blob: str | None) -> int:
     NetError where there is none, or several of different sizes.
     """
     tops = [(known, top) for known in work.each for top in _images(known, blob)]
-    counts = {known.shape(top)[1] if known.shape(top) else None for known, top in tops}
+    shapes = [known.shape(top) for known, top in tops]
+    counts = {shape[1] for shape in shapes if shape}
     names = ", ".join(dict.fromkeys(f'"{top.blob}"' for _, top in tops))
     if len({top.blob for _, top in tops}) > 1:
         raise refused(net, f"several blobs are images: {names}; say which")
-    if not counts:
+    if not tops:
         made = blob and work.each[0].graph.top(blob)
         what = f'"{blob}" is no input' if made else "no Convolution or InnerProduct sees an input"
         raise refused(net, f"{what}; name the blob that is the image")
-    if None in counts:
+    if not all(shapes):
         raise refused(net, f"the size of {names} is not known; {SAY_IT}")
     if len(counts) > 1:
         several = " and ".join(map(str, sorted(counts)))

@@ -3,14 +3,14 @@ who can live with other shapes.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from fcnkit.errors import NetError
 from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.table import axis_of, is_pointwise, of, trait
 from fcnkit.nets.layers.traits import Trait
-from fcnkit.nets.shapes import Shapes
+from fcnkit.nets.shapes import Shapes, all_known
 from fcnkit.shape import Shape
 
 
@@ -43,15 +43,16 @@ def follow(
 
     Raises Refused, blaming the conversions before it, if they are not.
     """
-    old = [state.shapes.tops[top] for top in layer.tops]
+    old = all_known(state.shapes.tops[top] for top in layer.tops)
+    bottoms = all_known(given)
     if trait(layer) is Trait.OPAQUE:
         blame(state, layer, converted, "it may need the matrix that it gets")
-    if None in given or None in old:
-        return [None] * len(old)
+    if bottoms is None or old is None:
+        return [None] * len(layer.tops)
     if is_pointwise(layer):
-        return given * len(old)
+        return [*bottoms] * len(old)
     try:
-        new = of(layer).shapes(layer, given)[: len(old)]
+        made = of(layer).shapes(layer, bottoms)[: len(old)]
     except NetError as error:
         blame(state, layer, converted, f"it would fail: {str(error).split(': ', 2)[-1]}")
     if axis_of(layer) < 0:
@@ -59,7 +60,7 @@ def follow(
             f"its axis {axis_of(layer)} counts from the end, where height and width would stand"
         )
         blame(state, layer, converted, counts)
-    new = [before if after is None else after for before, after in zip(old, new, strict=True)]
+    new = [before if after is None else after for before, after in zip(old, made, strict=True)]
     for before, after in zip(old, new, strict=True):
         if after not in same(before):
             blame(
@@ -68,10 +69,10 @@ def follow(
                 converted,
                 f"its output would be {show(after)} in place of {show(before)}",
             )
-    return new
+    return [*new]
 
 
-def blame(state: State, layer: Layer, converted: Mapping[str, Shape], why: str) -> None:
+def blame(state: State, layer: Layer, converted: Mapping[str, Shape], why: str) -> NoReturn:
     """Raises Refused for the nearest conversions above `layer`."""
     graph, seen, todo, blamed = state.graph, set(), list(layer.bottoms), []
     while todo:

@@ -6,7 +6,7 @@ of the kernels.  On a larger input the Convolution slides.  Long, Shelhamer and
 Darrell, "Fully Convolutional Networks for Semantic Segmentation", section 3.1.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import NamedTuple
 
@@ -68,6 +68,10 @@ def convolutionalize(
         keep.update((name, why) for name, why in result.unknown.items() if name not in known)
     plan = _plan(net, results, keep, _renamer(rename, known, results))
     return plan.then(slide, inputs=inputs) if "global_pooling" in net.text else plan
+
+
+# The new name of a layer, by its old one.
+_Named = Callable[[str], str]
 
 
 class _Result(NamedTuple):
@@ -180,7 +184,9 @@ def _gone(results: Sequence[_Result]) -> set[int]:
     return {layer.field.start for result in results for layer in result.dissolved}
 
 
-def _plan(net: Prototxt, results: Sequence[_Result], keep: Mapping[str, str], new_name) -> Plan:
+def _plan(
+    net: Prototxt, results: Sequence[_Result], keep: Mapping[str, str], new_name: _Named
+) -> Plan:
     steps: dict[int, Step] = {}
     moves: dict[tuple[str, int], Move] = {}
     by_state = []
@@ -221,15 +227,15 @@ _FLATTEN_WHY = "a Convolution takes the map as it is"
 def _conversion(net: Prototxt, layer: Layer, kernel: Shape, name: str) -> list[Edit]:
     why = f'convolutionalize "{layer.name}"'
     v1 = layer.field.name == "layers"
-    kind = layer.field.last("type")
+    kind = layer.field.required("type")
     edits = [Edit(kind.value_start, kind.stop, _type_word(kind.raw, v1), why)]
     if name != layer.name:
-        edits.append(set_value(layer.field.last("name"), name, why))
+        edits.append(set_value(layer.field.required("name"), name, why))
     for message in layer.field.all("inner_product_param"):
         edits.append(set_name(message, "convolution_param", why))
         edits += [removed(field, why) for field in message.all("transpose")]
         edits += [removed(field, why) for field in message.all("axis") if field.raw != "1"]
-    count = layer.param("inner_product_param").field("num_output")
+    count = layer.param("inner_product_param").required("num_output")
     return [*edits, beside(count, kernel_fields(kernel[2:]), net.style, why)]
 
 
@@ -271,15 +277,18 @@ def _dissolution(graph: Graph, layer: Layer) -> list[Edit]:
     return [removed(layer.field, why), *renamed_blob(users, old, new, why)]
 
 
-def _renamer(rename: str | Mapping[str, str] | None, known: set[str], results: Sequence[_Result]):
+def _renamer(
+    rename: str | Mapping[str, str] | None, known: set[str], results: Sequence[_Result]
+) -> _Named:
     """The new name of each layer; NetError when one is not known, or two would have the same."""
     if isinstance(rename, str) and "{name}" not in rename:
         raise NetError(
             f'rename "{rename}": has no {{name}} in it; write for instance "{{name}}-conv"'
         )
-    pairs = rename or {}
     if isinstance(rename, str):
         pairs = {name: rename.replace("{name}", name) for name in known}
+    else:
+        pairs = dict(rename or {})
     for name in pairs.keys() - known:
         raise NetError(
             f'rename "{name}": no such layer is converted; these are: '

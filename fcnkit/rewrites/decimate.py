@@ -97,7 +97,7 @@ def _edits(net: Prototxt, layer: Layer, kernel: Shape, steps: Shape) -> list[Edi
     if layer.param(_PARAM).says(*_HOLES):
         words = ["hole"] if dilation[0] == dilation[1] else ["hole_h", "hole_w"]
     fields = [*kernel_fields(kernel), *zip(words, dilation, strict=False)]
-    anchor = layer.param(_PARAM).field("num_output")
+    anchor = layer.param(_PARAM).required("num_output")
     return [*(removed(field, why) for field in old), beside(anchor, fields, net.style, why)]
 
 

@@ -98,7 +98,8 @@ def _readers(known: Known, layer: Layer) -> list[Layer]:
 
 def _cut(work: States, layer: Layer) -> tuple[list[Edit], dict[int, Step]]:
     """The layer goes, and all that needs it."""
-    edits, steps = [], {}
+    edits: list[Edit] = []
+    steps: dict[int, Step] = {}
     for known in work.each:
         lost: set = set()
         for each in known.graph.layers:

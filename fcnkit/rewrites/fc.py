@@ -7,7 +7,7 @@ from math import prod
 from typing import NamedTuple
 
 from fcnkit.edits import Edit, merge
-from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.nets.graph import Layer, Top
 from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.sliding import spatial
@@ -61,12 +61,17 @@ def _simulate(state: State, keep: Mapping[str, str]) -> _Result:
     """The shapes of the net to be, layer by layer;
     Refused at the first that a conversion would break.
     """
-    old, new, seen, unknown = state.shapes.tops, {}, {}, set()
+    old = state.shapes.tops
+    new: dict[Top, Shape | None] = {}
+    seen: dict[str, Shape] = {}
+    unknown: set[str] = set()
     for layer in state.graph.layers:
         given = [new[bottom] for bottom in layer.bottoms]
-        if layer.name not in keep and _covers(layer, given):
-            seen[layer.name] = (*given[0], 1, 1)[:4]
-            tops = [(given[0][0], layer.param("convolution_param").get("num_output"))]
+        whole = None if layer.name in keep else _covered(layer, given)
+        tops: list[Shape | None]
+        if whole is not None:
+            seen[layer.name] = (*whole, 1, 1)[:4]
+            tops = [(whole[0], layer.param("convolution_param").get("num_output"))]
         elif given == [old[bottom] for bottom in layer.bottoms]:
             unknown |= {layer.name} if None in given else set()
             tops = [old[top] for top in layer.tops]
@@ -86,23 +91,20 @@ def _same(old: Shape) -> tuple[Shape, ...]:
     return (old, old[:-2]) if old[-2:] == (1, 1) else (old,)
 
 
-def _covers(layer: Layer, given: Sequence[Shape | None]) -> bool:
-    """Whether it is a Convolution with one output place, made of every number of its input."""
-    if (
-        layer.type != "Convolution"
-        or len(given) != 1
-        or given[0] is None
-        or len(given[0]) not in (2, 4)
-    ):
-        return False
-    param, size = layer.param("convolution_param"), (*given[0], 1, 1)[2:4]
+def _covered(layer: Layer, given: Sequence[Shape | None]) -> Shape | None:
+    """The input's shape where a Convolution has one output place, made of every number of it."""
+    shape = given[0] if layer.type == "Convolution" and len(given) == 1 else None
+    if shape is None or len(shape) not in (2, 4):
+        return None
+    param, size = layer.param("convolution_param"), (*shape, 1, 1)[2:4]
     window = spatial(layer)
-    return (
+    covers = (
         param.get("axis") in (1, -3)
         and param.get("group") == 1
         and window.kernel == window.extent == size
         and not any(window.pad + window.far)
     )
+    return shape if covers else None
 
 
 def _check_states(results: Sequence[_Result]) -> None:
@@ -143,17 +145,17 @@ def _plan(net: Prototxt, results: Sequence[_Result], keep: Mapping[str, str]) ->
 
 
 def _conversion(layer: Layer) -> list[Edit]:
-    why, kind = f'make "{layer.name}" an InnerProduct', layer.field.last("type")
+    why, kind = f'make "{layer.name}" an InnerProduct', layer.field.required("type")
     v1 = layer.field.name == "layers"
     word = "INNER_PRODUCT" if v1 else f"{kind.raw[0]}InnerProduct{kind.raw[0]}"
     edits = [Edit(kind.value_start, kind.stop, word, why)]
     for message in layer.field.all("convolution_param"):
         edits.append(set_name(message, "inner_product_param", why))
-        edits += [taken_out(field, why) for field in message.fields if _goes(field)]
+        edits += [taken_out(field, why) for field in message.fields or () if _goes(field)]
     return edits
 
 
-def _goes(field) -> bool:
+def _goes(field: Field) -> bool:
     return field.name not in _BOTH and (field.name, field.raw) != ("axis", "1")
 
 

@@ -243,9 +243,11 @@ class _Recipe(NamedTuple):
         """Those of the trunk's tops that the climb meets."""
         start, scores = graph.inputs[0], self._scores(graph)
         tops = (scores, *_below(graph, scores), *(graph.top(rung.top) for rung in self.ladder))
-        return Sizes(
-            graph, start, graph.producer(start).input_shapes[start.index], tops, first=first
-        )
+        shape = graph.producer(start).input_shapes[start.index]
+        if shape is None:
+            fact = f'the size of its input "{start.blob}" is not known; write it into the net'
+            raise NetError(f"{graph.prototxt.path}: {fact}")
+        return Sizes(graph, start, shape, tops, first=first)
 
     def climbed(self, sizes: Sizes) -> tuple[list[tuple[Pairs, str]], list[Offset]]:
         """The layers of every head with their reasons, and their Crops."""

@@ -6,7 +6,7 @@ statistics is a = 1 / sqrt(var / factor + eps), c = -a mean / factor; Scale is
 a = gamma, c = beta.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 from os.path import commonprefix
 from typing import NamedTuple
@@ -53,7 +53,8 @@ def fold(net: Prototxt, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     work = states(net, inputs)
     why: dict[int, str] = {}
     chains = _agreed(work, [dict(_chains(work, known, why)) for known in work.each], why)
-    steps, edits, moves = {}, [], []
+    steps: dict[int, Step] = {}
+    edits, moves = [], []
     for chain in chains:
         edits += _edits(chain)
         moves += _moves(work, chain)
@@ -67,7 +68,7 @@ def fold(net: Prototxt, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
 
 def _chains(work: States, known: Known, why: dict[int, str]) -> Iterator[tuple[int, _Chain]]:
     """Of one state, every linear layer by where it stands, with the links that could go into it."""
-    reached = set()
+    reached: set[int] = set()
     for layer in known.graph.layers:
         if of(layer).linear:
             links = tuple(_links(work, known, layer, why))
@@ -83,10 +84,11 @@ def _links(work: States, known: Known, layer: Layer, why: dict[int, str]) -> Ite
     while True:
         users = known.graph.consumers[top]
         link = next((user for user in users if of(user).folds), None)
-        reason = link and _why_not(work, known, layer, link, users)
+        if link is None:
+            return
+        reason = _why_not(work, known, layer, link, users)
         if reason:
             why[link.field.start] = reason
-        if link is None or reason:
             return
         yield link
         top = link.tops[0]
@@ -167,7 +169,7 @@ def _agreed(work: States, found: list[dict[int, _Chain]], why: dict[int, str]) -
     return agreed
 
 
-def _while_present(work: States, links: list[int], states: int) -> list[int]:
+def _while_present(work: States, links: Sequence[int], states: int) -> list[int]:
     """The links up to the first that is in more states than these."""
     every = [{layer.field.start for layer in known.graph.layers} for known in work.each]
     return list(takewhile(lambda start: sum(start in starts for starts in every) == states, links))
@@ -196,7 +198,7 @@ def _adds_bias(chain: _Chain) -> bool:
     )
 
 
-def _link(link: Layer) -> tuple[str, Affine]:
+def _link(link: Layer) -> tuple[str, Affine | None]:
     """The layer as a Move's args have it."""
     return link.name, of(link).affine(link)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from fcnkit.edits import Edit
-from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.table import count_of_outputs, groups_of, has_field, of
 from fcnkit.nets.layers.traits import Trait
@@ -152,7 +152,7 @@ def _edits(net: Prototxt, each: _Grouping) -> list[Edit]:
     ]
 
 
-def _bilinear(filler) -> bool:
+def _bilinear(filler: Field) -> bool:
     kind = filler.last("type")
     return kind is not None and kind.string == "bilinear"
 

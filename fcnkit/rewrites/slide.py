@@ -79,7 +79,7 @@ def _sees_one_place(layer: Layer) -> bool:
 
 def _edits(layer: Layer, size: Shape) -> list[Edit]:
     view = layer.param("pooling_param")
-    old = view.field("global_pooling")
+    old = view.required("global_pooling")
     spare = [
         field
         for message in layer.field.all("pooling_param")

@@ -95,7 +95,8 @@ class States:
         Raises NetError where two layers of one name would have different weights.
         """
         ordered = [steps[at] for at in sorted(steps)] if isinstance(steps, Mapping) else steps
-        net, made = self.net.edit(arrange(edits)), {}
+        net = self.net.edit(arrange(edits))
+        made: dict[tuple[str, int, bool], Move] = {}
         for move in moves:
             if made.setdefault((move.layer, move.blob, move.how == "drop"), move) != move:
                 fact = "layers of this name in different states would need different weights"

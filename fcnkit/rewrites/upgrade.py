@@ -101,15 +101,15 @@ def _v1(net: Prototxt, layers: Sequence[Field]) -> Changes:
     steps: list[Step] = []
     views = [View("V1LayerParameter", layer) for layer in layers]
     old_data = any(_old_transform(view) for view in views)
-    for view in views:
+    for layer, view in zip(layers, views, strict=True):
         for change in (_v1_type, _v1_params, *([_v1_transform] * old_data)):
-            more, said = change(view, net.style)
+            more, said = change(layer, view, net.style)
             edits += more
             steps += said
     return edits, steps
 
 
-def _v1_type(view: View, style: Style) -> Changes:
+def _v1_type(layer: Field, view: View, style: Style) -> Changes:
     field = view.field("type")
     if field is None:
         return [], []
@@ -121,7 +121,7 @@ def _v1_type(view: View, style: Style) -> Changes:
     )
     what = f'type {" ".join(field.raw.split())} -> "{word}"'
     return [Edit(field.value_start, field.stop, literal(word, style), "type")], [
-        _step(view, what, why)
+        _step(layer, view, what, why)
     ]
 
 
@@ -134,21 +134,21 @@ def _word(field: Field, view: View) -> str:
     return V1_TYPES[view.get("type")]
 
 
-def _v1_params(view: View, style: Style) -> Changes:
+def _v1_params(layer: Field, view: View, style: Style) -> Changes:
     for name in OLD:
         view.list(name)
-    found = runs(statements(view.source_field), OLD)
+    found = runs(statements(layer), OLD)
     if not found:
         return [], []
     columns = gathered(found)
     edits = [put(found[0], blocks(columns), style, "param")]
     edits += [put(run, [], style, "param") for run in found[1:]]
-    return edits, [_step(view, told(columns), "")]
+    return edits, [_step(layer, view, told(columns), "")]
 
 
 def _old_transform(view: View) -> bool:
     name = _DATA.get(_type(view))
-    return bool(name) and any(view.view(name).has(one) for one in _TRANSFORM)
+    return name is not None and any(view.view(name).has(one) for one in _TRANSFORM)
 
 
 def _type(view: View) -> str:
@@ -159,7 +159,7 @@ def _type(view: View) -> str:
     )
 
 
-def _v1_transform(view: View, style: Style) -> Changes:
+def _v1_transform(layer: Field, view: View, style: Style) -> Changes:
     """What belongs in transform_param goes there, out of a data layer's own message.
 
     Caffe gives every data layer both messages as soon as one in the net has
@@ -168,7 +168,7 @@ def _v1_transform(view: View, style: Style) -> Changes:
     name = _DATA.get(_type(view))
     if not name:
         return [], []
-    written = {one.name: one for one in statements(view.source_field)}
+    written = {one.name: one for one in statements(layer)}
     old, new = written.get(name), written.get("transform_param")
     found = runs(statements(old.fields[0]) if old else (), _TRANSFORM)
     edits = [put(run, [], style, "transform_param") for run in found]
@@ -188,7 +188,7 @@ def _v1_transform(view: View, style: Style) -> Changes:
         if names
         else f"{name} and transform_param, if only empty"
     )
-    return edits, [_step(view, what, "one message for all data layers")] if edits else []
+    return edits, [_step(layer, view, what, "one message for all data layers")] if edits else []
 
 
 def _set(message: Field, nodes: Iterable[Node], style: Style) -> list[Edit]:
@@ -228,7 +228,7 @@ def _batch_norms(layers: Sequence[Field], style: Style) -> Changes:
         if made:
             edits += made
             why = "BatchNorm's mean, variance and factor are counted, not learned"
-            steps.append(_step(view, "lr_mult and decay_mult of its 3 params -> 0", why))
+            steps.append(_step(layer, view, "lr_mult and decay_mult of its 3 params -> 0", why))
     return edits, steps
 
 
@@ -236,7 +236,9 @@ def _still(param: Field, style: Style) -> list[Edit]:
     view = View("ParamSpec", param)
     names = ("lr_mult", "decay_mult")
     edits = [
-        set_value(view.field(name), 0) for name in names if view.has(name) and view.get(name) != 0
+        set_value(param.required(name), 0)
+        for name in names
+        if view.has(name) and view.get(name) != 0
     ]
     missing = [(name, 0) for name in names if not view.has(name)]
     if missing and param.fields:
@@ -283,7 +285,7 @@ def _inputs(net: Prototxt) -> Changes:
 
 
 def _input_layer(net: Prototxt, found: Sequence[Sequence[Statement]]) -> Node:
-    given = {name: [] for name in _INPUTS}
+    given: dict[str, list[Node]] = {name: [] for name in _INPUTS}
     for run in found:
         for node, one in zip(moved(run), run, strict=True):
             given[one.name] += _each(node, one)
@@ -304,12 +306,11 @@ def _input_layer(net: Prototxt, found: Sequence[Sequence[Statement]]) -> Node:
         comment for node in surplus for comment in (*node.lead, node.trail.strip()) if comment
     )
     name, kind = (literal(word, net.style) for word in ("input", "Input"))
-    shapes = tuple(node._replace(name="shape") for node in used)
     own = [
         Node("name", f": {name}"),
         Node("type", f": {kind}"),
         *tops,
-        Node("input_param", shapes, left),
+        Node("input_param", tuple(node._replace(name="shape") for node in used), left),
     ]
     return Node("layer", tuple(own))
 
@@ -346,5 +347,5 @@ def _solver(net: Prototxt) -> Changes:
     return edits, [Step("change", "", field.line, what, "Caffe's solvers are named by strings")]
 
 
-def _step(view: View, what: str, why: str) -> Step:
-    return Step("change", view.get("name"), view.source_field.line, what, why)
+def _step(layer: Field, view: View, what: str, why: str) -> Step:
+    return Step("change", view.get("name"), layer.line, what, why)

@@ -25,7 +25,7 @@ from fcnkit.rewrites.statements import (
     statements,
     tail,
 )
-from fcnkit.rewrites.upgrade_params import OLD, blocks, gathered
+from fcnkit.rewrites.upgrade_params import OLD, Columns, blocks, gathered
 
 _FILLED = {
     "num_output": "num_output",
@@ -213,7 +213,7 @@ def _fold(layer: _Layer, source: _Layer) -> _Fold:
         raise layer.error("it reads a padding layer and has more than one bottom; give it one")
     if len(source.outer.list("bottom")) != 1 or len(source.outer.list("top")) != 1:
         raise source.error("a padding layer has one bottom and one top; correct them")
-    pad, bottom = source.inner.field("pad"), source.outer.field("bottom")
+    pad, bottom = source.inner.field("pad"), source.outer.required("bottom")
     return _Fold(pad.raw if pad else "0", bottom.raw, source.name)
 
 
@@ -239,7 +239,7 @@ def _layer(layer: _Layer, fold: _Fold | None, style: Style) -> tuple[list[Edit],
         if one.name not in ("layer", "bottom", "top")
     ]
     if fold:
-        bottom = layer.outer.field("bottom")
+        bottom = layer.outer.required("bottom")
         edits.append(Edit(bottom.value_start, bottom.stop, fold.bottom, "padding"))
     for one in written:
         if one.name == "layer":
@@ -285,7 +285,7 @@ def _nodes(
     return nodes, [_lost(layer, one) for one in lost]
 
 
-def _with_leads(written: Sequence[Statement], columns) -> list[Node]:
+def _with_leads(written: Sequence[Statement], columns: Columns) -> list[Node]:
     """The param blocks, the comments above the old fields before them."""
     leads = tuple(line for one in written if one.name in OLD for line in one.lead if line)
     made = blocks(columns)
@@ -293,10 +293,10 @@ def _with_leads(written: Sequence[Statement], columns) -> list[Node]:
 
 
 def _padded(own: list[Node], fold: _Fold) -> list[Node]:
-    new = Node("pad", f": {fold.pad}")
+    value = f": {fold.pad}"
     if not any(node.name == "pad" for node in own):
-        return [*own, new]
-    return [revalued(node, new.rest) if node.name == "pad" else node for node in own]
+        return [*own, Node("pad", value)]
+    return [revalued(node, value) if node.name == "pad" else node for node in own]
 
 
 def _inner_style(whole: Statement, style: Style) -> Style:

@@ -223,7 +223,7 @@ def _vector(blob: Blob, channels: int) -> "numpy.ndarray":
 def _link(affine: Affine, vector: Callable) -> tuple:
     """What one layer multiplies each channel by and adds to it; `vector` gives one of its blobs."""
     factor, summand = 1.0, 0.0
-    count = vector(affine.count)[0] if affine.count is not None else 1.0
+    count = vector(affine.divisor)[0] if affine.divisor is not None else 1.0
     share = 1 / count if count else 0.0
     if affine.variance is not None:
         factor = (vector(affine.variance) * share + affine.eps) ** -0.5

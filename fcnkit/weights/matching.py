@@ -280,7 +280,7 @@ def _by_count(layer: Layer, blobs: Sequence[Blob]) -> tuple[list[Shape], str]:
     kind = of(layer)
     if not kind.linear or not blobs:
         return [blob.shape for blob in blobs], ""
-    outputs, group = count_of_outputs(layer) or 0, groups_of(layer)
+    outputs, group = count_of_outputs(layer), groups_of(layer)
     kernel = spatial(layer).kernel if has_field(layer, "kernel_size") else ()
     inputs_first = kind.output_axis(layer) == 1
     fixed = (outputs // group if inputs_first else outputs) * math.prod(kernel)

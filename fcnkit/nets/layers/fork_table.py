@@ -6,6 +6,7 @@ from fcnkit.nets.layers import boxes, forks, pointwise, resizing, sources, windo
 from fcnkit.nets.layers.old_names import FORK_NAMES
 from fcnkit.nets.layers.traits import (
     MANY,
+    Facts,
     LayerType,
     Trait,
     every,
@@ -20,26 +21,26 @@ from fcnkit.nets.layers.traits import (
     yes,
 )
 
-_DATA = {"bottoms": (0, 0), "unknown": sources.IN_DATA, "reads": ("transform_param",)}
-_SAME = {"coord": unmoved, "window": point}
-_SAME_ZERO = {**_SAME, "keeps_zero": yes}
-_ENLARGED = {
+_DATA: Facts = {"bottoms": (0, 0), "unknown": sources.IN_DATA, "reads": ("transform_param",)}
+_SAME: Facts = {"coord": unmoved, "window": point}
+_SAME_ZERO: Facts = {**_SAME, "keeps_zero": yes}
+_ENLARGED: Facts = {
     "coord": resizing.upsample_coord,
     "window": resizing.upsample_window,
     "keeps_zero": yes,
 }
 _BY_VALUE = "how much there is depends on the values that it reads"
-_FOUND = {"bottoms": (1, MANY), "tops": (1, MANY), "unknown": _BY_VALUE}
-_REGIONS = {"bottoms": (2, 2), "channels": first, "keeps_zero": yes}
+_FOUND: Facts = {"bottoms": (1, MANY), "tops": (1, MANY), "unknown": _BY_VALUE}
+_REGIONS: Facts = {"bottoms": (2, 2), "channels": first, "keeps_zero": yes}
 _UNFOLLOWED = "an evaluation's figures are not followed"
-_NUMBERS = {"bottoms": (1, MANY), "tops": (0, MANY), "unknown": _UNFOLLOWED}
-_LOSS = {
+_NUMBERS: Facts = {"bottoms": (1, MANY), "tops": (0, MANY), "unknown": _UNFOLLOWED}
+_LOSS: Facts = {
     "reads": ("loss_param",),
     "bottoms": (2, MANY),
     "tops": (0, MANY),
     "unknown": "only a loss's first top is followed",
 }
-_OPERANDS = {"carriers": every, "bottoms": (1, 2), "coord": unmoved, "window": point}
+_OPERANDS: Facts = {"carriers": every, "bottoms": (1, 2), "coord": unmoved, "window": point}
 _DEPTHWISE = LayerType(
     "DepthwiseConvolution", Trait.CHANNEL, "convolution_param", windows.convolution,
     windows.convolution_blobs, outputs="num_output", neutral=windows.HEEDED, channels=none,

@@ -223,7 +223,8 @@ def normalize_window(layer: Layer, ndim: int = 4) -> Window | None:
 
 def loss(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
     """A scalar; further tops are not followed."""
-    return [(), *[None] * (len(layer.tops) - 1)][: len(layer.tops)]
+    scalar: list[Shape | None] = [()]
+    return [*scalar, *[None] * (len(layer.tops) - 1)][: len(layer.tops)]
 
 
 def old_crop(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
@@ -238,7 +239,7 @@ def batch_norm_affine(layer: Layer) -> Affine:
     """The stored statistics, and NVCaffe's factor and summand with scale_bias."""
     param = layer.param("batch_norm_param")
     both = param.says("scale_bias") and param.get("scale_bias")
-    own = Affine(mean=0, variance=1, count=2, eps=param.get("eps"))
+    own = Affine(mean=0, variance=1, divisor=2, eps=param.get("eps"))
     return own._replace(factor=3, summand=4) if both else own
 
 

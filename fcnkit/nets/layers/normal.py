@@ -3,6 +3,7 @@
 The rules are those of Caffe's layer of the same name.
 """
 
+from fractions import Fraction
 from math import prod
 
 from fcnkit.nets.graph import Layer
@@ -134,7 +135,7 @@ def lrn_window(layer: Layer, ndim: int = 4) -> Window | None:
     """local_size on both spatial axes WITHIN_CHANNEL, a point ACROSS_CHANNELS."""
     param = layer.param("lrn_param")
     within = param.get("norm_region") == "WITHIN_CHANNEL"
-    return ((param.get("local_size"), 1),) * 2 if within else ()
+    return ((param.get("local_size"), Fraction(1)),) * 2 if within else ()
 
 
 def mvn(layer: Layer, bottoms: list[Shape]) -> list[Shape]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import canonical, show
+from fcnkit.shape import Shape
 
 # The (extent, stride) of each spatial axis that one point of a top sees; see LayerType.
 Window = tuple[tuple[int, Fraction], ...]
@@ -153,9 +154,7 @@ def pair(layer: Layer, param: View, name: str) -> tuple[int, int]:
     return (param.get(f"{name}_h"), param.get(f"{name}_w")) if given[0] else (param.get(name),) * 2
 
 
-def _check_pooling_pad(
-    layer: Layer, param: View, pad: tuple[int, int], kernel: tuple[int, int]
-) -> None:
+def _check_pooling_pad(layer: Layer, param: View, pad: Shape, kernel: Shape) -> None:
     if any(pad) and param.get("pool") == "STOCHASTIC":
         raise layer.error("STOCHASTIC pooling takes no pad; remove it")
     if any(pad) and any(p >= k for p, k in zip(pad, kernel, strict=True)):

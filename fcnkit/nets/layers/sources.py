@@ -1,5 +1,7 @@
 """Shapes of the layers that bring data in, as far as the prototxt says them."""
 
+from collections.abc import Sequence
+
 from fcnkit.nets.graph import Layer
 from fcnkit.shape import Shape
 
@@ -7,25 +9,24 @@ from fcnkit.shape import Shape
 IN_DATA = "its size is that of the data, which the prototxt does not say"
 
 
-def unsaid(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
+def unsaid(layer: Layer, bottoms: list[Shape]) -> Sequence[Shape | None]:
     """No top's size is in the prototxt."""
     return [None] * len(layer.tops)
 
 
-def given(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
+def given(layer: Layer, bottoms: list[Shape]) -> Sequence[Shape | None]:
     """An Input layer's own shapes."""
     return list(layer.input_shapes)
 
 
-def dummy(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
+def dummy(layer: Layer, bottoms: list[Shape]) -> Sequence[Shape | None]:
     """DummyData's shapes: one for all tops or one each, or num, channels, height and width."""
     param, tops = layer.param("dummy_data_param"), len(layer.tops)
-    shapes = [tuple(shape.list("dim")) for shape in param.views("shape")]
+    shapes: list[Shape | None] = [tuple(shape.list("dim")) for shape in param.views("shape")]
     sizes = [param.list(name) for name in ("num", "channels", "height", "width")]
     if not shapes:
-        shapes = list(
-            zip(*(size * tops if len(size) == 1 else size for size in sizes), strict=False)
-        )
+        each = (size * tops if len(size) == 1 else size for size in sizes)
+        shapes = [*zip(*each, strict=False)]
     elif any(sizes):
         raise layer.error("both shape and num, channels, height, width; keep shape alone")
     if len(shapes) not in (1, tops):
@@ -35,7 +36,7 @@ def dummy(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
     return shapes * tops if len(shapes) == 1 else shapes
 
 
-def data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
+def data(layer: Layer, bottoms: list[Shape]) -> Sequence[Shape | None]:
     """Data's labels: batch_size of them; the images' size is in the database.
 
     Where a crop fixes height and width, and several mean values or a forced
@@ -50,7 +51,7 @@ def data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
     return [images, (batch,)][: len(layer.tops)]
 
 
-def image_data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
+def image_data(layer: Layer, bottoms: list[Shape]) -> Sequence[Shape | None]:
     """ImageData's images, where new_height and new_width or a crop fix their size, and labels."""
     param = layer.param("image_data_param")
     crop = _crop_size(layer)
@@ -59,7 +60,7 @@ def image_data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
     return [(batch, channels, *size) if all(size) else None, (batch,)][: len(layer.tops)]
 
 
-def memory_data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
+def memory_data(layer: Layer, bottoms: list[Shape]) -> Sequence[Shape | None]:
     """MemoryData's images and labels, all of which the prototxt says."""
     param = layer.param("memory_data_param")
     image = tuple(param.get(name) for name in ("batch_size", "channels", "height", "width"))
@@ -70,7 +71,7 @@ def memory_data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
     return [image, image[:1]][: len(layer.tops)]
 
 
-def window_data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
+def window_data(layer: Layer, bottoms: list[Shape]) -> Sequence[Shape | None]:
     """WindowData's windows, cropped to crop_size, and labels; its images are read in colour."""
     batch, crop = layer.param("window_data_param").get("batch_size"), _crop_size(layer)
     return [(batch, 3, crop, crop) if crop else None, (batch,)][: len(layer.tops)]
@@ -79,7 +80,7 @@ def window_data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
 # ---- those of forks
 
 
-def annotated_data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
+def annotated_data(layer: Layer, bottoms: list[Shape]) -> Sequence[Shape | None]:
     """SSD's images where resize_param says their size; how many boxes are in them no one knows."""
     transform = layer.param("transform_param")
     resized = transform.view("resize_param") if transform.says("resize_param") else None
@@ -94,7 +95,7 @@ def annotated_data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
     return [image, *[None] * (len(layer.tops) - 1)]
 
 
-def image_seg_data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
+def image_seg_data(layer: Layer, bottoms: list[Shape]) -> Sequence[Shape | None]:
     """DeepLab's images and label images,
     where a crop fixes their size, and the sizes of the files.
     """
@@ -104,7 +105,7 @@ def image_seg_data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
     return [images, labels, (batch, 1, 1, 2)][: len(layer.tops)]
 
 
-def dense_image_data(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
+def dense_image_data(layer: Layer, bottoms: list[Shape]) -> Sequence[Shape | None]:
     """SegNet's images and label images, where new_height and new_width fix their size."""
     param = layer.param("dense_image_data_param")
     size, batch = (param.get("new_height"), param.get("new_width")), param.get("batch_size")
@@ -140,12 +141,12 @@ def _channels(layer: Layer) -> int | None:
 # ---- the other tops, where a size is given for the first
 
 
-def labels_alike(layer: Layer, shapes: list[Shape | None], given: Shape) -> list[Shape | None]:
+def labels_alike(layer: Layer, shapes: list[Shape | None], given: Shape) -> Sequence[Shape | None]:
     """One label for each image."""
     return [shapes[0], *[given[:1]] * (len(shapes) - 1)]
 
 
-def dummy_alike(layer: Layer, shapes: list[Shape | None], given: Shape) -> list[Shape | None]:
+def dummy_alike(layer: Layer, shapes: list[Shape | None], given: Shape) -> Sequence[Shape | None]:
     """As many of all as there are images, where there were as many."""
     batch = shapes[0][:1] if shapes[0] else ()
     return [(*given[:1], *shape[1:]) if shape and shape[:1] == batch else shape for shape in shapes]

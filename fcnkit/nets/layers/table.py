@@ -18,6 +18,7 @@ from fcnkit.nets.layers.fork_table import FORKS
 from fcnkit.nets.layers.traits import (
     ALWAYS_NEUTRAL,
     MANY,
+    Facts,
     LayerType,
     Trait,
     every,
@@ -29,14 +30,14 @@ from fcnkit.nets.layers.traits import (
     yes,
 )
 
-_IN = {"bottoms": (0, 0)}
-_UNSAID = {**_IN, "unknown": sources.IN_DATA}
-_DATA = {**_UNSAID, "reads": ("transform_param",), "beside": sources.labels_alike}
-_SAME = {"coord": unmoved, "window": point}
-_SAME_ZERO = {**_SAME, "keeps_zero": yes}
-_COPY = {"identity": yes, "keeps_zero": yes}
-_SLIDING = {"coord": windows.convolution_coord, "window": windows.convolution_window}
-_FILTER = {
+_IN: Facts = {"bottoms": (0, 0)}
+_UNSAID: Facts = {**_IN, "unknown": sources.IN_DATA}
+_DATA: Facts = {**_UNSAID, "reads": ("transform_param",), "beside": sources.labels_alike}
+_SAME: Facts = {"coord": unmoved, "window": point}
+_SAME_ZERO: Facts = {**_SAME, "keeps_zero": yes}
+_COPY: Facts = {"identity": yes, "keeps_zero": yes}
+_SLIDING: Facts = {"coord": windows.convolution_coord, "window": windows.convolution_window}
+_FILTER: Facts = {
     "outputs": "num_output",
     "neutral": windows.HEEDED,
     "carriers": every,
@@ -45,9 +46,9 @@ _FILTER = {
     "paired": True,
     "keeps_zero": windows.without_bias,
 }
-_ARRANGED = {"window": point, "keeps_zero": yes}
-_LOSS = {"reads": ("loss_param",), "bottoms": (2, 2), "tops": (0, 1)}
-_SCORED = {"reads": ("loss_param",), "labelled": True, "bottoms": (2, 3), "tops": (0, 2)}
+_ARRANGED: Facts = {"window": point, "keeps_zero": yes}
+_LOSS: Facts = {"reads": ("loss_param",), "bottoms": (2, 2), "tops": (0, 1)}
+_SCORED: Facts = {"reads": ("loss_param",), "labelled": True, "bottoms": (2, 3), "tops": (0, 2)}
 
 _CAFFE = (
     # Where data comes from.
@@ -286,10 +287,10 @@ def is_softmax_loss(layer: Layer) -> bool:
     return kind.trait is Trait.LOSS and kind.message == "softmax_param"
 
 
-def count_of_outputs(layer: Layer) -> int | None:
-    """How many outputs the layer says that it has; None for a type that says none."""
+def count_of_outputs(layer: Layer) -> int:
+    """How many outputs the layer says that it has; 0 for a type that says none."""
     kind = of(layer)
-    return layer.param(kind.message).get(kind.outputs) if kind.outputs else None
+    return layer.param(kind.message).get(kind.outputs) if kind.outputs else 0
 
 
 def has_bias(layer: Layer) -> bool:

@@ -4,11 +4,11 @@ A LayerType is one entry of the table of types.  Rewrites, linting, drawing,
 surgery and verify ask it; none of them keeps a list of types.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import inf, isfinite
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fcnkit.nets.coordmap import IDENTITY, CoordMap
 from fcnkit.nets.graph import Layer
@@ -56,7 +56,7 @@ class Affine(NamedTuple):
     """A layer that makes (x - mean) / sqrt(variance + eps) * factor + summand of channel x.
 
     Each part is the number of the layer's blob that holds it, None where the
-    layer has none.  The stored mean and variance are divided by `count`, where
+    layer has none.  The stored mean and variance are divided by `divisor`, where
     there is one, first; 1 / 0 is 0 there, as in Caffe.
     """
 
@@ -64,7 +64,7 @@ class Affine(NamedTuple):
     summand: int | None = None
     mean: int | None = None
     variance: int | None = None
-    count: int | None = None
+    divisor: int | None = None
     eps: float = 0.0
 
     @property
@@ -176,6 +176,10 @@ def derived(layer: Layer) -> tuple[int, ...]:
     raise NotImplementedError
 
 
+# What several types have in common, by the names of LayerType's fields.
+Facts = dict[str, Any]
+
+
 @dataclass(frozen=True)
 class LayerType:
     """What one Caffe layer type does.
@@ -224,7 +228,7 @@ class LayerType:
     name: str
     trait: Trait
     message: str = ""
-    shapes: Callable[[Layer, list[Shape]], list[Shape | None]] = like
+    shapes: Callable[[Layer, list[Shape]], Sequence[Shape | None]] = like
     blobs: Callable[[Layer, list[Shape]], list[Shape]] = no_blobs
     outputs: str = ""
     reads: tuple[str, ...] = ()
@@ -238,7 +242,7 @@ class LayerType:
     tops: tuple[int, int] = (1, 1)
     paired: bool = False
     sized: Callable[[Layer], tuple[int, ...]] = none
-    beside: Callable[[Layer, list[Shape | None], Shape], list[Shape | None]] = own_shapes
+    beside: Callable[[Layer, list[Shape | None], Shape], Sequence[Shape | None]] = own_shapes
     channels: Callable[[Layer], tuple[int, ...]] = derived
     spreads: bool = False
     output_axis: Callable[[Layer], int] = outputs_first
