@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeVar
 
 from fcnkit.errors import EditConflict
 
-Source = TypeVar("Source", str, bytes)
+AnyStr = TypeVar("AnyStr", str, bytes)
 
 
 class Edit(NamedTuple):
@@ -55,7 +55,7 @@ def pieces(source: Sequence, edits: Iterable[Edit]) -> Iterator:
         yield source[at:]
 
 
-def splice(source: Source, edits: Iterable[Edit]) -> Source:
+def splice(source: AnyStr, edits: Iterable[Edit]) -> AnyStr:
     """The source with every edit made and everything else verbatim.
 
     splice(source, ()) == source.  Raises EditConflict as `arrange` does.
@@ -88,7 +88,7 @@ def merge(states: Iterable[tuple[str, Sequence[Edit]]]) -> tuple[Edit, ...]:
     return arrange(merged)
 
 
-def _joined(texts: Sequence[Source]) -> Source:
+def _joined(texts: Sequence[AnyStr]) -> AnyStr:
     return texts[0][:0].join(texts)
 
 

@@ -19,7 +19,7 @@ from fcnkit.shape import Shape
 from fcnkit.tables import aligned
 
 
-class Row(NamedTuple):
+class LayerRow(NamedTuple):
     """One layer.
 
     `shape` is its first top's; `scale` and `offset` map the input to its top,
@@ -62,7 +62,7 @@ class Inspection:
     state: State
     origin: str
     end: str
-    rows: tuple[Row, ...]
+    rows: tuple[LayerRow, ...]
     memory: Memory
 
     @property
@@ -191,14 +191,14 @@ def inspect(
     )
 
 
-def _row(layer: Layer, shapes: Shapes, places: Mapping, back: Mapping, fields: Mapping) -> Row:
+def _row(layer: Layer, shapes: Shapes, places: Mapping, back: Mapping, fields: Mapping) -> LayerRow:
     top = layer.tops[0] if layer.tops else None
     bottom = next(iter(coords.carriers(layer)), None)
     shape = shapes.tops[top] if top else None
     own = coords.own(layer) if bottom and top in places else None
     here = places.get(top)
     later = back.get(bottom) if top in back else None
-    return Row(
+    return LayerRow(
         layer.line,
         layer.name,
         layer.type,
@@ -308,7 +308,7 @@ def fit(blob: Any, shape: Sequence[int]) -> str:
     return RESHAPE if blob.count == prod(shape) else MISMATCH
 
 
-def _cells(row: Row) -> dict[str, str]:
+def _cells(row: LayerRow) -> dict[str, str]:
     return {
         "line": str(row.line),
         "layer": row.name,

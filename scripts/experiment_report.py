@@ -19,7 +19,7 @@ from fcnkit.datasets.labels import Reading, read_label
 from fcnkit.datasets.pairs import files as named
 from fcnkit.engines import caffe_runtime
 from fcnkit.formats import prototxt
-from fcnkit.inference.panels import Row, panels
+from fcnkit.inference.panels import PanelRow, panels
 from fcnkit.scoring.metrics import METRICS, Scores
 from fcnkit.scoring.pictures import picture
 from fcnkit.training import curve, record
@@ -286,7 +286,7 @@ def _pictures(out: Path, trunk, runs: Sequence, found: Sequence[Scores], options
     )
 
 
-def _rows(runs: Sequence, options, classes: int) -> Iterator[Row]:
+def _rows(runs: Sequence, options, classes: int) -> Iterator[PanelRow]:
     """A few validation images, evenly spread, with what each net sees and their labels."""
     images, labels = (named(options.data / "val" / kind) for kind in ("images", "labels"))
     chosen = sorted(images)[:: max(1, len(images) // SHOWN)][:SHOWN]
@@ -294,4 +294,6 @@ def _rows(runs: Sequence, options, classes: int) -> Iterator[Row]:
     truth = Reading(classes, void=void)
     for name in chosen:
         maps = [read_label(each.folder / "seen" / f"{name}.png", Reading(classes)) for each in runs]
-        yield Row(np.asarray(read_image(images[name])), [*maps, read_label(labels[name], truth)])
+        yield PanelRow(
+            np.asarray(read_image(images[name])), [*maps, read_label(labels[name], truth)]
+        )

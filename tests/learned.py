@@ -19,7 +19,7 @@ def learned(net, inputs: Mapping[str, np.ndarray], *, force: bool = True) -> Gra
         total.backward()
     params = {
         step.layer.name: [_gradient(net.blobs[use.number]).reshape(use.shape) for use in step.uses]
-        for step in net.steps
+        for step in net.layers
         if step.uses
     }
     outputs = {blob: value.numpy() for blob, value in found.items()}

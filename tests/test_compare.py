@@ -22,7 +22,7 @@ from fcnkit.weights import blobs as blobs_module
 from fcnkit.weights import statistics as statistics_module
 from fcnkit.weights import store
 from fcnkit.weights.compare import compare
-from fcnkit.weights.difference import CHANGED, CLOSE, EQUAL, EXTRA, MISSING, RESHAPED, Change
+from fcnkit.weights.difference import CHANGED, CLOSE, EQUAL, EXTRA, MISSING, RESHAPED, BlobChange
 from fcnkit.weights.store import Lazy
 
 NAN, INF = float("nan"), float("inf")
@@ -46,7 +46,7 @@ def opened(tmp_path, data: bytes, name: str = "file") -> store.Weights:
     return store.open(tmp_path / name)
 
 
-def change(old, new, *dtypes: str) -> Change:
+def change(old, new, *dtypes: str) -> BlobChange:
     """How far the values of one blob are from another's."""
     kinds = dtypes or ("float32",)
     return compare(made(kinds[0], a=old), made(kinds[-1], a=new)).rows[0].change
@@ -142,7 +142,7 @@ def test_reshaped_renamed_and_back_is_equal(tmp_path):
 
 
 def test_a_known_change_is_found_exactly():
-    assert change([1, -4, 2, 0], [1, -4.5, 2, 0.25]) == Change(4, 2, 0.5, 0.75 / 4, 0.125, 0)
+    assert change([1, -4, 2, 0], [1, -4.5, 2, 0.25]) == BlobChange(4, 2, 0.5, 0.75 / 4, 0.125, 0)
 
 
 @pytest.mark.parametrize(
@@ -353,14 +353,14 @@ def test_each_value_is_read_once_in_pieces_however_they_are_cut(tmp_path, monkey
     chunks = [b"", struct.pack("<f", 9), b"", struct.pack("<f", 11), b""]
     second = second.put("top", [Lazy((1, 2), lambda: chunks)])
     read, told = [], []
-    original = blobs_module.Source.read_into
+    original = blobs_module.OpenFile.read_into
 
     def counting(self, buffer, start):
         read.append((self.path, start, len(buffer)))
         original(self, buffer, start)
 
     monkeypatch.setattr(blobs_module, "PIECE", 12)
-    monkeypatch.setattr(blobs_module.Source, "read_into", counting)
+    monkeypatch.setattr(blobs_module.OpenFile, "read_into", counting)
     monkeypatch.setattr(
         blobs_module.Blob, "array", lambda self: pytest.fail("a blob was read whole")
     )

@@ -30,7 +30,7 @@ from fcnkit.datasets.create import Task, create
 from fcnkit.datasets.geometry import Geometry
 from fcnkit.datasets.labels import Reading
 from fcnkit.datasets.pairs import find, shuffled, split
-from fcnkit.datasets.prepare import Recipe
+from fcnkit.datasets.prepare import PairOptions
 from fcnkit.datasets.summary import summarize
 from fcnkit.errors import DatasetError, EngineError, OutputError
 from fcnkit.formats import datum, schema
@@ -63,7 +63,7 @@ def made(top, *options, images="images", labels="labels", split=0.34, out="data"
 
 def task(top, *, names=None, **options) -> Task:
     """All pairs of a folder, in the order of names, to train on."""
-    recipe = Recipe(
+    recipe = PairOptions(
         Reading(3), **{name: options.pop(name) for name in ("geometry", "order") if name in options}
     )
     return Task(
@@ -494,7 +494,7 @@ def interrupted(top, at: int, monkeypatch, **options) -> None:
     and is stopped when `at` of them are written, images or labels.
     """
     calls = count()
-    put = databases.Writer.put
+    put = databases.DatabaseWriter.put
 
     def stopping(self, some):
         if next(calls) == at:
@@ -503,7 +503,7 @@ def interrupted(top, at: int, monkeypatch, **options) -> None:
 
     monkeypatch.setattr(making, "_BATCH", 2)
     with monkeypatch.context() as patch, pytest.raises(Stop):
-        patch.setattr(databases.Writer, "put", stopping)
+        patch.setattr(databases.DatabaseWriter, "put", stopping)
         create(task(top, **options), top / "data")
 
 
@@ -676,7 +676,7 @@ def test_a_process_that_ends_is_an_error():
 def test_a_database_grows(tmp_path, monkeypatch):
     monkeypatch.setattr(databases, "_FIRST_SIZE", 1 << 16)
     array = np.arange(30000, dtype=np.uint32).view(np.uint8).reshape(3, 200, 200)
-    store = databases.Writer(tmp_path)
+    store = databases.DatabaseWriter(tmp_path)
     for number in range(4):
         store.put([(databases.key(number, "x"), datum.written(array))])
     store.close()
@@ -684,14 +684,14 @@ def test_a_database_grows(tmp_path, monkeypatch):
 
 
 def test_keys_are_never_too_long(tmp_path):
-    store = databases.Writer(tmp_path)
+    store = databases.DatabaseWriter(tmp_path)
     store.put([(databases.key(7, "é" * 400), datum.written(np.zeros((1, 1, 1), np.uint8)))])
     store.close()
     assert next(databases.read(tmp_path)).key.startswith("00000007_é")
 
 
 def test_a_damaged_page_is_named(tmp_path):
-    store = databases.Writer(tmp_path)
+    store = databases.DatabaseWriter(tmp_path)
     store.put([(b"0", datum.written(np.zeros((1, 9, 9), np.uint8)))])
     store.close()
     whole = (tmp_path / "data.mdb").read_bytes()
@@ -753,7 +753,7 @@ def test_a_disk_that_is_full_leaves_what_resume_takes_up(tmp_path):
     ],
 )
 def test_entries_that_are_no_images(tmp_path, value, message):
-    store = databases.Writer(tmp_path)
+    store = databases.DatabaseWriter(tmp_path)
     store.put([(b"0", value)])
     store.close()
     with pytest.raises(DatasetError, match=message):
@@ -765,7 +765,7 @@ def test_inspect_refuses_what_does_not_fit(tmp_path):
     assert run("dataset", "inspect", tmp_path).exit_code == 2
     made(tmp_path, split=0)
     folder = tmp_path / "data"
-    store = databases.Writer(folder / "train_label_lmdb")
+    store = databases.DatabaseWriter(folder / "train_label_lmdb")
     last = list(store.records())[-1]
     store.cut(5)
     store.put([(b"00000005_other", datum.written(last.array))])
@@ -780,7 +780,7 @@ def test_inspect_refuses_what_does_not_fit(tmp_path):
     (folder / "names.txt").rename(folder / "classes.txt")
     narrow = run("dataset", "inspect", folder, "--classes", 2)
     assert narrow.exit_code == 2 and "has label 2, and there are 2 classes" in narrow.output
-    store = databases.Writer(folder / "train_label_lmdb")
+    store = databases.DatabaseWriter(folder / "train_label_lmdb")
     store.cut(5)
     store.close()
     result = run("dataset", "inspect", folder)

@@ -4,7 +4,7 @@ import pytest
 from google.protobuf import descriptor_pb2
 
 from fcnkit.formats import schema
-from fcnkit.formats.descriptors import KINDS, Declared, Descriptors
+from fcnkit.formats.descriptors import KINDS, DeclaredField, Descriptors
 
 
 def compiled(name: str) -> bytes:
@@ -20,7 +20,7 @@ def test_every_message_and_enum_is_as_protobuf_reads_it(name):
     for message in file.message_type:
         enums |= {f"{message.name}.{enum.name}": enum for enum in message.enum_type}
         assert list(ours.fields(message.name)) == [
-            Declared(
+            DeclaredField(
                 field.name,
                 field.number,
                 KINDS[field.type],

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fcnkit.training.log import Ignored, Loss, Saved, Scores, events
+from fcnkit.training.log import Ignored, Loss, Saved, Validation, events
 
 TIME = "I1125 21:04:13.361202 27063 "
 LOG = """\
@@ -45,7 +45,7 @@ def test_a_log():
     assert (scores.iteration, scores.net) == (20, 0)
     assert scores.values["accuracy"] == 0.791667 and scores.values["per_class"] == [0.5, 1]
     assert scores.values["loss"] != scores.values["loss"]
-    assert other == Scores(20, {"accuracy": 0.25}, 1)
+    assert other == Validation(20, {"accuracy": 0.25}, 1)
     assert second == Loss(20, 1e30, 1e-10, {"loss": 0.529262})
     assert state == Saved("run/fcn_iter_25.solverstate.h5")
     assert last == Loss(25, 0.265112, None, {})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fcnkit.errors import DatasetError
-from fcnkit.inference.panels import Row, panels
+from fcnkit.inference.panels import PanelRow, panels
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -23,7 +23,10 @@ def test_each_map_lies_over_the_image_in_its_column():
     found[:, 20:] = 1
     found[10:, :20] = 255
     picture = drawn(
-        [Row(image, [found]), Row(image, [1 - found % 2])], ["input", "net"], opacity=1, width=80
+        [PanelRow(image, [found]), PanelRow(image, [1 - found % 2])],
+        ["input", "net"],
+        opacity=1,
+        width=80,
     )
     assert picture.shape[1] == 2 * 86 + 6
     # The rows begin below the heads, 30 pixels, and are 40 high with 6 between.
@@ -39,7 +42,7 @@ def test_each_map_lies_over_the_image_in_its_column():
 
 
 def test_a_long_legend_takes_several_lines():
-    rows = [Row(np.zeros((4, 4, 3), np.uint8), [np.zeros((4, 4), np.uint8)])]
+    rows = [PanelRow(np.zeros((4, 4, 3), np.uint8), [np.zeros((4, 4), np.uint8)])]
     images = pytest.importorskip("PIL.Image")
     few, many = (
         images.open(
@@ -54,6 +57,6 @@ def test_a_long_legend_takes_several_lines():
 
 @pytest.mark.parametrize("maps", [None, 0, 2])
 def test_a_map_for_each_head(maps):
-    row = Row(np.zeros((4, 4, 3), np.uint8), [np.zeros((4, 4), np.uint8)] * (maps or 0))
+    row = PanelRow(np.zeros((4, 4, 3), np.uint8), [np.zeros((4, 4), np.uint8)] * (maps or 0))
     with pytest.raises(DatasetError, match="below 2 heads; give a map for each head but the first"):
         panels([] if maps is None else [row], ("input", "net"), ("a",), (RED,))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fcnkit.training import record
-from fcnkit.training.log import Loss, Scores
+from fcnkit.training.log import Loss, Validation
 
 ITERATIONS = st.lists(st.integers(0, 50), unique=True, min_size=1).map(sorted)
 
@@ -64,15 +64,15 @@ def test_rows():
         "seconds": 1.235,
         "outputs": outputs,
     }
-    assert record.row(Scores(3, {"accuracy": 0.5}), 1) == {
+    assert record.row(Validation(3, {"accuracy": 0.5}), 1) == {
         "iteration": 3,
         "test": {"accuracy": 0.5},
     }
-    assert record.row(Scores(3, {}, 1), 1)["net"] == 1
+    assert record.row(Validation(3, {}, 1), 1)["net"] == 1
 
 
 def test_what_is_no_number_is_null():
-    row = record.row(Scores(3, {"a": float("nan"), "b": [float("inf"), 1.0]}), 0)
+    row = record.row(Validation(3, {"a": float("nan"), "b": [float("inf"), 1.0]}), 0)
     assert json.loads(record.line(row)) == {"iteration": 3, "test": {"a": None, "b": [None, 1.0]}}
 
 

@@ -20,7 +20,7 @@ import fcnkit as fk
 from fcnkit.weights import blobs as blobs_module
 from fcnkit.weights import statistics as module
 from fcnkit.weights import store
-from fcnkit.weights.statistics import Row, share, statistics
+from fcnkit.weights.statistics import BlobStatistics, share, statistics
 from fcnkit.weights.store import Lazy, zeros
 
 NAN, INF = float("nan"), float("inf")
@@ -31,14 +31,14 @@ def opened(tmp_path, data: bytes) -> store.Weights:
     return store.open(tmp_path / "file")
 
 
-def figures(values, dtype: str = "float32") -> Row:
+def figures(values, dtype: str = "float32") -> BlobStatistics:
     """The row of one blob that holds these values."""
     array = np.asarray(values, np.dtype(dtype).newbyteorder("<"))
     lazy = Lazy(array.shape, lambda: [array.reshape(-1)], dtype)
     return statistics(store.create().put("a", [lazy])).rows[0]
 
 
-def check(row: Row, array) -> None:
+def check(row: BlobStatistics, array) -> None:
     """The row has numpy's own figures of the array, computed at once, in float64."""
     wide = np.asarray(array).astype(np.float64).ravel()
     finite = wide[np.isfinite(wide)]
@@ -212,13 +212,13 @@ def test_a_figure_that_is_not_finite_is_null_in_json():
 def test_each_value_is_read_once_in_pieces(tmp_path, monkeypatch, data):
     monkeypatch.setattr(blobs_module, "PIECE", 8)
     weights, read, told = opened(tmp_path, data), [], []
-    original = blobs_module.Source.read_into
+    original = blobs_module.OpenFile.read_into
 
     def counting(self, buffer, start):
         read.append((start, start + len(buffer)))
         original(self, buffer, start)
 
-    monkeypatch.setattr(blobs_module.Source, "read_into", counting)
+    monkeypatch.setattr(blobs_module.OpenFile, "read_into", counting)
     monkeypatch.setattr(
         blobs_module.Blob, "array", lambda self: pytest.fail("a blob was read whole")
     )

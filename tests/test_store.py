@@ -200,7 +200,7 @@ def test_a_reshape_to_the_same_legacy_shape_makes_it_modern(tmp_path):
 def test_no_tensor_is_decoded_and_no_byte_read_twice(small, tmp_path, monkeypatch):
     weights = store.open(small).reshape("fc", 0, (6,)).rename({"fc": "fc-conv"}).drop("top")
     read = []
-    original = blobs_module.Source.read_into
+    original = blobs_module.OpenFile.read_into
 
     def counting(self, buffer, start):
         read.append((start, start + len(buffer)))
@@ -209,7 +209,7 @@ def test_no_tensor_is_decoded_and_no_byte_read_twice(small, tmp_path, monkeypatc
     def refuse(self):
         raise AssertionError("a blob was decoded")
 
-    monkeypatch.setattr(blobs_module.Source, "read_into", counting)
+    monkeypatch.setattr(blobs_module.OpenFile, "read_into", counting)
     monkeypatch.setattr(blobs_module.Blob, "pieces", refuse)
     monkeypatch.setattr(blobs_module.Blob, "array", refuse)
     weights.save(tmp_path / "out")

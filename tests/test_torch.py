@@ -106,7 +106,7 @@ def test_templates_give_caffes_values_and_gradients(name, caffe, request):
     mine = learned(ours, inputs, force=False)
     single = [{blob: [value] for blob, value in each.outputs.items()} for each in (mine, answer)]
     assert not list(differences(*single, 1e-4))
-    moved = [step.layer.name for step in ours.steps if step.uses and step.uses[0].learns]
+    moved = [built.layer.name for built in ours.layers if built.uses and built.uses[0].learns]
     expected = {name: answer.params[name] for name in moved}
     assert not list(differences(mine.params, expected, 1e-3))
     assert all(np.abs(values[0]).max() > 0 for values in expected.values())

@@ -3,7 +3,7 @@
 import io
 
 from fcnkit.engines.caffe_runtime import last_words
-from fcnkit.training.log import Device, Ignored, Loss, Saved, Scores, events
+from fcnkit.training.log import Device, Ignored, Loss, Saved, Validation, events
 from fcnkit.training.torch.program.log_lines import Log, outputs
 
 
@@ -31,7 +31,7 @@ def test_it_is_read_as_caffes_log_is():
     assert list(events(text.splitlines(keepends=True))) == [
         Device("PyTorch 2.13.0 on cuda:0 (Some GPU), 2 processes, bf16"),
         Ignored("fc8"),
-        Scores(0, {"accuracy": 0.25, "each": [1, 0.5]}),
+        Validation(0, {"accuracy": 0.25, "each": [1, 0.5]}),
         Loss(0, 2.22793, 1e-10, {"loss": 2.3714}),
         Saved("run/fcn_iter_1.solverstate"),
     ]

@@ -11,7 +11,7 @@ from fcnkit.weights import store
 pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'fcnkit[torch]'")
 
 from fcnkit.training.torch.solving import snapshot  # noqa: E402
-from fcnkit.training.torch.solving.snapshot import State  # noqa: E402
+from fcnkit.training.torch.solving.snapshot import SolverState  # noqa: E402
 from fcnkit.training.torch.solving.solver import Solver  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -84,7 +84,9 @@ def of(path):
     }
 
 
-STATE = State(7, "a.caffemodel", 2, (np.arange(6, dtype="f4").reshape(2, 3), np.ones(4, "f4")))
+STATE = SolverState(
+    7, "a.caffemodel", 2, (np.arange(6, dtype="f4").reshape(2, 3), np.ones(4, "f4"))
+)
 
 
 @pytest.mark.parametrize("form", ENDS)
@@ -143,7 +145,7 @@ def test_a_state_of_another_net_or_solver_is_refused(tmp_path):
 
 
 def test_weights_are_where_the_state_says_or_beside_it(tmp_path):
-    state = State(1, "run/a.caffemodel", 0, ())
+    state = SolverState(1, "run/a.caffemodel", 0, ())
     with pytest.raises(WeightsError, match="its weights are in run/a.caffemodel, which is neither"):
         snapshot.weights_of(tmp_path / "moved" / "s", state, tmp_path)
     for folder in ("moved", "run"):  # the second is found first

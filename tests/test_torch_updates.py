@@ -76,7 +76,7 @@ def test_caffe_refuses_them_too(caffe, tmp_path):
 def test_pieces_are_the_whole(monkeypatch):
     monkeypatch.setattr(updates, "_PIECE", 4)
     many = [torch.arange(float(count)).reshape(2, -1) for count in (6, 2, 10)]
-    whole = updates.Step(many, many, many, (), 1, 0, 1, 1)
+    whole = updates.ParameterStep(many, many, many, (), 1, 0, 1, 1)
     found = list(updates.pieces(whole))
     assert [len(piece.values[0]) for piece in found] == [4, 2, 2, 4, 4, 2]
     assert all(len(piece.second) == 0 for piece in found)

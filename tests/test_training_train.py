@@ -20,7 +20,7 @@ from fcnkit.errors import EngineError
 from fcnkit.formats import prototxt
 from fcnkit.training import record
 from fcnkit.training.caffe import stoppable
-from fcnkit.training.log import Loss, Scores
+from fcnkit.training.log import Loss, Validation
 from fcnkit.training.recipe import Recipe
 from fcnkit.training.runs import Run
 from fcnkit.training.train import _death, _failed
@@ -405,7 +405,7 @@ def test_lines(capsys):
     with progress("net", 20, first=10, unit=ITERATIONS, soon=True) as lines:
         _follow(lines, Loss(10, 0.5, None, {}))
         _follow(lines, Loss(15, 0.4, 0.1, {}))  # too soon
-        _follow(lines, Scores(15, {"accuracy": 0.25}))
+        _follow(lines, Validation(15, {"accuracy": 0.25}))
         _follow(lines, Loss(20, 0.3, 0.1, {}))
     assert capsys.readouterr().err.splitlines() == [
         "net: iteration 10 of 20, loss 0.5",

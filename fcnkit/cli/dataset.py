@@ -157,7 +157,7 @@ def _task(
 ):
     from fcnkit.datasets.create import Task
     from fcnkit.datasets.geometry import Geometry
-    from fcnkit.datasets.prepare import Recipe
+    from fcnkit.datasets.prepare import PairOptions
 
     names, reading = meaning(
         classes,
@@ -172,7 +172,7 @@ def _task(
     turn = {"apply": True, "ignore": False, None: None}[options["exif"]]
     sizes = Geometry(options["resize"], options["pad"], options["crop"])
     png = options["encode"] == "png"
-    recipe = Recipe(reading, sizes, options["order"], turn, options["keep_empty"], png)
+    recipe = PairOptions(reading, sizes, options["order"], turn, options["keep_empty"], png)
     known = reading.colours.colours if reading.colours else ()
     return Task(
         _splits(images, labels, options), recipe, names, known[: len(names)], options["skip_bad"]

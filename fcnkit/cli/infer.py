@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import click
 
 from fcnkit.cli.arguments import WEIGHTS, encodable, engine_options, load_net, show_json, write_all
-from fcnkit.cli.labels import Values
+from fcnkit.cli.labels import LabelValues
 from fcnkit.cli.progress import counted
 from fcnkit.errors import DatasetError, NetError, OutputError
 
@@ -33,7 +33,7 @@ class _Mean(click.ParamType):
             self.fail(f"{value!r}: write it as 104,117,123 or 33.3", param, ctx)
 
 
-class _Picture(NamedTuple):
+class _ImageFile(NamedTuple):
     """An image file, and what the names of its results begin with."""
 
     name: str
@@ -107,7 +107,9 @@ class _Picture(NamedTuple):
     show_default=True,
     help="Of coarse scores: how many classes of each window, and pictures of heat.",
 )
-@click.option("--heat", type=Values(), metavar="V,...", help="Classes to draw heat of, by number.")
+@click.option(
+    "--heat", type=LabelValues(), metavar="V,...", help="Classes to draw heat of, by number."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON in place of a table.")
 @click.option("--force", is_flag=True, help="Overwrite files that exist.")
 def infer(
@@ -162,7 +164,7 @@ def infer(
         _check(pictures, found, exif, progress)
     _free(pictures, Path(output), wanted, force)
     with tempfile.TemporaryDirectory(prefix="fcnkit-") as folder:
-        job = _Job(found, weights, (engine, device), prepared, wanted, exif)
+        job = _Inference(found, weights, (engine, device), prepared, wanted, exif)
         made = _run(job, pictures, Path(folder))
         outputs = [(Path(output) / name, partial(_copy, path)) for name, path in made.items()]
         write_all(outputs, force=force, folder=Path(output))
@@ -206,7 +208,7 @@ def _wanted(found, classes, colours, options):
     return Wanted(tuple(names or map(str, range(count))), shown, hot=hot, **options)
 
 
-def _pictures(images: Sequence[str]) -> list[_Picture]:
+def _pictures(images: Sequence[str]) -> list[_ImageFile]:
     """The image files, each with a name of its own;
     DatasetError that names those that have one twice.
     """
@@ -220,7 +222,7 @@ def _pictures(images: Sequence[str]) -> list[_Picture]:
         for name, path in here.items():
             if found.setdefault(name, path) != path:
                 raise DatasetError(f"{path}: has the same name as {found[name]}; run one at a time")
-    return [_Picture(name, path) for name, path in found.items()]
+    return [_ImageFile(name, path) for name, path in found.items()]
 
 
 def _check(pictures, found, exif, progress) -> None:
@@ -240,13 +242,13 @@ def _check(pictures, found, exif, progress) -> None:
         raise DatasetError(f"{count}; nothing is written:", problems)
 
 
-def _read(picture: _Picture, exif: str, *, gray: bool = False):
+def _read(picture: _ImageFile, exif: str, *, gray: bool = False):
     from fcnkit.datasets.images import read_image
 
     return read_image(picture.path, gray=gray, turn=exif == "apply")
 
 
-def _free(pictures: Sequence[_Picture], output: Path, wanted, force: bool) -> None:
+def _free(pictures: Sequence[_ImageFile], output: Path, wanted, force: bool) -> None:
     """The results may have the names that they get; OutputError before anything is run."""
     taken = {picture.path.resolve() for picture in pictures}
     ends = [".json", *_ends(wanted)]
@@ -268,7 +270,7 @@ def _ends(wanted) -> list[str]:
     return [".png", *[".overlay.png"] * wanted.overlay, *[".confidence.png"] * wanted.confidence]
 
 
-class _Job(NamedTuple):
+class _Inference(NamedTuple):
     """What is run, and what is made of it."""
 
     head: Any
@@ -279,7 +281,7 @@ class _Job(NamedTuple):
     exif: str
 
 
-def _run(job: _Job, pictures: Sequence[_Picture], folder: Path) -> dict[str, Path]:
+def _run(job: _Inference, pictures: Sequence[_ImageFile], folder: Path) -> dict[str, Path]:
     """The name of each result, and the file in `folder` that waits to be it."""
     from fcnkit.inference.overlay import legend_png
     from fcnkit.inference.score_maps import scores
@@ -305,13 +307,13 @@ def _keep(made: dict[str, Path], name: str, data: bytes, folder: Path) -> None:
     made[name].write_bytes(data)
 
 
-def _input(job: _Job, picture: _Picture):
+def _input(job: _Inference, picture: _ImageFile):
     import numpy as np
 
     return job.prepared(np.asarray(_read(picture, job.exif, gray=job.prepared.channels == 1)))
 
 
-def _results(job: _Job, picture: _Picture, scores) -> dict[str, bytes]:
+def _results(job: _Inference, picture: _ImageFile, scores) -> dict[str, bytes]:
     """The files of one image, its record among them, by what their names end in."""
     import numpy as np
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from fcnkit.datasets.labels import Reading
 
 
-class Values(click.ParamType):
+class LabelValues(click.ParamType):
     """V,V,..."""
 
     name = "v,v,..."
@@ -27,7 +27,7 @@ class Values(click.ParamType):
             self.fail(f"{value!r}: write it as 11 or 0,255", param, ctx)
 
 
-class Numbers(click.ParamType):
+class LabelMap(click.ParamType):
     """OLD=NEW,... or a file of such lines; NEW may be "ignore"."""
 
     name = "old=new,... | file"
@@ -73,12 +73,12 @@ OPTIONS = (
         help="The colour of each class: lines R G B in order, or name R G B; void is to ignore.",
     ),
     click.option(
-        "--void", type=Values(), default=(), metavar="V,...", help="Label values to ignore."
+        "--void", type=LabelValues(), default=(), metavar="V,...", help="Label values to ignore."
     ),
     click.option(
         "--map",
         "numbers",
-        type=Numbers(),
+        type=LabelMap(),
         default=(),
         metavar="OLD=NEW,...|FILE",
         help="What each label value becomes; NEW may be ignore.  Others are then unknown.",

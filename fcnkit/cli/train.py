@@ -288,12 +288,12 @@ def _begun(event, stage, weights):
 
 
 def _follow(display, event) -> None:
-    from fcnkit.training.log import Device, Loss, Saved, Scores
+    from fcnkit.training.log import Device, Loss, Saved, Validation
 
     if isinstance(event, Loss):
         rate = "" if event.rate is None else f", rate {event.rate:g}"
         display.at(event.iteration, f"loss {event.loss:.4g}{rate}")
-    elif isinstance(event, Scores):
+    elif isinstance(event, Validation):
         display.result(f"validation at {event.iteration}: {figures(event.values)}")
     elif isinstance(event, Saved):
         display.say(f"saved {event.path}")

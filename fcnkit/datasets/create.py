@@ -14,7 +14,7 @@ from fcnkit import files
 from fcnkit.datasets import databases, staging
 from fcnkit.datasets.colours import Colour, colour_text, voc_palette
 from fcnkit.datasets.pairs import Pair
-from fcnkit.datasets.prepare import Prepared, Recipe, prepared
+from fcnkit.datasets.prepare import PairOptions, Prepared, prepared
 from fcnkit.datasets.summary import (
     CLASSES_FILE,
     COLOURS_FILE,
@@ -45,7 +45,7 @@ class Task:
     """
 
     splits: Mapping[str, Sequence[Pair]]
-    recipe: Recipe
+    recipe: PairOptions
     names: tuple[str, ...]
     colours: tuple[Colour, ...] = ()
     skip_bad: bool = False
@@ -127,7 +127,7 @@ class _Part(NamedTuple):
     """
 
     pairs: Sequence[Pair]
-    stores: Sequence[databases.Writer]
+    stores: Sequence[databases.DatabaseWriter]
     tally: Tally
     done: int
 
@@ -163,7 +163,7 @@ def _told(results: Iterator[Prepared], progress: Progress) -> Iterator[Prepared]
 
 
 def _part(new: Path, split: str, task: Task, stack: ExitStack) -> _Part:
-    stores = [databases.Writer(new / f"{split}_{kind}_lmdb") for kind in KINDS]
+    stores = [databases.DatabaseWriter(new / f"{split}_{kind}_lmdb") for kind in KINDS]
     for store in stores:
         stack.callback(store.close)
     tally = Tally(task.recipe.reading.classes, task.recipe.reading.ignore, split == "train")
@@ -181,7 +181,7 @@ def _kept(new: Path, task: Task, part: _Part, batch: Sequence, spoilt: bool) -> 
     return [problem for each in bad for problem in each.problems]
 
 
-def _taken_up(stores: Sequence[databases.Writer], tally: Tally) -> int:
+def _taken_up(stores: Sequence[databases.DatabaseWriter], tally: Tally) -> int:
     """How many pairs are done, all counted; what one database has and the other has not is gone."""
     done = min(store.after() for store in stores)
     for store in stores:
@@ -203,7 +203,9 @@ def _batches(results: Iterator[tuple[int, Prepared]]) -> Iterator[list[tuple[int
         yield batch
 
 
-def _put(stores: Sequence[databases.Writer], batch: Sequence, pairs: Sequence[Pair]) -> None:
+def _put(
+    stores: Sequence[databases.DatabaseWriter], batch: Sequence, pairs: Sequence[Pair]
+) -> None:
     good = [
         (databases.key(number, pairs[number].name), each.stored, each.arrays)
         for number, each in batch

@@ -49,7 +49,7 @@ def encoded(array: "numpy.ndarray") -> bytes:
     return datum.written_picture(file.getvalue(), array.shape)
 
 
-class Writer:
+class DatabaseWriter:
     """An LMDB that grows as entries come; the whole of a batch is there or nothing of it."""
 
     def __init__(self, folder: Path) -> None:

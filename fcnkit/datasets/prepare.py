@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class PairOptions:
     """How files become arrays.
 
     `order` is that of an image's channels; Caffe's models have bgr.  `turn`
@@ -50,7 +50,7 @@ class Prepared(NamedTuple):
         return None if self.image is None or self.label is None else (self.image, self.label)
 
 
-def prepared(pair: Pair, recipe: Recipe) -> Prepared:
+def prepared(pair: Pair, recipe: PairOptions) -> Prepared:
     """The arrays of a pair, or everything that is wrong with it:
     nothing is raised for bad files.
     """

@@ -11,7 +11,7 @@ from fcnkit.drawing.draw import Drawing
 from fcnkit.drawing.svg import escaped, plain
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
-from fcnkit.inspection import Row, inspect
+from fcnkit.inspection import LayerRow, inspect
 from fcnkit.nets.coords import carriers
 from fcnkit.nets.graph import Graph, Layer, State, build
 from fcnkit.shape import Shape
@@ -94,7 +94,7 @@ def strips_of(
         before = strip
 
 
-def _strip(row: Row) -> Strip | None:
+def _strip(row: LayerRow) -> Strip | None:
     """The cells of a layer; None for one that cannot be drawn."""
     shape, scale, offset, field = row.shape, row.scale, row.offset, row.field
     if shape is None or scale is None or offset is None or field is None:
@@ -103,7 +103,7 @@ def _strip(row: Row) -> Strip | None:
     return Strip(row.name, shape[-1], -_across(offset) * step, step, _across(field))
 
 
-def _end(graph: Graph, rows: tuple[Row, ...], blob: str | None) -> Layer:
+def _end(graph: Graph, rows: tuple[LayerRow, ...], blob: str | None) -> Layer:
     path = graph.prototxt.path
     if blob is not None:
         layer = graph.producer(graph.top(blob))
@@ -120,11 +120,11 @@ def _end(graph: Graph, rows: tuple[Row, ...], blob: str | None) -> Layer:
     return found[-1]
 
 
-def _drawable(row: Row) -> bool:
+def _drawable(row: LayerRow) -> bool:
     return row.shape is not None and len(row.shape) == 4 and None not in (row.scale, row.field)
 
 
-def _way(graph: Graph, rows: tuple[Row, ...], end: Layer) -> list[Row]:
+def _way(graph: Graph, rows: tuple[LayerRow, ...], end: Layer) -> list[LayerRow]:
     """The rows from the image to a layer, of branches through the one that sees most."""
     way, layer = [rows[end.index]], end
     while bottoms := carriers(layer):

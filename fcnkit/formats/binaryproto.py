@@ -21,7 +21,7 @@ def read(path: str | os.PathLike) -> "numpy.ndarray":
     data = Path(path).read_bytes()
     blob = schema.message("BlobProto")()
     try:
-        span = blobproto.blob_span(data, wire.Field(0, wire.LENGTH, 0, 0, len(data)), 0)
+        span = blobproto.blob_span(data, wire.WireField(0, wire.LENGTH, 0, 0, len(data)), 0)
         blob.ParseFromString(data)
     except wire.Damage as damage:
         raise ValueError(str(damage)) from None

@@ -17,7 +17,7 @@ from fcnkit.formats.wire import (
     VARINT,
     Buffer,
     Damage,
-    Field,
+    WireField,
     expect_wire,
     fields,
     framed,
@@ -64,7 +64,7 @@ class BlobSpan(NamedTuple):
     dtype: str
     raw: bool
     chunks: tuple[Chunk, ...]
-    shape_fields: tuple[Field, ...]
+    shape_fields: tuple[WireField, ...]
     shape_at: int
 
     @property
@@ -79,11 +79,11 @@ class _Parts(NamedTuple):
     data: list[Chunk]
     double: list[Chunk]
     raw: list[Chunk]
-    shape_fields: list[Field]
+    shape_fields: list[WireField]
     raw_type: list[int]
 
 
-def blob_span(buffer: Buffer, blob: Field, number: int) -> BlobSpan:
+def blob_span(buffer: Buffer, blob: WireField, number: int) -> BlobSpan:
     """Where things stand in blob `number`, the message of this field;
     Damage unless all of it agrees.
     """
@@ -93,7 +93,7 @@ def blob_span(buffer: Buffer, blob: Field, number: int) -> BlobSpan:
         raise damage.within(f"blob {number}") from None
 
 
-def check_parts(field: Field, parts: int) -> None:
+def check_parts(field: WireField, parts: int) -> None:
     """Raises Damage where a file has more layers, blobs and stretches of values than any net.
 
     Each takes some hundred bytes of memory, and as few as three in the file.
@@ -104,7 +104,7 @@ def check_parts(field: Field, parts: int) -> None:
         )
 
 
-def _checked_blob(buffer: Buffer, blob: Field) -> BlobSpan:
+def _checked_blob(buffer: Buffer, blob: WireField) -> BlobSpan:
     parts = _Parts([], [], [], [], [])
     shape_at = blob.stop
     for field in fields(buffer, blob.value, blob.stop):
@@ -131,7 +131,7 @@ def _checked_blob(buffer: Buffer, blob: Field) -> BlobSpan:
     )
 
 
-def _sort_in(buffer: Buffer, field: Field, parts: _Parts) -> None:
+def _sort_in(buffer: Buffer, field: WireField, parts: _Parts) -> None:
     if field.number in (1, 2, 3, 4, 7):
         expect_wire(field, (VARINT,) if field.number < 7 else (LENGTH,))
         _check_number(field, len(parts.shape_fields), MOST_AXES, "fields for its shape")
@@ -150,7 +150,7 @@ def _sort_in(buffer: Buffer, field: Field, parts: _Parts) -> None:
         parts.raw[:] = [Chunk(field.value, field.stop, 0)]  # not repeated: the last one counts
 
 
-def _extend(chunks: list[Chunk], field: Field, size: int) -> None:
+def _extend(chunks: list[Chunk], field: WireField, size: int) -> None:
     """The values of one field are added; a run of unpacked ones is one chunk."""
     lead = 0 if field.wire == LENGTH else field.value - field.start
     if (field.stop - field.value) % size:
@@ -167,7 +167,7 @@ def _extend(chunks: list[Chunk], field: Field, size: int) -> None:
         chunks.append(Chunk(start, field.stop, lead))
 
 
-def _check_number(field: Field, count: int, most: int, what: str) -> None:
+def _check_number(field: WireField, count: int, most: int, what: str) -> None:
     """Raises Damage where one more would be too many:
     in memory each takes more than in the file.
     """
@@ -175,7 +175,7 @@ def _check_number(field: Field, count: int, most: int, what: str) -> None:
         raise Damage(field.start, f"expected at most {most} {what}, found more; {AGAIN}")
 
 
-def _values(parts: _Parts, blob: Field) -> tuple[str, bool, list[Chunk]]:
+def _values(parts: _Parts, blob: WireField) -> tuple[str, bool, list[Chunk]]:
     """The type and places of the values that Caffe would take: doubles first."""
     if parts.double:
         return "float64", False, parts.double
@@ -191,7 +191,7 @@ def _values(parts: _Parts, blob: Field) -> tuple[str, bool, list[Chunk]]:
     return RAW_TYPES[number], True, parts.raw
 
 
-def _legacy_shape(buffer: Buffer, shape_fields: Sequence[Field]) -> Shape:
+def _legacy_shape(buffer: Buffer, shape_fields: Sequence[WireField]) -> Shape:
     """num, channels, height, width:
     Caffe takes these four when any is there, 0 for one that is not.
     """
@@ -202,7 +202,7 @@ def _legacy_shape(buffer: Buffer, shape_fields: Sequence[Field]) -> Shape:
     return tuple(dims)
 
 
-def _shape(buffer: Buffer, shape_fields: Sequence[Field]) -> Shape:
+def _shape(buffer: Buffer, shape_fields: Sequence[WireField]) -> Shape:
     dims: list[int] = []
     for message in (field for field in shape_fields if field.number == 7):
         for field in fields(buffer, message.value, message.stop):
@@ -212,7 +212,7 @@ def _shape(buffer: Buffer, shape_fields: Sequence[Field]) -> Shape:
     return tuple(dims)
 
 
-def _dims(buffer: Buffer, field: Field) -> list[int]:
+def _dims(buffer: Buffer, field: WireField) -> list[int]:
     dims, at = [], field.value
     while at < field.stop:
         dim, at = _dim(buffer, at, field.stop)
@@ -232,7 +232,7 @@ def _dim(buffer: Buffer, at: int, stop: int) -> tuple[int, int]:
     return value, end
 
 
-def _check_count(blob: Field, shape: Shape, dtype: str, chunks: list[Chunk]) -> None:
+def _check_count(blob: WireField, shape: Shape, dtype: str, chunks: list[Chunk]) -> None:
     if len(shape) > MOST_AXES:
         raise Damage(
             blob.start, f"expected at most {MOST_AXES} dimensions, found {len(shape)}; {AGAIN}"

@@ -20,7 +20,7 @@ from fcnkit.formats.wire import (
     VARINT,
     Buffer,
     Damage,
-    Field,
+    WireField,
     fields,
     framed,
     read_varint,
@@ -45,12 +45,12 @@ class LayerSpan(NamedTuple):
     start: int
     body: int
     stop: int
-    name_field: Field | None
+    name_field: WireField | None
     blobs: tuple[BlobSpan, ...]
     blobs_at: int
 
 
-class Kind(NamedTuple):
+class FieldNumbers(NamedTuple):
     """The field numbers of one generation of layers."""
 
     layer: int
@@ -59,10 +59,10 @@ class Kind(NamedTuple):
     type: int
 
 
-KINDS = {"layer": Kind(100, 1, 7, 2), "layers": Kind(2, 4, 6, 5)}
+KINDS = {"layer": FieldNumbers(100, 1, 7, 2), "layers": FieldNumbers(2, 4, 6, 5)}
 
 
-class Layout(NamedTuple):
+class CaffemodelLayout(NamedTuple):
     """The layers of a file of `size` bytes; `kind` is "layer" (V2) or "layers" (V1)."""
 
     kind: str
@@ -70,7 +70,7 @@ class Layout(NamedTuple):
     size: int
 
 
-def scan(buffer: Buffer, path: str = "weights") -> Layout:
+def scan(buffer: Buffer, path: str = "weights") -> CaffemodelLayout:
     """The place of every layer, name, blob, shape and stretch of values is known.
 
     No tensor is read.  Raises WeightsError, with path, layer, blob and byte,
@@ -82,7 +82,7 @@ def scan(buffer: Buffer, path: str = "weights") -> Layout:
         raise damage.error(path) from None
 
 
-def _net(buffer: Buffer) -> Layout:
+def _net(buffer: Buffer) -> CaffemodelLayout:
     layers: list[LayerSpan] = []
     found, parts = "", 0
     for field in fields(buffer, 0, len(buffer)):
@@ -102,10 +102,10 @@ def _net(buffer: Buffer) -> Layout:
         found = kind
     if not layers:
         raise Damage(0, "expected layers, found none; this is no caffemodel, or an empty one")
-    return Layout(found, tuple(layers), len(buffer))
+    return CaffemodelLayout(found, tuple(layers), len(buffer))
 
 
-def _expect_message(field: Field, name: str) -> None:
+def _expect_message(field: WireField, name: str) -> None:
     if field.wire != LENGTH:
         raise Damage(
             field.start,
@@ -113,7 +113,7 @@ def _expect_message(field: Field, name: str) -> None:
         )
 
 
-def _layer(buffer: Buffer, layer: Field, kind: Kind, number: int) -> LayerSpan:
+def _layer(buffer: Buffer, layer: WireField, kind: FieldNumbers, number: int) -> LayerSpan:
     blobs: list[BlobSpan] = []
     name_field, type_field, code, blobs_at = None, None, 0, layer.stop
     parts = 0
@@ -151,7 +151,7 @@ def _layer(buffer: Buffer, layer: Field, kind: Kind, number: int) -> LayerSpan:
     return LayerSpan(name, type_, code, *places)
 
 
-def _text(buffer: Buffer, field: Field | None) -> str:
+def _text(buffer: Buffer, field: WireField | None) -> str:
     return (
         bytes(buffer[field.value : field.stop]).decode("utf-8", "surrogateescape") if field else ""
     )

@@ -33,7 +33,7 @@ KINDS = {
 }
 
 
-class Declared(NamedTuple):
+class DeclaredField(NamedTuple):
     """One field of a message as its .proto declares it.
 
     `type` is the full name of a message or an enum, with a dot before it;
@@ -59,7 +59,7 @@ class Descriptors:
         self._messages = self._named(value for number, value in parts if number == _MESSAGES)
         self._enums = self._named(value for number, value in parts if number == _ENUMS)
 
-    def fields(self, message: str) -> Iterator[Declared]:
+    def fields(self, message: str) -> Iterator[DeclaredField]:
         """The fields of a message, in the order of the .proto;
         KeyError where it has no such message.
         """
@@ -79,10 +79,10 @@ class Descriptors:
         values = (value for number, value in self._parts(enums[short]) if number == _VALUES)
         return {self._text(one[_NAME]): one.get(_NUMBER, 0) for one in map(self._one, values)}
 
-    def _field(self, extent: slice) -> Declared:
+    def _field(self, extent: slice) -> DeclaredField:
         one = self._one(extent)
         type_name, default = one.get(_TYPE), one.get(_DEFAULT)
-        return Declared(
+        return DeclaredField(
             self._text(one[_NAME]),
             one[_FIELD_NUMBER],
             KINDS[one[_KIND]],

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 AGAIN = "the file is damaged, or no solver state; get it again"
 
 
-class State(NamedTuple):
+class SolverState(NamedTuple):
     """How far a solver is: the iteration,
     the weights file beside it, the steps of its rate, its history.
 
@@ -32,7 +32,7 @@ class State(NamedTuple):
     history: "tuple[numpy.ndarray, ...]"
 
 
-def parse(data: bytes, path: str) -> State:
+def parse(data: bytes, path: str) -> SolverState:
     """The state in the bytes of a file;
     WeightsError, with `path`, for what Caffe would not read.
     """
@@ -46,10 +46,10 @@ def parse(data: bytes, path: str) -> State:
         raise WeightsError(f"{path}: {fact}; {AGAIN}") from None
 
 
-def _state(file: "h5py.File") -> State:
+def _state(file: "h5py.File") -> SolverState:
     numbers = [int(_inside(file, name)[()].item()) for name in ("iter", "current_step")]
     name = _inside(file, "learned_net")[()]
-    return State(
+    return SolverState(
         numbers[0],
         bytes(name).split(b"\0")[0].decode("utf-8", "surrogateescape"),
         numbers[1],
@@ -74,7 +74,7 @@ def _inside(group: "h5py.Group", name: str) -> "h5py.Dataset | h5py.Group":
     return found
 
 
-def render(state: State) -> bytes:
+def render(state: SolverState) -> bytes:
     """The bytes of a file that Caffe reads."""
     import h5py
     import numpy as np

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fcnkit.errors import PrototxtError
-from fcnkit.formats.descriptors import REPEATED, REQUIRED, Declared, Descriptors
+from fcnkit.formats.descriptors import REPEATED, REQUIRED, DeclaredField, Descriptors
 from fcnkit.formats.prototxt import BOM, Field
 from fcnkit.formats.values import READERS, Slot, nearest, read_message, wrong
 
@@ -272,7 +272,7 @@ def _slots(message_name: str) -> dict[str, Slot]:
         return found
 
 
-def _slot(field: Declared) -> Slot:
+def _slot(field: DeclaredField) -> Slot:
     values = _enum(field.type) if field.kind == "enum" else {}
     repeated = field.label == REPEATED
     return Slot(
@@ -296,7 +296,7 @@ def _enum(name: str) -> dict[str, int]:
     raise KeyError(name)
 
 
-def _default(field: Declared, values: dict[str, int]) -> object:
+def _default(field: DeclaredField, values: dict[str, int]) -> object:
     """The value of a field that is not given, as protobuf has it."""
     written = field.default
     if field.kind == "enum":

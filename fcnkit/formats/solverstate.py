@@ -14,7 +14,7 @@ from fcnkit.formats.wire import (
     VARINT,
     Buffer,
     Damage,
-    Field,
+    WireField,
     expect_wire,
     fields,
     read_varint,
@@ -73,7 +73,7 @@ def _state(buffer: Buffer) -> SolverState:
     return SolverState(numbers[1], name, numbers[4], tuple(history))
 
 
-def _name(buffer: Buffer, field: Field) -> str:
+def _name(buffer: Buffer, field: WireField) -> str:
     expect_wire(field, (LENGTH,))
     if field.stop - field.value > 4096:
         raise Damage(

@@ -20,7 +20,7 @@ class Buffer(Protocol):
     def __getitem__(self, at: Any) -> Any: ...
 
 
-class Field(NamedTuple):
+class WireField(NamedTuple):
     """One field of a message: its tag at `start`, its value at [value, stop)."""
 
     number: int
@@ -47,7 +47,7 @@ class Damage(Exception):
         return WeightsError(f"{path}: {where}byte {self.byte}: {self.fact}")
 
 
-def fields(buffer: Buffer, start: int, stop: int) -> Iterator[Field]:
+def fields(buffer: Buffer, start: int, stop: int) -> Iterator[WireField]:
     """The fields of the message at [start, stop), each checked to lie within it.
 
     As in protobuf itself, tags and lengths are of at most 5 bytes.
@@ -69,7 +69,7 @@ def fields(buffer: Buffer, start: int, stop: int) -> Iterator[Field]:
                 f"expected field {number} to end by byte {stop}, found it to need byte {end}; "
                 f"{AGAIN}",
             )
-        yield Field(number, wire, at, value, end)
+        yield WireField(number, wire, at, value, end)
         at = end
 
 
@@ -108,7 +108,7 @@ def read_varint(buffer: Buffer, at: int, stop: int) -> tuple[int, int]:
     raise Damage(at, f"expected a number of at most 10 bytes, found a longer one; {AGAIN}")
 
 
-def expect_wire(field: Field, wires: tuple[int, ...]) -> None:
+def expect_wire(field: WireField, wires: tuple[int, ...]) -> None:
     """Raises Damage unless the field is written in one of these ways."""
     if field.wire not in wires:
         expected = " or ".join(map(str, wires))

@@ -21,7 +21,7 @@ _GAP, _HEAD, _LINE, _SWATCH, _TEXT = 6, 30, 30, 30, 19
 _QUALITY = 85
 
 
-class Row(NamedTuple):
+class PanelRow(NamedTuple):
     """An RGB image, and class maps of its size, one for each column after the image's."""
 
     image: "numpy.ndarray"
@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
 
 def panels(
-    rows: Sequence[Row],
+    rows: Sequence[PanelRow],
     heads: Sequence[str],
     names: Sequence[str],
     colours: Sequence[Colour],
@@ -78,7 +78,7 @@ def _font() -> Any:
 
 
 def _strip(
-    row: Row, colours: Sequence[Colour], ignore: int, opacity: float, width: int
+    row: PanelRow, colours: Sequence[Colour], ignore: int, opacity: float, width: int
 ) -> "numpy.ndarray":
     """One row's pictures side by side."""
     import numpy as np

@@ -27,17 +27,17 @@ class Readings(NamedTuple):
     labels: Reading
 
 
-class Pair(NamedTuple):
+class ScoredPair(NamedTuple):
     """A file of predictions and the file of their labels."""
 
     prediction: Path
     label: Path
 
 
-def paired(predictions: str | Path, labels: str | Path) -> list[Pair]:
+def paired(predictions: str | Path, labels: str | Path) -> list[ScoredPair]:
     """Two files, or those of two folders by name; DatasetError that names all without a partner."""
     if Path(predictions).is_file() and Path(labels).is_file():
-        return [Pair(Path(predictions), Path(labels))]
+        return [ScoredPair(Path(predictions), Path(labels))]
     found, wanted = (files(folder, more=(".npy",)) for folder in (predictions, labels))
     lacking = [
         f"{predictions}: has no prediction for {wanted[name]}"
@@ -53,11 +53,11 @@ def paired(predictions: str | Path, labels: str | Path) -> list[Pair]:
         raise DatasetError(
             f"{predictions}: holds no predictions; name a folder of images or .npy files"
         )
-    return [Pair(found[name], path) for name, path in wanted.items()]
+    return [ScoredPair(found[name], path) for name, path in wanted.items()]
 
 
 def score_files(
-    pairs: Sequence[Pair],
+    pairs: Sequence[ScoredPair],
     names: Sequence[str],
     readings: Readings,
     *,
@@ -93,7 +93,7 @@ def score_dataset(
     return _collected(_against(found, predictions, folder, reading, len(names)), names, progress)
 
 
-def _scored(pair: Pair, readings: Readings, classes: int) -> Result:
+def _scored(pair: ScoredPair, readings: Readings, classes: int) -> Result:
     """The confusion of one image and its number of pixels, or what is wrong with it."""
     try:
         label = read_label(pair.label, readings.labels)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy
 
 
-class Use(NamedTuple):
+class LabelUse(NamedTuple):
     """A database of labels, the loss or Accuracy that compares scores with them, and how."""
 
     path: Path
@@ -58,7 +58,7 @@ def check(recipe: Recipe, heard: Callable[[Path, int], None] = lambda path, coun
         _check_use(use)
 
 
-def uses(graph: Graph) -> Iterator[Use]:
+def uses(graph: Graph) -> Iterator[LabelUse]:
     """The databases of labels that a net reads in one state,
     where its number of classes is known.
     """
@@ -67,7 +67,7 @@ def uses(graph: Graph) -> Iterator[Use]:
         data = graph.producer(source_of(seen, layer.bottoms[1]))
         classes = seen.classes(layer.bottoms[0], axis)
         if _reads_lmdb(data) and classes:
-            yield Use(_source(data), layer, classes, ignored_label(layer))
+            yield LabelUse(_source(data), layer, classes, ignored_label(layer))
 
 
 def _reads_lmdb(layer: Layer) -> bool:
@@ -91,14 +91,14 @@ def _check_counts(graph: Graph) -> None:
             )
 
 
-def _check_use(use: Use) -> None:
+def _check_use(use: LabelUse) -> None:
     known = {*range(use.classes), use.ignored}
     bad = [each for each in labels(use.path) if each.value not in known]
     if bad:
         raise _out_of_range(use, max(bad))
 
 
-def _out_of_range(use: Use, label: Label) -> NetError:
+def _out_of_range(use: LabelUse, label: Label) -> NetError:
     layer = use.layer
     where = f"{use.path}: entry {label.entry!r}"
     aside = "" if use.ignored is None else f" and ignores {use.ignored}"

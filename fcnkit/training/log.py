@@ -24,7 +24,7 @@ class Loss:
 
 
 @dataclass(frozen=True)
-class Scores:
+class Validation:
     """The outputs of a test net, each the mean over its test_iter passes;
     a list for an output of several.
     """
@@ -55,7 +55,7 @@ class Device:
     words: str
 
 
-Event: TypeAlias = Loss | Scores | Saved | Ignored | Device
+Event: TypeAlias = Loss | Validation | Saved | Ignored | Device
 
 _LOSS = re.compile(r"\] Iteration (\d+)[^\n]*, loss = (\S+)")
 _RATE = re.compile(r"\] Iteration (\d+), lr = (\S+)")
@@ -72,7 +72,7 @@ class _Reader:
     """What was said of one iteration, until it is known to be all."""
 
     def __init__(self) -> None:
-        self.open: Loss | Scores | None = None
+        self.open: Loss | Validation | None = None
         self.outputs: dict[str, list[float]] = {}
         self.state = ""
 
@@ -94,7 +94,7 @@ class _Reader:
         if found := _LOSS.search(line):
             self.open = Loss(int(found[1]), float(found[2]), None, {})
         elif found := _TEST.search(line):
-            self.open = Scores(int(found[1]), {}, int(found[2]))
+            self.open = Validation(int(found[1]), {}, int(found[2]))
         elif found := _STATE.search(line):
             self.state = found[1].rstrip()
 
@@ -103,8 +103,8 @@ class _Reader:
         values = {name: some[0] if len(some) == 1 else some for name, some in self.outputs.items()}
         if isinstance(self.open, Loss):
             yield Loss(self.open.iteration, self.open.loss, rate, values)
-        elif isinstance(self.open, Scores) and values:
-            yield Scores(self.open.iteration, values, self.open.net)
+        elif isinstance(self.open, Validation) and values:
+            yield Validation(self.open.iteration, values, self.open.net)
         if self.state:
             yield Saved(self.state)
         self.open, self.outputs, self.state = None, {}, ""

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fcnkit import files
-from fcnkit.training.log import Loss, Scores
+from fcnkit.training.log import Loss, Validation
 
 
-def row(event: Loss | Scores, seconds: float) -> dict:
+def row(event: Loss | Validation, seconds: float) -> dict:
     """What is kept of an event; `seconds` is how long the run has trained, before a resume too."""
-    if isinstance(event, Scores):
+    if isinstance(event, Validation):
         test = {"iteration": event.iteration, "test": dict(event.values)}
         return test | ({"net": event.net} if event.net else {})
     shown = {"iteration": event.iteration, "loss": event.loss, "rate": event.rate}

@@ -19,7 +19,7 @@ from fcnkit.libraries import load
 from fcnkit.training import curve, record
 from fcnkit.training.caffe import running, stoppable
 from fcnkit.training.log import Event as LogEvent
-from fcnkit.training.log import Loss, Scores, events
+from fcnkit.training.log import Loss, Validation, events
 from fcnkit.training.recipe import Recipe
 from fcnkit.training.runs import PassedOver, Run, Snapshot, locked
 
@@ -182,7 +182,7 @@ class _Keeper:
 
     def keep(self, event: LogEvent) -> None:
         """The record has the event, if it is one that is kept."""
-        if not isinstance(event, Loss | Scores):
+        if not isinstance(event, Loss | Validation):
             return
         if isinstance(event, Loss) and event.rate is None and self.rows:
             event = Loss(event.iteration, event.loss, self._rate(), event.parts)

@@ -23,7 +23,7 @@ from fcnkit.linting.training import labelled
 from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.shapes import infer
 from fcnkit.rewrites.changes import removed, set_param, set_value
-from fcnkit.training.databases_fit import Use, entries, uses
+from fcnkit.training.databases_fit import LabelUse, entries, uses
 from fcnkit.training.recipe import Matrix, Recipe, Trained
 
 MEDIAN = "median"
@@ -42,7 +42,7 @@ class _Loss(NamedTuple):
 
     layer: Layer
     classes: int
-    use: Use | None
+    use: LabelUse | None
 
 
 def weighted(made: Recipe, how: str) -> Recipe:

@@ -19,7 +19,7 @@ from fcnkit.weights.blobs import Blob, Lazy, reshaped, writable
 if TYPE_CHECKING:
     import numpy
 
-Row = Sequence[tuple[int, float]]
+Terms = Sequence[tuple[int, float]]
 # Gives a blob of another layer.
 Read = Callable[[str, int], Blob]
 
@@ -27,7 +27,7 @@ _BLOCK = 4 << 20
 
 
 def mixed(
-    blob: Blob, old: Shape, axes: Iterable[tuple[int, Sequence[Row]]], filler: tuple = ()
+    blob: Blob, old: Shape, axes: Iterable[tuple[int, Sequence[Terms]]], filler: tuple = ()
 ) -> Blob:
     """Of the blob in the shape `old`,
     every new slice along an axis is the weighted sum of old ones.
@@ -51,7 +51,7 @@ def mixed(
     return result
 
 
-def _along(blob: Blob, axis: int, rows: Sequence[Row], filler: tuple) -> Blob:
+def _along(blob: Blob, axis: int, rows: Sequence[Terms], filler: tuple) -> Blob:
     shape, count = blob.shape, blob.shape[axis]
     inner = prod(shape[axis + 1 :])
     new = (*shape[:axis], len(rows), *shape[axis + 1 :])
@@ -72,7 +72,7 @@ def _along(blob: Blob, axis: int, rows: Sequence[Row], filler: tuple) -> Blob:
     return _lazy(blob, new, chunks)
 
 
-def _sums(part: "numpy.ndarray", rows: Sequence[Row], filled: Iterator | None) -> "numpy.ndarray":
+def _sums(part: "numpy.ndarray", rows: Sequence[Terms], filled: Iterator | None) -> "numpy.ndarray":
     """Of part, k x old x inner, the k x new x inner that the rows say;
     empty rows take from `filled`.
     """
@@ -91,7 +91,7 @@ def _sums(part: "numpy.ndarray", rows: Sequence[Row], filled: Iterator | None) -
     return out
 
 
-def _filled(rows: Sequence[Row], shape: Shape, filler: tuple) -> "Iterator[numpy.ndarray] | None":
+def _filled(rows: Sequence[Terms], shape: Shape, filler: tuple) -> "Iterator[numpy.ndarray] | None":
     """What the filler gives for the empty rows, each flat."""
     count = sum(not row for row in rows)
     if not filler or not count:

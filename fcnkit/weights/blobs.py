@@ -29,7 +29,7 @@ def stamp(file: int) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class OpenFile:
     """A file that stays open for reading, whatever becomes of its name.
 
     `stamp` is its size and time when it was opened: what is read later must
@@ -98,7 +98,7 @@ def _zero_chunks(length: int) -> Iterator[bytes]:
 class Stored(NamedTuple):
     """Values that stand in a file."""
 
-    source: Source
+    source: OpenFile
     span: "Stands"
 
 
@@ -189,7 +189,7 @@ class StoredLayer(NamedTuple):
     blobs: tuple[Blob, ...]
 
 
-def stored(layer: str, source: Source, spans: Sequence[BlobSpan]) -> tuple[Blob, ...]:
+def stored(layer: str, source: OpenFile, spans: Sequence[BlobSpan]) -> tuple[Blob, ...]:
     """The blobs of a layer of a caffemodel, as they stand in it."""
     return tuple(
         Blob(
@@ -203,7 +203,7 @@ def stored(layer: str, source: Source, spans: Sequence[BlobSpan]) -> tuple[Blob,
     )
 
 
-def _unpacked(source: Source, chunk: blobproto.Chunk, size: int) -> Iterator[memoryview]:
+def _unpacked(source: OpenFile, chunk: blobproto.Chunk, size: int) -> Iterator[memoryview]:
     """The values of a run in which each has a tag of its own."""
     step = chunk.lead + size
     whole = PIECE // step * step

@@ -7,7 +7,7 @@ from fcnkit.edits import Edit
 from fcnkit.formats import blobproto, caffemodel, wire
 from fcnkit.formats.blobproto import BlobSpan
 from fcnkit.formats.caffemodel import LayerSpan
-from fcnkit.weights.blobs import Blob, Source, StoredLayer, writable
+from fcnkit.weights.blobs import Blob, OpenFile, StoredLayer, writable
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def added(kind: str, layer: StoredLayer) -> Content:
     return Content((caffemodel.layer_frame(kind, layer.name, layer.type, size), *content))
 
 
-def changed(kind: str, layer: StoredLayer, span: LayerSpan, source: Source | None) -> list[Edit]:
+def changed(kind: str, layer: StoredLayer, span: LayerSpan, source: OpenFile | None) -> list[Edit]:
     """The edits that make of the layer that stands at `span` in `source` this one."""
     numbers = caffemodel.KINDS[kind]
     edits = _name_edits(span, layer.name, numbers.name)
@@ -57,7 +57,7 @@ def _name_edits(span: LayerSpan, name: str, number: int) -> list[Edit]:
 
 
 def _blobs_edits(
-    span: LayerSpan, blobs: Sequence[Blob], number: int, source: Source | None
+    span: LayerSpan, blobs: Sequence[Blob], number: int, source: OpenFile | None
 ) -> list[Edit]:
     edits = []
     for old, blob in zip(span.blobs, blobs, strict=False):

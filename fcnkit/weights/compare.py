@@ -20,9 +20,9 @@ from fcnkit.weights.difference import (
     EXTRA,
     MISSING,
     RESHAPED,
-    Change,
+    BlobChange,
+    BlobDifference,
     Comparison,
-    Row,
 )
 from fcnkit.weights.fit import net_rows
 from fcnkit.weights.statistics import values
@@ -96,11 +96,11 @@ def _layer_rows(
     new: str | None,
     tolerance: float,
     progress: Progress,
-) -> Iterator[Row]:
+) -> Iterator[BlobDifference]:
     blobs = zip_longest(() if old is None else first[old], () if new is None else second[new])
     for number, (before, after) in enumerate(blobs):
         change = _change(before, after, progress)
-        yield Row(
+        yield BlobDifference(
             _verdict(before, after, change, tolerance),
             old or "",
             new or "",
@@ -113,7 +113,9 @@ def _layer_rows(
         )
 
 
-def _verdict(old: Blob | None, new: Blob | None, change: Change | None, tolerance: float) -> str:
+def _verdict(
+    old: Blob | None, new: Blob | None, change: BlobChange | None, tolerance: float
+) -> str:
     if old is None or new is None:
         return EXTRA if old is None else MISSING
     if change is None:
@@ -125,7 +127,7 @@ def _verdict(old: Blob | None, new: Blob | None, change: Change | None, toleranc
     return CLOSE if change.within(tolerance) else CHANGED
 
 
-def _change(old: Blob | None, new: Blob | None, progress: Progress) -> Change | None:
+def _change(old: Blob | None, new: Blob | None, progress: Progress) -> BlobChange | None:
     """How far the values of `new` are from those of `old`; None unless they are as many."""
     if old is None or new is None or old.count != new.count:
         progress(sum(blob.nbytes for blob in (old, new) if blob))
@@ -138,7 +140,7 @@ def _change(old: Blob | None, new: Blob | None, progress: Progress) -> Change | 
     ):  # NaN of any kind, float64 that comes to infinity
         found = reduce(_joined, (_part(*pair) for pair in pairs), _Part())
     relative = found.largest / found.scale if found.scale else math.inf
-    return Change(
+    return BlobChange(
         old.count,
         found.differing,
         found.largest,

@@ -16,7 +16,7 @@ from fcnkit.formats import hdf5, hdf5_frame, npz
 from fcnkit.formats.blobproto import Chunk
 from fcnkit.progress import Progress, reported
 from fcnkit.shape import Shape
-from fcnkit.weights.blobs import Blob, Lazy, Source, Stored, writable
+from fcnkit.weights.blobs import Blob, Lazy, OpenFile, Stored, writable
 
 Layers = Mapping[str, Sequence[Blob]]
 
@@ -27,14 +27,14 @@ class Extent(NamedTuple):
     chunks: tuple[Chunk, ...]
 
 
-def _stored(source: Source, shape: Shape, dtype: str, start: int, stop: int, place: str) -> Blob:
+def _stored(source: OpenFile, shape: Shape, dtype: str, start: int, stop: int, place: str) -> Blob:
     extent = Extent((Chunk(start, stop, 0),) if stop > start else ())
     return Blob(
         shape, dtype, False, Stored(source, extent), f"{source.path}: {place}, byte {start}"
     )
 
 
-def read_hdf5(source: Source) -> dict[str, tuple[Blob, ...]]:
+def read_hdf5(source: OpenFile) -> dict[str, tuple[Blob, ...]]:
     """The layers of a .caffemodel.h5 and their blobs; raises as `hdf5.scan` does."""
     return {
         group.name: tuple(
@@ -52,7 +52,7 @@ def read_hdf5(source: Source) -> dict[str, tuple[Blob, ...]]:
     }
 
 
-def read_npz(source: Source) -> dict[str, tuple[Blob, ...]]:
+def read_npz(source: OpenFile) -> dict[str, tuple[Blob, ...]]:
     """The layers of an .npz and their blobs; raises as `npz.scan` does.
 
     Raises WeightsError too where a layer's blobs are not numbered from 0 on.
@@ -74,7 +74,7 @@ def read_npz(source: Source) -> dict[str, tuple[Blob, ...]]:
     }
 
 
-def _summed(source: Source, found: npz.Array, where: str) -> Blob:
+def _summed(source: OpenFile, found: npz.Array, where: str) -> Blob:
     """A blob whose values are checked against the zip's checksum whenever they are read."""
 
     def chunks() -> Iterator[memoryview]:

@@ -31,7 +31,7 @@ _SAID = {
 }
 
 
-class Change(NamedTuple):
+class BlobChange(NamedTuple):
     """How far as many values b are from the values a.
 
     `differing` of the `count` values differ; bit-equal NaN do not, nor do zeros
@@ -64,7 +64,7 @@ class Change(NamedTuple):
         )
 
 
-class Row(NamedTuple):
+class BlobDifference(NamedTuple):
     """One blob of the first (`layer`,
     `old` shape) and what it is in the second (`new_layer`, `new`).
 
@@ -80,7 +80,7 @@ class Row(NamedTuple):
     new: Shape | None
     old_type: str = ""
     new_type: str = ""
-    change: Change | None = None
+    change: BlobChange | None = None
     why: str = ""
 
 
@@ -94,7 +94,7 @@ class Comparison:
     first: str
     second: str
     lacking: str
-    rows: tuple[Row, ...]
+    rows: tuple[BlobDifference, ...]
     tolerance: float = 0.0
 
     @property
@@ -103,11 +103,11 @@ class Comparison:
         return not self.different
 
     @property
-    def different(self) -> tuple[Row, ...]:
+    def different(self) -> tuple[BlobDifference, ...]:
         """The rows that are not equal within the tolerance, or do not fit the net."""
         return tuple(row for row in self.rows if row.verdict not in _SAME)
 
-    def of(self, *verdicts: str) -> tuple[Row, ...]:
+    def of(self, *verdicts: str) -> tuple[BlobDifference, ...]:
         """The rows with one of these verdicts."""
         return tuple(row for row in self.rows if row.verdict in verdicts)
 
@@ -164,7 +164,7 @@ class Comparison:
         )
 
 
-def _cells(row: Row) -> tuple[str, str, str, str]:
+def _cells(row: BlobDifference) -> tuple[str, str, str, str]:
     name = row.layer or row.new_layer
     if row.layer and row.new_layer and row.layer != row.new_layer:
         name = f"{row.layer} -> {row.new_layer}"
@@ -172,7 +172,7 @@ def _cells(row: Row) -> tuple[str, str, str, str]:
     return f"{name} {row.blob}", row.verdict, _sizes(row), str(said or "")
 
 
-def _sizes(row: Row) -> str:
+def _sizes(row: BlobDifference) -> str:
     sides = ((row.old, row.old_type), (row.new, row.new_type))
     types = {kind for _, kind in sides if kind}
     shown = [
@@ -183,7 +183,7 @@ def _sizes(row: Row) -> str:
     return " -> ".join(dict.fromkeys(shown))
 
 
-def _plain(row: Row) -> dict:
+def _plain(row: BlobDifference) -> dict:
     shapes = {"old": _listed(row.old), "new": _listed(row.new)}
     return row._asdict() | shapes | {"change": row.change and _figures(row.change)}
 
@@ -192,7 +192,7 @@ def _listed(shape: Shape | None) -> Sequence[int] | None:
     return None if shape is None else list(shape)
 
 
-def _figures(change: Change) -> dict:
+def _figures(change: BlobChange) -> dict:
     return {
         name: value if math.isfinite(value) else None for name, value in change._asdict().items()
     }

@@ -14,20 +14,20 @@ from fcnkit.nets.shapes import Shapes, infer
 from fcnkit.shape import Shape
 from fcnkit.weights import matching
 from fcnkit.weights.blobs import Blob
-from fcnkit.weights.difference import EXTRA, MISSING, Row
+from fcnkit.weights.difference import EXTRA, MISSING, BlobDifference
 from fcnkit.weights.store import Weights
 
 
 def net_rows(
     weights: Weights, net: Prototxt, names: Mapping[str, str], inputs: Mapping[str, Shape]
-) -> list[Row]:
+) -> list[BlobDifference]:
     """A row for each blob that the net takes in some state,
     then for those of the file that it never takes.
 
     Raises NetError when the net cannot be built, WeightsError when `names`
     names a layer that it has in no state.
     """
-    layers: dict[str, list[Row]] = {}
+    layers: dict[str, list[BlobDifference]] = {}
     found = graphs(net)
     for graph in found:
         here, sizes = _meant(graph, found, names, inputs)
@@ -62,7 +62,7 @@ def _meant(
 
 def _graph_rows(
     graph: Graph, shapes: Shapes, weights: Weights, names: Mapping[str, str]
-) -> Iterator[tuple[str, list[Row]]]:
+) -> Iterator[tuple[str, list[BlobDifference]]]:
     """The name and the rows of each layer that has parameters, in one state."""
     matched = matching.match(graph, graph, shapes, weights, names=names)
     found = {row.layer: row for row in matched.rows if row.verdict != matching.ORDER}
@@ -70,7 +70,7 @@ def _graph_rows(
         if layer.name in found:
             yield layer.name, list(_layer_rows(found[layer.name], weights))
         elif shapes.blobs(layer) is None and _learns(layer):
-            yield layer.name, [Row(MISSING, "", layer.name, 0, None, None, why=_UNSIZED)]
+            yield layer.name, [BlobDifference(MISSING, "", layer.name, 0, None, None, why=_UNSIZED)]
 
 
 _UNSIZED = "its size is not known; give the shape of its input"
@@ -84,7 +84,7 @@ def _learns(layer: Layer) -> bool:
     return kind.learns and not given
 
 
-def _layer_rows(row: matching.Row, weights: Weights) -> Iterator[Row]:
+def _layer_rows(row: matching.LayerMatch, weights: Weights) -> Iterator[BlobDifference]:
     blobs = weights[row.source] if row.source else ()
     unsized = row.verdict == matching.MISMATCH and not row.new
     for number, (blob, shape) in enumerate(zip_longest(blobs, row.new)):
@@ -92,6 +92,10 @@ def _layer_rows(row: matching.Row, weights: Weights) -> Iterator[Row]:
         yield found._replace(verdict=MISMATCH, why=row.why) if unsized else found
 
 
-def _row(source: str, layer: str, number: int, blob: Blob | None, shape: Shape | None) -> Row:
+def _row(
+    source: str, layer: str, number: int, blob: Blob | None, shape: Shape | None
+) -> BlobDifference:
     verdict = MISSING if blob is None else EXTRA if shape is None else fit(blob, shape)
-    return Row(verdict, source, layer, number, None if blob is None else blob.shape, shape)
+    return BlobDifference(
+        verdict, source, layer, number, None if blob is None else blob.shape, shape
+    )

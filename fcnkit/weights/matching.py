@@ -34,7 +34,7 @@ COPIED, RESHAPED, RENAMED, FILLER = "copied", "reshaped", "renamed", "left to th
 UNUSED, MISMATCH, ORDER = "unused", "MISMATCH", "ORDER DIFFERS"
 
 
-class Row(NamedTuple):
+class LayerMatch(NamedTuple):
     """What becomes of one layer: `layer` in the new net, `source` in the file."""
 
     verdict: str
@@ -51,10 +51,10 @@ class Match:
 
     path: str
     net: str
-    rows: tuple[Row, ...]
+    rows: tuple[LayerMatch, ...]
     moves: tuple[Move, ...]
 
-    def of(self, *verdicts: str) -> tuple[Row, ...]:
+    def of(self, *verdicts: str) -> tuple[LayerMatch, ...]:
         """The rows with one of these verdicts."""
         return tuple(row for row in self.rows if row.verdict in verdicts)
 
@@ -96,11 +96,11 @@ class Match:
         )
 
 
-def _plain(row: Row) -> dict:
+def _plain(row: LayerMatch) -> dict:
     return row._asdict() | {"old": [*map(list, row.old)], "new": [*map(list, row.new)]}
 
 
-def _cells(row: Row) -> tuple[str, str, str, str]:
+def _cells(row: LayerMatch) -> tuple[str, str, str, str]:
     name = row.layer or row.source
     if row.layer and row.source not in ("", row.layer):
         name = f"{row.source} -> {row.layer}"
@@ -141,7 +141,9 @@ def match(
     rows = [row for row, _ in found]
     used = {row.source for row in rows if row.source}
     unused = [name for name, blobs in weights.items() if blobs and name not in used]
-    rows += [Row(UNUSED, "", name, _shapes(weights[name]), (), _UNUSED_WHY) for name in unused]
+    rows += [
+        LayerMatch(UNUSED, "", name, _shapes(weights[name]), (), _UNUSED_WHY) for name in unused
+    ]
     rows += _order_rows(
         before, after, {row.layer: row.source for row in rows if row.layer and row.source}
     )
@@ -196,10 +198,10 @@ class _Pairing:
             return mapped[0]
         return layer.name if layer.name in self.weights and layer.name not in self.names else ""
 
-    def row(self, layer: Layer) -> tuple[Row, list[Move]]:
+    def row(self, layer: Layer) -> tuple[LayerMatch, list[Move]]:
         expected, source = self.shapes.blobs(layer), self.source(layer)
         if not source:
-            return Row(
+            return LayerMatch(
                 FILLER, layer.name, "", (), tuple(expected or ()), _FILLER_WHY + _filler(layer)
             ), []
         blobs = self.weights[source]
@@ -209,12 +211,12 @@ class _Pairing:
         why_not = why_not or _misfit(blobs, expected)
         new = tuple(map(tuple, expected))
         if why_not:
-            return Row(MISMATCH, layer.name, source, _shapes(blobs), new, why_not), []
+            return LayerMatch(MISMATCH, layer.name, source, _shapes(blobs), new, why_not), []
         return self._fitting(layer, source, blobs, new)
 
     def _fitting(
         self, layer: Layer, source: str, blobs: Sequence[Blob], new: tuple[Shape, ...]
-    ) -> tuple[Row, list[Move]]:
+    ) -> tuple[LayerMatch, list[Move]]:
         turned = self._turned(source, layer)
         fits = all(blob.fits(shape) for blob, shape in zip(blobs, new, strict=True))
         verdict = COPIED if fits and not turned else RESHAPED
@@ -227,7 +229,7 @@ class _Pairing:
             )
             for number, shape in enumerate(new)
         ]
-        row = Row(verdict, layer.name, source, _shapes(blobs), new, why)
+        row = LayerMatch(verdict, layer.name, source, _shapes(blobs), new, why)
         return row, [] if verdict == COPIED else moves
 
     def _turned(self, source: str, layer: Layer) -> bool:
@@ -299,7 +301,7 @@ def _by_count(layer: Layer, blobs: Sequence[Blob]) -> tuple[list[Shape], str]:
 _ORDER_WHY = "the same weights give other results"
 
 
-def _order_rows(before: Graph, after: Graph, sources: Mapping[str, str]) -> Iterator[Row]:
+def _order_rows(before: Graph, after: Graph, sources: Mapping[str, str]) -> Iterator[LayerMatch]:
     """A row for each matched layer that the two nets
     reach through other types, or in another order.
     """
@@ -313,7 +315,7 @@ def _order_rows(before: Graph, after: Graph, sources: Mapping[str, str]) -> Iter
         if old != new or elsewhere:
             why = f"{_arrow(old_start, old, source)} in {before.prototxt.path}, "
             why += f"{_arrow(new_start, new, name)} in {after.prototxt.path}; {_ORDER_WHY}"
-            yield Row(ORDER, name, source, (), (), why)
+            yield LayerMatch(ORDER, name, source, (), (), why)
 
 
 def _way(

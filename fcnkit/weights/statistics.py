@@ -30,7 +30,7 @@ ALL_ZERO, NAN, INFINITE = "all zero", "NaN", "infinite"
 _COLUMNS = ("layer", "blob", "shape", "bytes", "minimum", "maximum", "mean", "zeros")
 
 
-class Row(NamedTuple):
+class BlobStatistics(NamedTuple):
     """One blob.
 
     `minimum`, `maximum`, `mean` and `deviation` (the root of the mean squared
@@ -42,7 +42,7 @@ class Row(NamedTuple):
     blob: int
     shape: Shape
     dtype: str
-    count: int  # type: ignore[assignment]  # in place of tuple.count, which nobody asks of a Row
+    count: int  # type: ignore[assignment]  # in place of tuple.count, which nobody asks for
     bytes: int
     minimum: float | None
     maximum: float | None
@@ -64,7 +64,7 @@ class Statistics:
     """The rows of a weights file, one for each blob, in the file's order."""
 
     path: str
-    rows: tuple[Row, ...]
+    rows: tuple[BlobStatistics, ...]
 
     @property
     def count(self) -> int:
@@ -77,7 +77,7 @@ class Statistics:
         return sum(row.bytes for row in self.rows)
 
     @property
-    def flagged(self) -> tuple[Row, ...]:
+    def flagged(self) -> tuple[BlobStatistics, ...]:
         """The rows that something is odd about."""
         return tuple(row for row in self.rows if row.flags)
 
@@ -119,7 +119,7 @@ class Statistics:
         ]
         return "".join(f"{line}\n" for line in lines)
 
-    def _notes(self, row: Row) -> str:
+    def _notes(self, row: BlobStatistics) -> str:
         """What is odd about a row, and its type in a file of several."""
         counts = {NAN: row.nans, INFINITE: row.infinities}
         notes = [f"{counts[flag]:,} {flag}" if flag in counts else flag for flag in row.flags]
@@ -163,7 +163,7 @@ def statistics(weights: Weights, *, progress: Progress = no_progress) -> Statist
     return Statistics(weights.path, tuple(_row(*each, progress) for each in blobs))
 
 
-def _row(layer: str, number: int, blob: Blob, progress: Progress) -> Row:
+def _row(layer: str, number: int, blob: Blob, progress: Progress) -> BlobStatistics:
     import numpy
 
     with numpy.errstate(
@@ -171,7 +171,7 @@ def _row(layer: str, number: int, blob: Blob, progress: Progress) -> Row:
     ):  # NaN of any kind, float64 that comes to infinity
         found = reduce(_joined, map(_part, values(blob, progress)), _Part())
     deviation = math.sqrt(found.spread / max(found.finite, 1))
-    return Row(
+    return BlobStatistics(
         layer,
         number,
         blob.shape,
@@ -245,7 +245,7 @@ def _joined(one: _Part, other: _Part) -> _Part:
     )
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: BlobStatistics) -> tuple[str, ...]:
     return (
         row.layer,
         str(row.blob),
@@ -276,7 +276,7 @@ def _heads(names: Sequence[str], room: int) -> Iterator[str]:
         yield "" if len(name) > room and name == before else name
 
 
-def _plain(row: Row) -> dict:
+def _plain(row: BlobStatistics) -> dict:
     figures = {name: value for name, value in row._asdict().items() if isinstance(value, float)}
     unsaid = {name: None for name, value in figures.items() if not math.isfinite(value)}
     return row._asdict() | {"shape": list(row.shape), "flags": list(row.flags)} | unsaid

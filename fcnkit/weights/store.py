@@ -22,14 +22,14 @@ from fcnkit.edits import Edit, pieces
 from fcnkit.errors import WeightsError
 from fcnkit.formats import caffemodel, hdf5, npz, signature, solverstate
 from fcnkit.formats.blobproto import shown_shape
-from fcnkit.formats.caffemodel import Layout
+from fcnkit.formats.caffemodel import CaffemodelLayout
 from fcnkit.progress import Progress, no_progress, reported
 from fcnkit.tables import columns
 from fcnkit.weights import caffemodel_edits, containers
 from fcnkit.weights.blobs import (
     Blob,
     Lazy,
-    Source,
+    OpenFile,
     StoredLayer,
     reshaped,
     stamp,
@@ -73,12 +73,12 @@ def open(path: str | os.PathLike) -> "Weights":
     return _mapped(source)
 
 
-def _whole(source: Source, kind: str, found: Mapping[str, tuple[Blob, ...]]) -> "Weights":
+def _whole(source: OpenFile, kind: str, found: Mapping[str, tuple[Blob, ...]]) -> "Weights":
     layers = tuple(StoredLayer(name, "", None, blobs) for name, blobs in found.items())
-    return Weights(source.path, kind, layers, source, Layout(kind, (), 0), layers)
+    return Weights(source.path, kind, layers, source, CaffemodelLayout(kind, (), 0), layers)
 
 
-def _mapped(source: Source) -> "Weights":
+def _mapped(source: OpenFile) -> "Weights":
     """The weights of a file in protobuf's wire format."""
     if not source.stamp[0]:
         signature.recognise(b"", source.path)
@@ -102,12 +102,12 @@ def _mapped(source: Source) -> "Weights":
 
 def create(*, kind: str = "layer") -> "Weights":
     """Weights without any layer, to be filled with `put` and saved; "layers" makes a V1 file."""
-    return Weights("new weights", kind, (), None, Layout(kind, (), 0))
+    return Weights("new weights", kind, (), None, CaffemodelLayout(kind, (), 0))
 
 
-def _opened(name: str) -> Source:
+def _opened(name: str) -> OpenFile:
     file = os.open(name, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-    return Source(name, file, stamp(file))
+    return OpenFile(name, file, stamp(file))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -126,8 +126,8 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
     path: str
     kind: str
     layers: tuple[StoredLayer, ...]
-    source: Source | None
-    layout: Layout
+    source: OpenFile | None
+    layout: CaffemodelLayout
     opened: tuple[StoredLayer, ...] = ()
     note: str = ""
 
@@ -239,7 +239,9 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
         layers = tuple(
             layer._replace(span=None) for layer in self.layers if layer is self._by_name[layer.name]
         )
-        return replace(self, kind=kind, layers=layers, layout=Layout(kind, (), 0), opened=())
+        return replace(
+            self, kind=kind, layers=layers, layout=CaffemodelLayout(kind, (), 0), opened=()
+        )
 
     @property
     def unchanged(self) -> bool:

@@ -13,10 +13,10 @@ from fcnkit.plan import Move
 from fcnkit.weights import arithmetic, fillers
 from fcnkit.weights.blobs import Blob, Lazy, reshaped, zeros
 from fcnkit.weights.blobs import blob as as_blob
-from fcnkit.weights.matching import Match, Row, match
+from fcnkit.weights.matching import LayerMatch, Match, match
 from fcnkit.weights.store import Weights
 
-__all__ = ["Match", "Row", "match", "transplant", "transposed"]
+__all__ = ["Match", "LayerMatch", "match", "transplant", "transposed"]
 
 
 class Moving(Protocol):

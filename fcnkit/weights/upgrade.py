@@ -20,7 +20,7 @@ from fcnkit.formats.wire import tag, varint
 from fcnkit.plan import Plan
 from fcnkit.progress import Progress, no_progress, reported
 from fcnkit.weights import store
-from fcnkit.weights.blobs import Source
+from fcnkit.weights.blobs import OpenFile
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -40,7 +40,7 @@ class Upgraded:
     path: str
     plan: Plan
     parts: tuple[Part, ...]
-    source: Source | None
+    source: OpenFile | None
 
     @property
     def nbytes(self) -> int:
@@ -110,13 +110,13 @@ def _net(weights: store.Weights) -> "Message":
     return net
 
 
-def _without_blobs(source: Source | None, span: LayerSpan) -> bytes:
+def _without_blobs(source: OpenFile | None, span: LayerSpan) -> bytes:
     stops = [span.body, *(blob.stop for blob in span.blobs)]
     starts = [*(blob.start for blob in span.blobs), span.stop]
     return b"".join(_bytes(source, start, stop) for start, stop in zip(stops, starts, strict=True))
 
 
-def _bytes(source: Source | None, start: int, stop: int) -> bytes:
+def _bytes(source: OpenFile | None, start: int, stop: int) -> bytes:
     whole = source and start < stop
     return b"".join(map(bytes, source.pieces(start, stop))) if source and whole else b""
 

@@ -17,7 +17,7 @@ from fcnkit.nets.shapes import Shapes
 from fcnkit.weights.store import Weights
 
 
-class Step(NamedTuple):
+class BuiltLayer(NamedTuple):
     """One layer as it is run: all its tops,
     its parameters, and the bottoms that gradients go to.
     """
@@ -62,9 +62,9 @@ class Net(torch.nn.Module):
         for layer in self.graph.layers:
             _check(layer, sizes)
         self.learned, self._uses = parameters(sizes, seed, {*given, *(weights or ())})
-        self.steps = tuple(_steps(sizes, self._uses))
+        self.layers = tuple(_built_layers(sizes, self._uses))
         self.losses = {
-            top: weight for step in self.steps for top, weight in _loss_weights(step) if weight
+            top: weight for built in self.layers for top, weight in _loss_weights(built) if weight
         }
         self._outputs = self.graph.outputs
         self._shown = tuple(dict.fromkeys((*self._outputs, *self.losses)))
@@ -102,29 +102,29 @@ class Net(torch.nn.Module):
         to be compiled.
         """
         self._schedule(self._shown)
-        for step in self.steps:
-            if of(step.layer).spreads:
-                step.run((), [self._blob(use) for use in step.uses])
+        for built in self.layers:
+            if of(built.layer).spreads:
+                built.run((), [self._blob(use) for use in built.uses])
 
     def tops(self, inputs: Mapping[str, Tensor], wanted: Collection[Top]) -> dict[Top, Tensor]:
         """The tensors of the wanted tops; others are let go when the last layer has read them."""
         wanted = tuple(dict.fromkeys(wanted))
         values = {top: inputs[top.blob] for top in self._given}
         for number, dead in self._schedule(wanted):
-            self._step(self.steps[number], values)
+            self._run_layer(self.layers[number], values)
             for top in dead:
                 del values[top]
         return values
 
-    def _step(self, step: Step, values: dict[Top, Tensor]) -> None:
+    def _run_layer(self, built: BuiltLayer, values: dict[Top, Tensor]) -> None:
         bottoms = [
             values[top] if through else values[top].detach()
-            for top, through in zip(step.layer.bottoms, step.backward, strict=True)
+            for top, through in zip(built.layer.bottoms, built.backward, strict=True)
         ]
-        found = step.run(bottoms, [self._blob(use) for use in step.uses])
-        if not step.layer.bottoms and not step.uses:  # made up, and not where the net is
+        found = built.run(bottoms, [self._blob(use) for use in built.uses])
+        if not built.layer.bottoms and not built.uses:  # made up, and not where the net is
             found = [value.to(self.device) for value in found]
-        values.update(zip(step.tops, found, strict=False))
+        values.update(zip(built.tops, found, strict=False))
 
     def _blob(self, use: Use) -> Tensor:
         value = self.blobs[use.number]
@@ -134,7 +134,7 @@ class Net(torch.nn.Module):
     def _schedule(self, wanted: tuple[Top, ...]) -> tuple[tuple[int, tuple[Top, ...]], ...]:
         """The steps to run in turn, each with the tops that nobody needs after it."""
         if wanted not in self._schedules:
-            self._schedules[wanted] = tuple(_schedule(self.steps, wanted, self._all))
+            self._schedules[wanted] = tuple(_schedule(self.layers, wanted, self._all))
         return self._schedules[wanted]
 
     @property
@@ -179,7 +179,7 @@ def _check(layer: Layer, sizes: Shapes) -> None:
         )
 
 
-def _steps(sizes: Shapes, uses: Sequence[tuple[Use, ...]]) -> Iterator[Step]:
+def _built_layers(sizes: Shapes, uses: Sequence[tuple[Use, ...]]) -> Iterator[BuiltLayer]:
     everywhere = forced(sizes.graph)
     for layer in sizes.graph.layers:
         if is_source(layer):
@@ -188,7 +188,9 @@ def _steps(sizes: Shapes, uses: Sequence[tuple[Use, ...]]) -> Iterator[Step]:
             layer, tuple(sizes.bottoms(layer) or ()), phase_of(layer, sizes.graph) == "TRAIN"
         )
         run = LAYERS[layer.type].build(site)
-        yield Step(layer, _all_tops(layer), run, uses[layer.index], _backward(layer, everywhere))
+        yield BuiltLayer(
+            layer, _all_tops(layer), run, uses[layer.index], _backward(layer, everywhere)
+        )
 
 
 def phase_of(layer: Layer, graph: Graph) -> str:
@@ -212,23 +214,23 @@ def _all_tops(layer: Layer) -> tuple[Top, ...]:
     return layer.tops or (Top("(automatic)", layer.index, 0),) * LAYERS[layer.type].loss
 
 
-def _loss_weights(step: Step) -> list[tuple[Top, float]]:
-    layer = step.layer
+def _loss_weights(built: BuiltLayer) -> list[tuple[Top, float]]:
+    layer = built.layer
     weights = layer.view.list("loss_weight")
     if not weights and LAYERS[layer.type].loss:
         weights = [1.0]
-    if len(weights) not in (0, len(step.tops)):
-        fact = f"{len(weights)} loss_weight for {len(step.tops)} tops"
+    if len(weights) not in (0, len(built.tops)):
+        fact = f"{len(weights)} loss_weight for {len(built.tops)} tops"
         raise layer.error(f"{fact}; give one each: loss_weight: 1 loss_weight: 0")
-    return list(zip(step.tops, weights, strict=False))
+    return list(zip(built.tops, weights, strict=False))
 
 
 def _schedule(
-    steps: Sequence[Step], wanted: Collection[Top], everything: bool
+    layers: Sequence[BuiltLayer], wanted: Collection[Top], everything: bool
 ) -> Iterator[tuple[int, tuple[Top, ...]]]:
     needed, run = set(wanted), []
-    for number in reversed(range(len(steps))):
-        bottoms, tops = steps[number].layer.bottoms, steps[number].tops
+    for number in reversed(range(len(layers))):
+        bottoms, tops = layers[number].layer.bottoms, layers[number].tops
         if everything or needed.intersection(tops):
             run.append((number, tuple(top for top in {*bottoms, *tops} if top not in needed)))
             needed.update(bottoms)

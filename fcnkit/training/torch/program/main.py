@@ -141,8 +141,8 @@ def _train(
     from fcnkit.training.torch.program import train
 
     engine.chosen(device)
-    start = train.Start(tuple(filter(None, asked.weights.split(","))), asked.snapshot)
-    how = train.How(device, asked.precision, asked.compile, place)
+    start = train.StartingPoint(tuple(filter(None, asked.weights.split(","))), asked.snapshot)
+    how = train.Setup(device, asked.precision, asked.compile, place)
     train.train(solver, start, how, log=log, stopping=lambda: bool(stops))
 
 

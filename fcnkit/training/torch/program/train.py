@@ -21,7 +21,7 @@ from fcnkit.training.torch.solving.solver import Solver
 from fcnkit.weights import store
 
 
-class Start(NamedTuple):
+class StartingPoint(NamedTuple):
     """What a training starts from: a solver state,
     or weights files, later over earlier ones, or fillers.
     """
@@ -30,7 +30,7 @@ class Start(NamedTuple):
     snapshot: str = ""
 
 
-class How(NamedTuple):
+class Setup(NamedTuple):
     """On which device, with which products, and which of several processes this is."""
 
     device: str = "cpu"
@@ -40,7 +40,7 @@ class How(NamedTuple):
 
 
 def train(
-    text: Prototxt, start: Start, how: How, *, log: Log, stopping: Callable[[], bool]
+    text: Prototxt, start: StartingPoint, how: Setup, *, log: Log, stopping: Callable[[], bool]
 ) -> None:
     """The solver's net is trained to its last iteration,
     or until `stopping`; the snapshots are saved.
@@ -72,10 +72,10 @@ def train(
         if start.snapshot:
             log.say(f"Resuming from {start.snapshot}")
             solver.restore(start.snapshot)
-        _run(_Job(view, solver, group, log, stopping))
+        _run(_Training(view, solver, group, log, stopping))
 
 
-def _described(how: How, device: torch.device, group: Together) -> str:
+def _described(how: Setup, device: torch.device, group: Together) -> str:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     place = f"{how.device} ({name})" if name else how.device
     many = f", {group.ranks} processes" if group.ranks > 1 else ""
@@ -112,7 +112,7 @@ class _Feed(NamedTuple):
             return torch.from_numpy(array).pin_memory()
 
 
-def _say_ignored(solver: Solver, start: Start, log: Log) -> None:
+def _say_ignored(solver: Solver, start: StartingPoint, log: Log) -> None:
     """The layers of the weights that the net does not have are named."""
     known = {layer.name for layer in solver.net.graph.layers}
     for path in start.weights:
@@ -125,7 +125,7 @@ def _say_ignored(solver: Solver, start: Start, log: Log) -> None:
 # ---- the loop
 
 
-class _Job(NamedTuple):
+class _Training(NamedTuple):
     """A training under way, in one of the processes that share it."""
 
     view: View
@@ -144,7 +144,7 @@ class _Job(NamedTuple):
         return self.group.any(self.stopping())
 
 
-def _run(job: _Job) -> None:
+def _run(job: _Training) -> None:
     solver, limit, shown = job.solver, job.view.get("max_iter"), _Shown(job)
     job.log.say(f"Learning Rate Policy: {job.view.get('lr_policy')}")
     stopped = False
@@ -164,7 +164,7 @@ def _run(job: _Job) -> None:
     job.log.say("Optimization stopped early." if stopped else "Optimization Done.")
 
 
-def _end(job: _Job, shown: "_Shown") -> None:
+def _end(job: _Training, shown: "_Shown") -> None:
     """What has become of the net is said."""
     if job.due("display"):
         shown.last()
@@ -172,7 +172,7 @@ def _end(job: _Job, shown: "_Shown") -> None:
         _test(job)
 
 
-def _save(job: _Job) -> None:
+def _save(job: _Training) -> None:
     """A snapshot is saved, by the first process."""
     if not job.group.first:
         return
@@ -181,7 +181,7 @@ def _save(job: _Job) -> None:
     job.log.say(f"Snapshotting solver state to binary proto file {saved.state}")
 
 
-def _test(job: _Job) -> None:
+def _test(job: _Training) -> None:
     """Every test net is tested, by the first process; a stop in between is the end of it."""
     for number in range(len(job.solver.tests) if job.group.first else 0):
         job.log.say(f"Iteration {job.solver.iteration}, Testing net (#{number})")
@@ -198,7 +198,7 @@ def _test(job: _Job) -> None:
 class _Shown:
     """What has been shown of the losses, and when."""
 
-    def __init__(self, job: _Job) -> None:
+    def __init__(self, job: _Training) -> None:
         self.job, self.iteration, self.at = job, job.solver.iteration, time.monotonic()
 
     def step(self) -> None:

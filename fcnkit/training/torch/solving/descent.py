@@ -16,10 +16,17 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import View
 from fcnkit.training.torch.solving.rates import single
 from fcnkit.training.torch.solving.solver_nets import refused
-from fcnkit.training.torch.solving.updates import Step, decayed, normalised, numbers, pieces, rule
+from fcnkit.training.torch.solving.updates import (
+    ParameterStep,
+    coefficients,
+    decayed,
+    normalised,
+    pieces,
+    rule,
+)
 
 
-class _Group(NamedTuple):
+class _ParameterGroup(NamedTuple):
     """Parameters with one lr_mult and one decay_mult, and a list for each of their histories."""
 
     lr_mult: float
@@ -39,7 +46,7 @@ class Descent:
         view = View("SolverParameter", solver.root)
         self.learned = learned
         self.learning = [each.value for each in learned if each.value.requires_grad]
-        self._rule, self._numbers, self._l1 = rule(solver), numbers(solver), _l1(solver)
+        self._rule, self._numbers, self._l1 = rule(solver), coefficients(solver), _l1(solver)
         self._decay, self._clip = single(view, "weight_decay"), single(view, "clip_gradients")
         self._passes = view.get("iter_size") * processes
         self._groups = self._grouped([None] * len(learned) * self._rule.histories)
@@ -60,7 +67,7 @@ class Descent:
         for group in self._groups:
             gradients = [_gradient(value) for value in group.values]
             first, second, *_ = (*group.histories, [])
-            whole = Step(
+            whole = ParameterStep(
                 group.values,
                 gradients,
                 first,
@@ -124,9 +131,9 @@ class Descent:
                 raise WeightsError(f"{place}: {fact}; give a state of this net")
         self._groups = self._grouped(history)
 
-    def _grouped(self, history: Sequence[np.ndarray | None]) -> list[_Group]:
+    def _grouped(self, history: Sequence[np.ndarray | None]) -> list[_ParameterGroup]:
         """The parameters that a step changes, or their histories, by what is done with them."""
-        groups: dict[tuple[float, float], _Group] = {}
+        groups: dict[tuple[float, float], _ParameterGroup] = {}
         many = len(self.learned)
         for number, each in enumerate(self.learned):
             own = history[number::many]
@@ -134,7 +141,8 @@ class Descent:
                 continue
             empty: tuple[list[Tensor], ...] = tuple([] for _ in own)
             group = groups.setdefault(
-                (each.lr_mult, each.decay_mult), _Group(each.lr_mult, each.decay_mult, [], empty)
+                (each.lr_mult, each.decay_mult),
+                _ParameterGroup(each.lr_mult, each.decay_mult, [], empty),
             )
             group.values.append(each.value)
             for those, values in zip(group.histories, own, strict=True):

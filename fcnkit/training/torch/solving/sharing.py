@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from torch.nn import Parameter
 
-from fcnkit.engines.torch.net import Net, Step
+from fcnkit.engines.torch.net import BuiltLayer, Net
 
 
 def share(source: Net, target: Net) -> None:
@@ -13,7 +13,7 @@ def share(source: Net, target: Net) -> None:
     Raises NetError where such layers have other numbers of parameters, or other shapes.
     """
     for one, other in _pairs(source, target):
-        shapes = [[use.shape for use in step.uses] for step in (one, other)]
+        shapes = [[use.shape for use in built.uses] for built in (one, other)]
         if shapes[0] != shapes[1]:
             fact = f"its parameters are {shapes[1]}, and {shapes[0]} in the net that is trained"
             raise other.layer.error(f"{fact}; give the layer the same numbers in both")
@@ -31,12 +31,12 @@ def _share(target: Net, index: int, value: Parameter) -> None:
 
 def has_all(source: Net, target: Net) -> bool:
     """Whether each layer of the target that has parameters is one of the source's too."""
-    names = {step.layer.name for step in source.steps}
-    return all(step.layer.name in names for step in target.steps if step.uses)
+    names = {built.layer.name for built in source.layers}
+    return all(built.layer.name in names for built in target.layers if built.uses)
 
 
-def _pairs(source: Net, target: Net) -> Iterator[tuple[Step, Step]]:
-    first = {step.layer.name: step for step in reversed(target.steps)}
-    for step in source.steps:
-        if step.layer.name in first:
-            yield step, first[step.layer.name]
+def _pairs(source: Net, target: Net) -> Iterator[tuple[BuiltLayer, BuiltLayer]]:
+    first = {built.layer.name: built for built in reversed(target.layers)}
+    for built in source.layers:
+        if built.layer.name in first:
+            yield built, first[built.layer.name]

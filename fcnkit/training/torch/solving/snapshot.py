@@ -15,7 +15,7 @@ import numpy as np
 from fcnkit import files
 from fcnkit.errors import OutputError, WeightsError
 from fcnkit.formats import blobproto, hdf5, hdf5state, solverstate, wire
-from fcnkit.formats.hdf5state import State
+from fcnkit.formats.hdf5state import SolverState
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import View
 from fcnkit.weights import store
@@ -25,7 +25,7 @@ ENDINGS = {"BINARYPROTO": "", "HDF5": ".h5"}
 _KINDS = {"BINARYPROTO": "layer", "HDF5": "hdf5"}
 
 
-class Snapshot(NamedTuple):
+class SnapshotFiles(NamedTuple):
     """The two files of a snapshot."""
 
     weights: Path
@@ -38,8 +38,8 @@ def save(
     form: str,
     blobs: Mapping[str, Sequence[np.ndarray]],
     types: Mapping[str, str],
-    state: State,
-) -> Snapshot:
+    state: SolverState,
+) -> SnapshotFiles:
     """Weights and solver state are in the files that Caffe would name so;
     each is whole or not there.
 
@@ -49,14 +49,14 @@ def save(
     """
     name = f"{prefix}_iter_{state.iteration}"
     weights = f"{name}.caffemodel{ENDINGS[form]}"
-    saved = Snapshot(Path(folder, weights), Path(folder, f"{name}.solverstate{ENDINGS[form]}"))
+    saved = SnapshotFiles(Path(folder, weights), Path(folder, f"{name}.solverstate{ENDINGS[form]}"))
     made = store.create(kind=_KINDS[form]).put_all(blobs, types=types)
     made.save(saved.weights, force=True)
     save_state(saved.state, state._replace(learned_net=weights), form)
     return saved
 
 
-def save_state(path: str | os.PathLike, state: State, form: str = "BINARYPROTO") -> None:
+def save_state(path: str | os.PathLike, state: SolverState, form: str = "BINARYPROTO") -> None:
     """The file at `path` is a solver state that Caffe reads."""
     if form == "HDF5":
         files.write(path, hdf5state.render(state), force=True)
@@ -66,7 +66,7 @@ def save_state(path: str | os.PathLike, state: State, form: str = "BINARYPROTO")
             file.write(part)
 
 
-def _parts(state: State) -> Iterator[bytes | memoryview]:
+def _parts(state: SolverState) -> Iterator[bytes | memoryview]:
     """The bytes of a SolverState; current_step is there also when it is 0, as from Caffe."""
     name = state.learned_net.encode("utf-8", "surrogateescape")
     yield wire.tag(1, wire.VARINT) + wire.varint(state.iteration) + wire.framed(2, name)
@@ -78,7 +78,7 @@ def _parts(state: State) -> Iterator[bytes | memoryview]:
     yield wire.tag(4, wire.VARINT) + wire.varint(state.step)
 
 
-def read_state(path: str | os.PathLike) -> State:
+def read_state(path: str | os.PathLike) -> SolverState:
     """The solver state in a file, by Caffe or by us, in either format.
 
     Raises WeightsError when it cannot be read or is none.
@@ -94,12 +94,12 @@ def read_state(path: str | os.PathLike) -> State:
         raise WeightsError(f"{name}: is no solver state; give a .solverstate that Caffe saved")
     found = solverstate.scan(data, name)
     history = store.open(path)["history"]
-    return State(
+    return SolverState(
         found.iteration, found.learned_net, found.step, tuple(blob.array() for blob in history)
     )
 
 
-def weights_of(path: str | os.PathLike, state: State, folder: str | os.PathLike) -> Path:
+def weights_of(path: str | os.PathLike, state: SolverState, folder: str | os.PathLike) -> Path:
     """The weights file that a solver state names,
     relative to `folder`, or else that of its name beside it.
 

@@ -23,9 +23,9 @@ from fcnkit.training.torch.solving.descent import Descent
 from fcnkit.training.torch.solving.precision import cast, checked, products
 from fcnkit.training.torch.solving.rates import Point, Rates
 from fcnkit.training.torch.solving.sharing import has_all, share
-from fcnkit.training.torch.solving.snapshot import Snapshot, State
+from fcnkit.training.torch.solving.snapshot import SnapshotFiles, SolverState
 from fcnkit.training.torch.solving.solver_nets import Tested, nets, refused
-from fcnkit.training.torch.solving.statistics import Added, Statistics
+from fcnkit.training.torch.solving.statistics import Added, MovingAverages
 from fcnkit.weights import store
 from fcnkit.weights.store import Weights
 
@@ -53,7 +53,7 @@ class Output(NamedTuple):
     weight: float
 
 
-class Scores(NamedTuple):
+class TestOutputs(NamedTuple):
     """The mean outputs of a test net, and its mean loss where test_compute_loss asks for it."""
 
     outputs: tuple[Output, ...]
@@ -119,7 +119,9 @@ class Solver:
         self._descent = Descent(solver, self.net.learned, processes=processes)
         self._summed = summed or (lambda parameters: nullcontext())
         shared = processes if added else 1
-        self._statistics = Statistics(self.net, processes=shared, rank=rank, added=added or _alone)
+        self._statistics = MovingAverages(
+            self.net, processes=shared, rank=rank, added=added or _alone
+        )
         self._at = Point(0, 0)
         self._losses: deque[Tensor] = deque(maxlen=self.view.get("average_loss"))
 
@@ -172,7 +174,7 @@ class Solver:
 
     def test(
         self, number: int = 0, *, stopping: Callable[[], bool] = lambda: False
-    ) -> Scores | None:
+    ) -> TestOutputs | None:
         """What test net `number` gives on its next test_iter batches,
         with the parameters as they are.
 
@@ -187,15 +189,15 @@ class Solver:
             return None
         means = {name: value / test.length for name, value in found.items()}
         wanted = self.view.get("test_compute_loss")
-        return Scores(_outputs(test.net, means), float(loss) / test.length if wanted else None)
+        return TestOutputs(_outputs(test.net, means), float(loss) / test.length if wanted else None)
 
-    def snapshot(self, prefix: str | None = None) -> Snapshot:
+    def snapshot(self, prefix: str | None = None) -> SnapshotFiles:
         """The files PREFIX_iter_N that Caffe would save now are there; their paths.
 
         `prefix` is relative to the folder; the solver's snapshot_prefix when not
         given.  Raises OutputError where a file cannot be written.
         """
-        state = State(self.iteration, "", self._at.step, self._descent.history())
+        state = SolverState(self.iteration, "", self._at.step, self._descent.history())
         prefix = snapshot.prefix(self.solver, self.folder) if prefix is None else prefix
         types = {layer.name: layer.type for layer in self.net.graph.layers}
         form = self.view.get("snapshot_format")

@@ -20,7 +20,7 @@ from fcnkit.nets.layers.table import keeps_statistics
 Added = Callable[[Sequence[Tensor]], None]
 
 
-class Statistics:
+class MovingAverages:
     """The averages of a net in one of several `processes`, number `rank` of them."""
 
     def __init__(self, net: Net, *, processes: int, rank: int, added: Added):
@@ -54,12 +54,12 @@ class Statistics:
 
 def _moving(net: Net) -> Iterator[tuple[Parameter, float]]:
     """The averages that passes move, and by what they fade."""
-    for step in net.steps:
-        layer = step.layer
+    for built in net.layers:
+        layer = built.layer
         if keeps_statistics(layer) and by_batch(
             layer, training=phase_of(layer, net.graph) == "TRAIN"
         ):
             fraction = layer.param("batch_norm_param").get("moving_average_fraction")
             yield from zip(
-                (net.blobs[use.number] for use in step.uses), repeat(fraction), strict=False
+                (net.blobs[use.number] for use in built.uses), repeat(fraction), strict=False
             )

@@ -20,7 +20,7 @@ from fcnkit.training.torch.solving.solver_nets import refused
 Tensors = list[Tensor]
 
 
-class Numbers(NamedTuple):
+class Coefficients(NamedTuple):
     """What a solver's formulas have in them, rounded to 32 bits."""
 
     momentum: float
@@ -29,7 +29,7 @@ class Numbers(NamedTuple):
     delta: float
 
 
-class Step(NamedTuple):
+class ParameterStep(NamedTuple):
     """Parameters that are changed alike:
     values, gradients, histories, rate times lr_mult, and the decay.
 
@@ -53,12 +53,12 @@ class Rule(NamedTuple):
     and whether these grow at rate 0.
     """
 
-    update: Callable[[Step, Numbers], None]
+    update: Callable[[ParameterStep, Coefficients], None]
     histories: int = 1
     grows: bool = False
 
 
-def sgd(step: Step, its: Numbers) -> None:
+def sgd(step: ParameterStep, its: Coefficients) -> None:
     """The history is momentum times what it was and rate times the gradient;
     the values go down by it.
     """
@@ -66,7 +66,7 @@ def sgd(step: Step, its: Numbers) -> None:
     torch._foreach_sub_(step.values, step.first)
 
 
-def nesterov(step: Step, its: Numbers) -> None:
+def nesterov(step: ParameterStep, its: Coefficients) -> None:
     """As SGD, but the values go down by 1 + momentum times the history,
     less momentum times what it was.
     """
@@ -75,19 +75,19 @@ def nesterov(step: Step, its: Numbers) -> None:
     torch._foreach_sub_(step.values, step.first, alpha=_rounded(1 + its.momentum))
 
 
-def adagrad(step: Step, its: Numbers) -> None:
+def adagrad(step: ParameterStep, its: Coefficients) -> None:
     """The gradient over the root of the sum of all its squares."""
     torch._foreach_addcmul_(step.first, step.gradients, step.gradients)
     _divided(step, [*torch._foreach_sqrt(step.first)], its.delta)
 
 
-def rmsprop(step: Step, its: Numbers) -> None:
+def rmsprop(step: ParameterStep, its: Coefficients) -> None:
     """The gradient over the root of the fading mean of its squares."""
     _blend_squares(step.first, its.rms_decay, step.gradients)
     _divided(step, [*torch._foreach_sqrt(step.first)], its.delta)
 
 
-def adadelta(step: Step, its: Numbers) -> None:
+def adadelta(step: ParameterStep, its: Coefficients) -> None:
     """The gradient times the root of the fading mean
     of squared steps over that of squared gradients.
     """
@@ -100,7 +100,7 @@ def adadelta(step: Step, its: Numbers) -> None:
     torch._foreach_sub_(step.values, step.gradients, alpha=step.rate)
 
 
-def adam(step: Step, its: Numbers) -> None:
+def adam(step: ParameterStep, its: Coefficients) -> None:
     """The fading mean of the gradients over the root of that of their squares;
     both allow for the start.
     """
@@ -113,13 +113,13 @@ def adam(step: Step, its: Numbers) -> None:
     torch._foreach_addcdiv_(step.values, step.first, step.gradients, value=-rate)
 
 
-def normalised(step: Step) -> None:
+def normalised(step: ParameterStep) -> None:
     """The gradients are means over the passes."""
     if step.passes != 1:
         torch._foreach_mul_(step.gradients, 1 / step.passes)
 
 
-def decayed(step: Step, *, l1: bool) -> None:
+def decayed(step: ParameterStep, *, l1: bool) -> None:
     """The gradients have that of the decay: of half the values' squares, or of their magnitudes."""
     if step.decay:
         pull = torch._foreach_sign(step.values) if l1 else step.values
@@ -165,7 +165,7 @@ def rule(solver: Prototxt) -> Rule:
 _PIECE = 1 << 20
 
 
-def pieces(step: Step) -> Iterator[Step]:
+def pieces(step: ParameterStep) -> Iterator[ParameterStep]:
     """The step, on a CPU in pieces."""
     lists = (step.values, step.gradients, step.first, step.second)
     if step.values[0].is_cuda:
@@ -180,10 +180,10 @@ def pieces(step: Step) -> Iterator[Step]:
             )
 
 
-def numbers(solver: Prototxt) -> Numbers:
+def coefficients(solver: Prototxt) -> Coefficients:
     """The numbers of a solver's formulas."""
     view = View("SolverParameter", solver.root)
-    return Numbers(*(single(view, name) for name in Numbers._fields))
+    return Coefficients(*(single(view, name) for name in Coefficients._fields))
 
 
 def _blend(old: Tensors, share: float, new: Tensors, factor: float) -> None:
@@ -196,12 +196,12 @@ def _blend_squares(old: Tensors, share: float, new: Tensors) -> None:
     torch._foreach_addcmul_(old, new, new, value=_rounded(1 - share))
 
 
-def _divided(step: Step, roots: Tensors, delta: float) -> None:
+def _divided(step: ParameterStep, roots: Tensors, delta: float) -> None:
     torch._foreach_add_(roots, delta)
     torch._foreach_addcdiv_(step.values, step.gradients, roots, value=-step.rate)
 
 
-def _correction(its: Numbers, count: int) -> float:
+def _correction(its: Coefficients, count: int) -> float:
     one, many = np.float32(1), np.float32(count)
     root = np.sqrt(one - np.float32(its.momentum2) ** many)
     return float(root / (one - np.float32(its.momentum) ** many))
