@@ -7,10 +7,11 @@ from functools import cache, lru_cache
 from itertools import product
 from typing import NamedTuple
 
-from type_deeds import DEEDS, EQUAL, Answer, Tried, start
+from type_deeds import DEEDS
 from type_nets import POSITIONS, X, planned
-from type_oracle import asked
+from type_oracle import Asked, asked
 from type_text import LAYOUTS, generations, written
+from type_tried import EQUAL, Answer, Tried, start
 
 from fcnkit.engines.caffe import Question
 from fcnkit.errors import EngineError, FcnkitError
@@ -99,9 +100,10 @@ def fates(tried: Iterable[Case], caffe) -> list[Fate]:
     todo = [at for at, plan in enumerate(plans) if isinstance(plan, Plan)]
     _ask_before([tried[at] for at in todo], caffe)
     answers = [_judged(tried[at], plans[at]) for at in todo]
-    asked_ = iter(caffe.ask([_question(one) for one in answers if isinstance(one, Answer)]))
+    posed = [one for answer in answers if isinstance(answer, Answer) for one in answer.asked]
+    found = iter(caffe.ask([_question(one) for one in posed]))
     words = {
-        at: _word(one, next(asked_), plans[at]) if isinstance(one, Answer) else one
+        at: _word(one, [next(found) for _ in one.asked]) if isinstance(one, Answer) else one
         for at, one in zip(todo, answers, strict=True)
     }
     return [Fate(case, words.get(at, plans[at])) for at, case in enumerate(tried)]
@@ -116,7 +118,14 @@ def _planned(case: Case) -> Plan | str:
         return _refusal(case, error)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
+    if not plan.changed and not plan.moves and DEEDS[case.deed].before is None:
+        return _unlike_relu(case, plan) or _unchanged(plan)
     return _unlike_relu(case, plan) or plan
+
+
+def _unchanged(plan: Plan) -> str:
+    kept = [step.why for step in plan.steps if step.verb == "keep"]
+    return f"kept: {kept[0]}" if kept else f"{EQUAL}: nothing changed"
 
 
 def _text(case: Case) -> Prototxt:
@@ -140,7 +149,7 @@ def _unlike_relu(case: Case, outcome: "Plan | FcnkitError") -> str:
     if case.kind not in VALUE_WISE or case.kind == "ReLU" or not planned("ReLU", case.position):
         return ""
     wanted, found = _relu(case.deed, case.position, case.generation), _done(outcome)
-    return "" if wanted == found else f"{found} where with a ReLU it is {wanted}"
+    return "" if wanted == found else f"it is {found}, and with a ReLU {wanted}"
 
 
 @cache
@@ -154,7 +163,7 @@ def _relu(deed: str, position: str, generation: str) -> str:
 
 def _done(outcome: "Plan | FcnkitError") -> str:
     if not isinstance(outcome, Plan):
-        return "refused"
+        return "a refusal"
     done = Counter(f"{step.verb} {step.layer}" for step in outcome.steps if step.layer != X)
     return ", ".join(sorted(done.elements())) or "nothing"
 
@@ -179,9 +188,7 @@ def _ask_before(tried: Sequence[Case], caffe) -> None:
 def _asked_before(case: Case) -> Question:
     begin, change = started(case.kind, case.position), DEEDS[case.deed].before
     found = asked(begin.net, begin.weights, begin.values, begin.given)
-    if change and begin.image in found.values:
-        found.values[begin.image] = change(found.values[begin.image])
-    return Question("run", found.net, found.weights, found.values, found.blobs)
+    return _question(change(begin, found) if change else found)
 
 
 def _judged(case: Case, plan: Plan) -> "Answer | str":
@@ -190,21 +197,20 @@ def _judged(case: Case, plan: Plan) -> "Answer | str":
     if isinstance(before, Exception):
         return f"Caffe refuses the net before: {before}"
     try:
-        return DEEDS[case.deed].judge(started(case.kind, case.position), plan, before)
+        answer = DEEDS[case.deed].judge(started(case.kind, case.position), plan, before)
+        return answer if any(one.blobs for one in answer.asked) else answer.verdict({})
     except FcnkitError as error:
         return f"the net after is none: {error}"
     except Exception as error:
         raise RuntimeError(f"{case}") from error
 
 
-def _question(answer: Answer) -> Question:
-    found = answer.asked
+def _question(found: Asked) -> Question:
     return Question("run", found.net, found.weights, found.values, found.blobs)
 
 
-def _word(answer: Answer, found: object, plan: Plan) -> str:
-    if isinstance(found, Exception):
-        return f"Caffe refuses the net after: {found}"
-    word = answer.verdict(found)
-    kept = [step.why for step in plan.steps if step.verb == "keep" and not plan.changed]
-    return f"kept: {kept[0]}" if word == EQUAL and kept and not plan.moves else word
+def _word(answer: Answer, found: Sequence[object]) -> str:
+    for one in found:
+        if isinstance(one, Exception):
+            return f"Caffe refuses the net after: {one}"
+    return answer.verdict(*found)

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sketches import conv, data, layer, net
 
+from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Style, Word, parse, render
 from fcnkit.nets.graph import build
 from fcnkit.rewrites import changes
@@ -162,6 +163,101 @@ def test_layers_are_appended_behind_a_layer(end):
     after = text.edit([changes.appended(text, field, [[("name", "x")], [("name", "y")]])])
     assert [each.last("name").string for each in after.root.fields] == ["a", "x", "y"]
     assert after.text.startswith(text.text) and after.text.endswith("\n")
+
+
+LAYERS = [[("name", "x"), ("type", "ReLU")], [("name", "y")]]
+A_LINE = 'layer { name: "a" } layer { name: "b" }\n'
+# Each layout of two layers a and b.
+LAYOUTS = {
+    "lines": 'layer {\n  name: "a"\n}\nlayer {\n  name: "b"\n}\n',
+    "blank lines": 'layer {\n  name: "a"\n}\n\nlayer {\n  name: "b"\n}\n',
+    "a layer a line": 'layer { name: "a" } # a\nlayer { name: "b" } # b\n',
+    "one line": A_LINE,
+    "one line, separated": A_LINE.replace("} layer", "}; layer"),
+    "one line, no end": A_LINE.rstrip(),
+    "braces meet": 'layer {\n  name: "a" } layer {\n  name: "b" }',
+    "list": 'layer [\n  { name: "a" },\n  { name: "b" }\n]\n',
+    "list with a colon": 'layer: [\n\t{ name: "a" }, # ]\n\t{ name: "b" }\n]',
+    "list on a line": 'layer [{ name: "a" }, { name: "b" }]',
+    "list, commas first": 'layer [\n  { name: "a" }\n  , { name: "b" }\n]',
+    "two lists": 'layer [{ name: "a" }] layer [{ name: "b" }]',
+    "list of one, and more": 'layer [ { name: "a" } ] layer { name: "b" }',
+    "angles": 'layer < name: "a" > layer < name: "b" >\n',
+    "windows": 'layer {\r\n\tname: "a"\r\n}\r\nlayer {\r\n\tname: "b"\r\n}\r\n',
+    "mark": '\ufefflayer { name: "a" }\nlayer { name: "b" }',
+}
+
+
+def names(text):
+    return [field.last("name").string for field in text.root.all("layer")]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    ("make", "at", "order"),
+    [
+        (changes.appended, 0, "axyb"),
+        (changes.appended, 1, "abxy"),
+        (changes.before, 0, "xyab"),
+        (changes.before, 1, "axyb"),
+        (changes.instead, 0, "xyb"),
+        (changes.instead, 1, "axy"),
+    ],
+)
+def test_layers_stand_where_they_should_in_every_layout(layout, make, at, order):
+    text = parse(LAYOUTS[layout])
+    after = text.edit([make(text, text.root.fields[at], LAYERS)])
+    assert "".join(names(after)) == order
+    kept = iter(after.text)
+    if make is not changes.instead:
+        assert all(character in kept for character in text.text if character not in " \t")
+    if "\r" in text.text:
+        assert after.text.count("\n") == after.text.count("\r\n")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("gone", [(0,), (1,), (0, 1)])
+def test_layers_are_removed_in_every_layout(layout, gone):
+    text = parse(LAYOUTS[layout])
+    after = text.edit([changes.removed(text.root.fields[at]) for at in gone])
+    assert names(after) == [name for at, name in enumerate("ab") if at not in gone]
+
+
+@pytest.mark.parametrize(
+    ("make", "changed"),
+    [
+        (changes.appended, 'layer [\n  { name: "a" },\n  {\n    name: "n"\n  }\n]\n'),
+        (changes.before, 'layer [\n  {\n    name: "n"\n  },\n  { name: "a" }\n]\n'),
+        (changes.instead, 'layer [\n  {\n    name: "n"\n  }\n]\n'),
+    ],
+)
+def test_an_element_is_laid_out_as_its_neighbour(make, changed):
+    text = parse('layer [\n  { name: "a" }\n]\n')
+    assert text.edit([make(text, text.root.fields[0], [[("name", "n")]])]).text == changed
+
+
+@pytest.mark.parametrize("make", [changes.appended, changes.before, changes.instead])
+def test_a_net_of_an_older_format_is_to_be_upgraded_first(make):
+    text = parse('layers { name: "a" type: RELU }', "net.prototxt")
+    with pytest.raises(NetError, match=r"net.prototxt:1: its `layers` .* `fcnkit upgrade`"):
+        make(text, text.root.fields[0], LAYERS)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "left"),
+    [
+        ('layer { name: "data" type: "Input" top: "data" }\n', ""),
+        ('input: "data"\ninput_dim: 1 input_dim: 1\ninput_dim: 9 input_dim: 9\n', ""),
+        ('input: ["data"] input_dim: [1, 1, 9, 9]\n', ""),
+        ('name: "n"\ninput: ["data"]\ninput_shape [ { dim: [1, 1] } ]\n', 'name: "n"\n'),
+    ],
+)
+def test_layers_come_in_the_place_of_the_input(inputs, left):
+    text = parse(inputs + 'layer { name: "b" type: "ReLU" bottom: "data" top: "b" }')
+    field = build(text).layers[0].field
+    after = text.edit(changes.instead_of_input(text, field, [[("name", "x")], [("name", "y")]]))
+    assert names(after) == ["x", "y", "b"]
+    assert "input" not in after.text and "data" in after.text and after.text.startswith(left)
 
 
 def test_a_blob_is_renamed_where_it_is_read_and_written():

@@ -11,10 +11,13 @@ from contextlib import nullcontext
 from typing import NamedTuple
 
 import pytest
-from every_type import VALUE_WISE, Case, Fate, cases, cover, fates
+from every_type import VALUE_WISE, Case, Fate, cases, cover, fates, started
 from type_deeds import DEEDS
 from type_nets import POSITIONS, planned
 
+from fcnkit.errors import NetError
+from fcnkit.formats import prototxt
+from fcnkit.nets.graph import build
 from fcnkit.nets.layers.table import TYPES
 
 # Cases that are asked about at once.
@@ -81,3 +84,27 @@ def test_every_type_meets_every_rewrite():
 )
 def test_what_is_wrong(word, wrong):
     assert Fate(Case("ReLU", "drop", "flat", "V2", "lines"), word).wrong is wrong
+
+
+# ---- the oldest format
+
+V0 = """input: "data" input_dim: 2 input_dim: 3 input_dim: 15 input_dim: 15
+layers { layer { name: "c" type: "conv" num_output: 4 kernelsize: 3 stride: 2 pad: 1 }
+  bottom: "data" top: "c" }
+layers { layer { name: "x" type: "relu" } bottom: "c" top: "t" }
+layers { layer { name: "d" type: "conv" num_output: 6 kernelsize: 3 group: 2 pad: 1 }
+  bottom: "t" top: "d" }
+layers { layer { name: "p" type: "pool" kernelsize: 2 stride: 2 } bottom: "d" top: "p" }
+layers { layer { name: "fc" type: "innerproduct" num_output: 5 } bottom: "p" top: "fc" }
+"""
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+def test_the_oldest_format_works_or_is_to_be_upgraded_first(deed):
+    begin, net = started("ReLU", "behind"), prototxt.parse(V0, "net.prototxt")
+    try:
+        plan = DEEDS[deed].act(begin, net)
+    except NetError as error:
+        assert "upgrade" in str(error)
+    else:
+        assert build(plan.net).layers

@@ -140,3 +140,27 @@ def test_real_caffe_computes_the_same_in_every_part(caffe, tmp_path, capsys):
     with capsys.disabled():
         print(f"extract: {worst:.2g} relative at most over {len(plans)} parts")
     assert worst < 1e-5
+
+
+TWO_INPUTS = """input: "data" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 8
+input: "z" input_dim: 1 input_dim: 4 input_dim: 6 input_dim: 6
+layers { name: "a" type: CONVOLUTION bottom: "data" top: "a"
+  convolution_param { num_output: 4 kernel_size: 3 } }
+layers { name: "b" type: ELTWISE bottom: "a" bottom: "z" top: "b" }
+layers { name: "c" type: INNER_PRODUCT bottom: "b" top: "c" inner_product_param { num_output: 5 } }
+layers { name: "d" type: FLATTEN bottom: "z" top: "d" }
+layers { name: "e" type: CONCAT bottom: "c" bottom: "d" top: "e" }
+"""
+
+
+def test_inputs_that_stay_and_the_new_one_are_in_the_same_words():
+    text = fk.parse(TWO_INPUTS)
+    part = fk.build(fk.extract(text, "a", "e").net)
+    shapes = dict(zip(part.inputs, part.layers[0].input_shapes, strict=True))
+    assert {top.blob: shape for top, shape in shapes.items() if top.blob != "data"} == {
+        "z": (1, 4, 6, 6),
+        "a": (1, 4, 6, 6),
+    }
+    with pytest.raises(NetError, match='"c" has 2 axes, and .* run `fcnkit upgrade`'):
+        fk.extract(text, "c", "e")
+    assert fk.extract(fk.upgrade(text).net, "c", "e")

@@ -335,6 +335,16 @@ def test_a_field_is_removed_with_its_line(text, name, expected):
         ("a: [1]", [0], "a: []"),
         ("a: [1\n  , 2\n]", [1], "a: [1\n  \n]"),
         ("a: [{ b: 1 },\n { b: 2 }]", [1], "a: [{ b: 1 }]"),
+        ("a: [{ b: 1 },\n { b: 2 }]", [0], "a: [{ b: 2 }]"),
+        ("a: [1, 2, 3]", [0, 1], "a: [  3]"),
+        ("a: [1, 2, 3]", [0, 2], "a: [ 2]"),
+        ("a: [1, 2, 3]", [0, 1, 2], "a: [  ]"),
+        ("a: [1, 2] a: [3]", [1, 2], "a: [1] a: []"),
+        (
+            "a: [1, # one, not 2\n 2 # two, not 3\n , 3]",
+            [1],
+            "a: [1 # one, not 2\n  # two, not 3\n , 3]",
+        ),
     ],
 )
 def test_elements_are_removed_from_a_list_with_their_commas(text, gone, expected):

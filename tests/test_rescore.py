@@ -126,3 +126,11 @@ def test_head_chooses_among_several():
     text = TEXT + fc("other", "c", 3)
     plan = fk.rescore(net(text), 7, head="other")
     assert build(plan.net).layer("score_fr").line == build(net(text)).layer("other").line
+
+
+def test_weights_behind_the_head_are_for_its_old_classes():
+    behind = layer("sc", "Scale", "fc", more="scale_param { bias_term: true }")
+    text = net(data(1, 3, 4, 4), fc("fc", "data", 5), behind)
+    with pytest.raises(NetError, match='"sc": it reads the scores of "fc", and its weights'):
+        fk.rescore(text, 3)
+    assert fk.rescore(text, 5).net.text

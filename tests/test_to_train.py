@@ -319,3 +319,20 @@ def test_templates_give_files_that_caffe_takes(name, caffe):
     check("NetParameter", text.root)
     with pytest.raises(fk.errors.EngineError, match="mdb|No such file"):
         caffe.load(text)
+
+
+def test_a_net_of_an_older_format_is_upgraded_first():
+    old = fk.parse(
+        'input: "data" input_dim: 1 input_dim: 3 input_dim: 9 input_dim: 9\n'
+        'layers { name: "s" type: CONVOLUTION bottom: "data" top: "s"\n'
+        "  convolution_param { num_output: 4 kernel_size: 3 } }\n"
+    )
+    plan = to_train(old, ignore=7, filler="xavier", images=Images("here", (1, 2, 3)))
+    new = to_train(fk.upgrade(old).net, ignore=7, filler="xavier", images=Images("here", (1, 2, 3)))
+    assert plan.net.text == new.net.text and plan.before is old
+
+
+def test_two_outputs_of_the_same_labels_are_refused():
+    text = net(data(1, 3, 9, 9), conv("a", "data", 2, 3), conv("b", "data", 2, 3))
+    with pytest.raises(NetError, match='outputs "a" and "b" would have the same labels'):
+        to_train(text)

@@ -170,6 +170,9 @@ NETS = {
     + V1,
     "lists": 'input: ["a", "b"] input_dim: [1, 2, 3, 4, # four\n 5, 6, 7, 8]\n'
     'layers: [{ name: "c" type: RELU bottom: "a" top: "c" blobs_lr: [1, 2], weight_decay: [0] }]',
+    "lists without a colon": 'input: "a" input_shape [ { dim: [1, 2] } ]\n'
+    'layers [\n  { name: "c" type: RELU bottom: "a" top: "c" },\n'
+    '  { name: "d" type: RELU bottom: "c" top: "d" blobs_lr: 1 }\n]\n',
     "one line": 'layers { name: "c" type: CONVOLUTION blobs_lr: 1 blobs_lr: 2 top: "c" }',
 }
 

@@ -288,3 +288,31 @@ def test_an_unknown_blob_is_refused(score, reference):
 def test_a_name_that_is_taken_is_refused():
     with pytest.raises(NetError, match='"conv" is already made'):
         fk.upsample(trunk(), "score_fr", "data", names=Names("conv", "score"))
+
+
+V1 = """input: "data" input_dim: 1 input_dim: 1 input_dim: 60 input_dim: 60
+layers { name: "s" type: CONVOLUTION bottom: "data" top: "s"
+  convolution_param { num_output: 1 kernel_size: 3 stride: 2 pad: 9 } }
+layers { name: "t" type: CONVOLUTION bottom: "s" top: "t"
+  convolution_param { num_output: 1 kernel_size: 3 stride: 2 pad: 3 } }
+"""
+V0 = """input: "data" input_dim: 1 input_dim: 1 input_dim: 60 input_dim: 60
+layers { layer { name: "s" type: "conv" num_output: 1 kernelsize: 3 stride: 2 pad: 9 }
+  bottom: "data" top: "s" }
+"""
+
+
+@pytest.mark.parametrize("text", [V0, V1])
+def test_a_net_of_an_older_format_is_upgraded_first(text):
+    old = fk.parse(text, "net.prototxt")
+    plan = fk.upsample(old, "s", "data")
+    new = fk.upsample(fk.upgrade(old).net, "s", "data")
+    assert plan.net.text == new.net.text and plan.offsets == new.offsets and plan.before is old
+
+
+def test_so_is_one_that_gets_a_skip():
+    old = fk.parse(V1, "net.prototxt")
+    assert (
+        fk.skip(old, "t", "s", names=NAMES, scale=0.5).net.text
+        == fk.skip(fk.upgrade(old).net, "t", "s", names=NAMES, scale=0.5).net.text
+    )

@@ -1,16 +1,28 @@
 """Every rewrite as it is tried on a net with a layer of any type, and what it promises.
 
 A deed's `act` makes the plan.  Its `judge` is given what Caffe computes of the net before, says
-what to ask of the net after, and what the answer comes to: EQUAL, or what is wrong.
+what to ask of the net after, and what the answers come to: EQUAL, or what is wrong.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable
 
 import numpy as np
-from type_nets import Planned, X
-from type_oracle import Asked, asked, is_opened, tops_of, weights
+from type_fcn import coarse, judge_coarse, judge_size
+from type_nets import X
+from type_oracle import Asked, asked
 from type_text import Spec, written
+from type_tried import (
+    EQUAL,
+    Answer,
+    Deed,
+    Tried,
+    Values,
+    after,
+    equal,
+    keeps_outputs,
+    outputs,
+    same,
+)
 
 import fcnkit as fk
 from fcnkit.formats.prototxt import Field, Prototxt
@@ -19,120 +31,6 @@ from fcnkit.nets.shapes import infer
 from fcnkit.plan import Plan
 from fcnkit.rewrites.changes import removed
 from fcnkit.rewrites.slide import slide
-from fcnkit.shape import Shape
-from fcnkit.weights import store
-from fcnkit.weights.surgery import transplant
-
-EQUAL = "equal"
-Values = Mapping[str, np.ndarray]
-_NONE: Values = {}
-
-
-class Tried(NamedTuple):
-    """A net and all that is known of it before a rewrite."""
-
-    planned: Planned
-    net: Prototxt
-    weights: store.Weights
-    values: Values
-
-    @property
-    def given(self) -> Mapping[str, Shape]:
-        """The shapes that the net does not say."""
-        return self.planned.given
-
-    @property
-    def image(self) -> str:
-        """The blob that is the image."""
-        return "data" if "data" in self.values else self.planned.tried.tops[0]
-
-    @property
-    def read(self) -> str | None:
-        """The blob that the tried layer reads first."""
-        return next(iter(self.planned.tried.bottoms), None)
-
-    @property
-    def learned(self) -> set[str]:
-        """The blobs that some weights have a part in."""
-        heads = [
-            spec for spec in self.planned.specs if spec.type in ("Convolution", "InnerProduct")
-        ]
-        return set().union(*(self.below(spec.tops[0]) for spec in heads))
-
-    def below(self, blob: str) -> set[str]:
-        """The blobs that depend on this one, itself among them."""
-        found = {blob}
-        for spec in self.planned.specs:
-            if found.intersection(spec.bottoms):
-                found.update(spec.tops)
-        return found
-
-
-class Answer(NamedTuple):
-    """A question about the net after, and what its answer comes to."""
-
-    asked: Asked
-    verdict: Callable[[Values], str]
-
-
-Change = Callable[[np.ndarray], np.ndarray]
-Judge = Callable[[Tried, Plan, Values], Answer]
-
-
-class Deed(NamedTuple):
-    """One rewrite on trial; `before` changes the image of the net before it."""
-
-    act: Callable[[Tried, Prototxt], Plan]
-    judge: Judge
-    before: Change | None = None
-
-
-# ---- what is compared
-
-
-def equal(expected: np.ndarray, found: np.ndarray) -> bool:
-    """Whether these are the same numbers, in order, to 1e-4 of the largest."""
-    one, two = expected.ravel(), found.ravel()
-    largest = np.abs(one[np.isfinite(one)]).max(initial=1e-6)
-    return one.size == two.size and np.allclose(one, two, 0, 1e-4 * largest, equal_nan=True)
-
-
-def same(before: Values, after: Values, blobs: Sequence[str]) -> str:
-    """EQUAL where all of these blobs are, or the first that is not."""
-    for blob in blobs:
-        if blob not in after:
-            return f"{blob} is gone"
-        if not equal(before[blob], after[blob]):
-            shapes = before[blob].shape, after[blob].shape
-            return f"{blob} differs ({shapes[0]} before, {shapes[1]} after)"
-    return EQUAL
-
-
-def outputs(tried: Tried, but: set[str] = frozenset()) -> list[str]:
-    """The net's outputs, and what the tried layer reads where Caffe does not have it."""
-    ends = [top.blob for top in build(tried.net).outputs]
-    if is_opened(tried.planned.tried.type):
-        ends += tried.planned.tried.bottoms
-    known = asked(tried.net, tried.weights, tried.values, tried.given).blobs
-    return [blob for blob in dict.fromkeys(ends) if blob in known and blob not in but]
-
-
-def after(tried: Tried, plan: Plan, change: Change | None = None, more: Values = _NONE) -> Asked:
-    """The net after with its weights, and its image changed as the rewrite wants it."""
-    values = {**tried.values, **more}
-    if change and tried.image in values:
-        values[tried.image] = change(values[tried.image])
-    return asked(plan.net, transplant(plan, tried.weights), values, tried.given)
-
-
-def keeps_outputs(change: Change | None = None) -> Judge:
-    """Every output stays what it was, of an image changed in this way, that weights see."""
-
-    def judge(tried: Tried, plan: Plan, before: Values) -> Answer:
-        blobs = [blob for blob in outputs(tried) if not change or blob in tried.learned]
-        return Answer(after(tried, plan, change), lambda found: same(before, found, blobs))
-
-    return judge
 
 
 def _inputs(rewrite: Callable[..., Plan], *args, **options) -> Callable[[Tried, Prototxt], Plan]:
@@ -157,8 +55,8 @@ def judge_drop(tried: Tried, plan: Plan, before: Values) -> Answer:
     kept = {s.name for s in tried.planned.specs if not lost & set(s.bottoms) and s is not spec}
     missing = {name for name in kept if name not in left and name not in tried.values}
     if missing:
-        return Answer(after(tried, plan), lambda found: f"{', '.join(missing)} went too")
-    return Answer(after(tried, plan), lambda found: same(before, found, stay))
+        return Answer(lambda found: f"{', '.join(missing)} went too", (after(tried, plan),))
+    return Answer(lambda found: same(before, found, stay), (after(tried, plan),))
 
 
 def _by_hand(tried: Tried, plan: Plan, spec: Spec) -> Answer:
@@ -172,7 +70,7 @@ def _by_hand(tried: Tried, plan: Plan, spec: Spec) -> Answer:
     mine = written(specs, "V2", "lines")
     ours, theirs = _canonical(mine), _canonical(_as_v2(plan.net))
     verdict = EQUAL if ours == theirs else "it is not the net written without the layer"
-    return Answer(after(tried, plan), lambda found: verdict)
+    return Answer(lambda found: verdict, (after(tried, plan),))
 
 
 def _as_v2(net: Prototxt) -> Prototxt:
@@ -202,15 +100,7 @@ def judge_classes(tried: Tried, plan: Plan, before: Values) -> Answer:
         rows = [old[:, at] if at is not None else 0 * old[:, 0] for at in KEPT]
         return EQUAL if equal(np.stack(rows, 1), new) else "fc differs"
 
-    return Answer(after(tried, plan), verdict)
-
-
-# ---- decimate
-
-
-def judge_decimate(tried: Tried, plan: Plan, before: Values) -> Answer:
-    """As the old kernel with zeros at the taps that go; `before` is computed with those."""
-    return keeps_outputs()(tried, plan, before)
+    return Answer(verdict, (after(tried, plan),))
 
 
 # ---- extract
@@ -221,13 +111,13 @@ def judge_start(tried: Tried, plan: Plan, before: Values) -> Answer:
     more = {top.blob: before[top.blob] for top in build(plan.net).inputs if top.blob in before}
     found = after(tried, plan, more=more)
     blobs = [blob for blob in outputs(tried) if blob in found.blobs]
-    return Answer(found, lambda answer: same(before, answer, blobs))
+    return Answer(lambda answer: same(before, answer, blobs), (found,))
 
 
 def judge_end(tried: Tried, plan: Plan, before: Values) -> Answer:
     """The end is what it was."""
     ends = [top.blob for top in build(plan.net).outputs if top.blob in before]
-    return Answer(after(tried, plan), lambda found: same(before, found, ends))
+    return Answer(lambda found: same(before, found, ends), (after(tried, plan),))
 
 
 def _from(tried: Tried, net: Prototxt) -> Plan:
@@ -265,7 +155,7 @@ def judge_upsample(tried: Tried, plan: Plan, before: Values) -> Answer:
             return f"{last} is {found[last].shape}"
         return same(before, found, blobs)
 
-    return Answer(after(tried, plan), verdict)
+    return Answer(verdict, (after(tried, plan),))
 
 
 def _aligned(tried: Tried, net: Prototxt) -> Plan:
@@ -283,7 +173,8 @@ def judge_align(tried: Tried, plan: Plan, before: Values) -> Answer:
     wanted = _upsampled(tried, tried.net)
     offset = {each for each in plan.offsets if each.layer == wanted.offsets[0].layer}
     verdict = EQUAL if offset == set(wanted.offsets) else f"{offset}, not {wanted.offsets}"
-    return Answer(asked(plan.net, tried.weights, tried.values, tried.given), lambda found: verdict)
+    found = asked(plan.net, tried.weights, tried.values, tried.given)
+    return Answer(lambda answer: verdict, (found,))
 
 
 # ---- new heads
@@ -295,22 +186,23 @@ def judge_rescore(tried: Tried, plan: Plan, before: Values) -> Answer:
     blobs = [top.blob for top in head.bottoms]
     blobs += [blob for blob in outputs(tried) if blob not in tried.below("fc")]
     return Answer(
-        after(tried, plan),
         lambda found: same({**tried.values, **before}, {**tried.values, **found}, blobs),
+        (after(tried, plan),),
     )
 
 
 def judge_train(tried: Tried, plan: Plan, before: Values) -> Answer:
     """The scores are what they were, of the image that the data layer brings."""
-    blobs = outputs(tried)
+    blobs = [top.blob for top in build(tried.net).outputs if top.blob in before]
+    shape = infer(build(tried.net), dict(tried.given)).tops[build(tried.net).outputs[-1]]
     labels = {
-        top.blob: np.zeros((2, 1, 1, 1), "f4")
+        top.blob: np.zeros((shape[0], *((1,) * (len(shape) > 2)), *shape[2:]), "f4")
         for layer in build(plan.net).layers
         for top in layer.tops
-        if layer.type == "Data" and top.blob != tried.image
+        if layer.type == "Data" and top.blob not in tried.values
     }
     found = after(tried, plan, more=labels)
-    return Answer(found, lambda answer: same(before, answer, blobs))
+    return Answer(lambda answer: same(before, answer, blobs), (found,))
 
 
 # ---- all of them
@@ -318,6 +210,22 @@ def judge_train(tried: Tried, plan: Plan, before: Values) -> Answer:
 
 def _gray(image: np.ndarray) -> np.ndarray:
     return image[:, :1].repeat(3, 1)
+
+
+def _of_gray(tried: Tried, before: Asked) -> Asked:
+    """The image of the net before has equal channels."""
+    changed = {b: _gray(v) if b == tried.image else v for b, v in before.values.items()}
+    return before._replace(values=changed)
+
+
+def _holed(tried: Tried, before: Asked) -> Asked:
+    """The kernel of "c" has zeros at the taps that decimation takes out."""
+    if "c" not in tried.weights:
+        return before
+    kernel, *bias = (blob.array() for blob in tried.weights["c"])
+    taps = np.zeros_like(kernel)
+    taps[..., ::2, ::2] = kernel[..., ::2, ::2]
+    return before._replace(weights=before.weights.put("c", [taps, *bias]))
 
 
 def _more(image: np.ndarray) -> np.ndarray:
@@ -334,16 +242,23 @@ DEEDS: dict[str, Deed] = {
     "drop": Deed(_inputs(fk.drop, X), judge_drop),
     "fold": Deed(_inputs(fk.fold), keeps_outputs()),
     "swap": Deed(_inputs(fk.swap_channels), keeps_outputs(lambda image: image[:, ::-1])),
-    "gray": Deed(_inputs(fk.to_gray), keeps_outputs(lambda image: image[:, :1]), _gray),
+    "gray": Deed(_inputs(fk.to_gray), keeps_outputs(lambda image: image[:, :1]), _of_gray),
+    "colour": Deed(_then(fk.to_gray, fk.to_colour), keeps_outputs(_gray), _of_gray),
+    "channels": Deed(_inputs(fk.add_channels, 4), keeps_outputs(_more)),
+    "decimate": Deed(_inputs(fk.decimate, "c", 2), keeps_outputs(), _holed),
+    "fcn": Deed(lambda tried, net: coarse(tried, net, 1), judge_coarse),
+    "fcn of skips": Deed(lambda tried, net: coarse(tried, net, 2), judge_size),
+    "classes": Deed(_inputs(fk.reclass, "fc", KEPT), judge_classes),
+    "dense": Deed(_inputs(fk.ungroup), keeps_outputs()),
+    "group": Deed(_then(fk.ungroup, lambda net: fk.regroup(net, "d", 2)), keeps_outputs()),
+    "extract from": Deed(_from, judge_start),
     "extract to": Deed(_to, judge_end),
+    "rename": Deed(_inputs(fk.rename, {X: "renamed", "fc": "last"}), keeps_outputs()),
+    "fc": Deed(_inputs(fk.to_fc), keeps_outputs()),
+    "conv and fc": Deed(_then(fk.convolutionalize, fk.to_fc), keeps_outputs()),
+    "upsample": Deed(_upsampled, judge_upsample),
+    "align": Deed(_aligned, judge_align),
+    "upgrade": Deed(lambda tried, net: fk.upgrade(net), keeps_outputs()),
+    "rescore": Deed(_inputs(fk.rescore, 3), judge_rescore),
+    "train": Deed(lambda tried, net: fk.to_train(net), judge_train),
 }
-
-
-def start(planned: Planned) -> Tried:
-    """The net as it is first written, with its weights and the values of its inputs."""
-    net = written(planned.specs, "V2", "lines")
-    graph, values = build(net), dict(planned.values)
-    for layer in graph.layers:
-        if is_opened(layer.type):
-            values |= tops_of(layer, graph, values, planned.given)
-    return Tried(planned, net, weights(infer(graph, dict(planned.given))), values)

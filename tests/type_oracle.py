@@ -38,18 +38,19 @@ def asked(
 ) -> Asked:
     """The net in BVLC's words, the values of its inputs, and the blobs that it computes."""
     graph = build(net)
+    shapes = _shapes(graph, values, given)
     edits, opened = [], {}
     for layer in graph.layers:
         if layer.type in STAND_INS:
-            edits += _stand_in(layer, *STAND_INS[layer.type](layer, graph))
+            edits += _stand_in(layer, *STAND_INS[layer.type](layer, shapes.tops[layer.bottoms[0]]))
             weights = _in_its_shape(weights, layer)
         elif is_opened(layer.type):
             edits.append(removed(layer.field))
-            opened |= tops_of(layer, graph, values, given)
+            opened |= {top.blob: _value(top, shapes, values) for top in layer.tops}
     theirs = net.edit(edits)
     found = {**values, **opened}
     if opened:
-        theirs = _with_inputs(theirs, {blob: value.shape for blob, value in opened.items()})
+        theirs = _with_inputs(theirs, found)
     built = build(theirs)
     inputs = {top.blob for top in built.inputs}
     blobs = dict.fromkeys(top.blob for top in built.tops if top.blob not in inputs)
@@ -65,93 +66,92 @@ def is_opened(kind: str) -> bool:
 _OUTSIDE = ("Data", "ImageData", "WindowData", "MemoryData", "HDF5Data", "Python", "HDF5Output")
 
 
-def tops_of(
-    layer: Layer, graph: Graph, values: Mapping[str, np.ndarray], given: Mapping[str, Shape]
-) -> dict[str, np.ndarray]:
-    """What the layer gives: the values that are known, in the shape that they have here."""
+def given_tops(graph: Graph, given: Mapping[str, Shape]) -> dict[str, np.ndarray]:
+    """A value for every top of a layer at which the net is parted."""
+    shapes = _shapes(graph, {}, given)
+    return {
+        top.blob: _value(top, shapes, {})
+        for layer in graph.layers
+        for top in layer.tops
+        if is_opened(layer.type)
+    }
+
+
+def _shapes(graph: Graph, values: Mapping[str, np.ndarray], given: Mapping[str, Shape]) -> Shapes:
+    """The shapes of a net whose sources bring these values."""
     own = {top.blob for top in graph.tops}
-    shapes = infer(graph, {blob: shape for blob, shape in given.items() if blob in own})
-    return {top.blob: _value(top, shapes.tops[top], values) for top in layer.tops}
+    brought = {
+        top.blob: values[top.blob].shape
+        for layer in graph.layers
+        for top in layer.tops
+        if top.blob in values and not layer.bottoms
+    }
+    return infer(graph, {blob: shape for blob, shape in given.items() if blob in own} | brought)
 
 
-def _value(top: Top, shape: Shape | None, values: Mapping[str, np.ndarray]) -> np.ndarray:
-    known = values.get(top.blob)
+def _value(top: Top, shapes: Shapes, values: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The value that is known, in the shape that it has here."""
+    known, shape = values.get(top.blob), shapes.tops[top]
     if known is None:
         rng = np.random.default_rng(top.index)
         return rng.uniform(-3, 3, (1,) if shape is None else shape).astype("f4")
     return known.reshape(shape) if shape and known.size == np.prod(shape) else known
 
 
-def _with_inputs(net: Prototxt, shapes: Mapping[str, Shape]) -> Prototxt:
-    """The net with inputs of these names, whatever way it writes its own."""
-    names = [field.string for field in net.root.all("input")]
-    own = {top.blob: shape for top, shape in _input_shapes(_loose(net)) if top.blob in names}
-    fields = net.root.all("input", "input_dim", "input_shape")
-    text = render(
-        [
-            pair
-            for blob, shape in (own | dict(shapes)).items()
-            for pair in (("input", blob), ("input_shape", [("dim", size) for size in shape]))
-        ],
-        net.style,
-    )
-    return parse(text + net.edit([removed(field) for field in fields]).text, net.path)
-
-
-def _loose(net: Prototxt) -> Graph:
-    """The graph of a net that has lost the layers which made some of its blobs."""
-    return build(net, refuse=lambda fault, error: None)
-
-
-def _input_shapes(graph: Graph) -> Iterator[tuple]:
-    for layer in graph.layers:
-        if layer.type == "Input":
-            yield from zip(layer.tops, layer.input_shapes, strict=True)
+def _with_inputs(net: Prototxt, values: Mapping[str, np.ndarray]) -> Prototxt:
+    """The net with inputs of these names and shapes at net level, its own among them."""
+    graph = build(net, refuse=lambda fault, error: None)  # who made some blobs is gone
+    gone = net.root.all("input", "input_dim", "input_shape")
+    gone += [layer.field for layer in graph.layers if layer.type == "Input"]
+    needed = {top.blob for layer in graph.layers for top in (*layer.bottoms, *layer.tops)}
+    fields = [
+        pair
+        for blob, value in values.items()
+        if blob in needed
+        for pair in (("input", blob), ("input_shape", [("dim", size) for size in value.shape]))
+    ]
+    edits = {field.start: removed(field) for field in gone}
+    return parse(render(fields, net.style) + net.edit(edits.values()).text, net.path)
 
 
 # ---- forks' types in BVLC's words
 
-Words = tuple[str, str]
+# The type and the parameters of what stands in for a layer, for what it reads.
+Words = Callable[[Layer, Shape], tuple[str, str]]
 
 
-def _same(kind: str, params: str = "") -> Callable[[Layer, Graph], Words]:
-    return lambda layer, graph: (kind, params)
+def _same(kind: str, params: str = "") -> Words:
+    return lambda layer, bottom: (kind, params)
 
 
-def _each_channel(params: str) -> Callable[[Layer, Graph], Words]:
+def _each_channel(params: str) -> Words:
     """A bilinear Deconvolution of each channel."""
-
-    def words(layer: Layer, graph: Graph) -> Words:
-        count = infer(graph).tops[layer.bottoms[0]][1]
-        more = f"num_output: {count} group: {count} bias_term: false {params}"
-        return (
-            "Deconvolution",
-            f'convolution_param {{ {more} weight_filler {{ type: "bilinear" }} }}',
-        )
-
-    return words
+    more = f'bias_term: false weight_filler {{ type: "bilinear" }} {params}'
+    return lambda layer, bottom: ("Deconvolution", _by_channel(bottom, more))
 
 
-def _depthwise(layer: Layer, graph: Graph) -> Words:
-    return "Convolution", f"group: {infer(graph).tops[layer.bottoms[0]][1]}"
+def _padded(layer: Layer, bottom: Shape) -> tuple[str, str]:
+    more = "bias_term: false kernel_size: 1 pad: 1 weight_filler { value: 1 }"
+    return "Convolution", _by_channel(bottom, more)
 
 
-def _padded(layer: Layer, graph: Graph) -> Words:
-    count = infer(graph).tops[layer.bottoms[0]][1]
-    more = f"num_output: {count} group: {count} bias_term: false kernel_size: 1 pad: 1"
-    return "Convolution", f"convolution_param {{ {more} weight_filler {{ value: 1 }} }}"
+def _by_channel(bottom: Shape, more: str) -> str:
+    return f"convolution_param {{ num_output: {bottom[1]} group: {bottom[1]} {more} }}"
 
 
-def _resized(layer: Layer, graph: Graph) -> Words:
+def _depthwise(layer: Layer, bottom: Shape) -> tuple[str, str]:
+    return "Convolution", f"group: {bottom[1]}"
+
+
+def _resized(layer: Layer, bottom: Shape) -> tuple[str, str]:
     """Means over windows down to the layer's size, or a bilinear kernel up to it."""
-    had = infer(graph).tops[layer.bottoms[0]][2]
-    wanted = layer.param("mask_resize_param").get("output_height")
-    if had < wanted:
-        return _each_channel(f"kernel_size: {wanted - had + 1}")(layer, graph)
-    return "Pooling", f"pooling_param {{ pool: AVE kernel_size: {had - wanted + 1} }}"
+    more = layer.param("mask_resize_param").get("output_height") - bottom[2]
+    if more > 0:
+        return _each_channel(f"kernel_size: {more + 1}")(layer, bottom)
+    return "Pooling", f"pooling_param {{ pool: AVE kernel_size: {1 - more} }}"
 
 
-STAND_INS: dict[str, Callable[[Layer, Graph], Words]] = {
+STAND_INS: dict[str, Words] = {
     "DepthwiseConvolution": _same("Convolution"),
     "ConvolutionDepthwise": _depthwise,
     "Interp": _each_channel("kernel_size: 3 stride: 2 pad: 1"),

@@ -169,6 +169,8 @@ LAYOUTS: dict[str, Callable[[Pairs], str]] = {
     "a layer a line": _a_layer_a_line,
     "three a line": _three_a_line,
     "one line": _one_line,
+    "lists": _lists,
+    "lists with colons": lambda file: _lists(file, ":"),
     "angles": lambda file: _lines(file, "<>"),
     "angles on a line": lambda file: "".join(f"{_inline([pair], '<>')}\n" for pair in file),
 }

@@ -8,7 +8,7 @@ quotes and unknown fields stay as they are.  What a field means to Caffe is
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -73,10 +73,14 @@ class Prototxt:
         )
 
     def edit(self, edits: Iterable[Edit]) -> "Prototxt":
-        """This file with the edits made; itself when there are none."""
+        """This file with the edits made; itself when there are none.
+
+        Where elements of a list go, the commas between those that stay are minded.
+        """
         made = arrange(edits)
         if not made:
             return self
+        made = arrange([*made, *_commas(self.root, made)])
         source, start = _source(splice(self.text, made), self.path)
         return _whole(source, start, edited(source, start, self.fields, made))
 
@@ -159,11 +163,12 @@ def literal(value: object, style: Style = STYLE) -> str:
 def without(field: Field) -> Edit:
     """The edit that takes a field away, its separator and its whole lines with it.
 
-    A comment after it on its last line goes too; comments above it stay.
+    A comment after it on its last line goes too; comments above it stay.  Of an
+    element of a list the commas are minded by `Prototxt.edit`.
     """
     text = field.source.text
     if field.listed:
-        return _without_element(field)
+        return Edit(field.start, field.stop, "", f"remove {field.name}")
     stop = _separator(text, field.stop).end()
     line_start = text.rfind("\n", 0, field.start) + 1
     rest = _LINE_REST.match(text, stop)
@@ -173,17 +178,69 @@ def without(field: Field) -> Edit:
     return Edit(field.start, stop, "", f"remove {field.name}")
 
 
-def _without_element(field: Field) -> Edit:
-    """The edit that takes an element out of its list, with the comma before it or else after it."""
-    text = field.source.text
-    before = text[: field.start].rstrip()
-    if before.endswith(","):
-        return Edit(len(before) - 1, field.stop, "", f"remove {field.name}")
-    return Edit(field.start, _separator(text, field.stop).end(), "", f"remove {field.name}")
+def one_list(left: Field, right: Field) -> bool:
+    """Whether two fields that follow each other are elements of one list."""
+    if not (left.listed and right.listed and left.name == right.name):
+        return False
+    return bool(_BETWEEN.fullmatch(left.source.text, left.stop, right.start))
 
 
-# It matches everywhere, if only nothing.
+def _commas(root: Field, edits: Sequence[Edit]) -> Iterator[Edit]:
+    """The commas that go with the elements of lists that these edits take out."""
+    gone = {edit[:2]: edit.why for edit in edits if not edit.new}
+    if not gone or "[" not in root.source.text:
+        return
+    for elements in _lists(root):
+        left = [at for at, one in enumerate(elements) if (one.start, one.stop) not in gone]
+        first = left[0] if left else len(elements)
+        for at, one in enumerate(elements):
+            if at < first and at + 1 < len(elements):
+                yield _comma_after(one, elements[at + 1])._replace(why=gone[one.start, one.stop])
+            elif at > first and at not in left:
+                yield _comma_before(elements[at - 1], one)._replace(why=gone[one.start, one.stop])
+
+
+def _lists(root: Field) -> Iterator[list[Field]]:
+    """The elements of every list, wherever it stands."""
+    todo = [root]
+    while todo:
+        fields = todo.pop().fields or ()
+        todo += [field for field in fields if field.fields]
+        run: list[Field] = []
+        for field in fields:
+            if run and one_list(run[-1], field):
+                run.append(field)
+                continue
+            if run:
+                yield run
+            run = [field] if field.listed else []
+        if run:
+            yield run
+
+
+def _comma_after(one: Field, other: Field) -> Edit:
+    """The comma behind an element goes, with the line break behind that."""
+    text, comma = one.source.text, _comma(one)
+    gap = text[comma + 1 : other.start]
+    stop = other.start if "\n" in gap and not gap.strip() else comma + 1
+    return Edit(comma if text[one.stop : comma].strip() else one.stop, stop, "")
+
+
+def _comma_before(other: Field, one: Field) -> Edit:
+    """The comma before an element goes, with the blanks behind it."""
+    text, comma = one.source.text, _comma(other)
+    return Edit(comma, comma + 1 if text[comma + 1 : one.start].strip() else one.start, "")
+
+
+def _comma(element: Field) -> int:
+    """Where the comma behind an element stands: comments may lie between."""
+    return _gap(element.source.text, element.stop).end()
+
+
+# They match everywhere, if only nothing.
+_gap = cast("Callable[[str, int], re.Match[str]]", re.compile(GAP).match)
 _separator = cast("Callable[[str, int], re.Match[str]]", re.compile(rf"(?:{GAP}[,;])?").match)
+_BETWEEN = re.compile(rf"{GAP},{GAP}")
 _LINE_REST = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\r?\n|\Z)")
 
 

@@ -15,7 +15,7 @@ from fcnkit.nets.graph import Graph, Layer, build
 from fcnkit.nets.layers.sliding import spatial
 from fcnkit.nets.layers.table import groups_of, is_pointwise, makes_scores, of
 from fcnkit.plan import Plan, Step
-from fcnkit.rewrites.changes import appended, inside, removed, set_param
+from fcnkit.rewrites.changes import appended, inside, instead_of_input, removed, set_param
 from fcnkit.rewrites.parts import LEARN, Pairs
 from fcnkit.rewrites.to_train import Images, data_layer
 
@@ -202,12 +202,7 @@ def _replaced(net: Prototxt, graph: Graph, layers: Sequence[Pairs]) -> list[Edit
             f"{net.path}: {len(graph.inputs)} inputs; the FCN authors' style has one, the image"
         )
     field = graph.producer(graph.inputs[0]).field
-    gone = [field] if field.name == "layer" else net.root.all("input", "input_dim", "input_shape")
-    text = "".join(render([("layer", layer)], net.style) for layer in layers)
-    return [
-        removed(gone[0], _WHY)._replace(new=text),
-        *(removed(other, _WHY) for other in gone[1:]),
-    ]
+    return instead_of_input(net, field, layers, _WHY)
 
 
 def _input_layer(graph: Graph) -> Pairs:

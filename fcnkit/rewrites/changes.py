@@ -1,10 +1,13 @@
 """The small edits that rewrites are made of; each keeps the file's own style."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from fcnkit.edits import Edit
-from fcnkit.formats.prototxt import Field, Prototxt, Style, literal, render, without
+from fcnkit.errors import NetError
+from fcnkit.formats.prototxt import BOM, Field, Prototxt, Style, literal, render, without
 from fcnkit.nets.graph import Layer
+from fcnkit.rewrites import statements
 
 Fields = Sequence[tuple[str, object]]
 
@@ -36,8 +39,19 @@ def beside(field: Field, fields: Fields, style: Style, why: str = "") -> Edit:
 
 
 def _stop(field: Field) -> int:
-    """Where the field ends, or the list that it is the last element of."""
-    return field.source.text.index("]", field.stop) + 1 if field.listed else field.stop
+    """Where the field ends, or the list that it is an element of."""
+    if not field.listed:
+        return field.stop
+    depth = 0
+    for token in _BRACKET.finditer(field.source.text, field.stop):
+        depth += {"[": 1, "]": -1}.get(token[0], 0)
+        if depth < 0:
+            return token.end()
+    raise field.error("its list is never closed; add a ]")  # no parsed text has such
+
+
+# Brackets of lists; strings and comments may hold others.
+_BRACKET = re.compile(r"[\[\]]|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|#[^\n]*")
 
 
 def inside(message: Field, fields: Fields, style: Style, why: str = "") -> Edit:
@@ -70,7 +84,7 @@ def set_param(
         else:
             missing.append((name, value))
     gone = [field for field in owner.all(*replacing)]
-    if missing and gone:
+    if missing and gone and not gone[0].listed:
         edits.append(Edit(gone[0].start, gone[0].stop, _inline(missing, style), why))
         return edits + [removed(field) for field in gone[1:]]
     if missing:
@@ -111,15 +125,110 @@ def renamed_blob(layers: Iterable[Layer], old: str, new: str, why: str = "") -> 
     ]
 
 
+# ---- whole layers: these alone put new layers into a net
+
+
 def appended(net: Prototxt, after: Field, layers: Sequence[Fields], why: str = "") -> Edit:
-    """New layers behind the field `after`, one blank line between if the file has them."""
+    """New layers behind the layer `after`, one blank line between if the file has them.
+
+    In a list of layers they are elements of it.  They are in the words of
+    Caffe 1.0: NetError for a net of an older format.
+    """
+    _check_generation(net, after)
     text, style = net.text, net.style
-    end = text.find("\n", after.stop)
-    lead = "" if end >= 0 else style.newline
-    at = len(text) if end < 0 else end + 1
+    if after.listed:
+        elements = _elements(after, layers, style)
+        return Edit(after.stop, after.stop, "".join(f",{each}" for each in elements), why)
+    stop = _AFTER.match(text, after.stop).end()
+    end = text.find("\n", stop)
+    rest = text[stop : len(text) if end < 0 else end].strip(" \t\r")
+    body = _statements(net, layers)
     gap = style.newline if style.newline * 2 in text else ""
-    body = gap.join(render([("layer", fields)], style) for fields in layers)
-    return Edit(at, at, lead + gap + body, why)
+    if rest and not rest.startswith("#"):  # more follows on the line, and begins one of its own
+        blanks = len(text[stop:]) - len(text[stop:].lstrip(" \t"))
+        return Edit(stop, stop + blanks, style.newline + gap + body + gap, why)
+    if end < 0:
+        return Edit(len(text), len(text), style.newline + gap + body, why)
+    return Edit(end + 1, end + 1, gap + body, why)
+
+
+def before(net: Prototxt, layer: Field, layers: Sequence[Fields], why: str = "") -> Edit:
+    """New layers before the layer `layer`, as `appended` writes them."""
+    _check_generation(net, layer)
+    if layer.listed:
+        elements = _elements(layer, layers, net.style)
+        first, *others = (each.lstrip() for each in elements)
+        gap = elements[0][: -len(first)]
+        return Edit(
+            layer.start, layer.start, "".join(f"{each},{gap}" for each in (first, *others)), why
+        )
+    return statements_before(net, layer, [("layer", layer) for layer in layers], why)
+
+
+def statements_before(net: Prototxt, field: Field, new: Fields, why: str = "") -> Edit:
+    """New fields of the net on lines of their own before one that is in no list."""
+    text, style = net.text, net.style
+    line = text.rfind("\n", 0, field.start) + 1
+    body = render(new, style) + (style.newline if style.newline * 2 in text else "")
+    if not text[line : field.start].strip(" \t" + BOM):
+        at = field.start if text.startswith(BOM, line) else line
+        return Edit(at, at, body, why)
+    blanks = len(text[: field.start]) - len(text[: field.start].rstrip(" \t"))
+    return Edit(field.start - blanks, field.start, style.newline + body, why)
+
+
+def instead(net: Prototxt, layer: Field, layers: Sequence[Fields], why: str = "") -> Edit:
+    """New layers in the place of one, which is gone with the rest of its line."""
+    _check_generation(net, layer)
+    if layer.listed:
+        elements = _elements(layer, layers, net.style)
+        return Edit(layer.start, layer.stop, ",".join(elements).lstrip(), why)
+    edit = removed(layer, why)
+    body = "".join(render([("layer", fields)], net.style) for fields in layers)
+    opens = not net.text[net.text.rfind("\n", 0, edit.start) + 1 : edit.start].strip(" \t" + BOM)
+    return edit._replace(new=body if opens else net.style.newline + body)
+
+
+def instead_of_input(
+    net: Prototxt, layer: Field, layers: Sequence[Fields], why: str = ""
+) -> list[Edit]:
+    """New layers where the image came in, by an Input layer or by fields of the net."""
+    if layer.name in ("layer", "layers"):
+        return [instead(net, layer, layers, why)]
+    names = ("input", "input_dim", "input_shape")
+    fields, first = net.root.all(*names), net.root.all("layer", "layers")[0]
+    if any(field.listed for field in fields):
+        found = statements.runs(statements.statements(net.root), names)
+        gone = [statements.removed(run, net.style, why) for run in found]
+        return [before(net, first, layers, why), *gone]
+    _check_generation(net, first)
+    text = "".join(render([("layer", each)], net.style) for each in layers)
+    edit, *others = (removed(field, why) for field in fields)
+    return [edit._replace(new=text), *others]
+
+
+def _check_generation(net: Prototxt, layer: Field) -> None:
+    if layer.name == "layers":
+        fact = "its `layers` are of an older format, which has not every type"
+        raise NetError(f"{net.path}:{layer.line}: {fact}; run `fcnkit upgrade` on it first")
+
+
+def _statements(net: Prototxt, layers: Sequence[Fields]) -> str:
+    gap = net.style.newline if net.style.newline * 2 in net.text else ""
+    return gap.join(render([("layer", fields)], net.style) for fields in layers)
+
+
+def _elements(beside: Field, layers: Sequence[Fields], style: Style) -> list[str]:
+    """Layers as elements of a list, each with the white space before it: as `beside` stands."""
+    text = beside.source.text
+    indent = text[text.rfind("\n", 0, beside.start) + 1 : beside.start]
+    if indent.strip(" \t"):
+        return [f" {{ {_inline(fields, style)} }}" for fields in layers]
+    head, tail = f"{style.newline}{indent}{{{style.newline}", f"{indent}}}"
+    return [head + _indented(fields, style, indent + style.indent) + tail for fields in layers]
+
+
+_AFTER = re.compile(r"(?:[ \t]*[,;])?")
 
 
 def _inline(fields: Fields, style: Style) -> str:

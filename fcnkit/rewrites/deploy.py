@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 
 from fcnkit.edits import Edit
-from fcnkit.formats.prototxt import Field, Prototxt, render
+from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.nets.graph import Elsewhere, Graph, Layer, State, build, graphs
+from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.table import count_of_outputs, makes_scores
 from fcnkit.nets.shapes import infer
 from fcnkit.plan import Plan, Step
-from fcnkit.rewrites.changes import removed, set_value
+from fcnkit.rewrites.changes import instead, removed, set_value
 from fcnkit.rewrites.rescore import find_head, find_heads
 from fcnkit.shape import Shape
 
@@ -88,7 +89,10 @@ def _ancestors(graph: Graph, last: Layer) -> list[Layer]:
 
 
 def _batch_of_one(layer: Layer, shape: Shape | None) -> Shape:
-    if shape is None or len(shape) != 4:
+    if shape is not None and len(shape) != 4:
+        fact = f'its top "{layer.tops[0].blob}" is {show(shape)}, and images have 4 axes'
+        raise layer.error(f"{fact}; take away what needs it, or name a head that does not")
+    if shape is None:
         raise layer.error(
             f'the size of its top "{layer.tops[0].blob}" is not known; say it with --input, '
             f"as in --input {layer.tops[0].blob}=1,3,227,227"
@@ -135,8 +139,6 @@ def _dims(net: Prototxt, layer: Layer, index: int) -> list[Field]:
 
 
 def _replaced(net: Prototxt, layer: Layer, wanted: Mapping) -> tuple[list[Edit], list[Step]]:
-    if layer.field.name == "layers":
-        raise layer.error("a V1 net has no Input layer; upgrade the net first")
     (top, shape), *_ = wanted.items()
     fields = [
         ("name", top.blob),
@@ -144,7 +146,6 @@ def _replaced(net: Prototxt, layer: Layer, wanted: Mapping) -> tuple[list[Edit],
         ("top", top.blob),
         ("input_param", [("shape", [("dim", size) for size in shape])]),
     ]
-    text = render([("layer", fields)], net.style).removesuffix(net.style.newline)
     step = Step(
         "change",
         layer.name,
@@ -152,7 +153,7 @@ def _replaced(net: Prototxt, layer: Layer, wanted: Mapping) -> tuple[list[Edit],
         f"{layer.type} -> Input",
         "the deployed net is given its images",
     )
-    return [Edit(layer.field.start, layer.field.stop, text, "deploy")], [step]
+    return [instead(net, layer.field, [fields], "deploy")], [step]
 
 
 def _left_out(field: Field, last: Layer) -> Step:

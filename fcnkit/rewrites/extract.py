@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 from fcnkit.edits import Edit
 from fcnkit.errors import NetError
-from fcnkit.formats.prototxt import Field, Prototxt, render
+from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.nets.graph import Elsewhere, Graph, Layer, State, Top, build, graphs
 from fcnkit.nets.shapes import Shapes, infer
 from fcnkit.plan import Move, Plan, Step
-from fcnkit.rewrites.changes import removed
+from fcnkit.rewrites.changes import Fields, before, removed, statements_before
 from fcnkit.rewrites.operations import Arguments, Operation, comma_separated
 from fcnkit.shape import Shape
 
@@ -116,19 +116,16 @@ def _given(net: Prototxt, part: _Part) -> list[Edit]:
             f'{net.path}: the size of "{part.start.blob}" is not known ({reason}); '
             "say it with --input, as in --input data=1,3,227,227"
         )
-    first = min((layer.field for layer in part.layers), key=lambda field: field.start)
-    at = net.text.rfind("\n", 0, first.start) + 1
-    if net.text[at : first.start].strip():
-        at = first.start
-    return [Edit(at, at, _input(net, part, first, shape), "extract")]
+    found = (layer.field for layer in part.layers if layer.field.name in ("layer", "layers"))
+    return [_input(net, part, min(found, key=lambda field: field.start), shape)]
 
 
-def _input(net: Prototxt, part: _Part, first: Field, shape: Shape) -> str:
-    """The input's text: a layer, or in a V1 net fields of the net."""
-    blob, gap = part.start.blob, net.style.newline if net.style.newline * 2 in net.text else ""
+def _input(net: Prototxt, part: _Part, first: Field, shape: Shape) -> Edit:
+    """The input before the first layer: a layer itself, or in a V1 net fields of the net."""
+    blob, why = part.start.blob, "extract"
     if first.name == "layers":
-        fields = [("input", blob), ("input_shape", [("dim", size) for size in shape])]
-        return render(fields, net.style) + gap
+        fields = [("input", blob), *_sizes(net, part, shape)]
+        return statements_before(net, net.root if first.listed else first, fields, why)
     name = f"{blob}_input" if any(layer.name == blob for layer in part.layers) else blob
     fields = [
         ("name", name),
@@ -136,7 +133,18 @@ def _input(net: Prototxt, part: _Part, first: Field, shape: Shape) -> str:
         ("top", blob),
         ("input_param", [("shape", [("dim", size) for size in shape])]),
     ]
-    return render([("layer", fields)], net.style) + gap
+    return before(net, first, [fields], why)
+
+
+def _sizes(net: Prototxt, part: _Part, shape: Shape) -> Fields:
+    """A size at net level, in the words of the inputs that stay: Caffe takes one kind."""
+    stay = any(layer.field.name == "input" for layer in part.layers)
+    if not (stay and net.root.all("input_dim") and not net.root.all("input_shape")):
+        return [("input_shape", [("dim", size) for size in shape])]
+    if len(shape) != 4:
+        fact = f'"{part.start.blob}" has {len(shape)} axes, and the net says sizes as input_dim'
+        raise NetError(f"{net.path}: {fact}, for 4; run `fcnkit upgrade` on it first")
+    return [("input_dim", size) for size in shape]
 
 
 def _steps(net: Prototxt, part: _Part) -> Iterator[Step]:

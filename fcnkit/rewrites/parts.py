@@ -131,7 +131,7 @@ def added(
 
 def with_layers(net: Prototxt, layers: Sequence[Pairs]) -> Prototxt:
     """The net with these layers at its end."""
-    last = net.root.all("layer")[-1]
+    last = net.root.all("layer", "layers")[-1]
     return net.edit([appended(net, last, layers, "add layers")])
 
 

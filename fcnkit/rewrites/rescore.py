@@ -19,7 +19,8 @@ def rescore(
     Caffe from loading the old layer's weights.  `head` is the layer to
     replace; without it, the net must have just one.
 
-    Raises NetError when there is no such layer, several, or the name is taken.
+    Raises NetError when there is no such layer, several, or the name is taken,
+    and where a layer behind it has weights for as many classes as there were.
     """
     if classes < 1:
         raise NetError(f"{net.path}: {classes} classes; there must be at least 1")
@@ -28,6 +29,7 @@ def rescore(
     if any(other.name == name and other is not layer for other in graph.layers):
         raise NetError(f'{net.path}: there is a layer "{name}" already; give another name')
     after = net.edit(_edits(net, graph, layer, classes, name))
+    _check_behind(graph, build(after, State()), layer, inputs)
     steps = [
         Step(
             "change",
@@ -119,6 +121,15 @@ def _users(graph: Graph, layer: Layer) -> list[Layer]:
             found.add(user.index)
             todo += [top for top in user.tops if top.blob == old]
     return [graph.layers[index] for index in sorted(found)]
+
+
+def _check_behind(before: Graph, after: Graph, head: Layer, inputs) -> None:
+    old, new = infer(before, inputs), infer(after, inputs)
+    for layer, same in zip(before.layers, after.layers, strict=True):
+        had, has = old.blobs(layer), new.blobs(same)
+        if layer is not head and had != has and None not in (had, has):
+            fact = f'it reads the scores of "{head.name}", and its weights are for that many'
+            raise layer.error(f"{fact}; drop it first, or change the classes with reclass")
 
 
 def _moves(after: Prototxt, layer: Layer, name: str, inputs) -> tuple[Move, ...]:

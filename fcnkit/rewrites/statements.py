@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from fcnkit.edits import Edit
-from fcnkit.formats.prototxt import BOM, GAP, Field, Style
+from fcnkit.formats.prototxt import BOM, GAP, Field, Style, one_list
 
-_LIST_HEAD = re.compile(rf"[A-Za-z0-9_]+{GAP}:{GAP}\[{GAP}")
+# The colon may be left out before a list of messages.
+_LIST_HEAD = re.compile(rf"[A-Za-z0-9_]+{GAP}(?::{GAP})?\[{GAP}")
 _LIST_TAIL = re.compile(rf"{GAP}\]")
-_SAME_LIST = re.compile(rf"{GAP},{GAP}")
 _SEPARATOR = re.compile(r"[ \t]*[,;]")
 _TRAIL = re.compile(r"[ \t]*#[^\n]*")
 
@@ -66,7 +66,7 @@ def statements(message: Field) -> list[Statement]:
     """The statements of a message, in order; time linear in its text."""
     groups: list[list[Field]] = []
     for field in message.fields or ():
-        if groups and _one_list(groups[-1][-1], field):
+        if groups and one_list(groups[-1][-1], field):
             groups[-1].append(field)
         else:
             groups.append([field])
@@ -243,12 +243,6 @@ def _list_start(text: str, first: Field) -> int:
         head = _LIST_HEAD.match(text, at)
         if head and head.end() == first.start:
             return at
-
-
-def _one_list(left: Field, right: Field) -> bool:
-    if not (left.listed and right.listed and left.name == right.name):
-        return False
-    return bool(_SAME_LIST.fullmatch(left.source.text, left.stop, right.start))
 
 
 def _lead(gap: str) -> list[str]:

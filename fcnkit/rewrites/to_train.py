@@ -9,8 +9,9 @@ from fcnkit.formats.prototxt import Prototxt, Style, Word, parse, render
 from fcnkit.nets.graph import Graph, Layer, build, graphs
 from fcnkit.nets.layers.table import has_bias, of
 from fcnkit.plan import Plan, Step
-from fcnkit.rewrites.changes import appended, inside, removed, set_param
+from fcnkit.rewrites.changes import appended, inside, instead_of_input, set_param
 from fcnkit.rewrites.parts import BIAS_RATE, FIXED, Pairs, learning
+from fcnkit.rewrites.upgrade import upgrade
 
 FILLERS = ("msra", "xavier", "keep")
 SGD, ADAM = "sgd", "adam"
@@ -79,16 +80,22 @@ def to_train(
     one length whatever is learned: with pixels of 0 to 255 a net's values
     are of that size too, and biases that start from nothing need larger steps
     than weights to matter.  Each output score_x has labels, a loss and an
-    accuracy of its own: label_x, loss_x, accuracy_x.
+    accuracy of its own: label_x, loss_x, accuracy_x.  A net of Caffe's older
+    formats is upgraded first.
 
-    Raises NetError when the net has not just one input.
+    Raises NetError when the net has not just one input, or two outputs would
+    have the same labels.
     """
     if filler not in FILLERS:
         raise NetError(f'filler "{filler}": is not one of {", ".join(FILLERS)}')
+    if net.root.all("layers"):
+        options = {"ignore": ignore, "filler": filler, "refill": refill, "zero": zero}
+        return upgrade(net).then(to_train, bias_rate=bias_rate, images=images, **options)
     graph = build(net)
     if len(graph.inputs) != 1:
         blobs = ", ".join(top.blob for top in graph.inputs) or "missing"
         raise NetError(f"{net.path}: its inputs are {blobs}; a net to train has one, the image")
+    _check_outputs(graph)
     edits = _data(net, graph, images)
     for layer in graph.layers:
         if of(layer).linear:
@@ -102,6 +109,17 @@ def to_train(
         what = f"loss and accuracy of {top.blob}, without label {ignore}"
         steps.append(Step("insert", f"loss{_suffix(top.blob)}", None, what, "to train"))
     return Plan(net, net.edit(edits), tuple(steps))
+
+
+def _check_outputs(graph: Graph) -> None:
+    """Each output has labels of its own."""
+    named: dict[str, str] = {}
+    for top in graph.outputs:
+        other = named.setdefault(_suffix(top.blob), top.blob)
+        if other != top.blob:
+            fact = f'its outputs "{other}" and "{top.blob}" would have the same labels and loss'
+            remedy = "call them score_..., or take one away"
+            raise NetError(f"{graph.prototxt.path}: {fact}; {remedy}")
 
 
 def _suffix(score: str) -> str:
@@ -167,10 +185,7 @@ def _data(net: Prototxt, graph: Graph, images: Images) -> list[Edit]:
         for phase, short in (("TRAIN", "train"), ("TEST", "val"))
         for blob, kind in ((top.blob, "image"), *((label, label) for label in labels))
     ]
-    text = "".join(render([("layer", layer)], net.style) for layer in layers)
-    gone = [field] if field.name == "layer" else net.root.all("input", "input_dim", "input_shape")
-    edit = removed(gone[0], "train")
-    return [edit._replace(new=text), *(removed(other, "train") for other in gone[1:])]
+    return instead_of_input(net, field, layers, "train")
 
 
 def data_layer(blob: str, phase: str | None, source: str, images: Images | None) -> Pairs:

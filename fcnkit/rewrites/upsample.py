@@ -26,6 +26,7 @@ from fcnkit.rewrites.parts import (
     score_layer,
     upscore_layer,
 )
+from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.shape import Shape
 
 _SCALE_WHY = "skips trained at once begin as small additions"
@@ -61,11 +62,15 @@ def upsample(
     offset whole; both keep bilinear weights a partition of unity.  With
     `group`, every class is upsampled by itself with Caffe's bilinear filler;
     without, the kernel is dense and its off-diagonal planes are zero, which
-    only a weights file can hold.
+    only a weights file can hold.  A net of Caffe's older formats, which have
+    no Crop, is upgraded first.
 
     Raises AlignError when no kernel makes the offset whole, when it is
     negative, or when the crop does not fit at every input size from `least` up.
     """
+    if net.root.all("layers"):
+        options = {"names": names, "group": group, "least": least}
+        return upgrade(net).then(upsample, score, reference, **options)
     work = _work(net, score, reference, group, least)
     try:
         new = work.climb.upsampled(work.scores, work.wanted, names)
@@ -92,11 +97,14 @@ def skip(
     Deconvolution's pad cuts the upsampled scores on both sides, as little as
     lets the new ones be cropped to them.  The new scores start from zero.
     Where `names` has a `scale`, a layer of that name scales what they see by
-    the fixed factor `scale`.
+    the fixed factor `scale`.  Older formats are upgraded as by `upsample`.
 
     Raises AlignError when no kernel makes the offset whole or the two cannot
     be made to fit at every input size from `least` up.
     """
+    if net.root.all("layers"):
+        options = {"names": names, "group": group, "scale": scale, "least": least}
+        return upgrade(net).then(skip, score, source, **options)
     work = _work(net, score, source, group, least)
     new = work.climb.skipped(work.scores, work.wanted, names, scale)
     return added(net, new.layers, [new.crop])
