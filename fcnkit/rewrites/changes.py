@@ -139,7 +139,8 @@ def appended(net: Prototxt, after: Field, layers: Sequence[Fields], why: str = "
     if after.listed:
         elements = _elements(after, layers, style)
         return Edit(after.stop, after.stop, "".join(f",{each}" for each in elements), why)
-    stop = _AFTER.match(text, after.stop).end()
+    separator = _SEPARATOR.match(text, after.stop)
+    stop = separator.end() if separator else after.stop
     end = text.find("\n", stop)
     rest = text[stop : len(text) if end < 0 else end].strip(" \t\r")
     body = _statements(net, layers)
@@ -228,7 +229,7 @@ def _elements(beside: Field, layers: Sequence[Fields], style: Style) -> list[str
     return [head + _indented(fields, style, indent + style.indent) + tail for fields in layers]
 
 
-_AFTER = re.compile(r"(?:[ \t]*[,;])?")
+_SEPARATOR = re.compile(r"[ \t]*[,;]")
 
 
 def _inline(fields: Fields, style: Style) -> str:
