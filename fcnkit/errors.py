@@ -64,6 +64,6 @@ def error_text(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def shown(name: str) -> str:
+def printable(name: str) -> str:
     """A name from a file, as messages show it: no line breaks or escapes, at most 80 characters."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in name[:80])

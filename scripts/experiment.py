@@ -63,7 +63,7 @@ def call(words: Sequence[str]) -> str:
     return done.stdout
 
 
-def together(commands: Sequence[Sequence[str]], jobs: int) -> None:
+def run_at_once(commands: Sequence[Sequence[str]], jobs: int) -> None:
     """All commands have run, `jobs` at a time with one thread each;
     the first that fails stops the others.
     """
@@ -139,7 +139,7 @@ def experiment(options: argparse.Namespace, chosen: Sequence[Trunk]) -> None:
 
     def evaluate() -> None:
         rest = [each for each in runs if not (each.folder / "scores.json").exists()]
-        together([infer(each, options.data / "val/images") for each in rest], options.jobs)
+        run_at_once([infer(each, options.data / "val/images") for each in rest], options.jobs)
         for each in rest:
             (each.folder / "scores.json").write_text(call(score(each, data)))
 
@@ -148,7 +148,7 @@ def experiment(options: argparse.Namespace, chosen: Sequence[Trunk]) -> None:
 
     def learn() -> None:
         rest = [each for each in order if not finished(each.run, each.trunk.steps)]
-        together([train(each, data) for each in rest], options.jobs)
+        run_at_once([train(each, data) for each in rest], options.jobs)
 
     clock.timed("dataset and nets", prepare)
     clock.timed("training", learn)

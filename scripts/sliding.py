@@ -197,11 +197,15 @@ def slid(subject: Subject, folder: Path, run: Callable[..., Pass]) -> Iterator[L
         each = run(subject.net, paths[0], subject.blob, windows, folder)
         dense = run(plan.net, paths[1], subject.blob, image, folder)
         yield Line(
-            size, len(windows), dense.seconds, each.seconds, apart(each.scores, dense.scores)
+            size,
+            len(windows),
+            dense.seconds,
+            each.seconds,
+            largest_difference(each.scores, dense.scores),
         )
 
 
-def apart(each: np.ndarray, dense: np.ndarray) -> float:
+def largest_difference(each: np.ndarray, dense: np.ndarray) -> float:
     """The largest difference of windows' scores from dense ones, by the largest score.
 
     `each` is (windows, classes), `dense` (1, classes, rows, columns).

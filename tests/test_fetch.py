@@ -71,7 +71,7 @@ def ranges(server):
 def test_a_model_comes_whole_and_once(server, data, tmp_path):
     heard = []
     found = fetch(
-        model(server, data), tmp_path, heard=lambda done, size: heard.append((done, size))
+        model(server, data), tmp_path, progress=lambda done, size: heard.append((done, size))
     )
     assert found.path.read_bytes() == data and left(tmp_path) == WHOLE and not found.already
     assert found.digests["sha256"] == hashlib.sha256(data).hexdigest()
@@ -125,7 +125,7 @@ def test_a_stop_keeps_what_came(server, data, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fetch(model(server, data), tmp_path, heard=heard)
+        fetch(model(server, data), tmp_path, progress=heard)
     size = (tmp_path / "mine" / "m.caffemodel.part").stat().st_size
     assert size > 0
     assert fetch(model(server, data), tmp_path).path.read_bytes() == data
@@ -219,7 +219,7 @@ def test_an_endless_stream_is_never_written_beyond_the_size(server, data, tmp_pa
     most = []
     server.ways = [loopback.endless]
     with pytest.raises(ModelError, match="sends more than"):
-        fetch(model(server, data), tmp_path, heard=lambda done, size: most.append(done))
+        fetch(model(server, data), tmp_path, progress=lambda done, size: most.append(done))
     assert max(most) <= len(data)
 
 
@@ -299,7 +299,7 @@ def test_a_full_disk_keeps_what_came(server, data, tmp_path, monkeypatch):
 def test_a_damaged_file_is_fetched_anew(server, data, tmp_path):
     found, told = fetch(model(server, data), tmp_path), []
     found.path.write_bytes(data[:-1] + b"\0")
-    again = fetch(model(server, data), tmp_path, told=told.append)
+    again = fetch(model(server, data), tmp_path, warn=told.append)
     assert again.path.read_bytes() == data and not again.already
     assert "its SHA-1 is" in told[0] and told[0].endswith("it is fetched anew")
 

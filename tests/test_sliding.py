@@ -43,10 +43,10 @@ def test_both_ways_score_every_window_alike(sliding, engine, request, tmp_path):
 def test_a_difference_is_seen(sliding):
     dense = np.arange(24.0).reshape(1, 2, 3, 4)
     each = dense[0].reshape(2, 12).T.copy()
-    assert sliding.apart(each, dense) == 0
+    assert sliding.largest_difference(each, dense) == 0
     each[5, 1] += 2.3
-    assert sliding.apart(each, dense) == pytest.approx(0.1)
-    assert sliding.apart(each[::-1], dense) > 0.1
+    assert sliding.largest_difference(each, dense) == pytest.approx(0.1)
+    assert sliding.largest_difference(each[::-1], dense) > 0.1
 
 
 def test_alexnet_without_padding_sees_its_whole_window(sliding):

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip insta
 from torch.nn import functional as F  # noqa: E402, N812
 
 from fcnkit.engines.torch.layers import channelwise  # noqa: E402
-from fcnkit.engines.torch.layers.channelwise import Apart, by_factors, by_kernels  # noqa: E402
+from fcnkit.engines.torch.layers.channelwise import KernelFinder, by_factors, by_kernels  # noqa: E402
 from fcnkit.nets.layers.windows import Spatial  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -70,7 +70,7 @@ def test_every_way_is_as_near_to_the_exact_values_as_the_plain_one(numbers, alik
     exact = both(plain(dense(weight).double(), bias.double(), its), x.double())
     usual = errors(both(plain(dense(weight), bias, its), x), exact)
     for given, group in ((weight, CHANNELS), (dense(weight), 1)):
-        kernels = Apart(group).of(given)
+        kernels = KernelFinder(group).of(given)
         assert kernels.weight.shape == weight.shape and len(kernels.factors[0]) == (
             1 if alike else 3
         )
@@ -85,10 +85,10 @@ def test_every_way_is_as_near_to_the_exact_values_as_the_plain_one(numbers, alik
 
 def test_a_kernel_without_factors_goes_by_groups():
     weight = torch.randn(3, 1, 4, 4, generator=torch.manual_seed(1))
-    kernels = Apart(1).of(dense(weight))
+    kernels = KernelFinder(1).of(dense(weight))
     assert kernels.factors is None and torch.equal(kernels.weight, weight)
     weight[0, 0, 0, 0] = float("nan")
-    assert Apart(3).of(weight).factors is None
+    assert KernelFinder(3).of(weight).factors is None
 
 
 @pytest.mark.parametrize(
@@ -103,24 +103,24 @@ def test_a_kernel_without_factors_goes_by_groups():
     ],
 )
 def test_what_mixes_channels_or_is_learned(weight, group):
-    assert Apart(group).of(weight) is None
+    assert KernelFinder(group).of(weight) is None
 
 
 def test_it_is_found_out_anew_when_the_weight_changes_and_not_else(monkeypatch):
     looked, real = [], channelwise._kernels
     monkeypatch.setattr(channelwise, "_kernels", lambda *words: looked.append(1) or real(*words))
-    weight, its = dense(bilinear(4)), Apart(1)
+    weight, its = dense(bilinear(4)), KernelFinder(1)
     assert its.of(weight) is its.of(weight.detach()) and len(looked) == 1
     weight[0, 1, 0, 0] = 1
     assert its.of(weight) is None and len(looked) == 2
     with torch.no_grad():  # a learned one, when it is only run
         learned = torch.nn.Parameter(bilinear(4))
-        assert Apart(3).of(learned) is not None
+        assert KernelFinder(3).of(learned) is not None
 
 
 def test_matrices_are_kept_for_some_sizes_and_right_for_all(monkeypatch):
     monkeypatch.setattr(channelwise, "_MATRICES", 3)
-    kernels, its = Apart(3).of(bilinear(4)), window(4, 2, 1)
+    kernels, its = KernelFinder(3).of(bilinear(4)), window(4, 2, 1)
     with torch.inference_mode():
         for side in (5, 6, 5, 7, 8, 5):
             x = torch.randn(1, 3, side, side, generator=torch.manual_seed(side))
@@ -133,7 +133,7 @@ def test_matrices_are_kept_for_some_sizes_and_right_for_all(monkeypatch):
 
 
 def test_another_weight_in_the_place_of_the_last_is_looked_at():
-    its = Apart(1)
+    its = KernelFinder(1)
     for count in range(4):
         weight = dense(bilinear(4)) * (count + 1)
         assert float(its.of(weight).weight.sum()) == pytest.approx(12 * (count + 1))

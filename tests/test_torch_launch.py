@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fcnkit.training.torch.program.launch import Place, launched, place
+from fcnkit.training.torch.program.launch import Place, place, run_in_processes
 
 SAY = """
 import os, sys
@@ -17,8 +17,8 @@ at = place()
 open(f"{sys.argv[1]}/{at.rank}", "w").write(f"{tuple(at)} {os.environ['MASTER_ADDR']}")
 """
 LAUNCH = (
-    "import sys; from fcnkit.training.torch.program.launch import launched; "
-    "sys.exit(launched(sys.argv[1:], 2))"
+    "import sys; from fcnkit.training.torch.program.launch import run_in_processes; "
+    "sys.exit(run_in_processes(sys.argv[1:], 2))"
 )
 
 
@@ -31,7 +31,7 @@ def heard():
 
 
 def test_each_process_knows_its_place(tmp_path, heard):
-    assert launched([sys.executable, "-c", SAY, str(tmp_path)], 3) == 0
+    assert run_in_processes([sys.executable, "-c", SAY, str(tmp_path)], 3) == 0
     for rank in range(3):
         assert (tmp_path / str(rank)).read_text() == f"({rank}, 3, {rank}, 3) 127.0.0.1"
 
@@ -51,7 +51,7 @@ def test_a_process_alone_has_no_place(monkeypatch):
 
 def test_where_one_fails_all_end(tmp_path, heard):
     code = "import os, time, sys; time.sleep(0 if os.environ['RANK'] == '1' else 600); sys.exit(7)"
-    assert launched([sys.executable, "-c", code], 2) == 7
+    assert run_in_processes([sys.executable, "-c", code], 2) == 7
 
 
 def test_a_stop_reaches_all_and_they_go_with_their_parent(tmp_path):

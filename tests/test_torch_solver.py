@@ -276,17 +276,17 @@ class Pair:
             each += more
 
     def hooks(self, rank):
-        """`summed` and `added` of one of them."""
+        """`adding_gradients` and `add` of one of them."""
         turn = (self.first, self.second)[rank]
 
         @contextmanager
-        def summed(parameters):
+        def adding_gradients(parameters):
             yield
             turn("gradients", [each.grad for each in parameters])
 
         return {
-            "summed": summed,
-            "added": lambda tensors: turn("statistics", tensors),
+            "adding_gradients": adding_gradients,
+            "add": lambda tensors: turn("statistics", tensors),
             "rank": rank,
         }
 

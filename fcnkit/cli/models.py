@@ -211,8 +211,8 @@ def fetch(name, output, place, index, cache, timeout, force) -> None:
                 _folder(cache),
                 place=place or "",
                 timeout=timeout,
-                heard=coming.at,
-                told=_say,
+                progress=coming.at,
+                warn=_say,
             )
     except KeyboardInterrupt:
         _say(f"{name}: stopped; the same command goes on from what came")

@@ -181,7 +181,9 @@ def train(
         for stage in found:
             click.echo(_shown(stage, stage.command(restart=restart)))
         return
-    sequence.check(found, heard=lambda path, count: _say(f"{path}: checking {count:,} labels"))
+    sequence.check(
+        found, on_database=lambda path, count: _say(f"{path}: checking {count:,} labels")
+    )
     try:
         for stage in found:
             _train(stage, restart)
@@ -256,8 +258,8 @@ def _train(stage, restart: bool) -> None:
     weights = stage.weights()
     with ExitStack() as stack:
         displays: list = []
-        heard = partial(_stopping, displays, recipe.trainer.name)
-        events = train(recipe, weights, restart=restart, force=True, heard=heard)
+        on_signal = partial(_stopping, displays, recipe.trainer.name)
+        events = train(recipe, weights, restart=restart, force=True, on_signal=on_signal)
         for event in stack.enter_context(closing(events)):
             if isinstance(event, Begun):
                 displays.append(stack.enter_context(_begun(event, stage, weights)))

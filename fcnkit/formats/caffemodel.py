@@ -12,7 +12,7 @@ are those of caffe.proto: NetParameter (layer 100, layers 2), LayerParameter
 
 from typing import NamedTuple
 
-from fcnkit.errors import shown
+from fcnkit.errors import printable
 from fcnkit.formats.blobproto import BlobSpan, blob_span, check_parts
 from fcnkit.formats.wire import (
     AGAIN,
@@ -141,7 +141,7 @@ def _layer(buffer: Buffer, layer: WireField, kind: FieldNumbers, number: int) ->
                 blobs_at = min(blobs_at, field.start)
     except Damage as damage:
         place = (
-            f'layer "{shown(_text(buffer, name_field))}"'
+            f'layer "{printable(_text(buffer, name_field))}"'
             if name_field
             else f"layer number {number}"
         )

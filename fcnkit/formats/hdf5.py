@@ -16,7 +16,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fcnkit.errors import WeightsError, error_text, shown
+from fcnkit.errors import WeightsError, error_text, printable
 from fcnkit.formats.hdf5_frame import DEEPEST, types
 from fcnkit.shape import Shape
 
@@ -90,7 +90,7 @@ def scan(file: int, path: str) -> tuple[Group, ...]:
     except Exception as error:  # h5py says what HDF5 finds wrong with many kinds of exceptions
         fact = f"expected an HDF5 file, found that {error_text(error)}"
         raise WeightsError(f"{path}: byte 0: {fact}; {AGAIN}") from None
-    _check_apart(path, groups)
+    _check_no_overlap(path, groups)
     return groups
 
 
@@ -257,15 +257,15 @@ def _text(name: bytes) -> str:
 
 def _listed(names: Iterable[str]) -> str:
     """The first few names."""
-    shown = [repr(name[:80]) for name in itertools.islice(names, 6)]
-    return ", ".join(shown[:5]) + (", ..." if len(shown) > 5 else "")
+    first = [repr(name[:80]) for name in itertools.islice(names, 6)]
+    return ", ".join(first[:5]) + (", ..." if len(first) > 5 else "")
 
 
 def _place(layer: str) -> str:
-    return f'layer "{shown(layer)}", ' if layer else ""
+    return f'layer "{printable(layer)}", ' if layer else ""
 
 
-def _check_apart(path: str, groups: Sequence[Group]) -> None:
+def _check_no_overlap(path: str, groups: Sequence[Group]) -> None:
     """Raises WeightsError where the values of two blobs overlap."""
     blobs = [
         (blob.start, blob.stop, f"{_place(group.name)}blob {number}")

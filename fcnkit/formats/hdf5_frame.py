@@ -8,7 +8,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from fcnkit.errors import WeightsError, shown
+from fcnkit.errors import WeightsError, printable
 from fcnkit.shape import Shape
 
 if TYPE_CHECKING:
@@ -116,14 +116,14 @@ def _framed(data: "GroupID", name: str, blobs: Sequence[Slot]) -> list[int]:
     parts = name.split("/")
     if "\0" in name or not {"", "."}.isdisjoint(parts) or len(parts) > DEEPEST:
         fact = "its name cannot be that of a group in HDF5"
-        raise WeightsError(f'layer "{shown(name)}": {fact}; rename it first')
+        raise WeightsError(f'layer "{printable(name)}": {fact}; rename it first')
     try:
         group = _nested(data, [part.encode("utf-8", "surrogateescape") for part in parts])
         return [_reserved(group, number, *blob) for number, blob in enumerate(blobs)]
     except (TypeError, ValueError, KeyError) as error:
         fact = f"its name or a blob of it is taken in HDF5 ({error})"
         raise WeightsError(
-            f'layer "{shown(name)}": {fact}; rename one of the layers first'
+            f'layer "{printable(name)}": {fact}; rename one of the layers first'
         ) from None
 
 

@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
-from fcnkit.errors import WeightsError, error_text, shown
+from fcnkit.errors import WeightsError, error_text, printable
 from fcnkit.files import Writer
 from fcnkit.shape import Shape
 
@@ -77,7 +77,7 @@ def scan(file: BinaryIO, path: str) -> tuple[Array, ...]:
     except Exception as error:  # zipfile says what is wrong with many kinds of exceptions
         fact = f"expected an .npz, found that {error_text(error)}"
         raise WeightsError(f"{path}: byte 0: {fact}; {AGAIN}") from None
-    _check_apart(path, arrays)
+    _check_no_overlap(path, arrays)
     return arrays
 
 
@@ -85,7 +85,7 @@ def _array(whole: "ZipFile", file: BinaryIO, path: str, entry: "ZipInfo") -> Arr
     if entry.header_offset < 0:
         raise ValueError("an array begins before the file does")
     layer, _, number = entry.filename.removesuffix(".npy").rpartition("/")
-    place = f'{path}: array "{shown(entry.filename)}", byte {entry.header_offset}'
+    place = f'{path}: array "{printable(entry.filename)}", byte {entry.header_offset}'
     if not layer or not re.fullmatch("0|[1-9][0-9]{0,4}", number):
         fact = (
             "expected weights, arrays named <layer>/<blob number>, as in conv1/0; found "
@@ -122,7 +122,7 @@ def _array(whole: "ZipFile", file: BinaryIO, path: str, entry: "ZipInfo") -> Arr
     return Array(layer, int(number), shape, _TYPES[descr], start, start + length, crc, entry.CRC)
 
 
-def _check_apart(path: str, arrays: Sequence[Array]) -> None:
+def _check_no_overlap(path: str, arrays: Sequence[Array]) -> None:
     """Raises WeightsError where two arrays overlap, or are of one name."""
     blobs = sorted(
         (array for array in arrays if array.stop > array.start), key=lambda array: array.start
@@ -130,10 +130,10 @@ def _check_apart(path: str, arrays: Sequence[Array]) -> None:
     for one, other in zip(blobs, blobs[1:], strict=False):
         if other.start < one.stop:
             fact = (
-                f"expected values of its own, found those of {shown(one.layer)}/{one.number}; "
+                f"expected values of its own, found those of {printable(one.layer)}/{one.number}; "
                 f"{AGAIN}"
             )
-            place = f'array "{shown(other.layer)}/{other.number}", byte {other.start}'
+            place = f'array "{printable(other.layer)}/{other.number}", byte {other.start}'
             raise WeightsError(f"{path}: {place}: {fact}")
     if len({array[:2] for array in arrays}) < len(arrays):
         raise WeightsError(f"{path}: byte 0: expected each array once, found one twice; {AGAIN}")
@@ -191,7 +191,7 @@ def _check_name(name: str) -> None:
         fits = False
     if not fits:
         fact = "its name cannot be that of an array in an .npz; rename it first"
-        raise WeightsError(f'layer "{shown(layer)}": {fact}')
+        raise WeightsError(f'layer "{printable(layer)}": {fact}')
 
 
 def _header_of(shape: Sequence[int], dtype: str) -> bytes:

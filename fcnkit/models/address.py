@@ -2,7 +2,7 @@
 
 import re
 
-from fcnkit.errors import ModelError, shown
+from fcnkit.errors import ModelError, printable
 
 _ADDRESS = re.compile(r"https?://[!-~]{1,2000}")
 
@@ -17,6 +17,6 @@ def check_address(address: str, where: str) -> None:
     except ValueError:
         fits = None
     if not fits:
-        raise ModelError(f'{where}: "{shown(address)}" is no http or https address')
+        raise ModelError(f'{where}: "{printable(address)}" is no http or https address')
     if parts.username is not None:
         raise ModelError(f"{where}: the address holds a user's name; fcnkit sends none")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fcnkit import files
-from fcnkit.errors import ModelError, OutputError, shown
+from fcnkit.errors import ModelError, OutputError, printable
 from fcnkit.formats.signature import recognise
 from fcnkit.models import index
 from fcnkit.models.index import DIGESTS, RECORD, Model
@@ -91,7 +91,7 @@ def path(name: str) -> Path:
     found = recorded(name, where)
     remedy = f"fetch it with `fcnkit models fetch {name}`"
     if found is None or not found.file.exists():
-        raise ModelError(f"model:{shown(name)}: is not in {where}; {remedy}")
+        raise ModelError(f"model:{printable(name)}: is not in {where}; {remedy}")
     size = found.file.stat().st_size
     if found.model.size not in (None, size):
         fact = f"is damaged: it has {size:,} bytes, and the model {found.model.size:,}"

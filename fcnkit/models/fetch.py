@@ -21,7 +21,7 @@ _TIMES = 5
 _CHUNK = 1 << 18
 
 # Told how many bytes there are, and of how many: None where the server does not say.
-Heard = Callable[[int, int | None], object]
+Arrival = Callable[[int, int | None], object]
 
 
 class Fetched(NamedTuple):
@@ -46,15 +46,15 @@ def fetch(
     *,
     place: str = "",
     timeout: float = 30.0,
-    heard: Heard = lambda done, size: None,
-    told: Callable[[str], object] = lambda text: None,
+    progress: Arrival = lambda done, size: None,
+    warn: Callable[[str], object] = lambda text: None,
 ) -> Fetched:
     """The model is in the cache `where`, verified.
 
     It comes from `place`, an address or a file, or from where the model says.
     What came before a cut, a stop or a stalled server (no byte for `timeout`
     seconds) is kept and gone on from, also by a later call.  A model that has
-    a digest and is there already does not come again; `told` is told of one
+    a digest and is there already does not come again; `warn` is told of one
     that was damaged.
 
     Raises ModelError where it cannot be had or is not what was published: then
@@ -63,7 +63,7 @@ def fetch(
     """
     target = kept(model, where)
     with locked(target):
-        before = _before(target, told)
+        before = _before(target, warn)
         if before:
             return before
         source = place or model.place
@@ -74,13 +74,13 @@ def fetch(
                 f"{model.name}: {fact}{page}, and name the file that you have with --from"
             )
         if "://" in source:
-            _downloaded(source, target, timeout, heard)
+            _downloaded(source, target, timeout, progress)
         else:
-            _copied(Path(source), target, heard)
+            _copied(Path(source), target, progress)
         return _accepted(target, source)
 
 
-def _before(target: Kept, told: Callable[[str], object]) -> Fetched | None:
+def _before(target: Kept, warn: Callable[[str], object]) -> Fetched | None:
     """The file that the cache has, if it is known to be the model; a damaged one is removed."""
     had = recorded(target.model.name, target.folder.parent)
     if had and had.file.exists() and not _same(had.model, target.model):
@@ -93,7 +93,7 @@ def _before(target: Kept, told: Callable[[str], object]) -> Fetched | None:
     try:
         return Fetched(target.file, check(target.model, target.file, str(target.file)), True)
     except FcnkitError as error:
-        told(f"{error}; it is fetched anew")
+        warn(f"{error}; it is fetched anew")
         target.file.unlink()
         return None
 
@@ -135,7 +135,7 @@ def described(found: Fetched, model: Model) -> str:
 # ---- from a folder
 
 
-def _copied(source: Path, target: Kept, heard: Heard) -> None:
+def _copied(source: Path, target: Kept, progress: Arrival) -> None:
     try:
         state = source.stat()
         if not stat.S_ISREG(state.st_mode):
@@ -149,7 +149,7 @@ def _copied(source: Path, target: Kept, heard: Heard) -> None:
         with open(source, "rb") as file, _writing(target, 0) as part:
             for data in iter(lambda: file.read(_CHUNK), b""):
                 _write(part, data, target)
-                heard(part.tell(), size)
+                progress(part.tell(), size)
     except OSError as error:
         if isinstance(error, OutputError):
             raise
@@ -161,12 +161,12 @@ def _copied(source: Path, target: Kept, heard: Heard) -> None:
 # ---- from the web
 
 
-def _downloaded(address: str, target: Kept, timeout: float, heard: Heard) -> None:
+def _downloaded(address: str, target: Kept, timeout: float, progress: Arrival) -> None:
     """All of the file is in the part; ModelError where it cannot come, and what came is kept."""
     for _ in range(_TIMES):
         had = _size(target)
         try:
-            _pull(address, target, timeout, heard)
+            _pull(address, target, timeout, progress)
             return
         except _Anew:
             target.forget_part()
@@ -185,11 +185,11 @@ def _downloaded(address: str, target: Kept, timeout: float, heard: Heard) -> Non
 def _kept(error: ModelError, target: Kept) -> ModelError:
     """The error, with what the next call will go on from."""
     size = _size(target)
-    told = f"; the {size:,} bytes that came are kept, and the same command goes on from there"
-    return ModelError(f"{error}{told}") if size else error
+    rest = f"; the {size:,} bytes that came are kept, and the same command goes on from there"
+    return ModelError(f"{error}{rest}") if size else error
 
 
-def _pull(address: str, target: Kept, timeout: float, heard: Heard) -> None:
+def _pull(address: str, target: Kept, timeout: float, progress: Arrival) -> None:
     """One connection's worth of the file.
 
     Raises _Anew, web.Cut, or ModelError.
@@ -207,7 +207,7 @@ def _pull(address: str, target: Kept, timeout: float, heard: Heard) -> None:
             total = _total(address, response, at, target.model)
             _begin(address, response, target)
             with _writing(target, at) as part:
-                _poured(address, response, part, total, target, heard)
+                _poured(address, response, part, total, target, progress)
     except web.NoRange:
         if not at:
             raise ModelError(
@@ -250,12 +250,12 @@ def _poured(
     part: BinaryIO,
     total: int | None,
     target: Kept,
-    heard: Heard,
+    progress: Arrival,
 ) -> None:
     """The body is behind what was there; no byte more than the model has is ever written."""
     size = target.model.size or total
     most = size or LARGEST
-    heard(part.tell(), size)
+    progress(part.tell(), size)
     # read1 gives what has come, so that what comes before a stall is kept.
     for data in iter(lambda: response.read1(_CHUNK), b""):
         if part.tell() + len(data) > most:
@@ -263,7 +263,7 @@ def _poured(
             target.forget_part()
             raise _Other(f"{address}: the server sends more than {most:,} bytes; nothing is kept")
         _write(part, data, target)
-        heard(part.tell(), size)
+        progress(part.tell(), size)
     if part.tell() < (size or 0):
         raise web.Cut(f"{part.tell():,} of {size:,} bytes came")
 

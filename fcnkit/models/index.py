@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fcnkit.errors import ModelError, error_text, shown
+from fcnkit.errors import ModelError, error_text, printable
 from fcnkit.models.address import check_address
 
 INDEX = "models.json"
@@ -152,13 +152,13 @@ def one(models: Iterable[Model], name: str) -> Model:
         if model.name == name:
             return model
     there = ", ".join(model.name for model in every) or "none"
-    raise ModelError(f"{shown(name)}: no such model; there are {there}")
+    raise ModelError(f"{printable(name)}: no such model; there are {there}")
 
 
 def check_name(name: str, where: str) -> None:
     """A name is a file's name on every system, and no other place; ModelError otherwise."""
     if not _NAME.fullmatch(name):
-        fact = f'"{shown(name)}" is no name: letters, digits, . _ + and -, at most 80'
+        fact = f'"{printable(name)}" is no name: letters, digits, . _ + and -, at most 80'
         raise ModelError(f"{where}: {fact}")
 
 
@@ -171,7 +171,7 @@ def _model(entry: object, where: str, beside: Beside) -> Model:
     unknown = [key for key in entry if key not in (*_PLACES, *_NUMBERS, *DIGESTS, *_TEXTS, *_LISTS)]
     if unknown:
         known = ", ".join((*_PLACES, *_NUMBERS, *DIGESTS, *_TEXTS, *_LISTS))
-        raise ModelError(f'{where}: says "{shown(unknown[0])}"; there are {known}')
+        raise ModelError(f'{where}: says "{printable(unknown[0])}"; there are {known}')
     file, place = _place(entry, where, beside)
     facts: dict[str, Any] = {key: _number(entry, key, where) for key in _NUMBERS}
     facts["digests"] = {key: _digest(entry, key, where) for key in DIGESTS if key in entry}
@@ -215,7 +215,7 @@ def _number(entry: dict, key: str, where: str) -> int | None:
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= LARGEST:
-        fact = f"{key} {shown(str(value))} is no number of bytes from 1 to {LARGEST:,}"
+        fact = f"{key} {printable(str(value))} is no number of bytes from 1 to {LARGEST:,}"
         raise ModelError(f"{where}: {fact}, the most that Caffe reads")
     return value
 

@@ -63,11 +63,11 @@ def bound() -> Callable[[], None] | None:
 
 
 @contextmanager
-def stoppable(process: subprocess.Popen, heard: Callable[[int], None]) -> Iterator[list[int]]:
+def stoppable(process: subprocess.Popen, on_signal: Callable[[int], None]) -> Iterator[list[int]]:
     """Signals that ask us to stop go to the process instead; the list holds those that came.
 
     The first makes it save a snapshot and stop, a second ends it at once;
-    `heard` is told how many there have been.  A signal that is ignored, as
+    `on_signal` is told how many there have been.  A signal that is ignored, as
     SIGHUP is under nohup, stays so.  Outside the main thread nothing changes,
     for Python hears signals there alone.
     """
@@ -76,7 +76,7 @@ def stoppable(process: subprocess.Popen, heard: Callable[[int], None]) -> Iterat
     def stop(number: int, frame: object) -> None:
         caught.append(number)
         process.send_signal(signal.SIGINT if len(caught) == 1 else signal.SIGKILL)
-        heard(len(caught))
+        on_signal(len(caught))
 
     main = threading.current_thread() is threading.main_thread()
     numbers = [getattr(signal, name) for name in _STOPS if main and hasattr(signal, name)]

@@ -41,10 +41,12 @@ class Label(NamedTuple):
     pixels: int
 
 
-def check(recipe: Recipe, heard: Callable[[Path, int], None] = lambda path, count: None) -> None:
+def check(
+    recipe: Recipe, on_database: Callable[[Path, int], None] = lambda path, count: None
+) -> None:
     """Every label is one of its net's classes or ignored, and there are as many images as labels.
 
-    `heard` is told of each database before it is read, and how many entries it has.
+    `on_database` is told of each database before it is read, and how many entries it has.
 
     Raises NetError with the database, the entry and the label.
     """
@@ -53,7 +55,7 @@ def check(recipe: Recipe, heard: Callable[[Path, int], None] = lambda path, coun
         _check_counts(graph)
     found = [use for graph in graphs for use in uses(graph)]
     for path in dict.fromkeys(use.path for use in found):
-        heard(path, databases.count(path))
+        on_database(path, databases.count(path))
     for use in found:
         _check_use(use)
 

@@ -82,10 +82,10 @@ def _check_weights(path: Path) -> None:
         raise WeightsError(f"{path}: Caffe takes a comma for the end of a name; give it another")
 
 
-def check(found: Sequence[Stage], heard: Callable[[Path, int], None]) -> None:
+def check(found: Sequence[Stage], on_database: Callable[[Path, int], None]) -> None:
     """The databases fit every stage's net; NetError as `labelling.check`."""
     for stage in found:
-        databases_fit.check(stage.recipe, heard)
+        databases_fit.check(stage.recipe, on_database)
 
 
 def check_weights(found: Sequence[Stage]) -> None:

@@ -93,12 +93,12 @@ def train(
     *,
     restart: bool = False,
     force: bool = False,
-    heard: Callable[[int], None] = lambda count: None,
+    on_signal: Callable[[int], None] = lambda count: None,
 ) -> Generator[Event, None, None]:
     """What happens while Caffe trains by the recipe: Begun, then what its log says, then Ended.
 
     The run's folder has solver, nets, caffe.log, train.jsonl, curve.png and
-    the snapshots.  A signal to stop makes Caffe save a snapshot; `heard` is
+    the snapshots.  A signal to stop makes Caffe save a snapshot; `on_signal` is
     told of it.  So does leaving the iterator before its end.
 
     Raises EngineError with Caffe's own words where it fails, and where the
@@ -118,7 +118,7 @@ def train(
             yield Begun(
                 begin.snapshot, begin.passed, tuple(recipe.words(*begin.words(run))), tuple(kept)
             )
-            yield from _listened(recipe, begin, handle, kept, heard)
+            yield from _listened(recipe, begin, handle, kept, on_signal)
     last, _ = run.newest()
     yield Ended(last, last is not None and last.iteration >= recipe.iterations)
 
@@ -140,7 +140,7 @@ def _tidy(recipe: Recipe, new: bool) -> Iterator[None]:
 
 
 def _listened(
-    recipe: Recipe, begin: Start, handle: int, kept: list[dict], heard: Callable[[int], None]
+    recipe: Recipe, begin: Start, handle: int, kept: list[dict], on_signal: Callable[[int], None]
 ) -> Iterator[LogEvent]:
     """The events of Caffe's log, kept in the run's files as they come."""
     run = recipe.run
@@ -149,7 +149,7 @@ def _listened(
     command = recipe.command(*begin.words(run))
     with (
         running(command, cwd=run.folder, keep=(handle,)) as process,
-        stoppable(process, heard) as caught,
+        stoppable(process, on_signal) as caught,
     ):
         for event in events(_copied(process.stdout or (), handle, tail)):
             if isinstance(event, Loss) and _failed(event.loss):

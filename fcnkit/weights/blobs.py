@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from fcnkit import notebook
-from fcnkit.errors import WeightsError, shown
+from fcnkit.errors import WeightsError, printable
 from fcnkit.formats import blobproto
 from fcnkit.formats.blobproto import BlobSpan, Chunk, shown_shape
 from fcnkit.formats.caffemodel import LayerSpan
@@ -197,7 +197,7 @@ def stored(layer: str, source: OpenFile, spans: Sequence[BlobSpan]) -> tuple[Blo
             blob.dtype,
             blob.legacy,
             Stored(source, blob),
-            f'{source.path}: layer "{shown(layer)}", blob {number}, byte {blob.start}',
+            f'{source.path}: layer "{printable(layer)}", blob {number}, byte {blob.start}',
         )
         for number, blob in enumerate(spans)
     )

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from fcnkit import files
-from fcnkit.errors import WeightsError, shown
+from fcnkit.errors import WeightsError, printable
 from fcnkit.formats import hdf5, hdf5_frame, npz
 from fcnkit.formats.blobproto import Chunk
 from fcnkit.progress import Progress, reported
@@ -44,7 +44,7 @@ def read_hdf5(source: OpenFile) -> dict[str, tuple[Blob, ...]]:
                 found.dtype,
                 found.start,
                 found.stop,
-                f'layer "{shown(group.name)}", blob {number}',
+                f'layer "{printable(group.name)}", blob {number}',
             )
             for number, found in enumerate(group.datasets)
         )
@@ -61,14 +61,14 @@ def read_npz(source: OpenFile) -> dict[str, tuple[Blob, ...]]:
         arrays = npz.scan(file, source.path)
     layers: dict[str, dict[int, Blob]] = {}
     for found in arrays:
-        place = f'layer "{shown(found.layer)}", blob {found.number}'
+        place = f'layer "{printable(found.layer)}", blob {found.number}'
         made = _summed(source, found, f"{source.path}: {place}, byte {found.start}")
         layers.setdefault(found.layer, {})[found.number] = made
     for name, blobs in layers.items():
         if set(blobs) != set(range(len(blobs))):
             numbers = ", ".join(map(str, sorted(blobs)))
             fact = f"expected blobs numbered from 0 on, found {numbers}; add the others"
-            raise WeightsError(f'{source.path}: layer "{shown(name)}": {fact}')
+            raise WeightsError(f'{source.path}: layer "{printable(name)}": {fact}')
     return {
         name: tuple(blobs[number] for number in range(len(blobs))) for name, blobs in layers.items()
     }

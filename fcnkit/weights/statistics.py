@@ -233,14 +233,14 @@ def _joined(one: _Part, other: _Part) -> _Part:
     """What two runs come to together:
     https://en.wikipedia.org/wiki/Algorithms_for_calculating_variance.
     """
-    finite, apart = one.finite + other.finite, other.mean - one.mean
+    finite, offset = one.finite + other.finite, other.mean - one.mean
     weight = other.finite / max(finite, 1)
     return _Part(
         finite,
         min(one.low, other.low),
         max(one.high, other.high),
-        one.mean + apart * weight,
-        one.spread + other.spread + apart * apart * one.finite * weight,
+        one.mean + offset * weight,
+        one.spread + other.spread + offset * offset * one.finite * weight,
         *(old + new for old, new in zip(one[5:], other[5:], strict=True)),
     )
 

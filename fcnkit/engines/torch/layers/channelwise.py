@@ -37,7 +37,7 @@ class Kernels(NamedTuple):
     matrices: Matrices
 
 
-class Apart:
+class KernelFinder:
     """Finds out whether a weight keeps channels apart, anew only when it has changed."""
 
     def __init__(self, group: int):

@@ -206,8 +206,8 @@ def contrastive_loss(site: Site) -> Run:
         one, other = bottoms[0].flatten(1), bottoms[1].flatten(1)
         similar = bottoms[2].detach().reshape(-1) != 0
         square = ((one - other) ** 2).sum(1)
-        apart = square if legacy else torch.sqrt(square.clamp(min=FLT_MIN))
-        lacking = F.relu(margin - apart)
+        distance = square if legacy else torch.sqrt(square.clamp(min=FLT_MIN))
+        lacking = F.relu(margin - distance)
         losses = torch.where(similar, square, lacking if legacy else lacking * lacking)
         return [losses.sum() / (2 * len(one))]
 

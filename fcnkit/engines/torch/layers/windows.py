@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from fcnkit.engines.torch.layers.channelwise import Apart, by_kernels
+from fcnkit.engines.torch.layers.channelwise import KernelFinder, by_kernels
 from fcnkit.engines.torch.layers.site import Run, Site, Tensors
 from fcnkit.nets.layers.sliding import Spatial, convolved, spatial
 from fcnkit.nets.layers.windows import im2col as im2col_shapes
@@ -99,11 +99,11 @@ def deconvolution(site: Site) -> Run:
     axis, window, group = _settings(site)
     function = _DECONVOLVE[len(window.kernel)]
     stride, pad, dilation = _ones(window)
-    apart = Apart(group)
+    finder = KernelFinder(group)
 
     def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         bias = blobs[1] if len(blobs) > 1 else None
-        kernels = apart.of(blobs[0])
+        kernels = finder.of(blobs[0])
 
         def deconvolved(x: Tensor, weight: Tensor) -> Tensor:
             if kernels and x.dim() == 4:

@@ -28,7 +28,7 @@ class Place(NamedTuple):
 
 
 def place() -> Place | None:
-    """Where this process stands, as `launched` and torchrun say it;
+    """Where this process stands, as `run_in_processes` and torchrun say it;
     None where it is the only one.
     """
     if "RANK" not in os.environ:
@@ -37,7 +37,7 @@ def place() -> Place | None:
     return Place(*(int(os.environ[name]) for name in names))
 
 
-def launched(command: Sequence[str], count: int) -> int:
+def run_in_processes(command: Sequence[str], count: int) -> int:
     """The command has ended in `count` processes;
     the exit status is that of the first that failed, or 0.
 

@@ -48,7 +48,7 @@ def run(words: Sequence[str]) -> int:
         if not devices:
             raise EngineError("PyTorch: it knows no GPU on this machine; train with --device cpu")
         if place is None and len(devices) > 1:
-            return 0 if stops else _launched(words, len(devices), log)
+            return 0 if stops else _in_processes(words, len(devices), log)
         _train(asked, solver, devices[place.local if place else 0], place, log, stops)
     except FcnkitError as error:
         log.fail(str(error))
@@ -116,9 +116,9 @@ def _gpus() -> int:
     return torch.cuda.device_count()
 
 
-def _launched(words: Sequence[str], count: int, log: Log) -> int:
+def _in_processes(words: Sequence[str], count: int, log: Log) -> int:
     log.say(f"Training in {count} processes")
-    status = launch.launched([*program(), *words], count)
+    status = launch.run_in_processes([*program(), *words], count)
     if status < 0:
         log.fail(
             f"one of {count} processes was ended by {signal.Signals(-status).name}; is memory "

@@ -17,7 +17,7 @@ from fcnkit.training.torch.program.launch import Place
 _PATIENCE = timedelta(days=1)
 
 
-class Together:
+class ProcessGroup:
     """All processes of a training, of which this is one; a process alone has nobody to wait for."""
 
     def __init__(self, place: Place | None = None, words: object = None) -> None:
@@ -29,7 +29,7 @@ class Together:
         """Whether this process speaks, tests and saves for all."""
         return self.rank == 0
 
-    def alike(self, values: Sequence[Tensor]) -> None:
+    def broadcast(self, values: Sequence[Tensor]) -> None:
         """The values are those of the first process."""
         for value in values if self.ranks > 1 else ():
             dist.broadcast(value.detach(), 0)
@@ -50,13 +50,13 @@ class Together:
         dist.all_reduce(found)
         return found / self.ranks
 
-    def added(self, values: Sequence[Tensor]) -> None:
+    def add(self, values: Sequence[Tensor]) -> None:
         """Each value is the sum of every process's."""
         for value in values if self.ranks > 1 else ():
             dist.all_reduce(value)
 
     @contextmanager
-    def summed(self, values: Sequence[Tensor]) -> Iterator[None]:
+    def adding_gradients(self, values: Sequence[Tensor]) -> Iterator[None]:
         """Gradients that are completed in the block
         are those of all processes together when it ends.
 
@@ -83,16 +83,16 @@ class Together:
 
 
 @contextmanager
-def together(place: Place | None, device: torch.device) -> Iterator[Together]:
+def process_group(place: Place | None, device: torch.device) -> Iterator[ProcessGroup]:
     """The processes have found each other, and part when the block ends."""
     if place is None:
-        yield Together()
+        yield ProcessGroup()
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
     elif device.type == "cpu":
         torch.set_num_threads(max(1, torch.get_num_threads() // place.here))
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
-    yield Together(place, dist.new_group(backend="gloo", timeout=_PATIENCE))
+    yield ProcessGroup(place, dist.new_group(backend="gloo", timeout=_PATIENCE))
     # Not where one has failed: it would wait for the others, which wait for it.
     dist.destroy_process_group()

@@ -14,7 +14,7 @@ from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Graph
 from fcnkit.training.torch.program.launch import Place
 from fcnkit.training.torch.program.log_lines import Log, outputs
-from fcnkit.training.torch.program.processes import Together, together
+from fcnkit.training.torch.program.processes import ProcessGroup, process_group
 from fcnkit.training.torch.reading.ahead import Batch, batches
 from fcnkit.training.torch.reading.draws import Draws
 from fcnkit.training.torch.solving.solver import Solver
@@ -52,7 +52,7 @@ def train(
     """
     view, device = View("SolverParameter", text.root), torch.device(how.device)
     with ExitStack() as stack:
-        group = stack.enter_context(together(how.place, device))
+        group = stack.enter_context(process_group(how.place, device))
         feed = _Feed(stack, _chance(view, group), group, device)
         log.say(_described(how, device, group))
         solver = Solver(
@@ -62,20 +62,20 @@ def train(
             device=how.device,
             precision=how.precision,
             compiled=how.compiled,
-            summed=group.summed,
-            added=group.added,
+            adding_gradients=group.adding_gradients,
+            add=group.add,
             processes=group.ranks,
             rank=group.rank,
         )
         _say_ignored(solver, start, log)
-        group.alike([*solver.net.blobs])
+        group.broadcast([*solver.net.blobs])
         if start.snapshot:
             log.say(f"Resuming from {start.snapshot}")
             solver.restore(start.snapshot)
         _run(_Training(view, solver, group, log, stopping))
 
 
-def _described(how: Setup, device: torch.device, group: Together) -> str:
+def _described(how: Setup, device: torch.device, group: ProcessGroup) -> str:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     place = f"{how.device} ({name})" if name else how.device
     many = f", {group.ranks} processes" if group.ranks > 1 else ""
@@ -85,7 +85,7 @@ def _described(how: Setup, device: torch.device, group: Together) -> str:
     )
 
 
-def _chance(view: View, group: Together) -> Draws:
+def _chance(view: View, group: ProcessGroup) -> Draws:
     """Caffe's generator, as each of its processes seeds it."""
     seed = view.get("random_seed")
     return Draws(seed + group.rank if seed >= 0 else None)
@@ -96,7 +96,7 @@ class _Feed(NamedTuple):
 
     stack: ExitStack
     chance: Draws
-    group: Together
+    group: ProcessGroup
     device: torch.device
 
     def of(self, graph: Graph) -> Iterator[Batch]:
@@ -130,7 +130,7 @@ class _Training(NamedTuple):
 
     view: View
     solver: Solver
-    group: Together
+    group: ProcessGroup
     log: Log
     stopping: Callable[[], bool]
 

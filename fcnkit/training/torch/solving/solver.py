@@ -25,13 +25,13 @@ from fcnkit.training.torch.solving.rates import Point, Rates
 from fcnkit.training.torch.solving.sharing import has_all, share
 from fcnkit.training.torch.solving.snapshot import SnapshotFiles, SolverState
 from fcnkit.training.torch.solving.solver_nets import Tested, nets, refused
-from fcnkit.training.torch.solving.statistics import Added, MovingAverages
+from fcnkit.training.torch.solving.statistics import Add, MovingAverages
 from fcnkit.weights import store
 from fcnkit.weights.store import Weights
 
 # A context in which the last backward pass of a step is run: when it ends, the gradients of these
 # parameters are the sums of those of all processes.
-Summed = Callable[[Sequence[Parameter]], AbstractContextManager]
+AddingGradients = Callable[[Sequence[Parameter]], AbstractContextManager]
 
 
 class Done(NamedTuple):
@@ -81,7 +81,7 @@ class Solver:
     and histories are float32 always.  So is in tests what lies between layers:
     among bfloat16 scores many are equal, which Accuracy takes for wrong.
 
-    With several `processes`, `summed` adds their gradients and `added` any
+    With several `processes`, `adding_gradients` adds their gradients and `add` any
     tensors, and a step is that of one process with so many times iter_size;
     `rank` is the number of this one.
 
@@ -99,8 +99,8 @@ class Solver:
         device: str | None = None,
         precision: str = "fp32",
         compiled: bool = False,
-        summed: Summed | None = None,
-        added: Added | None = None,
+        adding_gradients: AddingGradients | None = None,
+        add: Add | None = None,
         processes: int = 1,
         rank: int = 0,
     ) -> None:
@@ -117,11 +117,9 @@ class Solver:
         self._loss = _compiled(self.net) if compiled else self.net.loss
         self.tests = tuple(self._test(each, feed, start) for each in named.tests)
         self._descent = Descent(solver, self.net.learned, processes=processes)
-        self._summed = summed or (lambda parameters: nullcontext())
-        shared = processes if added else 1
-        self._statistics = MovingAverages(
-            self.net, processes=shared, rank=rank, added=added or _alone
-        )
+        self._adding_gradients = adding_gradients or (lambda parameters: nullcontext())
+        shared = processes if add else 1
+        self._statistics = MovingAverages(self.net, processes=shared, rank=rank, add=add or _alone)
         self._at = Point(0, 0)
         self._losses: deque[Tensor] = deque(maxlen=self.view.get("average_loss"))
 
@@ -231,7 +229,7 @@ class Solver:
         after the last, those of all processes.
         """
         learning = self._descent.learning
-        with self._summed(learning) if last else nullcontext():
+        with self._adding_gradients(learning) if last else nullcontext():
             if loss.requires_grad:
                 loss.backward()
 

@@ -17,18 +17,18 @@ from fcnkit.engines.torch.net import Net, phase_of
 from fcnkit.nets.layers.table import keeps_statistics
 
 # Each tensor becomes the sum of its values in all processes.
-Added = Callable[[Sequence[Tensor]], None]
+Add = Callable[[Sequence[Tensor]], None]
 
 
 class MovingAverages:
     """The averages of a net in one of several `processes`, number `rank` of them."""
 
-    def __init__(self, net: Net, *, processes: int, rank: int, added: Added):
+    def __init__(self, net: Net, *, processes: int, rank: int, add: Add):
         moving = list(_moving(net)) if processes > 1 else []
         self._blobs: list[Tensor] = [blob for blob, _ in moving]
         self._fade = [fraction**processes for _, fraction in moving]
         self._share = [fraction ** (processes - 1 - rank) for _, fraction in moving]
-        self._first, self._added = rank == 0, added
+        self._first, self._add = rank == 0, add
         self._sums: list[Tensor] = []
 
     def begin(self) -> None:
@@ -48,7 +48,7 @@ class MovingAverages:
     def end(self) -> None:
         """An iteration ends: the averages are those of all processes' passes."""
         if self._blobs:
-            self._added(self._sums)
+            self._add(self._sums)
             torch._foreach_copy_(self._blobs, self._sums)
 
 
