@@ -7,7 +7,6 @@ start.  Adding one is its module and its line in ENGINES.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -30,8 +29,7 @@ class Job(NamedTuple):
     state: State = TEST
 
 
-@dataclass(frozen=True)
-class Engine:
+class Engine(NamedTuple):
     """An engine by its name, and the device that it is asked to compute on.
 
     `devices` says that it knows several; its `run_all` then takes `device`.
@@ -156,4 +154,4 @@ def _placed(name: str | None, device: str) -> Engine:
             f'the engine "{engine.name}" runs on the CPU alone; a device goes with the engine '
             f"{' or '.join(with_devices())}"
         )
-    return replace(engine, device=device)
+    return engine._replace(device=device)

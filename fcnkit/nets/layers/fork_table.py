@@ -1,7 +1,5 @@
 """The layer types that forks of Caffe add: one entry per type in FORKS; see table.py."""
 
-from dataclasses import replace
-
 from fcnkit.nets.layers import boxes, forks, pointwise, resizing, sources, windows
 from fcnkit.nets.layers.old_names import FORK_NAMES
 from fcnkit.nets.layers.traits import (
@@ -70,7 +68,7 @@ _FORKS = (
     ),
     # Windows.
     _DEPTHWISE,
-    replace(_DEPTHWISE, name="ConvolutionDepthwise"),
+    _DEPTHWISE._replace(name="ConvolutionDepthwise"),
     # Resizing.
     LayerType(
         "Interp", Trait.PLACES, "interp_param", resizing.interp,
@@ -187,4 +185,4 @@ _FORKS = (
 )  # fmt: skip
 
 FORKS: dict[str, LayerType] = {kind.name: kind for kind in _FORKS}
-FORKS |= {old: replace(FORKS[new], name=old) for old, new in FORK_NAMES.items()}
+FORKS |= {old: FORKS[new]._replace(name=old) for old, new in FORK_NAMES.items()}

@@ -5,7 +5,6 @@ surgery and verify ask it; none of them keeps a list of types.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from math import inf, isfinite
 from typing import Any, NamedTuple
@@ -180,8 +179,7 @@ def derived(layer: Layer) -> tuple[int, ...]:
 Facts = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class LayerType:
+class LayerType(NamedTuple):
     """What one Caffe layer type does.
 
     Shapes; the first five raise NetError with the reason why Caffe would refuse:
