@@ -238,7 +238,7 @@ def test_factors_and_summands(run):
     def part(number: int | None, default: float) -> np.ndarray:
         return np.full(SHAPE[1], default) if number is None else run.blobs[number].astype("f8")
 
-    count = float(run.blobs[affine.count][0]) if affine.count is not None else 1.0
+    count = float(run.blobs[affine.divisor][0]) if affine.divisor is not None else 1.0
     x = arrays()["noise"].astype("f8") - _by_channel(part(affine.mean, 0) / count)
     if affine.variance is not None:
         x = x / np.sqrt(_by_channel(part(affine.variance, 1) / count) + affine.eps)
