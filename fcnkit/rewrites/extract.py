@@ -107,24 +107,26 @@ def _removals(net: Prototxt, part: _Part) -> Iterator[Edit]:
 
 def _given(net: Prototxt, part: _Part) -> list[Edit]:
     """The start as an input, before the first layer that is kept."""
-    if part.start is None or any(part.start in layer.tops for layer in part.layers):
+    start = part.start
+    if start is None or any(start in layer.tops for layer in part.layers):
         return []
-    shape = part.shapes.tops[part.start]
+    shape = part.shapes.tops[start]
     if shape is None:
-        reason = part.shapes.reason(part.start)
+        reason = part.shapes.reason(start)
         raise NetError(
-            f'{net.path}: the size of "{part.start.blob}" is not known ({reason}); '
+            f'{net.path}: the size of "{start.blob}" is not known ({reason}); '
             "say it with --input, as in --input data=1,3,227,227"
         )
     found = (layer.field for layer in part.layers if layer.field.name in ("layer", "layers"))
-    return [_input(net, part, min(found, key=lambda field: field.start), shape)]
+    first = min(found, key=lambda field: field.start)
+    return [_input(net, part, first, start.blob, shape)]
 
 
-def _input(net: Prototxt, part: _Part, first: Field, shape: Shape) -> Edit:
+def _input(net: Prototxt, part: _Part, first: Field, blob: str, shape: Shape) -> Edit:
     """The input before the first layer: a layer itself, or in a V1 net fields of the net."""
-    blob, why = part.start.blob, "extract"
+    why = "extract"
     if first.name == "layers":
-        fields = [("input", blob), *_sizes(net, part, shape)]
+        fields = [("input", blob), *_sizes(net, part, blob, shape)]
         return statements_before(net, net.root if first.listed else first, fields, why)
     name = f"{blob}_input" if any(layer.name == blob for layer in part.layers) else blob
     fields = [
@@ -136,13 +138,13 @@ def _input(net: Prototxt, part: _Part, first: Field, shape: Shape) -> Edit:
     return before(net, first, [fields], why)
 
 
-def _sizes(net: Prototxt, part: _Part, shape: Shape) -> Fields:
+def _sizes(net: Prototxt, part: _Part, blob: str, shape: Shape) -> Fields:
     """A size at net level, in the words of the inputs that stay: Caffe takes one kind."""
     stay = any(layer.field.name == "input" for layer in part.layers)
     if not (stay and net.root.all("input_dim") and not net.root.all("input_shape")):
         return [("input_shape", [("dim", size) for size in shape])]
     if len(shape) != 4:
-        fact = f'"{part.start.blob}" has {len(shape)} axes, and the net says sizes as input_dim'
+        fact = f'"{blob}" has {len(shape)} axes, and the net says sizes as input_dim'
         raise NetError(f"{net.path}: {fact}, for 4; run `fcnkit upgrade` on it first")
     return [("input_dim", size) for size in shape]
 
@@ -150,7 +152,7 @@ def _sizes(net: Prototxt, part: _Part, shape: Shape) -> Fields:
 def _steps(net: Prototxt, part: _Part) -> Iterator[Step]:
     kept = {layer.field.start for layer in part.layers}
     if part.start is not None and not any(part.start in layer.tops for layer in part.layers):
-        size = " x ".join(map(str, part.shapes.tops[part.start]))
+        size = " x ".join(map(str, part.shapes.tops[part.start] or ()))
         why = f'"{part.graph.producer(part.start).name}" made it'
         yield Step("insert", part.start.blob, None, f"Input, {size}", why)
     for field in net.root.all("layer", "layers"):

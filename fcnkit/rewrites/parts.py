@@ -119,9 +119,10 @@ def added(
     steps, moves = [], []
     for layer, why in layers:
         given = dict(layer)
-        steps.append(Step("insert", given["name"], None, _describe(given), why))
+        name = str(given["name"])
+        steps.append(Step("insert", name, None, _describe(given), why))
         # A Scale's parameters are left to its filler.
-        new = graph.layer(given["name"])
+        new = graph.layer(name)
         if of(new).linear:
             how = "bilinear" if of(new).spreads else "zero"
             blobs = shapes.blobs(new) or ()

@@ -1,16 +1,24 @@
 """The classifier layer starts afresh with another number of classes."""
 
+from collections.abc import Mapping
+
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
-from fcnkit.nets.graph import Graph, Layer, State, build
+from fcnkit.nets.graph import Graph, Layer, State, Top, build
 from fcnkit.nets.layers.table import makes_scores, of
 from fcnkit.nets.shapes import infer
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import removed, renamed_blob, set_param, set_value
+from fcnkit.shape import Shape
 
 
 def rescore(
-    net: Prototxt, classes: int, *, name: str = "score_fr", head: str | None = None, inputs=None
+    net: Prototxt,
+    classes: int,
+    *,
+    name: str = "score_fr",
+    head: str | None = None,
+    inputs: Mapping[str, Shape] | None = None,
 ) -> Plan:
     """The net's last learned layer is a new one, `name`, with `classes` outputs.
 
@@ -82,7 +90,7 @@ def find_heads(graph: Graph) -> list[Layer]:
     return list(dict.fromkeys(layer for top in ends for layer in _learned_above(graph, top)))
 
 
-def _learned_above(graph: Graph, top) -> list[Layer]:
+def _learned_above(graph: Graph, top: Top) -> list[Layer]:
     seen, todo, found = set(), [top], []
     while todo:
         layer = graph.producer(todo.pop())
@@ -106,7 +114,7 @@ def _edits(net: Prototxt, graph: Graph, layer: Layer, classes: int, name: str) -
             removed(field, why) for field in owner.all("weight_filler", "bias_filler", "group")
         ]
     if name != layer.name:
-        edits.append(set_value(layer.field.last("name"), name, why))
+        edits.append(set_value(layer.field.required("name"), name, why))
     old = layer.tops[0].blob
     if old != name:
         edits += renamed_blob(_users(graph, layer), old, name, why)
@@ -123,7 +131,9 @@ def _users(graph: Graph, layer: Layer) -> list[Layer]:
     return [graph.layers[index] for index in sorted(found)]
 
 
-def _check_behind(before: Graph, after: Graph, head: Layer, inputs) -> None:
+def _check_behind(
+    before: Graph, after: Graph, head: Layer, inputs: Mapping[str, Shape] | None
+) -> None:
     old, new = infer(before, inputs), infer(after, inputs)
     for layer, same in zip(before.layers, after.layers, strict=True):
         had, has = old.blobs(layer), new.blobs(same)
@@ -132,7 +142,9 @@ def _check_behind(before: Graph, after: Graph, head: Layer, inputs) -> None:
             raise layer.error(f"{fact}; drop it first, or change the classes with reclass")
 
 
-def _moves(after: Prototxt, layer: Layer, name: str, inputs) -> tuple[Move, ...]:
+def _moves(
+    after: Prototxt, layer: Layer, name: str, inputs: Mapping[str, Shape] | None
+) -> tuple[Move, ...]:
     graph = build(after, State())
     blobs = infer(graph, inputs).blobs(graph.layer(name)) or []
     new = (Move(name, blob, tuple(shape), how="zero") for blob, shape in enumerate(blobs))

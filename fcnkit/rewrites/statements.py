@@ -108,7 +108,7 @@ def put(run: Sequence[Statement], nodes: Sequence[Node], style: Style, why: str 
     text, start, end = run[0].text, run[0].start, run[-1].end
     line = text.rfind("\n", 0, start) + 1
     margin = text[line:start].removeprefix(BOM)
-    indent = re.match(r"[ \t]*", margin)[0]
+    indent = _indent(margin)
     eol = text.find("\n", end)
     eol = len(text) if eol < 0 else eol
     opens, closes = margin == indent, not text[end:eol].strip(" \t\r")
@@ -159,7 +159,7 @@ def filled(message: Field, nodes: Sequence[Node], style: Style, why: str = "") -
     if not any(map(_commented, nodes)) and "\n" not in text[at : message.body_stop]:
         return Edit(at, at, " " + inline(nodes), why)
     line = text.rfind("\n", 0, message.start) + 1
-    indent = re.match(r"[ \t]*", text[line:].removeprefix(BOM))[0]
+    indent = _indent(text[line:].removeprefix(BOM))
     body = style.newline.join(lines(nodes, indent + style.indent, style))
     closes = text[at : message.body_stop].partition("\n")[0].strip()
     return Edit(at, at, style.newline + body + (style.newline + indent if closes else ""), why)
@@ -211,7 +211,8 @@ def as_node(statement: Statement, name: str = "") -> Node:
 
 def revalued(node: Node, rest: str) -> Node:
     """The node with another value; comments that stood within the old one are above it."""
-    return node._replace(rest=rest, lead=(*node.lead, *_comments(node.rest)))
+    within = _comments(node.rest) if isinstance(node.rest, str) else ()
+    return node._replace(rest=rest, lead=(*node.lead, *within))
 
 
 def hidden(statement: Statement) -> tuple[str, ...]:
@@ -225,7 +226,8 @@ def _statement(text: str, at: int, group: list[Field]) -> Statement:
     first, last = group[0], group[-1]
     start, stop = first.start, last.stop
     if first.listed:
-        start, stop = _list_start(text, first), _LIST_TAIL.match(text, stop).end()
+        tail = _LIST_TAIL.match(text, stop)
+        start, stop = _list_start(text, first), tail.end() if tail else stop
     separator = _SEPARATOR.match(text, stop)
     end = separator.end() if separator else stop
     trail = _TRAIL.match(text, end)
@@ -255,9 +257,11 @@ def _lead(gap: str) -> list[str]:
 def margin(statement: Statement) -> str:
     """The white space that begins the statement's line."""
     text = statement.text
-    return re.match(r"[ \t]*", text[text.rfind("\n", 0, statement.start) + 1 :].removeprefix(BOM))[
-        0
-    ]
+    return _indent(text[text.rfind("\n", 0, statement.start) + 1 :].removeprefix(BOM))
+
+
+def _indent(text: str) -> str:
+    return text[: len(text) - len(text.lstrip(" \t"))]
 
 
 def _reindented(text: str, old: str, new: str) -> str:
