@@ -1,4 +1,4 @@
-"""The libraries of fcnkit[segmentation], loaded when they are first used."""
+"""Imports the libraries of fcnkit[segmentation] when they are first used."""
 
 import importlib
 from types import ModuleType

@@ -1,4 +1,4 @@
-"""What a notebook shows of a value: tables and text as HTML, escaped."""
+"""Shows values in a notebook: tables and text as escaped HTML."""
 
 from collections.abc import Iterable, Sequence
 

@@ -1,4 +1,4 @@
-"""How far long work is, as the work says it: a function that is called with what is newly done."""
+"""The function that long work calls to say how much more of it is done."""
 
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""Tables as text: columns under their names, names with their values, texts beside a head."""
+"""Lays out text in a terminal: columns under their names, fields, and texts beside names."""
 
 import textwrap
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence

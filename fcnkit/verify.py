@@ -1,4 +1,4 @@
-"""Whether two nets compute the same: both run on one input, their outputs compared.
+"""Compares what two nets compute: both run on one input, and their outputs are compared.
 
 Noise stands in for data: equal nets are equal on any input.  A Softmax hides
 differences (scores far apart give 0 and 1 whatever else they are), so the

@@ -1,4 +1,4 @@
-"""Whether an ONNX model computes what the net that it was exported from computes."""
+"""Compares what an exported ONNX model computes with what its net computes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -93,13 +93,13 @@ def _followed(words: Sequence[str], begun: list) -> int:
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
     ) as process:
         begun.append(process)
-        said = []
+        lines = []
         for line in process.stdout:
-            said.append(line)
+            lines.append(line)
             if words[0] == "train":
                 say(line.rstrip())
     if process.returncode and words[0] != "train":
-        say("".join(said))
+        say("".join(lines))
     return process.returncode
 
 

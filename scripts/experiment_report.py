@@ -147,13 +147,13 @@ def _engine(options) -> str:
     """What has trained, with its version."""
     if options.engine == "torch":
         return f"PyTorch {version('torch')} (`fcnkit train --engine torch`)"
-    said = subprocess.run(
+    done = subprocess.run(
         [*caffe_runtime.command("caffe"), "--version"],
         capture_output=True,
         text=True,
         env=caffe_runtime.environment(),
     )
-    return "real " + next((line for line in said.stdout.splitlines() if "version" in line), "Caffe")
+    return "real " + next((line for line in done.stdout.splitlines() if "version" in line), "Caffe")
 
 
 def _device(options) -> str:

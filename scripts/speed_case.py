@@ -185,5 +185,5 @@ def caffe_inference(case: Case) -> float:
         "--phase=TEST",
         *case.where,
     ]
-    said = run([*words, f"--iterations={case.steps - 1}"])
-    return float(re.search(r"Average Forward pass: ([\d.]+) ms", said)[1]) / 1e3
+    log = run([*words, f"--iterations={case.steps - 1}"])
+    return float(re.search(r"Average Forward pass: ([\d.]+) ms", log)[1]) / 1e3

@@ -1,4 +1,4 @@
-"""What the commands' arguments mean, and where their results go."""
+"""Reads the commands' arguments, and writes their results."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""The command that writes weights in another format."""
+"""The command `convert`: writes weights in another format."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""The commands that make a dataset of images and labels, and say what one holds."""
+"""The commands `dataset create` and `dataset inspect`: make datasets and describe them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What weights files hold, and how they differ."""
+"""The command `diff`, and `inspect` of a weights file."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The command that writes a net and its weights as an ONNX model."""
+"""The command `export`: writes a net and its weights as an ONNX model."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""The command that makes an FCN, its solver and its first weights."""
+"""The command `fcn`: makes an FCN, its solver and its first weights."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The command that runs a trained net on images and draws what it sees."""
+"""The command `infer`: runs a trained net on images and draws what it sees."""
 
 import json
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The options that say what label files mean, and how they become a Reading."""
+"""The options that say what label files mean; `dataset create` and `score` share them."""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The command that says what is wrong with a net."""
+"""The command `lint`: says what is wrong with a net."""
 
 import sys
 from collections import Counter

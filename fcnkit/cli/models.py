@@ -1,4 +1,4 @@
-"""The commands that fetch published weights, and say what there is."""
+"""The commands `models list`, `show` and `fetch`: published weights."""
 
 import sys
 from collections.abc import Callable, Iterator

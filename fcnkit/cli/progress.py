@@ -1,4 +1,4 @@
-"""How far long work is: a live bar where standard error is a terminal, lines elsewhere."""
+"""Shows how far long work is: a live bar where standard error is a terminal, lines elsewhere."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""The command that scores predictions."""
+"""The command `score`: compares predictions with labels."""
 
 from pathlib import Path
 

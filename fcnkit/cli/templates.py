@@ -1,4 +1,4 @@
-"""The command that lists the networks that come with fcnkit."""
+"""The command `templates`: lists the networks that come with fcnkit."""
 
 from typing import NamedTuple
 

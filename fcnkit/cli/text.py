@@ -1,4 +1,4 @@
-"""Text for streams that take no bytes which were not UTF-8."""
+"""Makes text printable on any stream, also where it holds bytes that are not UTF-8."""
 
 
 def encodable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The command that trains nets, with real Caffe or with PyTorch."""
+"""The command `train`: trains nets with real Caffe or with PyTorch."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""The command that brings old nets and weights up to date."""
+"""The command `upgrade`: brings old nets and weights up to date."""
 
 import click
 

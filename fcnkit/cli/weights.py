@@ -1,4 +1,4 @@
-"""Commands that read and write weights, and compare what nets compute."""
+"""The commands `surgery` and `verify`: change weights, and compare what nets compute."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""Images and labels become the LMDBs, the mean and the report that a training needs."""
+"""Makes a dataset: LMDBs, the mean image and the report, from folders of images and labels."""
 
 import json
 import os

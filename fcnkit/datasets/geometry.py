@@ -1,6 +1,4 @@
-"""An image and its label brought to one size:
-the image smoothly, the label by its nearest pixel.
-"""
+"""Brings an image and its label to one size: the image smoothly, the label by nearest pixel."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

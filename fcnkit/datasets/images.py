@@ -1,8 +1,8 @@
-"""Image files as arrays, by Pillow: exact in every bit depth, and every damage a DatasetError.
+"""Reads image files as exact arrays by Pillow; a damaged file is a DatasetError.
 
-Pillow widens or narrows the values of some PNGs: 2 and 4 bits of gray become
-8 by multiplication, and of 16 bits per colour channel it keeps the upper 8.
-For labels, that is undone here.
+Pillow changes the values of some PNGs: it multiplies 2 and 4 bits of gray up to
+8, and keeps only the upper 8 of 16 bits per colour channel.  For labels this
+is undone here.
 """
 
 import contextlib
@@ -83,8 +83,8 @@ def opened(path: str | os.PathLike | BinaryIO) -> "Iterator[Image]":
     except FileNotFoundError:
         raise DatasetError(f"{path}: there is no such file; name one that exists") from None
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
-        said = getattr(error, "strerror", None) or error
-        raise DatasetError(f"{path}: cannot be read: {said}; is it damaged?") from None
+        reason = getattr(error, "strerror", None) or error
+        raise DatasetError(f"{path}: cannot be read: {reason}; is it damaged?") from None
 
 
 def read_image(path: str | os.PathLike, *, gray: bool = False, turn: bool | None = None) -> "Image":

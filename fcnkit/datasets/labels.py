@@ -1,4 +1,4 @@
-"""Label files of all kinds as class numbers, exactly: nothing is rounded, guessed or cut off."""
+"""Reads label files of all kinds as exact class numbers: nothing is rounded, guessed or cut off."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Which image goes with which label: by name, and every file without a partner is named."""
+"""Finds the label of each image by its name; every file without a partner is reported."""
 
 import hashlib
 from collections.abc import Iterable, Sequence

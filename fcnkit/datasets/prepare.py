@@ -1,4 +1,4 @@
-"""One pair of files becomes the two arrays that Caffe reads, or a list of what is wrong with it."""
+"""Turns one image file and its label file into two arrays, or into a list of what is wrong."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

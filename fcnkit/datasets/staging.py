@@ -1,4 +1,4 @@
-"""A folder that appears whole: made beside its place, and taken up again after an interruption."""
+"""Makes a folder beside its final place, and moves it there when it is whole."""
 
 import contextlib
 import json

@@ -1,6 +1,4 @@
-"""What a dataset holds: pixels and images of each class,
-and what follows from them for training.
-"""
+"""Counts what a dataset holds, pixels and images of each class, and what follows for training."""
 
 import math
 from collections import Counter
@@ -255,13 +253,13 @@ def summarize(
     fit, or a label is no class.
     """
     folder = Path(folder)
-    said = report(folder)
+    stored = report(folder)
     if not classes and splits_of(folder) and not (folder / CLASSES_FILE).exists():
         raise DatasetError(
             f"{folder}: has no {CLASSES_FILE}; say how many classes there are, with --classes"
         )
     names = tuple(classes) or read_classes(folder / CLASSES_FILE)
-    ignore = said.get("ignore", 255) if ignore is None else ignore
+    ignore = stored.get("ignore", 255) if ignore is None else ignore
     splits = []
     for name in splits_of(folder):
         tally = Tally(len(names), ignore)
@@ -272,16 +270,16 @@ def summarize(
                 progress(1)
         splits.append(tally.split(name))
     mean = MEAN_FILE if (folder / MEAN_FILE).exists() else ""
-    left_out = tuple(said.get("skipped", ()))
+    left_out = tuple(stored.get("skipped", ()))
     return Summary(
         str(folder),
         names,
         colours_of(folder, len(names)),
         ignore,
-        said.get("order", "bgr"),
+        stored.get("order", "bgr"),
         tuple(splits),
         left_out,
-        said.get("options", {}),
+        stored.get("options", {}),
         mean,
     )
 

@@ -1,4 +1,4 @@
-"""Work on all cores whose results come in order, with few of them waiting at any time."""
+"""Runs work on all cores and gives the results in order, with few of them waiting at a time."""
 
 import multiprocessing
 import os

@@ -1,8 +1,8 @@
-"""Real Caffe, always in a process of its own: a check that fails there ends that process, not ours.
+"""Runs real Caffe in a process of its own: when one of Caffe's checks fails, ours goes on.
 
-Caffe is `import caffe` of this Python where that is pycaffe, and otherwise the
-runtime that scripts/install_caffe.sh installs.  Several questions asked at once
-share one start of Caffe (`ask`).
+Caffe is this Python's `import caffe` where that is pycaffe, and otherwise the
+runtime that scripts/install_caffe.sh installs.  Questions that are asked at
+once share one start of Caffe (`ask`).
 """
 
 import json

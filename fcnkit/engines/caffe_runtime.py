@@ -1,4 +1,4 @@
-"""Caffe as it is installed: where it is, how its programs are started, and why one ended."""
+"""Finds the installed Caffe, starts its programs, and says why one ended."""
 
 import importlib.util
 import os

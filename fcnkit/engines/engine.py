@@ -1,9 +1,10 @@
 """The list of engines, and an engine as a value: what runs nets, imported when it is first used.
 
-An engine is a module with `available()`, whether it is installed; `INSTALL`, the command
-that installs it; and `run_all(net, weights, many, outputs, *, state)`, which yields what
-the net computes of each of many inputs.  `run_jobs(jobs)` is for an engine that is slow to
-start.  Adding one is its module and its line in ENGINES.
+An engine is a module with `available()`, whether it is installed; `INSTALL`,
+the command that installs it; and `run_all(net, weights, many, outputs, *,
+state)`, which yields what the net computes of each of many inputs.  One that is
+slow to start may have `run_jobs(jobs)` as well.  To add an engine, write its
+module and its line in ENGINES.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

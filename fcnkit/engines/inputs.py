@@ -1,4 +1,4 @@
-"""What a net is given before an engine runs it: an array per input, weights for every layer."""
+"""Makes and checks what a net needs before it runs: an array per input, weights for each layer."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

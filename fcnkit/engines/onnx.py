@@ -1,4 +1,4 @@
-"""ONNX Runtime as an engine: a net is exported, and the model run."""
+"""Runs nets in ONNX Runtime: the net is exported, and the model is run."""
 
 import importlib.util
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,11 +1,10 @@
-"""OpenCV's importer of Caffe nets as an engine:
-runs anywhere, and refuses by name what OpenCV gets wrong.
+"""Runs nets in OpenCV's importer of Caffe nets, and refuses by name what OpenCV gets wrong.
 
 OpenCV 4 reads a deploy prototxt and a caffemodel.  It knows no include and
 exclude rules, so the layers that a state leaves out are cut from the text
-first.  Where its result is known to differ from Caffe's, or its importer to
-fail, the layer is refused with its line and the reason; and a result whose
-size is not Caffe's is an error.
+first.  A layer is refused, with its line and the reason, where OpenCV's result
+is known to differ from Caffe's or its importer to fail.  A result whose size is
+not Caffe's is an error.
 """
 
 import contextlib

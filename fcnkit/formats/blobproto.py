@@ -1,4 +1,4 @@
-"""Where things stand in a BlobProto, Caffe's message for one tensor, and how one is written.
+"""Reads and writes BlobProto, Caffe's message for one tensor: where its values and sizes stand.
 
 Field numbers are those of caffe.proto: num, channels, height, width 1 to 4 (the
 legacy shape), data 5, diff 6, shape 7, double_data 8, double_diff 9, and

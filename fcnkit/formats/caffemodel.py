@@ -1,9 +1,9 @@
-"""Where things stand in a caffemodel: the wire format of NetParameter as spans.
+"""Finds every layer and blob of a caffemodel by its place in the file, without reading tensors.
 
-A caffemodel is one protobuf message.  `scan` walks its tags and lengths only,
-steps over every tensor and every hyper-parameter, and checks all that it
-walks over, so that whoever uses the spans need not check again.  Reading a
-554 MB file this way touches a few kilobytes.
+A caffemodel is one protobuf message, NetParameter.  `scan` walks its tags and
+lengths, steps over every tensor and every hyper-parameter, and checks what it
+walks over, so that no user of the spans has to check again.  Reading a 554 MB
+file this way touches a few kilobytes.
 
 Wire format: https://protobuf.dev/programming-guides/encoding/.  Field numbers
 are those of caffe.proto: NetParameter (layer 100, layers 2), LayerParameter

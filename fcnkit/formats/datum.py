@@ -1,7 +1,7 @@
-"""A Datum: one entry of a database, which is an image or a label image, and a number.
+"""Reads and writes a Datum, one entry of a database: an image or a label image, and a number.
 
-Its values stand in it as bytes, as floats, or as a picture file (`encoded`), which is for
-the reader to decode: Caffe has OpenCV for it.
+A Datum holds its values as bytes, as floats, or as a picture file (`encoded`).
+The picture file is left to the caller to decode: Caffe uses OpenCV for it.
 """
 
 import math

@@ -1,13 +1,13 @@
-"""Where things stand in a .caffemodel.h5: data/<layer>/<number> is one blob.
+"""Finds every blob of a .caffemodel.h5, data/<layer>/<number>, by its place in the file.
 
-h5py reads the groups; the values of a blob are then one stretch of the file.
-Only such files are taken as Caffe writes: nothing compressed, nothing that
-stands in another file, no link but a plain one, so that no name in the file
-opens another and no tensor is larger than the file.  A "/" in a layer's name
-makes nested groups.
+h5py reads the groups; the values of each blob are one stretch of the file.
+Only files as Caffe writes them are accepted: no compression, no values in
+another file, no soft or external links.  So no name in the file opens another
+file, and no tensor is larger than the file.  A "/" in a layer's name makes
+nested groups.
 
-HDF5 itself touches no file on a disk: it reads through `_Whole`, because h5py
-takes what was in memory for the bytes that a file lacks.
+HDF5 itself never touches a file on disk.  It reads through `_Whole`, because
+h5py fills in memory contents where a file ends too early.
 """
 
 import io

@@ -1,6 +1,6 @@
-"""A new .caffemodel.h5 but for its values: its groups and headers, and where each blob goes.
+"""Makes a new .caffemodel.h5 except for its values: groups, headers, and a place for each blob.
 
-HDF5 writes into `Sparse`, a file in memory, because it ends the process when
+HDF5 writes into `Sparse`, a file in memory, because HDF5 ends the process when
 a disk is full.
 """
 

@@ -1,8 +1,7 @@
-"""A .solverstate.h5: the datasets iter,
-learned_net and current_step, and history/<number> for each blob.
+"""Reads and writes a .solverstate.h5: iter, learned_net, current_step, and history/<number>.
 
-As in hdf5.py, HDF5 itself touches no file on a disk, and no link leads to
-another.
+As in hdf5.py, HDF5 itself never touches a file on disk, and no link leads to
+another file.
 """
 
 import io

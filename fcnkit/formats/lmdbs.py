@@ -1,4 +1,4 @@
-"""LMDBs opened for reading: whole ones alone, and what LMDB says is wrong as errors of ours."""
+"""Opens LMDBs for reading: only whole ones, and LMDB's errors become errors of fcnkit."""
 
 import contextlib
 from collections.abc import Iterator

@@ -1,14 +1,12 @@
-"""Where things stand in an .npz of weights:
-the array <layer>/<number> is one blob; and how one is written.
+"""Finds every array <layer>/<number> of an .npz by its place in the file, and writes such files.
 
-An .npz is a zip file of .npy arrays.  Only arrays that are stored as they are
-are taken, in C order and of plain floating-point numbers: nothing is
-unpacked, and nothing is unpickled.
+An .npz is a zip file of .npy arrays.  Only uncompressed arrays in C order, of
+plain floating-point numbers, are accepted.  Nothing is unpacked or unpickled.
 
-zipfile reads the zip.  numpy.load would read the values of each array to tell
-its shape, says of none where it stands, and gives the header to Python's
-parser, which ends in MemoryError, RecursionError or TokenError where the
-header was made for that.
+zipfile reads the zip.  numpy.load is not used: it reads all values of an array
+to tell its shape, does not say where they stand, and gives the header to
+Python's parser, which a hostile header ends with MemoryError, RecursionError
+or TokenError.
 """
 
 import math

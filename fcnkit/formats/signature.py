@@ -1,4 +1,4 @@
-"""What a file that should be a caffemodel is instead: told by how it begins."""
+"""Says what a file is that should be a caffemodel and is not, by its first bytes."""
 
 from fcnkit.errors import WeightsError
 

@@ -1,8 +1,8 @@
-"""Where things stand in a .solverstate: the wire format of SolverState as spans.
+"""Finds the parts of a .solverstate by their place in the file: the wire format of SolverState.
 
-It has the iteration (1), the name of the caffemodel that was saved beside it
-(2), the solver's history (3), one BlobProto for each parameter or several, and
-the step of the learning rate (4).
+Its fields are the iteration (1), the name of the caffemodel that was saved
+beside it (2), the solver's history (3), with one BlobProto or several for each
+parameter, and the step of the learning rate (4).
 """
 
 from typing import NamedTuple

@@ -1,1 +1,1 @@
-"""What a trained net says of images: scores, classes, and pictures of both."""
+"""Runs a trained net on images: scores, classes, and pictures of both."""

@@ -1,9 +1,9 @@
-"""Coarse scores over their image: a classifier's windows, what is in each, and heat at every pixel.
+"""Places coarse scores over their image: a classifier's windows, and heat at every pixel.
 
 The middle of the window that gives cell (i, j) is the image's pixel place(i),
-place(j), by the net's exact coordinate map.  Between the middles of four
-windows values are bilinear, up to half a stride outside the outermost ones
-constant, and beyond there are none.
+place(j), by the net's exact coordinate map.  Values are bilinear between the
+middles of four windows and constant up to half a stride outside the outermost
+ones; farther out there are none.
 """
 
 from collections.abc import Sequence

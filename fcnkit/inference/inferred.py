@@ -1,7 +1,7 @@
-"""One image and what a net says of it, as a value that shows itself:
-classes, confidence, overlay, heat.
+"""One image and what a net says of it, as a value that shows itself in a notebook.
 
-What `fcnkit infer` does for files, for an array in a notebook.
+It does for an array what `fcnkit infer` does for files: classes, confidence,
+overlay and heat.
 """
 
 import os

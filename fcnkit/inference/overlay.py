@@ -1,6 +1,4 @@
-"""Pictures of what a net sees: class maps,
-colours and heat over the image, confidence, the legend.
-"""
+"""Draws what a net sees: class maps, colours and heat over the image, confidence, the legend."""
 
 import io
 from collections.abc import Sequence
@@ -87,10 +85,10 @@ def heat_png(picture: "numpy.ndarray", name: str, peak: float) -> bytes:
     canvas.paste(images.fromarray(picture), (0, 0))
     pen, font = pen_on(canvas)
     right = canvas.width - 8
-    said = f"at most {peak:.2f}"
-    room = canvas.width - 16 - pen.textlength(said, font) - 12
+    peak_text = f"at most {peak:.2f}"
+    room = canvas.width - 16 - pen.textlength(peak_text, font) - 12
     pen.text((8, height + 14), _cut(name, pen, font, room), _INK, font, anchor="lm")
-    pen.text((right, height + 14), said, _INK, font, anchor="rm")
+    pen.text((right, height + 14), peak_text, _INK, font, anchor="rm")
     bar = images.fromarray(_hot(np.linspace(0, 1, right - 44)[None].repeat(10, 0)).astype(np.uint8))
     canvas.paste(bar, (22, height + 29))
     pen.text((8, height + 34), "0", _INK, font, anchor="lm")

@@ -1,6 +1,4 @@
-"""Class maps of several nets beside each other:
-a row for each image, a column for each net, and a legend.
-"""
+"""Draws class maps of several nets side by side: a row for each image, a column for each net."""
 
 import io
 from collections.abc import Sequence

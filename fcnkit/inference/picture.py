@@ -1,6 +1,4 @@
-"""Pictures as values: a PNG that a notebook shows,
-and several beside each other under their captions.
-"""
+"""Pictures as values that a notebook shows: a PNG, or several side by side with captions."""
 
 import io
 import os

@@ -1,6 +1,4 @@
-"""Images as a net takes them, prepared as the FCN authors do:
-float32, less the mean, never resized.
-"""
+"""Prepares images for a net as the FCN authors do: float32, less the mean, never resized."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

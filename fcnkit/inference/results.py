@@ -1,4 +1,4 @@
-"""What becomes of one image's scores: a record for JSON, and pictures as PNG files."""
+"""Turns the scores of one image into its results: a record for JSON, and PNG files."""
 
 import re
 from collections.abc import Sequence
@@ -105,9 +105,9 @@ def _windows(head: Head, likely: "numpy.ndarray", image: "numpy.ndarray", wanted
     for number in hot if wanted.overlay else ():
         values = heat.placed(likely[number], head.placed, image.shape[:2])
         name = wanted.names[number]
-        said = name if name == str(number) else f"{number}  {name}"
+        title = name if name == str(number) else f"{number}  {name}"
         picture = overlay.heat(image, values, wanted.opacity)
-        files[f".heat.{number}.png"] = overlay.heat_png(picture, said, float(likely[number].max()))
+        files[f".heat.{number}.png"] = overlay.heat_png(picture, title, float(likely[number].max()))
     mean = likely.mean(axis=(1, 2))
     record = {
         "top": [_guess(guess, wanted.names) for guess in heat.best(mean, wanted.top)],

@@ -1,7 +1,7 @@
-"""A trained net on images of any size: scores, and the class and its probability at each pixel.
+"""Runs a trained net on images of any size: scores, and each pixel's class and probability.
 
-Arrays in, arrays out; files and pictures are elsewhere.  Each image is run by
-itself at its own size, as the FCN authors' infer.py does.
+It works on arrays; files and pictures are elsewhere.  Each image is run alone
+at its own size, as in the FCN authors' infer.py.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

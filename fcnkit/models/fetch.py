@@ -288,8 +288,8 @@ def _begin(address: str, response: HTTPResponse, target: Kept) -> None:
 def _validator(address: str, target: Kept) -> str:
     """What the server called the version that the part is of; "" where that is not known."""
     try:
-        said = json.loads(target.begun.read_text(encoding="utf-8"))
-        found = said["validator"] if said["address"] == address else ""
+        record = json.loads(target.begun.read_text(encoding="utf-8"))
+        found = record["validator"] if record["address"] == address else ""
     except (OSError, ValueError, KeyError, TypeError):
         return ""
     return found if isinstance(found, str) and found.isprintable() else ""

@@ -1,1 +1,1 @@
-"""How well predictions match labels."""
+"""Measures how well predictions match labels."""

@@ -1,4 +1,4 @@
-"""Files of predictions scored against the labels of a folder, or of a dataset's LMDB."""
+"""Scores files of predictions against the labels of a folder, or of a dataset's LMDB."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial

@@ -1,11 +1,11 @@
-"""How well predictions match labels:
-the four metrics of the FCN paper, as its authors' score.py has them.
+"""Measures how well predictions match labels by the four metrics of the FCN paper.
 
-With n[i][j] the pixels of class i that are taken for class j and t[i] all
-pixels of class i: pixel accuracy = sum n[i][i] / sum t[i]; mean accuracy = the
-mean of n[i][i] / t[i]; mean IU = the mean of n[i][i] / (t[i] + sum_j n[j][i] -
-n[i][i]); frequency-weighted IU = sum t[i] IU[i] / sum t[i].  A class for
-which a quotient is 0/0 is left out of the mean.
+They are those of its authors' score.py.  With n[i][j] the pixels of class i
+that are predicted as class j and t[i] all pixels of class i: pixel accuracy =
+sum n[i][i] / sum t[i]; mean accuracy = the mean of n[i][i] / t[i]; mean IU =
+the mean of n[i][i] / (t[i] + sum_j n[j][i] - n[i][i]); frequency-weighted IU =
+sum t[i] IU[i] / sum t[i].  A class whose quotient is 0/0 is left out of the
+mean.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Pictures of datasets and scores: contact sheets, and confusion matrices."""
+"""Draws datasets and scores: contact sheets and confusion matrices."""
 
 import io
 import math

@@ -1,3 +1,1 @@
-"""A net and its solver become weights:
-by Caffe's program or by one on PyTorch, resumed where they stopped.
-"""
+"""Trains nets, by Caffe's program or by one on PyTorch, and resumes where a training stopped."""

@@ -1,4 +1,4 @@
-"""A program that trains, Caffe's own or PyTorch's, at work in a process that ends with ours."""
+"""Runs a training program, Caffe's or PyTorch's, in a process that ends when ours does."""
 
 import ctypes
 import signal

@@ -1,4 +1,4 @@
-"""The picture of a run's record: the loss, and below it the scores; or of several runs together."""
+"""Draws the record of a run, or of several: the loss, and the scores below it."""
 
 import io
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,7 @@
-"""Whether a run's databases fit its net: labels against classes, images against labels.
+"""Checks that a run's databases fit its net: labels against classes, images against labels.
 
-Caffe does not check labels: one that is out of range reads what lies beside
-the scores in memory.
+Caffe does not check labels: for one that is out of range it reads whatever
+stands beside the scores in memory.
 """
 
 from collections.abc import Callable, Iterator

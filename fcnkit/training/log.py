@@ -1,4 +1,4 @@
-"""What Caffe says while it trains: lines of its log become events."""
+"""Reads Caffe's log as events: losses, validation scores and snapshots."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping

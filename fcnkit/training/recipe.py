@@ -1,4 +1,4 @@
-"""A solver and its nets as a run uses them: edits on what the user wrote, nothing else."""
+"""Adapts a solver and its nets to a run; all else stays as the user wrote it."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""train.jsonl: one JSON object a line, losses and scores in the order of the iterations."""
+"""Reads and writes train.jsonl: one JSON object a line, in the order of the iterations."""
 
 import json
 from collections.abc import Iterable

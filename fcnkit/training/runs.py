@@ -1,4 +1,4 @@
-"""The folder of one training run: what lies where, and which snapshot is whole and newest."""
+"""Finds what a run's folder holds, and the newest snapshot in it that is whole."""
 
 import os
 import re

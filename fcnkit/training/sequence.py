@@ -1,4 +1,4 @@
-"""Several nets trained one after another, each from the last weights of the one before."""
+"""Trains several nets one after another, each from the last weights of the one before."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

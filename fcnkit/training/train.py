@@ -1,7 +1,7 @@
-"""Caffe or PyTorch trains a net:
-from the first weights to the last snapshot, resumed where it was cut off.
+"""Trains a net with Caffe or PyTorch, from the first weights to the last snapshot, and resumes.
 
-What is said of Caffe here goes for both: they are told and say the same.
+Where this file says Caffe, PyTorch's program is meant as well: it takes the
+same arguments and writes the same log.
 """
 
 import os

@@ -1,9 +1,8 @@
-"""The programs that train a net by a solver:
-Caffe's own, and PyTorch's, which speaks as Caffe's does.
+"""The two programs that train a net by a solver: Caffe's own, and PyTorch's.
 
-Both are told `train --solver=...` with `--weights` or `--snapshot` in the
-folder of the net, say the same lines, save the same files, and stop at SIGINT
-with a snapshot.
+Both are called `train --solver=...`, with `--weights` or `--snapshot`, in the
+folder of the net; both write the same log and the same files, and both save a
+snapshot and stop at SIGINT.
 """
 
 import sys

@@ -1,11 +1,11 @@
-"""Losses that weigh the classes:
-SoftmaxWithLoss becomes Caffe's InfogainLoss with a diagonal matrix.
+"""Weighs the classes in a loss: SoftmaxWithLoss becomes InfogainLoss with a diagonal matrix.
 
-With weight w(c) of class c and p the softmax of the scores, the loss is the sum
-over all pixels that are not ignored of w(label) * -log p(label), by the same
-number as before: that of those pixels, not of their weights (normalization
-VALID).  Its gradient by the scores is w(label) * (p - [class is label]), by
-that number.  With weights of 1 it is SoftmaxWithLoss.
+With weight w(c) of class c and p the softmax of the scores, the loss is the
+sum of w(label) * -log p(label) over all pixels that are not ignored, divided
+by the same number as before: the number of those pixels, not the sum of their
+weights (normalization VALID).  Its gradient by the scores is
+w(label) * (p - [class is label]), divided by that number.  With weights of 1
+it is SoftmaxWithLoss.
 """
 
 from collections.abc import Iterator, Sequence
@@ -101,8 +101,8 @@ def described(made: Recipe) -> Iterator[str]:
         count = len(matrix.weights)
         names = matrix.names if len(matrix.names) == count else tuple(map(str, range(count)))
         pairs = zip(names, matrix.weights, strict=True)
-        said = ", ".join(f"{name}={weight:.4g}" for name, weight in pairs)
-        yield f'layer "{matrix.layer}": class weights {said}'
+        weights = ", ".join(f"{name}={weight:.4g}" for name, weight in pairs)
+        yield f'layer "{matrix.layer}": class weights {weights}'
         if matrix.absent:
             gone = ", ".join(names[number] for number in matrix.absent)
             yield f'layer "{matrix.layer}": not in the training labels: {gone}'

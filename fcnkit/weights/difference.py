@@ -18,7 +18,7 @@ MISSING, EXTRA = "missing", "extra"
 
 _SAME = (EQUAL, FITS, CLOSE)
 # How the summary says each, in its order.
-_SAID = {
+_WORDS = {
     EQUAL: EQUAL,
     FITS: "fitting",
     CLOSE: CLOSE,
@@ -122,11 +122,11 @@ class Comparison:
         and in which of the two what is missing is not.
         """
         counts = Counter(row.verdict for row in self.rows)
-        found = [verdict for verdict in _SAID if counts[verdict]]
+        found = [verdict for verdict in _WORDS if counts[verdict]]
         nouns = ["blob " if counts[found[0]] == 1 else "blobs "] if found else []
         parts = zip_longest(found, nouns, fillvalue="")
-        said = ", ".join(f"{counts[verdict]} {noun}{_SAID[verdict]}" for verdict, noun in parts)
-        lines = [said or "no blobs", *self._legend(counts)]
+        counted = ", ".join(f"{counts[verdict]} {noun}{_WORDS[verdict]}" for verdict, noun in parts)
+        lines = [counted or "no blobs", *self._legend(counts)]
         return "".join(f"{line}\n" for line in lines)
 
     def _legend(self, counts: Counter) -> Iterator[str]:
@@ -168,8 +168,8 @@ def _cells(row: BlobDifference) -> tuple[str, str, str, str]:
     name = row.layer or row.new_layer
     if row.layer and row.new_layer and row.layer != row.new_layer:
         name = f"{row.layer} -> {row.new_layer}"
-    said = row.change if row.change and row.verdict not in (EQUAL, MISMATCH) else row.why
-    return f"{name} {row.blob}", row.verdict, _sizes(row), str(said or "")
+    detail = row.change if row.change and row.verdict not in (EQUAL, MISMATCH) else row.why
+    return f"{name} {row.blob}", row.verdict, _sizes(row), str(detail or "")
 
 
 def _sizes(row: BlobDifference) -> str:

@@ -113,7 +113,7 @@ class Statistics:
             f"{self.bytes:,} bytes{', ' * bool(self.types)}{' and '.join(self.types)}; "
             f"zeros {share(zeros, self.count)}",
             *(
-                f"{number} {'blob' if number == 1 else 'blobs'} {_SAID[flag]}"
+                f"{number} {'blob' if number == 1 else 'blobs'} {_WORDS[flag]}"
                 for flag, number in odd.items()
             ),
         ]
@@ -147,7 +147,7 @@ class Statistics:
         return notebook.table(rows, head=(*_COLUMNS, ""), caption=self.path, note=self.totals())
 
 
-_SAID = {ALL_ZERO: "all zero", NAN: "with NaN", INFINITE: "with infinity"}
+_WORDS = {ALL_ZERO: "all zero", NAN: "with NaN", INFINITE: "with infinity"}
 
 
 def statistics(weights: Weights, *, progress: Progress = no_progress) -> Statistics:

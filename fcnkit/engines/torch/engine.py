@@ -1,4 +1,4 @@
-"""Runs Caffe nets on PyTorch, on the CPU or a GPU, in Caffe's arithmetic: float32, without TF32."""
+"""The engine on PyTorch, for CPU and GPU, in Caffe's arithmetic: float32, without TF32."""
 
 import contextlib
 import importlib.util

@@ -1,6 +1,4 @@
-"""A Caffe net of one state as a PyTorch module:
-the same parameters, the same tops, the same gradients.
-"""
+"""A Caffe net of one state as a PyTorch module, with the same parameters, tops and gradients."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -202,11 +200,11 @@ def phase_of(layer: Layer, graph: Graph) -> str:
 def _backward(layer: Layer, everywhere: bool) -> tuple[bool, ...]:
     """Whether a gradient goes to each bottom: as propagate_down says, but where all have one."""
     v2 = layer.view.message_name == "LayerParameter"
-    said = layer.view.list("propagate_down") if v2 else []
-    if len(said) not in (0, len(layer.bottoms)):
-        fact = f"{len(said)} propagate_down for {len(layer.bottoms)} bottoms"
+    given = layer.view.list("propagate_down") if v2 else []
+    if len(given) not in (0, len(layer.bottoms)):
+        fact = f"{len(given)} propagate_down for {len(layer.bottoms)} bottoms"
         raise layer.error(f"{fact}; give one each, or none")
-    return (True,) * len(layer.bottoms) if everywhere or not said else tuple(said)
+    return (True,) * len(layer.bottoms) if everywhere or not given else tuple(given)
 
 
 def _all_tops(layer: Layer) -> tuple[Top, ...]:

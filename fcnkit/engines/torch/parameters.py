@@ -1,4 +1,4 @@
-"""The parameters of a net: filled, shared by name, loaded by layer name, as Caffe does each."""
+"""The parameters of a net: filled, shared by name, and loaded by layer name, as Caffe does."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
@@ -73,7 +73,7 @@ class _Made:
     def __init__(self, sizes: Shapes, rng: np.random.Generator, given: Collection[str]):
         self.sizes, self.rng, self.given, self.forced = sizes, rng, given, forced(sizes.graph)
         self.owned: list[Learned] = []
-        self.said: list[_Spec] = []
+        self.specs: list[_Spec] = []
         self.named: dict[str, int] = {}
 
     def uses(self, layer: Layer) -> tuple[Use, ...]:
@@ -97,7 +97,7 @@ class _Made:
             self._agree(layer, index, spec)
             return Use(index, shape, learns)
         self.owned.append(self._own(layer, number, shape, rate, spec))
-        self.said.append(spec)
+        self.specs.append(spec)
         self.owned[-1].value.requires_grad_(learns)
         if spec.name:
             self.named[spec.name] = len(self.owned) - 1
@@ -140,13 +140,13 @@ class _Made:
         NetError where two differ.
         """
         for name in ("lr_mult", "decay_mult"):
-            new, old = getattr(spec, name), getattr(self.said[index], name)
+            new, old = getattr(spec, name), getattr(self.specs[index], name)
             if None not in (new, old) and new != old:
                 owner = self.owned[index].layer.name
                 fact = f'its {name} of "{spec.name}" is {new:g}, that of "{owner}" {old:g}'
                 raise layer.error(f"{fact}; give both the same")
             if new is not None:
-                self.said[index] = self.said[index]._replace(**{name: new})
+                self.specs[index] = self.specs[index]._replace(**{name: new})
                 self.owned[index] = self.owned[index]._replace(**{name: new})
 
 

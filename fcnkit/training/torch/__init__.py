@@ -1,3 +1,1 @@
-"""Training on PyTorch as `caffe train` does it:
-reading, solving, and the program that is called as caffe is.
-"""
+"""Trains on PyTorch as `caffe train` does, in three parts: reading, solving, and the program."""

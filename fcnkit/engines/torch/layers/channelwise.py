@@ -1,10 +1,10 @@
-"""Deconvolutions that do not mix channels, as bilinear ones, run as what they are.
+"""Runs Deconvolutions that do not mix channels, such as bilinear ones, with one kernel a channel.
 
-Caffe's bilinear filler is right only where every channel has a kernel of its
-own; FCNs have it with as many groups as channels, or with zeros off the
-diagonal of a dense weight.  Of the latter nearly all products are with zeros,
-and the former is slow on GPUs, where the kernel's two factors, each a matrix
-of its axis, give the same in two products.
+Caffe's bilinear filler is right only where every channel has its own kernel.
+FCNs have either as many groups as channels, or a dense weight with zeros off
+its diagonal.  With a dense weight nearly all products are with zeros.  Groups
+are slow on GPUs, where the kernel's two factors, each made a matrix of its
+axis, give the same result in two products.
 """
 
 from typing import NamedTuple

@@ -1,1 +1,1 @@
-"""The program that trains: it is called, and logs, as `caffe` does."""
+"""The program that trains on PyTorch: it has the command line and the log of `caffe`."""

@@ -1,10 +1,10 @@
-"""One command in several processes that find each other: what torchrun does on one machine.
+"""Starts one command in several processes that find each other, as torchrun does on one machine.
 
-torchrun itself serves as well, and over several machines.  As a library
-(torch.distributed.launcher, PyTorch 2.13) it is not used here, because it
-kills its processes half a minute after SIGINT, or at a second one, and a
-snapshot may take longer; it leaves them at work where it is killed itself; it
-ends with 1 where it was asked to stop; and it takes two seconds to start.
+torchrun itself can start the program too, and over several machines.  Its
+library, torch.distributed.launcher, is not used here: it kills its processes
+30 seconds after SIGINT, or at a second SIGINT, although a snapshot may take
+longer; when it is killed itself, it leaves them running; after SIGINT its exit
+status is 1; and it takes two seconds to start.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What a training says, in the words of Caffe's log, so that whoever reads that reads this."""
+"""Writes the lines of Caffe's log, so that what reads Caffe's log reads PyTorch's as well."""
 
 import os
 import sys

@@ -1,14 +1,13 @@
-"""A program that trains on PyTorch,
-and is told and says what Caffe's own program `caffe` is and does.
+"""The command line of the program that trains on PyTorch: the words and the log of `caffe`.
 
     python -m fcnkit.training.torch.program.main train --solver=solver.prototxt
         [--weights=a.caffemodel,b.caffemodel | --snapshot=fcn_iter_1000.solverstate]
         [--gpu=0,1|all | --device=cpu] [--processes=2] [--precision=tf32] [--compile]
 
-Paths, those in the solver and its nets too, are relative to the working
-folder.  SIGINT saves a snapshot and stops.  torchrun may start it as well, on
-several machines.  Exit status: 0 done or stopped, 1 failed, with the reason
-as a failed check of Caffe's.
+Paths, also those in the solver and its nets, are relative to the working
+folder.  SIGINT saves a snapshot and stops.  torchrun may start the program as
+well, on several machines.  Exit status: 0 for done or stopped, 1 for failed;
+the log then ends with the reason, as after a failed check in Caffe.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""Several processes that train as one: one start, the sum of their gradients, one decision to stop.
+"""Joins several processes into one training: one start, the sum of their gradients, one stop.
 
-So with n processes a step is that of one process with n times its iter_size.
+A step of n processes equals a step of one process with n times its iter_size.
 """
 
 from collections.abc import Iterator, Sequence

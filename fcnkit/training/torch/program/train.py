@@ -1,4 +1,4 @@
-"""A training as `caffe train` runs it: what is done when, and what is said of it."""
+"""Runs a training in the order of `caffe train`: steps, tests, snapshots, and lines of the log."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -1,1 +1,1 @@
-"""What a training reads: the batches of Caffe's data layers, bit for bit."""
+"""Reads what a training needs: the batches of Caffe's data layers, bit for bit."""

@@ -1,8 +1,7 @@
-"""The batches of a net's data layers, read ahead of their use:
-what Caffe's own layers give, bit for bit.
+"""Reads the batches of a net's data layers ahead of their use, equal to Caffe's bit for bit.
 
-Each layer draws its crops and mirrors by itself, as in Caffe: those of an
-image and of its label image are not the same.
+Each layer draws its crops and mirrors by itself, as in Caffe: an image and its
+label image are cropped and mirrored differently.
 """
 
 import queue

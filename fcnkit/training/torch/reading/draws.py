@@ -1,10 +1,10 @@
-"""What Caffe draws by chance: the same numbers from the same seed.
+"""Draws Caffe's random numbers: the same numbers from the same seed.
 
-Caffe has one generator, seeded by random_seed, that fillers and layers draw
-from in the order in which they are set up, and a layer that crops or mirrors
-one of its own, seeded from it.  Both are MT19937, as boost and numpy have it.
-So crops, mirrors and the order of ImageData are Caffe's own, as long as no
-layer with a filler of random values stands before the data layers.
+Caffe has one generator, seeded by random_seed, from which fillers and layers
+draw in the order of their setup.  A layer that crops or mirrors has its own
+generator, seeded from that one.  Both are MT19937, which boost and numpy share.
+So crops, mirrors and the order of ImageData equal Caffe's, unless a layer with
+a random filler stands before the data layers.
 """
 
 from collections.abc import MutableSequence

@@ -1,4 +1,4 @@
-"""Pictures as Caffe reads them, which is with OpenCV: values, order of channels and all."""
+"""Decodes pictures with OpenCV, as Caffe does: the same values, the same order of channels."""
 
 from types import ModuleType
 

@@ -1,8 +1,7 @@
-"""The batches that Caffe's data layers make: Data over LMDB, ImageData, HDF5Data.
+"""Makes the batches of Caffe's data layers: Data over LMDB, ImageData and HDF5Data.
 
-Each reader sets its layer up at once, as Caffe does one layer after another,
-and returns what it reads when it is asked for it, without end: an array for
-each top.
+Each reader sets up its layer when it is called, one layer after another as in
+Caffe.  It returns an iterator without end, which gives an array for each top.
 """
 
 import os
@@ -147,8 +146,8 @@ def _lines(layer: Layer, path: str) -> list[tuple[str, int]]:
             split = [line.rstrip("\n").rpartition(" ") for line in file]
         found = [(name, int(number)) for name, _, number in split]
     except (OSError, ValueError) as error:
-        said = getattr(error, "strerror", None) or f"a line has no number at its end ({error})"
-        raise refusal(layer, f"its source {path!r} cannot be read: {said}") from None
+        reason = getattr(error, "strerror", None) or f"a line has no number at its end ({error})"
+        raise refusal(layer, f"its source {path!r} cannot be read: {reason}") from None
     if not found:
         raise refusal(layer, f"its source {path!r} is empty; list images in it")
     return found

@@ -1,4 +1,4 @@
-"""What transform_param does to an image on its way into a net: crop, mirror, mean and scale."""
+"""Applies transform_param to an image on its way into a net: crop, mirror, mean and scale."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,1 +1,1 @@
-"""How a training steps: Caffe's solvers, rates and snapshots."""
+"""Computes a training's steps: Caffe's solvers, learning rates and snapshots."""

@@ -1,4 +1,4 @@
-"""The batches that a net is given in turn, of whatever sizes it takes."""
+"""Gives a net its batches in turn, of whatever sizes it takes."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any

@@ -1,6 +1,4 @@
-"""The parameters of a net on their way down:
-gradients clipped, decay added, histories kept, as in Caffe.
-"""
+"""Updates the parameters of a net as Caffe does: clips gradients, adds decay, keeps histories."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""In how many bits products are made while parameters and sums stay float32."""
+"""Chooses the bits of products on GPUs, while parameters and sums stay float32."""
 
 from contextlib import AbstractContextManager
 

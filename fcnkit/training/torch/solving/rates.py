@@ -1,4 +1,4 @@
-"""The learning rate of each iteration, as SGDSolver::GetLearningRate computes it, in 32 bits."""
+"""Computes the learning rate of each iteration as SGDSolver::GetLearningRate does, in 32 bits."""
 
 from collections.abc import Callable
 from math import exp
@@ -27,8 +27,8 @@ class Rates:
         view = self._view = View("SolverParameter", solver.root)
         policy = view.get("lr_policy")
         if policy not in POLICIES:
-            said = f'lr_policy "{policy}"' if policy else "no lr_policy"
-            raise refused(solver, f"{said}; Caffe knows {', '.join(POLICIES)}")
+            given = f'lr_policy "{policy}"' if policy else "no lr_policy"
+            raise refused(solver, f"{given}; Caffe knows {', '.join(POLICIES)}")
         if policy not in ("fixed", "poly") and view.get("gamma") < 0:
             raise refused(solver, f"gamma {view.get('gamma'):g} is below 0; give one that is not")
         for divisor in ("stepsize",) * (policy == "step") + ("max_iter",) * (policy == "poly"):

@@ -1,4 +1,4 @@
-"""The parameters that a test net has of the net that is trained, as Net::ShareTrainedLayersWith."""
+"""Gives a test net the parameters of the training net, as Net::ShareTrainedLayersWith does."""
 
 from collections.abc import Iterator
 

@@ -1,5 +1,4 @@
-"""What a solver saves to go on later: the weights,
-and its iteration and history beside them, as Caffe does.
+"""Saves and loads what a solver resumes from: the weights, its iteration and its history.
 
 Both of Caffe's formats are read and written: .caffemodel with .solverstate,
 and .caffemodel.h5 with .solverstate.h5.
@@ -119,11 +118,11 @@ def prefix(solver: Prototxt, folder: str | os.PathLike) -> str:
 
     In a folder that the prefix names, it is the name of the solver.
     """
-    said = View("SolverParameter", solver.root).get("snapshot_prefix")
+    given = View("SolverParameter", solver.root).get("snapshot_prefix")
     own = Path(solver.path).with_suffix("")
-    if said and Path(folder, said).is_dir():
-        return str(Path(said) / own.name)
-    return said or str(own)
+    if given and Path(folder, given).is_dir():
+        return str(Path(given) / own.name)
+    return given or str(own)
 
 
 def check(folder: str | os.PathLike, prefix: str) -> None:

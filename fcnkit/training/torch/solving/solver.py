@@ -1,4 +1,4 @@
-"""A training as Caffe's Solver runs it: the same steps, tests and snapshots, on PyTorch."""
+"""Trains as Caffe's Solver does, with the same steps, tests and snapshots, on PyTorch."""
 
 import os
 import random
@@ -290,8 +290,8 @@ def _opened(view: View, folder: Path, weights: Iterable[Any] | None) -> Iterator
 
 def _seed(view: View, rank: int) -> int:
     """What this process draws from; PyTorch's own generator, Dropout's, is set to it."""
-    said = view.get("random_seed")
-    seed = said + rank if said >= 0 else random.SystemRandom().getrandbits(31)
+    given = view.get("random_seed")
+    seed = given + rank if given >= 0 else random.SystemRandom().getrandbits(31)
     torch.manual_seed(seed)
     return seed
 

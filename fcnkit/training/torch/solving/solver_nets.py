@@ -1,4 +1,4 @@
-"""The nets that a solver names: the one that it trains, and those that it tests."""
+"""Finds the nets that a solver names: the one that it trains and those that it tests."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -71,8 +71,8 @@ def _tests(solver: Prototxt, folder: Path) -> Iterator[Tested]:
             solver, "it has test nets and no test_interval; say every how many iterations"
         )
     for number, (text, count) in enumerate(zip(texts, batches, strict=True)):
-        said = states[number] if states else View("NetState", None)
-        yield Tested(build(text, _merged("TEST", text, said)), count)
+        given = states[number] if states else View("NetState", None)
+        yield Tested(build(text, _merged("TEST", text, given)), count)
 
 
 def _test_texts(solver: Field, batches: int, folder: Path) -> Iterator[Prototxt]:
@@ -97,7 +97,7 @@ def _state(phase: str, text: Prototxt, view: View, name: str) -> State:
     return _merged(phase, text, view.view(name))
 
 
-def _merged(phase: str, text: Prototxt, said: View) -> State:
+def _merged(phase: str, text: Prototxt, given: View) -> State:
     """Of the solver's default, the net's own state
     and the solver's state the later goes over the earlier.
 
@@ -105,7 +105,7 @@ def _merged(phase: str, text: Prototxt, said: View) -> State:
     """
     own = View("NetParameter", text.root).view("state")
     level = 0
-    for view in (own, said):
+    for view in (own, given):
         phase = view.get("phase") if view.has("phase") else phase
         level = view.get("level") if view.has("level") else level
-    return State(phase, level, tuple(said.list("stage")))
+    return State(phase, level, tuple(given.list("stage")))

@@ -1,8 +1,7 @@
-"""BatchNorm's moving averages where several processes train one net:
-those of one process with all passes.
+"""Keeps BatchNorm's moving averages equal to those of one process, where several train one net.
 
-That one would make the first pass of every process in turn, then the second of
-each, and so on: the later a pass, the more it counts.
+That one process would make the first pass of every process in turn, then the
+second of each, and so on; a later pass counts more.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,8 +1,8 @@
-"""How a step is made of a gradient: Caffe's six solvers, formula by formula.
+"""Turns gradients into updates by Caffe's six solvers, formula by formula.
 
-The gradients that a rule is given are its own to change, and are of no use
-after it.  What a rule multiplies by is rounded to 32 bits first, as in Caffe:
-1 - 0.999 is another number there.
+A rule may change the gradients that it is given; nobody reads them afterwards.
+Factors are rounded to 32 bits first, as in Caffe: 1 - 0.999 is another number
+there.
 """
 
 from collections.abc import Callable, Iterator
