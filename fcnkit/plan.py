@@ -201,6 +201,9 @@ def compose(first: tuple[Move, ...], second: tuple[Move, ...]) -> tuple[Move, ..
     taken from where the first took it; what the two do to it becomes a chain,
     unless one of them only copies.
     """
+    # A plan is a function of a weights file, and its moves are the terms of that function: what
+    # the second reads under a name is what the first made under it, put in its place as a term
+    # (`after`), or the file's own where the first made nothing. Nothing is computed before the end.
     made = {(move.layer, move.blob): move for move in first if move.how != "drop"}
     later = [move for move in second if move.how != "drop"]
     dropped = {move.layer for move in second if move.how == "drop"}

@@ -186,6 +186,9 @@ def edited(
     A field that no edit touches, nor the gap behind it, is moved in place of
     being read again.
     """
+    # At the top level the parser knows nothing but its place, and looks no further ahead than the
+    # first character of the next field (for more of a number or string, or for a separator).
+    # Where all of that is as it was, reading it again would give the same fields, `by` further on.
     kept: dict[int, _Kept] = {}
     ahead, by = iter(edits), 0
     edit = next(ahead, _NO_EDIT)

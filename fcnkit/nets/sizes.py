@@ -170,6 +170,9 @@ def _needed(graph: Graph, tops: tuple[Top, ...]) -> tuple[Layer, ...]:
 
 
 def _period(places: Mapping[Top, CoordMap], layers: Collection[Layer]) -> int:
+    # A window of stride s gives floor((size + pads - extent) / s) + 1 points, rounded up or down,
+    # and s more of `size` give just one more. So the least number of pixels that is a whole
+    # number of points of every top adds that number to each, at any size that all windows fit.
     tops = [top for layer in layers for top in layer.tops if top in places]
     return lcm(*(scale.denominator for top in tops for scale in places[top].scale))
 
@@ -213,6 +216,9 @@ def _known_tops(layer: Layer, known: Known) -> Iterator[tuple[Top, Shape]]:
 
 def _leader(layer: Layer, same: Mapping[Top, Top], done: dict[tuple, Top]) -> Top | None:
     """The top that has this layer's size at every size of the input, None where that is its own."""
+    # A top's size depends on its bottom's size and the layer's rule alone (kernel, stride, pad,
+    # dilation, rounding). So tops that one rule makes of tops of one size have one size, at every
+    # size of the input: the first of them leads, and by induction over the layers it is enough.
     sources = {same[bottom] for bottom in layer.bottoms}
     if len(sources) != 1 or len(carriers(layer)) != len(layer.bottoms):
         return None

@@ -54,6 +54,9 @@ def convolutionalize(
     that is not converted.
     """
     found = [State(str(graph.state), graph, infer(graph, inputs)) for graph in graphs(net)]
+    # All are converted at first; where a layer could not live with what it would get, the nearest
+    # conversions above it are taken back, for good, and all is tried again. Each round keeps one
+    # more at least, so that there are no more rounds than layers; the last round breaks nothing.
     keep: dict[str, str] = {}
     while True:
         try:

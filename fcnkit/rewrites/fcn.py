@@ -286,12 +286,7 @@ def _below(graph: Graph, scores: Top) -> tuple[Top, ...]:
 
 
 def _least_pad(trunk: Plan, recipe: _Recipe) -> Plan:
-    """The recipe with the smallest padding that works, from what the net has upward.
-
-    One more pixel of padding adds one to the last offset, so that one padding
-    that works tells where to begin; and it adds one to the least slack, or
-    more, so that halving the range finds the smallest.
-    """
+    """The recipe with the smallest padding that works, from what the net has upward."""
     own = max(padding_of(first_layers(build(trunk.net))))
     sizes = _sizes_by_pad(trunk.net, recipe, own)
 
@@ -306,6 +301,9 @@ def _least_pad(trunk: Plan, recipe: _Recipe) -> Plan:
     pad = next((pad for pad in pads if offset(pad) is not None), None)
     if pad is None:
         return recipe.upsampled(trunk.then(pad_first, pads[1]))  # says what is wrong
+    # With p more pixels on each side, an image of n is one of m = n + 2p: the last offset is o + p,
+    # and its slack size(m) - (o + p) - n = size(m) - m - o + p. Both grow with p, the least slack
+    # too, over fewer m. So what works with p works with more, and halving finds the first.
     begin = max(own, pad - offset(pad))
     while begin < pad:
         middle = (begin + pad) // 2
