@@ -5,8 +5,10 @@
 FOLDER/request.json is a list of questions, each with the number of its own
 folder.  A question's process leaves answer.json and *.npy files in its folder,
 and what Caffe said in log.txt.  Caffe ends a process when a check of its fails,
-so this one imports Caffe once and forks for each question; those that ask "again"
-of the net before them share its process and its net.
+so this one imports Caffe once and forks; a process answers until Caffe ends it,
+and the questions behind that one have another.  Where there are Python layers,
+whose modules would be shared, each net has its own.  Those that ask "again" of
+the net before them share it.
 Needs the standard library, numpy and caffe alone; runs on Python 3.6 and later.
 """
 
@@ -159,6 +161,7 @@ def answer_all(caffe, questions, folders):
     if child == 0:
         net = None
         for number, question in enumerate(questions):
+            net = net if question["again"] else None  # the one before it is freed first
             net = answer(caffe, net, question, folders[number])
         os._exit(0)
     status = os.waitpid(child, 0)[1]
@@ -175,7 +178,7 @@ def main():
     begin = 0
     while begin < len(questions):
         end = begin + 1
-        while end < len(questions) and questions[end]["again"]:
+        while end < len(questions) and (not request["whole"] or questions[end]["again"]):
             end += 1
         status = answer_all(caffe, questions[begin:end], folders[begin:end])
         while begin < end and os.path.exists(os.path.join(folders[begin], "answer.json")):

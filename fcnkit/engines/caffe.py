@@ -146,8 +146,7 @@ def load(net: Prototxt, weights: GivenWeights = None, *, state: State = TEST) ->
 def ask(questions: Sequence[Question]) -> list[Any]:
     """An answer, or the EngineError, to each question, for one start of Caffe.
 
-    Each question has a process of its own, but for those that run the net of
-    the one before them; one that Caffe refuses leaves the others alone.
+    One that Caffe refuses, and ends its process for, leaves the others alone.
     Raises EngineError when Caffe itself does not start.
     """
     questions = list(questions)
