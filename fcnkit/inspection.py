@@ -14,7 +14,7 @@ from fcnkit.nets.coordmap import CoordMap, show
 from fcnkit.nets.graph import Graph, Layer, State, Top, build
 from fcnkit.nets.layers.table import TYPES, of
 from fcnkit.nets.memory import Memory, memory
-from fcnkit.nets.shapes import Shapes, infer
+from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.shape import Shape
 from fcnkit.tables import aligned
 
@@ -173,7 +173,7 @@ def inspect(
     Raises NetError when the net cannot be built.
     """
     graph = build(net, state)
-    shapes = infer(graph, inputs)
+    shapes = shapes_of(graph, inputs)
     origin = _first(graph, to) if to else _origin(graph)
     places = coords.downward(graph, origin) if origin else {}
     end = _end(graph, places)

@@ -7,7 +7,7 @@ from fcnkit.engines import onnx
 from fcnkit.engines.engine import ENGINES, Engine, Job, choose
 from fcnkit.engines.inputs import check_weights, input_arrays, noise
 from fcnkit.errors import EngineError
-from fcnkit.exporting.dynamic_axes import freedom
+from fcnkit.exporting.dynamic_axes import dynamic_axes
 from fcnkit.exporting.export import own_outputs
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import build
@@ -41,7 +41,7 @@ def verify_export(
     data = input_arrays(graph, inputs or {}, seed)
     shapes = {name: array.shape for name, array in data.items()}
     check_weights(graph, weights, shapes)
-    others = freedom(graph, shapes).others()
+    others = dynamic_axes(graph, shapes).others()
     many = [data, *({name: noise(shape, seed) for name, shape in each.items()} for each in others)]
     blobs = [top.blob for top in own_outputs(graph)] if outputs is None else list(outputs)
     expected = runner.run_jobs([Job(net, weights, data, blobs) for data in many])

@@ -7,7 +7,7 @@ import fcnkit as fk
 from fcnkit import templates
 from fcnkit.formats import blobproto, prototxt, wire
 from fcnkit.formats.prototxt import Prototxt
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.weights import store
 
 
@@ -16,7 +16,7 @@ def make_weights(net: Prototxt, path: Path) -> None:
     random values is at `path`, written in pieces.
     """
     graph = fk.build(net)
-    shapes = infer(graph)
+    shapes = shapes_of(graph)
     values = {
         layer.name: [
             _random(shape, [layer.index, blob]) for blob, shape in enumerate(shapes.blobs(layer))
@@ -82,7 +82,7 @@ def long_net(layers: int) -> str:
 def long_weights(path: Path, layers: int) -> None:
     """The weights of `long_net(layers)`, all zeros, are at `path`."""
     graph = fk.build(prototxt.parse(long_net(layers), "long"))
-    shapes = infer(graph)
+    shapes = shapes_of(graph)
     values = {
         layer.name: [store.zeros(shape) for shape in shapes.blobs(layer)] for layer in graph.layers
     }

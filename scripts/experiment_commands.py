@@ -43,7 +43,7 @@ class Trunk(NamedTuple):
     @property
     def is_partial(self) -> bool:
         """Whether the weights lack a layer of the classifier's."""
-        sizes = shapes.infer(graph.build(load(self.net)))
+        sizes = shapes.shapes_of(graph.build(load(self.net)))
         weights = fk.weights(self.weights)
         return any(sizes.blobs(layer) and layer.name not in weights for layer in sizes.graph.layers)
 

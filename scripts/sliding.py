@@ -23,7 +23,7 @@ from fcnkit import templates
 from fcnkit.engines import caffe_runtime, opencv
 from fcnkit.engines.inputs import noise
 from fcnkit.formats.prototxt import Prototxt
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.weights import fillers, store
 
 BATCH = 64
@@ -122,7 +122,7 @@ def make_weights(net: Prototxt) -> store.Weights:
     of its signals, by Caffe's msra filler.
     """
     graph = fk.build(net)
-    shapes = infer(graph)
+    shapes = shapes_of(graph)
     blobs = {layer.name: shapes.blobs(layer) for layer in graph.layers}
     values = {
         name: [
@@ -189,7 +189,9 @@ def slid(subject: Subject, folder: Path, run: Callable[..., Pass]) -> Iterator[L
     old.save(paths[0], force=True)
     fk.transplant(plan, old).save(paths[1], force=True)
     stride = int(fk.coords(plan.net, subject.blob, "data").scale[-1])
-    _, channels, height, width = infer(fk.build(subject.net)).tops[fk.build(subject.net).inputs[0]]
+    _, channels, height, width = shapes_of(fk.build(subject.net)).tops[
+        fk.build(subject.net).inputs[0]
+    ]
     for size in subject.sizes:
         image = noise((1, channels, size, size), seed=size)
         views = sliding_window_view(image[0], (height, width), (1, 2))[:, ::stride, ::stride]

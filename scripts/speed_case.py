@@ -18,7 +18,7 @@ from fcnkit.engines import caffe_runtime
 from fcnkit.engines.torch.net import Net
 from fcnkit.formats import prototxt
 from fcnkit.nets.graph import build
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.training.torch.solving.solver import Solver
 from fcnkit.weights import store
 
@@ -79,7 +79,7 @@ class Case(NamedTuple):
     def deploy(self, weights: Path) -> Net:
         """fcnkit's net for inference, with these parameters."""
         graph = build(prototxt.read(self.folder / "deploy.prototxt"))
-        sizes = infer(graph, {"data": (1, 3, self.size, self.size)})
+        sizes = shapes_of(graph, {"data": (1, 3, self.size, self.size)})
         return Net(sizes, store.open(weights)).to(self.device)
 
     def by_hand(self, parameters: dict[str, list[np.ndarray]], *, grouped: bool) -> torch.nn.Module:

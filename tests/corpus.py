@@ -15,7 +15,7 @@ from fcnkit.errors import FcnkitError
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Field, Prototxt, render
 from fcnkit.nets.graph import Graph, Layer, State, build, graphs
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.rewrites.changes import removed, set_value
 from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.shape import Shape
@@ -48,7 +48,7 @@ def read(path: Path) -> Prototxt | None:
 def is_built(net: Prototxt) -> bool:
     """Whether fcnkit builds the net as it stands, in every state that is meant."""
     try:
-        return all(infer(graph) for graph in graphs(net))
+        return all(shapes_of(graph) for graph in graphs(net))
     except FcnkitError:
         return False
 
@@ -71,7 +71,7 @@ def _variants(net: Prototxt) -> Iterator[Prototxt]:
 
 def _can_be_asked(net: Prototxt) -> bool:
     try:
-        return infer(build(fed(net, sizes(build(net))))) is not None
+        return shapes_of(build(fed(net, sizes(build(net))))) is not None
     except FcnkitError:
         return False
 
@@ -117,7 +117,7 @@ def narrowed(net: Prototxt) -> Prototxt:
 
 def sizes(graph: Graph) -> dict[str, Shape]:
     """A shape with a batch of one for every top that nothing computes."""
-    known = infer(graph).tops
+    known = shapes_of(graph).tops
     sources = [layer for layer in graph.layers if not layer.bottoms and layer.type != "Parameter"]
     return {
         top.blob: _size(layer, known[top], top.index) for layer in sources for top in layer.tops
@@ -221,7 +221,7 @@ def _translated(message: Field, net: Prototxt) -> list[Edit]:
 def weights(net: Prototxt) -> store.Weights | None:
     """Random weights of about unit gain; None where a layer's parameters are not known."""
     graph, rng = build(net), np.random.default_rng(0)
-    shapes = infer(graph)
+    shapes = shapes_of(graph)
     blobs = {layer.name: shapes.blobs(layer) for layer in graph.layers}
     if None in blobs.values():
         return None

@@ -27,7 +27,7 @@ def net(kind: str, params: str = "", *inputs: tuple[int, ...], tops: int = 1) ->
 
 
 def infer(text: str) -> shapes.Shapes:
-    return shapes.infer(graph.build(prototxt.parse(text, "net.prototxt")))
+    return shapes.shapes_of(graph.build(prototxt.parse(text, "net.prototxt")))
 
 
 def outcome(text: str) -> "list | str":

@@ -9,7 +9,7 @@ from fcnkit import templates
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, State, build
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.weights import store
 from fcnkit.weights.surgery import transplant
 
@@ -86,7 +86,7 @@ def _thinner(outputs: int, divisor: int) -> str:
 
 def weights(text: Prototxt, path, seed: int = 0, inputs=None, kind: str = "layer"):
     """A caffemodel at `path` with random weights for every layer of the net; opened."""
-    rng, shapes = np.random.default_rng(seed), infer(build(text), inputs)
+    rng, shapes = np.random.default_rng(seed), shapes_of(build(text), inputs)
     made = store.create(kind=kind)
     for each in shapes.graph.layers:
         blobs = shapes.blobs(each) or []
@@ -105,7 +105,7 @@ def _values(rng, shape):
 def images(text: Prototxt, seed: int = 1, inputs=None) -> dict:
     """A random array for every input of the net."""
     found = build(text)
-    shapes, rng = infer(found, inputs).tops, np.random.default_rng(seed)
+    shapes, rng = shapes_of(found, inputs).tops, np.random.default_rng(seed)
     return {top.blob: rng.uniform(-1, 1, shapes[top]).astype("f4") for top in found.inputs}
 
 

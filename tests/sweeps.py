@@ -15,7 +15,7 @@ from fcnkit.errors import FcnkitError
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, build
-from fcnkit.nets.shapes import Shapes, infer
+from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.rewrites.changes import removed
 from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.weights.surgery import transplant
@@ -64,7 +64,7 @@ def _is_forks(answer: object) -> bool:
 def shapes(net: Prototxt) -> Trial:
     """Every top's shape in what TEST builds."""
     given = corpus.fed(net, corpus.sizes(build(net)))
-    ours = {top.blob: shape for top, shape in infer(build(given)).tops.items()}
+    ours = {top.blob: shape for top, shape in shapes_of(build(given)).tops.items()}
 
     def verdict(answers: Sequence) -> str:
         (found,) = answers
@@ -176,7 +176,7 @@ def operated(net: Prototxt, name: str) -> Trial:
     """The outputs of the net before and after an operation, with random weights."""
     given = corpus.sizes(build(net))
     before = corpus.fed(net, given)
-    found = infer(build(before))
+    found = shapes_of(build(before))
     if _is_large(found):
         return _settled(LARGE)
     weights = corpus.weights(before)
@@ -216,7 +216,7 @@ def on_torch(net: Prototxt) -> Trial:
     given = corpus.sizes(build(net))
     net = corpus.in_caffes_words(corpus.fed(net, given))
     graph = build(net)
-    if _is_large(infer(graph)):
+    if _is_large(shapes_of(graph)):
         return _settled(LARGE)
     weights, outputs = corpus.weights(net), _told(graph)
     data = corpus.noise(given)
@@ -251,7 +251,7 @@ def learned_on_torch(net: Prototxt) -> Trial:
     try:
         net = _judged(upgrade(fed).net)
         graph = build(net)
-        sizes = infer(graph)
+        sizes = shapes_of(graph)
     except FcnkitError:  # without MAX pooling there is no mask of it
         return _settled(REFUSED)
     if _is_overwritten(graph):
@@ -336,7 +336,7 @@ def _judged(net: Prototxt) -> Prototxt:
     )
     smooth = net.text.replace('"ReLU"', '"ELU"').replace("pool: MAX", "pool: AVE")
     graph = build(net)
-    sizes = infer(graph).tops
+    sizes = shapes_of(graph).tops
     text = [f"force_backward: true\n{smooth}\n"]
     for top in graph.outputs:
         if top in graph.inputs or sizes[top] is None or graph.producer(top).type.endswith("Loss"):

@@ -59,10 +59,10 @@ def run(caffe, before, plan, folder, blob):
 
 
 def _bilinear(text, layers):
-    from fcnkit.nets.shapes import infer
+    from fcnkit.nets.shapes import shapes_of
     from fcnkit.plan import Plan
 
-    shapes = infer(fk.build(text))
+    shapes = shapes_of(fk.build(text))
     moves = [
         Move(each.name, 0, tuple(shapes.blobs(shapes.graph.layer(each.name))[0]), how="bilinear")
         for each in layers

@@ -11,7 +11,7 @@ import fcnkit as fk
 from fcnkit.errors import AlignError, NetError
 from fcnkit.nets.coordmap import IDENTITY
 from fcnkit.nets.graph import build
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.nets.sizes import Sizes, crop_fit, track
 
 LARGEST = 400
@@ -19,13 +19,15 @@ LARGEST = 400
 
 def sizes_of(found, cropped: str, reference: str = "data") -> Sizes:
     start = found.inputs[0]
-    return Sizes(found, start, infer(found).tops[start], (found.top(cropped), found.top(reference)))
+    return Sizes(
+        found, start, shapes_of(found).tops[start], (found.top(cropped), found.top(reference))
+    )
 
 
 def slack(found, size: int, cropped: str, reference: str, offset: int) -> int | None:
     """By inference of the whole net at this one size; None where it cannot be built."""
     try:
-        tops = infer(found, {"data": (1, 1, size, size)}).tops
+        tops = shapes_of(found, {"data": (1, 1, size, size)}).tops
     except NetError:
         return None
     return tops[found.top(cropped)][2] - offset - tops[found.top(reference)][2]

@@ -6,7 +6,7 @@ from sketches import conv, data, deconv, fc, images, layer, net, relu, template,
 
 import fcnkit as fk
 from fcnkit.errors import NetError
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Move
 from fcnkit.weights.surgery import transplant
 
@@ -42,7 +42,7 @@ def masked(blob, kernel, steps):
 def test_every_size_stays(name):
     text, kernel, _ = NETS[name]
     before, after = (
-        infer(fk.build(each)) for each in (net(text), fk.decimate(net(text), "c", kernel).net)
+        shapes_of(fk.build(each)) for each in (net(text), fk.decimate(net(text), "c", kernel).net)
     )
     assert list(before.tops.values()) == list(after.tops.values())
 

@@ -17,7 +17,7 @@ from fcnkit.drawing.columns import TALLEST, columns
 from fcnkit.drawing.layout import Link, layout
 from fcnkit.drawing.svg import COLOURS
 from fcnkit.errors import EngineError, NetError
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 
 SKIP = (
     data(1, 3, 32, 32),
@@ -34,7 +34,7 @@ BOX = (100.0, 50.0)
 
 def charted(*layers):
     built = graph(*layers)
-    return chart(built, infer(built))
+    return chart(built, shapes_of(built))
 
 
 def long(count):
@@ -113,7 +113,7 @@ def test_what_a_block_says(text, what, shape):
 def test_every_kind_has_a_colour():
     nets = [template("alexnet"), fk.fcn(template("vgg16"), classes=3, stride=8).net]
     built = [fk.build(each) for each in nets]
-    kinds = {block.kind for each in built for block in chart(each, infer(each)).blocks}
+    kinds = {block.kind for each in built for block in chart(each, shapes_of(each)).blocks}
     assert {
         "data",
         "convolution",

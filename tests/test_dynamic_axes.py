@@ -1,10 +1,10 @@
-"""Freedom: which sizes of a net's inputs may change, and which of its tops change with them."""
+"""DynamicAxes: which sizes of a net's inputs may change, and which of its tops change with them."""
 
 import pytest
 from layer_text import CONV, POOL, declare, source
 
 from fcnkit.errors import NetError
-from fcnkit.exporting.dynamic_axes import freedom
+from fcnkit.exporting.dynamic_axes import dynamic_axes
 from fcnkit.formats import prototxt
 from fcnkit.nets.graph import build
 
@@ -19,7 +19,7 @@ SUM = declare("Eltwise", bottoms=("a", "u"), tops=("v",), name="sum")
 
 def of(text):
     graph = build(prototxt.parse(text, "net.prototxt"))
-    return freedom(
+    return dynamic_axes(
         graph, {top.blob: graph.producer(top).input_shapes[top.index] for top in graph.inputs}
     )
 

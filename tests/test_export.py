@@ -19,7 +19,7 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from fcnkit.engines import onnx as engine  # noqa: E402
-from fcnkit.exporting.dynamic_axes import freedom  # noqa: E402
+from fcnkit.exporting.dynamic_axes import dynamic_axes  # noqa: E402
 from fcnkit.exporting.export import export  # noqa: E402
 from fcnkit.verify_export import verify_export  # noqa: E402
 
@@ -395,7 +395,7 @@ def trained(caffe, shared):
     for folder, net_file, weights_file in MODELS:
         net = prototxt.read(shared / "models" / folder / net_file)
         own = shapes_of(build(net))
-        many = [own, *freedom(build(net), own).others()]
+        many = [own, *dynamic_axes(build(net), own).others()]
         path = shared / "models" / folder / weights_file
         asked[folder, net_file] = [
             caffe.Question("run", net, path, noise(shapes)) for shapes in many

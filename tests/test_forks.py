@@ -745,7 +745,7 @@ def test_the_forks_schema_is_loaded_when_a_fork_is_read():
     )
     code = (
         "from fcnkit.formats import prototxt, schema; from fcnkit.nets import graph, shapes\n"
-        f"shapes.infer(graph.build(prototxt.parse({text!r}, 'a')))\n"
+        f"shapes.shapes_of(graph.build(prototxt.parse({text!r}, 'a')))\n"
         "print(schema._descriptors.cache_info().currsize)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -831,7 +831,7 @@ def nets(shared) -> dict:
 
 def _shapes(one: prototxt.Prototxt):
     try:
-        return fcnkit.nets.shapes.infer(graph.build(one))
+        return fcnkit.nets.shapes.shapes_of(graph.build(one))
     except FcnkitError:
         return None  # a template, or for one phase alone; what is wrong is other tests' business
 

@@ -13,7 +13,7 @@ from fcnkit.cli.main import main
 from fcnkit.engines import caffe_runtime
 from fcnkit.formats import prototxt
 from fcnkit.nets.memory import memory
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 
 BIG, SMALL = 4 * 2 * 8 * 8, 4 * 3
 POINT = [data(1, 2, 8, 8), data(1, 3, name="label")]
@@ -21,7 +21,7 @@ POINT = [data(1, 2, 8, 8), data(1, 3, name="label")]
 
 def taken(*layers):
     built = graph(*layers)
-    return memory(built, infer(built))
+    return memory(built, shapes_of(built))
 
 
 # ---- published

@@ -139,7 +139,7 @@ FCN8 = (
 
 
 def infer(text: str, inputs: dict | None = None, state: State = State()) -> shapes.Shapes:
-    return shapes.infer(graph.build(prototxt.parse(text, "net.prototxt"), state), inputs)
+    return shapes.shapes_of(graph.build(prototxt.parse(text, "net.prototxt"), state), inputs)
 
 
 def top(found: shapes.Shapes, blob: str) -> tuple[int, ...] | None:
@@ -426,7 +426,7 @@ def test_every_real_file_has_shapes_or_a_reason(shared):
         if path.stat().st_size > 30_000:
             continue
         try:
-            found = shapes.infer(graph.build(prototxt.read(path)))
+            found = shapes.shapes_of(graph.build(prototxt.read(path)))
         except FcnkitError:
             continue
         for each, shape in found.tops.items():
@@ -444,7 +444,7 @@ def test_real_deploy_files_have_the_shapes_of_real_caffe(shared, caffe):
     nets = []
     for path in paths:
         try:
-            found = shapes.infer(graph.build(prototxt.read(path)))
+            found = shapes.shapes_of(graph.build(prototxt.read(path)))
         except FcnkitError:
             continue
         if None not in found.tops.values() and total(found) < 20_000_000:

@@ -10,7 +10,7 @@ from sketches import conv, crop, data, deconv, graph, layer, pool, relu, templat
 from fcnkit.errors import NetError
 from fcnkit.nets.coords import downward
 from fcnkit.nets.graph import build
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.nets.sizes import Sizes
 from fcnkit.rewrites.padding import first_layers, pad_first
 
@@ -19,7 +19,9 @@ OWN = 200
 
 def sizes_of(found, *blobs, first=()) -> Sizes:
     start = found.inputs[0]
-    return Sizes(found, start, infer(found).tops[start], tuple(map(found.top, blobs)), first=first)
+    return Sizes(
+        found, start, shapes_of(found).tops[start], tuple(map(found.top, blobs)), first=first
+    )
 
 
 def block(name, bottom, kind):
@@ -60,7 +62,7 @@ def drawn(kinds):
 def inferred(found, size):
     """Every top's shape by inference of the whole net; None where it cannot be built."""
     try:
-        return infer(found, {"data": (1, 3, size, size)}).tops
+        return shapes_of(found, {"data": (1, 3, size, size)}).tops
     except NetError:
         return None
 
@@ -118,7 +120,7 @@ def test_what_has_no_fixed_place_is_computed_as_it_stands():
     )
     sizes = sizes_of(found, "s", "r", "cut")
     for size in (1, 2, 39, 41, 64):
-        wanted = infer(found, {"data": (1, 4, size, size)}).tops
+        wanted = shapes_of(found, {"data": (1, 4, size, size)}).tops
         assert all(sizes.at(size)[top] == wanted[top] for top in sizes.tops)
 
 

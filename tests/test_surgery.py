@@ -14,7 +14,7 @@ import fcnkit as fk
 from fcnkit import templates
 from fcnkit.errors import WeightsError
 from fcnkit.formats import prototxt
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Move
 from fcnkit.weights import blobs, matching, store, surgery
 from fcnkit.weights.fillers import bilinear_planes
@@ -281,7 +281,7 @@ def test_a_net_matches_itself_and_its_conversion(shared, net, model):
 
 def matched(before, after, weights, **names) -> matching.Match:
     graph = fk.build(after)
-    return match(fk.build(before), graph, infer(graph), weights, names=names or None)
+    return match(fk.build(before), graph, shapes_of(graph), weights, names=names or None)
 
 
 def template(name: str, file: str = "deploy"):
@@ -291,7 +291,7 @@ def template(name: str, file: str = "deploy"):
 def empty(net) -> store.Weights:
     """Weights of zeros in the shapes of a net."""
     graph = fk.build(net)
-    shapes = infer(graph)
+    shapes = shapes_of(graph)
     return store.create().put_all(
         {
             layer.name: [store.zeros(shape) for shape in shapes.blobs(layer)]
@@ -356,7 +356,7 @@ def test_the_shapes_need_not_be_known():
     )
     deploy = template("alexnet")
     blind = prototxt.parse(deploy.text.replace(deploy.root.all("layer")[0].raw, data[6:]), "blind")
-    assert infer(fk.build(blind)).blobs(fk.build(blind).layer("conv1")) is None
+    assert shapes_of(fk.build(blind)).blobs(fk.build(blind).layer("conv1")) is None
     assert set(verdicts(matched(deploy, blind, empty(deploy))).values()) == {"copied"}
     converted = blind.text.replace('"InnerProduct"', '"Convolution"')
     converted = converted.replace("inner_product_param {", "convolution_param { kernel_size: 6")

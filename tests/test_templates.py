@@ -127,8 +127,8 @@ def built(name: str, file: str = "deploy.prototxt", state: graph.State = TEST) -
 def learned(name: str, file: str, state: graph.State) -> list[tuple]:
     """Name, type and parameter shapes of the layers that hold parameters."""
     net = built(name, file, state)
-    data = shapes.infer(built(name)).tops[built(name).top("data")]
-    found = shapes.infer(net, {"data": data})
+    data = shapes.shapes_of(built(name)).tops[built(name).top("data")]
+    found = shapes.shapes_of(net, {"data": data})
     return [
         (layer.name, layer.type, found.blobs(layer)) for layer in net.layers if found.blobs(layer)
     ]
@@ -238,7 +238,7 @@ def test_googlenet_trains_with_two_auxiliary_heads_of_weight_three_tenths(state)
 def test_published_sizes(name):
     parameters, macs, first = PUBLISHED[name]
     net = built(name)
-    found = shapes.infer(net)
+    found = shapes.shapes_of(net)
     assert sum(found.parameters(layer) for layer in net.layers) == parameters
     assert macs is None or sum(found.macs(layer) for layer in net.layers) == macs
     dense = [found.tops[layer.bottoms[0]] for layer in net.layers if layer.type == "InnerProduct"]
@@ -248,7 +248,7 @@ def test_published_sizes(name):
 @pytest.mark.parametrize("name, layer", PARAMETERS)
 def test_published_parameters_of_a_layer(name, layer):
     net = built(name)
-    assert shapes.infer(net).parameters(net.layer(layer)) == PARAMETERS[name, layer]
+    assert shapes.shapes_of(net).parameters(net.layer(layer)) == PARAMETERS[name, layer]
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -12,7 +12,7 @@ from fcnkit.errors import NetError
 from fcnkit.formats import prototxt
 from fcnkit.formats.schema import check, message
 from fcnkit.nets.graph import State, build, states
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.rewrites.to_train import Images, solver, to_train
 
 SMALL = net(
@@ -69,7 +69,7 @@ def test_the_layers_between_are_those_of_the_deployed_net():
         each.name for each in trained.layers if each.name in {one.name for one in deployed.layers}
     ]
     assert names == [each.name for each in deployed.layers]
-    shapes, other = infer(deployed), infer(trained, {"data": (1, 2, 24, 24)})
+    shapes, other = shapes_of(deployed), shapes_of(trained, {"data": (1, 2, 24, 24)})
     for name in names[1:]:
         assert shapes.blobs(deployed.layer(name)) == other.blobs(trained.layer(name))
 

@@ -17,7 +17,7 @@ from fcnkit.engines.caffe import Question
 from fcnkit.errors import EngineError, NetError, WeightsError
 from fcnkit.formats import prototxt
 from fcnkit.nets.graph import State, build
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.weights import store
 
 TEMPLATES = Path(fk.__file__).parents[1] / "prototxt_templates"
@@ -48,7 +48,7 @@ X = {"x": np.array([[1], [-1], [0]])}
 def module(net, weights=None, state=State(), **more):  # noqa: B008
     from fcnkit.engines.torch.net import Net
 
-    return Net(infer(build(net, state)), weights, **more)
+    return Net(shapes_of(build(net, state)), weights, **more)
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def job_of(path):
     for file in found:
         try:
             weights = store.open(file)
-            shapes = {top.blob: infer(build(net)).tops[top] for top in build(net).inputs}
+            shapes = {top.blob: shapes_of(build(net)).tops[top] for top in build(net).inputs}
             module(net, weights)
         except (EngineError, NetError, WeightsError):
             continue

@@ -12,7 +12,7 @@ from fcnkit.formats import prototxt
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import State, build
 from fcnkit.nets.layers.windows import Spatial
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.weights import store
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'fcnkit[torch]'")
@@ -491,7 +491,7 @@ def posed(case):
     rng = np.random.default_rng(zlib.crc32(case.name.encode()))
     shapes = dict(case.inputs)
     net = parse(case, shapes, "")
-    ours = {top.blob: shape for top, shape in infer(build(net, case.state)).tops.items()}
+    ours = {top.blob: shape for top, shape in shapes_of(build(net, case.state)).tops.items()}
     targets = {f"t_{top}": ours[top] for top in case.tops.split()}
     losses = "".join(
         layer("EuclideanLoss", "loss_weight: 3", f"{top} t_{top}", f"loss_{top}", f"loss_{top}")
@@ -521,7 +521,7 @@ def values(case, blob, shape, rng):
 
 
 def weights(net, state, rng):
-    sizes = infer(build(net, state))
+    sizes = shapes_of(build(net, state))
     made = {each.name: sizes.blobs(each) for each in sizes.graph.layers}
     made = {
         name: [
@@ -538,7 +538,7 @@ def ours(posed, state):
     """The loss's gradients as the engine has them, in the shape of Caffe's answer."""
     from fcnkit.engines.torch.net import Net
 
-    net = Net(infer(build(posed.net, state)), posed.weights)
+    net = Net(shapes_of(build(posed.net, state)), posed.weights)
     asked = View("NetParameter", posed.net.root).get("force_backward")
     return learned(net, posed.inputs, force=asked)
 

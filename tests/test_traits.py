@@ -15,7 +15,7 @@ from fcnkit.formats.prototxt import Prototxt, parse
 from fcnkit.nets.graph import TEST, Layer, build
 from fcnkit.nets.layers.table import CAFFE, TYPES, is_pointwise, of
 from fcnkit.nets.layers.traits import Trait
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.weights import store
 
 SHAPE = (2, 4, 6, 6)
@@ -117,7 +117,7 @@ def runs() -> dict[tuple[str, str], Run]:
         own = net(kind, params, tops)
         graph = build(own)
         layer = graph.layer("it")
-        blobs = weights(layer, infer(graph))
+        blobs = weights(layer, shapes_of(graph))
         stored = store.create().put("it", list(blobs)) if blobs else None
         layers.append((kind, params, layer, blobs))
         for array in arrays().values():

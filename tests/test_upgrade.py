@@ -16,7 +16,7 @@ from fcnkit.errors import FcnkitError, NetError, OutputError, PrototxtError, Wei
 from fcnkit.formats import prototxt
 from fcnkit.formats.schema import message
 from fcnkit.nets.graph import build, states
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.weights import store
 from fcnkit.weights.upgrade import upgrade as upgrade_weights
@@ -241,7 +241,7 @@ def layers_of(net):
     found = []
     for state in states(net):
         graph = build(net, state)
-        shapes = infer(graph)
+        shapes = shapes_of(graph)
         found += [
             (one.name, one.type, one.bottoms, [(top, shapes.tops[top]) for top in one.tops])
             for one in graph.layers

@@ -11,7 +11,7 @@ from sketches import conv, data, fc, layer, net, template
 import fcnkit as fk
 from fcnkit.errors import AlignError, NetError
 from fcnkit.nets.graph import build
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Offset
 from fcnkit.rewrites.parts import crop_layer
 from fcnkit.rewrites.upsample import Names
@@ -55,7 +55,7 @@ def weighted(text, path):
     """Kernels that average, so that a ramp stays the
     same ramp wherever a layer's map says it lies.
     """
-    made, shapes = store.create(), infer(build(text))
+    made, shapes = store.create(), shapes_of(build(text))
     for each in shapes.graph.layers:
         blobs = shapes.blobs(each) or []
         if each.type == "Deconvolution":

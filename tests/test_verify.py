@@ -16,7 +16,7 @@ from fcnkit.engines.inputs import noise
 from fcnkit.errors import EngineError, NetError, WeightsError
 from fcnkit.formats import prototxt
 from fcnkit.nets.graph import build
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.verify import Difference, slide, verify
 from fcnkit.weights import store
 
@@ -57,7 +57,7 @@ def parse(text, path="tiny.prototxt"):
 def random_weights(net, seed=0, scale=1.0):
     """Seeded weights for every layer of a net that learns."""
     generator, graph = np.random.default_rng(seed), build(net)
-    sizes, weights = infer(graph), store.create()
+    sizes, weights = shapes_of(graph), store.create()
     for layer in graph.layers:
         shapes = sizes.blobs(layer)
         if shapes:

@@ -27,7 +27,7 @@ from type_tried import (
 import fcnkit as fk
 from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.nets.graph import build
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Plan
 from fcnkit.rewrites.changes import removed
 from fcnkit.rewrites.slide import slide
@@ -134,7 +134,7 @@ def _to(tried: Tried, net: Prototxt) -> Plan:
 
 def _highest(net: Prototxt, tried: Tried) -> str:
     """The last blob that is a map."""
-    shapes = infer(build(net), dict(tried.given)).tops
+    shapes = shapes_of(build(net), dict(tried.given)).tops
     maps = [top.blob for top, shape in shapes.items() if shape is not None and len(shape) == 4]
     return maps[-1] if maps else "fc"
 
@@ -194,7 +194,7 @@ def judge_rescore(tried: Tried, plan: Plan, before: Values) -> Answer:
 def judge_train(tried: Tried, plan: Plan, before: Values) -> Answer:
     """The scores are what they were, of the image that the data layer brings."""
     blobs = [top.blob for top in build(tried.net).outputs if top.blob in before]
-    shape = infer(build(tried.net), dict(tried.given)).tops[build(tried.net).outputs[-1]]
+    shape = shapes_of(build(tried.net), dict(tried.given)).tops[build(tried.net).outputs[-1]]
     labels = {
         top.blob: np.zeros((shape[0], *((1,) * (len(shape) > 2)), *shape[2:]), "f4")
         for layer in build(plan.net).layers

@@ -27,7 +27,7 @@ from type_text import Spec, written
 
 from fcnkit.errors import NetError
 from fcnkit.nets.graph import build
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.shape import Shape
 
 CLASSES = 5
@@ -292,4 +292,4 @@ def planned(kind: str, position: str) -> Planned | None:
 def _sizes(specs: tuple[Spec, ...], given: tuple) -> dict[str, Shape | None]:
     """The shape of each blob of a net that is being made."""
     net = written(specs, "V2", "lines")
-    return {top.blob: shape for top, shape in infer(build(net), dict(given)).tops.items()}
+    return {top.blob: shape for top, shape in shapes_of(build(net), dict(given)).tops.items()}

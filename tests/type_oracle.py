@@ -15,7 +15,7 @@ from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import Prototxt, Word, parse, render
 from fcnkit.nets.graph import Graph, Layer, Top, build
 from fcnkit.nets.layers.table import FORKS
-from fcnkit.nets.shapes import Shapes, infer
+from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.rewrites.changes import removed
 from fcnkit.shape import Shape
 from fcnkit.weights import store
@@ -86,7 +86,7 @@ def _shapes(graph: Graph, values: Mapping[str, np.ndarray], given: Mapping[str, 
         for top in layer.tops
         if top.blob in values and not layer.bottoms
     }
-    return infer(graph, {blob: shape for blob, shape in given.items() if blob in own} | brought)
+    return shapes_of(graph, {blob: shape for blob, shape in given.items() if blob in own} | brought)
 
 
 def _value(top: Top, shapes: Shapes, values: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -10,7 +10,7 @@ from type_text import written
 
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import build
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Plan
 from fcnkit.shape import Shape
 from fcnkit.weights import store
@@ -133,4 +133,4 @@ def start(planned: Planned) -> Tried:
     net = written(planned.specs, "V2", "lines")
     graph = build(net)
     values = {**planned.values, **given_tops(graph, planned.given)}
-    return Tried(planned, net, weights(infer(graph, dict(planned.given))), values)
+    return Tried(planned, net, weights(shapes_of(graph, dict(planned.given))), values)

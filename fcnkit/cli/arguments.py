@@ -326,7 +326,7 @@ def transplanted(plan: Plan, weights: str, inputs: Mapping = {}):
     net it had before are not in the file.
     """
     from fcnkit.nets.graph import graphs
-    from fcnkit.nets.shapes import infer
+    from fcnkit.nets.shapes import shapes_of
     from fcnkit.weights.matching import FILLER, match
     from fcnkit.weights.surgery import transplant
 
@@ -338,7 +338,7 @@ def transplanted(plan: Plan, weights: str, inputs: Mapping = {}):
             for blob, shape in inputs.items()
             if blob in {top.blob for top in graph.inputs}
         }
-        found = match(graph, graph, infer(graph, given), made)
+        found = match(graph, graph, shapes_of(graph, given), made)
         found.check()
         left |= {row.layer: row for row in found.of(FILLER)}
     fields = plan.before.root.all("layer", "layers")

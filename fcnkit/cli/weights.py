@@ -110,12 +110,12 @@ def _operate(net, weights, operations, output, net_out, diff, as_json, force, in
 
 def _transplant(net, weights, new_net, output, names, strict, as_json, force, inputs) -> None:
     from fcnkit.nets.graph import build
-    from fcnkit.nets.shapes import infer
+    from fcnkit.nets.shapes import shapes_of
     from fcnkit.weights.surgery import match, transplant
 
     after = build(load_net(new_net))
     old = open_weights(weights)
-    found = match(build(load_net(net)), after, infer(after, inputs), old, names=names)
+    found = match(build(load_net(net)), after, shapes_of(after, inputs), old, names=names)
     if as_json:
         show_json(found.json())
     else:

@@ -10,7 +10,7 @@ from fcnkit.drawing.svg import render
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import State, build
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.shape import Shape
 
 
@@ -48,4 +48,4 @@ def draw(
     graph = build(net, state)
     if not graph.layers:
         raise NetError(f"{net.path}: no layers in state {state}; choose another phase or stage")
-    return Drawing(net.path, render(chart(graph, infer(graph, inputs)), f"{net.path}, {state}"))
+    return Drawing(net.path, render(chart(graph, shapes_of(graph, inputs)), f"{net.path}, {state}"))

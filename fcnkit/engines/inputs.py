@@ -5,7 +5,7 @@ from typing import Any
 
 from fcnkit.errors import EngineError, NetError, WeightsError
 from fcnkit.nets.graph import Graph
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.shape import Shape
 from fcnkit.weights import store
 from fcnkit.weights.store import GivenWeights
@@ -114,7 +114,7 @@ def check_weights(graph: Graph, weights: GivenWeights, shapes: Mapping[str, Shap
 
     `shapes` are those of the inputs.  Raises WeightsError for the first layer that has none.
     """
-    sizes, weights = infer(graph, shapes), opened(weights)
+    sizes, weights = shapes_of(graph, shapes), opened(weights)
     for layer in graph.layers:
         if sizes.blobs(layer) and (weights is None or not weights.get(layer.name)):
             place = f'{graph.prototxt.path}:{layer.line}: layer "{layer.name}"'

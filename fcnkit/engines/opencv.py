@@ -23,7 +23,7 @@ from fcnkit.errors import EngineError
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Layer, State, Top, build
-from fcnkit.nets.shapes import Shapes, infer
+from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.weights import store
 from fcnkit.weights.store import GivenWeights
 
@@ -68,7 +68,7 @@ def run_all(
     asked = [top for top in tops if top not in graph.inputs]
     for inputs in many:
         arrays = float_arrays(net.path, names, inputs)
-        sizes = infer(graph, {name: array.shape for name, array in arrays.items()})
+        sizes = shapes_of(graph, {name: array.shape for name, array in arrays.items()})
         check(sizes, given)
         with _quiet(net):
             built = built or _imported(graph, _bytes(weights))

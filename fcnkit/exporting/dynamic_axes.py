@@ -10,7 +10,7 @@ from functools import cached_property
 
 from fcnkit.errors import NetError
 from fcnkit.nets.graph import Graph, Top
-from fcnkit.nets.shapes import Shapes, infer
+from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.shape import Shape
 
 AXES = {"batch": 0, "height": 2, "width": 3}
@@ -35,7 +35,7 @@ Dims = tuple[int | str, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Freedom:
+class DynamicAxes:
     """A graph's sizes: as given, and at other sizes
     of its inputs that it takes with the same parameters.
     """
@@ -82,12 +82,12 @@ class Freedom:
         return {self._sizes(tops[blob])[axis]: name for (blob, axis), name in self.names.items()}
 
 
-def freedom(graph: Graph, inputs: Mapping[str, Shape]) -> Freedom:
+def dynamic_axes(graph: Graph, inputs: Mapping[str, Shape]) -> DynamicAxes:
     """What may change in a net of these inputs: the batch, the height, the width, or none of them.
 
     Raises NetError where Caffe refuses the net at the sizes as given.
     """
-    base = infer(graph, inputs)
+    base = shapes_of(graph, inputs)
     chosen: list[str] = []
     found: list[Shapes] = []
     for name, axis in AXES.items():
@@ -98,7 +98,7 @@ def freedom(graph: Graph, inputs: Mapping[str, Shape]) -> Freedom:
         if together:
             chosen.append(name)
             found += alone + together
-    return Freedom(graph, dict(inputs), (base, *found), dict(_names(inputs, chosen)))
+    return DynamicAxes(graph, dict(inputs), (base, *found), dict(_names(inputs, chosen)))
 
 
 def _growing(
@@ -134,7 +134,7 @@ def _grown(
 def _taken(base: Shapes, inputs: Mapping[str, Shape]) -> Shapes | None:
     """The sizes for other inputs; None where Caffe refuses them, or has other parameters there."""
     try:
-        shapes = infer(base.graph, inputs)
+        shapes = shapes_of(base.graph, inputs)
     except NetError:
         return None
     alike = all(shapes.blobs(layer) == base.blobs(layer) for layer in base.graph.layers)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from fcnkit.errors import EngineError, NetError, WeightsError
 from fcnkit.exporting.draft import Draft, Site
-from fcnkit.exporting.dynamic_axes import Freedom, freedom
+from fcnkit.exporting.dynamic_axes import DynamicAxes, dynamic_axes
 from fcnkit.exporting.exported import Exported, Left, Port, declared
 from fcnkit.exporting.operators import OPERATORS, check, left_out
 from fcnkit.formats.prototxt import Prototxt
@@ -51,7 +51,7 @@ def export(
     graph = build(net, state)
     wanted = own_outputs(graph) if outputs is None else [graph.top(blob) for blob in outputs]
     needed = _needed(graph, wanted)
-    free = freedom(graph, _shapes(graph, inputs or {}))
+    free = dynamic_axes(graph, _shapes(graph, inputs or {}))
     opened = (
         weights if weights is None or isinstance(weights, store.Weights) else store.open(weights)
     )
@@ -148,7 +148,10 @@ def _left(graph: Graph, needed: Sequence[Layer], inputs: Sequence[Top]) -> Itera
 
 
 def _written(
-    free: Freedom, weights: store.Weights | None, needed: Sequence[Layer], outputs: tuple[Top, ...]
+    free: DynamicAxes,
+    weights: store.Weights | None,
+    needed: Sequence[Layer],
+    outputs: tuple[Top, ...],
 ) -> Exported:
     graph = free.graph
     read = {top for layer in needed for top in layer.bottoms} | set(outputs)
@@ -203,7 +206,7 @@ def _add(
     layer: Layer,
     draft: Draft,
     names: dict[Top, str],
-    free: Freedom,
+    free: DynamicAxes,
     blobs: Sequence[tuple[Blob, Shape]],
 ) -> None:
     """The layer's nodes are in the draft, and make what its tops are named."""
@@ -278,7 +281,7 @@ def _shared(graph: Graph, shapes: Shapes, weights: store.Weights | None) -> dict
 
 
 def _assembled(
-    free: Freedom,
+    free: DynamicAxes,
     draft: Draft,
     inputs: Sequence[Port],
     outputs: Sequence[Port],

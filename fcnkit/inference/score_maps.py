@@ -16,7 +16,7 @@ from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.coords import between
 from fcnkit.nets.graph import Graph, Top, build
 from fcnkit.nets.layers.table import of
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.shape import Shape
 from fcnkit.verify import before_softmax
 from fcnkit.weights.store import GivenWeights
@@ -58,7 +58,7 @@ class Head:
         Raises NetError where Caffe could not run one, or the scores would lie nobody knows where.
         """
         image = {self.image.blob: (1, self.shape[1], height, width)}
-        shape = infer(self.graph, image).tops[self.scores]
+        shape = shapes_of(self.graph, image).tops[self.scores]
         size = (shape[2], shape[3]) if shape else (height, width)
         if size != (height, width) and self.place is None:
             raise NetError(f"{self._path}: {_nowhere(self.graph, self.image, self.scores)}")
@@ -106,10 +106,10 @@ def _sized(graph: Graph, image: Top, given: Shape) -> tuple[Shape, Mapping[Top, 
     """
     given = 1, *given[1:]
     try:
-        return given, infer(graph, {image.blob: given}).tops
+        return given, shapes_of(graph, {image.blob: given}).tops
     except NetError:  # an FCN may keep the size of its classifier, and need more
         large = 1, given[1], max(_SIZE, given[2]), max(_SIZE, given[3])
-        return large, infer(graph, {image.blob: large}).tops
+        return large, shapes_of(graph, {image.blob: large}).tops
 
 
 def _last(graph: Graph, shapes: Mapping[Top, Shape | None], blob: str | None) -> Top:

@@ -28,7 +28,7 @@ from fcnkit.linting.messages import type_of
 from fcnkit.linting.seen import Hit, Seen
 from fcnkit.nets.graph import Elsewhere, Graph, Layer, State, build, states
 from fcnkit.nets.layers.table import CAFFE, is_loss, of
-from fcnkit.nets.shapes import Shapes, infer
+from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.plan import Offset
 from fcnkit.rewrites.align import align
 from fcnkit.shape import Shape
@@ -270,7 +270,7 @@ def _build(net: Prototxt, state: State) -> tuple[Graph, _Refused]:
 
 def _seen(graph: Graph, beside: _Beside, refused: _Refused) -> Seen:
     inputs = {blob: shape for blob, shape in beside.inputs.items() if _has(graph, blob)}
-    shapes = infer(graph, inputs, refuse=refused)
+    shapes = shapes_of(graph, inputs, refuse=refused)
     return Seen(graph, shapes, beside.weights, _match(graph, shapes, beside.weights), beside.solver)
 
 

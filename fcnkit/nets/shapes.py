@@ -65,7 +65,7 @@ def all_known(shapes: Iterable[Shape | None]) -> list[Shape] | None:
     return known if len(known) == len(every) else None
 
 
-def infer(
+def shapes_of(
     graph: Graph, inputs: Mapping[str, Shape] | None = None, *, refuse: Refuse = raising
 ) -> Shapes:
     """The shape of every top, from the inputs' on, in time linear in the layers.

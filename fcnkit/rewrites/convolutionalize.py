@@ -17,7 +17,7 @@ from fcnkit.nets.graph import Graph, Layer, Top, graphs
 from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.table import is_pointwise, of, trait
 from fcnkit.nets.layers.traits import Trait
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import (
     beside,
@@ -53,7 +53,7 @@ def convolutionalize(
     Raises NetError when the net cannot be built, or `rename` names a layer
     that is not converted.
     """
-    found = [State(str(graph.state), graph, infer(graph, inputs)) for graph in graphs(net)]
+    found = [State(str(graph.state), graph, shapes_of(graph, inputs)) for graph in graphs(net)]
     # All are converted at first; where a layer could not live with what it would get, the nearest
     # conversions above it are taken back, for good, and all is tried again. Each round keeps one
     # more at least, so that there are no more rounds than layers; the last round breaks nothing.

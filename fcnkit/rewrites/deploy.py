@@ -7,7 +7,7 @@ from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.nets.graph import Elsewhere, Graph, Layer, State, build, graphs
 from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.table import count_of_outputs, makes_scores
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import instead, removed, set_value
 from fcnkit.rewrites.rescore import find_head, find_heads
@@ -28,7 +28,7 @@ def deploy(
     Raises NetError when there is no head, or an input's shape is not known.
     """
     graph = _graph(net)
-    shapes = infer(graph, inputs).tops
+    shapes = shapes_of(graph, inputs).tops
     last = _main_head(graph) if head is None else find_head(graph, head)
     needed = _ancestors(graph, last)
     edits, steps, kept = [], [], set()

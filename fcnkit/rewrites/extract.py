@@ -7,7 +7,7 @@ from fcnkit.edits import Edit
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.nets.graph import Elsewhere, Graph, Layer, State, Top, build, graphs
-from fcnkit.nets.shapes import Shapes, infer
+from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import Fields, before, removed, statements_before
 from fcnkit.rewrites.operations import Arguments, Operation, comma_separated
@@ -68,7 +68,7 @@ def _part(
             f'{net.path}: {names} does not need "{start}"; see the order of layers with inspect'
         )
     return _Part(
-        graph, infer(graph, inputs), top, tuple(sorted(found, key=lambda layer: layer.index))
+        graph, shapes_of(graph, inputs), top, tuple(sorted(found, key=lambda layer: layer.index))
     )
 
 

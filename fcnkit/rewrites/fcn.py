@@ -18,7 +18,7 @@ from fcnkit.nets import coords
 from fcnkit.nets.graph import Graph, Layer, Top, build
 from fcnkit.nets.layers.table import of, trait
 from fcnkit.nets.layers.traits import Trait
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.nets.sizes import Sizes, Track
 from fcnkit.plan import Offset, Plan, Step
 from fcnkit.rewrites.changes import removed, renamed_blob
@@ -138,7 +138,7 @@ def without_last_pooling(net: Prototxt, head: str) -> Plan:
     if (
         of(pool).message != "pooling_param"
         or pool.param("pooling_param").get("pool") != "AVE"
-        or (infer(graph).tops[top] or ())[2:] != (1, 1)
+        or (shapes_of(graph).tops[top] or ())[2:] != (1, 1)
     ):
         return Plan(net, net)
     why = f'remove "{pool.name}"'

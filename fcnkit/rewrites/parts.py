@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fcnkit.formats.prototxt import Prototxt, Word
 from fcnkit.nets.graph import build
 from fcnkit.nets.layers.table import of
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Move, Offset, Plan, Step
 from fcnkit.rewrites.changes import appended
 
@@ -115,7 +115,7 @@ def added(
     """
     after = with_layers(net, [layer for layer, _ in layers])
     graph = build(after)
-    shapes = infer(graph)
+    shapes = shapes_of(graph)
     steps, moves = [], []
     for layer, why in layers:
         given = dict(layer)

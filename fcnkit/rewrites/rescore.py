@@ -6,7 +6,7 @@ from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Layer, State, Top, build
 from fcnkit.nets.layers.table import makes_scores, of
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import removed, renamed_blob, set_param, set_value
 from fcnkit.shape import Shape
@@ -134,7 +134,7 @@ def _users(graph: Graph, layer: Layer) -> list[Layer]:
 def _check_behind(
     before: Graph, after: Graph, head: Layer, inputs: Mapping[str, Shape] | None
 ) -> None:
-    old, new = infer(before, inputs), infer(after, inputs)
+    old, new = shapes_of(before, inputs), shapes_of(after, inputs)
     for layer, same in zip(before.layers, after.layers, strict=True):
         had, has = old.blobs(layer), new.blobs(same)
         if layer is not head and had != has and None not in (had, has):
@@ -146,6 +146,6 @@ def _moves(
     after: Prototxt, layer: Layer, name: str, inputs: Mapping[str, Shape] | None
 ) -> tuple[Move, ...]:
     graph = build(after, State())
-    blobs = infer(graph, inputs).blobs(graph.layer(name)) or []
+    blobs = shapes_of(graph, inputs).blobs(graph.layer(name)) or []
     new = (Move(name, blob, tuple(shape), how="zero") for blob, shape in enumerate(blobs))
     return (Move(layer.name, 0, (), how="drop"), *new)

@@ -9,7 +9,7 @@ from fcnkit.nets.graph import Graph, Layer, graphs
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.layers.windows import is_global
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import kernel_fields, removed
 from fcnkit.shape import Shape
@@ -28,7 +28,7 @@ def slide(net: Prototxt, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     every = graphs(net)
     stay = _needed(every)
     for graph in every:
-        shapes, edits = infer(graph, inputs).tops, []
+        shapes, edits = shapes_of(graph, inputs).tops, []
         for layer in graph.layers:
             shape = shapes[layer.bottoms[0]] if layer.bottoms else None
             if (

@@ -8,7 +8,7 @@ from fcnkit.edits import Edit, arrange
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Layer, Top, graphs
-from fcnkit.nets.shapes import Shapes, infer
+from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.conversion import param_names
 from fcnkit.shape import Shape
@@ -108,16 +108,16 @@ SAY_IT = "say it with --input, as in --input data=1,3,227,227"
 
 
 def states(net: Prototxt, inputs: Mapping[str, Shape] | None = None) -> States:
-    """The net in every state, with its sizes; `inputs` {blob: shape} as in `infer`.
+    """The net in every state, with its sizes; `inputs` {blob: shape} as in `shapes_of`.
 
-    Raises NetError as `graphs` and `infer` do, and for an input that no state has.
+    Raises NetError as `graphs` and `shapes_of` do, and for an input that no state has.
     """
     found = graphs(net)
     for blob in inputs or {}:
         if not any(top.blob == blob for graph in found for top in graph.tops):
             found[0].top(blob)
     return States(
-        net, tuple(Known(graph, infer(graph, _own(graph, inputs or {}))) for graph in found)
+        net, tuple(Known(graph, shapes_of(graph, _own(graph, inputs or {}))) for graph in found)
     )
 
 

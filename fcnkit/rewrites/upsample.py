@@ -14,7 +14,7 @@ from fcnkit.nets import coords
 from fcnkit.nets.coordmap import IDENTITY, CoordMap, show
 from fcnkit.nets.graph import Graph, Top, build
 from fcnkit.nets.layers.sliding import deconvolved
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.nets.sizes import Fit, Known, Sizes, Track, crop_fit, track
 from fcnkit.plan import Offset, Plan
 from fcnkit.rewrites.parts import (
@@ -297,7 +297,7 @@ class _Work(NamedTuple):
 def _work(net: Prototxt, score: str, target: str, group: bool, least: int) -> _Work:
     graph = build(net)
     scores, wanted = graph.top(score), graph.top(target)
-    shapes = infer(graph).tops
+    shapes = shapes_of(graph).tops
     start = next(iter(graph.inputs), scores)
     size, shape = shapes[start], shapes[scores]
     if size is None or shape is None or not graph.inputs:

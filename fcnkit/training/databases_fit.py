@@ -17,7 +17,7 @@ from fcnkit.linting.seen import Seen
 from fcnkit.linting.training import ignored_label, labelled, source_of
 from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.layers.table import of
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def uses(graph: Graph) -> Iterator[LabelUse]:
     """The databases of labels that a net reads in one state,
     where its number of classes is known.
     """
-    seen = Seen(graph, infer(graph, refuse=lambda name, error: None))
+    seen = Seen(graph, shapes_of(graph, refuse=lambda name, error: None))
     for layer, _, axis in labelled(seen):
         data = graph.producer(source_of(seen, layer.bottoms[1]))
         classes = seen.classes(layer.bottoms[0], axis)

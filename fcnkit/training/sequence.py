@@ -7,7 +7,7 @@ from pathlib import Path
 from fcnkit.errors import OutputError, WeightsError
 from fcnkit.linting.seen import Seen
 from fcnkit.nets.layers.table import of
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.training import databases_fit, train
 from fcnkit.training.recipe import Options, Recipe, recipe
 from fcnkit.training.weighting import check_resumed, weighted
@@ -110,7 +110,7 @@ def unfilled(made: Recipe, weights: Sequence[Path]) -> Iterator[str]:
     """
     names = {name for path in weights for name in store.open(path)}
     graph = next(made.nets[0].graphs())
-    seen = Seen(graph, infer(graph, refuse=lambda name, error: None))
+    seen = Seen(graph, shapes_of(graph, refuse=lambda name, error: None))
     for layer in graph.layers if weights else ():
         if layer.name not in names and seen.count(layer) and not of(layer).spreads:
             yield layer.name

@@ -21,7 +21,7 @@ from fcnkit.formats.prototxt import Prototxt, Word
 from fcnkit.linting.seen import Seen
 from fcnkit.linting.training import labelled
 from fcnkit.nets.graph import Graph, Layer
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.rewrites.changes import removed, set_param, set_value
 from fcnkit.training.databases_fit import LabelUse, entries, uses
 from fcnkit.training.recipe import Matrix, Recipe, Trained
@@ -116,7 +116,7 @@ def _training(made: Recipe) -> Graph:
 
 def _losses(graph: Graph) -> Iterator[_Loss]:
     """The losses over classes of a net in one state."""
-    seen = Seen(graph, infer(graph, refuse=lambda name, error: None))
+    seen = Seen(graph, shapes_of(graph, refuse=lambda name, error: None))
     known = {use.layer: use for use in uses(graph)}
     for layer, _, axis in labelled(seen):
         if layer.type != _LOSS:

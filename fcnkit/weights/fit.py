@@ -10,7 +10,7 @@ from fcnkit.inspection import MISMATCH, fit
 from fcnkit.nets.graph import Graph, Layer, graphs
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.layers.traits import Trait
-from fcnkit.nets.shapes import Shapes, infer
+from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.shape import Shape
 from fcnkit.weights import matching
 from fcnkit.weights.blobs import Blob
@@ -31,7 +31,7 @@ def net_rows(
     found = graphs(net)
     for graph in found:
         here, sizes = _meant(graph, found, names, inputs)
-        for name, rows in _graph_rows(graph, infer(graph, sizes), weights, here):
+        for name, rows in _graph_rows(graph, shapes_of(graph, sizes), weights, here):
             layers.setdefault(name, rows)
     taken = [row for rows in layers.values() for row in rows]
     used = {row.layer for row in taken if row.old is not None}

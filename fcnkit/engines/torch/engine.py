@@ -10,7 +10,7 @@ from fcnkit.engines.inputs import float_arrays, opened
 from fcnkit.errors import EngineError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, State, build
-from fcnkit.nets.shapes import Shapes, infer
+from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.weights import store
 from fcnkit.weights.store import GivenWeights
 
@@ -51,7 +51,7 @@ def run_all(
     stored = opened(weights)
     for inputs in many:
         arrays = _arrays(graph, inputs)
-        sizes = infer(graph, {name: array.shape for name, array in arrays.items()})
+        sizes = shapes_of(graph, {name: array.shape for name, array in arrays.items()})
         if built is None:
             built, first = _built(sizes, stored, place), sizes
         check_same(first, sizes)

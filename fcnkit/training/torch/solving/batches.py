@@ -9,7 +9,7 @@ from torch import Tensor
 from fcnkit.engines.torch.engine import check_same
 from fcnkit.errors import EngineError
 from fcnkit.nets.graph import Graph
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.shape import Shape
 
 # The batches of a graph's data layers without end: an array or tensor of each of their tops, by
@@ -29,7 +29,7 @@ class Batches:
         self._batches = iter(feed(graph))
         self._first: Mapping[str, Any] | None = self._next()
         self._known: set[tuple] = set()
-        self.sizes = infer(graph, _shapes(self._first))
+        self.sizes = shapes_of(graph, _shapes(self._first))
         self._check(self._first)
 
     def next(self, device: torch.device) -> dict[str, Tensor]:
@@ -52,7 +52,7 @@ class Batches:
         shapes = _shapes(batch)
         key = tuple(shapes.items())
         if key not in self._known:
-            check_same(self.sizes, infer(self.graph, shapes))
+            check_same(self.sizes, shapes_of(self.graph, shapes))
             self._known.add(key)
 
 
