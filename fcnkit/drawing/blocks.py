@@ -79,10 +79,10 @@ def _in_place(layer: Layer) -> bool:
 
 def _block(layers: list[Layer], shapes: Shapes) -> Block:
     first, *rest = layers
-    what = " + ".join([_said(first, shapes), *(layer.type for layer in rest)])
+    what = " + ".join([_type_text(first, shapes), *(layer.type for layer in rest)])
     shape = shapes.tops[first.tops[0]] if first.tops else None
     about = tuple(
-        f"{layer.name}: {_said(layer, shapes)}{_parameters(layer, shapes)}, line {layer.line}"
+        f"{layer.name}: {_type_text(layer, shapes)}{_parameters(layer, shapes)}, line {layer.line}"
         for layer in layers
     )
     return Block(first.name, _kind(first), what, _shown(shape), about)
@@ -99,7 +99,7 @@ def _parameters(layer: Layer, shapes: Shapes) -> str:
     return f", {count:,} parameters" if count else ""
 
 
-def _said(layer: Layer, shapes: Shapes) -> str:
+def _type_text(layer: Layer, shapes: Shapes) -> str:
     """The layer's type with what tells it from others of its type."""
     say = _SAY.get(of(layer).message)
     bottoms = shapes.bottoms(layer)

@@ -87,10 +87,10 @@ def text_findings(file: Prototxt, found: Iterable[Fault]) -> list[Finding]:
         alike.setdefault(
             (fault.name, fault.message, fault.far) if fault.far else number, []
         ).append(fault)
-    return [_said(file, faults) for faults in alike.values()]
+    return [_finding(file, faults) for faults in alike.values()]
 
 
-def _said(file: Prototxt, alike: list[Fault]) -> Finding:
+def _finding(file: Prototxt, alike: list[Fault]) -> Finding:
     first, last = alike[0], alike[-1]
     finding = from_error(first.name, TEXT_KINDS[first.name].level, file, first.error)
     if len(alike) == 1:

@@ -95,14 +95,14 @@ def ignored_once(seen: Seen) -> Iterator[Hit]:
         label = source_of(seen, layer.bottoms[1])
         other = losses.setdefault(label, layer)
         if layer.type != other.type and ignored_label(layer) != ignored_label(other):
-            mine, its = (f"ignores {_said(ignored_label(each))}" for each in (layer, other))
+            mine, its = (f"ignores {_label_text(ignored_label(each))}" for each in (layer, other))
             fact = (
                 f'it {mine}, and layer "{other.name}" on line {other.line} {its} of the same labels'
             )
             yield Hit(layer, f"{fact}; give both the same ignore_label", _field(layer, param))
 
 
-def _said(ignored: int | None) -> str:
+def _label_text(ignored: int | None) -> str:
     return "nothing" if ignored is None else str(ignored)
 
 

@@ -22,7 +22,7 @@ from fcnkit.nets.layers.table import TYPES, of
 from fcnkit.nets.layers.windows import has_window, keeps_size, size_rule
 from fcnkit.shape import Shape
 
-Known = Mapping[Top, Shape]
+TopShapes = Mapping[Top, Shape]
 
 
 class Track(NamedTuple):
@@ -35,7 +35,7 @@ class Track(NamedTuple):
 
     blob: str
     place: CoordMap
-    size: Callable[[Known], Shape]
+    size: Callable[[TopShapes], Shape]
 
 
 def track(top: Top, place: CoordMap) -> Track:
@@ -104,7 +104,7 @@ class Sizes:
         known.update((top, self._shape(top, known)) for top in self.tops)
         return known
 
-    def worth_checking(self, least: int) -> tuple[tuple[int, Known | NetError], ...]:
+    def worth_checking(self, least: int) -> tuple[tuple[int, TopShapes | NetError], ...]:
         """(size, shapes) from `least` up to where one whole period has been regular.
 
         They end with the error in their place where the net cannot be built.
@@ -113,7 +113,7 @@ class Sizes:
             self._checked[least] = tuple(self._from(least))
         return self._checked[least]
 
-    def _from(self, least: int) -> Iterator[tuple[int, Known | NetError]]:
+    def _from(self, least: int) -> Iterator[tuple[int, TopShapes | NetError]]:
         regular = 0
         for size in range(least, least + 20 * (self.period + 1000)):
             try:
@@ -126,7 +126,7 @@ class Sizes:
             if regular == self.period:
                 return
 
-    def _regular(self, known: Known) -> bool:
+    def _regular(self, known: TopShapes) -> bool:
         """Whether every window lies within its padded input, so that sizes grow evenly."""
         return all(
             size + pad + far >= extent
@@ -136,14 +136,14 @@ class Sizes:
             )
         )
 
-    def _bottoms(self, layer: Layer, known: Known) -> list[Shape]:
+    def _bottoms(self, layer: Layer, known: TopShapes) -> list[Shape]:
         """The shapes of a layer's bottoms, with what the layer is padded by in addition."""
         shapes = [self._shape(bottom, known) for bottom in layer.bottoms]
         if self.more and layer.index in self.first:
             return [(*shape[:2], *(size + 2 * self.more for size in shape[2:])) for shape in shapes]
         return shapes
 
-    def _shape(self, top: Top, known: Known) -> Shape:
+    def _shape(self, top: Top, known: TopShapes) -> Shape:
         leader = self.same[top]
         return known[top] if leader == top else (*self.shapes[top][:2], *known[leader][2:])
 
@@ -178,7 +178,10 @@ def _period(places: Mapping[Top, CoordMap], layers: Collection[Layer]) -> int:
 
 
 def _collapsed(
-    layers: Collection[Layer], inputs: Known, places: Mapping[Top, CoordMap], first: Collection[int]
+    layers: Collection[Layer],
+    inputs: TopShapes,
+    places: Mapping[Top, CoordMap],
+    first: Collection[int],
 ) -> tuple[dict[Top, Shape], dict[Top, Top], tuple[Layer, ...]]:
     """Every top's shape at the net's own size,
     a top that always has its size, and the layers that remain.
@@ -197,7 +200,7 @@ def _collapsed(
     return shapes, same, tuple(distinct)
 
 
-def _known_tops(layer: Layer, known: Known) -> Iterator[tuple[Top, Shape]]:
+def _known_tops(layer: Layer, known: TopShapes) -> Iterator[tuple[Top, Shape]]:
     """The layer's tops with their shapes.
 
     Raises NetError where one is not known, or what it follows from is not.

@@ -3,23 +3,15 @@ who can live with other shapes.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, NoReturn
 
 from fcnkit.errors import NetError
 from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.table import axis_of, is_pointwise, of, trait
 from fcnkit.nets.layers.traits import Trait
-from fcnkit.nets.shapes import Shapes, all_known
+from fcnkit.nets.shapes import all_known
+from fcnkit.rewrites.states import Known, param_names
 from fcnkit.shape import Shape
-
-
-class State(NamedTuple):
-    """One state of the net and what is already known of it."""
-
-    name: str
-    graph: Graph
-    shapes: Shapes
 
 
 class Refused(Exception):
@@ -30,7 +22,7 @@ class Refused(Exception):
 
 
 def follow(
-    state: State,
+    state: Known,
     layer: Layer,
     given: list[Shape | None],
     converted: Mapping,
@@ -41,12 +33,12 @@ def follow(
     `same` gives the shapes in which the numbers of an old shape are in the
     order that they have always had.
 
-    Raises Refused, blaming the conversions before it, if they are not.
+    Raises Refused for the nearest conversions before it, if they are not.
     """
     old = all_known(state.shapes.tops[top] for top in layer.tops)
     bottoms = all_known(given)
     if trait(layer) is Trait.OPAQUE:
-        blame(state, layer, converted, "it may need the matrix that it gets")
+        raise refusal(state, layer, converted, "it may need the matrix that it gets")
     if bottoms is None or old is None:
         return [None] * len(layer.tops)
     if is_pointwise(layer):
@@ -54,27 +46,22 @@ def follow(
     try:
         made = of(layer).shapes(layer, bottoms)[: len(old)]
     except NetError as error:
-        blame(state, layer, converted, f"it would fail: {str(error).split(': ', 2)[-1]}")
+        why = f"it would fail: {str(error).split(': ', 2)[-1]}"
+        raise refusal(state, layer, converted, why) from error
     if axis_of(layer) < 0:
-        counts = (
-            f"its axis {axis_of(layer)} counts from the end, where height and width would stand"
-        )
-        blame(state, layer, converted, counts)
+        why = f"its axis {axis_of(layer)} counts from the end, where height and width would stand"
+        raise refusal(state, layer, converted, why)
     new = [before if after is None else after for before, after in zip(old, made, strict=True)]
     for before, after in zip(old, new, strict=True):
         if after not in same(before):
-            blame(
-                state,
-                layer,
-                converted,
-                f"its output would be {show(after)} in place of {show(before)}",
-            )
+            why = f"its output would be {show(after)} in place of {show(before)}"
+            raise refusal(state, layer, converted, why)
     return [*new]
 
 
-def blame(state: State, layer: Layer, converted: Mapping[str, Shape], why: str) -> NoReturn:
-    """Raises Refused for the nearest conversions above `layer`."""
-    graph, seen, todo, blamed = state.graph, set(), list(layer.bottoms), []
+def refusal(state: Known, layer: Layer, converted: Mapping[str, Shape], why: str) -> Refused:
+    """The nearest conversions above `layer`, refused."""
+    graph, seen, todo, nearest = state.graph, set(), list(layer.bottoms), []
     while todo:
         top = todo.pop()
         producer = graph.producer(top)
@@ -82,10 +69,11 @@ def blame(state: State, layer: Layer, converted: Mapping[str, Shape], why: str) 
             continue
         seen.add(top)
         if producer.name in converted:
-            blamed.append(producer)
+            nearest.append(producer)
         else:
             todo += producer.bottoms
-    raise Refused(blamed, f'layer "{layer.name}" ({layer.type}, line {layer.line}) after it: {why}')
+    which = f'layer "{layer.name}" ({layer.type}, line {layer.line})'
+    return Refused(nearest, f"{which} after it: {why}")
 
 
 def check_shared(states: Iterable[tuple[Graph, Mapping[str, Shape]]]) -> None:
@@ -113,10 +101,3 @@ def _sharers(
                 shape = converted.get(layer.name) if blob == 0 else None
                 owners.setdefault(name, []).append((layer, shape))
     return owners
-
-
-def param_names(layer: Layer) -> list[str]:
-    """The names that the layer gives its parameters, "" for one without."""
-    if layer.field.name == "layers":
-        return layer.view.list("param")
-    return [param.get("name") for param in layer.view.views("param")]

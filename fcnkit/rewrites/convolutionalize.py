@@ -27,9 +27,10 @@ from fcnkit.rewrites.changes import (
     set_name,
     set_value,
 )
-from fcnkit.rewrites.conversion import Refused, State, check_shared, follow
+from fcnkit.rewrites.conversion import Refused, check_shared, follow
 from fcnkit.rewrites.operations import Operation, no_arguments
 from fcnkit.rewrites.slide import slide
+from fcnkit.rewrites.states import Known
 from fcnkit.shape import Shape
 
 
@@ -53,7 +54,7 @@ def convolutionalize(
     Raises NetError when the net cannot be built, or `rename` names a layer
     that is not converted.
     """
-    found = [State(str(graph.state), graph, shapes_of(graph, inputs)) for graph in graphs(net)]
+    found = [Known(graph, shapes_of(graph, inputs)) for graph in graphs(net)]
     # All are converted at first; where a layer could not live with what it would get, the nearest
     # conversions above it are taken back, for good, and all is tried again. Each round keeps one
     # more at least, so that there are no more rounds than layers; the last round breaks nothing.
@@ -80,13 +81,13 @@ _Named = Callable[[str], str]
 class _Result(NamedTuple):
     """What is decided for one state."""
 
-    state: State
+    state: Known
     kernels: dict[str, Shape]
     unknown: dict[str, str]
     dissolved: tuple[Layer, ...]
 
 
-def _simulate(state: State, keep: Mapping[str, str]) -> _Result:
+def _simulate(state: Known, keep: Mapping[str, str]) -> _Result:
     """The shapes of the net to be, layer by layer, and so what can be converted.
 
     Raises Refused at the first layer that a conversion before it would break.
@@ -114,7 +115,7 @@ def _simulate(state: State, keep: Mapping[str, str]) -> _Result:
 
 
 def _convert(
-    layer: Layer, state: State, given: Shape | None, kernels: dict, unknown: dict
+    layer: Layer, state: Known, given: Shape | None, kernels: dict, unknown: dict
 ) -> Shape | None:
     """Notes the layer's kernel, and gives the shape of its top as a Convolution."""
     view = layer.param("inner_product_param")

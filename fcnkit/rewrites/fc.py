@@ -14,9 +14,9 @@ from fcnkit.nets.layers.sliding import spatial
 from fcnkit.nets.layers.table import of
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import set_name, taken_out
-from fcnkit.rewrites.conversion import Refused, State, blame, check_shared, follow
+from fcnkit.rewrites.conversion import Refused, check_shared, follow, refusal
 from fcnkit.rewrites.operations import Operation, no_arguments
-from fcnkit.rewrites.states import states
+from fcnkit.rewrites.states import Known, states
 from fcnkit.shape import Shape
 
 _BOTH = ("num_output", "bias_term", "weight_filler", "bias_filler")
@@ -28,7 +28,7 @@ class _Result(NamedTuple):
     the input of each layer to convert, and those of unknown input.
     """
 
-    state: State
+    state: Known
     seen: dict[str, Shape]
     unknown: frozenset[str]
 
@@ -44,11 +44,10 @@ def to_fc(net: Prototxt, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     Raises NetError when the net cannot be built.
     """
     work = states(net, inputs)
-    every = [State(known.name, *known) for known in work.each]
     keep: dict[str, str] = {}
     while True:
         try:
-            results = [_simulate(state, keep) for state in every]
+            results = [_simulate(state, keep) for state in work.each]
             check_shared((result.state.graph, result.seen) for result in results)
             _check_states(results)
             break
@@ -57,7 +56,7 @@ def to_fc(net: Prototxt, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     return _plan(net, results, keep)
 
 
-def _simulate(state: State, keep: Mapping[str, str]) -> _Result:
+def _simulate(state: Known, keep: Mapping[str, str]) -> _Result:
     """The shapes of the net to be, layer by layer;
     Refused at the first that a conversion would break.
     """
@@ -76,7 +75,7 @@ def _simulate(state: State, keep: Mapping[str, str]) -> _Result:
             unknown |= {layer.name} if None in given else set()
             tops = [old[top] for top in layer.tops]
         elif of(layer).message == _PARAM:
-            blame(state, layer, seen, "it slides over height and width")
+            raise refusal(state, layer, seen, "it slides over height and width")
         else:
             tops = follow(state, layer, given, seen, _same)
         new.update(_by_top(layer, tops))

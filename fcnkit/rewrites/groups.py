@@ -45,7 +45,7 @@ def ungroup(net: Prototxt, *layers: str, inputs: Mapping[str, Shape] | None = No
         shared = work.sharing(layer)
         if shared:
             steps[layer.field.start] = Step(
-                "keep", layer.name, layer.line, _said(groups_of(layer)), shared
+                "keep", layer.name, layer.line, _group_count(groups_of(layer)), shared
             )
         elif groups_of(layer) > 1:
             found.append(_spread(work, layer))
@@ -165,14 +165,14 @@ def _step(each: _Grouping) -> Step:
             "change",
             layer.name,
             layer.line,
-            f"{_said(each.groups)} -> dense",
+            f"{_group_count(each.groups)} -> dense",
             f"weights across the groups are zero{filler}",
         )
     return Step(
         "change",
         layer.name,
         layer.line,
-        f"dense -> {_said(each.groups)}",
+        f"dense -> {_group_count(each.groups)}",
         "its weights must be zero across them, which is seen when they are written",
     )
 
@@ -185,7 +185,7 @@ def _drops_filler(layer: Layer) -> bool:
     )
 
 
-def _said(groups: int) -> str:
+def _group_count(groups: int) -> str:
     return f"{groups} groups" if groups > 1 else "dense"
 
 

@@ -39,7 +39,10 @@ def source_changed(
     if len(change.rows) != change.before:
         edits += _sizes(net, layer, top, len(change.rows))
     changed, notes, means = _means(net, layer, change)
-    notes += [f"mean_file {field.string} must change alike" for field in _said(layer, "mean_file")]
+    notes += [
+        f"mean_file {field.string} must change alike"
+        for field in _transform_fields(layer, "mean_file")
+    ]
     if not (_says_shape(layer) or _is_told_colour(layer)) and len(change.rows) != change.before:
         notes.append(f"what it reads must have {len(change.rows)} channels")
     if not edits and not changed and not notes and not change.permutes:
@@ -53,7 +56,7 @@ def source_changed(
     return edits + changed, Step(verb, layer.name, layer.line, "; ".join(what) or layer.type, why)
 
 
-def _said(layer: Layer, name: str) -> list[Field]:
+def _transform_fields(layer: Layer, name: str) -> list[Field]:
     return [field for param in layer.field.all("transform_param") for field in param.all(name)]
 
 
@@ -105,7 +108,7 @@ def _means(net: Prototxt, layer: Layer, change: Change) -> tuple[list[Edit], lis
     """The edits, what is to be noted, and the new values;
     where one serves every channel, nothing.
     """
-    fields = _said(layer, "mean_value")
+    fields = _transform_fields(layer, "mean_value")
     if len(fields) < 2:
         return [], [], []
     old = [float(field.raw) for field in fields]

@@ -10,7 +10,6 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Layer, Top, graphs
 from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.plan import Move, Plan, Step
-from fcnkit.rewrites.conversion import param_names
 from fcnkit.shape import Shape
 
 
@@ -144,3 +143,10 @@ def copies(layer: Layer, shapes: Iterable[Shape], start: int = 0) -> list[Move]:
 def refused(net: Prototxt, fact: str) -> NetError:
     """An error that says which net it is."""
     return NetError(f"{net.path}: {fact}")
+
+
+def param_names(layer: Layer) -> list[str]:
+    """The names that the layer gives its parameters, "" for one without."""
+    if layer.field.name == "layers":
+        return layer.view.list("param")
+    return [param.get("name") for param in layer.view.views("param")]

@@ -15,7 +15,7 @@ from fcnkit.nets.coordmap import IDENTITY, CoordMap, show
 from fcnkit.nets.graph import Graph, Top, build
 from fcnkit.nets.layers.sliding import deconvolved
 from fcnkit.nets.shapes import shapes_of
-from fcnkit.nets.sizes import Fit, Known, Sizes, Track, crop_fit, track
+from fcnkit.nets.sizes import Fit, Sizes, TopShapes, Track, crop_fit, track
 from fcnkit.plan import Offset, Plan
 from fcnkit.rewrites.parts import (
     Pairs,
@@ -272,7 +272,7 @@ class _Rise(NamedTuple):
         here = self.scores.place.then(CoordMap.of([(Fraction(self.factor), shift)] * 2))
         return Track(self.name, here, self._size)
 
-    def _size(self, known: Known) -> Shape:
+    def _size(self, known: TopShapes) -> Shape:
         return tuple(
             deconvolved(size, self.kernel, self.factor, self.pad)
             for size in self.scores.size(known)
