@@ -295,7 +295,7 @@ def say_written(outputs: Sequence[tuple[str | os.PathLike, Callable]], quiet: bo
 
 
 def holds_weights(name: str) -> bool:
-    """Whether this is a weights file and no net: told by how it begins, for a net is text."""
+    """Whether this is a weights file and no net, by its first bytes: a net is text."""
     with suppress(OSError):
         if stat.S_ISREG(os.stat(name).st_mode):
             with open(name, "rb") as file:

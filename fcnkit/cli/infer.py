@@ -209,9 +209,7 @@ def _wanted(found, classes, colours, options):
 
 
 def _pictures(images: Sequence[str]) -> list[_ImageFile]:
-    """The image files, each with a name of its own;
-    DatasetError that names those that have one twice.
-    """
+    """The image files, each with its own name; DatasetError where two share one."""
     from fcnkit.datasets.pairs import files
 
     found: dict[str, Path] = {}

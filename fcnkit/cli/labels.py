@@ -129,7 +129,7 @@ def meaning(
 
 
 def class_names(classes: str | None, colours: "ColourMap | None" = None) -> tuple[str, ...]:
-    """The names of a file, or numbers; those of the colour map where nothing is said."""
+    """The names of a file, or numbers; those of the colour map where none are given."""
     from fcnkit.datasets.colours import read_classes
     from fcnkit.datasets.labels import Reading
 

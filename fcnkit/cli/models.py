@@ -262,7 +262,7 @@ class _Coming:
         self.stack.close()
 
     def at(self, done: int, size: int | None) -> None:
-        """So many bytes have come, of so many where that is known."""
+        """`done` bytes have come, of `size` where that is known."""
         if size is None:
             return
         if self.display is None:

@@ -218,7 +218,7 @@ def _trainer(engine, gpus, cpu, device, precision, compiled, processes):
 
 
 def _on_cpu(gpus, cpu, device) -> bool | None:
-    """Whether the solver as run asks for the CPU; None where nothing is said of it."""
+    """Whether the solver as run asks for the CPU; None where no option says it."""
     if device:
         return device == "cpu"
     return True if cpu else False if gpus else None

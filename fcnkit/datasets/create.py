@@ -121,7 +121,7 @@ def create(
     return summary
 
 
-class _Part(NamedTuple):
+class _SplitProgress(NamedTuple):
     """A split on its way: the `done` first ones
     of its pairs are in both of its LMDBs, and counted.
     """
@@ -162,15 +162,15 @@ def _told(results: Iterator[Prepared], progress: Progress) -> Iterator[Prepared]
         yield each
 
 
-def _part(new: Path, split: str, task: Task, stack: ExitStack) -> _Part:
+def _part(new: Path, split: str, task: Task, stack: ExitStack) -> _SplitProgress:
     stores = [databases.DatabaseWriter(new / f"{split}_{kind}_lmdb") for kind in KINDS]
     for store in stores:
         stack.callback(store.close)
     tally = Tally(task.recipe.reading.classes, task.recipe.reading.ignore, split == "train")
-    return _Part(task.splits[split], stores, tally, _taken_up(stores, tally))
+    return _SplitProgress(task.splits[split], stores, tally, _taken_up(stores, tally))
 
 
-def _kept(new: Path, task: Task, part: _Part, batch: Sequence, spoilt: bool) -> list[str]:
+def _kept(new: Path, task: Task, part: _SplitProgress, batch: Sequence, spoilt: bool) -> list[str]:
     """The problems of a batch; it is written and counted unless there are some, or were."""
     bad = [each for _, each in batch if each.problems]
     if task.skip_bad:

@@ -91,7 +91,7 @@ class DatabaseWriter:
         return _records(self.folder, self.store)
 
     def close(self) -> None:
-        """Nobody holds the database; the file that its users share is gone."""
+        """The database is closed, and its lock file is gone."""
         self.store.close()
         with contextlib.suppress(OSError):
             (self.folder / "lock.mdb").unlink()
@@ -116,8 +116,7 @@ def raw(folder: str | Path) -> Iterator[tuple[str, bytes]]:
 
 
 def read(folder: str | Path, every: int = 1) -> Generator[Record, None, None]:
-    """The entries of a database, or of `every` so many the first,
-    in the order in which Caffe reads them.
+    """The entries of a database in the order in which Caffe reads them, or every `every`-th.
 
     Raises DatasetError where there is no database, or an entry is no image.
     """

@@ -137,7 +137,7 @@ def files(folder: str | Path, tail: str = "", more: Sequence[str] = ()) -> dict[
 def _files(
     folder: str | Path, tail: str, more: Sequence[str] = ()
 ) -> tuple[dict[str, Path], list[str]]:
-    """The image files by name, and what is to be said of those that share one."""
+    """The image files by name, and a problem for each name that several share."""
     folder = Path(folder)
     if not folder.is_dir():
         raise DatasetError(f"{folder}: is no folder; name one that exists")

@@ -81,7 +81,7 @@ def _made(new: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _locked(new: Path) -> Iterator[None]:
-    """Nobody else works in the folder; the system lets go when we end, whatever ends us."""
+    """No other process works in the folder; the system drops the lock when this process ends."""
     try:
         import fcntl
     except ImportError:  # not on this system

@@ -326,7 +326,7 @@ def samples(folder: Path, count: int) -> Iterator[tuple["numpy.ndarray", "numpy.
 def records(
     folder: Path, split: str, every: int = 1
 ) -> Generator[tuple[Record, Record], None, None]:
-    """Each image of a split and its label, or of so many the first;
+    """Each image of a split and its label, or every `every`-th;
     DatasetError where keys differ.
     """
     with ExitStack() as stack:

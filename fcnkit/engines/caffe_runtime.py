@@ -99,7 +99,7 @@ def last_words(log: str, status: int) -> str:
 
 
 def fatal_words(log: str) -> str:
-    """What Caffe said last before it ended: its fatal message, and the text parser's before it."""
+    """Caffe's last messages: the fatal one, and the text parser's before it."""
     fatal = [match[1].strip() for match in _FATAL.finditer(log)]
     return "; ".join([*_PARSER.findall(log)[-1:], *fatal[-1:]])
 

@@ -256,7 +256,7 @@ def _names(layer: Layer) -> tuple[str, ...]:
 
 
 def _check_blobs(layer: Layer, sizes: Shapes, weights: store.Weights | None) -> None:
-    """OpenCV has no fillers, and takes missing and surplus blobs without a word."""
+    """OpenCV has no fillers, and accepts missing and surplus blobs without a warning."""
     wanted = sizes.blobs(layer) or []
     if not wanted:
         return

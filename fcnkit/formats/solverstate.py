@@ -21,7 +21,7 @@ from fcnkit.formats.wire import (
 )
 
 
-class SolverState(NamedTuple):
+class SolverStateSpans(NamedTuple):
     """What a .solverstate says, and where its blobs are."""
 
     iteration: int
@@ -44,7 +44,7 @@ def looks_like(buffer: Buffer) -> bool:
     return buffer[field.stop] in (2 << 3 | LENGTH, 3 << 3 | LENGTH)
 
 
-def scan(buffer: Buffer, path: str) -> SolverState:
+def scan(buffer: Buffer, path: str) -> SolverStateSpans:
     """The iteration, the name, the step, and the place of every blob; no value is read.
 
     Raises WeightsError, with path, blob and byte, for anything that is not a
@@ -56,7 +56,7 @@ def scan(buffer: Buffer, path: str) -> SolverState:
         raise damage.error(path) from None
 
 
-def _state(buffer: Buffer) -> SolverState:
+def _state(buffer: Buffer) -> SolverStateSpans:
     history: list[BlobSpan] = []
     numbers, name, parts = {1: 0, 4: 0}, "", 0
     for field in fields(buffer, 0, len(buffer)):
@@ -70,7 +70,7 @@ def _state(buffer: Buffer) -> SolverState:
             history.append(blob_span(buffer, field, len(history)))
             parts += history[-1].parts
             check_parts(field, parts)
-    return SolverState(numbers[1], name, numbers[4], tuple(history))
+    return SolverStateSpans(numbers[1], name, numbers[4], tuple(history))
 
 
 def _name(buffer: Buffer, field: WireField) -> str:

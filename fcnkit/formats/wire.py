@@ -42,7 +42,7 @@ class Damage(Exception):
         return Damage(self.byte, self.fact, f"{place}, {self.where}" if self.where else place)
 
     def error(self, path: str) -> WeightsError:
-        """What the user is told of it."""
+        """The error that a user sees."""
         where = f"{self.where}, " if self.where else ""
         return WeightsError(f"{path}: {where}byte {self.byte}: {self.fact}")
 

@@ -122,7 +122,7 @@ def pen_on(canvas: "Image") -> tuple[Any, Any]:
 
 
 def _cut(text: str, pen: Any, font: Any, room: float) -> str:
-    """The text, shortened to fit into so many pixels."""
+    """The text, shortened to fit into this many pixels."""
     if pen.textlength(text, font) <= room:
         return text
     while text and pen.textlength(text + "...", font) > room:

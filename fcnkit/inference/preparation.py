@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Preparation:
-    """What becomes of an image's bytes: (value - mean) * scale, as Caffe's data layers compute it.
+    """Turns an image's bytes into (value - mean) * scale, as Caffe's data layers compute it.
 
     `channels` is 1 for gray or 3, then in `order` "bgr" or "rgb".  `mean` is
     one value, or one for each channel in that order; or `mean_image`, of

@@ -55,7 +55,7 @@ class Head:
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the scores of such an image.
 
-        Raises NetError where Caffe could not run one, or the scores would lie nobody knows where.
+        Raises NetError where Caffe could not run one, or it is not known where its scores lie.
         """
         image = {self.image.blob: (1, self.shape[1], height, width)}
         shape = shapes_of(self.graph, image).tops[self.scores]

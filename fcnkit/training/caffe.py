@@ -20,10 +20,10 @@ _PR_SET_PDEATHSIG = 1
 def running(
     command: Sequence[str], *, cwd: Path, keep: Sequence[int] = ()
 ) -> Iterator["subprocess.Popen[str]"]:
-    """The command at work; its stdout gives all that it says, line by line.
+    """The command is running; its stdout gives its whole log, line by line.
 
-    It is in a session of its own, so that a terminal's Ctrl-C reaches us alone.
-    On Linux it is killed when we are.  `keep` are open files that it holds too.
+    It is in a session of its own, so that a terminal's Ctrl-C reaches only this process.
+    On Linux it is killed when this process is.  `keep` are open files that it holds too.
     When the block is left before it ends, it is asked to stop, which makes it
     save a snapshot, and waited for.
     """
@@ -67,7 +67,7 @@ def stoppable(process: subprocess.Popen, on_signal: Callable[[int], None]) -> It
     """Signals that ask us to stop go to the process instead; the list holds those that came.
 
     The first makes it save a snapshot and stop, a second ends it at once;
-    `on_signal` is told how many there have been.  A signal that is ignored, as
+    `on_signal` is called with how many there have been.  A signal that is ignored, as
     SIGHUP is under nohup, stays so.  Outside the main thread nothing changes,
     for Python hears signals there alone.
     """

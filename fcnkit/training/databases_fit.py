@@ -46,7 +46,7 @@ def check(
 ) -> None:
     """Every label is one of its net's classes or ignored, and there are as many images as labels.
 
-    `on_database` is told of each database before it is read, and how many entries it has.
+    `on_database` is called with each database, and how many entries it has, before it is read.
 
     Raises NetError with the database, the entry and the label.
     """

@@ -13,7 +13,7 @@ class Loss:
     """The loss before the update of this number;
     averaged over average_loss updates, as Caffe displays it.
 
-    `rate` is the learning rate, None where Caffe ended before it said so; `parts`
+    `rate` is the learning rate, None where Caffe ended before it printed it; `parts`
     are the outputs of the training net in the last pass.
     """
 
@@ -69,7 +69,7 @@ _NEXT = re.compile(r"\] (Iteration \d+|Optimization |Snapshotting )")
 
 
 class _Reader:
-    """What was said of one iteration, until it is known to be all."""
+    """Collects what the log has on one iteration, until it is complete."""
 
     def __init__(self) -> None:
         self.open: Loss | Validation | None = None

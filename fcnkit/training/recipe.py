@@ -104,7 +104,7 @@ class Recipe(NamedTuple):
         return self.view.get("solver_mode") == "GPU"
 
     def words(self, *start: str) -> list[str]:
-        """What the trainer is told, in the folder of the net; `start` says what it starts from."""
+        """The trainer's arguments, in the folder of the net; `start` are those of its start."""
         return [
             "train",
             f"--solver={self.run.name}/{self.run.solver.name}",

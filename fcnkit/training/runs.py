@@ -18,9 +18,7 @@ _LAST_FIELD = 4
 
 
 class Snapshot(NamedTuple):
-    """What Caffe saves to go on from:
-    the weights after so many iterations, and the solver's state.
-    """
+    """What Caffe saves to resume from: the weights after some iterations, and the solver's state."""
 
     iteration: int
     weights: Path
@@ -28,7 +26,7 @@ class Snapshot(NamedTuple):
 
 
 class PassedOver(NamedTuple):
-    """A snapshot that is not gone on from, and why."""
+    """A snapshot that a resume passes over, and why."""
 
     snapshot: Snapshot
     why: str
@@ -58,7 +56,7 @@ class Run:
 
     @property
     def log(self) -> Path:
-        """All that Caffe said."""
+        """The file of Caffe's whole log."""
         return self.path / "caffe.log"
 
     @property
@@ -81,7 +79,7 @@ class Run:
         return self.record.exists() or bool(self.snapshots())
 
     def weights(self, iteration: int) -> Path:
-        """The caffemodel that Caffe saves after so many iterations."""
+        """The caffemodel that Caffe saves after this many iterations."""
         return self.path / f"{self.prefix}_iter_{iteration}.caffemodel"
 
     def snapshots(self) -> list[Snapshot]:

@@ -32,7 +32,7 @@ _TAIL = 200
 
 @dataclass(frozen=True)
 class Begun:
-    """Caffe is about to start; `snapshot` is what it goes on from, None for the first weights."""
+    """Caffe is about to start; `snapshot` is what it resumes from, None for the first weights."""
 
     snapshot: Snapshot | None
     passed: tuple[PassedOver, ...]
@@ -52,7 +52,7 @@ Event: TypeAlias = Begun | LogEvent | Ended
 
 
 class Start(NamedTuple):
-    """What a run goes on from; `weights` are files
+    """What a run starts from; `weights` are files
     for a first start, later ones over earlier ones.
     """
 
@@ -61,7 +61,7 @@ class Start(NamedTuple):
     weights: tuple[Path, ...]
 
     def words(self, run: Run) -> list[str]:
-        """How Caffe is told, in the folder of the net."""
+        """The arguments for Caffe, in the folder of the net."""
         if self.snapshot:
             return [f"--snapshot={run.name}/{self.snapshot.state.name}"]
         named = [os.path.abspath(path) for path in self.weights]
@@ -99,7 +99,7 @@ def train(
 
     The run's folder has solver, nets, caffe.log, train.jsonl, curve.png and
     the snapshots.  A signal to stop makes Caffe save a snapshot; `on_signal` is
-    told of it.  So does leaving the iterator before its end.
+    called then.  So does leaving the iterator before its end.
 
     Raises EngineError with Caffe's own words where it fails, and where the
     loss is no number; OutputError as `start` and `locked` do.
@@ -125,9 +125,7 @@ def train(
 
 @contextmanager
 def _tidy(recipe: Recipe, new: bool) -> Iterator[None]:
-    """Where Caffe has failed before it said anything
-    of the training, a new run leaves its log alone.
-    """
+    """Where Caffe failed before its first line on the training, the folder keeps only the log."""
     try:
         yield
     except Exception:

@@ -86,7 +86,7 @@ class Torch:
 
     @property
     def options(self) -> list[str]:
-        """The words at the end of its command: what is not as it is anyway."""
+        """The words at the end of its command: the options that differ from the defaults."""
         words = [f"--gpu={self.gpus}"] * bool(self.gpus)
         words += [f"--device={self.device}"] * bool(self.device)
         words += [f"--precision={self.precision}"] * (self.precision != "fp32")
@@ -104,7 +104,7 @@ def program() -> list[str]:
     """The words that start the program that trains on PyTorch.
 
     It is run in a folder of nets, in which Python is not to look for modules;
-    before 3.11 it cannot be told so, and the program itself sees to it.
+    Python before 3.11 has no option for that, and the program itself sees to it.
     """
     safe = ["-P"] if sys.version_info >= (3, 11) else []
     return [sys.executable, *safe, "-m", "fcnkit.training.torch.program.main"]

@@ -138,7 +138,7 @@ def _change(old: Blob | None, new: Blob | None, progress: Progress) -> BlobChang
     with numpy.errstate(
         over="ignore", invalid="ignore"
     ):  # NaN of any kind, float64 that comes to infinity
-        found = reduce(_joined, (_part(*pair) for pair in pairs), _Part())
+        found = reduce(_joined, (_part(*pair) for pair in pairs), _Differences())
     relative = found.largest / found.scale if found.scale else math.inf
     return BlobChange(
         old.count,
@@ -163,7 +163,7 @@ def _together(
         right = right[length:] if length < len(right) else next(other, None)
 
 
-class _Part(NamedTuple):
+class _Differences(NamedTuple):
     """What two runs of values come to:
     places finite on both sides, and |b - a| summed over those.
     """
@@ -176,7 +176,7 @@ class _Part(NamedTuple):
     scale: float = 0.0
 
 
-def _part(old: "numpy.ndarray", new: "numpy.ndarray") -> _Part:
+def _part(old: "numpy.ndarray", new: "numpy.ndarray") -> _Differences:
     import numpy
 
     if old.dtype != new.dtype:
@@ -186,11 +186,11 @@ def _part(old: "numpy.ndarray", new: "numpy.ndarray") -> _Part:
     finite = numpy.isfinite(wide)
     scale = float(numpy.abs(wide).max(where=finite, initial=0))
     if same.all():
-        return _Part(int(finite.sum()), scale=scale)
+        return _Differences(int(finite.sum()), scale=scale)
     same |= old == new
     gaps = numpy.abs(new - wide)
     finite &= numpy.isfinite(new)
-    return _Part(
+    return _Differences(
         int(finite.sum()),
         int((~same).sum()),
         int((~same & ~finite).sum()),
@@ -204,8 +204,8 @@ def _bits(run: "numpy.ndarray") -> "numpy.ndarray":
     return run.view(f"<u{run.itemsize}")
 
 
-def _joined(one: _Part, other: _Part) -> _Part:
-    return _Part(
+def _joined(one: _Differences, other: _Differences) -> _Differences:
+    return _Differences(
         one.finite + other.finite,
         one.differing + other.differing,
         one.odd + other.odd,

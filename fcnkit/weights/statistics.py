@@ -169,7 +169,7 @@ def _row(layer: str, number: int, blob: Blob, progress: Progress) -> BlobStatist
     with numpy.errstate(
         over="ignore", invalid="ignore"
     ):  # NaN of any kind, float64 that comes to infinity
-        found = reduce(_joined, map(_part, values(blob, progress)), _Part())
+        found = reduce(_joined, map(_part, values(blob, progress)), _Moments())
     deviation = math.sqrt(found.spread / max(found.finite, 1))
     return BlobStatistics(
         layer,
@@ -199,7 +199,7 @@ def values(blob: Blob, progress: Progress = no_progress) -> Iterator["numpy.ndar
         progress(len(piece))
 
 
-class _Part(NamedTuple):
+class _Moments(NamedTuple):
     """What a run of values comes to; `spread` sums the squared distances from its mean."""
 
     finite: int = 0
@@ -212,7 +212,7 @@ class _Part(NamedTuple):
     infinities: int = 0
 
 
-def _part(run: "numpy.ndarray") -> _Part:
+def _part(run: "numpy.ndarray") -> _Moments:
     import numpy
 
     wide = run.astype(numpy.float64)
@@ -221,21 +221,21 @@ def _part(run: "numpy.ndarray") -> _Part:
     nans = int(numpy.isnan(wide).sum()) if len(finite) < len(wide) else 0
     odd = nans, len(wide) - len(finite) - nans
     if not len(finite):
-        return _Part(nans=odd[0], infinities=odd[1])
+        return _Moments(nans=odd[0], infinities=odd[1])
     zeros, low, high = numpy.count_nonzero(finite == 0), float(finite.min()), float(finite.max())
     mean = float(finite.mean())
     finite -= mean
     spread = float(numpy.square(finite, out=finite).sum())
-    return _Part(len(finite), low, high, mean, spread, int(zeros), *odd)
+    return _Moments(len(finite), low, high, mean, spread, int(zeros), *odd)
 
 
-def _joined(one: _Part, other: _Part) -> _Part:
+def _joined(one: _Moments, other: _Moments) -> _Moments:
     """What two runs come to together:
     https://en.wikipedia.org/wiki/Algorithms_for_calculating_variance.
     """
     finite, offset = one.finite + other.finite, other.mean - one.mean
     weight = other.finite / max(finite, 1)
-    return _Part(
+    return _Moments(
         finite,
         min(one.low, other.low),
         max(one.high, other.high),

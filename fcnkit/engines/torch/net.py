@@ -130,7 +130,7 @@ class Net(torch.nn.Module):
         return value if value.shape == use.shape else value.view(use.shape)
 
     def _schedule(self, wanted: tuple[Top, ...]) -> tuple[tuple[int, tuple[Top, ...]], ...]:
-        """The steps to run in turn, each with the tops that nobody needs after it."""
+        """The layers to run in turn, each with the tops that no later layer needs."""
         if wanted not in self._schedules:
             self._schedules[wanted] = tuple(_schedule(self.layers, wanted, self._all))
         return self._schedules[wanted]

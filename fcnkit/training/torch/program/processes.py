@@ -18,7 +18,7 @@ _PATIENCE = timedelta(days=1)
 
 
 class ProcessGroup:
-    """All processes of a training, of which this is one; a process alone has nobody to wait for."""
+    """All processes of a training, of which this is one; a process alone waits for none."""
 
     def __init__(self, place: Place | None = None, words: object = None) -> None:
         self.rank, self.ranks = (place.rank, place.ranks) if place else (0, 1)

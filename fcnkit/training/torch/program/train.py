@@ -135,7 +135,7 @@ class _Training(NamedTuple):
     stopping: Callable[[], bool]
 
     def due(self, field: str) -> bool:
-        """Whether what the solver asks for every so many iterations is to be done now."""
+        """Whether the solver asks for it at this iteration, by a field such as snapshot."""
         every = self.view.get(field)
         return every > 0 and self.solver.iteration % every == 0
 
@@ -165,7 +165,7 @@ def _run(job: _Training) -> None:
 
 
 def _end(job: _Training, shown: "_Shown") -> None:
-    """What has become of the net is said."""
+    """The loss and the scores after the last step are logged."""
     if job.due("display"):
         shown.last()
     if job.due("test_interval"):
@@ -202,7 +202,7 @@ class _Shown:
         self.job, self.iteration, self.at = job, job.solver.iteration, time.monotonic()
 
     def step(self) -> None:
-        """One iteration is done, and said where it is due."""
+        """One iteration is done, and logged where the solver asks for it."""
         job, iteration, due = self.job, self.job.solver.iteration, self.job.due("display")
         done = job.solver.step()
         if not due:
@@ -213,7 +213,7 @@ class _Shown:
         job.log.say(f"Iteration {iteration}, lr = {done.rate:g}")
 
     def last(self) -> None:
-        """The loss after the last update is said: it is computed to be shown."""
+        """The loss after the last update is computed and logged."""
         self.job.solver.forward()
         self.job.log.say(f"Iteration {self.job.solver.iteration}, loss = {self._loss():g}")
 

@@ -116,7 +116,7 @@ def _work(items: Iterator, ready: queue.Queue, stop: threading.Event) -> None:
 
 
 def _put(ready: queue.Queue, item: tuple, stop: threading.Event) -> bool:
-    """The item is in the queue, or nobody wants it any more."""
+    """The item is in the queue, or the reading has been ended."""
     while not stop.is_set():
         try:
             ready.put(item, timeout=0.1)

@@ -19,7 +19,7 @@ class Draws:
     """A generator of Caffe's: each call gives its next 32 bits."""
 
     def __init__(self, seed: int | None = None) -> None:
-        """Without a seed no two runs draw alike."""
+        """Without a seed each run draws other numbers."""
         self._random = np.random.RandomState(None if seed is None else seed % _WORDS)
         self._words: list[int] = []
 

@@ -59,7 +59,7 @@ class Descent:
         """Step number `count`, from 1, is made at this rate
         with the gradients that the parameters have.
 
-        They are sums over all passes; what becomes of them is of no use.
+        They are sums over all passes, and are overwritten.
         """
         self._clipped()
         for group in self._groups:

@@ -76,9 +76,7 @@ def _tests(solver: Prototxt, folder: Path) -> Iterator[Tested]:
 
 
 def _test_texts(solver: Field, batches: int, folder: Path) -> Iterator[Prototxt]:
-    """Those that are said to be for tests,
-    and the net itself as often as there are test_iter left.
-    """
+    """The test nets that the solver names, and its own net for every test_iter that is left."""
     own = [*solver.all("test_net_param"), *solver.all("test_net")]
     for field in own:
         yield _net(field, folder)

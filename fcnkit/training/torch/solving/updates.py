@@ -30,8 +30,7 @@ class Coefficients(NamedTuple):
 
 
 class ParameterStep(NamedTuple):
-    """Parameters that are changed alike:
-    values, gradients, histories, rate times lr_mult, and the decay.
+    """One update of parameters that share a rate and a decay: values, gradients and histories.
 
     The gradients are sums over `passes`.  `second` is empty but for AdaDelta
     and Adam.  `decay` is weight_decay times decay_mult, `number` the number
