@@ -18,7 +18,7 @@ _LAST_FIELD = 4
 
 
 class Snapshot(NamedTuple):
-    """What Caffe saves to resume from: the weights after some iterations, and the solver's state."""
+    """What Caffe saves to resume from: weights after some iterations, and the solver's state."""
 
     iteration: int
     weights: Path

@@ -264,7 +264,7 @@ def _edits(net: Prototxt, layer: Layer, source: str) -> Iterator[Edit]:
 
 
 def _normalization(net: Prototxt, layer: Layer, why: str) -> Iterator[Edit]:
-    """`normalize`, which InfogainLoss refuses, is written as `normalization`, which wins over it."""
+    """`normalize`, which InfogainLoss refuses, becomes `normalization`, which wins over it."""
     param = layer.param("loss_param")
     if not param.has("normalize"):
         return

@@ -194,7 +194,7 @@ def _set_up(layer: Layer, setting: Setting, own: Callable[[], Each]) -> tuple[Ea
 
 
 def _batches(layer: Layer, items: Iterator[Item], change: Transform, size: int) -> Iterator[Arrays]:
-    """Batches of `size` transformed images and their labels; each has the size of its first image."""
+    """Batches of `size` transformed images and labels; each has the size of its first image."""
     for image, label in items:
         images = np.empty((size, *change.shape(image)), np.float32)
         labels = np.empty(size, np.float32)
