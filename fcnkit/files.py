@@ -23,7 +23,7 @@ class Writer(Protocol):
 
 
 @contextlib.contextmanager
-def atomic(path: str | os.PathLike, *, force: bool = False, size: int = 0) -> Iterator[Writer]:
+def atomic(path: str | os.PathLike[str], *, force: bool = False, size: int = 0) -> Iterator[Writer]:
     """The file at `path` is afterwards the whole of what was written, or as before.
 
     What is written has no name until it is whole, or where the system cannot
@@ -112,7 +112,7 @@ def _filled(file: BinaryIO, size: int, target: Path) -> Iterator[Writer]:
         os.fsync(file.fileno())
 
 
-def write(path: str | os.PathLike, data: bytes, *, force: bool = False) -> None:
+def write(path: str | os.PathLike[str], data: bytes, *, force: bool = False) -> None:
     """The file at `path` holds `data`; see `atomic`."""
     with atomic(path, force=force) as file:
         file.write(data)
@@ -151,7 +151,7 @@ def _reserve(file: BinaryIO, size: int) -> None:
             raise
 
 
-def _permit(path: str | os.PathLike, target: Path, force: bool) -> None:
+def _permit(path: str | os.PathLike[str], target: Path, force: bool) -> None:
     try:
         mode = target.stat().st_mode
     except FileNotFoundError:
@@ -165,7 +165,7 @@ def _permit(path: str | os.PathLike, target: Path, force: bool) -> None:
         raise OutputError(f"{path}: exists; give another name, or --force to overwrite it")
 
 
-def _refusal(path: str | os.PathLike, error: OSError) -> OutputError:
+def _refusal(path: str | os.PathLike[str], error: OSError) -> OutputError:
     if isinstance(error, OutputError):
         return error
     return OutputError(f"{path}: cannot be written: {error.strerror or error}")

@@ -17,6 +17,7 @@ from fcnkit.nets.memory import Memory, memory
 from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.shape import Shape
 from fcnkit.tables import aligned
+from fcnkit.weights.blobs import Blob
 
 
 class LayerRow(NamedTuple):
@@ -119,7 +120,7 @@ class Inspection:
             f"{found.training:,} to train\n"
         )
 
-    def json(self) -> dict:
+    def json(self) -> dict[str, Any]:
         """The same as plain lists, dicts, strings and numbers; fractions as strings."""
         return {
             "net": self.path,
@@ -156,7 +157,7 @@ class Inspection:
 def inspect(
     net: Prototxt,
     *,
-    weights: Mapping[str, Sequence] | None = None,
+    weights: Mapping[str, Sequence[Blob]] | None = None,
     state: State = State(),
     inputs: Mapping[str, Shape] | None = None,
     to: str | None = None,
@@ -280,7 +281,7 @@ def _grown(field: tuple[int, ...], extents: tuple[int, ...], place: CoordMap) ->
     )
 
 
-def _fit(layer: Layer, shapes: Shapes, weights: Mapping[str, Sequence] | None) -> str:
+def _fit(layer: Layer, shapes: Shapes, weights: Mapping[str, Sequence[Blob]] | None) -> str:
     if weights is None:
         return ""
     needed, given = shapes.blobs(layer), weights.get(layer.name, ())
@@ -301,7 +302,7 @@ def _compared(needed: Sequence, given: Sequence) -> str:
     return FITS
 
 
-def fit(blob: Any, shape: Sequence[int]) -> str:
+def fit(blob: Blob, shape: Sequence[int]) -> str:
     """Whether a stored blob fits a parameter of this shape, as it is or after a reshape."""
     if blob.fits(shape):
         return FITS

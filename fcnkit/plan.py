@@ -59,7 +59,7 @@ class Move(NamedTuple):
     shape: Shape
     source: str | None = None
     how: str = "copy"
-    args: tuple = ()
+    args: tuple[Any, ...] = ()
     after: "tuple[Move, ...]" = ()
 
     @property
@@ -90,7 +90,7 @@ class Move(NamedTuple):
         """The file's layer that it comes from; None for what is new."""
         return self.first.taken
 
-    def json(self) -> dict:
+    def json(self) -> dict[str, Any]:
         """The move as plain lists, dicts, strings and numbers."""
         return self._asdict() | {
             "shape": list(self.shape),
@@ -160,7 +160,7 @@ class Plan:
             for line in lines
         )
 
-    def json(self) -> dict:
+    def json(self) -> dict[str, Any]:
         """The plan as plain lists, dicts, strings and numbers."""
         return {
             "net": self.before.path,

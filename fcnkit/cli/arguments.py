@@ -186,7 +186,7 @@ def show_json(value: object) -> None:
 
 
 def write_all(
-    outputs: Sequence[tuple[str | os.PathLike, Callable]],
+    outputs: Sequence[tuple[str | os.PathLike[str], Callable]],
     *,
     force: bool,
     folder: Path | None = None,
@@ -271,7 +271,7 @@ def file_saver(content) -> Callable:
     return save
 
 
-def say_unread(weights, path: str | os.PathLike) -> None:
+def say_unread(weights, path: str | os.PathLike[str]) -> None:
     """Standard error says what Caffe would not read of HDF5 weights under this name."""
     if weights.kind != "hdf5":
         return
@@ -287,7 +287,7 @@ def say_unread(weights, path: str | os.PathLike) -> None:
         )
 
 
-def say_written(outputs: Sequence[tuple[str | os.PathLike, Callable]], quiet: bool) -> None:
+def say_written(outputs: Sequence[tuple[str | os.PathLike[str], Callable]], quiet: bool) -> None:
     """Each file's name is on standard error, unless `quiet`."""
     for path, _ in outputs:
         if not quiet and str(path) != "-":

@@ -84,7 +84,7 @@ class _Line(NamedTuple):
     name: str
 
 
-def read_colours(path: str | os.PathLike) -> ColourMap:
+def read_colours(path: str | os.PathLike[str]) -> ColourMap:
     """The colour map in a text file: a line `R G B` for each class, in order, as DIGITS reads them.
 
     A name may stand before or behind the numbers, and commas between them;
@@ -142,7 +142,7 @@ def colour_text(colours: Sequence[Colour], names: Sequence[str] = ()) -> str:
     )
 
 
-def texts(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
+def texts(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
     """The lines that are not empty, with their numbers."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -154,7 +154,7 @@ def texts(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
     )
 
 
-def _line(path: str | os.PathLike, number: int, text: str) -> _Line:
+def _line(path: str | os.PathLike[str], number: int, text: str) -> _Line:
     words = [word for word in re.split(r"[\s,;]+", text) if word]
     for colour, name in ((words[:3], words[3:]), (words[-3:], words[:-3])):
         if len(colour) == 3 and all(re.fullmatch(r"[0-9]{1,3}", word) for word in colour):
@@ -166,7 +166,7 @@ def _line(path: str | os.PathLike, number: int, text: str) -> _Line:
     )
 
 
-def _once(path: str | os.PathLike, lines: Sequence[_Line]) -> None:
+def _once(path: str | os.PathLike[str], lines: Sequence[_Line]) -> None:
     seen: dict[object, int] = {}
     for line in lines:
         name = line.name if line.name.lower() not in VOID else ""

@@ -58,7 +58,7 @@ class Raw:
 
 
 @contextlib.contextmanager
-def opened(path: str | os.PathLike | BinaryIO) -> "Iterator[Image]":
+def opened(path: str | os.PathLike[str] | BinaryIO) -> "Iterator[Image]":
     """The image file, its header read;
     whatever is wrong with it, then or later, is a DatasetError.
     """
@@ -87,7 +87,9 @@ def opened(path: str | os.PathLike | BinaryIO) -> "Iterator[Image]":
         raise DatasetError(f"{path}: cannot be read: {reason}; is it damaged?") from None
 
 
-def read_image(path: str | os.PathLike, *, gray: bool = False, turn: bool | None = None) -> "Image":
+def read_image(
+    path: str | os.PathLike[str], *, gray: bool = False, turn: bool | None = None
+) -> "Image":
     """The picture in a file, RGB or gray, of 8 bits.
 
     Where EXIF says that the picture is to be turned, it is with `turn` True,

@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import islice, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fcnkit import notebook
 from fcnkit.datasets import databases
@@ -198,7 +198,7 @@ class Summary:
         """The normalised softmax loss of equal scores, ln of the number of classes."""
         return math.log(len(self.names))
 
-    def json(self) -> dict:
+    def json(self) -> dict[str, Any]:
         """The same as plain lists, dicts, strings and numbers."""
         return {
             "classes": [

@@ -21,7 +21,7 @@ class Drawing:
     path: str
     text: str
 
-    def save(self, path: str | os.PathLike, *, force: bool = False) -> None:
+    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
         """The file at `path` holds the SVG; see `fcnkit.files.atomic`."""
         files.write(path, self.text.encode(), force=force)
 

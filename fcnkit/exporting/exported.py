@@ -96,7 +96,7 @@ class Exported:
             yield from _values(tensor)
 
     def save(
-        self, path: str | os.PathLike, *, force: bool = False, progress: Progress = no_progress
+        self, path: str | os.PathLike[str], *, force: bool = False, progress: Progress = no_progress
     ) -> None:
         """The file at `path` is the model, whole or not at all.
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy
 
 
-def read(path: str | os.PathLike) -> "numpy.ndarray":
+def read(path: str | os.PathLike[str]) -> "numpy.ndarray":
     """The values, float32, in the shape that the file says:
     doubles where it has them, as Caffe takes them.
 

@@ -84,7 +84,7 @@ class Prototxt:
         source, start = _source(splice(self.text, made), self.path)
         return _whole(source, start, edited(source, start, self.fields, made))
 
-    def save(self, path: str | os.PathLike, *, force: bool = False) -> None:
+    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
         """The file at `path` holds this text; see `fcnkit.files.atomic`."""
         files.write(path, self.text.encode("utf-8", "surrogateescape"), force=force)
 
@@ -95,7 +95,7 @@ class Prototxt:
         return f"<Prototxt {self.path}: {len(self.fields)} fields>"
 
 
-def read(path: str | os.PathLike, name: str | None = None) -> Prototxt:
+def read(path: str | os.PathLike[str], name: str | None = None) -> Prototxt:
     """The prototxt at `path`, which errors call `name` where that is given.
 
         net = fk.read("deploy.prototxt")

@@ -148,10 +148,10 @@ class Inferred:
 def infer(
     net: Prototxt,
     weights: GivenWeights,
-    image: "numpy.ndarray | str | os.PathLike",
+    image: "numpy.ndarray | str | os.PathLike[str]",
     *,
     names: Sequence[str] = (),
-    colours: "str | os.PathLike | Sequence[Colour]" = (),
+    colours: "str | os.PathLike[str] | Sequence[Colour]" = (),
     mean: Sequence[float] = (),
     scale: float = 1.0,
     order: str = "bgr",
@@ -191,7 +191,7 @@ def infer(
 
 
 def _meaning(
-    found: Head, names: Sequence[str], colours: str | os.PathLike | Sequence[Colour]
+    found: Head, names: Sequence[str], colours: str | os.PathLike[str] | Sequence[Colour]
 ) -> tuple[tuple[str, ...], tuple[Colour, ...]]:
     """A name and a colour for each class."""
     count = found.classes

@@ -32,7 +32,7 @@ class Picture:
         """
         return cls(png(enlarged(array, zoom)))
 
-    def save(self, path: str | os.PathLike, *, force: bool = False) -> None:
+    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
         """The file at `path` holds the PNG; see `fcnkit.files.atomic`."""
         files.write(path, self.png, force=force)
 

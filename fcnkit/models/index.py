@@ -60,7 +60,7 @@ class Model(NamedTuple):
     use: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
 
-    def json(self) -> dict:
+    def json(self) -> dict[str, Any]:
         """As an index says it, but for `address`, which says also where a file lies."""
         plain = {
             "name": self.name,

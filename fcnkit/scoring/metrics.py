@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fcnkit import notebook
 from fcnkit.errors import DatasetError
@@ -107,7 +107,7 @@ class Scores:
         lines = [*columns(metrics, left=(0,)), f"{images}, {pixels}"]
         return aligned(names, rows, ("name",)) + "".join(f"{line}\n" for line in lines)
 
-    def json(self) -> dict:
+    def json(self) -> dict[str, Any]:
         """The same as plain lists, dicts, strings and numbers; null for NaN."""
         per_class = zip(
             self.names, self.labelled, self.predicted, self.accuracies, self.ius, strict=True
@@ -171,7 +171,11 @@ def confusion(label: "numpy.ndarray", prediction: "numpy.ndarray", classes: int)
     return np.bincount(classes * label + prediction, minlength=classes**2).reshape(classes, classes)
 
 
-def score(predictions: Iterable, labels: Iterable, classes: int | Sequence[str]) -> Scores:
+def score(
+    predictions: "Iterable[numpy.ndarray]",
+    labels: "Iterable[numpy.ndarray]",
+    classes: int | Sequence[str],
+) -> Scores:
     """The scores of predictions against labels, arrays of class numbers, image by image.
 
     Labels that are no class, 255 for one, are left out.  `classes` is their

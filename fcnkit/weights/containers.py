@@ -90,7 +90,9 @@ def _summed(source: OpenFile, found: npz.Array, where: str) -> Blob:
     return Blob(found.shape, found.dtype, False, Lazy(found.shape, chunks, found.dtype), where)
 
 
-def save_hdf5(path: str | os.PathLike, layers: Layers, *, force: bool, progress: Progress) -> None:
+def save_hdf5(
+    path: str | os.PathLike[str], layers: Layers, *, force: bool, progress: Progress
+) -> None:
     """The file at `path` is a .caffemodel.h5 of these layers,
     each with a group, if only an empty one.
     """
@@ -119,7 +121,9 @@ def _in_order(layers: Layers, frame: hdf5_frame.Frame) -> list[tuple[int, Blob]]
     return sorted(placed, key=lambda each: each[0])
 
 
-def save_npz(path: str | os.PathLike, layers: Layers, *, force: bool, progress: Progress) -> None:
+def save_npz(
+    path: str | os.PathLike[str], layers: Layers, *, force: bool, progress: Progress
+) -> None:
     """The file at `path` is an .npz of these layers;
     a layer without blobs leaves no trace in it.
     """

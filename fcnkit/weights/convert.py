@@ -55,12 +55,12 @@ def convert(weights: Weights, to: str, *, layout: str = "shape") -> Weights:
 _BY_NAME = {".h5": "h5", ".hdf5": "h5", ".npz": "npz"}
 
 
-def format_of(path: str | os.PathLike) -> str:
+def format_of(path: str | os.PathLike[str]) -> str:
     """The format that a file's name tells, a key of FORMATS: Caffe goes by the name alone."""
     return _BY_NAME.get(Path(path).suffix.lower(), "v2")
 
 
-def as_named(weights: Weights, path: str | os.PathLike) -> Weights:
+def as_named(weights: Weights, path: str | os.PathLike[str]) -> Weights:
     """The weights in the format that the file's name tells; a caffemodel keeps its generation.
 
     Raises as `convert` does.

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fcnkit import notebook
 from fcnkit.formats.blobproto import shown_shape
@@ -138,7 +138,7 @@ class Comparison:
         if counts[EXTRA]:
             yield f"{EXTRA}: not in {having}"
 
-    def json(self) -> dict:
+    def json(self) -> dict[str, Any]:
         """The same as plain lists, dicts, strings and numbers;
         null for a figure that is not finite.
         """

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fcnkit import notebook
 from fcnkit.errors import WeightsError
@@ -71,7 +71,7 @@ class Match:
             place = f'{self.path}: layer "{row.layer or row.source}"'
             raise WeightsError(f"{place}: {row.verdict}: {row.why}{rest}")
 
-    def json(self) -> dict:
+    def json(self) -> dict[str, Any]:
         """The match as plain lists, dicts, strings and numbers."""
         return {
             "weights": self.path,

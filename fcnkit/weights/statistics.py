@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fcnkit import notebook
 from fcnkit.progress import Progress, no_progress
@@ -125,7 +125,7 @@ class Statistics:
         notes = [f"{counts[flag]:,} {flag}" if flag in counts else flag for flag in row.flags]
         return ", ".join(notes + [row.dtype] * (len(self.types) > 1))
 
-    def json(self) -> dict:
+    def json(self) -> dict[str, Any]:
         """The same as plain lists, dicts, strings and numbers;
         null for a figure that there is not.
         """

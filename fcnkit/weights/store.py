@@ -46,7 +46,7 @@ KINDS = {"layer": "V2", "layers": "V1", "hdf5": "HDF5", "npz": "npz", "solversta
 """The formats by Weights.kind, as they are called."""
 
 
-def open(path: str | os.PathLike) -> "Weights":
+def open(path: str | os.PathLike[str]) -> "Weights":
     """The weights of the file at `path`, told by its content:
     caffemodel V1 or V2, .caffemodel.h5, .npz, .solverstate.
 
@@ -273,7 +273,7 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
         return tuple(edits)
 
     def save(
-        self, path: str | os.PathLike, *, force: bool = False, progress: Progress = no_progress
+        self, path: str | os.PathLike[str], *, force: bool = False, progress: Progress = no_progress
     ) -> None:
         """The file at `path` holds these weights; it is written whole or not at all.
 
@@ -294,7 +294,7 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
                 "a solver's history is kept as it is; write it as .npz to work with it"
             )
 
-    def _save_spliced(self, path: str | os.PathLike, force: bool, progress: Progress) -> None:
+    def _save_spliced(self, path: str | os.PathLike[str], force: bool, progress: Progress) -> None:
         edits = self.edits() if self.kind in caffemodel.KINDS else ()
         old = self.source.stamp[0] if self.source and self.unchanged else self.layout.size
         size = old + sum(caffemodel_edits.growth(edit) for edit in edits)
@@ -356,4 +356,4 @@ def _nearest(name: str, names: Iterable[str]) -> str:
 
 
 # What nets are run with: the path of a weights file, what one holds, or nothing.
-GivenWeights = Weights | str | os.PathLike | None
+GivenWeights = Weights | str | os.PathLike[str] | None

@@ -48,7 +48,7 @@ class Upgraded:
         return sum(map(len, self.parts))
 
     def save(
-        self, path: str | os.PathLike, *, force: bool = False, progress: Progress = no_progress
+        self, path: str | os.PathLike[str], *, force: bool = False, progress: Progress = no_progress
     ) -> None:
         """The file at `path` holds these weights; it is written whole or not at all.
 
@@ -72,7 +72,7 @@ class Upgraded:
         return f"<Upgraded {self.path}: {self.nbytes} bytes>"
 
 
-def upgrade(path: str | os.PathLike, rewrite: Callable[[Prototxt], Plan]) -> Upgraded:
+def upgrade(path: str | os.PathLike[str], rewrite: Callable[[Prototxt], Plan]) -> Upgraded:
     """The caffemodel at `path` in the V2 format; no tensor is read.
 
     `rewrite` is `fcnkit.rewrites.upgrade.upgrade`, which brings what the file
@@ -161,7 +161,7 @@ def _layer(layer: "Message", blobs: Sequence[Part]) -> list[Part]:
 # ---- V0
 
 
-def _decoded(path: str | os.PathLike) -> "Message | None":
+def _decoded(path: str | os.PathLike[str]) -> "Message | None":
     """The whole message of a V0 file; None for any other."""
     from google.protobuf.message import DecodeError
 

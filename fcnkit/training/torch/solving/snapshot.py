@@ -32,7 +32,7 @@ class SnapshotFiles(NamedTuple):
 
 
 def save(
-    folder: str | os.PathLike,
+    folder: str | os.PathLike[str],
     prefix: str,
     form: str,
     blobs: Mapping[str, Sequence[np.ndarray]],
@@ -55,7 +55,7 @@ def save(
     return saved
 
 
-def save_state(path: str | os.PathLike, state: SolverState, form: str = "BINARYPROTO") -> None:
+def save_state(path: str | os.PathLike[str], state: SolverState, form: str = "BINARYPROTO") -> None:
     """The file at `path` is a solver state that Caffe reads."""
     if form == "HDF5":
         files.write(path, hdf5state.render(state), force=True)
@@ -77,7 +77,7 @@ def _parts(state: SolverState) -> Iterator[bytes | memoryview]:
     yield wire.tag(4, wire.VARINT) + wire.varint(state.step)
 
 
-def read_state(path: str | os.PathLike) -> SolverState:
+def read_state(path: str | os.PathLike[str]) -> SolverState:
     """The solver state in a file, by Caffe or by us, in either format.
 
     Raises WeightsError when it cannot be read or is none.
@@ -98,7 +98,9 @@ def read_state(path: str | os.PathLike) -> SolverState:
     )
 
 
-def weights_of(path: str | os.PathLike, state: SolverState, folder: str | os.PathLike) -> Path:
+def weights_of(
+    path: str | os.PathLike[str], state: SolverState, folder: str | os.PathLike[str]
+) -> Path:
     """The weights file that a solver state names,
     relative to `folder`, or else that of its name beside it.
 
@@ -112,7 +114,7 @@ def weights_of(path: str | os.PathLike, state: SolverState, folder: str | os.Pat
     raise WeightsError(f"{path}: {fact}; put it there")
 
 
-def prefix(solver: Prototxt, folder: str | os.PathLike) -> str:
+def prefix(solver: Prototxt, folder: str | os.PathLike[str]) -> str:
     """What the names of a solver's snapshots begin with:
     its snapshot_prefix, or the solver's own name.
 
@@ -125,7 +127,7 @@ def prefix(solver: Prototxt, folder: str | os.PathLike) -> str:
     return given or str(own)
 
 
-def check(folder: str | os.PathLike, prefix: str) -> None:
+def check(folder: str | os.PathLike[str], prefix: str) -> None:
     """Snapshots of this prefix can be saved, so far as one sees before; OutputError where not."""
     place = Path(folder, prefix).parent
     if not place.is_dir() or not os.access(place, os.W_OK):

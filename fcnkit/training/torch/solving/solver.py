@@ -94,7 +94,7 @@ class Solver:
         solver: Prototxt,
         feed: Feed,
         *,
-        folder: str | os.PathLike = ".",
+        folder: str | os.PathLike[str] = ".",
         weights: Iterable[Any] | None = None,
         device: str | None = None,
         precision: str = "fp32",
@@ -205,7 +205,7 @@ class Solver:
             self.folder, prefix, form, {**others, **self.net.saved()}, types, state
         )
 
-    def restore(self, path: str | os.PathLike) -> None:
+    def restore(self, path: str | os.PathLike[str]) -> None:
         """Parameters, iteration and history are those
         of a solver state and the weights that it names.
 

@@ -28,7 +28,7 @@ class Nets(NamedTuple):
     tests: tuple[Tested, ...] = ()
 
 
-def nets(solver: Prototxt, folder: str | os.PathLike = ".") -> Nets:
+def nets(solver: Prototxt, folder: str | os.PathLike[str] = ".") -> Nets:
     """The nets of a solver, in the states that it gives them,
     as Solver::InitTrainNet and InitTestNets do.
 
