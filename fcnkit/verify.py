@@ -8,8 +8,6 @@ scores before a final Softmax are compared as well.
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from fcnkit.engines.engine import Job, choose
-from fcnkit.engines.inputs import check_weights, input_arrays, known_size, nominal
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Top, build
@@ -90,6 +88,10 @@ def verify(
     WeightsError when a layer has no weights, EngineError when the engine
     refuses a net.
     """
+    # Every command imports this module with fcnkit, and most run no net.
+    from fcnkit.engines.engine import Job, choose
+    from fcnkit.engines.inputs import check_weights, input_arrays
+
     runner = choose(engine, device)
     graph, new_graph = build(net), build(new_net)
     data = input_arrays(graph, inputs or {}, seed)
@@ -132,6 +134,9 @@ def slide(
     window or the FCN's output than the windows.
     """
     import numpy as np
+
+    from fcnkit.engines.engine import Job, choose
+    from fcnkit.engines.inputs import known_size, nominal
 
     runner = choose(engine)
     graph, fcn_graph = build(net), build(fcn_net)

@@ -58,7 +58,7 @@ FORMATS_JOINED = {
     ("formats.solverstate", "formats.wire"),
     ("formats.solverstate", "formats.blobproto"),
     ("formats.datum", "formats.schema"),
-    ("formats.hdf5", "formats.hdf5_frame"),
+    ("formats.hdf5_frame", "formats.hdf5"),
     ("formats.schema", "formats.prototxt"),
     ("formats.schema", "formats.values"),
     ("formats.schema", "formats.descriptors"),

@@ -10,9 +10,7 @@ from typing import Any
 
 import click
 
-from fcnkit.cli.progress import measured
 from fcnkit.cli.text import encodable
-from fcnkit.engines.engine import names, with_devices
 from fcnkit.errors import OutputError, PrototxtError
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
@@ -137,18 +135,6 @@ def shape_option(function: Callable) -> Callable:
     )(function)
 
 
-def engine_options(function: Callable) -> Callable:
-    """--engine and --device: what runs the net, and on what."""
-    engines = click.Choice(names())
-    devices = f"For {' or '.join(with_devices())}: cpu, cuda, cuda:1; a GPU where there is one."
-    for option in (
-        click.option("--device", metavar="DEVICE", help=devices),
-        click.option("--engine", type=engines, help="The first of these that is installed."),
-    ):
-        function = option(function)
-    return function
-
-
 def plan_options(function: Callable) -> Callable:
     """Adds --diff, --json and --force."""
     for option in (
@@ -265,6 +251,8 @@ def file_saver(content) -> Callable:
     """How `write_all` writes what has a `save`; the progress of a large one is shown."""
 
     def save(path, *, force):
+        from fcnkit.cli.progress import measured  # most commands write no weights
+
         with measured(content.nbytes, f"writing {Path(path).name}") as advance:
             content.save(path, force=force, progress=advance)
 

@@ -7,7 +7,6 @@ from fcnkit.cli.arguments import (
     Pairs,
     check_stdout,
     encodable,
-    engine_options,
     load_net,
     open_weights,
     saver,
@@ -19,6 +18,7 @@ from fcnkit.cli.arguments import (
     weights_saver,
     write_all,
 )
+from fcnkit.cli.engines import engine_options
 from fcnkit.cli.operations import Do, WithOperations, carried_out
 
 NET = click.argument("net", metavar="NET")

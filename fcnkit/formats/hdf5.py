@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fcnkit.errors import WeightsError, error_text, printable
-from fcnkit.formats.hdf5_frame import DEEPEST, types
 from fcnkit.shape import Shape
 
 if TYPE_CHECKING:
@@ -31,6 +30,8 @@ AGAIN = "the file is damaged or cut short, get it again"
 _REPACK = "write it plainly (h5repack -f NONE -l CONTI OLD NEW)"
 _SHARED = "Caffe leaves out a blob that another layer shares: give the binary caffemodel"
 _LARGEST_COUNT = 2**31 - 1
+DEEPEST = 32
+"""How many groups may stand in each other."""
 
 
 class Dataset(NamedTuple):
@@ -242,6 +243,13 @@ def _type(dataset: "DatasetID", place: str, byte: int) -> str:
             return name
     fact = f"expected little-endian floating-point values, found {_described(stored)}"
     raise _Fault(place, byte, f"{fact}; write them as float32")
+
+
+def types() -> "dict[str, TypeID]":
+    """The types of values, by their names."""
+    from h5py import h5t
+
+    return {"float16": h5t.IEEE_F16LE, "float32": h5t.IEEE_F32LE, "float64": h5t.IEEE_F64LE}
 
 
 def _described(stored: "TypeID") -> str:

@@ -9,14 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.errors import WeightsError, printable
+from fcnkit.formats.hdf5 import DEEPEST, types
 from fcnkit.shape import Shape
 
 if TYPE_CHECKING:
     from h5py.h5g import GroupID
-    from h5py.h5t import TypeID
-
-DEEPEST = 32
-"""How many groups may stand in each other."""
 
 
 class Frame(NamedTuple):
@@ -148,10 +145,3 @@ def _reserved(group: "GroupID", number: int, shape: Shape, dtype: str) -> int:
     space = h5s.create_simple(shape) if shape else h5s.create(h5s.SCALAR)
     dataset = h5d.create(group, b"%d" % number, types()[dtype], space, how)
     return dataset.get_offset() or 0
-
-
-def types() -> "dict[str, TypeID]":
-    """The types of values, by their names."""
-    from h5py import h5t
-
-    return {"float16": h5t.IEEE_F16LE, "float32": h5t.IEEE_F32LE, "float64": h5t.IEEE_F64LE}

@@ -8,15 +8,18 @@ that it is read, compared and copied by the same means.
 import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit import files
 from fcnkit.errors import WeightsError, printable
-from fcnkit.formats import hdf5, hdf5_frame, npz
+from fcnkit.formats import hdf5, npz
 from fcnkit.formats.blobproto import Chunk
 from fcnkit.progress import Progress, reported
 from fcnkit.shape import Shape
 from fcnkit.weights.blobs import Blob, Lazy, OpenFile, Stored, writable
+
+if TYPE_CHECKING:
+    from fcnkit.formats.hdf5_frame import Frame
 
 Layers = Mapping[str, Sequence[Blob]]
 
@@ -96,6 +99,8 @@ def save_hdf5(
     """The file at `path` is a .caffemodel.h5 of these layers,
     each with a group, if only an empty one.
     """
+    from fcnkit.formats import hdf5_frame  # most files are read
+
     ready = {name: [writable(blob) for blob in blobs] for name, blobs in layers.items()}
     made = hdf5_frame.frame(
         (name, [(blob.shape, blob.dtype) for blob in blobs]) for name, blobs in ready.items()
@@ -110,7 +115,7 @@ def save_hdf5(
         file.write(made.between(done, made.size))
 
 
-def _in_order(layers: Layers, frame: hdf5_frame.Frame) -> list[tuple[int, Blob]]:
+def _in_order(layers: Layers, frame: "Frame") -> list[tuple[int, Blob]]:
     """The blobs that have values, by where these go."""
     placed = (
         (start, blob)
