@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import prod
 from typing import Any, NamedTuple
 
 from fcnkit import notebook
@@ -15,7 +14,7 @@ from fcnkit.nets.graph import Graph, Layer, State, Top, build
 from fcnkit.nets.layers.table import TYPES, of
 from fcnkit.nets.memory import Memory, memory
 from fcnkit.nets.shapes import Shapes, shapes_of
-from fcnkit.shape import Shape
+from fcnkit.shape import Shape, alike
 from fcnkit.tables import aligned
 from fcnkit.weights.blobs import Blob
 
@@ -306,7 +305,7 @@ def fit(blob: Blob, shape: Sequence[int]) -> str:
     """Whether a stored blob fits a parameter of this shape, as it is or after a reshape."""
     if blob.fits(shape):
         return FITS
-    return RESHAPE if blob.count == prod(shape) else MISMATCH
+    return RESHAPE if alike(blob.shape, shape) else MISMATCH
 
 
 def _cells(row: LayerRow) -> dict[str, str]:

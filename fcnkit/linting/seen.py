@@ -11,7 +11,7 @@ from fcnkit.formats.schema import View
 from fcnkit.nets import coords
 from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.graph import Graph, Layer, Top
-from fcnkit.nets.layers.table import channels_of, count_of_outputs, has_bias, of
+from fcnkit.nets.layers.table import has_bias, of
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import Shapes
 from fcnkit.plan import Offset
@@ -71,15 +71,9 @@ class Seen:
 
     def classes(self, top: Top, axis: int = 1) -> int | None:
         """How many channels a top has, from its shape or from the layer that makes them."""
-        while self.shapes.tops[top] is None:
-            layer = self.graph.producer(top)
-            if of(layer).linear and axis == 1:
-                return count_of_outputs(layer)
-            kept = channels_of(layer)
-            if not kept:
-                return None
-            top = kept[0]
-        shape = self.shapes.tops[top] or ()
+        shape = self.shapes.tops[top]
+        if shape is None:
+            return self.shapes.channels(top) if axis == 1 else None
         return shape[axis] if -len(shape) <= axis < len(shape) else None
 
 

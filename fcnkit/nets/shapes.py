@@ -32,6 +32,21 @@ class Shapes:
             return None
         return all_known(self.tops[top] for top in layer.bottoms)
 
+    def channels(self, top: Top) -> int | None:
+        """How many channels a top has, though its height and width may not be known.
+
+        The layer that makes them says so; None where none does.
+        """
+        while (shape := self.tops[top]) is None:
+            layer = self.graph.producer(top)
+            if table.of(layer).linear:
+                return table.count_of_outputs(layer)
+            kept = table.channels_of(layer)
+            if not kept:
+                return None
+            top = kept[0]
+        return shape[1] if len(shape) > 1 else None
+
     def blobs(self, layer: Layer) -> list[Shape] | None:
         """The shapes of a layer's parameters in Caffe's order, None where they are not known."""
         bottoms, kind = self.bottoms(layer), table.TYPES.get(layer.type)

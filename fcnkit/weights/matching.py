@@ -25,7 +25,7 @@ from fcnkit.nets.layers.table import (
 )
 from fcnkit.nets.shapes import Shapes
 from fcnkit.plan import Move
-from fcnkit.shape import Shape
+from fcnkit.shape import Shape, alike
 from fcnkit.tables import folded
 from fcnkit.weights.blobs import Blob
 from fcnkit.weights.store import Weights
@@ -207,8 +207,8 @@ class _Pairing:
         blobs = self.weights[source]
         why_not = ""
         if expected is None:
-            expected, why_not = _by_count(layer, blobs)
-        why_not = why_not or _misfit(blobs, expected)
+            expected, why_not = _without_size(layer, self.shapes, blobs)
+        why_not = why_not or self._misfit(layer, source, blobs, expected)
         new = tuple(map(tuple, expected))
         if why_not:
             return LayerMatch(MISMATCH, layer.name, source, _shapes(blobs), new, why_not), []
@@ -233,8 +233,33 @@ class _Pairing:
         return row, [] if verdict == COPIED else moves
 
     def _turned(self, source: str, layer: Layer) -> bool:
-        old = next((each for each in self.before.layers if each.name == source), None)
+        old = self._old(source)
         return old is not None and transposes(old) != transposes(layer)
+
+    def _old(self, source: str) -> Layer | None:
+        return next((each for each in self.before.layers if each.name == source), None)
+
+    def _misfit(
+        self, layer: Layer, source: str, blobs: Sequence[Blob], expected: Sequence[Shape]
+    ) -> str:
+        """Why the blobs cannot be those of the layer; "" where they can."""
+        if len(blobs) != len(expected):
+            return (
+                f"the file has {len(blobs)} blobs, the new net takes {len(expected)}; "
+                "see whether both have a bias (bias_term)"
+            )
+        stored = [blob.shape for blob in blobs]
+        if self._turned(source, layer):
+            stored[0] = (*stored[0][:-2], *stored[0][:-3:-1])
+        for number, (old, new) in enumerate(zip(stored, expected, strict=True)):
+            if math.prod(old) != math.prod(new):
+                return (
+                    f"blob {number} is {shown_shape(old)} ({math.prod(old)} values) in the file, "
+                    f"{shown_shape(new)} ({math.prod(new)}) in the new net; {_remedy(old, new)}"
+                )
+            if not alike(old, new):
+                return f"blob {number} is {_elsewhere(old, new)}"
+        return _other_axis(self._old(source), layer, stored, expected)
 
 
 _FILLER_WHY = "the file has no layer of this name"
@@ -248,19 +273,33 @@ def _filler(layer: Layer) -> str:
     return "; it has no weight_filler, so it would be all zeros"
 
 
-def _misfit(blobs: Sequence[Blob], expected: Sequence[Shape]) -> str:
-    if len(blobs) != len(expected):
-        return (
-            f"the file has {len(blobs)} blobs, the new net takes {len(expected)}; "
-            "see whether both have a bias (bias_term)"
-        )
-    for number, (blob, shape) in enumerate(zip(blobs, expected, strict=True)):
-        if blob.count != math.prod(shape):
-            return (
-                f"blob {number} is {shown_shape(blob.shape)} ({blob.count} values) in the file, "
-                f"{shown_shape(shape)} ({math.prod(shape)}) in the new net; "
-                f"{_remedy(blob.shape, shape)}"
-            )
+def _elsewhere(old: Shape, new: Shape) -> str:
+    """What to say of two shapes of equal counts that arrange their numbers differently."""
+    fact = (
+        f"{shown_shape(old)} in the file and {shown_shape(new)} in the new net, as many values in "
+        f"another order"
+    )
+    if len(new) == 2 and new == old[:-3:-1]:
+        return f"{fact}: one is the other's transpose; write transpose: true in the net of the file"
+    return f"{fact}; use the old sizes, or give the layer a new name in the new net"
+
+
+def _other_axis(
+    old: Layer | None, new: Layer, stored: Sequence[Shape], expected: Sequence[Shape]
+) -> str:
+    """Why weights whose outputs or groups lie elsewhere do not fit, though their shapes may.
+
+    An InnerProduct's matrix is a Convolution's windows of one group, and no Deconvolution's.
+    """
+    kind = of(new)
+    if not kind.linear or not expected:
+        return ""
+    becomes_window = len(stored[0]) == 2 < len(expected[0])
+    if becomes_window and (groups_of(new) > 1 or kind.output_axis(new)):
+        return f"its matrix in the file is for one group of outputs, not for this {new.type}"
+    spreads = old is not None and of(old).linear and of(old).spreads != kind.spreads
+    if old is not None and spreads:
+        return f"it is a {old.type} in the net of the file, and a {new.type} weighs the other way"
     return ""
 
 
@@ -277,25 +316,49 @@ def _remedy(old: Shape, new: Shape) -> str:
     )
 
 
-def _by_count(layer: Layer, blobs: Sequence[Blob]) -> tuple[list[Shape], str]:
-    """The blob shapes of a layer whose input size is not known, from what is; or why not."""
+def _without_size(layer: Layer, shapes: Shapes, blobs: Sequence[Blob]) -> tuple[list[Shape], str]:
+    """The blob shapes of a layer whose input size is not known: the file's own, or why not.
+
+    Outputs, groups and kernel are known all the same, and channels where the net says them.
+    """
     kind = of(layer)
     if not kind.linear or not blobs:
         return [blob.shape for blob in blobs], ""
-    outputs, group = count_of_outputs(layer), groups_of(layer)
-    kernel = spatial(layer).kernel if has_field(layer, "kernel_size") else ()
-    inputs_first = kind.output_axis(layer) == 1
-    fixed = (outputs // group if inputs_first else outputs) * math.prod(kernel)
-    if not fixed or blobs[0].count % fixed:
+    outputs, group = count_of_outputs(layer) or 0, groups_of(layer)
+    channels = shapes.channels(layer.bottoms[0]) if layer.bottoms else None
+    kernel = spatial(layer).kernel if has_field(layer, "kernel_size") else None
+    inputs = channels // group if channels else None
+    if kind.output_axis(layer) == 1:
+        inputs, outputs = channels, outputs // group
+    first = _first_blob(blobs[0].shape, outputs, inputs, kernel, kind.output_axis(layer) == 1)
+    if first is None:
         known = f"{outputs} outputs" + (f" and a kernel of {shown_shape(kernel)}" if kernel else "")
+        from_ = f" from {inputs} channels" if inputs else ""
         return [], (
-            f"blob 0 is {shown_shape(blobs[0].shape)} in the file, which does not divide by "
-            f"{known}; give the layer a new name, or use the old sizes"
+            f"blob 0 is {shown_shape(blobs[0].shape)} in the file, and the layer takes {known}"
+            f"{from_}; give the layer a new name, or use the old sizes"
         )
-    inputs = blobs[0].count // fixed
-    first = (inputs, outputs // group) if inputs_first else (outputs, inputs)
-    bias: list[Shape] = [(outputs,)] * has_bias(layer)
-    return [(*first, *kernel), *bias], ""
+    bias: list[Shape] = [(count_of_outputs(layer) or 0,)] * has_bias(layer)
+    return [first, *bias], ""
+
+
+def _first_blob(
+    stored: Shape, outputs: int, inputs: int | None, kernel: Shape | None, inputs_first: bool
+) -> Shape | None:
+    """The shape of weights that a stored blob may be, of known outputs and kernel; None for none.
+
+    `inputs` are the channels, where they are known; a matrix has them once for each place.
+    """
+    count = math.prod(stored)
+    places = math.prod(kernel) if kernel is not None else 1
+    if not outputs or count % (outputs * places):
+        return None
+    each = count // (outputs * places)
+    if inputs and (each != inputs if kernel is not None else each % inputs):
+        return None
+    pair = (each, outputs) if inputs_first else (outputs, each)
+    wanted = (*pair, *(kernel or ()))
+    return wanted if alike(stored, wanted) else None
 
 
 _ORDER_WHY = "the same weights give other results"

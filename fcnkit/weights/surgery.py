@@ -5,11 +5,15 @@ a net that somebody else wrote.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import prod
 from typing import Protocol
 
 from fcnkit.errors import WeightsError
 from fcnkit.formats.blobproto import ITEM_BYTES, shown_shape
-from fcnkit.plan import Move
+from fcnkit.nets.graph import Layer, graphs
+from fcnkit.nets.shapes import shapes_of
+from fcnkit.plan import Move, Plan
+from fcnkit.shape import Shape, alike
 from fcnkit.weights import arithmetic, fillers
 from fcnkit.weights.blobs import Blob, Lazy, reshaped, zeros
 from fcnkit.weights.blobs import blob as as_blob
@@ -40,6 +44,7 @@ def transplant(plan: Moving, weights: Weights) -> Weights:
     Raises WeightsError when a source layer is not in the file, when it has
     another number of blobs than the moves take, or when counts differ.
     """
+    _check_belongs(plan, weights)
     targets: dict[str, list[Move]] = {}
     for move in plan.moves:
         if move.how != "drop":
@@ -50,6 +55,41 @@ def transplant(plan: Moving, weights: Weights) -> Weights:
     result = weights.drop(*(name for name in weights if name in dropped and name not in heirs))
     result = result.rename({old: new for old, new in heirs.items() if old != new})
     return result.put_all(made, types={target: _type(group) for target, group in targets.items()})
+
+
+def _check_belongs(plan: Moving, weights: Weights) -> None:
+    """What a rewrite's moves read are blobs of the net before it, as far as its sizes are known.
+
+    Raises WeightsError for a layer with more or fewer blobs, or with values in
+    another order: counts alone would let both pass.
+    """
+    if not isinstance(plan, Plan):
+        return
+    read = {layer for move in plan.moves for layer, _ in move.reads}
+    for graph in graphs(plan.before) if read else ():
+        shapes = shapes_of(graph, refuse=lambda fault, error: None)
+        for layer in graph.layers:
+            expected = shapes.blobs(layer) if layer.name in read else None
+            if expected is not None and weights.get(layer.name):
+                _check_blobs(layer, expected, weights)
+
+
+def _check_blobs(layer: Layer, expected: Sequence[Shape], weights: Weights) -> None:
+    stored = weights.layer(layer.name).blobs
+    where = f'{weights.path}: layer "{layer.name}"'
+    if len(stored) != len(expected):
+        raise WeightsError(
+            f"{where}: has {len(stored)} blobs, and a {layer.type} of {layer.field.source.path}, "
+            f"line {layer.line}, {len(expected)}; see whether both have a bias (bias_term), or "
+            f"statistics of the same fork"
+        )
+    for number, (blob, shape) in enumerate(zip(stored, expected, strict=True)):
+        if blob.count == prod(shape) and not alike(blob.shape, shape):
+            raise WeightsError(
+                f"{where}, blob {number}: is {shown_shape(blob.shape)}, and in the net "
+                f"{shown_shape(shape)}, as many values in another order; give the weights of "
+                f"this net"
+            )
 
 
 def _heirs(targets: Mapping[str, Sequence[Move]]) -> dict[str, str]:

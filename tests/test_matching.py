@@ -1,0 +1,125 @@
+"""Equal counts are not equal meanings: which stored shapes fit which layers."""
+
+import numpy as np
+import pytest
+
+import fcnkit as fk
+from fcnkit.errors import WeightsError
+from fcnkit.nets.shapes import shapes_of
+from fcnkit.shape import alike
+from fcnkit.weights import store
+from fcnkit.weights.matching import match
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ((4, 3, 3, 5), (4, 3, 3, 5)),
+        ((1, 1, 10, 20), (10, 20)),
+        ((10,), (1, 1, 1, 10)),
+        ((1, 10, 1, 1), (10,)),
+        ((10, 20), (10, 5, 2, 2)),
+        ((1, 1, 10, 20), (10, 5, 2, 2)),
+        ((10, 5, 2, 2), (10, 20)),
+        ((10, 30), (10, 5, 1, 2, 3)),
+        ((1, 27), (1, 3, 3, 3)),
+        ((), (1,)),
+        ((1, 1, 1, 1), ()),
+    ],
+)
+def test_shapes_that_arrange_numbers_alike(old, new):
+    assert alike(old, new) and alike(new, old)
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ((4, 3, 3, 5), (4, 3, 5, 3)),
+        ((10, 288), (288, 10)),
+        ((1, 9), (9, 1)),
+        ((10, 20), (20, 5, 2)),
+        ((6, 16, 1, 1), (3, 32, 1, 1)),
+        ((8, 1, 3, 3), (8, 3, 3, 1)),
+        ((1, 8, 3, 3), (8, 1, 3, 3)),
+        ((4, 9), (2, 2, 9)),
+        ((6,), (2, 3)),
+    ],
+)
+def test_shapes_that_do_not(old, new):
+    assert not alike(old, new) and not alike(new, old)
+
+
+def _net(tmp_path, name, layers):
+    path = tmp_path / f"{name}.prototxt"
+    path.write_text(
+        'layer { name: "data" type: "Input" top: "data" '
+        "input_param { shape { dim: 1 dim: 4 dim: 6 dim: 6 } } }\n" + layers
+    )
+    return fk.read(path)
+
+
+def _one(kind, params, bottom="data"):
+    return f'layer {{ name: "x" type: "{kind}" bottom: "{bottom}" top: "x" {params} }}\n'
+
+
+@pytest.mark.parametrize(
+    "kind, params, stored, fact",
+    [
+        ("Convolution", "num_output: 4 kernel_h: 3 kernel_w: 5", (4, 4, 5, 3), "in another order"),
+        ("InnerProduct", "num_output: 6", (144, 6), "transpose"),
+        ("Convolution", "num_output: 4 kernel_size: 6 group: 2", (4, 72), "one group"),
+        ("Deconvolution", "num_output: 4 kernel_size: 6", (4, 144), "one group"),
+    ],
+)
+def test_as_many_values_in_another_order_are_a_mismatch(tmp_path, kind, params, stored, fact):
+    message = "inner_product_param" if kind == "InnerProduct" else "convolution_param"
+    new = _net(tmp_path, "new", _one(kind, f"{message} {{ {params} bias_term: false }}"))
+    weights = store.create().put("x", [np.ones(stored, "f4")])
+    graph = fk.build(new)
+    (row,) = match(graph, graph, shapes_of(graph), weights).rows
+    assert row.verdict == "MISMATCH" and fact in row.why
+
+
+def test_a_convolution_does_not_become_a_deconvolution(tmp_path):
+    params = "convolution_param { num_output: 4 kernel_size: 3 bias_term: false }"
+    nets = [_net(tmp_path, kind, _one(kind, params)) for kind in ("Convolution", "Deconvolution")]
+    old, new = map(fk.build, nets)
+    weights = store.create().put("x", [np.ones((4, 4, 3, 3), "f4")])
+    (row,) = match(old, new, shapes_of(new), weights).rows
+    assert row.verdict == "MISMATCH" and "weighs the other way" in row.why
+
+
+@pytest.mark.parametrize("stored, fits", [((3, 16, 1, 1), True), ((6, 16, 1, 1), False),
+                                          ((3, 32, 1, 1), False), ((3, 16), True)])  # fmt: skip
+def test_channels_are_known_where_sizes_are_not(tmp_path, stored, fits):
+    data = 'layer { name: "data" type: "Data" top: "data" data_param { batch_size: 1 } }\n'
+    conv = _one("Convolution", "convolution_param { num_output: 16 kernel_size: 3 }")
+    score = 'layer { name: "s" type: "Convolution" bottom: "r" top: "s" '
+    score += "convolution_param { num_output: 3 kernel_size: 1 bias_term: false } }\n"
+    relu = 'layer { name: "r" type: "ReLU6" bottom: "x" top: "r" }\n'
+    graph = fk.build(fk.parse(data + conv + relu + score))
+    weights = store.create().put("s", [np.ones(stored, "f4")])
+    found = match(graph, graph, shapes_of(graph), weights)
+    (row,) = [row for row in found.rows if row.layer == "s"]
+    assert (row.verdict != "MISMATCH") is fits
+
+
+def test_a_plan_takes_the_weights_of_its_own_net_alone(tmp_path):
+    net = _net(tmp_path, "net", _one("InnerProduct", "inner_product_param { num_output: 6 }"))
+    plan = fk.convolutionalize(net)
+    scrambled = store.create().put("x", [np.ones((144, 6), "f4"), np.ones(6, "f4")])
+    with pytest.raises(WeightsError, match="144 x 6, and in the net 6 x 144, as many values"):
+        fk.transplant(plan, scrambled)
+
+
+@pytest.mark.parametrize("more, blobs", [("", 5), ("bias_term: false", 2)])
+def test_a_fold_counts_the_blobs(tmp_path, more, blobs):
+    """NVCaffe stores five for a BatchNorm, and a Scale may have stored more than the net says."""
+    conv = _one("Convolution", "convolution_param { num_output: 4 kernel_size: 1 }")
+    kind, message = ("BatchNorm", "batch_norm_param") if blobs == 5 else ("Scale", "scale_param")
+    link = f'layer {{ name: "l" type: "{kind}" bottom: "x" top: "l" {message} {{ {more} }} }}\n'
+    plan = fk.fold(_net(tmp_path, "net", conv + link))
+    weights = store.create().put("x", [np.ones((4, 4, 1, 1), "f4"), np.ones(4, "f4")])
+    stored = [np.ones(1 if number == 2 else 4, "f4") for number in range(blobs)]
+    with pytest.raises(WeightsError, match=f"has {blobs} blobs"):
+        fk.transplant(plan, weights.put("l", stored))
