@@ -4,13 +4,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, lru_cache
+from hashlib import blake2b
 from itertools import product
 from typing import NamedTuple
 
 from type_deeds import DEEDS
 from type_nets import POSITIONS, X, planned
 from type_oracle import Asked, asked
-from type_text import LAYOUTS, generations, written
+from type_text import LAYOUTS, fields_of, generations, written
 from type_tried import EQUAL, Answer, Tried, start
 
 from fcnkit.engines.caffe import Question
@@ -94,19 +95,35 @@ class Fate(NamedTuple):
 
 
 def fates(tried: Iterable[Case], caffe) -> list[Fate]:
-    """What becomes of each case, for two starts of Caffe."""
+    """What becomes of each case, for two starts of Caffe.
+
+    Nets that read the same, whatever their layout, are asked about once.
+    """
     tried = list(tried)
     plans = [_planned(case) for case in tried]
-    todo = [at for at, plan in enumerate(plans) if isinstance(plan, Plan)]
-    _ask_before([tried[at] for at in todo], caffe)
-    answers = [_judged(tried[at], plans[at]) for at in todo]
-    posed = [one for answer in answers if isinstance(answer, Answer) for one in answer.asked]
-    found = iter(caffe.ask([_question(one) for one in posed]))
-    words = {
-        at: _word(one, [next(found) for _ in one.asked]) if isinstance(one, Answer) else one
-        for at, one in zip(todo, answers, strict=True)
+    keys = {
+        at: _reading(tried[at], plan) for at, plan in enumerate(plans) if isinstance(plan, Plan)
     }
-    return [Fate(case, words.get(at, plans[at])) for at, case in enumerate(tried)]
+    new = {key: at for at, key in keys.items() if key not in _words}
+    _ask_before([tried[at] for at in new.values()], caffe)
+    answers = {key: _judged(tried[at], plans[at]) for key, at in new.items()}
+    posed = [one for each in answers.values() if isinstance(each, Answer) for one in each.asked]
+    found = iter(caffe.ask([_question(one) for one in posed]))
+    for key, one in answers.items():
+        answered = isinstance(one, Answer)
+        _words[key] = _word(one, [next(found) for _ in one.asked]) if answered else one
+    return [
+        Fate(case, _words[keys[at]] if at in keys else plans[at]) for at, case in enumerate(tried)
+    ]
+
+
+_words: dict[tuple, str] = {}
+
+
+def _reading(case: Case, plan: Plan) -> tuple:
+    """What the plan comes to: its net, however it is laid out, and its moves."""
+    digest = blake2b(repr((fields_of(plan.net.root), plan.moves, plan.offsets)).encode())
+    return case.kind, case.position, case.deed, digest.digest()
 
 
 def _planned(case: Case) -> Plan | str:

@@ -416,6 +416,8 @@ def test_a_scalar_is_written_as_text_format_has_it(value, text):
         ("a: { b: 1 }", Style(colon=True)),
         ("a: { } b { }", Style()),
         ("a <\n   b: 1\n>", Style(indent="   ")),
+        ("a [\n  {\n     b: 1\n  }\n]", Style(indent="   ")),
+        ("\t\ta {\n\t\t  b: 1\n}", Style()),
     ],
 )
 def test_the_style_of_a_file_is_seen(text, style):

@@ -80,12 +80,13 @@ def _dims(shape: Shape) -> str:
 
 
 def _read(text: str) -> Pairs:
-    return _pairs(prototxt.parse(text).root)
+    return fields_of(prototxt.parse(text).root)
 
 
-def _pairs(message: Field) -> Pairs:
+def fields_of(message: Field) -> Pairs:
+    """What a message says, without how it is laid out."""
     return [
-        (field.name, field.raw if field.fields is None else _pairs(field))
+        (field.name, field.raw if field.fields is None else fields_of(field))
         for field in message.fields
     ]
 

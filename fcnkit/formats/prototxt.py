@@ -64,9 +64,10 @@ class Prototxt:
     def style(self) -> Style:
         """The indent, newline, quote and colon that this file uses."""
         text = self.text
-        indent = re.search(r"[{<][ \t]*\r?\n([ \t]+)[A-Za-z\[]", text)
+        first = re.search(r"[{<][ \t]*\r?\n([ \t]+)[A-Za-z\[]", text)
+        indent = first and first[1].removeprefix(_margin(text, first.start()))
         return Style(
-            indent=indent[1] if indent else "  ",
+            indent=indent or "  ",
             newline="\r\n" if "\r\n" in text else "\n",
             quote="'" if re.search(r":\s*'", text) and not re.search(r':\s*"', text) else '"',
             colon=bool(re.search(r"\w\s*:\s*\{", text) and not re.search(r"\w\s*\{", text)),
@@ -160,6 +161,12 @@ def literal(value: object, style: Style = STYLE) -> str:
     return f"{value}"
 
 
+def _margin(text: str, at: int) -> str:
+    """The white space that begins a line."""
+    line = text[text.rfind("\n", 0, at) + 1 : at]
+    return line[: len(line) - len(line.lstrip(" \t"))]
+
+
 def without(field: Field) -> Edit:
     """The edit that takes a field away, its separator and its whole lines with it.
 
@@ -191,13 +198,13 @@ def _commas(root: Field, edits: Sequence[Edit]) -> Iterator[Edit]:
     if not gone or "[" not in root.source.text:
         return
     for elements in _lists(root):
-        left = [at for at, one in enumerate(elements) if (one.start, one.stop) not in gone]
-        first = left[0] if left else len(elements)
-        for at, one in enumerate(elements):
-            if at < first and at + 1 < len(elements):
-                yield _comma_after(one, elements[at + 1])._replace(why=gone[one.start, one.stop])
-            elif at > first and at not in left:
-                yield _comma_before(elements[at - 1], one)._replace(why=gone[one.start, one.stop])
+        whys = [gone.get((one.start, one.stop)) for one in elements]
+        first = next((at for at, why in enumerate(whys) if why is None), len(elements))
+        for at, (one, why) in enumerate(zip(elements, whys, strict=True)):
+            if why is not None and at > first:
+                yield _comma_before(elements[at - 1], one)._replace(why=why)
+            elif why is not None and at + 1 < len(elements):
+                yield _comma_after(one, elements[at + 1])._replace(why=why)
 
 
 def _lists(root: Field) -> Iterator[list[Field]]:
