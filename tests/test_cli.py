@@ -4,6 +4,7 @@ nothing is left behind after a failure.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -574,3 +575,18 @@ def test_a_file_without_layers_is_no_net(tmp_path, monkeypatch, words, text):
     assert done.exit_code == 2
     assert "solver.prototxt: it has no layers" in done.output
     assert not Path("out").exists()
+
+
+def help_of(command, words=()):
+    """Every command's help, those of groups' commands too."""
+    yield words, run(*words, "--help").output
+    for name in getattr(command, "list_commands", lambda _: ())(None):
+        yield from help_of(command.get_command(None, name), (*words, name))
+
+
+def test_help_fits_a_terminal_and_every_example_is_a_command():
+    for words, text in help_of(main):
+        assert max(map(len, text.splitlines())) <= 80, words
+        examples = [line.split() for line in text.splitlines() if line.startswith("  fcnkit ")]
+        assert {name for _, name, *_ in examples} <= set(main.list_commands(None)), words
+        assert not re.search(r"\S fcnkit [a-z]+ \S+\.(prototxt|caffemodel)", text), words

@@ -129,9 +129,11 @@ def create(images, labels, output, jobs, resume, as_json, force, **options) -> N
     \b
     fcnkit dataset create JPEGImages SegmentationClass -o voc --classes 21 \\
         --list train.txt --val-list val.txt
-    fcnkit dataset create train/images train/labels -o camvid --classes classes.txt --void 11 \\
+    fcnkit dataset create train/images train/labels -o camvid \\
+        --classes classes.txt --void 11 \\
         --val-images val/images --val-labels val/labels
-    fcnkit dataset create RGB GT -o synthia --colours colours.txt --split 0.1 --resize 640x380
+    fcnkit dataset create RGB GT -o synthia --colours colours.txt --split 0.1 \\
+        --resize 640x380
     """
     from fcnkit.datasets.create import create as make
 

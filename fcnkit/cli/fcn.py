@@ -168,8 +168,10 @@ def fcn(
 
     \b
     fcnkit fcn template:alexnet --classes 21 --stride 32
-    fcnkit fcn deploy.prototxt --classes 21 --stride 8 --weights net.caffemodel -o fcn8s
-    fcnkit fcn template:vgg16 --classes 21 --stride 8 --style berkeley -o voc-fcn8s
+    fcnkit fcn deploy.prototxt --classes 21 --stride 8 \\
+        --weights net.caffemodel -o fcn8s
+    fcnkit fcn template:vgg16 --classes 21 --stride 8 --style berkeley \\
+        -o voc-fcn8s
     """
     from fcnkit.rewrites.berkeley import deployed
     from fcnkit.rewrites.fcn import fcn as rewrite

@@ -150,8 +150,10 @@ def infer(
     classes.
 
     \b
-    fcnkit infer fcn8s/deploy.prototxt fcn8s.caffemodel photos -o seen --mean 104,117,123 --colours
-    voc fcnkit infer conv.prototxt conv.caffemodel cat.jpg -o seen --labels synset_words.txt --top 5
+    fcnkit infer fcn8s/deploy.prototxt fcn8s.caffemodel photos -o seen \\
+        --mean 104,117,123 --colours voc
+    fcnkit infer conv.prototxt conv.caffemodel cat.jpg -o seen \\
+        --labels synset_words.txt --top 5
     """
     import tempfile  # slow to load
 

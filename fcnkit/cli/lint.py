@@ -60,7 +60,8 @@ def lint(nets, weights, solver, phase, stages, inputs, ignore, as_json) -> None:
 
     \b
     fcnkit lint train_val.prototxt
-    fcnkit lint train_val.prototxt --solver solver.prototxt --weights init.caffemodel
+    fcnkit lint train_val.prototxt --solver solver.prototxt \\
+        --weights init.caffemodel
     """
     from fcnkit.linting.walk import KINDS
     from fcnkit.linting.walk import lint as lint_net

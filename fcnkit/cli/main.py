@@ -78,7 +78,8 @@ def main() -> None:
     \b
     fcnkit inspect deploy.prototxt
     fcnkit convolutionalize deploy.prototxt -o conv.prototxt
-    fcnkit fcn deploy.prototxt --classes 21 --stride 8 -o fcn8s --weights net.caffemodel
+    fcnkit fcn deploy.prototxt --classes 21 --stride 8 -o fcn8s \\
+        --weights net.caffemodel
     """
 
 

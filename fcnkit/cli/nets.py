@@ -57,8 +57,10 @@ def inspect(ctx, net, weights, phase, stages, inputs, to, memory, as_json) -> No
     \b
     fcnkit inspect template:vgg16
     fcnkit inspect net.caffemodel
-    fcnkit inspect deploy.prototxt --input data=1,3,500,500 --weights net.caffemodel
-    fcnkit inspect train_val.prototxt --phase TRAIN --input data=1,3,375,500 --memory
+    fcnkit inspect deploy.prototxt --input data=1,3,500,500 \\
+        --weights net.caffemodel
+    fcnkit inspect train_val.prototxt --phase TRAIN --memory \\
+        --input data=1,3,375,500
     """
     from fcnkit.inspection import inspect as look
     from fcnkit.nets.graph import State
@@ -107,7 +109,8 @@ def draw(net, output, phase, stages, inputs, force) -> None:
 
     \b
     fcnkit draw deploy.prototxt -o net.svg
-    fcnkit draw train_val.prototxt --phase TRAIN --input data=1,3,500,500 -o net.svg
+    fcnkit draw train_val.prototxt --phase TRAIN --input data=1,3,500,500 \\
+        -o net.svg
     """
     from fcnkit.drawing.draw import draw as drawn
     from fcnkit.nets.graph import State

@@ -44,7 +44,8 @@ def score(predictions, labels, split, picture, jobs, as_json, force, **options) 
 
     \b
     fcnkit score predictions labels --classes 21
-    fcnkit score predictions labels --classes classes.txt --ignore 255 --picture scores.png
+    fcnkit score predictions labels --classes classes.txt --ignore 255 \\
+        --picture scores.png
     fcnkit score predictions data --json
     """
     of = _of_dataset if _is_dataset(labels) else _of_files
