@@ -223,11 +223,17 @@ def test_both_phases_with_stored_statistics():
 def test_a_file_of_another_net(tmp_path):
     old = weights(net(FOLDS["in place"]), tmp_path / "old.caffemodel")
     plan = fk.fold(net(FOLDS["no bias"]))
-    with pytest.raises(fk.FcnkitError, match='layer "c": has 2 blobs, and layer "c" takes 1'):
+    with pytest.raises(
+        fk.FcnkitError,
+        match='layer "c": has 2 blobs, and a Convolution of sketch.prototxt, line 7, 1',
+    ):
         fk.transplant(plan, old)
     with pytest.raises(fk.FcnkitError, match='has no layer "bn"'):
         fk.transplant(fk.fold(net(FOLDS["in place"])), old.drop("bn"))
-    with pytest.raises(fk.FcnkitError, match='layer "bn", blob 1: there are 1 blobs'):
+    with pytest.raises(
+        fk.FcnkitError,
+        match='layer "bn": has 1 blobs, and a BatchNorm of sketch.prototxt, line 14, 3',
+    ):
         fk.transplant(fk.fold(net(FOLDS["in place"])), old.put("bn", old["bn"][:1]))
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from fcnkit.exporting import normal, pointwise, rearrange, windows
 from fcnkit.exporting.draft import Site
 from fcnkit.nets.graph import Layer
-from fcnkit.nets.layers.table import fork_fields, trait
+from fcnkit.nets.layers.strange_fields import fork_fields
+from fcnkit.nets.layers.table import trait
 from fcnkit.nets.layers.traits import Trait
 
 OPERATORS: dict[str, Callable[[Site], list[str]]] = {

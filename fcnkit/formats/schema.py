@@ -97,6 +97,12 @@ class View:
         """Whether this message has such a field, written or not; the fields of forks apart."""
         return name in self._slots
 
+    @property
+    def strange(self) -> bool:
+        """Whether the text gives a field that neither Caffe nor any known fork has here."""
+        names = {field.name for field in self._fields} - self._slots.keys()
+        return bool(names - _fork_slots(self.message_name).keys()) if names else False
+
     def has(self, name: str) -> bool:
         """Whether the text gives this field."""
         return self.field(name) is not None

@@ -15,6 +15,7 @@ from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Layer, Top, graphs
 from fcnkit.nets.layers.axes import show
+from fcnkit.nets.layers.strange_fields import not_understood
 from fcnkit.nets.layers.table import is_pointwise, of, trait
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import shapes_of
@@ -127,6 +128,9 @@ def _convert(
             f"data=1,3,227,227"
         )
         return None
+    strange = not_understood(layer)
+    if strange:
+        raise Refused([layer], strange)
     axis = view.get("axis")
     if axis + (len(before) if axis < 0 else 0) != 1:
         raise Refused(

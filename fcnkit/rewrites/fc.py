@@ -11,6 +11,7 @@ from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.nets.graph import Layer, Top
 from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.sliding import spatial
+from fcnkit.nets.layers.strange_fields import not_understood
 from fcnkit.nets.layers.table import of
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import set_name, taken_out
@@ -69,6 +70,9 @@ def _simulate(state: Known, keep: Mapping[str, str]) -> _Result:
         whole = None if layer.name in keep else _covered(layer, given)
         tops: list[Shape | None]
         if whole is not None:
+            strange = not_understood(layer)
+            if strange:
+                raise Refused([layer], strange)
             seen[layer.name] = (*whole, 1, 1)[:4]
             tops = [(whole[0], layer.param("convolution_param").get("num_output"))]
         elif given == [old[bottom] for bottom in layer.bottoms]:

@@ -15,6 +15,7 @@ from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import canonical
+from fcnkit.nets.layers.strange_fields import not_understood
 from fcnkit.nets.layers.table import (
     axis_of,
     count_of_outputs,
@@ -106,6 +107,9 @@ def _why_not(
     if len(layer.tops) > 1:
         return f'"{layer.name}" has {len(layer.tops)} tops from the same weights'
     for each in (layer, link):
+        strange = not_understood(each, of(each).affine_heeds)
+        if strange:
+            return strange if each is link else f'"{layer.name}": {strange}'
         shared = work.sharing(each)
         if shared:
             return shared if each is link else f'"{layer.name}": {shared}'

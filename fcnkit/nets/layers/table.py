@@ -6,17 +6,14 @@ Layer and the shapes of its bottoms, stand in the file of its family and are
 those of Caffe's layer of the same name.
 """
 
-from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
 from fcnkit.errors import NetError
-from fcnkit.formats import schema
 from fcnkit.nets.graph import Layer, Top
 from fcnkit.nets.layers import forks, losses, normal, pointwise, rearrange, sources, windows
 from fcnkit.nets.layers.fork_table import FORKS
 from fcnkit.nets.layers.traits import (
-    ALWAYS_NEUTRAL,
     MANY,
     Facts,
     LayerType,
@@ -95,7 +92,8 @@ _CAFFE = (
     ),
     LayerType(
         "Pooling", Trait.PLACES, "pooling_param", windows.pooling,
-        neutral=windows.HEEDED, tops=(1, 2), keeps_zero=yes, **_SLIDING
+        neutral=windows.HEEDED, tops=(1, 2), keeps_zero=yes,
+        unknown=windows.STRANGE, **_SLIDING
     ),
     LayerType(
         "Im2col", Trait.ARRANGES, "convolution_param", windows.im2col, keeps_zero=yes, **_SLIDING
@@ -138,7 +136,7 @@ _CAFFE = (
     ),
     LayerType(
         "BatchNorm", Trait.CHANNEL, "batch_norm_param", normal.batch_norm, forks.batch_norm_blobs,
-        affine=forks.batch_norm_affine, **_SAME
+        affine=forks.batch_norm_affine, affine_heeds=frozenset(("scale_bias",)), **_SAME
     ),
     LayerType(
         "Scale", Trait.CHANNEL, "scale_param", normal.scale, normal.scale_blobs, bottoms=(1, 2),
@@ -364,20 +362,3 @@ def channels_of(layer: Layer) -> list[Top]:
 def sized_by(layer: Layer) -> list[Top]:
     """The bottoms of which the layer reads the size alone."""
     return [layer.bottoms[index] for index in of(layer).sized(layer)]
-
-
-def fork_fields(layer: Layer) -> Iterator[tuple[str, str | None]]:
-    """The fields that a fork adds to a layer of Caffe's, and that may change what it computes.
-
-    Each comes with the fork's name, None where no fork is known to have it.
-    """
-    if layer.type not in CAFFE:
-        return
-    neutral = of(layer).neutral | ALWAYS_NEUTRAL
-    for param in (field for field in layer.field.fields or () if field.name.endswith("_param")):
-        message = schema.slots("LayerParameter").get(param.name)
-        if message is None or param.name == "transform_param":
-            continue
-        for field, _ in schema.unknown(message.message, param):
-            if field.name not in neutral:
-                yield field.name, schema.fork_of(message.message, field.name)

@@ -214,7 +214,8 @@ class LayerType(NamedTuple):
         each in its place; by default as the trait has it.
     spreads: whether each number of its bottom is spread over a window of its top.
     output_axis(layer): the axis of its weights that counts the outputs.
-    affine(layer): its factor and summand of each channel; None for another rule.
+    affine(layer): its factor and summand of each channel; None for another rule;
+        `affine_heeds` are fields of forks that it takes into account.
     identity(layer): whether its tops are its bottom's numbers in the same order when
         the net is tested; `shares`: whether Caffe keeps both in one memory.
     keeps_zero(layer): whether its tops are zero where its bottoms are.
@@ -245,6 +246,7 @@ class LayerType(NamedTuple):
     spreads: bool = False
     output_axis: Callable[[Layer], int] = outputs_first
     affine: Callable[[Layer], Affine | None] = not_affine
+    affine_heeds: frozenset[str] = frozenset()
     identity: Callable[[Layer], bool] = no
     shares: bool = False
     keeps_zero: Callable[[Layer], bool] = no

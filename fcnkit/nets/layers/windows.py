@@ -5,7 +5,7 @@ pooling_layer.cpp, im2col_layer.cpp and spp_layer.cpp; the windows themselves
 are those of sliding.py.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import prod
 
@@ -112,21 +112,36 @@ def deconvolution_macs(layer: Layer, bottoms: list[Shape], tops: list[Shape]) ->
 # ---- Pooling, Im2col, SPP
 
 
-def pooling(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
+# Why the size of a pooling is not known.
+STRANGE = "a field of its pooling_param is of no Caffe that is known, and may change its size"
+
+
+def pooling(layer: Layer, bottoms: list[Shape]) -> Sequence[Shape | None]:
     """Each spatial size pooled, 1 x 1 for global pooling; the mask has the top's shape."""
-    shape, param = four(layer, bottoms[0]), layer.param("pooling_param")
-    if len(layer.tops) > 1 and param.get("pool") != "MAX":
+    if len(layer.tops) > 1 and layer.param("pooling_param").get("pool") != "MAX":
         raise layer.error("a second top, the mask, with a pool that is not MAX; remove that top")
+    top = None if is_strange(layer) else pooled_shape(layer, bottoms[0])
+    return [top] * len(layer.tops)
+
+
+def pooled_shape(layer: Layer, bottom: Shape) -> Shape:
+    """The shape of a pooling's top."""
+    shape, param = four(layer, bottom), layer.param("pooling_param")
     if param.get("global_pooling"):
         _check_global(layer, param)
-        return [(*shape[:2], 1, 1)] * len(layer.tops)
+        return (*shape[:2], 1, 1)
     window, floor = spatial(layer), rounds_down(param)
     clip = any(window.pad + window.far)
 
     def rule(size: int, kernel: int, stride: int, pad: int, far: int) -> int:
         return pooled(size, kernel, stride, pad, far, clip=clip, floor=floor)
 
-    return [(*shape[:2], *_sizes(layer, rule, shape, window))] * len(layer.tops)
+    return (*shape[:2], *_sizes(layer, rule, shape, window))
+
+
+def is_strange(layer: Layer) -> bool:
+    """Whether it is a pooling with a field of no known Caffe, whose window nobody knows."""
+    return layer.type == "Pooling" and layer.param("pooling_param").strange
 
 
 def rounds_down(param: View) -> bool:
@@ -180,7 +195,7 @@ def _outside(size: int, bins: int) -> bool:
 
 def convolution_coord(layer: Layer, ndim: int) -> CoordMap | None:
     """Scale 1/s and shift (p - (k-1)/2) / s; None for global pooling."""
-    if is_global(layer):
+    if is_global(layer) or is_strange(layer):
         return None
     axes = spatial(layer, ndim).axes
     return CoordMap.of((Fraction(1, s), Fraction(2 * p - (k - 1), 2 * s)) for k, s, p in axes)
@@ -228,7 +243,7 @@ def size_rule(layer: Layer) -> tuple:
 
 def convolution_window(layer: Layer, ndim: int = 4) -> Window | None:
     """The bottom's points under one top point; None for global pooling."""
-    if is_global(layer):
+    if is_global(layer) or is_strange(layer):
         return None
     return tuple((k, Fraction(s)) for k, s, _ in spatial(layer, ndim).axes)
 

@@ -15,7 +15,7 @@ from fcnkit.engines.torch.layers.channelwise import KernelFinder, by_kernels
 from fcnkit.engines.torch.layers.site import Run, Site, Tensors
 from fcnkit.nets.layers.sliding import Spatial, convolved, spatial
 from fcnkit.nets.layers.windows import im2col as im2col_shapes
-from fcnkit.nets.layers.windows import pooling as pooling_shapes
+from fcnkit.nets.layers.windows import pooled_shape
 from fcnkit.shape import Shape
 
 LOWEST = -torch.finfo(torch.float32).max
@@ -162,7 +162,7 @@ def pooling(site: Site) -> Run:
         (x,) = bottoms
         if window is None:
             return _POOL[method](x, _whole(x), (1, 1), len(layer.tops))
-        size = pooling_shapes(layer, [tuple(x.shape)])[0][2:]
+        size = pooled_shape(layer, tuple(x.shape))[2:]
         return _POOL[method](x, window, size, len(layer.tops))
 
     return run

@@ -1,0 +1,46 @@
+"""Fields of forks that may change what a layer computes, which nobody may then compute across."""
+
+from collections.abc import Collection, Iterator
+
+from fcnkit.formats import schema
+from fcnkit.formats.prototxt import Field
+from fcnkit.nets.graph import Layer
+from fcnkit.nets.layers.table import of
+from fcnkit.nets.layers.traits import ALWAYS_NEUTRAL, LayerType, Trait
+
+
+def fork_fields(layer: Layer) -> Iterator[tuple[str, str | None]]:
+    """The fields that may change what the layer computes, unknown to Caffe and to its entry.
+
+    Each comes with the name of the fork that has it, None where no fork is known to.
+    """
+    kind = of(layer)
+    if kind.trait is Trait.OPAQUE:
+        return
+    neutral = kind.neutral | ALWAYS_NEUTRAL
+    for param in (field for field in layer.field.fields or () if field.name.endswith("_param")):
+        for name, fork in _strange(kind, param):
+            if name not in neutral and param.name != "transform_param":
+                yield name, fork
+
+
+def _strange(kind: LayerType, param: Field) -> Iterator[tuple[str, str | None]]:
+    """The fields of a message that Caffe does not have, unless it is the type's own."""
+    slot = schema.slots("LayerParameter").get(param.name)
+    if slot is not None:
+        for field, _ in schema.unknown(slot.message, param):
+            yield field.name, schema.fork_of(slot.message, field.name)
+    elif param.name not in (kind.message, *kind.reads):
+        yield param.name, schema.fork_of("LayerParameter", param.name)
+
+
+def not_understood(layer: Layer, heeded: Collection[str] = ()) -> str:
+    """Why nothing may be computed across this layer: a field that may change it; "" for none.
+
+    `heeded` are fields of forks that whoever asks takes into account.
+    """
+    for name, fork in fork_fields(layer):
+        if name not in heeded:
+            whose = f"of {fork}'s Caffe" if fork else "of no Caffe that is known"
+            return f'its field "{name}", {whose}, may change what it computes'
+    return ""

@@ -1,0 +1,99 @@
+"""Nothing is computed across a layer with a field that nobody knows; neutral ones do not matter."""
+
+import pytest
+
+import fcnkit as fk
+from fcnkit.errors import NetError
+from fcnkit.nets.graph import build
+from fcnkit.nets.layers.strange_fields import fork_fields, not_understood
+from fcnkit.nets.shapes import shapes_of
+
+INPUT = """layer { name: "data" type: "Input" top: "data"
+  input_param { shape { dim: 1 dim: 4 dim: 8 dim: 8 } } }
+"""
+CONV = "convolution_param { num_output: 4 kernel_size: 8 %s }"
+
+
+def _net(*layers: tuple[str, str]) -> fk.Prototxt:
+    text, bottom = INPUT, "data"
+    for number, (kind, params) in enumerate(layers):
+        name = f"x{number}"
+        text += (
+            f'layer {{ name: "{name}" type: "{kind}" bottom: "{bottom}" top: "{name}" {params} }}\n'
+        )
+        bottom = name
+    return fk.parse(text)
+
+
+@pytest.mark.parametrize(
+    "kind, params, names",
+    [
+        ("Convolution", CONV % "relu: true", ["relu"]),
+        ("Convolution", CONV % "engine: MKL2017", []),
+        ("Convolution", CONV % "hole: 2 pad_l: 1", []),
+        ("Convolution", f"{CONV} quantization_param {{ }}" % "", ["quantization_param"]),
+        ("Pooling", "pooling_param { kernel_size: 2 dilation: 4 }", ["dilation"]),
+        ("Pooling", "pooling_param { kernel_size: 2 ceil_mode: false }", []),
+        ("BatchNorm", "batch_norm_param { scale_bias: true }", ["scale_bias"]),
+        ("ReLU", "relu_param { relu6: true }", ["relu6"]),
+        ("ReLU", "relu_param { negative_slope: 0.1 }", []),
+        ("Interp", "interp_param { zoom_factor: 2 }", []),
+    ],
+)  # fmt: skip
+def test_fields_that_may_change_what_is_computed(kind, params, names):
+    layer = build(_net((kind, params))).layer("x0")
+    assert [name for name, _ in fork_fields(layer)] == names
+    assert bool(not_understood(layer)) == bool(names)
+    assert not not_understood(layer, names)
+
+
+RELU = ("Convolution", CONV % "relu: true")
+SCALE = ("Scale", "scale_param { bias_term: true }")
+
+
+@pytest.mark.parametrize(
+    "layers, rewrite",
+    [
+        ((RELU, SCALE), fk.fold),
+        ((RELU,), fk.to_fc),
+        (
+            (("InnerProduct", "inner_product_param { num_output: 3 normalize: true }"),),
+            fk.convolutionalize,
+        ),
+    ],
+)
+def test_such_a_layer_is_kept_with_the_reason(layers, rewrite):
+    plan = rewrite(_net(*layers))
+    assert [step.verb for step in plan.steps] == ["keep"]
+    assert "of no Caffe that is known, may change what it computes" in plan.steps[0].why
+    assert plan.net.text == plan.before.text and not plan.moves
+
+
+@pytest.mark.parametrize(
+    "rewrite",
+    [
+        lambda net: fk.reclass(net, "x0", [0, 1]),
+        lambda net: fk.decimate(net, "x0", 2),
+        lambda net: fk.add_channels(net, 5),
+        lambda net: fk.regroup(net, "x0", 2),
+    ],
+)
+def test_such_a_layer_is_not_changed(rewrite):
+    with pytest.raises(NetError, match='x0": its field "relu", of no Caffe .*; take the field out'):
+        rewrite(_net(RELU))
+
+
+def test_nvcaffes_factor_and_summand_are_folded():
+    norm = ("BatchNorm", "batch_norm_param { scale_bias: true }")
+    plan = fk.fold(_net(("Convolution", CONV % ""), norm))
+    assert [step.verb for step in plan.steps] == ["change", "remove"]
+    assert (("x1", 3) in plan.moves[0].reads) and (("x1", 4) in plan.moves[0].reads)
+
+
+def test_a_pooling_of_an_unknown_field_has_an_unknown_size():
+    graph = build(_net(("Pooling", "pooling_param { kernel_size: 2 dilation: 4 }")))
+    top = graph.top("x0")
+    assert shapes_of(graph).tops[top] is None
+    assert "may change its size" in shapes_of(graph).reason(top)
+    with pytest.raises(fk.FcnkitError, match="no coordinates carry"):
+        fk.coords(graph.prototxt, "x0", "data")
