@@ -1,17 +1,21 @@
 """Compares what two nets compute: both run on one input, and their outputs are compared.
 
-Noise stands in for data: equal nets are equal on any input.  A Softmax hides
-differences (scores far apart give 0 and 1 whatever else they are), so the
-scores before a final Softmax are compared as well.
+Noise stands in for data: equal nets are equal on any input.  What keeps to
+bounds or picks hides differences (a Softmax gives 0 and 1 for scores far apart,
+whatever else they are), so what it is made of is compared as well: the values
+before the end of the net, back to the last ones that nothing has bent.  Values
+that are all zero, all at a bound or all picks show nothing.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from math import inf
 from typing import Any, NamedTuple
 
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Top, build
-from fcnkit.nets.layers.table import makes_probabilities
+from fcnkit.nets.layers.table import makes_probabilities, of, sized_by
+from fcnkit.nets.layers.traits import Trait
 from fcnkit.shape import Shape
 from fcnkit.weights.store import GivenWeights
 
@@ -23,7 +27,9 @@ class Difference(NamedTuple):
     """How far one output of the new net is from the old net's.
 
     `absolute` is the largest absolute difference, `largest` the largest
-    magnitude among the old net's values, `relative` absolute / largest.
+    magnitude among the old net's values, `relative` absolute / largest, `low`
+    and `high` the range of the old net's values.  `end` is the output of the old
+    net that is made of these, `hidden` why the values could hide a difference.
     """
 
     output: str
@@ -34,11 +40,20 @@ class Difference(NamedTuple):
     relative: float
     largest: float
     tolerance: float
+    low: float = -inf
+    high: float = inf
+    end: str = ""
+    hidden: str = ""
 
     @property
     def ok(self) -> bool:
         """Whether the relative difference is within the tolerance; what is not finite is not."""
         return self.relative <= self.tolerance
+
+    @property
+    def shows(self) -> bool:
+        """Whether the values could have told two nets apart."""
+        return not self.hidden and not self.largest == self.absolute == 0
 
     def __repr__(self) -> str:
         return f"<{self}>"
@@ -48,13 +63,26 @@ class Difference(NamedTuple):
             self.output if self.output == self.new_output else f"{self.output} -> {self.new_output}"
         )
         verdict = "equal" if self.ok else "DIFFERENT"
-        if self.largest == self.absolute == 0:
-            verdict = "equal, but all zero: this shows nothing"
+        if self.ok and not self.shows:
+            verdict = f"equal, but {self.hidden or 'all zero'}: this shows nothing"
         shape = " x ".join(map(str, self.new_shape))
         return (
             f"{name}: {verdict}; max |difference| {self.absolute:.3g} over {shape} values up to "
             f"{self.largest:.3g}, relative {self.relative:.2g} (tolerance {self.tolerance:g})"
         )
+
+
+def unproven(found: Iterable[Difference]) -> list[Difference]:
+    """The outputs of which nothing was compared that would show a difference."""
+    rows = list(found)
+    shown = {row.end or row.output for row in rows if row.shows}
+    return [row for row in rows if (row.end or row.output) not in shown]
+
+
+def proven(found: Iterable[Difference]) -> bool:
+    """Whether nothing differs, and of every output something was compared that shows it."""
+    rows = list(found)
+    return all(row.ok for row in rows) and not unproven(rows)
 
 
 def verify(
@@ -75,7 +103,7 @@ def verify(
         fk.verify(net, old, plan.net, fk.transplant(plan, old))
 
     `net` has `weights`, and `new_net` has `new_weights`, the same where not given.
-    The scores before a final Softmax come first.  Outputs are paired by name;
+    What an output that keeps to bounds is made of comes before it.  Outputs are paired by name;
     where one of each is left over, those two.  (N, C) is compared with
     (N, C, 1, 1) value by value.
     `engine` is one of `installed_engines()`, the first of them when not given;
@@ -100,13 +128,40 @@ def verify(
     new_weights = weights if new_weights is None else new_weights
     for each, own, arrays in ((graph, weights, data), (new_graph, new_weights, new_data)):
         check_weights(each, own, {name: array.shape for name, array in arrays.items()})
-    job = Job(net, weights, data, [old.blob for old, _ in pairs])
-    new_job = Job(new_net, new_weights, new_data, [new.blob for _, new in pairs])
+    job = Job(net, weights, data, _blobs(old for _, old, _ in pairs))
+    new_job = Job(new_net, new_weights, new_data, _blobs(new for _, _, new in pairs))
     found, new_found = runner.run_jobs([job, new_job])
-    return tuple(
-        compare(net, new_net, old.blob, found[old.blob], new.blob, new_found[new.blob], tolerance)
-        for old, new in pairs
-    )
+    rows = []
+    for end, old, new in pairs:
+        values = found[old.blob], new_found[new.blob]
+        row = compare(net, new_net, old.blob, values[0], new.blob, values[1], tolerance)
+        rows.append(judged(row, graph, old, values[0], end.blob))
+    return tuple(rows)
+
+
+def _blobs(tops: Iterable[Top]) -> list[str]:
+    return list(dict.fromkeys(top.blob for top in tops))
+
+
+# So near a bound a value tells nothing: of 1, or of the range.
+_NEAR = 1e-3
+
+
+def judged(row: Difference, graph: Graph, top: Top, values: Any, end: str) -> Difference:
+    """The comparison, for the output `end`, with what the layer that made the values may hide."""
+    layer = graph.producer(top)
+    while of(layer).trait is Trait.ARRANGES:
+        layer = graph.producer(layer.bottoms[0])
+    kind = of(layer)
+    low, high = kind.range(layer)
+    hidden = ""
+    if kind.trait is Trait.JUDGE:
+        hidden = f"picked by {layer.type}"
+    elif kind.saturates(layer):
+        margin = _NEAR * (high - low)
+        inside = ((values > low + margin) & (values < high - margin)).any()
+        hidden = "" if inside else f"all at its bounds {low:g} and {high:g}"
+    return row._replace(end=end, hidden=hidden)
 
 
 def slide(
@@ -140,7 +195,7 @@ def slide(
 
     runner = choose(engine)
     graph, fcn_graph = build(net), build(fcn_net)
-    old, new = next(_pairs(graph, fcn_graph))
+    _, old, new = next(_pairs(graph, fcn_graph))
     (name,), (fcn_name,) = _only_input(graph), _only_input(fcn_graph)
     canvas = np.asarray(canvas, np.float32)
     height, width = window or known_size(graph, name, nominal(graph)[name])[2:]
@@ -182,14 +237,18 @@ def _only_input(graph: Graph) -> list[str]:
     return names
 
 
-def _pairs(graph: Graph, new_graph: Graph) -> Iterator[tuple[Top, Top]]:
-    """The tops to compare: scores before the Softmax first, then the outputs themselves."""
+def _pairs(graph: Graph, new_graph: Graph) -> Iterator[tuple[Top, Top, Top]]:
+    """Each output of the old net, and the tops to compare for it:
+    what it is made of first, then itself.
+    """
     for old, new in _outputs(graph, new_graph):
-        old_scores, new_scores = before_softmax(graph, old), before_softmax(new_graph, new)
-        if old_scores or new_scores:
-            yield old_scores or old, new_scores or new
-        if bool(old_scores) == bool(new_scores):
-            yield old, new
+        made, new_made = unbent(graph, old), unbent(new_graph, new)
+        if len(made) == len(new_made):
+            yield from ((old, one, other) for one, other in zip(made, new_made, strict=True))
+        elif len(made) + len(new_made) == 1:  # one of the two nets has not what bends the scores
+            yield old, (made or [old])[0], (new_made or [new])[0]
+            continue
+        yield old, old, new
 
 
 def _outputs(graph: Graph, new_graph: Graph) -> list[tuple[Top, Top]]:
@@ -216,6 +275,32 @@ def before_softmax(graph: Graph, top: Top) -> Top | None:
     if not makes_probabilities(layer) or graph.top(layer.bottoms[0].blob) != layer.bottoms[0]:
         return None
     return layer.bottoms[0]
+
+
+# Through these an output is followed back: each of its values is one of theirs, or made of some.
+_LAYERWISE = (Trait.VALUE, Trait.CHANNEL, Trait.NORMAL, Trait.ARRANGES, Trait.JUDGE)
+
+
+def unbent(graph: Graph, top: Top) -> list[Top]:
+    """What an output is made of before anything keeps it to bounds, or picks.
+
+    From the output back through layers that act on values or arrange them, the
+    blobs that the first such bend reads; none where nothing is bent, or where they
+    cannot be read after a run.
+    """
+    todo: list[tuple[Top, Top | None]] = [(top, None)]
+    found: dict[Top, None] = {}
+    while todo:
+        top, best = todo.pop()
+        layer = graph.producer(top)
+        if of(layer).trait not in _LAYERWISE or not layer.bottoms:
+            if best is not None and graph.top(best.blob) == best:
+                found[best] = None
+            continue
+        bends = of(layer).saturates(layer) or of(layer).trait is Trait.JUDGE
+        sizes = sized_by(layer)
+        todo += [(each, each if bends else best) for each in layer.bottoms if each not in sizes]
+    return list(found)
 
 
 def _windows(net: Prototxt, canvas: Any, window: tuple[int, int], stride: int) -> Any:
@@ -251,4 +336,7 @@ def compare(
     absolute = float(np.abs(new.ravel() - reference).max())
     largest = float(np.abs(reference).max())
     relative = absolute / largest if largest else float("inf") if absolute else 0.0
-    return Difference(name, new_name, old.shape, new.shape, absolute, relative, largest, tolerance)
+    low, high = float(reference.min()), float(reference.max())
+    return Difference(
+        name, new_name, old.shape, new.shape, absolute, relative, largest, tolerance, low, high
+    )

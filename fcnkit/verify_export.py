@@ -1,6 +1,6 @@
 """Compares what an exported ONNX model computes with what its net computes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fcnkit.engines import onnx
@@ -8,10 +8,10 @@ from fcnkit.engines.engine import ENGINES, Engine, Job, choose
 from fcnkit.engines.inputs import check_weights, input_arrays, noise
 from fcnkit.errors import EngineError
 from fcnkit.exporting.dynamic_axes import dynamic_axes
-from fcnkit.exporting.export import own_outputs
+from fcnkit.exporting.export import export, own_outputs
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import build
-from fcnkit.verify import Difference, compare
+from fcnkit.verify import Difference, compare, judged, unbent
 from fcnkit.weights.store import GivenWeights
 
 
@@ -44,16 +44,31 @@ def verify_export(
     others = dynamic_axes(graph, shapes).others()
     many = [data, *({name: noise(shape, seed) for name, shape in each.items()} for each in others)]
     blobs = [top.blob for top in own_outputs(graph)] if outputs is None else list(outputs)
-    expected = runner.run_jobs([Job(net, weights, data, blobs) for data in many])
-    found = [
-        dict(zip(blobs, onnx.ran(session, data, net.path).values(), strict=True)) for data in many
-    ]
-    return tuple(
-        compare(net, net, name, old[blob], name, new[blob], tolerance)
-        for data, old, new in zip(many, expected, found, strict=True)
-        for blob in blobs
-        for name in [f"{blob} of {', '.join(map(_sized, data.items()))}"]
-    )
+    made = {blob: [top.blob for top in unbent(graph, graph.top(blob))] for blob in blobs}
+    inner = [each for below in made.values() for each in below if each not in blobs]
+    every = [*blobs, *dict.fromkeys(inner)]
+    expected = runner.run_jobs([Job(net, weights, data, every) for data in many])
+    sessions = [(session, blobs)]
+    if inner:  # what outputs that keep to bounds are made of, in a model of its own
+        more = export(net, weights, inputs=shapes, outputs=every[len(blobs) :])
+        sessions.append((onnx.opened(more.bytes(), net.path), every[len(blobs) :]))
+    rows = []
+    for data, old in zip(many, expected, strict=True):
+        size = ", ".join(map(_sized, data.items()))
+        new = dict(pair for one, names in sessions for pair in _ran(one, names, data, net))
+        for end in blobs:
+            for blob in (*made[end], end):
+                name = f"{blob} of {size}"
+                row = compare(net, net, name, old[blob], name, new[blob], tolerance)
+                rows.append(judged(row, graph, graph.top(blob), old[blob], f"{end} of {size}"))
+    return tuple(rows)
+
+
+def _ran(
+    session: Any, names: Sequence[str], data: Mapping[str, Any], net: Prototxt
+) -> Iterator[tuple[str, Any]]:
+    """The outputs of a model by the names of the blobs that it was exported for."""
+    return zip(names, onnx.ran(session, data, net.path).values(), strict=True)
 
 
 def _other(name: str | None) -> Engine:

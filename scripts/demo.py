@@ -18,7 +18,7 @@ import fcnkit as fk
 from fcnkit import templates
 from fcnkit.datasets.colours import read_colours
 from fcnkit.engines import opencv
-from fcnkit.verify import slide, verify
+from fcnkit.verify import proven, slide, verify
 
 OUT = Path("demo")
 SCALE = 3
@@ -121,7 +121,7 @@ def check(net, old, new_net, new, canvas: np.ndarray) -> None:
     windows = slide(net, old, new_net, new, canvas, stride=STRIDE, engine="opencv")
     print("28 x 28 pixels of noise", *at_nominal, sep="\n  ")
     print("every window of the canvas", windows, sep="\n  ")
-    if not all(difference.ok for difference in (*at_nominal, windows)):
+    if not proven((*at_nominal, windows)):
         sys.exit("the two networks differ")
 
 

@@ -16,6 +16,7 @@ from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.signature import is_text
 from fcnkit.plan import Plan
+from fcnkit.verify import Difference, proven, unproven
 
 TEMPLATE = "template:"
 MODEL = "model:"
@@ -336,3 +337,18 @@ def transplanted(plan: Plan, weights: str, inputs: Mapping = {}):
             encodable(f'fcnkit: {weights}: layer "{row.layer}": {FILLER}: {row.why}'), err=True
         )
     return made
+
+
+def exit_unless_proven(found: Sequence[Difference]) -> None:
+    """Ends with status 1 where outputs differ, or where nothing shows that they do not."""
+    for row in unproven(found) if all(row.ok for row in found) else ():
+        click.echo(
+            encodable(
+                f"fcnkit: {row.end or row.output}: that it is equal is not shown: its values are "
+                f"{row.hidden or 'all zero'}; give another --input, or make what they are "
+                f"computed from an output"
+            ),
+            err=True,
+        )
+    if not proven(found):
+        raise SystemExit(1)

@@ -7,6 +7,7 @@ import click
 from fcnkit.cli.arguments import (
     WEIGHTS,
     encodable,
+    exit_unless_proven,
     file_saver,
     load_net,
     open_weights,
@@ -87,10 +88,10 @@ def export(
         }
         rows = verify_export(parsed, opened, output or model.bytes(), **words)
     if as_json:
-        verdicts = {"verify": [row._asdict() | {"ok": row.ok} for row in rows]} if verified else {}
-        show_json(model.json() | verdicts)
+        verdicts = [row._asdict() | {"ok": row.ok, "shows": row.shows} for row in rows]
+        show_json(model.json() | ({"verify": verdicts} if verified else {}))
     else:
         click.echo(encodable(model.table() + "".join(f"{row}\n" for row in rows)), nl=False)
     say_written(outputs, as_json)
-    if not all(row.ok for row in rows):
-        raise SystemExit(1)
+    if rows:
+        exit_unless_proven(rows)

@@ -7,6 +7,7 @@ from fcnkit.cli.arguments import (
     Pairs,
     check_stdout,
     encodable,
+    exit_unless_proven,
     load_net,
     open_weights,
     saver,
@@ -138,7 +139,10 @@ def _transplant(net, weights, new_net, output, names, strict, as_json, force, in
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @shape_option
 def verify(net, weights, new_net, new_weights, engine, device, tolerance, as_json, inputs) -> None:
-    """Run both nets on the same input and compare their outputs; exit with 1 if they differ.
+    """Run both nets on the same input and compare their outputs.
+
+    The exit status is 0 where they are equal and the values show it, 1 where they
+    differ, or are all zero, or hide what they are made of.
 
     \b
     fcnkit verify deploy.prototxt net.caffemodel conv.prototxt conv.caffemodel
@@ -148,8 +152,7 @@ def verify(net, weights, new_net, new_weights, engine, device, tolerance, as_jso
     nets = load_net(net), weights, load_net(new_net), new_weights
     found = compare(*nets, engine=engine, device=device, inputs=dict(inputs), tolerance=tolerance)
     if as_json:
-        show_json([row._asdict() | {"ok": row.ok} for row in found])
+        show_json([row._asdict() | {"ok": row.ok, "shows": row.shows} for row in found])
     else:
         click.echo(encodable("".join(f"{row}\n" for row in found)), nl=False)
-    if not all(row.ok for row in found):
-        raise SystemExit(1)
+    exit_unless_proven(found)
