@@ -82,6 +82,11 @@ CONVERTS = {
 }
 
 KEEPS = {
+    "a convolution of the vector": (
+        START + fc("fc", "conv", 5) + conv("c", "fc", 3, 3, "pad: 1"),
+        "fc",
+        "after it: its own weights would need another shape",
+    ),
     "axis 2": (START + fc("fc", "conv", 5, "axis: 2"), "fc", "axis 2"),
     "a vector": (data(2, 12) + fc("fc", "data", 5), "fc", "2 x 12"),
     "three axes": (data(2, 3, 5) + fc("fc", "data", 5), "fc", "2 x 3 x 5"),

@@ -51,6 +51,9 @@ def follow(
     if axis_of(layer) < 0:
         why = f"its axis {axis_of(layer)} counts from the end, where height and width would stand"
         raise refusal(state, layer, converted, why)
+    had = all_known(state.shapes.tops[bottom] for bottom in layer.bottoms)
+    if had and of(layer).blobs(layer, had) != of(layer).blobs(layer, bottoms):
+        raise refusal(state, layer, converted, "its own weights would need another shape")
     new = [before if after is None else after for before, after in zip(old, made, strict=True)]
     for before, after in zip(old, new, strict=True):
         if after not in same(before):
