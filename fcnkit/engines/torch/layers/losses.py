@@ -1,11 +1,11 @@
 """The losses and Accuracy: values as Caffe has them, gradients as Caffe writes them by hand.
 
-Where Caffe caps a probability in a loss and not in its gradient, the loss is
-computed uncapped and moved by a constant.
+Where Caffe caps a probability in a loss and not in its gradient, _at_least does.
 """
 
 from collections.abc import Sequence
 from math import log, prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,9 +66,27 @@ def _rows(x: Tensor, axis: int) -> Tensor:
     return x.reshape(prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :]))
 
 
-def _at_least(logarithms: Tensor, least: float) -> Tensor:
-    """The logarithms, not below that of the least probability; their gradients as they were."""
-    return logarithms + (logarithms.clamp(min=log(least)) - logarithms).detach()
+class _AtLeast(torch.autograd.Function):
+    """max(x, least), with the gradient of x itself, as Caffe writes these by hand.
+
+    No sum of x and a difference to it: for large x such a sum loses the smaller value.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, least: float) -> Tensor:
+        """The larger of the two."""
+        return x.clamp(min=least)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        """The gradient of x."""
+        return gradients[0], None
+
+
+def _at_least(values: Tensor, least: float) -> Tensor:
+    """The values, not below the least; their gradients as they were."""
+    found: Tensor = _AtLeast.apply(values, least)
+    return found
 
 
 def softmax_loss(site: Site) -> Run:
@@ -84,7 +102,7 @@ def softmax_loss(site: Site) -> Run:
         rows = _rows(bottoms[0], axis)
         labels, counted = wanted.of(bottoms[1], (rows.shape[0], rows.shape[2]), rows.shape[1])
         logarithms = F.log_softmax(rows, 1)
-        chosen = _at_least(logarithms.gather(1, labels[:, None])[:, 0], FLT_MIN)
+        chosen = _at_least(logarithms.gather(1, labels[:, None])[:, 0], log(FLT_MIN))
         loss = -(chosen * counted).sum() / _divisor(normalization, counted, rows.shape[0])
         if len(site.layer.tops) < 2:
             return [loss]
@@ -113,7 +131,7 @@ def infogain_loss(site: Site) -> Run:
             )
         gain = gain.reshape(classes, classes)[labels].movedim(-1, 1)
         logarithms = F.log_softmax(rows, 1)
-        chosen = (gain * _at_least(logarithms, LOG_THRESHOLD)).sum(1)
+        chosen = (gain * _at_least(logarithms, log(LOG_THRESHOLD))).sum(1)
         loss = -(chosen * counted).sum() / _divisor(normalization, counted, rows.shape[0])
         if len(site.layer.tops) < 2:
             return [loss]
@@ -189,7 +207,7 @@ def multinomial_loss(site: Site) -> Run:
         labels, _ = wanted.of(bottoms[1], (len(x),), x.shape[1])
         chosen = x.gather(1, labels[:, None])
         # Its gradient is 1 over the capped probability.
-        capped = chosen + (chosen.clamp(min=LOG_THRESHOLD) - chosen).detach()
+        capped = _at_least(chosen, LOG_THRESHOLD)
         return [-capped.log().sum() / len(x)]
 
     return run
