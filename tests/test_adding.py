@@ -63,7 +63,7 @@ ENGINE = '''"""What a net computes, from its inputs' means and its weights' alon
 import numpy as np
 
 from fcnkit.nets.graph import build
-from fcnkit.nets.shapes import infer
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.weights import store
 
 INSTALL = "pip install nothing"
@@ -79,7 +79,7 @@ def run_all(net, weights, many, outputs=None, *, state=None):
     graph, held = build(net), weights if hasattr(weights, "values") else store.open(weights)
     mean = np.mean([blob.array().mean() for blobs in held.values() for blob in blobs])
     for inputs in many:
-        tops = infer(graph, {name: value.shape for name, value in inputs.items()}).tops
+        tops = shapes_of(graph, {name: value.shape for name, value in inputs.items()}).tops
         wanted = outputs or [top.blob for top in graph.outputs]
         shapes = {blob: tops[graph.top(blob)] for blob in wanted}
         yield {
