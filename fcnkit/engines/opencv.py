@@ -23,6 +23,8 @@ from fcnkit.errors import EngineError
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Layer, State, Top, build
+from fcnkit.nets.layers.table import of, trait
+from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.weights import store
 from fcnkit.weights.store import GivenWeights
@@ -201,7 +203,7 @@ RANDOM = ("Dropout", "BatchNorm")
 
 def _fact(layer: Layer, state: State) -> str:
     if layer.type not in FACTS:
-        return _unknown(layer.type)
+        return _unknown(layer)
     if layer.type in RANDOM and state.phase == "TRAIN":
         return f"it runs {layer.type} as in testing; ask for the state TEST"
     return FACTS[layer.type](layer)
@@ -218,12 +220,11 @@ def _axes(layer: Layer, sizes: Shapes) -> str:
     return f"it reads a {layer.type} over {axes[0]} axes as one over 4" if wrong else ""
 
 
-def _unknown(kind: str) -> str:
-    if re.search("Loss$|Accuracy|Data$", kind):
-        return (
-            f"{kind} belongs to training, and its importer reads deploy nets; give the deploy net"
-        )
-    return f"its importer has no {kind} like Caffe's"
+def _unknown(layer: Layer) -> str:
+    if trait(layer) is Trait.LOSS or of(layer).labelled or not layer.bottoms:
+        fact = f"{layer.type} belongs to training, and its importer reads deploy nets"
+        return f"{fact}; give the deploy net"
+    return f"its importer has no {layer.type} like Caffe's"
 
 
 def _refusal(layer: Layer, fact: str) -> EngineError:
