@@ -5,13 +5,12 @@ import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import click
 
 from fcnkit.cli.text import encodable
-from fcnkit.errors import OutputError, PrototxtError
+from fcnkit.errors import PrototxtError
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.signature import is_text
@@ -172,117 +171,6 @@ def show_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
-def write_all(
-    outputs: Sequence[tuple[str | os.PathLike[str], Callable]],
-    *,
-    force: bool,
-    folder: Path | None = None,
-) -> None:
-    """Every file is written, or none is left that was not there before.
-
-    Each output is (path, save), where save(path, force=...) writes it; "-" is
-    standard output.  `folder`, and those in it, are made first where there are none.
-
-    Raises OutputError when one exists and `force` is not given, before any is
-    written.
-    """
-    for path, _ in outputs:
-        if str(path) != "-" and Path(path).exists() and not force:
-            raise OutputError(f"{path}: exists; give another name, or --force to overwrite it")
-    new = [Path(path) for path, _ in outputs if str(path) != "-" and not Path(path).exists()]
-    made: list[Path] = []
-    try:
-        for parent in dict.fromkeys(
-            (folder, *(Path(path).parent for path, _ in outputs)) if folder else ()
-        ):
-            made = _made(parent) + made
-        for path, save in outputs:
-            save(path, force=force)
-    except BaseException:
-        for path in new:
-            with suppress(OSError):
-                path.unlink()
-        for path in made:
-            with suppress(OSError):
-                path.rmdir()
-        raise
-
-
-def _made(folder: Path) -> list[Path]:
-    """The folders that had to be made, innermost first."""
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{folder}: cannot be made: {error.strerror}; name a folder that can"
-        ) from error
-    return missing
-
-
-def saver(document) -> Callable:
-    """How `write_all` writes a Prototxt or a Drawing, to a file or to standard output."""
-
-    def save(path, *, force):
-        if str(path) == "-":
-            sys.stdout.buffer.write(document.text.encode("utf-8", "surrogateescape"))
-        else:
-            document.save(path, force=force)
-
-    return save
-
-
-# Below this many bytes, writing is over before a bar would be seen.
-
-
-def weights_saver(weights) -> Callable:
-    """How `write_all` writes Weights in the format that the name tells; see `file_saver`."""
-
-    def save(path, *, force):
-        from fcnkit.weights.convert import as_named
-
-        made = as_named(weights, path)
-        file_saver(made)(path, force=force)
-        say_unread(made, path)
-
-    return save
-
-
-def file_saver(content) -> Callable:
-    """How `write_all` writes what has a `save`; the progress of a large one is shown."""
-
-    def save(path, *, force):
-        from fcnkit.cli.progress import measured  # most commands write no weights
-
-        with measured(content.nbytes, f"writing {Path(path).name}") as advance:
-            content.save(path, force=force, progress=advance)
-
-    return save
-
-
-def say_unread(weights, path: str | os.PathLike[str]) -> None:
-    """Standard error says what Caffe would not read of HDF5 weights under this name."""
-    if weights.kind != "hdf5":
-        return
-    unread = [name for name in weights if "/" in name]
-    if unread:
-        fact = f'{len(unread)} layers have a "/" in their names, the first "{unread[0]}"'
-        click.echo(
-            encodable(f"fcnkit: {path}: {fact}; Caffe ignores such layers in HDF5"), err=True
-        )
-    if not str(path).endswith(".h5"):
-        click.echo(
-            f"fcnkit: {path}: Caffe takes it for HDF5 only under a name that ends in .h5", err=True
-        )
-
-
-def say_written(outputs: Sequence[tuple[str | os.PathLike[str], Callable]], quiet: bool) -> None:
-    """Each file's name is on standard error, unless `quiet`."""
-    for path, _ in outputs:
-        if not quiet and str(path) != "-":
-            click.echo(f"wrote {path}", err=True)
-
-
 def holds_weights(name: str) -> bool:
     """Whether this is a weights file and no net, by its first bytes: a net is text."""
     with suppress(OSError):
@@ -352,3 +240,10 @@ def exit_unless_proven(found: Sequence[Difference]) -> None:
         )
     if not proven(found):
         raise SystemExit(1)
+
+
+def named(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """The value of an option that names a file; an empty name is a usage error, not none."""
+    if value == "":
+        raise click.BadParameter("is empty; name a file", ctx, param)
+    return value

@@ -2,14 +2,9 @@
 
 import click
 
-from fcnkit.cli.arguments import (
-    WEIGHTS,
-    file_saver,
-    open_weights,
-    say_unread,
-    say_written,
-    write_all,
-)
+from fcnkit.cli.arguments import WEIGHTS, open_weights
+from fcnkit.cli.outputs import file_saver, say_unread, say_written, write_all
+from fcnkit.formats import suffixes
 
 
 @click.command(short_help="Write weights in another format.")
@@ -46,7 +41,7 @@ def convert(source, output, to, layout, force) -> None:
 
     weights = open_weights(source)
     made = converted(weights, to or format_of(output), layout=layout)
-    outputs = [(output, file_saver(made))]
+    outputs = [(output, file_saver(made, suffixes.WEIGHTS))]
     write_all(outputs, force=force)
     say_written(outputs, False)
     say_unread(made, output)

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fcnkit.cli.arguments import encodable, show_json, write_all
+from fcnkit.cli.arguments import encodable, show_json
 from fcnkit.cli.labels import JOBS, class_names, cores, label_options, meaning
+from fcnkit.cli.outputs import write_all
 from fcnkit.cli.progress import counted
 
 if TYPE_CHECKING:

@@ -8,15 +8,15 @@ from fcnkit.cli.arguments import (
     WEIGHTS,
     encodable,
     exit_unless_proven,
-    file_saver,
     load_net,
+    named,
     open_weights,
-    say_written,
     shape_option,
     show_json,
-    write_all,
 )
+from fcnkit.cli.outputs import file_saver, say_written, write_all
 from fcnkit.engines.engine import names
+from fcnkit.formats import suffixes
 
 if TYPE_CHECKING:
     from fcnkit.verify import Difference
@@ -28,7 +28,7 @@ OTHERS = [name for name in names() if name != "onnx"]
 @click.command(short_help="Write a net and its weights as ONNX.")
 @click.argument("net", metavar="NET")
 @click.argument("weights", type=WEIGHTS, metavar="WEIGHTS")
-@click.option("-o", "--output", metavar="OUT.onnx", help="Write the model here.")
+@click.option("-o", "--output", callback=named, metavar="OUT.onnx", help="Write the model here.")
 @shape_option
 @click.option(
     "--blob",
@@ -74,7 +74,7 @@ def export(
         )
     parsed, opened = load_net(net), open_weights(weights)
     model = exported(parsed, opened, inputs=dict(inputs), outputs=blobs or None)
-    outputs = [(output, file_saver(model))] if output else []
+    outputs = [(output, file_saver(model, suffixes.MODEL))] if output else []
     write_all(outputs, force=force)
     rows: tuple[Difference, ...] = ()
     if verified:

@@ -1,6 +1,6 @@
 """The command `fcn`: makes an FCN, its solver and its first weights."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,13 @@ from fcnkit.cli.arguments import (
     Classes,
     load_net,
     plan_options,
-    saver,
-    say_written,
     shape_option,
     show_plan,
     transplanted,
-    weights_saver,
-    write_all,
 )
+from fcnkit.cli.outputs import Output, saver, say_written, weights_saver, write_all
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.plan import Plan
-
-Output = tuple[Path, Callable]
 
 
 @click.command(short_help="Make a classifier an FCN, ready to train.")
@@ -250,10 +245,9 @@ def _outputs(
     plan: Plan, texts: Mapping[str, Prototxt], folder: Path, weights: str | None
 ) -> list[Output]:
     start = transplanted(plan, weights) if weights else _dense_start(plan)
-    outputs = [(folder / name, saver(text)) for name, text in texts.items()]
-    return outputs + (
-        [(folder / "init.caffemodel", weights_saver(start))] if start is not None else []
-    )
+    # Weights first: nets without them would train from fillers, and nobody would see it.
+    first = [] if start is None else [(folder / "init.caffemodel", weights_saver(start))]
+    return [*first, *((folder / name, saver(text)) for name, text in texts.items())]
 
 
 def _dense_start(plan: Plan):

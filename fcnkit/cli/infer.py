@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import click
 
-from fcnkit.cli.arguments import WEIGHTS, encodable, load_net, show_json, write_all
+from fcnkit.cli.arguments import WEIGHTS, encodable, load_net, show_json
 from fcnkit.cli.engines import engine_options
 from fcnkit.cli.labels import LabelValues
+from fcnkit.cli.outputs import write_all
 from fcnkit.cli.progress import counted
 from fcnkit.errors import DatasetError, NetError, OutputError
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from fcnkit.cli.arguments import encodable, show_json, write_all
+from fcnkit.cli.arguments import encodable, show_json
+from fcnkit.cli.outputs import write_all
 from fcnkit.cli.progress import MEGABYTES, Bar, Lines, progress
 from fcnkit.tables import aligned, fields
 

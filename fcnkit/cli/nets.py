@@ -10,19 +10,17 @@ from fcnkit.cli.arguments import (
     encodable,
     holds_weights,
     load_net,
+    named,
     open_weights,
     plan_options,
-    saver,
-    say_written,
     shape_option,
     show_json,
     show_plan,
     terminal_width,
     transplanted,
-    weights_saver,
-    write_all,
 )
 from fcnkit.cli.diff import show_statistics
+from fcnkit.cli.outputs import drawing_saver, saver, say_written, weights_saver, write_all
 
 NET = click.argument("net", metavar="NET")
 
@@ -91,6 +89,7 @@ def _check_options(ctx: click.Context, path: str) -> None:
 @click.option(
     "-o",
     "--output",
+    callback=named,
     metavar="OUT.svg",
     required=True,
     help='Write the picture here; "-" is standard output.',
@@ -120,14 +119,20 @@ def draw(net, output, phase, stages, inputs, force) -> None:
             f"{output!r}: a drawing is an SVG file; name it OUT.svg", param_hint="-o"
         )
     picture = drawn(load_net(net), state=State(phase, 0, tuple(stages)), inputs=dict(inputs))
-    outputs = [(output, saver(picture))]
+    outputs = [(output, drawing_saver(picture))]
     write_all(outputs, force=force)
     say_written(outputs, False)
 
 
 @click.command(short_help="Turn each InnerProduct into a Convolution.")
 @NET
-@click.option("-o", "--output", metavar="OUT", help='Write the net here; "-" is standard output.')
+@click.option(
+    "-o",
+    "--output",
+    callback=named,
+    metavar="OUT",
+    help='Write the net here; "-" is standard output.',
+)
 @shape_option
 @click.option(
     "--rename",
@@ -135,7 +140,9 @@ def draw(net, output, phase, stages, inputs, force) -> None:
     help="New names for converted layers: '{name}-conv', or fc6=conv6,...",
 )
 @click.option("--weights", type=WEIGHTS, metavar="IN", help="The classifier's caffemodel.")
-@click.option("--weights-out", metavar="OUT", help="Write the transplanted caffemodel here.")
+@click.option(
+    "--weights-out", callback=named, metavar="OUT", help="Write the transplanted caffemodel here."
+)
 @plan_options
 def convolutionalize(
     net, output, inputs, rename, weights, weights_out, diff, as_json, force
@@ -167,7 +174,13 @@ def convolutionalize(
 
 @click.command(short_help="Compute, check or correct every Crop's offset.")
 @NET
-@click.option("-o", "--output", metavar="OUT", help='Write the net here; "-" is standard output.')
+@click.option(
+    "-o",
+    "--output",
+    callback=named,
+    metavar="OUT",
+    help='Write the net here; "-" is standard output.',
+)
 @click.option("--check", is_flag=True, help="Exit with 1 if a Crop's offset is not the right one.")
 @plan_options
 def align(net, output, check, diff, as_json, force) -> None:

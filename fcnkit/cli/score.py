@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
-from fcnkit.cli.arguments import encodable, show_json, write_all
+from fcnkit.cli.arguments import encodable, show_json
 from fcnkit.cli.labels import JOBS, cores, label_options, meaning
+from fcnkit.cli.outputs import write_all
 from fcnkit.cli.progress import counted
 
 

@@ -2,25 +2,28 @@
 
 import click
 
-from fcnkit.cli.arguments import (
-    WEIGHTS,
-    check_stdout,
-    file_saver,
-    load,
-    plan_options,
-    saver,
-    say_written,
-    show_plan,
-    write_all,
-)
+from fcnkit.cli.arguments import WEIGHTS, check_stdout, load, named, plan_options, show_plan
+from fcnkit.cli.outputs import file_saver, saver, say_written, write_all
+from fcnkit.formats import suffixes
 from fcnkit.plan import Plan
 
 
 @click.command(short_help="Bring V0 and V1 nets and weights up to date.")
 @click.argument("net", metavar="NET", required=False)
-@click.option("-o", "--output", metavar="OUT", help='Write the net here; "-" is standard output.')
+@click.option(
+    "-o",
+    "--output",
+    callback=named,
+    metavar="OUT",
+    help='Write the net here; "-" is standard output.',
+)
 @click.option("--weights", type=WEIGHTS, metavar="IN", help="A caffemodel of any age.")
-@click.option("--weights-out", metavar="OUT", help="Write the caffemodel in the V2 format here.")
+@click.option(
+    "--weights-out",
+    callback=named,
+    metavar="OUT",
+    help="Write the caffemodel in the V2 format here.",
+)
 @plan_options
 def upgrade(net, output, weights, weights_out, diff, as_json, force) -> None:
     """Rewrite a V0 or V1 net, solver or caffemodel in Caffe 1.0's words.
@@ -59,4 +62,4 @@ def _saver(weights: str):
     from fcnkit.rewrites.upgrade import upgrade as rewrite
     from fcnkit.weights.upgrade import upgrade as upgraded
 
-    return file_saver(upgraded(weights, rewrite))
+    return file_saver(upgraded(weights, rewrite), suffixes.WEIGHTS)

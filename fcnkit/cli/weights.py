@@ -9,18 +9,16 @@ from fcnkit.cli.arguments import (
     encodable,
     exit_unless_proven,
     load_net,
+    named,
     open_weights,
-    saver,
-    say_written,
     shape_option,
     show_json,
     show_plan,
     transplanted,
-    weights_saver,
-    write_all,
 )
 from fcnkit.cli.engines import engine_options
 from fcnkit.cli.operations import Do, WithOperations, carried_out
+from fcnkit.cli.outputs import Output, saver, say_written, weights_saver, write_all
 
 NET = click.argument("net", metavar="NET")
 
@@ -29,7 +27,13 @@ NET = click.argument("net", metavar="NET")
 @NET
 @click.argument("weights", type=WEIGHTS, metavar="[WEIGHTS]", required=False)
 @click.argument("new_net", metavar="[NEW_NET]", required=False)
-@click.option("-o", "--output", metavar="OUT", help="Write the caffemodel for the new net here.")
+@click.option(
+    "-o",
+    "--output",
+    callback=named,
+    metavar="OUT",
+    help="Write the caffemodel for the new net here.",
+)
 @click.option(
     "--do",
     "operations",
@@ -39,7 +43,10 @@ NET = click.argument("net", metavar="NET")
     help="Change the net and its weights; may be repeated.",
 )
 @click.option(
-    "--net-out", metavar="OUT", help='With --do, write the net here; "-" is standard output.'
+    "--net-out",
+    callback=named,
+    metavar="OUT",
+    help='With --do, write the net here; "-" is standard output.',
 )
 @click.option(
     "--map", "names", type=Pairs(), metavar="OLD=NEW,...", help="Layers of other names to match."
@@ -58,7 +65,8 @@ def surgery(
 ):
     """Transplant the WEIGHTS of NET into NEW_NET, or carry out operations on both.
 
-    Into NEW_NET layers are matched by name; equal counts are reshaped.  Prints
+    Into NEW_NET layers are matched by name; shapes that arrange
+    the same values alike are reshaped.  Prints
     what becomes of each layer, and warns where the layers between two matched
     ones come in another order.
 
@@ -100,7 +108,7 @@ def _operate(net, weights, operations, output, net_out, diff, as_json, force, in
         )
     plan = carried_out(load_net(net), operations, inputs)
     made = transplanted(plan, weights, inputs) if weights else None
-    outputs = [(output, weights_saver(made))] if output else []
+    outputs: list[Output] = [(output, weights_saver(made))] if output and made else []
     outputs += [(net_out, saver(plan.net))] if net_out else []
     write_all(outputs, force=force)
     show_plan(plan, diff=diff, as_json=as_json, quiet=net_out == "-")

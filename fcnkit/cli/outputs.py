@@ -1,0 +1,173 @@
+"""Where the commands' results go: files written all or none, and what is said of them."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from fcnkit.cli.text import encodable
+from fcnkit.errors import OutputError
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.suffixes import DRAWING, NET, WEIGHTS, check_suffix
+
+if TYPE_CHECKING:
+    from fcnkit.drawing.draw import Drawing
+    from fcnkit.exporting.exported import Exported
+    from fcnkit.weights.store import Weights
+    from fcnkit.weights.upgrade import Upgraded
+
+
+class Saver(NamedTuple):
+    """How one file is written, and what kind of file it is: see `formats.suffixes`."""
+
+    kind: str
+    write: Callable[..., object]
+
+    def __call__(self, path: str | os.PathLike[str], *, force: bool) -> None:
+        """Writes the file."""
+        self.write(path, force=force)
+
+
+Output = tuple[str | os.PathLike[str], "Saver | Callable[..., object]"]
+
+
+def write_all(
+    outputs: Sequence[Output],
+    *,
+    force: bool,
+    folder: Path | None = None,
+) -> None:
+    """Every file is written, or none is left that was not there before.
+
+    Each output is (path, save), where save(path, force=...) writes it; "-" is
+    standard output.  `folder`, and those in it, are made first where there are none.
+
+    Raises OutputError before any is written: when one exists and `force` is not
+    given, when two have one name, or when a name is that of another kind of file.
+    """
+    _check_names(outputs, force)
+    new = {Path(path) for path, _ in outputs if str(path) != "-" and not Path(path).exists()}
+    placed: list[tuple[Path, os.stat_result]] = []
+    made: list[Path] = []
+    try:
+        for parent in dict.fromkeys(
+            (folder, *(Path(path).parent for path, _ in outputs)) if folder else ()
+        ):
+            made = _made(parent) + made
+        for path, save in outputs:
+            save(path, force=force)
+            if Path(path) in new:
+                placed.append((Path(path), os.stat(path)))
+    except BaseException:
+        for path, its in placed:
+            with suppress(OSError):
+                if _identity(os.lstat(path)) == _identity(its):  # what another put there stays
+                    path.unlink()
+        for path in made:
+            with suppress(OSError):
+                path.rmdir()
+        raise
+
+
+def _identity(its: os.stat_result) -> tuple[int, ...]:
+    """What tells a file from one that took its name, and perhaps its number."""
+    return its.st_dev, its.st_ino, its.st_size, its.st_mtime_ns
+
+
+def _check_names(outputs: Sequence[Output], force: bool) -> None:
+    places: set[Path] = set()
+    for path, save in outputs:
+        if str(path) == "-":
+            continue
+        if isinstance(save, Saver):
+            check_suffix(path, save.kind)
+        if Path(path).exists() and not force:
+            raise OutputError(f"{path}: exists; give another name, or --force to overwrite it")
+        place = Path(path).resolve()
+        if place in places:
+            raise OutputError(f"{path}: two results would go there; give each a name of its own")
+        places.add(place)
+
+
+def _made(folder: Path) -> list[Path]:
+    """The folders that had to be made, innermost first."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: cannot be made: {error.strerror}; name a folder that can"
+        ) from error
+    return missing
+
+
+def saver(document: Prototxt) -> Saver:
+    """How `write_all` writes a Prototxt, to a file or to standard output."""
+    return Saver(NET, _text_writer(document))
+
+
+def drawing_saver(drawing: "Drawing") -> Saver:
+    """How `write_all` writes a Drawing, to a file or to standard output."""
+    return Saver(DRAWING, _text_writer(drawing))
+
+
+def _text_writer(document: "Prototxt | Drawing") -> Callable[..., None]:
+    def write(path: str | os.PathLike[str], *, force: bool) -> None:
+        if str(path) == "-":
+            sys.stdout.buffer.write(document.text.encode("utf-8", "surrogateescape"))
+        else:
+            document.save(path, force=force)
+
+    return write
+
+
+def weights_saver(weights: "Weights") -> Saver:
+    """How `write_all` writes Weights in the format that the name tells; see `file_saver`."""
+
+    def write(path: str | os.PathLike[str], *, force: bool) -> None:
+        from fcnkit.weights.convert import as_named
+
+        made = as_named(weights, path)
+        file_saver(made, WEIGHTS)(path, force=force)
+        say_unread(made, path)
+
+    return Saver(WEIGHTS, write)
+
+
+def file_saver(content: "Weights | Exported | Upgraded", kind: str) -> Saver:
+    """How `write_all` writes what has a `save`; the progress of a large one is shown."""
+
+    def write(path: str | os.PathLike[str], *, force: bool) -> None:
+        from fcnkit.cli.progress import measured  # most commands write no weights
+
+        with measured(content.nbytes, f"writing {Path(path).name}") as advance:
+            content.save(path, force=force, progress=advance)
+
+    return Saver(kind, write)
+
+
+def say_unread(weights, path: str | os.PathLike[str]) -> None:
+    """Standard error says what Caffe would not read of HDF5 weights under this name."""
+    if weights.kind != "hdf5":
+        return
+    unread = [name for name in weights if "/" in name]
+    if unread:
+        fact = f'{len(unread)} layers have a "/" in their names, the first "{unread[0]}"'
+        click.echo(
+            encodable(f"fcnkit: {path}: {fact}; Caffe ignores such layers in HDF5"), err=True
+        )
+    if not str(path).endswith(".h5"):
+        click.echo(
+            f"fcnkit: {path}: Caffe takes it for HDF5 only under a name that ends in .h5", err=True
+        )
+
+
+def say_written(outputs: Sequence[Output], quiet: bool) -> None:
+    """Each file's name is on standard error, unless `quiet`."""
+    for path, _ in outputs:
+        if not quiet and str(path) != "-":
+            click.echo(f"wrote {path}", err=True)

@@ -1,0 +1,40 @@
+"""What the suffix of a file's name promises, so that nothing else is written under it."""
+
+import os
+from pathlib import Path
+
+from fcnkit.errors import OutputError
+
+NET, WEIGHTS, MODEL, DRAWING = "a prototxt", "weights", "an ONNX model", "a drawing"
+SUFFIXES = {
+    NET: (".prototxt", ".pbtxt"),
+    WEIGHTS: (".caffemodel", ".h5", ".hdf5", ".npz"),
+    MODEL: (".onnx",),
+    "a solver's state": (".solverstate",),
+    "a mean or a matrix": (".binaryproto", ".npy"),
+    DRAWING: (".svg",),
+    "a picture": (".png", ".jpg", ".jpeg", ".pdf"),
+    "a model of another framework": (
+        *(".pth", ".pt", ".ckpt", ".safetensors", ".pb", ".tflite", ".mlmodel", ".keras"),
+        *(".param", ".bin", ".xml", ".engine", ".om"),
+    ),
+    "a text of another kind": (".json", ".csv", ".yaml", ".yml", ".md", ".html", ".py"),
+    "an archive": (".zip", ".tar", ".gz", ".bz2", ".xz"),
+}
+
+
+def check_suffix(path: str | os.PathLike[str], kind: str) -> None:
+    """A file of this kind may have this name; a name without a known suffix may be anything.
+
+    Raises OutputError for the suffix of something else, and for a folder's name.
+    """
+    if str(path).endswith(("/", os.sep)) or not str(path):
+        raise OutputError(f'"{path}": is no name of a file; add one')
+    suffix = Path(path).suffix.lower()
+    meant = next((each for each, known in SUFFIXES.items() if suffix in known), kind)
+    if meant != kind:
+        own = SUFFIXES[kind]
+        names = f"{own[0]}" if len(own) == 1 else f"{', '.join(own[:-1])} or {own[-1]}"
+        remedy = f"end the name in {names}"
+        remedy += "; `fcnkit export` writes ONNX" * (meant == MODEL)
+        raise OutputError(f"{path}: {suffix} is for {meant}, and {kind} would be written; {remedy}")
