@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fcnkit.edits import Edit, pieces, splice
+from fcnkit.edits import Edit, arrange, pieces, splice
 from fcnkit.errors import EditConflict, PrototxtError
 from fcnkit.formats import prototxt, schema, spans
 from fcnkit.formats.prototxt import (
@@ -472,15 +472,20 @@ def test_an_edited_file_is_what_its_text_says(text, drawn):
         start = min(max(at, start), len(text))
         at = min(start + length, len(text))
         edits.append(Edit(start, at, new))
+    file = parse(text)
     try:
-        wanted = parse(splice(text, edits))
+        # Where elements of a list go, commas go with them.
+        whole = [*edits, *prototxt._commas(file.root, arrange(edits))]
+        wanted = parse(splice(text, whole))
     except EditConflict:
+        with pytest.raises(EditConflict):
+            file.edit(edits)
         return
     except PrototxtError as error:
         with pytest.raises(PrototxtError, match=f"^{re.escape(str(error))}$"):
-            parse(text).edit(edits)
+            file.edit(edits)
         return
-    found = parse(text).edit(edits)
+    found = file.edit(edits)
     assert found.text == wanted.text and spans_of(found.root) == spans_of(wanted.root)
     assert all(field.source.text is found.text for field in walk(found.root))
 
