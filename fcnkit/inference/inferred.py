@@ -71,14 +71,21 @@ class Inferred:
         if len(self.names) > MOST:
             fact = f"{len(self.names)} classes: a class map has numbers for {MOST}"
             raise DatasetError(f"{fact}; look at windows() and heat(class)")
-        if self.dense:
+        if self._is_whole:
             sure = self.scores.max(axis=0) if self.head.probable else confidence(self.scores)
             return classes(self.scores), sure
         return heat.class_map(self.probabilities, self.head.placed, self.image.shape[:2])
 
     @property
     def dense(self) -> bool:
-        """Whether there is a score for every pixel, and not for windows a stride apart."""
+        """Whether there is a score for every pixel, and not for windows a stride apart.
+
+        A net that does not pad has none for the pixels of a border.
+        """
+        return self._is_whole or self.head.dense
+
+    @property
+    def _is_whole(self) -> bool:
         return self.scores.shape[1:] == self.image.shape[:2]
 
     def windows(self, top: int = 5) -> tuple[Window, ...]:
@@ -102,7 +109,7 @@ class Inferred:
         """
         number = self._number(name)
         image, cells = self.image, self.probabilities[number]
-        values = cells if self.dense else heat.placed(cells, self.head.placed, image.shape[:2])
+        values = cells if self._is_whole else heat.placed(cells, self.head.placed, image.shape[:2])
         hot = overlay.heat(image, values, opacity)
         return Picture(
             overlay.heat_png(overlay.enlarged(hot, zoom), self.names[number], float(cells.max()))

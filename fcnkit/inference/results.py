@@ -62,6 +62,8 @@ def result(head: Head, scores: "numpy.ndarray", image: "numpy.ndarray", wanted: 
     made = Result({}, {})
     if len(likely) <= MOST:
         made = _mapped(*heat.class_map(likely, head.placed, image.shape[:2]), image, wanted)
+    if head.dense:  # a score for every pixel that the net reaches: no windows to list
+        return made
     record, files = _windows(head, likely, image, wanted)
     return Result(made.record | record, made.files | files)
 

@@ -52,6 +52,11 @@ class Head:
             raise NetError(f"{self._path}: {_nowhere(self.graph, self.image, self.scores)}")
         return self.place
 
+    @property
+    def dense(self) -> bool:
+        """Whether its scores are a pixel apart, as the coordinates say; it may score no border."""
+        return self.place is not None and all(scale == 1 for scale in self.place.scale)
+
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the scores of such an image.
 
