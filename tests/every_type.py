@@ -15,7 +15,7 @@ from type_text import LAYOUTS, fields_of, generations, written
 from type_tried import EQUAL, Answer, Tried, start
 
 from fcnkit.engines.caffe import Question
-from fcnkit.errors import EngineError, FcnkitError
+from fcnkit.errors import EngineError, FcnkitError, WeightsError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.layers.table import TYPES
 from fcnkit.plan import Plan
@@ -156,9 +156,12 @@ def started(kind: str, position: str) -> Tried:
 
 
 def _refusal(case: Case, error: FcnkitError) -> str:
-    if isinstance(error, EngineError) or not re.match(r"net\.prototxt(:\d+)?: .{20}", str(error)):
+    if isinstance(error, EngineError) or not _PLACE.match(str(error)):
         return f"{type(error).__name__} without a place and a reason: {error}"
     return _unlike_relu(case, error) or f"{REFUSED}: {error}"
+
+
+_PLACE = re.compile(r"(net\.prototxt(:\d+)?|new weights): .{20}")
 
 
 def _unlike_relu(case: Case, outcome: "Plan | FcnkitError") -> str:
@@ -216,6 +219,8 @@ def _judged(case: Case, plan: Plan) -> "Answer | str":
     try:
         answer = DEEDS[case.deed].judge(started(case.kind, case.position), plan, before)
         return answer if any(one.blobs for one in answer.asked) else answer.verdict({})
+    except WeightsError as error:
+        return _refusal(case, error)
     except FcnkitError as error:
         return f"the net after is none: {error}"
     except Exception as error:

@@ -379,6 +379,12 @@ REFUSED = {
         [(2, 3), (2, 4)],
         "give one label for each item",
     ),
+    "infogain matrix": (
+        "InfogainLoss",
+        "",
+        [(2, 3), (2,), (1, 1, 5, 5)],
+        'its matrix "c" is 1 x 1 x 5 x 5, for 3 labels; give 3 x 3 values',
+    ),
     "batch norm": ("BatchNorm", "", [(3,)], "BatchNorm takes at least 2 axes"),
     "lstm of no values": (
         "LSTM",

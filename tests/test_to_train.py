@@ -336,3 +336,15 @@ def test_two_outputs_of_the_same_labels_are_refused():
     text = net(data(1, 3, 9, 9), conv("a", "data", 2, 3), conv("b", "data", 2, 3))
     with pytest.raises(NetError, match='outputs "a" and "b" would have the same labels'):
         to_train(text)
+
+
+@pytest.mark.parametrize(
+    ("tail", "message"),
+    [
+        (layer("r", "Reduction", "s"), 'its output "r" is a scalar, and has no axis of classes'),
+        (layer("r", "Silence", "s", top=""), "it has no output; end it at its scores"),
+    ],
+)
+def test_a_net_without_scores_is_refused(tail, message):
+    with pytest.raises(NetError, match=message):
+        to_train(net(data(1, 3, 9, 9), conv("s", "data", 2, 3), tail))

@@ -3,7 +3,7 @@
 import numpy as np
 from type_nets import IMAGE
 from type_oracle import Asked, asked, is_opened
-from type_tried import EQUAL, Answer, Tried, Values, equal
+from type_tried import EQUAL, Answer, Tried, Values, equal, moved
 
 import fcnkit as fk
 from fcnkit.formats.prototxt import Prototxt
@@ -12,7 +12,6 @@ from fcnkit.nets.layers.table import TYPES
 from fcnkit.nets.layers.windows import spatial
 from fcnkit.plan import Plan
 from fcnkit.rewrites.deploy import deploy
-from fcnkit.weights.surgery import transplant
 
 CLASSES = 3
 SMALL, LARGE = (33, 47), (81, 95)
@@ -70,7 +69,7 @@ def _image(tried: Tried, size: tuple[int, ...]) -> np.ndarray:
 def _asked(tried: Tried, plan: Plan, image: np.ndarray) -> Asked:
     """The net on an image of any size."""
     blob = build(plan.net).inputs[0].blob
-    return asked(plan.net, transplant(plan, tried.weights), {blob: image}, {})
+    return asked(plan.net, moved(plan, tried.weights), {blob: image}, {})
 
 
 def _padding(tried: Tried, plan: Plan) -> int:
@@ -91,7 +90,7 @@ def _trunk(tried: Tried, blob: str, image: np.ndarray) -> Asked:
     plan = deploy(tried.net, head="fc", inputs=tried.given)
     plan = plan.then(fk.convolutionalize).then(fk.extract, None, blob)
     start = tried.image
-    return asked(plan.net, transplant(plan, tried.weights), {start: image}, {})
+    return asked(plan.net, moved(plan, tried.weights), {start: image}, {})
 
 
 def _middle(values: np.ndarray) -> np.ndarray:

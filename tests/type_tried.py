@@ -115,7 +115,15 @@ def after(tried: Tried, plan: Plan, change: Change | None = None, more: Values =
     values = {**tried.values, **more}
     if change and tried.image in values:
         values[tried.image] = change(values[tried.image])
-    return asked(plan.net, transplant(plan, tried.weights), values, tried.given)
+    return asked(plan.net, moved(plan, tried.weights), values, tried.given)
+
+
+def moved(plan: Plan, weights: store.Weights) -> store.Weights:
+    """The weights after, each of them made: what they cannot be is seen here."""
+    made = transplant(plan, weights)
+    return store.create().put_all(
+        {name: [blob.array() for blob in blobs] for name, blobs in made.items()}
+    )
 
 
 def keeps_outputs(change: Change | None = None) -> Judge:

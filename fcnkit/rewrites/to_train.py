@@ -7,7 +7,9 @@ from fcnkit.edits import Edit
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt, Style, Word, parse, render
 from fcnkit.nets.graph import Graph, Layer, build, graphs
+from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.table import has_bias, of
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import appended, inside, instead_of_input, set_param
 from fcnkit.rewrites.parts import BIAS_RATE, FIXED, Pairs, learning
@@ -83,8 +85,8 @@ def to_train(
     accuracy of its own: label_x, loss_x, accuracy_x.  A net of Caffe's older
     formats is upgraded first.
 
-    Raises NetError when the net has not just one input, or two outputs would
-    have the same labels.
+    Raises NetError when the net has not just one input, has no scores, or two
+    of its outputs would have the same labels.
     """
     if filler not in FILLERS:
         raise NetError(f'filler "{filler}": is not one of {", ".join(FILLERS)}')
@@ -112,14 +114,21 @@ def to_train(
 
 
 def _check_outputs(graph: Graph) -> None:
-    """Each output has labels of its own."""
+    """There are outputs, each of them has classes, and labels of its own."""
     named: dict[str, str] = {}
+    shapes, path = shapes_of(graph).tops, graph.prototxt.path
+    if not graph.outputs:
+        raise NetError(f"{path}: it has no output; end it at its scores")
     for top in graph.outputs:
+        shape = shapes[top]
+        if shape is not None and len(shape) < 2:
+            fact = f'its output "{top.blob}" is {show(shape)}, and has no axis of classes'
+            raise NetError(f"{path}: {fact}; end the net at its scores")
         other = named.setdefault(_suffix(top.blob), top.blob)
         if other != top.blob:
             fact = f'its outputs "{other}" and "{top.blob}" would have the same labels and loss'
             remedy = "call them score_..., or take one away"
-            raise NetError(f"{graph.prototxt.path}: {fact}; {remedy}")
+            raise NetError(f"{path}: {fact}; {remedy}")
 
 
 def _suffix(score: str) -> str:

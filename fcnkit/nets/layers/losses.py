@@ -16,7 +16,12 @@ def softmax_loss(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
 
 
 def infogain_loss(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
-    """A scalar, and the probabilities; one label per place."""
+    """A scalar, and the probabilities; one label per place, and a row of the matrix per label."""
+    axis = canonical(layer, layer.param("infogain_loss_param").get("axis"), len(bottoms[0]))
+    labels = bottoms[0][axis]
+    if len(bottoms) > 2 and prod(bottoms[2]) != labels**2:
+        fact = f'its matrix "{layer.bottoms[2].blob}" is {show(bottoms[2])}, for {labels} labels'
+        raise layer.error(f"{fact}; give {labels} x {labels} values")
     return _labelled_loss(layer, bottoms, "infogain_loss_param")
 
 
