@@ -4,12 +4,14 @@ which, and that real Caffe computes the same.
 
 import re
 
+import numpy as np
 import pytest
 from sketches import conv, data, deconv, differences, fc, layer, net, pool, relu, weights
 
 import fcnkit as fk
 from fcnkit.nets.layers.traits import Affine
 from fcnkit.plan import Move
+from fcnkit.weights import store
 
 START = data(2, 3, 8, 9)
 CONV = conv("c", "data", 6, 3)
@@ -256,3 +258,36 @@ def test_then_convolutionalize_and_before(caffe, tmp_path):
     ]
     found = differences(caffe, [(before, plan) for plan in plans], tmp_path)
     assert max(found) < 1e-5
+
+
+BN = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { %s } } }
+layer { name: "c" type: "Convolution" bottom: "data" top: "c"
+  convolution_param { num_output: 4 kernel_size: 3 } }
+layer { name: "bn" type: "BN" bottom: "c" top: "c" bn_param { %s } }
+"""
+IMAGE = "dim: 1 dim: 3 dim: 8 dim: 8"
+
+
+def test_segnets_merged_bn_is_folded():
+    """In SegNet's mode INFERENCE it is a factor and a summand, 1 x C x 1 x 1 each."""
+    plan = fk.fold(fk.parse(BN % (IMAGE, "bn_mode: INFERENCE scale_filler { } shift_filler { }")))
+    assert [step.verb for step in plan.steps] == ["change", "remove"]
+    rng = np.random.default_rng(2)
+    w, b, scale, shift = (
+        rng.normal(0, 1, shape).astype("f4")
+        for shape in ((4, 3, 3, 3), (4,), (1, 4, 1, 1), (1, 4, 1, 1))
+    )
+    made = fk.transplant(plan, store.create().put("c", [w, b]).put("bn", [scale, shift]))
+    np.testing.assert_allclose(made["c"][0].array(), w * scale.reshape(4, 1, 1, 1), rtol=1e-6)
+    want = b * scale.ravel() + shift.ravel()
+    np.testing.assert_allclose(made["c"][1].array(), want, rtol=1e-5, atol=1e-6)
+    assert "bn" not in made
+
+
+@pytest.mark.parametrize("params", ["", "bn_mode: LEARN", "slope_filler { value: 1 } frozen: true"])
+def test_a_forks_bn_of_another_rule_stays_with_the_reason(params):
+    plan = fk.fold(fk.parse(BN % (IMAGE, params)))
+    (step,) = plan.steps
+    assert step.verb == "keep" and "as its fork alone does" in step.why
+    assert plan.net.text == plan.before.text

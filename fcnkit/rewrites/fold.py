@@ -113,6 +113,9 @@ def _why_not(
         shared = work.sharing(each)
         if shared:
             return shared if each is link else f'"{layer.name}": {shared}'
+    if of(link).affine(link) is None:
+        fact = "it normalises by the batch, or as its fork alone does"
+        return f"{fact}; merge it with that fork's script"
     if keeps_statistics(link) and not _stored(known, link):
         fact = f"in state {known.name} it normalises by the batch (use_global_stats is not true)"
         return fact + ("; extract state TEST first" if known.graph.state.phase == "TRAIN" else "")
@@ -144,7 +147,8 @@ def _other_axes(known: Known, layer: Layer, link: Layer) -> str:
     if axis != 1:
         return f'"{layer.name}" works along axis {axis}'
     along = canonical(link, axis_of(link), len(shape))
-    if blobs[0] == () or (along == 1 and blobs[0] == shape[1:2]):
+    numbers = tuple(size for size in blobs[0] if size != 1)
+    if numbers == () or (along == 1 and numbers == shape[1:2]):
         return ""
     return "it is not one number for each channel"
 

@@ -125,7 +125,7 @@ _FORKS = (
     ),
     # Normalisation.
     LayerType(
-        "BN", Trait.CHANNEL, "bn_param", forks.bn, forks.bn_blobs,
+        "BN", Trait.CHANNEL, "bn_param", forks.bn, forks.bn_blobs, affine=forks.bn_affine,
         tops=(1, 3), **_SAME
     ),
     LayerType(

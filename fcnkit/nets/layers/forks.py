@@ -243,6 +243,17 @@ def batch_norm_affine(layer: Layer) -> Affine:
     return own._replace(factor=3, summand=4) if both else own
 
 
+def bn_affine(layer: Layer) -> Affine | None:
+    """SegNet's in the mode INFERENCE, whose factor and summand have the statistics in them.
+
+    The rule of others, which keep them, differs from fork to fork: some add eps
+    before they store the variance.
+    """
+    mode = layer.param("bn_param").field("bn_mode")
+    inference = mode is not None and mode.raw.strip("\"'") == "INFERENCE"
+    return Affine(factor=0, summand=1) if inference else None
+
+
 def only_reshapes(layer: Layer) -> bool:
     """Whether the numbers keep their order: all do but a pixelshuffler's."""
     param = layer.param("reshape_param")
