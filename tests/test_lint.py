@@ -15,6 +15,7 @@ import fcnkit
 from fcnkit import errors, templates
 from fcnkit.cli.main import main
 from fcnkit.formats import prototxt
+from fcnkit.linting import solvers
 from fcnkit.linting.findings import ERROR, NOTE
 from fcnkit.linting.walk import CHECKS, KINDS
 from fcnkit.nets.graph import State
@@ -570,6 +571,7 @@ def test_the_net_put_right_is_clean(case):
 def test_every_check_and_every_fault_of_the_file_has_a_case():
     apart = {"v0", "a-solver", "a-label-map", "not-a-net"}
     apart |= {"loss-rate", "untrained", "weights-shape", "unused-weights", "zero-deconvolution"}
+    apart |= {check.name for check in solvers.CHECKS}  # tests/test_lint_solvers.py has those
     assert {case.name for case in CASES} | apart == set(KINDS)
     assert {check.name for check in CHECKS} < set(KINDS)
 
@@ -718,7 +720,9 @@ def test_a_loss_without_places_may_have_any_rate():
 def test_a_solver_s_words_are_looked_at():
     found = lint(
         NETS + loss(),
-        solver=prototxt.parse("base_lr: 0.1\nmomentun: 0.9\nmax_iter: x\n", "s.prototxt"),
+        solver=prototxt.parse(
+            'base_lr: 0.1 lr_policy: "fixed"\nmomentun: 0.9\nmax_iter: x\n', "s.prototxt"
+        ),
     )
     assert [(one.name, one.path, one.line) for one in found if one.name != "loss-rate"] == [
         ("unknown-field", "s.prototxt", 2),
@@ -736,11 +740,12 @@ def test_a_solver_s_words_are_looked_at():
         ),
         ('type: "Adamm"', ("unknown-word", 'no solver "Adamm"; did you mean "Adam"?')),
         ("warmup_iter: 5", ("fork-field", "Intel does")),
-        ('lr_policy: "multistep" type: "Nesterov"', None),
+        ('lr_policy: "multistep" gamma: 0.1 stepvalue: 5 type: "Nesterov"', None),
     ],
 )
 def test_policies_and_solvers_are_those_that_there_are(words, expected):
-    found = lint(f"base_lr: 0.1\n{words}\n")[1:]
+    policy = "" if "lr_policy" in words else 'lr_policy: "fixed"'
+    found = lint(f"base_lr: 0.1 {policy}\n{words}\n")[1:]
     assert [(one.name, one.line) for one in found] == ([(expected[0], 2)] if expected else [])
     assert all(expected[1] in one.text for one in found)
 
@@ -748,7 +753,7 @@ def test_policies_and_solvers_are_those_that_there_are(words, expected):
 def test_nothing_that_a_file_names_is_opened(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.prototxt").write_text("this is { not text format")
-    found = lint('net: "net.prototxt"\nbase_lr: 0.1\n')
+    found = lint('net: "net.prototxt"\nbase_lr: 0.1\nlr_policy: "fixed"\n')
     assert [one.name for one in found] == ["a-solver"]
 
 

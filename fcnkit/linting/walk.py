@@ -10,7 +10,7 @@ from typing import NamedTuple
 from fcnkit.errors import NetError, PrototxtError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import View
-from fcnkit.linting import checks, training
+from fcnkit.linting import checks, solvers, training
 from fcnkit.linting.findings import (
     ERROR,
     NOTE,
@@ -94,7 +94,7 @@ KINDS = {
     **FILE_KINDS,
     **{
         check.name: Kind(check.level, " ".join((check.find.__doc__ or "").split()))
-        for check in CHECKS
+        for check in (*CHECKS, *solvers.CHECKS)
     },
 }
 
@@ -117,10 +117,13 @@ def lint(
     Raises NetError for an input blob that there is not.
     """
     found = _net_findings(
-        net, _Beside(weights, _view(solver), dict(inputs or {})), phase, tuple(stages)
+        net,
+        _Beside(weights, solvers.view_of(solver) if solver else None, dict(inputs or {})),
+        phase,
+        tuple(stages),
     )
     if solver is not None:
-        found += text_findings(solver, faults("SolverParameter", solver.root))
+        found += solvers.findings(solver)
     paths = (net.path, solver.path if solver else "")
     return tuple(sorted(_once(found), key=lambda one: (paths.index(one.path), one.line)))
 
@@ -141,15 +144,6 @@ class _Beside(NamedTuple):
     weights: Weights | None
     solver: View | None
     inputs: dict[str, Shape]
-
-
-def _view(solver: Prototxt | None) -> View | None:
-    """The solver as far as it can be read."""
-    with suppress(PrototxtError):
-        if solver is not None:
-            found = faults("SolverParameter", solver.root)
-            return View("SolverParameter", readable(solver, found).root)
-    return None
 
 
 def _net_findings(
@@ -203,8 +197,7 @@ def _no_net(file: Prototxt) -> list[Finding]:
             "this is a solver: only its own words were looked at; name its net, and this with "
             "--solver"
         )
-        found = faults("SolverParameter", file.root)
-        return [_whole("a-solver", file, fact), *text_findings(file, found)]
+        return [_whole("a-solver", file, fact), *solvers.findings(file)]
     if file.fields and all(field.name == "item" for field in file.fields):
         return [
             _whole("a-label-map", file, "this is a label map: it was not looked at; name a net")
