@@ -8,6 +8,7 @@ some 300,000 cases, half an hour on two cores.
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -19,7 +20,9 @@ from fcnkit.errors import NetError
 from fcnkit.formats import prototxt
 from fcnkit.nets.graph import build
 from fcnkit.nets.layers.table import TYPES
+from fcnkit.rewrites import REWRITES
 
+HERE = Path(__file__).parent
 # Cases that are asked about at once.
 BATCH = 400
 
@@ -76,6 +79,11 @@ def test_every_type_stands_in_some_net():
 def test_every_type_meets_every_rewrite():
     met = {(case.kind, case.deed) for case in cover()}
     assert len(met) == len(TYPES) * len(DEEDS)
+
+
+def test_every_rewrite_is_tried():
+    source = "".join((HERE / name).read_text() for name in ("type_deeds.py", "type_fcn.py"))
+    assert all(f"fk.{name}" in source for names in REWRITES.values() for name in names)
 
 
 @pytest.mark.parametrize(

@@ -27,10 +27,12 @@ from type_tried import (
 import fcnkit as fk
 from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.nets.graph import build
+from fcnkit.nets.layers.table import is_pointwise
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Plan
 from fcnkit.rewrites.changes import removed
 from fcnkit.rewrites.slide import slide
+from fcnkit.rewrites.upsample import Names
 
 
 def _inputs(rewrite: Callable[..., Plan], *args, **options) -> Callable[[Tried, Prototxt], Plan]:
@@ -93,12 +95,17 @@ KEPT = (2, None, 0, 1)
 
 
 def judge_classes(tried: Tried, plan: Plan, before: Values) -> Answer:
-    """Old classes have the scores that they had; new ones 0."""
+    """Old classes have the scores that they had, new ones 0; what is apart from them stays."""
+    others = [blob for blob in outputs(tried) if blob not in tried.below("fc")]
+    layer = build(tried.net).layer(X)
+    alone = ["t"] if is_pointwise(layer) and tried.read == "fc" else []
 
     def verdict(found: Values) -> str:
-        old, new = before["fc"], found["fc"]
-        rows = [old[:, at] if at is not None else 0 * old[:, 0] for at in KEPT]
-        return EQUAL if equal(np.stack(rows, 1), new) else "fc differs"
+        for blob in ["fc", *alone]:
+            kept = [(at, old) for at, old in enumerate(KEPT) if old is not None]
+            if not all(equal(before[blob][:, old], found[blob][:, at]) for at, old in kept):
+                return f"{blob} differs"
+        return "a new class is not 0" if found["fc"][:, 1].any() else same(before, found, others)
 
     return Answer(verdict, (after(tried, plan),))
 
@@ -154,6 +161,25 @@ def judge_upsample(tried: Tried, plan: Plan, before: Values) -> Answer:
         if found[last].shape[2:] != size:
             return f"{last} is {found[last].shape}"
         return same(before, found, blobs)
+
+    return Answer(verdict, (after(tried, plan),))
+
+
+def _skipped(tried: Tried, net: Prototxt) -> Plan:
+    names = Names("upscore2", "cropped", "skip_score", "fuse")
+    return fk.skip(net, _highest(net, tried), "c", names=names)
+
+
+def judge_skip(tried: Tried, plan: Plan, before: Values) -> Answer:
+    """The outputs are what they were; the sum is the upsampled scores, since the new ones are 0."""
+    layers = build(plan.net).layers[-4:]
+    read = {top.blob for layer in layers for top in layer.bottoms}
+    blobs = [blob for blob in outputs(tried) if blob not in read]
+
+    def verdict(found: Values) -> str:
+        kept = [top.blob for top in layers[-1].bottoms if found[top.blob].any()]
+        fused = not kept or equal(found[kept[0]], found["fuse"])
+        return same(before, found, blobs) if fused else "fuse is not the upsampled scores"
 
     return Answer(verdict, (after(tried, plan),))
 
@@ -257,6 +283,7 @@ DEEDS: dict[str, Deed] = {
     "fc": Deed(_inputs(fk.to_fc), keeps_outputs()),
     "conv and fc": Deed(_then(fk.convolutionalize, fk.to_fc), keeps_outputs()),
     "upsample": Deed(_upsampled, judge_upsample),
+    "skip": Deed(_skipped, judge_skip),
     "align": Deed(_aligned, judge_align),
     "upgrade": Deed(lambda tried, net: fk.upgrade(net), keeps_outputs()),
     "rescore": Deed(_inputs(fk.rescore, 3), judge_rescore),

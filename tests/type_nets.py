@@ -239,7 +239,7 @@ def _source_beside(draft: _Draft) -> None:
 
 def _join(draft: _Draft, one: str, other: str) -> None:
     left, right = draft.shape(one), draft.shape(other)
-    if one == other or right is None or draft.kind in _ALONE:
+    if one == other or right is None:
         draft.it = one
     elif left == right:
         draft.layer("join", "Eltwise", one, other)
@@ -248,9 +248,6 @@ def _join(draft: _Draft, one: str, other: str) -> None:
     else:
         draft.it = one
 
-
-# How much a Filter lets through is seen when it runs: no layer can count on it.
-_ALONE = ("Filter",)
 
 POSITIONS: dict[str, Callable[[_Draft], None]] = {
     "first": _first,

@@ -62,7 +62,8 @@ def shape(net, question):
                 f'"{name}" is not an input of this net; its inputs are {listed(net.inputs)}'
             )
         net.blobs[name].reshape(*shape)
-    if question["shapes"]:
+    # A pass forward does so itself, when the inputs have their values: a Filter goes by those.
+    if question["shapes"] and question["action"] not in ("run", "gradients"):
         net.reshape()
 
 
