@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fcnkit.cli.arguments import encodable, show_json
-from fcnkit.cli.labels import JOBS, class_names, cores, label_options, meaning
+from fcnkit.cli.labels import JOBS, class_names, cores, label_options, meaning, warn_absent
 from fcnkit.cli.outputs import write_all
 from fcnkit.cli.progress import counted
 
@@ -148,6 +148,7 @@ def create(images, labels, output, jobs, resume, as_json, force, **options) -> N
     except KeyboardInterrupt:
         click.echo("fcnkit: interrupted; go on with --resume", err=True)
         raise
+    warn_absent(output, summary.absent)
     if as_json:
         show_json(summary.json())
     else:
@@ -243,6 +244,7 @@ def inspect(folder, classes, ignore, sheet, count, as_json, force) -> None:
     names = class_names(classes) if classes else ()
     with counted(records_in(Path(folder)), "reading") as progress:
         summary = summarize(folder, classes=names, ignore=ignore, progress=progress)
+    warn_absent(folder, summary.absent)
     write_all([(sheet, _sheet(summary, count))] if sheet else [], force=force)
     if as_json:
         show_json(summary.json())

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fcnkit.cli.text import encodable
+
 if TYPE_CHECKING:
+    from fcnkit.datasets.absent import Absent
     from fcnkit.datasets.colours import ColourMap
     from fcnkit.datasets.labels import Reading
 
@@ -91,7 +94,7 @@ OPTIONS = (
     click.option(
         "--palette",
         type=click.Choice(["index", "colour"]),
-        help="What counts in a palette image; the index, unless --colours disagrees.",
+        help="What counts in a palette or gray image; the index, unless --colours disagrees.",
     ),
     click.option(
         "--unknown",
@@ -145,6 +148,12 @@ def class_names(classes: str | None, colours: "ColourMap | None" = None) -> tupl
             "say how many classes there are, with --classes N, or FILE with their names"
         )
     return colours.names or tuple(map(str, range(len(colours.colours))))
+
+
+def warn_absent(place: object, found: "Absent | None") -> None:
+    """Says that classes are nowhere while pixels are ignored, where it is so."""
+    if found is not None:
+        click.echo(encodable(f"warning: {place}: {found.fact}; {found.remedy}"), err=True)
 
 
 def cores() -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from fcnkit.cli.arguments import encodable, show_json
-from fcnkit.cli.labels import JOBS, cores, label_options, meaning
+from fcnkit.cli.labels import JOBS, cores, label_options, meaning, warn_absent
 from fcnkit.cli.outputs import write_all
 from fcnkit.cli.progress import counted
 
@@ -50,7 +50,8 @@ def score(predictions, labels, split, picture, jobs, as_json, force, **options) 
     fcnkit score predictions data --json
     """
     of = _of_dataset if _is_dataset(labels) else _of_files
-    scores = of(labels, predictions, split, jobs or cores(), options)
+    scores, found = of(labels, predictions, split, jobs or cores(), options)
+    warn_absent(labels, found)
     write_all([(picture, _picture(scores))] if picture else [], force=force)
     if as_json:
         show_json(scores.json())
@@ -65,9 +66,10 @@ def _is_dataset(labels: str) -> bool:
 
 
 def _of_dataset(labels, predictions, split, jobs, options):
+    from fcnkit.datasets.absent import absent
     from fcnkit.datasets.databases import count
     from fcnkit.datasets.summary import CLASSES_FILE, report
-    from fcnkit.scoring.files import score_dataset
+    from fcnkit.scoring.files import check_scored, score_dataset
 
     if options["void"] or options["numbers"] or options["channel"] or options["unknown"]:
         raise click.UsageError(
@@ -83,11 +85,16 @@ def _of_dataset(labels, predictions, split, jobs, options):
     )
     database = folder / f"{split}_label_lmdb"
     with counted(count(database), "scoring") as progress:
-        return score_dataset(predictions, database, names, reading, progress=progress)
+        scores = score_dataset(predictions, database, names, reading, progress=progress)
+    found = absent(names, scores.labelled, scores.ignored, (ignore,))
+    if options["ignore"] is None:
+        check_scored(database, found, "make the dataset anew: ")
+    return scores, found
 
 
 def _of_files(labels, predictions, split, jobs, options):
-    from fcnkit.scoring.files import Readings, paired, score_files
+    from fcnkit.datasets.absent import absent, explicit, ignored_values
+    from fcnkit.scoring.files import Readings, check_scored, paired, score_files
 
     ignore = 255 if options["ignore"] is None else options["ignore"]
     strict = options["ignore"] is not None or options["colours"] or options["numbers"]
@@ -98,7 +105,12 @@ def _of_files(labels, predictions, split, jobs, options):
     _, found = meaning(*colours, "keep", palette=options["palette"])
     pairs = paired(predictions, labels)
     with counted(len(pairs), "scoring") as progress:
-        return score_files(pairs, names, Readings(found, wanted), jobs=jobs, progress=progress)
+        scores = score_files(pairs, names, Readings(found, wanted), jobs=jobs, progress=progress)
+    values = ignored_values([pair.label for pair in pairs], wanted) if scores.ignored else ()
+    lacking = absent(names, scores.labelled, scores.ignored, values)
+    if options["ignore"] is None and not explicit(wanted, values):
+        check_scored(labels, lacking)
+    return scores, lacking
 
 
 def _picture(scores):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from fcnkit import files
 from fcnkit.datasets import databases, staging
+from fcnkit.datasets.absent import explicit, ignored_values
 from fcnkit.datasets.colours import Colour, colour_text, voc_palette
 from fcnkit.datasets.pairs import Pair
 from fcnkit.datasets.prepare import PairOptions, Prepared, prepared
@@ -113,6 +114,7 @@ def create(
                 f"{count}; put them right, or leave them out with --skip-bad:", problems
             )
         summary = _summary(folder, task, tallies, _skipped(new))
+        _check_classes(folder, task, summary)
         mean = tallies["train"].mean_image()
         if mean is not None:
             files.write(new / MEAN_FILE, binaryproto.written(mean), force=True)
@@ -262,6 +264,27 @@ def _summary(
         tuple(splits),
         tuple(skipped),
         plan,
+    )
+
+
+def _check_classes(folder: str | Path, task: Task, summary: Summary) -> None:
+    """No class is swallowed by the number to ignore; DatasetError otherwise.
+
+    Values that the user has said are to be ignored are.
+    """
+    found = summary.absent
+    if found is None or not found.hopeless:
+        return
+    reading = task.recipe.reading
+    paths = (pair.label for pairs in task.splits.values() for pair in pairs)
+    values = ignored_values(paths, reading)
+    if not values or explicit(reading, values):
+        return
+    staging.drop(folder)
+    found = found._replace(values=values)
+    void = f"if it is none, --void {','.join(map(str, values))}"
+    raise DatasetError(
+        f"{folder}: {found.fact}, so that nothing would be learnt; {found.remedy}; {void}"
     )
 
 

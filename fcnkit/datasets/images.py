@@ -49,12 +49,14 @@ class Raw:
 
     `values` is (height, width), or (height, width, 3) for colours, of uint8 or
     a wider type.  `palette` has a row R, G, B for each index of a palette
-    image; `opaque` is False where an alpha channel hides a pixel.
+    image; `opaque` is False where an alpha channel hides a pixel; `white` is the
+    value that a gray image draws as white.
     """
 
     values: "numpy.ndarray"
     palette: "numpy.ndarray | None" = None
     opaque: bool = True
+    white: int = 255
 
 
 @contextlib.contextmanager
@@ -156,9 +158,10 @@ def _raw(image: "Image", depth: int) -> Raw:
         image = image.convert("RGB")
     values = np.asarray(image)
     if values.dtype == bool:
-        values = values.astype(np.uint8)
+        return Raw(values.astype(np.uint8), palette, white=1)
     if depth in (2, 4) and image.mode == "L":
-        values = values // (255 // (2**depth - 1))
+        white = 2**depth - 1
+        return Raw(values // (255 // white), palette, white=white)
     if image.mode in ("LA", "PA", "RGBA"):
         return _without_alpha(values, palette)
     return Raw(values, palette)

@@ -1,7 +1,7 @@
 """Reads label files of all kinds as exact class numbers: nothing is rounded, guessed or cut off."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,8 @@ class Reading:
     `colours` says which colour is which class, `channel` that one channel of
     a colour image holds the class.  Of a palette image the index counts, or
     its colour where `palette` is "colour"; with "" the index, but a palette
-    that disagrees with `colours` is an error.  Values in `void` are ignored;
+    that disagrees with `colours` is an error.  So of a gray image its numbers
+    count or its grays, and with "" whichever are known.  Values in `void` are ignored;
     where there are `numbers`, they say what every other value becomes.
     Whatever is then no class is an error; with `unknown` "ignore" it is
     ignored, and with "keep" a number stays as it is, or 255 where it is larger.
@@ -80,7 +81,19 @@ def read_label(path: str | Path, reading: Reading) -> "numpy.ndarray":
         return _of_channels(path, raw.values, reading)
     if raw.palette is not None:
         return _of_palette(path, raw, raw.palette, reading)
-    return _numbered(path, raw.values, reading)
+    if reading.colours is None or reading.palette == INDEX:
+        return _numbered(path, raw.values, reading)
+    return _of_gray(path, raw, reading)
+
+
+def numbers_in(path: str | Path, reading: Reading) -> "numpy.ndarray | None":
+    """The numbers of a label file as stored; None where its colours count."""
+    if Path(path).suffix == ".npy":
+        return _array(path)
+    raw = read_raw(path)
+    if raw.values.ndim == 3:
+        return raw.values[..., CHANNELS[reading.channel]] if reading.channel else None
+    return None if raw.palette is not None and reading.palette == COLOUR else raw.values
 
 
 def _array(path: str | Path) -> "numpy.ndarray":
@@ -146,6 +159,70 @@ def _agree(
             raise DatasetError(
                 f"{path}: {fact}; say which counts, with --palette index or --palette colour"
             )
+
+
+def _of_gray(path: str | Path, raw: Raw, reading: Reading) -> "numpy.ndarray":
+    """The classes of a gray image: its values are numbers, or colours of which R = G = B."""
+    codes, strict = _grays(raw), replace(reading, unknown=ERROR)
+    numbered = _tried(lambda: _numbered(path, raw.values, strict))
+    coloured = _tried(lambda: _of_colours(path, codes, strict))
+    if numbered is not None and coloured is not None:
+        if not reading.palette:
+            _same_class(path, raw, numbered, coloured, reading)
+        return coloured
+    if numbered is None and coloured is None and _more_colours(path, raw, reading):
+        return _of_colours(path, codes, reading)
+    return _numbered(path, raw.values, reading) if coloured is None else coloured
+
+
+def _more_colours(path: str | Path, raw: Raw, reading: Reading) -> bool:
+    """Whether more pixels of a gray image have the colour of a class than its number."""
+    lax = replace(reading, unknown=IGNORE)
+    found = _numbered(path, raw.values, lax), _of_colours(path, _grays(raw), lax)
+    numbered, coloured = (int((each != reading.ignore).sum()) for each in found)
+    return coloured > numbered
+
+
+def _grays(raw: Raw) -> "numpy.ndarray":
+    """The colour of each pixel of a gray image as one number; -1 for values above white."""
+    import numpy as np
+
+    values = raw.values.astype(np.int64) * (255 // raw.white)
+    return np.where((values >= 0) & (values <= 255), values * 0x010101, -1).astype(np.int32)
+
+
+def _tried(read: "Callable[[], numpy.ndarray]") -> "numpy.ndarray | None":
+    try:
+        return read()
+    except DatasetError:
+        return None
+
+
+def _same_class(
+    path: str | Path,
+    raw: Raw,
+    numbered: "numpy.ndarray",
+    coloured: "numpy.ndarray",
+    reading: Reading,
+) -> None:
+    """Numbers and colours give one class, but that a colour may be the number to ignore.
+
+    A mask of 0 and 255 whose map lists 255 255 255 is so: the colour says what 255 is.
+    """
+    import numpy as np
+
+    differ = numbered != coloured
+    swallowed = (numbered == reading.ignore) & ~np.isin(raw.values, reading.void)
+    if (wrong := differ & ~swallowed).any():
+        value = int(raw.values[wrong][0])
+        gray, classes = value * (255 // raw.white), (numbered[wrong][0], coloured[wrong][0])
+        here, there = ("ignored" if each == reading.ignore else f"class {each}" for each in classes)
+        colours = reading.colours.path if reading.colours else ""
+        fact = f"is {here} as a number, and {there} as the colour {gray} {gray} {gray} of {colours}"
+        raise DatasetError(
+            f"{path}: pixel {_first(wrong)}, {value}, {fact}; say which counts, with "
+            f"--palette index or --palette colour"
+        )
 
 
 def _coded(colours: "numpy.ndarray") -> "numpy.ndarray":

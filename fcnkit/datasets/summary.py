@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fcnkit import notebook
 from fcnkit.datasets import databases
+from fcnkit.datasets.absent import Absent, absent
 from fcnkit.datasets.colours import Colour, read_classes, read_colours, voc_palette
 from fcnkit.datasets.databases import Record
 from fcnkit.errors import DatasetError
@@ -147,6 +148,15 @@ class Summary:
     skipped: tuple[str, ...] = ()
     options: dict = field(default_factory=dict)
     mean_file: str = ""
+
+    @property
+    def absent(self) -> Absent | None:
+        """The classes that no split has, where pixels are ignored; None where all are there."""
+        pixels = tuple(map(sum, zip(*(each.pixels for each in self.splits), strict=True)))
+        reading = self.options.get("reading", {})
+        renamed = reading.get("void") or reading.get("numbers")
+        values = () if renamed or reading.get("unknown") == "ignore" else (self.ignore,)
+        return absent(self.names, pixels, sum(each.ignored for each in self.splits), values)
 
     def table(self) -> str:
         """A line for each class, and the figures of each split."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.datasets import databases
+from fcnkit.datasets.absent import Absent
 from fcnkit.datasets.labels import Reading, read_label
 from fcnkit.datasets.pairs import files
 from fcnkit.datasets.workers import in_order
@@ -91,6 +92,19 @@ def score_dataset(
     reading.check()
     found = files(predictions, more=(".npy",))
     return _collected(_against(found, predictions, folder, reading, len(names)), names, progress)
+
+
+def check_scored(place: str | Path, found: Absent | None, before: str = "") -> None:
+    """No class is swallowed by the values to ignore, so that one class alone is scored.
+
+    Raises DatasetError; `before` leads to its remedy.
+    """
+    if found is None or not found.hopeless or not found.values:
+        return
+    fact = f"{found.fact}, so that a prediction of one class alone would be right everywhere"
+    raise DatasetError(
+        f"{place}: {fact}; {before}{found.remedy}; if it is none, --ignore {found.values[0]}"
+    )
 
 
 def _scored(pair: ScoredPair, readings: Readings, classes: int) -> Result:

@@ -15,6 +15,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from fcnkit import notebook
+from fcnkit.datasets.absent import absent
 from fcnkit.errors import DatasetError
 from fcnkit.tables import aligned, columns
 
@@ -104,7 +105,12 @@ class Scores:
         metrics = ((words, _shown(getattr(self, name))) for name, words in METRICS.items())
         images = f"{self.images:,} image{'s' * (self.images != 1)}"
         pixels = f"{sum(self.labelled):,} pixels scored, {self.ignored:,} ignored"
-        lines = [*columns(metrics, left=(0,)), f"{images}, {pixels}"]
+        found = absent(self.names, self.labelled, self.ignored)
+        lines = [
+            *columns(metrics, left=(0,)),
+            f"{images}, {pixels}",
+            *([found.fact] if found else []),
+        ]
         return aligned(names, rows, ("name",)) + "".join(f"{line}\n" for line in lines)
 
     def json(self) -> dict[str, Any]:
