@@ -182,7 +182,9 @@ def train(
             click.echo(_shown(stage, stage.command(restart=restart)))
         return
     sequence.check(
-        found, on_database=lambda path, count: _say(f"{path}: checking {count:,} labels")
+        found,
+        on_database=lambda path, count: _say(f"{path}: checking {count:,} labels"),
+        on_warning=lambda words: _say(f"warning: {words}"),
     )
     try:
         for stage in found:

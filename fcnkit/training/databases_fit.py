@@ -4,20 +4,23 @@ Caffe does not check labels: for one that is out of range it reads whatever
 stands beside the scores in memory.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.datasets import databases
+from fcnkit.datasets.absent import Absent, absent
 from fcnkit.errors import NetError, error_text
 from fcnkit.formats import datum
 from fcnkit.libraries import load
 from fcnkit.linting.seen import Seen
 from fcnkit.linting.training import ignored_label, labelled, source_of
-from fcnkit.nets.graph import Graph, Layer
+from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.shapes import shapes_of
+from fcnkit.training import listed_labels
+from fcnkit.training.listed_labels import Label, source_layer
 from fcnkit.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -25,51 +28,72 @@ if TYPE_CHECKING:
 
 
 class LabelUse(NamedTuple):
-    """A database of labels, the loss or Accuracy that compares scores with them, and how."""
+    """A source of labels, the loss or Accuracy that compares scores with them, and how.
+
+    `listed` says that it is no LMDB of label maps, and that its labels' entries say where they are.
+    """
 
     path: Path
     layer: Layer
     classes: int
     ignored: int | None
-
-
-class Label(NamedTuple):
-    """A label of a database: the first entry that has it, and how many pixels in all."""
-
-    value: int
-    entry: str
-    pixels: int
+    listed: bool = False
 
 
 def check(
-    recipe: Recipe, on_database: Callable[[Path, int], None] = lambda path, count: None
+    recipe: Recipe,
+    on_database: Callable[[Path, int], None] = lambda path, count: None,
+    on_warning: Callable[[str], None] = lambda words: None,
 ) -> None:
     """Every label is one of its net's classes or ignored, and there are as many images as labels.
 
-    `on_database` is called with each database, and how many entries it has, before it is read.
+    `on_database` is called with each database, and how many entries it has, before it is read;
+    `on_warning` where a class has no label while others are ignored.
 
-    Raises NetError with the database, the entry and the label.
+    Raises NetError with the database, the entry and the label; also where not even two
+    classes are left to learn.
     """
     graphs = [graph for trained in recipe.nets for graph in trained.graphs()]
     for graph in graphs:
         _check_counts(graph)
-    found = [use for graph in graphs for use in uses(graph)]
-    for path in dict.fromkeys(use.path for use in found):
+    found = [(graph, use) for graph in graphs for use in uses(graph)]
+    for path in dict.fromkeys(use.path for _, use in found):
         on_database(path, databases.count(path))
-    for use in found:
-        _check_use(use)
+    for graph, use in found:
+        _check_use(use, labels(use.path))
+        _check_classes(graph, use, labels(use.path), on_warning)
+    for graph in graphs:
+        _check_listed(graph, recipe.run.folder, on_warning)
+
+
+def _check_listed(graph: Graph, folder: Path, on_warning: Callable[[str], None]) -> None:
+    """The labels of ImageData and HDF5Data layers, and of Datums, are checked likewise."""
+    for layer, top, classes in _compared(graph):
+        source = source_layer(graph, top, folder)
+        if source is not None:
+            use = LabelUse(source.path, layer, classes, ignored_label(layer), listed=True)
+            found = listed_labels.labels(source)
+            _check_use(use, found)
+            _check_classes(graph, use, found, on_warning)
 
 
 def uses(graph: Graph) -> Iterator[LabelUse]:
     """The databases of labels that a net reads in one state,
     where its number of classes is known.
     """
+    for layer, top, classes in _compared(graph):
+        data = graph.producer(top)
+        if _reads_lmdb(data) and data.tops[0] == top:
+            yield LabelUse(_source(data), layer, classes, ignored_label(layer))
+
+
+def _compared(graph: Graph) -> Iterator[tuple[Layer, Top, int]]:
+    """Each layer that compares scores with labels, where those come from, and how many classes."""
     seen = Seen(graph, shapes_of(graph, refuse=lambda name, error: None))
     for layer, _, axis in labelled(seen):
-        data = graph.producer(source_of(seen, layer.bottoms[1]))
         classes = seen.classes(layer.bottoms[0], axis)
-        if _reads_lmdb(data) and classes:
-            yield LabelUse(_source(data), layer, classes, ignored_label(layer))
+        if classes:
+            yield layer, source_of(seen, layer.bottoms[1]), classes
 
 
 def _reads_lmdb(layer: Layer) -> bool:
@@ -93,24 +117,57 @@ def _check_counts(graph: Graph) -> None:
             )
 
 
-def _check_use(use: LabelUse) -> None:
+def _check_use(use: LabelUse, found: Sequence[Label]) -> None:
     known = {*range(use.classes), use.ignored}
-    bad = [each for each in labels(use.path) if each.value not in known]
+    bad = [each for each in found if each.value not in known]
     if bad:
-        raise _out_of_range(use, max(bad))
+        raise _out_of_range(use, max(bad), found)
 
 
-def _out_of_range(use: LabelUse, label: Label) -> NetError:
-    layer = use.layer
-    where = f"{use.path}: entry {label.entry!r}"
+def _out_of_range(use: LabelUse, label: Label, found: Sequence[Label]) -> NetError:
     aside = "" if use.ignored is None else f" and ignores {use.ignored}"
-    net = f'layer "{layer.name}" ({layer.field.source.path}:{layer.line})'
     fact = (
-        f"label {label.value} at {label.pixels:,} pixels, and {net} knows 0 to "
+        f"label {label.value} at {label.pixels:,} pixels, and {_net(use)} knows 0 to "
         f"{use.classes - 1}{aside}"
     )
     remedy = f"make the net with --classes {label.value + 1}, or with --ignore {label.value}"
-    return NetError(f"{where}: {fact}; correct the labels, or {remedy}")
+    lacking = _absent(use._replace(ignored=label.value), found)
+    if lacking and label.value >= use.classes:
+        fact = f"{fact}; {lacking.remedy} to `fcnkit dataset create`"
+    return NetError(f"{_place(use, label)}: {fact}; correct the labels, or {remedy}")
+
+
+def _net(use: LabelUse) -> str:
+    return f'layer "{use.layer.name}" ({use.layer.field.source.path}:{use.layer.line})'
+
+
+def _place(use: LabelUse, label: Label) -> str:
+    return label.entry if use.listed else f"{use.path}: entry {label.entry!r}"
+
+
+def _absent(use: LabelUse, found: Sequence[Label]) -> Absent | None:
+    """The classes that no label has while others are ignored, one of the classes or another."""
+    pixels = {each.value: each.pixels for each in found}
+    ignored = 0 if use.ignored is None else pixels.pop(use.ignored, 0)
+    counts = [pixels.get(number, 0) for number in range(use.classes)]
+    names = tuple(map(str, range(use.classes)))
+    return absent(names, counts, ignored, () if use.ignored is None else (use.ignored,))
+
+
+def _check_classes(
+    graph: Graph, use: LabelUse, found: Sequence[Label], on_warning: Callable[[str], None]
+) -> None:
+    """No class is swallowed by the label to ignore: a warning, or NetError where one is left."""
+    lacking = _absent(use, found)
+    if lacking is None or use.ignored is None:
+        return
+    words = f"{use.path}: {lacking.fact} by {_net(use)}"
+    remedy = f"{lacking.remedy} to `fcnkit dataset create`"
+    if use.ignored < use.classes:
+        remedy = f"ignore a label that is no class, such as 255, in place of {use.ignored}"
+    if lacking.hopeless and graph.state.phase == "TRAIN":
+        raise NetError(f"{words}, so that nothing would be learnt; {remedy}")
+    on_warning(f"{words}; {remedy}")
 
 
 # ---- the databases

@@ -82,10 +82,14 @@ def _check_weights(path: Path) -> None:
         raise WeightsError(f"{path}: Caffe takes a comma for the end of a name; give it another")
 
 
-def check(found: Sequence[Stage], on_database: Callable[[Path, int], None]) -> None:
-    """The databases fit every stage's net; NetError as `labelling.check`."""
+def check(
+    found: Sequence[Stage],
+    on_database: Callable[[Path, int], None],
+    on_warning: Callable[[str], None] = lambda words: None,
+) -> None:
+    """The databases fit every stage's net; NetError as `databases_fit.check`."""
     for stage in found:
-        databases_fit.check(stage.recipe, on_database)
+        databases_fit.check(stage.recipe, on_database, on_warning)
 
 
 def check_weights(found: Sequence[Stage]) -> None:
