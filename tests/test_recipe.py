@@ -9,7 +9,7 @@ from small_training import NET, SOLVER, write_data, write_net
 from fcnkit.errors import FcnkitError
 from fcnkit.formats import prototxt
 from fcnkit.nets.graph import build
-from fcnkit.training.recipe import Options, recipe, stage
+from fcnkit.training.recipe import Options, recipe, run_names, stage
 from fcnkit.training.trainers import Caffe
 
 
@@ -105,6 +105,79 @@ def test_two_nets_and_their_states(net, options):
     (net / "run").mkdir()
     made.save()
     assert prototxt.read(made.nets[1].path).text == made.nets[1].net.text
+
+
+@pytest.mark.parametrize(
+    "paths, names",
+    [
+        (["train/net.prototxt", "val/net.prototxt"], ["net.prototxt", "val_net.prototxt"]),
+        (["a/x/net.prototxt", "b/x/net.prototxt"], ["net.prototxt", "x_net.prototxt"]),
+        (
+            ["a/x/net.prototxt", "b/x/net.prototxt", "c/x/net.prototxt"],
+            ["net.prototxt", "x_net.prototxt", "x_net_2.prototxt"],
+        ),
+        (["x/solver.prototxt"], ["x_solver.prototxt"]),
+        (["Solver.prototxt"], ["Solver_2.prototxt"]),
+        (["a/Net.prototxt", "b/net.prototxt"], ["Net.prototxt", "b_net.prototxt"]),
+        (["a/caffe.log"], ["a_caffe.log"]),
+        (["net.prototxt", "net.prototxt"], ["net.prototxt"]),
+    ],
+)
+def test_names_in_the_run_folder_are_distinct(paths, names):
+    found = run_names([Path(path) for path in paths])
+    assert list(found) == list(dict.fromkeys(map(Path, paths)))
+    assert list(found.values()) == names
+
+
+def split_net(net, train, val):
+    """The small net as two, each with the data of one phase alone, and a solver that names both."""
+    for path, phase in ((train, "TRAIN"), (val, "TEST")):
+        (net / path).parent.mkdir(exist_ok=True)
+        other = "TEST" if phase == "TRAIN" else "TRAIN"
+        layers = NET.split("layer {")[1:]
+        kept = [each for each in layers if f"phase: {other}" not in each]
+        (net / path).write_text("".join(f"layer {{{each}" for each in kept))
+    named = f'train_net: "{train}" test_net: "{val}"'
+    (net / "solver.prototxt").write_text(SOLVER.replace('net: "train_val.prototxt"', named))
+
+
+def test_two_nets_of_one_name_stay_two(net, options):
+    split_net(net, "train/net.prototxt", "val/net.prototxt")
+    for _ in range(2):  # on resume too
+        made = recipe(net, "run", options)
+        (net / "run").mkdir(exist_ok=True)
+        made.save()
+        assert made.view.get("train_net") == "run/net.prototxt"
+        assert made.view.list("test_net") == ["run/val_net.prototxt"]
+        for name, split in (("net.prototxt", "train"), ("val_net.prototxt", "val")):
+            text = (net / "run" / name).read_text()
+            assert f"/{split}_image_lmdb" in text
+            assert f"/{'val' if split == 'train' else 'train'}_image_lmdb" not in text
+
+
+@pytest.mark.parametrize("again", ["train_val.prototxt", "./train_val.prototxt"])
+def test_one_file_may_be_both_nets(net, options, again):
+    named = f'train_net: "train_val.prototxt" test_net: "{again}"'
+    (net / "solver.prototxt").write_text(SOLVER.replace('net: "train_val.prototxt"', named))
+    made = recipe(net, "run", options)
+    assert [[state.phase for state in each.states] for each in made.nets] == [["TRAIN", "TEST"]]
+    assert made.view.get("train_net") == "run/train_val.prototxt"
+    assert made.view.list("test_net") == ["run/train_val.prototxt"]
+    (net / "run").mkdir()
+    made.save()
+    text = (net / "run" / "train_val.prototxt").read_text()
+    assert all(f'"{options.data}/{split}_image_lmdb"' in text for split in ("train", "val"))
+
+
+def test_a_net_called_as_the_solver_does_not_overwrite_it(net, options):
+    (net / "x").mkdir()
+    (net / "x" / "solver.prototxt").write_text(NET)
+    (net / "solver.prototxt").write_text(SOLVER.replace("train_val", "x/solver"))
+    made = recipe(net, "run", options)
+    (net / "run").mkdir()
+    made.save()
+    assert (net / "run" / "solver.prototxt").read_text() == made.solver.text
+    assert made.view.get("net") == "run/x_solver.prototxt"
 
 
 @pytest.mark.parametrize(

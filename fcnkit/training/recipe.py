@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Graph, Layer, State, build
 from fcnkit.nets.layers.table import is_softmax_loss, of
 from fcnkit.rewrites.changes import removed, set_param, set_value
-from fcnkit.training.runs import Run
+from fcnkit.training.runs import OWN, SOLVER, Run
 from fcnkit.training.trainers import Caffe, Trainer
 
 NORMALIZED, UNNORMALIZED = "normalized", "unnormalized"
@@ -140,14 +141,19 @@ def recipe(folder: Path, name: str = "run", options: Options = _PLAIN) -> Recipe
 
     Raises PrototxtError, or NetError where a database is not there.
     """
-    solver = prototxt.read(folder / "solver.prototxt")
+    solver = prototxt.read(folder / SOLVER)
     view = View("SolverParameter", solver.root)
     run = Run(folder, name, os.path.basename(view.get("snapshot_prefix")) or "fcn")
     named = _net_fields(solver, view)
-    nets = [_trained(run, view, field, options) for field in named]
+    places = [_place(run, field) for field in named]
+    names = run_names(places)
+    nets = [
+        _trained(run, place, name, _states_of(view, named, places, place), options)
+        for place, name in names.items()
+    ]
     edits = [
-        set_value(field, f"{name}/{each.path.name}", "as run")
-        for field, each in zip(named, nets, strict=True)
+        set_value(field, f"{name}/{names[place]}", "as run")
+        for field, place in zip(named, places, strict=True)
     ]
     edits += _set(solver, _fields(view, run, options, nets), drop=("snapshot_format",))
     return Recipe(run, solver.edit(edits), tuple(nets), options.trainer)
@@ -165,18 +171,55 @@ def _net_fields(solver: Prototxt, view: View) -> list[Field]:
     return found
 
 
-def _trained(run: Run, view: View, field: Field, options: Options) -> Trained:
-    """The net that a field of the solver names, with its data and loss as run."""
-    path = run.folder / field.string
+def _place(run: Run, field: Field) -> Path:
+    """Where the net that a field of the solver names lies."""
+    path = run.folder / os.path.normpath(field.string)
     # Public solvers name their nets from Caffe's own folder.
-    path = path if path.exists() else run.folder / os.path.basename(field.string)
-    net = prototxt.read(path)
-    states = _states(view, field.name)
+    return path if path.exists() else run.folder / os.path.basename(field.string)
+
+
+def run_names(places: Sequence[Path]) -> dict[Path, str]:
+    """What each net is called in the run's folder: its own name, unless that is taken.
+
+    Those of the run's own files are, and that of a net before it; the net's folder then goes before
+    its own name, and a number behind where that does not do.  They depend on the solver
+    alone, so that a resume gives the same.
+    """
+    found: dict[Path, str] = {}
+    taken = set(OWN)
+    for place in dict.fromkeys(places):
+        name = next(name for name in _candidates(place) if name.lower() not in taken)
+        taken.add(name.lower())
+        found[place] = name
+    return found
+
+
+def _candidates(place: Path) -> Iterator[str]:
+    yield place.name
+    own = f"{place.parent.name}_{place.name}" if place.parent.name.strip(".") else place.name
+    yield own
+    stem, suffix = os.path.splitext(own)
+    yield from (f"{stem}_{number}{suffix}" for number in count(2))
+
+
+def _states_of(
+    view: View, named: Sequence[Field], places: Sequence[Path], place: Path
+) -> tuple[State, ...]:
+    """The states of all the fields that name the net at this place; one file may be both."""
+    fields = [field for field, each in zip(named, places, strict=True) if each == place]
+    return tuple(dict.fromkeys(state for field in fields for state in _states(view, field.name)))
+
+
+def _trained(
+    run: Run, place: Path, name: str, states: tuple[State, ...], options: Options
+) -> Trained:
+    """The net at a place, with its data and loss as run."""
+    net = prototxt.read(place)
     graphs = [build(net, state) for state in states]
     layers = [layer for graph in graphs for layer in graph.layers]
     edits = [edit for layer in layers for edit in _sources(layer, run.folder, options.data)]
     edits += [edit for layer in layers for edit in _normalization(net, layer, options.loss)]
-    return Trained(run.path / path.name, net.edit(edits), states)
+    return Trained(run.path / name, net.edit(edits), states)
 
 
 def _states(view: View, name: str) -> tuple[State, ...]:

@@ -13,6 +13,11 @@ from fcnkit.formats import wire
 from fcnkit.weights import store
 from fcnkit.weights.statistics import statistics
 
+# What the solver is called, in the net's folder and in the run's.
+SOLVER = "solver.prototxt"
+_LOG, _RECORD, _CURVE = "caffe.log", "train.jsonl", "curve.png"
+# The names in a run's folder that no net may take.
+OWN = (SOLVER, _LOG, _RECORD, _CURVE)
 # The last field that Caffe writes of a SolverState, whatever the solver: the rate's step.
 _LAST_FIELD = 4
 
@@ -52,22 +57,22 @@ class Run:
     @property
     def solver(self) -> Path:
         """The solver as run."""
-        return self.path / "solver.prototxt"
+        return self.path / SOLVER
 
     @property
     def log(self) -> Path:
         """The file of Caffe's whole log."""
-        return self.path / "caffe.log"
+        return self.path / _LOG
 
     @property
     def record(self) -> Path:
         """Losses and scores, a JSON object a line."""
-        return self.path / "train.jsonl"
+        return self.path / _RECORD
 
     @property
     def curve(self) -> Path:
         """The picture of the record."""
-        return self.path / "curve.png"
+        return self.path / _CURVE
 
     def matrices(self) -> list[Path]:
         """The infogain matrices that lie in the folder: the class weights of the losses."""
