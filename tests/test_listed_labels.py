@@ -92,7 +92,9 @@ def test_a_label_out_of_range_is_refused_before_the_start(tmp_path, net, write, 
     message = str(caught.value)
     assert message.startswith(f"{tmp_path / 'wrong'}/{place.format(11)}")
     assert 'layer "loss" (' in message and "knows 0 to 10" in message
-    assert message.endswith("make the net with --classes 12, or with --ignore 11")
+    assert message.endswith(
+        "knows 0 to 10; correct the labels, or make the net with --classes 12, or with --ignore 11"
+    )
 
 
 @pytest.mark.parametrize("net, write", [each[:2] for each in KINDS[:3]], ids=BY_NAME[:3])

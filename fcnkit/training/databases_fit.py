@@ -132,7 +132,7 @@ def _out_of_range(use: LabelUse, label: Label, found: Sequence[Label]) -> NetErr
     )
     remedy = f"make the net with --classes {label.value + 1}, or with --ignore {label.value}"
     lacking = _absent(use._replace(ignored=label.value), found)
-    if lacking and label.value >= use.classes:
+    if lacking and lacking.hopeless and not use.listed and label.value >= use.classes:
         fact = f"{fact}; {lacking.remedy} to `fcnkit dataset create`"
     return NetError(f"{_place(use, label)}: {fact}; correct the labels, or {remedy}")
 
@@ -163,6 +163,8 @@ def _check_classes(
         return
     words = f"{use.path}: {lacking.fact} by {_net(use)}"
     remedy = f"{lacking.remedy} to `fcnkit dataset create`"
+    if use.listed:
+        remedy = f"if {use.ignored} is class {lacking.numbers[0]}, write it so"
     if use.ignored < use.classes:
         remedy = f"ignore a label that is no class, such as 255, in place of {use.ignored}"
     if lacking.hopeless and graph.state.phase == "TRAIN":
