@@ -166,6 +166,15 @@ def test_a_dry_run_prints_what_runs_and_writes_nothing(net, train, caffe, data):
     assert np.array_equal(final(net, 35), by_hand)
 
 
+def test_images_mirrored_without_their_labels_are_said_beforehand(net, train):
+    assert "warning" not in train(net, "--cpu", "--dry-run").stderr
+    file = net / "train_val.prototxt"
+    transform = "transform_param { mirror: true } data_param {"
+    file.write_text(file.read_text().replace("data_param {", transform, 1))
+    said = train(net, "--cpu", "--dry-run").stderr
+    assert said.count("warning: layer") == 1 and "mirror turns half of its items over" in said
+
+
 def test_stages_start_from_the_one_before(net, train, tmp_path):
     text = NET.replace('name: "score"', 'name: "other"')
     second = write_net(tmp_path / "second", solver=SOLVER.replace("0.05", "0"))

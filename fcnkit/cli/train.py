@@ -177,6 +177,8 @@ def train(
         sequence.check_weights(found)
     for stage in found:
         _say_weights(stage)
+    for doubt in sequence.doubts(found):
+        _say(f"warning: {doubt}")
     if dry_run:
         for stage in found:
             click.echo(_shown(stage, stage.command(restart=restart)))

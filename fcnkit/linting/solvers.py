@@ -248,11 +248,13 @@ def findings(solver: Prototxt) -> list[Finding]:
     """What is wrong with a solver's words, and with what those that can be read mean together."""
     found = text_findings(solver, faults("SolverParameter", solver.root))
     view = view_of(solver)
-    for check in CHECKS if view else ():
-        for field, text in check.find(view):
-            line = field.line if field else 1
-            found.append(Finding(check.name, check.level, solver.path, line, text))
-    return found
+    return found if view is None else [*found, *_found(solver.path, view)]
+
+
+def _found(path: str, solver: View) -> Iterator[Finding]:
+    for check in CHECKS:
+        for field, text in check.find(solver):
+            yield Finding(check.name, check.level, path, field.line if field else 1, text)
 
 
 def view_of(solver: Prototxt) -> View | None:

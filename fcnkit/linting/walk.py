@@ -10,7 +10,7 @@ from typing import NamedTuple
 from fcnkit.errors import NetError, PrototxtError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import View
-from fcnkit.linting import checks, solvers, training
+from fcnkit.linting import checks, pairs, solvers, training
 from fcnkit.linting.findings import (
     ERROR,
     NOTE,
@@ -67,6 +67,8 @@ CHECKS = (
     Check("ignored-class", WARNING, training.ignored_class),
     Check("ignored-once", WARNING, training.ignored_once),
     Check("head-classes", WARNING, training.head_classes),
+    Check("parted", WARNING, pairs.parted),
+    Check("scaled-labels", WARNING, pairs.scaled_labels),
     Check("loss-rate", WARNING, training.loss_rate),
     Check("untrained", WARNING, training.untrained),
     Check("weights-shape", ERROR, training.weights_shape),

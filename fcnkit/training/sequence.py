@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fcnkit.errors import OutputError, WeightsError
+from fcnkit.linting import pairs
 from fcnkit.linting.seen import Seen
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.shapes import shapes_of
@@ -90,6 +91,16 @@ def check(
     """The databases fit every stage's net; NetError as `databases_fit.check`."""
     for stage in found:
         databases_fit.check(stage.recipe, on_database, on_warning)
+
+
+def doubts(found: Sequence[Stage]) -> Iterator[str]:
+    """What parts images from labels in the nets of the stages, each once, as lint says it."""
+    said = set[str]()
+    for graph in (graph for stage in found for net in stage.recipe.nets for graph in net.graphs()):
+        seen = Seen(graph, shapes_of(graph, refuse=lambda name, error: None))
+        for hit in (*pairs.parted(seen), *pairs.scaled_labels(seen)):
+            said.add(f'layer "{hit.layer.name}": {hit.text}')
+    yield from sorted(said)
 
 
 def check_weights(found: Sequence[Stage]) -> None:

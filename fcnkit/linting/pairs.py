@@ -1,0 +1,195 @@
+"""What can part images from their labels where two layers read them, one function per check.
+
+Caffe's DataTransformer draws mirror, and in training the place of a crop, for
+each layer apart: two layers never draw alike.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from fcnkit.formats.prototxt import Field
+from fcnkit.formats.schema import View
+from fcnkit.linting.seen import Hit, Seen
+from fcnkit.linting.training import labelled, source_of
+from fcnkit.nets.graph import Layer, Top
+from fcnkit.nets.layers.table import CAFFE, is_loss, of, trait
+from fcnkit.nets.layers.traits import Trait
+from fcnkit.shape import Shape
+
+
+class Pair(NamedTuple):
+    """A layer that reads images and one that reads their labels; `dense` where pixels have one."""
+
+    images: Layer
+    labels: Layer
+    dense: bool
+
+
+def parted(seen: Seen) -> Iterator[Hit]:
+    """images and labels of two layers that are mirrored, cropped, shuffled or batched apart"""
+    for pair in _pairs(seen):
+        yield from _batched(pair)
+        for layer, other in ((pair.images, pair.labels), (pair.labels, pair.images)):
+            yield from _drawn(layer, other, _BY_CHANCE)
+            if pair.dense:
+                yield from _drawn(layer, other, ("mirror",))
+        if pair.dense:
+            yield from _cropped(seen, pair)
+
+
+_BY_CHANCE = ("shuffle", "rand_skip")
+_DOES = {
+    "mirror": "turns half of its items over, by chance",
+    "shuffle": "takes its items in an order of its own",
+    "rand_skip": "begins at an item of its own",
+}
+
+
+def _drawn(layer: Layer, other: Layer, names: tuple[str, ...]) -> Iterator[Hit]:
+    """The fields by which the layer draws something that the other does not know of."""
+    for name in names:
+        field = _field(layer, name)
+        if field and _value(layer, name):
+            both = _value(other, name)
+            fact = f"{name} {_DOES[name]}, and {_named(other)}, which it is paired with, "
+            fact += "draws apart from it" if both else "does not"
+            yield Hit(layer, f"{fact}; {_REMEDY[name]}", field)
+
+
+_REMEDY = {
+    "mirror": "remove it, and mirror both when the data is made (`fcnkit dataset create --flip`)",
+    "shuffle": "remove it, and shuffle both lists alike beforehand",
+    "rand_skip": "remove it",
+}
+
+
+def _batched(pair: Pair) -> Iterator[Hit]:
+    images, labels = (_value(layer, "batch_size") for layer in pair[:2])
+    if images and labels and images != labels:
+        fact = f"its batch_size is {labels}, and that of {_named(pair.images)}, whose images it"
+        field = _field(pair.labels, "batch_size")
+        yield Hit(pair.labels, f"{fact} labels, is {images}; give both {images}", field)
+
+
+def _cropped(seen: Seen, pair: Pair) -> Iterator[Hit]:
+    """Crops of one layer alone, of two sizes, or by chance."""
+    sizes = {layer: _value(layer, "crop_size") or 0 for layer in pair[:2]}
+    layer, other = sorted(pair[:2], key=lambda one: -sizes[one])
+    mine, its = sizes[layer], sizes[other]
+    if mine != its:
+        fact = f"crop_size is {mine}, and {_named(other)}, which it is paired with, "
+        fact += f"crops to {its}" if its else "does not crop"
+    elif mine and _may_train(seen):
+        fact = f"crop_size cuts at a place drawn by chance, and {_named(other)}, which it is "
+        fact += "paired with, draws apart from it"
+    else:
+        return
+    remedy = "remove it, and crop both alike when the data is made"
+    yield Hit(layer, f"{fact}; {remedy}", _field(layer, "crop_size"))
+
+
+def _may_train(seen: Seen) -> bool:
+    """Whether the net trains in this state, or would in one that its rules do not tell from it."""
+    ruled = any(layer.view.has("include") for layer in seen.graph.layers)
+    return seen.graph.state.phase == "TRAIN" or seen.trains and not ruled
+
+
+def scaled_labels(seen: Seen) -> Iterator[Hit]:
+    """labels that are scaled or have a mean taken off, and so are no numbers of classes"""
+    for layer, _, _ in labelled(seen):
+        top = source_of(seen, layer.bottoms[1])
+        source = seen.graph.producer(top)
+        if not _reads_items(source) or top != source.tops[0]:
+            continue  # only the first top is transformed
+        for name in ("scale", "mean_file", "mean_value"):
+            field = _field(source, name)
+            if field and _changes(source, name):
+                fact = f'{name} changes what it reads, and layer "{layer.name}" takes that for'
+                yield Hit(source, f"{fact} the numbers of classes; remove it", field)
+
+
+def _changes(layer: Layer, name: str) -> bool:
+    if name == "mean_value":
+        return any(any(view.list(name)) for view in _views(layer) if view.knows(name))
+    return _value(layer, name) not in (1, "", None)
+
+
+# ---- which layers are paired
+
+
+def _pairs(seen: Seen) -> list[Pair]:
+    """Each two layers whose images and labels meet in a loss or an Accuracy, once."""
+    found: dict[tuple[Layer, Layer], bool] = {}
+    for layer in seen.graph.layers:
+        if len(layer.bottoms) < 2 or not (of(layer).labelled or is_loss(layer)):
+            continue
+        labels = _plain_source(seen, layer.bottoms[1])
+        sources = _sources(seen, layer.bottoms[0])
+        if labels is None or labels in sources:
+            continue
+        for images in sources:
+            if _reads_items(images):
+                key = images, labels
+                found[key] = found.get(key, False) or _dense(seen, layer.bottoms[0])
+    return [Pair(*key, dense) for key, dense in found.items()]
+
+
+def _plain_source(seen: Seen, top: Top) -> Layer | None:
+    """The layer that reads these labels, None where they are computed."""
+    found = seen.graph.producer(source_of(seen, top))
+    return found if _reads_items(found) else None
+
+
+def _reads_items(layer: Layer) -> bool:
+    """Whether this is a layer of Caffe's that reads a batch of items."""
+    message = of(layer).message
+    return (
+        layer.type in CAFFE
+        and trait(layer) is Trait.SOURCE
+        and bool(message)
+        and layer.param(message).knows("batch_size")
+    )
+
+
+def _sources(seen: Seen, top: Top) -> list[Layer]:
+    """The layers without a bottom that this is computed from."""
+    waiting, met = [seen.graph.producer(top)], dict[Layer, None]()
+    while waiting:
+        layer = waiting.pop()
+        if layer not in met:
+            met[layer] = None
+            waiting += map(seen.graph.producer, layer.bottoms)
+    return [layer for layer in met if not layer.bottoms]
+
+
+def _dense(seen: Seen, top: Top) -> bool:
+    """Whether these are scores of places of an image."""
+    shape: Shape | None = seen.shapes.tops[top]
+    if shape is not None:
+        return len(shape) > 2 and any(size != 1 for size in shape[2:])
+    return top in seen.reached
+
+
+# ---- fields of a source
+
+
+def _named(layer: Layer) -> str:
+    return f'layer "{layer.name}" on line {layer.line}'
+
+
+def _views(layer: Layer) -> tuple[View, ...]:
+    """The messages that say what a source does with its items, the newest place first."""
+    return layer.param("transform_param"), layer.param(of(layer).message)
+
+
+def _field(layer: Layer, name: str) -> Field | None:
+    found = (view.field(name) for view in _views(layer) if view.knows(name))
+    return next((field for field in found if field), None)
+
+
+def _value(layer: Layer, name: str) -> Any:
+    """The field's value, where the layer has one of this name."""
+    for view in _views(layer):
+        if view.knows(name) and view.has(name):
+            return view.get(name)
+    return None
