@@ -338,7 +338,7 @@ layer {
 \tname: 'fc'   # the classifier
 \ttype: 'InnerProduct'
 \tbottom: 'data' top: 'fc'
-\tfork_field: 7
+\tforward_type: FLOAT
 \tparam { lr_mult: 3 decay_mult: 1 }
 \tinner_product_param {
 \t\tnum_output: 5   # classes

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from fcnkit.cli.main import main
-from fcnkit.cli.outputs import write_all
+from fcnkit.cli.outputs import Saver, write_all
 from fcnkit.errors import OutputError
 from fcnkit.formats.suffixes import SUFFIXES, WEIGHTS, check_suffix
 
@@ -85,3 +85,8 @@ def test_names_of_something_else(name):
 def test_an_empty_name_is_a_mistake(option):
     result = CliRunner().invoke(main, ["convolutionalize", "template:lenet", option, ""])
     assert result.exit_code == 2 and "is empty; name a file" in result.output
+
+
+def test_standard_output_takes_no_weights():
+    with pytest.raises(OutputError, match="standard output takes text, not weights"):
+        write_all([("-", Saver(WEIGHTS, fails))], force=False)

@@ -38,6 +38,9 @@ def _net(*layers: tuple[str, str]) -> fk.Prototxt:
         ("ReLU", "relu_param { relu6: true }", ["relu6"]),
         ("ReLU", "relu_param { negative_slope: 0.1 }", []),
         ("Interp", "interp_param { zoom_factor: 2 }", []),
+        ("Convolution", f"{CONV} binarize: true" % "", ["binarize"]),
+        ("Convolution", f"{CONV} engine: MKL2017 strict_dim: false" % "", []),
+        ("Flatten", 'flatten_param { order: "NHWC" }', ["order"]),
     ],
 )  # fmt: skip
 def test_fields_that_may_change_what_is_computed(kind, params, names):
@@ -97,3 +100,40 @@ def test_a_pooling_of_an_unknown_field_has_an_unknown_size():
     assert "may change its size" in shapes_of(graph).reason(top)
     with pytest.raises(fk.FcnkitError, match="no coordinates carry"):
         fk.coords(graph.prototxt, "x0", "data")
+
+
+FC = ("InnerProduct", "inner_product_param { num_output: 3 }")
+FLATTENS = [
+    ("Flatten", 'flatten_param { order: "NHWC" }'),
+    ("Reshape", "reshape_param { shape { dim: 0 dim: -1 } nhwc: true }"),
+    ("Flatten", "nhwc_param { on: true }"),
+    ("Flatten", "nhwc: true"),
+]
+
+
+@pytest.mark.parametrize("flatten", FLATTENS)
+def test_a_flatten_in_an_order_of_its_own_stays(flatten):
+    plan = fk.convolutionalize(_net(flatten, FC))
+    assert [step.verb for step in plan.steps] == ["keep"]
+    assert plan.net.text == plan.before.text and not plan.moves
+
+
+def test_groups_of_a_layer_with_such_a_field_stay():
+    grouped = ("Convolution", CONV % "group: 2 shuffle: true")
+    plan = fk.ungroup(_net(grouped))
+    assert [step.verb for step in plan.steps] == ["keep"] and '"shuffle"' in plan.steps[0].why
+    assert not plan.moves
+    assert fk.ungroup(_net(("Convolution", CONV % "group: 2"))).moves
+
+
+@pytest.mark.parametrize(
+    "layer", [("ReLU", "shuffle_thing_param { g: 2 }"), ("Swish", "per_channel: true")]
+)
+def test_no_channels_are_followed_through_such_a_layer(layer):
+    head = ("Convolution", CONV % "")
+    for rewrite, layers in (
+        (lambda net: fk.reclass(net, "x0", [0, 1]), (head, layer)),
+        (lambda net: fk.add_channels(net, 5), (layer, head)),
+    ):
+        with pytest.raises(NetError, match="may change what it computes"):
+            rewrite(_net(*layers))

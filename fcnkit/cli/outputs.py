@@ -82,6 +82,8 @@ def _check_names(outputs: Sequence[Output], force: bool) -> None:
     places: set[Path] = set()
     for path, save in outputs:
         if str(path) == "-":
+            if isinstance(save, Saver) and save.kind not in (NET, DRAWING):
+                raise OutputError(f"-: standard output takes text, not {save.kind}; name a file")
             continue
         if isinstance(save, Saver):
             check_suffix(path, save.kind)

@@ -150,7 +150,7 @@ def verify(net, weights, new_net, new_weights, engine, device, tolerance, as_jso
     """Run both nets on the same input and compare their outputs.
 
     The exit status is 0 where they are equal and the values show it, 1 where they
-    differ, or are all zero, or hide what they are made of.
+    differ, or are all zero, or saturate, so that a difference would not be seen.
 
     \b
     fcnkit verify deploy.prototxt net.caffemodel conv.prototxt conv.caffemodel

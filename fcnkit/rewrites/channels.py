@@ -9,6 +9,7 @@ from math import fsum, prod
 
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Layer, Top
+from fcnkit.nets.layers.strange_fields import understood
 from fcnkit.nets.layers.table import (
     axis_of,
     channels_of,
@@ -213,6 +214,7 @@ def _readers(known: Known, top: Top, change: Change) -> Iterator[Layer]:
         if makes_scores(user) or (own and kept):
             yield user
         if kept and (own or is_pointwise(user) or trait(user) in _ALIKE):
+            understood(user)
             for each in user.tops:
                 yield from _readers(known, each, change)
         elif not (makes_scores(user) or _is_blind(user, top)):

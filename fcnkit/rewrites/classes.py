@@ -11,6 +11,7 @@ from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import FILLERS
 from fcnkit.nets.graph import Layer, Top
+from fcnkit.nets.layers.strange_fields import understood
 from fcnkit.nets.layers.table import (
     channels_of,
     count_of_outputs,
@@ -142,6 +143,7 @@ def _carried(layer: Layer, others: Sequence[Top], top: Top) -> Sequence[Top]:
             f"through it"
         )
         raise layer.error(f"{fact}; change its part of the net by hand first")
+    understood(layer)
     return others
 
 

@@ -152,7 +152,7 @@ def _is_flatten(layer: Layer, old: Mapping[Top, Shape | None]) -> bool:
     if trait(layer) is not Trait.ARRANGES or not of(layer).identity(layer):
         return False
     before, after = old[layer.bottoms[0]], old[layer.tops[0]]
-    if before is None or after is None:
+    if before is None or after is None or not_understood(layer):
         return False
     return len(after) == 2 and len(before) in (2, 4) and after == (before[0], prod(before[1:]))
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.nets.graph import Layer
+from fcnkit.nets.layers.strange_fields import not_understood
 from fcnkit.nets.layers.table import count_of_outputs, groups_of, has_field, of
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.plan import Move, Plan, Step
@@ -42,10 +43,10 @@ def ungroup(net: Prototxt, *layers: str, inputs: Mapping[str, Shape] | None = No
     every = [layer for layer in work.layers if _has_groups(layer) and groups_of(layer) > 1]
     steps, found = {}, []
     for layer in chosen or every:
-        shared = work.sharing(layer)
-        if shared:
+        why = work.sharing(layer) or not_understood(layer)
+        if why:
             steps[layer.field.start] = Step(
-                "keep", layer.name, layer.line, _group_count(groups_of(layer)), shared
+                "keep", layer.name, layer.line, _group_count(groups_of(layer)), why
             )
         elif groups_of(layer) > 1:
             found.append(_spread(work, layer))

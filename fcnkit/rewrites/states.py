@@ -8,7 +8,7 @@ from fcnkit.edits import Edit, arrange
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Layer, Top, graphs
-from fcnkit.nets.layers.strange_fields import not_understood
+from fcnkit.nets.layers.strange_fields import understood
 from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.shape import Shape
@@ -80,9 +80,7 @@ class States:
 
         Raises NetError where others use them too, or a field of the layer is not understood.
         """
-        strange = not_understood(layer)
-        if strange:
-            raise layer.error(f"{strange}; take the field out, or change the layer by hand")
+        understood(layer)
         shared = self.sharing(layer)
         if shared:
             raise layer.error(

@@ -13,6 +13,7 @@ from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.layers.table import CAFFE, of
 
 if TYPE_CHECKING:
+    import h5py
     import numpy
 
 # So many values of an HDF5 dataset are read at a time.
@@ -156,7 +157,7 @@ def _of_hdf5(source: Source) -> "Iterator[tuple[str, numpy.ndarray]]":
             raise _refused(source, str(path), fact) from None
 
 
-def _rows(path: Path, name: str, dataset) -> "Iterator[tuple[str, numpy.ndarray]]":
+def _rows(path: Path, name: str, dataset: "h5py.Dataset") -> "Iterator[tuple[str, numpy.ndarray]]":
     rows = dataset.shape[0]
     step = max(1, _VALUES * rows // max(1, dataset.size))
     for start in range(0, rows, step):

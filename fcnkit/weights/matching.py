@@ -1,7 +1,7 @@
 """Which layers of a caffemodel fit a net that somebody else wrote, and which do not.
 
-Layers are matched by name, as Caffe does, or as the caller pairs them.  Equal
-counts are enough for a match: a reshape does the rest.
+Layers are matched by name, as Caffe does, or as the caller pairs them.  A match
+takes the same values in the same order: a reshape does the rest.
 """
 
 import math

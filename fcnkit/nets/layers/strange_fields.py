@@ -18,20 +18,21 @@ def fork_fields(layer: Layer) -> Iterator[tuple[str, str | None]]:
     if kind.trait is Trait.OPAQUE:
         return
     neutral = kind.neutral | ALWAYS_NEUTRAL
-    for param in (field for field in layer.field.fields or () if field.name.endswith("_param")):
-        for name, fork in _strange(kind, param):
-            if name not in neutral and param.name != "transform_param":
+    for field in layer.field.fields or ():
+        for name, fork in _strange(kind, field):
+            if name not in neutral and field.name != "transform_param":
                 yield name, fork
 
 
-def _strange(kind: LayerType, param: Field) -> Iterator[tuple[str, str | None]]:
-    """The fields of a message that Caffe does not have, unless it is the type's own."""
-    slot = schema.slots("LayerParameter").get(param.name)
-    if slot is not None:
-        for field, _ in schema.unknown(slot.message, param):
+def _strange(kind: LayerType, own: Field) -> Iterator[tuple[str, str | None]]:
+    """Of a field of a layer: itself or what is in it, if Caffe or the type does not have it."""
+    slot = schema.slots("LayerParameter").get(own.name)
+    known = {*schema.slots("V1LayerParameter"), kind.message, *kind.reads}
+    if slot is not None and slot.message:
+        for field, _ in schema.unknown(slot.message, own):
             yield field.name, schema.fork_of(slot.message, field.name)
-    elif param.name not in (kind.message, *kind.reads):
-        yield param.name, schema.fork_of("LayerParameter", param.name)
+    elif slot is None and own.name not in known:
+        yield own.name, schema.fork_of("LayerParameter", own.name)
 
 
 def not_understood(layer: Layer, heeded: Collection[str] = ()) -> str:
@@ -44,3 +45,10 @@ def not_understood(layer: Layer, heeded: Collection[str] = ()) -> str:
             whose = f"of {fork}'s Caffe" if fork else "of no Caffe that is known"
             return f'its field "{name}", {whose}, may change what it computes'
     return ""
+
+
+def understood(layer: Layer) -> None:
+    """Raises NetError for a layer that nothing may be computed across."""
+    strange = not_understood(layer)
+    if strange:
+        raise layer.error(f"{strange}; take the field out, or change the layer by hand")

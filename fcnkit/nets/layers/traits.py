@@ -17,7 +17,7 @@ from fcnkit.shape import Shape
 MANY = 1 << 30
 # Fields of forks that say how to compute, not what.
 ALWAYS_NEUTRAL = frozenset(
-    ("engine", "forward_type", "backward_type", "forward_math", "backward_math")
+    ("engine", "forward_type", "backward_type", "forward_math", "backward_math", "strict_dim")
 )
 
 
@@ -33,7 +33,7 @@ class Trait(Enum):
     ARRANGES: the same numbers elsewhere, some several times or left out.
     SOURCE: numbers that are not made of its bottoms'.
     LOSS: what the net is to make small.
-    JUDGE: what the scores mean, for people and programs.
+    JUDGE: decides on the scores: a count, an index, boxes.
     SINK: no tops.
     OPAQUE: nothing is known of what it does.
     """
