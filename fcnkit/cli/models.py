@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from fcnkit.cli.arguments import encodable, show_json
-from fcnkit.cli.outputs import write_all
+from fcnkit.cli.outputs import check_names, write_all
 from fcnkit.cli.progress import MEGABYTES, Bar, Lines, progress
 from fcnkit.tables import aligned, fields
 
@@ -228,7 +228,7 @@ def fetch(name, output, place, index, cache, timeout, force) -> None:
 def _check_output(output: str | None, force: bool) -> None:
     """Says before anything is fetched that the file to write is there."""
     if output:
-        write_all([(output, lambda path, force: None)], force=force)
+        check_names([(output, _copier(Path(output)))], force)
 
 
 def _say(text: str) -> None:

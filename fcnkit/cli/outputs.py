@@ -49,7 +49,7 @@ def write_all(
     Raises OutputError before any is written: when one exists and `force` is not
     given, when two have one name, or when a name is that of another kind of file.
     """
-    _check_names(outputs, force)
+    check_names(outputs, force)
     new = {Path(path) for path, _ in outputs if str(path) != "-" and not Path(path).exists()}
     placed: list[tuple[Path, os.stat_result]] = []
     made: list[Path] = []
@@ -78,7 +78,8 @@ def _identity(its: os.stat_result) -> tuple[int, ...]:
     return its.st_dev, its.st_ino, its.st_size, its.st_mtime_ns
 
 
-def _check_names(outputs: Sequence[Output], force: bool) -> None:
+def check_names(outputs: Sequence[Output], force: bool) -> None:
+    """Raises OutputError as `write_all` does, before there is anything to write."""
     places: set[Path] = set()
     for path, save in outputs:
         if str(path) == "-":
