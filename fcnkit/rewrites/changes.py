@@ -7,7 +7,6 @@ from fcnkit.edits import Edit
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import BOM, Field, Prototxt, Style, literal, render, without
 from fcnkit.nets.graph import Layer
-from fcnkit.rewrites import statements
 
 Fields = Sequence[tuple[str, object]]
 
@@ -199,6 +198,9 @@ def instead_of_input(
     names = ("input", "input_dim", "input_shape")
     fields, first = net.root.all(*names), net.root.all("layer", "layers")[0]
     if any(field.listed for field in fields):
+        # Its patterns take a millisecond to compile.
+        from fcnkit.rewrites import statements
+
         found = statements.runs(statements.statements(net.root), names)
         gone = [statements.removed(run, net.style, why) for run in found]
         return [before(net, first, layers, why), *gone]
