@@ -2,23 +2,24 @@
 
 Noise stands in for data: equal nets are equal on any input.  What keeps to
 bounds or picks hides differences (a Softmax gives 0 and 1 for scores far apart,
-whatever else they are), so what it is made of is compared as well: the values
-before the end of the net, back to the last ones that nothing has bent.  Values
-that are all zero, all at a bound or all picks show nothing.
+whatever else they are), so what it reads is compared as well, back to values that
+nothing has bent.  Values that are all alike, all at a bound or all picks show
+nothing.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from math import inf
+from collections.abc import Iterable, Mapping, Sequence
+from math import inf, isfinite, nan
 from typing import Any, NamedTuple
 
+from fcnkit.compared import hidden, named_apart, needed, pairs, to_read
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Top, build
-from fcnkit.nets.layers.table import makes_probabilities, of, sized_by
-from fcnkit.nets.layers.traits import Trait
+from fcnkit.nets.layers.table import makes_probabilities
 from fcnkit.shape import Shape
 from fcnkit.weights.store import GivenWeights
 
+NOT_FINITE = "infinite or not numbers"
 BATCH = 64
 """How many windows `slide` gives to the classifier at once."""
 
@@ -28,8 +29,8 @@ class Difference(NamedTuple):
 
     `absolute` is the largest absolute difference, `largest` the largest
     magnitude among the old net's values, `relative` absolute / largest, `low`
-    and `high` the range of the old net's values.  `end` is the output of the old
-    net that is made of these, `hidden` why the values could hide a difference.
+    and `high` the range of the old net's values.  `hidden` is why the values could
+    hide a difference, and `ends` the outputs compared that could hide one of these.
     """
 
     output: str
@@ -42,7 +43,7 @@ class Difference(NamedTuple):
     tolerance: float
     low: float = -inf
     high: float = inf
-    end: str = ""
+    ends: tuple[str, ...] = ()
     hidden: str = ""
 
     @property
@@ -63,7 +64,9 @@ class Difference(NamedTuple):
             self.output if self.output == self.new_output else f"{self.output} -> {self.new_output}"
         )
         verdict = "equal" if self.ok else "DIFFERENT"
-        if self.ok and not self.shows:
+        if self.hidden == NOT_FINITE:
+            verdict = f"NOT COMPARED, for some values are {NOT_FINITE}"
+        elif self.ok and not self.shows:
             verdict = f"equal, but {self.hidden or 'all zero'}: this shows nothing"
         shape = " x ".join(map(str, self.new_shape))
         return (
@@ -73,10 +76,14 @@ class Difference(NamedTuple):
 
 
 def unproven(found: Iterable[Difference]) -> list[Difference]:
-    """The outputs of which nothing was compared that would show a difference."""
+    """The outputs that could hide a difference, where nothing that was compared would show it."""
     rows = list(found)
-    shown = {row.end or row.output for row in rows if row.shows}
-    return [row for row in rows if (row.end or row.output) not in shown]
+    return [row for row in rows if not row.ends and not _shown(row, rows)]
+
+
+def _shown(row: Difference, rows: Sequence[Difference]) -> bool:
+    made_of = [each for each in rows if row.output in each.ends]
+    return row.shows or bool(made_of) and all(_shown(each, rows) for each in made_of)
 
 
 def proven(found: Iterable[Difference]) -> bool:
@@ -124,44 +131,25 @@ def verify(
     graph, new_graph = build(net), build(new_net)
     data = input_arrays(graph, inputs or {}, seed)
     new_data = _renamed(graph, new_graph, data)
-    pairs = list(_pairs(graph, new_graph))
     new_weights = weights if new_weights is None else new_weights
     for each, own, arrays in ((graph, weights, data), (new_graph, new_weights, new_data)):
         check_weights(each, own, {name: array.shape for name, array in arrays.items()})
-    job = Job(net, weights, data, _blobs(old for _, old, _ in pairs))
-    new_job = Job(new_net, new_weights, new_data, _blobs(new for _, _, new in pairs))
+    every = pairs(graph, new_graph)
+    tops, new_tops = to_read(every)
+    apart, names = named_apart(graph, tops)
+    new_apart, new_names = named_apart(new_graph, new_tops)
+    job = Job(apart, weights, data, list(dict.fromkeys(names.values())))
+    new_job = Job(new_apart, new_weights, new_data, list(dict.fromkeys(new_names.values())))
     found, new_found = runner.run_jobs([job, new_job])
     rows = []
-    for end, old, new in pairs:
-        values = found[old.blob], new_found[new.blob]
-        row = compare(net, new_net, old.blob, values[0], new.blob, values[1], tolerance)
-        rows.append(judged(row, graph, old, values[0], end.blob))
+    for pair in needed(graph, every, names, found):
+        name, new_name = names[pair.old], new_names[pair.new]
+        values, new_values = found[name], new_found[new_name]
+        row = compare(net, new_net, name, values, new_name, new_values, tolerance)
+        ends = tuple(names[top] for top in pair.ends)
+        why = row.hidden or hidden(graph, pair.old, values)
+        rows.append(row._replace(ends=ends, hidden=why))
     return tuple(rows)
-
-
-def _blobs(tops: Iterable[Top]) -> list[str]:
-    return list(dict.fromkeys(top.blob for top in tops))
-
-
-# So near a bound a value tells nothing: of 1, or of the range.
-_NEAR = 1e-3
-
-
-def judged(row: Difference, graph: Graph, top: Top, values: Any, end: str) -> Difference:
-    """The comparison, for the output `end`, with what the layer that made the values may hide."""
-    layer = graph.producer(top)
-    while of(layer).trait is Trait.ARRANGES:
-        layer = graph.producer(layer.bottoms[0])
-    kind = of(layer)
-    low, high = kind.range(layer)
-    hidden = ""
-    if kind.trait is Trait.JUDGE:
-        hidden = f"picked by {layer.type}"
-    elif kind.saturates(layer):
-        margin = _NEAR * (high - low)
-        inside = ((values > low + margin) & (values < high - margin)).any()
-        hidden = "" if inside else f"all at its bounds {low:g} and {high:g}"
-    return row._replace(end=end, hidden=hidden)
 
 
 def slide(
@@ -195,7 +183,7 @@ def slide(
 
     runner = choose(engine)
     graph, fcn_graph = build(net), build(fcn_net)
-    _, old, new = next(_pairs(graph, fcn_graph))
+    old, new = next(pair for pair in pairs(graph, fcn_graph) if pair.sure)[:2]
     (name,), (fcn_name,) = _only_input(graph), _only_input(fcn_graph)
     canvas = np.asarray(canvas, np.float32)
     height, width = window or known_size(graph, name, nominal(graph)[name])[2:]
@@ -237,70 +225,12 @@ def _only_input(graph: Graph) -> list[str]:
     return names
 
 
-def _pairs(graph: Graph, new_graph: Graph) -> Iterator[tuple[Top, Top, Top]]:
-    """Each output of the old net, and the tops to compare for it:
-    what it is made of first, then itself.
-    """
-    for old, new in _outputs(graph, new_graph):
-        made, new_made = unbent(graph, old), unbent(new_graph, new)
-        if len(made) == len(new_made):
-            yield from ((old, one, other) for one, other in zip(made, new_made, strict=True))
-        elif len(made) + len(new_made) == 1:  # one of the two nets has not what bends the scores
-            yield old, (made or [old])[0], (new_made or [new])[0]
-            continue
-        yield old, old, new
-
-
-def _outputs(graph: Graph, new_graph: Graph) -> list[tuple[Top, Top]]:
-    """The outputs of both nets, by name; the one that is left of each belong together."""
-    old = {top.blob: top for top in graph.outputs if top not in graph.inputs}
-    new = {top.blob: top for top in new_graph.outputs if top not in new_graph.inputs}
-    pairs = [(top, new[blob]) for blob, top in old.items() if blob in new]
-    left = [top for blob, top in old.items() if blob not in new]
-    new_left = [top for blob, top in new.items() if blob not in old]
-    if len(left) == len(new_left) == 1:
-        return [*pairs, (left[0], new_left[0])]
-    if left or not pairs:
-        names = ", ".join(top.blob for top in left) or "any"
-        raise NetError(
-            f"{new_graph.prototxt.path}: no output answers to {names} of {graph.prototxt.path}; "
-            f"its outputs are {', '.join(new) or 'none'}; give outputs of one meaning one name"
-        )
-    return pairs
-
-
 def before_softmax(graph: Graph, top: Top) -> Top | None:
     """What a Softmax that makes this output reads, where it can still be read after a run."""
     layer = graph.producer(top)
     if not makes_probabilities(layer) or graph.top(layer.bottoms[0].blob) != layer.bottoms[0]:
         return None
     return layer.bottoms[0]
-
-
-# Through these an output is followed back: each of its values is one of theirs, or made of some.
-_LAYERWISE = (Trait.VALUE, Trait.CHANNEL, Trait.NORMAL, Trait.ARRANGES, Trait.JUDGE)
-
-
-def unbent(graph: Graph, top: Top) -> list[Top]:
-    """What an output is made of before anything keeps it to bounds, or picks.
-
-    From the output back through layers that act on values or arrange them, the
-    blobs that the first such bend reads; none where nothing is bent, or where they
-    cannot be read after a run.
-    """
-    todo: list[tuple[Top, Top | None]] = [(top, None)]
-    found: dict[Top, None] = {}
-    while todo:
-        top, best = todo.pop()
-        layer = graph.producer(top)
-        if of(layer).trait not in _LAYERWISE or not layer.bottoms:
-            if best is not None and graph.top(best.blob) == best:
-                found[best] = None
-            continue
-        bends = of(layer).saturates(layer) or of(layer).trait is Trait.JUDGE
-        sizes = sized_by(layer)
-        todo += [(each, each if bends else best) for each in layer.bottoms if each not in sizes]
-    return list(found)
 
 
 def _windows(net: Prototxt, canvas: Any, window: tuple[int, int], stride: int) -> Any:
@@ -333,10 +263,13 @@ def compare(
             "give an input on which both have the same number of values"
         )
     reference = old.ravel().astype(np.float64)
-    absolute = float(np.abs(new.ravel() - reference).max())
+    with np.errstate(invalid="ignore"):  # inf - inf
+        absolute = float(np.abs(new.ravel() - reference).max())
     largest = float(np.abs(reference).max())
-    relative = absolute / largest if largest else float("inf") if absolute else 0.0
     low, high = float(reference.min()), float(reference.max())
+    strange = "" if isfinite(largest) else NOT_FINITE
+    relative = nan if strange else absolute / largest if largest else inf if absolute else 0.0
+    shapes = old.shape, new.shape
     return Difference(
-        name, new_name, old.shape, new.shape, absolute, relative, largest, tolerance, low, high
+        name, new_name, *shapes, absolute, relative, largest, tolerance, low, high, hidden=strange
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from fcnkit.compared import hidden, named_apart, needed, pairs, to_read
 from fcnkit.engines import onnx
 from fcnkit.engines.engine import ENGINES, Engine, Job, choose
 from fcnkit.engines.inputs import check_weights, input_arrays, noise
@@ -11,7 +12,7 @@ from fcnkit.exporting.dynamic_axes import dynamic_axes
 from fcnkit.exporting.export import export, own_outputs
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import build
-from fcnkit.verify import Difference, compare, judged, unbent
+from fcnkit.verify import Difference, compare
 from fcnkit.weights.store import GivenWeights
 
 
@@ -43,24 +44,26 @@ def verify_export(
     check_weights(graph, weights, shapes)
     others = dynamic_axes(graph, shapes).others()
     many = [data, *({name: noise(shape, seed) for name, shape in each.items()} for each in others)]
-    blobs = [top.blob for top in own_outputs(graph)] if outputs is None else list(outputs)
-    made = {blob: [top.blob for top in unbent(graph, graph.top(blob))] for blob in blobs}
-    inner = [each for below in made.values() for each in below if each not in blobs]
-    every = [*blobs, *dict.fromkeys(inner)]
-    expected = runner.run_jobs([Job(net, weights, data, every) for data in many])
-    sessions = [(session, blobs)]
-    if inner:  # what outputs that keep to bounds are made of, in a model of its own
-        more = export(net, weights, inputs=shapes, outputs=every[len(blobs) :])
-        sessions.append((onnx.opened(more.bytes(), net.path), every[len(blobs) :]))
+    outputs = [top.blob for top in own_outputs(graph)] if outputs is None else list(outputs)
+    every = pairs(graph, graph, outputs)
+    apart, names = named_apart(graph, to_read(every)[0])
+    inner = [blob for blob in dict.fromkeys(names.values()) if blob not in outputs]
+    expected = runner.run_jobs([Job(apart, weights, data, [*outputs, *inner]) for data in many])
+    sessions = [(session, outputs)]
+    if inner:  # what outputs that could hide a difference are made of, in a model of its own
+        more = export(apart, weights, inputs=shapes, outputs=inner)
+        sessions.append((onnx.opened(more.bytes(), net.path), inner))
     rows = []
     for data, old in zip(many, expected, strict=True):
         size = ", ".join(map(_sized, data.items()))
-        new = dict(pair for one, names in sessions for pair in _ran(one, names, data, net))
-        for end in blobs:
-            for blob in (*made[end], end):
-                name = f"{blob} of {size}"
-                row = compare(net, net, name, old[blob], name, new[blob], tolerance)
-                rows.append(judged(row, graph, graph.top(blob), old[blob], f"{end} of {size}"))
+        new = dict(pair for one, words in sessions for pair in _ran(one, words, data, net))
+        for pair in needed(graph, every, names, old):
+            blob = names[pair.old]
+            name = f"{blob} of {size}"
+            row = compare(net, net, name, old[blob], name, new[blob], tolerance)
+            ends = tuple(f"{names[top]} of {size}" for top in pair.ends)
+            why = row.hidden or hidden(graph, pair.old, old[blob])
+            rows.append(row._replace(ends=ends, hidden=why))
     return tuple(rows)
 
 

@@ -37,6 +37,7 @@ LEVELS = (
     ("drawing",),
     ("rewrites", "weights", "exporting"),
     ("engines",),
+    ("compared",),
     ("verify", "linting"),
     ("verify_export",),
     ("datasets",),

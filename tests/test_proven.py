@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from test_verify import random_weights
 
 from fcnkit.cli.main import main
 from fcnkit.formats.prototxt import parse
@@ -42,15 +43,109 @@ def test_what_an_end_hides_is_compared_before_it(bend, caffe):
     assert not other[0].ok and not proven(other)
 
 
-@pytest.mark.parametrize("end", ["", 'layer { name: "p" type: "Flatten" bottom: "fc" top: "p" }'])
-def test_scores_that_cannot_be_read_prove_nothing_where_they_saturate(end, caffe):
+def test_scores_that_a_layer_in_place_overwrites_are_compared_too(caffe):
     softmax = 'layer { name: "prob" type: "Softmax" bottom: "fc" top: "fc" }\n'
-    net = parse(END + softmax + end)
-    (row,) = verify(net, scores(), net, scores(1.2), engine="caffe")
-    assert row.ok and not row.shows and not proven([row])
-    assert "all at its bounds 0 and 1: this shows nothing" in str(row)
-    (row,) = verify(net, scores(0.0005), net, scores(0.0005), engine="caffe")
-    assert proven([row]) and 0 < row.low < row.high < 1
+    net = parse(END + softmax)
+    rows = verify(net, scores(), net, scores(1.2), engine="caffe")
+    assert [row.output for row in rows] == ["fc, before prob", "fc"]
+    assert rows[1].ok and not rows[1].shows and not rows[0].ok and not proven(rows)
+    assert "all at its bounds 0 and 1: this shows nothing" in str(rows[1])
+    assert proven(verify(net, scores(), net, engine="caffe"))
+    rows = verify(net, scores(0.0005), net, scores(0.0005), engine="caffe")
+    assert proven(rows) and 0 < rows[1].low < rows[1].high < 1
+
+
+# ---- every end that hides, under everything that may follow it
+
+PLACE = """
+layer { name: "data" type: "Input" top: "data"
+  input_param { shape { dim: 1 dim: 2 dim: 6 dim: 6 } } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "c"
+  convolution_param { num_output: 4 kernel_size: 1 } }
+"""
+LAYER = 'layer { name: "%s" type: "%s" bottom: "%s" top: "%s" %s }\n'
+TAILS = {
+    "nothing": [],
+    "Pooling": [("Pooling", "pooling_param { kernel_size: 2 stride: 2 pool: AVE }")],
+    "global Pooling": [("Pooling", "pooling_param { global_pooling: true }")],
+    "Deconvolution": [("Deconvolution", "convolution_param { num_output: 4 kernel_size: 2 }")],
+    "InnerProduct": [("InnerProduct", "inner_product_param { num_output: 3 }")],
+    "Convolution, Softmax": [
+        ("Convolution", "convolution_param { num_output: 3 kernel_size: 1 }"),
+        ("Softmax", ""),
+    ],
+    "Reduction": [("Reduction", "reduction_param { operation: MEAN axis: 2 }")],
+    "Power": [("Power", "power_param { scale: -2 shift: 1 }")],
+    "Scale": [("Scale", "scale_param { bias_term: true }")],
+    "Flatten, Reshape": [
+        ("Flatten", ""),
+        ("Reshape", "reshape_param { shape { dim: 2 dim: -1 } }"),
+    ],
+    "Tile, Softmax": [
+        ("Tile", "tile_param { tiles: 2 }"),
+        ("Softmax", "softmax_param { axis: 2 }"),
+    ],
+}
+
+
+def bounded():
+    """An example of every type of Caffe that keeps one value in bounds, or picks."""
+    texts = {"Clip": "clip_param { min: -1 max: 1 }", "ELU": "elu_param { alpha: 0.5 }"}
+    plain = ("Softmax", "Sigmoid", "TanH", "Threshold", "ReLU", "AbsVal", "BNLL")
+    texts |= {"Exp": "exp_param { base: 2 }", "Power": "power_param { power: 0 }"}
+    return [*((name, "") for name in plain), *texts.items(), ("ArgMax", "argmax_param { axis: 1 }")]
+
+
+@pytest.mark.parametrize("place", [False, True], ids=["own top", "in place"])
+@pytest.mark.parametrize("tail", TAILS)
+@pytest.mark.parametrize("bend, param", bounded(), ids=[name for name, _ in bounded()])
+def test_no_tail_hides_what_a_bend_hides(bend, param, tail, place):
+    """A change of the weights before it is found, whatever follows; the same weights are proven."""
+    pytest.importorskip("torch")
+    text, blob = PLACE, "c"
+    for number, (kind, words) in enumerate([(bend, param), *TAILS[tail]]):
+        works = kind in ("Sigmoid", "TanH", "Threshold", "ReLU", "Clip", "ELU", "Power", "Scale")
+        top = blob if place and works else f"{kind}{number}"
+        text += LAYER % (f"l{number}", kind, blob, top, words)
+        blob = top
+    net = parse(text)
+    weights = random_weights(net)
+    factor = 9 if bend != "Exp" else 0.05
+    first, last = factor * weights["conv"][0].array(), weights["conv"][1].array()
+    last[1] = last[3] = -9e5  # far below any bound
+    last[2] = 9e5 if bend != "Exp" else 9
+    weights = weights.put("conv", [first, last])
+    moved = weights.put("conv", [first, last * np.float32([1, 1.2, 1.2, 1])])
+    same = verify(net, weights, net, engine="torch")
+    assert proven(same), same
+    other = verify(net, weights, net, moved, engine="torch")
+    assert not proven(other), other
+
+
+def test_a_hidden_layer_that_saturates_is_looked_into(caffe):
+    """fc -> Sigmoid -> fc2: nothing of a change in fc may be left in fc2."""
+    last = 'layer { name: "fc2" type: "InnerProduct" bottom: "p" top: "s" %s }\n'
+    net = parse(END + BENDS["Sigmoid"] + last % "inner_product_param { num_output: 2 }")
+    second = [np.arange(10, dtype="f4").reshape(2, 5), np.ones(2, "f4")]
+    weights, moved = (scores(factor).put("fc2", second) for factor in (1, 1.2))
+    rows = verify(net, weights, net, moved, engine="caffe")
+    assert [row.output for row in rows] == ["fc", "s"] and rows[1].ok and not rows[0].ok
+    assert proven(verify(net, weights, net, engine="caffe"))
+    calm = [
+        row.output
+        for row in verify(net, weights.put("fc", scores(1e-3)["fc"]), net, engine="caffe")
+    ]
+    assert calm == ["s"], "where the sigmoid is not at its bounds, it hides nothing"
+
+
+@pytest.mark.filterwarnings("error")
+def test_values_that_are_not_finite_are_not_compared():
+    pytest.importorskip("torch")
+    net = parse(END)
+    for wrong in (np.nan, np.inf):
+        broken = store.create().put("fc", [np.full((5, 36), wrong, "f4")])
+        (row,) = verify(net, broken, net, engine="torch")
+        assert not row.ok and "NOT COMPARED, for some values are infinite or not num" in str(row)
 
 
 def test_zeros_prove_nothing(caffe, tmp_path):

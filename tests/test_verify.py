@@ -166,11 +166,12 @@ def test_scores_against_a_net_without_softmax(tiny):
 
 
 @needs_opencv
-def test_a_softmax_in_place_leaves_no_scores(tiny):
+def test_the_scores_before_a_softmax_in_place_are_compared(tiny):
     net, weights, *_ = tiny
     over = parse(net.text.replace('top: "prob"', 'top: "fc"'))
-    (only,) = verify(over, weights, over, engine="opencv")
-    assert only.ok and only.largest <= 1
+    scores, prob = verify(over, weights, over, engine="opencv")
+    assert scores.output == "fc, before prob" and scores.ok and scores.largest > 1
+    assert prob.output == "fc" and prob.ok and prob.largest <= 1
 
 
 @needs_opencv

@@ -232,9 +232,8 @@ def exit_unless_proven(found: Sequence[Difference]) -> None:
     for row in unproven(found) if all(row.ok for row in found) else ():
         click.echo(
             encodable(
-                f"fcnkit: {row.end or row.output}: that it is equal is not shown: its values are "
-                f"{row.hidden or 'all zero'}; give another --input, or make what they are "
-                f"computed from an output"
+                f"fcnkit: {row.output}: that it is equal is not shown: its values are "
+                f"{row.hidden or 'all zero'}; give another --input"
             ),
             err=True,
         )

@@ -58,6 +58,19 @@ def clip_bounds(layer: Layer) -> Bounds:
     return param.get("min"), param.get("max")
 
 
+def power_bounds(layer: Layer) -> Bounds:
+    """One number where nothing is left of x; 0 and more for an even power; else any number."""
+    param = layer.param("power_param")
+    power, scale, shift = (param.get(name) for name in ("power", "scale", "shift"))
+    if power and scale:
+        return (0 if power % 2 == 0 else -inf), inf
+    try:
+        value = pow(shift, power) if power else 1.0
+    except (ZeroDivisionError, OverflowError):
+        return -inf, inf
+    return (-inf, inf) if isinstance(value, complex) else (value, value)
+
+
 # ---- what becomes of zero
 
 

@@ -117,7 +117,10 @@ _CAFFE = (
         range=pointwise.positive_bounds, **_SAME_ZERO
     ),
     LayerType("BNLL", Trait.VALUE, range=pointwise.positive_bounds, **_SAME),
-    LayerType("Power", Trait.VALUE, "power_param", keeps_zero=pointwise.power_of_zero, **_SAME),
+    LayerType(
+        "Power", Trait.VALUE, "power_param",
+        range=pointwise.power_bounds, keeps_zero=pointwise.power_of_zero, **_SAME
+    ),
     LayerType("Exp", Trait.VALUE, "exp_param", range=pointwise.positive_bounds, **_SAME),
     LayerType("Log", Trait.VALUE, "log_param", keeps_zero=pointwise.log_of_zero, **_SAME),
     LayerType(
