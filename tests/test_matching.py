@@ -8,6 +8,7 @@ from fcnkit.errors import WeightsError
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.shape import alike
 from fcnkit.weights import store
+from fcnkit.weights.fit import net_rows
 from fcnkit.weights.matching import match
 
 
@@ -15,11 +16,9 @@ from fcnkit.weights.matching import match
     "old, new",
     [
         ((4, 3, 3, 5), (4, 3, 3, 5)),
-        ((1, 1, 10, 20), (10, 20)),
         ((10,), (1, 1, 1, 10)),
         ((1, 10, 1, 1), (10,)),
         ((10, 20), (10, 5, 2, 2)),
-        ((1, 1, 10, 20), (10, 5, 2, 2)),
         ((10, 5, 2, 2), (10, 20)),
         ((10, 30), (10, 5, 1, 2, 3)),
         ((1, 27), (1, 3, 3, 3)),
@@ -42,11 +41,25 @@ def test_shapes_that_arrange_numbers_alike(old, new):
         ((8, 1, 3, 3), (8, 3, 3, 1)),
         ((1, 8, 3, 3), (8, 1, 3, 3)),
         ((4, 9), (2, 2, 9)),
+        ((12, 1), (6, 2)),
         ((6,), (2, 3)),
     ],
 )
 def test_shapes_that_do_not(old, new):
     assert not alike(old, new) and not alike(new, old)
+
+
+@pytest.mark.parametrize("new", [(1, 288), (288,), (1, 144, 2)])
+def test_the_last_axes_of_an_old_matrix_are_its_own(new):
+    """1 x 1 x 288 x 1 has 288 outputs of one input."""
+    assert alike((1, 1, 288, 1), (288, 1)) and not alike((1, 1, 1, 288), (288, 1))
+    assert alike((1, 1, 288, 1), new) is (new == (288,))
+
+
+@pytest.mark.parametrize("new", [(10, 20), (10, 5, 2, 2), (10, 20, 1, 1)])
+def test_ones_in_front_are_of_old_files_alone(new):
+    """1 x 1 x 10 x 20 is a matrix in a file, and the one window of 10 x 20 in a net."""
+    assert alike((1, 1, 10, 20), new) and not alike(new, (1, 1, 10, 20))
 
 
 def _net(tmp_path, name, layers):
@@ -65,7 +78,12 @@ def _one(kind, params, bottom="data"):
 @pytest.mark.parametrize(
     "kind, params, stored, fact",
     [
-        ("Convolution", "num_output: 4 kernel_h: 3 kernel_w: 5", (4, 4, 5, 3), "in another order"),
+        (
+            "Convolution",
+            "num_output: 4 kernel_h: 3 kernel_w: 5",
+            (4, 4, 5, 3),
+            "arranged differently",
+        ),
         ("InnerProduct", "num_output: 6", (144, 6), "transpose"),
         ("Convolution", "num_output: 4 kernel_size: 6 group: 2", (4, 72), "one group"),
         ("Deconvolution", "num_output: 4 kernel_size: 6", (4, 144), "one group"),
@@ -80,13 +98,90 @@ def test_as_many_values_in_another_order_are_a_mismatch(tmp_path, kind, params, 
     assert row.verdict == "MISMATCH" and fact in row.why
 
 
+def _layers(old, new):
+    text = 'layer { name: "x" type: "%s" bottom: "data" top: "x" %s }'
+    return [
+        fk.build(
+            fk.parse(
+                'layer { name: "data" type: "Input" top: "data" input_param { shape { '
+                + " ".join(f"dim: {size}" for size in (1, *shape))
+                + " } } }\n"
+                + text % (kind, words)
+            )
+        )
+        for kind, shape, words in (old, new)
+    ]
+
+
+_FC = "inner_product_param { num_output: 10 bias_term: false }"
+_CONV = "convolution_param { num_output: 10 bias_term: false kernel_size: %d %s }"
+_PLAIN, _GROUPED = _CONV % (3, ""), _CONV % (3, "group: 2")
+_OTHERS = [
+    # The same counts, summed in another order.
+    (("InnerProduct", (8, 6, 6), _FC), ("Convolution", (32, 3, 3), _PLAIN), "8 x 6 x 6"),
+    (("Convolution", (32, 3, 3), _PLAIN), ("InnerProduct", (8, 6, 6), _FC), "32 x 3 x 3"),
+    (("InnerProduct", (8, 6, 6), _FC), ("InnerProduct", (32, 3, 3), _FC), "8 x 6 x 6"),
+    (("InnerProduct", (288, 1, 1), _FC), ("Convolution", (32, 3, 3), _PLAIN), "over 288 in"),
+    # Groups.
+    (("Convolution", (64, 3, 3), _GROUPED), ("InnerProduct", (32, 3, 3), _FC), "2 groups"),
+    (
+        ("Convolution", (64, 3, 3), _GROUPED),
+        ("Convolution", (32, 3, 3), _PLAIN),
+        "2 groups",
+    ),
+    # The same shapes, another meaning.
+    (("Scale", (5, 2, 2), ""), ("PReLU", (5, 2, 2), ""), "those of a Scale"),
+    (("Scale", (5, 2, 2), ""), ("Bias", (5, 2, 2), ""), "those of a Scale"),
+    (
+        ("Embed", (1,), "embed_param { num_output: 4 input_dim: 4 bias_term: false }"),
+        ("InnerProduct", (4,), "inner_product_param { num_output: 4 bias_term: false }"),
+        "those of a Embed",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("old, new, fact", _OTHERS)
+def test_equal_shapes_of_another_meaning_are_a_mismatch(old, new, fact):
+    before, after = _layers(old, new)
+    shape = shapes_of(before).blobs(before.layers[1])[0]
+    weights = store.create().put("x", [np.ones(shape, "f4")])
+    (row,) = match(before, after, shapes_of(after), weights).rows
+    assert row.verdict == "MISMATCH" and fact in row.why, row
+
+
+@pytest.mark.parametrize("kind", ["Scale", "PReLU", "Bias"])
+def test_the_type_in_the_file_counts_where_its_net_is_not_given(kind):
+    _, after = _layers(("Scale", (5, 2, 2), ""), (kind, (5, 2, 2), ""))
+    weights = store.create().put("x", [np.ones(5, "f4")], type="Scale")
+    (row,) = match(after, after, shapes_of(after), weights).rows
+    assert (row.verdict == "MISMATCH") is (kind != "Scale"), row
+    (blob,) = net_rows(weights, after.prototxt, {}, {})
+    assert (blob.verdict == "MISMATCH") is (kind != "Scale") and blob.why == row.why
+
+
+_SAME = [
+    (("InnerProduct", (8, 6, 6), _FC), ("Convolution", (8, 6, 6), _CONV % (6, "")), ()),
+    (("Convolution", (8, 6, 6), _CONV % (6, "")), ("InnerProduct", (8, 6, 6), _FC), ()),
+    (("InnerProduct", (288,), _FC), ("Convolution", (8, 6, 6), _CONV % (6, "")), ()),
+    (("InnerProduct", (1, 16, 18), _FC), ("InnerProduct", (16, 18), _FC), ()),
+]
+
+
+@pytest.mark.parametrize("old, new, none", _SAME)
+def test_the_same_sums_fit(old, new, none):
+    before, after = _layers(old, new)
+    shape = shapes_of(before).blobs(before.layers[1])[0]
+    weights = store.create().put("x", [np.ones(shape, "f4")])
+    assert match(before, after, shapes_of(after), weights).of("MISMATCH") == none
+
+
 def test_a_convolution_does_not_become_a_deconvolution(tmp_path):
     params = "convolution_param { num_output: 4 kernel_size: 3 bias_term: false }"
     nets = [_net(tmp_path, kind, _one(kind, params)) for kind in ("Convolution", "Deconvolution")]
     old, new = map(fk.build, nets)
     weights = store.create().put("x", [np.ones((4, 4, 3, 3), "f4")])
     (row,) = match(old, new, shapes_of(new), weights).rows
-    assert row.verdict == "MISMATCH" and "weighs the other way" in row.why
+    assert row.verdict == "MISMATCH" and "those of a Convolution" in row.why
 
 
 @pytest.mark.parametrize("stored, fits", [((3, 16, 1, 1), True), ((6, 16, 1, 1), False),
@@ -108,7 +203,7 @@ def test_a_plan_takes_the_weights_of_its_own_net_alone(tmp_path):
     net = _net(tmp_path, "net", _one("InnerProduct", "inner_product_param { num_output: 6 }"))
     plan = fk.convolutionalize(net)
     scrambled = store.create().put("x", [np.ones((144, 6), "f4"), np.ones(6, "f4")])
-    with pytest.raises(WeightsError, match="144 x 6, and in the net 6 x 144, as many values"):
+    with pytest.raises(WeightsError, match="144 x 6, and in the net 6 x 144, equally many"):
         fk.transplant(plan, scrambled)
 
 

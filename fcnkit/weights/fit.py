@@ -86,10 +86,14 @@ def _learns(layer: Layer) -> bool:
 
 def _layer_rows(row: matching.LayerMatch, weights: Weights) -> Iterator[BlobDifference]:
     blobs = weights[row.source] if row.source else ()
-    unsized = row.verdict == matching.MISMATCH and not row.new
-    for number, (blob, shape) in enumerate(zip_longest(blobs, row.new)):
-        found = _row(row.source, row.layer, number, blob, shape)
-        yield found._replace(verdict=MISMATCH, why=row.why) if unsized else found
+    found = [
+        _row(row.source, row.layer, number, blob, shape)
+        for number, (blob, shape) in enumerate(zip_longest(blobs, row.new))
+    ]
+    bad = any(each.verdict in (MISMATCH, MISSING, EXTRA) for each in found)
+    if row.verdict == matching.MISMATCH and (not bad or not row.new):
+        found = [each._replace(verdict=MISMATCH, why=row.why) for each in found]
+    yield from found
 
 
 def _row(

@@ -23,11 +23,12 @@ from fcnkit.nets.layers.table import (
     of,
     transposes,
 )
-from fcnkit.nets.shapes import Shapes
+from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.plan import Move
 from fcnkit.shape import Shape, alike
 from fcnkit.tables import folded
 from fcnkit.weights.blobs import Blob
+from fcnkit.weights.meaning import elsewhere, other_axis, other_meaning, other_sums
 from fcnkit.weights.store import Weights
 
 COPIED, RESHAPED, RENAMED, FILLER = "copied", "reshaped", "renamed", "left to the filler"
@@ -248,6 +249,9 @@ class _Pairing:
                 f"the file has {len(blobs)} blobs, the new net takes {len(expected)}; "
                 "see whether both have a bias (bias_term)"
             )
+        strange = other_meaning(self._source_type(source), layer)
+        if strange:
+            return strange
         stored = [blob.shape for blob in blobs]
         if self._turned(source, layer):
             stored[0] = (*stored[0][:-2], *stored[0][:-3:-1])
@@ -258,8 +262,21 @@ class _Pairing:
                     f"{shown_shape(new)} ({math.prod(new)}) in the new net; {_remedy(old, new)}"
                 )
             if not alike(old, new):
-                return f"blob {number} is {_elsewhere(old, new)}"
-        return _other_axis(self._old(source), layer, stored, expected)
+                return f"blob {number} is {elsewhere(old, new)}"
+        before = self._old(source)
+        return other_axis(layer, stored, expected) or (
+            other_sums(before, self.old_shapes, layer, self.shapes) if before else ""
+        )
+
+    def _source_type(self, source: str) -> str:
+        """The type that a layer has in its own net; where none is given, in the file."""
+        old = self._old(source) if self.before is not self.after else None
+        return old.type if old else self.weights.layer(source).type
+
+    @cached_property
+    def old_shapes(self) -> Shapes:
+        """The sizes of the net of the file, as far as they are known."""
+        return shapes_of(self.before, refuse=lambda fault, error: None)
 
 
 _FILLER_WHY = "the file has no layer of this name"
@@ -271,36 +288,6 @@ def _filler(layer: Layer) -> str:
     if not kind.linear or layer.param(kind.message).has("weight_filler"):
         return ""
     return "; it has no weight_filler, so it would be all zeros"
-
-
-def _elsewhere(old: Shape, new: Shape) -> str:
-    """What to say of two shapes of equal counts that arrange their numbers differently."""
-    fact = (
-        f"{shown_shape(old)} in the file and {shown_shape(new)} in the new net, as many values in "
-        f"another order"
-    )
-    if len(new) == 2 and new == old[:-3:-1]:
-        return f"{fact}: one is the other's transpose; write transpose: true in the net of the file"
-    return f"{fact}; use the old sizes, or give the layer a new name in the new net"
-
-
-def _other_axis(
-    old: Layer | None, new: Layer, stored: Sequence[Shape], expected: Sequence[Shape]
-) -> str:
-    """Why weights whose outputs or groups lie elsewhere do not fit, though their shapes may.
-
-    An InnerProduct's matrix is a Convolution's windows of one group, and no Deconvolution's.
-    """
-    kind = of(new)
-    if not kind.linear or not expected:
-        return ""
-    becomes_window = len(stored[0]) == 2 < len(expected[0])
-    if becomes_window and (groups_of(new) > 1 or kind.output_axis(new)):
-        return f"its matrix in the file is for one group of outputs, not for this {new.type}"
-    spreads = old is not None and of(old).linear and of(old).spreads != kind.spreads
-    if old is not None and spreads:
-        return f"it is a {old.type} in the net of the file, and a {new.type} weighs the other way"
-    return ""
 
 
 def _remedy(old: Shape, new: Shape) -> str:

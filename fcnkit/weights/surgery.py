@@ -87,8 +87,8 @@ def _check_blobs(layer: Layer, expected: Sequence[Shape], weights: Weights) -> N
         if blob.count == prod(shape) and not alike(blob.shape, shape):
             raise WeightsError(
                 f"{where}, blob {number}: is {shown_shape(blob.shape)}, and in the net "
-                f"{shown_shape(shape)}, as many values in another order; give the weights of "
-                f"this net"
+                f"{shown_shape(shape)}, equally many values, arranged differently; give the "
+                f"weights of this net"
             )
 
 

@@ -1,0 +1,101 @@
+"""What the numbers of a layer mean: why those of one cannot be those of another.
+
+Equal shapes are not enough.  A Scale's factors are no slopes of a PReLU, and
+weights that sum 8 x 6 x 6 values are not those of 32 x 3 x 3.
+"""
+
+from collections.abc import Sequence
+
+from fcnkit.formats.blobproto import shown_shape
+from fcnkit.nets.graph import Layer
+from fcnkit.nets.layers.table import TYPES, axis_of, groups_of, has_field, of
+from fcnkit.nets.layers.traits import LayerType, Trait
+from fcnkit.nets.shapes import Shapes
+from fcnkit.shape import Shape
+
+_NEW_NAME = "use the old sizes, or give it a new name in the new net"
+
+
+def elsewhere(old: Shape, new: Shape) -> str:
+    """What to say of two shapes of equal counts that arrange their numbers differently."""
+    fact = (
+        f"{shown_shape(old)} in the file and {shown_shape(new)} in the new net, equally many "
+        f"values, arranged differently"
+    )
+    if len(new) == 2 and new == old[:-3:-1]:
+        return f"{fact}: one is the other's transpose; write transpose: true in the net of the file"
+    return f"{fact}; {_NEW_NAME}"
+
+
+def other_meaning(type_: str, layer: Layer) -> str:
+    """Why the numbers of a layer of this type are not those of `layer`; "" where they may be."""
+    kind, new = TYPES.get(type_), of(layer)
+    if kind is None or Trait.OPAQUE in (kind.trait, new.trait) or _role(kind) == _role(new):
+        return ""
+    return (
+        f"its numbers are those of a {kind.name} and mean something else in a {new.name}; "
+        "give it a new name in the new net"
+    )
+
+
+def _role(kind: LayerType) -> object:
+    """What a type's numbers are for; equal for types that can take each other's."""
+    if kind.linear:
+        return "weights", kind.spreads
+    return kind.affine if kind.folds else kind.name
+
+
+def other_axis(new: Layer, stored: Sequence[Shape], expected: Sequence[Shape]) -> str:
+    """Why a matrix does not fit windows of its size, though the counts do; "" where it does.
+
+    An InnerProduct's matrix is a Convolution's windows of one group, and no Deconvolution's.
+    """
+    kind = of(new)
+    if not kind.linear or not expected:
+        return ""
+    becomes_window = len(stored[0]) == 2 < len(expected[0])
+    if becomes_window and (groups_of(new) > 1 or kind.output_axis(new)):
+        return f"its matrix in the file is for one group of outputs, not for this {new.type}"
+    return ""
+
+
+def other_sums(old: Layer, old_shapes: Shapes, new: Layer, shapes: Shapes) -> str:
+    """Why a layer sums in another order, or in other groups, than before; "" where it does not."""
+    if not of(new).linear or not of(old).linear:
+        return ""
+    if has_field(old, "group") and groups_of(old) != groups_of(new):
+        fact = (
+            f"{groups_of(old)} groups in the net of the file, and {groups_of(new)} in the new net"
+        )
+        return f"it has {fact}; {_NEW_NAME}"
+    one, other = _summed(old, old_shapes), _summed(new, shapes)
+    if one is None or other is None or one == other:
+        return ""
+    fact = f"{shown_shape(one)} in the net of the file, and {shown_shape(other)} in the new net"
+    return f"it sums over {fact}: each weight would meet another value; {_NEW_NAME}"
+
+
+def _summed(layer: Layer, shapes: Shapes) -> Shape | None:
+    """The axes, outermost first, over which a layer weighs and sums; None where not known.
+
+    Axes of one do not count.  One axis alone, as of a vector, says nothing of how
+    its values lay before.
+    """
+    if has_field(layer, "kernel_size"):
+        blobs = shapes.blobs(layer)
+        return _longer_than_one(blobs[0][1:]) if blobs else None
+    top, graph = layer.bottoms[0], shapes.graph
+    axis = axis_of(layer)
+    while (shape := shapes.tops[top]) is not None:
+        axes = shape[axis:] if axis < 0 or axis < len(shape) else ()
+        if len(axes) > 1:
+            return _longer_than_one(axes)
+        below = graph.producer(top)
+        if not of(below).identity(below) or not axes:
+            return None
+        top, axis = below.bottoms[0], 1
+    return None
+
+
+def _longer_than_one(axes: Shape) -> Shape:
+    return tuple(size for size in axes if size != 1)
