@@ -40,6 +40,9 @@ def _net(*layers: tuple[str, str]) -> fk.Prototxt:
         ("Interp", "interp_param { zoom_factor: 2 }", []),
         ("Convolution", f"{CONV} binarize: true" % "", ["binarize"]),
         ("Convolution", f"{CONV} engine: MKL2017 strict_dim: false" % "", []),
+        ("Scale", "scale_param { bias_term: true } relu_param { }", ["relu_param"]),
+        ("Pooling", "pooling_param { kernel_size: 2 } power_param { scale: 2 }", ["power_param"]),
+        ("Scale", "scale_param { } loss_weight: 0 propagate_down: true", []),
         ("Flatten", 'flatten_param { order: "NHWC" }', ["order"]),
     ],
 )  # fmt: skip

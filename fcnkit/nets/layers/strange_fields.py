@@ -8,14 +8,18 @@ from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.layers.traits import ALWAYS_NEUTRAL, LayerType, Trait
 
+# Messages that every layer may have.
+_OF_ALL_TYPES = frozenset(("transform_param", "loss_param"))
+
 
 def fork_fields(layer: Layer) -> Iterator[tuple[str, str | None]]:
     """The fields that may change what the layer computes, unknown to Caffe and to its entry.
 
     Each comes with the name of the fork that has it, None where no fork is known to.
+    A message of another type counts: Caffe skips it, and a fork may have joined the two.
     """
     kind = of(layer)
-    if kind.trait is Trait.OPAQUE:
+    if kind.trait in (Trait.OPAQUE, Trait.SOURCE):
         return
     neutral = kind.neutral | ALWAYS_NEUTRAL
     for field in layer.field.fields or ():
@@ -27,11 +31,14 @@ def fork_fields(layer: Layer) -> Iterator[tuple[str, str | None]]:
 def _strange(kind: LayerType, own: Field) -> Iterator[tuple[str, str | None]]:
     """Of a field of a layer: itself or what is in it, if Caffe or the type does not have it."""
     slot = schema.slots("LayerParameter").get(own.name)
-    known = {*schema.slots("V1LayerParameter"), kind.message, *kind.reads}
-    if slot is not None and slot.message:
+    known = {kind.message, *kind.reads}
+    if slot is not None and slot.message and own.name.endswith("_param") and own.name not in known:
+        if own.name not in _OF_ALL_TYPES:
+            yield own.name, None
+    elif slot is not None and slot.message:
         for field, _ in schema.unknown(slot.message, own):
             yield field.name, schema.fork_of(slot.message, field.name)
-    elif slot is None and own.name not in known:
+    elif slot is None and own.name not in known | schema.slots("V1LayerParameter").keys():
         yield own.name, schema.fork_of("LayerParameter", own.name)
 
 
@@ -42,9 +49,15 @@ def not_understood(layer: Layer, heeded: Collection[str] = ()) -> str:
     """
     for name, fork in fork_fields(layer):
         if name not in heeded:
-            whose = f"of {fork}'s Caffe" if fork else "of no Caffe that is known"
+            whose = f"of {fork}'s Caffe" if fork else _whose(name)
             return f'its field "{name}", {whose}, may change what it computes'
     return ""
+
+
+def _whose(name: str) -> str:
+    if name in schema.slots("LayerParameter"):
+        return "which is for layers of another type"
+    return "of no Caffe that is known"
 
 
 def understood(layer: Layer) -> None:
