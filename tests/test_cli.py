@@ -237,6 +237,7 @@ def test_fcn_writes_a_folder(folder):
         "train_val.prototxt",
         "solver.prototxt",
         "init.caffemodel",
+        "deploy.preprocessing.json",
     }
     assert build(fk.read(out / "deploy.prototxt")).outputs[0].blob == "score"
     before = listing(out)
@@ -252,7 +253,7 @@ def test_without_weights_there_is_no_caffemodel(folder):
         ).exit_code
         == 0
     )
-    assert len(list((folder / "out").iterdir())) == 3
+    assert len(list((folder / "out").iterdir())) == 4
 
 
 def test_berkeley_style_has_a_folder_for_its_snapshots(tmp_path):

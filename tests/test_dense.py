@@ -25,7 +25,34 @@ PADDED = VALID.replace("kernel_size: 3", "kernel_size: 3 pad: 1")
 STRIDED = VALID.replace("num_output: 4", "num_output: 4 stride: 2")
 
 
-@pytest.mark.parametrize("text, dense", [(VALID, True), (PADDED, True), (STRIDED, False)])
+DECONVOLUTION = """
+layer { name: "up" type: "Deconvolution" bottom: "%s" top: "%s"
+  convolution_param { num_output: %d kernel_size: 4 stride: 2 bias_term: false } }
+"""
+TWICE = VALID + DECONVOLUTION % ("score", "up", 2)  # two scores for each pixel
+DECODER = """
+layer { name: "data" type: "Input" top: "data"
+  input_param { shape { dim: 1 dim: 3 dim: 32 dim: 32 } } }
+layer { name: "c1" type: "Convolution" bottom: "data" top: "c1"
+  convolution_param { num_output: 4 kernel_size: 3 stride: 4 } }
+%s
+layer { name: "c2" type: "Convolution" bottom: "u" top: "score"
+  convolution_param { num_output: 2 kernel_size: 1 } }
+""" % (DECONVOLUTION % ("c1", "u", 4))  # scores 2 pixels apart, of a resolution brought up
+ACROSS = VALID.replace("num_output: 4", "num_output: 4 stride_h: 1 stride_w: 2")
+
+
+@pytest.mark.parametrize(
+    "text, dense",
+    [
+        (VALID, True),
+        (PADDED, True),
+        (TWICE, True),
+        (DECODER, True),
+        (ACROSS.replace("kernel_size: 3\n", "kernel_h: 3 kernel_w: 3\n"), True),
+        (STRIDED, False),
+    ],
+)
 def test_the_coordinates_say_which_it_is(text, dense):
     assert head(parse(text)).dense is dense
 

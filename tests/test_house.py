@@ -33,7 +33,7 @@ LEVELS = (
         "weights.blobs",
         "models",
     ),
-    ("plan", "inspection"),
+    ("plan", "inspection", "preprocessing"),
     ("drawing",),
     ("rewrites", "weights", "exporting"),
     ("engines",),

@@ -73,7 +73,8 @@ def test_what_it_shows(seen, image):
     assert hot.shape[1] == 320 and np.array_equal(hot, picture(seen.heat(10, zoom=4)))
     assert Image.open(io.BytesIO(seen._repr_png_())).width > 2 * 4 * 80
     assert seen.legend().size[1] > 11 * 20 and seen.names[10] == "background"
-    assert repr(seen) == "<Inferred of 80 x 60 pixels: 11 classes at 9 x 14 windows, on opencv>"
+    wanted = "gray, nothing taken off, times 0.00390625"
+    assert f"<Inferred of 80 x 60 pixels, {wanted}: 11 classes at 9 x 14 windows, on" in repr(seen)
 
 
 def test_an_fcn_scores_every_pixel(image, tmp_path):

@@ -17,8 +17,12 @@ from fcnkit.cli.arguments import (
     transplanted,
 )
 from fcnkit.cli.outputs import Output, saver, say_written, weights_saver, write_all
+from fcnkit.cli.preprocessing import of_training, say, unknown_mean
 from fcnkit.formats.prototxt import Prototxt
+from fcnkit.nets.graph import build
 from fcnkit.plan import Plan
+from fcnkit.preprocessing import of, place
+from fcnkit.shape import Shape
 
 
 @click.command(short_help="Make a classifier an FCN, ready to train.")
@@ -116,6 +120,11 @@ from fcnkit.plan import Plan
 @click.option(
     "--scale", type=float, help="What train_val multiplies pixels by; NET's own scale by default."
 )
+@click.option(
+    "--labels",
+    metavar="FILE",
+    help="Names of the classes, one a line; by default those of the data set in DIR.",
+)
 @click.option("--cpu", is_flag=True, help="A solver for the CPU; for the GPU by default.")
 @click.option(
     "--solver",
@@ -146,6 +155,7 @@ def fcn(
     data,
     mean,
     scale,
+    labels,
     cpu,
     kind,
     diff,
@@ -156,7 +166,8 @@ def fcn(
 
     With -o DIR: deploy.prototxt, train_val.prototxt, solver.prototxt and, with
     --weights or --no-group, init.caffemodel; in berkeley style train.prototxt
-    and val.prototxt in place of train_val.  Train in that folder with
+    and val.prototxt in place of train_val.  deploy.preprocessing.json says what
+    the net wants of an image, and `fcnkit infer` heeds it.  Train in that folder with
 
     \b
     caffe train -solver solver.prototxt -weights init.caffemodel
@@ -171,7 +182,7 @@ def fcn(
     from fcnkit.rewrites.berkeley import deployed
     from fcnkit.rewrites.fcn import fcn as rewrite
     from fcnkit.rewrites.parts import BIAS_RATE
-    from fcnkit.rewrites.to_train import Images, images_of
+    from fcnkit.rewrites.to_train import Images
 
     berkeley = style == "berkeley"
     if berkeley and kind != "sgd":
@@ -192,8 +203,16 @@ def fcn(
         head=head,
         inputs=dict(inputs),
     )
-    own = images_of(source)
-    images = Images(data, _mean(mean) or own.mean, own.scale if scale is None else scale)
+    wanted = of_training(
+        source,
+        _input_shape(plan.net),
+        mean=_mean(mean),
+        scale=scale,
+        labels=labels,
+        data=data or output or "",
+        classes=classes if isinstance(classes, int) else 0,
+    )
+    images = Images(data, wanted.mean or (), wanted.scale)
     if berkeley:
         trunk, plan = plan.net, plan.then(deployed)
         texts = {
@@ -211,10 +230,20 @@ def fcn(
         texts = _texts(plan, how, cpu, kind)
     folder = Path(output) if output else None
     outputs = _outputs(plan, texts, folder, weights) if folder else []
+    if folder:
+        outputs.append((place(folder / "deploy.prototxt"), wanted.save))
+    if weights and not wanted.mean and not of(source):
+        say(f"nothing is taken off the images: {unknown_mean(plan.net, weights)}")
     # The authors' solvers put snapshots into a folder, without which Caffe does not start.
     write_all(outputs, force=force, folder=folder / "snapshot" if folder and berkeley else folder)
     show_plan(plan, diff=diff, as_json=as_json)
     say_written(outputs, as_json or diff)
+
+
+def _input_shape(net: Prototxt) -> Shape | None:
+    graph = build(net)
+    layer = graph.producer(graph.inputs[0])
+    return layer.input_shapes[graph.inputs[0].index]
 
 
 def _texts(plan: Plan, how: Mapping[str, Any], cpu: bool, kind: str) -> dict[str, Prototxt]:

@@ -1,7 +1,7 @@
 """The command `infer`: runs a trained net on images and draws what it sees."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,14 +10,15 @@ import click
 
 from fcnkit.cli.arguments import WEIGHTS, encodable, load_net, show_json
 from fcnkit.cli.engines import engine_options
+from fcnkit.cli.infer_lines import lines
 from fcnkit.cli.labels import LabelValues
 from fcnkit.cli.outputs import write_all
+from fcnkit.cli.preprocessing import for_images
 from fcnkit.cli.progress import counted
 from fcnkit.errors import DatasetError, NetError, OutputError
+from fcnkit.preprocessing import BGR, RGB
 
 LEGEND = "legend.png"
-# Lines about the windows of one image; the JSON has all.
-_LINES = 12
 
 
 class _Mean(click.ParamType):
@@ -61,15 +62,11 @@ class _ImageFile(NamedTuple):
     metavar="FILE",
     help="A mean image, .binaryproto or .npy; of images of another size, its mean colour.",
 )
-@click.option(
-    "--scale", type=float, default=1.0, show_default=True, help="What to multiply by, after it."
-)
+@click.option("--scale", type=float, help="What to multiply by, after it; nothing by default.")
 @click.option(
     "--order",
-    type=click.Choice(["bgr", "rgb"]),
-    default="bgr",
-    show_default=True,
-    help="Channels of the net's input; Caffe's models have bgr.",
+    type=click.Choice([BGR, RGB]),
+    help="Channels of the net's input; bgr, as Caffe's models have, by default.",
 )
 @click.option(
     "--exif",
@@ -141,9 +138,11 @@ def infer(
     predictions, and passes over the pictures.
 
     Images are prepared as the FCN authors do: BGR, less the mean, not
-    resized.  A deploy net does not say which mean and scale it was trained
-    with: its train_val.prototxt does (mean_value, mean_file, scale).  Nothing
-    is taken off by default.
+    resized.  The mean, the scale, the order of channels and the names of
+    classes are those that NET.preprocessing.json says, which `fcnkit fcn`
+    writes beside deploy.prototxt; options come first.  Where there is no such
+    file nothing is taken off: a train_val.prototxt says what was in training
+    (mean_value, mean_file, scale).
 
     Of a convolutionalized classifier, whose scores are coarse, each window's
     likeliest classes are in NAME.json, and NAME.heat.CLASS.png shows where a
@@ -161,8 +160,11 @@ def infer(
     from fcnkit.inference.score_maps import head
 
     found = head(load_net(net), blob)
-    prepared = _preparation(found, mean, mean_file, scale, order)
-    wanted = _wanted(found, classes, colours, options)
+    known = for_images(
+        found.graph.prototxt, weights, mean=mean, mean_file=mean_file, scale=scale, order=order
+    )
+    prepared = _preparation(found, known, mean, mean_file)
+    wanted = _wanted(found, classes, known.classes, colours, options)
     pictures = _pictures(images)
     with counted(len(pictures), "reading") as progress:
         _check(pictures, found, exif, progress)
@@ -176,25 +178,28 @@ def infer(
     click.echo(f"wrote {len(outputs)} files in {output}", err=True)
 
 
-def _preparation(found, mean, mean_file, scale, order):
+def _preparation(found, known, mean, mean_file):
     from fcnkit.inference.preparation import Preparation, read_mean
 
     if mean and mean_file:
         raise click.UsageError("--mean and --mean-file: choose one")
     image = read_mean(mean_file) if mean_file else None
-    prepared = Preparation(found.shape[1], mean, image, scale, order)
+    order = RGB if known.order == RGB else BGR
+    prepared = Preparation(found.shape[1], known.mean or (), image, known.scale, order)
     prepared.check()
     return prepared
 
 
-def _wanted(found, classes, colours, options):
-    """Names and colours for as many classes as the net has."""
+def _wanted(found, classes, default, colours, options):
+    """Names and colours for as many classes as the net has; `default` are names that it has."""
     from fcnkit.datasets.colours import VOC, read_classes, read_colours, voc, voc_palette
     from fcnkit.inference.results import Wanted
 
     known = voc() if colours == VOC else read_colours(colours) if colours else None
     names = read_classes(classes, unique=False) if classes else known.names if known else ()
     count = found.classes
+    if not names and len(default) == count:
+        names = default
     for what, given in ((classes or colours, names), (colours, known.colours if known else ())):
         if given and len(given) != count:
             fact = (
@@ -347,47 +352,5 @@ def _show(records: Sequence[Path], as_json: bool) -> None:
     for record in each:
         size = f"{record['width']} x {record['height']} pixels"
         click.echo(encodable(f"{record['image']}: {size}"))
-        for line in (*_shares(record), *_windows(record)):
+        for line in lines(record):
             click.echo(encodable(f"  {line}"))
-
-
-def _shares(record: dict) -> Iterator[str]:
-    for each in record.get("classes", ())[:_LINES]:
-        yield f"{each['share']:7.2%}  {_named(each)}"
-
-
-def _windows(record: dict) -> Iterator[str]:
-    """The classes of the whole image, then its windows, those first that are surest."""
-    windows = record.get("windows", ())
-    if not windows:
-        return
-    yield f"{record['rows']} x {record['columns']} windows; the mean of all:"
-    for guess in record["top"]:
-        yield f"{guess['probability']:7.2%}  {_named(guess)}"
-    yield "the windows surest of a class, by the x, y of their middles:"
-    shown = _surest(windows)[:_LINES]
-    for window in shown:
-        top = "; ".join(f"{guess['probability']:.2f} {_short(guess)}" for guess in window["top"])
-        yield f"{window['x']:6.1f} {window['y']:6.1f}  {top}"
-    if len(windows) > len(shown):
-        yield f"and {len(windows) - len(shown)} more, in the JSON file"
-
-
-def _surest(windows: Sequence[dict]) -> list[dict]:
-    """Of each class that is the likeliest of a window,
-    the one most sure of it; the most sure first.
-    """
-    found: dict[int, dict] = {}
-    for window in sorted(windows, key=lambda window: -window["top"][0]["probability"]):
-        found.setdefault(window["top"][0]["class"], window)
-    return list(found.values())
-
-
-def _named(each: dict) -> str:
-    number, name = str(each["class"]), each["name"]
-    return name if name == number else f"{number} {name}"
-
-
-def _short(each: dict) -> str:
-    """Number and name as they fit beside others: of synonyms the first."""
-    return _named({**each, "name": each["name"].split(",")[0][:32]})

@@ -5,14 +5,17 @@ overlay and heat.
 """
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from fcnkit import preprocessing
 from fcnkit.datasets.colours import Colour, read_colours, voc_palette
 from fcnkit.datasets.images import read_image
 from fcnkit.engines.engine import choose
+from fcnkit.engines.inputs import opened
 from fcnkit.errors import DatasetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.inference import heat, overlay
@@ -21,7 +24,9 @@ from fcnkit.inference.picture import Picture, beside
 from fcnkit.inference.preparation import Preparation
 from fcnkit.inference.results import MOST, shares
 from fcnkit.inference.score_maps import Head, classes, confidence, head, probabilities, scores
+from fcnkit.inference.trunks import trained_like
 from fcnkit.libraries import load
+from fcnkit.preprocessing import BGR, GRAY, RGB, Preprocessing
 from fcnkit.weights.store import GivenWeights
 
 if TYPE_CHECKING:
@@ -47,6 +52,7 @@ class Inferred:
     names: tuple[str, ...]
     colours: tuple[Colour, ...]
     engine: str
+    preprocessing: Preprocessing = Preprocessing()
 
     @cached_property
     def probabilities(self) -> "numpy.ndarray":
@@ -147,8 +153,8 @@ class Inferred:
         count, rows, columns = self.scores.shape
         places = "every pixel" if self.dense else f"{rows} x {columns} windows"
         return (
-            f"<Inferred of {width} x {height} pixels: {count} classes at {places}, on "
-            f"{self.engine}>"
+            f"<Inferred of {width} x {height} pixels, {self.preprocessing}: {count} classes at "
+            f"{places}, on {self.engine}>"
         )
 
 
@@ -159,9 +165,9 @@ def infer(
     *,
     names: Sequence[str] = (),
     colours: "str | os.PathLike[str] | Sequence[Colour]" = (),
-    mean: Sequence[float] = (),
-    scale: float = 1.0,
-    order: str = "bgr",
+    mean: Sequence[float] | None = None,
+    scale: float | None = None,
+    order: str | None = None,
     blob: str | None = None,
     engine: str | None = None,
 ) -> Inferred:
@@ -172,7 +178,10 @@ def infer(
 
     `net` and `weights` are those of the deploy file.  `image` is a file, or an
     array of bytes, (height, width) or (height, width, 3) in RGB.  The net gets
-    (value - `mean`) * `scale`, channels in `order`.  `names` are the classes';
+    (value - `mean`) * `scale`, channels in `order`.  `names` are the classes'.
+    Where these four are not given they are what the net's NET.preprocessing.json
+    says; without such a file nothing is taken off, and a UserWarning says what
+    mean nets like this one were trained with.
     `colours` are a colour for each class, or the file of a colour map, which
     has names too; VOC's by default.  `engine` is one of `installed_engines()`,
     the first of them when not given.  The scores are the net's last output
@@ -184,7 +193,10 @@ def infer(
     import numpy as np
 
     found = head(net, blob)
-    prepared = Preparation(found.shape[1], mean, scale=scale, order=order)
+    known = _known(net, weights, mean, scale, GRAY if found.shape[1] == 1 else order)
+    names = names or known.classes * (len(known.classes) == found.classes)
+    channels = RGB if known.order == RGB else BGR
+    prepared = Preparation(found.shape[1], known.mean or (), scale=known.scale, order=channels)
     prepared.check()
     names, colours = _meaning(found, names, colours)
     shown = (
@@ -194,7 +206,30 @@ def infer(
     found.size(*given.shape[:2])
     runner = choose(engine)
     (made,) = scores(found, weights, [prepared(given)], engine=runner)
-    return Inferred(np.asarray(shown.convert("RGB")), found, made, names, colours, runner.name)
+    seen = np.asarray(shown.convert("RGB"))
+    return Inferred(seen, found, made, names, colours, runner.name, known)
+
+
+def _known(
+    net: Prototxt,
+    weights: GivenWeights,
+    mean: Sequence[float] | None,
+    scale: float | None,
+    order: str | None,
+) -> Preprocessing:
+    """What is given, else what the file beside the net says."""
+    found = preprocessing.beside(net)
+    if mean is None and scale is None and (found is None or found.mean is None):
+        stored = opened(weights)
+        like = trained_like(stored) if stored else None
+        trained = f"; nets like {like.name}'s are trained less {like.mean}" if like else ""
+        warnings.warn(
+            f"{net.path}: nothing is taken off the image{trained}; give mean=", stacklevel=3
+        )
+    made = found or Preprocessing(mean=())
+    values = {"mean": mean and tuple(mean), "scale": scale, "order": order}
+    given = {name: value for name, value in values.items() if value is not None}
+    return made.with_origin("given", **given)
 
 
 def _meaning(

@@ -15,7 +15,7 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.coords import between
 from fcnkit.nets.graph import Graph, Top, build
-from fcnkit.nets.layers.table import of
+from fcnkit.nets.layers.table import enlarges, of
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.shape import Shape
 from fcnkit.verify import before_softmax
@@ -54,8 +54,15 @@ class Head:
 
     @property
     def dense(self) -> bool:
-        """Whether its scores are a pixel apart, as the coordinates say; it may score no border."""
-        return self.place is not None and all(scale == 1 for scale in self.place.scale)
+        """Whether it scores pixels, and not windows; it may score no border.
+
+        Its scores are no farther apart than pixels on an axis, or it has brought them
+        to a higher resolution: what a classifier has is coarse, on both axes.
+        """
+        if self.place is None:
+            return False
+        path = self.graph.layers[: self.scores.layer + 1]
+        return any(scale <= 1 for scale in self.place.scale) or any(map(enlarges, path))
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the scores of such an image.

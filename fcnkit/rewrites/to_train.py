@@ -6,7 +6,7 @@ from typing import NamedTuple
 from fcnkit.edits import Edit
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt, Style, Word, parse, render
-from fcnkit.nets.graph import Graph, Layer, build, graphs
+from fcnkit.nets.graph import Graph, Layer, build
 from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.table import has_bias, of
 from fcnkit.nets.shapes import shapes_of
@@ -46,18 +46,6 @@ class Images(NamedTuple):
         if channels and len(self.mean) not in (0, 1, channels):
             fact = f"{len(self.mean)} mean values for images of {channels} channels"
             raise NetError(f"{net.path}: {fact}; give one, or one for each channel")
-
-
-def images_of(net: Prototxt) -> Images:
-    """What the net's own data layers take off their images; nothing where it has none.
-
-    A mean file is left out: it has one fixed size, and an FCN's images have many.
-    """
-    for layer in (layer for graph in graphs(net) for layer in graph.layers):
-        transform = layer.param("transform_param")
-        if not layer.bottoms and (transform.has("mean_value") or transform.has("scale")):
-            return Images("", transform.list("mean_value"), transform.get("scale"))
-    return Images()
 
 
 def to_train(

@@ -1,0 +1,61 @@
+"""What `infer` prints of one image: the share of each class, and the windows of coarse scores."""
+
+from collections.abc import Iterator, Sequence
+
+# Lines about the classes and the windows of one image; the JSON has all.
+_LINES = 12
+
+
+def lines(record: dict) -> Iterator[str]:
+    """The lines about an image's record, as the JSON file has it."""
+    yield from _shares(record)
+    yield from _windows(record)
+
+
+def _shares(record: dict) -> Iterator[str]:
+    classes = record.get("classes", ())
+    for each in classes[:_LINES]:
+        yield f"{each['share']:7.2%}  {_named(each)}"
+    rest = classes[_LINES:]
+    if rest:
+        yield f"{sum(each['share'] for each in rest):7.2%}  {len(rest)} more"
+    bare = 1 - sum(each["share"] for each in classes)
+    if classes and bare > 0.00005:
+        yield f"{bare:7.2%}  without a score: the net's windows do not reach these pixels"
+
+
+def _windows(record: dict) -> Iterator[str]:
+    """The classes of the whole image, then its windows, those first that are surest."""
+    windows = record.get("windows", ())
+    if not windows:
+        return
+    yield f"{record['rows']} x {record['columns']} windows; the mean of all:"
+    for guess in record["top"]:
+        yield f"{guess['probability']:7.2%}  {_named(guess)}"
+    yield "the windows surest of a class, by the x, y of their middles:"
+    shown = _surest(windows)[:_LINES]
+    for window in shown:
+        top = "; ".join(f"{guess['probability']:.2f} {_short(guess)}" for guess in window["top"])
+        yield f"{window['x']:6.1f} {window['y']:6.1f}  {top}"
+    if len(windows) > len(shown):
+        yield f"and {len(windows) - len(shown)} more, in the JSON file"
+
+
+def _surest(windows: Sequence[dict]) -> list[dict]:
+    """Of each class that is the likeliest of a window,
+    the one most sure of it; the most sure first.
+    """
+    found: dict[int, dict] = {}
+    for window in sorted(windows, key=lambda window: -window["top"][0]["probability"]):
+        found.setdefault(window["top"][0]["class"], window)
+    return list(found.values())
+
+
+def _named(each: dict) -> str:
+    number, name = str(each["class"]), each["name"]
+    return name if name == number else f"{number} {name}"
+
+
+def _short(each: dict) -> str:
+    """Number and name as they fit beside others: of synonyms the first."""
+    return _named({**each, "name": each["name"].split(",")[0][:32]})

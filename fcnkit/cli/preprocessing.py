@@ -1,0 +1,138 @@
+"""What commands say, write and read of the images that a net wants."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fcnkit.cli.text import encodable
+from fcnkit.errors import DatasetError
+from fcnkit.preprocessing import BGR, GRAY, RGB, Preprocessing, beside, of, of_data, place, shown
+
+if TYPE_CHECKING:
+    from fcnkit.formats.prototxt import Prototxt
+    from fcnkit.shape import Shape
+
+
+def of_training(
+    source: "Prototxt",
+    shape: "Shape | None",
+    *,
+    mean: Sequence[float],
+    scale: float | None,
+    labels: str | None,
+    data: str,
+    classes: int,
+) -> Preprocessing:
+    """What a net that is made of `source` is trained with, and so wants of an image.
+
+    `shape` is that of its input.  Options come first, then what the file beside the
+    source says, or the source's data layers.  The classes are those of a file of
+    names, or of the data set in the folder `data` if it has as many.
+    """
+    made = of(source) or Preprocessing(mean=())
+    if made.order == RGB:
+        remedy = "`fcnkit surgery --do swap` makes it take BGR"
+        say(f"{place(source.path)}: its images are RGB, and those of databases are BGR; {remedy}")
+    if made.mean is None and not mean:
+        unread = f"{made.origins.get('mean', 'its mean')} is not read"
+        say(f"{unread}: nothing is taken off; give its colour with --mean")
+        made = made.with_origin(f"nothing: {unread}", mean=())
+    if mean:
+        made = made.with_origin("--mean", mean=tuple(mean))
+    if scale is not None:
+        made = made.with_origin("--scale", scale=scale)
+    order, where = BGR, "databases, as Caffe reads images"
+    if shape and len(shape) == 4:
+        order = GRAY if shape[1] == 1 else BGR
+        made = made.with_origin("deploy.prototxt", size=(shape[2], shape[3]))
+    names, origin = _class_names(labels, data, classes, made)
+    made = made.with_origin(where, order=order)
+    return made.with_origin(origin, classes=names) if names else replace(made, classes=())
+
+
+def _class_names(
+    labels: str | None, data: str, classes: int, made: Preprocessing
+) -> tuple[tuple[str, ...], str]:
+    from fcnkit.datasets.colours import read_classes
+    from fcnkit.datasets.summary import CLASSES_FILE
+
+    there = Path(data) / CLASSES_FILE
+    if labels:
+        names = read_classes(labels)
+        if len(names) != classes:
+            fact = f"has {len(names)} names, and there are {classes} classes"
+            raise DatasetError(f"{labels}: {fact}; write one for each on a line of its own")
+        return names, labels
+    if data and there.is_file():
+        names = read_classes(there)
+        return (names, str(there)) if len(names) == classes else ((), "")
+    return made.classes * (len(made.classes) == classes), made.origins.get("classes", "")
+
+
+def for_images(
+    net: "Prototxt",
+    weights: str,
+    *,
+    mean: Sequence[float],
+    mean_file: str | None,
+    scale: float | None,
+    order: str | None,
+) -> Preprocessing:
+    """What an image is to become for a net that runs: by the options, else by the file beside it.
+
+    Standard error says it, and where nothing is known of a mean, that nothing is
+    taken off, and what was in the training of nets like this one.
+    """
+    found = beside(net)
+    made = found or Preprocessing(mean=())
+    options: dict[str, dict[str, Any]] = {"--mean": {"mean": tuple(mean)}} if mean else {}
+    options |= {"--scale": {"scale": scale}} if scale is not None else {}
+    options |= {"--order": {"order": order}} if order is not None else {}
+    for option, value in options.items():
+        made = made.with_origin(option, **value)
+    given = [*options, *["--mean-file"] * bool(mean_file)]
+    if found and not {"--mean", "--mean-file"} & {*given} and made.mean is None:
+        say(f"{made.origins.get('mean', 'a mean')} is not read: give it with --mean-file")
+    if found:
+        but = f", but for {' and '.join(given)}" if given else ""
+        say(f"images become {made}: as {place(net.path)} says{but}")
+    elif not given:
+        say(f"nothing is taken off the images: {unknown_mean(net, weights)}")
+    return made
+
+
+def unknown_mean(net: "Prototxt", weights: str) -> str:
+    """What can be said of the mean of a net that has no file beside it."""
+    near = Path(net.path).with_name("train_val.prototxt")
+    trained = _of_neighbour(near) if near.is_file() else None
+    if trained and trained.mean:
+        remedy = f"--mean {shown(trained.mean)}"
+        return f"{near} takes off {shown(trained.mean)}; if it trained this net, give {remedy}"
+    if trained and trained.mean is None:
+        return f"{near} takes off a mean file; give it with --mean-file, or its colour with --mean"
+    from fcnkit.inference.trunks import trained_like
+    from fcnkit.weights import store
+
+    model = trained_like(store.open(weights))
+    if model:
+        fact = f"its layers are those of {model.name}, which was trained less {model.mean}"
+        return f"{fact}; give --mean {model.mean}"
+    return f"there is no {place(net.path).name} beside the net; --mean says what to take off"
+
+
+def _of_neighbour(path: Path) -> Preprocessing | None:
+    from fcnkit.errors import FcnkitError
+    from fcnkit.formats import prototxt
+
+    try:
+        return of_data(prototxt.read(path))
+    except FcnkitError:  # what it says is not needed
+        return None
+
+
+def say(line: str) -> None:
+    """The line is on standard error."""
+    click.echo(encodable(f"fcnkit: {line}"), err=True)

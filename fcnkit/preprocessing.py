@@ -1,0 +1,193 @@
+"""What a net wants of an image, and the file beside the net that says so.
+
+A deploy net does not say which mean was taken off its images, in which order
+their channels came, or what its classes are called.  `NET.preprocessing.json`
+beside `NET.prototxt` does, with where each of these is from.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from fcnkit import files
+from fcnkit.errors import NetError, error_text
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.nets.graph import Layer, graphs
+
+BGR, RGB, GRAY = "bgr", "rgb", "gray"
+ORDERS = (BGR, RGB, GRAY)
+END = ".preprocessing.json"
+_FORMAT = 1
+_LONGEST = 1 << 22  # bytes of a file: of 20,000 long names
+_KEYS = ("format", "order", "mean", "scale", "size", "classes", "origins")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """An image becomes (value - mean) * scale, its channels in `order`.
+
+    `mean` is one value for each channel, in `order`, or one for all; () where
+    nothing is taken off, None where that is not known.  `size` is the height and
+    width that the net's file says, `classes` are their names, by number.
+    `origins` say of each of these by its name where it is from.
+    """
+
+    order: str = BGR
+    mean: tuple[float, ...] | None = None
+    scale: float = 1.0
+    size: tuple[int, int] | None = None
+    classes: tuple[str, ...] = ()
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    def json(self) -> dict[str, Any]:
+        """As the file has it."""
+        return {
+            "format": _FORMAT,
+            "order": self.order,
+            "mean": None if self.mean is None else list(self.mean),
+            "scale": self.scale,
+            "size": None if self.size is None else list(self.size),
+            "classes": list(self.classes),
+            "origins": dict(self.origins),
+        }
+
+    @property
+    def text(self) -> str:
+        """The text of the file."""
+        return json.dumps(self.json(), indent=2, ensure_ascii=False) + "\n"
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """The file has this text; OutputError as `files.write` raises."""
+        files.write(path, self.text.encode("utf-8", "surrogateescape"), force=force)
+
+    def with_origin(self, origin: str, **values: Any) -> "Preprocessing":
+        """These values, all from there; the rest as it was."""
+        return replace(self, **values, origins={**self.origins, **dict.fromkeys(values, origin)})
+
+    def __str__(self) -> str:
+        if self.mean is None:
+            less = "nothing taken off, for the mean is not known"
+        else:
+            less = f"less {shown(self.mean)}" if any(self.mean) else "nothing taken off"
+        times = f", times {self.scale:g}" if self.scale != 1 else ""
+        return f"{self.order.upper() if self.order != GRAY else GRAY}, {less}{times}"
+
+
+def shown(values: Sequence[float]) -> str:
+    """The numbers as --mean takes them."""
+    return ",".join(f"{value:g}" for value in values)
+
+
+def place(net: str | Path) -> Path:
+    """Where the file for the net at this path lies."""
+    path = Path(net)
+    return path.with_name(path.name.removesuffix(".prototxt") + END)
+
+
+def beside(net: Prototxt) -> Preprocessing | None:
+    """What the file beside the net says; None where there is none.
+
+    Raises NetError where it is there and cannot be understood.
+    """
+    path = place(net.path)
+    return read(path) if path.is_file() else None
+
+
+def read(path: str | Path) -> Preprocessing:
+    """What such a file says; NetError where it is damaged, or another kind of JSON."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_LONGEST + 1)
+        if len(data) > _LONGEST:
+            raise ValueError(f"it has more than {_LONGEST:,} bytes")
+        found = json.loads(data.decode())
+    except OSError as error:
+        raise NetError(f"{path}: cannot be read: {error_text(error)}; name a file") from None
+    except (ValueError, RecursionError) as error:
+        raise NetError(f"{path}: is no JSON: {error}; write it anew, or remove it") from None
+    if not isinstance(found, dict):
+        raise NetError(f"{path}: is no JSON object; write it anew, or remove it")
+    _check(path, found)
+    mean, size = found.get("mean"), found.get("size")
+    return Preprocessing(
+        found.get("order", BGR),
+        None if mean is None else tuple(map(float, mean)),
+        float(found.get("scale", 1.0)),
+        None if size is None else (size[0], size[1]),
+        tuple(found.get("classes", ())),
+        found.get("origins", {}),
+    )
+
+
+def _check(path: str | Path, found: Mapping[str, Any]) -> None:
+    rules = {
+        "format": (found.get("format") == _FORMAT, "be 1"),
+        "order": (found.get("order", BGR) in ORDERS, f"be one of {', '.join(ORDERS)}"),
+        "mean": (_numbers(found.get("mean") or [], (0, 1, 2, 3, 4)), "be null or up to 4 numbers"),
+        "scale": (_numbers([found.get("scale", 1)], (1,)), "be a number"),
+        "size": (_numbers(found.get("size") or [1, 1], (2,), whole=True), "be height and width"),
+        "classes": (_texts(found.get("classes", [])), "be a list of names"),
+        "origins": (isinstance(found.get("origins", {}), dict), "be an object"),
+    }
+    for name in found:
+        if name not in _KEYS:
+            raise NetError(f'{path}: "{name}" is not known; there are {", ".join(_KEYS)}')
+    for name, (right, remedy) in rules.items():
+        if not right:
+            value = json.dumps(found.get(name))[:60]
+            raise NetError(f'{path}: "{name}" is {value}; it is to {remedy}')
+
+
+def _numbers(values: object, counts: Sequence[int], *, whole: bool = False) -> bool:
+    kinds = int if whole else (int, float)
+    return (
+        isinstance(values, list)
+        and len(values) in counts
+        and all(isinstance(each, kinds) and not isinstance(each, bool) for each in values)
+        and all(abs(each) < 1e9 and isfinite(each) for each in values)
+        and not (whole and min(values) < 1)
+    )
+
+
+def _texts(values: object) -> bool:
+    return isinstance(values, list) and all(isinstance(each, str) for each in values)
+
+
+def of_data(net: Prototxt) -> Preprocessing | None:
+    """What the net's own data layers do to their images; None where it has none for images.
+
+    A mean file has one fixed size, and an FCN's images have many: its values are
+    not read, and the mean is not known then.
+    """
+    for layer in (layer for graph in graphs(net) for layer in graph.layers):
+        made = _of_layer(net, layer)
+        if made:
+            return made
+    return None
+
+
+def _of_layer(net: Prototxt, layer: Layer) -> Preprocessing | None:
+    transform = layer.param("transform_param")
+    said = [name for name in ("mean_value", "scale", "mean_file") if transform.has(name)]
+    if layer.bottoms or not said:
+        return None
+    where = f'{net.path}:{layer.line}: layer "{layer.name}"'
+    mean: tuple[float, ...] | None = tuple(transform.list("mean_value"))
+    origin = where
+    if transform.has("mean_file"):
+        mean, origin = None, f'the mean file "{transform.get("mean_file")}" that {where} names'
+    return (
+        Preprocessing(mean=mean, scale=transform.get("scale"))
+        .with_origin(where, scale=transform.get("scale"))
+        .with_origin(origin, mean=mean)
+    )
+
+
+def of(net: Prototxt) -> Preprocessing | None:
+    """What is known of the images that the net wants: by the file beside it,
+    or by its own data layers.
+    """
+    return beside(net) or of_data(net)

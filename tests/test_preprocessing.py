@@ -1,0 +1,213 @@
+"""What a net wants of an image travels with it: written by fcn, heeded by infer, said by both."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from test_verify import random_weights
+
+import fcnkit as fk
+from fcnkit import templates
+from fcnkit.cli.main import main
+from fcnkit.engines import opencv
+from fcnkit.errors import NetError
+from fcnkit.formats import binaryproto
+from fcnkit.inference.trunks import trained_like
+from fcnkit.preprocessing import Preprocessing, of, of_data, place, read
+
+Image = pytest.importorskip("PIL.Image")
+needs_opencv = pytest.mark.skipif(not opencv.available(), reason="no OpenCV with a Caffe importer")
+
+TRUNK = """
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param { num_output: 4 kernel_size: 3 stride: 2 } }
+layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
+layer { name: "fc" type: "InnerProduct" bottom: "conv" top: "fc"
+  inner_product_param { num_output: 5 } }
+"""
+INPUT = """layer { name: "data" type: "Input" top: "data"
+  input_param { shape { dim: 1 dim: 3 dim: 9 dim: 9 } } }"""
+DATA = """layer { name: "data" type: "Data" top: "data" top: "label"
+  transform_param { %s crop_size: 9 } data_param { source: "x" batch_size: 1 } }"""
+
+
+def run(*words):
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        Preprocessing(),
+        Preprocessing("rgb", (0.5,), 1 / 255, (224, 300), ("a", "b"), {"mean": "--mean"}),
+        Preprocessing("gray", (), 1.0, None, ("é", "x\ny")),
+    ],
+)
+def test_the_file_says_what_was_written(tmp_path, made):
+    path = place(tmp_path / "deploy.prototxt")
+    made.save(path)
+    assert path.name == "deploy.preprocessing.json" and read(path) == made
+
+
+@pytest.mark.parametrize(
+    "text, fact",
+    [
+        ("", "is no JSON"),
+        ("[1]", "is no JSON object"),
+        ("{" * 100000, "is no JSON"),
+        ('{"format": 2}', '"format" is 2; it is to be 1'),
+        ('{"format": 1, "mean": [1, 2, 3, 4, 5]}', "up to 4 numbers"),
+        ('{"format": 1, "mean": [NaN]}', "up to 4 numbers"),
+        ('{"format": 1, "mean": "104"}', "up to 4 numbers"),
+        ('{"format": 1, "scale": true}', "be a number"),
+        ('{"format": 1, "scale": 1e400}', "be a number"),
+        ('{"format": 1, "order": "grb"}', "one of bgr, rgb, gray"),
+        ('{"format": 1, "size": [0, 4]}', "height and width"),
+        ('{"format": 1, "classes": [1]}', "a list of names"),
+        ('{"format": 1, "means": [1]}', '"means" is not known'),
+    ],
+)
+def test_what_it_cannot_say(tmp_path, text, fact):
+    path = tmp_path / "x.preprocessing.json"
+    path.write_text(text)
+    with pytest.raises(NetError, match=fact):
+        read(path)
+
+
+def test_data_layers_say_it_too(tmp_path):
+    net = fk.parse(DATA % "mean_value: 104 mean_value: 117 mean_value: 123 scale: 0.5" + TRUNK)
+    found = of_data(net)
+    assert found.mean == (104, 117, 123) and found.scale == 0.5
+    assert of_data(fk.parse(DATA % 'mean_file: "m.binaryproto"' + TRUNK)).mean is None
+    assert of_data(fk.parse(INPUT + TRUNK)) is None and of_data(fk.parse(DATA % "" + TRUNK)) is None
+
+
+def _fcn(tmp_path, source, *words):
+    (tmp_path / "net.prototxt").write_text(source + TRUNK)
+    size = ("--input", "data=1,3,9,9")
+    done = run("fcn", tmp_path / "net.prototxt", "--classes", 2, "--stride", 2, "-o",
+               tmp_path / "out", *size, *words)  # fmt: skip
+    assert done.exit_code == 0, done.output
+    return done, read(tmp_path / "out/deploy.preprocessing.json")
+
+
+@pytest.mark.parametrize(
+    "source, words, mean, origin",
+    [
+        (DATA % "mean_value: 7", (), (7,), 'net.prototxt:1: layer "data"'),
+        (DATA % "mean_value: 7", ("--mean", "1,2,3"), (1, 2, 3), "--mean"),
+        (INPUT, (), (), ""),
+        (DATA % 'mean_file: "m.binaryproto"', (), (), '"m.binaryproto"'),
+    ],
+)
+def test_fcn_writes_what_the_net_is_trained_with(tmp_path, source, words, mean, origin):
+    done, made = _fcn(tmp_path, source, *words)
+    assert made.mean == mean and origin in made.origins.get("mean", "")
+    assert (made.order, made.size) == ("bgr", (9, 9))
+    trained = of_data(fk.read(tmp_path / "out/train_val.prototxt"))
+    assert (trained.mean if trained else ()) == mean, "the net is trained as the file says"
+    assert ("m.binaryproto" in done.output) is ("m.binaryproto" in source)
+
+
+def test_fcn_heeds_the_file_beside_its_source(tmp_path):
+    Preprocessing("bgr", (1.0, 2.0, 3.0), 0.25, classes=("a", "b")).save(
+        tmp_path / "net.preprocessing.json"
+    )
+    _, made = _fcn(tmp_path, INPUT)
+    assert (made.mean, made.scale, made.classes) == ((1, 2, 3), 0.25, ("a", "b"))
+    assert of(fk.read(tmp_path / "out/deploy.prototxt")) == made
+
+
+def test_the_names_of_the_classes_are_the_data_sets(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/classes.txt").write_text("sky\nroad\n")
+    _, made = _fcn(tmp_path, INPUT, "--data", tmp_path / "data")
+    assert made.classes == ("sky", "road")
+    (tmp_path / "data/classes.txt").rename(tmp_path / "out/classes.txt")
+    _, made = _fcn(tmp_path, INPUT, "--force")
+    assert made.classes == ("sky", "road"), "in the folder that it is written into"
+    (tmp_path / "names.txt").write_text("a\nb\nc\n")
+    words = ("--labels", tmp_path / "names.txt", "--force")
+    refused = run("fcn", tmp_path / "net.prototxt", "--classes", 2, "--stride", 2, "-o",
+                  tmp_path / "out", *words)  # fmt: skip
+    assert refused.exit_code == 2 and "has 3 names, and there are 2 classes" in refused.output
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """A folder as fcn makes it, random weights and an image."""
+    _fcn(tmp_path, INPUT, "--mean", "104,117,123", "--scale", "0.01")
+    net = fk.read(tmp_path / "out/deploy.prototxt")
+    random_weights(net).save(tmp_path / "out/x.caffemodel")
+    pixels = np.random.default_rng(0).integers(0, 255, (20, 30, 3), "u1")
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    return tmp_path
+
+
+def _inferred(folder, *words):
+    files = [folder / name for name in ("out/deploy.prototxt", "out/x.caffemodel", "a.png")]
+    done = run("infer", *files, "-o", folder / "seen", "--force", "--engine", "opencv", *words)
+    assert done.exit_code == 0, done.output
+    return done.output, json.loads((folder / "seen/a.json").read_text())
+
+
+@needs_opencv
+def test_infer_heeds_it_and_says_so(trained):
+    said, plain = _inferred(trained)
+    assert "images become BGR, less 104,117,123, times 0.01: as " in said
+    assert "deploy.preprocessing.json says" in said
+    said, other = _inferred(trained, "--mean", "0,0,0", "--scale", "1")
+    assert "but for --mean and --scale" in said and other != plain
+    place(trained / "out/deploy.prototxt").unlink()
+    said, same = _inferred(trained, "--mean", "104,117,123", "--scale", "0.01")
+    assert same == plain and "json says" not in said
+    said, none = _inferred(trained)
+    assert none != plain and "nothing is taken off the images: " in said
+    assert "train_val.prototxt takes off 104,117,123; if it trained this net, give --mean" in said
+
+
+@needs_opencv
+def test_the_python_function_does_too(trained):
+    net, weights = (trained / "out" / name for name in ("deploy.prototxt", "x.caffemodel"))
+    found = fk.infer(fk.read(net), weights, trained / "a.png", engine="opencv")
+    assert "BGR, less 104,117,123, times 0.01" in repr(found)
+    place(net).unlink()
+    mean = {"mean": [104, 117, 123], "scale": 0.01}
+    same = fk.infer(fk.read(net), weights, trained / "a.png", engine="opencv", **mean)
+    assert np.array_equal(found.scores, same.scores)
+    with pytest.warns(UserWarning, match="nothing is taken off the image"):
+        fk.infer(fk.read(net), weights, trained / "a.png", engine="opencv")
+
+
+@needs_opencv
+def test_a_mean_file_comes_before_it(trained):
+    binary = trained / "mean.binaryproto"
+    binary.write_bytes(binaryproto.written(np.full((3, 20, 30), 50.0, "f4")))
+    said, found = _inferred(trained, "--mean-file", binary)
+    assert "but for --mean-file" in said
+    _, same = _inferred(trained, "--mean", "50,50,50")
+    assert found == same
+
+
+@pytest.mark.parametrize("name", ["squeezenet", "googlenet"])
+def test_layers_tell_a_published_trunk(name):
+    net = fk.read(templates.path(name))
+    weights = random_weights(net)
+    assert trained_like(weights).name == name
+    plan = fk.fcn(net, classes=5, stride=16)
+    assert trained_like(fk.transplant(plan, weights)).name == name
+    assert trained_like(weights.drop(*list(weights)[5:])) is None
+
+
+def test_fcn_says_what_the_trunk_was_trained_with(tmp_path):
+    net = fk.read(templates.path("squeezenet"))
+    random_weights(net).save(tmp_path / "w.caffemodel")
+    words = ("fcn", "template:squeezenet", "--classes", 3, "--stride", 16, "-o", tmp_path / "out")
+    words += ("--weights", tmp_path / "w.caffemodel")
+    done = run(*words)
+    assert (
+        done.exit_code == 0 and "trained less 104,117,123; give --mean 104,117,123" in done.output
+    )
+    done = run(*words, "--force", "--mean", "104,117,123")
+    assert done.exit_code == 0 and "nothing is taken off" not in done.output
