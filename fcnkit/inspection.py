@@ -178,10 +178,11 @@ def inspect(
     places = coords.downward(graph, origin) if origin else {}
     end = _end(graph, places)
     back = _back(graph, end) if end else {}
-    fields = _fields(graph, places, origin) if origin else {}
+    ndim = _spatial_axes(shapes, origin)
+    fields = _fields(graph, places, origin, ndim) if origin else {}
     taken = memory(graph, shapes)
     rows = tuple(
-        _row(layer, shapes, places, back, fields)._replace(
+        _row(layer, shapes, places, back, fields, ndim)._replace(
             weights=_fit(layer, shapes, weights), memory=taken.logged[layer.index]
         )
         for layer in graph.layers
@@ -191,11 +192,19 @@ def inspect(
     )
 
 
-def _row(layer: Layer, shapes: Shapes, places: Mapping, back: Mapping, fields: Mapping) -> LayerRow:
+def _spatial_axes(shapes: Shapes, origin: Top | None) -> int:
+    """How many axes an image has behind its channels; 2 where that is not known."""
+    shape = shapes.tops[origin] if origin else None
+    return 2 if shape is None else max(1, len(shape) - 2)
+
+
+def _row(
+    layer: Layer, shapes: Shapes, places: Mapping, back: Mapping, fields: Mapping, ndim: int
+) -> LayerRow:
     top = layer.tops[0] if layer.tops else None
     bottom = next(iter(coords.carriers(layer)), None)
     shape = shapes.tops[top] if top else None
-    own = coords.own(layer) if bottom and top in places else None
+    own = coords.own(shapes.graph, layer) if bottom and top in places else None
     here = places.get(top)
     later = back.get(bottom) if top in back else None
     return LayerRow(
@@ -205,27 +214,27 @@ def _row(layer: Layer, shapes: Shapes, places: Mapping, back: Mapping, fields: M
         shape,
         shapes.parameters(layer),
         shapes.macs(layer),
-        _scale(here),
-        _shift(own),
-        _shift(here),
-        _shift(later.inverse()) if later else None,
+        _scale(here, ndim),
+        _shift(own, ndim),
+        _shift(here, ndim),
+        _shift(later.inverse(), ndim) if later else None,
         fields.get(top),
         None,
     )
 
 
-def _scale(each: CoordMap | None) -> tuple[Fraction, ...] | None:
-    """The scales of the last two axes; None for no map."""
-    return None if each is None else _scales(each)
+def _scale(each: CoordMap | None, ndim: int) -> tuple[Fraction, ...] | None:
+    """The scales of the last axes; None for no map."""
+    return None if each is None else _scales(each, ndim)
 
 
-def _scales(each: CoordMap) -> tuple[Fraction, ...]:
-    return ((Fraction(1), Fraction(1)) + each.scale)[-2:]
+def _scales(each: CoordMap, ndim: int) -> tuple[Fraction, ...]:
+    return ((Fraction(1),) * ndim + each.scale)[-ndim:]
 
 
-def _shift(each: CoordMap | None) -> tuple[Fraction, ...] | None:
-    """The shifts of the last two axes; None for no map."""
-    return None if each is None else ((Fraction(0), Fraction(0)) + each.shift)[-2:]
+def _shift(each: CoordMap | None, ndim: int) -> tuple[Fraction, ...] | None:
+    """The shifts of the last axes; None for no map."""
+    return None if each is None else ((Fraction(0),) * ndim + each.shift)[-ndim:]
 
 
 def _origin(graph: Graph) -> Top | None:
@@ -255,19 +264,20 @@ def _back(graph: Graph, end: Top) -> Mapping[Top, CoordMap]:
 
 
 def _fields(
-    graph: Graph, places: Mapping[Top, CoordMap], origin: Top
+    graph: Graph, places: Mapping[Top, CoordMap], origin: Top, ndim: int
 ) -> dict[Top, tuple[int, ...]]:
-    """The receptive field of one pixel of each top, in pixels of `origin`, two axes.
+    """The receptive field of one pixel of each top, in pixels of `origin`, on each of its axes.
 
     It grows by (extent - 1) steps of the bottom, and the larger branch counts.
     """
-    fields: dict[Top, Shape] = {origin: (1, 1)}
+    fields: dict[Top, Shape] = {origin: (1,) * ndim}
     for layer in graph.layers[origin.layer + 1 :]:
         known = [bottom for bottom in coords.carriers(layer) if bottom in fields]
-        window = TYPES[layer.type].window(layer) if known and layer.type in TYPES else None
+        kind = TYPES.get(layer.type) if known else None
+        window = kind.window(layer, coords.axes(graph, layer)) if kind else None
         if window is None or not all(top in places for top in layer.tops):
             continue
-        extents = ((1, 1) + tuple(extent for extent, _ in window))[-2:]
+        extents = ((1,) * ndim + tuple(extent for extent, _ in window))[-ndim:]
         grown = [_grown(fields[bottom], extents, places[bottom]) for bottom in known]
         fields.update((top, tuple(map(max, zip(*grown, strict=True)))) for top in layer.tops)
     return fields
@@ -276,7 +286,7 @@ def _fields(
 def _grown(field: tuple[int, ...], extents: tuple[int, ...], place: CoordMap) -> tuple[int, ...]:
     return tuple(
         int(size + (extent - 1) / step)
-        for size, extent, step in zip(field, extents, _scales(place), strict=True)
+        for size, extent, step in zip(field, extents, _scales(place, len(field)), strict=True)
     )
 
 

@@ -57,6 +57,10 @@ CONVERTS = {
     "batch norm": START + fc("fc", "conv", 5) + batch("fc") + fc("top", "fc", 3),
     "prelu": START + fc("fc", "conv", 5) + layer("p", "PReLU", "fc", top="fc"),
     "softmax": START + fc("fc", "conv", 5) + layer("prob", "Softmax", "fc"),
+    "a signal": data(2, 3, 9) + CONV + relu("conv") + fc("fc", "conv", 5) + fc("top", "fc", 2),
+    "a volume": data(1, 2, 5, 6, 7) + CONV + fc("fc", "conv", 5) + layer("prob", "Softmax", "fc"),
+    "a volume of equal sides": data(1, 2, 5, 5, 5) + CONV + flat() + fc("fc", "flat", 5),
+    "five axes of space": data(1, 2, 3, 3, 4, 3, 3) + CONV + fc("fc", "conv", 5),
     "concat of two": START
     + fc("a", "conv", 5)
     + fc("b", "conv", 3)
@@ -89,7 +93,6 @@ KEEPS = {
     ),
     "axis 2": (START + fc("fc", "conv", 5, "axis: 2"), "fc", "axis 2"),
     "a vector": (data(2, 12) + fc("fc", "data", 5), "fc", "2 x 12"),
-    "three axes": (data(2, 3, 5) + fc("fc", "data", 5), "fc", "2 x 3 x 5"),
     "concat of flattens": (
         START
         + conv("other", "data", 2, 5)
@@ -112,8 +115,8 @@ KEEPS = {
     ),
     "over a kept one": (
         START + fc("a", "conv", 6, "axis: 2") + fc("b", "a", 5),
-        "b",
-        '2 x 4 x 6 after layer "a"',
+        "a",
+        "axis 2",
     ),
     "two flattens": (
         START + flat() + flat("flat", "again") + fc("fc", "again", 5),

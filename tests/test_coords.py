@@ -109,6 +109,34 @@ def test_axes_may_differ():
     assert between(found, "odd", "data").axes == (rows, columns)
 
 
+@pytest.mark.parametrize("spatial", [(20,), (20, 18), (20, 18, 16), (9, 9, 9, 9)])
+def test_a_layer_slides_over_as_many_axes_as_its_bottom_has(spatial):
+    dims = " ".join(f"dim: {size}" for size in (1, 2, *spatial))
+    text = f"""layer {{ name: "data" type: "Input" top: "data"
+  input_param {{ shape {{ {dims} }} }} }}
+layer {{ name: "c" type: "Convolution" bottom: "data" top: "c"
+  convolution_param {{ num_output: 2 kernel_size: 3 stride: 2 pad: 1 }} }}
+layer {{ name: "u" type: "Deconvolution" bottom: "c" top: "u"
+  convolution_param {{ num_output: 2 kernel_size: 4 stride: 2 }} }}
+"""
+    found = fk.build(fk.parse(text))
+    place = between(found, "u", "data")
+    assert place.scale == (1,) * len(spatial) and place.shift == (F(-3, 2),) * len(spatial)
+    row = fk.inspect(found.prototxt).rows[1]
+    assert row.scale == (F(1, 2),) * len(spatial) and row.field == (3,) * len(spatial)
+
+
+def test_one_kernel_for_each_of_three_axes():
+    text = """layer { name: "data" type: "Input" top: "data" input_param { shape {
+  dim: 1 dim: 3 dim: 16 dim: 32 dim: 32 } } }
+layer { name: "c" type: "Convolution" bottom: "data" top: "c"
+  convolution_param { num_output: 4 kernel_size: 3 kernel_size: 5 kernel_size: 7 } }
+"""
+    row = fk.inspect(fk.parse(text)).rows[1]
+    assert row.shape == (1, 4, 14, 28, 26) and row.field == (3, 5, 7)
+    assert row.offset == (-1, -2, -3)
+
+
 def test_a_crop_adds_its_offset():
     found = graph(
         data(2, 1, 100, 100),

@@ -5,15 +5,38 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
-from fcnkit.errors import AlignError
+from fcnkit.errors import AlignError, NetError
 from fcnkit.nets.coordmap import IDENTITY, CoordMap, show
 from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.layers.table import makes_scores, of
+from fcnkit.nets.shapes import shapes_of
+from fcnkit.shape import Shape
 
 
-def own(layer: Layer, ndim: int = 4) -> CoordMap | None:
-    """The layer's map from its bottoms to its tops; None where it has none."""
-    return of(layer).coord(layer, ndim)
+def own(graph: Graph, layer: Layer) -> CoordMap | None:
+    """The layer's map from its bottoms to its tops; None where it has none, or Caffe refuses it."""
+    try:
+        return of(layer).coord(layer, axes(graph, layer))
+    except NetError:
+        return None
+
+
+def axes(graph: Graph, layer: Layer) -> int:
+    """How many axes the layer's first bottom has; 4, an image's, where that is not known."""
+    shape = _shapes(graph)[layer.bottoms[0]] if layer.bottoms else None
+    if shape is not None:
+        return len(shape)
+    sizes = layer.param("convolution_param").list("kernel_size")  # one for each axis, or for all
+    return 2 + len(sizes) if len(sizes) > 1 else 4
+
+
+@lru_cache(maxsize=4)
+def _shapes(graph: Graph) -> Mapping[Top, Shape | None]:
+    """The shapes of the tops, as far as they are known: where Caffe refuses a layer, too."""
+    try:
+        return shapes_of(graph).tops
+    except NetError:
+        return shapes_of(graph, refuse=lambda fault, error: None).tops
 
 
 def carriers(layer: Layer) -> list[Top]:
@@ -42,7 +65,7 @@ def upward(graph: Graph, top: Top) -> Reach:
         if not reached:
             continue
         bottoms = carriers(layer)
-        step = own(layer) if bottoms else None
+        step = own(graph, layer) if bottoms else None
         if step is None:
             stops.append(layer)
             continue
@@ -62,7 +85,7 @@ def downward(graph: Graph, top: Top) -> Mapping[Top, CoordMap]:
     maps = {top: IDENTITY}
     for layer in graph.layers[top.layer + 1 :]:
         here = [maps[bottom] for bottom in carriers(layer) if bottom in maps]
-        step = own(layer) if here else None
+        step = own(graph, layer) if here else None
         if step is not None and all(other is here[0] or other == here[0] for other in here):
             below = here[0].then(step)
             maps.update((each, below) for each in layer.tops)
@@ -137,7 +160,7 @@ def pad_remedy(graph: Graph, top: Top, missing: Fraction) -> str:
     maps = upward(graph, top).maps
     for layer in graph.layers:
         if makes_scores(layer) and layer.tops[0] in maps:
-            here = own(layer) or IDENTITY
+            here = own(graph, layer) or IDENTITY
             scale = max(here.then(maps[layer.tops[0]].inverse()).scale, default=Fraction(1))
             more = missing / scale
             return f'pad layer "{layer.name}" by {-(-more.numerator // more.denominator)} more'

@@ -66,7 +66,7 @@ class Sizes:
         self.period = _period(self.places, layers)
         self.inputs: dict[Top, Shape] = _inputs(graph) | {start: shape}
         self.shapes, self.same, self.distinct = _collapsed(
-            layers, self.inputs, self.places, self.first
+            graph, layers, self.inputs, self.places, self.first
         )
         self.windows = tuple(layer for layer in self.distinct if has_window(layer))
         self._checked: dict[int, tuple] = {}
@@ -178,6 +178,7 @@ def _period(places: Mapping[Top, CoordMap], layers: Collection[Layer]) -> int:
 
 
 def _collapsed(
+    graph: Graph,
     layers: Collection[Layer],
     inputs: TopShapes,
     places: Mapping[Top, CoordMap],
@@ -193,7 +194,7 @@ def _collapsed(
         shapes.update(_known_tops(layer, shapes))
         flat = all(len(shapes[top]) == 4 for top in (*layer.bottoms, *layer.tops))
         follows = flat and layer.index not in first and all(top in places for top in layer.tops)
-        leader = _leader(layer, same, done) if follows else None
+        leader = _leader(graph, layer, same, done) if follows else None
         if leader is None:
             distinct.append(layer)
         same.update((top, leader or top) for top in layer.tops)
@@ -217,7 +218,9 @@ def _known_tops(layer: Layer, known: TopShapes) -> Iterator[tuple[Top, Shape]]:
         yield top, shape
 
 
-def _leader(layer: Layer, same: Mapping[Top, Top], done: dict[tuple, Top]) -> Top | None:
+def _leader(
+    graph: Graph, layer: Layer, same: Mapping[Top, Top], done: dict[tuple, Top]
+) -> Top | None:
     """The top that has this layer's size at every size of the input, None where that is its own."""
     # A top's size depends on its bottom's size and the layer's rule alone (kernel, stride, pad,
     # dilation, rounding). So tops that one rule makes of tops of one size have one size, at every
@@ -227,7 +230,7 @@ def _leader(layer: Layer, same: Mapping[Top, Top], done: dict[tuple, Top]) -> To
         return None
     source = sources.pop()
     if not has_window(layer):
-        return source if own(layer) == IDENTITY else None
+        return source if own(graph, layer) == IDENTITY else None
     if keeps_size(layer):
         return source
     made = done.setdefault((size_rule(layer), source), layer.tops[0])

@@ -92,13 +92,17 @@ def set_param(
 
 
 def kernel_fields(kernel: Sequence[int]) -> list[tuple[str, int]]:
-    """kernel_size, or kernel_h and kernel_w where they differ."""
-    height, width = kernel
-    return (
-        [("kernel_size", height)]
-        if height == width
-        else [("kernel_h", height), ("kernel_w", width)]
-    )
+    """kernel_size where it is the same on each axis; kernel_h and kernel_w, or one for each."""
+    if len(set(kernel)) == 1:
+        return [("kernel_size", kernel[0])]
+    if len(kernel) == 2:
+        return [("kernel_h", kernel[0]), ("kernel_w", kernel[1])]
+    return [("kernel_size", size) for size in kernel]
+
+
+def shown_kernel(kernel: Sequence[int]) -> str:
+    """One number where it is the same on each axis, else one for each."""
+    return "x".join(map(str, kernel if len(set(kernel)) > 1 else kernel[:1]))
 
 
 def removed(field: Field, why: str = "") -> Edit:

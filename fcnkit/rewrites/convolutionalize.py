@@ -2,7 +2,8 @@
 
 An InnerProduct over an input of C x H x W is a Convolution whose kernel is
 H x W: its weight matrix N x (C H W), read in the same order, is the N x C x H x W
-of the kernels.  On a larger input the Convolution slides.  Long, Shelhamer and
+of the kernels.  On a larger input the Convolution slides.  So it is over C x L and
+C x D x H x W, for Caffe's Convolution slides over any number of axes.  Long, Shelhamer and
 Darrell, "Fully Convolutional Networks for Semantic Segmentation", section 3.1.
 """
 
@@ -27,6 +28,7 @@ from fcnkit.rewrites.changes import (
     renamed_blob,
     set_name,
     set_value,
+    shown_kernel,
 )
 from fcnkit.rewrites.conversion import Refused, check_shared, follow
 from fcnkit.rewrites.operations import Operation, no_arguments
@@ -102,15 +104,14 @@ def _simulate(state: Known, keep: Mapping[str, str]) -> _Result:
         given = [new[bottom] for bottom in layer.bottoms]
         if layer.type == "InnerProduct" and layer.name not in keep:
             tops = [_convert(layer, state, given[0], kernels, unknown)]
-        elif (
-            _is_flatten(layer, old) and len(given[0] or ()) == 4 and _dissolves(graph, layer, keep)
-        ):
+        elif _is_flatten(layer, old) and len(given[0] or ()) > 2 and _dissolves(graph, layer, keep):
             dissolved.append(layer)
             tops = [given[0]]
         elif given == [old[bottom] for bottom in layer.bottoms]:
             tops = [old[top] for top in layer.tops]
         else:
-            tops = follow(state, layer, given, kernels, lambda old: (old, (*old, 1, 1)))
+            had = [old[bottom] for bottom in layer.bottoms]
+            tops = follow(state, layer, given, kernels, _same(had, given))
         new.update(zip(layer.tops, tops, strict=True))
     return _Result(state, kernels, unknown, tuple(dissolved))
 
@@ -137,24 +138,32 @@ def _convert(
             [layer],
             f"it works along axis {axis}, and a Convolution only along the channels, axis 1",
         )
-    if len(given) != 4:
+    if len(given) < 3:
         raise Refused(
             [layer],
             f'its input "{layer.bottoms[0].blob}" is {show(given)} after layer '
-            f'"{state.graph.producer(layer.bottoms[0]).name}", not channels x height x width',
+            f'"{state.graph.producer(layer.bottoms[0]).name}", and has no height and width',
         )
     kernels[layer.name] = (view.get("num_output"), *given[1:])
-    return given[0], view.get("num_output"), 1, 1
+    return given[0], view.get("num_output"), *[1] * len(given[2:])
+
+
+def _same(had: Sequence[Shape | None], given: Sequence[Shape | None]) -> Callable:
+    """The shapes in which a top keeps its order: a vector may be a map of one place,
+    with the axes that the bottoms have got.
+    """
+    more = {len(new) - len(old) for old, new in zip(had, given, strict=True) if old and new}
+    return lambda old: [old, *((*old, *[1] * count) for count in more if count > 0)]
 
 
 def _is_flatten(layer: Layer, old: Mapping[Top, Shape | None]) -> bool:
-    """Whether the layer makes N x (C H W) of N x C x H x W."""
+    """Whether the layer makes N x (C H W) of N x C x H x W, with however many axes."""
     if trait(layer) is not Trait.ARRANGES or not of(layer).identity(layer):
         return False
     before, after = old[layer.bottoms[0]], old[layer.tops[0]]
     if before is None or after is None or not_understood(layer):
         return False
-    return len(after) == 2 and len(before) in (2, 4) and after == (before[0], prod(before[1:]))
+    return len(after) == 2 <= len(before) and after == (before[0], prod(before[1:]))
 
 
 def _dissolves(graph: Graph, layer: Layer, keep: Mapping[str, str]) -> bool:
@@ -254,7 +263,7 @@ def _type_word(raw: str, v1: bool) -> str:
 def _converted(layer: Layer, kernel: Shape, gone: Mapping[str, str], name: str) -> Step:
     bottom = layer.bottoms[0]
     source = gone.get(bottom.blob, bottom.blob)
-    size = "x".join(map(str, dict.fromkeys(kernel[2:])))
+    size = shown_kernel(kernel[2:])
     renamed = f", renamed {name}" if name != layer.name else ""
     why = f"{source} is {show(kernel[1:])}"
     return Step(

@@ -43,7 +43,7 @@ def decimate(
     work = states(net, inputs)
     edits, moves, steps = [], [], {}
     for each in work.named(layer):
-        old, new = _kernels(each, kernel)
+        old, new = _kernels(work, each, kernel)
         if old == new:
             continue
         work.alone(each)
@@ -53,13 +53,13 @@ def decimate(
     return work.plan(edits, steps, moves)
 
 
-def _kernels(layer: Layer, kernel: int | Sequence[int]) -> tuple[Shape, Shape]:
+def _kernels(work: States, layer: Layer, kernel: int | Sequence[int]) -> tuple[Shape, Shape]:
     """The old and the new kernel of each axis."""
     kind = of(layer)
     if not kind.linear or kind.message != _PARAM:
         fact = f"its type is {layer.type}; only a Convolution is decimated"
         raise layer.error(f"{fact}{': convolutionalize it first' * kind.linear}")
-    old = spatial(layer).kernel
+    old = spatial(layer, len(work.blobs(layer)[0])).kernel
     new = (kernel,) * len(old) if isinstance(kernel, int) else tuple(kernel)
     if len(old) != 2 or len(new) != 2:
         raise layer.error(

@@ -57,6 +57,7 @@ def _dropped(net: Prototxt, name: str, inputs: Mapping[str, Shape] | None) -> Pl
 def _only_changes_values(layer: Layer) -> bool:
     """Whether it gives as many numbers as it gets, in the same places."""
     kind = of(layer)
+    # Of such a type it says whether one place is seen, however many axes there are.
     in_place = kind.trait is Trait.NORMAL or kind.window(layer) == ()
     return kind.trait in _PASSED and in_place and len(layer.bottoms) == len(layer.tops) == 1
 

@@ -14,7 +14,7 @@ from fcnkit.nets.layers.sliding import spatial
 from fcnkit.nets.layers.strange_fields import not_understood
 from fcnkit.nets.layers.table import of
 from fcnkit.plan import Move, Plan, Step
-from fcnkit.rewrites.changes import set_name, taken_out
+from fcnkit.rewrites.changes import set_name, shown_kernel, taken_out
 from fcnkit.rewrites.conversion import Refused, check_shared, follow, refusal
 from fcnkit.rewrites.operations import Operation, no_arguments
 from fcnkit.rewrites.states import Known, states
@@ -67,15 +67,16 @@ def _simulate(state: Known, keep: Mapping[str, str]) -> _Result:
     unknown: set[str] = set()
     for layer in state.graph.layers:
         given = [new[bottom] for bottom in layer.bottoms]
-        whole = None if layer.name in keep else _covered(layer, given)
+        had = [old[bottom] for bottom in layer.bottoms]
+        whole = None if layer.name in keep else _covered(layer, given, had)
         tops: list[Shape | None]
         if whole is not None:
             strange = not_understood(layer)
             if strange:
                 raise Refused([layer], strange)
-            seen[layer.name] = (*whole, 1, 1)[:4]
+            seen[layer.name] = (*whole, *[1] * (len(had[0] or ()) - len(whole)))
             tops = [(whole[0], layer.param("convolution_param").get("num_output"))]
-        elif given == [old[bottom] for bottom in layer.bottoms]:
+        elif given == had:
             unknown |= {layer.name} if None in given else set()
             tops = [old[top] for top in layer.tops]
         elif of(layer).message == _PARAM:
@@ -91,18 +92,20 @@ def _by_top(layer: Layer, shapes: Sequence[Shape | None]) -> dict[Top, Shape | N
 
 
 def _same(old: Shape) -> tuple[Shape, ...]:
-    return (old, old[:-2]) if old[-2:] == (1, 1) else (old,)
+    return (old, old[:2]) if set(old[2:]) == {1} else (old,)
 
 
-def _covered(layer: Layer, given: Sequence[Shape | None]) -> Shape | None:
+def _covered(
+    layer: Layer, given: Sequence[Shape | None], had: Sequence[Shape | None]
+) -> Shape | None:
     """The input's shape where a Convolution has one output place, made of every number of it."""
     shape = given[0] if layer.type == "Convolution" and len(given) == 1 else None
-    if shape is None or len(shape) not in (2, 4):
+    if shape is None or had[0] is None or len(had[0]) < 3 or len(shape) not in (2, len(had[0])):
         return None
-    param, size = layer.param("convolution_param"), (*shape, 1, 1)[2:4]
-    window = spatial(layer)
+    param, ndim = layer.param("convolution_param"), len(had[0])
+    window, size = spatial(layer, ndim), (*shape[2:], *[1] * (ndim - len(shape)))
     covers = (
-        param.get("axis") in (1, -3)
+        param.get("axis") in (1, 1 - ndim)
         and param.get("group") == 1
         and window.kernel == window.extent == size
         and not any(window.pad + window.far)
@@ -163,7 +166,7 @@ def _goes(field: Field) -> bool:
 
 
 def _converted(layer: Layer, shape: Shape) -> Step:
-    size = "x".join(map(str, dict.fromkeys(shape[2:])))
+    size = shown_kernel(shape[2:])
     why = f"its kernel {size} covers {layer.bottoms[0].blob}, which is {show(shape[1:])}"
     return Step("convert", layer.name, layer.line, "Convolution -> InnerProduct", why)
 

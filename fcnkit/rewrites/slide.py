@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from fcnkit.edits import Edit, merge
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.coordmap import show
+from fcnkit.nets.coords import axes
 from fcnkit.nets.graph import Graph, Layer, graphs
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.layers.traits import Trait
@@ -57,7 +58,7 @@ def _stays_pointwise(graph: Graph, layer: Layer) -> bool:
     todo = list(layer.tops)
     while todo:
         for user in graph.consumers.get(todo.pop(), ()):
-            if not _sees_one_place(user):
+            if not _sees_one_place(graph, user):
                 return False
             todo += user.tops
     return True
@@ -67,13 +68,14 @@ def _stays_pointwise(graph: Graph, layer: Layer) -> bool:
 _BY_PLACE = (Trait.VALUE, Trait.CHANNEL, Trait.NORMAL, Trait.MIXES)
 
 
-def _sees_one_place(layer: Layer) -> bool:
+def _sees_one_place(graph: Graph, layer: Layer) -> bool:
     """Whether it does at each of many places what it does where there is one."""
     kind = of(layer)
     if kind.labelled or kind.trait is Trait.SINK:
         return True
     alone = kind.paired or len(layer.bottoms) == 1
-    window = kind.window(layer) if alone and kind.trait in _BY_PLACE else None
+    by_place = alone and kind.trait in _BY_PLACE
+    window = kind.window(layer, axes(graph, layer)) if by_place else None
     return window is not None and all(extent == 1 for extent, _ in window)
 
 

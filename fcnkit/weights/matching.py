@@ -313,7 +313,9 @@ def _without_size(layer: Layer, shapes: Shapes, blobs: Sequence[Blob]) -> tuple[
         return [blob.shape for blob in blobs], ""
     outputs, group = count_of_outputs(layer) or 0, groups_of(layer)
     channels = shapes.channels(layer.bottoms[0]) if layer.bottoms else None
-    kernel = spatial(layer).kernel if has_field(layer, "kernel_size") else None
+    stored = len(blobs[0].shape)
+    window = has_field(layer, "kernel_size")
+    kernel = spatial(layer, stored if stored > 2 else 4).kernel if window else None
     inputs = channels // group if channels else None
     if kind.output_axis(layer) == 1:
         inputs, outputs = channels, outputs // group
