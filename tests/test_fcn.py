@@ -2,12 +2,16 @@
 
 import re
 
+import numpy as np
 import pytest
 from sketches import conv, data, fc, graph, layer, net, pool, relu, template, thin
+from test_verify import random_weights
 
 import fcnkit as fk
 from fcnkit.errors import AlignError, NetError
 from fcnkit.nets.graph import build
+from fcnkit.nets.layers.sliding import spatial
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.rewrites.fcn import without_last_pooling
 from fcnkit.rewrites.padding import first_layers, pad_first
 
@@ -432,3 +436,57 @@ def test_a_net_of_stride_one_says_so():
     flat = net(data(1, 3, 9, 9), conv("c", "data", 4, 3), fc("fc", "c", 5))
     with pytest.raises(NetError, match="no layer has stride 8; this net has stride 1 alone"):
         fk.fcn(flat, classes=3, stride=8)
+
+
+# ---- axes of their own: signals, and strides that differ
+
+SIGNAL = """layer { name: "data" type: "Input" top: "data"
+  input_param { shape { dim: 1 dim: 1 dim: %d dim: 96 } } }
+layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1" convolution_param {
+  num_output: 4 kernel_h: %d kernel_w: 7 stride_h: %d stride_w: 2 pad_h: 0 pad_w: 3 } }
+layer { name: "pool1" type: "Pooling" bottom: "conv1" top: "pool1"
+  pooling_param { pool: MAX kernel_h: 1 kernel_w: 2 stride_h: 1 stride_w: 2 } }
+layer { name: "fc" type: "InnerProduct" bottom: "pool1" top: "fc"
+  inner_product_param { num_output: 5 } }
+"""
+AXES = [(1, 1, 1, (1, 4)), (24, 5, 2, (2, 4))]
+
+
+@pytest.mark.parametrize("rows, kernel, down, stride", AXES)
+@pytest.mark.parametrize("finest", [4, 2])
+def test_each_axis_has_its_own_factor(caffe, rows, kernel, down, stride, finest):
+    """Every pixel is scored, and upsampling keeps what is the same everywhere."""
+    before = fk.parse(SIGNAL % (rows, kernel, down))
+    plan = fk.fcn(before, classes=3, stride=finest)
+    start = fk.transplant(plan, random_weights(before))
+    start = start.put("score_fr", [start["score_fr"][0].array() * 0, np.float32([1, 2, 3])])
+    ups = [layer for layer in fk.build(plan.net).layers if layer.type == "Deconvolution"]
+    assert {layer.name for layer in ups} <= set(start)
+    for each in ups:
+        square = len(set(spatial(each).kernel)) == 1
+        assert each.param("convolution_param").has("weight_filler") is square
+    for height, width in ((rows, 61), (rows, 97), (rows + 40, 200)):
+        image = {"data": np.ones((1, 1, height, width), "f4")}
+        (found,) = caffe.run_all(plan.net, start, [image], ["score"])
+        assert found["score"].shape == (1, 3, height, width)
+        inside = found["score"][0, :, :, 12:-12]
+        inside = inside if rows == 1 else inside[:, 12:-12]
+        for number, plane in enumerate(inside, 1):
+            np.testing.assert_allclose(plane, number, rtol=1e-5)
+
+
+def test_a_row_stays_a_row():
+    plan = fk.fcn(fk.parse(SIGNAL % (1, 1, 1)), classes=3, stride=4)
+    (first,) = first_layers(fk.build(plan.net))
+    assert spatial(first).pad[0] == 0 < spatial(first).pad[1]
+    assert shapes_of(fk.build(plan.net)).tops[fk.build(plan.net).top("pool1")][2] == 1
+
+
+def test_a_signal_of_three_axes_is_to_be_an_image_of_one_row():
+    text = SIGNAL.replace("dim: %d dim: 96", "dim: 96")
+    text = text.replace("kernel_h: %d kernel_w: 7", "kernel_size: 7")
+    text = text.replace("stride_h: %d stride_w: 2 pad_h: 0 pad_w: 3", "stride: 2")
+    start, stop = text.index('layer { name: "pool1'), text.index('layer { name: "fc')
+    text = (text[:start] + text[stop:]).replace('"pool1"', '"conv1"')
+    with pytest.raises(NetError, match="an image of one row, 1 x 1 x 1 x 96"):
+        fk.fcn(fk.parse(text), classes=3, stride=2)

@@ -94,7 +94,7 @@ def test_more_padding_is_that_of_the_padded_net(kinds, size, more):
     found, names = drawn(kinds)
     padded = build(pad_first(found.prototxt, 1 + more).net)
     try:
-        sizes = sizes_of(found, "data", *names, first=first_layers(found)).padded(more)
+        sizes = sizes_of(found, "data", *names, first=first_layers(found)).padded(more, more)
         known, wanted = sizes.at(size), sizes_of(padded, "data", *names).at(size)
     except NetError:
         return

@@ -272,11 +272,25 @@ def test_no_common_resolution_is_refused():
         fk.upsample(text, "a", "b")
 
 
-def test_axes_of_different_strides_are_refused():
-    more = "convolution_param { num_output: 1 kernel_size: 3 stride_h: 2 stride_w: 1 }"
+def test_an_axis_of_no_whole_factor_is_refused():
+    more = "convolution_param { num_output: 1 kernel_size: 3 stride_h: 3 stride_w: 1 }"
+    text = net(
+        data(1, 1, 60, 60),
+        layer("a", "Convolution", "data", more=more),
+        conv("b", "data", 1, 2, "stride: 2"),
+    )
+    with pytest.raises(AlignError, match='3/2x1/2 times the resolution of "a".* for each axis'):
+        fk.upsample(text, "a", "b")
+
+
+def test_each_axis_has_a_factor_and_a_kernel_of_its_own():
+    window = "kernel_h: 3 kernel_w: 1 stride_h: 2 stride_w: 1 pad_h: 9 pad_w: 0"
+    more = f"convolution_param {{ num_output: 1 {window} }}"
     text = net(data(1, 1, 60, 60), layer("a", "Convolution", "data", more=more))
-    with pytest.raises(AlignError, match="one whole factor for both axes"):
-        fk.upsample(text, "a", "data")
+    plan = fk.upsample(text, "a", "data")
+    assert "kernel_h: 3\n    kernel_w: 1\n    stride_h: 2\n    stride_w: 1" in plan.net.text
+    assert "weight_filler" not in plan.net.text, "Caffe's bilinear filler takes square kernels"
+    assert plan.offsets[0].offset == (9, 0)
 
 
 @pytest.mark.parametrize(("score", "reference"), [("nothing", "data"), ("score_fr", "nothing")])

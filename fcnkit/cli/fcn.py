@@ -280,11 +280,18 @@ def _outputs(
 
 
 def _dense_start(plan: Plan):
-    """Bilinear kernels for ungrouped deconvolutions, which no filler gives; None without those."""
+    """Bilinear kernels that no filler of Caffe gives; None where there are none.
+
+    They are those of ungrouped deconvolutions, and those that are not square.
+    """
     from fcnkit.weights import store
     from fcnkit.weights.surgery import transplant
 
-    dense = tuple(move for move in plan.moves if move.how == "bilinear" and move.shape[1] > 1)
+    dense = tuple(
+        move
+        for move in plan.moves
+        if move.how == "bilinear" and (move.shape[1] > 1 or len(set(move.shape[2:])) > 1)
+    )
     return transplant(replace(plan, moves=dense), store.create()) if dense else None
 
 

@@ -60,7 +60,7 @@ class Sizes:
         first: Collection[Layer] = (),
     ):
         self.graph, self.start, self.tops = graph, start, tops
-        self.first, self.more = frozenset(layer.index for layer in first), 0
+        self.first, self.more = frozenset(layer.index for layer in first), (0, 0)
         self.places = downward(graph, start)
         layers = [layer for layer in _needed(graph, tops) if not layer.is_input]
         self.period = _period(self.places, layers)
@@ -71,19 +71,19 @@ class Sizes:
         self.windows = tuple(layer for layer in self.distinct if has_window(layer))
         self._checked: dict[int, tuple] = {}
 
-    def padded(self, more: int) -> "Sizes":
+    def padded(self, *more: int) -> "Sizes":
         """The same net, its first layers padded
-        by `more` pixels more on each side than they say.
+        by `more` pixels more on each side of each axis than they say.
         """
         other = copy(self)
-        other.more, other._checked = more, {}
+        other.more, other._checked = (more[0], more[1]), {}
         return other
 
     def track(self, top: Top) -> Track:
         """A top over the image; KeyError where no coordinates carry to it."""
         place = self.places[top]
-        if self.more and self._is_padded(top):
-            place = CoordMap.of([(Fraction(1), Fraction(self.more))] * len(place.scale)).then(place)
+        if any(self.more) and self._is_padded(top):
+            place = CoordMap.of((Fraction(1), Fraction(more)) for more in self.more).then(place)
         return track(top, place)
 
     def _is_padded(self, top: Top) -> bool:
@@ -139,8 +139,11 @@ class Sizes:
     def _bottoms(self, layer: Layer, known: TopShapes) -> list[Shape]:
         """The shapes of a layer's bottoms, with what the layer is padded by in addition."""
         shapes = [self._shape(bottom, known) for bottom in layer.bottoms]
-        if self.more and layer.index in self.first:
-            return [(*shape[:2], *(size + 2 * self.more for size in shape[2:])) for shape in shapes]
+        if any(self.more) and layer.index in self.first:
+            return [
+                (count, channels, height + 2 * self.more[0], width + 2 * self.more[1])
+                for count, channels, height, width in shapes
+            ]
         return shapes
 
     def _shape(self, top: Top, known: TopShapes) -> Shape:

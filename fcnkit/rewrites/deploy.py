@@ -91,6 +91,10 @@ def _ancestors(graph: Graph, last: Layer) -> list[Layer]:
 def _batch_of_one(layer: Layer, shape: Shape | None) -> Shape:
     if shape is not None and len(shape) != 4:
         fact = f'its top "{layer.tops[0].blob}" is {show(shape)}, and images have 4 axes'
+        if len(shape) == 3:
+            signal = show((*shape[:2], 1, shape[2]))
+            remedy = f"write a signal as an image of one row, {signal}, with kernels of kernel_h 1"
+            raise layer.error(f"{fact}; {remedy}")
         raise layer.error(f"{fact}; take away what needs it, or name a head that does not")
     if shape is None:
         raise layer.error(

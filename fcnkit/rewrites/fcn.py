@@ -15,6 +15,7 @@ from typing import NamedTuple
 from fcnkit.errors import AlignError, NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets import coords
+from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.graph import Graph, Layer, Top, build
 from fcnkit.nets.layers.table import of, trait
 from fcnkit.nets.layers.traits import Trait
@@ -24,7 +25,7 @@ from fcnkit.plan import Offset, Plan, Step
 from fcnkit.rewrites.changes import removed, renamed_blob
 from fcnkit.rewrites.convolutionalize import convolutionalize
 from fcnkit.rewrites.deploy import deploy
-from fcnkit.rewrites.padding import first_layers, pad_first, padding_of
+from fcnkit.rewrites.padding import first_layers, pad_first, padded_axes, padding_of
 from fcnkit.rewrites.parts import Pairs, added
 from fcnkit.rewrites.rescore import find_head, rescore
 from fcnkit.rewrites.upgrade import upgrade
@@ -76,9 +77,15 @@ def fcn(
     recipe = _Recipe(
         heads, tuple(_ladder(build(trunk.net), stride, heads[0].score)), group, at_once, least
     )
+    axes = padded_axes(_score_place(build(trunk.net), heads[0].score))
     if pad == "auto":
-        return _least_pad(trunk, recipe)
-    return recipe.upsampled(trunk if pad == "keep" else trunk.then(pad_first, pad))
+        return _least_pad(trunk, recipe, axes)
+    return recipe.upsampled(trunk if pad == "keep" else trunk.then(pad_first, pad, axes))
+
+
+def _score_place(graph: Graph, scores: str) -> CoordMap:
+    """The map from the image to the scores."""
+    return coords.between(graph, graph.inputs[0], graph.top(scores))
 
 
 class _Head(NamedTuple):
@@ -285,22 +292,23 @@ def _below(graph: Graph, scores: Top) -> tuple[Top, ...]:
     return graph.producer(scores).bottoms
 
 
-def _least_pad(trunk: Plan, recipe: _Recipe) -> Plan:
+def _least_pad(trunk: Plan, recipe: _Recipe, axes: tuple[bool, bool]) -> Plan:
     """The recipe with the smallest padding that works, from what the net has upward."""
-    own = max(padding_of(first_layers(build(trunk.net))))
-    sizes = _sizes_by_pad(trunk.net, recipe, own)
+    own = max(padding_of(first_layers(build(trunk.net)), axes))
+    sizes = _sizes_by_pad(trunk.net, recipe, own, axes)
 
     @cache
     def offset(pad: int) -> int | None:
         """The last Crop's, None where this padding does not suffice."""
         with suppress(AlignError):
-            return min(recipe.climbed(sizes(pad))[1][-1].offset)
+            offsets = recipe.climbed(sizes(pad))[1][-1].offset
+            return min(each for each, wanted in zip(offsets, axes, strict=True) if wanted)
         return None
 
     pads = [own, *(own + 100 * 2**power for power in range(5))]
     pad = next((pad for pad in pads if offset(pad) is not None), None)
     if pad is None:
-        return recipe.upsampled(trunk.then(pad_first, pads[1]))  # says what is wrong
+        return recipe.upsampled(trunk.then(pad_first, pads[1], axes))  # says what is wrong
     # With p more pixels on each side, an image of n is one of m = n + 2p: the last offset is o + p,
     # and its slack size(m) - (o + p) - n = size(m) - m - o + p. Both grow with p, the least slack
     # too, over fewer m. So what works with p works with more, and halving finds the first.
@@ -308,22 +316,28 @@ def _least_pad(trunk: Plan, recipe: _Recipe) -> Plan:
     while begin < pad:
         middle = (begin + pad) // 2
         begin, pad = (begin, middle) if offset(middle) is not None else (middle + 1, pad)
-    return recipe.upsampled(trunk if pad == own else trunk.then(pad_first, pad))
+    return recipe.upsampled(trunk if pad == own else trunk.then(pad_first, pad, axes))
 
 
-def _sizes_by_pad(net: Prototxt, recipe: _Recipe, own: int) -> Callable[[int], Sizes]:
+def _sizes_by_pad(
+    net: Prototxt, recipe: _Recipe, own: int, axes: tuple[bool, bool]
+) -> Callable[[int], Sizes]:
     """The sizes of a trunk at each padding from its own up, its own being as it is written."""
     graph = build(net)
     as_is = recipe.sizes(graph, first_layers(graph))
 
     @cache
     def even() -> Sizes:
-        if padding_of(first_layers(graph)) == {own}:
+        if padding_of(first_layers(graph), axes) == {own}:
             return as_is
-        padded = build(pad_first(net, own).net)
+        padded = build(pad_first(net, own, axes).net)
         return recipe.sizes(padded, first_layers(padded))
 
-    return lambda pad: as_is if pad == own else even().padded(pad - own)
+    def padded(pad: int) -> Sizes:
+        more = [pad - own if wanted else 0 for wanted in axes]
+        return as_is if pad == own else even().padded(*more)
+
+    return padded
 
 
 def _skip_names(rungs: Sequence[_Rung], suffix: str, at_once: bool) -> list[Names]:

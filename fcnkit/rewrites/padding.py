@@ -1,9 +1,11 @@
 """The padding of the convolutions that read the image."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
 
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
+from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.graph import Graph, Layer, build
 from fcnkit.nets.layers.table import makes_scores, of
 from fcnkit.nets.layers.traits import Trait
@@ -12,10 +14,11 @@ from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import set_param
 
 
-def pad_first(net: Prototxt, pad: int) -> Plan:
+def pad_first(net: Prototxt, pad: int, axes: Sequence[bool] = (True, True)) -> Plan:
     """The convolutions that read the image are padded by `pad` pixels on each side.
 
-    Raises NetError where the image meets another layer with a window first.
+    `axes` says which axes are; the others keep their padding.  Raises NetError
+    where the image meets another layer with a window first.
     """
     if pad < 0:
         raise NetError(f"{net.path}: a padding of {pad} pixels; give 0 or more")
@@ -23,19 +26,30 @@ def pad_first(net: Prototxt, pad: int) -> Plan:
     first = first_layers(graph)
     edits, steps = [], []
     for layer in first:
-        edits += set_param(
-            layer, "convolution_param", [("pad", pad)], net.style, replacing=_OTHER_PADS, why="pad"
-        )
-        steps.append(
-            Step(
-                "change",
-                layer.name,
-                layer.line,
-                f"pad {pad}",
-                "room for the crop at the image's border",
-            )
-        )
+        fields: list[tuple[str, object]] = [("pad", pad)]
+        if not all(axes):
+            pads = zip(_BY_AXIS, axes, spatial(layer).pad, strict=True)
+            fields = [(name, pad if wanted else own) for name, wanted, own in pads]
+        gone = [name for name in ("pad", *_OTHER_PADS) if name not in dict(fields)]
+        edits += set_param(layer, "convolution_param", fields, net.style, replacing=gone, why="pad")
+        what = ", ".join(f"{name} {value}" for name, value in fields)
+        why = "room for the crop at the image's border"
+        steps.append(Step("change", layer.name, layer.line, what, why))
     return Plan(net, net.edit(edits), tuple(steps))
+
+
+def padded_axes(place: CoordMap) -> tuple[bool, bool]:
+    """On which axes the image has to be padded: not where its scores lie as its pixels do.
+
+    `place` is the map from the image to the scores.  So a signal, of one row and
+    kernels of height 1, keeps its one row.
+    """
+    down, across = ((_SAME, _SAME) + place.axes)[-2:]
+    return (down != _SAME, across != _SAME) if (down, across) != (_SAME, _SAME) else (True, True)
+
+
+_SAME = (Fraction(1), Fraction(0))
+_BY_AXIS = ("pad_h", "pad_w")
 
 
 # What says the padding in place of pad: the last five are a fork's.
@@ -64,6 +78,10 @@ def first_layers(graph: Graph) -> list[Layer]:
     return found
 
 
-def padding_of(layers: Iterable[Layer]) -> set[int]:
-    """What these layers are padded by, on any side."""
-    return {pad for window in map(spatial, layers) for pad in (*window.pad, *window.far)}
+def padding_of(layers: Iterable[Layer], axes: Sequence[bool] = (True, True)) -> set[int]:
+    """What these layers are padded by, on any side of these axes."""
+    windows = [spatial(layer) for layer in layers]
+    sides = ((*window.pad, *window.far) for window in windows)
+    return {
+        pad for each in sides for pad, wanted in zip(each, (*axes, *axes), strict=True) if wanted
+    }

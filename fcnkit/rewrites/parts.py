@@ -7,7 +7,7 @@ from fcnkit.nets.graph import build
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Move, Offset, Plan, Step
-from fcnkit.rewrites.changes import appended
+from fcnkit.rewrites.changes import appended, kernel_fields
 
 Pairs = list[tuple[str, object]]
 
@@ -40,14 +40,22 @@ def score_layer(name: str, bottom: str, classes: int) -> Pairs:
 
 
 def upscore_layer(
-    name: str, bottom: str, classes: int, kernel: int, stride: int, *, group: bool, pad: int = 0
+    name: str,
+    bottom: str,
+    classes: int,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    *,
+    group: bool,
+    pad: Sequence[int] = (0, 0),
 ) -> Pairs:
     """A bilinear Deconvolution that does not learn.
 
-    Grouped, each class has its own plane and Caffe's bilinear filler; dense,
-    there is no filler, since Caffe's would mix the classes.
+    Grouped, each class has its own plane and Caffe's bilinear filler.  Dense there
+    is no filler, since Caffe's would mix the classes; nor where the kernel is not
+    square, since Caffe's is for square ones.
     """
-    alone = group or classes == 1
+    filled = (group or classes == 1) and len(set(kernel)) == 1
     return [
         ("name", name),
         ("type", "Deconvolution"),
@@ -60,13 +68,20 @@ def upscore_layer(
                 ("num_output", classes),
                 *([("group", classes)] if group and classes > 1 else []),
                 ("bias_term", False),
-                *([("pad", pad)] if pad else []),
-                ("kernel_size", kernel),
-                ("stride", stride),
-                *([("weight_filler", [("type", "bilinear")])] if alone else []),
+                *(_by_axis("pad", pad) if any(pad) else []),
+                *kernel_fields(kernel),
+                *_by_axis("stride", stride),
+                *([("weight_filler", [("type", "bilinear")])] if filled else []),
             ],
         ),
     ]
+
+
+def _by_axis(name: str, values: Sequence[int]) -> Pairs:
+    """One field where both axes have one value, else name_h and name_w."""
+    if len(set(values)) == 1:
+        return [(name, values[0])]
+    return [(f"{name}_h", values[0]), (f"{name}_w", values[1])]
 
 
 def crop_layer(crop: Offset) -> Pairs:
@@ -136,13 +151,22 @@ def with_layers(net: Prototxt, layers: Sequence[Pairs]) -> Prototxt:
     return net.edit([appended(net, last, layers, "add layers")])
 
 
+_AXES = (
+    ("kernel_size", "kernel_h", "kernel_w"),
+    ("stride", "stride_h", "stride_w"),
+    ("pad", "pad_h", "pad_w"),
+)
+
+
+def _said(param: dict, *names: str) -> str:
+    return "x".join(str(param[name]) for name in names if name in param)
+
+
 def _describe(layer: dict) -> str:
     param = dict(layer.get("convolution_param", ()))
-    if "stride" in param:
-        pad = f", pad {param['pad']}" if "pad" in param else ""
-        return (
-            f"Deconvolution, kernel {param['kernel_size']}, stride {param['stride']}{pad}, bilinear"
-        )
+    if layer["type"] == "Deconvolution":
+        kernel, stride, pad = (_said(param, *names) for names in _AXES)
+        return f"Deconvolution, kernel {kernel}, stride {stride}{pad and ', pad '}{pad}, bilinear"
     if "crop_param" in layer:
         offset = [value for name, value in layer["crop_param"] if name == "offset"]
         return f"Crop, offset {'x'.join(map(str, offset))}"

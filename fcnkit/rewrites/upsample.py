@@ -182,35 +182,40 @@ class Climb(NamedTuple):
         return Added(layers, crop, kept._replace(blob=names.fuse))
 
     def _rise(self, scores: Track, wanted: Track, name: str) -> "_Rise":
-        """The kernel of {2s, 2s - 1} with a whole offset, which may be negative.
+        """The kernel of {2s, 2s - 1} on each axis with a whole offset, which may be negative.
 
-        Raises AlignError where neither has one.
+        An axis of factor 1 stays as it is if it can.  Raises AlignError where neither has one.
         """
         factor, tried = self._factor(scores, wanted), {}
-        for kernel in (2 * factor, 2 * factor - 1):
-            rise = _Rise(scores, wanted, name, factor, kernel)
-            if all(value.denominator == 1 for value in rise.exact):
-                return rise
-            tried[kernel] = rise.exact
+        kernel = [0, 0]
+        for odd in (False, True):
+            each = tuple(2 * times - (odd == (times > 1)) for times in factor)
+            rise = tried[each] = _Rise(scores, wanted, name, factor, each)
+            for axis, value in enumerate(rise.exact):
+                if value.denominator == 1:
+                    kernel[axis] = kernel[axis] or each[axis]
+        if all(kernel):
+            return _Rise(scores, wanted, name, factor, tuple(kernel))
         ways = " and ".join(
-            f"{show(exact)} with kernel {kernel}" for kernel, exact in tried.items()
+            f"{show(rise.exact)} with kernel {_show(each)}" for each, rise in tried.items()
         )
         raise AlignError(
             f'{self.path}: from "{scores.blob}" up to "{wanted.blob}" the offset is {ways}; '
             "change the parity of a pad between them"
         )
 
-    def _factor(self, scores: Track, wanted: Track) -> int:
-        scale = scores.place.inverse().then(wanted.place).scale or (Fraction(1),)
-        if len(set(scale)) != 1 or scale[0].denominator != 1:
+    def _factor(self, scores: Track, wanted: Track) -> Shape:
+        """How many times finer each axis is to be."""
+        scale = scores.place.inverse().then(wanted.place).scale
+        if any(value.denominator != 1 for value in scale):
             raise AlignError(
                 f'{self.path}: "{wanted.blob}" has {show(scale)} times the resolution of '
                 f'"{scores.blob}"; '
-                "upsampling needs one whole factor for both axes"
+                "upsampling needs a whole factor for each axis"
             )
-        return int(scale[0])
+        return tuple(map(int, ((Fraction(1),) * 2 + scale)[-2:]))
 
-    def _joint(self, rise: "_Rise", new: Track, names: Names) -> tuple[int, Offset]:
+    def _joint(self, rise: "_Rise", new: Track, names: Names) -> tuple[Shape, Offset]:
         """The Deconvolution's pad and the Crop with which upsampled and new scores meet."""
         # Positive where the upsampled scores begin inside the new ones.
         begin = tuple(-int(value) for value in rise.exact)
@@ -218,14 +223,15 @@ class Climb(NamedTuple):
         inner = Offset(names.crop, names.score, names.upscore, begin)
         found = crop_fit(self.sizes, new, rise.top, begin, self.least)
         if min(begin) >= 0 and found.valid:
-            return 0, inner
+            return (0, 0), inner
         if min(ahead) >= 0 and crop_fit(self.sizes, rise.top, new, ahead, self.least).valid:
-            return 0, Offset(names.crop, names.upscore, names.score, ahead)
+            return (0, 0), Offset(names.crop, names.upscore, names.score, ahead)
         # A pad P moves the beginning by P and takes 2 P off the size.
         if found.slack is None:
             raise self._too_small(inner, found)
-        pad = max(0, -min(begin), -found.slack)
-        return pad, inner._replace(offset=tuple(value + pad for value in begin))
+        most = max(0, -min(begin), -found.slack)
+        pad = tuple(most if times > 1 else 0 for times in rise.factor)
+        return pad, inner._replace(offset=tuple(map(sum, zip(begin, pad, strict=True))))
 
     def _upscore(self, rise: "_Rise") -> tuple[Pairs, str]:
         name, scores, kernel, factor, pad = (
@@ -236,7 +242,7 @@ class Climb(NamedTuple):
             rise.pad,
         )
         layer = upscore_layer(name, scores, self.classes, kernel, factor, group=self.group, pad=pad)
-        return layer, f'"{rise.wanted.blob}" has {factor} times the resolution of "{scores}"'
+        return layer, f'"{rise.wanted.blob}" has {_show(factor)} times the resolution of "{scores}"'
 
     def _why(self, crop: Offset) -> str:
         where = f'"{crop.reference}" begins at pixel {show(crop.offset)} of "{crop.cropped}"'
@@ -255,33 +261,37 @@ class Climb(NamedTuple):
         return AlignError(f"{self.path}: {what}: {fact}; {remedy}")
 
 
+def _show(values: Shape) -> str:
+    """One number where both axes have one."""
+    return "x".join(map(str, dict.fromkeys(values)))
+
+
 class _Rise(NamedTuple):
     """A bilinear Deconvolution that brings scores to the resolution of another top."""
 
     scores: Track
     wanted: Track
     name: str
-    factor: int
-    kernel: int
-    pad: int = 0
+    factor: Shape
+    kernel: Shape
+    pad: Shape = (0, 0)
 
     @property
     def top(self) -> Track:
         """The upsampled scores."""
-        shift = Fraction(self.kernel - 1, 2) - self.pad
-        here = self.scores.place.then(CoordMap.of([(Fraction(self.factor), shift)] * 2))
-        return Track(self.name, here, self._size)
+        axes = zip(self.factor, self.kernel, self.pad, strict=True)
+        own = CoordMap.of((Fraction(s), Fraction(k - 1, 2) - p) for s, k, p in axes)
+        return Track(self.name, self.scores.place.then(own), self._size)
 
     def _size(self, known: TopShapes) -> Shape:
-        return tuple(
-            deconvolved(size, self.kernel, self.factor, self.pad)
-            for size in self.scores.size(known)
-        )
+        sizes = self.scores.size(known)
+        return tuple(map(deconvolved, sizes, self.kernel, self.factor, self.pad))
 
     @property
     def exact(self) -> tuple[Fraction, ...]:
         """Where the first pixel of the other top lies in the upsampled scores."""
-        return self.wanted.place.inverse().then(self.top.place).shift[-2:]
+        shift = self.wanted.place.inverse().then(self.top.place).shift
+        return ((Fraction(0),) * 2 + shift)[-2:]
 
 
 class _Work(NamedTuple):
