@@ -235,3 +235,25 @@ def test_old_classes_of_an_fcn_keep_their_scores(group, classes, caffe, tmp_path
     before = fcn(group)
     old, new = run(caffe, before, fk.reclass(before, "score_fr", classes), tmp_path, "score")
     compare(old, new, classes)
+
+
+def test_classes_of_a_net_whose_images_have_no_known_size():
+    """The channels are known all the same, and with them the weights' shapes."""
+    text = """
+layer { name: "data" type: "Data" top: "data" data_param { source: "x" batch_size: 1 } }
+layer { name: "label" type: "Data" top: "label" data_param { source: "y" batch_size: 1 } }
+layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1"
+  convolution_param { num_output: 8 kernel_size: 3 pad: 1 stride: 2 } }
+layer { name: "score" type: "Convolution" bottom: "conv1" top: "score"
+  convolution_param { num_output: 6 kernel_size: 1 } }
+layer { name: "up" type: "Deconvolution" bottom: "score" top: "up" convolution_param {
+  num_output: 6 group: 6 bias_term: false kernel_size: 4 stride: 2 pad: 1 } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "up" bottom: "label" top: "loss" }
+"""
+    plan = fk.reclass(fk.parse(text), "score", [0, 5, 2])
+    assert [(step.layer, step.verb) for step in plan.steps] == [
+        ("score", "change"),
+        ("up", "change"),
+    ]
+    shapes = {(move.layer, move.blob): move.shape for move in plan.moves}
+    assert shapes == {("score", 0): (3, 8, 1, 1), ("score", 1): (3,), ("up", 0): (3, 1, 4, 4)}

@@ -324,9 +324,46 @@ def test_a_file_for_one_phase_is_converted_in_that_phase():
     assert [step.verb for step in fk.convolutionalize(net(text)).steps] == ["convert"]
 
 
-def test_a_fault_in_one_phase_is_still_a_fault():
-    with pytest.raises(NetError, match='bottom "dada"'):
-        fk.convolutionalize(net(START + fc("fc", "dada", 5, outer="include { phase: TRAIN } ")))
+@pytest.mark.parametrize(
+    "rest, why",
+    [
+        (fc("fc", "dada", 5, outer="include { phase: TRAIN } "), 'bottom "dada"'),
+        (
+            conv("big", "data", 2, 99).replace("{", "{ include { phase: TRAIN } ", 1)
+            + fc("fc", "big", 5, outer="include { phase: TRAIN } "),
+            "no output",
+        ),
+    ],
+)
+def test_a_fault_in_one_phase_keeps_what_is_in_that_phase_alone(rest, why):
+    text = START + fc("top", "conv", 3) + rest
+    plan = fk.convolutionalize(net(text))
+    assert [(step.layer, step.verb) for step in plan.steps] == [("top", "convert"), ("fc", "keep")]
+    assert "no state that has it can be built: " in plan.steps[1].why
+    alone = fk.convolutionalize(net(text), phase="TEST")
+    assert alone.net.text == plan.net.text and alone.steps[1].why == "no state has it"
+    with pytest.raises(NetError):
+        fk.convolutionalize(net(text), phase="TRAIN")
+
+
+STAGES = """
+layer { name: "big" type: "InnerProduct" bottom: "conv" top: "ip"
+  include { phase: TRAIN } include { phase: TEST stage: "big" stage: "val" }
+  inner_product_param { num_output: 4 } }
+layer { name: "small" type: "InnerProduct" bottom: "conv" top: "ip"
+  include { phase: TEST stage: "small" stage: "val" } inner_product_param { num_output: 2 } }
+layer { name: "late" type: "InnerProduct" bottom: "conv" top: "late"
+  include { min_level: 3 } inner_product_param { num_output: 2 } }
+layer { name: "out" type: "ReLU" bottom: "ip" top: "out" }
+"""
+
+
+def test_states_of_several_stages_and_of_levels_are_looked_at():
+    plan = fk.convolutionalize(net(START + STAGES))
+    assert [(step.layer, step.verb) for step in plan.steps] == [
+        (name, "convert") for name in ("big", "small", "late")
+    ]
+    assert fk.lint(net(START + STAGES)) == ()
 
 
 # ---- the text

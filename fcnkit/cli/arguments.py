@@ -202,14 +202,14 @@ def transplanted(plan: Plan, weights: str, inputs: Mapping = {}):
     Raises WeightsError where Caffe would refuse them; says which layers of the
     net it had before are not in the file.
     """
-    from fcnkit.nets.graph import graphs
+    from fcnkit.nets.graph import buildable
     from fcnkit.nets.shapes import shapes_of
     from fcnkit.weights.matching import FILLER, match
     from fcnkit.weights.surgery import transplant
 
     made = transplant(plan, open_weights(weights))
     left: dict[str, Any] = {}
-    for graph in graphs(plan.net):
+    for graph in buildable(plan.net)[0]:
         given = {
             blob: shape
             for blob, shape in inputs.items()

@@ -141,11 +141,16 @@ def draw(net, output, phase, stages, inputs, force) -> None:
 )
 @click.option("--weights", type=WEIGHTS, metavar="IN", help="The classifier's caffemodel.")
 @click.option(
+    "--phase",
+    type=click.Choice(["TRAIN", "TEST"]),
+    help="Look at the states of this phase alone; at all that Caffe can build by default.",
+)
+@click.option(
     "--weights-out", callback=named, metavar="OUT", help="Write the transplanted caffemodel here."
 )
 @plan_options
 def convolutionalize(
-    net, output, inputs, rename, weights, weights_out, diff, as_json, force
+    net, output, inputs, rename, weights, phase, weights_out, diff, as_json, force
 ) -> None:
     """Turn each InnerProduct into the Convolution that computes the same.
 
@@ -161,7 +166,7 @@ def convolutionalize(
         raise click.UsageError(
             "--weights and --weights-out go together: one is read, the other is written"
         )
-    plan = rewrite(load_net(net), inputs=dict(inputs), rename=rename)
+    plan = rewrite(load_net(net), inputs=dict(inputs), rename=rename, phase=phase)
     outputs = (
         [(weights_out, weights_saver(transplanted(plan, weights, dict(inputs))))] if weights else []
     )

@@ -66,6 +66,15 @@ class Declared:
             stage for rule in rules for name in ("stage", "not_stage") for stage in rule.list(name)
         )
 
+    @property
+    def levels(self) -> Iterable[int]:
+        """The levels from which a rule of this layer says something else."""
+        for rule in (*self.include, *self.exclude):
+            if rule.has("min_level"):
+                yield rule.get("min_level")
+            if rule.has("max_level"):
+                yield rule.get("max_level") + 1
+
 
 def _meets(rule: View, state: State) -> bool:
     """Net::StateMeetsRule."""

@@ -6,9 +6,10 @@ it that writes a blob of that name, and a layer whose top has its bottom's name
 works in place.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import combinations, islice
 from typing import NamedTuple
 
 from fcnkit.errors import NetError
@@ -175,17 +176,70 @@ def _wired(prototxt: Prototxt, state: State, refuse: Refuse) -> Graph:
 def states(prototxt: Prototxt, *, refuse: Refuse = raising) -> tuple[State, ...]:
     """The states worth building, one of each set that keep the same layers.
 
-    TEST and TRAIN, and each of them with each stage that a rule mentions.
+    TEST and TRAIN, and each of them with each stage that a rule mentions.  Then
+    those of several stages, or of another level, that can be built and keep a
+    layer that is in none of the others that can.
     """
     all_layers = declared(prototxt, refuse)
-    stages = dict.fromkeys(stage for one in all_layers for stage in one.stages)
+    stages = [*dict.fromkeys(stage for one in all_layers for stage in one.stages)]
+    levels = sorted({level for one in all_layers for level in one.levels} - {0})
     distinct: dict[tuple[bool, ...], State] = {}
     for chosen in ((), *((stage,) for stage in stages)):
         for phase in ("TEST", "TRAIN"):
             state = State(phase, 0, chosen)
-            wanted = merged(prototxt, state)
-            distinct.setdefault(tuple(one.kept(wanted) for one in all_layers), state)
+            distinct.setdefault(_kept(prototxt, all_layers, state), state)
+    if len(stages) > 1 or levels:
+        distinct |= _combined(prototxt, all_layers, distinct, stages, levels)
     return tuple(distinct.values())
+
+
+# Of so many combinations of stages and levels those are found that are needed.
+_COMBINATIONS = 1000
+
+
+def _combined(
+    prototxt: Prototxt,
+    layers: Sequence[Declared],
+    simple: Mapping[tuple[bool, ...], State],
+    stages: Sequence[str],
+    levels: Sequence[int],
+) -> dict[tuple[bool, ...], State]:
+    """The states of several stages, or of a level, that are needed beside the simple ones."""
+    found: dict[tuple[bool, ...], State] = {}
+    lacking = set(range(len(layers)))
+    for kept, state in simple.items():
+        lacking -= _members(kept) if _builds(prototxt, state) else set()
+    chosen = (
+        State(phase, level, some)
+        for count in range(len(stages) + 1)
+        for some in combinations(stages, count)
+        for level in (0, *levels)
+        for phase in ("TEST", "TRAIN")
+    )
+    for state in islice(chosen, _COMBINATIONS):
+        kept = _kept(prototxt, layers, state)
+        more = _members(kept) & lacking
+        if more and kept not in simple and kept not in found and _builds(prototxt, state):
+            found[kept] = state
+            lacking -= more
+    return found
+
+
+def _kept(prototxt: Prototxt, layers: Sequence[Declared], state: State) -> tuple[bool, ...]:
+    wanted = merged(prototxt, state)
+    return tuple(one.kept(wanted) for one in layers)
+
+
+def _members(kept: Sequence[bool]) -> set[int]:
+    return {index for index, there in enumerate(kept) if there}
+
+
+def _builds(prototxt: Prototxt, state: State) -> bool:
+    try:
+        build(prototxt, state)
+    except NetError:
+        return False
+    return True
 
 
 def graphs(prototxt: Prototxt) -> tuple[Graph, ...]:
@@ -197,18 +251,29 @@ def graphs(prototxt: Prototxt) -> tuple[Graph, ...]:
     Raises NetError as `build` does, where no state can be built or a phase by itself has another
     fault.
     """
+    found, missing = buildable(prototxt)
+    for state, error in missing.items():
+        if not state.stages and not isinstance(error, Elsewhere):
+            raise error
+    return found
+
+
+def buildable(prototxt: Prototxt) -> tuple[tuple[Graph, ...], Mapping[State, NetError]]:
+    """The graph of each of `states` that can be built, and why the others cannot.
+
+    Raises NetError as `build` does, where there is none.
+    """
     found: list[Graph] = []
-    missing: list[NetError] = []
+    missing: dict[State, NetError] = {}
     for state in states(prototxt):
         try:
             found.append(build(prototxt, state))
         except NetError as error:
-            if not state.stages and not isinstance(error, Elsewhere):
-                raise
-            missing.append(error)
+            missing[state] = error
     if not found:
-        raise NetError(str(missing[0]))
-    return tuple(found)
+        real = [each for each in missing.values() if not isinstance(each, Elsewhere)]
+        raise NetError(str((real or [*missing.values()])[0]))
+    return tuple(found), missing
 
 
 class Elsewhere(NetError):

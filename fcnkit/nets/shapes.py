@@ -50,7 +50,22 @@ class Shapes:
     def blobs(self, layer: Layer) -> list[Shape] | None:
         """The shapes of a layer's parameters in Caffe's order, None where they are not known."""
         bottoms, kind = self.bottoms(layer), table.TYPES.get(layer.type)
-        return None if bottoms is None or kind is None else kind.blobs(layer, bottoms)
+        if kind is None:
+            return None
+        return kind.blobs(layer, bottoms) if bottoms is not None else self._windows(layer, kind)
+
+    def _windows(self, layer: Layer, kind: LayerType) -> list[Shape] | None:
+        """The parameters of a layer that slides: they take its channels, and no height or width."""
+        slides = kind.linear and table.has_field(layer, "kernel_size") and layer.bottoms
+        if not slides or layer.index in self.refused:
+            return None
+        channels = self.channels(layer.bottoms[0])
+        sizes = layer.param(kind.message).list("kernel_size")  # one for each axis, or for all
+        axes = len(sizes) if len(sizes) > 1 else 2
+        try:
+            return kind.blobs(layer, [(1, channels, *[1] * axes)]) if channels else None
+        except NetError:
+            return None
 
     def parameters(self, layer: Layer) -> int | None:
         """How many parameters a layer has, None where that is not known."""

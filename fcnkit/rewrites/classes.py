@@ -130,8 +130,7 @@ def _upsamples(known: Known, layer: Layer, count: int) -> bool:
     """Whether it brings scores to a higher resolution, as a Deconvolution does."""
     if not of(layer).spreads:
         return False
-    shape = known.shape(layer.bottoms[0])
-    return shape is not None and shape[1] == count_of_outputs(layer) == count
+    return known.shapes.channels(layer.bottoms[0]) == count_of_outputs(layer) == count
 
 
 def _carried(layer: Layer, others: Sequence[Top], top: Top) -> Sequence[Top]:

@@ -7,19 +7,20 @@ C x D x H x W, for Caffe's Convolution slides over any number of axes.  Long, Sh
 Darrell, "Fully Convolutional Networks for Semantic Segmentation", section 3.1.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from typing import NamedTuple
 
 from fcnkit.edits import Edit, merge
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
-from fcnkit.nets.graph import Graph, Layer, Top, graphs
+from fcnkit.nets.declared import declared
+from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.strange_fields import not_understood
 from fcnkit.nets.layers.table import is_pointwise, of, trait
 from fcnkit.nets.layers.traits import Trait
-from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import (
     beside,
@@ -33,7 +34,7 @@ from fcnkit.rewrites.changes import (
 from fcnkit.rewrites.conversion import Refused, check_shared, follow
 from fcnkit.rewrites.operations import Operation, no_arguments
 from fcnkit.rewrites.slide import slide
-from fcnkit.rewrites.states import Known
+from fcnkit.rewrites.states import Known, looked_at
 from fcnkit.shape import Shape
 
 
@@ -42,6 +43,7 @@ def convolutionalize(
     *,
     inputs: Mapping[str, Shape] | None = None,
     rename: str | Mapping[str, str] | None = None,
+    phase: str | None = None,
 ) -> Plan:
     """Every InnerProduct that can be is a Convolution; the rest stay, with the reason.
 
@@ -52,12 +54,13 @@ def convolutionalize(
     input size, or at `inputs` {blob: shape}.  A Flatten in between goes.  A
     global pooling that only a classifier follows gets its size as kernel, so
     that the net slides.  Names stay unless `rename` says otherwise: a pattern
-    such as "{name}-conv", or {old: new}.
+    such as "{name}-conv", or {old: new}.  The net is looked at in every state that
+    Caffe can build, or in those of `phase`.
 
-    Raises NetError when the net cannot be built, or `rename` names a layer
+    Raises NetError when the net cannot be built in any, or `rename` names a layer
     that is not converted.
     """
-    found = [Known(graph, shapes_of(graph, inputs)) for graph in graphs(net)]
+    found, broken = looked_at(net, inputs, phase)
     # All are converted at first; where a layer could not live with what it would get, the nearest
     # conversions above it are taken back, for good, and all is tried again. Each round keeps one
     # more at least, so that there are no more rounds than layers; the last round breaks nothing.
@@ -74,7 +77,17 @@ def convolutionalize(
     for result in results:
         keep.update((name, why) for name, why in result.unknown.items() if name not in known)
     plan = _plan(net, results, keep, _renamer(rename, known, results))
+    plan = replace(plan, steps=(*plan.steps, *_not_seen(net, found, broken)))
     return plan.then(slide, inputs=inputs) if "global_pooling" in net.text else plan
+
+
+def _not_seen(net: Prototxt, found: Sequence[Known], broken: Sequence[NetError]) -> Iterator[Step]:
+    """A step for each InnerProduct that is in no state that was looked at."""
+    seen = {layer.field.start for state in found for layer in state.graph.layers}
+    for one in declared(net):
+        if one.type == "InnerProduct" and one.field.start not in seen:
+            why = f"no state that has it can be built: {broken[0]}" if broken else "no state has it"
+            yield Step("keep", one.name, one.field.line, one.type, why)
 
 
 # The new name of a layer, by its old one.

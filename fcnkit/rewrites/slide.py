@@ -6,13 +6,13 @@ from fcnkit.edits import Edit, merge
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.coordmap import show
 from fcnkit.nets.coords import axes
-from fcnkit.nets.graph import Graph, Layer, graphs
+from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.layers.windows import is_global
-from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import kernel_fields, removed
+from fcnkit.rewrites.states import looked_at
 from fcnkit.shape import Shape
 
 
@@ -26,10 +26,10 @@ def slide(net: Prototxt, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """
     steps: dict[int, Step] = {}
     by_state = []
-    every = graphs(net)
-    stay = _needed(every)
-    for graph in every:
-        shapes, edits = shapes_of(graph, inputs).tops, []
+    states, _ = looked_at(net, inputs)
+    stay = _needed(state.graph for state in states)
+    for graph, sizes in states:
+        shapes, edits = sizes.tops, []
         for layer in graph.layers:
             shape = shapes[layer.bottoms[0]] if layer.bottoms else None
             if (

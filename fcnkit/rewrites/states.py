@@ -7,7 +7,7 @@ from typing import NamedTuple
 from fcnkit.edits import Edit, arrange
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
-from fcnkit.nets.graph import Graph, Layer, Top, graphs
+from fcnkit.nets.graph import Graph, Layer, Top, buildable, graphs
 from fcnkit.nets.layers.strange_fields import understood
 from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.plan import Move, Plan, Step
@@ -123,6 +123,31 @@ def states(net: Prototxt, inputs: Mapping[str, Shape] | None = None) -> States:
     return States(
         net, tuple(Known(graph, shapes_of(graph, _own(graph, inputs or {}))) for graph in found)
     )
+
+
+def looked_at(
+    net: Prototxt, inputs: Mapping[str, Shape] | None = None, phase: str | None = None
+) -> tuple[list[Known], list[NetError]]:
+    """The states that Caffe can build, all or those of a phase, and what is wrong with the others.
+
+    Raises NetError where none can be built, and for an input that no state has.
+    """
+    every, missing = buildable(net)
+    blobs = {top.blob for graph in every for top in graph.tops}
+    for blob in inputs or {}:
+        if blob not in blobs:
+            every[0].top(blob)
+    found: list[Known] = []
+    broken = [error for state, error in missing.items() if phase in (None, state.phase)]
+    for graph in every:
+        if phase in (None, graph.state.phase):
+            try:
+                found.append(Known(graph, shapes_of(graph, _own(graph, inputs or {}))))
+            except NetError as error:
+                broken.append(error)
+    if not found:
+        raise broken[0] if broken else NetError(f"{net.path}: no state of it is of phase {phase}")
+    return found, broken
 
 
 def present(net: Prototxt, inputs: Mapping[str, Shape]) -> dict[str, Shape]:

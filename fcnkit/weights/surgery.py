@@ -10,7 +10,7 @@ from typing import Protocol
 
 from fcnkit.errors import WeightsError
 from fcnkit.formats.blobproto import ITEM_BYTES, shown_shape
-from fcnkit.nets.graph import Layer, graphs
+from fcnkit.nets.graph import Layer, buildable
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Move, Plan
 from fcnkit.shape import Shape, alike
@@ -66,7 +66,7 @@ def _check_belongs(plan: Moving, weights: Weights) -> None:
     if not isinstance(plan, Plan):
         return
     read = {layer for move in plan.moves for layer, _ in move.reads}
-    for graph in graphs(plan.before) if read else ():
+    for graph in buildable(plan.before)[0] if read else ():
         shapes = shapes_of(graph, refuse=lambda fault, error: None)
         for layer in graph.layers:
             expected = shapes.blobs(layer) if layer.name in read else None
