@@ -32,6 +32,7 @@ from fcnkit.rewrites.fold import fold
 from fcnkit.rewrites.groups import regroup, ungroup
 from fcnkit.rewrites.rename import rename
 from fcnkit.rewrites.rescore import rescore
+from fcnkit.rewrites.round_down import round_down
 from fcnkit.rewrites.to_train import to_train
 from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.rewrites.upsample import skip, upsample
@@ -91,6 +92,7 @@ __all__ = [
     "regroup",
     "rename",
     "rescore",
+    "round_down",
     "score",
     "skip",
     "statistics",

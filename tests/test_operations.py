@@ -53,6 +53,7 @@ DONE = {
     "extract=pool1:": (NET, "Input, 1 x 4 x 11 x 11"),
     "extract=:fc3,pool2": (NET, "it is not between"),
     "rename=fc4:score,conv1:c": (NET, "renamed score"),
+    "floor": (NET, "either way"),
     "drop=fc4": (NET, 'it needs "fc4"'),
 }
 

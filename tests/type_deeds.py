@@ -285,6 +285,7 @@ DEEDS: dict[str, Deed] = {
     "upsample": Deed(_upsampled, judge_upsample),
     "skip": Deed(_skipped, judge_skip),
     "align": Deed(_aligned, judge_align),
+    "round down": Deed(_inputs(fk.round_down), keeps_outputs()),
     "upgrade": Deed(lambda tried, net: fk.upgrade(net), keeps_outputs()),
     "rescore": Deed(_inputs(fk.rescore, 3), judge_rescore),
     "train": Deed(lambda tried, net: fk.to_train(net), judge_train),

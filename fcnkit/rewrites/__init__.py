@@ -20,6 +20,7 @@ REWRITES: dict[str, tuple[str, ...]] = {
     "rescore": ("rescore",),
     "upsample": ("upsample", "skip"),
     "align": ("align",),
+    "round_down": ("round_down",),
     "to_train": ("to_train",),
     "upgrade": ("upgrade",),
 }

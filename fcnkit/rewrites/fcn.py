@@ -8,6 +8,7 @@ image, through skips where a finer stride is asked for.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from typing import NamedTuple
@@ -28,6 +29,7 @@ from fcnkit.rewrites.deploy import deploy
 from fcnkit.rewrites.padding import first_layers, pad_first, padded_axes, padding_of
 from fcnkit.rewrites.parts import Pairs, added
 from fcnkit.rewrites.rescore import find_head, rescore
+from fcnkit.rewrites.round_down import round_down
 from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.rewrites.upsample import Added, Climb, Names, Negative, scored
 from fcnkit.shape import Shape
@@ -77,10 +79,29 @@ def fcn(
     recipe = _Recipe(
         heads, tuple(_ladder(build(trunk.net), stride, heads[0].score)), group, at_once, least
     )
-    axes = padded_axes(_score_place(build(trunk.net), heads[0].score))
+    try:
+        return _padded(trunk, recipe, pad)
+    except NetError:
+        # Branches that are made with another framework's rounding disagree at some sizes.
+        down = trunk.then(_all_round_down)
+        if down.net.text == trunk.net.text:
+            raise
+        with suppress(NetError):
+            return _padded(down, recipe, pad)
+        raise
+
+
+def _all_round_down(net: Prototxt) -> Plan:
+    plan = round_down(net)
+    return replace(plan, steps=tuple(each for each in plan.steps if each.verb == "change"))
+
+
+def _padded(trunk: Plan, recipe: "_Recipe", pad: str | int) -> Plan:
+    """The scores brought up, the image padded as is said."""
+    axes = padded_axes(_score_place(build(trunk.net), recipe.heads[0].score))
     if pad == "auto":
         return _least_pad(trunk, recipe, axes)
-    return recipe.upsampled(trunk if pad == "keep" else trunk.then(pad_first, pad, axes))
+    return recipe.upsampled(trunk if isinstance(pad, str) else trunk.then(pad_first, pad, axes))
 
 
 def _score_place(graph: Graph, scores: str) -> CoordMap:
@@ -308,7 +329,7 @@ def _least_pad(trunk: Plan, recipe: _Recipe, axes: tuple[bool, bool]) -> Plan:
     pads = [own, *(own + 100 * 2**power for power in range(5))]
     pad = next((pad for pad in pads if offset(pad) is not None), None)
     if pad is None:
-        return recipe.upsampled(trunk.then(pad_first, pads[1], axes))  # says what is wrong
+        return _said(trunk, recipe, pads[1], axes)
     # With p more pixels on each side, an image of n is one of m = n + 2p: the last offset is o + p,
     # and its slack size(m) - (o + p) - n = size(m) - m - o + p. Both grow with p, the least slack
     # too, over fewer m. So what works with p works with more, and halving finds the first.
@@ -317,6 +338,19 @@ def _least_pad(trunk: Plan, recipe: _Recipe, axes: tuple[bool, bool]) -> Plan:
         middle = (begin + pad) // 2
         begin, pad = (begin, middle) if offset(middle) is not None else (middle + 1, pad)
     return recipe.upsampled(trunk if pad == own else trunk.then(pad_first, pad, axes))
+
+
+def _said(trunk: Plan, recipe: _Recipe, pad: int, axes: tuple[bool, bool]) -> Plan:
+    """The recipe with a padding that does not work, which says what is wrong."""
+    try:
+        return recipe.upsampled(trunk.then(pad_first, pad, axes))
+    except AlignError:
+        raise
+    except NetError as error:
+        path = trunk.net.path
+        fact = f"the net cannot be built for images of every size: padded by {pad} pixels"
+        remedy = "an FCN's branches have to agree at every size"
+        raise NetError(f"{path}: {fact}, {str(error).removeprefix(path + ':')}; {remedy}") from None
 
 
 def _sizes_by_pad(

@@ -124,14 +124,14 @@ def pooling(layer: Layer, bottoms: list[Shape]) -> Sequence[Shape | None]:
     return [top] * len(layer.tops)
 
 
-def pooled_shape(layer: Layer, bottom: Shape) -> Shape:
-    """The shape of a pooling's top."""
+def pooled_shape(layer: Layer, bottom: Shape, *, floor: bool | None = None) -> Shape:
+    """The shape of a pooling's top, rounded as the layer says unless `floor` is given."""
     shape, param = four(layer, bottom), layer.param("pooling_param")
     if param.get("global_pooling"):
         _check_global(layer, param)
         return (*shape[:2], 1, 1)
-    window, floor = spatial(layer), rounds_down(param)
-    clip = any(window.pad + window.far)
+    window, clip = spatial(layer), any(spatial(layer).pad + spatial(layer).far)
+    floor = rounds_down(param) if floor is None else floor
 
     def rule(size: int, kernel: int, stride: int, pad: int, far: int) -> int:
         return pooled(size, kernel, stride, pad, far, clip=clip, floor=floor)

@@ -1,0 +1,77 @@
+"""Poolings round their size down, where that changes no size of the net as it is.
+
+Caffe rounds a pooling's size up, other frameworks down.  A net that was made with
+them, as Inception-v3 was, may have a convolution beside a pooling that are of one
+size at the net's own input and one pixel apart at others.
+"""
+
+from collections.abc import Mapping
+
+from fcnkit.edits import merge
+from fcnkit.formats.prototxt import Prototxt, Word
+from fcnkit.nets.graph import Layer
+from fcnkit.nets.layers.axes import show
+from fcnkit.nets.layers.windows import is_global, pooled_shape, rounds_down
+from fcnkit.plan import Plan, Step
+from fcnkit.rewrites.changes import set_param
+from fcnkit.rewrites.operations import Operation, no_arguments
+from fcnkit.rewrites.states import Known, looked_at
+from fcnkit.shape import Shape
+
+
+def round_down(net: Prototxt, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
+    """Every pooling says round_mode: FLOOR whose size here is the same without rounding up.
+
+        fk.round_down(fk.read("deploy_inception-v3.prototxt"))
+
+    The net computes the same at its own input size, or at `inputs` {blob: shape}; at
+    others its branches agree as in the framework that it comes from.  Caffe knows
+    round_mode since August 2018.  Poolings whose size rounding up changes stay, with
+    the reason.
+
+    Raises NetError when the net cannot be built.
+    """
+    steps: dict[int, Step] = {}
+    by_state = []
+    found, _ = looked_at(net, inputs)
+    for state in found:
+        edits = []
+        for layer in state.graph.layers:
+            if _rounds_up(layer):
+                step = steps.setdefault(layer.field.start, _step(state, layer))
+                if step.verb == "change":
+                    floor = [("round_mode", Word("FLOOR"))]
+                    edits += set_param(layer, "pooling_param", floor, net.style, why=_WHY)
+        by_state.append((state.name, edits))
+    ordered = tuple(steps[start] for start in sorted(steps))
+    return Plan(net, net.edit(merge(by_state)), ordered)
+
+
+_WHY = "round down"
+
+
+def _rounds_up(layer: Layer) -> bool:
+    """Whether its size may be rounded up: a stride of 1 leaves nothing to round."""
+    if layer.type != "Pooling" or is_global(layer):
+        return False
+    param = layer.param("pooling_param")
+    strides = [param.get(name) for name in ("stride", "stride_h", "stride_w")]
+    return max(strides) > 1 and not rounds_down(param)
+
+
+def _step(state: Known, layer: Layer) -> Step:
+    bottom = state.shape(layer.bottoms[0])
+    if bottom is None:
+        why = "the size of its input is not known"
+        return Step("keep", layer.name, layer.line, layer.type, why)
+    up, down = (pooled_shape(layer, bottom, floor=floor) for floor in (False, True))
+    if up != down:
+        why = f"it makes {show(up[2:])} of {show(bottom[2:])}, and would make {show(down[2:])}"
+        return Step("keep", layer.name, layer.line, layer.type, why)
+    why = f"it makes {show(up[2:])} of {show(bottom[2:])} either way"
+    return Step("change", layer.name, layer.line, "round_mode: FLOOR", why)
+
+
+OPERATIONS = (
+    Operation("floor", "floor", "poolings round down, as elsewhere", round_down, no_arguments),
+)
