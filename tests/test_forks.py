@@ -113,6 +113,27 @@ SHAPES = {
         [(1, 4, 9, 8)],
         [(4, 2, 4, 4), (4,)],
     ),
+    "pad_type with a stride": (
+        "Convolution",
+        CONV("kernel_size: 3 stride: 2 pad_type: 1"),
+        [(1, 2, 9, 8)],
+        [(1, 4, 5, 4)],
+        [(4, 2, 3, 3), (4,)],
+    ),
+    "pooling pad_type with a stride": (
+        "Pooling",
+        POOL("kernel_size: 3 stride_h: 2 stride_w: 3 pad_type: 1"),
+        [(1, 2, 9, 10)],
+        [(1, 2, 5, 4)],
+        [],
+    ),
+    "interp to the size of another": (
+        "Interp",
+        "",
+        [(1, 21, 41, 41), (1, 3, 500, 321)],
+        [(1, 21, 500, 321)],
+        [],
+    ),
     "deconvolution pads": (
         "Deconvolution",
         CONV("kernel_size: 4 stride: 2 pad_l: 1 pad_b: 2"),
@@ -538,12 +559,6 @@ REFUSED = {
         CONV("kernel_size: 3 pad: 1 pad_l: 1"),
         [(1, 2, 9, 9)],
         "keep one",
-    ),
-    "same with stride": (
-        "Convolution",
-        CONV("kernel_size: 3 stride: 2 pad_type: 1"),
-        [(1, 2, 9, 9)],
-        "write pad_t",
     ),
     "not a number": (
         "Interp",
@@ -1013,3 +1028,24 @@ def test_any_type_takes_any_bottoms_or_says_why_not(kind, shapes):
 
 def test_the_table_knows_no_type_twice():
     assert len(table.TYPES) == len(CAFFE) + len(FORKS) > 110
+
+
+@pytest.mark.parametrize("kind, params", [
+    ("Convolution", CONV("kernel_size: 3 stride: 2 pad_type: 1")),
+    ("Pooling", POOL("kernel_size: 3 stride: 2 pad_type: 1")),
+])  # fmt: skip
+def test_what_pads_by_the_size_of_its_bottom_lies_nowhere(kind, params):
+    """Its size is known and its place is not: an FCN is refused, and no engine guesses."""
+    text = net(kind, params, (1, 2, 9, 9))
+    found = fcnkit.build(fcnkit.parse(text))
+    assert coord(kind, params) is None
+    assert {one.name for one in fcnkit.lint(found.prototxt)} == {"fork-field"}
+    last = """layer { name: "fc" type: "InnerProduct" bottom: "t" top: "fc"
+  inner_product_param { num_output: 3 } }
+"""
+    assert [step.verb for step in fcnkit.convolutionalize(fcnkit.parse(text + last)).steps] == [
+        "convert"
+    ]
+    with pytest.raises(FcnkitError, match="no coordinates carry|pads by the size"):
+        fcnkit.fcn(fcnkit.parse(text + last), classes=2, stride=2)
+    assert [step.verb for step in fcnkit.to_fc(fcnkit.parse(text + last)).steps] in ([], ["keep"])

@@ -172,6 +172,8 @@ def _resized(at: Site, param: Any, axis: int, cut: int) -> str:
     """The size of one axis: as `nets.forks` has it, or computed when the net runs."""
     if at.tops[0][axis] is not None:
         return at.whole([at.tops[0][axis]])
+    if len(at.bottoms) > 1:
+        return at.size(at.bottoms[1], at.sizes[1], axis)
     size = at.op("Sub", at.size(at.x, at.sizes[0], axis), at.whole([cut]))
     if not param.says("zoom_factor", "shrink_factor"):
         return at.op("Mul", size, at.whole([param.get("full_zoom_factor")]))

@@ -147,7 +147,7 @@ def window(seen: Seen) -> Iterator[Hit]:
 
 def _window(layer: Layer) -> Iterator[Hit]:
     try:
-        spatial(layer)
+        spatial(layer, unplaced=True)
     except NetError as error:
         yield Hit(layer, str(error).partition(f'layer "{layer.name}": ')[2])
     if of(layer).outputs and count_of_outputs(layer) < 1:

@@ -10,7 +10,7 @@ from fcnkit.edits import Edit, merge
 from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.nets.graph import Layer, Top
 from fcnkit.nets.layers.axes import show
-from fcnkit.nets.layers.sliding import spatial
+from fcnkit.nets.layers.sliding import pads_by_size, spatial
 from fcnkit.nets.layers.strange_fields import not_understood
 from fcnkit.nets.layers.table import of
 from fcnkit.plan import Move, Plan, Step
@@ -101,6 +101,8 @@ def _covered(
     """The input's shape where a Convolution has one output place, made of every number of it."""
     shape = given[0] if layer.type == "Convolution" and len(given) == 1 else None
     if shape is None or had[0] is None or len(had[0]) < 3 or len(shape) not in (2, len(had[0])):
+        return None
+    if pads_by_size(layer):
         return None
     param, ndim = layer.param("convolution_param"), len(had[0])
     window, size = spatial(layer, ndim), (*shape[2:], *[1] * (ndim - len(shape)))

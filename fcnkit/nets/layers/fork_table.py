@@ -72,7 +72,8 @@ _FORKS = (
     # Resizing.
     LayerType(
         "Interp", Trait.PLACES, "interp_param", resizing.interp,
-        coord=resizing.interp_coord, window=resizing.interp_window, keeps_zero=yes
+        coord=resizing.interp_coord, window=resizing.interp_window, keeps_zero=yes,
+        channels=first, bottoms=(1, 2), sized=second
     ),
     LayerType(
         "Upsample", Trait.PLACES, "upsample_param", resizing.upsample,

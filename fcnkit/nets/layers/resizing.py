@@ -22,8 +22,13 @@ def _sized(layer: Layer, shape: Shape, sizes: tuple[int, ...]) -> list[Shape]:
 
 
 def interp(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
-    """Resized bilinearly, the corner points kept, after pad_beg and pad_end cut the border."""
+    """Resized bilinearly, the corner points kept, after pad_beg and pad_end cut the border.
+
+    To the size of a second bottom, where there is one.
+    """
     shape, param = four(layer, bottoms[0]), layer.param("interp_param")
+    if len(bottoms) > 1:
+        return _sized(layer, shape, four(layer, bottoms[1])[2:])
     cut = (param.get("pad_beg"), param.get("pad_end"))
     if max(cut) > 0:
         raise layer.error(
@@ -63,7 +68,8 @@ def interp_coord(layer: Layer, ndim: int) -> CoordMap | None:
     made.  None where a size is given: the scale then depends on the bottom's.
     """
     param = layer.param("interp_param")
-    if _by_size(param) or not param.says("zoom_factor", "shrink_factor"):
+    given = len(layer.bottoms) > 1 or _by_size(param)
+    if given or not param.says("zoom_factor", "shrink_factor"):
         return None
     zoom, shrink = _factors(layer, param)
     scale = Fraction(zoom, shrink)

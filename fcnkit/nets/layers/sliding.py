@@ -49,14 +49,15 @@ class Spatial(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def spatial(layer: Layer, ndim: int = 4) -> Spatial:
+def spatial(layer: Layer, ndim: int = 4, *, unplaced: bool = False) -> Spatial:
     """The window of a Convolution, Deconvolution, Im2col or Pooling layer.
 
     `ndim` is the number of axes of its bottom.  Not for global pooling, whose
-    kernel is its bottom's size.
+    kernel is its bottom's size.  Where the padding depends on the bottom's size
+    (see `pads_by_size`) it is an error, or with `unplaced` left out.
     """
     if layer.type == "Pooling":
-        return _pooling(layer)
+        return _pooling(layer, unplaced)
     param = layer.param("convolution_param")
     n = ndim - 1 - canonical(layer, param.get("axis"), ndim)
     kernel = _per_axis(layer, param, "kernel_size", ("kernel_h", "kernel_w"), n, None)
@@ -65,7 +66,15 @@ def spatial(layer: Layer, ndim: int = 4) -> Spatial:
     dilation = _dilation(layer, param, n)
     for name, values in (("kernel", kernel), ("stride", stride), ("dilation", dilation)):
         _check_positive(layer, name, values)
-    return _padded(layer, param, Spatial(kernel, stride, pad, dilation, pad))
+    return _padded(layer, param, Spatial(kernel, stride, pad, dilation, pad), unplaced)
+
+
+def pads_by_size(layer: Layer) -> bool:
+    """Whether it pads so that its top has ceil(size / stride) points: pad_type 1 with a stride."""
+    param = layer.param("pooling_param" if layer.type == "Pooling" else "convolution_param")
+    if not param.says("pad_type") or param.get("pad_type") != 1 or layer.type == "Deconvolution":
+        return False
+    return max(spatial(layer, unplaced=True).stride) > 1
 
 
 def _dilation(layer: Layer, param: View, n: int) -> tuple[int, ...]:
@@ -80,7 +89,7 @@ def _dilation(layer: Layer, param: View, n: int) -> tuple[int, ...]:
 _PADS = ("pad_t", "pad_l", "pad_b", "pad_r")
 
 
-def _padded(layer: Layer, param: View, window: Spatial) -> Spatial:
+def _padded(layer: Layer, param: View, window: Spatial, unplaced: bool = False) -> Spatial:
     """The window with the padding of a fork's own fields, where the text has them."""
     if not param.says("pad_type", *_PADS):
         return window
@@ -90,6 +99,8 @@ def _padded(layer: Layer, param: View, window: Spatial) -> Spatial:
     if any(window.pad) or len(window.pad) != 2 or (any(sides) and same_size):
         fact = "more than one of pad, pad_type and pad_t, pad_l, pad_b, pad_r, or not 2 axes"
         raise layer.error(f"{fact}; keep one of the three")
+    if same_size and unplaced and max(window.stride) > 1:
+        return window
     return (
         _same_sized(layer, window) if same_size else window._replace(pad=sides[:2], far=sides[2:])
     )
@@ -128,7 +139,7 @@ def _check_positive(layer: Layer, name: str, values: Sequence[int]) -> None:
         raise layer.error(f"its {name} is {show(tuple(values))}; every axis needs at least 1")
 
 
-def _pooling(layer: Layer) -> Spatial:
+def _pooling(layer: Layer, unplaced: bool) -> Spatial:
     param = layer.param("pooling_param")
     by_axis = param.has("kernel_h") and param.has("kernel_w")
     if param.has("kernel_size") == by_axis:
@@ -141,7 +152,7 @@ def _pooling(layer: Layer) -> Spatial:
     stride, pad = pair(layer, param, "stride"), pair(layer, param, "pad")
     _check_positive(layer, "kernel", kernel)
     _check_positive(layer, "stride", stride)
-    window = _padded(layer, param, Spatial(kernel, stride, pad, (1, 1), pad))
+    window = _padded(layer, param, Spatial(kernel, stride, pad, (1, 1), pad), unplaced)
     _check_pooling_pad(layer, param, window.pad, kernel)
     return window
 

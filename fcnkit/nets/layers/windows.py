@@ -18,11 +18,17 @@ from fcnkit.nets.layers.sliding import (
     Window,
     convolved,
     deconvolved,
+    pads_by_size,
     pair,
     pooled,
     spatial,
 )
 from fcnkit.shape import Shape
+
+
+def _window(layer: Layer, ndim: int = 4) -> Spatial:
+    """The window, where its place does not matter."""
+    return spatial(layer, ndim, unplaced=True)
 
 
 def _sizes(layer: Layer, rule: Callable[..., int], shape: Shape, window: Spatial) -> Shape:
@@ -32,6 +38,8 @@ def _sizes(layer: Layer, rule: Callable[..., int], shape: Shape, window: Spatial
     """
     ins = shape[len(shape) - len(window.kernel) :]
     outs = tuple(rule(size, *axis) for size, axis in zip(ins, window.sides, strict=True))
+    if pads_by_size(layer):
+        return tuple(-(-size // stride) for size, stride in zip(ins, window.stride, strict=True))
     if any(out < 1 for out in outs):
         raise layer.error(
             f"a {show(ins)} input with kernel {show(window.kernel)}, stride "
@@ -59,7 +67,7 @@ def _filtered(layer: Layer, bottoms: list[Shape], rule: Callable[..., int]) -> l
     shape = bottoms[0]
     axis, _, outputs, _ = _channels(layer, shape)
     return [
-        (*shape[:axis], outputs, *_sizes(layer, rule, shape, spatial(layer, len(shape))))
+        (*shape[:axis], outputs, *_sizes(layer, rule, shape, _window(layer, len(shape))))
     ] * len(bottoms)
 
 
@@ -94,7 +102,7 @@ def deconvolution_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
 def _with_bias(layer: Layer, channels: Shape, shape: Shape) -> list[Shape]:
     param = layer.param("convolution_param")
     bias = [(param.get("num_output"),)] if param.get("bias_term") else []
-    return [(*channels, *spatial(layer, len(shape)).kernel), *bias]
+    return [(*channels, *_window(layer, len(shape)).kernel), *bias]
 
 
 def convolution_macs(layer: Layer, bottoms: list[Shape], tops: list[Shape]) -> int:
@@ -130,7 +138,8 @@ def pooled_shape(layer: Layer, bottom: Shape, *, floor: bool | None = None) -> S
     if param.get("global_pooling"):
         _check_global(layer, param)
         return (*shape[:2], 1, 1)
-    window, clip = spatial(layer), any(spatial(layer).pad + spatial(layer).far)
+    window = _window(layer)
+    clip = any(window.pad + window.far)
     floor = rounds_down(param) if floor is None else floor
 
     def rule(size: int, kernel: int, stride: int, pad: int, far: int) -> int:
@@ -195,7 +204,7 @@ def _outside(size: int, bins: int) -> bool:
 
 def convolution_coord(layer: Layer, ndim: int) -> CoordMap | None:
     """Scale 1/s and shift (p - (k-1)/2) / s; None for global pooling."""
-    if is_global(layer) or is_strange(layer):
+    if is_global(layer) or is_strange(layer) or pads_by_size(layer):
         return None
     axes = spatial(layer, ndim).axes
     return CoordMap.of((Fraction(1, s), Fraction(2 * p - (k - 1), 2 * s)) for k, s, p in axes)
@@ -245,7 +254,7 @@ def convolution_window(layer: Layer, ndim: int = 4) -> Window | None:
     """The bottom's points under one top point; None for global pooling."""
     if is_global(layer) or is_strange(layer):
         return None
-    return tuple((k, Fraction(s)) for k, s, _ in spatial(layer, ndim).axes)
+    return tuple((k, Fraction(s)) for k, s, _ in _window(layer, ndim).axes)
 
 
 def deconvolution_window(layer: Layer, ndim: int = 4) -> Window | None:
@@ -288,7 +297,7 @@ def deconvolution_columns(layer: Layer, bottoms: list[Shape], tops: list[Shape])
 
 
 def _columns(layer: Layer, bottom: Shape, places: Shape, weights: Shape) -> int:
-    window = spatial(layer, len(bottom))
+    window = _window(layer, len(bottom))
     if all(
         (k, s, p) == (1, 1, 0)
         for k, s, p in zip(window.kernel, window.stride, window.pad, strict=True)
