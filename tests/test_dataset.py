@@ -485,8 +485,8 @@ def test_a_folder_that_is_no_dataset_is_never_replaced(tmp_path):
     assert len(list(tmp_path.rglob("thesis.txt"))) == 2
 
 
-class Stop(Exception):
-    pass
+class Stop(KeyboardInterrupt):
+    """Ctrl-C: what another error leaves, nothing can be taken up from."""
 
 
 def interrupted(top, at: int, monkeypatch, **options) -> None:

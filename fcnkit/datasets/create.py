@@ -26,8 +26,10 @@ from fcnkit.datasets.summary import (
     Tally,
 )
 from fcnkit.datasets.workers import in_order
-from fcnkit.errors import DatasetError
+from fcnkit.errors import DatasetError, OutputError
+from fcnkit.foreign import json_of, refusing
 from fcnkit.formats import binaryproto, datum
+from fcnkit.libraries import load
 from fcnkit.progress import Progress, no_progress
 
 SKIPPED_FILE = "skipped.txt"
@@ -104,6 +106,8 @@ def create(
     OutputError where the folder exists or the disk is full.
     """
     task.check()
+    for module in ("lmdb", "PIL.Image"):
+        load(module)  # else a folder would be begun
     staged = partial(staging.staged, ours=REPORT_FILE, scratch=(SKIPPED_FILE,))
     with staged(folder, task.plan(), resume=resume, force=force) as new:
         problems, tallies = _filled(new, task, jobs, progress)
@@ -230,19 +234,27 @@ def _count(tally: Tally, batch: Sequence[tuple[int, Prepared]]) -> None:
 
 def _note(new: Path, bad: Sequence[Prepared]) -> None:
     """The problems are in a file, for a later `resume` to report."""
-    if bad:
-        with open(new / SKIPPED_FILE, "a", encoding="utf-8", errors="surrogateescape") as file:
-            file.writelines(f"{json.dumps(problem)}\n" for each in bad for problem in each.problems)
+    if not bad:
+        return
+    path = new / SKIPPED_FILE
+    with (
+        refusing(
+            lambda reason: OutputError(f"{path}: cannot be written: {reason}; is there room?")
+        ),
+        open(path, "a", encoding="utf-8", errors="surrogateescape") as file,
+    ):
+        file.writelines(f"{json.dumps(problem)}\n" for each in bad for problem in each.problems)
 
 
 def _skipped(new: Path) -> tuple[str, ...]:
-    try:
-        lines = (new / SKIPPED_FILE).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
+    path = new / SKIPPED_FILE
+    if not path.exists():
         return ()
-    return tuple(
-        dict.fromkeys(json.loads(line) for line in lines)
-    )  # a batch may have been done twice
+    fact = f"{path}: cannot be read"
+    with refusing(lambda reason: DatasetError(f"{fact}: {reason}; begin anew with --force")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        # A batch may have been done twice.
+        return tuple(dict.fromkeys(str(json_of(line)) for line in lines))
 
 
 def _summary(

@@ -159,11 +159,8 @@ def _decoded(place: str, data: bytes) -> "numpy.ndarray":
 
     from fcnkit.datasets.images import opened
 
-    try:
-        with opened(io.BytesIO(data)) as image:
-            values = np.asarray(image)
-    except DatasetError as error:
-        raise DatasetError(f"{place}: {error}") from None
+    with opened(io.BytesIO(data), f"{place}: its picture") as image:
+        values = np.asarray(image)
     return values[None] if values.ndim == 2 else np.moveaxis(values, 2, 0)[::-1]
 
 

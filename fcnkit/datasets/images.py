@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from fcnkit.errors import DatasetError
+from fcnkit.foreign import refusing
 from fcnkit.libraries import load
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ SUFFIXES = (
     ".webp",
 )
 
+# Pillow would also read EPS, for which it starts a program, and some forty others.
+_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "PPM", "WEBP")
+_KINDS = f"{', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}"
 _PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"
 _ORIENTATION = 0x0112
 # How Pillow reads the upper and the lower byte of each 16-bit value: the second takes the
@@ -60,33 +64,40 @@ class Raw:
 
 
 @contextlib.contextmanager
-def opened(path: str | os.PathLike[str] | BinaryIO) -> "Iterator[Image]":
+def opened(path: str | os.PathLike[str] | BinaryIO, place: str = "") -> "Iterator[Image]":
     """The image file, its header read;
     whatever is wrong with it, then or later, is a DatasetError.
+
+    `place` is what messages call it, in place of its path.
     """
+    shown = place or path
     images = load("PIL.Image")
-    try:
-        with warnings.catch_warnings():
-            # Of twice Pillow's limit it makes an error; below that, large is just large.
-            warnings.simplefilter("ignore", images.DecompressionBombWarning)
-            with images.open(path) as image:
-                yield image
-    except DatasetError:
-        raise
-    except images.DecompressionBombError:
-        limit = f"{2 * images.MAX_IMAGE_PIXELS:,}"
-        raise DatasetError(
-            f"{path}: has more than {limit} pixels, Pillow's limit; cut it up"
-        ) from None
-    except images.UnidentifiedImageError:
-        raise DatasetError(f"{path}: is no image that Pillow knows; is it damaged?") from None
-    except MemoryError:
-        raise DatasetError(f"{path}: does not fit into memory; cut it up") from None
-    except FileNotFoundError:
-        raise DatasetError(f"{path}: there is no such file; name one that exists") from None
-    except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
-        reason = getattr(error, "strerror", None) or error
-        raise DatasetError(f"{path}: cannot be read: {reason}; is it damaged?") from None
+    with refusing(
+        lambda reason: DatasetError(f"{shown}: cannot be read: {reason}; is it damaged?")
+    ):
+        try:
+            with warnings.catch_warnings():
+                # Of twice Pillow's limit it makes an error; below that, large is just large.
+                warnings.simplefilter("ignore", images.DecompressionBombWarning)
+                with images.open(path, formats=_FORMATS) as image:
+                    yield image
+        except images.DecompressionBombError:
+            limit = f"{2 * images.MAX_IMAGE_PIXELS:,}"
+            raise DatasetError(
+                f"{shown}: has more than {limit} pixels, Pillow's limit; cut it up"
+            ) from None
+        except images.UnidentifiedImageError:
+            raise DatasetError(f"{shown}: is no image of {_KINDS}; is it damaged?") from None
+        except MemoryError:
+            raise DatasetError(f"{shown}: does not fit into memory; cut it up") from None
+        except FileNotFoundError:
+            raise DatasetError(f"{shown}: there is no such file; name one that exists") from None
+
+
+def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """The width and height of the picture in a file, by its header; nothing is decoded."""
+    with opened(path) as image:
+        return image.size
 
 
 def read_image(

@@ -15,6 +15,7 @@ from fcnkit.datasets.absent import Absent, absent
 from fcnkit.datasets.colours import Colour, read_classes, read_colours, voc_palette
 from fcnkit.datasets.databases import Record
 from fcnkit.errors import DatasetError
+from fcnkit.foreign import json_of, refusing
 from fcnkit.progress import Progress, no_progress
 from fcnkit.tables import aligned
 
@@ -296,14 +297,11 @@ def summarize(
 
 def report(folder: Path) -> dict:
     """What the report in a dataset's folder says; nothing where there is none."""
-    import json
-
-    try:
-        found = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    path = folder / REPORT_FILE
+    if not path.exists():
         return {}
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{folder / REPORT_FILE}: cannot be read: {error}; remove it") from None
+    with refusing(lambda reason: DatasetError(f"{path}: cannot be read: {reason}; remove it")):
+        found = json_of(path.read_text(encoding="utf-8"))
     return found if isinstance(found, dict) else {}
 
 

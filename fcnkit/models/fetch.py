@@ -12,6 +12,7 @@ from typing import BinaryIO, NamedTuple
 
 from fcnkit import files
 from fcnkit.errors import FcnkitError, ModelError, OutputError
+from fcnkit.foreign import json_of
 from fcnkit.models import web
 from fcnkit.models.cache import Kept, check, kept, label, locked, recorded
 from fcnkit.models.index import LARGEST, Model
@@ -288,8 +289,8 @@ def _begin(address: str, response: HTTPResponse, target: Kept) -> None:
 def _validator(address: str, target: Kept) -> str:
     """What the server called the version that the part is of; "" where that is not known."""
     try:
-        record = json.loads(target.begun.read_text(encoding="utf-8"))
-        found = record["validator"] if record["address"] == address else ""
+        record = json_of(target.begun.read_text(encoding="utf-8"))
+        found = record["validator"] if record["address"] == address else ""  # type: ignore[index]
     except (OSError, ValueError, KeyError, TypeError):
         return ""
     return found if isinstance(found, str) and found.isprintable() else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.datasets import databases
 from fcnkit.datasets.absent import Absent
-from fcnkit.datasets.labels import Reading, read_label
+from fcnkit.datasets.labels import Reading, label_size, read_label
 from fcnkit.datasets.pairs import files
 from fcnkit.datasets.workers import in_order
 from fcnkit.errors import DatasetError
@@ -110,6 +110,9 @@ def check_scored(place: str | Path, found: Absent | None, before: str = "") -> N
 def _scored(pair: ScoredPair, readings: Readings, classes: int) -> Result:
     """The confusion of one image and its number of pixels, or what is wrong with it."""
     try:
+        sizes = label_size(pair.prediction), label_size(pair.label)
+        if sizes[0] != sizes[1]:
+            return f"{pair.prediction}, {pair.label}: {_unequal(*sizes)}"
         label = read_label(pair.label, readings.labels)
         prediction = read_label(pair.prediction, readings.predictions)
     except DatasetError as error:
@@ -135,6 +138,9 @@ def _against(
             yield f"{predictions}: has no prediction for {record.key} of {folder}"
             continue
         try:
+            size = label_size(path)
+            if size != record.array.shape[:0:-1]:
+                raise DatasetError(_unequal(size, record.array.shape[:0:-1]))
             yield (
                 confusion(record.array[0], read_label(path, reading), classes),
                 record.array[0].size,
@@ -143,6 +149,11 @@ def _against(
             yield str(error) if str(path) in str(error) else f"{path}: {error}"
     more = (path for name, path in rest.items() if not is_picture(name))
     yield from (f"{path}: {folder} has no label for it" for path in more)
+
+
+def _unequal(prediction: Sequence[int], label: Sequence[int]) -> str:
+    sizes = [f"{height} x {width}" for width, height in (prediction, label)]
+    return f"the prediction is {sizes[0]} and the label {sizes[1]}; score equal sizes"
 
 
 def _collected(results: Iterator[Result], names: Sequence[str], progress: Progress) -> Scores:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.datasets import databases
 from fcnkit.datasets.absent import Absent, absent
-from fcnkit.errors import NetError, error_text
+from fcnkit.datasets.images import opened
+from fcnkit.errors import DatasetError, NetError
 from fcnkit.formats import datum
-from fcnkit.libraries import load
 from fcnkit.linting.seen import Seen
 from fcnkit.linting.training import ignored_label, labelled, source_of
 from fcnkit.nets.graph import Graph, Layer, Top
@@ -223,13 +223,10 @@ def _decoded(place: str, data: bytes) -> "numpy.ndarray":
     import numpy as np
 
     try:
-        picture = load("PIL.Image").open(io.BytesIO(data))
-        values = np.asarray(picture)
-    except (OSError, ValueError) as error:
-        raise NetError(
-            f"{place}: its picture cannot be read ({error_text(error)}); make it anew"
-        ) from None
-    if picture.mode not in ("L", "I", "I;16"):
-        fact = f"is a picture of mode {picture.mode}, which Caffe reads as colours"
-        raise NetError(f"{place}: {fact}; store labels as gray values")
-    return values.ravel()
+        with opened(io.BytesIO(data), f"{place}: its picture") as picture:
+            if picture.mode not in ("L", "I", "I;16"):
+                fact = f"is a picture of mode {picture.mode}, which Caffe reads as colours"
+                raise NetError(f"{place}: {fact}; store labels as gray values")
+            return np.asarray(picture).ravel()
+    except DatasetError as error:
+        raise NetError(str(error)) from None

@@ -1,12 +1,14 @@
 """The labels that a net does not read as maps from an LMDB: of ImageData, HDF5Data and Datums."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.datasets import databases
 from fcnkit.datasets.images import opened
-from fcnkit.errors import DatasetError, NetError, error_text
+from fcnkit.errors import DatasetError, NetError
+from fcnkit.foreign import refusing
 from fcnkit.formats import datum
 from fcnkit.libraries import load
 from fcnkit.nets.graph import Graph, Layer, Top
@@ -149,12 +151,17 @@ def _of_hdf5(source: Source) -> "Iterator[tuple[str, numpy.ndarray]]":
     """A row at a time of the dataset called as the top, of every file that the list names."""
     for name in " ".join(_lines(source)).split():
         path = source.folder / name
-        try:
-            with load("h5py").File(path, "r") as file:
-                yield from _rows(path, source.name, file[source.name])
-        except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            fact = f'its dataset "{source.name}" cannot be read: {error_text(error)}; make it anew'
-            raise _refused(source, str(path), fact) from None
+        refusal = partial(_unreadable, source, str(path))
+        with (
+            refusing(refusal),
+            load("h5py").File(path, "r") as file,
+        ):
+            yield from _rows(path, source.name, file[source.name])
+
+
+def _unreadable(source: Source, path: str, reason: str) -> NetError:
+    fact = f'its dataset "{source.name}" cannot be read: {reason}; make it anew'
+    return _refused(source, path, fact)
 
 
 def _rows(path: Path, name: str, dataset: "h5py.Dataset") -> "Iterator[tuple[str, numpy.ndarray]]":

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fcnkit import files
+from fcnkit.foreign import json_of
 from fcnkit.training.log import Loss, Validation
 
 
@@ -37,7 +38,7 @@ def rows(data: bytes) -> list[dict]:
     found = []
     for text in data.split(b"\n")[:-1]:  # what follows the last newline was being written
         try:
-            value = json.loads(text)
+            value = json_of(text)
         except ValueError:
             continue
         if isinstance(value, dict) and isinstance(value.get("iteration"), int):

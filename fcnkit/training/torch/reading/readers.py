@@ -13,6 +13,7 @@ import numpy as np
 
 from fcnkit.engines.torch.layers.site import refusal
 from fcnkit.errors import EngineError
+from fcnkit.foreign import refusing
 from fcnkit.formats import datum, lmdbs
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Layer
@@ -249,11 +250,11 @@ def _datasets(layer: Layer, path: str) -> Arrays:
     """The datasets of a file that are called as the tops, as float32."""
     import h5py
 
-    try:
-        with h5py.File(path, "r") as file:
-            arrays = [np.asarray(file[top.blob], np.float32) for top in layer.tops]
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise refusal(layer, f"its file {path!r} cannot be read: {error}") from None
+    with (
+        refusing(lambda reason: refusal(layer, f"its file {path!r} cannot be read: {reason}")),
+        h5py.File(path, "r") as file,
+    ):
+        arrays = [np.asarray(file[top.blob], np.float32) for top in layer.tops]
     counts = {array.shape[:1] for array in arrays}
     if len(counts) != 1 or counts & {(), (0,)}:
         fact = f"{path}: its datasets have {sorted(counts)} rows"
