@@ -4,11 +4,16 @@ Every message reads *place: fact with values; remedy.*  The command line
 catches FcnkitError alone; any other exception is a defect of fcnkit.
 """
 
+import re
 from collections.abc import Iterable
 
 
 class FcnkitError(Exception):
     """The input, not fcnkit, is at fault."""
+
+    def __str__(self) -> str:
+        """The message; what a name in a file would do to a terminal is written out."""
+        return visible(super().__str__())
 
 
 class PrototxtError(FcnkitError, ValueError):
@@ -62,6 +67,15 @@ class OutputError(FcnkitError, OSError):
 def error_text(error: Exception) -> str:
     """What another library says is wrong: on one line, its first 200 characters."""
     return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+# Control characters but for tabs and line feeds, and those that reorder what stands beside them.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    """The text as it is, but for characters that would move or colour what a terminal shows."""
+    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def printable(name: str) -> str:

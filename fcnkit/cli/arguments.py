@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from fcnkit.cli.text import encodable
+from fcnkit.cli.text import say, say_diff
 from fcnkit.errors import PrototxtError
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
@@ -159,16 +159,16 @@ def show_plan(plan: Plan, *, diff: bool, as_json: bool, quiet: bool = False) -> 
     if as_json:
         show_json(plan.json())
     elif diff:
-        click.echo(encodable(plan.diff()), nl=False)
+        say_diff(plan.diff())
     elif not quiet:
-        click.echo(encodable(plan.table()), nl=False)
+        say(plan.table(), nl=False)
 
 
 def show_json(value: object) -> None:
     """Prints a value as JSON."""
     import json
 
-    click.echo(json.dumps(value, indent=2))
+    say(json.dumps(value, indent=2))
 
 
 def holds_weights(name: str) -> bool:
@@ -221,21 +221,17 @@ def transplanted(plan: Plan, weights: str, inputs: Mapping = {}):
     fields = plan.before.root.all("layer", "layers")
     olds = {name.string for field in fields for name in field.all("name")}
     for row in (row for name, row in left.items() if name in olds):
-        click.echo(
-            encodable(f'fcnkit: {weights}: layer "{row.layer}": {FILLER}: {row.why}'), err=True
-        )
+        say(f'fcnkit: {weights}: layer "{row.layer}": {FILLER}: {row.why}', err=True)
     return made
 
 
 def exit_unless_proven(found: Sequence[Difference]) -> None:
     """Ends with status 1 where outputs differ, or where nothing shows that they do not."""
     for row in unproven(found) if all(row.ok for row in found) else ():
-        click.echo(
-            encodable(
-                f"fcnkit: {row.end or row.output}: that it is equal is not shown: its values are "
-                f"{row.hidden or 'all zero'}; give another --input, or make what they are "
-                f"computed from an output"
-            ),
+        say(
+            f"fcnkit: {row.end or row.output}: that it is equal is not shown: its values are "
+            f"{row.hidden or 'all zero'}; give another --input, or make what they are "
+            f"computed from an output",
             err=True,
         )
     if not proven(found):

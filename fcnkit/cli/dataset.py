@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fcnkit.cli.arguments import encodable, show_json
+from fcnkit.cli.arguments import show_json
 from fcnkit.cli.labels import JOBS, class_names, cores, label_options, meaning, warn_absent
 from fcnkit.cli.outputs import write_all
 from fcnkit.cli.progress import counted
+from fcnkit.cli.text import say
 
 if TYPE_CHECKING:
     from fcnkit.datasets.pairs import Pair
@@ -146,14 +147,14 @@ def create(images, labels, output, jobs, resume, as_json, force, **options) -> N
                 task, output, jobs=jobs or cores(), resume=resume, force=force, progress=progress
             )
     except KeyboardInterrupt:
-        click.echo("fcnkit: interrupted; go on with --resume", err=True)
+        say("fcnkit: interrupted; go on with --resume", err=True)
         raise
     warn_absent(output, summary.absent)
     if as_json:
         show_json(summary.json())
     else:
-        click.echo(encodable(summary.table()), nl=False)
-        click.echo(f"wrote {output}", err=True)
+        say(summary.table(), nl=False)
+        say(f"wrote {output}", err=True)
 
 
 def _task(
@@ -249,9 +250,9 @@ def inspect(folder, classes, ignore, sheet, count, as_json, force) -> None:
     if as_json:
         show_json(summary.json())
     else:
-        click.echo(encodable(summary.table()), nl=False)
+        say(summary.table(), nl=False)
         if sheet:
-            click.echo(f"wrote {sheet}", err=True)
+            say(f"wrote {sheet}", err=True)
 
 
 def _sheet(summary, count: int):

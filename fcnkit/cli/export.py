@@ -6,7 +6,6 @@ import click
 
 from fcnkit.cli.arguments import (
     WEIGHTS,
-    encodable,
     exit_unless_proven,
     load_net,
     named,
@@ -15,6 +14,7 @@ from fcnkit.cli.arguments import (
     show_json,
 )
 from fcnkit.cli.outputs import file_saver, say_written, write_all
+from fcnkit.cli.text import say
 from fcnkit.engines.engine import names
 from fcnkit.formats import suffixes
 
@@ -91,7 +91,7 @@ def export(
         verdicts = [row._asdict() | {"ok": row.ok, "shows": row.shows} for row in rows]
         show_json(model.json() | ({"verify": verdicts} if verified else {}))
     else:
-        click.echo(encodable(model.table() + "".join(f"{row}\n" for row in rows)), nl=False)
+        say(model.table() + "".join(f"{row}\n" for row in rows), nl=False)
     say_written(outputs, as_json)
     if rows:
         exit_unless_proven(rows)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fcnkit.cli.text import encodable
+from fcnkit.cli.text import say
 
 if TYPE_CHECKING:
     from fcnkit.datasets.absent import Absent
@@ -153,7 +153,7 @@ def class_names(classes: str | None, colours: "ColourMap | None" = None) -> tupl
 def warn_absent(place: object, found: "Absent | None") -> None:
     """Says that classes are nowhere while pixels are ignored, where it is so."""
     if found is not None:
-        click.echo(encodable(f"warning: {place}: {found.fact}; {found.remedy}"), err=True)
+        say(f"warning: {place}: {found.fact}; {found.remedy}", err=True)
 
 
 def cores() -> int:

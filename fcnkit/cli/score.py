@@ -1,13 +1,15 @@
 """The command `score`: compares predictions with labels."""
 
+import os
 from pathlib import Path
 
 import click
 
-from fcnkit.cli.arguments import encodable, show_json
+from fcnkit.cli.arguments import show_json
 from fcnkit.cli.labels import JOBS, cores, label_options, meaning, warn_absent
 from fcnkit.cli.outputs import write_all
 from fcnkit.cli.progress import counted
+from fcnkit.cli.text import say
 
 
 @click.command(short_help="Score predictions against labels.")
@@ -56,13 +58,13 @@ def score(predictions, labels, split, picture, jobs, as_json, force, **options) 
     if as_json:
         show_json(scores.json())
     else:
-        click.echo(encodable(scores.table()), nl=False)
+        say(scores.table(), nl=False)
         if picture:
-            click.echo(f"wrote {picture}", err=True)
+            say(f"wrote {picture}", err=True)
 
 
 def _is_dataset(labels: str) -> bool:
-    return any(Path(labels).glob("*_label_lmdb"))
+    return os.path.isdir(labels) and any(Path(labels).glob("*_label_lmdb"))
 
 
 def _of_dataset(labels, predictions, split, jobs, options):

@@ -1,5 +1,6 @@
 """The command `train`: trains nets with real Caffe or with PyTorch."""
 
+import os
 import re
 import shlex
 import sys
@@ -12,7 +13,7 @@ import click
 
 from fcnkit.cli.arguments import WEIGHTS
 from fcnkit.cli.progress import ITERATIONS, progress
-from fcnkit.cli.text import encodable
+from fcnkit.cli.text import say
 from fcnkit.training.trainers import PRECISIONS, TRAINERS, Caffe, Torch
 
 STOPPED = 130
@@ -181,7 +182,7 @@ def train(
         _say(f"warning: {doubt}")
     if dry_run:
         for stage in found:
-            click.echo(_shown(stage, stage.command(restart=restart)))
+            say(_shown(stage, stage.command(restart=restart)))
         return
     sequence.check(
         found,
@@ -236,7 +237,7 @@ def _check_name(name: str) -> None:
 
 
 def _say(text: str) -> None:
-    click.echo(encodable(text), err=True)
+    say(text, err=True)
 
 
 def _say_weights(stage) -> None:
@@ -257,7 +258,7 @@ def _train(stage, restart: bool) -> None:
     recipe, name = stage.recipe, str(stage.folder)
     last = None if restart else finished(recipe.run, recipe.iterations)
     if last:
-        click.echo(f"{name}: has {last.iteration} iterations already: {last.weights}")
+        say(f"{name}: has {last.iteration} iterations already: {last.weights}")
         return
     weights = stage.weights()
     with ExitStack() as stack:
@@ -289,7 +290,7 @@ def _begun(event, stage, weights):
             _say(f'{name}: layer "{layer}": is in no weights file, and starts from its filler')
     first = event.snapshot.iteration if event.snapshot else 0
     # The whole path would leave a bar no room.
-    label = stage.folder.resolve().name if sys.stderr.isatty() else name
+    label = Path(os.path.realpath(stage.folder)).name if sys.stderr.isatty() else name
     return progress(label, stage.recipe.iterations, first=first, unit=ITERATIONS, soon=True)
 
 
@@ -328,9 +329,7 @@ def _stopping(displays, trainer: str, count: int) -> None:
 def _ended(event, stage) -> None:
     run, last = stage.recipe.run, event.snapshot
     if event.done:
-        click.echo(
-            f"{stage.folder}: trained {last.iteration} iterations; {last.weights}; {run.curve}"
-        )
+        say(f"{stage.folder}: trained {last.iteration} iterations; {last.weights}; {run.curve}")
         return
     saved = f"iteration {last.iteration} is saved" if last else "nothing is saved yet"
     _say(f"{stage.folder}: stopped; {saved}; the same command goes on from there")

@@ -6,7 +6,6 @@ from fcnkit.cli.arguments import (
     WEIGHTS,
     Pairs,
     check_stdout,
-    encodable,
     exit_unless_proven,
     load_net,
     named,
@@ -19,6 +18,7 @@ from fcnkit.cli.arguments import (
 from fcnkit.cli.engines import engine_options
 from fcnkit.cli.operations import Do, WithOperations, carried_out
 from fcnkit.cli.outputs import Output, saver, say_written, weights_saver, write_all
+from fcnkit.cli.text import say
 
 NET = click.argument("net", metavar="NET")
 
@@ -114,7 +114,7 @@ def _operate(net, weights, operations, output, net_out, diff, as_json, force, in
     show_plan(plan, diff=diff, as_json=as_json, quiet=net_out == "-")
     say_written(outputs, as_json or diff)
     if output and plan.changed and not net_out:
-        click.echo(f"fcnkit: {output} is for a net that changed too; --net-out writes it", err=True)
+        say(f"fcnkit: {output} is for a net that changed too; --net-out writes it", err=True)
 
 
 def _transplant(net, weights, new_net, output, names, strict, as_json, force, inputs) -> None:
@@ -128,11 +128,11 @@ def _transplant(net, weights, new_net, output, names, strict, as_json, force, in
     if as_json:
         show_json(found.json())
     else:
-        click.echo(encodable(found.table()), nl=False)
+        say(found.table(), nl=False)
     found.check(strict=strict)
     write_all([(output, weights_saver(transplant(found, old)))] if output else [], force=force)
     if output and not as_json:
-        click.echo(f"wrote {output}", err=True)
+        say(f"wrote {output}", err=True)
 
 
 @click.command(short_help="Compare what two nets compute.")
@@ -162,5 +162,5 @@ def verify(net, weights, new_net, new_weights, engine, device, tolerance, as_jso
     if as_json:
         show_json([row._asdict() | {"ok": row.ok, "shows": row.shows} for row in found])
     else:
-        click.echo(encodable("".join(f"{row}\n" for row in found)), nl=False)
+        say("".join(f"{row}\n" for row in found), nl=False)
     exit_unless_proven(found)

@@ -248,7 +248,7 @@ def _note(new: Path, bad: Sequence[Prepared]) -> None:
 
 def _skipped(new: Path) -> tuple[str, ...]:
     path = new / SKIPPED_FILE
-    if not path.exists():
+    if not os.path.exists(path):
         return ()
     fact = f"{path}: cannot be read"
     with refusing(lambda reason: DatasetError(f"{fact}: {reason}; begin anew with --force")):
@@ -305,7 +305,9 @@ def _described(new: Path, summary: Summary) -> None:
     in place of those that an interrupted one left.
     """
     files.write(
-        new / CLASSES_FILE, "".join(f"{name}\n" for name in summary.names).encode(), force=True
+        new / CLASSES_FILE,
+        "".join(f"{name}\n" for name in summary.names).encode("utf-8", "surrogateescape"),
+        force=True,
     )
     files.write(new / COLOURS_FILE, colour_text(summary.colours).encode(), force=True)
     files.write(new / REPORT_FILE, f"{json.dumps(summary.json(), indent=2)}\n".encode(), force=True)

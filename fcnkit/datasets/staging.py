@@ -68,11 +68,11 @@ def drop(folder: str | Path) -> None:
 
 
 def _permit(folder: Path, force: bool, ours: str) -> None:
-    if not os.path.lexists(folder) or folder.is_dir() and not any(folder.iterdir()):
+    if not os.path.lexists(folder) or os.path.isdir(folder) and not any(folder.iterdir()):
         return
     if not force:
         raise OutputError(f"{folder}: exists; give another name, or --force to replace it")
-    if not (folder / ours).is_file():
+    if not os.path.isfile(folder / ours):
         raise OutputError(
             f"{folder}: has no {ours}, so it is no dataset to replace; give another name"
         )
@@ -126,7 +126,7 @@ def _begin(new: Path, plan: dict, *, resume: bool, force: bool) -> None:
 def _begun(new: Path) -> dict | None:
     """The plan that was begun here; None where nothing was, for the plan comes first."""
     path = new / _PLAN
-    if not path.exists():
+    if not os.path.exists(path):
         return None
     with refusing(
         lambda reason: DatasetError(
@@ -156,7 +156,7 @@ def _same(new: Path, begun: dict, plan: dict) -> None:
 
 def _emptied(new: Path) -> None:
     for path in new.iterdir():
-        if path.is_dir():
+        if os.path.isdir(path):
             shutil.rmtree(path)
         elif path.name != _LOCK:
             path.unlink()

@@ -1,6 +1,7 @@
 """Counts what a dataset holds, pixels and images of each class, and what follows for training."""
 
 import math
+import os
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -265,7 +266,7 @@ def summarize(
     """
     folder = Path(folder)
     stored = report(folder)
-    if not classes and splits_of(folder) and not (folder / CLASSES_FILE).exists():
+    if not classes and splits_of(folder) and not os.path.exists(folder / CLASSES_FILE):
         raise DatasetError(
             f"{folder}: has no {CLASSES_FILE}; say how many classes there are, with --classes"
         )
@@ -280,7 +281,7 @@ def summarize(
                 tally.add(image.array, label.array[0])
                 progress(1)
         splits.append(tally.split(name))
-    mean = MEAN_FILE if (folder / MEAN_FILE).exists() else ""
+    mean = MEAN_FILE if os.path.exists(folder / MEAN_FILE) else ""
     left_out = tuple(stored.get("skipped", ()))
     return Summary(
         str(folder),
@@ -298,7 +299,7 @@ def summarize(
 def report(folder: Path) -> dict:
     """What the report in a dataset's folder says; nothing where there is none."""
     path = folder / REPORT_FILE
-    if not path.exists():
+    if not os.path.exists(path):
         return {}
     with refusing(lambda reason: DatasetError(f"{path}: cannot be read: {reason}; remove it")):
         found = json_of(path.read_text(encoding="utf-8"))
@@ -307,7 +308,7 @@ def report(folder: Path) -> dict:
 
 def splits_of(folder: Path) -> tuple[str, ...]:
     """Which of train and val a folder has; DatasetError where it has neither."""
-    there = tuple(name for name in SPLITS if (folder / f"{name}_image_lmdb").is_dir())
+    there = tuple(name for name in SPLITS if os.path.isdir(folder / f"{name}_image_lmdb"))
     if not there:
         raise DatasetError(
             f"{folder}: holds no train_image_lmdb; make it with `fcnkit dataset create`"
@@ -355,7 +356,9 @@ def records(
 
 def colours_of(folder: Path, count: int) -> tuple[Colour, ...]:
     """The colour of each class: the folder's own, or VOC's."""
-    there = read_colours(folder / COLOURS_FILE).colours if (folder / COLOURS_FILE).exists() else ()
+    there = (
+        read_colours(folder / COLOURS_FILE).colours if os.path.exists(folder / COLOURS_FILE) else ()
+    )
     return (*there, *voc_palette(256)[len(there) :])[:count]
 
 

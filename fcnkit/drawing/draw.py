@@ -23,7 +23,7 @@ class Drawing:
 
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
         """The file at `path` holds the SVG; see `fcnkit.files.atomic`."""
-        files.write(path, self.text.encode(), force=force)
+        files.write(path, self.text.encode("utf-8", "replace"), force=force)
 
     def _repr_svg_(self) -> str:
         return self.text

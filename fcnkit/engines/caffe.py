@@ -242,18 +242,18 @@ def _weights(weights: GivenWeights, folder: Path) -> str | None:
     if weights is None:
         return None
     if isinstance(weights, str | os.PathLike):
-        if not Path(weights).is_file():
+        if not os.path.isfile(weights):
             raise EngineError(
                 f"Caffe: {weights}: there is no such weights file; name one that exists"
             )
         if not _read_by_fcnkit_alone(Path(weights)):
-            return str(Path(weights).resolve())
+            return os.path.realpath(weights)
         from fcnkit.weights import store
 
         weights = store.open(weights)
     path = weights.unchanged_file
     if path and not _read_by_fcnkit_alone(path):
-        return str(path.resolve())
+        return os.path.realpath(path)
     binary = weights if weights.kind == "layers" else weights.to("layer")
     binary.save(folder / "weights.caffemodel")
     return str(folder / "weights.caffemodel")
@@ -283,9 +283,13 @@ def _input(path: Path, name: str, value: Any) -> list[int]:
 
 def _answer(question: Question, folder: Path) -> Any:
     """The answer that a question's process left, or the EngineError that says why it left none."""
-    log = (folder / "log.txt").read_text(errors="replace") if (folder / "log.txt").exists() else ""
+    log = (
+        (folder / "log.txt").read_text(errors="replace")
+        if os.path.exists(folder / "log.txt")
+        else ""
+    )
     answer = folder / "answer.json"
-    if not answer.exists():
+    if not os.path.exists(answer):
         ended = int((folder / "status").read_text() or 0)
         return _refusal(question, folder, last_words(log, -ended))
     result = json.loads(answer.read_text())

@@ -32,7 +32,7 @@ def _folder(variable: str, name: str) -> Path:
 
 def available() -> bool:
     """Whether Caffe can be asked at all."""
-    return _own() or (runtime() / MARKER).exists()
+    return _own() or os.path.exists(runtime() / MARKER)
 
 
 def command(tool: str, *, gpu: bool = False) -> list[str]:
@@ -45,7 +45,7 @@ def command(tool: str, *, gpu: bool = False) -> list[str]:
     """
     if tool == "python" and _own():
         return [sys.executable]
-    if gpu and tool == "caffe" and (gpu_runtime() / GPU_MARKER).exists():
+    if gpu and tool == "caffe" and os.path.exists(gpu_runtime() / GPU_MARKER):
         return [str((gpu_runtime() / "bin" / tool).absolute())]
     program = runtime() / "bin" / tool
     if not available():
@@ -53,9 +53,9 @@ def command(tool: str, *, gpu: bool = False) -> list[str]:
             f"Caffe: not found: {runtime()} holds no runtime; install it with `{INSTALL}` "
             "(scripts/install_caffe.sh), or name its folder in FCNKIT_CAFFE"
         )
-    if _own() and not (runtime() / MARKER).exists():
+    if _own() and not os.path.exists(runtime() / MARKER):
         return [tool]
-    if not program.exists():
+    if not os.path.exists(program):
         raise EngineError(f'Caffe: {runtime()} has no program "{tool}"; see {runtime() / "bin"}')
     return [str(program.absolute())]
 

@@ -73,7 +73,7 @@ class Database:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         path = folder / "data.mdb"
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise DatasetError(f"{folder}: is no LMDB; name a folder that holds data.mdb")
         try:
             self._file = io.FileIO(path)

@@ -84,12 +84,12 @@ def fetch(
 def _before(target: Kept, warn: Callable[[str], object]) -> Fetched | None:
     """The file that the cache has, if it is known to be the model; a damaged one is removed."""
     had = recorded(target.model.name, target.folder.parent)
-    if had and had.file.exists() and not _same(had.model, target.model):
+    if had and os.path.exists(had.file) and not _same(had.model, target.model):
         fact = "holds another model of this name"
         raise OutputError(
             f"{target.folder}: {fact}; move it away, or name another folder with --cache"
         )
-    if not target.file.exists() or not target.model.digests:
+    if not os.path.exists(target.file) or not target.model.digests:
         return None
     try:
         return Fetched(target.file, check(target.model, target.file, str(target.file)), True)
@@ -273,7 +273,7 @@ def _poured(
 
 
 def _size(target: Kept) -> int:
-    return target.part.stat().st_size if target.part.exists() else 0
+    return target.part.stat().st_size if os.path.exists(target.part) else 0
 
 
 def _begin(address: str, response: HTTPResponse, target: Kept) -> None:

@@ -9,6 +9,7 @@ A model has a name and the name of its file, which lies beside the index unless
 `address` says where else; the rest may be left out (see Model).
 """
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -92,7 +93,7 @@ def read(place: str, timeout: float) -> tuple[Model, ...]:
     if "://" in place:
         return _from_web(place, timeout)
     path = Path(place)
-    path = path if path.suffix == ".json" and path.is_file() else path / INDEX
+    path = path if path.suffix == ".json" and os.path.isfile(path) else path / INDEX
     try:
         with open(path, "rb") as file:
             data = file.read(_LONGEST + 1)

@@ -1,5 +1,6 @@
 """Scores files of predictions against the labels of a folder, or of a dataset's LMDB."""
 
+import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -37,7 +38,7 @@ class ScoredPair(NamedTuple):
 
 def paired(predictions: str | Path, labels: str | Path) -> list[ScoredPair]:
     """Two files, or those of two folders by name; DatasetError that names all without a partner."""
-    if Path(predictions).is_file() and Path(labels).is_file():
+    if os.path.isfile(predictions) and os.path.isfile(labels):
         return [ScoredPair(Path(predictions), Path(labels))]
     found, wanted = (files(folder, more=(".npy",)) for folder in (predictions, labels))
     lacking = [

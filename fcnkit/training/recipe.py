@@ -175,7 +175,7 @@ def _place(run: Run, field: Field) -> Path:
     """Where the net that a field of the solver names lies."""
     path = run.folder / os.path.normpath(field.string)
     # Public solvers name their nets from Caffe's own folder.
-    return path if path.exists() else run.folder / os.path.basename(field.string)
+    return path if os.path.exists(path) else run.folder / os.path.basename(field.string)
 
 
 def run_names(places: Sequence[Path]) -> dict[Path, str]:
@@ -241,12 +241,12 @@ def _sources(layer: Layer, folder: Path, data: Path | None) -> Iterator[Edit]:
     if field is None:
         raise layer.error("it names no database; add data_param { source }")
     place = folder / field.string if data is None else data / os.path.basename(field.string)
-    if not place.exists():
+    if not os.path.exists(place):
         remedy = (
             "name its folder with --data" if data is None else "make it, or name another --data"
         )
         raise layer.error(f"its database {place} is not there; {remedy}")
-    yield set_value(field, str(place.resolve()), "as run")
+    yield set_value(field, os.path.realpath(place), "as run")
 
 
 def _normalization(net: Prototxt, layer: Layer, loss: str | None) -> list[Edit]:

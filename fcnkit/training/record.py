@@ -1,6 +1,7 @@
 """Reads and writes train.jsonl: one JSON object a line, in the order of the iterations."""
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def before(rows: Iterable[dict], iteration: int) -> list[dict]:
 
 def read(path: Path) -> list[dict]:
     """The rows of the file at `path`, none where there is no file."""
-    return rows(path.read_bytes()) if path.exists() else []
+    return rows(path.read_bytes()) if os.path.exists(path) else []
 
 
 def cut_back(path: Path, iteration: int) -> list[dict]:

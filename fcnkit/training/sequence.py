@@ -1,5 +1,6 @@
 """Trains several nets one after another, each from the last weights of the one before."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,7 @@ def stages(
 
 
 def _own(folder: Path) -> tuple[Path, ...]:
-    return (folder / INIT,) if (folder / INIT).exists() else ()
+    return (folder / INIT,) if os.path.exists(folder / INIT) else ()
 
 
 def _check_weights(path: Path) -> None:

@@ -200,7 +200,9 @@ class _Keeper:
         if self.rows:
             begun = time.monotonic()
             curve.draw(
-                self.rows, self.run.curve, f"{self.run.folder.resolve().name}/{self.run.name}"
+                self.rows,
+                self.run.curve,
+                f"{Path(os.path.realpath(self.run.folder)).name}/{self.run.name}",
             )
             self.drawn = time.monotonic()
             self.took = self.drawn - begun
