@@ -6,6 +6,7 @@ statistics is a = 1 / sqrt(var / factor + eps), c = -a mean / factor; Scale is
 a = gamma, c = beta.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 from os.path import commonprefix
@@ -164,10 +165,11 @@ def _behind(known: Known, link: Layer) -> str:
 def _agreed(work: States, found: list[dict[int, _Chain]], why: dict[int, str]) -> list[_Chain]:
     """The chains that are the same in every state, cut where they differ."""
     agreed = []
+    present = Counter(layer.field.start for known in work.each for layer in known.graph.layers)
     for layer in work.layers:
         here = [chains[layer.field.start] for chains in found if layer.field.start in chains]
         links = commonprefix([[link.field.start for link in chain.links] for chain in here] or [[]])
-        alone = _while_present(work, links, len(here))
+        alone = _while_present(present, links, len(here))
         if alone:
             agreed.append(_Chain(here[0].layer, here[0].links[: len(alone)]))
         for chain in here:
@@ -177,10 +179,9 @@ def _agreed(work: States, found: list[dict[int, _Chain]], why: dict[int, str]) -
     return agreed
 
 
-def _while_present(work: States, links: Sequence[int], states: int) -> list[int]:
+def _while_present(present: Mapping[int, int], links: Sequence[int], states: int) -> list[int]:
     """The links up to the first that is in more states than these."""
-    every = [{layer.field.start for layer in known.graph.layers} for known in work.each]
-    return list(takewhile(lambda start: sum(start in starts for starts in every) == states, links))
+    return list(takewhile(lambda start: present[start] == states, links))
 
 
 def _edits(chain: _Chain) -> list[Edit]:
