@@ -12,7 +12,8 @@ from math import inf
 from typing import Any, NamedTuple
 
 from fcnkit.errors import NetError
-from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.prototxt import NetOrPath, Prototxt
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Graph, Top, build
 from fcnkit.nets.layers.table import makes_probabilities, of, sized_by
 from fcnkit.nets.layers.traits import Trait
@@ -86,9 +87,9 @@ def proven(found: Iterable[Difference]) -> bool:
 
 
 def verify(
-    net: Prototxt,
+    net: NetOrPath,
     weights: GivenWeights,
-    new_net: Prototxt,
+    new_net: NetOrPath,
     new_weights: GivenWeights = None,
     *,
     engine: str | None = None,
@@ -117,6 +118,8 @@ def verify(
     refuses a net.
     """
     # Every command imports this module with fcnkit, and most run no net.
+    net = given_net(net)
+    new_net = given_net(new_net)
     from fcnkit.engines.engine import Job, choose
     from fcnkit.engines.inputs import check_weights, input_arrays
 

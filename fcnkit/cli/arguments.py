@@ -5,16 +5,18 @@ import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from math import isfinite
 from typing import Any
 
 import click
 
 from fcnkit.cli.text import say, say_diff
-from fcnkit.errors import PrototxtError
+from fcnkit.errors import PrototxtError, quoted
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.signature import is_text
 from fcnkit.plan import Plan
+from fcnkit.rewrites.operations import whole_number
 from fcnkit.verify import Difference, proven, unproven
 
 TEMPLATE = "template:"
@@ -41,6 +43,19 @@ def load_net(name: str) -> Prototxt:
     return net
 
 
+class Number(click.FloatRange):
+    """A number of a range, or any but NaN and infinity."""
+
+    name = "float"
+
+    def convert(self, value, param, ctx):
+        """The number."""
+        found = super().convert(value, param, ctx)
+        if not isfinite(found):
+            self.fail(f"{quoted(value)} is no finite number", param, ctx)
+        return found
+
+
 class InputShape(click.ParamType):
     """BLOB=N,C,H,W."""
 
@@ -52,11 +67,11 @@ class InputShape(click.ParamType):
             return value
         blob, _, dims = value.partition("=")
         try:
-            shape = tuple(int(size) for size in dims.split(","))
+            shape = tuple(whole_number(size, 2**31 - 1) for size in dims.split(","))
         except ValueError:
-            self.fail(f"{value!r}: write it as data=1,3,227,227", param, ctx)
+            self.fail(f"{quoted(value)}: write it as data=1,3,227,227", param, ctx)
         if not blob or min(shape) < 1:
-            self.fail(f"{value!r}: every dimension must be at least 1", param, ctx)
+            self.fail(f"{quoted(value)}: every dimension must be at least 1", param, ctx)
         return blob, shape
 
 
@@ -71,11 +86,11 @@ class Pairs(click.ParamType):
             return value
         pairs = [part.partition("=") for part in value.split(",")]
         if not all(old and new for old, _, new in pairs):
-            self.fail(f"{value!r}: write it as fc6=conv6,fc7=conv7", param, ctx)
+            self.fail(f"{quoted(value)}: write it as fc6=conv6,fc7=conv7", param, ctx)
         named = [old for old, _, _ in pairs]
         twice = next((old for old in named if named.count(old) > 1), None)
         if twice is not None:
-            self.fail(f"{value!r}: {twice!r} is there twice; name each once", param, ctx)
+            self.fail(f"{quoted(value)}: {twice!r} is there twice; name each once", param, ctx)
         return {old: new for old, _, new in pairs}
 
 
@@ -89,9 +104,13 @@ class Classes(Pairs):
         if not isinstance(value, str):
             return value
         heads = super().convert(value, param, ctx) if "=" in value else {"": value}
-        if not all(count.isdigit() and int(count) for count in heads.values()):
-            self.fail(f"{value!r}: write it as 21, or sem=33,geo=3", param, ctx)
-        return int(value) if "" in heads else {head: int(count) for head, count in heads.items()}
+        try:
+            counts = {head: whole_number(count) for head, count in heads.items()}
+        except ValueError as error:
+            self.fail(f"{error}; write it as 21, or sem=33,geo=3", param, ctx)
+        if not all(counts.values()):
+            self.fail(f"{quoted(value)}: write it as 21, or sem=33,geo=3", param, ctx)
+        return counts.get("", counts)
 
 
 class Rename(Pairs):

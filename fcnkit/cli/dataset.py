@@ -5,14 +5,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fcnkit.cli.arguments import show_json
+from fcnkit.cli.arguments import Number, show_json
 from fcnkit.cli.labels import JOBS, class_names, cores, label_options, meaning, warn_absent
 from fcnkit.cli.outputs import write_all
 from fcnkit.cli.progress import counted
 from fcnkit.cli.text import say
+from fcnkit.errors import quoted
+from fcnkit.rewrites.operations import whole_number
 
 if TYPE_CHECKING:
     from fcnkit.datasets.pairs import Pair
+
+
+# The largest side of a PNG or JPEG that others read too.
+LARGEST_SIDE = 65_535
 
 
 class _Size(click.ParamType):
@@ -25,9 +31,13 @@ class _Size(click.ParamType):
         if isinstance(value, tuple):
             return value
         width, _, height = value.lower().partition("x")
-        if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
-            self.fail(f"{value!r}: write width x height, as 480x360", param, ctx)
-        return int(width), int(height)
+        try:
+            size = whole_number(width, LARGEST_SIDE), whole_number(height, LARGEST_SIDE)
+        except ValueError as error:
+            self.fail(f"{error}; write width x height, as 480x360", param, ctx)
+        if not all(size):
+            self.fail(f"{quoted(value)}: write width x height, as 480x360", param, ctx)
+        return size
 
 
 @click.group(short_help="Make or inspect a dataset that Caffe trains on.")
@@ -47,7 +57,7 @@ def dataset() -> None:
 @click.option(
     "--split",
     "share",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=Number(0, 1, max_open=True),
     metavar="SHARE",
     help="Part of the pairs to validate with, as 0.1; 0 for none.",
 )

@@ -6,6 +6,7 @@ import click
 
 from fcnkit.cli.arguments import (
     WEIGHTS,
+    Number,
     Pairs,
     holds_weights,
     load_net,
@@ -26,7 +27,7 @@ from fcnkit.cli.text import say
 )
 @click.option(
     "--tolerance",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=0,
     show_default=True,
     help="Largest relative difference that counts as equal.",

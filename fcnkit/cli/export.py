@@ -6,6 +6,7 @@ import click
 
 from fcnkit.cli.arguments import (
     WEIGHTS,
+    Number,
     exit_unless_proven,
     load_net,
     named,
@@ -46,7 +47,7 @@ OTHERS = [name for name in names() if name != "onnx"]
 @click.option("--engine", type=click.Choice(OTHERS), help="What --verify compares with.")
 @click.option(
     "--tolerance",
-    type=float,
+    type=Number(),
     default=1e-4,
     show_default=True,
     help="Largest relative difference that --verify allows.",

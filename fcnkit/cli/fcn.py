@@ -10,6 +10,7 @@ import click
 from fcnkit.cli.arguments import (
     WEIGHTS,
     Classes,
+    Number,
     load_net,
     plan_options,
     shape_option,
@@ -17,8 +18,10 @@ from fcnkit.cli.arguments import (
     transplanted,
 )
 from fcnkit.cli.outputs import Output, saver, say_written, weights_saver, write_all
+from fcnkit.errors import quoted
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.plan import Plan
+from fcnkit.rewrites.operations import finite_number, whole_number
 
 
 @click.command(short_help="Make a classifier an FCN, ready to train.")
@@ -89,7 +92,7 @@ from fcnkit.plan import Plan
 )
 @click.option(
     "--bias-rate",
-    type=click.FloatRange(0),
+    type=Number(0),
     metavar="R",
     help="lr_mult of biases where NET has none: 2; try 20 for adam with --refill.",
 )
@@ -114,7 +117,9 @@ from fcnkit.plan import Plan
     help="What train_val takes off each channel; NET's mean_value by default.",
 )
 @click.option(
-    "--scale", type=float, help="What train_val multiplies pixels by; NET's own scale by default."
+    "--scale",
+    type=Number(),
+    help="What train_val multiplies pixels by; NET's own scale by default.",
 )
 @click.option("--cpu", is_flag=True, help="A solver for the CPU; for the GPU by default.")
 @click.option(
@@ -185,7 +190,7 @@ def fcn(
         source,
         classes=classes,
         stride=stride,
-        pad=_pad(pad or ("100" if berkeley else "auto")),
+        pad=_pad(("100" if berkeley else "auto") if pad is None else pad),
         group=not berkeley if group is None else group,
         at_once=at_once,
         least=min_size,
@@ -262,17 +267,16 @@ def _dense_start(plan: Plan):
 def _pad(text: str) -> str | int:
     if text in ("auto", "keep"):
         return text
-    if not text.isdecimal():
-        raise click.BadParameter(
-            f"{text!r}: is neither a number nor auto nor keep", param_hint="--pad"
-        )
-    return int(text)
+    try:
+        return whole_number(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}, nor auto nor keep", param_hint="--pad") from None
 
 
 def _mean(text: str | None) -> list[float]:
     try:
-        return [float(part) for part in text.split(",")] if text else []
+        return [finite_number(part) for part in text.split(",")] if text else []
     except ValueError:
         raise click.BadParameter(
-            f"{text!r}: write it as 104,117,123", param_hint="--mean"
+            f"{quoted(str(text))}: write it as 104,117,123", param_hint="--mean"
         ) from None

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 import click
 
-from fcnkit.cli.arguments import WEIGHTS, load_net, show_json
+from fcnkit.cli.arguments import WEIGHTS, Number, load_net, show_json
 from fcnkit.cli.engines import engine_options
 from fcnkit.cli.labels import LabelValues
 from fcnkit.cli.outputs import write_all
 from fcnkit.cli.progress import counted
 from fcnkit.cli.text import say
-from fcnkit.errors import DatasetError, NetError, OutputError
+from fcnkit.errors import DatasetError, NetError, OutputError, quoted
+from fcnkit.rewrites.operations import finite_number
 
 LEGEND = "legend.png"
 # Lines about the windows of one image; the JSON has all.
@@ -32,9 +33,9 @@ class _Mean(click.ParamType):
         if isinstance(value, tuple):
             return value
         try:
-            return tuple(float(each) for each in value.split(","))
+            return tuple(map(finite_number, value.split(",")))
         except ValueError:
-            self.fail(f"{value!r}: write it as 104,117,123 or 33.3", param, ctx)
+            self.fail(f"{quoted(value)}: write it as 104,117,123 or 33.3", param, ctx)
 
 
 class _ImageFile(NamedTuple):
@@ -64,7 +65,7 @@ class _ImageFile(NamedTuple):
     help="A mean image, .binaryproto or .npy; of images of another size, its mean colour.",
 )
 @click.option(
-    "--scale", type=float, default=1.0, show_default=True, help="What to multiply by, after it."
+    "--scale", type=Number(), default=1.0, show_default=True, help="What to multiply by, after it."
 )
 @click.option(
     "--order",
@@ -92,7 +93,7 @@ class _ImageFile(NamedTuple):
 )
 @click.option(
     "--opacity",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.5,
     show_default=True,
     help="Of the colours over the image.",

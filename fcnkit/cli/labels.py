@@ -1,6 +1,7 @@
 """The options that say what label files mean; `dataset create` and `score` share them."""
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from fcnkit.cli.text import say
+from fcnkit.errors import quoted
+from fcnkit.rewrites.operations import whole_number
 
 if TYPE_CHECKING:
     from fcnkit.datasets.absent import Absent
@@ -25,9 +28,9 @@ class LabelValues(click.ParamType):
         if isinstance(value, tuple):
             return value
         try:
-            return tuple(int(each) for each in value.split(","))
+            return tuple(whole_number(each.strip()) for each in value.split(","))
         except ValueError:
-            self.fail(f"{value!r}: write it as 11 or 0,255", param, ctx)
+            self.fail(f"{quoted(value)}: write it as 11 or 0,255", param, ctx)
 
 
 class LabelMap(click.ParamType):
@@ -44,24 +47,25 @@ class LabelMap(click.ParamType):
             try:
                 text = Path(value).read_text(encoding="utf-8-sig")
             except (OSError, UnicodeDecodeError):
-                self.fail(f"{value!r}: is no list as 7=0,8=1 and no text file", param, ctx)
+                self.fail(f"{quoted(value)}: is no list as 7=0,8=1 and no text file", param, ctx)
         pairs = [
             line.replace("=", " ").split()
             for line in text.replace(",", "\n").splitlines()
             if line.strip()
         ]
+        numbers = []
         for pair in pairs:
-            if (
-                len(pair) != 2
-                or not pair[0].isdigit()
-                or not (pair[1].isdigit() or pair[1] == "ignore")
-            ):
-                self.fail(f"{' '.join(pair)!r}: write it as 7=0, or 7=ignore", param, ctx)
-        old = [int(pair[0]) for pair in pairs]
-        twice = next((each for each in old if old.count(each) > 1), None)
+            try:
+                old_word, new_word = pair
+                new = None if new_word == "ignore" else whole_number(new_word)
+                numbers.append((whole_number(old_word), new))
+            except ValueError:
+                self.fail(f"{' '.join(pair)!r:.80}: write it as 7=0, or 7=ignore", param, ctx)
+        old = [before for before, _ in numbers]
+        twice = next((each for each, count in Counter(old).items() if count > 1), None)
         if twice is not None:
             self.fail(f"{twice} is there twice; say once what becomes of it", param, ctx)
-        return tuple((int(a), None if b == "ignore" else int(b)) for a, b in pairs)
+        return tuple(numbers)
 
 
 OPTIONS = (
@@ -136,10 +140,13 @@ def class_names(classes: str | None, colours: "ColourMap | None" = None) -> tupl
     from fcnkit.datasets.colours import read_classes
     from fcnkit.datasets.labels import Reading
 
-    if classes and not classes.isdigit():
+    if classes and not (classes.isascii() and classes.isdigit()):
         return read_classes(classes)
     if classes:
-        count = int(classes)
+        try:
+            count = whole_number(classes)
+        except ValueError as error:
+            raise click.BadParameter(f"{error}", param_hint="--classes") from None
         Reading(count).check()
         named = colours is not None and len(colours.names) == count
         return colours.names if colours and named else tuple(map(str, range(count)))

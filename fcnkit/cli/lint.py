@@ -8,6 +8,7 @@ import click
 
 from fcnkit.cli.arguments import WEIGHTS, load, open_weights, shape_option, show_json
 from fcnkit.cli.text import say
+from fcnkit.errors import quoted
 from fcnkit.linting.findings import NOTE
 from fcnkit.tables import columns
 
@@ -70,7 +71,7 @@ def lint(nets, weights, solver, phase, stages, inputs, ignore, as_json) -> None:
     for name in ignore:
         if name not in KINDS:
             raise click.BadParameter(
-                f"{name!r}: see the names with `fcnkit lint --names`", param_hint="--ignore"
+                f"{quoted(name)}: see the names with `fcnkit lint --names`", param_hint="--ignore"
             )
     look = partial(
         lint_net,

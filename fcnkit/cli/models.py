@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from fcnkit.cli.arguments import show_json
+from fcnkit.cli.arguments import Number, show_json
 from fcnkit.cli.outputs import check_names, write_all
 from fcnkit.cli.progress import MEGABYTES, Bar, Lines, progress
 from fcnkit.cli.text import say
@@ -38,7 +38,7 @@ def _options(function: Callable) -> Callable:
     for option in (
         click.option(
             "--timeout",
-            type=click.FloatRange(0, min_open=True),
+            type=Number(0, min_open=True),
             default=30.0,
             show_default=True,
             help="Seconds without a byte after which a server is given up.",

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import click
 
-from fcnkit.cli.arguments import WEIGHTS
+from fcnkit.cli.arguments import WEIGHTS, Number
 from fcnkit.cli.progress import ITERATIONS, progress
 from fcnkit.cli.text import say
+from fcnkit.errors import quoted
 from fcnkit.training.trainers import PRECISIONS, TRAINERS, Caffe, Torch
 
 STOPPED = 130
@@ -27,7 +28,7 @@ class Gpus(click.ParamType):
     def convert(self, value, param, ctx):
         """The text as Caffe takes it."""
         if not re.fullmatch(r"all|\d+(,\d+)*", value):
-            self.fail(f"{value!r}: write it as 0, as 0,1 or as all", param, ctx)
+            self.fail(f"{quoted(value)}: write it as 0, as 0,1 or as all", param, ctx)
         return value
 
 
@@ -81,7 +82,7 @@ class Gpus(click.ParamType):
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     metavar="R",
     help="In place of the solver's base_lr.",
 )
@@ -232,7 +233,7 @@ def _on_cpu(gpus, cpu, device) -> bool | None:
 def _check_name(name: str) -> None:
     if not name or Path(name).name != name or name.startswith("."):
         raise click.BadParameter(
-            f"{name!r}: is a folder in DIR; give a name without /", param_hint="--run"
+            f"{quoted(name)}: is a folder in DIR; give a name without /", param_hint="--run"
         )
 
 

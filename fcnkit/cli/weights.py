@@ -4,6 +4,7 @@ import click
 
 from fcnkit.cli.arguments import (
     WEIGHTS,
+    Number,
     Pairs,
     check_stdout,
     exit_unless_proven,
@@ -142,7 +143,11 @@ def _transplant(net, weights, new_net, output, names, strict, as_json, force, in
 @click.argument("new_weights", type=WEIGHTS, metavar="NEW_WEIGHTS")
 @engine_options
 @click.option(
-    "--tolerance", type=float, default=1e-4, show_default=True, help="Largest relative difference."
+    "--tolerance",
+    type=Number(),
+    default=1e-4,
+    show_default=True,
+    help="Largest relative difference.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @shape_option

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from fcnkit.shape import Shape
+from fcnkit.shape import show as shape_text
 
 if TYPE_CHECKING:
     import numpy
@@ -72,7 +73,7 @@ def read(path: str | os.PathLike[str]) -> "numpy.ndarray":
         needed = math.prod(found.shape) * dtype.itemsize
         stored = os.fstat(file.fileno()).st_size - len(found.text)
         if stored != needed or len(found.shape) > 32:
-            shape = " x ".join(map(str, found.shape[:8]))
+            shape = shape_text(found.shape)
             raise ValueError(f"it has {stored:,} bytes of values, and {needed:,} for {shape}")
         values = np.frombuffer(file.read(), dtype)
     return values.reshape(found.shape, order="F" if found.fortran else "C")

@@ -14,7 +14,8 @@ from fcnkit.datasets.colours import Colour, read_colours, voc_palette
 from fcnkit.datasets.images import read_image
 from fcnkit.engines.engine import choose
 from fcnkit.errors import DatasetError
-from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.prototxt import NetOrPath
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.inference import heat, overlay
 from fcnkit.inference.heat import Window
 from fcnkit.inference.picture import Picture, beside
@@ -153,7 +154,7 @@ class Inferred:
 
 
 def infer(
-    net: Prototxt,
+    net: NetOrPath,
     weights: GivenWeights,
     image: "numpy.ndarray | str | os.PathLike[str]",
     *,
@@ -181,6 +182,7 @@ def infer(
     Raises NetError where the net has no such map, DatasetError where names,
     colours or means do not fit it, and as `fcnkit.inference.score_maps.scores` does.
     """
+    net = given_net(net)
     import numpy as np
 
     found = head(net, blob)

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from fcnkit.errors import NetError, PrototxtError
-from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.prototxt import NetOrPath, Prototxt
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.formats.schema import View
 from fcnkit.linting import checks, pairs, solvers, training
 from fcnkit.linting.findings import (
@@ -33,7 +34,8 @@ from fcnkit.plan import Offset
 from fcnkit.rewrites.align import align
 from fcnkit.shape import Shape
 from fcnkit.weights.matching import Match, match
-from fcnkit.weights.store import Weights
+from fcnkit.weights.store import Weights, WeightsOrPath
+from fcnkit.weights.store import given as given_weights
 
 
 class Check(NamedTuple):
@@ -102,9 +104,9 @@ KINDS = {
 
 
 def lint(
-    net: Prototxt,
-    weights: Weights | None = None,
-    solver: Prototxt | None = None,
+    net: NetOrPath,
+    weights: WeightsOrPath | None = None,
+    solver: NetOrPath | None = None,
     inputs: Mapping[str, Shape] | None = None,
     *,
     phase: str | None = None,
@@ -118,6 +120,9 @@ def lint(
 
     Raises NetError for an input blob that there is not.
     """
+    net = given_net(net)
+    solver = None if solver is None else given_net(solver)
+    weights = None if weights is None else given_weights(weights)
     found = _net_findings(
         net,
         _Beside(weights, solvers.view_of(solver) if solver else None, dict(inputs or {})),

@@ -13,7 +13,8 @@ from os.path import commonprefix
 from typing import NamedTuple
 
 from fcnkit.edits import Edit
-from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.prototxt import NetOrPath
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import canonical
 from fcnkit.nets.layers.strange_fields import not_understood
@@ -41,7 +42,7 @@ class _Chain(NamedTuple):
     links: tuple[Layer, ...]
 
 
-def fold(net: Prototxt, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
+def fold(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """Every BatchNorm, Scale and Bias that can be is part of the linear layer before it.
 
     That is a Convolution, a Deconvolution or an InnerProduct whose top only
@@ -52,6 +53,7 @@ def fold(net: Prototxt, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
 
     Raises NetError when the net cannot be built.
     """
+    net = given_net(net)
     work = states(net, inputs)
     why: dict[int, str] = {}
     chains = _agreed(work, [dict(_chains(work, known, why)) for known in work.each], why)

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from fcnkit.edits import Edit
 from fcnkit.errors import NetError
-from fcnkit.formats.prototxt import Prototxt, Style, Word, parse, render
+from fcnkit.formats.prototxt import NetOrPath, Prototxt, Style, Word, parse, render
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Graph, Layer, build, graphs
 from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.table import has_bias, of
@@ -61,7 +62,7 @@ def images_of(net: Prototxt) -> Images:
 
 
 def to_train(
-    net: Prototxt,
+    net: NetOrPath,
     *,
     ignore: int = 255,
     filler: str = "msra",
@@ -88,6 +89,7 @@ def to_train(
     Raises NetError when the net has not just one input, has no scores, or two
     of its outputs would have the same labels.
     """
+    net = given_net(net)
     if filler not in FILLERS:
         raise NetError(f'filler "{filler}": is not one of {", ".join(FILLERS)}')
     if net.root.all("layers"):

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 
 from fcnkit.edits import Edit
 from fcnkit.errors import NetError
-from fcnkit.formats.prototxt import Field, Prototxt, Style, literal
+from fcnkit.formats.prototxt import Field, NetOrPath, Prototxt, Style, literal
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.formats.schema import View, slots
 from fcnkit.nets.layers.old_names import FORK_WORDS, V1_TYPES
 from fcnkit.plan import Plan, Step
@@ -46,7 +47,7 @@ _SOLVERS = {
 }
 
 
-def upgrade(net: Prototxt) -> Plan:
+def upgrade(net: NetOrPath) -> Plan:
     """The net, or the solver, in Caffe 1.0's own words; unchanged if it is so already.
 
     V0 and V1 layers become V2 ones, net-level inputs an Input layer, the three
@@ -56,6 +57,7 @@ def upgrade(net: Prototxt) -> Plan:
     Raises NetError for a file that mixes `layer` and `layers` or that Caffe
     cannot upgrade, PrototxtError where a value is not what Caffe reads.
     """
+    net = given_net(net)
     if _is_solver(net):
         edits, steps = _solver(net)
     else:

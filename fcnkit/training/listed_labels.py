@@ -1,5 +1,6 @@
 """The labels that a net does not read as maps from an LMDB: of ImageData, HDF5Data and Datums."""
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -118,7 +119,7 @@ def _of_list(source: Source) -> "Iterator[tuple[str, numpy.ndarray | list[int]]]
         place = f"{source.path}:{number}: image {name}"
         if source.top == 0:
             yield place, _picture(source, f"{source.path}:{number}", source.folder / (root + name))
-        elif label.strip().lstrip("+-").isdecimal():
+        elif re.fullmatch(r"\s*[-+]?[0-9]{1,9}\s*", label):
             yield place, [int(label)]
         else:
             fact = f'"{line.strip()[:60]}" has no label at its end; write NAME NUMBER'

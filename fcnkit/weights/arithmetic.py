@@ -207,7 +207,7 @@ def _affine(links: Sequence[tuple], read: Read, channels: int) -> tuple:
     factors, summands = np.ones(channels), np.zeros(channels)
     for layer, affine in links:
         factor, summand = _link(
-            affine, lambda blob, layer=layer: _vector(read(layer, blob), channels)
+            layer, affine, lambda blob, layer=layer: _vector(read(layer, blob), channels)
         )
         factors, summands = factors * factor, summands * factor + summand
     return factors, summands
@@ -220,13 +220,18 @@ def _vector(blob: Blob, channels: int) -> "numpy.ndarray":
     return blob.array().reshape(-1).astype("f8")
 
 
-def _link(affine: Affine, vector: Callable) -> tuple:
+def _link(layer: str, affine: Affine, vector: Callable) -> tuple:
     """What one layer multiplies each channel by and adds to it; `vector` gives one of its blobs."""
     factor, summand = 1.0, 0.0
     count = vector(affine.divisor)[0] if affine.divisor is not None else 1.0
     share = 1 / count if count else 0.0
     if affine.variance is not None:
-        factor = (vector(affine.variance) * share + affine.eps) ** -0.5
+        spread = vector(affine.variance) * share + affine.eps
+        if (spread <= 0).any():
+            channel = int((spread <= 0).argmax())
+            fact = f"the variance of channel {channel} is {spread[channel] - affine.eps:g}"
+            raise WeightsError(f'layer "{layer}": {fact}, of which there is no root; train it anew')
+        factor = spread**-0.5
     if affine.mean is not None:
         summand = -vector(affine.mean) * share * factor
     if affine.factor is not None:

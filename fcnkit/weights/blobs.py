@@ -5,7 +5,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from fcnkit import notebook
 from fcnkit.errors import WeightsError, printable
@@ -153,6 +153,13 @@ class Blob:
             flat[at : at + len(piece)] = numpy.frombuffer(piece, numpy.uint8)
             at += len(piece)
         return flat.view(numpy.dtype(self.dtype).newbyteorder("<")).reshape(self.shape)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> "numpy.ndarray":
+        """What numpy.asarray makes of it: `array`, in another type where one is asked for."""
+        if copy is False:
+            raise ValueError("the values are in a file, and reading them makes a copy")
+        found = self.array()
+        return found if dtype is None else found.astype(dtype, copy=False)
 
     def pieces(self) -> Iterator[memoryview]:
         """The values' bytes in turn, as stored; each piece may be overwritten by the next.

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TypeAlias
 
 from fcnkit import files, notebook
 from fcnkit.edits import Edit, pieces
@@ -357,3 +358,19 @@ def _nearest(name: str, names: Iterable[str]) -> str:
 
 # What nets are run with: the path of a weights file, what one holds, or nothing.
 GivenWeights = Weights | str | os.PathLike[str] | None
+
+
+WeightsOrPath: TypeAlias = Weights | str | os.PathLike[str]
+
+
+def given(weights: WeightsOrPath) -> Weights:
+    """The weights themselves, or those of the file at this path.
+
+    Raises WeightsError as `open` does, and TypeError for what is neither.
+    """
+    if isinstance(weights, Weights):
+        return weights
+    if isinstance(weights, str | os.PathLike):
+        return open(weights)
+    kind = type(weights).__name__
+    raise TypeError(f"weights are Weights or a path, not {kind}; give fk.weights(...)")

@@ -18,7 +18,8 @@ from fcnkit.weights import arithmetic, fillers
 from fcnkit.weights.blobs import Blob, Lazy, reshaped, zeros
 from fcnkit.weights.blobs import blob as as_blob
 from fcnkit.weights.matching import LayerMatch, Match, match
-from fcnkit.weights.store import Weights
+from fcnkit.weights.store import Weights, WeightsOrPath
+from fcnkit.weights.store import given as given_weights
 
 __all__ = ["Match", "LayerMatch", "match", "transplant", "transposed"]
 
@@ -30,7 +31,7 @@ class Moving(Protocol):
     def moves(self) -> Sequence[Move]: ...
 
 
-def transplant(plan: Moving, weights: Weights) -> Weights:
+def transplant(plan: Moving, weights: WeightsOrPath) -> Weights:
     """The weights that the plan's net takes: every move carried out, the rest as it was.
 
         old = fk.weights("net.caffemodel")
@@ -44,6 +45,7 @@ def transplant(plan: Moving, weights: Weights) -> Weights:
     Raises WeightsError when a source layer is not in the file, when it has
     another number of blobs than the moves take, or when counts differ.
     """
+    weights = given_weights(weights)
     _check_belongs(plan, weights)
     targets: dict[str, list[Move]] = {}
     for move in plan.moves:
