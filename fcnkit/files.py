@@ -41,11 +41,11 @@ def atomic(path: str | os.PathLike[str], *, force: bool = False, size: int = 0) 
     Raises OutputError when the target exists and `force` is not given, or when
     the system refuses (no folder, no permission, no space).
     """
-    target = Path(os.path.realpath(path))
     try:
+        target = Path(os.path.realpath(path))
         _permit(path, target, force)
         handle, temporary = _begun(target)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError for a name with a zero byte
         raise _refusal(path, error) from None
     try:
         with os.fdopen(handle, "w+b") as file:
@@ -167,10 +167,10 @@ def _permit(path: str | os.PathLike[str], target: Path, force: bool) -> None:
         raise OutputError(f"{path}: exists; give another name, or --force to overwrite it")
 
 
-def _refusal(path: str | os.PathLike[str], error: OSError) -> OutputError:
+def _refusal(path: str | os.PathLike[str], error: OSError | ValueError) -> OutputError:
     if isinstance(error, OutputError):
         return error
-    return OutputError(f"{path}: cannot be written: {error.strerror or error}")
+    return OutputError(f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}")
 
 
 def _own(handle: int, target: Path) -> None:

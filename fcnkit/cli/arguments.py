@@ -192,7 +192,7 @@ def show_json(value: object) -> None:
 
 def holds_weights(name: str) -> bool:
     """Whether this is a weights file and no net, by its first bytes: a net is text."""
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         if stat.S_ISREG(os.stat(name).st_mode):
             with open(name, "rb") as file:
                 return not is_text(file.read(512))

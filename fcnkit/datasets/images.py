@@ -77,8 +77,9 @@ def opened(path: str | os.PathLike[str] | BinaryIO, place: str = "") -> "Iterato
     ):
         try:
             with warnings.catch_warnings():
-                # Of twice Pillow's limit it makes an error; below that, large is just large.
-                warnings.simplefilter("ignore", images.DecompressionBombWarning)
+                # Of twice Pillow's limit it makes an error; below that, large is just large.  What
+                # else it warns of either matters, and it raises, or does not.
+                warnings.simplefilter("ignore")
                 with images.open(path, formats=_FORMATS) as image:
                     yield image
         except images.DecompressionBombError:

@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeAlias, cast
 from fcnkit import files
 from fcnkit.edits import Edit, arrange, splice
 from fcnkit.errors import PrototxtError
+from fcnkit.foreign import reason
 from fcnkit.formats.spans import BOM, GAP, Field, Source, edited, fields
 
 
@@ -105,8 +106,8 @@ def read(path: str | os.PathLike[str], name: str | None = None) -> Prototxt:
     """
     try:
         data = Path(path).read_bytes()
-    except OSError as error:
-        raise PrototxtError(f"{path}: cannot be read: {error.strerror}; check the name") from error
+    except (OSError, ValueError) as error:  # ValueError for a name with a zero byte
+        raise PrototxtError(f"{path}: cannot be read: {reason(error)}; check the name") from error
     return parse(data.decode("utf-8", "surrogateescape"), name or str(path))
 
 

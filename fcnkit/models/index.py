@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fcnkit.errors import ModelError, printable
-from fcnkit.foreign import json_of
+from fcnkit.foreign import json_of, reason
 from fcnkit.models.address import check_address
 
 INDEX = "models.json"
@@ -97,9 +97,9 @@ def read(place: str, timeout: float) -> tuple[Model, ...]:
     try:
         with open(path, "rb") as file:
             data = file.read(_LONGEST + 1)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError for a name with a zero byte
         raise ModelError(
-            f"{path}: cannot be read: {error.strerror}; name a folder that has one"
+            f"{path}: cannot be read: {reason(error)}; name a folder that has one"
         ) from None
     return parse(_text(data, str(path)), str(path), lambda file: str(path.with_name(file)))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fcnkit.datasets import databases
 from fcnkit.datasets.images import opened
 from fcnkit.errors import DatasetError, NetError
-from fcnkit.foreign import refusing
+from fcnkit.foreign import reason, refusing
 from fcnkit.formats import datum
 from fcnkit.libraries import load
 from fcnkit.nets.graph import Graph, Layer, Top
@@ -130,8 +130,8 @@ def _lines(source: Source) -> Iterable[str]:
     try:
         with open(source.path, encoding="utf-8", errors="surrogateescape") as file:
             return file.readlines()
-    except OSError as error:
-        fact = f"cannot be read: {error.strerror}; name a list that exists"
+    except (OSError, ValueError) as error:  # ValueError for a name with a zero byte
+        fact = f"cannot be read: {reason(error)}; name a list that exists"
         raise _refused(source, str(source.path), fact) from None
 
 

@@ -21,6 +21,7 @@ from typing import TypeAlias
 from fcnkit import files, notebook
 from fcnkit.edits import Edit, pieces
 from fcnkit.errors import WeightsError
+from fcnkit.foreign import reason
 from fcnkit.formats import caffemodel, hdf5, npz, signature, solverstate
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.formats.caffemodel import CaffemodelLayout
@@ -62,8 +63,10 @@ def open(path: str | os.PathLike[str]) -> "Weights":
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise WeightsError(f"{name}: is not a file; name the caffemodel itself")
         source = _opened(name)
-    except OSError as error:
-        raise WeightsError(f"{name}: cannot be read: {error.strerror}; check the name") from error
+    except WeightsError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError for a name with a zero byte
+        raise WeightsError(f"{name}: cannot be read: {reason(error)}; check the name") from error
     head = os.pread(source.file, 8, 0)
     for magic, kind, read in (
         (hdf5.MAGIC, "hdf5", containers.read_hdf5),

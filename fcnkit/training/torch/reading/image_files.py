@@ -5,7 +5,7 @@ from types import ModuleType
 import numpy as np
 
 from fcnkit.engines.torch.layers.site import refusal
-from fcnkit.foreign import refusing
+from fcnkit.foreign import reason, refusing
 from fcnkit.nets.graph import Layer
 
 AS_IT_IS, COLOUR, GRAY = "UNCHANGED", "COLOR", "GRAYSCALE"
@@ -25,8 +25,8 @@ def opened(layer: Layer, path: str, mode: str, size: tuple[int, int] | None) -> 
     """
     try:
         data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise refusal(layer, f"its image {path} cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # ValueError for a name with a zero byte
+        raise refusal(layer, f"its image {path} cannot be read: {reason(error)}") from None
     picture = _read(layer, path, data, mode)
     return _planes(
         layer, path, picture if size is None else _cv2(layer).resize(picture, size[::-1])
