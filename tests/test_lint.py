@@ -572,6 +572,7 @@ def test_every_check_and_every_fault_of_the_file_has_a_case():
     apart = {"v0", "a-solver", "a-label-map", "not-a-net"}
     apart |= {"loss-rate", "untrained", "weights-shape", "unused-weights", "zero-deconvolution"}
     apart |= {"parted", "scaled-labels"}  # tests/test_lint_pairs.py has those
+    apart |= {"overwritten-gradient", "overwritten-share"}  # tests/test_lint_learning.py has those
     apart |= {check.name for check in solvers.CHECKS}  # tests/test_lint_solvers.py has those
     assert {case.name for case in CASES} | apart == set(KINDS)
     assert {check.name for check in CHECKS} < set(KINDS)

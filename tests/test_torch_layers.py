@@ -1,4 +1,7 @@
-"""Every layer type on PyTorch against real Caffe: values, and gradients of data and parameters."""
+"""Every layer type on PyTorch against real Caffe: values, and gradients of data and parameters.
+
+Two passes are made, as iter_size does, so that what is added up is compared and what is not.
+"""
 
 import zlib
 from typing import NamedTuple
@@ -11,6 +14,7 @@ from fcnkit.engines.caffe import Question
 from fcnkit.formats import prototxt
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import State, build
+from fcnkit.nets.layers.table import of as of_type
 from fcnkit.nets.layers.windows import Spatial
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.weights import store
@@ -19,7 +23,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip insta
 
 from fcnkit.engines.torch.layers import windows  # noqa: E402
 
-VALUES, GRADIENTS = 1e-4, 1e-3
+VALUES, GRADIENTS, PASSES = 1e-4, 1e-3, 2
 TEST, TRAIN = State(), State("TRAIN")
 
 
@@ -206,6 +210,27 @@ NORMAL = [
     of("Scale", "scale_param", "axis: 2 num_axes: 1 bias_term: true"),
     of("Scale", "scale_param", "axis: 0 num_axes: -1"),
     of("Scale", "scale_param", "num_axes: 0"),
+    *(
+        of("Scale", "scale_param", param, shape, name=f"Scale {param} of {shape}")
+        for param in (
+            "bias_term: true",
+            "axis: 0 num_axes: 1",
+            "axis: 2 num_axes: 1",
+            "num_axes: 0",
+        )
+        for shape in ((1, 6, 4, 3), (1, 1, 4, 3), (1, 6, 1, 1), (1, 1, 1, 1), (2, 1, 1, 1))
+    ),
+    of(
+        "Scale", "scale_param", "axis: 1 num_axes: -1", (1, 6, 4, 3), name="a factor of each number"
+    ),
+    of("Scale", "scale_param", "axis: 1 num_axes: -1", (2, 6, 4, 3), name="one for both images"),
+    of(
+        "Scale", "scale_param", "axis: 0 bias_term: true", (1, 6), bottoms="x z", z=(1, 6), name="z"
+    ),
+    *(
+        of(kind, "", "", (1, 6, 4, 3), name=f"{kind} of one image")
+        for kind in ("Bias", "PReLU", "BatchNorm")
+    ),
     of("Scale", "scale_param", "axis: 0 bias_term: true", bottoms="x z", z=(2, 6)),
     of("Bias", "", ""),
     of("Bias", "bias_param", "axis: -2 num_axes: 2"),
@@ -540,7 +565,17 @@ def ours(posed, state):
 
     net = Net(shapes_of(build(posed.net, state)), posed.weights)
     asked = View("NetParameter", posed.net.root).get("force_backward")
-    return learned(net, posed.inputs, force=asked)
+    found = learned(net, posed.inputs, force=asked, passes=PASSES)
+    return found._replace(params=as_added(net.graph, found.params))
+
+
+def as_added(graph, params):
+    """The gradients as Caffe adds them up: of what it overwrites, that of the last pass alone."""
+    sizes = shapes_of(graph)
+    for layer in graph.layers:
+        if of_type(layer).overwrites(layer, sizes.bottoms(layer)):
+            params[layer.name][0] /= PASSES  # all passes are alike
+    return params
 
 
 def compared(case, found, answer):
@@ -595,7 +630,7 @@ def test_a_product_of_many_weights_is_caffes_convolution(caffe, monkeypatch):
     real = windows._product
     monkeypatch.setattr(windows, "_product", lambda *given: products.append(given) or real(*given))
     compare(HEAVY, caffe)
-    assert len(products) == len(HEAVY) + 1
+    assert len(products) == PASSES * (len(HEAVY) + 1)
 
 
 def test_only_many_weights_and_few_windows_are_a_product():
@@ -611,7 +646,9 @@ def compare(cases, caffe):
     asked = [posed(case) for case in cases]
     answers = caffe.ask(
         [
-            Question("gradients", each.net, each.weights, each.inputs, None, case.state)
+            Question(
+                "gradients", each.net, each.weights, each.inputs, None, case.state, passes=PASSES
+            )
             for case, each in zip(cases, asked, strict=True)
         ]
     )

@@ -1,6 +1,6 @@
 """The command `fcn`: makes an FCN, its solver and its first weights."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import click
 from fcnkit.cli.arguments import (
     WEIGHTS,
     Classes,
+    encodable,
     load_net,
     plan_options,
     shape_option,
@@ -208,24 +209,49 @@ def fcn(
             "images": images,
             "bias_rate": BIAS_RATE if bias_rate is None else bias_rate,
         }
-        texts = _texts(plan, how, cpu, kind)
+        trained = _trained(plan, how)
+        texts = _texts(plan, trained, cpu, kind)
     folder = Path(output) if output else None
     outputs = _outputs(plan, texts, folder, weights) if folder else []
     # The authors' solvers put snapshots into a folder, without which Caffe does not start.
     write_all(outputs, force=force, folder=folder / "snapshot" if folder and berkeley else folder)
     show_plan(plan, diff=diff, as_json=as_json)
     say_written(outputs, as_json or diff)
+    for line in _of_training(trained, texts) if not berkeley else ():
+        click.echo(encodable(line), err=True)
 
 
-def _texts(plan: Plan, how: Mapping[str, Any], cpu: bool, kind: str) -> dict[str, Prototxt]:
-    from fcnkit.rewrites.to_train import solver, to_train
+_TRAINED = "train_val.prototxt"
+
+
+def _trained(plan: Plan, how: Mapping[str, Any]) -> Plan:
+    from fcnkit.rewrites.to_train import to_train
 
     zero = {move.layer for move in plan.moves if move.how == "zero"}
+    return to_train(plan.net, zero=zero, **how)
+
+
+def _texts(plan: Plan, trained: Plan, cpu: bool, kind: str) -> dict[str, Prototxt]:
+    from fcnkit.formats.prototxt import parse
+    from fcnkit.rewrites.to_train import solver
+
     return {
         "deploy.prototxt": plan.net,
-        "train_val.prototxt": to_train(plan.net, zero=zero, **how).net,
-        "solver.prototxt": solver("train_val.prototxt", kind=kind, cpu=cpu, style=plan.net.style),
+        _TRAINED: parse(trained.net.text, _TRAINED),
+        "solver.prototxt": solver(_TRAINED, kind=kind, cpu=cpu, style=plan.net.style),
     }
+
+
+def _of_training(trained: Plan, texts: Mapping[str, Prototxt]) -> Iterator[str]:
+    """What is to be known of the net to train beside the plan, which is of the deployed one."""
+    from fcnkit.linting.walk import lint
+
+    for step in trained.steps:
+        if step.verb == "change":
+            yield f'{_TRAINED}: layer "{step.layer}": {step.what}; {step.why}'
+    for one in lint(texts[_TRAINED], solver=texts["solver.prototxt"], phase="TRAIN"):
+        if one.name == "overwritten-gradient":
+            yield str(one)
 
 
 def _berkeley_texts(

@@ -37,7 +37,7 @@ class Question(NamedTuple):
     "params" (the parameter blobs of every layer: arrays, or shapes where
     `values` is False), "gradients" (Gradients) or "load" (nothing but whether
     it loads).  `inputs` holds an array, or for all but "run" and "gradients" a
-    shape, per input blob.
+    shape, per input blob.  Gradients are those of `passes` passes, as iter_size makes them.
     """
 
     action: str
@@ -48,15 +48,16 @@ class Question(NamedTuple):
     state: State = TEST
     values: bool = True
     seed: int = 1
+    passes: int = 1
 
 
 class Gradients(NamedTuple):
-    """One pass forward and backward: the outputs,
+    """One pass forward and backward, or several: the outputs of the last,
     the loss's gradients, and the parameters after it.
 
     `inputs` has the gradient of each input blob, 0 where Caffe makes none
-    (`force_backward: true` in the net asks for it); `params` those of each
-    layer's parameters, `values` the parameters themselves.
+    (`force_backward: true` in the net asks for it), in the last pass; `params` those of each
+    layer's parameters, of all passes, `values` the parameters themselves.
     """
 
     outputs: dict[str, Any]
@@ -224,6 +225,7 @@ def _posed(questions: Sequence[Question], top: Path) -> list[dict[str, Any]]:
                 "stages": list(question.state.stages),
                 "values": question.values,
                 "seed": question.seed,
+                "passes": question.passes,
             }
         )
     return posed

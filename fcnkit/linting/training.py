@@ -228,6 +228,11 @@ def shared_shape(seen: Seen) -> Iterator[Hit]:
                 )
 
 
+def shared_names(layer: Layer) -> list[str]:
+    """The names of a layer's parameters, "" for one that is not shared."""
+    return _shared(layer)[0]
+
+
 def _shared(layer: Layer) -> tuple[list[str], list[bool]]:
     """The names of a layer's parameters, and whether only their counts must agree."""
     if layer.view.message_name == "V1LayerParameter":

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from fcnkit.errors import NetError, PrototxtError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import View
-from fcnkit.linting import checks, pairs, solvers, training
+from fcnkit.linting import checks, learning, pairs, solvers, training
 from fcnkit.linting.findings import (
     ERROR,
     NOTE,
@@ -70,6 +70,8 @@ CHECKS = (
     Check("parted", WARNING, pairs.parted),
     Check("scaled-labels", WARNING, pairs.scaled_labels),
     Check("loss-rate", WARNING, training.loss_rate),
+    Check("overwritten-gradient", WARNING, learning.overwritten),
+    Check("overwritten-share", WARNING, learning.overwritten_share),
     Check("untrained", WARNING, training.untrained),
     Check("weights-shape", ERROR, training.weights_shape),
     Check("shared-shape", ERROR, training.shared_shape),

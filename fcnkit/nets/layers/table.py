@@ -71,7 +71,8 @@ _CAFFE = (
         "HDF5Data", Trait.SOURCE, "hdf5_data_param", sources.unsaid, tops=(1, MANY), **_UNSAID
     ),
     LayerType(
-        "Parameter", Trait.SOURCE, "parameter_param", normal.parameter, normal.parameter, **_IN
+        "Parameter", Trait.SOURCE, "parameter_param", normal.parameter, normal.parameter,
+        overwrites=normal.parameter_overwrites, **_IN
     ),
     LayerType(
         "Python", Trait.OPAQUE, "python_param", sources.unsaid, bottoms=(0, MANY), tops=(0, MANY),
@@ -140,7 +141,8 @@ _CAFFE = (
     ),
     LayerType(
         "Scale", Trait.CHANNEL, "scale_param", normal.scale, normal.scale_blobs, bottoms=(1, 2),
-        affine=normal.scale_affine, keeps_zero=normal.scale_of_zero, **_SAME
+        affine=normal.scale_affine, keeps_zero=normal.scale_of_zero,
+        overwrites=normal.scale_overwrites, **_SAME
     ),
     LayerType(
         "Bias", Trait.CHANNEL, "bias_param", normal.bias, normal.bias_blobs, bottoms=(1, 2),
