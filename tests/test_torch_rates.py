@@ -9,6 +9,7 @@ from fcnkit.formats import prototxt
 pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'fcnkit[torch]'")
 
 from fcnkit.training.torch.solving.rates import Point, Rates  # noqa: E402
+from fcnkit.training.torch.solving.snapshot import read_state  # noqa: E402
 
 POLICIES = {
     "fixed": "",
@@ -47,6 +48,33 @@ def test_they_are_what_caffe_displays(caffe, tmp_path, policy):
     expected = rates_of(log_of(caffe, tmp_path))
     assert len(expected) == 12 and displayed(text) == expected
     assert policy == "fixed" or len(set(expected.values())) > 2
+
+
+# The gradient is 1 and the momentum 0, so that the history is the rate.
+ONE = """net_param {
+layer { name: "p" type: "Parameter" top: "p" parameter_param { shape { dim: 1 } } }
+layer { name: "loss" type: "Reduction" bottom: "p" top: "loss" loss_weight: 1 } }
+"""
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_they_are_caffes_to_the_last_bit(caffe, tmp_path, policy):
+    text = solver(policy, POLICIES[policy]).replace("12", "31")
+    save = 'snapshot: 1 snapshot_prefix: "s" solver_mode: CPU\n'
+    (tmp_path / "solver.prototxt").write_text(ONE + text + save)
+    log_of(caffe, tmp_path)
+    rates, at = Rates(prototxt.parse(text)), Point(0, 0)
+    for number in range(31):
+        at = Point(number, rates.step(Point(number, at.step)))
+        (history,) = read_state(tmp_path / f"s_iter_{number + 1}.solverstate").history
+        assert rates.rate(at) == float(history[0]), number
+
+
+@pytest.mark.parametrize("more, rate", [("poly max_iter: 2 power: 0.5", "nan"), ("sigmoid", 0.0)])
+def test_rates_past_the_end_of_a_formula_are_no_error(more, rate):
+    policy, _, fields = more.partition(" ")
+    text = f'base_lr: 1 lr_policy: "{policy}" gamma: 9 stepsize: 900 {fields}'
+    assert str(Rates(prototxt.parse(text)).rate(Point(3, 0))) == str(rate)
 
 
 def test_a_step_is_one_an_iteration_and_never_back():
