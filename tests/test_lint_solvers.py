@@ -200,6 +200,8 @@ CASES = [
 APART = [
     ("endless-poly", 'base_lr: 1 lr_policy: "poly" power: 1', "divides by max_iter"),
     ("rate-zero", 'lr_policy: "fixed" max_iter: 5', "base_lr is 0"),
+    ("state-level", f"base_lr: 1 {FIXED}train_state {{ level: 3 }}", "start it with -level 3"),
+    ("no-iterations", f"base_lr: 1 {FIXED}max_iter: 0", "no iteration is made"),
     ("test-words", f'train_net: "a" base_lr: 1 {FIXED}test_iter: 3', "for no test_net"),
 ]
 EACH = pytest.mark.parametrize("case", CASES, ids=[f"{one.name}{n}" for n, one in enumerate(CASES)])

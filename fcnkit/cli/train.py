@@ -177,7 +177,7 @@ def train(
         sequence.check_weights(found)
     for stage in found:
         _say_weights(stage)
-    for doubt in sequence.doubts(found):
+    for doubt in sequence.check_words(found):
         _say(f"warning: {doubt}")
     if dry_run:
         for stage in found:
@@ -327,6 +327,9 @@ def _stopping(displays, trainer: str, count: int) -> None:
 
 def _ended(event, stage) -> None:
     run, last = stage.recipe.run, event.snapshot
+    if event.done and last is None:
+        click.echo(f"{stage.folder}: trained 0 iterations, as max_iter asks; nothing is saved")
+        return
     if event.done:
         click.echo(
             f"{stage.folder}: trained {last.iteration} iterations; {last.weights}; {run.curve}"

@@ -216,6 +216,23 @@ def untested(solver: View) -> Iterator[Wrong]:
         yield solver.field("test_interval"), f"{fact} never tests; {remedy}"
 
 
+def level(solver: View) -> Iterator[Wrong]:
+    """a level of train_state, in place of which `caffe train` takes that of its -level flag"""
+    state = solver.view("train_state")
+    if state.get("level"):
+        fact = f"train_state has level {state.get('level')}, which `caffe train` replaces by its"
+        remedy = f"start it with -level {state.get('level')}, as `fcnkit train` does"
+        yield state.field("level"), f"{fact} -level flag, 0 unless it is given; {remedy}"
+
+
+def no_iterations(solver: View) -> Iterator[Wrong]:
+    """a max_iter of 0 where nothing is tested either: no iteration is made"""
+    idle = solver.has("max_iter") and solver.get("max_iter") <= 0 and not solver.list("test_iter")
+    if idle and solver.get("lr_policy") != "poly":
+        fact = f"max_iter is {solver.get('max_iter')}, so that no iteration is made"
+        yield solver.field("max_iter"), f"{fact}; set it"
+
+
 # ---- all of them
 
 
@@ -241,6 +258,8 @@ CHECKS = (
     Check("two-train-nets", ERROR, two_nets),
     Check("test-words", ERROR, test_words),
     Check("untested", WARNING, untested),
+    Check("state-level", WARNING, level),
+    Check("no-iterations", WARNING, no_iterations),
 )
 
 

@@ -4,13 +4,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fcnkit.errors import OutputError, WeightsError
-from fcnkit.linting import pairs
+from fcnkit.errors import NetError, OutputError, WeightsError
+from fcnkit.formats.schema import View
+from fcnkit.linting import solvers
+from fcnkit.linting.findings import ERROR, FORKS, Finding
 from fcnkit.linting.seen import Seen
+from fcnkit.linting.walk import lint
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.training import databases_fit, train
 from fcnkit.training.recipe import Options, Recipe, recipe
+from fcnkit.training.trainers import Caffe
 from fcnkit.training.weighting import check_resumed, weighted
 from fcnkit.weights import store
 
@@ -93,14 +97,45 @@ def check(
         databases_fit.check(stage.recipe, on_database, on_warning)
 
 
-def doubts(found: Sequence[Stage]) -> Iterator[str]:
-    """What parts images from labels in the nets of the stages, each once, as lint says it."""
-    said = set[str]()
-    for graph in (graph for stage in found for net in stage.recipe.nets for graph in net.graphs()):
-        seen = Seen(graph, shapes_of(graph, refuse=lambda name, error: None))
-        for hit in (*pairs.parted(seen), *pairs.scaled_labels(seen)):
-            said.add(f'layer "{hit.layer.name}": {hit.text}')
-    yield from sorted(said)
+def check_words(found: Sequence[Stage]) -> list[str]:
+    """Caffe refuses no solver and no net of the stages; what lint warns of in them, each once.
+
+    Raises NetError with what it refuses.  Where Caffe itself trains, it may be a fork
+    that has the fields and types that BVLC's lacks, and these are warnings.
+    """
+    said: dict[str, None] = {}
+    for stage in found:
+        caffe = isinstance(stage.recipe.trainer, Caffe)
+        said |= dict.fromkeys(_ignored(stage.recipe))
+        for one in _findings(stage.recipe):
+            if one.level == ERROR and not (caffe and FORKS in one.text):
+                raise NetError(f"{one.path}:{one.line}: {one.text} [{one.name}]")
+            if one.level == ERROR or one.name in _DOUBTS:
+                said[f"{one.path}:{one.line}: {one.text}"] = None
+    return [*said]
+
+
+# What a training is not to begin with unsaid; other warnings of lint are of style, or of files.
+_DOUBTS = {
+    *("parted", "scaled-labels", "overwritten-gradient", "overwritten-share"),
+    *(each.name for each in solvers.CHECKS if each.name != "state-level"),
+}
+
+
+def _findings(made: Recipe) -> Iterator[Finding]:
+    for each in made.nets:
+        yield from lint(each.net, solver=made.solver, states=each.states)
+
+
+def _ignored(made: Recipe) -> Iterator[str]:
+    """What PyTorch does not do of what the solver or a net says."""
+    if isinstance(made.trainer, Caffe):
+        return
+    views = [made.view, *(View("NetParameter", each.net.root) for each in made.nets)]
+    for view in (view for view in views if view.get("debug_info")):
+        field = view.field("debug_info")
+        place = f"{field.source.path}:{field.line}: " if field else ""
+        yield f"{place}debug_info: PyTorch shows no layer's values; leave it out, or use Caffe"
 
 
 def check_weights(found: Sequence[Stage]) -> None:

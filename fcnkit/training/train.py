@@ -42,7 +42,10 @@ class Begun:
 
 @dataclass(frozen=True)
 class Ended:
-    """Caffe has ended as it should; `done` is False where it was asked to stop."""
+    """Caffe has ended as it should; `done` is False where it was asked to stop before its end.
+
+    There is no snapshot where it stopped before the first one, or had nothing to do.
+    """
 
     snapshot: Snapshot | None
     done: bool
@@ -120,7 +123,7 @@ def train(
             )
             yield from _listened(recipe, begin, handle, kept, on_signal)
     last, _ = run.newest()
-    yield Ended(last, last is not None and last.iteration >= recipe.iterations)
+    yield Ended(last, (last.iteration if last else 0) >= recipe.iterations)
 
 
 @contextmanager
