@@ -401,6 +401,40 @@ LOSSES = [
     accuracy("ignore_label: 0", classes=1, name="Accuracy of nothing"),
 ]
 
+# Numbers that lie on the corner of a function, and equal ones: which way the gradient goes there
+# is another thing in every library, and in PyTorch from one release to the next.
+CORNERS = [
+    *(of(kind, "", "", values="whole", name=f"{kind} at 0") for kind in ("ReLU", "PReLU", "ELU")),
+    of("ReLU", "relu_param", "negative_slope: 0.1", values="whole", name="a leaky ReLU at 0"),
+    *(
+        of("Clip", "clip_param", f"min: {low} max: {high}", values="whole", name=f"{low} to {high}")
+        for low, high in ((-1, 2), (0, 0), (0, 6), (-9, 9))
+    ),
+    of("AbsVal", "", "", values="whole", name="AbsVal at 0"),
+    of("Power", "power_param", "power: 2", values="whole", name="a square at 0"),
+    of("Reduction", "reduction_param", "operation: ASUM axis: 1", values="whole", name="ASUM at 0"),
+    pool("global_pooling: true", values="whole", name="the largest of equals"),
+    pool("kernel_size: 3 stride: 2 pad: 1", values="whole", name="padded, of equals"),
+    pool("kernel_size: 3 stride: 2 pad: 2", values="whole", name="much padded, of equals"),
+    pool("kernel_size: 2 stride: 2", tops="y m", out="y", values="whole", name="a mask of equals"),
+    *(
+        of(
+            "HingeLoss", "hinge_loss_param", f"norm: {norm}", (4, 5), values="whole",
+            bottoms="x label", label=(4,), out="", name=f"HingeLoss {norm} at its margin"
+        )
+        for norm in ("L1", "L2")
+    ),
+    *(
+        of(
+            "ContrastiveLoss", "contrastive_loss_param", f"margin: {margin} {more}", (9, 1),
+            values="whole", bottoms="x z label", label=(9,), classes=2, out="",
+            name=f"ContrastiveLoss of equals and at {margin} {more}"
+        )
+        for margin in (1, 2, 4)
+        for more in ("", "legacy_version: true")
+    ),
+]  # fmt: skip
+
 IP = "inner_product_param {{ num_output: 6 {} }}"
 NETS = [
     Case(
@@ -496,6 +530,7 @@ FAMILIES = {
     "normal": NORMAL,
     "rearranged": REARRANGED,
     "losses": LOSSES,
+    "corners": CORNERS,
     "nets": NETS,
 }
 
@@ -622,6 +657,28 @@ HEAVY = [
 @pytest.mark.parametrize("family", FAMILIES)
 def test_values_and_gradients_are_caffes(family, caffe):
     compare(FAMILIES[family], caffe)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_no_gradient_goes_by_what_clamp_does_on_its_bounds(share, caffe, monkeypatch):
+    class Clamped(torch.autograd.Function):
+        """clamp, with so much of the gradient on its bounds."""
+
+        @staticmethod
+        def forward(ctx, x, low, high):
+            ctx.share = ((x > low) & (x < high)) + share * ((x == low) | (x == high))
+            return real(x, low, high)
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * ctx.share, None, None
+
+    def clamp(x, min=-np.inf, max=np.inf):
+        return Clamped.apply(x, min, max)
+
+    real = torch.Tensor.clamp
+    monkeypatch.setattr(torch.Tensor, "clamp", clamp)
+    compare(CORNERS, caffe)
 
 
 def test_a_product_of_many_weights_is_caffes_convolution(caffe, monkeypatch):
