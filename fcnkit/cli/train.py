@@ -174,7 +174,7 @@ def train(
     if restart:
         sequence.check_restart(found, force=force)
     else:
-        sequence.check_weights(found)
+        sequence.check_runs(found)
     for stage in found:
         _say_weights(stage)
     for doubt in sequence.check_words(found):
@@ -252,7 +252,7 @@ def _shown(stage, command) -> str:
 
 def _train(stage, restart: bool) -> None:
     """One stage is trained, or has been; the process ends with 130 where it was asked to stop."""
-    from fcnkit.training.train import Begun, Ended, finished, train
+    from fcnkit.training.train import Begun, Ended, Warned, finished, train
 
     recipe, name = stage.recipe, str(stage.folder)
     last = None if restart else finished(recipe.run, recipe.iterations)
@@ -269,6 +269,8 @@ def _train(stage, restart: bool) -> None:
                 displays.append(stack.enter_context(_begun(event, stage, weights)))
             elif isinstance(event, Ended):
                 end = event
+            elif isinstance(event, Warned):
+                displays[0].say(f"warning: {event.words}")
             else:
                 _follow(displays[0], event)
     _ended(end, stage)

@@ -10,6 +10,7 @@ from fcnkit.formats import schema
 from fcnkit.formats.prototxt import BOM, Field, Prototxt
 from fcnkit.formats.values import Slot, nearest
 from fcnkit.linting.messages import read_by, type_of
+from fcnkit.nets import solver_types
 from fcnkit.nets.layers.old_names import V1_TYPES
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
@@ -109,14 +110,8 @@ def _finding(file: Prototxt, alike: list[Fault]) -> Finding:
 # The strings that Caffe takes from a list, by message and field, and what they are.
 WORDS = {
     ("FillerParameter", "type"): ("filler", schema.FILLERS),
-    ("SolverParameter", "lr_policy"): (
-        "lr_policy",
-        ("fixed", "step", "exp", "inv", "multistep", "sigmoid", "poly"),
-    ),
-    ("SolverParameter", "type"): (
-        "solver",
-        ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam"),
-    ),
+    ("SolverParameter", "lr_policy"): ("lr_policy", solver_types.POLICIES),
+    ("SolverParameter", "type"): ("solver", solver_types.TYPES),
 }
 
 

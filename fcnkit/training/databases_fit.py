@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.datasets import databases
 from fcnkit.datasets.absent import Absent, absent
-from fcnkit.errors import NetError, error_text
+from fcnkit.errors import DatasetError, NetError, error_text
 from fcnkit.formats import datum
 from fcnkit.libraries import load
 from fcnkit.linting.seen import Seen
@@ -64,6 +64,18 @@ def check(
         _check_classes(graph, use, labels(use.path), on_warning)
     for graph in graphs:
         _check_listed(graph, recipe.run.folder, on_warning)
+
+
+def damage(recipe: Recipe) -> str:
+    """What is amiss with a database of the nets, "" where nothing is."""
+    graphs = (graph for trained in recipe.nets for graph in trained.graphs())
+    layers = (layer for graph in graphs for layer in graph.layers if _reads_lmdb(layer))
+    for path in dict.fromkeys(map(_source, layers)):
+        try:
+            databases.count(path)
+        except DatasetError as error:
+            return str(error)
+    return ""
 
 
 def _check_listed(graph: Graph, folder: Path, on_warning: Callable[[str], None]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fcnkit.errors import NetError, OutputError, WeightsError
+from fcnkit.formats import prototxt
 from fcnkit.formats.schema import View
 from fcnkit.linting import solvers
 from fcnkit.linting.findings import ERROR, FORKS, Finding
@@ -12,6 +13,7 @@ from fcnkit.linting.seen import Seen
 from fcnkit.linting.walk import lint
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.shapes import shapes_of
+from fcnkit.nets.solver_types import kind_of
 from fcnkit.training import databases_fit, train
 from fcnkit.training.recipe import Options, Recipe, recipe
 from fcnkit.training.trainers import Caffe
@@ -138,12 +140,26 @@ def _ignored(made: Recipe) -> Iterator[str]:
         yield f"{place}debug_info: PyTorch shows no layer's values; leave it out, or use Caffe"
 
 
-def check_weights(found: Sequence[Stage]) -> None:
-    """Every run that has begun goes on with the class weights that it has;
+def check_runs(found: Sequence[Stage]) -> None:
+    """Every run that has begun goes on with the type of solver and the class weights that it has;
     OutputError otherwise.
     """
     for stage in found:
+        _check_type(stage.recipe)
         check_resumed(stage.recipe)
+
+
+def _check_type(made: Recipe) -> None:
+    """What a snapshot remembers for each parameter is of one type of solver."""
+    run = made.run
+    if not run.snapshots() or not run.solver.exists():
+        return
+    had = kind_of(View("SolverParameter", prototxt.read(run.solver).root))
+    now = kind_of(made.view)
+    if had != now:
+        fact = f'{run.path}: was begun with the solver type "{had}", and is "{now}" now: what a'
+        remedy = f'set type: "{had}", or begin anew with --restart --force'
+        raise OutputError(f"{fact} snapshot remembers is of one type alone; {remedy}")
 
 
 def check_restart(found: Sequence[Stage], *, force: bool) -> None:
