@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from fcnkit.errors import NetError
-from fcnkit.linting.seen import Hit, Seen, rate_of
+from fcnkit.linting.seen import Hit, Seen, fills_zero, rate_of
 from fcnkit.linting.training import shared_names
-from fcnkit.nets.graph import Layer
-from fcnkit.nets.layers.table import of
+from fcnkit.nets.graph import Layer, Top
+from fcnkit.nets.layers.table import has_bias, is_loss, keeps_statistics, of
 from fcnkit.shape import Shape
 
 # ---- gradients of several passes
@@ -61,3 +61,116 @@ def _bottoms(seen: Seen, layer: Layer) -> list[Shape]:
         (top, (seen.batch or 2, seen.shapes.channels(top) or 2, 2, 2)) for top in layer.bottoms
     )
     return [seen.shapes.tops[top] or shape for top, shape in likely]
+
+
+# ---- what a net starts from
+
+
+def stays_zero(seen: Seen) -> Iterator[Hit]:
+    """layers that are 0 and stay so, unless weights that were not given bring their own"""
+    found = [*_still(seen)] if seen.trains and seen.weights is None else []
+    if found:
+        first, more = found[0], len(found) - 1
+        fact = f"it has no weight_filler, and all its weights are 0{like(more)}"
+        why = "whatever is learned, no gradient reaches them"
+        yield Hit(first, f"{fact}: {why}; start from weights, or give weight_fillers (msra)")
+
+
+def like(more: int) -> str:
+    """Words for the layers of which the same is to be said, beside the first."""
+    return f", as are those of {more} more layer{'s' * (more > 1)}" if more else ""
+
+
+def _still(seen: Seen) -> list[Layer]:
+    """The layers that start at zero, lead to a loss, and learn nothing however long it takes.
+
+    What learns once is zero no more, and lets others learn: that is followed to its end.
+    """
+    lead = _leading(seen)
+    empty = [layer for layer in seen.graph.layers if layer.index in lead and _empty(layer)]
+    still, biased = {layer.index for layer in empty}, set[int]()
+    while True:
+        zero = _zero(seen, still, biased)
+        heard = _heard(seen, still, zero)
+        woken = {each.index for each in empty if each.index in heard and not _reads(each, zero)}
+        woken &= {each.index for each in empty if rate_of(each, 0)}
+        more = {each.index for each in empty if each.index in heard and _learns_bias(each)}
+        if not woken & still and more <= biased:
+            return [each for each in empty if each.index in still and rate_of(each, 0)]
+        still, biased = still - woken, biased | more
+
+
+def _leading(seen: Seen) -> set[int]:
+    """The layers that a loss depends on."""
+    lead, tops = set[int](), set[Top]()
+    for layer in reversed(seen.graph.layers):
+        if is_loss(layer) or not tops.isdisjoint(layer.tops):
+            lead.add(layer.index)
+            tops.update(layer.bottoms)
+    return lead
+
+
+def _heard(seen: Seen, still: set[int], zero: set[Top]) -> set[int]:
+    """The layers whose tops have a gradient, while these are still zero."""
+    heard, tops = set[int](), set[Top]()
+    for layer in reversed(seen.graph.layers):
+        if is_loss(layer) or not tops.isdisjoint(layer.tops):
+            heard.add(layer.index)
+            if layer.index not in still and not (_is_relu(layer) and _reads(layer, zero)):
+                tops.update(layer.bottoms)
+    return heard
+
+
+def _zero(seen: Seen, still: set[int], biased: set[int]) -> set[Top]:
+    """The tops that are zero while these layers' weights are, and but for these their biases."""
+    zero: set[Top] = set()
+    for layer in seen.graph.layers:
+        begins = layer.index in still and layer.index not in biased and _without_bias(layer)
+        passes = layer.bottoms and of(layer).keeps_zero(layer)
+        if begins or passes and zero.issuperset(layer.bottoms):
+            zero.update(layer.tops)
+    return zero
+
+
+def _learns_bias(layer: Layer) -> bool:
+    return has_bias(layer) and bool(rate_of(layer, 1))
+
+
+def _empty(layer: Layer) -> bool:
+    """Whether its weights are 0; those of a Deconvolution are a finding of their own."""
+    kind = of(layer)
+    return kind.linear and not kind.spreads and fills_zero(layer)
+
+
+def _without_bias(layer: Layer) -> bool:
+    """Whether it adds nothing but zero to start with."""
+    filler = layer.param(of(layer).message).view("bias_filler")
+    return not has_bias(layer) or filler.get("type") == "constant" and not filler.get("value")
+
+
+def _reads(layer: Layer, tops: set[Top]) -> bool:
+    return layer.bottoms[:1] != () and layer.bottoms[0] in tops
+
+
+def _is_relu(layer: Layer) -> bool:
+    """Whether no gradient passes where its bottom is 0: no other type of Caffe's stops it there."""
+    return layer.type == "ReLU" and not layer.param("relu_param").get("negative_slope")
+
+
+def unmeasured(seen: Seen) -> Iterator[Hit]:
+    """a BatchNorm that trains with statistics that nobody measured, unless weights bring them"""
+    found = [layer for layer in seen.graph.layers if by_stored(seen, layer)]
+    if found and seen.weights is None:
+        more = like(len(found) - 1)
+        fact = f"use_global_stats is true, and its mean and variance are 0 to start with{more}"
+        field = found[0].param("batch_norm_param").field("use_global_stats")
+        remedy = "start from weights, or leave use_global_stats out"
+        yield Hit(found[0], f"{fact}: each value is divided by the root of eps; {remedy}", field)
+
+
+def by_stored(seen: Seen, layer: Layer) -> bool:
+    """Whether it is trained with the statistics that it has, and measures none."""
+    if not seen.trains or not keeps_statistics(layer):
+        return False
+    param = layer.param(of(layer).message)
+    return bool(param.knows("use_global_stats") and param.get("use_global_stats"))

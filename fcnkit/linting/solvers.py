@@ -231,7 +231,7 @@ CHECKS = (
     Check("rate-zero", WARNING, rate_zero),
     Check("rate-stays", WARNING, rate_stays),
     Check("step-order", WARNING, step_order),
-    Check("endless-poly", ERROR, endless_poly),
+    Check("endless-poly", WARNING, endless_poly),
     Check("momentum", ERROR, momentum),
     Check("two-solver-types", ERROR, two_types),
     Check("out-of-range", ERROR, out_of_range),

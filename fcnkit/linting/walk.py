@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 from fcnkit.errors import NetError, PrototxtError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import View
-from fcnkit.linting import checks, learning, pairs, solvers, training
+from fcnkit.linting import checks, learning, pairs, solvers, stored, training
 from fcnkit.linting.findings import (
     ERROR,
     NOTE,
@@ -73,6 +73,10 @@ CHECKS = (
     Check("loss-rate", WARNING, training.loss_rate),
     Check("overwritten-gradient", WARNING, learning.overwritten),
     Check("overwritten-share", WARNING, learning.overwritten_share),
+    Check("stays-zero", NOTE, learning.stays_zero),
+    Check("unmeasured", NOTE, learning.unmeasured),
+    Check("stored-statistics", WARNING, stored.statistics),
+    Check("raw-weights", ERROR, stored.raw_weights),
     Check("untrained", WARNING, training.untrained),
     Check("weights-shape", ERROR, training.weights_shape),
     Check("shared-shape", ERROR, training.shared_shape),

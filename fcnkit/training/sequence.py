@@ -112,7 +112,8 @@ def check_words(found: Sequence[Stage]) -> list[str]:
         for one in _findings(stage.recipe):
             if one.level == ERROR and not (caffe and FORKS in one.text):
                 raise NetError(f"{one.path}:{one.line}: {one.text} [{one.name}]")
-            if one.level == ERROR or one.name in _DOUBTS:
+            from_nothing = one.name in _FROM_NOTHING and not (stage.given or stage.before)
+            if one.level == ERROR or one.name in _DOUBTS or from_nothing:
                 said[f"{one.path}:{one.line}: {one.text}"] = None
     return [*said]
 
@@ -122,6 +123,10 @@ _DOUBTS = {
     *("parted", "scaled-labels", "overwritten-gradient", "overwritten-share"),
     *(each.name for each in solvers.CHECKS if each.name != "state-level"),
 }
+
+
+# And where it begins without weights.
+_FROM_NOTHING = ("stays-zero", "unmeasured", "unfilled-deconvolution")
 
 
 def _findings(made: Recipe) -> Iterator[Finding]:

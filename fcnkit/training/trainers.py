@@ -17,6 +17,7 @@ bfloat16, of 7, between layers too.
 """
 _MEMORY = "the GPU's memory is full: train on smaller images, or on another GPU"
 
+_RAW = "these are NVCaffe's raw weights: make a caffemodel that this Caffe reads: `fcnkit convert`"
 _OTHER_HISTORY = (
     "the snapshot is of a net with other parameters: give it the layers that it had, or begin anew "
     "with --restart"
@@ -50,6 +51,7 @@ class Caffe:
         ("driver version is insufficient", "update the GPU's driver, or train with --cpu"),
         ("out of memory", _MEMORY),
         (NO_MODULE, FIND_MODULE),
+        ("count_ == proto.data_size()", _RAW),
         ("Incorrect length of history blobs", _OTHER_HISTORY),
     )
 
