@@ -202,6 +202,27 @@ def test_weights_and_what_has_none_of_its_layers(net, train, tmp_path):
     assert not np.any(store.open(net / "b" / "fcn_iter_90.caffemodel")["score"][0].array())
 
 
+def test_several_weights_go_one_over_the_other(net, train, tmp_path):
+    (net / "solver.prototxt").write_text(SOLVER.replace("0.05", "0"))
+    files = [tmp_path / "one.caffemodel", tmp_path / "two.caffemodel", tmp_path / "a,b.caffemodel"]
+    for number, file in enumerate(files):
+        values = [np.full((3, 3, 1, 1), number + 1.0), np.full(3, number + 1.0)]
+        store.create().put("score", values).save(file)
+    done = train(net, "--weights", f"{files[0]},{files[1]}", "--iterations", 3)
+    assert f"starts from {files[0]}, {files[1]}" in done.stderr and done.exit_code == 0
+    assert (final(net, 3) == 2).all()
+    done = train(net, "--weights", f"{files[1]},{files[0]}", "--iterations", 3, "--run", "b")
+    assert (store.open(net / "b" / "fcn_iter_3.caffemodel")["score"][0].array() == 1).all()
+    done = train(net, "--weights", files[2], "--run", "c")
+    assert done.exit_code == 2 and "takes a comma for the end of a name" in done.stderr
+
+
+def test_a_solver_state_is_no_weights(net, train):
+    train(net, "--iterations", 30)
+    done = train(net, "--weights", net / "run" / "fcn_iter_30.solverstate", "--run", "b")
+    assert done.exit_code == 2 and "name the caffemodel beside it" in done.stderr
+
+
 # Cut off
 
 

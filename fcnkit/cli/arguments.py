@@ -79,6 +79,28 @@ class Pairs(click.ParamType):
         return {old: new for old, _, new in pairs}
 
 
+class Targets(click.ParamType):
+    """OLD=NEW,...; an old name may be there several times, a new one may not."""
+
+    name = "old=new,..."
+
+    def convert(self, value, param, ctx):
+        """{old: [new, ...]} of a comma-separated list."""
+        if isinstance(value, dict):
+            return value
+        pairs = [part.partition("=") for part in value.split(",")]
+        if not all(old and new for old, _, new in pairs):
+            self.fail(f"{value!r}: write it as fc6=conv6,fc7=conv7", param, ctx)
+        named = [new for _, _, new in pairs]
+        twice = next((new for new in named if named.count(new) > 1), None)
+        if twice is not None:
+            self.fail(f"{value!r}: {twice!r} would be of two layers; name it once", param, ctx)
+        found: dict[str, list[str]] = {}
+        for old, _, new in pairs:
+            found.setdefault(old, []).append(new)
+        return found
+
+
 class Classes(Pairs):
     """A number, or HEAD=NUMBER,..."""
 

@@ -1,5 +1,6 @@
 """The command `train`: trains nets with real Caffe or with PyTorch."""
 
+import os
 import re
 import shlex
 import sys
@@ -30,6 +31,19 @@ class Gpus(click.ParamType):
         return value
 
 
+class WeightsFiles(click.ParamType):
+    """Files with commas between, as Caffe takes them, or model:NAME."""
+
+    name = "file,..."
+
+    def convert(self, value, param, ctx):
+        """The files' paths; a file whose name has commas is one."""
+        if not isinstance(value, str):
+            return value
+        names = [value] if os.path.exists(value) else value.split(",")
+        return [WEIGHTS.convert(name, param, ctx) for name in names if name]
+
+
 @click.command(short_help="Train FCNs with Caffe or PyTorch; again to resume.")
 @click.argument("folders", metavar="DIR...", nargs=-1, required=True)
 @click.option(
@@ -37,9 +51,9 @@ class Gpus(click.ParamType):
 )
 @click.option(
     "--weights",
-    type=WEIGHTS,
-    metavar="FILE",
-    help="What the first DIR starts from; else its init.caffemodel.",
+    type=WeightsFiles(),
+    metavar="FILE,...",
+    help="What the first DIR starts from, later files over earlier ones; else its init.caffemodel.",
 )
 @click.option(
     "--engine",
@@ -90,6 +104,9 @@ class Gpus(click.ParamType):
 @click.option(
     "--run", "name", default="run", show_default=True, metavar="NAME", help="The run's folder."
 )
+@click.option(
+    "--one-class", is_flag=True, help="Train though labels leave fewer than two classes to learn."
+)
 @click.option("--restart", is_flag=True, help="Begin anew; with --force where there is a run.")
 @click.option("--force", is_flag=True, help="Let --restart lose the run that is there.")
 @click.option("--dry-run", is_flag=True, help="Print the commands, and write nothing.")
@@ -113,6 +130,7 @@ def train(
     rate,
     seed,
     name,
+    one_class,
     restart,
     force,
     dry_run,
@@ -170,7 +188,7 @@ def train(
         seed,
         rate,
     )
-    found = sequence.stages([Path(folder) for folder in folders], name, options, weights)
+    found = sequence.stages([Path(folder) for folder in folders], name, options, weights or ())
     if restart:
         sequence.check_restart(found, force=force)
     else:
@@ -187,6 +205,7 @@ def train(
         found,
         on_database=lambda path, count: _say(f"{path}: checking {count:,} labels"),
         on_warning=lambda words: _say(f"warning: {words}"),
+        one_class=one_class,
     )
     try:
         for stage in found:

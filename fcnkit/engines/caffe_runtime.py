@@ -50,8 +50,8 @@ def command(tool: str, *, gpu: bool = False) -> list[str]:
     program = runtime() / "bin" / tool
     if not available():
         raise EngineError(
-            f"Caffe: not found: {runtime()} holds no runtime; install it with `{INSTALL}` "
-            "(scripts/install_caffe.sh), or name its folder in FCNKIT_CAFFE"
+            f"Caffe: not found: {runtime()} holds no runtime; install it with `{INSTALL}` in "
+            "fcnkit's sources (scripts/install_caffe.sh), or name its folder in FCNKIT_CAFFE"
         )
     if _own() and not (runtime() / MARKER).exists():
         return [tool]

@@ -140,6 +140,8 @@ def _ignores_in(layer: Layer) -> str:
 
 def ignored_label(layer: Layer) -> int | None:
     """The label that this loss or Accuracy leaves out, None where it leaves out none."""
+    if not of(layer).ignores:
+        return None
     param = layer.param(_ignores_in(layer))
     return param.get("ignore_label") if param.has("ignore_label") else None
 

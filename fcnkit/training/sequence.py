@@ -55,16 +55,16 @@ class Stage:
 
 
 def stages(
-    folders: Sequence[Path], name: str, options: Options, weights: str | None
+    folders: Sequence[Path], name: str, options: Options, weights: Sequence[str] = ()
 ) -> list[Stage]:
-    """A stage for each folder, in order;
-    `weights` is for the first, in place of its init.caffemodel.
+    """A stage for each folder, in order; `weights` are for the first,
+    later ones over earlier ones, in place of its init.caffemodel.
 
     Raises WeightsError for a file that Caffe could not read, and as `recipe` and `weighted` do.
     """
     found: list[Stage] = []
     for folder in folders:
-        own = (Path(weights),) if weights and not found else _own(folder)
+        own = tuple(map(Path, weights)) if weights and not found else _own(folder)
         for path in own:
             _check_weights(path)
         made = recipe(folder, name, options)
@@ -80,7 +80,11 @@ def _own(folder: Path) -> tuple[Path, ...]:
 
 def _check_weights(path: Path) -> None:
     kind = store.open(path).kind
-    if kind in ("npz", "solverstate") or kind == "hdf5" and path.suffix != ".h5":
+    if kind == "solverstate":
+        fact = "is a solver's state, which holds no weights"
+        remedy = "name the caffemodel beside it; a run is resumed by the command that began it"
+        raise WeightsError(f"{path}: {fact}; {remedy}")
+    if kind == "npz" or kind == "hdf5" and path.suffix != ".h5":
         raise WeightsError(
             f"{path}: is {store.KINDS[kind]}, which Caffe does not start from under this name; "
             "make a caffemodel of it with `fcnkit convert`"
@@ -93,10 +97,12 @@ def check(
     found: Sequence[Stage],
     on_database: Callable[[Path, int], None],
     on_warning: Callable[[str], None] = lambda words: None,
+    *,
+    one_class: bool = False,
 ) -> None:
     """The databases fit every stage's net; NetError as `databases_fit.check`."""
     for stage in found:
-        databases_fit.check(stage.recipe, on_database, on_warning)
+        databases_fit.check(stage.recipe, on_database, on_warning, one_class=one_class)
 
 
 def check_words(found: Sequence[Stage]) -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fcnkit.engines.caffe_runtime import FIND_MODULE, NO_MODULE, command
+from fcnkit.errors import EngineError
 
 PRECISIONS = ("fp32", "tf32", "bf16")
 """float32 as in Caffe; TF32, of 10 bits, on GPUs that have it;
@@ -60,7 +61,10 @@ class Caffe:
 
         Raises EngineError where it is not installed.
         """
-        return command("caffe", gpu=gpu)
+        try:
+            return command("caffe", gpu=gpu)
+        except EngineError as error:
+            raise EngineError(f"{error}, or train on PyTorch: --engine torch") from None
 
     @property
     def options(self) -> list[str]:

@@ -45,6 +45,7 @@ _FILTER: Facts = {
 }
 _ARRANGED: Facts = {"window": point, "keeps_zero": yes}
 _LOSS: Facts = {"reads": ("loss_param",), "bottoms": (2, 2), "tops": (0, 1)}
+_ITEMS: Facts = {**_LOSS, "labelled": True, "ignores": False}
 _SCORED: Facts = {"reads": ("loss_param",), "labelled": True, "bottoms": (2, 3), "tops": (0, 2)}
 
 _CAFFE = (
@@ -234,8 +235,8 @@ _CAFFE = (
         reads=("loss_param",), bottoms=(2, 2), tops=(0, 2)
     ),
     LayerType("EuclideanLoss", Trait.LOSS, "", losses.same_count_loss, **_LOSS),
-    LayerType("HingeLoss", Trait.LOSS, "hinge_loss_param", losses.hinge_loss, **_LOSS),
-    LayerType("MultinomialLogisticLoss", Trait.LOSS, "", losses.multinomial_loss, **_LOSS),
+    LayerType("HingeLoss", Trait.LOSS, "hinge_loss_param", losses.hinge_loss, **_ITEMS),
+    LayerType("MultinomialLogisticLoss", Trait.LOSS, "", losses.multinomial_loss, **_ITEMS),
     LayerType(
         "ContrastiveLoss", Trait.LOSS, "contrastive_loss_param", losses.contrastive_loss,
         reads=("loss_param",), bottoms=(3, 3), tops=(0, 1)

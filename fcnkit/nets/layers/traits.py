@@ -228,7 +228,7 @@ class LayerType(NamedTuple):
     keeps_zero(layer): whether its tops are zero where its bottoms are.
     range(layer): the bounds that its tops keep to, whatever its bottoms hold.
     labelled: whether its second bottom has the number of a class for each
-        place of the first, and one of these may be ignored.
+        place of the first; `ignores`: whether one of these may be ignored.
     """
 
     name: str
@@ -260,6 +260,7 @@ class LayerType(NamedTuple):
     keeps_zero: Callable[[Layer], bool] = no
     range: Callable[[Layer], tuple[float, float]] = unbounded
     labelled: bool = False
+    ignores: bool = True
     unknown: str = ""
 
     @property
