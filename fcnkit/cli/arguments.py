@@ -5,6 +5,7 @@ import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -218,8 +219,8 @@ def open_weights(path: str):
     return store.open(path)
 
 
-def transplanted(plan: Plan, weights: str, inputs: Mapping = {}):
-    """The weights file at a path, as the plan's net takes it.
+def transplanted(plan: Plan, weights: str, inputs: Mapping = {}, *, partly: bool = False):
+    """The weights file at a path, as the plan's net takes it; `partly` of layers that it lacks.
 
     Raises WeightsError where Caffe would refuse them; says which layers of the
     net it had before are not in the file.
@@ -229,7 +230,8 @@ def transplanted(plan: Plan, weights: str, inputs: Mapping = {}):
     from fcnkit.weights.matching import FILLER, match
     from fcnkit.weights.surgery import transplant
 
-    made = transplant(plan, open_weights(weights))
+    opened = open_weights(weights)
+    made = transplant(_of_those(plan, opened) if partly else plan, opened)
     left: dict[str, Any] = {}
     for graph in graphs(plan.net):
         given = {
@@ -247,6 +249,18 @@ def transplanted(plan: Plan, weights: str, inputs: Mapping = {}):
             encodable(f'fcnkit: {weights}: layer "{row.layer}": {FILLER}: {row.why}'), err=True
         )
     return made
+
+
+def _of_those(plan: Plan, weights: Mapping) -> Plan:
+    """The plan without the moves of layers that the weights lack, where they have any of the net's.
+
+    These are left to their fillers, as all that a file does not have.
+    """
+    fields = plan.before.root.all("layer", "layers")
+    if not any(name.string in weights for field in fields for name in field.all("name")):
+        return plan
+    has = (move for move in plan.moves if all(layer in weights for layer, _ in move.reads))
+    return replace(plan, moves=tuple(has))
 
 
 def exit_unless_proven(found: Sequence[Difference]) -> None:

@@ -270,7 +270,7 @@ def _berkeley_texts(
 def _outputs(
     plan: Plan, texts: Mapping[str, Prototxt], folder: Path, weights: str | None
 ) -> list[Output]:
-    start = transplanted(plan, weights) if weights else _dense_start(plan)
+    start = transplanted(plan, weights, partly=True) if weights else _dense_start(plan)
     # Weights first: nets without them would train from fillers, and nobody would see it.
     first = [] if start is None else [(folder / "init.caffemodel", weights_saver(start))]
     return [*first, *((folder / name, saver(text)) for name, text in texts.items())]
