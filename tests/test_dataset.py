@@ -31,7 +31,7 @@ from fcnkit.datasets.geometry import Geometry
 from fcnkit.datasets.labels import Reading
 from fcnkit.datasets.pairs import find, shuffled, split
 from fcnkit.datasets.prepare import PairOptions
-from fcnkit.datasets.summary import summarize
+from fcnkit.datasets.summary import SPLITS, summarize
 from fcnkit.errors import DatasetError, EngineError, OutputError
 from fcnkit.formats import datum, schema
 from fcnkit.formats.prototxt import Style, parse, render
@@ -904,3 +904,53 @@ def test_real_voc(caffe, shared, tmp_path):
     first = next(databases.read(tmp_path / "data" / "train_image_lmdb"))
     image, label = read_by_caffe(caffe, tmp_path / "data", "train", 1)
     assert np.array_equal(image[0], first.array) and set(np.unique(label)) <= {*range(21), 255}
+
+
+# ---- which images a split has, a fourth channel, and Ctrl-C
+
+
+def test_the_images_of_each_split_are_listed_and_scored_alone(tmp_path):
+    folders(tmp_path, 6)
+    assert made(tmp_path).exit_code == 0
+    for part in SPLITS:
+        names = (tmp_path / "data" / f"{part}.txt").read_text().split()
+        labels = databases.read(tmp_path / "data" / f"{part}_label_lmdb")
+        assert names == [each.key[9:] for each in labels] and len(names) == 4 - 2 * (part == "val")
+    again = made(tmp_path, "--list", tmp_path / "data" / "train.txt", split=0, out="b")
+    assert again.exit_code == 0, again.output
+    for part, left in (("val", 4), ("train", 2)):
+        done = run("score", tmp_path / "labels", tmp_path / "data", "--split", part)
+        assert done.exit_code == 0, done.output
+        assert f"{left} are of another split" in done.stderr and "100.0" in done.stdout
+    save(tmp_path / "labels" / "stray.png", np.zeros((4, 4), np.uint8))
+    done = run("score", tmp_path / "labels", tmp_path / "data")
+    assert done.exit_code == 2 and "stray.png: " in done.stderr
+
+
+@pytest.mark.parametrize("alpha, refused", [((255, 255), False), ((0, 255), True), ((7, 7), False)])
+def test_a_fourth_channel_is_not_dropped_unsaid(tmp_path, alpha, refused):
+    folders(tmp_path, 3)
+    path = next((tmp_path / "images").iterdir())
+    with Image.open(path) as image:
+        image = image.convert("RGB")
+    channel = Image.new("L", image.size, alpha[0])
+    channel.putpixel((0, 0), alpha[1])
+    image.putalpha(channel)
+    path.unlink()
+    image.save(path.with_suffix(".png"))
+    done = made(tmp_path)
+    assert done.exit_code == (2 if refused else 0), done.output
+    if refused:
+        assert "has a fourth channel, alpha, of 0 to 255" in done.stderr
+        assert made(tmp_path, "--alpha", "ignore").exit_code == 0
+
+
+def test_ctrl_c_is_told_as_a_shell_tells_it(tmp_path, monkeypatch):
+    folders(tmp_path, 3)
+
+    def stopped(*words, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(making, "_filled", stopped)
+    done = made(tmp_path)
+    assert done.exit_code == 130 and "interrupted; go on with --resume" in done.stderr

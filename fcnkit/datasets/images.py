@@ -90,13 +90,18 @@ def opened(path: str | os.PathLike[str] | BinaryIO) -> "Iterator[Image]":
 
 
 def read_image(
-    path: str | os.PathLike[str], *, gray: bool = False, turn: bool | None = None
+    path: str | os.PathLike[str],
+    *,
+    gray: bool = False,
+    turn: bool | None = None,
+    alpha: bool = True,
 ) -> "Image":
     """The picture in a file, RGB or gray, of 8 bits.
 
     Where EXIF says that the picture is to be turned, it is with `turn` True,
     and is not with False.  Raises DatasetError where neither is said, for
     damage, and for gray images of more than 8 bits, which would be cut off.
+    An alpha channel is left out; unless `alpha` allows that, only where it says nothing.
     """
     with opened(path) as image:
         if image.mode[0] in "IF":
@@ -107,6 +112,11 @@ def read_image(
             raise DatasetError(
                 f"{path}: {fact}; say whether its label is, with --exif apply or --exif ignore"
             )
+        if not alpha and "A" in image.getbands():
+            low, high = cast("tuple[int, int]", image.getchannel("A").getextrema())
+            if low < high:
+                fact = f"has a fourth channel, alpha, of {low} to {high}, and images have three"
+                raise DatasetError(f"{path}: {fact}; leave it out with --alpha ignore")
         if turn:
             image = load("PIL.ImageOps").exif_transpose(image)
         return image.convert("L" if gray else "RGB")

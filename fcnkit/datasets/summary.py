@@ -31,6 +31,11 @@ CLASSES_FILE, COLOURS_FILE, REPORT_FILE, MEAN_FILE = (
 Size = tuple[int, int]
 
 
+def list_file(split: str) -> str:
+    """The file in a dataset's folder with the names of a split's images, one a line."""
+    return f"{split}.txt"
+
+
 class Tally:
     """Counts that grow image by image: what `Split` is made of, and the mean of all images."""
 

@@ -1,6 +1,7 @@
 """Scores files of predictions against the labels of a folder, or of a dataset's LMDB."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -8,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from fcnkit.datasets import databases
 from fcnkit.datasets.absent import Absent
 from fcnkit.datasets.labels import Reading, read_label
-from fcnkit.datasets.pairs import files
+from fcnkit.datasets.pairs import files, read_names
+from fcnkit.datasets.summary import SPLITS, list_file
 from fcnkit.datasets.workers import in_order
 from fcnkit.errors import DatasetError
 from fcnkit.inference.results import is_picture
@@ -85,7 +87,8 @@ def score_dataset(
     progress: Progress = no_progress,
 ) -> Scores:
     """The scores of prediction files against a label LMDB:
-    each is called as its label's key, without number.
+    each is called as its label's key, without number.  Those of the dataset's other
+    splits, as its lists say, are left out.
 
     Raises DatasetError as `score_files` does.
     """
@@ -141,8 +144,24 @@ def _against(
             )
         except DatasetError as error:
             yield str(error) if str(path) in str(error) else f"{path}: {error}"
-    more = (path for name, path in rest.items() if not is_picture(name))
+    others = _listed(Path(folder).parent)
+    more = (path for name, path in rest.items() if not is_picture(name) and name not in others)
     yield from (f"{path}: {folder} has no label for it" for path in more)
+
+
+def _listed(dataset: Path) -> set[str]:
+    """The names of the images of a dataset's splits, as far as it has lists of them."""
+    found: set[str] = set()
+    for path in (dataset / list_file(split) for split in SPLITS):
+        with suppress(DatasetError):  # none, or another's
+            found.update(read_names(path))
+    return found
+
+
+def others(predictions: str | Path, folder: str | Path) -> int:
+    """How many of the predictions are of images that a dataset's lists have, and this split not."""
+    own = {record.key[9:] for record in databases.read(folder)}
+    return len((files(predictions, more=(".npy",)).keys() & _listed(Path(folder).parent)) - own)
 
 
 def _collected(results: Iterator[Result], names: Sequence[str], progress: Progress) -> Scores:
