@@ -1,6 +1,8 @@
 """The options that say what label files mean; `dataset create` and `score` share them."""
 
 import os
+import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,8 +32,14 @@ class LabelValues(click.ParamType):
             self.fail(f"{value!r}: write it as 11 or 0,255", param, ctx)
 
 
+def _range(text: str) -> range:
+    """The numbers of "7" or "0-127"."""
+    first, _, last = text.partition("-")
+    return range(int(first), int(last or first) + 1)
+
+
 class LabelMap(click.ParamType):
-    """OLD=NEW,... or a file of such lines; NEW may be "ignore"."""
+    """OLD=NEW,... or a file of such lines; OLD may be a range, NEW may be "ignore"."""
 
     name = "old=new,... | file"
 
@@ -51,14 +59,11 @@ class LabelMap(click.ParamType):
             if line.strip()
         ]
         for pair in pairs:
-            if (
-                len(pair) != 2
-                or not pair[0].isdigit()
-                or not (pair[1].isdigit() or pair[1] == "ignore")
-            ):
-                self.fail(f"{' '.join(pair)!r}: write it as 7=0, or 7=ignore", param, ctx)
+            if not re.fullmatch(r"[0-9]{1,5}(-[0-9]{1,5})? ([0-9]{1,5}|ignore)", " ".join(pair)):
+                self.fail(f"{' '.join(pair)!r}: write it as 7=0, 7=ignore or 0-127=0", param, ctx)
+        pairs = [[str(each), pair[1]] for pair in pairs for each in _range(pair[0])]
         old = [int(pair[0]) for pair in pairs]
-        twice = next((each for each in old if old.count(each) > 1), None)
+        twice = next((each for each, many in Counter(old).items() if many > 1), None)
         if twice is not None:
             self.fail(f"{twice} is there twice; say once what becomes of it", param, ctx)
         return tuple((int(a), None if b == "ignore" else int(b)) for a, b in pairs)
@@ -84,7 +89,8 @@ OPTIONS = (
         type=LabelMap(),
         default=(),
         metavar="OLD=NEW,...|FILE",
-        help="What each label value becomes; NEW may be ignore.  Others are then unknown.",
+        help="What each label value becomes; OLD may be a range, NEW may be ignore.  "
+        "Others are then unknown.",
     ),
     click.option(
         "--channel",

@@ -122,18 +122,18 @@ def read_image(
         return image.convert("L" if gray else "RGB")
 
 
-def read_raw(path: str | Path) -> Raw:
+def read_raw(path: str | Path, *, lossy: bool = False) -> Raw:
     """The values of a label file, exactly as stored.
 
-    Raises DatasetError for damage, for a JPEG, which has kept no value
-    exactly, and for several pictures in one file.
+    Raises DatasetError for damage, for several pictures in one file, and for a JPEG,
+    which has kept no value exactly, unless it may be `lossy`.
     """
     depth, colour_type = _png_header(path)
     with opened(path) as image:
-        if image.format in ("JPEG", "MPO"):
-            raise DatasetError(
-                f"{path}: is a JPEG, which blurs the borders of classes; export labels as PNG"
-            )
+        if image.format in ("JPEG", "MPO") and not lossy:
+            fact = "is a JPEG, which blurs the borders of classes; export labels as PNG"
+            remedy = "or say with --map what each of 0 to 255 becomes (0-127=0,128-255=1)"
+            raise DatasetError(f"{path}: {fact}, {remedy}")
         pictures = getattr(image, "n_frames", 1)
         if pictures > 1:
             raise DatasetError(f"{path}: holds {pictures} pictures; save one in a file")

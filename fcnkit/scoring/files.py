@@ -138,10 +138,8 @@ def _against(
             yield f"{predictions}: has no prediction for {record.key} of {folder}"
             continue
         try:
-            yield (
-                confusion(record.array[0], read_label(path, reading), classes),
-                record.array[0].size,
-            )
+            label = databases.whole(record, folder)
+            yield confusion(label, read_label(path, reading), classes), label.size
         except DatasetError as error:
             yield str(error) if str(path) in str(error) else f"{path}: {error}"
     others = _listed(Path(folder).parent)
