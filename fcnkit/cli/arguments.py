@@ -252,12 +252,18 @@ def transplanted(plan: Plan, weights: str, inputs: Mapping = {}, *, partly: bool
 
 
 def _of_those(plan: Plan, weights: Mapping) -> Plan:
-    """The plan without the moves of layers that the weights lack, where they have any of the net's.
+    """The plan without the moves of layers that the weights lack, where they have the whole trunk.
 
-    These are left to their fillers, as all that a file does not have.
+    The trunk is what the plan leaves as it is; the layers that it changes, the classifier's,
+    are then left to their fillers.
     """
-    fields = plan.before.root.all("layer", "layers")
-    if not any(name.string in weights for field in fields for name in field.all("name")):
+    from fcnkit.nets.graph import graphs
+    from fcnkit.nets.layers.table import of
+
+    changed = {layer for move in plan.moves for layer, _ in (*move.reads, (move.layer, 0))}
+    layers = (layer for graph in graphs(plan.before) for layer in graph.layers)
+    trunk = {layer.name for layer in layers if of(layer).learns} - changed
+    if not trunk or not trunk <= set(weights):
         return plan
     has = (move for move in plan.moves if all(layer in weights for layer, _ in move.reads))
     return replace(plan, moves=tuple(has))
