@@ -5,6 +5,7 @@ import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from math import isfinite
 from typing import Any
 
@@ -92,6 +93,28 @@ class Pairs(click.ParamType):
         if twice is not None:
             self.fail(f"{quoted(value)}: {twice!r} is there twice; name each once", param, ctx)
         return {old: new for old, _, new in pairs}
+
+
+class Targets(click.ParamType):
+    """OLD=NEW,...; an old name may be there several times, a new one may not."""
+
+    name = "old=new,..."
+
+    def convert(self, value, param, ctx):
+        """{old: [new, ...]} of a comma-separated list."""
+        if isinstance(value, dict):
+            return value
+        pairs = [part.partition("=") for part in value.split(",")]
+        if not all(old and new for old, _, new in pairs):
+            self.fail(f"{value!r}: write it as fc6=conv6,fc7=conv7", param, ctx)
+        named = [new for _, _, new in pairs]
+        twice = next((new for new in named if named.count(new) > 1), None)
+        if twice is not None:
+            self.fail(f"{value!r}: {twice!r} would be of two layers; name it once", param, ctx)
+        found: dict[str, list[str]] = {}
+        for old, _, new in pairs:
+            found.setdefault(old, []).append(new)
+        return found
 
 
 class Classes(Pairs):
@@ -215,8 +238,8 @@ def open_weights(path: str):
     return store.open(path)
 
 
-def transplanted(plan: Plan, weights: str, inputs: Mapping = {}):
-    """The weights file at a path, as the plan's net takes it.
+def transplanted(plan: Plan, weights: str, inputs: Mapping = {}, *, partly: bool = False):
+    """The weights file at a path, as the plan's net takes it; `partly` of layers that it lacks.
 
     Raises WeightsError where Caffe would refuse them; says which layers of the
     net it had before are not in the file.
@@ -226,7 +249,8 @@ def transplanted(plan: Plan, weights: str, inputs: Mapping = {}):
     from fcnkit.weights.matching import FILLER, match
     from fcnkit.weights.surgery import transplant
 
-    made = transplant(plan, open_weights(weights))
+    opened = open_weights(weights)
+    made = transplant(_of_those(plan, opened) if partly else plan, opened)
     left: dict[str, Any] = {}
     for graph in graphs(plan.net):
         given = {
@@ -242,6 +266,24 @@ def transplanted(plan: Plan, weights: str, inputs: Mapping = {}):
     for row in (row for name, row in left.items() if name in olds):
         say(f'fcnkit: {weights}: layer "{row.layer}": {FILLER}: {row.why}', err=True)
     return made
+
+
+def _of_those(plan: Plan, weights: Mapping) -> Plan:
+    """The plan without the moves of layers that the weights lack, where they have the whole trunk.
+
+    The trunk is what the plan leaves as it is; the layers that it changes, the classifier's,
+    are then left to their fillers.
+    """
+    from fcnkit.nets.graph import graphs
+    from fcnkit.nets.layers.table import of
+
+    changed = {layer for move in plan.moves for layer, _ in (*move.reads, (move.layer, 0))}
+    layers = (layer for graph in graphs(plan.before) for layer in graph.layers)
+    trunk = {layer.name for layer in layers if of(layer).learns} - changed
+    if not trunk or not trunk <= set(weights):
+        return plan
+    has = (move for move in plan.moves if all(layer in weights for layer, _ in move.reads))
+    return replace(plan, moves=tuple(has))
 
 
 def exit_unless_proven(found: Sequence[Difference]) -> None:

@@ -98,6 +98,13 @@ def dataset() -> None:
     help="Channels of the images; Caffe's models have bgr.",
 )
 @click.option(
+    "--alpha",
+    type=click.Choice(["refuse", "ignore"]),
+    default="refuse",
+    show_default=True,
+    help="Of images with a fourth channel that says something.",
+)
+@click.option(
     "--exif", type=click.Choice(["apply", "ignore"]), help="Turn images as EXIF says, or not."
 )
 @click.option(
@@ -187,7 +194,15 @@ def _task(
     turn = {"apply": True, "ignore": False, None: None}[options["exif"]]
     sizes = Geometry(options["resize"], options["pad"], options["crop"])
     png = options["encode"] == "png"
-    recipe = PairOptions(reading, sizes, options["order"], turn, options["keep_empty"], png)
+    recipe = PairOptions(
+        reading,
+        sizes,
+        options["order"],
+        turn,
+        options["keep_empty"],
+        png,
+        options["alpha"] == "ignore",
+    )
     known = reading.colours.colours if reading.colours else ()
     return Task(
         _splits(images, labels, options), recipe, names, known[: len(names)], options["skip_bad"]

@@ -1,6 +1,6 @@
 """The command `fcn`: makes an FCN, its solver and its first weights."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from fcnkit.cli.arguments import (
     transplanted,
 )
 from fcnkit.cli.outputs import Output, saver, say_written, weights_saver, write_all
+from fcnkit.cli.text import say
 from fcnkit.errors import quoted
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.plan import Plan
@@ -213,24 +214,49 @@ def fcn(
             "images": images,
             "bias_rate": BIAS_RATE if bias_rate is None else bias_rate,
         }
-        texts = _texts(plan, how, cpu, kind)
+        trained = _trained(plan, how)
+        texts = _texts(plan, trained, cpu, kind)
     folder = Path(output) if output else None
     outputs = _outputs(plan, texts, folder, weights) if folder else []
     # The authors' solvers put snapshots into a folder, without which Caffe does not start.
     write_all(outputs, force=force, folder=folder / "snapshot" if folder and berkeley else folder)
     show_plan(plan, diff=diff, as_json=as_json)
     say_written(outputs, as_json or diff)
+    for line in _of_training(trained, texts) if not berkeley else ():
+        say(line, err=True)
 
 
-def _texts(plan: Plan, how: Mapping[str, Any], cpu: bool, kind: str) -> dict[str, Prototxt]:
-    from fcnkit.rewrites.to_train import solver, to_train
+_TRAINED = "train_val.prototxt"
+
+
+def _trained(plan: Plan, how: Mapping[str, Any]) -> Plan:
+    from fcnkit.rewrites.to_train import to_train
 
     zero = {move.layer for move in plan.moves if move.how == "zero"}
+    return to_train(plan.net, zero=zero, **how)
+
+
+def _texts(plan: Plan, trained: Plan, cpu: bool, kind: str) -> dict[str, Prototxt]:
+    from fcnkit.formats.prototxt import parse
+    from fcnkit.rewrites.to_train import solver
+
     return {
         "deploy.prototxt": plan.net,
-        "train_val.prototxt": to_train(plan.net, zero=zero, **how).net,
-        "solver.prototxt": solver("train_val.prototxt", kind=kind, cpu=cpu, style=plan.net.style),
+        _TRAINED: parse(trained.net.text, _TRAINED),
+        "solver.prototxt": solver(_TRAINED, kind=kind, cpu=cpu, style=plan.net.style),
     }
+
+
+def _of_training(trained: Plan, texts: Mapping[str, Prototxt]) -> Iterator[str]:
+    """What is to be known of the net to train beside the plan, which is of the deployed one."""
+    from fcnkit.linting.walk import lint
+
+    for step in trained.steps:
+        if step.verb == "change":
+            yield f'{_TRAINED}: layer "{step.layer}": {step.what}; {step.why}'
+    for one in lint(texts[_TRAINED], solver=texts["solver.prototxt"], phase="TRAIN"):
+        if one.name == "overwritten-gradient":
+            yield str(one)
 
 
 def _berkeley_texts(
@@ -249,7 +275,7 @@ def _berkeley_texts(
 def _outputs(
     plan: Plan, texts: Mapping[str, Prototxt], folder: Path, weights: str | None
 ) -> list[Output]:
-    start = transplanted(plan, weights) if weights else _dense_start(plan)
+    start = transplanted(plan, weights, partly=True) if weights else _dense_start(plan)
     # Weights first: nets without them would train from fillers, and nobody would see it.
     first = [] if start is None else [(folder / "init.caffemodel", weights_saver(start))]
     return [*first, *((folder / name, saver(text)) for name, text in texts.items())]

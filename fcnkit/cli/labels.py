@@ -33,8 +33,18 @@ class LabelValues(click.ParamType):
             self.fail(f"{quoted(value)}: write it as 11 or 0,255", param, ctx)
 
 
+def _range(text: str) -> range:
+    """The numbers of "7" or "0-127"."""
+    first, dash, last = text.partition("-")
+    return range(whole_number(first, _MOST), whole_number(last if dash else first, _MOST) + 1)
+
+
+# Values of images have 16 bits.
+_MOST = 65535
+
+
 class LabelMap(click.ParamType):
-    """OLD=NEW,... or a file of such lines; NEW may be "ignore"."""
+    """OLD=NEW,... or a file of such lines; OLD may be a range, NEW may be "ignore"."""
 
     name = "old=new,... | file"
 
@@ -58,11 +68,12 @@ class LabelMap(click.ParamType):
             try:
                 old_word, new_word = pair
                 new = None if new_word == "ignore" else whole_number(new_word)
-                numbers.append((whole_number(old_word), new))
+                numbers += [(each, new) for each in _range(old_word)]
             except ValueError:
-                self.fail(f"{' '.join(pair)!r:.80}: write it as 7=0, or 7=ignore", param, ctx)
+                words = quoted(" ".join(pair))
+                self.fail(f"{words}: write it as 7=0, 7=ignore or 0-127=0", param, ctx)
         old = [before for before, _ in numbers]
-        twice = next((each for each, count in Counter(old).items() if count > 1), None)
+        twice = next((each for each, many in Counter(old).items() if many > 1), None)
         if twice is not None:
             self.fail(f"{twice} is there twice; say once what becomes of it", param, ctx)
         return tuple(numbers)
@@ -88,7 +99,8 @@ OPTIONS = (
         type=LabelMap(),
         default=(),
         metavar="OLD=NEW,...|FILE",
-        help="What each label value becomes; NEW may be ignore.  Others are then unknown.",
+        help="What each label value becomes; OLD may be a range, NEW may be ignore.  "
+        "Others are then unknown.",
     ),
     click.option(
         "--channel",

@@ -61,6 +61,8 @@ class _Group(click.Group):
         except FcnkitError as error:
             say(f"fcnkit: {error}", err=True)
             sys.exit(2)
+        except KeyboardInterrupt:  # as a shell says it of what Ctrl-C has ended
+            sys.exit(130)
 
 
 @click.group(

@@ -71,7 +71,7 @@ def _of_dataset(labels, predictions, split, jobs, options):
     from fcnkit.datasets.absent import absent
     from fcnkit.datasets.databases import count
     from fcnkit.datasets.summary import CLASSES_FILE, report
-    from fcnkit.scoring.files import check_scored, score_dataset
+    from fcnkit.scoring.files import check_scored, others, score_dataset
 
     if options["void"] or options["numbers"] or options["channel"] or options["unknown"]:
         raise click.UsageError(
@@ -88,6 +88,8 @@ def _of_dataset(labels, predictions, split, jobs, options):
     database = folder / f"{split}_label_lmdb"
     with counted(count(database), "scoring") as progress:
         scores = score_dataset(predictions, database, names, reading, progress=progress)
+    if left := others(predictions, database):
+        say(f"{predictions}: {left} are of another split of {labels}: left out", err=True)
     found = absent(names, scores.labelled, scores.ignored, (ignore,))
     if options["ignore"] is None:
         check_scored(database, found, "make the dataset anew: ")

@@ -32,6 +32,19 @@ class Gpus(click.ParamType):
         return value
 
 
+class WeightsFiles(click.ParamType):
+    """Files with commas between, as Caffe takes them, or model:NAME."""
+
+    name = "file,..."
+
+    def convert(self, value, param, ctx):
+        """The files' paths; a file whose name has commas is one."""
+        if not isinstance(value, str):
+            return value
+        names = [value] if os.path.exists(value) else value.split(",")
+        return [WEIGHTS.convert(name, param, ctx) for name in names if name]
+
+
 @click.command(short_help="Train FCNs with Caffe or PyTorch; again to resume.")
 @click.argument("folders", metavar="DIR...", nargs=-1, required=True)
 @click.option(
@@ -39,9 +52,9 @@ class Gpus(click.ParamType):
 )
 @click.option(
     "--weights",
-    type=WEIGHTS,
-    metavar="FILE",
-    help="What the first DIR starts from; else its init.caffemodel.",
+    type=WeightsFiles(),
+    metavar="FILE,...",
+    help="What the first DIR starts from, later files over earlier ones; else its init.caffemodel.",
 )
 @click.option(
     "--engine",
@@ -92,6 +105,9 @@ class Gpus(click.ParamType):
 @click.option(
     "--run", "name", default="run", show_default=True, metavar="NAME", help="The run's folder."
 )
+@click.option(
+    "--one-class", is_flag=True, help="Train though labels leave fewer than two classes to learn."
+)
 @click.option("--restart", is_flag=True, help="Begin anew; with --force where there is a run.")
 @click.option("--force", is_flag=True, help="Let --restart lose the run that is there.")
 @click.option("--dry-run", is_flag=True, help="Print the commands, and write nothing.")
@@ -115,6 +131,7 @@ def train(
     rate,
     seed,
     name,
+    one_class,
     restart,
     force,
     dry_run,
@@ -172,14 +189,14 @@ def train(
         seed,
         rate,
     )
-    found = sequence.stages([Path(folder) for folder in folders], name, options, weights)
+    found = sequence.stages([Path(folder) for folder in folders], name, options, weights or ())
     if restart:
         sequence.check_restart(found, force=force)
     else:
-        sequence.check_weights(found)
+        sequence.check_runs(found)
     for stage in found:
         _say_weights(stage)
-    for doubt in sequence.doubts(found):
+    for doubt in sequence.check_words(found):
         _say(f"warning: {doubt}")
     if dry_run:
         for stage in found:
@@ -189,6 +206,7 @@ def train(
         found,
         on_database=lambda path, count: _say(f"{path}: checking {count:,} labels"),
         on_warning=lambda words: _say(f"warning: {words}"),
+        one_class=one_class,
     )
     try:
         for stage in found:
@@ -254,7 +272,7 @@ def _shown(stage, command) -> str:
 
 def _train(stage, restart: bool) -> None:
     """One stage is trained, or has been; the process ends with 130 where it was asked to stop."""
-    from fcnkit.training.train import Begun, Ended, finished, train
+    from fcnkit.training.train import Begun, Ended, Warned, finished, train
 
     recipe, name = stage.recipe, str(stage.folder)
     last = None if restart else finished(recipe.run, recipe.iterations)
@@ -271,6 +289,8 @@ def _train(stage, restart: bool) -> None:
                 displays.append(stack.enter_context(_begun(event, stage, weights)))
             elif isinstance(event, Ended):
                 end = event
+            elif isinstance(event, Warned):
+                displays[0].say(f"warning: {event.words}")
             else:
                 _follow(displays[0], event)
     _ended(end, stage)
@@ -329,6 +349,9 @@ def _stopping(displays, trainer: str, count: int) -> None:
 
 def _ended(event, stage) -> None:
     run, last = stage.recipe.run, event.snapshot
+    if event.done and last is None:
+        say(f"{stage.folder}: trained 0 iterations, as max_iter asks; nothing is saved")
+        return
     if event.done:
         say(f"{stage.folder}: trained {last.iteration} iterations; {last.weights}; {run.curve}")
         return

@@ -5,7 +5,7 @@ import click
 from fcnkit.cli.arguments import (
     WEIGHTS,
     Number,
-    Pairs,
+    Targets,
     check_stdout,
     exit_unless_proven,
     load_net,
@@ -50,7 +50,11 @@ NET = click.argument("net", metavar="NET")
     help='With --do, write the net here; "-" is standard output.',
 )
 @click.option(
-    "--map", "names", type=Pairs(), metavar="OLD=NEW,...", help="Layers of other names to match."
+    "--map",
+    "names",
+    type=Targets(),
+    metavar="OLD=NEW,...",
+    help="Layers of other names to match; an OLD may have several.",
 )
 @click.option(
     "--strict",

@@ -24,6 +24,7 @@ from fcnkit.datasets.summary import (
     Split,
     Summary,
     Tally,
+    list_file,
 )
 from fcnkit.datasets.workers import in_order
 from fcnkit.errors import DatasetError, OutputError
@@ -123,7 +124,8 @@ def create(
         if mean is not None:
             files.write(new / MEAN_FILE, binaryproto.written(mean), force=True)
             summary = replace(summary, mean_file=MEAN_FILE)
-        _described(new, summary)
+        names = {split: [each.name for each in pairs] for split, pairs in task.splits.items()}
+        _described(new, summary, names)
     return summary
 
 
@@ -300,8 +302,8 @@ def _check_classes(folder: str | Path, task: Task, summary: Summary) -> None:
     )
 
 
-def _described(new: Path, summary: Summary) -> None:
-    """Classes, colours and report are in the folder,
+def _described(new: Path, summary: Summary, lists: Mapping[str, Sequence[str]]) -> None:
+    """Classes, colours, report and the names of each split's images are in the folder,
     in place of those that an interrupted one left.
     """
     files.write(
@@ -309,5 +311,11 @@ def _described(new: Path, summary: Summary) -> None:
         "".join(f"{name}\n" for name in summary.names).encode("utf-8", "surrogateescape"),
         force=True,
     )
+    for split, names in lists.items():
+        files.write(
+            new / list_file(split),
+            "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape"),
+            force=True,
+        )
     files.write(new / COLOURS_FILE, colour_text(summary.colours).encode(), force=True)
     files.write(new / REPORT_FILE, f"{json.dumps(summary.json(), indent=2)}\n".encode(), force=True)

@@ -19,7 +19,7 @@ _LONGEST_KEY = 511
 
 
 class Record(NamedTuple):
-    """One entry of a database: (channels, height, width) of uint8."""
+    """One entry of a database: (channels, height, width) of uint8, or of float32."""
 
     key: str
     array: "numpy.ndarray"
@@ -147,9 +147,24 @@ def _array(folder: str | Path, name: str, value: bytes) -> "numpy.ndarray":
         raise DatasetError(f"{place}: {error}; is it damaged?") from None
     if found.values is None:
         return _decoded(place, found.picture)
-    if found.values.dtype != "uint8":
-        raise DatasetError(f"{place}: holds floats; store whole numbers of 0 to 255 as bytes")
     return found.values
+
+
+def whole(record: Record, place: str | Path) -> "numpy.ndarray":
+    """The labels of an entry, (height, width), floats cut to whole numbers as Caffe does.
+
+    Raises DatasetError for a number that no label has.
+    """
+    import numpy as np
+
+    values = record.array[0]
+    if values.dtype == np.uint8:
+        return values
+    cut = np.trunc(values)
+    if not ((cut >= 0) & (cut <= 255)).all():
+        fact = f"has the label {values[~((cut >= 0) & (cut <= 255))][0]:g}"
+        raise DatasetError(f"{place}: {record.key}: {fact}; give classes numbers from 0 to 254")
+    return cut.astype(np.uint8)
 
 
 def _decoded(place: str, data: bytes) -> "numpy.ndarray":

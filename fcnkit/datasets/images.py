@@ -102,13 +102,18 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
 
 
 def read_image(
-    path: str | os.PathLike[str], *, gray: bool = False, turn: bool | None = None
+    path: str | os.PathLike[str],
+    *,
+    gray: bool = False,
+    turn: bool | None = None,
+    alpha: bool = True,
 ) -> "Image":
     """The picture in a file, RGB or gray, of 8 bits.
 
     Where EXIF says that the picture is to be turned, it is with `turn` True,
     and is not with False.  Raises DatasetError where neither is said, for
     damage, and for gray images of more than 8 bits, which would be cut off.
+    An alpha channel is left out; unless `alpha` allows that, only where it says nothing.
     """
     with opened(path) as image:
         if image.mode[0] in "IF":
@@ -119,23 +124,28 @@ def read_image(
             raise DatasetError(
                 f"{path}: {fact}; say whether its label is, with --exif apply or --exif ignore"
             )
+        if not alpha and "A" in image.getbands():
+            low, high = cast("tuple[int, int]", image.getchannel("A").getextrema())
+            if low < high:
+                fact = f"has a fourth channel, alpha, of {low} to {high}, and images have three"
+                raise DatasetError(f"{path}: {fact}; leave it out with --alpha ignore")
         if turn:
             image = load("PIL.ImageOps").exif_transpose(image)
         return image.convert("L" if gray else "RGB")
 
 
-def read_raw(path: str | Path) -> Raw:
+def read_raw(path: str | Path, *, lossy: bool = False) -> Raw:
     """The values of a label file, exactly as stored.
 
-    Raises DatasetError for damage, for a JPEG, which has kept no value
-    exactly, and for several pictures in one file.
+    Raises DatasetError for damage, for several pictures in one file, and for a JPEG,
+    which has kept no value exactly, unless it may be `lossy`.
     """
     depth, colour_type = _png_header(path)
     with opened(path) as image:
-        if image.format in ("JPEG", "MPO"):
-            raise DatasetError(
-                f"{path}: is a JPEG, which blurs the borders of classes; export labels as PNG"
-            )
+        if image.format in ("JPEG", "MPO") and not lossy:
+            fact = "is a JPEG, which blurs the borders of classes; export labels as PNG"
+            remedy = "or say with --map what each of 0 to 255 becomes (0-127=0,128-255=1)"
+            raise DatasetError(f"{path}: {fact}, {remedy}")
         pictures = getattr(image, "n_frames", 1)
         if pictures > 1:
             raise DatasetError(f"{path}: holds {pictures} pictures; save one in a file")

@@ -45,6 +45,11 @@ class Reading:
     numbers: Mapping[int, int] = field(default_factory=dict)
     unknown: str = ERROR
 
+    @property
+    def whole(self) -> bool:
+        """Whether it says what becomes of each value of 8 bits, so that none need be exact."""
+        return len({*self.numbers, *self.void} & {*range(256)}) == 256
+
     def check(self) -> None:
         """The numbers fit 8 bits and each other; DatasetError otherwise."""
         if not 1 <= self.classes <= 255:
@@ -76,7 +81,7 @@ def read_label(path: str | Path, reading: Reading) -> "numpy.ndarray":
     """
     if Path(path).suffix == ".npy":
         return _numbered(path, _array(path), reading)
-    raw = read_raw(path)
+    raw = read_raw(path, lossy=reading.whole)
     if not raw.opaque and reading.unknown != IGNORE:
         raise DatasetError(f"{path}: has transparent pixels; save it without alpha")
     if raw.values.ndim == 3:
@@ -92,7 +97,7 @@ def numbers_in(path: str | Path, reading: Reading) -> "numpy.ndarray | None":
     """The numbers of a label file as stored; None where its colours count."""
     if Path(path).suffix == ".npy":
         return _array(path)
-    raw = read_raw(path)
+    raw = read_raw(path, lossy=reading.whole)
     if raw.values.ndim == 3:
         return raw.values[..., CHANNELS[reading.channel]] if reading.channel else None
     return None if raw.palette is not None and reading.palette == COLOUR else raw.values

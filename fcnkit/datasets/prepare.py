@@ -30,6 +30,7 @@ class PairOptions:
     turn: bool | None = None
     empty: bool = False
     png: bool = False
+    alpha: bool = False
 
 
 class Prepared(NamedTuple):
@@ -59,7 +60,10 @@ def prepared(pair: Pair, recipe: PairOptions) -> Prepared:
         return Prepared(problems=(apart,))
     problems: list[str] = []
     image = _tried(
-        lambda: read_image(pair.image, gray=recipe.order == "gray", turn=recipe.turn), problems
+        lambda: read_image(
+            pair.image, gray=recipe.order == "gray", turn=recipe.turn, alpha=recipe.alpha
+        ),
+        problems,
     )
     label = _tried(lambda: read_label(pair.label, recipe.reading), problems)
     if image is None or label is None:

@@ -33,6 +33,11 @@ CLASSES_FILE, COLOURS_FILE, REPORT_FILE, MEAN_FILE = (
 Size = tuple[int, int]
 
 
+def list_file(split: str) -> str:
+    """The file in a dataset's folder with the names of a split's images, one a line."""
+    return f"{split}.txt"
+
+
 class Tally:
     """Counts that grow image by image: what `Split` is made of, and the mean of all images."""
 
@@ -56,11 +61,13 @@ class Tally:
         self.images += counts > 0
         self.areas += (counts > 0) * (label.size - counts[self.ignore])
         self.sizes[label.shape[::-1]] += 1
-        colours = image.sum(axis=(1, 2), dtype=np.int64)
+        # Whole numbers are added up exactly; floats are those of somebody else's database.
+        exact = np.int64 if image.dtype == np.uint8 else np.float64
+        colours = image.sum(axis=(1, 2), dtype=exact)
         self.colours = self.colours + colours if self.colours.size else colours
         if self.pixel_means and len(self.sizes) == 1:
             if self.sums is None:
-                self.sums = np.zeros(image.shape, np.int64)
+                self.sums = np.zeros(image.shape, exact)
             self.sums += image  # in place: a new array for each image would take four times as long
 
     def split(self, name: str) -> "Split":
@@ -278,7 +285,7 @@ def summarize(
         with closing(records(folder, name)) as both:
             for image, label in both:
                 _check(folder, name, image, label, len(names), ignore)
-                tally.add(image.array, label.array[0])
+                tally.add(image.array, databases.whole(label, f"{folder}: {name}"))
                 progress(1)
         splits.append(tally.split(name))
     mean = MEAN_FILE if os.path.exists(folder / MEAN_FILE) else ""
@@ -329,7 +336,17 @@ def samples(folder: Path, count: int) -> Iterator[tuple["numpy.ndarray", "numpy.
         every = max(1, databases.count(folder / f"{name}_image_lmdb") // max(part, 1))
         with closing(records(folder, name, every)) as both:
             for image, label in islice(both, part):
-                yield image.array, label.array[0]
+                yield _shown(image.array), databases.whole(label, f"{folder}: {name}")
+
+
+def _shown(image: "numpy.ndarray") -> "numpy.ndarray":
+    """The image as bytes; one of floats from its darkest value to its lightest."""
+    import numpy as np
+
+    if image.dtype == np.uint8:
+        return image
+    low, high = float(image.min()), float(image.max())
+    return ((image - low) * (255 / max(high - low, 1e-12))).astype(np.uint8)
 
 
 def records(
@@ -369,7 +386,8 @@ def _check(
     if len(label.array) != 1 or image.array.shape[1:] != label.array.shape[1:]:
         sizes = [" x ".join(map(str, each.array.shape)) for each in (image, label)]
         raise DatasetError(f"{place}: the image is {sizes[0]}, the label {sizes[1]}; make it anew")
-    wrong = label.array[(label.array >= classes) & (label.array != ignore)]
+    labels = databases.whole(label, f"{folder}: {split}")
+    wrong = labels[(labels >= classes) & (labels != ignore)]
     if wrong.size:
         fact = f"has label {wrong[0]}, and there are {classes} classes and {ignore} to ignore"
         raise DatasetError(f"{place}: {fact}; Caffe would read outside its scores")

@@ -34,7 +34,8 @@ class Preparation:
         if self.channels not in (1, 3):
             fact = f"the net takes images of {self.channels} channels"
             raise DatasetError(
-                f"{fact}; image files have 1 or 3: use fcnkit.inference.score_maps instead"
+                f"{fact}, and images are read as gray or as three colours; give it arrays in "
+                f"Python, with fcnkit.inference.score_maps"
             )
         given = len(self.mean) if self.mean_image is None else len(self.mean_image)
         if given not in (0, 1, self.channels):

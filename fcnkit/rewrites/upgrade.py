@@ -13,6 +13,7 @@ from fcnkit.formats.prototxt import Field, NetOrPath, Prototxt, Style, literal
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.formats.schema import View, slots
 from fcnkit.nets.layers.old_names import FORK_WORDS, V1_TYPES
+from fcnkit.nets.solver_types import OLD as OLD_SOLVERS
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites import upgrade_v0
 from fcnkit.rewrites.changes import beside, set_name, set_value
@@ -37,14 +38,6 @@ Changes = tuple[list[Edit], list[Step]]
 _DATA = {"DATA": "data_param", "IMAGE_DATA": "image_data_param", "WINDOW_DATA": "window_data_param"}
 _TRANSFORM = ("scale", "mean_file", "crop_size", "mirror")
 _INPUTS = ("input", "input_shape", "input_dim")
-_SOLVERS = {
-    "SGD": "SGD",
-    "NESTEROV": "Nesterov",
-    "ADAGRAD": "AdaGrad",
-    "RMSPROP": "RMSProp",
-    "ADADELTA": "AdaDelta",
-    "ADAM": "Adam",
-}
 
 
 def upgrade(net: NetOrPath) -> Plan:
@@ -343,7 +336,7 @@ def _solver(net: Prototxt) -> Changes:
         return [], []
     if new:
         raise field.error(f'"solver_type" here and "type" on line {new.line}; remove this one')
-    word = _SOLVERS[view.get("solver_type")]
+    word = OLD_SOLVERS[view.get("solver_type")]
     edits = [set_name(field, "type"), Edit(field.value_start, field.stop, literal(word, net.style))]
     what = f'solver_type {field.raw} -> type "{word}"'
     return edits, [Step("change", "", field.line, what, "Caffe's solvers are named by strings")]

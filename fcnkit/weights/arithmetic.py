@@ -206,9 +206,12 @@ def _affine(links: Sequence[tuple], read: Read, channels: int) -> tuple:
 
     factors, summands = np.ones(channels), np.zeros(channels)
     for layer, affine in links:
-        factor, summand = _link(
-            layer, affine, lambda blob, layer=layer: _vector(read(layer, blob), channels)
-        )
+        try:
+            factor, summand = _link(
+                affine, lambda blob, layer=layer: _vector(read(layer, blob), channels)
+            )
+        except WeightsError as error:
+            raise WeightsError(f'layer "{layer}": {error}') from None
         factors, summands = factors * factor, summands * factor + summand
     return factors, summands
 
@@ -220,17 +223,18 @@ def _vector(blob: Blob, channels: int) -> "numpy.ndarray":
     return blob.array().reshape(-1).astype("f8")
 
 
-def _link(layer: str, affine: Affine, vector: Callable) -> tuple:
+def _link(affine: Affine, vector: Callable) -> tuple:
     """What one layer multiplies each channel by and adds to it; `vector` gives one of its blobs."""
     factor, summand = 1.0, 0.0
     count = vector(affine.divisor)[0] if affine.divisor is not None else 1.0
     share = 1 / count if count else 0.0
     if affine.variance is not None:
         spread = vector(affine.variance) * share + affine.eps
-        if (spread <= 0).any():
-            channel = int((spread <= 0).argmax())
+        if not (spread > 0).all():
+            channel = int((~(spread > 0)).argmax())
             fact = f"the variance of channel {channel} is {spread[channel] - affine.eps:g}"
-            raise WeightsError(f'layer "{layer}": {fact}, of which there is no root; train it anew')
+            remedy = "measure it anew, or set it to 0 where it is a rounding"
+            raise WeightsError(f"{fact}, whose root is no number; {remedy}")
         factor = spread**-0.5
     if affine.mean is not None:
         summand = -vector(affine.mean) * share * factor

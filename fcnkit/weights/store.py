@@ -36,6 +36,7 @@ from fcnkit.weights.blobs import (
     reshaped,
     stamp,
     stored,
+    writable,
     zeros,
 )
 from fcnkit.weights.blobs import blob as as_blob
@@ -228,6 +229,16 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
         )
         added = (layer for name, layer in new.items() if name not in self)
         return replace(self, layers=(*there, *added))
+
+    def readable(self) -> "Weights":
+        """The same weights without NVCaffe's raw data, on which BVLC Caffe aborts."""
+        raw = self.raw
+        return self.put_all({name: map(writable, self[name]) for name in raw}) if raw else self
+
+    @property
+    def raw(self) -> tuple[str, ...]:
+        """The layers that stand in the file as NVCaffe's raw data."""
+        return tuple(name for name, blobs in self.items() if any(blob.raw for blob in blobs))
 
     def _made(self, name: str, arrays: Iterable, type: str) -> StoredLayer:
         where = f'{self.path}: layer "{name}", new blob'
