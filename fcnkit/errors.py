@@ -4,11 +4,18 @@ Every message reads *place: fact with values; remedy.*  The command line
 catches FcnkitError alone; any other exception is a defect of fcnkit.
 """
 
+import re
 from collections.abc import Iterable
 
 
 class FcnkitError(Exception):
     """The input, not fcnkit, is at fault."""
+
+    def __str__(self) -> str:
+        """The message: what a name in a file would do to a terminal is written out,
+        and of what is longer than any message the middle is left out.
+        """
+        return visible("\n".join(map(_short, super().__str__().split("\n"))))
 
 
 class PrototxtError(FcnkitError, ValueError):
@@ -62,6 +69,31 @@ class OutputError(FcnkitError, OSError):
 def error_text(error: Exception) -> str:
     """What another library says is wrong: on one line, its first 200 characters."""
     return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+# A line of a message has at most so many characters: two paths of a file system's longest names.
+_LONGEST, _KEPT = 1200, 500
+
+
+def _short(line: str) -> str:
+    if len(line) <= _LONGEST:
+        return line
+    left_out = len(line) - 2 * _KEPT
+    return f"{line[:_KEPT]}... ({left_out:,} characters) ...{line[-_KEPT:]}"
+
+
+# Control characters but for tabs and line feeds, and those that reorder what stands beside them.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    """The text as it is, but for characters that would move or colour what a terminal shows."""
+    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def quoted(text: str) -> str:
+    """A word of a command as its error quotes it: its first 80 characters."""
+    return repr(text) if len(text) <= 80 else f"{text[:80]!r}..."
 
 
 def printable(name: str) -> str:

@@ -29,7 +29,8 @@ def atomic(path: str | os.PathLike[str], *, force: bool = False, size: int = 0) 
     What is written has no name until it is whole, or where the system cannot
     do so a temporary one in the same folder, which is removed after any error;
     then it is renamed over the target.  The target may be a file that is open
-    for reading.  An overwritten file's permissions are kept.  With `size`, room
+    for reading.  An overwritten file's permissions and owner are kept;
+    other names (hard links) of it keep what it held.  With `size`, room
     for that many bytes is taken first, so that a full disk shows at once.
 
     What is overwritten is safe from a power cut too: the disk has the new file
@@ -40,16 +41,17 @@ def atomic(path: str | os.PathLike[str], *, force: bool = False, size: int = 0) 
     Raises OutputError when the target exists and `force` is not given, or when
     the system refuses (no folder, no permission, no space).
     """
-    target = Path(os.path.realpath(path))
     try:
+        target = Path(os.path.realpath(path))
         _permit(path, target, force)
         handle, temporary = _begun(target)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError for a name with a zero byte
         raise _refusal(path, error) from None
     try:
         with os.fdopen(handle, "w+b") as file:
             yield from _filled(file, size, target)
-            os.fchmod(handle, _mode(target))
+            _own(handle, target)
+            os.fchmod(handle, _mode(target))  # after it: a new owner takes some bits away
             if not temporary:
                 temporary = _named(handle, target, force)
         if temporary:
@@ -102,7 +104,7 @@ def _named(handle: int, target: Path, force: bool) -> str:
 
 def _filled(file: BinaryIO, size: int, target: Path) -> Iterator[Writer]:
     """Takes room, yields the writer once, and sees the bytes to where they must be."""
-    replacing = target.exists()
+    replacing = os.path.exists(target)
     if size > _BEHIND:
         _reserve(file, size)
     yield _Behind(file) if replacing and size > _BEHIND else file
@@ -165,10 +167,18 @@ def _permit(path: str | os.PathLike[str], target: Path, force: bool) -> None:
         raise OutputError(f"{path}: exists; give another name, or --force to overwrite it")
 
 
-def _refusal(path: str | os.PathLike[str], error: OSError) -> OutputError:
+def _refusal(path: str | os.PathLike[str], error: OSError | ValueError) -> OutputError:
     if isinstance(error, OutputError):
         return error
-    return OutputError(f"{path}: cannot be written: {error.strerror or error}")
+    return OutputError(f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}")
+
+
+def _own(handle: int, target: Path) -> None:
+    """The file has the owner and the group of the one it replaces, where the system allows it."""
+    with contextlib.suppress(OSError, AttributeError):
+        old, new = os.stat(target), os.fstat(handle)
+        if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
+            os.fchown(handle, old.st_uid, old.st_gid)
 
 
 def _mode(target: Path) -> int:

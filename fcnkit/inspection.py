@@ -1,5 +1,6 @@
 """What a net is, layer by layer: shapes, sizes, cost, and where its tops lie."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -7,7 +8,8 @@ from typing import Any, NamedTuple
 
 from fcnkit import notebook
 from fcnkit.errors import AlignError
-from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.prototxt import NetOrPath
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets import coords
 from fcnkit.nets.coordmap import CoordMap, show
 from fcnkit.nets.graph import Graph, Layer, State, Top, build
@@ -15,8 +17,10 @@ from fcnkit.nets.layers.table import TYPES, of
 from fcnkit.nets.memory import Memory, memory
 from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.shape import Shape, alike
+from fcnkit.shape import show as shape_text
 from fcnkit.tables import aligned
 from fcnkit.weights.blobs import Blob
+from fcnkit.weights.store import given as given_weights
 
 
 class LayerRow(NamedTuple):
@@ -154,9 +158,9 @@ class Inspection:
 
 
 def inspect(
-    net: Prototxt,
+    net: NetOrPath,
     *,
-    weights: Mapping[str, Sequence[Blob]] | None = None,
+    weights: Mapping[str, Sequence[Blob]] | str | os.PathLike[str] | None = None,
     state: State = State(),
     inputs: Mapping[str, Shape] | None = None,
     to: str | None = None,
@@ -172,6 +176,9 @@ def inspect(
 
     Raises NetError when the net cannot be built.
     """
+    net = given_net(net)
+    if isinstance(weights, str | os.PathLike):
+        weights = given_weights(weights)
     graph = build(net, state)
     shapes = shapes_of(graph, inputs)
     origin = _first(graph, to) if to else _origin(graph)
@@ -323,7 +330,7 @@ def _cells(row: LayerRow) -> dict[str, str]:
         "line": str(row.line),
         "layer": row.name,
         "type": row.type,
-        "shape": "?" if row.shape is None else "x".join(map(str, row.shape)),
+        "shape": "?" if row.shape is None else shape_text(row.shape, "x"),
         "parameters": "?" if row.params is None else f"{row.params:,}",
         "multiply-adds": "?" if row.macs is None else f"{row.macs:,}",
         "scale": "" if row.scale is None else show(row.scale),

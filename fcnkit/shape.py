@@ -6,6 +6,16 @@ from math import prod
 Shape = tuple[int, ...]
 
 
+# Caffe's blobs have at most 32 axes.
+_SHOWN = 32
+
+
+def show(shape: Sequence[int], times: str = " x ") -> str:
+    """The shape as messages have it, "" for a scalar; of one that no blob has, the first axes."""
+    more = f"{times}... ({len(shape):,} axes)" if len(shape) > _SHOWN else ""
+    return times.join(map(str, shape[:_SHOWN])) + more
+
+
 def alike(stored: Sequence[int], wanted: Sequence[int]) -> bool:
     """Whether numbers that are stored in one shape mean the same in the other, in the same order.
 

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from fcnkit.compared import hidden, named_apart, needed, pairs, to_read
 from fcnkit.errors import NetError
-from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.prototxt import NetOrPath, Prototxt
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Graph, Top, build
 from fcnkit.nets.layers.table import makes_probabilities
 from fcnkit.shape import Shape
@@ -93,9 +94,9 @@ def proven(found: Iterable[Difference]) -> bool:
 
 
 def verify(
-    net: Prototxt,
+    net: NetOrPath,
     weights: GivenWeights,
-    new_net: Prototxt,
+    new_net: NetOrPath,
     new_weights: GivenWeights = None,
     *,
     engine: str | None = None,
@@ -124,6 +125,8 @@ def verify(
     refuses a net.
     """
     # Every command imports this module with fcnkit, and most run no net.
+    net = given_net(net)
+    new_net = given_net(new_net)
     from fcnkit.engines.engine import Job, choose
     from fcnkit.engines.inputs import check_weights, input_arrays
 

@@ -7,16 +7,19 @@ import numpy as np
 from fcnkit.engines.caffe import Gradients
 
 
-def learned(net, inputs: Mapping[str, np.ndarray], *, force: bool = True) -> Gradients:
-    """One pass forward and backward of a Net; `force` gives its inputs gradients too."""
+def learned(
+    net, inputs: Mapping[str, np.ndarray], *, force: bool = True, passes: int = 1
+) -> Gradients:
+    """Passes forward and backward of a Net; `force` gives its inputs gradients too."""
     import torch
 
-    given = {
-        blob: torch.from_numpy(values).requires_grad_(force) for blob, values in inputs.items()
-    }
-    total, found = net.loss(given)
-    if total.requires_grad:
-        total.backward()
+    for _ in range(passes):
+        given = {
+            blob: torch.from_numpy(values).requires_grad_(force) for blob, values in inputs.items()
+        }
+        total, found = net.loss(given)
+        if total.requires_grad:
+            total.backward()
     params = {
         step.layer.name: [_gradient(net.blobs[use.number]).reshape(use.shape) for use in step.uses]
         for step in net.layers

@@ -496,3 +496,8 @@ def test_legacy_and_v1_are_separate_matters():
     assert scan(v1_layer("fc", modern_blob((2,), BIAS))).layers[0].blobs[0].shape == (2,)
     assert scan(v2_layer("fc", old_blob((1, 1, 1, 2), BIAS))).layers[0].blobs[0].legacy
     assert legacy(1, 2) == b"\x08\x01\x10\x02"
+
+
+def test_a_type_that_is_not_utf8_is_written_as_it_is():
+    data = caffemodel.layer_frame("layer", "a", "\udcff", 0)
+    assert scan(data, "x").layers[0].type == "\udcff"

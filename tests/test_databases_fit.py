@@ -75,7 +75,7 @@ def test_labels_as_floats_and_as_pictures(tmp_path):
     with pytest.raises(NetError, match="mode P, which Caffe reads as colours"):
         databases_fit.labels(tmp_path / "palette")
     write_lmdb(tmp_path / "junk", [np.zeros((1, 2, 2))], data=b"junk", encoded=True)
-    with pytest.raises(NetError, match="cannot be read"):
+    with pytest.raises(NetError, match="its picture: is no image"):
         databases_fit.labels(tmp_path / "junk")
 
 

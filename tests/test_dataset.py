@@ -31,7 +31,7 @@ from fcnkit.datasets.geometry import Geometry
 from fcnkit.datasets.labels import Reading
 from fcnkit.datasets.pairs import find, shuffled, split
 from fcnkit.datasets.prepare import PairOptions
-from fcnkit.datasets.summary import summarize
+from fcnkit.datasets.summary import SPLITS, summarize
 from fcnkit.errors import DatasetError, EngineError, OutputError
 from fcnkit.formats import datum, schema
 from fcnkit.formats.prototxt import Style, parse, render
@@ -485,8 +485,8 @@ def test_a_folder_that_is_no_dataset_is_never_replaced(tmp_path):
     assert len(list(tmp_path.rglob("thesis.txt"))) == 2
 
 
-class Stop(Exception):
-    pass
+class Stop(KeyboardInterrupt):
+    """Ctrl-C: what another error leaves, nothing can be taken up from."""
 
 
 def interrupted(top, at: int, monkeypatch, **options) -> None:
@@ -740,12 +740,6 @@ def test_a_disk_that_is_full_leaves_what_resume_takes_up(tmp_path):
         (b"", "has 0 values for 0 x 0 x 0"),
         (
             schema.message("Datum")(
-                channels=1, height=1, width=1, float_data=[2]
-            ).SerializeToString(),
-            "entry 0: holds floats",
-        ),
-        (
-            schema.message("Datum")(
                 channels=1, height=1, width=1, encoded=True, data=b"x"
             ).SerializeToString(),
             "entry 0: .* is no image",
@@ -904,3 +898,100 @@ def test_real_voc(caffe, shared, tmp_path):
     first = next(databases.read(tmp_path / "data" / "train_image_lmdb"))
     image, label = read_by_caffe(caffe, tmp_path / "data", "train", 1)
     assert np.array_equal(image[0], first.array) and set(np.unique(label)) <= {*range(21), 255}
+
+
+# ---- which images a split has, a fourth channel, and Ctrl-C
+
+
+def test_the_images_of_each_split_are_listed_and_scored_alone(tmp_path):
+    folders(tmp_path, 6)
+    assert made(tmp_path).exit_code == 0
+    for part in SPLITS:
+        names = (tmp_path / "data" / f"{part}.txt").read_text().split()
+        labels = databases.read(tmp_path / "data" / f"{part}_label_lmdb")
+        assert names == [each.key[9:] for each in labels] and len(names) == 4 - 2 * (part == "val")
+    again = made(tmp_path, "--list", tmp_path / "data" / "train.txt", split=0, out="b")
+    assert again.exit_code == 0, again.output
+    for part, left in (("val", 4), ("train", 2)):
+        done = run("score", tmp_path / "labels", tmp_path / "data", "--split", part)
+        assert done.exit_code == 0, done.output
+        assert f"{left} are of another split" in done.stderr and "100.0" in done.stdout
+    save(tmp_path / "labels" / "stray.png", np.zeros((4, 4), np.uint8))
+    done = run("score", tmp_path / "labels", tmp_path / "data")
+    assert done.exit_code == 2 and "stray.png: " in done.stderr
+
+
+@pytest.mark.parametrize("alpha, refused", [((255, 255), False), ((0, 255), True), ((7, 7), False)])
+def test_a_fourth_channel_is_not_dropped_unsaid(tmp_path, alpha, refused):
+    folders(tmp_path, 3)
+    path = next((tmp_path / "images").iterdir())
+    with Image.open(path) as image:
+        image = image.convert("RGB")
+    channel = Image.new("L", image.size, alpha[0])
+    channel.putpixel((0, 0), alpha[1])
+    image.putalpha(channel)
+    path.unlink()
+    image.save(path.with_suffix(".png"))
+    done = made(tmp_path)
+    assert done.exit_code == (2 if refused else 0), done.output
+    if refused:
+        assert "has a fourth channel, alpha, of 0 to 255" in done.stderr
+        assert made(tmp_path, "--alpha", "ignore").exit_code == 0
+
+
+def test_ctrl_c_is_told_as_a_shell_tells_it(tmp_path, monkeypatch):
+    folders(tmp_path, 3)
+
+    def stopped(*words, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(making, "_filled", stopped)
+    done = made(tmp_path)
+    assert done.exit_code == 130 and "interrupted; go on with --resume" in done.stderr
+
+
+def test_a_jpeg_is_a_label_where_a_map_says_all_its_values(tmp_path):
+    folders(tmp_path, 3, size=(16, 16))
+    for path in (tmp_path / "labels").iterdir():
+        mask = np.zeros((16, 16), np.uint8)
+        mask[:, 8:] = 255
+        path.unlink()
+        Image.fromarray(mask).save(path.with_suffix(".jpg"), quality=40)
+    for words in ([], ["--map", "0=0,255=1"], ["--map", "0-127=0,129-255=1"]):
+        done = made(tmp_path, *words)
+        assert done.exit_code == 2 and "with --map what each of 0 to 255 becomes" in done.stderr
+    done = made(tmp_path, "--map", "0-127=0,128-255=1")
+    assert done.exit_code == 0, done.output
+    for each in databases.read(tmp_path / "data" / "train_label_lmdb"):
+        assert (each.array[0, :, :8] == 0).all() and (each.array[0, :, 8:] == 1).all()
+
+
+def test_floats_on_which_caffe_trains_are_inspected_and_scored(tmp_path):
+    folders(tmp_path, 6)
+    assert made(tmp_path).exit_code == 0
+    as_bytes = summarize(tmp_path / "data")
+    for name in BASES:
+        found = list(databases.raw(tmp_path / "data" / name))
+        store = databases.DatabaseWriter(tmp_path / "data" / name)
+        store.put([(key.encode(), as_floats(value)) for key, value in found])
+        store.close()
+    assert next(iter(databases.read(tmp_path / "data" / BASES[0]))).array.dtype == np.float32
+    as_floats_ = summarize(tmp_path / "data")
+    for one, other in zip(as_bytes.splits, as_floats_.splits, strict=True):
+        assert one.pixels == other.pixels and one.images == other.images
+        np.testing.assert_allclose(one.mean, other.mean)
+    done = run("dataset", "inspect", tmp_path / "data", "--sheet", tmp_path / "sheet.png")
+    assert done.exit_code == 0, done.output
+    for value, words in ((-1.5, "has the label -1.5"), (256, "has the label 256")):
+        odd = databases.Record("k", np.full((1, 2, 2), value, np.float32))
+        with pytest.raises(DatasetError, match=words):
+            databases.whole(odd, "data")
+    done = run("score", tmp_path / "labels", tmp_path / "data")
+    assert done.exit_code == 0 and "100.0" in done.stdout
+
+
+def as_floats(value: bytes) -> bytes:
+    found = schema.message("Datum").FromString(value)
+    found.float_data.extend(np.frombuffer(found.data, np.uint8).astype(float))
+    found.ClearField("data")
+    return found.SerializeToString()

@@ -4,16 +4,20 @@ import re
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from sketches import conv, data, fc, graph, layer, net, pool, relu, template, thin
 from test_verify import random_weights
 
 import fcnkit as fk
+from fcnkit.cli.main import main
 from fcnkit.errors import AlignError, NetError
+from fcnkit.formats import prototxt
 from fcnkit.nets.graph import build
 from fcnkit.nets.layers.sliding import spatial
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.rewrites.fcn import without_last_pooling
 from fcnkit.rewrites.padding import first_layers, pad_first
+from fcnkit.weights import store
 
 
 def ave(name, bottom, more="global_pooling: true"):
@@ -490,3 +494,26 @@ def test_a_signal_of_three_axes_is_to_be_an_image_of_one_row():
     text = (text[:start] + text[stop:]).replace('"pool1"', '"conv1"')
     with pytest.raises(NetError, match="an image of one row, 1 x 1 x 1 x 96"):
         fk.fcn(fk.parse(text), classes=3, stride=2)
+
+
+# ---- weights without the classifier
+
+
+def test_a_trunk_alone_is_taken_and_the_rest_is_said(tmp_path, caffe):
+    text = template("alexnet")
+    sizes = shapes_of(build(text))
+    blobs = {each.name: sizes.blobs(each) for each in sizes.graph.layers}
+    trunk = {name: [np.ones(shape) for shape in shapes] for name, shapes in blobs.items() if shapes}
+    kept = {name: arrays for name, arrays in trunk.items() if name.startswith("conv")}
+    for name, given in (("trunk", kept), ("other", {"zzz": [np.ones(3)]})):
+        store.create().put_all(given).save(tmp_path / f"{name}.caffemodel")
+    words = ["fcn", "template:alexnet", "--classes", "3", "--stride", "32"]
+    words += ["-o", str(tmp_path / "out"), "--weights"]
+    done = CliRunner().invoke(main, [*words, str(tmp_path / "other.caffemodel")])
+    assert done.exit_code == 2 and 'has no layer "fc6"' in done.output
+    done = CliRunner().invoke(main, [*words, str(tmp_path / "trunk.caffemodel")])
+    assert done.exit_code == 0, done.output
+    assert all(f'layer "{name}": left to the filler' in done.output for name in ("fc6", "fc7"))
+    net = prototxt.read(tmp_path / "out" / "deploy.prototxt")
+    found = caffe.params(net, tmp_path / "out" / "init.caffemodel")
+    assert all((array == 1).all() for name in kept for array in found[name])

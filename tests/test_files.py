@@ -91,6 +91,16 @@ def test_the_permissions_of_an_overwritten_file_stay(target, mode):
     assert stat.S_IMODE(target.stat().st_mode) == mode and target.read_bytes() == b"new"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_the_owner_of_an_overwritten_file_stays(target):
+    target.write_bytes(b"old")
+    os.chown(target, 12345, 54321)
+    target.chmod(0o4755)
+    files.write(target, b"new", force=True)
+    its = target.stat()
+    assert (its.st_uid, its.st_gid, its.st_mode & 0o7777) == (12345, 54321, 0o4755)
+
+
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
 def test_a_new_file_has_the_permissions_that_new_files_have(tmp_path, mask, mode):
     before = os.umask(mask)

@@ -23,6 +23,7 @@ SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 # Who may import whom: a module imports its own room and rooms of a lower level.
 LEVELS = (
     ("errors",),
+    ("foreign",),
     ("edits", "files", "libraries", "notebook", "progress", "shape", "tables", "templates"),
     ("formats",),
     (
@@ -59,6 +60,7 @@ FORMATS_JOINED = {
     ("formats.solverstate", "formats.wire"),
     ("formats.solverstate", "formats.blobproto"),
     ("formats.datum", "formats.schema"),
+    ("formats.npz", "formats.npy"),
     ("formats.hdf5_frame", "formats.hdf5"),
     ("formats.schema", "formats.prototxt"),
     ("formats.schema", "formats.values"),

@@ -200,6 +200,8 @@ CASES = [
 APART = [
     ("endless-poly", 'base_lr: 1 lr_policy: "poly" power: 1', "divides by max_iter"),
     ("rate-zero", 'lr_policy: "fixed" max_iter: 5', "base_lr is 0"),
+    ("state-level", f"base_lr: 1 {FIXED}train_state {{ level: 3 }}", "start it with -level 3"),
+    ("no-iterations", f"base_lr: 1 {FIXED}max_iter: 0", "no iteration is made"),
     ("test-words", f'train_net: "a" base_lr: 1 {FIXED}test_iter: 3', "for no test_net"),
 ]
 EACH = pytest.mark.parametrize("case", CASES, ids=[f"{one.name}{n}" for n, one in enumerate(CASES)])
@@ -229,6 +231,28 @@ def test_what_is_missing_is_named(name, text, words):
     assert found.name == name and words in found.text
 
 
+@pytest.mark.parametrize("name, text, words", APART)
+def test_caffe_aborts_on_what_is_missing_where_lint_says_so(name, text, words, caffe, tmp_path):
+    (tmp_path / "net.prototxt").write_text(NET)
+    text = text.replace('"a"', '"net.prototxt"') + " solver_mode: CPU snapshot_after_train: false"
+    net = "" if "train_net" in text else '\nnet: "net.prototxt"'
+    done = caffe_trains(tmp_path, text + net)
+    level = next(check.level for check in solvers.CHECKS if check.name == name)
+    assert (done.returncode != 0) == (level == ERROR), done.stderr
+
+
+def caffe_trains(folder, solver):
+    (folder / "solver.prototxt").write_text(solver)
+    return subprocess.run(
+        [*caffe_runtime.command("caffe"), "train", "--solver=solver.prototxt"],
+        cwd=folder,
+        env=caffe_runtime.environment(log=True),
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
+
+
 def test_every_check_has_a_case():
     names = {case.name for case in CASES} | {name for name, *_ in APART}
     assert names == {check.name for check in solvers.CHECKS}
@@ -244,15 +268,7 @@ def test_the_solver_that_is_given_with_a_net_is_looked_at():
 @pytest.mark.parametrize("side", ["bad", "good"])
 def test_caffe_does_with_them_what_lint_says(case, side, caffe, tmp_path):
     (tmp_path / "net.prototxt").write_text(NET)
-    (tmp_path / "solver.prototxt").write_text(START + getattr(case, side))
-    done = subprocess.run(
-        [*caffe_runtime.command("caffe"), "train", "--solver=solver.prototxt"],
-        cwd=tmp_path,
-        env=caffe_runtime.environment(log=True),
-        capture_output=True,
-        text=True,
-        errors="replace",
-    )
+    done = caffe_trains(tmp_path, START + getattr(case, side))
     level = next(check.level for check in solvers.CHECKS if check.name == case.name)
     aborts = side == "bad" and level == ERROR
     assert (done.returncode != 0) == aborts, done.stderr

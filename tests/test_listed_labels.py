@@ -151,6 +151,7 @@ def test_what_cannot_be_read(tmp_path):
 
 
 def masks(folder, net, *values):
+    folder.mkdir(exist_ok=True)
     label = np.resize(np.array(values, np.uint8), (1, 8, 8))
     for split in ("train", "val"):
         write_lmdb(folder / "data" / f"{split}_image_lmdb", [np.zeros((3, 8, 8), np.uint8)])
@@ -171,8 +172,21 @@ def test_a_training_that_would_learn_nothing_is_refused(tmp_path):
     assert message.startswith(f"{tmp_path}/data/train_label_lmdb: {SWALLOWED} (")
     assert message.endswith(
         "nothing would be learnt; if 255 is class 1, give --map 0=0,255=1 to "
-        "`fcnkit dataset create`"
+        "`fcnkit dataset create`, or say --one-class to train all the same"
     )
+    heard = []
+    databases_fit.check(masks(tmp_path / "b", TWO, 0, 255), on_warning=heard.append, one_class=True)
+    assert heard and all("class 1 has no pixel" in each for each in heard)
+
+
+@pytest.mark.parametrize("kind", ["HingeLoss", "MultinomialLogisticLoss"])
+def test_losses_that_ignore_nothing_have_their_labels_looked_at(tmp_path, kind):
+    net = IMAGES + HEAD.replace("SoftmaxWithLoss", kind)
+    assert kind in net
+    databases_fit.check(made(tmp_path / "right", net, write_images, 10))
+    for label, more in ((11, ""), (255, "loss_param { ignore_label: 255 }")):
+        with pytest.raises(NetError, match=f"label {label} at "):
+            databases_fit.check(made(tmp_path / f"a{label}", net, write_images, label, more))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from sketches import conv, data, deconv, fc, images, layer, net, pool, relu, wei
 from test_cli import listing, run
 
 import fcnkit as fk
+from fcnkit.errors import quoted
 from fcnkit.rewrites.operations import every
 
 NET = net(
@@ -205,7 +206,7 @@ def test_arguments_that_cannot_be_read(word, fact):
     result = run("surgery", "template:alexnet", "--do", word)
     form = next(each.form for each in every() if each.name == word.partition("=")[0])
     assert result.exit_code == 2
-    assert f"'{word}': {fact}; write it as {form}" in result.stderr
+    assert f"{quoted(word)}: {fact}; write it as {form}" in result.stderr
 
 
 def test_a_typo_is_no_new_class():

@@ -1,14 +1,19 @@
 """Files are written all or none, under names that say what they are; others' files stay."""
 
 import os
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from fcnkit import files
 from fcnkit.cli.main import main
 from fcnkit.cli.outputs import Saver, write_all
 from fcnkit.errors import OutputError
-from fcnkit.formats.suffixes import SUFFIXES, WEIGHTS, check_suffix
+from fcnkit.formats.suffixes import NET, SUFFIXES, WEIGHTS, check_suffix
+from fcnkit.weights import store
 
 
 def writes(text):
@@ -90,3 +95,87 @@ def test_an_empty_name_is_a_mistake(option):
 def test_standard_output_takes_no_weights():
     with pytest.raises(OutputError, match="standard output takes text, not weights"):
         write_all([("-", Saver(WEIGHTS, fails))], force=False)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_through_a_dangling_link_what_was_made_goes_and_the_link_stays(tmp_path, late):
+    link, target = tmp_path / "link", tmp_path / "target"
+    link.symlink_to(target)
+    outputs = [(link, lambda path, force: files.write(path, b"mine", force=force))]
+    with pytest.raises(OutputError, match="no room"):
+        write_all([*outputs, (tmp_path / "b", fails)], force=late)
+    assert link.is_symlink() and not target.exists()
+
+
+@pytest.mark.parametrize("end", ["made.onnx", "made.prototxt"])
+def test_a_link_does_not_lead_around_suffixes(tmp_path, end):
+    (tmp_path / "x.caffemodel").symlink_to(tmp_path / end)
+    with pytest.raises(OutputError, match=rf"x.caffemodel: is a link to .*{end}: .* is for"):
+        write_all([(tmp_path / "x.caffemodel", Saver(WEIGHTS, fails))], force=True)
+    (tmp_path / "y.caffemodel").symlink_to(tmp_path / "made.npz")
+    write_all(
+        [(tmp_path / "y.caffemodel", Saver(WEIGHTS, lambda path, force: None))][:0], force=True
+    )
+
+
+SMALL = """\
+name: "n"
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
+layer { name: "c" type: "Convolution" bottom: "data" top: "c" convolution_param { num_output: 2 kernel_size: 3 } }
+"""  # noqa: E501
+DYING = """
+import os, sys
+import fcnkit.files as files
+count, real = int(sys.argv[1]), os.link
+def named(*words, **options):
+    global count
+    count -= 1
+    if count < 0:
+        os._exit(9)
+    return real(*words, **options)
+os.link = named
+from fcnkit.cli.main import run
+sys.argv[1:] = sys.argv[2:]
+run()
+"""
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_killed_at_any_file_a_folder_does_not_look_whole(tmp_path, over):
+    """What `train` needs, the solver, is there only when all the rest is, of the same command."""
+    (tmp_path / "n.prototxt").write_text(SMALL)
+    weights = [np.ones((2, 3, 3, 3), "f4"), np.ones(2, "f4")]
+    store.create().put("c", weights).save(tmp_path / "w.caffemodel")
+    for count in range(5):
+        folder = tmp_path / f"fcn{count}"
+        words = ["fcn", "n.prototxt", "--stride", "1", "-o", folder.name, "--weights"]
+        if over:
+            old = [*words, "w.caffemodel", "--classes", "3"]
+            subprocess.run([sys.executable, "-c", DYING, "99", *old], cwd=tmp_path, check=True)
+        new = [*words, "w.caffemodel", "--classes", "4", *["--force"] * over]
+        done = subprocess.run([sys.executable, "-c", DYING, str(count), *new], cwd=tmp_path)
+        there = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+        if done.returncode == 0:
+            assert count == 4 and len(there) == 4
+            continue
+        assert done.returncode == 9 and count < 4
+        assert "solver.prototxt" not in there, count
+
+
+def test_an_error_at_the_first_file_leaves_the_old_set(tmp_path):
+    for name in "ab":
+        (tmp_path / name).write_text(name)
+    outputs = [(tmp_path / "a", fails), (tmp_path / "b", Saver(NET, writes("new")))]
+    with pytest.raises(OutputError, match="no room"):
+        write_all(outputs, force=True, folder=tmp_path)
+    assert [(tmp_path / name).read_text() for name in "ab"] == ["a", "b"]
+
+
+def test_other_names_of_a_file_are_spoken_of(tmp_path):
+    (tmp_path / "n.prototxt").write_text(SMALL)
+    (tmp_path / "out.prototxt").write_text("old")
+    os.link(tmp_path / "out.prototxt", tmp_path / "other")
+    words = ["upgrade", tmp_path / "n.prototxt", "-o", tmp_path / "out.prototxt", "--force"]
+    found = CliRunner().invoke(main, [str(word) for word in words])
+    assert found.exit_code == 0 and "out.prototxt: has another name (hard links)" in found.stderr
+    assert (tmp_path / "other").read_text() == "old"

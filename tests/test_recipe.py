@@ -224,3 +224,35 @@ def test_refused_solvers(net, options, solver, words):
 def test_a_folder_without_a_solver(tmp_path):
     with pytest.raises(FcnkitError, match=r"solver\.prototxt: cannot be read"):
         recipe(Path(tmp_path))
+
+
+DEEP = 'layer { name: "deep" type: "AbsVal" bottom: "score" top: "deep" include { min_level: 3 } }'
+
+
+@pytest.mark.parametrize(
+    "own, solver, level, tested",
+    [
+        ("", "", 0, 0),
+        ("", "train_state { level: 3 }", 3, 0),
+        ("state { level: 4 }", "", 4, 4),
+        ("state { level: 4 }", "train_state { level: 0 }", 0, 4),
+        ("state { level: 4 }", "test_state { level: 1 }", 4, 1),
+    ],
+)
+def test_the_level_of_the_files_is_built_and_told(net, options, own, solver, level, tested):
+    (net / "train_val.prototxt").write_text(f"{own} {NET}{DEEP}")
+    (net / "solver.prototxt").write_text(f"{SOLVER}{solver}")
+    made = recipe(net, "run", options)
+    assert [state.level for state in made.nets[0].states] == [level, tested]
+    assert made.words()[2:] == [f"--level={level}"] * bool(level)
+    names = [[layer.name for layer in graph.layers] for graph in made.nets[0].graphs()]
+    assert ["deep" in each for each in names] == [level >= 3, tested >= 3]
+
+
+def test_the_net_that_is_trained_comes_first(net, options):
+    (net / "val.prototxt").write_text(NET)
+    text = SOLVER.replace('net: "train_val', 'test_net: "val.prototxt"\ntrain_net: "train_val')
+    (net / "solver.prototxt").write_text(text)
+    made = recipe(net, "run", options)
+    assert [each.path.name for each in made.nets] == ["train_val.prototxt", "val.prototxt"]
+    assert [each.states[0].phase for each in made.nets] == ["TRAIN", "TEST"]

@@ -1,6 +1,8 @@
 """train.jsonl: cut anywhere, it is read up to there, and a resume gives each iteration once."""
 
 import json
+import tempfile
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,3 +81,52 @@ def test_what_is_no_number_is_null():
 def test_other_lines_are_left_out():
     data = b'[]\n3\n{"loss": 1}\n{"iteration": "a"}\n\xff\n{"iteration": 1}\n'
     assert record.rows(data) == [{"iteration": 1}]
+
+
+# ---- rows that were not written, though the trainer had come so far
+
+
+def log_of(*sessions):
+    """A log of runs that each show these iterations, tested at every tenth."""
+    lines = []
+    for number in (number for session in sessions for number in session):
+        if number % 10 == 0:
+            lines += [f"Iteration {number}, Testing net (#0)"]
+            lines += [f"    Test net output #0: accuracy = 0.{number}"]
+        lines += [f"Iteration {number} (9 iter/s, 1s/5 iters), loss = {number / 7:.6g}"]
+        lines += ["    Train net output #0: loss = 1 (* 1 = 1 loss)"]
+        lines += [f"Iteration {number}, lr = 1e-10"]
+    return "".join(f"I1125 21:04:13.361202 27063 a.cpp:1] {line}\n" for line in lines)
+
+
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=4), st.data())
+def test_a_record_that_lacks_rows_is_completed_from_the_log(ends, data):
+    """However often the run was killed, and however much of each session was not written."""
+    sessions, start = [], 0
+    for end in ends:
+        sessions.append(range(start, start + end))
+        start = data.draw(st.integers(0, start + end))
+    with tempfile.TemporaryDirectory() as folder:
+        path, log = Path(folder) / "train.jsonl", Path(folder) / "caffe.log"
+        log.write_text(log_of(*sessions))
+        whole = record.before(record.logged(log), start)
+        known = sorted(data.draw(st.sets(st.sampled_from(range(len(whole)))))) if whole else []
+        timed = [{**whole[number]} for number in known]
+        for place, row in enumerate(timed):
+            if "loss" in row:
+                row["seconds"] = float(place)
+        path.write_bytes(file_of(timed))
+        kept = record.cut_back(path, start, log)
+    assert [(row["iteration"], "loss" in row) for row in kept] == [
+        (number, one)
+        for number in range(start)
+        for one in ([False, True] if number % 10 == 0 else [True])
+    ]
+    assert [row for row in kept if row in timed] == timed
+    times = [row["seconds"] for row in kept if "loss" in row]
+    assert times == sorted(times)
+
+
+def test_a_log_of_something_else_adds_nothing(tmp_path):
+    (tmp_path / "log").write_text("] Iteration 5, loss = x\n")
+    assert record.logged(tmp_path / "log") == record.logged(tmp_path / "none") == []

@@ -6,12 +6,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from small_models import V1, V2, modern_blob, v2_layer
 
 import fcnkit as fk
 from fcnkit import templates
+from fcnkit.cli.main import main
 from fcnkit.errors import WeightsError
 from fcnkit.formats import prototxt
 from fcnkit.nets.shapes import shapes_of
@@ -465,3 +467,40 @@ def test_digits_ship_with_weights_that_match():
     net = template("digits")
     weights = store.open(templates.path("digits").parent / "digits.caffemodel")
     assert set(verdicts(matched(net, net, weights)).values()) == {"copied"}
+
+
+# ---- one source, several targets
+
+TWIN = """
+input: "x" input_shape { dim: 1 dim: 3 dim: 4 dim: 4 }
+layer { name: "a" type: "Convolution" bottom: "x" top: "a"
+  convolution_param { num_output: 2 kernel_size: 3 } }
+"""
+TWINS = (
+    TWIN
+    + """
+layer { name: "d" type: "Convolution" bottom: "x" top: "d"
+  convolution_param { num_output: 2 kernel_size: 3 } }
+"""
+)
+
+
+@pytest.mark.parametrize("pairs, both", [("a=a,a=d", True), ("a=d,a=a", True), ("a=d", False)])
+def test_one_layer_goes_to_several(tmp_path, caffe, pairs, both):
+    (tmp_path / "one.prototxt").write_text(TWIN)
+    (tmp_path / "two.prototxt").write_text(TWINS)
+    arrays = [np.arange(54.0).reshape(2, 3, 3, 3), np.array([1.0, 2.0])]
+    store.create().put("a", arrays).save(tmp_path / "one.caffemodel")
+    words = ["one.prototxt", "one.caffemodel", "two.prototxt", "-o", "two.caffemodel"]
+    words = [str(tmp_path / word) if "." in word else word for word in words]
+    done = CliRunner().invoke(main, ["surgery", *words, "--map", pairs])
+    assert done.exit_code == 0, done.output
+    found = caffe.params(prototxt.parse(TWINS), tmp_path / "two.caffemodel")
+    for name in "ad":
+        right = arrays if both or name == "d" else [array * 0 for array in arrays]
+        assert all((one == other).all() for one, other in zip(found[name], right, strict=True))
+
+
+def test_a_layer_has_one_source(tmp_path):
+    done = CliRunner().invoke(main, ["surgery", "a", "b", "c", "--map", "a=d,b=d"])
+    assert done.exit_code == 2 and "'d' would be of two layers" in done.output

@@ -1,4 +1,7 @@
-"""Every layer type on PyTorch against real Caffe: values, and gradients of data and parameters."""
+"""Every layer type on PyTorch against real Caffe: values, and gradients of data and parameters.
+
+Two passes are made, as iter_size does, so that what is added up is compared and what is not.
+"""
 
 import zlib
 from typing import NamedTuple
@@ -11,6 +14,7 @@ from fcnkit.engines.caffe import Question
 from fcnkit.formats import prototxt
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import State, build
+from fcnkit.nets.layers.table import of as of_type
 from fcnkit.nets.layers.windows import Spatial
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.weights import store
@@ -19,7 +23,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip insta
 
 from fcnkit.engines.torch.layers import windows  # noqa: E402
 
-VALUES, GRADIENTS = 1e-4, 1e-3
+VALUES, GRADIENTS, PASSES = 1e-4, 1e-3, 2
 TEST, TRAIN = State(), State("TRAIN")
 
 
@@ -206,6 +210,27 @@ NORMAL = [
     of("Scale", "scale_param", "axis: 2 num_axes: 1 bias_term: true"),
     of("Scale", "scale_param", "axis: 0 num_axes: -1"),
     of("Scale", "scale_param", "num_axes: 0"),
+    *(
+        of("Scale", "scale_param", param, shape, name=f"Scale {param} of {shape}")
+        for param in (
+            "bias_term: true",
+            "axis: 0 num_axes: 1",
+            "axis: 2 num_axes: 1",
+            "num_axes: 0",
+        )
+        for shape in ((1, 6, 4, 3), (1, 1, 4, 3), (1, 6, 1, 1), (1, 1, 1, 1), (2, 1, 1, 1))
+    ),
+    of(
+        "Scale", "scale_param", "axis: 1 num_axes: -1", (1, 6, 4, 3), name="a factor of each number"
+    ),
+    of("Scale", "scale_param", "axis: 1 num_axes: -1", (2, 6, 4, 3), name="one for both images"),
+    of(
+        "Scale", "scale_param", "axis: 0 bias_term: true", (1, 6), bottoms="x z", z=(1, 6), name="z"
+    ),
+    *(
+        of(kind, "", "", (1, 6, 4, 3), name=f"{kind} of one image")
+        for kind in ("Bias", "PReLU", "BatchNorm")
+    ),
     of("Scale", "scale_param", "axis: 0 bias_term: true", bottoms="x z", z=(2, 6)),
     of("Bias", "", ""),
     of("Bias", "bias_param", "axis: -2 num_axes: 2"),
@@ -376,6 +401,40 @@ LOSSES = [
     accuracy("ignore_label: 0", classes=1, name="Accuracy of nothing"),
 ]
 
+# Numbers that lie on the corner of a function, and equal ones: which way the gradient goes there
+# is another thing in every library, and in PyTorch from one release to the next.
+CORNERS = [
+    *(of(kind, "", "", values="whole", name=f"{kind} at 0") for kind in ("ReLU", "PReLU", "ELU")),
+    of("ReLU", "relu_param", "negative_slope: 0.1", values="whole", name="a leaky ReLU at 0"),
+    *(
+        of("Clip", "clip_param", f"min: {low} max: {high}", values="whole", name=f"{low} to {high}")
+        for low, high in ((-1, 2), (0, 0), (0, 6), (-9, 9))
+    ),
+    of("AbsVal", "", "", values="whole", name="AbsVal at 0"),
+    of("Power", "power_param", "power: 2", values="whole", name="a square at 0"),
+    of("Reduction", "reduction_param", "operation: ASUM axis: 1", values="whole", name="ASUM at 0"),
+    pool("global_pooling: true", values="whole", name="the largest of equals"),
+    pool("kernel_size: 3 stride: 2 pad: 1", values="whole", name="padded, of equals"),
+    pool("kernel_size: 3 stride: 2 pad: 2", values="whole", name="much padded, of equals"),
+    pool("kernel_size: 2 stride: 2", tops="y m", out="y", values="whole", name="a mask of equals"),
+    *(
+        of(
+            "HingeLoss", "hinge_loss_param", f"norm: {norm}", (4, 5), values="whole",
+            bottoms="x label", label=(4,), out="", name=f"HingeLoss {norm} at its margin"
+        )
+        for norm in ("L1", "L2")
+    ),
+    *(
+        of(
+            "ContrastiveLoss", "contrastive_loss_param", f"margin: {margin} {more}", (9, 1),
+            values="whole", bottoms="x z label", label=(9,), classes=2, out="",
+            name=f"ContrastiveLoss of equals and at {margin} {more}"
+        )
+        for margin in (1, 2, 4)
+        for more in ("", "legacy_version: true")
+    ),
+]  # fmt: skip
+
 IP = "inner_product_param {{ num_output: 6 {} }}"
 NETS = [
     Case(
@@ -471,6 +530,7 @@ FAMILIES = {
     "normal": NORMAL,
     "rearranged": REARRANGED,
     "losses": LOSSES,
+    "corners": CORNERS,
     "nets": NETS,
 }
 
@@ -540,7 +600,17 @@ def ours(posed, state):
 
     net = Net(shapes_of(build(posed.net, state)), posed.weights)
     asked = View("NetParameter", posed.net.root).get("force_backward")
-    return learned(net, posed.inputs, force=asked)
+    found = learned(net, posed.inputs, force=asked, passes=PASSES)
+    return found._replace(params=as_added(net.graph, found.params))
+
+
+def as_added(graph, params):
+    """The gradients as Caffe adds them up: of what it overwrites, that of the last pass alone."""
+    sizes = shapes_of(graph)
+    for layer in graph.layers:
+        if of_type(layer).overwrites(layer, sizes.bottoms(layer)):
+            params[layer.name][0] /= PASSES  # all passes are alike
+    return params
 
 
 def compared(case, found, answer):
@@ -589,13 +659,35 @@ def test_values_and_gradients_are_caffes(family, caffe):
     compare(FAMILIES[family], caffe)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_no_gradient_goes_by_what_clamp_does_on_its_bounds(share, caffe, monkeypatch):
+    class Clamped(torch.autograd.Function):
+        """clamp, with so much of the gradient on its bounds."""
+
+        @staticmethod
+        def forward(ctx, x, low, high):
+            ctx.share = ((x > low) & (x < high)) + share * ((x == low) | (x == high))
+            return real(x, low, high)
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * ctx.share, None, None
+
+    def clamp(x, min=-np.inf, max=np.inf):
+        return Clamped.apply(x, min, max)
+
+    real = torch.Tensor.clamp
+    monkeypatch.setattr(torch.Tensor, "clamp", clamp)
+    compare(CORNERS, caffe)
+
+
 def test_a_product_of_many_weights_is_caffes_convolution(caffe, monkeypatch):
     products = []
     monkeypatch.setattr(windows, "_HEAVY", 0)
     real = windows._product
     monkeypatch.setattr(windows, "_product", lambda *given: products.append(given) or real(*given))
     compare(HEAVY, caffe)
-    assert len(products) == len(HEAVY) + 1
+    assert len(products) == PASSES * (len(HEAVY) + 1)
 
 
 def test_only_many_weights_and_few_windows_are_a_product():
@@ -611,7 +703,9 @@ def compare(cases, caffe):
     asked = [posed(case) for case in cases]
     answers = caffe.ask(
         [
-            Question("gradients", each.net, each.weights, each.inputs, None, case.state)
+            Question(
+                "gradients", each.net, each.weights, each.inputs, None, case.state, passes=PASSES
+            )
             for case, each in zip(cases, asked, strict=True)
         ]
     )

@@ -11,6 +11,7 @@ from small_training import NET, SOLVER, write_data, write_net
 
 from fcnkit.engines.caffe_runtime import last_words
 from fcnkit.formats import prototxt
+from fcnkit.formats.schema import View
 from fcnkit.training import trainers
 from fcnkit.training.log import Loss, events
 from fcnkit.training.recipe import Options, recipe
@@ -217,3 +218,34 @@ def test_nothing_that_lies_in_the_folder_is_executed(tmp_path):
         and "none: cannot be read" in done.stderr
         and "executed" not in done.stderr
     )
+
+
+@pytest.mark.parametrize(
+    "words, fields, expected",
+    [
+        ([], "", ["cuda"]),
+        ([], "device_id: 2", ["cuda:2"]),
+        ([], "device_id: 2 solver_mode: CPU", ["cpu"]),
+        (["--processes=2"], "device_id: 2", ["cuda:0", "cuda:1"]),
+        (["--gpu=1"], "device_id: 2", ["cuda:1"]),
+        (["--device=cpu"], "device_id: 2", ["cpu"]),
+    ],
+)
+def test_the_gpu_is_the_solvers_unless_it_is_said(monkeypatch, words, fields, expected):
+    monkeypatch.setattr(main, "_gpus", lambda: 3)
+    asked = main._parser().parse_args(["train", "--solver=s", *words])
+    assert main._devices(asked, prototxt.parse(fields), None) == expected
+
+
+@pytest.mark.parametrize(
+    "state", ["", "train_state { level: 3 }", 'train_state {\n  stage: "b"\n  level: 3\n}']
+)
+def test_the_level_is_that_of_the_command_and_stages_are_added(state):
+    text = prototxt.parse(f'net: "n" # its net\n{state}')
+    for words, level, more in (([], 0, []), (["--level=2", "--stage=c,d"], 2, ["c", "d"])):
+        asked = main._parser().parse_args(["train", "--solver=s", *words])
+        made = main._in_state(text, asked.level, asked.stage)
+        its = View("SolverParameter", made.root).view("train_state")
+        assert its.get("level") == level
+        assert list(its.list("stage")) == ["b"] * ("b" in state) + more
+        assert made.text.startswith('net: "n" # its net\n')

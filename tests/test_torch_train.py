@@ -271,3 +271,68 @@ def test_a_loss_that_is_no_number(net, train):
     assert done.exit_code == 2
     assert "iteration 5: the loss is nan, which is no number, at a rate of 1e+30" in done.stderr
     assert [row["iteration"] for row in rows(net)] == [0]
+
+
+# ---- before it starts, and without iterations
+
+DEEP = """layer { name: "deep" type: "Power" bottom: "loss" top: "deep" loss_weight: 1
+  power_param { scale: 2 } include { phase: TRAIN min_level: 3 } }
+"""
+
+
+def test_both_engines_build_the_level_of_the_solver(net, train, caffe):
+    (net / "train_val.prototxt").write_text(NET + DEEP)
+    (net / "solver.prototxt").write_text(SOLVER + "train_state { level: 3 }")
+    for engine in ("torch", "caffe"):
+        done = train(net, "--iterations", 1, "--display", 1, "--run", engine, engine=engine)
+        assert done.exit_code == 0, done.stderr
+        assert "output #0: deep = " in (net / engine / "caffe.log").read_text(errors="replace")
+
+
+@pytest.mark.parametrize("engine", ["torch", "caffe"])
+@pytest.mark.parametrize(
+    "file, old, new, words",
+    [
+        (
+            "solver",
+            "momentum: 0.9",
+            "momentun: 0.9",
+            'no field "momentun"; did you mean "momentum"',
+        ),
+        ("solver", 'lr_policy: "fixed"', 'lr_policy: "step" gamma: 0.1', "set stepsize"),
+        ("train_val", "layer {", 'nme: "n"\nlayer {', 'no field "nme"; did you mean "name"?'),
+        ("train_val", "num_output: 3", "num_ouput: 3", 'did you mean "num_output"?'),
+    ],
+)
+def test_what_caffe_refuses_stops_it_before_it_starts(
+    net, train, caffe, engine, file, old, new, words
+):
+    path = net / f"{file}.prototxt"
+    path.write_text(path.read_text().replace(old, new, 1))
+    done = train(net, engine=engine)
+    assert done.exit_code == 2 and words in done.stderr, done.stderr
+    assert not (net / "run" / "caffe.log").exists()
+
+
+def test_a_word_of_an_unknown_fork_is_its_caffes_business(net, train, caffe):
+    (net / "solver.prototxt").write_text(SOLVER + "zebra: 1\n")
+    assert "warning" not in train(net, "--dry-run").stderr
+    assert train(net, "--dry-run").exit_code == 2
+    done = train(net, "--dry-run", engine="caffe")
+    assert done.exit_code == 0 and "warning: " in done.stderr and '"zebra"' in done.stderr
+
+
+def test_what_pytorch_does_not_show_is_said(net, train, caffe):
+    (net / "solver.prototxt").write_text(SOLVER + "debug_info: true\n")
+    assert (
+        "prototxt:18: debug_info: PyTorch shows no layer's values" in train(net, "--dry-run").stderr
+    )
+    assert "debug_info" not in train(net, "--dry-run", engine="caffe").stderr
+
+
+@pytest.mark.parametrize("engine", ["torch", "caffe"])
+def test_a_training_of_no_iterations_is_done(net, train, caffe, engine):
+    (net / "solver.prototxt").write_text(SOLVER.replace("max_iter: 90", "max_iter: 0"))
+    done = train(net, engine=engine)
+    assert done.exit_code == 0 and "trained 0 iterations" in done.stdout, done.stderr
+    assert [row["iteration"] for row in rows(net)] == [0, 0]  # Caffe tests at the end all the same

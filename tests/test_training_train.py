@@ -1,6 +1,8 @@
 """Real Caffe trains, is cut off, and goes on."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +17,7 @@ from fcnkit.cli.main import main
 from fcnkit.cli.progress import ITERATIONS, progress
 from fcnkit.cli.train import _follow, figures
 from fcnkit.engines import caffe_runtime
-from fcnkit.engines.caffe_runtime import GPU_MARKER
+from fcnkit.engines.caffe_runtime import GPU_MARKER, NO_MODULE, last_words
 from fcnkit.errors import EngineError
 from fcnkit.formats import prototxt
 from fcnkit.training import record
@@ -24,7 +26,7 @@ from fcnkit.training.log import Loss, Validation
 from fcnkit.training.recipe import Recipe
 from fcnkit.training.runs import Run
 from fcnkit.training.train import _death, _failed
-from fcnkit.training.trainers import Torch
+from fcnkit.training.trainers import Caffe, Torch
 from fcnkit.weights import store
 
 FCNKIT = [sys.executable, "-c", "from fcnkit.cli.main import main; main()"]
@@ -61,7 +63,7 @@ def started(net, data):
     """
     processes = []
 
-    def start(*words):
+    def start(*words, data=data):
         process = subprocess.Popen(
             [*FCNKIT, "train", net, "--data", data, *LONG, *words],
             stderr=subprocess.PIPE,
@@ -169,10 +171,9 @@ def test_a_dry_run_prints_what_runs_and_writes_nothing(net, train, caffe, data):
 def test_images_mirrored_without_their_labels_are_said_beforehand(net, train):
     assert "warning" not in train(net, "--cpu", "--dry-run").stderr
     file = net / "train_val.prototxt"
-    transform = "transform_param { mirror: true } data_param {"
-    file.write_text(file.read_text().replace("data_param {", transform, 1))
+    file.write_text(file.read_text().replace("scale: 0.01", "scale: 0.01 mirror: true", 1))
     said = train(net, "--cpu", "--dry-run").stderr
-    assert said.count("warning: layer") == 1 and "mirror turns half of its items over" in said
+    assert said.count("warning: ") == 1 and "mirror turns half of its items over" in said
 
 
 def test_stages_start_from_the_one_before(net, train, tmp_path):
@@ -199,6 +200,27 @@ def test_weights_and_what_has_none_of_its_layers(net, train, tmp_path):
     )
     train(net, "--weights", tmp_path / "w.caffemodel", "--run", "b")
     assert not np.any(store.open(net / "b" / "fcn_iter_90.caffemodel")["score"][0].array())
+
+
+def test_several_weights_go_one_over_the_other(net, train, tmp_path):
+    (net / "solver.prototxt").write_text(SOLVER.replace("0.05", "0"))
+    files = [tmp_path / "one.caffemodel", tmp_path / "two.caffemodel", tmp_path / "a,b.caffemodel"]
+    for number, file in enumerate(files):
+        values = [np.full((3, 3, 1, 1), number + 1.0), np.full(3, number + 1.0)]
+        store.create().put("score", values).save(file)
+    done = train(net, "--weights", f"{files[0]},{files[1]}", "--iterations", 3)
+    assert f"starts from {files[0]}, {files[1]}" in done.stderr and done.exit_code == 0
+    assert (final(net, 3) == 2).all()
+    done = train(net, "--weights", f"{files[1]},{files[0]}", "--iterations", 3, "--run", "b")
+    assert (store.open(net / "b" / "fcn_iter_3.caffemodel")["score"][0].array() == 1).all()
+    done = train(net, "--weights", files[2], "--run", "c")
+    assert done.exit_code == 2 and "takes a comma for the end of a name" in done.stderr
+
+
+def test_a_solver_state_is_no_weights(net, train):
+    train(net, "--iterations", 30)
+    done = train(net, "--weights", net / "run" / "fcn_iter_30.solverstate", "--run", "b")
+    assert done.exit_code == 2 and "name the caffemodel beside it" in done.stderr
 
 
 # Cut off
@@ -254,6 +276,71 @@ def test_a_cut_snapshot_is_passed_over(net, train):
     assert done.exit_code == 0 and "passes over iteration 90" in done.stderr
     assert "resumes from iteration 60" in done.stderr and state.read_bytes() == whole
     assert shown_iterations(net) == list(range(0, 91, 5))
+
+
+def test_what_was_trained_while_we_did_not_look_is_in_the_record(net, train):
+    train(net)
+    record = net / "run" / "train.jsonl"
+    whole = record.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    record.write_bytes(b"".join(lines[:4] + lines[9:12]))  # as after a kill, and another
+    done = train(net, "--iterations", 95)
+    assert done.exit_code == 0 and shown_iterations(net) == list(range(0, 96, 5))
+    known = {one["iteration"]: one["loss"] for one in map(json.loads, lines) if "loss" in one}
+    found = {one["iteration"]: one["loss"] for one in rows(net) if "loss" in one}
+    assert found | {90: known[90]} == known | {90: known[90], 95: found[95]}
+
+
+def test_a_folder_that_goes_meanwhile_is_no_bug(net, started):
+    process = started()
+    shutil.rmtree(net / "run")
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 2 and "Traceback" not in said, said
+    assert "cannot be written" in said or "could not be opened" in said or "No such file" in said
+
+
+def test_a_curve_that_cannot_be_written_is_said_and_no_more(net, train):
+    (net / "run" / "curve.png").mkdir(parents=True)
+    done = train(net)
+    assert done.exit_code == 0 and states(net), done.stderr
+    assert done.stderr.count("warning: ") == 1 and "curve.png" in done.stderr
+
+
+def test_a_database_that_is_cut_meanwhile_is_named(net, started, data, tmp_path):
+    shutil.copytree(data, tmp_path / "copy")
+    process = started(data=tmp_path / "copy")
+    with open(tmp_path / "copy" / "train_image_lmdb" / "data.mdb", "r+b") as file:
+        file.truncate(8192)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 2 and "Caffe: ended by SIG" in said
+    assert "train_image_lmdb: is cut off: 8,192 of " in said and "Iteration" not in said
+
+
+def test_another_type_of_solver_does_not_go_on(net, train):
+    train(net, "--iterations", 30)
+    text = (net / "solver.prototxt").read_text()
+    (net / "solver.prototxt").write_text(text + 'type: "Adam"\n')
+    done = train(net)
+    assert done.exit_code == 2 and 'was begun with the solver type "SGD"' in done.stderr
+    assert train(net, "--restart", "--force", "--iterations", 30).exit_code == 0
+
+
+def test_a_net_of_other_parameters_does_not_go_on_by_the_same_command(net, train):
+    train(net, "--iterations", 30)
+    text = (net / "train_val.prototxt").read_text()
+    without = text.replace("kernel_size: 1", "kernel_size: 1 bias_term: false")
+    (net / "train_val.prototxt").write_text(without)
+    done = train(net)
+    assert done.exit_code == 2 and "Incompatible number of blobs" in done.stderr
+    assert "the same command" not in done.stderr and "iteration 30 is saved" in done.stderr
+
+
+def test_a_python_layer_that_is_not_found_is_named():
+    log = "Traceback (most recent call last):\nModuleNotFoundError: No module named 'mine'\n"
+    log += "terminate called after throwing an instance of 'boost::python::error_already_set'\n"
+    words = last_words(log + "*** Aborted at 17\n    @ 0x7f std::terminate()\n", -6)
+    assert words.startswith(NO_MODULE.join(("ended by SIGABRT: ", ": No module named 'mine'")))
+    assert NO_MODULE in dict(Caffe.remedies)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -249,3 +249,57 @@ def test_factors_and_summands(run):
 
 def _by_channel(values: np.ndarray) -> np.ndarray:
     return values.reshape(1, -1, 1, 1)
+
+
+# ---- gradients of several passes
+
+_SUMMED = 'layer { name: "loss" type: "Reduction" bottom: "y" top: "loss" loss_weight: 1 }\n'
+_OUTPUTS, _FILLED = "num_output: 2", 'weight_filler { type: "constant" value: 0.1 }'
+# Every type that learns by gradients: its parameters, and the sizes of its bottoms for `n` images.
+LEARNS = {
+    "Convolution": (f"convolution_param {{ {_OUTPUTS} kernel_size: 1 }}", "x", "{n} 3 2 2"),
+    "Deconvolution": (f"convolution_param {{ {_OUTPUTS} kernel_size: 1 }}", "x", "{n} 3 2 2"),
+    "InnerProduct": (f"inner_product_param {{ {_OUTPUTS} }}", "x", "{n} 3 2 2"),
+    "Embed": (f"embed_param {{ {_OUTPUTS} input_dim: 9 }}", "x", "{n} 3"),
+    "PReLU": ("", "x", "{n} 3 2 2"),
+    "Scale": ("", "x", "{n} 3 2 2"),
+    "Bias": ("", "x", "{n} 3 2 2"),
+    "Parameter": ("parameter_param { shape { dim: 2 dim: 3 } }", "", ""),
+    "LSTM": (f"recurrent_param {{ {_OUTPUTS} {_FILLED} }}", "x on", "2 {n} 3|2 {n}"),
+    "RNN": (f"recurrent_param {{ {_OUTPUTS} {_FILLED} }}", "x on", "2 {n} 3|2 {n}"),
+}
+
+
+def learner(kind: str, images: int, passes: int) -> Question:
+    params, bottoms, sizes = LEARNS[kind]
+    shapes = [tuple(map(int, one.split())) for one in sizes.format(n=images).split("|") if one]
+    given = dict(zip(bottoms.split(), shapes, strict=True))
+    heads = "".join(
+        f'input: "{name}" input_shape {{ {" ".join(f"dim: {size}" for size in shape)} }}\n'
+        for name, shape in given.items()
+    )
+    wires = " ".join(f'bottom: "{name}"' for name in given)
+    text = f'{heads}layer {{ name: "l" type: "{kind}" {wires} top: "y" {params} }}\n{_SUMMED}'
+    inputs = {
+        name: (np.arange(prod(shape)) % 9 - 4.0 * (kind == "PReLU")).reshape(shape)
+        for name, shape in given.items()
+    }
+    if "on" in inputs:
+        inputs["on"][...] = 0  # nothing is carried over from the pass before
+    return Question("gradients", parse(text), None, inputs, passes=passes)
+
+
+def test_every_type_that_learns_is_asked_what_becomes_of_a_second_pass():
+    assert LEARNS.keys() == {name for name, kind in CAFFE.items() if kind.learns} - {"BatchNorm"}
+
+
+def test_gradients_that_caffe_overwrites_are_known(caffe):
+    asked = [(kind, images) for kind in LEARNS for images in (1, 2)]
+    answers = ask([learner(*each, passes) for each in asked for passes in (1, 2)])
+    for number, (kind, images) in enumerate(asked):
+        one, two = (answer.params["l"][0] for answer in answers[2 * number : 2 * number + 2])
+        net = learner(kind, images, 1).net
+        layer = build(net).layer("l")
+        over = of(layer).overwrites(layer, shapes_of(build(net)).bottoms(layer))
+        assert np.abs(one).max() > 0
+        np.testing.assert_allclose(two, one if over else 2 * one, rtol=1e-5, err_msg=kind)

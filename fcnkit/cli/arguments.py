@@ -5,16 +5,19 @@ import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from math import isfinite
 from typing import Any
 
 import click
 
-from fcnkit.cli.text import encodable
-from fcnkit.errors import PrototxtError
+from fcnkit.cli.text import say, say_diff
+from fcnkit.errors import PrototxtError, quoted
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.signature import is_text
 from fcnkit.plan import Plan
+from fcnkit.rewrites.operations import whole_number
 from fcnkit.verify import Difference, proven, unproven
 
 TEMPLATE = "template:"
@@ -41,6 +44,19 @@ def load_net(name: str) -> Prototxt:
     return net
 
 
+class Number(click.FloatRange):
+    """A number of a range, or any but NaN and infinity."""
+
+    name = "float"
+
+    def convert(self, value, param, ctx):
+        """The number."""
+        found = super().convert(value, param, ctx)
+        if not isfinite(found):
+            self.fail(f"{quoted(value)} is no finite number", param, ctx)
+        return found
+
+
 class InputShape(click.ParamType):
     """BLOB=N,C,H,W."""
 
@@ -52,11 +68,11 @@ class InputShape(click.ParamType):
             return value
         blob, _, dims = value.partition("=")
         try:
-            shape = tuple(int(size) for size in dims.split(","))
+            shape = tuple(whole_number(size, 2**31 - 1) for size in dims.split(","))
         except ValueError:
-            self.fail(f"{value!r}: write it as data=1,3,227,227", param, ctx)
+            self.fail(f"{quoted(value)}: write it as data=1,3,227,227", param, ctx)
         if not blob or min(shape) < 1:
-            self.fail(f"{value!r}: every dimension must be at least 1", param, ctx)
+            self.fail(f"{quoted(value)}: every dimension must be at least 1", param, ctx)
         return blob, shape
 
 
@@ -71,12 +87,34 @@ class Pairs(click.ParamType):
             return value
         pairs = [part.partition("=") for part in value.split(",")]
         if not all(old and new for old, _, new in pairs):
-            self.fail(f"{value!r}: write it as fc6=conv6,fc7=conv7", param, ctx)
+            self.fail(f"{quoted(value)}: write it as fc6=conv6,fc7=conv7", param, ctx)
         named = [old for old, _, _ in pairs]
         twice = next((old for old in named if named.count(old) > 1), None)
         if twice is not None:
-            self.fail(f"{value!r}: {twice!r} is there twice; name each once", param, ctx)
+            self.fail(f"{quoted(value)}: {twice!r} is there twice; name each once", param, ctx)
         return {old: new for old, _, new in pairs}
+
+
+class Targets(click.ParamType):
+    """OLD=NEW,...; an old name may be there several times, a new one may not."""
+
+    name = "old=new,..."
+
+    def convert(self, value, param, ctx):
+        """{old: [new, ...]} of a comma-separated list."""
+        if isinstance(value, dict):
+            return value
+        pairs = [part.partition("=") for part in value.split(",")]
+        if not all(old and new for old, _, new in pairs):
+            self.fail(f"{value!r}: write it as fc6=conv6,fc7=conv7", param, ctx)
+        named = [new for _, _, new in pairs]
+        twice = next((new for new in named if named.count(new) > 1), None)
+        if twice is not None:
+            self.fail(f"{value!r}: {twice!r} would be of two layers; name it once", param, ctx)
+        found: dict[str, list[str]] = {}
+        for old, _, new in pairs:
+            found.setdefault(old, []).append(new)
+        return found
 
 
 class Classes(Pairs):
@@ -89,9 +127,13 @@ class Classes(Pairs):
         if not isinstance(value, str):
             return value
         heads = super().convert(value, param, ctx) if "=" in value else {"": value}
-        if not all(count.isdigit() and int(count) for count in heads.values()):
-            self.fail(f"{value!r}: write it as 21, or sem=33,geo=3", param, ctx)
-        return int(value) if "" in heads else {head: int(count) for head, count in heads.items()}
+        try:
+            counts = {head: whole_number(count) for head, count in heads.items()}
+        except ValueError as error:
+            self.fail(f"{error}; write it as 21, or sem=33,geo=3", param, ctx)
+        if not all(counts.values()):
+            self.fail(f"{quoted(value)}: write it as 21, or sem=33,geo=3", param, ctx)
+        return counts.get("", counts)
 
 
 class Rename(Pairs):
@@ -159,21 +201,21 @@ def show_plan(plan: Plan, *, diff: bool, as_json: bool, quiet: bool = False) -> 
     if as_json:
         show_json(plan.json())
     elif diff:
-        click.echo(encodable(plan.diff()), nl=False)
+        say_diff(plan.diff())
     elif not quiet:
-        click.echo(encodable(plan.table()), nl=False)
+        say(plan.table(), nl=False)
 
 
 def show_json(value: object) -> None:
     """Prints a value as JSON."""
     import json
 
-    click.echo(json.dumps(value, indent=2))
+    say(json.dumps(value, indent=2))
 
 
 def holds_weights(name: str) -> bool:
     """Whether this is a weights file and no net, by its first bytes: a net is text."""
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         if stat.S_ISREG(os.stat(name).st_mode):
             with open(name, "rb") as file:
                 return not is_text(file.read(512))
@@ -196,8 +238,8 @@ def open_weights(path: str):
     return store.open(path)
 
 
-def transplanted(plan: Plan, weights: str, inputs: Mapping = {}):
-    """The weights file at a path, as the plan's net takes it.
+def transplanted(plan: Plan, weights: str, inputs: Mapping = {}, *, partly: bool = False):
+    """The weights file at a path, as the plan's net takes it; `partly` of layers that it lacks.
 
     Raises WeightsError where Caffe would refuse them; says which layers of the
     net it had before are not in the file.
@@ -207,7 +249,8 @@ def transplanted(plan: Plan, weights: str, inputs: Mapping = {}):
     from fcnkit.weights.matching import FILLER, match
     from fcnkit.weights.surgery import transplant
 
-    made = transplant(plan, open_weights(weights))
+    opened = open_weights(weights)
+    made = transplant(_of_those(plan, opened) if partly else plan, opened)
     left: dict[str, Any] = {}
     for graph in buildable(plan.net)[0]:
         given = {
@@ -221,20 +264,34 @@ def transplanted(plan: Plan, weights: str, inputs: Mapping = {}):
     fields = plan.before.root.all("layer", "layers")
     olds = {name.string for field in fields for name in field.all("name")}
     for row in (row for name, row in left.items() if name in olds):
-        click.echo(
-            encodable(f'fcnkit: {weights}: layer "{row.layer}": {FILLER}: {row.why}'), err=True
-        )
+        say(f'fcnkit: {weights}: layer "{row.layer}": {FILLER}: {row.why}', err=True)
     return made
+
+
+def _of_those(plan: Plan, weights: Mapping) -> Plan:
+    """The plan without the moves of layers that the weights lack, where they have the whole trunk.
+
+    The trunk is what the plan leaves as it is; the layers that it changes, the classifier's,
+    are then left to their fillers.
+    """
+    from fcnkit.nets.graph import graphs
+    from fcnkit.nets.layers.table import of
+
+    changed = {layer for move in plan.moves for layer, _ in (*move.reads, (move.layer, 0))}
+    layers = (layer for graph in graphs(plan.before) for layer in graph.layers)
+    trunk = {layer.name for layer in layers if of(layer).learns} - changed
+    if not trunk or not trunk <= set(weights):
+        return plan
+    has = (move for move in plan.moves if all(layer in weights for layer, _ in move.reads))
+    return replace(plan, moves=tuple(has))
 
 
 def exit_unless_proven(found: Sequence[Difference]) -> None:
     """Ends with status 1 where outputs differ, or where nothing shows that they do not."""
     for row in unproven(found) if all(row.ok for row in found) else ():
-        click.echo(
-            encodable(
-                f"fcnkit: {row.output}: that it is equal is not shown: its values are "
-                f"{row.hidden or 'all zero'}; give another --input"
-            ),
+        say(
+            f"fcnkit: {row.output}: that it is equal is not shown: its values are "
+            f"{row.hidden or 'all zero'}; give another --input",
             err=True,
         )
     if not proven(found):

@@ -5,13 +5,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fcnkit.cli.arguments import encodable, show_json
+from fcnkit.cli.arguments import Number, show_json
 from fcnkit.cli.labels import JOBS, class_names, cores, label_options, meaning, warn_absent
 from fcnkit.cli.outputs import write_all
 from fcnkit.cli.progress import counted
+from fcnkit.cli.text import say
+from fcnkit.errors import quoted
+from fcnkit.rewrites.operations import whole_number
 
 if TYPE_CHECKING:
     from fcnkit.datasets.pairs import Pair
+
+
+# The largest side of a PNG or JPEG that others read too.
+LARGEST_SIDE = 65_535
 
 
 class _Size(click.ParamType):
@@ -24,9 +31,13 @@ class _Size(click.ParamType):
         if isinstance(value, tuple):
             return value
         width, _, height = value.lower().partition("x")
-        if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
-            self.fail(f"{value!r}: write width x height, as 480x360", param, ctx)
-        return int(width), int(height)
+        try:
+            size = whole_number(width, LARGEST_SIDE), whole_number(height, LARGEST_SIDE)
+        except ValueError as error:
+            self.fail(f"{error}; write width x height, as 480x360", param, ctx)
+        if not all(size):
+            self.fail(f"{quoted(value)}: write width x height, as 480x360", param, ctx)
+        return size
 
 
 @click.group(short_help="Make or inspect a dataset that Caffe trains on.")
@@ -46,7 +57,7 @@ def dataset() -> None:
 @click.option(
     "--split",
     "share",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=Number(0, 1, max_open=True),
     metavar="SHARE",
     help="Part of the pairs to validate with, as 0.1; 0 for none.",
 )
@@ -85,6 +96,13 @@ def dataset() -> None:
     default="bgr",
     show_default=True,
     help="Channels of the images; Caffe's models have bgr.",
+)
+@click.option(
+    "--alpha",
+    type=click.Choice(["refuse", "ignore"]),
+    default="refuse",
+    show_default=True,
+    help="Of images with a fourth channel that says something.",
 )
 @click.option(
     "--exif", type=click.Choice(["apply", "ignore"]), help="Turn images as EXIF says, or not."
@@ -146,14 +164,14 @@ def create(images, labels, output, jobs, resume, as_json, force, **options) -> N
                 task, output, jobs=jobs or cores(), resume=resume, force=force, progress=progress
             )
     except KeyboardInterrupt:
-        click.echo("fcnkit: interrupted; go on with --resume", err=True)
+        say("fcnkit: interrupted; go on with --resume", err=True)
         raise
     warn_absent(output, summary.absent)
     if as_json:
         show_json(summary.json())
     else:
-        click.echo(encodable(summary.table()), nl=False)
-        click.echo(f"wrote {output}", err=True)
+        say(summary.table(), nl=False)
+        say(f"wrote {output}", err=True)
 
 
 def _task(
@@ -176,7 +194,15 @@ def _task(
     turn = {"apply": True, "ignore": False, None: None}[options["exif"]]
     sizes = Geometry(options["resize"], options["pad"], options["crop"])
     png = options["encode"] == "png"
-    recipe = PairOptions(reading, sizes, options["order"], turn, options["keep_empty"], png)
+    recipe = PairOptions(
+        reading,
+        sizes,
+        options["order"],
+        turn,
+        options["keep_empty"],
+        png,
+        options["alpha"] == "ignore",
+    )
     known = reading.colours.colours if reading.colours else ()
     return Task(
         _splits(images, labels, options), recipe, names, known[: len(names)], options["skip_bad"]
@@ -249,9 +275,9 @@ def inspect(folder, classes, ignore, sheet, count, as_json, force) -> None:
     if as_json:
         show_json(summary.json())
     else:
-        click.echo(encodable(summary.table()), nl=False)
+        say(summary.table(), nl=False)
         if sheet:
-            click.echo(f"wrote {sheet}", err=True)
+            say(f"wrote {sheet}", err=True)
 
 
 def _sheet(summary, count: int):

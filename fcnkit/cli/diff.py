@@ -6,8 +6,8 @@ import click
 
 from fcnkit.cli.arguments import (
     WEIGHTS,
+    Number,
     Pairs,
-    encodable,
     holds_weights,
     load_net,
     open_weights,
@@ -16,6 +16,7 @@ from fcnkit.cli.arguments import (
     terminal_width,
 )
 from fcnkit.cli.progress import measured
+from fcnkit.cli.text import say
 
 
 @click.command(short_help="Say how weights differ, or whether they fit a net.")
@@ -26,7 +27,7 @@ from fcnkit.cli.progress import measured
 )
 @click.option(
     "--tolerance",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=0,
     show_default=True,
     help="Largest relative difference that counts as equal.",
@@ -59,7 +60,7 @@ def diff(first, second, names, tolerance, inputs, every, as_json) -> None:
     if as_json:
         show_json(found.json())
     else:
-        click.echo(encodable(found.table(every=every)), nl=False)
+        say(found.table(every=every), nl=False)
     if not found.equal:
         sys.exit(1)
 
@@ -74,7 +75,7 @@ def show_statistics(path: str, *, as_json: bool) -> None:
     if as_json:
         show_json(found.json())
     else:
-        click.echo(encodable(found.table(terminal_width())), nl=False)
+        say(found.table(terminal_width()), nl=False)
 
 
 def _length(weights) -> int:

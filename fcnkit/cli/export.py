@@ -6,7 +6,7 @@ import click
 
 from fcnkit.cli.arguments import (
     WEIGHTS,
-    encodable,
+    Number,
     exit_unless_proven,
     load_net,
     named,
@@ -15,6 +15,7 @@ from fcnkit.cli.arguments import (
     show_json,
 )
 from fcnkit.cli.outputs import file_saver, say_written, write_all
+from fcnkit.cli.text import say
 from fcnkit.engines.engine import names
 from fcnkit.formats import suffixes
 
@@ -46,7 +47,7 @@ OTHERS = [name for name in names() if name != "onnx"]
 @click.option("--engine", type=click.Choice(OTHERS), help="What --verify compares with.")
 @click.option(
     "--tolerance",
-    type=float,
+    type=Number(),
     default=1e-4,
     show_default=True,
     help="Largest relative difference that --verify allows.",
@@ -91,7 +92,7 @@ def export(
         verdicts = [row._asdict() | {"ok": row.ok, "shows": row.shows} for row in rows]
         show_json(model.json() | ({"verify": verdicts} if verified else {}))
     else:
-        click.echo(encodable(model.table() + "".join(f"{row}\n" for row in rows)), nl=False)
+        say(model.table() + "".join(f"{row}\n" for row in rows), nl=False)
     say_written(outputs, as_json)
     if rows:
         exit_unless_proven(rows)

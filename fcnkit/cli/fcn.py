@@ -1,6 +1,6 @@
 """The command `fcn`: makes an FCN, its solver and its first weights."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import click
 from fcnkit.cli.arguments import (
     WEIGHTS,
     Classes,
+    Number,
     load_net,
     plan_options,
     shape_option,
@@ -17,11 +18,14 @@ from fcnkit.cli.arguments import (
     transplanted,
 )
 from fcnkit.cli.outputs import Output, saver, say_written, weights_saver, write_all
-from fcnkit.cli.preprocessing import of_training, say, unknown_mean
+from fcnkit.cli.preprocessing import note, of_training, unknown_mean
+from fcnkit.cli.text import say
+from fcnkit.errors import quoted
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import build
 from fcnkit.plan import Plan
 from fcnkit.preprocessing import of, place
+from fcnkit.rewrites.operations import finite_number, whole_number
 from fcnkit.shape import Shape
 
 
@@ -93,7 +97,7 @@ from fcnkit.shape import Shape
 )
 @click.option(
     "--bias-rate",
-    type=click.FloatRange(0),
+    type=Number(0),
     metavar="R",
     help="lr_mult of biases where NET has none: 2; try 20 for adam with --refill.",
 )
@@ -118,7 +122,9 @@ from fcnkit.shape import Shape
     help="What train_val takes off each channel; NET's mean_value by default.",
 )
 @click.option(
-    "--scale", type=float, help="What train_val multiplies pixels by; NET's own scale by default."
+    "--scale",
+    type=Number(),
+    help="What train_val multiplies pixels by; NET's own scale by default.",
 )
 @click.option(
     "--labels",
@@ -196,7 +202,7 @@ def fcn(
         source,
         classes=classes,
         stride=stride,
-        pad=_pad(pad or ("100" if berkeley else "auto")),
+        pad=_pad(("100" if berkeley else "auto") if pad is None else pad),
         group=not berkeley if group is None else group,
         at_once=at_once,
         least=min_size,
@@ -227,17 +233,20 @@ def fcn(
             "images": images,
             "bias_rate": BIAS_RATE if bias_rate is None else bias_rate,
         }
-        texts = _texts(plan, how, cpu, kind)
+        trained = _trained(plan, how)
+        texts = _texts(plan, trained, cpu, kind)
     folder = Path(output) if output else None
     outputs = _outputs(plan, texts, folder, weights) if folder else []
     if folder:
-        outputs.append((place(folder / "deploy.prototxt"), wanted.save))
+        outputs.insert(0, (place(folder / "deploy.prototxt"), wanted.save))
     if weights and not wanted.mean and not of(source):
-        say(f"nothing is taken off the images: {unknown_mean(plan.net, weights)}")
+        note(f"nothing is taken off the images: {unknown_mean(plan.net, weights)}")
     # The authors' solvers put snapshots into a folder, without which Caffe does not start.
     write_all(outputs, force=force, folder=folder / "snapshot" if folder and berkeley else folder)
     show_plan(plan, diff=diff, as_json=as_json)
     say_written(outputs, as_json or diff)
+    for line in _of_training(trained, texts) if not berkeley else ():
+        say(line, err=True)
 
 
 def _input_shape(net: Prototxt) -> Shape | None:
@@ -246,15 +255,37 @@ def _input_shape(net: Prototxt) -> Shape | None:
     return layer.input_shapes[graph.inputs[0].index]
 
 
-def _texts(plan: Plan, how: Mapping[str, Any], cpu: bool, kind: str) -> dict[str, Prototxt]:
-    from fcnkit.rewrites.to_train import solver, to_train
+_TRAINED = "train_val.prototxt"
+
+
+def _trained(plan: Plan, how: Mapping[str, Any]) -> Plan:
+    from fcnkit.rewrites.to_train import to_train
 
     zero = {move.layer for move in plan.moves if move.how == "zero"}
+    return to_train(plan.net, zero=zero, **how)
+
+
+def _texts(plan: Plan, trained: Plan, cpu: bool, kind: str) -> dict[str, Prototxt]:
+    from fcnkit.formats.prototxt import parse
+    from fcnkit.rewrites.to_train import solver
+
     return {
         "deploy.prototxt": plan.net,
-        "train_val.prototxt": to_train(plan.net, zero=zero, **how).net,
-        "solver.prototxt": solver("train_val.prototxt", kind=kind, cpu=cpu, style=plan.net.style),
+        _TRAINED: parse(trained.net.text, _TRAINED),
+        "solver.prototxt": solver(_TRAINED, kind=kind, cpu=cpu, style=plan.net.style),
     }
+
+
+def _of_training(trained: Plan, texts: Mapping[str, Prototxt]) -> Iterator[str]:
+    """What is to be known of the net to train beside the plan, which is of the deployed one."""
+    from fcnkit.linting.walk import lint
+
+    for step in trained.steps:
+        if step.verb == "change":
+            yield f'{_TRAINED}: layer "{step.layer}": {step.what}; {step.why}'
+    for one in lint(texts[_TRAINED], solver=texts["solver.prototxt"], phase="TRAIN"):
+        if one.name == "overwritten-gradient":
+            yield str(one)
 
 
 def _berkeley_texts(
@@ -273,7 +304,7 @@ def _berkeley_texts(
 def _outputs(
     plan: Plan, texts: Mapping[str, Prototxt], folder: Path, weights: str | None
 ) -> list[Output]:
-    start = transplanted(plan, weights) if weights else _dense_start(plan)
+    start = transplanted(plan, weights, partly=True) if weights else _dense_start(plan)
     # Weights first: nets without them would train from fillers, and nobody would see it.
     first = [] if start is None else [(folder / "init.caffemodel", weights_saver(start))]
     return [*first, *((folder / name, saver(text)) for name, text in texts.items())]
@@ -298,17 +329,16 @@ def _dense_start(plan: Plan):
 def _pad(text: str) -> str | int:
     if text in ("auto", "keep"):
         return text
-    if not text.isdecimal():
-        raise click.BadParameter(
-            f"{text!r}: is neither a number nor auto nor keep", param_hint="--pad"
-        )
-    return int(text)
+    try:
+        return whole_number(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}, nor auto nor keep", param_hint="--pad") from None
 
 
 def _mean(text: str | None) -> list[float]:
     try:
-        return [float(part) for part in text.split(",")] if text else []
+        return [finite_number(part) for part in text.split(",")] if text else []
     except ValueError:
         raise click.BadParameter(
-            f"{text!r}: write it as 104,117,123", param_hint="--mean"
+            f"{quoted(str(text))}: write it as 104,117,123", param_hint="--mean"
         ) from None

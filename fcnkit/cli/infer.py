@@ -1,6 +1,7 @@
 """The command `infer`: runs a trained net on images and draws what it sees."""
 
 import json
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -8,15 +9,17 @@ from typing import Any, NamedTuple
 
 import click
 
-from fcnkit.cli.arguments import WEIGHTS, encodable, load_net, show_json
+from fcnkit.cli.arguments import WEIGHTS, Number, load_net, show_json
 from fcnkit.cli.engines import engine_options
 from fcnkit.cli.infer_lines import lines
 from fcnkit.cli.labels import LabelValues
 from fcnkit.cli.outputs import write_all
 from fcnkit.cli.preprocessing import for_images
 from fcnkit.cli.progress import counted
-from fcnkit.errors import DatasetError, NetError, OutputError
+from fcnkit.cli.text import say
+from fcnkit.errors import DatasetError, NetError, OutputError, quoted
 from fcnkit.preprocessing import BGR, RGB
+from fcnkit.rewrites.operations import finite_number
 
 LEGEND = "legend.png"
 
@@ -31,9 +34,9 @@ class _Mean(click.ParamType):
         if isinstance(value, tuple):
             return value
         try:
-            return tuple(float(each) for each in value.split(","))
+            return tuple(map(finite_number, value.split(",")))
         except ValueError:
-            self.fail(f"{value!r}: write it as 104,117,123 or 33.3", param, ctx)
+            self.fail(f"{quoted(value)}: write it as 104,117,123 or 33.3", param, ctx)
 
 
 class _ImageFile(NamedTuple):
@@ -62,7 +65,7 @@ class _ImageFile(NamedTuple):
     metavar="FILE",
     help="A mean image, .binaryproto or .npy; of images of another size, its mean colour.",
 )
-@click.option("--scale", type=float, help="What to multiply by, after it; nothing by default.")
+@click.option("--scale", type=Number(), help="What to multiply by, after it; nothing by default.")
 @click.option(
     "--order",
     type=click.Choice([BGR, RGB]),
@@ -87,7 +90,7 @@ class _ImageFile(NamedTuple):
 )
 @click.option(
     "--opacity",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.5,
     show_default=True,
     help="Of the colours over the image.",
@@ -175,7 +178,7 @@ def infer(
         outputs = [(Path(output) / name, partial(_copy, path)) for name, path in made.items()]
         write_all(outputs, force=force, folder=Path(output))
         _show([made[f"{picture.name}.json"] for picture in pictures], as_json)
-    click.echo(f"wrote {len(outputs)} files in {output}", err=True)
+    say(f"wrote {len(outputs)} files in {output}", err=True)
 
 
 def _preparation(found, known, mean, mean_file):
@@ -223,7 +226,7 @@ def _pictures(images: Sequence[str]) -> list[_ImageFile]:
 
     found: dict[str, Path] = {}
     for image in map(Path, images):
-        here = files(image) if image.is_dir() else {image.stem: image}
+        here = files(image) if os.path.isdir(image) else {image.stem: image}
         if not here:
             raise DatasetError(f"{image}: holds no images; name a folder of images")
         for name, path in here.items():
@@ -257,14 +260,14 @@ def _read(picture: _ImageFile, exif: str, *, gray: bool = False):
 
 def _free(pictures: Sequence[_ImageFile], output: Path, wanted, force: bool) -> None:
     """The results may have the names that they get; OutputError before anything is run."""
-    taken = {picture.path.resolve() for picture in pictures}
+    taken = {os.path.realpath(picture.path) for picture in pictures}
     ends = [".json", *_ends(wanted)]
     legend = [LEGEND] if ".overlay.png" in ends else []
     for name in [*legend, *(f"{picture.name}{end}" for picture in pictures for end in ends)]:
         path = output / name
-        if path.resolve() in taken:
+        if os.path.realpath(path) in taken:
             raise OutputError(f"{path}: is one of the images; name another folder with -o")
-        if path.exists() and not force:
+        if os.path.exists(path) and not force:
             raise OutputError(f"{path}: exists; give another name, or --force to overwrite it")
 
 
@@ -351,6 +354,6 @@ def _show(records: Sequence[Path], as_json: bool) -> None:
         return
     for record in each:
         size = f"{record['width']} x {record['height']} pixels"
-        click.echo(encodable(f"{record['image']}: {size}"))
+        say(f"{record['image']}: {size}")
         for line in lines(record):
-            click.echo(encodable(f"  {line}"))
+            say(f"  {line}")

@@ -1,13 +1,16 @@
 """The options that say what label files mean; `dataset create` and `score` share them."""
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from fcnkit.cli.text import encodable
+from fcnkit.cli.text import say
+from fcnkit.errors import quoted
+from fcnkit.rewrites.operations import whole_number
 
 if TYPE_CHECKING:
     from fcnkit.datasets.absent import Absent
@@ -25,13 +28,23 @@ class LabelValues(click.ParamType):
         if isinstance(value, tuple):
             return value
         try:
-            return tuple(int(each) for each in value.split(","))
+            return tuple(whole_number(each.strip()) for each in value.split(","))
         except ValueError:
-            self.fail(f"{value!r}: write it as 11 or 0,255", param, ctx)
+            self.fail(f"{quoted(value)}: write it as 11 or 0,255", param, ctx)
+
+
+def _range(text: str) -> range:
+    """The numbers of "7" or "0-127"."""
+    first, dash, last = text.partition("-")
+    return range(whole_number(first, _MOST), whole_number(last if dash else first, _MOST) + 1)
+
+
+# Values of images have 16 bits.
+_MOST = 65535
 
 
 class LabelMap(click.ParamType):
-    """OLD=NEW,... or a file of such lines; NEW may be "ignore"."""
+    """OLD=NEW,... or a file of such lines; OLD may be a range, NEW may be "ignore"."""
 
     name = "old=new,... | file"
 
@@ -44,24 +57,26 @@ class LabelMap(click.ParamType):
             try:
                 text = Path(value).read_text(encoding="utf-8-sig")
             except (OSError, UnicodeDecodeError):
-                self.fail(f"{value!r}: is no list as 7=0,8=1 and no text file", param, ctx)
+                self.fail(f"{quoted(value)}: is no list as 7=0,8=1 and no text file", param, ctx)
         pairs = [
             line.replace("=", " ").split()
             for line in text.replace(",", "\n").splitlines()
             if line.strip()
         ]
+        numbers = []
         for pair in pairs:
-            if (
-                len(pair) != 2
-                or not pair[0].isdigit()
-                or not (pair[1].isdigit() or pair[1] == "ignore")
-            ):
-                self.fail(f"{' '.join(pair)!r}: write it as 7=0, or 7=ignore", param, ctx)
-        old = [int(pair[0]) for pair in pairs]
-        twice = next((each for each in old if old.count(each) > 1), None)
+            try:
+                old_word, new_word = pair
+                new = None if new_word == "ignore" else whole_number(new_word)
+                numbers += [(each, new) for each in _range(old_word)]
+            except ValueError:
+                words = quoted(" ".join(pair))
+                self.fail(f"{words}: write it as 7=0, 7=ignore or 0-127=0", param, ctx)
+        old = [before for before, _ in numbers]
+        twice = next((each for each, many in Counter(old).items() if many > 1), None)
         if twice is not None:
             self.fail(f"{twice} is there twice; say once what becomes of it", param, ctx)
-        return tuple((int(a), None if b == "ignore" else int(b)) for a, b in pairs)
+        return tuple(numbers)
 
 
 OPTIONS = (
@@ -84,7 +99,8 @@ OPTIONS = (
         type=LabelMap(),
         default=(),
         metavar="OLD=NEW,...|FILE",
-        help="What each label value becomes; NEW may be ignore.  Others are then unknown.",
+        help="What each label value becomes; OLD may be a range, NEW may be ignore.  "
+        "Others are then unknown.",
     ),
     click.option(
         "--channel",
@@ -136,10 +152,13 @@ def class_names(classes: str | None, colours: "ColourMap | None" = None) -> tupl
     from fcnkit.datasets.colours import read_classes
     from fcnkit.datasets.labels import Reading
 
-    if classes and not classes.isdigit():
+    if classes and not (classes.isascii() and classes.isdigit()):
         return read_classes(classes)
     if classes:
-        count = int(classes)
+        try:
+            count = whole_number(classes)
+        except ValueError as error:
+            raise click.BadParameter(f"{error}", param_hint="--classes") from None
         Reading(count).check()
         named = colours is not None and len(colours.names) == count
         return colours.names if colours and named else tuple(map(str, range(count)))
@@ -153,7 +172,7 @@ def class_names(classes: str | None, colours: "ColourMap | None" = None) -> tupl
 def warn_absent(place: object, found: "Absent | None") -> None:
     """Says that classes are nowhere while pixels are ignored, where it is so."""
     if found is not None:
-        click.echo(encodable(f"warning: {place}: {found.fact}; {found.remedy}"), err=True)
+        say(f"warning: {place}: {found.fact}; {found.remedy}", err=True)
 
 
 def cores() -> int:

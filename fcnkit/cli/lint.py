@@ -6,7 +6,9 @@ from functools import partial
 
 import click
 
-from fcnkit.cli.arguments import WEIGHTS, encodable, load, open_weights, shape_option, show_json
+from fcnkit.cli.arguments import WEIGHTS, load, open_weights, shape_option, show_json
+from fcnkit.cli.text import say
+from fcnkit.errors import quoted
 from fcnkit.linting.findings import NOTE
 from fcnkit.tables import columns
 
@@ -18,7 +20,7 @@ def _show_kinds(ctx, param, value) -> None:
     from fcnkit.linting.walk import KINDS
 
     rows = ((name, kind.level, kind.meaning) for name, kind in sorted(KINDS.items()))
-    click.echo("\n".join(columns(rows, left=(0, 1, 2))))
+    say("\n".join(columns(rows, left=(0, 1, 2))))
     ctx.exit()
 
 
@@ -69,7 +71,7 @@ def lint(nets, weights, solver, phase, stages, inputs, ignore, as_json) -> None:
     for name in ignore:
         if name not in KINDS:
             raise click.BadParameter(
-                f"{name!r}: see the names with `fcnkit lint --names`", param_hint="--ignore"
+                f"{quoted(name)}: see the names with `fcnkit lint --names`", param_hint="--ignore"
             )
     look = partial(
         lint_net,
@@ -83,8 +85,8 @@ def lint(nets, weights, solver, phase, stages, inputs, ignore, as_json) -> None:
     if as_json:
         show_json({"findings": [finding._asdict() for finding in found], **_counts(found)})
     else:
-        click.echo(
-            encodable("".join(f"{finding}\n" for finding in found) + _summary(found, len(nets))),
+        say(
+            "".join(f"{finding}\n" for finding in found) + _summary(found, len(nets)),
             nl=False,
         )
     if any(finding.level != NOTE for finding in found):

@@ -7,8 +7,9 @@ from importlib import import_module
 
 import click
 
-from fcnkit.cli.arguments import encodable
-from fcnkit.errors import FcnkitError
+from fcnkit.cli import streams
+from fcnkit.cli.text import say
+from fcnkit.errors import FcnkitError, OutputError
 
 # Every command and the file of fcnkit/cli that has it, in the order of work.
 COMMANDS = {
@@ -58,8 +59,10 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except FcnkitError as error:
-            click.echo(encodable(f"fcnkit: {error}"), err=True)
+            say(f"fcnkit: {error}", err=True)
             sys.exit(2)
+        except KeyboardInterrupt:  # as a shell says it of what Ctrl-C has ended
+            sys.exit(130)
 
 
 @click.group(
@@ -91,8 +94,13 @@ _OBJECTS = 200_000
 def run() -> None:
     """The command, in a process of its own."""
     gc.set_threshold(_OBJECTS)
+    streams.prepare()
     try:
-        main()
+        with streams.written():
+            main()
+    except OutputError as error:
+        say(f"fcnkit: {error}", err=True)
+        sys.exit(2)
     finally:
         # Python's last search for cycles would go through all that ends with the process.
         gc.freeze()

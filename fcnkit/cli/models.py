@@ -1,5 +1,6 @@
 """The commands `models list`, `show` and `fetch`: published weights."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -7,9 +8,10 @@ from pathlib import Path
 
 import click
 
-from fcnkit.cli.arguments import encodable, show_json
+from fcnkit.cli.arguments import Number, show_json
 from fcnkit.cli.outputs import check_names, write_all
 from fcnkit.cli.progress import MEGABYTES, Bar, Lines, progress
+from fcnkit.cli.text import say
 from fcnkit.tables import aligned, fields
 
 _STOPPED = 130
@@ -36,7 +38,7 @@ def _options(function: Callable) -> Callable:
     for option in (
         click.option(
             "--timeout",
-            type=click.FloatRange(0, min_open=True),
+            type=Number(0, min_open=True),
             default=30.0,
             show_default=True,
             help="Seconds without a byte after which a server is given up.",
@@ -82,9 +84,9 @@ def list_(index, cache, timeout, as_json) -> None:
     rows = [_cells(model, where) for model in found]
     if rows:
         left = ("model", "licence", "verified by", "here")
-        click.echo(encodable(aligned(tuple(rows[0]), rows, left)), nl=False)
+        say(aligned(tuple(rows[0]), rows, left), nl=False)
     if not index:
-        click.echo("Caffe's model zoo has none for lenet; digits comes with its own.")
+        say("Caffe's model zoo has none for lenet; digits comes with its own.")
 
 
 def _cells(model, where: Path) -> dict[str, str]:
@@ -109,14 +111,16 @@ def _state(model, where: Path) -> str:
     from fcnkit.models.cache import kept
 
     place = kept(model, where)
-    return "yes" if place.file.exists() else "in part" if place.part.exists() else "no"
+    return (
+        "yes" if os.path.exists(place.file) else "in part" if os.path.exists(place.part) else "no"
+    )
 
 
 def _plain(model, where: Path) -> dict:
     from fcnkit.models.cache import kept
 
     place = kept(model, where)
-    return model.json() | {"path": str(place.file) if place.file.exists() else None}
+    return model.json() | {"path": str(place.file) if os.path.exists(place.file) else None}
 
 
 @models.command(short_help="Say all that is known of a model.")
@@ -135,7 +139,7 @@ def show(name, index, cache, timeout, as_json) -> None:
     if as_json:
         show_json(_plain(model, where))
     else:
-        click.echo(encodable("".join(f"{line}\n" for line in _lines(model, where))), nl=False)
+        say("".join(f"{line}\n" for line in _lines(model, where)), nl=False)
 
 
 def _lines(model, where: Path) -> list[str]:
@@ -166,9 +170,11 @@ def _facts(model, where: Path) -> Iterator[tuple[str, str]]:
 
 
 def _whereabouts(place) -> str:
-    if place.file.exists():
+    if os.path.exists(place.file):
         return str(place.file)
-    return f"no; {place.part.stat().st_size:,} bytes have come" if place.part.exists() else "no"
+    return (
+        f"no; {place.part.stat().st_size:,} bytes have come" if os.path.exists(place.part) else "no"
+    )
 
 
 def _uses(model) -> tuple[str, ...]:
@@ -222,7 +228,7 @@ def fetch(name, output, place, index, cache, timeout, force) -> None:
     _say(f"{name}: {state}; {described(found, model)}; licence: {model.licence or 'not stated'}")
     if output:
         write_all([(output, _copier(found.path))], force=force)
-    click.echo(output or found.path)
+    say(output or found.path)
 
 
 def _check_output(output: str | None, force: bool) -> None:
@@ -232,7 +238,7 @@ def _check_output(output: str | None, force: bool) -> None:
 
 
 def _say(text: str) -> None:
-    click.echo(encodable(f"fcnkit: {text}"), err=True)
+    say(f"fcnkit: {text}", err=True)
 
 
 def _copier(source: Path):

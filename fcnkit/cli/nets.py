@@ -7,7 +7,6 @@ from fcnkit.cli.arguments import (
     WEIGHTS,
     Rename,
     check_stdout,
-    encodable,
     holds_weights,
     load_net,
     named,
@@ -21,6 +20,7 @@ from fcnkit.cli.arguments import (
 )
 from fcnkit.cli.diff import show_statistics
 from fcnkit.cli.outputs import drawing_saver, saver, say_written, weights_saver, write_all
+from fcnkit.cli.text import say
 
 NET = click.argument("net", metavar="NET")
 
@@ -73,7 +73,7 @@ def inspect(ctx, net, weights, phase, stages, inputs, to, memory, as_json) -> No
     if as_json:
         show_json(found.json())
     else:
-        click.echo(encodable(found.table(terminal_width(), memory=memory)), nl=False)
+        say(found.table(terminal_width(), memory=memory), nl=False)
 
 
 def _check_options(ctx: click.Context, path: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import click
 
+from fcnkit.errors import quoted
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.plan import Plan
 from fcnkit.shape import Shape
@@ -35,11 +36,11 @@ class Do(click.ParamType):
         name, _, text = value.partition("=")
         known = {operation.name: operation for operation in every()}
         if name not in known:
-            self.fail(f"{name!r} is no operation; there are {', '.join(known)}", param, ctx)
+            self.fail(f"{quoted(name)} is no operation; there are {', '.join(known)}", param, ctx)
         try:
             return known[name].rewrite, *known[name].read(text)
         except ValueError as error:
-            self.fail(f"{value!r}: {error}; write it as {known[name].form}", param, ctx)
+            self.fail(f"{quoted(value)}: {error}; write it as {known[name].form}", param, ctx)
 
 
 def carried_out(net: Prototxt, operations: tuple, inputs: Mapping[str, Shape]) -> Plan:

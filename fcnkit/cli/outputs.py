@@ -1,18 +1,16 @@
 """Where the commands' results go: files written all or none, and what is said of them."""
 
 import os
-import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import click
-
-from fcnkit.cli.text import encodable
+from fcnkit import files
+from fcnkit.cli.text import say, write_out
 from fcnkit.errors import OutputError
 from fcnkit.formats.prototxt import Prototxt
-from fcnkit.formats.suffixes import DRAWING, NET, WEIGHTS, check_suffix
+from fcnkit.formats.suffixes import DRAWING, NET, WEIGHTS, check_suffix, check_target
 
 if TYPE_CHECKING:
     from fcnkit.drawing.draw import Drawing
@@ -50,26 +48,53 @@ def write_all(
     given, when two have one name, or when a name is that of another kind of file.
     """
     check_names(outputs, force)
-    new = {Path(path) for path, _ in outputs if str(path) != "-" and not Path(path).exists()}
-    placed: list[tuple[Path, os.stat_result]] = []
+    new = {Path(path) for path, _ in outputs if str(path) != "-" and not os.path.exists(path)}
+    placed: list[tuple[str, os.stat_result]] = []
     made: list[Path] = []
     try:
         for parent in dict.fromkeys(
             (folder, *(Path(path).parent for path, _ in outputs)) if folder else ()
         ):
             made = _made(parent) + made
-        for path, save in outputs:
-            save(path, force=force)
-            if Path(path) in new:
-                placed.append((Path(path), os.stat(path)))
+        with _without_last(outputs, folder) as done:
+            for path, save in outputs:
+                save(path, force=force)
+                done.append(path)
+                # Through a link, what was put there is the file that it leads to.
+                if Path(path) in new:
+                    placed.append((os.path.realpath(path), os.stat(path)))
     except BaseException:
-        for path, its in placed:
+        for place, its in placed:
             with suppress(OSError):
-                if _identity(os.lstat(path)) == _identity(its):  # what another put there stays
-                    path.unlink()
+                if _identity(os.lstat(place)) == _identity(its):  # what another put there stays
+                    os.unlink(place)
         for path in made:
             with suppress(OSError):
                 path.rmdir()
+        raise
+
+
+@contextmanager
+def _without_last(outputs: Sequence[Output], folder: Path | None) -> Iterator[list[object]]:
+    """While a folder's files are written over, that which is written last is not there.
+
+    A kill in between must not leave new files and old ones that look like one
+    set: without its solver, a net is not trained.  After an error the old file is
+    back, if no other has been written: what is written is put on the list.
+    """
+    path, save = outputs[-1] if outputs else ("-", None)
+    made: list[object] = []
+    whole = folder is None or not isinstance(save, Saver) or save.kind != NET
+    if whole or len(outputs) < 2 or not os.path.isfile(path):
+        yield made
+        return
+    old = Path(path).read_bytes()
+    os.unlink(path)
+    try:
+        yield made
+    except BaseException:
+        if not made and not os.path.lexists(path):
+            files.write(path, old)
         raise
 
 
@@ -80,7 +105,7 @@ def _identity(its: os.stat_result) -> tuple[int, ...]:
 
 def check_names(outputs: Sequence[Output], force: bool) -> None:
     """Raises OutputError as `write_all` does, before there is anything to write."""
-    places: set[Path] = set()
+    places: set[str] = set()
     for path, save in outputs:
         if str(path) == "-":
             if isinstance(save, Saver) and save.kind not in (NET, DRAWING):
@@ -88,17 +113,28 @@ def check_names(outputs: Sequence[Output], force: bool) -> None:
             continue
         if isinstance(save, Saver):
             check_suffix(path, save.kind)
-        if Path(path).exists() and not force:
+            check_target(path, save.kind)
+        if os.path.exists(path) and not force:
             raise OutputError(f"{path}: exists; give another name, or --force to overwrite it")
-        place = Path(path).resolve()
+        _say_links(path)
+        place = os.path.realpath(path)
         if place in places:
             raise OutputError(f"{path}: two results would go there; give each a name of its own")
         places.add(place)
 
 
+def _say_links(path: str | os.PathLike[str]) -> None:
+    """Standard error says that other names of a file that is overwritten keep what it held."""
+    with suppress(OSError):
+        more = os.stat(path).st_nlink - 1
+        if more:
+            what = "another name" if more == 1 else f"{more} other names"
+            say(f"fcnkit: {path}: has {what} (hard links), with the old content", err=True)
+
+
 def _made(folder: Path) -> list[Path]:
     """The folders that had to be made, innermost first."""
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    missing = [each for each in (folder, *folder.parents) if not os.path.exists(each)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -121,7 +157,7 @@ def drawing_saver(drawing: "Drawing") -> Saver:
 def _text_writer(document: "Prototxt | Drawing") -> Callable[..., None]:
     def write(path: str | os.PathLike[str], *, force: bool) -> None:
         if str(path) == "-":
-            sys.stdout.buffer.write(document.text.encode("utf-8", "surrogateescape"))
+            write_out(document.text.encode("utf-8", "surrogateescape"))
         else:
             document.save(path, force=force)
 
@@ -160,17 +196,13 @@ def say_unread(weights, path: str | os.PathLike[str]) -> None:
     unread = [name for name in weights if "/" in name]
     if unread:
         fact = f'{len(unread)} layers have a "/" in their names, the first "{unread[0]}"'
-        click.echo(
-            encodable(f"fcnkit: {path}: {fact}; Caffe ignores such layers in HDF5"), err=True
-        )
+        say(f"fcnkit: {path}: {fact}; Caffe ignores such layers in HDF5", err=True)
     if not str(path).endswith(".h5"):
-        click.echo(
-            f"fcnkit: {path}: Caffe takes it for HDF5 only under a name that ends in .h5", err=True
-        )
+        say(f"fcnkit: {path}: Caffe takes it for HDF5 only under a name that ends in .h5", err=True)
 
 
 def say_written(outputs: Sequence[Output], quiet: bool) -> None:
     """Each file's name is on standard error, unless `quiet`."""
     for path, _ in outputs:
         if not quiet and str(path) != "-":
-            click.echo(f"wrote {path}", err=True)
+            say(f"wrote {path}", err=True)

@@ -5,9 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from fcnkit.cli.text import encodable
+from fcnkit.cli.text import say
 from fcnkit.errors import DatasetError
 from fcnkit.preprocessing import BGR, GRAY, RGB, Preprocessing, beside, of, of_data, place, shown
 
@@ -35,10 +33,10 @@ def of_training(
     made = of(source) or Preprocessing(mean=())
     if made.order == RGB:
         remedy = "`fcnkit surgery --do swap` makes it take BGR"
-        say(f"{place(source.path)}: its images are RGB, and those of databases are BGR; {remedy}")
+        note(f"{place(source.path)}: its images are RGB, and those of databases are BGR; {remedy}")
     if made.mean is None and not mean:
         unread = f"{made.origins.get('mean', 'its mean')} is not read"
-        say(f"{unread}: nothing is taken off; give its colour with --mean")
+        note(f"{unread}: nothing is taken off; give its colour with --mean")
         made = made.with_origin(f"nothing: {unread}", mean=())
     if mean:
         made = made.with_origin("--mean", mean=tuple(mean))
@@ -95,12 +93,12 @@ def for_images(
         made = made.with_origin(option, **value)
     given = [*options, *["--mean-file"] * bool(mean_file)]
     if found and not {"--mean", "--mean-file"} & {*given} and made.mean is None:
-        say(f"{made.origins.get('mean', 'a mean')} is not read: give it with --mean-file")
+        note(f"{made.origins.get('mean', 'a mean')} is not read: give it with --mean-file")
     if found:
         but = f", but for {' and '.join(given)}" if given else ""
-        say(f"images become {made}: as {place(net.path)} says{but}")
+        note(f"images become {made}: as {place(net.path)} says{but}")
     elif not given:
-        say(f"nothing is taken off the images: {unknown_mean(net, weights)}")
+        note(f"nothing is taken off the images: {unknown_mean(net, weights)}")
     return made
 
 
@@ -133,6 +131,6 @@ def _of_neighbour(path: Path) -> Preprocessing | None:
         return None
 
 
-def say(line: str) -> None:
+def note(line: str) -> None:
     """The line is on standard error."""
-    click.echo(encodable(f"fcnkit: {line}"), err=True)
+    say(f"fcnkit: {line}", err=True)

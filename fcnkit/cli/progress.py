@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-import click
-
-from fcnkit.cli.text import encodable
+from fcnkit.cli.text import say, shown
 from fcnkit.progress import Progress, no_progress
 
 # Between two lines, and between two states of a bar, in seconds.
@@ -97,7 +95,7 @@ class Lines:
 
     def say(self, text: str) -> None:
         """One line."""
-        click.echo(encodable(f"{self.work.label}: {text}"), err=True)
+        say(f"{self.work.label}: {text}", err=True)
 
 
 class Bar:
@@ -119,7 +117,7 @@ class Bar:
             TextColumn("{task.fields[state]}", markup=False),
         )
         self.task = self.bar.add_task(
-            encodable(work.label),
+            shown(work.label),
             total=work.total,
             completed=work.done,
             state="",
@@ -153,11 +151,11 @@ class Bar:
 
     def result(self, text: str) -> None:
         """It stays below the bar until there is another."""
-        self.below.plain = encodable(text)
+        self.below.plain = shown(text)
 
     def say(self, text: str) -> None:
         """One line above the bar."""
-        self.live.console.print(encodable(text), markup=False, highlight=False)
+        self.live.console.print(shown(text), markup=False, highlight=False)
 
 
 def progress(

@@ -1,13 +1,15 @@
 """The command `score`: compares predictions with labels."""
 
+import os
 from pathlib import Path
 
 import click
 
-from fcnkit.cli.arguments import encodable, show_json
+from fcnkit.cli.arguments import show_json
 from fcnkit.cli.labels import JOBS, cores, label_options, meaning, warn_absent
 from fcnkit.cli.outputs import write_all
 from fcnkit.cli.progress import counted
+from fcnkit.cli.text import say
 
 
 @click.command(short_help="Score predictions against labels.")
@@ -56,20 +58,20 @@ def score(predictions, labels, split, picture, jobs, as_json, force, **options) 
     if as_json:
         show_json(scores.json())
     else:
-        click.echo(encodable(scores.table()), nl=False)
+        say(scores.table(), nl=False)
         if picture:
-            click.echo(f"wrote {picture}", err=True)
+            say(f"wrote {picture}", err=True)
 
 
 def _is_dataset(labels: str) -> bool:
-    return any(Path(labels).glob("*_label_lmdb"))
+    return os.path.isdir(labels) and any(Path(labels).glob("*_label_lmdb"))
 
 
 def _of_dataset(labels, predictions, split, jobs, options):
     from fcnkit.datasets.absent import absent
     from fcnkit.datasets.databases import count
     from fcnkit.datasets.summary import CLASSES_FILE, report
-    from fcnkit.scoring.files import check_scored, score_dataset
+    from fcnkit.scoring.files import check_scored, others, score_dataset
 
     if options["void"] or options["numbers"] or options["channel"] or options["unknown"]:
         raise click.UsageError(
@@ -86,6 +88,8 @@ def _of_dataset(labels, predictions, split, jobs, options):
     database = folder / f"{split}_label_lmdb"
     with counted(count(database), "scoring") as progress:
         scores = score_dataset(predictions, database, names, reading, progress=progress)
+    if left := others(predictions, database):
+        say(f"{predictions}: {left} are of another split of {labels}: left out", err=True)
     found = absent(names, scores.labelled, scores.ignored, (ignore,))
     if options["ignore"] is None:
         check_scored(database, found, "make the dataset anew: ")

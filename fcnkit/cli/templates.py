@@ -5,6 +5,7 @@ from typing import NamedTuple
 import click
 
 from fcnkit.cli.arguments import TEMPLATE, load, show_json
+from fcnkit.cli.text import say
 from fcnkit.tables import aligned
 
 
@@ -47,7 +48,7 @@ def templates(as_json) -> None:
         show_json([each._asdict() for each in found])
     else:
         rows = [_cells(each) for each in found]
-        click.echo(aligned(tuple(rows[0]), rows, ("template", "what it is")), nl=False)
+        say(aligned(tuple(rows[0]), rows, ("template", "what it is")), nl=False)
 
 
 def facts(name: str, about: str) -> Facts:

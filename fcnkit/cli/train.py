@@ -1,5 +1,6 @@
 """The command `train`: trains nets with real Caffe or with PyTorch."""
 
+import os
 import re
 import shlex
 import sys
@@ -10,9 +11,10 @@ from pathlib import Path
 
 import click
 
-from fcnkit.cli.arguments import WEIGHTS
+from fcnkit.cli.arguments import WEIGHTS, Number
 from fcnkit.cli.progress import ITERATIONS, progress
-from fcnkit.cli.text import encodable
+from fcnkit.cli.text import say
+from fcnkit.errors import quoted
 from fcnkit.training.trainers import PRECISIONS, TRAINERS, Caffe, Torch
 
 STOPPED = 130
@@ -26,8 +28,21 @@ class Gpus(click.ParamType):
     def convert(self, value, param, ctx):
         """The text as Caffe takes it."""
         if not re.fullmatch(r"all|\d+(,\d+)*", value):
-            self.fail(f"{value!r}: write it as 0, as 0,1 or as all", param, ctx)
+            self.fail(f"{quoted(value)}: write it as 0, as 0,1 or as all", param, ctx)
         return value
+
+
+class WeightsFiles(click.ParamType):
+    """Files with commas between, as Caffe takes them, or model:NAME."""
+
+    name = "file,..."
+
+    def convert(self, value, param, ctx):
+        """The files' paths; a file whose name has commas is one."""
+        if not isinstance(value, str):
+            return value
+        names = [value] if os.path.exists(value) else value.split(",")
+        return [WEIGHTS.convert(name, param, ctx) for name in names if name]
 
 
 @click.command(short_help="Train FCNs with Caffe or PyTorch; again to resume.")
@@ -37,9 +52,9 @@ class Gpus(click.ParamType):
 )
 @click.option(
     "--weights",
-    type=WEIGHTS,
-    metavar="FILE",
-    help="What the first DIR starts from; else its init.caffemodel.",
+    type=WeightsFiles(),
+    metavar="FILE,...",
+    help="What the first DIR starts from, later files over earlier ones; else its init.caffemodel.",
 )
 @click.option(
     "--engine",
@@ -80,7 +95,7 @@ class Gpus(click.ParamType):
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     metavar="R",
     help="In place of the solver's base_lr.",
 )
@@ -89,6 +104,9 @@ class Gpus(click.ParamType):
 )
 @click.option(
     "--run", "name", default="run", show_default=True, metavar="NAME", help="The run's folder."
+)
+@click.option(
+    "--one-class", is_flag=True, help="Train though labels leave fewer than two classes to learn."
 )
 @click.option("--restart", is_flag=True, help="Begin anew; with --force where there is a run.")
 @click.option("--force", is_flag=True, help="Let --restart lose the run that is there.")
@@ -113,6 +131,7 @@ def train(
     rate,
     seed,
     name,
+    one_class,
     restart,
     force,
     dry_run,
@@ -170,23 +189,24 @@ def train(
         seed,
         rate,
     )
-    found = sequence.stages([Path(folder) for folder in folders], name, options, weights)
+    found = sequence.stages([Path(folder) for folder in folders], name, options, weights or ())
     if restart:
         sequence.check_restart(found, force=force)
     else:
-        sequence.check_weights(found)
+        sequence.check_runs(found)
     for stage in found:
         _say_weights(stage)
-    for doubt in sequence.doubts(found):
+    for doubt in sequence.check_words(found):
         _say(f"warning: {doubt}")
     if dry_run:
         for stage in found:
-            click.echo(_shown(stage, stage.command(restart=restart)))
+            say(_shown(stage, stage.command(restart=restart)))
         return
     sequence.check(
         found,
         on_database=lambda path, count: _say(f"{path}: checking {count:,} labels"),
         on_warning=lambda words: _say(f"warning: {words}"),
+        one_class=one_class,
     )
     try:
         for stage in found:
@@ -231,12 +251,12 @@ def _on_cpu(gpus, cpu, device) -> bool | None:
 def _check_name(name: str) -> None:
     if not name or Path(name).name != name or name.startswith("."):
         raise click.BadParameter(
-            f"{name!r}: is a folder in DIR; give a name without /", param_hint="--run"
+            f"{quoted(name)}: is a folder in DIR; give a name without /", param_hint="--run"
         )
 
 
 def _say(text: str) -> None:
-    click.echo(encodable(text), err=True)
+    say(text, err=True)
 
 
 def _say_weights(stage) -> None:
@@ -252,12 +272,12 @@ def _shown(stage, command) -> str:
 
 def _train(stage, restart: bool) -> None:
     """One stage is trained, or has been; the process ends with 130 where it was asked to stop."""
-    from fcnkit.training.train import Begun, Ended, finished, train
+    from fcnkit.training.train import Begun, Ended, Warned, finished, train
 
     recipe, name = stage.recipe, str(stage.folder)
     last = None if restart else finished(recipe.run, recipe.iterations)
     if last:
-        click.echo(f"{name}: has {last.iteration} iterations already: {last.weights}")
+        say(f"{name}: has {last.iteration} iterations already: {last.weights}")
         return
     weights = stage.weights()
     with ExitStack() as stack:
@@ -269,6 +289,8 @@ def _train(stage, restart: bool) -> None:
                 displays.append(stack.enter_context(_begun(event, stage, weights)))
             elif isinstance(event, Ended):
                 end = event
+            elif isinstance(event, Warned):
+                displays[0].say(f"warning: {event.words}")
             else:
                 _follow(displays[0], event)
     _ended(end, stage)
@@ -289,7 +311,7 @@ def _begun(event, stage, weights):
             _say(f'{name}: layer "{layer}": is in no weights file, and starts from its filler')
     first = event.snapshot.iteration if event.snapshot else 0
     # The whole path would leave a bar no room.
-    label = stage.folder.resolve().name if sys.stderr.isatty() else name
+    label = Path(os.path.realpath(stage.folder)).name if sys.stderr.isatty() else name
     return progress(label, stage.recipe.iterations, first=first, unit=ITERATIONS, soon=True)
 
 
@@ -327,10 +349,11 @@ def _stopping(displays, trainer: str, count: int) -> None:
 
 def _ended(event, stage) -> None:
     run, last = stage.recipe.run, event.snapshot
+    if event.done and last is None:
+        say(f"{stage.folder}: trained 0 iterations, as max_iter asks; nothing is saved")
+        return
     if event.done:
-        click.echo(
-            f"{stage.folder}: trained {last.iteration} iterations; {last.weights}; {run.curve}"
-        )
+        say(f"{stage.folder}: trained {last.iteration} iterations; {last.weights}; {run.curve}")
         return
     saved = f"iteration {last.iteration} is saved" if last else "nothing is saved yet"
     _say(f"{stage.folder}: stopped; {saved}; the same command goes on from there")

@@ -4,9 +4,9 @@ import click
 
 from fcnkit.cli.arguments import (
     WEIGHTS,
-    Pairs,
+    Number,
+    Targets,
     check_stdout,
-    encodable,
     exit_unless_proven,
     load_net,
     named,
@@ -19,6 +19,7 @@ from fcnkit.cli.arguments import (
 from fcnkit.cli.engines import engine_options
 from fcnkit.cli.operations import Do, WithOperations, carried_out
 from fcnkit.cli.outputs import Output, saver, say_written, weights_saver, write_all
+from fcnkit.cli.text import say
 
 NET = click.argument("net", metavar="NET")
 
@@ -49,7 +50,11 @@ NET = click.argument("net", metavar="NET")
     help='With --do, write the net here; "-" is standard output.',
 )
 @click.option(
-    "--map", "names", type=Pairs(), metavar="OLD=NEW,...", help="Layers of other names to match."
+    "--map",
+    "names",
+    type=Targets(),
+    metavar="OLD=NEW,...",
+    help="Layers of other names to match; an OLD may have several.",
 )
 @click.option(
     "--strict",
@@ -114,7 +119,7 @@ def _operate(net, weights, operations, output, net_out, diff, as_json, force, in
     show_plan(plan, diff=diff, as_json=as_json, quiet=net_out == "-")
     say_written(outputs, as_json or diff)
     if output and plan.changed and not net_out:
-        click.echo(f"fcnkit: {output} is for a net that changed too; --net-out writes it", err=True)
+        say(f"fcnkit: {output} is for a net that changed too; --net-out writes it", err=True)
 
 
 def _transplant(net, weights, new_net, output, names, strict, as_json, force, inputs) -> None:
@@ -128,11 +133,11 @@ def _transplant(net, weights, new_net, output, names, strict, as_json, force, in
     if as_json:
         show_json(found.json())
     else:
-        click.echo(encodable(found.table()), nl=False)
+        say(found.table(), nl=False)
     found.check(strict=strict)
     write_all([(output, weights_saver(transplant(found, old)))] if output else [], force=force)
     if output and not as_json:
-        click.echo(f"wrote {output}", err=True)
+        say(f"wrote {output}", err=True)
 
 
 @click.command(short_help="Compare what two nets compute.")
@@ -142,7 +147,11 @@ def _transplant(net, weights, new_net, output, names, strict, as_json, force, in
 @click.argument("new_weights", type=WEIGHTS, metavar="NEW_WEIGHTS")
 @engine_options
 @click.option(
-    "--tolerance", type=float, default=1e-4, show_default=True, help="Largest relative difference."
+    "--tolerance",
+    type=Number(),
+    default=1e-4,
+    show_default=True,
+    help="Largest relative difference.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @shape_option
@@ -162,5 +171,5 @@ def verify(net, weights, new_net, new_weights, engine, device, tolerance, as_jso
     if as_json:
         show_json([row._asdict() | {"ok": row.ok, "shows": row.shows} for row in found])
     else:
-        click.echo(encodable("".join(f"{row}\n" for row in found)), nl=False)
+        say("".join(f"{row}\n" for row in found), nl=False)
     exit_unless_proven(found)

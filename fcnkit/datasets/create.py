@@ -24,10 +24,13 @@ from fcnkit.datasets.summary import (
     Split,
     Summary,
     Tally,
+    list_file,
 )
 from fcnkit.datasets.workers import in_order
-from fcnkit.errors import DatasetError
+from fcnkit.errors import DatasetError, OutputError
+from fcnkit.foreign import json_of, refusing
 from fcnkit.formats import binaryproto, datum
+from fcnkit.libraries import load
 from fcnkit.progress import Progress, no_progress
 
 SKIPPED_FILE = "skipped.txt"
@@ -104,6 +107,8 @@ def create(
     OutputError where the folder exists or the disk is full.
     """
     task.check()
+    for module in ("lmdb", "PIL.Image"):
+        load(module)  # else a folder would be begun
     staged = partial(staging.staged, ours=REPORT_FILE, scratch=(SKIPPED_FILE,))
     with staged(folder, task.plan(), resume=resume, force=force) as new:
         problems, tallies = _filled(new, task, jobs, progress)
@@ -119,7 +124,8 @@ def create(
         if mean is not None:
             files.write(new / MEAN_FILE, binaryproto.written(mean), force=True)
             summary = replace(summary, mean_file=MEAN_FILE)
-        _described(new, summary)
+        names = {split: [each.name for each in pairs] for split, pairs in task.splits.items()}
+        _described(new, summary, names)
     return summary
 
 
@@ -230,19 +236,27 @@ def _count(tally: Tally, batch: Sequence[tuple[int, Prepared]]) -> None:
 
 def _note(new: Path, bad: Sequence[Prepared]) -> None:
     """The problems are in a file, for a later `resume` to report."""
-    if bad:
-        with open(new / SKIPPED_FILE, "a", encoding="utf-8", errors="surrogateescape") as file:
-            file.writelines(f"{json.dumps(problem)}\n" for each in bad for problem in each.problems)
+    if not bad:
+        return
+    path = new / SKIPPED_FILE
+    with (
+        refusing(
+            lambda reason: OutputError(f"{path}: cannot be written: {reason}; is there room?")
+        ),
+        open(path, "a", encoding="utf-8", errors="surrogateescape") as file,
+    ):
+        file.writelines(f"{json.dumps(problem)}\n" for each in bad for problem in each.problems)
 
 
 def _skipped(new: Path) -> tuple[str, ...]:
-    try:
-        lines = (new / SKIPPED_FILE).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
+    path = new / SKIPPED_FILE
+    if not os.path.exists(path):
         return ()
-    return tuple(
-        dict.fromkeys(json.loads(line) for line in lines)
-    )  # a batch may have been done twice
+    fact = f"{path}: cannot be read"
+    with refusing(lambda reason: DatasetError(f"{fact}: {reason}; begin anew with --force")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        # A batch may have been done twice.
+        return tuple(dict.fromkeys(str(json_of(line)) for line in lines))
 
 
 def _summary(
@@ -288,12 +302,20 @@ def _check_classes(folder: str | Path, task: Task, summary: Summary) -> None:
     )
 
 
-def _described(new: Path, summary: Summary) -> None:
-    """Classes, colours and report are in the folder,
+def _described(new: Path, summary: Summary, lists: Mapping[str, Sequence[str]]) -> None:
+    """Classes, colours, report and the names of each split's images are in the folder,
     in place of those that an interrupted one left.
     """
     files.write(
-        new / CLASSES_FILE, "".join(f"{name}\n" for name in summary.names).encode(), force=True
+        new / CLASSES_FILE,
+        "".join(f"{name}\n" for name in summary.names).encode("utf-8", "surrogateescape"),
+        force=True,
     )
+    for split, names in lists.items():
+        files.write(
+            new / list_file(split),
+            "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape"),
+            force=True,
+        )
     files.write(new / COLOURS_FILE, colour_text(summary.colours).encode(), force=True)
     files.write(new / REPORT_FILE, f"{json.dumps(summary.json(), indent=2)}\n".encode(), force=True)

@@ -1,6 +1,7 @@
 """LMDBs of Datums, as Caffe's Data layer reads them."""
 
 import contextlib
+import re
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,7 +11,6 @@ from fcnkit.formats import datum, lmdbs
 from fcnkit.libraries import load
 
 if TYPE_CHECKING:
-    import lmdb
     import numpy
 
 _FIRST_SIZE = 1 << 26
@@ -19,7 +19,7 @@ _LONGEST_KEY = 511
 
 
 class Record(NamedTuple):
-    """One entry of a database: (channels, height, width) of uint8."""
+    """One entry of a database: (channels, height, width) of uint8, or of float32."""
 
     key: str
     array: "numpy.ndarray"
@@ -54,9 +54,13 @@ class DatabaseWriter:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        if _size_of(folder):
+            with lmdbs.Database(folder) as there:
+                there.check()
         with lmdbs.refused(folder):
-            self.store = load("lmdb").open(str(folder), map_size=_size(folder))
-            lmdbs.check_whole(folder, self.store)
+            self.store = load("lmdb").open(
+                str(folder), map_size=max(_FIRST_SIZE, 2 * _size_of(folder))
+            )
 
     def put(self, entries: Sequence[tuple[bytes, bytes]]) -> None:
         """The entries are on the disk; those of the same keys are replaced."""
@@ -76,7 +80,11 @@ class DatabaseWriter:
     def after(self) -> int:
         """The number behind the last entry's; 0 in an empty database."""
         with self.store.begin() as transaction, transaction.cursor() as cursor:
-            return int(cursor.key()[:8]) + 1 if cursor.last() else 0
+            last = cursor.key() if cursor.last() else b"-0000001"
+        if not re.fullmatch(rb"-?[0-9]+", last[:8]):
+            fact = f"its last key is {lmdbs.shown(last)}"
+            raise DatasetError(f"{self.folder}: is damaged: {fact}; begin anew with --force")
+        return int(last[:8]) + 1
 
     def cut(self, number: int) -> None:
         """No entry of this number or a higher one is left."""
@@ -88,7 +96,8 @@ class DatabaseWriter:
 
     def records(self) -> Iterator[Record]:
         """Every entry, in order."""
-        return _records(self.folder, self.store)
+        with lmdbs.Database(self.folder) as database:
+            yield from _records(database)
 
     def close(self) -> None:
         """The database is closed, and its lock file is gone."""
@@ -100,19 +109,11 @@ class DatabaseWriter:
 def raw(folder: str | Path) -> Iterator[tuple[str, bytes]]:
     """The key and the bytes of every entry of a database, in the order in which Caffe reads them.
 
-    Raises DatasetError where there is no database, or only a part of one.
+    Raises DatasetError where there is no database, or a damaged one.
     """
-    store = lmdbs.opened(Path(folder))
-    try:
-        with (
-            lmdbs.refused(Path(folder)),
-            store.begin() as transaction,
-            transaction.cursor() as cursor,
-        ):
-            for name, value in cursor:
-                yield bytes(name).decode("utf-8", "replace"), value
-    finally:
-        store.close()
+    with lmdbs.Database(Path(folder)) as database:
+        for name, value in database.entries():
+            yield name.decode("utf-8", "replace"), value()
 
 
 def read(folder: str | Path, every: int = 1) -> Generator[Record, None, None]:
@@ -120,29 +121,22 @@ def read(folder: str | Path, every: int = 1) -> Generator[Record, None, None]:
 
     Raises DatasetError where there is no database, or an entry is no image.
     """
-    store = lmdbs.opened(Path(folder))
-    try:
-        yield from _records(folder, store, every)
-    finally:
-        store.close()
+    with lmdbs.Database(Path(folder)) as database:
+        yield from _records(database, every)
 
 
-def _records(folder: str | Path, store: "lmdb.Environment", every: int = 1) -> Iterator[Record]:
-    with lmdbs.refused(Path(folder)), store.begin() as transaction, transaction.cursor() as cursor:
-        # The values in between are not read: the keys alone are passed over.
-        for number, name in enumerate(cursor.iternext(values=False)):
-            if number % every == 0:
-                shown = bytes(name).decode("utf-8", "replace")
-                yield Record(shown, _array(folder, shown, cursor.value()))
+def _records(database: lmdbs.Database, every: int = 1) -> Iterator[Record]:
+    # The values in between are not read: the keys alone are passed over.
+    for number, (name, value) in enumerate(database.entries()):
+        if number % every == 0:
+            shown = name.decode("utf-8", "replace")
+            yield Record(shown, _array(database.folder, shown, value()))
 
 
 def count(folder: str | Path) -> int:
     """How many entries a database has."""
-    store = lmdbs.opened(Path(folder))
-    try:
-        return store.stat()["entries"]
-    finally:
-        store.close()
+    with lmdbs.Database(Path(folder)) as database:
+        return database.count
 
 
 def _array(folder: str | Path, name: str, value: bytes) -> "numpy.ndarray":
@@ -153,9 +147,24 @@ def _array(folder: str | Path, name: str, value: bytes) -> "numpy.ndarray":
         raise DatasetError(f"{place}: {error}; is it damaged?") from None
     if found.values is None:
         return _decoded(place, found.picture)
-    if found.values.dtype != "uint8":
-        raise DatasetError(f"{place}: holds floats; store whole numbers of 0 to 255 as bytes")
     return found.values
+
+
+def whole(record: Record, place: str | Path) -> "numpy.ndarray":
+    """The labels of an entry, (height, width), floats cut to whole numbers as Caffe does.
+
+    Raises DatasetError for a number that no label has.
+    """
+    import numpy as np
+
+    values = record.array[0]
+    if values.dtype == np.uint8:
+        return values
+    cut = np.trunc(values)
+    if not ((cut >= 0) & (cut <= 255)).all():
+        fact = f"has the label {values[~((cut >= 0) & (cut <= 255))][0]:g}"
+        raise DatasetError(f"{place}: {record.key}: {fact}; give classes numbers from 0 to 254")
+    return cut.astype(np.uint8)
 
 
 def _decoded(place: str, data: bytes) -> "numpy.ndarray":
@@ -165,16 +174,13 @@ def _decoded(place: str, data: bytes) -> "numpy.ndarray":
 
     from fcnkit.datasets.images import opened
 
-    try:
-        with opened(io.BytesIO(data)) as image:
-            values = np.asarray(image)
-    except DatasetError as error:
-        raise DatasetError(f"{place}: {error}") from None
+    with opened(io.BytesIO(data), f"{place}: its picture") as image:
+        values = np.asarray(image)
     return values[None] if values.ndim == 2 else np.moveaxis(values, 2, 0)[::-1]
 
 
-def _size(folder: Path) -> int:
-    """Room for what is there and for more; LMDB asks for it beforehand."""
+def _size_of(folder: Path) -> int:
+    """The bytes of a database; 0 where there is none."""
     with contextlib.suppress(OSError):
-        return max(_FIRST_SIZE, 2 * (folder / "data.mdb").stat().st_size)
-    return _FIRST_SIZE
+        return (folder / "data.mdb").stat().st_size
+    return 0

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from fcnkit.errors import DatasetError
+from fcnkit.foreign import refusing
 from fcnkit.libraries import load
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ SUFFIXES = (
     ".webp",
 )
 
+# Pillow would also read EPS, for which it starts a program, and some forty others.
+_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "PPM", "WEBP")
+_KINDS = f"{', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}"
 _PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"
 _ORIENTATION = 0x0112
 # How Pillow reads the upper and the lower byte of each 16-bit value: the second takes the
@@ -60,43 +64,56 @@ class Raw:
 
 
 @contextlib.contextmanager
-def opened(path: str | os.PathLike[str] | BinaryIO) -> "Iterator[Image]":
+def opened(path: str | os.PathLike[str] | BinaryIO, place: str = "") -> "Iterator[Image]":
     """The image file, its header read;
     whatever is wrong with it, then or later, is a DatasetError.
+
+    `place` is what messages call it, in place of its path.
     """
+    shown = place or path
     images = load("PIL.Image")
-    try:
-        with warnings.catch_warnings():
-            # Of twice Pillow's limit it makes an error; below that, large is just large.
-            warnings.simplefilter("ignore", images.DecompressionBombWarning)
-            with images.open(path) as image:
-                yield image
-    except DatasetError:
-        raise
-    except images.DecompressionBombError:
-        limit = f"{2 * images.MAX_IMAGE_PIXELS:,}"
-        raise DatasetError(
-            f"{path}: has more than {limit} pixels, Pillow's limit; cut it up"
-        ) from None
-    except images.UnidentifiedImageError:
-        raise DatasetError(f"{path}: is no image that Pillow knows; is it damaged?") from None
-    except MemoryError:
-        raise DatasetError(f"{path}: does not fit into memory; cut it up") from None
-    except FileNotFoundError:
-        raise DatasetError(f"{path}: there is no such file; name one that exists") from None
-    except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
-        reason = getattr(error, "strerror", None) or error
-        raise DatasetError(f"{path}: cannot be read: {reason}; is it damaged?") from None
+    with refusing(
+        lambda reason: DatasetError(f"{shown}: cannot be read: {reason}; is it damaged?")
+    ):
+        try:
+            with warnings.catch_warnings():
+                # Of twice Pillow's limit it makes an error; below that, large is just large.  What
+                # else it warns of either matters, and it raises, or does not.
+                warnings.simplefilter("ignore")
+                with images.open(path, formats=_FORMATS) as image:
+                    yield image
+        except images.DecompressionBombError:
+            limit = f"{2 * images.MAX_IMAGE_PIXELS:,}"
+            raise DatasetError(
+                f"{shown}: has more than {limit} pixels, Pillow's limit; cut it up"
+            ) from None
+        except images.UnidentifiedImageError:
+            raise DatasetError(f"{shown}: is no image of {_KINDS}; is it damaged?") from None
+        except MemoryError:
+            raise DatasetError(f"{shown}: does not fit into memory; cut it up") from None
+        except FileNotFoundError:
+            raise DatasetError(f"{shown}: there is no such file; name one that exists") from None
+
+
+def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """The width and height of the picture in a file, by its header; nothing is decoded."""
+    with opened(path) as image:
+        return image.size
 
 
 def read_image(
-    path: str | os.PathLike[str], *, gray: bool = False, turn: bool | None = None
+    path: str | os.PathLike[str],
+    *,
+    gray: bool = False,
+    turn: bool | None = None,
+    alpha: bool = True,
 ) -> "Image":
     """The picture in a file, RGB or gray, of 8 bits.
 
     Where EXIF says that the picture is to be turned, it is with `turn` True,
     and is not with False.  Raises DatasetError where neither is said, for
     damage, and for gray images of more than 8 bits, which would be cut off.
+    An alpha channel is left out; unless `alpha` allows that, only where it says nothing.
     """
     with opened(path) as image:
         if image.mode[0] in "IF":
@@ -107,23 +124,28 @@ def read_image(
             raise DatasetError(
                 f"{path}: {fact}; say whether its label is, with --exif apply or --exif ignore"
             )
+        if not alpha and "A" in image.getbands():
+            low, high = cast("tuple[int, int]", image.getchannel("A").getextrema())
+            if low < high:
+                fact = f"has a fourth channel, alpha, of {low} to {high}, and images have three"
+                raise DatasetError(f"{path}: {fact}; leave it out with --alpha ignore")
         if turn:
             image = load("PIL.ImageOps").exif_transpose(image)
         return image.convert("L" if gray else "RGB")
 
 
-def read_raw(path: str | Path) -> Raw:
+def read_raw(path: str | Path, *, lossy: bool = False) -> Raw:
     """The values of a label file, exactly as stored.
 
-    Raises DatasetError for damage, for a JPEG, which has kept no value
-    exactly, and for several pictures in one file.
+    Raises DatasetError for damage, for several pictures in one file, and for a JPEG,
+    which has kept no value exactly, unless it may be `lossy`.
     """
     depth, colour_type = _png_header(path)
     with opened(path) as image:
-        if image.format in ("JPEG", "MPO"):
-            raise DatasetError(
-                f"{path}: is a JPEG, which blurs the borders of classes; export labels as PNG"
-            )
+        if image.format in ("JPEG", "MPO") and not lossy:
+            fact = "is a JPEG, which blurs the borders of classes; export labels as PNG"
+            remedy = "or say with --map what each of 0 to 255 becomes (0-127=0,128-255=1)"
+            raise DatasetError(f"{path}: {fact}, {remedy}")
         pictures = getattr(image, "n_frames", 1)
         if pictures > 1:
             raise DatasetError(f"{path}: holds {pictures} pictures; save one in a file")

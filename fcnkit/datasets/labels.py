@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fcnkit.datasets.colours import ColourMap
-from fcnkit.datasets.images import Raw, read_raw
+from fcnkit.datasets.images import Raw, image_size, read_raw
 from fcnkit.errors import DatasetError
+from fcnkit.foreign import refusing
+from fcnkit.formats import npy
 
 if TYPE_CHECKING:
     import numpy
@@ -43,6 +45,11 @@ class Reading:
     numbers: Mapping[int, int] = field(default_factory=dict)
     unknown: str = ERROR
 
+    @property
+    def whole(self) -> bool:
+        """Whether it says what becomes of each value of 8 bits, so that none need be exact."""
+        return len({*self.numbers, *self.void} & {*range(256)}) == 256
+
     def check(self) -> None:
         """The numbers fit 8 bits and each other; DatasetError otherwise."""
         if not 1 <= self.classes <= 255:
@@ -74,7 +81,7 @@ def read_label(path: str | Path, reading: Reading) -> "numpy.ndarray":
     """
     if Path(path).suffix == ".npy":
         return _numbered(path, _array(path), reading)
-    raw = read_raw(path)
+    raw = read_raw(path, lossy=reading.whole)
     if not raw.opaque and reading.unknown != IGNORE:
         raise DatasetError(f"{path}: has transparent pixels; save it without alpha")
     if raw.values.ndim == 3:
@@ -90,20 +97,31 @@ def numbers_in(path: str | Path, reading: Reading) -> "numpy.ndarray | None":
     """The numbers of a label file as stored; None where its colours count."""
     if Path(path).suffix == ".npy":
         return _array(path)
-    raw = read_raw(path)
+    raw = read_raw(path, lossy=reading.whole)
     if raw.values.ndim == 3:
         return raw.values[..., CHANNELS[reading.channel]] if reading.channel else None
     return None if raw.palette is not None and reading.palette == COLOUR else raw.values
 
 
+def label_size(path: str | Path) -> tuple[int, int]:
+    """The width and height of a label, by its header: of a file that may be of any size."""
+    if Path(path).suffix != ".npy":
+        return image_size(path)
+    with refusing(lambda reason: _unreadable(path, reason)):
+        shape = npy.shape_of(path)
+    return (shape[1], shape[0]) if len(shape) == 2 else (0, 0)
+
+
+def _unreadable(path: str | Path, reason: str) -> DatasetError:
+    return DatasetError(f"{path}: cannot be read: {reason}; is it damaged?")
+
+
 def _array(path: str | Path) -> "numpy.ndarray":
     import numpy as np
 
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DatasetError(f"{path}: cannot be read: {error}; is it damaged?") from None
-    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "bui":
+    with refusing(lambda reason: _unreadable(path, reason)):
+        values = npy.read(path)
+    if values.ndim != 2 or values.dtype.kind not in "bui":
         raise DatasetError(
             f"{path}: is no array of whole numbers, height by width; save one class per pixel"
         )

@@ -1,6 +1,7 @@
 """Finds the label of each image by its name; every file without a partner is reported."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -49,7 +50,7 @@ def find(
     partner, and every two that have one name.
     """
     pictures, twice = _files(images, tails.image)
-    if tails.label and Path(images).resolve() == Path(labels).resolve():
+    if tails.label and os.path.realpath(images) == os.path.realpath(labels):
         pictures = {name: path for name, path in pictures.items() if not name.endswith(tails.label)}
     targets, twice_too = _files(labels, tails.label, (".npy",))
     if names is None:
@@ -139,7 +140,7 @@ def _files(
 ) -> tuple[dict[str, Path], list[str]]:
     """The image files by name, and a problem for each name that several share."""
     folder = Path(folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise DatasetError(f"{folder}: is no folder; name one that exists")
     found: dict[str, Path] = {}
     twice = []
@@ -156,7 +157,7 @@ def _files(
 
 def _counts(path: Path, folder: Path, suffixes: Sequence[str]) -> bool:
     hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return path.suffix.lower() in suffixes and not hidden and path.is_file()
+    return path.suffix.lower() in suffixes and not hidden and os.path.isfile(path)
 
 
 def _whose(name: str, others: dict[str, Path], place: str | Path) -> str:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from fcnkit.datasets.databases import encoded
 from fcnkit.datasets.geometry import Geometry
-from fcnkit.datasets.images import read_image
-from fcnkit.datasets.labels import Reading, read_label
+from fcnkit.datasets.images import image_size, read_image
+from fcnkit.datasets.labels import Reading, label_size, read_label
 from fcnkit.datasets.pairs import Pair
 from fcnkit.errors import DatasetError
 
@@ -30,6 +30,7 @@ class PairOptions:
     turn: bool | None = None
     empty: bool = False
     png: bool = False
+    alpha: bool = False
 
 
 class Prepared(NamedTuple):
@@ -54,17 +55,21 @@ def prepared(pair: Pair, recipe: PairOptions) -> Prepared:
     """The arrays of a pair, or everything that is wrong with it:
     nothing is raised for bad files.
     """
+    apart = _apart(pair)
+    if apart:
+        return Prepared(problems=(apart,))
     problems: list[str] = []
     image = _tried(
-        lambda: read_image(pair.image, gray=recipe.order == "gray", turn=recipe.turn), problems
+        lambda: read_image(
+            pair.image, gray=recipe.order == "gray", turn=recipe.turn, alpha=recipe.alpha
+        ),
+        problems,
     )
     label = _tried(lambda: read_label(pair.label, recipe.reading), problems)
     if image is None or label is None:
         return Prepared(problems=tuple(problems))
     if image.size != label.shape[::-1]:
-        (width, height), (rows, columns) = image.size, label.shape
-        fact = f"is {columns}x{rows}, and its image {pair.image} is {width}x{height}"
-        return Prepared(problems=(f"{pair.label}: {fact}; make them the same size",))
+        return Prepared(problems=(_unequal(pair, image.size, label.shape[::-1]),))
     try:
         found = (
             _cut(recipe.geometry.image(image), recipe.order),
@@ -82,6 +87,24 @@ def prepared(pair: Pair, recipe: PairOptions) -> Prepared:
     if recipe.png:
         return Prepared(*found, stored=(encoded(found[0]), encoded(found[1][None])))
     return Prepared(*found)
+
+
+def _apart(pair: Pair) -> str:
+    """That image and label differ in size even where one is turned: before either is decoded.
+
+    "" where they do not, or where a header cannot be read, which says more when all of it is.
+    """
+    try:
+        image, label = image_size(pair.image), label_size(pair.label)
+    except DatasetError:
+        return ""
+    return _unequal(pair, image, label) if sorted(image) != sorted(label) else ""
+
+
+def _unequal(pair: Pair, image: tuple[int, int], label: tuple[int, int]) -> str:
+    sizes = [f"{width}x{height}" for width, height in (label, image)]
+    fact = f"is {sizes[0]}, and its image {pair.image} is {sizes[1]}"
+    return f"{pair.label}: {fact}; make them the same size"
 
 
 Read = TypeVar("Read")

@@ -8,9 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fcnkit import files
-from fcnkit.errors import DatasetError, OutputError
+from fcnkit.errors import DatasetError, EngineError, OutputError
+from fcnkit.foreign import json_of, refusing
 
 _PLAN, _LOCK = "plan.json", "lock"
+# What may be gone at the next try.
+_ENVIRONMENT = (OutputError, EngineError, OSError, MemoryError)
 
 
 def place(folder: str | Path) -> Path:
@@ -31,9 +34,11 @@ def staged(
 ) -> Iterator[Path]:
     """A folder to fill, which becomes `folder` when the block ends without an error.
 
-    After an error or a kill it stays as it is, and `resume` takes it up where
-    its plan, a JSON value, is the same.  `scratch` are files of the block's own,
-    which go when the folder is whole.  With `force` what stands at `folder`
+    After Ctrl-C, a kill, or an error of the disk or the machine it stays as it
+    is, and `resume` takes it up where its plan, a JSON value, is the same; any
+    other error would come again, and leaves nothing, unless it came to a
+    `resume`.  `scratch` are files of the block's own, which go when the folder
+    is whole.  With `force` what stands at `folder`
     gives way, if it holds a file called `ours`.
 
     Raises OutputError where the folder exists or cannot be made, DatasetError
@@ -44,7 +49,12 @@ def staged(
     _permit(folder, force, ours)
     with _made(new), _locked(new):
         _begin(new, plan, resume=resume, force=force)
-        yield new
+        try:
+            yield new
+        except Exception as error:
+            if not resume and not isinstance(error, _ENVIRONMENT):
+                shutil.rmtree(new, ignore_errors=True)
+            raise
         # Somebody else may have made it meanwhile.
         _permit(folder, force, ours)
         _moved(new, folder)
@@ -58,11 +68,11 @@ def drop(folder: str | Path) -> None:
 
 
 def _permit(folder: Path, force: bool, ours: str) -> None:
-    if not os.path.lexists(folder) or folder.is_dir() and not any(folder.iterdir()):
+    if not os.path.lexists(folder) or os.path.isdir(folder) and not any(folder.iterdir()):
         return
     if not force:
         raise OutputError(f"{folder}: exists; give another name, or --force to replace it")
-    if not (folder / ours).is_file():
+    if not os.path.isfile(folder / ours):
         raise OutputError(
             f"{folder}: has no {ours}, so it is no dataset to replace; give another name"
         )
@@ -115,14 +125,18 @@ def _begin(new: Path, plan: dict, *, resume: bool, force: bool) -> None:
 
 def _begun(new: Path) -> dict | None:
     """The plan that was begun here; None where nothing was, for the plan comes first."""
-    try:
-        return json.loads((new / _PLAN).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    path = new / _PLAN
+    if not os.path.exists(path):
         return None
-    except (OSError, ValueError) as error:
-        raise DatasetError(
-            f"{new / _PLAN}: cannot be read: {error}; remove {new} and begin anew"
-        ) from None
+    with refusing(
+        lambda reason: DatasetError(
+            f"{path}: cannot be read: {reason}; remove {new} and begin anew"
+        )
+    ):
+        found = json_of(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("it is no plan")
+        return found
 
 
 def _foreign(new: Path) -> list[str]:
@@ -142,7 +156,7 @@ def _same(new: Path, begun: dict, plan: dict) -> None:
 
 def _emptied(new: Path) -> None:
     for path in new.iterdir():
-        if path.is_dir():
+        if os.path.isdir(path):
             shutil.rmtree(path)
         elif path.name != _LOCK:
             path.unlink()

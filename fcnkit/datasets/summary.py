@@ -1,6 +1,7 @@
 """Counts what a dataset holds, pixels and images of each class, and what follows for training."""
 
 import math
+import os
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -15,6 +16,7 @@ from fcnkit.datasets.absent import Absent, absent
 from fcnkit.datasets.colours import Colour, read_classes, read_colours, voc_palette
 from fcnkit.datasets.databases import Record
 from fcnkit.errors import DatasetError
+from fcnkit.foreign import json_of, refusing
 from fcnkit.progress import Progress, no_progress
 from fcnkit.tables import aligned
 
@@ -29,6 +31,11 @@ CLASSES_FILE, COLOURS_FILE, REPORT_FILE, MEAN_FILE = (
     "mean.binaryproto",
 )
 Size = tuple[int, int]
+
+
+def list_file(split: str) -> str:
+    """The file in a dataset's folder with the names of a split's images, one a line."""
+    return f"{split}.txt"
 
 
 class Tally:
@@ -54,11 +61,13 @@ class Tally:
         self.images += counts > 0
         self.areas += (counts > 0) * (label.size - counts[self.ignore])
         self.sizes[label.shape[::-1]] += 1
-        colours = image.sum(axis=(1, 2), dtype=np.int64)
+        # Whole numbers are added up exactly; floats are those of somebody else's database.
+        exact = np.int64 if image.dtype == np.uint8 else np.float64
+        colours = image.sum(axis=(1, 2), dtype=exact)
         self.colours = self.colours + colours if self.colours.size else colours
         if self.pixel_means and len(self.sizes) == 1:
             if self.sums is None:
-                self.sums = np.zeros(image.shape, np.int64)
+                self.sums = np.zeros(image.shape, exact)
             self.sums += image  # in place: a new array for each image would take four times as long
 
     def split(self, name: str) -> "Split":
@@ -264,7 +273,7 @@ def summarize(
     """
     folder = Path(folder)
     stored = report(folder)
-    if not classes and splits_of(folder) and not (folder / CLASSES_FILE).exists():
+    if not classes and splits_of(folder) and not os.path.exists(folder / CLASSES_FILE):
         raise DatasetError(
             f"{folder}: has no {CLASSES_FILE}; say how many classes there are, with --classes"
         )
@@ -276,10 +285,10 @@ def summarize(
         with closing(records(folder, name)) as both:
             for image, label in both:
                 _check(folder, name, image, label, len(names), ignore)
-                tally.add(image.array, label.array[0])
+                tally.add(image.array, databases.whole(label, f"{folder}: {name}"))
                 progress(1)
         splits.append(tally.split(name))
-    mean = MEAN_FILE if (folder / MEAN_FILE).exists() else ""
+    mean = MEAN_FILE if os.path.exists(folder / MEAN_FILE) else ""
     left_out = tuple(stored.get("skipped", ()))
     return Summary(
         str(folder),
@@ -296,20 +305,17 @@ def summarize(
 
 def report(folder: Path) -> dict:
     """What the report in a dataset's folder says; nothing where there is none."""
-    import json
-
-    try:
-        found = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    path = folder / REPORT_FILE
+    if not os.path.exists(path):
         return {}
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{folder / REPORT_FILE}: cannot be read: {error}; remove it") from None
+    with refusing(lambda reason: DatasetError(f"{path}: cannot be read: {reason}; remove it")):
+        found = json_of(path.read_text(encoding="utf-8"))
     return found if isinstance(found, dict) else {}
 
 
 def splits_of(folder: Path) -> tuple[str, ...]:
     """Which of train and val a folder has; DatasetError where it has neither."""
-    there = tuple(name for name in SPLITS if (folder / f"{name}_image_lmdb").is_dir())
+    there = tuple(name for name in SPLITS if os.path.isdir(folder / f"{name}_image_lmdb"))
     if not there:
         raise DatasetError(
             f"{folder}: holds no train_image_lmdb; make it with `fcnkit dataset create`"
@@ -330,7 +336,17 @@ def samples(folder: Path, count: int) -> Iterator[tuple["numpy.ndarray", "numpy.
         every = max(1, databases.count(folder / f"{name}_image_lmdb") // max(part, 1))
         with closing(records(folder, name, every)) as both:
             for image, label in islice(both, part):
-                yield image.array, label.array[0]
+                yield _shown(image.array), databases.whole(label, f"{folder}: {name}")
+
+
+def _shown(image: "numpy.ndarray") -> "numpy.ndarray":
+    """The image as bytes; one of floats from its darkest value to its lightest."""
+    import numpy as np
+
+    if image.dtype == np.uint8:
+        return image
+    low, high = float(image.min()), float(image.max())
+    return ((image - low) * (255 / max(high - low, 1e-12))).astype(np.uint8)
 
 
 def records(
@@ -357,7 +373,9 @@ def records(
 
 def colours_of(folder: Path, count: int) -> tuple[Colour, ...]:
     """The colour of each class: the folder's own, or VOC's."""
-    there = read_colours(folder / COLOURS_FILE).colours if (folder / COLOURS_FILE).exists() else ()
+    there = (
+        read_colours(folder / COLOURS_FILE).colours if os.path.exists(folder / COLOURS_FILE) else ()
+    )
     return (*there, *voc_palette(256)[len(there) :])[:count]
 
 
@@ -368,7 +386,8 @@ def _check(
     if len(label.array) != 1 or image.array.shape[1:] != label.array.shape[1:]:
         sizes = [" x ".join(map(str, each.array.shape)) for each in (image, label)]
         raise DatasetError(f"{place}: the image is {sizes[0]}, the label {sizes[1]}; make it anew")
-    wrong = label.array[(label.array >= classes) & (label.array != ignore)]
+    labels = databases.whole(label, f"{folder}: {split}")
+    wrong = labels[(labels >= classes) & (labels != ignore)]
     if wrong.size:
         fact = f"has label {wrong[0]}, and there are {classes} classes and {ignore} to ignore"
         raise DatasetError(f"{place}: {fact}; Caffe would read outside its scores")

@@ -8,7 +8,8 @@ from fcnkit import files
 from fcnkit.drawing.blocks import chart
 from fcnkit.drawing.svg import render
 from fcnkit.errors import NetError
-from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.prototxt import NetOrPath
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import State, build
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.shape import Shape
@@ -23,7 +24,7 @@ class Drawing:
 
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
         """The file at `path` holds the SVG; see `fcnkit.files.atomic`."""
-        files.write(path, self.text.encode(), force=force)
+        files.write(path, self.text.encode("utf-8", "replace"), force=force)
 
     def _repr_svg_(self) -> str:
         return self.text
@@ -33,7 +34,7 @@ class Drawing:
 
 
 def draw(
-    net: Prototxt, *, state: State = State(), inputs: Mapping[str, Shape] | None = None
+    net: NetOrPath, *, state: State = State(), inputs: Mapping[str, Shape] | None = None
 ) -> Drawing:
     """What Caffe would build from `net` in one state, as a picture.
 
@@ -45,6 +46,7 @@ def draw(
     Raises NetError when the net cannot be built or has no layers in this
     state, EngineError without pygraphviz.
     """
+    net = given_net(net)
     graph = build(net, state)
     if not graph.layers:
         raise NetError(f"{net.path}: no layers in state {state}; choose another phase or stage")

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from fcnkit.drawing.draw import Drawing
 from fcnkit.drawing.svg import escaped, plain
 from fcnkit.errors import NetError
-from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.prototxt import NetOrPath, Prototxt
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.inspection import LayerRow, inspect
 from fcnkit.nets.coords import carriers
 from fcnkit.nets.graph import Graph, Layer, State, build
@@ -54,7 +55,7 @@ class Strip(NamedTuple):
 
 
 def draw_fields(
-    net: Prototxt,
+    net: NetOrPath,
     blob: str | None = None,
     *,
     at: float | None = None,
@@ -71,6 +72,7 @@ def draw_fields(
 
     Raises NetError for a blob that is not there, or that no coordinates lead to.
     """
+    net = given_net(net)
     strips = list(strips_of(net, blob, state=state, inputs=inputs))
     middle = (strips[0].cells - 1) / 2 if at is None else at
     return Drawing(net.path, _Picture(strips, middle).text(net.path))

@@ -11,13 +11,14 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fcnkit.engines.caffe_runtime import INSTALL, command, environment, last_words, tail
 from fcnkit.engines.caffe_runtime import available as available
 from fcnkit.engines.engine import TEST, Job, single
-from fcnkit.errors import EngineError
+from fcnkit.errors import EngineError, WeightsError
 from fcnkit.formats import hdf5, npz
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import State
@@ -37,7 +38,7 @@ class Question(NamedTuple):
     "params" (the parameter blobs of every layer: arrays, or shapes where
     `values` is False), "gradients" (Gradients) or "load" (nothing but whether
     it loads).  `inputs` holds an array, or for all but "run" and "gradients" a
-    shape, per input blob.
+    shape, per input blob.  Gradients are those of `passes` passes, as iter_size makes them.
     """
 
     action: str
@@ -48,15 +49,16 @@ class Question(NamedTuple):
     state: State = TEST
     values: bool = True
     seed: int = 1
+    passes: int = 1
 
 
 class Gradients(NamedTuple):
-    """One pass forward and backward: the outputs,
+    """One pass forward and backward, or several: the outputs of the last,
     the loss's gradients, and the parameters after it.
 
     `inputs` has the gradient of each input blob, 0 where Caffe makes none
-    (`force_backward: true` in the net asks for it); `params` those of each
-    layer's parameters, `values` the parameters themselves.
+    (`force_backward: true` in the net asks for it), in the last pass; `params` those of each
+    layer's parameters, of all passes, `values` the parameters themselves.
     """
 
     outputs: dict[str, Any]
@@ -224,6 +226,7 @@ def _posed(questions: Sequence[Question], top: Path) -> list[dict[str, Any]]:
                 "stages": list(question.state.stages),
                 "values": question.values,
                 "seed": question.seed,
+                "passes": question.passes,
             }
         )
     return posed
@@ -242,28 +245,34 @@ def _weights(weights: GivenWeights, folder: Path) -> str | None:
     if weights is None:
         return None
     if isinstance(weights, str | os.PathLike):
-        if not Path(weights).is_file():
+        if not os.path.isfile(weights):
             raise EngineError(
                 f"Caffe: {weights}: there is no such weights file; name one that exists"
             )
         if not _read_by_fcnkit_alone(Path(weights)):
-            return str(Path(weights).resolve())
+            return os.path.realpath(weights)
         from fcnkit.weights import store
 
         weights = store.open(weights)
     path = weights.unchanged_file
     if path and not _read_by_fcnkit_alone(path):
-        return str(path.resolve())
-    binary = weights if weights.kind == "layers" else weights.to("layer")
+        return os.path.realpath(path)
+    binary = (weights if weights.kind == "layers" else weights.to("layer")).readable()
     binary.save(folder / "weights.caffemodel")
     return str(folder / "weights.caffemodel")
 
 
 def _read_by_fcnkit_alone(path: Path) -> bool:
-    """Whether it is HDF5 under another name than Caffe looks for, or an .npz."""
+    """Whether it is an .npz, NVCaffe's raw data, or HDF5 under a name that hides it from Caffe."""
+    from fcnkit.weights import store
+
     with open(path, "rb") as file:
         head = file.read(8)
-    return head.startswith(npz.MAGIC) or head == hdf5.MAGIC and path.suffix != ".h5"
+    if head.startswith(npz.MAGIC) or head == hdf5.MAGIC:
+        return head != hdf5.MAGIC or path.suffix != ".h5"
+    with suppress(WeightsError):  # of which Caffe has the word
+        return bool(store.open(path).raw)
+    return False
 
 
 def _input(path: Path, name: str, value: Any) -> list[int]:
@@ -283,9 +292,13 @@ def _input(path: Path, name: str, value: Any) -> list[int]:
 
 def _answer(question: Question, folder: Path) -> Any:
     """The answer that a question's process left, or the EngineError that says why it left none."""
-    log = (folder / "log.txt").read_text(errors="replace") if (folder / "log.txt").exists() else ""
+    log = (
+        (folder / "log.txt").read_text(errors="replace")
+        if os.path.exists(folder / "log.txt")
+        else ""
+    )
     answer = folder / "answer.json"
-    if not answer.exists():
+    if not os.path.exists(answer):
         ended = int((folder / "status").read_text() or 0)
         return _refusal(question, folder, last_words(log, -ended))
     result = json.loads(answer.read_text())

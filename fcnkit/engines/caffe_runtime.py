@@ -32,7 +32,7 @@ def _folder(variable: str, name: str) -> Path:
 
 def available() -> bool:
     """Whether Caffe can be asked at all."""
-    return _own() or (runtime() / MARKER).exists()
+    return _own() or os.path.exists(runtime() / MARKER)
 
 
 def command(tool: str, *, gpu: bool = False) -> list[str]:
@@ -45,17 +45,17 @@ def command(tool: str, *, gpu: bool = False) -> list[str]:
     """
     if tool == "python" and _own():
         return [sys.executable]
-    if gpu and tool == "caffe" and (gpu_runtime() / GPU_MARKER).exists():
+    if gpu and tool == "caffe" and os.path.exists(gpu_runtime() / GPU_MARKER):
         return [str((gpu_runtime() / "bin" / tool).absolute())]
     program = runtime() / "bin" / tool
     if not available():
         raise EngineError(
-            f"Caffe: not found: {runtime()} holds no runtime; install it with `{INSTALL}` "
-            "(scripts/install_caffe.sh), or name its folder in FCNKIT_CAFFE"
+            f"Caffe: not found: {runtime()} holds no runtime; install it with `{INSTALL}` in "
+            "fcnkit's sources (scripts/install_caffe.sh), or name its folder in FCNKIT_CAFFE"
         )
-    if _own() and not (runtime() / MARKER).exists():
+    if _own() and not os.path.exists(runtime() / MARKER):
         return [tool]
-    if not program.exists():
+    if not os.path.exists(program):
         raise EngineError(f'Caffe: {runtime()} has no program "{tool}"; see {runtime() / "bin"}')
     return [str(program.absolute())]
 
@@ -88,6 +88,13 @@ _FATAL = re.compile(
     r"^F\d{4,8} [\d:.]+ +\d+ [^ \]]+\] (.*?)(?=^\*\*\* Check failure|^\w\d{4,8} [\d:.]+ |\Z)",
     re.S | re.M,
 )
+# What begins a Python layer's module that is not found, and what is to be done.
+NO_MODULE = "a Python layer raised ModuleNotFoundError"
+FIND_MODULE = (
+    "name the folder of the module in FCNKIT_PYTHONPATH; in PYTHONPATH for a Caffe of your own"
+)
+# The last line of a traceback, when an error of Python's ends Caffe.
+_THROWN = re.compile(r"^(\w[\w.]*(?:Error|Exception)\b.*)\n(?=terminate called after)", re.M)
 _PARSER = re.compile(r"^\[libprotobuf ERROR [^\]]*\] (.*)$", re.M)
 
 
@@ -108,6 +115,8 @@ def _ended(number: int, log: str) -> str:
     if not number:
         return tail(log) or "ended without a word"
     name = signal.Signals(number).name
+    if thrown := _THROWN.findall(log):
+        return f"ended by {name}: a Python layer raised {thrown[-1]}"
     more = "; is there enough memory?" if name == "SIGKILL" else f": {tail(log)}"
     return f"ended by {name}{more}"
 

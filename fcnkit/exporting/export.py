@@ -9,7 +9,8 @@ from fcnkit.exporting.draft import Draft, Site
 from fcnkit.exporting.dynamic_axes import DynamicAxes, dynamic_axes
 from fcnkit.exporting.exported import Exported, Left, Port, declared
 from fcnkit.exporting.operators import OPERATORS, check, left_out
-from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.prototxt import NetOrPath
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Graph, Layer, State, Top, build
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.shapes import Shapes
@@ -26,7 +27,7 @@ TEST = State()
 
 
 def export(
-    net: Prototxt,
+    net: NetOrPath,
     weights: GivenWeights = None,
     *,
     inputs: Mapping[str, Shape] | None = None,
@@ -46,6 +47,7 @@ def export(
     Raises NetError for a layer that cannot be exported, with its type and
     line; WeightsError for weights that do not fit; EngineError without onnx.
     """
+    net = given_net(net)
     if importlib.util.find_spec("onnx") is None:
         raise EngineError("onnx: not found: install it with `pip install 'fcnkit[onnx]'`")
     graph = build(net, state)

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fcnkit.foreign import refusing
 from fcnkit.formats import blobproto, schema, wire
 
 if TYPE_CHECKING:
@@ -22,11 +23,10 @@ def read(path: str | os.PathLike[str]) -> "numpy.ndarray":
     blob = schema.message("BlobProto")()
     try:
         span = blobproto.blob_span(data, wire.WireField(0, wire.LENGTH, 0, 0, len(data)), 0)
-        blob.ParseFromString(data)
     except wire.Damage as damage:
         raise ValueError(str(damage)) from None
-    except Exception as error:  # protobuf's DecodeError, whose place moves between its versions
-        raise ValueError(f"it is no BlobProto ({error})") from None
+    with refusing(lambda reason: ValueError(f"it is no BlobProto ({reason})")):
+        blob.ParseFromString(data)
     return np.array(blob.double_data or blob.data, np.float32).reshape(span.shape)
 
 

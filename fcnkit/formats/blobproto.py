@@ -26,6 +26,7 @@ from fcnkit.formats.wire import (
     varint,
 )
 from fcnkit.shape import Shape
+from fcnkit.shape import show as shape_text
 
 ITEM_BYTES = {"float64": 8, "float32": 4, "float16": 2, "int32": 4, "uint32": 4}
 RAW_TYPES = (
@@ -252,7 +253,7 @@ def _count(chunk: Chunk, dtype: str) -> int:
 
 def shown_shape(shape: Iterable[int]) -> str:
     """A shape as it is written in messages and tables: 4096 x 512 x 7 x 7."""
-    return " x ".join(map(str, shape)) or "(one value)"
+    return shape_text(tuple(shape)) or "(one value)"
 
 
 def shape_field(shape: Sequence[int], *, legacy: bool = False) -> bytes:

@@ -166,5 +166,5 @@ def layer_frame(kind: str, name: str, type_: str, content: int) -> bytes:
     numbers = KINDS[kind]
     head = framed(numbers.name, name.encode("utf-8", "surrogateescape"))
     if kind == "layer" and type_:
-        head += framed(numbers.type, type_.encode())
+        head += framed(numbers.type, type_.encode("utf-8", "surrogateescape"))
     return tag(numbers.layer) + varint(len(head) + content) + head

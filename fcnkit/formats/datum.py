@@ -7,7 +7,7 @@ The picture file is left to the caller to decode: Caffe uses OpenCV for it.
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from fcnkit.errors import error_text
+from fcnkit.foreign import refusing
 from fcnkit.formats import schema
 from fcnkit.shape import Shape
 
@@ -30,10 +30,8 @@ def read(data: bytes) -> Datum:
     """
     import numpy as np
 
-    try:
+    with refusing(lambda reason: ValueError(f"is no Datum ({reason})")):
         found = schema.message("Datum").FromString(data)
-    except Exception as error:  # protobuf's DecodeError, whose place moves between its versions
-        raise ValueError(f"is no Datum ({error_text(error)})") from None
     if found.encoded:
         return Datum(found.label, picture=found.data)
     shape = found.channels, found.height, found.width

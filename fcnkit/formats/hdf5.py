@@ -16,7 +16,8 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fcnkit.errors import WeightsError, error_text, printable
+from fcnkit.errors import WeightsError, printable
+from fcnkit.foreign import refusing
 from fcnkit.shape import Shape
 
 if TYPE_CHECKING:
@@ -83,14 +84,13 @@ def scan(file: int, path: str) -> tuple[Group, ...]:
     """
     import h5py
 
-    try:
-        with _Whole(file, closefd=False) as whole, h5py.File(whole, "r") as opened:
-            groups = tuple(_layers(opened, whole.seek(0, io.SEEK_END)))
-    except _Fault as fault:
-        raise WeightsError(f"{path}: {fault.place}byte {fault.byte}: {fault.fact}") from None
-    except Exception as error:  # h5py says what HDF5 finds wrong with many kinds of exceptions
-        fact = f"expected an HDF5 file, found that {error_text(error)}"
-        raise WeightsError(f"{path}: byte 0: {fact}; {AGAIN}") from None
+    place = f"{path}: byte 0: expected an HDF5 file, found that"
+    with refusing(lambda reason: WeightsError(f"{place} {reason}; {AGAIN}")):
+        try:
+            with _Whole(file, closefd=False) as whole, h5py.File(whole, "r") as opened:
+                groups = tuple(_layers(opened, whole.seek(0, io.SEEK_END)))
+        except _Fault as fault:
+            raise WeightsError(f"{path}: {fault.place}byte {fault.byte}: {fault.fact}") from None
     _check_no_overlap(path, groups)
     return groups
 

@@ -6,9 +6,10 @@ another file.
 
 import io
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fcnkit.errors import WeightsError, error_text
+from fcnkit.errors import WeightsError
+from fcnkit.foreign import refusing
 
 if TYPE_CHECKING:
     import h5py
@@ -37,28 +38,44 @@ def parse(data: bytes, path: str) -> SolverState:
     """
     import h5py
 
-    try:
-        with h5py.File(io.BytesIO(data), "r") as file:
-            return _state(file)
-    except Exception as error:  # h5py says what HDF5 finds wrong with many kinds of exceptions
-        fact = f"expected a solver state in HDF5, found that {error_text(error)}"
-        raise WeightsError(f"{path}: {fact}; {AGAIN}") from None
+    place = f"{path}: expected a solver state in HDF5, found that"
+    with (
+        refusing(lambda reason: WeightsError(f"{place} {reason}; {AGAIN}")),
+        h5py.File(io.BytesIO(data), "r") as file,
+    ):
+        return _state(file, len(data))
 
 
-def _state(file: "h5py.File") -> SolverState:
-    numbers = [int(_inside(file, name)[()].item()) for name in ("iter", "current_step")]
-    name = _inside(file, "learned_net")[()]
+def _state(file: "h5py.File", size: int) -> SolverState:
+    numbers = [int(_values(file, name, size).item()) for name in ("iter", "current_step")]
+    name = _values(file, "learned_net", size)
     return SolverState(
         numbers[0],
         bytes(name).split(b"\0")[0].decode("utf-8", "surrogateescape"),
         numbers[1],
-        tuple(_history(_inside(file, "history"))),
+        tuple(_history(_inside(file, "history"), size)),
     )
 
 
-def _history(group: "h5py.Group") -> "Iterator[numpy.ndarray]":
+def _history(group: "h5py.Group", size: int) -> "Iterator[numpy.ndarray]":
     for number in range(len(group)):
-        yield _inside(group, str(number))[()].astype("<f4", copy=False)
+        yield _values(group, str(number), size).astype("<f4", copy=False)
+
+
+def _values(group: "h5py.Group", name: str, size: int) -> Any:
+    """The values of a dataset as Caffe writes them: as many bytes of the file as they need.
+
+    Those of a compressed one would need any amount of memory.
+    """
+    import h5py
+
+    found = _inside(group, name)
+    if not isinstance(found, h5py.Dataset) or found.shape is None:
+        raise ValueError(f"its {name} is no dataset")
+    if found.chunks or found.id.get_storage_size() != found.nbytes or found.nbytes > size:
+        fact = f"its {name}, {found.nbytes:,} bytes of values, is not stored plainly"
+        raise ValueError(f"{fact} (h5repack -f NONE -l CONTI OLD NEW)")
+    return found[()]
 
 
 def _inside(group: "h5py.Group", name: str) -> "h5py.Dataset | h5py.Group":

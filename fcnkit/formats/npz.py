@@ -4,9 +4,7 @@ An .npz is a zip file of .npy arrays.  Only uncompressed arrays in C order, of
 plain floating-point numbers, are accepted.  Nothing is unpacked or unpickled.
 
 zipfile reads the zip.  numpy.load is not used: it reads all values of an array
-to tell its shape, does not say where they stand, and gives the header to
-Python's parser, which a hostile header ends with MemoryError, RecursionError
-or TokenError.
+to tell its shape, and does not say where they stand; `npy` says what else.
 """
 
 import math
@@ -16,8 +14,10 @@ import zlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
-from fcnkit.errors import WeightsError, error_text, printable
+from fcnkit.errors import WeightsError, printable
 from fcnkit.files import Writer
+from fcnkit.foreign import refusing
+from fcnkit.formats import npy
 from fcnkit.shape import Shape
 
 if TYPE_CHECKING:
@@ -32,13 +32,6 @@ _STORED = 0
 _LARGEST_COUNT = 2**31 - 1
 _MOST_AXES = 32
 _LARGEST_NAME = 60_000
-# As numpy and its kin write it; a header that needs Python's parser may be made to need a lot of
-# it.
-_DIM = rb"(?:0|[1-9]\d{0,18})L?"
-_HEADER = re.compile(
-    rb"\{\s*'descr':\s*'([^'\\]{1,16})',\s*'fortran_order':\s*(True|False),\s*"
-    rb"'shape':\s*\(((?:%s,\s*)*(?:%s)?)\),?\s*\}\s*" % (_DIM, _DIM)
-)
 
 
 class Array(NamedTuple):
@@ -67,14 +60,12 @@ def scan(file: BinaryIO, path: str) -> tuple[Array, ...]:
     """
     from zipfile import ZipFile
 
-    try:
-        with ZipFile(file) as whole:
-            arrays = tuple(_array(whole, file, path, entry) for entry in whole.infolist())
-    except WeightsError:
-        raise
-    except Exception as error:  # zipfile says what is wrong with many kinds of exceptions
-        fact = f"expected an .npz, found that {error_text(error)}"
-        raise WeightsError(f"{path}: byte 0: {fact}; {AGAIN}") from None
+    place = f"{path}: byte 0: expected an .npz, found that"
+    with (
+        refusing(lambda reason: WeightsError(f"{place} {reason}; {AGAIN}")),
+        ZipFile(file) as whole,
+    ):
+        arrays = tuple(_array(whole, file, path, entry) for entry in whole.infolist())
     _check_no_overlap(path, arrays)
     return arrays
 
@@ -94,12 +85,10 @@ def _array(whole: "ZipFile", file: BinaryIO, path: str, entry: "ZipInfo") -> Arr
         raise WeightsError(
             f"{place}: expected an array stored as it is, found it compressed; {_SAVEZ}"
         )
-    try:
+    expected = f"{place}: expected an array's header, found that"
+    with refusing(lambda reason: WeightsError(f"{expected} {reason}; {AGAIN}")):
         begin = _begin(whole, file, entry)
         shape, descr, header = _header(file, begin)
-    except Exception as error:  # as in `scan`
-        fact = f"expected an array's header, found that {error_text(error)}"
-        raise WeightsError(f"{place}: {fact}; {AGAIN}") from None
     if descr not in _TYPES:
         fact = f"expected floating-point values, found {descr}; {_SAVEZ} of float32 arrays"
         raise WeightsError(f"{place}: {fact}")
@@ -150,17 +139,10 @@ def _begin(whole: "ZipFile", file: BinaryIO, entry: "ZipInfo") -> int:
 def _header(file: BinaryIO, begin: int) -> tuple[Shape, str, bytes]:
     """Shape and type of the array at `begin`, and all that stands before its values."""
     file.seek(begin)
-    head = file.read(10)
-    if len(head) < 10 or head[:8] != b"\x93NUMPY\x01\x00":
-        raise ValueError(f"it begins with {head[:8]!r}, not as numpy's files of version 1 do")
-    text = file.read(int.from_bytes(head[8:], "little"))
-    found = _HEADER.fullmatch(text)
-    if not found or found[3].isalnum():  # (3) is no tuple
-        raise ValueError(f"it is {text[:60]!r}, not what numpy writes")
-    shape = tuple(int(dim.rstrip(b"L")) for dim in re.findall(rb"\d+L?", found[3]))
-    if found[2] == b"True" and sum(dim != 1 for dim in shape) > 1:
+    found = npy.header(file)
+    if found.fortran and sum(dim != 1 for dim in found.shape) > 1:
         raise ValueError("it is in Fortran's order; write numpy.ascontiguousarray of it")
-    return shape, found[1].decode("ascii", "replace"), head + text
+    return found.shape, found.code, found.text
 
 
 def write(file: Writer, arrays: Iterable[tuple[str, Sequence[int], str, Iterable[Any]]]) -> None:

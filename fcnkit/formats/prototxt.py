@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeAlias, cast
 
 from fcnkit import files
 from fcnkit.edits import Edit, arrange, splice
 from fcnkit.errors import PrototxtError
+from fcnkit.foreign import reason
 from fcnkit.formats.spans import BOM, GAP, Field, Source, edited, fields
 
 
@@ -105,9 +106,24 @@ def read(path: str | os.PathLike[str], name: str | None = None) -> Prototxt:
     """
     try:
         data = Path(path).read_bytes()
-    except OSError as error:
-        raise PrototxtError(f"{path}: cannot be read: {error.strerror}; check the name") from error
+    except (OSError, ValueError) as error:  # ValueError for a name with a zero byte
+        raise PrototxtError(f"{path}: cannot be read: {reason(error)}; check the name") from error
     return parse(data.decode("utf-8", "surrogateescape"), name or str(path))
+
+
+NetOrPath: TypeAlias = Prototxt | str | os.PathLike[str]
+
+
+def given(net: NetOrPath) -> Prototxt:
+    """The prototxt itself, or the one at this path.
+
+    Raises PrototxtError as `read` does, and TypeError for what is neither.
+    """
+    if isinstance(net, Prototxt):
+        return net
+    if isinstance(net, str | os.PathLike):
+        return read(net)
+    raise TypeError(f"a net is a Prototxt or a path, not {type(net).__name__}; give fk.read(...)")
 
 
 def parse(text: str, path: str = "<text>") -> Prototxt:

@@ -397,4 +397,4 @@ def _escaped(code: str) -> bytes:
             .decode("utf-16", "surrogatepass")
             .encode("utf-8", "surrogatepass")
         )
-    return _SIMPLE.get(code, code.encode())
+    return _SIMPLE.get(code, code.encode("utf-8", "surrogateescape"))

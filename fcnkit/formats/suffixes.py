@@ -23,6 +23,20 @@ SUFFIXES = {
 }
 
 
+def check_target(path: str | os.PathLike[str], kind: str) -> None:
+    """Where the name is a link, a file of this kind may have its target's name too.
+
+    Raises OutputError as `check_suffix` does.
+    """
+    target = os.path.realpath(path)
+    if not os.path.islink(path):
+        return
+    try:
+        check_suffix(target, kind)
+    except OutputError as error:
+        raise OutputError(f"{path}: is a link to {error}, or remove the link") from None
+
+
 def check_suffix(path: str | os.PathLike[str], kind: str) -> None:
     """A file of this kind may have this name; a name without a known suffix may be anything.
 

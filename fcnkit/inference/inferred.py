@@ -17,7 +17,8 @@ from fcnkit.datasets.images import read_image
 from fcnkit.engines.engine import choose
 from fcnkit.engines.inputs import opened
 from fcnkit.errors import DatasetError
-from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.prototxt import NetOrPath, Prototxt
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.inference import heat, overlay
 from fcnkit.inference.heat import Window
 from fcnkit.inference.picture import Picture, beside
@@ -159,7 +160,7 @@ class Inferred:
 
 
 def infer(
-    net: Prototxt,
+    net: NetOrPath,
     weights: GivenWeights,
     image: "numpy.ndarray | str | os.PathLike[str]",
     *,
@@ -190,6 +191,7 @@ def infer(
     Raises NetError where the net has no such map, DatasetError where names,
     colours or means do not fit it, and as `fcnkit.inference.score_maps.scores` does.
     """
+    net = given_net(net)
     import numpy as np
 
     found = head(net, blob)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fcnkit.errors import DatasetError
-from fcnkit.formats import binaryproto
+from fcnkit.formats import binaryproto, npy
 from fcnkit.shape import Shape
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ class Preparation:
         if self.channels not in (1, 3):
             fact = f"the net takes images of {self.channels} channels"
             raise DatasetError(
-                f"{fact}; image files have 1 or 3: use fcnkit.inference.score_maps instead"
+                f"{fact}, and images are read as gray or as three colours; give it arrays in "
+                f"Python, with fcnkit.inference.score_maps"
             )
         given = len(self.mean) if self.mean_image is None else len(self.mean_image)
         if given not in (0, 1, self.channels):
@@ -76,7 +77,7 @@ def read_mean(path: str | Path) -> "numpy.ndarray":
         raise DatasetError(
             f"{path}: cannot be read: {error.strerror or error}; name a mean file"
         ) from None
-    except (ValueError, EOFError) as error:
+    except ValueError as error:
         raise DatasetError(
             f"{path}: is no mean file: {error}; name a binaryproto or an .npy file"
         ) from None
@@ -92,4 +93,4 @@ def read_mean(path: str | Path) -> "numpy.ndarray":
 def _array(path: str | Path) -> "numpy.ndarray":
     import numpy as np
 
-    return np.asarray(np.load(path, allow_pickle=False), np.float32)
+    return np.asarray(npy.read(path), np.float32)

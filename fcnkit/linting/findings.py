@@ -10,9 +10,12 @@ from fcnkit.formats import schema
 from fcnkit.formats.prototxt import BOM, Field, Prototxt
 from fcnkit.formats.values import Slot, nearest
 from fcnkit.linting.messages import read_by, type_of
+from fcnkit.nets import solver_types
 from fcnkit.nets.layers.old_names import V1_TYPES
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
+FORKS = "the fork of Caffe that has it"
+"""How a remedy ends for what BVLC Caffe does not know, though another Caffe may."""
 
 
 class Finding(NamedTuple):
@@ -107,14 +110,8 @@ def _finding(file: Prototxt, alike: list[Fault]) -> Finding:
 # The strings that Caffe takes from a list, by message and field, and what they are.
 WORDS = {
     ("FillerParameter", "type"): ("filler", schema.FILLERS),
-    ("SolverParameter", "lr_policy"): (
-        "lr_policy",
-        ("fixed", "step", "exp", "inv", "multistep", "sigmoid", "poly"),
-    ),
-    ("SolverParameter", "type"): (
-        "solver",
-        ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam"),
-    ),
+    ("SolverParameter", "lr_policy"): ("lr_policy", solver_types.POLICIES),
+    ("SolverParameter", "type"): ("solver", solver_types.TYPES),
 }
 
 
@@ -169,9 +166,7 @@ def _unknown(around: tuple[tuple[str, Field], ...], field: Field, near: str | No
     fact, home = f'{message} has no field "{field.name}"', _home(around, field.name)
     if home:
         return Fault("unknown-field", message, field, field.error(f"{fact}, {home}"))
-    remedy = (
-        f'did you mean "{near}"?' if near else "remove it, or use the fork of Caffe that has it"
-    )
+    remedy = f'did you mean "{near}"?' if near else f"remove it, or use {FORKS}"
     far = "" if near else field.name
     return Fault("unknown-field", message, field, field.error(f"{fact}; {remedy}"), far)
 
@@ -206,10 +201,7 @@ def _value(message: str, field: Field, slot: Slot) -> Iterator[Fault]:
             and field.raw.isidentifier()
             and not nearest(field.raw, tuple(slot.enum))
         ):
-            fact = (
-                f'BVLC Caffe has no {field.raw} for "{field.name}"; use the fork of Caffe '
-                f"that has it"
-            )
+            fact = f'BVLC Caffe has no {field.raw} for "{field.name}"; use {FORKS}'
             yield Fault(
                 "fork-value", message, field, field.error(fact), f"{field.name}: {field.raw}"
             )
@@ -220,7 +212,7 @@ def _value(message: str, field: Field, slot: Slot) -> Iterator[Fault]:
     if value not in words:
         near = nearest(value, words)
         fact = f'{"" if near else "BVLC "}Caffe has no {what} "{value}"'
-        remedy = f'did you mean "{near}"?' if near else "use the fork of Caffe that has it"
+        remedy = f'did you mean "{near}"?' if near else f"use {FORKS}"
         name, far = ("unknown-word", "") if near else ("fork-word", f"{field.name}: {value}")
         yield Fault(name, message, field, field.error(f"{fact}; {remedy}"), far)
 

@@ -11,7 +11,7 @@ from fcnkit.formats.schema import View
 from fcnkit.nets import coords
 from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.graph import Graph, Layer, Top
-from fcnkit.nets.layers.table import has_bias, of
+from fcnkit.nets.layers.table import has_bias, has_field, of
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import Shapes
 from fcnkit.plan import Offset
@@ -69,12 +69,31 @@ class Seen:
         except NetError:
             return {}
 
+    @cached_property
+    def batch(self) -> int | None:
+        """How many images a pass takes at once, None where that is not known."""
+        for layer in (layer for layer in self.graph.layers if layer.tops and not layer.bottoms):
+            shape, message = self.shapes.tops[layer.tops[0]], of(layer).message
+            if shape:
+                return shape[0]
+            if has_field(layer, "batch_size"):
+                return layer.param(message).get("batch_size") or None
+        return None
+
     def classes(self, top: Top, axis: int = 1) -> int | None:
         """How many channels a top has, from its shape or from the layer that makes them."""
         shape = self.shapes.tops[top]
         if shape is None:
             return self.shapes.channels(top) if axis == 1 else None
         return shape[axis] if -len(shape) <= axis < len(shape) else None
+
+
+def rate_of(layer: Layer, number: int) -> float:
+    """The lr_mult of one of the layer's parameters."""
+    if layer.view.message_name == "V1LayerParameter":
+        return [*layer.view.list("blobs_lr"), *[1.0] * (number + 1)][number]
+    params = layer.view.views("param")
+    return params[number].get("lr_mult") if number < len(params) else 1.0
 
 
 def fills_zero(layer: Layer) -> bool:

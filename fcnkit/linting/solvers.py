@@ -12,26 +12,11 @@ from fcnkit.errors import PrototxtError
 from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.formats.schema import View
 from fcnkit.linting.findings import ERROR, WARNING, Finding, faults, readable, text_findings
+from fcnkit.nets.solver_types import wrong_decay, wrong_momentum
 
 Wrong: TypeAlias = tuple[Field | None, str]
 
-# What solver_type, an enum of 2014, stands for today.
-_OLD_TYPES = {
-    "SGD": "SGD",
-    "NESTEROV": "Nesterov",
-    "ADAGRAD": "AdaGrad",
-    "RMSPROP": "RMSProp",
-    "ADADELTA": "AdaDelta",
-    "ADAM": "Adam",
-}
 _DECAYING = ("step", "exp", "inv", "multistep", "sigmoid")
-
-
-def kind_of(solver: View) -> str:
-    """The type of solver, as Caffe names it today."""
-    if solver.has("solver_type") and not solver.has("type"):
-        return _OLD_TYPES.get(solver.get("solver_type"), "")
-    return solver.get("type")
 
 
 # ---- the learning rate
@@ -132,10 +117,8 @@ def endless_poly(solver: View) -> Iterator[Wrong]:
 
 def momentum(solver: View) -> Iterator[Wrong]:
     """a momentum for AdaGrad or RMSProp, which have none: Caffe aborts"""
-    kind, given = kind_of(solver), solver.get("momentum")
-    if kind in ("AdaGrad", "RMSProp") and given:
-        fact = f"momentum is {given:g}, and Caffe aborts: it cannot be used with {kind}"
-        yield solver.field("momentum"), f"{fact}; remove it"
+    if words := wrong_momentum(solver):
+        yield solver.field("momentum"), words
 
 
 def two_types(solver: View) -> Iterator[Wrong]:
@@ -147,10 +130,8 @@ def two_types(solver: View) -> Iterator[Wrong]:
 
 def out_of_range(solver: View) -> Iterator[Wrong]:
     """a number of the solver on which Caffe aborts"""
-    decay = solver.get("rms_decay")
-    if kind_of(solver) == "RMSProp" and not 0 <= decay < 1:
-        fact = f"rms_decay is {decay:g}, and Caffe aborts unless it is at least 0 and below 1"
-        yield solver.field("rms_decay"), f"{fact}; set it, to 0.99 for example"
+    if words := wrong_decay(solver):
+        yield solver.field("rms_decay"), words
     if solver.get("average_loss") < 1:
         fact = f"average_loss is {solver.get('average_loss')}, and Caffe aborts on one below 1"
         yield solver.field("average_loss"), f"{fact}; remove it, or set 1 or more"
@@ -216,6 +197,23 @@ def untested(solver: View) -> Iterator[Wrong]:
         yield solver.field("test_interval"), f"{fact} never tests; {remedy}"
 
 
+def level(solver: View) -> Iterator[Wrong]:
+    """a level of train_state, in place of which `caffe train` takes that of its -level flag"""
+    state = solver.view("train_state")
+    if state.get("level"):
+        fact = f"train_state has level {state.get('level')}, which `caffe train` replaces by its"
+        remedy = f"start it with -level {state.get('level')}, as `fcnkit train` does"
+        yield state.field("level"), f"{fact} -level flag, 0 unless it is given; {remedy}"
+
+
+def no_iterations(solver: View) -> Iterator[Wrong]:
+    """a max_iter of 0 where nothing is tested either: no iteration is made"""
+    idle = solver.has("max_iter") and solver.get("max_iter") <= 0 and not solver.list("test_iter")
+    if idle and solver.get("lr_policy") != "poly":
+        fact = f"max_iter is {solver.get('max_iter')}, so that no iteration is made"
+        yield solver.field("max_iter"), f"{fact}; set it"
+
+
 # ---- all of them
 
 
@@ -233,7 +231,7 @@ CHECKS = (
     Check("rate-zero", WARNING, rate_zero),
     Check("rate-stays", WARNING, rate_stays),
     Check("step-order", WARNING, step_order),
-    Check("endless-poly", ERROR, endless_poly),
+    Check("endless-poly", WARNING, endless_poly),
     Check("momentum", ERROR, momentum),
     Check("two-solver-types", ERROR, two_types),
     Check("out-of-range", ERROR, out_of_range),
@@ -241,6 +239,8 @@ CHECKS = (
     Check("two-train-nets", ERROR, two_nets),
     Check("test-words", ERROR, test_words),
     Check("untested", WARNING, untested),
+    Check("state-level", WARNING, level),
+    Check("no-iterations", WARNING, no_iterations),
 )
 
 

@@ -140,6 +140,8 @@ def _ignores_in(layer: Layer) -> str:
 
 def ignored_label(layer: Layer) -> int | None:
     """The label that this loss or Accuracy leaves out, None where it leaves out none."""
+    if not of(layer).ignores:
+        return None
     param = layer.param(_ignores_in(layer))
     return param.get("ignore_label") if param.has("ignore_label") else None
 
@@ -226,6 +228,11 @@ def shared_shape(seen: Seen) -> Iterator[Hit]:
                 yield Hit(
                     layer, f'{fact} layer "{other.name}" on line {other.line}; give it another name'
                 )
+
+
+def shared_names(layer: Layer) -> list[str]:
+    """The names of a layer's parameters, "" for one that is not shared."""
+    return _shared(layer)[0]
 
 
 def _shared(layer: Layer) -> tuple[list[str], list[bool]]:

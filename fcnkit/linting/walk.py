@@ -5,12 +5,14 @@ from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeAlias
 
 from fcnkit.errors import NetError, PrototxtError
-from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.prototxt import NetOrPath, Prototxt
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.formats.schema import View
-from fcnkit.linting import checks, pairs, solvers, training
+from fcnkit.linting import checks, learning, pairs, solvers, stored, training
 from fcnkit.linting.findings import (
     ERROR,
     NOTE,
@@ -33,7 +35,8 @@ from fcnkit.plan import Offset
 from fcnkit.rewrites.align import align
 from fcnkit.shape import Shape
 from fcnkit.weights.matching import Match, match
-from fcnkit.weights.store import Weights
+from fcnkit.weights.store import Weights, WeightsOrPath
+from fcnkit.weights.store import given as given_weights
 
 
 class Check(NamedTuple):
@@ -70,6 +73,12 @@ CHECKS = (
     Check("parted", WARNING, pairs.parted),
     Check("scaled-labels", WARNING, pairs.scaled_labels),
     Check("loss-rate", WARNING, training.loss_rate),
+    Check("overwritten-gradient", WARNING, learning.overwritten),
+    Check("overwritten-share", WARNING, learning.overwritten_share),
+    Check("stays-zero", NOTE, learning.stays_zero),
+    Check("unmeasured", NOTE, learning.unmeasured),
+    Check("stored-statistics", WARNING, stored.statistics),
+    Check("raw-weights", ERROR, stored.raw_weights),
     Check("untrained", WARNING, training.untrained),
     Check("weights-shape", ERROR, training.weights_shape),
     Check("shared-shape", ERROR, training.shared_shape),
@@ -102,27 +111,31 @@ KINDS = {
 
 
 def lint(
-    net: Prototxt,
-    weights: Weights | None = None,
-    solver: Prototxt | None = None,
+    net: NetOrPath,
+    weights: WeightsOrPath | None = None,
+    solver: NetOrPath | None = None,
     inputs: Mapping[str, Shape] | None = None,
     *,
     phase: str | None = None,
     stages: Iterable[str] = (),
+    states: Sequence[State] = (),
 ) -> tuple[Finding, ...]:
     """Everything that is wrong with the net, in the order of its lines; () for a clean one.
 
     It is looked at in every state that its rules mean, or in those of `phase`
-    and `stages`.  `weights` and `solver` are checked with it, `inputs` gives
-    shapes by blob name.  Nothing that a file names is opened.
+    and `stages`, or in these `states` alone.  `weights` and `solver` are checked
+    with it, `inputs` gives shapes by blob name.  Nothing that a file names is opened.
 
     Raises NetError for an input blob that there is not.
     """
+    net = given_net(net)
+    solver = None if solver is None else given_net(solver)
+    weights = None if weights is None else given_weights(weights)
     found = _net_findings(
         net,
         _Beside(weights, solvers.view_of(solver) if solver else None, dict(inputs or {})),
-        phase,
-        tuple(stages),
+        partial(_states, phase=phase, stages=tuple(stages), only=states),
+        chosen=bool(phase or stages or states),
     )
     if solver is not None:
         found += solvers.findings(solver)
@@ -149,13 +162,13 @@ class _Beside(NamedTuple):
 
 
 def _net_findings(
-    net: Prototxt, beside: _Beside, phase: str | None, stages: tuple[str, ...]
+    net: Prototxt, beside: _Beside, states_of: "_States", *, chosen: bool
 ) -> list[Finding]:
     if not net.root.all("layer", "layers", "input"):
         return _no_net(net)
     found = list(faults("NetParameter", net.root))
     try:
-        more = _built_findings(readable(net, found), beside, phase, stages)
+        more = _built_findings(readable(net, found), beside, states_of, chosen=chosen)
     except PrototxtError as error:
         # Wrong values that cannot be taken out one by one are all there is to see.
         more = [from_error("wrong-value", ERROR, net, error)]
@@ -238,24 +251,28 @@ class _Refused:
 
 
 def _built_findings(
-    net: Prototxt, beside: _Beside, phase: str | None, stages: tuple[str, ...]
+    net: Prototxt, beside: _Beside, states_of: "_States", *, chosen: bool
 ) -> list[Finding]:
     """What is wrong with a net, every field of which can be read, in the states that are meant."""
     refused = _Refused(net)
-    wanted = _states(net, phase, stages, refused)
+    wanted = states_of(net, refused)
     if any(one.name == "v0" for one in refused.findings):
         return [one for one in refused.findings if one.name in ("v0", "two-formats")]
     built = [_build(net, state) for state in wanted]
-    chosen = built if phase or stages else _meant(built)
-    graphs = [graph for graph, _ in chosen]
+    looked_at = built if chosen else _meant(built)
+    graphs = [graph for graph, _ in looked_at]
     _check_inputs(graphs, beside.inputs)
     crops = any(of(layer).sized(layer) for graph in graphs for layer in graph.layers)
     offsets, trained = _offsets(net) if crops else {}, _trained(graphs)
-    for graph, its in chosen:
+    for graph, its in looked_at:
         seen = replace(_seen(graph, beside, its), offsets=offsets, trains=graph in trained)
         refused.findings += its.findings
         refused.findings += (_finding(check, hit) for check in CHECKS for hit in check.find(seen))
     return refused.findings + _unused(net, graphs, beside.weights)
+
+
+# The states in which a net is looked at.
+_States: TypeAlias = Callable[[Prototxt, _Refused], list[State]]
 
 
 def _build(net: Prototxt, state: State) -> tuple[Graph, _Refused]:
@@ -316,9 +333,16 @@ def _has(graph: Graph, blob: str) -> bool:
 
 
 def _states(
-    net: Prototxt, phase: str | None, stages: tuple[str, ...], refused: _Refused
+    net: Prototxt,
+    refused: _Refused,
+    *,
+    phase: str | None,
+    stages: tuple[str, ...],
+    only: Sequence[State],
 ) -> list[State]:
     """Those that are asked for, else all that the rules mention."""
+    if only:
+        return [*only]
     if stages:
         return [State(each, 0, stages) for each in ([phase] if phase else ["TRAIN", "TEST"])]
     every = states(net, refuse=refused)

@@ -90,7 +90,7 @@ def path(name: str) -> Path:
     where = folder()
     found = recorded(name, where)
     remedy = f"fetch it with `fcnkit models fetch {name}`"
-    if found is None or not found.file.exists():
+    if found is None or not os.path.exists(found.file):
         raise ModelError(f"model:{printable(name)}: is not in {where}; {remedy}")
     size = found.file.stat().st_size
     if found.model.size not in (None, size):

@@ -12,6 +12,7 @@ from typing import BinaryIO, NamedTuple
 
 from fcnkit import files
 from fcnkit.errors import FcnkitError, ModelError, OutputError
+from fcnkit.foreign import json_of
 from fcnkit.models import web
 from fcnkit.models.cache import Kept, check, kept, label, locked, recorded
 from fcnkit.models.index import LARGEST, Model
@@ -83,12 +84,12 @@ def fetch(
 def _before(target: Kept, warn: Callable[[str], object]) -> Fetched | None:
     """The file that the cache has, if it is known to be the model; a damaged one is removed."""
     had = recorded(target.model.name, target.folder.parent)
-    if had and had.file.exists() and not _same(had.model, target.model):
+    if had and os.path.exists(had.file) and not _same(had.model, target.model):
         fact = "holds another model of this name"
         raise OutputError(
             f"{target.folder}: {fact}; move it away, or name another folder with --cache"
         )
-    if not target.file.exists() or not target.model.digests:
+    if not os.path.exists(target.file) or not target.model.digests:
         return None
     try:
         return Fetched(target.file, check(target.model, target.file, str(target.file)), True)
@@ -272,7 +273,7 @@ def _poured(
 
 
 def _size(target: Kept) -> int:
-    return target.part.stat().st_size if target.part.exists() else 0
+    return target.part.stat().st_size if os.path.exists(target.part) else 0
 
 
 def _begin(address: str, response: HTTPResponse, target: Kept) -> None:
@@ -288,8 +289,8 @@ def _begin(address: str, response: HTTPResponse, target: Kept) -> None:
 def _validator(address: str, target: Kept) -> str:
     """What the server called the version that the part is of; "" where that is not known."""
     try:
-        record = json.loads(target.begun.read_text(encoding="utf-8"))
-        found = record["validator"] if record["address"] == address else ""
+        record = json_of(target.begun.read_text(encoding="utf-8"))
+        found = record["validator"] if record["address"] == address else ""  # type: ignore[index]
     except (OSError, ValueError, KeyError, TypeError):
         return ""
     return found if isinstance(found, str) and found.isprintable() else ""

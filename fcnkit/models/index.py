@@ -9,13 +9,15 @@ A model has a name and the name of its file, which lies beside the index unless
 `address` says where else; the rest may be left out (see Model).
 """
 
-import json
+import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fcnkit.errors import ModelError, error_text, printable
+from fcnkit.errors import ModelError, printable
+from fcnkit.foreign import json_of, reason
 from fcnkit.models.address import check_address
 
 INDEX = "models.json"
@@ -91,13 +93,13 @@ def read(place: str, timeout: float) -> tuple[Model, ...]:
     if "://" in place:
         return _from_web(place, timeout)
     path = Path(place)
-    path = path if path.suffix == ".json" and path.is_file() else path / INDEX
+    path = path if path.suffix == ".json" and os.path.isfile(path) else path / INDEX
     try:
         with open(path, "rb") as file:
             data = file.read(_LONGEST + 1)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError for a name with a zero byte
         raise ModelError(
-            f"{path}: cannot be read: {error.strerror}; name a folder that has one"
+            f"{path}: cannot be read: {reason(error)}; name a folder that has one"
         ) from None
     return parse(_text(data, str(path)), str(path), lambda file: str(path.with_name(file)))
 
@@ -129,17 +131,16 @@ def parse(text: str, where: str, beside: Beside) -> tuple[Model, ...]:
     Raises ModelError with what is wrong and where.
     """
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{where}: is no JSON: {error_text(error)}") from None
+        found = json_of(text)
+    except ValueError as error:
+        raise ModelError(f"{where}: is no JSON: {error}") from None
     entries = found.get("models") if isinstance(found, dict) else None
     if not isinstance(entries, list):
         raise ModelError(f'{where}: is no index; it is to be {{"models": [...]}}')
     models = tuple(
         _model(entry, f"{where}: model {number}", beside) for number, entry in enumerate(entries, 1)
     )
-    names = [model.name for model in models]
-    twice = next((name for name in names if names.count(name) > 1), None)
+    twice = next((name for name, n in Counter(each.name for each in models).items() if n > 1), None)
     if twice:
         raise ModelError(f'{where}: "{twice}" is there twice; give each model a name of its own')
     return models

@@ -64,6 +64,8 @@ class CoordMap:
     def __call__(self, point: Fraction | int) -> "Fraction | tuple[Fraction, ...]":
         """Where `point` (the same number on every axis) lies in the other blob."""
         places = tuple(scale * point + shift for scale, shift in self.axes)
+        if not places:  # the identity says nothing of how many axes there are
+            return Fraction(point)
         return places[0] if len(set(places)) == 1 else places
 
     def __eq__(self, other: object) -> bool:

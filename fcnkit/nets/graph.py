@@ -13,7 +13,8 @@ from itertools import combinations, islice
 from typing import NamedTuple
 
 from fcnkit.errors import NetError
-from fcnkit.formats.prototxt import Field, Prototxt
+from fcnkit.formats.prototxt import Field, NetOrPath, Prototxt
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.formats.schema import View
 from fcnkit.nets.declared import TEST, Declared, Refuse, State, declared, merged, raising
 from fcnkit.nets.declared import error as layer_error
@@ -142,7 +143,7 @@ class Graph:
         return f"<Graph {self.prototxt.path}, {self.state}: {len(self.layers)} layers>"
 
 
-def build(prototxt: Prototxt, state: State = TEST, *, refuse: Refuse = raising) -> Graph:
+def build(prototxt: NetOrPath, state: State = TEST, *, refuse: Refuse = raising) -> Graph:
     """The net that Caffe builds from this file in this state.
 
     The phase and level are those of `state`; stages that the file's own
@@ -155,6 +156,7 @@ def build(prototxt: Prototxt, state: State = TEST, *, refuse: Refuse = raising) 
     hears of each of these and the rest is built all the same; what makes an
     undefined bottom is then a layer without a type.
     """
+    prototxt = given_net(prototxt)
     return _built(prototxt, state) if refuse is raising else _wired(prototxt, state, refuse)
 
 

@@ -7,7 +7,7 @@ says the sum after each layer: "Memory required for data".
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import NamedTuple
 
@@ -57,7 +57,8 @@ def memory(graph: Graph, shapes: Shapes) -> Memory:
         own = _sum(_bytes(shapes.tops[top]) for top in layer.tops)
         total = _sum((total, own, FLOAT * _gets_a_top(layer)))
         logged.append(total)
-        total = _sum((total, *(_split(top, layer, readers, shapes) for top in layer.tops)))
+        weights = layer.view.list("loss_weight")
+        total = _sum((total, *(_split(top, weights, readers, shapes) for top in layer.tops)))
     return Memory(
         tuple(logged),
         total,
@@ -82,11 +83,10 @@ def _gets_a_top(layer: Layer) -> bool:
     return not layer.tops and of(layer).tops[1] > 0
 
 
-def _split(top: Top, layer: Layer, readers: Counter, shapes: Shapes) -> int | None:
+def _split(top: Top, weights: Sequence, readers: Counter, shapes: Shapes) -> int | None:
     """The tops of the Split after a top that several layers read;
     a loss counts as one that reads it.
     """
-    weights = layer.view.list("loss_weight")
     count = readers[top] + any(weights[top.index : top.index + 1])
     if count < 2:
         return 0

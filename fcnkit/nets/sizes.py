@@ -7,7 +7,7 @@ to the input adds the same to every top, so that one period of sizes stands for
 all larger ones.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import copy
 from fractions import Fraction
 from math import lcm
@@ -87,8 +87,14 @@ class Sizes:
         return track(top, place)
 
     def _is_padded(self, top: Top) -> bool:
-        layer = self.graph.producer(top)
-        return layer.index in self.first or any(map(self._is_padded, carriers(layer)[:1]))
+        # A loop, for a net may be deeper than Python's stack.
+        above: Sequence[Top] = (top,)
+        while above:
+            layer = self.graph.producer(above[0])
+            if layer.index in self.first:
+                return True
+            above = carriers(layer)
+        return False
 
     def at(self, size: int) -> dict[Top, Shape]:
         """The shape of every chosen top, and of those that it follows from, at one input size.

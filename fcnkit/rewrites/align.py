@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from fcnkit.edits import Edit, merge
-from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.prototxt import NetOrPath, Prototxt
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets import coords
 from fcnkit.nets.coordmap import show
 from fcnkit.nets.graph import Graph, Layer, graphs
@@ -11,7 +12,7 @@ from fcnkit.plan import Offset, Plan, Step
 from fcnkit.rewrites.changes import beside, inside, removed, set_value
 
 
-def align(net: Prototxt) -> Plan:
+def align(net: NetOrPath) -> Plan:
     """Each Crop's axis and offset are written, and are those that its bottoms' maps give.
 
     They are corrected in the file's order, since each moves what comes after
@@ -22,6 +23,7 @@ def align(net: Prototxt) -> Plan:
     Raises AlignError where no whole, non-negative offset exists, NetError
     where a Crop would cut channels.
     """
+    net = given_net(net)
     now, every = net, graphs(net)
     steps: dict[Step, None] = {}
     offsets: dict[str, Offset] = {}

@@ -7,7 +7,8 @@ own tools read images as BGR.
 from collections.abc import Iterator, Mapping, Sequence
 from math import fsum, prod
 
-from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.prototxt import NetOrPath, Prototxt
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Layer, Top
 from fcnkit.nets.layers.strange_fields import understood
 from fcnkit.nets.layers.table import (
@@ -36,7 +37,7 @@ _ALIKE = (Trait.PLACES, Trait.ARRANGES)
 
 
 def swap_channels(
-    net: Prototxt, *, blob: str | None = None, inputs: Mapping[str, Shape] | None = None
+    net: NetOrPath, *, blob: str | None = None, inputs: Mapping[str, Shape] | None = None
 ) -> Plan:
     """The net takes RGB where it took BGR, or BGR where it took RGB.
 
@@ -49,6 +50,7 @@ def swap_channels(
     Raises NetError when the image has not three channels, or another layer
     sees it whose channels cannot be changed.
     """
+    net = given_net(net)
     rows = tuple(((index, 1),) for index in (2, 1, 0))
     exact = "on an image with its channels in the other order"
     change = Change(3, rows, "channels in the other order", exact, lambda means: means[::-1], True)
@@ -56,7 +58,7 @@ def swap_channels(
 
 
 def to_gray(
-    net: Prototxt, *, blob: str | None = None, inputs: Mapping[str, Shape] | None = None
+    net: NetOrPath, *, blob: str | None = None, inputs: Mapping[str, Shape] | None = None
 ) -> Plan:
     """The net takes gray images where it took colour.
 
@@ -66,6 +68,7 @@ def to_gray(
 
     Raises NetError as `swap_channels` does.
     """
+    net = given_net(net)
     rows = (((0, 1), (1, 1), (2, 1)),)
     exact = "on a gray image as on one of 3 equal channels"
     change = Change(
@@ -75,7 +78,7 @@ def to_gray(
 
 
 def to_colour(
-    net: Prototxt,
+    net: NetOrPath,
     *,
     luma: Sequence[float] = LUMA,
     blob: str | None = None,
@@ -90,6 +93,7 @@ def to_colour(
 
     Raises NetError when the image has not one channel, as `swap_channels` does.
     """
+    net = given_net(net)
     rows = tuple(((0, float(share)),) for share in luma)
     shares = ", ".join(f"{share:g}" for share in luma)
     what = f"1 channel to {len(rows)}, its weights times {shares}"
@@ -98,7 +102,7 @@ def to_colour(
 
 
 def add_channels(
-    net: Prototxt,
+    net: NetOrPath,
     channels: int,
     *,
     start: str = "zero",
@@ -113,6 +117,7 @@ def add_channels(
 
     Raises NetError when the image has as many channels or more, as `swap_channels` does.
     """
+    net = given_net(net)
     if channels > MOST:
         raise refused(net, f"{channels} channels are asked for; the most are {MOST:,}")
     work = states(net, inputs)

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from fcnkit.edits import Edit
-from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.prototxt import NetOrPath, Prototxt
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.formats.schema import FILLERS
 from fcnkit.nets.graph import Layer, Top
 from fcnkit.nets.layers.strange_fields import understood
@@ -50,7 +51,7 @@ class _Scores(NamedTuple):
 
 
 def reclass(
-    net: Prototxt,
+    net: NetOrPath,
     layer: str,
     classes: Sequence[int | None],
     *,
@@ -68,6 +69,7 @@ def reclass(
     Raises NetError where the scores reach a layer whose channels cannot
     follow, where parameters are shared, and for a class that there is not.
     """
+    net = given_net(net)
     work = states(net, inputs)
     start = work.named(layer)
     found = [scores for known in work.each for scores in _found(known, start)]

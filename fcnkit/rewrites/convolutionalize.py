@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from fcnkit.edits import Edit, merge
 from fcnkit.errors import NetError
-from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.prototxt import NetOrPath, Prototxt
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.declared import declared
 from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.layers.axes import show
@@ -39,7 +40,7 @@ from fcnkit.shape import Shape
 
 
 def convolutionalize(
-    net: Prototxt,
+    net: NetOrPath,
     *,
     inputs: Mapping[str, Shape] | None = None,
     rename: str | Mapping[str, str] | None = None,
@@ -60,6 +61,7 @@ def convolutionalize(
     Raises NetError when the net cannot be built in any, or `rename` names a layer
     that is not converted.
     """
+    net = given_net(net)
     found, broken = looked_at(net, inputs, phase)
     # All are converted at first; where a layer could not live with what it would get, the nearest
     # conversions above it are taken back, for good, and all is tried again. Each round keeps one

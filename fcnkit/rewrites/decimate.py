@@ -9,7 +9,8 @@ CRFs", section 3.2.
 from collections.abc import Mapping, Sequence
 
 from fcnkit.edits import Edit
-from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.prototxt import NetOrPath, Prototxt
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.sliding import spatial
 from fcnkit.nets.layers.table import of
@@ -25,7 +26,7 @@ _OLD = ("kernel_size", "kernel_h", "kernel_w", "dilation", *_HOLES)
 
 
 def decimate(
-    net: Prototxt,
+    net: NetOrPath,
     layer: str,
     kernel: int | Sequence[int],
     *,
@@ -40,6 +41,7 @@ def decimate(
     Raises NetError where m is not whole, naming the kernels that fit; for a
     layer that is no Convolution or Deconvolution, or shares its weights.
     """
+    net = given_net(net)
     work = states(net, inputs)
     edits, moves, steps = [], [], {}
     for each in work.named(layer):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import Field, Prototxt
+from fcnkit.formats.schema import slots
 from fcnkit.nets.graph import Elsewhere, Graph, Layer, State, build, graphs
 from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.table import count_of_outputs, makes_scores
@@ -126,7 +127,8 @@ def _input(net: Prototxt, layer: Layer, wanted: Mapping) -> tuple[list[Edit], li
 
 
 def _number(dim: Field) -> int:
-    return int(dim.raw, 0)
+    slot = slots("BlobShape")["dim"]
+    return slot.read(dim, slot)
 
 
 def _dims(net: Prototxt, layer: Layer, index: int) -> list[Field]:

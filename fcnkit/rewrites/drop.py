@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from fcnkit.edits import Edit
-from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.prototxt import NetOrPath, Prototxt
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Layer, graphs
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.layers.traits import Trait
@@ -16,7 +17,7 @@ from fcnkit.shape import Shape
 _PASSED = (Trait.VALUE, Trait.CHANNEL, Trait.NORMAL)
 
 
-def drop(net: Prototxt, *layers: str, inputs: Mapping[str, Shape] | None = None) -> Plan:
+def drop(net: NetOrPath, *layers: str, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """These layers are gone, and their weights.
 
     What read a layer that only changes values (Dropout, ReLU, LRN, BatchNorm,
@@ -25,6 +26,7 @@ def drop(net: Prototxt, *layers: str, inputs: Mapping[str, Shape] | None = None)
 
     Raises NetError for a layer that is not there, and where nothing would be left.
     """
+    net = given_net(net)
     work = states(net, inputs)
     for name in layers:
         work.named(name)

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from fcnkit.edits import Edit
 from fcnkit.errors import NetError
-from fcnkit.formats.prototxt import Field, Prototxt
+from fcnkit.formats.prototxt import Field, NetOrPath, Prototxt
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Elsewhere, Graph, Layer, State, Top, build, graphs
 from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.plan import Move, Plan, Step
@@ -24,7 +25,7 @@ class _Part(NamedTuple):
 
 
 def extract(
-    net: Prototxt,
+    net: NetOrPath,
     start: str | None = None,
     end: str | Sequence[str] | None = None,
     *,
@@ -40,6 +41,7 @@ def extract(
     Raises NetError for a blob that there is not, where the end does not need
     the start, and where the size of the start is not known.
     """
+    net = given_net(net)
     part = _part(net, start, [end] if isinstance(end, str) else end, inputs)
     edits = [*_removals(net, part), *_given(net, part)]
     after = net.edit(edits)

@@ -7,7 +7,8 @@ from math import prod
 from typing import NamedTuple
 
 from fcnkit.edits import Edit, merge
-from fcnkit.formats.prototxt import Field, Prototxt
+from fcnkit.formats.prototxt import Field, NetOrPath, Prototxt
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Layer, Top
 from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.sliding import pads_by_size, spatial
@@ -34,7 +35,7 @@ class _Result(NamedTuple):
     unknown: frozenset[str]
 
 
-def to_fc(net: Prototxt, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
+def to_fc(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """Every Convolution whose kernel covers its whole input is an InnerProduct.
 
     Its weights N x C x H x W, read in the same order, are the matrix
@@ -44,6 +45,7 @@ def to_fc(net: Prototxt, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
 
     Raises NetError when the net cannot be built.
     """
+    net = given_net(net)
     work = states(net, inputs)
     keep: dict[str, str] = {}
     while True:

@@ -14,7 +14,8 @@ from functools import cache
 from typing import NamedTuple
 
 from fcnkit.errors import AlignError, NetError
-from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.prototxt import NetOrPath, Prototxt
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets import coords
 from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.graph import Graph, Layer, Top, build
@@ -39,7 +40,7 @@ _SCALE = 0.01
 
 
 def fcn(
-    net: Prototxt,
+    net: NetOrPath,
     *,
     classes: int | Mapping[str, int],
     stride: int = 32,
@@ -71,6 +72,7 @@ def fcn(
     Raises NetError when the net has no such stride, AlignError when the
     padding does not suffice.
     """
+    net = given_net(net)
     if isinstance(pad, str) and pad not in ("auto", "keep"):
         raise NetError(f'pad "{pad}": is neither a number nor auto nor keep')
     heads = _heads(net, classes)

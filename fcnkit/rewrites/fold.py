@@ -6,13 +6,15 @@ statistics is a = 1 / sqrt(var / factor + eps), c = -a mean / factor; Scale is
 a = gamma, c = beta.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 from os.path import commonprefix
 from typing import NamedTuple
 
 from fcnkit.edits import Edit
-from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.prototxt import NetOrPath
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import canonical
 from fcnkit.nets.layers.strange_fields import not_understood
@@ -40,7 +42,7 @@ class _Chain(NamedTuple):
     links: tuple[Layer, ...]
 
 
-def fold(net: Prototxt, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
+def fold(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """Every BatchNorm, Scale and Bias that can be is part of the linear layer before it.
 
     That is a Convolution, a Deconvolution or an InnerProduct whose top only
@@ -51,6 +53,7 @@ def fold(net: Prototxt, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
 
     Raises NetError when the net cannot be built.
     """
+    net = given_net(net)
     work = states(net, inputs)
     why: dict[int, str] = {}
     chains = _agreed(work, [dict(_chains(work, known, why)) for known in work.each], why)
@@ -164,10 +167,11 @@ def _behind(known: Known, link: Layer) -> str:
 def _agreed(work: States, found: list[dict[int, _Chain]], why: dict[int, str]) -> list[_Chain]:
     """The chains that are the same in every state, cut where they differ."""
     agreed = []
+    present = Counter(layer.field.start for known in work.each for layer in known.graph.layers)
     for layer in work.layers:
         here = [chains[layer.field.start] for chains in found if layer.field.start in chains]
         links = commonprefix([[link.field.start for link in chain.links] for chain in here] or [[]])
-        alone = _while_present(work, links, len(here))
+        alone = _while_present(present, links, len(here))
         if alone:
             agreed.append(_Chain(here[0].layer, here[0].links[: len(alone)]))
         for chain in here:
@@ -177,10 +181,9 @@ def _agreed(work: States, found: list[dict[int, _Chain]], why: dict[int, str]) -
     return agreed
 
 
-def _while_present(work: States, links: Sequence[int], states: int) -> list[int]:
+def _while_present(present: Mapping[int, int], links: Sequence[int], states: int) -> list[int]:
     """The links up to the first that is in more states than these."""
-    every = [{layer.field.start for layer in known.graph.layers} for known in work.each]
-    return list(takewhile(lambda start: sum(start in starts for starts in every) == states, links))
+    return list(takewhile(lambda start: present[start] == states, links))
 
 
 def _edits(chain: _Chain) -> list[Edit]:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from fcnkit.edits import Edit
-from fcnkit.formats.prototxt import Field, Prototxt
+from fcnkit.formats.prototxt import Field, NetOrPath, Prototxt
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.strange_fields import not_understood
 from fcnkit.nets.layers.table import count_of_outputs, groups_of, has_field, of
@@ -25,7 +26,7 @@ class _Grouping(NamedTuple):
     how: str
 
 
-def ungroup(net: Prototxt, *layers: str, inputs: Mapping[str, Shape] | None = None) -> Plan:
+def ungroup(net: NetOrPath, *layers: str, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """These layers, or all with groups, have one group; weights across the old groups are zero.
 
     Some runtimes know no groups.  A Deconvolution's bilinear filler goes,
@@ -36,6 +37,7 @@ def ungroup(net: Prototxt, *layers: str, inputs: Mapping[str, Shape] | None = No
     Raises NetError for a named layer that is no Convolution or Deconvolution
     or shares its weights, and where sizes are not known.
     """
+    net = given_net(net)
     work = states(net, inputs)
     chosen = [layer for name in layers for layer in work.named(name)]
     for layer in chosen:
@@ -54,7 +56,7 @@ def ungroup(net: Prototxt, *layers: str, inputs: Mapping[str, Shape] | None = No
 
 
 def regroup(
-    net: Prototxt,
+    net: NetOrPath,
     layer: str,
     groups: int | None = None,
     *,
@@ -70,6 +72,7 @@ def regroup(
     Deconvolution, or whose channels do not divide, and where sizes are not
     known.
     """
+    net = given_net(net)
     work = states(net, inputs)
     found = []
     for each in work.named(layer):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import Field, Prototxt
+from fcnkit.formats.schema import slots
 from fcnkit.nets.graph import Layer, Top
 from fcnkit.nets.layers.table import has_field, of
 from fcnkit.plan import Step
@@ -111,7 +112,8 @@ def _means(net: Prototxt, layer: Layer, change: Change) -> tuple[list[Edit], lis
     fields = _transform_fields(layer, "mean_value")
     if len(fields) < 2:
         return [], [], []
-    old = [float(field.raw) for field in fields]
+    slot = slots("TransformationParameter")["mean_value"]
+    old = [slot.read(field, slot) for field in fields]
     new = list(change.means(old))
     if len(new) > len(fields):
         more = [("mean_value", value) for value in new[len(old) :]]

@@ -5,6 +5,7 @@ Each rewrite's file ends with its own OPERATIONS, plain data that the command li
 
 from collections.abc import Callable, Collection
 from importlib import import_module
+from math import isfinite
 from typing import Any, NamedTuple
 
 from fcnkit.plan import Plan
@@ -75,6 +76,14 @@ def whole_number(text: str, most: int = MOST) -> int:
     if len(text) > len(str(most)) or int(text) > most:
         raise ValueError(f"{text[:20]} is more than {most:,}")
     return int(text)
+
+
+def finite_number(text: str) -> float:
+    """The number that is written; ValueError for what is none, NaN and infinity among them."""
+    found = float(text)
+    if not isfinite(found):
+        raise ValueError(f'"{text[:20]}" is no finite number')
+    return found
 
 
 def one_of(text: str, words: Collection[str]) -> str:

@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from fcnkit.formats.prototxt import Field, Prototxt
+from fcnkit.formats.prototxt import Field, NetOrPath, Prototxt
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Layer
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import set_value
@@ -13,7 +14,7 @@ from fcnkit.shape import Shape
 
 
 def rename(
-    net: Prototxt, names: Mapping[str, str], *, inputs: Mapping[str, Shape] | None = None
+    net: NetOrPath, names: Mapping[str, str], *, inputs: Mapping[str, Shape] | None = None
 ) -> Plan:
     """Every layer in `names`, {old: new}, has its new name, all at once; blobs keep theirs.
 
@@ -22,6 +23,7 @@ def rename(
     Raises NetError for a layer that is not there, for a name that another
     layer has, and where the sizes of a layer with weights are not known.
     """
+    net = given_net(net)
     work = states(net, inputs)
     every = [layer.name for layer in work.layers]
     steps, edits, moves = {}, [], []

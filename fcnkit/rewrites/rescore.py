@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from fcnkit.errors import NetError
-from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.prototxt import NetOrPath, Prototxt
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Graph, Layer, State, Top, build
 from fcnkit.nets.layers.table import makes_scores, of
 from fcnkit.nets.shapes import shapes_of
@@ -13,7 +14,7 @@ from fcnkit.shape import Shape
 
 
 def rescore(
-    net: Prototxt,
+    net: NetOrPath,
     classes: int,
     *,
     name: str = "score_fr",
@@ -30,6 +31,7 @@ def rescore(
     Raises NetError when there is no such layer, several, or the name is taken,
     and where a layer behind it has weights for as many classes as there were.
     """
+    net = given_net(net)
     if classes < 1:
         raise NetError(f"{net.path}: {classes} classes; there must be at least 1")
     graph = build(net, State())

@@ -8,7 +8,8 @@ size at the net's own input and one pixel apart at others.
 from collections.abc import Mapping
 
 from fcnkit.edits import merge
-from fcnkit.formats.prototxt import Prototxt, Word
+from fcnkit.formats.prototxt import NetOrPath, Word
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.windows import is_global, pooled_shape, rounds_down
@@ -19,7 +20,7 @@ from fcnkit.rewrites.states import Known, looked_at
 from fcnkit.shape import Shape
 
 
-def round_down(net: Prototxt, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
+def round_down(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """Every pooling says round_mode: FLOOR whose size here is the same without rounding up.
 
         fk.round_down(fk.read("deploy_inception-v3.prototxt"))
@@ -31,6 +32,7 @@ def round_down(net: Prototxt, *, inputs: Mapping[str, Shape] | None = None) -> P
 
     Raises NetError when the net cannot be built.
     """
+    net = given_net(net)
     steps: dict[int, Step] = {}
     by_state = []
     found, _ = looked_at(net, inputs)

@@ -1,7 +1,9 @@
 """A net in all its states at once, for rewrites that change it and its weights together."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from fcnkit.edits import Edit, arrange
@@ -37,11 +39,29 @@ class States:
     net: Prototxt
     each: tuple[Known, ...]
 
-    @property
+    @cached_property
     def layers(self) -> list[Layer]:
         """The layers of all states in file order, each once."""
         found = {layer.field.start: layer for known in self.each for layer in known.graph.layers}
         return [found[start] for start in sorted(found)]
+
+    @cached_property
+    def _built(self) -> Mapping[int, list[tuple[Layer, Shapes]]]:
+        """Where a layer stands: it in every state that has it, and the sizes there."""
+        found = defaultdict(list)
+        for graph, shapes in self.each:
+            for layer in graph.layers:
+                found[layer.field.start].append((layer, shapes))
+        return found
+
+    @cached_property
+    def _users(self) -> Mapping[str, list[str]]:
+        """The name of a parameter: the layers that use it."""
+        found = defaultdict(list)
+        for layer in self.layers:
+            for name in dict.fromkeys(param_names(layer)):
+                found[name].append(layer.name)
+        return found
 
     def named(self, name: str) -> list[Layer]:
         """The layers of this name; NetError, naming the nearest, when there is none."""
@@ -54,23 +74,17 @@ class States:
         Raises NetError where no state knows the size of what it reads.
         """
         reason = ""
-        for graph, shapes in self.each:
-            for other in graph.layers:
-                if other.field.start == layer.field.start:
-                    found = shapes.blobs(other)
-                    if found is not None:
-                        return found
-                    reason = next(filter(None, map(shapes.reason, other.bottoms)), reason)
+        for other, shapes in self._built[layer.field.start]:
+            found = shapes.blobs(other)
+            if found is not None:
+                return found
+            reason = next(filter(None, map(shapes.reason, other.bottoms)), reason)
         raise layer.error(f"the size of what it reads is not known ({reason}); {SAY_IT}")
 
     def sharing(self, layer: Layer) -> str:
         """What other layers use the layer's parameters; "" when none does."""
         for name in filter(None, param_names(layer)):
-            others = [
-                f'"{other.name}"'
-                for other in self.layers
-                if other.name != layer.name and name in param_names(other)
-            ]
+            others = [f'"{other}"' for other in self._users[name] if other != layer.name]
             if others:
                 return f'it shares the parameter "{name}" with {", ".join(others)}'
         return ""

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from fcnkit.edits import Edit
 from fcnkit.errors import NetError
-from fcnkit.formats.prototxt import Prototxt, Style, Word, parse, render
+from fcnkit.formats.prototxt import NetOrPath, Prototxt, Style, Word, parse, render
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Graph, Layer, build
 from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.table import has_bias, of
@@ -49,7 +50,7 @@ class Images(NamedTuple):
 
 
 def to_train(
-    net: Prototxt,
+    net: NetOrPath,
     *,
     ignore: int = 255,
     filler: str = "msra",
@@ -69,13 +70,15 @@ def to_train(
     those of `zero` at 2, 0; deconvolutions not at all.  Adam's steps are of
     one length whatever is learned: with pixels of 0 to 255 a net's values
     are of that size too, and biases that start from nothing need larger steps
-    than weights to matter.  Each output score_x has labels, a loss and an
-    accuracy of its own: label_x, loss_x, accuracy_x.  A net of Caffe's older
-    formats is upgraded first.
+    than weights to matter.  Factors behind a BatchNorm with use_global_stats
+    stay as they are too, where nothing is said.  Each output score_x has labels,
+    a loss and an accuracy of its own: label_x, loss_x, accuracy_x.  A net of
+    Caffe's older formats is upgraded first.
 
     Raises NetError when the net has not just one input, has no scores, or two
     of its outputs would have the same labels.
     """
+    net = given_net(net)
     if filler not in FILLERS:
         raise NetError(f'filler "{filler}": is not one of {", ".join(FILLERS)}')
     if net.root.all("layers"):
@@ -93,7 +96,12 @@ def to_train(
             edits += _learning(net, layer, rate) + _filling(
                 net, layer, filler, refill, layer.name in zero
             )
-    steps = []
+    frozen = [layer for layer in graph.layers if _of_frozen(graph, layer)]
+    sizes = shapes_of(graph)
+    for layer in frozen:
+        many = len(sizes.blobs(layer) or FIXED)
+        edits.append(inside(layer.field, FIXED * many, net.style, f'keep "{layer.name}"'))
+    steps = [_kept(frozen)] if frozen else []
     for top in graph.outputs:
         edits.append(appended(net, graph.producer(top).field, _head(top.blob, ignore), "train"))
         what = f"loss and accuracy of {top.blob}, without label {ignore}"
@@ -200,6 +208,28 @@ def data_layer(blob: str, phase: str | None, source: str, images: Images | None)
         *([("transform_param", transform)] if transform else []),
         ("data_param", [("source", source), ("batch_size", 1), ("backend", Word("LMDB"))]),
     ]
+
+
+def _of_frozen(graph: Graph, layer: Layer) -> bool:
+    """Whether it has the factors of a BatchNorm whose statistics are not to change.
+
+    Published trunks are trained so: with one image a pass Caffe would not even
+    add up these gradients.
+    """
+    if layer.view.has("param") or len(layer.bottoms) != 1 or not of(layer).learns:
+        return False
+    maker = graph.producer(layer.bottoms[0])
+    mine, its = of(layer).affine(layer), of(maker).affine(maker)
+    if mine is None or mine.mean is not None or its is None or its.mean is None:
+        return False
+    return bool(maker.param(of(maker).message).get("use_global_stats"))
+
+
+def _kept(frozen: Sequence[Layer]) -> Step:
+    many = f" and {len(frozen) - 1} more" if len(frozen) > 1 else ""
+    why = "the statistics before it stay too (use_global_stats: true)"
+    what = f"{frozen[0].type}{many}: lr_mult 0"
+    return Step("change", frozen[0].name, frozen[0].line, what, why)
 
 
 def _learning(net: Prototxt, layer: Layer, bias_rate: float) -> list[Edit]:

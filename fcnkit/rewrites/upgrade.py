@@ -9,9 +9,11 @@ from collections.abc import Iterable, Sequence
 
 from fcnkit.edits import Edit
 from fcnkit.errors import NetError
-from fcnkit.formats.prototxt import Field, Prototxt, Style, literal
+from fcnkit.formats.prototxt import Field, NetOrPath, Prototxt, Style, literal
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.formats.schema import View, slots
 from fcnkit.nets.layers.old_names import FORK_WORDS, V1_TYPES
+from fcnkit.nets.solver_types import OLD as OLD_SOLVERS
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites import upgrade_v0
 from fcnkit.rewrites.changes import beside, set_name, set_value
@@ -36,17 +38,9 @@ Changes = tuple[list[Edit], list[Step]]
 _DATA = {"DATA": "data_param", "IMAGE_DATA": "image_data_param", "WINDOW_DATA": "window_data_param"}
 _TRANSFORM = ("scale", "mean_file", "crop_size", "mirror")
 _INPUTS = ("input", "input_shape", "input_dim")
-_SOLVERS = {
-    "SGD": "SGD",
-    "NESTEROV": "Nesterov",
-    "ADAGRAD": "AdaGrad",
-    "RMSPROP": "RMSProp",
-    "ADADELTA": "AdaDelta",
-    "ADAM": "Adam",
-}
 
 
-def upgrade(net: Prototxt) -> Plan:
+def upgrade(net: NetOrPath) -> Plan:
     """The net, or the solver, in Caffe 1.0's own words; unchanged if it is so already.
 
     V0 and V1 layers become V2 ones, net-level inputs an Input layer, the three
@@ -56,6 +50,7 @@ def upgrade(net: Prototxt) -> Plan:
     Raises NetError for a file that mixes `layer` and `layers` or that Caffe
     cannot upgrade, PrototxtError where a value is not what Caffe reads.
     """
+    net = given_net(net)
     if _is_solver(net):
         edits, steps = _solver(net)
     else:
@@ -341,7 +336,7 @@ def _solver(net: Prototxt) -> Changes:
         return [], []
     if new:
         raise field.error(f'"solver_type" here and "type" on line {new.line}; remove this one')
-    word = _SOLVERS[view.get("solver_type")]
+    word = OLD_SOLVERS[view.get("solver_type")]
     edits = [set_name(field, "type"), Edit(field.value_start, field.stop, literal(word, net.style))]
     what = f'solver_type {field.raw} -> type "{word}"'
     return edits, [Step("change", "", field.line, what, "Caffe's solvers are named by strings")]

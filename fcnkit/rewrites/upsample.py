@@ -9,7 +9,8 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from fcnkit.errors import AlignError, NetError
-from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.prototxt import NetOrPath, Prototxt
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets import coords
 from fcnkit.nets.coordmap import IDENTITY, CoordMap, show
 from fcnkit.nets.graph import Graph, Top, build
@@ -48,7 +49,7 @@ def scored(name: str, source: str, classes: int) -> tuple[Pairs, str]:
 
 
 def upsample(
-    net: Prototxt,
+    net: NetOrPath,
     score: str,
     reference: str,
     *,
@@ -68,6 +69,7 @@ def upsample(
     Raises AlignError when no kernel makes the offset whole, when it is
     negative, or when the crop does not fit at every input size from `least` up.
     """
+    net = given_net(net)
     if net.root.all("layers"):
         options = {"names": names, "group": group, "least": least}
         return upgrade(net).then(upsample, score, reference, **options)
@@ -81,7 +83,7 @@ def upsample(
 
 
 def skip(
-    net: Prototxt,
+    net: NetOrPath,
     score: str,
     source: str,
     *,
@@ -102,6 +104,7 @@ def skip(
     Raises AlignError when no kernel makes the offset whole or the two cannot
     be made to fit at every input size from `least` up.
     """
+    net = given_net(net)
     if net.root.all("layers"):
         options = {"names": names, "group": group, "scale": scale, "least": least}
         return upgrade(net).then(skip, score, source, **options)

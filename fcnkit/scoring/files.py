@@ -1,14 +1,17 @@
 """Scores files of predictions against the labels of a folder, or of a dataset's LMDB."""
 
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.datasets import databases
 from fcnkit.datasets.absent import Absent
-from fcnkit.datasets.labels import Reading, read_label
-from fcnkit.datasets.pairs import files
+from fcnkit.datasets.labels import Reading, label_size, read_label
+from fcnkit.datasets.pairs import files, read_names
+from fcnkit.datasets.summary import SPLITS, list_file
 from fcnkit.datasets.workers import in_order
 from fcnkit.errors import DatasetError
 from fcnkit.inference.results import is_picture
@@ -37,7 +40,7 @@ class ScoredPair(NamedTuple):
 
 def paired(predictions: str | Path, labels: str | Path) -> list[ScoredPair]:
     """Two files, or those of two folders by name; DatasetError that names all without a partner."""
-    if Path(predictions).is_file() and Path(labels).is_file():
+    if os.path.isfile(predictions) and os.path.isfile(labels):
         return [ScoredPair(Path(predictions), Path(labels))]
     found, wanted = (files(folder, more=(".npy",)) for folder in (predictions, labels))
     lacking = [
@@ -85,7 +88,8 @@ def score_dataset(
     progress: Progress = no_progress,
 ) -> Scores:
     """The scores of prediction files against a label LMDB:
-    each is called as its label's key, without number.
+    each is called as its label's key, without number.  Those of the dataset's other
+    splits, as its lists say, are left out.
 
     Raises DatasetError as `score_files` does.
     """
@@ -110,6 +114,9 @@ def check_scored(place: str | Path, found: Absent | None, before: str = "") -> N
 def _scored(pair: ScoredPair, readings: Readings, classes: int) -> Result:
     """The confusion of one image and its number of pixels, or what is wrong with it."""
     try:
+        sizes = label_size(pair.prediction), label_size(pair.label)
+        if sizes[0] != sizes[1]:
+            return f"{pair.prediction}, {pair.label}: {_unequal(*sizes)}"
         label = read_label(pair.label, readings.labels)
         prediction = read_label(pair.prediction, readings.predictions)
     except DatasetError as error:
@@ -135,14 +142,36 @@ def _against(
             yield f"{predictions}: has no prediction for {record.key} of {folder}"
             continue
         try:
-            yield (
-                confusion(record.array[0], read_label(path, reading), classes),
-                record.array[0].size,
-            )
+            label = databases.whole(record, folder)
+            size = label_size(path)
+            if size != label.shape[::-1]:
+                raise DatasetError(_unequal(size, label.shape[::-1]))
+            yield confusion(label, read_label(path, reading), classes), label.size
         except DatasetError as error:
             yield str(error) if str(path) in str(error) else f"{path}: {error}"
-    more = (path for name, path in rest.items() if not is_picture(name))
+    others = _listed(Path(folder).parent)
+    more = (path for name, path in rest.items() if not is_picture(name) and name not in others)
     yield from (f"{path}: {folder} has no label for it" for path in more)
+
+
+def _unequal(prediction: Sequence[int], label: Sequence[int]) -> str:
+    sizes = [f"{height} x {width}" for width, height in (prediction, label)]
+    return f"the prediction is {sizes[0]} and the label {sizes[1]}; score equal sizes"
+
+
+def _listed(dataset: Path) -> set[str]:
+    """The names of the images of a dataset's splits, as far as it has lists of them."""
+    found: set[str] = set()
+    for path in (dataset / list_file(split) for split in SPLITS):
+        with suppress(DatasetError):  # none, or another's
+            found.update(read_names(path))
+    return found
+
+
+def others(predictions: str | Path, folder: str | Path) -> int:
+    """How many of the predictions are of images that a dataset's lists have, and this split not."""
+    own = {record.key[9:] for record in databases.read(folder)}
+    return len((files(predictions, more=(".npy",)).keys() & _listed(Path(folder).parent)) - own)
 
 
 def _collected(results: Iterator[Result], names: Sequence[str], progress: Progress) -> Scores:

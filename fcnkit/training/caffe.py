@@ -1,10 +1,12 @@
 """Runs a training program, Caffe's or PyTorch's, in a process that ends when ours does."""
 
 import ctypes
+import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,30 +16,27 @@ from fcnkit.engines.caffe_runtime import environment
 # Ctrl-C, a batch system that wants its machine back, a terminal that is gone.
 _STOPS = ("SIGINT", "SIGTERM", "SIGHUP")
 _PR_SET_PDEATHSIG = 1
+# How often the log is looked at, in seconds, and how much of it is read at a time.
+_LOOK_EVERY, _READ = 0.05, 1 << 16
 
 
 @contextmanager
-def running(
-    command: Sequence[str], *, cwd: Path, keep: Sequence[int] = ()
-) -> Iterator["subprocess.Popen[str]"]:
-    """The command is running; its stdout gives its whole log, line by line.
+def running(command: Sequence[str], *, cwd: Path, log: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """The command is running; `log`, an open file, gets all that it says.
 
-    It is in a session of its own, so that a terminal's Ctrl-C reaches only this process.
-    On Linux it is killed when this process is.  `keep` are open files that it holds too.
-    When the block is left before it ends, it is asked to stop, which makes it
-    save a snapshot, and waited for.
+    It writes there itself: what it has said is there however we end, and it waits for
+    no reader.  It is in a session of its own, so that a terminal's Ctrl-C reaches only
+    this process.  On Linux it is killed when this process is.  When the block is left
+    before it ends, it is asked to stop, which makes it save a snapshot, and waited for.
     """
     process = subprocess.Popen(
         [*command],
         cwd=cwd,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
+        stdout=log,
+        stderr=log,
         env=environment(log=True),
         start_new_session=True,
-        pass_fds=keep,
         preexec_fn=bound(),
     )
     try:
@@ -45,11 +44,26 @@ def running(
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
-            for _ in process.stdout or ():  # or it would wait for a reader
-                pass
         process.wait()
-        if process.stdout:
-            process.stdout.close()
+
+
+def said(process: "subprocess.Popen[bytes]", log: int, start: int) -> Iterator[str]:
+    """The lines of the log from this byte on, each soon after it is whole, until the process ends.
+
+    The file may be renamed or deleted meanwhile.
+    """
+    rest = b""
+    while True:
+        ended = process.poll() is not None  # whatever it wrote is there then
+        while data := os.pread(log, _READ, start):
+            start += len(data)
+            *lines, rest = (rest + data).split(b"\n")
+            yield from (line.decode("utf-8", "replace") + "\n" for line in lines)
+        if ended:
+            break
+        time.sleep(_LOOK_EVERY)
+    if rest:
+        yield rest.decode("utf-8", "replace")
 
 
 def bound() -> Callable[[], None] | None:

@@ -6,14 +6,15 @@ stands beside the scores in memory.
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.datasets import databases
 from fcnkit.datasets.absent import Absent, absent
-from fcnkit.errors import NetError, error_text
+from fcnkit.datasets.images import opened
+from fcnkit.errors import DatasetError, NetError
 from fcnkit.formats import datum
-from fcnkit.libraries import load
 from fcnkit.linting.seen import Seen
 from fcnkit.linting.training import ignored_label, labelled, source_of
 from fcnkit.nets.graph import Graph, Layer, Top
@@ -44,6 +45,8 @@ def check(
     recipe: Recipe,
     on_database: Callable[[Path, int], None] = lambda path, count: None,
     on_warning: Callable[[str], None] = lambda words: None,
+    *,
+    one_class: bool = False,
 ) -> None:
     """Every label is one of its net's classes or ignored, and there are as many images as labels.
 
@@ -51,8 +54,9 @@ def check(
     `on_warning` where a class has no label while others are ignored.
 
     Raises NetError with the database, the entry and the label; also where not even two
-    classes are left to learn.
+    classes are left to learn, unless `one_class` asks for that.
     """
+    found_by = _Words(on_warning, one_class)
     graphs = [graph for trained in recipe.nets for graph in trained.graphs()]
     for graph in graphs:
         _check_counts(graph)
@@ -61,12 +65,31 @@ def check(
         on_database(path, databases.count(path))
     for graph, use in found:
         _check_use(use, labels(use.path))
-        _check_classes(graph, use, labels(use.path), on_warning)
+        _check_classes(graph, use, labels(use.path), found_by)
     for graph in graphs:
-        _check_listed(graph, recipe.run.folder, on_warning)
+        _check_listed(graph, recipe.run.folder, found_by)
 
 
-def _check_listed(graph: Graph, folder: Path, on_warning: Callable[[str], None]) -> None:
+def damage(recipe: Recipe) -> str:
+    """What is amiss with a database of the nets, "" where nothing is."""
+    graphs = (graph for trained in recipe.nets for graph in trained.graphs())
+    layers = (layer for graph in graphs for layer in graph.layers if _reads_lmdb(layer))
+    for path in dict.fromkeys(map(_source, layers)):
+        try:
+            databases.count(path)
+        except DatasetError as error:
+            return str(error)
+    return ""
+
+
+class _Words(NamedTuple):
+    """Who hears warnings, and whether a training of fewer than two classes is one."""
+
+    warn: Callable[[str], None]
+    one_class: bool
+
+
+def _check_listed(graph: Graph, folder: Path, words: "_Words") -> None:
     """The labels of ImageData and HDF5Data layers, and of Datums, are checked likewise."""
     for layer, top, classes in _compared(graph):
         source = source_layer(graph, top, folder)
@@ -74,7 +97,7 @@ def _check_listed(graph: Graph, folder: Path, on_warning: Callable[[str], None])
             use = LabelUse(source.path, layer, classes, ignored_label(layer), listed=True)
             found = listed_labels.labels(source)
             _check_use(use, found)
-            _check_classes(graph, use, found, on_warning)
+            _check_classes(graph, use, found, words)
 
 
 def uses(graph: Graph) -> Iterator[LabelUse]:
@@ -91,7 +114,9 @@ def _compared(graph: Graph) -> Iterator[tuple[Layer, Top, int]]:
     """Each layer that compares scores with labels, where those come from, and how many classes."""
     seen = Seen(graph, shapes_of(graph, refuse=lambda name, error: None))
     for layer, _, axis in labelled(seen):
-        classes = seen.classes(layer.bottoms[0], axis)
+        classes, shape = seen.classes(layer.bottoms[0], axis), seen.shapes.tops[layer.bottoms[0]]
+        if shape and not of(layer).ignores:  # one label for all the scores of an image
+            classes = prod(shape[1:])
         if classes:
             yield layer, source_of(seen, layer.bottoms[1]), classes
 
@@ -154,9 +179,7 @@ def _absent(use: LabelUse, found: Sequence[Label]) -> Absent | None:
     return absent(names, counts, ignored, () if use.ignored is None else (use.ignored,))
 
 
-def _check_classes(
-    graph: Graph, use: LabelUse, found: Sequence[Label], on_warning: Callable[[str], None]
-) -> None:
+def _check_classes(graph: Graph, use: LabelUse, found: Sequence[Label], told: "_Words") -> None:
     """No class is swallowed by the label to ignore: a warning, or NetError where one is left."""
     lacking = _absent(use, found)
     if lacking is None or use.ignored is None:
@@ -167,9 +190,10 @@ def _check_classes(
         remedy = f"if {use.ignored} is class {lacking.numbers[0]}, write it so"
     if use.ignored < use.classes:
         remedy = f"ignore a label that is no class, such as 255, in place of {use.ignored}"
-    if lacking.hopeless and graph.state.phase == "TRAIN":
+    if lacking.hopeless and graph.state.phase == "TRAIN" and not told.one_class:
+        remedy += ", or say --one-class to train all the same"
         raise NetError(f"{words}, so that nothing would be learnt; {remedy}")
-    on_warning(f"{words}; {remedy}")
+    told.warn(f"{words}; {remedy}")
 
 
 # ---- the databases
@@ -223,13 +247,10 @@ def _decoded(place: str, data: bytes) -> "numpy.ndarray":
     import numpy as np
 
     try:
-        picture = load("PIL.Image").open(io.BytesIO(data))
-        values = np.asarray(picture)
-    except (OSError, ValueError) as error:
-        raise NetError(
-            f"{place}: its picture cannot be read ({error_text(error)}); make it anew"
-        ) from None
-    if picture.mode not in ("L", "I", "I;16"):
-        fact = f"is a picture of mode {picture.mode}, which Caffe reads as colours"
-        raise NetError(f"{place}: {fact}; store labels as gray values")
-    return values.ravel()
+        with opened(io.BytesIO(data), f"{place}: its picture") as picture:
+            if picture.mode not in ("L", "I", "I;16"):
+                fact = f"is a picture of mode {picture.mode}, which Caffe reads as colours"
+                raise NetError(f"{place}: {fact}; store labels as gray values")
+            return np.asarray(picture).ravel()
+    except DatasetError as error:
+        raise NetError(str(error)) from None

@@ -1,12 +1,15 @@
 """The labels that a net does not read as maps from an LMDB: of ImageData, HDF5Data and Datums."""
 
+import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.datasets import databases
 from fcnkit.datasets.images import opened
-from fcnkit.errors import DatasetError, NetError, error_text
+from fcnkit.errors import DatasetError, NetError
+from fcnkit.foreign import reason, refusing
 from fcnkit.formats import datum
 from fcnkit.libraries import load
 from fcnkit.nets.graph import Graph, Layer, Top
@@ -116,7 +119,7 @@ def _of_list(source: Source) -> "Iterator[tuple[str, numpy.ndarray | list[int]]]
         place = f"{source.path}:{number}: image {name}"
         if source.top == 0:
             yield place, _picture(source, f"{source.path}:{number}", source.folder / (root + name))
-        elif label.strip().lstrip("+-").isdecimal():
+        elif re.fullmatch(r"\s*[-+]?[0-9]{1,9}\s*", label):
             yield place, [int(label)]
         else:
             fact = f'"{line.strip()[:60]}" has no label at its end; write NAME NUMBER'
@@ -127,8 +130,8 @@ def _lines(source: Source) -> Iterable[str]:
     try:
         with open(source.path, encoding="utf-8", errors="surrogateescape") as file:
             return file.readlines()
-    except OSError as error:
-        fact = f"cannot be read: {error.strerror}; name a list that exists"
+    except (OSError, ValueError) as error:  # ValueError for a name with a zero byte
+        fact = f"cannot be read: {reason(error)}; name a list that exists"
         raise _refused(source, str(source.path), fact) from None
 
 
@@ -149,12 +152,17 @@ def _of_hdf5(source: Source) -> "Iterator[tuple[str, numpy.ndarray]]":
     """A row at a time of the dataset called as the top, of every file that the list names."""
     for name in " ".join(_lines(source)).split():
         path = source.folder / name
-        try:
-            with load("h5py").File(path, "r") as file:
-                yield from _rows(path, source.name, file[source.name])
-        except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            fact = f'its dataset "{source.name}" cannot be read: {error_text(error)}; make it anew'
-            raise _refused(source, str(path), fact) from None
+        refusal = partial(_unreadable, source, str(path))
+        with (
+            refusing(refusal),
+            load("h5py").File(path, "r") as file,
+        ):
+            yield from _rows(path, source.name, file[source.name])
+
+
+def _unreadable(source: Source, path: str, reason: str) -> NetError:
+    fact = f'its dataset "{source.name}" cannot be read: {reason}; make it anew'
+    return _refused(source, path, fact)
 
 
 def _rows(path: Path, name: str, dataset: "h5py.Dataset") -> "Iterator[tuple[str, numpy.ndarray]]":

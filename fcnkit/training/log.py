@@ -57,10 +57,13 @@ class Device:
 
 Event: TypeAlias = Loss | Validation | Saved | Ignored | Device
 
-_LOSS = re.compile(r"\] Iteration (\d+)[^\n]*, loss = (\S+)")
-_RATE = re.compile(r"\] Iteration (\d+), lr = (\S+)")
-_TEST = re.compile(r"\] Iteration (\d+), Testing net \(#(\d+)\)")
-_OUTPUT = re.compile(r"\]     (Train|Test) net output #\d+: (.*?) = (\S+)")
+# Numbers as C++ prints them; a line with anything else, such as one cut by another, is not read.
+_COUNT = r"([0-9]{1,18})"
+_NUMBER = r"([-+]?(?:[0-9]+(?:\.[0-9]*)?(?:e[-+]?[0-9]+)?|nan|inf))(?!\S)"
+_LOSS = re.compile(rf"\] Iteration {_COUNT}\b[^\n]*, loss = {_NUMBER}")
+_RATE = re.compile(rf"\] Iteration {_COUNT}, lr = {_NUMBER}")
+_TEST = re.compile(rf"\] Iteration {_COUNT}, Testing net \(#{_COUNT}\)")
+_OUTPUT = re.compile(rf"\]     (Train|Test) net output #[0-9]+: (.*?) = {_NUMBER}")
 _STATE = re.compile(r"\] Snapshotting solver state to (?:binary proto|HDF5) file (.*)$")
 _DEVICE = re.compile(r"\] (PyTorch \d\S* on .*)$")
 _IGNORED = re.compile(r"\] Ignoring source layer (.*)$")

@@ -16,6 +16,7 @@ from fcnkit.nets.graph import Graph, Layer, State, build
 from fcnkit.nets.layers.table import is_softmax_loss, of
 from fcnkit.rewrites.changes import removed, set_param, set_value
 from fcnkit.training.runs import OWN, SOLVER, Run
+from fcnkit.training.states import state_of
 from fcnkit.training.trainers import Caffe, Trainer
 
 NORMALIZED, UNNORMALIZED = "normalized", "unnormalized"
@@ -81,13 +82,17 @@ class Matrix(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """All that the trainer reads for one run, as it will stand in the run's folder."""
+    """All that the trainer reads for one run, as it will stand in the run's folder.
+
+    `level` is that of the net that is trained.
+    """
 
     run: Run
     solver: Prototxt
     nets: tuple[Trained, ...]
     trainer: Trainer = Caffe()
     matrices: tuple[Matrix, ...] = ()
+    level: int = 0
 
     @property
     def view(self) -> View:
@@ -105,11 +110,15 @@ class Recipe(NamedTuple):
         return self.view.get("solver_mode") == "GPU"
 
     def words(self, *start: str) -> list[str]:
-        """The trainer's arguments, in the folder of the net; `start` are those of its start."""
+        """The trainer's arguments, in the folder of the net; `start` are those of its start.
+
+        The level of the net that is trained is said here alone: `caffe train` takes no other.
+        """
         return [
             "train",
             f"--solver={self.run.name}/{self.run.solver.name}",
             *start,
+            *[f"--level={self.level}"] * bool(self.level),
             *self.trainer.options,
         ]
 
@@ -147,35 +156,45 @@ def recipe(folder: Path, name: str = "run", options: Options = _PLAIN) -> Recipe
     named = _net_fields(solver, view)
     places = [_place(run, field) for field in named]
     names = run_names(places)
+    texts = {place: prototxt.read(place) for place in names}
+    states = {place: _states_of(view, named, places, place, texts[place]) for place in names}
     nets = [
-        _trained(run, place, name, _states_of(view, named, places, place), options)
-        for place, name in names.items()
+        _trained(run, texts[place], name, states[place], options) for place, name in names.items()
     ]
     edits = [
         set_value(field, f"{name}/{names[place]}", "as run")
         for field, place in zip(named, places, strict=True)
     ]
     edits += _set(solver, _fields(view, run, options, nets), drop=("snapshot_format",))
-    return Recipe(run, solver.edit(edits), tuple(nets), options.trainer)
+    return Recipe(
+        run,
+        solver.edit(edits),
+        tuple(nets),
+        options.trainer,
+        level=state_of("TRAIN", texts[places[0]], view.view("train_state")).level,
+    )
+
+
+_TRAINED = ("net", "train_net")
 
 
 def _net_fields(solver: Prototxt, view: View) -> list[Field]:
-    """Where the solver names its nets."""
+    """Where the solver names its nets, first the one that is trained."""
     if view.says("net_param", "train_net_param", "test_net_param"):
         raise PrototxtError(
             f"{solver.path}: has a net in itself; put it into a file that `net` names"
         )
     found = solver.root.all("net", "train_net", "test_net")
-    if not any(field.name in ("net", "train_net") for field in found):
+    if not any(field.name in _TRAINED for field in found):
         raise PrototxtError(f'{solver.path}: names no net; add net: "train_val.prototxt"')
-    return found
+    return sorted(found, key=lambda field: field.name not in _TRAINED)
 
 
 def _place(run: Run, field: Field) -> Path:
     """Where the net that a field of the solver names lies."""
     path = run.folder / os.path.normpath(field.string)
     # Public solvers name their nets from Caffe's own folder.
-    return path if path.exists() else run.folder / os.path.basename(field.string)
+    return path if os.path.exists(path) else run.folder / os.path.basename(field.string)
 
 
 def run_names(places: Sequence[Path]) -> dict[Path, str]:
@@ -203,18 +222,19 @@ def _candidates(place: Path) -> Iterator[str]:
 
 
 def _states_of(
-    view: View, named: Sequence[Field], places: Sequence[Path], place: Path
+    view: View, named: Sequence[Field], places: Sequence[Path], place: Path, net: Prototxt
 ) -> tuple[State, ...]:
     """The states of all the fields that name the net at this place; one file may be both."""
     fields = [field for field, each in zip(named, places, strict=True) if each == place]
-    return tuple(dict.fromkeys(state for field in fields for state in _states(view, field.name)))
+    return tuple(
+        dict.fromkeys(state for field in fields for state in _states(view, field.name, net))
+    )
 
 
 def _trained(
-    run: Run, place: Path, name: str, states: tuple[State, ...], options: Options
+    run: Run, net: Prototxt, name: str, states: tuple[State, ...], options: Options
 ) -> Trained:
-    """The net at a place, with its data and loss as run."""
-    net = prototxt.read(place)
+    """The net with its data and loss as run."""
     graphs = [build(net, state) for state in states]
     layers = [layer for graph in graphs for layer in graph.layers]
     edits = [edit for layer in layers for edit in _sources(layer, run.folder, options.data)]
@@ -222,15 +242,12 @@ def _trained(
     return Trained(run.path / name, net.edit(edits), states)
 
 
-def _states(view: View, name: str) -> tuple[State, ...]:
-    train = [_state("TRAIN", view.view("train_state"))] if name in ("net", "train_net") else []
-    tests = [_state("TEST", each) for each in view.views("test_state")] or [State("TEST")]
+def _states(view: View, name: str, net: Prototxt) -> tuple[State, ...]:
+    train = [state_of("TRAIN", net, view.view("train_state"))] * (name in _TRAINED)
+    given = [*view.views("test_state")] or [View("NetState", None)]
+    tests = [state_of("TEST", net, each) for each in given]
     tested = name == "test_net" or name == "net" and bool(view.list("test_iter"))
     return tuple(dict.fromkeys(train + tests * tested))
-
-
-def _state(phase: str, view: View) -> State:
-    return State(phase, view.get("level"), tuple(view.list("stage")))
 
 
 def _sources(layer: Layer, folder: Path, data: Path | None) -> Iterator[Edit]:
@@ -241,12 +258,12 @@ def _sources(layer: Layer, folder: Path, data: Path | None) -> Iterator[Edit]:
     if field is None:
         raise layer.error("it names no database; add data_param { source }")
     place = folder / field.string if data is None else data / os.path.basename(field.string)
-    if not place.exists():
+    if not os.path.exists(place):
         remedy = (
             "name its folder with --data" if data is None else "make it, or name another --data"
         )
         raise layer.error(f"its database {place} is not there; {remedy}")
-    yield set_value(field, str(place.resolve()), "as run")
+    yield set_value(field, os.path.realpath(place), "as run")
 
 
 def _normalization(net: Prototxt, layer: Layer, loss: str | None) -> list[Edit]:

@@ -81,7 +81,7 @@ class Run:
     @property
     def begun(self) -> bool:
         """Whether there is anything that a new start would lose."""
-        return self.record.exists() or bool(self.snapshots())
+        return os.path.exists(self.record) or bool(self.snapshots())
 
     def weights(self, iteration: int) -> Path:
         """The caffemodel that Caffe saves after this many iterations."""
@@ -90,7 +90,7 @@ class Run:
     def snapshots(self) -> list[Snapshot]:
         """Every snapshot that has a solver state, whole or not, the newest first."""
         pattern = re.compile(re.escape(self.prefix) + r"_iter_(\d+)\.solverstate")
-        names = os.listdir(self.path) if self.path.is_dir() else []
+        names = os.listdir(self.path) if os.path.isdir(self.path) else []
         numbers = sorted(int(found[1]) for name in names if (found := pattern.fullmatch(name)))
         return [
             Snapshot(number, self.weights(number), self.weights(number).with_suffix(".solverstate"))

@@ -1,16 +1,23 @@
 """Trains several nets one after another, each from the last weights of the one before."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fcnkit.errors import OutputError, WeightsError
-from fcnkit.linting import pairs
+from fcnkit.errors import NetError, OutputError, WeightsError
+from fcnkit.formats import prototxt
+from fcnkit.formats.schema import View
+from fcnkit.linting import solvers
+from fcnkit.linting.findings import ERROR, FORKS, Finding
 from fcnkit.linting.seen import Seen
+from fcnkit.linting.walk import lint
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.shapes import shapes_of
+from fcnkit.nets.solver_types import kind_of
 from fcnkit.training import databases_fit, train
 from fcnkit.training.recipe import Options, Recipe, recipe
+from fcnkit.training.trainers import Caffe
 from fcnkit.training.weighting import check_resumed, weighted
 from fcnkit.weights import store
 
@@ -49,16 +56,16 @@ class Stage:
 
 
 def stages(
-    folders: Sequence[Path], name: str, options: Options, weights: str | None
+    folders: Sequence[Path], name: str, options: Options, weights: Sequence[str] = ()
 ) -> list[Stage]:
-    """A stage for each folder, in order;
-    `weights` is for the first, in place of its init.caffemodel.
+    """A stage for each folder, in order; `weights` are for the first,
+    later ones over earlier ones, in place of its init.caffemodel.
 
     Raises WeightsError for a file that Caffe could not read, and as `recipe` and `weighted` do.
     """
     found: list[Stage] = []
     for folder in folders:
-        own = (Path(weights),) if weights and not found else _own(folder)
+        own = tuple(map(Path, weights)) if weights and not found else _own(folder)
         for path in own:
             _check_weights(path)
         made = recipe(folder, name, options)
@@ -69,12 +76,16 @@ def stages(
 
 
 def _own(folder: Path) -> tuple[Path, ...]:
-    return (folder / INIT,) if (folder / INIT).exists() else ()
+    return (folder / INIT,) if os.path.exists(folder / INIT) else ()
 
 
 def _check_weights(path: Path) -> None:
     kind = store.open(path).kind
-    if kind in ("npz", "solverstate") or kind == "hdf5" and path.suffix != ".h5":
+    if kind == "solverstate":
+        fact = "is a solver's state, which holds no weights"
+        remedy = "name the caffemodel beside it; a run is resumed by the command that began it"
+        raise WeightsError(f"{path}: {fact}; {remedy}")
+    if kind == "npz" or kind == "hdf5" and path.suffix != ".h5":
         raise WeightsError(
             f"{path}: is {store.KINDS[kind]}, which Caffe does not start from under this name; "
             "make a caffemodel of it with `fcnkit convert`"
@@ -87,28 +98,80 @@ def check(
     found: Sequence[Stage],
     on_database: Callable[[Path, int], None],
     on_warning: Callable[[str], None] = lambda words: None,
+    *,
+    one_class: bool = False,
 ) -> None:
     """The databases fit every stage's net; NetError as `databases_fit.check`."""
     for stage in found:
-        databases_fit.check(stage.recipe, on_database, on_warning)
+        databases_fit.check(stage.recipe, on_database, on_warning, one_class=one_class)
 
 
-def doubts(found: Sequence[Stage]) -> Iterator[str]:
-    """What parts images from labels in the nets of the stages, each once, as lint says it."""
-    said = set[str]()
-    for graph in (graph for stage in found for net in stage.recipe.nets for graph in net.graphs()):
-        seen = Seen(graph, shapes_of(graph, refuse=lambda name, error: None))
-        for hit in (*pairs.parted(seen), *pairs.scaled_labels(seen)):
-            said.add(f'layer "{hit.layer.name}": {hit.text}')
-    yield from sorted(said)
+def check_words(found: Sequence[Stage]) -> list[str]:
+    """Caffe refuses no solver and no net of the stages; what lint warns of in them, each once.
+
+    Raises NetError with what it refuses.  Where Caffe itself trains, it may be a fork
+    that has the fields and types that BVLC's lacks, and these are warnings.
+    """
+    said: dict[str, None] = {}
+    for stage in found:
+        caffe = isinstance(stage.recipe.trainer, Caffe)
+        said |= dict.fromkeys(_ignored(stage.recipe))
+        for one in _findings(stage.recipe):
+            if one.level == ERROR and not (caffe and FORKS in one.text):
+                raise NetError(f"{one.path}:{one.line}: {one.text} [{one.name}]")
+            from_nothing = one.name in _FROM_NOTHING and not (stage.given or stage.before)
+            if one.level == ERROR or one.name in _DOUBTS or from_nothing:
+                said[f"{one.path}:{one.line}: {one.text}"] = None
+    return [*said]
 
 
-def check_weights(found: Sequence[Stage]) -> None:
-    """Every run that has begun goes on with the class weights that it has;
+# What a training is not to begin with unsaid; other warnings of lint are of style, or of files.
+_DOUBTS = {
+    *("parted", "scaled-labels", "overwritten-gradient", "overwritten-share"),
+    *(each.name for each in solvers.CHECKS if each.name != "state-level"),
+}
+
+
+# And where it begins without weights.
+_FROM_NOTHING = ("stays-zero", "unmeasured", "unfilled-deconvolution")
+
+
+def _findings(made: Recipe) -> Iterator[Finding]:
+    for each in made.nets:
+        yield from lint(each.net, solver=made.solver, states=each.states)
+
+
+def _ignored(made: Recipe) -> Iterator[str]:
+    """What PyTorch does not do of what the solver or a net says."""
+    if isinstance(made.trainer, Caffe):
+        return
+    views = [made.view, *(View("NetParameter", each.net.root) for each in made.nets)]
+    for view in (view for view in views if view.get("debug_info")):
+        field = view.field("debug_info")
+        place = f"{field.source.path}:{field.line}: " if field else ""
+        yield f"{place}debug_info: PyTorch shows no layer's values; leave it out, or use Caffe"
+
+
+def check_runs(found: Sequence[Stage]) -> None:
+    """Every run that has begun goes on with the type of solver and the class weights that it has;
     OutputError otherwise.
     """
     for stage in found:
+        _check_type(stage.recipe)
         check_resumed(stage.recipe)
+
+
+def _check_type(made: Recipe) -> None:
+    """What a snapshot remembers for each parameter is of one type of solver."""
+    run = made.run
+    if not run.snapshots() or not run.solver.exists():
+        return
+    had = kind_of(View("SolverParameter", prototxt.read(run.solver).root))
+    now = kind_of(made.view)
+    if had != now:
+        fact = f'{run.path}: was begun with the solver type "{had}", and is "{now}" now: what a'
+        remedy = f'set type: "{had}", or begin anew with --restart --force'
+        raise OutputError(f"{fact} snapshot remembers is of one type alone; {remedy}")
 
 
 def check_restart(found: Sequence[Stage], *, force: bool) -> None:

@@ -13,11 +13,11 @@ from math import isfinite
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from fcnkit.engines.caffe_runtime import last_words
+from fcnkit.engines.caffe_runtime import fatal_words, last_words
 from fcnkit.errors import EngineError, OutputError
 from fcnkit.libraries import load
-from fcnkit.training import curve, record
-from fcnkit.training.caffe import running, stoppable
+from fcnkit.training import curve, databases_fit, record
+from fcnkit.training.caffe import running, said, stoppable
 from fcnkit.training.log import Event as LogEvent
 from fcnkit.training.log import Loss, Validation, events
 from fcnkit.training.recipe import Recipe
@@ -42,13 +42,23 @@ class Begun:
 
 @dataclass(frozen=True)
 class Ended:
-    """Caffe has ended as it should; `done` is False where it was asked to stop."""
+    """Caffe has ended as it should; `done` is False where it was asked to stop before its end.
+
+    There is no snapshot where it stopped before the first one, or had nothing to do.
+    """
 
     snapshot: Snapshot | None
     done: bool
 
 
-Event: TypeAlias = Begun | LogEvent | Ended
+@dataclass(frozen=True)
+class Warned:
+    """Something is amiss that the training goes on without."""
+
+    words: str
+
+
+Event: TypeAlias = Begun | LogEvent | Warned | Ended
 
 
 class Start(NamedTuple):
@@ -113,14 +123,15 @@ def train(
             run.clear()
             os.ftruncate(handle, 0)
         with _tidy(recipe, new):
-            kept = record.cut_back(run.record, begin.snapshot.iteration if begin.snapshot else 0)
+            iteration = begin.snapshot.iteration if begin.snapshot else 0
+            kept = record.cut_back(run.record, iteration, run.log if iteration else None)
             recipe.save()
             yield Begun(
                 begin.snapshot, begin.passed, tuple(recipe.words(*begin.words(run))), tuple(kept)
             )
             yield from _listened(recipe, begin, handle, kept, on_signal)
     last, _ = run.newest()
-    yield Ended(last, last is not None and last.iteration >= recipe.iterations)
+    yield Ended(last, (last.iteration if last else 0) >= recipe.iterations)
 
 
 @contextmanager
@@ -139,32 +150,34 @@ def _tidy(recipe: Recipe, new: bool) -> Iterator[None]:
 
 def _listened(
     recipe: Recipe, begin: Start, handle: int, kept: list[dict], on_signal: Callable[[int], None]
-) -> Iterator[LogEvent]:
+) -> Iterator[LogEvent | Warned]:
     """The events of Caffe's log, kept in the run's files as they come."""
     run = recipe.run
     tail: list[str] = []
     keeper = _Keeper(run, kept)
     command = recipe.command(*begin.words(run))
+    start = os.fstat(handle).st_size
     with (
-        running(command, cwd=run.folder, keep=(handle,)) as process,
+        running(command, cwd=run.folder, log=handle) as process,
         stoppable(process, on_signal) as caught,
     ):
-        for event in events(_copied(process.stdout or (), handle, tail)):
+        for event in events(_kept(said(process, handle, start), tail)):
             if isinstance(event, Loss) and _failed(event.loss):
                 process.kill()
                 raise _not_a_number(recipe, event)
             keeper.keep(event)
             yield event
+            yield from keeper.warnings()
         status = process.wait()
     keeper.draw()
+    yield from keeper.warnings()
     if status and not caught:
         raise _death(recipe, "".join(tail), status)
 
 
-def _copied(lines: Iterable[str], handle: int, tail: list[str]) -> Iterator[str]:
-    """The lines, each written to the log; the last of them stay in `tail`."""
+def _kept(lines: Iterable[str], tail: list[str]) -> Iterator[str]:
+    """The lines; the last of them stay in `tail`."""
     for line in lines:
-        os.write(handle, line.encode("utf-8", "replace"))
         tail.append(line)
         del tail[:-_TAIL]
         yield line
@@ -177,16 +190,22 @@ class _Keeper:
         self.run, self.rows = run, list(kept)
         self.begun = time.monotonic() - record.seconds(kept)
         self.drawn, self.took = time.monotonic(), 0.0
+        self.amiss: dict[str, bool] = {}  # what cannot be drawn, and whether it is said
 
     def keep(self, event: LogEvent) -> None:
-        """The record has the event, if it is one that is kept."""
+        """The record has the event, if it is one that is kept; OutputError where it cannot."""
         if not isinstance(event, Loss | Validation):
             return
         if isinstance(event, Loss) and event.rate is None and self.rows:
             event = Loss(event.iteration, event.loss, self._rate(), event.parts)
         row = record.row(event, time.monotonic() - self.begun)
-        with open(self.run.record, "ab") as file:
-            file.write(record.line(row))
+        try:
+            with open(self.run.record, "ab") as file:
+                file.write(record.line(row))
+        except OSError as error:
+            fact = f"cannot be written: {error.strerror}, so that the training ends"
+            remedy = "see to the run's folder, and give the same command again"
+            raise OutputError(f"{self.run.record}: {fact}; {remedy}") from None
         self.rows.append(row)
         if time.monotonic() - self.drawn > max(_DRAW_EVERY, self.took / _DRAW_PART):
             self.draw()
@@ -196,14 +215,23 @@ class _Keeper:
         return next((row["rate"] for row in reversed(self.rows) if "rate" in row), None)
 
     def draw(self) -> None:
-        """The curve shows the record so far."""
-        if self.rows:
-            begun = time.monotonic()
-            curve.draw(
-                self.rows, self.run.curve, f"{self.run.folder.resolve().name}/{self.run.name}"
-            )
-            self.drawn = time.monotonic()
-            self.took = self.drawn - begun
+        """The curve shows the record so far, where it can be written."""
+        if not self.rows:
+            return
+        begun = time.monotonic()
+        title = f"{Path(os.path.realpath(self.run.folder)).name}/{self.run.name}"
+        try:
+            curve.draw(self.rows, self.run.curve, title)
+        except OutputError as error:
+            self.amiss.setdefault(str(error), False)
+        self.drawn = time.monotonic()
+        self.took = self.drawn - begun
+
+    def warnings(self) -> Iterator[Warned]:
+        """What has been amiss, each once."""
+        for words in [words for words, told in self.amiss.items() if not told]:
+            self.amiss[words] = True
+            yield Warned(words)
 
 
 # ---- what goes wrong
@@ -232,6 +260,14 @@ def _death(recipe: Recipe, log: str, status: int) -> EngineError:
     run, trainer = recipe.run, recipe.trainer
     words = last_words(log, status).removeprefix(f"{trainer.name}: ")
     remedy = next((remedy for sign, remedy in trainer.remedies if sign in words), "")
+    damage = databases_fit.damage(recipe) if status < 0 else ""
+    if damage:
+        ended = words.partition(":")[0]
+        return EngineError(f"{trainer.name}: {ended} ({run.solver}), for {damage}")
     last, _ = run.newest()
-    back = f"the same command resumes from iteration {last.iteration}" if last else f"see {run.log}"
+    back = f"see {run.log}"
+    if last and fatal_words(log):  # which would come again
+        back = f"iteration {last.iteration} is saved; {back}"
+    elif last:
+        back = f"the same command resumes from iteration {last.iteration}"
     return EngineError(f"{trainer.name}: {words} ({run.solver}); {remedy or back}")

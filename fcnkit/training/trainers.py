@@ -9,13 +9,20 @@ import sys
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fcnkit.engines.caffe_runtime import command
+from fcnkit.engines.caffe_runtime import FIND_MODULE, NO_MODULE, command
+from fcnkit.errors import EngineError
 
 PRECISIONS = ("fp32", "tf32", "bf16")
 """float32 as in Caffe; TF32, of 10 bits, on GPUs that have it;
 bfloat16, of 7, between layers too.
 """
 _MEMORY = "the GPU's memory is full: train on smaller images, or on another GPU"
+
+_RAW = "these are NVCaffe's raw weights: make a caffemodel that this Caffe reads: `fcnkit convert`"
+_OTHER_HISTORY = (
+    "the snapshot is of a net with other parameters: give it the layers that it had, or begin anew "
+    "with --restart"
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,9 @@ class Caffe:
         ("no CUDA-capable device", "this machine has no GPU that CUDA knows: train with --cpu"),
         ("driver version is insufficient", "update the GPU's driver, or train with --cpu"),
         ("out of memory", _MEMORY),
+        (NO_MODULE, FIND_MODULE),
+        ("count_ == proto.data_size()", _RAW),
+        ("Incorrect length of history blobs", _OTHER_HISTORY),
     )
 
     def command(self, *, gpu: bool) -> list[str]:
@@ -51,7 +61,10 @@ class Caffe:
 
         Raises EngineError where it is not installed.
         """
-        return command("caffe", gpu=gpu)
+        try:
+            return command("caffe", gpu=gpu)
+        except EngineError as error:
+            raise EngineError(f"{error}, or train on PyTorch: --engine torch") from None
 
     @property
     def options(self) -> list[str]:
@@ -75,7 +88,11 @@ class Torch:
     processes: int = 1
 
     name: ClassVar[str] = "PyTorch"
-    remedies: ClassVar[tuple[tuple[str, str], ...]] = (("out of memory", _MEMORY),)
+    remedies: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("out of memory", _MEMORY),
+        ("give a state that this type of solver saved", _OTHER_HISTORY),
+        ("give a state of this net", _OTHER_HISTORY),
+    )
 
     def command(self, *, gpu: bool) -> list[str]:
         """The words that start it; EngineError where PyTorch is not installed."""

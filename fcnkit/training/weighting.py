@@ -8,6 +8,7 @@ w(label) * (p - [class is label]), divided by that number.  With weights of 1
 it is SoftmaxWithLoss.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -165,7 +166,7 @@ def _counted(path: Path, classes: int, ignored: int | None) -> tuple[list[int], 
 def _names(loss: _Loss) -> tuple[str, ...]:
     """The names of the classes, from the file beside the labels; none where there is none."""
     file = loss.use.path.parent / CLASSES_FILE if loss.use else None
-    return read_classes(file, unique=False) if file and file.exists() else ()
+    return read_classes(file, unique=False) if file and os.path.exists(file) else ()
 
 
 def read_weights(path: str | Path, classes: int, names: Sequence[str] = ()) -> list[float]:

@@ -206,9 +206,12 @@ def _affine(links: Sequence[tuple], read: Read, channels: int) -> tuple:
 
     factors, summands = np.ones(channels), np.zeros(channels)
     for layer, affine in links:
-        factor, summand = _link(
-            affine, lambda blob, layer=layer: _vector(read(layer, blob), channels)
-        )
+        try:
+            factor, summand = _link(
+                affine, lambda blob, layer=layer: _vector(read(layer, blob), channels)
+            )
+        except WeightsError as error:
+            raise WeightsError(f'layer "{layer}": {error}') from None
         factors, summands = factors * factor, summands * factor + summand
     return factors, summands
 
@@ -226,7 +229,13 @@ def _link(affine: Affine, vector: Callable) -> tuple:
     count = vector(affine.divisor)[0] if affine.divisor is not None else 1.0
     share = 1 / count if count else 0.0
     if affine.variance is not None:
-        factor = (vector(affine.variance) * share + affine.eps) ** -0.5
+        spread = vector(affine.variance) * share + affine.eps
+        if not (spread > 0).all():
+            channel = int((~(spread > 0)).argmax())
+            fact = f"the variance of channel {channel} is {spread[channel] - affine.eps:g}"
+            remedy = "measure it anew, or set it to 0 where it is a rounding"
+            raise WeightsError(f"{fact}, whose root is no number; {remedy}")
+        factor = spread**-0.5
     if affine.mean is not None:
         summand = -vector(affine.mean) * share * factor
     if affine.factor is not None:

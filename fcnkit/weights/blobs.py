@@ -5,7 +5,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from fcnkit import notebook
 from fcnkit.errors import WeightsError, printable
@@ -108,6 +108,9 @@ class Stands(Protocol):
     @property
     def chunks(self) -> tuple[Chunk, ...]: ...
 
+    @property
+    def raw(self) -> bool: ...
+
 
 @dataclass(frozen=True, eq=False)
 class Blob:
@@ -123,6 +126,11 @@ class Blob:
     legacy: bool
     values: Stored | Lazy
     where: str
+
+    @property
+    def raw(self) -> bool:
+        """Whether it stands in its file as NVCaffe's raw data, on which BVLC Caffe aborts."""
+        return isinstance(self.values, Stored) and self.values.span.raw
 
     @property
     def count(self) -> int:
@@ -153,6 +161,13 @@ class Blob:
             flat[at : at + len(piece)] = numpy.frombuffer(piece, numpy.uint8)
             at += len(piece)
         return flat.view(numpy.dtype(self.dtype).newbyteorder("<")).reshape(self.shape)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> "numpy.ndarray":
+        """What numpy.asarray makes of it: `array`, in another type where one is asked for."""
+        if copy is False:
+            raise ValueError("the values are in a file, and reading them makes a copy")
+        found = self.array()
+        return found if dtype is None else found.astype(dtype, copy=False)
 
     def pieces(self) -> Iterator[memoryview]:
         """The values' bytes in turn, as stored; each piece may be overwritten by the next.
@@ -260,9 +275,9 @@ def blob(value: object, where: str) -> Blob:
 
 
 def writable(blob: Blob) -> Blob:
-    """The blob with values of a type that every Caffe reads: float32 unless they are float64."""
+    """The blob as every Caffe reads it: not as NVCaffe's raw data, and float32 unless float64."""
     if blob.dtype in ("float32", "float64"):
-        return blob
+        return replace(blob, values=Lazy(blob.shape, blob.pieces)) if blob.raw else blob
     values = Lazy(blob.shape, lambda: _as_float32(blob))
     return Blob(blob.shape, "float32", False, values, blob.where)
 

@@ -26,7 +26,8 @@ from fcnkit.weights.difference import (
 )
 from fcnkit.weights.fit import net_rows
 from fcnkit.weights.statistics import values
-from fcnkit.weights.store import Weights
+from fcnkit.weights.store import Weights, WeightsOrPath
+from fcnkit.weights.store import given as given_weights
 
 if TYPE_CHECKING:
     import numpy
@@ -35,8 +36,8 @@ Names = Mapping[str, str]
 
 
 def compare(
-    first: Weights,
-    second: Weights | Prototxt,
+    first: WeightsOrPath,
+    second: WeightsOrPath | Prototxt,
     *,
     names: Names | None = None,
     tolerance: float = 0.0,
@@ -59,6 +60,8 @@ def compare(
     Raises WeightsError when `names` names a layer that is not there, NetError
     when the net cannot be built.
     """
+    first = given_weights(first)
+    second = second if isinstance(second, Prototxt) else given_weights(second)
     names = dict(names or {})
     _check(names, first, second.path)
     if isinstance(second, Prototxt):

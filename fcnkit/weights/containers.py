@@ -28,6 +28,7 @@ class Extent(NamedTuple):
     """Where the values of a blob stand."""
 
     chunks: tuple[Chunk, ...]
+    raw: bool = False
 
 
 def _stored(source: OpenFile, shape: Shape, dtype: str, start: int, stop: int, place: str) -> Blob:

@@ -63,13 +63,15 @@ def format_of(path: str | os.PathLike[str]) -> str:
 def as_named(weights: Weights, path: str | os.PathLike[str]) -> Weights:
     """The weights in the format that the file's name tells; a caffemodel keeps its generation.
 
+    Its blobs are such as every Caffe reads.
+
     Raises as `convert` does.
     """
     to = format_of(path)
     if weights.kind == {"h5": "hdf5", "npz": "npz"}.get(to) or (
         to == "v2" and weights.kind in KINDS
     ):
-        return weights
+        return weights.readable()
     return convert(weights, to)
 
 

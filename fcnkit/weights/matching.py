@@ -123,20 +123,20 @@ def match(
     shapes: Shapes,
     weights: Weights,
     *,
-    names: Mapping[str, str] | None = None,
+    names: Mapping[str, str | Sequence[str]] | None = None,
 ) -> Match:
     """How the weights of the net `before` fit the net `after`, layer by layer.
 
-    `shapes` are those of `after`; where they are not known, the counts
-    decide.  `names` pairs layers of other names, {old: new}.  Layers of
-    `after` without a partner keep their fillers; layers of the file without
-    one are left out.  A row says so where the layers between two matched ones
-    come in another order in the two nets: such nets share every shape and
-    compute different things.
+    `shapes` are those of `after`; where they are not known, the counts decide.  `names`
+    pairs layers of other names, {old: new} or {old: [new, new]}.  Layers of `after` without
+    a partner keep their fillers; layers of the file without one are left out.  A row says
+    where the layers between two matched ones come in another order in the two nets.
 
     Raises WeightsError when `names` names a layer that is not there.
     """
-    pairing = _Pairing(before, after, shapes, weights, dict(names or {}))
+    several = {old: [new] if isinstance(new, str) else new for old, new in (names or {}).items()}
+    sources = {new: old for old, those in several.items() for new in those}
+    pairing = _Pairing(before, after, shapes, weights, sources)
     pairing.check()
     found = [pairing.row(layer) for layer in pairing.parametric]
     rows = [row for row, _ in found]
@@ -170,10 +170,10 @@ class _Pairing:
     after: Graph
     shapes: Shapes
     weights: Weights
-    names: dict[str, str]
+    sources: dict[str, str]
 
     def check(self) -> None:
-        for old, new in self.names.items():
+        for new, old in self.sources.items():
             self.weights.layer(old)
             if not any(layer.name == new for layer in self.after.layers):
                 fact = f'has no layer "{new}", which "{old}" is mapped to'
@@ -194,10 +194,10 @@ class _Pairing:
 
     def source(self, layer: Layer) -> str:
         """The name that the layer's weights have in the file, "" when it has none there."""
-        mapped = [old for old, new in self.names.items() if new == layer.name]
-        if mapped:
-            return mapped[0]
-        return layer.name if layer.name in self.weights and layer.name not in self.names else ""
+        if layer.name in self.sources:
+            return self.sources[layer.name]
+        free = layer.name in self.weights and layer.name not in self.sources.values()
+        return layer.name if free else ""
 
     def row(self, layer: Layer) -> tuple[LayerMatch, list[Move]]:
         expected, source = self.shapes.blobs(layer), self.source(layer)
@@ -231,7 +231,8 @@ class _Pairing:
             for number, shape in enumerate(new)
         ]
         row = LayerMatch(verdict, layer.name, source, _shapes(blobs), new, why)
-        return row, [] if verdict == COPIED else moves
+        stays = verdict == COPIED and [*self.sources.values()].count(source) < 2
+        return row, [] if stays else moves
 
     def _turned(self, source: str, layer: Layer) -> bool:
         old = self._old(source)

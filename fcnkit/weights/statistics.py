@@ -16,7 +16,8 @@ from fcnkit.progress import Progress, no_progress
 from fcnkit.shape import Shape
 from fcnkit.tables import GAP, columns, folded
 from fcnkit.weights.blobs import Blob
-from fcnkit.weights.store import Weights
+from fcnkit.weights.store import WeightsOrPath
+from fcnkit.weights.store import given as given_weights
 
 if TYPE_CHECKING:
     import numpy
@@ -150,13 +151,14 @@ class Statistics:
 _WORDS = {ALL_ZERO: "all zero", NAN: "with NaN", INFINITE: "with infinity"}
 
 
-def statistics(weights: Weights, *, progress: Progress = no_progress) -> Statistics:
+def statistics(weights: WeightsOrPath, *, progress: Progress = no_progress) -> Statistics:
     """The figures of every blob; each is read once, in pieces.
 
     `progress` is told how many bytes have been read, piece by piece.
 
     Raises WeightsError when the file has changed since it was opened.
     """
+    weights = given_weights(weights)
     blobs = (
         (name, number, blob) for name, blobs in weights.items() for number, blob in enumerate(blobs)
     )

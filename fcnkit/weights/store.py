@@ -16,10 +16,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TypeAlias
 
 from fcnkit import files, notebook
 from fcnkit.edits import Edit, pieces
 from fcnkit.errors import WeightsError
+from fcnkit.foreign import reason
 from fcnkit.formats import caffemodel, hdf5, npz, signature, solverstate
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.formats.caffemodel import CaffemodelLayout
@@ -34,6 +36,7 @@ from fcnkit.weights.blobs import (
     reshaped,
     stamp,
     stored,
+    writable,
     zeros,
 )
 from fcnkit.weights.blobs import blob as as_blob
@@ -61,8 +64,10 @@ def open(path: str | os.PathLike[str]) -> "Weights":
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise WeightsError(f"{name}: is not a file; name the caffemodel itself")
         source = _opened(name)
-    except OSError as error:
-        raise WeightsError(f"{name}: cannot be read: {error.strerror}; check the name") from error
+    except WeightsError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError for a name with a zero byte
+        raise WeightsError(f"{name}: cannot be read: {reason(error)}; check the name") from error
     head = os.pread(source.file, 8, 0)
     for magic, kind, read in (
         (hdf5.MAGIC, "hdf5", containers.read_hdf5),
@@ -225,6 +230,16 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
         added = (layer for name, layer in new.items() if name not in self)
         return replace(self, layers=(*there, *added))
 
+    def readable(self) -> "Weights":
+        """The same weights without NVCaffe's raw data, on which BVLC Caffe aborts."""
+        raw = self.raw
+        return self.put_all({name: map(writable, self[name]) for name in raw}) if raw else self
+
+    @property
+    def raw(self) -> tuple[str, ...]:
+        """The layers that stand in the file as NVCaffe's raw data."""
+        return tuple(name for name, blobs in self.items() if any(blob.raw for blob in blobs))
+
     def _made(self, name: str, arrays: Iterable, type: str) -> StoredLayer:
         where = f'{self.path}: layer "{name}", new blob'
         blobs = tuple(as_blob(array, f"{where} {number}") for number, array in enumerate(arrays))
@@ -357,3 +372,19 @@ def _nearest(name: str, names: Iterable[str]) -> str:
 
 # What nets are run with: the path of a weights file, what one holds, or nothing.
 GivenWeights = Weights | str | os.PathLike[str] | None
+
+
+WeightsOrPath: TypeAlias = Weights | str | os.PathLike[str]
+
+
+def given(weights: WeightsOrPath) -> Weights:
+    """The weights themselves, or those of the file at this path.
+
+    Raises WeightsError as `open` does, and TypeError for what is neither.
+    """
+    if isinstance(weights, Weights):
+        return weights
+    if isinstance(weights, str | os.PathLike):
+        return open(weights)
+    kind = type(weights).__name__
+    raise TypeError(f"weights are Weights or a path, not {kind}; give fk.weights(...)")

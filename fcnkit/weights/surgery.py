@@ -18,7 +18,8 @@ from fcnkit.weights import arithmetic, fillers
 from fcnkit.weights.blobs import Blob, Lazy, reshaped, zeros
 from fcnkit.weights.blobs import blob as as_blob
 from fcnkit.weights.matching import LayerMatch, Match, match
-from fcnkit.weights.store import Weights
+from fcnkit.weights.store import Weights, WeightsOrPath
+from fcnkit.weights.store import given as given_weights
 
 __all__ = ["Match", "LayerMatch", "match", "transplant", "transposed"]
 
@@ -30,7 +31,7 @@ class Moving(Protocol):
     def moves(self) -> Sequence[Move]: ...
 
 
-def transplant(plan: Moving, weights: Weights) -> Weights:
+def transplant(plan: Moving, weights: WeightsOrPath) -> Weights:
     """The weights that the plan's net takes: every move carried out, the rest as it was.
 
         old = fk.weights("net.caffemodel")
@@ -39,11 +40,13 @@ def transplant(plan: Moving, weights: Weights) -> Weights:
     `plan` is that of a rewrite, or a match of two nets; `weights` are those of
     the net before it.  Nothing is read or written yet.  A source layer that goes to one place
     only is renamed and reshaped where it stands in the file; a source that
-    goes to several, or a new layer, is written after the others.
+    goes to several, or a new layer, is written after the others.  NVCaffe's raw
+    data is written as every Caffe reads it.
 
     Raises WeightsError when a source layer is not in the file, when it has
     another number of blobs than the moves take, or when counts differ.
     """
+    weights = given_weights(weights)
     _check_belongs(plan, weights)
     targets: dict[str, list[Move]] = {}
     for move in plan.moves:
@@ -54,7 +57,8 @@ def transplant(plan: Moving, weights: Weights) -> Weights:
     dropped = {move.layer for move in plan.moves if move.how == "drop"} | set(heirs.values())
     result = weights.drop(*(name for name in weights if name in dropped and name not in heirs))
     result = result.rename({old: new for old, new in heirs.items() if old != new})
-    return result.put_all(made, types={target: _type(group) for target, group in targets.items()})
+    types = {target: _type(group) for target, group in targets.items()}
+    return result.put_all(made, types=types).readable()
 
 
 def _check_belongs(plan: Moving, weights: Weights) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from fcnkit.nets.graph import Layer
 from fcnkit.shape import Shape
+from fcnkit.shape import show as shape_text
 
 
 def canonical(layer: Layer, axis: int, ndim: int, name: str = "axis") -> int:
@@ -32,7 +33,7 @@ def same(layer: Layer, bottoms: Sequence[Shape], but: int | None = None) -> None
 
 def show(shape: Shape) -> str:
     """2 x 3 x 4, as messages give a shape."""
-    return " x ".join(map(str, shape)) or "a scalar"
+    return shape_text(shape) or "a scalar"
 
 
 def four(layer: Layer, shape: Shape) -> Shape:

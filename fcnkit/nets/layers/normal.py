@@ -204,6 +204,25 @@ def scale_of_zero(layer: Layer) -> bool:
     return not layer.param("scale_param").get("bias_term")
 
 
+def scale_overwrites(layer: Layer, bottoms: list[Shape]) -> bool:
+    """Where nothing is summed over axes before the factors', as in a batch of one image.
+
+    Caffe's ScaleLayer::Backward_cpu and _gpu then compute right in the gradient's memory.  One
+    factor for all numbers is a sum by itself, and is added, unless there is but one number.
+    """
+    if len(bottoms) > 1:
+        return False  # its one parameter is the summand
+    factors = _coefficients(layer, bottoms[0], "scale_param")
+    axis = canonical(layer, layer.param("scale_param").get("axis"), len(bottoms[0]))
+    before, many = prod(bottoms[0][:axis]), prod(factors)
+    return many == prod(bottoms[0]) or before == 1 != many
+
+
+def parameter_overwrites(layer: Layer, bottoms: list[Shape]) -> bool:
+    """Always: its top's gradient, which is new in each pass, is the parameter's own memory."""
+    return True
+
+
 def inner_product_of_zero(layer: Layer) -> bool:
     """Zero stays zero where nothing is added."""
     return not layer.param("inner_product_param").get("bias_term")

@@ -45,6 +45,7 @@ _FILTER: Facts = {
 }
 _ARRANGED: Facts = {"window": point, "keeps_zero": yes}
 _LOSS: Facts = {"reads": ("loss_param",), "bottoms": (2, 2), "tops": (0, 1)}
+_ITEMS: Facts = {**_LOSS, "labelled": True, "ignores": False}
 _SCORED: Facts = {"reads": ("loss_param",), "labelled": True, "bottoms": (2, 3), "tops": (0, 2)}
 
 _CAFFE = (
@@ -71,7 +72,8 @@ _CAFFE = (
         "HDF5Data", Trait.SOURCE, "hdf5_data_param", sources.unsaid, tops=(1, MANY), **_UNSAID
     ),
     LayerType(
-        "Parameter", Trait.SOURCE, "parameter_param", normal.parameter, normal.parameter, **_IN
+        "Parameter", Trait.SOURCE, "parameter_param", normal.parameter, normal.parameter,
+        overwrites=normal.parameter_overwrites, **_IN
     ),
     LayerType(
         "Python", Trait.OPAQUE, "python_param", sources.unsaid, bottoms=(0, MANY), tops=(0, MANY),
@@ -143,7 +145,8 @@ _CAFFE = (
     ),
     LayerType(
         "Scale", Trait.CHANNEL, "scale_param", normal.scale, normal.scale_blobs, bottoms=(1, 2),
-        affine=normal.scale_affine, keeps_zero=normal.scale_of_zero, **_SAME
+        affine=normal.scale_affine, keeps_zero=normal.scale_of_zero,
+        overwrites=normal.scale_overwrites, **_SAME
     ),
     LayerType(
         "Bias", Trait.CHANNEL, "bias_param", normal.bias, normal.bias_blobs, bottoms=(1, 2),
@@ -235,8 +238,8 @@ _CAFFE = (
         reads=("loss_param",), bottoms=(2, 2), tops=(0, 2)
     ),
     LayerType("EuclideanLoss", Trait.LOSS, "", losses.same_count_loss, **_LOSS),
-    LayerType("HingeLoss", Trait.LOSS, "hinge_loss_param", losses.hinge_loss, **_LOSS),
-    LayerType("MultinomialLogisticLoss", Trait.LOSS, "", losses.multinomial_loss, **_LOSS),
+    LayerType("HingeLoss", Trait.LOSS, "hinge_loss_param", losses.hinge_loss, **_ITEMS),
+    LayerType("MultinomialLogisticLoss", Trait.LOSS, "", losses.multinomial_loss, **_ITEMS),
     LayerType(
         "ContrastiveLoss", Trait.LOSS, "contrastive_loss_param", losses.contrastive_loss,
         reads=("loss_param",), bottoms=(3, 3), tops=(0, 1)

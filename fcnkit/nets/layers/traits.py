@@ -160,6 +160,11 @@ def not_affine(layer: Layer) -> Affine | None:
     return None
 
 
+def adds(layer: Layer, bottoms: list[Shape]) -> bool:
+    """Its gradients are added to those of the passes before."""
+    return False
+
+
 def outputs_first(layer: Layer) -> int:
     """The first axis of its weights is that of its outputs."""
     return 0
@@ -214,6 +219,8 @@ class LayerType(NamedTuple):
         each in its place; by default as the trait has it.
     spreads: whether each number of its bottom is spread over a window of its top.
     output_axis(layer): the axis of its weights that counts the outputs.
+    overwrites(layer, bottoms): whether Caffe writes the gradient of its first parameter over
+        that of the pass before, so that of iter_size passes the last alone counts.
     affine(layer): its factor and summand of each channel; None for another rule;
         `affine_heeds` are fields of forks that it takes into account.
     identity(layer): whether its tops are its bottom's numbers in the same order when
@@ -221,7 +228,7 @@ class LayerType(NamedTuple):
     keeps_zero(layer): whether its tops are zero where its bottoms are.
     range(layer): the bounds that its tops keep to, whatever its bottoms hold.
     labelled: whether its second bottom has the number of a class for each
-        place of the first, and one of these may be ignored.
+        place of the first; `ignores`: whether one of these may be ignored.
     """
 
     name: str
@@ -245,6 +252,7 @@ class LayerType(NamedTuple):
     channels: Callable[[Layer], tuple[int, ...]] = derived
     spreads: bool = False
     output_axis: Callable[[Layer], int] = outputs_first
+    overwrites: Callable[[Layer, list[Shape]], bool] = adds
     affine: Callable[[Layer], Affine | None] = not_affine
     affine_heeds: frozenset[str] = frozenset()
     identity: Callable[[Layer], bool] = no
@@ -252,6 +260,7 @@ class LayerType(NamedTuple):
     keeps_zero: Callable[[Layer], bool] = no
     range: Callable[[Layer], tuple[float, float]] = unbounded
     labelled: bool = False
+    ignores: bool = True
     unknown: str = ""
 
     @property

@@ -44,9 +44,12 @@ def swish(site: Site) -> Run:
 
 
 def clip(site: Site) -> Run:
-    """x between min and max."""
+    """x between min and max; on either bound Caffe passes the gradient on.
+
+    What clamp does there is another thing from one release of PyTorch to the next.
+    """
     low, high = (site.param("clip_param").get(name) for name in ("min", "max"))
-    return each(lambda x: x.clamp(low, high))
+    return each(lambda x: torch.where((x < low) | (x > high), x.detach().clamp(low, high), x))
 
 
 def absolute(site: Site) -> Run:

@@ -5,6 +5,7 @@ from types import ModuleType
 import numpy as np
 
 from fcnkit.engines.torch.layers.site import refusal
+from fcnkit.foreign import reason, refusing
 from fcnkit.nets.graph import Layer
 
 AS_IT_IS, COLOUR, GRAY = "UNCHANGED", "COLOR", "GRAYSCALE"
@@ -24,8 +25,8 @@ def opened(layer: Layer, path: str, mode: str, size: tuple[int, int] | None) -> 
     """
     try:
         data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise refusal(layer, f"its image {path} cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # ValueError for a name with a zero byte
+        raise refusal(layer, f"its image {path} cannot be read: {reason(error)}") from None
     picture = _read(layer, path, data, mode)
     return _planes(
         layer, path, picture if size is None else _cv2(layer).resize(picture, size[::-1])
@@ -35,7 +36,8 @@ def opened(layer: Layer, path: str, mode: str, size: tuple[int, int] | None) -> 
 def _read(layer: Layer, place: str, data: bytes | np.ndarray, mode: str) -> np.ndarray:
     cv2 = _cv2(layer)
     array = np.frombuffer(data, np.uint8)
-    picture = cv2.imdecode(array, getattr(cv2, f"IMREAD_{mode}")) if array.size else None
+    with refusing(lambda reason: refusal(layer, f"{place} cannot be decoded: {reason}")):
+        picture = cv2.imdecode(array, getattr(cv2, f"IMREAD_{mode}")) if array.size else None
     if picture is None:
         raise refusal(layer, f"{place} is no picture that OpenCV knows; is it damaged?")
     return picture

@@ -4,18 +4,16 @@ Each reader sets up its layer when it is called, one layer after another as in
 Caffe.  It returns an iterator without end, which gives an array for each top.
 """
 
-import os
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
-from weakref import WeakValueDictionary
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from fcnkit.engines.torch.layers.site import refusal
 from fcnkit.errors import EngineError
+from fcnkit.foreign import refusing
 from fcnkit.formats import datum, lmdbs
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Layer
@@ -60,12 +58,12 @@ def data(layer: Layer, setting: Setting) -> Iterator[Arrays]:
             layer, f"{fact}; make an LMDB of it, and write backend: LMDB (without, it is LEVELDB)"
         )
     folder = Path(_source(layer, param))
-    store = _environment(folder)
-    if not store.stat()["entries"]:
+    database = lmdbs.Database(folder)
+    if not database.count:
         raise refusal(layer, f"its database {folder} is empty; fill it")
     _, change = _set_up(layer, setting, lambda: None)
     mode = _mode(layer)
-    entries = setting.share(_entries(folder, store))
+    entries = setting.share(_entries(database))
     items = (
         _image(layer, f"{folder}: entry {key.decode('utf-8', 'replace')}", read(), mode)
         for key, read in entries
@@ -73,25 +71,10 @@ def data(layer: Layer, setting: Setting) -> Iterator[Arrays]:
     return _batches(layer, items, change, _batch_size(layer, param))
 
 
-_stores: WeakValueDictionary = WeakValueDictionary()
-_opening = threading.Lock()
-
-
-def _environment(folder: Path) -> Any:
-    """The database in a folder, which LMDB opens but once in a process."""
-    place = os.path.realpath(folder)
-    with _opening:
-        store = _stores.get(place)
-        if store is None:
-            store = _stores[place] = lmdbs.opened(folder)
-        return store
-
-
-def _entries(folder: Path, store: Any) -> Iterator[tuple[bytes, Any]]:
+def _entries(database: lmdbs.Database) -> Iterator[lmdbs.Entry]:
     """The key of every entry, and what reads its value; after the last the first again."""
-    with lmdbs.refused(folder), store.begin() as transaction, transaction.cursor() as cursor:
-        while cursor.next() or cursor.first():
-            yield cursor.key(), cursor.value
+    while True:
+        yield from database.entries()
 
 
 def _image(layer: Layer, place: str, value: bytes, mode: str) -> Item:
@@ -267,11 +250,11 @@ def _datasets(layer: Layer, path: str) -> Arrays:
     """The datasets of a file that are called as the tops, as float32."""
     import h5py
 
-    try:
-        with h5py.File(path, "r") as file:
-            arrays = [np.asarray(file[top.blob], np.float32) for top in layer.tops]
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise refusal(layer, f"its file {path!r} cannot be read: {error}") from None
+    with (
+        refusing(lambda reason: refusal(layer, f"its file {path!r} cannot be read: {reason}")),
+        h5py.File(path, "r") as file,
+    ):
+        arrays = [np.asarray(file[top.blob], np.float32) for top in layer.tops]
     counts = {array.shape[:1] for array in arrays}
     if len(counts) != 1 or counts & {(), (0,)}:
         fact = f"{path}: its datasets have {sorted(counts)} rows"

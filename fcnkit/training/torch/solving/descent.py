@@ -70,8 +70,8 @@ class Descent:
                 gradients,
                 first,
                 second,
-                rate * group.lr_mult,
-                self._decay * group.decay_mult,
+                _product(rate, group.lr_mult),
+                _product(self._decay, group.decay_mult),
                 self._passes,
                 count,
             )
@@ -159,6 +159,11 @@ class Descent:
         return (
             each.lr_mult != 0 or moved or any(values is not None and values.any() for values in own)
         )
+
+
+def _product(one: float, other: float) -> float:
+    """The product of two numbers as Caffe has them, in 32 bits."""
+    return float(np.float32(one) * np.float32(other))
 
 
 def _gradient(value: Tensor) -> Tensor:

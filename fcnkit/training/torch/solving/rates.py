@@ -1,7 +1,10 @@
-"""Computes the learning rate of each iteration as SGDSolver::GetLearningRate does, in 32 bits."""
+"""Computes the learning rate of each iteration as SGDSolver::GetLearningRate does, to the bit.
+
+C++ makes a power with a whole exponent, an iteration or a step, in 64 bits, and all else
+in 32, each operation rounded.
+"""
 
 from collections.abc import Callable
-from math import exp
 from typing import NamedTuple
 
 import numpy as np
@@ -56,7 +59,11 @@ class Rates:
 
 def single(view: View, name: str) -> float:
     """A number of the solver, rounded to 32 bits as Caffe reads it."""
-    return float(np.float32(view.get(name)))
+    return float(_single(view, name))
+
+
+def _single(view: View, name: str) -> np.float32:
+    return np.float32(view.get(name))
 
 
 def _fixed(view: View, at: Point) -> float:
@@ -72,16 +79,26 @@ def _exp(view: View, at: Point) -> float:
 
 
 def _inv(view: View, at: Point) -> float:
-    return (1 + single(view, "gamma") * at.iteration) ** -single(view, "power")
+    base = np.float32(1) + _single(view, "gamma") * np.float32(at.iteration)
+    return _power(base, -_single(view, "power"))
 
 
 def _poly(view: View, at: Point) -> float:
-    left = 1 - at.iteration / view.get("max_iter")
-    return float(np.float64(left) ** single(view, "power"))
+    left = np.float32(1) - np.float32(at.iteration) / np.float32(view.get("max_iter"))
+    return _power(left, _single(view, "power"))
 
 
 def _sigmoid(view: View, at: Point) -> float:
-    return 1 / (1 + exp(-single(view, "gamma") * (at.iteration - view.get("stepsize"))))
+    past = np.float32(at.iteration) - np.float32(view.get("stepsize"))
+    with np.errstate(over="ignore"):  # e to the power of much is infinite, and the rate 0
+        grown = np.float32(np.exp(np.float64(-_single(view, "gamma") * past)))
+    return float(np.float32(1) / (np.float32(1) + grown))
+
+
+def _power(base: np.float32, exponent: np.float32) -> float:
+    """A power in 32 bits; of a base below 0 it is NaN, as in C."""
+    with np.errstate(all="ignore"):
+        return float(np.float32(np.float64(base) ** np.float64(exponent)))
 
 
 POLICIES: dict[str, Callable[[View, Point], float]] = {

@@ -108,7 +108,7 @@ def weights_of(
     """
     places = (Path(folder, state.learned_net), Path(path).with_name(Path(state.learned_net).name))
     for place in places:
-        if place.is_file():
+        if os.path.isfile(place):
             return place
     fact = f"its weights are in {state.learned_net}, which is neither in {folder} nor beside it"
     raise WeightsError(f"{path}: {fact}; put it there")
@@ -122,7 +122,7 @@ def prefix(solver: Prototxt, folder: str | os.PathLike[str]) -> str:
     """
     given = View("SolverParameter", solver.root).get("snapshot_prefix")
     own = Path(solver.path).with_suffix("")
-    if given and Path(folder, given).is_dir():
+    if given and os.path.isdir(Path(folder, given)):
         return str(Path(given) / own.name)
     return given or str(own)
 
@@ -130,8 +130,8 @@ def prefix(solver: Prototxt, folder: str | os.PathLike[str]) -> str:
 def check(folder: str | os.PathLike[str], prefix: str) -> None:
     """Snapshots of this prefix can be saved, so far as one sees before; OutputError where not."""
     place = Path(folder, prefix).parent
-    if not place.is_dir() or not os.access(place, os.W_OK):
-        fact = "is not writable" if place.is_dir() else "is no folder"
+    if not os.path.isdir(place) or not os.access(place, os.W_OK):
+        fact = "is not writable" if os.path.isdir(place) else "is no folder"
         raise OutputError(
             f"{prefix}: snapshots would go to {place}, which {fact}; make it, or name another"
         )

@@ -9,7 +9,8 @@ from fcnkit.errors import EngineError
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.formats.schema import View
-from fcnkit.nets.graph import Graph, State, build
+from fcnkit.nets.graph import Graph, build
+from fcnkit.training.states import state_of
 
 _TRAINED = ("net", "net_param", "train_net", "train_net_param")
 
@@ -44,7 +45,8 @@ def nets(solver: Prototxt, folder: str | os.PathLike[str] = ".") -> Nets:
         raise refused(solver, f"{fact}; give one of {', '.join(_TRAINED)}")
     text = _net(solver.root.required(given[0]), Path(folder))
     return Nets(
-        build(text, _state("TRAIN", text, view, "train_state")), tuple(_tests(solver, Path(folder)))
+        build(text, state_of("TRAIN", text, view.view("train_state"))),
+        tuple(_tests(solver, Path(folder))),
     )
 
 
@@ -72,7 +74,7 @@ def _tests(solver: Prototxt, folder: Path) -> Iterator[Tested]:
         )
     for number, (text, count) in enumerate(zip(texts, batches, strict=True)):
         given = states[number] if states else View("NetState", None)
-        yield Tested(build(text, _merged("TEST", text, given)), count)
+        yield Tested(build(text, state_of("TEST", text, given)), count)
 
 
 def _test_texts(solver: Field, batches: int, folder: Path) -> Iterator[Prototxt]:
@@ -89,21 +91,3 @@ def _net(field: Field, folder: Path) -> Prototxt:
     if field.fields is not None:
         return Prototxt(field.source, field)
     return prototxt.read(folder / field.string, field.string)
-
-
-def _state(phase: str, text: Prototxt, view: View, name: str) -> State:
-    return _merged(phase, text, view.view(name))
-
-
-def _merged(phase: str, text: Prototxt, given: View) -> State:
-    """Of the solver's default, the net's own state
-    and the solver's state the later goes over the earlier.
-
-    The net's own stages are not here: `build` adds the solver's to them.
-    """
-    own = View("NetParameter", text.root).view("state")
-    level = 0
-    for view in (own, given):
-        phase = view.get("phase") if view.has("phase") else phase
-        level = view.get("level") if view.has("level") else level
-    return State(phase, level, tuple(given.list("stage")))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import View
+from fcnkit.nets.solver_types import kind_of, wrong_decay, wrong_momentum
 from fcnkit.training.torch.solving.rates import single
 from fcnkit.training.torch.solving.solver_nets import refused
 
@@ -133,7 +134,6 @@ RULES: dict[str, Rule] = {
     "AdaDelta": Rule(adadelta, histories=2, grows=True),
     "Adam": Rule(adam, histories=2, grows=True),
 }
-_ENUM = {name.upper(): name for name in RULES}
 
 
 def rule(solver: Prototxt) -> Rule:
@@ -147,15 +147,11 @@ def rule(solver: Prototxt) -> Rule:
         raise refused(
             solver, "it has both type and solver_type; remove solver_type, which is the older"
         )
-    name = _ENUM[view.get("solver_type")] if view.has("solver_type") else view.get("type")
+    name = kind_of(view)
     if name not in RULES:
         raise refused(solver, f'type "{name}"; Caffe knows {", ".join(RULES)}')
-    if name in ("AdaGrad", "RMSProp") and view.get("momentum"):
-        raise refused(solver, f"momentum {view.get('momentum'):g}, which {name} has not; remove it")
-    if name == "RMSProp" and not 0 <= view.get("rms_decay") < 1:
-        raise refused(
-            solver, f"rms_decay {view.get('rms_decay'):g}; give one from 0 to less than 1"
-        )
+    if words := wrong_momentum(view) or wrong_decay(view):
+        raise refused(solver, words)
     return RULES[name]
 
 
