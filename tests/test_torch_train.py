@@ -4,6 +4,7 @@ and goes on; and takes turns with real Caffe.
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from small_training import NET, SOLVER, write_data, write_net
 
+from fcnkit import preprocessing
 from fcnkit.cli.main import main
 from fcnkit.training import record
 from fcnkit.training.trainers import program
@@ -336,3 +338,19 @@ def test_a_training_of_no_iterations_is_done(net, train, caffe, engine):
     done = train(net, engine=engine)
     assert done.exit_code == 0 and "trained 0 iterations" in done.stdout, done.stderr
     assert [row["iteration"] for row in rows(net)] == [0, 0]  # Caffe tests at the end all the same
+
+
+def test_the_deploy_net_gets_the_names_of_the_classes(net, train, data, tmp_path):
+    """Into what fcn wrote beside it, unless that has names."""
+    here = shutil.copytree(data, tmp_path / "named")
+    (here / "classes.txt").write_text("red\ngreen\nblue\n")
+    path = net / "deploy.preprocessing.json"
+    preprocessing.Preprocessing(mean=(1.0,)).save(path)
+    done = train(net, "--iterations", 2, data=here)
+    assert done.exit_code == 0 and "has the names of the classes now" in done.stderr
+    made = preprocessing.read(path)
+    assert made.classes == ("red", "green", "blue") and made.mean == (1.0,)
+    assert made.origins["classes"] == str(here / "classes.txt")
+    preprocessing.Preprocessing(classes=("a", "b", "c")).save(path, force=True)
+    train(net, "--iterations", 2, "--restart", data=here)
+    assert preprocessing.read(path).classes == ("a", "b", "c")

@@ -7,11 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 from fcnkit.cli.text import say
 from fcnkit.errors import DatasetError
-from fcnkit.preprocessing import BGR, GRAY, RGB, Preprocessing, beside, of, of_data, place, shown
+from fcnkit.preprocessing import (
+    BGR,
+    GRAY,
+    RGB,
+    Preprocessing,
+    beside,
+    of,
+    of_data,
+    place,
+    read,
+    shown,
+)
 
 if TYPE_CHECKING:
     from fcnkit.formats.prototxt import Prototxt
     from fcnkit.shape import Shape
+    from fcnkit.training.recipe import Recipe
 
 
 def of_training(
@@ -129,6 +141,29 @@ def _of_neighbour(path: Path) -> Preprocessing | None:
         return of_data(prototxt.read(path))
     except FcnkitError:  # what it says is not needed
         return None
+
+
+def name_classes(recipe: "Recipe", folder: Path) -> None:
+    """The file beside a deploy net that was trained has the names of the data set's classes.
+
+    Nothing is changed where it has names, or the data set none.
+    """
+    from fcnkit.datasets.colours import read_classes
+    from fcnkit.datasets.summary import CLASSES_FILE
+    from fcnkit.training.databases_fit import uses
+
+    path = place(folder / "deploy.prototxt")
+    made = read(path) if path.is_file() else None
+    if made is None or made.classes:
+        return
+    graphs = (graph for trained in recipe.nets for graph in trained.graphs())
+    for use in (use for graph in graphs for use in uses(graph)):
+        names = use.path.parent / CLASSES_FILE
+        found = read_classes(names, unique=False) if names.is_file() else ()
+        if len(found) == use.classes:
+            made.with_origin(str(names), classes=found).save(path, force=True)
+            note(f"{path}: has the names of the classes now, from {names}")
+            return
 
 
 def note(line: str) -> None:

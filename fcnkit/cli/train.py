@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from fcnkit.cli.arguments import WEIGHTS, Number
+from fcnkit.cli.preprocessing import name_classes
 from fcnkit.cli.progress import ITERATIONS, progress
 from fcnkit.cli.text import say
 from fcnkit.errors import quoted
@@ -354,6 +355,7 @@ def _ended(event, stage) -> None:
         return
     if event.done:
         say(f"{stage.folder}: trained {last.iteration} iterations; {last.weights}; {run.curve}")
+        name_classes(stage.recipe, stage.folder)
         return
     saved = f"iteration {last.iteration} is saved" if last else "nothing is saved yet"
     _say(f"{stage.folder}: stopped; {saved}; the same command goes on from there")
