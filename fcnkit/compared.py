@@ -24,14 +24,15 @@ _NEAR = 1e-3
 def hides(layer: Layer, *, near: bool = False) -> bool:
     """Whether different bottoms of the layer may give equal tops.
 
-    Near the end of a net one bound is enough.  Far from it there is a ReLU behind
-    every layer, and what follows weighs what is left.
+    Near the end of a net one bound is enough, or that it picks.  Far from it there is a
+    ReLU behind every layer, and what follows weighs what is left.
     """
     kind = of(layer)
     if not layer.bottoms or kind.trait is Trait.LOSS:
         return False
     bounds = sum(map(isfinite, kind.range(layer)))
-    return kind.trait is Trait.JUDGE or bounds == 2 or (near and bounds == 1)
+    some = bounds == 1 or kind.picks(layer)
+    return kind.trait is Trait.JUDGE or bounds == 2 or (near and some)
 
 
 def first_bends(graph: Graph, top: Top, *, near: bool) -> list[Layer]:
@@ -88,7 +89,7 @@ def _passes(layer: Layer) -> bool:
 
 
 def _hidden_by(layer: Layer, values: Any) -> str:
-    if of(layer).trait is Trait.JUDGE:
+    if of(layer).trait is Trait.JUDGE or of(layer).picks(layer):
         return f"picked by {layer.type}"
     if not hides(layer, near=True):
         return ""

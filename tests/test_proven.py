@@ -122,6 +122,30 @@ def test_no_tail_hides_what_a_bend_hides(bend, param, tail, place):
     assert not proven(other), other
 
 
+BRANCH = """layer { name: "%s" type: "Convolution" bottom: "data" top: "%s"
+  convolution_param { num_output: 2 kernel_size: 1 } }
+"""
+
+
+@pytest.mark.parametrize("end", ["MAX", "MAX, Pooling", "none"])
+def test_what_is_never_picked_is_compared_too(end):
+    """Of two branches the second is always the smaller, and its weights show nowhere else."""
+    pytest.importorskip("torch")
+    text = PLACE[: PLACE.index('layer { name: "conv"')] + BRANCH % ("a", "a") + BRANCH % ("b", "b")
+    operation = "SUM" if end == "none" else "MAX"
+    text += 'layer { name: "m" type: "Eltwise" bottom: "a" bottom: "b" top: "m" eltwise_param {'
+    text += f" operation: {operation} }} }}\n"
+    if "Pooling" in end:
+        text += LAYER % ("p", "Pooling", "m", "p", "pooling_param { global_pooling: true }")
+    net = parse(text)
+    weights = random_weights(net)
+    low = [weights["b"][0].array(), np.float32([-5e4, -5e4])]
+    weights = weights.put("b", low)
+    moved = weights.put("b", [low[0] * 1.2, low[1]])
+    assert proven(verify(net, weights, net, engine="torch"))
+    assert not proven(verify(net, weights, net, moved, engine="torch", tolerance=1e-6))
+
+
 def test_a_hidden_layer_that_saturates_is_looked_into(caffe):
     """fc -> Sigmoid -> fc2: nothing of a change in fc may be left in fc2."""
     last = 'layer { name: "fc2" type: "InnerProduct" bottom: "p" top: "s" %s }\n'

@@ -123,7 +123,7 @@ def _end(graph: Graph, rows: tuple[LayerRow, ...], blob: str | None) -> Layer:
 
 
 def _drawable(row: LayerRow) -> bool:
-    return row.shape is not None and len(row.shape) == 4 and None not in (row.scale, row.field)
+    return row.shape is not None and len(row.shape) > 2 and None not in (row.scale, row.field)
 
 
 def _way(graph: Graph, rows: tuple[LayerRow, ...], end: Layer) -> list[LayerRow]:

@@ -169,7 +169,7 @@ def _images(known: Known, blob: str | None) -> Iterator[Top]:
         if not layer.bottoms and not of(layer).learns:
             for top in layer.tops:
                 shape = known.shape(top)
-                image = shape is None or len(shape) == 4
+                image = shape is None or len(shape) > 2
                 if top.blob == blob or (blob is None and image and _is_seen(known, top)):
                     yield top
 

@@ -96,6 +96,11 @@ def log_of_zero(layer: Layer) -> bool:
     return layer.param("log_param").get("shift") == 1
 
 
+def takes_largest(layer: Layer) -> bool:
+    """Of several bottoms the largest number is taken."""
+    return layer.param("eltwise_param").get("operation") == "MAX"
+
+
 def eltwise(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """The shape that all bottoms share."""
     same(layer, bottoms)

@@ -94,7 +94,7 @@ _CAFFE = (
     ),
     LayerType(
         "Pooling", Trait.PLACES, "pooling_param", windows.pooling,
-        neutral=windows.HEEDED, tops=(1, 2), keeps_zero=yes,
+        neutral=windows.HEEDED, tops=(1, 2), keeps_zero=yes, picks=windows.takes_largest,
         unknown=windows.STRANGE, **_SLIDING
     ),
     LayerType(
@@ -133,7 +133,7 @@ _CAFFE = (
     LayerType("Split", Trait.VALUE, tops=(1, MANY), identity=yes, shares=True, **_SAME_ZERO),
     LayerType(
         "Eltwise", Trait.VALUE, "eltwise_param", pointwise.eltwise,
-        carriers=every, bottoms=(2, MANY), **_SAME_ZERO
+        carriers=every, bottoms=(2, MANY), picks=pointwise.takes_largest, **_SAME_ZERO
     ),
     # Learned factors and normalisation.
     LayerType(

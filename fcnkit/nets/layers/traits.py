@@ -226,6 +226,7 @@ class LayerType(NamedTuple):
     identity(layer): whether its tops are its bottom's numbers in the same order when
         the net is tested; `shares`: whether Caffe keeps both in one memory.
     keeps_zero(layer): whether its tops are zero where its bottoms are.
+    picks(layer): whether its tops are some of its bottoms' numbers, chosen by their values.
     range(layer): the bounds that its tops keep to, whatever its bottoms hold.
     labelled: whether its second bottom has the number of a class for each
         place of the first; `ignores`: whether one of these may be ignored.
@@ -258,6 +259,7 @@ class LayerType(NamedTuple):
     identity: Callable[[Layer], bool] = no
     shares: bool = False
     keeps_zero: Callable[[Layer], bool] = no
+    picks: Callable[[Layer], bool] = no
     range: Callable[[Layer], tuple[float, float]] = unbounded
     labelled: bool = False
     ignores: bool = True

@@ -148,6 +148,11 @@ def pooled_shape(layer: Layer, bottom: Shape, *, floor: bool | None = None) -> S
     return (*shape[:2], *_sizes(layer, rule, shape, window))
 
 
+def takes_largest(layer: Layer) -> bool:
+    """Of each window the largest number is taken."""
+    return layer.param("pooling_param").get("pool") == "MAX"
+
+
 def is_strange(layer: Layer) -> bool:
     """Whether it is a pooling with a field of no known Caffe, whose window nobody knows."""
     return layer.type == "Pooling" and layer.param("pooling_param").strange
