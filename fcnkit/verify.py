@@ -31,7 +31,7 @@ class Difference(NamedTuple):
     `absolute` is the largest absolute difference, `largest` the largest
     magnitude among the old net's values, `relative` absolute / largest, `low`
     and `high` the range of the old net's values.  `hidden` is why the values could
-    hide a difference, and `ends` the outputs compared that could hide one of these.
+    hide a difference, and `made_of` the outputs in which it would show then.
     """
 
     output: str
@@ -44,7 +44,7 @@ class Difference(NamedTuple):
     tolerance: float
     low: float = -inf
     high: float = inf
-    ends: tuple[str, ...] = ()
+    made_of: tuple[str, ...] = ()
     hidden: str = ""
 
     @property
@@ -68,7 +68,10 @@ class Difference(NamedTuple):
         if self.hidden == NOT_FINITE:
             verdict = f"NOT COMPARED, for some values are {NOT_FINITE}"
         elif self.ok and not self.shows:
-            verdict = f"equal, but {self.hidden or 'all zero'}: this shows nothing"
+            why, by = self.hidden or "all zero", " and ".join(self.made_of)
+            verdict = f"equal, but {why}: this shows nothing"
+            if by:
+                verdict = f"equal; {why}, so {by} {'count' if ' and ' in by else 'counts'}"
         shape = " x ".join(map(str, self.new_shape))
         return (
             f"{name}: {verdict}; max |difference| {self.absolute:.3g} over {shape} values up to "
@@ -79,11 +82,12 @@ class Difference(NamedTuple):
 def unproven(found: Iterable[Difference]) -> list[Difference]:
     """The outputs that could hide a difference, where nothing that was compared would show it."""
     rows = list(found)
-    return [row for row in rows if not row.ends and not _shown(row, rows)]
+    inner = {name for row in rows for name in row.made_of}
+    return [row for row in rows if row.output not in inner and not _shown(row, rows)]
 
 
 def _shown(row: Difference, rows: Sequence[Difference]) -> bool:
-    made_of = [each for each in rows if row.output in each.ends]
+    made_of = [each for each in rows if each.output in row.made_of]
     return row.shows or bool(made_of) and all(_shown(each, rows) for each in made_of)
 
 
@@ -145,13 +149,14 @@ def verify(
     new_job = Job(new_apart, new_weights, new_data, list(dict.fromkeys(new_names.values())))
     found, new_found = runner.run_jobs([job, new_job])
     rows = []
-    for pair in needed(graph, every, names, found):
+    chosen = needed(graph, every, names, found)
+    for pair in chosen:
         name, new_name = names[pair.old], new_names[pair.new]
         values, new_values = found[name], new_found[new_name]
         row = compare(net, new_net, name, values, new_name, new_values, tolerance)
-        ends = tuple(names[top] for top in pair.ends)
+        made_of = tuple(names[each.old] for each in chosen if pair.old in each.ends)
         why = row.hidden or hidden(graph, pair.old, values)
-        rows.append(row._replace(ends=ends, hidden=why))
+        rows.append(row._replace(made_of=made_of, hidden=why))
     return tuple(rows)
 
 

@@ -57,13 +57,15 @@ def verify_export(
     for data, old in zip(many, expected, strict=True):
         size = ", ".join(map(_sized, data.items()))
         new = dict(pair for one, words in sessions for pair in _ran(one, words, data, net))
-        for pair in needed(graph, every, names, old):
+        chosen = needed(graph, every, names, old)
+        for pair in chosen:
             blob = names[pair.old]
             name = f"{blob} of {size}"
             row = compare(net, net, name, old[blob], name, new[blob], tolerance)
-            ends = tuple(f"{names[top]} of {size}" for top in pair.ends)
+            below = [each.old for each in chosen if pair.old in each.ends]
+            made_of = tuple(f"{names[top]} of {size}" for top in below)
             why = row.hidden or hidden(graph, pair.old, old[blob])
-            rows.append(row._replace(ends=ends, hidden=why))
+            rows.append(row._replace(made_of=made_of, hidden=why))
     return tuple(rows)
 
 

@@ -49,7 +49,7 @@ def test_scores_that_a_layer_in_place_overwrites_are_compared_too(caffe):
     rows = verify(net, scores(), net, scores(1.2), engine="caffe")
     assert [row.output for row in rows] == ["fc, before prob", "fc"]
     assert rows[1].ok and not rows[1].shows and not rows[0].ok and not proven(rows)
-    assert "all at its bounds 0 and 1: this shows nothing" in str(rows[1])
+    assert "equal; all at its bounds 0 and 1, so fc, before prob counts" in str(rows[1])
     assert proven(verify(net, scores(), net, engine="caffe"))
     rows = verify(net, scores(0.0005), net, scores(0.0005), engine="caffe")
     assert proven(rows) and 0 < rows[1].low < rows[1].high < 1
