@@ -211,3 +211,14 @@ def test_fcn_says_what_the_trunk_was_trained_with(tmp_path):
     )
     done = run(*words, "--force", "--mean", "104,117,123")
     assert done.exit_code == 0 and "nothing is taken off" not in done.output
+
+
+def test_a_convolutional_net_wants_the_same_images(tmp_path):
+    (tmp_path / "net.prototxt").write_text(INPUT + TRUNK)
+    made = Preprocessing("rgb", (1.0, 2.0, 3.0), classes=tuple("abcde"))
+    words = ("convolutionalize", tmp_path / "net.prototxt", "-o", tmp_path / "conv.prototxt")
+    assert run(*words).exit_code == 0 and not place(tmp_path / "conv.prototxt").exists()
+    made.save(place(tmp_path / "net.prototxt"))
+    done = run(*words, "--force")
+    assert done.exit_code == 0 and "conv.preprocessing.json" in done.output
+    assert read(place(tmp_path / "conv.prototxt")) == made

@@ -19,7 +19,15 @@ from fcnkit.cli.arguments import (
     transplanted,
 )
 from fcnkit.cli.diff import show_statistics
-from fcnkit.cli.outputs import drawing_saver, saver, say_written, weights_saver, write_all
+from fcnkit.cli.outputs import (
+    Output,
+    drawing_saver,
+    preprocessing_beside,
+    saver,
+    say_written,
+    weights_saver,
+    write_all,
+)
 from fcnkit.cli.text import say
 
 NET = click.argument("net", metavar="NET")
@@ -167,11 +175,11 @@ def convolutionalize(
             "--weights and --weights-out go together: one is read, the other is written"
         )
     plan = rewrite(load_net(net), inputs=dict(inputs), rename=rename, phase=phase)
-    outputs = (
-        [(weights_out, weights_saver(transplanted(plan, weights, dict(inputs))))] if weights else []
-    )
+    outputs: list[Output] = []
+    if weights:
+        outputs.append((weights_out, weights_saver(transplanted(plan, weights, dict(inputs)))))
     if output:
-        outputs.append((output, saver(plan.net)))
+        outputs += [(output, saver(plan.net)), *preprocessing_beside(plan.before, output)]
     write_all(outputs, force=force)
     show_plan(plan, diff=diff, as_json=as_json, quiet=output == "-")
     say_written(outputs, as_json or diff)

@@ -11,6 +11,7 @@ from fcnkit.cli.text import say, write_out
 from fcnkit.errors import OutputError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.suffixes import DRAWING, NET, WEIGHTS, check_suffix, check_target
+from fcnkit.preprocessing import beside, place
 
 if TYPE_CHECKING:
     from fcnkit.drawing.draw import Drawing
@@ -175,6 +176,16 @@ def weights_saver(weights: "Weights") -> Saver:
         say_unread(made, path)
 
     return Saver(WEIGHTS, write)
+
+
+def preprocessing_beside(before: Prototxt, path: str) -> list[Output]:
+    """What the file beside a net says of its images goes to the side of the new net, too.
+
+    Nothing where there is none, or the new net is standard output.
+    """
+    known = beside(before) if path != "-" else None
+    there = place(path) == place(before.path)
+    return [] if known is None or there else [(place(path), known.save)]
 
 
 def file_saver(content: "Weights | Exported | Upgraded", kind: str) -> Saver:
