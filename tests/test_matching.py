@@ -149,6 +149,15 @@ def test_equal_shapes_of_another_meaning_are_a_mismatch(old, new, fact):
     assert row.verdict == "MISMATCH" and fact in row.why, row
 
 
+def test_factors_are_factors_in_a_scale_and_in_segnets_bn():
+    before, after = _layers(
+        ("BN", (5, 2, 2), ""), ("Scale", (5, 2, 2), "scale_param { bias_term: true }")
+    )
+    weights = store.create().put("x", [np.ones(5, "f4"), np.zeros(5, "f4")], type="BN")
+    for first, second in ((before, after), (after, after)):
+        assert match(first, second, shapes_of(second), weights).of("MISMATCH") == ()
+
+
 @pytest.mark.parametrize("kind", ["Scale", "PReLU", "Bias"])
 def test_the_type_in_the_file_counts_where_its_net_is_not_given(kind):
     _, after = _layers(("Scale", (5, 2, 2), ""), (kind, (5, 2, 2), ""))

@@ -5,6 +5,7 @@ weights that sum 8 x 6 x 6 values are not those of 32 x 3 x 3.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.nets.graph import Layer
@@ -30,7 +31,10 @@ def elsewhere(old: Shape, new: Shape) -> str:
 def other_meaning(type_: str, layer: Layer) -> str:
     """Why the numbers of a layer of this type are not those of `layer`; "" where they may be."""
     kind, new = TYPES.get(type_), of(layer)
-    if kind is None or Trait.OPAQUE in (kind.trait, new.trait) or _role(kind) == _role(new):
+    if kind is None or Trait.OPAQUE in (kind.trait, new.trait):
+        return ""
+    roles = _role(kind, layer), _role(new, layer)
+    if kind is new or None in roles or roles[0] == roles[1]:
         return ""
     return (
         f"its numbers are those of a {kind.name} and mean something else in a {new.name}; "
@@ -38,11 +42,18 @@ def other_meaning(type_: str, layer: Layer) -> str:
     )
 
 
-def _role(kind: LayerType) -> object:
-    """What a type's numbers are for; equal for types that can take each other's."""
+def _role(kind: LayerType, layer: Layer) -> object:
+    """What a type's first numbers are for: equal for types that can take each other's,
+    None where that depends on what the layer says.
+
+    A factor is a factor in a Scale and in SegNet's BN; counts tell the rest.
+    """
     if kind.linear:
         return "weights", kind.spreads
-    return kind.affine if kind.folds else kind.name
+    if not kind.folds:
+        return kind.name
+    affine = kind.affine(replace(layer, type=kind.name))
+    return affine and next(part for part, number in affine._asdict().items() if number == 0)
 
 
 def other_axis(new: Layer, stored: Sequence[Shape], expected: Sequence[Shape]) -> str:
