@@ -517,3 +517,48 @@ def test_a_trunk_alone_is_taken_and_the_rest_is_said(tmp_path, caffe):
     net = prototxt.read(tmp_path / "out" / "deploy.prototxt")
     found = caffe.params(net, tmp_path / "out" / "init.caffemodel")
     assert all((array == 1).all() for name in kept for array in found[name])
+
+
+# ---- branches that lie apart
+
+APART = """layer { name: "data" type: "Input" top: "data"
+  input_param { shape { dim: 1 dim: 3 dim: 24 dim: 24 } } }
+layer { name: "stem" type: "Convolution" bottom: "data" top: "stem"
+  convolution_param { num_output: 3 kernel_size: 1 } }
+layer { name: "conv" type: "Convolution" bottom: "stem" top: "conv"
+  convolution_param { num_output: 4 kernel_size: 3 stride: 2 pad: %d } }
+layer { name: "pool" type: "Pooling" bottom: "stem" top: "pool"
+  pooling_param { pool: MAX kernel_size: 2 stride: %d } }
+layer { name: "both" type: "Concat" bottom: "conv" bottom: "pool" top: "both" }
+layer { name: "gap" type: "Pooling" bottom: "both" top: "gap"
+  pooling_param { pool: AVE global_pooling: true } }
+layer { name: "fc" type: "InnerProduct" bottom: "gap" top: "fc"
+  inner_product_param { num_output: 5 } }
+"""
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_branches_that_lie_apart_are_accepted_where_it_is_asked(caffe, stride):
+    before = fk.parse(APART % (1, 2))
+    with pytest.raises(AlignError, match="branches lie 1/2 pixels .* accept it with --misaligned"):
+        fk.fcn(before, classes=2, stride=stride)
+    plan = fk.fcn(before, classes=2, stride=stride, misaligned=True)
+    said = {step.layer: step.why for step in plan.steps if step.verb == "keep"}
+    assert "its branches lie 1/2 pixels of the image apart; its first counts" in said["both"]
+    start = fk.transplant(plan, random_weights(before))
+    for height, width in ((32, 32), (33, 47), (101, 64)):
+        image = {"data": np.ones((1, 3, height, width), "f4")}
+        (found,) = caffe.run_all(plan.net, start, [image], ["score"])
+        assert found["score"].shape == (1, 2, height, width)
+
+
+def test_branches_of_another_scale_are_refused_all_the_same():
+    text = (APART % (1, 2)).replace("kernel_size: 2 stride: 2", "kernel_size: 13 stride: 1")
+    with pytest.raises(NetError, match="disagree|no coordinates carry|one path gives"):
+        fk.fcn(fk.parse(text), classes=2, stride=2, misaligned=True)
+
+
+def test_a_net_whose_branches_agree_is_the_same_with_it():
+    before = template("googlenet")
+    plans = [fk.fcn(before, classes=2, stride=32, misaligned=each) for each in (False, True)]
+    assert plans[0].net.text == plans[1].net.text and plans[0].steps == plans[1].steps

@@ -108,6 +108,11 @@ from fcnkit.shape import Shape
     show_default=True,
     help="Label that loss and accuracy leave out.",
 )
+@click.option(
+    "--misaligned",
+    is_flag=True,
+    help="Accept branches that lie a part of a pixel apart, as BN-Inception's do.",
+)
 @click.option("--head", metavar="LAYER", help="The classifier layer, where the net has several.")
 @shape_option
 @click.option(
@@ -156,6 +161,7 @@ def fcn(
     refill,
     bias_rate,
     ignore,
+    misaligned,
     head,
     inputs,
     data,
@@ -208,6 +214,7 @@ def fcn(
         least=min_size,
         head=head,
         inputs=dict(inputs),
+        misaligned=misaligned,
     )
     wanted = of_training(
         source,

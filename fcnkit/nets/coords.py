@@ -54,10 +54,11 @@ class Reach(NamedTuple):
     stops: tuple[Layer, ...]
 
 
-def upward(graph: Graph, top: Top) -> Reach:
+def upward(graph: Graph, top: Top, *, loose: bool = False) -> Reach:
     """The map from `top` to each of its ancestors, all paths checked to agree.
 
-    Raises AlignError where two paths to one ancestor give different maps.
+    Raises AlignError where two paths to one ancestor give different maps, or with
+    `loose` different scales; of maps that lie apart the first counts.
     """
     maps, stops = {top: IDENTITY}, []
     for layer in reversed(graph.layers[: top.layer + 1]):
@@ -72,39 +73,61 @@ def upward(graph: Graph, top: Top) -> Reach:
         back = step.inverse()
         for here in reached:
             for bottom in bottoms:
-                _agree(maps, bottom, here.then(back), layer, top)
+                _agree(maps, bottom, here.then(back), layer, top, loose)
     return Reach(maps, tuple(stops))
 
 
 @lru_cache(maxsize=4)
-def downward(graph: Graph, top: Top) -> Mapping[Top, CoordMap]:
+def downward(graph: Graph, top: Top, *, loose: bool = False) -> Mapping[Top, CoordMap]:
     """The map from `top` to each top below it, as far as coordinates carry.
 
-    Where branches disagree the later top is left out, with all below it.
+    Where branches disagree the later top is left out, with all below it.  With
+    `loose` they may lie apart, and the first one counts.
     """
     maps = {top: IDENTITY}
     for layer in graph.layers[top.layer + 1 :]:
         here = [maps[bottom] for bottom in carriers(layer) if bottom in maps]
         step = own(graph, layer) if here else None
-        if step is not None and all(other is here[0] or other == here[0] for other in here):
+        if step is not None and all(_alike(here[0], other, loose) for other in here):
             below = here[0].then(step)
             maps.update((each, below) for each in layer.tops)
     return maps
 
 
-def between(graph: Graph, start: Top, end: Top) -> CoordMap:
+def _alike(one: CoordMap, other: CoordMap, loose: bool) -> bool:
+    if one is other or one == other:
+        return True
+    return loose and len(one.scale) == len(other.scale) and one.scale == other.scale
+
+
+def apart(graph: Graph, start: Top, end: Top) -> list[tuple[Layer, tuple[Fraction, ...]]]:
+    """The layers on the ways from `start` to `end` whose branches lie apart, and how far.
+
+    The distance is in pixels of `start`, on each axis.
+    """
+    down, found = downward(graph, start, loose=True), []
+    up = upward(graph, end, loose=True).maps
+    for layer in graph.layers:
+        here = [down[bottom] for bottom in carriers(layer) if bottom in down and bottom in up]
+        if any(other != here[0] for other in here[1:]) and any(top in up for top in layer.tops):
+            shifts = zip(*(each.inverse().shift for each in here), strict=False)
+            found.append((layer, tuple(max(axis) - min(axis) for axis in shifts)))
+    return found
+
+
+def between(graph: Graph, start: Top, end: Top, *, loose: bool = False) -> CoordMap:
     """The map from coordinates of `start` to coordinates of `end`.
 
-    It goes through every common ancestor of the two, and all must agree.
-    Raises AlignError when there is none or they do not.
+    It goes through every common ancestor of the two, and all must agree, or with
+    `loose` may lie apart.  Raises AlignError when there is none or they do not.
     """
-    up, other = upward(graph, start), upward(graph, end)
+    up, other = upward(graph, start, loose=loose), upward(graph, end, loose=loose)
     found: dict[CoordMap, Top] = {}
     for common in up.maps.keys() & other.maps.keys():
         found[up.maps[common].then(other.maps[common].inverse())] = common
     if not found:
         raise AlignError(_unconnected(graph, start, end, up.stops + other.stops))
-    if len(found) > 1:
+    if len(found) > 1 and not loose:
         raise AlignError(_disagree(graph, start, end, found))
     return next(iter(found))
 
@@ -171,9 +194,9 @@ def _error(layer: Layer, fact: str) -> AlignError:
     return AlignError(str(layer.error(fact)))
 
 
-def _agree(maps: dict, bottom: Top, here: CoordMap, layer: Layer, top: Top) -> None:
+def _agree(maps: dict, bottom: Top, here: CoordMap, layer: Layer, top: Top, loose: bool) -> None:
     known = maps.setdefault(bottom, here)
-    if known is not here and known != here:
+    if not _alike(known, here, loose):
         fact = (
             f'from "{top.blob}" to "{bottom.blob}" one path gives {known} and the path '
             f"through here {here}"

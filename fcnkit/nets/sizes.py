@@ -61,7 +61,7 @@ class Sizes:
     ):
         self.graph, self.start, self.tops = graph, start, tops
         self.first, self.more = frozenset(layer.index for layer in first), (0, 0)
-        self.places = downward(graph, start)
+        self.places = downward(graph, start, loose=True)
         layers = [layer for layer in _needed(graph, tops) if not layer.is_input]
         self.period = _period(self.places, layers)
         self.inputs: dict[Top, Shape] = _inputs(graph) | {start: shape}

@@ -17,16 +17,15 @@ from fcnkit.errors import AlignError, NetError
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets import coords
-from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.graph import Graph, Layer, Top, build
-from fcnkit.nets.layers.table import of, trait
-from fcnkit.nets.layers.traits import Trait
+from fcnkit.nets.layers.table import of
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.nets.sizes import Sizes, Track
 from fcnkit.plan import Offset, Plan, Step
 from fcnkit.rewrites.changes import removed, renamed_blob
 from fcnkit.rewrites.convolutionalize import convolutionalize
 from fcnkit.rewrites.deploy import deploy
+from fcnkit.rewrites.ladder import Rung, accepted, ladder, score_place
 from fcnkit.rewrites.padding import first_layers, pad_first, padded_axes, padding_of
 from fcnkit.rewrites.parts import Pairs, added
 from fcnkit.rewrites.rescore import find_head, rescore
@@ -50,6 +49,7 @@ def fcn(
     least: int = 32,
     head: str | None = None,
     inputs: Mapping[str, Shape] | None = None,
+    misaligned: bool = False,
 ) -> Plan:
     """A net that scores `classes` classes at every pixel of an image of any size.
 
@@ -67,10 +67,11 @@ def fcn(
     is the layer that scores the classifier's classes, its last one when not
     given, and `inputs` {blob: shape} the size that it is made for, in place of
     the file's.  A net of Caffe's older formats, which have no Crop, is upgraded
-    first.
+    first.  `misaligned` accepts branches that lie a part of a pixel, or more, apart;
+    the first one counts then.
 
     Raises NetError when the net has no such stride, AlignError when the
-    padding does not suffice.
+    padding does not suffice or branches lie apart.
     """
     net = given_net(net)
     if isinstance(pad, str) and pad not in ("auto", "keep"):
@@ -78,9 +79,10 @@ def fcn(
     heads = _heads(net, classes)
     trunk = _trunk(net, heads[0], head, inputs)
     _check_one_image(trunk.net)
-    recipe = _Recipe(
-        heads, tuple(_ladder(build(trunk.net), stride, heads[0].score)), group, at_once, least
-    )
+    graph = build(trunk.net)
+    rungs = tuple(ladder(graph, stride, heads[0].score, loose=misaligned))
+    trunk = replace(trunk, steps=(*trunk.steps, *accepted(graph, heads[0].score)))
+    recipe = _Recipe(heads, rungs, group, at_once, least)
     try:
         return _padded(trunk, recipe, pad)
     except NetError:
@@ -100,15 +102,10 @@ def _all_round_down(net: Prototxt) -> Plan:
 
 def _padded(trunk: Plan, recipe: "_Recipe", pad: str | int) -> Plan:
     """The scores brought up, the image padded as is said."""
-    axes = padded_axes(_score_place(build(trunk.net), recipe.heads[0].score))
+    axes = padded_axes(score_place(build(trunk.net), recipe.heads[0].score))
     if pad == "auto":
         return _least_pad(trunk, recipe, axes)
     return recipe.upsampled(trunk if isinstance(pad, str) else trunk.then(pad_first, pad, axes))
-
-
-def _score_place(graph: Graph, scores: str) -> CoordMap:
-    """The map from the image to the scores."""
-    return coords.between(graph, graph.inputs[0], graph.top(scores))
 
 
 class _Head(NamedTuple):
@@ -183,77 +180,11 @@ def without_last_pooling(net: Prototxt, head: str) -> Plan:
     return Plan(net, net.edit(edits), (step,))
 
 
-class _Rung(NamedTuple):
-    """One finer resolution on the way up: its stride, the top to add, and the factor from below."""
-
-    stride: int
-    top: str
-    factor: int
-
-
-def _ladder(graph: Graph, stride: int, scores: str) -> list[_Rung]:
-    """The tops that scores are added from, coarsest first; the last is the image.
-
-    At each stride the deepest top that ends a block (a pooling, concatenation
-    or sum, with the in-place layers after it), or the deepest of all where
-    none does.
-    """
-    start = graph.inputs[0]
-    score = graph.top(scores)
-    strides = _strides(graph, start, score)
-    if score not in strides:
-        coords.between(graph, start, score)
-        fact = f'the branches from "{start.blob}" to "{score.blob}" disagree'
-        raise AlignError(f"{graph.prototxt.path}: {fact}; make their pads agree")
-    own = strides[score]
-    finer = sorted({value for value in strides.values() if stride <= value < own}, reverse=True)
-    if own != stride and stride not in finer:
-        there = sorted({value for value in strides.values() if 1 < value <= own}, reverse=True)
-        which = ", ".join(map(str, there)) or "stride 1 alone"
-        fact = (
-            f"its scores have stride {own}, finer than"
-            if stride > own > 1
-            else "no layer has stride"
-        )
-        raise NetError(f"{graph.prototxt.path}: {fact} {stride}; this net has {which}")
-    rungs = [
-        _Rung(int(value), _deepest(graph, strides, value).blob, int(below / value))
-        for below, value in zip([own, *finer], finer, strict=False)
-    ]
-    return [*rungs, _Rung(1, start.blob, int([own, *finer][-1]))]
-
-
-def _strides(graph: Graph, start: Top, score: Top) -> dict[Top, Fraction]:
-    """Image pixels per pixel of each top that leads to the scores."""
-    up = coords.upward(graph, score).maps
-    down = coords.downward(graph, start)
-    return {top: 1 / min(down[top].scale, default=Fraction(1)) for top in down if top in up}
-
-
-def _deepest(graph: Graph, strides: Mapping[Top, Fraction], stride: Fraction) -> Top:
-    tops = [top for top in strides if strides[top] == stride and graph.top(top.blob) == top]
-    ends = [top for top in tops if _ends_block(_maker(graph, top))]
-    return max(ends or tops, key=lambda top: top.layer)
-
-
-def _ends_block(layer: Layer) -> bool:
-    """Whether a block of layers ends here, from which a skip starts: a pooling, or a joint."""
-    return trait(layer) is Trait.PLACES or len(of(layer).carriers(layer)) > 1
-
-
-def _maker(graph: Graph, top: Top) -> Layer:
-    """The layer that made the blob, past the in-place layers after it."""
-    layer = graph.producer(top)
-    while layer.bottoms and layer.bottoms[0].blob == top.blob:
-        layer = graph.producer(layer.bottoms[0])
-    return layer
-
-
 class _Recipe(NamedTuple):
     """How the scores of a trunk come up to the image."""
 
     heads: tuple[_Head, ...]
-    ladder: tuple[_Rung, ...]
+    ladder: tuple[Rung, ...]
     group: bool
     at_once: bool
     least: int
@@ -376,7 +307,7 @@ def _sizes_by_pad(
     return padded
 
 
-def _skip_names(rungs: Sequence[_Rung], suffix: str, at_once: bool) -> list[Names]:
+def _skip_names(rungs: Sequence[Rung], suffix: str, at_once: bool) -> list[Names]:
     """The FCN authors' names: upscore2, then upscore_pool4 after the skip from pool4.
 
     A "/" becomes "_": Caffe's HDF5 files cannot hold layers with it.
