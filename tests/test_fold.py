@@ -285,7 +285,31 @@ def test_segnets_merged_bn_is_folded():
     assert "bn" not in made
 
 
-@pytest.mark.parametrize("params", ["", "bn_mode: LEARN", "slope_filler { value: 1 } frozen: true"])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_pspnets_bn_is_folded(frozen):
+    """(x - mean) / sqrt(variance + eps) * slope + bias, by a reference in numpy."""
+    words = f"slope_filler {{ value: 1 }} bias_filler {{ }} eps: 0.01 frozen: {str(frozen).lower()}"
+    loss = """layer { name: "loss" type: "EuclideanLoss" bottom: "c" bottom: "c" top: "loss"
+  include { phase: TRAIN } }
+"""
+    plan = fk.fold(fk.parse(BN % (IMAGE, words) + loss))
+    assert [step.verb for step in plan.steps] == (["change", "remove"] if frozen else ["keep"])
+    if not frozen:
+        assert "normalises by the batch" in plan.steps[0].why
+        plan = fk.fold(fk.parse(BN % (IMAGE, words)))
+    rng = np.random.default_rng(2)
+    w, b = rng.normal(0, 1, (4, 3, 3, 3)).astype("f4"), rng.normal(0, 1, 4).astype("f4")
+    slope, bias, mean, variance = (rng.uniform(0.1, 2, (1, 4)).astype("f4") for _ in range(4))
+    start = store.create().put("c", [w, b]).put("bn", [slope, bias, mean, variance])
+    made = fk.transplant(plan, start)
+    factor = (slope / np.sqrt(variance + 0.01)).ravel()
+    np.testing.assert_allclose(made["c"][0].array(), w * factor[:, None, None, None], rtol=1e-5)
+    want = (b - mean.ravel()) * factor + bias.ravel()
+    np.testing.assert_allclose(made["c"][1].array(), want, rtol=1e-5, atol=1e-6)
+    assert "bn" not in made
+
+
+@pytest.mark.parametrize("params", ["", "bn_mode: LEARN", "slope_filler { value: 1 } icnet: true"])
 def test_a_forks_bn_of_another_rule_stays_with_the_reason(params):
     plan = fk.fold(fk.parse(BN % (IMAGE, params)))
     (step,) = plan.steps

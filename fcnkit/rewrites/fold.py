@@ -126,9 +126,11 @@ def _why_not(
 
 
 def _stored(known: Known, link: Layer) -> bool:
-    param = link.param("batch_norm_param")
-    own = param.has("use_global_stats")
-    return param.get("use_global_stats") if own else not _trains(known)
+    """Whether the link normalises by what is stored: PSPNet's BN says so by frozen."""
+    param = link.param(of(link).message)
+    if param.knows("use_global_stats") and param.has("use_global_stats"):
+        return param.get("use_global_stats")
+    return not _trains(known) or (param.says("frozen") and param.get("frozen"))
 
 
 def _trains(known: Known) -> bool:

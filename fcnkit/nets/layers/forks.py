@@ -166,17 +166,10 @@ def operand_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
 # ---- normalisation
 
 
-_WITH_AVERAGES = (
-    "slope_filler",
-    "bias_filler",
-    "momentum",
-    "frozen",
-    "icnet",
-    "var_eps",
-    "decay",
-    "moving_average",
-    "use_history_in_test",
-)
+# The words of Yjxiong's BN, which PSPNet has too, and of others that keep averages.
+_SLOPES = ("slope_filler", "bias_filler", "momentum", "frozen")
+_OTHER_AVERAGES = ("icnet", "var_eps", "decay", "moving_average", "use_history_in_test")
+_WITH_AVERAGES = (*_SLOPES, *_OTHER_AVERAGES)
 
 
 def bn(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
@@ -244,14 +237,21 @@ def batch_norm_affine(layer: Layer) -> Affine:
 
 
 def bn_affine(layer: Layer) -> Affine | None:
-    """SegNet's in the mode INFERENCE, whose factor and summand have the statistics in them.
+    """SegNet's in the mode INFERENCE, whose factor and summand have the statistics in them,
+    and PSPNet's, which keeps a mean and a variance beside.
 
-    The rule of others, which keep them, differs from fork to fork: some add eps
-    before they store the variance.
+    PSPNet's, by its words slope_filler, bias_filler, momentum or frozen, adds eps to
+    the stored variance: bn_layer.cpp of hszhao/PSPNet and lxx1991/caffe_mpi.  The rule
+    of others that keep averages differs from fork to fork.
     """
-    mode = layer.param("bn_param").field("bn_mode")
-    inference = mode is not None and mode.raw.strip("\"'") == "INFERENCE"
-    return Affine(factor=0, summand=1) if inference else None
+    param = layer.param("bn_param")
+    mode = param.field("bn_mode")
+    if mode is not None:
+        inference = mode.raw.strip("\"'") == "INFERENCE"
+        return Affine(factor=0, summand=1) if inference else None
+    if not param.says(*_SLOPES) or param.says("scale_filler", "shift_filler", *_OTHER_AVERAGES):
+        return None
+    return Affine(factor=0, summand=1, mean=2, variance=3, eps=param.get("eps"))
 
 
 def only_reshapes(layer: Layer) -> bool:
