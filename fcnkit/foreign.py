@@ -16,7 +16,6 @@ As little as possible of our own stands in the same block.
 """
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator
 
 from fcnkit.errors import FcnkitError, error_text
@@ -47,6 +46,8 @@ def reason(error: Exception) -> str:
 
 def json_of(text: str | bytes) -> object:
     """The value that a JSON text says; ValueError, for whatever is wrong with it."""
+    import json  # slow to load, for what most commands do not read
+
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

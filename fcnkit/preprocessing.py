@@ -5,7 +5,6 @@ their channels came, or what its classes are called.  `NET.preprocessing.json`
 beside `NET.prototxt` does, with where each of these is from.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
@@ -14,6 +13,7 @@ from typing import Any
 
 from fcnkit import files
 from fcnkit.errors import NetError, error_text
+from fcnkit.foreign import json_of
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Layer, graphs
 
@@ -57,6 +57,8 @@ class Preprocessing:
     @property
     def text(self) -> str:
         """The text of the file."""
+        import json
+
         return json.dumps(self.json(), indent=2, ensure_ascii=False) + "\n"
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
@@ -103,10 +105,10 @@ def read(path: str | Path) -> Preprocessing:
             data = file.read(_LONGEST + 1)
         if len(data) > _LONGEST:
             raise ValueError(f"it has more than {_LONGEST:,} bytes")
-        found = json.loads(data.decode())
+        found = json_of(data.decode())
     except OSError as error:
         raise NetError(f"{path}: cannot be read: {error_text(error)}; name a file") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise NetError(f"{path}: is no JSON: {error}; write it anew, or remove it") from None
     if not isinstance(found, dict):
         raise NetError(f"{path}: is no JSON object; write it anew, or remove it")
@@ -137,7 +139,7 @@ def _check(path: str | Path, found: Mapping[str, Any]) -> None:
             raise NetError(f'{path}: "{name}" is not known; there are {", ".join(_KEYS)}')
     for name, (right, remedy) in rules.items():
         if not right:
-            value = json.dumps(found.get(name))[:60]
+            value = repr(found.get(name))[:60]
             raise NetError(f'{path}: "{name}" is {value}; it is to {remedy}')
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import inf, isfinite, nan
 from typing import Any, NamedTuple
 
-from fcnkit.compared import hidden, named_apart, needed, pairs, to_read
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
@@ -131,6 +130,7 @@ def verify(
     # Every command imports this module with fcnkit, and most run no net.
     net = given_net(net)
     new_net = given_net(new_net)
+    from fcnkit.compared import hidden, named_apart, needed, pairs, to_read
     from fcnkit.engines.engine import Job, choose
     from fcnkit.engines.inputs import check_weights, input_arrays
 
@@ -186,6 +186,7 @@ def slide(
     """
     import numpy as np
 
+    from fcnkit.compared import pairs
     from fcnkit.engines.engine import Job, choose
     from fcnkit.engines.inputs import known_size, nominal
 
