@@ -597,3 +597,8 @@ def test_help_fits_a_terminal_and_every_example_is_a_command():
         examples = [line.split() for line in text.splitlines() if line.startswith("  fcnkit ")]
         assert {name for _, name, *_ in examples} <= set(main.list_commands(None)), words
         assert not re.search(r"\S fcnkit [a-z]+ \S+\.(prototxt|caffemodel)", text), words
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_help_speaks_of_none(command):
+    assert "None]" not in run(command, "--help").output

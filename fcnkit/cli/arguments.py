@@ -56,6 +56,10 @@ class Number(click.FloatRange):
             self.fail(f"{quoted(value)} is no finite number", param, ctx)
         return found
 
+    def _describe_range(self) -> str:
+        """What the help says of the bounds; click would write x<=None where there are none."""
+        return "" if self.min is self.max is None else super()._describe_range()
+
 
 class InputShape(click.ParamType):
     """BLOB=N,C,H,W."""
