@@ -5,7 +5,7 @@ bottoms: a Softmax gives 0 and 1 for scores far apart, a ReLU 0 for all that is
 negative.  Whoever compares two nets compares what such a layer reads as well.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -248,14 +248,16 @@ def _outputs(graph: Graph, new_graph: Graph) -> list[tuple[Top, Top]]:
 # ---- blobs that a layer in place overwrites
 
 
-def named_apart(graph: Graph, tops: Iterable[Top]) -> tuple[Prototxt, Mapping[Top, str]]:
+def named_apart(graph: Graph, tops: Collection[Top]) -> tuple[Prototxt, Mapping[Top, str]]:
     """The net with a blob of its own for each of these tops, and the names of the blobs.
 
     A top that a layer in place overwrites cannot be read after a run; it gets the
-    name "BLOB, before LAYER".  The inputs keep their names.
+    name "BLOB, before LAYER", as the layers in place before it do.  The inputs keep
+    their names.
     """
-    inputs = set(graph.inputs)
-    names = {top: top.blob if top in inputs else _own_name(graph, top) for top in tops}
+    wanted = set(tops)
+    blobs = {top.blob for top in wanted if graph.top(top.blob) != top}
+    names = {top: name for blob in blobs for top, name in _own_names(graph, blob, wanted).items()}
     net = graph.prototxt
     edits = [
         set_value(field, names[top])
@@ -264,12 +266,27 @@ def named_apart(graph: Graph, tops: Iterable[Top]) -> tuple[Prototxt, Mapping[To
         for field, top in zip(layer.field.all(word), ends, strict=False)
         if names.get(top, top.blob) != top.blob
     ]
-    return (parse(splice(net.text, edits), net.path) if edits else net), names
+    apart = parse(splice(net.text, edits), net.path) if edits else net
+    return apart, {top: names.get(top, top.blob) for top in tops}
 
 
-def _own_name(graph: Graph, top: Top) -> str:
-    if graph.top(top.blob) == top:
-        return top.blob
-    later = graph.layers[top.layer + 1 :]
-    over = next(layer for layer in later if top.blob in (each.blob for each in layer.tops))
-    return f"{top.blob}, before {over.name or over.type}"
+def _own_names(graph: Graph, blob: str, wanted: Collection[Top]) -> dict[Top, str]:
+    """A name for each top that this blob holds in turn: one for all up to each that is wanted.
+
+    The last keeps the blob's name, or where an input has it the first.
+    """
+    turns = [top for top in graph.tops if top.blob == blob]
+    names, name = {}, blob
+    for top, after in zip(reversed(turns), reversed([*turns[1:], None]), strict=True):
+        if after is not None and top in wanted:
+            layer = graph.producer(after)
+            name = f"{blob}, before {layer.name or layer.type}"
+        names[top] = name
+    first = turns[0]
+    if graph.producer(first).is_input:
+        old = names[first]
+        names = {top: blob if name == old else name for top, name in names.items()}
+        if old != blob:
+            last = f"{blob}, in the end"
+            names |= {top: last for top in turns if names[top] == blob and top != first}
+    return names

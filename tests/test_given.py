@@ -139,6 +139,6 @@ def test_fold_warns_of_nothing(folder, variance, factor):
         try:
             fk.transplant(plan, weights).save(folder / "o.caffemodel")
         except FcnkitError as error:
-            assert variance == -1 and "the variance of channel 0 is -1" in str(error)
+            assert not variance >= 0 and "the variance of channel 0 is " in str(error)
         else:
-            assert variance != -1
+            assert variance >= 0

@@ -146,7 +146,7 @@ def test_killed_at_any_file_a_folder_does_not_look_whole(tmp_path, over):
     (tmp_path / "n.prototxt").write_text(SMALL)
     weights = [np.ones((2, 3, 3, 3), "f4"), np.ones(2, "f4")]
     store.create().put("c", weights).save(tmp_path / "w.caffemodel")
-    for count in range(5):
+    for count in range(6):
         folder = tmp_path / f"fcn{count}"
         words = ["fcn", "n.prototxt", "--stride", "1", "-o", folder.name, "--weights"]
         if over:
@@ -156,9 +156,9 @@ def test_killed_at_any_file_a_folder_does_not_look_whole(tmp_path, over):
         done = subprocess.run([sys.executable, "-c", DYING, str(count), *new], cwd=tmp_path)
         there = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
         if done.returncode == 0:
-            assert count == 4 and len(there) == 4
+            assert count == 5 and len(there) == 5
             continue
-        assert done.returncode == 9 and count < 4
+        assert done.returncode == 9 and count < 5
         assert "solver.prototxt" not in there, count
 
 

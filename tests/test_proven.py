@@ -55,6 +55,33 @@ def test_scores_that_a_layer_in_place_overwrites_are_compared_too(caffe):
     assert proven(rows) and 0 < rows[1].low < rows[1].high < 1
 
 
+LAYER_OF_INPUT = 'layer { name: "first" type: "ReLU" bottom: "data" top: "data" }\n'
+IN_PLACE = """layer { name: "data" type: "Input" top: "data"
+  input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
+%slayer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param { num_output: 4 kernel_size: 3 bias_term: false } }
+layer { name: "bn" type: "BatchNorm" bottom: "conv" top: "conv" }
+layer { name: "scale" type: "Scale" bottom: "conv" top: "conv" scale_param { bias_term: true } }
+layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
+layer { name: "tanh" type: "TanH" bottom: "conv" top: "conv" }
+layer { name: "drop" type: "Dropout" bottom: "conv" top: "conv" }
+"""
+
+
+@pytest.mark.parametrize("start", ["", LAYER_OF_INPUT])
+@pytest.mark.parametrize("engine", ["caffe", "opencv"])
+def test_layers_in_place_one_after_the_other_are_told_apart(caffe, engine, start):
+    """What is wanted of a blob gets a name of its own, and Caffe makes no blob twice."""
+    net = parse(IN_PLACE % start)
+    weights = random_weights(net)
+    stored = [np.zeros(4, "f4"), np.full(4, 9, "f4"), np.ones(1, "f4")]
+    weights = weights.put("bn", stored)
+    rows = verify(net, weights, net, engine=engine)
+    assert proven(rows) and "conv, before tanh" in [row.output for row in rows]
+    moved = weights.put("scale", [each.array() * 1.2 for each in weights["scale"]])
+    assert not proven(verify(net, weights, net, moved, engine=engine))
+
+
 # ---- every end that hides, under everything that may follow it
 
 PLACE = """
