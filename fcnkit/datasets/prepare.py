@@ -61,7 +61,10 @@ def prepared(pair: Pair, recipe: PairOptions) -> Prepared:
     problems: list[str] = []
     image = _tried(
         lambda: read_image(
-            pair.image, gray=recipe.order == "gray", turn=recipe.turn, alpha=recipe.alpha
+            pair.image,
+            mode="L" if recipe.order == "gray" else "RGB",
+            turn=recipe.turn,
+            alpha=recipe.alpha,
         ),
         problems,
     )
