@@ -129,7 +129,7 @@ def read_image(
             low, high = cast("tuple[int, int]", image.getchannel("A").getextrema())
             if low < high:
                 fact = f"has a fourth channel, alpha, of {low} to {high}, and images have three"
-                raise DatasetError(f"{path}: {fact}; leave it out with --alpha ignore")
+                raise DatasetError(f"{path}: {fact}; say --alpha ignore to leave it out, or keep")
         if turn:
             image = load("PIL.ImageOps").exif_transpose(image)
         return converted(image, mode, str(path))
