@@ -28,6 +28,7 @@ from fcnkit.rewrites.drop import drop
 from fcnkit.rewrites.extract import extract
 from fcnkit.rewrites.fc import to_fc
 from fcnkit.rewrites.fcn import fcn
+from fcnkit.rewrites.filters import fewer_filters
 from fcnkit.rewrites.fold import fold
 from fcnkit.rewrites.groups import regroup, ungroup
 from fcnkit.rewrites.rename import rename
@@ -81,6 +82,7 @@ __all__ = [
     "export",
     "extract",
     "fcn",
+    "fewer_filters",
     "fold",
     "infer",
     "inspect",

@@ -4,15 +4,17 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Any, NamedTuple
 
 from fcnkit import notebook
-from fcnkit.errors import AlignError
+from fcnkit.errors import AlignError, NetError
 from fcnkit.formats.prototxt import NetOrPath
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets import coords
 from fcnkit.nets.coordmap import CoordMap, show
 from fcnkit.nets.graph import Graph, Layer, State, Top, build
+from fcnkit.nets.layers.axes import Open
 from fcnkit.nets.layers.table import TYPES, of
 from fcnkit.nets.memory import Memory, memory
 from fcnkit.nets.shapes import Shapes, shapes_of
@@ -68,6 +70,7 @@ class Inspection:
     end: str
     rows: tuple[LayerRow, ...]
     memory: Memory
+    notes: tuple[str, ...] = ()
 
     @property
     def params(self) -> int:
@@ -110,6 +113,7 @@ class Inspection:
         return (
             f"{len(self.rows)} layers, {self.params:,} parameters, {self.macs:,} multiply-adds\n"
             f'scale, offset: from "{self.origin}"{back}\n'
+            + "".join(f"{note}\n" for note in self.notes)
         )
 
     def memory_totals(self) -> str:
@@ -132,6 +136,7 @@ class Inspection:
             "end": self.end,
             "parameters": self.params,
             "macs": self.macs,
+            "notes": list(self.notes),
             "memory": {
                 "counted": self.memory.counted,
                 "data": self.memory.data,
@@ -180,7 +185,8 @@ def inspect(
     if isinstance(weights, str | os.PathLike):
         weights = given_weights(weights)
     graph = build(net, state)
-    shapes = shapes_of(graph, inputs)
+    notes: list[str] = []
+    shapes = shapes_of(graph, inputs, refuse=partial(_refuse, notes))
     origin = _first(graph, to) if to else _origin(graph)
     places = coords.downward(graph, origin) if origin else {}
     end = _end(graph, places)
@@ -195,8 +201,21 @@ def inspect(
         for layer in graph.layers
     )
     return Inspection(
-        net.path, state, origin.blob if origin else "", end.blob if end else "", rows, taken
+        net.path,
+        state,
+        origin.blob if origin else "",
+        end.blob if end else "",
+        rows,
+        taken,
+        tuple(notes),
     )
+
+
+def _refuse(notes: list[str], name: str, error: NetError) -> None:
+    """An open number of outputs is noted; raises whatever else Caffe would refuse."""
+    if not isinstance(error, Open):
+        raise error
+    notes.append(str(error))
 
 
 def _spatial_axes(shapes: Shapes, origin: Top | None) -> int:

@@ -44,6 +44,20 @@ def test_offsets_that_were_taken_away_are_found_again(stride):
     assert again.offsets == plan.offsets and not fk.align(again.net).changed
 
 
+@pytest.mark.parametrize(("name", "stride"), [("vgg16", 8), ("alexnet", 32), ("lenet", 4)])
+def test_crops_that_find_their_offsets_become_crops_with_them(name, stride):
+    plan = fk.fcn(template(name), classes=4, stride=stride)
+    found = re.sub(r"  crop_param \{[^}]*\}\n", "", plan.net.text)
+    found = fk.parse(found.replace('type: "Crop"', 'type: "AutoCrop"'))
+    again = fk.align(found)
+    assert again.offsets == plan.offsets
+    assert again.net.text.split() == plan.net.text.split()
+    assert {step.what for step in again.steps} == {
+        f"AutoCrop -> Crop, offset {each.offset[0]}" for each in plan.offsets
+    }
+    assert not fk.align(again.net).changed
+
+
 # ---- tables
 
 

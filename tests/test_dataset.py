@@ -995,3 +995,83 @@ def as_floats(value: bytes) -> bytes:
     found.float_data.extend(np.frombuffer(found.data, np.uint8).astype(float))
     found.ClearField("data")
     return found.SerializeToString()
+
+
+# ---- a fourth channel that is kept
+
+
+def four(top, count=6, size=(7, 5)):
+    """Images of four channels, each without relation to the others, and their labels."""
+    random, found = np.random.default_rng(3), {}
+    for number in range(count):
+        values = random.integers(0, 256, (*size[::-1], 4), np.uint8)
+        save(top / "images" / f"{number}.png", values)
+        save(top / "labels" / f"{number}.png", (values[..., 3] > 127).astype("u1"))
+        found[str(number)] = values
+    return found
+
+
+@pytest.mark.parametrize("order, planes", [("bgr", [2, 1, 0, 3]), ("rgb", [0, 1, 2, 3])])
+def test_a_fourth_channel_is_kept_behind_the_colours(tmp_path, order, planes):
+    files = four(tmp_path)
+    done = made(tmp_path, "--alpha", "keep", "--order", order)
+    assert done.exit_code == 0, done.output
+    found = list(databases.read(tmp_path / "data" / "train_image_lmdb"))
+    assert len(found) == 4
+    for image in found:
+        expected = files[image.key[9:].removesuffix(".png")][..., planes].transpose(2, 0, 1)
+        assert np.array_equal(image.array, expected)
+    report = json.loads((tmp_path / "data" / "report.json").read_text())
+    assert len(report["splits"]["train"]["mean"]) == 4
+    assert (
+        f"mean {', '.join(order.upper())}, A: "
+        in run("dataset", "inspect", tmp_path / "data").stdout
+    )
+
+
+def test_each_of_four_channels_is_resized_by_itself(tmp_path):
+    files = four(tmp_path, size=(14, 10))
+    done = made(tmp_path, "--alpha", "keep", "--order", "rgb", "--resize", "7x5")
+    assert done.exit_code == 0, done.output
+    for image in databases.read(tmp_path / "data" / "train_image_lmdb"):
+        values = files[image.key[9:].removesuffix(".png")]
+        for number, plane in enumerate(image.array):
+            alone = Image.fromarray(np.ascontiguousarray(values[..., number]))
+            assert np.array_equal(
+                plane, np.asarray(alone.resize((7, 5), Image.Resampling.BILINEAR))
+            )
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (("--encode", "png"), "Caffe reads a PNG in a database as three channels"),
+        (("--order", "gray"), "gray images have no fourth channel to keep"),
+    ],
+)
+def test_a_fourth_channel_that_cannot_be_kept(tmp_path, options, words):
+    four(tmp_path)
+    done = made(tmp_path, "--alpha", "keep", *options)
+    assert done.exit_code == 2 and words in done.stderr and traces(tmp_path) == []
+
+
+def test_an_image_of_three_channels_among_those_of_four_is_named(tmp_path):
+    four(tmp_path)
+    save(tmp_path / "images" / "1.png", np.zeros((5, 7, 3), np.uint8))
+    done = made(tmp_path, "--alpha", "keep")
+    assert done.exit_code == 2 and "1.png: has no fourth channel" in done.stderr
+
+
+def test_caffe_reads_four_channels(caffe, tmp_path):
+    files = four(tmp_path)
+    assert made(tmp_path, "--alpha", "keep").exit_code == 0
+    base = tmp_path / "data" / "train_image_lmdb"
+    made_net = parse(
+        'layer { name: "data" type: "Data" top: "data" '
+        f'data_param {{ source: "{base}" batch_size: 4 backend: LMDB }} }}\n'
+        'layer { name: "same" type: "Power" bottom: "data" top: "same" }\n'
+    )
+    (values,) = caffe.run(made_net, None, {}, ["same"]).values()
+    keys = [each.key[9:].removesuffix(".png") for each in databases.read(base)]
+    expected = [files[key][..., [2, 1, 0, 3]].transpose(2, 0, 1) for key in keys]
+    assert np.array_equal(values, expected)

@@ -418,6 +418,7 @@ SHAPES = {
         [],
     ),
     "old crop": ("CROP", "", [(1, 21, 568, 568), (1, 3, 500, 375)], [(1, 21, 500, 375)], []),
+    "auto crop": ("AutoCrop", "", [(1, 21, 568, 568), (1, 3, 500, 375)], [(1, 21, 500, 375)], []),
 }
 
 
@@ -510,6 +511,20 @@ REFUSED = {
         "enlarge",
     ),
     "other mask": ("Upsample", "", [(1, 2, 3, 4), (1, 2, 6, 8)], "take the mask"),
+    "mask of others": ("Upsample", "", [(1, 2, 3, 4), (1, 3, 3, 4)], "take the mask"),
+    "odd height": (
+        "Upsample",
+        "",
+        [(1, 2, 24, 30), (1, 2, 23, 30)],
+        "makes a row too many; give that one upsample_h: 23 upsample_w: 30, or pad_out_h: true",
+    ),
+    "odd sizes": (
+        "Upsample",
+        "",
+        [(1, 2, 24, 30), (1, 2, 23, 29)],
+        "a row and a column too many; give that one upsample_h: 23 upsample_w: 29, "
+        "or pad_out_h: true, pad_out_w: true",
+    ),
     "signs": ("Padding", "padding_param { pad_beg: -1 pad_end: 1 }", [(1, 2, 3, 4)], "one sign"),
     "cut away": ("Padding", "padding_param { pad_beg: -4 }", [(1, 2, 3, 4)], "enlarge"),
     "pad axes": ("Pad", "pad_param { paddings: [1, 2] }", [(1, 2, 3, 4)], "2 paddings for 4 axes"),

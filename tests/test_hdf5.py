@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from caffe_snapshots import NET, snapshots
 from readings import of_hdf5, ours
+from sketches import data, layer
 from small_files import ARRAYS, hdf5
 from small_models import V1, V2
 
-from fcnkit.errors import WeightsError
+from fcnkit.errors import EngineError, WeightsError
 from fcnkit.formats import hdf5 as format
 from fcnkit.formats import hdf5_frame, prototxt
 from fcnkit.weights import store
@@ -114,16 +115,17 @@ def test_a_file_that_is_replaced_while_it_is_opened_is_the_one_that_was_opened(t
 def test_what_is_written_is_read_again(opened, tmp_path, data):
     weights = opened(data)
     out = written(weights, tmp_path)
-    assert ours(opened(out)) == of_hdf5(out) == ours(weights)
+    blobless = [name for name, blobs in weights.items() if not blobs]
+    assert ours(opened(out)) == of_hdf5(out) == ours(weights.drop(*blobless))
 
 
 def test_what_is_written_is_what_was_put(opened, tmp_path):
     weights = store.create()
     for name, blobs in ARRAYS.items():
         weights = weights.put(name, blobs)
-    weights = weights.put("a/b", [np.zeros((0, 3)), np.arange(100_000)]).put("a", [[1.0]])
+    weights = weights.put("a/b", [np.zeros((0, 3)), np.arange(100_000)]).put("a/c", [[1.0]])
     out = written(weights, tmp_path)
-    assert ours(opened(out)) == of_hdf5(out) == ours(weights)
+    assert ours(opened(out)) == of_hdf5(out) == ours(weights.drop("none"))
 
 
 def test_the_same_weights_give_the_same_bytes(tmp_path):
@@ -140,7 +142,7 @@ def test_half_precision_stays_in_a_copy_and_becomes_float32_elsewhere(opened, tm
 
 
 @pytest.mark.parametrize(
-    "names", [["/a"], ["a//b"], ["a/."], ["a\0b"], ["x/" * 40 + "x"], [""], ["a", "a/0"]]
+    "names", [["/a"], ["a//b"], ["a/."], ["a\0b"], ["x/" * 40 + "x"], [""], ["a/b", "a/b/0"]]
 )
 def test_names_that_hdf5_cannot_have(tmp_path, names):
     weights = store.create()
@@ -160,10 +162,10 @@ def test_the_frame_takes_room_for_what_is_written_alone():
 
 def test_sparse_files_are_files():
     sparse, plain = hdf5_frame.Sparse(), io.BytesIO()
-    for at, data in ((5, b"abc"), (4094, b"xyz" * 3000), (20_000, b"end"), (4096, b"!")):
+    for at, new in ((5, b"abc"), (4094, b"xyz" * 3000), (20_000, b"end"), (4096, b"!")):
         for file in (sparse, plain):
             file.seek(at)
-            file.write(memoryview(data))
+            file.write(memoryview(new))
         assert sparse.tell() == plain.tell()
     for at, length in ((0, 10), (4090, 10), (8000, 12_000), (19_999, 4)):
         sparse.seek(at), plain.seek(at)
@@ -187,6 +189,55 @@ def test_caffe_reads_what_is_written(caffe, tmp_path):
         assert [blob.tobytes() for blob in blobs] == [
             blob.array().tobytes() for blob in weights[name]
         ]
+
+
+def slashed(*names: str, types: str) -> tuple:
+    """A net of layers with these names in a row, P a PReLU and R a ReLU, and weights for it."""
+    known = {"P": ("PReLU", [[0.5, 0.25]]), "R": ("ReLU", [])}
+    bottoms = ["data", *(f"top{number}" for number in range(len(names)))]
+    text, weights = data(1, 2, 3, 3), store.create()
+    for name, kind, bottom, top in zip(names, types, bottoms, bottoms[1:], strict=False):
+        text += layer(name, known[kind][0], bottom, top=top)
+        weights = weights.put(name, known[kind][1])
+    return prototxt.parse(text, "net"), weights
+
+
+@pytest.mark.parametrize(
+    ("names", "types"),
+    [
+        (("conv0", "conv0/relu"), "PR"),
+        (("conv0", "conv0/relu"), "PP"),
+        (("block", "block/conv"), "RP"),
+        (("block", "block/conv"), "RR"),
+        (("a/b/c", "a/b", "d"), "PRP"),
+        (("a", "a/b/c", "d"), "RPP"),
+        (("a/b", "a"), "RP"),
+    ],
+)
+def test_what_caffe_would_refuse_is_not_written(caffe, tmp_path, names, types):
+    """Caffe is asked with the file that h5py makes of the layers with blobs."""
+    net, weights = slashed(*names, types=types)
+    theirs, ours = tmp_path / "theirs.caffemodel.h5", tmp_path / "ours.caffemodel.h5"
+    arrays = {name: [blob.array() for blob in blobs] for name, blobs in weights.items() if blobs}
+    theirs.write_bytes(hdf5(arrays))
+    try:
+        caffe.load(net, theirs)
+    except EngineError:
+        with pytest.raises(
+            WeightsError, match="Caffe refuses such a file; write a .caffemodel, or rename"
+        ):
+            weights.to("hdf5").save(ours)
+        assert not ours.exists()
+    else:
+        weights.to("hdf5").save(ours)
+        caffe.load(net, ours)
+
+
+def test_caffe_leaves_out_what_stands_in_no_layers_group(caffe, tmp_path):
+    net, weights = slashed("a/b", types="P")
+    weights.to("hdf5").save(tmp_path / "net.caffemodel.h5")
+    (values,) = caffe.params(net, tmp_path / "net.caffemodel.h5")["a/b"]
+    assert values.tolist() == [0.25, 0.25]  # Caffe's filler
 
 
 def test_what_caffe_wrote_is_read(caffe, tmp_path):

@@ -4,13 +4,16 @@ import io
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import fcnkit as fk
 from fcnkit import templates
+from fcnkit.cli.main import main
 from fcnkit.engines import opencv
 from fcnkit.errors import DatasetError
 from fcnkit.inference import heat, overlay
 from fcnkit.inference.score_maps import head, probabilities, scores
+from fcnkit.weights import store
 
 Image = pytest.importorskip("PIL.Image")
 pytestmark = pytest.mark.skipif(not opencv.available(), reason="no OpenCV with a Caffe importer")
@@ -138,3 +141,57 @@ def test_what_does_not_fit_is_said(net, weights, image, options, said):
 def test_a_class_that_there_is_not(seen, name):
     with pytest.raises(DatasetError, match="is no class"):
         seen.heat(name)
+
+
+# ---- four channels
+
+
+@pytest.fixture(scope="module")
+def deeper(tmp_path_factory):
+    """A net that scores colour and depth: the depth alone, and blue less red."""
+    text = (
+        'name: "deeper" input: "data" input_shape { dim: 1 dim: 4 dim: 8 dim: 9 }\n'
+        'layer { name: "score" type: "Convolution" bottom: "data" top: "score"\n'
+        "  convolution_param { num_output: 2 kernel_size: 1 bias_term: false } }\n"
+    )
+    path = tmp_path_factory.mktemp("deeper") / "deeper.prototxt"
+    path.write_text(text)
+    kernel = np.array([[0, 0, 0, 1], [1, 0, -1, 0]], "f4").reshape(2, 4, 1, 1)
+    return fk.read(path), store.create().put("score", [kernel], type="Convolution")
+
+
+@pytest.mark.parametrize("order, sign", [("bgr", 1), ("rgb", -1)])
+@pytest.mark.parametrize("how", ["array", "file"])
+def test_the_fourth_channel_is_seen(deeper, tmp_path, order, sign, how):
+    net, weights = deeper
+    given = np.random.default_rng(0).integers(0, 256, (8, 9, 4), np.uint8)
+    Image.fromarray(given).save(tmp_path / "given.png")
+    image = given if how == "array" else tmp_path / "given.png"
+    mean = (10, 20, 30, 40)
+    found = fk.infer(net, weights, image, mean=mean, order=order, engine="opencv")
+    values = given.astype("f4")
+    difference = sign * (values[..., 2] - values[..., 0]) - mean[0] + mean[2]
+    np.testing.assert_allclose(found.scores, [values[..., 3] - 40, difference], atol=1e-3)
+
+
+@pytest.mark.parametrize("how", ["array", "file"])
+def test_an_image_without_a_fourth_channel_is_refused(deeper, tmp_path, how):
+    given = np.zeros((8, 9, 3), np.uint8)
+    Image.fromarray(given).save(tmp_path / "given.png")
+    image = given if how == "array" else tmp_path / "given.png"
+    with pytest.raises(DatasetError, match="no fourth channel.*give images that all have one"):
+        fk.infer(*deeper, image, mean=(0,), engine="opencv")
+
+
+def test_the_command_sees_the_fourth_channel(deeper, tmp_path):
+    net, weights = deeper
+    given = np.zeros((8, 9, 4), np.uint8)
+    given[2:4, 3:5, 3] = 200
+    Image.fromarray(given).save(tmp_path / "given.png")
+    weights.save(tmp_path / "deeper.caffemodel")
+    words = ["infer", net.path, str(tmp_path / "deeper.caffemodel"), str(tmp_path / "given.png")]
+    words += ["--mean", "0,0,0,100", "--engine", "opencv", "-o", str(tmp_path / "out")]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    assert not (np.asarray(Image.open(tmp_path / "out" / "given.png"))[2:4, 3:5]).any()
+    assert np.asarray(Image.open(tmp_path / "out" / "given.png")).mean() > 0.9

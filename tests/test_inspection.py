@@ -238,3 +238,15 @@ def test_age_net_fits_its_own_weights(shared):
         fk.read(folder / "deploy_age.prototxt"), weights=fk.weights(folder / "age_net.caffemodel")
     )
     assert {row.weights for row in found.rows} == {"fits", "-"}
+
+
+def test_an_open_number_of_outputs_is_said_and_the_rest_is_known():
+    text = data(1, 3, 8, 8) + conv("c", "data", 4, 3) + fc("fc", "c", 0) + relu("fc")
+    found = fk.inspect(net(text.replace("num_output: 0", "")))
+    assert [row.shape for row in found.rows] == [(1, 3, 8, 8), (1, 4, 6, 6), None, None]
+    assert [row.params for row in found.rows] == [0, 112, None, None]
+    (note,) = found.notes
+    assert 'layer "fc": it has no num_output; give the number' in note
+    assert note in found.table() and found.json()["notes"] == [note]
+    with pytest.raises(NetError, match="its num_output is 0; give at least 1"):
+        fk.inspect(net(text))

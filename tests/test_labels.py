@@ -361,7 +361,7 @@ def test_what_keeps_no_values_or_several(tmp_path):
 def test_images_of_other_kinds(tmp_path):
     gray = np.arange(12, dtype=np.uint8).reshape(3, 4)
     path = save(tmp_path / "a.png", gray)
-    assert read_image(path).mode == "RGB" and read_image(path, gray=True).mode == "L"
+    assert read_image(path).mode == "RGB" and read_image(path, mode="L").mode == "L"
     with pytest.raises(DatasetError, match="more than 8 bits"):
         read_image(png(tmp_path / "b.png", gray, 16, GRAY))
 

@@ -283,6 +283,15 @@ CASES = (
         + conv("a", "data"),
     ),
     Case(
+        "window",
+        (2,),
+        "it has no num_output; give the number of its outputs",
+        layer("d", "HDF5Data", "", "data", 'hdf5_data_param { source: "x" batch_size: 1 }')
+        + fc("fc", "data").replace("num_output: 4", ""),
+        layer("d", "HDF5Data", "", "data", 'hdf5_data_param { source: "x" batch_size: 1 }')
+        + fc("fc", "data"),
+    ),
+    Case(
         "unknown-type",
         (2,),
         'did you mean "Convolution"?',
@@ -309,6 +318,13 @@ CASES = (
         '"Permute", SSD has; use that fork',
         DATA + layer("a", "Permute", "data", None, "permute_param { order: 0 }"),
         DATA + layer("a", "ReLU", "data"),
+    ),
+    Case(
+        "fork-type",
+        (3,),
+        "`fcnkit align` makes it a Crop",
+        DATA + conv("a", "data") + layer("b", "AutoCrop", "a data"),
+        DATA + conv("a", "data") + crop("b", "a data", "axis: 2 offset: 0"),
     ),
     Case(
         "unread-param",
@@ -870,6 +886,18 @@ def test_what_is_shared_loosely_needs_but_the_same_count():
 def test_a_file_without_layers_is_none():
     assert [one.name for one in lint('thing { name: "dog" id: 1 }')] == ["not-a-net"]
     assert [one.name for one in lint("")] == ["not-a-net"]
+
+
+def test_a_size_that_cannot_be_is_said_of_a_forks_type_too():
+    pooled = "pooling_param { pool: MAX kernel_size: 2 stride: 2 }"
+    text = INPUT.format("data", 3).replace("dim: 40 }", "dim: 41 }") + conv("c", "data")
+    text += layer("p1", "Pooling", "c", "p1 m1", pooled)
+    text += layer("p2", "Pooling", "p1", "p2 m2", pooled)
+    text += layer("u2", "Upsample", "p2 m2", None, "upsample_param { scale: 2 }")
+    text += layer("u1", "Upsample", "u2 m1", None, "upsample_param { scale: 2 }")
+    assert [one.name for one in lint(text)] == ["fork-type", "shape"]
+    cured = text.replace("upsample_param { scale: 2 }", "upsample_param { pad_out_w: true }", 1)
+    assert [one.name for one in lint(cured)] == ["fork-type"]
 
 
 def test_inputs_take_the_place_of_those_in_the_file():

@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from sketches import conv, data, layer, net, relu, weights
 
 import fcnkit as fk
+from fcnkit.cli.main import main
 from fcnkit.errors import WeightsError
+from fcnkit.nets.graph import build
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.shape import alike
 from fcnkit.weights import store
@@ -227,3 +231,38 @@ def test_a_fold_counts_the_blobs(tmp_path, more, blobs):
     stored = [np.ones(1 if number == 2 else 4, "f4") for number in range(blobs)]
     with pytest.raises(WeightsError, match=f"has {blobs} blobs"):
         fk.transplant(plan, weights.put("l", stored))
+
+
+COLOURS = [(3, 1, "gray"), (1, 3, "colour"), (3, 4, "channels=4"), (1, 2, "channels=2")]
+
+
+@pytest.mark.parametrize("old, new, word", COLOURS)
+@pytest.mark.parametrize("scaled", ["", layer("s", "Power", "data", top="data")])
+def test_an_image_of_other_channels_is_told_what_works(old, new, word, scaled, tmp_path):
+    nets = [
+        net(data(1, many, 8, 8) + scaled + conv("c", "data", 4, 3) + relu("c"))
+        for many in (old, new)
+    ]
+    for name, each in zip(("old", "new"), nets, strict=True):
+        each.save(tmp_path / f"{name}.prototxt")
+    weights(nets[0], tmp_path / "old.caffemodel")
+    paths = {name: str(tmp_path / name) for name in ("made.prototxt", "made.caffemodel")}
+    words = ["surgery", str(tmp_path / "old.prototxt"), str(tmp_path / "old.caffemodel")]
+    found = CliRunner().invoke(main, [*words, str(tmp_path / "new.prototxt")])
+    assert found.exit_code == 1 or "MISMATCH" in found.output, found.output
+    said = " ".join(found.output.split())
+    assert f"its image has {old} channels and the new one's {new}" in said
+    assert f"--do {word} --net-out NET -o WEIGHTS" in said
+    made = [*words, "--do", word, "--net-out", paths["made.prototxt"]]
+    assert CliRunner().invoke(main, [*made, "-o", paths["made.caffemodel"]]).exit_code == 0
+    again = ["surgery", *paths.values(), str(tmp_path / "new.prototxt"), "--strict"]
+    assert CliRunner().invoke(main, again).exit_code == 0
+
+
+@pytest.mark.parametrize("old, new", [(4, 3), (3, 2)])
+def test_channels_that_nothing_takes_out_have_the_usual_remedy(old, new):
+    stored = net(data(1, old, 8, 8) + conv("c", "data", 4, 3))
+    wanted = build(net(data(1, new, 8, 8) + conv("c", "data", 4, 3)))
+    made = store.create().put("c", [np.zeros((4, old, 3, 3)), np.zeros(4)])
+    (row,) = match(build(stored), wanted, shapes_of(wanted), made).rows
+    assert row.verdict == "MISMATCH" and "--do" not in row.why and "use the old sizes" in row.why

@@ -6,7 +6,7 @@ from sketches import conv, data, fc, kept_lines, layer, net, pool, relu, templat
 import fcnkit as fk
 from fcnkit.errors import NetError
 from fcnkit.nets.graph import build
-from fcnkit.rewrites.rescore import find_head
+from fcnkit.rewrites.rescore import completed, find_head
 
 FILLERS = "weight_filler { type: 'xavier' } bias_filler { type: 'constant' value: 0.1 }"
 TEXT = (
@@ -134,3 +134,41 @@ def test_weights_behind_the_head_are_for_its_old_classes():
     with pytest.raises(NetError, match='"sc": it reads the scores of "fc", and its weights'):
         fk.rescore(text, 3)
     assert fk.rescore(text, 5).net.text
+
+
+# ---- heads that leave their classes open
+
+
+OPEN = TRAINED.replace("num_output: 9", "")
+
+
+def test_a_head_that_leaves_its_classes_open_is_rescored():
+    plan = fk.rescore(net(OPEN), 5)
+    moves = fk.rescore(net(TRAINED), 5).moves
+    assert plan.moves == moves and "num_output: 5" in plan.net.text
+
+
+@pytest.mark.parametrize("text", [TRAINED, TRAINED.replace("num_output: 9", "num_output: 0")])
+def test_what_a_head_says_is_left_as_it_is(text):
+    assert not completed(net(text), 5).changed
+
+
+def test_a_head_that_leaves_its_classes_open_has_those_of_the_fcn():
+    """As DIGITS' standard nets, each stage of which has data and ends of its own."""
+    stages = {"train": "exclude", "val": "exclude", "deploy": "include"}
+    text = "".join(
+        layer(f"{stage}-data", "Data", top="data", more=f'include {{ stage: "{stage}" }}')
+        for stage in ("train", "val")
+    )
+    text += conv("c", "data", 4, 3, "pad: 1") + pool("p", "c", 2, 2)
+    text += fc("ip1", "p", 8) + relu("ip1") + fc("ip2", "ip1", 9, FILLERS)
+    for stage, rule in stages.items():
+        text += layer(f"end-{stage}", "Softmax", "ip2", more=f'{rule} {{ stage: "deploy" }}')
+    whole, left_open = (
+        fk.fcn(net(each), classes=5, stride=2, inputs={"data": (1, 3, 16, 16)})
+        for each in (text, text.replace("num_output: 9", ""))
+    )
+    assert left_open.net.text.split() == whole.net.text.split()
+    assert left_open.moves == whole.moves
+    step = next(step for step in left_open.steps if step.layer == "ip2")
+    assert step[3:] == ("num_output 5", "the file leaves it open")

@@ -381,7 +381,17 @@ def test_images_are_prepared_as_caffes_data_layers_do():
     assert np.allclose(other, Preparation()(image[:, :3]) - mean.mean((1, 2))[:, None, None])
 
 
-@pytest.mark.parametrize("channels, mean", [(2, ()), (3, (1, 2)), (1, (1, 2, 3))])
+@pytest.mark.parametrize("order, colours", [("bgr", [3, 2, 1]), ("rgb", [1, 2, 3])])
+def test_alpha_stays_behind_the_colours(order, colours):
+    image = np.array([[[1, 2, 3, 200]]], np.uint8)
+    made = Preparation(4, (1, 1, 1, 100), order=order)
+    made.check()
+    assert made(image)[:, 0, 0].tolist() == [*(each - 1 for each in colours), 100]
+
+
+@pytest.mark.parametrize(
+    "channels, mean", [(2, ()), (4, (1, 2, 3)), (5, ()), (3, (1, 2)), (1, (1, 2, 3))]
+)
 def test_means_that_do_not_fit(channels, mean):
     with pytest.raises(DatasetError, match="channels"):
         Preparation(channels, mean).check()

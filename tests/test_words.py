@@ -87,6 +87,7 @@ def test_what_is_no_finite_number(net, words, word):
         "classes=fc:0,new,xavier",
         "group=c:99999999999",
         f"decimate=c:{DIGITS}",
+        f"filters=c:{DIGITS}",
     ],
 )
 def test_operations_that_ask_too_much_or_two_things(net, words):

@@ -27,7 +27,8 @@ from type_tried import (
 import fcnkit as fk
 from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.nets.graph import build
-from fcnkit.nets.layers.table import is_pointwise
+from fcnkit.nets.layers.table import TYPES, is_pointwise
+from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Plan
 from fcnkit.rewrites.changes import removed
@@ -254,6 +255,49 @@ def _holed(tried: Tried, before: Asked) -> Asked:
     return before._replace(weights=before.weights.put("c", [taps, *bias]))
 
 
+def _unread(tried: Tried, before: Asked) -> Asked:
+    """The channels of "c" that go are zero, and "d", where it reads them, takes no notice."""
+    weights = before.weights
+    kind = TYPES[tried.planned.tried.type].trait
+    names = ["c", *[X] * (kind is Trait.CHANNEL), *["d"] * (kind is not Trait.MIXES)]
+    for name in names if "c" in tried.weights else ():
+        blobs = [blob.array().copy() for blob in weights[name]] if name in weights else []
+        for blob in blobs:
+            _silence(blob, name)
+        weights = weights.put(name, blobs) if blobs else weights
+    return before._replace(weights=weights)
+
+
+def _silence(blob: np.ndarray, name: str) -> None:
+    """Every second one of four is zero."""
+    if name == "d" and blob.ndim == 4 and blob.shape[1] in (2, 4):  # in two groups, or dense
+        blob[:, 1::2] = 0
+    elif name == X and blob.size == 4:  # a number of each channel
+        blob.reshape(-1)[1::2] = 0
+    elif name == "c":
+        blob[1::2] = 0
+
+
+def judge_filters(tried: Tried, plan: Plan, before: Values) -> Answer:
+    """What is read of the channels that are left is what it was."""
+    blobs, sizes = outputs(tried), shapes_of(build(plan.net), dict(tried.given)).tops
+    opened = {
+        top.blob: tried.values[top.blob][:, ::2]
+        for top, shape in sizes.items()
+        if top.blob in tried.values and shape[1:2] == (2,) and tried.values[top.blob].shape[1] == 4
+    }
+
+    def verdict(found: Values) -> str:
+        left = {
+            blob: value[:, ::2] if found[blob].shape[1:2] == (2,) and value.shape[1] == 4 else value
+            for blob, value in before.items()
+            if blob in found
+        }
+        return same(left, found, blobs)
+
+    return Answer(verdict, (after(tried, plan, more=opened),))
+
+
 def _more(image: np.ndarray) -> np.ndarray:
     return np.concatenate([image, np.full_like(image[:, :1], 7)], 1)
 
@@ -272,6 +316,7 @@ DEEDS: dict[str, Deed] = {
     "colour": Deed(_then(fk.to_gray, fk.to_colour), keeps_outputs(_gray), _of_gray),
     "channels": Deed(_inputs(fk.add_channels, 4), keeps_outputs(_more)),
     "decimate": Deed(_inputs(fk.decimate, "c", 2), keeps_outputs(), _holed),
+    "filters": Deed(_inputs(fk.fewer_filters, "c", 2), judge_filters, _unread),
     "fcn": Deed(lambda tried, net: coarse(tried, net, 1), judge_coarse),
     "fcn of skips": Deed(lambda tried, net: coarse(tried, net, 2), judge_size),
     "classes": Deed(_inputs(fk.reclass, "fc", KEPT), judge_classes),

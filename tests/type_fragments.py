@@ -126,6 +126,7 @@ FRAGMENTS: dict[str, Fragment] = {
     "DepthToSpace": Fragment('depth_to_space_param { block_size: 2 data_format: "NCHW" }'),
     "Reorg": Fragment("reorg_param { stride: 2 }"),
     "CROP": Fragment(bottoms=_beside(LESS)),
+    "AutoCrop": Fragment(bottoms=_beside(LESS)),
     # One value from one value, or from two.
     "Clip": Fragment("clip_param { min: 0 max: 6 }"),
     "Power": Fragment("power_param { power: 2 scale: 0.5 shift: 0.3 }"),

@@ -164,6 +164,7 @@ STAND_INS: dict[str, Words] = {
     "PADDING": _padded,
     "Pad": _padded,
     "CROP": _same("Crop"),
+    "AutoCrop": _same("Crop"),
     "ReLU6": _same("Clip", "clip_param { min: 0 max: 6 }"),
     "HardSwish": _same("Swish"),
     "HardSigmoid": _same("Sigmoid"),

@@ -99,10 +99,10 @@ def dataset() -> None:
 )
 @click.option(
     "--alpha",
-    type=click.Choice(["refuse", "ignore"]),
+    type=click.Choice(["refuse", "ignore", "keep"]),
     default="refuse",
     show_default=True,
-    help="Of images with a fourth channel that says something.",
+    help="Of images with a fourth channel that says something; keep it as the fourth of four.",
 )
 @click.option(
     "--exif", type=click.Choice(["apply", "ignore"]), help="Turn images as EXIF says, or not."
@@ -201,7 +201,7 @@ def _task(
         turn,
         options["keep_empty"],
         png,
-        options["alpha"] == "ignore",
+        options["alpha"],
     )
     known = reading.colours.colours if reading.colours else ()
     return Task(

@@ -252,10 +252,10 @@ def _check(pictures, found, exif, progress) -> None:
         raise DatasetError(f"{count}; nothing is written:", problems)
 
 
-def _read(picture: _ImageFile, exif: str, *, gray: bool = False):
-    from fcnkit.datasets.images import read_image
+def _read(picture: _ImageFile, exif: str, *, channels: int = 3):
+    from fcnkit.datasets.images import MODES, read_image
 
-    return read_image(picture.path, gray=gray, turn=exif == "apply")
+    return read_image(picture.path, mode=MODES[channels], turn=exif == "apply")
 
 
 def _free(pictures: Sequence[_ImageFile], output: Path, wanted, force: bool) -> None:
@@ -320,7 +320,7 @@ def _keep(made: dict[str, Path], name: str, data: bytes, folder: Path) -> None:
 def _input(job: _Inference, picture: _ImageFile):
     import numpy as np
 
-    return job.prepared(np.asarray(_read(picture, job.exif, gray=job.prepared.channels == 1)))
+    return job.prepared(np.asarray(_read(picture, job.exif, channels=job.prepared.channels)))
 
 
 def _results(job: _Inference, picture: _ImageFile, scores) -> dict[str, bytes]:

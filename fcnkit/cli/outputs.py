@@ -204,10 +204,11 @@ def say_unread(weights, path: str | os.PathLike[str]) -> None:
     """Standard error says what Caffe would not read of HDF5 weights under this name."""
     if weights.kind != "hdf5":
         return
-    unread = [name for name in weights if "/" in name]
+    unread = [name for name, blobs in weights.items() if blobs and "/" in name]
     if unread:
         fact = f'{len(unread)} layers have a "/" in their names, the first "{unread[0]}"'
-        say(f"fcnkit: {path}: {fact}; Caffe ignores such layers in HDF5", err=True)
+        remedy = "give it a .caffemodel, or rename them first"
+        say(f"fcnkit: {path}: {fact}; Caffe leaves such layers of HDF5 out: {remedy}", err=True)
     if not str(path).endswith(".h5"):
         say(f"fcnkit: {path}: Caffe takes it for HDF5 only under a name that ends in .h5", err=True)
 

@@ -56,7 +56,7 @@ class Task:
 
     def check(self) -> None:
         """It can be carried out; DatasetError otherwise."""
-        self.recipe.reading.check()
+        self.recipe.check()
         if len(self.names) != self.recipe.reading.classes:
             fact = f"{len(self.names)} names for {self.recipe.reading.classes} classes"
             raise DatasetError(f"{fact}; name each class once")

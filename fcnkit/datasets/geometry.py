@@ -24,11 +24,11 @@ class Geometry:
     crop: Size | None = None
 
     def image(self, image: "Image") -> "numpy.ndarray":
-        """The image as an array, of (height, width) or (height, width, 3); padding is black."""
+        """The image as an array, of (height, width) or (height, width, channels); padding is 0."""
         import numpy as np
 
         if self.resize and image.size != self.resize:
-            image = image.resize(self.resize, load("PIL.Image").Resampling.BILINEAR)
+            image = _resized(image, self.resize)
         return self._cut(np.asarray(image), 0)
 
     def label(self, label: "numpy.ndarray", ignore: int) -> "numpy.ndarray":
@@ -46,6 +46,15 @@ class Geometry:
         if self.pad:
             array = _padded(array, self.pad, fill)
         return _middle(array, self.crop) if self.crop else array
+
+
+def _resized(image: "Image", size: Size) -> "Image":
+    """Each channel by itself; Pillow weighs colours by a fourth one otherwise."""
+    images = load("PIL.Image")
+    if image.mode != "RGBA":
+        return image.resize(size, images.Resampling.BILINEAR)
+    bands = [band.resize(size, images.Resampling.BILINEAR) for band in image.split()]
+    return images.merge(image.mode, bands)
 
 
 def _padded(array: "numpy.ndarray", size: Size, fill: int) -> "numpy.ndarray":

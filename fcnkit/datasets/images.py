@@ -104,16 +104,17 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
 def read_image(
     path: str | os.PathLike[str],
     *,
-    gray: bool = False,
+    mode: str = "RGB",
     turn: bool | None = None,
     alpha: bool = True,
 ) -> "Image":
-    """The picture in a file, RGB or gray, of 8 bits.
+    """The picture in a file in a mode of MODES, of 8 bits.
 
     Where EXIF says that the picture is to be turned, it is with `turn` True,
     and is not with False.  Raises DatasetError where neither is said, for
     damage, and for gray images of more than 8 bits, which would be cut off.
-    An alpha channel is left out; unless `alpha` allows that, only where it says nothing.
+    An alpha channel is left out but of "RGBA"; unless `alpha` allows that, only
+    where it says nothing.
     """
     with opened(path) as image:
         if image.mode[0] in "IF":
@@ -128,10 +129,22 @@ def read_image(
             low, high = cast("tuple[int, int]", image.getchannel("A").getextrema())
             if low < high:
                 fact = f"has a fourth channel, alpha, of {low} to {high}, and images have three"
-                raise DatasetError(f"{path}: {fact}; leave it out with --alpha ignore")
+                raise DatasetError(f"{path}: {fact}; say --alpha ignore to leave it out, or keep")
         if turn:
             image = load("PIL.ImageOps").exif_transpose(image)
-        return image.convert("L" if gray else "RGB")
+        return converted(image, mode, str(path))
+
+
+# Pillow's name for an image of so many channels; the fourth is alpha.
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
+def converted(image: "Image", mode: str, place: str) -> "Image":
+    """The picture in a mode of MODES; DatasetError where it has no fourth channel to give."""
+    if mode == "RGBA" and not ("A" in image.getbands() or "transparency" in image.info):
+        fact = "has no fourth channel, and images of four are wanted"
+        raise DatasetError(f"{place}: {fact}; give images that all have one, as RGBA PNGs")
+    return image.convert(mode)
 
 
 def read_raw(path: str | Path, *, lossy: bool = False) -> Raw:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import numpy
 
 
+REFUSE, IGNORE, KEEP = "refuse", "ignore", "keep"
+
+
 @dataclass(frozen=True)
 class PairOptions:
     """How files become arrays.
@@ -22,6 +25,8 @@ class PairOptions:
     `order` is that of an image's channels; Caffe's models have bgr.  `turn`
     says what to do with images that EXIF would turn.  `empty` lets labels
     pass that are ignored altogether.  `png` stores both as PNGs in their Datums.
+    `alpha` says what becomes of a fourth channel: REFUSE, where it says
+    something, IGNORE or KEEP, behind the colours.
     """
 
     reading: Reading
@@ -30,7 +35,21 @@ class PairOptions:
     turn: bool | None = None
     empty: bool = False
     png: bool = False
-    alpha: bool = False
+    alpha: str = REFUSE
+
+    @property
+    def mode(self) -> str:
+        """The name in `images.MODES` of what images are read as."""
+        return "L" if self.order == "gray" else "RGBA" if self.alpha == KEEP else "RGB"
+
+    def check(self) -> None:
+        """The options go together; DatasetError otherwise."""
+        self.reading.check()
+        if self.alpha == KEEP and self.order == "gray":
+            raise DatasetError("gray images have no fourth channel to keep; take the order bgr")
+        if self.alpha == KEEP and self.png:
+            fact = "Caffe reads a PNG in a database as three channels, and four are to be kept"
+            raise DatasetError(f"{fact}; store the values themselves, with --encode raw")
 
 
 class Prepared(NamedTuple):
@@ -61,7 +80,10 @@ def prepared(pair: Pair, recipe: PairOptions) -> Prepared:
     problems: list[str] = []
     image = _tried(
         lambda: read_image(
-            pair.image, gray=recipe.order == "gray", turn=recipe.turn, alpha=recipe.alpha
+            pair.image,
+            mode=recipe.mode,
+            turn=recipe.turn,
+            alpha=recipe.alpha != REFUSE,
         ),
         problems,
     )
@@ -131,4 +153,7 @@ def _cut(image: "numpy.ndarray", order: str) -> "numpy.ndarray":
 
     if image.ndim == 2:
         return image[None]
-    return np.ascontiguousarray(np.moveaxis(image[..., ::-1] if order == "bgr" else image, 2, 0))
+    planes = np.moveaxis(image, 2, 0)
+    if order == "bgr":
+        planes = np.concatenate([planes[2::-1], planes[3:]])
+    return np.ascontiguousarray(planes)

@@ -204,7 +204,8 @@ class Summary:
             if absent:
                 yield f"  not there: {', '.join(absent)}"
         first = self.splits[0]
-        channels = "gray" if self.order == "gray" else ", ".join(self.order.upper())
+        four = "A" * (len(first.mean) > 3)
+        channels = "gray" if self.order == "gray" else ", ".join(self.order.upper() + four)
         yield f"mean {channels}: {','.join(f'{value:.3f}' for value in first.mean)}"
         if self.mean_file:
             yield f"mean image: {self.mean_file}"

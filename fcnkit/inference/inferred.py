@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from fcnkit import preprocessing
 from fcnkit.datasets.colours import Colour, read_colours, voc_palette
-from fcnkit.datasets.images import read_image
+from fcnkit.datasets.images import MODES, converted, read_image
 from fcnkit.engines.engine import choose
 from fcnkit.engines.inputs import opened
 from fcnkit.errors import DatasetError
@@ -178,7 +178,8 @@ def infer(
         found.overlay().save("cat.png")
 
     `net` and `weights` are those of the deploy file.  `image` is a file, or an
-    array of bytes, (height, width) or (height, width, 3) in RGB.  The net gets
+    array of bytes, (height, width) or (height, width, 3) in RGB, or
+    (height, width, 4) with alpha for a net of four channels.  The net gets
     (value - `mean`) * `scale`, channels in `order`.  `names` are the classes'.
     Where these four are not given they are what the net's NET.preprocessing.json
     says; without such a file nothing is taken off, and a UserWarning says what
@@ -201,10 +202,11 @@ def infer(
     prepared = Preparation(found.shape[1], known.mean or (), scale=known.scale, order=channels)
     prepared.check()
     names, colours = _meaning(found, names, colours)
-    shown = (
-        load("PIL.Image").fromarray(image) if isinstance(image, np.ndarray) else read_image(image)
-    )
-    given = np.asarray(shown.convert("L" if prepared.channels == 1 else "RGB"))
+    if isinstance(image, np.ndarray):
+        place, shown = "the image", load("PIL.Image").fromarray(image)
+    else:
+        place, shown = str(image), read_image(image, mode=MODES[max(3, prepared.channels)])
+    given = np.asarray(converted(shown, MODES[prepared.channels], place))
     found.size(*given.shape[:2])
     runner = choose(engine)
     (made,) = scores(found, weights, [prepared(given)], engine=runner)

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 class Preparation:
     """Turns an image's bytes into (value - mean) * scale, as Caffe's data layers compute it.
 
-    `channels` is 1 for gray or 3, then in `order` "bgr" or "rgb".  `mean` is
-    one value, or one for each channel in that order; or `mean_image`, of
-    (channels, height, width), is taken off pixel by pixel where an image has
-    its size, and its mean of each channel where one has not.
+    `channels` is 1 for gray, 3, or 4 with alpha behind the colours, which are in
+    `order` "bgr" or "rgb".  `mean` is one value, or one for each channel in that
+    order; or `mean_image`, of (channels, height, width), is taken off pixel by
+    pixel where an image has its size, and its mean of each channel where one has
+    not.
     """
 
     channels: int = 3
@@ -31,11 +32,11 @@ class Preparation:
 
     def check(self) -> None:
         """Means and channels fit each other; DatasetError otherwise."""
-        if self.channels not in (1, 3):
+        if self.channels not in (1, 3, 4):
             fact = f"the net takes images of {self.channels} channels"
             raise DatasetError(
-                f"{fact}, and images are read as gray or as three colours; give it arrays in "
-                f"Python, with fcnkit.inference.score_maps"
+                f"{fact}, and images are read as gray, as three colours, or with alpha as four; "
+                f"give it arrays in Python, with fcnkit.inference.score_maps"
             )
         given = len(self.mean) if self.mean_image is None else len(self.mean_image)
         if given not in (0, 1, self.channels):
@@ -44,13 +45,13 @@ class Preparation:
 
     def __call__(self, image: "numpy.ndarray") -> "numpy.ndarray":
         """(channels, height, width) float32 of bytes,
-        (height, width) or (height, width, 3) in RGB.
+        (height, width) or (height, width, 3) in RGB, or 4 with alpha, which stays the last.
         """
         import numpy as np
 
         planes = image[None] if image.ndim == 2 else np.moveaxis(image, 2, 0)
         if self.order == "bgr":
-            planes = planes[::-1]
+            planes = np.concatenate([planes[2::-1], planes[3:]])
         prepared = (planes.astype(np.float32) - self._mean(planes.shape)) * np.float32(self.scale)
         return np.ascontiguousarray(prepared, np.float32)
 
@@ -82,10 +83,10 @@ def read_mean(path: str | Path) -> "numpy.ndarray":
             f"{path}: is no mean file: {error}; name a binaryproto or an .npy file"
         ) from None
     mean = mean.reshape(mean.shape[-3:]) if mean.shape[:-3] == (1,) else mean
-    if mean.ndim != 3 or mean.shape[0] not in (1, 3) or not mean.size:
+    if mean.ndim != 3 or mean.shape[0] not in (1, 3, 4) or not mean.size:
         shape = " x ".join(map(str, mean.shape))
         raise DatasetError(
-            f"{path}: holds {shape or 'one'} values; a mean image has 1 or 3 channels"
+            f"{path}: holds {shape or 'one'} values; a mean image has 1, 3 or 4 channels"
         )
     return mean
 

@@ -3,7 +3,7 @@
 Each yields Hits; the first line of its docstring says what it finds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from fcnkit.errors import AlignError, NetError
 from fcnkit.formats import schema
@@ -11,12 +11,11 @@ from fcnkit.linting.messages import messages, read_by
 from fcnkit.linting.seen import Hit, Seen, fills_zero
 from fcnkit.nets import coordmap, coords
 from fcnkit.nets.graph import Layer, Top
-from fcnkit.nets.layers.axes import show
+from fcnkit.nets.layers.axes import outputs_of, show
 from fcnkit.nets.layers.sliding import spatial
 from fcnkit.nets.layers.table import (
     CAFFE,
     FORKS,
-    count_of_outputs,
     has_field,
     is_pointwise,
     keeps_statistics,
@@ -48,9 +47,15 @@ def fork_type(seen: Seen) -> Iterator[Hit]:
         if not near and first.setdefault(layer.type, layer) is layer:
             many = sum(other.type == layer.type for other in seen.graph.layers)
             more = f" ({many} layers)" if many > 1 else ""
-            fact, fork = f'BVLC Caffe has no layer type "{layer.type}"', _fork(layer)
-            has = f", {fork} has; use that fork" if fork else "; use the fork of Caffe that has it"
-            yield Hit(layer, fact + has + more)
+            fact = f'BVLC Caffe has no layer type "{layer.type}"'
+            yield Hit(layer, fact + _remedy(layer) + more)
+
+
+def _remedy(layer: Layer) -> str:
+    if layer.type == "AutoCrop":  # the one that is put into Caffe's words
+        return "; `fcnkit align` makes it a Crop"
+    fork = _fork(layer)
+    return f", {fork} has; use that fork" if fork else "; use the fork of Caffe that has it"
 
 
 def _fork(layer: Layer) -> str:
@@ -142,16 +147,16 @@ def window(seen: Seen) -> Iterator[Hit]:
         if seen.shapes.bottoms(layer) is not None or layer.index in seen.shapes.refused:
             continue
         if has_field(layer, "kernel_size") and not is_global(layer):
-            yield from _window(layer)
+            yield from _refused(layer, lambda each: spatial(each, unplaced=True))
+        if of(layer).outputs:
+            yield from _refused(layer, lambda each: outputs_of(each, of(each).message))
 
 
-def _window(layer: Layer) -> Iterator[Hit]:
+def _refused(layer: Layer, check: Callable[[Layer], object]) -> Iterator[Hit]:
     try:
-        spatial(layer, unplaced=True)
+        check(layer)
     except NetError as error:
         yield Hit(layer, str(error).partition(f'layer "{layer.name}": ')[2])
-    if of(layer).outputs and count_of_outputs(layer) < 1:
-        yield Hit(layer, "it has no num_output; give the number of its output channels")
 
 
 # ---- upsampling and cropping

@@ -172,8 +172,9 @@ def _net_findings(
     except PrototxtError as error:
         # Wrong values that cannot be taken out one by one are all there is to see.
         more = [from_error("wrong-value", ERROR, net, error)]
-    spoiled = _spoiled(net, found)
-    return text_findings(net, _not_of_a_fork_type(net, found)) + [
+    of_caffe = _not_of_a_fork_type(net, found)
+    spoiled = _spoiled(net, of_caffe)
+    return text_findings(net, of_caffe) + [
         one for one in more if one.line not in spoiled or one.name not in _FOLLOW
     ]
 

@@ -14,6 +14,7 @@ REWRITES: dict[str, tuple[str, ...]] = {
     "channels": ("swap_channels", "to_gray", "to_colour", "add_channels"),
     "groups": ("ungroup", "regroup"),
     "decimate": ("decimate",),
+    "filters": ("fewer_filters",),
     "extract": ("extract",),
     "rename": ("rename",),
     "drop": ("drop",),

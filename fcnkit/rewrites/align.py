@@ -15,6 +15,8 @@ from fcnkit.rewrites.changes import beside, inside, removed, set_value
 def align(net: NetOrPath) -> Plan:
     """Each Crop's axis and offset are written, and are those that its bottoms' maps give.
 
+    An AutoCrop, which finds them itself in the fork that has it, is made a Crop.
+
     They are corrected in the file's order, since each moves what comes after
     it.  A Crop without offset is what the FCN authors' first Caffe branch computed
     by itself; BVLC Caffe takes it for 0.  The steps say what each Crop had,
@@ -29,11 +31,11 @@ def align(net: NetOrPath) -> Plan:
     offsets: dict[str, Offset] = {}
     for number, field in enumerate(net.root.all("layer", "layers")):
         kind = field.last("type")
-        if kind is None or kind.raw[1:-1] != "Crop":
+        if kind is None or kind.raw[1:-1] not in ("Crop", _AUTO):
             continue
         by_state = []
         for state, layer, need in _needs(every, number):
-            by_state.append((state, _edits(now, layer, need.offset)))
+            by_state.append((state, _renamed(layer) + _edits(now, layer, need.offset)))
             steps[_step(layer, need)._replace(line=field.line)] = None
             offsets[layer.name] = need
         if any(edits for _, edits in by_state):  # what comes after this Crop lies elsewhere now
@@ -53,7 +55,7 @@ def _needs(every: Iterable[Graph], number: int) -> Iterator[tuple[str, Layer, Of
 
 def _needed(graph: Graph, layer: Layer) -> Offset:
     if len(layer.bottoms) != 2:
-        raise layer.error(f"Crop takes 2 bottoms and has {len(layer.bottoms)}; give both")
+        raise layer.error(f"{layer.type} takes 2 bottoms and has {len(layer.bottoms)}; give both")
     cropped, reference = layer.bottoms
     exact = coords.offset(graph, cropped, reference, ndim=4 - _axis(layer))
     return Offset(
@@ -69,6 +71,16 @@ def _axis(layer: Layer) -> int:
             f"it crops from axis {axis} on, channels or images too; set crop_param {{ axis: 2 }}"
         )
     return from_front
+
+
+# A fork's, which is cropped alike, to where the coordinates say.
+_AUTO = "AutoCrop"
+
+
+def _renamed(layer: Layer) -> list[Edit]:
+    if layer.type != _AUTO:
+        return []
+    return [set_value(layer.field.required("type"), "Crop", f'align "{layer.name}"')]
 
 
 def _written(layer: Layer, axes: int) -> tuple[int, ...]:
@@ -104,5 +116,7 @@ def _step(layer: Layer, need: Offset) -> Step:
     why = f'"{need.reference}" begins at pixel {show(new)} of "{need.cropped}"'
     if had == new and said:
         return Step("keep", layer.name, layer.line, f"offset {show(new)}", why)
+    if layer.type == _AUTO:
+        return Step("change", layer.name, layer.line, f"{_AUTO} -> Crop, offset {show(new)}", why)
     old = show(had) if said else "none"
     return Step("change", layer.name, layer.line, f"offset {old} -> {show(new)}", why)

@@ -28,7 +28,7 @@ from fcnkit.rewrites.deploy import deploy
 from fcnkit.rewrites.ladder import Rung, accepted, ladder, score_place
 from fcnkit.rewrites.padding import first_layers, pad_first, padded_axes, padding_of
 from fcnkit.rewrites.parts import Pairs, added
-from fcnkit.rewrites.rescore import find_head, rescore
+from fcnkit.rewrites.rescore import completed, find_head, rescore
 from fcnkit.rewrites.round_down import round_down
 from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.rewrites.upsample import Added, Climb, Names, Negative, scored
@@ -132,7 +132,7 @@ def _trunk(
 ) -> Plan:
     """The net up to the scores of its first head, every place scored."""
     plan = upgrade(net) if net.root.all("layers") else Plan(net, net)
-    plan = plan.then(deploy, head=head, inputs=inputs)
+    plan = plan.then(completed, first.classes).then(deploy, head=head, inputs=inputs)
     name = find_head(build(plan.net)).name
     plan = plan.then(convolutionalize)
     for step in plan.steps:

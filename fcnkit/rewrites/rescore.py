@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
-from fcnkit.nets.graph import Graph, Layer, State, Top, build
+from fcnkit.nets.graph import Graph, Layer, State, Top, build, buildable
 from fcnkit.nets.layers.table import makes_scores, of
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Move, Plan, Step
@@ -50,6 +50,23 @@ def rescore(
         )
     ]
     return Plan(net, after, tuple(steps), _moves(after, layer, name, inputs))
+
+
+def completed(net: Prototxt, classes: int) -> Plan:
+    """Every head that leaves the number of its outputs open has `classes` of them.
+
+    So are the standard nets of DIGITS, which writes the number itself.
+    """
+    edits, steps = {}, {}
+    for layer in (head for graph in buildable(net)[0] for head in find_heads(graph)):
+        if layer.field.start not in edits and not layer.param(of(layer).message).says("num_output"):
+            fields = [("num_output", classes)]
+            edits[layer.field.start] = set_param(
+                layer, of(layer).message, fields, net.style, why=f'classes of "{layer.name}"'
+            )
+            what, why = f"num_output {classes}", "the file leaves it open"
+            steps[layer.field.start] = Step("change", layer.name, layer.line, what, why)
+    return Plan(net, net.edit(edit for each in edits.values() for edit in each), (*steps.values(),))
 
 
 def find_head(graph: Graph, head: str | None = None) -> Layer:
@@ -136,7 +153,9 @@ def _users(graph: Graph, layer: Layer) -> list[Layer]:
 def _check_behind(
     before: Graph, after: Graph, head: Layer, inputs: Mapping[str, Shape] | None
 ) -> None:
-    old, new = shapes_of(before, inputs), shapes_of(after, inputs)
+    # The old head may have left the number of its outputs open.
+    old = shapes_of(before, inputs, refuse=lambda name, error: None)
+    new = shapes_of(after, inputs)
     for layer, same in zip(before.layers, after.layers, strict=True):
         had, has = old.blobs(layer), new.blobs(same)
         if layer is not head and had != has and None not in (had, has):

@@ -97,12 +97,17 @@ def _summed(source: OpenFile, found: npz.Array, where: str) -> Blob:
 def save_hdf5(
     path: str | os.PathLike[str], layers: Layers, *, force: bool, progress: Progress
 ) -> None:
-    """The file at `path` is a .caffemodel.h5 of these layers,
-    each with a group, if only an empty one.
+    """The file at `path` is a .caffemodel.h5 of these layers;
+    a layer without blobs leaves no trace in it.
+
+    Caffe itself writes an empty group for such a layer, which it does not need
+    and which a "/" in the name puts inside another layer's.  Raises
+    WeightsError where a layer would still stand inside another.
     """
     from fcnkit.formats import hdf5_frame  # most files are read
 
-    ready = {name: [writable(blob) for blob in blobs] for name, blobs in layers.items()}
+    _check_not_inside(layers)
+    ready = {name: [writable(blob) for blob in blobs] for name, blobs in layers.items() if blobs}
     made = hdf5_frame.frame(
         (name, [(blob.shape, blob.dtype) for blob in blobs]) for name, blobs in ready.items()
     )
@@ -114,6 +119,22 @@ def save_hdf5(
                 file.write(piece)
             done = start + blob.nbytes
         file.write(made.between(done, made.size))
+
+
+def _check_not_inside(layers: Layers) -> None:
+    """Raises WeightsError where the group of a layer would stand inside another layer's.
+
+    Caffe opens the groups in `data` alone, counts all that is in one as blobs of
+    the layer of that name, and ends the process where there are too many.
+    """
+    for name in (name for name, blobs in layers.items() if blobs):
+        outer, inside, _ = name.partition("/")
+        if inside and outer in layers:
+            fact = f'in HDF5 it would be inside the layer "{printable(outer)}"'
+            raise WeightsError(
+                f'layer "{printable(name)}": {fact}, and Caffe refuses such a file; '
+                "write a .caffemodel, or rename one of the layers first"
+            )
 
 
 def _in_order(layers: Layers, frame: "Frame") -> list[tuple[int, Blob]]:

@@ -28,7 +28,7 @@ from fcnkit.plan import Move
 from fcnkit.shape import Shape, alike
 from fcnkit.tables import folded
 from fcnkit.weights.blobs import Blob
-from fcnkit.weights.meaning import elsewhere, other_axis, other_meaning, other_sums
+from fcnkit.weights.meaning import elsewhere, other_axis, other_meaning, other_sums, remedy
 from fcnkit.weights.store import Weights
 
 COPIED, RESHAPED, RENAMED, FILLER = "copied", "reshaped", "renamed", "left to the filler"
@@ -260,7 +260,8 @@ class _Pairing:
             if math.prod(old) != math.prod(new):
                 return (
                     f"blob {number} is {shown_shape(old)} ({math.prod(old)} values) in the file, "
-                    f"{shown_shape(new)} ({math.prod(new)}) in the new net; {_remedy(old, new)}"
+                    f"{shown_shape(new)} ({math.prod(new)}) in the new net; "
+                    f"{remedy(self.after, layer, old, new)}"
                 )
             if not alike(old, new):
                 return f"blob {number} is {elsewhere(old, new)}"
@@ -289,19 +290,6 @@ def _filler(layer: Layer) -> str:
     if not kind.linear or layer.param(kind.message).has("weight_filler"):
         return ""
     return "; it has no weight_filler, so it would be all zeros"
-
-
-def _remedy(old: Shape, new: Shape) -> str:
-    outputs = next((dim for dim in old if dim != 1), 1)
-    if new and outputs != new[0] and math.prod(old) * new[0] == math.prod(new) * outputs:
-        return (
-            f"it makes {outputs} outputs and the new one {new[0]}: for another number of classes, "
-            "give the layer a new name in the new net"
-        )
-    return (
-        "what it reads, or its kernel, differs: give it a new name in the new net, or use the "
-        "old sizes"
-    )
 
 
 def _without_size(layer: Layer, shapes: Shapes, blobs: Sequence[Blob]) -> tuple[list[Shape], str]:

@@ -4,12 +4,13 @@ Equal shapes are not enough.  A Scale's factors are no slopes of a PReLU, and
 weights that sum 8 x 6 x 6 values are not those of 32 x 3 x 3.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from fcnkit.formats.blobproto import shown_shape
-from fcnkit.nets.graph import Layer
-from fcnkit.nets.layers.table import TYPES, axis_of, groups_of, has_field, of
+from fcnkit.nets.graph import Graph, Layer
+from fcnkit.nets.layers.table import TYPES, axis_of, channels_of, groups_of, has_field, of
 from fcnkit.nets.layers.traits import LayerType, Trait
 from fcnkit.nets.shapes import Shapes
 from fcnkit.shape import Shape
@@ -110,3 +111,45 @@ def _summed(layer: Layer, shapes: Shapes) -> Shape | None:
 
 def _longer_than_one(axes: Shape) -> Shape:
     return tuple(size for size in axes if size != 1)
+
+
+def remedy(graph: Graph, layer: Layer, old: Shape, new: Shape) -> str:
+    """What to do where a stored blob has not as many values as that of a layer of `graph`."""
+    windows = has_field(layer, "kernel_size") and len(old) == len(new) > 2
+    image = windows and (old[0], old[2:]) == (new[0], new[2:]) and groups_of(layer) == 1
+    if image and _sees_image(graph, layer):
+        return _channels_remedy(old[1], new[1]) or _other_size(old, new)
+    return _other_size(old, new)
+
+
+def _sees_image(graph: Graph, layer: Layer) -> bool:
+    """Whether the layer reads what a source brings, its channels in their places."""
+    source = graph.producer(layer.bottoms[0])
+    while source.bottoms and channels_of(source):
+        source = graph.producer(channels_of(source)[0])
+    return not source.bottoms
+
+
+def _channels_remedy(old: int, new: int) -> str:
+    """What gives the old net's image the new one's channels; "" where nothing does."""
+    word = {(3, 1): "gray", (1, 3): "colour"}.get((old, new))
+    word = word or (f"channels={new}" if new > old else "")
+    if not word:
+        return ""
+    return (
+        f"its image has {old} channels and the new one's {new}: first change the old net and its "
+        f"weights with --do {word} --net-out NET -o WEIGHTS, and transplant from these"
+    )
+
+
+def _other_size(old: Shape, new: Shape) -> str:
+    outputs = next((dim for dim in old if dim != 1), 1)
+    if new and outputs != new[0] and math.prod(old) * new[0] == math.prod(new) * outputs:
+        return (
+            f"it makes {outputs} outputs and the new one {new[0]}: for another number of classes, "
+            "give the layer a new name in the new net"
+        )
+    return (
+        "what it reads, or its kernel, differs: give it a new name in the new net, or use the "
+        "old sizes"
+    )

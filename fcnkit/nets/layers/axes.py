@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from fcnkit.errors import NetError
 from fcnkit.nets.graph import Layer
 from fcnkit.shape import Shape
 from fcnkit.shape import show as shape_text
@@ -29,6 +30,21 @@ def same(layer: Layer, bottoms: Sequence[Shape], but: int | None = None) -> None
                 f'bottom "{bottom.blob}" is {show(shape)} and bottom "{layer.bottoms[0].blob}" is '
                 f"{show(bottoms[0])}; make them equal{where}"
             )
+
+
+class Open(NetError):
+    """A layer leaves the number of its outputs open, as DIGITS' files do for the classes."""
+
+
+def outputs_of(layer: Layer, message: str) -> int:
+    """The layer's num_output, in `message`; Open where it says none, NetError where it says 0."""
+    param = layer.param(message)
+    outputs = param.get("num_output")
+    if outputs < 1 and param.says("num_output"):
+        raise layer.error(f"its num_output is {outputs}; give at least 1")
+    if outputs < 1:
+        raise Open(str(layer.error("it has no num_output; give the number of its outputs")))
+    return outputs
 
 
 def show(shape: Shape) -> str:

@@ -104,6 +104,10 @@ _FORKS = (
         "CROP", Trait.ARRANGES, "crop_param", forks.old_crop,
         window=point, channels=first, sized=second, bottoms=(2, 2), keeps_zero=yes
     ),
+    LayerType(
+        "AutoCrop", Trait.ARRANGES, "crop_param", forks.old_crop,
+        window=point, channels=first, sized=second, bottoms=(2, 2), keeps_zero=yes
+    ),
     # One value from one value, or from several.
     LayerType("ReLU6", Trait.VALUE, "relu_param", range=pointwise.relu6_bounds, **_SAME_ZERO),
     LayerType("HardSwish", Trait.VALUE, **_SAME_ZERO),

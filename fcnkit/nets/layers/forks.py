@@ -221,7 +221,7 @@ def loss(layer: Layer, bottoms: list[Shape]) -> list[Shape | None]:
 
 
 def old_crop(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
-    """Crop before it had offsets of its own: the second bottom's height and width."""
+    """Crop without offsets of its own, which Caffe finds: the second bottom's height and width."""
     return [(*bottoms[0][:2], *bottoms[1][2:])]
 
 

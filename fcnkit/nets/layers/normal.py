@@ -7,7 +7,7 @@ from fractions import Fraction
 from math import prod
 
 from fcnkit.nets.graph import Layer
-from fcnkit.nets.layers.axes import canonical, four, show
+from fcnkit.nets.layers.axes import canonical, four, outputs_of, show
 from fcnkit.nets.layers.sliding import Window
 from fcnkit.nets.layers.traits import Affine
 from fcnkit.shape import Shape
@@ -17,7 +17,7 @@ def inner_product(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """The axes before `axis`, and num_output."""
     shape, param = bottoms[0], layer.param("inner_product_param")
     axis = canonical(layer, param.get("axis"), len(shape))
-    return [(*shape[:axis], _outputs(layer, "inner_product_param"))]
+    return [(*shape[:axis], outputs_of(layer, "inner_product_param"))]
 
 
 def inner_product_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
@@ -39,7 +39,7 @@ def embed(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """The bottom's axes, and num_output."""
     if layer.param("embed_param").get("input_dim") < 1:
         raise layer.error("it has no input_dim; give the number of values that its bottom can take")
-    return [(*bottoms[0], _outputs(layer, "embed_param"))]
+    return [(*bottoms[0], outputs_of(layer, "embed_param"))]
 
 
 def embed_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
@@ -47,13 +47,6 @@ def embed_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     param = layer.param("embed_param")
     outputs = param.get("num_output")
     return [(param.get("input_dim"), outputs), *[(outputs,)] * param.get("bias_term")]
-
-
-def _outputs(layer: Layer, message: str) -> int:
-    outputs = layer.param(message).get("num_output")
-    if outputs < 1:
-        raise layer.error("it has no num_output; give the number of its outputs")
-    return outputs
 
 
 def batch_norm(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
@@ -157,7 +150,7 @@ def recurrent(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
         if len(bottoms[0]) < 3:
             raise layer.error(f"{fact}; give the first values behind its time x streams")
         raise layer.error(f"{fact}; the second must be the time x streams of the first")
-    outputs = _outputs(layer, "recurrent_param")
+    outputs = outputs_of(layer, "recurrent_param")
     return [(*bottoms[0][:2], outputs), *[(1, bottoms[0][1], outputs)] * (len(layer.tops) - 1)]
 
 

@@ -119,13 +119,29 @@ def upsample(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """upsample_h x upsample_w, or `scale` times the size; a second bottom is the pooling's mask."""
     shape, param = four(layer, bottoms[0]), layer.param("upsample_param")
     if len(bottoms) > 1 and bottoms[1] != shape:
-        fact = f"its mask is {show(bottoms[1])} and its bottom {show(shape)}"
-        raise layer.error(f"{fact}; take the mask of the pooling that made this size")
+        raise layer.error(_other_mask(layer, shape, bottoms[1]))
     if param.has("upsample_h") and param.has("upsample_w"):
         return _sized(layer, shape, (param.get("upsample_h"), param.get("upsample_w")))
     fewer = (param.get("pad_out_h"), param.get("pad_out_w"))
     scaled = zip(shape[2:], _upsampling(layer), fewer, strict=True)
     return _sized(layer, shape, tuple(size * scale - less for size, scale, less in scaled))
+
+
+def _other_mask(layer: Layer, shape: Shape, mask: Shape) -> str:
+    """What is wrong where the mask has another shape than the bottom.
+
+    A pooling of an odd size rounds up, and the Upsample that undoes it makes a
+    row or a column more than there was.
+    """
+    fact = f"its mask is {show(mask)} and its bottom {show(shape)}"
+    more = [size - wanted for size, wanted in zip(shape[2:], mask[2:], strict=False)]
+    if shape[:2] != mask[:2] or len(mask) != 4 or set(more) - {0, 1}:
+        return f"{fact}; take the mask of the pooling that made this size"
+    sides = [side for side, over in zip("hw", more, strict=True) if over]
+    what = " and ".join({"h": "a row", "w": "a column"}[side] for side in sides)
+    rest = ", ".join(f"pad_out_{side}: true" for side in sides)
+    size = f"upsample_h: {mask[2]} upsample_w: {mask[3]}"
+    return f"{fact}: the Upsample before it makes {what} too many; give that one {size}, or {rest}"
 
 
 def _upsampling(layer: Layer) -> tuple[int, int]:

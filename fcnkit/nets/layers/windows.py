@@ -12,7 +12,7 @@ from math import prod
 from fcnkit.formats.schema import View
 from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.graph import Layer
-from fcnkit.nets.layers.axes import canonical, four, same, show
+from fcnkit.nets.layers.axes import canonical, four, outputs_of, same, show
 from fcnkit.nets.layers.sliding import (
     Spatial,
     Window,
@@ -75,10 +75,8 @@ def _channels(layer: Layer, shape: Shape) -> tuple[int, int, int, int]:
     """The channel axis, and the numbers of inputs, outputs and groups."""
     param = layer.param("convolution_param")
     axis = canonical(layer, param.get("axis"), len(shape))
-    inputs, outputs = shape[axis], param.get("num_output")
+    inputs, outputs = shape[axis], outputs_of(layer, "convolution_param")
     group = inputs if layer.type == "ConvolutionDepthwise" else param.get("group")
-    if outputs < 1:
-        raise layer.error("it has no num_output; give the number of its output channels")
     if group < 1 or inputs % group or outputs % group:
         raise layer.error(
             f"group {group} does not divide both its {inputs} input and {outputs} output channels; "
