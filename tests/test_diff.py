@@ -104,8 +104,8 @@ def test_diff_as_json(second, status, folder):
     [
         (("nothing", "old.caffemodel"), "nothing: cannot be read"),
         (("old.caffemodel", "nothing"), "nothing: cannot be read"),
-        (("old.caffemodel", "."), "cannot be read"),
-        (("net.prototxt", "old.caffemodel"), "found a prototxt; give the weights, not the net"),
+        (("old.caffemodel", "."), "found a folder"),
+        (("net.prototxt", "old.caffemodel"), "found a prototxt; give the .caffemodel"),
         (("page.caffemodel", "old.caffemodel"), "HTML"),
         (("cut.caffemodel", "old.caffemodel"), "cut.caffemodel"),
         (("old.caffemodel", "cut.caffemodel"), "cut.caffemodel"),
