@@ -137,8 +137,15 @@ def choose(name: str | None = None, device: str | None = None) -> Engine:
     for engine in ENGINES:
         if engine.available():
             return engine
-    remedies = ", or ".join(f"`{engine.install}`" for engine in ENGINES)
-    raise EngineError(f"no engine is installed: run {remedies}")
+    raise EngineError(f"no engine is installed; {how_to_install(names())}")
+
+
+def how_to_install(those: Sequence[str]) -> str:
+    """What installs one of these engines; last what needs fcnkit's sources, which a wheel lacks."""
+    found = [engine.install for engine in ENGINES if engine.name in those]
+    anywhere = [f"`{words}`" for words in found if not words.startswith("make ")]
+    by_make = [f"`{words}` in fcnkit's sources" for words in found if words.startswith("make ")]
+    return f"run {', or '.join(anywhere + by_make)}"
 
 
 def _named(name: str) -> Engine:

@@ -11,11 +11,12 @@ from fcnkit.linting.messages import messages, read_by
 from fcnkit.linting.seen import Hit, Seen, fills_zero
 from fcnkit.nets import coordmap, coords
 from fcnkit.nets.graph import Layer, Top
-from fcnkit.nets.layers.axes import show
+from fcnkit.nets.layers.axes import no_outputs, show
 from fcnkit.nets.layers.sliding import spatial
 from fcnkit.nets.layers.table import (
     CAFFE,
     FORKS,
+    TYPES,
     count_of_outputs,
     has_field,
     is_pointwise,
@@ -49,14 +50,16 @@ def fork_type(seen: Seen) -> Iterator[Hit]:
             many = sum(other.type == layer.type for other in seen.graph.layers)
             more = f" ({many} layers)" if many > 1 else ""
             fact, fork = f'BVLC Caffe has no layer type "{layer.type}"', _fork(layer)
-            has = f", {fork} has; use that fork" if fork else "; use the fork of Caffe that has it"
-            yield Hit(layer, fact + has + more)
+            has = f", {fork} has" if fork else ""
+            unknown = "" if layer.type in TYPES else ", and fcnkit does not know what it computes"
+            remedy = "use that fork" if fork else "use the fork of Caffe that has it"
+            yield Hit(layer, f"{fact}{has}{unknown}; {remedy}{more}")
 
 
 def _fork(layer: Layer) -> str:
     """The fork that has one of the layer's fields, "" where none is known."""
     found = (
-        schema.fork_of(layer.view.message_name, field.name) for field in layer.field.fields or ()
+        schema.fork_of_field(layer.view.message_name, field) for field in layer.field.fields or ()
     )
     return next((fork for fork in found if fork and fork != "others"), "")
 
@@ -151,7 +154,7 @@ def _window(layer: Layer) -> Iterator[Hit]:
     except NetError as error:
         yield Hit(layer, str(error).partition(f'layer "{layer.name}": ')[2])
     if of(layer).outputs and count_of_outputs(layer) < 1:
-        yield Hit(layer, "it has no num_output; give the number of its output channels")
+        yield Hit(layer, no_outputs(layer.param(of(layer).message)))
 
 
 # ---- upsampling and cropping

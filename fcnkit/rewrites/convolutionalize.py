@@ -140,8 +140,7 @@ def _convert(
     if given is None or before is None:
         unknown[layer.name] = (
             f'the size of its input "{layer.bottoms[0].blob}" is not known '
-            f"({state.shapes.reason(layer.bottoms[0])}); say it with --input, as in --input "
-            f"data=1,3,227,227"
+            f"({state.shapes.reason(layer.bottoms[0])}); {state.shapes.say_it(layer.bottoms[0])}"
         )
         return None
     strange = not_understood(layer)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Layer
 from fcnkit.shape import Shape
 from fcnkit.shape import show as shape_text
@@ -41,3 +42,9 @@ def four(layer: Layer, shape: Shape) -> Shape:
     if len(shape) != 4:
         raise layer.error(f"its bottom is {show(shape)}; {layer.type} takes 4 axes")
     return shape
+
+
+def no_outputs(param: View) -> str:
+    """What is wrong with the message of a layer that says no number of outputs above 0."""
+    fact = "num_output is 0" if param.has("num_output") else "it has no num_output"
+    return f"{fact}; give the number of its outputs, 1 or more"

@@ -7,7 +7,7 @@ from fractions import Fraction
 from math import prod
 
 from fcnkit.nets.graph import Layer
-from fcnkit.nets.layers.axes import canonical, four, show
+from fcnkit.nets.layers.axes import canonical, four, no_outputs, show
 from fcnkit.nets.layers.sliding import Window
 from fcnkit.nets.layers.traits import Affine
 from fcnkit.shape import Shape
@@ -52,7 +52,7 @@ def embed_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
 def _outputs(layer: Layer, message: str) -> int:
     outputs = layer.param(message).get("num_output")
     if outputs < 1:
-        raise layer.error("it has no num_output; give the number of its outputs")
+        raise layer.error(no_outputs(layer.param(message)))
     return outputs
 
 

@@ -12,7 +12,7 @@ from math import prod
 from fcnkit.formats.schema import View
 from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.graph import Layer
-from fcnkit.nets.layers.axes import canonical, four, same, show
+from fcnkit.nets.layers.axes import canonical, four, no_outputs, same, show
 from fcnkit.nets.layers.sliding import (
     Spatial,
     Window,
@@ -78,7 +78,7 @@ def _channels(layer: Layer, shape: Shape) -> tuple[int, int, int, int]:
     inputs, outputs = shape[axis], param.get("num_output")
     group = inputs if layer.type == "ConvolutionDepthwise" else param.get("group")
     if outputs < 1:
-        raise layer.error("it has no num_output; give the number of its output channels")
+        raise layer.error(no_outputs(param))
     if group < 1 or inputs % group or outputs % group:
         raise layer.error(
             f"group {group} does not divide both its {inputs} input and {outputs} output channels; "
