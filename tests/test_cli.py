@@ -575,7 +575,7 @@ def test_nets_are_changed_without_anything_heavy(words):
 @pytest.mark.parametrize(
     "text, fact",
     [
-        ("", "is empty"),
+        ("", "is an empty file; get it again"),
         ('net: "train_val.prototxt" base_lr: 0.1\n', "is a solver"),
         ('name: "nothing"\n', "has no layers"),
     ],

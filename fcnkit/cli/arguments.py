@@ -40,8 +40,10 @@ def load_net(name: str) -> Prototxt:
     """As `load`; PrototxtError where there is no layer, as in a solver's file."""
     net = load(name)
     if not net.root.all("layer", "layers"):
+        if not net.text:
+            raise PrototxtError(f"{net.path}: it is an empty file; get it again")
         solver = is_solver({field.name for field in net.fields})
-        fact = "it is a solver" if solver else "it has no layers" if net.text else "it is empty"
+        fact = "it is a solver" if solver else "it has no layers"
         raise PrototxtError(f"{net.path}: {fact}; name the prototxt of a net")
     return net
 
