@@ -198,6 +198,8 @@ def convolutionalize(
     fcnkit convolutionalize deploy.prototxt -o conv.prototxt \\
         --weights net.caffemodel --weights-out conv.caffemodel
     """
+    from fcnkit.nets.layers.table import TYPES
+    from fcnkit.nets.layers.traits import Trait
     from fcnkit.rewrites.convolutionalize import convolutionalize as rewrite
 
     check_stdout(output, diff=diff, as_json=as_json)
@@ -213,6 +215,9 @@ def convolutionalize(
         outputs.append((output, saver(plan.net)))
     write_all(outputs, force=force)
     show_plan(plan, diff=diff, as_json=as_json, quiet=output == "-")
+    for step in plan.steps if output or diff else ():
+        if step.what in TYPES and TYPES[step.what].trait is Trait.SOURCE:
+            say(f'fcnkit: {net}:{step.line}: layer "{step.layer}": {step.why}', err=True)
     say_written(outputs, as_json or diff)
 
 
