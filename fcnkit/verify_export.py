@@ -5,7 +5,7 @@ from typing import Any
 
 from fcnkit.compared import hidden, named_apart, needed, pairs, to_read
 from fcnkit.engines import onnx
-from fcnkit.engines.engine import ENGINES, Engine, Job, choose
+from fcnkit.engines.engine import ENGINES, Engine, Job, choose, how_to_install
 from fcnkit.engines.inputs import check_weights, input_arrays, noise
 from fcnkit.errors import EngineError
 from fcnkit.exporting.dynamic_axes import dynamic_axes
@@ -83,7 +83,8 @@ def _other(name: str | None) -> Engine:
         return found
     if name:
         raise EngineError(f'the engine "{name}" runs the model itself; name another')
-    raise EngineError(f"no engine is installed to compare with: run `{ENGINES[0].install}`")
+    others = [engine.name for engine in ENGINES if engine.module != onnx.__name__]
+    raise EngineError(f"no engine is installed to compare with; {how_to_install(others)}")
 
 
 def _sized(pair: tuple[str, Any]) -> str:

@@ -341,11 +341,15 @@ REFUSED = {
 }
 
 
+def check(head, path):
+    signature.check(signature.WEIGHTS, head, path, WeightsError)
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused(name):
     data, words = REFUSED[name]
     with pytest.raises(WeightsError, match=words) as caught:
-        signature.recognise(data[:512], "a/file")
+        check(data[:512], "a/file")
         scan(data, "a/file")
     assert str(caught.value).startswith("a/file: ")
     assert ";" in str(caught.value)
@@ -369,14 +373,14 @@ def test_refused(name):
 )
 def test_other_kinds_of_files_are_named(head, words):
     with pytest.raises(WeightsError, match=words):
-        signature.recognise(head, "file")
+        check(head, "file")
 
 
 @pytest.mark.parametrize(
     "data", [V1, V2, message(1, b"a") + V2, message(1, b"plain text name, " * 40) + V2]
 )
 def test_caffemodels_are_not_taken_for_others(data):
-    signature.recognise(data[:512], "file")
+    check(data[:512], "file")
 
 
 @pytest.mark.parametrize("value", [0, 1, 127, 128, 300, 2**31 - 1, 2**63, 2**64 - 1])
@@ -403,7 +407,7 @@ def test_a_new_blob_is_what_protobuf_would_write(dtype, pack, shape):
 @pytest.mark.parametrize("model", MODELS)
 def test_real_files_are_read_as_protobuf_reads_them(shared, model):
     data = (shared / "models" / model).read_bytes()
-    signature.recognise(data[:512], model)
+    check(data, model)
     layout = scan(data, model)
     net = schema.message("NetParameter").FromString(data)
     layers = net.layers if layout.kind == "layers" else net.layer
@@ -422,7 +426,7 @@ def test_real_files_that_are_no_models(shared):
     assert files
     for path in files:
         with pytest.raises(WeightsError, match="HTML page|text"):
-            signature.recognise(path.read_bytes()[:512], str(path))
+            check(path.read_bytes(), str(path))
 
 
 def test_a_real_file_is_scanned_by_its_headers(shared):
@@ -443,7 +447,7 @@ def test_cut_at_every_byte(data):
             assert len(scan(data[:length]).layers) == whole_layers[length]
             continue
         with pytest.raises(WeightsError, match="byte|empty"):
-            signature.recognise(data[:length][:512], "cut")
+            check(data[:length], "cut")
             scan(data[:length], "cut")
 
 

@@ -251,11 +251,18 @@ def test_tables():
 
 def test_a_reshape_says_that_its_values_are_equal():
     found = compare(made(fc6=np.ones((2, 8))), made(fc6=np.ones((2, 2, 2, 2))))
-    assert not found.equal and found.table() == textwrap.dedent("""\
+    assert found.equal and found.table() == textwrap.dedent("""\
         fc6 0  reshaped  2 x 8 -> 2 x 2 x 2 x 2
                          values equal
         1 blob reshaped
         """)
+
+
+def test_a_reshape_of_other_values_is_a_difference():
+    other = np.ones((2, 2, 2, 2))
+    other[0, 0, 0, 0] = 1.5
+    assert not compare(made(fc6=np.ones((2, 8))), made(fc6=other)).equal
+    assert compare(made(fc6=np.ones((2, 8))), made(fc6=other), tolerance=0.5).equal
 
 
 def test_what_is_close_is_counted_and_listed_with_all():

@@ -4,11 +4,14 @@ what stays and why, and that real Caffe computes the same.
 
 import signal
 import sys
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from sketches import conv, data, differences, fc, kept_lines, layer, net, pool, relu, template, thin
 
 import fcnkit as fk
+from fcnkit.cli.main import main
 from fcnkit.errors import EditConflict, NetError
 
 CONV = conv("conv", "data", 4, 3)
@@ -509,3 +512,31 @@ def test_a_size_that_only_the_user_knows_stays_what_he_says():
     text = net(START, fc("fc", "conv", 5), layer("found", "DetectionOutput", "fc"))
     plan = fk.convolutionalize(text, inputs={"found": (2, 6)})
     assert [step.verb for step in plan.steps] == ["convert"]
+
+
+SIZED = """\
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
+layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_product_param { num_output: 2 } }
+"""  # noqa: E501
+
+
+@pytest.mark.parametrize(
+    "size, says", [((1, 3, 12, 12), True), ((1, 3, 8, 8), False), ((4, 3, 8, 8), False)]
+)
+def test_kernels_for_another_size_than_the_net_says_are_named(size, says):
+    steps = fk.convolutionalize(fk.parse(SIZED), inputs={"data": size}).steps
+    found = [step for step in steps if step.verb == "keep"]
+    assert bool(found) == says
+    if found:
+        assert found[0].layer == "data" and "the net still says 1 x 3 x 8 x 8" in found[0].why
+
+
+def test_the_command_says_so_on_standard_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("n.prototxt").write_text(SIZED)
+    words = ["convolutionalize", "n.prototxt", "--input", "data=1,3,12,12", "-o", "-"]
+    done = CliRunner().invoke(main, words)
+    assert 'n.prototxt:1: layer "data": the kernels are for' in done.stderr
+    assert "kernel_size: 12" in done.stdout and "the kernels" not in done.stdout
+    done = CliRunner().invoke(main, [*words[:4], "--json"])
+    assert "still says 1 x 3 x 8 x 8" in done.stdout

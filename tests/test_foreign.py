@@ -129,7 +129,7 @@ def test_text_in_a_picture_starts_no_program(tmp_path, monkeypatch):
     path = tmp_path / "a.png"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n")
     for read in (read_image, lambda path: read_label(path, Reading(2))):
-        with pytest.raises(DatasetError, match="is no image of PNG, JPEG"):
+        with pytest.raises(DatasetError, match="found a PostScript file"):
             read(path)
     assert not trace.exists()
 

@@ -49,7 +49,8 @@ LEVELS = (
 # A plan mentions weights only as data, so rewrites know of no file and no engine.
 APART = {"rewrites": ("weights",)}
 # prototxt is made of spans, schema gives Caffe's types to its fields, and what Caffe's
-# weights and the compiled schema are made of is protobuf on the wire; nothing else is joined.
+# weights and the compiled schema are made of is protobuf on the wire; a reader asks signature
+# what a file is that it cannot take; nothing else is joined.
 FORMATS_JOINED = {
     ("formats.blobproto", "formats.wire"),
     ("formats.binaryproto", "formats.wire"),
@@ -68,6 +69,10 @@ FORMATS_JOINED = {
     ("formats.descriptors", "formats.wire"),
     ("formats.values", "formats.prototxt"),
     ("formats.prototxt", "formats.spans"),
+    ("formats.signature", "formats.wire"),
+    ("formats.prototxt", "formats.signature"),
+    ("formats.binaryproto", "formats.signature"),
+    ("formats.lmdbs", "formats.signature"),
 }
 HEAVY = (
     "numpy",

@@ -268,7 +268,11 @@ def test_a_sheet_of_nothing_is_refused():
             [],
             "34 pixels are predicted as 9, which is no class, 0 to 2",
         ),
-        (lambda top: (top / "found" / "street_03.png").write_bytes(b"x"), [], "is no image"),
+        (
+            lambda top: (top / "found" / "street_03.png").write_bytes(b"x"),
+            [],
+            "expected an image, found text",
+        ),
         (
             lambda top: save(top / "labels" / "street_03.png", np.full((5, 7), 9, np.uint8)),
             ["--ignore", 255],
@@ -291,7 +295,7 @@ def test_all_bad_files_are_named(top):
     assert (
         result.exit_code == 2
         and "2 bad files" in result.output
-        and result.output.count("is no image") == 2
+        and result.output.count("expected an image, found text") == 2
     )
 
 

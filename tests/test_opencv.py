@@ -454,3 +454,48 @@ def test_nothing_is_left_behind(slope, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     opencv.run(parse(net.text.replace('"l"', '"m"')), weights, {"x": np.ones((1, 1))})
     assert os.listdir(folder) == []
+
+
+# ---- layers of SSD, which Caffe has not: numpy's values are the right ones
+
+SSD = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 4 dim: 3 dim: 5 } } }\n'  # noqa: E501
+
+
+@pytest.mark.parametrize("order", [(0, 2, 3, 1), (0, 1, 2, 3), (3, 2, 1, 0), (0, 3, 1, 2)])
+def test_permute_is_numpys_transpose(order):
+    words = " ".join(f"order: {axis}" for axis in order)
+    net = prototxt.parse(
+        f'{SSD}layer {{ name: "p" type: "Permute" bottom: "data" top: "p" '
+        f"permute_param {{ {words} }} }}"
+    )
+    data = np.random.default_rng(0).normal(size=(2, 4, 3, 5)).astype("f4")
+    np.testing.assert_array_equal(opencv.run(net, None, {"data": data})["p"], data.transpose(order))
+
+
+@pytest.mark.parametrize("eps", [1e-10, 0.5])
+def test_normalize_divides_by_the_length_across_channels(eps):
+    net = prototxt.parse(
+        f'{SSD}layer {{ name: "n" type: "Normalize" bottom: "data" top: "n" '
+        f"norm_param {{ across_spatial: false channel_shared: false eps: {eps} }} }}"
+    )
+    rng = np.random.default_rng(0)
+    data, factors = rng.normal(size=(2, 4, 3, 5)).astype("f4"), rng.normal(size=4).astype("f4")
+    weights = store.create().put_all({"n": [factors]})
+    length = np.sqrt((data.astype("f8") ** 2).sum(axis=1, keepdims=True) + eps)
+    expected = data / length * factors.reshape(1, 4, 1, 1)
+    np.testing.assert_allclose(opencv.run(net, weights, {"data": data})["n"], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "layer, fact, remedy",
+    [
+        ('"Permute" permute_param { order: 0 order: 2 }', "leaves axes out", "engine onnx"),
+        ('"Normalize" norm_param { across_spatial: true }', "across channels", "the fork of Caffe"),
+        ('"BNLL"', "no BNLL like Caffe's", "the engine caffe"),
+        ('"Reorg" reorg_param { stride: 1 }', "no Reorg that is known", "the fork of Caffe"),
+    ],
+)
+def test_another_engine_is_named_where_it_runs_the_type(layer, fact, remedy):
+    net = prototxt.parse(f'{SSD}layer {{ name: "x" bottom: "data" top: "x" type: {layer} }}')
+    with pytest.raises(EngineError, match=f"{fact}.*{remedy}"):
+        opencv.run(net, None, {"data": np.ones((2, 4, 3, 5), "f4")})

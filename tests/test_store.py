@@ -493,7 +493,7 @@ def test_what_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     for path, words in (
         ("none", "cannot be read: No such file"),
-        (".", "is not a file"),
+        (".", "found a folder"),
         ("fifo", "is not a file"),
     ):
         with pytest.raises(WeightsError, match=words):

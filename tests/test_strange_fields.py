@@ -48,7 +48,7 @@ def _net(*layers: tuple[str, str]) -> fk.Prototxt:
 )  # fmt: skip
 def test_fields_that_may_change_what_is_computed(kind, params, names):
     layer = build(_net((kind, params))).layer("x0")
-    assert [name for name, _ in fork_fields(layer)] == names
+    assert [field.name for field, _ in fork_fields(layer)] == names
     assert bool(not_understood(layer)) == bool(names)
     assert not not_understood(layer, names)
 
@@ -71,7 +71,7 @@ SCALE = ("Scale", "scale_param { bias_term: true }")
 def test_such_a_layer_is_kept_with_the_reason(layers, rewrite):
     plan = rewrite(_net(*layers))
     assert [step.verb for step in plan.steps] == ["keep"]
-    assert "of no Caffe that is known, may change what it computes" in plan.steps[0].why
+    assert "may change what it computes" in plan.steps[0].why
     assert plan.net.text == plan.before.text and not plan.moves
 
 
@@ -85,7 +85,7 @@ def test_such_a_layer_is_kept_with_the_reason(layers, rewrite):
     ],
 )
 def test_such_a_layer_is_not_changed(rewrite):
-    with pytest.raises(NetError, match='x0": its field "relu", of no Caffe .*; take the field out'):
+    with pytest.raises(NetError, match='x0": its field "relu", of Intel.*; take the field out'):
         rewrite(_net(RELU))
 
 

@@ -15,7 +15,7 @@ from fcnkit.cli.text import say, say_diff
 from fcnkit.errors import PrototxtError, quoted
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
-from fcnkit.formats.signature import is_text
+from fcnkit.formats.signature import ENOUGH, is_solver, is_weights
 from fcnkit.plan import Plan
 from fcnkit.rewrites.operations import whole_number
 from fcnkit.verify import Difference, proven, unproven
@@ -28,7 +28,7 @@ def load(name: str) -> Prototxt:
     """The net at a path, on standard input for "-", or of a template such as template:alexnet."""
     if name == "-":
         data = sys.stdin.buffer.read()
-        return prototxt.parse(data.decode("utf-8", "surrogateescape"), "<stdin>")
+        return prototxt.of_bytes(data, "<stdin>")
     if name.startswith(TEMPLATE):
         from fcnkit import templates
 
@@ -40,7 +40,11 @@ def load_net(name: str) -> Prototxt:
     """As `load`; PrototxtError where there is no layer, as in a solver's file."""
     net = load(name)
     if not net.root.all("layer", "layers"):
-        raise PrototxtError(f"{net.path}: it has no layers; name the prototxt of a net")
+        if not net.text:
+            raise PrototxtError(f"{net.path}: it is an empty file; get it again")
+        solver = is_solver({field.name for field in net.fields})
+        fact = "it is a solver" if solver else "it has no layers"
+        raise PrototxtError(f"{net.path}: {fact}; name the prototxt of a net")
     return net
 
 
@@ -218,11 +222,11 @@ def show_json(value: object) -> None:
 
 
 def holds_weights(name: str) -> bool:
-    """Whether this is a weights file and no net, by its first bytes: a net is text."""
+    """Whether this is a weights file and no net, by its first bytes."""
     with suppress(OSError, ValueError):
         if stat.S_ISREG(os.stat(name).st_mode):
             with open(name, "rb") as file:
-                return not is_text(file.read(512))
+                return is_weights(file.read(ENOUGH))
     return False
 
 

@@ -13,7 +13,8 @@ from fcnkit.formats import suffixes
 @click.option(
     "--to",
     type=click.Choice(["v2", "h5", "npz", "bvlc"]),
-    help="The format of OUT; told by its name otherwise.",
+    help="The format of OUT; told by its name otherwise.  v2: a caffemodel that every Caffe since "
+    "2015 reads; bvlc: the same, but V1 stays V1.",
 )
 @click.option(
     "--layout",
@@ -28,8 +29,7 @@ def convert(source, output, to, layout, force) -> None:
 
     IN is a caffemodel (V1 or V2, NVCaffe's raw blobs too), a .caffemodel.h5,
     an .npz with arrays <layer>/<number>, or to npz a .solverstate; its content
-    tells which.  Formats: v2, a caffemodel that every Caffe since 2015 reads;
-    bvlc, the same, but V1 stays V1; h5 and npz.
+    tells which.
 
     \b
     fcnkit convert nvcaffe.caffemodel bvlc.caffemodel

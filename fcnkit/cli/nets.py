@@ -1,5 +1,9 @@
 """Commands that read and rewrite prototxts."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 import click
 from click.core import ParameterSource
 
@@ -29,6 +33,11 @@ from fcnkit.cli.outputs import (
     write_all,
 )
 from fcnkit.cli.text import say
+from fcnkit.errors import FcnkitError, NetError
+from fcnkit.formats.prototxt import Prototxt
+
+if TYPE_CHECKING:
+    from fcnkit.nets.graph import State
 
 NET = click.argument("net", metavar="NET")
 
@@ -77,11 +86,39 @@ def inspect(ctx, net, weights, phase, stages, inputs, to, memory, as_json) -> No
         return
     blobs = open_weights(weights) if weights else None
     state = State(phase, 0, tuple(stages))
-    found = look(load_net(net), weights=blobs, state=state, inputs=dict(inputs), to=to)
+    file = load_net(net)
+    with other_phase(file, state):
+        found = look(file, weights=blobs, state=state, inputs=dict(inputs), to=to)
+        if not found.rows:
+            raise NetError(
+                f"{file.path}: no layers in state {state}; choose another phase or stage"
+            )
     if as_json:
         show_json(found.json())
     else:
         say(found.table(terminal_width(), memory=memory), nl=False)
+
+
+@contextmanager
+def other_phase(net: Prototxt, state: "State") -> Iterator[None]:
+    """A NetError of a net that can be built in the other phase alone names that phase."""
+    try:
+        yield
+    except NetError as error:
+        other = state._replace(phase="TRAIN" if state.phase == "TEST" else "TEST")
+        if _has_layers(net, state) or not _has_layers(net, other):
+            raise
+        fact = str(error).rpartition("; ")[0]
+        raise NetError(f"{fact}; look at --phase {other.phase}") from None
+
+
+def _has_layers(net: Prototxt, state: "State") -> bool:
+    from fcnkit.nets.graph import build
+
+    try:
+        return bool(build(net, state).layers)
+    except FcnkitError:
+        return False
 
 
 def _check_options(ctx: click.Context, path: str) -> None:
@@ -126,7 +163,9 @@ def draw(net, output, phase, stages, inputs, force) -> None:
         raise click.BadParameter(
             f"{output!r}: a drawing is an SVG file; name it OUT.svg", param_hint="-o"
         )
-    picture = drawn(load_net(net), state=State(phase, 0, tuple(stages)), inputs=dict(inputs))
+    file, state = load_net(net), State(phase, 0, tuple(stages))
+    with other_phase(file, state):
+        picture = drawn(file, state=state, inputs=dict(inputs))
     outputs = [(output, drawing_saver(picture))]
     write_all(outputs, force=force)
     say_written(outputs, False)
@@ -167,6 +206,8 @@ def convolutionalize(
     fcnkit convolutionalize deploy.prototxt -o conv.prototxt \\
         --weights net.caffemodel --weights-out conv.caffemodel
     """
+    from fcnkit.nets.layers.table import TYPES
+    from fcnkit.nets.layers.traits import Trait
     from fcnkit.rewrites.convolutionalize import convolutionalize as rewrite
 
     check_stdout(output, diff=diff, as_json=as_json)
@@ -182,6 +223,9 @@ def convolutionalize(
         outputs += [(output, saver(plan.net)), *preprocessing_beside(plan.before, output)]
     write_all(outputs, force=force)
     show_plan(plan, diff=diff, as_json=as_json, quiet=output == "-")
+    for step in plan.steps if output or diff else ():
+        if step.what in TYPES and TYPES[step.what].trait is Trait.SOURCE:
+            say(f'fcnkit: {net}:{step.line}: layer "{step.layer}": {step.why}', err=True)
     say_written(outputs, as_json or diff)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.errors import DatasetError
+from fcnkit.formats import signature
 
 if TYPE_CHECKING:
     import numpy
@@ -147,6 +148,9 @@ def texts(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
+        known = signature.refusal_at(signature.TEXT, path)
+        if known:
+            raise DatasetError(f"{path}: {known}") from None
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise DatasetError(f"{path}: cannot be read: {reason}; name a text file") from None
     yield from (

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from fcnkit.errors import DatasetError
 from fcnkit.foreign import refusing
+from fcnkit.formats import signature
 from fcnkit.libraries import load
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ def opened(path: str | os.PathLike[str] | BinaryIO, place: str = "") -> "Iterato
                 f"{shown}: has more than {limit} pixels, Pillow's limit; cut it up"
             ) from None
         except images.UnidentifiedImageError:
-            raise DatasetError(f"{shown}: is no image of {_KINDS}; is it damaged?") from None
+            known = not hasattr(path, "read") and signature.refusal_at(signature.PICTURE, path)
+            fact = known or f"is no image of {_KINDS}; is it damaged?"
+            raise DatasetError(f"{shown}: {fact}") from None
         except MemoryError:
             raise DatasetError(f"{shown}: does not fit into memory; cut it up") from None
         except FileNotFoundError:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from fcnkit.datasets.images import SUFFIXES
 from fcnkit.errors import DatasetError
+from fcnkit.formats import signature
 
 
 class Pair(NamedTuple):
@@ -82,7 +83,9 @@ def read_names(path: str | Path) -> tuple[str, ...]:
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: cannot be read: {error}; name a text file") from None
+        known = signature.refusal_at(signature.TEXT, path)
+        fact = known or f"cannot be read: {error}; name a text file"
+        raise DatasetError(f"{path}: {fact}") from None
     names = tuple(line.strip() for line in lines if line.strip())
     if not names:
         raise DatasetError(f"{path}: has no names; write one a line, without suffix")

@@ -22,6 +22,7 @@ from fcnkit.errors import EngineError, WeightsError
 from fcnkit.formats import hdf5, npz
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import State
+from fcnkit.nets.layers.table import CAFFE
 from fcnkit.shape import Shape
 from fcnkit.weights.store import GivenWeights
 
@@ -65,6 +66,11 @@ class Gradients(NamedTuple):
     inputs: dict[str, Any]
     params: dict[str, list]
     values: dict[str, list]
+
+
+def runs(type_name: str) -> bool:
+    """Whether BVLC Caffe has this layer type."""
+    return type_name in CAFFE
 
 
 def run_all(
@@ -171,7 +177,8 @@ def ask(questions: Sequence[Question]) -> list[Any]:
         )
         if done.returncode:
             words = tail(done.stderr)
-            raise EngineError(f"Caffe: does not start: {words}; install it anew with `{INSTALL}`")
+            remedy = f"install it anew with `{INSTALL}` in fcnkit's sources"
+            raise EngineError(f"Caffe: does not start: {words}; {remedy}")
         return [_answer(question, top / f"{n}") for n, question in enumerate(questions)]
 
 

@@ -3,7 +3,8 @@
 An engine is a module with `available()`, whether it is installed; `INSTALL`,
 the command that installs it; and `run_all(net, weights, many, outputs, *,
 state)`, which yields what the net computes of each of many inputs.  One that is
-slow to start may have `run_jobs(jobs)` as well.  To add an engine, write its
+slow to start may have `run_jobs(jobs)` as well; one with `runs(type_name)` is
+named where another does not run a layer type.  To add an engine, write its
 module and its line in ENGINES.
 """
 
@@ -49,6 +50,10 @@ class Engine(NamedTuple):
     def available(self) -> bool:
         """Whether it is installed here."""
         return self._module.available()
+
+    def runs(self, type_name: str) -> bool:
+        """Whether it is known to run this layer type."""
+        return bool(getattr(self._module, "runs", lambda name: False)(type_name))
 
     def run_all(
         self,
@@ -137,8 +142,23 @@ def choose(name: str | None = None, device: str | None = None) -> Engine:
     for engine in ENGINES:
         if engine.available():
             return engine
-    remedies = ", or ".join(f"`{engine.install}`" for engine in ENGINES)
-    raise EngineError(f"no engine is installed: run {remedies}")
+    raise EngineError(f"no engine is installed; {how_to_install(names())}")
+
+
+def instead(type_name: str, *, but: str) -> str:
+    """What to do where an engine does not run a layer: `but` that one, those that know its type."""
+    found = [engine.name for engine in ENGINES if engine.name != but and engine.runs(type_name)]
+    if not found:
+        return "use the fork of Caffe that has it"
+    return f"use the engine {' or '.join(found)}"
+
+
+def how_to_install(those: Sequence[str]) -> str:
+    """What installs one of these engines; last what needs fcnkit's sources, which a wheel lacks."""
+    found = [engine.install for engine in ENGINES if engine.name in those]
+    anywhere = [f"`{words}`" for words in found if not words.startswith("make ")]
+    by_make = [f"`{words}` in fcnkit's sources" for words in found if words.startswith("make ")]
+    return f"run {', or '.join(anywhere + by_make)}"
 
 
 def _named(name: str) -> Engine:

@@ -7,6 +7,7 @@ from typing import Any
 from fcnkit.engines.engine import TEST, single
 from fcnkit.errors import EngineError, error_text
 from fcnkit.exporting.export import export, own_outputs
+from fcnkit.exporting.operators import OPERATORS
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import State, build
 from fcnkit.weights.store import GivenWeights
@@ -17,6 +18,11 @@ INSTALL = "pip install 'fcnkit[onnx]'"
 def available() -> bool:
     """Whether onnx and ONNX Runtime are installed."""
     return all(importlib.util.find_spec(name) is not None for name in ("onnx", "onnxruntime"))
+
+
+def runs(type_name: str) -> bool:
+    """Whether the export has an operator for this layer type."""
+    return type_name in OPERATORS
 
 
 def run_all(

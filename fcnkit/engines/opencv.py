@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from fcnkit.edits import Edit
-from fcnkit.engines.engine import TEST, single
+from fcnkit.engines.engine import TEST, instead, single
 from fcnkit.engines.inputs import float_arrays, opened
 from fcnkit.errors import EngineError
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Layer, State, Top, build
-from fcnkit.nets.layers.table import of, trait
+from fcnkit.nets.layers.table import CAFFE, of, trait
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.weights import store
@@ -166,6 +166,18 @@ def _batch_norm(layer: Layer) -> str:
     return "it takes the stored statistics where use_global_stats is false" if wrong else ""
 
 
+def _permute(layer: Layer) -> str:
+    order = layer.param("permute_param").list("order")
+    return "" if len(order) == 4 else "its importer fails on a Permute that leaves axes out"
+
+
+def _normalize(layer: Layer) -> str:
+    param = layer.param("norm_param")
+    wrong = not layer.view.says("norm_param") or param.get("across_spatial")
+    wrong = wrong or param.get("channel_shared")
+    return "its importer fails on a Normalize but across channels, a factor for each" * wrong
+
+
 FACTS = {
     "Input": _nothing,
     "Convolution": _convolution,
@@ -194,11 +206,18 @@ FACTS = {
     "Flatten": _nothing,
     "Reshape": _nothing,
     "Silence": _nothing,
+    "Permute": _permute,
+    "Normalize": _normalize,
 }
 """The layer types that OpenCV runs as Caffe does, but for what each function says."""
 
 RANDOM = ("Dropout", "BatchNorm")
 """Layers that do something else in training; OpenCV always tests."""
+
+
+def runs(type_name: str) -> bool:
+    """Whether OpenCV runs this layer type as Caffe does."""
+    return type_name in FACTS
 
 
 def _fact(layer: Layer, state: State) -> str:
@@ -224,14 +243,14 @@ def _unknown(layer: Layer) -> str:
     if trait(layer) is Trait.LOSS or of(layer).labelled or not layer.bottoms:
         fact = f"{layer.type} belongs to training, and its importer reads deploy nets"
         return f"{fact}; give the deploy net"
-    return f"its importer has no {layer.type} like Caffe's"
+    like = "like Caffe's" if layer.type in CAFFE else "that is known to be the fork's"
+    return f"its importer has no {layer.type} {like}"
 
 
 def _refusal(layer: Layer, fact: str) -> EngineError:
     place = f'{layer.field.source.path}:{layer.line}: layer "{layer.name}"'
-    return EngineError(
-        f"{place}: OpenCV cannot run it as Caffe does: {fact}; or use the engine caffe"
-    )
+    other = instead(layer.type, but="opencv")
+    return EngineError(f"{place}: OpenCV cannot run it as Caffe does: {fact}; or {other}")
 
 
 def _check_names(graph: Graph) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from fcnkit.exporting import normal, pointwise, rearrange, windows
 from fcnkit.exporting.draft import Site
 from fcnkit.nets.graph import Layer
+from fcnkit.nets.layers.replacements import in_its_place
 from fcnkit.nets.layers.strange_fields import fork_fields
 from fcnkit.nets.layers.table import trait
 from fcnkit.nets.layers.traits import Trait
@@ -82,9 +83,10 @@ def check(layer: Layer) -> None:
     """
     if layer.type not in OPERATORS:
         raise layer.error(f"type {layer.type}: {_unknown(layer)}")
-    for name, fork in fork_fields(layer):
-        fact = f"{name} is a field of {f'the fork {fork}' if fork else 'no Caffe that is known'}"
-        raise layer.error(f"type {layer.type}: {fact}, and the export does not heed it; remove it")
+    for field, fork in fork_fields(layer):
+        whose = f"the fork {fork}" if fork else "no Caffe that is known"
+        fact = f"{field.name} is a field of {whose}, and the export does not heed it"
+        raise layer.error(f"type {layer.type}: {fact}; {in_its_place(field) or 'remove it'}")
 
 
 def _unknown(layer: Layer) -> str:

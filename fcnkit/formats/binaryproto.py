@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fcnkit.foreign import refusing
-from fcnkit.formats import blobproto, schema, wire
+from fcnkit.formats import blobproto, schema, signature, wire
 
 if TYPE_CHECKING:
     import numpy
@@ -20,6 +20,9 @@ def read(path: str | os.PathLike[str]) -> "numpy.ndarray":
     import numpy as np
 
     data = Path(path).read_bytes()
+    found = signature.other(signature.MEAN, data)
+    if found:
+        raise ValueError(f"it is {found.kind}")
     blob = schema.message("BlobProto")()
     try:
         span = blobproto.blob_span(data, wire.WireField(0, wire.LENGTH, 0, 0, len(data)), 0)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fcnkit.errors import DatasetError, OutputError
+from fcnkit.formats import signature
 from fcnkit.libraries import load
 
 Entry = tuple[bytes, Callable[[], bytes]]
@@ -74,7 +75,8 @@ class Database:
         self.folder = folder
         path = folder / "data.mdb"
         if not os.path.isfile(path):
-            raise DatasetError(f"{folder}: is no LMDB; name a folder that holds data.mdb")
+            found = signature.refusal_at(signature.DATABASE, folder)
+            raise DatasetError(f"{folder}: is no LMDB; {found or signature.DATABASE.remedy}")
         try:
             self._file = io.FileIO(path)
         except OSError as error:

@@ -48,6 +48,12 @@ def header(file: BinaryIO) -> Header:
     return Header(shape, found[1].decode("ascii", "replace"), found[2] == b"True", head + text)
 
 
+def looks_like(path: str | os.PathLike[str]) -> bool:
+    """Whether the file begins as numpy's files do; raises OSError."""
+    with open(path, "rb") as file:
+        return file.read(6) == b"\x93NUMPY"
+
+
 def shape_of(path: str | os.PathLike[str]) -> Shape:
     """The shape that a file's header says; raises as `read` does."""
     with open(path, "rb") as file:

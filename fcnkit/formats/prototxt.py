@@ -18,6 +18,7 @@ from fcnkit import files
 from fcnkit.edits import Edit, arrange, splice
 from fcnkit.errors import PrototxtError
 from fcnkit.foreign import reason
+from fcnkit.formats import signature
 from fcnkit.formats.spans import BOM, GAP, Field, Source, edited, fields
 
 
@@ -107,8 +108,20 @@ def read(path: str | os.PathLike[str], name: str | None = None) -> Prototxt:
     try:
         data = Path(path).read_bytes()
     except (OSError, ValueError) as error:  # ValueError for a name with a zero byte
+        if isinstance(error, IsADirectoryError):
+            raise PrototxtError(f"{path}: {signature.refusal_at(signature.NET, path)}") from None
         raise PrototxtError(f"{path}: cannot be read: {reason(error)}; check the name") from error
-    return parse(data.decode("utf-8", "surrogateescape"), name or str(path))
+    return of_bytes(data, name or str(path))
+
+
+def of_bytes(data: bytes, path: str) -> Prototxt:
+    """The fields of a file that holds these bytes; raises PrototxtError, which says what it is."""
+    signature.check(signature.NET, data, path, PrototxtError)
+    if b"\0" in data and not signature.is_text(data[: signature.ENOUGH]):
+        raise PrototxtError(
+            f"{path}: byte 0: expected a prototxt, found binary data; {signature.NET.remedy}"
+        )
+    return parse(data.decode("utf-8", "surrogateescape"), path)
 
 
 NetOrPath: TypeAlias = Prototxt | str | os.PathLike[str]

@@ -61,6 +61,14 @@ def fork_of(message_name: str, field_name: str) -> str | None:
     return name.replace("_", "-")
 
 
+def fork_of_field(message_name: str, field: Field) -> str | None:
+    """As `fork_of`, by the fields within where there are any: forks may share a message's name."""
+    slot = _fork_slots(message_name).get(field.name)
+    inner = (field.fields or ()) if slot and slot.message else ()
+    forks = (fork_of(slot.message, one.name) for one in inner) if slot and slot.message else ()
+    return next(filter(None, forks), None) or fork_of(message_name, field.name)
+
+
 def _in_caffe(message_name: str, field_name: str) -> bool:
     try:
         return field_name in slots(message_name)

@@ -73,7 +73,7 @@ def read_mean(path: str | Path) -> "numpy.ndarray":
     Raises DatasetError where it is damaged or something else.
     """
     try:
-        mean = _array(path) if Path(path).suffix == ".npy" else binaryproto.read(path)
+        mean = _array(path) if npy.looks_like(path) else binaryproto.read(path)
     except OSError as error:
         raise DatasetError(
             f"{path}: cannot be read: {error.strerror or error}; name a mean file"

@@ -16,6 +16,7 @@ from fcnkit.nets.layers.sliding import spatial
 from fcnkit.nets.layers.table import (
     CAFFE,
     FORKS,
+    TYPES,
     has_field,
     is_pointwise,
     keeps_statistics,
@@ -55,13 +56,15 @@ def _remedy(layer: Layer) -> str:
     if layer.type == "AutoCrop":  # the one that is put into Caffe's words
         return "; `fcnkit align` makes it a Crop"
     fork = _fork(layer)
-    return f", {fork} has; use that fork" if fork else "; use the fork of Caffe that has it"
+    has = f", {fork} has" if fork else ""
+    unknown = "" if layer.type in TYPES else ", and fcnkit does not know what it computes"
+    return f"{has}{unknown}; use {'that fork' if fork else 'the fork of Caffe that has it'}"
 
 
 def _fork(layer: Layer) -> str:
     """The fork that has one of the layer's fields, "" where none is known."""
     found = (
-        schema.fork_of(layer.view.message_name, field.name) for field in layer.field.fields or ()
+        schema.fork_of_field(layer.view.message_name, field) for field in layer.field.fields or ()
     )
     return next((fork for fork in found if fork and fork != "others"), "")
 

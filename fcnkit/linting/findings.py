@@ -12,6 +12,7 @@ from fcnkit.formats.values import Slot, nearest
 from fcnkit.linting.messages import read_by, type_of
 from fcnkit.nets import solver_types
 from fcnkit.nets.layers.old_names import V1_TYPES
+from fcnkit.nets.layers.replacements import in_its_place
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 FORKS = "the fork of Caffe that has it"
@@ -158,11 +159,12 @@ def _unknown(around: tuple[tuple[str, Field], ...], field: Field, near: str | No
     fork = schema.fork_of(message, field.name)
     if fork:
         whose = "a fork does" if fork == "others" else f"{fork} does"
+        instead = in_its_place(field) or "remove it"
         fact = (
             f'BVLC Caffe does not know {message}\'s "{field.name}", {whose}; use that fork, '
-            f"or remove it"
+            f"or {instead}"
         )
-        return Fault("fork-field", message, field, field.error(fact), fork)
+        return Fault("fork-field", message, field, field.error(fact), f"{fork}: {instead}")
     fact, home = f'{message} has no field "{field.name}"', _home(around, field.name)
     if home:
         return Fault("unknown-field", message, field, field.error(f"{fact}, {home}"))

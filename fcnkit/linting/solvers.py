@@ -9,7 +9,8 @@ from contextlib import suppress
 from typing import NamedTuple, TypeAlias
 
 from fcnkit.errors import PrototxtError
-from fcnkit.formats.prototxt import Field, Prototxt
+from fcnkit.formats import prototxt
+from fcnkit.formats.prototxt import Field, NetOrPath, Prototxt
 from fcnkit.formats.schema import View
 from fcnkit.linting.findings import ERROR, WARNING, Finding, faults, readable, text_findings
 from fcnkit.nets.solver_types import wrong_decay, wrong_momentum
@@ -255,6 +256,14 @@ def _found(path: str, solver: View) -> Iterator[Finding]:
     for check in CHECKS:
         for field, text in check.find(solver):
             yield Finding(check.name, check.level, path, field.line if field else 1, text)
+
+
+def given(solver: NetOrPath) -> Prototxt:
+    """The solver itself, or the one at this path; PrototxtError where it is a net."""
+    found = prototxt.given(solver)
+    if found.root.all("layer", "layers"):
+        raise PrototxtError(f"{found.path}: it is a net; name the prototxt of a solver")
+    return found
 
 
 def view_of(solver: Prototxt) -> View | None:

@@ -12,6 +12,7 @@ from fcnkit.errors import NetError, PrototxtError
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.formats.schema import View
+from fcnkit.formats.signature import is_solver
 from fcnkit.linting import checks, learning, pairs, solvers, stored, training
 from fcnkit.linting.findings import (
     ERROR,
@@ -129,7 +130,7 @@ def lint(
     Raises NetError for an input blob that there is not.
     """
     net = given_net(net)
-    solver = None if solver is None else given_net(solver)
+    solver = None if solver is None else solvers.given(solver)
     weights = None if weights is None else given_weights(weights)
     found = _net_findings(
         net,
@@ -208,7 +209,7 @@ def _spoiled(net: Prototxt, found: Iterable[Fault]) -> set[int]:
 
 
 def _no_net(file: Prototxt) -> list[Finding]:
-    if any(field.name in _SOLVER_FIELDS for field in file.fields):
+    if is_solver({field.name for field in file.fields}):
         fact = (
             "this is a solver: only its own words were looked at; name its net, and this with "
             "--solver"
@@ -229,9 +230,6 @@ def _no_net(file: Prototxt) -> list[Finding]:
         _whole("not-a-net", file, "there is no layer in it; name a net"),
         *text_findings(file, slips),
     ]
-
-
-_SOLVER_FIELDS = ("base_lr", "lr_policy", "net", "train_net", "net_param", "train_net_param")
 
 
 def _whole(name: str, file: Prototxt, text: str) -> Finding:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fcnkit import files
-from fcnkit.errors import ModelError, OutputError, printable
-from fcnkit.formats.signature import recognise
+from fcnkit.errors import ModelError, OutputError, WeightsError, printable
+from fcnkit.formats import signature
 from fcnkit.models import index
 from fcnkit.models.index import DIGESTS, RECORD, Model
 
@@ -146,11 +146,11 @@ def check(model: Model, path: Path, source: str) -> dict[str, str]:
     `source`.
     """
     with open(path, "rb") as file:
-        head = file.read(512)
+        head = file.read(signature.ENOUGH)
     size = path.stat().st_size
     if model.size not in (None, size):
         raise ModelError(f"{source}: has {size:,} bytes, and {model.name} {model.size:,}")
-    recognise(head, source)
+    signature.check(signature.WEIGHTS, head, source, WeightsError)
     found = digests(path, [name for name in DIGESTS if name == "sha1" or name in model.digests])
     for name, digest in model.digests.items():
         if found[name] != digest:

@@ -83,6 +83,15 @@ class Shapes:
             return None
         return kind.macs(layer, bottoms, tops)
 
+    def say_it(self, top: Top) -> str:
+        """The option that tells the size of a top that is not known, by what it is made from."""
+        layer = self.graph.producer(top)
+        while before := next((one for one in layer.bottoms if self.tops[one] is None), None):
+            top, layer = before, self.graph.producer(before)
+        if layer.bottoms:
+            return f"say it with --input, as in --input {top.blob}=N,C,H,W"
+        return f"say it with --input, as in --input {top.blob}=1,3,227,227"
+
     def reason(self, top: Top) -> str:
         """Why a top's shape is not known; "" where it is."""
         return self.reasons.get(top, "")

@@ -22,6 +22,7 @@ from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.strange_fields import not_understood
 from fcnkit.nets.layers.table import is_pointwise, of, trait
 from fcnkit.nets.layers.traits import Trait
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import (
     beside,
@@ -79,7 +80,8 @@ def convolutionalize(
     for result in results:
         keep.update((name, why) for name, why in result.unknown.items() if name not in known)
     plan = _plan(net, results, keep, _renamer(rename, known, results))
-    plan = replace(plan, steps=(*plan.steps, *_not_seen(net, found, broken)))
+    others = _other_sizes(found, inputs or {}) if known else ()
+    plan = replace(plan, steps=(*plan.steps, *_not_seen(net, found, broken), *others))
     return plan.then(slide, inputs=inputs) if "global_pooling" in net.text else plan
 
 
@@ -90,6 +92,24 @@ def _not_seen(net: Prototxt, found: Sequence[Known], broken: Sequence[NetError])
         if one.type == "InnerProduct" and one.field.start not in seen:
             why = f"no state that has it can be built: {broken[0]}" if broken else "no state has it"
             yield Step("keep", one.name, one.field.line, one.type, why)
+
+
+def _other_sizes(found: Sequence[Known], inputs: Mapping[str, Shape]) -> Iterator[Step]:
+    """A step for each input that the net says to be of another size than the kernels are for."""
+    said: dict[str, Step] = {}
+    for state in found:
+        own = shapes_of(state.graph, refuse=lambda name, error: None).tops if inputs else {}
+        for top in state.graph.inputs:
+            shape, given = own.get(top), inputs.get(top.blob)
+            if shape is None or given is None or shape[2:] == given[2:]:
+                continue
+            layer = state.graph.producer(top)
+            why = (
+                f'the kernels are for "{top.blob}" of {show(given)}, as --input says, and the net '
+                f"still says {show(shape)}; change that where it is to run at this size"
+            )
+            said[top.blob] = Step("keep", layer.name, layer.line, layer.type, why)
+    yield from said.values()
 
 
 # The new name of a layer, by its old one.
@@ -140,8 +160,7 @@ def _convert(
     if given is None or before is None:
         unknown[layer.name] = (
             f'the size of its input "{layer.bottoms[0].blob}" is not known '
-            f"({state.shapes.reason(layer.bottoms[0])}); say it with --input, as in --input "
-            f"data=1,3,227,227"
+            f"({state.shapes.reason(layer.bottoms[0])}); {state.shapes.say_it(layer.bottoms[0])}"
         )
         return None
     strange = not_understood(layer)

@@ -117,7 +117,7 @@ def _given(net: Prototxt, part: _Part) -> list[Edit]:
         reason = part.shapes.reason(start)
         raise NetError(
             f'{net.path}: the size of "{start.blob}" is not known ({reason}); '
-            "say it with --input, as in --input data=1,3,227,227"
+            f"{part.shapes.say_it(start)}"
         )
     found = (layer.field for layer in part.layers if layer.field.name in ("layer", "layers"))
     first = min(found, key=lambda field: field.start)

@@ -144,10 +144,10 @@ def _other_axes(known: Known, layer: Layer, link: Layer) -> str:
     """Why the link is not one factor and summand for each output channel; "" when it is."""
     shape, blobs = known.shape(link.bottoms[0]), known.shapes.blobs(link)
     if shape is None or blobs is None or known.shapes.blobs(layer) is None:
-        reason = known.shapes.reason(link.bottoms[0]) or known.shapes.reason(layer.bottoms[0])
-        return (
-            f"sizes are not known ({reason}); say it with --input, as in --input data=1,3,227,227"
-        )
+        tops = (*link.bottoms[:1], *layer.bottoms[:1])
+        top = next((top for top in tops if known.shape(top) is None), tops[0])
+        reason = known.shapes.reason(top)
+        return f"sizes are not known ({reason}); {known.shapes.say_it(top)}"
     axis = canonical(layer, axis_of(layer), len(shape))
     if axis != 1:
         return f'"{layer.name}" works along axis {axis}'

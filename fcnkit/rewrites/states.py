@@ -73,13 +73,15 @@ class States:
 
         Raises NetError where no state knows the size of what it reads.
         """
-        reason = ""
+        fact = ""
         for other, shapes in self._built[layer.field.start]:
             found = shapes.blobs(other)
             if found is not None:
                 return found
-            reason = next(filter(None, map(shapes.reason, other.bottoms)), reason)
-        raise layer.error(f"the size of what it reads is not known ({reason}); {SAY_IT}")
+            for top in other.bottoms:
+                if shapes.reason(top):
+                    fact = f"({shapes.reason(top)}); {shapes.say_it(top)}"
+        raise layer.error(f"the size of what it reads is not known {fact or SAY_IT}")
 
     def sharing(self, layer: Layer) -> str:
         """What other layers use the layer's parameters; "" when none does."""

@@ -99,8 +99,14 @@ class Comparison:
 
     @property
     def equal(self) -> bool:
-        """Whether every blob is equal, within the tolerance, or fits the net."""
-        return not self.different
+        """Whether every blob is equal, within the tolerance, or fits the net.
+
+        One of another shape is, where its values are.
+        """
+        return all(
+            row.verdict == RESHAPED and row.change is not None and row.change.within(self.tolerance)
+            for row in self.different
+        )
 
     @property
     def different(self) -> tuple[BlobDifference, ...]:

@@ -62,18 +62,20 @@ def open(path: str | os.PathLike[str]) -> "Weights":
     name = os.fspath(path)
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise WeightsError(f"{name}: is not a file; name the caffemodel itself")
+            fact = signature.refusal_at(signature.WEIGHTS, name)
+            raise WeightsError(f"{name}: {fact or 'is not a file; name the caffemodel itself'}")
         source = _opened(name)
     except WeightsError:
         raise
     except (OSError, ValueError) as error:  # ValueError for a name with a zero byte
         raise WeightsError(f"{name}: cannot be read: {reason(error)}; check the name") from error
-    head = os.pread(source.file, 8, 0)
+    head = os.pread(source.file, signature.ENOUGH, 0)
     for magic, kind, read in (
         (hdf5.MAGIC, "hdf5", containers.read_hdf5),
         (npz.MAGIC, "npz", containers.read_npz),
     ):
         if head.startswith(magic):
+            signature.check(signature.WEIGHTS, head, name, WeightsError)
             return _whole(source, kind, read(source))
     return _mapped(source)
 
@@ -86,8 +88,9 @@ def _whole(source: OpenFile, kind: str, found: Mapping[str, tuple[Blob, ...]]) -
 def _mapped(source: OpenFile) -> "Weights":
     """The weights of a file in protobuf's wire format."""
     if not source.stamp[0]:
-        signature.recognise(b"", source.path)
+        signature.check(signature.WEIGHTS, b"", source.path, WeightsError)
     with mmap.mmap(source.file, 0, access=mmap.ACCESS_READ) as mapped:
+        signature.check(signature.WEIGHTS, mapped, source.path, WeightsError)
         if solverstate.looks_like(mapped):
             state = solverstate.scan(mapped, source.path)
             found = _whole(
@@ -96,7 +99,6 @@ def _mapped(source: OpenFile) -> "Weights":
             return replace(
                 found, note=f"iteration {state.iteration}, beside {state.learned_net or 'no net'}"
             )
-        signature.recognise(mapped[:512], source.path)
         layout = caffemodel.scan(mapped, source.path)
     layers = tuple(
         StoredLayer(span.name, span.type, span, stored(span.name, source, span.blobs))

@@ -25,6 +25,15 @@ def available() -> bool:
     return importlib.util.find_spec("torch") is not None
 
 
+def runs(type_name: str) -> bool:
+    """Whether it runs this layer type; False where PyTorch is not installed."""
+    if not available():
+        return False
+    from fcnkit.engines.torch.layers.table import LAYERS
+
+    return type_name in LAYERS
+
+
 def run_all(
     net: Prototxt,
     weights: GivenWeights,

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from fcnkit.engines.engine import instead
 from fcnkit.engines.torch.layers.site import Run, Site, check_fields, refusal
 from fcnkit.engines.torch.layers.table import LAYERS, is_source
 from fcnkit.engines.torch.parameters import Use, blobs, forced, load, parameters
@@ -168,7 +169,8 @@ def _check(layer: Layer, sizes: Shapes) -> None:
     if is_source(layer):
         return
     if layer.type not in LAYERS:
-        raise refusal(layer, f"it does not run the type {layer.type}; use the engine caffe")
+        remedy = instead(layer.type, but="torch")
+        raise refusal(layer, f"it does not run the type {layer.type}; {remedy}")
     check_fields(layer)
     if sizes.bottoms(layer) is None:
         bottom = next(top for top in layer.bottoms if sizes.tops[top] is None)

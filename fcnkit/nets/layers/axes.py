@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from fcnkit.errors import NetError
+from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Layer
 from fcnkit.shape import Shape
 from fcnkit.shape import show as shape_text
@@ -40,10 +41,9 @@ def outputs_of(layer: Layer, message: str) -> int:
     """The layer's num_output, in `message`; Open where it says none, NetError where it says 0."""
     param = layer.param(message)
     outputs = param.get("num_output")
-    if outputs < 1 and param.says("num_output"):
-        raise layer.error(f"its num_output is {outputs}; give at least 1")
     if outputs < 1:
-        raise Open(str(layer.error("it has no num_output; give the number of its outputs")))
+        error = layer.error(_no_outputs(param))
+        raise error if param.says("num_output") else Open(str(error))
     return outputs
 
 
@@ -57,3 +57,9 @@ def four(layer: Layer, shape: Shape) -> Shape:
     if len(shape) != 4:
         raise layer.error(f"its bottom is {show(shape)}; {layer.type} takes 4 axes")
     return shape
+
+
+def _no_outputs(param: View) -> str:
+    """What is wrong with the message of a layer that says no number of outputs above 0."""
+    fact = "num_output is 0" if param.has("num_output") else "it has no num_output"
+    return f"{fact}; give the number of its outputs, 1 or more"

@@ -12,7 +12,7 @@ from fcnkit.nets.layers.traits import ALWAYS_NEUTRAL, LayerType, Trait
 _OF_ALL_TYPES = frozenset(("transform_param", "loss_param"))
 
 
-def fork_fields(layer: Layer) -> Iterator[tuple[str, str | None]]:
+def fork_fields(layer: Layer) -> Iterator[tuple[Field, str | None]]:
     """The fields that may change what the layer computes, unknown to Caffe and to its entry.
 
     Each comes with the name of the fork that has it, None where no fork is known to.
@@ -23,23 +23,23 @@ def fork_fields(layer: Layer) -> Iterator[tuple[str, str | None]]:
         return
     neutral = kind.neutral | ALWAYS_NEUTRAL
     for field in layer.field.fields or ():
-        for name, fork in _strange(kind, field):
-            if name not in neutral and field.name != "transform_param":
-                yield name, fork
+        for strange, fork in _strange(kind, field):
+            if strange.name not in neutral and field.name != "transform_param":
+                yield strange, fork
 
 
-def _strange(kind: LayerType, own: Field) -> Iterator[tuple[str, str | None]]:
+def _strange(kind: LayerType, own: Field) -> Iterator[tuple[Field, str | None]]:
     """Of a field of a layer: itself or what is in it, if Caffe or the type does not have it."""
     slot = schema.slots("LayerParameter").get(own.name)
     known = {kind.message, *kind.reads}
     if slot is not None and slot.message and own.name.endswith("_param") and own.name not in known:
         if own.name not in _OF_ALL_TYPES:
-            yield own.name, None
+            yield own, None
     elif slot is not None and slot.message:
         for field, _ in schema.unknown(slot.message, own):
-            yield field.name, schema.fork_of(slot.message, field.name)
+            yield field, schema.fork_of(slot.message, field.name)
     elif slot is None and own.name not in known | schema.slots("V1LayerParameter").keys():
-        yield own.name, schema.fork_of("LayerParameter", own.name)
+        yield own, schema.fork_of("LayerParameter", own.name)
 
 
 def not_understood(layer: Layer, heeded: Collection[str] = ()) -> str:
@@ -47,7 +47,8 @@ def not_understood(layer: Layer, heeded: Collection[str] = ()) -> str:
 
     `heeded` are fields of forks that whoever asks takes into account.
     """
-    for name, fork in fork_fields(layer):
+    for field, fork in fork_fields(layer):
+        name = field.name
         if name not in heeded:
             whose = f"of {fork}'s Caffe" if fork else _whose(name)
             return f'its field "{name}", {whose}, may change what it computes'

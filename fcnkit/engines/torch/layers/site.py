@@ -7,6 +7,7 @@ from fcnkit.errors import EngineError
 from fcnkit.formats.schema import View, unknown
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import canonical
+from fcnkit.nets.layers.replacements import in_its_place
 from fcnkit.shape import Shape
 
 Tensors = Sequence[Any]
@@ -48,7 +49,6 @@ def check_fields(layer: Layer) -> None:
     """Nothing that the text says of the layer is passed over:
     EngineError for a field that Caffe has not.
     """
-    fields = [field for field, _ in unknown(layer.view.message_name, layer.field)]
-    if fields:
-        name, line = fields[0].name, fields[0].line
-        raise refusal(layer, f'Caffe has no field "{name}" (line {line}); remove it')
+    for field, _ in unknown(layer.view.message_name, layer.field):
+        fact = f'Caffe has no field "{field.name}" (line {field.line})'
+        raise refusal(layer, f"{fact}; {in_its_place(field) or 'remove it'}")

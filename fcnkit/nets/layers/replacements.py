@@ -1,0 +1,33 @@
+"""What Caffe has in place of a field that only a fork knows, where the two mean the same."""
+
+from fcnkit.formats.prototxt import Field
+
+_FLOOR = "write round_mode: FLOOR in its place"
+_WEIGH = "weigh the classes with `fcnkit train --loss-weights`"
+
+
+def in_its_place(field: Field) -> str:
+    """What to do for this field so that every Caffe reads it; "" if nothing is.
+
+    Fields that say what Caffe does without them are just to be removed.
+    """
+    value = "" if field.fields is not None else field.raw
+    on = value in ("true", "1", "True", "t")
+    match field.name:
+        case "ceil_mode":
+            return "" if on else _FLOOR
+        case "torch_pooling":
+            return _FLOOR if on else ""
+        case "hole":
+            return "" if value == "1" else "write dilation in its place"
+        case "hole_h" | "hole_w":
+            return "write dilation in place of both, the height's, then the width's"
+        case "class_weighting" | "weight_by_label_freqs":
+            return _WEIGH
+        case "scale_bias":
+            return "put a Scale layer with bias_term: true behind it" if on else ""
+        case "scale_filler" | "bias_filler":
+            return "put a Scale layer with bias_term: true behind it"
+        case "relu":
+            return "put a ReLU layer behind it" if on else ""
+    return ""
