@@ -6,6 +6,7 @@ beside `NET.prototxt` does, with where each of these is from.
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
@@ -93,7 +94,7 @@ def beside(net: Prototxt) -> Preprocessing | None:
     Raises NetError where it is there and cannot be understood.
     """
     path = place(net.path)
-    return read(path) if path.is_file() else None
+    return read(path) if os.path.isfile(path) else None
 
 
 def read(path: str | Path) -> Preprocessing:

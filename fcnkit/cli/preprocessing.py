@@ -1,5 +1,6 @@
 """What commands say, write and read of the images that a net wants."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -64,7 +65,7 @@ def _class_names(
             fact = f"has {len(names)} names, and there are {classes} classes"
             raise DatasetError(f"{labels}: {fact}; write one for each on a line of its own")
         return names, labels
-    if data and there.is_file():
+    if data and os.path.isfile(there):
         names = read_classes(there)
         return (names, str(there)) if len(names) == classes else ((), "")
     return made.classes * (len(made.classes) == classes), made.origins.get("classes", "")
@@ -105,7 +106,7 @@ def for_images(
 def unknown_mean(net: "Prototxt", weights: str) -> str:
     """What can be said of the mean of a net that has no file beside it."""
     near = Path(net.path).with_name("train_val.prototxt")
-    trained = _of_neighbour(near) if near.is_file() else None
+    trained = _of_neighbour(near) if os.path.isfile(near) else None
     if trained and trained.mean:
         remedy = f"--mean {shown(trained.mean)}"
         return f"{near} takes off {shown(trained.mean)}; if it trained this net, give {remedy}"
