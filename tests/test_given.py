@@ -27,6 +27,7 @@ MORE = {
     "add_channels": {"channels": 4},
     "coords": {"start": "c", "end": "data"},
     "decimate": {"layer": "fc", "kernel": 7},
+    "fewer_filters": {"layer": "fc", "filters": 1},
     "drop": ("r",),
     "extract": {"end": "c"},
     "fcn": {"classes": 2, "stride": 1},
@@ -94,7 +95,16 @@ def test_a_path_is_as_good_as_what_is_read_from_it(folder, name):
         pytest.skip("its names are of another class")
     read = called(name, fk.read(net), fk.weights(weights))
     assert called(name, os.fspath(net), os.fspath(weights)) == read
-    may_refuse = ("upsample", "infer", "verify", "export", "to_colour", "regroup", "decimate")
+    may_refuse = (
+        "upsample",
+        "infer",
+        "verify",
+        "export",
+        "to_colour",
+        "regroup",
+        "decimate",
+        "fewer_filters",
+    )
     assert "Error" not in read or name in may_refuse, read
 
 

@@ -164,7 +164,7 @@ def check_runs(found: Sequence[Stage]) -> None:
 def _check_type(made: Recipe) -> None:
     """What a snapshot remembers for each parameter is of one type of solver."""
     run = made.run
-    if not run.snapshots() or not run.solver.exists():
+    if not run.snapshots() or not os.path.exists(run.solver):
         return
     had = kind_of(View("SolverParameter", prototxt.read(run.solver).root))
     now = kind_of(made.view)
