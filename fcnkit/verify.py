@@ -177,9 +177,10 @@ def slide(
 
     fcn(canvas)[0, :, i, j] = net(canvas[:, :, i s : i s + h, j s : j s + w]) for
     stride s and window h x w, which is the classifier's own input size when not
-    given.  This holds for nets without padding; the scores before a Softmax
-    are compared.  Where pooling's rounding up gives the FCN more rows or
-    columns than there are whole windows, those are left out.
+    given.  This holds for nets without padding where no pooling's last window is cut
+    off at the border, as MTCNN's are: `convolutionalize` says which.  The scores
+    before a Softmax are compared.  Where pooling's rounding up gives the FCN more
+    rows or columns than there are whole windows, those are left out.
 
     Raises as `verify` does, and NetError when the canvas is smaller than the
     window or the FCN's output than the windows.

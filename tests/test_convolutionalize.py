@@ -540,3 +540,18 @@ def test_the_command_says_so_on_standard_error(tmp_path, monkeypatch):
     assert "kernel_size: 12" in done.stdout and "the kernels" not in done.stdout
     done = CliRunner().invoke(main, [*words[:4], "--json"])
     assert "still says 1 x 3 x 8 x 8" in done.stdout
+
+
+@pytest.mark.parametrize("size, pad, says", [(9, 0, False), (10, 0, True), (10, 1, False)])
+def test_a_pooling_whose_last_window_is_cut_off_is_named(size, pad, says):
+    text = (
+        f'input: "data" input_dim: 1 input_dim: 3 input_dim: {size} input_dim: {size}\n'
+        'layer { name: "c" type: "Convolution" bottom: "data" top: "c" '
+        f"convolution_param {{ num_output: 2 kernel_size: 1 pad: {pad} }} }}\n"
+        'layer { name: "p" type: "Pooling" bottom: "c" top: "p" '
+        "pooling_param { kernel_size: 3 stride: 2 } }\n"
+        'layer { name: "fc" type: "InnerProduct" bottom: "p" top: "fc" '
+        "inner_product_param { num_output: 2 } }\n"
+    )
+    steps = fk.convolutionalize(fk.parse(text)).steps
+    assert [step.layer for step in steps if step.verb == "keep"] == ["p"] * says

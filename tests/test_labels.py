@@ -109,7 +109,7 @@ def test_a_wrong_colour_map_is_named_by_line(tmp_path, text, message):
 def test_text_files_that_are_none(tmp_path):
     (tmp_path / "c.txt").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "twice.txt").write_text("a\nb\na\n")
-    with pytest.raises(DatasetError, match="not UTF-8"):
+    with pytest.raises(DatasetError, match="UTF-16; save it as UTF-8|not UTF-8"):
         read_classes(tmp_path / "c.txt")
     with pytest.raises(DatasetError, match="No such file"):
         read_colours(tmp_path / "none.txt")

@@ -19,9 +19,11 @@ from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.declared import declared
 from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.layers.axes import show
+from fcnkit.nets.layers.sliding import spatial
 from fcnkit.nets.layers.strange_fields import not_understood
-from fcnkit.nets.layers.table import is_pointwise, of, trait
+from fcnkit.nets.layers.table import has_field, is_pointwise, of, trait
 from fcnkit.nets.layers.traits import Trait
+from fcnkit.nets.layers.windows import is_global
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import (
@@ -35,6 +37,7 @@ from fcnkit.rewrites.changes import (
 )
 from fcnkit.rewrites.conversion import Refused, check_shared, follow
 from fcnkit.rewrites.operations import Operation, no_arguments
+from fcnkit.rewrites.round_down import is_cut
 from fcnkit.rewrites.slide import slide
 from fcnkit.rewrites.states import Known, looked_at
 from fcnkit.shape import Shape
@@ -80,7 +83,7 @@ def convolutionalize(
     for result in results:
         keep.update((name, why) for name, why in result.unknown.items() if name not in known)
     plan = _plan(net, results, keep, _renamer(rename, known, results))
-    others = _other_sizes(found, inputs or {}) if known else ()
+    others = (*_other_sizes(found, inputs or {}), *_cut(found)) if known else ()
     plan = replace(plan, steps=(*plan.steps, *_not_seen(net, found, broken), *others))
     return plan.then(slide, inputs=inputs) if "global_pooling" in net.text else plan
 
@@ -92,6 +95,28 @@ def _not_seen(net: Prototxt, found: Sequence[Known], broken: Sequence[NetError])
         if one.type == "InnerProduct" and one.field.start not in seen:
             why = f"no state that has it can be built: {broken[0]}" if broken else "no state has it"
             yield Step("keep", one.name, one.field.line, one.type, why)
+
+
+def _cut(found: Sequence[Known]) -> Iterator[Step]:
+    """A step for each pooling whose cut window keeps a net without padding from sliding exactly."""
+    seen: dict[str, Step] = {}
+    for state in found:
+        if any(map(_pads, state.graph.layers)):
+            continue  # what is at a window's border is not what a larger image has there
+        for layer in state.graph.layers:
+            if is_cut(state, layer):
+                why = (
+                    "its last window is cut off at the border, and is whole in a larger image: "
+                    "the scores of a window there are not quite the classifier's"
+                )
+                seen[layer.name] = Step("keep", layer.name, layer.line, layer.type, why)
+    yield from seen.values()
+
+
+def _pads(layer: Layer) -> bool:
+    if has_field(layer, "kernel_size") and not is_global(layer):
+        return any(spatial(layer, unplaced=True).pad)
+    return False
 
 
 def _other_sizes(found: Sequence[Known], inputs: Mapping[str, Shape]) -> Iterator[Step]:

@@ -136,9 +136,11 @@ def _trunk(
     name = find_head(build(plan.net)).name
     plan = plan.then(convolutionalize)
     for step in plan.steps:
-        if step.verb == "keep":
+        if step.verb == "keep" and step.what == "InnerProduct":
             fact = f'layer "{step.layer}" stays an {step.what}: {step.why}'
             raise NetError(f"{net.path}:{step.line}: {fact}; an FCN cannot slide it")
+    # What a window's scores are at the border matters to those who slide a classifier alone.
+    plan = replace(plan, steps=tuple(step for step in plan.steps if step.verb != "keep"))
     return plan.then(without_last_pooling, name).then(rescore, first.classes, name=first.score)
 
 

@@ -61,6 +61,14 @@ def _rounds_up(layer: Layer) -> bool:
     return max(strides) > 1 and not rounds_down(param)
 
 
+def is_cut(state: Known, layer: Layer) -> bool:
+    """Whether the last window of a pooling sticks out of its bottom, and is cut off there."""
+    bottom = state.shape(layer.bottoms[0]) if _rounds_up(layer) else None
+    if bottom is None:
+        return False
+    return pooled_shape(layer, bottom, floor=False) != pooled_shape(layer, bottom, floor=True)
+
+
 def _step(state: Known, layer: Layer) -> Step:
     bottom = state.shape(layer.bottoms[0])
     if bottom is None:
