@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import pickle
 import struct
 import zipfile
@@ -184,3 +185,8 @@ def test_real_files_are_what_they_are(shared, tmp_path):
     for path in Path(shared / "models").rglob("*.binaryproto"):
         assert not signature.refusal_at(signature.MEAN, path)
         assert "found a mean image" in signature.refusal_at(signature.WEIGHTS, path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert signature.refusal_at(signature.NET, tmp_path / "pipe") == ""

@@ -82,10 +82,15 @@ def refusal(wanted: Wanted, head: Buffer) -> str:
 
 
 def refusal_at(wanted: Wanted, path: str | os.PathLike[str]) -> str:
-    """As `refusal`, of the file or folder at `path`; "" too where that cannot be read."""
+    """As `refusal`, of the file or folder at `path`; "" too where that cannot be read.
+
+    Nothing else is opened: a pipe would wait for who writes into it.
+    """
     try:
         if os.path.isdir(path):
             return _folder(wanted, path)
+        if not os.path.isfile(path):
+            return ""
         with open(path, "rb") as file:
             return refusal(wanted, file.read(ENOUGH))
     except (OSError, ValueError):  # ValueError for a name with a zero byte
