@@ -86,8 +86,8 @@ def shown(values: Sequence[float]) -> str:
 
 def place(net: str | Path) -> Path:
     """Where the file for the net at this path lies."""
-    path = Path(net)
-    return path.with_name(path.name.removesuffix(".prototxt") + END)
+    folder, name = os.path.split(net)
+    return Path(folder, name.removesuffix(".prototxt") + END)
 
 
 def beside(net: Prototxt) -> Preprocessing | None:

@@ -184,8 +184,9 @@ def preprocessing_beside(before: Prototxt, path: str) -> list[Output]:
     Nothing where there is none, or the new net is standard output.
     """
     known = beside(before) if path != "-" else None
-    there = place(path) == place(before.path)
-    return [] if known is None or there else [(place(path), known.save)]
+    if known is None or place(path) == place(before.path):
+        return []
+    return [(place(path), known.save)]
 
 
 def file_saver(content: "Weights | Exported | Upgraded", kind: str) -> Saver:
