@@ -96,11 +96,13 @@ def beside(net: Prototxt) -> Preprocessing | None:
     Raises NetError where it is there and cannot be understood.
     """
     path = place(net.path)
-    return read(path) if os.path.isfile(path) else None
+    return read(path) if os.path.lexists(path) else None
 
 
 def read(path: str | Path) -> Preprocessing:
     """What such a file says; NetError where it is damaged, or another kind of JSON."""
+    if os.path.lexists(path) and not os.path.isfile(path):
+        raise NetError(f"{path}: is not a file; write it anew, or remove it")
     try:
         with open(path, "rb") as file:
             data = file.read(_LONGEST + 1)
@@ -127,13 +129,16 @@ def read(path: str | Path) -> Preprocessing:
 
 def _check(path: str | Path, found: Mapping[str, Any]) -> None:
     rules = {
-        "format": (found.get("format") == _FORMAT, "be 1"),
+        "format": (found.get("format") is not True and found.get("format") == _FORMAT, "be 1"),
         "order": (found.get("order", BGR) in ORDERS, f"be one of {', '.join(ORDERS)}"),
-        "mean": (_numbers(found.get("mean") or [], (0, 1, 2, 3, 4)), "be null or up to 4 numbers"),
-        "scale": (_numbers([found.get("scale", 1)], (1,)), "be a number"),
-        "size": (_numbers(found.get("size") or [1, 1], (2,), whole=True), "be height and width"),
-        "classes": (_texts(found.get("classes", [])), "be a list of names"),
-        "origins": (isinstance(found.get("origins", {}), dict), "be an object"),
+        "mean": (_none_or_numbers(found, "mean", range(5)), "be null or up to 4 numbers"),
+        "scale": (
+            _numbers([found.get("scale", 1)], (1,)) and abs(found.get("scale", 1)) > 1e-9,
+            "be a number that is not 0",
+        ),
+        "size": (_none_or_numbers(found, "size", (2,), whole=True), "be height and width"),
+        "classes": (_texts(found.get("classes", [])), "be a list of names, each on one line"),
+        "origins": (_origins(found.get("origins", {})), "be an object of texts"),
     }
     for name in found:
         if name not in _KEYS:
@@ -155,8 +160,28 @@ def _numbers(values: object, counts: Sequence[int], *, whole: bool = False) -> b
     )
 
 
+def _none_or_numbers(
+    found: Mapping[str, Any], name: str, counts: Sequence[int], *, whole: bool = False
+) -> bool:
+    return found.get(name) is None or _numbers(found[name], counts, whole=whole)
+
+
 def _texts(values: object) -> bool:
-    return isinstance(values, list) and all(isinstance(each, str) for each in values)
+    return isinstance(values, list) and all(
+        isinstance(each, str) and each.isprintable() and each for each in values
+    )
+
+
+def _origins(values: object) -> bool:
+    return isinstance(values, dict) and all(isinstance(each, str) for each in values.values())
+
+
+def check(made: Preprocessing, channels: int, path: str | Path) -> None:
+    """What is wanted goes with an image of so many channels; NetError, which names `path`."""
+    many = channels > 1 if made.order == GRAY else channels == 1
+    if made.origins.get("order") != "--order" and many:
+        fact = f'"order" is {made.order}, and the net takes images of {channels} channels'
+        raise NetError(f"{path}: {fact}; write what belongs to this net, or remove it")
 
 
 def of_data(net: Prototxt) -> Preprocessing | None:

@@ -41,7 +41,7 @@ def run(*words):
     [
         Preprocessing(),
         Preprocessing("rgb", (0.5,), 1 / 255, (224, 300), ("a", "b"), {"mean": "--mean"}),
-        Preprocessing("gray", (), 1.0, None, ("é", "x\ny")),
+        Preprocessing("gray", (), 1.0, None, ("é", "x y")),
     ],
 )
 def test_the_file_says_what_was_written(tmp_path, made):
@@ -66,6 +66,16 @@ def test_the_file_says_what_was_written(tmp_path, made):
         ('{"format": 1, "size": [0, 4]}', "height and width"),
         ('{"format": 1, "classes": [1]}', "a list of names"),
         ('{"format": 1, "means": [1]}', '"means" is not known'),
+        ('{"format": true}', '"format" is True'),
+        ('{"format": 1, "mean": 0}', "up to 4 numbers"),
+        ('{"format": 1, "mean": {}}', "up to 4 numbers"),
+        ('{"format": 1, "mean": ""}', "up to 4 numbers"),
+        ('{"format": 1, "size": 0}', "height and width"),
+        ('{"format": 1, "size": {}}', "height and width"),
+        ('{"format": 1, "scale": 0}', "not 0"),
+        ('{"format": 1, "classes": ["a", ""]}', "a list of names"),
+        ('{"format": 1, "classes": ["a\\nb"]}', "a list of names"),
+        ('{"format": 1, "origins": {"mean": 5}}', "an object of texts"),
     ],
 )
 def test_what_it_cannot_say(tmp_path, text, fact):
@@ -222,3 +232,52 @@ def test_a_convolutional_net_wants_the_same_images(tmp_path):
     done = run(*words, "--force")
     assert done.exit_code == 0 and "conv.preprocessing.json" in done.output
     assert read(place(tmp_path / "conv.prototxt")) == made
+
+
+def test_what_is_no_file_is_not_taken_for_none(tmp_path):
+    (tmp_path / "net.prototxt").write_text(INPUT + TRUNK)
+    place(tmp_path / "net.prototxt").mkdir()
+    with pytest.raises(NetError, match="is not a file"):
+        of(fk.read(tmp_path / "net.prototxt"))
+
+
+@needs_opencv
+@pytest.mark.parametrize("made, fact", [
+    (Preprocessing("gray"), '"order" is gray, and the net takes images of 3 channels'),
+    (Preprocessing(classes=("a", "b", "c")), 'has 3 names, and "score" 2 classes'),
+])  # fmt: skip
+def test_what_does_not_go_with_the_net_is_refused(trained, made, fact):
+    made.save(place(trained / "out/deploy.prototxt"), force=True)
+    files = [trained / name for name in ("out/deploy.prototxt", "out/x.caffemodel", "a.png")]
+    done = run("infer", *files, "-o", trained / "seen", "--engine", "opencv")
+    assert done.exit_code == 2 and fact in done.output
+
+
+def test_another_nets_is_not_left_beside_a_new_net(tmp_path):
+    (tmp_path / "net.prototxt").write_text(INPUT + TRUNK)
+    Preprocessing("rgb").save(tmp_path / "conv.preprocessing.json")
+    words = ("convolutionalize", tmp_path / "net.prototxt", "-o", tmp_path / "conv.prototxt")
+    for more in ((), ("--force",)):
+        done = run(*words, *more)
+        assert done.exit_code == 2 and "what another net wants of an image" in done.output
+        assert not (tmp_path / "conv.prototxt").exists()
+
+
+def test_operations_take_it_along_unless_they_change_it(tmp_path):
+    (tmp_path / "net.prototxt").write_text(INPUT + TRUNK)
+    made = Preprocessing("bgr", (1.0, 2.0, 3.0), classes=tuple("abcde"))
+    made.save(place(tmp_path / "net.prototxt"))
+
+    def operate(word, out):
+        return run("surgery", tmp_path / "net.prototxt", "--do", word, "--net-out",
+                   tmp_path / out, "--force")  # fmt: skip
+
+    assert operate("conv", "conv.prototxt").exit_code == 0
+    assert read(place(tmp_path / "conv.prototxt")) == made
+    for number, word in enumerate(("swap", "gray", "channels=4", "classes=fc:2,1")):
+        done = operate(word, f"{number}.prototxt")
+        assert done.exit_code == 0 and "is not taken along" in done.output
+        assert not place(tmp_path / f"{number}.prototxt").exists()
+        done = operate(word, "net.prototxt")
+        assert done.exit_code == 2 and "changes that; remove it" in done.output
+    assert (tmp_path / "net.prototxt").read_text() == INPUT + TRUNK

@@ -28,7 +28,7 @@ class Do(click.ParamType):
     name = "operation[=args]"
 
     def convert(self, value, param, ctx):
-        """The rewrite, its arguments and its options."""
+        """The operation, its arguments and its options."""
         from fcnkit.rewrites.operations import every
 
         if isinstance(value, tuple):
@@ -38,7 +38,7 @@ class Do(click.ParamType):
         if name not in known:
             self.fail(f"{quoted(name)} is no operation; there are {', '.join(known)}", param, ctx)
         try:
-            return known[name].rewrite, *known[name].read(text)
+            return known[name], *known[name].read(text)
         except ValueError as error:
             self.fail(f"{quoted(value)}: {error}; write it as {known[name].form}", param, ctx)
 
@@ -48,7 +48,7 @@ def carried_out(net: Prototxt, operations: tuple, inputs: Mapping[str, Shape]) -
     from fcnkit.rewrites.states import present
 
     plan = Plan(net, net)
-    for rewrite, args, options in operations:
+    for operation, args, options in operations:
         known = inputs if plan.net is net else present(plan.net, inputs)
-        plan = plan.then(rewrite, *args, inputs=known, **options)
+        plan = plan.then(operation.rewrite, *args, inputs=known, **options)
     return plan

@@ -178,15 +178,31 @@ def weights_saver(weights: "Weights") -> Saver:
     return Saver(WEIGHTS, write)
 
 
-def preprocessing_beside(before: Prototxt, path: str) -> list[Output]:
+def preprocessing_beside(before: Prototxt, path: str, changing: Sequence[str] = ()) -> list[Output]:
     """What the file beside a net says of its images goes to the side of the new net, too.
 
-    Nothing where there is none, or the new net is standard output.
+    Nothing where there is none, or the new net is standard output, or where the
+    operations `changing` change what it wants, which is said.  Raises OutputError where
+    the file of another net is there: the new one would be taken to want that.
     """
-    known = beside(before) if path != "-" else None
-    if known is None or place(path) == place(before.path):
+    if path == "-":
         return []
-    return [(place(path), known.save)]
+    known = beside(before)
+    if changing:
+        words = " and ".join(f"--do {name}" for name in changing)
+        if os.path.lexists(place(path)):
+            fact = f"says what another net wants of an image, and {words} changes that"
+            raise OutputError(f"{place(path)}: {fact}; remove it, or give the net another name")
+        if known:
+            fact = f"is not taken along: {words} changes what the net wants of an image"
+            say(f"fcnkit: {place(before.path)}: {fact}; write {place(path)} by hand", err=True)
+        return []
+    if place(path) == place(before.path):
+        return []
+    if known is None and os.path.lexists(place(path)):
+        fact = "is beside the new net's name, and says what another net wants of an image"
+        raise OutputError(f"{place(path)}: {fact}; remove it, or give another name")
+    return [] if known is None else [(place(path), known.save)]
 
 
 def file_saver(content: "Weights | Exported | Upgraded", kind: str) -> Saver:

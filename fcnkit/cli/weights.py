@@ -18,7 +18,14 @@ from fcnkit.cli.arguments import (
 )
 from fcnkit.cli.engines import engine_options
 from fcnkit.cli.operations import Do, WithOperations, carried_out
-from fcnkit.cli.outputs import Output, saver, say_written, weights_saver, write_all
+from fcnkit.cli.outputs import (
+    Output,
+    preprocessing_beside,
+    saver,
+    say_written,
+    weights_saver,
+    write_all,
+)
 from fcnkit.cli.text import say
 
 NET = click.argument("net", metavar="NET")
@@ -114,7 +121,12 @@ def _operate(net, weights, operations, output, net_out, diff, as_json, force, in
     plan = carried_out(load_net(net), operations, inputs)
     made = transplanted(plan, weights, inputs) if weights else None
     outputs: list[Output] = [(output, weights_saver(made))] if output and made else []
-    outputs += [(net_out, saver(plan.net))] if net_out else []
+    if net_out:
+        changing = [each.name for each, _, _ in operations if not each.keeps_images]
+        outputs += [
+            (net_out, saver(plan.net)),
+            *preprocessing_beside(plan.before, net_out, changing),
+        ]
     write_all(outputs, force=force)
     show_plan(plan, diff=diff, as_json=as_json, quiet=net_out == "-")
     say_written(outputs, as_json or diff)

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple, TypeAlias, cast
 
 from fcnkit import files
@@ -98,6 +97,10 @@ class Prototxt:
         return f"<Prototxt {self.path}: {len(self.fields)} fields>"
 
 
+# A device may never end.
+_LONGEST = 1 << 28
+
+
 def read(path: str | os.PathLike[str], name: str | None = None) -> Prototxt:
     """The prototxt at `path`, which errors call `name` where that is given.
 
@@ -106,11 +109,15 @@ def read(path: str | os.PathLike[str], name: str | None = None) -> Prototxt:
     Raises PrototxtError when there is no such file or it is not text format.
     """
     try:
-        data = Path(path).read_bytes()
+        with open(path, "rb") as file:
+            data = file.read(_LONGEST + 1)
     except (OSError, ValueError) as error:  # ValueError for a name with a zero byte
         if isinstance(error, IsADirectoryError):
             raise PrototxtError(f"{path}: {signature.refusal_at(signature.NET, path)}") from None
         raise PrototxtError(f"{path}: cannot be read: {reason(error)}; check the name") from error
+    if len(data) > _LONGEST:
+        fact = f"it has more than {_LONGEST:,} bytes"
+        raise PrototxtError(f"{path}: {fact}, and the largest net a few million; check the name")
     return of_bytes(data, name or str(path))
 
 

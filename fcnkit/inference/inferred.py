@@ -17,7 +17,7 @@ from fcnkit.datasets.images import MODES, converted, read_image
 from fcnkit.engines.engine import choose
 from fcnkit.engines.inputs import opened
 from fcnkit.errors import DatasetError
-from fcnkit.formats.prototxt import NetOrPath, Prototxt
+from fcnkit.formats.prototxt import NetOrPath
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.inference import heat, overlay
 from fcnkit.inference.heat import Window
@@ -196,7 +196,7 @@ def infer(
     import numpy as np
 
     found = head(net, blob)
-    known = _known(net, weights, mean, scale, GRAY if found.shape[1] == 1 else order)
+    known = _known(found, weights, mean, scale, order)
     names = names or known.classes * (len(known.classes) == found.classes)
     channels = RGB if known.order == RGB else BGR
     prepared = Preparation(found.shape[1], known.mean or (), scale=known.scale, order=channels)
@@ -215,14 +215,17 @@ def infer(
 
 
 def _known(
-    net: Prototxt,
+    head: Head,
     weights: GivenWeights,
     mean: Sequence[float] | None,
     scale: float | None,
     order: str | None,
 ) -> Preprocessing:
     """What is given, else what the file beside the net says."""
+    net, channels = head.graph.prototxt, head.shape[1]
     found = preprocessing.beside(net)
+    if found:
+        preprocessing.check(found, channels, preprocessing.place(net.path))
     if mean is None and scale is None and (found is None or found.mean is None):
         stored = opened(weights)
         like = trained_like(stored) if stored else None
@@ -231,6 +234,7 @@ def _known(
             f"{net.path}: nothing is taken off the image{trained}; give mean=", stacklevel=3
         )
     made = found or Preprocessing(mean=())
+    order = GRAY if channels == 1 else order
     values = {"mean": mean and tuple(mean), "scale": scale, "order": order}
     given = {name: value for name, value in values.items() if value is not None}
     return made.with_origin("given", **given)

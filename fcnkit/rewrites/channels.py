@@ -296,14 +296,19 @@ def _more(text: str) -> Arguments:
 
 
 OPERATIONS = (
-    Operation("swap", "swap[=BLOB]", "BGR to RGB and back", swap_channels, image_blob),
-    Operation("gray", "gray[=BLOB]", "colour to gray images", to_gray, image_blob),
+    Operation(
+        "swap", "swap[=BLOB]", "BGR to RGB and back", swap_channels, image_blob, keeps_images=False
+    ),
+    Operation(
+        "gray", "gray[=BLOB]", "colour to gray images", to_gray, image_blob, keeps_images=False
+    ),
     Operation(
         "colour",
         "colour[=bgr|rgb|mean]",
         "gray to colour, by brightness or mean",
         to_colour,
         _colour,
+        keeps_images=False,
     ),
     Operation(
         "channels",
@@ -311,5 +316,6 @@ OPERATIONS = (
         "more channels, as depth beside colour",
         add_channels,
         _more,
+        keeps_images=False,
     ),
 )

@@ -302,5 +302,6 @@ OPERATIONS = (
         "select, reorder, add (new, or a filler)",
         reclass,
         _arguments,
+        keeps_images=False,
     ),
 )

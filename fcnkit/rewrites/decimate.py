@@ -65,7 +65,8 @@ def _kernels(work: States, layer: Layer, kernel: int | Sequence[int]) -> tuple[S
     new = (kernel,) * len(old) if isinstance(kernel, int) else tuple(kernel)
     if len(old) != 2 or len(new) != 2:
         raise layer.error(
-            f"its kernel has {len(old)} axes and the new one {len(new)}; both must have 2"
+            f"its kernel has {len(old)} axes and the new one {len(new)}; only kernels of 2 axes "
+            f"are decimated"
         )
     return old, new
 

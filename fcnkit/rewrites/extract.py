@@ -196,5 +196,6 @@ OPERATIONS = (
         "the layers from one blob to others",
         extract,
         _arguments,
+        keeps_images=False,
     ),
 )

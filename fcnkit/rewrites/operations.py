@@ -21,7 +21,8 @@ class Operation(NamedTuple):
     """One word of --do: the form of its arguments,
     one line on it, the rewrite, how its arguments are read.
 
-    `read` gives the rewrite's arguments and its options; it raises ValueError,
+    `keeps_images` says that the new net wants the same of an image, and has the same
+    classes.  `read` gives the rewrite's arguments and its options; it raises ValueError,
     which says what is wrong, for arguments of another form.
     """
 
@@ -30,6 +31,7 @@ class Operation(NamedTuple):
     help: str
     rewrite: Callable[..., Plan]
     read: Callable[[str], Arguments]
+    keeps_images: bool = True
 
 
 def every() -> tuple[Operation, ...]:

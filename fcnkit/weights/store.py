@@ -69,7 +69,10 @@ def open(path: str | os.PathLike[str]) -> "Weights":
         raise
     except (OSError, ValueError) as error:  # ValueError for a name with a zero byte
         raise WeightsError(f"{name}: cannot be read: {reason(error)}; check the name") from error
-    head = os.pread(source.file, signature.ENOUGH, 0)
+    try:
+        head = os.pread(source.file, signature.ENOUGH, 0)
+    except OSError as error:
+        raise WeightsError(f"{name}: cannot be read: {reason(error)}; check the name") from error
     for magic, kind, read in (
         (hdf5.MAGIC, "hdf5", containers.read_hdf5),
         (npz.MAGIC, "npz", containers.read_npz),
