@@ -266,3 +266,32 @@ def test_channels_that_nothing_takes_out_have_the_usual_remedy(old, new):
     made = store.create().put("c", [np.zeros((4, old, 3, 3)), np.zeros(4)])
     (row,) = match(build(stored), wanted, shapes_of(wanted), made).rows
     assert row.verdict == "MISMATCH" and "--do" not in row.why and "use the old sizes" in row.why
+
+
+JOINED = """layer { name: "data" type: "Input" top: "data"
+  input_param { shape { dim: 1 dim: 3 dim: 4 dim: 4 } } }
+layer { name: "a" type: "Convolution" bottom: "data" top: "a"
+  convolution_param { num_output: 2 kernel_size: 1 } }
+layer { name: "ra" type: "ReLU" bottom: "a" top: "ra" }
+layer { name: "b" type: "Convolution" bottom: "data" top: "b"
+  convolution_param { num_output: 2 kernel_size: 1 } }
+layer { name: "both" type: "%s" bottom: "%s" bottom: "%s" top: "both" }
+layer { name: "f" type: "InnerProduct" bottom: "both" top: "f"
+  inner_product_param { num_output: 3 } }
+"""
+
+
+@pytest.mark.parametrize("kind, differs", [("Concat", True), ("Eltwise", False)])
+def test_branches_that_are_joined_in_another_order_are_said(kind, differs):
+    old, new = (fk.build(fk.parse(JOINED % (kind, *pair))) for pair in (("ra", "b"), ("b", "ra")))
+    sizes = shapes_of(old)
+    weights = store.create().put_all(
+        {layer.name: map(np.ones, sizes.blobs(layer)) for layer in old.layers if sizes.blobs(layer)}
+    )
+    found = match(old, new, shapes_of(new), weights)
+    assert [row.layer for row in found.of("ORDER DIFFERS")] == (["f"] if differs else [])
+    assert match(old, old, sizes, weights).of("ORDER DIFFERS") == ()
+    if differs:
+        assert "a, b joined in" in found.of("ORDER DIFFERS")[0].why
+        with pytest.raises(WeightsError, match="ORDER DIFFERS"):
+            found.check(strict=True)

@@ -5,7 +5,7 @@ takes the same values in the same order: a reshape does the rest.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -29,6 +29,7 @@ from fcnkit.shape import Shape, alike
 from fcnkit.tables import folded
 from fcnkit.weights.blobs import Blob
 from fcnkit.weights.meaning import elsewhere, other_axis, other_meaning, other_sums, remedy
+from fcnkit.weights.order import differences
 from fcnkit.weights.store import Weights
 
 COPIED, RESHAPED, RENAMED, FILLER = "copied", "reshaped", "renamed", "left to the filler"
@@ -145,9 +146,11 @@ def match(
     rows += [
         LayerMatch(UNUSED, "", name, _shapes(weights[name]), (), _UNUSED_WHY) for name in unused
     ]
-    rows += _order_rows(
-        before, after, {row.layer: row.source for row in rows if row.layer and row.source}
-    )
+    matched = {row.layer: row.source for row in rows if row.layer and row.source}
+    rows += [
+        LayerMatch(ORDER, name, source, (), (), why)
+        for name, source, why in differences(before, after, matched)
+    ]
     moves = [move for _, moves in found for move in moves]
     moves += [Move(name, 0, (), how="drop") for name in unused]
     return Match(weights.path, after.prototxt.path, tuple(rows), tuple(moves))
@@ -337,41 +340,3 @@ def _first_blob(
     pair = (each, outputs) if inputs_first else (outputs, each)
     wanted = (*pair, *(kernel or ()))
     return wanted if alike(stored, wanted) else None
-
-
-_ORDER_WHY = "the same weights give other results"
-
-
-def _order_rows(before: Graph, after: Graph, sources: Mapping[str, str]) -> Iterator[LayerMatch]:
-    """A row for each matched layer that the two nets
-    reach through other types, or in another order.
-    """
-    old_layers = {layer.name: layer for layer in before.layers}
-    for name, source in sources.items():
-        if source not in old_layers:
-            continue
-        new_start, new = _way(after, after.layer(name), sources)
-        old_start, old = _way(before, old_layers[source], set(sources.values()))
-        elsewhere = old_start in old_layers and sources.get(new_start, old_start) != old_start
-        if old != new or elsewhere:
-            why = f"{_arrow(old_start, old, source)} in {before.prototxt.path}, "
-            why += f"{_arrow(new_start, new, name)} in {after.prototxt.path}; {_ORDER_WHY}"
-            yield LayerMatch(ORDER, name, source, (), (), why)
-
-
-def _way(
-    graph: Graph, layer: Layer, matched: Mapping[str, str] | set[str]
-) -> tuple[str, tuple[str, ...]]:
-    """The types passed from the nearest matched layer, an input or a junction down to `layer`."""
-    types: list[str] = []
-    while len(layer.bottoms) == 1:
-        layer = graph.producer(layer.bottoms[0])
-        if layer.name in matched or not layer.bottoms:
-            break
-        if not of(layer).identity(layer):
-            types.append(layer.type)
-    return layer.name, tuple(reversed(types))
-
-
-def _arrow(start: str, types: Sequence[str], stop: str) -> str:
-    return " -> ".join((start, *types, stop))
