@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, TypeAlias, cast
+from typing import BinaryIO, NamedTuple, TypeAlias, cast
 
 from fcnkit import files
 from fcnkit.edits import Edit, arrange, splice
@@ -110,7 +110,7 @@ def read(path: str | os.PathLike[str], name: str | None = None) -> Prototxt:
     """
     try:
         with open(path, "rb") as file:
-            data = file.read(_LONGEST + 1)
+            data = _bounded(file)
     except (OSError, ValueError) as error:  # ValueError for a name with a zero byte
         if isinstance(error, IsADirectoryError):
             raise PrototxtError(f"{path}: {signature.refusal_at(signature.NET, path)}") from None
@@ -119,6 +119,15 @@ def read(path: str | os.PathLike[str], name: str | None = None) -> Prototxt:
         fact = f"it has more than {_LONGEST:,} bytes"
         raise PrototxtError(f"{path}: {fact}, and the largest net a few million; check the name")
     return of_bytes(data, name or str(path))
+
+
+def _bounded(file: BinaryIO) -> bytes:
+    """All that is in a file, or the first of it where that is more than a net may have."""
+    parts, size = [], 0
+    while size <= _LONGEST and (part := file.read(1 << 20)):
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
 
 
 def of_bytes(data: bytes, path: str) -> Prototxt:
