@@ -5,7 +5,7 @@ bottoms: a Softmax gives 0 and 1 for scores far apart, a ReLU 0 for all that is
 negative.  Whoever compares two nets compares what such a layer reads as well.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -50,8 +50,8 @@ def far_bends(graph: Graph, outputs: Iterable[Top]) -> list[Layer]:
     """The layers that may hide differences and have one that learns behind them, in file order."""
     tops = list(outputs)
     near = set(_back(graph, tops, lambda layer: of(layer).learns))
-    every = set(_back(graph, tops, lambda layer: False))
-    return [layer for layer in graph.layers if layer in every - near and hides(layer)]
+    far = set(_back(graph, tops, lambda layer: False)) - near
+    return [layer for layer in graph.layers if layer in far and hides(layer)]
 
 
 def _back(graph: Graph, tops: Iterable[Top], ends: Callable[[Layer], bool]) -> Iterator[Layer]:
@@ -256,8 +256,11 @@ def named_apart(graph: Graph, tops: Collection[Top]) -> tuple[Prototxt, Mapping[
     their names.
     """
     wanted = set(tops)
-    blobs = {top.blob for top in wanted if graph.top(top.blob) != top}
-    names = {top: name for blob in blobs for top, name in _own_names(graph, blob, wanted).items()}
+    turns: dict[str, list[Top]] = {top.blob: [] for top in wanted if graph.top(top.blob) != top}
+    for top in graph.tops:
+        if top.blob in turns:
+            turns[top.blob].append(top)
+    names = {top: name for each in turns.values() for top, name in _own_names(graph, each, wanted)}
     net = graph.prototxt
     edits = [
         set_value(field, names[top])
@@ -270,13 +273,15 @@ def named_apart(graph: Graph, tops: Collection[Top]) -> tuple[Prototxt, Mapping[
     return apart, {top: names.get(top, top.blob) for top in tops}
 
 
-def _own_names(graph: Graph, blob: str, wanted: Collection[Top]) -> dict[Top, str]:
-    """A name for each top that this blob holds in turn: one for all up to each that is wanted.
+def _own_names(
+    graph: Graph, turns: Sequence[Top], wanted: Collection[Top]
+) -> Iterable[tuple[Top, str]]:
+    """A name for each top that a blob holds in turn: one for all up to each that is wanted.
 
     The last keeps the blob's name, or where an input has it the first.
     """
-    turns = [top for top in graph.tops if top.blob == blob]
-    names, name = {}, blob
+    names, blob = {}, turns[0].blob
+    name = blob
     for top, after in zip(reversed(turns), reversed([*turns[1:], None]), strict=True):
         if after is not None and top in wanted:
             layer = graph.producer(after)
@@ -289,4 +294,4 @@ def _own_names(graph: Graph, blob: str, wanted: Collection[Top]) -> dict[Top, st
         if old != blob:
             last = f"{blob}, in the end"
             names |= {top: last for top in turns if names[top] == blob and top != first}
-    return names
+    return names.items()

@@ -176,12 +176,19 @@ def _origins(values: object) -> bool:
     return isinstance(values, dict) and all(isinstance(each, str) for each in values.values())
 
 
-def check(made: Preprocessing, channels: int, path: str | Path) -> None:
-    """What is wanted goes with an image of so many channels; NetError, which names `path`."""
-    many = channels > 1 if made.order == GRAY else channels == 1
-    if made.origins.get("order") != "--order" and many:
-        fact = f'"order" is {made.order}, and the net takes images of {channels} channels'
-        raise NetError(f"{path}: {fact}; write what belongs to this net, or remove it")
+def check(made: Preprocessing, channels: int, classes: int, path: str | Path) -> None:
+    """The file at `path` goes with a net of so many channels and classes; NetError otherwise."""
+    facts = {
+        f'"order" is {made.order}, and the net takes images of {channels} channels': (
+            (made.order == GRAY) != (channels == 1)
+        ),
+        f"has {len(made.classes)} names, and the net {classes} classes": (
+            len(made.classes) not in (0, classes)
+        ),
+    }
+    for fact, wrong in facts.items():
+        if wrong:
+            raise NetError(f"{path}: {fact}; write what belongs to this net, or remove it")
 
 
 def of_data(net: Prototxt) -> Preprocessing | None:

@@ -244,7 +244,7 @@ def test_what_is_no_file_is_not_taken_for_none(tmp_path):
 @needs_opencv
 @pytest.mark.parametrize("made, fact", [
     (Preprocessing("gray"), '"order" is gray, and the net takes images of 3 channels'),
-    (Preprocessing(classes=("a", "b", "c")), 'has 3 names, and "score" 2 classes'),
+    (Preprocessing(classes=("a", "b", "c")), 'has 3 names, and the net 2 classes'),
 ])  # fmt: skip
 def test_what_does_not_go_with_the_net_is_refused(trained, made, fact):
     made.save(place(trained / "out/deploy.prototxt"), force=True)

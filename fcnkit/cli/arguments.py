@@ -3,7 +3,8 @@
 import os
 import stat
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from math import isfinite
@@ -93,36 +94,41 @@ class Pairs(click.ParamType):
         """{old: new} of a comma-separated list."""
         if isinstance(value, dict):
             return value
+        pairs = self.pairs(value, param, ctx)
+        twice = _twice(old for old, _ in pairs)
+        if twice is not None:
+            self.fail(f"{quoted(value)}: {twice!r} is there twice; name each once", param, ctx)
+        return dict(pairs)
+
+    def pairs(self, value, param, ctx) -> list[tuple[str, str]]:
+        """(old, new) of each part."""
         pairs = [part.partition("=") for part in value.split(",")]
         if not all(old and new for old, _, new in pairs):
             self.fail(f"{quoted(value)}: write it as fc6=conv6,fc7=conv7", param, ctx)
-        named = [old for old, _, _ in pairs]
-        twice = next((old for old in named if named.count(old) > 1), None)
-        if twice is not None:
-            self.fail(f"{quoted(value)}: {twice!r} is there twice; name each once", param, ctx)
-        return {old: new for old, _, new in pairs}
+        return [(old, new) for old, _, new in pairs]
 
 
-class Targets(click.ParamType):
+class Targets(Pairs):
     """OLD=NEW,...; an old name may be there several times, a new one may not."""
-
-    name = "old=new,..."
 
     def convert(self, value, param, ctx):
         """{old: [new, ...]} of a comma-separated list."""
         if isinstance(value, dict):
             return value
-        pairs = [part.partition("=") for part in value.split(",")]
-        if not all(old and new for old, _, new in pairs):
-            self.fail(f"{value!r}: write it as fc6=conv6,fc7=conv7", param, ctx)
-        named = [new for _, _, new in pairs]
-        twice = next((new for new in named if named.count(new) > 1), None)
+        pairs = self.pairs(value, param, ctx)
+        twice = _twice(new for _, new in pairs)
         if twice is not None:
-            self.fail(f"{value!r}: {twice!r} would be of two layers; name it once", param, ctx)
+            fact = f"{twice!r} would be of two layers"
+            self.fail(f"{quoted(value)}: {fact}; name it once", param, ctx)
         found: dict[str, list[str]] = {}
-        for old, _, new in pairs:
+        for old, new in pairs:
             found.setdefault(old, []).append(new)
         return found
+
+
+def _twice(names: Iterable[str]) -> str | None:
+    """The first name that is there twice."""
+    return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
 class Classes(Pairs):

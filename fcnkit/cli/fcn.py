@@ -24,7 +24,7 @@ from fcnkit.errors import quoted
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import build
 from fcnkit.plan import Plan
-from fcnkit.preprocessing import of, place
+from fcnkit.preprocessing import place
 from fcnkit.rewrites.operations import finite_number, whole_number
 from fcnkit.shape import Shape
 
@@ -246,7 +246,7 @@ def fcn(
     outputs = _outputs(plan, texts, folder, weights) if folder else []
     if folder:
         outputs.insert(0, (place(folder / "deploy.prototxt"), wanted.save))
-    if weights and not wanted.mean and not of(source):
+    if weights and "mean" not in wanted.origins:
         note(f"nothing is taken off the images: {unknown_mean(plan.net, weights)}")
     # The authors' solvers put snapshots into a folder, without which Caffe does not start.
     write_all(outputs, force=force, folder=folder / "snapshot" if folder and berkeley else folder)

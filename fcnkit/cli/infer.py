@@ -18,7 +18,7 @@ from fcnkit.cli.preprocessing import for_images
 from fcnkit.cli.progress import counted
 from fcnkit.cli.text import say
 from fcnkit.errors import DatasetError, NetError, OutputError, quoted
-from fcnkit.preprocessing import BGR, RGB, beside, check, place
+from fcnkit.preprocessing import BGR, RGB
 from fcnkit.rewrites.operations import finite_number
 
 LEGEND = "legend.png"
@@ -164,11 +164,15 @@ def infer(
 
     found = head(load_net(net), blob)
     known = for_images(
-        found.graph.prototxt, weights, mean=mean, mean_file=mean_file, scale=scale, order=order
+        found.graph.prototxt,
+        weights,
+        channels=found.shape[1],
+        classes=found.classes,
+        mean=mean,
+        mean_file=mean_file,
+        scale=scale,
+        order=order,
     )
-    if beside(found.graph.prototxt):
-        check(known, found.shape[1], place(found.graph.prototxt.path))
-        _check_names(found, known)
     prepared = _preparation(found, known, mean, mean_file)
     wanted = _wanted(found, classes, known.classes, colours, options)
     pictures = _pictures(images)
@@ -182,13 +186,6 @@ def infer(
         write_all(outputs, force=force, folder=Path(output))
         _show([made[f"{picture.name}.json"] for picture in pictures], as_json)
     say(f"wrote {len(outputs)} files in {output}", err=True)
-
-
-def _check_names(found, known) -> None:
-    if known.classes and len(known.classes) != found.classes:
-        place_of = place(found.graph.prototxt.path)
-        fact = f'has {len(known.classes)} names, and "{found.scores.blob}" {found.classes} classes'
-        raise DatasetError(f"{place_of}: {fact}; write what belongs to this net, or remove it")
 
 
 def _preparation(found, known, mean, mean_file):
@@ -211,8 +208,7 @@ def _wanted(found, classes, default, colours, options):
     known = voc() if colours == VOC else read_colours(colours) if colours else None
     names = read_classes(classes, unique=False) if classes else known.names if known else ()
     count = found.classes
-    if not names and len(default) == count:
-        names = default
+    names = names or default
     for what, given in ((classes or colours, names), (colours, known.colours if known else ())):
         if given and len(given) != count:
             fact = (

@@ -14,6 +14,7 @@ from fcnkit.preprocessing import (
     RGB,
     Preprocessing,
     beside,
+    check,
     of,
     of_data,
     place,
@@ -87,6 +88,8 @@ def for_images(
     net: "Prototxt",
     weights: str,
     *,
+    channels: int,
+    classes: int,
     mean: Sequence[float],
     mean_file: str | None,
     scale: float | None,
@@ -98,6 +101,8 @@ def for_images(
     taken off, and what was in the training of nets like this one.
     """
     found = beside(net)
+    if found:
+        check(found, channels, classes, place(net.path))
     made = found or Preprocessing(mean=())
     options: dict[str, dict[str, Any]] = {"--mean": {"mean": tuple(mean)}} if mean else {}
     options |= {"--scale": {"scale": scale}} if scale is not None else {}

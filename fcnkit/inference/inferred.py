@@ -197,7 +197,7 @@ def infer(
 
     found = head(net, blob)
     known = _known(found, weights, mean, scale, order)
-    names = names or known.classes * (len(known.classes) == found.classes)
+    names = names or known.classes
     channels = RGB if known.order == RGB else BGR
     prepared = Preparation(found.shape[1], known.mean or (), scale=known.scale, order=channels)
     prepared.check()
@@ -225,7 +225,7 @@ def _known(
     net, channels = head.graph.prototxt, head.shape[1]
     found = preprocessing.beside(net)
     if found:
-        preprocessing.check(found, channels, preprocessing.place(net.path))
+        preprocessing.check(found, channels, head.classes, preprocessing.place(net.path))
     if mean is None and scale is None and (found is None or found.mean is None):
         stored = opened(weights)
         like = trained_like(stored) if stored else None

@@ -17,11 +17,12 @@ def differences(
     Its name, that of its source in the net `before`, and how they differ.
     """
     old_layers = {layer.name: layer for layer in before.layers}
+    new_names = {source: name for name, source in sources.items()}
     for name, source in sources.items():
         if source not in old_layers:
             continue
         new_start, new = _way(after, after.layer(name), sources)
-        old_start, old = _way(before, old_layers[source], set(sources.values()))
+        old_start, old = _way(before, old_layers[source], new_names)
         elsewhere = old_start in old_layers and sources.get(new_start, old_start) != old_start
         if old != new or elsewhere:
             why = f"{_arrow(old_start, old, source)} in {before.prototxt.path}, "
@@ -29,16 +30,16 @@ def differences(
             yield name, source, why
             continue
         here = _joined(after, after.layer(name), sources)
-        there = _joined(before, old_layers[source], set(sources.values()))
+        there = _joined(before, old_layers[source], new_names)
         if [sources.get(each, each) for each in here] != there and sorted(here) == sorted(
-            {old: new for new, old in sources.items()}.get(each, each) for each in there
+            new_names.get(each, each) for each in there
         ):
             why = f"{', '.join(there)} joined in {before.prototxt.path}, {', '.join(here)} in "
             why += f"{after.prototxt.path}; {_ORDER_WHY}"
             yield name, source, why
 
 
-def _joined(graph: Graph, layer: Layer, matched: Mapping[str, str] | set[str]) -> list[str]:
+def _joined(graph: Graph, layer: Layer, matched: Mapping[str, str]) -> list[str]:
     """What a junction above `layer` joins, in its order: the nearest matched layer of each bottom.
 
     None where the way goes to no junction, or to one to which the order is nothing.
@@ -57,9 +58,7 @@ def _joined(graph: Graph, layer: Layer, matched: Mapping[str, str] | set[str]) -
     ]
 
 
-def _way(
-    graph: Graph, layer: Layer, matched: Mapping[str, str] | set[str]
-) -> tuple[str, tuple[str, ...]]:
+def _way(graph: Graph, layer: Layer, matched: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
     """The types passed from the nearest matched layer, an input or a junction down to `layer`."""
     types: list[str] = []
     while len(layer.bottoms) == 1:
