@@ -16,9 +16,10 @@ As little as possible of our own stands in the same block.
 """
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 
-from fcnkit.errors import FcnkitError, error_text
+from fcnkit.errors import FcnkitError, error_text, quoted
 
 
 @contextlib.contextmanager
@@ -45,10 +46,21 @@ def reason(error: Exception) -> str:
 
 
 def json_of(text: str | bytes) -> object:
-    """The value that a JSON text says; ValueError, for whatever is wrong with it."""
+    """The value that a JSON text says; ValueError, for whatever is wrong with it.
+
+    An object that says a key twice is wrong: json itself takes the last one.
+    """
     import json  # slow to load, for what most commands do not read
 
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise ValueError(error_text(error)) from None
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        ((name, times),) = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"{quoted(name)} is there {times} times in one object")
+    return made

@@ -6,6 +6,7 @@ beside `NET.prototxt` does, with where each of these is from.
 """
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fcnkit import files
-from fcnkit.errors import NetError, error_text
+from fcnkit.errors import NetError, error_text, quoted
 from fcnkit.foreign import json_of
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Layer, graphs
@@ -112,7 +113,9 @@ def read(path: str | Path) -> Preprocessing:
     except OSError as error:
         raise NetError(f"{path}: cannot be read: {error_text(error)}; name a file") from None
     except ValueError as error:
-        raise NetError(f"{path}: is no JSON: {error}; write it anew, or remove it") from None
+        raise NetError(
+            f"{path}: cannot be read as JSON: {error}; write it anew, or remove it"
+        ) from None
     if not isinstance(found, dict):
         raise NetError(f"{path}: is no JSON object; write it anew, or remove it")
     _check(path, found)
@@ -137,7 +140,7 @@ def _check(path: str | Path, found: Mapping[str, Any]) -> None:
             "be a number that is not 0",
         ),
         "size": (_none_or_numbers(found, "size", (2,), whole=True), "be height and width"),
-        "classes": (_texts(found.get("classes", [])), "be a list of names, each on one line"),
+        "classes": (_names(found.get("classes", [])), "be a list of names, each on one line"),
         "origins": (_origins(found.get("origins", {})), "be an object of texts"),
     }
     for name in found:
@@ -147,6 +150,10 @@ def _check(path: str | Path, found: Mapping[str, Any]) -> None:
         if not right:
             value = repr(found.get(name))[:60]
             raise NetError(f'{path}: "{name}" is {value}; it is to {remedy}')
+    for name, times in Counter(found.get("classes", ())).most_common(1):
+        if times > 1:
+            fact = f'"classes" has {quoted(name)} {times} times'
+            raise NetError(f"{path}: {fact}; give each class a name of its own")
 
 
 def _numbers(values: object, counts: Sequence[int], *, whole: bool = False) -> bool:
@@ -166,9 +173,11 @@ def _none_or_numbers(
     return found.get(name) is None or _numbers(found[name], counts, whole=whole)
 
 
-def _texts(values: object) -> bool:
+def _names(values: object) -> bool:
+    """Each as a file of names has it: on one line, without spaces around it."""
     return isinstance(values, list) and all(
-        isinstance(each, str) and each.isprintable() and each for each in values
+        isinstance(each, str) and each.isprintable() and each and each == each.strip()
+        for each in values
     )
 
 

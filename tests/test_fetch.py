@@ -344,7 +344,7 @@ def test_the_folder_can_be_moved(server, data, tmp_path, monkeypatch):
 
 def test_a_damaged_record_is_said_to_be(server, data, tmp_path):
     fetch(model(server, data), tmp_path)
-    for text, said in (("{", "is no JSON"), ('{"models": []}', "is not of one model")):
+    for text, said in (("{", "cannot be read as JSON"), ('{"models": []}', "is not of one model")):
         (tmp_path / "mine" / "model.json").write_text(text)
         with pytest.raises(ModelError, match=f"model.json: {said}"):
             fetch(model(server, data), tmp_path)

@@ -53,7 +53,18 @@ def test_ours_pass_and_ctrl_c_does():
             raise error
 
 
-@pytest.mark.parametrize("text", ["{", "[" * 100_000, "9" * 5000, b"\xff", "nul"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[" * 100_000,
+        "9" * 5000,
+        b"\xff",
+        "nul",
+        '{"a": 1, "a": 1}',
+        '[{"b": {"c": 1, "c": 2}}]',
+    ],
+)
 def test_json(text):
     with pytest.raises(ValueError):
         json_of(text)

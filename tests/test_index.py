@@ -134,8 +134,8 @@ def test_an_index_on_the_web(monkeypatch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "i: is no JSON"),
-        ("[" * 100_000, "i: is no JSON"),
+        ("", "i: cannot be read as JSON"),
+        ("[" * 100_000, "i: cannot be read as JSON"),
         ("[]", r'i: is no index; it is to be {"models": \[...\]}'),
         ('{"models": {}}', "is no index"),
         ('{"models": [3]}', "i: model 1: is no object"),
@@ -147,9 +147,9 @@ def test_an_index_on_the_web(monkeypatch):
         ('{"models": [{"name": "a", "file": "f", "size": NaN}]}', "size nan is no number of bytes"),
         (
             '{"models": [{"name": "a", "file": "f", "size": ' + "9" * 6000 + "}]}",
-            "is no JSON|is no number",
+            "cannot be read as JSON|is no number",
         ),
-        ("<!DOCTYPE html>", "i: is no JSON"),
+        ("<!DOCTYPE html>", "i: cannot be read as JSON"),
     ],
 )
 def test_what_is_no_index(text, message):

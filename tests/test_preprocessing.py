@@ -53,9 +53,9 @@ def test_the_file_says_what_was_written(tmp_path, made):
 @pytest.mark.parametrize(
     "text, fact",
     [
-        ("", "is no JSON"),
+        ("", "cannot be read as JSON"),
         ("[1]", "is no JSON object"),
-        ("{" * 100000, "is no JSON"),
+        ("{" * 100000, "cannot be read as JSON"),
         ('{"format": 2}', '"format" is 2; it is to be 1'),
         ('{"format": 1, "mean": [1, 2, 3, 4, 5]}', "up to 4 numbers"),
         ('{"format": 1, "mean": [NaN]}', "up to 4 numbers"),
@@ -76,6 +76,11 @@ def test_the_file_says_what_was_written(tmp_path, made):
         ('{"format": 1, "classes": ["a", ""]}', "a list of names"),
         ('{"format": 1, "classes": ["a\\nb"]}', "a list of names"),
         ('{"format": 1, "origins": {"mean": 5}}', "an object of texts"),
+        ('{"format": 1, "mean": [1], "mean": [2]}', "'mean' is there 2 times in one object"),
+        ('{"format": 1, "mean": [1], "me\\u0061n": [1]}', "'mean' is there 2 times"),
+        ('{"format": 1, "origins": {"a": "b", "a": "b", "a": "b"}}', "'a' is there 3 times"),
+        ('{"format": 1, "classes": ["a", "b", "a"]}', "has 'a' 2 times; give each class"),
+        ('{"format": 1, "classes": ["a", "a "]}', "a list of names"),
     ],
 )
 def test_what_it_cannot_say(tmp_path, text, fact):

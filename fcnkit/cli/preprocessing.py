@@ -166,7 +166,7 @@ def name_classes(recipe: "Recipe", folder: Path) -> None:
     for use in (use for graph in graphs for use in uses(graph)):
         names = use.path.parent / CLASSES_FILE
         found = read_classes(names, unique=False) if os.path.isfile(names) else ()
-        if len(found) == use.classes:
+        if len(set(found)) == len(found) == use.classes:
             made.with_origin(str(names), classes=found).save(path, force=True)
             note(f"{path}: has the names of the classes now, from {names}")
             return

@@ -133,7 +133,7 @@ def parse(text: str, where: str, beside: Beside) -> tuple[Model, ...]:
     try:
         found = json_of(text)
     except ValueError as error:
-        raise ModelError(f"{where}: is no JSON: {error}") from None
+        raise ModelError(f"{where}: cannot be read as JSON: {error}") from None
     entries = found.get("models") if isinstance(found, dict) else None
     if not isinstance(entries, list):
         raise ModelError(f'{where}: is no index; it is to be {{"models": [...]}}')
