@@ -921,7 +921,7 @@ def test_the_images_of_each_split_are_listed_and_scored_alone(tmp_path):
     assert done.exit_code == 2 and "stray.png: " in done.stderr
 
 
-@pytest.mark.parametrize("alpha, refused", [((255, 255), False), ((0, 255), True), ((7, 7), False)])
+@pytest.mark.parametrize("alpha, refused", [((255, 255), False), ((0, 255), True), ((7, 7), True)])
 def test_a_fourth_channel_is_not_dropped_unsaid(tmp_path, alpha, refused):
     folders(tmp_path, 3)
     path = next((tmp_path / "images").iterdir())
@@ -935,7 +935,8 @@ def test_a_fourth_channel_is_not_dropped_unsaid(tmp_path, alpha, refused):
     done = made(tmp_path)
     assert done.exit_code == (2 if refused else 0), done.output
     if refused:
-        assert "has a fourth channel, alpha, of 0 to 255" in done.stderr
+        fact = f"has a channel more, alpha, of {alpha[0]} to {alpha[1]}, and images of three are"
+        assert fact in done.stderr and "--alpha ignore to leave it out, or keep" in done.stderr
         assert made(tmp_path, "--alpha", "ignore").exit_code == 0
 
 

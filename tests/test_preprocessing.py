@@ -11,7 +11,7 @@ import fcnkit as fk
 from fcnkit import templates
 from fcnkit.cli.main import main
 from fcnkit.engines import opencv
-from fcnkit.errors import NetError
+from fcnkit.errors import DatasetError, NetError
 from fcnkit.formats import binaryproto
 from fcnkit.inference.trunks import trained_like
 from fcnkit.preprocessing import Preprocessing, of, of_data, place, read
@@ -286,3 +286,49 @@ def test_operations_take_it_along_unless_they_change_it(tmp_path):
         done = operate(word, "net.prototxt")
         assert done.exit_code == 2 and "changes that; remove it" in done.output
     assert (tmp_path / "net.prototxt").read_text() == INPUT + TRUNK
+
+
+def _alpha(path, *, palette=False, low=255):
+    """An image that hides a pixel by as much: by a channel, or by a colour of its palette."""
+    pixels = np.full((20, 30, 4), 255, "u1")
+    pixels[..., 0] = np.arange(30)
+    pixels[3, 4, 3] = low
+    image = Image.fromarray(pixels)
+    if palette:
+        seen = Image.fromarray((pixels[..., 3] == low).astype("u1"), mode="P")
+        seen.putpalette([9, 9, 9, 200, 0, 0])
+        seen.save(path, transparency=1)
+        return
+    image.save(path)
+
+
+@needs_opencv
+@pytest.mark.parametrize("palette, low", [(False, 0), (False, 254), (True, 0)])
+def test_what_alpha_hides_is_not_shown_to_a_net_unsaid(trained, palette, low):
+    _alpha(trained / "a.png", palette=palette, low=low)
+    files = [trained / name for name in ("out/deploy.prototxt", "out/x.caffemodel", "a.png")]
+    done = run("infer", *files, "-o", trained / "seen", "--engine", "opencv")
+    assert (
+        done.exit_code == 2 and f"a.png: has a channel more, alpha, of {low} to 255" in done.stderr
+    )
+    assert "say --alpha ignore" in done.stderr and not (trained / "seen").exists()
+    said, _ = _inferred(trained, "--alpha", "ignore")
+    assert "its alpha" not in said
+    with pytest.raises(DatasetError, match='leave it out with alpha="ignore"'):
+        fk.infer(*files, engine="opencv")
+    found = fk.infer(*files, engine="opencv", alpha="ignore")
+    with pytest.raises(DatasetError, match="alpha='keep': is not known"):
+        fk.infer(*files, engine="opencv", alpha="keep")
+    pixels = np.asarray(Image.open(trained / "a.png").convert("RGB"))
+    assert np.array_equal(found.image, pixels)
+    assert np.array_equal(found.scores, fk.infer(*files[:2], pixels, engine="opencv").scores)
+
+
+@needs_opencv
+def test_alpha_that_hides_nothing_is_left_out_and_named(trained):
+    _alpha(trained / "a.png")
+    said, _ = _inferred(trained)
+    assert "a.png: its alpha channel, 255 everywhere, is left out" in said
+    files = [trained / name for name in ("out/deploy.prototxt", "out/x.caffemodel", "a.png")]
+    with pytest.warns(UserWarning, match="a.png: its alpha channel, 255 everywhere, is left out"):
+        fk.infer(*files, engine="opencv")

@@ -11,13 +11,14 @@ import click
 
 from fcnkit.cli.arguments import WEIGHTS, Number, load_net, show_json
 from fcnkit.cli.engines import engine_options
+from fcnkit.cli.infer_images import ImageFile, Reading, check_all, pictures_of
 from fcnkit.cli.infer_lines import lines
 from fcnkit.cli.labels import LabelValues
 from fcnkit.cli.outputs import write_all
 from fcnkit.cli.preprocessing import for_images
 from fcnkit.cli.progress import counted
 from fcnkit.cli.text import say
-from fcnkit.errors import DatasetError, NetError, OutputError, quoted
+from fcnkit.errors import DatasetError, OutputError, quoted
 from fcnkit.preprocessing import BGR, RGB
 from fcnkit.rewrites.operations import finite_number
 
@@ -37,13 +38,6 @@ class _Mean(click.ParamType):
             return tuple(map(finite_number, value.split(",")))
         except ValueError:
             self.fail(f"{quoted(value)}: write it as 104,117,123 or 33.3", param, ctx)
-
-
-class _ImageFile(NamedTuple):
-    """An image file, and what the names of its results begin with."""
-
-    name: str
-    path: Path
 
 
 @click.command(short_help="Run a net on images: class maps, overlays, heat.")
@@ -77,6 +71,13 @@ class _ImageFile(NamedTuple):
     default="apply",
     show_default=True,
     help="Turn images as EXIF says, or not.",
+)
+@click.option(
+    "--alpha",
+    type=click.Choice(["refuse", "ignore"]),
+    default="refuse",
+    show_default=True,
+    help="Of images with an alpha channel that hides something, for a net that takes none.",
 )
 @click.option(
     "--classes", "--labels", "classes", metavar="FILE", help="Names of the classes, one a line."
@@ -127,6 +128,7 @@ def infer(
     scale,
     order,
     exif,
+    alpha,
     classes,
     colours,
     as_json,
@@ -175,12 +177,13 @@ def infer(
     )
     prepared = _preparation(found, known, mean, mean_file)
     wanted = _wanted(found, classes, known.classes, colours, options)
-    pictures = _pictures(images)
+    pictures = pictures_of(images)
+    read = Reading(prepared.channels, exif, alpha)
     with counted(len(pictures), "reading") as progress:
-        _check(pictures, found, exif, progress)
+        check_all(pictures, found, read, progress)
     _free(pictures, Path(output), wanted, force)
     with tempfile.TemporaryDirectory(prefix="fcnkit-") as folder:
-        job = _Inference(found, weights, (engine, device), prepared, wanted, exif)
+        job = _Inference(found, weights, (engine, device), prepared, wanted, read)
         made = _run(job, pictures, Path(folder))
         outputs = [(Path(output) / name, partial(_copy, path)) for name, path in made.items()]
         write_all(outputs, force=force, folder=Path(output))
@@ -226,45 +229,7 @@ def _wanted(found, classes, default, colours, options):
     return Wanted(tuple(names or map(str, range(count))), shown, hot=hot, **options)
 
 
-def _pictures(images: Sequence[str]) -> list[_ImageFile]:
-    """The image files, each with its own name; DatasetError where two share one."""
-    from fcnkit.datasets.pairs import files
-
-    found: dict[str, Path] = {}
-    for image in map(Path, images):
-        here = files(image) if os.path.isdir(image) else {image.stem: image}
-        if not here:
-            raise DatasetError(f"{image}: holds no images; name a folder of images")
-        for name, path in here.items():
-            if found.setdefault(name, path) != path:
-                raise DatasetError(f"{path}: has the same name as {found[name]}; run one at a time")
-    return [_ImageFile(name, path) for name, path in found.items()]
-
-
-def _check(pictures, found, exif, progress) -> None:
-    """Every file is an image that the net can run; DatasetError that names all that are not."""
-    problems = []
-    for picture in pictures:
-        try:
-            width, height = _read(picture, exif).size
-            found.size(height, width)
-        except DatasetError as error:
-            problems.append(str(error))
-        except NetError as error:
-            problems.append(f"{picture.path}: {width} x {height} pixels: {error}")
-        progress(1)
-    if problems:
-        count = f"{len(problems)} of {len(pictures)} files cannot be run"
-        raise DatasetError(f"{count}; nothing is written:", problems)
-
-
-def _read(picture: _ImageFile, exif: str, *, channels: int = 3):
-    from fcnkit.datasets.images import MODES, read_image
-
-    return read_image(picture.path, mode=MODES[channels], turn=exif == "apply")
-
-
-def _free(pictures: Sequence[_ImageFile], output: Path, wanted, force: bool) -> None:
+def _free(pictures: Sequence[ImageFile], output: Path, wanted, force: bool) -> None:
     """The results may have the names that they get; OutputError before anything is run."""
     taken = {os.path.realpath(picture.path) for picture in pictures}
     ends = [".json", *_ends(wanted)]
@@ -294,10 +259,10 @@ class _Inference(NamedTuple):
     engine: tuple[str | None, str | None]
     prepared: Any
     wanted: Any
-    exif: str
+    read: Reading
 
 
-def _run(job: _Inference, pictures: Sequence[_ImageFile], folder: Path) -> dict[str, Path]:
+def _run(job: _Inference, pictures: Sequence[ImageFile], folder: Path) -> dict[str, Path]:
     """The name of each result, and the file in `folder` that waits to be it."""
     from fcnkit.inference.overlay import legend_png
     from fcnkit.inference.score_maps import scores
@@ -323,19 +288,19 @@ def _keep(made: dict[str, Path], name: str, data: bytes, folder: Path) -> None:
     made[name].write_bytes(data)
 
 
-def _input(job: _Inference, picture: _ImageFile):
+def _input(job: _Inference, picture: ImageFile):
     import numpy as np
 
-    return job.prepared(np.asarray(_read(picture, job.exif, channels=job.prepared.channels)))
+    return job.prepared(np.asarray(job.read.net(picture)))
 
 
-def _results(job: _Inference, picture: _ImageFile, scores) -> dict[str, bytes]:
+def _results(job: _Inference, picture: ImageFile, scores) -> dict[str, bytes]:
     """The files of one image, its record among them, by what their names end in."""
     import numpy as np
 
     from fcnkit.inference.results import result
 
-    image = np.asarray(_read(picture, job.exif))
+    image = np.asarray(job.read.shown(picture))
     record, files = result(job.head, scores, image, job.wanted)
     record = {
         "image": str(picture.path),

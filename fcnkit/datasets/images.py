@@ -9,10 +9,10 @@ import contextlib
 import os
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from fcnkit.errors import DatasetError
 from fcnkit.foreign import refusing
@@ -64,6 +64,26 @@ class Raw:
     white: int = 255
 
 
+class Alpha(NamedTuple):
+    """What becomes of an alpha channel where none is wanted.
+
+    Where it hides a pixel, be it in part, the image is refused, unless it is
+    `ignored`; `remedy` says what can be done.  `told` hears of one that hides none.
+    """
+
+    ignored: bool = False
+    remedy: str = "save it without alpha"
+    told: Callable[[str], None] | None = None
+
+
+REFUSE, IGNORE, KEEP = "refuse", "ignore", "keep"
+NO_ALPHA, ANY_ALPHA = Alpha(), Alpha(ignored=True)
+_OPAQUE = 255
+
+# Pillow's name for an image of so many channels; the fourth is alpha.
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
 @contextlib.contextmanager
 def opened(path: str | os.PathLike[str] | BinaryIO, place: str = "") -> "Iterator[Image]":
     """The image file, its header read;
@@ -109,15 +129,14 @@ def read_image(
     *,
     mode: str = "RGB",
     turn: bool | None = None,
-    alpha: bool = True,
+    alpha: Alpha = NO_ALPHA,
 ) -> "Image":
     """The picture in a file in a mode of MODES, of 8 bits.
 
     Where EXIF says that the picture is to be turned, it is with `turn` True,
     and is not with False.  Raises DatasetError where neither is said, for
-    damage, and for gray images of more than 8 bits, which would be cut off.
-    An alpha channel is left out but of "RGBA"; unless `alpha` allows that, only
-    where it says nothing.
+    damage, for gray images of more than 8 bits, which would be cut off, and for
+    a channel that `alpha` does not let go.
     """
     with opened(path) as image:
         if image.mode[0] in "IF":
@@ -128,26 +147,36 @@ def read_image(
             raise DatasetError(
                 f"{path}: {fact}; say whether its label is, with --exif apply or --exif ignore"
             )
-        if not alpha and "A" in image.getbands():
-            low, high = cast("tuple[int, int]", image.getchannel("A").getextrema())
-            if low < high:
-                fact = f"has a fourth channel, alpha, of {low} to {high}, and images have three"
-                raise DatasetError(f"{path}: {fact}; say --alpha ignore to leave it out, or keep")
         if turn:
             image = load("PIL.ImageOps").exif_transpose(image)
-        return converted(image, mode, str(path))
+        return converted(image, mode, str(path), alpha)
 
 
-# Pillow's name for an image of so many channels; the fourth is alpha.
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+def converted(image: "Image", mode: str, place: str, alpha: Alpha = NO_ALPHA) -> "Image":
+    """The picture in a mode of MODES.
 
-
-def converted(image: "Image", mode: str, place: str) -> "Image":
-    """The picture in a mode of MODES; DatasetError where it has no fourth channel to give."""
-    if mode == "RGBA" and not ("A" in image.getbands() or "transparency" in image.info):
+    Raises DatasetError where it has no fourth channel to give, or one that says
+    something and is not wanted.
+    """
+    if mode != "RGBA":
+        _let_go(image, mode, place, alpha)
+    elif not image.has_transparency_data:
         fact = "has no fourth channel, and images of four are wanted"
         raise DatasetError(f"{place}: {fact}; give images that all have one, as RGBA PNGs")
     return image.convert(mode)
+
+
+def _let_go(image: "Image", mode: str, place: str, alpha: Alpha) -> None:
+    """Nothing is lost that the alpha channel says, be it a channel or a transparent colour."""
+    if alpha.ignored or not image.has_transparency_data:
+        return
+    low, high = cast("tuple[int, int]", image.convert("RGBA").getchannel("A").getextrema())
+    wanted = {"L": "gray images are", "RGB": "images of three are"}[mode]
+    if low < _OPAQUE:
+        fact = f"has a channel more, alpha, of {low} to {high}, and {wanted} wanted"
+        raise DatasetError(f"{place}: {fact}; {alpha.remedy}")
+    if alpha.told:
+        alpha.told(f"{place}: its alpha channel, {_OPAQUE} everywhere, is left out")
 
 
 def read_raw(path: str | Path, *, lossy: bool = False) -> Raw:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from fcnkit.datasets.databases import encoded
 from fcnkit.datasets.geometry import Geometry
-from fcnkit.datasets.images import image_size, read_image
+from fcnkit.datasets.images import KEEP, REFUSE, Alpha, image_size, read_image
 from fcnkit.datasets.labels import Reading, label_size, read_label
 from fcnkit.datasets.pairs import Pair
 from fcnkit.errors import DatasetError
@@ -14,8 +14,7 @@ from fcnkit.errors import DatasetError
 if TYPE_CHECKING:
     import numpy
 
-
-REFUSE, IGNORE, KEEP = "refuse", "ignore", "keep"
+_ALPHA_REMEDY = "say --alpha ignore to leave it out, or keep"
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def prepared(pair: Pair, recipe: PairOptions) -> Prepared:
             pair.image,
             mode=recipe.mode,
             turn=recipe.turn,
-            alpha=recipe.alpha != REFUSE,
+            alpha=Alpha(recipe.alpha != REFUSE, _ALPHA_REMEDY),
         ),
         problems,
     )

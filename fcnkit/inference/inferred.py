@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 
 from fcnkit import preprocessing
 from fcnkit.datasets.colours import Colour, read_colours, voc_palette
-from fcnkit.datasets.images import MODES, converted, read_image
+from fcnkit.datasets.images import (
+    ANY_ALPHA,
+    IGNORE,
+    MODES,
+    REFUSE,
+    Alpha,
+    converted,
+    read_image,
+)
 from fcnkit.engines.engine import choose
 from fcnkit.engines.inputs import opened
 from fcnkit.errors import DatasetError
@@ -169,6 +177,7 @@ def infer(
     mean: Sequence[float] | None = None,
     scale: float | None = None,
     order: str | None = None,
+    alpha: str = REFUSE,
     blob: str | None = None,
     engine: str | None = None,
 ) -> Inferred:
@@ -179,7 +188,8 @@ def infer(
 
     `net` and `weights` are those of the deploy file.  `image` is a file, or an
     array of bytes, (height, width) or (height, width, 3) in RGB, or
-    (height, width, 4) with alpha for a net of four channels.  The net gets
+    (height, width, 4) with alpha for a net of four channels; for a net of fewer an
+    alpha that hides something is refused unless `alpha` is "ignore".  The net gets
     (value - `mean`) * `scale`, channels in `order`.  `names` are the classes'.
     Where these four are not given they are what the net's NET.preprocessing.json
     says; without such a file nothing is taken off, and a UserWarning says what
@@ -193,7 +203,6 @@ def infer(
     colours or means do not fit it, and as `fcnkit.inference.score_maps.scores` does.
     """
     net = given_net(net)
-    import numpy as np
 
     found = head(net, blob)
     known = _known(found, weights, mean, scale, order)
@@ -202,16 +211,34 @@ def infer(
     prepared = Preparation(found.shape[1], known.mean or (), scale=known.scale, order=channels)
     prepared.check()
     names, colours = _meaning(found, names, colours)
-    if isinstance(image, np.ndarray):
-        place, shown = "the image", load("PIL.Image").fromarray(image)
-    else:
-        place, shown = str(image), read_image(image, mode=MODES[max(3, prepared.channels)])
-    given = np.asarray(converted(shown, MODES[prepared.channels], place))
+    given, seen = _read(image, prepared.channels, alpha)
     found.size(*given.shape[:2])
     runner = choose(engine)
     (made,) = scores(found, weights, [prepared(given)], engine=runner)
-    seen = np.asarray(shown.convert("RGB"))
     return Inferred(seen, found, made, names, colours, runner.name, known)
+
+
+def _read(
+    image: "numpy.ndarray | str | os.PathLike[str]", channels: int, alpha: str
+) -> "tuple[numpy.ndarray, numpy.ndarray]":
+    """The image in as many channels, and in RGB."""
+    import numpy as np
+
+    if alpha not in (REFUSE, IGNORE):
+        raise DatasetError(f"alpha={alpha!r}: is not known; say {REFUSE!r} or {IGNORE!r}")
+
+    told: list[str] = []
+    kept = Alpha(alpha == IGNORE, 'leave it out with alpha="ignore"', told.append)
+    if isinstance(image, np.ndarray):
+        picture = load("PIL.Image").fromarray(image)
+        given = converted(picture, MODES[channels], "the image", kept)
+        shown = picture.convert("RGB")
+    else:
+        given = read_image(image, mode=MODES[channels], alpha=kept)
+        shown = read_image(image, alpha=ANY_ALPHA)
+    for fact in told:
+        warnings.warn(fact, stacklevel=3)
+    return np.asarray(given), np.asarray(shown)
 
 
 def _known(
