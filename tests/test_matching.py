@@ -292,6 +292,114 @@ def test_branches_that_are_joined_in_another_order_are_said(kind, differs):
     assert [row.layer for row in found.of("ORDER DIFFERS")] == (["f"] if differs else [])
     assert match(old, old, sizes, weights).of("ORDER DIFFERS") == ()
     if differs:
-        assert "a, b joined in" in found.of("ORDER DIFFERS")[0].why
+        assert "a -> ReLU, b joined in" in found.of("ORDER DIFFERS")[0].why
         with pytest.raises(WeightsError, match="ORDER DIFFERS"):
             found.check(strict=True)
+
+
+def _learning(name, type_, bottom, param):
+    return f'layer {{ name: "{name}" type: "{type_}" bottom: "{bottom}" top: "{name}" {param} }}\n'
+
+
+CUBE = data(1, 4, 4, 4)
+FC = _learning("f", "InnerProduct", "t", "inner_product_param { num_output: 3 }")
+CUT = 'layer { name: "s" type: "Slice" bottom: "data" top: "%s" top: "%s" slice_param { %s } }\n'
+TWO = _learning("c", "Convolution", "t", "convolution_param { num_output: 2 kernel_size: 1 }")
+PAIR = data(1, 4, 4, 4) + data(1, 4, 4, 4).replace("data", "depth")
+JOIN = 'layer { name: "j" type: "%s" bottom: "data" bottom: "depth" top: "t" %s }\n'
+SWAPPED = JOIN.replace('"data" bottom: "depth"', '"depth" bottom: "data"')
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    {
+        "scale axis": [CUBE + _learning("f", "Scale", "data", "scale_param { axis: %d }") % at
+                       for at in (2, 3)],
+        "scale axis from behind": [
+            CUBE + _learning("f", "Scale", "data", "scale_param { axis: %d }") % at
+            for at in (-1, 1)
+        ],
+        "bias axis": [CUBE + _learning("f", "Bias", "data", "bias_param { axis: %d }") % at
+                      for at in (2, 3)],
+        "top of a slice": [CUBE + CUT % (*tops, "") + FC for tops in (("t", "u"), ("u", "t"))],
+        "axis of a slice": [CUBE + CUT % ("t", "u", f"axis: {axis}") + TWO for axis in (2, 3)],
+        "an order of axes": [
+            CUBE + _learning("t", "Permute", "data", "permute_param {" + words + "}") + FC
+            for words in ("order: 0 order: 2 order: 1", "order: 0 order: 3 order: 2")
+        ],
+        "groups": [
+            CUBE + _learning("t", "ShuffleChannel", "data", f"shuffle_channel_param {words}") + FC
+            for words in ("{ group: 2 }", "{ group: 4 }")
+        ],
+        "another input": [PAIR + FC.replace('"t"', f'"{each}"') for each in ("data", "depth")],
+        "inputs joined": [PAIR + text % ("Concat", "") + FC for text in (JOIN, SWAPPED)],
+        "a difference": [
+            PAIR + text % ("Eltwise", "eltwise_param { coeff: 1 coeff: -1 }") + FC
+            for text in (JOIN, SWAPPED)
+        ],
+        "tops joined": [
+            CUBE + CUT % ("a", "b", "")
+            + JOIN.replace("data", first).replace("depth", second) % ("Concat", "") + FC
+            for first, second in (("a", "b"), ("b", "a"))
+        ],
+    }.values(),
+)  # fmt: skip
+def test_equal_shapes_that_mean_something_else(old, new):
+    for one, other, differs in ((old, new, 1), (new, old, 1), (old, old, 0), (new, new, 0)):
+        found, weights = _of_texts(one, other)
+        assert len(found.of("ORDER DIFFERS")) == differs, found
+        assert {row.verdict for row in found.rows} <= {"copied", "ORDER DIFFERS"}
+        if differs:
+            with pytest.raises(WeightsError, match="ORDER DIFFERS"):
+                found.check(strict=True)
+        else:
+            found.check(strict=True)
+
+
+def _of_texts(one, other, stored=None):
+    old, new = fk.build(fk.parse(one, "old")), fk.build(fk.parse(other, "new"))
+    sizes = shapes_of(old)
+    blobs = {each.name: [*map(np.ones, sizes.blobs(each))]
+             for each in old.layers if sizes.blobs(each)}  # fmt: skip
+    weights = store.create().put_all(stored or blobs)
+    return match(old, new, shapes_of(new), weights), weights
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        # The same axis, from either end; the same channels, cut elsewhere behind them; a sum.
+        [CUBE + _learning("f", "Scale", "data", "scale_param { axis: %d }") % at
+         for at in (-1, 3)],
+        [CUBE + CUT % ("t", "u", words) + FC for words in ("slice_point: 2", "slice_dim: 1")],
+        [PAIR + text % ("Eltwise", "") + FC for text in (JOIN, SWAPPED)],
+        [CUBE + CUT % ("t", "u", "slice_point: 2") + TWO,
+         data(1, 4, 9, 7) + CUT.replace('top: "%s" slice', 'top: "%s" top: "v" slice')
+         % ("t", "u", "slice_point: 2 slice_point: 3") + TWO],
+    ],
+)  # fmt: skip
+def test_other_words_of_the_same(old, new):
+    found, _ = _of_texts(old, new)
+    assert not found.of("ORDER DIFFERS")
+    found.check(strict=True)
+
+
+THIN = data(1, 1, 5, 5) + conv("c", "data", 6, 1)
+FLAT = data(1, 1) + _learning("c", "InnerProduct", "data", "inner_product_param { num_output: 6 }")
+
+
+@pytest.mark.parametrize(
+    "text, shapes",
+    [
+        (THIN, [(6,), (6, 1, 1, 1)]),
+        (THIN, [(1, 1, 1, 6), (6, 1, 1, 1)]),
+        (FLAT, [(6,), (6, 1)]),
+        (FLAT.replace("6", "1"), [(1,), (1, 1)]),
+    ],
+)
+def test_a_bias_before_its_weights_is_told_by_its_shape(text, shapes):
+    found, weights = _of_texts(text, text, {"c": [*map(np.ones, shapes)]})
+    (row,) = found.rows
+    assert row.verdict == "MISMATCH" and '.put("c", [blobs[1], blobs[0]])' in row.why
+    blobs = weights["c"]
+    assert not _of_texts(text, text, {"c": [blobs[1].array(), blobs[0].array()]})[0].of("MISMATCH")

@@ -28,7 +28,14 @@ from fcnkit.plan import Move
 from fcnkit.shape import Shape, alike
 from fcnkit.tables import folded
 from fcnkit.weights.blobs import Blob
-from fcnkit.weights.meaning import elsewhere, other_axis, other_meaning, other_sums, remedy
+from fcnkit.weights.meaning import (
+    elsewhere,
+    exchanged,
+    other_axis,
+    other_meaning,
+    other_sums,
+    remedy,
+)
 from fcnkit.weights.order import differences
 from fcnkit.weights.store import Weights
 
@@ -149,7 +156,7 @@ def match(
     matched = {row.layer: row.source for row in rows if row.layer and row.source}
     rows += [
         LayerMatch(ORDER, name, source, (), (), why)
-        for name, source, why in differences(before, after, matched)
+        for name, source, why in differences(pairing.old_shapes, shapes, matched)
     ]
     moves = [move for _, moves in found for move in moves]
     moves += [Move(name, 0, (), how="drop") for name in unused]
@@ -259,6 +266,9 @@ class _Pairing:
         stored = [blob.shape for blob in blobs]
         if self._turned(source, layer):
             stored[0] = (*stored[0][:-2], *stored[0][:-3:-1])
+        lying = exchanged(stored, expected, source)
+        if lying:
+            return lying
         for number, (old, new) in enumerate(zip(stored, expected, strict=True)):
             if math.prod(old) != math.prod(new):
                 return (

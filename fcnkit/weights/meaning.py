@@ -57,6 +57,32 @@ def _role(kind: LayerType, layer: Layer) -> object:
     return affine and next(part for part, number in affine._asdict().items() if number == 0)
 
 
+def exchanged(stored: Sequence[Shape], expected: Sequence[Shape], name: str) -> str:
+    """Why the blobs, by their shapes, lie in another order than Caffe's; "" where they do not.
+
+    A bias of 10 and weights of 10 x 1 have equally many values, and each fits the other's place.
+    """
+    for forms in ((stored, expected), (_plain(stored), _plain(expected))):
+        old, new = map(list, forms)
+        if old != new and sorted(old) == sorted(new):
+            fact = " and ".join(map(shown_shape, stored))
+            wanted = " and ".join(map(shown_shape, expected))
+            order = ", ".join(f"blobs[{old.index(shape)}]" for shape in new)
+            return (
+                f"its blobs are {fact} in the file, and are to be {wanted}, in this order; put "
+                f'them so with fcnkit.weights(FILE).put("{name}", [{order}]), blobs being '
+                f"fcnkit.weights(FILE)[{name!r}]"
+            )
+    return ""
+
+
+def _plain(shapes: Sequence[Shape]) -> list[Shape]:
+    """The shapes without the ones in front that old files have."""
+    return [
+        shape[next((at for at, size in enumerate(shape) if size != 1), 0) :] for shape in shapes
+    ]
+
+
 def other_axis(new: Layer, stored: Sequence[Shape], expected: Sequence[Shape]) -> str:
     """Why a matrix does not fit windows of its size, though the counts do; "" where it does.
 

@@ -99,7 +99,10 @@ _FORKS = (
         "DepthToSpace", Trait.ARRANGES, "depth_to_space_param", forks.depth_to_space,
         coord=forks.depth_to_space_coord, window=forks.depth_to_space_window, keeps_zero=yes
     ),
-    LayerType("Reorg", Trait.ARRANGES, "reorg_param", forks.reorg, keeps_zero=yes),
+    LayerType(
+        "Reorg", Trait.ARRANGES, "reorg_param", forks.reorg, ordering=forks.reorg_order,
+        keeps_zero=yes
+    ),
     LayerType(
         "CROP", Trait.ARRANGES, "crop_param", forks.old_crop,
         window=point, channels=first, sized=second, bottoms=(2, 2), keeps_zero=yes
@@ -140,10 +143,12 @@ _FORKS = (
     # Joining and cutting.
     LayerType(
         "Permute", Trait.ARRANGES, "permute_param", forks.permute,
-        coord=forks.permute_coord, window=forks.permute_window, keeps_zero=yes
+        coord=forks.permute_coord, window=forks.permute_window, ordering=forks.permute_order,
+        keeps_zero=yes
     ),
     LayerType(
-        "ShuffleChannel", Trait.ARRANGES, "shuffle_channel_param", forks.shuffled, **_SAME_ZERO
+        "ShuffleChannel", Trait.ARRANGES, "shuffle_channel_param", forks.shuffled,
+        ordering=forks.shuffle_order, **_SAME_ZERO
     ),
     LayerType(
         "Squeeze", Trait.ARRANGES, "squeeze_param", forks.squeeze, identity=yes, keeps_zero=yes

@@ -78,6 +78,17 @@ def reshape(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     return rearrange.reshape(layer, bottoms)
 
 
+def reorg_order(layer: Layer, ndim: int) -> tuple[int, ...]:
+    """Its stride, and 1 for the way back."""
+    param = layer.param("reorg_param")
+    return param.get("stride"), int(param.get("reverse"))
+
+
+def shuffle_order(layer: Layer, ndim: int) -> tuple[int, ...]:
+    """In how many groups the channels are."""
+    return (layer.param("shuffle_channel_param").get("group"),)
+
+
 def reorg(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """Darknet's: stride^2 the channels at a size divided by stride, or back with `reverse`."""
     shape, param = four(layer, bottoms[0]), layer.param("reorg_param")
@@ -105,6 +116,11 @@ def _order(layer: Layer, ndim: int) -> list[int]:
             f"its order is {order} for {ndim} axes; name each of 0 to {ndim - 1} at most once"
         )
     return order + [axis for axis in range(ndim) if axis not in order]
+
+
+def permute_order(layer: Layer, ndim: int) -> tuple[int, ...]:
+    """Its axes, each by its number in the bottom."""
+    return tuple(_order(layer, ndim))
 
 
 def permute_coord(layer: Layer, ndim: int) -> CoordMap | None:

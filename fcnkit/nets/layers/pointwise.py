@@ -111,3 +111,9 @@ def eltwise(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
             f"{len(coeff)} coeff for {len(bottoms)} bottoms; give one each, and none for PROD"
         )
     return [bottoms[0]]
+
+
+def eltwise_order(layer: Layer, ndim: int) -> tuple[float, ...]:
+    """Its factors, where they differ: a sum without them is the same in every order."""
+    coeff = layer.param("eltwise_param").list("coeff")
+    return tuple(coeff) if len(set(coeff)) > 1 else ()

@@ -32,6 +32,11 @@ def concat(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     return [(*first[:axis], sum(shape[axis] for shape in bottoms), *first[axis + 1 :])]
 
 
+def concat_order(layer: Layer, ndim: int) -> tuple[int, ...]:
+    """The axis on which it joins."""
+    return (join_axis(layer, ndim, "concat_param", "concat_dim"),)
+
+
 def concat_coord(layer: Layer, ndim: int) -> CoordMap | None:
     """The identity on the batch or channel axis, undefined on a spatial one."""
     return IDENTITY if join_axis(layer, ndim, "concat_param", "concat_dim") < 2 else None
@@ -57,6 +62,11 @@ def slices(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
         fact = f"slice_point {points} for {shape[axis]} on axis {axis}"
         raise layer.error(f"{fact}; they must increase and stay below it")
     return [(*shape[:axis], size, *shape[axis + 1 :]) for size in sizes]
+
+
+def slice_order(layer: Layer, ndim: int) -> tuple[int, ...]:
+    """The axis on which it cuts."""
+    return (join_axis(layer, ndim, "slice_param", "slice_dim"),)
 
 
 def slice_coord(layer: Layer, ndim: int) -> CoordMap | None:
@@ -120,6 +130,12 @@ def tile(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     if tiles < 1:
         raise layer.error("it has no tiles; say how often the axis repeats")
     return [(*shape[:axis], shape[axis] * tiles, *shape[axis + 1 :])]
+
+
+def tile_order(layer: Layer, ndim: int) -> tuple[int, ...]:
+    """The axis that it repeats, and how often."""
+    param = layer.param("tile_param")
+    return canonical(layer, param.get("axis"), ndim), param.get("tiles")
 
 
 def tile_coord(layer: Layer, ndim: int) -> CoordMap | None:

@@ -133,7 +133,8 @@ _CAFFE = (
     LayerType("Split", Trait.VALUE, tops=(1, MANY), identity=yes, shares=True, **_SAME_ZERO),
     LayerType(
         "Eltwise", Trait.VALUE, "eltwise_param", pointwise.eltwise,
-        carriers=every, bottoms=(2, MANY), picks=pointwise.takes_largest, **_SAME_ZERO
+        carriers=every, bottoms=(2, MANY), picks=pointwise.takes_largest,
+        ordering=pointwise.eltwise_order, **_SAME_ZERO
     ),
     # Learned factors and normalisation.
     LayerType(
@@ -188,6 +189,7 @@ _CAFFE = (
     LayerType(
         "Concat", Trait.ARRANGES, "concat_param", rearrange.concat, coord=rearrange.concat_coord,
         carriers=every, channels=rearrange.concat_channels,
+        ordering=rearrange.concat_order,
         bottoms=(1, MANY), **_ARRANGED
     ),
     LayerType(
@@ -196,11 +198,12 @@ _CAFFE = (
     ),
     LayerType(
         "Slice", Trait.ARRANGES, "slice_param", rearrange.slices, coord=rearrange.slice_coord,
-        channels=rearrange.slice_channels, tops=(1, MANY), **_ARRANGED
+        channels=rearrange.slice_channels, ordering=rearrange.slice_order,
+        tops=(1, MANY), **_ARRANGED
     ),
     LayerType(
         "Tile", Trait.ARRANGES, "tile_param", rearrange.tile, coord=rearrange.tile_coord,
-        **_ARRANGED
+        ordering=rearrange.tile_order, **_ARRANGED
     ),
     LayerType("Flatten", Trait.ARRANGES, "flatten_param", rearrange.flatten, shares=True, **_COPY),
     LayerType(

@@ -165,6 +165,11 @@ def adds(layer: Layer, bottoms: list[Shape]) -> bool:
     return False
 
 
+def one_way(layer: Layer, ndim: int) -> tuple[float, ...]:
+    """Nothing."""
+    return ()
+
+
 def outputs_first(layer: Layer) -> int:
     """The first axis of its weights is that of its outputs."""
     return 0
@@ -217,6 +222,8 @@ class LayerType(NamedTuple):
     trait: what it does to the numbers that it reads.
     channels(layer): the indices of the bottoms whose channels its tops keep,
         each in its place; by default as the trait has it.
+    ordering(layer, ndim): numbers that say in which order its tops have the values of its
+        bottoms, whatever the size of these; () where there is one way alone.
     spreads: whether each number of its bottom is spread over a window of its top.
     output_axis(layer): the axis of its weights that counts the outputs.
     overwrites(layer, bottoms): whether Caffe writes the gradient of its first parameter over
@@ -251,6 +258,7 @@ class LayerType(NamedTuple):
     sized: Callable[[Layer], tuple[int, ...]] = none
     beside: Callable[[Layer, list[Shape | None], Shape], Sequence[Shape | None]] = own_shapes
     channels: Callable[[Layer], tuple[int, ...]] = derived
+    ordering: Callable[[Layer, int], tuple[float, ...]] = one_way
     spreads: bool = False
     output_axis: Callable[[Layer], int] = outputs_first
     overwrites: Callable[[Layer, list[Shape]], bool] = adds
