@@ -451,6 +451,19 @@ CASES = (
         TO3 + crop("score", "up data", "axis: 2 offset: 1"),
     ),
     Case(
+        "empty-window",
+        (2, 2),
+        "its last row begins at 40 of 40: Caffe makes -3.4e38 of no number; leave it out with ",
+        DATA + layer("p", "Pooling", "data", more="pooling_param { kernel_size: 1 stride: 2 }"),
+        DATA
+        + layer(
+            "p",
+            "Pooling",
+            "data",
+            more="pooling_param { kernel_size: 1 stride: 2 round_mode: FLOOR }",
+        ),
+    ),
+    Case(
         "crop-channels",
         (4,),
         "set crop_param { axis: 2 }",

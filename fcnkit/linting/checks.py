@@ -22,7 +22,7 @@ from fcnkit.nets.layers.table import (
     keeps_statistics,
     of,
 )
-from fcnkit.nets.layers.windows import is_global
+from fcnkit.nets.layers.windows import beyond, is_global
 
 # ---- what Caffe refuses
 
@@ -160,6 +160,19 @@ def _refused(layer: Layer, check: Callable[[Layer], object]) -> Iterator[Hit]:
         check(layer)
     except NetError as error:
         yield Hit(layer, str(error).partition(f'layer "{layer.name}": ')[2])
+
+
+def empty_window(seen: Seen) -> Iterator[Hit]:
+    """a pooling whose last window begins behind its bottom, where there is no number to take"""
+    for layer in seen.graph.layers:
+        bottoms = seen.shapes.bottoms(layer)
+        top = seen.shapes.tops[layer.tops[0]] if layer.tops else None
+        for axis, start in beyond(layer, bottoms[0], top) if bottoms and top else ():
+            pool = layer.param("pooling_param").get("pool")
+            made = {"MAX": "-3.4e38"}.get(pool, "NaN" if start == bottoms[0][axis] else "0")
+            which = {2: "row", 3: "column"}[axis]
+            fact = f"its last {which} begins at {start} of {bottoms[0][axis]}: Caffe makes {made}"
+            yield Hit(layer, f"{fact} of no number; leave it out with round_mode: FLOOR")
 
 
 # ---- upsampling and cropping

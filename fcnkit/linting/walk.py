@@ -54,6 +54,7 @@ CHECKS = (
     Check("unread-param", WARNING, checks.unread_param),
     Check("uneven-list", ERROR, checks.uneven_list),
     Check("window", ERROR, checks.window),
+    Check("empty-window", WARNING, checks.empty_window),
     Check("too-many-params", ERROR, checks.too_many_params),
     Check("batch-norm-rate", ERROR, checks.batch_norm_rate),
     Check("bilinear-group", WARNING, checks.bilinear_group),

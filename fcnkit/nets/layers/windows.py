@@ -146,6 +146,24 @@ def pooled_shape(layer: Layer, bottom: Shape, *, floor: bool | None = None) -> S
     return (*shape[:2], *_sizes(layer, rule, shape, window))
 
 
+def beyond(layer: Layer, bottom: Shape, top: Shape) -> tuple[tuple[int, int], ...]:
+    """Of each spatial axis whose last window begins behind the bottom: the axis, and where.
+
+    Caffe rounds the number of windows up, and takes one away that lies outside where the
+    layer pads; without padding one stays where the stride is longer than the kernel.  It
+    holds no number: MAX is -FLT_MAX there, AVE 0 divided by a size of 0 or less.
+    """
+    if layer.type != "Pooling" or is_global(layer) or is_strange(layer) or pads_by_size(layer):
+        return ()
+    axes = zip(spatial(layer).axes, bottom[2:], top[2:], strict=True)
+    starts = [(count - 1) * stride - pad for (_, stride, pad), _, count in axes]
+    return tuple(
+        (axis, start)
+        for axis, (start, size) in enumerate(zip(starts, bottom[2:], strict=True), 2)
+        if start >= size
+    )
+
+
 def takes_largest(layer: Layer) -> bool:
     """Of each window the largest number is taken."""
     return layer.param("pooling_param").get("pool") == "MAX"

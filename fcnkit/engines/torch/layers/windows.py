@@ -4,7 +4,7 @@ Sizes are those of nets/layers/windows.py.  Both convolutions are cross-correlat
 in Caffe as in PyTorch, and their weights lie in memory alike.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 
 import torch
@@ -178,7 +178,7 @@ def _largest(x: Tensor, window: Spatial, size: Shape, tops: int) -> list[Tensor]
     padded, pad = _padded(x, window, LOWEST)
     if tops == 1:
         found = F.max_pool2d(padded, window.kernel, window.stride, pad, ceil_mode=True)
-        return [_sized(found, size, LOWEST)]
+        return [_sized(found, size, (LOWEST, LOWEST))]
     found, place = F.max_pool2d(
         padded, window.kernel, window.stride, pad, ceil_mode=True, return_indices=True
     )
@@ -186,7 +186,7 @@ def _largest(x: Tensor, window: Spatial, size: Shape, tops: int) -> list[Tensor]
     shift = tuple(old - new for old, new in zip(window.pad, pad, strict=True))
     row, column = place.div(width, rounding_mode="floor") - shift[0], place % width - shift[1]
     mask = (row * x.shape[3] + column).to(x.dtype)
-    return [_sized(found, size, LOWEST), _sized(mask, size, -1)]
+    return [_sized(found, size, (LOWEST, LOWEST)), _sized(mask, size, (-1, -1))]
 
 
 def _mean(x: Tensor, window: Spatial, size: Shape, tops: int) -> list[Tensor]:
@@ -195,7 +195,13 @@ def _mean(x: Tensor, window: Spatial, size: Shape, tops: int) -> list[Tensor]:
         return [x.mean((2, 3), keepdim=True)]
     padded, pad = _padded(x, window, 0)
     found = F.avg_pool2d(padded, window.kernel, window.stride, pad, ceil_mode=True)
-    return [_sized(found, size, float("nan"))]
+    ends = zip(size, window.stride, x.shape[2:], strict=True)
+    return [_sized(found, size, [_mean_of_none((n - 1) * s - end) for n, s, end in ends])]
+
+
+def _mean_of_none(beyond: int) -> float:
+    """What Caffe makes of no number: it divides 0 by as many as the window lies beyond the end."""
+    return 0.0 if beyond else float("nan")
 
 
 _POOL = {"MAX": _largest, "AVE": _mean}
@@ -209,16 +215,19 @@ def _padded(x: Tensor, window: Spatial, value: float) -> tuple[Tensor, Shape]:
     return F.pad(x, (left, left, top, top), value=value), (0, 0)
 
 
-def _sized(y: Tensor, size: Shape, empty: float) -> Tensor:
+def _sized(y: Tensor, size: Shape, empty: Sequence[float]) -> Tensor:
     """y in Caffe's size: without windows that Caffe leaves out, and with its empty ones.
 
-    Without padding Caffe keeps a last window that begins behind the bottom.
+    Without padding Caffe keeps a last window that begins behind the bottom; `empty`
+    is what is in one of each axis.
     """
     y = y[:, :, : size[0], : size[1]]
-    height, width = y.shape[2:]
-    if (height, width) == tuple(size):
-        return y
-    return F.pad(y, (0, size[1] - width, 0, size[0] - height), value=empty)
+    for axis in sorted((0, 1), key=lambda each: empty[each] != 0):  # NaN is so in the corner, too
+        missing = size[axis] - y.shape[2 + axis]
+        if missing:
+            sides = (0, 0, 0, missing) if axis == 0 else (0, missing)
+            y = F.pad(y, sides, value=empty[axis])
+    return y
 
 
 def im2col(site: Site) -> Run:
