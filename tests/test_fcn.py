@@ -562,3 +562,19 @@ def test_a_net_whose_branches_agree_is_the_same_with_it():
     before = template("googlenet")
     plans = [fk.fcn(before, classes=2, stride=32, misaligned=each) for each in (False, True)]
     assert plans[0].net.text == plans[1].net.text and plans[0].steps == plans[1].steps
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_what_cannot_help_is_not_advised(stride):
+    """Branches that differ in size at odd sizes of the image, besides lying apart."""
+    text = (APART % (1, 2)).replace(
+        "kernel_size: 2 stride", "round_mode: FLOOR kernel_size: 2 stride"
+    )
+    with pytest.raises(AlignError, match="branches lie 1/2 pixels") as error:
+        fk.fcn(fk.parse(text), classes=2, stride=stride)
+    assert "misaligned" not in str(error.value)
+    with pytest.raises(NetError, match="cannot be built for an input of 33 pixels") as error:
+        fk.fcn(fk.parse(text), classes=2, stride=stride, misaligned=True)
+    # The sizes are those of an image of 33 pixels in the net as it is.
+    assert '"pool" is 1 x 3 x 16 x 16 and bottom "conv" is 1 x 4 x 17 x 17' in str(error.value)
+    assert "pad the first layer" not in str(error.value)

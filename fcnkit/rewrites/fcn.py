@@ -25,13 +25,13 @@ from fcnkit.plan import Offset, Plan, Step
 from fcnkit.rewrites.changes import removed, renamed_blob
 from fcnkit.rewrites.convolutionalize import convolutionalize
 from fcnkit.rewrites.deploy import deploy
-from fcnkit.rewrites.ladder import Rung, accepted, ladder, score_place
+from fcnkit.rewrites.ladder import Apart, Rung, accepted, ladder, score_place
 from fcnkit.rewrites.padding import first_layers, pad_first, padded_axes, padding_of
 from fcnkit.rewrites.parts import Pairs, added
 from fcnkit.rewrites.rescore import completed, find_head, rescore
 from fcnkit.rewrites.round_down import round_down
 from fcnkit.rewrites.upgrade import upgrade
-from fcnkit.rewrites.upsample import Added, Climb, Names, Negative, scored
+from fcnkit.rewrites.upsample import Added, Climb, Names, Negative, Unbuilt, scored
 from fcnkit.shape import Shape
 
 # How much less each skip weighs than the coarser scores, trained at once.
@@ -79,20 +79,49 @@ def fcn(
     heads = _heads(net, classes)
     trunk = _trunk(net, heads[0], head, inputs)
     _check_one_image(trunk.net)
-    graph = build(trunk.net)
-    rungs = tuple(ladder(graph, stride, heads[0].score, loose=misaligned))
-    trunk = replace(trunk, steps=(*trunk.steps, *accepted(graph, heads[0].score)))
-    recipe = _Recipe(heads, rungs, group, at_once, least)
+
+    def made(loose: bool) -> Plan:
+        graph = build(trunk.net)
+        rungs = tuple(ladder(graph, stride, heads[0].score, loose=loose))
+        steps = *trunk.steps, *accepted(graph, heads[0].score)
+        recipe = _Recipe(heads, rungs, group, at_once, least)
+        return _fitting(replace(trunk, steps=steps), recipe, pad)
+
+    try:
+        return made(misaligned)
+    except Apart as error:
+        try:
+            made(True)
+        except NetError:  # what stands against it besides comes next
+            raise error from None
+        raise Apart(f"{error}, or accept it with --misaligned (misaligned=True)") from None
+
+
+def _fitting(trunk: Plan, recipe: "_Recipe", pad: str | int) -> Plan:
+    """The scores brought up; where that cannot be, with poolings that round down."""
     try:
         return _padded(trunk, recipe, pad)
-    except NetError:
+    except NetError as error:
         # Branches that are made with another framework's rounding disagree at some sizes.
         down = trunk.then(_all_round_down)
-        if down.net.text == trunk.net.text:
-            raise
-        with suppress(NetError):
-            return _padded(down, recipe, pad)
-        raise
+        if down.net.text != trunk.net.text:
+            with suppress(NetError):
+                return _padded(down, recipe, pad)
+        raise (isinstance(error, Unbuilt) and _unbuilt(trunk, recipe)) or error from None
+
+
+def _unbuilt(trunk: Plan, recipe: "_Recipe") -> Unbuilt | None:
+    """At which size of the image the net cannot be built, in the sizes of the net as it is padded.
+
+    None where it can be, and its padding is what does not fit.
+    """
+    path = trunk.net.path
+    for size, known in recipe.sizes(build(trunk.net)).worth_checking(recipe.least):
+        if isinstance(known, NetError):
+            why = str(known).removeprefix(f"{path}:")
+            fact = f"the net cannot be built for an input of {size} pixels, at {why}"
+            return Unbuilt(f"{path}: {fact}; an FCN's branches have to agree at every size")
+    return None
 
 
 def _all_round_down(net: Prototxt) -> Plan:
@@ -285,7 +314,7 @@ def _said(trunk: Plan, recipe: _Recipe, pad: int, axes: tuple[bool, bool]) -> Pl
         path = trunk.net.path
         fact = f"the net cannot be built for images of every size: padded by {pad} pixels"
         remedy = "an FCN's branches have to agree at every size"
-        raise NetError(f"{path}: {fact}, {str(error).removeprefix(path + ':')}; {remedy}") from None
+        raise Unbuilt(f"{path}: {fact}, {str(error).removeprefix(path + ':')}; {remedy}") from None
 
 
 def _sizes_by_pad(

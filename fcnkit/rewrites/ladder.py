@@ -21,6 +21,10 @@ class Rung(NamedTuple):
     factor: int
 
 
+class Apart(AlignError):
+    """Branches lie apart, which may be accepted."""
+
+
 def ladder(graph: Graph, stride: int, scores: str, *, loose: bool = False) -> list[Rung]:
     """The tops that scores are added from, coarsest first; the last is the image.
 
@@ -60,10 +64,8 @@ def _check_branches(graph: Graph, start: Top, score: Top) -> None:
     if found:
         layer, distance = found[0]
         rest = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise AlignError(
-            f"{layer.error(f'its branches lie {show(distance)} pixels of the image apart{rest}')}; "
-            "make their pads and kernels agree, or accept it with --misaligned (misaligned=True)"
-        )
+        fact = layer.error(f"its branches lie {show(distance)} pixels of the image apart{rest}")
+        raise Apart(f"{fact}; make their pads and kernels agree")
 
 
 def _strides(graph: Graph, start: Top, score: Top) -> dict[Top, Fraction]:

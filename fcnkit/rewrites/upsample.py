@@ -256,7 +256,7 @@ class Climb(NamedTuple):
         if found.slack is None:
             why = found.why.removeprefix(f"{self.path}:")
             fact = f"the net cannot be built for an input of {found.size} pixels, at {why}"
-            return AlignError(f"{self.path}: {fact}; {remedy}")
+            return Unbuilt(f"{self.path}: {fact}; {remedy}")
         what = (
             f'cropping "{crop.cropped}" at {"x".join(map(str, crop.offset))} to "{crop.reference}"'
         )
@@ -267,6 +267,10 @@ class Climb(NamedTuple):
 def _show(values: Shape) -> str:
     """One number where both axes have one."""
     return "x".join(map(str, dict.fromkeys(values)))
+
+
+class Unbuilt(AlignError):
+    """At some size of the input the net itself cannot be built."""
 
 
 class _Rise(NamedTuple):
