@@ -23,6 +23,31 @@ NETS = {
         (2, 2),
     ),
     "one axis": (START + conv("c", "data", 4, 5), (3, 5), (2, 1)),
+    "a list of sizes": (
+        START + conv("c", "data", 4, 1).replace("kernel_size: 1", "kernel_size: 7 kernel_size: 7"),
+        4,
+        (2, 2),
+    ),
+    "of a signal": (data(2, 3, 19) + conv("c", "data", 4, 7), 3, (3,)),
+    "of a signal, dilated": (data(2, 3, 19) + conv("c", "data", 4, 5, "dilation: 2"), 3, (2,)),
+    "of a volume": (data(2, 3, 9, 8, 7) + conv("c", "data", 4, 5), 3, (2, 2, 2)),
+    "of some axes of a volume": (
+        data(2, 3, 9, 8, 7) + conv("c", "data", 4, 5, "stride: 2 dilation: 1"),
+        (5, 3, 2),
+        (1, 2, 4),
+    ),
+    "of other sizes in a volume": (
+        data(2, 3, 9, 8, 7)
+        + conv("c", "data", 4, 1).replace(
+            "kernel_size: 1",
+            "kernel_size: 3 kernel_size: 5 kernel_size: 1 dilation: 2 dilation: 1 dilation: 1",
+        ),
+        (2, 3, 1),
+        (2, 2, 1),
+    ),
+    "behind another axis": (data(2, 2, 3, 9, 8) + conv("c", "data", 4, 5, "axis: 2"), 3, (2, 2)),
+    "from behind": (data(2, 3, 9, 8) + conv("c", "data", 4, 5, "axis: -3"), 3, (2, 2)),
+    "deconvolution of a volume": (data(2, 3, 4, 3, 2) + deconv("c", "data", 4, 5, 2), 3, (2, 2, 2)),
     "deconvolution": (data(2, 3, 5, 5) + deconv("c", "data", 4, 7, 2), 3, (3, 3)),
 }
 
@@ -31,7 +56,8 @@ def masked(blob, kernel, steps):
     """The weights with zeros at the taps that go."""
     array = blob.array()
     kept = np.zeros_like(array)
-    kept[..., :: steps[0], :: steps[1]] = array[..., :: steps[0], :: steps[1]]
+    taps = (..., *(slice(None, None, step) for step in steps))
+    kept[taps] = array[taps]
     return kept
 
 
@@ -109,6 +135,7 @@ SHARED = "".join(
         (START + conv("c", "data", 4, 7), 1, "1 of 7 taps"),
         (START + conv("c", "data", 4, 2), 0, "0 of 2 taps.*none does"),
         (START + conv("c", "data", 4, 7), (4, 4, 4), "has 2 axes and the new one 3"),
+        (data(2, 3, 9) + conv("c", "data", 4, 7), (4, 4), "has 1 axes and the new one 2"),
         (START + fc("c", "data", 4), 4, "type is InnerProduct.*convolutionalize it first"),
         (START + relu("data").replace("relu_data", "c"), 4, "type is ReLU"),
         (START + SHARED, 3, 'shares the parameter "w" with "d"'),

@@ -13,7 +13,7 @@ from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.sliding import spatial
-from fcnkit.nets.layers.table import of
+from fcnkit.nets.layers.table import axis_of, of
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import beside, kernel_fields, removed, set_param
 from fcnkit.rewrites.operations import Arguments, Operation, name_and_rest, whole_number
@@ -61,13 +61,11 @@ def _kernels(work: States, layer: Layer, kernel: int | Sequence[int]) -> tuple[S
     if not kind.linear or kind.message != _PARAM:
         fact = f"its type is {layer.type}; only a Convolution is decimated"
         raise layer.error(f"{fact}{': convolutionalize it first' * kind.linear}")
-    old = spatial(layer, len(work.blobs(layer)[0])).kernel
+    old = tuple(work.blobs(layer)[0][2:])
     new = (kernel,) * len(old) if isinstance(kernel, int) else tuple(kernel)
-    if len(old) != 2 or len(new) != 2:
-        raise layer.error(
-            f"its kernel has {len(old)} axes and the new one {len(new)}; only kernels of 2 axes "
-            f"are decimated"
-        )
+    if len(old) != len(new) or not old:
+        fact = f"its kernel has {len(old)} axes and the new one {len(new)}"
+        raise layer.error(f"{fact}; give a number of taps for each, or one for all")
     return old, new
 
 
@@ -85,30 +83,34 @@ def _steps(layer: Layer, old: Shape, new: Shape) -> Shape:
 
 def _edits(net: Prototxt, layer: Layer, kernel: Shape, steps: Shape) -> list[Edit]:
     why = f'decimate "{layer.name}"'
-    dilation = [d * m for d, m in zip(spatial(layer).dilation, steps, strict=True)]
-    if (
-        kernel[0] == kernel[1]
-        and dilation[0] == dilation[1]
-        and not layer.param(_PARAM).says(*_HOLES)
-    ):
+    dilation = [d * m for d, m in zip(_dilation(layer, len(kernel)), steps, strict=True)]
+    alike, holes = len(set(dilation)) == 1, layer.param(_PARAM).says(*_HOLES)
+    lists = any(len(layer.param(_PARAM).list(name)) > 1 for name in ("kernel_size", "dilation"))
+    if len(set(kernel)) == 1 and alike and not holes and not lists:
         fields = [("kernel_size", kernel[0]), ("dilation", dilation[0])]
         return set_param(
             layer, _PARAM, fields, net.style, replacing=("kernel_h", "kernel_w"), why=why
         )
     old = [field for param in layer.field.all(_PARAM) for field in param.all(*_OLD)]
-    words = ["dilation"] * (2 if dilation[0] != dilation[1] else 1)
-    if layer.param(_PARAM).says(*_HOLES):
-        words = ["hole"] if dilation[0] == dilation[1] else ["hole_h", "hole_w"]
+    words = ["dilation"] * (1 if alike else len(kernel))
+    if holes:
+        words = ["hole"] if alike else ["hole_h", "hole_w"]
     fields = [*kernel_fields(kernel), *zip(words, dilation, strict=False)]
     anchor = layer.param(_PARAM).required("num_output")
     return [*(removed(field, why) for field in old), beside(anchor, fields, net.style, why)]
+
+
+def _dilation(layer: Layer, axes: int) -> Shape:
+    """Of a layer whose window has as many axes, behind that of its channels."""
+    axis = axis_of(layer)
+    return spatial(layer, axes + 1 + (axis if axis > 0 else 1)).dilation
 
 
 def _moves(work: States, layer: Layer, old: Shape, new: Shape) -> list[Move]:
     weights = tuple(work.blobs(layer)[0])
     axes = tuple(
         (axis, tuple(((tap * step, 1),) for tap in range(count)))
-        for axis, step, count in zip((2, 3), _steps(layer, old, new), new, strict=True)
+        for axis, (step, count) in enumerate(zip(_steps(layer, old, new), new, strict=True), 2)
         if count != weights[axis]
     )
     mix = Move(layer.name, 0, (*weights[:2], *new), layer.name, "mix", (weights, axes))
@@ -140,6 +142,10 @@ def _arguments(text: str) -> Arguments:
 
 OPERATIONS = (
     Operation(
-        "decimate", "decimate=LAYER:K[xK]", "fewer taps of a kernel, dilated", decimate, _arguments
+        "decimate",
+        "decimate=LAYER:K[xK...]",
+        "fewer taps of a kernel, dilated",
+        decimate,
+        _arguments,
     ),
 )
