@@ -54,8 +54,10 @@ def run_all(
 run = single(run_all)
 
 
-def opened(model: Any, path: str) -> Any:
+def opened(model: Any, path: str, *, folder: str = "") -> Any:
     """ONNX Runtime's session of a model, which is its bytes or the path of its file.
+
+    `folder` is where the files lie that a model given as bytes names.
 
     Raises EngineError where it is not installed, or refuses the model.
     """
@@ -65,10 +67,32 @@ def opened(model: Any, path: str) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    if folder:
+        key = "session.model_external_initializers_file_folder_path"
+        options.add_session_config_entry(key, folder)
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise _refusal(path, error) from error
+
+
+def opened_with(path: str, outputs: Sequence[str]) -> Any:
+    """ONNX Runtime's session of the model at `path`, which also gives these tensors.
+
+    Raises EngineError as `opened` does.
+    """
+    if not available():
+        raise EngineError(f"ONNX Runtime: not found: install it with `{INSTALL}`")
+    from pathlib import Path
+
+    import onnx
+
+    # Two messages of one kind, one after the other, are one whose lists are joined.
+    own = onnx.load(path, load_external_data=False)
+    there = {port.name for port in own.graph.output}
+    more = [onnx.ValueInfoProto(name=name) for name in outputs if name not in there]
+    tail = onnx.ModelProto(graph=onnx.GraphProto(output=more)).SerializeToString()
+    return opened(Path(path).read_bytes() + tail, path, folder=str(Path(path).resolve().parent))
 
 
 def ran(session: Any, inputs: Mapping[str, Any], path: str) -> dict[str, Any]:
