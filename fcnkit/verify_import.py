@@ -1,6 +1,6 @@
 """Compares what an imported net computes with what its ONNX model computes, blob by blob."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -32,35 +32,61 @@ def verify_import(
     EngineError where ONNX Runtime is not installed or refuses the model, or where
     no other engine is.
     """
-    runner, graph = _other(engine), build(made.net)
-    tops = {each: _top(graph, each) for each in made.tensors}
-    tops = {each: top for each, top in tops.items() if top is not None}
-    apart, names = named_apart(graph, list(tops.values()))
-    model = onnx.opened_with(made.path, [each.name for each in tops])
-    feeds = [
-        {name: noise(shape, seed) * _UNIT for name, shape in shapes.items()}
-        for shapes in made.inputs
-    ]
-    wanted = list(dict.fromkeys(names.values()))
-    blobs = dict(made.blobs)
-    jobs = [
-        Job(
-            apart,
-            made.weights,
-            {blobs[name]: array for name, array in each.items() if name in blobs},
-            wanted,
-        )
-        for each in feeds
-    ]
-    rows = []
-    for trial, (feed, found) in enumerate(zip(feeds, runner.run_jobs(jobs), strict=True)):
-        expected = onnx.ran(model, feed, made.path)
-        size = ", ".join(f"{name} {' x '.join(map(str, a.shape))}" for name, a in feed.items())
-        for each, top in tops.items():
-            new = found[names[top]]
-            row = _row(made, each, expected[each.name], new, trial, size, tolerance)
-            rows.append(_bounded(row) if of(graph.producer(top)).saturates else row)
-    return tuple(rows)
+    return verify_imports([made], engine=engine, tolerance=tolerance, seed=seed)[0]
+
+
+def verify_imports(
+    several: Sequence[Imported],
+    *,
+    engine: str | None = None,
+    tolerance: float = 1e-4,
+    seed: int = 0,
+) -> list[tuple[Difference, ...]]:
+    """The same of several models, whose nets an engine such as Caffe runs in one process."""
+    runner = _other(engine)
+    pairs = [_Pair(made, seed) for made in several]
+    found = iter(runner.run_jobs([job for pair in pairs for job in pair.jobs]))
+    return [tuple(pair.rows([next(found) for _ in pair.jobs], tolerance)) for pair in pairs]
+
+
+class _Pair:
+    """A model and its net, with what both are to be run on."""
+
+    def __init__(self, made: Imported, seed: int) -> None:
+        self.made, self.graph = made, build(made.net)
+        tops = {each: _top(self.graph, each) for each in made.tensors}
+        self.tops = {each: top for each, top in tops.items() if top is not None}
+        apart, self.names = named_apart(self.graph, list(self.tops.values()))
+        self.feeds = [
+            {name: noise(shape, seed) * _UNIT for name, shape in shapes.items()}
+            for shapes in made.inputs
+        ]
+        wanted, blobs = list(dict.fromkeys(self.names.values())), made.blobs
+        self.jobs = [
+            Job(
+                apart,
+                made.weights or None,
+                {blobs[name]: array for name, array in feed.items() if name in blobs},
+                wanted,
+            )
+            for feed in self.feeds
+        ]
+
+    def rows(self, found: Sequence[Mapping[str, Any]], tolerance: float) -> Iterator[Difference]:
+        """A Difference for each tensor at each size, of what the net has computed."""
+        made = self.made
+        model = onnx.opened_with(made.path, [each.name for each in self.tops])
+        for trial, (feed, values) in enumerate(zip(self.feeds, found, strict=True)):
+            expected = onnx.ran(model, feed, made.path)
+            size = ", ".join(f"{name} {' x '.join(map(str, a.shape))}" for name, a in feed.items())
+            for each, top in self.tops.items():
+                new = values[self.names[top]]
+                row = _row(made, each, expected[each.name], new, trial, size, tolerance)
+                yield (
+                    _bounded(row)
+                    if of(self.graph.producer(top)).saturates(self.graph.producer(top))
+                    else row
+                )
 
 
 def _row(
@@ -101,5 +127,3 @@ def _other(name: str | None) -> Engine:
 def first_different(rows: Sequence[Difference]) -> Difference | None:
     """The first that differs, in the model's order."""
     return next((row for row in rows if not row.ok), None)
-
-

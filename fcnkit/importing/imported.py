@@ -69,15 +69,15 @@ class Imported:
             f"output {each.name}: blob {each.blob}{_arranged(each)}\n" for each in self.outputs
         ]
         lines.append(f"{len(self.weights)} layers with {self.weights.total:,} weights\n")
-        rows = (
-            ((step.layer,), (f"{step.verb}: {step.what}", step.why)) for step in self.steps
-        )
+        rows = (((step.layer,), (f"{step.verb}: {step.what}", step.why)) for step in self.steps)
         return "".join(lines) + folded(rows, width=width, most=width // 3)
 
     def _free(self, name: str) -> str:
         several: Sequence[Shape] = [each[name] for each in self.inputs]
         free = [
-            str(axis) for axis, sizes in enumerate(zip(*several, strict=True)) if len(set(sizes)) > 1
+            str(axis)
+            for axis, sizes in enumerate(zip(*several, strict=True))
+            if len(set(sizes)) > 1
         ]
         return f", free on axes {', '.join(free)}" if free else ", at this size only"
 
@@ -89,7 +89,9 @@ class Imported:
 
     def _repr_html_(self) -> str:
         cells = [(step.layer, step.verb, step.what, step.why) for step in self.steps]
-        return notebook.table(cells, head=("layer", "", "what", "why"), caption=self.path, left=True)
+        return notebook.table(
+            cells, head=("layer", "", "what", "why"), caption=self.path, left=True
+        )
 
 
 def _arranged(tensor: Tensor) -> str:

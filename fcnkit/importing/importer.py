@@ -160,6 +160,8 @@ def _why_not(site: Site, number: int, node: Any) -> str:
     reason = site.trials[0].lost.get(number)
     if reason:
         return reason
+    if any(0 in trial.shapes.get(node.output[0], ()) for trial in site.trials):
+        return "it makes a tensor without values"
     kind = site.trials[0].types.get(node.output[0], "float32")
     if kind == "float16":
         return "it computes in float16; convert the model to float32"
@@ -194,7 +196,9 @@ def _refusal(site: Site, needed: Sequence[int], refused: Sequence[_Refused]) -> 
     )
     count = f"{len(refused)} node{'s' * (len(refused) > 1)}"
     return site.model.error(
-        f"{count} of {len(needed)} cannot be said in this Caffe:\n" + "\n".join(lines) + f"\n{remedy}"
+        f"{count} of {len(needed)} cannot be said in this Caffe:\n"
+        + "\n".join(lines)
+        + f"\n{remedy}"
     )
 
 
@@ -241,9 +245,7 @@ def _assembled(
     site: Site, wanted: Sequence[str], makers: Mapping[str, str], fold: bool
 ) -> Imported:
     model, draft, first = site.model, site.draft, site.trials[0]
-    shapes = {
-        held.blob: held.sizes[0] for name, held in site.held.items() if name in first.inputs
-    }
+    shapes = {held.blob: held.sizes[0] for name, held in site.held.items() if name in first.inputs}
     title = Path(model.path).stem
     comment = (
         f"{Path(model.path).name}, opset {model.opset}, by fcnkit import\nsha256 {model.digest}"

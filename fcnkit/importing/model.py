@@ -92,7 +92,7 @@ def read(path: str | os.PathLike[str]) -> Model:
     name = os.fspath(path)
     source = _opened(name)
     with mmap.mmap(source.file, 0, access=mmap.ACCESS_READ) as data:
-        signature.check(signature.MODEL, data, name, NetError)
+        _check_kind(data, name)
         try:
             skeleton = _trimmed(data, 0, len(data), "model")
         except wire.Damage as damage:
@@ -102,6 +102,21 @@ def read(path: str | os.PathLike[str]) -> Model:
     _check(model)
     constants = {each.name: constant(model, each) for each in proto.graph.initializer}
     return replace(model, constants=constants)
+
+
+def _check_kind(data: Any, name: str) -> None:
+    """Raises NetError for what is known to be another kind of file."""
+    fact = signature.refusal(signature.MODEL, data)
+    if fact and "PyTorch" in fact:
+        raise NetError(
+            f"{name}: is a file of PyTorch, which holds weights; the model's own Python makes "
+            "ONNX of it:\n"
+            f"  model.load_state_dict(torch.load({name!r}, weights_only=True)); model.eval()\n"
+            '  torch.onnx.export(model, torch.zeros(1, 3, 224, 224), "model.onnx", dynamo=False)\n'
+            "  then: fcnkit import model.onnx"
+        )
+    if fact:
+        raise NetError(f"{name}: byte 0: {fact}")
 
 
 def _opened(name: str) -> OpenFile:
@@ -163,11 +178,7 @@ def _placed(data: Any, tensor: wire.WireField) -> bytes:
     parts, place = [], b""
     for part in wire.fields(data, tensor.value, tensor.stop):
         length = part.stop - part.value
-        if (
-            part.number in (_FLOAT_DATA, _RAW_DATA)
-            and part.wire == wire.LENGTH
-            and length >= LARGE
-        ):
+        if part.number in (_FLOAT_DATA, _RAW_DATA) and part.wire == wire.LENGTH and length >= LARGE:
             entries = {"location": _SELF, "offset": f"{part.value}", "length": f"{length}"}
             place = b"".join(map(_entry, entries.items()))
         else:

@@ -81,9 +81,7 @@ def _softmax(site: Site, part: str = "") -> Held:
     count = len(site.shapes(site.input(0))[0])
     axis = site.given("axis", 1 if site.opset < 13 else -1) % count
     if site.opset < 13 and any(size != 1 for size in site.dims(site.input(0))[axis + 1 :]):
-        flat = [
-            (prod(shape[:axis]), prod(shape[axis:])) for shape in site.shapes(site.input(0))
-        ]
+        flat = [(prod(shape[:axis]), prod(shape[axis:])) for shape in site.shapes(site.input(0))]
         from fcnkit.importing.settle import settled
 
         inner = settled(site, x.reshaped(flat))
@@ -123,7 +121,10 @@ def instance_norm(site: Site) -> Held:
 
 def _by_image(site: Site, x: Held, epsilon: float) -> Held:
     centred = site.add(
-        "Bias", [x, _mean(site, x, "mean", scale=-1)], [("bias_param", [("axis", 0)])], part="centred"
+        "Bias",
+        [x, _mean(site, x, "mean", scale=-1)],
+        [("bias_param", [("axis", 0)])],
+        part="centred",
     )
     square = site.power(centred, power=2, part="square")
     factor = _mean(site, square, "variance", shift=epsilon, power=-0.5)

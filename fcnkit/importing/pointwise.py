@@ -267,9 +267,7 @@ def _keeps_shape(site: Site, at: int) -> bool:
 
 def _by_constant(site: Site, kind: str, x: Held, values: Constant, power: int) -> Held:
     """A Scale or a Bias with the constant in its weights, along the axes that it differs on."""
-    if not all(
-        sizes == made for sizes, made in zip(x.sizes, site.shapes(site.out), strict=True)
-    ):
+    if not all(sizes == made for sizes, made in zip(x.sizes, site.shapes(site.out), strict=True)):
         raise Refusal("the constant has more places than the blob; its values would be repeated")
     axes = len(x.sizes[0])
     shape = (1,) * (axes - len(values.shape)) + values.shape
@@ -293,9 +291,7 @@ def _by_constant(site: Site, kind: str, x: Held, values: Constant, power: int) -
     fields: list[tuple[str, object]] = [] if first == 1 else [("axis", first)]
     fields += [] if len(sizes) == 1 else [("num_axes", len(sizes))]
     blob = stored(values) if values.shape == sizes and power == 1 else _lazy(sizes, array)
-    return site.add(
-        kind, [x], [(message, fields)] if fields else (), blobs=[blob], inplace=True
-    )
+    return site.add(kind, [x], [(message, fields)] if fields else (), blobs=[blob], inplace=True)
 
 
 def _lazy(shape: Shape, array: Callable[[], Any]) -> Any:
@@ -402,9 +398,7 @@ def many(how: str, sign: int = 1, share: bool = False) -> Callable[[Site], Held]
         wanted = site.shapes(site.out)
         parts = [_tiled(site, plain(site, at), wanted) for at in range(count)]
         if sign == -1:
-            parts = [
-                site.power(part, scale=-1, part=f"minus{at}") for at, part in enumerate(parts)
-            ]
+            parts = [site.power(part, scale=-1, part=f"minus{at}") for at, part in enumerate(parts)]
         coeff = [1 / count] * count if share else ()
         made = site.eltwise(how, *parts, coeff=coeff, part="least" if sign == -1 else "")
         return site.power(made, scale=-1) if sign == -1 else made

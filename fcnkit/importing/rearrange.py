@@ -77,9 +77,7 @@ def split(site: Site) -> list[Held]:
 
 def _cut(site: Site, x: Held, axis: int, parts: Sequence[int]) -> list[Held]:
     """Slices of these sizes along one axis."""
-    shapes = [
-        [(*sizes[:axis], part, *sizes[axis + 1 :]) for sizes in x.sizes] for part in parts
-    ]
+    shapes = [[(*sizes[:axis], part, *sizes[axis + 1 :]) for sizes in x.sizes] for part in parts]
     fields: list[tuple[str, object]] = [("axis", axis)] if axis != 1 else []
     if len(set(parts)) > 1:
         places = [sum(parts[: at + 1]) for at in range(len(parts) - 1)]
@@ -146,9 +144,7 @@ def _cut_out(
 ) -> Held:
     starts = {span[0] for span in spans}
     # How many points behind the last that is taken would hold another; none for "up to the end".
-    behind = {
-        shape[axis] - span[1] for shape, span in zip(x.sizes, spans, strict=True)
-    }
+    behind = {shape[axis] - span[1] for shape, span in zip(x.sizes, spans, strict=True)}
     if len(starts) > 1 or len(behind) > 1:
         raise Refusal("what it takes follows the size of the input; fix that with --input")
     begin, end = [0, 0], [0, 0]
@@ -186,9 +182,11 @@ def gather(site: Site) -> Held:
     chosen = [int(each) % size for each in indices.ravel()]
     straight = chosen == list(range(chosen[0], chosen[0] + len(chosen)))
     if straight:
-        held = _sliced(
-            site, site.x(), axis, [(chosen[0], chosen[-1] + 1, 1)] * len(site.trials)
-        ) if len(chosen) != size else site.x()
+        held = (
+            _sliced(site, site.x(), axis, [(chosen[0], chosen[-1] + 1, 1)] * len(site.trials))
+            if len(chosen) != size
+            else site.x()
+        )
     else:
         blob, its, held = _along(site, axis)
         made = picked(site, blob, its, chosen)
@@ -259,7 +257,9 @@ def depth_to_space(site: Site) -> Held:
     held, made = site.x(), site.shapes(site.out)
     columns = site.given("mode", "DCR") == "CRD"
     first = [
-        (n, c // block**2, block, block, h, w) if columns else (n, block, block, c // block**2, h, w)
+        (n, c // block**2, block, block, h, w)
+        if columns
+        else (n, block, block, c // block**2, h, w)
         for n, c, h, w in site.shapes(site.input(0))
     ]
     axes = (0, 1, 4, 2, 5, 3) if columns else (0, 3, 4, 1, 5, 2)
@@ -446,9 +446,7 @@ def _bilinear(factor: int) -> tuple[list[float], int]:
     return [1 - abs(at - centre) / factor for at in range(size)], (size - factor) // 2
 
 
-def _fixed(
-    site: Site, x: Held, mode: str, how: str, old: bool, shapes: Sequence[Shape]
-) -> Held:
+def _fixed(site: Site, x: Held, mode: str, how: str, old: bool, shapes: Sequence[Shape]) -> Held:
     """At one size: along W and then along H, each a matrix."""
     if mode not in ("linear", "nearest"):
         raise Refusal(f"it resizes by {mode} interpolation, which no layer does")
@@ -463,7 +461,9 @@ def _fixed(
     batches = [sizes[0] for sizes in x.sizes]
     _, channels, height, _ = x.sizes[0]
     high, broad = shapes[0][2:]
-    site.say("two matrices", f"it resizes to {high} x {broad} by no whole factor; only at this size")
+    site.say(
+        "two matrices", f"it resizes to {high} x {broad} by no whole factor; only at this size"
+    )
     made = site.add(
         "InnerProduct",
         [x],
@@ -494,9 +494,7 @@ def _fixed(
     )
 
 
-def _matrix(
-    site: Site, size: int, made: int, mode: str, how: str, old: bool, axis: int
-) -> Any:
+def _matrix(site: Site, size: int, made: int, mode: str, how: str, old: bool, axis: int) -> Any:
     """For each new point, the weights of the old ones: onnx's own, by its reference."""
     import numpy as np
 

@@ -24,7 +24,11 @@ def settled(site: Site, held: Held) -> Held:
         return held
     shapes = [tuple(held.indices(trial).shape) for trial in range(len(held.sizes))]
     if held.flat:
-        return site.add("Reshape", [held], _reshape(held.sizes, shapes), shapes=shapes, part="reshape")
+        dims = _reshape(held.sizes, shapes)
+        if dims == [0, -1]:
+            return site.add("Flatten", [held], shapes=shapes, part="flat")
+        fields = [("reshape_param", [("shape", [("dim", size) for size in dims])])]
+        return site.add("Reshape", [held], fields, shapes=shapes, part="reshape")
     for form in (_channels, _to_space, _to_depth):
         found = form(site, held, shapes)
         if found is not None:
@@ -32,15 +36,17 @@ def settled(site: Site, held: Held) -> Held:
     axes = held.transposition
     if axes is not None and site.caffe == SSD:
         orders = [("order", axis) for axis in axes]
-        return site.add("Permute", [held], [("permute_param", orders)], shapes=shapes, part="permute")
+        return site.add(
+            "Permute", [held], [("permute_param", orders)], shapes=shapes, part="permute"
+        )
     raise Refusal(
         "it needs the axes of its input in another order, which is Permute in forks "
         "(--for ssd) and nothing in stock Caffe"
     )
 
 
-def _reshape(old: Sequence[Shape], new: Sequence[Shape]) -> list[tuple[str, object]]:
-    """The fields of a Reshape that gives these shapes at every size that was tried.
+def _reshape(old: Sequence[Shape], new: Sequence[Shape]) -> list[int]:
+    """The sizes of a Reshape that gives these shapes at every size that was tried.
 
     A size is copied where it is its bottom's, and at most one is left to Caffe.
     """
@@ -59,10 +65,7 @@ def _reshape(old: Sequence[Shape], new: Sequence[Shape]) -> list[tuple[str, obje
     if not free:
         named = [axis for axis, size in enumerate(dims) if size]
         free = named[-1:]  # Caffe's own habit, and right at other batches too
-    whole = [-1 if axis in free else size for axis, size in enumerate(dims)]
-    if whole == [0, -1]:
-        return []
-    return [("reshape_param", [("shape", [("dim", size) for size in whole])])]
+    return [-1 if axis in free else size or 0 for axis, size in enumerate(dims)]
 
 
 def one_hot(chosen: Sequence[Sequence[tuple[int, ...]]], shape: Shape) -> Any:

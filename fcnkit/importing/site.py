@@ -50,9 +50,7 @@ class Site:
         from onnx import helper
 
         self.number, self.node, self.label = number, node, label
-        self._attributes = {
-            each.name: helper.get_attribute_value(each) for each in node.attribute
-        }
+        self._attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
         return self
 
     # ---- what the node says
@@ -98,8 +96,10 @@ class Site:
         found = self.constant(at)
         if found is None:
             varies = self.input(at) in self.trials[0].known
-            why = "changes with the size of the input; fix that with --input" if varies else (
-                "is computed from the input"
+            why = (
+                "changes with the size of the input; fix that with --input"
+                if varies
+                else ("is computed from the input")
             )
             raise Refusal(f'its input "{self.input(at)}" {why}')
         return found.read()
@@ -170,9 +170,11 @@ class Site:
     ) -> list[Held]:
         """A new layer, with a top for each of `shapes`."""
         name = self.draft.name(f"{self.label}/{part}" if part else self.label)
-        tops = [name] if len(shapes) == 1 else [
-            self.draft.name(f"{name}_{number}") for number in range(len(shapes))
-        ]
+        tops = (
+            [name]
+            if len(shapes) == 1
+            else [self.draft.name(f"{name}_{number}") for number in range(len(shapes))]
+        )
         self.draft.layers.append(
             Made(
                 name,

@@ -44,7 +44,9 @@ def input_shapes(model: Model, given: Mapping[str, Shape]) -> list[dict[str, Sha
 
     Raises NetError for a given shape that is not the model's.
     """
-    ports = {port.name: port for port in model.proto.graph.input if port.name not in model.constants}
+    ports = {
+        port.name: port for port in model.proto.graph.input if port.name not in model.constants
+    }
     for name in given:
         if name not in ports:
             has = ", ".join(ports) or "none"
@@ -151,7 +153,9 @@ class _Tracer:
                 if each.name == f"{kind}s":
                     many = each.floats if kind == "value_float" else each.ints
                     return _array(name, list(many), dtype)
-        raise self.model.error(f'node "{node.name}": a Constant of no tensor; export the model anew')
+        raise self.model.error(
+            f'node "{node.name}": a Constant of no tensor; export the model anew'
+        )
 
     def _folded(self, node: Any, values: Sequence[Constant | None]) -> str:
         """The outputs of a node of constants are constants too."""
@@ -272,9 +276,7 @@ def trials(model: Model, given: Mapping[str, Shape]) -> list[Trial]:
 def free_axes(found: Sequence[Trial], name: str) -> tuple[int | None, ...]:
     """The sizes of a tensor, None for each that changes with the size of the input."""
     several = [trial.shapes[name] for trial in found]
-    return tuple(
-        sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*several, strict=True)
-    )
+    return tuple(sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*several, strict=True))
 
 
 def unknown(model: Model, found: Trial) -> Iterator[tuple[int, str]]:

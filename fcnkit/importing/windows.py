@@ -124,9 +124,7 @@ def _bias(site: Site, outputs: int) -> list[Any]:
 def _evened(one: Window) -> tuple[list[tuple[int, int]], list[int]]:
     """Zeros before and behind the kernel's points on each axis, and the one pad of each."""
     zeros, pads = [], []
-    for axis, (begin, end, step) in enumerate(
-        zip(one.begin, one.end, one.dilation, strict=True)
-    ):
+    for axis, (begin, end, step) in enumerate(zip(one.begin, one.end, one.dilation, strict=True)):
         apart = abs(begin - end)
         if apart % step:
             raise Refusal(
@@ -285,9 +283,7 @@ def _two_axes(site: Site, x: Held) -> None:
         raise Refusal(f"it pools {len(x.sizes[0]) - 2} axes, and Caffe's pooling two")
 
 
-def _pooled(
-    site: Site, how: str, one: Window, x: Held | None = None, part: str = ""
-) -> Held:
+def _pooled(site: Site, how: str, one: Window, x: Held | None = None, part: str = "") -> Held:
     x = plain(site) if x is None else x
     _two_axes(site, x)
     shapes = site.shapes(site.out)
@@ -405,9 +401,11 @@ def _padded_before(site: Site, x: Held, one: Window, how: str, part: str) -> Hel
 
 def _not_negative(site: Site, x: Held) -> bool:
     """Whether no value of the blob is negative, as far as the layer says that makes it."""
-    made = next(layer for layer in reversed(site.draft.layers) if x.blob in layer.tops) if any(
-        x.blob in layer.tops for layer in site.draft.layers
-    ) else None
+    made = (
+        next(layer for layer in reversed(site.draft.layers) if x.blob in layer.tops)
+        if any(x.blob in layer.tops for layer in site.draft.layers)
+        else None
+    )
     return made is not None and made.type in _NEVER_NEGATIVE and not made.fields
 
 
@@ -434,9 +432,7 @@ def shifted(
     if not any((*begin, *end)) and set(stride) == {1}:
         return x
     pads = [max(first, last, 0) for first, last in zip(begin, end, strict=True)]
-    kernel = [
-        2 * pad - first - last + 1 for pad, first, last in zip(pads, begin, end, strict=True)
-    ]
+    kernel = [2 * pad - first - last + 1 for pad, first, last in zip(pads, begin, end, strict=True)]
     channels = x.sizes[0][1]
     import numpy as np
 
