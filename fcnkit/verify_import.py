@@ -75,7 +75,7 @@ class _Pair:
     def rows(self, found: Sequence[Mapping[str, Any]], tolerance: float) -> Iterator[Difference]:
         """A Difference for each tensor at each size, of what the net has computed."""
         made = self.made
-        model = onnx.opened_with(made.path, [each.name for each in self.tops])
+        model = onnx.opened_with(made.source, [each.name for each in self.tops])
         for trial, (feed, values) in enumerate(zip(self.feeds, found, strict=True)):
             expected = onnx.ran(model, feed, made.path)
             size = ", ".join(f"{name} {' x '.join(map(str, a.shape))}" for name, a in feed.items())

@@ -98,7 +98,8 @@ CASES: Sequence[Case] = (
     Case("max pool stride 1", "y = MaxPool<kernel_shape=[3,3], pads=[1,1,1,1]>(x)"),
     Case(
         "average with padding",
-        "y = AveragePool<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1], count_include_pad=1>(x)",
+        "y = AveragePool<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1], "
+        "count_include_pad=1>(x)",
     ),
     Case(
         "average without padding",

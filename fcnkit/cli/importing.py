@@ -87,7 +87,7 @@ def import_(
     fcnkit import resnet18.onnx -o resnet18.prototxt --verify
     fcnkit import detector.onnx --outputs feats_1,feats_2 -o trunk.prototxt
     """
-    from fcnkit.importing.importer import from_onnx
+    from fcnkit.importing.from_onnx import from_onnx
 
     if weights_out and not output:
         raise click.UsageError("--weights-out goes with -o: the weights belong to a net")

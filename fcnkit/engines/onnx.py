@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from fcnkit.engines.engine import TEST, single
@@ -10,6 +11,7 @@ from fcnkit.exporting.export import export, own_outputs
 from fcnkit.exporting.operators import OPERATORS
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import State, build
+from fcnkit.weights.blobs import OpenFile
 from fcnkit.weights.store import GivenWeights
 
 INSTALL = "pip install 'fcnkit[onnx]'"
@@ -76,23 +78,21 @@ def opened(model: Any, path: str, *, folder: str = "") -> Any:
         raise _refusal(path, error) from error
 
 
-def opened_with(path: str, outputs: Sequence[str]) -> Any:
-    """ONNX Runtime's session of the model at `path`, which also gives these tensors.
+def opened_with(source: OpenFile, outputs: Sequence[str]) -> Any:
+    """ONNX Runtime's session of the model in an open file, which also gives these tensors.
 
     Raises EngineError as `opened` does.
     """
     if not available():
         raise EngineError(f"ONNX Runtime: not found: install it with `{INSTALL}`")
-    from pathlib import Path
-
     import onnx
 
-    # Two messages of one kind, one after the other, are one whose lists are joined.
-    own = onnx.load(path, load_external_data=False)
-    there = {port.name for port in own.graph.output}
+    data = b"".join(bytes(piece) for piece in source.pieces(0, source.stamp[0]))
+    there = {port.name for port in onnx.ModelProto.FromString(data).graph.output}
     more = [onnx.ValueInfoProto(name=name) for name in outputs if name not in there]
-    tail = onnx.ModelProto(graph=onnx.GraphProto(output=more)).SerializeToString()
-    return opened(Path(path).read_bytes() + tail, path, folder=str(Path(path).resolve().parent))
+    # Two messages of one kind, one after the other, are one whose lists are joined.
+    data += onnx.ModelProto(graph=onnx.GraphProto(output=more)).SerializeToString()
+    return opened(data, source.path, folder=str(Path(source.path).resolve().parent))
 
 
 def ran(session: Any, inputs: Mapping[str, Any], path: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from fcnkit.importing.held import Move
 from fcnkit.plan import Step
 from fcnkit.shape import Shape
 from fcnkit.tables import folded
+from fcnkit.weights.blobs import OpenFile
 from fcnkit.weights.store import Weights
 
 
@@ -31,7 +32,7 @@ class Imported:
 
     `inputs` are the shapes that it was traced at, the net's own first; `outputs`
     are the model's, each in its blob; `tensors` all that can be compared, and
-    `blobs` those of the inputs by name.
+    `blobs` those of the inputs by name.  `source` is the model's file, still open.
     """
 
     path: str
@@ -44,6 +45,7 @@ class Imported:
     blobs: Mapping[str, str]
     opset: int
     digest: str
+    source: OpenFile
 
     def json(self) -> dict[str, Any]:
         """The import as plain lists, dicts, strings and numbers."""

@@ -7,7 +7,17 @@ the Caffe that is asked for raises Refusal with the reason.
 
 from collections.abc import Callable
 
-from fcnkit.importing import matrices, normal, pointwise, rearrange, windows
+from fcnkit.importing import (
+    combined,
+    matrices,
+    normal,
+    pointwise,
+    pooling,
+    rearrange,
+    reductions,
+    resizing,
+    windows,
+)
 from fcnkit.importing.held import Held
 from fcnkit.importing.pointwise import each
 from fcnkit.importing.site import Site
@@ -16,10 +26,10 @@ OPERATORS: dict[str, Callable[[Site], Held | list[Held]]] = {
     # Windows, and every value from every value.
     "Conv": windows.conv,
     "ConvTranspose": windows.conv_transpose,
-    "MaxPool": windows.max_pool,
-    "AveragePool": windows.average_pool,
-    "GlobalAveragePool": windows.global_pool("AVE"),
-    "GlobalMaxPool": windows.global_pool("MAX"),
+    "MaxPool": pooling.max_pool,
+    "AveragePool": pooling.average_pool,
+    "GlobalAveragePool": pooling.global_pool("AVE"),
+    "GlobalMaxPool": pooling.global_pool("MAX"),
     "Gemm": matrices.gemm,
     "MatMul": matrices.matmul,
     # One value from one value.
@@ -50,14 +60,14 @@ OPERATORS: dict[str, Callable[[Site], Held | list[Held]]] = {
     "Dropout": pointwise.same,
     "Identity": pointwise.same,
     # Several values, or a value and a constant.
-    "Add": pointwise.add,
-    "Sub": pointwise.sub,
-    "Mul": pointwise.mul,
-    "Div": pointwise.div,
-    "Sum": pointwise.many("SUM"),
-    "Mean": pointwise.many("SUM", share=True),
-    "Max": pointwise.many("MAX"),
-    "Min": pointwise.many("MAX", sign=-1),
+    "Add": combined.add,
+    "Sub": combined.sub,
+    "Mul": combined.mul,
+    "Div": combined.div,
+    "Sum": combined.many("SUM"),
+    "Mean": combined.many("SUM", share=True),
+    "Max": combined.many("MAX"),
+    "Min": combined.many("MAX", sign=-1),
     "PRelu": normal.prelu,
     # Normalisation.
     "BatchNormalization": normal.batch_norm,
@@ -82,14 +92,14 @@ OPERATORS: dict[str, Callable[[Site], Held | list[Held]]] = {
     "Tile": rearrange.tile,
     "DepthToSpace": rearrange.depth_to_space,
     "SpaceToDepth": rearrange.space_to_depth,
-    "Resize": rearrange.resize,
-    "Upsample": rearrange.resize,
+    "Resize": resizing.resize,
+    "Upsample": resizing.resize,
     # One value from many.
-    "ReduceMean": rearrange.reduced("MEAN"),
-    "ReduceSum": rearrange.reduced("SUM"),
-    "ReduceMax": rearrange.reduced("MAX"),
-    "ReduceL1": rearrange.reduced("L1"),
-    "ReduceL2": rearrange.reduced("L2"),
-    "ReduceSumSquare": rearrange.reduced("SUMSQ"),
-    "ArgMax": rearrange.arg_max,
+    "ReduceMean": reductions.reduced("MEAN"),
+    "ReduceSum": reductions.reduced("SUM"),
+    "ReduceMax": reductions.reduced("MAX"),
+    "ReduceL1": reductions.reduced("L1"),
+    "ReduceL2": reductions.reduced("L2"),
+    "ReduceSumSquare": reductions.reduced("SUMSQ"),
+    "ArgMax": reductions.arg_max,
 }

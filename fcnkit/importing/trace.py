@@ -4,12 +4,12 @@ A model that leaves sizes free is traced at several of them.  What is the same
 at each is taken for fixed; what differs follows the input.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
-from fcnkit.errors import NetError, error_text
+from fcnkit.errors import error_text
 from fcnkit.importing.model import Constant, Model, constant
 from fcnkit.shape import Shape
 
@@ -39,14 +39,15 @@ class Trial:
         self.shapes[name], self.types[name] = found.shape, found.dtype
 
 
-def input_shapes(model: Model, given: Mapping[str, Shape]) -> list[dict[str, Shape]]:
-    """The shapes of the inputs, one for each trial; one only where the model leaves no size free.
+def input_shapes(
+    model: Model, given: Mapping[str, Shape], example: Mapping[str, Shape]
+) -> list[dict[str, Shape]]:
+    """The shapes of the inputs to try; one only where the model leaves no size free.
 
+    The first are those given, or of the example, the last such of another batch.
     Raises NetError for a given shape that is not the model's.
     """
-    ports = {
-        port.name: port for port in model.proto.graph.input if port.name not in model.constants
-    }
+    ports = {p.name: p for p in model.proto.graph.input if p.name not in model.constants}
     for name in given:
         if name not in ports:
             has = ", ".join(ports) or "none"
@@ -55,7 +56,10 @@ def input_shapes(model: Model, given: Mapping[str, Shape]) -> list[dict[str, Sha
         {name: _shape(model, port, given.get(name), number) for name, port in ports.items()}
         for number in range(len(SIZES))
     ]
-    return [each for number, each in enumerate(several) if each not in several[:number]]
+    first = several[0] | {name: shape for name, shape in example.items() if name in ports}
+    batch = {name: (*its[:1], *first[name][1:]) for name, its in several[1].items()}
+    every = [first, *several[1:], batch]
+    return [each for number, each in enumerate(every) if each not in every[:number]]
 
 
 def _shape(model: Model, port: Any, given: Shape | None, number: int) -> Shape:
@@ -263,25 +267,16 @@ def _dtype(element: int) -> str:
         return "unknown"
 
 
-def trials(model: Model, given: Mapping[str, Shape]) -> list[Trial]:
+def trials(model: Model, given: Mapping[str, Shape], example: Mapping[str, Shape]) -> list[Trial]:
     """The model traced at every size that it takes of those that are tried, the first one always.
 
-    Raises NetError where the given shape, or the first, is not one that it takes.
+    Raises NetError for a given shape that is not the model's.
     """
-    found = [trace(model, inputs) for inputs in input_shapes(model, given)]
-    whole = [trial for trial in found[1:] if not set(trial.lost) - set(found[0].lost)]
-    return [found[0], *whole]
+    first, *others = [trace(model, inputs) for inputs in input_shapes(model, given, example)]
+    return [first, *(trial for trial in others if not set(trial.lost) - set(first.lost))]
 
 
 def free_axes(found: Sequence[Trial], name: str) -> tuple[int | None, ...]:
     """The sizes of a tensor, None for each that changes with the size of the input."""
     several = [trial.shapes[name] for trial in found]
     return tuple(sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*several, strict=True))
-
-
-def unknown(model: Model, found: Trial) -> Iterator[tuple[int, str]]:
-    """The nodes whose outputs have no known shape, by number, with the reason of the first of each."""
-    yield from found.lost.items()
-
-
-__all__ = ["NetError", "Trial", "free_axes", "input_shapes", "trace", "trials"]

@@ -48,10 +48,25 @@ def from_onnx(
     Raises NetError where it is no model, or where nodes have no form in Caffe:
     it names every one; EngineError without onnx.
     """
+    return imported(read(path), inputs=inputs, outputs=outputs, fold=fold, caffe=caffe)
+
+
+def imported(
+    model: Model,
+    *,
+    inputs: Mapping[str, Shape] | None = None,
+    outputs: Sequence[str] | None = None,
+    fold: bool = True,
+    caffe: str = MASTER,
+    example: Mapping[str, Shape] | None = None,
+) -> Imported:
+    """What `from_onnx` says, of a model that is open.
+
+    `example` are shapes that the model is known to take, and its free sizes may change from.
+    """
     if caffe not in CAFFES:
         raise ValueError(f"caffe is one of {', '.join(CAFFES)}, not {caffe!r}")
-    model = read(path)
-    found = trials(model, inputs or {})
+    found = trials(model, inputs or {}, example or {})
     wanted = _wanted(model, outputs)
     needed = _needed(model, wanted)
     draft = Draft()
@@ -159,7 +174,10 @@ def _why_not(site: Site, number: int, node: Any) -> str:
         return _REASONS.get(node.op_type, "no layer of Caffe does what it does")
     reason = site.trials[0].lost.get(number)
     if reason:
-        return reason
+        sizes = ", ".join(
+            f"{name} {' x '.join(map(str, shape))}" for name, shape in site.trials[0].inputs.items()
+        )
+        return f"{reason} (with {sizes}; --input says another size)"
     if any(0 in trial.shapes.get(node.output[0], ()) for trial in site.trials):
         return "it makes a tensor without values"
     kind = site.trials[0].types.get(node.output[0], "float32")
@@ -281,6 +299,7 @@ def _assembled(
         {name: renamed[name].blob for name in first.inputs if name in renamed},
         model.opset,
         model.digest,
+        model.source,
     )
     _check_shapes(site, made, renamed)
     return made
