@@ -8,18 +8,18 @@ import pytest
 from click.testing import CliRunner
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'fcnkit[onnx]'")
-pytest.importorskip("onnxruntime", reason="onnxruntime: pip install 'fcnkit[onnx]'")
+pytest.importorskip("onnxruntime", reason="pip install 'fcnkit[onnx]'")
 
-from onnx_models import CASES, Case, W, array, conv, save
+from onnx_models import CASES, Case, W, array, conv, save  # noqa: E402
 
-from fcnkit.cli.main import main
-from fcnkit.errors import NetError
-from fcnkit.formats.prototxt import read
-from fcnkit.importing import trace
-from fcnkit.importing.from_onnx import from_onnx
-from fcnkit.nets import graph
-from fcnkit.verify_import import verify_imports
-from fcnkit.weights import blobs, store
+from fcnkit.cli.main import main  # noqa: E402
+from fcnkit.errors import NetError  # noqa: E402
+from fcnkit.formats.prototxt import read  # noqa: E402
+from fcnkit.importing import trace  # noqa: E402
+from fcnkit.importing.from_onnx import from_onnx  # noqa: E402
+from fcnkit.nets import graph  # noqa: E402
+from fcnkit.verify_import import verify_imports  # noqa: E402
+from fcnkit.weights import blobs, store  # noqa: E402
 
 
 @pytest.fixture(scope="module", autouse=True)
