@@ -30,6 +30,7 @@ _MODULES = {
     "FcnkitError": "fcnkit.errors",
     "Finding": "fcnkit.linting.findings",
     "Graph": "fcnkit.nets.graph",
+    "Imported": "fcnkit.importing.imported",
     "Inferred": "fcnkit.inference.inferred",
     "Inspection": "fcnkit.inspection",
     "Move": "fcnkit.plan",
@@ -49,6 +50,8 @@ _MODULES = {
     "draw": "fcnkit.drawing.draw",
     "draw_fields": "fcnkit.drawing.fields",
     "export": "fcnkit.exporting.export",
+    "from_onnx": "fcnkit.importing.from_onnx",
+    "from_torch": "fcnkit.importing.from_torch",
     "infer": "fcnkit.inference.inferred",
     "inspect": "fcnkit.inspection",
     "installed_engines": "fcnkit.engines.engine",
@@ -58,6 +61,7 @@ _MODULES = {
     "score": "fcnkit.scoring.metrics",
     "statistics": "fcnkit.weights.statistics",
     "transplant": "fcnkit.weights.surgery",
+    "verify_import": "fcnkit.verify_import",
 } | {name: f"fcnkit.rewrites.{file}" for file, names in REWRITES.items() for name in names}
 
 # Names of the version before.

@@ -10,6 +10,9 @@ from fcnkit.errors import FcnkitError
 from fcnkit.exporting.export import export
 from fcnkit.exporting.exported import Exported
 from fcnkit.formats.prototxt import Prototxt, parse, read
+from fcnkit.importing.from_onnx import from_onnx
+from fcnkit.importing.from_torch import from_torch
+from fcnkit.importing.imported import Imported
 from fcnkit.inference.inferred import Inferred, infer
 from fcnkit.inference.picture import Picture, beside
 from fcnkit.inspection import Inspection, inspect
@@ -39,6 +42,7 @@ from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.rewrites.upsample import skip, upsample
 from fcnkit.scoring.metrics import Scores, confusion, score
 from fcnkit.verify import Difference, verify
+from fcnkit.verify_import import verify_import
 from fcnkit.weights.compare import compare
 from fcnkit.weights.difference import Comparison
 from fcnkit.weights.statistics import Statistics, statistics
@@ -55,6 +59,7 @@ __all__ = [
     "FcnkitError",
     "Finding",
     "Graph",
+    "Imported",
     "Inferred",
     "Inspection",
     "Move",
@@ -84,6 +89,8 @@ __all__ = [
     "fcn",
     "fewer_filters",
     "fold",
+    "from_onnx",
+    "from_torch",
     "infer",
     "inspect",
     "installed_engines",
@@ -109,6 +116,7 @@ __all__ = [
     "upgrade",
     "upsample",
     "verify",
+    "verify_import",
     "weights",
 ]
 __version__: str

@@ -4,6 +4,7 @@ import gc
 import sys
 from collections.abc import Mapping
 from importlib import import_module
+from keyword import iskeyword
 
 import click
 
@@ -23,6 +24,7 @@ COMMANDS = {
     "surgery": "weights",
     "diff": "diff",
     "convert": "convert",
+    "import": "importing",
     "export": "export",
     "verify": "weights",
     "dataset": "dataset",
@@ -40,7 +42,9 @@ class _Commands(Mapping):
     """
 
     def __getitem__(self, name):
-        return getattr(import_module(f"fcnkit.cli.{COMMANDS[name]}"), name)
+        # A word of Python's own is a function's name with a "_" behind it.
+        function = f"{name}_" if iskeyword(name) else name
+        return getattr(import_module(f"fcnkit.cli.{COMMANDS[name]}"), function)
 
     def __iter__(self):
         return iter(COMMANDS)

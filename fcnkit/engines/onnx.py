@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from fcnkit.engines.engine import TEST, single
@@ -10,6 +11,7 @@ from fcnkit.exporting.export import export, own_outputs
 from fcnkit.exporting.operators import OPERATORS
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import State, build
+from fcnkit.weights.blobs import OpenFile
 from fcnkit.weights.store import GivenWeights
 
 INSTALL = "pip install 'fcnkit[onnx]'"
@@ -54,8 +56,10 @@ def run_all(
 run = single(run_all)
 
 
-def opened(model: Any, path: str) -> Any:
+def opened(model: Any, path: str, *, folder: str = "") -> Any:
     """ONNX Runtime's session of a model, which is its bytes or the path of its file.
+
+    `folder` is where the files lie that a model given as bytes names.
 
     Raises EngineError where it is not installed, or refuses the model.
     """
@@ -65,10 +69,30 @@ def opened(model: Any, path: str) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    if folder:
+        key = "session.model_external_initializers_file_folder_path"
+        options.add_session_config_entry(key, folder)
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise _refusal(path, error) from error
+
+
+def opened_with(source: OpenFile, outputs: Sequence[str]) -> Any:
+    """ONNX Runtime's session of the model in an open file, which also gives these tensors.
+
+    Raises EngineError as `opened` does.
+    """
+    if not available():
+        raise EngineError(f"ONNX Runtime: not found: install it with `{INSTALL}`")
+    import onnx
+
+    data = b"".join(bytes(piece) for piece in source.pieces(0, source.stamp[0]))
+    there = {port.name for port in onnx.ModelProto.FromString(data).graph.output}
+    more = [onnx.ValueInfoProto(name=name) for name in outputs if name not in there]
+    # Two messages of one kind, one after the other, are one whose lists are joined.
+    data += onnx.ModelProto(graph=onnx.GraphProto(output=more)).SerializeToString()
+    return opened(data, source.path, folder=str(Path(source.path).resolve().parent))
 
 
 def ran(session: Any, inputs: Mapping[str, Any], path: str) -> dict[str, Any]:

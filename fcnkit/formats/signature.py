@@ -46,6 +46,7 @@ WEIGHTS = Wanted(
 MEAN = Wanted("a binaryproto", (_MEAN,), "name a .binaryproto")
 PICTURE = Wanted("an image", (_IMAGE,), "name a PNG or a JPEG")
 DATABASE = Wanted("an LMDB", (_DATABASE,), "name a folder that holds data.mdb")
+MODEL = Wanted("an ONNX model", ("an ONNX model",), "name the .onnx file")
 TEXT = Wanted("a text file", (_PLAIN,), "name a text file")
 
 _FROM_ELSEWHERE = (

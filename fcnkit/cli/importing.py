@@ -1,0 +1,134 @@
+"""The command `import`: writes an ONNX model as a net of Caffe and its weights."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fcnkit.cli.arguments import Number, named, shape_option, show_json, terminal_width
+from fcnkit.cli.outputs import file_saver, saver, say_written, write_all
+from fcnkit.cli.text import say
+from fcnkit.formats import suffixes
+
+if TYPE_CHECKING:
+    from fcnkit.verify import Difference
+
+
+@click.command("import", short_help="Write an ONNX model as a Caffe net and its weights.")
+@click.argument("model", metavar="MODEL.onnx")
+@click.option("-o", "--output", callback=named, metavar="NET.prototxt", help="Write the net here.")
+@click.option(
+    "--weights-out",
+    callback=named,
+    metavar="NET.caffemodel",
+    help="Write the weights here; beside the net under its name otherwise.",
+)
+@shape_option
+@click.option(
+    "--outputs",
+    metavar="A,B",
+    help="Tensors of the model to end at, in place of its own outputs.",
+)
+@click.option(
+    "--fold/--no-fold",
+    default=True,
+    show_default=True,
+    help="Put normalisation by stored statistics into the convolution before it.",
+)
+@click.option(
+    "--for",
+    "caffe",
+    type=click.Choice(["master", "1.0", "ssd"]),
+    default="master",
+    show_default=True,
+    help="1.0: without round_mode and Clip, which BVLC added later; ssd: with Permute.",
+)
+@click.option(
+    "--verify",
+    "verified",
+    is_flag=True,
+    help="Run ONNX Runtime beside Caffe, or PyTorch, and compare every blob; exit with 1 if "
+    "not equal.",
+)
+@click.option(
+    "--engine", type=click.Choice(["caffe", "torch", "opencv"]), help="What --verify compares with."
+)
+@click.option(
+    "--tolerance",
+    type=Number(),
+    default=1e-4,
+    show_default=True,
+    help="Largest relative difference that --verify allows.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--force", is_flag=True, help="Overwrite files that exist.")
+def import_(
+    model,
+    output,
+    weights_out,
+    inputs,
+    outputs,
+    fold,
+    caffe,
+    verified,
+    engine,
+    tolerance,
+    as_json,
+    force,
+) -> None:
+    """Write an ONNX model as a net of stock Caffe that computes the same, and its weights.
+
+    PyTorch, TensorFlow, Keras and PaddlePaddle export ONNX.  Without -o, prints
+    what the net would be.  Sizes that the model leaves free stay free: the net is
+    right at each, and --input says the one that its file has.
+
+    \b
+    fcnkit import resnet18.onnx
+    fcnkit import resnet18.onnx -o resnet18.prototxt --verify
+    fcnkit import detector.onnx --outputs feats_1,feats_2 -o trunk.prototxt
+    """
+    from fcnkit.importing.from_onnx import from_onnx
+
+    if weights_out and not output:
+        raise click.UsageError("--weights-out goes with -o: the weights belong to a net")
+    made = from_onnx(
+        model,
+        inputs=dict(inputs),
+        outputs=[name for name in outputs.split(",") if name] if outputs else None,
+        fold=fold,
+        caffe=caffe,
+    )
+    files = []
+    if output:
+        beside = weights_out or str(Path(output).with_suffix(".caffemodel"))
+        # The net last: where it is, its weights are.
+        weights = [(beside, file_saver(made.weights, suffixes.WEIGHTS))] if made.weights else []
+        files = [*weights, (output, saver(made.net))]
+    write_all(files, force=force)
+    rows: tuple[Difference, ...] = ()
+    if verified:
+        from fcnkit.verify_import import verify_import
+
+        rows = verify_import(made, engine=engine, tolerance=tolerance)
+    if as_json:
+        verdicts = [row._asdict() | {"ok": row.ok} for row in rows]
+        show_json(made.json() | ({"verify": verdicts} if verified else {}))
+    else:
+        say(made.table(terminal_width()), nl=False)
+        if verified:
+            say(_verdict(rows), nl=False)
+    say_written(files, as_json)
+    if not all(row.ok for row in rows):
+        raise SystemExit(1)
+
+
+def _verdict(rows: "tuple[Difference, ...]") -> str:
+    """The worst of all blobs, and the first that differs."""
+    from fcnkit.verify_import import first_different
+
+    first = first_different(rows)
+    worst = max(rows, key=lambda row: (row.relative != row.relative, row.relative))
+    lines = [f"{len(rows)} blobs compared; the largest difference:", str(worst)]
+    if first:
+        lines = [*lines, "the first that differs, in the model's order:", str(first)]
+    return "".join(f"{line}\n" for line in lines)

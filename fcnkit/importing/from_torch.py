@@ -1,0 +1,84 @@
+"""A PyTorch module as a net of stock Caffe and its weights, through PyTorch's own ONNX export."""
+
+import tempfile
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fcnkit.errors import EngineError, NetError, error_text
+from fcnkit.importing.from_onnx import imported
+from fcnkit.importing.imported import Imported
+from fcnkit.importing.model import read
+from fcnkit.plan import Step
+
+_AXES = {0: "batch", 2: "height", 3: "width"}
+
+
+def from_torch(module: Any, example: Any, **options: Any) -> Imported:
+    """The module, in evaluation mode, as a Caffe net that computes the same, and its weights.
+
+    `example` is an input, or a tuple of them.  Batch, height and width stay free
+    where the module's export allows it; a step says so where it does not.
+    `options` are those of `from_onnx`.
+
+        module = torchvision.models.resnet18(weights="DEFAULT").eval()
+        made = fk.from_torch(module, torch.zeros(1, 3, 224, 224))
+
+    Raises NetError as `from_onnx` does, and where PyTorch cannot export the
+    module; EngineError without torch or onnx.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise EngineError(
+            "PyTorch: not found: install it with `pip install 'fcnkit[torch]'`"
+        ) from None
+    inputs = example if isinstance(example, tuple) else (example,)
+    title = type(module).__name__
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{title}.onnx"
+        shapes = {name: tuple(each.shape) for name, each in _named(inputs).items()}
+        fixed = _exported(torch, module, inputs, path)
+        # The file stays open, and so readable, when its name is gone.
+        made = imported(read(path), example=shapes, **options)
+    if not fixed:
+        return made
+    step = Step("keep", title, None, "the size of the example", fixed)
+    return replace(made, steps=(step, *made.steps))
+
+
+def _named(inputs: tuple[Any, ...]) -> dict[str, Any]:
+    names = ["input"] if len(inputs) == 1 else [f"input{at}" for at in range(len(inputs))]
+    return dict(zip(names, inputs, strict=True))
+
+
+def _exported(torch: Any, module: Any, inputs: tuple[Any, ...], path: Path) -> str:
+    """The file is written; why with fixed sizes, or "" where they are free."""
+    named = _named(inputs)
+    axes = {
+        name: {axis: f"{word}{at or ''}" for axis, word in _AXES.items() if axis < each.dim()}
+        for at, (name, each) in enumerate(named.items())
+    }
+    reason = ""
+    for free in (axes, None):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                torch.onnx.export(
+                    module,
+                    inputs,
+                    str(path),
+                    dynamo=False,
+                    input_names=list(named),
+                    dynamic_axes=free,
+                    training=torch.onnx.TrainingMode.EVAL,
+                )
+            return reason
+        except Exception as error:  # of torch.onnx, and of whatever the module itself raises
+            text = error_text(error).splitlines()[0][:200]
+            if free is None:
+                title = type(module).__name__
+                raise NetError(f"{title}: PyTorch cannot export it to ONNX: {text}") from error
+            reason = f"PyTorch exports it only so: {text}"
+    return reason

@@ -1,0 +1,100 @@
+"""What an import gives: a net, its weights, and what was done and why."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from fcnkit import notebook
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.importing.held import Move
+from fcnkit.plan import Step
+from fcnkit.shape import Shape
+from fcnkit.tables import folded
+from fcnkit.weights.blobs import OpenFile
+from fcnkit.weights.store import Weights
+
+
+class Tensor(NamedTuple):
+    """A tensor of the model in the net: the layer that makes it, its blob, and the moves to it.
+
+    `layer` is "" for an input.
+    """
+
+    name: str
+    layer: str
+    blob: str
+    moves: tuple[Move, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """A model as a Caffe net: `net` and `weights` are ready to be saved.
+
+    `inputs` are the shapes that it was traced at, the net's own first; `outputs`
+    are the model's, each in its blob; `tensors` all that can be compared, and
+    `blobs` those of the inputs by name.  `source` is the model's file, still open.
+    """
+
+    path: str
+    net: Prototxt
+    weights: Weights
+    steps: tuple[Step, ...]
+    inputs: tuple[Mapping[str, Shape], ...]
+    outputs: tuple[Tensor, ...]
+    tensors: tuple[Tensor, ...]
+    blobs: Mapping[str, str]
+    opset: int
+    digest: str
+    source: OpenFile
+
+    def json(self) -> dict[str, Any]:
+        """The import as plain lists, dicts, strings and numbers."""
+        return {
+            "model": self.path,
+            "opset": self.opset,
+            "sha256": self.digest,
+            "inputs": {name: list(shape) for name, shape in self.inputs[0].items()},
+            "outputs": {each.name: each.blob for each in self.outputs},
+            "layers": len(self.weights),
+            "values": self.weights.total,
+            "steps": [step._asdict() for step in self.steps],
+        }
+
+    def table(self, width: int = 80) -> str:
+        """What went in, what came out, and each step with its reason."""
+        lines = [f"{self.path}: opset {self.opset}, sha256 {self.digest[:16]}\n"]
+        lines += [
+            f"input {name}: {' x '.join(map(str, shape))}{self._free(name)}\n"
+            for name, shape in self.inputs[0].items()
+        ]
+        lines += [
+            f"output {each.name}: blob {each.blob}{_arranged(each)}\n" for each in self.outputs
+        ]
+        lines.append(f"{len(self.weights)} layers with {self.weights.total:,} weights\n")
+        rows = (((step.layer,), (f"{step.verb}: {step.what}", step.why)) for step in self.steps)
+        return "".join(lines) + folded(rows, width=width, most=width // 3)
+
+    def _free(self, name: str) -> str:
+        several: Sequence[Shape] = [each[name] for each in self.inputs]
+        free = [
+            str(axis)
+            for axis, sizes in enumerate(zip(*several, strict=True))
+            if len(set(sizes)) > 1
+        ]
+        return f", free on axes {', '.join(free)}" if free else ", at this size only"
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def __repr__(self) -> str:
+        return f"<Imported {self.path}: {len(self.steps)} steps>\n{self.table()}"
+
+    def _repr_html_(self) -> str:
+        cells = [(step.layer, step.verb, step.what, step.why) for step in self.steps]
+        return notebook.table(
+            cells, head=("layer", "", "what", "why"), caption=self.path, left=True
+        )
+
+
+def _arranged(tensor: Tensor) -> str:
+    return ", its axes in another order" if tensor.moves else ""

@@ -1,0 +1,270 @@
+"""What puts numbers elsewhere: shapes, axes, joining, cutting, repeating."""
+
+from collections.abc import Sequence
+
+from fcnkit.importing.combined import tiled
+from fcnkit.importing.held import Held
+from fcnkit.importing.settle import convolution, one_hot, plain, settled
+from fcnkit.importing.site import Refusal, Site
+from fcnkit.importing.windows import shifted
+
+
+def reshape(site: Site) -> Held:
+    """Reshape, Flatten, Squeeze, Unsqueeze: the same blob, seen under another shape."""
+    return site.x().reshaped(site.shapes(site.out))
+
+
+def transpose(site: Site) -> Held:
+    """Transpose: the same blob, its axes seen in another order."""
+    count = len(site.shapes(site.input(0))[0])
+    return site.x().transposed(site.given("perm", tuple(reversed(range(count)))))
+
+
+def along(site: Site, axis: int, at: int = 0) -> tuple[Held, int, Held]:
+    """An input as a blob, the axis of the blob that is this one, and the input as it was."""
+    count = len(site.shapes(site.input(at))[0])
+    held = site.x(at)
+    order = held.transposition
+    if order is None:
+        held = plain(site, at)
+        order = tuple(range(count))
+    return Held(held.blob, held.sizes), order[axis % count], held
+
+
+def concat(site: Site) -> Held:
+    """Concat."""
+    count = len(site.node.input)
+    if any(site.constant(at) is not None for at in range(count)):
+        raise Refusal("one of its inputs is a constant")
+    parts = [site.x(at) for at in range(count)]
+    axis = site.given("axis", 1) % len(site.shapes(site.out)[0])
+    orders = {part.transposition for part in parts}
+    if len(orders) > 1 or None in orders:
+        parts = [plain(site, at) for at in range(count)]
+    order = parts[0].transposition or ()
+    if count == 1:
+        return parts[0]
+    its = order[axis]
+    fields = [("concat_param", [("axis", its)])] if its != 1 else ()
+    blobs = [Held(part.blob, part.sizes) for part in parts]
+    shapes = [
+        (*sizes[0][:its], sum(each[its] for each in sizes), *sizes[0][its + 1 :])
+        for sizes in zip(*(part.sizes for part in parts), strict=True)
+    ]
+    made = site.add("Concat", blobs, fields, shapes=shapes)
+    return Held(made.blob, made.sizes, parts[0].moves)
+
+
+def split(site: Site) -> list[Held]:
+    """Split: a Slice."""
+    axis = site.given("axis", 0)
+    count = len(site.shapes(site.input(0))[0])
+    several = [site.dims(name)[axis % count] for name in site.node.output]
+    if None in several:
+        raise Refusal("its parts follow the size of the input; fix that with --input")
+    if len(several) == 1:
+        return [site.x()]
+    blob, its, held = along(site, axis)
+    return [
+        Held(each.blob, each.sizes, held.moves)
+        for each in _cut(site, blob, its, [size or 0 for size in several])
+    ]
+
+
+def _cut(site: Site, x: Held, axis: int, parts: Sequence[int]) -> list[Held]:
+    """Slices of these sizes along one axis."""
+    shapes = [[(*sizes[:axis], part, *sizes[axis + 1 :]) for sizes in x.sizes] for part in parts]
+    fields: list[tuple[str, object]] = [("axis", axis)] if axis != 1 else []
+    if len(set(parts)) > 1:
+        places = [sum(parts[: at + 1]) for at in range(len(parts) - 1)]
+        fields += [("slice_point", place) for place in places]
+    return site.adds("Slice", [x], [("slice_param", fields)] if fields else (), shapes=shapes)
+
+
+def slice_(site: Site) -> Held:
+    """Slice: along channels a Slice; along height and width a Convolution with a single one."""
+    sizes = site.shapes(site.input(0))
+    count = len(sizes[0])
+    starts, ends = site.argument("starts", 1), site.argument("ends", 2)
+    axes = site.argument("axes", 3, list(range(len(starts))))
+    steps = site.argument("steps", 4, [1] * len(starts))
+    held = site.x()
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        axis %= count
+        spans = [_span(start, end, step, shape[axis]) for shape in sizes]
+        if all(span == (0, shape[axis], 1) for span, shape in zip(spans, sizes, strict=True)):
+            continue
+        held = _sliced(site, held, axis, spans)
+        sizes = tuple(
+            (*shape[:axis], len(range(*span)), *shape[axis + 1 :])
+            for shape, span in zip(sizes, spans, strict=True)
+        )
+    return held
+
+
+def _span(start: int, end: int, step: int, size: int) -> tuple[int, int, int]:
+    if step < 1:
+        raise Refusal("it runs backwards, which no layer of Caffe does")
+    return slice(start, end, step).indices(size)
+
+
+def _sliced(site: Site, held: Held, axis: int, spans: Sequence[tuple[int, int, int]]) -> Held:
+    order = held.transposition
+    if order is None:
+        held = settled(site, held)
+        order = tuple(range(len(held.sizes[0])))
+    x, its = Held(held.blob, held.sizes), order[axis]
+    whole = [shape[its] for shape in x.sizes]
+    step = spans[0][2]
+    if its > 1 and len(x.sizes[0]) == 4:
+        made = _cut_out(site, x, its, spans, step)
+    elif len(set(spans)) > 1 or len(set(whole)) > 1:
+        raise Refusal("what it takes follows the size of the input; fix that with --input")
+    elif its == 0:
+        raise Refusal("it takes some images of a batch")
+    elif step != 1:
+        chosen = list(range(*spans[0]))
+        made = picked(site, x, its, chosen)
+    else:
+        first, last, _ = spans[0]
+        parts = [first, last - first, whole[0] - last]
+        tops = _cut(site, x, its, [part for part in parts if part])
+        made = tops[1 if first else 0]
+        left = [top for top in tops if top is not made]
+        site.draft.unread.extend(top.blob for top in left)
+    return Held(made.blob, made.sizes, held.moves)
+
+
+def _cut_out(
+    site: Site, x: Held, axis: int, spans: Sequence[tuple[int, int, int]], step: int
+) -> Held:
+    starts = {span[0] for span in spans}
+    # How many points behind the last that is taken would hold another; none for "up to the end".
+    behind = {shape[axis] - span[1] for shape, span in zip(x.sizes, spans, strict=True)}
+    if len(starts) > 1 or len(behind) > 1:
+        raise Refusal("what it takes follows the size of the input; fix that with --input")
+    begin, end = [0, 0], [0, 0]
+    begin[axis - 2], end[axis - 2] = -starts.pop(), -behind.pop()
+    stride = [1, 1]
+    stride[axis - 2] = step
+    shapes = [
+        (*shape[:axis], len(range(*span)), *shape[axis + 1 :])
+        for shape, span in zip(x.sizes, spans, strict=True)
+    ]
+    return shifted(site, x, begin, end, stride=stride, shapes=shapes, part=f"cut{axis}")
+
+
+def picked(site: Site, x: Held, axis: int, chosen: Sequence[int]) -> Held:
+    """These channels, in this order: a 1 x 1 Convolution of ones and zeros."""
+    if axis != 1 or len(x.sizes[0]) != 4:
+        raise Refusal("it picks places along an axis that is not the channels of an image")
+    weights = one_hot(
+        [(at, its, 0, 0) for at, its in enumerate(chosen)], (len(chosen), x.sizes[0][1], 1, 1)
+    )
+    return convolution(site, x, weights, part="pick")
+
+
+def gather(site: Site) -> Held:
+    """Gather by constant indices."""
+    indices = site.value(1)
+    count = len(site.shapes(site.input(0))[0])
+    axis = site.given("axis", 0) % count
+    sizes = {shape[axis] for shape in site.shapes(site.input(0))}
+    if site.constant(0) is not None:
+        raise Refusal("it looks up a table, which is an Embed layer; begin behind it")
+    if len(sizes) > 1:
+        raise Refusal("it picks along an axis whose size is free; fix it with --input")
+    size = sizes.pop()
+    chosen = [int(each) % size for each in indices.ravel()]
+    straight = chosen == list(range(chosen[0], chosen[0] + len(chosen)))
+    if straight:
+        held = (
+            _sliced(site, site.x(), axis, [(chosen[0], chosen[-1] + 1, 1)] * len(site.trials))
+            if len(chosen) != size
+            else site.x()
+        )
+    else:
+        blob, its, held = along(site, axis)
+        made = picked(site, blob, its, chosen)
+        held = Held(made.blob, made.sizes, held.moves)
+    return held.reshaped(site.shapes(site.out))
+
+
+def pad(site: Site) -> Held:
+    """Pad with zeros: a Convolution with a single one in each kernel, padded."""
+    if site.given("mode", "constant") != "constant":
+        raise Refusal(f"it pads by {site.given('mode')}, and Caffe's layers pad with zeros")
+    value = site.argument("value", 2, 0)
+    value = value[0] if isinstance(value, list) else value
+    if value:
+        raise Refusal(f"it pads with {value:g}, and Caffe's layers pad with zeros")
+    pads = site.argument("pads", 1)
+    count = len(site.shapes(site.input(0))[0])
+    axes = [axis % count for axis in site.argument("axes", 3, list(range(count)))]
+    begin, end = [0] * count, [0] * count
+    for at, axis in enumerate(axes):
+        begin[axis], end[axis] = pads[at], pads[at + len(axes)]
+    held = site.x()
+    if not any((*begin, *end)):
+        return held
+    order = held.transposition
+    if order is None:
+        held = plain(site)
+        order = tuple(range(count))
+    if len(held.sizes[0]) != 4:
+        raise Refusal("it pads something else than an image")
+    inner, outer = [0] * 4, [0] * 4
+    for axis, its in enumerate(order):
+        inner[its], outer[its] = begin[axis], end[axis]
+    if any((*inner[:2], *outer[:2])):
+        raise Refusal("it pads the batch or the channels")
+    made = shifted(site, Held(held.blob, held.sizes), inner[2:], outer[2:], part="")
+    return Held(made.blob, made.sizes, held.moves)
+
+
+def expand(site: Site) -> Held:
+    """Expand or Tile: a Tile layer for each axis."""
+    x = plain(site)
+    wanted = site.shapes(site.out)
+    missing = len(wanted[0]) - len(x.sizes[0])
+    if missing:
+        x = settled(site, x.reshaped([(*(1,) * missing, *sizes) for sizes in x.sizes]))
+    return tiled(site, x, wanted)
+
+
+def tile(site: Site) -> Held:
+    """Tile."""
+    x = plain(site)
+    repeats = site.value(1).tolist()
+    for axis, count in enumerate(repeats):
+        if count == 1:
+            continue
+        shapes = [(*s[:axis], s[axis] * count, *s[axis + 1 :]) for s in x.sizes]
+        fields = [("tile_param", [("axis", axis), ("tiles", count)])]
+        x = site.add("Tile", [x], fields, shapes=shapes, part=f"tile{axis}")
+    return x
+
+
+def depth_to_space(site: Site) -> Held:
+    """DepthToSpace: what its reshapes and transposition come to."""
+    block = site.given("blocksize")
+    held, made = site.x(), site.shapes(site.out)
+    columns = site.given("mode", "DCR") == "CRD"
+    first = [
+        (n, c // block**2, block, block, h, w)
+        if columns
+        else (n, block, block, c // block**2, h, w)
+        for n, c, h, w in site.shapes(site.input(0))
+    ]
+    axes = (0, 1, 4, 2, 5, 3) if columns else (0, 3, 4, 1, 5, 2)
+    return held.reshaped(first).transposed(axes).reshaped(made)
+
+
+def space_to_depth(site: Site) -> Held:
+    """SpaceToDepth: what its reshapes and transposition come to."""
+    block = site.given("blocksize")
+    first = [
+        (n, c, h // block, block, w // block, block) for n, c, h, w in site.shapes(site.input(0))
+    ]
+    held = site.x().reshaped(first).transposed((0, 3, 5, 1, 2, 4))
+    return held.reshaped(site.shapes(site.out))

@@ -1,0 +1,79 @@
+"""One value from many: means, sums, the largest, along axes that layers reduce."""
+
+from collections.abc import Callable, Sequence
+
+from fcnkit.formats.prototxt import Word
+from fcnkit.importing.held import Held
+from fcnkit.importing.rearrange import along
+from fcnkit.importing.settle import convolution, plain
+from fcnkit.importing.site import Refusal, Site
+
+
+def reduced(how: str) -> Callable[[Site], Held]:
+    """ReduceMean, ReduceSum, ReduceMax and their like over the axes that layers sum over."""
+
+    def made(site: Site) -> Held:
+        before = site.shapes(site.input(0))
+        count = len(before[0])
+        said = site.argument("axes", 1)
+        if said is None or not len(said):
+            if said is not None and site.given("noop_with_empty_axes", 0):
+                return site.x()
+            said = list(range(count))
+        held = site.x()
+        order = held.transposition
+        if order is None:
+            held, order = plain(site), tuple(range(count))
+        axes = sorted(order[axis % count] for axis in said)
+        x = Held(held.blob, held.sizes)
+        x = site.power(x, power=2, part="square") if how in ("L2", "SUMSQ") else x
+        x = site.add("AbsVal", [x], part="abs") if how == "L1" else x
+        inner = {"L2": "SUM", "SUMSQ": "SUM", "L1": "SUM"}.get(how, how)
+        result = _over(site, x, axes, inner)
+        if how == "L2":
+            result = site.power(result, power=0.5, part="root")
+        # With all axes kept the sizes of 1 stand where the tensor has them.
+        kept = [
+            tuple(1 if axis in axes else size for axis, size in enumerate(sizes))
+            for sizes in held.sizes
+        ]
+        back = result.reshaped(kept) if result.sizes != tuple(kept) else result
+        moved = Held(back.blob, back.sizes, back.moves)
+        if held.moves:
+            moved = moved.transposed(order)
+        return moved.reshaped(site.shapes(site.out))
+
+    return made
+
+
+def _over(site: Site, x: Held, axes: Sequence[int], how: str) -> Held:
+    count = len(x.sizes[0])
+    if count == 4 and list(axes) == [2, 3] and how in ("MEAN", "MAX"):
+        pool = [("pool", Word("AVE"))] if how == "MEAN" else []
+        shapes = [(*sizes[:2], 1, 1) for sizes in x.sizes]
+        fields = [("pooling_param", [*pool, ("global_pooling", True)])]
+        return site.add("Pooling", [x], fields, shapes=shapes)
+    if count == 4 and list(axes) == [1] and how in ("MEAN", "SUM"):
+        import numpy as np
+
+        channels = x.sizes[0][1]
+        value = 1 / channels if how == "MEAN" else 1
+        return convolution(site, x, np.full((1, channels, 1, 1), value, np.float32), part="")
+    if list(axes) == list(range(axes[0], count)) and how in ("MEAN", "SUM"):
+        operation = [("operation", Word("MEAN"))] if how == "MEAN" else []
+        fields = [("reduction_param", [*operation, ("axis", axes[0])])]
+        shapes = [sizes[: axes[0]] for sizes in x.sizes]
+        return site.add("Reduction", [x], fields, shapes=shapes)
+    raise Refusal(f"it takes the {how.lower()} over axes {list(axes)}, which no layer does")
+
+
+def arg_max(site: Site) -> Held:
+    """ArgMax along one axis."""
+    if site.given("select_last_index", 0):
+        raise Refusal("of equal values it takes the last, and Caffe the first")
+    blob, axis, held = along(site, site.given("axis", 0))
+    shapes = [(*sizes[:axis], 1, *sizes[axis + 1 :]) for sizes in blob.sizes]
+    made = site.add("ArgMax", [blob], [("argmax_param", [("axis", axis)])], shapes=shapes)
+    if held.moves:
+        made = made.transposed(held.transposition or ())
+    return made.reshaped(site.shapes(site.out))

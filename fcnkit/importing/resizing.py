@@ -1,0 +1,194 @@
+"""Resize and Upsample: whole factors by Deconvolution, others by two matrices."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fcnkit.importing.held import Held
+from fcnkit.importing.settle import convolution, plain, sizes_of
+from fcnkit.importing.site import Refusal, Site
+from fcnkit.shape import Shape
+
+
+def resize(site: Site) -> Held:
+    """Resize and Upsample: whole factors by Deconvolution."""
+    x = plain(site)
+    before, after = x.sizes, site.shapes(site.out)
+    if len(before[0]) != 4 or any(a[:2] != b[:2] for a, b in zip(before, after, strict=True)):
+        raise Refusal("it resizes other axes than height and width")
+    if before == after:
+        return x
+    mode = site.given("mode", "nearest")
+    old = site.node.op_type == "Upsample" or site.opset < 11
+    how = "asymmetric" if old else site.given("coordinate_transformation_mode", "half_pixel")
+    factors = {
+        tuple(b[axis] / a[axis] for axis in (2, 3)) for a, b in zip(before, after, strict=True)
+    }
+    factor = factors.pop() if len(factors) == 1 else None
+    if factor and all(each.is_integer() for each in factor):
+        ratio = (int(factor[0]), int(factor[1]))
+        if mode == "nearest" and _repeats(site, how, old):
+            return _repeated(site, x, ratio, after)
+        if mode == "linear" and how in ("half_pixel", "pytorch_half_pixel"):
+            return _linear(site, x, ratio, after)
+    return _fixed(site, x, mode, how, old, after)
+
+
+def _repeats(site: Site, how: str, old: bool) -> bool:
+    """Whether every pixel becomes a block of itself."""
+    rounding = "floor" if old else site.given("nearest_mode", "round_prefer_floor")
+    if how == "asymmetric":
+        return rounding == "floor"
+    # The middle of each pixel of a block lies within the pixel that it is made of.
+    return how in ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric") and rounding in (
+        "round_prefer_floor",
+        "round_prefer_ceil",
+    )
+
+
+def _repeated(site: Site, x: Held, ratio: tuple[int, int], shapes: Sequence[Shape]) -> Held:
+    import numpy as np
+
+    channels = x.sizes[0][1]
+    return _grouped(site, x, np.ones((channels, 1, *ratio), np.float32), ratio, (0, 0), shapes, "")
+
+
+def _grouped(
+    site: Site,
+    x: Held,
+    weights: Any,
+    stride: tuple[int, int],
+    pads: tuple[int, int],
+    shapes: Sequence[Shape],
+    part: str,
+) -> Held:
+    """A Deconvolution of each channel alone."""
+    channels = weights.shape[0]
+    fields: list[tuple[str, object]] = [("num_output", channels), ("bias_term", False)]
+    fields += sizes_of(("pad", "pad"), pads) if any(pads) else []
+    fields += sizes_of(("kernel_size", "kernel"), weights.shape[2:])
+    fields += sizes_of(("stride", "stride"), stride)
+    fields += [("group", channels)] if channels > 1 else []
+    return site.add(
+        "Deconvolution",
+        [x],
+        [("convolution_param", fields)],
+        blobs=[weights],
+        shapes=shapes,
+        part=part,
+    )
+
+
+def _linear(site: Site, x: Held, ratio: tuple[int, int], shapes: Sequence[Shape]) -> Held:
+    """Bilinear upsampling, divided by the same of ones, so that the border is its own neighbour.
+
+    Kernel 2 f - f mod 2, stride f, pad ceil((f - 1) / 2): the filler `bilinear` of Caffe.
+    """
+    import numpy as np
+
+    kernels, pads = zip(*(_bilinear(each) for each in ratio), strict=True)
+    kernel = np.outer(*kernels).astype(np.float32)
+    channels = x.sizes[0][1]
+    weights = np.broadcast_to(kernel, (channels, 1, *kernel.shape)).copy()
+    made = _grouped(site, x, weights, ratio, pads, shapes, "upsampled")
+    first = site.power(x, scale=0, shift=1, part="ones")
+    share = _grouped(site, first, weights, ratio, pads, shapes, "share")
+    site.say("divided by the upsampling of ones", "Caffe fades to zero at the border")
+    inverse = site.power(share, power=-1, part="inverse")
+    return site.eltwise("PROD", made, inverse)
+
+
+def _bilinear(factor: int) -> tuple[list[float], int]:
+    size = 2 * factor - factor % 2
+    centre = (size - 1) / 2
+    return [1 - abs(at - centre) / factor for at in range(size)], (size - factor) // 2
+
+
+def _fixed(site: Site, x: Held, mode: str, how: str, old: bool, shapes: Sequence[Shape]) -> Held:
+    """At one size: along W and then along H, each a matrix."""
+    if mode not in ("linear", "nearest"):
+        raise Refusal(f"it resizes by {mode} interpolation, which no layer does")
+    if any(None in site.dims(name)[2:] for name in (site.input(0), site.out)):
+        raise Refusal(
+            "it resizes by a factor that is not whole, or to a size that does not follow the "
+            "input's, which has a form at one size only; fix it with --input"
+        )
+    tall, wide = (
+        _matrix(site, x.sizes[0][axis], shapes[0][axis], mode, how, old, axis) for axis in (2, 3)
+    )
+    batches = [sizes[0] for sizes in x.sizes]
+    _, channels, height, _ = x.sizes[0]
+    high, broad = shapes[0][2:]
+    site.say(
+        "two matrices", f"it resizes to {high} x {broad} by no whole factor; only at this size"
+    )
+    made = site.add(
+        "InnerProduct",
+        [x],
+        [("inner_product_param", [("num_output", broad), ("bias_term", False), ("axis", 3)])],
+        blobs=[wide],
+        shapes=[(count, channels, height, broad) for count in batches],
+        part="columns",
+    )
+    # Rows become channels of images of one row, one for each channel.
+    rows = [(count * channels, height, broad, 1) for count in batches]
+    made = site.add(
+        "Reshape",
+        [made],
+        [("reshape_param", [("shape", [("dim", -1), *(("dim", s) for s in rows[0][1:])])])],
+        shapes=rows,
+        part="rows",
+    )
+    made = convolution(
+        site,
+        made,
+        tall.reshape(*tall.shape, 1, 1),
+        shapes=[(count * channels, high, broad, 1) for count in batches],
+        part="mixed",
+    )
+    last = [("dim", -1), ("dim", channels), ("dim", high), ("dim", broad)]
+    return site.add(
+        "Reshape", [made], [("reshape_param", [("shape", last)])], shapes=shapes, part="back"
+    )
+
+
+def _matrix(site: Site, size: int, made: int, mode: str, how: str, old: bool, axis: int) -> Any:
+    """For each new point, the weights of the old ones: onnx's own, by its reference."""
+    import numpy as np
+
+    scale = made / size
+    if not old and site.input(2) and site.constant(2) is not None and len(site.value(2)):
+        scale = float(site.value(2)[axis])
+    weights = np.zeros((made, size), np.float32)
+    for at in range(made):
+        place = _place(how, at, size, made, scale)
+        if mode == "nearest":
+            rounding = "floor" if old else site.given("nearest_mode", "round_prefer_floor")
+            weights[at, min(max(_rounded(place, rounding), 0), size - 1)] = 1
+            continue
+        first = int(np.floor(place))
+        for its, share in ((first, 1 - (place - first)), (first + 1, place - first)):
+            weights[at, min(max(its, 0), size - 1)] += share
+    return weights
+
+
+def _place(how: str, at: int, size: int, made: int, scale: float) -> float:
+    """Where a new point lies among the old: ONNX's Resize, coordinate_transformation_mode."""
+    if how == "align_corners":
+        return at * (size - 1) / (made - 1) if made > 1 else 0.0
+    if how == "asymmetric":
+        return at / scale
+    if how == "pytorch_half_pixel" and made == 1:
+        return 0.0
+    if how in ("half_pixel", "pytorch_half_pixel"):
+        return (at + 0.5) / scale - 0.5
+    raise Refusal(f"its coordinates are {how}, which is not taken")
+
+
+def _rounded(place: float, rounding: str) -> int:
+    from math import ceil, floor
+
+    if rounding == "floor":
+        return floor(place)
+    if rounding == "ceil":
+        return ceil(place)
+    return floor(place + 0.5) if rounding == "round_prefer_ceil" else ceil(place - 0.5)

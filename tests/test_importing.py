@@ -1,0 +1,243 @@
+"""Imported models compute in Caffe what ONNX Runtime computes, and say why where they cannot."""
+
+import re
+from dataclasses import replace
+from hashlib import sha256
+
+import pytest
+from click.testing import CliRunner
+
+onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'fcnkit[onnx]'")
+pytest.importorskip("onnxruntime", reason="pip install 'fcnkit[onnx]'")
+
+from onnx_models import CASES, Case, W, array, conv, save  # noqa: E402
+
+from fcnkit.cli.main import main  # noqa: E402
+from fcnkit.errors import NetError  # noqa: E402
+from fcnkit.formats.prototxt import read  # noqa: E402
+from fcnkit.importing import trace  # noqa: E402
+from fcnkit.importing.from_onnx import from_onnx  # noqa: E402
+from fcnkit.nets import graph  # noqa: E402
+from fcnkit.verify_import import verify_imports  # noqa: E402
+from fcnkit.weights import blobs, store  # noqa: E402
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    """Sizes that are tried of those that a model leaves free, odd ones too."""
+    before = trace.SIZES
+    trace.SIZES = ((12, 13), (16, 14), (17, 19))
+    yield
+    trace.SIZES = before
+
+
+@pytest.fixture(scope="module")
+def compared(caffe, small, tmp_path_factory):
+    """Every case, imported and run in real Caffe beside ONNX Runtime, by its name."""
+    folder = tmp_path_factory.mktemp("onnx")
+    made = {case.name: from_onnx(save(case, folder)) for case in CASES}
+    rows = verify_imports(list(made.values()), engine="caffe")
+    return {name: (one, its) for (name, one), its in zip(made.items(), rows, strict=True)}
+
+
+@pytest.mark.parametrize("name", [case.name for case in CASES])
+def test_every_blob_is_equal_in_caffe(name, compared):
+    """At each of the sizes, within float32's rounding."""
+    made, rows = compared[name]
+    assert len(made.inputs) == len({str(each) for each in made.inputs})
+    assert {row.new_output for row in rows} >= {each.blob for each in made.outputs}
+    assert rows and not [str(row) for row in rows if not row.ok]
+    assert any(row.largest > 0 for row in rows)
+
+
+# ---- what is written
+
+
+def texts(name: str, tmp_path, **options) -> str:
+    """The prototxt of a case."""
+    case = next(case for case in CASES if case.name == name)
+    return from_onnx(save(case, tmp_path), **options).net.text
+
+
+def types(text: str) -> list[str]:
+    """The layer types in order, the input's left out."""
+    return re.findall(r'type: "(\w+)"', text)[1:]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("flatten and gemm", ["InnerProduct"]),
+        ("nhwc and gemm", ["Convolution", "InnerProduct"]),
+        ("batch norm", ["Convolution"]),
+        ("batch norm first", ["BatchNorm", "Scale"]),
+        ("nhwc within", ["Convolution", "ReLU", "Power"]),
+        ("conv pads differ", ["Convolution"]),
+        ("shuffle", ["Convolution"]),
+        ("depth to space", ["Deconvolution"]),
+        ("squeeze and excite", ["Pooling", "Convolution", "Sigmoid", "Flatten", "Scale"]),
+        ("dropout", ["ReLU"]),
+    ],
+)
+def test_the_fewest_layers(name, expected, tmp_path):
+    """What has a layer of its own is one layer, and what moves no number is none."""
+    assert types(texts(name, tmp_path)) == expected
+
+
+def test_normalisation_stays_where_it_is_asked_for(tmp_path):
+    """--no-fold."""
+    text = texts("batch norm", tmp_path, fold=False)
+    assert types(text) == ["Convolution", "BatchNorm", "Scale"]
+    assert text.count('bottom: "c"') == 2 and "eps: 0.001" in text
+
+
+def test_a_normalised_blob_that_another_reads_is_not_written_over(tmp_path):
+    """An Add reads the convolution as it was before."""
+    text = texts("batch norm read twice", tmp_path)
+    assert types(text) == ["Convolution", "BatchNorm", "Scale", "ReLU", "Eltwise"]
+    assert 'bottom: "c"\n  top: "n"' in text
+
+
+@pytest.mark.parametrize("name", ["max pool", "clip", "hard swish of parts", "one HardSwish"])
+def test_caffe_1_0_gets_no_word_that_it_lacks(name, tmp_path):
+    """round_mode and Clip came later."""
+    text = texts(name, tmp_path, caffe="1.0")
+    assert "round_mode" not in text and "Clip" not in text
+    later = texts(name, tmp_path)
+    assert "round_mode" in later or "Clip" in later
+
+
+def test_caffe_1_0_is_equal_too(caffe, tmp_path):
+    """A Crop to a convolution's size, and ReLUs for a Clip."""
+    names = ("max pool", "max pool padded", "average without padding", "clip", "one HardSwish")
+    chosen = [case for case in CASES if case.name in names]
+    made = [from_onnx(save(case, tmp_path), caffe="1.0") for case in chosen]
+    for rows in verify_imports(made, engine="caffe"):
+        assert rows and not [str(row) for row in rows if not row.ok]
+
+
+def test_the_comment_says_where_the_net_is_from(tmp_path):
+    """The file, its opset and its digest."""
+    path = save(CASES[0], tmp_path)
+    text = from_onnx(path).net.text
+    digest = sha256(path.read_bytes()).hexdigest()
+    assert text.startswith(f"# conv.onnx, opset 17, by fcnkit import\n# sha256 {digest}\n")
+
+
+def test_large_weights_are_not_decoded(tmp_path, monkeypatch):
+    """They are copied from the model's file, as they lie in it."""
+    case = Case("large", conv(), {"w": (64, 3, 7, 7)})
+    path = save(case, tmp_path)
+    reads = []
+    monkeypatch.setattr(blobs.Blob, "array", lambda blob: reads.append(blob))
+    made = from_onnx(path)
+    made.weights.save(tmp_path / "large.caffemodel")
+    monkeypatch.undo()
+    assert not reads
+    stored = store.open(tmp_path / "large.caffemodel")["y"][0].array()
+    assert (stored == array((64, 3, 7, 7), 0)).all()
+
+
+# ---- refusals
+
+
+@pytest.mark.parametrize(
+    ("nodes", "weights", "words"),
+    [
+        ("y = Erf(x)", {}, ["Erf", "erf", "tanh"]),
+        ("y = Gelu(x)", {}, ["Gelu", "erf"]),
+        ("y = MaxPool<kernel_shape=[2,2], dilations=[2,2]>(x)", {}, ["dilations"]),
+        ('y = Pad<mode="reflect">(x, p)', {"p": [0, 0, 1, 1, 0, 0, 1, 1]}, ["reflect"]),
+        ("y = MatMul(x, x)", {}, ["two computed matrices"]),
+        ("y = Transpose<perm=[0,2,3,1]>(x) z = Sin(y)", {}, ["Sin"]),
+        (
+            "s = Softmax<axis=1>(x) t = Transpose<perm=[0,2,1,3]>(s) y = Conv(t, w)",
+            {"w": (2, 12, 1, 1)},
+            ["Permute", "--for ssd"],
+        ),
+    ],
+)
+def test_what_has_no_form_is_refused_with_its_reason(nodes, weights, words, tmp_path):
+    """The node, its operator, and why."""
+    output = "z" if "z =" in nodes else "y"
+    case = Case("refused", nodes, weights, output=output, opset=20, inputs="float[1,3,12,12] x")
+    with pytest.raises(NetError) as raised:
+        from_onnx(save(case, tmp_path))
+    for word in words:
+        assert word in str(raised.value)
+
+
+def test_every_refused_node_is_named_at_once_and_what_comes_before_can_be_had(tmp_path):
+    """Two branches, and a tail behind both."""
+    nodes = "c = Conv(x, w) a = Erf(c) b = Sin(c) r = Relu(c) s = Add(a, b) y = Add(s, r)"
+    path = save(Case("two", nodes, W), tmp_path)
+    with pytest.raises(NetError) as raised:
+        from_onnx(path)
+    text = str(raised.value)
+    assert "2 nodes of 6" in text and "(Erf)" in text and "(Sin)" in text
+    outputs = text.rpartition("--outputs ")[2].split(",")
+    assert set(outputs) == {"c", "r"}
+    assert types(from_onnx(path, outputs=outputs).net.text) == ["Convolution", "ReLU"]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "no ONNX model"),
+        (b"layer { name: 'a' }\n" * 9, "prototxt"),
+        (b"\x08\x08\x3a\xff\xff\xff\x7f", "byte"),
+        (b"\x80\x02}q\x00.", "torch.onnx.export"),
+    ],
+)
+def test_another_file_is_told_from_a_model(data, words, tmp_path):
+    """By its content, with what helps."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(data)
+    with pytest.raises(NetError, match=re.escape(words)):
+        from_onnx(path)
+
+
+def test_weights_beside_the_model_are_read_and_none_elsewhere(tmp_path):
+    """A location with .. in it is refused."""
+    case = Case("outside", conv(), {"w": (64, 3, 7, 7)})
+    model = onnx.load(save(case, tmp_path))
+    onnx.save(
+        model,
+        tmp_path / "apart.onnx",
+        save_as_external_data=True,
+        location="apart.bin",
+        size_threshold=0,
+    )
+    made = from_onnx(tmp_path / "apart.onnx")
+    assert (made.weights["y"][0].array() == array((64, 3, 7, 7), 0)).all()
+    (tmp_path / "in").mkdir()
+    outside = (tmp_path / "apart.onnx").read_bytes().replace(b"apart.bin", b"../ap.bin")
+    (tmp_path / "in" / "outside.onnx").write_bytes(outside)
+    (tmp_path / "ap.bin").write_bytes((tmp_path / "apart.bin").read_bytes())
+    with pytest.raises(NetError, match="only files beside the model are read"):
+        from_onnx(tmp_path / "in" / "outside.onnx")
+
+
+# ---- the command
+
+
+def test_the_command_writes_net_and_weights(tmp_path):
+    """Both, or with a refusal neither."""
+    path = save(next(case for case in CASES if case.name == "conv bias"), tmp_path)
+    net = tmp_path / "out.prototxt"
+    result = CliRunner().invoke(main, ["import", str(path), "-o", str(net)])
+    assert result.exit_code == 0, result.output
+    assert graph.build(read(net)) and store.open(tmp_path / "out.caffemodel")["y"]
+    again = CliRunner().invoke(main, ["import", str(path), "-o", str(net)])
+    assert again.exit_code == 2 and "--force" in again.output
+    bad = save(Case("bad", "y = Erf(x)"), tmp_path)
+    refused = CliRunner().invoke(main, ["import", str(bad), "-o", str(tmp_path / "b.prototxt")])
+    assert refused.exit_code == 2 and not list(tmp_path.glob("b.*"))
+
+
+def test_a_trained_detector_of_any_size(caffe, shared):
+    """PP-OCR's, every blob: HardSigmoid, Resize, ConvTranspose."""
+    made = from_onnx(shared / "onnx" / "ppocr_v4_det.onnx")
+    smaller = replace(made, inputs=({"x": (1, 3, 64, 96)},))
+    (rows,) = verify_imports([smaller], engine="caffe")
+    assert len(rows) > 300 and not [str(row) for row in rows if not row.ok]
