@@ -61,7 +61,7 @@ _MODULES = {
     "score": "fcnkit.scoring.metrics",
     "statistics": "fcnkit.weights.statistics",
     "transplant": "fcnkit.weights.surgery",
-    "verify_import": "fcnkit.verify_import",
+    "verify_import": "fcnkit.verify_imports",
 } | {name: f"fcnkit.rewrites.{file}" for file, names in REWRITES.items() for name in names}
 
 # Names of the version before.

@@ -42,7 +42,7 @@ from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.rewrites.upsample import skip, upsample
 from fcnkit.scoring.metrics import Scores, confusion, score
 from fcnkit.verify import Difference, verify
-from fcnkit.verify_import import verify_import
+from fcnkit.verify_imports import verify_import
 from fcnkit.weights.compare import compare
 from fcnkit.weights.difference import Comparison
 from fcnkit.weights.statistics import Statistics, statistics

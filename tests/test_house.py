@@ -41,7 +41,7 @@ LEVELS = (
     ("engines",),
     ("compared",),
     ("verify", "linting"),
-    ("verify_export", "verify_import"),
+    ("verify_export", "verify_imports"),
     ("datasets",),
     ("training", "inference"),
     ("scoring",),

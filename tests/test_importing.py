@@ -18,7 +18,7 @@ from fcnkit.formats.prototxt import read  # noqa: E402
 from fcnkit.importing import trace  # noqa: E402
 from fcnkit.importing.from_onnx import from_onnx  # noqa: E402
 from fcnkit.nets import graph  # noqa: E402
-from fcnkit.verify_import import verify_imports  # noqa: E402
+from fcnkit.verify_imports import verify_imports  # noqa: E402
 from fcnkit.weights import blobs, store  # noqa: E402
 
 

@@ -107,7 +107,7 @@ def import_(
     write_all(files, force=force)
     rows: tuple[Difference, ...] = ()
     if verified:
-        from fcnkit.verify_import import verify_import
+        from fcnkit.verify_imports import verify_import
 
         rows = verify_import(made, engine=engine, tolerance=tolerance)
     if as_json:
@@ -124,7 +124,7 @@ def import_(
 
 def _verdict(rows: "tuple[Difference, ...]") -> str:
     """The worst of all blobs, and the first that differs."""
-    from fcnkit.verify_import import first_different
+    from fcnkit.verify_imports import first_different
 
     first = first_different(rows)
     worst = max(rows, key=lambda row: (row.relative != row.relative, row.relative))
