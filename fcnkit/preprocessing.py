@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from fcnkit import files
 from fcnkit.errors import NetError, error_text, quoted
@@ -22,6 +22,7 @@ from fcnkit.nets.graph import Layer, graphs
 BGR, RGB, GRAY = "bgr", "rgb", "gray"
 ORDERS = (BGR, RGB, GRAY)
 END = ".preprocessing.json"
+Scale: TypeAlias = float | tuple[float, ...]
 _FORMAT = 1
 _LONGEST = 1 << 22  # bytes of a file: of 20,000 long names
 _KEYS = ("format", "order", "mean", "scale", "size", "classes", "origins")
@@ -32,14 +33,15 @@ class Preprocessing:
     """An image becomes (value - mean) * scale, its channels in `order`.
 
     `mean` is one value for each channel, in `order`, or one for all; () where
-    nothing is taken off, None where that is not known.  `size` is the height and
+    nothing is taken off, None where that is not known.  `scale` is one number for
+    all channels, or a tuple of one for each.  `size` is the height and
     width that the net's file says, `classes` are their names, by number.
     `origins` say of each of these by its name where it is from.
     """
 
     order: str = BGR
     mean: tuple[float, ...] | None = None
-    scale: float = 1.0
+    scale: Scale = 1.0
     size: tuple[int, int] | None = None
     classes: tuple[str, ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
@@ -50,7 +52,7 @@ class Preprocessing:
             "format": _FORMAT,
             "order": self.order,
             "mean": None if self.mean is None else list(self.mean),
-            "scale": self.scale,
+            "scale": list(self.scale) if isinstance(self.scale, tuple) else self.scale,
             "size": None if self.size is None else list(self.size),
             "classes": list(self.classes),
             "origins": dict(self.origins),
@@ -76,7 +78,8 @@ class Preprocessing:
             less = "nothing taken off, for the mean is not known"
         else:
             less = f"less {shown(self.mean)}" if any(self.mean) else "nothing taken off"
-        times = f", times {self.scale:g}" if self.scale != 1 else ""
+        scale = self.scale if isinstance(self.scale, tuple) else (self.scale,)
+        times = f", times {shown(scale)}" if set(scale) != {1} else ""
         return f"{self.order.upper() if self.order != GRAY else GRAY}, {less}{times}"
 
 
@@ -123,11 +126,15 @@ def read(path: str | Path) -> Preprocessing:
     return Preprocessing(
         found.get("order", BGR),
         None if mean is None else tuple(map(float, mean)),
-        float(found.get("scale", 1.0)),
+        _scale(found.get("scale", 1.0)),
         None if size is None else (size[0], size[1]),
         tuple(found.get("classes", ())),
         found.get("origins", {}),
     )
+
+
+def _scale(value: Any) -> Scale:
+    return tuple(map(float, value)) if isinstance(value, list) else float(value)
 
 
 def _check(path: str | Path, found: Mapping[str, Any]) -> None:
@@ -136,8 +143,8 @@ def _check(path: str | Path, found: Mapping[str, Any]) -> None:
         "order": (found.get("order", BGR) in ORDERS, f"be one of {', '.join(ORDERS)}"),
         "mean": (_none_or_numbers(found, "mean", range(5)), "be null or up to 4 numbers"),
         "scale": (
-            _numbers([found.get("scale", 1)], (1,)) and abs(found.get("scale", 1)) > 1e-9,
-            "be a number that is not 0",
+            _factors(found.get("scale", 1)),
+            "be a number, or one for each channel, and not 0",
         ),
         "size": (_none_or_numbers(found, "size", (2,), whole=True), "be height and width"),
         "classes": (_names(found.get("classes", [])), "be a list of names, each on one line"),
@@ -154,6 +161,11 @@ def _check(path: str | Path, found: Mapping[str, Any]) -> None:
         if times > 1:
             fact = f'"classes" has {quoted(name)} {times} times'
             raise NetError(f"{path}: {fact}; give each class a name of its own")
+
+
+def _factors(value: object) -> bool:
+    several = value if isinstance(value, list) else [value]
+    return _numbers(several, range(1, 5)) and all(abs(each) > 1e-9 for each in several)
 
 
 def _numbers(values: object, counts: Sequence[int], *, whole: bool = False) -> bool:
@@ -185,11 +197,18 @@ def _origins(values: object) -> bool:
     return isinstance(values, dict) and all(isinstance(each, str) for each in values.values())
 
 
+def _count(scale: Scale) -> int:
+    return len(scale) if isinstance(scale, tuple) else 1
+
+
 def check(made: Preprocessing, channels: int, classes: int, path: str | Path) -> None:
     """The file at `path` goes with a net of so many channels and classes; NetError otherwise."""
     facts = {
         f'"order" is {made.order}, and the net takes images of {channels} channels': (
             (made.order == GRAY) != (channels == 1)
+        ),
+        f'"scale" has {_count(made.scale)} numbers, and the net takes {channels} channels': (
+            _count(made.scale) not in (1, channels)
         ),
         f"has {len(made.classes)} names, and the net {classes} classes": (
             len(made.classes) not in (0, classes)

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from hashlib import sha256
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -17,6 +18,7 @@ from fcnkit.errors import NetError  # noqa: E402
 from fcnkit.formats.prototxt import read  # noqa: E402
 from fcnkit.importing import trace  # noqa: E402
 from fcnkit.importing.from_onnx import from_onnx  # noqa: E402
+from fcnkit.importing.from_torch import from_torch, preprocessing_of  # noqa: E402
 from fcnkit.nets import graph  # noqa: E402
 from fcnkit.verify_imports import verify_imports  # noqa: E402
 from fcnkit.weights import blobs, store  # noqa: E402
@@ -241,3 +243,49 @@ def test_a_trained_detector_of_any_size(caffe, shared):
     smaller = replace(made, inputs=({"x": (1, 3, 64, 96)},))
     (rows,) = verify_imports([smaller], engine="caffe")
     assert len(rows) > 300 and not [str(row) for row in rows if not row.ok]
+
+
+# ---- PyTorch
+
+
+class Weights:
+    """As torchvision's weights are, whose ImageNet has two cranes."""
+
+    meta = {"categories": ["crane", "hen", "crane"]}
+
+    def transforms(self):
+        """What images become, from 0 to 1."""
+        return SimpleNamespace(mean=[0.5, 0.4, 0.2], std=[0.2, 0.1, 0.5], crop_size=[224])
+
+
+def test_torchvision_says_what_images_become():
+    """Of bytes: less 255 mean, by 255 std."""
+    made = preprocessing_of(Weights())
+    assert made.order == "rgb" and made.size == (224, 224)
+    assert made.mean == pytest.approx((127.5, 102, 51))
+    assert made.scale == pytest.approx((1 / 51, 1 / 25.5, 1 / 127.5))
+    assert made.classes == ("crane", "hen", "crane (2)")
+    with pytest.raises(NetError, match="no transforms"):
+        preprocessing_of(object())
+
+
+def test_a_module_of_pytorch(tmp_path, one_thread):
+    """At its example's size, where its fc layer fixes that; saved with all that belongs to it."""
+    torch = pytest.importorskip("torch")
+    nn = torch.nn
+    module = nn.Sequential(
+        nn.Conv2d(3, 4, 3, stride=2), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(4 * 5 * 5, 5),
+    ).eval()  # fmt: skip
+    made = from_torch(module, torch.zeros(1, 3, 22, 22), weights=Weights())
+    assert types(made.net.text) == ["Convolution", "ReLU", "Pooling", "InnerProduct"]
+    assert [dict(each) for each in made.inputs] == [
+        {"input": (1, 3, 22, 22)},
+        {"input": (2, 3, 22, 22)},
+    ]
+    (rows,) = verify_imports([made], engine="torch")
+    assert rows and not [str(row) for row in rows if not row.ok]
+    made.save(tmp_path / "net.prototxt")
+    assert sorted(each.name for each in tmp_path.iterdir()) == [
+        "net.caffemodel", "net.preprocessing.json", "net.prototxt",
+    ]  # fmt: skip

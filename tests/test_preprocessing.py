@@ -1,6 +1,7 @@
 """What a net wants of an image travels with it: written by fcn, heeded by infer, said by both."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from fcnkit.cli.main import main
 from fcnkit.engines import opencv
 from fcnkit.errors import DatasetError, NetError
 from fcnkit.formats import binaryproto
+from fcnkit.inference.preparation import Preparation
 from fcnkit.inference.trunks import trained_like
-from fcnkit.preprocessing import Preprocessing, of, of_data, place, read
+from fcnkit.preprocessing import Preprocessing, check, of, of_data, place, read
 
 Image = pytest.importorskip("PIL.Image")
 needs_opencv = pytest.mark.skipif(not opencv.available(), reason="no OpenCV with a Caffe importer")
@@ -332,3 +334,48 @@ def test_alpha_that_hides_nothing_is_left_out_and_named(trained):
     files = [trained / name for name in ("out/deploy.prototxt", "out/x.caffemodel", "a.png")]
     with pytest.warns(UserWarning, match="a.png: its alpha channel, 255 everywhere, is left out"):
         fk.infer(*files, engine="opencv")
+
+
+# ---- a factor for each channel, as PyTorch's models want
+
+
+def test_each_channel_has_its_factor():
+    """(value - mean) * scale, channel by channel, in the net's order."""
+    prepared = Preparation(3, (1, 2, 3), scale=(10, 100, 1000), order="rgb")
+    image = np.array([[[5, 6, 7]]], np.uint8)
+    assert prepared(image).ravel().tolist() == [40, 400, 4000]
+    assert replace(prepared, order="bgr")(image).ravel().tolist() == [60, 400, 2000]
+
+
+def test_the_file_has_a_number_for_each_channel(tmp_path):
+    """As it was written, and said of the images."""
+    made = Preprocessing("rgb", (123.7, 116.3, 103.5), (0.017, 0.018, 0.0175))
+    made.save(tmp_path / "net.preprocessing.json")
+    assert read(tmp_path / "net.preprocessing.json") == made
+    assert "times 0.017,0.018,0.0175" in str(made)
+
+
+@pytest.mark.parametrize("scale", ["[1, 0, 1]", "[]", '["a"]', "[1, 2, 3, 4, 5]"])
+def test_factors_that_are_none(scale, tmp_path):
+    """Zeros, texts, none or too many."""
+    path = tmp_path / "net.preprocessing.json"
+    path.write_text(f'{{"format": 1, "scale": {scale}}}')
+    with pytest.raises(NetError, match="be a number"):
+        read(path)
+
+
+def test_factors_for_another_number_of_channels():
+    """Two, for an image of three."""
+    with pytest.raises(NetError, match='"scale" has 2 numbers'):
+        check(Preprocessing(scale=(1.0, 2.0)), 3, 10, "net.preprocessing.json")
+
+
+def test_a_data_layer_has_one_scale_for_all(tmp_path):
+    """fcn refuses to write what would train on other images."""
+    path = place(tmp_path / "net.prototxt")
+    Preprocessing(mean=(), scale=(1.0, 2.0, 3.0)).save(path)
+    (tmp_path / "net.prototxt").write_text(INPUT + TRUNK)
+    words = ("fcn", tmp_path / "net.prototxt", "--classes", 2, "--stride", 2)
+    refused = run(*words, "--input", "data=1,3,9,9")
+    assert refused.exit_code == 2 and "one number for all channels" in refused.output
+    assert run(*words, "--input", "data=1,3,9,9", "--scale", "1").exit_code == 0

@@ -18,7 +18,7 @@ from fcnkit.cli.arguments import (
     transplanted,
 )
 from fcnkit.cli.outputs import Output, saver, say_written, weights_saver, write_all
-from fcnkit.cli.preprocessing import note, of_training, unknown_mean
+from fcnkit.cli.preprocessing import note, of_training, one_scale, unknown_mean
 from fcnkit.cli.text import say
 from fcnkit.errors import quoted
 from fcnkit.formats.prototxt import Prototxt
@@ -225,7 +225,7 @@ def fcn(
         data=data or output or "",
         classes=classes if isinstance(classes, int) else 0,
     )
-    images = Images(data, wanted.mean or (), wanted.scale)
+    images = Images(data, wanted.mean or (), one_scale(wanted.scale, source))
     if berkeley:
         trunk, plan = plan.net, plan.then(deployed)
         texts = {

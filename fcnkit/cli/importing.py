@@ -1,6 +1,5 @@
 """The command `import`: writes an ONNX model as a net of Caffe and its weights."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -88,6 +87,7 @@ def import_(
     fcnkit import detector.onnx --outputs feats_1,feats_2 -o trunk.prototxt
     """
     from fcnkit.importing.from_onnx import from_onnx
+    from fcnkit.importing.imported import weights_place
 
     if weights_out and not output:
         raise click.UsageError("--weights-out goes with -o: the weights belong to a net")
@@ -100,7 +100,7 @@ def import_(
     )
     files = []
     if output:
-        beside = weights_out or str(Path(output).with_suffix(".caffemodel"))
+        beside = weights_out or str(weights_place(output))
         # The net last: where it is, its weights are.
         weights = [(beside, file_saver(made.weights, suffixes.WEIGHTS))] if made.weights else []
         files = [*weights, (output, saver(made.net))]

@@ -13,6 +13,7 @@ from fcnkit.preprocessing import (
     GRAY,
     RGB,
     Preprocessing,
+    Scale,
     beside,
     check,
     of,
@@ -56,6 +57,7 @@ def of_training(
         made = made.with_origin("--mean", mean=tuple(mean))
     if scale is not None:
         made = made.with_origin("--scale", scale=scale)
+    made = replace(made, scale=one_scale(made.scale, source))
     order, where = BGR, "databases, as Caffe reads images"
     if shape and len(shape) == 4:
         order = GRAY if shape[1] == 1 else BGR
@@ -63,6 +65,16 @@ def of_training(
     names, origin = _class_names(labels, data, classes, made)
     made = made.with_origin(where, order=order)
     return made.with_origin(origin, classes=names) if names else replace(made, classes=())
+
+
+def one_scale(scale: Scale, source: "Prototxt") -> float:
+    """The scale for all channels, which is all that a data layer has; DatasetError else."""
+    if not isinstance(scale, tuple):
+        return scale
+    if len(set(scale)) == 1:
+        return scale[0]
+    fact = f'"scale" is {shown(scale)}, and Caffe\'s data layers have one number for all channels'
+    raise DatasetError(f"{place(source.path)}: {fact}; give one with --scale")
 
 
 def _class_names(

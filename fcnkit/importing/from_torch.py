@@ -2,6 +2,7 @@
 
 import tempfile
 import warnings
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,24 @@ from fcnkit.importing.from_onnx import imported
 from fcnkit.importing.imported import Imported
 from fcnkit.importing.model import read
 from fcnkit.plan import Step
+from fcnkit.preprocessing import RGB, Preprocessing
 
 _AXES = {0: "batch", 2: "height", 3: "width"}
 
 
-def from_torch(module: Any, example: Any, **options: Any) -> Imported:
+def from_torch(module: Any, example: Any, *, weights: Any = None, **options: Any) -> Imported:
     """The module, in evaluation mode, as a Caffe net that computes the same, and its weights.
 
     `example` is an input, or a tuple of them.  Batch, height and width stay free
     where the module's export allows it; a step says so where it does not.
-    `options` are those of `from_onnx`.
+    `weights` are torchvision's, which the module was made with: they say what it
+    wants of an image, and the names of its classes.  `options` are those of
+    `from_onnx`.
 
-        module = torchvision.models.resnet18(weights="DEFAULT").eval()
-        made = fk.from_torch(module, torch.zeros(1, 3, 224, 224))
+        weights = torchvision.models.ResNet18_Weights.DEFAULT
+        module = torchvision.models.resnet18(weights=weights).eval()
+        made = fk.from_torch(module, torch.zeros(1, 3, 224, 224), weights=weights)
+        made.save("resnet18.prototxt")
 
     Raises NetError as `from_onnx` does, and where PyTorch cannot export the
     module; EngineError without torch or onnx.
@@ -42,10 +48,49 @@ def from_torch(module: Any, example: Any, **options: Any) -> Imported:
         fixed = _exported(torch, module, inputs, path)
         # The file stays open, and so readable, when its name is gone.
         made = imported(read(path), example=shapes, **options)
+    if weights is not None:
+        made = replace(made, preprocessing=preprocessing_of(weights))
     if not fixed:
         return made
     step = Step("keep", title, None, "the size of the example", fixed)
     return replace(made, steps=(step, *made.steps))
+
+
+def preprocessing_of(weights: Any) -> Preprocessing:
+    """What torchvision's weights say of images: RGB, less a mean, by a deviation.
+
+    They are of values from 0 to 1, and Caffe's images are of bytes: (v / 255 - mean) / std
+    is (v - 255 mean) / (255 std).  Raises NetError for weights that say none of it.
+    """
+    try:
+        transforms = weights.transforms()
+        mean, deviation = tuple(transforms.mean), tuple(transforms.std)
+    except (AttributeError, TypeError):
+        name = type(weights).__name__
+        raise NetError(
+            f"{name}: has no transforms with a mean; give torchvision's weights, such as "
+            "torchvision.models.ResNet18_Weights.DEFAULT"
+        ) from None
+    size = tuple(getattr(transforms, "crop_size", ())) or None
+    origin = f"torchvision's {weights}"
+    made = Preprocessing().with_origin(
+        origin,
+        order=RGB,
+        mean=tuple(255 * value for value in mean),
+        scale=tuple(1 / (255 * value) for value in deviation),
+    )
+    if size:
+        made = made.with_origin(origin, size=(size * 2)[:2])
+    classes = tuple(_apart(weights.meta.get("categories", ())))
+    return made.with_origin(origin, classes=classes) if classes else made
+
+
+def _apart(names: Iterable[str]) -> Iterator[str]:
+    """The names, with a number behind one that was there before: ImageNet has two cranes."""
+    seen: dict[str, int] = {}
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        yield name if seen[name] == 1 else f"{name} ({seen[name]})"
 
 
 def _named(inputs: tuple[Any, ...]) -> dict[str, Any]:

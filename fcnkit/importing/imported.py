@@ -1,17 +1,25 @@
 """What an import gives: a net, its weights, and what was done and why."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from fcnkit import notebook
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.importing.held import Move
 from fcnkit.plan import Step
+from fcnkit.preprocessing import Preprocessing, place
 from fcnkit.shape import Shape
 from fcnkit.tables import folded
 from fcnkit.weights.blobs import OpenFile
 from fcnkit.weights.store import Weights
+
+
+def weights_place(net: str | os.PathLike[str]) -> Path:
+    """Where the weights of the net at this path are written."""
+    return Path(os.fspath(net).removesuffix(".prototxt") + ".caffemodel")
 
 
 class Tensor(NamedTuple):
@@ -33,6 +41,7 @@ class Imported:
     `inputs` are the shapes that it was traced at, the net's own first; `outputs`
     are the model's, each in its blob; `tensors` all that can be compared, and
     `blobs` those of the inputs by name.  `source` is the model's file, still open.
+    `preprocessing` is what the net wants of an image, None where nothing says it.
     """
 
     path: str
@@ -46,6 +55,20 @@ class Imported:
     opset: int
     digest: str
     source: OpenFile
+    preprocessing: Preprocessing | None = None
+
+    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
+        """The net is at `path`, and beside it its weights and what it wants of an image.
+
+        NET.caffemodel and NET.preprocessing.json for NET.prototxt; the net comes
+        last, so that where it is, the others are.  Raises OutputError where one of
+        them exists, unless `force`.
+        """
+        if self.weights:
+            self.weights.save(weights_place(path), force=force)
+        if self.preprocessing:
+            self.preprocessing.save(place(path), force=force)
+        self.net.save(path, force=force)
 
     def json(self) -> dict[str, Any]:
         """The import as plain lists, dicts, strings and numbers."""
@@ -57,6 +80,7 @@ class Imported:
             "outputs": {each.name: each.blob for each in self.outputs},
             "layers": len(self.weights),
             "values": self.weights.total,
+            "preprocessing": self.preprocessing.json() if self.preprocessing else None,
             "steps": [step._asdict() for step in self.steps],
         }
 

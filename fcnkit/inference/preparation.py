@@ -21,13 +21,13 @@ class Preparation:
     `order` "bgr" or "rgb".  `mean` is one value, or one for each channel in that
     order; or `mean_image`, of (channels, height, width), is taken off pixel by
     pixel where an image has its size, and its mean of each channel where one has
-    not.
+    not.  `scale` is one number, or one for each channel.
     """
 
     channels: int = 3
     mean: Sequence[float] = ()
     mean_image: "numpy.ndarray | None" = None
-    scale: float = 1.0
+    scale: float | Sequence[float] = 1.0
     order: str = "bgr"
 
     def check(self) -> None:
@@ -52,19 +52,26 @@ class Preparation:
         planes = image[None] if image.ndim == 2 else np.moveaxis(image, 2, 0)
         if self.order == "bgr":
             planes = np.concatenate([planes[2::-1], planes[3:]])
-        prepared = (planes.astype(np.float32) - self._mean(planes.shape)) * np.float32(self.scale)
+        prepared = (planes.astype(np.float32) - self._mean(planes.shape)) * _planes(self.scale)
         return np.ascontiguousarray(prepared, np.float32)
 
     def _mean(self, shape: Shape) -> "numpy.ndarray":
         import numpy as np
 
         if self.mean_image is None:
-            return np.array(self.mean or 0, np.float32).reshape(-1, 1, 1)
+            return _planes(self.mean or 0)
         if self.mean_image.shape[1:] == shape[1:]:
             return self.mean_image
         return (
             self.mean_image.mean(axis=(1, 2), dtype=np.float64).astype(np.float32).reshape(-1, 1, 1)
         )
+
+
+def _planes(values: float | Sequence[float]) -> "numpy.ndarray":
+    """One number for all channels, or one for each, to be repeated over height and width."""
+    import numpy as np
+
+    return np.array(values, np.float32).reshape(-1, 1, 1)
 
 
 def read_mean(path: str | Path) -> "numpy.ndarray":
