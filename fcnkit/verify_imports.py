@@ -66,7 +66,11 @@ class _Pair:
             Job(
                 apart,
                 made.weights or None,
-                {blobs[name]: array for name, array in feed.items() if name in blobs},
+                {
+                    blobs[name].blob: blobs[name].to_blob(array)
+                    for name, array in feed.items()
+                    if name in blobs
+                },
                 wanted,
             )
             for feed in self.feeds
@@ -92,8 +96,7 @@ class _Pair:
 def _row(
     made: Imported, each: Tensor, old: Any, new: Any, trial: int, size: str, tolerance: float
 ) -> Difference:
-    for move in each.moves:
-        new = move.done(new, trial)
+    new = each.of_blob(new, trial)
     new = new.reshape(old.shape) if prod(new.shape) == prod(old.shape) else new
     name = f"{each.name} of {size}"
     return compare(made.net, made.net, name, old, each.blob, new, tolerance)

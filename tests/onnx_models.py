@@ -22,6 +22,8 @@ def array(value: Any, seed: int) -> Any:
 
     if isinstance(value, tuple):
         return np.random.default_rng(seed).normal(0, 0.5, value).astype(np.float32)
+    if isinstance(value, bool):
+        return np.asarray(value)
     kind = np.int64 if all(isinstance(each, int) for each in np.ravel(value).tolist()) else "f4"
     return np.asarray(value, kind)
 
@@ -286,6 +288,24 @@ CASES: Sequence[Case] = (
         """c = Conv(x, w) u = Transpose<perm=[0,2,3,1]>(c) r = Relu(u)
          a = Add(r, k) y = Transpose<perm=[0,3,1,2]>(a)""",
         {**W, "k": 0.2},
+    ),
+    Case(
+        "nhwc from the input",
+        "t = Transpose<perm=[0,3,1,2]>(x) c = Conv(t, w) y = Relu(c)",
+        W,
+        inputs="float[n,h,w,3] x",
+    ),
+    Case(
+        "linear by a scale that makes a whole factor",
+        'y = Resize<mode="linear">(x, , s)',
+        {"s": [1.0, 1.0, 2.1, 2.05]},
+        inputs="float[1,3,5,6] x",
+    ),
+    Case(
+        "a matrix that is transposed first",
+        "f = Flatten(x) t = Transpose(w) y = MatMul(f, t)",
+        {"w": (70, 60)},
+        inputs="float[n,3,4,5] x",
     ),
     Case(
         "shuffle",

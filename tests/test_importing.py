@@ -150,6 +150,8 @@ def test_large_weights_are_not_decoded(tmp_path, monkeypatch):
         ("y = Gelu(x)", {}, ["Gelu", "erf"]),
         ("y = MaxPool<kernel_shape=[2,2], dilations=[2,2]>(x)", {}, ["dilations"]),
         ('y = Pad<mode="reflect">(x, p)', {"p": [0, 0, 1, 1, 0, 0, 1, 1]}, ["reflect"]),
+        ("r = RandomNormal<shape=[1,3,12,12]>() y = Add(x, r)", {}, ["RandomNormal", "random"]),
+        ("a = Dropout(x, q, t) y = Relu(a)", {"q": 0.5, "t": True}, ["training_mode"]),
         ("y = MatMul(x, x)", {}, ["two computed matrices"]),
         ("y = Transpose<perm=[0,2,3,1]>(x) z = Sin(y)", {}, ["Sin"]),
         (

@@ -103,14 +103,35 @@ def _needed(model: Model, wanted: Sequence[str]) -> list[int]:
 def _inputs(
     model: Model, found: Sequence[Trial], needed: Sequence[int], draft: Draft
 ) -> dict[str, Held]:
-    """The inputs that something reads, each a blob of its own name."""
-    read_ = {name for number in needed for name in model.proto.graph.node[number].input}
+    """The inputs that something reads, each a blob of its own name.
+
+    One that is transposed before all else, as images with their channels last are,
+    is a blob that has the axes in that order already.
+    """
+    readers: dict[str, list[Any]] = {}
+    for number in needed:
+        node = model.proto.graph.node[number]
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
     held = {}
     for name in found[0].inputs:
-        if name in read_:
-            blob = draft.name(name)
-            held[name] = Held(blob, tuple(trial.inputs[name] for trial in found))
+        if name in readers:
+            shapes = [trial.inputs[name] for trial in found]
+            axes = _transposed(readers[name], len(shapes[0]))
+            sizes = tuple(tuple(shape[axis] for axis in axes) for shape in shapes)
+            back = [axes.index(axis) for axis in range(len(axes))]
+            held[name] = Held(draft.name(name), sizes).transposed(back)
     return held
+
+
+def _transposed(nodes: Sequence[Any], count: int) -> tuple[int, ...]:
+    """The order of the axes in which all these nodes read a tensor."""
+    orders = set()
+    for node in nodes:
+        perm = next((tuple(each.ints) for each in node.attribute if each.name == "perm"), ())
+        orders.add((perm or tuple(reversed(range(count)))) if node.op_type == "Transpose" else ())
+    order = orders.pop() if len(orders) == 1 else ()
+    return order or tuple(range(count))
 
 
 # ---- the walk
@@ -170,6 +191,8 @@ def _why_not(site: Site, number: int, node: Any) -> str:
     """Why a node is refused before its operator is asked; "" where it is not."""
     if node.domain not in ("", "ai.onnx"):
         return f"it is an operator of {node.domain}, not of ONNX itself"
+    if node.op_type not in OPERATORS and site.trials[0].lost.get(number, "").startswith("it draws"):
+        return site.trials[0].lost[number]
     if node.op_type not in OPERATORS:
         return _REASONS.get(node.op_type, "no layer of Caffe does what it does")
     reason = site.trials[0].lost.get(number)
@@ -296,7 +319,11 @@ def _assembled(
             for name in wanted
         ),
         tuple(_tensors(net, renamed, makers, set(gone))),
-        {name: renamed[name].blob for name in first.inputs if name in renamed},
+        {
+            name: Tensor(name, "", renamed[name].blob, renamed[name].moves)
+            for name in first.inputs
+            if name in renamed
+        },
         model.opset,
         model.digest,
         model.source,
@@ -338,7 +365,9 @@ def _check_shapes(site: Site, made: Imported, held: Mapping[str, Held]) -> None:
     graph = build(made.net)
     blobs = {top.blob for top in graph.tops}
     for number, trial in enumerate(site.trials):
-        inputs = {held[name].blob: shape for name, shape in trial.inputs.items() if name in held}
+        inputs = {
+            held[name].blob: held[name].sizes[number] for name in trial.inputs if name in held
+        }
         shapes = shapes_of(graph, inputs)
         for name, each in held.items():
             if each.blob not in blobs:

@@ -33,6 +33,18 @@ class Tensor(NamedTuple):
     blob: str
     moves: tuple[Move, ...] = ()
 
+    def of_blob(self, array: Any, trial: int) -> Any:
+        """The tensor's values, of the blob's."""
+        for move in self.moves:
+            array = move.done(array, trial)
+        return array
+
+    def to_blob(self, array: Any) -> Any:
+        """The blob's values, of the tensor's, which is at most transposed."""
+        for move in self.moves:
+            array = array.transpose([move.axes.index(axis) for axis in range(array.ndim)])
+        return array
+
 
 @dataclass(frozen=True, eq=False)
 class Imported:
@@ -51,7 +63,7 @@ class Imported:
     inputs: tuple[Mapping[str, Shape], ...]
     outputs: tuple[Tensor, ...]
     tensors: tuple[Tensor, ...]
-    blobs: Mapping[str, str]
+    blobs: Mapping[str, Tensor]
     opset: int
     digest: str
     source: OpenFile
@@ -88,7 +100,8 @@ class Imported:
         """What went in, what came out, and each step with its reason."""
         lines = [f"{self.path}: opset {self.opset}, sha256 {self.digest[:16]}\n"]
         lines += [
-            f"input {name}: {' x '.join(map(str, shape))}{self._free(name)}\n"
+            f"input {name}: {' x '.join(map(str, shape))}{self._free(name)}"
+            f"{_arranged(self.blobs[name]) if name in self.blobs else ', which nothing reads'}\n"
             for name, shape in self.inputs[0].items()
         ]
         lines += [
@@ -121,4 +134,5 @@ class Imported:
 
 
 def _arranged(tensor: Tensor) -> str:
-    return ", its axes in another order" if tensor.moves else ""
+    order = next((move.axes for move in tensor.moves if move.axes), ())
+    return f", in the net with the axes {', '.join(map(str, order))} of it" if order else ""

@@ -17,6 +17,9 @@ def batch_norm(site: Site) -> Held:
     found = [site.constant(at) for at in range(1, 5)]
     if any(each is None for each in found):
         raise Refusal("its factors or statistics are computed, and Caffe has them in a file")
+    channels = site.shapes(site.input(0))[0][1:2]
+    if any(each is not None and each.shape != channels for each in found):
+        raise Refusal("its statistics are not one number for each channel")
     gamma, beta, mean, variance = (stored(each) for each in found if each is not None)
     import numpy as np
 

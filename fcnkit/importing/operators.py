@@ -57,7 +57,7 @@ OPERATORS: dict[str, Callable[[Site], Held | list[Held]]] = {
     "Reciprocal": each(pointwise.powered(-1)),
     "Pow": pointwise.pow_,
     "Cast": pointwise.cast,
-    "Dropout": pointwise.same,
+    "Dropout": pointwise.dropout,
     "Identity": pointwise.same,
     # Several values, or a value and a constant.
     "Add": combined.add,

@@ -159,7 +159,14 @@ def powered(power: float = 1, scale: float = 1) -> Pointwise:
 
 
 def same(site: Site) -> Held:
-    """Identity, Dropout and the like: no layer."""
+    """Identity: no layer."""
+    return site.x()
+
+
+def dropout(site: Site) -> Held:
+    """Dropout of a model that is used, not trained: no layer."""
+    if site.argument("training_mode", 2, False):
+        raise Refusal("it drops values at random (training_mode); export the model in eval mode")
     return site.x()
 
 

@@ -15,22 +15,36 @@ def resize(site: Site) -> Held:
     before, after = x.sizes, site.shapes(site.out)
     if len(before[0]) != 4 or any(a[:2] != b[:2] for a, b in zip(before, after, strict=True)):
         raise Refusal("it resizes other axes than height and width")
-    if before == after:
-        return x
+    if site.given("antialias", 0) or site.given("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise Refusal("it smooths before (antialias), or keeps the ratio of the sides")
     mode = site.given("mode", "nearest")
     old = site.node.op_type == "Upsample" or site.opset < 11
     how = "asymmetric" if old else site.given("coordinate_transformation_mode", "half_pixel")
+    said = _scales(site)
+    if before == after and set(said) <= {None, 1.0}:
+        return x
     factors = {
         tuple(b[axis] / a[axis] for axis in (2, 3)) for a, b in zip(before, after, strict=True)
     }
     factor = factors.pop() if len(factors) == 1 else None
-    if factor and all(each.is_integer() for each in factor):
+    # A scale of 2.1 makes 10 of 5 too, and takes its values elsewhere.
+    exact = factor and all(its in (None, each) for its, each in zip(said, factor, strict=True))
+    if factor and exact and all(each.is_integer() for each in factor):
         ratio = (int(factor[0]), int(factor[1]))
         if mode == "nearest" and _repeats(site, how, old):
             return _repeated(site, x, ratio, after)
         if mode == "linear" and how in ("half_pixel", "pytorch_half_pixel"):
             return _linear(site, x, ratio, after)
     return _fixed(site, x, mode, how, old, after)
+
+
+def _scales(site: Site) -> tuple[float | None, float | None]:
+    """The factors that the node says for height and width; None where it says sizes."""
+    at = 2 if site.node.op_type == "Resize" and site.opset >= 11 else 1
+    said = [float(each) for each in site.argument("scales", at, None) or ()]
+    axes = site.given("axes", list(range(len(said))))
+    found = {axis % 4: scale for axis, scale in zip(axes, said, strict=False)}
+    return (found.get(2, 1.0), found.get(3, 1.0)) if said else (None, None)
 
 
 def _repeats(site: Site, how: str, old: bool) -> bool:
@@ -155,9 +169,7 @@ def _matrix(site: Site, size: int, made: int, mode: str, how: str, old: bool, ax
     """For each new point, the weights of the old ones: onnx's own, by its reference."""
     import numpy as np
 
-    scale = made / size
-    if not old and site.input(2) and site.constant(2) is not None and len(site.value(2)):
-        scale = float(site.value(2)[axis])
+    scale = _scales(site)[axis - 2] or made / size
     weights = np.zeros((made, size), np.float32)
     for at in range(made):
         place = _place(how, at, size, made, scale)

@@ -91,8 +91,11 @@ def _free(axis: int, count: int, number: int) -> int:
     return LENGTHS[number]
 
 
-def trace(model: Model, inputs: Mapping[str, Shape]) -> Trial:
-    """The shapes and the known values of all tensors with inputs of these shapes."""
+def trace(model: Model, inputs: Mapping[str, Shape], fixed: dict[str, Constant]) -> Trial:
+    """The shapes and the known values of all tensors with inputs of these shapes.
+
+    `fixed` has what is computed of the model's own constants alone, at whatever size.
+    """
     import onnx
 
     trial = Trial(inputs)
@@ -102,7 +105,7 @@ def trace(model: Model, inputs: Mapping[str, Shape]) -> Trial:
         if port.name in inputs:
             trial.shapes[port.name] = inputs[port.name]
             trial.types[port.name] = _dtype(port.type.tensor_type.elem_type)
-    tracer = _Tracer(model, trial, onnx)
+    tracer = _Tracer(model, trial, onnx, fixed)
     for number, node in enumerate(model.proto.graph.node):
         reason = tracer.node(node)
         if reason:
@@ -113,13 +116,29 @@ def trace(model: Model, inputs: Mapping[str, Shape]) -> Trial:
 class _Tracer:
     """What one pass over the nodes needs."""
 
-    def __init__(self, model: Model, trial: Trial, onnx: Any) -> None:
-        self.model, self.trial, self.onnx = model, trial, onnx
+    def __init__(self, model: Model, trial: Trial, onnx: Any, fixed: dict[str, Constant]) -> None:
+        self.model, self.trial, self.onnx, self.fixed = model, trial, onnx, fixed
         self.imports = list(model.proto.opset_import)
         self.versions = {each.domain: each.version for each in self.imports}
 
     def node(self, node: Any) -> str:
         """The node's outputs are in the trial; why not, where they cannot be."""
+        trial = self.trial
+        if all(name in self.fixed for name in node.output):
+            for name in node.output:
+                trial.keep(name, self.fixed[name])
+            return ""
+        reason = self._traced(node)
+        own = self.model.constants
+        if not reason and all(
+            name in self.fixed or (name in own and trial.known.get(name) is own[name])
+            for name in node.input
+            if name
+        ):
+            self.fixed |= {name: trial.known[name] for name in node.output if name in trial.known}
+        return reason
+
+    def _traced(self, node: Any) -> str:
         trial = self.trial
         values = [trial.known.get(name) if name else None for name in node.input]
         if node.op_type == "Constant":
@@ -136,6 +155,8 @@ class _Tracer:
         if node.op_type == "Size" and node.input[0] in trial.shapes:
             trial.keep(node.output[0], _array(node.output[0], prod(trial.shapes[node.input[0]])))
             return ""
+        if node.op_type.startswith("Random") or node.op_type in ("Bernoulli", "Multinomial"):
+            return "it draws values at random"
         missing = [name for name in node.input if name and name not in trial.shapes]
         if missing:
             return f'the shape of "{missing[0]}" is not known'
@@ -272,7 +293,9 @@ def trials(model: Model, given: Mapping[str, Shape], example: Mapping[str, Shape
 
     Raises NetError for a given shape that is not the model's.
     """
-    first, *others = [trace(model, inputs) for inputs in input_shapes(model, given, example)]
+    fixed: dict[str, Constant] = {}
+    several = input_shapes(model, given, example)
+    first, *others = [trace(model, inputs, fixed) for inputs in several]
     return [first, *(trial for trial in others if not set(trial.lost) - set(first.lost))]
 
 
