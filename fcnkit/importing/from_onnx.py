@@ -117,21 +117,23 @@ def _inputs(
     for name in found[0].inputs:
         if name in readers:
             shapes = [trial.inputs[name] for trial in found]
-            axes = _transposed(readers[name], len(shapes[0]))
+            axes = _channels_first(readers[name], len(shapes[0]))
             sizes = tuple(tuple(shape[axis] for axis in axes) for shape in shapes)
             back = [axes.index(axis) for axis in range(len(axes))]
             held[name] = Held(draft.name(name), sizes).transposed(back)
     return held
 
 
-def _transposed(nodes: Sequence[Any], count: int) -> tuple[int, ...]:
-    """The order of the axes in which all these nodes read a tensor."""
-    orders = set()
-    for node in nodes:
-        perm = next((tuple(each.ints) for each in node.attribute if each.name == "perm"), ())
-        orders.add((perm or tuple(reversed(range(count)))) if node.op_type == "Transpose" else ())
-    order = orders.pop() if len(orders) == 1 else ()
-    return order or tuple(range(count))
+def _channels_first(nodes: Sequence[Any], count: int) -> tuple[int, ...]:
+    """The order of the axes of a tensor that all these nodes take from channels last to first."""
+    first = (0, count - 1, *range(1, count - 1))
+    perms = [
+        tuple(each.ints) if node.op_type == "Transpose" else ()
+        for node in nodes
+        for each in node.attribute
+        if each.name == "perm"
+    ]
+    return first if len(perms) == len(nodes) and {*perms} == {first} else tuple(range(count))
 
 
 # ---- the walk
