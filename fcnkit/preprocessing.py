@@ -163,7 +163,7 @@ def _check(path: str | Path, found: Mapping[str, Any]) -> None:
             raise NetError(f"{path}: {fact}; give each class a name of its own")
 
 
-def _factors(value: object) -> bool:
+def _factors(value: Any) -> bool:
     several = value if isinstance(value, list) else [value]
     return _numbers(several, range(1, 5)) and all(abs(each) > 1e-9 for each in several)
 

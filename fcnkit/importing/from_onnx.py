@@ -299,7 +299,8 @@ def _assembled(
         {layer.name: layer.blobs for layer in draft.layers if layer.blobs},
         types={layer.name: layer.type for layer in draft.layers},
     )
-    net, steps, gone = text.net, tuple(draft.steps), {}
+    net, steps = text.net, tuple(draft.steps)
+    gone: set[str] = set()
     if fold:
         plan = fold_net(net)
         if plan.changed:
@@ -320,7 +321,7 @@ def _assembled(
             Tensor(name, makers.get(name, ""), renamed[name].blob, renamed[name].moves)
             for name in wanted
         ),
-        tuple(_tensors(net, renamed, makers, set(gone))),
+        tuple(_tensors(net, renamed, makers, gone)),
         {
             name: Tensor(name, "", renamed[name].blob, renamed[name].moves)
             for name in first.inputs
@@ -343,10 +344,10 @@ def _tensors(
     tensor is no more.
     """
     graph = build(net)
-    first = {}
-    for layer in graph.layers:
-        for top in layer.tops:
-            first.setdefault(top.blob, layer.name)
+    first: dict[str, str] = {}
+    for each_layer in graph.layers:
+        for top in each_layer.tops:
+            first.setdefault(top.blob, each_layer.name)
     # Of several that went into one layer, the last is what that layer makes.
     last = {
         first[each.blob]: Tensor(name, first[each.blob], each.blob, each.moves)

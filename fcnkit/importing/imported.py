@@ -79,7 +79,7 @@ class Imported:
         if self.weights:
             self.weights.save(weights_place(path), force=force)
         if self.preprocessing:
-            self.preprocessing.save(place(path), force=force)
+            self.preprocessing.save(place(os.fspath(path)), force=force)
         self.net.save(path, force=force)
 
     def json(self) -> dict[str, Any]:

@@ -228,8 +228,9 @@ def constant(model: Model, tensor: Any) -> Constant:
     blob = Blob(shape, dtype, False, Stored(source, span), where)
     if dtype in ("float32", "float64"):
         return Constant(tensor.name, shape, dtype, blob.array, blob if dtype == "float32" else None)
-    plain = Blob((stop - start,), "uint8", False, blob.values, where)
-    return Constant(tensor.name, shape, dtype, lambda: _bytes(plain).view(dtype).reshape(shape))
+    return Constant(
+        tensor.name, shape, dtype, lambda: _bytes(source, start, stop).view(dtype).reshape(shape)
+    )
 
 
 class _Span(NamedTuple):
@@ -237,15 +238,13 @@ class _Span(NamedTuple):
     raw: bool
 
 
-def _bytes(blob: Blob) -> Any:
+def _bytes(source: OpenFile, start: int, stop: int) -> Any:
     import numpy as np
 
-    source, span = blob.values
-    start, stop, _ = span.chunks[0]
-    flat = np.empty(stop - start, np.uint8)
+    data = bytearray(stop - start)
     source.check()
-    source.read_into(memoryview(flat), start)
-    return flat
+    source.read_into(memoryview(data), start)
+    return np.frombuffer(data, np.uint8)
 
 
 def _place(model: Model, tensor: Any, where: str) -> tuple[OpenFile, int, int]:

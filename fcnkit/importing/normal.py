@@ -61,11 +61,7 @@ def prelu(site: Site) -> Held:
     if not shared and shape != (1, x.sizes[0][1], *(1,) * (len(shape) - 2)):
         raise Refusal(f"its slopes are {slope.shape}, and Caffe has one for each channel")
     fields = [("prelu_param", [("channel_shared", True)])] if shared else ()
-    from dataclasses import replace
-
-    blob = stored(slope)
-    flat = () if shared else (prod(shape),)
-    blob = blob._replace(shape=flat) if isinstance(blob, tuple) else replace(blob, shape=flat)
+    blob = stored(slope, () if shared else (prod(shape),))
     return site.add("PReLU", [x], fields, blobs=[blob], inplace=True)
 
 

@@ -40,21 +40,20 @@ def global_pool(how: str) -> Callable[[Site], Held]:
     def pooled(site: Site) -> Held:
         x = plain(site)
         fields = ([] if how == "MAX" else [("pool", Word(how))]) + [("global_pooling", True)]
-        return _two_axes(site, x) or site.add(
-            "Pooling", [x], [("pooling_param", fields)], shapes=site.shapes(site.out)
-        )
+        _check_axes(x)
+        return site.add("Pooling", [x], [("pooling_param", fields)], shapes=site.shapes(site.out))
 
     return pooled
 
 
-def _two_axes(site: Site, x: Held) -> None:
+def _check_axes(x: Held) -> None:
     if len(x.sizes[0]) != 4:
         raise Refusal(f"it pools {len(x.sizes[0]) - 2} axes, and Caffe's pooling two")
 
 
 def _pooled(site: Site, how: str, one: Window, x: Held | None = None, part: str = "") -> Held:
     x = plain(site) if x is None else x
-    _two_axes(site, x)
+    _check_axes(x)
     shapes = site.shapes(site.out)
     pads = one.begin
     counted = how == "AVE" and bool(site.given("count_include_pad", 0))

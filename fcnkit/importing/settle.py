@@ -68,13 +68,13 @@ def _reshape(old: Sequence[Shape], new: Sequence[Shape]) -> list[int]:
     return [-1 if axis in free else size or 0 for axis, size in enumerate(dims)]
 
 
-def one_hot(chosen: Sequence[Sequence[tuple[int, ...]]], shape: Shape) -> Any:
+def one_hot(chosen: Sequence[tuple[int, ...]], shape: Shape) -> Any:
     """Weights that are zero but for a one at each of these places."""
     import numpy as np
 
     weights = np.zeros(shape, np.float32)
     for place in chosen:
-        weights[tuple(place)] = 1
+        weights[place] = 1
     return weights
 
 

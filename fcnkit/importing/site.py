@@ -42,7 +42,8 @@ class Site:
             held,
             caffe,
         )
-        self.number, self.node, self.label = -1, None, ""
+        self.number, self.label = -1, ""
+        self.node: Any = None
         self._attributes: dict[str, Any] = {}
 
     def at(self, number: int, node: Any, label: str) -> "Site":

@@ -192,12 +192,7 @@ class _Tracer:
             if any(name not in self.trial.shapes for name in node.output if name):
                 return "the shape of what is computed of constants is not known"
             for number, name in enumerate(node.output):
-                self.trial.known[name] = Constant(
-                    next((value.name for value in values if value is not None), name),
-                    self.trial.shapes[name],
-                    self.trial.types[name],
-                    lambda number=number: self._run(node, values)[number],
-                )
+                self.trial.known[name] = self._later(node, values, number)
             return ""
         try:
             found = self._run(node, values)
@@ -206,6 +201,13 @@ class _Tracer:
         for name, array in zip(node.output, found, strict=False):
             self.trial.keep(name, _array(name, array, None))
         return ""
+
+    def _later(self, node: Any, values: Sequence[Constant | None], number: int) -> Constant:
+        """An output that is computed when it is needed, under the name of what it is made of."""
+        output = node.output[number]
+        name = next((value.name for value in values if value is not None), output)
+        shape, dtype = self.trial.shapes[output], self.trial.types[output]
+        return Constant(name, shape, dtype, lambda: self._run(node, values)[number])
 
     def _run(self, node: Any, values: Sequence[Constant | None]) -> list[Any]:
         from onnx.reference import ReferenceEvaluator
@@ -222,7 +224,7 @@ class _Tracer:
             for name, value in zip(node.input, values, strict=True)
             if value is not None
         }
-        return ReferenceEvaluator(one).run(None, feeds)
+        return list(ReferenceEvaluator(one).run(None, feeds))
 
     def _inferred(self, node: Any) -> str:
         """The outputs have the shapes that onnx's own rules say."""

@@ -1,6 +1,7 @@
 """Convolution and ConvTranspose, and zeros around an image by a convolution."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any, NamedTuple
 
@@ -98,11 +99,15 @@ def _weights(site: Site) -> Constant:
     return found
 
 
-def stored(found: Constant) -> Any:
-    """The values as a blob: where they stand in the file, or read when they are written."""
+def stored(found: Constant, shape: Shape | None = None) -> Any:
+    """The values as a blob: where they stand in the file, or read when they are written.
+
+    `shape` is another for the same values in the same order.
+    """
+    shape = found.shape if shape is None else shape
     if found.blob is not None:
-        return found.blob
-    return Lazy(found.shape, lambda: [_flat(found.read())])
+        return replace(found.blob, shape=shape)
+    return Lazy(shape, lambda: [_flat(found.read())])
 
 
 def _flat(array: Any) -> Any:
@@ -261,7 +266,9 @@ def shifted(
     import numpy as np
 
     weights = np.zeros((channels, 1, *kernel), np.float32)
-    weights[(slice(None), 0, *(pad - first for pad, first in zip(pads, begin, strict=True)))] = 1
+    place: tuple[Any, ...] = (slice(None), 0)
+    place += tuple(pad - first for pad, first in zip(pads, begin, strict=True))
+    weights[place] = 1
     one = Window(tuple(kernel), tuple(stride), (1,) * len(kernel), (), ())
     fields = [("num_output", channels), ("bias_term", False), *_fields(one, pads, channels)]
     if shapes is None:

@@ -167,11 +167,14 @@ def empty_window(seen: Seen) -> Iterator[Hit]:
     for layer in seen.graph.layers:
         bottoms = seen.shapes.bottoms(layer)
         top = seen.shapes.tops[layer.tops[0]] if layer.tops else None
-        for axis, start in beyond(layer, bottoms[0], top) if bottoms and top else ():
+        if not bottoms or not top:
+            continue
+        sizes = bottoms[0]
+        for axis, start in beyond(layer, sizes, top):
             pool = layer.param("pooling_param").get("pool")
-            made = {"MAX": "-3.4e38"}.get(pool, "NaN" if start == bottoms[0][axis] else "0")
+            made = {"MAX": "-3.4e38"}.get(pool, "NaN" if start == sizes[axis] else "0")
             which = {2: "row", 3: "column"}[axis]
-            fact = f"its last {which} begins at {start} of {bottoms[0][axis]}: Caffe makes {made}"
+            fact = f"its last {which} begins at {start} of {sizes[axis]}: Caffe makes {made}"
             yield Hit(layer, f"{fact} of no number; leave it out with round_mode: FLOOR")
 
 
