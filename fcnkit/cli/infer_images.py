@@ -66,7 +66,8 @@ def check_all(pictures, found, read, progress) -> None:
 
     Standard error names those of which something is left out that says nothing.
     """
-    problems, left_out = [], []
+    problems: list[str] = []
+    left_out: list[str] = []
     for picture in pictures:
         try:
             width, height = read.net(picture, left_out.append).size
