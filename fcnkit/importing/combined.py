@@ -31,8 +31,7 @@ def _sum(site: Site, signs: tuple[int, int]) -> Held:
             return _alike(site, "SUM", signs)
         return _broadcast(site, "SUM", signs)
     at = 0 if fixed[0] is None else 1
-    values = fixed[1 - at]
-    assert values is not None
+    values = site.known(1 - at)
     x = site.x(at)
     sign, other = signs[at], signs[1 - at]
     one = _one_number(values)
@@ -60,8 +59,7 @@ def _product(site: Site, power: int) -> Held:
             return _alike(site, "PROD", (1, power))
         return _broadcast(site, "PROD", (1, power))
     at = 0 if fixed[0] is None else 1
-    values = fixed[1 - at]
-    assert values is not None
+    values = site.known(1 - at)
     x = site.x(at)
     if power == -1 and at == 1:  # a constant divided by x
         inner = site.power(Held(x.blob, x.sizes), power=-1, part="inverse")

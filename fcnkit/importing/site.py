@@ -94,6 +94,10 @@ class Site:
 
     def value(self, at: int) -> Any:
         """The values of a constant input as an array; refused where they are computed."""
+        return self.known(at).read()
+
+    def known(self, at: int) -> Constant:
+        """A constant input; refused where it is computed."""
         found = self.constant(at)
         if found is None:
             varies = self.input(at) in self.trials[0].known
@@ -103,7 +107,7 @@ class Site:
                 else ("is computed from the input")
             )
             raise Refusal(f'its input "{self.input(at)}" {why}')
-        return found.read()
+        return found
 
     def values(self, at: int) -> list[Any]:
         """The values of an input at each trial."""
