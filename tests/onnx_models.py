@@ -14,6 +14,7 @@ class Case(NamedTuple):
     inputs: str = "float[n,3,h,w] x"
     output: str = "y"
     opset: int = 17
+    kind: str = "float"
 
 
 def array(value: Any, seed: int) -> Any:
@@ -34,8 +35,7 @@ def save(case: Case, folder: Path) -> Path:
     from onnx import numpy_helper, parser
 
     graph = parser.parse_graph(
-        f"g ({case.inputs}) => ({', '.join(f'float {name}' for name in case.output.split(','))}) "
-        f"{{ {case.nodes} }}"
+        f"g ({case.inputs}) => ({case.kind} {case.output}) {{ {case.nodes} }}"
     )
     for port in graph.output:
         port.type.tensor_type.ClearField("shape")
@@ -156,7 +156,7 @@ CASES: Sequence[Case] = (
     ),
     Case("prelu", "y = PRelu(x, s)", {"s": (3, 1, 1)}),
     Case("prelu shared", "y = PRelu(x, s)", {"s": [0.3]}),
-    Case("cast", "y = Cast<to=1>(x)"),
+    Case("cast", "a = Cast<to=1>(x) y = Relu(a)"),
     Case("dropout", "a, m = Dropout(x) y = Relu(a)"),
     # Several.
     Case("add", "a = Relu(x) y = Add(x, a)"),
@@ -326,7 +326,7 @@ CASES: Sequence[Case] = (
     Case("sum of all behind", "y = ReduceSum(x, a)", {"a": [1, 2, 3]}),
     Case("largest of places", "y = ReduceMax<axes=[2,3]>(x)"),
     Case("norm of channels", "y = ReduceL2<axes=[1]>(x)"),
-    Case("argmax", "y = ArgMax<axis=1>(x)"),
+    Case("argmax", "y = ArgMax<axis=1>(x)", kind="int64"),
     Case("expand", "p = GlobalAveragePool(x) y = Expand(p, s)", {"s": [1, 1, 4, 5]}),
     Case("tile", "y = Tile(x, r)", {"r": [1, 2, 1, 1]}),
     # Sizes.
