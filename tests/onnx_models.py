@@ -18,7 +18,7 @@ class Case(NamedTuple):
 
 
 def array(value: Any, seed: int) -> Any:
-    """Weights of this shape, positive where it is called so, or the values themselves."""
+    """Weights of this shape, which is a tuple, or the values themselves."""
     import numpy as np
 
     if isinstance(value, tuple):

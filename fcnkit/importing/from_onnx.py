@@ -15,11 +15,10 @@ from fcnkit.importing.names import labels
 from fcnkit.importing.operators import OPERATORS
 from fcnkit.importing.settle import settled
 from fcnkit.importing.site import CAFFES, MASTER, Refusal, Site
-from fcnkit.importing.trace import Trial, trials
+from fcnkit.importing.trace import DRAWS, Trial, draws, input_shapes, trials
 from fcnkit.importing.written import written
 from fcnkit.nets.graph import build
 from fcnkit.nets.shapes import shapes_of
-from fcnkit.plan import Step
 from fcnkit.rewrites.fold import fold as fold_net
 from fcnkit.shape import Shape
 from fcnkit.weights import store
@@ -193,8 +192,8 @@ def _why_not(site: Site, number: int, node: Any) -> str:
     """Why a node is refused before its operator is asked; "" where it is not."""
     if node.domain not in ("", "ai.onnx"):
         return f"it is an operator of {node.domain}, not of ONNX itself"
-    if node.op_type not in OPERATORS and site.trials[0].lost.get(number, "").startswith("it draws"):
-        return site.trials[0].lost[number]
+    if draws(node):
+        return DRAWS
     if node.op_type not in OPERATORS:
         return _REASONS.get(node.op_type, "no layer of Caffe does what it does")
     reason = site.trials[0].lost.get(number)
@@ -202,7 +201,8 @@ def _why_not(site: Site, number: int, node: Any) -> str:
         sizes = ", ".join(
             f"{name} {' x '.join(map(str, shape))}" for name, shape in site.trials[0].inputs.items()
         )
-        return f"{reason} (with {sizes}; --input says another size)"
+        free = len(input_shapes(site.model, {}, {})) > 1
+        return f"{reason} (with {sizes}{'; --input says another size' * free})"
     if any(0 in trial.shapes.get(node.output[0], ()) for trial in site.trials):
         return "it makes a tensor without values"
     kind = site.trials[0].types.get(node.output[0], "float32")
@@ -315,7 +315,7 @@ def _assembled(
         model.path,
         net,
         weights,
-        tuple(Step(*step) for step in steps),
+        steps,
         tuple(trial.inputs for trial in site.trials),
         tuple(
             Tensor(name, makers.get(name, ""), renamed[name].blob, renamed[name].moves)
@@ -345,9 +345,9 @@ def _tensors(
     """
     graph = build(net)
     first: dict[str, str] = {}
-    for each_layer in graph.layers:
-        for top in each_layer.tops:
-            first.setdefault(top.blob, each_layer.name)
+    for one in graph.layers:
+        for top in one.tops:
+            first.setdefault(top.blob, one.name)
     # Of several that went into one layer, the last is what that layer makes.
     last = {
         first[each.blob]: Tensor(name, first[each.blob], each.blob, each.moves)

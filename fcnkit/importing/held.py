@@ -26,6 +26,13 @@ class Move(NamedTuple):
         return array.transpose(self.axes) if self.axes else array.reshape(self.shapes[trial])
 
 
+def arranged(array: Any, moves: Sequence[Move], trial: int) -> Any:
+    """The array after all the moves, at this trial's sizes."""
+    for move in moves:
+        array = move.done(array, trial)
+    return array
+
+
 @dataclass(frozen=True)
 class Held:
     """The blob, its shape at each trial, and the moves that make the tensor of it."""
@@ -58,9 +65,7 @@ class Held:
 
     def arranged(self, array: Any, trial: int) -> Any:
         """The tensor, of the blob's values."""
-        for move in self.moves:
-            array = move.done(array, trial)
-        return array
+        return arranged(array, self.moves, trial)
 
     def indices(self, trial: int) -> Any:
         """For each number of the tensor, which number of the blob it is, counted from 0."""

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fcnkit import notebook
+from fcnkit.errors import OutputError
 from fcnkit.formats.prototxt import Prototxt
-from fcnkit.importing.held import Move
+from fcnkit.importing.held import Move, arranged
 from fcnkit.plan import Step
 from fcnkit.preprocessing import Preprocessing, place
 from fcnkit.shape import Shape
@@ -35,9 +36,7 @@ class Tensor(NamedTuple):
 
     def of_blob(self, array: Any, trial: int) -> Any:
         """The tensor's values, of the blob's."""
-        for move in self.moves:
-            array = move.done(array, trial)
-        return array
+        return arranged(array, self.moves, trial)
 
     def to_blob(self, array: Any) -> Any:
         """The blob's values, of the tensor's, which is at most transposed."""
@@ -76,6 +75,10 @@ class Imported:
         last, so that where it is, the others are.  Raises OutputError where one of
         them exists, unless `force`.
         """
+        places = [path, weights_place(path), place(os.fspath(path))]
+        there = [each for each in places if os.path.lexists(each)]
+        if there and not force:
+            raise OutputError(f"{there[0]}: exists; give another name, or force=True")
         if self.weights:
             self.weights.save(weights_place(path), force=force)
         if self.preprocessing:

@@ -1,6 +1,5 @@
 """Gemm and MatMul by constants: InnerProduct."""
 
-from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -83,8 +82,7 @@ def _summed(site: Site, inputs: int) -> tuple[Held, int, Any]:
         first = x.indices(0)
         order = first[0]
         same = all(
-            (x.indices(trial) == order + sizes_step(x, trial)).all()
-            for trial in range(len(x.sizes))
+            (x.indices(trial) == order + _begins(x, trial)).all() for trial in range(len(x.sizes))
         )
         if same:
             straight = bool((order[1:] > order[:-1]).all())
@@ -93,7 +91,7 @@ def _summed(site: Site, inputs: int) -> tuple[Held, int, Any]:
     return x, len(shapes[0]) - 1, None
 
 
-def sizes_step(x: Held, trial: int) -> Any:
+def _begins(x: Held, trial: int) -> Any:
     """Where each image's numbers begin in the blob, as a column."""
     import numpy as np
 
@@ -135,6 +133,3 @@ def _summand(bias: Constant, outputs: int, beta: float) -> Any:
         return np.ascontiguousarray(found, "<f4")
 
     return Lazy((outputs,), lambda: [made()])
-
-
-Operator = Callable[[Site], Held]

@@ -1,7 +1,6 @@
 """Normalisation: by stored statistics, by the image, by the channels."""
 
 from math import prod
-from typing import Any
 
 from fcnkit.formats.prototxt import Word
 from fcnkit.importing.held import Held
@@ -200,12 +199,3 @@ def lp_norm(site: Site) -> Held:
     total = convolution(site, site.power(x, power=2, part="square"), ones, part="total")
     factor = site.power(total, power=-0.5, part="factor")
     return site.eltwise("PROD", x, _repeated(site, factor, x.sizes[0][1], "factor"))
-
-
-def unknown(fact: str) -> Any:
-    """An operator that has no form, and why."""
-
-    def refused(site: Site) -> Held:
-        raise Refusal(fact)
-
-    return refused

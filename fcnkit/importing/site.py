@@ -1,6 +1,6 @@
 """One node's place: what it reads, what is known of it, and the layers that it may add."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from fcnkit.formats.prototxt import Word
@@ -104,17 +104,10 @@ class Site:
             why = (
                 "changes with the size of the input; fix that with --input"
                 if varies
-                else ("is computed from the input")
+                else "is computed from the input"
             )
             raise Refusal(f'its input "{self.input(at)}" {why}')
         return found
-
-    def values(self, at: int) -> list[Any]:
-        """The values of an input at each trial."""
-        found = [trial.known.get(self.input(at)) for trial in self.trials]
-        if None in found:
-            raise Refusal(f'its input "{self.input(at)}" is computed from the input')
-        return [each.read() for each in found if each is not None]
 
     def dims(self, name: str) -> tuple[int | None, ...]:
         """The sizes of a tensor, None for each that follows the input's."""
@@ -220,6 +213,3 @@ def number(value: float) -> float:
     import numpy as np
 
     return float(str(np.float32(value)))
-
-
-Operator = Callable[[Site], Held | list[Held]]

@@ -20,6 +20,7 @@ SMALL = 1 << 16
 BATCHES = (1, 2, 3)
 SIZES = ((224, 224), (256, 320), (231, 253))
 LENGTHS = (32, 64, 96)
+DRAWS = "it draws values at random"
 
 
 @dataclass
@@ -91,6 +92,11 @@ def _free(axis: int, count: int, number: int) -> int:
     return LENGTHS[number]
 
 
+def draws(node: Any) -> bool:
+    """Whether a node's outputs are drawn at random, and so are no constants."""
+    return node.op_type.startswith("Random") or node.op_type in ("Bernoulli", "Multinomial")
+
+
 def trace(model: Model, inputs: Mapping[str, Shape], fixed: dict[str, Constant]) -> Trial:
     """The shapes and the known values of all tensors with inputs of these shapes.
 
@@ -155,8 +161,8 @@ class _Tracer:
         if node.op_type == "Size" and node.input[0] in trial.shapes:
             trial.keep(node.output[0], _array(node.output[0], prod(trial.shapes[node.input[0]])))
             return ""
-        if node.op_type.startswith("Random") or node.op_type in ("Bernoulli", "Multinomial"):
-            return "it draws values at random"
+        if draws(node):
+            return DRAWS
         missing = [name for name in node.input if name and name not in trial.shapes]
         if missing:
             return f'the shape of "{missing[0]}" is not known'
@@ -184,8 +190,7 @@ class _Tracer:
 
     def _folded(self, node: Any, values: Sequence[Constant | None]) -> str:
         """The outputs of a node of constants are constants too."""
-        if self._inferred(node):
-            pass  # the values themselves say it
+        self._inferred(node)  # where onnx does not say the shape, the values do
         counts = [prod(self.trial.shapes.get(name, (SMALL + 1,))) for name in node.output]
         sizes = [value.blob for value in values if value is not None and value.blob is not None]
         if max(counts, default=0) > SMALL or sizes:

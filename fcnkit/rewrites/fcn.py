@@ -107,7 +107,8 @@ def _fitting(trunk: Plan, recipe: "_Recipe", pad: str | int) -> Plan:
         if down.net.text != trunk.net.text:
             with suppress(NetError):
                 return _padded(down, recipe, pad)
-        raise (isinstance(error, Unbuilt) and _unbuilt(trunk, recipe)) or error from None
+        told = _unbuilt(trunk, recipe) if isinstance(error, Unbuilt) else None
+        raise told or error from None
 
 
 def _unbuilt(trunk: Plan, recipe: "_Recipe") -> Unbuilt | None:
