@@ -41,7 +41,8 @@ MORE = {
 }
 # These take neither.
 OTHERS = {
-    *("beside", "confusion", "installed_engines", "parse", "read", "score", "template", "weights")
+    *("beside", "confusion", "from_onnx", "from_torch", "installed_engines", "parse", "read"),
+    *("score", "template", "verify_import", "weights"),
 }
 FUNCTIONS = [
     name for name in fk.__all__ if inspect.isfunction(getattr(fk, name)) and name not in OTHERS

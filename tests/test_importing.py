@@ -1,7 +1,6 @@
 """Imported models compute in Caffe what ONNX Runtime computes, and say why where they cannot."""
 
 import re
-from dataclasses import replace
 from hashlib import sha256
 from types import SimpleNamespace
 
@@ -238,11 +237,11 @@ def test_the_command_writes_net_and_weights(tmp_path):
     assert refused.exit_code == 2 and not list(tmp_path.glob("b.*"))
 
 
-def test_a_trained_detector_of_any_size(caffe, shared):
+def test_a_trained_detector_of_any_size(caffe, shared, monkeypatch):
     """PP-OCR's, every blob: HardSigmoid, Resize, ConvTranspose."""
+    monkeypatch.setattr(trace, "SIZES", ((64, 96), (96, 64), (57, 75)))
     made = from_onnx(shared / "onnx" / "ppocr_v4_det.onnx")
-    smaller = replace(made, inputs=({"x": (1, 3, 64, 96)},))
-    (rows,) = verify_imports([smaller], engine="caffe")
+    (rows,) = verify_imports([made], engine="caffe")
     assert len(rows) > 300 and not [str(row) for row in rows if not row.ok]
 
 
