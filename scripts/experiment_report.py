@@ -114,7 +114,7 @@ def _head(options, parts: dict[str, float], scores: dict[str, Scores]) -> str:
 
 Written by {_typed(options)} on {date.today()}.
 {machine()}; {_engine(options)}, on {_device(options)};
-{options.jobs} trainings at a time, one thread each.
+{_at_a_time(options)}.
 Times: {took}; {sum(parts.values()) / 60:.1f} min in all.
 
 Each classifier is made an FCN by `fcnkit fcn` several times, and trained for as many steps each,
@@ -131,6 +131,13 @@ full size.  One training of each kind, with seed 1: how far another seed would b
 off was not measured, so that differences of a point or less say little.
 No snapshot was chosen by its scores.  {options.tried}
 """
+
+
+def _at_a_time(options) -> str:
+    threads = f"{options.threads} thread{'s' * (options.threads > 1)}"
+    if options.jobs == 1:
+        return f"one training at a time, {threads}"
+    return f"{options.jobs} trainings at a time, {threads} each"
 
 
 def _typed(options) -> str:
@@ -200,7 +207,7 @@ def _section(trunk, runs: Sequence, found: Sequence[Scores], majority, options) 
 | weights | stride | training | {" | ".join(METRICS.values())} |
 |---|---|---|---|---|---|---|
 {lines}
-{_words(found)}
+{_words(runs, found)}
 
 ![Training loss and validation accuracy of each]({trunk.key}-curves.png)
 
@@ -216,8 +223,10 @@ IU of each class:
 """
 
 
-def _words(found: Sequence[Scores]) -> str:
-    """What each differs in from the one before, in points."""
+def _words(runs: Sequence, found: Sequence[Scores]) -> str:
+    """What each differs in from the one before, in points; nothing where they do not begin so."""
+    if [each.name for each in runs[:2]] != ["random", "transplanted"]:
+        return ""
     first, *more = (
         tuple(100 * (getattr(b, name) - getattr(a, name)) for name in ("pixel_accuracy", "mean_iu"))
         for a, b in pairwise(found)

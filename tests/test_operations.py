@@ -57,6 +57,7 @@ DONE = {
     "extract=:fc3,pool2": (NET, "it is not between"),
     "rename=fc4:score,conv1:c": (NET, "renamed score"),
     "floor": (NET, "either way"),
+    "pad=score:2": (UP, "pad 2"),
     "drop=fc4": (NET, 'it needs "fc4"'),
 }
 

@@ -22,6 +22,7 @@ REWRITES: dict[str, tuple[str, ...]] = {
     "upsample": ("upsample", "skip"),
     "align": ("align",),
     "round_down": ("round_down",),
+    "padding": ("pad",),
     "to_train": ("to_train",),
     "upgrade": ("upgrade",),
 }

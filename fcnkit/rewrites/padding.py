@@ -1,17 +1,53 @@
-"""The padding of the convolutions that read the image."""
+"""The padding of a layer: of one that is named, and of the convolutions that read the image."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
 from fcnkit.errors import NetError
-from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.prototxt import NetOrPath, Prototxt
+from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.graph import Graph, Layer, build
 from fcnkit.nets.layers.table import makes_scores, of
 from fcnkit.nets.layers.traits import Trait
-from fcnkit.nets.layers.windows import spatial
+from fcnkit.nets.layers.windows import is_global, spatial
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import set_param
+from fcnkit.rewrites.operations import Arguments, Operation, name_and_rest, whole_number
+from fcnkit.rewrites.states import states
+from fcnkit.shape import Shape
+
+
+def pad(
+    net: NetOrPath, layer: str, pixels: int, *, inputs: Mapping[str, Shape] | None = None
+) -> Plan:
+    """The Convolution, Deconvolution or Pooling is padded by so many pixels on each side.
+
+        fk.convolutionalize("deploy.prototxt").then(fk.pad, "fc6", 3)
+
+    Its weights stay, and its top has another size: a kernel of 7 that is padded
+    by 3 makes as many points as it reads.  Raises NetError for another kind of
+    layer, for a pooling whose padding would be as large as its kernel, and where
+    the net cannot be built afterwards.
+    """
+    net = given_net(net)
+    edits, steps = [], {}
+    for each in states(net, inputs).named(layer):
+        message = of(each).message
+        if message not in ("convolution_param", "pooling_param") or is_global(each):
+            fact = f"its type is {each.type}" if not is_global(each) else "it pools its whole input"
+            raise each.error(f"{fact}; name a layer with a window, which can be padded")
+        gone = [name for name in _OTHER_PADS if each.param(message).says(name)]
+        same = {*spatial(each).pad, *spatial(each).far} == {pixels}
+        if same or each.field.start in steps:
+            continue
+        fields = [("pad", pixels)]
+        edits += set_param(each, message, fields, net.style, replacing=gone, why=f'pad "{layer}"')
+        why = "its top has another size"
+        steps[each.field.start] = Step("change", each.name, each.line, f"pad {pixels}", why)
+    plan = Plan(net, net.edit(edits), tuple(steps[at] for at in sorted(steps)))
+    states(plan.net, inputs)  # raises where the layers behind it cannot take that
+    return plan
 
 
 def pad_first(net: Prototxt, pad: int, axes: Sequence[bool] = (True, True)) -> Plan:
@@ -85,3 +121,14 @@ def padding_of(layers: Iterable[Layer], axes: Sequence[bool] = (True, True)) -> 
     return {
         pad for each in sides for pad, wanted in zip(each, (*axes, *axes), strict=True) if wanted
     }
+
+
+def _arguments(text: str) -> Arguments:
+    """LAYER:N."""
+    layer, pixels = name_and_rest(text)
+    return (layer, whole_number(pixels)), {}
+
+
+OPERATIONS = (
+    Operation("pad", "pad=LAYER:N", "a layer's window padded by N pixels", pad, _arguments),
+)
