@@ -6,6 +6,7 @@ Caffe reads.
 Every job is a process of its own.  The jobs take turns, so that a busy moment
 of the machine falls on all of them, and each starts with nothing waiting to be
 written.  Times are wall clock, memory is the process's largest resident set.
+Imports of ONNX models are measured beside a cp of the model.
 Figures for long nets follow, where time must grow as the net does, and what
 sliding by convolution saves.
 """
@@ -25,6 +26,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import bench_import
 import sliding
 from bench_files import large_net, long_net, long_weights, make_half, make_weights
 from bench_programs import CONVERT, PROTOBUF, PYCAFFE, SURGERY, TRANSPLANT
@@ -303,6 +305,7 @@ def bench(folder: Path, runs: int) -> None:
     (found,) = measure([plan], runs, folder, output)
     print(_goal("`fcnkit convolutionalize template:vgg16`", found.median, 0.4, " s"))
     compare(folder, source, output)
+    print("\n".join(["", *import_table(runs, folder, source)]))
     source = prepare(folder, large_net())
     print(f"\na wider VGG-16, {source.stat().st_size:,} bytes; {min(runs, 3)} runs in turn\n")
     figures = measure(jobs(folder, source, output), min(runs, 3), folder, output)
@@ -315,6 +318,26 @@ def bench(folder: Path, runs: int) -> None:
     print()
     for line in sliding.table(folder):
         print(line, flush=True)
+
+
+def import_table(runs: int, folder: Path, weights: Path) -> Iterator[str]:
+    """What `fcnkit import` takes of ONNX models, each beside a cp of the file."""
+    net, output = prototxt.read(folder / "old.prototxt"), folder / "imported.caffemodel"
+    for title, model in bench_import.models(folder, net, store.open(weights)):
+        words = ["import", str(model), "-o", str(folder / "imported.prototxt"), "--force"]
+        both = [
+            Job("cp", ["cp", str(model), str(output)]),
+            Job("import", [*FCNKIT, *words, "--weights-out", str(output)]),
+        ]
+        copy, made = measure(both, runs, folder, output)
+        yield (
+            f"import of {title}, {model.stat().st_size / 1e6:.0f} MB: {made.median:.2f} s, "
+            f"cp {copy.median:.2f} s, {made.megabytes:.0f} MB of memory"
+        )
+        if title == "MobileNet v2":
+            yield _goal("a whole process", made.median, 1, " s")
+        else:
+            yield _goal("memory", made.megabytes, 200, " MB")
 
 
 def compare(folder: Path, source: Path, output: Path) -> None:
