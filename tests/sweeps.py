@@ -3,6 +3,8 @@ is asked about each, and what its answers come to.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import corpus
@@ -18,6 +20,7 @@ from fcnkit.nets.graph import Graph, build
 from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.rewrites.changes import removed
 from fcnkit.rewrites.upgrade import upgrade
+from fcnkit.weights import store
 from fcnkit.weights.surgery import transplant
 
 STRIDES = (32, 16, 8, 4)
@@ -281,6 +284,53 @@ def learned_on_torch(net: Prototxt) -> Trial:
         return next(apart(theirs, _each(mine)), EQUAL)
 
     return Trial([Question("gradients", net, weights, data)], verdict)
+
+
+# ---- ONNX and back
+
+
+def exported_and_imported(net: Prototxt) -> Trial:
+    """The outputs of the net, and of what an import makes of its ONNX export, both in Caffe."""
+    given = corpus.sizes(build(net))
+    net = corpus.in_caffes_words(corpus.fed(net, given))
+    if _is_large(shapes_of(build(net))):
+        return _settled(LARGE)
+    weights = corpus.weights(net)
+    if weights is None:
+        return Trial([_question("shapes", net)], _not_known)
+    data = corpus.noise(given)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        try:
+            exported = fk.export(net, weights or None)
+            exported.save(path)
+        except FcnkitError:
+            return _settled(REFUSED)
+        try:
+            made = fk.from_onnx(path)
+        except FcnkitError as error:
+            return _settled(f"not imported: {error}")
+        # While the file is there.
+        blobs = {name: [each.array() for each in made.weights[name]] for name in made.weights}
+        held = store.create().put_all(blobs)
+    fed = {made.blobs[name].blob: made.blobs[name].to_blob(data[name]) for name in made.blobs}
+    wanted = [each.blob for each in made.outputs]
+
+    def verdict(answers: Sequence) -> str:
+        expected, found = answers
+        if isinstance(expected, Exception):
+            return NO_CAFFE
+        if isinstance(found, Exception):
+            return str(found)
+        named = {each.name: each.of_blob(found[each.blob], 0) for each in made.outputs}
+        return compared({blob: expected[blob] for blob in named}, named)
+
+    outputs = [port.name for port in exported.outputs]
+    questions = [
+        Question("run", net, weights or None, data, outputs),
+        Question("run", made.net, held or None, fed, wanted),
+    ]
+    return Trial(questions, verdict)
 
 
 def _each(answer: Gradients) -> dict[str, list[np.ndarray]]:

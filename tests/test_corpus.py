@@ -19,6 +19,7 @@ STEP = {
     "operations": 41,
     "pytorch": 83,
     "gradients": 97,
+    "export": 61,
 }
 # Nets that are asked about at once.
 BATCH = 8
@@ -75,6 +76,11 @@ def test_pytorch_computes_what_caffe_does(nets, caffe, capsys):
 def test_gradients_on_pytorch_are_caffes(nets, caffe, capsys):
     pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'fcnkit[torch]'")
     swept(nets, [sweeps.learned_on_torch], caffe, capsys, EQUAL)
+
+
+def test_export_and_import_give_the_nets_own_output(nets, caffe, capsys):
+    pytest.importorskip("onnx", reason="onnx is not installed: pip install 'fcnkit[onnx]'")
+    swept(nets, [sweeps.exported_and_imported], caffe, capsys, EQUAL)
 
 
 # ---- the judges
