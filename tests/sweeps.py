@@ -3,8 +3,6 @@ is asked about each, and what its answers come to.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import corpus
@@ -20,7 +18,6 @@ from fcnkit.nets.graph import Graph, build
 from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.rewrites.changes import removed
 from fcnkit.rewrites.upgrade import upgrade
-from fcnkit.weights import store
 from fcnkit.weights.surgery import transplant
 
 STRIDES = (32, 16, 8, 4)
@@ -49,11 +46,11 @@ def verdicts(trials: Iterable[Trial], caffe) -> list[str]:
     return [trial.verdict([next(answers) for _ in trial.questions]) for trial in trials]
 
 
-def _question(action: str, net: Prototxt, *more) -> Question:
+def question(action: str, net: Prototxt, *more) -> Question:
     return Question(action, corpus.in_caffes_words(net), *more)
 
 
-def _settled(word: str) -> Trial:
+def settled(word: str) -> Trial:
     return Trial([], lambda answers: word)
 
 
@@ -78,7 +75,7 @@ def shapes(net: Prototxt) -> Trial:
                 return f"{blob} is {found[blob]}, not {shape}"
         return UNKNOWN if None in ours.values() else EQUAL
 
-    return Trial([_question("shapes", given)], verdict)
+    return Trial([question("shapes", given)], verdict)
 
 
 # ---- convolutionalize
@@ -90,25 +87,25 @@ def convolutionalized(net: Prototxt) -> Trial:
     try:
         plan = fk.convolutionalize(net, inputs=sizes)
     except FcnkitError:
-        return _settled(REFUSED)
+        return settled(REFUSED)
     verbs = {step.verb for step in plan.steps}
     if "convert" not in verbs:
-        return _settled(KEPT if "keep" in verbs else NOTHING)
+        return settled(KEPT if "keep" in verbs else NOTHING)
     before, after = corpus.fed(net, sizes), corpus.fed(plan.net, sizes)
     weights = corpus.weights(before)
     if weights is None:
-        return Trial([_question("shapes", before)], _not_known)
+        return Trial([question("shapes", before)], not_known)
     data = corpus.noise(sizes)
     return Trial(
         [
-            _question("run", before, weights, data),
-            _question("run", after, transplant(plan, weights), data),
+            question("run", before, weights, data),
+            question("run", after, transplant(plan, weights), data),
         ],
         _same_outputs,
     )
 
 
-def _not_known(answers: Sequence) -> str:
+def not_known(answers: Sequence) -> str:
     return NO_CAFFE if isinstance(answers[0], Exception) else UNKNOWN
 
 
@@ -139,7 +136,7 @@ def fcn(net: Prototxt, stride: int) -> Trial:
     try:
         plan = fk.fcn(net, classes=3, stride=stride, inputs=images)
     except FcnkitError:
-        return _settled(REFUSED)
+        return settled(REFUSED)
     data = build(plan.net).inputs[0]
     channels = build(plan.net).producer(data).input_shapes[data.index][1]
     questions = [
@@ -171,7 +168,7 @@ OPERATIONS = {
 _MOST_MACS = 5e9
 
 
-def _is_large(sizes: Shapes) -> bool:
+def is_large(sizes: Shapes) -> bool:
     return sum(sizes.macs(layer) or 0 for layer in sizes.graph.layers) > _MOST_MACS
 
 
@@ -180,15 +177,15 @@ def operated(net: Prototxt, name: str) -> Trial:
     given = corpus.sizes(build(net))
     before = corpus.fed(net, given)
     found = shapes_of(build(before))
-    if _is_large(found):
-        return _settled(LARGE)
+    if is_large(found):
+        return settled(LARGE)
     weights = corpus.weights(before)
     try:
         plan = OPERATIONS[name](before)
     except FcnkitError:
-        return _settled(REFUSED)
+        return settled(REFUSED)
     if not plan.moves or weights is None:
-        return _settled(NOTHING)
+        return settled(NOTHING)
     data = corpus.noise(given)
     if "gray" in name:  # exact for images whose channels are equal
         data = {blob: _gray(image) for blob, image in data.items()}
@@ -196,8 +193,8 @@ def operated(net: Prototxt, name: str) -> Trial:
     new = transplant(plan, weights)
     return Trial(
         [
-            _question("run", before, weights, data, outputs),
-            _question("run", plan.net, new, data, outputs),
+            question("run", before, weights, data, outputs),
+            question("run", plan.net, new, data, outputs),
         ],
         _same_outputs,
     )
@@ -219,15 +216,15 @@ def on_torch(net: Prototxt) -> Trial:
     given = corpus.sizes(build(net))
     net = corpus.in_caffes_words(corpus.fed(net, given))
     graph = build(net)
-    if _is_large(shapes_of(graph)):
-        return _settled(LARGE)
+    if is_large(shapes_of(graph)):
+        return settled(LARGE)
     weights, outputs = corpus.weights(net), _told(graph)
     data = corpus.noise(given)
     data |= {blob: np.zeros_like(data[blob]) for blob in _labels(graph)}
     if weights is None:
-        return Trial([_question("shapes", net)], _not_known)
+        return Trial([question("shapes", net)], not_known)
     weights = weights or None  # a file needs a layer
-    question = Question("run", net, weights, data, outputs)
+    asked = Question("run", net, weights, data, outputs)
 
     def verdict(answers: Sequence) -> str:
         (expected,) = answers
@@ -241,7 +238,7 @@ def on_torch(net: Prototxt) -> Trial:
             return NOT_FINITE
         return compared(expected, mine)
 
-    return Trial([question], verdict)
+    return Trial([asked], verdict)
 
 
 def learned_on_torch(net: Prototxt) -> Trial:
@@ -256,14 +253,14 @@ def learned_on_torch(net: Prototxt) -> Trial:
         graph = build(net)
         sizes = shapes_of(graph)
     except FcnkitError:  # without MAX pooling there is no mask of it
-        return _settled(REFUSED)
+        return settled(REFUSED)
     if _is_overwritten(graph):
-        return _settled(OVERWRITTEN)
-    if _is_large(sizes):
-        return _settled(LARGE)
+        return settled(OVERWRITTEN)
+    if is_large(sizes):
+        return settled(LARGE)
     weights = corpus.weights(net)
     if weights is None:
-        return Trial([_question("shapes", net)], _not_known)
+        return Trial([question("shapes", net)], not_known)
     weights = weights or None  # a file needs a layer
     data = {blob: values * 0.02 for blob, values in corpus.noise(corpus.sizes(graph)).items()}
     data |= {
@@ -284,53 +281,6 @@ def learned_on_torch(net: Prototxt) -> Trial:
         return next(apart(theirs, _each(mine)), EQUAL)
 
     return Trial([Question("gradients", net, weights, data)], verdict)
-
-
-# ---- ONNX and back
-
-
-def exported_and_imported(net: Prototxt) -> Trial:
-    """The outputs of the net, and of what an import makes of its ONNX export, both in Caffe."""
-    given = corpus.sizes(build(net))
-    net = corpus.in_caffes_words(corpus.fed(net, given))
-    if _is_large(shapes_of(build(net))):
-        return _settled(LARGE)
-    weights = corpus.weights(net)
-    if weights is None:
-        return Trial([_question("shapes", net)], _not_known)
-    data = corpus.noise(given)
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        try:
-            exported = fk.export(net, weights or None)
-            exported.save(path)
-        except FcnkitError:
-            return _settled(REFUSED)
-        try:
-            made = fk.from_onnx(path)
-        except FcnkitError as error:
-            return _settled(f"not imported: {error}")
-        # While the file is there.
-        blobs = {name: [each.array() for each in made.weights[name]] for name in made.weights}
-        held = store.create().put_all(blobs)
-    fed = {made.blobs[name].blob: made.blobs[name].to_blob(data[name]) for name in made.blobs}
-    wanted = [each.blob for each in made.outputs]
-
-    def verdict(answers: Sequence) -> str:
-        expected, found = answers
-        if isinstance(expected, Exception):
-            return NO_CAFFE
-        if isinstance(found, Exception):
-            return str(found)
-        named = {each.name: each.of_blob(found[each.blob], 0) for each in made.outputs}
-        return compared({blob: expected[blob] for blob in named}, named)
-
-    outputs = [port.name for port in exported.outputs]
-    questions = [
-        Question("run", net, weights or None, data, outputs),
-        Question("run", made.net, held or None, fed, wanted),
-    ]
-    return Trial(questions, verdict)
 
 
 def _each(answer: Gradients) -> dict[str, list[np.ndarray]]:

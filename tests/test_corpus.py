@@ -8,6 +8,7 @@ from collections import Counter
 import corpus
 import numpy as np
 import pytest
+import round_trips
 import sweeps
 from sweeps import EQUAL, GOOD, STRIDES, WORDS
 
@@ -80,7 +81,7 @@ def test_gradients_on_pytorch_are_caffes(nets, caffe, capsys):
 
 def test_export_and_import_give_the_nets_own_output(nets, caffe, capsys):
     pytest.importorskip("onnx", reason="onnx is not installed: pip install 'fcnkit[onnx]'")
-    swept(nets, [sweeps.exported_and_imported], caffe, capsys, EQUAL)
+    swept(nets, [round_trips.exported_and_imported], caffe, capsys, EQUAL)
 
 
 # ---- the judges

@@ -47,7 +47,8 @@ def from_torch(module: Any, example: Any, *, weights: Any = None, **options: Any
         shapes = {name: tuple(each.shape) for name, each in _named(inputs).items()}
         fixed = _exported(torch, module, inputs, path)
         # The file stays open, and so readable, when its name is gone.
-        made = imported(read(path), example=shapes, **options)
+        model = replace(read(path), path=title)
+        made = imported(model, example=shapes, **options)
     if weights is not None:
         made = replace(made, preprocessing=preprocessing_of(weights))
     if not fixed:
@@ -116,6 +117,7 @@ def _exported(torch: Any, module: Any, inputs: tuple[Any, ...], path: Path) -> s
                     str(path),
                     dynamo=False,
                     input_names=list(named),
+                    output_names=["output"],
                     dynamic_axes=free,
                     training=torch.onnx.TrainingMode.EVAL,
                 )
