@@ -20,7 +20,10 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Layer, graphs
 
 BGR, RGB, GRAY = "bgr", "rgb", "gray"
-ORDERS = (BGR, RGB, GRAY)
+# The channels as they stand in the file of an image that is no picture.
+STORED = "stored"
+ORDERS = (BGR, RGB, GRAY, STORED)
+MOST_CHANNELS = 4096
 END = ".preprocessing.json"
 Scale: TypeAlias = float | tuple[float, ...]
 _FORMAT = 1
@@ -80,7 +83,8 @@ class Preprocessing:
             less = f"less {shown(self.mean)}" if any(self.mean) else "nothing taken off"
         scale = self.scale if isinstance(self.scale, tuple) else (self.scale,)
         times = f", times {shown(scale)}" if set(scale) != {1} else ""
-        return f"{self.order.upper() if self.order != GRAY else GRAY}, {less}{times}"
+        order = self.order.upper() if self.order in (BGR, RGB) else self.order
+        return f"{'channels as they are' if order == STORED else order}, {less}{times}"
 
 
 def shown(values: Sequence[float]) -> str:
@@ -138,12 +142,16 @@ def _scale(value: Any) -> Scale:
 
 
 def _check(path: str | Path, found: Mapping[str, Any]) -> None:
+    most = MOST_CHANNELS if found.get("order") == STORED else 4
     rules = {
         "format": (found.get("format") is not True and found.get("format") == _FORMAT, "be 1"),
         "order": (found.get("order", BGR) in ORDERS, f"be one of {', '.join(ORDERS)}"),
-        "mean": (_none_or_numbers(found, "mean", range(5)), "be null or up to 4 numbers"),
+        "mean": (
+            _none_or_numbers(found, "mean", range(most + 1)),
+            f"be null or up to {most} numbers",
+        ),
         "scale": (
-            _factors(found.get("scale", 1)),
+            _factors(found.get("scale", 1), most),
             "be a number, or one for each channel, and not 0",
         ),
         "size": (_none_or_numbers(found, "size", (2,), whole=True), "be height and width"),
@@ -163,9 +171,9 @@ def _check(path: str | Path, found: Mapping[str, Any]) -> None:
             raise NetError(f"{path}: {fact}; give each class a name of its own")
 
 
-def _factors(value: Any) -> bool:
+def _factors(value: Any, most: int) -> bool:
     several = value if isinstance(value, list) else [value]
-    return _numbers(several, range(1, 5)) and all(abs(each) > 1e-9 for each in several)
+    return _numbers(several, range(1, most + 1)) and all(abs(each) > 1e-9 for each in several)
 
 
 def _numbers(values: object, counts: Sequence[int], *, whole: bool = False) -> bool:
@@ -201,11 +209,24 @@ def _count(scale: Scale) -> int:
     return len(scale) if isinstance(scale, tuple) else 1
 
 
+def orders(channels: int) -> tuple[str, ...]:
+    """The orders that images of so many channels may have, the usual one first."""
+    known = {1: (GRAY,), 3: (BGR, RGB), 4: (BGR, RGB)}
+    return (*known.get(channels, ()), STORED)
+
+
+def order_for(said: str | None, channels: int) -> str:
+    """The order of an image's channels: what is said of it, else the usual; one has no order."""
+    if said == STORED or (said and channels != 1):
+        return said
+    return orders(channels)[0]
+
+
 def check(made: Preprocessing, channels: int, classes: int, path: str | Path) -> None:
     """The file at `path` goes with a net of so many channels and classes; NetError otherwise."""
     facts = {
         f'"order" is {made.order}, and the net takes images of {channels} channels': (
-            (made.order == GRAY) != (channels == 1)
+            made.order not in orders(channels)
         ),
         f'"scale" has {_count(made.scale)} numbers, and the net takes {channels} channels': (
             _count(made.scale) not in (1, channels)

@@ -92,10 +92,11 @@ def dataset() -> None:
 )
 @click.option(
     "--order",
-    type=click.Choice(["bgr", "rgb", "gray"]),
+    type=click.Choice(["bgr", "rgb", "gray", "stored"]),
     default="bgr",
     show_default=True,
-    help="Channels of the images; Caffe's models have bgr.",
+    help="Channels of the images; Caffe's models have bgr. stored: as they are in .npy files of "
+    "(height, width, channels).",
 )
 @click.option(
     "--alpha",
@@ -212,6 +213,8 @@ def _task(
 def _splits(images, labels, options) -> dict:
     """The pairs of train and of val."""
     from fcnkit.datasets.pairs import Tails, find, read_names, shuffled, split, with_flips
+    from fcnkit.datasets.stacks import SUFFIX
+    from fcnkit.preprocessing import STORED
 
     own = options["val_images"], options["val_labels"]
     ways = [options["share"] is not None, any(own) or bool(options["val_list"])]
@@ -224,7 +227,9 @@ def _splits(images, labels, options) -> dict:
 
     def found(folders, listed):
         names = read_names(listed) if listed else None
-        return find(*folders, names=names, tails=tails, labelled_only=options["labelled_only"])
+        more = (SUFFIX,) * (options["order"] == STORED)
+        labelled = options["labelled_only"]
+        return find(*folders, names=names, tails=tails, labelled_only=labelled, more=more)
 
     train = found((images, labels), options["train_list"])
     val: tuple[Pair, ...] = ()

@@ -19,7 +19,7 @@ from fcnkit.cli.preprocessing import for_images
 from fcnkit.cli.progress import counted
 from fcnkit.cli.text import say
 from fcnkit.errors import DatasetError, OutputError, quoted
-from fcnkit.preprocessing import BGR, RGB
+from fcnkit.preprocessing import BGR, RGB, STORED
 from fcnkit.rewrites.operations import finite_number
 
 LEGEND = "legend.png"
@@ -62,8 +62,9 @@ class _Mean(click.ParamType):
 @click.option("--scale", type=Number(), help="What to multiply by, after it; nothing by default.")
 @click.option(
     "--order",
-    type=click.Choice([BGR, RGB]),
-    help="Channels of the net's input; bgr, as Caffe's models have, by default.",
+    type=click.Choice([BGR, RGB, STORED]),
+    help="Channels of the net's input; bgr, as Caffe's models have, by default. stored: as they "
+    "are in .npy files of (height, width, channels).",
 )
 @click.option(
     "--exif",
@@ -177,8 +178,8 @@ def infer(
     )
     prepared = _preparation(found, known, mean, mean_file)
     wanted = _wanted(found, classes, known.classes, colours, options)
-    pictures = pictures_of(images)
-    read = Reading(prepared.channels, exif, alpha)
+    pictures = pictures_of(images, stored=prepared.order == STORED)
+    read = Reading(prepared.channels, exif, alpha, prepared.order == STORED)
     with counted(len(pictures), "reading") as progress:
         check_all(pictures, found, read, progress)
     _free(pictures, Path(output), wanted, force)
@@ -197,8 +198,7 @@ def _preparation(found, known, mean, mean_file):
     if mean and mean_file:
         raise click.UsageError("--mean and --mean-file: choose one")
     image = read_mean(mean_file) if mean_file else None
-    order = RGB if known.order == RGB else BGR
-    prepared = Preparation(found.shape[1], known.mean or (), image, known.scale, order)
+    prepared = Preparation(found.shape[1], known.mean or (), image, known.scale, known.order)
     prepared.check()
     return prepared
 

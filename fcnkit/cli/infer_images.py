@@ -19,13 +19,19 @@ class ImageFile(NamedTuple):
     path: Path
 
 
-def pictures_of(images: Sequence[str]) -> list[ImageFile]:
-    """The image files, each with its own name; DatasetError where two share one."""
+def pictures_of(images: Sequence[str], *, stored: bool = False) -> list[ImageFile]:
+    """The image files, each with its own name; DatasetError where two share one.
+
+    `stored` says that they are .npy files.
+    """
     from fcnkit.datasets.pairs import files
+    from fcnkit.datasets.stacks import SUFFIX
 
     found: dict[str, Path] = {}
     for image in map(Path, images):
-        here = files(image) if os.path.isdir(image) else {image.stem: image}
+        here = (
+            files(image, more=(SUFFIX,) * stored) if os.path.isdir(image) else {image.stem: image}
+        )
         if not here:
             raise DatasetError(f"{image}: holds no images; name a folder of images")
         for name, path in here.items():
@@ -40,18 +46,25 @@ class Reading(NamedTuple):
     channels: int
     exif: str
     alpha: str
+    stored: bool = False
 
     def net(self, picture: ImageFile, told=None):
         """The image as the net takes it."""
         from fcnkit.datasets.images import IGNORE, Alpha
+        from fcnkit.datasets.stacks import read_stack
 
         kept = Alpha(self.alpha == IGNORE, "say --alpha ignore to leave it out", told)
+        if self.stored:
+            return read_stack(picture.path, self.channels)
         return self._read(picture, self.channels, kept)
 
     def shown(self, picture: ImageFile):
         """The image in RGB."""
         from fcnkit.datasets.images import ANY_ALPHA
+        from fcnkit.datasets.stacks import read_stack, shown
 
+        if self.stored:
+            return shown(read_stack(picture.path, self.channels))
         return self._read(picture, 3, ANY_ALPHA)
 
     def _read(self, picture: ImageFile, channels: int, alpha):
@@ -66,11 +79,13 @@ def check_all(pictures, found, read, progress) -> None:
 
     Standard error names those of which something is left out that says nothing.
     """
+    from fcnkit.datasets.geometry import size_of
+
     problems: list[str] = []
     left_out: list[str] = []
     for picture in pictures:
         try:
-            width, height = read.net(picture, left_out.append).size
+            width, height = size_of(read.net(picture, left_out.append))
             found.size(height, width)
         except DatasetError as error:
             problems.append(str(error))

@@ -10,7 +10,7 @@ from fcnkit.cli.text import say
 from fcnkit.errors import DatasetError
 from fcnkit.preprocessing import (
     BGR,
-    GRAY,
+    ORDERS,
     RGB,
     Preprocessing,
     Scale,
@@ -18,6 +18,8 @@ from fcnkit.preprocessing import (
     check,
     of,
     of_data,
+    order_for,
+    orders,
     place,
     read,
     shown,
@@ -46,9 +48,10 @@ def of_training(
     names, or of the data set in the folder `data` if it has as many.
     """
     made = of(source) or Preprocessing(mean=())
-    if made.order == RGB:
-        remedy = "`fcnkit surgery --do swap` makes it take BGR"
-        note(f"{place(source.path)}: its images are RGB, and those of databases are BGR; {remedy}")
+    order, where = _of_dataset(data)
+    if made.order == RGB != order:
+        fact = f"its images are RGB, and those of databases are {order.upper()}"
+        note(f"{place(source.path)}: {fact}; `fcnkit surgery --do swap` makes it take BGR")
     if made.mean is None and not mean:
         unread = f"{made.origins.get('mean', 'its mean')} is not read"
         note(f"{unread}: nothing is taken off; give its colour with --mean")
@@ -58,13 +61,22 @@ def of_training(
     if scale is not None:
         made = made.with_origin("--scale", scale=scale)
     made = replace(made, scale=one_scale(made.scale, source))
-    order, where = BGR, "databases, as Caffe reads images"
     if shape and len(shape) == 4:
-        order = GRAY if shape[1] == 1 else BGR
+        order = order_for(order if order in orders(shape[1]) else None, shape[1])
         made = made.with_origin("deploy.prototxt", size=(shape[2], shape[3]))
     names, origin = _class_names(labels, data, classes, made)
     made = made.with_origin(where, order=order)
     return made.with_origin(origin, classes=names) if names else replace(made, classes=())
+
+
+def _of_dataset(folder: str) -> tuple[str, str]:
+    """The order of the channels of the data set's images, and what says so."""
+    from fcnkit.datasets.summary import REPORT_FILE, report
+
+    said = report(Path(folder)).get("order") if folder else None
+    if said in ORDERS:
+        return said, str(Path(folder, REPORT_FILE))
+    return BGR, "databases, as Caffe reads images"
 
 
 def one_scale(scale: Scale, source: "Prototxt") -> float:
@@ -118,9 +130,10 @@ def for_images(
     made = found or Preprocessing(mean=())
     options: dict[str, dict[str, Any]] = {"--mean": {"mean": tuple(mean)}} if mean else {}
     options |= {"--scale": {"scale": scale}} if scale is not None else {}
-    options |= {"--order": {"order": order}} if order is not None else {}
+    options |= {"--order": {"order": order_for(order, channels)}} if order is not None else {}
     for option, value in options.items():
         made = made.with_origin(option, **value)
+    made = replace(made, order=order_for(made.order if found or order else None, channels))
     given = [*options, *["--mean-file"] * bool(mean_file)]
     if found and not {"--mean", "--mean-file"} & {*given} and made.mean is None:
         note(f"{made.origins.get('mean', 'a mean')} is not read: give it with --mean-file")

@@ -23,11 +23,11 @@ class Geometry:
     pad: Size | None = None
     crop: Size | None = None
 
-    def image(self, image: "Image") -> "numpy.ndarray":
-        """The image as an array, of (height, width) or (height, width, channels); padding is 0."""
+    def image(self, image: "Image | numpy.ndarray") -> "numpy.ndarray":
+        """The picture, or the array of (height, width, channels), as an array; padding is 0."""
         import numpy as np
 
-        if self.resize and image.size != self.resize:
+        if self.resize and size_of(image) != self.resize:
             image = _resized(image, self.resize)
         return self._cut(np.asarray(image), 0)
 
@@ -48,9 +48,21 @@ class Geometry:
         return _middle(array, self.crop) if self.crop else array
 
 
-def _resized(image: "Image", size: Size) -> "Image":
+def size_of(image: "Image | numpy.ndarray") -> Size:
+    """Width and height."""
+    import numpy as np
+
+    return (image.shape[1], image.shape[0]) if isinstance(image, np.ndarray) else image.size
+
+
+def _resized(image: "Image | numpy.ndarray", size: Size) -> "Image | numpy.ndarray":
     """Each channel by itself; Pillow weighs colours by a fourth one otherwise."""
+    import numpy as np
+
     images = load("PIL.Image")
+    if isinstance(image, np.ndarray):
+        planes = [images.fromarray(plane) for plane in np.moveaxis(image, 2, 0)]
+        return np.stack([each.resize(size, images.Resampling.BILINEAR) for each in planes], 2)
     if image.mode != "RGBA":
         return image.resize(size, images.Resampling.BILINEAR)
     bands = [band.resize(size, images.Resampling.BILINEAR) for band in image.split()]

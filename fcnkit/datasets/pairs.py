@@ -43,14 +43,16 @@ def find(
     names: Sequence[str] | None = None,
     tails: Tails = NO_TAILS,
     labelled_only: bool = False,
+    more: Sequence[str] = (),
 ) -> tuple[Pair, ...]:
     """The pairs of two folders, of subfolders too, in the order of their names.
 
     With `names` those alone, and with `labelled_only` not those images that
-    have no label.  Raises DatasetError that names every file without a
-    partner, and every two that have one name.
+    have no label.  `more` are suffixes of images beside those of pictures.
+    Raises DatasetError that names every file without a partner, and every two
+    that have one name.
     """
-    pictures, twice = _files(images, tails.image)
+    pictures, twice = _files(images, tails.image, more)
     if tails.label and os.path.realpath(images) == os.path.realpath(labels):
         pictures = {name: path for name, path in pictures.items() if not name.endswith(tails.label)}
     targets, twice_too = _files(labels, tails.label, (".npy",))
@@ -72,9 +74,8 @@ def find(
         count = f"{len(problems)} file{'s' * (len(problems) > 1)} without just one partner"
         raise DatasetError(f"{count}; an image and its label have one name:", problems)
     if not wanted:
-        raise DatasetError(
-            f"{images}: holds no images; name a folder of {', '.join(SUFFIXES)} files"
-        )
+        suffixes = ", ".join((*SUFFIXES, *more))
+        raise DatasetError(f"{images}: holds no images; name a folder of {suffixes} files")
     return tuple(Pair(name, str(pictures[name]), str(targets[name])) for name in wanted)
 
 

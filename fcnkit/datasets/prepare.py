@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from fcnkit.datasets.databases import encoded
-from fcnkit.datasets.geometry import Geometry
+from fcnkit.datasets.geometry import Geometry, size_of
 from fcnkit.datasets.images import KEEP, REFUSE, Alpha, image_size, read_image
 from fcnkit.datasets.labels import Reading, label_size, read_label
 from fcnkit.datasets.pairs import Pair
+from fcnkit.datasets.stacks import is_stack, read_stack, stack_size
 from fcnkit.errors import DatasetError
+from fcnkit.preprocessing import BGR, GRAY, STORED
 
 if TYPE_CHECKING:
     import numpy
+    from PIL.Image import Image
 
 _ALPHA_REMEDY = "say --alpha ignore to leave it out, or keep"
 
@@ -21,7 +24,8 @@ _ALPHA_REMEDY = "say --alpha ignore to leave it out, or keep"
 class PairOptions:
     """How files become arrays.
 
-    `order` is that of an image's channels; Caffe's models have bgr.  `turn`
+    `order` is that of an image's channels; Caffe's models have bgr, and STORED
+    is that of .npy files, of any number of channels.  `turn`
     says what to do with images that EXIF would turn.  `empty` lets labels
     pass that are ignored altogether.  `png` stores both as PNGs in their Datums.
     `alpha` says what becomes of a fourth channel: REFUSE, where it says
@@ -30,7 +34,7 @@ class PairOptions:
 
     reading: Reading
     geometry: Geometry = Geometry()
-    order: str = "bgr"
+    order: str = BGR
     turn: bool | None = None
     empty: bool = False
     png: bool = False
@@ -39,13 +43,16 @@ class PairOptions:
     @property
     def mode(self) -> str:
         """The name in `images.MODES` of what images are read as."""
-        return "L" if self.order == "gray" else "RGBA" if self.alpha == KEEP else "RGB"
+        return "L" if self.order == GRAY else "RGBA" if self.alpha == KEEP else "RGB"
 
     def check(self) -> None:
         """The options go together; DatasetError otherwise."""
         self.reading.check()
-        if self.alpha == KEEP and self.order == "gray":
+        if self.alpha == KEEP and self.order == GRAY:
             raise DatasetError("gray images have no fourth channel to keep; take the order bgr")
+        if self.order == STORED and self.png:
+            fact = "Caffe reads a PNG in a database as three channels"
+            raise DatasetError(f"{fact}; store images of any number with --encode raw")
         if self.alpha == KEEP and self.png:
             fact = "Caffe reads a PNG in a database as three channels, and four are to be kept"
             raise DatasetError(f"{fact}; store the values themselves, with --encode raw")
@@ -77,20 +84,13 @@ def prepared(pair: Pair, recipe: PairOptions) -> Prepared:
     if apart:
         return Prepared(problems=(apart,))
     problems: list[str] = []
-    image = _tried(
-        lambda: read_image(
-            pair.image,
-            mode=recipe.mode,
-            turn=recipe.turn,
-            alpha=Alpha(recipe.alpha != REFUSE, _ALPHA_REMEDY),
-        ),
-        problems,
-    )
+    image = _tried(lambda: _image(pair.image, recipe), problems)
     label = _tried(lambda: read_label(pair.label, recipe.reading), problems)
     if image is None or label is None:
         return Prepared(problems=tuple(problems))
-    if image.size != label.shape[::-1]:
-        return Prepared(problems=(_unequal(pair, image.size, label.shape[::-1]),))
+    size = size_of(image)
+    if size != label.shape[::-1]:
+        return Prepared(problems=(_unequal(pair, size, label.shape[::-1]),))
     try:
         found = (
             _cut(recipe.geometry.image(image), recipe.order),
@@ -110,13 +110,27 @@ def prepared(pair: Pair, recipe: PairOptions) -> Prepared:
     return Prepared(*found)
 
 
+def _image(path: str, recipe: PairOptions) -> "Image | numpy.ndarray":
+    """The image, of whichever kind is wanted."""
+    if is_stack(path):
+        if recipe.order != STORED:
+            raise DatasetError(f"{path}: its channels are no colours; say --order {STORED}")
+        return read_stack(path)
+    if recipe.order == STORED:
+        fact = f"is a picture, and --order {STORED} is for .npy files"
+        raise DatasetError(f"{path}: {fact}; say --order {BGR}")
+    alpha = Alpha(recipe.alpha != REFUSE, _ALPHA_REMEDY)
+    return read_image(path, mode=recipe.mode, turn=recipe.turn, alpha=alpha)
+
+
 def _apart(pair: Pair) -> str:
     """That image and label differ in size even where one is turned: before either is decoded.
 
     "" where they do not, or where a header cannot be read, which says more when all of it is.
     """
     try:
-        image, label = image_size(pair.image), label_size(pair.label)
+        size = stack_size if is_stack(pair.image) else image_size
+        image, label = size(pair.image), label_size(pair.label)
     except DatasetError:
         return ""
     return _unequal(pair, image, label) if sorted(image) != sorted(label) else ""
@@ -153,6 +167,6 @@ def _cut(image: "numpy.ndarray", order: str) -> "numpy.ndarray":
     if image.ndim == 2:
         return image[None]
     planes = np.moveaxis(image, 2, 0)
-    if order == "bgr":
+    if order == BGR:
         planes = np.concatenate([planes[2::-1], planes[3:]])
     return np.ascontiguousarray(planes)

@@ -17,6 +17,7 @@ from fcnkit.datasets.colours import Colour, read_classes, read_colours, voc_pale
 from fcnkit.datasets.databases import Record
 from fcnkit.errors import DatasetError
 from fcnkit.foreign import json_of, refusing
+from fcnkit.preprocessing import GRAY, STORED
 from fcnkit.progress import Progress, no_progress
 from fcnkit.tables import aligned
 
@@ -205,7 +206,8 @@ class Summary:
                 yield f"  not there: {', '.join(absent)}"
         first = self.splits[0]
         four = "A" * (len(first.mean) > 3)
-        channels = "gray" if self.order == "gray" else ", ".join(self.order.upper() + four)
+        plain = self.order in (GRAY, STORED)
+        channels = self.order if plain else ", ".join(self.order.upper() + four)
         yield f"mean {channels}: {','.join(f'{value:.3f}' for value in first.mean)}"
         if self.mean_file:
             yield f"mean image: {self.mean_file}"

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from fcnkit import preprocessing
+from fcnkit.datasets import stacks
 from fcnkit.datasets.colours import Colour, read_colours, voc_palette
 from fcnkit.datasets.images import (
     ANY_ALPHA,
@@ -35,7 +36,7 @@ from fcnkit.inference.results import MOST, shares
 from fcnkit.inference.score_maps import Head, classes, confidence, head, probabilities, scores
 from fcnkit.inference.trunks import trained_like
 from fcnkit.libraries import load
-from fcnkit.preprocessing import BGR, GRAY, RGB, Preprocessing
+from fcnkit.preprocessing import STORED, Preprocessing, order_for
 from fcnkit.weights.store import GivenWeights
 
 if TYPE_CHECKING:
@@ -189,7 +190,9 @@ def infer(
     `net` and `weights` are those of the deploy file.  `image` is a file, or an
     array of bytes, (height, width) or (height, width, 3) in RGB, or
     (height, width, 4) with alpha for a net of four channels; for a net of fewer an
-    alpha that hides something is refused unless `alpha` is "ignore".  The net gets
+    alpha that hides something is refused unless `alpha` is "ignore".  Of order
+    "stored" it is (height, width, channels), in an .npy file or an array, with as
+    many channels as the net takes.  The net gets
     (value - `mean`) * `scale`, channels in `order`.  `names` are the classes'.
     Where these four are not given they are what the net's NET.preprocessing.json
     says; without such a file nothing is taken off, and a UserWarning says what
@@ -207,15 +210,30 @@ def infer(
     found = head(net, blob)
     known = _known(found, weights, mean, scale, order)
     names = names or known.classes
-    channels = RGB if known.order == RGB else BGR
-    prepared = Preparation(found.shape[1], known.mean or (), scale=known.scale, order=channels)
+    prepared = Preparation(found.shape[1], known.mean or (), scale=known.scale, order=known.order)
     prepared.check()
     names, colours = _meaning(found, names, colours)
-    given, seen = _read(image, prepared.channels, alpha)
+    if prepared.order == STORED:
+        given = _stack(image, prepared.channels)
+        seen = stacks.shown(given)
+    else:
+        given, seen = _read(image, prepared.channels, alpha)
     found.size(*given.shape[:2])
     runner = choose(engine)
     (made,) = scores(found, weights, [prepared(given)], engine=runner)
     return Inferred(seen, found, made, names, colours, runner.name, known)
+
+
+def _stack(image: "numpy.ndarray | str | os.PathLike[str]", channels: int) -> "numpy.ndarray":
+    """The image in so many channels, of a file of them or an array."""
+    import numpy as np
+
+    if not isinstance(image, np.ndarray):
+        return stacks.read_stack(image, channels)
+    if image.dtype != np.uint8 or image.shape[2:] != (channels,):
+        fact = f"{image.dtype.name} of {' x '.join(map(str, image.shape))}"
+        raise DatasetError(f"the image: is {fact}; give uint8 of height x width x {channels}")
+    return image
 
 
 def _read(
@@ -261,7 +279,7 @@ def _known(
             f"{net.path}: nothing is taken off the image{trained}; give mean=", stacklevel=3
         )
     made = found or Preprocessing(mean=())
-    order = GRAY if channels == 1 else order
+    order = order_for(order or (found.order if found else None), channels)
     values = {"mean": mean and tuple(mean), "scale": scale, "order": order}
     given = {name: value for name, value in values.items() if value is not None}
     return made.with_origin("given", **given)

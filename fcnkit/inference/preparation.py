@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fcnkit.errors import DatasetError
 from fcnkit.formats import binaryproto, npy
+from fcnkit.preprocessing import BGR, STORED, orders
 from fcnkit.shape import Shape
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ class Preparation:
     """Turns an image's bytes into (value - mean) * scale, as Caffe's data layers compute it.
 
     `channels` is 1 for gray, 3, or 4 with alpha behind the colours, which are in
-    `order` "bgr" or "rgb".  `mean` is one value, or one for each channel in that
+    `order` "bgr" or "rgb"; or any number of them, "stored" as the net takes
+    them.  `mean` is one value, or one for each channel in that
     order; or `mean_image`, of (channels, height, width), is taken off pixel by
     pixel where an image has its size, and its mean of each channel where one has
     not.  `scale` is one number, or one for each channel.
@@ -28,15 +30,15 @@ class Preparation:
     mean: Sequence[float] = ()
     mean_image: "numpy.ndarray | None" = None
     scale: float | Sequence[float] = 1.0
-    order: str = "bgr"
+    order: str = BGR
 
     def check(self) -> None:
         """Means and channels fit each other; DatasetError otherwise."""
-        if self.channels not in (1, 3, 4):
+        if self.order not in orders(self.channels):
             fact = f"the net takes images of {self.channels} channels"
             raise DatasetError(
-                f"{fact}, and images are read as gray, as three colours, or with alpha as four; "
-                f"give it arrays in Python, with fcnkit.inference.score_maps"
+                f"{fact}, and pictures have one, three, or with alpha four; give .npy files of "
+                f"(height, width, {self.channels}), with --order {STORED}"
             )
         given = len(self.mean) if self.mean_image is None else len(self.mean_image)
         if given not in (0, 1, self.channels):
@@ -45,12 +47,12 @@ class Preparation:
 
     def __call__(self, image: "numpy.ndarray") -> "numpy.ndarray":
         """(channels, height, width) float32 of bytes,
-        (height, width) or (height, width, 3) in RGB, or 4 with alpha, which stays the last.
+        (height, width), or (height, width, 3) in RGB, with alpha 4, or as many as are stored.
         """
         import numpy as np
 
         planes = image[None] if image.ndim == 2 else np.moveaxis(image, 2, 0)
-        if self.order == "bgr":
+        if self.order == BGR:
             planes = np.concatenate([planes[2::-1], planes[3:]])
         prepared = (planes.astype(np.float32) - self._mean(planes.shape)) * _planes(self.scale)
         return np.ascontiguousarray(prepared, np.float32)
@@ -90,11 +92,10 @@ def read_mean(path: str | Path) -> "numpy.ndarray":
             f"{path}: is no mean file: {error}; name a binaryproto or an .npy file"
         ) from None
     mean = mean.reshape(mean.shape[-3:]) if mean.shape[:-3] == (1,) else mean
-    if mean.ndim != 3 or mean.shape[0] not in (1, 3, 4) or not mean.size:
+    if mean.ndim != 3 or not mean.size:
         shape = " x ".join(map(str, mean.shape))
-        raise DatasetError(
-            f"{path}: holds {shape or 'one'} values; a mean image has 1, 3 or 4 channels"
-        )
+        fact = f"holds {shape or 'one'} values"
+        raise DatasetError(f"{path}: {fact}; a mean image is channels x height x width")
     return mean
 
 

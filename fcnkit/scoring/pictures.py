@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fcnkit.datasets.colours import Colour, painted
 from fcnkit.errors import DatasetError
 from fcnkit.libraries import load
+from fcnkit.preprocessing import BGR, STORED
 from fcnkit.scoring.metrics import Scores
 
 if TYPE_CHECKING:
@@ -24,12 +25,13 @@ def sheet(
     colours: Sequence[Colour],
     *,
     ignore: int = 255,
-    order: str = "bgr",
+    order: str = BGR,
     columns: int = 3,
 ) -> bytes:
     """A PNG of images beside their coloured labels, `columns` pairs in a row.
 
-    Images are (channels, height, width) in this order of channels, labels
+    Images are (channels, height, width) in this order of channels, of which the
+    first three are drawn, labels
     (height, width).  Raises DatasetError where there are none.
     """
     import numpy as np
@@ -53,7 +55,9 @@ def _tile(image: "numpy.ndarray", label: "numpy.ndarray", order: str) -> "numpy.
     import numpy as np
 
     images = load("PIL.Image")
-    planes = image[::-1] if order == "bgr" else image
+    if order == STORED:
+        image = image[:3] if len(image) >= 3 else image[:1]
+    planes = image[2::-1] if order == BGR else image[:3]
     picture = np.moveaxis(np.broadcast_to(planes, (3, *planes.shape[1:])), 0, 2)
     size = _WIDTH, max(1, round(_WIDTH * picture.shape[0] / picture.shape[1]))
     left = images.fromarray(np.ascontiguousarray(picture)).resize(size, images.Resampling.BILINEAR)
