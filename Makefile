@@ -48,8 +48,7 @@ test: setup $(VENV)/.torch-done  ## ruff, mypy and all tests; real Caffe and PyT
 	    $(PYTEST) -n auto --dist worksteal && exit $$lint
 
 corpus: setup caffe $(VENV)/.torch-done  ## every net of the shared corpus through real Caffe and PyTorch, every layer type through every rewrite; over an hour
-	@$(PYTEST) --corpus tests/test_corpus.py tests/test_upgrade.py
-	@$(PYTEST) --corpus -rP -n auto --dist worksteal tests/test_every_type.py
+	@$(PYTEST) --corpus -rP -n auto --dist worksteal tests/test_corpus.py tests/test_upgrade.py tests/test_every_type.py
 
 families: setup caffe  ## the README's table of what works for which networks; a quarter of an hour
 	@$(PY) scripts/families.py --write

@@ -33,7 +33,7 @@ def nets(shared, request):
     return [net for path in corpus.files(shared)[::step] if (net := corpus.net(path)) is not None]
 
 
-def swept(nets, trials, caffe, capsys, good):
+def swept(nets, trials, caffe, good):
     """Each trial of each net comes to a word that is not wrong, and some to the good one."""
     counts, wrong = Counter(), []
     for start in range(0, len(nets), BATCH):
@@ -45,43 +45,42 @@ def swept(nets, trials, caffe, capsys, good):
             for (net, _), word in zip(asked, words, strict=True)
             if word not in WORDS
         ]
-    with capsys.disabled():
-        print(f"\n{', '.join(f'{count} {word}' for word, count in counts.items())}")
+    print(", ".join(f"{count} {word}" for word, count in counts.items()))
     assert not wrong
     assert counts[good] > 0
 
 
-def test_convolutionalize_gives_the_classifiers_own_output(nets, caffe, capsys):
-    swept(nets, [sweeps.convolutionalized], caffe, capsys, EQUAL)
+def test_convolutionalize_gives_the_classifiers_own_output(nets, caffe):
+    swept(nets, [sweeps.convolutionalized], caffe, EQUAL)
 
 
-def test_shapes_equal_real_caffes(nets, caffe, capsys):
-    swept(nets, [sweeps.shapes], caffe, capsys, EQUAL)
+def test_shapes_equal_real_caffes(nets, caffe):
+    swept(nets, [sweeps.shapes], caffe, EQUAL)
 
 
-def test_fcn_scores_every_pixel_at_odd_sizes(nets, caffe, capsys):
+def test_fcn_scores_every_pixel_at_odd_sizes(nets, caffe):
     strides = [lambda net, stride=stride: sweeps.fcn(net, stride) for stride in STRIDES]
-    swept(nets, strides, caffe, capsys, GOOD)
+    swept(nets, strides, caffe, GOOD)
 
 
-def test_operations_give_the_nets_own_output(nets, caffe, capsys):
+def test_operations_give_the_nets_own_output(nets, caffe):
     operations = [lambda net, name=name: sweeps.operated(net, name) for name in sweeps.OPERATIONS]
-    swept(nets, operations, caffe, capsys, EQUAL)
+    swept(nets, operations, caffe, EQUAL)
 
 
-def test_pytorch_computes_what_caffe_does(nets, caffe, capsys):
+def test_pytorch_computes_what_caffe_does(nets, caffe):
     pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'fcnkit[torch]'")
-    swept(nets, [sweeps.on_torch], caffe, capsys, EQUAL)
+    swept(nets, [sweeps.on_torch], caffe, EQUAL)
 
 
-def test_gradients_on_pytorch_are_caffes(nets, caffe, capsys):
+def test_gradients_on_pytorch_are_caffes(nets, caffe):
     pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'fcnkit[torch]'")
-    swept(nets, [sweeps.learned_on_torch], caffe, capsys, EQUAL)
+    swept(nets, [sweeps.learned_on_torch], caffe, EQUAL)
 
 
-def test_export_and_import_give_the_nets_own_output(nets, caffe, capsys):
+def test_export_and_import_give_the_nets_own_output(nets, caffe):
     pytest.importorskip("onnx", reason="onnx is not installed: pip install 'fcnkit[onnx]'")
-    swept(nets, [round_trips.exported_and_imported], caffe, capsys, EQUAL)
+    swept(nets, [round_trips.exported_and_imported], caffe, EQUAL)
 
 
 # ---- the judges
