@@ -901,6 +901,15 @@ def test_a_file_without_layers_is_none():
     assert [one.name for one in lint("")] == ["not-a-net"]
 
 
+@pytest.mark.parametrize("words", [2, 4])
+def test_a_fork_that_learns_factors_beside_its_statistics_has_rates_for_them(words):
+    """As PSPNet's BN, and that of temporal segment networks."""
+    param = "bn_param { slope_filler { value: 1 } bias_filler { value: 0 } frozen: true }"
+    rates = "param { lr_mult: 1 decay_mult: 0 } " * words
+    found = lint(DATA + layer("n", "BN", "data", None, rates + param))
+    assert "batch-norm-rate" not in {each.name for each in found}
+
+
 def test_a_size_that_cannot_be_is_said_of_a_forks_type_too():
     pooled = "pooling_param { pool: MAX kernel_size: 2 stride: 2 }"
     text = INPUT.format("data", 3).replace("dim: 40 }", "dim: 41 }") + conv("c", "data")

@@ -19,7 +19,7 @@ from fcnkit.nets.layers.table import (
     TYPES,
     has_field,
     is_pointwise,
-    keeps_statistics,
+    learns_nothing,
     of,
 )
 from fcnkit.nets.layers.windows import beyond, is_global
@@ -132,7 +132,7 @@ def batch_norm_rate(seen: Seen) -> Iterator[Hit]:
     """param blocks of a BatchNorm that let its statistics be learned"""
     for layer in seen.graph.layers:
         blocks = (
-            layer.view.views("param") if keeps_statistics(layer) and _params(layer) != 3 else []
+            layer.view.views("param") if learns_nothing(layer) and _params(layer) != 3 else []
         )
         if layer.view.message_name == "LayerParameter" and any(
             block.get("lr_mult") for block in blocks

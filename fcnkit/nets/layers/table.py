@@ -358,6 +358,12 @@ def keeps_statistics(layer: Layer) -> bool:
     return found is not None and found.mean is not None
 
 
+def learns_nothing(layer: Layer) -> bool:
+    """Whether its parameters are such statistics alone; others have factors beside them."""
+    found = of(layer).affine(layer)
+    return keeps_statistics(layer) and found is not None and found.factor is None
+
+
 def makes_probabilities(layer: Layer) -> bool:
     """Whether it is a Softmax: what normalises, and keeps to bounds."""
     return trait(layer) is Trait.NORMAL and of(layer).saturates(layer)
