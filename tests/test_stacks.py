@@ -10,6 +10,7 @@ from sketches import conv, data, net
 import fcnkit as fk
 from fcnkit.cli.main import main
 from fcnkit.datasets import stacks
+from fcnkit.datasets.images import read_image
 from fcnkit.datasets.summary import records
 from fcnkit.errors import DatasetError
 from fcnkit.weights import store
@@ -144,3 +145,15 @@ def test_pictures_and_stacks_are_not_taken_for_each_other(folder):
         12,
         16,
     )
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".gif", ".webp"])
+def test_of_several_pictures_in_a_file_none_is_chosen(suffix, tmp_path):
+    """The pages of a TIFF are no channels, and of an animation no picture is the right one."""
+    PIL = pytest.importorskip("PIL.Image")
+    first, second = (PIL.new("RGB", (8, 6), colour) for colour in ("red", "blue"))
+    first.save(tmp_path / f"a{suffix}", save_all=True, append_images=[second])
+    with pytest.raises(DatasetError, match="holds 2 pictures; save one in a file"):
+        read_image(tmp_path / f"a{suffix}")
+    first.save(tmp_path / f"b{suffix}")
+    assert read_image(tmp_path / f"b{suffix}").size == (8, 6)

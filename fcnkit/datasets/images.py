@@ -135,10 +135,11 @@ def read_image(
 
     Where EXIF says that the picture is to be turned, it is with `turn` True,
     and is not with False.  Raises DatasetError where neither is said, for
-    damage, for gray images of more than 8 bits, which would be cut off, and for
-    a channel that `alpha` does not let go.
+    damage, for several pictures in one file, for gray images of more than 8 bits,
+    which would be cut off, and for a channel that `alpha` does not let go.
     """
     with opened(path) as image:
+        _check_one(path, image)
         if image.mode[0] in "IF":
             raise DatasetError(f"{path}: has more than 8 bits per value; make it an 8-bit image")
         orientation = image.getexif().get(_ORIENTATION, 1)
@@ -150,6 +151,13 @@ def read_image(
         if turn:
             image = load("PIL.ImageOps").exif_transpose(image)
         return converted(image, mode, str(path), alpha)
+
+
+def _check_one(path: str | os.PathLike[str], image: "Image") -> None:
+    """There is one picture in the file; a camera's JPEG may have views of it behind it."""
+    pictures = getattr(image, "n_frames", 1)
+    if pictures > 1 and image.format != "MPO":
+        raise DatasetError(f"{path}: holds {pictures} pictures; save one in a file")
 
 
 def converted(image: "Image", mode: str, place: str, alpha: Alpha = NO_ALPHA) -> "Image":
@@ -191,9 +199,7 @@ def read_raw(path: str | Path, *, lossy: bool = False) -> Raw:
             fact = "is a JPEG, which blurs the borders of classes; export labels as PNG"
             remedy = "or say with --map what each of 0 to 255 becomes (0-127=0,128-255=1)"
             raise DatasetError(f"{path}: {fact}, {remedy}")
-        pictures = getattr(image, "n_frames", 1)
-        if pictures > 1:
-            raise DatasetError(f"{path}: holds {pictures} pictures; save one in a file")
+        _check_one(path, image)
         if depth == 16 and colour_type in (2, 6):
             return _deep(path, image)
         if depth == 16 and colour_type == 4:

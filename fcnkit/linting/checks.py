@@ -131,9 +131,7 @@ def _params(layer: Layer) -> int:
 def batch_norm_rate(seen: Seen) -> Iterator[Hit]:
     """param blocks of a BatchNorm that let its statistics be learned"""
     for layer in seen.graph.layers:
-        blocks = (
-            layer.view.views("param") if learns_nothing(layer) and _params(layer) != 3 else []
-        )
+        blocks = layer.view.views("param") if learns_nothing(layer) and _params(layer) != 3 else []
         if layer.view.message_name == "LayerParameter" and any(
             block.get("lr_mult") for block in blocks
         ):
