@@ -15,8 +15,8 @@ from fcnkit.formats import prototxt
 from fcnkit.nets.graph import build
 from fcnkit.nets.layers.sliding import spatial
 from fcnkit.nets.shapes import shapes_of
-from fcnkit.rewrites.fcn import without_last_pooling
 from fcnkit.rewrites.padding import first_layers, pad_first
+from fcnkit.rewrites.trunk import without_last_pooling
 from fcnkit.weights import store
 
 

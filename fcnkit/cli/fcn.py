@@ -23,6 +23,7 @@ from fcnkit.cli.text import say
 from fcnkit.errors import quoted
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import build
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Plan
 from fcnkit.preprocessing import place
 from fcnkit.rewrites.operations import finite_number, whole_number
@@ -34,9 +35,13 @@ from fcnkit.shape import Shape
 @click.option(
     "--classes",
     type=Classes(),
-    required=True,
     metavar="N",
     help="Classes to score, or HEAD=N,HEAD=N.",
+)
+@click.option(
+    "--keep-scores",
+    is_flag=True,
+    help="In place of --classes: the classifier's own scores at every pixel, without training.",
 )
 @click.option(
     "--stride",
@@ -149,6 +154,7 @@ from fcnkit.shape import Shape
 def fcn(
     net,
     classes,
+    keep_scores,
     stride,
     output,
     weights,
@@ -184,10 +190,15 @@ def fcn(
     \b
     caffe train -solver solver.prototxt -weights init.caffemodel
 
+    With --keep-scores the scores are the classifier's own, upsampled and cropped to
+    the image; `fcnkit infer` takes deploy.prototxt with init.caffemodel as they are.
+
     \b
     fcnkit fcn template:alexnet --classes 21 --stride 32
     fcnkit fcn deploy.prototxt --classes 21 --stride 8 \\
         --weights net.caffemodel -o fcn8s
+    fcnkit fcn deploy.prototxt --keep-scores --stride 32 \\
+        --weights net.caffemodel -o dense
     fcnkit fcn template:vgg16 --classes 21 --stride 8 --style berkeley \\
         -o voc-fcn8s
     """
@@ -196,7 +207,13 @@ def fcn(
     from fcnkit.rewrites.parts import BIAS_RATE
     from fcnkit.rewrites.to_train import Images
 
+    if keep_scores == (classes is not None):
+        raise click.UsageError(
+            "say what to score: --classes N, or --keep-scores for the classifier's own classes"
+        )
     berkeley = style == "berkeley"
+    if berkeley and keep_scores:
+        raise click.UsageError("--style berkeley starts new scores; --keep-scores keeps the old")
     if berkeley and kind != "sgd":
         raise click.UsageError(
             f"--style berkeley has the solvers published for it, not --solver {kind}"
@@ -215,6 +232,7 @@ def fcn(
         head=head,
         inputs=dict(inputs),
         misaligned=misaligned,
+        keep_scores=keep_scores,
     )
     wanted = of_training(
         source,
@@ -223,7 +241,7 @@ def fcn(
         scale=scale,
         labels=labels,
         data=data or output or "",
-        classes=classes if isinstance(classes, int) else 0,
+        classes=_count(plan) if keep_scores else classes if isinstance(classes, int) else 0,
     )
     images = Images(data, wanted.mean or (), one_scale(wanted.scale, source))
     if berkeley:
@@ -254,6 +272,14 @@ def fcn(
     say_written(outputs, as_json or diff)
     for line in _of_training(trained, texts) if not berkeley else ():
         say(line, err=True)
+
+
+def _count(plan: Plan) -> int:
+    """How many classes the net scores at every pixel."""
+    from fcnkit.rewrites.trunk import END
+
+    graph = build(plan.net)
+    return (shapes_of(graph).tops[graph.top(END)] or (0, 0))[1]
 
 
 def _input_shape(net: Prototxt) -> Shape | None:

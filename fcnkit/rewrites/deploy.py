@@ -1,13 +1,13 @@
 """A net that is trained, or classifies, becomes the trunk up to one learned layer."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.formats.schema import slots
 from fcnkit.nets.graph import Elsewhere, Graph, Layer, State, build, graphs
 from fcnkit.nets.layers.axes import show
-from fcnkit.nets.layers.table import count_of_outputs, makes_scores
+from fcnkit.nets.layers.table import count_of_outputs, is_pointwise, makes_scores, of
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import instead, removed, set_value
@@ -16,7 +16,11 @@ from fcnkit.shape import Shape
 
 
 def deploy(
-    net: Prototxt, *, head: str | None = None, inputs: Mapping[str, Shape] | None = None
+    net: Prototxt,
+    *,
+    head: str | None = None,
+    inputs: Mapping[str, Shape] | None = None,
+    with_tail: bool = False,
 ) -> Plan:
     """What is left ends at the head: the last learned layer and all that it needs.
 
@@ -25,13 +29,15 @@ def deploy(
     The batch is one: an FCN takes images of any size, one at a time.  `head`
     names the layer where a net has several; heads that only help to train a
     deeper one of as many classes, as GoogLeNet's do, go without being asked.
+    `with_tail` keeps what follows the head and makes each score of itself alone,
+    as SqueezeNet's last ReLU does, but for what only brings scores within bounds.
 
     Raises NetError when there is no head, or an input's shape is not known.
     """
     graph = _graph(net)
     shapes = shapes_of(graph, inputs).tops
     last = _main_head(graph) if head is None else find_head(graph, head)
-    needed = _ancestors(graph, last)
+    needed = [*_ancestors(graph, last), *(_tail(graph, last) if with_tail else ())]
     edits, steps, kept = [], [], set()
     for layer in needed:
         kept.add(layer.field.start)
@@ -71,6 +77,17 @@ def _main_head(graph: Graph) -> Layer:
     if main and all(_helps(head, main, trunks) for head in trunks if head is not main):
         return main
     return find_head(graph)
+
+
+def _tail(graph: Graph, head: Layer) -> Iterator[Layer]:
+    """The layers behind the head of which each alone reads the one before, value by value."""
+    (top,) = head.tops
+    while len(users := graph.consumers[top]) == 1:
+        (layer,) = users
+        if not is_pointwise(layer) or of(layer).saturates(layer) or len(layer.tops) != 1:
+            return
+        yield layer
+        (top,) = layer.tops
 
 
 def _helps(head: Layer, main: Layer, trunks: Mapping[Layer, list[Layer]]) -> bool:

@@ -18,19 +18,13 @@ from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets import coords
 from fcnkit.nets.graph import Graph, Layer, Top, build
-from fcnkit.nets.layers.table import of
-from fcnkit.nets.shapes import shapes_of
 from fcnkit.nets.sizes import Sizes, Track
-from fcnkit.plan import Offset, Plan, Step
-from fcnkit.rewrites.changes import removed, renamed_blob
-from fcnkit.rewrites.convolutionalize import convolutionalize
-from fcnkit.rewrites.deploy import deploy
+from fcnkit.plan import Offset, Plan
 from fcnkit.rewrites.ladder import Apart, Rung, accepted, ladder, score_place
 from fcnkit.rewrites.padding import first_layers, pad_first, padded_axes, padding_of
 from fcnkit.rewrites.parts import Pairs, added
-from fcnkit.rewrites.rescore import completed, find_head, rescore
 from fcnkit.rewrites.round_down import round_down
-from fcnkit.rewrites.upgrade import upgrade
+from fcnkit.rewrites.trunk import END, Head, check_one_image, heads_of, scored_trunk, trunk_of
 from fcnkit.rewrites.upsample import Added, Climb, Names, Negative, Unbuilt, scored
 from fcnkit.shape import Shape
 
@@ -41,7 +35,7 @@ _SCALE = 0.01
 def fcn(
     net: NetOrPath,
     *,
-    classes: int | Mapping[str, int],
+    classes: int | Mapping[str, int] | None = None,
     stride: int = 32,
     pad: str | int = "auto",
     group: bool = True,
@@ -50,6 +44,7 @@ def fcn(
     head: str | None = None,
     inputs: Mapping[str, Shape] | None = None,
     misaligned: bool = False,
+    keep_scores: bool = False,
 ) -> Plan:
     """A net that scores `classes` classes at every pixel of an image of any size.
 
@@ -67,8 +62,10 @@ def fcn(
     is the layer that scores the classifier's classes, its last one when not
     given, and `inputs` {blob: shape} the size that it is made for, in place of
     the file's.  A net of Caffe's older formats, which have no Crop, is upgraded
-    first.  `misaligned` accepts branches that lie a part of a pixel, or more, apart;
-    the first one counts then.
+    first.  `keep_scores`, in place of `classes`, keeps the classifier's own scores
+    with their weights: a segmentation that needs no training, whose skips, where
+    there are any, start from zero.  `misaligned` accepts branches that lie a part
+    of a pixel, or more, apart; the first one counts then.
 
     Raises NetError when the net has no such stride, AlignError when the
     padding does not suffice or branches lie apart.
@@ -76,9 +73,15 @@ def fcn(
     net = given_net(net)
     if isinstance(pad, str) and pad not in ("auto", "keep"):
         raise NetError(f'pad "{pad}": is neither a number nor auto nor keep')
-    heads = _heads(net, classes)
-    trunk = _trunk(net, heads[0], head, inputs)
-    _check_one_image(trunk.net)
+    if keep_scores == (classes is not None):
+        raise ValueError("fcn takes either classes or keep_scores")
+    if classes is None:
+        trunk, kept = scored_trunk(net, head, inputs)
+        heads: tuple[Head, ...] = (kept,)
+    else:
+        heads = heads_of(net, classes)
+        trunk = trunk_of(net, heads[0], head, inputs)
+    check_one_image(trunk.net)
 
     def made(loose: bool) -> Plan:
         graph = build(trunk.net)
@@ -138,84 +141,10 @@ def _padded(trunk: Plan, recipe: "_Recipe", pad: str | int) -> Plan:
     return recipe.upsampled(trunk if isinstance(pad, str) else trunk.then(pad_first, pad, axes))
 
 
-class _Head(NamedTuple):
-    """One set of classes; its layers' names end in `suffix`."""
-
-    suffix: str
-    classes: int
-
-    @property
-    def score(self) -> str:
-        return f"score_fr{self.suffix}"
-
-
-def _heads(net: Prototxt, classes: int | Mapping[str, int]) -> tuple[_Head, ...]:
-    if isinstance(classes, int):
-        return (_Head("", classes),)
-    if not classes:
-        raise NetError(f"{net.path}: no classes; give a number, or one for each head")
-    return tuple(_Head(f"_{name}", count) for name, count in classes.items())
-
-
-def _trunk(
-    net: Prototxt, first: _Head, head: str | None, inputs: Mapping[str, Shape] | None
-) -> Plan:
-    """The net up to the scores of its first head, every place scored."""
-    plan = upgrade(net) if net.root.all("layers") else Plan(net, net)
-    plan = plan.then(completed, first.classes).then(deploy, head=head, inputs=inputs)
-    name = find_head(build(plan.net)).name
-    plan = plan.then(convolutionalize)
-    for step in plan.steps:
-        if step.verb == "keep" and step.what == "InnerProduct":
-            fact = f'layer "{step.layer}" stays an {step.what}: {step.why}'
-            raise NetError(f"{net.path}:{step.line}: {fact}; an FCN cannot slide it")
-    # What a window's scores are at the border matters to those who slide a classifier alone.
-    plan = replace(plan, steps=tuple(step for step in plan.steps if step.verb != "keep"))
-    return plan.then(without_last_pooling, name).then(rescore, first.classes, name=first.score)
-
-
-def _check_one_image(net: Prototxt) -> None:
-    blobs = [top.blob for top in build(net).inputs]
-    if len(blobs) > 1:
-        fact = f"its scores need {len(blobs)} inputs, {', '.join(blobs)}; an FCN has one, the image"
-        raise NetError(f"{net.path}: {fact}: make them one blob, and part it with a Slice")
-
-
-def without_last_pooling(net: Prototxt, head: str) -> Plan:
-    """A pooling that averages the whole map before the head scores it is gone.
-
-    Averaging and scoring are both linear: scoring each place and averaging
-    the scores would give the same, and the FCN keeps the places.
-    """
-    graph = build(net)
-    layer = graph.layer(head)
-    users, top = [layer], layer.bottoms[0]
-    while of(graph.producer(top)).identity(graph.producer(top)):
-        users.append(graph.producer(top))
-        top = graph.producer(top).bottoms[0]
-    pool = graph.producer(top)
-    if (
-        of(pool).message != "pooling_param"
-        or pool.param("pooling_param").get("pool") != "AVE"
-        or (shapes_of(graph).tops[top] or ())[2:] != (1, 1)
-    ):
-        return Plan(net, net)
-    why = f'remove "{pool.name}"'
-    edits = [removed(pool.field, why), *renamed_blob(users, top.blob, pool.bottoms[0].blob, why)]
-    step = Step(
-        "remove",
-        pool.name,
-        pool.line,
-        "average pooling",
-        "the FCN scores every place, not their average",
-    )
-    return Plan(net, net.edit(edits), (step,))
-
-
 class _Recipe(NamedTuple):
     """How the scores of a trunk come up to the image."""
 
-    heads: tuple[_Head, ...]
+    heads: tuple[Head, ...]
     ladder: tuple[Rung, ...]
     group: bool
     at_once: bool
@@ -260,7 +189,7 @@ class _Recipe(NamedTuple):
     def _scores(self, graph: Graph) -> Top:
         return graph.top(self.heads[0].score)
 
-    def _climb(self, sizes: Sizes, head: _Head, scores: Track) -> Iterator[Added]:
+    def _climb(self, sizes: Sizes, head: Head, scores: Track) -> Iterator[Added]:
         climb, rungs = Climb(sizes, head.classes, self.group, self.least), self.ladder[:-1]
         skips = _skip_names(rungs, head.suffix, self.at_once)
         for number, (rung, names) in enumerate(zip(rungs, skips, strict=True), 1):
@@ -270,7 +199,7 @@ class _Recipe(NamedTuple):
         last = f"upscore{rungs[-1].stride}{head.suffix}" if rungs else f"upscore{head.suffix}"
         last = f"upscore{head.suffix}" if last in {names.upscore for names in skips} else last
         image = sizes.track(sizes.graph.top(self.ladder[-1].top))
-        yield climb.upsampled(scores, image, Names(last, f"score{head.suffix}"))
+        yield climb.upsampled(scores, image, Names(last, f"{END}{head.suffix}"))
 
 
 def _below(graph: Graph, scores: Top) -> tuple[Top, ...]:
