@@ -37,6 +37,7 @@ from fcnkit.rewrites.groups import regroup, ungroup
 from fcnkit.rewrites.padding import pad
 from fcnkit.rewrites.rename import rename
 from fcnkit.rewrites.rescore import rescore
+from fcnkit.rewrites.resize import batch, resize
 from fcnkit.rewrites.round_down import round_down
 from fcnkit.rewrites.to_train import to_train
 from fcnkit.rewrites.upgrade import upgrade
@@ -75,6 +76,7 @@ __all__ = [
     "Weights",
     "add_channels",
     "align",
+    "batch",
     "beside",
     "build",
     "compare",
@@ -103,6 +105,7 @@ __all__ = [
     "regroup",
     "rename",
     "rescore",
+    "resize",
     "round_down",
     "score",
     "skip",

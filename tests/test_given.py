@@ -31,6 +31,8 @@ MORE = {
     "drop": ("r",),
     "extract": {"end": "c"},
     "fcn": {"classes": 2, "stride": 1},
+    "batch": {"count": 3},
+    "resize": {"blob": "data", "shape": (2, 3, 16, 16)},
     "pad": {"layer": "c", "pixels": 1},
     "infer": {"image": np.zeros((16, 16, 3), np.uint8)},
     "reclass": {"layer": "fc", "classes": [0]},

@@ -58,6 +58,8 @@ DONE = {
     "rename=fc4:score,conv1:c": (NET, "renamed score"),
     "floor": (NET, "either way"),
     "pad=score:2": (UP, "pad 2"),
+    "resize=data:2,1,11,9": (UP, "data 2 x 1 x 11 x 9"),
+    "batch=3": (NET, "batch of 3"),
     "drop=fc4": (NET, 'it needs "fc4"'),
 }
 

@@ -23,6 +23,7 @@ REWRITES: dict[str, tuple[str, ...]] = {
     "align": ("align",),
     "round_down": ("round_down",),
     "padding": ("pad",),
+    "resize": ("resize", "batch"),
     "to_train": ("to_train",),
     "upgrade": ("upgrade",),
 }

@@ -128,7 +128,7 @@ def _input(net: Prototxt, layer: Layer, wanted: Mapping) -> tuple[list[Edit], li
         return _replaced(net, layer, wanted)
     edits = []
     for top, shape in wanted.items():
-        dims = _dims(net, layer, top.index)
+        dims = shape_fields(net, layer, top.index)
         if len(dims) != len(shape):
             raise layer.error(
                 f'the shape of "{top.blob}" is not written here; add an input_param with its shape'
@@ -148,7 +148,7 @@ def _number(dim: Field) -> int:
     return slot.read(dim, slot)
 
 
-def _dims(net: Prototxt, layer: Layer, index: int) -> list[Field]:
+def shape_fields(net: Prototxt, layer: Layer, index: int) -> list[Field]:
     """The `dim` fields that give one top's shape, wherever the file has them."""
     if layer.field.name == "input":
         shapes = net.root.all("input_shape")

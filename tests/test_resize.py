@@ -1,0 +1,91 @@
+"""Sizes of inputs in the file, wherever they stand; the net that Caffe then builds."""
+
+import pytest
+from sketches import conv, data, fc, layer, net, template
+
+import fcnkit as fk
+from fcnkit.errors import NetError
+from fcnkit.nets.graph import build
+from fcnkit.nets.shapes import shapes_of
+
+LAYERS = conv("c", "data", 4, 3)
+LEGACY = 'input: "data"\ninput_dim: 1\ninput_dim: 3\ninput_dim: 16\ninput_dim: 16\n'
+SHAPED = 'input: "data"\ninput_shape { dim: 1 dim: 3 dim: 16 dim: 16 }\n'
+TWO = (
+    'input: "data"\ninput: "more"\ninput_dim: 1\ninput_dim: 3\ninput_dim: 16\ninput_dim: 16\n'
+    "input_dim: 1\ninput_dim: 2\ninput_dim: 5\ninput_dim: 6\n"
+)
+SPREAD = 'layer { name: "i" type: "Input" top: "data" top: "more" input_param {\n %s } }\n'
+EACH = SPREAD % "shape { dim: 1 dim: 3 dim: 16 dim: 16 }\n  shape { dim: 1 dim: 2 }"
+
+
+@pytest.mark.parametrize("text", [data(1, 3, 16, 16), LEGACY, SHAPED, TWO, EACH])
+def test_the_size_is_written_where_it_stands(text, caffe):
+    """No other number of the file changes, and Caffe's blob has the new size."""
+    text += LAYERS
+    plan = fk.resize(net(text), "data", (2, 3, 21, 18))
+    sizes = shapes_of(build(plan.net)).tops
+    assert {top.blob: shape for top, shape in sizes.items()}["data"] == (2, 3, 21, 18)
+    changed = [
+        (old, new)
+        for old, new in zip(text.split(), plan.net.text.split(), strict=True)
+        if old != new
+    ]
+    assert changed == [("1", "2"), ("16", "21"), ("16", "18")]
+    (found,) = caffe.ask([caffe.Question("shapes", plan.net)])
+    assert found["data"] == (2, 3, 21, 18) and found["c"] == (2, 4, 19, 16)
+    assert not fk.resize(plan.net, "data", (2, 3, 21, 18)).changed
+
+
+@pytest.mark.parametrize("text", [TWO, EACH])
+def test_every_input_has_the_batch(text):
+    plan = fk.batch(net(text + LAYERS), 7)
+    sizes = {top.blob: shape for top, shape in shapes_of(build(plan.net)).tops.items()}
+    assert sizes["data"][0] == sizes["more"][0] == 7
+
+
+DATA = (
+    'layer {{ name: "d{0}" type: "Data" top: "data" top: "label" include {{ phase: {0} }}\n'
+    "  transform_param {{ crop_size: 16 mean_value: 1 mean_value: 2 mean_value: 3 }}\n"
+    '  data_param {{ source: "x" batch_size: 32 backend: LMDB }} }}\n'
+)
+TRAINED = DATA.format("TRAIN") + DATA.format("TEST") + LAYERS
+
+
+def test_data_layers_of_every_phase_have_the_batch_and_the_crop():
+    assert fk.batch(net(TRAINED), 4).net.text == TRAINED.replace("batch_size: 32", "batch_size: 4")
+    plan = fk.resize(net(TRAINED), "data", (8, 3, 24, 24))
+    expected = TRAINED.replace("batch_size: 32", "batch_size: 8").replace("size: 16", "size: 24")
+    assert plan.net.text == expected and len(plan.steps) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "blob", "shape", "reason"),
+    [
+        (data(1, 3, 16, 16) + fc("fc", "data", 5), "data", (1, 3, 20, 20), "convolutionalize it"),
+        (data(1, 3, 16, 16) + LAYERS, "data", (1, 4, 16, 16), "its weights are 4 x 3 x 3 x 3"),
+        (data(1, 3, 16, 16) + LAYERS, "data", (3, 16, 16), "4 sizes here, and 3 are given"),
+        (data(1, 3, 16, 16) + LAYERS, "c", (1, 4, 5, 5), "it computes"),
+        (data(1, 3, 16, 16) + LAYERS, "date", (1, 4, 5, 5), 'did you mean "data"|near'),
+        (data(1, 3, 16, 16) + LAYERS, "data", (1, 3, 2, 2), "kernel"),
+        (TRAINED, "data", (8, 3, 24, 20), "do batch=8"),
+        (TRAINED, "label", (8,), "its size is that of its data"),
+    ],
+)
+def test_it_refuses(text, blob, shape, reason):
+    with pytest.raises(NetError, match=reason):
+        fk.resize(net(text), blob, shape)
+
+
+def test_no_input_without_a_size_has_a_batch():
+    text = layer("d", "Python", top="data", more='python_param { module: "m" layer: "L" }') + LAYERS
+    with pytest.raises(NetError, match="no input says a size here"):
+        fk.batch(net(text), 2)
+
+
+def test_a_convolutional_net_of_any_size():
+    """AlexNet's classifier, for images of another size after it has been made convolutional."""
+    with pytest.raises(NetError, match="do conv before"):
+        fk.resize(template("alexnet"), "data", (1, 3, 301, 277))
+    plan = fk.convolutionalize(template("alexnet")).then(fk.resize, "data", (1, 3, 301, 277))
+    assert shapes_of(build(plan.net)).tops[build(plan.net).top("fc8")] == (1, 1000, 4, 3)
