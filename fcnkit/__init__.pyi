@@ -34,6 +34,7 @@ from fcnkit.rewrites.fcn import fcn
 from fcnkit.rewrites.filters import fewer_filters
 from fcnkit.rewrites.fold import fold
 from fcnkit.rewrites.groups import regroup, ungroup
+from fcnkit.rewrites.inputs import input_as
 from fcnkit.rewrites.padding import pad
 from fcnkit.rewrites.rename import rename
 from fcnkit.rewrites.rescore import rescore
@@ -95,6 +96,7 @@ __all__ = [
     "from_onnx",
     "from_torch",
     "infer",
+    "input_as",
     "inspect",
     "installed_engines",
     "lint",

@@ -32,6 +32,7 @@ MORE = {
     "extract": {"end": "c"},
     "fcn": {"classes": 2, "stride": 1},
     "batch": {"count": 3},
+    "input_as": {"how": "legacy"},
     "resize": {"blob": "data", "shape": (2, 3, 16, 16)},
     "pad": {"layer": "c", "pixels": 1},
     "infer": {"image": np.zeros((16, 16, 3), np.uint8)},

@@ -30,6 +30,10 @@ UP = net(
     conv("score", "data", 3, 3),
     deconv("upscore", "score", 3, 4, 2, "group: 3"),
 )
+OLD = net(
+    'input: "data"\n' + "".join(f"input_dim: {n}\n" for n in (1, 1, 9, 9)), conv("a", "data", 2, 3)
+)
+WIDE = net(data(1, 1, 20, 20), conv("score", "data", 3, 7, "pad: 9 stride: 4"))
 # Every operation on a net, and a word of its plan.
 DONE = {
     "conv": (NET, "InnerProduct -> Convolution"),
@@ -60,20 +64,24 @@ DONE = {
     "pad=score:2": (UP, "pad 2"),
     "resize=data:2,1,11,9": (UP, "data 2 x 1 x 11 x 9"),
     "batch=3": (NET, "batch of 3"),
+    "input=legacy": (NET, "fields of the net"),
+    "input=layer": (OLD, "Input"),
+    "upsample=score:data": (WIDE, "begins at pixel"),
+    "upsample=score:4": (WIDE, "begins at pixel"),
     "drop=fc4": (NET, 'it needs "fc4"'),
 }
 
 
 @pytest.fixture
 def folder(tmp_path):
-    for name, each in (("net", NET), ("up", UP)):
+    for name, each in (("net", NET), ("up", UP), ("wide", WIDE), ("old", OLD)):
         each.save(tmp_path / f"{name}.prototxt")
         weights(each, tmp_path / f"{name}.caffemodel")
     return tmp_path
 
 
 def files(folder, which):
-    name = "net" if which is NET else "up"
+    name = {NET: "net", UP: "up", WIDE: "wide", OLD: "old"}[which]
     return folder / f"{name}.prototxt", folder / f"{name}.caffemodel"
 
 

@@ -89,3 +89,35 @@ def test_a_convolutional_net_of_any_size():
         fk.resize(template("alexnet"), "data", (1, 3, 301, 277))
     plan = fk.convolutionalize(template("alexnet")).then(fk.resize, "data", (1, 3, 301, 277))
     assert shapes_of(build(plan.net)).tops[build(plan.net).top("fc8")] == (1, 1000, 4, 3)
+
+
+@pytest.mark.parametrize("text", [data(1, 3, 16, 16), LEGACY, SHAPED, TWO, EACH])
+def test_inputs_stand_in_fields_of_the_net_or_in_layers(text, caffe):
+    """Either way Caffe builds the same blobs, and going there and back changes nothing of them."""
+    text += LAYERS
+    legacy = fk.input_as(net(text), "legacy").net
+    layers = fk.input_as(legacy, "layer").net
+    assert '"Input"' not in legacy.text and "input_dim" not in layers.text
+    assert "input_shape" in legacy.text if text.startswith(EACH) else True
+    found = caffe.ask([caffe.Question("shapes", each) for each in (net(text), legacy, layers)])
+    assert found[0] == found[1] == found[2]
+    assert not fk.input_as(legacy, "legacy").changed and not fk.input_as(layers, "layer").changed
+
+
+def test_an_input_of_one_state_alone_stays_a_layer():
+    text = data(1, 3, 16, 16).replace("input_param", "include { phase: TEST }\n  input_param")
+    with pytest.raises(NetError, match="in some states only"):
+        fk.input_as(net(text + LAYERS), "legacy")
+    with pytest.raises(NetError, match="say layer or legacy"):
+        fk.input_as(net(LAYERS), "other")
+
+
+def test_a_map_is_upsampled_by_its_own_stride_alone():
+    text = data(1, 1, 20, 20) + conv("score", "data", 3, 7, "pad: 9 stride: 4")
+    from fcnkit.rewrites.operations import every
+
+    (upsample,) = (each for each in every() if each.name == "upsample")
+    made = upsample.rewrite(net(text), "score", "4")
+    assert made.net.text == upsample.rewrite(net(text), "score", "data").net.text
+    with pytest.raises(NetError, match='a pixel of "score" is 4 of "data", not 8'):
+        upsample.rewrite(net(text), "score", "8")

@@ -24,6 +24,7 @@ REWRITES: dict[str, tuple[str, ...]] = {
     "round_down": ("round_down",),
     "padding": ("pad",),
     "resize": ("resize", "batch"),
+    "inputs": ("input_as",),
     "to_train": ("to_train",),
     "upgrade": ("upgrade",),
 }

@@ -5,6 +5,7 @@ an Eltwise adds the scores of a finer layer.  Long, Shelhamer and Darrell,
 "Fully Convolutional Networks for Semantic Segmentation", sections 3.3 and 4.2.
 """
 
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from fcnkit.nets.layers.sliding import deconvolved
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.nets.sizes import Fit, Sizes, TopShapes, Track, crop_fit, track
 from fcnkit.plan import Offset, Plan
+from fcnkit.rewrites.operations import Operation, name_and_rest
 from fcnkit.rewrites.parts import (
     Pairs,
     added,
@@ -30,6 +32,8 @@ from fcnkit.rewrites.parts import (
 from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.shape import Shape
 
+# The smallest image that an operation has to fit, as by default in `fcn`.
+_LEAST = 32
 _SCALE_WHY = "skips trained at once begin as small additions"
 
 
@@ -323,3 +327,41 @@ def _work(net: Prototxt, score: str, target: str, group: bool, least: int) -> _W
     sizes = Sizes(graph, start, size, (scores, wanted))
     climb = Climb(sizes, shape[1], group, least)
     return _Work(graph, scores, climb, track(scores, place), track(wanted, IDENTITY))
+
+
+def _operated(
+    net: Prototxt, score: str, reference: str, *, inputs: Mapping[str, Shape] | None = None
+) -> Plan:
+    """Upsampled to the size of a blob, or to the image's by a factor, which has to be the stride's.
+
+    The map between them does not depend on the size of the inputs.
+    """
+    graph = build(net)
+    names = Names("upscore", "score")
+    if {layer.name for layer in graph.layers} & {*names}:
+        names = Names(f"upscore_{score}", f"{score}_upsampled")
+    if not reference.isdigit():
+        return upsample(net, score, reference, names=names, least=_LEAST)
+    if len(graph.inputs) != 1:
+        raise NetError(
+            f"{net.path}: has {len(graph.inputs)} inputs; name the blob to be upsampled to"
+        )
+    (image,) = graph.inputs
+    stride = 1 / min(coords.between(graph, image, graph.top(score)).scale)
+    if stride != int(reference):
+        fact = f'a pixel of "{score}" is {show([stride])} of "{image.blob}", not {reference}'
+        raise graph.producer(graph.top(score)).error(
+            f"{fact}; say upsample={score}:{show([stride])}"
+        )
+    return upsample(net, score, image.blob, names=names, least=_LEAST)
+
+
+OPERATIONS = (
+    Operation(
+        "upsample",
+        "upsample=MAP:BLOB|N",
+        "a map brought to a blob's size, or N times as large",
+        _operated,
+        lambda text: (name_and_rest(text), {}),
+    ),
+)

@@ -1,0 +1,81 @@
+"""Where a net says its inputs: in Input layers, or in fields of the net as older tools want."""
+
+from collections.abc import Mapping
+
+from fcnkit.errors import NetError
+from fcnkit.formats.prototxt import NetOrPath
+from fcnkit.formats.prototxt import given as given_net
+from fcnkit.nets.graph import Layer
+from fcnkit.plan import Plan, Step
+from fcnkit.rewrites.changes import removed, statements_before
+from fcnkit.rewrites.operations import Arguments, Operation
+from fcnkit.rewrites.states import states
+from fcnkit.rewrites.upgrade import upgrade
+from fcnkit.shape import Shape
+
+LAYER, LEGACY = "layer", "legacy"
+
+
+def input_as(net: NetOrPath, how: str, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
+    """The net's inputs stand in Input layers ("layer"), or in `input` and `input_dim` ("legacy").
+
+        fk.input_as("deploy.prototxt", "legacy")
+
+    Caffe reads both alike; some tools that take Caffe's nets know one alone.
+    Where an input has not four axes, `input_shape` stands in place of
+    `input_dim`.  A net of an older format is upgraded for "layer".
+
+    Raises NetError where an Input layer is there in some states only.
+    """
+    net = given_net(net)
+    if how == LAYER:
+        return upgrade(net)
+    if how != LEGACY:
+        raise NetError(f'{net.path}: inputs as "{how}"; say {LAYER} or {LEGACY}')
+    found = {
+        layer.field.start: layer
+        for known in states(net, inputs).each
+        for layer in known.graph.layers
+        if layer.is_input and layer.field.name == "layer"
+    }
+    if not found:
+        return Plan(net, net)
+    layers = [found[start] for start in sorted(found)]
+    for layer in layers:
+        if layer.field.all("include", "exclude"):
+            raise layer.error("it is there in some states only, which fields of a net cannot say")
+    first = net.root.all("layer", "layers")[0]
+    edits = [removed(layer.field, "input fields") for layer in layers]
+    edits.append(statements_before(net, first, _fields(layers), "input fields"))
+    steps = [
+        Step("change", layer.name, layer.line, "fields of the net", "in place of an Input layer")
+        for layer in layers
+    ]
+    return Plan(net, net.edit(edits), tuple(steps))
+
+
+def _fields(layers: list[Layer]) -> list[tuple[str, object]]:
+    """`input`, and the sizes of all of them in one way."""
+    tops = [(top, layer.input_shapes[top.index]) for layer in layers for top in layer.tops]
+    for layer in layers:
+        if None in [layer.input_shapes[top.index] for top in layer.tops]:
+            raise layer.error("it says no shape; give it an input_param with one")
+    shapes = [shape or () for _, shape in tops]
+    names: list[tuple[str, object]] = [("input", top.blob) for top, _ in tops]
+    if all(len(shape) == 4 for shape in shapes):
+        return names + [("input_dim", size) for shape in shapes for size in shape]
+    return names + [("input_shape", [("dim", size) for size in shape]) for shape in shapes]
+
+
+def _arguments(text: str) -> Arguments:
+    """layer or legacy."""
+    if text not in (LAYER, LEGACY):
+        raise ValueError(f'"{text}" is neither {LAYER} nor {LEGACY}')
+    return (text,), {}
+
+
+OPERATIONS = (
+    Operation(
+        "input", "input=legacy|layer", "inputs as input_dim, or as Input", input_as, _arguments
+    ),
+)
