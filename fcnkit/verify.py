@@ -7,93 +7,19 @@ nothing has bent.  Values that are all alike, all at a bound or all picks show
 nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from math import inf, isfinite, nan
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
+from fcnkit.differences import Difference, compare, proven, unproven
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Graph, Top, build
 from fcnkit.nets.layers.table import makes_probabilities
-from fcnkit.shape import Shape
 from fcnkit.weights.store import GivenWeights
 
-NOT_FINITE = "infinite or not numbers"
 BATCH = 64
 """How many windows `slide` gives to the classifier at once."""
-
-
-class Difference(NamedTuple):
-    """How far one output of the new net is from the old net's.
-
-    `absolute` is the largest absolute difference, `largest` the largest
-    magnitude among the old net's values, `relative` absolute / largest, `low`
-    and `high` the range of the old net's values.  `hidden` is why the values could
-    hide a difference, and `made_of` the outputs in which it would show then.
-    """
-
-    output: str
-    new_output: str
-    shape: Shape
-    new_shape: Shape
-    absolute: float
-    relative: float
-    largest: float
-    tolerance: float
-    low: float = -inf
-    high: float = inf
-    made_of: tuple[str, ...] = ()
-    hidden: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """Whether the relative difference is within the tolerance; what is not finite is not."""
-        return self.relative <= self.tolerance
-
-    @property
-    def shows(self) -> bool:
-        """Whether the values could have told two nets apart."""
-        return not self.hidden and not self.largest == self.absolute == 0
-
-    def __repr__(self) -> str:
-        return f"<{self}>"
-
-    def __str__(self) -> str:
-        name = (
-            self.output if self.output == self.new_output else f"{self.output} -> {self.new_output}"
-        )
-        verdict = "equal" if self.ok else "DIFFERENT"
-        if self.hidden == NOT_FINITE:
-            verdict = f"NOT COMPARED, for some values are {NOT_FINITE}"
-        elif self.ok and not self.shows:
-            why, by = self.hidden or "all zero", " and ".join(self.made_of)
-            verdict = f"equal, but {why}: this shows nothing"
-            if by:
-                verdict = f"equal; {why}, so {by} {'count' if ' and ' in by else 'counts'}"
-        shape = " x ".join(map(str, self.new_shape))
-        return (
-            f"{name}: {verdict}; max |difference| {self.absolute:.3g} over {shape} values up to "
-            f"{self.largest:.3g}, relative {self.relative:.2g} (tolerance {self.tolerance:g})"
-        )
-
-
-def unproven(found: Iterable[Difference]) -> list[Difference]:
-    """The outputs that could hide a difference, where nothing that was compared would show it."""
-    rows = list(found)
-    inner = {name for row in rows for name in row.made_of}
-    return [row for row in rows if row.output not in inner and not _shown(row, rows)]
-
-
-def _shown(row: Difference, rows: Sequence[Difference]) -> bool:
-    made_of = [each for each in rows if each.output in row.made_of]
-    return row.shows or bool(made_of) and all(_shown(each, rows) for each in made_of)
-
-
-def proven(found: Iterable[Difference]) -> bool:
-    """Whether nothing differs, and of every output something was compared that shows it."""
-    rows = list(found)
-    return all(row.ok for row in rows) and not unproven(rows)
 
 
 def verify(
@@ -259,27 +185,3 @@ def _windows(net: Prototxt, canvas: Any, window: tuple[int, int], stride: int) -
         )
     views = sliding_window_view(canvas[0], window, (1, 2))[:, ::stride, ::stride]
     return views.transpose(1, 2, 0, 3, 4)
-
-
-def compare(
-    net: Prototxt, new_net: Prototxt, name: str, old: Any, new_name: str, new: Any, tolerance: float
-) -> Difference:
-    """How far the array `new` is from `old`; NetError where they have different counts."""
-    import numpy as np
-
-    if old.size != new.size or old.shape[:1] != new.shape[:1]:
-        raise NetError(
-            f"{new_net.path}: {new_name} is {new.shape}, {name} of {net.path} {old.shape}; "
-            "give an input on which both have the same number of values"
-        )
-    reference = old.ravel().astype(np.float64)
-    with np.errstate(invalid="ignore"):  # inf - inf
-        absolute = float(np.abs(new.ravel() - reference).max())
-    largest = float(np.abs(reference).max())
-    low, high = float(reference.min()), float(reference.max())
-    strange = "" if isfinite(largest) else NOT_FINITE
-    relative = nan if strange else absolute / largest if largest else inf if absolute else 0.0
-    shapes = old.shape, new.shape
-    return Difference(
-        name, new_name, *shapes, absolute, relative, largest, tolerance, low, high, hidden=strange
-    )

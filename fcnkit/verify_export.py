@@ -12,7 +12,7 @@ from fcnkit.exporting.dynamic_axes import dynamic_axes
 from fcnkit.exporting.export import export, own_outputs
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import build
-from fcnkit.verify import Difference, compare
+from fcnkit.differences import Difference, compare
 from fcnkit.weights.store import GivenWeights
 
 

@@ -12,7 +12,7 @@ from fcnkit.errors import EngineError
 from fcnkit.importing.imported import Imported, Tensor
 from fcnkit.nets.graph import Graph, Top, build
 from fcnkit.nets.layers.table import of
-from fcnkit.verify import Difference, compare
+from fcnkit.differences import Difference, compare
 
 # Noise of a few units: what networks that are trained elsewhere take images for.
 _UNIT = 1 / 64
