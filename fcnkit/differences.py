@@ -105,9 +105,7 @@ def unproven(found: Iterable[Difference]) -> list[Difference]:
     rows = list(found)
     inner = {name for row in rows for name in row.made_of}
     return [
-        row
-        for row in rows
-        if row.unseen or (row.output not in inner and not _shown(row, rows))
+        row for row in rows if row.unseen or (row.output not in inner and not _shown(row, rows))
     ]
 
 

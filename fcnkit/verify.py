@@ -7,10 +7,10 @@ nothing has bent.  Values that are all alike, all at a bound or all picks show
 nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from fcnkit.differences import Difference, compare, proven, unproven
+from fcnkit.differences import Difference, compare
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
@@ -56,34 +56,35 @@ def verify(
     # Every command imports this module with fcnkit, and most run no net.
     net = given_net(net)
     new_net = given_net(new_net)
-    from fcnkit.compared import hidden, named_apart, needed, pairs, to_read
+    from fcnkit.compared import named_apart, pairs
     from fcnkit.engines.engine import Job, choose
-    from fcnkit.engines.inputs import check_weights, input_arrays
+    from fcnkit.engines.inputs import check_weights, input_arrays, other_arrays
+    from fcnkit.nets.shapes import shapes_of
+    from fcnkit.unseen import Run, compared, learners, rows_of
 
     runner = choose(engine, device)
     graph, new_graph = build(net), build(new_net)
     data = input_arrays(graph, inputs or {}, seed)
+    other = other_arrays(graph, inputs or {}, data, seed)
     new_data = _renamed(graph, new_graph, data)
     new_weights = weights if new_weights is None else new_weights
     for each, own, arrays in ((graph, weights, data), (new_graph, new_weights, new_data)):
         check_weights(each, own, {name: array.shape for name, array in arrays.items()})
-    every = pairs(graph, new_graph)
-    tops, new_tops = to_read(every)
-    apart, names = named_apart(graph, tops)
-    new_apart, new_names = named_apart(new_graph, new_tops)
-    job = Job(apart, weights, data, list(dict.fromkeys(names.values())))
-    new_job = Job(new_apart, new_weights, new_data, list(dict.fromkeys(new_names.values())))
-    found, new_found = runner.run_jobs([job, new_job])
-    rows = []
-    chosen = needed(graph, every, names, found)
-    for pair in chosen:
-        name, new_name = names[pair.old], new_names[pair.new]
-        values, new_values = found[name], new_found[new_name]
-        row = compare(net, new_net, name, values, new_name, new_values, tolerance)
-        made_of = tuple(names[each.old] for each in chosen if pair.old in each.ends)
-        why = row.hidden or hidden(graph, pair.old, values)
-        rows.append(row._replace(made_of=made_of, hidden=why))
-    return tuple(rows)
+
+    def run(tops: Collection[Top], new_tops: Collection[Top]) -> Run:
+        apart, names = named_apart(graph, tops)
+        new_apart, new_names = named_apart(new_graph, new_tops)
+        blobs, new_blobs = (list(dict.fromkeys(each.values())) for each in (names, new_names))
+        jobs = [Job(apart, weights, each, blobs) for each in (data, other) if tops]
+        new_jobs = [Job(new_apart, new_weights, new_data, new_blobs)] if new_tops else []
+        found = runner.run_jobs([*jobs, *new_jobs])
+        return Run(
+            names, *(found[:2] if jobs else ({}, {})), new_names, found[-1] if new_jobs else {}
+        )
+
+    learn = learners(graph, shapes_of(graph, {name: array.shape for name, array in data.items()}))
+    found = compared(graph, new_graph, learn, pairs(graph, new_graph), run, tolerance)
+    return tuple(rows_of(graph, new_graph, found, tolerance))
 
 
 def slide(

@@ -5,6 +5,7 @@ from math import prod
 from typing import Any
 
 from fcnkit.compared import named_apart
+from fcnkit.differences import Difference, compare
 from fcnkit.engines import onnx
 from fcnkit.engines.engine import ENGINES, Engine, Job, choose, how_to_install
 from fcnkit.engines.inputs import noise
@@ -12,7 +13,6 @@ from fcnkit.errors import EngineError
 from fcnkit.importing.imported import Imported, Tensor
 from fcnkit.nets.graph import Graph, Top, build
 from fcnkit.nets.layers.table import of
-from fcnkit.differences import Difference, compare
 
 # Noise of a few units: what networks that are trained elsewhere take images for.
 _UNIT = 1 / 64

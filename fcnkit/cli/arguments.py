@@ -13,13 +13,13 @@ from typing import Any
 import click
 
 from fcnkit.cli.text import say, say_diff
+from fcnkit.differences import Difference, proven, unproven
 from fcnkit.errors import PrototxtError, quoted
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.signature import ENOUGH, is_solver, is_weights
 from fcnkit.plan import Plan
 from fcnkit.rewrites.operations import whole_number
-from fcnkit.verify import Difference, proven, unproven
 
 TEMPLATE = "template:"
 MODEL = "model:"
@@ -304,8 +304,7 @@ def exit_unless_proven(found: Sequence[Difference]) -> None:
     """Ends with status 1 where outputs differ, or where nothing shows that they do not."""
     for row in unproven(found) if all(row.ok for row in found) else ():
         say(
-            f"fcnkit: {row.output}: that it is equal is not shown: its values are "
-            f"{row.hidden or 'all zero'}; give another --input",
+            f"fcnkit: {row.output}: that it is equal is not shown: {row.why}; give another --input",
             err=True,
         )
     if not proven(found):

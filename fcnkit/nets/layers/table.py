@@ -26,6 +26,7 @@ from fcnkit.nets.layers.traits import (
     unmoved,
     yes,
 )
+from fcnkit.shape import Shape
 
 _IN: Facts = {"bottoms": (0, 0)}
 _UNSAID: Facts = {**_IN, "unknown": sources.IN_DATA}
@@ -134,7 +135,7 @@ _CAFFE = (
     LayerType(
         "Eltwise", Trait.VALUE, "eltwise_param", pointwise.eltwise,
         carriers=every, bottoms=(2, MANY), picks=pointwise.takes_largest,
-        ordering=pointwise.eltwise_order, **_SAME_ZERO
+        ordering=pointwise.eltwise_order, unweighed=pointwise.eltwise_unweighed, **_SAME_ZERO
     ),
     # Learned factors and normalisation.
     LayerType(
@@ -171,15 +172,15 @@ _CAFFE = (
     ),
     LayerType(
         "Embed", Trait.MIXES, "embed_param", normal.embed, normal.embed_blobs,
-        outputs="num_output", output_axis=windows.outputs_second
+        outputs="num_output", output_axis=windows.outputs_second, indices=normal.embed_indices
     ),
     LayerType(
         "LSTM", Trait.OPAQUE, "recurrent_param", normal.recurrent, normal.lstm_blobs,
-        outputs="num_output", bottoms=(2, 5), tops=(1, 3)
+        outputs="num_output", bottoms=(2, 5), tops=(1, 3), indices=normal.recurrent_indices
     ),
     LayerType(
         "RNN", Trait.OPAQUE, "recurrent_param", normal.recurrent, normal.rnn_blobs,
-        outputs="num_output", bottoms=(2, 4), tops=(1, 2)
+        outputs="num_output", bottoms=(2, 4), tops=(1, 2), indices=normal.recurrent_indices
     ),
     LayerType("LSTMUnit", Trait.OPAQUE, "", normal.lstm_unit, bottoms=(3, 3), tops=(2, 2)),
     LayerType(
@@ -212,11 +213,11 @@ _CAFFE = (
     ),
     LayerType(
         "BatchReindex", Trait.ARRANGES, "", rearrange.batch_reindex,
-        coord=unmoved, bottoms=(2, 2), **_ARRANGED
+        indices=rearrange.reindexed, coord=unmoved, bottoms=(2, 2), **_ARRANGED
     ),
     LayerType(
         "Filter", Trait.ARRANGES, "", rearrange.filtered,
-        coord=unmoved, bottoms=(2, MANY), tops=(1, MANY), **_ARRANGED
+        indices=rearrange.selector, coord=unmoved, bottoms=(2, MANY), tops=(1, MANY), **_ARRANGED
     ),
     # Where results go.
     LayerType(
@@ -371,3 +372,15 @@ def channels_of(layer: Layer) -> list[Top]:
 def sized_by(layer: Layer) -> list[Top]:
     """The bottoms of which the layer reads the size alone."""
     return [layer.bottoms[index] for index in of(layer).sized(layer)]
+
+
+def whole_numbers(layer: Layer, bottoms: list[Shape]) -> dict[Top, int]:
+    """The bottoms that hold whole numbers, each with how many there are: 0 and up.
+
+    Labels are numbers of classes, as many as there are scores.
+    """
+    kind = of(layer)
+    found = kind.indices(layer, bottoms)
+    if kind.labelled and len(bottoms) > 1:
+        found = {1: bottoms[0][axis_of(layer)], **found}
+    return {layer.bottoms[index]: count for index, count in found.items()}

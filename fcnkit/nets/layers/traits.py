@@ -125,6 +125,11 @@ def none(layer: Layer) -> tuple[int, ...]:
     return ()
 
 
+def no_indices(layer: Layer, bottoms: list[Shape]) -> dict[int, int]:
+    """Its bottoms hold values."""
+    return {}
+
+
 def free(layer: Layer, bottoms: list[Shape], tops: list[Shape]) -> int:
     """Nothing is counted."""
     return 0
@@ -208,6 +213,9 @@ class LayerType(NamedTuple):
     bottoms, tops: the least and the greatest number of each.
     paired: whether there is one top for each bottom.
     sized(layer): the indices of the bottoms of which the size alone is read.
+    unweighed(layer): the indices of the bottoms that count 0 times.
+    indices(layer, bottoms): how many numbers there are to choose from, 0 and up, for
+        each bottom, by its index, that holds whole numbers and no values.
     beside(layer, shapes, given): the shapes of a source's tops where the first is `given`.
 
     Words of the prototxt:
@@ -256,6 +264,8 @@ class LayerType(NamedTuple):
     tops: tuple[int, int] = (1, 1)
     paired: bool = False
     sized: Callable[[Layer], tuple[int, ...]] = none
+    unweighed: Callable[[Layer], tuple[int, ...]] = none
+    indices: Callable[[Layer, list[Shape]], dict[int, int]] = no_indices
     beside: Callable[[Layer, list[Shape | None], Shape], Sequence[Shape | None]] = own_shapes
     channels: Callable[[Layer], tuple[int, ...]] = derived
     ordering: Callable[[Layer, int], tuple[float, ...]] = one_way
