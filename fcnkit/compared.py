@@ -99,6 +99,8 @@ def _hidden_by(layer: Layer, values: Any) -> str:
     still = sum(_at_bounds(channel, low, high) for channel in channels)
     if not still:
         return ""
+    if low == high:
+        return f"{low:g} whatever the input"
     many = f" in {still} of {len(channels)} channels" if still < len(channels) else ""
     known = [f"{bound:g}" for bound in (low, high) if isfinite(bound)]
     return f"all at {'its bounds' if len(known) > 1 else 'its bound'} {' and '.join(known)}{many}"

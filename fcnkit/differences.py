@@ -204,15 +204,34 @@ def _high(magnitude: Any) -> Any:
     return ordered[np.arange(len(ordered)), np.minimum(at, ordered.shape[1] - 1)]
 
 
-def still_channels(values: Any, others: Any, tolerance: float) -> Any:
-    """For each channel whether it is the same on both inputs, as far as the tolerance tells."""
+class Moved(NamedTuple):
+    """How far each channel is apart on two inputs, and which are the same, as far as can be told.
+
+    The difference of a channel is told where it is more than the tolerance of what is usual.
+    """
+
+    by: Any
+    still: Any
+
+    def dwarfed(self, tolerance: float, most: float = 0.0) -> bool:
+        """Whether most channels that move do so by too little to be told beside the others.
+
+        `most` is how far others move that they are added to.
+        """
+        by = self.by[~self.still]
+        least = tolerance * max(most, by.max(initial=0.0))
+        return 2 * int((by <= least).sum()) > len(by)
+
+
+def moved(values: Any, others: Any, tolerance: float) -> Moved:
+    """How far the values of two inputs are apart in each channel."""
     import numpy as np
 
     first, second = by_channel(values), by_channel(others)
     with np.errstate(invalid="ignore", over="ignore"):
-        moved = np.abs(first - second).max(1)
+        by = np.abs(first - second).max(1)
         usual = np.abs(first).mean(1, dtype=np.float64)
     some = np.sort(usual[usual > 0])
     least = some[int(_LEAST * len(some))] if len(some) else 0.0
     # What is not a number moves: nothing is said of it here.
-    return moved <= tolerance * np.maximum(usual, least)
+    return Moved(by, by <= tolerance * np.maximum(usual, least))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fcnkit.compared import Pair, hidden, needed, read_by, to_read
-from fcnkit.differences import STILL, Difference, compare, still_channels
+from fcnkit.differences import STILL, Difference, Moved, compare, moved
 from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.layers.traits import Trait
@@ -20,18 +20,24 @@ from fcnkit.nets.shapes import Shapes
 class Motion(NamedTuple):
     """What two inputs make of the tops of a net: its values on both, by names of the tops.
 
-    `counts` says of how many channels each has how many are still: the same on both.
+    `moved` says how far each channel moves from the one to the other.
     """
 
     names: Mapping[Top, str]
     values: Mapping[str, Any]
     others: Mapping[str, Any]
-    counts: Mapping[str, tuple[int, int]]
+    moved: Mapping[str, Moved]
+    tolerance: float
 
     def moves(self, top: Top) -> bool:
-        """Whether a channel of the top moves; what was not read, such as an input, does."""
-        still, channels = self.counts.get(self.names.get(top, ""), (0, 1))
-        return still < channels
+        """Whether a channel of the top moves; what was not read does."""
+        still, channels = self.still(top)
+        return still < channels or not channels
+
+    def still(self, top: Top) -> tuple[int, int]:
+        """How many channels of the top are the same on both inputs, and of how many."""
+        found = self.moved.get(self.names.get(top, ""))
+        return (int(found.still.sum()), len(found.still)) if found else (0, 0)
 
     def tells(self, layer: Layer) -> bool:
         """Whether the layer's parameters make its tops what they are: it does not read zeros."""
@@ -48,11 +54,10 @@ def motion(
     tolerance: float,
 ) -> Motion:
     """The motion of a net that has these values on one input, and those on another."""
-    counts = {}
-    for name in dict.fromkeys(names.values()):
-        still = still_channels(values[name], others[name], tolerance)
-        counts[name] = int(still.sum()), len(still)
-    return Motion(names, values, others, counts)
+    found = {
+        name: moved(values[name], others[name], tolerance) for name in dict.fromkeys(names.values())
+    }
+    return Motion(names, values, others, found, tolerance)
 
 
 class Sight(NamedTuple):
@@ -128,7 +133,8 @@ def look(graph: Graph, learn: Sequence[Layer], seen: Motion, compared: Iterable[
     def moves(top: Top) -> bool:
         return top in told or seen.moves(top)
 
-    shown = {top for top in compared if moves(top)}
+    every = set(compared)
+    shown = {top for top in every if moves(top)}
     learned = _after(graph, learn)
     ends: list[Top] = []
     for layer in reversed(graph.layers):
@@ -145,7 +151,9 @@ def look(graph: Graph, learn: Sequence[Layer], seen: Motion, compared: Iterable[
             if _gives(layer, top, shown, seen)
         }
     blind = tuple(layer for layer in learn if not told & set(layer.tops))
-    return Sight(tuple(reversed(ends)), blind, tuple(_partly(graph, seen)), frozenset(told))
+    return Sight(
+        tuple(reversed(ends)), blind, tuple(_partly(graph, learn, seen, every)), frozenset(told)
+    )
 
 
 def _after(graph: Graph, learn: Sequence[Layer]) -> set[Top]:
@@ -169,6 +177,11 @@ def _gives(layer: Layer, bottom: Top, shown: Collection[Top], seen: Motion) -> b
     if kind.trait is Trait.ARRANGES and not kind.kept_channels(layer):
         sizes = [seen.values[names[top]].size for top in layer.tops if top in shown]
         return sum(sizes) >= seen.values[names[bottom]].size
+    if kind.trait is Trait.MIXES:
+        return not seen.moved[names[bottom]].dwarfed(seen.tolerance)
+    if kind.trait is Trait.VALUE and len(layer.bottoms) > 1:
+        most = max(float(seen.moved[names[top]].by.max()) for top in layer.tops)
+        return not seen.moved[names[bottom]].dwarfed(seen.tolerance, most)
     return True
 
 
@@ -180,11 +193,14 @@ def _picked(values: Mapping[str, Any], own: str, top: str, rivals: Sequence[str]
     return bool(mine.any())
 
 
-def _partly(graph: Graph, seen: Motion) -> Iterable[str]:
-    for top, name in seen.names.items():
-        still, channels = seen.counts[name]
-        if 0 < still < channels and graph.top(top.blob) == top:
-            yield f"{still} of {channels} channels of {name}"
+def _partly(
+    graph: Graph, learn: Sequence[Layer], seen: Motion, compared: Collection[Top]
+) -> Iterable[str]:
+    """Of the blobs inside that layers with parameters make, which are still in some channels."""
+    for top in dict.fromkeys(graph.top(top.blob) for layer in learn for top in layer.tops):
+        still, channels = seen.still(top)
+        if 0 < still < channels and top not in compared:
+            yield f"{still} of {channels} channels of {seen.names[top]}"
 
 
 # ---- two nets
@@ -200,6 +216,29 @@ class Run(NamedTuple):
     new_values: Mapping[str, Any]
 
 
+class Runs(NamedTuple):
+    """What runs both nets: `run` reads these tops of the old one and of the new one.
+
+    `inputs` are what the old net is given, by blobs: first what the new one is given, too.
+    """
+
+    run: Callable[[Collection[Top], Collection[Top]], Run]
+    inputs: tuple[Mapping[str, Any], Mapping[str, Any]]
+
+    def motion(self, graph: Graph, done: Run, tolerance: float) -> Motion:
+        """The motion of the tops that were read, and of the inputs."""
+        names = {top: f"the input {top.blob}" for top in graph.inputs}
+        values, others = (
+            {names[top]: each[top.blob] for top in graph.inputs} for each in self.inputs
+        )
+        return motion(
+            {**names, **done.names},
+            {**values, **done.values},
+            {**others, **done.others},
+            tolerance,
+        )
+
+
 class Comparison(NamedTuple):
     """The pairs of tops that are compared, what both nets make of them, and what is not shown."""
 
@@ -208,9 +247,6 @@ class Comparison(NamedTuple):
     seen: Motion
     sight: Sight
     lost: Sequence[Top]
-
-
-Runner = Callable[[Collection[Top], Collection[Top]], Run]
 
 
 def rows_of(
@@ -230,17 +266,16 @@ def compared(
     new_graph: Graph,
     learn: Sequence[Layer],
     every: Sequence[Pair],
-    run: Runner,
+    runs: Runs,
     tolerance: float,
 ) -> Comparison:
     """The nets have run, and what shows nowhere in their outputs is compared where it does.
 
-    `run` runs both nets and reads these tops of the old one and of the new one; `learn` are
-    the layers of which something is to be shown.
+    `learn` are the layers of which something is to be shown.
     """
     tops, new_tops = to_read(every)
-    done = run([*tops, *readable(graph, tops)], new_tops)
-    seen = motion(*done[:3], tolerance)
+    done = runs.run([*tops, *readable(graph, tops)], new_tops)
+    seen = runs.motion(graph, done, tolerance)
     pairs = needed(graph, every, done.names, done.values)
     olds = [pair.old for pair in pairs]
     if all_shows(graph, learn, seen, olds):
@@ -252,11 +287,11 @@ def compared(
         if layer.index in within and not layer.is_input
         for top in layer.tops
     ]
-    done = run(whole, ())
-    seen = motion(*done[:3], tolerance)
+    done = runs.run(whole, ())
+    seen = runs.motion(graph, done, tolerance)
     sight = look(graph, learn, seen, olds)
     more = answers(graph, new_graph, sight.ends)
-    done = Run(*done[:3], *run((), [*new_tops, *(pair.new for pair in more)])[3:])
+    done = Run(*done[:3], *runs.run((), [*new_tops, *(pair.new for pair in more)])[3:])
     found = {pair.old for pair in more}
     counts = leads_to(graph, tops)
     lost = [top for top in sight.ends if top not in found and graph.producer(top).index in counts]
@@ -281,7 +316,7 @@ def _row(
         other=run.others.get(name),
         alike=bool(made_of),
     )
-    still, channels = found.seen.counts[name]
+    still, channels = found.seen.still(pair.old)
     why = row.hidden or hidden(graph, pair.old, values)
     if still == channels and not (row.largest and pair.old in found.sight.told):
         why = why or STILL

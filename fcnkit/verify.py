@@ -60,7 +60,7 @@ def verify(
     from fcnkit.engines.engine import Job, choose
     from fcnkit.engines.inputs import check_weights, input_arrays, other_arrays
     from fcnkit.nets.shapes import shapes_of
-    from fcnkit.unseen import Run, compared, learners, rows_of
+    from fcnkit.unseen import Run, Runs, compared, learners, rows_of
 
     runner = choose(engine, device)
     graph, new_graph = build(net), build(new_net)
@@ -83,7 +83,9 @@ def verify(
         )
 
     learn = learners(graph, shapes_of(graph, {name: array.shape for name, array in data.items()}))
-    found = compared(graph, new_graph, learn, pairs(graph, new_graph), run, tolerance)
+    found = compared(
+        graph, new_graph, learn, pairs(graph, new_graph), Runs(run, (data, other)), tolerance
+    )
     return tuple(rows_of(graph, new_graph, found, tolerance))
 
 

@@ -15,7 +15,7 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Top, build
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.shape import Shape
-from fcnkit.unseen import Comparison, Run, compared, leads_to, learners, rows_of
+from fcnkit.unseen import Comparison, Run, Runs, compared, leads_to, learners, rows_of
 from fcnkit.weights.store import GivenWeights
 
 
@@ -55,7 +55,9 @@ def verify_export(
 
     made_of = leads_to(graph, [graph.top(blob) for blob in outputs])
     learn = [each for each in learners(graph, shapes_of(graph, shapes)) if each.index in made_of]
-    found = compared(graph, graph, learn, pairs(graph, graph, outputs), run, tolerance)
+    found = compared(
+        graph, graph, learn, pairs(graph, graph, outputs), Runs(run, (data, other)), tolerance
+    )
     rows = _rows(graph, found, data, tolerance)
     others = [input_arrays(graph, each, seed) for each in dynamic_axes(graph, shapes).others()]
     olds, news = [pair.old for pair in found.pairs], [pair.new for pair in found.pairs]
