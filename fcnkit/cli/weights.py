@@ -178,7 +178,8 @@ def verify(net, weights, new_net, new_weights, engine, device, tolerance, as_jso
 
     \b
     fcnkit verify deploy.prototxt net.caffemodel conv.prototxt conv.caffemodel
-    fcnkit verify old.prototxt net.caffemodel new.prototxt new.caffemodel --input data=images.npy
+    fcnkit verify old.prototxt net.caffemodel new.prototxt new.caffemodel \\
+        --input data=images.npy
     """
     from fcnkit.verify import verify as compare
 
