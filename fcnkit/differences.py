@@ -14,6 +14,8 @@ STILL = "the same whatever the input"
 # do the three largest quarters of the channels say how small a difference counts.
 _USUAL, _LEAST = 0.9, 0.25
 _SAMPLE = 1 << 14
+# What two ways of computing the same may differ by, in terms of the values: float32 of deep nets.
+_ROUNDING = 2e-5
 
 
 class Difference(NamedTuple):
@@ -21,8 +23,9 @@ class Difference(NamedTuple):
 
     `absolute` is the largest absolute difference, `largest` the largest
     magnitude among the old net's values, `relative` the largest difference in
-    terms of what is usual in its own channel, `low` and `high` the range of the old net's
-    values.  Of its `channels` so many as `still` are the same whatever the input.
+    terms of how far the values of its own channel usually are apart, `low` and `high` the
+    range of the old net's values.  Of its `channels` so many as `still` are the same
+    whatever the input.
     `hidden` is why the values could hide a difference, and `made_of` the outputs in
     which it would show then.  `unseen` says of which layers nothing shows at all, and
     `partly` of which channels of inner blobs nothing does.
@@ -134,9 +137,10 @@ def compare(
 ) -> Difference:
     """How far the array `new` is from `old`; NetError where they have different counts.
 
-    A difference is measured by what is usual in its own channel, or by the value that it is a
-    difference from where that is larger: one channel of 1e8 says nothing of others of 1.
-    `other` is what the old net makes of another input, which says what is usual, too.
+    A difference is measured by how far the values of its own channel usually are apart: one
+    channel of 1e8 says nothing of others of 1, nor a large bias of what is added to it.
+    What rounding makes of large values is no difference.  `other` is what the old net makes
+    of another input; without it nothing is known but how large the values are.
     With `alike` all channels are measured by the largest value of all, as what keeps to
     bounds is.
     """
@@ -155,8 +159,7 @@ def compare(
     strange = "" if isfinite(largest) else NOT_FINITE
     relative = nan
     if not strange:
-        usual = np.full(len(reference), largest) if alike else _usual(magnitude, other)
-        scale = np.maximum(magnitude, usual[:, None])
+        scale = np.full(reference.shape, largest) if alike else _scale(reference, other, tolerance)
         with np.errstate(invalid="ignore", divide="ignore"):  # 0 / 0 is no difference
             relative = float(np.where(apart == 0, 0, apart / scale).max())
     shapes = old.shape, new.shape
@@ -182,15 +185,26 @@ def by_channel(values: Any) -> Any:
     return values.swapaxes(0, 1).reshape(values.shape[1], -1)
 
 
-def _usual(magnitude: Any, other: Any) -> Any:
-    """How large the values of each channel usually are, and no less than in small channels."""
+def _scale(reference: Any, other: Any, tolerance: float) -> Any:
+    """What each difference is measured by: how far the values of its channel usually are apart.
+
+    It is no less than in the quarter of the channels where that is least, and where rounding
+    of the value or its channel is more than the tolerance of it, that counts.
+    """
     import numpy as np
 
-    usual = _high(magnitude)
+    magnitude = np.abs(reference)
+    usual = large = _high(magnitude)
     if other is not None:
-        usual = np.maximum(usual, _high(np.abs(by_channel(other)).astype(np.float64)))
+        others = by_channel(other).astype(np.float64)
+        middle = (reference.mean(1) + others.mean(1))[:, None] / 2
+        usual = np.maximum(_high(np.abs(reference - middle)), _high(np.abs(others - middle)))
+        large = np.maximum(large, _high(np.abs(others)))
     some = np.sort(usual[usual > 0])
-    return np.maximum(usual, some[int(_LEAST * len(some))]) if len(some) else usual
+    if len(some):
+        usual = np.maximum(usual, some[int(_LEAST * len(some))])
+    rounded = min(1.0, _ROUNDING / tolerance) if tolerance > 0 else 1.0
+    return np.maximum(usual[:, None], rounded * np.maximum(magnitude, large[:, None]))
 
 
 def _high(magnitude: Any) -> Any:
@@ -207,7 +221,7 @@ def _high(magnitude: Any) -> Any:
 class Moved(NamedTuple):
     """How far each channel is apart on two inputs, and which are the same, as far as can be told.
 
-    The difference of a channel is told where it is more than the tolerance of what is usual.
+    A channel moves where a tenth of the difference would be told from rounding.
     """
 
     by: Any
@@ -223,7 +237,7 @@ class Moved(NamedTuple):
         return 2 * int((by <= least).sum()) > len(by)
 
 
-def moved(values: Any, others: Any, tolerance: float) -> Moved:
+def moved(values: Any, others: Any) -> Moved:
     """How far the values of two inputs are apart in each channel."""
     import numpy as np
 
@@ -234,4 +248,4 @@ def moved(values: Any, others: Any, tolerance: float) -> Moved:
     some = np.sort(usual[usual > 0])
     least = some[int(_LEAST * len(some))] if len(some) else 0.0
     # What is not a number moves: nothing is said of it here.
-    return Moved(by, by <= tolerance * np.maximum(usual, least))
+    return Moved(by, by <= 10 * _ROUNDING * np.maximum(usual, least))

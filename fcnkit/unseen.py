@@ -54,9 +54,7 @@ def motion(
     tolerance: float,
 ) -> Motion:
     """The motion of a net that has these values on one input, and those on another."""
-    found = {
-        name: moved(values[name], others[name], tolerance) for name in dict.fromkeys(names.values())
-    }
+    found = {name: moved(values[name], others[name]) for name in dict.fromkeys(names.values())}
     return Motion(names, values, others, found, tolerance)
 
 
@@ -135,7 +133,7 @@ def look(graph: Graph, learn: Sequence[Layer], seen: Motion, compared: Iterable[
 
     every = set(compared)
     shown = {top for top in every if moves(top)}
-    learned = _after(graph, learn)
+    learned = _after(graph, learn) & set(seen.names)
     ends: list[Top] = []
     for layer in reversed(graph.layers):
         for top in layer.tops:
@@ -280,12 +278,13 @@ def compared(
     olds = [pair.old for pair in pairs]
     if all_shows(graph, learn, seen, olds):
         return Comparison(pairs, done, seen, look(graph, learn, seen, olds), ())
-    within = leads_to(graph, tops) | {layer.index for layer in learn}
+    within = leads_to(graph, tops, lambda layer: layer.bottoms)
+    after = _after(graph, learn)
     whole = [
         top
         for layer in graph.layers
-        if layer.index in within and not layer.is_input
         for top in layer.tops
+        if not layer.is_input and (layer.index in within or top in after)
     ]
     done = runs.run(whole, ())
     seen = runs.motion(graph, done, tolerance)
