@@ -40,11 +40,14 @@ class Motion(NamedTuple):
         return (int(found.still.sum()), len(found.still)) if found else (0, 0)
 
     def tells(self, layer: Layer) -> bool:
-        """Whether the layer's parameters make its tops what they are: it does not read zeros."""
-        return any(
-            top not in self.names or bool(self.values[self.names[top]].any())
-            for top in read_by(layer)
-        )
+        """Whether the layer's parameters make its tops what they are: it does not read zeros.
+
+        Slopes take values below zero to tell.
+        """
+        read = [self.values[self.names[top]] for top in read_by(layer) if top in self.names]
+        if of(layer).slopes:
+            return any(bool((values < 0).any()) for values in read)
+        return any(bool(values.any()) for values in read) or not read
 
 
 def motion(
@@ -120,6 +123,8 @@ def all_shows(graph: Graph, learn: Sequence[Layer], seen: Motion, compared: Iter
     seen = seen._replace(names=known | dict(seen.names))
     tops = [top for layer in learn for top in layer.tops]
     if not all(top in seen.names and seen.moves(top) for top in tops):
+        return False
+    if not all(map(seen.tells, learn)):
         return False
     return not look(graph, learn, seen, compared).ends
 
@@ -356,11 +361,18 @@ def why_blind(layers: Sequence[Layer], lost: Sequence[Top]) -> str:
     if layers:
         names = _some([f'"{layer.name}"' for layer in layers])
         many = f"layers {names}: what they read is" if len(layers) > 1 else ""
-        said.append(f"of {many or f'layer {names}: what it reads is'} 0 whatever the input")
+        said.append(
+            f"of {many or f'layer {names}: what it reads is'} {_what(layers)} whatever the input"
+        )
     if lost:
         names = _some([top.blob for top in lost])
         said.append(f"of {names}: no output shows it, and the other net has none to compare")
     return f"nothing is shown {'; nor '.join(said)}" if said else ""
+
+
+def _what(layers: Sequence[Layer]) -> str:
+    slopes = {of(layer).slopes for layer in layers}
+    return " or ".join([*["0"] * (False in slopes), *["not below 0"] * (True in slopes)])
 
 
 def _some(names: Sequence[str], most: int = 3) -> str:

@@ -156,6 +156,12 @@ CASES = {
         DEAD_A,
         shown=False,
     ),
+    "PReLU of what is not negative": Case(
+        IMAGE + layer("ReLU", "data", "r") + layer("PReLU", "r", "a"),
+        scaled("a", (1.2, 0)),
+        scaled("a", (1, 0)),
+        shown=False,
+    ),
     "never picked": Case(
         BRANCHES + layer("Eltwise", "a b", "o", ELTWISE.format("operation: MAX")), B, DEAD_B
     ),

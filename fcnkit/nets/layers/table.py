@@ -139,7 +139,8 @@ _CAFFE = (
     ),
     # Learned factors and normalisation.
     LayerType(
-        "PReLU", Trait.CHANNEL, "prelu_param", normal.prelu, normal.prelu_blobs, **_SAME_ZERO
+        "PReLU", Trait.CHANNEL, "prelu_param", normal.prelu, normal.prelu_blobs,
+        slopes=True, **_SAME_ZERO
     ),
     LayerType(
         "BatchNorm", Trait.CHANNEL, "batch_norm_param", normal.batch_norm, forks.batch_norm_blobs,
