@@ -78,9 +78,8 @@ def verify(
         jobs = [Job(apart, weights, each, blobs) for each in (data, other) if tops]
         new_jobs = [Job(new_apart, new_weights, new_data, new_blobs)] if new_tops else []
         found = runner.run_jobs([*jobs, *new_jobs])
-        return Run(
-            names, *(found[:2] if jobs else ({}, {})), new_names, found[-1] if new_jobs else {}
-        )
+        values, others = found[:2] if jobs else ({}, {})
+        return Run(names, values, others, new_names, found[-1] if new_jobs else {})
 
     learn = learners(graph, shapes_of(graph, {name: array.shape for name, array in data.items()}))
     found = compared(

@@ -50,8 +50,10 @@ def verify_export(
     net_run = _Runs(graph, weights, runner, (session, outputs), shapes)
 
     def run(tops: Collection[Top], new_tops: Collection[Top]) -> Run:
-        names, values = net_run.net(tops, [data, other]) if tops else ({}, [{}, {}])
-        return Run(names, *values, *net_run.model(new_tops, data))
+        names, both = net_run.net(tops, [data, other] if tops else [])
+        values, others = both or ({}, {})
+        new_names, new_values = net_run.model(new_tops, data)
+        return Run(names, values, others, new_names, new_values)
 
     made_of = leads_to(graph, [graph.top(blob) for blob in outputs])
     learn = [each for each in learners(graph, shapes_of(graph, shapes)) if each.index in made_of]

@@ -1,7 +1,7 @@
 """The image files that `infer` runs a net on, read as the net takes them."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,25 +13,59 @@ _NAMED = 5
 
 
 class ImageFile(NamedTuple):
-    """An image file, and what the names of its results begin with."""
+    """An image file, what the names of its results begin with, and where it is from."""
 
     name: str
     path: Path
+    source: str = ""
 
 
-def pictures_of(images: Sequence[str]) -> list[ImageFile]:
-    """The image files, each with its own name; DatasetError where two share one."""
-    from fcnkit.datasets.pairs import files
+def pictures_of(images: Sequence[str], spare: Path) -> list[ImageFile]:
+    """The image files, each with its own name; DatasetError where two share one.
 
-    found: dict[str, Path] = {}
+    Of a dataset the images that are kept from training, or all where none are, become files
+    in the folder `spare`.
+    """
+    found: dict[str, ImageFile] = {}
     for image in map(Path, images):
-        here = files(image) if os.path.isdir(image) else {image.stem: image}
+        here = list(_of_dataset(image, spare) if _is_dataset(image) else _files(image))
         if not here:
             raise DatasetError(f"{image}: holds no images; name a folder of images")
-        for name, path in here.items():
-            if found.setdefault(name, path) != path:
-                raise DatasetError(f"{path}: has the same name as {found[name]}; run one at a time")
-    return [ImageFile(name, path) for name, path in found.items()]
+        for each in here:
+            other = found.setdefault(each.name, each)
+            if other.path != each.path:
+                one, two = each.source or each.path, other.source or other.path
+                raise DatasetError(f"{one}: has the same name as {two}; run one at a time")
+    return list(found.values())
+
+
+def _files(image: Path) -> Iterator[ImageFile]:
+    from fcnkit.datasets.pairs import files
+
+    here = files(image) if os.path.isdir(image) else {image.stem: image}
+    return (ImageFile(name, path) for name, path in here.items())
+
+
+def _is_dataset(folder: Path) -> bool:
+    return os.path.isdir(folder) and any(folder.glob("*_image_lmdb"))
+
+
+def _of_dataset(folder: Path, spare: Path) -> Iterator[ImageFile]:
+    """The images of a dataset's held-out split, as files under the names that `score` asks for."""
+    from fcnkit.datasets import databases
+    from fcnkit.datasets.summary import splits_of
+
+    split = splits_of(folder)[-1]
+    database = folder / f"{split}_image_lmdb"
+    note(f"{folder}: its {databases.count(database)} images of {split} are run")
+    for number, record in enumerate(databases.read(database)):
+        name, kind = record.key[databases.NUMBER :], record.array.dtype
+        if kind != "uint8" or len(record.array) not in (1, 3):
+            fact = f"{name} has {len(record.array)} channels of {kind}, and is no picture"
+            raise DatasetError(f"{database}: {fact}; name the folder of the images")
+        path = spare / f"{number}.png"
+        path.write_bytes(databases.png(record.array))
+        yield ImageFile(name, path, f"{database}, {name}")
 
 
 class Reading(NamedTuple):
@@ -75,7 +109,7 @@ def check_all(pictures, found, read, progress) -> None:
         except DatasetError as error:
             problems.append(str(error))
         except NetError as error:
-            problems.append(f"{picture.path}: {width} x {height} pixels: {error}")
+            problems.append(f"{picture.source or picture.path}: {width} x {height} pixels: {error}")
         progress(1)
     if problems:
         count = f"{len(problems)} of {len(pictures)} files cannot be run"

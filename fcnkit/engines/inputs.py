@@ -72,7 +72,8 @@ def other_arrays(
 
 def _counts(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, int]:
     """The inputs that hold whole numbers, and how many there are of them, 0 and up."""
-    sizes, counts = shapes_of(graph, shapes, refuse=lambda *refused: None), {}
+    sizes = shapes_of(graph, shapes, refuse=lambda *refused: None)
+    counts: dict[str, int] = {}
     for layer in graph.layers:
         bottoms = sizes.bottoms(layer)
         for top, count in whole_numbers(layer, bottoms).items() if bottoms else ():
