@@ -113,8 +113,10 @@ def readable(graph: Graph, tops: Iterable[Top]) -> list[Top]:
     ]
 
 
-def all_shows(graph: Graph, learn: Sequence[Layer], seen: Motion, compared: Iterable[Top]) -> bool:
-    """Whether every layer that learns moves something that shows in what is compared.
+def first_look(
+    graph: Graph, learn: Sequence[Layer], seen: Motion, compared: Iterable[Top]
+) -> Sight | None:
+    """What shows, where every layer that learns moves something that does; None where some do not.
 
     Of a top that a layer in place overwrites the last value is taken.
     """
@@ -123,10 +125,9 @@ def all_shows(graph: Graph, learn: Sequence[Layer], seen: Motion, compared: Iter
     seen = seen._replace(names=known | dict(seen.names))
     tops = [top for layer in learn for top in layer.tops]
     if not all(top in seen.names and seen.moves(top) for top in tops):
-        return False
-    if not all(map(seen.tells, learn)):
-        return False
-    return not look(graph, learn, seen, compared).ends
+        return None
+    sight = look(graph, learn, seen, compared)
+    return None if sight.ends or sight.blind else sight
 
 
 def look(graph: Graph, learn: Sequence[Layer], seen: Motion, compared: Iterable[Top]) -> Sight:
@@ -281,8 +282,9 @@ def compared(
     seen = runs.motion(graph, done, tolerance)
     pairs = needed(graph, every, done.names, done.values)
     olds = [pair.old for pair in pairs]
-    if all_shows(graph, learn, seen, olds):
-        return Comparison(pairs, done, seen, look(graph, learn, seen, olds), ())
+    sight = first_look(graph, learn, seen, olds)
+    if sight:
+        return Comparison(pairs, done, seen, sight, ())
     within = leads_to(graph, tops, lambda layer: layer.bottoms)
     after = _after(graph, learn)
     whole = [

@@ -162,6 +162,14 @@ CASES = {
         scaled("a", (1, 0)),
         shown=False,
     ),
+    "PReLU in place": Case(
+        IMAGE + conv() + layer("PReLU", "a", "a", name="p"), scaled("p", (1.2, 0))
+    ),
+    "PReLU in place with slopes of 0": Case(
+        IMAGE + conv() + layer("PReLU", "a", "a", name="p") + fc("a", "s"),
+        scaled("p", (1, 0.3)),
+        scaled("p", (0, 0)),
+    ),
     "never picked": Case(
         BRANCHES + layer("Eltwise", "a b", "o", ELTWISE.format("operation: MAX")), B, DEAD_B
     ),
