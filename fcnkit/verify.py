@@ -77,9 +77,10 @@ def verify(
         blobs, new_blobs = (list(dict.fromkeys(each.values())) for each in (names, new_names))
         jobs = [Job(apart, weights, each, blobs) for each in (data, other) if tops]
         new_jobs = [Job(new_apart, new_weights, new_data, new_blobs)] if new_tops else []
-        found = runner.run_jobs([*jobs, *new_jobs])
-        values, others = found[:2] if jobs else ({}, {})
-        return Run(names, values, others, new_names, found[-1] if new_jobs else {})
+        # Both nets run on the same input first: a net may keep something of one for the next.
+        found = runner.run_jobs([*jobs[:1], *new_jobs, *jobs[1:]])
+        values, others = (found[0], found[-1]) if jobs else ({}, {})
+        return Run(names, values, others, new_names, found[len(jobs[:1])] if new_jobs else {})
 
     learn = learners(graph, shapes_of(graph, {name: array.shape for name, array in data.items()}))
     found = compared(

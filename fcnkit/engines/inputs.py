@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fcnkit.errors import EngineError, NetError, WeightsError
-from fcnkit.nets.graph import Graph
+from fcnkit.nets.graph import Graph, Top
 from fcnkit.nets.layers.table import of, whole_numbers
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.shape import Shape
 from fcnkit.weights import store
 from fcnkit.weights.store import GivenWeights
+
+UNIT = 1 / 64
+"""What makes noise of a few units of that of images."""
 
 
 def input_arrays(graph: Graph, given: Mapping[str, Any], seed: int = 0) -> dict[str, Any]:
@@ -39,13 +42,18 @@ def input_arrays(graph: Graph, given: Mapping[str, Any], seed: int = 0) -> dict[
         name: np.shape(arrays[name]) if name in arrays else known_size(graph, name, sizes[name])
         for name in names
     }
-    counts = _counts(graph, known)
+    counts, gated = _counts(graph, known), _gated(graph)
+
+    def drawn(name: str, seed: int) -> Any:
+        if name in counts:
+            numbers = _numbers(known[name], counts[name], seed)
+            if name in gated:  # a sequence that goes on has what the run before has left
+                numbers[:1] = 0
+            return numbers
+        return noise(known[name], seed) * (UNIT if name in gated else 1)
+
     return {
-        name: arrays[name]
-        if name in arrays
-        else _numbers(known[name], counts[name], seed + number)
-        if name in counts
-        else noise(known[name], seed + number)
+        name: arrays[name] if name in arrays else drawn(name, seed + number)
         for number, name in enumerate(names)
     }
 
@@ -77,13 +85,24 @@ def _counts(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, int]:
     for layer in graph.layers:
         bottoms = sizes.bottoms(layer)
         for top, count in whole_numbers(layer, bottoms).items() if bottoms else ():
-            maker = graph.producer(top)
-            while maker.bottoms and (of(maker).trait is Trait.ARRANGES or of(maker).shares):
-                top = maker.bottoms[0]
-                maker = graph.producer(top)
-            if maker.is_input:
-                counts[top.blob] = min(count, counts.get(top.blob, count))
+            source = _source(graph, top)
+            counts[source] = min(count, counts.get(source, count))
     return counts
+
+
+def _gated(graph: Graph) -> set[str]:
+    """The inputs that go into gates, which values of more than a few units shut."""
+    gates = (layer for layer in graph.layers if of(layer).gated)
+    return {_source(graph, top) for layer in gates for top in layer.bottoms}
+
+
+def _source(graph: Graph, top: Top) -> str:
+    """The blob of which a top has the values."""
+    layer = graph.producer(top)
+    while layer.bottoms and (of(layer).trait is Trait.ARRANGES or of(layer).shares):
+        top = layer.bottoms[0]
+        layer = graph.producer(top)
+    return top.blob
 
 
 def _numbers(shape: Sequence[int], count: int, seed: int) -> Any:

@@ -45,6 +45,7 @@ _FILTER: Facts = {
     "keeps_zero": windows.without_bias,
 }
 _ARRANGED: Facts = {"window": point, "keeps_zero": yes}
+_GATED: Facts = {"indices": normal.recurrent_indices, "gated": True}
 _LOSS: Facts = {"reads": ("loss_param",), "bottoms": (2, 2), "tops": (0, 1)}
 _ITEMS: Facts = {**_LOSS, "labelled": True, "ignores": False}
 _SCORED: Facts = {"reads": ("loss_param",), "labelled": True, "bottoms": (2, 3), "tops": (0, 2)}
@@ -177,13 +178,15 @@ _CAFFE = (
     ),
     LayerType(
         "LSTM", Trait.OPAQUE, "recurrent_param", normal.recurrent, normal.lstm_blobs,
-        outputs="num_output", bottoms=(2, 5), tops=(1, 3), indices=normal.recurrent_indices
+        outputs="num_output", bottoms=(2, 5), tops=(1, 3), **_GATED
     ),
     LayerType(
         "RNN", Trait.OPAQUE, "recurrent_param", normal.recurrent, normal.rnn_blobs,
-        outputs="num_output", bottoms=(2, 4), tops=(1, 2), indices=normal.recurrent_indices
+        outputs="num_output", bottoms=(2, 4), tops=(1, 2), **_GATED
     ),
-    LayerType("LSTMUnit", Trait.OPAQUE, "", normal.lstm_unit, bottoms=(3, 3), tops=(2, 2)),
+    LayerType(
+        "LSTMUnit", Trait.OPAQUE, "", normal.lstm_unit, bottoms=(3, 3), tops=(2, 2), gated=True
+    ),
     LayerType(
         "Reduction", Trait.MIXES, "reduction_param", rearrange.reduction, keeps_zero=yes
     ),

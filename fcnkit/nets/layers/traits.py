@@ -243,6 +243,7 @@ class LayerType(NamedTuple):
     keeps_zero(layer): whether its tops are zero where its bottoms are.
     picks(layer): whether its tops are some of its bottoms' numbers, chosen by their values.
     range(layer): the bounds that its tops keep to, whatever its bottoms hold.
+    gated: whether what it reads goes through gates that large values shut.
     slopes: whether its parameters count for values below zero alone.
     labelled: whether its second bottom has the number of a class for each
         place of the first; `ignores`: whether one of these may be ignored.
@@ -280,6 +281,7 @@ class LayerType(NamedTuple):
     keeps_zero: Callable[[Layer], bool] = no
     picks: Callable[[Layer], bool] = no
     range: Callable[[Layer], tuple[float, float]] = unbounded
+    gated: bool = False
     slopes: bool = False
     labelled: bool = False
     ignores: bool = True
