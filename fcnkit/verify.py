@@ -47,7 +47,12 @@ def verify(
     `device`, such as "cpu" or "cuda", is for an engine that knows several.
     `inputs` gives arrays, or shapes for noise, by the old net's input names; the
     rest is `noise` of the size that the prototxt says, from `seed`.  Two outputs
-    are equal where no difference is more than `tolerance` times the largest value.
+    are equal where no difference is more than `tolerance` times how far the values of its
+    channel usually are apart.
+
+    The old net runs on a second input as well: what moves between the two and shows in no
+    output is compared in its own place, and the last Difference says of which layers
+    nothing shows (`unseen`).  `fcnkit.differences.proven` says whether all is equal and shown.
 
     Raises NetError when the outputs cannot be paired or have different counts,
     WeightsError when a layer has no weights, EngineError when the engine
