@@ -13,7 +13,7 @@ from fcnkit.edits import splice
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt, parse
 from fcnkit.nets.graph import Graph, Layer, Top
-from fcnkit.nets.layers.table import of, sized_by
+from fcnkit.nets.layers.table import of
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.rewrites.changes import set_value
 
@@ -68,9 +68,10 @@ def _back(graph: Graph, tops: Iterable[Top], ends: Callable[[Layer], bool]) -> I
 
 
 def read_by(layer: Layer) -> list[Top]:
-    """The bottoms whose values the layer reads, each once."""
-    sizes = sized_by(layer)
-    return [top for top in dict.fromkeys(layer.bottoms) if top not in sizes]
+    """The bottoms whose values count in its tops, each once."""
+    kind = of(layer)
+    idle = {*kind.sized(layer), *kind.unweighed(layer)}
+    return list(dict.fromkeys(top for at, top in enumerate(layer.bottoms) if at not in idle))
 
 
 def hidden(graph: Graph, top: Top, values: Any) -> str:
@@ -98,6 +99,8 @@ def _hidden_by(layer: Layer, values: Any) -> str:
     still = sum(_at_bounds(channel, low, high) for channel in channels)
     if not still:
         return ""
+    if low == high:
+        return f"{low:g} whatever the input"
     many = f" in {still} of {len(channels)} channels" if still < len(channels) else ""
     known = [f"{bound:g}" for bound in (low, high) if isfinite(bound)]
     return f"all at {'its bounds' if len(known) > 1 else 'its bound'} {' and '.join(known)}{many}"

@@ -7,93 +7,19 @@ nothing has bent.  Values that are all alike, all at a bound or all picks show
 nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from math import inf, isfinite, nan
-from typing import Any, NamedTuple
+from collections.abc import Collection, Mapping
+from typing import Any
 
+from fcnkit.differences import Difference, compare
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Graph, Top, build
 from fcnkit.nets.layers.table import makes_probabilities
-from fcnkit.shape import Shape
 from fcnkit.weights.store import GivenWeights
 
-NOT_FINITE = "infinite or not numbers"
 BATCH = 64
 """How many windows `slide` gives to the classifier at once."""
-
-
-class Difference(NamedTuple):
-    """How far one output of the new net is from the old net's.
-
-    `absolute` is the largest absolute difference, `largest` the largest
-    magnitude among the old net's values, `relative` absolute / largest, `low`
-    and `high` the range of the old net's values.  `hidden` is why the values could
-    hide a difference, and `made_of` the outputs in which it would show then.
-    """
-
-    output: str
-    new_output: str
-    shape: Shape
-    new_shape: Shape
-    absolute: float
-    relative: float
-    largest: float
-    tolerance: float
-    low: float = -inf
-    high: float = inf
-    made_of: tuple[str, ...] = ()
-    hidden: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """Whether the relative difference is within the tolerance; what is not finite is not."""
-        return self.relative <= self.tolerance
-
-    @property
-    def shows(self) -> bool:
-        """Whether the values could have told two nets apart."""
-        return not self.hidden and not self.largest == self.absolute == 0
-
-    def __repr__(self) -> str:
-        return f"<{self}>"
-
-    def __str__(self) -> str:
-        name = (
-            self.output if self.output == self.new_output else f"{self.output} -> {self.new_output}"
-        )
-        verdict = "equal" if self.ok else "DIFFERENT"
-        if self.hidden == NOT_FINITE:
-            verdict = f"NOT COMPARED, for some values are {NOT_FINITE}"
-        elif self.ok and not self.shows:
-            why, by = self.hidden or "all zero", " and ".join(self.made_of)
-            verdict = f"equal, but {why}: this shows nothing"
-            if by:
-                verdict = f"equal; {why}, so {by} {'count' if ' and ' in by else 'counts'}"
-        shape = " x ".join(map(str, self.new_shape))
-        return (
-            f"{name}: {verdict}; max |difference| {self.absolute:.3g} over {shape} values up to "
-            f"{self.largest:.3g}, relative {self.relative:.2g} (tolerance {self.tolerance:g})"
-        )
-
-
-def unproven(found: Iterable[Difference]) -> list[Difference]:
-    """The outputs that could hide a difference, where nothing that was compared would show it."""
-    rows = list(found)
-    inner = {name for row in rows for name in row.made_of}
-    return [row for row in rows if row.output not in inner and not _shown(row, rows)]
-
-
-def _shown(row: Difference, rows: Sequence[Difference]) -> bool:
-    made_of = [each for each in rows if each.output in row.made_of]
-    return row.shows or bool(made_of) and all(_shown(each, rows) for each in made_of)
-
-
-def proven(found: Iterable[Difference]) -> bool:
-    """Whether nothing differs, and of every output something was compared that shows it."""
-    rows = list(found)
-    return all(row.ok for row in rows) and not unproven(rows)
 
 
 def verify(
@@ -121,7 +47,12 @@ def verify(
     `device`, such as "cpu" or "cuda", is for an engine that knows several.
     `inputs` gives arrays, or shapes for noise, by the old net's input names; the
     rest is `noise` of the size that the prototxt says, from `seed`.  Two outputs
-    are equal where no difference is more than `tolerance` times the largest value.
+    are equal where no difference is more than `tolerance` times how far the values of its
+    channel usually are apart.
+
+    The old net runs on a second input as well: what moves between the two and shows in no
+    output is compared in its own place, and the last Difference says of which layers
+    nothing shows (`unseen`).  `fcnkit.differences.proven` says whether all is equal and shown.
 
     Raises NetError when the outputs cannot be paired or have different counts,
     WeightsError when a layer has no weights, EngineError when the engine
@@ -130,34 +61,37 @@ def verify(
     # Every command imports this module with fcnkit, and most run no net.
     net = given_net(net)
     new_net = given_net(new_net)
-    from fcnkit.compared import hidden, named_apart, needed, pairs, to_read
+    from fcnkit.compared import named_apart, pairs
     from fcnkit.engines.engine import Job, choose
-    from fcnkit.engines.inputs import check_weights, input_arrays
+    from fcnkit.engines.inputs import check_weights, input_arrays, other_arrays
+    from fcnkit.nets.shapes import shapes_of
+    from fcnkit.unseen import Run, Runs, compared, learners, rows_of
 
     runner = choose(engine, device)
     graph, new_graph = build(net), build(new_net)
     data = input_arrays(graph, inputs or {}, seed)
+    other = other_arrays(graph, inputs or {}, data, seed)
     new_data = _renamed(graph, new_graph, data)
     new_weights = weights if new_weights is None else new_weights
     for each, own, arrays in ((graph, weights, data), (new_graph, new_weights, new_data)):
         check_weights(each, own, {name: array.shape for name, array in arrays.items()})
-    every = pairs(graph, new_graph)
-    tops, new_tops = to_read(every)
-    apart, names = named_apart(graph, tops)
-    new_apart, new_names = named_apart(new_graph, new_tops)
-    job = Job(apart, weights, data, list(dict.fromkeys(names.values())))
-    new_job = Job(new_apart, new_weights, new_data, list(dict.fromkeys(new_names.values())))
-    found, new_found = runner.run_jobs([job, new_job])
-    rows = []
-    chosen = needed(graph, every, names, found)
-    for pair in chosen:
-        name, new_name = names[pair.old], new_names[pair.new]
-        values, new_values = found[name], new_found[new_name]
-        row = compare(net, new_net, name, values, new_name, new_values, tolerance)
-        made_of = tuple(names[each.old] for each in chosen if pair.old in each.ends)
-        why = row.hidden or hidden(graph, pair.old, values)
-        rows.append(row._replace(made_of=made_of, hidden=why))
-    return tuple(rows)
+
+    def run(tops: Collection[Top], new_tops: Collection[Top]) -> Run:
+        apart, names = named_apart(graph, tops)
+        new_apart, new_names = named_apart(new_graph, new_tops)
+        blobs, new_blobs = (list(dict.fromkeys(each.values())) for each in (names, new_names))
+        jobs = [Job(apart, weights, each, blobs) for each in (data, other) if tops]
+        new_jobs = [Job(new_apart, new_weights, new_data, new_blobs)] if new_tops else []
+        # Both nets run on the same input first: a net may keep something of one for the next.
+        found = runner.run_jobs([*jobs[:1], *new_jobs, *jobs[1:]])
+        values, others = (found[0], found[-1]) if jobs else ({}, {})
+        return Run(names, values, others, new_names, found[len(jobs[:1])] if new_jobs else {})
+
+    learn = learners(graph, shapes_of(graph, {name: array.shape for name, array in data.items()}))
+    found = compared(
+        graph, new_graph, learn, pairs(graph, new_graph), Runs(run, (data, other)), tolerance
+    )
+    return tuple(rows_of(graph, new_graph, found, tolerance))
 
 
 def slide(
@@ -259,27 +193,3 @@ def _windows(net: Prototxt, canvas: Any, window: tuple[int, int], stride: int) -
         )
     views = sliding_window_view(canvas[0], window, (1, 2))[:, ::stride, ::stride]
     return views.transpose(1, 2, 0, 3, 4)
-
-
-def compare(
-    net: Prototxt, new_net: Prototxt, name: str, old: Any, new_name: str, new: Any, tolerance: float
-) -> Difference:
-    """How far the array `new` is from `old`; NetError where they have different counts."""
-    import numpy as np
-
-    if old.size != new.size or old.shape[:1] != new.shape[:1]:
-        raise NetError(
-            f"{new_net.path}: {new_name} is {new.shape}, {name} of {net.path} {old.shape}; "
-            "give an input on which both have the same number of values"
-        )
-    reference = old.ravel().astype(np.float64)
-    with np.errstate(invalid="ignore"):  # inf - inf
-        absolute = float(np.abs(new.ravel() - reference).max())
-    largest = float(np.abs(reference).max())
-    low, high = float(reference.min()), float(reference.max())
-    strange = "" if isfinite(largest) else NOT_FINITE
-    relative = nan if strange else absolute / largest if largest else inf if absolute else 0.0
-    shapes = old.shape, new.shape
-    return Difference(
-        name, new_name, *shapes, absolute, relative, largest, tolerance, low, high, hidden=strange
-    )

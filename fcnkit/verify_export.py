@@ -1,18 +1,21 @@
 """Compares what an exported ONNX model computes with what its net computes."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from fcnkit.compared import hidden, named_apart, needed, pairs, to_read
+from fcnkit.compared import named_apart, pairs
+from fcnkit.differences import Difference
 from fcnkit.engines import onnx
 from fcnkit.engines.engine import ENGINES, Engine, Job, choose, how_to_install
-from fcnkit.engines.inputs import check_weights, input_arrays, noise
+from fcnkit.engines.inputs import check_weights, input_arrays, other_arrays
 from fcnkit.errors import EngineError
 from fcnkit.exporting.dynamic_axes import dynamic_axes
 from fcnkit.exporting.export import export, own_outputs
 from fcnkit.formats.prototxt import Prototxt
-from fcnkit.nets.graph import build
-from fcnkit.verify import Difference, compare
+from fcnkit.nets.graph import Graph, Top, build
+from fcnkit.nets.shapes import shapes_of
+from fcnkit.shape import Shape
+from fcnkit.unseen import Comparison, Run, Runs, compared, leads_to, learners, rows_of
 from fcnkit.weights.store import GivenWeights
 
 
@@ -40,40 +43,84 @@ def verify_export(
     runner, graph = _other(engine), build(net)
     session = onnx.opened(onnx_model, net.path)
     data = input_arrays(graph, inputs or {}, seed)
+    other = other_arrays(graph, inputs or {}, data, seed)
     shapes = {name: array.shape for name, array in data.items()}
     check_weights(graph, weights, shapes)
-    others = dynamic_axes(graph, shapes).others()
-    many = [data, *({name: noise(shape, seed) for name, shape in each.items()} for each in others)]
     outputs = [top.blob for top in own_outputs(graph)] if outputs is None else list(outputs)
-    every = pairs(graph, graph, outputs)
-    apart, names = named_apart(graph, to_read(every)[0])
-    inner = [blob for blob in dict.fromkeys(names.values()) if blob not in outputs]
-    expected = runner.run_jobs([Job(apart, weights, data, [*outputs, *inner]) for data in many])
-    sessions = [(session, outputs)]
-    if inner:  # what outputs that could hide a difference are made of, in a model of its own
-        more = export(apart, weights, inputs=shapes, outputs=inner)
-        sessions.append((onnx.opened(more.bytes(), net.path), inner))
-    rows = []
-    for data, old in zip(many, expected, strict=True):
-        size = ", ".join(map(_sized, data.items()))
-        new = dict(pair for one, words in sessions for pair in _ran(one, words, data, net))
-        chosen = needed(graph, every, names, old)
-        for pair in chosen:
-            blob = names[pair.old]
-            name = f"{blob} of {size}"
-            row = compare(net, net, name, old[blob], name, new[blob], tolerance)
-            below = [each.old for each in chosen if pair.old in each.ends]
-            made_of = tuple(f"{names[top]} of {size}" for top in below)
-            why = row.hidden or hidden(graph, pair.old, old[blob])
-            rows.append(row._replace(made_of=made_of, hidden=why))
+    net_run = _Runs(graph, weights, runner, (session, outputs), shapes)
+
+    def run(tops: Collection[Top], new_tops: Collection[Top]) -> Run:
+        names, both = net_run.net(tops, [data, other] if tops else [])
+        values, others = both or ({}, {})
+        new_names, new_values = net_run.model(new_tops, data)
+        return Run(names, values, others, new_names, new_values)
+
+    made_of = leads_to(graph, [graph.top(blob) for blob in outputs])
+    learn = [each for each in learners(graph, shapes_of(graph, shapes)) if each.index in made_of]
+    found = compared(
+        graph, graph, learn, pairs(graph, graph, outputs), Runs(run, (data, other)), tolerance
+    )
+    rows = _rows(graph, found, data, tolerance)
+    others = [input_arrays(graph, each, seed) for each in dynamic_axes(graph, shapes).others()]
+    olds, news = [pair.old for pair in found.pairs], [pair.new for pair in found.pairs]
+    names, values = net_run.net(olds, others)
+    for data, each in zip(others, values, strict=True):
+        again = found._replace(run=Run(names, each, {}, *net_run.model(news, data)))
+        rows += _rows(graph, again, data, tolerance)
     return tuple(rows)
 
 
-def _ran(
-    session: Any, names: Sequence[str], data: Mapping[str, Any], net: Prototxt
-) -> Iterator[tuple[str, Any]]:
-    """The outputs of a model by the names of the blobs that it was exported for."""
-    return zip(names, onnx.ran(session, data, net.path).values(), strict=True)
+def _rows(
+    graph: Graph, found: Comparison, data: Mapping[str, Any], tolerance: float
+) -> list[Difference]:
+    """A Difference for each pair, named by the sizes of the inputs as well."""
+    size = ", ".join(map(_sized, data.items()))
+    return [
+        row._replace(
+            output=f"{row.output} of {size}",
+            new_output=f"{row.new_output} of {size}",
+            made_of=tuple(f"{name} of {size}" for name in row.made_of),
+        )
+        for row in rows_of(graph, graph, found, tolerance)
+    ]
+
+
+class _Runs(NamedTuple):
+    """The net on an engine, and in ONNX Runtime as the model and, inside, as others like it."""
+
+    graph: Graph
+    weights: GivenWeights
+    runner: Engine
+    model_itself: tuple[Any, list[str]]
+    shapes: Mapping[str, Shape]
+
+    def net(
+        self, tops: Collection[Top], many: Sequence[Mapping[str, Any]]
+    ) -> tuple[Mapping[Top, str], list[dict[str, Any]]]:
+        """What the net makes of each of many inputs, and the names of the tops in it."""
+        apart, names = named_apart(self.graph, tops)
+        blobs = list(dict.fromkeys(names.values()))
+        jobs = [Job(apart, self.weights, data, blobs) for data in many]
+        return names, self.runner.run_jobs(jobs) if jobs else []
+
+    def model(
+        self, tops: Collection[Top], data: Mapping[str, Any]
+    ) -> tuple[Mapping[Top, str], dict[str, Any]]:
+        """What the model makes of its outputs, and a model of its own of the other tops."""
+        if not tops:
+            return {}, {}
+        apart, names = named_apart(self.graph, tops)
+        session, outputs = self.model_itself
+        sessions = [(session, outputs)]
+        inner = [blob for blob in dict.fromkeys(names.values()) if blob not in outputs]
+        if inner:  # what outputs that could hide a difference are made of
+            more = export(apart, self.weights, inputs=self.shapes, outputs=inner)
+            sessions.append((onnx.opened(more.bytes(), self.graph.prototxt.path), inner))
+        path = self.graph.prototxt.path
+        ran = ((words, onnx.ran(one, data, path).values()) for one, words in sessions)
+        return names, {
+            name: array for words, arrays in ran for name, array in zip(words, arrays, strict=True)
+        }
 
 
 def _other(name: str | None) -> Engine:

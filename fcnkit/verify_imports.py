@@ -5,17 +5,14 @@ from math import prod
 from typing import Any
 
 from fcnkit.compared import named_apart
+from fcnkit.differences import Difference, compare
 from fcnkit.engines import onnx
 from fcnkit.engines.engine import ENGINES, Engine, Job, choose, how_to_install
-from fcnkit.engines.inputs import noise
+from fcnkit.engines.inputs import UNIT, noise
 from fcnkit.errors import EngineError
 from fcnkit.importing.imported import Imported, Tensor
 from fcnkit.nets.graph import Graph, Top, build
 from fcnkit.nets.layers.table import of
-from fcnkit.verify import Difference, compare
-
-# Noise of a few units: what networks that are trained elsewhere take images for.
-_UNIT = 1 / 64
 
 
 def verify_import(
@@ -58,7 +55,8 @@ class _Pair:
         self.tops = {each: top for each, top in tops.items() if top is not None}
         apart, self.names = named_apart(self.graph, list(self.tops.values()))
         self.feeds = [
-            {name: noise(shape, seed) * _UNIT for name, shape in shapes.items()}
+            # Of a few units: what networks that are trained elsewhere take images for.
+            {name: noise(shape, seed) * UNIT for name, shape in shapes.items()}
             for shapes in made.inputs
         ]
         wanted, blobs = list(dict.fromkeys(self.names.values())), made.blobs

@@ -13,13 +13,13 @@ from typing import Any
 import click
 
 from fcnkit.cli.text import say, say_diff
+from fcnkit.differences import Difference, proven, unproven
 from fcnkit.errors import PrototxtError, quoted
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.signature import ENOUGH, is_solver, is_weights
 from fcnkit.plan import Plan
 from fcnkit.rewrites.operations import whole_number
-from fcnkit.verify import Difference, proven, unproven
 
 TEMPLATE = "template:"
 MODEL = "model:"
@@ -83,6 +83,27 @@ class InputShape(click.ParamType):
         if not blob or min(shape) < 1:
             self.fail(f"{quoted(value)}: every dimension must be at least 1", param, ctx)
         return blob, shape
+
+
+class InputValues(InputShape):
+    """BLOB=N,C,H,W for noise of that shape, or BLOB=FILE.npy for what the file holds."""
+
+    name = "blob=n,c,h,w|file.npy"
+
+    def convert(self, value, param, ctx):
+        """(blob, dims) or (blob, array) of one --input."""
+        if isinstance(value, tuple) or not value.lower().endswith(".npy"):
+            return super().convert(value, param, ctx)
+        import numpy as np
+
+        from fcnkit.formats import npy
+
+        blob, _, path = value.partition("=")
+        try:
+            return blob, np.array(npy.read(path), np.float32)
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            self.fail(f"{quoted(path)}: is no array: {why}; save one with numpy.save", param, ctx)
 
 
 class Pairs(click.ParamType):
@@ -188,6 +209,18 @@ def shape_option(function: Callable) -> Callable:
         multiple=True,
         metavar="BLOB=N,C,H,W",
         help="Shape of an input, in place of the file's; may be repeated.",
+    )(function)
+
+
+def values_option(function: Callable) -> Callable:
+    """Adds --input for a command that runs nets: shapes, or arrays."""
+    return click.option(
+        "--input",
+        "inputs",
+        type=InputValues(),
+        multiple=True,
+        metavar="BLOB=N,C,H,W|FILE.npy",
+        help="Noise of this shape, or the array of this file, for an input; may be repeated.",
     )(function)
 
 
@@ -304,8 +337,8 @@ def exit_unless_proven(found: Sequence[Difference]) -> None:
     """Ends with status 1 where outputs differ, or where nothing shows that they do not."""
     for row in unproven(found) if all(row.ok for row in found) else ():
         say(
-            f"fcnkit: {row.output}: that it is equal is not shown: its values are "
-            f"{row.hidden or 'all zero'}; give another --input",
+            f"fcnkit: {row.output}: that it is equal is not shown: {row.why}; give data such as "
+            "the net is for, with --input BLOB=FILE.npy",
             err=True,
         )
     if not proven(found):

@@ -11,8 +11,8 @@ from fcnkit.cli.arguments import (
     load_net,
     named,
     open_weights,
-    shape_option,
     show_json,
+    values_option,
 )
 from fcnkit.cli.outputs import file_saver, say_written, write_all
 from fcnkit.cli.text import say
@@ -30,7 +30,7 @@ OTHERS = [name for name in names() if name != "onnx"]
 @click.argument("net", metavar="NET")
 @click.argument("weights", type=WEIGHTS, metavar="WEIGHTS")
 @click.option("-o", "--output", callback=named, metavar="OUT.onnx", help="Write the model here.")
-@shape_option
+@values_option
 @click.option(
     "--blob",
     "blobs",
@@ -74,7 +74,8 @@ def export(
             f"{output!r}: a model is an ONNX file; name it OUT.onnx", param_hint="-o"
         )
     parsed, opened = load_net(net), open_weights(weights)
-    model = exported(parsed, opened, inputs=dict(inputs), outputs=blobs or None)
+    shapes = {blob: getattr(value, "shape", value) for blob, value in inputs}
+    model = exported(parsed, opened, inputs=shapes, outputs=blobs or None)
     outputs = [(output, file_saver(model, suffixes.MODEL))] if output else []
     write_all(outputs, force=force)
     rows: tuple[Difference, ...] = ()

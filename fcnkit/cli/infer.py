@@ -43,7 +43,7 @@ class _Mean(click.ParamType):
 @click.command(short_help="Run a net on images: class maps, overlays, heat.")
 @click.argument("net", metavar="NET")
 @click.argument("weights", type=WEIGHTS, metavar="WEIGHTS")
-@click.argument("images", metavar="IMAGE|FOLDER...", nargs=-1, required=True)
+@click.argument("images", metavar="IMAGE|FOLDER|DATASET...", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, metavar="DIR", help="Where the results go.")
 @engine_options
 @click.option("--blob", metavar="BLOB", help="The scores; the net's last output that is a map.")
@@ -143,6 +143,9 @@ def infer(
     NAME.confidence.png, and legend.png.  `fcnkit score` takes DIR as
     predictions, and passes over the pictures.
 
+    Of a dataset that `fcnkit dataset create` made those images are run that
+    are kept from training, so that `score DIR DATASET` tells what was learned.
+
     Images are prepared as the FCN authors do: BGR, less the mean, not
     resized.  The mean, the scale, the order of channels and the names of
     classes are those that NET.preprocessing.json says, which `fcnkit fcn`
@@ -178,12 +181,16 @@ def infer(
     )
     prepared = _preparation(found, known, mean, mean_file)
     wanted = _wanted(found, classes, known.classes, colours, options)
-    pictures = pictures_of(images, stored=prepared.order == STORED)
-    read = Reading(prepared.channels, exif, alpha, prepared.order == STORED)
-    with counted(len(pictures), "reading") as progress:
-        check_all(pictures, found, read, progress)
-    _free(pictures, Path(output), wanted, force)
-    with tempfile.TemporaryDirectory(prefix="fcnkit-") as folder:
+    stored = prepared.order == STORED
+    read = Reading(prepared.channels, exif, alpha, stored)
+    with (
+        tempfile.TemporaryDirectory(prefix="fcnkit-") as folder,
+        tempfile.TemporaryDirectory(prefix="fcnkit-") as spare,
+    ):
+        pictures = pictures_of(images, Path(spare), stored=stored)
+        with counted(len(pictures), "reading") as progress:
+            check_all(pictures, found, read, progress)
+        _free(pictures, Path(output), wanted, force)
         job = _Inference(found, weights, (engine, device), prepared, wanted, read)
         made = _run(job, pictures, Path(folder))
         outputs = [(Path(output) / name, partial(_copy, path)) for name, path in made.items()]
@@ -303,7 +310,7 @@ def _results(job: _Inference, picture: ImageFile, scores) -> dict[str, bytes]:
     image = np.asarray(job.read.shown(picture))
     record, files = result(job.head, scores, image, job.wanted)
     record = {
-        "image": str(picture.path),
+        "image": picture.source or str(picture.path),
         "width": image.shape[1],
         "height": image.shape[0],
         **record,

@@ -15,6 +15,7 @@ from fcnkit.cli.arguments import (
     show_json,
     show_plan,
     transplanted,
+    values_option,
 )
 from fcnkit.cli.engines import engine_options
 from fcnkit.cli.operations import Do, WithOperations, carried_out
@@ -166,15 +167,19 @@ def _transplant(net, weights, new_net, output, names, strict, as_json, force, in
     help="Largest relative difference.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@shape_option
+@values_option
 def verify(net, weights, new_net, new_weights, engine, device, tolerance, as_json, inputs) -> None:
     """Run both nets on the same input and compare their outputs.
 
     The exit status is 0 where they are equal and the values show it, 1 where they
-    differ, or are all zero, or saturate, so that a difference would not be seen.
+    differ, or where a difference would not be seen: values that saturate, that are the
+    same whatever the input, that no output depends on.  What such an output is made of
+    is compared in its place, as far back as values move; the reason is said where none do.
 
     \b
     fcnkit verify deploy.prototxt net.caffemodel conv.prototxt conv.caffemodel
+    fcnkit verify old.prototxt net.caffemodel new.prototxt new.caffemodel \\
+        --input data=images.npy
     """
     from fcnkit.verify import verify as compare
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy
 
 _FIRST_SIZE = 1 << 26
+# How many bytes of a key come before the name: the number, and what parts them.
+NUMBER = 9
 # LMDB takes no longer keys.
 _LONGEST_KEY = 511
 
@@ -29,16 +31,19 @@ def key(number: int, name: str) -> bytes:
     """The key of one entry: zero-padded, so that Caffe,
     which goes by the keys' order, reads by number.
     """
-    return b"%08d_%b" % (number, name.encode("utf-8", "surrogateescape")[: _LONGEST_KEY - 9])
+    return b"%08d_%b" % (number, name.encode("utf-8", "surrogateescape")[: _LONGEST_KEY - NUMBER])
 
 
 def encoded(array: "numpy.ndarray") -> bytes:
     """A Datum that holds (channels, height, width) of uint8 as a PNG.
 
     It is smaller, and Caffe needs OpenCV and more time to read it.
-
-    OpenCV gives the channels of a colour image from blue to red.
     """
+    return datum.written_picture(png(array), array.shape)
+
+
+def png(array: "numpy.ndarray") -> bytes:
+    """A PNG of (channels, height, width) of uint8, of which a colour image's are blue to red."""
     import io
 
     import numpy as np
@@ -46,7 +51,7 @@ def encoded(array: "numpy.ndarray") -> bytes:
     planes = array[0] if len(array) == 1 else np.moveaxis(array[::-1], 0, 2)
     file = io.BytesIO()
     load("PIL.Image").fromarray(np.ascontiguousarray(planes)).save(file, "PNG")
-    return datum.written_picture(file.getvalue(), array.shape)
+    return file.getvalue()
 
 
 class DatabaseWriter:

@@ -4,18 +4,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fcnkit.errors import EngineError, NetError, WeightsError
-from fcnkit.nets.graph import Graph
+from fcnkit.nets.graph import Graph, Top
+from fcnkit.nets.layers.table import of, whole_numbers
+from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.shape import Shape
 from fcnkit.weights import store
 from fcnkit.weights.store import GivenWeights
 
+UNIT = 1 / 64
+"""What makes noise of a few units of that of images."""
+
 
 def input_arrays(graph: Graph, given: Mapping[str, Any], seed: int = 0) -> dict[str, Any]:
     """An array per input of the net: the given one, or noise of the given or the nominal shape.
 
+    What a layer takes for numbers of rows, items or classes gets such numbers in place of noise.
     Raises NetError where the net has no input or no such one, or says no shape.
     """
+    import numpy as np
+
     names = [top.blob for top in graph.inputs]
     path = graph.prototxt.path
     if not names:
@@ -30,12 +38,78 @@ def input_arrays(graph: Graph, given: Mapping[str, Any], seed: int = 0) -> dict[
     }
     arrays = {name: value for name, value in given.items() if name not in shapes}
     sizes: dict[str, Shape | None] = {**nominal(graph), **shapes}
+    known = {
+        name: np.shape(arrays[name]) if name in arrays else known_size(graph, name, sizes[name])
+        for name in names
+    }
+    counts, gated = _counts(graph, known), _gated(graph)
+
+    def drawn(name: str, seed: int) -> Any:
+        if name in counts:
+            numbers = _numbers(known[name], counts[name], seed)
+            if name in gated:  # a sequence that goes on has what the run before has left
+                numbers[:1] = 0
+            return numbers
+        return noise(known[name], seed) * (UNIT if name in gated else 1)
+
     return {
-        name: arrays[name]
-        if name in arrays
-        else noise(known_size(graph, name, sizes[name]), seed + number)
+        name: arrays[name] if name in arrays else drawn(name, seed + number)
         for number, name in enumerate(names)
     }
+
+
+def other_arrays(
+    graph: Graph, given: Mapping[str, Any], arrays: Mapping[str, Any], seed: int = 0
+) -> dict[str, Any]:
+    """Arrays of the same shapes, and of like values, as those that `input_arrays` has made.
+
+    Noise is drawn anew; of an array that was given the values change their places, so
+    that whatever it held is still of the kind that the net takes.
+    """
+    import numpy as np
+
+    generator = np.random.default_rng(seed)
+    fresh = input_arrays(graph, {name: array.shape for name, array in arrays.items()}, seed + 7919)
+    return {
+        name: array
+        if isinstance(given.get(name, ()), (tuple, list))
+        else generator.permutation(np.ravel(given[name])).reshape(np.shape(given[name]))
+        for name, array in fresh.items()
+    }
+
+
+def _counts(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, int]:
+    """The inputs that hold whole numbers, and how many there are of them, 0 and up."""
+    sizes = shapes_of(graph, shapes, refuse=lambda *refused: None)
+    counts: dict[str, int] = {}
+    for layer in graph.layers:
+        bottoms = sizes.bottoms(layer)
+        for top, count in whole_numbers(layer, bottoms).items() if bottoms else ():
+            source = _source(graph, top)
+            counts[source] = min(count, counts.get(source, count))
+    return counts
+
+
+def _gated(graph: Graph) -> set[str]:
+    """The inputs that go into gates, which values of more than a few units shut."""
+    gates = (layer for layer in graph.layers if of(layer).gated)
+    return {_source(graph, top) for layer in gates for top in layer.bottoms}
+
+
+def _source(graph: Graph, top: Top) -> str:
+    """The blob of which a top has the values."""
+    layer = graph.producer(top)
+    while layer.bottoms and (of(layer).trait is Trait.ARRANGES or of(layer).shares):
+        top = layer.bottoms[0]
+        layer = graph.producer(top)
+    return top.blob
+
+
+def _numbers(shape: Sequence[int], count: int, seed: int) -> Any:
+    """Float32 whole numbers below the count, each as often as any other."""
+    import numpy as np
+
+    return np.random.default_rng(seed).integers(0, max(count, 1), shape).astype(np.float32)
 
 
 def nominal(graph: Graph) -> dict[str, Shape | None]:

@@ -136,7 +136,7 @@ def _against(
 ) -> Iterator[Result]:
     rest = dict(found)
     for record in databases.read(folder):
-        name = record.key[9:]
+        name = record.key[databases.NUMBER :]
         path = rest.pop(name, None)
         if path is None:
             yield f"{predictions}: has no prediction for {record.key} of {folder}"
@@ -170,7 +170,7 @@ def _listed(dataset: Path) -> set[str]:
 
 def others(predictions: str | Path, folder: str | Path) -> int:
     """How many of the predictions are of images that a dataset's lists have, and this split not."""
-    own = {record.key[9:] for record in databases.read(folder)}
+    own = {record.key[databases.NUMBER :] for record in databases.read(folder)}
     return len((files(predictions, more=(".npy",)).keys() & _listed(Path(folder).parent)) - own)
 
 

@@ -49,6 +49,11 @@ def embed_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     return [(param.get("input_dim"), outputs), *[(outputs,)] * param.get("bias_term")]
 
 
+def embed_indices(layer: Layer, bottoms: list[Shape]) -> dict[int, int]:
+    """Each number of the bottom is a row of the table, of input_dim rows."""
+    return {0: layer.param("embed_param").get("input_dim")}
+
+
 def batch_norm(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """The bottom's shape, of at least two axes."""
     if len(bottoms[0]) < 2:
@@ -152,6 +157,11 @@ def recurrent(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
         raise layer.error(f"{fact}; the second must be the time x streams of the first")
     outputs = outputs_of(layer, "recurrent_param")
     return [(*bottoms[0][:2], outputs), *[(1, bottoms[0][1], outputs)] * (len(layer.tops) - 1)]
+
+
+def recurrent_indices(layer: Layer, bottoms: list[Shape]) -> dict[int, int]:
+    """The second bottom says of each step whether its sequence goes on."""
+    return {1: 2}
 
 
 def lstm_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:

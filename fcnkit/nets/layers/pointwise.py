@@ -117,3 +117,10 @@ def eltwise_order(layer: Layer, ndim: int) -> tuple[float, ...]:
     """Its factors, where they differ: a sum without them is the same in every order."""
     coeff = layer.param("eltwise_param").list("coeff")
     return tuple(coeff) if len(set(coeff)) > 1 else ()
+
+
+def eltwise_unweighed(layer: Layer) -> tuple[int, ...]:
+    """The bottoms with the factor 0 in a sum; a maximum heeds no factors."""
+    param = layer.param("eltwise_param")
+    factors = param.list("coeff") if param.get("operation") == "SUM" else []
+    return tuple(index for index, factor in enumerate(factors) if not factor)

@@ -178,6 +178,16 @@ def batch_reindex(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     return [(*bottoms[1], *bottoms[0][1:])]
 
 
+def reindexed(layer: Layer, bottoms: list[Shape]) -> dict[int, int]:
+    """Each number of the second bottom is an item of the first."""
+    return {1: bottoms[0][0]}
+
+
+def selector(layer: Layer, bottoms: list[Shape]) -> dict[int, int]:
+    """The last bottom has 0 for each item that goes."""
+    return {len(bottoms) - 1: 2}
+
+
 def filtered(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """Every bottom but the last, which says for each of their items whether it stays."""
     *shapes, selector = bottoms

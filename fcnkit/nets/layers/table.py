@@ -26,6 +26,7 @@ from fcnkit.nets.layers.traits import (
     unmoved,
     yes,
 )
+from fcnkit.shape import Shape
 
 _IN: Facts = {"bottoms": (0, 0)}
 _UNSAID: Facts = {**_IN, "unknown": sources.IN_DATA}
@@ -44,6 +45,7 @@ _FILTER: Facts = {
     "keeps_zero": windows.without_bias,
 }
 _ARRANGED: Facts = {"window": point, "keeps_zero": yes}
+_GATED: Facts = {"indices": normal.recurrent_indices, "gated": True}
 _LOSS: Facts = {"reads": ("loss_param",), "bottoms": (2, 2), "tops": (0, 1)}
 _ITEMS: Facts = {**_LOSS, "labelled": True, "ignores": False}
 _SCORED: Facts = {"reads": ("loss_param",), "labelled": True, "bottoms": (2, 3), "tops": (0, 2)}
@@ -134,11 +136,12 @@ _CAFFE = (
     LayerType(
         "Eltwise", Trait.VALUE, "eltwise_param", pointwise.eltwise,
         carriers=every, bottoms=(2, MANY), picks=pointwise.takes_largest,
-        ordering=pointwise.eltwise_order, **_SAME_ZERO
+        ordering=pointwise.eltwise_order, unweighed=pointwise.eltwise_unweighed, **_SAME_ZERO
     ),
     # Learned factors and normalisation.
     LayerType(
-        "PReLU", Trait.CHANNEL, "prelu_param", normal.prelu, normal.prelu_blobs, **_SAME_ZERO
+        "PReLU", Trait.CHANNEL, "prelu_param", normal.prelu, normal.prelu_blobs,
+        slopes=True, **_SAME_ZERO
     ),
     LayerType(
         "BatchNorm", Trait.CHANNEL, "batch_norm_param", normal.batch_norm, forks.batch_norm_blobs,
@@ -171,17 +174,19 @@ _CAFFE = (
     ),
     LayerType(
         "Embed", Trait.MIXES, "embed_param", normal.embed, normal.embed_blobs,
-        outputs="num_output", output_axis=windows.outputs_second
+        outputs="num_output", output_axis=windows.outputs_second, indices=normal.embed_indices
     ),
     LayerType(
         "LSTM", Trait.OPAQUE, "recurrent_param", normal.recurrent, normal.lstm_blobs,
-        outputs="num_output", bottoms=(2, 5), tops=(1, 3)
+        outputs="num_output", bottoms=(2, 5), tops=(1, 3), **_GATED
     ),
     LayerType(
         "RNN", Trait.OPAQUE, "recurrent_param", normal.recurrent, normal.rnn_blobs,
-        outputs="num_output", bottoms=(2, 4), tops=(1, 2)
+        outputs="num_output", bottoms=(2, 4), tops=(1, 2), **_GATED
     ),
-    LayerType("LSTMUnit", Trait.OPAQUE, "", normal.lstm_unit, bottoms=(3, 3), tops=(2, 2)),
+    LayerType(
+        "LSTMUnit", Trait.OPAQUE, "", normal.lstm_unit, bottoms=(3, 3), tops=(2, 2), gated=True
+    ),
     LayerType(
         "Reduction", Trait.MIXES, "reduction_param", rearrange.reduction, keeps_zero=yes
     ),
@@ -212,11 +217,11 @@ _CAFFE = (
     ),
     LayerType(
         "BatchReindex", Trait.ARRANGES, "", rearrange.batch_reindex,
-        coord=unmoved, bottoms=(2, 2), **_ARRANGED
+        indices=rearrange.reindexed, coord=unmoved, bottoms=(2, 2), **_ARRANGED
     ),
     LayerType(
         "Filter", Trait.ARRANGES, "", rearrange.filtered,
-        coord=unmoved, bottoms=(2, MANY), tops=(1, MANY), **_ARRANGED
+        indices=rearrange.selector, coord=unmoved, bottoms=(2, MANY), tops=(1, MANY), **_ARRANGED
     ),
     # Where results go.
     LayerType(
@@ -377,3 +382,15 @@ def channels_of(layer: Layer) -> list[Top]:
 def sized_by(layer: Layer) -> list[Top]:
     """The bottoms of which the layer reads the size alone."""
     return [layer.bottoms[index] for index in of(layer).sized(layer)]
+
+
+def whole_numbers(layer: Layer, bottoms: list[Shape]) -> dict[Top, int]:
+    """The bottoms that hold whole numbers, each with how many there are: 0 and up.
+
+    Labels are numbers of classes, as many as there are scores.
+    """
+    kind = of(layer)
+    found = kind.indices(layer, bottoms)
+    if kind.labelled and len(bottoms) > 1:
+        found = {1: bottoms[0][axis_of(layer)], **found}
+    return {layer.bottoms[index]: count for index, count in found.items()}

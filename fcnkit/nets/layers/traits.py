@@ -125,6 +125,11 @@ def none(layer: Layer) -> tuple[int, ...]:
     return ()
 
 
+def no_indices(layer: Layer, bottoms: list[Shape]) -> dict[int, int]:
+    """Its bottoms hold values."""
+    return {}
+
+
 def free(layer: Layer, bottoms: list[Shape], tops: list[Shape]) -> int:
     """Nothing is counted."""
     return 0
@@ -208,6 +213,9 @@ class LayerType(NamedTuple):
     bottoms, tops: the least and the greatest number of each.
     paired: whether there is one top for each bottom.
     sized(layer): the indices of the bottoms of which the size alone is read.
+    unweighed(layer): the indices of the bottoms that count 0 times.
+    indices(layer, bottoms): how many numbers there are to choose from, 0 and up, for
+        each bottom, by its index, that holds whole numbers and no values.
     beside(layer, shapes, given): the shapes of a source's tops where the first is `given`.
 
     Words of the prototxt:
@@ -235,6 +243,8 @@ class LayerType(NamedTuple):
     keeps_zero(layer): whether its tops are zero where its bottoms are.
     picks(layer): whether its tops are some of its bottoms' numbers, chosen by their values.
     range(layer): the bounds that its tops keep to, whatever its bottoms hold.
+    gated: whether what it reads goes through gates that large values shut.
+    slopes: whether its parameters count for values below zero alone.
     labelled: whether its second bottom has the number of a class for each
         place of the first; `ignores`: whether one of these may be ignored.
     """
@@ -256,6 +266,8 @@ class LayerType(NamedTuple):
     tops: tuple[int, int] = (1, 1)
     paired: bool = False
     sized: Callable[[Layer], tuple[int, ...]] = none
+    unweighed: Callable[[Layer], tuple[int, ...]] = none
+    indices: Callable[[Layer, list[Shape]], dict[int, int]] = no_indices
     beside: Callable[[Layer, list[Shape | None], Shape], Sequence[Shape | None]] = own_shapes
     channels: Callable[[Layer], tuple[int, ...]] = derived
     ordering: Callable[[Layer, int], tuple[float, ...]] = one_way
@@ -269,6 +281,8 @@ class LayerType(NamedTuple):
     keeps_zero: Callable[[Layer], bool] = no
     picks: Callable[[Layer], bool] = no
     range: Callable[[Layer], tuple[float, float]] = unbounded
+    gated: bool = False
+    slopes: bool = False
     labelled: bool = False
     ignores: bool = True
     unknown: str = ""

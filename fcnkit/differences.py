@@ -1,0 +1,251 @@
+"""How far the values of one net are from another's, and what that shows of the two."""
+
+from collections.abc import Iterable, Sequence
+from math import inf, isfinite, nan
+from typing import Any, NamedTuple
+
+from fcnkit.errors import NetError
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.shape import Shape
+
+NOT_FINITE = "infinite or not numbers"
+STILL = "the same whatever the input"
+# Of a channel's values the tenth that is largest does not say how large the channel is, nor
+# do the three largest quarters of the channels say how small a difference counts.
+_USUAL, _LEAST = 0.9, 0.25
+_SAMPLE = 1 << 14
+# What two ways of computing the same may differ by, in terms of the values: float32 of deep nets.
+_ROUNDING = 5e-5
+
+
+class Difference(NamedTuple):
+    """How far one output of the new net is from the old net's.
+
+    `absolute` is the largest absolute difference, `largest` the largest
+    magnitude among the old net's values, `relative` the largest difference in
+    terms of how far the values of its own channel usually are apart, `low` and `high` the
+    range of the old net's values.  Of its `channels` so many as `still` are the same
+    whatever the input.
+    `hidden` is why the values could hide a difference, and `made_of` the outputs in
+    which it would show then.  `unseen` says of which layers nothing shows at all, and
+    `partly` of which channels of inner blobs nothing does.
+    """
+
+    output: str
+    new_output: str
+    shape: Shape
+    new_shape: Shape
+    absolute: float
+    relative: float
+    largest: float
+    tolerance: float
+    low: float = -inf
+    high: float = inf
+    made_of: tuple[str, ...] = ()
+    hidden: str = ""
+    channels: int = 0
+    still: int = 0
+    unseen: str = ""
+    partly: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether the relative difference is within the tolerance; what is not finite is not."""
+        return self.relative <= self.tolerance
+
+    @property
+    def shows(self) -> bool:
+        """Whether the values could have told two nets apart."""
+        return not self.hidden and not self.largest == self.absolute == 0
+
+    @property
+    def why(self) -> str:
+        """Why nothing is shown, where nothing is."""
+        return self.unseen or f"its values are {self.hidden or 'all zero'}"
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
+
+    def __str__(self) -> str:
+        name = (
+            self.output if self.output == self.new_output else f"{self.output} -> {self.new_output}"
+        )
+        shape = " x ".join(map(str, self.new_shape))
+        ends = f"{self.low:.3g} to {self.high:.3g}" if isfinite(self.low) else f"{self.largest:.3g}"
+        still = f"; {self.still} of {self.channels} channels are {STILL}: not shown"
+        return (
+            f"{name}: {self._verdict}; max |difference| {self.absolute:.3g} over {shape} values "
+            f"{'of' if isfinite(self.low) else 'up to'} {ends}, relative {self.relative:.2g} "
+            f"(tolerance {self.tolerance:g}){still if 0 < self.still < self.channels else ''}"
+            f"{_listed(self.partly)}"
+        )
+
+    @property
+    def _verdict(self) -> str:
+        if self.hidden == NOT_FINITE:
+            return f"NOT COMPARED, for some values are {NOT_FINITE}"
+        if not self.ok:
+            return "DIFFERENT"
+        if self.unseen:
+            return f"equal, but {self.unseen}"
+        if self.shows:
+            return "equal"
+        why, by = self.hidden or "all zero", " and ".join(self.made_of)
+        if not by:
+            return f"equal, but {why}: this shows nothing"
+        return f"equal; {why}, so {by} {'count' if ' and ' in by else 'counts'}"
+
+
+def _listed(partly: Sequence[str], most: int = 3) -> str:
+    if not partly:
+        return ""
+    more = f" and {len(partly) - most} other blobs" if len(partly) > most else ""
+    return f"; inside {STILL}, and so not shown: {', '.join(partly[:most])}{more}"
+
+
+def unproven(found: Iterable[Difference]) -> list[Difference]:
+    """The outputs that could hide a difference, where nothing that was compared would show it."""
+    rows = list(found)
+    inner = {name for row in rows for name in row.made_of}
+    return [
+        row for row in rows if row.unseen or (row.output not in inner and not _shown(row, rows))
+    ]
+
+
+def _shown(row: Difference, rows: Sequence[Difference]) -> bool:
+    made_of = [each for each in rows if each.output in row.made_of]
+    return row.shows or bool(made_of) and all(_shown(each, rows) for each in made_of)
+
+
+def proven(found: Iterable[Difference]) -> bool:
+    """Whether nothing differs, and of every output something was compared that shows it."""
+    rows = list(found)
+    return all(row.ok for row in rows) and not unproven(rows)
+
+
+def compare(
+    net: Prototxt,
+    new_net: Prototxt,
+    name: str,
+    old: Any,
+    new_name: str,
+    new: Any,
+    tolerance: float,
+    *,
+    other: Any = None,
+    alike: bool = False,
+) -> Difference:
+    """How far the array `new` is from `old`; NetError where they have different counts.
+
+    A difference is measured by how far the values of its own channel usually are apart: one
+    channel of 1e8 says nothing of others of 1, nor a large bias of what is added to it.
+    What rounding makes of large values is no difference.  `other` is what the old net makes
+    of another input; without it nothing is known but how large the values are.
+    With `alike` all channels are measured by the largest value of all, as what keeps to
+    bounds is.
+    """
+    import numpy as np
+
+    if old.size != new.size or old.shape[:1] != new.shape[:1]:
+        raise NetError(
+            f"{new_net.path}: {new_name} is {new.shape}, {name} of {net.path} {old.shape}; "
+            "give an input on which both have the same number of values"
+        )
+    reference = by_channel(old.astype(np.float64))
+    magnitude = np.abs(reference)
+    largest = float(magnitude.max())
+    with np.errstate(invalid="ignore"):  # inf - inf
+        apart = np.abs(by_channel(new.reshape(old.shape)) - reference)
+    strange = "" if isfinite(largest) else NOT_FINITE
+    relative = nan
+    if not strange:
+        scale = np.full(reference.shape, largest) if alike else _scale(reference, other, tolerance)
+        with np.errstate(invalid="ignore", divide="ignore"):  # 0 / 0 is no difference
+            relative = float(np.where(apart == 0, 0, apart / scale).max())
+    shapes = old.shape, new.shape
+    return Difference(
+        name,
+        new_name,
+        *shapes,
+        float(apart.max()),
+        relative,
+        largest,
+        tolerance,
+        float(reference.min()),
+        float(reference.max()),
+        hidden=strange,
+        channels=len(reference),
+    )
+
+
+def by_channel(values: Any) -> Any:
+    """The values of each channel in a row; one row where there is one axis."""
+    if values.ndim < 2:
+        return values.reshape(1, -1)
+    return values.swapaxes(0, 1).reshape(values.shape[1], -1)
+
+
+def _scale(reference: Any, other: Any, tolerance: float) -> Any:
+    """What each difference is measured by: how far the values of its channel usually are apart.
+
+    It is no less than in the quarter of the channels where that is least, and where rounding
+    of the value or its channel is more than the tolerance of it, that counts.
+    """
+    import numpy as np
+
+    magnitude = np.abs(reference)
+    usual = large = _high(magnitude)
+    if other is not None:
+        others = by_channel(other).astype(np.float64)
+        middle = (reference.mean(1) + others.mean(1))[:, None] / 2
+        usual = np.maximum(_high(np.abs(reference - middle)), _high(np.abs(others - middle)))
+        large = np.maximum(large, _high(np.abs(others)))
+    some = np.sort(usual[usual > 0])
+    if len(some):
+        usual = np.maximum(usual, some[int(_LEAST * len(some))])
+    rounded = min(1.0, _ROUNDING / tolerance) if tolerance > 0 else 1.0
+    return np.maximum(usual[:, None], rounded * np.maximum(magnitude, large[:, None]))
+
+
+def _high(magnitude: Any) -> Any:
+    """What nine in ten of a channel's values that are not zero do not exceed."""
+    import numpy as np
+
+    # A sample says as much of a large map.
+    ordered = np.sort(magnitude[:, :: max(1, magnitude.shape[1] // _SAMPLE)], 1)
+    some = (ordered > 0).sum(1)
+    at = ordered.shape[1] - some + (_USUAL * (some - 1)).astype(int)
+    return ordered[np.arange(len(ordered)), np.minimum(at, ordered.shape[1] - 1)]
+
+
+class Moved(NamedTuple):
+    """How far each channel is apart on two inputs, and which are the same, as far as can be told.
+
+    A channel moves where a tenth of the difference would be told from rounding.
+    """
+
+    by: Any
+    still: Any
+
+    def dwarfed(self, tolerance: float, most: float = 0.0) -> bool:
+        """Whether most channels that move do so by too little to be told beside the others.
+
+        `most` is how far others move that they are added to.
+        """
+        by = self.by[~self.still]
+        least = tolerance * max(most, by.max(initial=0.0))
+        return 2 * int((by <= least).sum()) > len(by)
+
+
+def moved(values: Any, others: Any) -> Moved:
+    """How far the values of two inputs are apart in each channel."""
+    import numpy as np
+
+    first, second = by_channel(values), by_channel(others)
+    with np.errstate(invalid="ignore", over="ignore"):
+        by = np.abs(first - second).max(1)
+        usual = np.abs(first).mean(1, dtype=np.float64)
+    some = np.sort(usual[usual > 0])
+    least = some[int(_LEAST * len(some))] if len(some) else 0.0
+    # What is not a number moves: nothing is said of it here.
+    return Moved(by, by <= 10 * _ROUNDING * np.maximum(usual, least))
