@@ -212,7 +212,6 @@ def _why_not(site: Site, number: int, node: Any) -> str:
 
 
 _REASONS = {
-    "Erf": "no layer computes erf; export the model with GELU(approximate='tanh')",
     "Loop": "it repeats nodes, and Caffe's nets are not loops",
     "If": "it chooses nodes while it runs, and Caffe's nets are fixed",
     "LSTM": "Caffe's LSTM computes otherwise, over a sequence with markers",

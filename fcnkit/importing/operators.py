@@ -48,6 +48,7 @@ OPERATORS: dict[str, Callable[[Site], Held | list[Held]]] = {
     "Softsign": each(pointwise.softsign),
     "Mish": each(pointwise.mish),
     "Gelu": each(pointwise.gelu),
+    "Erf": each(pointwise.erf),
     "Swish": each(pointwise.swish),
     "HardSigmoid": each(pointwise.hard_sigmoid),
     "HardSwish": each(pointwise.hard_swish),

@@ -72,7 +72,14 @@ def split(site: Site) -> list[Held]:
 
 
 def _cut(site: Site, x: Held, axis: int, parts: Sequence[int]) -> list[Held]:
-    """Slices of these sizes along one axis."""
+    """Slices of these sizes along one axis; those that are there, where it was cut so before."""
+    key = (x.blob, axis, tuple(parts))
+    if key not in site.draft.cuts:
+        site.draft.cuts[key] = _new_cut(site, x, axis, parts)
+    return site.draft.cuts[key]
+
+
+def _new_cut(site: Site, x: Held, axis: int, parts: Sequence[int]) -> list[Held]:
     shapes = [[(*sizes[:axis], part, *sizes[axis + 1 :]) for sizes in x.sizes] for part in parts]
     fields: list[tuple[str, object]] = [("axis", axis)] if axis != 1 else []
     if len(set(parts)) > 1:
@@ -94,6 +101,8 @@ def slice_(site: Site) -> Held:
         spans = [_span(start, end, step, shape[axis]) for shape in sizes]
         if all(span == (0, shape[axis], 1) for span, shape in zip(spans, sizes, strict=True)):
             continue
+        if held is site.x() and held.transposition is None:
+            held = plain(site)  # once, for all that is cut from it
         held = _sliced(site, held, axis, spans)
         sizes = tuple(
             (*shape[:axis], len(range(*span)), *shape[axis + 1 :])
@@ -130,8 +139,6 @@ def _sliced(site: Site, held: Held, axis: int, spans: Sequence[tuple[int, int, i
         parts = [first, last - first, whole[0] - last]
         tops = _cut(site, x, its, [part for part in parts if part])
         made = tops[1 if first else 0]
-        left = [top for top in tops if top is not made]
-        site.draft.unread.extend(top.blob for top in left)
     return Held(made.blob, made.sizes, held.moves)
 
 
