@@ -66,7 +66,8 @@ def built(net: Net, seed: int = 0) -> Any:
     """The classifier in eval mode, its weights drawn from this seed.
 
     Every BatchNorm has factors and offsets of its own, and the statistics of what it was
-    given for some noise, so that each layer's values are near 1.
+    given for some noise, so that each layer's values are near 1.  So has what scales a
+    branch, which begins as almost nothing.
     """
     import torch
     from torch import nn
@@ -76,6 +77,9 @@ def built(net: Net, seed: int = 0) -> Any:
     module = getattr(torchvision(), net.name)(weights=None, **more)
     norms = [each for each in module.modules() if isinstance(each, nn.BatchNorm2d)]
     module.eval()
+    for name, parameter in module.named_parameters():
+        if name.endswith("layer_scale"):
+            nn.init.uniform_(parameter, 0.1, 0.4)
     for each in norms:
         nn.init.uniform_(each.weight, 0.6, 1.4)
         nn.init.normal_(each.bias, 0, 0.3)
