@@ -16,17 +16,47 @@ _declared: list[Any] = []
 
 
 class Net(NamedTuple):
-    """A classifier: torchvision's name of it, the sizes of images to try, and the strides that an
-    FCN of it has.
-
-    `more` are keyword arguments of its builder.  `fixed` says that it is exported at one size.
+    """A classifier: torchvision's name of it, the sizes of images to try, the strides that an
+    FCN of it has, and keyword arguments of its builder.
     """
 
     name: str
-    sizes: tuple[tuple[int, int], ...]
+    sizes: tuple[tuple[int, int], ...] = ((97, 113), (131, 95))
     strides: tuple[int, ...] = (32, 16, 8)
-    fixed: bool = False
     more: tuple[tuple[str, Any], ...] = ()
+
+
+# Adaptive pooling to 6 x 6 or 7 x 7 is exported at one size.
+_FIXED = ((224, 224),)
+# For training alone, and slow.
+_PLAIN = (("aux_logits", False), ("init_weights", False))
+NETS = (
+    Net("alexnet", _FIXED),
+    Net("convnext_tiny"),
+    Net("densenet121"),
+    Net("efficientnet_b0"),
+    Net("googlenet", more=_PLAIN),
+    Net("inception_v3", ((107, 123), (139, 155)), more=_PLAIN),
+    Net("mnasnet1_0"),
+    Net("mobilenet_v2"),
+    Net("mobilenet_v3_large"),
+    Net("mobilenet_v3_small"),
+    Net("regnet_x_400mf"),
+    Net("regnet_y_400mf"),
+    Net("resnet18"),
+    Net("resnet50"),
+    Net("shufflenet_v2_x1_0"),
+    Net("squeezenet1_1", strides=(16, 8)),
+    Net("vgg16", _FIXED),
+)
+_SMALL = ((49, 65), (67, 47))
+# A few of them, in seconds.
+QUICK = (
+    Net("mobilenet_v2", _SMALL, (8,)),
+    Net("resnet18", _SMALL, (8,)),
+    Net("shufflenet_v2_x0_5", _SMALL, (8,)),
+    Net("squeezenet1_1", _SMALL, (8,)),
+)
 
 
 def torchvision() -> ModuleType:

@@ -203,8 +203,10 @@ def _why_not(site: Site, number: int, node: Any) -> str:
         )
         free = len(input_shapes(site.model, {}, {})) > 1
         return f"{reason} (with {sizes}{'; --input says another size' * free})"
-    if any(0 in trial.shapes.get(node.output[0], ()) for trial in site.trials):
-        return "it makes a tensor without values"
+    for word, names in (("makes", [node.output[0]]), ("reads", node.input)):
+        computed = [name for name in names if name not in site.trials[0].known]
+        if any(0 in trial.shapes.get(name, ()) for trial in site.trials for name in computed):
+            return f"it {word} a tensor without values"
     kind = site.trials[0].types.get(node.output[0], "float32")
     if kind == "float16":
         return "it computes in float16; convert the model to float32"

@@ -1,0 +1,70 @@
+"""torchvision's classifiers in Caffe: as PyTorch computes them, and then as FCNs.
+
+A few at small sizes by default, all of them with `pytest --corpus` (`make corpus`).
+"""
+
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import torchvision_zoo as zoo
+
+import fcnkit as fk
+from fcnkit.importing import trace
+from fcnkit.nets.graph import build
+from fcnkit.verify_imports import verify_import
+
+pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'fcnkit[torch]'")
+pytest.importorskip("onnxruntime", reason="pip install 'fcnkit[onnx]'")
+
+CLASSES = 5
+
+
+def pytest_generate_tests(metafunc):
+    if "net" in metafunc.fixturenames:
+        nets = zoo.NETS if metafunc.config.getoption("--corpus") else zoo.QUICK
+        metafunc.parametrize("net", nets, ids=[net.name for net in nets])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def torchvision():
+    if find_spec("torchvision") is None:
+        pytest.skip("torchvision is not installed: pip install --no-deps 'torchvision>=0.19,<0.29'")
+
+
+def test_a_classifier_is_the_same_in_caffe_and_an_fcn(net, caffe, monkeypatch, one_thread):
+    """At every size: each blob beside ONNX Runtime, the scores beside PyTorch; then each stride."""
+    import torch
+
+    monkeypatch.setattr(trace, "SIZES", net.sizes)
+    module = zoo.built(net)
+    made = fk.from_torch(module, torch.zeros(1, 3, *net.sizes[0]))
+    assert {its["input"][2:] for its in made.inputs} == set(net.sizes)
+    assert {its["input"][0] for its in made.inputs} == {1, 2}
+
+    rows = verify_import(made, engine="caffe")
+    assert not [str(row) for row in rows if not row.ok]
+    assert all(1e-3 < row.largest < 1e4 for row in rows)
+
+    (output,) = made.outputs
+    many = [zoo.images(its["input"]) for its in made.inputs]
+    data = made.blobs["input"].blob
+    found = caffe.run_all(made.net, made.weights, [{data: each} for each in many], [output.blob])
+    for images, blobs in zip(many, found, strict=True):
+        with torch.no_grad():
+            expected = module(torch.from_numpy(images)).numpy()
+        scores = blobs[output.blob].reshape(expected.shape)
+        assert np.abs(scores - expected).max() <= 1e-4 * np.abs(expected).max()
+
+    for stride in net.strides:
+        scored(made, stride, (net.sizes[-1][0] + 2, net.sizes[-1][1] + 6), caffe)
+
+
+def scored(made, stride, size, caffe):
+    """An FCN of the net scores every pixel of an image of this size."""
+    plan = fk.fcn(made.net, classes=CLASSES, stride=stride)
+    (data,) = build(plan.net).inputs
+    weights = fk.transplant(plan, made.weights)
+    image = {data.blob: zoo.images((1, 3, *size))}
+    scores = caffe.run(plan.net, weights, image, ["score"])["score"]
+    assert scores.shape == (1, CLASSES, *size) and np.isfinite(scores).all()
