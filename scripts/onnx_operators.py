@@ -25,14 +25,14 @@ from fcnkit.importing.operators import OPERATORS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "onnx-operators.md"
 BEGIN, END = "<!-- scripts/onnx_operators.py writes this table -->\n", "<!-- end of the table -->\n"
-HEAD = (
-    "| operator | versions | equal in Caffe | refused, and why |\n|---|---|---|---|\n"
-)
+HEAD = "| operator | versions | equal in Caffe | refused, and why |\n|---|---|---|---|\n"
 EQUAL, REFUSED = "equal", "refused"
 # So many nets are asked about at once.
 BATCH = 100
 # Largest difference, of the largest value that is expected.
 TOLERANCE = 1e-4
+# Their values are written with four decimals in ONNX's sources: ONNX's own tolerance holds.
+SHORT = ("test_averagepool_2d_ceil_last_window_starts_on_pad",)
 
 
 class Outcome(NamedTuple):
@@ -54,6 +54,7 @@ class Trial(NamedTuple):
     made: Imported
     given: Mapping[str, Any]
     expected: Sequence[Any]
+    rtol: float
 
 
 def cases(operators: Iterable[str] = ()) -> list[Any]:
@@ -92,21 +93,30 @@ def _tried(case: Any, folder: Path) -> Trial | Outcome:
     inputs, expected = case.data_sets[0]
     outcome = Outcome(case.name, operator_of(case), EQUAL)
     names = [port.name for port in case.model.graph.input]
+    inputs, expected = [_array(each) for each in inputs], [_array(each) for each in expected]
     values = dict(zip(names, inputs, strict=False))
     if any(not isinstance(each, np.ndarray) for each in [*values.values(), *expected]):
         return outcome._replace(word=REFUSED, why="it computes with what is no tensor of numbers")
     if not all(each.size for each in (*inputs[:1], *expected)):
         return outcome._replace(word=REFUSED, why="it computes with tensors without values")
     whys = []
-    for fixed in (_not_real(values), names[1:]):
+    # What is tried first is all computed, then what are no real numbers fixed.
+    for fixed in ([], _not_real(values), names[1:]):
         path = folder / f"{case.name}_{len(whys)}.onnx"
         onnx.save(_fixed(case.model, {name: values[name] for name in fixed}), path)
         given = {name: each for name, each in values.items() if name not in fixed}
         try:
-            return Trial(outcome, fk.from_onnx(path), given, expected)
+            return Trial(outcome, fk.from_onnx(path), given, expected, case.rtol)
         except NetError as error:
             whys.append(_why(str(error)))
     return outcome._replace(word=REFUSED, why=whys[-1])
+
+
+def _array(value: Any) -> Any:
+    """A number or a tensor of numbers as an array."""
+    if isinstance(value, onnx.TensorProto):
+        return numpy_helper.to_array(value)
+    return np.asarray(value) if isinstance(value, np.generic) else value
 
 
 def _not_real(values: Mapping[str, Any]) -> list[str]:
@@ -149,19 +159,20 @@ def _judged(trial: Trial, answer: Any) -> Outcome:
         return trial.outcome._replace(word=f"Caffe: {str(answer)[-300:]}")
     for tensor, expected in zip(trial.made.outputs, trial.expected, strict=True):
         found = tensor.of_blob(answer[tensor.blob], 0)
-        word = _compared(found, np.asarray(expected, np.float64))
+        tolerance = trial.rtol if trial.outcome.name in SHORT else TOLERANCE
+        word = _compared(found, np.asarray(expected, np.float64), tolerance)
         if word != EQUAL:
             return trial.outcome._replace(word=word)
     return trial.outcome
 
 
-def _compared(found: Any, expected: Any) -> str:
+def _compared(found: Any, expected: Any, tolerance: float) -> str:
     if found.size != expected.size:
         return f"{found.shape} in place of {expected.shape}"
     found = found.reshape(expected.shape)
     finite = expected[np.isfinite(expected)]
     largest = np.abs(finite).max(initial=0)
-    if np.allclose(found, expected, rtol=0, atol=TOLERANCE * largest, equal_nan=True):
+    if np.allclose(found, expected, rtol=0, atol=tolerance * largest, equal_nan=True):
         return EQUAL
     return f"differs by {np.abs(found - expected).max():.2g} of {largest:.2g}"
 
@@ -236,7 +247,9 @@ def main() -> None:
     for each in found:
         if each.word not in (EQUAL, REFUSED):
             print(f"WRONG {each.name}: {each.word}")
-    print(", ".join(f"{n} {word}" for word, n in Counter(each.word for each in found).most_common(2)))
+    print(
+        ", ".join(f"{n} {word}" for word, n in Counter(each.word for each in found).most_common(2))
+    )
 
 
 if __name__ == "__main__":

@@ -144,6 +144,12 @@ CASES: Sequence[Case] = (
     Case("logarithm", "a = Softplus(x) y = Log(a)"),
     Case("reciprocal", "a = Exp(x) y = Reciprocal(a)"),
     Case("power", "y = Pow(x, p)", {"p": [2.0]}),
+    Case("gelu by erf", "y = Gelu(x)", opset=20),
+    Case(
+        "gelu of parts",
+        "d = Div(x, r) e = Erf(d) a = Add(e, o) m = Mul(x, a) y = Mul(m, h)",
+        {"r": 2**0.5, "o": 1.0, "h": 0.5},
+    ),
     Case("silu", "s = Sigmoid(x) y = Mul(x, s)"),
     Case("clip", "y = Clip(x, a, b)", {"a": 0.0, "b": 0.8}),
     Case("clip low", "y = Clip(x, a)", {"a": -0.3}),
@@ -290,6 +296,19 @@ CASES: Sequence[Case] = (
         {**W, "k": 0.2},
     ),
     Case(
+        "linear and layer norm of channels that are last",
+        """u = Transpose<perm=[0,2,3,1]>(x) n = LayerNormalization(u, g, b) m = MatMul(n, w)
+         a = Add(m, c) s = Mul(a, d) y = Transpose<perm=[0,3,1,2]>(s)""",
+        {"g": (3,), "b": (3,), "w": (3, 5), "c": (5,), "d": (5,)},
+    ),
+    Case(
+        "halves of a shuffle",
+        """r = Reshape(x, a) t = Transpose<perm=[0,2,1,3,4]>(r) k = Reshape(t, b)
+         f = Slice(k, zero, two, one) l = Slice(k, two, four, one) y = Concat<axis=1>(l, f)""",
+        {"a": [0, 2, 2, 5, 6], "b": [0, 4, 5, 6], "zero": [0], "one": [1], "two": [2], "four": [4]},
+        inputs="float[n,4,5,6] x",
+    ),
+    Case(
         "nhwc from the input",
         "t = Transpose<perm=[0,3,1,2]>(x) c = Conv(t, w) y = Relu(c)",
         W,
@@ -319,6 +338,12 @@ CASES: Sequence[Case] = (
         'y = DepthToSpace<blocksize=2, mode="CRD">(x)',
         inputs=MAP.replace("4", "8"),
     ),
+    Case(
+        "space to depth crd",
+        'y = SpaceToDepth<blocksize=2, mode="CRD">(x)',
+        inputs="float[n,3,6,8] x",
+        opset=28,
+    ),
     Case("space to depth", "y = SpaceToDepth<blocksize=2>(x)", inputs="float[n,3,6,8] x"),
     Case("mean of places", "y = ReduceMean<axes=[2,3], keepdims=0>(x)"),
     Case("mean kept", "y = ReduceMean<axes=[-1,-2]>(x)"),
@@ -327,6 +352,12 @@ CASES: Sequence[Case] = (
     Case("largest of places", "y = ReduceMax<axes=[2,3]>(x)"),
     Case("norm of channels", "y = ReduceL2<axes=[1]>(x)"),
     Case("argmax", "y = ArgMax<axis=1>(x)", kind="int64"),
+    Case("argmax of equals", "r = Relu(x) y = ArgMax<axis=1>(r)", kind="int64"),
+    Case(
+        "argmax, the last", "r = Relu(x) y = ArgMax<axis=1, select_last_index=1>(r)", kind="int64"
+    ),
+    Case("argmin", "r = Relu(x) y = ArgMin<axis=1, keepdims=0>(r)", kind="int64"),
+    Case("least of places", "y = ReduceMin<axes=[2,3]>(x)"),
     Case("expand", "p = GlobalAveragePool(x) y = Expand(p, s)", {"s": [1, 1, 4, 5]}),
     Case("tile", "y = Tile(x, r)", {"r": [1, 2, 1, 1]}),
     # Sizes.

@@ -76,7 +76,7 @@ def torchvision() -> ModuleType:
 
 
 def _declare() -> None:
-    """The operators that torchvision describes are declared, without anything that computes them."""
+    """The operators that torchvision describes are declared, and nothing computes them."""
     import sys
 
     import torch

@@ -102,7 +102,9 @@ def _by_constant(site: Site, kind: str, x: Held, values: Constant, power: int) -
     wide = [axis for axis, size in enumerate(shape) if size != 1] or [axes - 1]
     first, last = wide[0], wide[-1]
     inner = [site.dims(site.out)[places[axis]] for axis in range(first, last + 1)]
-    if None in inner or first == 0:
+    if first == 0:
+        raise Refusal("the constant has values for each image of the batch")
+    if None in inner:
         raise Refusal("the constant goes along an axis whose size is free; fix it with --input")
     sizes = tuple(size for size in inner if size is not None)
 

@@ -12,7 +12,7 @@ from fcnkit.importing.held import Held
 from fcnkit.importing.imported import Imported, Tensor
 from fcnkit.importing.model import Model, read
 from fcnkit.importing.names import labels
-from fcnkit.importing.operators import OPERATORS
+from fcnkit.importing.operators import OPERATORS, WHOLE
 from fcnkit.importing.settle import settled
 from fcnkit.importing.site import CAFFES, MASTER, Refusal, Site
 from fcnkit.importing.trace import DRAWS, Trial, draws, input_shapes, trials
@@ -207,9 +207,15 @@ def _why_not(site: Site, number: int, node: Any) -> str:
         computed = [name for name in names if name not in site.trials[0].known]
         if any(0 in trial.shapes.get(name, ()) for trial in site.trials for name in computed):
             return f"it {word} a tensor without values"
-    kind = site.trials[0].types.get(node.output[0], "float32")
-    if kind == "float16":
-        return "it computes in float16; convert the model to float32"
+    types = site.trials[0].types
+    kinds = {types.get(name, "") for name in (node.output[0], *node.input) if name in site.held}
+    kinds.add(types.get(node.output[0], "float32"))
+    half = sorted(kinds & {"float16", "bfloat16"})
+    if half:
+        return f"it computes in {half[0]}; convert the model to float32"
+    whole = sorted(kinds - {"float32", "float64"})
+    if whole and node.op_type not in WHOLE:
+        return f"it computes in {whole[0]}, and Caffe in real numbers"
     return ""
 
 

@@ -133,7 +133,7 @@ def _exported(torch: Any, module: Any, inputs: tuple[Any, ...], path: Path) -> s
 
 @contextmanager
 def _silent(torch: Any) -> Iterator[None]:
-    """PyTorch does not print its graph where an export fails, as it does whatever is asked of it."""
+    """PyTorch does not print its graph where an export fails, as it does without being asked."""
     place, name = torch._C, "_jit_onnx_log"
     before = getattr(place, name, None)
     if before is None:

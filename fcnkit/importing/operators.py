@@ -99,8 +99,19 @@ OPERATORS: dict[str, Callable[[Site], Held | list[Held]]] = {
     "ReduceMean": reductions.reduced("MEAN"),
     "ReduceSum": reductions.reduced("SUM"),
     "ReduceMax": reductions.reduced("MAX"),
+    "ReduceMin": reductions.reduced("MIN"),
     "ReduceL1": reductions.reduced("L1"),
     "ReduceL2": reductions.reduced("L2"),
     "ReduceSumSquare": reductions.reduced("SUMSQ"),
-    "ArgMax": reductions.arg_max,
+    "ArgMax": reductions.arg(1),
+    "ArgMin": reductions.arg(-1),
 }
+
+# Those that whole numbers may go through or come from: they count places, or move numbers.
+WHOLE = frozenset(
+    (
+        "ArgMax", "ArgMin", "Cast", "Concat", "DepthToSpace", "Expand", "Flatten", "Gather",
+        "Identity", "Max", "MaxPool", "Min", "ReduceMax", "ReduceMin", "Reshape", "Slice",
+        "SpaceToDepth", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze",
+    )
+)  # fmt: skip

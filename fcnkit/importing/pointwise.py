@@ -207,12 +207,19 @@ def dropout(site: Site) -> Held:
     return site.x()
 
 
+# Whole numbers that stay what they are: bytes of images, and what an ArgMax gives.
+_WIDER = frozenset(
+    [(old, new) for old in ("bool", "uint8", "int8") for new in ("int32", "int64")]
+    + [("int32", "int64"), ("int64", "int32")]
+)
+
+
 def cast(site: Site) -> Held:
-    """Cast from one kind of real number to another: no layer."""
-    trial = site.trials[0]
-    kinds = {trial.types[site.input(0)], trial.types[site.out]}
-    if not kinds <= {"float32", "float64"}:
-        raise Refusal(f"it makes {trial.types[site.out]} of {trial.types[site.input(0)]}")
+    """Cast to real numbers, or from whole ones to as many or more: no layer."""
+    types = site.trials[0].types
+    old, new = types[site.input(0)], types[site.out]
+    if new not in ("float32", "float64") and not (old == new or (old, new) in _WIDER):
+        raise Refusal(f"it makes {new} of {old}, which no layer does")
     return site.x()
 
 

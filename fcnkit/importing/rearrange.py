@@ -273,5 +273,7 @@ def space_to_depth(site: Site) -> Held:
     first = [
         (n, c, h // block, block, w // block, block) for n, c, h, w in site.shapes(site.input(0))
     ]
-    held = site.x().reshaped(first).transposed((0, 3, 5, 1, 2, 4))
+    columns = site.given("mode", "DCR") == "CRD"
+    axes = (0, 1, 3, 5, 2, 4) if columns else (0, 3, 5, 1, 2, 4)
+    held = site.x().reshaped(first).transposed(axes)
     return held.reshaped(site.shapes(site.out))

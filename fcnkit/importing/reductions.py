@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 from fcnkit.formats.prototxt import Word
 from fcnkit.importing.held import Held
-from fcnkit.importing.rearrange import along
-from fcnkit.importing.settle import convolution, plain
+from fcnkit.importing.rearrange import along, picked
+from fcnkit.importing.settle import convolution, one_hot, plain
 from fcnkit.importing.site import Refusal, Site
 
 
@@ -28,8 +28,10 @@ def reduced(how: str) -> Callable[[Site], Held]:
         x = Held(held.blob, held.sizes)
         x = site.power(x, power=2, part="square") if how in ("L2", "SUMSQ") else x
         x = site.add("AbsVal", [x], part="abs") if how == "L1" else x
-        inner = {"L2": "SUM", "SUMSQ": "SUM", "L1": "SUM"}.get(how, how)
+        x = site.power(x, scale=-1, part="minus") if how == "MIN" else x
+        inner = {"L2": "SUM", "SUMSQ": "SUM", "L1": "SUM", "MIN": "MAX"}.get(how, how)
         result = _over(site, x, axes, inner)
+        result = site.power(result, scale=-1, part="least") if how == "MIN" else result
         if how == "L2":
             result = site.power(result, power=0.5, part="root")
         # With all axes kept the sizes of 1 stand where the tensor has them.
@@ -67,13 +69,39 @@ def _over(site: Site, x: Held, axes: Sequence[int], how: str) -> Held:
     raise Refusal(f"it takes the {how.lower()} over axes {list(axes)}, which no layer does")
 
 
-def arg_max(site: Site) -> Held:
-    """ArgMax along one axis."""
-    if site.given("select_last_index", 0):
-        raise Refusal("of equal values it takes the last, and Caffe the first")
-    blob, axis, held = along(site, site.given("axis", 0))
-    shapes = [(*sizes[:axis], 1, *sizes[axis + 1 :]) for sizes in blob.sizes]
-    made = site.add("ArgMax", [blob], [("argmax_param", [("axis", axis)])], shapes=shapes)
+def arg(sign: int) -> Callable[[Site], Held]:
+    """ArgMax along one axis, or with a sign of -1 ArgMin."""
+    return lambda site: _arg(site, sign)
+
+
+def _arg(site: Site, sign: int) -> Held:
+    x, axis, held = along(site, site.given("axis", 0))
+    x = site.power(x, scale=sign, part="minus")
+    last = bool(site.given("select_last_index", 0))
+    # Of equal values Caffe takes the last, as it sorts pairs of a value and its place.
+    x = x if last else _reversed(site, x, axis)
+    shapes = [(*sizes[:axis], 1, *sizes[axis + 1 :]) for sizes in x.sizes]
+    fields = [("argmax_param", [("axis", axis)])]
+    made = site.add("ArgMax", [x], fields, shapes=shapes, part="" if last else "from_last")
+    if not last:
+        made = site.power(made, scale=-1, shift=x.sizes[0][axis] - 1)
     if held.moves:
         made = made.transposed(held.transposition or ())
     return made.reshaped(site.shapes(site.out))
+
+
+def _reversed(site: Site, x: Held, axis: int) -> Held:
+    """The channels in the opposite order."""
+    count, size = len(x.sizes[0]), x.sizes[0][axis]
+    if axis != 1 or count not in (2, 4):
+        raise Refusal(
+            "of equal values it takes the first, and Caffe the last; only channels are reversed"
+        )
+    site.say(
+        "its channels reversed", "of equal values Caffe takes the last, and the model the first"
+    )
+    if count == 4:
+        return picked(site, x, 1, range(size)[::-1])
+    weights = one_hot([(at, size - 1 - at) for at in range(size)], (size, size))
+    fields = [("inner_product_param", [("num_output", size), ("bias_term", False)])]
+    return site.add("InnerProduct", [x], fields, blobs=[weights], part="pick")
