@@ -139,6 +139,72 @@ def test_large_weights_are_not_decoded(tmp_path, monkeypatch):
     assert (stored == array((64, 3, 7, 7), 0)).all()
 
 
+# ---- the names of Caffe's model zoo
+
+
+def chain(*kinds: str) -> Case:
+    """A net of these, one after the other: c and p, r for a ReLU, and f at its end."""
+    weights = {"w": (3, 3, 1, 1), "k": (5, 3 * 6 * 6), "m": (5, 5)}
+    words = {
+        "c": "Conv(b{0}, w)",
+        "p": "MaxPool<kernel_shape=[3,3], pads=[1,1,1,1]>(b{0})",
+        "r": "Relu(b{0})",
+        "l": "LRN<size=3>(b{0})",
+        "F": "Flatten(b{0})",
+        "f": "Gemm<transB=1>(b{0}, k)",
+        "g": "Gemm<transB=1>(b{0}, m)",
+        "s": "Softmax(b{0})",
+    }
+    nodes = [f"b{at + 1} = {words[kind].format(at)}" for at, kind in enumerate(kinds)]
+    inputs = "float[1,3,6,6] b0"
+    return Case("chain", " ".join(nodes), weights, inputs, output=f"b{len(kinds)}")
+
+
+@pytest.mark.parametrize(
+    ("kinds", "names"),
+    [
+        (
+            "crcrpcrcrpFfrgs",
+            "conv1_1 relu1_1 conv1_2 relu1_2 pool1 conv2_1 relu2_1 conv2_2 relu2_2 pool2 fc3 relu3 "
+            "fc4 prob",
+        ),
+        ("crlpcrccpFfgg", "conv1 relu1 norm1 pool1 conv2 relu2 conv3 conv4 pool4 fc5 fc6 fc7"),
+        ("cpcrccpcs", "conv1 pool1 conv2_1 relu2_1 conv2_2 conv2_3 pool2 conv3 prob"),
+        ("cppc", "conv1 pool1 pool1_2 conv2"),
+        ("cc", "conv1_1 conv1_2"),
+        ("pc", "pool1 conv1"),
+    ],
+)
+def test_a_chain_has_the_zoos_names(kinds, names, tmp_path, monkeypatch):
+    """A pooling ends a stage, and each fully connected layer is one."""
+    path = save(chain(*kinds), tmp_path)
+    made = from_onnx(path, names="caffe")
+    assert re.findall(r'  name: "(.+)"', made.net.text) == ["data", *names.split()]
+    graph.build(made.net)
+    assert set(made.weights) == {each for each in names.split() if each[:2] in ("co", "fc")}
+    (rows,) = verify_imports([made], engine="torch")
+    assert rows and not [str(row) for row in rows if not row.ok]
+
+
+def test_a_net_with_branches_keeps_its_names(tmp_path):
+    """A step says where it branches."""
+    path = save(next(case for case in CASES if case.name == "batch norm read twice"), tmp_path)
+    made, plain = from_onnx(path, names="caffe"), from_onnx(path)
+    assert made.net.text == plain.net.text
+    assert [(step.verb, "it branches" in step.why) for step in made.steps[-2:]].count(
+        ("keep", True)
+    )
+    with pytest.raises(ValueError, match="model, caffe"):
+        from_onnx(path, names="zoo")
+
+
+def test_folded_layers_have_the_zoos_names_before(tmp_path):
+    """bn1 and scale1 with --no-fold."""
+    text = texts("batch norm", tmp_path, fold=False, names="caffe")
+    assert re.findall(r'  name: "(.+)"', text) == ["data", "conv1", "bn1", "scale1"]
+    assert "conv1" in texts("batch norm", tmp_path, names="caffe")
+
+
 # ---- refusals
 
 

@@ -12,6 +12,7 @@ import torchvision_zoo as zoo
 import fcnkit as fk
 from fcnkit.importing import trace
 from fcnkit.nets.graph import build
+from fcnkit.nets.layers.table import of
 from fcnkit.verify_imports import verify_import
 
 pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'fcnkit[torch]'")
@@ -68,3 +69,39 @@ def scored(made, stride, size, caffe):
     image = {data.blob: zoo.images((1, 3, *size))}
     scores = caffe.run(plan.net, weights, image, ["score"])["score"]
     assert scores.shape == (1, CLASSES, *size) and np.isfinite(scores).all()
+
+
+# ---- the zoo's names
+
+SINGLE = ("num_output", "bias_term", "axis", "group", "pool", "global_pooling", "negative_slope")
+BOTH = ("kernel_size", "stride", "pad")
+
+
+def said(net):
+    """Each layer's name, type, blobs and shape, and what its fields come to; no Dropout."""
+    for layer in build(net).layers:
+        if layer.type != "Dropout":
+            param = layer.param(of(layer).message) if of(layer).message else None
+            fields = [(name, param.get(name)) for name in SINGLE if param and param.knows(name)]
+            fields += [(name, values(param, name)) for name in BOTH if param and param.knows(name)]
+            blobs = [[top.blob for top in its] for its in (layer.bottoms, layer.tops)]
+            yield layer.name, layer.type, blobs, layer.input_shapes, fields
+
+
+def values(param, name):
+    """One number for all axes, a convolution's or a pooling's."""
+    found = param.list(name)
+    return found[0] if found else param.get(name)
+
+
+def test_vgg16_is_the_template(request):
+    """It has the layers of the net that the FCN authors took, under their names."""
+    import torch
+
+    if not request.config.getoption("--corpus"):
+        pytest.skip("its weights are 553 MB; pytest --corpus")
+    with torch.device("meta"):
+        module = zoo.torchvision().vgg16(weights=None, init_weights=False)
+    module = torch.nn.Sequential(module.to_empty(device="cpu"), torch.nn.Softmax(1)).eval()
+    made = fk.from_torch(module, torch.zeros(1, 3, 224, 224), names="caffe")
+    assert list(said(made.net)) == list(said(fk.template("vgg16")))
