@@ -29,6 +29,8 @@ HEAD = "| operator | versions | equal in Caffe | refused, and why |\n|---|---|--
 EQUAL, REFUSED = "equal", "refused"
 # So many nets are asked about at once.
 BATCH = 100
+# So many reasons are told of one operator.
+MOST = 4
 # Largest difference, of the largest value that is expected.
 TOLERANCE = 1e-4
 # Their values are written with four decimals in ONNX's sources: ONNX's own tolerance holds.
@@ -195,6 +197,14 @@ def rows(found: Sequence[Outcome]) -> list[str]:
     ]
 
 
+def summary(found: Sequence[Outcome]) -> str:
+    """How many tests there are, and what became of them."""
+    words = Counter(each.word for each in found)
+    wrong = len(found) - words[EQUAL] - words[REFUSED]
+    counts = f"{words[EQUAL]} equal, {words[REFUSED]} refused" + f", {wrong} WRONG" * bool(wrong)
+    return f"onnx {onnx.__version__}: {len(found)} node tests, {counts}."
+
+
 def row(name: str, versions: Sequence[int], found: Sequence[Outcome]) -> str:
     """An operator's line."""
     good = sum(each.word == EQUAL for each in found)
@@ -203,11 +213,11 @@ def row(name: str, versions: Sequence[int], found: Sequence[Outcome]) -> str:
     if not found:
         whys = "" if name in OPERATORS else "no layer of Caffe does what it does"
     else:
-        reasons = Counter(each.why for each in found if each.word == REFUSED)
-        whys = "; ".join(
-            why if number == len(found) else f"{number}: {why}"
-            for why, number in reasons.most_common()
-        )
+        reasons = Counter(each.why for each in found if each.word == REFUSED).most_common()
+        told = [(why, count) for why, count in reasons[:MOST]]
+        rest = sum(count for _, count in reasons[MOST:])
+        told += [("for other reasons", rest)] * bool(rest)
+        whys = "; ".join(why if count == len(found) else f"{count}: {why}" for why, count in told)
     whys += f" WRONG: {len(wrong)}" if wrong else ""
     return f"| {name} | {', '.join(map(str, versions))} | {count} | {_cell(whys)} |\n"
 
@@ -223,7 +233,8 @@ def shown(page: str) -> str:
 
 def written(page: str, table: str) -> str:
     """The page with this table."""
-    return page.replace(shown(page), table)
+    before, begin, rest = page.partition(BEGIN)
+    return before + begin + table + rest[rest.index(END) :]
 
 
 def main() -> None:
@@ -238,7 +249,7 @@ def main() -> None:
     lines = rows(found)
     if options.operators:
         lines = [line for line in lines if line.split()[1] in options.operators]
-    table = HEAD + "".join(lines)
+    table = f"{summary(found)}\n\n{HEAD}{''.join(lines)}"
     if options.write:
         text = PAGE.read_text(encoding="utf-8")
         PAGE.write_text(written(text, table), encoding="utf-8", newline="\n")
@@ -247,9 +258,6 @@ def main() -> None:
     for each in found:
         if each.word not in (EQUAL, REFUSED):
             print(f"WRONG {each.name}: {each.word}")
-    print(
-        ", ".join(f"{n} {word}" for word, n in Counter(each.word for each in found).most_common(2))
-    )
 
 
 if __name__ == "__main__":
