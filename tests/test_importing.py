@@ -10,7 +10,8 @@ from click.testing import CliRunner
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'fcnkit[onnx]'")
 pytest.importorskip("onnxruntime", reason="pip install 'fcnkit[onnx]'")
 
-from onnx_models import CASES, Case, W, array, conv, save  # noqa: E402
+from onnx_arrangements import EVERY_CASE as CASES  # noqa: E402
+from onnx_models import Case, W, array, conv, save  # noqa: E402
 
 from fcnkit.cli.main import main  # noqa: E402
 from fcnkit.errors import NetError, OutputError  # noqa: E402

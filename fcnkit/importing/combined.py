@@ -40,7 +40,7 @@ def _sum(site: Site, signs: tuple[int, int]) -> Held:
         return Held(moved.blob, moved.sizes, x.moves)
     x = _ordered(site, x)
     moved = site.power(Held(x.blob, x.sizes), scale=sign, part="minus")
-    return _by_constant(site, "Bias", Held(moved.blob, moved.sizes, x.moves), values, other)
+    return by_constant(site, "Bias", Held(moved.blob, moved.sizes, x.moves), values, other)
 
 
 def mul(site: Site) -> Held:
@@ -70,7 +70,7 @@ def _product(site: Site, power: int) -> Held:
     if one is not None and _keeps_shape(site, at):
         made = site.power(Held(x.blob, x.sizes), scale=one**power)
         return Held(made.blob, made.sizes, x.moves)
-    return _by_constant(site, "Scale", _ordered(site, x), values, power)
+    return by_constant(site, "Scale", _ordered(site, x), values, power)
 
 
 def _ordered(site: Site, x: Held) -> Held:
@@ -89,7 +89,9 @@ def _keeps_shape(site: Site, at: int) -> bool:
     return site.shapes(site.input(at)) == site.shapes(site.out)
 
 
-def _by_constant(site: Site, kind: str, x: Held, values: Constant, power: int) -> Held:
+def by_constant(
+    site: Site, kind: str, x: Held, values: Constant, power: int, part: str = ""
+) -> Held:
     """A Scale or a Bias with the constant in its weights, along the axes that it differs on."""
     axes, made = len(x.sizes[0]), site.shapes(site.out)
     # Where each axis of the blob is in the tensor.
@@ -121,7 +123,8 @@ def _by_constant(site: Site, kind: str, x: Held, values: Constant, power: int) -
     as_it_lies = power == 1 and values.shape == sizes and (len(sizes) == 1 or not x.moves)
     blob = stored(values) if as_it_lies else Lazy(sizes, lambda: [array()])
     params = [(message, fields)] if fields else ()
-    result = site.add(kind, [Held(x.blob, x.sizes)], params, blobs=[blob], inplace=True)
+    bottom = Held(x.blob, x.sizes)
+    result = site.add(kind, [bottom], params, blobs=[blob], part=part, inplace=True)
     return Held(result.blob, result.sizes, x.moves)
 
 

@@ -75,6 +75,8 @@ OPERATORS: dict[str, Callable[[Site], Held | list[Held]]] = {
     "InstanceNormalization": normal.instance_norm,
     "LayerNormalization": normal.layer_norm,
     "LpNormalization": normal.lp_norm,
+    "GroupNormalization": normal.group_norm,
+    "RMSNormalization": normal.rms_norm,
     "LRN": normal.lrn,
     "Softmax": normal.softmax,
     "LogSoftmax": normal.log_softmax,

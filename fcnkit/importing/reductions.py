@@ -1,11 +1,12 @@
 """One value from many: means, sums, the largest, along axes that layers reduce."""
 
 from collections.abc import Callable, Sequence
+from math import prod
 
 from fcnkit.formats.prototxt import Word
 from fcnkit.importing.held import Held
 from fcnkit.importing.rearrange import along, picked
-from fcnkit.importing.settle import convolution, one_hot, plain
+from fcnkit.importing.settle import convolution, one_hot, plain, settled
 from fcnkit.importing.site import Refusal, Site
 
 
@@ -66,7 +67,27 @@ def _over(site: Site, x: Held, axes: Sequence[int], how: str) -> Held:
         fields = [("reduction_param", [*operation, ("axis", axes[0])])]
         shapes = [sizes[: axes[0]] for sizes in x.sizes]
         return site.add("Reduction", [x], fields, shapes=shapes)
-    raise Refusal(f"it takes the {how.lower()} over axes {list(axes)}, which no layer does")
+    return _block(site, x, axes, how)
+
+
+def _block(site: Site, x: Held, axes: Sequence[int], how: str) -> Held:
+    """Over axes that follow one another, as the channels or the rows of an image."""
+    first, last = axes[0], axes[-1]
+    counts = {prod(sizes[first : last + 1]) for sizes in x.sizes}
+    if how not in ("MEAN", "SUM", "MAX") or len(axes) != last - first + 1 or len(counts) > 1:
+        raise Refusal(f"it takes the {how.lower()} over axes {list(axes)}, which no layer does")
+    count = counts.pop()
+    ends = [(prod(sizes[:first]), prod(sizes[last + 1 :])) for sizes in x.sizes]
+    if how == "MAX":
+        rows = settled(site, x.reshaped([(some, 1, count, rest) for some, rest in ends]))
+        kernel = [("kernel_h", count), ("kernel_w", 1)]
+        shapes = [(some, 1, 1, rest) for some, rest in ends]
+        return site.add("Pooling", [rows], [("pooling_param", kernel)], shapes=shapes)
+    import numpy as np
+
+    mixed = settled(site, x.reshaped([(some, count, rest, 1) for some, rest in ends]))
+    value = 1 / count if how == "MEAN" else 1
+    return convolution(site, mixed, np.full((1, count, 1, 1), value, np.float32), part="")
 
 
 def arg(sign: int) -> Callable[[Site], Held]:
