@@ -1,5 +1,8 @@
-"""The light models of the onnx package, which have an old model zoo's structure and no weights."""
+"""Models of packages: the light ones of onnx, which have an old model zoo's structure and no
+weights, and a recogniser of text that Caffe has no form of.
+"""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +11,8 @@ import pytest
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'fcnkit[onnx]'")
 pytest.importorskip("onnxruntime", reason="pip install 'fcnkit[onnx]'")
 
+from fcnkit.errors import NetError  # noqa: E402
+from fcnkit.importing import trace  # noqa: E402
 from fcnkit.importing.from_onnx import from_onnx  # noqa: E402
 from fcnkit.verify_imports import verify_import  # noqa: E402
 
@@ -61,3 +66,21 @@ def test_every_blob_of_a_light_model_is_equal_in_caffe(name, caffe, tmp_path):
     rows = verify_import(from_onnx(path), engine="caffe")
     assert len(rows) > 15 and not [str(row) for row in rows if not row.ok]
     assert all(1e-6 < row.largest < 1e6 for row in rows)
+
+
+def test_attention_is_refused_by_the_name_of_every_node(caffe, monkeypatch):
+    """PP-OCR's recogniser: each product of computed matrices; what comes before is right."""
+    found = find_spec("rapidocr_onnxruntime")
+    if found is None:
+        pytest.skip("pip install --no-deps rapidocr-onnxruntime==1.4.4, for its recogniser")
+    folder = Path(found.submodule_search_locations[0])
+    path = folder / "models" / "ch_PP-OCRv4_rec_infer.onnx"
+    monkeypatch.setattr(trace, "SIZES", ((48, 320), (48, 192), (48, 160)))
+    with pytest.raises(NetError, match=r"\d+ nodes of 860 cannot be said") as raised:
+        from_onnx(path)
+    text = str(raised.value)
+    for number in (2, 4, 14, 16):  # two attentions, each of two products
+        assert f"p2o.MatMul.{number} (MatMul): it multiplies two computed matrices" in text
+    outputs = text.rpartition("--outputs ")[2].split(",")
+    rows = verify_import(from_onnx(path, outputs=outputs), engine="caffe")
+    assert len(rows) > 900 and not [str(row) for row in rows if not row.ok]

@@ -171,7 +171,7 @@ def _walked(site: Site, needed: Sequence[int], names: Sequence[str]) -> dict[str
                 why = str(refusal)
         if why:
             refused.append(Refused(number, node, why))
-            lost.update(outputs)
+            lost.update(_stood_for(site, outputs))
             continue
         several = made if isinstance(made, list) else [made]
         for name, held in zip(outputs, several, strict=False):
@@ -188,6 +188,17 @@ def _walked(site: Site, needed: Sequence[int], names: Sequence[str]) -> dict[str
     if refused:
         raise refusal_of(site, needed, refused)
     return makers
+
+
+def _stood_for(site: Site, names: Sequence[str]) -> list[str]:
+    """What a refused node gives has blobs that nothing makes, for what reads them is judged too.
+
+    Those whose shape is not known have none, and are returned.
+    """
+    known = [name for name in names if all(name in trial.shapes for trial in site.trials)]
+    for name in known:
+        site.held[name] = Held(site.draft.name(name), site.shapes(name))
+    return [name for name in names if name not in known]
 
 
 def _at_the_end(site: Site, wanted: Sequence[str], makers: dict[str, str]) -> None:

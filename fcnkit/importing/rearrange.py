@@ -1,6 +1,7 @@
 """What puts numbers elsewhere: shapes, axes, joining, cutting, repeating."""
 
 from collections.abc import Sequence
+from math import prod
 
 from fcnkit.importing.combined import tiled
 from fcnkit.importing.held import Held
@@ -11,7 +12,11 @@ from fcnkit.importing.windows import shifted
 
 def reshape(site: Site) -> Held:
     """Reshape, Flatten, Squeeze, Unsqueeze: the same blob, seen under another shape."""
-    return site.x().reshaped(site.shapes(site.out))
+    held, made = site.x(), site.shapes(site.out)
+    for sizes, shape in zip(held.sizes, made, strict=True):
+        if prod(sizes) != prod(shape):  # onnx takes the model's word for it
+            raise Refusal(f"it makes {shape} of {prod(sizes)} numbers; --input says another size")
+    return held.reshaped(made)
 
 
 def transpose(site: Site) -> Held:
