@@ -49,6 +49,30 @@ ARRANGEMENTS: Sequence[Case] = (
         {**W, "q": [0, 0, 0, 1, 0, 0, 2, 1]},
     ),
     Case("pad and cut", "y = Pad(x, p)", {"p": [0, 0, 1, -2, 0, 0, -1, 1]}),
+    Case("pad with a number", "y = Pad(x, p, v)", {"p": [0, 0, 1, 2, 0, 0, 3, 0], "v": 0.7}),
+    *(
+        Case(
+            f"pad by {how}",
+            f'y = Pad<mode="{how}">(x, p)',
+            {"p": [0, 0, 1, 2, 0, 0, 3, 0]},
+            inputs="float[n,3,5,6] x",
+            opset=opset,
+        )
+        for how, opset in (("reflect", 17), ("edge", 17), ("wrap", 19))
+    ),
+    Case(
+        "mirrored",
+        "y = Slice(x, a, b, c, d)",
+        {"a": [-1, 4], "b": [-99, 0], "c": [3, 2], "d": [-1, -2]},
+        inputs="float[n,3,5,6] x",
+    ),
+    Case(
+        "channels mirrored",
+        "y = Slice(x, a, b, c, d)",
+        {"a": [-1], "b": [-99], "c": [1], "d": [-1]},
+    ),
+    Case("gather rows", "y = Gather<axis=2>(x, i)", {"i": [4, 0, 2]}, inputs="float[n,3,5,6] x"),
+    Case("gather of a row", "y = Gather<axis=1>(x, i)", {"i": [4, 0, 2]}, inputs="float[n,7] x"),
     Case("flatten", "y = Flatten(x)"),
     Case("reshape", "y = Reshape(x, s)", {"s": [0, 0, -1]}),
     Case(
@@ -161,6 +185,23 @@ ARRANGEMENTS: Sequence[Case] = (
             inputs="float[1,3,5,6] x",
         )
         for how in ("half_pixel", "align_corners", "asymmetric", "pytorch_half_pixel")
+    ),
+    *(
+        Case(
+            f"cubic {how}",
+            f'y = Resize<mode="cubic", cubic_coeff_a=-0.75, '
+            f'coordinate_transformation_mode="{how}">(x, , , s)',
+            {"s": [1, 3, 10, 4]},
+            inputs="float[1,3,5,6] x",
+        )
+        for how in ("half_pixel", "align_corners", "pytorch_half_pixel")
+    ),
+    Case(
+        "smoothed before",
+        'y = Resize<mode="linear", antialias=1>(x, , , s)',
+        {"s": [1, 3, 3, 4]},
+        inputs="float[1,3,5,6] x",
+        opset=18,
     ),
     Case(
         "nearest to a size", "y = Resize(x, , , s)", {"s": [1, 3, 7, 4]}, inputs="float[1,3,5,6] x"

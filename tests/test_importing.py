@@ -214,7 +214,7 @@ def test_folded_layers_have_the_zoos_names_before(tmp_path):
     [
         ("y = Sin(x)", {}, ["Sin", "no layer"]),
         ("y = MaxPool<kernel_shape=[2,2], dilations=[2,2]>(x)", {}, ["dilations"]),
-        ('y = Pad<mode="reflect">(x, p)', {"p": [0, 0, 1, 1, 0, 0, 1, 1]}, ["reflect"]),
+        ('y = Pad<mode="edge">(x, p)', {"p": [0, 0, 1, 1, 0, 0, -1, 1]}, ["edge", "cuts"]),
         ("r = RandomNormal<shape=[1,3,12,12]>() y = Add(x, r)", {}, ["RandomNormal", "random"]),
         ("a = Dropout(x, q, t) y = Relu(a)", {"q": 0.5, "t": True}, ["training_mode"]),
         ("a = Cast<to=6>(x) y = Relu(a)", {}, ["int32 of float32"]),

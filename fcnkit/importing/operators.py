@@ -113,7 +113,7 @@ OPERATORS: dict[str, Callable[[Site], Held | list[Held]]] = {
 WHOLE = frozenset(
     (
         "ArgMax", "ArgMin", "Cast", "Concat", "DepthToSpace", "Expand", "Flatten", "Gather",
-        "Identity", "Max", "MaxPool", "Min", "ReduceMax", "ReduceMin", "Reshape", "Slice",
+        "Identity", "Max", "MaxPool", "Min", "Pad", "ReduceMax", "ReduceMin", "Reshape", "Slice",
         "SpaceToDepth", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze",
     )
 )  # fmt: skip

@@ -5,8 +5,9 @@ from math import prod
 
 from fcnkit.formats.prototxt import Word
 from fcnkit.importing.held import Held
-from fcnkit.importing.rearrange import along, picked
-from fcnkit.importing.settle import convolution, one_hot, plain, settled
+from fcnkit.importing.mixed import picked
+from fcnkit.importing.rearrange import along
+from fcnkit.importing.settle import convolution, plain, settled
 from fcnkit.importing.site import Refusal, Site
 
 
@@ -112,17 +113,7 @@ def _arg(site: Site, sign: int) -> Held:
 
 
 def _reversed(site: Site, x: Held, axis: int) -> Held:
-    """The channels in the opposite order."""
-    count, size = len(x.sizes[0]), x.sizes[0][axis]
-    if axis != 1 or count not in (2, 4):
-        raise Refusal(
-            "of equal values it takes the first, and Caffe the last; only channels are reversed"
-        )
-    site.say(
-        "its channels reversed", "of equal values Caffe takes the last, and the model the first"
-    )
-    if count == 4:
-        return picked(site, x, 1, range(size)[::-1])
-    weights = one_hot([(at, size - 1 - at) for at in range(size)], (size, size))
-    fields = [("inner_product_param", [("num_output", size), ("bias_term", False)])]
-    return site.add("InnerProduct", [x], fields, blobs=[weights], part="pick")
+    """The values along the axis in the opposite order."""
+    why = "of equal values Caffe takes the last, and the model the first"
+    site.say("what it compares reversed", why)
+    return picked(site, x, axis, range(x.sizes[0][axis])[::-1])
