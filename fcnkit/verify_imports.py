@@ -12,6 +12,7 @@ from fcnkit.errors import EngineError
 from fcnkit.importing.imported import Imported, Tensor
 from fcnkit.nets.graph import Graph, Top, build
 from fcnkit.nets.layers.table import of
+from fcnkit.shape import Shape
 from fcnkit.verify import Difference, compare
 
 # Noise of a few units: what networks that are trained elsewhere take images for.
@@ -58,7 +59,7 @@ class _Pair:
         self.tops = {each: top for each, top in tops.items() if top is not None}
         apart, self.names = named_apart(self.graph, list(self.tops.values()))
         self.feeds = [
-            {name: noise(shape, seed) * _UNIT for name, shape in shapes.items()}
+            {name: _values(made, name, shape, seed) for name, shape in shapes.items()}
             for shapes in made.inputs
         ]
         wanted, blobs = list(dict.fromkeys(self.names.values())), made.blobs
@@ -91,6 +92,12 @@ class _Pair:
                     if of(self.graph.producer(top)).saturates(self.graph.producer(top))
                     else row
                 )
+
+
+def _values(made: Imported, name: str, shape: Shape, seed: int) -> Any:
+    """Noise of a few units, or of bytes for an input of whole numbers."""
+    found = noise(shape, seed)
+    return abs(found).round().clip(0, 127) if name in made.whole else found * _UNIT
 
 
 def _row(

@@ -265,6 +265,7 @@ def _assembled(
         model.opset,
         model.digest,
         model.source,
+        whole=frozenset(name for name in first.inputs if "int" in first.types[name]),
     )
     _check_shapes(site, made, renamed)
     return made
