@@ -165,6 +165,14 @@ ARRANGEMENTS: Sequence[Case] = (
     ),
     Case("argmin", "r = Relu(x) y = ArgMin<axis=1, keepdims=0>(r)", kind="int64"),
     Case("least of places", "y = ReduceMin<axes=[2,3]>(x)"),
+    Case(
+        "a value over a map of any size",
+        """p = GlobalAveragePool(x) c = Conv(p, w) m = MaxPool<kernel_shape=[2,2], strides=[2,2]>(x)
+         sh = Shape(m) hw = Slice(sh, two, four) nc = Shape<start=0, end=2>(c)
+         s = Concat<axis=0>(nc, hw) r = Resize<mode="linear">(c, , , s)
+         y = Concat<axis=1>(m, r)""",
+        {"w": (5, 3, 1, 1), "two": [2], "four": [4]},
+    ),
     Case("expand", "p = GlobalAveragePool(x) y = Expand(p, s)", {"s": [1, 1, 4, 5]}),
     Case("tile", "y = Tile(x, r)", {"r": [1, 2, 1, 1]}),
     # Sizes.

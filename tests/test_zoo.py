@@ -62,6 +62,20 @@ def test_a_classifier_is_the_same_in_caffe_and_an_fcn(net, caffe, monkeypatch, o
         scored(made, stride, ((height + 2) | 1, (width + 6) | 1), caffe)
 
 
+def test_a_net_that_segments_is_the_same_in_caffe_at_one_size(caffe, request, one_thread):
+    """Its scores are resized to the image's size, by no whole factor."""
+    import torch
+
+    more = ("deeplabv3_mobilenet_v3_large", "fcn_resnet50")
+    for name in ("lraspp_mobilenet_v3_large", *more * request.config.getoption("--corpus")):
+        module = zoo.segmenting(name)
+        shape = (1, 3, 65, 81)
+        made = fk.from_torch(module, torch.zeros(shape), inputs={"input": shape})
+        rows = verify_import(made, engine="caffe")
+        assert len(rows) > 100 and not [str(row) for row in rows if not row.ok]
+        assert made.tensors[-1].name == made.outputs[0].name
+
+
 def scored(made, stride, size, caffe):
     """An FCN of the net scores every pixel of an image of this size."""
     plan = fk.fcn(made.net, classes=CLASSES, stride=stride)

@@ -121,6 +121,25 @@ def built(net: Net, seed: int = 0) -> Any:
     return module.eval()
 
 
+def segmenting(name: str) -> Any:
+    """A net that segments, in eval mode, with random weights; it gives the scores alone."""
+    import torch
+
+    torchvision()
+    models = importlib.import_module("torchvision.models.segmentation")
+    torch.manual_seed(0)
+
+    class Scores(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = getattr(models, name)(weights=None, weights_backbone=None)
+
+        def forward(self, x: Any) -> Any:
+            return self.net(x)["out"]
+
+    return Scores().eval()
+
+
 def images(shape: Shape, seed: int = 0) -> np.ndarray:
     """Noise of a few units."""
     return np.random.default_rng(seed).normal(0, 2, shape).astype(np.float32)

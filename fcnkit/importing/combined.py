@@ -193,6 +193,8 @@ def tiled(site: Site, part: Held, wanted: Sequence[Shape]) -> Held:
         if all(sizes[axis] == made[axis] for sizes, made in pairs):
             continue
         counts = {made[axis] for _, made in pairs}
+        if len(counts) > 1 and (spread := _spread(site, part, wanted)) is not None:
+            return spread
         if len(counts) > 1 or any(sizes[axis] != 1 for sizes, _ in pairs):
             raise Refusal(
                 f"a value is repeated along axis {axis}, whose size follows the input's; "
@@ -208,6 +210,36 @@ def tiled(site: Site, part: Held, wanted: Sequence[Shape]) -> Held:
             part=f"tile{axis}",
         )
     return part
+
+
+def _spread(site: Site, part: Held, wanted: Sequence[Shape]) -> Held | None:
+    """N x C x 1 x 1 over maps whose size follows the input's, where another blob has that size.
+
+    A Convolution of zeros with a bias of one makes ones of that blob, which are scaled.
+    """
+    channels = wanted[0][1]
+    alike = [
+        held
+        for held in site.held.values()
+        if not held.moves
+        and all(
+            len(sizes) == len(made) == 4 and (sizes[0], *sizes[2:]) == (made[0], *made[2:])
+            for sizes, made in zip(held.sizes, wanted, strict=True)
+        )
+    ]
+    if not alike or any(
+        its != (*made[:2], 1, 1) for its, made in zip(part.sizes, wanted, strict=True)
+    ):
+        return None
+    import numpy as np
+
+    nothing = np.zeros((channels, alike[-1].sizes[0][1], 1, 1), np.float32)
+    blobs: list[Any] = [nothing, np.ones(channels, np.float32)]
+    fields = [("convolution_param", [("num_output", channels), ("kernel_size", 1)])]
+    ones = site.add("Convolution", [alike[-1]], fields, blobs=blobs, shapes=wanted, part="ones")
+    flat = site.add("Flatten", [part], shapes=[its[:2] for its in part.sizes], part="flat")
+    site.say(f"scaled ones of the size of {alike[-1].blob}", "a value is repeated over a map")
+    return site.add("Scale", [ones, flat], [("scale_param", [("axis", 0)])])
 
 
 def many(how: str, sign: int = 1, share: bool = False) -> Callable[[Site], Held]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from fcnkit.importing.combined import tiled
 from fcnkit.importing.held import Held
 from fcnkit.importing.mixed import mixed
 from fcnkit.importing.settle import plain, sizes_of
@@ -22,6 +23,9 @@ def resize(site: Site) -> Held:
     mode = site.given("mode", "nearest")
     old = site.node.op_type == "Upsample" or site.opset < 11
     how = "asymmetric" if old else site.given("coordinate_transformation_mode", "half_pixel")
+    one = all(sizes[2:] == (1, 1) for sizes in before)
+    if one and mode in ("linear", "nearest") and how != "tf_crop_and_resize":
+        return tiled(site, x, after)  # every point is that one
     said = _scales(site)
     if before == after and set(said) <= {None, 1.0}:
         return x
