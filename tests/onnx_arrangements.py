@@ -158,6 +158,7 @@ ARRANGEMENTS: Sequence[Case] = (
     Case("largest of places", "y = ReduceMax<axes=[2,3]>(x)"),
     Case("norm of channels", "y = ReduceL2<axes=[1]>(x)"),
     Case("argmax", "y = ArgMax<axis=1>(x)", kind="int64"),
+    Case("pooling of a point", "r = Relu(x) y = AveragePool<kernel_shape=[1,1]>(r)"),
     Case("bytes", "c = Cast<to=1>(x) y = Mul(c, k)", {"k": 0.1}, inputs="uint8[n,3,h,w] x"),
     Case("argmax of equals", "r = Relu(x) y = ArgMax<axis=1>(r)", kind="int64"),
     Case(

@@ -79,6 +79,7 @@ def types(text: str) -> list[str]:
         ("depth to space", ["Deconvolution"]),
         ("squeeze and excite", ["Pooling", "Convolution", "Sigmoid", "Flatten", "Scale"]),
         ("dropout", ["ReLU"]),
+        ("pooling of a point", ["ReLU"]),
     ],
 )
 def test_the_fewest_layers(name, expected, tmp_path):
@@ -358,6 +359,22 @@ def test_a_module_of_pytorch(tmp_path, one_thread):
     assert sorted(each.name for each in tmp_path.iterdir()) == [
         "net.caffemodel", "net.preprocessing.json", "net.prototxt",
     ]  # fmt: skip
+
+
+def test_what_is_exported_at_one_size_alone_has_any_batch(capfd, one_thread):
+    """Adaptive pooling; PyTorch prints nothing of the export that failed, and a step says why."""
+    torch = pytest.importorskip("torch")
+    nn = torch.nn
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(5), nn.Conv2d(4, 2, 1)).eval()
+    made = from_torch(module, torch.zeros(1, 3, 12, 12))
+    assert capfd.readouterr() == ("", "")
+    assert [dict(each) for each in made.inputs][:2] == [
+        {"input": (1, 3, 12, 12)},
+        {"input": (2, 3, 12, 12)},
+    ]
+    assert made.steps[0].verb == "keep" and "adaptive_avg_pool2d" in made.steps[0].why
+    already = from_torch(nn.AdaptiveAvgPool2d(5).eval(), torch.zeros(1, 3, 10, 10))
+    assert types(already.net.text) == ["Pooling"]
 
 
 def test_what_is_there_is_not_written_over(tmp_path):
