@@ -24,9 +24,14 @@ $(STAMP): setup.py pyproject.toml
 	@$(PY) -m compileall -q fcnkit prototxt_templates  # pip does so for all but editable packages
 	@touch $@
 
-# PyTorch is large: only the tests ask for it.
+# PyTorch is large: only the tests ask for it. torchvision comes without what it depends on: that
+# is PyPI's own build of PyTorch, in place of the one that is there.
 $(VENV)/.torch-done: $(STAMP)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[torch]'
+	@$(PY) -c 'import re; from importlib.metadata import requires; \
+	    print(*(re.split(" *;", each)[0] for each in requires("fcnkit") if "== \"torchvision\"" in each))' \
+	    | xargs $(PY) -m pip install --quiet --disable-pip-version-check --no-deps || \
+	    echo 'torchvision could not be installed; the tests of its classifiers are SKIPPED' >&2
 	@touch $@
 
 caffe:  ## real Caffe (CPU) for the tests, in the user's cache folder, without root
@@ -48,7 +53,8 @@ test: setup $(VENV)/.torch-done  ## ruff, mypy and all tests; real Caffe and PyT
 	    $(PYTEST) -n auto --dist worksteal && exit $$lint
 
 corpus: setup caffe $(VENV)/.torch-done  ## every net of the shared corpus through real Caffe and PyTorch, every layer type through every rewrite; over an hour
-	@$(PYTEST) --corpus -rP -n auto --dist worksteal tests/test_corpus.py tests/test_upgrade.py tests/test_every_type.py
+	@$(PYTEST) --corpus -rP -n auto --dist worksteal tests/test_corpus.py tests/test_upgrade.py tests/test_every_type.py \
+	    tests/test_zoo.py tests/test_light.py tests/test_onnx_operators.py
 
 families: setup caffe  ## the README's table of what works for which networks; a quarter of an hour
 	@$(PY) scripts/families.py --write

@@ -12,6 +12,7 @@ DIGITS = ["lmdb>=1.4,<4", "pillow>=10.1,<14", "scikit-learn>=1.3,<2"]
 ONNX = ["onnx>=1.16,<2", "onnxruntime>=1.17,<2"]
 SEGMENTATION = ["lmdb>=1.4,<4", "matplotlib>=3.7,<4", "pillow>=10.1,<14"]
 TORCH = ["torch>=2.4,<2.14"]
+TORCHVISION = ["torchvision>=0.19,<0.29"]
 NOTEBOOKS = [*OPENCV, *SEGMENTATION, "ipykernel>=6.25,<8", "nbclient>=0.9,<1", "nbformat>=5.9,<6"]
 TEST = [
     "grpcio-tools>=1.59,<2",
@@ -70,6 +71,7 @@ setup(
         "onnx": ONNX,
         "segmentation": SEGMENTATION,
         "torch": TORCH,
+        "torchvision": TORCHVISION,
         "notebooks": sorted({*DRAW, *NOTEBOOKS}),
         "test": sorted({*DEMO, *DRAW, *NOTEBOOKS, *ONNX, *SEGMENTATION, *TEST}),
         "all": sorted({*DEMO, *DRAW, *NOTEBOOKS, *ONNX, *SEGMENTATION, *TEST}),

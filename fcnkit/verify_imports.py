@@ -13,6 +13,7 @@ from fcnkit.errors import EngineError
 from fcnkit.importing.imported import Imported, Tensor
 from fcnkit.nets.graph import Graph, Top, build
 from fcnkit.nets.layers.table import of
+from fcnkit.shape import Shape
 
 
 def verify_import(
@@ -55,8 +56,7 @@ class _Pair:
         self.tops = {each: top for each, top in tops.items() if top is not None}
         apart, self.names = named_apart(self.graph, list(self.tops.values()))
         self.feeds = [
-            # Of a few units: what networks that are trained elsewhere take images for.
-            {name: noise(shape, seed) * UNIT for name, shape in shapes.items()}
+            {name: _values(made, name, shape, seed) for name, shape in shapes.items()}
             for shapes in made.inputs
         ]
         wanted, blobs = list(dict.fromkeys(self.names.values())), made.blobs
@@ -89,6 +89,14 @@ class _Pair:
                     if of(self.graph.producer(top)).saturates(self.graph.producer(top))
                     else row
                 )
+
+
+def _values(made: Imported, name: str, shape: Shape, seed: int) -> Any:
+    """Noise of a few units, as networks that are trained elsewhere take images, or of bytes
+    for an input of whole numbers.
+    """
+    found = noise(shape, seed)
+    return abs(found).round().clip(0, 127) if name in made.whole else found * UNIT
 
 
 def _row(

@@ -114,6 +114,20 @@ def test_what_cannot_be_is_refused(text, options, message):
         deploy(net(text), **options)
 
 
+def test_what_nothing_reads_stays_silent():
+    """Of the trunk's own; the labels of a data layer go with it."""
+    text = (
+        data(1, 3, 9, 9)
+        + conv("c", "data", 4, 3)
+        + layer("cut", "Slice", "c", top="a", more='top: "b"')
+        + fc("f", "a", 5)
+        + layer("unread", "Silence", "b", top="")
+    )
+    kept = deploy(net(text)).net
+    assert [one.name for one in build(kept).layers][-2:] == ["f", "unread"]
+    assert fk.fcn(net(text), classes=3, stride=1).changed
+
+
 def test_a_train_val_becomes_an_fcn():
     plan = fk.fcn(net(TRAIN_VAL), classes=3, stride=1, inputs=SIZE)
     assert build(plan.net).outputs[0].blob == "score"

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'fcnkit[onnx]'")
 pytest.importorskip("onnxruntime", reason="pip install 'fcnkit[onnx]'")
 
-from onnx_models import CASES, Case, W, array, conv, save  # noqa: E402
+from onnx_arrangements import EVERY_CASE as CASES  # noqa: E402
+from onnx_models import Case, W, array, conv, save  # noqa: E402
 
 from fcnkit.cli.main import main  # noqa: E402
 from fcnkit.errors import NetError, OutputError  # noqa: E402
@@ -74,9 +75,11 @@ def types(text: str) -> list[str]:
         ("nhwc within", ["Convolution", "ReLU", "Power"]),
         ("conv pads differ", ["Convolution"]),
         ("shuffle", ["Convolution"]),
+        ("halves of a shuffle", ["Convolution", "Slice", "Concat"]),
         ("depth to space", ["Deconvolution"]),
         ("squeeze and excite", ["Pooling", "Convolution", "Sigmoid", "Flatten", "Scale"]),
         ("dropout", ["ReLU"]),
+        ("pooling of a point", ["ReLU"]),
     ],
 )
 def test_the_fewest_layers(name, expected, tmp_path):
@@ -138,18 +141,85 @@ def test_large_weights_are_not_decoded(tmp_path, monkeypatch):
     assert (stored == array((64, 3, 7, 7), 0)).all()
 
 
+# ---- the names of Caffe's model zoo
+
+
+def chain(*kinds: str) -> Case:
+    """A net of these, one after the other: c and p, r for a ReLU, and f at its end."""
+    weights = {"w": (3, 3, 1, 1), "k": (5, 3 * 6 * 6), "m": (5, 5)}
+    words = {
+        "c": "Conv(b{0}, w)",
+        "p": "MaxPool<kernel_shape=[3,3], pads=[1,1,1,1]>(b{0})",
+        "r": "Relu(b{0})",
+        "l": "LRN<size=3>(b{0})",
+        "F": "Flatten(b{0})",
+        "f": "Gemm<transB=1>(b{0}, k)",
+        "g": "Gemm<transB=1>(b{0}, m)",
+        "s": "Softmax(b{0})",
+    }
+    nodes = [f"b{at + 1} = {words[kind].format(at)}" for at, kind in enumerate(kinds)]
+    inputs = "float[1,3,6,6] b0"
+    return Case("chain", " ".join(nodes), weights, inputs, output=f"b{len(kinds)}")
+
+
+@pytest.mark.parametrize(
+    ("kinds", "names"),
+    [
+        (
+            "crcrpcrcrpFfrgs",
+            "conv1_1 relu1_1 conv1_2 relu1_2 pool1 conv2_1 relu2_1 conv2_2 relu2_2 pool2 fc3 relu3 "
+            "fc4 prob",
+        ),
+        ("crlpcrccpFfgg", "conv1 relu1 norm1 pool1 conv2 relu2 conv3 conv4 pool4 fc5 fc6 fc7"),
+        ("cpcrccpcs", "conv1 pool1 conv2_1 relu2_1 conv2_2 conv2_3 pool2 conv3 prob"),
+        ("cppc", "conv1 pool1 pool1_2 conv2"),
+        ("cc", "conv1_1 conv1_2"),
+        ("pc", "pool1 conv1"),
+    ],
+)
+def test_a_chain_has_the_zoos_names(kinds, names, tmp_path, monkeypatch):
+    """A pooling ends a stage, and each fully connected layer is one."""
+    path = save(chain(*kinds), tmp_path)
+    made = from_onnx(path, names="caffe")
+    assert re.findall(r'  name: "(.+)"', made.net.text) == ["data", *names.split()]
+    graph.build(made.net)
+    assert set(made.weights) == {each for each in names.split() if each[:2] in ("co", "fc")}
+    (rows,) = verify_imports([made], engine="torch")
+    assert rows and not [str(row) for row in rows if not row.ok]
+
+
+def test_a_net_with_branches_keeps_its_names(tmp_path):
+    """A step says where it branches."""
+    path = save(next(case for case in CASES if case.name == "batch norm read twice"), tmp_path)
+    made, plain = from_onnx(path, names="caffe"), from_onnx(path)
+    assert made.net.text == plain.net.text
+    assert [(step.verb, "it branches" in step.why) for step in made.steps[-2:]].count(
+        ("keep", True)
+    )
+    with pytest.raises(ValueError, match="model, caffe"):
+        from_onnx(path, names="zoo")
+
+
+def test_folded_layers_have_the_zoos_names_before(tmp_path):
+    """bn1 and scale1 with --no-fold."""
+    text = texts("batch norm", tmp_path, fold=False, names="caffe")
+    assert re.findall(r'  name: "(.+)"', text) == ["data", "conv1", "bn1", "scale1"]
+    assert "conv1" in texts("batch norm", tmp_path, names="caffe")
+
+
 # ---- refusals
 
 
 @pytest.mark.parametrize(
     ("nodes", "weights", "words"),
     [
-        ("y = Erf(x)", {}, ["Erf", "erf", "tanh"]),
-        ("y = Gelu(x)", {}, ["Gelu", "erf"]),
+        ("y = Sin(x)", {}, ["Sin", "no layer"]),
         ("y = MaxPool<kernel_shape=[2,2], dilations=[2,2]>(x)", {}, ["dilations"]),
-        ('y = Pad<mode="reflect">(x, p)', {"p": [0, 0, 1, 1, 0, 0, 1, 1]}, ["reflect"]),
+        ('y = Pad<mode="edge">(x, p)', {"p": [0, 0, 1, 1, 0, 0, -1, 1]}, ["edge", "cuts"]),
         ("r = RandomNormal<shape=[1,3,12,12]>() y = Add(x, r)", {}, ["RandomNormal", "random"]),
         ("a = Dropout(x, q, t) y = Relu(a)", {"q": 0.5, "t": True}, ["training_mode"]),
+        ("a = Cast<to=6>(x) y = Relu(a)", {}, ["int32 of float32"]),
+        ("a = ArgMax<axis=1>(x) y = Add(a, a)", {}, ["int64", "real numbers"]),
         ("y = MatMul(x, x)", {}, ["two computed matrices"]),
         ("y = Transpose<perm=[0,2,3,1]>(x) z = Sin(y)", {}, ["Sin"]),
         (
@@ -171,12 +241,12 @@ def test_what_has_no_form_is_refused_with_its_reason(nodes, weights, words, tmp_
 
 def test_every_refused_node_is_named_at_once_and_what_comes_before_can_be_had(tmp_path):
     """Two branches, and a tail behind both."""
-    nodes = "c = Conv(x, w) a = Erf(c) b = Sin(c) r = Relu(c) s = Add(a, b) y = Add(s, r)"
+    nodes = "c = Conv(x, w) a = Cos(c) b = Sin(c) r = Relu(c) s = Add(a, b) y = Add(s, r)"
     path = save(Case("two", nodes, W), tmp_path)
     with pytest.raises(NetError) as raised:
         from_onnx(path)
     text = str(raised.value)
-    assert "2 nodes of 6" in text and "(Erf)" in text and "(Sin)" in text
+    assert "2 nodes of 6" in text and "(Cos)" in text and "(Sin)" in text
     outputs = text.rpartition("--outputs ")[2].split(",")
     assert set(outputs) == {"c", "r"}
     assert types(from_onnx(path, outputs=outputs).net.text) == ["Convolution", "ReLU"]
@@ -232,7 +302,7 @@ def test_the_command_writes_net_and_weights(tmp_path):
     assert graph.build(read(net)) and store.open(tmp_path / "out.caffemodel")["y"]
     again = CliRunner().invoke(main, ["import", str(path), "-o", str(net)])
     assert again.exit_code == 2 and "--force" in again.output
-    bad = save(Case("bad", "y = Erf(x)"), tmp_path)
+    bad = save(Case("bad", "y = Sin(x)"), tmp_path)
     refused = CliRunner().invoke(main, ["import", str(bad), "-o", str(tmp_path / "b.prototxt")])
     assert refused.exit_code == 2 and not list(tmp_path.glob("b.*"))
 
@@ -289,6 +359,22 @@ def test_a_module_of_pytorch(tmp_path, one_thread):
     assert sorted(each.name for each in tmp_path.iterdir()) == [
         "net.caffemodel", "net.preprocessing.json", "net.prototxt",
     ]  # fmt: skip
+
+
+def test_what_is_exported_at_one_size_alone_has_any_batch(capfd, one_thread):
+    """Adaptive pooling; PyTorch prints nothing of the export that failed, and a step says why."""
+    torch = pytest.importorskip("torch")
+    nn = torch.nn
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(5), nn.Conv2d(4, 2, 1)).eval()
+    made = from_torch(module, torch.zeros(1, 3, 12, 12))
+    assert capfd.readouterr() == ("", "")
+    assert [dict(each) for each in made.inputs][:2] == [
+        {"input": (1, 3, 12, 12)},
+        {"input": (2, 3, 12, 12)},
+    ]
+    assert made.steps[0].verb == "keep" and "adaptive_avg_pool2d" in made.steps[0].why
+    already = from_torch(nn.AdaptiveAvgPool2d(5).eval(), torch.zeros(1, 3, 10, 10))
+    assert types(already.net.text) == ["Pooling"]
 
 
 def test_what_is_there_is_not_written_over(tmp_path):

@@ -28,6 +28,24 @@ def flat(bottom):
             "",
         ),
         (layer("tile", "Tile", "gap", more="tile_param { axis: 2 tiles: 6 }"), ""),
+        (
+            conv("a", "gap", 4, 1)
+            + layer("sig", "Sigmoid", "a")
+            + layer("swish", "Eltwise", "a", "sig", more="eltwise_param { operation: PROD }")
+            + layer("both", "Concat", "gap", "swish")
+            + conv("k", "both", 5, 1),
+            "kernel_size: 6",
+        ),
+        (
+            conv("a", "gap", 1, 1)
+            + layer("tile", "Tile", "a", more="tile_param { tiles: 4 }")
+            + layer("sum", "Eltwise", "gap", "tile"),
+            "kernel_size: 6",
+        ),
+        (
+            conv("b", "conv", 4, 6) + layer("sum", "Eltwise", "gap", "b") + conv("k", "sum", 5, 1),
+            "",
+        ),
         (fc("a", "gap", 4, "axis: 2"), ""),
         (flat("gap") + layer("prob", "Softmax", "flat"), ""),
     ],

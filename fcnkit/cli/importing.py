@@ -44,6 +44,13 @@ if TYPE_CHECKING:
     help="1.0: without round_mode and Clip, which BVLC added later; ssd: with Permute.",
 )
 @click.option(
+    "--names",
+    type=click.Choice(["model", "caffe"]),
+    default="model",
+    show_default=True,
+    help="caffe: layers of a chain are called as in Caffe's model zoo, conv1_1 and fc6.",
+)
+@click.option(
     "--verify",
     "verified",
     is_flag=True,
@@ -68,6 +75,7 @@ def import_(
     outputs,
     fold,
     caffe,
+    names,
     verified,
     engine,
     tolerance,
@@ -96,6 +104,7 @@ def import_(
         outputs=[name for name in outputs.split(",") if name] if outputs else None,
         fold=fold,
         caffe=caffe,
+        names=names,
     )
     files = []
     if output:

@@ -99,9 +99,9 @@ def ran(session: Any, inputs: Mapping[str, Any], path: str) -> dict[str, Any]:
     """Every output of the session for these inputs, those that the model does not read left out."""
     import numpy as np
 
-    taken = {port.name for port in session.get_inputs()}
+    taken = {port.name: _dtype(port.type) for port in session.get_inputs()}
     arrays = {
-        name: np.ascontiguousarray(array, np.float32)
+        name: np.ascontiguousarray(array, taken[name])
         for name, array in inputs.items()
         if name in taken
     }
@@ -110,6 +110,12 @@ def ran(session: Any, inputs: Mapping[str, Any], path: str) -> dict[str, Any]:
         return dict(zip(names, session.run(names, arrays), strict=True))
     except Exception as error:
         raise _refusal(path, error) from error
+
+
+def _dtype(kind: str) -> str:
+    """numpy's name of what ONNX Runtime calls tensor(float), tensor(uint8) and so on."""
+    name = kind.removeprefix("tensor(").removesuffix(")")
+    return {"float": "float32", "double": "float64"}.get(name, name)
 
 
 def _refusal(path: str, error: Exception) -> EngineError:

@@ -38,8 +38,9 @@ def _sum(site: Site, signs: tuple[int, int]) -> Held:
     if one is not None and _keeps_shape(site, at):
         moved = site.power(Held(x.blob, x.sizes), scale=sign, shift=other * one)
         return Held(moved.blob, moved.sizes, x.moves)
-    x = site.power(plain(site, at), scale=sign, part="minus")
-    return _by_constant(site, "Bias", x, values, other)
+    x = _ordered(site, x)
+    moved = site.power(Held(x.blob, x.sizes), scale=sign, part="minus")
+    return by_constant(site, "Bias", Held(moved.blob, moved.sizes, x.moves), values, other)
 
 
 def mul(site: Site) -> Held:
@@ -69,7 +70,12 @@ def _product(site: Site, power: int) -> Held:
     if one is not None and _keeps_shape(site, at):
         made = site.power(Held(x.blob, x.sizes), scale=one**power)
         return Held(made.blob, made.sizes, x.moves)
-    return _by_constant(site, "Scale", settled(site, x), values, power)
+    return by_constant(site, "Scale", _ordered(site, x), values, power)
+
+
+def _ordered(site: Site, x: Held) -> Held:
+    """A blob that has the tensor's axes, in whichever order."""
+    return settled(site, x) if x.transposition is None else x
 
 
 def _one_number(values: Constant) -> float | None:
@@ -83,35 +89,43 @@ def _keeps_shape(site: Site, at: int) -> bool:
     return site.shapes(site.input(at)) == site.shapes(site.out)
 
 
-def _by_constant(site: Site, kind: str, x: Held, values: Constant, power: int) -> Held:
+def by_constant(
+    site: Site, kind: str, x: Held, values: Constant, power: int, part: str = ""
+) -> Held:
     """A Scale or a Bias with the constant in its weights, along the axes that it differs on."""
-    if not all(sizes == made for sizes, made in zip(x.sizes, site.shapes(site.out), strict=True)):
+    axes, made = len(x.sizes[0]), site.shapes(site.out)
+    # Where each axis of the blob is in the tensor.
+    order = x.transposition or ()
+    places = [order.index(axis) for axis in range(axes)]
+    if [tuple(shape[place] for place in places) for shape in made] != [*x.sizes]:
         raise Refusal("the constant has more places than the blob; its values would be repeated")
-    axes = len(x.sizes[0])
-    shape = (1,) * (axes - len(values.shape)) + values.shape
-    wide = [axis for axis, size in enumerate(shape) if size != 1]
-    if not wide:
-        wide = [axes - 1]
+    whole = (1,) * (axes - len(values.shape)) + values.shape
+    shape = tuple(whole[place] for place in places)
+    wide = [axis for axis, size in enumerate(shape) if size != 1] or [axes - 1]
     first, last = wide[0], wide[-1]
-    inner = [site.dims(site.out)[axis] for axis in range(first, last + 1)]
-    if None in inner or first == 0:
+    inner = [site.dims(site.out)[places[axis]] for axis in range(first, last + 1)]
+    if first == 0:
+        raise Refusal("the constant has values for each image of the batch")
+    if None in inner:
         raise Refusal("the constant goes along an axis whose size is free; fix it with --input")
     sizes = tuple(size for size in inner if size is not None)
 
     def array() -> Any:
         import numpy as np
 
-        found = values.read().reshape(shape[first : last + 1])
+        found = values.read().reshape(whole).transpose(places).reshape(shape[first : last + 1])
         found = np.broadcast_to(found, sizes).astype(np.float32)
         return (found * power if kind == "Bias" else found if power == 1 else 1 / found).ravel()
 
     message = f"{kind.lower()}_param"
     fields: list[tuple[str, object]] = [] if first == 1 else [("axis", first)]
     fields += [] if len(sizes) == 1 else [("num_axes", len(sizes))]
-    blob = (
-        stored(values) if values.shape == sizes and power == 1 else Lazy(sizes, lambda: [array()])
-    )
-    return site.add(kind, [x], [(message, fields)] if fields else (), blobs=[blob], inplace=True)
+    as_it_lies = power == 1 and values.shape == sizes and (len(sizes) == 1 or not x.moves)
+    blob = stored(values) if as_it_lies else Lazy(sizes, lambda: [array()])
+    params = [(message, fields)] if fields else ()
+    bottom = Held(x.blob, x.sizes)
+    result = site.add(kind, [bottom], params, blobs=[blob], part=part, inplace=True)
+    return Held(result.blob, result.sizes, x.moves)
 
 
 def _alike(site: Site, how: str, words: tuple[int, int]) -> Held:
@@ -179,6 +193,8 @@ def tiled(site: Site, part: Held, wanted: Sequence[Shape]) -> Held:
         if all(sizes[axis] == made[axis] for sizes, made in pairs):
             continue
         counts = {made[axis] for _, made in pairs}
+        if len(counts) > 1 and (spread := _spread(site, part, wanted)) is not None:
+            return spread
         if len(counts) > 1 or any(sizes[axis] != 1 for sizes, _ in pairs):
             raise Refusal(
                 f"a value is repeated along axis {axis}, whose size follows the input's; "
@@ -194,6 +210,36 @@ def tiled(site: Site, part: Held, wanted: Sequence[Shape]) -> Held:
             part=f"tile{axis}",
         )
     return part
+
+
+def _spread(site: Site, part: Held, wanted: Sequence[Shape]) -> Held | None:
+    """N x C x 1 x 1 over maps whose size follows the input's, where another blob has that size.
+
+    A Convolution of zeros with a bias of one makes ones of that blob, which are scaled.
+    """
+    channels = wanted[0][1]
+    alike = [
+        held
+        for held in site.held.values()
+        if not held.moves
+        and all(
+            len(sizes) == len(made) == 4 and (sizes[0], *sizes[2:]) == (made[0], *made[2:])
+            for sizes, made in zip(held.sizes, wanted, strict=True)
+        )
+    ]
+    if not alike or any(
+        its != (*made[:2], 1, 1) for its, made in zip(part.sizes, wanted, strict=True)
+    ):
+        return None
+    import numpy as np
+
+    nothing = np.zeros((channels, alike[-1].sizes[0][1], 1, 1), np.float32)
+    blobs: list[Any] = [nothing, np.ones(channels, np.float32)]
+    fields = [("convolution_param", [("num_output", channels), ("kernel_size", 1)])]
+    ones = site.add("Convolution", [alike[-1]], fields, blobs=blobs, shapes=wanted, part="ones")
+    flat = site.add("Flatten", [part], shapes=[its[:2] for its in part.sizes], part="flat")
+    site.say(f"scaled ones of the size of {alike[-1].blob}", "a value is repeated over a map")
+    return site.add("Scale", [ones, flat], [("scale_param", [("axis", 0)])])
 
 
 def many(how: str, sign: int = 1, share: bool = False) -> Callable[[Site], Held]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fcnkit.importing.held import Held
 from fcnkit.plan import Step
 
 Fields = Sequence[tuple[str, object]]
@@ -33,8 +34,8 @@ class Draft:
     layers: list[Made] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     taken: set[str] = field(default_factory=set)
-    # Tops that no node reads: parts of a Slice that the model leaves.
-    unread: list[str] = field(default_factory=list)
+    # What is cut already: the parts of a blob along an axis, by their sizes.
+    cuts: dict[tuple[str, int, tuple[int, ...]], list[Held]] = field(default_factory=dict)
 
     def name(self, wanted: str) -> str:
         """The name, or with a number behind it where it is taken."""

@@ -1,21 +1,22 @@
 """An ONNX model as a net of stock Caffe and its weights."""
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from fcnkit.errors import NetError, printable
 from fcnkit.importing.draft import Draft
 from fcnkit.importing.held import Held
 from fcnkit.importing.imported import Imported, Tensor
 from fcnkit.importing.model import Model, read
 from fcnkit.importing.names import labels
 from fcnkit.importing.operators import OPERATORS
+from fcnkit.importing.refusals import Refused, refusal_of, why_not
 from fcnkit.importing.settle import settled
 from fcnkit.importing.site import CAFFES, MASTER, Refusal, Site
-from fcnkit.importing.trace import DRAWS, Trial, draws, input_shapes, trials
+from fcnkit.importing.stages import CAFFE, MODEL, NAMES, called
+from fcnkit.importing.trace import Trial, trials
 from fcnkit.importing.written import written
 from fcnkit.nets.graph import build
 from fcnkit.nets.shapes import shapes_of
@@ -32,6 +33,7 @@ def from_onnx(
     outputs: Sequence[str] | None = None,
     fold: bool = True,
     caffe: str = MASTER,
+    names: str = MODEL,
 ) -> Imported:
     """The model as a Caffe net that computes the same, and its weights.
 
@@ -39,6 +41,7 @@ def from_onnx(
     place of the model's own outputs.  `fold` puts normalisation into the
     convolution before it.  `caffe` is what the net is for: "master" (BVLC's,
     and Debian's), "1.0" without `round_mode` and Clip, or "ssd" with Permute.
+    `names` are the "model"'s, or "caffe"'s for a chain: conv1_1, relu1_1, pool1, fc6.
 
         made = fk.from_onnx("model.onnx")
         made.net.save("model.prototxt")
@@ -47,7 +50,7 @@ def from_onnx(
     Raises NetError where it is no model, or where nodes have no form in Caffe:
     it names every one; EngineError without onnx.
     """
-    return imported(read(path), inputs=inputs, outputs=outputs, fold=fold, caffe=caffe)
+    return imported(read(path), inputs=inputs, outputs=outputs, fold=fold, caffe=caffe, names=names)
 
 
 def imported(
@@ -57,6 +60,7 @@ def imported(
     outputs: Sequence[str] | None = None,
     fold: bool = True,
     caffe: str = MASTER,
+    names: str = MODEL,
     example: Mapping[str, Shape] | None = None,
 ) -> Imported:
     """What `from_onnx` says, of a model that is open.
@@ -65,14 +69,18 @@ def imported(
     """
     if caffe not in CAFFES:
         raise ValueError(f"caffe is one of {', '.join(CAFFES)}, not {caffe!r}")
+    if names not in NAMES:
+        raise ValueError(f"names is one of {', '.join(NAMES)}, not {names!r}")
     found = trials(model, inputs or {}, example or {})
     wanted = _wanted(model, outputs)
     needed = _needed(model, wanted)
     draft = Draft()
     site = Site(model, found, draft, _inputs(model, found, needed, draft), caffe)
-    names = labels(model.proto.graph.node, [trial.known for trial in found])
-    makers = _walked(site, needed, names)
+    own = labels(model.proto.graph.node, [trial.known for trial in found])
+    makers = _walked(site, needed, own)
     _at_the_end(site, wanted, makers)
+    if names == CAFFE:
+        makers = called(site, makers)
     return _assembled(site, wanted, makers, fold)
 
 
@@ -138,18 +146,12 @@ def _channels_first(nodes: Sequence[Any], count: int) -> tuple[int, ...]:
 # ---- the walk
 
 
-class _Refused(NamedTuple):
-    number: int
-    node: Any
-    why: str
-
-
 def _walked(site: Site, needed: Sequence[int], names: Sequence[str]) -> dict[str, str]:
     """Every needed node has its layers; the layer that made each tensor, by the tensor's name.
 
     Raises NetError that names every node that has none.
     """
-    refused: list[_Refused] = []
+    refused: list[Refused] = []
     lost: set[str] = set()
     makers: dict[str, str] = {}
     first = site.trials[0]
@@ -161,15 +163,15 @@ def _walked(site: Site, needed: Sequence[int], names: Sequence[str]) -> dict[str
         if lost.intersection(node.input):
             lost.update(outputs)
             continue
-        why = _why_not(site, number, node)
+        why = why_not(site, number, node)
         if not why:
             try:
                 made = OPERATORS[node.op_type](site.at(number, node, names[number]))
             except Refusal as refusal:
                 why = str(refusal)
         if why:
-            refused.append(_Refused(number, node, why))
-            lost.update(outputs)
+            refused.append(Refused(number, node, why))
+            lost.update(_stood_for(site, outputs))
             continue
         several = made if isinstance(made, list) else [made]
         for name, held in zip(outputs, several, strict=False):
@@ -184,85 +186,19 @@ def _walked(site: Site, needed: Sequence[int], names: Sequence[str]) -> dict[str
                     "",
                 )
     if refused:
-        raise _refusal(site, needed, refused)
+        raise refusal_of(site, needed, refused)
     return makers
 
 
-def _why_not(site: Site, number: int, node: Any) -> str:
-    """Why a node is refused before its operator is asked; "" where it is not."""
-    if node.domain not in ("", "ai.onnx"):
-        return f"it is an operator of {node.domain}, not of ONNX itself"
-    if draws(node):
-        return DRAWS
-    if node.op_type not in OPERATORS:
-        return _REASONS.get(node.op_type, "no layer of Caffe does what it does")
-    reason = site.trials[0].lost.get(number)
-    if reason:
-        sizes = ", ".join(
-            f"{name} {' x '.join(map(str, shape))}" for name, shape in site.trials[0].inputs.items()
-        )
-        free = len(input_shapes(site.model, {}, {})) > 1
-        return f"{reason} (with {sizes}{'; --input says another size' * free})"
-    if any(0 in trial.shapes.get(node.output[0], ()) for trial in site.trials):
-        return "it makes a tensor without values"
-    kind = site.trials[0].types.get(node.output[0], "float32")
-    if kind == "float16":
-        return "it computes in float16; convert the model to float32"
-    return ""
+def _stood_for(site: Site, names: Sequence[str]) -> list[str]:
+    """What a refused node gives has blobs that nothing makes, for what reads them is judged too.
 
-
-_REASONS = {
-    "Erf": "no layer computes erf; export the model with GELU(approximate='tanh')",
-    "Loop": "it repeats nodes, and Caffe's nets are not loops",
-    "If": "it chooses nodes while it runs, and Caffe's nets are fixed",
-    "LSTM": "Caffe's LSTM computes otherwise, over a sequence with markers",
-    "QuantizeLinear": "the model is quantised; import the float model that it was made of",
-    "DequantizeLinear": "the model is quantised; import the float model that it was made of",
-    "TopK": "how many it finds, or which, depends on the values",
-    "NonMaxSuppression": "how many boxes it finds depends on the values",
-    "Where": "it chooses by a condition, which no layer does",
-    "NonZero": "how many it finds depends on the values",
-}
-
-
-def _refusal(site: Site, needed: Sequence[int], refused: Sequence[_Refused]) -> NetError:
-    """One error for all the nodes that have no form, and the outputs that would leave them out."""
-    lines = [
-        f"  {printable(each.node.name or each.node.output[0])} ({each.node.op_type}): {each.why}"
-        for each in refused
-    ]
-    cut = _before(site.model, needed, refused, site.trials[0].known)
-    remedy = (
-        f"what comes before can be imported: --outputs {','.join(cut)}"
-        if cut
-        else "nothing that it computes comes before them"
-    )
-    count = f"{len(refused)} node{'s' * (len(refused) > 1)}"
-    return site.model.error(
-        f"{count} of {len(needed)} cannot be said in this Caffe:\n"
-        + "\n".join(lines)
-        + f"\n{remedy}"
-    )
-
-
-def _before(
-    model: Model, needed: Sequence[int], refused: Sequence[_Refused], known: Collection[str]
-) -> list[str]:
-    """The tensors made by nodes that need none of the refused, which the rest reads or gives."""
-    bad = {name for each in refused for name in each.node.output}
-    good: dict[str, int] = {}
-    wanted = []
-    inputs = {port.name for port in model.proto.graph.input}
-    for number in needed:
-        node = model.proto.graph.node[number]
-        if bad.intersection(node.input) or bad.intersection(node.output):
-            bad.update(node.output)
-            wanted += [name for name in node.input if name in good]
-        elif any(name in good or name in inputs for name in node.input) and not any(
-            name in known for name in node.output
-        ):
-            good.update(dict.fromkeys(node.output, number))
-    return list(dict.fromkeys(wanted))
+    Those whose shape is not known have none, and are returned.
+    """
+    known = [name for name in names if all(name in trial.shapes for trial in site.trials)]
+    for name in known:
+        site.held[name] = Held(site.draft.name(name), site.shapes(name))
+    return [name for name in names if name not in known]
 
 
 def _at_the_end(site: Site, wanted: Sequence[str], makers: dict[str, str]) -> None:
@@ -289,12 +225,11 @@ def _assembled(
 ) -> Imported:
     model, draft, first = site.model, site.draft, site.trials[0]
     shapes = {held.blob: held.sizes[0] for name, held in site.held.items() if name in first.inputs}
-    title = Path(model.path).stem
     comment = (
         f"{Path(model.path).name}, opset {model.opset}, by fcnkit import\nsha256 {model.digest}"
     )
     ends = [site.held[name].blob for name in wanted]
-    text = written(draft, shapes, ends, title=title, comment=comment)
+    text = written(draft, shapes, ends, title=model.title, comment=comment)
     weights = store.create().put_all(
         {layer.name: layer.blobs for layer in draft.layers if layer.blobs},
         types={layer.name: layer.type for layer in draft.layers},
@@ -330,6 +265,7 @@ def _assembled(
         model.opset,
         model.digest,
         model.source,
+        whole=frozenset(name for name in first.inputs if "int" in first.types[name]),
     )
     _check_shapes(site, made, renamed)
     return made

@@ -3,6 +3,7 @@
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -106,10 +107,11 @@ def _exported(torch: Any, module: Any, inputs: tuple[Any, ...], path: Path) -> s
         name: {axis: f"{word}{at or ''}" for axis, word in _AXES.items() if axis < each.dim()}
         for at, (name, each) in enumerate(named.items())
     }
+    batch = {name: {0: its[0]} for name, its in axes.items() if 0 in its}
     reason = ""
-    for free in (axes, None):
+    for free in (axes, batch, None):
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _silent(torch):
                 warnings.simplefilter("ignore")
                 torch.onnx.export(
                     module,
@@ -127,5 +129,20 @@ def _exported(torch: Any, module: Any, inputs: tuple[Any, ...], path: Path) -> s
             if free is None:
                 title = type(module).__name__
                 raise NetError(f"{title}: PyTorch cannot export it to ONNX: {text}") from error
-            reason = f"PyTorch exports it only so: {text}"
+            reason = reason or f"PyTorch exports it only so: {text}"
     return reason
+
+
+@contextmanager
+def _silent(torch: Any) -> Iterator[None]:
+    """PyTorch does not print its graph where an export fails, as it does without being asked."""
+    place, name = torch._C, "_jit_onnx_log"
+    before = getattr(place, name, None)
+    if before is None:
+        yield
+        return
+    setattr(place, name, lambda *words: None)
+    try:
+        yield
+    finally:
+        setattr(place, name, before)

@@ -52,7 +52,8 @@ class Imported:
     `inputs` are the shapes that it was traced at, the net's own first; `outputs`
     are the model's, each in its blob; `tensors` all that can be compared, and
     `blobs` those of the inputs by name.  `source` is the model's file, still open.
-    `preprocessing` is what the net wants of an image, None where nothing says it.
+    `preprocessing` is what the net wants of an image, None where nothing says it,
+    and `whole` the inputs that are of whole numbers in the model, such as bytes.
     """
 
     path: str
@@ -67,6 +68,7 @@ class Imported:
     digest: str
     source: OpenFile
     preprocessing: Preprocessing | None = None
+    whole: frozenset[str] = frozenset()
 
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
         """The net is at `path`, and beside it its weights and what it wants of an image.

@@ -5,7 +5,7 @@ from typing import Any
 
 from fcnkit.importing.held import Held
 from fcnkit.importing.model import Constant
-from fcnkit.importing.settle import plain
+from fcnkit.importing.settle import convolution, plain
 from fcnkit.importing.site import Refusal, Site
 from fcnkit.importing.windows import stored
 from fcnkit.weights.blobs import Lazy
@@ -31,6 +31,13 @@ def matmul(site: Site) -> Held:
             raise Refusal("the constant matrix comes first, and Caffe's comes second")
         raise Refusal("it multiplies two computed matrices, which no layer of Caffe does")
     weights = _matrix(site, 1)
+    x = site.x()
+    if len(x.sizes[0]) == 4 and x.moves and (x.transposition or ())[-1:] == (1,):
+        # The channels of an image stand last: each pixel by itself is a 1 x 1 Convolution.
+        rows = _arranged(weights, False, 1, None)
+        kernel = Lazy((*rows.shape, 1, 1), rows.chunks)
+        made = convolution(site, Held(x.blob, x.sizes), kernel, part="")
+        return Held(made.blob, made.sizes, x.moves)
     return _product(site, weights, False, 1.0, None, 1.0)
 
 

@@ -76,6 +76,11 @@ class Model:
             found.update(piece)
         return found.hexdigest()
 
+    @property
+    def title(self) -> str:
+        """Its file's name without the ending."""
+        return Path(self.path).stem
+
     def error(self, fact: str) -> NetError:
         """An error of this file."""
         return NetError(f"{self.path}: {fact}")

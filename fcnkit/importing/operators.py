@@ -48,6 +48,7 @@ OPERATORS: dict[str, Callable[[Site], Held | list[Held]]] = {
     "Softsign": each(pointwise.softsign),
     "Mish": each(pointwise.mish),
     "Gelu": each(pointwise.gelu),
+    "Erf": each(pointwise.erf),
     "Swish": each(pointwise.swish),
     "HardSigmoid": each(pointwise.hard_sigmoid),
     "HardSwish": each(pointwise.hard_swish),
@@ -74,6 +75,8 @@ OPERATORS: dict[str, Callable[[Site], Held | list[Held]]] = {
     "InstanceNormalization": normal.instance_norm,
     "LayerNormalization": normal.layer_norm,
     "LpNormalization": normal.lp_norm,
+    "GroupNormalization": normal.group_norm,
+    "RMSNormalization": normal.rms_norm,
     "LRN": normal.lrn,
     "Softmax": normal.softmax,
     "LogSoftmax": normal.log_softmax,
@@ -98,8 +101,19 @@ OPERATORS: dict[str, Callable[[Site], Held | list[Held]]] = {
     "ReduceMean": reductions.reduced("MEAN"),
     "ReduceSum": reductions.reduced("SUM"),
     "ReduceMax": reductions.reduced("MAX"),
+    "ReduceMin": reductions.reduced("MIN"),
     "ReduceL1": reductions.reduced("L1"),
     "ReduceL2": reductions.reduced("L2"),
     "ReduceSumSquare": reductions.reduced("SUMSQ"),
-    "ArgMax": reductions.arg_max,
+    "ArgMax": reductions.arg(1),
+    "ArgMin": reductions.arg(-1),
 }
+
+# Those that whole numbers may go through or come from: they count places, or move numbers.
+WHOLE = frozenset(
+    (
+        "ArgMax", "ArgMin", "Cast", "Concat", "DepthToSpace", "Expand", "Flatten", "Gather",
+        "Identity", "Max", "MaxPool", "Min", "Pad", "ReduceMax", "ReduceMin", "Reshape", "Slice",
+        "SpaceToDepth", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze",
+    )
+)  # fmt: skip

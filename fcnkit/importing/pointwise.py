@@ -1,7 +1,7 @@
 """One value from one value: each operator a layer, or a few."""
 
 from collections.abc import Callable
-from math import inf
+from math import inf, sqrt
 
 from fcnkit.importing.held import Held
 from fcnkit.importing.site import MASTER, Refusal, Site, number
@@ -85,9 +85,9 @@ def mish(site: Site, x: Held) -> Held:
 
 
 def gelu(site: Site, x: Held) -> Held:
-    """0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))); the form with erf is refused."""
+    """0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), or x times the normal distribution."""
     if site.given("approximate", "none") != "tanh":
-        raise Refusal("it is computed by erf, which no layer has; use GELU(approximate='tanh')")
+        return _gelu_by_erf(site, x)
     cube = site.power(x, power=3, part="cube")
     inner = site.eltwise(
         "SUM", x, cube, coeff=(0.7978845608028654, 0.7978845608028654 * 0.044715), part="sum"
@@ -96,6 +96,43 @@ def gelu(site: Site, x: Held) -> Held:
         site.add("TanH", [inner], part="tanh", inplace=True), scale=0.5, shift=0.5, part="half"
     )
     return site.eltwise("PROD", x, half)
+
+
+def _gelu_by_erf(site: Site, x: Held) -> Held:
+    """0.5 x (1 + erf(x / sqrt(2))), as relu(x) - 0.5 |x| (1 - erf(|x| / sqrt(2)))."""
+    site.say("erf of eleven layers", "Caffe has none; this one is right within 1.5e-7")
+    size = site.add("AbsVal", [x], part="abs")
+    below = site.eltwise("PROD", size, *_erfc(site, size, sqrt(0.5)), part="below")
+    return site.eltwise("SUM", relu(site, x, "relu"), below, coeff=(1, -0.5))
+
+
+def erf(site: Site, x: Held) -> Held:
+    """erf(x) as sign(x) (1 - (1 - erf(|x|)))."""
+    site.say("erf of fifteen layers", "Caffe has none; this one is right within 1.5e-7")
+    size = site.add("AbsVal", [x], part="abs")
+    rest = site.eltwise("PROD", *_erfc(site, size, 1), part="rest")
+    # x / (|x| + tiny) is the sign of all numbers that a net tells from 0, and has a gradient.
+    inverse = site.power(size, shift=1e-12, power=-1, part="inverse")
+    return site.eltwise("PROD", x, inverse, site.power(rest, scale=-1, shift=1, part="size"))
+
+
+# Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26: with t = 1 / (1 + p a),
+# 1 - erf(a) = (a1 t + a2 t^2 + ... + a5 t^5) exp(-a^2) + e, and |e| < 1.5e-7.
+_P = 0.3275911
+_A = (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)
+
+
+def _erfc(site: Site, size: Held, scale: float) -> tuple[Held, Held, Held]:
+    """Three factors of 1 - erf(scale a), of the blob of a, which is not negative."""
+    t = site.power(size, scale=_P * scale, shift=1, power=-1, part="t")
+    *rest, before, last = _A
+    sum_ = site.power(t, scale=last, shift=before, part="sum4")
+    for at, summand in reversed(list(enumerate(rest, 1))):
+        product = site.eltwise("PROD", sum_, t, part=f"product{at}")
+        sum_ = site.power(product, shift=summand, part=f"sum{at}")
+    square = site.power(size, power=2, part="square")
+    fields = [("exp_param", [("scale", number(-(scale**2)))])]
+    return sum_, t, site.add("Exp", [square], fields, part="exp")
 
 
 def swish(site: Site, x: Held) -> Held:
@@ -170,12 +207,19 @@ def dropout(site: Site) -> Held:
     return site.x()
 
 
+# Whole numbers that stay what they are: bytes of images, and what an ArgMax gives.
+_WIDER = frozenset(
+    [(old, new) for old in ("bool", "uint8", "int8") for new in ("int32", "int64")]
+    + [("int32", "int64"), ("int64", "int32")]
+)
+
+
 def cast(site: Site) -> Held:
-    """Cast from one kind of real number to another: no layer."""
-    trial = site.trials[0]
-    kinds = {trial.types[site.input(0)], trial.types[site.out]}
-    if not kinds <= {"float32", "float64"}:
-        raise Refusal(f"it makes {trial.types[site.out]} of {trial.types[site.input(0)]}")
+    """Cast to real numbers, or from whole ones to as many or more: no layer."""
+    types = site.trials[0].types
+    old, new = types[site.input(0)], types[site.out]
+    if new not in ("float32", "float64") and not (old == new or (old, new) in _WIDER):
+        raise Refusal(f"it makes {new} of {old}, which no layer does")
     return site.x()
 
 

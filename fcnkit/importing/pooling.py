@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from fcnkit.formats.prototxt import Word
 from fcnkit.importing.held import Held
-from fcnkit.importing.settle import plain, sizes_of
+from fcnkit.importing.settle import plain, settled, sizes_of
 from fcnkit.importing.site import RELEASE, Refusal, Site
 from fcnkit.importing.windows import Window, shifted, window
 from fcnkit.shape import Shape
@@ -16,22 +16,38 @@ def max_pool(site: Site) -> Held:
         raise Refusal("it also gives the places of the largest values, which no other node may use")
     if set(site.given("dilations", (1,))) != {1}:
         raise Refusal("its window has holes (dilations), and Caffe's pooling has none")
-    return _pooled(site, "MAX", window(site, site.given("kernel_shape")))
+    x, one, shapes = _images(site)
+    return _pooled(site, "MAX", one, x, shapes).reshaped(site.shapes(site.out))
 
 
 def average_pool(site: Site) -> Held:
     """AveragePool; without the padding in the count, AVE(x) / AVE(1)."""
     if set(site.given("dilations", (1,))) != {1}:
         raise Refusal("its window has holes (dilations), and Caffe's pooling has none")
-    one = window(site, site.given("kernel_shape"))
+    x, one, shapes = _images(site)
     if site.given("count_include_pad", 0) or not any((*one.begin, *one.end)):
-        return _pooled(site, "AVE", one)
+        return _pooled(site, "AVE", one, x, shapes).reshaped(site.shapes(site.out))
     site.say("divided by the mean of ones", "Caffe counts the padding, and the model does not")
-    made = _pooled(site, "AVE", one, part="sum")
-    ones = site.power(plain(site), scale=0, shift=1, part="ones")
-    share = _pooled(site, "AVE", one, ones, part="share")
+    made = _pooled(site, "AVE", one, x, shapes, part="sum")
+    ones = site.power(x, scale=0, shift=1, part="ones")
+    share = _pooled(site, "AVE", one, ones, shapes, part="share")
     inverse = site.power(share, power=-1, part="inverse")
-    return site.eltwise("PROD", made, inverse, part="mean")
+    return site.eltwise("PROD", made, inverse, part="mean").reshaped(site.shapes(site.out))
+
+
+def _images(site: Site) -> tuple[Held, Window, Sequence[Shape]]:
+    """The blob that is pooled, its window and the shapes that come of it.
+
+    What has one axis is a column of an image.
+    """
+    x, one = plain(site), window(site, site.given("kernel_shape"))
+    shapes: Sequence[Shape] = site.shapes(site.out)
+    if len(x.sizes[0]) == 3:
+        x = settled(site, x.reshaped([(*sizes, 1) for sizes in x.sizes]))
+        one = Window(*((*each, at) for each, at in zip(one, (1, 1, 1, 0, 0), strict=True)))
+        shapes = [(*sizes, 1) for sizes in shapes]
+    _check_axes(x)
+    return x, one, shapes
 
 
 def global_pool(how: str) -> Callable[[Site], Held]:
@@ -51,10 +67,11 @@ def _check_axes(x: Held) -> None:
         raise Refusal(f"it pools {len(x.sizes[0]) - 2} axes, and Caffe's pooling two")
 
 
-def _pooled(site: Site, how: str, one: Window, x: Held | None = None, part: str = "") -> Held:
-    x = plain(site) if x is None else x
-    _check_axes(x)
-    shapes = site.shapes(site.out)
+def _pooled(
+    site: Site, how: str, one: Window, x: Held, shapes: Sequence[Shape], part: str = ""
+) -> Held:
+    if {*one.kernel, *one.stride} == {1} and not any((*one.begin, *one.end)):
+        return x  # an adaptive pooling of what has its size already
     pads = one.begin
     counted = how == "AVE" and bool(site.given("count_include_pad", 0))
     if one.begin != one.end and (counted or not _rounds(one, x, shapes)):

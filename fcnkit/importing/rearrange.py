@@ -1,17 +1,23 @@
 """What puts numbers elsewhere: shapes, axes, joining, cutting, repeating."""
 
 from collections.abc import Sequence
+from math import isfinite, prod
 
 from fcnkit.importing.combined import tiled
 from fcnkit.importing.held import Held
-from fcnkit.importing.settle import convolution, one_hot, plain, settled
+from fcnkit.importing.mixed import picked
+from fcnkit.importing.settle import plain, settled
 from fcnkit.importing.site import Refusal, Site
 from fcnkit.importing.windows import shifted
 
 
 def reshape(site: Site) -> Held:
     """Reshape, Flatten, Squeeze, Unsqueeze: the same blob, seen under another shape."""
-    return site.x().reshaped(site.shapes(site.out))
+    held, made = site.x(), site.shapes(site.out)
+    for sizes, shape in zip(held.sizes, made, strict=True):
+        if prod(sizes) != prod(shape):  # onnx takes the model's word for it
+            raise Refusal(f"it makes {shape} of {prod(sizes)} numbers; --input says another size")
+    return held.reshaped(made)
 
 
 def transpose(site: Site) -> Held:
@@ -72,7 +78,14 @@ def split(site: Site) -> list[Held]:
 
 
 def _cut(site: Site, x: Held, axis: int, parts: Sequence[int]) -> list[Held]:
-    """Slices of these sizes along one axis."""
+    """Slices of these sizes along one axis; those that are there, where it was cut so before."""
+    key = (x.blob, axis, tuple(parts))
+    if key not in site.draft.cuts:
+        site.draft.cuts[key] = _new_cut(site, x, axis, parts)
+    return site.draft.cuts[key]
+
+
+def _new_cut(site: Site, x: Held, axis: int, parts: Sequence[int]) -> list[Held]:
     shapes = [[(*sizes[:axis], part, *sizes[axis + 1 :]) for sizes in x.sizes] for part in parts]
     fields: list[tuple[str, object]] = [("axis", axis)] if axis != 1 else []
     if len(set(parts)) > 1:
@@ -94,6 +107,8 @@ def slice_(site: Site) -> Held:
         spans = [_span(start, end, step, shape[axis]) for shape in sizes]
         if all(span == (0, shape[axis], 1) for span, shape in zip(spans, sizes, strict=True)):
             continue
+        if held is site.x() and held.transposition is None:
+            held = plain(site)  # once, for all that is cut from it
         held = _sliced(site, held, axis, spans)
         sizes = tuple(
             (*shape[:axis], len(range(*span)), *shape[axis + 1 :])
@@ -103,8 +118,6 @@ def slice_(site: Site) -> Held:
 
 
 def _span(start: int, end: int, step: int, size: int) -> tuple[int, int, int]:
-    if step < 1:
-        raise Refusal("it runs backwards, which no layer of Caffe does")
     return slice(start, end, step).indices(size)
 
 
@@ -116,7 +129,7 @@ def _sliced(site: Site, held: Held, axis: int, spans: Sequence[tuple[int, int, i
     x, its = Held(held.blob, held.sizes), order[axis]
     whole = [shape[its] for shape in x.sizes]
     step = spans[0][2]
-    if its > 1 and len(x.sizes[0]) == 4:
+    if its > 1 and len(x.sizes[0]) == 4 and step > 0:
         made = _cut_out(site, x, its, spans, step)
     elif len(set(spans)) > 1 or len(set(whole)) > 1:
         raise Refusal("what it takes follows the size of the input; fix that with --input")
@@ -130,8 +143,6 @@ def _sliced(site: Site, held: Held, axis: int, spans: Sequence[tuple[int, int, i
         parts = [first, last - first, whole[0] - last]
         tops = _cut(site, x, its, [part for part in parts if part])
         made = tops[1 if first else 0]
-        left = [top for top in tops if top is not made]
-        site.draft.unread.extend(top.blob for top in left)
     return Held(made.blob, made.sizes, held.moves)
 
 
@@ -152,16 +163,6 @@ def _cut_out(
         for shape, span in zip(x.sizes, spans, strict=True)
     ]
     return shifted(site, x, begin, end, stride=stride, shapes=shapes, part=f"cut{axis}")
-
-
-def picked(site: Site, x: Held, axis: int, chosen: Sequence[int]) -> Held:
-    """These channels, in this order: a 1 x 1 Convolution of ones and zeros."""
-    if axis != 1 or len(x.sizes[0]) != 4:
-        raise Refusal("it picks places along an axis that is not the channels of an image")
-    weights = one_hot(
-        [(at, its, 0, 0) for at, its in enumerate(chosen)], (len(chosen), x.sizes[0][1], 1, 1)
-    )
-    return convolution(site, x, weights, part="pick")
 
 
 def gather(site: Site) -> Held:
@@ -191,12 +192,13 @@ def gather(site: Site) -> Held:
 
 
 def pad(site: Site) -> Held:
-    """Pad with zeros: a Convolution with a single one in each kernel, padded."""
-    if site.given("mode", "constant") != "constant":
-        raise Refusal(f"it pads by {site.given('mode')}, and Caffe's layers pad with zeros")
+    """Pad with a number: a Convolution with a single one in each kernel, padded.
+
+    What is padded by itself (edge, reflect, wrap) is mapped by a matrix on each axis.
+    """
     value = site.argument("value", 2, 0)
     value = value[0] if isinstance(value, list) else value
-    if value:
+    if not isfinite(value):
         raise Refusal(f"it pads with {value:g}, and Caffe's layers pad with zeros")
     pads = site.argument("pads", 1)
     count = len(site.shapes(site.input(0))[0])
@@ -213,13 +215,40 @@ def pad(site: Site) -> Held:
         order = tuple(range(count))
     if len(held.sizes[0]) != 4:
         raise Refusal("it pads something else than an image")
+    x = Held(held.blob, held.sizes)
     inner, outer = [0] * 4, [0] * 4
     for axis, its in enumerate(order):
         inner[its], outer[its] = begin[axis], end[axis]
     if any((*inner[:2], *outer[:2])):
         raise Refusal("it pads the batch or the channels")
-    made = shifted(site, Held(held.blob, held.sizes), inner[2:], outer[2:], part="")
+    mode = site.given("mode", "constant")
+    if mode == "constant":
+        # Zeros around what is less the number, and the number again.
+        less = site.power(x, shift=-value, part="less")
+        part = "padded" if value else ""
+        made = shifted(site, less, inner[2:], outer[2:], part=part)
+        made = site.power(made, shift=value)
+    else:
+        made = _padded_by_itself(site, x, inner, outer, mode)
     return Held(made.blob, made.sizes, held.moves)
+
+
+def _padded_by_itself(
+    site: Site, x: Held, begin: Sequence[int], end: Sequence[int], mode: str
+) -> Held:
+    if min(*begin, *end) < 0:
+        raise Refusal(f"it pads by {mode} and cuts at once")
+    import numpy as np
+
+    site.say(
+        f"picked rows and columns ({mode})", "Caffe's layers pad with zeros; only at this size"
+    )
+    for axis in (2, 3):
+        if begin[axis] or end[axis]:
+            # numpy calls these ways to pad as ONNX does.
+            places = np.pad(np.arange(x.sizes[0][axis]), (begin[axis], end[axis]), mode)  # type: ignore[call-overload]
+            x = picked(site, x, axis, places.tolist(), f"pad{axis}")
+    return x
 
 
 def expand(site: Site) -> Held:
@@ -266,5 +295,7 @@ def space_to_depth(site: Site) -> Held:
     first = [
         (n, c, h // block, block, w // block, block) for n, c, h, w in site.shapes(site.input(0))
     ]
-    held = site.x().reshaped(first).transposed((0, 3, 5, 1, 2, 4))
+    columns = site.given("mode", "DCR") == "CRD"
+    axes = (0, 1, 3, 5, 2, 4) if columns else (0, 3, 5, 1, 2, 4)
+    held = site.x().reshaped(first).transposed(axes)
     return held.reshaped(site.shapes(site.out))

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from fcnkit.importing.combined import tiled
 from fcnkit.importing.held import Held
-from fcnkit.importing.settle import convolution, plain, sizes_of
+from fcnkit.importing.mixed import mixed
+from fcnkit.importing.settle import plain, sizes_of
 from fcnkit.importing.site import Refusal, Site
 from fcnkit.shape import Shape
 
@@ -15,11 +17,15 @@ def resize(site: Site) -> Held:
     before, after = x.sizes, site.shapes(site.out)
     if len(before[0]) != 4 or any(a[:2] != b[:2] for a, b in zip(before, after, strict=True)):
         raise Refusal("it resizes other axes than height and width")
-    if site.given("antialias", 0) or site.given("keep_aspect_ratio_policy", "stretch") != "stretch":
-        raise Refusal("it smooths before (antialias), or keeps the ratio of the sides")
+    ratios = {b[axis] / a[axis] for a, b in zip(before, after, strict=True) for axis in (2, 3)}
+    if site.given("keep_aspect_ratio_policy", "stretch") != "stretch" and len(ratios) > 1:
+        raise Refusal("it keeps the ratio of the sides, and its sizes are rounded")
     mode = site.given("mode", "nearest")
     old = site.node.op_type == "Upsample" or site.opset < 11
     how = "asymmetric" if old else site.given("coordinate_transformation_mode", "half_pixel")
+    one = all(sizes[2:] == (1, 1) for sizes in before)
+    if one and mode in ("linear", "nearest") and how != "tf_crop_and_resize":
+        return tiled(site, x, after)  # every point is that one
     said = _scales(site)
     if before == after and set(said) <= {None, 1.0}:
         return x
@@ -119,50 +125,55 @@ def _bilinear(factor: int) -> tuple[list[float], int]:
 
 def _fixed(site: Site, x: Held, mode: str, how: str, old: bool, shapes: Sequence[Shape]) -> Held:
     """At one size: along W and then along H, each a matrix."""
-    if mode not in ("linear", "nearest"):
-        raise Refusal(f"it resizes by {mode} interpolation, which no layer does")
     if any(None in site.dims(name)[2:] for name in (site.input(0), site.out)):
         raise Refusal(
             "it resizes by a factor that is not whole, or to a size that does not follow the "
             "input's, which has a form at one size only; fix it with --input"
         )
-    tall, wide = (
-        _matrix(site, x.sizes[0][axis], shapes[0][axis], mode, how, old, axis) for axis in (2, 3)
-    )
-    batches = [sizes[0] for sizes in x.sizes]
-    _, channels, height, _ = x.sizes[0]
     high, broad = shapes[0][2:]
     site.say(
         "two matrices", f"it resizes to {high} x {broad} by no whole factor; only at this size"
     )
-    made = site.add(
-        "InnerProduct",
-        [x],
-        [("inner_product_param", [("num_output", broad), ("bias_term", False), ("axis", 3)])],
-        blobs=[wide],
-        shapes=[(count, channels, height, broad) for count in batches],
-        part="columns",
+    for axis, part in ((3, "columns"), (2, "rows")):
+        size, made = x.sizes[0][axis], shapes[0][axis]
+        by_rule = mode in ("linear", "nearest") and not site.given("antialias", 0)
+        matrix = (
+            _matrix(site, size, made, mode, how, old, axis)
+            if by_rule and how != "half_pixel_symmetric"
+            else _of_onnx(site, size, made, axis)
+        )
+        x = mixed(site, x, axis, matrix, part)
+    return x
+
+
+def _of_onnx(site: Site, size: int, made: int, axis: int) -> Any:
+    """For each new point the weights of the old ones, as onnx resizes each old point by itself."""
+    import numpy as np
+    from onnx import helper
+    from onnx.reference import ReferenceEvaluator
+
+    if site.given("coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize":
+        raise Refusal("its coordinates are tf_crop_and_resize, which is not taken")
+    sides = ("axes", "keep_aspect_ratio_policy")
+    said = [each for each in site.node.attribute if each.name not in sides]
+    scale = _scales(site)[axis - 2]
+    named = ["x", "", "s"] if scale else ["x", "", "", "s"]
+    node = helper.make_node("Resize", named, ["y"])
+    node.attribute.extend(said)
+    values = np.array([1, scale], np.float32) if scale else np.array([size, made])
+    kind = helper.np_dtype_to_tensor_dtype(values.dtype)
+    ports = [
+        helper.make_tensor_value_info("x", 1, (size, size)),
+        helper.make_tensor_value_info("s", kind, (2,)),
+    ]
+    graph = helper.make_graph(
+        [node], "points", ports, [helper.make_tensor_value_info("y", 1, (size, made))]
     )
-    # Rows become channels of images of one row, one for each channel.
-    rows = [(count * channels, height, broad, 1) for count in batches]
-    made = site.add(
-        "Reshape",
-        [made],
-        [("reshape_param", [("shape", [("dim", -1), *(("dim", s) for s in rows[0][1:])])])],
-        shapes=rows,
-        part="rows",
-    )
-    made = convolution(
-        site,
-        made,
-        tall.reshape(*tall.shape, 1, 1),
-        shapes=[(count * channels, high, broad, 1) for count in batches],
-        part="mixed",
-    )
-    last = [("dim", -1), ("dim", channels), ("dim", high), ("dim", broad)]
-    return site.add(
-        "Reshape", [made], [("reshape_param", [("shape", last)])], shapes=shapes, part="back"
-    )
+    imports = [helper.make_opsetid("", site.opset)]
+    model = helper.make_model(graph, opset_imports=imports)
+    feeds = {"x": np.eye(size, dtype=np.float32), "s": values}
+    (found,) = ReferenceEvaluator(model).run(None, feeds)
+    return np.ascontiguousarray(np.transpose(found), np.float32)
 
 
 def _matrix(site: Site, size: int, made: int, mode: str, how: str, old: bool, axis: int) -> Any:
@@ -170,6 +181,9 @@ def _matrix(site: Site, size: int, made: int, mode: str, how: str, old: bool, ax
     import numpy as np
 
     scale = _scales(site)[axis - 2] or made / size
+    if how == "align_corners" and scale * size != made:
+        # ONNX takes the exact size for the last point, its runtime the size rounded down.
+        raise Refusal(f"it aligns the corners of {size} points and {scale:g} times as many")
     weights = np.zeros((made, size), np.float32)
     for at in range(made):
         place = _place(how, at, size, made, scale)

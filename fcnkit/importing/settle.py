@@ -25,7 +25,7 @@ def settled(site: Site, held: Held) -> Held:
     shapes = [tuple(held.indices(trial).shape) for trial in range(len(held.sizes))]
     if held.flat:
         dims = _reshape(held.sizes, shapes)
-        if dims == [0, -1]:
+        if dims == [0, -1] and len(held.sizes[0]) > 1:
             return site.add("Flatten", [held], shapes=shapes, part="flat")
         fields = [("reshape_param", [("shape", [("dim", size) for size in dims])])]
         return site.add("Reshape", [held], fields, shapes=shapes, part="reshape")

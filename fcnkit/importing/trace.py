@@ -21,6 +21,8 @@ BATCHES = (1, 2, 3)
 SIZES = ((224, 224), (256, 320), (231, 253))
 LENGTHS = (32, 64, 96)
 DRAWS = "it draws values at random"
+# What has its first input's shape, and onnx does not say so.
+_ALIKE = ("GroupNormalization",)
 
 
 @dataclass
@@ -262,7 +264,10 @@ class _Tracer:
         for name in node.output:
             kind = made[name].tensor_type if name in made else None
             if kind is None or not kind.HasField("shape"):
-                if name == node.output[0]:
+                if name == node.output[0] and node.op_type in _ALIKE:
+                    first = node.input[0]
+                    trial.shapes[name], trial.types[name] = trial.shapes[first], trial.types[first]
+                elif name == node.output[0]:
                     return "onnx does not say the shape of what it makes"
                 continue
             dims = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in kind.shape.dim]

@@ -41,12 +41,19 @@ def written(
         text = render([("layer", _fields(layer, blobs))], STYLE)
         parts.append(("\n" if _begins(layer, before) else "") + text)
         before = layer
-    if draft.unread:
-        unread = [blobs.get(name, name) for name in draft.unread]
+    unread = _unread(draft.layers, outputs)
+    if unread:
         words = [("name", draft.name("unread")), ("type", "Silence")]
         words += [("bottom", name) for name in unread]
         parts.append("\n" + render([("layer", words)], STYLE))
     return Text(parse("".join(parts), title), blobs)
+
+
+def _unread(layers: Sequence[Made], outputs: Sequence[str]) -> list[str]:
+    """Parts of a Slice that the model leaves."""
+    read = {*outputs, *(name for layer in layers for name in layer.bottoms)}
+    several = (layer.tops for layer in layers if len(layer.tops) > 1)
+    return [name for tops in several for name in tops if name not in read]
 
 
 def _fields(layer: Made, blobs: Mapping[str, str]) -> list[tuple[str, object]]:

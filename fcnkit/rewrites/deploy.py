@@ -1,6 +1,6 @@
 """A net that is trained, or classifies, becomes the trunk up to one learned layer."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import Field, Prototxt
@@ -11,7 +11,7 @@ from fcnkit.nets.layers.table import count_of_outputs, is_pointwise, makes_score
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import instead, removed, set_value
-from fcnkit.rewrites.rescore import find_head, find_heads
+from fcnkit.rewrites.rescore import find_head, find_heads, silences
 from fcnkit.shape import Shape
 
 
@@ -49,11 +49,22 @@ def deploy(
             steps += step
         if layer.bottoms or layer.is_input:
             edits += [removed(rule, "one state") for rule in layer.field.all("include", "exclude")]
+    kept.update(layer.field.start for layer in _silences(graph, needed))
     for field in net.root.all("layer", "layers"):
         if field.start not in kept:
             edits.append(removed(field, f"keep the trunk up to {last.name}"))
             steps.append(_left_out(field, last))
     return Plan(net, net.edit(edits), tuple(sorted(steps, key=lambda step: step.line or 0)))
+
+
+def _silences(graph: Graph, kept: Collection[Layer]) -> list[Layer]:
+    """What keeps parts of the trunk that nothing reads, such as a Slice's, from being outputs."""
+    inner = {layer for layer in kept if layer.bottoms}  # of a source's tops the first alone stays
+    return [
+        layer
+        for layer in graph.layers
+        if silences(layer) and all(graph.producer(bottom) in inner for bottom in layer.bottoms)
+    ]
 
 
 def _graph(net: Prototxt) -> Graph:

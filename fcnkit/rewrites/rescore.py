@@ -104,9 +104,14 @@ def find_heads(graph: Graph) -> list[Layer]:
     Losses of old nets have no top, nor has a layer that writes to a file; what
     a Silence layer reads is meant to be left alone.
     """
-    topless = (layer for layer in graph.layers if not layer.tops and layer.type != "Silence")
+    topless = (layer for layer in graph.layers if not layer.tops and not silences(layer))
     ends = [*graph.outputs, *(bottom for layer in topless for bottom in layer.bottoms)]
     return list(dict.fromkeys(layer for top in ends for layer in _learned_above(graph, top)))
+
+
+def silences(layer: Layer) -> bool:
+    """Whether it only reads what is meant to be left alone."""
+    return layer.type == "Silence"
 
 
 def _learned_above(graph: Graph, top: Top) -> list[Layer]:

@@ -1,12 +1,12 @@
 """Global poolings get a window, so that the classifier behind them slides."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from fcnkit.edits import Edit, merge
 from fcnkit.formats.prototxt import Prototxt
-from fcnkit.nets.coordmap import show
+from fcnkit.nets.coordmap import IDENTITY, show
 from fcnkit.nets.coords import axes
-from fcnkit.nets.graph import Graph, Layer
+from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.layers.windows import is_global
@@ -55,12 +55,13 @@ def _needed(every: Iterable[Graph]) -> set[int]:
 
 
 def _stays_pointwise(graph: Graph, layer: Layer) -> bool:
-    todo = list(layer.tops)
-    while todo:
-        for user in graph.consumers.get(todo.pop(), ()):
-            if not _sees_one_place(graph, user):
-                return False
-            todo += user.tops
+    pooled = set(layer.tops)
+    for user in graph.layers:
+        if pooled.isdisjoint(user.bottoms):
+            continue
+        if not _sees_one_place(graph, user, pooled):
+            return False
+        pooled.update(user.tops)
     return True
 
 
@@ -68,14 +69,20 @@ def _stays_pointwise(graph: Graph, layer: Layer) -> bool:
 _BY_PLACE = (Trait.VALUE, Trait.CHANNEL, Trait.NORMAL, Trait.MIXES)
 
 
-def _sees_one_place(graph: Graph, layer: Layer) -> bool:
-    """Whether it does at each of many places what it does where there is one."""
+def _sees_one_place(graph: Graph, layer: Layer, pooled: Collection[Top]) -> bool:
+    """Whether it does at each of many places what it does where there is one.
+
+    A sum, a product or a concatenation does where all that it joins is pooled.
+    """
     kind = of(layer)
     if kind.labelled or kind.trait is Trait.SINK:
         return True
-    alone = kind.paired or len(layer.bottoms) == 1
-    by_place = alone and kind.trait in _BY_PLACE
-    window = kind.window(layer, axes(graph, layer)) if by_place else None
+    count = len(layer.bottoms)
+    joins = len(kind.carriers(layer)) == count and all(top in pooled for top in layer.bottoms)
+    ndim = axes(graph, layer)
+    stays = kind.trait is Trait.ARRANGES and kind.coord(layer, ndim) == IDENTITY
+    by_place = (kind.paired or count == 1 or joins) and (stays or kind.trait in _BY_PLACE)
+    window = kind.window(layer, ndim) if by_place else None
     return window is not None and all(extent == 1 for extent, _ in window)
 
 
