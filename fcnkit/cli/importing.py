@@ -9,6 +9,7 @@ from fcnkit.cli.export import OTHERS
 from fcnkit.cli.outputs import file_saver, saver, say_written, write_all
 from fcnkit.cli.text import say
 from fcnkit.formats import suffixes
+from fcnkit.importing.caffes import CAFFES, MASTER
 
 if TYPE_CHECKING:
     from fcnkit.verify import Difference
@@ -38,10 +39,11 @@ if TYPE_CHECKING:
 @click.option(
     "--for",
     "caffe",
-    type=click.Choice(["master", "1.0", "ssd"]),
-    default="master",
+    type=click.Choice([*CAFFES]),
+    default=MASTER,
     show_default=True,
-    help="1.0: without round_mode and Clip, which BVLC added later; ssd: with Permute.",
+    help="1.0: without round_mode and Clip, which BVLC added later; ssd: with Permute and "
+    "Normalize; deeplab: with Interp.",
 )
 @click.option(
     "--names",

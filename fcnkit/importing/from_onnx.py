@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fcnkit.importing.caffes import CAFFES, MASTER
 from fcnkit.importing.draft import Draft
 from fcnkit.importing.held import Held
 from fcnkit.importing.imported import Imported, Tensor
@@ -14,7 +15,7 @@ from fcnkit.importing.names import labels
 from fcnkit.importing.operators import OPERATORS
 from fcnkit.importing.refusals import Refused, refusal_of, why_not
 from fcnkit.importing.settle import settled
-from fcnkit.importing.site import CAFFES, MASTER, Refusal, Site
+from fcnkit.importing.site import Refusal, Site
 from fcnkit.importing.stages import CAFFE, MODEL, NAMES, called
 from fcnkit.importing.trace import Trial, trials
 from fcnkit.importing.written import written
@@ -40,7 +41,8 @@ def from_onnx(
     `inputs` fixes shapes that the model leaves free, `outputs` names tensors in
     place of the model's own outputs.  `fold` puts normalisation into the
     convolution before it.  `caffe` is what the net is for: "master" (BVLC's,
-    and Debian's), "1.0" without `round_mode` and Clip, or "ssd" with Permute.
+    and Debian's), "1.0" without `round_mode` and Clip, "ssd" with Permute and
+    Normalize, or "deeplab" with Interp.
     `names` are the "model"'s, or "caffe"'s for a chain: conv1_1, relu1_1, pool1, fc6.
 
         made = fk.from_onnx("model.onnx")

@@ -67,7 +67,7 @@ def prelu(site: Site) -> Held:
         below = relu(site, site.power(x, scale=-1, part="minus"), "below")
         scaled = by_constant(site, "Scale", below, slope, 1, "scaled")
         return site.eltwise("SUM", relu(site, x, "relu"), scaled, coeff=(1, -1))
-    fields = [("prelu_param", [("channel_shared", True)])] if shared else ()
+    fields = [("prelu_param", [("channel_shared", False)])] if shared else ()
     blob = stored(slope, () if shared else (prod(shape),))
     return site.add("PReLU", [x], fields, blobs=[blob], inplace=True)
 
@@ -320,6 +320,10 @@ def lp_norm(site: Site) -> Held:
         raise Refusal("only the Euclidean norm along the channels of an image has a form")
     import numpy as np
 
+    if site.has("Normalize"):
+        fields = [("across_spatial", False), ("channel_shared", False)]
+        one = [np.ones(x.sizes[0][1], np.float32)]
+        return site.add("Normalize", [x], [("norm_param", fields)], blobs=one)
     ones = np.ones((1, x.sizes[0][1], 1, 1), np.float32)
     total = convolution(site, site.power(x, power=2, part="square"), ones, part="total")
     factor = site.power(total, power=-0.5, part="factor")

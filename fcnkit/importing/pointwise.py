@@ -4,7 +4,7 @@ from collections.abc import Callable
 from math import inf, sqrt
 
 from fcnkit.importing.held import Held
-from fcnkit.importing.site import MASTER, Refusal, Site, number
+from fcnkit.importing.site import Refusal, Site, number
 
 Pointwise = Callable[[Site, Held], Held]
 
@@ -174,7 +174,7 @@ def bounded(site: Site, x: Held, low: float, high: float, part: str = "") -> Hel
         # min(x, h) = -max(-x, -h)
         inner = _at_least(site, site.power(x, scale=-1, part="minus"), -high, "least")
         return site.power(inner, scale=-1, part=part)
-    if site.caffe == MASTER:
+    if site.has("Clip"):
         bounds = [("min", number(low)), ("max", number(high))]
         return site.add("Clip", [x], [("clip_param", bounds)], part=part)
     # h - relu(h - l - relu(x - l)): what is beyond a bound is exactly that bound.

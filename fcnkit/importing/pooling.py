@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from fcnkit.formats.prototxt import Word
 from fcnkit.importing.held import Held
 from fcnkit.importing.settle import plain, settled, sizes_of
-from fcnkit.importing.site import RELEASE, Refusal, Site
+from fcnkit.importing.site import Refusal, Site
 from fcnkit.importing.windows import Window, shifted, window
 from fcnkit.shape import Shape
 
@@ -92,7 +92,7 @@ def _pooled(
     if not rounded[ceil]:
         raise Refusal("its size is neither Caffe's rounded up nor rounded down")
     if not ceil:
-        if site.caffe == RELEASE:
+        if not site.has("round_mode"):
             return _without_rounding(site, how, one, pads, x, shapes, part)
         fields.append(("round_mode", Word("FLOOR")))
         if not part:

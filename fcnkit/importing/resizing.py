@@ -124,13 +124,17 @@ def _bilinear(factor: int) -> tuple[list[float], int]:
 
 
 def _fixed(site: Site, x: Held, mode: str, how: str, old: bool, shapes: Sequence[Shape]) -> Held:
-    """At one size: along W and then along H, each a matrix."""
+    """At one size: along W and then along H, each a matrix; or a fork's Interp."""
     if any(None in site.dims(name)[2:] for name in (site.input(0), site.out)):
         raise Refusal(
             "it resizes by a factor that is not whole, or to a size that does not follow the "
             "input's, which has a form at one size only; fix it with --input"
         )
     high, broad = shapes[0][2:]
+    linear = mode == "linear" and not site.given("antialias", 0)
+    if linear and how == "align_corners" and site.has("Interp"):
+        fields = [("interp_param", [("height", high), ("width", broad)])]
+        return site.add("Interp", [x], fields, shapes=shapes)
     site.say(
         "two matrices", f"it resizes to {high} x {broad} by no whole factor; only at this size"
     )

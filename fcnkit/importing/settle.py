@@ -5,7 +5,7 @@ from math import prod
 from typing import Any
 
 from fcnkit.importing.held import Held
-from fcnkit.importing.site import SSD, Refusal, Site
+from fcnkit.importing.site import Refusal, Site
 from fcnkit.shape import Shape
 
 
@@ -34,7 +34,7 @@ def settled(site: Site, held: Held) -> Held:
         if found is not None:
             return found
     axes = held.transposition
-    if axes is not None and site.caffe == SSD:
+    if axes is not None and site.has("Permute"):
         orders = [("order", axis) for axis in axes]
         return site.add(
             "Permute", [held], [("permute_param", orders)], shapes=shapes, part="permute"

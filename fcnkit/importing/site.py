@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fcnkit.formats.prototxt import Word
+from fcnkit.importing.caffes import CAFFES
 from fcnkit.importing.draft import Draft, Fields, Made
 from fcnkit.importing.held import Held
 from fcnkit.importing.model import Constant, Model
@@ -14,11 +15,6 @@ from fcnkit.shape import Shape
 
 class Refusal(Exception):
     """Why a node has no form in the Caffe that is asked for."""
-
-
-# What is written where stock Caffe has no word and another Caffe has.
-MASTER, RELEASE, SSD = "master", "1.0", "ssd"
-CAFFES = (MASTER, RELEASE, SSD)
 
 
 class Site:
@@ -53,6 +49,10 @@ class Site:
         self.number, self.node, self.label = number, node, label
         self._attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
         return self
+
+    def has(self, word: str) -> bool:
+        """Whether the Caffe that is asked for has this layer or field beside those of 1.0."""
+        return word in CAFFES[self.caffe]
 
     # ---- what the node says
 
