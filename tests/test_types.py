@@ -34,7 +34,7 @@ def test_a_users_script_passes(mypy):
     ("line", "wrong", "says"),
     [
         ("net: fk.Prototxt = fk.read(path)", "net: fk.Plan = fk.read(path)", "Prototxt"),
-        ("fk.fcn(net, classes=21, stride=8)", "fk.fcn(net, stride=8)", '"classes" for "fcn"'),
+        ("fk.fcn(net, classes=21, stride=8)", "fk.fcn(net, clases=21)", '"clases" for "fcn"'),
         ("each.largest for each", "each.biggest for each", 'no attribute "biggest"'),
         ("fk.transplant(scores, weights)", "fk.transplant(scores, net)", '"transplant"'),
         ("shares: dict[str, float]", "shares: dict[str, str]", "dict[str, float]"),

@@ -34,6 +34,7 @@ from fcnkit.plan import Plan
 from fcnkit.rewrites.changes import removed
 from fcnkit.rewrites.slide import slide
 from fcnkit.rewrites.upsample import Names
+from fcnkit.shape import Shape
 
 
 def _inputs(rewrite: Callable[..., Plan], *args, **options) -> Callable[[Tried, Prototxt], Plan]:
@@ -302,6 +303,16 @@ def _more(image: np.ndarray) -> np.ndarray:
     return np.concatenate([image, np.full_like(image[:, :1], 7)], 1)
 
 
+def _to_its_own(rewrite: Callable[[Prototxt, str, Shape], Plan]) -> Callable:
+    """The rewrite for the size that the image, or else the first input, has already."""
+
+    def plan(tried: Tried, net: Prototxt) -> Plan:
+        blob = tried.image if tried.image in tried.values else next(iter(tried.values), "")
+        return rewrite(net, blob, tried.values[blob].shape) if blob else Plan(net, net)
+
+    return plan
+
+
 def _then(first: Callable[..., Plan], second: Callable[..., Plan]) -> Callable:
     return lambda tried, net: first(net, inputs=tried.given).then(second)
 
@@ -330,6 +341,17 @@ DEEDS: dict[str, Deed] = {
     "upsample": Deed(_upsampled, judge_upsample),
     "skip": Deed(_skipped, judge_skip),
     "align": Deed(_aligned, judge_align),
+    "pad": Deed(
+        _then(
+            lambda net, inputs: fk.pad(net, "c", 3, inputs=inputs), lambda net: fk.pad(net, "c", 1)
+        ),
+        keeps_outputs(),
+    ),
+    "resize": Deed(_to_its_own(fk.resize), keeps_outputs()),
+    "batch": Deed(_to_its_own(lambda net, _, shape: fk.batch(net, shape[0])), keeps_outputs()),
+    "inputs": Deed(
+        lambda tried, net: fk.input_as(net, "legacy", inputs=tried.given), keeps_outputs()
+    ),
     "round down": Deed(_inputs(fk.round_down), keeps_outputs()),
     "upgrade": Deed(lambda tried, net: fk.upgrade(net), keeps_outputs()),
     "rescore": Deed(_inputs(fk.rescore, 3), judge_rescore),

@@ -170,15 +170,20 @@ def before(net: Prototxt, layer: Field, layers: Sequence[Fields], why: str = "")
 
 
 def statements_before(net: Prototxt, field: Field, new: Fields, why: str = "") -> Edit:
-    """New fields of the net on lines of their own before one that is in no list."""
-    text, style = net.text, net.style
-    line = text.rfind("\n", 0, field.start) + 1
+    """New fields of the net on lines of their own before one, or before the list that it is in."""
+    text, style, start = net.text, net.style, field.start
+    if field.listed:
+        from fcnkit.rewrites import statements
+
+        every = statements.statements(net.root)
+        start = next(each.start for each in every if field in each.fields)
+    line = text.rfind("\n", 0, start) + 1
     body = render(new, style) + (style.newline if style.newline * 2 in text else "")
-    if not text[line : field.start].strip(" \t" + BOM):
-        at = field.start if text.startswith(BOM, line) else line
+    if not text[line:start].strip(" \t" + BOM):
+        at = start if text.startswith(BOM, line) else line
         return Edit(at, at, body, why)
-    blanks = len(text[: field.start]) - len(text[: field.start].rstrip(" \t"))
-    return Edit(field.start - blanks, field.start, style.newline + body, why)
+    blanks = len(text[:start]) - len(text[:start].rstrip(" \t"))
+    return Edit(start - blanks, start, style.newline + body, why)
 
 
 def instead(net: Prototxt, layer: Field, layers: Sequence[Fields], why: str = "") -> Edit:

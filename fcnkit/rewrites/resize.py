@@ -54,15 +54,19 @@ def batch(net: NetOrPath, count: int, *, inputs: Mapping[str, Shape] | None = No
 
         fk.batch("deploy.prototxt", 1)
 
-    Raises NetError where none says how many it has, and as `resize` does.
+    An input whose first size is another than the first input's, as a list of boxes,
+    stays.  Raises NetError where none says how many it has, and as `resize` does.
     """
     net = given_net(net)
     work = states(net, inputs)
     edits: list[Edit] = []
     steps: dict[int, Step] = {}
     for known in work.each:
+        own = ""
         for layer in known.graph.layers:
             fields = [*_first_sizes(net, layer), *_batch_sizes(layer)] if not layer.bottoms else []
+            own = own or next((field.raw for field in fields), "")
+            fields = [field for field in fields if field.raw == own]
             edits += [set_value(field, count, "batch") for field in fields]
             if fields:
                 what = f"batch of {count}"

@@ -185,8 +185,17 @@ def _recurrent_blobs(layer: Layer, bottoms: list[Shape], gates: int) -> list[Sha
 
 
 def lstm_unit(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
-    """The cell's shape, for the new cell and the new hidden state."""
-    return [bottoms[0]] * 2
+    """The cell's shape, for the new cell and the new hidden state: 1 x batch x hidden.
+
+    The gates are four times as wide, and the last bottom says which sequences go on.
+    """
+    cell, gates, goes_on = bottoms
+    wanted = (1, *cell[1:2])
+    if len(cell) != 3 or cell[:2] != wanted or gates != (*wanted, 4 * cell[2]) or goes_on != wanted:
+        found = ", ".join(show(bottom) for bottom in bottoms)
+        fact = f"its bottoms are {found}"
+        raise layer.error(f"{fact}; it takes 1 x N x D, 1 x N x 4 D and 1 x N")
+    return [cell] * 2
 
 
 # ---- what else there is to say of them
