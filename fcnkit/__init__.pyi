@@ -24,6 +24,7 @@ from fcnkit.nets.declared import State
 from fcnkit.nets.graph import Graph, build
 from fcnkit.plan import Move, Offset, Plan, Step
 from fcnkit.rewrites.align import align
+from fcnkit.rewrites.bake import bake
 from fcnkit.rewrites.channels import add_channels, swap_channels, to_colour, to_gray
 from fcnkit.rewrites.classes import reclass
 from fcnkit.rewrites.convolutionalize import convolutionalize
@@ -78,6 +79,7 @@ __all__ = [
     "Weights",
     "add_channels",
     "align",
+    "bake",
     "batch",
     "beside",
     "build",

@@ -46,6 +46,9 @@ class Move(NamedTuple):
                 what the links multiply by; it lies along axis 0, or along
                 axis 1 of each group
     fold bias   (links,): the bias, or zero, through the links
+    shift       (shape, axis, values): the bias, or zero, and for each channel along the
+                axis of the layer's weights in that shape its value times their sum
+    given       (values,): new values, these
     zero, bilinear   new values
     drop        the old file's `layer` is left out
 
@@ -65,6 +68,8 @@ class Move(NamedTuple):
     @property
     def reads(self) -> tuple[tuple[str, int], ...]:
         """The (layer, blob) that it is made of, its source first."""
+        if self.how == "shift":
+            return (*self._own, (self.layer, 0))
         links = self.args[0] if self.how.startswith("fold") else ()
         others = ((layer, blob) for layer, affine in links for blob in range(affine.blobs))
         return (*self._own, *others)

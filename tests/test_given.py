@@ -31,6 +31,7 @@ MORE = {
     "drop": ("r",),
     "extract": {"end": "c"},
     "fcn": {"classes": 2, "stride": 1},
+    "bake": {"mean": (1.0,)},
     "batch": {"count": 3},
     "input_as": {"how": "legacy"},
     "resize": {"blob": "data", "shape": (2, 3, 16, 16)},

@@ -347,6 +347,7 @@ DEEDS: dict[str, Deed] = {
         ),
         keeps_outputs(),
     ),
+    "bake": Deed(_inputs(fk.bake, (3.0,), 0.5), keeps_outputs(lambda image: image * 2 + 3)),
     "resize": Deed(_to_its_own(fk.resize), keeps_outputs()),
     "batch": Deed(_to_its_own(lambda net, _, shape: fk.batch(net, shape[0])), keeps_outputs()),
     "inputs": Deed(

@@ -13,6 +13,7 @@ REWRITES: dict[str, tuple[str, ...]] = {
     "classes": ("reclass",),
     "channels": ("swap_channels", "to_gray", "to_colour", "add_channels"),
     "groups": ("ungroup", "regroup"),
+    "bake": ("bake",),
     "decimate": ("decimate",),
     "filters": ("fewer_filters",),
     "extract": ("extract",),

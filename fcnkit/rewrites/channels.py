@@ -244,7 +244,7 @@ def _moves(work: States, layer: Layer, change: Change) -> list[Move]:
         raise layer.error(
             f"its weights are for {len(layer.bottoms)} bottoms at once; give each a layer"
         )
-    axis, old = _split(layer, shapes[0], change.before)
+    axis, old = channel_axis(layer, shapes[0], change.before)
     new = (*old[:axis], len(change.rows), *old[axis + 1 :])
     shape = new if len(new) == len(shapes[0]) else _joined(new, axis)
     mix = Move(layer.name, 0, shape, layer.name, "mix", (old, ((axis, change.rows),)))
@@ -264,7 +264,7 @@ def _statistic(layer: Layer, at: int, shape: Shape, rows: Rows) -> Move:
     return Move(layer.name, at, shape, layer.name, "mix", (shape, ((0, rows),)))
 
 
-def _split(layer: Layer, shape: Shape, channels: int) -> tuple[int, Shape]:
+def channel_axis(layer: Layer, shape: Shape, channels: int) -> tuple[int, Shape]:
     """The axis of the input channels in the weights, and their shape with that axis apart."""
     if groups_of(layer) != 1:
         raise layer.error("it reads the image in groups of channels; make it dense first")

@@ -198,6 +198,41 @@ def shifted(
     return Blob(shape, dtype, False, Lazy(shape, chunks, dtype), old.where if old else where)
 
 
+def given(values: Sequence[float]) -> Lazy:
+    """These values, in float32."""
+    import numpy as np
+
+    array = np.asarray(values, "f4")
+    return Lazy(array.shape, lambda: [array])
+
+
+def moved_by(
+    blob: Blob | None,
+    weights: Blob,
+    old: Shape,
+    axis: int,
+    values: Sequence[float],
+    shape: Shape,
+    where: str,
+) -> Blob:
+    """The bias, zero where there is none, and what an image of these values adds to it.
+
+    `old` is the shape of the weights with the image's channels along `axis`.
+    """
+    import numpy as np
+
+    bias = None if blob is None else reshaped(writable(blob), shape)
+    dtype = "float32" if bias is None else bias.dtype
+
+    def chunks() -> Iterator:
+        rest = tuple(each for each in range(len(old)) if each not in (axis, 0 if axis else 2))
+        found = reshaped(writable(weights), old).array().astype("f8").sum(rest)
+        sums = found @ np.asarray(values) if axis else np.asarray(values) @ found
+        yield ((0 if bias is None else bias.array().astype("f8")) + sums).astype(dtype)
+
+    return Blob(shape, dtype, False, Lazy(shape, chunks, dtype), bias.where if bias else where)
+
+
 def _affine(links: Sequence[tuple], read: Read, channels: int) -> tuple:
     """(factors, summands) in float64,
     such that the links make factor * x + summand of channel x.

@@ -114,13 +114,15 @@ def _sources(group: Sequence[Move]) -> set[str]:
 
 
 def _type(group: Sequence[Move]) -> str:
-    return "Deconvolution" if any(move.first.how == "bilinear" for move in group) else ""
+    kinds = {"bilinear": "Deconvolution", "given": "Scale"}
+    return next((kinds[move.first.how] for move in group if move.first.how in kinds), "")
 
 
 def _blobs(target: str, group: Sequence[Move], weights: Weights) -> list[Blob | Lazy]:
     made = {move.blob: move for move in group}
-    # A bias that a fold adds is not in the file.
-    stored = sum(move.first.how != "fold bias" or bool(move.origin) for move in made.values())
+    # A bias that is added is not in the file.
+    added = ("fold bias", "shift")
+    stored = sum(move.first.how not in added or bool(move.origin) for move in made.values())
     for source in _sources(group):
         _check_blob_count(source, target, stored, weights)
     missing = [number for number in range(len(made)) if number not in made]
@@ -145,6 +147,8 @@ def _check_blob_count(source: str, target: str, expected: int, weights: Weights)
 def _values(move: Move, weights: Weights) -> Blob | Lazy:
     if move.how == "zero":
         return zeros(move.shape)
+    if move.how == "given":
+        return arithmetic.given(*move.args)
     if move.how == "bilinear":
         fillers.bilinear_planes(move.shape)
         return Lazy(move.shape, lambda: fillers.bilinear_planes(move.shape))
@@ -180,6 +184,10 @@ def _taken(move: Move, read: arithmetic.Read) -> Blob:
         old = read(move.source, move.blob) if move.source else None
         (links,) = move.args
         return arithmetic.shifted(old, links, move.shape, read, f'layer "{move.layer}", new bias')
+    if move.how == "shift":
+        old = read(move.source, move.blob) if move.source else None
+        where = f'layer "{move.layer}", new bias'
+        return arithmetic.moved_by(old, read(move.layer, 0), *move.args, move.shape, where)
     blob = read(move.taken or move.layer, move.blob)
     if move.how == "transpose":
         return transposed(blob)
