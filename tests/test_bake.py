@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from sketches import conv, data, fc, layer, net, pool, relu, weights
 
 import fcnkit as fk
+from fcnkit.cli.main import main
 from fcnkit.errors import NetError
 from fcnkit.nets.graph import build
 from fcnkit.preprocessing import Preprocessing, place
@@ -112,10 +114,13 @@ def test_what_the_file_beside_the_net_says(tmp_path):
     Preprocessing("rgb", MEAN, SCALE).save(place(path))
     plan = fk.bake(path)
     assert plan.moves == fk.bake(net(FOLDED["conv"]), MEAN, SCALE).moves
-    with pytest.raises(NetError, match="bake first, or say"):
+    with pytest.raises(NetError, match="give a mean, or a path"):
         fk.swap_channels(path).then(fk.bake)
-    both = fk.bake(path).then(fk.swap_channels)
-    assert len(both.steps) == 2
+    words = ["surgery", str(path), "--do", "swap", "--do", "bake"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2 and "--do bake first" in result.output
+    result = CliRunner().invoke(main, [*words[:2], "--do", "bake", "--do", "swap"])
+    assert result.exit_code == 0 and "takes 104,117,123 off" in result.output
     Preprocessing("rgb", None, SCALE).save(place(path), force=True)
     with pytest.raises(NetError, match="says no mean"):
         fk.bake(path)

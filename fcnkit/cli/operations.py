@@ -48,7 +48,14 @@ def carried_out(net: Prototxt, operations: tuple, inputs: Mapping[str, Shape]) -
     from fcnkit.rewrites.states import present
 
     plan = Plan(net, net)
+    changing = ""
     for operation, args, options in operations:
+        if operation.reads_images and not args and changing:
+            fact = f"--do {changing} changes what the file beside the net says"
+            raise click.UsageError(
+                f"{fact}; --do {operation.name} first, or say its arguments: {operation.form}"
+            )
+        changing = changing or ("" if operation.keeps_images else operation.name)
         known = inputs if plan.net is net else present(plan.net, inputs)
         plan = plan.then(operation.rewrite, *args, inputs=known, **options)
     return plan

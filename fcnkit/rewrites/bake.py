@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fcnkit import preprocessing
 from fcnkit.edits import Edit
 from fcnkit.errors import NetError
-from fcnkit.formats.prototxt import Field, NetOrPath, Prototxt, read
+from fcnkit.formats.prototxt import Field, NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.layers.sliding import spatial
@@ -42,15 +42,19 @@ def bake(
         fk.bake("deploy.prototxt", (103.939, 116.779, 123.68), 0.017)
 
     It was given (value - `mean`) * `scale`; each is one number, or one for each
-    channel in the net's order.  Without a `mean` both are what the net's
-    NET.preprocessing.json says.  The outputs are the same, at every size of the image.
+    channel in the net's order.  Of a net that is given by its path they may be left
+    out: they are what NET.preprocessing.json beside it says then.  The outputs are the
+    same, at every size of the image.
 
     Raises NetError where nothing says the mean, where the net has not one input
     that is an image, or has its own data layer, which takes the mean off itself.
     """
-    net = given_net(net)
     if mean is None:
+        if isinstance(net, Prototxt):  # whose channels may stand in another order by now
+            raise NetError(f"{net.path}: nothing says what to take off; give a mean, or a path")
+        net = given_net(net)
         mean, scale = _beside(net)
+    net = given_net(net)
     work = states(net, inputs)
     graph = work.each[0].graph
     if len(work.each) > 1:
@@ -75,10 +79,6 @@ def _beside(net: Prototxt) -> tuple[Sequence[float], float | Sequence[float]]:
     if found is None or found.mean is None:
         fact = "says no mean" if found else "is not there"
         raise NetError(f"{place}: {fact}; say what to take off, as in bake=104,117,123")
-    # After a swap of channels the file is of another order.
-    if read(net.path).text != net.text:
-        fact = "is of the net as it was read, which is changed since"
-        raise NetError(f"{place}: {fact}; bake first, or say what to take off: bake=104,117,123")
     return found.mean or (0.0,), found.scale
 
 
@@ -220,6 +220,19 @@ def _shown(values: Sequence[float]) -> str:
     return preprocessing.shown(values[:1] if len(set(values)) == 1 else values)
 
 
+def _operated(
+    net: Prototxt,
+    mean: Sequence[float] | None = None,
+    scale: float | Sequence[float] = 1.0,
+    *,
+    inputs: Mapping[str, Shape] | None = None,
+) -> Plan:
+    """By the file beside the net where nothing is said: no operation before it has changed that."""
+    if mean is None:
+        mean, scale = _beside(net)
+    return bake(net, mean, scale, inputs=inputs)
+
+
 def _arguments(text: str) -> Arguments:
     """Nothing, MEAN or MEAN:SCALE, each one number or one for each channel."""
     if not text:
@@ -235,8 +248,9 @@ OPERATIONS = (
         "bake",
         "bake[=MEAN[:SCALE]]",
         "mean and scale into the net, which then takes bytes",
-        bake,
+        _operated,
         _arguments,
         keeps_images=False,
+        reads_images=True,
     ),
 )

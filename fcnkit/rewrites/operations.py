@@ -22,7 +22,8 @@ class Operation(NamedTuple):
     one line on it, the rewrite, how its arguments are read.
 
     `keeps_images` says that the new net wants the same of an image, and has the same
-    classes.  `read` gives the rewrite's arguments and its options; it raises ValueError,
+    classes; `reads_images` that without arguments it goes by what the file beside the
+    net says of that.  `read` gives the rewrite's arguments and its options; it raises ValueError,
     which says what is wrong, for arguments of another form.
     """
 
@@ -32,6 +33,7 @@ class Operation(NamedTuple):
     rewrite: Callable[..., Plan]
     read: Callable[[str], Arguments]
     keeps_images: bool = True
+    reads_images: bool = False
 
 
 def every() -> tuple[Operation, ...]:
