@@ -1,14 +1,16 @@
 """The command `convert`: writes weights in another format."""
 
+from pathlib import Path
+
 import click
 
 from fcnkit.cli.arguments import WEIGHTS, open_weights
-from fcnkit.cli.outputs import file_saver, say_unread, say_written, write_all
+from fcnkit.cli.outputs import Saver, file_saver, say_unread, say_written, write_all
 from fcnkit.formats import suffixes
 
 
 @click.command(short_help="Write weights in another format.")
-@click.argument("source", type=WEIGHTS, metavar="IN")
+@click.argument("source", metavar="IN")
 @click.argument("output", metavar="OUT")
 @click.option(
     "--to",
@@ -29,13 +31,18 @@ def convert(source, output, to, layout, force) -> None:
 
     IN is a caffemodel (V1 or V2, NVCaffe's raw blobs too), a .caffemodel.h5,
     an .npz with arrays <layer>/<number>, or to npz a .solverstate; its content
-    tells which.
+    tells which.  A mean image or a matrix goes from .binaryproto to .npy and back.
 
     \b
     fcnkit convert nvcaffe.caffemodel bvlc.caffemodel
     fcnkit convert net.caffemodel net.caffemodel.h5
     fcnkit convert net.caffemodel net.npz
+    fcnkit convert mean.binaryproto mean.npy
     """
+    if Path(output).suffix.lower() in suffixes.SUFFIXES[suffixes.MATRIX]:
+        _matrix(source, output, to, force)
+        return
+    source = WEIGHTS.convert(source, None, click.get_current_context())
     from fcnkit.weights.convert import convert as converted
     from fcnkit.weights.convert import format_of
 
@@ -45,3 +52,13 @@ def convert(source, output, to, layout, force) -> None:
     write_all(outputs, force=force)
     say_written(outputs, False)
     say_unread(made, output)
+
+
+def _matrix(source: str, output: str, to: str | None, force: bool) -> None:
+    from fcnkit.formats import matrices
+
+    if to:
+        raise click.UsageError(f"--to {to} is of weights; a mean is written by the name of OUT")
+    outputs = [(output, Saver(suffixes.MATRIX, matrices.read(source).save))]
+    write_all(outputs, force=force)
+    say_written(outputs, False)

@@ -6,12 +6,13 @@ from pathlib import Path
 from fcnkit.errors import OutputError
 
 NET, WEIGHTS, MODEL, DRAWING = "a prototxt", "weights", "an ONNX model", "a drawing"
+MATRIX = "a mean or a matrix"
 SUFFIXES = {
     NET: (".prototxt", ".pbtxt"),
     WEIGHTS: (".caffemodel", ".h5", ".hdf5", ".npz"),
     MODEL: (".onnx",),
     "a solver's state": (".solverstate",),
-    "a mean or a matrix": (".binaryproto", ".npy"),
+    MATRIX: (".binaryproto", ".npy"),
     DRAWING: (".svg",),
     "a picture": (".png", ".jpg", ".jpeg", ".pdf"),
     "a model of another framework": (
