@@ -89,8 +89,18 @@ def test_such_a_layer_is_not_changed(rewrite):
         rewrite(_net(RELU))
 
 
-def test_nvcaffes_factor_and_summand_are_folded():
-    norm = ("BatchNorm", "batch_norm_param { scale_bias: true }")
+@pytest.mark.parametrize(
+    "words",
+    [
+        "scale_bias: true",
+        "scale_filler { value: 1 }",
+        "bias_filler { value: 0 }",
+        "scale_bias: false scale_filler { value: 1 }",
+    ],
+)
+def test_nvcaffes_factor_and_summand_are_folded(words):
+    """A filler of either says that there are both."""
+    norm = ("BatchNorm", f"batch_norm_param {{ {words} }}")
     plan = fk.fold(_net(("Convolution", CONV % ""), norm))
     assert [step.verb for step in plan.steps] == ["change", "remove"]
     assert (("x1", 3) in plan.moves[0].reads) and (("x1", 4) in plan.moves[0].reads)

@@ -85,7 +85,7 @@ def _check_blobs(layer: Layer, expected: Sequence[Shape], weights: Weights) -> N
         raise WeightsError(
             f"{where}: has {len(stored)} blobs, and a {layer.type} of {layer.field.source.path}, "
             f"line {layer.line}, {len(expected)}; see whether both have a bias (bias_term), or "
-            f"statistics of the same fork"
+            f"are of one fork: NVCaffe's BatchNorm of five blobs says scale_bias: true"
         )
     for number, (blob, shape) in enumerate(zip(stored, expected, strict=True)):
         if blob.count == prod(shape) and not alike(blob.shape, shape):

@@ -205,10 +205,20 @@ def bn_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
 
 
 def batch_norm_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
-    """Caffe's BatchNorm's, and with NVCaffe's scale_bias a factor and a summand of each channel."""
-    param, known = layer.param("batch_norm_param"), normal.batch_norm_blobs(layer, bottoms)
-    both = param.says("scale_bias") and param.get("scale_bias")
-    return [*known, known[0], known[0]] if both else known
+    """Caffe's BatchNorm's, and NVCaffe's factor and summand of each channel."""
+    known = normal.batch_norm_blobs(layer, bottoms)
+    return [*known, known[0], known[0]] if _has_factors(layer) else known
+
+
+# What says that NVCaffe's BatchNorm has a factor and a summand: batch_norm_layer.cpp of
+# NVIDIA/caffe takes a filler of either for scale_bias, too.
+BATCH_NORM_FACTORS = frozenset(("scale_bias", "scale_filler", "bias_filler"))
+
+
+def _has_factors(layer: Layer) -> bool:
+    param = layer.param("batch_norm_param")
+    said = param.says("scale_bias") and bool(param.get("scale_bias"))
+    return said or param.says("scale_filler", "bias_filler")
 
 
 def normalize_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
@@ -245,11 +255,9 @@ def old_crop(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
 
 
 def batch_norm_affine(layer: Layer) -> Affine:
-    """The stored statistics, and NVCaffe's factor and summand with scale_bias."""
-    param = layer.param("batch_norm_param")
-    both = param.says("scale_bias") and param.get("scale_bias")
-    own = Affine(mean=0, variance=1, divisor=2, eps=param.get("eps"))
-    return own._replace(factor=3, summand=4) if both else own
+    """The stored statistics, and NVCaffe's factor and summand."""
+    own = Affine(mean=0, variance=1, divisor=2, eps=layer.param("batch_norm_param").get("eps"))
+    return own._replace(factor=3, summand=4) if _has_factors(layer) else own
 
 
 def bn_affine(layer: Layer) -> Affine | None:

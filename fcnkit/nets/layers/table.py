@@ -145,7 +145,7 @@ _CAFFE = (
     ),
     LayerType(
         "BatchNorm", Trait.CHANNEL, "batch_norm_param", normal.batch_norm, forks.batch_norm_blobs,
-        affine=forks.batch_norm_affine, affine_heeds=frozenset(("scale_bias",)), **_SAME
+        affine=forks.batch_norm_affine, affine_heeds=forks.BATCH_NORM_FACTORS, **_SAME
     ),
     LayerType(
         "Scale", Trait.CHANNEL, "scale_param", normal.scale, normal.scale_blobs, bottoms=(1, 2),
