@@ -67,7 +67,7 @@ def prelu(site: Site) -> Held:
         below = relu(site, site.power(x, scale=-1, part="minus"), "below")
         scaled = by_constant(site, "Scale", below, slope, 1, "scaled")
         return site.eltwise("SUM", relu(site, x, "relu"), scaled, coeff=(1, -1))
-    fields = [("prelu_param", [("channel_shared", False)])] if shared else ()
+    fields = [("prelu_param", [("channel_shared", True)])] if shared else ()
     blob = stored(slope, () if shared else (prod(shape),))
     return site.add("PReLU", [x], fields, blobs=[blob], inplace=True)
 
