@@ -187,7 +187,9 @@ def _taken(move: Move, read: arithmetic.Read) -> Blob:
     if move.how == "shift":
         old = read(move.source, move.blob) if move.source else None
         where = f'layer "{move.layer}", new bias'
-        return arithmetic.moved_by(old, read(move.layer, 0), *move.args, move.shape, where)
+        split, axis, values = move.args
+        weights = read(move.layer, 0)
+        return arithmetic.moved_by(old, weights, split, axis, values, move.shape, where)
     blob = read(move.taken or move.layer, move.blob)
     if move.how == "transpose":
         return transposed(blob)
