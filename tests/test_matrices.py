@@ -6,7 +6,8 @@ from click.testing import CliRunner
 
 from fcnkit.cli.main import main
 from fcnkit.errors import WeightsError
-from fcnkit.formats import binaryproto, matrices
+from fcnkit.formats import binaryproto
+from fcnkit.weights import matrices
 
 
 def run(*words):

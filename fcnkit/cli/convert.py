@@ -55,7 +55,7 @@ def convert(source, output, to, layout, force) -> None:
 
 
 def _matrix(source: str, output: str, to: str | None, force: bool) -> None:
-    from fcnkit.formats import matrices
+    from fcnkit.weights import matrices
 
     if to:
         raise click.UsageError(f"--to {to} is of weights; a mean is written by the name of OUT")
