@@ -39,7 +39,8 @@ def convert(source, output, to, layout, force) -> None:
     fcnkit convert net.caffemodel net.npz
     fcnkit convert mean.binaryproto mean.npy
     """
-    if Path(output).suffix.lower() in suffixes.SUFFIXES[suffixes.MATRIX]:
+    kinds = suffixes.SUFFIXES[suffixes.MATRIX]
+    if all(Path(path).suffix.lower() in kinds for path in (source, output)):
         _matrix(source, output, to, force)
         return
     source = WEIGHTS.convert(source, None, click.get_current_context())
