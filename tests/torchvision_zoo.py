@@ -11,9 +11,6 @@ import numpy as np
 
 from fcnkit.shape import Shape
 
-# Declared operators live as long as this object does.
-_declared: list[Any] = []
-
 
 class Net(NamedTuple):
     """A classifier: torchvision's name of it, the sizes of images to try, the strides that an
@@ -79,17 +76,15 @@ def _declare() -> None:
     """The operators that torchvision describes are declared, and nothing computes them."""
     import sys
 
-    import torch
+    from torch import library as registry
 
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[name]
     folder = Path(find_spec("torchvision").submodule_search_locations[0])
     text = (folder / "_meta_registrations.py").read_text(encoding="utf-8")
     names = re.findall(r'register_(?:meta|fake)\("(?:torchvision::)?(\w+)"', text)
-    library = torch.library.Library("torchvision", "DEF")
     for name in dict.fromkeys(names):
-        library.define(f"{name}(Tensor x) -> Tensor")
-    _declared.append(library)
+        registry.define(f"torchvision::{name}", "(Tensor x) -> Tensor")
 
 
 def built(net: Net, seed: int = 0) -> Any:

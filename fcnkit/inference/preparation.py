@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fcnkit.errors import DatasetError
-from fcnkit.formats import binaryproto, npy
+from fcnkit.errors import DatasetError, WeightsError
 from fcnkit.preprocessing import BGR, STORED, orders
 from fcnkit.shape import Shape
+from fcnkit.weights import matrices
 
 if TYPE_CHECKING:
     import numpy
@@ -81,25 +81,15 @@ def read_mean(path: str | Path) -> "numpy.ndarray":
 
     Raises DatasetError where it is damaged or something else.
     """
+    import numpy as np
+
     try:
-        mean = _array(path) if npy.looks_like(path) else binaryproto.read(path)
-    except OSError as error:
-        raise DatasetError(
-            f"{path}: cannot be read: {error.strerror or error}; name a mean file"
-        ) from None
-    except ValueError as error:
-        raise DatasetError(
-            f"{path}: is no mean file: {error}; name a binaryproto or an .npy file"
-        ) from None
+        mean = np.asarray(matrices.read(path).values, np.float32)
+    except WeightsError as error:
+        raise DatasetError(str(error)) from None
     mean = mean.reshape(mean.shape[-3:]) if mean.shape[:-3] == (1,) else mean
     if mean.ndim != 3 or not mean.size:
         shape = " x ".join(map(str, mean.shape))
         fact = f"holds {shape or 'one'} values"
         raise DatasetError(f"{path}: {fact}; a mean image is channels x height x width")
     return mean
-
-
-def _array(path: str | Path) -> "numpy.ndarray":
-    import numpy as np
-
-    return np.asarray(npy.read(path), np.float32)

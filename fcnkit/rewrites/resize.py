@@ -74,11 +74,8 @@ def batch(net: NetOrPath, count: int, *, inputs: Mapping[str, Shape] | None = No
                     "change", layer.name, layer.line, what, "as is asked for"
                 )
     if not steps:
-        raise (
-            work.each[0]
-            .graph.layers[0]
-            .error("no input says a size here; give one with --do resize=BLOB:N,C,H,W")
-        )
+        first = work.each[0].graph.layers[0]
+        raise first.error("no input says a size here; give one with --do resize=BLOB:N,C,H,W")
     return _checked(net, work, edits, steps, inputs, {})
 
 
@@ -109,7 +106,8 @@ def _sized(net: Prototxt, layer: Layer, top: Top, shape: Shape) -> list[Edit]:
     if top.index or len(shape) != 4 or not has_field(layer, "batch_size"):
         raise layer.error(f"its size is that of its data; resize those, not {show(shape)} here")
     if not crop.get("crop_size") or shape[2] != shape[3]:
-        fact = f"its images have the size of its data, and crop_size is one number, not {shape[2:]}"
+        square = "it crops squares" if crop.get("crop_size") else "it does not crop"
+        fact = f"its images cannot be {show(shape[2:])}, for {square}"
         raise layer.error(f"{fact}; set the batch alone with --do batch={shape[0]}")
     return [
         *set_param(layer, of(layer).message, [("batch_size", shape[0])], net.style, why="batch"),

@@ -57,8 +57,9 @@ def read(path: str | os.PathLike[str]) -> Matrix:
     try:
         return Matrix(npy.read(path) if npy.looks_like(path) else binaryproto.read(path))
     except OSError as error:
-        raise WeightsError(f"{path}: cannot be read: {error_text(error)}; name a file") from None
+        fact = f"cannot be read: {error_text(error)}"
+        raise WeightsError(f"{path}: {fact}; name a mean file") from None
     except ValueError as error:
         raise WeightsError(
-            f"{path}: is no mean or matrix: {error}; name a binaryproto or an .npy file"
+            f"{path}: is no mean file: {error}; name a binaryproto or an .npy file"
         ) from None
