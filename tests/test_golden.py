@@ -8,7 +8,7 @@ import pytest
 
 import fcnkit as fk
 from fcnkit.formats import prototxt
-from fcnkit.rewrites.deploy import deploy
+from fcnkit.rewrites.up_to_scores import up_to_scores
 
 CASES = Path(__file__).parent / "cases"
 REWRITES = {
@@ -16,7 +16,7 @@ REWRITES = {
     "fcn": fk.fcn,
     "align": fk.align,
     "rescore": fk.rescore,
-    "deploy": deploy,
+    "up_to_scores": up_to_scores,
     "to_train": fk.to_train,
     "fold": fk.fold,
     "reclass": fk.reclass,
@@ -33,7 +33,7 @@ OPTIONS = {
     "fcn/pad": {"classes": 3, "stride": 4, "pad": 20, "group": False},
     "fcn/residual": {"classes": 2, "stride": 4, "least": 16},
     "rescore/style": {"classes": 7},
-    "deploy/train_val": {"inputs": {"data": (32, 3, 12, 12)}},
+    "up_to_scores/train_val": {"inputs": {"data": (32, 3, 12, 12)}},
     "reclass/fcn": {"layer": "score_fr", "classes": (0, 3, None)},
     "channels/train_val": {"inputs": {"data": (8, 3, 16, 16)}},
     "decimate/deeplab": {"layer": "fc6", "kernel": 4},

@@ -11,7 +11,7 @@ from fcnkit.nets.graph import build
 from fcnkit.nets.layers.table import TYPES
 from fcnkit.nets.layers.windows import spatial
 from fcnkit.plan import Plan
-from fcnkit.rewrites.deploy import deploy
+from fcnkit.rewrites.up_to_scores import up_to_scores
 
 CLASSES = 3
 SMALL, LARGE = (33, 47), (81, 95)
@@ -87,7 +87,7 @@ def _padding(tried: Tried, plan: Plan) -> int:
 
 def _trunk(tried: Tried, blob: str, image: np.ndarray) -> Asked:
     """The convolutionalized net up to this blob."""
-    plan = deploy(tried.net, head="fc", inputs=tried.given)
+    plan = up_to_scores(tried.net, head="fc", inputs=tried.given)
     plan = plan.then(fk.convolutionalize).then(fk.extract, None, blob)
     start = tried.image
     return asked(plan.net, moved(plan, tried.weights), {start: image}, {})

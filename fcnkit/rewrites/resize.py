@@ -10,9 +10,9 @@ from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.table import has_field, of
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import set_param, set_value
-from fcnkit.rewrites.deploy import shape_fields
 from fcnkit.rewrites.operations import Arguments, Operation, name_and_rest, whole_number
 from fcnkit.rewrites.states import States, states
+from fcnkit.rewrites.up_to_scores import shape_fields
 from fcnkit.shape import Shape
 
 # The largest size of an axis that Caffe's int holds.

@@ -12,8 +12,8 @@ from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import removed, renamed_blob
 from fcnkit.rewrites.convolutionalize import convolutionalize
-from fcnkit.rewrites.deploy import deploy
 from fcnkit.rewrites.rescore import completed, find_head, rescore
+from fcnkit.rewrites.up_to_scores import up_to_scores
 from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.shape import Shape
 
@@ -44,7 +44,9 @@ def trunk_of(
     net: Prototxt, first: Head, head: str | None, inputs: Mapping[str, Shape] | None
 ) -> Plan:
     """The net up to the scores of its first head, every place scored."""
-    plan = _upgraded(net).then(completed, first.classes).then(deploy, head=head, inputs=inputs)
+    plan = (
+        _upgraded(net).then(completed, first.classes).then(up_to_scores, head=head, inputs=inputs)
+    )
     scored = find_head(build(plan.net))
     plan = _slid(plan, scored.name).then(rescore, first.classes, name=first.score)
     if count_of_outputs(scored) != first.classes:
@@ -58,7 +60,7 @@ def scored_trunk(
     net: Prototxt, head: str | None, inputs: Mapping[str, Shape] | None
 ) -> tuple[Plan, Head]:
     """The net up to its own scores, every place scored, and what they are."""
-    plan = _upgraded(net).then(deploy, head=head, inputs=inputs, with_tail=True)
+    plan = _upgraded(net).then(up_to_scores, head=head, inputs=inputs, with_tail=True)
     scored = find_head(build(plan.net))
     plan = _slid(plan, scored.name)
     graph = build(plan.net)

@@ -15,7 +15,7 @@ from fcnkit.rewrites.rescore import find_head, find_heads, silences
 from fcnkit.shape import Shape
 
 
-def deploy(
+def up_to_scores(
     net: Prototxt,
     *,
     head: str | None = None,

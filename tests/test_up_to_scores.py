@@ -6,7 +6,7 @@ from sketches import conv, data, fc, layer, net, relu, template
 import fcnkit as fk
 from fcnkit.errors import NetError
 from fcnkit.nets.graph import State, build, states
-from fcnkit.rewrites.deploy import deploy
+from fcnkit.rewrites.up_to_scores import up_to_scores
 
 BODY = conv("c", "data", 4, 3) + relu("c") + fc("fc", "c", 9)
 LOSS = layer("loss", "SoftmaxWithLoss", "fc", "label")
@@ -28,18 +28,18 @@ def kinds(text):
 
 
 def test_a_deployed_net_keeps_all_but_its_softmax():
-    plan = deploy(net(data(1, 3, 8, 8), BODY, layer("prob", "Softmax", "fc")))
+    plan = up_to_scores(net(data(1, 3, 8, 8), BODY, layer("prob", "Softmax", "fc")))
     assert kinds(plan.net) == ["Input", "Convolution", "ReLU", "InnerProduct"]
     assert [step.layer for step in plan.steps] == ["prob"]
 
 
 def test_again_changes_nothing():
-    once = deploy(template("vgg16")).net
-    assert not deploy(once).changed
+    once = up_to_scores(template("vgg16")).net
+    assert not up_to_scores(once).changed
 
 
 def test_data_become_an_input_of_one_image():
-    plan = deploy(net(TRAIN_VAL), inputs=SIZE)
+    plan = up_to_scores(net(TRAIN_VAL), inputs=SIZE)
     graph = build(plan.net)
     assert kinds(plan.net) == ["Input", "Convolution", "ReLU", "InnerProduct"]
     assert graph.layers[0].input_shapes == ((1, 3, 8, 8),)
@@ -59,12 +59,12 @@ def test_data_become_an_input_of_one_image():
     ],
 )
 def test_the_batch_is_one_however_it_is_written(head):
-    graph = build(deploy(net(head, BODY)).net)
+    graph = build(up_to_scores(net(head, BODY)).net)
     assert graph.layers[0].input_shapes == ((1, 3, 8, 8),)
 
 
 def test_another_size_is_written():
-    graph = build(deploy(net(data(1, 3, 8, 8), BODY), inputs={"data": (1, 3, 20, 30)}).net)
+    graph = build(up_to_scores(net(data(1, 3, 8, 8), BODY), inputs={"data": (1, 3, 20, 30)}).net)
     assert graph.layers[0].input_shapes == ((1, 3, 20, 30),)
 
 
@@ -76,7 +76,7 @@ def test_other_heads_go_and_their_layers_with_them():
         fc("a", "side", 3),
         fc("b", "c", 3),
     )
-    plan = deploy(text, head="b")
+    plan = up_to_scores(text, head="b")
     assert [each.name for each in build(plan.net).layers] == ["data", "c", "b"]
 
 
@@ -84,12 +84,12 @@ def test_layers_of_other_states_go():
     text = net(
         data(1, 3, 8, 8), BODY, layer("x", "ReLU", "c", top="y", more="include { stage: 'odd' }")
     )
-    assert "odd" not in deploy(text).net.text
+    assert "odd" not in up_to_scores(text).net.text
 
 
 def test_comments_stay():
     text = net("# head\n", data(1, 3, 8, 8), "# of the body\n", BODY, "# tail\n")
-    assert deploy(text).net.text == text.text
+    assert up_to_scores(text).net.text == text.text
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_comments_stay():
 )
 def test_what_cannot_be_is_refused(text, options, message):
     with pytest.raises(NetError, match=message):
-        deploy(net(text), **options)
+        up_to_scores(net(text), **options)
 
 
 def test_what_nothing_reads_stays_silent():
@@ -123,7 +123,7 @@ def test_what_nothing_reads_stays_silent():
         + fc("f", "a", 5)
         + layer("unread", "Silence", "b", top="")
     )
-    kept = deploy(net(text)).net
+    kept = up_to_scores(net(text)).net
     assert [one.name for one in build(kept).layers][-2:] == ["f", "unread"]
     assert fk.fcn(net(text), classes=3, stride=1).changed
 
@@ -144,7 +144,7 @@ def two_depths(classes=4, helper=4):
 
 
 def test_a_head_that_only_helps_to_train_a_deeper_one_goes():
-    assert [one.name for one in build(deploy(two_depths()).net).layers] == [
+    assert [one.name for one in build(up_to_scores(two_depths()).net).layers] == [
         "data",
         "conv1",
         "conv2",
@@ -163,8 +163,8 @@ def test_a_head_that_only_helps_to_train_a_deeper_one_goes():
 )
 def test_heads_of_other_classes_or_of_the_same_depth_are_asked_for(net):
     with pytest.raises(NetError, match=r'several layers give outputs: .*"aux".*--head'):
-        deploy(net)
-    assert build(deploy(net, head="fc").net).layers[-1].name == "fc"
+        up_to_scores(net)
+    assert build(up_to_scores(net, head="fc").net).layers[-1].name == "fc"
 
 
 def test_where_test_has_no_data_the_stage_that_is_given_its_images_counts():
@@ -172,6 +172,6 @@ def test_where_test_has_no_data_the_stage_that_is_given_its_images_counts():
     given = data(1, 3, 8, 8).replace('"Input"', '"Input"\n  include { stage: "deploy" }')
     feeds = layer("train-data", "Data", top="data", more=stored)
     loss = layer("loss", "SoftmaxWithLoss", "fc", "label", more='exclude { stage: "deploy" }')
-    plan = deploy(fk.parse(feeds + given + BODY + loss, "net"))
+    plan = up_to_scores(fk.parse(feeds + given + BODY + loss, "net"))
     assert kinds(plan.net) == ["Input", "Convolution", "ReLU", "InnerProduct"]
     assert "stage" not in plan.net.text
