@@ -29,6 +29,7 @@ from fcnkit.rewrites.channels import add_channels, swap_channels, to_colour, to_
 from fcnkit.rewrites.classes import reclass
 from fcnkit.rewrites.convolutionalize import convolutionalize
 from fcnkit.rewrites.decimate import decimate
+from fcnkit.rewrites.deploy import deploy
 from fcnkit.rewrites.drop import drop
 from fcnkit.rewrites.extract import extract
 from fcnkit.rewrites.fc import to_fc
@@ -88,6 +89,7 @@ __all__ = [
     "convolutionalize",
     "coords",
     "decimate",
+    "deploy",
     "draw",
     "draw_fields",
     "drop",

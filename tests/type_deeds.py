@@ -233,6 +233,34 @@ def judge_train(tried: Tried, plan: Plan, before: Values) -> Answer:
     return Answer(lambda answer: same(before, answer, blobs), (found,))
 
 
+# ---- deploy
+
+
+def judge_deploy(tried: Tried, plan: Plan, before: Values) -> Answer:
+    """What is predicted is what it was; losses and what reads labels alone are gone."""
+    graph, kind = build(plan.net), TYPES[tried.planned.tried.type]
+    tops = {top.blob for top in graph.tops}
+    judged = kind.trait in (Trait.LOSS, Trait.JUDGE) or kind.labelled
+    may_go = (
+        set().union(*(tried.below(top) for top in tried.planned.tried.tops)) if judged else set()
+    )
+    blobs = [blob for blob in outputs(tried, may_go - tops) if blob in tried.learned]
+    new = [layer for layer in graph.layers if layer.name.startswith("prob")]
+
+    def verdict(found: Values) -> str:
+        for layer in new:
+            scores = before[layer.bottoms[0].blob]
+            expected = np.exp(scores) if layer.type == "Softmax" else 1 / (1 + np.exp(-scores))
+            if layer.type == "Softmax":
+                expected /= expected.sum(1, keepdims=True)
+            if not equal(expected, found[layer.tops[0].blob]):
+                return f"{layer.name} is not the {layer.type} of its scores"
+        return same(before, found, blobs)
+
+    made = {top.blob: before[top.blob] for top in graph.inputs if top.blob in before}
+    return Answer(verdict, (after(tried, plan, more=made),))
+
+
 # ---- all of them
 
 
@@ -356,5 +384,6 @@ DEEDS: dict[str, Deed] = {
     "round down": Deed(_inputs(fk.round_down), keeps_outputs()),
     "upgrade": Deed(lambda tried, net: fk.upgrade(net), keeps_outputs()),
     "rescore": Deed(_inputs(fk.rescore, 3), judge_rescore),
+    "deploy": Deed(_inputs(fk.deploy), judge_deploy),
     "train": Deed(lambda tried, net: fk.to_train(net), judge_train),
 }

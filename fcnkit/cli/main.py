@@ -21,6 +21,7 @@ COMMANDS = {
     "convolutionalize": "nets",
     "fcn": "fcn",
     "align": "nets",
+    "deploy": "deploy",
     "surgery": "weights",
     "diff": "diff",
     "convert": "convert",

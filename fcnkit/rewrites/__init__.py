@@ -27,5 +27,6 @@ REWRITES: dict[str, tuple[str, ...]] = {
     "resize": ("resize", "batch"),
     "inputs": ("input_as",),
     "to_train": ("to_train",),
+    "deploy": ("deploy",),
     "upgrade": ("upgrade",),
 }

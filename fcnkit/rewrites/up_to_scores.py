@@ -34,10 +34,10 @@ def up_to_scores(
 
     Raises NetError when there is no head, or an input's shape is not known.
     """
-    graph = _graph(net)
+    graph = state_that_tests(net)
     shapes = shapes_of(graph, inputs).tops
     last = _main_head(graph) if head is None else find_head(graph, head)
-    needed = [*_ancestors(graph, last), *(_tail(graph, last) if with_tail else ())]
+    needed = [*ancestors(graph, last), *(_tail(graph, last) if with_tail else ())]
     edits, steps, kept = [], [], set()
     for layer in needed:
         kept.add(layer.field.start)
@@ -53,7 +53,7 @@ def up_to_scores(
     for field in net.root.all("layer", "layers"):
         if field.start not in kept:
             edits.append(removed(field, f"keep the trunk up to {last.name}"))
-            steps.append(_left_out(field, last))
+            steps.append(left_out(field, f'"{last.name}" does not need it'))
     return Plan(net, net.edit(edits), tuple(sorted(steps, key=lambda step: step.line or 0)))
 
 
@@ -67,7 +67,7 @@ def _silences(graph: Graph, kept: Collection[Layer]) -> list[Layer]:
     ]
 
 
-def _graph(net: Prototxt) -> Graph:
+def state_that_tests(net: Prototxt) -> Graph:
     """The net of state TEST; where that has no data,
     as in DIGITS' files, of the stage that is given it.
     """
@@ -83,7 +83,7 @@ def _graph(net: Prototxt) -> Graph:
 
 def _main_head(graph: Graph) -> Layer:
     """The only head, or the one that is deeper than all others of as many classes."""
-    trunks = {head: _ancestors(graph, head)[:-1] for head in find_heads(graph)}
+    trunks = {head: ancestors(graph, head)[:-1] for head in find_heads(graph)}
     main = max(trunks, key=lambda head: len(trunks[head]), default=None)
     if main and all(_helps(head, main, trunks) for head in trunks if head is not main):
         return main
@@ -107,7 +107,7 @@ def _helps(head: Layer, main: Layer, trunks: Mapping[Layer, list[Layer]]) -> boo
     return count_of_outputs(head) == count_of_outputs(main) and any(map(makes_scores, later))
 
 
-def _ancestors(graph: Graph, last: Layer) -> list[Layer]:
+def ancestors(graph: Graph, last: Layer) -> list[Layer]:
     """The layers that the last one needs, itself included, in file order."""
     wanted, found = set(last.bottoms), [last]
     for layer in reversed(graph.layers[: last.index]):
@@ -190,9 +190,8 @@ def _replaced(net: Prototxt, layer: Layer, wanted: Mapping) -> tuple[list[Edit],
     return [instead(net, layer.field, [fields], "deploy")], [step]
 
 
-def _left_out(field: Field, last: Layer) -> Step:
+def left_out(field: Field, why: str) -> Step:
+    """The step that a layer is gone."""
     name, kind = field.last("name"), field.last("type")
     what = kind.raw.strip("\"'") if kind else "layer"
-    return Step(
-        "remove", name.string if name else "", field.line, what, f'"{last.name}" does not need it'
-    )
+    return Step("remove", name.string if name else "", field.line, what, why)

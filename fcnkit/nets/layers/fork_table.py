@@ -189,7 +189,9 @@ _FORKS = (
     LayerType("SegAccuracy", Trait.JUDGE, "seg_accuracy_param", sources.unsaid, **_NUMBERS),
     LayerType("SmoothL1Loss", Trait.LOSS, "smooth_l1_loss_param", forks.loss, **_LOSS),
     LayerType("SmoothL1LossOHEM", Trait.LOSS, "smooth_l1_loss_param", forks.loss, **_LOSS),
-    LayerType("SoftmaxWithLossOHEM", Trait.LOSS, "softmax_param", forks.loss, **_LOSS),
+    LayerType(
+        "SoftmaxWithLossOHEM", Trait.LOSS, "softmax_param", forks.loss, predicts="Softmax", **_LOSS
+    ),
     LayerType("MultiBoxLoss", Trait.LOSS, "multibox_loss_param", forks.loss, **_LOSS),
     LayerType("RegionLoss", Trait.LOSS, "region_loss_param", forks.loss, **_LOSS),
 )  # fmt: skip

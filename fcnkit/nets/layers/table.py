@@ -48,7 +48,10 @@ _ARRANGED: Facts = {"window": point, "keeps_zero": yes}
 _GATED: Facts = {"indices": normal.recurrent_indices, "gated": True}
 _LOSS: Facts = {"reads": ("loss_param",), "bottoms": (2, 2), "tops": (0, 1)}
 _ITEMS: Facts = {**_LOSS, "labelled": True, "ignores": False}
-_SCORED: Facts = {"reads": ("loss_param",), "labelled": True, "bottoms": (2, 3), "tops": (0, 2)}
+_SCORED: Facts = {
+    "reads": ("loss_param",), "labelled": True, "predicts": "Softmax",
+    "bottoms": (2, 3), "tops": (0, 2)
+}  # fmt: skip
 
 _CAFFE = (
     # Where data comes from.
@@ -243,7 +246,7 @@ _CAFFE = (
     ),
     LayerType(
         "SigmoidCrossEntropyLoss", Trait.LOSS, "sigmoid_param", losses.same_count_loss,
-        reads=("loss_param",), bottoms=(2, 2), tops=(0, 2)
+        reads=("loss_param",), predicts="Sigmoid", bottoms=(2, 2), tops=(0, 2)
     ),
     LayerType("EuclideanLoss", Trait.LOSS, "", losses.same_count_loss, **_LOSS),
     LayerType("HingeLoss", Trait.LOSS, "hinge_loss_param", losses.hinge_loss, **_ITEMS),

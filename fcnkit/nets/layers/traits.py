@@ -247,6 +247,8 @@ class LayerType(NamedTuple):
     slopes: whether its parameters count for values below zero alone.
     labelled: whether its second bottom has the number of a class for each
         place of the first; `ignores`: whether one of these may be ignored.
+    predicts: the type that makes of its first bottom what it compares with the second,
+        as SoftmaxWithLoss begins with a Softmax; "" where that is the bottom itself.
     """
 
     name: str
@@ -285,6 +287,7 @@ class LayerType(NamedTuple):
     slopes: bool = False
     labelled: bool = False
     ignores: bool = True
+    predicts: str = ""
     unknown: str = ""
 
     @property
