@@ -59,6 +59,7 @@ _MODULES = {
     "parse": "fcnkit.formats.prototxt",
     "read": "fcnkit.formats.prototxt",
     "score": "fcnkit.scoring.metrics",
+    "skeleton": "fcnkit.weights.skeleton",
     "statistics": "fcnkit.weights.statistics",
     "transplant": "fcnkit.weights.surgery",
     "verify_import": "fcnkit.verify_imports",

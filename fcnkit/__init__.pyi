@@ -51,6 +51,7 @@ from fcnkit.verify import verify
 from fcnkit.verify_imports import verify_import
 from fcnkit.weights.compare import compare
 from fcnkit.weights.difference import Comparison
+from fcnkit.weights.skeleton import skeleton
 from fcnkit.weights.statistics import Statistics, statistics
 from fcnkit.weights.store import Weights
 from fcnkit.weights.store import open as weights
@@ -115,6 +116,7 @@ __all__ = [
     "resize",
     "round_down",
     "score",
+    "skeleton",
     "skip",
     "statistics",
     "swap_channels",

@@ -32,7 +32,7 @@ from fcnkit.cli.outputs import (
     weights_saver,
     write_all,
 )
-from fcnkit.cli.text import say
+from fcnkit.cli.text import say, write_out
 from fcnkit.errors import FcnkitError, NetError
 from fcnkit.formats.prototxt import Prototxt
 
@@ -61,17 +61,23 @@ NET = click.argument("net", metavar="NET")
 @click.option(
     "--memory", is_flag=True, help="What Caffe takes for data, layer by layer, and in all."
 )
+@click.option(
+    "--net", "as_net", is_flag=True, help="Of a weights file: the prototxt that it speaks of."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
-def inspect(ctx, net, weights, phase, stages, inputs, to, memory, as_json) -> None:
+def inspect(ctx, net, weights, phase, stages, inputs, to, memory, as_net, as_json) -> None:
     """Print each layer's line, shape, parameters, cost, offsets and receptive field.
 
     Of a weights file: each blob's shape, bytes, least, largest and mean value
-    and share of zeros, and which are all zero or hold NaN or infinity.
+    and share of zeros, and which are all zero or hold NaN or infinity.  With --net
+    the layers, bottoms and fields that Caffe wrote into it, as a prototxt; where it
+    was saved in training, `fcnkit deploy` makes the net to use of that.
 
     \b
     fcnkit inspect template:vgg16
     fcnkit inspect net.caffemodel
+    fcnkit inspect net.caffemodel --net > net.prototxt
     fcnkit inspect deploy.prototxt --input data=1,3,500,500 \\
         --weights net.caffemodel
     fcnkit inspect train_val.prototxt --phase TRAIN --memory \\
@@ -82,8 +88,13 @@ def inspect(ctx, net, weights, phase, stages, inputs, to, memory, as_json) -> No
 
     if holds_weights(net):
         _check_options(ctx, net)
+        if as_net:
+            _show_net(net, as_json)
+            return
         show_statistics(net, as_json=as_json)
         return
+    if as_net:
+        raise click.UsageError(f"{net} is a net already; --net is for a weights file")
     blobs = open_weights(weights) if weights else None
     state = State(phase, 0, tuple(stages))
     file = load_net(net)
@@ -97,6 +108,14 @@ def inspect(ctx, net, weights, phase, stages, inputs, to, memory, as_json) -> No
         show_json(found.json())
     else:
         say(found.table(terminal_width(), memory=memory), nl=False)
+
+
+def _show_net(path: str, as_json: bool) -> None:
+    from fcnkit.weights.skeleton import skeleton
+
+    if as_json:
+        raise click.UsageError("--net prints a prototxt, --json the figures: choose one")
+    write_out(skeleton(path).text.encode("utf-8", "surrogateescape"))
 
 
 @contextmanager
@@ -125,7 +144,7 @@ def _check_options(ctx: click.Context, path: str) -> None:
     """Nothing was asked of a weights file that only a net has."""
     for option in ctx.command.params:
         given = ctx.get_parameter_source(option.name) == ParameterSource.COMMANDLINE
-        if given and option.name not in ("net", "as_json"):
+        if given and option.name not in ("net", "as_net", "as_json"):
             raise click.UsageError(f"{path} is a weights file; {option.opts[0]} is for a net")
 
 

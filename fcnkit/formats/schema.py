@@ -47,6 +47,12 @@ def slots(message_name: str) -> dict[str, Slot]:
     return {field.name: _slot(field) for field in _descriptors(_CAFFE).fields(message_name)}
 
 
+@cache
+def numbered(message_name: str) -> dict[int, Slot]:
+    """The fields of a message of Caffe's by the number that they have in binary files."""
+    return {field.number: _slot(field) for field in _descriptors(_CAFFE).fields(message_name)}
+
+
 def fork_of(message_name: str, field_name: str) -> str | None:
     """The fork of Caffe that has this field, such as "DeepLab" for ConvolutionParameter's hole.
 
