@@ -1,9 +1,11 @@
 """Sizes of inputs in the file, wherever they stand; the net that Caffe then builds."""
 
 import pytest
+from click.testing import CliRunner
 from sketches import conv, data, fc, layer, net, template
 
 import fcnkit as fk
+from fcnkit.cli.main import main
 from fcnkit.errors import NetError
 from fcnkit.nets.graph import build
 from fcnkit.nets.shapes import shapes_of
@@ -121,3 +123,23 @@ def test_a_map_is_upsampled_by_its_own_stride_alone():
     assert made.net.text == upsample.rewrite(net(text), "score", "data").net.text
     with pytest.raises(NetError, match='a pixel of "score" is 4 of "data", not 8'):
         upsample.rewrite(net(text), "score", "8")
+
+
+def test_a_net_whose_kernels_are_of_another_size_is_brought_to_it():
+    made = fk.convolutionalize(template("lenet"), inputs={"data": (1, 1, 44, 44)})
+    (said,) = [step.why for step in made.steps if step.verb == "keep"]
+    assert "`fcnkit surgery --do resize=data:1,1,44,44` writes the other size" in said
+    with pytest.raises(NetError):
+        shapes_of(build(made.net))
+    sized = fk.resize(made.net, "data", (1, 1, 44, 44)).net
+    assert shapes_of(build(sized)).tops[build(sized).top("ip2")] == (1, 10, 1, 1)
+
+
+def test_a_size_that_only_counts_for_the_plan_is_said(tmp_path):
+    out = tmp_path / "n.prototxt"
+    words = ["surgery", "template:lenet", "--do", "fold", "--net-out", str(out), "--input"]
+    found = CliRunner().invoke(main, [*words, "data=2,1,28,28"])
+    fact = f'{out}: "data" is 64 x 1 x 28 x 28 there as before, not 2 x 1 x 28 x 28'
+    assert f"{fact}; `fcnkit surgery {out} --do resize=data:2,1,28,28`" in found.stderr
+    found = CliRunner().invoke(main, [*words, "data=64,1,28,28", "--force"])
+    assert "as before" not in found.stderr

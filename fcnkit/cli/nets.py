@@ -28,6 +28,7 @@ from fcnkit.cli.outputs import (
     drawing_saver,
     preprocessing_beside,
     saver,
+    say_old_sizes,
     say_written,
     weights_saver,
     write_all,
@@ -246,6 +247,8 @@ def convolutionalize(
         if step.what in TYPES and TYPES[step.what].trait is Trait.SOURCE:
             say(f'fcnkit: {net}:{step.line}: layer "{step.layer}": {step.why}', err=True)
     say_written(outputs, as_json or diff)
+    if output:
+        say_old_sizes(plan.net, output, dict(inputs))
 
 
 @click.command(short_help="Compute, check or correct every Crop's offset.")

@@ -1,14 +1,14 @@
 """Where the commands' results go: files written all or none, and what is said of them."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit import files
 from fcnkit.cli.text import say, write_out
-from fcnkit.errors import OutputError
+from fcnkit.errors import NetError, OutputError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.suffixes import DRAWING, NET, WEIGHTS, check_suffix, check_target
 from fcnkit.preprocessing import beside, place
@@ -16,6 +16,7 @@ from fcnkit.preprocessing import beside, place
 if TYPE_CHECKING:
     from fcnkit.drawing.draw import Drawing
     from fcnkit.exporting.exported import Exported
+    from fcnkit.shape import Shape
     from fcnkit.weights.store import Weights
     from fcnkit.weights.upgrade import Upgraded
 
@@ -203,6 +204,25 @@ def preprocessing_beside(before: Prototxt, path: str, changing: Sequence[str] = 
         fact = "is beside the new net's name, and says what another net wants of an image"
         raise OutputError(f"{place(path)}: {fact}; remove it, or give another name")
     return [] if known is None else [(place(path), known.save)]
+
+
+def say_old_sizes(net: Prototxt, path: str, inputs: "Mapping[str, Shape]") -> None:
+    """Standard error says of which inputs the net that is written has another size than --input."""
+    if not inputs:
+        return
+    from fcnkit.nets.graph import build
+    from fcnkit.nets.layers.axes import show
+    from fcnkit.nets.shapes import shapes_of
+
+    with suppress(NetError):  # a net that needs --input to be built says no size of its own
+        graph = build(net)
+        sizes = {top.blob: shape for top, shape in shapes_of(graph).tops.items()}
+        for blob, wanted in inputs.items():
+            if sizes.get(blob) not in (None, wanted):
+                words = ",".join(map(str, wanted))
+                fact = f'"{blob}" is {show(sizes[blob] or ())} there as before, not {show(wanted)}'
+                remedy = f"`fcnkit surgery {path} --do resize={blob}:{words}` writes that"
+                say(f"fcnkit: {path}: {fact}; {remedy}", err=True)
 
 
 def file_saver(content: "Weights | Exported | Upgraded", kind: str) -> Saver:

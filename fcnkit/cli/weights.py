@@ -23,6 +23,7 @@ from fcnkit.cli.outputs import (
     Output,
     preprocessing_beside,
     saver,
+    say_old_sizes,
     say_written,
     weights_saver,
     write_all,
@@ -133,6 +134,8 @@ def _operate(net, weights, operations, output, net_out, diff, as_json, force, in
     say_written(outputs, as_json or diff)
     if output and plan.changed and not net_out:
         say(f"fcnkit: {output} is for a net that changed too; --net-out writes it", err=True)
+    if net_out:
+        say_old_sizes(plan.net, net_out, inputs)
 
 
 def _transplant(net, weights, new_net, output, names, strict, as_json, force, inputs) -> None:

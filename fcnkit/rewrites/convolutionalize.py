@@ -131,7 +131,8 @@ def _other_sizes(found: Sequence[Known], inputs: Mapping[str, Shape]) -> Iterato
             layer = state.graph.producer(top)
             why = (
                 f'the kernels are for "{top.blob}" of {show(given)}, as --input says, and the net '
-                f"still says {show(shape)}; change that where it is to run at this size"
+                f"still says {show(shape)}; `fcnkit surgery --do "
+                f"resize={top.blob}:{','.join(map(str, given))}` writes the other size"
             )
             said[top.blob] = Step("keep", layer.name, layer.line, layer.type, why)
     yield from said.values()

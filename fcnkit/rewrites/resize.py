@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from fcnkit.edits import Edit, arrange
+from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Field, NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Graph, Layer, Top
@@ -31,7 +32,7 @@ def resize(
     would have another shape: an InnerProduct has to be convolutionalized first.
     """
     net = given_net(net)
-    work = states(net, inputs)
+    work = _known(net, inputs, {blob: shape})
     edits: list[Edit] = []
     steps: dict[int, Step] = {}
     for known in work.each:
@@ -77,6 +78,17 @@ def batch(net: NetOrPath, count: int, *, inputs: Mapping[str, Shape] | None = No
         first = work.each[0].graph.layers[0]
         raise first.error("no input says a size here; give one with --do resize=BLOB:N,C,H,W")
     return _checked(net, work, edits, steps, inputs, {})
+
+
+def _known(net: Prototxt, inputs: Mapping[str, Shape] | None, new: Mapping[str, Shape]) -> States:
+    """The net at the sizes that it says; where it cannot be built at those, at the new ones.
+
+    So it is with kernels that were made for another size than the file has.
+    """
+    try:
+        return states(net, inputs)
+    except NetError:
+        return states(net, {**(inputs or {}), **new})
 
 
 def _brings(graph: Graph, blob: str) -> Layer | None:
