@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fcnkit.rewrites import REWRITES
 
-# These two are called as their modules are, which Python would put in their place on a later
-# import.
-from fcnkit.verify import verify
+# Called as its module is, which Python would put in its place on a later import.
 from fcnkit.weights.store import open as weights
 
 if TYPE_CHECKING:
@@ -24,7 +22,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "Comparison": "fcnkit.weights.difference",
     "CoordMap": "fcnkit.nets.coordmap",
-    "Difference": "fcnkit.verify",
+    "Difference": "fcnkit.verifying.differences",
     "Drawing": "fcnkit.drawing.draw",
     "Exported": "fcnkit.exporting.exported",
     "FcnkitError": "fcnkit.errors",
@@ -62,13 +60,14 @@ _MODULES = {
     "skeleton": "fcnkit.weights.skeleton",
     "statistics": "fcnkit.weights.statistics",
     "transplant": "fcnkit.weights.surgery",
-    "verify_import": "fcnkit.verify_imports",
+    "verify": "fcnkit.verifying.verify",
+    "verify_import": "fcnkit.verifying.imports",
 } | {name: f"fcnkit.rewrites.{file}" for file, names in REWRITES.items() for name in names}
 
 # Names of the version before.
 _RENAMED = {"train": "to_train"}
 
-__all__ = [*_MODULES, "coords", "template", "verify", "weights"]  # noqa: PLE0604
+__all__ = [*_MODULES, "coords", "template", "weights"]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,6 @@
 __init__.py imports each when it is first used.
 """
 
-from fcnkit.differences import Difference
 from fcnkit.drawing.draw import Drawing, draw
 from fcnkit.drawing.fields import draw_fields
 from fcnkit.engines.engine import installed_engines
@@ -47,8 +46,9 @@ from fcnkit.rewrites.to_train import to_train
 from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.rewrites.upsample import skip, upsample
 from fcnkit.scoring.metrics import Scores, confusion, score
-from fcnkit.verify import verify
-from fcnkit.verify_imports import verify_import
+from fcnkit.verifying.differences import Difference
+from fcnkit.verifying.imports import verify_import
+from fcnkit.verifying.verify import verify
 from fcnkit.weights.compare import compare
 from fcnkit.weights.difference import Comparison
 from fcnkit.weights.skeleton import skeleton

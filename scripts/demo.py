@@ -17,9 +17,9 @@ from PIL import Image, ImageDraw, ImageFont
 import fcnkit as fk
 from fcnkit import templates
 from fcnkit.datasets.colours import read_colours
-from fcnkit.differences import proven
 from fcnkit.engines import opencv
-from fcnkit.verify import slide, verify
+from fcnkit.verifying.differences import proven
+from fcnkit.verifying.verify import slide, verify
 
 OUT = Path("demo")
 SCALE = 3

@@ -10,12 +10,12 @@ from click.testing import CliRunner
 from test_verify import random_weights
 
 from fcnkit.cli.main import main
-from fcnkit.differences import proven, unproven
 from fcnkit.engines.inputs import input_arrays, other_arrays
 from fcnkit.formats.prototxt import parse
 from fcnkit.nets.graph import build
 from fcnkit.rewrites.fold import fold
-from fcnkit.verify import verify
+from fcnkit.verifying.differences import proven, unproven
+from fcnkit.verifying.verify import verify
 from fcnkit.weights.surgery import transplant
 
 INPUT = 'layer { name: "data" type: "Input" top: "data" input_param { shape { %s } } }\n'

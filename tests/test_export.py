@@ -21,7 +21,7 @@ pytest.importorskip("onnxruntime")
 from fcnkit.engines import onnx as engine  # noqa: E402
 from fcnkit.exporting.dynamic_axes import dynamic_axes  # noqa: E402
 from fcnkit.exporting.export import export  # noqa: E402
-from fcnkit.verify_export import verify_export  # noqa: E402
+from fcnkit.verifying.exports import verify_export  # noqa: E402
 
 X = (2, 6, 13, 11)
 AXES = {"N": 0, "H": 2, "W": 3}

@@ -39,11 +39,7 @@ LEVELS = (
     ("rewrites", "weights", "exporting"),
     ("importing",),
     ("engines",),
-    ("differences",),
-    ("compared",),
-    ("unseen",),
-    ("verify", "linting"),
-    ("verify_export", "verify_imports"),
+    ("verifying", "linting"),
     ("datasets",),
     ("training", "inference"),
     ("scoring",),
@@ -313,9 +309,9 @@ def test_there_is_something_to_check():
         ("plan", "def late():\n    from fcnkit.rewrites.fcn import fcn"),
         ("rewrites.fcn", "from fcnkit.weights import store"),
         ("rewrites.fcn", "from fcnkit.engines.caffe import run"),
-        ("engines.caffe", "from fcnkit import verify"),
-        ("verify", "import fcnkit"),
-        ("verify", "from fcnkit.cli import main"),
+        ("engines.caffe", "from fcnkit.verifying import verify"),
+        ("verifying.verify", "import fcnkit"),
+        ("verifying.verify", "from fcnkit.cli import main"),
     ],
 )
 def test_a_wrong_import_is_found(module, source):
@@ -335,8 +331,8 @@ def test_a_wrong_import_is_found(module, source):
             "from fcnkit.weights.store import Weights\nfrom fcnkit.plan import Plan",
         ),
         ("rewrites.fcn", "from fcnkit.rewrites.upsample import upsample\nimport numpy"),
-        ("cli.main", "import fcnkit\nfrom fcnkit.verify import verify"),
-        ("", "from fcnkit.verify import verify"),
+        ("cli.main", "import fcnkit\nfrom fcnkit.verifying.verify import verify"),
+        ("", "from fcnkit.verifying.verify import verify"),
     ],
 )
 def test_a_right_import_is_let_through(module, source):
@@ -409,11 +405,8 @@ def test_no_module_takes_the_place_of_a_public_name():
     # Python binds a submodule to its name in the package; a name that is imported late would be
     # lost to it.
     beside = {file.stem for file in PACKAGE.iterdir()} & set(fcnkit.__all__)
-    assert beside == {"verify", "weights"}
-    code = (
-        "import fcnkit.weights.store, fcnkit.verify; fcnkit.verify.__code__, "
-        "fcnkit.weights.__code__"
-    )
+    assert beside == {"weights"}
+    code = "import fcnkit.weights.store; fcnkit.weights.__code__"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -20,7 +20,7 @@ from fcnkit.importing import trace  # noqa: E402
 from fcnkit.importing.from_onnx import from_onnx  # noqa: E402
 from fcnkit.importing.from_torch import from_torch, preprocessing_of  # noqa: E402
 from fcnkit.nets import graph  # noqa: E402
-from fcnkit.verify_imports import verify_imports  # noqa: E402
+from fcnkit.verifying.imports import verify_imports  # noqa: E402
 from fcnkit.weights import blobs, store  # noqa: E402
 
 

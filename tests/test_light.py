@@ -14,7 +14,7 @@ pytest.importorskip("onnxruntime", reason="pip install 'fcnkit[onnx]'")
 from fcnkit.errors import NetError  # noqa: E402
 from fcnkit.importing import trace  # noqa: E402
 from fcnkit.importing.from_onnx import from_onnx  # noqa: E402
-from fcnkit.verify_imports import verify_import  # noqa: E402
+from fcnkit.verifying.imports import verify_import  # noqa: E402
 
 FOLDER = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 NAMES = tuple(path.stem for path in sorted(FOLDER.glob("*.onnx")))

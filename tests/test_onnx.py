@@ -15,7 +15,7 @@ from fcnkit.engines import opencv
 from fcnkit.engines.engine import choose
 from fcnkit.errors import EngineError
 from fcnkit.formats import prototxt
-from fcnkit.verify_export import verify_export
+from fcnkit.verifying.exports import verify_export
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -68,7 +68,9 @@ def test_a_model_of_other_weights_differs():
 
 
 def test_it_is_not_compared_with_itself(monkeypatch):
-    monkeypatch.setattr(sys.modules["fcnkit.verify_export"], "choose", lambda name: choose("onnx"))
+    monkeypatch.setattr(
+        sys.modules["fcnkit.verifying.exports"], "choose", lambda name: choose("onnx")
+    )
     with pytest.raises(EngineError, match="no engine is installed to compare with"):
         verify_export(NET, weights(NET), fk.export(NET, weights(NET)).bytes())
     with pytest.raises(EngineError, match='the engine "onnx" runs the model itself; name another'):

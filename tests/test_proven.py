@@ -6,9 +6,9 @@ from click.testing import CliRunner
 from test_verify import random_weights
 
 from fcnkit.cli.main import main
-from fcnkit.differences import proven, unproven
 from fcnkit.formats.prototxt import parse
-from fcnkit.verify import verify
+from fcnkit.verifying.differences import proven, unproven
+from fcnkit.verifying.verify import verify
 from fcnkit.weights import store
 
 END = """

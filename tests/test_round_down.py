@@ -5,9 +5,9 @@ import pytest
 from test_verify import random_weights
 
 import fcnkit as fk
-from fcnkit.differences import proven
 from fcnkit.errors import NetError
-from fcnkit.verify import verify
+from fcnkit.verifying.differences import proven
+from fcnkit.verifying.verify import verify
 
 # As in Inception-v3: at 23 x 23 both branches are 11 x 11, at 24 x 24 one is 11 and one 12.
 INCEPTION = """layer { name: "data" type: "Input" top: "data"

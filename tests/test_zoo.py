@@ -13,7 +13,7 @@ import fcnkit as fk
 from fcnkit.importing import trace
 from fcnkit.nets.graph import build
 from fcnkit.nets.layers.table import of
-from fcnkit.verify_imports import verify_import
+from fcnkit.verifying.imports import verify_import
 
 pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'fcnkit[torch]'")
 pytest.importorskip("onnxruntime", reason="pip install 'fcnkit[onnx]'")

@@ -13,13 +13,13 @@ from typing import Any
 import click
 
 from fcnkit.cli.text import say, say_diff
-from fcnkit.differences import Difference, proven, unproven
 from fcnkit.errors import PrototxtError, quoted
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.signature import ENOUGH, is_solver, is_weights
 from fcnkit.plan import Plan
 from fcnkit.rewrites.operations import whole_number
+from fcnkit.verifying.differences import Difference, proven, unproven
 
 TEMPLATE = "template:"
 MODEL = "model:"

@@ -20,7 +20,7 @@ from fcnkit.engines.engine import names
 from fcnkit.formats import suffixes
 
 if TYPE_CHECKING:
-    from fcnkit.verify import Difference
+    from fcnkit.verifying.verify import Difference
 
 # What a model may be compared with; "onnx" is what runs it.
 OTHERS = [name for name in names() if name != "onnx"]
@@ -80,7 +80,7 @@ def export(
     write_all(outputs, force=force)
     rows: tuple[Difference, ...] = ()
     if verified:
-        from fcnkit.verify_export import verify_export
+        from fcnkit.verifying.exports import verify_export
 
         words = {
             "inputs": dict(inputs),

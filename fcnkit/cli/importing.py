@@ -12,7 +12,7 @@ from fcnkit.formats import suffixes
 from fcnkit.importing.caffes import CAFFES, MASTER
 
 if TYPE_CHECKING:
-    from fcnkit.verify import Difference
+    from fcnkit.verifying.verify import Difference
 
 
 @click.command("import", short_help="Write an ONNX model as a Caffe net and its weights.")
@@ -117,7 +117,7 @@ def import_(
     write_all(files, force=force)
     rows: tuple[Difference, ...] = ()
     if verified:
-        from fcnkit.verify_imports import verify_import
+        from fcnkit.verifying.imports import verify_import
 
         rows = verify_import(made, engine=engine, tolerance=tolerance)
     if as_json:
@@ -134,7 +134,7 @@ def import_(
 
 def _verdict(rows: "tuple[Difference, ...]") -> str:
     """The worst of all blobs, and the first that differs."""
-    from fcnkit.verify_imports import first_different
+    from fcnkit.verifying.imports import first_different
 
     if not any(row.shows for row in rows):
         return "NOT COMPARED: no blob has values that would show a difference\n"

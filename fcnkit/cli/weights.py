@@ -184,7 +184,7 @@ def verify(net, weights, new_net, new_weights, engine, device, tolerance, as_jso
     fcnkit verify old.prototxt net.caffemodel new.prototxt new.caffemodel \\
         --input data=images.npy
     """
-    from fcnkit.verify import verify as compare
+    from fcnkit.verifying.verify import verify as compare
 
     nets = load_net(net), weights, load_net(new_net), new_weights
     found = compare(*nets, engine=engine, device=device, inputs=dict(inputs), tolerance=tolerance)

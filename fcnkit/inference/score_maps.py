@@ -18,7 +18,7 @@ from fcnkit.nets.graph import Graph, Top, build
 from fcnkit.nets.layers.table import enlarges, of
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.shape import Shape
-from fcnkit.verify import before_softmax
+from fcnkit.verifying.verify import before_softmax
 from fcnkit.weights.store import GivenWeights
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ looked at where their values still move, and it is said where they never do.
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from fcnkit.compared import Pair, hidden, needed, read_by, to_read
-from fcnkit.differences import STILL, Difference, Moved, compare, moved
 from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import Shapes
+from fcnkit.verifying.compared import Pair, hidden, needed, read_by, to_read
+from fcnkit.verifying.differences import STILL, Difference, Moved, compare, moved
 
 
 class Motion(NamedTuple):

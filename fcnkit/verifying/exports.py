@@ -3,8 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from fcnkit.compared import named_apart, pairs
-from fcnkit.differences import Difference
 from fcnkit.engines import onnx
 from fcnkit.engines.engine import ENGINES, Engine, Job, choose, how_to_install
 from fcnkit.engines.inputs import check_weights, input_arrays, other_arrays
@@ -15,7 +13,9 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Top, build
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.shape import Shape
-from fcnkit.unseen import Comparison, Run, Runs, compared, leads_to, learners, rows_of
+from fcnkit.verifying.compared import named_apart, pairs
+from fcnkit.verifying.differences import Difference
+from fcnkit.verifying.unseen import Comparison, Run, Runs, compared, leads_to, learners, rows_of
 from fcnkit.weights.store import GivenWeights
 
 
@@ -37,7 +37,7 @@ def verify_export(
     that it was exported for.  The sizes are the net's own, or those of
     `inputs`, and others that Caffe builds the net at with the same parameters.
 
-    Raises as `fcnkit.verify.verify` does, and EngineError where ONNX Runtime is not
+    Raises as `fcnkit.verifying.verify.verify` does, and EngineError where ONNX Runtime is not
     installed or refuses the model, or where no other engine is installed.
     """
     runner, graph = _other(engine), build(net)

@@ -10,12 +10,17 @@ nothing.
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from fcnkit.differences import Difference, compare
+from fcnkit.engines.engine import Job, choose
+from fcnkit.engines.inputs import check_weights, input_arrays, known_size, nominal, other_arrays
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Graph, Top, build
 from fcnkit.nets.layers.table import makes_probabilities
+from fcnkit.nets.shapes import shapes_of
+from fcnkit.verifying.compared import named_apart, pairs
+from fcnkit.verifying.differences import Difference, compare
+from fcnkit.verifying.unseen import Run, Runs, compared, learners, rows_of
 from fcnkit.weights.store import GivenWeights
 
 BATCH = 64
@@ -52,21 +57,15 @@ def verify(
 
     The old net runs on a second input as well: what moves between the two and shows in no
     output is compared in its own place, and the last Difference says of which layers
-    nothing shows (`unseen`).  `fcnkit.differences.proven` says whether all is equal and shown.
+    nothing shows (`unseen`).  `proven` of `fcnkit.verifying.differences` says whether all
+    is equal and shown.
 
     Raises NetError when the outputs cannot be paired or have different counts,
     WeightsError when a layer has no weights, EngineError when the engine
     refuses a net.
     """
-    # Every command imports this module with fcnkit, and most run no net.
     net = given_net(net)
     new_net = given_net(new_net)
-    from fcnkit.compared import named_apart, pairs
-    from fcnkit.engines.engine import Job, choose
-    from fcnkit.engines.inputs import check_weights, input_arrays, other_arrays
-    from fcnkit.nets.shapes import shapes_of
-    from fcnkit.unseen import Run, Runs, compared, learners, rows_of
-
     runner = choose(engine, device)
     graph, new_graph = build(net), build(new_net)
     data = input_arrays(graph, inputs or {}, seed)
@@ -120,10 +119,6 @@ def slide(
     window or the FCN's output than the windows.
     """
     import numpy as np
-
-    from fcnkit.compared import pairs
-    from fcnkit.engines.engine import Job, choose
-    from fcnkit.engines.inputs import known_size, nominal
 
     runner = choose(engine)
     graph, fcn_graph = build(net), build(fcn_net)

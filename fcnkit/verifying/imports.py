@@ -4,8 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
-from fcnkit.compared import named_apart
-from fcnkit.differences import Difference, compare
 from fcnkit.engines import onnx
 from fcnkit.engines.engine import ENGINES, Engine, Job, choose, how_to_install
 from fcnkit.engines.inputs import UNIT, noise
@@ -14,6 +12,8 @@ from fcnkit.importing.imported import Imported, Tensor
 from fcnkit.nets.graph import Graph, Top, build
 from fcnkit.nets.layers.table import of
 from fcnkit.shape import Shape
+from fcnkit.verifying.compared import named_apart
+from fcnkit.verifying.differences import Difference, compare
 
 
 def verify_import(
