@@ -62,6 +62,8 @@ _MODULES = {
     "transplant": "fcnkit.weights.surgery",
     "verify": "fcnkit.verifying.verify",
     "verify_import": "fcnkit.verifying.imports",
+    "verify_layers": "fcnkit.verifying.layers",
+    "verify_plan": "fcnkit.verifying.plans",
 } | {name: f"fcnkit.rewrites.{file}" for file, names in REWRITES.items() for name in names}
 
 # Names of the version before.

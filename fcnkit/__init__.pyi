@@ -48,6 +48,8 @@ from fcnkit.rewrites.upsample import skip, upsample
 from fcnkit.scoring.metrics import Scores, confusion, score
 from fcnkit.verifying.differences import Difference
 from fcnkit.verifying.imports import verify_import
+from fcnkit.verifying.layers import verify_layers
+from fcnkit.verifying.plans import verify_plan
 from fcnkit.verifying.verify import verify
 from fcnkit.weights.compare import compare
 from fcnkit.weights.difference import Comparison
@@ -131,6 +133,8 @@ __all__ = [
     "upsample",
     "verify",
     "verify_import",
+    "verify_layers",
+    "verify_plan",
     "weights",
 ]
 __version__: str

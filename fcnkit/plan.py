@@ -112,6 +112,30 @@ def _listed(value: object) -> object:
     return [_listed(item) for item in value] if isinstance(value, tuple) else value
 
 
+class ImageBefore(NamedTuple):
+    """What the net before is given where the one after is given an image: the same, changed so.
+
+    The image is the input `blob` of the net after.  Channel number i of the image before is the
+    weighted sum of the new one's channels that `rows` says, as ((new index, weight), ...),
+    and `shifts[i]`; without rows the channels are the same.  `pad` are the rows above and
+    below, and the columns on both sides, of zeros that it has more.
+    """
+
+    blob: str
+    rows: tuple[tuple[tuple[int, float], ...], ...] = ()
+    shifts: tuple[float, ...] = ()
+    pad: tuple[int, int] = (0, 0)
+
+
+class ScoresBefore(NamedTuple):
+    """Whose scores those of a layer of the net after are: the numbers of old classes, None for
+    a new one.
+    """
+
+    layer: str
+    classes: tuple[int | None, ...]
+
+
 class Offset(NamedTuple):
     """One Crop layer: where its reference's first pixel lies in what it cuts."""
 
@@ -126,7 +150,9 @@ class Plan:
     """Before, after, and the steps between; the dry run and the record in one.
 
     `net` is the rewritten prototxt, `moves` what becomes of the weights,
-    `offsets` every Crop that the plan computed.
+    `offsets` every Crop that the plan computed.  The net after computes what the net
+    before did, but for its new layers: of the image that `images` make of its own, one
+    after the other from the last, and for the classes that `scores` say.
     """
 
     before: Prototxt
@@ -134,6 +160,8 @@ class Plan:
     steps: tuple[Step, ...] = ()
     moves: tuple[Move, ...] = ()
     offsets: tuple[Offset, ...] = ()
+    images: tuple[ImageBefore, ...] = ()
+    scores: tuple[ScoresBefore, ...] = ()
 
     def then(self, rewrite: Callable[..., "Plan"], *args: Any, **options: Any) -> "Plan":
         """This plan, and `rewrite(self.net, ...)` after it, as one plan."""
@@ -145,6 +173,8 @@ class Plan:
             self.steps + tuple(step._replace(line=lines.get(step.layer)) for step in after.steps),
             compose(self.moves, after.moves),
             self.offsets + after.offsets,
+            self.images + after.images,
+            _composed(self.scores, after),
         )
 
     @property
@@ -197,6 +227,19 @@ class Plan:
         ]
         head = ("line", "layer", "", "what", "why")
         return notebook.table(cells, head=head, caption=self.before.path, left=True)
+
+
+def _composed(first: tuple[ScoresBefore, ...], second: Plan) -> tuple[ScoresBefore, ...]:
+    """The scores of two plans as one: the old classes of the first's net, by the second's names."""
+    names = {move.source: move.layer for move in second.moves if move.blob == 0 and move.source}
+    made = {names.get(each.layer, each.layer): each.classes for each in first}
+    for each in second.scores:
+        known = made.get(each.layer)
+        classes = each.classes
+        if known is not None:
+            classes = tuple(None if index is None else known[index] for index in classes)
+        made[each.layer] = classes
+    return tuple(ScoresBefore(layer, classes) for layer, classes in made.items())
 
 
 def compose(first: tuple[Move, ...], second: tuple[Move, ...]) -> tuple[Move, ...]:

@@ -19,7 +19,8 @@ from fcnkit import templates
 from fcnkit.datasets.colours import read_colours
 from fcnkit.engines import opencv
 from fcnkit.verifying.differences import proven
-from fcnkit.verifying.verify import slide, verify
+from fcnkit.verifying.verify import verify
+from fcnkit.verifying.windows import slide
 
 OUT = Path("demo")
 SCALE = 3

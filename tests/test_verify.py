@@ -17,7 +17,9 @@ from fcnkit.errors import EngineError, NetError, WeightsError
 from fcnkit.formats import prototxt
 from fcnkit.nets.graph import build
 from fcnkit.nets.shapes import shapes_of
-from fcnkit.verifying.verify import Difference, slide, verify
+from fcnkit.verifying.differences import Difference
+from fcnkit.verifying.verify import verify
+from fcnkit.verifying.windows import slide
 from fcnkit.weights import store
 
 needs_opencv = pytest.mark.skipif(not opencv.available(), reason="no OpenCV with a Caffe importer")

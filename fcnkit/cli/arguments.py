@@ -66,6 +66,23 @@ class Number(click.FloatRange):
         return "" if self.min is self.max is None else super()._describe_range()
 
 
+class Means(click.ParamType):
+    """V,V,V or V."""
+
+    name = "b,g,r"
+
+    def convert(self, value, param, ctx):
+        """The numbers of a comma-separated list."""
+        if isinstance(value, tuple):
+            return value
+        from fcnkit.rewrites.operations import finite_number
+
+        try:
+            return tuple(map(finite_number, value.split(",")))
+        except ValueError:
+            self.fail(f"{quoted(value)}: write it as 104,117,123 or 33.3", param, ctx)
+
+
 class InputShape(click.ParamType):
     """BLOB=N,C,H,W."""
 
@@ -243,10 +260,12 @@ def check_stdout(output: str | None, *, diff: bool, as_json: bool) -> None:
         )
 
 
-def show_plan(plan: Plan, *, diff: bool, as_json: bool, quiet: bool = False) -> None:
-    """Prints the plan as it was asked for: a diff, JSON, or the table of steps."""
+def show_plan(
+    plan: Plan, *, diff: bool, as_json: bool, quiet: bool = False, more: Mapping[str, Any] = {}
+) -> None:
+    """Prints the plan as it was asked for: a diff, JSON with `more` in it, or its table."""
     if as_json:
-        show_json(plan.json())
+        show_json({**plan.json(), **more})
     elif diff:
         say_diff(plan.diff())
     elif not quiet:

@@ -17,3 +17,18 @@ def engine_options(function: Callable) -> Callable:
     ):
         function = option(function)
     return function
+
+
+def proof_options(function: Callable) -> Callable:
+    """--verify and --engine, for a command that has a plan and weights."""
+    for option in (
+        click.option("--engine", type=click.Choice(names()), help="What --verify runs nets on."),
+        click.option(
+            "--verify",
+            "verified",
+            is_flag=True,
+            help="Run the net before and after, compare, and exit with 1 if not equal.",
+        ),
+    ):
+        function = option(function)
+    return function

@@ -17,8 +17,10 @@ from fcnkit.cli.arguments import (
     show_plan,
     transplanted,
 )
+from fcnkit.cli.engines import proof_options
 from fcnkit.cli.outputs import Output, saver, say_written, weights_saver, write_all
 from fcnkit.cli.preprocessing import note, of_training, one_scale, unknown_mean
+from fcnkit.cli.proofs import check_verify, end_with, proof_of_plan, show_rows
 from fcnkit.cli.text import say
 from fcnkit.errors import quoted
 from fcnkit.formats.prototxt import Prototxt
@@ -150,6 +152,7 @@ from fcnkit.shape import Shape
     show_default=True,
     help="sgd as published; adam, its rate falling to nothing, for short trainings.",
 )
+@proof_options
 @plan_options
 def fcn(
     net,
@@ -176,6 +179,8 @@ def fcn(
     labels,
     cpu,
     kind,
+    verified,
+    engine,
     diff,
     as_json,
     force,
@@ -211,6 +216,7 @@ def fcn(
         raise click.UsageError(
             "say what to score: --classes N, or --keep-scores for the classifier's own classes"
         )
+    check_verify(verified, engine, weights)
     berkeley = style == "berkeley"
     if berkeley and keep_scores:
         raise click.UsageError("--style berkeley starts new scores; --keep-scores keeps the old")
@@ -268,10 +274,19 @@ def fcn(
         note(f"nothing is taken off the images: {unknown_mean(plan.net, weights)}")
     # The authors' solvers put snapshots into a folder, without which Caffe does not start.
     write_all(outputs, force=force, folder=folder / "snapshot" if folder and berkeley else folder)
-    show_plan(plan, diff=diff, as_json=as_json)
+    proof = None
+    if verified:
+        made = folder / "init.caffemodel" if folder else transplanted(plan, weights, partly=True)
+        words = {"engine": engine, "inputs": dict(inputs)}
+        deployed_net = str(folder / "deploy.prototxt") if folder else None
+        proof = proof_of_plan(plan, weights, made, net=deployed_net, **words)
+    show_plan(plan, diff=diff, as_json=as_json, more={"verify": proof.json()} if proof else {})
     say_written(outputs, as_json or diff)
     for line in _of_training(trained, texts) if not berkeley else ():
         say(line, err=True)
+    if proof and not as_json:
+        show_rows(proof)
+    end_with(proof)
 
 
 def _count(plan: Plan) -> int:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from fcnkit.cli.arguments import WEIGHTS, Number, load_net, show_json
+from fcnkit.cli.arguments import WEIGHTS, Means, Number, load_net, show_json
 from fcnkit.cli.engines import engine_options
 from fcnkit.cli.infer_images import ImageFile, Reading, check_all, pictures_of
 from fcnkit.cli.infer_lines import lines
@@ -18,26 +18,10 @@ from fcnkit.cli.outputs import write_all
 from fcnkit.cli.preprocessing import for_images
 from fcnkit.cli.progress import counted
 from fcnkit.cli.text import say
-from fcnkit.errors import DatasetError, OutputError, quoted
+from fcnkit.errors import DatasetError, OutputError
 from fcnkit.preprocessing import BGR, RGB, STORED
-from fcnkit.rewrites.operations import finite_number
 
 LEGEND = "legend.png"
-
-
-class _Mean(click.ParamType):
-    """V,V,V or V."""
-
-    name = "b,g,r"
-
-    def convert(self, value, param, ctx):
-        """The numbers of a comma-separated list."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            return tuple(map(finite_number, value.split(",")))
-        except ValueError:
-            self.fail(f"{quoted(value)}: write it as 104,117,123 or 33.3", param, ctx)
 
 
 @click.command(short_help="Run a net on images: class maps, overlays, heat.")
@@ -49,7 +33,7 @@ class _Mean(click.ParamType):
 @click.option("--blob", metavar="BLOB", help="The scores; the net's last output that is a map.")
 @click.option(
     "--mean",
-    type=_Mean(),
+    type=Means(),
     default=(),
     metavar="B,G,R",
     help="What to take off: one value, or one per channel in --order.",

@@ -27,7 +27,7 @@ COMMANDS = {
     "convert": "convert",
     "import": "importing",
     "export": "export",
-    "verify": "weights",
+    "verify": "verify",
     "dataset": "dataset",
     "train": "train",
     "infer": "infer",

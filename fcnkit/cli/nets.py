@@ -23,6 +23,7 @@ from fcnkit.cli.arguments import (
     transplanted,
 )
 from fcnkit.cli.diff import show_statistics
+from fcnkit.cli.engines import proof_options
 from fcnkit.cli.outputs import (
     Output,
     drawing_saver,
@@ -33,6 +34,7 @@ from fcnkit.cli.outputs import (
     weights_saver,
     write_all,
 )
+from fcnkit.cli.proofs import check_verify, end_with, proof_of_plan, show_rows
 from fcnkit.cli.text import say, write_out
 from fcnkit.errors import FcnkitError, NetError
 from fcnkit.formats.prototxt import Prototxt
@@ -215,22 +217,24 @@ def draw(net, output, phase, stages, inputs, force) -> None:
 @click.option(
     "--weights-out", callback=named, metavar="OUT", help="Write the transplanted caffemodel here."
 )
+@proof_options
 @plan_options
 def convolutionalize(
-    net, output, inputs, rename, weights, phase, weights_out, diff, as_json, force
+    net, output, inputs, rename, weights, phase, weights_out, verified, engine, diff, as_json, force
 ) -> None:
     """Turn each InnerProduct into the Convolution that computes the same.
 
     \b
     fcnkit convolutionalize deploy.prototxt --diff
     fcnkit convolutionalize deploy.prototxt -o conv.prototxt \\
-        --weights net.caffemodel --weights-out conv.caffemodel
+        --weights net.caffemodel --weights-out conv.caffemodel --verify
     """
     from fcnkit.nets.layers.table import TYPES
     from fcnkit.nets.layers.traits import Trait
     from fcnkit.rewrites.convolutionalize import convolutionalize as rewrite
 
     check_stdout(output, diff=diff, as_json=as_json)
+    check_verify(verified, engine, weights)
     if bool(weights) != bool(weights_out):
         raise click.UsageError(
             "--weights and --weights-out go together: one is read, the other is written"
@@ -242,13 +246,21 @@ def convolutionalize(
     if output:
         outputs += [(output, saver(plan.net)), *preprocessing_beside(plan.before, output)]
     write_all(outputs, force=force)
-    show_plan(plan, diff=diff, as_json=as_json, quiet=output == "-")
+    proof = None
+    if verified:
+        words = {"engine": engine, "inputs": dict(inputs), "net": output}
+        proof = proof_of_plan(plan, weights, weights_out, **words)
+    more = {"verify": proof.json()} if proof else {}
+    show_plan(plan, diff=diff, as_json=as_json, quiet=output == "-", more=more)
     for step in plan.steps if output or diff else ():
         if step.what in TYPES and TYPES[step.what].trait is Trait.SOURCE:
             say(f'fcnkit: {net}:{step.line}: layer "{step.layer}": {step.why}', err=True)
     say_written(outputs, as_json or diff)
     if output:
         say_old_sizes(plan.net, output, dict(inputs))
+    if proof and not as_json:
+        show_rows(proof, err=output == "-")
+    end_with(proof)
 
 
 @click.command(short_help="Compute, check or correct every Crop's offset.")

@@ -1,13 +1,13 @@
-"""The commands `surgery` and `verify`: change weights, and compare what nets compute."""
+"""The command `surgery`: changes weights, and nets with them."""
+
+from functools import partial
 
 import click
 
 from fcnkit.cli.arguments import (
     WEIGHTS,
-    Number,
     Targets,
     check_stdout,
-    exit_unless_proven,
     load_net,
     named,
     open_weights,
@@ -15,9 +15,8 @@ from fcnkit.cli.arguments import (
     show_json,
     show_plan,
     transplanted,
-    values_option,
 )
-from fcnkit.cli.engines import engine_options
+from fcnkit.cli.engines import proof_options
 from fcnkit.cli.operations import Do, WithOperations, carried_out
 from fcnkit.cli.outputs import (
     Output,
@@ -28,6 +27,7 @@ from fcnkit.cli.outputs import (
     weights_saver,
     write_all,
 )
+from fcnkit.cli.proofs import check_verify, end_with, proof_of_plan, show_rows
 from fcnkit.cli.text import say
 
 NET = click.argument("net", metavar="NET")
@@ -71,11 +71,25 @@ NET = click.argument("net", metavar="NET")
     help="Refuse layers left to their fillers, unused, or in another order.",
 )
 @click.option("--diff", is_flag=True, help="With --do, print what would change as a unified diff.")
+@proof_options
 @click.option("--json", "as_json", is_flag=True, help="Print the match or the plan as JSON.")
 @click.option("--force", is_flag=True, help="Overwrite files that exist.")
 @shape_option
 def surgery(
-    net, weights, new_net, output, operations, net_out, names, strict, diff, as_json, force, inputs
+    net,
+    weights,
+    new_net,
+    output,
+    operations,
+    net_out,
+    names,
+    strict,
+    diff,
+    verified,
+    engine,
+    as_json,
+    force,
+    inputs,
 ):
     """Transplant the WEIGHTS of NET into NEW_NET, or carry out operations on both.
 
@@ -86,12 +100,13 @@ def surgery(
 
     With --do, in the order given, net and weights change together; the plan is
     printed, with the reason of each step.  --net-out writes the net, -o the
-    weights.
+    weights.  --verify runs both nets, the old one on what the plan makes of the
+    new one's image, so that swapped channels and chosen classes compare rightly.
 
     \b
     fcnkit surgery deploy.prototxt net.caffemodel fcn.prototxt -o fcn.caffemodel
     fcnkit surgery net.prototxt net.caffemodel --do fold --do swap \\
-        --net-out rgb.prototxt -o rgb.caffemodel
+        --net-out rgb.prototxt -o rgb.caffemodel --verify
     fcnkit surgery fcn.prototxt fcn.caffemodel --do classes=score_fr:0,15,new
     """
     if operations:
@@ -99,8 +114,14 @@ def surgery(
             raise click.UsageError(
                 "--do makes the new net: give no NEW_NET, --map or --strict with it"
             )
-        _operate(net, weights, operations, output, net_out, diff, as_json, force, dict(inputs))
+        check_verify(verified, engine, weights)
+        proving = _proving(operations, engine) if verified else None
+        _operate(
+            net, weights, operations, output, net_out, diff, as_json, force, dict(inputs), proving
+        )
         return
+    if verified or engine:
+        raise click.UsageError("--verify goes with --do; `fcnkit verify` compares two nets")
     if not new_net:
         raise click.UsageError(
             "name WEIGHTS and NEW_NET to transplant, or say with --do what is to change"
@@ -110,7 +131,18 @@ def surgery(
     _transplant(net, weights, new_net, output, names, strict, as_json, force, dict(inputs))
 
 
-def _operate(net, weights, operations, output, net_out, diff, as_json, force, inputs) -> None:
+def _proving(operations, engine):
+    """What makes the proof of a plan; a usage error where an operation means to change values."""
+    for each, _, _ in operations:
+        if not each.keeps_values:
+            fact = f"--do {each.name} changes what the net computes: --verify proves nothing"
+            raise click.UsageError(f"{fact}; `fcnkit verify` tells by how much")
+    return partial(proof_of_plan, engine=engine)
+
+
+def _operate(
+    net, weights, operations, output, net_out, diff, as_json, force, inputs, proving
+) -> None:
     check_stdout(net_out, diff=diff, as_json=as_json)
     if output and not weights:
         raise click.UsageError(
@@ -130,12 +162,17 @@ def _operate(net, weights, operations, output, net_out, diff, as_json, force, in
             *preprocessing_beside(plan.before, net_out, changing),
         ]
     write_all(outputs, force=force)
-    show_plan(plan, diff=diff, as_json=as_json, quiet=net_out == "-")
+    proof = proving and proving(plan, weights, output or made, inputs=inputs, net=net_out)
+    more = {"verify": proof.json()} if proof else {}
+    show_plan(plan, diff=diff, as_json=as_json, quiet=net_out == "-", more=more)
     say_written(outputs, as_json or diff)
     if output and plan.changed and not net_out:
         say(f"fcnkit: {output} is for a net that changed too; --net-out writes it", err=True)
     if net_out:
         say_old_sizes(plan.net, net_out, inputs)
+    if proof and not as_json:
+        show_rows(proof, err=net_out == "-")
+    end_with(proof)
 
 
 def _transplant(net, weights, new_net, output, names, strict, as_json, force, inputs) -> None:
@@ -154,42 +191,3 @@ def _transplant(net, weights, new_net, output, names, strict, as_json, force, in
     write_all([(output, weights_saver(transplant(found, old)))] if output else [], force=force)
     if output and not as_json:
         say(f"wrote {output}", err=True)
-
-
-@click.command(short_help="Compare what two nets compute.")
-@NET
-@click.argument("weights", type=WEIGHTS, metavar="WEIGHTS")
-@click.argument("new_net", metavar="NEW_NET")
-@click.argument("new_weights", type=WEIGHTS, metavar="NEW_WEIGHTS")
-@engine_options
-@click.option(
-    "--tolerance",
-    type=Number(),
-    default=1e-4,
-    show_default=True,
-    help="Largest relative difference.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@values_option
-def verify(net, weights, new_net, new_weights, engine, device, tolerance, as_json, inputs) -> None:
-    """Run both nets on the same input and compare their outputs.
-
-    The exit status is 0 where they are equal and the values show it, 1 where they
-    differ, or where a difference would not be seen: values that saturate, that are the
-    same whatever the input, that no output depends on.  What such an output is made of
-    is compared in its place, as far back as values move; the reason is said where none do.
-
-    \b
-    fcnkit verify deploy.prototxt net.caffemodel conv.prototxt conv.caffemodel
-    fcnkit verify old.prototxt net.caffemodel new.prototxt new.caffemodel \\
-        --input data=images.npy
-    """
-    from fcnkit.verifying.verify import verify as compare
-
-    nets = load_net(net), weights, load_net(new_net), new_weights
-    found = compare(*nets, engine=engine, device=device, inputs=dict(inputs), tolerance=tolerance)
-    if as_json:
-        show_json([row._asdict() | {"ok": row.ok, "shows": row.shows} for row in found])
-    else:
-        say("".join(f"{row}\n" for row in found), nl=False)
-    exit_unless_proven(found)

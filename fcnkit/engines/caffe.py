@@ -68,6 +68,13 @@ class Gradients(NamedTuple):
     values: dict[str, list]
 
 
+def version() -> str:
+    """The version that pycaffe says; "" where it does not start."""
+    words = [*command("python"), "-c", "import caffe; print(caffe.__version__)"]
+    done = subprocess.run(words, env=environment(), capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
 def runs(type_name: str) -> bool:
     """Whether BVLC Caffe has this layer type."""
     return type_name in CAFFE

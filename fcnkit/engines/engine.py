@@ -4,8 +4,8 @@ An engine is a module with `available()`, whether it is installed; `INSTALL`,
 the command that installs it; and `run_all(net, weights, many, outputs, *,
 state)`, which yields what the net computes of each of many inputs.  One that is
 slow to start may have `run_jobs(jobs)` as well; one with `runs(type_name)` is
-named where another does not run a layer type.  To add an engine, write its
-module and its line in ENGINES.
+named where another does not run a layer type; `version()` is what results say.  To
+add an engine, write its module and its line in ENGINES.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -50,6 +50,11 @@ class Engine(NamedTuple):
     def available(self) -> bool:
         """Whether it is installed here."""
         return self._module.available()
+
+    @property
+    def version(self) -> str:
+        """The version of what is installed; "" where it does not say one."""
+        return getattr(self._module, "version", str)()
 
     def runs(self, type_name: str) -> bool:
         """Whether it is known to run this layer type."""

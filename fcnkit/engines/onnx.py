@@ -27,6 +27,13 @@ def runs(type_name: str) -> bool:
     return type_name in OPERATORS
 
 
+def version() -> str:
+    """ONNX Runtime's version."""
+    import onnxruntime
+
+    return onnxruntime.__version__
+
+
 def run_all(
     net: Prototxt,
     weights: GivenWeights,

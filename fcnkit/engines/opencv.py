@@ -43,6 +43,13 @@ def available() -> bool:
     return hasattr(cv2.dnn, "readNetFromCaffe")
 
 
+def version() -> str:
+    """OpenCV's version."""
+    import cv2
+
+    return cv2.__version__
+
+
 def run_all(
     net: Prototxt,
     weights: GivenWeights,

@@ -6,6 +6,7 @@ a Scale behind the input does it in its place, so that the border is exact too.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from fcnkit import preprocessing
 from fcnkit.edits import Edit
@@ -22,7 +23,7 @@ from fcnkit.nets.layers.table import (
     makes_scores,
     of,
 )
-from fcnkit.plan import Move, Plan, Step
+from fcnkit.plan import ImageBefore, Move, Plan, Step
 from fcnkit.rewrites.changes import appended, before, renamed_blob, taken_out
 from fcnkit.rewrites.channels import channel_axis
 from fcnkit.rewrites.operations import Arguments, Operation, finite_number
@@ -69,8 +70,11 @@ def bake(
     what = f"takes {_shown(means)} off, times {_shown(scales)}"
     users = graph.consumers[top]
     if all(_folds(user, any(shifts)) for user in users):
-        return _folded(net, work, users, what, scales, shifts)
-    return _put_before(net, graph, top, what, scales, shifts)
+        plan = _folded(net, work, users, what, scales, shifts)
+    else:
+        plan = _put_before(net, graph, top, what, scales, shifts)
+    rows = tuple(((index, factor),) for index, factor in enumerate(scales))
+    return replace(plan, images=(ImageBefore(top.blob, rows, tuple(shifts)),))
 
 
 def _beside(net: Prototxt) -> tuple[Sequence[float], float | Sequence[float]]:

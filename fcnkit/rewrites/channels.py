@@ -5,6 +5,7 @@ own tools read images as BGR.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import fsum, prod
 
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
@@ -23,7 +24,7 @@ from fcnkit.nets.layers.table import (
     transposes,
 )
 from fcnkit.nets.layers.traits import Trait
-from fcnkit.plan import Move, Plan, Step
+from fcnkit.plan import ImageBefore, Move, Plan, Step
 from fcnkit.rewrites.image_layers import Change, Rows, source_changed
 from fcnkit.rewrites.operations import MOST, Arguments, Operation, image_blob, one_of, whole_number
 from fcnkit.rewrites.states import SAY_IT, Known, States, copies, refused, states
@@ -147,12 +148,14 @@ _STARTS = {
 def _changed(net: Prototxt, blob: str | None, inputs: Mapping | None, change: Change) -> Plan:
     work = states(net, inputs)
     found = _channels(net, work, blob)
+    names: dict[str, None] = {}
     if found != change.before:
         raise refused(net, f"the image has {found} channels, and this is for {change.before}")
     steps: dict[int, Step] = {}
     edits, moves = [], []
     for known in work.each:
         for top in _images(known, blob):
+            names[top.blob] = None
             source = known.graph.producer(top)
             changed, step = source_changed(net, source, top, change)
             edits += changed
@@ -160,7 +163,21 @@ def _changed(net: Prototxt, blob: str | None, inputs: Mapping | None, change: Ch
             for layer in _readers(known, top, change):
                 moves += _moves(work, layer, change)
                 steps[layer.field.start] = _step(layer, change)
-    return work.plan(edits, steps, moves)
+    images = tuple(ImageBefore(name, _transposed(change)) for name in names)
+    return replace(work.plan(edits, steps, moves), images=images)
+
+
+def _transposed(change: Change) -> Rows:
+    """What each old channel is made of: what new weights are of old ones, the other way round."""
+    return tuple(
+        tuple(
+            (new, weight)
+            for new, row in enumerate(change.rows)
+            for index, weight in row
+            if index == old
+        )
+        for old in range(change.before)
+    )
 
 
 def _images(known: Known, blob: str | None) -> Iterator[Top]:

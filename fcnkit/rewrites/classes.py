@@ -5,6 +5,7 @@ one channel for each class.  All of it follows when the classes change.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from fcnkit.edits import Edit
@@ -22,7 +23,7 @@ from fcnkit.nets.layers.table import (
     trait,
 )
 from fcnkit.nets.layers.traits import Trait
-from fcnkit.plan import Move, Plan, Step
+from fcnkit.plan import Move, Plan, ScoresBefore, Step
 from fcnkit.rewrites.changes import set_param
 from fcnkit.rewrites.operations import (
     MOST,
@@ -85,10 +86,10 @@ def reclass(
         edits += _edits(net, each, len(classes), each in upscores and group > 1)
         steps[each.field.start] = _step(each, classes, count, filler if each in heads else "")
     plan = work.plan(edits, steps, moves)
-    states(
-        plan.net, inputs
-    )  # raises where a layer cannot take so many, as an Accuracy of the top 5
-    return plan
+    # Raises where a layer cannot take so many, as an Accuracy of the top 5.
+    states(plan.net, inputs)
+    scores = (ScoresBefore(each.name, tuple(classes)) for each in heads)
+    return replace(plan, scores=tuple(dict.fromkeys(scores)))
 
 
 def _found(known: Known, start: Sequence[Layer]) -> Iterator[_Scores]:

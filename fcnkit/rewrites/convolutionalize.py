@@ -101,7 +101,7 @@ def _cut(found: Sequence[Known]) -> Iterator[Step]:
     """A step for each pooling whose cut window keeps a net without padding from sliding exactly."""
     seen: dict[str, Step] = {}
     for state in found:
-        if any(map(_pads, state.graph.layers)):
+        if any(map(pads, state.graph.layers)):
             continue  # what is at a window's border is not what a larger image has there
         for layer in state.graph.layers:
             if is_cut(state, layer):
@@ -113,7 +113,8 @@ def _cut(found: Sequence[Known]) -> Iterator[Step]:
     yield from seen.values()
 
 
-def _pads(layer: Layer) -> bool:
+def pads(layer: Layer) -> bool:
+    """Whether a window of the layer sees zeros around what it reads."""
     if has_field(layer, "kernel_size") and not is_global(layer):
         return any(spatial(layer, unplaced=True).pad)
     return False

@@ -147,5 +147,6 @@ OPERATIONS = (
         "fewer taps of a kernel, dilated",
         decimate,
         _arguments,
+        keeps_values=False,
     ),
 )

@@ -124,5 +124,6 @@ OPERATIONS = (
         "layers gone, and what needs them",
         drop,
         lambda text: (comma_separated(text), {}),
+        keeps_values=False,
     ),
 )

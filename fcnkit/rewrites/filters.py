@@ -376,5 +376,6 @@ OPERATIONS = (
         "fewer filters, evenly chosen or the first",
         fewer_filters,
         _arguments,
+        keeps_values=False,
     ),
 )

@@ -11,7 +11,7 @@ from fcnkit.nets.graph import Graph, Layer, build
 from fcnkit.nets.layers.table import makes_scores, of
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.layers.windows import is_global, spatial
-from fcnkit.plan import Plan, Step
+from fcnkit.plan import ImageBefore, Plan, Step
 from fcnkit.rewrites.changes import set_param
 from fcnkit.rewrites.operations import Arguments, Operation, name_and_rest, whole_number
 from fcnkit.rewrites.states import states
@@ -71,7 +71,21 @@ def pad_first(net: Prototxt, pad: int, axes: Sequence[bool] = (True, True)) -> P
         what = ", ".join(f"{name} {value}" for name, value in fields)
         why = "room for the crop at the image's border"
         steps.append(Step("change", layer.name, layer.line, what, why))
-    return Plan(net, net.edit(edits), tuple(steps))
+    return Plan(net, net.edit(edits), tuple(steps), images=_zeros_around(graph, first, pad, axes))
+
+
+def _zeros_around(
+    graph: Graph, first: Sequence[Layer], pad: int, axes: Sequence[bool]
+) -> tuple[ImageBefore, ...]:
+    """Layers that are padded alike see what they would see of an image with zeros around it."""
+    more = {
+        tuple((pad - own) * wanted for own, wanted in zip(spatial(layer).pad, axes, strict=True))
+        for layer in first
+    }
+    rows, columns = more.pop() if len(more) == 1 else (-1, -1)
+    if rows < 0 or columns < 0:
+        return ()
+    return tuple(ImageBefore(top.blob, pad=(rows, columns)) for top in graph.inputs)
 
 
 def padded_axes(place: CoordMap) -> tuple[bool, bool]:
@@ -130,5 +144,12 @@ def _arguments(text: str) -> Arguments:
 
 
 OPERATIONS = (
-    Operation("pad", "pad=LAYER:N", "a layer's window padded by N pixels", pad, _arguments),
+    Operation(
+        "pad",
+        "pad=LAYER:N",
+        "a layer's window padded by N pixels",
+        pad,
+        _arguments,
+        keeps_values=False,
+    ),
 )

@@ -146,9 +146,13 @@ def pairs(graph: Graph, new_graph: Graph, outputs: Iterable[str] | None = None) 
 
     `outputs` are blobs of both nets, to compare in place of the outputs.
     """
-    ends = _outputs(graph, new_graph)
-    if outputs is not None:
-        ends = [(graph.top(blob), new_graph.top(blob)) for blob in outputs]
+    if outputs is None:
+        return pairs_of(graph, new_graph, _outputs(graph, new_graph))
+    return pairs_of(graph, new_graph, [(graph.top(blob), new_graph.top(blob)) for blob in outputs])
+
+
+def pairs_of(graph: Graph, new_graph: Graph, ends: Sequence[tuple[Top, Top]]) -> list[Pair]:
+    """These tops of both nets, each after what it is made of, in the order to be shown in."""
     found = _Pairs(graph, new_graph, {})
     for layer, other in _far(graph, new_graph, ends):
         found.add_read(layer, other, sure=False)
@@ -203,7 +207,7 @@ def _matched(bends: list[Layer], new_bends: list[Layer]) -> Iterator[tuple[Layer
 
 
 def _far(
-    graph: Graph, new_graph: Graph, ends: list[tuple[Top, Top]]
+    graph: Graph, new_graph: Graph, ends: Sequence[tuple[Top, Top]]
 ) -> Iterator[tuple[Layer, Layer]]:
     """The layers that may hide differences before others learn, by their names in both nets."""
     named = {layer.name: layer for layer in far_bends(new_graph, [new for _, new in ends])}

@@ -7,24 +7,21 @@ nothing has bent.  Values that are all alike, all at a bound or all picks show
 nothing.
 """
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from fcnkit.engines.engine import Job, choose
-from fcnkit.engines.inputs import check_weights, input_arrays, known_size, nominal, other_arrays
+from fcnkit.engines.engine import Engine, Job, choose
+from fcnkit.engines.inputs import check_weights, input_arrays, other_arrays
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Graph, Top, build
 from fcnkit.nets.layers.table import makes_probabilities
 from fcnkit.nets.shapes import shapes_of
-from fcnkit.verifying.compared import named_apart, pairs
-from fcnkit.verifying.differences import Difference, compare
-from fcnkit.verifying.unseen import Run, Runs, compared, learners, rows_of
+from fcnkit.verifying.compared import Pair, named_apart, pairs
+from fcnkit.verifying.differences import Difference
+from fcnkit.verifying.unseen import Run, Runs, compared, leads_to, learners, rows_of
 from fcnkit.weights.store import GivenWeights
-
-BATCH = 64
-"""How many windows `slide` gives to the classifier at once."""
 
 
 def verify(
@@ -66,83 +63,88 @@ def verify(
     """
     net = given_net(net)
     new_net = given_net(new_net)
-    runner = choose(engine, device)
-    graph, new_graph = build(net), build(new_net)
-    data = input_arrays(graph, inputs or {}, seed)
-    other = other_arrays(graph, inputs or {}, data, seed)
-    new_data = _renamed(graph, new_graph, data)
-    new_weights = weights if new_weights is None else new_weights
-    for each, own, arrays in ((graph, weights, data), (new_graph, new_weights, new_data)):
-        check_weights(each, own, {name: array.shape for name, array in arrays.items()})
+    old = Side(build(net), weights)
+    new = Side(build(new_net), weights if new_weights is None else new_weights)
+    data = input_arrays(old.graph, inputs or {}, seed)
+    other = other_arrays(old.graph, inputs or {}, data, seed)
+    fed = Fed(data, other, renamed_inputs(old.graph, new.graph, data))
+    every = pairs(old.graph, new.graph)
+    return compare_sides(old, new, fed, every, choose(engine, device), tolerance)
+
+
+class Side(NamedTuple):
+    """One of two nets that are compared, and its weights.
+
+    `chosen` are the channels of some of its tops that are compared, in this order.
+    """
+
+    graph: Graph
+    weights: GivenWeights
+    chosen: Mapping[Top, Sequence[int]] = {}
+
+    def job(self, apart: Prototxt, data: Mapping[str, Any], names: Mapping[Top, str]) -> Job:
+        """A run of the net, its tops named apart, that reads these."""
+        return Job(apart, self.weights, data, list(dict.fromkeys(names.values())))
+
+    def values(self, names: Mapping[Top, str], found: Mapping[str, Any]) -> dict[str, Any]:
+        """What a run has found, of some tops the chosen channels alone."""
+        picked = {names[top]: list(rows) for top, rows in self.chosen.items() if top in names}
+        return {
+            name: array[:, picked[name]] if name in picked else array
+            for name, array in found.items()
+        }
+
+
+class Fed(NamedTuple):
+    """What two nets are given, by their inputs: the old one `data`, and `other` to see what
+    moves; the new one what answers to `data`.
+    """
+
+    data: Mapping[str, Any]
+    other: Mapping[str, Any]
+    new: Mapping[str, Any]
+
+
+def compare_sides(
+    old: Side,
+    new: Side,
+    fed: Fed,
+    every: Sequence[Pair],
+    runner: Engine,
+    tolerance: float,
+    ends: Collection[Top] | None = None,
+) -> tuple[Difference, ...]:
+    """Both nets have run; a Difference for each of these pairs, and of what they do not show.
+
+    Of the old net that is asked which has a part in the tops `ends`; all of it where None.
+    """
+    for side, arrays in ((old, fed.data), (new, fed.new)):
+        check_weights(
+            side.graph, side.weights, {name: array.shape for name, array in arrays.items()}
+        )
 
     def run(tops: Collection[Top], new_tops: Collection[Top]) -> Run:
-        apart, names = named_apart(graph, tops)
-        new_apart, new_names = named_apart(new_graph, new_tops)
-        blobs, new_blobs = (list(dict.fromkeys(each.values())) for each in (names, new_names))
-        jobs = [Job(apart, weights, each, blobs) for each in (data, other) if tops]
-        new_jobs = [Job(new_apart, new_weights, new_data, new_blobs)] if new_tops else []
+        apart, names = named_apart(old.graph, tops)
+        new_apart, new_names = named_apart(new.graph, new_tops)
+        jobs = [old.job(apart, each, names) for each in (fed.data, fed.other) if tops]
+        new_jobs = [new.job(new_apart, fed.new, new_names)] if new_tops else []
         # Both nets run on the same input first: a net may keep something of one for the next.
         found = runner.run_jobs([*jobs[:1], *new_jobs, *jobs[1:]])
         values, others = (found[0], found[-1]) if jobs else ({}, {})
-        return Run(names, values, others, new_names, found[len(jobs[:1])] if new_jobs else {})
+        made = new.values(new_names, found[len(jobs[:1])]) if new_jobs else {}
+        return Run(names, old.values(names, values), old.values(names, others), new_names, made)
 
-    learn = learners(graph, shapes_of(graph, {name: array.shape for name, array in data.items()}))
-    found = compared(
-        graph, new_graph, learn, pairs(graph, new_graph), Runs(run, (data, other)), tolerance
-    )
-    return tuple(rows_of(graph, new_graph, found, tolerance))
-
-
-def slide(
-    net: Prototxt,
-    weights: GivenWeights,
-    fcn_net: Prototxt,
-    fcn_weights: GivenWeights,
-    canvas: Any,
-    *,
-    stride: int,
-    window: tuple[int, int] | None = None,
-    engine: str | None = None,
-    tolerance: float = 1e-4,
-) -> Difference:
-    """The FCN on a canvas, 1 x channels x height x width,
-    against the classifier on every window of it.
-
-    fcn(canvas)[0, :, i, j] = net(canvas[:, :, i s : i s + h, j s : j s + w]) for
-    stride s and window h x w, which is the classifier's own input size when not
-    given.  This holds for nets without padding where no pooling's last window is cut
-    off at the border, as MTCNN's are: `convolutionalize` says which.  The scores
-    before a Softmax are compared.  Where pooling's rounding up gives the FCN more
-    rows or columns than there are whole windows, those are left out.
-
-    Raises as `verify` does, and NetError when the canvas is smaller than the
-    window or the FCN's output than the windows.
-    """
-    import numpy as np
-
-    runner = choose(engine)
-    graph, fcn_graph = build(net), build(fcn_net)
-    old, new = next(pair for pair in pairs(graph, fcn_graph) if pair.sure)[:2]
-    (name,), (fcn_name,) = _only_input(graph), _only_input(fcn_graph)
-    canvas = np.asarray(canvas, np.float32)
-    height, width = window or known_size(graph, name, nominal(graph)[name])[2:]
-    windows = _windows(net, canvas, (height, width), stride)
-    rows, columns = windows.shape[:2]
-    windows = windows.reshape(-1, *windows.shape[2:])
-    parts = [windows[at : at + BATCH] for at in range(0, len(windows), BATCH)]
-    jobs = [Job(net, weights, {name: part}, [old.blob]) for part in parts]
-    fcn_job = Job(fcn_net, fcn_weights, {fcn_name: canvas}, [new.blob])
-    *each, whole = runner.run_jobs([*jobs, fcn_job])
-    scores, found = np.concatenate([part[old.blob] for part in each]), whole[new.blob]
-    expected = scores.reshape(rows, columns, -1).transpose(2, 0, 1)[None]
-    if found.ndim != 4 or found.shape[2] < rows or found.shape[3] < columns:
-        fact = f"{rows} x {columns} windows, but its {new.blob} is {found.shape}"
-        raise NetError(f"{fcn_net.path}: {fact}; check the stride {stride} and the window")
-    found = found[:, :, :rows, :columns]
-    return compare(net, fcn_net, old.blob, expected, new.blob, found, tolerance)
+    shapes = shapes_of(old.graph, {name: array.shape for name, array in fed.data.items()})
+    learn = learners(old.graph, shapes)
+    if ends is not None:
+        counts = leads_to(old.graph, ends)
+        learn = [layer for layer in learn if layer.index in counts]
+    runs = Runs(run, (fed.data, fed.other))
+    found = compared(old.graph, new.graph, learn, every, runs, tolerance)
+    return tuple(rows_of(old.graph, new.graph, found, tolerance))
 
 
-def _renamed(graph: Graph, new_graph: Graph, data: Mapping[str, Any]) -> dict[str, Any]:
+def renamed_inputs(graph: Graph, new_graph: Graph, data: Mapping[str, Any]) -> dict[str, Any]:
     """The same data under the new net's input names; a single input may have another name."""
     names = [top.blob for top in new_graph.inputs]
     if len(names) == len(data) == 1:
@@ -155,36 +157,9 @@ def _renamed(graph: Graph, new_graph: Graph, data: Mapping[str, Any]) -> dict[st
     return dict(data)
 
 
-def _only_input(graph: Graph) -> list[str]:
-    names = [top.blob for top in graph.inputs]
-    if len(names) != 1:
-        raise NetError(
-            f"{graph.prototxt.path}: it has {len(names)} inputs; windows slide over exactly one"
-        )
-    return names
-
-
 def before_softmax(graph: Graph, top: Top) -> Top | None:
     """What a Softmax that makes this output reads, where it can still be read after a run."""
     layer = graph.producer(top)
     if not makes_probabilities(layer) or graph.top(layer.bottoms[0].blob) != layer.bottoms[0]:
         return None
     return layer.bottoms[0]
-
-
-def _windows(net: Prototxt, canvas: Any, window: tuple[int, int], stride: int) -> Any:
-    """Every whole window of the canvas: rows x columns x channels x height x width."""
-    from numpy.lib.stride_tricks import sliding_window_view
-
-    if (
-        canvas.ndim != 4
-        or len(canvas) != 1
-        or canvas.shape[2] < window[0]
-        or canvas.shape[3] < window[1]
-    ):
-        fact = f"the canvas is {canvas.shape}, the window {window[0]} x {window[1]}"
-        raise NetError(
-            f"{net.path}: {fact}; give one canvas, 1 x channels x height x width, that holds it"
-        )
-    views = sliding_window_view(canvas[0], window, (1, 2))[:, ::stride, ::stride]
-    return views.transpose(1, 2, 0, 3, 4)

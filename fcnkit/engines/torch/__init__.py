@@ -6,6 +6,6 @@ and layers, which has one entry per type in its table.  fcnkit.training.torch
 trains such a net.
 """
 
-from fcnkit.engines.torch.engine import INSTALL, available, run, run_all, runs
+from fcnkit.engines.torch.engine import INSTALL, available, run, run_all, runs, version
 
-__all__ = ["INSTALL", "available", "run", "run_all", "runs"]
+__all__ = ["INSTALL", "available", "run", "run_all", "runs", "version"]

@@ -34,6 +34,13 @@ def runs(type_name: str) -> bool:
     return type_name in LAYERS
 
 
+def version() -> str:
+    """PyTorch's version, with what it was built for."""
+    import torch
+
+    return torch.__version__
+
+
 def run_all(
     net: Prototxt,
     weights: GivenWeights,

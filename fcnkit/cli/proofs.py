@@ -1,0 +1,101 @@
+"""`--verify` of the commands that have a plan: the net before and after is run and compared."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fcnkit.cli.arguments import exit_unless_proven
+from fcnkit.cli.text import say
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.plan import Plan
+
+if TYPE_CHECKING:
+    from fcnkit.engines.engine import Engine
+    from fcnkit.shape import Shape
+    from fcnkit.verifying.differences import Difference
+    from fcnkit.verifying.proof import Proof
+
+
+def check_verify(verified: bool, engine: str | None, weights: str | None) -> None:
+    """--verify needs weights, --engine goes with it."""
+    if verified and not weights:
+        raise click.UsageError("--verify runs the nets, which needs weights: name their file")
+    if engine and not verified:
+        raise click.UsageError("--engine is what --verify runs the nets on")
+
+
+def proof_of_plan(
+    plan: Plan,
+    weights: str,
+    new_weights: Any,
+    *,
+    engine: str | None,
+    inputs: "Mapping[str, Shape]",
+    net: str | None = None,
+) -> "Proof":
+    """The plan's net against the one before; `new_weights` are a path, or Weights.
+
+    `net` is where the new net was written, None where it was not.
+    """
+    from fcnkit.engines.engine import choose
+    from fcnkit.verifying.plans import verify_plan
+
+    runner = choose(engine)
+    rows = verify_plan(plan, weights, new_weights, engine=runner.name, inputs=inputs)
+    name = net if net and net != "-" else f"{plan.before.path} (fcnkit)"
+    contents = {plan.before.path: plan.before, weights: weights, name: plan.net}
+    if isinstance(new_weights, (str, os.PathLike)):
+        contents[os.fspath(new_weights)] = new_weights
+    return proof_of({runner.name: rows}, [runner], "noise of seed 0", 1e-4, contents)
+
+
+def proof_of(
+    rows: "Mapping[str, Sequence[Difference]]",
+    runners: "Sequence[Engine]",
+    given: str,
+    tolerance: float,
+    contents: Mapping[str, Any],
+) -> "Proof":
+    """The comparisons, with the versions of the engines and the digests of the files."""
+    from fcnkit.verifying.proof import Proof, digest, versions_of
+
+    files = {
+        name: digest(content if isinstance(content, Prototxt) else name)
+        for name, content in contents.items()
+        if isinstance(content, Prototxt) or os.path.isfile(name)
+    }
+    return Proof(rows, versions_of(runners), given, tolerance, files)
+
+
+def show_rows(proof: "Proof", *, err: bool = False) -> None:
+    """Prints the rows of each engine, side by side where there are several, and the record."""
+    if len(proof.rows) == 1:
+        (rows,) = proof.rows.values()
+        say("".join(f"{row}\n" for row in rows), nl=False, err=err)
+    else:
+        say(_side_by_side(proof), nl=False, err=err)
+    say(proof.record, nl=False, err=err)
+
+
+def _side_by_side(proof: "Proof") -> str:
+    from fcnkit.tables import aligned
+
+    first = "relative difference"
+    found: dict[str, dict[str, str]] = {}
+    for name, rows in proof.rows.items():
+        for row in rows:
+            line = found.setdefault(row.output, {first: row.output})
+            line[name] = f"{row.relative:.2g}{'' if row.ok else ' DIFFERENT'}"
+            if row.ok and not row.shows:
+                line[name] += " (hidden)"
+    head = [first, *proof.rows]
+    lines = [{name: line.get(name, "-") for name in head} for line in found.values()]
+    return aligned(head, lines, (first,))
+
+
+def end_with(proof: "Proof | None") -> None:
+    """Ends with status 1 where the proof does not show that all is equal."""
+    for rows in proof.rows.values() if proof else ():
+        exit_unless_proven(rows)

@@ -1,0 +1,121 @@
+"""Compares what two nets compute, layer by layer, and finds the first layer that differs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import prod
+from typing import Any, NamedTuple
+
+from fcnkit.engines.engine import choose
+from fcnkit.engines.inputs import input_arrays
+from fcnkit.errors import NetError
+from fcnkit.formats.prototxt import NetOrPath
+from fcnkit.formats.prototxt import given as given_net
+from fcnkit.nets.graph import Graph, Layer, Top, build
+from fcnkit.verifying.compared import named_apart
+from fcnkit.verifying.differences import Difference, compare
+from fcnkit.verifying.verify import Side, renamed_inputs
+from fcnkit.weights.store import GivenWeights
+
+
+class LayerDifference(NamedTuple):
+    """How far one top of a layer is from that of its like in the new net.
+
+    `line` and `new_line` are the lines of the layers.  `found` is None where the two
+    have different counts, as where padding has changed.
+    """
+
+    layer: str
+    line: int
+    new_layer: str
+    new_line: int
+    blob: str
+    shape: tuple[int, ...]
+    new_shape: tuple[int, ...]
+    found: Difference | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it could be compared, and is within the tolerance."""
+        return self.found is not None and self.found.ok
+
+
+class LayerDifferences(NamedTuple):
+    """The layers of both nets in the old net's order; and those that have no like."""
+
+    rows: tuple[LayerDifference, ...]
+    alone: tuple[str, ...]
+    new_alone: tuple[str, ...]
+
+    @property
+    def first(self) -> LayerDifference | None:
+        """The first that differs, or has another count."""
+        return next((row for row in self.rows if not row.ok), None)
+
+
+def verify_layers(
+    net: NetOrPath,
+    weights: GivenWeights,
+    new_net: NetOrPath,
+    new_weights: GivenWeights = None,
+    *,
+    names: Mapping[str, Sequence[str]] | None = None,
+    engine: str | None = None,
+    device: str | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    tolerance: float = 1e-4,
+    seed: int = 0,
+) -> LayerDifferences:
+    """Both nets have run on one input; a LayerDifference for each blob that both make.
+
+        fk.verify_layers("a.prototxt", "a.caffemodel", "b.prototxt", "b.caffemodel").first
+
+    Layers are matched by name, or by `names`, {old name: [new name, ...]}.  What a layer in
+    place overwrites is compared as well, each layer's own values.  Each channel is
+    measured by the size of its own values.
+
+    Raises as `fcnkit.verify` does, and NetError where the nets have no layer in common.
+    """
+    old = Side(build(given_net(net)), weights)
+    new = Side(build(given_net(new_net)), weights if new_weights is None else new_weights)
+    runner = choose(engine, device)
+    data = input_arrays(old.graph, inputs or {}, seed)
+    new_data = renamed_inputs(old.graph, new.graph, data)
+    pairs = list(_pairs(old.graph, new.graph, names or {}))
+    if not pairs:
+        raise NetError(
+            f"{new.graph.prototxt.path}: no layer has the name of one of "
+            f"{old.graph.prototxt.path}; say which belong together, as {{old: [new]}} (--map)"
+        )
+    apart, tops = named_apart(old.graph, [top for _, top, _, _ in pairs])
+    new_apart, new_tops = named_apart(new.graph, [top for _, _, _, top in pairs])
+    jobs = [old.job(apart, data, tops), new.job(new_apart, new_data, new_tops)]
+    values, new_values = runner.run_jobs(jobs)
+    rows = []
+    for layer, top, new_layer, new_top in pairs:
+        array, new_array = values[tops[top]], new_values[new_tops[new_top]]
+        row = None
+        if prod(array.shape) == prod(new_array.shape) and array.shape[:1] == new_array.shape[:1]:
+            row = compare(
+                old.graph.prototxt, new.graph.prototxt,
+                top.blob, array, new_top.blob, new_array, tolerance,
+            )  # fmt: skip
+        places = layer.name, layer.line, new_layer.name, new_layer.line
+        rows.append(LayerDifference(*places, top.blob, array.shape, new_array.shape, row))
+    matched = {layer.name for layer, _, _, _ in pairs}, {layer.name for _, _, layer, _ in pairs}
+    left = [
+        tuple(layer.name for layer in graph.layers if layer.bottoms and layer.name not in known)
+        for graph, known in zip((old.graph, new.graph), matched, strict=True)
+    ]
+    return LayerDifferences(tuple(rows), *left)
+
+
+def _pairs(
+    graph: Graph, new_graph: Graph, names: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[Layer, Top, Layer, Top]]:
+    """The tops of layers that both nets have, but for inputs."""
+    named = {layer.name: layer for layer in new_graph.layers}
+    for layer in graph.layers:
+        for name in names.get(layer.name, [layer.name]):
+            other = named.get(name)
+            if other and layer.bottoms and other.bottoms:
+                for top, new_top in zip(layer.tops, other.tops, strict=False):
+                    yield layer, top, other, new_top

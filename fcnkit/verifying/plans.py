@@ -1,0 +1,264 @@
+"""Runs the net before a plan and the one after it, and compares what the plan keeps.
+
+The plan knows what the net before is given for an image of the net after, and whose
+classes the scores are.  Where it adds layers, what these read is compared.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fcnkit.engines.engine import Engine, choose
+from fcnkit.engines.inputs import input_arrays, other_arrays
+from fcnkit.errors import NetError
+from fcnkit.nets.graph import Graph, Layer, Top, build
+from fcnkit.nets.shapes import shapes_of
+from fcnkit.plan import ImageBefore, Plan
+from fcnkit.rewrites.convolutionalize import convolutionalize
+from fcnkit.rewrites.deploy import deploy
+from fcnkit.shape import Shape
+from fcnkit.verifying.compared import Pair, pairs, pairs_of
+from fcnkit.verifying.differences import Difference
+from fcnkit.verifying.verify import Fed, Side, compare_sides
+from fcnkit.weights.store import GivenWeights, WeightsOrPath
+from fcnkit.weights.surgery import transplant
+
+# What weights of new layers are made as.
+_NEW = ("zero", "bilinear")
+
+
+def verify_plan(
+    plan: Plan,
+    weights: WeightsOrPath,
+    new_weights: WeightsOrPath | None = None,
+    *,
+    engine: str | None = None,
+    device: str | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    tolerance: float = 1e-4,
+    seed: int = 0,
+) -> tuple[Difference, ...]:
+    """The net before the plan and the one after it have run; a Difference for each output.
+
+        plan = fk.swap_channels("deploy.prototxt")
+        fk.verify_plan(plan, "net.caffemodel")
+
+    `weights` are the net's before; `new_weights` those after, made by the plan where not
+    given.  The net before is given what the plan says of the other's image: its channels
+    in the other order, less a mean, padded.  Of scores whose classes were chosen those are
+    compared, before any Softmax; of a plan that adds layers, such as `fcn`'s, what the new
+    ones read.  `inputs` are the net's before, as `verify` has them.
+
+    Raises as `fcnkit.verify` does, and NetError where nothing of the net is left to compare.
+    """
+    runner = choose(engine, device)
+    if not build(plan.before).inputs:
+        plan = _from_deployed(plan, inputs)
+    new_weights = transplant(plan, weights) if new_weights is None else new_weights
+    if not any(map(any, (image.pad for image in plan.images))):
+        return _compared(plan, weights, new_weights, runner, inputs or {}, tolerance, seed)
+    # A classifier takes one size; as convolutions it takes the padded image.
+    slid = convolutionalize(plan.before)
+    slid_weights = transplant(slid, weights)
+    trial = Plan(slid.net, plan.net, (), plan.moves, (), plan.images, plan.scores)
+    rows = _compared(slid, weights, slid_weights, runner, inputs or {}, tolerance, seed)
+    return (
+        *rows,
+        *_compared(trial, slid_weights, new_weights, runner, inputs or {}, tolerance, seed),
+    )
+
+
+def _from_deployed(plan: Plan, inputs: Mapping[str, Any] | None) -> Plan:
+    """The plan of a training net, seen from what that predicts."""
+    sizes = {name: tuple(value) for name, value in (inputs or {}).items() if _is_shape(value)}
+    before = deploy(plan.before, inputs=sizes or None).net
+    return Plan(before, plan.net, (), plan.moves, (), plan.images, plan.scores)
+
+
+def _is_shape(value: object) -> bool:
+    return isinstance(value, (tuple, list))
+
+
+def _compared(
+    plan: Plan,
+    weights: GivenWeights,
+    new_weights: GivenWeights,
+    runner: Engine,
+    inputs: Mapping[str, Any],
+    tolerance: float,
+    seed: int,
+) -> tuple[Difference, ...]:
+    graph, new_graph = build(plan.before), build(plan.net)
+    every, chosen, new_chosen = _pairs(plan, graph, new_graph)
+    old = Side(graph, weights, chosen)
+    fed = _fed(plan, old, new_graph, runner, inputs, seed)
+    new = Side(new_graph, new_weights, new_chosen)
+    ends = [pair.old for pair in every]
+    return compare_sides(old, new, fed, every, runner, tolerance, ends)
+
+
+# ---- what both nets are given
+
+
+def _fed(
+    plan: Plan,
+    old: Side,
+    new_graph: Graph,
+    runner: Engine,
+    inputs: Mapping[str, Any],
+    seed: int,
+) -> Fed:
+    """Noise for the net after, and what that is for the net before; or a blob of that net."""
+    names = [top.blob for top in new_graph.inputs]
+    own = [top.blob for top in old.graph.inputs]
+    inner = [name for name in names if name not in own and _last(old.graph, name)]
+    if inner:
+        data = input_arrays(old.graph, inputs, seed)
+        other = other_arrays(old.graph, inputs, data, seed)
+        (found,) = runner.run_all(old.graph.prototxt, old.weights, [data], inner)
+        return Fed(data, other, {name: found.get(name, data.get(name)) for name in names})
+    sizes = _sizes(plan, old.graph, new_graph, inputs)
+    new = input_arrays(new_graph, sizes, seed)
+    other = other_arrays(new_graph, sizes, new, seed)
+    return Fed(_before(plan, own, new), _before(plan, own, other), new)
+
+
+def _last(graph: Graph, blob: str) -> Top | None:
+    return next((top for top in reversed(graph.tops) if top.blob == blob), None)
+
+
+def _sizes(plan: Plan, graph: Graph, new_graph: Graph, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The sizes of the net before, of the images of the one after; arrays that are given."""
+    sizes: dict[str, Any] = {}
+    own = shapes_of(graph, {blob: tuple(each) for blob, each in inputs.items() if _is_shape(each)})
+    new = shapes_of(new_graph, refuse=lambda name, error: None)
+    olds = [top.blob for top in graph.inputs]
+    for at, top in enumerate(new_graph.inputs):
+        blob = top.blob if top.blob in olds else olds[at]
+        if plan.images and blob in inputs and not _is_shape(inputs[blob]):
+            raise NetError(
+                f'{graph.prototxt.path}: an array for "{blob}" is given, and the plan changes '
+                "what the net takes; give a shape"
+            )
+        if blob in inputs and not _is_shape(inputs[blob]):
+            sizes[top.blob] = inputs[blob]
+            continue
+        shape, said = own.tops[graph.top(blob)], new.tops.get(top)
+        if shape is not None:
+            sizes[top.blob] = _size(plan, top.blob, shape, said)
+    return sizes
+
+
+def _size(plan: Plan, blob: str, shape: Shape, said: Shape | None) -> Shape:
+    """The size of an image of the net after that is of this size in the net before."""
+    channels = said[1] if said and len(said) > 1 and _changing(plan, blob) else shape[1:2]
+    return (shape[0], *([channels] if isinstance(channels, int) else channels), *shape[2:])
+
+
+def _changing(plan: Plan, blob: str) -> bool:
+    return any(image.rows for image in plan.images)
+
+
+def _before(plan: Plan, own: Sequence[str], new: Mapping[str, Any]) -> dict[str, Any]:
+    """What the net before is given where the one after is given this."""
+    named = dict(zip(own, new.values(), strict=False)) if set(own) != set(new) else dict(new)
+    names = dict(zip(new, named, strict=False)) if set(own) != set(new) else {n: n for n in new}
+    for image in reversed(plan.images):
+        blob = names.get(image.blob, image.blob)
+        if blob in named:
+            named[blob] = _image(image, named[blob])
+    return named
+
+
+def _image(image: ImageBefore, array: Any) -> Any:
+    import numpy as np
+
+    if image.rows:
+        array = np.stack(
+            [
+                sum((weight * array[:, index] for index, weight in row), np.zeros_like(array[:, 0]))
+                for row in image.rows
+            ],
+            1,
+        )
+    if image.shifts:
+        array = array + np.reshape(image.shifts, (1, -1, *(1,) * (array.ndim - 2)))
+    if any(image.pad):
+        rows, columns = image.pad
+        array = np.pad(array, ((0, 0), (0, 0), (rows, rows), (columns, columns)))
+    return np.ascontiguousarray(array, np.float32)
+
+
+# ---- what is compared
+
+
+def _pairs(
+    plan: Plan, graph: Graph, new_graph: Graph
+) -> tuple[list[Pair], dict[Top, list[int]], dict[Top, list[int]]]:
+    """The pairs to compare, and the channels of scores whose classes were chosen."""
+    chosen, new_chosen = {}, {}
+    heads: list[tuple[Top, Top]] = []
+    sources = {move.layer: move.origin for move in plan.moves if move.blob == 0}
+    for each in plan.scores:
+        top = new_graph.layer(each.layer).tops[0]
+        old = graph.layer(sources.get(each.layer) or each.layer).tops[0]
+        heads.append((old, top))
+        known = [(at, index) for at, index in enumerate(each.classes) if index is not None]
+        chosen[old] = [index for _, index in known]
+        new_chosen[top] = [at for at, _ in known]
+    if heads:
+        below = _below(new_graph, [top for _, top in heads])
+        ends = [(old, new) for old, new in _same_outputs(graph, new_graph) if new not in below]
+        kept = [Pair(old, new) for old, new in heads if chosen[old]]
+        every = [*kept, *pairs_of(graph, new_graph, ends)]
+    elif any(move.how in _NEW and not move.source for move in plan.moves):
+        every = pairs_of(graph, new_graph, list(_read_by_new(plan, graph, new_graph)))
+    else:
+        every = pairs(graph, new_graph)
+    if not every:
+        raise NetError(f"{plan.net.path}: nothing that the net before computes is left to compare")
+    return every, chosen, new_chosen
+
+
+def _same_outputs(graph: Graph, new_graph: Graph) -> Iterator[tuple[Top, Top]]:
+    new = {top.blob: top for top in new_graph.outputs if top not in new_graph.inputs}
+    for top in graph.outputs:
+        if top.blob in new and top not in graph.inputs:
+            yield top, new[top.blob]
+
+
+def _below(graph: Graph, tops: Sequence[Top]) -> set[Top]:
+    found = set(tops)
+    for layer in graph.layers:
+        if found.intersection(layer.bottoms):
+            found.update(layer.tops)
+    return found
+
+
+def _read_by_new(plan: Plan, graph: Graph, new_graph: Graph) -> Iterator[tuple[Top, Top]]:
+    """What layers that the net before does not have, or whose weights start anew, read of it."""
+    fresh = {move.layer for move in plan.moves if move.how in _NEW and not move.source}
+    like: dict[Top, Top] = {}
+    for top in new_graph.inputs:
+        old = _last(graph, top.blob) or graph.inputs[0]
+        like[top] = next((each for each in graph.inputs if each.blob == top.blob), old)
+    kept: set[int] = set()
+    named = {layer.name: layer for layer in graph.layers}
+    for layer in new_graph.layers:
+        other = named.get(layer.name)
+        if other and layer.name not in fresh and _reads_alike(layer, other, like):
+            kept.add(layer.index)
+            like |= dict(zip(layer.tops, other.tops, strict=True))
+    for top, old in like.items():
+        readers = new_graph.consumers.get(top, ())
+        new = [each for each in readers if each.index not in kept]
+        if not new_graph.producer(top).is_input and (new or not readers):
+            yield old, top
+
+
+def _reads_alike(layer: Layer, other: Layer, like: Mapping[Top, Top]) -> bool:
+    """Whether the layer reads what the other one reads, and has as many tops."""
+    return (
+        not layer.is_input
+        and [like.get(top) for top in layer.bottoms] == list(other.bottoms)
+        and len(layer.tops) == len(other.tops)
+    )
