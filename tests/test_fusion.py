@@ -93,6 +93,34 @@ def test_shared_parameters_are_shared_within_a_trunk():
     assert names == {"c1a": ["wa"], "c2a": ["wa"], "c1b": ["wb"], "c2b": ["wb"]}
 
 
+def listed(text):
+    """The layers as elements of one list."""
+    layers = re.findall(r"layer (\{.*?\}) (?=layer|$)", f"{' '.join(text.split())} ")
+    return f"layer: [ {', '.join(layers)} ]"
+
+
+LEGACY = 'input: "data" input_dim: 1 input_dim: 3 input_dim: 16 input_dim: 16\n'
+LAYOUTS = {
+    "one line": " ".join(SMALL.split()),
+    "a list": listed(SMALL),
+    "input fields": LEGACY + SMALL[SMALL.index('layer {\n  name: "c1"') :],
+    "lines of Windows": SMALL.replace("\n", "\r\n"),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("options", [{"late": LATE}, {"early": EARLY}])
+def test_the_layout_of_the_file_does_not_matter(name, options):
+    plans = [
+        fcn(fk.parse(text, "net"), classes=2, stride=1, at_once=True, **options)
+        for text in (SMALL, LAYOUTS[name])
+    ]
+    wires = [
+        [(each.type, each.bottoms, each.tops) for each in build(plan.net).layers] for plan in plans
+    ]
+    assert wires[0] == wires[1] and plans[0].moves == plans[1].moves
+
+
 # ---- weights
 
 

@@ -269,10 +269,9 @@ class _Late:
         source = self.graph.producer(self.image)
         what = f"{self.image.blob} has the channels of {many} images, parted by a Slice"
         yield Step("change", source.name, source.line, what, f"late fusion of {names}")
-        what = (
-            f"{len(self.trunk)} layers, and as many for each image: ...{', ...'.join(self.images)}"
-        )
-        yield Step("change", first.name, first.line, what, "each trunk has the same weights")
+        each = ", ".join(f"...{image}" for image in self.images)
+        what = f"the trunk's {len(self.trunk)} layers once for each image: {each}"
+        yield Step("change", first.name, first.line, what, "all start from the same weights")
         for score in self.scores:
             what = f"Eltwise, mean of {many} scores"
             yield Step("insert", fused_name(score), None, what, "the images count alike")
