@@ -7,6 +7,17 @@ names, windows, offsets and rates.
 import re
 
 import pytest
+from berkeley_nets import (
+    caffenet_trunk,
+    crop,
+    head,
+    layer,
+    loss,
+    net,
+    score,
+    up,
+    vgg_trunk,
+)
 from google.protobuf import text_format
 
 import fcnkit as fk
@@ -14,152 +25,6 @@ from fcnkit import templates
 from fcnkit.errors import NetError
 from fcnkit.formats.schema import message
 from fcnkit.rewrites import berkeley
-
-VGG = [(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)]
-RATES = "param { lr_mult: 1 decay_mult: 1 } param { lr_mult: 2 decay_mult: 0 } "
-FIXED = "param { lr_mult: 0 } "
-
-
-def net(text):
-    return text_format.Parse(text, message("NetParameter")())
-
-
-def layer(name, kind, bottoms, body="", top=None):
-    wires = "".join(f'bottom: "{bottom}" ' for bottom in bottoms.split())
-    return f'layer {{ name: "{name}" type: "{kind}" {wires}top: "{top or name}" {body} }}\n'
-
-
-def conv(name, bottom, param, rates=RATES):
-    return layer(name, "Convolution", bottom, f"{rates}convolution_param {{ {param} }}")
-
-
-def relu(name, blob):
-    return layer(name, "ReLU", blob, top=blob)
-
-
-def pool(name, bottom, kernel):
-    return layer(
-        name, "Pooling", bottom, f"pooling_param {{ pool: MAX kernel_size: {kernel} stride: 2 }}"
-    )
-
-
-def drop(name, blob):
-    return layer(name, "Dropout", blob, "dropout_param { dropout_ratio: 0.5 }", top=blob)
-
-
-def score(name, bottom, classes):
-    return conv(name, bottom, f"num_output: {classes} pad: 0 kernel_size: 1")
-
-
-def up(name, bottom, classes, kernel, stride):
-    param = f"num_output: {classes} bias_term: false kernel_size: {kernel} stride: {stride}"
-    return layer(name, "Deconvolution", bottom, f"{FIXED}convolution_param {{ {param} }}")
-
-
-def crop(name, bottoms, offset):
-    return layer(name, "Crop", bottoms, f"crop_param {{ axis: 2 offset: {offset} }}")
-
-
-def fuse(name, bottoms):
-    return layer(name, "Eltwise", bottoms, "eltwise_param { operation: SUM }")
-
-
-def scale(name, bottom, factor):
-    return layer(
-        name,
-        "Scale",
-        bottom,
-        f'{FIXED}scale_param {{ filler {{ type: "constant" value: {factor} }} }}',
-    )
-
-
-def loss(name, bottoms, normalize="false"):
-    return layer(
-        name,
-        "SoftmaxWithLoss",
-        bottoms,
-        f"loss_param {{ ignore_label: 255 normalize: {normalize} }}",
-    )
-
-
-def vgg_trunk(dropout=True):
-    text, bottom = "", "data"
-    for block, (channels, depth) in enumerate(VGG, 1):
-        for number in range(1, depth + 1):
-            name = f"conv{block}_{number}"
-            pad = 100 if name == "conv1_1" else 1
-            text += conv(
-                name, bottom, f"num_output: {channels} pad: {pad} kernel_size: 3 stride: 1"
-            )
-            text += relu(f"relu{block}_{number}", name)
-            bottom = name
-        text += pool(f"pool{block}", bottom, 2)
-        bottom = f"pool{block}"
-    for number, kernel, bottom in ((6, 7, "pool5"), (7, 1, "fc6")):
-        text += conv(
-            f"fc{number}", bottom, f"num_output: 4096 pad: 0 kernel_size: {kernel} stride: 1"
-        )
-        text += relu(f"relu{number}", f"fc{number}")
-        text += drop(f"drop{number}", f"fc{number}") if dropout else ""
-    return text
-
-
-def caffenet_trunk():
-    text, bottom = "", "data"
-    table = [
-        ("conv1", 96, 100, 11, 1, 4, True, True),
-        ("conv2", 256, 2, 5, 2, 1, True, True),
-        ("conv3", 384, 1, 3, 1, 1, False, False),
-        ("conv4", 384, 1, 3, 2, 1, False, False),
-        ("conv5", 256, 1, 3, 2, 1, True, False),
-    ]
-    for name, channels, pad, kernel, group, stride, pooled, normed in table:
-        param = (
-            f"num_output: {channels} pad: {pad} kernel_size: {kernel} group: {group} stride: "
-            f"{stride}"
-        )
-        text += conv(name, bottom, param, "") + relu(f"relu{name[-1]}", name)
-        bottom = name
-        if pooled:
-            text += pool(f"pool{name[-1]}", bottom, 3)
-            bottom = f"pool{name[-1]}"
-        if normed:
-            text += layer(
-                f"norm{name[-1]}",
-                "LRN",
-                bottom,
-                "lrn_param { local_size: 5 alpha: 0.0001 beta: 0.75 }",
-            )
-            bottom = f"norm{name[-1]}"
-    for number, kernel, bottom in ((6, 6, "pool5"), (7, 1, "fc6")):
-        param = f"num_output: 4096 pad: 0 kernel_size: {kernel} group: 1 stride: 1"
-        text += conv(f"fc{number}", bottom, param, "") + relu(f"relu{number}", f"fc{number}")
-        text += drop(f"drop{number}", f"fc{number}")
-    return text
-
-
-def head(stride, classes, suffix="", factors=(None, None)):
-    """The layers from score_fr to the last crop."""
-    text = score(f"score_fr{suffix}", "fc7", classes)
-    if stride == 32:
-        text += up(f"upscore{suffix}", f"score_fr{suffix}", classes, 64, 32)
-        return text + crop(f"score{suffix}", f"upscore{suffix} data", 19)
-    text += skip("upscore2", f"score_fr{suffix}", "pool4", 5, classes, suffix, factors[0])
-    if stride == 16:
-        text += up(f"upscore16{suffix}", f"fuse_pool4{suffix}", classes, 32, 16)
-        return text + crop(f"score{suffix}", f"upscore16{suffix} data", 27)
-    text += skip("upscore_pool4", f"fuse_pool4{suffix}", "pool3", 9, classes, suffix, factors[1])
-    text += up(f"upscore8{suffix}", f"fuse_pool3{suffix}", classes, 16, 8)
-    return text + crop(f"score{suffix}", f"upscore8{suffix} data", 31)
-
-
-def skip(upscore, bottom, source, offset, classes, suffix, factor):
-    upscore, scores = f"{upscore}{suffix}", f"score_{source}{suffix}"
-    text = up(upscore, bottom, classes, 4, 2)
-    text += scale(f"scale_{source}{suffix}", source, factor) if factor else ""
-    text += score(scores, f"scale_{source}{suffix}" if factor else source, classes)
-    text += crop(f"{scores}c", f"{scores} {upscore}", offset)
-    return text + fuse(f"fuse_{source}{suffix}", f"{upscore} {scores}c")
 
 
 def made(name, **options):
@@ -169,7 +34,7 @@ def made(name, **options):
 
 def without_data(prototxt):
     parsed = net(prototxt.text)
-    kept = [one for one in parsed.layer if one.type not in ("Data", "Input")]
+    kept = [one for one in parsed.layer if one.type not in ("Data", "Python", "Input")]
     del parsed.layer[:]
     parsed.layer.extend(kept)
     return parsed
@@ -210,6 +75,96 @@ def test_siftflow_has_two_heads(stride):
     sem = head(stride, 33, "_sem") + loss("loss", "score_sem sem")
     geo = head(stride, 3, "_geo") + loss("loss_geo", "score_geo geo")
     assert without_data(ours) == net(vgg_trunk() + sem + geo)
+
+
+EARLY = {"early": {"color": "bgr", "depth": "d"}}, {"color": 3, "depth": 1}
+LATE = {"late": ("color", "hha")}, {"color": 3, "hha": 3}
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_nyud_fcn32s_color_d_is_fused_early(split):
+    options, fused = EARLY
+    source = made("vgg16", classes=40, stride=32, **options)
+    ours = berkeley.trained(source, split=split, fused=fused).net
+    stacked = layer("data", "Concat", "color depth")
+    trunk = vgg_trunk(first="conv1_1_bgrd")
+    assert without_data(ours) == net(stacked + trunk + head(32, 40) + loss("loss", "score label"))
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_nyud_fcn32s_color_hha_is_fused_late(split):
+    options, fused = LATE
+    source = made("vgg16", classes=40, stride=32, **options)
+    ours = berkeley.trained(source, split=split, fused=fused).net
+    trunks = "".join(
+        vgg_trunk(bottom=name, suffix=name) + score(f"score_fr{name}", f"fc7{name}", 40)
+        for name in fused
+    )
+    mean = layer(
+        "score_fused",
+        "Eltwise",
+        "score_frcolor score_frhha",
+        "eltwise_param { operation: SUM coeff: 0.5 coeff: 0.5 }",
+    )
+    top = up("upscore", "score_fused", 40, 64, 32) + crop("score", "upscore color", 19)
+    assert without_data(ours) == net(trunks + mean + top + loss("loss", "score label"))
+
+
+@pytest.mark.parametrize(("options", "fused"), [EARLY, LATE])
+def test_each_fused_image_has_a_data_layer(options, fused):
+    source = made("vgg16", classes=40, stride=32, **options)
+    layers = net(berkeley.trained(source, split="val", fused=fused).net.text).layer[:4]
+    sources = [each.data_param.source for each in layers[:3]]
+    assert sources == [f"val_{name}_lmdb" for name in (*fused, "label")]
+    assert layers[3].type == ("Concat" if "depth" in fused else "Convolution")
+
+
+def test_the_deploy_net_of_several_images_has_one_input():
+    text = berkeley.deployed(made("vgg16", classes=40, stride=32, **LATE[0])).net.text
+    first, second = net(text).layer[:2]
+    assert list(first.input_param.shape[0].dim) == [1, 6, 500, 500]
+    assert (second.type, list(second.top)) == ("Slice", ["color", "hha"])
+    assert (second.slice_param.axis, list(second.slice_param.slice_point)) == (1, [3])
+
+
+SIFT_FLOW = {"sem": 33, "geo": 3}
+PUBLISHED = [
+    *((f"voc-fcn{stride}s", 21, stride, {}, None) for stride in (32, 16, 8)),
+    ("voc-fcn8s-atonce", 21, 8, {"at_once": True}, None),
+    ("voc-fcn-alexnet", 21, 32, {}, None),
+    *((f"pascalcontext-fcn{stride}s", 60, stride, {}, None) for stride in (32, 16, 8)),
+    *(
+        (f"siftflow-fcn{stride}s", {"sem": 33, "geo": 3}, stride, {}, None)
+        for stride in (32, 16, 8)
+    ),
+    ("nyud-fcn32s-color", 40, 32, {}, None),
+    ("nyud-fcn32s-hha", 40, 32, {}, None),
+    ("nyud-fcn32s-color-d", 40, 32, *EARLY),
+    ("nyud-fcn32s-color-hha", 40, 32, *LATE),
+]
+
+
+@pytest.mark.parametrize(("name", "classes", "stride", "options", "fused"), PUBLISHED)
+def test_all_fifteen_equal_the_authors_own_files(shared, name, classes, stride, options, fused):
+    """Nets without data layers; solvers but for the names of files and SIFT Flow's snapshots."""
+    folder = shared / "prototxts/repos/shelhamer+fcn.berkeleyvision.org" / name
+    if not folder.is_dir():
+        pytest.skip(f"the data folder has not the authors' own {name}")
+    classifier = "caffenet" if name == "voc-fcn-alexnet" else "vgg16"
+    source = made(classifier, classes=classes, stride=stride, **options)
+    for ours, theirs in (("train", "trainval"), ("val", "test")):
+        file = next(each for each in (ours, theirs) if (folder / f"{each}.prototxt").is_file())
+        expected = without_data(fk.read(folder / f"{file}.prototxt"))
+        assert without_data(berkeley.trained(source, split=ours, fused=fused).net) == expected
+    how = {"at_once": "at_once" in options, "late": "late" in options}
+    made_solver = message("SolverParameter")()
+    text_format.Parse(berkeley.solver(source, stride=stride, **how).text, made_solver)
+    wanted = text_format.Parse((folder / "solver.prototxt").read_text(), type(made_solver)())
+    gone = ["train_net", "test_net"] + ["snapshot", "snapshot_prefix"] * name.startswith("sift")
+    for solver in (made_solver, wanted):
+        for field in gone:
+            solver.ClearField(field)
+    assert made_solver == wanted
 
 
 def test_voc_fcn8s_deploy():
@@ -260,7 +215,7 @@ SOLVERS = [
     ("vgg16", 21, 32, False, 1e-10, 0.99, 1, 736, 100_000),
     ("vgg16", 21, 16, False, 1e-12, 0.99, 1, 736, 100_000),
     ("vgg16", 21, 8, False, 1e-14, 0.99, 1, 736, 100_000),
-    ("vgg16", 21, 8, True, 1e-10, 0.99, 1, 736, 100_000),
+    ("vgg16", 21, 8, True, 1e-10, 0.99, 1, 736, 300_000),
     ("vgg16", 40, 32, False, 1e-10, 0.99, 1, 654, 300_000),
     ("vgg16", 60, 8, False, 1e-14, 0.99, 1, 5105, 300_000),
     ("vgg16", {"sem": 33, "geo": 3}, 16, False, 1e-12, 0.99, 1, 200, 300_000),
@@ -287,6 +242,21 @@ def test_solvers_are_those_published(
         iterations,
     )
     assert (solver.train_net, list(solver.test_net)) == ("train.prototxt", ["val.prototxt"])
+    assert solver.snapshot == (2000 if classes == 40 else 4000)
+
+
+def test_late_fusion_is_one_stage_more():
+    source = made("vgg16", classes=40, stride=32, **LATE[0])
+    text = berkeley.solver(source, stride=32, late=True).text
+    solver = text_format.Parse(text, message("SolverParameter")())
+    assert solver.base_lr == pytest.approx(1e-12, rel=1e-6)
+    assert list(solver.test_iter) == [654] and solver.max_iter == 300_000
+
+
+def test_an_image_is_not_called_as_the_labels_are():
+    source = made("vgg16", classes=40, stride=32, early={"label": "bgr", "depth": "d"})
+    with pytest.raises(NetError, match='"label" is the blob of the labels, and would be that'):
+        berkeley.trained(source, split="val", fused={"label": 3, "depth": 1})
 
 
 def test_a_window_that_is_not_square_is_refused():

@@ -21,7 +21,7 @@ def test_it_is_what_protobuf_writes():
 
 def test_a_picture_is_left_as_it_is():
     found = datum.read(datum.written_picture(b"PNG", (3, 4, 5), 2))
-    assert found == (2, None, b"PNG")
+    assert found == (2, None, b"PNG", True)
 
 
 def test_floats():

@@ -127,6 +127,7 @@ class Pairs(click.ParamType):
     """OLD=NEW,..."""
 
     name = "old=new,..."
+    example = "fc6=conv6,fc7=conv7"
 
     def convert(self, value, param, ctx):
         """{old: new} of a comma-separated list."""
@@ -142,8 +143,15 @@ class Pairs(click.ParamType):
         """(old, new) of each part."""
         pairs = [part.partition("=") for part in value.split(",")]
         if not all(old and new for old, _, new in pairs):
-            self.fail(f"{quoted(value)}: write it as fc6=conv6,fc7=conv7", param, ctx)
+            self.fail(f"{quoted(value)}: write it as {self.example}", param, ctx)
         return [(old, new) for old, _, new in pairs]
+
+
+class Channels(Pairs):
+    """IMAGE=LETTERS,..., a letter for each channel."""
+
+    name = "name=abc,..."
+    example = "color=bgr,depth=d"
 
 
 class Targets(Pairs):

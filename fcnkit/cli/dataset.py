@@ -10,7 +10,7 @@ from fcnkit.cli.labels import JOBS, class_names, cores, label_options, meaning, 
 from fcnkit.cli.outputs import write_all
 from fcnkit.cli.progress import counted
 from fcnkit.cli.text import say
-from fcnkit.errors import quoted
+from fcnkit.errors import DatasetError, quoted
 from fcnkit.rewrites.operations import whole_number
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ def _splits(images, labels, options) -> dict:
 
 
 @dataset.command()
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", metavar="DIR|LMDB")
 @click.option(
     "--classes", metavar="N|FILE", help="How many, or their names; DIR/classes.txt by default."
 )
@@ -259,20 +259,30 @@ def _splits(images, labels, options) -> dict:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--force", is_flag=True, help="Overwrite a file that exists.")
 def inspect(folder, classes, ignore, sheet, count, as_json, force) -> None:
-    """Say what a dataset holds, every pixel counted anew.
+    """Say what a dataset holds, every pixel counted anew; or any LMDB that Caffe reads.
 
     For each class its share of pixels, the images that it is in, and its
     median-frequency weight; the accuracy of a net that knows the most frequent
     class alone; the mean colour.  Any folder that holds train_image_lmdb and
     train_label_lmdb will do.
 
+    Of a single LMDB, whoever made it: its keys, how its records are stored, their
+    shapes, labels and values; with status 1 where a record is no Datum, which is
+    named.  --sheet draws records with their labels and keys.
+
     \b
     fcnkit dataset inspect data --sheet sheet.png
     fcnkit dataset inspect data --json
+    fcnkit dataset inspect mnist_train_lmdb --classes digits.txt
     """
     from fcnkit.datasets.summary import records_in, summarize
 
     names = class_names(classes) if classes else ()
+    database = _database(folder)
+    if database:
+        if ignore is not None:
+            raise click.UsageError("--ignore is for a dataset of images and labels, not one LMDB")
+        return _inspect_database(database, names, sheet, count, as_json, force)
     with counted(records_in(Path(folder)), "reading") as progress:
         summary = summarize(folder, classes=names, ignore=ignore, progress=progress)
     warn_absent(folder, summary.absent)
@@ -283,6 +293,49 @@ def inspect(folder, classes, ignore, sheet, count, as_json, force) -> None:
         say(summary.table(), nl=False)
         if sheet:
             say(f"wrote {sheet}", err=True)
+
+
+def _database(path: str) -> Path | None:
+    """The folder of an LMDB, which may be named by its data.mdb; None for that of a dataset.
+
+    Raises DatasetError for a folder of other LMDBs, such as those of DIGITS.
+    """
+    named = Path(path)
+    if named.name == "data.mdb" and named.is_file():
+        return named.parent
+    if (named / "data.mdb").is_file():
+        return named
+    inner = sorted(each.parent.name for each in named.glob("*/data.mdb"))
+    if inner and not any(name.endswith("_image_lmdb") for name in inner):
+        fact = f"is no dataset of `fcnkit dataset create`, and holds {', '.join(inner[:8])}"
+        raise DatasetError(f"{named}: {fact}; name one of these LMDBs")
+    return None
+
+
+def _inspect_database(folder: Path, names, sheet, count, as_json, force) -> None:
+    from fcnkit import files
+    from fcnkit.datasets.databases import count as count_of
+    from fcnkit.datasets.records import pictures, survey
+    from fcnkit.scoring.pictures import gallery
+
+    with counted(count_of(folder), "reading") as progress:
+        found = survey(folder, names=names, progress=progress)
+
+    # Where gray bytes have few values in all, they are the classes of label images.
+    classes = found.values is not None and bool(found.values.distinct)
+
+    def save(path, *, force):
+        files.write(path, gallery(pictures(folder, count), classes=classes), force=force)
+
+    write_all([(sheet, save)] if sheet else [], force=force)
+    if as_json:
+        show_json(found.json())
+    else:
+        say(found.table(), nl=False)
+        if sheet:
+            say(f"wrote {sheet}", err=True)
+    if found.faulty:
+        raise SystemExit(1)
 
 
 def _sheet(summary, count: int):

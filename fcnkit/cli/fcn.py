@@ -1,24 +1,24 @@
 """The command `fcn`: makes an FCN, its solver and its first weights."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from fcnkit.cli import fcn_files as files
 from fcnkit.cli.arguments import (
     WEIGHTS,
+    Channels,
     Classes,
     Number,
     load_net,
     plan_options,
     shape_option,
     show_plan,
-    transplanted,
 )
 from fcnkit.cli.engines import proof_options
-from fcnkit.cli.outputs import Output, saver, say_written, weights_saver, write_all
+from fcnkit.cli.outputs import say_written, write_all
 from fcnkit.cli.preprocessing import note, of_training, one_scale, unknown_mean
 from fcnkit.cli.proofs import check_verify, end_with, proof_of_plan, show_rows
 from fcnkit.cli.text import say
@@ -61,7 +61,8 @@ from fcnkit.shape import Shape
     "--weights",
     type=WEIGHTS,
     metavar="IN",
-    help="The classifier's caffemodel, to be transplanted into init.caffemodel.",
+    help="The classifier's caffemodel, to be transplanted into init.caffemodel; "
+    "NAME=IN,... for each image of --late.",
 )
 @click.option(
     "--pad",
@@ -82,6 +83,17 @@ from fcnkit.shape import Shape
     "--at-once",
     is_flag=True,
     help="Scale the skips by 0.01, 0.0001: trained in one go, not in stages.",
+)
+@click.option(
+    "--early",
+    type=Channels(),
+    metavar="NAME=ABC,...",
+    help="Early fusion: images stacked as one, a letter for each channel: color=bgr,depth=d.",
+)
+@click.option(
+    "--late",
+    metavar="NAME,NAME",
+    help="Late fusion: a trunk for each image, their scores averaged: color,hha.",
 )
 @click.option(
     "--style",
@@ -165,6 +177,8 @@ def fcn(
     min_size,
     group,
     at_once,
+    early,
+    late,
     style,
     filler,
     refill,
@@ -206,6 +220,8 @@ def fcn(
         --weights net.caffemodel -o dense
     fcnkit fcn template:vgg16 --classes 21 --stride 8 --style berkeley \\
         -o voc-fcn8s
+    fcnkit fcn template:vgg16 --classes 40 --stride 32 --style berkeley \\
+        --late color,hha --weights vgg16.caffemodel -o nyud-fcn32s-color-hha
     """
     from fcnkit.rewrites.berkeley import deployed
     from fcnkit.rewrites.fcn import fcn as rewrite
@@ -217,6 +233,11 @@ def fcn(
             "say what to score: --classes N, or --keep-scores for the classifier's own classes"
         )
     check_verify(verified, engine, weights)
+    if early and late is not None:
+        raise click.UsageError("--early and --late are two ways to fuse images; give one of them")
+    if verified and (early or late is not None):
+        fact = "--verify compares a net of one image with its FCN, and the fused net has several"
+        raise click.UsageError(f"{fact}; prove the FCN of one image, without --early and --late")
     berkeley = style == "berkeley"
     if berkeley and keep_scores:
         raise click.UsageError("--style berkeley starts new scores; --keep-scores keeps the old")
@@ -226,20 +247,23 @@ def fcn(
         )
     if berkeley and bias_rate is not None:
         raise click.UsageError("--style berkeley has the rates published for it, not --bias-rate")
-    source = load_net(net)
-    plan = rewrite(
-        source,
-        classes=classes,
-        stride=stride,
-        pad=_pad(("100" if berkeley else "auto") if pad is None else pad),
-        group=not berkeley if group is None else group,
-        at_once=at_once,
-        least=min_size,
-        head=head,
-        inputs=dict(inputs),
-        misaligned=misaligned,
-        keep_scores=keep_scores,
-    )
+    source, images_late = load_net(net), late.split(",") if late is not None else []
+    how: dict[str, Any] = {
+        "classes": classes,
+        "stride": stride,
+        "pad": _pad(("100" if berkeley else "auto") if pad is None else pad),
+        "group": not berkeley if group is None else group,
+        "at_once": at_once,
+        "least": min_size,
+        "head": head,
+        "inputs": dict(inputs),
+        "misaligned": misaligned,
+        "keep_scores": keep_scores,
+        "early": early,
+    }
+    plan = rewrite(source, **how, late=images_late)
+    by_image = files.of_images(weights, images_late)
+    start = files.of_each(plan, rewrite(source, **how), by_image) if by_image else weights
     wanted = of_training(
         source,
         _input_shape(plan.net),
@@ -254,24 +278,31 @@ def fcn(
         trunk, plan = plan.net, plan.then(deployed)
         texts = {
             "deploy.prototxt": plan.net,
-            **_berkeley_texts(trunk, stride, at_once, ignore, images, cpu),
+            **files.berkeley_nets(
+                trunk,
+                {"ignore": ignore, "images": images, "fused": _fused(trunk, early, images_late)},
+                {"stride": stride, "at_once": at_once, "late": bool(images_late), "cpu": cpu},
+            ),
         }
     else:
-        how = {
+        training = {
             "ignore": ignore,
             "filler": filler,
             "refill": refill,
             "images": images,
             "bias_rate": BIAS_RATE if bias_rate is None else bias_rate,
         }
-        trained = _trained(plan, how)
-        texts = _texts(plan, trained, cpu, kind)
+        trained = files.trained_plan(plan, training)
+        texts = files.nets(plan, trained, cpu, kind)
     folder = Path(output) if output else None
-    outputs = _outputs(plan, texts, folder, weights) if folder else []
+    outputs = files.outputs(plan, texts, folder, start) if folder else []
     if folder:
         outputs.insert(0, (place(folder / "deploy.prototxt"), wanted.save))
     if weights and "mean" not in wanted.origins:
-        note(f"nothing is taken off the images: {unknown_mean(plan.net, weights)}")
+        channels = (_input_shape(plan.net) or (0, 0))[1]
+        each = f"give --mean with a number for each of {channels} channels"
+        why = each if early or images_late else unknown_mean(plan.net, weights)
+        note(f"nothing is taken off the images: {why}")
     # The authors' solvers put snapshots into a folder, without which Caffe does not start.
     write_all(outputs, force=force, folder=folder / "snapshot" if folder and berkeley else folder)
     proof = None
@@ -282,7 +313,7 @@ def fcn(
         proof = proof_of_plan(plan, weights, made, net=deployed_net, **words)
     show_plan(plan, diff=diff, as_json=as_json, more={"verify": proof.json()} if proof else {})
     say_written(outputs, as_json or diff)
-    for line in _of_training(trained, texts) if not berkeley else ():
+    for line in files.notes(trained, texts) if not berkeley else ():
         say(line, err=True)
     if proof and not as_json:
         show_rows(proof)
@@ -303,75 +334,12 @@ def _input_shape(net: Prototxt) -> Shape | None:
     return layer.input_shapes[graph.inputs[0].index]
 
 
-_TRAINED = "train_val.prototxt"
-
-
-def _trained(plan: Plan, how: Mapping[str, Any]) -> Plan:
-    from fcnkit.rewrites.to_train import to_train
-
-    zero = {move.layer for move in plan.moves if move.how == "zero"}
-    return to_train(plan.net, zero=zero, **how)
-
-
-def _texts(plan: Plan, trained: Plan, cpu: bool, kind: str) -> dict[str, Prototxt]:
-    from fcnkit.formats.prototxt import parse
-    from fcnkit.rewrites.to_train import solver
-
-    return {
-        "deploy.prototxt": plan.net,
-        _TRAINED: parse(trained.net.text, _TRAINED),
-        "solver.prototxt": solver(_TRAINED, kind=kind, cpu=cpu, style=plan.net.style),
-    }
-
-
-def _of_training(trained: Plan, texts: Mapping[str, Prototxt]) -> Iterator[str]:
-    """What is to be known of the net to train beside the plan, which is of the deployed one."""
-    from fcnkit.linting.walk import lint
-
-    for step in trained.steps:
-        if step.verb == "change":
-            yield f'{_TRAINED}: layer "{step.layer}": {step.what}; {step.why}'
-    for one in lint(texts[_TRAINED], solver=texts["solver.prototxt"], phase="TRAIN"):
-        if one.name == "overwritten-gradient":
-            yield str(one)
-
-
-def _berkeley_texts(
-    net: Prototxt, stride: int, at_once: bool, ignore: int, images, cpu
-) -> dict[str, Prototxt]:
-    from fcnkit.rewrites import berkeley
-
-    splits = {
-        f"{split}.prototxt": berkeley.trained(net, split=split, ignore=ignore, images=images).net
-        for split in ("train", "val")
-    }
-    solver = berkeley.solver(net, stride=stride, at_once=at_once, cpu=cpu, style=net.style)
-    return {**splits, "solver.prototxt": solver}
-
-
-def _outputs(
-    plan: Plan, texts: Mapping[str, Prototxt], folder: Path, weights: str | None
-) -> list[Output]:
-    start = transplanted(plan, weights, partly=True) if weights else _dense_start(plan)
-    # Weights first: nets without them would train from fillers, and nobody would see it.
-    first = [] if start is None else [(folder / "init.caffemodel", weights_saver(start))]
-    return [*first, *((folder / name, saver(text)) for name, text in texts.items())]
-
-
-def _dense_start(plan: Plan):
-    """Bilinear kernels that no filler of Caffe gives; None where there are none.
-
-    They are those of ungrouped deconvolutions, and those that are not square.
-    """
-    from fcnkit.weights import store
-    from fcnkit.weights.surgery import transplant
-
-    dense = tuple(
-        move
-        for move in plan.moves
-        if move.how == "bilinear" and (move.shape[1] > 1 or len(set(move.shape[2:])) > 1)
-    )
-    return transplant(replace(plan, moves=dense), store.create()) if dense else None
+def _fused(net: Prototxt, early: Mapping[str, str] | None, late: Sequence[str]) -> dict[str, int]:
+    """How many channels each image has, of those that are fused."""
+    if early:
+        return {name: len(letters) for name, letters in early.items()}
+    channels = (_input_shape(net) or (0, 0))[1]
+    return {name: channels // len(late) for name in late}
 
 
 def _pad(text: str) -> str | int:

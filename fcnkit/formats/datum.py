@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 
 class Datum(NamedTuple):
-    """`values`, (channels, height, width) of uint8 or float32, or a `picture`; and the number."""
+    """`values`, (channels, height, width) of uint8 or float32, or a `picture`; and the number.
+
+    Where an entry says no number, Caffe takes 0 for it, and it is not `labelled`.
+    """
 
     label: int
     values: "numpy.ndarray | None" = None
     picture: bytes = b""
+    labelled: bool = True
 
 
 def read(data: bytes) -> Datum:
@@ -32,8 +36,9 @@ def read(data: bytes) -> Datum:
 
     with refusing(lambda reason: ValueError(f"is no Datum ({reason})")):
         found = schema.message("Datum").FromString(data)
+    labelled = found.HasField("label")
     if found.encoded:
-        return Datum(found.label, picture=found.data)
+        return Datum(found.label, picture=found.data, labelled=labelled)
     shape = found.channels, found.height, found.width
     values = (
         np.frombuffer(found.data, np.uint8)
@@ -42,7 +47,7 @@ def read(data: bytes) -> Datum:
     )
     if min(shape) < 1 or values.size != math.prod(shape):
         raise ValueError(f"has {values.size:,} values for {' x '.join(map(str, shape))}")
-    return Datum(found.label, values.reshape(shape))
+    return Datum(found.label, values.reshape(shape), labelled=labelled)
 
 
 def written(values: "numpy.ndarray", label: int = 0) -> bytes:

@@ -6,7 +6,7 @@ the VGG-16 and CaffeNet classifiers equal theirs message for message, apart
 from the data layers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from fcnkit.edits import Edit
 from fcnkit.errors import NetError
@@ -14,6 +14,7 @@ from fcnkit.formats.prototxt import Prototxt, Style, Word, parse, render
 from fcnkit.nets.graph import Graph, Layer, build
 from fcnkit.nets.layers.sliding import spatial
 from fcnkit.nets.layers.table import groups_of, is_pointwise, makes_scores, of
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.changes import appended, inside, instead_of_input, removed, set_param
 from fcnkit.rewrites.parts import LEARN, Pairs
@@ -21,14 +22,16 @@ from fcnkit.rewrites.to_train import Images, data_layer
 
 _WHY = "as the FCN authors write it"
 _INPUT_SIZE = 500
-# Validation images and iterations of the authors' solvers, by number of classes:
-# PASCAL VOC, NYUDv2, PASCAL-Context, SIFT Flow.
+# Validation images, iterations and those between snapshots of the authors' solvers, by number of
+# classes: PASCAL VOC, NYUDv2, PASCAL-Context, SIFT Flow.  That of SIFT Flow saves nothing before
+# the end, and VOC's at once goes on for as long as the others.
 _DATASETS = {
-    (21,): (736, 100_000),
-    (40,): (654, 300_000),
-    (60,): (5105, 300_000),
-    (33, 3): (200, 300_000),
+    (21,): (736, 100_000, 4000),
+    (40,): (654, 300_000, 2000),
+    (60,): (5105, 300_000, 4000),
+    (33, 3): (200, 300_000, 4000),
 }
+_AT_ONCE = 300_000
 
 
 def deployed(net: Prototxt) -> Plan:
@@ -44,24 +47,38 @@ def deployed(net: Prototxt) -> Plan:
     return _plan(net, edits)
 
 
-def trained(net: Prototxt, *, split: str, ignore: int = 255, images: Images = Images()) -> Plan:
+def trained(
+    net: Prototxt,
+    *,
+    split: str,
+    ignore: int = 255,
+    images: Images = Images(),
+    fused: Mapping[str, int] | None = None,
+) -> Plan:
     """The net as their train and val files are: one file for each `split`, "train" or "val".
 
     Each head has a loss that leaves out `ignore`; its labels are `label`, or
     the head's own name.  Only the net with groups averages its loss over
-    pixels.  Data layers read LMDBs.
+    pixels.  Data layers read LMDBs.  `fused` {name: channels} are the images that
+    the input is made of: each has a data layer of its own, and they are
+    concatenated unless each has a trunk.
 
     Raises NetError where a layer has a window that they cannot write.
     """
     graph = build(net)
     labels = [_label(top.blob) for top in graph.outputs]
-    data = graph.inputs[0].blob
-    images.check(net, graph.producer(graph.inputs[0]).input_shapes[graph.inputs[0].index])
-    feeds = [data_layer(data, None, images.source(f"{split}_image_lmdb"), images)]
+    image = graph.inputs[0]
+    images.check(net, graph.producer(image).input_shapes[image.index])
+    parting = [each for each in graph.consumers[image] if _parts(each, fused or {})]
+    feeds = [*_image_layers(image.blob, split, images, fused or {})]
     feeds += [
         data_layer(label, None, images.source(f"{split}_{label}_lmdb"), None) for label in labels
     ]
+    _check_names(net, [*(fused or ())], labels)
+    if fused and not parting:
+        feeds.append(_concatenated(image.blob, [*fused]))
     edits = _spelled(net, graph, graph.layers) + _replaced(net, graph, feeds)
+    edits += [removed(layer.field, _WHY) for layer in parting]
     for number, top in enumerate(graph.outputs):
         name = f"loss_{_label(top.blob)}" if number else "loss"
         loss = _loss_layer(name, top.blob, ignore, _grouped(graph))
@@ -70,20 +87,27 @@ def trained(net: Prototxt, *, split: str, ignore: int = 255, images: Images = Im
 
 
 def solver(
-    net: Prototxt, *, stride: int, at_once: bool = False, cpu: bool = False, style: Style = Style()
+    net: Prototxt,
+    *,
+    stride: int,
+    at_once: bool = False,
+    late: bool = False,
+    cpu: bool = False,
+    style: Style = Style(),
 ) -> Prototxt:
     """Their solver for this net; it runs on the GPU, as Caffe does unasked, but for `cpu`.
 
     The rate is 1e-10 for a loss summed over pixels, a hundred times less at
-    each stage of a net trained in stages; 1e-4 with 20 images a step for the
-    net with groups, whose loss is averaged.
+    each stage of a net trained in stages, late fusion being one more; 1e-4 with
+    20 images a step for the net with groups, whose loss is averaged.
     """
     graph = build(net)
     classes = tuple(_classes(graph))
-    tests, iterations = _DATASETS.get(classes, (100, 100_000))
+    tests, iterations, snapshot = _DATASETS.get(classes, (100, 100_000, 4000))
+    iterations = max(iterations, _AT_ONCE) if at_once else iterations
     stages = (
         0 if at_once else min({32: 0, 16: 1, 8: 2}.get(stride, 0), 1 if len(classes) > 1 else 2)
-    )
+    ) + late
     grouped = _grouped(graph)
     fields: Pairs = [
         ("train_net", "train.prototxt"),
@@ -98,7 +122,7 @@ def solver(
         ("iter_size", 20 if grouped else 1),
         ("max_iter", iterations),
         ("weight_decay", 0.0005),
-        ("snapshot", 4000),
+        ("snapshot", snapshot),
         ("snapshot_prefix", "snapshot/train"),
         ("test_initialization", False),
         *([("solver_mode", Word("CPU"))] if cpu else []),
@@ -121,8 +145,9 @@ def _grouped(graph: Graph) -> bool:
 
 
 def _classes(graph: Graph) -> list[int]:
-    scores = [layer for layer in graph.layers if layer.name.startswith("score_fr")]
-    return [layer.param("convolution_param").get("num_output") for layer in scores]
+    """How many classes each head scores."""
+    sizes = shapes_of(graph).tops
+    return [shape[1] for top in graph.outputs if (shape := sizes[top])]
 
 
 def _label(score: str) -> str:
@@ -203,6 +228,37 @@ def _replaced(net: Prototxt, graph: Graph, layers: Sequence[Pairs]) -> list[Edit
         )
     field = graph.producer(graph.inputs[0]).field
     return instead_of_input(net, field, layers, _WHY)
+
+
+def _parts(layer: Layer, fused: Mapping[str, int]) -> bool:
+    """Whether it makes the images apart of the one input."""
+    return bool(fused) and [top.blob for top in layer.tops] == [*fused]
+
+
+def _image_layers(
+    blob: str, split: str, images: Images, fused: Mapping[str, int]
+) -> Iterator[Pairs]:
+    """A data layer for the image, or for each that is fused, with its share of the mean."""
+    if not fused:
+        yield data_layer(blob, None, images.source(f"{split}_image_lmdb"), images)
+    mean = [*images.mean]
+    for name, channels in fused.items():
+        own = mean if len(mean) < 2 else mean[:channels]
+        mean = mean if len(mean) < 2 else mean[channels:]
+        source = images.source(f"{split}_{name}_lmdb")
+        yield data_layer(name, None, source, images._replace(mean=own))
+
+
+def _check_names(net: Prototxt, images: Sequence[str], labels: Sequence[str]) -> None:
+    for name in images:
+        if name in labels:
+            fact = f'"{name}" is the blob of the labels, and would be that of an image'
+            raise NetError(f"{net.path}: {fact}; choose another name for the image")
+
+
+def _concatenated(top: str, bottoms: Sequence[str]) -> Pairs:
+    wires = [*(("bottom", name) for name in bottoms), ("top", top)]
+    return [("name", top), ("type", "Concat"), *wires]
 
 
 def _input_layer(graph: Graph) -> Pairs:

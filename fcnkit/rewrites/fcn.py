@@ -20,6 +20,7 @@ from fcnkit.nets import coords
 from fcnkit.nets.graph import Graph, Layer, Top, build
 from fcnkit.nets.sizes import Sizes, Track
 from fcnkit.plan import Offset, Plan
+from fcnkit.rewrites.fusion import early_fusion, fused_name, late_fusion, left_to_fillers
 from fcnkit.rewrites.ladder import Apart, Rung, accepted, ladder, score_place
 from fcnkit.rewrites.padding import first_layers, pad_first, padded_axes, padding_of
 from fcnkit.rewrites.parts import Pairs, added
@@ -45,6 +46,8 @@ def fcn(
     inputs: Mapping[str, Shape] | None = None,
     misaligned: bool = False,
     keep_scores: bool = False,
+    early: Mapping[str, str] | None = None,
+    late: Sequence[str] = (),
 ) -> Plan:
     """A net that scores `classes` classes at every pixel of an image of any size.
 
@@ -67,6 +70,13 @@ def fcn(
     there are any, start from zero.  `misaligned` accepts branches that lie a part
     of a pixel, or more, apart; the first one counts then.
 
+    `early` and `late` fuse several images, such as colour and depth, which are
+    then one input with the channels of all, in order.  `early` has the name of
+    each and a letter for each of its channels, {"color": "bgr", "depth": "d"}, the
+    classifier's own first: new channels start as the mean of the old.  `late`
+    has names alone: each image has a trunk of its own, with the same weights, and
+    the mean of their scores is upsampled.
+
     Raises NetError when the net has no such stride, AlignError when the
     padding does not suffice or branches lie apart.
     """
@@ -82,13 +92,17 @@ def fcn(
         heads = heads_of(net, classes)
         trunk = trunk_of(net, heads[0], head, inputs)
     check_one_image(trunk.net)
+    if early is not None and late:
+        raise ValueError("fcn takes either early or late")
 
     def made(loose: bool) -> Plan:
         graph = build(trunk.net)
         rungs = tuple(ladder(graph, stride, heads[0].score, loose=loose))
         steps = *trunk.steps, *accepted(graph, heads[0].score)
         recipe = _Recipe(heads, rungs, group, at_once, least)
-        return _fitting(replace(trunk, steps=steps), recipe, pad)
+        plan = _fitting(replace(trunk, steps=steps), recipe, pad)
+        plan = plan if early is None else plan.then(early_fusion, early)
+        return _fused_late(plan, recipe, late) if late else plan
 
     try:
         return made(misaligned)
@@ -150,6 +164,18 @@ class _Recipe(NamedTuple):
     at_once: bool
     least: int
 
+    def scores(self) -> list[str]:
+        """The blobs of every head's scores, coarsest first."""
+        rungs = self.ladder[:-1]
+        return [
+            score
+            for head in self.heads
+            for score in (
+                head.score,
+                *(names.score for names in _skip_names(rungs, head.suffix, self.at_once)),
+            )
+        ]
+
     def upsampled(self, plan: Plan) -> Plan:
         """The plan, and the layers of every head after it."""
         sizes = self.sizes(build(plan.net))
@@ -200,6 +226,21 @@ class _Recipe(NamedTuple):
         last = f"upscore{head.suffix}" if last in {names.upscore for names in skips} else last
         image = sizes.track(sizes.graph.top(self.ladder[-1].top))
         yield climb.upsampled(scores, image, Names(last, f"{END}{head.suffix}"))
+
+
+def _fused_late(plan: Plan, recipe: _Recipe, images: Sequence[str]) -> Plan:
+    """The plan, with a trunk for each image up to every score."""
+    names = {score: fused_name(score) for score in recipe.scores()}
+    names |= {build(plan.net).inputs[0].blob: images[0]}
+    after = plan.then(late_fusion, images, recipe.scores(), left_to_fillers(plan))
+    offsets = (
+        crop._replace(
+            cropped=names.get(crop.cropped, crop.cropped),
+            reference=names.get(crop.reference, crop.reference),
+        )
+        for crop in after.offsets
+    )
+    return replace(after, offsets=tuple(offsets))
 
 
 def _below(graph: Graph, scores: Top) -> tuple[Top, ...]:

@@ -5,7 +5,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fcnkit.datasets.colours import Colour, painted
+from fcnkit.datasets.colours import Colour, painted, voc_palette
+from fcnkit.datasets.records import Picture
 from fcnkit.errors import DatasetError
 from fcnkit.libraries import load
 from fcnkit.preprocessing import BGR, STORED
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 _WIDTH, _GAP = 240, 6
 # Above so many classes, no number fits into a field of the matrix.
 _NUMBERED = 25
+# One picture of a gallery, and the line under it, in pixels.
+_THUMB, _LINE = 144, 14
 
 
 def sheet(
@@ -48,6 +51,55 @@ def sheet(
         top, left = number // columns * down + _GAP, number % columns * across + _GAP
         canvas[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
     return _png(canvas)
+
+
+def gallery(pictures: Iterable[Picture], *, classes: bool = False, columns: int = 5) -> bytes:
+    """A PNG of pictures, `columns` in a row, each over its number and its key.
+
+    Colours are blue, green and red, as Caffe has them; floats are drawn from their
+    darkest to their lightest, and with `classes` one channel of bytes as a label image.
+    Raises DatasetError where there are none.
+    """
+    import numpy as np
+
+    images, drawing = load("PIL.Image"), load("PIL.ImageDraw")
+    found = list(pictures)
+    if not found:
+        raise DatasetError("there are no records to draw; ask for at least one")
+    tiles = [images.fromarray(_seen(each.array, classes)) for each in found]
+    sizes = [_fitting(tile.width, tile.height) for tile in tiles]
+    columns = min(columns, len(tiles))
+    across, down = _THUMB + 2 * _GAP, max(height for _, height in sizes) + _LINE + 2 * _GAP
+    canvas = images.new("RGB", (columns * across, -(-len(tiles) // columns) * down), "white")
+    for number, (each, tile, size) in enumerate(zip(found, tiles, sizes, strict=True)):
+        left, top = number % columns * across + _GAP, number // columns * down + _GAP
+        smaller = size[0] < tile.width and not classes
+        way = images.Resampling.BILINEAR if smaller else images.Resampling.NEAREST
+        canvas.paste(tile.resize(size, way), (left, top))
+        label = "" if each.label is None else f"{each.label}  "
+        words = f"{label}{each.key}"[: _THUMB // 6]
+        drawing.Draw(canvas).text((left, top + size[1] + 1), words, fill="black")
+    return _png(np.asarray(canvas))
+
+
+def _fitting(width: int, height: int) -> tuple[int, int]:
+    """The size in which a picture is drawn: as wide as its place, or twice as tall at most."""
+    factor = min(_THUMB / width, 2 * _THUMB / height)
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def _seen(array: "numpy.ndarray", classes: bool) -> "numpy.ndarray":
+    """(channels, height, width) as (height, width, 3) of bytes in RGB."""
+    import numpy as np
+
+    if array.dtype != np.uint8:
+        finite = np.where(np.isfinite(array), array, 0).astype(np.float64)
+        low, high = finite.min(), finite.max()
+        array = ((finite - low) * (255 / max(high - low, 1e-12))).astype(np.uint8)
+    elif classes and len(array) == 1:
+        return painted(array[0], voc_palette())
+    planes = array[2::-1] if len(array) > 1 else array
+    return np.ascontiguousarray(np.moveaxis(np.broadcast_to(planes, (3, *array.shape[1:])), 0, 2))
 
 
 def _tile(image: "numpy.ndarray", label: "numpy.ndarray", order: str) -> "numpy.ndarray":
