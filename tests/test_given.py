@@ -77,7 +77,7 @@ def called(name: str, net, weights):
             options.setdefault(each, net)
         elif each in WEIGHTS:
             options.setdefault(each, weights)
-    if name == "transplant":
+    if name in ("transplant", "verify_plan"):
         options["plan"] = fk.convolutionalize(fk.read(net) if isinstance(net, str) else net)
     if rest:
         return outcome(lambda: function(options["net"], *rest))
@@ -105,6 +105,7 @@ def test_a_path_is_as_good_as_what_is_read_from_it(folder, name):
         "upsample",
         "infer",
         "verify",
+        "verify_plan",
         "export",
         "to_colour",
         "regroup",

@@ -16,6 +16,7 @@ from fcnkit.cli.arguments import (
     plan_options,
     shape_option,
     show_plan,
+    transplanted,
 )
 from fcnkit.cli.engines import proof_options
 from fcnkit.cli.outputs import say_written, write_all
