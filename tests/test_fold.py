@@ -227,14 +227,14 @@ def test_a_file_of_another_net(tmp_path):
     plan = fk.fold(net(FOLDS["no bias"]))
     with pytest.raises(
         fk.FcnkitError,
-        match='layer "c": has 2 blobs, and a Convolution of sketch.prototxt, line 7, 1',
+        match='layer "c": has 2 blobs, and the Convolution on line 7 of sketch.prototxt takes 1',
     ):
         fk.transplant(plan, old)
     with pytest.raises(fk.FcnkitError, match='has no layer "bn"'):
         fk.transplant(fk.fold(net(FOLDS["in place"])), old.drop("bn"))
     with pytest.raises(
         fk.FcnkitError,
-        match='layer "bn": has 1 blobs, and a BatchNorm of sketch.prototxt, line 14, 3',
+        match='layer "bn": has 1 blob, and the BatchNorm on line 14 of sketch.prototxt takes 3',
     ):
         fk.transplant(fk.fold(net(FOLDS["in place"])), old.put("bn", old["bn"][:1]))
 
