@@ -4,9 +4,10 @@ The layers that see the image first change, net and weights together.  Caffe's
 own tools read images as BGR.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import fsum, prod
 
+from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Layer, Top
@@ -160,7 +161,25 @@ def _changed(net: Prototxt, blob: str | None, inputs: Mapping | None, change: Ch
             for layer in _readers(known, top, change):
                 moves += _moves(work, layer, change)
                 steps[layer.field.start] = _step(layer, change)
-    return work.plan(edits, steps, moves)
+    plan = work.plan(edits, steps, moves)
+    if len(change.rows) != change.before:
+        blobs = {top.blob for known in work.each for top in _images(known, blob)}
+        _check_sizes(plan.net, blobs, inputs or {}, len(change.rows))
+    return plan
+
+
+def _check_sizes(
+    net: Prototxt, images: Collection[str], inputs: Mapping[str, Shape], channels: int
+) -> None:
+    """All that reads the image takes it with so many channels, or NetError says what does not."""
+    sizes = {
+        blob: (shape[0], channels, *shape[2:]) if blob in images else shape
+        for blob, shape in inputs.items()
+    }
+    try:
+        states(net, sizes)
+    except NetError as error:
+        raise refused(net, f"its image cannot have {channels} channels: {error}") from None
 
 
 def _images(known: Known, blob: str | None) -> Iterator[Top]:
