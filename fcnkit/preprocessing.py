@@ -17,7 +17,9 @@ from fcnkit import files
 from fcnkit.errors import NetError, error_text, quoted
 from fcnkit.foreign import json_of
 from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Layer, graphs
+from fcnkit.nets.layers.table import of as of_type
 
 BGR, RGB, GRAY = "bgr", "rgb", "gray"
 # The channels as they stand in the file of an image that is no picture.
@@ -254,20 +256,23 @@ def of_data(net: Prototxt) -> Preprocessing | None:
 
 
 def _of_layer(net: Prototxt, layer: Layer) -> Preprocessing | None:
-    transform = layer.param("transform_param")
-    said = [name for name in ("mean_value", "scale", "mean_file") if transform.has(name)]
-    if layer.bottoms or not said:
+    values, factor, file = (_says(layer, name) for name in ("mean_value", "scale", "mean_file"))
+    if layer.bottoms or not (values or factor or file):
         return None
     where = f'{net.path}:{layer.line}: layer "{layer.name}"'
-    mean: tuple[float, ...] | None = tuple(transform.list("mean_value"))
-    origin = where
-    if transform.has("mean_file"):
-        mean, origin = None, f'the mean file "{transform.get("mean_file")}" that {where} names'
-    return (
-        Preprocessing(mean=mean, scale=transform.get("scale"))
-        .with_origin(where, scale=transform.get("scale"))
-        .with_origin(origin, mean=mean)
-    )
+    mean: tuple[float, ...] | None = tuple(values.list("mean_value")) if values else ()
+    scale, origin = factor.get("scale") if factor else 1.0, where
+    if file:
+        mean, origin = None, f'the mean file "{file.get("mean_file")}" that {where} names'
+    made = Preprocessing(mean=mean, scale=scale).with_origin(where, scale=scale)
+    return made.with_origin(origin, mean=mean)
+
+
+def _says(layer: Layer, name: str) -> View | None:
+    """The message in which a source says this; old nets say it among its own parameters."""
+    messages = dict.fromkeys(("transform_param", of_type(layer).message))
+    views = [layer.param(message) for message in messages if message]
+    return next((view for view in views if view.knows(name) and view.has(name)), None)
 
 
 def of(net: Prototxt) -> Preprocessing | None:

@@ -341,3 +341,14 @@ def difference(one, two):
         if isinstance(answer, Exception):
             raise answer
     return max(float(np.abs(one[blob] - two[blob]).max() / np.abs(one[blob]).max()) for blob in one)
+
+
+@pytest.mark.parametrize("given", [{}, {"data": (2, 3, 8, 9)}])
+def test_a_net_that_could_not_be_built_is_refused(given):
+    """Beside the convolution, a Concat along the rows joins the image with three channels."""
+    joined = layer("o", "Concat", "c", "data", more="concat_param { axis: 2 }")
+    before = net(data(2, 3, 8, 9) + conv("c", "data", 3, 3, "pad: 1") + joined)
+    assert fk.swap_channels(before).steps
+    for change in (lambda: fk.add_channels(before, 5, inputs=given), lambda: fk.to_gray(before)):
+        with pytest.raises(NetError, match='cannot have [15] channels: .*layer "o"'):
+            change()

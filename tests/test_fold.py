@@ -227,16 +227,60 @@ def test_a_file_of_another_net(tmp_path):
     plan = fk.fold(net(FOLDS["no bias"]))
     with pytest.raises(
         fk.FcnkitError,
-        match='layer "c": has 2 blobs, and a Convolution of sketch.prototxt, line 7, 1',
+        match='layer "c": has 2 blobs, and the Convolution on line 7 of sketch.prototxt takes 1',
     ):
         fk.transplant(plan, old)
     with pytest.raises(fk.FcnkitError, match='has no layer "bn"'):
         fk.transplant(fk.fold(net(FOLDS["in place"])), old.drop("bn"))
     with pytest.raises(
         fk.FcnkitError,
-        match='layer "bn": has 1 blobs, and a BatchNorm of sketch.prototxt, line 14, 3',
+        match='layer "bn": has 1 blob, and the BatchNorm on line 14 of sketch.prototxt takes 3',
     ):
         fk.transplant(fk.fold(net(FOLDS["in place"])), old.put("bn", old["bn"][:1]))
+
+
+@pytest.mark.parametrize("place", ["c", "sc"])
+def test_what_counts_in_the_loss_stays(place):
+    parts = {"c": CONV, "sc": scale("c", "s")}
+    weighed = parts[place].replace('top: "', 'loss_weight: 1 top: "', 1)
+    plan = fk.fold(net(START + "".join((parts | {place: weighed}).values())))
+    (step,) = plan.steps
+    assert step.verb == "keep" and "counts in the loss (loss_weight)" in step.why
+
+
+def test_an_unknown_type_behind_a_convolution_is_named():
+    plan = fk.fold(net(START + CONV + layer("bn", "CuDNNBatchNorm", "c", top="c") + relu("c")))
+    (step,) = plan.steps
+    assert step[:2] == ("keep", "bn") and "its type is not known" in step.why
+
+
+@pytest.mark.parametrize(
+    "more, blobs, words",
+    [
+        ("scale_param { }", [np.full(6, 1e30)] * 2, "would become 1e+60, and float32 holds"),
+        ("scale_param { }", [np.full(6, np.inf), np.ones(6)], "would become "),
+        ("scale_param { bias_term: true }", [np.ones(6), np.full(6, np.nan)], "would become nan"),
+    ],
+)
+def test_what_float32_cannot_hold_is_not_written(tmp_path, more, blobs, words, recwarn):
+    text = START + CONV + scale("c", more=more)
+    stored = store.create().put("c", [np.ones((6, 3, 3, 3), "f4"), np.ones(6, "f4")])
+    if "bias" not in more:
+        text += scale("c", more=more, name="sd")
+        stored = stored.put("sc", [blobs[0].astype("f4")]).put("sd", [blobs[1].astype("f4")])
+    else:
+        stored = stored.put("sc", [blob.astype("f4") for blob in blobs])
+    with pytest.raises(fk.FcnkitError, match=re.escape(words)):
+        fk.transplant(fk.fold(net(text)), stored).save(tmp_path / "o.caffemodel")
+    assert not (tmp_path / "o.caffemodel").exists() and not recwarn.list
+
+
+def test_without_an_eps_a_variance_of_zero_asks_for_one(tmp_path):
+    plan = fk.fold(net(START + CONV + norm("c", more="batch_norm_param { eps: 0 }")))
+    stored = store.create().put("c", [np.ones((6, 3, 3, 3), "f4"), np.ones(6, "f4")])
+    stored = stored.put("bn", [np.ones(6, "f4"), np.zeros(6, "f4"), np.ones(1, "f4")])
+    with pytest.raises(fk.FcnkitError, match="channel 0 is 0, .*give the layer an eps above 0"):
+        fk.transplant(plan, stored).save(tmp_path / "o.caffemodel")
 
 
 # ---- real Caffe

@@ -134,12 +134,12 @@ _OTHERS = [
         "2 groups",
     ),
     # The same shapes, another meaning.
-    (("Scale", (5, 2, 2), ""), ("PReLU", (5, 2, 2), ""), "those of a Scale"),
-    (("Scale", (5, 2, 2), ""), ("Bias", (5, 2, 2), ""), "those of a Scale"),
+    (("Scale", (5, 2, 2), ""), ("PReLU", (5, 2, 2), ""), "are for Scale"),
+    (("Scale", (5, 2, 2), ""), ("Bias", (5, 2, 2), ""), "are for Scale"),
     (
         ("Embed", (1,), "embed_param { num_output: 4 input_dim: 4 bias_term: false }"),
         ("InnerProduct", (4,), "inner_product_param { num_output: 4 bias_term: false }"),
-        "those of a Embed",
+        "are for Embed",
     ),
 ]  # fmt: skip
 
@@ -194,7 +194,7 @@ def test_a_convolution_does_not_become_a_deconvolution(tmp_path):
     old, new = map(fk.build, nets)
     weights = store.create().put("x", [np.ones((4, 4, 3, 3), "f4")])
     (row,) = match(old, new, shapes_of(new), weights).rows
-    assert row.verdict == "MISMATCH" and "those of a Convolution" in row.why
+    assert row.verdict == "MISMATCH" and "are for Convolution" in row.why
 
 
 @pytest.mark.parametrize("stored, fits", [((3, 16, 1, 1), True), ((6, 16, 1, 1), False),
@@ -210,6 +210,42 @@ def test_channels_are_known_where_sizes_are_not(tmp_path, stored, fits):
     found = match(graph, graph, shapes_of(graph), weights)
     (row,) = [row for row in found.rows if row.layer == "s"]
     assert (row.verdict != "MISMATCH") is fits
+
+
+@pytest.mark.parametrize(
+    "kind, param, stored, fact",
+    [
+        ("Scale", "", ((16,),), ""),
+        ("Scale", "", ((6,),), "6 (6 values) in the file, 16 (16) in the new net; it reads, or"),
+        ("Scale", "scale_param { bias_term: true }", ((16,),), "has 1 blob, the new net takes 2"),
+        ("Scale", "scale_param { axis: 2 }", ((6,),), ""),
+        ("Scale", "scale_param { axis: 2 }", ((6,), (6,)), "has 2 blobs, the new net takes 1"),
+        ("Scale", "scale_param { num_axes: -1 bias_term: true }", ((6,),), "the new net takes 2"),
+        ("Bias", "", ((6,),), "in the new net"),
+        ("PReLU", "", ((6,),), "in the new net"),
+        ("PReLU", "prelu_param { channel_shared: true }", ((6,),), "in the new net"),
+        ("BatchNorm", "", ((16,), (16,), (1,)), ""),
+        ("BatchNorm", "", ((6,), (6,), (1,)), "in the new net"),
+        ("BatchNorm", "", ((16,), (16,)), "has 2 blobs, the new net takes 3"),
+    ],
+)
+def test_what_is_for_each_channel_is_counted_where_sizes_are_not_known(kind, param, stored, fact):
+    data = 'layer { name: "data" type: "Data" top: "data" data_param { batch_size: 1 } }\n'
+    conv = _one("Convolution", "convolution_param { num_output: 16 kernel_size: 3 }")
+    own = f'layer {{ name: "s" type: "{kind}" bottom: "x" top: "s" {param} }}\n'
+    graph = fk.build(fk.parse(data + conv + own))
+    blobs = store.create().put("s", [np.ones(shape, "f4") for shape in stored])
+    rows = match(graph, graph, shapes_of(graph), blobs).rows
+    (row,) = [row for row in rows if row.layer == "s"]
+    assert (row.verdict == "MISMATCH") is bool(fact) and fact in row.why
+
+
+def test_only_what_can_be_transposed_is_told_to_be():
+    text = 'layer { name: "p" type: "Parameter" top: "p" parameter_param { shape { %s } } }'
+    nets = [fk.build(fk.parse(text % dims)) for dims in ("dim: 2 dim: 3", "dim: 3 dim: 2")]
+    stored = store.create().put("p", [np.ones((2, 3), "f4")])
+    (row,) = match(*nets, shapes_of(nets[1]), stored).rows
+    assert row.verdict == "MISMATCH" and "transpose" not in row.why
 
 
 def test_a_plan_takes_the_weights_of_its_own_net_alone(tmp_path):

@@ -4,11 +4,14 @@ import os
 import subprocess
 import sys
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import fcnkit as fk
 from fcnkit import files
+from fcnkit.cli.arguments import WeightsFile
 from fcnkit.cli.main import main
 from fcnkit.cli.outputs import Saver, write_all
 from fcnkit.errors import OutputError
@@ -80,16 +83,68 @@ def test_names_of_weights(name):
     check_suffix(name, WEIGHTS)
 
 
-@pytest.mark.parametrize("name", ["a.onnx", "A.ONNX", "a.prototxt", "a.pth", "a/", "", "a.npz.zip"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.onnx",
+        "A.ONNX",
+        "a.prototxt",
+        "a.pth",
+        "a/",
+        "",
+        "a.npz.zip",
+        "a.mat",
+        "a.pkl",
+        "a.lmdb",
+        "a.txt",
+        "a.log",
+        "a.tif",
+        "a.7z",
+    ],
+)
 def test_names_of_something_else(name):
     with pytest.raises(OutputError):
         check_suffix(name, WEIGHTS)
 
 
-@pytest.mark.parametrize("option", ["-o", "--weights-out"])
-def test_an_empty_name_is_a_mistake(option):
-    result = CliRunner().invoke(main, ["convolutionalize", "template:lenet", option, ""])
-    assert result.exit_code == 2 and "is empty; name a file" in result.output
+def _options(command, words=()):
+    """Each option of the command and of those below it that takes text, with the words before."""
+    for param in command.params:
+        text = isinstance(param.type, click.types.StringParamType | WeightsFile)
+        if isinstance(param, click.Option) and text and param.default != "":
+            yield (*words, param.opts[0])
+    for name, below in getattr(command, "commands", {}).items():
+        yield from _options(below, (*words, name))
+
+
+@pytest.mark.parametrize("words", list(_options(main)), ids=" ".join)
+def test_an_empty_value_is_a_mistake(words):
+    """As that of a variable that is not set: --weights "" would start from fillers."""
+    result = CliRunner().invoke(main, [*words, ""])
+    assert result.exit_code == 2
+    assert "is empty; give it a value" in result.output or "Missing argument" in result.output
+
+
+def test_an_empty_argument_is_a_mistake():
+    for words in (["inspect"], ["train"], ["surgery", "template:lenet"], ["convert", "a.npz"]):
+        result = CliRunner().invoke(main, [*words, ""])
+        assert result.exit_code == 2 and "is empty; give it a value" in result.output
+
+
+def test_weights_of_which_none_are_left_are_not_left_unwritten(tmp_path):
+    """Nor does an older file stay there as if it were theirs."""
+    net = fk.parse(
+        'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 2 } } }\n'
+        'layer { name: "p" type: "Power" bottom: "data" top: "p" }\n'
+        'layer { name: "fc" type: "InnerProduct" bottom: "p" top: "fc" inner_product_param { '
+        "num_output: 3 bias_term: false } }\n"
+    )
+    net.save(tmp_path / "net.prototxt")
+    store.create().put("fc", [np.ones((3, 2), "f4")]).save(tmp_path / "old.caffemodel")
+    words = ["surgery", *(str(tmp_path / each) for each in ("net.prototxt", "old.caffemodel"))]
+    out = str(tmp_path / "new.caffemodel")
+    result = CliRunner().invoke(main, [*words, "--do", "drop=fc", "-o", out])
+    assert result.exit_code == 2 and "no layer with weights is left" in result.output
 
 
 def test_standard_output_takes_no_weights():

@@ -11,12 +11,14 @@ from test_verify import random_weights
 import fcnkit as fk
 from fcnkit import templates
 from fcnkit.cli.main import main
+from fcnkit.cli.preprocessing import for_images
 from fcnkit.engines import opencv
 from fcnkit.errors import DatasetError, NetError
 from fcnkit.formats import binaryproto
 from fcnkit.inference.preparation import Preparation
 from fcnkit.inference.trunks import trained_like
 from fcnkit.preprocessing import Preprocessing, check, of, of_data, place, read
+from fcnkit.weights import store
 
 Image = pytest.importorskip("PIL.Image")
 needs_opencv = pytest.mark.skipif(not opencv.available(), reason="no OpenCV with a Caffe importer")
@@ -379,3 +381,44 @@ def test_a_data_layer_has_one_scale_for_all(tmp_path):
     refused = run(*words, "--input", "data=1,3,9,9")
     assert refused.exit_code == 2 and "one number for all channels" in refused.output
     assert run(*words, "--input", "data=1,3,9,9", "--scale", "1").exit_code == 0
+
+
+# ---- nets beside a net, which may have trained it
+
+SCORES = """layer { name: "s" type: "Convolution" bottom: "data" top: "s"
+  convolution_param { num_output: 2 kernel_size: 1 } }
+"""
+TRAINED = {
+    "scale": 'layer { name: "d" type: "Data" top: "data" transform_param { scale: 0.00390625 } }\n',
+    "old scale": 'layer { name: "d" type: "Data" top: "data" data_param { scale: 0.00390625 } }\n',
+    "old mean file": 'layers { name: "d" type: IMAGE_DATA top: "data" image_data_param {'
+    ' mean_file: "m.binaryproto" } }\n',
+    "mean": 'layer { name: "d" type: "Data" top: "data" transform_param { mean_value: 7 } }\n',
+}
+SAID = {
+    "scale": "multiplies them by 0.00390625; if it trained this net, give --scale 0.00390625",
+    "old scale": "give --scale 0.00390625",
+    "old mean file": "takes off a mean file; give it with --mean-file",
+    "mean": "takes off 7; if it trained this net, give --mean 7",
+}
+
+
+@pytest.mark.parametrize("words", TRAINED)
+@pytest.mark.parametrize(
+    "name", ["train_val.prototxt", "train.prototxt", "lenet_train_test.prototxt"]
+)
+def test_what_a_net_beside_it_does_to_images_is_said(tmp_path, capsys, name, words):
+    """LeNet's pixels are divided by 256 in training, and nothing in its deploy net says so."""
+    deploy = tmp_path / "deploy.prototxt"
+    deploy.write_text('input: "data" input_dim: [1, 1, 4, 4]\n' + SCORES)
+    scores = SCORES if "layers" not in TRAINED[words] else ""
+    (tmp_path / name).write_text(TRAINED[words] + scores)
+    weights = tmp_path / "w.caffemodel"
+    store.create().put("s", [np.ones((2, 1, 1, 1), "f4"), np.ones(2, "f4")]).save(weights)
+    options = {"mean": (), "mean_file": None, "scale": None, "order": None}
+    for_images(fk.read(deploy), str(weights), channels=1, classes=2, **options)
+    said = capsys.readouterr().err
+    assert name in said and SAID[words] in said
+    given = {"mean": (7.0,), "scale": 0.00390625}
+    for_images(fk.read(deploy), str(weights), channels=1, classes=2, **(options | given))
+    assert capsys.readouterr().err == ""

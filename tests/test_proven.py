@@ -7,7 +7,7 @@ from test_verify import random_weights
 
 from fcnkit.cli.main import main
 from fcnkit.formats.prototxt import parse
-from fcnkit.verifying.differences import proven, unproven
+from fcnkit.verifying.differences import moved, proven, unproven
 from fcnkit.verifying.verify import verify
 from fcnkit.weights import store
 
@@ -211,3 +211,55 @@ def test_zeros_prove_nothing(caffe, tmp_path):
     assert result.exit_code == 1 and "fc: that it is equal is not shown" in result.output
     scores().save(paths[1], force=True)
     assert CliRunner().invoke(main, ["verify", *paths, *paths]).exit_code == 0
+
+
+# What makes 1 and -1 of whatever it reads; between data of a batch of two and the end.
+PINS = {
+    "MVN of two": """
+layer { name: "q" type: "Reshape" bottom: "fc" top: "q" reshape_param { shape { dim: 0 dim: 3 dim: 2
+  dim: 1 } } }
+layer { name: "p" type: "MVN" bottom: "q" top: "p" }""",
+    "BatchNorm by a batch of two": """
+layer { name: "p" type: "BatchNorm" bottom: "fc" top: "p" batch_norm_param {
+  use_global_stats: false } }""",
+    "value by its size": """
+layer { name: "q" type: "AbsVal" bottom: "fc" top: "q" }
+layer { name: "r" type: "Power" bottom: "q" top: "r" power_param { power: -1 } }
+layer { name: "p" type: "Scale" bottom: "fc" bottom: "r" top: "p" scale_param { axis: 0 } }""",
+    "LRN": """
+layer { name: "q" type: "Reshape" bottom: "fc" top: "q" reshape_param { shape { dim: 0 dim: 6 dim: 1
+  dim: 1 } } }
+layer { name: "p" type: "LRN" bottom: "q" top: "p" lrn_param { local_size: 1 alpha: 1e9
+  beta: 0.5 } }""",
+}
+
+
+@pytest.mark.parametrize("pin", PINS)
+def test_one_of_two_values_shows_nothing(pin, caffe):
+    """What is -1 or 1 in every net is compared where it still moves."""
+    batch = END.replace("dim: 1 dim: 1 dim: 6 dim: 6", "dim: 2 dim: 1 dim: 6 dim: 6")
+    net = parse(batch.replace("num_output: 5", "num_output: 6") + PINS[pin])
+    rng = np.random.default_rng(2)
+    one, other = (rng.normal(0, 9, (6, 36)).astype("f4") for _ in range(2))
+    weights = random_weights(net).put("fc", [one])
+    rows = verify(net, weights, net, weights, engine="caffe")
+    assert proven(rows) and not rows[-1].shows and "one of two values" in str(rows[-1])
+    rows = verify(net, weights, net, weights.put("fc", [(one + other) / 2]), engine="caffe")
+    assert not proven(rows) and not rows[0].ok
+
+
+@pytest.mark.parametrize(
+    "first, second, still, pinned",
+    [
+        ([[1, -1]], [[-1, 1]], [True], [True]),
+        ([[1, -1]], [[1, -1]], [True], [False]),
+        ([[1, 1]], [[-1, -1]], [False], [False]),  # a map of one value moves
+        ([[0, 0, 5]], [[0, 0, 0]], [False], [False]),  # and so does a ReLU's
+        ([[0, 0, 5]], [[0, 3, 0]], [False], [False]),
+        ([[1], [-1], [1]], [[-1], [1], [1]], [True, True, True], [True, True, False]),
+        ([[1, -1], [3, 4]], [[-1, 1], [5, 6]], [True, False], [True, False]),
+    ],
+)
+def test_which_channels_move(first, second, still, pinned):
+    found = moved(*(np.asarray(each, "f4")[None] for each in (first, second)))
+    assert found.still.tolist() == still and found.pinned.tolist() == pinned

@@ -158,7 +158,7 @@ def test_blobs_of_two_layers_in_one(small, tmp_path):
         v2_layer("a", modern_blob((2,), (1, 2))) + v2_layer("b", modern_blob((2,), (3, 4)))
     )
     plan = planned(Move("c", 1, (2,), how="zero"), Move("c", 0, (1, 2), "b"))
-    with pytest.raises(WeightsError, match='layer "b": has 1 blobs, and layer "c" takes 2'):
+    with pytest.raises(WeightsError, match='layer "b": has 1 blob, and layer "c" takes 2'):
         transplant(plan, store.open(tmp_path / "two"))
     after = written(
         transplant(planned(Move("c", 0, (1, 2), "b")), store.open(tmp_path / "two")), tmp_path
@@ -184,7 +184,7 @@ def test_dropping_what_is_not_there_is_done(small):
             [Move("fc", 0, (6,), "fc")],
             'layer "fc": has 2 blobs, and layer "fc" takes 1; .*bias_term',
         ),
-        ([Move("top", 0, (2,), "top"), Move("top", 1, (2,), "top")], 'layer "top": has 1 blobs'),
+        ([Move("top", 0, (2,), "top"), Move("top", 1, (2,), "top")], 'layer "top": has 1 blob'),
         (
             [Move("c", 0, (2, 4), "fc"), Move("c", 1, (2,), "fc")],
             'layer "fc", blob 0, byte .* is 6 values, 2 x 4 would be 8; .*for layer "c", blob '

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from fcnkit.cli.empty import not_empty
 from fcnkit.cli.text import say, say_diff
 from fcnkit.errors import PrototxtError, quoted
 from fcnkit.formats import prototxt
@@ -215,6 +216,7 @@ class WeightsFile(click.ParamType):
 
     def convert(self, value, param, ctx):
         """The file's path; nothing is fetched."""
+        not_empty(value, param, ctx)
         if not isinstance(value, str) or not value.startswith(MODEL):
             return value
         from fcnkit.models.cache import path
@@ -370,10 +372,3 @@ def exit_unless_proven(found: Sequence[Difference]) -> None:
         )
     if not proven(found):
         raise SystemExit(1)
-
-
-def named(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """The value of an option that names a file; an empty name is a usage error, not none."""
-    if value == "":
-        raise click.BadParameter("is empty; name a file", ctx, param)
-    return value

@@ -8,7 +8,6 @@ from fcnkit.cli.arguments import (
     WEIGHTS,
     check_stdout,
     load_net,
-    named,
     plan_options,
     shape_option,
     show_plan,
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    callback=named,
     metavar="DEPLOY",
     help='Write the net here; "-" is standard output.',
 )
@@ -40,7 +38,6 @@ if TYPE_CHECKING:
 @click.option("--weights", type=WEIGHTS, metavar="IN", help="The trained caffemodel.")
 @click.option(
     "--weights-out",
-    callback=named,
     metavar="OUT",
     help="Write the weights that the net still needs here.",
 )

@@ -9,7 +9,6 @@ from fcnkit.cli.arguments import (
     Number,
     exit_unless_proven,
     load_net,
-    named,
     open_weights,
     show_json,
     values_option,
@@ -29,7 +28,7 @@ OTHERS = [name for name in names() if name != "onnx"]
 @click.command(short_help="Write a net and its weights as ONNX.")
 @click.argument("net", metavar="NET")
 @click.argument("weights", type=WEIGHTS, metavar="WEIGHTS")
-@click.option("-o", "--output", callback=named, metavar="OUT.onnx", help="Write the model here.")
+@click.option("-o", "--output", metavar="OUT.onnx", help="Write the model here.")
 @values_option
 @click.option(
     "--blob",

@@ -137,7 +137,6 @@ from fcnkit.shape import Shape
 @shape_option
 @click.option(
     "--data",
-    default="",
     metavar="DIR",
     help="Folder of the LMDBs train_val reads; its own by default.",
 )
@@ -229,6 +228,7 @@ def fcn(
     from fcnkit.rewrites.parts import BIAS_RATE
     from fcnkit.rewrites.to_train import Images
 
+    data = data or ""
     if keep_scores == (classes is not None):
         raise click.UsageError(
             "say what to score: --classes N, or --keep-scores for the classifier's own classes"

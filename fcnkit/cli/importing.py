@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fcnkit.cli.arguments import Number, named, shape_option, show_json, terminal_width
+from fcnkit.cli.arguments import Number, shape_option, show_json, terminal_width
 from fcnkit.cli.export import OTHERS
 from fcnkit.cli.outputs import file_saver, saver, say_written, write_all
 from fcnkit.cli.text import say
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 
 @click.command("import", short_help="Write an ONNX model as a Caffe net and its weights.")
 @click.argument("model", metavar="MODEL.onnx")
-@click.option("-o", "--output", callback=named, metavar="NET.prototxt", help="Write the net here.")
+@click.option("-o", "--output", metavar="NET.prototxt", help="Write the net here.")
 @click.option(
     "--weights-out",
-    callback=named,
     metavar="NET.caffemodel",
     help="Write the weights here; beside the net under its name otherwise.",
 )

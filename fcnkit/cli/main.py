@@ -9,6 +9,7 @@ from keyword import iskeyword
 import click
 
 from fcnkit.cli import streams
+from fcnkit.cli.empty import without_empty
 from fcnkit.cli.text import say
 from fcnkit.errors import FcnkitError, OutputError
 
@@ -45,7 +46,8 @@ class _Commands(Mapping):
     def __getitem__(self, name):
         # A word of Python's own is a function's name with a "_" behind it.
         function = f"{name}_" if iskeyword(name) else name
-        return getattr(import_module(f"fcnkit.cli.{COMMANDS[name]}"), function)
+        command = getattr(import_module(f"fcnkit.cli.{COMMANDS[name]}"), function)
+        return without_empty(command)
 
     def __iter__(self):
         return iter(COMMANDS)

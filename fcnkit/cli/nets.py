@@ -13,7 +13,6 @@ from fcnkit.cli.arguments import (
     check_stdout,
     holds_weights,
     load_net,
-    named,
     open_weights,
     plan_options,
     shape_option,
@@ -156,7 +155,6 @@ def _check_options(ctx: click.Context, path: str) -> None:
 @click.option(
     "-o",
     "--output",
-    callback=named,
     metavar="OUT.svg",
     required=True,
     help='Write the picture here; "-" is standard output.',
@@ -198,7 +196,6 @@ def draw(net, output, phase, stages, inputs, force) -> None:
 @click.option(
     "-o",
     "--output",
-    callback=named,
     metavar="OUT",
     help='Write the net here; "-" is standard output.',
 )
@@ -214,9 +211,7 @@ def draw(net, output, phase, stages, inputs, force) -> None:
     type=click.Choice(["TRAIN", "TEST"]),
     help="Look at the states of this phase alone; at all that Caffe can build by default.",
 )
-@click.option(
-    "--weights-out", callback=named, metavar="OUT", help="Write the transplanted caffemodel here."
-)
+@click.option("--weights-out", metavar="OUT", help="Write the transplanted caffemodel here.")
 @proof_options
 @plan_options
 def convolutionalize(
@@ -268,7 +263,6 @@ def convolutionalize(
 @click.option(
     "-o",
     "--output",
-    callback=named,
     metavar="OUT",
     help='Write the net here; "-" is standard output.',
 )

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,15 +141,32 @@ def for_images(
     if found:
         but = f", but for {' and '.join(given)}" if given else ""
         note(f"images become {made}: as {place(net.path)} says{but}")
-    elif not given:
-        note(f"nothing is taken off the images: {unknown_mean(net, weights)}")
+    else:
+        near, trained = neighbour(net)
+        if not {"--mean", "--mean-file"} & {*given}:
+            note(f"nothing is taken off the images: {unknown_mean(net, weights)}")
+        if trained and trained.scale != 1 and "--scale" not in given:
+            by = f"{trained.scale:.7g}"
+            fact = f"the images are not multiplied: {near} multiplies them by {by}"
+            note(f"{fact}; if it trained this net, give --scale {by}")
     return made
+
+
+def neighbour(net: "Prototxt") -> tuple[Path, Preprocessing | None]:
+    """The file beside the net that may have trained it, and what its data layers do to images."""
+    folder = Path(net.path).parent
+    usual = [folder / f"{name}.prototxt" for name in ("train_val", "train", "train_test")]
+    with suppress(OSError):
+        usual += sorted(each for each in folder.glob("*train*.prototxt") if each not in usual)
+    own = os.path.realpath(net.path)
+    there = [each for each in usual if os.path.isfile(each) and os.path.realpath(each) != own]
+    found = ((each, _of_neighbour(each)) for each in there)
+    return next(((each, made) for each, made in found if made), (folder, None))
 
 
 def unknown_mean(net: "Prototxt", weights: str) -> str:
     """What can be said of the mean of a net that has no file beside it."""
-    near = Path(net.path).with_name("train_val.prototxt")
-    trained = _of_neighbour(near) if os.path.isfile(near) else None
+    near, trained = neighbour(net)
     if trained and trained.mean:
         remedy = f"--mean {shown(trained.mean)}"
         return f"{near} takes off {shown(trained.mean)}; if it trained this net, give {remedy}"

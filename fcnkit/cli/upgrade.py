@@ -2,7 +2,7 @@
 
 import click
 
-from fcnkit.cli.arguments import WEIGHTS, check_stdout, load, named, plan_options, show_plan
+from fcnkit.cli.arguments import WEIGHTS, check_stdout, load, plan_options, show_plan
 from fcnkit.cli.outputs import file_saver, saver, say_written, write_all
 from fcnkit.formats import suffixes
 from fcnkit.plan import Plan
@@ -13,14 +13,12 @@ from fcnkit.plan import Plan
 @click.option(
     "-o",
     "--output",
-    callback=named,
     metavar="OUT",
     help='Write the net here; "-" is standard output.',
 )
 @click.option("--weights", type=WEIGHTS, metavar="IN", help="A caffemodel of any age.")
 @click.option(
     "--weights-out",
-    callback=named,
     metavar="OUT",
     help="Write the caffemodel in the V2 format here.",
 )

@@ -9,7 +9,6 @@ from fcnkit.cli.arguments import (
     Targets,
     check_stdout,
     load_net,
-    named,
     open_weights,
     shape_option,
     show_json,
@@ -29,6 +28,7 @@ from fcnkit.cli.outputs import (
 )
 from fcnkit.cli.proofs import check_verify, end_with, proof_of_plan, show_rows
 from fcnkit.cli.text import say
+from fcnkit.errors import OutputError
 
 NET = click.argument("net", metavar="NET")
 
@@ -40,7 +40,6 @@ NET = click.argument("net", metavar="NET")
 @click.option(
     "-o",
     "--output",
-    callback=named,
     metavar="OUT",
     help="Write the caffemodel for the new net here.",
 )
@@ -54,7 +53,6 @@ NET = click.argument("net", metavar="NET")
 )
 @click.option(
     "--net-out",
-    callback=named,
     metavar="OUT",
     help='With --do, write the net here; "-" is standard output.',
 )
@@ -154,6 +152,9 @@ def _operate(
         )
     plan = carried_out(load_net(net), operations, inputs)
     made = transplanted(plan, weights, inputs) if weights else None
+    if output and made is not None and not made:
+        fact = "no layer with weights is left, so that there are none to write"
+        raise OutputError(f"{output}: {fact}; leave out -o")
     outputs: list[Output] = [(output, weights_saver(made))] if output and made else []
     if net_out:
         changing = [each.name for each, _, _ in operations if not each.keeps_images]

@@ -23,6 +23,7 @@ from fcnkit.errors import EngineError
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Layer, State, Top, build
+from fcnkit.nets.layers.normal import by_batch
 from fcnkit.nets.layers.table import CAFFE, of, trait
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import Shapes, shapes_of
@@ -168,8 +169,7 @@ def _prelu(layer: Layer) -> str:
 
 
 def _batch_norm(layer: Layer) -> str:
-    param = layer.param("batch_norm_param")
-    wrong = param.has("use_global_stats") and not param.get("use_global_stats")
+    wrong = by_batch(layer)
     return "it takes the stored statistics where use_global_stats is false" if wrong else ""
 
 

@@ -251,6 +251,11 @@ def _count(chunk: Chunk, dtype: str) -> int:
     return values if rest == 0 else -1
 
 
+def counted(blobs: int) -> str:
+    """So many blobs, in words."""
+    return f"{blobs} blob{'' if blobs == 1 else 's'}"
+
+
 def shown_shape(shape: Iterable[int]) -> str:
     """A shape as it is written in messages and tables: 4096 x 512 x 7 x 7."""
     return shape_text(tuple(shape)) or "(one value)"

@@ -8,19 +8,27 @@ from fcnkit.errors import OutputError
 NET, WEIGHTS, MODEL, DRAWING = "a prototxt", "weights", "an ONNX model", "a drawing"
 MATRIX = "a mean or a matrix"
 SUFFIXES = {
-    NET: (".prototxt", ".pbtxt"),
+    NET: (".prototxt", ".pbtxt", ".txt"),
     WEIGHTS: (".caffemodel", ".h5", ".hdf5", ".npz"),
     MODEL: (".onnx",),
     "a solver's state": (".solverstate",),
     MATRIX: (".binaryproto", ".npy"),
     DRAWING: (".svg",),
-    "a picture": (".png", ".jpg", ".jpeg", ".pdf"),
+    "a picture": (
+        *(".png", ".jpg", ".jpeg", ".pdf", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff"),
+        *(".webp", ".eps", ".ps"),
+    ),
+    "a database": (".lmdb", ".mdb", ".leveldb", ".ldb", ".sqlite", ".db"),
     "a model of another framework": (
         *(".pth", ".pt", ".ckpt", ".safetensors", ".pb", ".tflite", ".mlmodel", ".keras"),
-        *(".param", ".bin", ".xml", ".engine", ".om"),
+        *(".param", ".bin", ".xml", ".engine", ".om", ".mat", ".pkl", ".pickle", ".joblib"),
+        *(".params", ".t7", ".rknn", ".dlc", ".mlpackage", ".plan", ".trt", ".msgpack"),
     ),
-    "a text of another kind": (".json", ".csv", ".yaml", ".yml", ".md", ".html", ".py"),
-    "an archive": (".zip", ".tar", ".gz", ".bz2", ".xz"),
+    "a text of another kind": (
+        *(".json", ".csv", ".yaml", ".yml", ".md", ".html", ".py", ".log", ".toml", ".ini"),
+        *(".cfg", ".ipynb", ".sh", ".tsv", ".jsonl", ".c", ".h", ".cpp"),
+    ),
+    "an archive": (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar", ".zst"),
 }
 
 

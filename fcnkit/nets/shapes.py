@@ -10,7 +10,7 @@ from fcnkit.nets.declared import Refuse, raising
 from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.layers import table
 from fcnkit.nets.layers.axes import show
-from fcnkit.nets.layers.traits import MANY, LayerType
+from fcnkit.nets.layers.traits import MANY, LayerType, Trait
 from fcnkit.shape import Shape
 
 MAX_AXES = 32
@@ -52,18 +52,26 @@ class Shapes:
         bottoms, kind = self.bottoms(layer), table.TYPES.get(layer.type)
         if kind is None:
             return None
-        return kind.blobs(layer, bottoms) if bottoms is not None else self._windows(layer, kind)
+        if bottoms is not None:
+            return kind.blobs(layer, bottoms)
+        known = self.known_blobs(layer)
+        return None if known is None or any(0 in shape for shape in known) else known
 
-    def _windows(self, layer: Layer, kind: LayerType) -> list[Shape] | None:
-        """The parameters of a layer that slides: they take its channels, and no height or width."""
-        slides = kind.linear and table.has_field(layer, "kernel_size") and layer.bottoms
-        if not slides or layer.index in self.refused:
+    def known_blobs(self, layer: Layer) -> list[Shape] | None:
+        """The parameters of a layer whose bottom has channels, and no height or width.
+
+        0 stands for a size that is not known; None where not even their number is.
+        """
+        kind = table.TYPES.get(layer.type)
+        slides = kind is not None and kind.linear and table.has_field(layer, "kernel_size")
+        alone = kind is not None and kind.trait is Trait.CHANNEL and len(layer.bottoms) == 1
+        if kind is None or not layer.bottoms or layer.index in self.refused or not slides | alone:
             return None
-        channels = self.channels(layer.bottoms[0])
-        sizes = layer.param(kind.message).list("kernel_size")  # one for each axis, or for all
-        axes = len(sizes) if len(sizes) > 1 else 2
+        channels = self.channels(layer.bottoms[0]) or 0
+        sizes = layer.param(kind.message).list("kernel_size") if slides else []
+        axes = len(sizes) if len(sizes) > 1 else 2  # one size for each axis, or for all
         try:
-            return kind.blobs(layer, [(1, channels, *[1] * axes)]) if channels else None
+            return kind.blobs(layer, [(1, channels, *[0] * axes)])
         except NetError:
             return None
 

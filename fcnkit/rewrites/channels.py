@@ -4,10 +4,11 @@ The layers that see the image first change, net and weights together.  Caffe's
 own tools read images as BGR.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import fsum, prod
 
+from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Layer, Top
@@ -163,8 +164,24 @@ def _changed(net: Prototxt, blob: str | None, inputs: Mapping | None, change: Ch
             for layer in _readers(known, top, change):
                 moves += _moves(work, layer, change)
                 steps[layer.field.start] = _step(layer, change)
-    images = tuple(ImageBefore(name, _transposed(change)) for name in names)
-    return replace(work.plan(edits, steps, moves), images=images)
+    plan = work.plan(edits, steps, moves)
+    if len(change.rows) != change.before:
+        _check_sizes(plan.net, names, inputs or {}, len(change.rows))
+    return replace(plan, images=tuple(ImageBefore(name, _transposed(change)) for name in names))
+
+
+def _check_sizes(
+    net: Prototxt, images: Collection[str], inputs: Mapping[str, Shape], channels: int
+) -> None:
+    """All that reads the image takes it with so many channels, or NetError says what does not."""
+    sizes = {
+        blob: (shape[0], channels, *shape[2:]) if blob in images else shape
+        for blob, shape in inputs.items()
+    }
+    try:
+        states(net, sizes)
+    except NetError as error:
+        raise refused(net, f"its image cannot have {channels} channels: {error}") from None
 
 
 def _transposed(change: Change) -> Rows:

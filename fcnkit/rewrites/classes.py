@@ -274,7 +274,9 @@ def _arguments(text: str) -> Arguments:
     layer, rest = name_and_rest(text)
     classes: list[int | None] = []
     fillers = set()
-    for word in comma_separated(rest):
+    for word in map(str.strip, comma_separated(rest)):
+        if not word:
+            raise ValueError("a class is missing")
         if word[:1].isdigit():
             classes += _range(word, MOST - len(classes))
         else:

@@ -19,6 +19,7 @@ from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import canonical
 from fcnkit.nets.layers.strange_fields import not_understood
 from fcnkit.nets.layers.table import (
+    TYPES,
     axis_of,
     count_of_outputs,
     groups_of,
@@ -67,7 +68,20 @@ def fold(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
         if of(layer).folds and layer.field.start not in steps:
             reason = why[layer.field.start]
             steps[layer.field.start] = Step("keep", layer.name, layer.line, layer.type, reason)
+    for layer in (each for known in work.each for each in _strangers(known)):
+        why_not = (
+            "its type is not known to fcnkit; if it normalises, merge it with its fork's script"
+        )
+        steps[layer.field.start] = Step("keep", layer.name, layer.line, layer.type, why_not)
     return work.plan(edits, steps, moves)
+
+
+def _strangers(known: Known) -> Iterator[Layer]:
+    """The layers of unknown types that follow a linear layer, and might be folded elsewhere."""
+    for layer in known.graph.layers:
+        before = [known.graph.producer(top) for top in layer.bottoms[:1]]
+        if layer.type not in TYPES and any(of(each).linear for each in before):
+            yield layer
 
 
 def _chains(work: States, known: Known, why: dict[int, str]) -> Iterator[tuple[int, _Chain]]:
@@ -110,6 +124,9 @@ def _why_not(
     if len(layer.tops) > 1:
         return f'"{layer.name}" has {len(layer.tops)} tops from the same weights'
     for each in (layer, link):
+        if any(each.view.list("loss_weight")):
+            fact = f'its top "{each.tops[0].blob}" counts in the loss (loss_weight)'
+            return fact if each is link else f'"{layer.name}": {fact}'
         strange = not_understood(each, of(each).affine_heeds)
         if strange:
             return strange if each is link else f'"{layer.name}": {strange}'

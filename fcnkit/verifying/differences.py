@@ -10,6 +10,7 @@ from fcnkit.shape import Shape
 
 NOT_FINITE = "infinite or not numbers"
 STILL = "the same whatever the input"
+PINNED = "the same, or one of two values, whatever the input"
 # Of a channel's values the tenth that is largest does not say how large the channel is, nor
 # do the three largest quarters of the channels say how small a difference counts.
 _USUAL, _LEAST = 0.9, 0.25
@@ -25,7 +26,7 @@ class Difference(NamedTuple):
     magnitude among the old net's values, `relative` the largest difference in
     terms of how far the values of its own channel usually are apart, `low` and `high` the
     range of the old net's values.  Of its `channels` so many as `still` are the same
-    whatever the input.
+    whatever the input, or one of two values: `held` says which.
     `hidden` is why the values could hide a difference, and `made_of` the outputs in
     which it would show then.  `unseen` says of which layers nothing shows at all, and
     `partly` of which channels of inner blobs nothing does.
@@ -45,6 +46,7 @@ class Difference(NamedTuple):
     hidden: str = ""
     channels: int = 0
     still: int = 0
+    held: str = STILL
     unseen: str = ""
     partly: tuple[str, ...] = ()
 
@@ -72,7 +74,7 @@ class Difference(NamedTuple):
         )
         shape = " x ".join(map(str, self.new_shape))
         ends = f"{self.low:.3g} to {self.high:.3g}" if isfinite(self.low) else f"{self.largest:.3g}"
-        still = f"; {self.still} of {self.channels} channels are {STILL}: not shown"
+        still = f"; {self.still} of {self.channels} channels are {self.held}: not shown"
         return (
             f"{name}: {self._verdict}; max |difference| {self.absolute:.3g} over {shape} values "
             f"{'of' if isfinite(self.low) else 'up to'} {ends}, relative {self.relative:.2g} "
@@ -221,11 +223,13 @@ def _high(magnitude: Any) -> Any:
 class Moved(NamedTuple):
     """How far each channel is apart on two inputs, and which are the same, as far as can be told.
 
-    A channel moves where a tenth of the difference would be told from rounding.
+    A channel moves where a tenth of the difference would be told from rounding.  Those that
+    are `pinned` are still, too: they change places between two values, and take no other.
     """
 
     by: Any
     still: Any
+    pinned: Any
 
     def dwarfed(self, tolerance: float, most: float = 0.0) -> bool:
         """Whether most channels that move do so by too little to be told beside the others.
@@ -248,4 +252,29 @@ def moved(values: Any, others: Any) -> Moved:
     some = np.sort(usual[usual > 0])
     least = some[int(_LEAST * len(some))] if len(some) else 0.0
     # What is not a number moves: nothing is said of it here.
-    return Moved(by, by <= 10 * _ROUNDING * np.maximum(usual, least))
+    still = by <= 10 * _ROUNDING * np.maximum(usual, least)
+    whole = first.reshape(1, -1), second.reshape(1, -1)
+    pinned = (_of_two(first, second) | _of_two(*whole)) & ~still
+    return Moved(by, still | pinned, pinned)
+
+
+def _of_two(first: Any, second: Any) -> Any:
+    """Which rows have the same two values and no other, on either input.
+
+    So it is with what an MVN, or a BatchNorm by the batch, makes of two numbers: 1 and -1.
+    """
+    import numpy as np
+
+    both = np.concatenate([first, second], 1)
+    with np.errstate(invalid="ignore", over="ignore"):
+        low, high = both.min(1, keepdims=True), both.max(1, keepdims=True)
+        # Each by its own size: beside 1e6 all that is small would be one value.
+        lowest, highest = (
+            end + 10 * _ROUNDING * side * np.abs(end) for end, side in ((low, 1), (high, -1))
+        )
+        below, above = (
+            (first <= lowest, second <= lowest),
+            (first >= highest, second >= highest),
+        )
+    two = (np.concatenate(below, 1) | np.concatenate(above, 1)).all(1)
+    return two & np.all([each.any(1) for each in (*below, *above)], 0)

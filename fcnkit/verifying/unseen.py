@@ -10,11 +10,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fcnkit.nets.graph import Graph, Layer, Top
+from fcnkit.nets.layers.normal import by_batch
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import Shapes
 from fcnkit.verifying.compared import Pair, hidden, needed, read_by, to_read
-from fcnkit.verifying.differences import STILL, Difference, Moved, compare, moved
+from fcnkit.verifying.differences import PINNED, STILL, Difference, Moved, compare, moved
 
 
 class Motion(NamedTuple):
@@ -38,6 +39,11 @@ class Motion(NamedTuple):
         """How many channels of the top are the same on both inputs, and of how many."""
         found = self.moved.get(self.names.get(top, ""))
         return (int(found.still.sum()), len(found.still)) if found else (0, 0)
+
+    def held(self, top: Top) -> str:
+        """How the channels of the top that do not move are held, in words."""
+        found = self.moved.get(self.names.get(top, ""))
+        return PINNED if found and found.pinned.any() else STILL
 
     def tells(self, layer: Layer) -> bool:
         """Whether the layer's parameters make its tops what they are: it does not read zeros.
@@ -77,13 +83,13 @@ class Sight(NamedTuple):
 
 
 def learners(graph: Graph, sizes: Shapes) -> list[Layer]:
-    """The layers with parameters that work on what the net's inputs hold."""
+    """The layers whose parameters have a part in what they make of the net's inputs."""
     moved: set[Top] = set(graph.inputs)
     found = []
     for layer in graph.layers:
         if any(top in moved for top in read_by(layer)):
             moved |= set(layer.tops)
-            if sizes.blobs(layer):
+            if sizes.blobs(layer) and not by_batch(layer):
                 found.append(layer)
     return found
 
@@ -325,7 +331,7 @@ def _row(
     still, channels = found.seen.still(pair.old)
     why = row.hidden or hidden(graph, pair.old, values)
     if still == channels and not (row.largest and pair.old in found.sight.told):
-        why = why or STILL
+        why = why or found.seen.held(pair.old)
         behind = leads_to(graph, [pair.old], lambda layer: layer.bottoms)
         made_of += [
             each.old
@@ -335,7 +341,7 @@ def _row(
             and (found.seen.moves(each.old) or each.old in found.sight.told)
         ]
     names = tuple(run.names[top] for top in made_of)
-    return row._replace(made_of=names, hidden=why, still=still)
+    return row._replace(made_of=names, hidden=why, still=still, held=found.seen.held(pair.old))
 
 
 def answers(graph: Graph, new_graph: Graph, ends: Iterable[Top]) -> list[Pair]:

@@ -7,7 +7,7 @@ holds the whole blob.  Sums are formed in float64 and rounded once.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fcnkit.errors import WeightsError
 from fcnkit.formats.blobproto import ITEM_BYTES, shown_shape
@@ -167,6 +167,8 @@ def scaled(
     The channel of slice i along `axis` 0 is i; along axis 1, in group g of
     `groups` along axis 0, channel g n + i where n is the size of axis 1.
     """
+    import numpy as np
+
     blob = reshaped(writable(blob), shape)
     channels = shape[0] if axis == 0 else shape[1] * groups
 
@@ -177,7 +179,9 @@ def scaled(
         row = 0
         for part, at in _grouped(blob, groups):
             own = factors[row : row + len(part)] if axis == 0 else factors[at]
-            yield (part.reshape(*own.shape[:-1], -1) * own).astype(part.dtype)
+            with np.errstate(over="ignore", invalid="ignore"):
+                made = part.reshape(*own.shape[:-1], -1) * own
+            yield _cast(made, part.dtype, blob.where)
             row += len(part)
 
     return _lazy(blob, shape, chunks)
@@ -187,15 +191,20 @@ def shifted(
     blob: Blob | None, links: Sequence[tuple], shape: Shape, read: Read, where: str
 ) -> Blob:
     """The bias, zero where there is none, through the links."""
+    import numpy as np
+
     old = None if blob is None else reshaped(writable(blob), shape)
     dtype = "float32" if old is None else old.dtype
 
     def chunks() -> Iterator:
         factors, summands = _affine(links, read, shape[0])
         bias = 0 if old is None else old.array()
-        yield (bias * factors + summands).astype(dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            made = bias * factors + summands
+        yield _cast(made, dtype, place)
 
-    return Blob(shape, dtype, False, Lazy(shape, chunks, dtype), old.where if old else where)
+    place = old.where if old else where
+    return Blob(shape, dtype, False, Lazy(shape, chunks, dtype), place)
 
 
 def given(values: Sequence[float]) -> Lazy:
@@ -228,9 +237,24 @@ def moved_by(
         rest = tuple(each for each in range(len(old)) if each not in (axis, 0 if axis else 2))
         found = reshaped(writable(weights), old).array().astype("f8").sum(rest)
         sums = found @ np.asarray(values) if axis else np.asarray(values) @ found
-        yield ((0 if bias is None else bias.array().astype("f8")) + sums).astype(dtype)
+        yield _cast((0 if bias is None else bias.array().astype("f8")) + sums, dtype, place)
 
-    return Blob(shape, dtype, False, Lazy(shape, chunks, dtype), bias.where if bias else where)
+    place = bias.where if bias else where
+    return Blob(shape, dtype, False, Lazy(shape, chunks, dtype), place)
+
+
+def _cast(values: Any, dtype: Any, where: str) -> Any:
+    """The values in this type; WeightsError where one is not finite in it."""
+    import numpy as np
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = values.astype(dtype)
+    if not np.isfinite(found).all():
+        odd = float(values[~np.isfinite(found)].flat[0])
+        fact = f"a value would become {odd:.6g}, and {np.dtype(dtype)} holds finite ones up to "
+        remedy = "leave the layers as they are, or train with smaller factors"
+        raise WeightsError(f"{where}: {fact}{float(np.finfo(dtype).max):.3g}; {remedy}")
+    return found
 
 
 def _affine(links: Sequence[tuple], read: Read, channels: int) -> tuple:
@@ -241,13 +265,14 @@ def _affine(links: Sequence[tuple], read: Read, channels: int) -> tuple:
 
     factors, summands = np.ones(channels), np.zeros(channels)
     for layer, affine in links:
-        try:
-            factor, summand = _link(
-                affine, lambda blob, layer=layer: _vector(read(layer, blob), channels)
-            )
-        except WeightsError as error:
-            raise WeightsError(f'layer "{layer}": {error}') from None
-        factors, summands = factors * factor, summands * factor + summand
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is looked at
+            try:
+                factor, summand = _link(
+                    affine, lambda blob, layer=layer: _vector(read(layer, blob), channels)
+                )
+            except WeightsError as error:
+                raise WeightsError(f'layer "{layer}": {error}') from None
+            factors, summands = factors * factor, summands * factor + summand
     return factors, summands
 
 
@@ -269,6 +294,8 @@ def _link(affine: Affine, vector: Callable) -> tuple:
             channel = int((~(spread > 0)).argmax())
             fact = f"the variance of channel {channel} is {spread[channel] - affine.eps:g}"
             remedy = "measure it anew, or set it to 0 where it is a rounding"
+            if spread[channel] == 0:  # only without an eps
+                remedy = "give the layer an eps above 0, such as Caffe's own 1e-5"
             raise WeightsError(f"{fact}, whose root is no number; {remedy}")
         factor = spread**-0.5
     if affine.mean is not None:

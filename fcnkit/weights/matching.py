@@ -32,6 +32,7 @@ from fcnkit.weights.meaning import (
     elsewhere,
     exchanged,
     other_axis,
+    other_count,
     other_meaning,
     other_sums,
     remedy,
@@ -256,10 +257,7 @@ class _Pairing:
     ) -> str:
         """Why the blobs cannot be those of the layer; "" where they can."""
         if len(blobs) != len(expected):
-            return (
-                f"the file has {len(blobs)} blobs, the new net takes {len(expected)}; "
-                "see whether both have a bias (bias_term)"
-            )
+            return other_count(len(blobs), len(expected))
         strange = other_meaning(self._source_type(source), layer)
         if strange:
             return strange
@@ -277,7 +275,7 @@ class _Pairing:
                     f"{remedy(self.after, layer, old, new)}"
                 )
             if not alike(old, new):
-                return f"blob {number} is {elsewhere(old, new)}"
+                return f"blob {number} is {elsewhere(layer, old, new)}"
         before = self._old(source)
         return other_axis(layer, stored, expected) or (
             other_sums(before, self.old_shapes, layer, self.shapes) if before else ""
@@ -311,6 +309,9 @@ def _without_size(layer: Layer, shapes: Shapes, blobs: Sequence[Blob]) -> tuple[
     Outputs, groups and kernel are known all the same, and channels where the net says them.
     """
     kind = of(layer)
+    wanted = shapes.known_blobs(layer)
+    if wanted is not None and len(wanted) != len(blobs):
+        return [], other_count(len(blobs), len(wanted))
     if not kind.linear or not blobs:
         return [blob.shape for blob in blobs], ""
     outputs, group = count_of_outputs(layer) or 0, groups_of(layer)

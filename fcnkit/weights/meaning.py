@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fcnkit.formats.blobproto import shown_shape
+from fcnkit.formats.blobproto import counted, shown_shape
 from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.layers.table import TYPES, axis_of, channels_of, groups_of, has_field, of
 from fcnkit.nets.layers.traits import LayerType, Trait
@@ -18,15 +18,21 @@ from fcnkit.shape import Shape
 _NEW_NAME = "use the old sizes, or give it a new name in the new net"
 
 
-def elsewhere(old: Shape, new: Shape) -> str:
+def elsewhere(layer: Layer, old: Shape, new: Shape) -> str:
     """What to say of two shapes of equal counts that arrange their numbers differently."""
     fact = (
         f"{shown_shape(old)} in the file and {shown_shape(new)} in the new net, equally many "
         f"values, arranged differently"
     )
-    if len(new) == 2 and new == old[:-3:-1]:
+    if has_field(layer, "transpose") and len(new) == 2 and new == old[:-3:-1]:
         return f"{fact}: one is the other's transpose; write transpose: true in the net of the file"
     return f"{fact}; {_NEW_NAME}"
+
+
+def other_count(stored: int, taken: int) -> str:
+    """What to say of a layer that has as many blobs in the file, and takes others."""
+    fact = f"the file has {counted(stored)}, the new net takes {taken}"
+    return f"{fact}; see whether both have a bias (bias_term)"
 
 
 def other_meaning(type_: str, layer: Layer) -> str:
@@ -38,7 +44,7 @@ def other_meaning(type_: str, layer: Layer) -> str:
     if kind is new or None in roles or roles[0] == roles[1]:
         return ""
     return (
-        f"its numbers are those of a {kind.name} and mean something else in a {new.name}; "
+        f"its numbers are for {kind.name}, and mean something else in {new.name}; "
         "give it a new name in the new net"
     )
 
@@ -145,6 +151,8 @@ def remedy(graph: Graph, layer: Layer, old: Shape, new: Shape) -> str:
     image = windows and (old[0], old[2:]) == (new[0], new[2:]) and groups_of(layer) == 1
     if image and _sees_image(graph, layer):
         return _channels_remedy(old[1], new[1]) or _other_size(old, new)
+    if not of(layer).linear:
+        return f"it reads, or makes, another number of channels: {_NEW_NAME}"
     return _other_size(old, new)
 
 

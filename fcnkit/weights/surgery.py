@@ -9,8 +9,9 @@ from math import prod
 from typing import Protocol
 
 from fcnkit.errors import WeightsError
-from fcnkit.formats.blobproto import ITEM_BYTES, shown_shape
+from fcnkit.formats.blobproto import ITEM_BYTES, counted, shown_shape
 from fcnkit.nets.graph import Layer, buildable
+from fcnkit.nets.layers.table import keeps_statistics
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Move, Plan
 from fcnkit.shape import Shape, alike
@@ -82,10 +83,10 @@ def _check_blobs(layer: Layer, expected: Sequence[Shape], weights: Weights) -> N
     stored = weights.layer(layer.name).blobs
     where = f'{weights.path}: layer "{layer.name}"'
     if len(stored) != len(expected):
+        place = f"line {layer.line} of {layer.field.source.path}"
+        fact = f"has {counted(len(stored))}, and the {layer.type} on {place} takes {len(expected)}"
         raise WeightsError(
-            f"{where}: has {len(stored)} blobs, and a {layer.type} of {layer.field.source.path}, "
-            f"line {layer.line}, {len(expected)}; see whether both have a bias (bias_term), or "
-            f"are of one fork: NVCaffe's BatchNorm of five blobs says scale_bias: true"
+            f"{where}: {fact}; {_ONE_FORK if keeps_statistics(layer) else _SEE_BIAS}"
         )
     for number, (blob, shape) in enumerate(zip(stored, expected, strict=True)):
         if blob.count == prod(shape) and not alike(blob.shape, shape):
@@ -94,6 +95,10 @@ def _check_blobs(layer: Layer, expected: Sequence[Shape], weights: Weights) -> N
                 f"{shown_shape(shape)}, equally many values, arranged differently; give the "
                 f"weights of this net"
             )
+
+
+_SEE_BIAS = "see whether both have a bias (bias_term)"
+_ONE_FORK = "give the weights of this net; NVCaffe's BatchNorm of five says scale_bias: true"
 
 
 def _heirs(targets: Mapping[str, Sequence[Move]]) -> dict[str, str]:
@@ -138,9 +143,8 @@ def _check_blob_count(source: str, target: str, expected: int, weights: Weights)
     found = len(weights.layer(source).blobs)
     if found != expected:
         raise WeightsError(
-            f'{weights.path}: layer "{source}": has {found} blobs, and layer "{target}" takes '
-            f"{expected}; "
-            "see whether both have a bias (bias_term)"
+            f'{weights.path}: layer "{source}": has {counted(found)}, and layer "{target}" takes '
+            f"{expected}; {_SEE_BIAS}"
         )
 
 

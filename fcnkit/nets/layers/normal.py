@@ -67,6 +67,12 @@ def batch_norm_blobs(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     return [(channels,), (channels,), (1,)]
 
 
+def by_batch(layer: Layer) -> bool:
+    """Whether it says that it normalises by the batch, whatever statistics it has."""
+    param = layer.param("batch_norm_param")
+    return param.has("use_global_stats") and not param.get("use_global_stats")
+
+
 def scale(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """The first bottom's shape; its factors match its axes from `axis` on."""
     return _spread(layer, bottoms, "scale_param")
