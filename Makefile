@@ -73,7 +73,8 @@ vgg: setup $(VENV)/.torch-done  ## FCN-8s on VGG-16's trunk from ImageNet, on Py
 	@$(PY) scripts/vgg16_trunk.py build/vgg16
 	@$(PY) scripts/experiment.py --engine torch --device $(DEVICE) --work build/experiment-vgg -o docs/experiment/vgg \
 	    --trunk "VGG-16, its trunk trained on ImageNet" build/vgg16/vgg16-conv.prototxt build/vgg16/vgg16-trunk.caffemodel \
-	    103.939,116.779,123.68 8 8 keep $(STEPS) $(addprefix --only ,$(ONLY)) --jobs 1
+	    103.939,116.779,123.68 8 8 keep $(STEPS) $(addprefix --only ,$(ONLY)) --jobs 1 \
+	    --beside docs/experiment/results.json
 
 speed: setup caffe $(VENV)/.torch-done  ## FCNs on PyTorch by fcnkit and by hand, and in Caffe; leaves docs/gpu.md
 	@$(PY) scripts/speed.py -o docs/gpu.md

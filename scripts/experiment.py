@@ -240,6 +240,9 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         help="these trainings alone; may be repeated",
     )
     parser.add_argument(
+        "--beside", type=Path, metavar="FILE", help="the results.json of another report, to compare"
+    )
+    parser.add_argument(
         "--jobs", type=int, default=cores, help="trainings at a time; one for each core"
     )
     options = parser.parse_args(words)

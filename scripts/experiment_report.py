@@ -73,6 +73,7 @@ def write(options, runs: Sequence, parts: dict[str, float], commands: Sequence[s
         text.append(
             _section(trunk, own, found, _majority(options.work / "dataset", found[0]), options)
         )
+    text += _beside(options)
     text.append(_settings(runs, commands, options))
     _put(out / "README.md", "\n".join(text).encode())
     plain = {name: each.json() for name, each in scores.items()}
@@ -110,7 +111,8 @@ def _majority(data: Path, scores: Scores) -> tuple[str, Scores]:
 def _head(options, parts: dict[str, float], scores: dict[str, Scores]) -> str:
     images = next(iter(scores.values())).images
     took = "; ".join(f"{part} {seconds / 60:.1f} min" for part, seconds in parts.items())
-    return f"""# What transplanted weights and skips are worth
+    return (
+        f"""# What transplanted weights and skips are worth
 
 Written by {_typed(options)} on {date.today()}.
 {machine()}; {_engine(options)}, on {_device(options)};
@@ -120,17 +122,55 @@ Times: {took}; {sum(parts.values()) / 60:.1f} min in all.
 Each classifier is made an FCN by `fcnkit fcn` several times, and trained for as many steps each,
 on the same images in the same order with the same solver:
 
-- **random**: every layer starts from its filler (msra) and its biases learn faster, `--bias-rate`
-  of the commands below;
-- **transplanted**: the same net, started from the trained weights;
-- **skips**: started from them as well, with skips to a finer stride, and the padding that `fcn`
-  chooses by itself.
+{_kinds(options)}
 
 The scores are those of all {images} validation images after the last step, each image at its
 full size.  One training of each kind, with seed 1: how far another seed would be
 off was not measured, so that differences of a point or less say little.
-No snapshot was chosen by its scores.  {options.tried}
-"""
+No snapshot was chosen by its scores.
+{options.tried}""".rstrip()
+        + "\n"
+    )
+
+
+_KINDS = {
+    "random": "every layer starts from its filler (msra) and its biases learn faster, "
+    "`--bias-rate`\n  of the commands below;",
+    "transplanted": "the net starts from the trained weights;",
+    "skips": "started from them as well, with skips to a finer stride, and the padding that `fcn`"
+    "\n  chooses by itself;",
+}
+
+
+def _kinds(options) -> str:
+    """What the trainings that were made are, one a line."""
+    lines = [
+        f"- **{name}**: {what}"
+        for name, what in _KINDS.items()
+        if not options.only or name in options.only
+    ]
+    return "\n".join(lines)[:-1] + "."
+
+
+def _beside(options) -> list[str]:
+    """The scores of the experiments of another report, in a section of their own."""
+    if not options.beside:
+        return []
+    found = json.loads(options.beside.read_text())
+    rows = "".join(
+        f"| {name} | " + " | ".join(_shown(one[metric]) for metric in METRICS) + " |\n"
+        for name, one in found.items()
+    )
+    there = os.path.relpath(options.beside.parent / "README.md", options.output)
+    return [
+        f"""## Beside other trunks
+
+The same images, with the steps and settings of [their own report]({there}):
+
+| training | {" | ".join(METRICS.values())} |
+|---|---|---|---|---|
+{rows}"""
+    ]
 
 
 def _at_a_time(options) -> str:
