@@ -24,7 +24,17 @@ SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 LEVELS = (
     ("errors",),
     ("foreign",),
-    ("edits", "files", "libraries", "notebook", "progress", "shape", "tables", "templates"),
+    (
+        "ahead",
+        "edits",
+        "files",
+        "libraries",
+        "notebook",
+        "progress",
+        "shape",
+        "tables",
+        "templates",
+    ),
     ("formats",),
     (
         "nets",

@@ -119,7 +119,7 @@ def test_a_mean_is_taken_off(net, weights, image, seen):
 
 
 def test_caffe_and_opencv_agree(caffe, net, weights, image, seen):
-    found = fk.infer(net.net, weights, image, scale=1 / 256)
+    found = fk.infer(net.net, weights, image, scale=1 / 256, engine="caffe")
     assert found.engine == "caffe"
     assert np.abs(found.scores - seen.scores).max() < 1e-3 * np.abs(seen.scores).max()
 

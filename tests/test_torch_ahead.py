@@ -17,7 +17,8 @@ pytest.importorskip("lmdb")
 cv2 = pytest.importorskip("cv2")
 h5py = pytest.importorskip("h5py")
 
-from fcnkit.training.torch.reading.ahead import ahead, batches  # noqa: E402
+from fcnkit.ahead import ahead  # noqa: E402
+from fcnkit.training.torch.reading.ahead import batches  # noqa: E402
 from fcnkit.training.torch.reading.draws import Draws  # noqa: E402
 
 TRAIN, TEST = State("TRAIN"), State("TEST")

@@ -132,7 +132,7 @@ def test_convolutionalize_and_fcn_prove(files, tmp_path):
     ("words", "fact"),
     [
         (("--do", "pad=d:1", "--verify"), "--do pad changes what the net computes"),
-        (("--do", "swap", "--engine", "torch"), "--engine is what --verify runs the nets on"),
+        (("--do", "swap", "--engine", "torch"), "--engine goes with --verify, which runs the nets"),
     ],
 )
 def test_what_cannot_be_proved_is_refused(words, fact, files):

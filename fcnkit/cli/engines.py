@@ -5,15 +5,22 @@ from collections.abc import Callable
 import click
 
 from fcnkit.engines.engine import names, with_devices
+from fcnkit.engines.fastest import AUTO
 
 
 def engine_options(function: Callable) -> Callable:
     """--engine and --device: what runs the net, and on what."""
-    engines = click.Choice(names())
+    engines = click.Choice([AUTO, *names()])
     devices = f"For {' or '.join(with_devices())}: cpu, cuda, cuda:1; a GPU where there is one."
     for option in (
         click.option("--device", metavar="DEVICE", help=devices),
-        click.option("--engine", type=engines, help="The first of these that is installed."),
+        click.option(
+            "--engine",
+            type=engines,
+            default=AUTO,
+            show_default=True,
+            help="What runs the net; auto is the fastest that is installed and runs it.",
+        ),
     ):
         function = option(function)
     return function

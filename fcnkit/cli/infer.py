@@ -9,19 +9,22 @@ from typing import Any, NamedTuple
 
 import click
 
+from fcnkit.ahead import ahead
 from fcnkit.cli.arguments import WEIGHTS, Means, Number, load_net, show_json
 from fcnkit.cli.engines import engine_options
 from fcnkit.cli.infer_images import ImageFile, Reading, check_all, pictures_of
 from fcnkit.cli.infer_lines import lines
 from fcnkit.cli.labels import LabelValues
 from fcnkit.cli.outputs import write_all
-from fcnkit.cli.preprocessing import for_images
+from fcnkit.cli.preprocessing import for_images, note
 from fcnkit.cli.progress import counted
 from fcnkit.cli.text import say
 from fcnkit.errors import DatasetError, OutputError
 from fcnkit.preprocessing import BGR, RGB, STORED
 
 LEGEND = "legend.png"
+# Images, and scores, that wait to be worked on.
+_AHEAD = 2
 
 
 @click.command(short_help="Run a net on images: class maps, overlays, heat.")
@@ -259,10 +262,16 @@ def _run(job: _Inference, pictures: Sequence[ImageFile], folder: Path) -> dict[s
     from fcnkit.inference.score_maps import scores
 
     made: dict[str, Path] = {}
-    inputs = (_input(job, picture) for picture in pictures)
     engine, device = job.engine
-    found = scores(job.head, job.weights, inputs, engine=engine, device=device)
-    with counted(len(pictures), "running") as progress:
+    # The next images are prepared, and the results of the last ones written, while the net runs.
+    with (
+        counted(len(pictures), "running") as progress,
+        ahead((_input(job, picture) for picture in pictures), _AHEAD) as inputs,
+        ahead(
+            scores(job.head, job.weights, inputs, engine=engine, device=device, told=_say_engine),
+            _AHEAD,
+        ) as found,
+    ):
         for picture, each in zip(pictures, found, strict=True):
             for end, data in _results(job, picture, each).items():
                 _keep(made, f"{picture.name}{end}", data, folder)
@@ -270,6 +279,10 @@ def _run(job: _Inference, pictures: Sequence[ImageFile], folder: Path) -> dict[s
     if ".overlay.png" in _ends(job.wanted):
         _keep(made, LEGEND, legend_png(job.wanted.names, job.wanted.colours), folder)
     return made
+
+
+def _say_engine(engine) -> None:
+    note(f"run by {engine.name} {engine.version}".rstrip())
 
 
 def _keep(made: dict[str, Path], name: str, data: bytes, folder: Path) -> None:

@@ -37,7 +37,8 @@ class Engines(click.ParamType):
         found = tuple(value.split(","))
         for name in found:
             if name not in names():
-                self.fail(f"{name!r} is no engine; there are {', '.join(names())}", param, ctx)
+                known = ", ".join(map(repr, names()))
+                self.fail(f"{name!r} is no engine; there are {known}", param, ctx)
         return tuple(dict.fromkeys(found))
 
 

@@ -23,7 +23,7 @@ from fcnkit.datasets.images import (
     converted,
     read_image,
 )
-from fcnkit.engines.engine import choose
+from fcnkit.engines.engine import Engine
 from fcnkit.engines.inputs import opened
 from fcnkit.errors import DatasetError
 from fcnkit.formats.prototxt import NetOrPath
@@ -199,7 +199,7 @@ def infer(
     mean nets like this one were trained with.
     `colours` are a colour for each class, or the file of a colour map, which
     has names too; VOC's by default.  `engine` is one of `installed_engines()`,
-    the first of them when not given.  The scores are the net's last output
+    the fastest that runs the net when not given.  The scores are the net's last output
     that is a map, or `blob`.
 
     Raises NetError where the net has no such map, DatasetError where names,
@@ -219,9 +219,9 @@ def infer(
     else:
         given, seen = _read(image, prepared.channels, alpha)
     found.size(*given.shape[:2])
-    runner = choose(engine)
-    (made,) = scores(found, weights, [prepared(given)], engine=runner)
-    return Inferred(seen, found, made, names, colours, runner.name, known)
+    ran: list[Engine] = []
+    (made,) = scores(found, weights, [prepared(given)], engine=engine, told=ran.append)
+    return Inferred(seen, found, made, names, colours, ran[-1].name, known)
 
 
 def _stack(image: "numpy.ndarray | str | os.PathLike[str]", channels: int) -> "numpy.ndarray":

@@ -4,11 +4,12 @@ It works on arrays; files and pictures are elsewhere.  Each image is run alone
 at its own size, as in the FCN authors' infer.py.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fcnkit.engines.engine import Engine, choose
+from fcnkit.engines.fastest import AUTO, run_fastest
 from fcnkit.engines.inputs import check_weights, nominal
 from fcnkit.errors import AlignError, NetError, WeightsError
 from fcnkit.formats.prototxt import Prototxt
@@ -169,12 +170,14 @@ def scores(
     engine: str | Engine | None = None,
     device: str | None = None,
     blob: str | None = None,
+    told: Callable[[Engine], None] = lambda engine: None,
 ) -> Iterator["numpy.ndarray"]:
     """The scores of each prepared image, (channels, height, width), as (classes, rows, columns).
 
-    `engine` is an engine, or the name of one; when not given, the first that is
-    installed; `device` is for one that knows several.  The engine starts once
-    for many images, a few of which are in memory at a time.
+    `engine` is an engine, or the name of one; "auto", and when not given, the
+    fastest that is installed and runs the net; `device` is for one that knows
+    several.  The engine starts once for many images, a few of which are in memory
+    at a time.  `told` is called with the engine that has run.
 
     Raises NetError as `head` and `Head.size` do, WeightsError where a layer
     has no weights or a score is not finite, EngineError where the engine refuses.
@@ -182,11 +185,18 @@ def scores(
     import numpy as np
 
     chosen = net if isinstance(net, Head) else head(net, blob)
-    runner = engine if isinstance(engine, Engine) else choose(engine, device)
     graph, name = chosen.graph, chosen.image.blob
     check_weights(graph, weights, {name: chosen.shape})
     inputs = ({name: np.asarray(image, np.float32)[None]} for image in images)
-    for found in runner.run_all(graph.prototxt, weights, inputs, [chosen.scores.blob]):
+    wanted = [chosen.scores.blob]
+    if engine in (None, AUTO) and device is None:
+        results = run_fastest(graph.prototxt, weights, inputs, wanted, told=told)
+    else:
+        named = None if engine == AUTO else engine
+        runner = named if isinstance(named, Engine) else choose(named, device)
+        told(runner)
+        results = runner.run_all(graph.prototxt, weights, inputs, wanted)
+    for found in results:
         array = found[chosen.scores.blob]
         if not np.isfinite(array).all():
             path = getattr(weights, "path", weights)

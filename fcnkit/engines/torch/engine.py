@@ -15,6 +15,8 @@ from fcnkit.weights import store
 from fcnkit.weights.store import GivenWeights
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from fcnkit.engines.torch.net import Net
 
 INSTALL = "pip install 'fcnkit[torch]'"
@@ -124,7 +126,10 @@ def _arrays(graph: Graph, inputs: Mapping[str, Any]) -> dict[str, Any]:
 def _built(sizes: Shapes, weights: store.Weights | None, device: str) -> "Net":
     from fcnkit.engines.torch.net import Net
 
-    return Net(sizes, weights).to(device)
+    made = Net(sizes, weights).to(device)
+    if device == "cpu":
+        made.channels_last()
+    return made
 
 
 def check_same(first: Shapes, sizes: Shapes) -> None:
@@ -146,8 +151,16 @@ def _computed(
 
     with torch.inference_mode(), products(), memory(net.graph):
         inputs = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+        if device == "cpu":
+            inputs = {name: _channels_last(each) for name, each in inputs.items()}
         found = net(inputs, outputs)
-        return {blob: value.cpu().numpy() for blob, value in found.items()}
+        return {blob: value.contiguous().cpu().numpy() for blob, value in found.items()}
+
+
+def _channels_last(value: "Tensor") -> "Tensor":
+    import torch
+
+    return value.contiguous(memory_format=torch.channels_last) if value.dim() == 4 else value
 
 
 @contextlib.contextmanager

@@ -19,6 +19,8 @@ from fcnkit.weights.store import Weights
 class BuiltLayer(NamedTuple):
     """One layer as it is run: all its tops,
     its parameters, and the bottoms that gradients go to.
+
+    `over` runs it in its bottom's memory, for when nobody needs that any more.
     """
 
     layer: Layer
@@ -26,6 +28,7 @@ class BuiltLayer(NamedTuple):
     run: Run
     uses: tuple[Use, ...]
     backward: tuple[bool, ...]
+    over: Run | None = None
 
 
 class Net(torch.nn.Module):
@@ -109,8 +112,12 @@ class Net(torch.nn.Module):
         """The tensors of the wanted tops; others are let go when the last layer has read them."""
         wanted = tuple(dict.fromkeys(wanted))
         values = {top: inputs[top.blob] for top in self._given}
+        kept = not torch.is_inference_mode_enabled()
         for number, dead in self._schedule(wanted):
-            self._run_layer(self.layers[number], values)
+            built = self.layers[number]
+            if built.over and not kept and built.layer.bottoms[0] in dead:
+                built = built._replace(run=built.over)
+            self._run_layer(built, values)
             for top in dead:
                 del values[top]
         return values
@@ -128,7 +135,7 @@ class Net(torch.nn.Module):
     def _blob(self, use: Use) -> Tensor:
         value = self.blobs[use.number]
         value = value if use.learns == value.requires_grad else value.detach()
-        return value if value.shape == use.shape else value.view(use.shape)
+        return value if value.shape == use.shape else value.reshape(use.shape)
 
     def _schedule(self, wanted: tuple[Top, ...]) -> tuple[tuple[int, tuple[Top, ...]], ...]:
         """The layers to run in turn, each with the tops that no later layer needs."""
@@ -150,6 +157,13 @@ class Net(torch.nn.Module):
     def device(self) -> torch.device:
         """Where the parameters are; the CPU where there are none."""
         return self.blobs[0].device if len(self.blobs) else torch.device("cpu")
+
+    def channels_last(self) -> None:
+        """The numbers of a place lie together in filters, as PyTorch is fast with on a CPU."""
+        with torch.no_grad():
+            for value in self.blobs:
+                if value.dim() == 4:
+                    value.data = value.contiguous(memory_format=torch.channels_last)
 
     def load(self, weights: Weights) -> None:
         """The parameters of every layer that the weights have,
@@ -187,10 +201,22 @@ def _built_layers(sizes: Shapes, uses: Sequence[tuple[Use, ...]]) -> Iterator[Bu
         site = Site(
             layer, tuple(sizes.bottoms(layer) or ()), phase_of(layer, sizes.graph) == "TRAIN"
         )
-        run = LAYERS[layer.type].build(site)
+        kind = LAYERS[layer.type]
+        over = kind.over(site) if kind.over and _has_its_own(sizes.graph, layer) else None
         yield BuiltLayer(
-            layer, _all_tops(layer), run, uses[layer.index], _backward(layer, everywhere)
+            layer,
+            _all_tops(layer),
+            kind.build(site),
+            uses[layer.index],
+            _backward(layer, everywhere),
+            over,
         )
+
+
+def _has_its_own(graph: Graph, layer: Layer) -> bool:
+    """Whether the memory of its bottom is that of no other top, as a product's is not."""
+    (bottom,) = layer.bottoms[:1] or (None,)
+    return bottom is not None and of(graph.producer(bottom)).linear
 
 
 def phase_of(layer: Layer, graph: Graph) -> str:

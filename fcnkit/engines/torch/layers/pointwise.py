@@ -21,6 +21,12 @@ def relu(site: Site) -> Run:
     return each(lambda x: F.leaky_relu(x, slope)) if slope else each(F.relu)
 
 
+def relu_over(site: Site) -> Run:
+    """As `relu`, in the memory of its bottom."""
+    slope = site.param("relu_param").get("negative_slope")
+    return each(lambda x: F.leaky_relu_(x, slope) if slope else F.relu_(x))
+
+
 def elu(site: Site) -> Run:
     """x above 0, alpha (e^x - 1) elsewhere."""
     alpha = site.param("elu_param").get("alpha")

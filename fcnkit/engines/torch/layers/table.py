@@ -30,12 +30,14 @@ class Kind:
     fills(layer): what each parameter begins with.
     learns: whether a solver changes the parameters, where the net does not say.
     loss: whether its first top is part of the loss, where the net does not say.
+    over(site): as `build`, where its bottom may be written over; None where it never is.
     """
 
     build: Callable[[Site], Run]
     fills: Callable[[Layer], Sequence[Fill]] = nothing
     learns: bool = True
     loss: bool = False
+    over: Callable[[Site], Run] | None = None
 
 
 LAYERS: dict[str, Kind] = {
@@ -45,7 +47,7 @@ LAYERS: dict[str, Kind] = {
     "Pooling": Kind(windows.pooling),
     "Im2col": Kind(windows.im2col),
     # One value from one value.
-    "ReLU": Kind(pointwise.relu),
+    "ReLU": Kind(pointwise.relu, over=pointwise.relu_over),
     "PReLU": Kind(normal.prelu, slopes),
     "ELU": Kind(pointwise.elu),
     "Sigmoid": Kind(pointwise.sigmoid),

@@ -4,14 +4,13 @@ Each layer draws its crops and mirrors by itself, as in Caffe: an image and its
 label image are cropped and mirrored differently.
 """
 
-import queue
-import threading
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
+from fcnkit.ahead import ahead
 from fcnkit.engines.torch.layers.site import check_fields, refusal
 from fcnkit.engines.torch.layers.table import is_source
 from fcnkit.nets.graph import Graph, Layer
@@ -27,7 +26,6 @@ READERS: dict[str, Callable[[Layer, Setting], Iterator[Arrays]]] = {
 """The data layers that can be read; others are given data from outside, as no solver does."""
 
 Batch = Mapping[str, np.ndarray]
-Each = TypeVar("Each")
 # Batches of one layer that are ready before they are asked for.
 _AHEAD = 3
 
@@ -81,56 +79,3 @@ def _joined(layers: list[Layer], feeds: list[Iterator[Arrays]]) -> Iterator[Batc
         for layer, feed in zip(layers, feeds, strict=True):
             batch.update(zip((top.blob for top in layer.tops), next(feed), strict=True))
         yield batch
-
-
-@contextmanager
-def ahead(items: Iterator[Each], count: int) -> Iterator[Iterator[Each]]:
-    """The items, up to `count` of them made before they are asked for,
-    in a thread that ends with the block.
-
-    What goes wrong in it is raised where the item would have been.
-    """
-    ready: queue.Queue = queue.Queue(count)
-    stop = threading.Event()
-    thread = threading.Thread(target=_work, args=(items, ready, stop), daemon=True)
-    thread.start()
-    try:
-        yield _taken(ready)
-    finally:
-        stop.set()
-        thread.join()
-
-
-def _work(items: Iterator, ready: queue.Queue, stop: threading.Event) -> None:
-    try:
-        for item in items:
-            if not _put(ready, (item, None), stop):
-                break
-        else:
-            _put(ready, (None, StopIteration()), stop)
-    except BaseException as error:
-        _put(ready, (None, error), stop)
-    finally:
-        if isinstance(items, Generator):
-            items.close()
-
-
-def _put(ready: queue.Queue, item: tuple, stop: threading.Event) -> bool:
-    """The item is in the queue, or the reading has been ended."""
-    while not stop.is_set():
-        try:
-            ready.put(item, timeout=0.1)
-            return True
-        except queue.Full:
-            continue
-    return False
-
-
-def _taken(ready: queue.Queue) -> Iterator:
-    while True:
-        item, error = ready.get()
-        if isinstance(error, StopIteration):
-            return
-        if error is not None:
-            raise error
-        yield item
