@@ -132,7 +132,7 @@ def test_convolutionalize_and_fcn_prove(files, tmp_path):
     ("words", "fact"),
     [
         (("--do", "pad=d:1", "--verify"), "--do pad changes what the net computes"),
-        (("--do", "swap", "--engine", "torch"), "--engine goes with --verify, which runs the nets"),
+        (("--do", "swap", "--engine", "torch"), "--engine, which runs the nets, goes with --verify"),
     ],
 )
 def test_what_cannot_be_proved_is_refused(words, fact, files):
@@ -203,7 +203,7 @@ def test_windows_slide(tmp_path):
 def test_windows_that_see_their_neighbours_are_said(both):
     found = run("verify", *both, "--slide", "--engine", "torch")
     assert found.exit_code == 1
-    assert 'layer "c": ' in found.stderr
+    assert 'layer "c" pads what it reads' in found.stderr
 
 
 def test_real_images_and_several_engines_side_by_side(both, tmp_path):

@@ -23,7 +23,7 @@ def check_verify(verified: bool, engine: str | None, weights: str | None) -> Non
     if verified and not weights:
         raise click.UsageError("--verify runs the nets, which needs weights: name their file")
     if engine and not verified:
-        raise click.UsageError("--engine goes with --verify, which runs the nets")
+        raise click.UsageError("--engine, which runs the nets, goes with --verify")
 
 
 def proof_of_plan(
