@@ -4,7 +4,7 @@ Caffe's DataTransformer draws mirror, and in training the place of a crop, for
 each layer apart: two layers never draw alike.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from fcnkit.formats.prototxt import Field
@@ -147,13 +147,27 @@ def _pairs(seen: Seen) -> list[Pair]:
         dense = _dense(seen, layer.bottoms[0])
         if labels not in images:
             found |= {(each, labels): found.get((each, labels)) or dense for each in images}
-        # Of one layer the labels are too, or else the first: the others are to go with that.
-        first = labels if labels in images else images[0] if images and not dense else None
-        for other in images if first else ():
-            if other != first and (first == labels or _meet_in_maps(seen, first, other)):
-                key = other, first
-                found[key] = found.get(key) or _meet_in_maps(seen, first, other)
+        found |= {
+            key: found.get(key) or maps for key, maps in _of_scenes(seen, images, labels, dense)
+        }
     return [Pair(*key, dense) for key, dense in found.items()]
+
+
+def _of_scenes(
+    seen: Seen, images: Sequence[Layer], labels: Layer, dense: bool
+) -> Iterator[tuple[tuple[Layer, Layer], bool]]:
+    """Other images of the same scenes, each with the layer that it is to go with, and if by pixels.
+
+    That is the one that has the labels too, or else the first, where labels are of whole images.
+    """
+    if labels in images:
+        for other in images:
+            if other != labels:
+                yield (other, labels), _meet_in_maps(seen, labels, other)
+    elif not dense:
+        for other in images[1:]:
+            if _meet_in_maps(seen, images[0], other):
+                yield (other, images[0]), True
 
 
 def _place(layer: Layer) -> int:
