@@ -162,7 +162,7 @@ def _transplant(net, weights, new_net, output, names, strict, as_json, force, in
 @engine_options
 @click.option(
     "--tolerance",
-    type=Number(),
+    type=Number(0),
     default=1e-4,
     show_default=True,
     help="Largest relative difference.",
