@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from sketches import conv, crop, data, deconv, fc, layer, net, pool, relu, weights
@@ -20,6 +21,7 @@ from fcnkit.cli.arguments import load
 from fcnkit.cli.main import main
 from fcnkit.formats import prototxt
 from fcnkit.nets.graph import build
+from fcnkit.weights import store
 
 COMMANDS = (
     "inspect",
@@ -610,3 +612,19 @@ def test_help_fits_a_terminal_and_every_example_is_a_command():
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_help_speaks_of_none(command):
     assert "None]" not in run(command, "--help").output
+
+
+def test_weights_of_another_net_start_no_fcn(tmp_path):
+    """What none of the layers of the net would take is not left unsaid."""
+    other = tmp_path / "other.caffemodel"
+    store.create().put("other", [np.ones((2, 2), "f4")]).save(other)
+    words = ["fcn", "template:lenet", "--classes", "2", "--stride", "4", "--weights", str(other)]
+    result = CliRunner().invoke(main, [*words, "-o", str(tmp_path / "out")])
+    assert result.exit_code == 2 and "none of its layers is one of template:lenet" in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_tolerance_below_zero_is_a_mistake():
+    words = ["verify", "template:lenet", "a.npz", "template:lenet", "a.npz", "--tolerance", "-1"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2 and "x>=0" in result.output

@@ -62,6 +62,9 @@ CONVERTS = {
     "softmax": START + fc("fc", "conv", 5) + layer("prob", "Softmax", "fc"),
     "a signal": data(2, 3, 9) + CONV + relu("conv") + fc("fc", "conv", 5) + fc("top", "fc", 2),
     "a volume": data(1, 2, 5, 6, 7) + CONV + fc("fc", "conv", 5) + layer("prob", "Softmax", "fc"),
+    "a volume of unequal windows": data(1, 2, 5, 6, 7)
+    + conv("conv", "data", 4, 2).replace("kernel_size: 2", "kernel_size: [1, 2, 3] pad: [0, 1, 1]")
+    + fc("fc", "conv", 5),
     "a volume of equal sides": data(1, 2, 5, 5, 5) + CONV + flat() + fc("fc", "flat", 5),
     "five axes of space": data(1, 2, 3, 3, 4, 3, 3) + CONV + fc("fc", "conv", 5),
     "concat of two": START

@@ -47,6 +47,12 @@ def test_what_cannot_be_dropped(dropped, words):
         fk.drop(net(TEXT), *dropped)
 
 
+def test_names_may_be_given_in_a_list():
+    assert fk.drop(net(TEXT), ["f"]).net.text == fk.drop(net(TEXT), "f").net.text
+    with pytest.raises(NetError, match='no layer "nope"'):
+        fk.drop(net(TEXT), ["nope"])
+
+
 # ---- real Caffe
 
 

@@ -346,7 +346,10 @@ REFUSED = {
         ':3: layer "p": bottom "dat" is not the top of an earlier layer; did you mean "data"?',
     ),
     "a bottom like no other": (SIZED + power("p", "zzz", "p"), "known here: data"),
-    "nothing known": (power("p", "data", "p"), "nothing is known here"),
+    "nothing known": (
+        power("p", "data", "p"),
+        'nothing comes before it: add the net\'s input, such as input: "data" input_shape',
+    ),
     "a bottom made later": (
         SIZED + power("p", "q", "p") + power("q", "data", "q"),
         'bottom "q" is not the top of an earlier layer; layer "q" on line 4 makes it later; move '

@@ -36,8 +36,37 @@ OTHER = listed("label", "", 'top: "label" top: "unused"')
 SILENT = 'layer { name: "silent" type: "Silence" bottom: "unused" }\n'
 BOTH = 'top: "data" top: "label"'
 
+JOINED = 'layer { name: "data" type: "Concat" bottom: "rgb" bottom: "depth" top: "data" }\n'
+LATE = (
+    'layer { name: "a" type: "InnerProduct" bottom: "rgb" top: "a" inner_product_param { '
+    'num_output: 5 weight_filler { type: "xavier" } } }\n'
+    'layer { name: "b" type: "InnerProduct" bottom: "depth" top: "b" inner_product_param { '
+    'num_output: 5 weight_filler { type: "xavier" } } }\n'
+    'layer { name: "data" type: "Eltwise" bottom: "a" bottom: "b" top: "data" }\n'
+)
+TWO = data("rgb", 'top: "label"', transform="mirror: true")
+CUT = (
+    'layer { name: "cut" type: "Slice" bottom: "labels" top: "label" top: "unused" '
+    "slice_param { slice_point: 1 } }\n"
+)
+
 # The net, the lines of what is found, and words of the first finding.
 PARTED = [
+    # Two images of one scene; the label comes with the first.
+    (TWO + data("depth") + JOINED + COARSE, [1], 'layer "depth" on line 2'),
+    (TWO + data("depth", transform="mirror: true") + JOINED + COARSE, [1, 2], "draws apart"),
+    (data("rgb", 'top: "label"', batch=4) + data("depth") + LATE + COARSE, [1], "batch_size is 4"),
+    (
+        data("rgb") + data("depth", transform="mirror: true") + data("label") + JOINED + COARSE,
+        [2],
+        'layer "rgb" on line 1',
+    ),
+    (
+        data("rgb", transform="mirror: true") + data("depth") + data("label") + JOINED + DENSE,
+        [1],
+        "turns half",
+    ),
+    (data("data", transform="mirror: true") + data("labels") + CUT + SILENT + DENSE, [1], "not"),
     (data("data", transform="mirror: true") + data("label") + DENSE, [1], "does not"),
     (data("data") + data("label", transform="mirror: true") + DENSE, [2], "does not"),
     (
@@ -92,6 +121,17 @@ SCALED = [
     (data("data") + data("label", transform="scale: 0.5") + DENSE, "scale changes"),
     (data("data") + data("label", transform='mean_file: "m"') + COARSE, "mean_file changes"),
     (data("data") + data("label", transform="mean_value: 3") + COARSE, "mean_value changes"),
+    (
+        data("data") + data("labels", transform="scale: 0.5") + CUT + SILENT + DENSE,
+        "scale changes",
+    ),
+    (
+        data("data")
+        + listed("labels", "new_height: 4 new_width: 4", 'top: "label" top: "unused"')
+        + SILENT
+        + DENSE,
+        "new_height changes",
+    ),
 ]
 CLEAN = [
     data("data") + data("label") + DENSE,
@@ -99,6 +139,8 @@ CLEAN = [
     data("data", transform="mirror: false") + data("label", transform="scale: 1") + DENSE,
     # A label of the whole image stays what it is.
     data("data", transform="mirror: true crop_size: 8") + data("label") + COARSE,
+    # Two images that meet as scores only.
+    data("rgb", 'top: "label"', transform="mirror: true") + data("depth") + LATE + COARSE,
     # One layer reads both.
     listed("both", "shuffle: true new_height: 8 new_width: 8") + COARSE,
     data("both", 'top: "label"', transform="mirror: true crop_size: 8", top="data") + COARSE,

@@ -42,6 +42,29 @@ class Case(NamedTuple):
 FIXED = 'lr_policy: "fixed" '
 UNKNOWN = "Unknown learning rate policy"
 CASES = [
+    Case("wrong-way", FIXED + "weight_decay: -0.1", FIXED + "weight_decay: 0.1", "weights grow"),
+    Case("no-average", FIXED + "momentum: 1", FIXED + "momentum: 0.9", "no step fades"),
+    Case(
+        "no-average",
+        FIXED + 'type: "Adam" momentum: 1',
+        FIXED + 'type: "Adam" momentum: 0.9',
+        "momentum is 1, so that weights become no numbers",
+    ),
+    Case(
+        "no-average",
+        FIXED + 'type: "Adam" momentum2: 1',
+        FIXED + 'type: "Adam" momentum2: 0.9',
+        "momentum2 is 1, so that nothing is learned",
+    ),
+    *[
+        Case("no-average", f"{FIXED} {kind} delta: 0", f"{FIXED} {kind} delta: 1e-8", words)
+        for kind, words in [
+            ("solver_type: ADAM", "becomes no number"),
+            ('type: "AdaGrad"', "becomes no number"),
+            ('type: "RMSProp" rms_decay: 0.9', "becomes no number"),
+            ('type: "AdaDelta" momentum: 0.9', "nothing is learned"),
+        ]
+    ],
     Case("no-policy", "# none", FIXED, "there is no lr_policy", said=UNKNOWN),
     Case(
         "refused-rate",

@@ -69,3 +69,9 @@ def test_it_refuses(layer, pixels, reason):
     text = NET + pool("g", "p", 1, 1).replace("kernel_size: 1 stride: 1", "global_pooling: true")
     with pytest.raises(NetError, match=reason):
         fk.pad(net(text), layer, pixels)
+
+
+def test_a_volume_is_padded_on_all_its_axes():
+    windows = conv("c", "data", 4, 2).replace("kernel_size: 2", "kernel_size: [1, 2, 3]")
+    graph = build(fk.pad(net(data(1, 2, 5, 6, 7) + windows), "c", 1).net)
+    assert shapes_of(graph).tops[graph.top("c")] == (1, 4, 7, 7, 7)

@@ -120,6 +120,7 @@ def test_two_nets_and_their_states(net, options):
         (["Solver.prototxt"], ["Solver_2.prototxt"]),
         (["a/Net.prototxt", "b/net.prototxt"], ["Net.prototxt", "b_net.prototxt"]),
         (["a/caffe.log"], ["a_caffe.log"]),
+        (["a/s_iter_4.caffemodel"], ["s_iter_4.caffemodel.prototxt"]),
         (["net.prototxt", "net.prototxt"], ["net.prototxt"]),
     ],
 )

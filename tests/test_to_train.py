@@ -348,3 +348,13 @@ def test_two_outputs_of_the_same_labels_are_refused():
 def test_a_net_without_scores_is_refused(tail, message):
     with pytest.raises(NetError, match=message):
         to_train(net(data(1, 3, 9, 9), conv("s", "data", 2, 3), tail))
+
+
+@pytest.mark.parametrize("fields", ['input: "data" input_shape { dim: [1, 3, 9, 9] }',
+                                    'input: "data" input_dim: 1 input_dim: 3 input_dim: 9\n'
+                                    "input_dim: 9"])  # fmt: skip
+def test_input_fields_behind_the_layers_give_way_to_data_before_them(fields):
+    scores = conv("s", "data", 2, 3)
+    behind, before = (to_train(net(text)).net for text in (scores + fields, fields + "\n" + scores))
+    names = [[layer.name for layer in build(each).layers] for each in (behind, before)]
+    assert names[0] == names[1] and "input" not in behind.text

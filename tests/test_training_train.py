@@ -217,6 +217,14 @@ def test_several_weights_go_one_over_the_other(net, train, tmp_path):
     assert done.exit_code == 2 and "takes a comma for the end of a name" in done.stderr
 
 
+def test_weights_of_another_net_are_refused(net, train, tmp_path):
+    other = tmp_path / "other.caffemodel"
+    store.create().put("fc9", [np.ones((3, 3))]).save(other)
+    done = train(net, "--weights", other)
+    assert done.exit_code == 2 and "training would start from fillers" in done.stderr
+    assert not (net / "run").exists()
+
+
 def test_a_solver_state_is_no_weights(net, train):
     train(net, "--iterations", 30)
     done = train(net, "--weights", net / "run" / "fcn_iter_30.solverstate", "--run", "b")

@@ -132,7 +132,10 @@ def test_convolutionalize_and_fcn_prove(files, tmp_path):
     ("words", "fact"),
     [
         (("--do", "pad=d:1", "--verify"), "--do pad changes what the net computes"),
-        (("--do", "swap", "--engine", "torch"), "--engine, which runs the nets, goes with --verify"),
+        (
+            ("--do", "swap", "--engine", "torch"),
+            "--engine, which runs the nets, goes with --verify",
+        ),
     ],
 )
 def test_what_cannot_be_proved_is_refused(words, fact, files):

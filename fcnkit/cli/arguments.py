@@ -14,7 +14,7 @@ import click
 
 from fcnkit.cli.empty import not_empty
 from fcnkit.cli.text import say, say_diff
-from fcnkit.errors import PrototxtError, quoted
+from fcnkit.errors import PrototxtError, WeightsError, quoted
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.signature import ENOUGH, is_solver, is_weights
@@ -314,6 +314,9 @@ def open_weights(path: str):
     return store.open(path)
 
 
+_OTHERS = "give the weights of this net, or rename them with `fcnkit surgery --map OLD=NEW`"
+
+
 def transplanted(plan: Plan, weights: str, inputs: Mapping = {}, *, partly: bool = False):
     """The weights file at a path, as the plan's net takes it; `partly` of layers that it lacks.
 
@@ -326,6 +329,10 @@ def transplanted(plan: Plan, weights: str, inputs: Mapping = {}, *, partly: bool
     from fcnkit.weights.surgery import transplant
 
     opened = open_weights(weights)
+    fields = plan.before.root.all("layer", "layers")
+    olds = {name.string for field in fields for name in field.all("name")}
+    if partly and olds and not olds & {name for name, blobs in opened.items() if blobs}:
+        raise WeightsError(f"{weights}: none of its layers is one of {plan.before.path}; {_OTHERS}")
     made = transplant(_of_those(plan, opened) if partly else plan, opened)
     left: dict[str, Any] = {}
     for graph in buildable(plan.net)[0]:
@@ -337,8 +344,6 @@ def transplanted(plan: Plan, weights: str, inputs: Mapping = {}, *, partly: bool
         found = match(graph, graph, shapes_of(graph, given), made)
         found.check()
         left |= {row.layer: row for row in found.of(FILLER)}
-    fields = plan.before.root.all("layer", "layers")
-    olds = {name.string for field in fields for name in field.all("name")}
     for row in (row for name, row in left.items() if name in olds):
         say(f'fcnkit: {weights}: layer "{row.layer}": {FILLER}: {row.why}', err=True)
     return made

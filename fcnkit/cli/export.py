@@ -46,7 +46,7 @@ OTHERS = [name for name in names() if name != "onnx"]
 @click.option("--engine", type=click.Choice(OTHERS), help="What --verify compares with.")
 @click.option(
     "--tolerance",
-    type=Number(),
+    type=Number(0),
     default=1e-4,
     show_default=True,
     help="Largest relative difference that --verify allows.",

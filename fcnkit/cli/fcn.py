@@ -229,7 +229,9 @@ def fcn(
     from fcnkit.rewrites.to_train import Images
 
     data = data or ""
-    if keep_scores == (classes is not None):
+    if keep_scores and classes is not None:
+        raise click.UsageError("--classes starts new scores; --keep-scores keeps the old: give one")
+    if not keep_scores and classes is None:
         raise click.UsageError(
             "say what to score: --classes N, or --keep-scores for the classifier's own classes"
         )

@@ -42,14 +42,12 @@ def nets(plan: Plan, trained: Plan, cpu: bool, kind: str) -> dict[str, Prototxt]
 
 def notes(trained: Plan, texts: Mapping[str, Prototxt]) -> Iterator[str]:
     """What is to be known of the net to train beside the plan, which is of the deployed one."""
-    from fcnkit.linting.walk import lint
+    from fcnkit.linting.learning import said_of_training
 
     for step in trained.steps:
         if step.verb == "change":
             yield f'{_TRAINED}: layer "{step.layer}": {step.what}; {step.why}'
-    for one in lint(texts[_TRAINED], solver=texts["solver.prototxt"], phase="TRAIN"):
-        if one.name == "overwritten-gradient":
-            yield str(one)
+    yield from said_of_training(texts[_TRAINED], texts["solver.prototxt"])
 
 
 def berkeley_nets(

@@ -91,7 +91,7 @@ class Engines(click.ParamType):
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the noise.")
 @click.option(
     "--tolerance",
-    type=Number(),
+    type=Number(0),
     default=1e-4,
     show_default=True,
     help="Largest relative difference.",

@@ -1,9 +1,10 @@
 """A tall picture cut into columns: nets are long, and pages and screens are not."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Any, NamedTuple, TypeVar
 
 from fcnkit.drawing.layout import Layout, Point
 
@@ -17,6 +18,8 @@ _STEPS = 12
 # each side.
 _CROSSING = 40
 _CHOICE = 4
+
+_Row = TypeVar("_Row", bound=tuple[Any, ...])
 
 
 class Column(NamedTuple):
@@ -35,23 +38,56 @@ class Column(NamedTuple):
     entries: tuple[tuple[int, float], ...]
 
 
+class _Sorted(NamedTuple):
+    """The boxes and the points of curves from top to bottom, so that a strip is a slice of them.
+
+    A box is (y, number), a point (y, number of its curve, where it is in that, x).  `starts` are
+    the heights at which each curve begins; `firsts` those of curves that go down, in order, and
+    `lasts` those at which these end.
+    """
+
+    boxes: list[tuple[float, int]]
+    points: list[tuple[float, int, int, float]]
+    starts: list[float]
+    firsts: list[float]
+    lasts: list[float]
+
+
 def columns(places: Layout, sizes: Sequence[Point]) -> list[Column]:
     """The strips from top to bottom, cut between boxes; `sizes` are those of the boxes."""
-    curves = [tuple(_points(curve)) for curve in places.curves]
+    ordered = _ordered(places)
     free = list(_free(places, sizes)) if places.height > TALLEST else []
     for count in range(1, len(free) + 2):
-        ends = _ends(places, free, count)
-        found = [_strip(places, sizes, curves, top, bottom) for top, bottom in ends]
+        ends = _ends(places, ordered, free, count)
+        found = [_strip(places, sizes, ordered, top, bottom) for top, bottom in ends]
         if sum(strip.right - strip.left + GAP for strip in found) > places.height / count:
             break
     return found
 
 
-def _ends(places: Layout, free: Sequence[float], count: int) -> Iterator[tuple[float, float]]:
+def _ordered(places: Layout) -> _Sorted:
+    points = [
+        (y, number, at, x)
+        for number, curve in enumerate(places.curves)
+        for at, (x, y) in enumerate(_points(curve))
+    ]
+    down = [(curve[0][1], curve[-1][1]) for curve in places.curves if curve[0][1] < curve[-1][1]]
+    return _Sorted(
+        sorted((y, number) for number, (_, y) in enumerate(places.centres)),
+        sorted(points),
+        [curve[0][1] for curve in places.curves],
+        sorted(first for first, _ in down),
+        sorted(last for _, last in down),
+    )
+
+
+def _ends(
+    places: Layout, ordered: _Sorted, free: Sequence[float], count: int
+) -> Iterator[tuple[float, float]]:
     """The heights between which `count` strips lie: about equal, and cut where few curves are."""
 
     def cost(goal: float, y: float) -> float:
-        crossing = sum(curve[0][1] < y < curve[-1][1] for curve in places.curves)
+        crossing = bisect_left(ordered.firsts, y) - bisect_right(ordered.lasts, y)
         return abs(y - goal) + _CROSSING * crossing
 
     goals = [places.height * number / count for number in range(1, count)]
@@ -78,25 +114,17 @@ def _free(places: Layout, sizes: Sequence[Point]) -> Iterator[float]:
 
 
 def _strip(
-    places: Layout,
-    sizes: Sequence[Point],
-    curves: Sequence[Sequence[Point]],
-    top: float,
-    bottom: float,
+    places: Layout, sizes: Sequence[Point], ordered: _Sorted, top: float, bottom: float
 ) -> Column:
     """What lies between two heights."""
-    boxes = [number for number, (_, y) in enumerate(places.centres) if top <= y <= bottom]
-    within = {
-        number: found
-        for number, curve in enumerate(curves)
-        if (found := [point for point in curve if top <= point[1] <= bottom])
-    }
-    entries = [
-        (number, min(found, key=lambda point: point[1])[0])
-        for number, found in within.items()
-        if curves[number][0][1] < top
-    ]
-    sides = [x for found in within.values() for x, _ in found]
+    boxes = sorted(number for _, number in _between_heights(ordered.boxes, top, bottom))
+    points = _between_heights(ordered.points, top, bottom)
+    highest: dict[int, float] = {}
+    for _, number, _, x in points:
+        highest.setdefault(number, x)
+    within = sorted(highest)
+    entries = [(number, highest[number]) for number in within if ordered.starts[number] < top]
+    sides = [x for _, _, _, x in points]
     sides += [
         places.centres[number][0] + side * sizes[number][0] / 2
         for number in boxes
@@ -104,6 +132,12 @@ def _strip(
     ]
     left, right = min(sides) - _EDGE, max(sides) + _EDGE
     return Column(top, bottom, left, right, tuple(boxes), tuple(within), tuple(entries))
+
+
+def _between_heights(rows: list[_Row], top: float, bottom: float) -> list[_Row]:
+    """The rows, sorted by their first numbers, of which that is from `top` to `bottom`."""
+    height = itemgetter(0)
+    return rows[bisect_left(rows, top, key=height) : bisect_right(rows, bottom, key=height)]
 
 
 def _points(curve: Sequence[Point]) -> Iterator[Point]:

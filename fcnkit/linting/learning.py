@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from fcnkit.errors import NetError
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.linting.findings import WARNING
 from fcnkit.linting.seen import Hit, Seen, fills_zero, rate_of
+from fcnkit.linting.solvers import view_of
 from fcnkit.linting.training import shared_names
-from fcnkit.nets.graph import Layer, Top
+from fcnkit.nets.graph import Layer, State, Top, build
 from fcnkit.nets.layers.table import has_bias, is_loss, keeps_statistics, of
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.shape import Shape
 
 # ---- gradients of several passes
@@ -28,9 +32,18 @@ def overwritten(seen: Seen) -> Iterator[Hit]:
         why = f"of a step's {passes} passes the last alone counts, divided by {passes}"
         remedy = "give them lr_mult: 0, as is usual behind frozen BatchNorms, or set iter_size: 1"
         if more == 0:
-            remedy = remedy.replace("them", "it").replace("BatchNorms", "a BatchNorm")
+            remedy = remedy.replace("them", "it").replace("frozen BatchNorms", "a frozen BatchNorm")
         field = seen.solver.field("iter_size") if seen.solver else None
         yield Hit(first, f"{fact}: {why}; {remedy} and a larger batch_size", field)
+
+
+def said_of_training(net: Prototxt, solver: Prototxt) -> Iterator[str]:
+    """What `overwritten` finds in a net to train, as lint says it, without all its other checks."""
+    graph = build(net, State("TRAIN"))
+    seen = Seen(graph, shapes_of(graph), solver=view_of(solver), trains=True)
+    for hit in overwritten(seen):
+        place = hit.field or hit.layer.field
+        yield f"{place.source.path}:{place.line}: {WARNING}: {hit.text} [overwritten-gradient]"
 
 
 def overwritten_share(seen: Seen) -> Iterator[Hit]:

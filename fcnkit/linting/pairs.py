@@ -4,7 +4,7 @@ Caffe's DataTransformer draws mirror, and in training the place of a crop, for
 each layer apart: two layers never draw alike.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from fcnkit.formats.prototxt import Field
@@ -18,7 +18,10 @@ from fcnkit.shape import Shape
 
 
 class Pair(NamedTuple):
-    """A layer that reads images and one that reads their labels; `dense` where pixels have one."""
+    """A layer that reads images and one that reads their labels, or others of the same scenes.
+
+    `dense` where it is the pixels that go together.
+    """
 
     images: Layer
     labels: Layer
@@ -27,14 +30,22 @@ class Pair(NamedTuple):
 
 def parted(seen: Seen) -> Iterator[Hit]:
     """images and labels of two layers that are mirrored, cropped, shuffled or batched apart"""
-    for pair in _pairs(seen):
-        yield from _batched(pair)
-        for layer, other in ((pair.images, pair.labels), (pair.labels, pair.images)):
-            yield from _drawn(layer, other, _BY_CHANCE)
-            if pair.dense:
-                yield from _drawn(layer, other, ("mirror",))
+    said = set[int | str]()
+    for hit in (hit for pair in _pairs(seen) for hit in _parted(seen, pair)):
+        key = hit.field.start if hit.field else hit.text
+        if key not in said:  # one field parts a layer from several
+            said.add(key)
+            yield hit
+
+
+def _parted(seen: Seen, pair: Pair) -> Iterator[Hit]:
+    yield from _batched(pair)
+    for layer, other in ((pair.images, pair.labels), (pair.labels, pair.images)):
+        yield from _drawn(layer, other, _BY_CHANCE)
         if pair.dense:
-            yield from _cropped(seen, pair)
+            yield from _drawn(layer, other, ("mirror",))
+    if pair.dense:
+        yield from _cropped(seen, pair)
 
 
 _BY_CHANCE = ("shuffle", "rand_skip")
@@ -97,18 +108,24 @@ def _may_train(seen: Seen) -> bool:
 def scaled_labels(seen: Seen) -> Iterator[Hit]:
     """labels that are scaled or have a mean taken off, and so are no numbers of classes"""
     for layer, _, _ in labelled(seen):
-        top = source_of(seen, layer.bottoms[1])
+        top = _copied_from(seen, layer.bottoms[1])
         source = seen.graph.producer(top)
         if not _reads_items(source) or top != source.tops[0]:
             continue  # only the first top is transformed
-        for name in ("scale", "mean_file", "mean_value"):
+        for name in ("scale", "mean_file", "mean_value", *_RESIZES):
             field = _field(source, name)
             if field and _changes(source, name):
                 fact = f'{name} changes what it reads, and layer "{layer.name}" takes that for'
                 yield Hit(source, f"{fact} the numbers of classes; remove it", field)
 
 
+# By which ImageData scales its images, with weights between the pixels.
+_RESIZES = ("new_height", "new_width")
+
+
 def _changes(layer: Layer, name: str) -> bool:
+    if name in _RESIZES:
+        return all(_value(layer, each) for each in _RESIZES) and name == _RESIZES[0]
     if name == "mean_value":
         return any(any(view.list(name)) for view in _views(layer) if view.knows(name))
     return _value(layer, name) not in (1, "", None)
@@ -124,20 +141,64 @@ def _pairs(seen: Seen) -> list[Pair]:
         if len(layer.bottoms) < 2 or not (of(layer).labelled or is_loss(layer)):
             continue
         labels = _plain_source(seen, layer.bottoms[1])
-        sources = _sources(seen, layer.bottoms[0])
-        if labels is None or labels in sources:
+        images = sorted(filter(_reads_items, _sources(seen, layer.bottoms[0])), key=_place)
+        if labels is None:
             continue
-        for images in sources:
-            if _reads_items(images):
-                key = images, labels
-                found[key] = found.get(key, False) or _dense(seen, layer.bottoms[0])
+        dense = _dense(seen, layer.bottoms[0])
+        if labels not in images:
+            found |= {(each, labels): found.get((each, labels)) or dense for each in images}
+        found |= {
+            key: found.get(key) or maps for key, maps in _of_scenes(seen, images, labels, dense)
+        }
     return [Pair(*key, dense) for key, dense in found.items()]
+
+
+def _of_scenes(
+    seen: Seen, images: Sequence[Layer], labels: Layer, dense: bool
+) -> Iterator[tuple[tuple[Layer, Layer], bool]]:
+    """Other images of the same scenes, each with the layer that it is to go with, and if by pixels.
+
+    That is the one that has the labels too, or else the first, where labels are of whole images.
+    """
+    if labels in images:
+        for other in images:
+            if other != labels:
+                yield (other, labels), _meet_in_maps(seen, labels, other)
+    elif not dense:
+        for other in images[1:]:
+            if _meet_in_maps(seen, images[0], other):
+                yield (other, images[0]), True
+
+
+def _place(layer: Layer) -> int:
+    return layer.index
+
+
+def _meet_in_maps(seen: Seen, one: Layer, other: Layer) -> bool:
+    """Whether the images of both become one map, pixel beside pixel."""
+    for layer in seen.graph.layers:
+        if len(layer.bottoms) > 1 and not (of(layer).labelled or is_loss(layer)):
+            behind = [_sources(seen, top) for top in layer.bottoms]
+            apart = [{one, other} & {*sources} for sources in behind]
+            if {one} in apart and {other} in apart:
+                return _dense(seen, layer.bottoms[0])
+    return False
 
 
 def _plain_source(seen: Seen, top: Top) -> Layer | None:
     """The layer that reads these labels, None where they are computed."""
-    found = seen.graph.producer(source_of(seen, top))
+    found = seen.graph.producer(_copied_from(seen, top))
     return found if _reads_items(found) else None
+
+
+def _copied_from(seen: Seen, top: Top) -> Top:
+    """The top of which a label has the numbers, be it a part of them."""
+    top = source_of(seen, top)
+    layer = seen.graph.producer(top)
+    while trait(layer) is Trait.ARRANGES:
+        top = source_of(seen, layer.bottoms[0])
+        layer = seen.graph.producer(top)
+    return top
 
 
 def _reads_items(layer: Layer) -> bool:

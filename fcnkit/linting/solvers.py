@@ -13,7 +13,7 @@ from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Field, NetOrPath, Prototxt
 from fcnkit.formats.schema import View
 from fcnkit.linting.findings import ERROR, WARNING, Finding, faults, readable, text_findings
-from fcnkit.nets.solver_types import wrong_decay, wrong_momentum
+from fcnkit.nets.solver_types import kind_of, wrong_decay, wrong_momentum
 
 Wrong: TypeAlias = tuple[Field | None, str]
 
@@ -152,6 +152,51 @@ def no_gradient(solver: View) -> Iterator[Wrong]:
         yield solver.field("iter_size"), f"{fact}; remove it, or set 1 or more"
 
 
+def wrong_way(solver: View) -> Iterator[Wrong]:
+    """a rate or a decay below 0, by which the loss or the weights grow"""
+    for name, grows in (
+        ("base_lr", "every step leads up the loss"),
+        ("weight_decay", "weights grow"),
+    ):
+        value = solver.get(name)
+        if value < 0:
+            fact = f"{name} is {value:g}, so that {grows}"
+            yield solver.field(name), f"{fact}; give its size, {-value:g}"
+
+
+def no_average(solver: View) -> Iterator[Wrong]:
+    """a momentum of 1, or a delta of 0, from which a solver's formula makes no steps"""
+    kind, words = kind_of(solver), _NO_STEP.get(kind_of(solver), {})
+    first = solver.get("momentum")
+    if not 0 <= first < 1 and "momentum" in words:
+        usual = "0.95" if kind == "AdaDelta" else "0.9"
+        fact = f"momentum is {first:g}, so that {words['momentum']}"
+        yield solver.field("momentum"), f"{fact}; set it below 1, to {usual} for example"
+    second = solver.get("momentum2")
+    if not 0 <= second < 1 and "momentum2" in words:
+        fact = f"momentum2 is {second:g}, so that {words['momentum2']}"
+        yield solver.field("momentum2"), f"{fact}; set it below 1, to 0.999 for example"
+    if solver.get("delta") <= 0 and "delta" in words:
+        fact = f"delta is {solver.get('delta'):g}, so that {words['delta']}"
+        yield solver.field("delta"), f"{fact}; set it above 0, to 1e-8 for example"
+
+
+_NAN = "a weight whose gradient is 0 becomes no number"
+# What the formulas of Caffe's solvers make of values out of range, by sgd_solvers.hpp.
+_NO_STEP = {
+    "SGD": {"momentum": "no step fades"},
+    "Nesterov": {"momentum": "no step fades"},
+    "AdaGrad": {"delta": _NAN},
+    "RMSProp": {"delta": _NAN},
+    "AdaDelta": {"delta": "nothing is learned", "momentum": "its averages take nothing in"},
+    "Adam": {
+        "delta": _NAN,
+        "momentum": "weights become no numbers",
+        "momentum2": "nothing is learned, or weights become no numbers",
+    },
+}
+
+
 # ---- the nets
 
 _TRAIN_NETS = ("net", "net_param", "train_net", "train_net_param")
@@ -237,6 +282,8 @@ CHECKS = (
     Check("two-solver-types", ERROR, two_types),
     Check("out-of-range", ERROR, out_of_range),
     Check("no-gradient", WARNING, no_gradient),
+    Check("wrong-way", WARNING, wrong_way),
+    Check("no-average", WARNING, no_average),
     Check("two-train-nets", ERROR, two_nets),
     Check("test-words", ERROR, test_words),
     Check("untested", WARNING, untested),

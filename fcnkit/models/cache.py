@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
@@ -91,6 +92,9 @@ def path(name: str) -> Path:
     found = recorded(name, where)
     remedy = f"fetch it with `fcnkit models fetch {name}`"
     if found is None or not os.path.exists(found.file):
+        names = [model.name for model in index.known()]
+        near = get_close_matches(name, names) if name not in names else []
+        remedy += f"; or did you mean {' or '.join(near)}?" if near else ""
         raise ModelError(f"model:{printable(name)}: is not in {where}; {remedy}")
     size = found.file.stat().st_size
     if found.model.size not in (None, size):

@@ -350,7 +350,8 @@ class _Wires:
         every = declared(self.prototxt, self.refuse)
         makers = [one for one in every if blob in one.tops and blob not in one.bottoms]
         later = [one for one in makers if one.kept(self.state)]
-        remedy = _near(blob, [known for known in self.latest if known not in self.undefined])
+        known = [each for each in self.latest if each not in self.undefined]
+        remedy = _near(blob, known) if known else f"nothing comes before it: {_ADD_INPUT % blob}"
         for maker in (later or makers)[:1]:
             where = (
                 "later; move it up" if later else f"but not in state {self.state}; {_rules(makers)}"
@@ -362,6 +363,9 @@ class _Wires:
         fact = f'bottom "{blob}" is not the top of an earlier layer; {remedy}'
         error = layer_error(its.field, its.name, fact)
         return Elsewhere(str(error)) if makers and not later else error
+
+
+_ADD_INPUT = 'add the net\'s input, such as input: "%s" input_shape { dim: [1, 3, 224, 224] }'
 
 
 def _rules(makers: Iterable[Declared]) -> str:

@@ -1,7 +1,7 @@
 """The shape of every top and every parameter blob of a graph, by Caffe's rules."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import prod
 
@@ -25,6 +25,8 @@ class Shapes:
     tops: Mapping[Top, Shape | None]
     reasons: Mapping[Top, str]
     refused: frozenset[int] = frozenset()
+    # What `channels` has found, so that long nets are walked through once.
+    _channels: dict[Top, int | None] = field(default_factory=dict, repr=False)
 
     def bottoms(self, layer: Layer) -> list[Shape] | None:
         """The shapes of a layer's bottoms, None unless all are known and the layer takes them."""
@@ -37,15 +39,26 @@ class Shapes:
 
         The layer that makes them says so; None where none does.
         """
-        while (shape := self.tops[top]) is None:
-            layer = self.graph.producer(top)
-            if table.of(layer).linear:
-                return table.count_of_outputs(layer)
-            kept = table.channels_of(layer)
-            if not kept:
-                return None
-            top = kept[0]
-        return shape[1] if len(shape) > 1 else None
+        passed: list[Top] = []
+        while top not in self._channels and (below := self._below(top)) is not None:
+            passed.append(top)
+            top = below
+        found = self._channels.setdefault(top, self._own_channels(top))
+        self._channels.update(dict.fromkeys(passed, found))
+        return found
+
+    def _below(self, top: Top) -> Top | None:
+        """The top whose channels a top of unknown size keeps; None where it has its own."""
+        layer = self.graph.producer(top)
+        if self.tops[top] is not None or table.of(layer).linear:
+            return None
+        return next(iter(table.channels_of(layer)), None)
+
+    def _own_channels(self, top: Top) -> int | None:
+        shape, layer = self.tops[top], self.graph.producer(top)
+        if shape is not None:
+            return shape[1] if len(shape) > 1 else None
+        return table.count_of_outputs(layer) if table.of(layer).linear else None
 
     def blobs(self, layer: Layer) -> list[Shape] | None:
         """The shapes of a layer's parameters in Caffe's order, None where they are not known."""

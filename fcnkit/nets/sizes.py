@@ -137,10 +137,14 @@ class Sizes:
         return all(
             size + pad + far >= extent
             for layer in self.windows
-            for size, (extent, _, pad, far) in zip(
-                self._bottoms(layer, known)[0][2:], spatial(layer).sides, strict=True
-            )
+            for size, (extent, _, pad, far) in self._sides(layer, known)
         )
+
+    def _sides(self, layer: Layer, known: TopShapes) -> Iterator[tuple[int, tuple]]:
+        """The size of each axis that the layer slides along, with its window there."""
+        bottom = self._bottoms(layer, known)[0]
+        sides = spatial(layer, len(bottom)).sides
+        return zip(bottom[len(bottom) - len(sides) :], sides, strict=True)
 
     def _bottoms(self, layer: Layer, known: TopShapes) -> list[Shape]:
         """The shapes of a layer's bottoms, with what the layer is padded by in addition."""

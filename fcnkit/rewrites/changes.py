@@ -214,6 +214,8 @@ def instead_of_input(
         gone = [statements.removed(run, net.style, why) for run in found]
         return [before(net, first, layers, why), *gone]
     _check_generation(net, first)
+    if fields[0].start > first.start:  # before the layers that read the image, not behind them
+        return [before(net, first, layers, why), *(removed(field, why) for field in fields)]
     text = "".join(render([("layer", each)], net.style) for each in layers)
     edit, *others = (removed(field, why) for field in fields)
     return [edit._replace(new=text), *others]

@@ -1,6 +1,6 @@
 """Layers taken out of a net, and of its weights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
@@ -11,14 +11,16 @@ from fcnkit.nets.layers.traits import Trait
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import removed, renamed_blob
 from fcnkit.rewrites.operations import Operation, comma_separated
-from fcnkit.rewrites.states import Known, States, present, states
+from fcnkit.rewrites.states import Known, States, each_name, present, states
 from fcnkit.shape import Shape
 
 _PASSED = (Trait.VALUE, Trait.CHANNEL, Trait.NORMAL)
 
 
-def drop(net: NetOrPath, *layers: str, inputs: Mapping[str, Shape] | None = None) -> Plan:
-    """These layers are gone, and their weights.
+def drop(
+    net: NetOrPath, *layers: str | Sequence[str], inputs: Mapping[str, Shape] | None = None
+) -> Plan:
+    """These layers, by their names or lists of names, are gone, and their weights.
 
     What read a layer that only changes values (Dropout, ReLU, LRN, BatchNorm,
     a Softmax) reads what that layer read.  Any other takes with it all that
@@ -28,10 +30,11 @@ def drop(net: NetOrPath, *layers: str, inputs: Mapping[str, Shape] | None = None
     """
     net = given_net(net)
     work = states(net, inputs)
-    for name in layers:
+    names = each_name(layers)
+    for name in names:
         work.named(name)
     plan = Plan(net, net)
-    for name in layers:
+    for name in names:
         plan = plan.then(_dropped, name, inputs)
     return plan
 

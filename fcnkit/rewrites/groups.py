@@ -1,6 +1,6 @@
 """Groups of channels made dense, and dense layers that are block-diagonal made groups."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from fcnkit.edits import Edit
@@ -13,7 +13,7 @@ from fcnkit.nets.layers.traits import Trait
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import set_param, taken_out
 from fcnkit.rewrites.operations import Arguments, Operation, comma_separated, whole_number
-from fcnkit.rewrites.states import States, copies, states
+from fcnkit.rewrites.states import States, copies, each_name, states
 from fcnkit.shape import Shape
 
 
@@ -26,8 +26,12 @@ class _Grouping(NamedTuple):
     how: str
 
 
-def ungroup(net: NetOrPath, *layers: str, inputs: Mapping[str, Shape] | None = None) -> Plan:
-    """These layers, or all with groups, have one group; weights across the old groups are zero.
+def ungroup(
+    net: NetOrPath, *layers: str | Sequence[str], inputs: Mapping[str, Shape] | None = None
+) -> Plan:
+    """These layers, by their names or lists of names, or all with groups, have one group.
+
+    Weights across the old groups are zero.
 
     Some runtimes know no groups.  A Deconvolution's bilinear filler goes,
     since in one group it would mix the channels: only a weights file makes it
@@ -39,7 +43,7 @@ def ungroup(net: NetOrPath, *layers: str, inputs: Mapping[str, Shape] | None = N
     """
     net = given_net(net)
     work = states(net, inputs)
-    chosen = [layer for name in layers for layer in work.named(name)]
+    chosen = [layer for name in each_name(layers) for layer in work.named(name)]
     for layer in chosen:
         _check(work, layer)
     every = [layer for layer in work.layers if _has_groups(layer) and groups_of(layer) > 1]

@@ -1,7 +1,7 @@
 """A net in all its states at once, for rewrites that change it and its weights together."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -184,6 +184,11 @@ def copies(layer: Layer, shapes: Iterable[Shape], start: int = 0) -> list[Move]:
         for at, shape in enumerate(shapes)
         if at >= start
     ]
+
+
+def each_name(given: Iterable[str | Sequence[str]]) -> list[str]:
+    """The names, one by one: some may have come in lists."""
+    return [name for each in given for name in ([each] if isinstance(each, str) else each)]
 
 
 def refused(net: Prototxt, fact: str) -> NetError:

@@ -15,6 +15,7 @@ from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets import coords
 from fcnkit.nets.coordmap import IDENTITY, CoordMap, show
 from fcnkit.nets.graph import Graph, Top, build
+from fcnkit.nets.layers.axes import show as shown
 from fcnkit.nets.layers.sliding import deconvolved
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.nets.sizes import Fit, Sizes, TopShapes, Track, crop_fit, track
@@ -323,6 +324,13 @@ def _work(net: Prototxt, score: str, target: str, group: bool, least: int) -> _W
     size, shape = shapes[start], shapes[scores]
     if size is None or shape is None or not graph.inputs:
         raise NetError(f'{net.path}: the shape of "{score}" is not known; give the input a size')
+    if len(shape) != 4:
+        fact = f'its top "{score}" is {shown(shape)}, and what is upsampled are maps of 4 axes'
+        remedy = "name one, or write a Deconvolution and a Crop by hand"
+        if len(size) == len(shape) == 3:
+            row = shown((*size[:2], 1, size[2]))
+            remedy = f"write the signal as an image of one row, {row}, with kernels of kernel_h 1"
+        raise graph.producer(scores).error(f"{fact}; {remedy}")
     place = coords.between(graph, scores, wanted).inverse()
     sizes = Sizes(graph, start, size, (scores, wanted))
     climb = Climb(sizes, shape[1], group, least)

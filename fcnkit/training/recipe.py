@@ -213,7 +213,13 @@ def run_names(places: Sequence[Path]) -> dict[Path, str]:
     return found
 
 
+# What the files that a training writes beside it end in.
+_SNAPSHOTS = (".caffemodel", ".solverstate", ".h5")
+
+
 def _candidates(place: Path) -> Iterator[str]:
+    if place.suffix.lower() in _SNAPSHOTS:
+        place = place.with_name(f"{place.name}.prototxt")
     yield place.name
     own = f"{place.parent.name}_{place.name}" if place.parent.name.strip(".") else place.name
     yield own

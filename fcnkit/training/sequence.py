@@ -71,8 +71,24 @@ def stages(
         made = recipe(folder, name, options)
         if options.loss_weights:
             made = weighted(made, options.loss_weights)
+        if weights and not found:
+            _check_names(made, own)
         found.append(Stage(made, own, found[-1] if found else None))
     return found
+
+
+def _stored(weights: Sequence[Path]) -> set[str]:
+    """The names of the layers that the files have blobs for."""
+    return {name for path in weights for name, blobs in store.open(path).items() if blobs}
+
+
+def _check_names(made: Recipe, weights: Sequence[Path]) -> None:
+    """A layer of the net has a name in one of the files: else Caffe would train from fillers."""
+    graph = next(made.nets[0].graphs())
+    if not _stored(weights) & {layer.name for layer in graph.layers}:
+        files = ", ".join(map(str, weights))
+        fact = f"no layer of {graph.prototxt.path} is there, and training would start from fillers"
+        raise WeightsError(f"{files}: {fact}; give weights of this net, or leave out --weights")
 
 
 def _own(folder: Path) -> tuple[Path, ...]:
@@ -186,7 +202,7 @@ def unfilled(made: Recipe, weights: Sequence[Path]) -> Iterator[str]:
     """The learned layers of the net that none of the weights files has,
     but for bilinear upsampling.
     """
-    names = {name for path in weights for name in store.open(path)}
+    names = _stored(weights)
     graph = next(made.nets[0].graphs())
     seen = Seen(graph, shapes_of(graph, refuse=lambda name, error: None))
     for layer in graph.layers if weights else ():

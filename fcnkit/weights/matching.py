@@ -309,9 +309,9 @@ def _without_size(layer: Layer, shapes: Shapes, blobs: Sequence[Blob]) -> tuple[
     Outputs, groups and kernel are known all the same, and channels where the net says them.
     """
     kind = of(layer)
-    wanted = shapes.known_blobs(layer)
-    if wanted is not None and len(wanted) != len(blobs):
-        return [], other_count(len(blobs), len(wanted))
+    taken = shapes.known_blobs(layer)
+    if taken is not None and len(taken) != len(blobs):
+        return [], other_count(len(blobs), len(taken))
     if not kind.linear or not blobs:
         return [blob.shape for blob in blobs], ""
     outputs, group = count_of_outputs(layer) or 0, groups_of(layer)

@@ -49,17 +49,22 @@ class Spatial(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def spatial(layer: Layer, ndim: int = 4, *, unplaced: bool = False) -> Spatial:
+def spatial(layer: Layer, ndim: int | None = None, *, unplaced: bool = False) -> Spatial:
     """The window of a Convolution, Deconvolution, Im2col or Pooling layer.
 
-    `ndim` is the number of axes of its bottom.  Not for global pooling, whose
-    kernel is its bottom's size.  Where the padding depends on the bottom's size
-    (see `pads_by_size`) it is an error, or with `unplaced` left out.
+    `ndim` is the number of axes of its bottom; where it is not known there are as many
+    spatial ones as the layer has values for one by one, or an image's two.  Not for
+    global pooling, whose kernel is its bottom's size.  Where the padding depends on the
+    bottom's size (see `pads_by_size`) it is an error, or with `unplaced` left out.
     """
     if layer.type == "Pooling":
         return _pooling(layer, unplaced)
     param = layer.param("convolution_param")
-    n = ndim - 1 - canonical(layer, param.get("axis"), ndim)
+    if ndim is None:
+        most = max(len(param.list(name)) for name in ("kernel_size", "stride", "pad", "dilation"))
+        n = most if most > 1 else 2
+    else:
+        n = ndim - 1 - canonical(layer, param.get("axis"), ndim)
     kernel = _per_axis(layer, param, "kernel_size", ("kernel_h", "kernel_w"), n, None)
     stride = _per_axis(layer, param, "stride", ("stride_h", "stride_w"), n, 1)
     pad = _per_axis(layer, param, "pad", ("pad_h", "pad_w"), n, 0)
