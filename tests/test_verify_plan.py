@@ -89,6 +89,19 @@ def test_scores_all_new_leave_nothing_to_compare(trained):
         proof(fk.reclass(text, "fc", [None]), weights(text, trained.parent / "fc.caffemodel"))
 
 
+def test_a_larger_image_is_compared_window_by_window(tmp_path):
+    text = net(data(1, 3, 10, 10), conv("c", "data", 4, 3), pool("p", "c", 2, 2), fc("fc", "p", 5))
+    trained = weights(text, tmp_path / "w.caffemodel")
+    plan = fk.convolutionalize(text).then(fk.resize, "data", (1, 3, 20, 16))
+    rows = fk.verify_plan(plan, trained, engine="torch")
+    assert [row.output for row in rows] == ["fc", "fc of each window"]
+    assert rows[-1].new_shape == (1, 5, 6, 4)
+    assert proven(rows)
+    other = fk.transplant(plan, trained)
+    moved = [blob.array() * np.float32(1.01) for blob in other["c"]]
+    assert not proven(fk.verify_plan(plan, trained, other.put("c", moved), engine="torch"))
+
+
 # ---- on the command line
 
 

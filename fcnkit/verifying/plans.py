@@ -8,17 +8,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fcnkit.engines.engine import Engine, choose
-from fcnkit.engines.inputs import input_arrays, other_arrays
+from fcnkit.engines.inputs import input_arrays, nominal, other_arrays
 from fcnkit.errors import NetError
 from fcnkit.nets.graph import Graph, Layer, Top, build
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import ImageBefore, Plan
-from fcnkit.rewrites.convolutionalize import convolutionalize
+from fcnkit.rewrites.convolutionalize import convolutionalize, pads
 from fcnkit.rewrites.deploy import deploy
 from fcnkit.shape import Shape
 from fcnkit.verifying.compared import Pair, pairs, pairs_of
 from fcnkit.verifying.differences import Difference
 from fcnkit.verifying.verify import Fed, Side, compare_sides
+from fcnkit.verifying.windows import canvas_of, slide
 from fcnkit.weights.store import GivenWeights, WeightsOrPath
 from fcnkit.weights.surgery import transplant
 
@@ -55,7 +56,8 @@ def verify_plan(
         plan = _from_deployed(plan, inputs)
     new_weights = transplant(plan, weights) if new_weights is None else new_weights
     if not any(map(any, (image.pad for image in plan.images))):
-        return _compared(plan, weights, new_weights, runner, inputs or {}, tolerance, seed)
+        rows = _compared(plan, weights, new_weights, runner, inputs or {}, tolerance, seed)
+        return (*rows, *_windows(plan, weights, new_weights, runner, tolerance, seed))
     # A classifier takes one size; as convolutions it takes the padded image.
     slid = convolutionalize(plan.before)
     slid_weights = transplant(slid, weights)
@@ -65,6 +67,35 @@ def verify_plan(
         *rows,
         *_compared(trial, slid_weights, new_weights, runner, inputs or {}, tolerance, seed),
     )
+
+
+def _windows(
+    plan: Plan,
+    weights: GivenWeights,
+    new_weights: GivenWeights,
+    runner: Engine,
+    tolerance: float,
+    seed: int,
+) -> Iterator[Difference]:
+    """The classifier on each window of the larger image that the net after says it takes.
+
+    Nothing where that is not larger, and where a window sees more of it than of itself.
+    """
+    graph, new_graph = build(plan.before), build(plan.net)
+    if plan.images or plan.scores or not len(graph.inputs) == len(new_graph.inputs) == 1:
+        return
+    own, new = (nominal(each)[each.inputs[0].blob] or () for each in (graph, new_graph))
+    larger = len(own) == len(new) == 4 and own[2:] != new[2:]
+    if not larger or any(a > b for a, b in zip(own[2:], new[2:], strict=True)):
+        return
+    alike = not any(map(pads, graph.layers))
+    if alike and not any(step.verb == "keep" for step in convolutionalize(plan.before).steps):
+        given = {new_graph.inputs[0].blob: (1, *new[1:])}
+        canvas, stride = canvas_of(plan.before, plan.net, given, seed)
+        both = plan.before, weights, plan.net, new_weights
+        row = slide(*both, canvas, stride=stride, engine=runner.name, tolerance=tolerance)
+        name = f"{row.output} of each window"
+        yield row._replace(output=name, new_output=name)
 
 
 def _from_deployed(plan: Plan, inputs: Mapping[str, Any] | None) -> Plan:
