@@ -368,7 +368,7 @@ OPERATIONS = (
     Operation(
         "upsample",
         "upsample=MAP:BLOB|N",
-        "a map brought to a blob's size, or N times as large",
+        "a map brought to a blob's size, or by N to the image's",
         _operated,
         lambda text: (name_and_rest(text), {}),
     ),
