@@ -15,7 +15,6 @@ from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import ImageBefore, Plan
 from fcnkit.rewrites.convolutionalize import convolutionalize, pads
 from fcnkit.rewrites.deploy import deploy
-from fcnkit.shape import Shape
 from fcnkit.verifying.compared import Pair, pairs, pairs_of
 from fcnkit.verifying.differences import Difference
 from fcnkit.verifying.verify import Fed, Side, compare_sides
@@ -147,57 +146,62 @@ def _fed(
         other = other_arrays(old.graph, inputs, data, seed)
         (found,) = runner.run_all(old.graph.prototxt, old.weights, [data], inner)
         return Fed(data, other, {name: found.get(name, data.get(name)) for name in names})
-    sizes = _sizes(plan, old.graph, new_graph, inputs)
+    belong = _belong(names, own)
+    if len(belong) != len(names):
+        raise NetError(
+            f"{new_graph.prototxt.path}: its inputs are {', '.join(names)}, those of "
+            f"{old.graph.prototxt.path} {', '.join(own)}; plans with the same inputs are compared"
+        )
+    sizes = _sizes(plan, old.graph, new_graph, inputs, belong)
     new = input_arrays(new_graph, sizes, seed)
     other = other_arrays(new_graph, sizes, new, seed)
-    return Fed(_before(plan, own, new), _before(plan, own, other), new)
+    return Fed(_before(plan, belong, new), _before(plan, belong, other), new)
 
 
 def _last(graph: Graph, blob: str) -> Top | None:
     return next((top for top in reversed(graph.tops) if top.blob == blob), None)
 
 
-def _sizes(plan: Plan, graph: Graph, new_graph: Graph, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The sizes of the net before, of the images of the one after; arrays that are given."""
+def _belong(names: Sequence[str], own: Sequence[str]) -> dict[str, str]:
+    """The input of the net before for each of the net after, by name, else in order."""
+    left = [name for name in own if name not in names]
+    new = [name for name in names if name not in own]
+    return {name: name for name in names if name in own} | dict(zip(new, left, strict=False))
+
+
+def _sizes(
+    plan: Plan,
+    graph: Graph,
+    new_graph: Graph,
+    inputs: Mapping[str, Any],
+    belong: Mapping[str, str],
+) -> dict[str, Any]:
+    """What the net after is given: arrays, or shapes of the net before with its own channels."""
+    given = {blob: tuple(each) for blob, each in inputs.items() if _is_shape(each)}
+    arrays = {blob: each for blob, each in inputs.items() if blob not in given}
+    if arrays and plan.images:
+        fact = f'an array for "{next(iter(arrays))}" is given, and the plan changes what the net'
+        raise NetError(f"{graph.prototxt.path}: {fact} takes; give a shape")
+    shapes = shapes_of(graph, given).tops
+    mixed = any(image.rows for image in plan.images)
+    own = nominal(new_graph) if mixed else {}
     sizes: dict[str, Any] = {}
-    own = shapes_of(graph, {blob: tuple(each) for blob, each in inputs.items() if _is_shape(each)})
-    new = shapes_of(new_graph, refuse=lambda name, error: None)
-    olds = [top.blob for top in graph.inputs]
-    for at, top in enumerate(new_graph.inputs):
-        blob = top.blob if top.blob in olds else olds[at]
-        if plan.images and blob in inputs and not _is_shape(inputs[blob]):
-            raise NetError(
-                f'{graph.prototxt.path}: an array for "{blob}" is given, and the plan changes '
-                "what the net takes; give a shape"
-            )
-        if blob in inputs and not _is_shape(inputs[blob]):
-            sizes[top.blob] = inputs[blob]
-            continue
-        shape, said = own.tops[graph.top(blob)], new.tops.get(top)
+    for new, old in belong.items():
+        shape, said = shapes[graph.top(old)], own.get(new)
         if shape is not None:
-            sizes[top.blob] = _size(plan, top.blob, shape, said)
+            sizes[new] = (shape[0], said[1], *shape[2:]) if said else shape
+        if old in arrays:
+            sizes[new] = arrays[old]
     return sizes
 
 
-def _size(plan: Plan, blob: str, shape: Shape, said: Shape | None) -> Shape:
-    """The size of an image of the net after that is of this size in the net before."""
-    channels = said[1] if said and len(said) > 1 and _changing(plan, blob) else shape[1:2]
-    return (shape[0], *([channels] if isinstance(channels, int) else channels), *shape[2:])
-
-
-def _changing(plan: Plan, blob: str) -> bool:
-    return any(image.rows for image in plan.images)
-
-
-def _before(plan: Plan, own: Sequence[str], new: Mapping[str, Any]) -> dict[str, Any]:
+def _before(plan: Plan, belong: Mapping[str, str], new: Mapping[str, Any]) -> dict[str, Any]:
     """What the net before is given where the one after is given this."""
-    named = dict(zip(own, new.values(), strict=False)) if set(own) != set(new) else dict(new)
-    names = dict(zip(new, named, strict=False)) if set(own) != set(new) else {n: n for n in new}
+    arrays = dict(new)
     for image in reversed(plan.images):
-        blob = names.get(image.blob, image.blob)
-        if blob in named:
-            named[blob] = _image(image, named[blob])
-    return named
+        if image.blob in arrays:
+            arrays[image.blob] = _image(image, arrays[image.blob])
+    return {belong[name]: array for name, array in arrays.items()}
 
 
 def _image(image: ImageBefore, array: Any) -> Any:
