@@ -53,6 +53,7 @@ LEVELS = (
     ("datasets",),
     ("training", "inference"),
     ("scoring",),
+    ("pycaffe",),
     ("cli",),
 )
 # A plan mentions weights only as data, so rewrites know of no file and no engine.

@@ -33,6 +33,7 @@ COMMANDS = {
     "train": "train",
     "infer": "infer",
     "score": "score",
+    "run": "run",
     "templates": "templates",
     "models": "models",
 }

@@ -59,6 +59,14 @@ class Descriptors:
         self._messages = self._named(value for number, value in parts if number == _MESSAGES)
         self._enums = self._named(value for number, value in parts if number == _ENUMS)
 
+    def messages(self) -> list[str]:
+        """The names of all messages, in the order of the .proto."""
+        return list(self._messages)
+
+    def enums(self) -> dict[str, int]:
+        """The values of all enums that are in no message."""
+        return {name: value for enum in self._enums for name, value in self.enum(enum).items()}
+
     def fields(self, message: str) -> Iterator[DeclaredField]:
         """The fields of a message, in the order of the .proto;
         KeyError where it has no such message.

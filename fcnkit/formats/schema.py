@@ -38,6 +38,16 @@ def message(message_name: str) -> "type[Message]":
     return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"caffe.{message_name}"))
 
 
+def messages() -> list[str]:
+    """The names of Caffe's messages, in the order of caffe.proto."""
+    return _descriptors(_CAFFE).messages()
+
+
+def enums() -> dict[str, int]:
+    """The values of Caffe's enums that are in no message, TRAIN and TEST."""
+    return _descriptors(_CAFFE).enums()
+
+
 @cache
 def slots(message_name: str) -> dict[str, Slot]:
     """The fields of a message of Caffe's by name, in the order of caffe.proto.
