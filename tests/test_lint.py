@@ -506,6 +506,21 @@ CASES = (
         NETS + conv("extra", "data") + layer("quiet", "Silence", "extra", "") + loss(),
     ),
     Case(
+        "shared-memory",
+        (5,),
+        'in one memory with "conv", which layer "loss" on line 6 reads later',
+        NETS
+        + layer("flat", "Flatten", "conv")
+        + layer("relu", "ReLU", "flat", "flat")
+        + loss()
+        + layer("quiet", "Silence", "flat", ""),
+        NETS
+        + layer("flat", "Flatten", "conv")
+        + layer("relu", "ReLU", "flat", "other")
+        + loss()
+        + layer("quiet", "Silence", "other", ""),
+    ),
+    Case(
         "double-softmax",
         (5,),
         'give it "conv"',

@@ -14,6 +14,7 @@ from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Graph, Layer, State, Top, build
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.shapes import Shapes
+from fcnkit.nets.shared import overwritten
 from fcnkit.shape import Shape
 from fcnkit.weights import store
 from fcnkit.weights.blobs import Blob
@@ -51,6 +52,8 @@ def export(
     if importlib.util.find_spec("onnx") is None:
         raise EngineError("onnx: not found: install it with `pip install 'fcnkit[onnx]'`")
     graph = build(net, state)
+    for each in overwritten(graph):  # values of ONNX are no memory that nodes share
+        raise each.writer.error(each.fact)
     wanted = own_outputs(graph) if outputs is None else [graph.top(blob) for blob in outputs]
     needed = _needed(graph, wanted)
     free = dynamic_axes(graph, _shapes(graph, inputs or {}))

@@ -12,6 +12,7 @@ from fcnkit.nets.graph import Layer, Top
 from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.table import CAFFE, axis_of, is_loss, of, trait
 from fcnkit.nets.layers.traits import Trait
+from fcnkit.nets.shared import overwritten
 from fcnkit.shape import Shape
 from fcnkit.weights.matching import MISMATCH, RESHAPED
 
@@ -47,6 +48,12 @@ def unread_top(seen: Seen) -> Iterator[Hit]:
 
 
 _ENDS = (Trait.JUDGE, Trait.OPAQUE)
+
+
+def shared_memory(seen: Seen) -> Iterator[Hit]:
+    """a layer in place that changes what others read: Flatten, Reshape and Split make no copy"""
+    for each in overwritten(seen.graph):
+        yield Hit(each.writer, each.fact)
 
 
 def double_softmax(seen: Seen) -> Iterator[Hit]:

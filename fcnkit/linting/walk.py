@@ -67,6 +67,7 @@ CHECKS = (
     Check("fc-left-behind", WARNING, checks.fc_left_behind),
     Check("duplicate-name", WARNING, training.duplicate_name),
     Check("unread-top", WARNING, training.unread_top),
+    Check("shared-memory", WARNING, training.shared_memory),
     Check("double-softmax", WARNING, training.double_softmax),
     Check("one-class", WARNING, training.one_class),
     Check("ignored-class", WARNING, training.ignored_class),

@@ -13,6 +13,7 @@ from fcnkit.engines.torch.parameters import Use, blobs, forced, load, parameters
 from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.shapes import Shapes
+from fcnkit.nets.shared import overwritten
 from fcnkit.weights.store import Weights
 
 
@@ -63,6 +64,8 @@ class Net(torch.nn.Module):
         self.graph = sizes.graph
         for layer in self.graph.layers:
             _check(layer, sizes)
+        for each in overwritten(self.graph):  # tensors are no memory that layers share
+            raise each.writer.error(each.fact)
         self.learned, self._uses = parameters(sizes, seed, {*given, *(weights or ())})
         self.layers = tuple(_built_layers(sizes, self._uses))
         self.losses = {
