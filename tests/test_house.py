@@ -91,10 +91,11 @@ HEAVY = (
     "onnx",
     "onnxruntime",
 )
+_TORCH_FILES = ("forward", "module", "net", "parameters", "wiring")
 # Made of PyTorch and numpy, and imported when a net is run or trained on them.
 TORCH = {
     *(PACKAGE / "engines" / "torch" / "layers").glob("[!_]*.py"),
-    *(PACKAGE / "engines" / "torch" / f"{name}.py" for name in ("net", "parameters")),
+    *(PACKAGE / "engines" / "torch" / f"{name}.py" for name in _TORCH_FILES),
     *(PACKAGE / "training" / "torch" / "reading").glob("[!_]*.py"),
     *(PACKAGE / "training" / "torch" / "solving").glob("[!_]*.py"),
     *(PACKAGE / "training" / "torch" / "program" / f"{name}.py" for name in ("processes", "train")),
