@@ -358,7 +358,10 @@ def test_the_version_is_that_of_the_package():
     assert fcnkit.__version__ == importlib.metadata.version("fcnkit")
 
 
-FIRST = ("read", "inspect", "convolutionalize", "fcn", "weights", "transplant", "verify", "infer")
+FIRST = (
+    *("read", "inspect", "convolutionalize", "fcn", "weights", "transplant", "verify", "infer"),
+    "module",
+)
 
 
 @pytest.mark.parametrize("name", FIRST)
