@@ -54,6 +54,7 @@ _MODULES = {
     "inspect": "fcnkit.inspection",
     "installed_engines": "fcnkit.engines.engine",
     "lint": "fcnkit.linting.walk",
+    "module": "fcnkit.engines.torch.as_module",
     "parse": "fcnkit.formats.prototxt",
     "read": "fcnkit.formats.prototxt",
     "score": "fcnkit.scoring.metrics",

@@ -6,6 +6,7 @@ __init__.py imports each when it is first used.
 from fcnkit.drawing.draw import Drawing, draw
 from fcnkit.drawing.fields import draw_fields
 from fcnkit.engines.engine import installed_engines
+from fcnkit.engines.torch.as_module import module
 from fcnkit.errors import FcnkitError
 from fcnkit.exporting.export import export
 from fcnkit.exporting.exported import Exported
@@ -108,6 +109,7 @@ __all__ = [
     "inspect",
     "installed_engines",
     "lint",
+    "module",
     "pad",
     "parse",
     "read",

@@ -104,6 +104,7 @@ def test_a_path_is_as_good_as_what_is_read_from_it(folder, name):
     may_refuse = (
         "upsample",
         "infer",
+        "module",
         "verify",
         "verify_plan",
         "export",

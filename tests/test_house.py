@@ -102,10 +102,11 @@ HEAVY = (
     "onnx",
     "onnxruntime",
 )
+_TORCH_FILES = ("forward", "module", "net", "parameters", "wiring")
 # Made of PyTorch and numpy, and imported when a net is run or trained on them.
 TORCH = {
     *(PACKAGE / "engines" / "torch" / "layers").glob("[!_]*.py"),
-    *(PACKAGE / "engines" / "torch" / f"{name}.py" for name in ("net", "parameters")),
+    *(PACKAGE / "engines" / "torch" / f"{name}.py" for name in _TORCH_FILES),
     *(PACKAGE / "training" / "torch" / "reading").glob("[!_]*.py"),
     *(PACKAGE / "training" / "torch" / "solving").glob("[!_]*.py"),
     *(PACKAGE / "training" / "torch" / "program" / f"{name}.py" for name in ("processes", "train")),
@@ -368,7 +369,10 @@ def test_the_version_is_that_of_the_package():
     assert fcnkit.__version__ == importlib.metadata.version("fcnkit")
 
 
-FIRST = ("read", "inspect", "convolutionalize", "fcn", "weights", "transplant", "verify", "infer")
+FIRST = (
+    *("read", "inspect", "convolutionalize", "fcn", "weights", "transplant", "verify", "infer"),
+    "module",
+)
 
 
 @pytest.mark.parametrize("name", FIRST)

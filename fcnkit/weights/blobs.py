@@ -5,7 +5,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from fcnkit import notebook
 from fcnkit.errors import WeightsError, printable
@@ -288,3 +288,12 @@ def _as_float32(blob: Blob) -> Iterator[bytes]:
     stored = numpy.dtype(blob.dtype).newbyteorder("<")
     for piece in blob.pieces():
         yield numpy.frombuffer(piece, stored).astype("<f4").tobytes()
+
+
+@runtime_checkable
+class HasWeights(Protocol):
+    """What can give its parameters as Weights, such as a module that `fk.module` made."""
+
+    def weights(self) -> Any:
+        """Its parameters, by layer."""
+        ...

@@ -30,6 +30,7 @@ from fcnkit.tables import columns
 from fcnkit.weights import caffemodel_edits, containers
 from fcnkit.weights.blobs import (
     Blob,
+    HasWeights,
     Lazy,
     OpenFile,
     StoredLayer,
@@ -49,16 +50,19 @@ KINDS = {"layer": "V2", "layers": "V1", "hdf5": "HDF5", "npz": "npz", "solversta
 """The formats by Weights.kind, as they are called."""
 
 
-def open(path: str | os.PathLike[str]) -> "Weights":
+def open(path: str | os.PathLike[str] | HasWeights) -> "Weights":
     """The weights of the file at `path`, told by its content:
     caffemodel V1 or V2, .caffemodel.h5, .npz, .solverstate.
 
         fk.weights("net.caffemodel")["conv1"][0].array()
 
     Its headers are read, its tensors are not.  A solver's history is the one
-    layer "history".  Raises WeightsError when the file cannot be read or is
-    not a whole file of one of these formats.
+    layer "history".  A module that `fk.module` made may stand for a path: its
+    parameters as they are now.  Raises WeightsError when the file cannot be
+    read or is not a whole file of one of these formats.
     """
+    if isinstance(path, HasWeights):
+        return path.weights()
     name = os.fspath(path)
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):

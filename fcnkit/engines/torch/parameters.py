@@ -50,16 +50,19 @@ class _Spec(NamedTuple):
 
 
 def parameters(
-    sizes: Shapes, seed: int, given: Collection[str]
+    sizes: Shapes, seed: int, given: Collection[str], kept: Collection[Layer] | None = None
 ) -> tuple[list[Learned], list[tuple[Use, ...]]]:
     """Every parameter of the net, as its filler makes it, and those that each layer uses.
 
-    The layers that are `given` will be loaded, and are not filled.  Layers
+    The layers that are `given` will be loaded, and are not filled.  Those that are not
+    among the `kept`, if that is given, have none.  Layers
     that give parameters one name share the first one's.  Raises NetError where
     such shapes differ, or a layer has more specifications than parameters.
     """
     made = _Made(sizes, np.random.default_rng(seed), given)
-    return made.owned, [made.uses(layer) for layer in sizes.graph.layers]
+    every = sizes.graph.layers
+    wanted = {*(every if kept is None else kept)}
+    return made.owned, [made.uses(layer) if layer in wanted else () for layer in every]
 
 
 def forced(graph: Graph) -> bool:
@@ -219,12 +222,10 @@ def _where(layer: Layer) -> str:
 
 
 def blobs(
-    graph: Graph, uses: Sequence[tuple[Use, ...]], owned: Sequence[Learned]
-) -> Iterator[tuple]:
+    graph: Graph, uses: Sequence[tuple[Use, ...]], values: Sequence[torch.Tensor]
+) -> Iterator[tuple[str, list[np.ndarray]]]:
     """(layer name, arrays) of every layer with parameters, as Caffe saves them."""
     for layer, used in zip(graph.layers, uses, strict=True):
         if used:
-            arrays = (
-                owned[use.number].value.detach().cpu().reshape(use.shape).numpy() for use in used
-            )
-            yield layer.name, list(arrays)
+            tensors = (values[use.number].detach().cpu().float().reshape(use.shape) for use in used)
+            yield layer.name, [tensor.numpy() for tensor in tensors]

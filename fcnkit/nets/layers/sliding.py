@@ -217,5 +217,6 @@ def pooled(
     that would start behind the left-padded input is left out.
     """
     span = size + _both(pad, far) - kernel
-    out = (span // stride if floor else -(-span // stride)) + 1
+    # Not -(-span // stride): traced into ONNX, whose division rounds towards 0, it would be less.
+    out = (span if floor else span + stride - 1) // stride + 1
     return out - 1 if clip and (out - 1) * stride >= size + pad else out

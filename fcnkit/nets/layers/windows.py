@@ -39,7 +39,8 @@ def _sizes(layer: Layer, rule: Callable[..., int], shape: Shape, window: Spatial
     ins = shape[len(shape) - len(window.kernel) :]
     outs = tuple(rule(size, *axis) for size, axis in zip(ins, window.sides, strict=True))
     if pads_by_size(layer):
-        return tuple(-(-size // stride) for size, stride in zip(ins, window.stride, strict=True))
+        pairs = zip(ins, window.stride, strict=True)
+        return tuple((size + stride - 1) // stride for size, stride in pairs)
     if any(out < 1 for out in outs):
         raise layer.error(
             f"a {show(ins)} input with kernel {show(window.kernel)}, stride "

@@ -50,8 +50,9 @@ class KernelFinder:
         """The kernels of a weight that is not learned now; None where channels are mixed.
 
         While a net is compiled they are what was found last: values cannot be looked at.
+        While it is traced there are none: what is found once would be no part of each trace.
         """
-        if weight.requires_grad and torch.is_grad_enabled():
+        if weight.requires_grad and torch.is_grad_enabled() or torch.jit.is_tracing():
             return None
         if torch.compiler.is_compiling():
             return self._found
@@ -123,7 +124,7 @@ def by_kernels(x: Tensor, kernels: Kernels, bias: Tensor | None, window: Spatial
 def by_factors(x: Tensor, kernels: Kernels, bias: Tensor | None, window: Spatial) -> Tensor:
     """Columns and rows of N x C x H x W deconvolved, each by a product with a matrix."""
     down, across = (
-        _matrix(factor, kernels.matrices, axis, x.shape[2 + axis], window)
+        _matrix(factor, kernels.matrices, axis, x.shape[2 + axis], window).to(x.dtype)
         for axis, factor in enumerate(kernels.factors or ())
     )
     y = down @ (x @ across.mT)

@@ -7,7 +7,7 @@ parameters are filled with where no file has them.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fcnkit.engines.torch.layers import losses, normal, pointwise, rearrange, windows
+from fcnkit.engines.torch.layers import losses, names, normal, pointwise, rearrange, windows
 from fcnkit.engines.torch.layers.filling import (
     Fill,
     dummy_data,
@@ -18,6 +18,7 @@ from fcnkit.engines.torch.layers.filling import (
     weights,
     zeros,
 )
+from fcnkit.engines.torch.layers.names import named
 from fcnkit.engines.torch.layers.site import Run, Site
 from fcnkit.nets.graph import Layer
 
@@ -31,6 +32,7 @@ class Kind:
     learns: whether a solver changes the parameters, where the net does not say.
     loss: whether its first top is part of the loss, where the net does not say.
     over(site): as `build`, where its bottom may be written over; None where it never is.
+    names(layer): what its parameters are called in a module; the others by their numbers.
     """
 
     build: Callable[[Site], Run]
@@ -38,6 +40,7 @@ class Kind:
     learns: bool = True
     loss: bool = False
     over: Callable[[Site], Run] | None = None
+    names: Callable[[Layer], Sequence[str]] = named("weight", "bias")
 
 
 LAYERS: dict[str, Kind] = {
@@ -66,12 +69,14 @@ LAYERS: dict[str, Kind] = {
     # Normalisation and learned factors.
     "LRN": Kind(normal.lrn),
     "MVN": Kind(normal.mvn),
-    "BatchNorm": Kind(normal.batch_norm, zeros, learns=False),
-    "Scale": Kind(normal.scale, factors),
-    "Bias": Kind(normal.bias, summands),
+    "BatchNorm": Kind(
+        normal.batch_norm, zeros, learns=False, names=named("mean", "variance", "factor")
+    ),
+    "Scale": Kind(normal.scale, factors, names=names.factors),
+    "Bias": Kind(normal.bias, summands, names=named("bias")),
     "InnerProduct": Kind(normal.inner_product, weights("inner_product_param")),
     "Embed": Kind(normal.embed, weights("embed_param")),
-    "Parameter": Kind(normal.parameter, zeros),
+    "Parameter": Kind(normal.parameter, zeros, names=named("value")),
     # Joining and cutting.
     "Concat": Kind(rearrange.concat),
     "Slice": Kind(rearrange.slices),

@@ -175,10 +175,11 @@ def _whole(x: Tensor) -> Spatial:
 def _largest(x: Tensor, window: Spatial, size: Shape, tops: int) -> list[Tensor]:
     if window.kernel == tuple(x.shape[2:]) and size == (1, 1) and tops == 1 and not any(window.pad):
         return [x.flatten(2).max(2).values[..., None, None]]
-    padded, pad = _padded(x, window, LOWEST)
+    lowest = max(LOWEST, torch.finfo(x.dtype).min)
+    padded, pad = _padded(x, window, lowest)
     if tops == 1:
         found = F.max_pool2d(padded, window.kernel, window.stride, pad, ceil_mode=True)
-        return [_sized(found, size, (LOWEST, LOWEST))]
+        return [_sized(found, size, (lowest, lowest))]
     found, place = F.max_pool2d(
         padded, window.kernel, window.stride, pad, ceil_mode=True, return_indices=True
     )
@@ -186,7 +187,7 @@ def _largest(x: Tensor, window: Spatial, size: Shape, tops: int) -> list[Tensor]
     shift = tuple(old - new for old, new in zip(window.pad, pad, strict=True))
     row, column = place.div(width, rounding_mode="floor") - shift[0], place % width - shift[1]
     mask = (row * x.shape[3] + column).to(x.dtype)
-    return [_sized(found, size, (LOWEST, LOWEST)), _sized(mask, size, (-1, -1))]
+    return [_sized(found, size, (lowest, lowest)), _sized(mask, size, (-1, -1))]
 
 
 def _mean(x: Tensor, window: Spatial, size: Shape, tops: int) -> list[Tensor]:

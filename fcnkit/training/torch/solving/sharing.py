@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from torch.nn import Parameter
 
-from fcnkit.engines.torch.net import BuiltLayer, Net
+from fcnkit.engines.torch.forward import BuiltLayer
+from fcnkit.engines.torch.net import Net
 
 
 def share(source: Net, target: Net) -> None:

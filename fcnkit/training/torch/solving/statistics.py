@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from fcnkit.engines.torch.forward import phase_of
 from fcnkit.engines.torch.layers.normal import by_batch
-from fcnkit.engines.torch.net import Net, phase_of
+from fcnkit.engines.torch.net import Net
 from fcnkit.nets.layers.table import keeps_statistics
 
 # Each tensor becomes the sum of its values in all processes.
@@ -56,7 +57,7 @@ def _moving(net: Net) -> Iterator[tuple[Parameter, float]]:
     for built in net.layers:
         layer = built.layer
         if keeps_statistics(layer) and by_batch(
-            layer, training=phase_of(layer, net.graph) == "TRAIN"
+            layer, training=phase_of(layer, net.graph.state.phase) == "TRAIN"
         ):
             fraction = layer.param("batch_norm_param").get("moving_average_fraction")
             yield from zip(
