@@ -110,3 +110,12 @@ def test_gradients_are_compared_by_blob_and_roundings_by_layer(weight, bias, cou
 )
 def test_outputs_are_compared(found, word):
     assert sweeps.compared({"top": np.array([1, 2.0])}, {"top": np.array(found)}).startswith(word)
+
+
+def test_a_loss_is_as_exact_as_its_scores():
+    scores, loss = np.array([90.0, 1.0]), np.array(1.88)
+    other = {"scores": scores + 1e-4, "loss": loss + 3e-4}
+    assert sweeps.compared({"scores": scores, "loss": loss}, other, {"loss": "scores"}) == EQUAL
+    assert sweeps.compared({"loss": loss}, other, {"loss": "scores"}).startswith("loss differs")
+    wrong = {"scores": scores, "loss": loss + 0.02}
+    assert sweeps.compared({"scores": scores, "loss": loss}, wrong, {"loss": "scores"}) != EQUAL
