@@ -27,9 +27,21 @@ ODD_SIZES = ((32, 33), (61, 77), (97, 64))
 # What becomes of a net; any other word is what is wrong.
 EQUAL, NOTHING, KEPT, GOOD = "equal", "nothing to convert", "kept", "good"
 REFUSED, NO_CAFFE, UNKNOWN = "refused by fcnkit", "refused by Caffe as it was", "not known to us"
-LARGE = "too large"
+LARGE, NOT_IMPORTED = "too large", "refused by import"
 NOT_FINITE, OVERWRITTEN = "not finite in Caffe", "overwritten in Caffe before its gradient"
-WORDS = (EQUAL, NOTHING, KEPT, GOOD, REFUSED, NO_CAFFE, UNKNOWN, LARGE, NOT_FINITE, OVERWRITTEN)
+WORDS = (
+    EQUAL,
+    NOTHING,
+    KEPT,
+    GOOD,
+    REFUSED,
+    NO_CAFFE,
+    UNKNOWN,
+    LARGE,
+    NOT_FINITE,
+    OVERWRITTEN,
+    NOT_IMPORTED,
+)
 # What Caffe says of a fork's words, or of a file that it could never read.
 _FORKS = ("Failed to parse", "Unknown layer type")
 
