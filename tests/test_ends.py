@@ -354,6 +354,23 @@ def test_indices_are_drawn_from_the_table():
     assert sorted(again.ravel()) == [1, 2, 3, 3] and again.shape == (2, 2)
 
 
+@pytest.mark.parametrize("shape, whole", [((9,), True), ((3, 4), True), ((2, 4), False)])
+def test_every_row_of_a_table_is_looked_up_or_nothing_is_said_of_it(shape, whole):
+    """A row that no number of the input chooses may be anything."""
+    pytest.importorskip("torch")
+    net = parse(CASES["Embed"].text)
+    weights = random_weights(net, 3)
+    rows = verify(net, weights, net, weights, engine="torch", inputs={"data": shape})
+    assert all(row.ok for row in rows) and proven(rows) is whole
+    assert whole or "of 1 of the 9 rows" in rows[-1].unseen and "--input" in rows[-1].unseen
+    for row in range(9):
+        table = np.array(weights["a"][0])
+        table[row] += 1
+        other = weights.put("a", [table, *weights["a"][1:]])
+        rows = verify(net, weights, net, other, engine="torch", inputs={"data": shape})
+        assert not (all(each.ok for each in rows) and proven(rows))
+
+
 def test_an_input_of_equal_values_shows_nothing():
     """Nothing can be told of weights by zeros alone."""
     pytest.importorskip("torch")

@@ -361,7 +361,7 @@ def test_the_automatic_padding_is_the_smallest(least):
         ),
         (template("vgg16"), {"stride": 32, "pad": "some"}, 'pad "some"'),
         (template("vgg16"), {"stride": 32, "pad": -1}, "padding of -1"),
-        (template("vgg16"), {"stride": 32, "pad": "keep"}, r'pad layer "conv1_1" by 80 more'),
+        (template("vgg16"), {"stride": 32, "pad": "keep"}, r'"conv1_1" by 81 more, 82 in all'),
         (template("vgg16"), {"stride": 32, "head": "nope"}, 'no layer "nope"'),
         (template("vgg16"), {"stride": 32, "head": "pool1"}, "its type is Pooling"),
         (template("vgg16"), {"stride": 32, "classes": 0}, "0 classes"),
@@ -579,3 +579,39 @@ def test_what_cannot_help_is_not_advised(stride):
     # The sizes are those of an image of 33 pixels in the net as it is.
     assert '"pool" is 1 x 3 x 16 x 16 and bottom "conv" is 1 x 4 x 17 x 17' in str(error.value)
     assert "pad the first layer" not in str(error.value)
+
+
+# ---- padding that is not enough
+
+
+SHORT = net(data(1, 3, 64, 64), conv("c1", "data", 8, 7, "stride: 2"), conv("c2", "c1", 8, 5))
+
+
+@pytest.mark.parametrize("padding", ["keep", 0, 2])
+def test_the_padding_that_is_asked_for_is_enough(padding):
+    """At the far end of the image, too, and at every size."""
+    with pytest.raises(AlignError) as caught:
+        fk.fcn(SHORT, classes=3, stride=2, pad=padding)
+    more, whole = map(
+        int, re.search(r'pad layer "c1" by (\d+) more, (\d+) in all', str(caught.value)).groups()
+    )
+    assert more + (0 if padding == "keep" else padding) == whole
+    made = fk.fcn(SHORT, classes=3, stride=2, pad=whole)
+    assert made.net.text == fk.fcn(SHORT, classes=3, stride=2).net.text
+    with pytest.raises(AlignError):
+        fk.fcn(SHORT, classes=3, stride=2, pad=whole - 1)
+
+
+# ---- the folder
+
+
+@pytest.mark.parametrize("name", ["deploy.caffemodel", "deploy.prototxt", "net.ONNX", "a.zip"])
+def test_a_folder_has_no_name_of_a_file(tmp_path, name):
+    path = tmp_path / "net.prototxt"
+    path.write_text(SHORT.text)
+    words = ["fcn", str(path), "--classes", "3", "--stride", "2", "-o"]
+    refused = CliRunner().invoke(main, [*words, str(tmp_path / name)])
+    assert refused.exit_code == 2 and "would be a folder" in refused.output
+    assert not (tmp_path / name).exists()
+    assert CliRunner().invoke(main, [*words, f"{tmp_path / name}/"]).exit_code == 0
+    assert CliRunner().invoke(main, [*words, str(tmp_path / name), "--force"]).exit_code == 0

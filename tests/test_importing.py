@@ -307,6 +307,21 @@ def test_the_command_writes_net_and_weights(tmp_path):
     assert refused.exit_code == 2 and not list(tmp_path.glob("b.*"))
 
 
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_no_old_weights_stay_beside_a_net_that_has_none(force, tmp_path):
+    path, net = save(Case("bare", "y = Relu(x)"), tmp_path), tmp_path / "out.prototxt"
+    result = CliRunner().invoke(main, ["import", str(path), "-o", str(net)])
+    assert result.exit_code == 0 and "no layer of the net has weights" in result.output
+    assert net.exists() and not (tmp_path / "out.caffemodel").exists()
+    net.unlink()
+    (tmp_path / "out.caffemodel").write_text("of another net")
+    result = CliRunner().invoke(main, ["import", str(path), "-o", str(net), *force])
+    assert result.exit_code == 2 and "would be taken for the weights of this net" in result.output
+    assert not net.exists()
+    with pytest.raises(OutputError, match="weights"):
+        from_onnx(path).save(net, force=True)
+
+
 def test_a_trained_detector_of_any_size(caffe, shared, monkeypatch):
     """PP-OCR's, every blob: HardSigmoid, Resize, ConvTranspose."""
     monkeypatch.setattr(trace, "SIZES", ((64, 96), (96, 64), (57, 75)))

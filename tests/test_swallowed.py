@@ -117,6 +117,24 @@ def test_a_third_class_is_warned_of(tmp_path):
         assert found.exit_code == 0 and f": {fact}; {remedy}\n" in found.output
 
 
+def test_of_coloured_masks_the_remedy_is_a_colour(tmp_path):
+    """No value says what a void colour is."""
+    masks(tmp_path, 0, 1)
+    colours = tmp_path / "three.txt"
+    colours.write_text("ground 0 0 0\nroad 255 0 0\nvoid 255 255 255\n")
+    labels = tmp_path / "labels"
+    mask = np.resize(np.array((0, 255), np.uint8), (4, 6))
+    for path in labels.iterdir():
+        save(path, np.repeat(mask[..., None], 3, 2))
+    fact = "class 1 (road) has no pixel, and 36 pixels are ignored; if something that is ignored"
+    for words in (
+        ("dataset", "create", tmp_path / "images", labels, "-o", tmp_path / "data", "--split", 0),
+        ("score", labels, labels),
+    ):
+        found = run(*words, "--colours", colours)
+        assert fact in found.output and "in --colours" in found.output, found.output
+
+
 def test_scores_say_so_without_the_command():
     zeros, label = np.zeros((2, 2), int), np.array([[0, 255], [0, 255]])
     table = scored([zeros], [label], 2).table()

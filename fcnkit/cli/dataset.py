@@ -11,6 +11,7 @@ from fcnkit.cli.outputs import write_all
 from fcnkit.cli.progress import counted
 from fcnkit.cli.text import say
 from fcnkit.errors import DatasetError, quoted
+from fcnkit.formats.suffixes import check_folder
 from fcnkit.rewrites.operations import whole_number
 
 if TYPE_CHECKING:
@@ -157,6 +158,7 @@ def create(images, labels, output, jobs, resume, as_json, force, **options) -> N
     """
     from fcnkit.datasets.create import create as make
 
+    check_folder(output, "databases")
     task = _task(images, labels, **options)
     total = sum(map(len, task.splits.values()))
     try:

@@ -25,6 +25,7 @@ from fcnkit.cli.proofs import check_verify, end_with, proof_of_plan, show_rows
 from fcnkit.cli.text import say
 from fcnkit.errors import quoted
 from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.suffixes import check_folder
 from fcnkit.nets.graph import build
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Plan
@@ -236,6 +237,8 @@ def fcn(
             "say what to score: --classes N, or --keep-scores for the classifier's own classes"
         )
     check_verify(verified, engine, weights)
+    if output:
+        check_folder(output, "nets")
     if early and late is not None:
         raise click.UsageError("--early and --late are two ways to fuse images; give one of them")
     if verified and (early or late is not None):

@@ -95,7 +95,7 @@ def import_(
     fcnkit import detector.onnx --outputs feats_1,feats_2 -o trunk.prototxt
     """
     from fcnkit.importing.from_onnx import from_onnx
-    from fcnkit.importing.imported import weights_place
+    from fcnkit.importing.imported import check_none_beside, weights_place
 
     if weights_out and not output:
         raise click.UsageError("--weights-out goes with -o: the weights belong to a net")
@@ -112,6 +112,8 @@ def import_(
         beside = weights_out or str(weights_place(output))
         # The net last: where it is, its weights are.
         weights = [(beside, file_saver(made.weights, suffixes.WEIGHTS))] if made.weights else []
+        if not weights:
+            check_none_beside(beside)
         files = [*weights, (output, saver(made.net))]
     write_all(files, force=force)
     rows: tuple[Difference, ...] = ()
@@ -127,6 +129,8 @@ def import_(
         if verified:
             say(_verdict(rows), nl=False)
     say_written(files, as_json)
+    if output and not made.weights:
+        say(f"fcnkit: no {beside} is written: no layer of the net has weights", err=True)
     if verified and not (all(row.ok for row in rows) and any(row.shows for row in rows)):
         raise SystemExit(1)
 

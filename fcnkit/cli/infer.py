@@ -20,6 +20,7 @@ from fcnkit.cli.preprocessing import for_images, note
 from fcnkit.cli.progress import counted
 from fcnkit.cli.text import say
 from fcnkit.errors import DatasetError, OutputError
+from fcnkit.formats.suffixes import check_folder
 from fcnkit.preprocessing import BGR, RGB, STORED
 
 LEGEND = "legend.png"
@@ -155,6 +156,7 @@ def infer(
 
     from fcnkit.inference.score_maps import head
 
+    check_folder(output, "pictures")
     found = head(load_net(net), blob)
     known = for_images(
         found.graph.prototxt,

@@ -111,7 +111,8 @@ def _of_files(labels, predictions, split, jobs, options):
     with counted(len(pairs), "scoring") as progress:
         scores = score_files(pairs, names, Readings(found, wanted), jobs=jobs, progress=progress)
     values = ignored_values([pair.label for pair in pairs], wanted) if scores.ignored else ()
-    lacking = absent(names, scores.labelled, scores.ignored, values)
+    coloured = wanted.colours is not None and not values
+    lacking = absent(names, scores.labelled, scores.ignored, values, coloured=coloured)
     if options["ignore"] is None and not explicit(wanted, values):
         check_scored(labels, lacking)
     return scores, lacking

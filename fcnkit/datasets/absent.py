@@ -18,6 +18,7 @@ _FEW = 8
 class Absent(NamedTuple):
     """Classes that no label has, while pixels are ignored; `values` are those, where known.
 
+    `coloured` says that labels have colours in place of values.
     `hopeless` says that not even two classes are there, so that nothing can be told apart.
     """
 
@@ -25,6 +26,7 @@ class Absent(NamedTuple):
     names: tuple[str, ...]
     ignored: int
     values: tuple[int, ...] = ()
+    coloured: bool = False
 
     @property
     def hopeless(self) -> bool:
@@ -58,19 +60,31 @@ class Absent(NamedTuple):
     @property
     def remedy(self) -> str:
         """What to do where a class has been ignored."""
+        if self.coloured:
+            shown = self._shown(self.numbers[0])
+            remedy = "give its colour to that class in --colours, or its value with --map"
+            return f"if something that is ignored is class {shown}, {remedy}"
         if not self.values:
             return f"if a value that is ignored is class {self.numbers[0]}, say so with --map"
         return f"if {self.values[0]} is class {self.numbers[0]}, give {self.map}"
 
 
 def absent(
-    names: Sequence[str], pixels: Sequence[int], ignored: int, values: Iterable[int] = ()
+    names: Sequence[str],
+    pixels: Sequence[int],
+    ignored: int,
+    values: Iterable[int] = (),
+    *,
+    coloured: bool = False,
 ) -> Absent | None:
-    """The classes without pixels where others are ignored; None where there is nothing to say."""
+    """The classes without pixels where others are ignored; None where there is nothing to say.
+
+    Of labels that are `coloured` no values are told, which are not in their files.
+    """
     numbers = tuple(number for number, count in enumerate(pixels) if not count)
     if not numbers or not ignored or len(names) < 2:
         return None
-    return Absent(numbers, tuple(names), ignored, tuple(values))
+    return Absent(numbers, tuple(names), ignored, () if coloured else tuple(values), coloured)
 
 
 def ignored_values(paths: Iterable[str | Path], reading: Reading) -> tuple[int, ...]:

@@ -295,7 +295,7 @@ def _check_classes(folder: str | Path, task: Task, summary: Summary) -> None:
     if not values or explicit(reading, values):
         return
     staging.drop(folder)
-    found = found._replace(values=values)
+    found = found._replace(values=values, coloured=False)
     void = f"if it is none, --void {','.join(map(str, values))}"
     raise DatasetError(
         f"{folder}: {found.fact}, so that nothing would be learnt; {found.remedy}; {void}"

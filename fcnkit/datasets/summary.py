@@ -166,7 +166,8 @@ class Summary:
         reading = self.options.get("reading", {})
         renamed = reading.get("void") or reading.get("numbers")
         values = () if renamed or reading.get("unknown") == "ignore" else (self.ignore,)
-        return absent(self.names, pixels, sum(each.ignored for each in self.splits), values)
+        ignored, coloured = sum(each.ignored for each in self.splits), bool(reading.get("colours"))
+        return absent(self.names, pixels, ignored, values, coloured=coloured)
 
     def table(self) -> str:
         """A line for each class, and the figures of each split."""

@@ -61,3 +61,16 @@ def check_suffix(path: str | os.PathLike[str], kind: str) -> None:
         remedy = f"end the name in {names}"
         remedy += "; `fcnkit export` writes ONNX" * (meant == MODEL)
         raise OutputError(f"{path}: {suffix} is for {meant}, and {kind} would be written; {remedy}")
+
+
+def check_folder(path: str | os.PathLike[str], holds: str) -> None:
+    """A folder of this name may be made: it is there, or its name is none of a file.
+
+    Raises OutputError for a name with the suffix of a kind of file; `holds` says what
+    would be in the folder.
+    """
+    suffix = Path(path).suffix.lower()
+    meant = next((each for each, known in SUFFIXES.items() if suffix in known), "")
+    if meant and not os.path.isdir(path) and not str(path).endswith(("/", os.sep)):
+        fact = f"{suffix} is for {meant}, and this would be a folder, of {holds}"
+        raise OutputError(f"{path}: {fact}; leave {suffix} out, or end the name in /")

@@ -23,6 +23,17 @@ def weights_place(net: str | os.PathLike[str]) -> Path:
     return Path(os.fspath(net).removesuffix(".prototxt") + ".caffemodel")
 
 
+def check_none_beside(weights: str | os.PathLike[str]) -> None:
+    """No file lies where the weights of a net without any would be; OutputError otherwise.
+
+    It would be taken for the net's.
+    """
+    if os.path.lexists(weights):
+        fact = "would be taken for the weights of this net, which has none"
+        remedy = "move it away, or give the net another name"
+        raise OutputError(f"{os.fspath(weights)}: {fact}; {remedy}")
+
+
 class Tensor(NamedTuple):
     """A tensor of the model in the net: the layer that makes it, its blob, and the moves to it.
 
@@ -75,7 +86,7 @@ class Imported:
 
         NET.caffemodel and NET.preprocessing.json for NET.prototxt; the net comes
         last, so that where it is, the others are.  Raises OutputError where one of
-        them exists, unless `force`.
+        them exists, unless `force`; and where the model has no weights and such a file exists.
         """
         places = [path, weights_place(path), place(os.fspath(path))]
         there = [each for each in places if os.path.lexists(each)]
@@ -83,6 +94,8 @@ class Imported:
             raise OutputError(f"{there[0]}: exists; give another name, or force=True")
         if self.weights:
             self.weights.save(weights_place(path), force=force)
+        else:
+            check_none_beside(weights_place(path))
         if self.preprocessing:
             self.preprocessing.save(place(os.fspath(path)), force=force)
         self.net.save(path, force=force)

@@ -26,7 +26,7 @@ from fcnkit.rewrites.padding import first_layers, pad_first, padded_axes, paddin
 from fcnkit.rewrites.parts import Pairs, added
 from fcnkit.rewrites.round_down import round_down
 from fcnkit.rewrites.trunk import END, Head, check_one_image, heads_of, scored_trunk, trunk_of
-from fcnkit.rewrites.upsample import Added, Climb, Names, Negative, Unbuilt, scored
+from fcnkit.rewrites.upsample import Added, Climb, Names, Negative, Short, Unbuilt, scored
 from fcnkit.shape import Shape
 
 # How much less each skip weighs than the coarser scores, trained at once.
@@ -152,7 +152,27 @@ def _padded(trunk: Plan, recipe: "_Recipe", pad: str | int) -> Plan:
     axes = padded_axes(score_place(build(trunk.net), recipe.heads[0].score))
     if pad == "auto":
         return _least_pad(trunk, recipe, axes)
-    return recipe.upsampled(trunk if isinstance(pad, str) else trunk.then(pad_first, pad, axes))
+    asked = trunk if isinstance(pad, str) else trunk.then(pad_first, pad, axes)
+    try:
+        return recipe.upsampled(asked)
+    except Short as error:
+        raise _padded_more(error, trunk, asked, recipe, axes) from None
+
+
+def _padded_more(
+    error: Short, trunk: Plan, asked: Plan, recipe: "_Recipe", axes: tuple[bool, bool]
+) -> AlignError:
+    """The same with the padding that is enough, at both ends and at every size."""
+    try:
+        first = first_layers(build(asked.net))
+    except NetError:  # no layer that can be padded
+        return error
+    least, has = _least(trunk, recipe, axes), padding_of(first, axes)
+    if least is None or len(has) > 1:
+        return error
+    layers = " and ".join(f'layer "{layer.name}"' for layer in first)
+    more = f"pad {layers} by {least - min(has)} more, {least} in all, as pad auto does"
+    return AlignError(f"{error.fact}; {more}")
 
 
 class _Recipe(NamedTuple):
@@ -185,7 +205,7 @@ class _Recipe(NamedTuple):
             scores = sizes.track(self._scores(sizes.graph))
             missing = error.missing * max(scores.place.scale, default=Fraction(1))
             remedy = coords.pad_remedy(sizes.graph, self._scores(sizes.graph), missing)
-            raise AlignError(f"{error}; {remedy}") from error
+            raise Short(str(error), remedy) from error
 
     def sizes(self, graph: Graph, first: Sequence[Layer] = ()) -> Sizes:
         """Those of the trunk's tops that the climb meets."""
@@ -250,7 +270,20 @@ def _below(graph: Graph, scores: Top) -> tuple[Top, ...]:
 
 def _least_pad(trunk: Plan, recipe: _Recipe, axes: tuple[bool, bool]) -> Plan:
     """The recipe with the smallest padding that works, from what the net has upward."""
-    own = max(padding_of(first_layers(build(trunk.net)), axes))
+    own = _own_pad(trunk, axes)
+    pad = _least(trunk, recipe, axes)
+    if pad is None:
+        return _said(trunk, recipe, own + 100, axes)
+    return recipe.upsampled(trunk if pad == own else trunk.then(pad_first, pad, axes))
+
+
+def _own_pad(trunk: Plan, axes: tuple[bool, bool]) -> int:
+    return max(padding_of(first_layers(build(trunk.net)), axes))
+
+
+def _least(trunk: Plan, recipe: _Recipe, axes: tuple[bool, bool]) -> int | None:
+    """The smallest padding that works, from what the net has upward; None where none does."""
+    own = _own_pad(trunk, axes)
     sizes = _sizes_by_pad(trunk.net, recipe, own, axes)
 
     @cache
@@ -264,7 +297,7 @@ def _least_pad(trunk: Plan, recipe: _Recipe, axes: tuple[bool, bool]) -> Plan:
     pads = [own, *(own + 100 * 2**power for power in range(5))]
     pad = next((pad for pad in pads if offset(pad) is not None), None)
     if pad is None:
-        return _said(trunk, recipe, pads[1], axes)
+        return None
     # With p more pixels on each side, an image of n is one of m = n + 2p: the last offset is o + p,
     # and its slack size(m) - (o + p) - n = size(m) - m - o + p. Both grow with p, the least slack
     # too, over fewer m. So what works with p works with more, and halving finds the first.
@@ -272,7 +305,7 @@ def _least_pad(trunk: Plan, recipe: _Recipe, axes: tuple[bool, bool]) -> Plan:
     while begin < pad:
         middle = (begin + pad) // 2
         begin, pad = (begin, middle) if offset(middle) is not None else (middle + 1, pad)
-    return recipe.upsampled(trunk if pad == own else trunk.then(pad_first, pad, axes))
+    return pad
 
 
 def _said(trunk: Plan, recipe: _Recipe, pad: int, axes: tuple[bool, bool]) -> Plan:

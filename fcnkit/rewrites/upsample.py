@@ -128,6 +128,14 @@ class Negative(AlignError):
         self.missing = missing
 
 
+class Short(AlignError):
+    """The scores do not reach the image's ends, as `fact` says; more padding would help."""
+
+    def __init__(self, fact: str, remedy: str):
+        super().__init__(f"{fact}; {remedy}")
+        self.fact = fact
+
+
 class Added(NamedTuple):
     """Layers that bring scores up, each with its reason;
     the Crop among them, and what they end in.
@@ -266,7 +274,7 @@ class Climb(NamedTuple):
             f'cropping "{crop.cropped}" at {"x".join(map(str, crop.offset))} to "{crop.reference}"'
         )
         fact = f"{-found.slack} pixels are missing for an input of {found.size} pixels"
-        return AlignError(f"{self.path}: {what}: {fact}; {remedy}")
+        return Short(f"{self.path}: {what}: {fact}", remedy)
 
 
 def _show(values: Shape) -> str:

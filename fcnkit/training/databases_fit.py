@@ -156,6 +156,8 @@ def _out_of_range(use: LabelUse, label: Label, found: Sequence[Label]) -> NetErr
         f"{use.classes - 1}{aside}"
     )
     remedy = f"make the net with --classes {label.value + 1}, or with --ignore {label.value}"
+    if label.value < 0:  # no number of classes has it
+        remedy = f"make the net with --ignore {label.value}"
     lacking = _absent(use._replace(ignored=label.value), found)
     if lacking and lacking.hopeless and not use.listed and label.value >= use.classes:
         fact = f"{fact}; {lacking.remedy} to `fcnkit dataset create`"

@@ -16,6 +16,7 @@ from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import Shapes
 from fcnkit.verifying.compared import Pair, hidden, needed, read_by, to_read
 from fcnkit.verifying.differences import PINNED, STILL, Difference, Moved, compare, moved
+from fcnkit.verifying.lookups import not_looked_up
 
 
 class Motion(NamedTuple):
@@ -250,13 +251,17 @@ class Runs(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """The pairs of tops that are compared, what both nets make of them, and what is not shown."""
+    """The pairs of tops that are compared, what both nets make of them, and what is not shown.
+
+    `unread` says of which rows of tables nothing is.
+    """
 
     pairs: Sequence[Pair]
     run: Run
     seen: Motion
     sight: Sight
     lost: Sequence[Top]
+    unread: str = ""
 
 
 def rows_of(
@@ -267,7 +272,7 @@ def rows_of(
 ) -> list[Difference]:
     """A Difference for each pair that is compared; the last says what these do not show."""
     *rows, last = (_row(graph, new_graph, pair, found, tolerance) for pair in found.pairs)
-    unseen = why_blind(found.sight.blind, found.lost)
+    unseen = "; ".join(filter(None, (why_blind(found.sight.blind, found.lost), found.unread)))
     return [*rows, last._replace(unseen=unseen, partly=found.sight.partly)]
 
 
@@ -286,11 +291,12 @@ def compared(
     tops, new_tops = to_read(every)
     done = runs.run([*tops, *readable(graph, tops)], new_tops)
     seen = runs.motion(graph, done, tolerance)
+    unread = not_looked_up(learn, seen.names, seen.values)
     pairs = needed(graph, every, done.names, done.values)
     olds = [pair.old for pair in pairs]
     sight = first_look(graph, learn, seen, olds)
     if sight:
-        return Comparison(pairs, done, seen, sight, ())
+        return Comparison(pairs, done, seen, sight, (), unread)
     within = leads_to(graph, tops, lambda layer: layer.bottoms)
     after = _after(graph, learn)
     whole = [
@@ -307,7 +313,7 @@ def compared(
     found = {pair.old for pair in more}
     counts = leads_to(graph, tops)
     lost = [top for top in sight.ends if top not in found and graph.producer(top).index in counts]
-    return Comparison([*more, *pairs], done, seen, sight, lost)
+    return Comparison([*more, *pairs], done, seen, sight, lost, unread)
 
 
 def _row(
