@@ -455,3 +455,9 @@ def test_missing_docstrings_are_found():
 
 def test_prints_are_found():
     assert printed(ast.parse("def f():\n    print('x')\n")) == [2]
+
+
+@each(FILES)
+def test_a_name_that_no_file_can_have_is_asked_about_safely(file):
+    """Path.is_file() and its like raise for a name that is too long; os.path's say False."""
+    assert not re.findall(r"\.(?:is_file|is_dir|exists)\(\)", file.read_text())

@@ -432,7 +432,10 @@ def test_an_engine_is_one_file_and_one_line(tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    (row,) = json.loads(done.stdout)
+    found = json.loads(done.stdout)
+    (ran,) = found["engines"]
+    (row,) = ran["outputs"]
+    assert found["proven"] and ran["engine"] == "mine"
     assert row["output"] == "r" and row["largest"] > 128  # which a ReLU of noise does not exceed
 
 

@@ -1,5 +1,6 @@
 """The commands `dataset create` and `dataset inspect`: make datasets and describe them."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -303,9 +304,9 @@ def _database(path: str) -> Path | None:
     Raises DatasetError for a folder of other LMDBs, such as those of DIGITS.
     """
     named = Path(path)
-    if named.name == "data.mdb" and named.is_file():
+    if named.name == "data.mdb" and os.path.isfile(named):
         return named.parent
-    if (named / "data.mdb").is_file():
+    if os.path.isfile(named / "data.mdb"):
         return named
     inner = sorted(each.parent.name for each in named.glob("*/data.mdb"))
     if inner and not any(name.endswith("_image_lmdb") for name in inner):

@@ -130,7 +130,7 @@ def _opened(name: str) -> OpenFile:
     except (OSError, ValueError) as error:
         raise NetError(f"{name}: cannot be read: {error_text(error)}; check the name") from None
     source = OpenFile(name, file, stamp(file))
-    if not Path(name).is_file() or not source.stamp[0]:
+    if not os.path.isfile(name) or not source.stamp[0]:
         raise NetError(f"{name}: is no ONNX model; name the .onnx file itself")
     return source
 

@@ -127,6 +127,7 @@ def _built(sizes: Shapes, weights: store.Weights | None, device: str) -> "Net":
     from fcnkit.engines.torch.net import Net
 
     made = Net(sizes, weights).to(device)
+    made.over = True
     if device == "cpu":
         made.channels_last()
     return made

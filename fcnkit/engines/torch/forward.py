@@ -67,17 +67,18 @@ class Forward:
         device: torch.device,
         *,
         everything: bool = False,
+        over: bool = False,
     ) -> dict[Top, Tensor]:
         """The tensors of the wanted tops; others are let go when the last layer has read them.
 
-        With `everything` each layer is run, for what it does beside making its tops.
+        With `everything` each layer is run, for what it does beside making its tops; with
+        `over`, which leaves nothing for gradients, some run in their bottom's memory.
         """
         wanted = tuple(dict.fromkeys(wanted))
         values = {top: inputs[top.blob] for top in self._given if top.blob in inputs}
-        kept = not torch.is_inference_mode_enabled()
         for number, dead in self.schedule(wanted, everything=everything):
             built = self.layers[number]
-            if built.over and not kept and built.layer.bottoms[0] in dead:
+            if over and built.over and built.layer.bottoms[0] in dead:
                 built = built._replace(run=built.over)
             self._run_layer(built, values, blobs, device)
             for top in dead:

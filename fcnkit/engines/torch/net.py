@@ -44,6 +44,8 @@ class Net(torch.nn.Module):
         self.learned, self._uses = parameters(sizes, seed, {*given, *(weights or ())})
         self._forward = Forward(sizes, self._uses, self.graph.layers, self.graph.state.phase)
         self.layers, self.losses = self._forward.layers, self._forward.losses
+        # Whether layers may write over what no later one reads: no gradients are asked for.
+        self.over = False
         self._outputs = self.graph.outputs
         self._shown = tuple(dict.fromkeys((*self._outputs, *self.losses)))
         self._given = given_tops(self.graph)
@@ -82,7 +84,8 @@ class Net(torch.nn.Module):
     def tops(self, inputs: Mapping[str, Tensor], wanted: Collection[Top]) -> dict[Top, Tensor]:
         """The tensors of the wanted tops; others are let go when the last layer has read them."""
         blobs = [*self.blobs]
-        return self._forward.tops(inputs, blobs, wanted, self.device, everything=self._all)
+        how = {"everything": self._all, "over": self.over}
+        return self._forward.tops(inputs, blobs, wanted, self.device, **how)
 
     @property
     def _all(self) -> bool:
