@@ -39,7 +39,7 @@ def table(folder: Path, runs: int) -> Iterator[str]:
         ]
     times: dict[str, list[float]] = {name: [] for name in jobs}
     maps: dict[str, list] = {}
-    for _ in range(min(runs, 3)):
+    for _ in range(min(runs, 7)):
         for name, job in jobs.items():
             begun = time.perf_counter()
             maps[name] = job()

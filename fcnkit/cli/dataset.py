@@ -308,7 +308,8 @@ def _database(path: str) -> Path | None:
         return named.parent
     if os.path.isfile(named / "data.mdb"):
         return named
-    inner = sorted(each.parent.name for each in named.glob("*/data.mdb"))
+    found = named.glob("*/data.mdb") if os.path.isdir(named) else ()
+    inner = sorted(each.parent.name for each in found)
     if inner and not any(name.endswith("_image_lmdb") for name in inner):
         fact = f"is no dataset of `fcnkit dataset create`, and holds {', '.join(inner[:8])}"
         raise DatasetError(f"{named}: {fact}; name one of these LMDBs")
