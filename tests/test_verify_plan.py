@@ -243,3 +243,37 @@ def test_the_seed_is_used_and_said(both):
     first, second = run(*words, "1"), run(*words, "2")
     assert "on noise of seed 1" in first.stdout
     assert first.stdout.splitlines()[0] != second.stdout.splitlines()[0]
+
+
+# ---- trained nets of others, in real Caffe
+
+
+SQUEEZENET = "squeezenet_v1.0_imagenet"
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        lambda net: fk.swap_channels(net).then(fk.bake, (104.0, 117.0, 123.0)),
+        lambda net: fk.reclass(net, "conv_final", [281, 282, None]),
+        lambda net: fk.fcn(net, classes=21, stride=16),
+        lambda net: fk.fcn(net, stride=16, keep_scores=True),
+    ],
+    ids=["swap and bake", "classes", "fcn", "scores kept"],
+)
+def test_trained_nets_are_proved_in_real_caffe(plan, shared, caffe):
+    folder = shared / "models" / SQUEEZENET
+    weights_ = folder / "squeezenet_v1.0_deepcompressed.caffemodel"
+    made = plan(fk.read(folder / "SqueezeNet_deploy.prototxt"))
+    assert proven(fk.verify_plan(made, weights_, engine="caffe"))
+    with_slip = fk.transplant(made, fk.weights(weights_))
+    first = [blob.array() for blob in with_slip["conv1"]]
+    slip = with_slip.put("conv1", [first[0] * np.float32(1.02), *first[1:]])
+    assert not all(row.ok for row in fk.verify_plan(made, weights_, slip, engine="caffe"))
+
+
+def test_a_trained_net_as_a_module_computes_what_caffe_does(shared, caffe):
+    folder = shared / "models" / "lenet_v1"
+    deploy, trained_ = folder / "lenet.prototxt", folder / "lenet_iter_10000.caffemodel"
+    back = fk.weights(fk.module(deploy, trained_))
+    assert proven(fk.verify(fk.read(deploy), trained_, fk.read(deploy), back, engine="caffe"))
