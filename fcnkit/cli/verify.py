@@ -149,7 +149,7 @@ def verify(
         rows = {each.name: _slid(nets, each, given, tolerance, seed) for each in runners}
     elif images:
         arrays = _arrays(nets[0], weights, images, mean, given)
-        what = f"{len(arrays)} images"
+        what = f"{len(arrays)} image{'s' * (len(arrays) != 1)}"
         rows = {each.name: _over(nets, each, device, arrays, tolerance, seed) for each in runners}
     else:
         rows = {
