@@ -193,6 +193,21 @@ def test_every_layer_is_compared_and_the_first_that_differs_is_named(both, tmp_p
     assert [row["layer"] for row in one["layers"]] == ["c", "relu_c", "p", "d", "prob"]
 
 
+def test_rows_of_a_table_that_nothing_looks_up_are_said(tmp_path):
+    param = "embed_param { input_dim: 10 num_output: 3 bias_term: false }"
+    text = net(data(1, 4), layer("e", "Embed", "data", more=param))
+    trained_ = weights(text, tmp_path / "e.caffemodel")
+    found = fk.verify_layers(text, trained_, text, engine="torch")
+    assert 'of the 10 rows of "e", which no number of the input looks up' in found.unseen
+    enough = fk.verify_layers(text, trained_, text, engine="torch", inputs={"data": (1, 40)})
+    assert not enough.unseen
+    text.save(tmp_path / "e.prototxt")
+    words = [tmp_path / "e.prototxt", tmp_path / "e.caffemodel"] * 2
+    done = run("verify", *words, "--layers", "--engine", "torch")
+    assert done.exit_code == 1
+    assert "nothing is shown of" in done.stderr
+
+
 def test_a_layer_of_another_count_is_named(files):
     plan = fk.pad(fk.extract(NET, None, "d").net, "c", 2)
     found = fk.verify_layers(NET, files[1], plan.net, engine="torch")

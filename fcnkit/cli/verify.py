@@ -292,7 +292,9 @@ def _layers(nets, contents, renamed, runners, given, tolerance, seed, as_json) -
             say(f"{name}:\n" if len(found) > 1 else "", nl=False)
             say(layers_table(each, nets[2].path), nl=False)
         say(proof.record, nl=False)
-    if any(each.first for each in found.values()):
+    for unseen in dict.fromkeys(each.unseen for each in found.values() if each.unseen):
+        say(f"fcnkit: {unseen}", err=True)
+    if any(each.first or each.unseen for each in found.values()):
         raise SystemExit(1)
 
 
@@ -304,6 +306,7 @@ def _layers_json(found: "LayerDifferences") -> dict[str, Any]:
         ],
         "alone": found.alone,
         "new_alone": found.new_alone,
+        "unseen": found.unseen,
     }
 
 

@@ -10,8 +10,11 @@ from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import NetOrPath
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Graph, Layer, Top, build
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.verifying.compared import named_apart
 from fcnkit.verifying.differences import Difference, compare
+from fcnkit.verifying.lookups import not_looked_up
+from fcnkit.verifying.unseen import learners
 from fcnkit.verifying.verify import Side, renamed_inputs
 from fcnkit.weights.store import GivenWeights
 
@@ -39,11 +42,15 @@ class LayerDifference(NamedTuple):
 
 
 class LayerDifferences(NamedTuple):
-    """The layers of both nets in the old net's order; and those that have no like."""
+    """The layers of both nets in the old net's order; and those that have no like.
+
+    `unseen` says of which rows of tables no number of the input asks; "" where there are none.
+    """
 
     rows: tuple[LayerDifference, ...]
     alone: tuple[str, ...]
     new_alone: tuple[str, ...]
+    unseen: str = ""
 
     @property
     def first(self) -> LayerDifference | None:
@@ -101,11 +108,14 @@ def verify_layers(
         places = layer.name, layer.line, new_layer.name, new_layer.line
         rows.append(LayerDifference(*places, top.blob, array.shape, new_array.shape, row))
     matched = {layer.name for layer, _, _, _ in pairs}, {layer.name for _, _, layer, _ in pairs}
-    left = [
+    alone, new_alone = (
         tuple(layer.name for layer in graph.layers if layer.bottoms and layer.name not in known)
         for graph, known in zip((old.graph, new.graph), matched, strict=True)
-    ]
-    return LayerDifferences(tuple(rows), *left)
+    )
+    sizes = shapes_of(old.graph, {name: array.shape for name, array in data.items()})
+    read = {**tops, **{top: top.blob for top in old.graph.inputs}}
+    unseen = not_looked_up(learners(old.graph, sizes), read, {**values, **data})
+    return LayerDifferences(tuple(rows), alone, new_alone, unseen)
 
 
 def _pairs(
