@@ -196,10 +196,10 @@ def test_every_layer_is_compared_and_the_first_that_differs_is_named(both, tmp_p
 def test_rows_of_a_table_that_nothing_looks_up_are_said(tmp_path):
     param = "embed_param { input_dim: 10 num_output: 3 bias_term: false }"
     text = net(data(1, 4), layer("e", "Embed", "data", more=param))
-    trained_ = weights(text, tmp_path / "e.caffemodel")
-    found = fk.verify_layers(text, trained_, text, engine="torch")
+    saved = weights(text, tmp_path / "e.caffemodel")
+    found = fk.verify_layers(text, saved, text, engine="torch")
     assert 'of the 10 rows of "e", which no number of the input looks up' in found.unseen
-    enough = fk.verify_layers(text, trained_, text, engine="torch", inputs={"data": (1, 40)})
+    enough = fk.verify_layers(text, saved, text, engine="torch", inputs={"data": (1, 40)})
     assert not enough.unseen
     text.save(tmp_path / "e.prototxt")
     words = [tmp_path / "e.prototxt", tmp_path / "e.caffemodel"] * 2
@@ -278,17 +278,17 @@ SQUEEZENET = "squeezenet_v1.0_imagenet"
 )
 def test_trained_nets_are_proved_in_real_caffe(plan, shared, caffe):
     folder = shared / "models" / SQUEEZENET
-    weights_ = folder / "squeezenet_v1.0_deepcompressed.caffemodel"
+    saved = folder / "squeezenet_v1.0_deepcompressed.caffemodel"
     made = plan(fk.read(folder / "SqueezeNet_deploy.prototxt"))
-    assert proven(fk.verify_plan(made, weights_, engine="caffe"))
-    with_slip = fk.transplant(made, fk.weights(weights_))
-    first = [blob.array() for blob in with_slip["conv1"]]
-    slip = with_slip.put("conv1", [first[0] * np.float32(1.02), *first[1:]])
-    assert not all(row.ok for row in fk.verify_plan(made, weights_, slip, engine="caffe"))
+    assert proven(fk.verify_plan(made, saved, engine="caffe"))
+    transplanted = fk.transplant(made, fk.weights(saved))
+    first = [blob.array() for blob in transplanted["conv1"]]
+    slip = transplanted.put("conv1", [first[0] * np.float32(1.02), *first[1:]])
+    assert not all(row.ok for row in fk.verify_plan(made, saved, slip, engine="caffe"))
 
 
 def test_a_trained_net_as_a_module_computes_what_caffe_does(shared, caffe):
     folder = shared / "models" / "lenet_v1"
-    deploy, trained_ = folder / "lenet.prototxt", folder / "lenet_iter_10000.caffemodel"
-    back = fk.weights(fk.module(deploy, trained_))
-    assert proven(fk.verify(fk.read(deploy), trained_, fk.read(deploy), back, engine="caffe"))
+    deploy, saved = folder / "lenet.prototxt", folder / "lenet_iter_10000.caffemodel"
+    back = fk.weights(fk.module(deploy, saved))
+    assert proven(fk.verify(fk.read(deploy), saved, fk.read(deploy), back, engine="caffe"))

@@ -192,8 +192,7 @@ def scores(
     if engine in (None, AUTO) and device is None:
         results = run_fastest(graph.prototxt, weights, inputs, wanted, told=told)
     else:
-        named = None if engine == AUTO else engine
-        runner = named if isinstance(named, Engine) else choose(named, device)
+        runner = engine if isinstance(engine, Engine) else choose(_by_name(engine), device)
         told(runner)
         results = runner.run_all(graph.prototxt, weights, inputs, wanted)
     for found in results:
@@ -205,6 +204,11 @@ def scores(
                 f'{path}: "{chosen.scores.blob}" holds NaN or infinity; see `fcnkit inspect {path}`'
             )
         yield array[0]
+
+
+def _by_name(engine: str | None) -> str | None:
+    """The name to choose an engine by: with a device, "auto" is any that knows devices."""
+    return None if engine == AUTO else engine
 
 
 def classes(scores: "numpy.ndarray") -> "numpy.ndarray":
