@@ -7,14 +7,80 @@
     net.conv1 = L.Convolution(net.data, num_output=96, kernel_size=11, stride=4)
     print(net.to_proto())
 
-The names, their arguments and what they raise are pycaffe's own.  What there is of it now
-generates nets: NetSpec, layers, params, to_proto, coord_map, proto.
+The names, their arguments and what they give are pycaffe's own; docs/pycaffe.md lists them.
+What makes nets needs protobuf alone; nets and solvers run on PyTorch.
 """
 
+from importlib import import_module
+from typing import Any
+
 from fcnkit.pycaffe import net_spec, proto
+from fcnkit.pycaffe.modes import (
+    has_nccl,
+    init_log,
+    log,
+    set_device,
+    set_mode_cpu,
+    set_mode_gpu,
+    set_multiprocess,
+    set_random_seed,
+    set_solver_count,
+    set_solver_rank,
+    solver_count,
+    solver_rank,
+)
 from fcnkit.pycaffe.net_spec import NetSpec, layers, params, to_proto
+from fcnkit.pycaffe.python_layer import Layer
+from fcnkit.pycaffe.types import layer_type_list
 
 TRAIN, TEST = 0, 1
 __version__ = "1.0.0"
 
-__all__ = ["TEST", "TRAIN", "NetSpec", "layers", "net_spec", "params", "proto", "to_proto"]
+# The modules of the names that PyTorch is needed for, imported when they are first used.
+_MODULES = {
+    "AdaDeltaSolver": "solver",
+    "AdaGradSolver": "solver",
+    "AdamSolver": "solver",
+    "Net": "net",
+    "NesterovSolver": "solver",
+    "RMSPropSolver": "solver",
+    "SGDSolver": "solver",
+    "Timer": "timer",
+    "get_solver": "solver",
+}
+
+__all__ = [
+    "TEST",
+    "TRAIN",
+    "Layer",
+    "NetSpec",
+    "has_nccl",
+    "init_log",
+    "layer_type_list",
+    "layers",
+    "log",
+    "net_spec",
+    "params",
+    "proto",
+    "set_device",
+    "set_mode_cpu",
+    "set_mode_gpu",
+    "set_multiprocess",
+    "set_random_seed",
+    "set_solver_count",
+    "set_solver_rank",
+    "solver_count",
+    "solver_rank",
+    "to_proto",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """The name of a module that is not imported yet."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_MODULES])

@@ -40,7 +40,7 @@ class Use(NamedTuple):
     learns: bool
 
 
-class _Spec(NamedTuple):
+class Spec(NamedTuple):
     """What a layer says of one of its parameters; None where it does not."""
 
     name: str = ""
@@ -76,22 +76,22 @@ class _Made:
     def __init__(self, sizes: Shapes, rng: np.random.Generator, given: Collection[str]):
         self.sizes, self.rng, self.given, self.forced = sizes, rng, given, forced(sizes.graph)
         self.owned: list[Learned] = []
-        self.specs: list[_Spec] = []
+        self.specs: list[Spec] = []
         self.named: dict[str, int] = {}
 
     def uses(self, layer: Layer) -> tuple[Use, ...]:
         shapes = self.sizes.blobs(layer) or []
-        specs = _specs(layer)
+        specs = specs_of(layer)
         if len(specs) > len(shapes):
             fact = f"{len(specs)} param for {len(shapes)} parameters"
             raise layer.error(f"{fact}; remove those that are too many")
-        specs += [_Spec()] * (len(shapes) - len(specs))
+        specs += [Spec()] * (len(shapes) - len(specs))
         return tuple(
             self._use(layer, number, tuple(shape), spec)
             for number, (shape, spec) in enumerate(zip(shapes, specs, strict=True))
         )
 
-    def _use(self, layer: Layer, number: int, shape: Shape, spec: _Spec) -> Use:
+    def _use(self, layer: Layer, number: int, shape: Shape, spec: Spec) -> Use:
         rate = self._rate(layer, spec)
         learns = LAYERS[layer.type].learns and (rate != 0 or self.forced)
         if spec.name in self.named:
@@ -106,7 +106,7 @@ class _Made:
             self.named[spec.name] = len(self.owned) - 1
         return Use(len(self.owned) - 1, shape, learns)
 
-    def _rate(self, layer: Layer, spec: _Spec) -> float:
+    def _rate(self, layer: Layer, spec: Spec) -> float:
         """The lr_mult of a parameter;
         NetError where a solver would change what no gradient reaches.
         """
@@ -117,7 +117,7 @@ class _Made:
             raise layer.error(f"{fact}; give its params lr_mult: 0, or none a param")
         return 0.0
 
-    def _own(self, layer: Layer, number: int, shape: Shape, rate: float, spec: _Spec) -> Learned:
+    def _own(self, layer: Layer, number: int, shape: Shape, rate: float, spec: Spec) -> Learned:
         decay = 1.0 if spec.decay_mult is None else spec.decay_mult
         return Learned(layer, number, Parameter(self._values(layer, number, shape)), rate, decay)
 
@@ -128,7 +128,7 @@ class _Made:
         fill = fills[number] if number < len(fills) else None
         return torch.from_numpy(filled(layer, fill, shape, self.rng))
 
-    def _check_shared(self, layer: Layer, shape: Shape, spec: _Spec, owner: Learned) -> None:
+    def _check_shared(self, layer: Layer, shape: Shape, spec: Spec, owner: Learned) -> None:
         theirs = tuple(owner.value.shape)
         same = np.prod(theirs) == np.prod(shape) if spec.permissive else theirs == shape
         if not same:
@@ -138,7 +138,7 @@ class _Made:
             )
             raise layer.error(f"{fact} {shown_shape(theirs)}; share parameters of one shape")
 
-    def _agree(self, layer: Layer, index: int, spec: _Spec) -> None:
+    def _agree(self, layer: Layer, index: int, spec: Spec) -> None:
         """The multipliers of a shared parameter are those that any layer gives;
         NetError where two differ.
         """
@@ -153,7 +153,8 @@ class _Made:
                 self.owned[index] = self.owned[index]._replace(**{name: new})
 
 
-def _specs(layer: Layer) -> list[_Spec]:
+def specs_of(layer: Layer) -> list[Spec]:
+    """What the layer says of its parameters, in their order; perhaps not of all."""
     if layer.view.message_name == "LayerParameter":
         specs = [_spec(view) for view in layer.view.views("param")]
         # Caffe's UpgradeNetBatchNorm: before it knew better, people had to write all three.
@@ -166,14 +167,14 @@ def _specs(layer: Layer) -> list[_Spec]:
         [*column, *[None] * max(map(len, lists))][: max(map(len, lists))] for column in lists
     ]
     return [
-        _Spec(name or "", rate, decay, mode == "PERMISSIVE")
+        Spec(name or "", rate, decay, mode == "PERMISSIVE")
         for name, rate, decay, mode in zip(*columns, strict=True)
     ]
 
 
-def _spec(view: View) -> _Spec:
+def _spec(view: View) -> Spec:
     rate, decay = (view.get(name) if view.has(name) else None for name in ("lr_mult", "decay_mult"))
-    return _Spec(view.get("name"), rate, decay, view.get("share_mode") == "PERMISSIVE")
+    return Spec(view.get("name"), rate, decay, view.get("share_mode") == "PERMISSIVE")
 
 
 def load(

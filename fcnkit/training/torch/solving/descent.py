@@ -37,12 +37,20 @@ class Descent:
     """The updates of a solver's parameters, and what it remembers for them.
 
     A parameter that neither learns nor remembers anything is passed over: its
-    history stays 0 and takes no room.
+    history stays 0 and takes no room.  With `shows`, gradients are afterwards what was taken
+    off their parameters, as in Caffe.
     """
 
-    def __init__(self, solver: Prototxt, learned: Sequence[Learned], *, processes: int = 1):
+    def __init__(
+        self,
+        solver: Prototxt,
+        learned: Sequence[Learned],
+        *,
+        processes: int = 1,
+        shows: bool = False,
+    ):
         view = View("SolverParameter", solver.root)
-        self.learned = learned
+        self.learned, self._shows = learned, shows
         self.learning = [each.value for each in learned if each.value.requires_grad]
         self._rule, self._numbers, self._l1 = rule(solver), coefficients(solver), _l1(solver)
         self._decay, self._clip = single(view, "weight_decay"), single(view, "clip_gradients")
@@ -78,7 +86,18 @@ class Descent:
             for step in pieces(whole):
                 normalised(step)
                 decayed(step, l1=self._l1)
-                self._rule.update(step, self._numbers)
+                if self._shows:
+                    self._shown(step)
+                else:
+                    self._rule.update(step, self._numbers)
+
+    def _shown(self, step: ParameterStep) -> None:
+        """The update is made of values of 0, and then taken off those that there are."""
+        taken = [torch.zeros_like(value) for value in step.values]
+        self._rule.update(step._replace(values=taken), self._numbers)
+        torch._foreach_neg_(taken)
+        torch._foreach_copy_(step.gradients, taken)
+        torch._foreach_sub_(step.values, taken)
 
     def _clipped(self) -> None:
         """All gradients together are no longer than clip_gradients, where that is not negative.

@@ -106,7 +106,7 @@ class Solver:
     ) -> None:
         self.solver, self.folder = solver, Path(folder)
         self.view = View("SolverParameter", solver.root)
-        _check(solver, self.view)
+        check(solver, self.view)
         if self.view.get("snapshot") > 0 and rank == 0:
             snapshot.check(folder, snapshot.prefix(solver, folder))
         self.precision, self._rates, named = checked(precision), Rates(solver), nets(solver, folder)
@@ -268,7 +268,7 @@ def _alone(values: Sequence[Tensor]) -> None:
     """The sum of one process's values is what they are."""
 
 
-def _check(solver: Prototxt, view: View) -> None:
+def check(solver: Prototxt, view: View) -> None:
     """Raises EngineError for numbers that Caffe cannot work with, and for what is not done here."""
     for name in ("average_loss", "iter_size"):
         if view.get(name) < 1:

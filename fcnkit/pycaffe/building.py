@@ -1,0 +1,169 @@
+"""Builds a net that runs, layer by layer as Net::Init does: blobs, layers, what they learn."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fcnkit.engines.torch.layers.table import LAYERS
+from fcnkit.engines.torch.parameters import Spec, forced, specs_of
+from fcnkit.formats.blobproto import shown_shape
+from fcnkit.nets.graph import Graph, Layer
+from fcnkit.nets.layers.table import of
+from fcnkit.pycaffe import modes
+from fcnkit.pycaffe.memory import CPU, Blob, BlobVec
+from fcnkit.pycaffe.python_layer import Scripted
+from fcnkit.pycaffe.running import Computed, Running, Shared, Split
+from fcnkit.pycaffe.sources import source
+from fcnkit.pycaffe.wiring import AUTOMATIC, SPLIT, Gradients, Part, gradients, parts
+
+
+@dataclass
+class Learned:
+    """A parameter that no other owns: its layer, and what a solver multiplies by, if any says."""
+
+    blob: Blob
+    layer: Layer
+    lr_mult: float | None
+    decay_mult: float | None
+
+
+@dataclass
+class Built:
+    """A net as it stands: its layers in their order, and its blobs by name."""
+
+    parts: list[Part]
+    phase: str
+    layers: list[Running | Scripted] = field(default_factory=list)
+    blobs: dict[str, Blob] = field(default_factory=dict)
+    learned: list[Learned] = field(default_factory=list)
+    # The blobs of each layer that it shares with no earlier one.
+    owned: list[list[Blob]] = field(default_factory=list)
+    gradients: Gradients = field(default_factory=lambda: Gradients([], []))
+
+    def outputs(self) -> list[str]:
+        """The blobs that no layer reads, in the order of their names, as Caffe's set has them."""
+        found: set[str] = set()
+        for part in self.parts:
+            found.difference_update(part.bottoms)
+            found.update(part.tops)
+        return sorted(found - {AUTOMATIC})
+
+    def inputs(self) -> list[str]:
+        """The blobs of Input layers."""
+        return [blob for part in self.parts if _is_input(part) for blob in part.tops]
+
+
+def _is_input(part: Part) -> bool:
+    return part.layer is not None and part.layer.is_input
+
+
+def built(graph: Graph) -> Built:
+    """The net of a graph, its parameters filled.
+
+    Raises NetError where Caffe would refuse, EngineError for what the engine does not run.
+    """
+    made = Built(parts(graph), graph.state.phase)
+    builder = _Builder(made, np.random.default_rng(modes.chance()()))
+    for part in made.parts:
+        builder.add(part)
+    made.gradients = gradients(made.parts, builder.learns, forced=forced(graph))
+    for layer, own, back in zip(made.layers, builder.learns, made.gradients.layers, strict=True):
+        layer.learns = [True] * len(own) if forced(graph) else own
+        layer.recorded = back
+    return made
+
+
+class _Builder:
+    """The net so far, and the parameters that have names."""
+
+    def __init__(self, made: Built, rng: np.random.Generator) -> None:
+        self._made, self._rng = made, rng
+        self._named: dict[str, Learned] = {}
+        # Of each layer, of each of its parameters, whether it is learned.
+        self.learns: list[list[bool]] = []
+
+    def add(self, part: Part) -> None:
+        """The next layer is set up."""
+        blobs = self._made.blobs
+        bottoms = [blobs[name] for name in part.bottoms]
+        tops = [self._top(part, name) for name in part.tops]
+        layer = self._layer(part, bottoms, tops)
+        layer.setup()
+        layer.reshape()
+        for top, weight in zip(tops, part.losses, strict=False):
+            if weight:
+                top.gradients(CPU, write=True).fill_(weight)
+        self._made.layers.append(layer)
+        self._own(part, layer.blobs)
+
+    def _top(self, part: Part, name: str) -> Blob:
+        """The blob of a top; in place the bottom's."""
+        if name not in part.bottoms:
+            self._made.blobs[name] = Blob()
+        return self._made.blobs[name]
+
+    def _layer(
+        self, part: Part, bottoms: Sequence[Blob], tops: Sequence[Blob]
+    ) -> Running | Scripted:
+        layer, phase = part.layer, self._made.phase
+        if layer is None or layer.type == SPLIT:
+            return Split(bottoms, tops)
+        if layer.type == "Python":
+            return Scripted(layer, bottoms, tops, ("TRAIN", "TEST").index(phase))
+        if of(layer).shares:
+            return Shared(layer, bottoms, tops)
+        found = source(layer, tops, phase, self._rng)
+        return found or Computed(layer, bottoms, tops, phase, self._rng)
+
+    def _own(self, part: Part, blobs: BlobVec) -> None:
+        """The layer's parameters are owned by it, or in the memory of those of their name."""
+        own: list[Blob] = []
+        specs = specs_of(part.layer) if part.layer else []
+        if part.layer and len(specs) > len(blobs):
+            fact = f"{len(specs)} param for {len(blobs)} parameters"
+            raise part.layer.error(f"{fact}; remove those that are too many")
+        specs += [Spec()] * (len(blobs) - len(specs))
+        for blob, spec in zip(blobs, specs, strict=True):
+            if part.layer is None:  # a Split has none
+                continue
+            if spec.name in self._named:
+                _share(part.layer, blob, spec, self._named[spec.name])
+                continue
+            own.append(blob)
+            learned = Learned(blob, part.layer, _rate(part, spec), spec.decay_mult)
+            self._made.learned.append(learned)
+            if spec.name:
+                self._named[spec.name] = learned
+        self._made.owned.append(own)
+        self.learns.append([_rate(part, spec) != 0 for spec in specs])
+
+
+def _rate(part: Part, spec: Spec) -> float | None:
+    """The lr_mult of a parameter; 0 for statistics, NetError where they are to be learned."""
+    kind = LAYERS.get(part.type)
+    if kind is None or kind.learns:
+        return spec.lr_mult
+    if spec.lr_mult and part.layer:
+        fact = f"lr_mult {spec.lr_mult:g} for statistics, which are not learned"
+        raise part.layer.error(f"{fact}; give its params lr_mult: 0, or none a param")
+    return 0.0
+
+
+def _share(layer: Layer, blob: Blob, spec: Spec, owner: Learned) -> None:
+    """The blob is in the memory of the owner's; NetError where they are not of one kind."""
+    theirs = owner.blob.sizes
+    same = blob.count == owner.blob.count if spec.permissive else blob.sizes == theirs
+    if not same:
+        fact = f'its parameter "{spec.name}" is {shown_shape(blob.sizes)}, that of layer'
+        remedy = "share parameters of one shape"
+        raise layer.error(f'{fact} "{owner.layer.name}" {shown_shape(theirs)}; {remedy}')
+    blob.share_data(owner.blob)
+    blob.share_diff(owner.blob)
+    for name in ("lr_mult", "decay_mult"):
+        new, old = getattr(spec, name), getattr(owner, name)
+        if None not in (new, old) and new != old:
+            fact = f'its {name} of "{spec.name}" is {new:g}, that of "{owner.layer.name}" {old:g}'
+            raise layer.error(f"{fact}; give both the same")
+        if new is not None:
+            setattr(owner, name, new)

@@ -1,0 +1,58 @@
+"""The ways in which scripts ask for a net."""
+
+import os
+from collections.abc import Sequence
+from operator import index
+from typing import Any, NamedTuple, TypeAlias
+
+from fcnkit.formats import prototxt
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.nets.graph import State
+from fcnkit.rewrites.upgrade import upgrade
+
+Path: TypeAlias = str | bytes | os.PathLike[str]
+PHASES = ("TRAIN", "TEST")
+_WORDS = "Net(file, phase, level=0, stages=None, weights=None) or Net(file, weights, phase)"
+_NAMES = ("phase", "level", "stages", "weights")
+
+
+class Call(NamedTuple):
+    """In which state a net is asked for, and with which weights."""
+
+    state: State
+    weights: tuple[Path, ...] = ()
+
+
+def asked(given: Sequence[Any], named: dict[str, Any]) -> Call:
+    """What stands behind the file in a call of Net; TypeError for a call that there is not."""
+    if given and isinstance(given[0], (str, bytes, os.PathLike)):
+        if len(given) != 2 or named:
+            raise TypeError(f"weights without a phase; call {_WORDS}, phase caffe.TEST for one")
+        return Call(State(_phase(given[1])), (given[0],))
+    values = dict(zip(_NAMES, given, strict=False)) | named
+    if set(values) - set(_NAMES) or "phase" not in values or len(given) > len(_NAMES):
+        raise TypeError(f"no such call of Net; call {_WORDS}")
+    stages = tuple(values.get("stages") or ())
+    if not all(isinstance(each, str) for each in stages):
+        raise TypeError(f"stages {stages}: give strings, as in stages=['deploy']")
+    weights = values.get("weights")
+    state = State(_phase(values["phase"]), index(values.get("level", 0)), stages)
+    return Call(state, () if weights is None else (weights,))
+
+
+def _phase(value: Any) -> str:
+    number = index(value)
+    if number not in range(len(PHASES)):
+        raise ValueError(f"phase {number}: give caffe.TRAIN or caffe.TEST")
+    return PHASES[number]
+
+
+def opened(path: Path) -> Prototxt:
+    """A prototxt in Caffe 1.0's own words, whatever the year it was written in.
+
+    Raises RuntimeError, as pycaffe, for a file that is not there.
+    """
+    name = os.fsdecode(path)
+    if not os.path.isfile(name):
+        raise RuntimeError(f"Could not open file {name}")
+    return upgrade(prototxt.read(name)).net

@@ -1,0 +1,126 @@
+"""What pycaffe has for the whole process: CPU or GPU, the seed, how many solvers there are."""
+
+import random
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+    from fcnkit.training.torch.reading.draws import Draws
+
+_SEEDS = 1 << 32
+
+
+class _Process:
+    """What is set, of this process."""
+
+    gpu = False
+    number = 0
+    told = False
+    # Where True, what asks for a GPU is computed on the CPU and nothing is said.
+    cpu_only = False
+    solvers = 1
+    rank = 0
+    multiprocess = False
+    chance: "Draws | None" = None
+
+
+def set_mode_cpu() -> None:
+    """Layers compute on the CPU from now on."""
+    _Process.gpu = False
+
+
+def set_mode_gpu() -> None:
+    """Layers compute on the GPU from now on; on the CPU, with a word of it, where there is none."""
+    _Process.gpu = True
+
+
+def set_device(number: int) -> None:
+    """The GPU that is computed on, by its number."""
+    _Process.number = number
+
+
+def stay_on_cpu() -> None:
+    """Layers compute on the CPU, whatever the script says."""
+    _Process.cpu_only = True
+
+
+def device() -> "torch.device":
+    """Where layers compute."""
+    import torch
+
+    if not _Process.gpu or _Process.cpu_only:
+        return torch.device("cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda", _Process.number)
+    if not _Process.told:
+        _Process.told = True
+        words = "set_mode_gpu(): PyTorch finds no GPU here; computing on the CPU"
+        print(f"fcnkit: {words}", file=sys.stderr)
+    return torch.device("cpu")
+
+
+def set_random_seed(seed: int) -> None:
+    """Fillers, Dropout and data layers draw the same numbers from here on.
+
+    Raises OverflowError for a seed below 0.
+    """
+    import torch
+
+    from fcnkit.training.torch.reading.draws import Draws
+
+    if not 0 <= seed < _SEEDS:
+        raise OverflowError(f"a seed of {seed}; give one from 0 to {_SEEDS - 1}")
+    _Process.chance = Draws(seed)
+    torch.manual_seed(seed)
+
+
+def chance() -> "Draws":
+    """The generator that layers draw their seeds from, one of the process as in Caffe."""
+    if _Process.chance is None:
+        set_random_seed(random.SystemRandom().getrandbits(31))
+    found = _Process.chance
+    assert found is not None  # set_random_seed has made it
+    return found
+
+
+def solver_count() -> int:
+    """How many solvers train one net together."""
+    return _Process.solvers
+
+
+def set_solver_count(count: int) -> None:
+    """So many solvers train one net together."""
+    _Process.solvers = count
+
+
+def solver_rank() -> int:
+    """Which of several solvers this is."""
+    return _Process.rank
+
+
+def set_solver_rank(rank: int) -> None:
+    """This is solver number `rank` of several."""
+    _Process.rank = rank
+
+
+def set_multiprocess(several: bool) -> None:
+    """Whether each solver is a process of its own."""
+    _Process.multiprocess = several
+
+
+def has_nccl() -> bool:
+    """False: several GPUs train through `fcnkit train --gpus`, which needs no NCCL of Caffe's."""
+    return False
+
+
+def init_log(level: int = 0, to_stderr: bool = False) -> None:
+    """Nothing: lines of the log go to stderr always."""
+
+
+def log(line: str) -> None:
+    """The line is in the log, on stderr."""
+    from fcnkit.training.torch.program.log_lines import Log
+
+    Log().say(line)

@@ -1,0 +1,306 @@
+"""pycaffe's Net: blobs and parameters as numpy arrays, and passes over some of the layers."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+
+from fcnkit.engines.torch.engine import memory, products
+from fcnkit.errors import WeightsError
+from fcnkit.formats.blobproto import shown_shape
+from fcnkit.formats.schema import View
+from fcnkit.nets.graph import Graph, build
+from fcnkit.pycaffe import messages, modes
+from fcnkit.pycaffe.calls import PHASES, Path, asked, opened
+from fcnkit.pycaffe.net_parts import NetParts
+from fcnkit.pycaffe.sources import Held
+from fcnkit.weights import store
+
+Arrays = dict[str, np.ndarray]
+Hook = Callable[[int], object]
+_HOOKS = ("before_forward", "after_forward", "before_backward", "after_backward")
+
+
+class Net(NetParts):
+    """A net that runs, on PyTorch.
+
+    Net(file, phase, level=0, stages=None, weights=None), or as older scripts have it
+    Net(file, weights, phase).  `phase` is caffe.TRAIN or caffe.TEST.  Layers without weights
+    have what their fillers draw.
+
+    Raises RuntimeError for a file that is not there, PrototxtError, NetError or EngineError,
+    with the line, for a net that Caffe would not build or the engine does not run.
+    """
+
+    def __init__(self, network_file: Path, *given: Any, **named: Any) -> None:
+        call = asked(given, named)
+        self._set_up(build(opened(network_file), call.state))
+        for each in call.weights:
+            self.copy_from(each)
+
+    @classmethod
+    def _of(cls, graph: Graph) -> "Net":
+        """The net of a graph, as a solver makes it."""
+        made = cls.__new__(cls)
+        made._set_up(graph)
+        return made
+
+    def _set_up(self, graph: Graph) -> None:
+        super()._set_up(graph)
+        self._hooks: dict[str, list[Hook]] = {name: [] for name in _HOOKS}
+
+    # ---- passes
+
+    def forward(
+        self,
+        blobs: Sequence[str] | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        **inputs: Any,
+    ) -> Arrays:
+        """The outputs by name, of the `inputs` or of what the blobs hold, as views that the
+        next pass writes over.
+
+        Layers from `start` to `end` are run, all where they are not given; with `end` the
+        outputs are that layer's.  `blobs` are given beside them.
+        """
+        first, last = self._number(start, 0), self._number(end, len(self.layers) - 1)
+        wanted = [*(self.outputs if end is None else self.top_names[end]), *(blobs or ())]
+        if inputs:
+            self._give(inputs)
+        self._forward(first, last)
+        return {name: self.blobs[name].data for name in wanted}
+
+    def _forwarded(self, blobs: Sequence[str] | None, inputs: Arrays) -> Arrays:
+        return self.forward(blobs, None, None, **inputs)
+
+    def backward(
+        self,
+        diffs: Sequence[str] | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        **gradients: Any,
+    ) -> Arrays:
+        """The gradients of the inputs by name, as views; parameters' gradients are added to.
+
+        Layers from `start` back to `end` are run, all where they are not given; with `end`
+        the gradients are those of what that layer reads.  `diffs` are given beside them.
+        `gradients` are those of all outputs, where they are given.
+        """
+        first, last = self._number(start, len(self.layers) - 1), self._number(end, 0)
+        wanted = [*(self.inputs if end is None else self.bottom_names[end]), *(diffs or ())]
+        if gradients:
+            if set(gradients) != set(self.outputs):
+                raise Exception("Top diff arguments do not match net outputs.")
+            for name, values in gradients.items():
+                if values.shape[0] != self.blobs[name].shape[0]:
+                    raise Exception("Diff is not batch sized")
+                self.blobs[name].diff[...] = values
+        self._backward(first, last)
+        return {name: self.blobs[name].diff for name in wanted}
+
+    def _backwarded(self, diffs: Sequence[str] | None, gradients: Arrays) -> Arrays:
+        return self.backward(diffs, None, None, **gradients)
+
+    def forward_all(self, blobs: Sequence[str] | None = None, **inputs: Any) -> Arrays:
+        """The outputs of as many inputs as there are, made in batches of the net's size."""
+        found: dict[str, list[np.ndarray]] = {}
+        for batch in self._batches(inputs):
+            for name, values in self._forwarded(blobs, batch).items():
+                found.setdefault(name, []).extend(values.copy())
+        count = len(next(iter(inputs.values())))
+        return _first_rows(found, count)
+
+    def forward_backward_all(
+        self, blobs: Sequence[str] | None = None, diffs: Sequence[str] | None = None, **given: Any
+    ) -> tuple[Arrays, Arrays]:
+        """The outputs and the inputs' gradients, of as many inputs and outputs' gradients as
+        there are.
+        """
+        values: dict[str, list[np.ndarray]] = {}
+        gradients: dict[str, list[np.ndarray]] = {}
+        ahead = self._batches({name: given[name] for name in self.inputs if name in given})
+        back = self._batches({name: given[name] for name in self.outputs if name in given})
+        for one, other in zip_longest(ahead, back):
+            for name, array in self._forwarded(blobs, one or {}).items():
+                values.setdefault(name, []).extend(array.copy())
+            for name, array in self._backwarded(diffs, other or {}).items():
+                gradients.setdefault(name, []).extend(array.copy())
+        count = len(next(iter(given.values())))
+        return _first_rows(values, count), _first_rows(gradients, count)
+
+    def _batches(self, arrays: Arrays) -> Iterator[Arrays]:
+        """The arrays in batches of the first blob's; the last one is filled up with zeros."""
+        size = self._blobs[0].num
+        count = len(next(iter(arrays.values()), ()))
+        for at in range(0, count, size):
+            batch = {name: np.asarray(array[at : at + size]) for name, array in arrays.items()}
+            missing = size - min(size, count - at)
+            if missing:
+                batch = {name: _filled(array, missing) for name, array in batch.items()}
+            yield batch
+
+    def _give(self, inputs: Arrays) -> None:
+        if set(inputs) != set(self.inputs):
+            raise Exception("Input blob arguments do not match net inputs.")
+        for name, values in inputs.items():
+            values = np.asarray(values)
+            if values.shape[0] != self.blobs[name].shape[0]:
+                raise Exception("Input is not batch sized")
+            self.blobs[name].data[...] = values
+
+    def _number(self, name: str | None, default: int) -> int:
+        return default if name is None else list(self._layer_names).index(name)
+
+    def _forward(self, first: int, last: int) -> float:
+        """Layers number `first` to `last` are run; the sum of their losses, each with its weight."""
+        device, loss, its = modes.device(), 0.0, self._built
+        with products(), memory(self._graph):
+            for number in range(first, last + 1):
+                self._call("before_forward", number)
+                layer = its.layers[number]
+                layer.reshape()
+                layer.forward(device)
+                for top, weight in zip(layer.tops, its.parts[number].losses, strict=False):
+                    if weight:
+                        loss += float((top.values(device) * top.gradients(device)).sum())
+                self._call("after_forward", number)
+        return loss
+
+    def _backward(self, first: int, last: int) -> None:
+        """Layers number `first` back to `last` have their backward passes."""
+        device, its = modes.device(), self._built
+        with products(), memory(self._graph):
+            for number in range(first, last - 1, -1):
+                self._call("before_backward", number)
+                if its.gradients.layers[number]:
+                    its.layers[number].backward(its.gradients.bottoms[number], device)
+                self._call("after_backward", number)
+
+    def reshape(self) -> None:
+        """All blobs have the sizes that follow from those of the inputs."""
+        for layer in self._built.layers:
+            layer.reshape()
+
+    def clear_param_diffs(self) -> None:
+        """The parameters' gradients are 0."""
+        device = modes.device()
+        for each in self._built.learned:
+            each.blob.gradients(device, write=True).zero_()
+
+    def set_input_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:
+        """The MemoryData layer, which is the first, gives these images and labels in turn.
+
+        Raises RuntimeError where the first layer is another, or arrays do not fit.
+        """
+        first = next(iter(self._built.layers), None)
+        if not isinstance(first, Held):
+            raise RuntimeError(
+                "set_input_arrays may only be called if the first layer is a MemoryDataLayer"
+            )
+        first.give(data, labels)
+
+    # ---- hooks
+
+    def before_forward(self, hook: Hook) -> None:
+        """`hook` is called with the layer's number before each layer's forward pass."""
+        self._hooks["before_forward"].append(hook)
+
+    def after_forward(self, hook: Hook) -> None:
+        """As `before_forward`, after it."""
+        self._hooks["after_forward"].append(hook)
+
+    def before_backward(self, hook: Hook) -> None:
+        """As `before_forward`, before the backward pass, which not every layer has."""
+        self._hooks["before_backward"].append(hook)
+
+    def after_backward(self, hook: Hook) -> None:
+        """As `before_backward`, after it."""
+        self._hooks["after_backward"].append(hook)
+
+    def _call(self, name: str, number: int) -> None:
+        for hook in self._hooks[name]:
+            hook(number)
+
+    # ---- weights
+
+    def copy_from(self, trained_file: Path) -> None:
+        """The layers that the weights have, by name, have the weights' values.
+
+        Raises WeightsError where the file cannot be read, or numbers of blobs or shapes differ.
+        """
+        weights = store.open(os.fsdecode(trained_file))
+        first = self._first()
+        for name, stored in weights.items():
+            if name in first:
+                self._copy(name, first[name], stored, weights)
+
+    def _copy(self, name: str, number: int, stored: Sequence[Any], weights: store.Weights) -> None:
+        blobs, own = self._built.layers[number].blobs, self._built.owned[number]
+        # HDF5 has what is shared with the layer that owns it alone.
+        wanted = own if weights.kind == "hdf5" and len(stored) == len(own) else list(blobs)
+        place = f'{weights.path}: layer "{name}"'
+        if len(stored) != len(wanted):
+            fact = f"{len(stored)} parameter blobs, and the net has {len(wanted)}"
+            raise WeightsError(f"{place}: {fact}; give the weights that belong to this net")
+        for number, (blob, values) in enumerate(zip(wanted, stored, strict=True)):
+            if not values.fits(blob.sizes):
+                fact = f"blob {number} is {shown_shape(values.shape)}"
+                raise WeightsError(
+                    f"{place}: {fact}, in the net {shown_shape(blob.sizes)}; transplant it first"
+                )
+            blob.data[...] = values.array().reshape(blob.sizes)
+
+    def share_with(self, other: "Net") -> None:
+        """The parameters of layers of the other's names are in the memory of the other's.
+
+        Raises NetError where such layers have other numbers of parameters, or other shapes.
+        """
+        first = self._first()
+        for part, theirs in zip(other._built.parts, other._built.layers, strict=True):
+            if part.name not in first:
+                continue
+            mine = self._built.layers[first[part.name]].blobs
+            shapes = [[blob.sizes for blob in blobs] for blobs in (mine, theirs.blobs)]
+            layer = self._built.parts[first[part.name]].layer
+            if shapes[0] != shapes[1] and layer:
+                fact = f"its parameters are {shapes[0]}, and {shapes[1]} in the other net"
+                raise layer.error(f"{fact}; give the layer the same numbers in both")
+            for blob, source in zip(mine, theirs.blobs, strict=True):
+                blob.share_data(source)
+
+    def save(self, path: Path) -> None:
+        """The file at `path` is a .caffemodel of this net as Caffe saves it, Splits among it."""
+        blobs = [layer.blobs for layer in self._built.layers]
+        phase = PHASES.index(self._built.phase)
+        messages.save(os.fsdecode(path), self._name, self._built.parts, blobs, phase)
+
+    def save_hdf5(self, path: Path) -> None:
+        """The file at `path` has the parameters as Caffe's HDF5, shared ones with their owner."""
+        own = zip(self._built.parts, self._built.owned, strict=True)
+        arrays = {part.name: [blob.data for blob in blobs] for part, blobs in own}
+        store.create(kind="hdf5").put_all(arrays).save(os.fsdecode(path), force=True)
+
+    load_hdf5 = copy_from
+
+    @property
+    def _name(self) -> str:
+        found: str = View("NetParameter", self._graph.prototxt.root).get("name")
+        return found
+
+    def _first(self) -> dict[str, int]:
+        """The number of the first layer of each name."""
+        numbered = reversed(list(enumerate(self._layer_names)))
+        return {name: number for number, name in numbered}
+
+
+def _first_rows(found: dict[str, list[np.ndarray]], count: int) -> Arrays:
+    """The rows of each as an array, but for those that only filled up a batch."""
+    return {name: np.asarray(rows)[:count] for name, rows in found.items()}
+
+
+def _filled(array: np.ndarray, missing: int) -> np.ndarray:
+    """The array with so many zeros behind it."""
+    return np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)])

@@ -1,0 +1,112 @@
+"""Layers that a script writes itself, in Python: `class MyLayer(caffe.Layer)`."""
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from fcnkit.nets.graph import Layer as GraphLayer
+from fcnkit.pycaffe.vectors import BoolVec, Vec
+
+if TYPE_CHECKING:
+    from fcnkit.pycaffe.memory import Blob, BlobVec
+
+
+class Layer:
+    """What a layer in Python is made from: it has `setup`, `reshape`, `forward` and `backward`.
+
+    Before `setup` it has the prototxt's `param_str` and its `phase`, 0 in training.
+    `self.blobs.add_blob(...)` there makes parameters, which are learned.
+    """
+
+    type = "Python"
+    param_str = ""
+    phase = 0
+    blobs: "BlobVec"
+
+    def __init__(self, layer_param: Any) -> None:
+        """`layer_param` is the layer's message."""
+        self.layer_param = layer_param
+
+    def setup(self, bottom: Sequence["Blob"], top: Sequence["Blob"]) -> None:
+        """What it does once; nothing where a layer says nothing."""
+
+    def reshape(self, bottom: Sequence["Blob"], top: Sequence["Blob"]) -> None:
+        """The tops have the sizes for the bottoms' sizes; called before every forward pass."""
+        raise NotImplementedError(f"{type(self).__name__} has no reshape(self, bottom, top)")
+
+    def forward(self, bottom: Sequence["Blob"], top: Sequence["Blob"]) -> None:
+        """The tops' data are made of the bottoms'."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward(self, bottom, top)")
+
+    def backward(
+        self, top: Sequence["Blob"], propagate_down: Sequence[bool], bottom: Sequence["Blob"]
+    ) -> None:
+        """The bottoms' diffs are made of the tops'."""
+        words = "has no backward(self, top, propagate_down, bottom), and gradients are asked for"
+        raise NotImplementedError(f"{type(self).__name__} {words}")
+
+
+class Scripted:
+    """A Python layer of a net: `object` is the script's own, of the class that the layer names."""
+
+    type = "Python"
+
+    def __init__(
+        self, layer: GraphLayer, bottoms: Sequence["Blob"], tops: Sequence["Blob"], phase: int
+    ) -> None:
+        self.layer, self.bottoms, self.tops = layer, bottoms, tops
+        self.learns: list[bool] = []
+        self.recorded = False
+        self._bottom, self._top = Vec(bottoms), Vec(tops)
+        self.object = _made(layer)
+        self.object.param_str = layer.param("python_param").get("param_str")
+        self.object.phase = phase
+
+    @property
+    def blobs(self) -> "BlobVec":
+        """The parameters that it made in `setup`."""
+        return self.object.blobs
+
+    def setup(self) -> None:
+        """As the script's layer does."""
+        self.object.setup(self._bottom, self._top)
+
+    def reshape(self) -> None:
+        """As the script's layer does."""
+        self.object.reshape(self._bottom, self._top)
+
+    def forward(self, device: Any) -> None:
+        """As the script's layer does."""
+        self.object.forward(self._bottom, self._top)
+
+    def backward(self, down: Sequence[bool], device: Any) -> None:
+        """As the script's layer does."""
+        self.object.backward(self._top, BoolVec(down), self._bottom)
+
+
+def _made(layer: GraphLayer) -> Layer:
+    """The object of the class and the module that the layer names.
+
+    Raises NetError where there is no such class; what the module itself raises is not caught.
+    """
+    from fcnkit.pycaffe.memory import BlobVec
+    from fcnkit.pycaffe.messages import message_of
+
+    param = layer.param("python_param")
+    module, name = param.get("module"), param.get("layer")
+    try:
+        found = getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        fact = f'there is no module "{module}"'
+        remedy = f"put {module}.py beside the script, or its folder on PYTHONPATH"
+        raise layer.error(f"{fact}; {remedy}") from error
+    except (AttributeError, ValueError) as error:
+        fact = f'module "{module}" has no class "{name}"'
+        raise layer.error(f"{fact}; check python_param") from error
+    if not (isinstance(found, type) and issubclass(found, Layer)):
+        raise layer.error(f"{module}.{name} is no caffe.Layer; write class {name}(caffe.Layer)")
+    made: Layer = found(message_of(layer))
+    made.blobs = BlobVec()
+    return made

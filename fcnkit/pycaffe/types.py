@@ -1,0 +1,9 @@
+"""The layer types that a net may have here."""
+
+from fcnkit.nets.layers.table import CAFFE
+from fcnkit.pycaffe.vectors import StringVec
+
+
+def layer_type_list() -> StringVec:
+    """The names of Caffe's layer types, in the order of their letters."""
+    return StringVec(sorted(CAFFE))
