@@ -104,12 +104,16 @@ HEAVY = (
 )
 _TORCH_FILES = ("forward", "module", "net", "parameters", "wiring")
 # Made of PyTorch and numpy, and imported when a net is run or trained on them.
+_PYCAFFE_FILES = (
+    "building", "memory", "messages", "net", "net_parts", "running", "solver", "sources", "wiring"
+)  # fmt: skip
 TORCH = {
     *(PACKAGE / "engines" / "torch" / "layers").glob("[!_]*.py"),
     *(PACKAGE / "engines" / "torch" / f"{name}.py" for name in _TORCH_FILES),
     *(PACKAGE / "training" / "torch" / "reading").glob("[!_]*.py"),
     *(PACKAGE / "training" / "torch" / "solving").glob("[!_]*.py"),
     *(PACKAGE / "training" / "torch" / "program" / f"{name}.py" for name in ("processes", "train")),
+    *(PACKAGE / "pycaffe" / f"{name}.py" for name in _PYCAFFE_FILES),
 }
 # Runs inside Caffe's own Python, never inside ours.
 WORKER = "_caffe_worker.py"

@@ -1,4 +1,4 @@
-"""Blobs: values and gradients that numpy and PyTorch hold in common, as Caffe's SyncedMemory does."""
+"""Blobs: values and gradients that numpy and PyTorch share, as in Caffe's SyncedMemory."""
 
 from math import prod
 from operator import index

@@ -8,6 +8,7 @@ from fcnkit import files
 from fcnkit.formats import blobproto, wire
 from fcnkit.formats.schema import message, numbered
 from fcnkit.nets.graph import Layer
+from fcnkit.nets.layers.table import keeps_statistics
 from fcnkit.pycaffe.memory import CPU, Blob
 from fcnkit.pycaffe.wiring import AUTOMATIC, Part
 
@@ -30,7 +31,7 @@ def message_of(layer: Layer) -> "Message":
         ) from None
 
 
-def _saved(part: Part, phase: int) -> "Message":
+def _saved(part: Part, blobs: int, phase: int) -> "Message":
     """What Caffe saves of a layer beside its blobs: with the names of Splits, and its phase."""
     made = message_of(part.layer) if part.layer else message("LayerParameter")()
     for name in ("bottom", "top", "loss_weight"):
@@ -42,6 +43,9 @@ def _saved(part: Part, phase: int) -> "Message":
         made.loss_weight.extend(part.losses)
     if not made.HasField("phase"):
         made.phase = phase
+    if part.layer and keeps_statistics(part.layer):
+        for _ in range(blobs - len(made.param)):
+            made.param.add().lr_mult = 0
     return made
 
 
@@ -59,7 +63,7 @@ def save(
     with files.atomic(path, force=True) as file:
         file.write(wire.framed(_number("NetParameter", "name"), name.encode()) if name else b"")
         for part, own in zip(parts, blobs, strict=True):
-            for piece in _pieces(_saved(part, phase).SerializeToString(), own):
+            for piece in _pieces(_saved(part, len(own), phase).SerializeToString(), own):
                 file.write(piece)
 
 

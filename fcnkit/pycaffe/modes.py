@@ -1,8 +1,7 @@
 """What pycaffe has for the whole process: CPU or GPU, the seed, how many solvers there are."""
 
 import random
-import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     import torch
@@ -56,8 +55,7 @@ def device() -> "torch.device":
         return torch.device("cuda", _Process.number)
     if not _Process.told:
         _Process.told = True
-        words = "set_mode_gpu(): PyTorch finds no GPU here; computing on the CPU"
-        print(f"fcnkit: {words}", file=sys.stderr)
+        log("set_mode_gpu(): PyTorch finds no GPU here; computing on the CPU")
     return torch.device("cpu")
 
 
@@ -80,9 +78,7 @@ def chance() -> "Draws":
     """The generator that layers draw their seeds from, one of the process as in Caffe."""
     if _Process.chance is None:
         set_random_seed(random.SystemRandom().getrandbits(31))
-    found = _Process.chance
-    assert found is not None  # set_random_seed has made it
-    return found
+    return cast("Draws", _Process.chance)
 
 
 def solver_count() -> int:

@@ -155,7 +155,7 @@ class Net(NetParts):
         return default if name is None else list(self._layer_names).index(name)
 
     def _forward(self, first: int, last: int) -> float:
-        """Layers number `first` to `last` are run; the sum of their losses, each with its weight."""
+        """Layers number `first` to `last` are run; the sum of their losses, with their weights."""
         device, loss, its = modes.device(), 0.0, self._built
         with products(), memory(self._graph):
             for number in range(first, last + 1):

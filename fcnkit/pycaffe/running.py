@@ -191,18 +191,19 @@ class Computed(Running):
     def backward(self, down: Sequence[bool], device: torch.device) -> None:
         """As `Running`'s; 0 where no gradient leads."""
         places = [blob.place for blob in (*self.bottoms, *self.blobs)] + [device]
-        if self._record is None or self._record.places != places:
-            self._record = self._recorded(device)
+        record = self._record
+        if record is None or record.places != places:
+            record = self._record = self._recorded(device)
         wanted = [
             (blob, value, False)
-            for blob, value, through in zip(self.bottoms, self._record.bottoms, down, strict=True)
+            for blob, value, through in zip(self.bottoms, record.bottoms, down, strict=True)
             if through
         ] + [
             (blob, value, True)
-            for blob, value in zip(self.blobs, self._record.parameters, strict=True)
+            for blob, value in zip(self.blobs, record.parameters, strict=True)
             if value.requires_grad
         ]
-        found = self._gradients([value for _, value, _ in wanted], device)
+        found = self._gradients(record, [value for _, value, _ in wanted], device)
         for (blob, _, adds), gradient in zip(wanted, found, strict=True):
             held = blob.gradients(device, write=True)
             if adds and gradient is not None:
@@ -210,11 +211,12 @@ class Computed(Running):
             elif not adds:
                 held.zero_() if gradient is None else held.copy_(gradient)
 
-    def _gradients(self, wanted: list[Tensor], device: torch.device) -> Sequence[Tensor | None]:
-        assert self._record is not None
+    def _gradients(
+        self, record: _Record, wanted: list[Tensor], device: torch.device
+    ) -> Sequence[Tensor | None]:
         pairs = [
             (value, top.gradients(device))
-            for value, top in zip(self._record.tops, self.tops, strict=False)
+            for value, top in zip(record.tops, self.tops, strict=False)
             if value.requires_grad
         ]
         if not pairs or not wanted:

@@ -51,6 +51,7 @@ class SolverParameter:
 
     @max_iter.setter
     def max_iter(self, value: int) -> None:
+        """`solve` makes so many steps."""
         self._solver._set("max_iter", int(value))
 
     @property
@@ -60,6 +61,7 @@ class SolverParameter:
 
     @display.setter
     def display(self, value: int) -> None:
+        """The loss is logged every so many steps."""
         self._solver._set("display", int(value))
 
     @property
@@ -69,6 +71,7 @@ class SolverParameter:
 
     @base_lr.setter
     def base_lr(self, value: float) -> None:
+        """lr_policy makes the rates of this one."""
         self._solver._set("base_lr", float(value))
 
 

@@ -131,13 +131,15 @@ class Held(Running):
         if len(data) != len(labels) or not len(data) or len(data) % self._size[0]:
             fact = f"{len(data)} images and {len(labels)} labels"
             raise RuntimeError(f"{fact}; give as many of both, a multiple of {self._size[0]}")
-        self._arrays, self._at = (data, labels.reshape(len(labels))), 0
+        self._arrays, self._at = (data, labels.reshape(len(labels), 1, 1, 1)), 0
 
     def forward(self, device: torch.device) -> None:
         """The blobs hold the next of the arrays; RuntimeError where none are given."""
         if self._arrays is None:
             raise RuntimeError("MemoryData has no data; give it with net.set_input_arrays")
         part = slice(self._at, self._at + self._size[0])
+        for top in self.tops[1:]:
+            top.resize((self._size[0], 1, 1, 1))
         for top, values in zip(self.tops, self._arrays, strict=False):
             top.data[...] = values[part]
         self._at = part.stop % len(self._arrays[0])
