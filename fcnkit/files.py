@@ -170,7 +170,19 @@ def _permit(path: str | os.PathLike[str], target: Path, force: bool) -> None:
 def _refusal(path: str | os.PathLike[str], error: OSError | ValueError) -> OutputError:
     if isinstance(error, OutputError):
         return error
-    return OutputError(f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}")
+    fact = f"cannot be written: {getattr(error, 'strerror', None) or error}"
+    remedy = _REMEDIES.get(getattr(error, "errno", None) or 0)
+    return OutputError(f"{path}: {fact}; {remedy}" if remedy else f"{path}: {fact}")
+
+
+_REMEDIES = {
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.ENOENT: "make its folder first",
+    errno.ENOTDIR: "name a folder, not a file, before the last /",
+    errno.EACCES: "write into a folder of your own",
+    errno.EROFS: "write to another disk",
+    errno.ENOSPC: "make room, or write to another disk",
+}
 
 
 def _own(handle: int, target: Path) -> None:

@@ -321,8 +321,18 @@ REFUSED = [
         "Check failed: .*Input size incompatible with convolution",
     ),
     (CHAIN, {"data": np.ones((1, 1, 1, 4))}, "Check failed: shape"),
-    ("layer { nmae: 'a' }", {}, 'has no field named "nmae"'),
-    ("layer { name: 'a' type: 'Convolve' }", {}, "Unknown layer type: Convolve"),
+    ("layer { nmae: 'a' }", {}, r'has no field named "nmae".*; did you mean "name"\?$'),
+    (
+        "layer { name: 'a' hole: 2 }",
+        {},
+        'has no field named "hole".*; write dilation in its place$',
+    ),
+    ("layer { name: 'a' zzz: 2 }", {}, 'has no field named "zzz".*; `fcnkit lint` says of each'),
+    (
+        "layer { name: 'a' type: 'Convolve' }",
+        {},
+        "Unknown layer type: Convolve.*; use the fork of Caffe that has it$",
+    ),
 ]
 
 

@@ -324,3 +324,27 @@ def test_coords_takes_blob_names():
         net(data(1, 1, 20, 20), conv("conv", "data", 2, 3, "pad: 31")), "conv", "data"
     )
     assert found == one(1, -30)
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        (
+            'type: "Convolution" convolution_param { num_output: 2 kernel_size: 3 stride: 2 '
+            "pad_type: 1 }",
+            "pad_type 1 with a stride pads by the size of the bottom, so that no coordinates "
+            'carry from "data" to "odd"; write pad_t, pad_l, pad_b and pad_r',
+        ),
+        (
+            'type: "Interp" interp_param { height: 20 width: 20 }',
+            "it makes the same size of every input, so that no coordinates "
+            'carry from "data" to "odd"; '
+            "give it zoom_factor or shrink_factor in place of that size",
+        ),
+    ],
+)
+def test_a_layer_without_a_map_says_why(text, words):
+    found = graph(data(1, 1, 9, 9), f'layer {{ name: "odd" bottom: "data" top: "odd" {text} }}')
+    with pytest.raises(AlignError) as caught:
+        between(found, "data", "odd")
+    assert str(caught.value).endswith(f'layer "odd": {words}')

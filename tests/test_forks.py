@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from layer_text import CONV, POOL, declare, infer, layer_of, net, outcome, source
 
 import fcnkit
-from fcnkit.errors import FcnkitError
+from fcnkit.errors import FcnkitError, NetError
 from fcnkit.formats import prototxt, schema
 from fcnkit.formats.schema import View
 from fcnkit.nets import graph
@@ -612,7 +612,6 @@ def test_what_cannot_be_is_refused_at_its_place(case):
         ("Interp", "interp_param { zoom_factor: 8 }", CoordMap((8, 8), (0, 0))),
         ("Interp", "interp_param { zoom_factor: 8 pad_beg: -1 }", CoordMap((8, 8), (-8, -8))),
         ("Interp", "interp_param { shrink_factor: 2 }", CoordMap((F(1, 2),) * 2, (0, 0))),
-        ("Interp", "interp_param { height: 60 width: 60 }", None),
         ("Interp", "interp_param { full_zoom_factor: 2 }", None),
         ("Padding", "padding_param { pad_beg: -7 pad_end: -8 }", CoordMap((1, 1), (-7, -7))),
         (
@@ -630,6 +629,13 @@ def test_what_cannot_be_is_refused_at_its_place(case):
 )
 def test_places(kind, params, place):
     assert coord(kind, params) == place
+
+
+@pytest.mark.parametrize("shapes", [((1, 2, 9, 9),), ((1, 2, 9, 9), (1, 2, 18, 18))])
+def test_an_interp_to_a_size_has_no_place_and_says_why(shapes):
+    layer = infer(net("Interp", "interp_param { height: 60 width: 60 }", *shapes)).graph.layers[-1]
+    with pytest.raises(NetError, match="size of every input; give it zoom_factor or shrink_factor"):
+        TYPES["Interp"].coord(layer, 4)
 
 
 def test_axpys_factor_has_no_place():
@@ -1053,7 +1059,8 @@ def test_what_pads_by_the_size_of_its_bottom_lies_nowhere(kind, params):
     """Its size is known and its place is not: an FCN is refused, and no engine guesses."""
     text = net(kind, params, (1, 2, 9, 9))
     found = fcnkit.build(fcnkit.parse(text))
-    assert coord(kind, params) is None
+    with pytest.raises(NetError, match="pads by the size of the bottom; write pad_t"):
+        coord(kind, params)
     assert {one.name for one in fcnkit.lint(found.prototxt)} == {"fork-field"}
     last = """layer { name: "fc" type: "InnerProduct" bottom: "t" top: "fc"
   inner_product_param { num_output: 3 } }
@@ -1061,6 +1068,8 @@ def test_what_pads_by_the_size_of_its_bottom_lies_nowhere(kind, params):
     assert [step.verb for step in fcnkit.convolutionalize(fcnkit.parse(text + last)).steps] == [
         "convert"
     ]
-    with pytest.raises(FcnkitError, match="no coordinates carry|pads by the size"):
+    with pytest.raises(
+        FcnkitError, match="pads by the size of the bottom, so that no coordinates carry"
+    ):
         fcnkit.fcn(fcnkit.parse(text + last), classes=2, stride=2)
     assert [step.verb for step in fcnkit.to_fc(fcnkit.parse(text + last)).steps] in ([], ["keep"])

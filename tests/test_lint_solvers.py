@@ -145,6 +145,20 @@ CASES = [
         rates=(0.25, 0.25, 0.25),
     ),
     Case(
+        "rate-late",
+        'lr_policy: "step" gamma: 0.1 stepsize: 6',
+        'lr_policy: "step" gamma: 0.1 stepsize: 5',
+        "stepsize is 6 and max_iter 6, so that the rate stays 0.5; make it smaller, or write",
+        rates=(0.5, 0.5, 0.5),
+    ),
+    Case(
+        "rate-late",
+        'lr_policy: "multistep" gamma: 0.1 stepvalue: 6 stepvalue: 60',
+        'lr_policy: "multistep" gamma: 0.1 stepvalue: 5 stepvalue: 60',
+        "stepvalue is 6 and max_iter 6",
+        rates=(0.5, 0.5, 0.5),
+    ),
+    Case(
         "step-order",
         'lr_policy: "multistep" gamma: 0.5 stepvalue: 5 stepvalue: 2',
         'lr_policy: "multistep" gamma: 0.5 stepvalue: 2 stepvalue: 5',
@@ -326,6 +340,8 @@ def test_the_measured_cases_are_named(shared, name, expected):
 # True: Caffe 1.0 aborts on the first, and tests nothing in the second.
 REAL = {
     ("c3d_ucf101_finetuning_solver.prototxt", "test-words"),
+    ("solver_Facebook_ResNet_50_dummy.prototxt", "rate-late"),
+    ("solver_Facebook_ResNet_50_dummy.prototxt@2018-06-22_31466f97.prototxt", "rate-late"),
     ("d_solver.prototxt@2019-01-07_5c2e37c5.prototxt", "untested"),
 }
 

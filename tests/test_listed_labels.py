@@ -97,6 +97,18 @@ def test_a_label_out_of_range_is_refused_before_the_start(tmp_path, net, write, 
     )
 
 
+@pytest.mark.parametrize("label, taken", [(2.5, 2), (-0.5, 0)])
+def test_a_label_that_is_no_whole_number_is_said(tmp_path, label, taken):
+    """Caffe cuts it towards 0, and so does the PyTorch trainer."""
+    heard = []
+    databases_fit.check(
+        made(tmp_path / "a", HDF5 + HEAD, write_hdf5, label), on_warning=heard.append
+    )
+    (words,) = heard
+    assert words.startswith(f'{tmp_path}/a/b.h5: dataset "label", row 1: a label is {label}, and ')
+    assert words.endswith(f"takes {taken} for it; write labels as whole numbers")
+
+
 @pytest.mark.parametrize("net, write", [each[:2] for each in KINDS[:3]], ids=BY_NAME[:3])
 def test_what_the_loss_ignores_is_no_fault(tmp_path, net, write):
     databases_fit.check(

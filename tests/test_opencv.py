@@ -499,3 +499,17 @@ def test_another_engine_is_named_where_it_runs_the_type(layer, fact, remedy):
     net = prototxt.parse(f'{SSD}layer {{ name: "x" bottom: "data" top: "x" type: {layer} }}')
     with pytest.raises(EngineError, match=f"{fact}.*{remedy}"):
         opencv.run(net, None, {"data": np.ones((2, 4, 3, 5), "f4")})
+
+
+@pytest.mark.parametrize(
+    "kind, params, name, remedy",
+    [
+        ("ReLU", "relu_param { relu6: true }", "relu6", "remove it"),
+        ("ReLU", "clipped: 3", "clipped", "remove it"),
+        ("Pooling", "pooling_param { kernel_size: 2 ceil_mode: false }", "ceil_mode", "round_mode"),
+    ],
+)
+def test_fields_of_forks_are_not_passed_over(kind, params, name, remedy):
+    net = prototxt.parse(source("x", 1, 2, 4, 4) + layer(kind, params))
+    with pytest.raises(EngineError, match=f'OpenCV engine: .* no field "{name}" .*{remedy}'):
+        opencv.run(net, None, {"x": np.ones((1, 2, 4, 4), "f4")})

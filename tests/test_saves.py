@@ -156,7 +156,11 @@ def test_a_folder_that_may_not_be_written(target):
         moved = folder / target.name
         shutil.copy(target, moved)
         folder.chmod(0o555)
-        assert run(LOCKED, moved) == "OutputError cannot be written: Permission denied\n" * 2
+        assert (
+            run(LOCKED, moved)
+            == "OutputError cannot be written: Permission denied; write into a folder of your own\n"
+            * 2
+        )
         assert moved.read_bytes() == before and alone(moved)
     finally:
         folder.chmod(0o755)

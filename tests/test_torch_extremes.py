@@ -65,3 +65,15 @@ def test_one_value_from_one_value(kind, caffe):
     values = np.array([[*VALUES, *(-value for value in VALUES)]], "f4")
     (mine,), (theirs,) = _both(text, [{"x": values}], caffe)
     np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-30)
+
+
+@pytest.mark.parametrize("scaled", ["true", "false"])
+@pytest.mark.parametrize("value", [1e-30, 1.0, 1e18, 1e20, 1e37])
+def test_mvn_of_values_whose_squares_overflow(value, scaled, caffe):
+    """Their variance is infinite, and what is divided by it 0."""
+    text = 'layer { name: "in" type: "Input" top: "x" input_param { shape {'
+    text += ' dim: 1 dim: 2 dim: 2 dim: 2 } } }\nlayer { name: "l" type: "MVN" bottom: "x" top: "y"'
+    text += f" mvn_param {{ normalize_variance: {scaled} }} }}"
+    values = value * np.arange(-3, 5, dtype="f4").reshape(1, 2, 2, 2)
+    (mine,), (theirs,) = _both(text, [{"x": values}], caffe)
+    np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-30)

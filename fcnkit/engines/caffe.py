@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 from fcnkit.engines.caffe_runtime import INSTALL, command, environment, last_words, tail
 from fcnkit.engines.caffe_runtime import available as available
-from fcnkit.engines.engine import TEST, Job, single
+from fcnkit.engines.engine import TEST, Job, instead, single
+from fcnkit.engines.fields import not_parsed
 from fcnkit.errors import EngineError, WeightsError
 from fcnkit.formats import hdf5, npz
 from fcnkit.formats.prototxt import Prototxt
@@ -325,6 +326,11 @@ def _refusal(question: Question, folder: Path, words: str) -> EngineError:
     words = re.sub(
         rf"{re.escape(str(folder.parent))}/\d+/net\.prototxt", lambda _: question.net.path, words
     )
+    remedy = not_parsed(question.net, words)
+    type_name = re.search(r"Unknown layer type: (\w+)", words)
+    if type_name:
+        remedy = instead(type_name[1], but="caffe")
+    words += f"; {remedy}" if remedy else ""
     return EngineError(f"{question.net.path}: Caffe ({question.state.phase}): {words}")
 
 

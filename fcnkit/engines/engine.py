@@ -150,11 +150,15 @@ def choose(name: str | None = None, device: str | None = None) -> Engine:
     raise EngineError(f"no engine is installed; {how_to_install(names())}")
 
 
-def instead(type_name: str, *, but: str) -> str:
-    """What to do where an engine does not run a layer: `but` that one, those that know its type."""
-    found = [engine.name for engine in ENGINES if engine.name != but and engine.runs(type_name)]
+def instead(*types: str, but: str) -> str:
+    """What to do where an engine does not run a layer, or a net of these types:
+    `but` that one, those that know all of them.
+    """
+    found = [
+        engine.name for engine in ENGINES if engine.name != but and all(map(engine.runs, types))
+    ]
     if not found:
-        return "use the fork of Caffe that has it"
+        return "use the fork of Caffe that has it" if len(types) == 1 else "use a fork of Caffe"
     return f"use the engine {' or '.join(found)}"
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from fcnkit.edits import Edit
 from fcnkit.engines.engine import TEST, instead, single
+from fcnkit.engines.fields import strange_field
 from fcnkit.engines.inputs import float_arrays, opened
 from fcnkit.errors import EngineError
 from fcnkit.formats import prototxt
@@ -80,7 +81,7 @@ def run_all(
         arrays = float_arrays(net.path, names, inputs)
         sizes = shapes_of(graph, {name: array.shape for name, array in arrays.items()})
         check(sizes, given)
-        with _quiet(net):
+        with _quiet(graph):
             built = built or _imported(graph, _bytes(weights))
             found = _forward(graph, built, arrays, asked)
         yield {
@@ -100,6 +101,8 @@ def check(sizes: Shapes, weights: store.Weights | None) -> None:
     graph = sizes.graph
     _check_names(graph)
     for layer in graph.layers:
+        if strange := strange_field(layer):
+            raise EngineError(str(layer.error(f"OpenCV engine: {strange}")))
         fact = _fact(layer, graph.state) or _axes(layer, sizes)
         if fact:
             raise _refusal(layer, fact)
@@ -255,9 +258,8 @@ def _unknown(layer: Layer) -> str:
 
 
 def _refusal(layer: Layer, fact: str) -> EngineError:
-    place = f'{layer.field.source.path}:{layer.line}: layer "{layer.name}"'
-    other = instead(layer.type, but="opencv")
-    return EngineError(f"{place}: OpenCV cannot run it as Caffe does: {fact}; or {other}")
+    words = f"OpenCV cannot run it as Caffe does: {fact}; or {instead(layer.type, but='opencv')}"
+    return EngineError(str(layer.error(words)))
 
 
 def _check_names(graph: Graph) -> None:
@@ -380,7 +382,7 @@ def _shaped(sizes: Shapes, top: Top, array: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _quiet(net: Prototxt) -> Iterator[None]:
+def _quiet(graph: Graph) -> Iterator[None]:
     """What OpenCV would print becomes an EngineError with its words."""
     import cv2
 
@@ -389,10 +391,10 @@ def _quiet(net: Prototxt) -> Iterator[None]:
     try:
         yield
     except cv2.error as error:
-        words = " ".join(str(error).split())
-        words = re.sub(r"^OpenCV\(.*?\) \S+: error: ", "", words)
+        words = re.sub(r"^OpenCV\(.*?\) \S+: error: ", "", " ".join(str(error).split()))
+        other = instead(*(layer.type for layer in graph.layers), but="opencv")
         raise EngineError(
-            f"{net.path}: OpenCV {cv2.__version__}: {words}; use the engine caffe"
+            f"{graph.prototxt.path}: OpenCV {cv2.__version__}: {words}; {other}"
         ) from error
     finally:
         cv2.utils.logging.setLogLevel(level)

@@ -12,7 +12,7 @@ from fcnkit.errors import PrototxtError
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Field, NetOrPath, Prototxt
 from fcnkit.formats.schema import View
-from fcnkit.linting.findings import ERROR, WARNING, Finding, faults, readable, text_findings
+from fcnkit.linting.findings import ERROR, NOTE, WARNING, Finding, faults, readable, text_findings
 from fcnkit.nets.solver_types import kind_of, wrong_decay, wrong_momentum
 
 Wrong: TypeAlias = tuple[Field | None, str]
@@ -88,6 +88,19 @@ def rate_stays(solver: View) -> Iterator[Wrong]:
 
 # The fields without which a policy's formula gives the same rate for ever.
 _CHANGED_BY = {"poly": ("power",), "inv": ("gamma", "power"), "sigmoid": ("gamma",)}
+
+
+def rate_late(solver: View) -> Iterator[Wrong]:
+    """steps of the learning rate that begin only after the last iteration"""
+    policy, last = solver.get("lr_policy"), solver.get("max_iter")
+    name = {"step": "stepsize", "multistep": "stepvalue"}.get(policy, "")
+    steps = _stepvalues(solver) if name == "stepvalue" else [solver.get("stepsize")]
+    if not name or not steps or min(steps) < 1 or last < 1:
+        return
+    if steps[0] >= last:
+        fact = f"{name} is {steps[0]} and max_iter {last}, so that the rate stays"
+        remedy = 'make it smaller, or write lr_policy: "fixed"'
+        yield solver.field(name), f"{fact} {solver.get('base_lr'):g}; {remedy}"
 
 
 def step_order(solver: View) -> Iterator[Wrong]:
@@ -276,6 +289,7 @@ CHECKS = (
     Check("refused-rate", ERROR, refused_rate),
     Check("rate-zero", WARNING, rate_zero),
     Check("rate-stays", WARNING, rate_stays),
+    Check("rate-late", NOTE, rate_late),
     Check("step-order", WARNING, step_order),
     Check("endless-poly", WARNING, endless_poly),
     Check("momentum", ERROR, momentum),

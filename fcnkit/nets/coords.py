@@ -205,13 +205,27 @@ def _agree(maps: dict, bottom: Top, here: CoordMap, layer: Layer, top: Top, loos
 
 
 def _unconnected(graph: Graph, start: Top, end: Top, stops: tuple[Layer, ...]) -> str:
+    fact = f'no coordinates carry from "{start.blob}" to "{end.blob}"'
+    for layer in stops:
+        why, _, remedy = _no_map(graph, layer).partition("; ")
+        if remedy:
+            return f"{why}, so that {fact}; {remedy}"
     where = ", ".join(
         f'"{layer.name}" ({layer.type}, line {layer.line})' for layer in dict.fromkeys(stops)
     )
     return (
-        f'{graph.prototxt.path}: no coordinates carry from "{start.blob}" to "{end.blob}"; '
+        f"{graph.prototxt.path}: {fact}; "
         f"they end at {where or 'the inputs'}: take tops that share a convolutional ancestor"
     )
+
+
+def _no_map(graph: Graph, layer: Layer) -> str:
+    """What a layer itself says of why it has no map, "" where it says nothing."""
+    try:
+        of(layer).coord(layer, axes(graph, layer))
+    except NetError as error:
+        return str(error)
+    return ""
 
 
 def _disagree(graph: Graph, start: Top, end: Top, found: Mapping[CoordMap, Top]) -> str:

@@ -97,6 +97,7 @@ def _check_listed(graph: Graph, folder: Path, words: "_Words") -> None:
             use = LabelUse(source.path, layer, classes, ignored_label(layer), listed=True)
             found = listed_labels.labels(source)
             _check_use(use, found)
+            _check_whole(use, found, words)
             _check_classes(graph, use, found, words)
 
 
@@ -147,6 +148,15 @@ def _check_use(use: LabelUse, found: Sequence[Label]) -> None:
     bad = [each for each in found if each.value not in known]
     if bad:
         raise _out_of_range(use, max(bad), found)
+
+
+def _check_whole(use: LabelUse, found: Sequence[Label], told: "_Words") -> None:
+    """A warning where a label is no whole number."""
+    for label in found:
+        if label.cut is not None:
+            fact = f"a label is {label.cut:g}, and {_net(use)} takes {label.value} for it"
+            told.warn(f"{label.entry}: {fact}; write labels as whole numbers")
+            return
 
 
 def _out_of_range(use: LabelUse, label: Label, found: Sequence[Label]) -> NetError:

@@ -24,11 +24,15 @@ _VALUES = 1 << 22
 
 
 class Label(NamedTuple):
-    """A label of a source: the first entry that has it, and how many pixels in all."""
+    """A label of a source: the first entry that has it, and how many pixels in all.
+
+    `cut` is what it is where it is no whole number, of which Caffe takes `value`.
+    """
 
     value: int
     entry: str
     pixels: int
+    cut: float | None = None
 
 
 class Source(NamedTuple):
@@ -75,21 +79,24 @@ def labels(source: Source) -> tuple[Label, ...]:
     found: dict[int, Label] = {}
     for place, values in _READERS[of(source.layer).message](source):
         for value, count in _counted(source, place, values):
-            first = found.setdefault(value, Label(value, place, 0))
-            found[value] = first._replace(pixels=first.pixels + count)
+            whole = int(value)
+            first = found.setdefault(whole, Label(whole, place, 0))
+            if value != whole and first.cut is None:
+                first = first._replace(entry=place, cut=value)
+            found[whole] = first._replace(pixels=first.pixels + count)
     return tuple(found[value] for value in sorted(found))
 
 
 def _counted(
     source: Source, place: str, values: "numpy.ndarray | list[int]"
-) -> Iterator[tuple[int, int]]:
-    """Each label as Caffe takes it, cut to a whole number, and how often it is there."""
+) -> Iterator[tuple[float, int]]:
+    """Each label, and how often it is there; Caffe cuts it to a whole number."""
     import numpy as np
 
     array = np.asarray(values)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise _refused(source, place, "a label is no finite number; correct it")
-    found, counts = np.unique(np.trunc(array).astype(np.int64), return_counts=True)
+    found, counts = np.unique(array, return_counts=True)
     yield from zip(found.tolist(), counts.tolist(), strict=True)
 
 

@@ -22,6 +22,8 @@ def in_its_place(field: Field) -> str:
             return "" if value == "1" else "write dilation in its place"
         case "hole_h" | "hole_w":
             return "write dilation in place of both, the height's, then the width's"
+        case "pad_type":
+            return "write the padding as pad, pad_h or pad_w in its place" if value == "1" else ""
         case "class_weighting" | "weight_by_label_freqs":
             return _WEIGH
         case "scale_bias":

@@ -6,6 +6,7 @@ Each rule is that of the fork's layer.
 from fractions import Fraction
 from math import floor
 
+from fcnkit.errors import NetError
 from fcnkit.formats.schema import View
 from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.graph import Layer
@@ -65,11 +66,14 @@ def interp_coord(layer: Layer, ndim: int) -> CoordMap | None:
     """Scale zoom / shrink from the first point that is not cut.
 
     It is exact where shrink divides the size less 1, for which such nets are
-    made.  None where a size is given: the scale then depends on the bottom's.
+    made.  NetError where a size is given: the scale then depends on the bottom's.
     """
     param = layer.param("interp_param")
-    given = len(layer.bottoms) > 1 or _by_size(param)
-    if given or not param.says("zoom_factor", "shrink_factor"):
+    if len(layer.bottoms) > 1 or _by_size(param):
+        what = "its second bottom's" if len(layer.bottoms) > 1 else "the same"
+        fact = f"it makes {what} size of every input"
+        raise layer.error(f"{fact}; give it zoom_factor or shrink_factor in place of that size")
+    if not param.says("zoom_factor", "shrink_factor"):
         return None
     zoom, shrink = _factors(layer, param)
     scale = Fraction(zoom, shrink)
@@ -83,7 +87,10 @@ def _by_size(param: View) -> bool:
 
 def interp_window(layer: Layer, ndim: int = 4) -> Window | None:
     """Two bottom points on each axis meet in a top point."""
-    place = interp_coord(layer, ndim)
+    try:
+        place = interp_coord(layer, ndim)
+    except NetError:
+        return None
     return None if place is None else tuple((2, 1 / scale) for scale in place.scale)
 
 

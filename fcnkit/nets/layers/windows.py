@@ -225,8 +225,10 @@ def _outside(size: int, bins: int) -> bool:
 
 
 def convolution_coord(layer: Layer, ndim: int) -> CoordMap | None:
-    """Scale 1/s and shift (p - (k-1)/2) / s; None for global pooling."""
-    if is_global(layer) or is_strange(layer) or pads_by_size(layer):
+    """Scale 1/s and shift (p - (k-1)/2) / s; None for global pooling,
+    NetError where the padding depends on the bottom's size.
+    """
+    if is_global(layer) or is_strange(layer):
         return None
     axes = spatial(layer, ndim).axes
     return CoordMap.of((Fraction(1, s), Fraction(2 * p - (k - 1), 2 * s)) for k, s, p in axes)

@@ -98,7 +98,9 @@ def _deviation(flat: Tensor, eps: float) -> Tensor:
     """
     variance = (flat * flat).mean(-1, keepdim=True)
     value = (variance.sqrt() + eps).detach()
-    return value + (variance - variance.detach()) / (2 * value)
+    # Where the squares overflow, so does the variance: inf - inf is no number.
+    slope = (variance - variance.detach()).nan_to_num(nan=0.0)
+    return value + slope / (2 * value)
 
 
 def scale(site: Site) -> Run:

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from fcnkit.engines.fields import strange_field
 from fcnkit.errors import EngineError
-from fcnkit.formats.schema import View, unknown
+from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import canonical
-from fcnkit.nets.layers.replacements import in_its_place
 from fcnkit.shape import Shape
 
 Tensors = Sequence[Any]
@@ -49,6 +49,5 @@ def check_fields(layer: Layer) -> None:
     """Nothing that the text says of the layer is passed over:
     EngineError for a field that Caffe has not.
     """
-    for field, _ in unknown(layer.view.message_name, layer.field):
-        fact = f'Caffe has no field "{field.name}" (line {field.line})'
-        raise refusal(layer, f"{fact}; {in_its_place(field) or 'remove it'}")
+    if strange := strange_field(layer):
+        raise refusal(layer, strange)

@@ -1,0 +1,33 @@
+"""What a net says in words of a fork: an engine that passed over them would run another net."""
+
+import re
+
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.schema import unknown
+from fcnkit.nets.graph import Layer
+from fcnkit.nets.layers.replacements import in_its_place
+from fcnkit.nets.layers.table import of
+
+
+def strange_field(layer: Layer) -> str:
+    """The first field of a layer that Caffe has not, and what to do; "" where it has all.
+
+    The message of a type of a fork's own is for the engines that run that type.
+    """
+    for field, _ in unknown(layer.view.message_name, layer.field):
+        if field.name == of(layer).message:
+            continue
+        fact = f'Caffe has no field "{field.name}" (line {field.line})'
+        return f"{fact}; {in_its_place(field) or 'remove it'}"
+    return ""
+
+
+def not_parsed(net: Prototxt, words: str) -> str:
+    """What to do where Caffe's parser says `words` of a field of this net; "" for other words."""
+    said = re.search(r'(\d+):\d+: Message type "[\w.]+" has no field named "(\w+)"', words)
+    if said is None:
+        return ""
+    for field, near in unknown("NetParameter", net.root):
+        if (field.line, field.name) == (int(said[1]), said[2]) and (near or in_its_place(field)):
+            return f'did you mean "{near}"?' if near else in_its_place(field)
+    return "`fcnkit lint` says of each such field whose it is and what to do"
