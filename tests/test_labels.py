@@ -24,7 +24,7 @@ from fcnkit.datasets.colours import (
 )
 from fcnkit.datasets.geometry import Geometry
 from fcnkit.datasets.images import read_image
-from fcnkit.datasets.labels import CHANNELS, Reading, read_label
+from fcnkit.datasets.labels import CHANNELS, Reading, label_size, read_label
 from fcnkit.errors import DatasetError
 
 LABEL = np.array([[0, 1, 2, 1], [2, 2, 0, 255], [1, 0, 0, 3]], np.uint8)
@@ -417,3 +417,34 @@ def test_real_camvid_labels(shared):
 def test_the_command_offers_every_channel():
     shown = CliRunner().invoke(main, ["dataset", "create", "--help"]).output
     assert f"[{'|'.join(CHANNELS)}]" in shown
+
+
+@pytest.mark.parametrize("value", [0.0, 1.7, float("nan")])
+def test_a_label_of_fractions_is_refused(tmp_path, value):
+    Image.fromarray(np.full((3, 4), value, np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(DatasetError, match=r"a.tif: has values with fractions; save one class"):
+        read_label(tmp_path / "a.tif", reading())
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 4), (12,), ()])
+def test_an_array_that_is_no_map_is_refused_by_its_shape(tmp_path, shape):
+    np.save(tmp_path / "a.npy", np.zeros(shape, np.uint8))
+    for read in (label_size, lambda path: read_label(path, reading())):
+        with pytest.raises(DatasetError, match="no array of whole numbers, height by width; save"):
+            read(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_a_label_that_exif_would_turn(tmp_path, orientation):
+    """It is taken as it is stored where that is said, as of its image with --exif ignore."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(LABEL).save(tmp_path / "a.png", exif=exif)
+    assert (read_label(tmp_path / "a.png", reading(as_stored=True)) == LABEL).all()
+    if orientation == 1:
+        assert (read_label(tmp_path / "a.png", reading()) == LABEL).all()
+        return
+    with pytest.raises(
+        DatasetError, match=rf"turned \(orientation {orientation}\); save the label"
+    ):
+        read_label(tmp_path / "a.png", reading())

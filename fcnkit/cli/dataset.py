@@ -1,6 +1,7 @@
 """The commands `dataset create` and `dataset inspect`: make datasets and describe them."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -196,6 +197,7 @@ def _task(
         palette=palette,
     )
     turn = {"apply": True, "ignore": False, None: None}[options["exif"]]
+    reading = replace(reading, as_stored=turn is False)
     sizes = Geometry(options["resize"], options["pad"], options["crop"])
     png = options["encode"] == "png"
     recipe = PairOptions(

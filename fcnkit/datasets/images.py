@@ -187,11 +187,12 @@ def _let_go(image: "Image", mode: str, place: str, alpha: Alpha) -> None:
         alpha.told(f"{place}: its alpha channel, {_OPAQUE} everywhere, is left out")
 
 
-def read_raw(path: str | Path, *, lossy: bool = False) -> Raw:
+def read_raw(path: str | Path, *, lossy: bool = False, as_stored: bool = False) -> Raw:
     """The values of a label file, exactly as stored.
 
-    Raises DatasetError for damage, for several pictures in one file, and for a JPEG,
-    which has kept no value exactly, unless it may be `lossy`.
+    Raises DatasetError for damage, for several pictures in one file, for values that are no
+    whole numbers, for a JPEG, which has kept no value exactly, unless it may be `lossy`, and
+    for a picture that its EXIF would turn, unless it is to be `as_stored`.
     """
     depth, colour_type = _png_header(path)
     with opened(path) as image:
@@ -200,6 +201,12 @@ def read_raw(path: str | Path, *, lossy: bool = False) -> Raw:
             remedy = "or say with --map what each of 0 to 255 becomes (0-127=0,128-255=1)"
             raise DatasetError(f"{path}: {fact}, {remedy}")
         _check_one(path, image)
+        if image.mode == "F":
+            raise DatasetError(f"{path}: has values with fractions; save one class per pixel")
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        if orientation not in (0, 1) and not as_stored:
+            fact = f"its EXIF says that it is to be turned (orientation {orientation})"
+            raise DatasetError(f"{path}: {fact}; save the label as it is to lie, without EXIF")
         if depth == 16 and colour_type in (2, 6):
             return _deep(path, image)
         if depth == 16 and colour_type == 4:

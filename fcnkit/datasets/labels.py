@@ -10,6 +10,7 @@ from fcnkit.datasets.images import Raw, image_size, read_raw
 from fcnkit.errors import DatasetError
 from fcnkit.foreign import refusing
 from fcnkit.formats import npy
+from fcnkit.shape import show
 
 if TYPE_CHECKING:
     import numpy
@@ -34,6 +35,7 @@ class Reading:
     where there are `numbers`, they say what every other value becomes.
     Whatever is then no class is an error; with `unknown` "ignore" it is
     ignored, and with "keep" a number stays as it is, or 255 where it is larger.
+    A label that its EXIF would turn is an error, unless it counts `as_stored`.
     """
 
     classes: int
@@ -44,6 +46,7 @@ class Reading:
     void: tuple[int, ...] = ()
     numbers: Mapping[int, int] = field(default_factory=dict)
     unknown: str = ERROR
+    as_stored: bool = False
 
     @property
     def whole(self) -> bool:
@@ -81,7 +84,7 @@ def read_label(path: str | Path, reading: Reading) -> "numpy.ndarray":
     """
     if Path(path).suffix == ".npy":
         return _numbered(path, _array(path), reading)
-    raw = read_raw(path, lossy=reading.whole)
+    raw = read_raw(path, lossy=reading.whole, as_stored=reading.as_stored)
     if not raw.opaque and reading.unknown != IGNORE:
         raise DatasetError(f"{path}: has transparent pixels; save it without alpha")
     if raw.values.ndim == 3:
@@ -97,7 +100,7 @@ def numbers_in(path: str | Path, reading: Reading) -> "numpy.ndarray | None":
     """The numbers of a label file as stored; None where its colours count."""
     if Path(path).suffix == ".npy":
         return _array(path)
-    raw = read_raw(path, lossy=reading.whole)
+    raw = read_raw(path, lossy=reading.whole, as_stored=reading.as_stored)
     if raw.values.ndim == 3:
         return raw.values[..., CHANNELS[reading.channel]] if reading.channel else None
     return None if raw.palette is not None and reading.palette == COLOUR else raw.values
@@ -109,11 +112,18 @@ def label_size(path: str | Path) -> tuple[int, int]:
         return image_size(path)
     with refusing(lambda reason: _unreadable(path, reason)):
         shape = npy.shape_of(path)
-    return (shape[1], shape[0]) if len(shape) == 2 else (0, 0)
+    if len(shape) != 2:
+        raise DatasetError(_no_label(path, f"{show(shape)} values"))
+    return shape[1], shape[0]
 
 
 def _unreadable(path: str | Path, reason: str) -> DatasetError:
     return DatasetError(f"{path}: cannot be read: {reason}; is it damaged?")
+
+
+def _no_label(path: str | Path, what: str) -> str:
+    fact = f"is {what}, no array of whole numbers, height by width"
+    return f"{path}: {fact}; save one class per pixel"
 
 
 def _array(path: str | Path) -> "numpy.ndarray":
@@ -122,9 +132,7 @@ def _array(path: str | Path) -> "numpy.ndarray":
     with refusing(lambda reason: _unreadable(path, reason)):
         values = npy.read(path)
     if values.ndim != 2 or values.dtype.kind not in "bui":
-        raise DatasetError(
-            f"{path}: is no array of whole numbers, height by width; save one class per pixel"
-        )
+        raise DatasetError(_no_label(path, f"{show(values.shape)} values of {values.dtype}"))
     return values.astype(np.uint8) if values.dtype == bool else values
 
 
