@@ -169,7 +169,13 @@ def test_a_v1_file_stays_one_for_bvlc_and_gets_types_as_v2(tmp_path):
 @pytest.mark.parametrize(
     ("shape", "legacy_", "to", "layout", "words"),
     [
-        ((1, 1, 5, 5), True, "v2", "shape", "a window or a matrix"),
+        (
+            (1, 1, 5, 5),
+            True,
+            "v2",
+            "shape",
+            "a window or a matrix.*; keep --layout legacy, in a caffemodel$",
+        ),
         ((1, 1, 1, 5, 5), False, "v2", "legacy", "more than four axes"),
         ((5,), False, "h5", "legacy", "h5 has no legacy layout"),
         ((5,), False, "onnx", "shape", "no such format; there are v2, h5, npz, bvlc"),

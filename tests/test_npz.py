@@ -107,7 +107,7 @@ def test_headers_are_read_and_written_as_numpy_does(shape, dtype):
             False,
             np.dtype(dtype),
         )
-        assert format._header(io.BytesIO(data), 0) == (shape, dtype, data)
+        assert format._header(io.BytesIO(data), 0) == (shape, dtype, data, False)
     assert len(mine) % 64 == 0
 
 

@@ -303,7 +303,8 @@ def fcn(
     folder = Path(output) if output else None
     outputs = files.outputs(plan, texts, folder, start) if folder else []
     if folder:
-        outputs.insert(0, (place(folder / "deploy.prototxt"), wanted.save))
+        # Behind the weights, which take long: a kill meanwhile leaves nothing.
+        outputs.insert(len(outputs) - len(texts), (place(folder / "deploy.prototxt"), wanted.save))
     if weights and "mean" not in wanted.origins:
         channels = (_input_shape(plan.net) or (0, 0))[1]
         each = f"give --mean with a number for each of {channels} channels"

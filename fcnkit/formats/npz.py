@@ -88,7 +88,10 @@ def _array(whole: "ZipFile", file: BinaryIO, path: str, entry: "ZipInfo") -> Arr
     expected = f"{place}: expected an array's header, found that"
     with refusing(lambda reason: WeightsError(f"{expected} {reason}; {AGAIN}")):
         begin = _begin(whole, file, entry)
-        shape, descr, header = _header(file, begin)
+        shape, descr, header, turned = _header(file, begin)
+    if turned:
+        fact = "expected an array row by row, found it in Fortran's order"
+        raise WeightsError(f"{place}: {fact}; {_SAVEZ} of numpy.ascontiguousarray of it")
     if descr not in _TYPES:
         fact = f"expected floating-point values, found {descr}; {_SAVEZ} of float32 arrays"
         raise WeightsError(f"{place}: {fact}")
@@ -136,13 +139,14 @@ def _begin(whole: "ZipFile", file: BinaryIO, entry: "ZipInfo") -> int:
     return entry.header_offset + _LOCAL_HEADER + name + extra
 
 
-def _header(file: BinaryIO, begin: int) -> tuple[Shape, str, bytes]:
-    """Shape and type of the array at `begin`, and all that stands before its values."""
+def _header(file: BinaryIO, begin: int) -> tuple[Shape, str, bytes, bool]:
+    """Shape and type of the array at `begin`, all that stands before its values,
+    and whether these are column by column.
+    """
     file.seek(begin)
     found = npy.header(file)
-    if found.fortran and sum(dim != 1 for dim in found.shape) > 1:
-        raise ValueError("it is in Fortran's order; write numpy.ascontiguousarray of it")
-    return found.shape, found.code, found.text
+    turned = found.fortran and sum(dim != 1 for dim in found.shape) > 1
+    return found.shape, found.code, found.text, turned
 
 
 def write(file: Writer, arrays: Iterable[tuple[str, Sequence[int], str, Iterable[Any]]]) -> None:

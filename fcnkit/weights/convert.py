@@ -130,7 +130,7 @@ def modern(blob: Blob, number: int, type_: str) -> Blob:
             f"its legacy shape {shown_shape(blob.shape)} is a window or a matrix: its layer "
             f"has no type"
         )
-        raise WeightsError(f"{blob.where}: {fact}; keep --layout legacy")
+        raise WeightsError(f"{blob.where}: {fact}; keep --layout legacy, in a caffemodel")
     return replace(blob, legacy=False, shape=(height, width))
 
 
