@@ -59,7 +59,7 @@ FILES = {
     "a TensorFlow model": lambda: message(1, message(1, b"in") + message(2, b"Placeholder")),
     "a Keras model": lambda: archive("metadata.json", "config.json"),
     "a zip archive; unpack it": lambda: archive("a.caffemodel"),
-    "a zip archive, or an .npz, that is empty; save it": lambda: b"PK\5\6" + bytes(18),
+    "a zip archive, or an .npz, with nothing in it; save it": lambda: b"PK\5\6" + bytes(18),
     "a gzip archive; unpack it": lambda: gzip.compress(b"x"),
     "a tar archive": lambda: b"a".ljust(257, b"\0") + b"ustar" + bytes(300),
     "an HTML page; download the file itself": lambda: b"\n<!DOCTYPE html><html></html>",

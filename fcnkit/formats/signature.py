@@ -149,7 +149,7 @@ _FRAMEWORKS = {
 _STARTS = (
     (
         b"PK\5\6",
-        Found("a zip archive, or an .npz, that is empty", "save it again with what it lacks"),
+        Found("a zip archive, or an .npz, with nothing in it", "save it again with what it lacks"),
     ),
     (b"\x1f\x8b", Found("a gzip archive", "unpack it first (gunzip)")),
     (b"BZh", Found("a bzip2 archive", "unpack it first (bunzip2)")),
