@@ -43,6 +43,10 @@ class _Chain(NamedTuple):
     links: tuple[Layer, ...]
 
 
+# The net of one state, which `extract` leaves where it is given no blobs.
+_EXTRACT = "extract state TEST first (--do extract=:)"
+
+
 def fold(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """Every BatchNorm, Scale and Bias that can be is part of the linear layer before it.
 
@@ -138,7 +142,7 @@ def _why_not(
         return f"{fact}; merge it with that fork's script"
     if keeps_statistics(link) and not _stored(known, link):
         fact = f"in state {known.name} it normalises by the batch (use_global_stats is not true)"
-        return fact + ("; extract state TEST first" if known.graph.state.phase == "TRAIN" else "")
+        return fact + (f"; {_EXTRACT}" if known.graph.state.phase == "TRAIN" else "")
     return _other_axes(known, layer, link)
 
 
@@ -196,7 +200,7 @@ def _agreed(work: States, found: list[dict[int, _Chain]], why: dict[int, str]) -
         for chain in here:
             for link in chain.links[len(alone) :]:
                 reason = f'it follows "{layer.name}" in one state and not in another'
-                why.setdefault(link.field.start, f"{reason}; extract state TEST first")
+                why.setdefault(link.field.start, f"{reason}; {_EXTRACT}")
     return agreed
 
 
