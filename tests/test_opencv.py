@@ -504,7 +504,8 @@ def test_another_engine_is_named_where_it_runs_the_type(layer, fact, remedy):
 @pytest.mark.parametrize(
     "kind, params, name, remedy",
     [
-        ("ReLU", "relu_param { relu6: true }", "relu6", "remove it"),
+        ("ReLU", "relu_param { relu6: true }", "relu6", "make it a Clip layer with min: 0 and"),
+        ("Permute", "permute_param { order: [0, 1, 2, 3] odrer: 0 }", "odrer", "remove it"),
         ("ReLU", "clipped: 3", "clipped", "remove it"),
         ("Pooling", "pooling_param { kernel_size: 2 ceil_mode: false }", "ceil_mode", "round_mode"),
     ],

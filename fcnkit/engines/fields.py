@@ -12,11 +12,14 @@ from fcnkit.nets.layers.table import of
 def strange_field(layer: Layer) -> str:
     """The first field of a layer that Caffe has not, and what to do; "" where it has all.
 
-    The message of a type of a fork's own is for the engines that run that type.
+    The message of a type that a fork alone has is for the engines that run that type.
     """
-    for field, _ in unknown(layer.view.message_name, layer.field):
-        if field.name == of(layer).message:
-            continue
+    own = of(layer).message
+    found = [field for field, _ in unknown(layer.view.message_name, layer.field)]
+    if any(field.name == own for field in found):
+        found = [field for field in found if field.name != own]
+        found += layer.param(own).strange_fields
+    for field in found:
         fact = f'Caffe has no field "{field.name}" (line {field.line})'
         return f"{fact}; {in_its_place(field) or 'remove it'}"
     return ""

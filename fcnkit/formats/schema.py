@@ -124,8 +124,14 @@ class View:
     @property
     def strange(self) -> bool:
         """Whether the text gives a field that neither Caffe nor any known fork has here."""
-        names = {field.name for field in self._fields} - self._slots.keys()
-        return bool(names - _fork_slots(self.message_name).keys()) if names else False
+        return bool(self.strange_fields)
+
+    @property
+    def strange_fields(self) -> "list[Field]":
+        """The fields of the text that neither Caffe nor any known fork has here."""
+        found = [field for field in self._fields if field.name not in self._slots]
+        known = _fork_slots(self.message_name) if found else {}
+        return [field for field in found if field.name not in known]
 
     def has(self, name: str) -> bool:
         """Whether the text gives this field."""

@@ -26,6 +26,8 @@ def in_its_place(field: Field) -> str:
             return "write the padding as pad, pad_h or pad_w in its place" if value == "1" else ""
         case "class_weighting" | "weight_by_label_freqs":
             return _WEIGH
+        case "relu6":
+            return "make it a Clip layer with min: 0 and max: 6" if on else ""
         case "scale_bias":
             return "put a Scale layer with bias_term: true behind it" if on else ""
         case "scale_filler" | "bias_filler":

@@ -23,12 +23,12 @@ def fork_fields(layer: Layer) -> Iterator[tuple[Field, str | None]]:
         return
     neutral = kind.neutral | ALWAYS_NEUTRAL
     for field in layer.field.fields or ():
-        for strange, fork in _strange(kind, field):
+        for strange, fork in _strange(layer, kind, field):
             if strange.name not in neutral and field.name != "transform_param":
                 yield strange, fork
 
 
-def _strange(kind: LayerType, own: Field) -> Iterator[tuple[Field, str | None]]:
+def _strange(layer: Layer, kind: LayerType, own: Field) -> Iterator[tuple[Field, str | None]]:
     """Of a field of a layer: itself or what is in it, if Caffe or the type does not have it."""
     slot = schema.slots("LayerParameter").get(own.name)
     known = {kind.message, *kind.reads}
@@ -38,7 +38,10 @@ def _strange(kind: LayerType, own: Field) -> Iterator[tuple[Field, str | None]]:
     elif slot is not None and slot.message:
         for field, _ in schema.unknown(slot.message, own):
             yield field, schema.fork_of(slot.message, field.name)
-    elif slot is None and own.name not in known | schema.slots("V1LayerParameter").keys():
+    elif slot is None and own.name in known:  # a message that a fork alone has
+        for field in layer.param(own.name).strange_fields:
+            yield field, None
+    elif slot is None and own.name not in schema.slots("V1LayerParameter"):
         yield own, schema.fork_of("LayerParameter", own.name)
 
 
