@@ -39,6 +39,7 @@ def _net(*layers: tuple[str, str]) -> fk.Prototxt:
         ("ReLU", "relu_param { negative_slope: 0.1 }", []),
         ("Interp", "interp_param { zoom_factor: 2 }", []),
         ("Interp", "interp_param { zoom_factor: 2 zoom: 3 }", ["zoom"]),
+        ("DetectionOutput", "detection_output_param { num_classes: 21 }", []),
         ("Permute", "permute_param { order: [0, 2, 3, 1] odrer: 0 }", ["odrer"]),
         ("BN", "bn_param { bn_mode: INFERENCE slope: 3 }", ["slope"]),
         ("Convolution", f"{CONV} binarize: true" % "", ["binarize"]),

@@ -10,6 +10,7 @@ from fcnkit.nets.layers.traits import ALWAYS_NEUTRAL, LayerType, Trait
 
 # Messages that every layer may have.
 _OF_ALL_TYPES = frozenset(("transform_param", "loss_param"))
+_ENDS = (Trait.LOSS, Trait.JUDGE, Trait.SINK)
 
 
 def fork_fields(layer: Layer) -> Iterator[tuple[Field, str | None]]:
@@ -39,8 +40,9 @@ def _strange(layer: Layer, kind: LayerType, own: Field) -> Iterator[tuple[Field,
         for field, _ in schema.unknown(slot.message, own):
             yield field, schema.fork_of(slot.message, field.name)
     elif slot is None and own.name in known:  # a message that a fork alone has
-        for field in layer.param(own.name).strange_fields:
-            yield field, None
+        # Of what ends a net the schema has the message, and not what is in it.
+        fields = () if kind.trait in _ENDS else layer.param(own.name).strange_fields
+        yield from ((field, None) for field in fields)
     elif slot is None and own.name not in schema.slots("V1LayerParameter"):
         yield own, schema.fork_of("LayerParameter", own.name)
 
