@@ -174,7 +174,7 @@ def test_a_v1_file_stays_one_for_bvlc_and_gets_types_as_v2(tmp_path):
             True,
             "v2",
             "shape",
-            "a window or a matrix.*; keep --layout legacy, in a caffemodel$",
+            "a window or a matrix.*; write a caffemodel, which keeps it",
         ),
         ((1, 1, 1, 5, 5), False, "v2", "legacy", "more than four axes"),
         ((5,), False, "h5", "legacy", "h5 has no legacy layout"),

@@ -130,7 +130,8 @@ def modern(blob: Blob, number: int, type_: str) -> Blob:
             f"its legacy shape {shown_shape(blob.shape)} is a window or a matrix: its layer "
             f"has no type"
         )
-        raise WeightsError(f"{blob.where}: {fact}; keep --layout legacy, in a caffemodel")
+        remedy = "write a caffemodel, which keeps it (convert: --layout legacy)"
+        raise WeightsError(f"{blob.where}: {fact}; {remedy}")
     return replace(blob, legacy=False, shape=(height, width))
 
 
