@@ -284,7 +284,9 @@ def test_calls_that_there_are_not(tmp_path):
 
 
 def test_what_aborts_caffe_is_an_error(tmp_path):
-    with pytest.raises(EngineError, match="does not run the type Nowhere"):
+    with pytest.raises(
+        EngineError, match="does not run the type Nowhere; run the script with the fork"
+    ):
         caffe.Net(str(small(tmp_path, 'layer { name: "a" type: "Nowhere" top: "a" }')), 1)
     with pytest.raises(NetError, match='bottom "b" is not the top of an earlier layer'):
         caffe.Net(str(small(tmp_path, 'layer { name: "a" type: "ReLU" bottom: "b" top: "a" }')), 1)

@@ -91,11 +91,13 @@ def _made(layer: GraphLayer) -> Layer:
     """
     from fcnkit.pycaffe.memory import BlobVec
     from fcnkit.pycaffe.messages import message_of
+    from fcnkit.pycaffe.run import as_caffe
 
     param = layer.param("python_param")
     module, name = param.get("module"), param.get("layer")
     try:
-        found = getattr(import_module(module), name)
+        with as_caffe():  # which the module imports
+            found = getattr(import_module(module), name)
     except ModuleNotFoundError as error:
         if error.name != module:
             raise

@@ -12,14 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fcnkit.engines.engine import instead
 from fcnkit.engines.torch.forward import phase_of
 from fcnkit.engines.torch.layers.filling import filled
 from fcnkit.engines.torch.layers.site import Site, check_fields, refusal
 from fcnkit.engines.torch.layers.table import LAYERS
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.nets.graph import Layer
-from fcnkit.nets.layers.table import of
+from fcnkit.nets.layers.table import CAFFE, of
 from fcnkit.pycaffe.memory import Blob, BlobVec
 from fcnkit.shape import Shape
 
@@ -120,7 +119,8 @@ class Computed(Running):
         """
         layer = self.layer
         if layer.type not in LAYERS:
-            fact = f"it does not run the type {layer.type}; {instead(layer.type, but='torch')}"
+            whose = "Caffe" if layer.type in CAFFE else "the fork of Caffe that has it"
+            fact = f"it does not run the type {layer.type}; run the script with {whose}"
             raise refusal(layer, fact)
         check_fields(layer)
         self._kind = LAYERS[layer.type]
