@@ -406,3 +406,47 @@ def test_every_type_of_caffes_is_listed():
     names = list(caffe.layer_type_list())
     assert {"Convolution", "Data", "InnerProduct", "Python"} <= set(names)
     assert names == sorted(names)
+
+
+READ = """
+open("read.prototxt", "w").write('''
+layer {{ name: "data" type: "Data" top: "data" top: "label"
+  data_param {{ source: "{folder}/images" backend: LMDB batch_size: 3 }}
+  transform_param {{ mirror: true crop_size: 4 scale: 0.5 mean_value: 7 }} }}
+layer {{ name: "rows" type: "HDF5Data" top: "rows"
+  hdf5_data_param {{ source: "{folder}/list.txt" batch_size: 2 }} }}
+layer {{ name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param {{ num_output: 2 kernel_size: 3
+    weight_filler {{ type: "constant" value: 1 }} }} }}
+''')
+for phase in (caffe.TRAIN, caffe.TEST):
+    caffe.set_random_seed(5)
+    net = caffe.Net("read.prototxt", phase)
+    out["sizes %d" % phase] = list(net.blobs["data"].shape) + list(net.blobs["rows"].shape)
+    for number in range(3):
+        net.forward()
+        for name, blob in net.blobs.items():
+            out["%s %d %d" % (name, phase, number)] = blob.data.copy()
+"""
+
+
+def test_data_layers_read_what_pycaffes_read(caffe, tmp_path):
+    lmdb = pytest.importorskip("lmdb")
+    import h5py
+
+    from fcnkit.formats.schema import message
+
+    random = np.random.default_rng(0)
+    with (
+        lmdb.open(str(tmp_path / "images"), map_size=1 << 20) as database,
+        database.begin(write=True) as transaction,
+    ):
+        for number in range(5):
+            image = random.integers(0, 256, (3, 6, 7), np.uint8)
+            fields = {"channels": 3, "height": 6, "width": 7, "label": number}
+            datum = message("Datum")(data=image.tobytes(), **fields)
+            transaction.put(b"%04d" % number, datum.SerializeToString())
+    with h5py.File(tmp_path / "rows.h5", "w") as file:
+        file["rows"] = random.normal(size=(5, 2)).astype("f")
+    (tmp_path / "list.txt").write_text(f"{tmp_path / 'rows.h5'}\n")
+    check_equal(READ.format(folder=tmp_path), tmp_path / "both")

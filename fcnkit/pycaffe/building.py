@@ -64,7 +64,7 @@ def built(graph: Graph) -> Built:
     Raises NetError where Caffe would refuse, EngineError for what the engine does not run.
     """
     made = Built(parts(graph), graph.state.phase)
-    builder = _Builder(made, np.random.default_rng(modes.chance()()))
+    builder = _Builder(made, modes.filling())
     for part in made.parts:
         builder.add(part)
     made.gradients = gradients(made.parts, builder.learns, forced=forced(graph))

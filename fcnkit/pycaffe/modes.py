@@ -4,6 +4,7 @@ import random
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    import numpy
     import torch
 
     from fcnkit.training.torch.reading.draws import Draws
@@ -23,6 +24,7 @@ class _Process:
     rank = 0
     multiprocess = False
     chance: "Draws | None" = None
+    fillers: "numpy.random.Generator | None" = None
 
 
 def set_mode_cpu() -> None:
@@ -64,13 +66,14 @@ def set_random_seed(seed: int) -> None:
 
     Raises OverflowError for a seed below 0.
     """
+    import numpy as np
     import torch
 
     from fcnkit.training.torch.reading.draws import Draws
 
     if not 0 <= seed < _SEEDS:
         raise OverflowError(f"a seed of {seed}; give one from 0 to {_SEEDS - 1}")
-    _Process.chance = Draws(seed)
+    _Process.chance, _Process.fillers = Draws(seed), np.random.default_rng(seed)
     torch.manual_seed(seed)
 
 
@@ -79,6 +82,15 @@ def chance() -> "Draws":
     if _Process.chance is None:
         set_random_seed(random.SystemRandom().getrandbits(31))
     return cast("Draws", _Process.chance)
+
+
+def filling() -> "numpy.random.Generator":
+    """The generator that fillers draw from, apart from the layers' so that these draw as Caffe's.
+
+    Where a net has random fillers before its data layers, Caffe's draw other numbers.
+    """
+    chance()
+    return cast("numpy.random.Generator", _Process.fillers)
 
 
 def solver_count() -> int:
