@@ -52,6 +52,7 @@ setup(
     package_dir={"fcnkit": "fcnkit", "fcnkit.templates": "prototxt_templates"},
     package_data={
         "fcnkit": ["*.pyi", "py.typed"],
+        "fcnkit.pycaffe": ["*.pyi"],
         "fcnkit.formats": ["*.desc", "*.proto"],
         "fcnkit.models": ["*.json"],
         "fcnkit.templates": ["*/*.prototxt", "*/*.caffemodel", "*/*.txt", "*/*.npz", "*/*.md"],

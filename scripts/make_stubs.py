@@ -1,6 +1,8 @@
-"""Writes fcnkit/__init__.pyi: the public names of fcnkit, as editors and type checkers see them.
+"""Writes what editors and type checkers see of fcnkit: its public names, in fcnkit/__init__.pyi,
+and the fields of Caffe's layers, in fcnkit/pycaffe/layer_types.pyi.
 
-Run by `make stubs` after a name was added to fcnkit/__init__.py or to the list of rewrites.
+Run by `make stubs` after a name was added to fcnkit/__init__.py or to the list of rewrites, and
+after a field was added to the schema.
 """
 
 import inspect
@@ -9,8 +11,12 @@ from itertools import groupby
 from pathlib import Path
 
 import fcnkit
+from fcnkit.formats.schema import messages, slots
+from fcnkit.pycaffe import layer_types
+from fcnkit.pycaffe.signatures import TYPE_NAMES, signature
 
 STUB = Path(fcnkit.__file__).with_suffix(".pyi")
+LAYERS = Path(layer_types.__file__).with_suffix(".pyi")
 _HEAD = '''"""The names of fcnkit for editors and type checkers; `make stubs` writes this file.
 
 __init__.py imports each when it is first used.
@@ -47,6 +53,51 @@ def _declared(own: dict[str, type]) -> Iterator[str]:
         yield f"def {name}{signature}: ...\n"
 
 
+_LAYERS_HEAD = '''"""Caffe's layers and their fields for editors and type checkers.
+
+`make stubs` writes this file.  A field's default is Caffe's, `...` where it has none; a dict
+is a message.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fcnkit.pycaffe.tops import Top
+
+'''
+_OTHERS = "    def __getattr__(self, name: str) -> Any: ...\n\n"
+
+
+def layers_stub() -> str:
+    """The text of the stub of layers and params, made of the schema."""
+    enums = ("class Parameters:\n", *_enums(), _OTHERS, "params: Parameters\n\n")
+    types = ("class Layers:\n", *_methods(), _OTHERS, "layers: Layers\n")
+    return "".join([_LAYERS_HEAD, *enums, *types])
+
+
+def _methods() -> Iterator[str]:
+    for name in TYPE_NAMES:
+        made = signature(name)
+        fields = "".join(f"        {each},\n" for each in made.parameters.values())
+        yield f"    def {name}(\n        self,\n{fields}    ) -> {made.return_annotation}: ...\n"
+
+
+def _enums() -> Iterator[str]:
+    """The values of the enums of each type's message."""
+    for message in messages():
+        values = {
+            name: value for slot in slots(message).values() for name, value in slot.enum.items()
+        }
+        if message.endswith("Parameter") and message not in _NO_TYPES and values:
+            listed = "".join(f"        {name}: int\n" for name in values)
+            yield f"    class {message.removesuffix('Parameter')}:\n{listed}\n"
+
+
+# Messages of a net, of a solver and of the oldest format.
+_NO_TYPES = tuple(f"{name}Parameter" for name in ("Layer", "Solver", "V0Layer", "V1Layer"))
+
+
 if __name__ == "__main__":
-    STUB.write_text(stub(), encoding="utf-8")
-    print(f"wrote {STUB}")
+    for path, text in ((STUB, stub()), (LAYERS, layers_stub())):
+        path.write_text(text, encoding="utf-8")
+        print(f"wrote {path}")

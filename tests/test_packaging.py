@@ -75,7 +75,8 @@ def test_the_schema_and_a_trained_network_are_in_the_wheel(wheel):
 
 
 def test_type_checkers_are_told_that_there_are_types(wheel):
-    assert {"fcnkit/py.typed", "fcnkit/__init__.pyi"} <= set(zipfile.ZipFile(wheel).namelist())
+    stubs = {"fcnkit/__init__.pyi", "fcnkit/pycaffe/layer_types.pyi"}
+    assert {"fcnkit/py.typed", *stubs} <= set(zipfile.ZipFile(wheel).namelist())
 
 
 def test_templates_are_found_in_an_installed_wheel(installed):

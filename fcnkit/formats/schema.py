@@ -320,6 +320,7 @@ def _slot(field: DeclaredField) -> Slot:
         message=field.type.rpartition(".")[2] if field.kind == "message" else "",
         enum=values,
         read=READERS[field.kind],
+        declared=field.default is not None,
     )
 
 

@@ -14,7 +14,8 @@ class Slot(NamedTuple):
 
     `kind` is protobuf's word: int32, uint32, int64, float, double, bool,
     string, bytes, enum or message.  `default` is None for what repeats and
-    for messages; an enum's is its name.
+    for messages; an enum's is its name.  `declared` says that it is written there, and
+    not protobuf's own.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Slot(NamedTuple):
     message: str
     enum: dict[str, int]
     read: "Callable[[Field, Slot], Any]"
+    declared: bool = False
 
 
 @cache

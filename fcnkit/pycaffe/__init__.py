@@ -2,13 +2,15 @@
 
     from fcnkit.pycaffe import layers as L, params as P
 
-    net = caffe.NetSpec()
+    net = caffe.NetSpec(name="CaffeNet")
     net.data = L.Input(shape=dict(dim=[1, 3, 227, 227]))
     net.conv1 = L.Convolution(net.data, num_output=96, kernel_size=11, stride=4)
-    print(net.to_proto())
+    net.to_prototxt().save("net.prototxt")
 
 The names, their arguments and what they give are pycaffe's own; docs/pycaffe.md lists them.
-What makes nets needs protobuf alone; nets and solvers run on PyTorch.
+What makes nets needs protobuf alone; nets and solvers run on PyTorch.  What pycaffe has not:
+`either` (layers of one name for two phases), `to_prototxt`, `to_deploy`, names and comments;
+docs/net-spec.md shows them.
 """
 
 from importlib import import_module
@@ -29,7 +31,7 @@ from fcnkit.pycaffe.modes import (
     solver_count,
     solver_rank,
 )
-from fcnkit.pycaffe.net_spec import NetSpec, layers, params, to_proto
+from fcnkit.pycaffe.net_spec import NetSpec, either, layers, params, to_proto
 from fcnkit.pycaffe.python_layer import Layer
 from fcnkit.pycaffe.types import layer_type_list
 
@@ -54,6 +56,7 @@ __all__ = [
     "TRAIN",
     "Layer",
     "NetSpec",
+    "either",
     "has_nccl",
     "init_log",
     "layer_type_list",

@@ -9,11 +9,12 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from fcnkit.errors import AlignError
-from fcnkit.formats.prototxt import parse
 from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.coords import between
 from fcnkit.nets.graph import build
-from fcnkit.pycaffe.net_spec import Top, layers, named_net
+from fcnkit.pycaffe.net_spec import Top, layers
+from fcnkit.pycaffe.text import written
+from fcnkit.pycaffe.tops import named_layers
 
 if TYPE_CHECKING:
     import numpy
@@ -85,8 +86,8 @@ def inverse(coord_map: Map) -> Map:
 
 def _map(top_from: Top, top_to: Top) -> CoordMap:
     """The exact map between two tops, of the net that both need."""
-    net, named = named_net(top_from, top_to)
-    graph = build(parse(str(net), "NetSpec"))
+    made, named = named_layers(top_from, top_to)
+    graph = build(written(made))
     try:
         return between(graph, graph.top(named.of(top_from)), graph.top(named.of(top_to)))
     except AlignError as error:
