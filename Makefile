@@ -54,7 +54,7 @@ test: setup $(VENV)/.torch-done  ## ruff, mypy and all tests; real Caffe and PyT
 
 corpus: setup caffe $(VENV)/.torch-done  ## every net of the shared corpus through real Caffe and PyTorch, every layer type through every rewrite; over an hour
 	@$(PYTEST) --corpus -rP -n auto --dist worksteal tests/test_corpus.py tests/test_upgrade.py tests/test_every_type.py \
-	    tests/test_zoo.py tests/test_light.py tests/test_onnx_operators.py
+	    tests/test_zoo.py tests/test_described.py tests/test_light.py tests/test_onnx_operators.py
 
 families: setup caffe  ## the README's table of what works for which networks; a quarter of an hour
 	@$(PY) scripts/families.py --write

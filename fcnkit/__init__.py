@@ -94,16 +94,15 @@ def __dir__() -> list[str]:
     return sorted([*__all__, "__version__"])
 
 
-def template(name: str) -> "Prototxt":
-    """The deploy net of a template that ships with fcnkit,
-    called template:NAME; see `fcnkit templates`.
+def template(name: str, file: str = "deploy.prototxt") -> "Prototxt":
+    """The net of a template that comes with fcnkit, the one that is deployed or
+    `train_val.prototxt`; it is called template:NAME, see `fcnkit templates`.
 
     Raises NetError for a name that does not exist.
     """
-    from fcnkit import templates
-    from fcnkit.formats.prototxt import read
+    from fcnkit.families import template
 
-    return read(templates.path(name), f"template:{name}")
+    return template(name, file)
 
 
 def coords(net: "Prototxt", start: str, end: str) -> "CoordMap":

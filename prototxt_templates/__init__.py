@@ -12,10 +12,10 @@ ABOUT = {
     "googlenet": "inception modules",
     "lenet": "digits of MNIST",
     "nin": "network in network",
-    "resnet50": "residual bottlenecks",
+    "resnet50": "residual bottleneck",
     "squeezenet": "1.1, fire modules",
-    "vgg16": "13 convolutions, 3 fc",
-    "vgg19": "16 convolutions, 3 fc",
+    "vgg16": "13 conv, 3 fc",
+    "vgg19": "16 conv, 3 fc",
 }
 NAMES = tuple(ABOUT)
 

@@ -6,6 +6,7 @@ after a field was added to the schema.
 """
 
 import inspect
+import re
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -49,8 +50,8 @@ def _imports(found: dict[str, type]) -> Iterator[str]:
 
 def _declared(own: dict[str, type]) -> Iterator[str]:
     for name in sorted(own):
-        signature = str(inspect.signature(own[name])).replace("'", "")
-        yield f"def {name}{signature}: ...\n"
+        said = re.sub(r"(: |-> )'(.*?)'", r"\1\2", str(inspect.signature(own[name])))
+        yield f"def {name}{said}: ...\n".replace("'", '"')
 
 
 _LAYERS_HEAD = '''"""Caffe's layers and their fields for editors and type checkers.

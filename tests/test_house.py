@@ -54,6 +54,7 @@ LEVELS = (
     ("training", "inference"),
     ("scoring",),
     ("pycaffe",),
+    ("families",),
     ("cli",),
 )
 # A plan mentions weights only as data, so rewrites know of no file and no engine.

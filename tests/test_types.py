@@ -39,6 +39,9 @@ def test_a_users_script_passes(mypy):
         ("fk.transplant(scores, weights)", "fk.transplant(scores, net)", '"transplant"'),
         ("shares: dict[str, float]", "shares: dict[str, str]", "dict[str, float]"),
         ("fk.verify(", "fk.verifi(", "verifi"),
+        ("kernel_size=3", "kernal_size=3", '"kernal_size" for "Convolution"'),
+        ("num_output=8", 'num_output="8"', 'incompatible type "str"; expected "int"'),
+        ("P.Data.LMDB", "P.Data.LDMB", "LDMB"),
     ],
 )
 def test_a_slip_in_it_is_found(mypy, tmp_path, line, wrong, says):

@@ -12,6 +12,9 @@ from pathlib import Path
 import numpy as np
 
 import fcnkit as fk
+import fcnkit.pycaffe as caffe
+from fcnkit.pycaffe import layers as L  # noqa: N812
+from fcnkit.pycaffe import params as P  # noqa: N812
 
 
 def shown(net: fk.Prototxt) -> Iterator[str]:
@@ -49,6 +52,16 @@ def segmenter(net: fk.Prototxt) -> fk.Plan:
     offsets: dict[str, tuple[int, ...]] = {crop.layer: crop.offset for crop in plan.offsets}
     print(offsets, plan.diff())
     return plan
+
+
+def described() -> fk.Prototxt:
+    """A net of Python expressions, a layer of a fork among them."""
+    n = caffe.NetSpec(name="net")
+    n.data, n.label = L.Data(source="train_lmdb", backend=P.Data.LMDB, batch_size=8, ntop=2)
+    n.conv = L.Convolution(n.data, num_output=8, kernel_size=3, weight_filler=dict(type="msra"))
+    n.fork = L.Unheard(n.conv, param=dict(lr_mult=0))
+    n.loss = L.SoftmaxWithLoss(n.fork, n.label, loss_weight=0.5, include=dict(phase=caffe.TEST))
+    return n.to_prototxt()
 
 
 def offset(net: fk.Prototxt) -> tuple[Fraction, ...]:

@@ -27,14 +27,18 @@ MODEL = "model:"
 
 
 def load(name: str) -> Prototxt:
-    """The net at a path, on standard input for "-", or of a template such as template:alexnet."""
+    """The net at a path, on standard input for "-", or of a template such as template:alexnet.
+
+    template:alexnet/train_val.prototxt is the one that trains it.
+    """
     if name == "-":
         data = sys.stdin.buffer.read()
         return prototxt.of_bytes(data, "<stdin>")
     if name.startswith(TEMPLATE):
-        from fcnkit import templates
+        from fcnkit.families import DEPLOY, template
 
-        return prototxt.read(templates.path(name.removeprefix(TEMPLATE)), name)
+        template_name, _, file = name.removeprefix(TEMPLATE).partition("/")
+        return template(template_name, file or DEPLOY)
     return prototxt.read(name)
 
 

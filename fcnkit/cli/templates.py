@@ -31,7 +31,8 @@ class Facts(NamedTuple):
 def templates(as_json) -> None:
     """List the templates: input, size, cost, receptive field.
 
-    Each goes wherever a NET does, as template:NAME.  Parameters include
+    Each goes wherever a NET does, as template:NAME, and the net that trains it as
+    template:NAME/train_val.prototxt.  Parameters include
     BatchNorm's statistics; multiply-adds are those of one image.  The receptive
     field is that of one score, in pixels: of the last layer that learns, once
     the net is convolutional.  A pooling before that layer counts (GoogLeNet,
@@ -41,7 +42,7 @@ def templates(as_json) -> None:
     fcnkit templates
     fcnkit inspect template:resnet50
     """
-    from fcnkit.templates import ABOUT
+    from fcnkit.families import ABOUT
 
     found = [facts(name, about) for name, about in ABOUT.items()]
     if as_json:

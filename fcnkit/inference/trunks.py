@@ -1,10 +1,10 @@
 """Which published model a net's layers are those of, and so what was taken off its images."""
 
-from fcnkit import templates
 from fcnkit.formats import prototxt
 from fcnkit.models.index import Model, known
 from fcnkit.nets.graph import build
 from fcnkit.nets.shapes import shapes_of
+from fcnkit.templates import path
 from fcnkit.weights.store import Weights
 
 # An FCN has all layers of its trunk but the classifier, and some trunks have few.
@@ -28,7 +28,7 @@ def trained_like(weights: Weights) -> Model | None:
 
 def _shared(template: str, weights: Weights) -> tuple[int, int]:
     """How many layers of a template the weights have, and how many it has."""
-    graph = build(prototxt.read(templates.path(template)))
+    graph = build(prototxt.read(path(template)))
     sizes = shapes_of(graph)
     learned = {layer.name: blobs[0] for layer in graph.layers if (blobs := sizes.blobs(layer))}
     shared = sum(

@@ -1,0 +1,63 @@
+"""DenseNet as Caffe's port publishes it: https://arxiv.org/abs/1608.06993."""
+
+from fcnkit.families.parts import CLASSES, MSRA, ends, images, learned, normal, pool, relu
+from fcnkit.pycaffe import NetSpec
+from fcnkit.pycaffe import layers as L  # noqa: N812
+from fcnkit.pycaffe import params as P  # noqa: N812
+from fcnkit.pycaffe.fields import Fields
+from fcnkit.pycaffe.tops import Top
+
+SIZE = 224
+# Channels that each layer adds, those of the first convolution, and layers of each block.
+BLOCKS = {
+    121: (32, 64, (6, 12, 24, 16)),
+    161: (48, 96, (6, 12, 36, 24)),
+    169: (32, 64, (6, 12, 32, 32)),
+    201: (32, 64, (6, 12, 48, 32)),
+}
+WORDS = """\
+DenseNet-{}: each layer of a block reads all before it, and adds {} channels.
+pool1 rounds down, as where the weights were trained."""
+
+
+def densenet(depth: int) -> NetSpec:
+    """Four blocks of layers whose channels are collected, with an average between them."""
+    growth, channels, blocks = BLOCKS[depth]
+    n = NetSpec(name=f"DENSENET_{depth}", comment=WORDS.format(depth, growth))
+    data = images(n, SIZE, [103.94, 116.78, 123.68], (32, 25), scale=0.017)
+    first: Fields = {"num_output": channels, "kernel_size": 7, "stride": 2, "pad": 3}
+    n.conv1 = L.Convolution(data, **first, **learned(MSRA, None))
+    top = relu(n, "relu1", normal(n, "conv1/bn", "conv1/scale", n.conv1, in_place=False))
+    top = pool(n, "pool1", top, 3, 2, pad=1, round_mode=P.Pooling.FLOOR)
+    for block, layers in enumerate(blocks, 2):
+        for number in range(1, layers + 1):
+            few = convolution(n, f"{block}_{number}/x1", top, 4 * growth, 1)
+            new = convolution(n, f"{block}_{number}/x2", few, growth, 3)
+            n[f"concat_{block}_{number}"] = top = L.Concat(top, new)
+        channels += layers * growth
+        # As they are called in the published weights.
+        end = f"{block}_{layers}/blk" if depth == 201 else f"{block}_blk"
+        if block < 5:
+            channels //= 2
+            top = convolution(n, end, top, channels, 1)
+            top = pool(n, f"pool{end[:-4]}", top, 2, 2, pool=P.Pooling.AVE)
+    top = activated(n, end, top)
+    n.pool5 = L.Pooling(top, pool=P.Pooling.AVE, global_pooling=True)
+    n.fc6 = L.Convolution(n.pool5, num_output=CLASSES, kernel_size=1, **learned())
+    return ends(n, n.fc6)
+
+
+def activated(n: NetSpec, name: str, bottom: Top) -> Top:
+    """BatchNorm and ReLU, beside the channels that others read."""
+    top = normal(n, f"conv{name}/bn", f"conv{name}/scale", bottom, in_place=False)
+    return relu(n, f"relu{name}", top)
+
+
+def convolution(n: NetSpec, name: str, bottom: Top, count: int, kernel: int) -> Top:
+    """A convolution of what is activated first."""
+    fields: Fields = {"pad": 1} if kernel == 3 else {}
+    n[f"conv{name}"] = L.Convolution(
+        activated(n, name, bottom),
+        num_output=count, kernel_size=kernel, **fields, **learned(MSRA, None),
+    )  # fmt: skip
+    return n[f"conv{name}"]

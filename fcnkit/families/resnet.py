@@ -1,0 +1,79 @@
+"""ResNet as its authors publish it: https://arxiv.org/abs/1512.03385."""
+
+from typing import Any
+
+from fcnkit.families.parts import CLASSES, MSRA, ends, images, learned, normal, pool, relu
+from fcnkit.pycaffe import NetSpec
+from fcnkit.pycaffe import layers as L  # noqa: N812
+from fcnkit.pycaffe import params as P  # noqa: N812
+from fcnkit.pycaffe.fields import Fields
+from fcnkit.pycaffe.tops import Top
+
+SIZE = 224
+# Blocks of each stage, and whether each is a bottleneck.
+STAGES = {
+    18: ((2, 2, 2, 2), False),
+    34: ((3, 4, 6, 3), False),
+    50: ((3, 4, 6, 3), True),
+    101: ((3, 4, 23, 3), True),
+    152: ((3, 8, 36, 3), True),
+}
+WORDS = """\
+ResNet-{} in the published layout: {} blocks of {}, each added
+to its input.  Stages 3 to 5 have their stride in their first convolutions.
+In training BatchNorm takes each batch's own statistics; Caffe itself keeps the solver from \
+the stored ones."""
+
+
+def resnet(depth: int) -> NetSpec:
+    """Four stages of residual blocks behind one convolution, and an average before the scores."""
+    stages, deep = STAGES[depth]
+    parts = "a 1x1, a 3x3 and a 1x1 convolution" if deep else "two 3x3 convolutions"
+    n = NetSpec(name=f"ResNet-{depth}", comment=WORDS.format(depth, sum(stages), parts))
+    data = images(n, SIZE, [103.063, 115.903, 123.152], (32, 25))
+    # The authors' conv1 of 50 layers and more has a bias that its BatchNorm takes off again.
+    how = learned() if depth == 50 else learned(MSRA, None)
+    n.conv1 = L.Convolution(data, num_output=64, kernel_size=7, stride=2, pad=3, **how)
+    top = relu(n, "conv1_relu", normal(n, "bn_conv1", "scale_conv1", n.conv1))
+    top = pool(n, "pool1", top, 3, 2)
+    for stage, blocks in enumerate(stages, 2):
+        for place in range(blocks):
+            top = block(n, f"{stage}{called(depth, stage, place)}", top, 64 << stage - 2, deep)
+    top = pool(n, "pool5", top, 7, 1, pool=P.Pooling.AVE)
+    n.fc1000 = L.InnerProduct(top, num_output=CLASSES, **learned())
+    return ends(n, n.fc1000)
+
+
+def called(depth: int, stage: int, place: int) -> str:
+    """A letter, or in the middle stages of the deepest nets b and a number."""
+    if depth > 100 and stage in (3, 4):
+        return f"b{place}" if place else "a"
+    return "abcdef"[place]
+
+
+def block(n: NetSpec, name: str, bottom: Top, channels: int, deep: bool) -> Top:
+    """A block and its sum; a convolution on the shortcut where a stage begins with other shapes."""
+    first, stage = name[1:] == "a", name[0]
+    stride: Fields = {"stride": 2} if first and stage != "2" else {}
+    whole = 4 * channels if deep else channels
+    shortcut = bottom
+    if first and (deep or stride):
+        shortcut = convolution(n, f"{name}_branch1", bottom, whole, 1, **stride)
+    windows = ((channels, 1), (channels, 3), (whole, 1)) if deep else ((channels, 3), (whole, 3))
+    top = bottom
+    for letter, (count, kernel) in zip("abc", windows, strict=False):
+        part, fields = f"{name}_branch2{letter}", stride if letter == "a" else {}
+        top = convolution(n, part, top, count, kernel, **fields)
+        if letter != "abc"[len(windows) - 1]:
+            top = relu(n, f"res{part}_relu", top)
+    n[f"res{name}"] = L.Eltwise(shortcut, top)
+    return relu(n, f"res{name}_relu", n[f"res{name}"])
+
+
+def convolution(n: NetSpec, name: str, bottom: Top, count: int, kernel: int, **stride: Any) -> Top:
+    """A convolution that keeps the size but for its stride, without biases, and its BatchNorm."""
+    fields: Fields = {"pad": 1} if kernel == 3 else {}
+    n[f"res{name}"] = L.Convolution(
+        bottom, num_output=count, kernel_size=kernel, **stride, **fields, **learned(MSRA, None)
+    )
+    return normal(n, f"bn{name}", f"scale{name}", n[f"res{name}"])
