@@ -31,7 +31,7 @@ def resnet(depth: int) -> NetSpec:
     parts = "a 1x1, a 3x3 and a 1x1 convolution" if deep else "two 3x3 convolutions"
     n = NetSpec(name=f"ResNet-{depth}", comment=WORDS.format(depth, sum(stages), parts))
     data = images(n, SIZE, [103.063, 115.903, 123.152], (32, 25))
-    # The authors' conv1 of 50 layers and more has a bias that its BatchNorm takes off again.
+    # In the authors' ResNet-50 alone conv1 has a bias, which its BatchNorm takes off again.
     how = learned() if depth == 50 else learned(MSRA, None)
     n.conv1 = L.Convolution(data, num_output=64, kernel_size=7, stride=2, pad=3, **how)
     top = relu(n, "conv1_relu", normal(n, "bn_conv1", "scale_conv1", n.conv1))
