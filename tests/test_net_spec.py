@@ -17,6 +17,7 @@ from fcnkit import templates
 from fcnkit.engines import caffe_runtime
 from fcnkit.formats.schema import message
 from fcnkit.nets.graph import State, build
+from fcnkit.pycaffe import coord_map
 from fcnkit.pycaffe import layers as L  # noqa: N812
 from fcnkit.pycaffe import params as P  # noqa: N812
 
@@ -300,7 +301,8 @@ MISTAKES = {
     'L.Pooling(x, pool=3)': "pool takes P.Pooling.MAX.*; found 3",
     'L.ReLU(x, include=dict(phase="TRAIN"))': "phase takes caffe.TRAIN or caffe.TEST",
     'L.Data(source=3)': "source takes a string; found 3",
-    'L.Deconvolution(x, num_output=2)': "fields of this type are in convolution_param=dict",
+    'L.Deconvolution(x, num_outputs=2)': 'did you mean "num_output".*are in convolution_param=dict',
+    'L.Deconvolution(x, num_output="2")': "num_output takes a whole number, 0 or more; found '2'",
 }  # fmt: skip
 
 
@@ -319,6 +321,23 @@ def test_a_list_may_be_filled_and_fields_changed_before_the_net_is_written():
     made.fn.params["num_output"] = 7
     layer = caffe.to_proto(made).layer[1]
     assert (layer.param[0].lr_mult, layer.convolution_param.num_output) == (3, 7)
+
+
+def test_a_short_form_that_pycaffe_maps_and_does_not_write():
+    """Of a type without a message of its own; BVLC's own tests of coord_map make such layers."""
+    data = L.Input(shape={"dim": [1, 1, 100, 100]})
+    made = L.Deconvolution(L.Pooling(data, kernel_size=2, stride=2), kernel_size=4, stride=2)
+    axis, scale, shift = coord_map.coord_map_from_to(made, data)
+    assert (axis, scale.tolist(), shift.tolist()) == (1, [1.0], [-1.0])
+    with pytest.raises(AttributeError, match=r"are in convolution_param=dict\(\.\.\.\)"):
+        caffe.to_proto(made)
+
+
+def test_maps_along_axes_that_differ_have_a_number_for_each():
+    data = L.Input(shape={"dim": [1, 1, 100, 100]})
+    made = L.Convolution(data, num_output=1, kernel_size=3, stride=1, pad=[0, 1])
+    _, scale, shift = coord_map.coord_map_from_to(made, data)
+    assert (scale.tolist(), shift.tolist()) == ([1.0, 1.0], [1.0, 0.0])
 
 
 # Where ours takes what real pycaffe's NumPy and Python did not yet, and the other way round: a
@@ -358,7 +377,9 @@ def test_a_thousand_layers_are_written_in_one_pass(monkeypatch):
         n[f"relu{number}"] = L.ReLU(top, in_place=True)
     calls = []
     monkeypatch.setattr(
-        tops, "layer_fields", lambda *given: calls.append(given) or tops_fields(*given)
+        tops,
+        "layer_fields",
+        lambda *given, **how: calls.append(given) or tops_fields(*given, **how),
     )
     tops_fields = sys.modules["fcnkit.pycaffe.fields"].layer_fields
     assert len(n.to_prototxt().fields) == 1001 == len(calls)

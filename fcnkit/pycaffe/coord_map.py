@@ -40,7 +40,10 @@ def coord_map_from_to(top_from: Top, top_to: Top) -> Map:
     found = _map(top_from, top_to)
     if not found.scale:
         return None, 1, 0
-    return _CHANNELS, _floats(_once(found.scale)), _floats(_once(found.shift))
+    scales, shifts = _once(found.scale), _once(found.shift)
+    if len(scales) != len(shifts):  # as many of both
+        scales, shifts = found.scale, found.shift
+    return _CHANNELS, _floats(scales), _floats(shifts)
 
 
 def crop(top_from: Top, top_to: Top) -> Top:
@@ -86,7 +89,7 @@ def inverse(coord_map: Map) -> Map:
 
 def _map(top_from: Top, top_to: Top) -> CoordMap:
     """The exact map between two tops, of the net that both need."""
-    made, named = named_layers(top_from, top_to)
+    made, named = named_layers(top_from, top_to, short=True)
     graph = build(written(made))
     try:
         return between(graph, graph.top(named.of(top_from)), graph.top(named.of(top_to)))

@@ -53,14 +53,17 @@ def own_fields() -> Mapping[str, str]:
     }
 
 
-def layer_fields(type_name: str, given: Mapping[str, Any]) -> Fields:
+def layer_fields(type_name: str, given: Mapping[str, Any], *, short: bool = False) -> Fields:
     """The fields of a layer of this type, by the keywords that give them.
 
     A name that ends in param is the layer's; another its type's own, or else the layer's.
+    With `short`, those of a message that the type shares, as Deconvolution does Convolution's,
+    need not stand in it: coord_map reads them so, and a net with them is refused.
+
     Raises AttributeError for a field that there is not, TypeError and ValueError for a
     value that it does not take.
     """
-    own = own_fields().get(type_name)
+    own = own_fields().get(type_name) or (_shared(type_name) if short else None)
     of_type = slots(slots(LAYER)[own].message) if own else {}
     found: Fields = {}
     for name, value in given.items():
@@ -69,17 +72,25 @@ def layer_fields(type_name: str, given: Mapping[str, Any]) -> Fields:
         elif name in slots(LAYER):
             _assign(found, LAYER, name, value)
         else:
-            near = _hint(name, (*of_type, *slots(LAYER)))
-            where = "" if own else f"; fields of this type are in {_message_of(type_name)}"
-            raise AttributeError(f"{type_name} has no field {name}{near}{where}")
+            raise AttributeError(_unknown(type_name, name, (*of_type, *slots(LAYER))))
     return found
 
 
-def _message_of(type_name: str) -> str:
-    from fcnkit.nets.layers.table import TYPES
+def _unknown(type_name: str, name: str, known: tuple[str, ...]) -> str:
+    fact = f"{type_name} has no field {name}{_hint(name, known)}"
+    if type_name in own_fields():
+        return fact
+    shared = _shared(type_name)
+    where = f"{shared}=dict(...)" if shared else "the messages of a layer"
+    return f"{fact}; fields of this type are in {where}"
 
-    kind = TYPES.get(type_name)
-    return f"{kind.message}=dict(...)" if kind and kind.message else "the messages of a layer"
+
+def _shared(type_name: str) -> str | None:
+    """The message of a type that has none of its own; None where it has none at all."""
+    from fcnkit.nets.layers.table import CAFFE
+
+    kind = CAFFE.get(type_name)
+    return kind.message or None if kind else None
 
 
 def _hint(name: str, known: tuple[str, ...]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fcnkit.pycaffe.fields import Written, own_fields
 from fcnkit.pycaffe.layer_types import Layers, Parameters, layers, params
-from fcnkit.pycaffe.tops import Function, Names, Top, either, message_of, named_layers, to_proto
+from fcnkit.pycaffe.tops import Function, Names, Top, either, named_layers, net_message, to_proto
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -74,7 +74,7 @@ class NetSpec:
 
     def to_proto(self) -> "Message":
         """The NetParameter of all tops, layers in the order of the names."""
-        return message_of(self._layers(), self._about[0])
+        return net_message(self._layers(), self._about[0])
 
     def to_prototxt(self) -> "Prototxt":
         """The same net as text: comments above their layers, fields in the order people use.

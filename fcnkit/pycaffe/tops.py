@@ -58,13 +58,13 @@ class Function:
         full = (
             (name, each) for name, each in self.params.items() if type(each) is not list or each
         )
-        layer_fields(type_name, dict(full))
+        layer_fields(type_name, dict(full), short=True)
 
-    def layers(self, names: "Named") -> Iterator[Written]:
-        """The layer; what it reads has its names already."""
+    def layers(self, names: "Named", *, short: bool = False) -> Iterator[Written]:
+        """The layer; what it reads has its names already; `short` as in `layer_fields`."""
         bottoms = [names.of(each) for each in self.inputs]
         tops = bottoms if self.in_place else [names.of(each) for each in self.tops]
-        given = layer_fields(self.type_name, self.params)
+        given = layer_fields(self.type_name, self.params, short=short)
         made: Fields = {"name": names.of_layer(self), "type": self.type_name} | given
         for name, blobs in (("bottom", bottoms), ("top", tops)):
             if blobs or name in given:
@@ -89,14 +89,14 @@ class Either(Function):
         self.ntop, self.in_place, self.named = _tops_of(choices[0])
         self.tops = tuple(Top(self, number) for number in range(self.ntop))
 
-    def layers(self, names: "Named") -> Iterator[Written]:
+    def layers(self, names: "Named", *, short: bool = False) -> Iterator[Written]:
         """All of them, in the order that they were given in."""
         for each in self.choices:
             names.given[each] = names.of_layer(self)
             names.given |= {
                 own: names.of(top) for own, top in zip(each.tops, self.tops, strict=True)
             }
-            yield from each.layers(names)
+            yield from each.layers(names, short=short)
 
 
 def either(*choices: "Top | Function | tuple[Top, ...]") -> Any:
@@ -168,18 +168,18 @@ class Named:
 
 def to_proto(*tops: Top) -> "Message":
     """The NetParameter that makes these tops, each layer behind those that it reads."""
-    return message_of(named_layers(*tops)[0])
+    return net_message(named_layers(*tops)[0])
 
 
 def named_layers(
-    *tops: "Top | Function", names: Names | None = None
+    *tops: "Top | Function", names: Names | None = None, short: bool = False
 ) -> "tuple[list[Written], Named]":
-    """The layers that make these tops, and what the tops are called."""
+    """The layers that make these tops, and what the tops are called; `short` as `layer_fields`."""
     found: dict[Function, list[Written]] = {}
     named = Named(names or {})
     for top in tops:
         for function in _needed(top.fn if isinstance(top, Top) else top, found):
-            found[function] = [*function.layers(named)]
+            found[function] = [*function.layers(named, short=short)]
     return [layer for layers in found.values() for layer in layers], named
 
 
@@ -196,7 +196,7 @@ def _needed(last: Function, found: Mapping[Function, Any]) -> Iterator[Function]
             todo += [(each.fn, False) for each in reversed(function.inputs)]
 
 
-def message_of(layers: list[Written], name: str = "") -> "Message":
+def net_message(layers: list[Written], name: str = "") -> "Message":
     """The NetParameter of these layers, under its name if it has one."""
     net = message("NetParameter")()
     if name:

@@ -1,9 +1,10 @@
 """The layer types that a net may have here."""
 
-from fcnkit.nets.layers.table import CAFFE
 from fcnkit.pycaffe.vectors import StringVec
 
 
 def layer_type_list() -> StringVec:
     """The names of Caffe's layer types, in the order of their letters."""
+    from fcnkit.nets.layers.table import CAFFE
+
     return StringVec(sorted(CAFFE))
