@@ -216,6 +216,12 @@ def test_a_nets_name_and_comment_leave_all_names_of_tops_free():
     assert made.name == "net" and [layer.name for layer in made.layer] == ["name", "comment"]
 
 
+@pytest.mark.parametrize("make", [L.Input, caffe.NetSpec])
+def test_words_are_text(make):
+    with pytest.raises(TypeError, match="comment is text; found 3"):
+        make(comment=3)
+
+
 # ---- phases
 
 

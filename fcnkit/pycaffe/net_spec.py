@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 
 from fcnkit.pycaffe.fields import Written, own_fields
 from fcnkit.pycaffe.layer_types import Layers, Parameters, layers, params
-from fcnkit.pycaffe.tops import Function, Names, Top, either, named_layers, net_message, to_proto
+from fcnkit.pycaffe.tops import (
+    Function,
+    Names,
+    Top,
+    either,
+    named_layers,
+    net_message,
+    text_of,
+    to_proto,
+)
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -43,7 +52,8 @@ class NetSpec:
 
     def __init__(self, *, name: str = "", comment: str = "") -> None:
         object.__setattr__(self, "tops", OrderedDict())
-        object.__setattr__(self, "_about", (name, comment))
+        about = text_of("name", name), text_of("comment", comment)
+        object.__setattr__(self, "_about", about)
 
     def __setattr__(self, name: str, value: Top) -> None:
         self.tops[name] = value

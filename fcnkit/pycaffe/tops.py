@@ -2,7 +2,7 @@
 
 A Function is a layer, a Top one of its blobs.  Fields of a layer are keywords: those of the
 message of its own type, and those of LayerParameter.  They are checked where the layer is
-made, so that a traceback ends at the line with the mistake.
+made, so that a traceback shows the line with the mistake.
 """
 
 from collections import Counter
@@ -46,7 +46,7 @@ class Function:
         self.type_name = type_name
         self.inputs = inputs
         self.params = dict(params)
-        self.comment = self.params.pop("comment", "")
+        self.comment = text_of("comment", self.params.pop("comment", ""))
         self.in_place = self.params.pop("in_place", False)
         self.named = _top_names(self.params.pop("tops", ()))
         self.ntop = self.params.pop("ntop", len(self.named) or 1)
@@ -70,6 +70,13 @@ class Function:
             if blobs or name in given:
                 made[name] = [*blobs, *given.get(name, ())]
         yield Written(made, self.comment)
+
+
+def text_of(what: str, given: Any) -> str:
+    """The words themselves; TypeError for anything else."""
+    if not isinstance(given, str):
+        raise TypeError(f"{what} is text; found {given!r}")
+    return given
 
 
 def _top_names(given: Any) -> tuple[str, ...]:
