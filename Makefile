@@ -96,7 +96,7 @@ notebooks: setup caffe  ## execute the notebooks again, where they are; review t
 schema: setup  ## compile fcnkit/formats/caffe.proto to caffe.desc
 	@$(PY) scripts/make_schema.py
 
-stubs: setup  ## write fcnkit/__init__.pyi from the names in __init__.py and the list of rewrites
+stubs: setup  ## write the names of fcnkit and Caffe's layers as editors and type checkers see them
 	@$(PY) scripts/make_stubs.py
 
 golden: setup  ## rewrite the expected files under tests/cases; review the diff
