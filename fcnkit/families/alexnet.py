@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from fcnkit.families.parts import CLASSES, dense, ends, images, learned, pool, relu
+from fcnkit.families.parts import CLASSES, about, dense, ends, images, learned, pool, relu
 from fcnkit.pycaffe import NetSpec
 from fcnkit.pycaffe import layers as L  # noqa: N812
 from fcnkit.pycaffe.fields import Fields
 from fcnkit.pycaffe.tops import Top
 
-SIZE = 227
+SIZE, MEAN = 227, [104.0, 117.0, 123.0]
 # num_output, kernel, stride, pad, group, and what the biases start from.
 CONVOLUTIONS: dict[int, tuple[Fields, float]] = {
     1: ({"num_output": 96, "kernel_size": 11, "stride": 4}, 0.0),
@@ -24,8 +24,8 @@ normalizes (LRN) before it pools.  CaffeNet has the same shapes but pools first.
 
 def alexnet() -> NetSpec:
     """Five convolutions, three of them in two groups, and three fc layers."""
-    n = NetSpec(name="AlexNet", comment=WORDS)
-    top = images(n, SIZE, [104, 117, 123], (256, 50))
+    n = NetSpec(name="AlexNet", comment=about(WORDS, SIZE, MEAN))
+    top = images(n, SIZE, MEAN, (256, 50))
     for number, (window, bias) in CONVOLUTIONS.items():
         n[f"conv{number}"] = L.Convolution(top, **window, **gaussian(0.01, bias))
         top = relu(n, f"relu{number}", n[f"conv{number}"])

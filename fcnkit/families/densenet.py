@@ -1,13 +1,13 @@
 """DenseNet as Caffe's port publishes it: https://arxiv.org/abs/1608.06993."""
 
-from fcnkit.families.parts import CLASSES, MSRA, ends, images, learned, normal, pool, relu
+from fcnkit.families.parts import CLASSES, MSRA, about, ends, images, learned, normal, pool, relu
 from fcnkit.pycaffe import NetSpec
 from fcnkit.pycaffe import layers as L  # noqa: N812
 from fcnkit.pycaffe import params as P  # noqa: N812
 from fcnkit.pycaffe.fields import Fields
 from fcnkit.pycaffe.tops import Top
 
-SIZE = 224
+SIZE, MEAN, SCALE = 224, [103.94, 116.78, 123.68], 0.017
 # Channels that each layer adds, those of the first convolution, and layers of each block.
 BLOCKS = {
     121: (32, 64, (6, 12, 24, 16)),
@@ -23,8 +23,9 @@ pool1 rounds down, as where the weights were trained."""
 def densenet(depth: int) -> NetSpec:
     """Four blocks of layers whose channels are collected, with an average between them."""
     growth, channels, blocks = BLOCKS[depth]
-    n = NetSpec(name=f"DENSENET_{depth}", comment=WORDS.format(depth, growth))
-    data = images(n, SIZE, [103.94, 116.78, 123.68], (32, 25), scale=0.017)
+    words = WORDS.format(depth, growth)
+    n = NetSpec(name=f"DENSENET_{depth}", comment=about(words, SIZE, MEAN, SCALE))
+    data = images(n, SIZE, MEAN, (32, 25), scale=SCALE)
     first: Fields = {"num_output": channels, "kernel_size": 7, "stride": 2, "pad": 3}
     n.conv1 = L.Convolution(data, **first, **learned(MSRA, None))
     top = relu(n, "relu1", normal(n, "conv1/bn", "conv1/scale", n.conv1, in_place=False))

@@ -3,14 +3,14 @@
 from typing import Any
 
 from fcnkit.families.alexnet import norm
-from fcnkit.families.parts import CLASSES, XAVIER, images, learned, pool, relu
+from fcnkit.families.parts import CLASSES, XAVIER, about, images, learned, pool, relu
 from fcnkit.pycaffe import TEST, NetSpec
 from fcnkit.pycaffe import layers as L  # noqa: N812
 from fcnkit.pycaffe import params as P  # noqa: N812
 from fcnkit.pycaffe.fields import Fields
 from fcnkit.pycaffe.tops import Top
 
-SIZE = 224
+SIZE, MEAN = 224, [104.0, 117.0, 123.0]
 BIASES = {"type": "constant", "value": 0.2}
 # Channels of 1x1; of 3x3, reduced and whole; of 5x5, reduced and whole; of the pooled ones.
 INCEPTIONS = {
@@ -33,8 +33,8 @@ Two auxiliary heads, loss1 and loss2, help to train it; deploy leaves them out."
 
 def googlenet() -> NetSpec:
     """Nine inception modules behind two convolutions, and an average before the classifier."""
-    n = NetSpec(name="GoogLeNet", comment=WORDS)
-    top = convolution(n, "conv1", "7x7_s2", "7x7", images(n, SIZE, [104, 117, 123], (32, 50)), 64)
+    n = NetSpec(name="GoogLeNet", comment=about(WORDS, SIZE, MEAN))
+    top = convolution(n, "conv1", "7x7_s2", "7x7", images(n, SIZE, MEAN, (32, 50)), 64)
     top = norm(n, "pool1/norm1", pool(n, "pool1/3x3_s2", top, 3, 2))
     top = convolution(n, "conv2", "3x3_reduce", "3x3_reduce", top, 64)
     top = norm(n, "conv2/norm2", convolution(n, "conv2", "3x3", "3x3", top, 192))

@@ -5,15 +5,14 @@ https://arxiv.org/abs/1704.04861, https://arxiv.org/abs/1801.04381.
 
 from typing import Any
 
-from fcnkit.families.parts import CLASSES, MSRA, ends, images, learned, normal, relu
+from fcnkit.families.parts import CLASSES, MSRA, about, ends, images, learned, normal, relu
 from fcnkit.pycaffe import NetSpec
 from fcnkit.pycaffe import layers as L  # noqa: N812
 from fcnkit.pycaffe import params as P  # noqa: N812
 from fcnkit.pycaffe.fields import Fields
 from fcnkit.pycaffe.tops import Top
 
-SIZE = 224
-MEAN = [103.94, 116.78, 123.68]
+SIZE, MEAN, SCALE = 224, [103.94, 116.78, 123.68], 0.017
 # The layers of v1: name, channels, stride.
 SEPARABLE = (
     *(("2_1", 64, 1), ("2_2", 128, 2), ("3_1", 128, 1), ("3_2", 256, 2), ("4_1", 256, 1)),
@@ -35,8 +34,8 @@ Its Caffe port has stride 16 from conv4_7 on; in the paper that is so from conv4
 
 def mobilenet() -> NetSpec:
     """Thirteen layers of a 3x3 convolution of each channel and a 1x1 of all."""
-    n = NetSpec(name="MOBILENET", comment=WORDS)
-    data = images(n, SIZE, MEAN, (32, 25), scale=0.017)
+    n = NetSpec(name="MOBILENET", comment=about(WORDS, SIZE, MEAN, SCALE))
+    data = images(n, SIZE, MEAN, (32, 25), scale=SCALE)
     top, channels = convolution(n, "conv1", "relu1", data, 32, 3, stride=2), 32
     for name, count, stride in SEPARABLE:
         apart: Fields = {"group": channels, "stride": stride}
@@ -48,8 +47,8 @@ def mobilenet() -> NetSpec:
 
 def mobilenet_v2() -> NetSpec:
     """Seventeen blocks, narrow between them; one that keeps its shape is added to its input."""
-    n = NetSpec(name="MOBILENET_V2", comment=WORDS_V2)
-    data = images(n, SIZE, MEAN, (32, 25), scale=0.017)
+    n = NetSpec(name="MOBILENET_V2", comment=about(WORDS_V2, SIZE, MEAN, SCALE))
+    data = images(n, SIZE, MEAN, (32, 25), scale=SCALE)
     top, channels = convolution(n, "conv1", "relu1", data, 32, 3, stride=2, own_top=True), 32
     for name, count, stride in INVERTED:
         wide = channels if name == "2_1" else 6 * channels

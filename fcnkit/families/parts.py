@@ -31,7 +31,7 @@ def images(
     n.data, n.label = either(
         L.Data(
             source="train_lmdb", batch_size=batches[0], transform_param=trained,
-            include={"phase": TRAIN}, comment=_IMAGES, **common,
+            include={"phase": TRAIN}, **common,
         ),
         L.Data(
             source="val_lmdb", batch_size=batches[1], transform_param=seen,
@@ -41,7 +41,12 @@ def images(
     return n.data
 
 
-_IMAGES = "Images resized to 256x256, labels 0..999; mean colour in BGR order."
+def about(words: str, size: int, mean: list[float], scale: float = 1) -> str:
+    """The net's comment: what it is, and what it wants of an image."""
+    colour = f"mean {', '.join(f'{each:g}' for each in mean)} subtracted"
+    scaled = "" if scale == 1 else f", times {scale}"
+    image = f"one of 256x256 cropped to {size}x{size}, BGR, {colour}{scaled}"
+    return f"{words}\nImage: {image}; labels 0..999."
 
 
 def learned(weights: dict[str, Any] = MSRA, biases: dict[str, Any] | None = ZERO) -> dict[str, Any]:

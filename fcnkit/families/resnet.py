@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from fcnkit.families.parts import CLASSES, MSRA, ends, images, learned, normal, pool, relu
+from fcnkit.families.parts import CLASSES, MSRA, about, ends, images, learned, normal, pool, relu
 from fcnkit.pycaffe import NetSpec
 from fcnkit.pycaffe import layers as L  # noqa: N812
 from fcnkit.pycaffe import params as P  # noqa: N812
 from fcnkit.pycaffe.fields import Fields
 from fcnkit.pycaffe.tops import Top
 
-SIZE = 224
+SIZE, MEAN = 224, [103.063, 115.903, 123.152]
 # Blocks of each stage, and whether each is a bottleneck.
 STAGES = {
     18: ((2, 2, 2, 2), False),
@@ -29,8 +29,9 @@ def resnet(depth: int) -> NetSpec:
     """Four stages of residual blocks behind one convolution, and an average before the scores."""
     stages, deep = STAGES[depth]
     parts = "a 1x1, a 3x3 and a 1x1 convolution" if deep else "two 3x3 convolutions"
-    n = NetSpec(name=f"ResNet-{depth}", comment=WORDS.format(depth, sum(stages), parts))
-    data = images(n, SIZE, [103.063, 115.903, 123.152], (32, 25))
+    words = WORDS.format(depth, sum(stages), parts)
+    n = NetSpec(name=f"ResNet-{depth}", comment=about(words, SIZE, MEAN))
+    data = images(n, SIZE, MEAN, (32, 25))
     # In the authors' ResNet-50 alone conv1 has a bias, which its BatchNorm takes off again.
     how = learned() if depth == 50 else learned(MSRA, None)
     n.conv1 = L.Convolution(data, num_output=64, kernel_size=7, stride=2, pad=3, **how)

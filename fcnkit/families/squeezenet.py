@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from fcnkit.families.parts import CLASSES, XAVIER, ZERO, ends, images, learned, pool, relu
+from fcnkit.families.parts import CLASSES, XAVIER, ZERO, about, ends, images, learned, pool, relu
 from fcnkit.pycaffe import NetSpec
 from fcnkit.pycaffe import layers as L  # noqa: N812
 from fcnkit.pycaffe import params as P  # noqa: N812
 from fcnkit.pycaffe.tops import Top
 
-SIZE = 227
+SIZE, MEAN = 227, [104.0, 117.0, 123.0]
 # Channels that are left of each fire module's input; it makes eight times as many of them.
 SQUEEZED = {2: 16, 3: 16, 4: 32, 5: 32, 6: 48, 7: 48, 8: 64, 9: 64}
 WORDS = """\
@@ -18,8 +18,8 @@ and a 3x3 one that expand them.  Its classifier is a convolution, averaged over 
 
 def squeezenet() -> NetSpec:
     """Fire modules behind one convolution, and a convolution as the classifier."""
-    n = NetSpec(name="SqueezeNet-1.1", comment=WORDS)
-    data = images(n, SIZE, [104, 117, 123], (32, 25), mirror=False)
+    n = NetSpec(name="SqueezeNet-1.1", comment=about(WORDS, SIZE, MEAN))
+    data = images(n, SIZE, MEAN, (32, 25), mirror=False)
     n.conv1 = L.Convolution(data, num_output=64, kernel_size=3, stride=2, **learned(XAVIER))
     top = pool(n, "pool1", relu(n, "relu_conv1", n.conv1), 3, 2)
     for number, squeezed in SQUEEZED.items():
