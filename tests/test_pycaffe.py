@@ -64,6 +64,19 @@ def fcn():
     n.score = crop(n.up, n.data)
     return n.to_proto()
 
+def odd():
+    n = caffe.NetSpec()
+    n.a = L.Input(shape=dict(dim=[1, 3, 8, 8]))
+    n.b = L.Convolution(n.a, num_output=3, kernel_size=3, convolution_param=dict(num_output=5))
+    n.b = L.ReLU(n.b)
+    n.c = L.Slice(n.b, ntop=2, slice_param=dict(axis=1, slice_point=[1]))[1]
+    n.d = L.Data(name="dd", top=["x", "y"], ntop=0, include=[dict(phase=0), dict(stage=["s"])])
+    n.e = L.Dropout(n.c, in_place=True, dropout_param={})
+    n.f = L.Eltwise(n.e, n.c, eltwise_param=dict(coeff=[1, -1]), loss_weight=2)
+    n.g = L.Power(n.f, name="other", type="Exp", power=2)
+    n.h = L.DiceLoss(n.g, bottom="label", argmax_param=dict(axis=1))
+    return n.to_proto()
+
 def mistakes():
     data = L.Input(shape=dict(dim=[1, 3, 9, 9]))
     conv = L.Convolution(data, num_output=1, kernel_size=3, stride=2)
@@ -91,7 +104,8 @@ def mistakes():
 
 data = L.Input(shape=dict(dim=[1, 3, 9, 9]))
 axis, a, b = coord_map_from_to(L.Convolution(data, num_output=1, kernel_size=5, stride=2), data)
-nets = [each().SerializeToString().hex() for each in (lenet, unnamed, second_top, two_names, fcn)]
+makers = (lenet, unnamed, second_top, two_names, fcn, odd)
+nets = [each().SerializeToString().hex() for each in makers]
 print(json.dumps([nets, mistakes(), [axis, list(map(float, a)), list(map(float, b))]]))
 """
 
