@@ -8,7 +8,7 @@
     net.to_prototxt().save("net.prototxt")
 
 The names, their arguments and what they give are pycaffe's own; docs/pycaffe.md lists them.
-What makes nets needs protobuf alone; nets and solvers run on PyTorch.  What pycaffe has not:
+What makes nets needs protobuf alone; nets and solvers run on PyTorch.  What pycaffe lacks:
 `either` (layers of one name for two phases), `to_prototxt`, `to_deploy`, names and comments;
 docs/net-spec.md shows them.
 """

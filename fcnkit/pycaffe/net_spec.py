@@ -1,4 +1,4 @@
-"""Nets out of Python expressions, as pycaffe's net_spec makes them, and with what it could not.
+"""Nets out of Python expressions, as pycaffe's net_spec makes them, and more than it could say.
 
 What a NetSpec calls its tops gives the layers their names.  New here: `comment` and `tops`
 of a layer, `either`, and NetSpec's name, comment, `to_prototxt` and `to_deploy`.
