@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fcnkit.nets.graph import Layer as GraphLayer
 from fcnkit.pycaffe.vectors import BoolVec, Vec
 
 if TYPE_CHECKING:
+    from fcnkit.nets.graph import Layer as GraphLayer
     from fcnkit.pycaffe.memory import Blob, BlobVec
 
 
@@ -52,7 +52,7 @@ class Scripted:
     type = "Python"
 
     def __init__(
-        self, layer: GraphLayer, bottoms: Sequence["Blob"], tops: Sequence["Blob"], phase: int
+        self, layer: "GraphLayer", bottoms: Sequence["Blob"], tops: Sequence["Blob"], phase: int
     ) -> None:
         self.layer, self.bottoms, self.tops = layer, bottoms, tops
         self.learns: list[bool] = []
@@ -84,7 +84,7 @@ class Scripted:
         self.object.backward(self._top, BoolVec(down), self._bottom)
 
 
-def _made(layer: GraphLayer) -> Layer:
+def _made(layer: "GraphLayer") -> Layer:
     """The object of the class and the module that the layer names.
 
     Raises NetError where there is no such class; what the module itself raises is not caught.
