@@ -9,6 +9,7 @@ from fcnkit.errors import AlignError, NetError
 from fcnkit.nets.coordmap import IDENTITY, CoordMap, show
 from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.layers.table import makes_scores, of
+from fcnkit.nets.layers.traits import nowhere
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.shape import Shape
 
@@ -23,11 +24,28 @@ def own(graph: Graph, layer: Layer) -> CoordMap | None:
 
 def axes(graph: Graph, layer: Layer) -> int:
     """How many axes the layer's first bottom has; 4, an image's, where that is not known."""
-    shape = _shapes(graph)[layer.bottoms[0]] if layer.bottoms else None
-    if shape is not None:
-        return len(shape)
+    known = _counts(graph).get(layer.bottoms[0]) if layer.bottoms else None
+    if known is not None:
+        return known
     sizes = layer.param("convolution_param").list("kernel_size")  # one for each axis, or for all
     return 2 + len(sizes) if len(sizes) > 1 else 4
+
+
+@lru_cache(maxsize=4)
+def _counts(graph: Graph) -> Mapping[Top, int]:
+    """How many axes tops have, as far as it is known: of a layer that Caffe refuses, its
+    bottom's.
+    """
+    shapes, found = _shapes(graph), dict[Top, int]()
+    for layer in graph.layers:
+        below = found.get(layer.bottoms[0]) if layer.bottoms else None
+        kept = below if of(layer).coord is not nowhere else None
+        for top in layer.tops:
+            shape = shapes[top]
+            count = kept if shape is None else len(shape)
+            if count is not None:
+                found[top] = count
+    return found
 
 
 @lru_cache(maxsize=4)

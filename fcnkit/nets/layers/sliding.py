@@ -58,7 +58,7 @@ def spatial(layer: Layer, ndim: int | None = None, *, unplaced: bool = False) ->
     bottom's size (see `pads_by_size`) it is an error, or with `unplaced` left out.
     """
     if layer.type == "Pooling":
-        return _pooling(layer, unplaced)
+        return _along(_pooling(layer, unplaced), ndim)
     param = layer.param("convolution_param")
     if ndim is None:
         most = max(len(param.list(name)) for name in ("kernel_size", "stride", "pad", "dilation"))
@@ -72,6 +72,13 @@ def spatial(layer: Layer, ndim: int | None = None, *, unplaced: bool = False) ->
     for name, values in (("kernel", kernel), ("stride", stride), ("dilation", dilation)):
         _check_positive(layer, name, values)
     return _padded(layer, param, Spatial(kernel, stride, pad, dilation, pad), unplaced)
+
+
+def _along(window: Spatial, ndim: int | None) -> Spatial:
+    """The window along so many axes, of which Caffe has two; alike on all where it is on both."""
+    more = (ndim or 4) - 4
+    alike = all(len(set(values)) == 1 for values in window)
+    return Spatial(*((*values, *values[:1] * more) for values in window)) if alike else window
 
 
 def pads_by_size(layer: Layer) -> bool:
