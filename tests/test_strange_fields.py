@@ -1,9 +1,12 @@
 """Nothing is computed across a layer with a field that nobody knows; neutral ones do not matter."""
 
+import numpy as np
 import pytest
 
 import fcnkit as fk
-from fcnkit.errors import NetError
+from fcnkit.engines import opencv
+from fcnkit.engines.torch import engine as torch_engine
+from fcnkit.errors import NetError, PrototxtError
 from fcnkit.nets.graph import build
 from fcnkit.nets.layers.strange_fields import fork_fields, not_understood
 from fcnkit.nets.shapes import shapes_of
@@ -154,3 +157,24 @@ def test_no_channels_are_followed_through_such_a_layer(layer):
     ):
         with pytest.raises(NetError, match="may change what it computes"):
             rewrite(_net(*layers))
+
+
+def test_a_field_of_the_net_that_nobody_knows_is_refused(tmp_path):
+    pytest.importorskip("torch")
+    net = fk.parse("quantize: true\n" + _net(("ReLU", "")).text)
+    known = fk.parse("default_forward_type: FLOAT16\n" + _net(("ReLU", "")).text)
+    image = np.ones((1, 4, 8, 8), np.float32)
+    for run in (torch_engine.run, opencv.run):
+        with pytest.raises(PrototxtError, match='a net has no field "quantize".*; remove it'):
+            run(net, None, {"data": image}, ["x0"])
+        assert run(known, None, {"data": image}, ["x0"])["x0"].all()
+    pytest.importorskip("onnx")
+    with pytest.raises(PrototxtError, match='a net has no field "quantize"'):
+        fk.export(net, None)
+
+
+def test_lint_looks_into_the_messages_of_forks():
+    found = fk.lint(_net(("BN", "bn_param { foo: 3 }"), ("Axpy", "")))
+    assert [each.text for each in found if each.name == "unknown-field"] == [
+        'bn_param has no field "foo" in any fork that is known; remove it'
+    ]

@@ -25,6 +25,7 @@ from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Layer, State, Top, build
 from fcnkit.nets.layers.normal import by_batch
+from fcnkit.nets.layers.strange_fields import check_net
 from fcnkit.nets.layers.table import CAFFE, of, trait
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import Shapes, shapes_of
@@ -99,6 +100,7 @@ def check(sizes: Shapes, weights: store.Weights | None) -> None:
     Raises EngineError for the first layer that it does not.
     """
     graph = sizes.graph
+    check_net(graph.prototxt)
     _check_names(graph)
     for layer in graph.layers:
         if strange := strange_field(layer):

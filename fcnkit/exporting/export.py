@@ -12,6 +12,7 @@ from fcnkit.exporting.operators import OPERATORS, check, left_out
 from fcnkit.formats.prototxt import NetOrPath
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Graph, Layer, State, Top, build
+from fcnkit.nets.layers.strange_fields import check_net
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.shapes import Shapes
 from fcnkit.nets.shared import overwritten
@@ -52,6 +53,7 @@ def export(
     if importlib.util.find_spec("onnx") is None:
         raise EngineError("onnx: not found: install it with `pip install 'fcnkit[onnx]'`")
     graph = build(net, state)
+    check_net(net)
     for each in overwritten(graph):  # values of ONNX are no memory that nodes share
         raise each.writer.error(each.fact)
     wanted = own_outputs(graph) if outputs is None else [graph.top(blob) for blob in outputs]

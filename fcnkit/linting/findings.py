@@ -13,6 +13,9 @@ from fcnkit.linting.messages import read_by, type_of
 from fcnkit.nets import solver_types
 from fcnkit.nets.layers.old_names import V1_TYPES
 from fcnkit.nets.layers.replacements import in_its_place
+from fcnkit.nets.layers.strange_fields import UNDESCRIBED
+from fcnkit.nets.layers.table import TYPES
+from fcnkit.nets.layers.traits import Trait
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 FORKS = "the fork of Caffe that has it"
@@ -140,6 +143,7 @@ def _faults(
         slot = known.get(field.name)
         if slot is None:
             yield _unknown(around, field, near.get(field.start))
+            yield from _in_a_forks(message, root, field)
             continue
         if not slot.repeated and (field.name in seen or field.listed):
             fact = f'"{field.name}" is given a second time and takes one value; remove one'
@@ -171,6 +175,18 @@ def _unknown(around: tuple[tuple[str, Field], ...], field: Field, near: str | No
     remedy = f'did you mean "{near}"?' if near else f"remove it, or use {FORKS}"
     far = "" if near else field.name
     return Fault("unknown-field", message, field, field.error(f"{fact}; {remedy}"), far)
+
+
+def _in_a_forks(message: str, root: Field, field: Field) -> Iterator[Fault]:
+    """The fields that the own message of a fork's type has not, as far as it is described."""
+    kind = TYPES.get(type_of(root))
+    if kind is None or field.name != kind.message or field.fields is None:
+        return
+    if kind.trait in (*UNDESCRIBED, Trait.SOURCE):
+        return
+    for strange in schema.View(message, root).view(field.name).strange_fields:
+        fact = f'{field.name} has no field "{strange.name}" in any fork that is known'
+        yield Fault("unknown-field", message, strange, strange.error(f"{fact}; remove it"))
 
 
 def _home(around: tuple[tuple[str, Field], ...], name: str) -> str:

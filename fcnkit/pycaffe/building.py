@@ -9,6 +9,7 @@ from fcnkit.engines.torch.layers.table import LAYERS
 from fcnkit.engines.torch.parameters import Spec, forced, specs_of
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.nets.graph import Graph, Layer
+from fcnkit.nets.layers.strange_fields import check_net
 from fcnkit.nets.layers.table import of
 from fcnkit.pycaffe import modes
 from fcnkit.pycaffe.memory import CPU, Blob, BlobVec
@@ -63,6 +64,7 @@ def built(graph: Graph) -> Built:
 
     Raises NetError where Caffe would refuse, EngineError for what the engine does not run.
     """
+    check_net(graph.prototxt)
     made = Built(parts(graph), graph.state.phase)
     builder = _Builder(made, modes.filling())
     for part in made.parts:

@@ -11,6 +11,7 @@ from fcnkit.engines.torch.layers.site import Run, Site, check_fields, refusal
 from fcnkit.engines.torch.layers.table import LAYERS, is_source
 from fcnkit.engines.torch.parameters import Use, forced
 from fcnkit.nets.graph import Graph, Layer, Top
+from fcnkit.nets.layers.strange_fields import check_net
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.shapes import Shapes
 from fcnkit.nets.shared import overwritten
@@ -129,8 +130,11 @@ def given_tops(graph: Graph) -> tuple[Top, ...]:
     return tuple(top for layer in graph.layers if is_source(layer) for top in layer.tops)
 
 
-def check_memory(graph: Graph) -> None:
-    """No layer counts on memory that it shares with another, as tensors share none; NetError."""
+def check_graph(graph: Graph) -> None:
+    """The net says nothing beside its layers that is not known; PrototxtError.
+    No layer counts on memory that it shares with another, as tensors share none; NetError.
+    """
+    check_net(graph.prototxt)
     for each in overwritten(graph):
         raise each.writer.error(each.fact)
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from fcnkit.engines.torch.forward import Forward, check, check_memory, given_tops
+from fcnkit.engines.torch.forward import Forward, check, check_graph, given_tops
 from fcnkit.engines.torch.parameters import blobs, load, parameters
 from fcnkit.nets.graph import Top
 from fcnkit.nets.shapes import Shapes
@@ -40,7 +40,7 @@ class Net(torch.nn.Module):
         self.graph = sizes.graph
         for layer in self.graph.layers:
             check(layer, sizes)
-        check_memory(self.graph)
+        check_graph(self.graph)
         self.learned, self._uses = parameters(sizes, seed, {*given, *(weights or ())})
         self._forward = Forward(sizes, self._uses, self.graph.layers, self.graph.state.phase)
         self.layers, self.losses = self._forward.layers, self._forward.losses

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fcnkit.engines.torch.forward import Forward, check, check_memory, given_tops
+from fcnkit.engines.torch.forward import Forward, check, check_graph, given_tops
 from fcnkit.engines.torch.parameters import Learned, Use, parameters
 from fcnkit.errors import NetError
 from fcnkit.formats import prototxt
@@ -168,7 +168,7 @@ def wired(
     for layer in kept:
         _check_inputs(layer, sizes)
         check(layer, sizes)
-    check_memory(graph)
+    check_graph(graph)
     those = [layer.name for layer in graph.layers] if given is None else given
     learned, uses = parameters(sizes, seed, those, kept)
     return Wiring(graph, shapes, wanted, uses), learned

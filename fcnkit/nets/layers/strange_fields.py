@@ -3,14 +3,25 @@
 from collections.abc import Collection, Iterator
 
 from fcnkit.formats import schema
-from fcnkit.formats.prototxt import Field
+from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.layers.traits import ALWAYS_NEUTRAL, LayerType, Trait
 
 # Messages that every layer may have.
 _OF_ALL_TYPES = frozenset(("transform_param", "loss_param"))
-_ENDS = (Trait.LOSS, Trait.JUDGE, Trait.SINK)
+UNDESCRIBED = (Trait.LOSS, Trait.JUDGE, Trait.SINK)
+"""Of the types of forks that end a net the schema has the message, and not what is in it."""
+
+
+def check_net(net: Prototxt) -> None:
+    """Beside its layers the net says nothing that neither Caffe nor any known fork has.
+
+    Raises PrototxtError, which points at the field.
+    """
+    for field in schema.View("NetParameter", net.root).strange_fields:
+        fact = f'a net has no field "{field.name}", in Caffe or any fork that is known'
+        raise field.error(f"{fact}; remove it")
 
 
 def fork_fields(layer: Layer) -> Iterator[tuple[Field, str | None]]:
@@ -40,8 +51,7 @@ def _strange(layer: Layer, kind: LayerType, own: Field) -> Iterator[tuple[Field,
         for field, _ in schema.unknown(slot.message, own):
             yield field, schema.fork_of(slot.message, field.name)
     elif slot is None and own.name in known:  # a message that a fork alone has
-        # Of what ends a net the schema has the message, and not what is in it.
-        fields = () if kind.trait in _ENDS else layer.param(own.name).strange_fields
+        fields = () if kind.trait in UNDESCRIBED else layer.param(own.name).strange_fields
         yield from ((field, None) for field in fields)
     elif slot is None and own.name not in schema.slots("V1LayerParameter"):
         yield own, schema.fork_of("LayerParameter", own.name)
