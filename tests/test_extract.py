@@ -164,3 +164,16 @@ def test_inputs_that_stay_and_the_new_one_are_in_the_same_words():
     with pytest.raises(NetError, match='"c" has 2 axes, and .* run `fcnkit upgrade`'):
         fk.extract(text, "c", "e")
     assert fk.extract(fk.upgrade(text).net, "c", "e")
+
+
+def test_a_layer_of_another_state_goes_for_that_reason():
+    text = """input: "data" input_dim: 1 input_dim: 3 input_dim: 4 input_dim: 4
+layer { name: "a" type: "ReLU" bottom: "data" top: "a" }
+layer { name: "b" type: "ReLU" bottom: "a" top: "b" }
+layer { name: "t" type: "ReLU" bottom: "a" top: "t" include { phase: TRAIN } }
+layer { name: "c" type: "ReLU" bottom: "b" top: "c" }"""
+    steps = fk.extract(fk.parse(text), "", "b").steps
+    assert {step.layer: step.why for step in steps if step.what == "ReLU"} == {
+        "t": "state TEST is without it",
+        "c": "it is not between the two",
+    }

@@ -470,3 +470,14 @@ def test_inputs_that_do_not_belong(tiny):
     )
     with pytest.raises(NetError, match="give the deploy net"):
         verify(train, None, train, engine="opencv")
+
+
+def test_a_net_without_an_output_is_named():
+    silent = prototxt.parse(
+        """layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 } } }
+layer { name: "r" type: "ReLU" bottom: "data" top: "r" }
+layer { name: "s" type: "Silence" bottom: "r" }""",
+        "silent.prototxt",
+    )
+    with pytest.raises(NetError, match=r"silent.prototxt: it has no output .*; remove the Silence"):
+        verify(silent, None, silent, None)

@@ -157,13 +157,15 @@ def _steps(net: Prototxt, part: _Part) -> Iterator[Step]:
         size = " x ".join(map(str, part.shapes.tops[part.start] or ()))
         why = f'"{part.graph.producer(part.start).name}" made it'
         yield Step("insert", part.start.blob, None, f"Input, {size}", why)
+    built = {layer.field.start for layer in part.graph.layers}
     for field in net.root.all("layer", "layers"):
         if field.start not in kept:
+            why = "it is not between the two"
+            if field.start not in built:
+                why = f"state {part.graph.state} is without it"
             name, kind = field.last("name"), field.last("type")
             what = kind.raw.strip("\"'") if kind else "layer"
-            yield Step(
-                "remove", name.string if name else "", field.line, what, "it is not between the two"
-            )
+            yield Step("remove", name.string if name else "", field.line, what, why)
 
 
 def _drops(net: Prototxt, part: _Part) -> Iterator[Move]:

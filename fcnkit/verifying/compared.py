@@ -238,6 +238,10 @@ def _outputs(graph: Graph, new_graph: Graph) -> list[tuple[Top, Top]]:
     """The outputs of both nets, by name; the one that is left of each belong together."""
     old = {top.blob: top for top in graph.outputs if top not in graph.inputs}
     new = {top.blob: top for top in new_graph.outputs if top not in new_graph.inputs}
+    for each, outputs in ((graph, old), (new_graph, new)):
+        if not outputs:
+            fact = "it has no output that could be compared"
+            raise NetError(f"{each.prototxt.path}: {fact}; remove the Silence layer that ends it")
     pairs = [(top, new[blob]) for blob, top in old.items() if blob in new]
     left = [top for blob, top in old.items() if blob not in new]
     new_left = [top for blob, top in new.items() if blob not in old]
