@@ -192,6 +192,8 @@ class Computed(Running):
         """As `Running`'s; 0 where no gradient leads."""
         places = [blob.place for blob in (*self.bottoms, *self.blobs)] + [device]
         record = self._record
+        for blob in (*self.bottoms, *self.blobs):
+            blob.values(device)  # what a script has written since is where the record is
         if record is None or record.places != places:
             record = self._record = self._recorded(device)
         wanted = [
