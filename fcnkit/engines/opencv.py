@@ -1,10 +1,9 @@
 """Runs nets in OpenCV's importer of Caffe nets, and refuses by name what OpenCV gets wrong.
 
-OpenCV 4 reads a deploy prototxt and a caffemodel.  It knows no include and
-exclude rules, so the layers that a state leaves out are cut from the text
-first.  A layer is refused, with its line and the reason, where OpenCV's result
-is known to differ from Caffe's or its importer to fail.  A result whose size is
-not Caffe's is an error.
+OpenCV 4 reads a deploy prototxt and a caffemodel.  It knows no include and exclude rules, so the
+layers that a state leaves out are cut from the text first.  A layer is refused, with its line and
+the reason, where OpenCV's result is known to differ from Caffe's or its importer to fail.  A
+result whose size is not Caffe's is an error.
 """
 
 import contextlib
@@ -395,8 +394,7 @@ def _quiet(graph: Graph) -> Iterator[None]:
     except cv2.error as error:
         words = re.sub(r"^OpenCV\(.*?\) \S+: error: ", "", " ".join(str(error).split()))
         other = instead(*(layer.type for layer in graph.layers), but="opencv")
-        raise EngineError(
-            f"{graph.prototxt.path}: OpenCV {cv2.__version__}: {words}; {other}"
-        ) from error
+        place = f"{graph.prototxt.path}: OpenCV {cv2.__version__}"
+        raise EngineError(f"{place}: {words}; {other}") from error
     finally:
         cv2.utils.logging.setLogLevel(level)
