@@ -7,7 +7,8 @@ Every job is a process of its own.  The jobs take turns, so that a busy moment
 of the machine falls on all of them, and each starts with nothing waiting to be
 written.  Times are wall clock, memory is the process's largest resident set.
 Imports of ONNX models are measured beside a cp of the model.
-Images are run by each engine, beside ONNX Runtime in a bare loop.
+Images are run by each engine, beside ONNX Runtime in a bare loop, and nets by pycaffe's
+interface, beside Caffe.
 Figures for long nets follow, where time must grow as the net does, and what
 sliding by convolution saves.
 """
@@ -29,6 +30,7 @@ from typing import NamedTuple
 
 import bench_import
 import bench_infer
+import bench_pycaffe
 import sliding
 from bench_files import large_net, long_net, long_weights, make_half, make_weights
 from bench_programs import CONVERT, PROTOBUF, PYCAFFE, SURGERY, TRANSPLANT
@@ -319,6 +321,9 @@ def bench(folder: Path, runs: int) -> None:
     print("\n".join(corpus_table(runs, folder)))
     print()
     for line in bench_infer.table(folder, runs):
+        print(line, flush=True)
+    print()
+    for line in bench_pycaffe.table(folder):
         print(line, flush=True)
     print()
     for line in sliding.table(folder):
