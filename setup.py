@@ -10,6 +10,8 @@ DRAW = ["pygraphviz>=2,<3"]  # brings Graphviz along
 DEMO = [*OPENCV, "pillow>=10.1,<14"]
 DIGITS = ["lmdb>=1.4,<4", "pillow>=10.1,<14", "scikit-learn>=1.3,<2"]
 ONNX = ["onnx>=1.16,<2", "onnxruntime>=1.17,<2"]
+# Besides PyTorch: six is what scripts import, fissix reads Python 2.
+PYCAFFE = ["fissix>=24.4", "pillow>=10.1,<14", "six>=1.16,<2"]
 SEGMENTATION = ["lmdb>=1.4,<4", "matplotlib>=3.7,<4", "pillow>=10.1,<14"]
 TORCH = ["torch>=2.4,<2.14"]
 TORCHVISION = ["torchvision>=0.19,<0.29"]
@@ -70,12 +72,13 @@ setup(
         "demo": DEMO,
         "digits": DIGITS,
         "onnx": ONNX,
+        "pycaffe": [*DRAW, *PYCAFFE, *TORCH],
         "segmentation": SEGMENTATION,
         "torch": TORCH,
         "torchvision": TORCHVISION,
         "notebooks": sorted({*DRAW, *NOTEBOOKS}),
-        "test": sorted({*DEMO, *DRAW, *NOTEBOOKS, *ONNX, *SEGMENTATION, *TEST}),
-        "all": sorted({*DEMO, *DRAW, *NOTEBOOKS, *ONNX, *SEGMENTATION, *TEST}),
+        "test": sorted({*DEMO, *DRAW, *NOTEBOOKS, *ONNX, *PYCAFFE, *SEGMENTATION, *TEST}),
+        "all": sorted({*DEMO, *DRAW, *NOTEBOOKS, *ONNX, *PYCAFFE, *SEGMENTATION, *TEST}),
     },
     entry_points={"console_scripts": ["fcnkit=fcnkit.cli.main:run"]},
     classifiers=[

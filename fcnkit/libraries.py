@@ -1,4 +1,4 @@
-"""Imports the libraries of fcnkit[segmentation] when they are first used."""
+"""Imports libraries of fcnkit's extras when they are first used."""
 
 import importlib
 from types import ModuleType
@@ -6,15 +6,15 @@ from types import ModuleType
 from fcnkit.errors import EngineError
 
 
-def load(module: str) -> ModuleType:
+def load(module: str, extra: str = "segmentation") -> ModuleType:
     """The module of this name, such as "PIL.Image".
 
-    Raises EngineError where it is not installed.
+    Raises EngineError, which names the extra that has it, where it is not installed.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
         raise EngineError(
-            f"segmentation needs {module.split('.')[0]}, which does not load ({error}): "
-            "pip install 'fcnkit[segmentation]'"
+            f"{extra} needs {module.split('.')[0]}, which does not load ({error}): "
+            f"pip install 'fcnkit[{extra}]'"
         ) from None

@@ -106,7 +106,8 @@ HEAVY = (
 _TORCH_FILES = ("forward", "module", "net", "parameters", "wiring")
 # Made of PyTorch and numpy, and imported when a net is run or trained on them.
 _PYCAFFE_FILES = (
-    "building", "memory", "messages", "net", "net_parts", "running", "solver", "sources", "wiring"
+    "building", "memory", "messages", "net", "net_parts", "running", "solver", "sources", "wiring",
+    "classifier", "detector", "io", "picture_net", "resizing",
 )  # fmt: skip
 TORCH = {
     *(PACKAGE / "engines" / "torch" / "layers").glob("[!_]*.py"),

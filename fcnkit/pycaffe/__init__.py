@@ -31,6 +31,7 @@ from fcnkit.pycaffe.modes import (
     solver_count,
     solver_rank,
 )
+from fcnkit.pycaffe.nccl import NCCL
 from fcnkit.pycaffe.net_spec import NetSpec, either, layers, params, to_proto
 from fcnkit.pycaffe.python_layer import Layer
 from fcnkit.pycaffe.types import layer_type_list
@@ -40,6 +41,8 @@ __version__ = "1.0.0"
 
 # The modules of the names that PyTorch is needed for, imported when they are first used.
 _MODULES = {
+    "Classifier": "classifier",
+    "Detector": "detector",
     "AdaDeltaSolver": "solver",
     "AdaGradSolver": "solver",
     "AdamSolver": "solver",
@@ -50,8 +53,13 @@ _MODULES = {
     "Timer": "timer",
     "get_solver": "solver",
 }
+# Modules of this package that are names of it, imported when they are first used.
+_SUBMODULES = ("classifier", "coord_map", "detector", "draw", "io")
+# pycaffe's own modules of what is all in this package.
+_SAME = ("_caffe", "pycaffe")
 
 __all__ = [
+    "NCCL",
     "TEST",
     "TRAIN",
     "Layer",
@@ -80,10 +88,14 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """The name of a module that is not imported yet."""
+    if name in _SAME:
+        return import_module(__name__)
+    if name in _SUBMODULES:
+        return import_module(f"{__name__}.{name}")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_MODULES])
+    return sorted({*globals(), *_MODULES, *_SUBMODULES})

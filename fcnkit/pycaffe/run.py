@@ -5,31 +5,59 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 _OURS = "fcnkit.pycaffe"
-# What scripts import of caffe, the package itself among it.
-_MODULES = ("", ".net_spec", ".coord_map", ".proto", ".proto.caffe_pb2")
+# Modules of pycaffe's whose names are all in the package.
+_SAME = ("caffe.pycaffe", "caffe._caffe")
+
+
+class _Caffe(MetaPathFinder, Loader):
+    """Imports caffe and its modules: fcnkit.pycaffe's, under Caffe's names."""
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        if _is_caffe(fullname) and find_spec(_ours(fullname)):
+            return ModuleSpec(fullname, self)
+        return None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        sys.modules[module.__name__] = import_module(_ours(module.__name__))
+
+
+def _ours(name: str) -> str:
+    return _OURS if name in _SAME else f"{_OURS}{name[len('caffe') :]}"
+
+
+def _is_caffe(name: str) -> bool:
+    return name == "caffe" or name.startswith("caffe.")
 
 
 @contextmanager
 def as_caffe() -> Iterator[None]:
     """In the block `import caffe` gives fcnkit's pycaffe, a real one or not."""
-    ours = {f"caffe{name}": import_module(f"{_OURS}{name}") for name in _MODULES}
-    before = {name: module for name, module in sys.modules.items() if _is_caffe(name)}
-    for name in before:
-        del sys.modules[name]
-    sys.modules.update(ours)
+    before = _without_caffe()
+    ours = _Caffe()
+    sys.meta_path.insert(0, ours)
     try:
         yield
     finally:
-        for name in [name for name in sys.modules if _is_caffe(name)]:
-            del sys.modules[name]
+        sys.meta_path.remove(ours)
+        _without_caffe()
         sys.modules.update(before)
 
 
-def _is_caffe(name: str) -> bool:
-    return name == "caffe" or name.startswith("caffe.")
+def _without_caffe() -> dict[str, ModuleType]:
+    """The modules of a caffe, which are imported no more."""
+    names = [name for name in sys.modules if _is_caffe(name)]
+    return {name: sys.modules.pop(name) for name in names}
 
 
 def run(script: str, words: Sequence[str] = (), *, module: bool = False) -> None:
