@@ -10,20 +10,37 @@ import click
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
 @click.option("-m", "module", is_flag=True, help="SCRIPT is a module's name, as of python -m.")
+@click.option("--cpu", is_flag=True, help="Compute on the CPU, whatever the script says.")
+@click.option(
+    "--keep-2to3",
+    "keep",
+    metavar="FILE",
+    help="Write the script as it is run, where it is of Python 2.",
+)
 @click.argument("script", metavar="SCRIPT")
 @click.argument("words", metavar="[ARG]...", nargs=-1, type=click.UNPROCESSED)
-def run(script, words, module) -> None:
+def run(script, words, module, cpu, keep) -> None:
     """Run a Python script in which `import caffe` is fcnkit's.
 
-    There is what makes nets: NetSpec, layers, params, to_proto, coord_map and
-    proto.caffe_pb2.  Nets and solvers that run are not there yet.
+    A script of Python 2 runs converted, and so do the modules of its own that it imports; a
+    line on stderr says so.  The files stay as they are.
 
     \b
     fcnkit run net.py
+    fcnkit run --cpu solve.py 0
     fcnkit run -m pytest test_net.py
     """
+    from fcnkit.pycaffe import modes
     from fcnkit.pycaffe.run import run as run_script
 
     if not module and not os.path.isfile(script):
         raise click.UsageError(f"{script}: is no file; name a script, or a module with -m")
-    run_script(script, words, module=module)
+    if module and keep:
+        raise click.UsageError("--keep-2to3 is of a script, not of a module")
+    if cpu:
+        modes.stay_on_cpu()
+    run_script(script, words, module=module, tell=_tell, keep=keep)
+
+
+def _tell(line) -> None:
+    click.echo(f"fcnkit: {line}", err=True)

@@ -1,8 +1,9 @@
 """Runs a script in which `import caffe` is fcnkit's pycaffe."""
 
+import builtins
 import runpy
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
@@ -11,6 +12,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from fcnkit import files
+from fcnkit.pycaffe.python2.reading import Reader, importing
+from fcnkit.pycaffe.python2.unittests import old_assertions
 
 _OURS = "fcnkit.pycaffe"
 # Modules of pycaffe's whose names are all in the package.
@@ -60,20 +65,54 @@ def _without_caffe() -> dict[str, ModuleType]:
     return {name: sys.modules.pop(name) for name in names}
 
 
-def run(script: str, words: Sequence[str] = (), *, module: bool = False) -> None:
+def run(
+    script: str,
+    words: Sequence[str] = (),
+    *,
+    module: bool = False,
+    tell: Callable[[str], object] = lambda line: None,
+    keep: str | None = None,
+) -> None:
     """The script has run as Python runs one, with these words as its arguments.
 
-    With `module` it is the name of a module, as of `python -m`.  What it raises is
-    not caught.
+    With `module` it is the name of a module, as of `python -m`.  A script of Python 2, and
+    modules of its own, run converted; `tell` hears so in a line, and `keep` is the file to be
+    that has the converted script.  What the script raises is not caught.
+
+    Raises OutputError where the file to be kept is there already.
     """
     arguments, path = sys.argv, list(sys.path)
     sys.argv = [script, *words]
     sys.path.insert(0, str(Path.cwd() if module else Path(script).resolve().parent))
     try:
-        with as_caffe():
+        reader = Reader(None if module else script, tell)
+        with as_caffe(), importing(reader), old_assertions():
             if module:
                 runpy.run_module(script, run_name="__main__", alter_sys=True)
             else:
-                runpy.run_path(script, run_name="__main__")
+                _keep(reader, script, keep, tell)
+                _run(reader, script)
     finally:
         sys.argv, sys.path[:] = arguments, path
+
+
+def _keep(reader: Reader, script: str, keep: str | None, tell: Callable[[str], object]) -> None:
+    text = reader.kept(script) if keep else None
+    if keep and text is None:
+        tell(f"{script} runs as it stands: {keep} is not written")
+    elif keep and text:
+        files.write(keep, text)
+
+
+def _run(reader: Reader, script: str) -> None:
+    code = reader.code(script)
+    if code is None:
+        runpy.run_path(script, run_name="__main__")
+        return
+    main, before = ModuleType("__main__"), sys.modules["__main__"]
+    main.__file__, main.__builtins__ = script, builtins  # type: ignore[attr-defined]
+    sys.modules["__main__"] = main
+    try:
+        exec(code, main.__dict__)
+    finally:
+        sys.modules["__main__"] = before

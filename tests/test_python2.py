@@ -1,0 +1,307 @@
+"""Scripts of Python 2: what they are taken for, what they become, what they compute."""
+
+import os
+import subprocess
+import sys
+import unittest
+
+import pytest
+from click.testing import CliRunner
+
+from fcnkit.cli.main import main
+from fcnkit.pycaffe.python2 import names
+from fcnkit.pycaffe.python2.signs import Age, age
+
+pytest.importorskip("fissix")
+
+# What Python 2.7 prints of each.
+PRINTS = {
+    "numbers": ("print 5/2, -7/2, 5/2.0, 7/2*2, 7*2/4, 5//2, 5%3/2", "2 -4 2.5 6 3 2 1"),
+    "in place": ("a = 7\na /= 2\nb = [9]\nb[0] /= 2\nprint a, b", "3 [4]"),
+    "names": ("n = 5\nm = n/2.\nprint n/2, m, (n+1)/4, -n/2, n/-2, n/len('ab')", "2 2.5 1 -3 -3 2"),
+    "true division": ("from __future__ import division\nprint 5/2", "2.5"),
+    "over lines": ("x = (7 /  # all\n     2)\nprint x, 9 \\\n    / 2", "3 4"),
+    "nested": ("f = lambda a, b=9/2: (a/2)/(b/2)\nprint f(8), [x/2 for x in (3, 5)]", "2 [1, 2]"),
+    "round": ("print round(2.5), round(-0.5), round(3)/2, round(2.675, 1)", "3.0 -1.0 1.5 2.7"),
+    "math": (
+        "import math\nprint math.floor(2.5)/2, math.ceil(2.5), int(math.ceil(5/2))",
+        "1.0 3.0 2",
+    ),
+    "from math": ("from math import floor, ceil\nprint floor(5)/2, ceil(0.5)", "2.5 1.0"),
+    "lists": (
+        "print map(str, [1])[0], zip('a', 'b')[0], range(3) + [9]",
+        "1 ('a', 'b') [0, 1, 2, 9]",
+    ),
+    "filter": ("k = filter(None, [0, 1, 2])\nk.sort(lambda a, b: cmp(b, a))\nprint k", "[2, 1]"),
+    "keys": (
+        "d = {'a': 1}\nk = d.keys()\nk.append('b')\nprint k, d.items()[0]",
+        "['a', 'b'] ('a', 1)",
+    ),
+    "items": ("for k, v in {'a': 1}.iteritems(): print k, v", "a 1"),
+    "has_key": ("print {'a': 1}.has_key('a'), isinstance('a', basestring)", "True True"),
+    "reduce": ("print reduce(lambda a, b: a + b, xrange(4)), apply(max, (1, 2))", "6 2"),
+    "sorted": ("print sorted([1, 3, 2], lambda a, b: b - a), sorted([2, 1])", "[3, 2, 1] [1, 2]"),
+    "errors": ("try:\n    raise ValueError, 'no'\nexcept ValueError, e:\n    print e", "no"),
+    "literals": ("print 0777, 10L, u'a' 'b', `1`, 1 <> 2", "511 10 ab 1 True"),
+    "print": ("import sys\nprint >>sys.stdout, 'a',\nprint 'b'", "a b"),
+    "pairs": ("def f((a, b), c):\n    return a, b, c\nprint f((1, 2), 3)", "(1, 2, 3)"),
+    "exec": ("exec 'z = 1 + 1'\nprint z", "2"),
+    "reload": ("import sys\nreload(sys)\nsys.setdefaultencoding('utf8')\nprint 'on'", "on"),
+    "text": (
+        "from cStringIO import StringIO\ns = StringIO()\nprint >>s, 'a'\nprint repr(s.getvalue())",
+        "'a\\n'",
+    ),
+    "bytes": ("import StringIO\ns = StringIO.StringIO(b'\\xff')\nprint len(s.read())", "1"),
+    "pickle": (
+        "import cPickle as p\np.dump([1], open('x', 'w'))\n"
+        "print p.load(open('x')), p.loads(p.dumps(2))",
+        "[1] 2",
+    ),
+    "old pickles": ("import pickle\nprint pickle.loads('S\"\\\\xe9\"\\n.') == u'\\xe9'", "True"),
+    "tabs": ("if 1:\n        a = '''\n\t'''\n\tprint len(a)", "2"),
+    "an array": (
+        "import numpy as np\na = np.arange(5)\nb = a\na /= 2\n"
+        "print b, a/2, a/2., np.array([3])/[2]",
+        "[0 0 1 1 2] [0 0 0 0 1] [0.  0.  0.5 0.5 1. ] [1]",
+    ),
+    "a class": ("class A:\n    def __div__(self, n):\n        return n\nprint A()/3", "3"),
+    "no ends": ("print 1", "1"),
+    "windows": ("print 1\r\nprint 3/2\r\n", "1\n1"),
+    "latin": ("# -*- coding: latin-1 -*-\nprint len('\xe9')", "1"),
+}
+
+
+def run(folder, text, *words, name="s.py", **options):
+    (folder / name).write_bytes(text.encode("latin-1"))
+    code = "from fcnkit.cli.main import run; run()"
+    command = [sys.executable, "-c", code, "run", *words, name]
+    environment = {**os.environ, **options}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def within(monkeypatch, folder, text, *words):
+    """The script run in this process."""
+    (folder / "s.py").write_bytes(text.encode("latin-1"))
+    monkeypatch.chdir(folder)
+    return CliRunner().invoke(main, ["run", *words, "s.py"])
+
+
+@pytest.mark.parametrize("text, printed", PRINTS.values(), ids=PRINTS)
+def test_what_it_prints(text, printed, tmp_path, monkeypatch):
+    done = within(monkeypatch, tmp_path, text)
+    assert done.exception is None, done.stderr + repr(done.exception)
+    assert done.stdout.strip() == printed
+    assert done.stderr.startswith("fcnkit: s.py is Python 2: runs converted")
+    assert done.stderr.count("\n") == 1
+
+
+TODAYS = [
+    "print(5 / 2)",
+    "import numpy as np\nprint(np.float64(1) / 2)",
+    "try:\n    import cPickle as pickle\nexcept ImportError:\n    import pickle\nprint(5 / 2)",
+    "import sys\nif sys.version_info[0] == 2:\n    range = xrange\nprint(5 / 2)",
+    "def unicode(x): return x\nprint(unicode(5) / 2)",
+    "n = 5\nprint(f'{n / 2}', xrange if n == 0 else 1)",
+    "import six\nprint(list(six.iteritems({1: 2})))",
+    "print(range(9)[2] / 4, len(range(3)))",
+    "print(dict(a=1).keys())",
+]
+
+
+@pytest.mark.parametrize("text", TODAYS)
+def test_a_script_of_today_runs_as_it_stands(text, tmp_path, monkeypatch):
+    done = within(monkeypatch, tmp_path, text)
+    assert done.exception is None
+    assert done.stderr == ""
+    assert "2.5" in done.stdout or "5 / 2" not in text
+
+
+OLD = [
+    "for i in xrange(3): pass",
+    "x = raw_input()",
+    "import urllib2",
+    "from StringIO import StringIO",
+    "from itertools import izip",
+    "d.has_key(1)",
+    "x = d.keys()[0]",
+    "x = zip(a, b)[0]",
+    "n = len(filter(f, x))",
+    "x = range(3) + [4]",
+    "import sys\nsys.maxint",
+    "print 'x'",
+]
+
+
+@pytest.mark.parametrize("text", OLD)
+def test_what_shows_python_2(text):
+    assert age(text) is Age.TWO
+
+
+def test_what_shows_nothing():
+    assert age("import caffe\nprint(5 / 2)") is Age.EITHER
+    assert age("async def f(): pass\nxrange") is Age.THREE
+    assert age("def f(a: int): return xrange(a)") is Age.THREE
+
+
+def test_names_that_numpy_dropped(tmp_path, monkeypatch):
+    text = (
+        "import numpy as np, numpy\nx = np.array([1.5], np.float).astype(np.int)\n"
+        "print(x.tostring(), numpy.product([2, 3]), np.asscalar(x), 5 / 2, 'np.int')\n"
+        "print(np.fromstring(b'ab', dtype=np.uint8), np.float32(1), np.Inf)\n"
+    )
+    done = within(monkeypatch, tmp_path, text)
+    assert done.exception is None, repr(done.exception)
+    assert done.stdout.startswith(
+        f"{(1).to_bytes(8, sys.byteorder)} 6 1 2.5 np.int\n[97 98] 1.0 inf"
+    )
+    assert done.stderr.startswith("fcnkit: s.py names that NumPy dropped are replaced: np.")
+    assert "Python 2" not in done.stderr
+
+
+def test_modules_beside_the_script_are_converted_too(tmp_path):
+    (tmp_path / "helper.py").write_text("def half(n):\n    return n / 2\n")
+    (tmp_path / "old.py").write_text("import helper\nprint helper.half(5), helper.__file__[-9:]\n")
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack" / "__init__.py").write_text("import inner\n")
+    (tmp_path / "pack" / "inner.py").write_text("print 'inner', 3/2\n")
+    done = run(tmp_path, "import old, pack\nprint(3 / 2)\n")
+    assert done.stdout.splitlines() == ["2 helper.py", "inner 1", "1"], done.stderr
+    told = [line.split()[1] for line in done.stderr.splitlines()]
+    assert told == ["s.py", "old.py", "helper.py", "pack/__init__.py", "pack/inner.py"]
+    assert (tmp_path / "old.py").read_text().startswith("import helper\nprint helper")
+
+
+def test_modules_of_pythonpath_and_of_folders_that_the_script_adds(tmp_path):
+    for folder, name in (("lib", "far"), ("added", "near")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{name}.py").write_text(f"print '{name}', 3/2\n")
+    text = "import sys\nsys.path.append('added')\nimport far, near\n"
+    done = run(tmp_path, text, PYTHONPATH=str(tmp_path / "lib"))
+    assert done.stdout == "far 1\nnear 1\n", done.stderr
+
+
+def test_installed_modules_are_left_alone(tmp_path):
+    place = tmp_path / "site-packages"
+    place.mkdir()
+    (place / "installed.py").write_text("half = 5 / 2\n")
+    done = run(tmp_path, "import installed\nprint installed.half\n", PYTHONPATH=str(place))
+    assert done.stdout == "2.5\n", done.stderr
+
+
+def test_a_module_is_run_by_its_name(tmp_path):
+    (tmp_path / "tool.py").write_text("import sys\nprint sys.argv[1:], 3/2\n")
+    words = [
+        sys.executable,
+        "-c",
+        "from fcnkit.cli.main import run; run()",
+        "run",
+        "-m",
+        "tool",
+        "a",
+    ]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "['a'] 1\n", done.stderr
+
+
+def test_tracebacks_name_the_scripts_own_lines(tmp_path):
+    text = "import caffe\ndef f((a, b)):\n    return a / b\n\nprint reduce(max, [1])\nf((1, 0))\n"
+    done = run(tmp_path, text)
+    assert done.returncode == 1
+    assert 's.py", line 6, in <module>\n    f((1, 0))' in done.stderr
+    assert 's.py", line 3, in f\n    return a / b' in done.stderr
+
+
+def test_the_converted_script_is_kept(tmp_path):
+    head = '#!/usr/bin/env python\n"""What it does."""\n'
+    text = head + "import os\nn = 5  # five\nprint n/2, round(2.5)\n"
+    done = run(tmp_path, text, "--keep-2to3", "new.py")
+    assert done.returncode == 0, done.stderr
+    kept = (tmp_path / "new.py").read_text()
+    assert kept == (
+        f"{head}from fcnkit.pycaffe.python2.names import div as _div, round\n"
+        "import os\nn = 5  # five\nprint(_div(n,2), round(2.5))\n"
+    )
+    again = subprocess.run([sys.executable, "new.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert again.stdout == done.stdout == "2 3.0\n"
+    assert "new.py: exists; " in run(tmp_path, text, "--keep-2to3", "new.py").stderr
+    told = run(tmp_path, "print(1)", "--keep-2to3", "newer.py").stderr
+    assert told == "fcnkit: s.py runs as it stands: newer.py is not written\n"
+    assert not (tmp_path / "newer.py").exists()
+
+
+def test_what_is_neither(tmp_path):
+    done = run(tmp_path, "print 'a'\nfoo bar baz\n")
+    assert done.returncode == 1
+    assert "fcnkit: s.py is neither Python 3 nor Python 2 (line 2)" in done.stderr
+    assert "SyntaxError" in done.stderr
+
+
+def test_without_fissix_its_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fissix", None)
+    done = within(monkeypatch, tmp_path, "print 1")
+    assert done.exit_code == 2
+    assert "pip install 'fcnkit[pycaffe]'" in done.stderr
+
+
+def test_nothing_leaks(tmp_path, monkeypatch):
+    import builtins
+
+    import numpy
+
+    before = list(sys.meta_path), set(dir(builtins)), set(dir(numpy)), set(dir(unittest.TestCase))
+    text = "import numpy as np\nprint np.int(5)/2, reduce(max, [1]), unicode"
+    assert within(monkeypatch, tmp_path, text).exception is None
+    after = list(sys.meta_path), set(dir(builtins)), set(dir(numpy)), set(dir(unittest.TestCase))
+    assert after == before
+
+
+def test_names_that_unittest_dropped(tmp_path, monkeypatch):
+    for name in ("assertEquals", "assertRaisesRegexp"):
+        monkeypatch.delattr(unittest.TestCase, name, raising=False)
+    (tmp_path / "test_old.py").write_text(
+        "import unittest\nclass T(unittest.TestCase):\n    def test(self):\n"
+        "        self.assertEquals(1, 1)\n        self.assertItemsEqual([1, 2], [2, 1])\n"
+        "        with self.assertRaisesRegexp(ValueError, 'a'):\n"
+        "            raise ValueError('a')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["run", "-m", "unittest", "test_old"])
+    assert done.exit_code == 0, done.stderr
+    assert not hasattr(unittest.TestCase, "assertItemsEqual")
+
+
+def test_a_file_that_is_executed_is_converted(tmp_path):
+    (tmp_path / "more.py").write_text("print 5/2, here\n")
+    done = run(tmp_path, "here = 1\nexecfile('more.py')\n")
+    assert done.stdout == "2 1\n", done.stderr
+
+
+def test_layers_in_python_2_are_converted(tmp_path):
+    pytest.importorskip("torch")
+    (tmp_path / "halves.py").write_text(
+        "import caffe\nclass Halves(caffe.Layer):\n    def setup(self, bottom, top):\n"
+        "        print 'set up', self.phase, 5/2\n    def reshape(self, bottom, top):\n"
+        "        top[0].reshape(1)\n    def forward(self, bottom, top):\n"
+        "        top[0].data[...] = 5/2\n"
+    )
+    (tmp_path / "n.prototxt").write_text(
+        'layer { name: "h" type: "Python" top: "h" '
+        'python_param { module: "halves" layer: "Halves" } }'
+    )
+    text = "import caffe\nprint(caffe.Net('n.prototxt', caffe.TEST).forward()['h'])\n"
+    done = run(tmp_path, text)
+    assert done.stdout == "set up 1 2\n[2.]\n", done.stderr
+
+
+def test_the_option_cpu(tmp_path):
+    pytest.importorskip("torch")
+    text = "import caffe\ncaffe.set_mode_gpu()\nfrom caffe import modes\nprint(modes.device())\n"
+    done = run(tmp_path, text, "--cpu")
+    assert (done.stdout, done.stderr) == ("cpu\n", "")
+
+
+def test_round_of_large_numbers():
+    assert names.round(2.0**60 + 1) == 2.0**60
+    assert names.round(float("inf")) == float("inf")
+    assert names.round(1234.5, -2) == 1200.0
+    assert names.coerce(1, 2.0) == (1.0, 2.0)
