@@ -119,7 +119,7 @@ def set_multiprocess(several: bool) -> None:
 
 
 def has_nccl() -> bool:
-    """False: several GPUs train through `fcnkit train --gpus`, which needs no NCCL of Caffe's."""
+    """False: several GPUs train through `fcnkit train --gpu all`, without NCCL of Caffe's."""
     return False
 
 

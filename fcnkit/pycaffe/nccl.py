@@ -4,7 +4,7 @@ from fcnkit.errors import EngineError
 
 
 class NCCL:
-    """Nothing: several GPUs train through `fcnkit train --gpus`, without Caffe's NCCL."""
+    """Nothing: several GPUs train through `fcnkit train --gpu all`, without Caffe's NCCL."""
 
     def __init__(self, solver: object, uid: object) -> None:
         """Raises EngineError, which names the way out."""
@@ -18,4 +18,4 @@ class NCCL:
 
 def _instead() -> EngineError:
     fact = "caffe.NCCL is not offered (caffe.has_nccl() is False)"
-    return EngineError(f"{fact}; train on several GPUs with `fcnkit train --gpus`")
+    return EngineError(f"{fact}; train on several GPUs with `fcnkit train --gpu all`")

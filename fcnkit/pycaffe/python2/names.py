@@ -13,8 +13,6 @@ from functools import cmp_to_key, reduce
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from fcnkit.pycaffe.python2.strings import StringIO
 
 __all__ = [
@@ -64,12 +62,11 @@ def _are_whole(*values: Any) -> bool:
 
 def _kind(value: Any) -> str:
     """The kind of an array's values, or of a list's beside an array."""
-    found = value if hasattr(value, "dtype") else np.asarray(value) if _is_list(value) else None
-    return getattr(getattr(found, "dtype", None), "kind", "-")
+    if isinstance(value, list | tuple):
+        import numpy as np
 
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list | tuple)
+        value = np.asarray(value)
+    return getattr(getattr(value, "dtype", None), "kind", "-")
 
 
 def round(number: Any, digits: int = 0) -> float:
@@ -133,8 +130,10 @@ def execfile(name: str, names: dict[str, Any] | None = None, local: Any = None) 
 # ---- what NumPy dropped
 
 
-def fromstring(string: Any, dtype: Any = float, count: int = -1, sep: str = "") -> np.ndarray:
+def fromstring(string: Any, dtype: Any = float, count: int = -1, sep: str = "") -> Any:
     """The numbers that a text holds between `sep`, or the bytes of a string are."""
+    import numpy as np
+
     if sep:
         return np.fromstring(string, dtype, count, sep=sep)
     held = string.encode("latin-1") if isinstance(string, str) else string
