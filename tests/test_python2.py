@@ -65,6 +65,20 @@ PRINTS = {
         "[0 0 1 1 2] [0 0 0 0 1] [0.  0.  0.5 0.5 1. ] [1]",
     ),
     "a class": ("class A:\n    def __div__(self, n):\n        return n\nprint A()/3", "3"),
+    "sort by": ("k = [1, 2]\nk.sort(cmp = lambda a, b: b - a)\nprint k", "[2, 1]"),
+    "bytes as text": (
+        "f = open('x', 'w')\nf.write(b'\\xff\\x00')\nf.close()\nprint repr(open('x').read())",
+        r"b'\xff\x00'",
+    ),
+    "text as bytes": (
+        "f = open('x', 'wb')\nf.write('a\\n')\nf.close()\nprint repr(file('x', 'rU').read())",
+        r"'a\n'",
+    ),
+    "lines": (
+        "with open('x', 'w') as f:\n    print >>f, 'a'\n    f.write('\\xe9')\n"
+        "print [line.strip() for line in open('x')], open('x', 'ab').tell()",
+        "['a', '\xe9'] 4",
+    ),
     "no ends": ("print 1", "1"),
     "windows": ("print 1\r\nprint 3/2\r\n", "1\n1"),
     "latin": ("# -*- coding: latin-1 -*-\nprint len('\xe9')", "1"),
@@ -129,6 +143,7 @@ OLD = [
     "x = range(3) + [4]",
     "import sys\nsys.maxint",
     "print 'x'",
+    "#!/usr/bin/env python2.7\nx = 5 / 2",
 ]
 
 
@@ -141,6 +156,13 @@ def test_what_shows_nothing():
     assert age("import caffe\nprint(5 / 2)") is Age.EITHER
     assert age("async def f(): pass\nxrange") is Age.THREE
     assert age("def f(a: int): return xrange(a)") is Age.THREE
+
+
+def test_the_option_python2(tmp_path, monkeypatch):
+    assert within(monkeypatch, tmp_path, "print(5 / 2)").stdout == "2.5\n"
+    done = within(monkeypatch, tmp_path, "print(5 / 2)", "--python2")
+    assert done.stdout == "2\n"
+    assert done.stderr.endswith("runs converted; 1 division floors whole numbers as there\n")
 
 
 def test_names_that_numpy_dropped(tmp_path, monkeypatch):

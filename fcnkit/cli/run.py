@@ -12,6 +12,12 @@ import click
 @click.option("-m", "module", is_flag=True, help="SCRIPT is a module's name, as of python -m.")
 @click.option("--cpu", is_flag=True, help="Compute on the CPU, whatever the script says.")
 @click.option(
+    "--python2",
+    "old",
+    is_flag=True,
+    help="Take a script that shows nothing of its age as one of Python 2.",
+)
+@click.option(
     "--keep-2to3",
     "keep",
     metavar="FILE",
@@ -19,11 +25,12 @@ import click
 )
 @click.argument("script", metavar="SCRIPT")
 @click.argument("words", metavar="[ARG]...", nargs=-1, type=click.UNPROCESSED)
-def run(script, words, module, cpu, keep) -> None:
+def run(script, words, module, cpu, old, keep) -> None:
     """Run a Python script in which `import caffe` is fcnkit's.
 
     A script of Python 2 runs converted, and so do the modules of its own that it imports; a
-    line on stderr says so.  The files stay as they are.
+    line on stderr says so.  The files stay as they are.  What parses as both and uses no name of
+    Python 2's is taken as today's; --python2 has its whole numbers divide as they did.
 
     \b
     fcnkit run net.py
@@ -39,7 +46,7 @@ def run(script, words, module, cpu, keep) -> None:
         raise click.UsageError("--keep-2to3 is of a script, not of a module")
     if cpu:
         modes.stay_on_cpu()
-    run_script(script, words, module=module, tell=_tell, keep=keep)
+    run_script(script, words, module=module, tell=_tell, keep=keep, old=old)
 
 
 def _tell(line) -> None:

@@ -72,12 +72,14 @@ def run(
     module: bool = False,
     tell: Callable[[str], object] = lambda line: None,
     keep: str | None = None,
+    old: bool = False,
 ) -> None:
     """The script has run as Python runs one, with these words as its arguments.
 
     With `module` it is the name of a module, as of `python -m`.  A script of Python 2, and
     modules of its own, run converted; `tell` hears so in a line, and `keep` is the file to be
-    that has the converted script.  What the script raises is not caught.
+    that has the converted script.  One that shows nothing of its age is today's, or with `old`
+    Python 2's.  What the script raises is not caught.
 
     Raises OutputError where the file to be kept is there already.
     """
@@ -85,7 +87,7 @@ def run(
     sys.argv = [script, *words]
     sys.path.insert(0, str(Path.cwd() if module else Path(script).resolve().parent))
     try:
-        reader = Reader(None if module else script, tell)
+        reader = Reader(None if module else script, tell, old=old)
         with as_caffe(), importing(reader), old_assertions():
             if module:
                 runpy.run_module(script, run_name="__main__", alter_sys=True)

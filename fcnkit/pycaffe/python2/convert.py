@@ -21,7 +21,7 @@ _FIXERS = (
 )
 _HELPERS = frozenset(
     (
-        *("apply", "buffer", "cmp", "coerce", "execfile", "file", "intern", "reduce"),
+        *("apply", "buffer", "cmp", "coerce", "execfile", "file", "intern", "open", "reduce"),
         *("reload", "round", "unichr"),
     )
 )

@@ -58,7 +58,11 @@ def calls(tree: Any) -> None:
             node.children[1].children[1].value = _LETTERS[texts[1][1:]]
         for name, given in zip(node.children, node.children[1:], strict=False):
             if str(name).strip() == ".sort" and _is_one(given):
-                _wrap(given.children[1], "key=_cmp_to_key(", given.children[1], ")")
+                argument = given.children[1]
+                first = next(argument.leaves())
+                if argument.type == symbols.argument:
+                    first.value, argument.children[1].value = "", ""
+                _wrap(argument, "key=_cmp_to_key(", argument, ")")
 
 
 def _from_math(tree: Any) -> set[str]:
@@ -72,13 +76,13 @@ def _from_math(tree: Any) -> set[str]:
 
 
 def _is_one(node: Any) -> bool:
-    """Whether these are parentheses around one argument without a name."""
-    if node.type != symbols.trailer or len(node.children) != 3:
+    """Whether these are parentheses around one argument, without a name or named cmp."""
+    if node.type != symbols.trailer or len(node.children) != 3 or node.children[0].value != "(":
         return False
-    return node.children[0].value == "(" and node.children[1].type not in (
-        symbols.argument,
-        symbols.arglist,
-    )
+    given = node.children[1]
+    if given.type == symbols.argument:
+        return str(given).replace(" ", "").startswith("cmp=")
+    return given.type != symbols.arglist
 
 
 def divisions(tree: Any) -> int:

@@ -13,10 +13,9 @@ from functools import cmp_to_key, reduce
 from types import ModuleType
 from typing import Any
 
-from fcnkit.pycaffe.python2.strings import StringIO
+from fcnkit.pycaffe.python2.strings import open
 
 __all__ = [
-    "StringIO",
     "apply",
     "asscalar",
     "buffer",
@@ -29,6 +28,7 @@ __all__ = [
     "fromstring",
     "idiv",
     "intern",
+    "open",
     "reduce",
     "reload",
     "round",
@@ -36,7 +36,7 @@ __all__ = [
     "unichr",
 ]
 
-buffer, intern, unichr = memoryview, sys.intern, chr
+buffer, file, intern, unichr = memoryview, open, sys.intern, chr
 
 
 def div(left: Any, right: Any) -> Any:
@@ -105,11 +105,6 @@ def coerce(left: Any, right: Any) -> tuple[Any, Any]:
     """Both numbers as one type."""
     kind = type(left + right)
     return kind(left), kind(right)
-
-
-def file(name: Any, mode: str = "r", buffering: int = -1) -> Any:
-    """The file, opened."""
-    return open(name, mode, buffering)
 
 
 def reload(module: ModuleType) -> ModuleType:

@@ -40,7 +40,8 @@ def ready(text: str, path: str, *, old: bool) -> Ready:
         if text.rstrip() != before.rstrip() or imports(ast.parse(text)):
             words.append("is Python 2: runs converted")
         if divisions:
-            words.append(f"{divisions} divisions floor whole numbers as there")
+            several = "divisions floor" if divisions > 1 else "division floors"
+            words.append(f"{divisions} {several} whole numbers as there")
     if re.search(r"\b(?:numpy|np)\b|\.tostring\(\)", text):
         text, names = replaced(text)
         if names:
@@ -77,16 +78,18 @@ class Reader:
     PYTHONPATH names and from those that it adds to sys.path, never an installed library.
 
     A file that shows nothing of its Python is taken as the script is; the script is Python 2's
-    where it shows it, or a module of its own that it imports does.  `tell` hears of each file
-    that is not run as it stands, in a line.
+    where it shows it, a module of its own that it imports does, or `old` says so.  `tell` hears
+    of each file that is not run as it stands, in a line.
     """
 
-    def __init__(self, script: str | None, tell: Callable[[str], object]) -> None:
+    def __init__(
+        self, script: str | None, tell: Callable[[str], object], *, old: bool = False
+    ) -> None:
         self._tell, self._told = tell, set[str]()
         self._given = [os.path.realpath(each) for each in sys.path]
         named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
         self._named = [os.path.realpath(each) for each in [*named, sys.path[0]] if each]
-        self._old = script is not None and self._is_old(script, set())
+        self._old = old or script is not None and self._is_old(script, set())
 
     def code(self, path: str) -> CodeType | None:
         """The code of a file, or None for one that runs as it stands."""

@@ -1,6 +1,7 @@
 """Which Python a script is written for."""
 
 import ast
+import re
 from collections.abc import Iterator
 from enum import Enum
 
@@ -27,6 +28,7 @@ _MODULES = frozenset(
         *("urllib2", "urlparse", "xmlrpclib"),
     )
 )
+_SHEBANG = re.compile(r"#!.*\bpython2")
 _METHODS = frozenset(("has_key", "iteritems", "iterkeys", "itervalues"))
 # What gives a list in Python 2 alone: only there has it a length or subscripts.
 _ITERATORS = frozenset(("filter", "map", "zip"))
@@ -41,6 +43,8 @@ _NEW = (
 
 def age(text: str) -> Age:
     """What the script shows; one that Python 3 does not parse is Python 2's."""
+    if _SHEBANG.match(text):
+        return Age.TWO
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):

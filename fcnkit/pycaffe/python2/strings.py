@@ -1,5 +1,6 @@
-"""StringIO of Python 2, which holds text or bytes."""
+"""Python 2's strings where they leave the script: StringIO and open take text and bytes alike."""
 
+import builtins
 import io
 from typing import Any
 
@@ -42,6 +43,51 @@ class StringIO(io.BytesIO):
 
     def _found(self, data: bytes) -> Any:
         return data.decode("utf-8", "surrogateescape") if self._text else data
+
+
+class _Text(io.TextIOWrapper):
+    """A file opened as text: what is not UTF-8 is read as bytes, and bytes are written."""
+
+    def read(self, size: int | None = -1, /) -> Any:
+        """The rest, or so many characters of it."""
+        found = super().read(size)
+        return found if found.isascii() else _text_or_bytes(found)
+
+    def write(self, data: Any, /) -> int:
+        """Text, or bytes."""
+        given = data if isinstance(data, str) else bytes(data).decode("utf-8", "surrogateescape")
+        return super().write(given)
+
+
+class _Binary(io.BufferedWriter):
+    """A file opened for bytes, which takes text too."""
+
+    def write(self, data: Any, /) -> int:
+        """Bytes, or text."""
+        return super().write(_bytes(data))
+
+
+def open(name: Any, mode: str = "r", buffering: int = -1, **named: Any) -> Any:
+    """The file, opened; `mode` may say U, as Python 2's could."""
+    mode = mode.replace("U", "") or "r"
+    if named or isinstance(name, int) or "+" in mode:
+        return builtins.open(name, mode, buffering, **named)
+    if "b" not in mode:
+        raw = builtins.open(name, mode[0] + "b")
+        return _Text(raw, "utf-8", "surrogateescape", newline="\n")
+    return (
+        builtins.open(name, mode)
+        if mode[0] == "r"
+        else _Binary(io.FileIO(name, mode.replace("b", "")))
+    )
+
+
+def _text_or_bytes(text: str) -> str | bytes:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _bytes(text)
+    return text
 
 
 def _bytes(data: Any) -> Any:
