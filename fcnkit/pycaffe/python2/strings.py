@@ -72,14 +72,9 @@ def open(name: Any, mode: str = "r", buffering: int = -1, **named: Any) -> Any:
     mode = mode.replace("U", "") or "r"
     if named or isinstance(name, int) or "+" in mode:
         return builtins.open(name, mode, buffering, **named)
-    if "b" not in mode:
-        raw = builtins.open(name, mode[0] + "b")
-        return _Text(raw, "utf-8", "surrogateescape", newline="\n")
-    return (
-        builtins.open(name, mode)
-        if mode[0] == "r"
-        else _Binary(io.FileIO(name, mode.replace("b", "")))
-    )
+    file = io.FileIO(name, mode.replace("b", "").replace("t", ""))
+    held = io.BufferedReader(file) if mode[0] == "r" else _Binary(file)
+    return held if "b" in mode else _Text(held, "utf-8", "surrogateescape", newline="\n")
 
 
 def _text_or_bytes(text: str) -> str | bytes:
