@@ -79,6 +79,13 @@ PRINTS = {
         "print [line.strip() for line in open('x')], open('x', 'ab').tell()",
         "['a', '\xe9'] 4",
     ),
+    "a database": (
+        "import lmdb\ne = lmdb.open('d')\nwith e.begin(write=True) as t:\n"
+        "    t.put('%d' % 1, b'a')\n    t.put(key='2', value='b')\nc = e.begin().cursor()\nn = 0\n"
+        "while c.next() == True:\n    n += 1\nprint n, e.begin().get('2'), {1: 2}.get(1)",
+        "2 b'b' 2",
+    ),
+    "next": ("class A:\n    def next(self): return 3\nprint A().next(), iter([1]).next()", "3 1"),
     "no ends": ("print 1", "1"),
     "windows": ("print 1\r\nprint 3/2\r\n", "1\n1"),
     "latin": ("# -*- coding: latin-1 -*-\nprint len('\xe9')", "1"),

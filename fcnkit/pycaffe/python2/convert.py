@@ -21,11 +21,22 @@ _FIXERS = (
 )
 _HELPERS = frozenset(
     (
-        *("apply", "buffer", "cmp", "coerce", "execfile", "file", "intern", "open", "reduce"),
+        *(
+            "apply",
+            "buffer",
+            "cmp",
+            "coerce",
+            "execfile",
+            "file",
+            "intern",
+            "next",
+            "open",
+            "reduce",
+        ),
         *("reload", "round", "unichr"),
     )
 )
-_UNDERSCORED = ("asscalar", "cmp_to_key", "div", "fromstring", "idiv")
+_UNDERSCORED = ("asscalar", "cmp_to_key", "div", "fromstring", "idiv", "in_bytes")
 
 
 class Converted(NamedTuple):

@@ -15,6 +15,8 @@ _MODULES = {
     "cStringIO": "fcnkit.pycaffe.python2.strings",
     "pickle": "fcnkit.pycaffe.python2.pickles",
 }
+# Methods of lmdb's to which keys are given.
+_KEYED = (".put", ".get", ".delete", ".pop", ".replace", ".set_key", ".set_range")
 _LETTERS = {
     "letters": "ascii_letters",
     "lowercase": "ascii_lowercase",
@@ -44,8 +46,12 @@ def _rename(leaf: Any, is_from: bool) -> None:
 
 
 def calls(tree: Any) -> None:
-    """Functions give what they gave: math.floor a float, sort takes a comparison."""
+    """Functions do what they did: math.floor gives a float, sort takes a comparison, and lmdb
+    takes text for a key.
+    """
     direct = _from_math(tree)
+    imported = {leaf.value for node in _of(tree, symbols.import_name) for leaf in node.leaves()}
+    keyed = _KEYED if "lmdb" in imported else ()
     for node in list(_of(tree, symbols.power)):
         texts = [str(each).strip() for each in node.children[:3]]
         if texts[:2] in (["math", ".floor"], ["math", ".ceil"]) and len(node.children) > 2:
@@ -57,6 +63,8 @@ def calls(tree: Any) -> None:
         elif texts[0] == "string" and texts[1][1:] in _LETTERS:
             node.children[1].children[1].value = _LETTERS[texts[1][1:]]
         for name, given in zip(node.children, node.children[1:], strict=False):
+            if str(name).strip() in keyed and str(given)[:1] == "(":
+                _wrap(node.children[0], "_in_bytes(", name, ")")
             if str(name).strip() == ".sort" and _is_one(given):
                 argument = given.children[1]
                 first = next(argument.leaves())

@@ -27,7 +27,9 @@ __all__ = [
     "file",
     "fromstring",
     "idiv",
+    "in_bytes",
     "intern",
+    "next",
     "open",
     "reduce",
     "reload",
@@ -94,6 +96,28 @@ def sorted(
         return builtins.sorted(values, key=key, reverse=reverse)
     compared, of = cmp_to_key(cmp), key or (lambda value: value)
     return builtins.sorted(values, key=lambda value: compared(of(value)), reverse=reverse)
+
+
+def next(values: Any, *default: Any) -> Any:
+    """What comes next; where `next` is another method, as a cursor's of lmdb, what that gives."""
+    if hasattr(values, "__next__") or not hasattr(values, "next"):
+        return builtins.next(values, *default)
+    return values.next()
+
+
+def in_bytes(method: Callable[..., Any]) -> Callable[..., Any]:
+    """The method; one of lmdb's takes text for bytes."""
+    import lmdb
+
+    if not isinstance(getattr(method, "__self__", None), lmdb.Transaction | lmdb.Cursor):
+        return method
+    return lambda *args, **named: method(
+        *map(_as_bytes, args), **{name: _as_bytes(each) for name, each in named.items()}
+    )
+
+
+def _as_bytes(value: Any) -> Any:
+    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
 
 
 def apply(function: Callable[..., Any], args: Iterable[Any] = (), named: Any = None) -> Any:
