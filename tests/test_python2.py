@@ -1,6 +1,9 @@
 """Scripts of Python 2: what they are taken for, what they become, what they compute."""
 
+import operator
 import os
+import random
+import re
 import subprocess
 import sys
 import unittest
@@ -116,6 +119,35 @@ def test_what_it_prints(text, printed, tmp_path, monkeypatch):
     assert done.stderr.count("\n") == 1
 
 
+def test_sums_of_whole_numbers_and_floats(tmp_path, monkeypatch):
+    """Random sums, beside what they are where / of two whole numbers is //."""
+    chance = random.Random(0)
+    sums = [made(chance, 4) for _ in range(300)]
+    script = "print '2'\n" + "".join(f"print(repr({text}))\n" for text, _ in sums)
+    done = within(monkeypatch, tmp_path, script)
+    assert done.exception is None, repr(done.exception)
+    assert done.stdout.split()[1:] == [repr(value) for _, value in sums]
+
+
+def made(chance, deep):
+    """A sum as text, and its value in Python 2."""
+    if deep == 0 or chance.random() < 0.2:
+        value = chance.choice([1, 2, 3, 7, 2.0, 0.5])
+        return repr(value), value
+    sign = chance.choice(["+", "-", "*", "/", "/", "/"])
+    (left, one), (right, other) = made(chance, deep - 1), made(chance, deep - 1)
+    if sign == "/" and other == 0:
+        sign = "+"
+    whole = sign == "/" and isinstance(one, int) and isinstance(other, int)
+    work = operator.floordiv if whole else _SIGNS[sign]
+    # A chain needs no brackets on its left.
+    chain = sign in "*/" and re.fullmatch(r"[\d.]+( [*/] [\d.]+)*", left)
+    left = left if chain else f"({left})"
+    right = right if re.fullmatch(r"[\d.]+", right) else f"({right})"
+    return f"{left} {sign} {right}", work(one, other)
+
+
+_SIGNS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
 TODAYS = [
     "print(5 / 2)",
     "import numpy as np\nprint(np.float64(1) / 2)",
@@ -267,9 +299,12 @@ def test_what_is_neither(tmp_path):
 
 def test_without_fissix_its_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "fissix", None)
-    done = within(monkeypatch, tmp_path, "print 1")
+    done = within(monkeypatch, tmp_path, "print(xrange(1))")
     assert done.exit_code == 2
     assert "pip install 'fcnkit[pycaffe]'" in done.stderr
+    done = within(monkeypatch, tmp_path, "print 1")
+    assert isinstance(done.exception, SyntaxError)
+    assert "s.py is Python 2, or has a mistake: pycaffe needs fissix" in done.stderr
 
 
 def test_nothing_leaks(tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import CodeType
 from typing import Any, NamedTuple
 
+from fcnkit.errors import EngineError
 from fcnkit.pycaffe.python2.convert import converted, imports, syntax_tree, with_imports
 from fcnkit.pycaffe.python2.numpy_names import replaced
 from fcnkit.pycaffe.python2.signs import Age, age
@@ -110,6 +111,11 @@ class Reader:
         except SyntaxError as error:  # as above; the first fault may be Python 2's, so ours is told
             self._say(path, str(error))
             return None
+        except EngineError as error:
+            if _parses(text):
+                raise
+            self._say(path, f"is Python 2, or has a mistake: {error}")
+            return None
         if not made.done:
             return None
         self._say(path, made.done)
@@ -160,6 +166,14 @@ class Reader:
                     for file in (f"{place}.py", os.path.join(place, "__init__.py")):
                         if os.path.isfile(file):
                             yield file
+
+
+def _parses(text: str) -> bool:
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError):
+        return False
+    return True
 
 
 def _is_within(folder: str, other: str) -> bool:
