@@ -297,6 +297,13 @@ def test_what_is_neither(tmp_path):
     assert "SyntaxError" in done.stderr
 
 
+def test_what_could_not_be_converted_is_said(tmp_path, monkeypatch):
+    done = within(monkeypatch, tmp_path, "print 1\nif 0:\n    raise 'no'\n")
+    assert done.stdout == "1\n"
+    words = "not converted: Line 3: could not convert: raise 'no', Python 3 does not support string"
+    assert f"runs converted; {words} exceptions" in done.stderr
+
+
 def test_without_fissix_its_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "fissix", None)
     done = within(monkeypatch, tmp_path, "print(xrange(1))")
