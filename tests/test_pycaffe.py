@@ -199,4 +199,7 @@ def test_every_message_is_there():
 
     assert caffe_pb2.NetParameter is message("NetParameter")
     assert caffe_pb2.TEST == 1
+    assert caffe_pb2.Phase.Name(0) == "TRAIN"
+    assert caffe_pb2.Phase.TEST == caffe_pb2.Phase.Value("TEST") == 1
+    assert "Datum" in caffe_pb2.DESCRIPTOR.message_types_by_name
     assert net_spec.own_fields()["Convolution"] == "convolution_param"

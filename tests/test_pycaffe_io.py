@@ -102,6 +102,7 @@ found["blobs"] = caffe.io.blobprotovector_str_to_arraylist(text)[1]
 found["blobs as bytes"] = np.array(bytearray(text))
 for name, values in (("bytes", (255 * many).astype(np.uint8)), ("floats", many)):
     datum = caffe.io.array_to_datum(values, 7)
+    assert isinstance(datum, caffe.io.caffe_pb2.Datum)
     found["datum of " + name] = caffe.io.datum_to_array(datum)
     found["datum as " + name] = np.array(bytearray(datum.SerializeToString()))
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from fcnkit.formats.schema import message
 from fcnkit.libraries import load
+from fcnkit.pycaffe.proto import caffe_pb2  # noqa: F401  scripts say caffe.io.caffe_pb2
 from fcnkit.pycaffe.resizing import resized, zoomed
 
 if TYPE_CHECKING:

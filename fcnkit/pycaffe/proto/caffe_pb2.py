@@ -4,6 +4,20 @@ They are of fcnkit's own descriptor pool, so that they live in one process with 
 pycaffe; `google.protobuf.text_format` reads and writes them.
 """
 
+from typing import TYPE_CHECKING
+
 from fcnkit.formats.schema import enums, message, messages
 
+if TYPE_CHECKING:
+    from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
+
+
+def _enum(name: str) -> "EnumTypeWrapper":
+    from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
+
+    return EnumTypeWrapper(DESCRIPTOR.enum_types_by_name[name])
+
+
+DESCRIPTOR = message("NetParameter").DESCRIPTOR.file
+Phase = _enum("Phase")
 globals().update({name: message(name) for name in messages()} | enums())
