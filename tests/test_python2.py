@@ -67,7 +67,11 @@ PRINTS = {
         "print b, a/2, a/2., np.array([3])/[2]",
         "[0 0 1 1 2] [0 0 0 0 1] [0.  0.  0.5 0.5 1. ] [1]",
     ),
-    "a class": ("class A:\n    def __div__(self, n):\n        return n\nprint A()/3", "3"),
+    "a class": (
+        "class A:\n    def __div__(self, n): return n\n    def __rdiv__(self, n): return -n\n"
+        "a = A()\nb = A()\nb /= 4\nprint A()/3, 3/A(), b",
+        "3 -3 4",
+    ),
     "sort by": ("k = [1, 2]\nk.sort(cmp = lambda a, b: b - a)\nprint k", "[2, 1]"),
     "bytes as text": (
         "f = open('x', 'w')\nf.write(b'\\xff\\x00')\nf.close()\nprint repr(open('x').read())",

@@ -45,6 +45,8 @@ def div(left: Any, right: Any) -> Any:
     """left / right, floored where both are whole numbers or arrays of such."""
     if hasattr(left, "__div__"):
         return left.__div__(right)
+    if hasattr(right, "__rdiv__"):
+        return right.__rdiv__(left)
     return operator.floordiv(left, right) if _are_whole(left, right) else left / right
 
 
@@ -52,8 +54,8 @@ def idiv(left: Any, right: Any) -> Any:
     """What `left /= right` makes of left, an array in place."""
     if hasattr(left, "__idiv__"):
         return left.__idiv__(right)
-    if hasattr(left, "__div__"):
-        return left.__div__(right)
+    if hasattr(left, "__div__") or hasattr(right, "__rdiv__"):
+        return div(left, right)
     whole = _are_whole(left, right)
     return operator.ifloordiv(left, right) if whole else operator.itruediv(left, right)
 
