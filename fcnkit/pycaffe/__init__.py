@@ -39,13 +39,13 @@ from fcnkit.pycaffe.types import layer_type_list
 TRAIN, TEST = 0, 1
 __version__ = "1.0.0"
 
-# The modules of the names that PyTorch is needed for, imported when they are first used.
+# The modules of the names that PyTorch or numpy are needed for, imported when they are first used.
 _MODULES = {
-    "Classifier": "classifier",
-    "Detector": "detector",
     "AdaDeltaSolver": "solver",
     "AdaGradSolver": "solver",
     "AdamSolver": "solver",
+    "Classifier": "classifier",
+    "Detector": "detector",
     "Net": "net",
     "NesterovSolver": "solver",
     "RMSPropSolver": "solver",
