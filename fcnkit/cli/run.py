@@ -1,6 +1,9 @@
 """The command `run`: a script of pycaffe, without Caffe."""
 
 import os
+import sys
+import traceback
+from types import TracebackType
 
 import click
 
@@ -46,7 +49,22 @@ def run(script, words, module, cpu, old, keep) -> None:
         raise click.UsageError("--keep-2to3 is of a script, not of a module")
     if cpu:
         modes.stay_on_cpu()
-    run_script(script, words, module=module, tell=_tell, keep=keep, old=old)
+    try:
+        run_script(script, words, module=module, tell=_tell, keep=keep, old=old)
+    except Exception as error:
+        found = _of_script(error.__traceback__)
+        if found is None:
+            raise
+        traceback.print_exception(type(error), error, found)
+        sys.exit(1)
+
+
+def _of_script(trace: TracebackType | None) -> TracebackType | None:
+    """What Python would show of the script's error: not how fcnkit came to run it."""
+    ours = os.path.dirname(os.path.dirname(__file__))
+    while trace and trace.tb_frame.f_code.co_filename.startswith((ours, "<frozen ")):
+        trace = trace.tb_next
+    return trace
 
 
 def _tell(line) -> None:

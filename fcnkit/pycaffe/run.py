@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from fcnkit import files
+from fcnkit.pycaffe.old_pillow import old_pillow
 from fcnkit.pycaffe.python2.reading import Reader, importing
 from fcnkit.pycaffe.python2.unittests import old_assertions
 
@@ -88,7 +89,7 @@ def run(
     sys.path.insert(0, str(Path.cwd() if module else Path(script).resolve().parent))
     try:
         reader = Reader(None if module else script, tell, old=old)
-        with as_caffe(), importing(reader), old_assertions():
+        with as_caffe(), importing(reader), old_assertions(), old_pillow():
             if module:
                 runpy.run_module(script, run_name="__main__", alter_sys=True)
             else:
