@@ -14,7 +14,7 @@ docs/net-spec.md shows them.
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fcnkit.pycaffe import net_spec, proto
 from fcnkit.pycaffe.modes import (
@@ -35,6 +35,21 @@ from fcnkit.pycaffe.nccl import NCCL
 from fcnkit.pycaffe.net_spec import NetSpec, either, layers, params, to_proto
 from fcnkit.pycaffe.python_layer import Layer
 from fcnkit.pycaffe.types import layer_type_list
+
+if TYPE_CHECKING:
+    from fcnkit.pycaffe.classifier import Classifier
+    from fcnkit.pycaffe.detector import Detector
+    from fcnkit.pycaffe.net import Net
+    from fcnkit.pycaffe.solver import (
+        AdaDeltaSolver,
+        AdaGradSolver,
+        AdamSolver,
+        NesterovSolver,
+        RMSPropSolver,
+        SGDSolver,
+        get_solver,
+    )
+    from fcnkit.pycaffe.timer import Timer
 
 TRAIN, TEST = 0, 1
 __version__ = "1.0.0"
@@ -62,9 +77,20 @@ __all__ = [
     "NCCL",
     "TEST",
     "TRAIN",
+    "AdaDeltaSolver",
+    "AdaGradSolver",
+    "AdamSolver",
+    "Classifier",
+    "Detector",
     "Layer",
+    "NesterovSolver",
+    "Net",
     "NetSpec",
+    "RMSPropSolver",
+    "SGDSolver",
+    "Timer",
     "either",
+    "get_solver",
     "has_nccl",
     "init_log",
     "layer_type_list",
