@@ -11,7 +11,7 @@ DEMO = [*OPENCV, "pillow>=10.1,<14"]
 DIGITS = ["lmdb>=1.4,<4", "pillow>=10.1,<14", "scikit-learn>=1.3,<2"]
 ONNX = ["onnx>=1.16,<2", "onnxruntime>=1.17,<2"]
 # Besides PyTorch: six is what scripts import, fissix reads Python 2.
-PYCAFFE = ["fissix>=24.4", "pillow>=10.1,<14", "six>=1.16,<2"]
+PYCAFFE = ["fissix>=24.4,<27", "pillow>=10.1,<14", "six>=1.16,<2"]
 SEGMENTATION = ["lmdb>=1.4,<4", "matplotlib>=3.7,<4", "pillow>=10.1,<14"]
 TORCH = ["torch>=2.4,<2.14"]
 TORCHVISION = ["torchvision>=0.19,<0.29"]
