@@ -1,5 +1,8 @@
 """pycaffe's solvers without Caffe, beside real pycaffe: steps, updates, tests, snapshots."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from beside_pycaffe import check_equal, in_both
@@ -178,3 +181,68 @@ def test_weights_that_the_solver_names_are_where_it_starts(tmp_path, monkeypatch
     made.net.save("w.caffemodel")
     again = caffe.SGDSolver(solver_file(tmp_path, 'weights: "w.caffemodel"'))
     assert (again.net.params["ip"][0].data == 3).all()
+
+
+TOGETHER = """
+import sys
+import caffe
+import numpy as np
+from multiprocessing import Process
+
+def solve(rank, count, uid):
+    caffe.set_mode_cpu()
+    caffe.set_solver_count(count)
+    caffe.set_solver_rank(rank)
+    caffe.set_multiprocess(count > 1)
+    solver = caffe.SGDSolver("solver%d.prototxt" % count)
+    if count > 1:
+        solver.net.params["ip"][0].data[...] += rank  # bcast makes them those of the first
+        nccl = caffe.NCCL(solver, uid)
+        nccl.bcast()
+        solver.add_callback(nccl)
+        solver.net.after_backward(nccl)
+    solver.step(5)
+    np.save("weights %d of %d" % (rank, count), solver.net.params["ip"][0].data)
+
+if __name__ == "__main__":
+    assert caffe.has_nccl()
+    solve(0, 1, None)
+    uid = caffe.NCCL.new_uid()
+    several = [Process(target=solve, args=(rank, 2, uid)) for rank in range(2)]
+    for each in several:
+        each.start()
+    for each in several:
+        each.join()
+"""
+TOGETHER_NET = """
+layer { name: "rows" type: "HDF5Data" top: "rows" top: "label"
+  hdf5_data_param { source: "list.txt" batch_size: %d } }
+layer { name: "ip" type: "InnerProduct" bottom: "rows" top: "ip"
+  inner_product_param { num_output: 3 weight_filler { type: "constant" value: 0.1 } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
+"""
+
+
+def test_solvers_that_train_together_are_one_with_all_their_batches(tmp_path):
+    import h5py
+
+    random = np.random.default_rng(0)
+    with h5py.File(tmp_path / "rows.h5", "w") as file:
+        file["rows"], file["label"] = random.normal(size=(8, 4)), random.integers(0, 3, 8)
+    (tmp_path / "list.txt").write_text("rows.h5")
+    for count in (1, 2):
+        (tmp_path / f"net{count}.prototxt").write_text(TOGETHER_NET % (4 // count))
+        (tmp_path / f"solver{count}.prototxt").write_text(
+            f'net: "net{count}.prototxt" base_lr: 0.5 lr_policy: "fixed" momentum: 0.9 '
+            'snapshot: 5 snapshot_prefix: "x"'
+        )
+    (tmp_path / "train.py").write_text(TOGETHER)
+    words = [sys.executable, "-c", "from fcnkit.cli.main import run; run()", "run", "train.py"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    alone = np.load(tmp_path / "weights 0 of 1.npy")
+    assert not np.allclose(alone, 0.1)
+    for rank in range(2):
+        found = np.load(tmp_path / f"weights {rank} of 2.npy")
+        assert np.allclose(found, alone, atol=1e-6)
+    assert done.stderr.count("Snapshotting solver state") == 2

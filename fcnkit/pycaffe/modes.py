@@ -1,6 +1,7 @@
 """What pycaffe has for the whole process: CPU or GPU, the seed, how many solvers there are."""
 
 import random
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -119,8 +120,8 @@ def set_multiprocess(several: bool) -> None:
 
 
 def has_nccl() -> bool:
-    """False: several GPUs train through `fcnkit train --gpu all`, without NCCL of Caffe's."""
-    return False
+    """Whether solvers can train together, in several processes (`caffe.NCCL`)."""
+    return find_spec("torch") is not None
 
 
 def init_log(level: int = 0, to_stderr: bool = False) -> None:
@@ -128,7 +129,7 @@ def init_log(level: int = 0, to_stderr: bool = False) -> None:
 
 
 def log(line: str) -> None:
-    """The line is in the log, on stderr."""
+    """The line is in the log, on stderr; of several solvers the first alone speaks."""
     from fcnkit.training.torch.program.log_lines import Log
 
-    Log().say(line)
+    Log(first=_Process.rank == 0).say(line)

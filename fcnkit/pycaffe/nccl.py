@@ -1,21 +1,60 @@
-"""caffe.NCCL, which is not offered: the name is there to say what is instead."""
+"""caffe.NCCL: several solvers, each a process of its own, that train one net together.
 
-from fcnkit.errors import EngineError
+They meet through torch.distributed: over NVIDIA's NCCL on GPUs, over gloo on CPUs.
+"""
+
+import socket
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from fcnkit.pycaffe import modes
+
+if TYPE_CHECKING:
+    from fcnkit.pycaffe.solver import SGDSolver
+
+_HERE = "127.0.0.1"
+# While one process tests its nets, the others wait.
+_PATIENCE = timedelta(days=1)
 
 
 class NCCL:
-    """Nothing: several GPUs train through `fcnkit train --gpu all`, without Caffe's NCCL."""
+    """The solvers of set_solver_count processes that were given one `uid`, this one among them.
 
-    def __init__(self, solver: object, uid: object) -> None:
-        """Raises EngineError, which names the way out."""
-        raise _instead()
+    solver.add_callback(nccl) has every solver learn from the mean of all gradients.  It is made
+    in each process behind set_solver_count and set_solver_rank, and waits for the others.
+    """
+
+    def __init__(self, solver: "SGDSolver", uid: bytes) -> None:
+        from torch import distributed as dist
+
+        self._solver, self._device = solver, modes.device()
+        dist.init_process_group(
+            "nccl" if self._device.type == "cuda" else "gloo",
+            init_method=uid.decode(),
+            rank=modes.solver_rank(),
+            world_size=modes.solver_count(),
+            timeout=_PATIENCE,
+        )
 
     @staticmethod
-    def new_uid() -> str:
-        """Raises EngineError, which names the way out."""
-        raise _instead()
+    def new_uid() -> bytes:
+        """Where the processes of one training meet: a free port of this machine."""
+        with socket.socket() as found:
+            found.bind((_HERE, 0))
+            return f"tcp://{_HERE}:{found.getsockname()[1]}".encode()
 
+    def bcast(self) -> None:
+        """Every solver has the parameters of solver 0."""
+        from torch import distributed as dist
 
-def _instead() -> EngineError:
-    fact = "caffe.NCCL is not offered (caffe.has_nccl() is False)"
-    return EngineError(f"{fact}; train on several GPUs with `fcnkit train --gpu all`")
+        for each in self._solver.net._built.learned:
+            dist.broadcast(each.blob.values(self._device, write=True), 0)
+
+    def reduce(self) -> None:
+        """The gradients of every solver's parameters are the mean of all solvers'."""
+        from torch import distributed as dist
+
+        for each in self._solver.net._built.learned:
+            gradients = each.blob.gradients(self._device, write=True)
+            dist.all_reduce(gradients)
+            gradients.div_(modes.solver_count())

@@ -14,6 +14,7 @@ from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Graph, build
 from fcnkit.pycaffe import messages, modes
 from fcnkit.pycaffe.calls import PHASES, Path, asked, opened
+from fcnkit.pycaffe.nccl import NCCL
 from fcnkit.pycaffe.net_parts import NetParts
 from fcnkit.pycaffe.sources import Held
 from fcnkit.weights import store
@@ -216,9 +217,13 @@ class Net(NetParts):
         """As `before_forward`, before the backward pass, which not every layer has."""
         self._hooks["before_backward"].append(hook)
 
-    def after_backward(self, hook: Hook) -> None:
-        """As `before_backward`, after it."""
-        self._hooks["after_backward"].append(hook)
+    def after_backward(self, hook: Hook | NCCL) -> None:
+        """As `before_backward`, after it.
+
+        An NCCL is not called: gradients are joined when a solver has them all.
+        """
+        if not isinstance(hook, NCCL):
+            self._hooks["after_backward"].append(hook)
 
     def _call(self, name: str, number: int) -> None:
         for hook in self._hooks[name]:

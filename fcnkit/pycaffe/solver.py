@@ -17,6 +17,7 @@ from fcnkit.nets.graph import Graph, build
 from fcnkit.nets.solver_types import kind_of
 from fcnkit.pycaffe import modes
 from fcnkit.pycaffe.calls import Path, opened
+from fcnkit.pycaffe.nccl import NCCL
 from fcnkit.pycaffe.net import Net
 from fcnkit.pycaffe.vectors import Vec
 from fcnkit.rewrites.upgrade import upgrade
@@ -104,10 +105,15 @@ class SGDSolver:
         self._at = Point(0, 0)
         self._losses: deque[float] = deque(maxlen=self._get("average_loss"))
         self._callbacks: list[tuple[Callback, Callback]] = []
-        self._log, self._param = Log(), SolverParameter(self)
+        self._log, self._param = Log(first=self._first), SolverParameter(self)
         self._shown = 0, time.monotonic()
 
     # ---- what there is
+
+    @property
+    def _first(self) -> bool:
+        """Whether it is the solver that tests, saves and speaks, of several that train together."""
+        return modes.solver_rank() == 0
 
     @property
     def net(self) -> Net:
@@ -174,7 +180,7 @@ class SGDSolver:
         if shown:
             self._log.say(f"Iteration {self.iter}, lr = {self.lr:g}")
         self.apply_update()
-        if self._due("snapshot"):
+        if self._due("snapshot") and self._first:
             self.snapshot()
 
     def _pass(self) -> float:
@@ -218,7 +224,7 @@ class SGDSolver:
         if resume_file is not None:
             self.restore(resume_file)
         self.step(self._get("max_iter") - self.iter)
-        if self._get("snapshot_after_train") and not self._due("snapshot"):
+        if self._get("snapshot_after_train") and not self._due("snapshot") and self._first:
             self.snapshot()
         if self._due("display"):
             self._losses.append(self._net._forward(0, len(self._net.layers) - 1))
@@ -227,9 +233,17 @@ class SGDSolver:
             self._test()
         self._log.say("Optimization Done.")
 
-    def add_callback(self, on_start: Callback, on_gradients: Callback) -> None:
-        """Both are called in each iteration: before its passes, and when gradients are there."""
-        self._callbacks.append((on_start, on_gradients))
+    def add_callback(
+        self, on_start: Callback | NCCL, on_gradients: Callback = lambda: None
+    ) -> None:
+        """Both are called in each iteration: before its passes, and when gradients are there.
+
+        With an NCCL these are then the mean of all its solvers'.
+        """
+        if isinstance(on_start, NCCL):
+            self._callbacks.append((lambda: None, on_start.reduce))
+        else:
+            self._callbacks.append((on_start, on_gradients))
 
     def _due(self, field: str) -> bool:
         """Whether the solver asks for it at this iteration, by a field such as snapshot."""
@@ -240,8 +254,8 @@ class SGDSolver:
 
     def _test(self) -> None:
         """Every test net is run for its test_iter batches, and the means are logged."""
-        counts = View("SolverParameter", self._text.root).list("test_iter")
-        for number, (net, count) in enumerate(zip(self._test_nets, counts, strict=True)):
+        counts = View("SolverParameter", self._text.root).list("test_iter") if self._first else []
+        for number, (net, count) in enumerate(zip(self._test_nets, counts, strict=False)):
             self._log.say(f"Iteration {self.iter}, Testing net (#{number})")
             net.share_with(self._net)
             sums: dict[str, np.ndarray] = {}
