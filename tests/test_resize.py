@@ -143,3 +143,34 @@ def test_a_size_that_only_counts_for_the_plan_is_said(tmp_path):
     assert f"{fact}; `fcnkit surgery {out} --do resize=data:2,1,28,28`" in found.stderr
     found = CliRunner().invoke(main, [*words, "data=1,1,28,28", "--force"])
     assert "as before" not in found.stderr
+
+
+OTHER = """layer { name: "x" type: "Input" top: "other" input_param { shape { %s } } }
+layer { name: "e" type: "Eltwise" bottom: "data" bottom: "other" top: "e" }
+"""
+FOUR = "dim: 1 dim: 3 dim: 8 dim: 9"
+
+
+@pytest.mark.parametrize(
+    "own, field",
+    [
+        (f"input_shape {{ {FOUR} }}", "input_shape"),
+        ("input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 9", "input_dim"),
+    ],
+)
+def test_inputs_that_are_fields_already_say_how_sizes_are_said(own, field):
+    made = fk.input_as(net(f'input: "data" {own}\n' + OTHER % FOUR), "legacy").net
+    graph = build(made)
+    assert {blob: shapes_of(graph).tops[graph.top(blob)] for blob in ("data", "other")} == {
+        "data": (1, 3, 8, 9),
+        "other": (1, 3, 8, 9),
+    }
+    assert {each.name for each in made.root.fields} == {"input", field, "layer"}
+
+
+def test_sizes_that_go_not_together():
+    with pytest.raises(fk.FcnkitError, match="an input of the net has no size"):
+        fk.input_as(net('input: "data"\n' + OTHER % FOUR), "legacy")
+    dims = 'input: "data" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 9\n'
+    with pytest.raises(fk.FcnkitError, match='"other" is 5, and input_dim says four sizes'):
+        fk.input_as(net(dims + (OTHER % "dim: 5").splitlines()[0]), "legacy")

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from fcnkit.errors import NetError
-from fcnkit.formats.prototxt import NetOrPath
+from fcnkit.formats.blobproto import shown_shape
+from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Layer
 from fcnkit.plan import Plan, Step
@@ -46,7 +47,7 @@ def input_as(net: NetOrPath, how: str, *, inputs: Mapping[str, Shape] | None = N
             raise layer.error("it is there in some states only, which fields of a net cannot say")
     first = net.root.all("layer", "layers")[0]
     edits = [removed(layer.field, "input fields") for layer in layers]
-    edits.append(statements_before(net, first, _fields(layers), "input fields"))
+    edits.append(statements_before(net, first, _fields(net, layers), "input fields"))
     steps = [
         Step("change", layer.name, layer.line, "fields of the net", "in place of an Input layer")
         for layer in layers
@@ -54,17 +55,28 @@ def input_as(net: NetOrPath, how: str, *, inputs: Mapping[str, Shape] | None = N
     return Plan(net, net.edit(edits), tuple(steps))
 
 
-def _fields(layers: list[Layer]) -> list[tuple[str, object]]:
-    """`input`, and the sizes of all of them in one way."""
-    tops = [(top, layer.input_shapes[top.index]) for layer in layers for top in layer.tops]
+def _fields(net: Prototxt, layers: list[Layer]) -> list[tuple[str, object]]:
+    """`input`, and the sizes of all of them in one way: that of the inputs that are fields already.
+
+    Caffe takes sizes of one kind alone.
+    """
     for layer in layers:
         if None in [layer.input_shapes[top.index] for top in layer.tops]:
             raise layer.error("it says no shape; give it an input_param with one")
-    shapes = [shape or () for _, shape in tops]
+    tops = [(top, layer.input_shapes[top.index] or ()) for layer in layers for top in layer.tops]
+    shapes = [shape for _, shape in tops]
     names: list[tuple[str, object]] = [("input", top.blob) for top, _ in tops]
-    if all(len(shape) == 4 for shape in shapes):
-        return names + [("input_dim", size) for shape in shapes for size in shape]
-    return names + [("input_shape", [("dim", size) for size in shape]) for shape in shapes]
+    in_shapes, in_dims = (bool(net.root.all(name)) for name in ("input_shape", "input_dim"))
+    if net.root.all("input") and not in_shapes and not in_dims:
+        fact = "an input of the net has no size, which those after it would be taken for"
+        raise net.root.all("input")[0].error(f"{fact}; give it an input_shape")
+    if in_dims and any(len(shape) != 4 for shape in shapes):
+        top, shape = next(each for each in tops if len(each[1]) != 4)
+        fact = f'"{top.blob}" is {shown_shape(shape)}, and input_dim says four sizes'
+        raise layers[0].error(f"{fact}; write the net's other inputs with input_shape")
+    if in_shapes or any(len(shape) != 4 for shape in shapes):
+        return names + [("input_shape", [("dim", size) for size in shape]) for shape in shapes]
+    return names + [("input_dim", size) for shape in shapes for size in shape]
 
 
 def _arguments(text: str) -> Arguments:
