@@ -127,6 +127,20 @@ def test_both_inputs_that_are_needed_stay_and_labels_go():
     assert [top.blob for top in build(plan.net).inputs] == ["data", "clip"]
 
 
+def test_what_goes_to_a_file_is_predicted():
+    text = net(
+        data(1, 3, 8, 8),
+        conv("c", "data", 4, 3),
+        layer("o", "Power", "c"),
+        fc("fc", "c", 3),
+        layer("file", "HDF5Output", "o", "c", more='hdf5_output_param { file_name: "x" }', top=""),
+        layer("quiet", "Silence", "c", top=""),
+    )
+    plan = fk.deploy(text)
+    assert {top.blob for top in build(plan.net).outputs} == {"o", "fc"}
+    assert ("HDF5Output",) not in kinds(plan) and ("Silence",) in kinds(plan)
+
+
 def test_a_name_that_is_taken_is_said():
     text = net(SOURCE, conv("prob", "data", 9, 8), loss("SoftmaxWithLoss", "prob"))
     with pytest.raises(NetError, match='there is a "prob" already.*--do rename'):

@@ -100,9 +100,7 @@ def own_outputs(graph: Graph) -> list[Top]:
             top for top, those in readers.items() if all(reader.index in gone for reader in those)
         ]
         # What a Silence reads is meant to be left alone; what goes to a file is wanted.
-        wanted = [
-            top for top in ends if not any(reader.type == "Silence" for reader in readers[top])
-        ]
+        wanted = [top for top in ends if not any(of(reader).discards for reader in readers[top])]
         if left_out(layer) or (len(ends) == len(readers) and not wanted):
             gone.add(layer.index)
         elif not layer.is_input:

@@ -98,9 +98,7 @@ def _part(net: Prototxt, inputs: Mapping[str, Shape] | None) -> _Part:
     layers = {layer for end in ends for layer in ancestors(graph, graph.producer(end))}
     inside = {top for layer in layers for top in layer.tops}
     quiet = [
-        layer
-        for layer in graph.layers
-        if not layer.tops and of(layer).trait is Trait.SINK and inside.issuperset(layer.bottoms)
+        layer for layer in graph.layers if of(layer).discards and inside.issuperset(layer.bottoms)
     ]
     kept = sorted({*layers, *quiet}, key=lambda layer: layer.index)
     shapes = shapes_of(graph, inputs)
@@ -122,9 +120,15 @@ def _ends(net: Prototxt, graph: Graph) -> tuple[dict[Top, Layer], list[Top], dic
     scores = {top: layer for layer in judged for top in layer.bottoms if top in learned}
     helped = {top: deeper for top in scores if (deeper := _deeper(graph, top, scores))}
     late = _labels(graph, judged, learned, scores)
-    outputs = [top for top in graph.outputs if top in learned and top not in late]
+    outputs = [top for top in graph.tops if _wanted(graph, top) and top in learned - late]
     losses = {top: _loss_of(net, top, judge) for top, judge in scores.items() if top not in helped}
     return losses, list(dict.fromkeys([*losses, *outputs])), helped
+
+
+def _wanted(graph: Graph, top: Top) -> bool:
+    """Whether no layer of the net needs it: an output, or what goes to a file."""
+    readers = graph.consumers[top]
+    return all(of(each).trait is Trait.SINK and not of(each).discards for each in readers)
 
 
 def _labels(

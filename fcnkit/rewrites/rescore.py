@@ -111,7 +111,7 @@ def find_heads(graph: Graph) -> list[Layer]:
 
 def silences(layer: Layer) -> bool:
     """Whether it only reads what is meant to be left alone."""
-    return layer.type == "Silence"
+    return of(layer).discards
 
 
 def _learned_above(graph: Graph, top: Top) -> list[Layer]:

@@ -249,6 +249,8 @@ class LayerType(NamedTuple):
         place of the first; `ignores`: whether one of these may be ignored.
     predicts: the type that makes of its first bottom what it compares with the second,
         as SoftmaxWithLoss begins with a Softmax; "" where that is the bottom itself.
+    discards: whether nobody wants what it reads, as a Silence says; of another sink it goes to
+        a file.
     """
 
     name: str
@@ -288,6 +290,7 @@ class LayerType(NamedTuple):
     labelled: bool = False
     ignores: bool = True
     predicts: str = ""
+    discards: bool = False
     unknown: str = ""
 
     @property
