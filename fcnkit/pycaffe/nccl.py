@@ -5,12 +5,9 @@ They meet through torch.distributed: over NVIDIA's NCCL on GPUs, over gloo on CP
 
 import socket
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import Any
 
 from fcnkit.pycaffe import modes
-
-if TYPE_CHECKING:
-    from fcnkit.pycaffe.solver import SGDSolver
 
 _HERE = "127.0.0.1"
 # While one process tests its nets, the others wait.
@@ -22,9 +19,10 @@ class NCCL:
 
     solver.add_callback(nccl) has every solver learn from the mean of all gradients.  It is made
     in each process behind set_solver_count and set_solver_rank, and waits for the others.
+    `solver` is any of pycaffe's solvers.
     """
 
-    def __init__(self, solver: "SGDSolver", uid: bytes) -> None:
+    def __init__(self, solver: Any, uid: bytes) -> None:
         from torch import distributed as dist
 
         self._solver, self._device = solver, modes.device()

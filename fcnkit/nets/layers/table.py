@@ -235,9 +235,7 @@ _CAFFE = (
         "Accuracy", Trait.JUDGE, "accuracy_param", losses.accuracy,
         labelled=True, range=pointwise.unit_bounds, bottoms=(2, 2), tops=(1, 2)
     ),
-    LayerType(
-        "Silence", Trait.SINK, "", no_tops, discards=True, bottoms=(1, MANY), tops=(0, 0)
-    ),
+    LayerType("Silence", Trait.SINK, "", no_tops, discards=True, bottoms=(1, MANY), tops=(0, 0)),
     LayerType(
         "HDF5Output", Trait.SINK, "hdf5_output_param", no_tops, bottoms=(2, 2), tops=(0, 0)
     ),
