@@ -214,6 +214,9 @@ class Twice(caffe.Layer):
 class Wrong(caffe.Layer):
     def setup(self, bottom, top):
         raise KeyError("mine")
+class Phase(Twice):
+    def forward(self, bottom, top):
+        top[0].data[...] = self.phase
 """)
 sys.path.insert(0, ".")
 NET = """force_backward: %s
@@ -227,6 +230,11 @@ net.forward(data=np.arange(6, dtype="f").reshape(2, 3))
 net.backward()
 out["diff"], out["weights"] = net.blobs["data"].diff, net.params["twice"][0].diff
 out["asked"] = [repr(net.layers[1].asked), str(net.layers[1].phase), net.layers[1].param_str]
+for number, word in enumerate(("", "phase: TEST")):
+    text = NET.replace("bottom", word + " bottom", 1)
+    open("phase.prototxt", "w").write(text % ("true", "Phase"))
+    net = caffe.Net("phase.prototxt", caffe.TRAIN)
+    out["phase %d" % number] = net.forward(blobs=["twice"])["twice"]
 open("wrong.prototxt", "w").write(NET % ("true", "Wrong"))
 try:
     caffe.Net("wrong.prototxt", caffe.TEST)
@@ -260,8 +268,9 @@ def small(folder, text=NET):
 
 def test_calls_that_there_are_not(tmp_path):
     path = str(small(tmp_path))
-    with pytest.raises(RuntimeError, match="Could not open file nowhere"):
-        caffe.Net("nowhere", caffe.TEST)
+    for call in (("nowhere", caffe.TEST), (path, "nowhere", caffe.TEST)):
+        with pytest.raises(RuntimeError, match="Could not open file nowhere"):
+            caffe.Net(*call)
     for call in ((path, "weights"), (path,), (path, 1.0), (path, caffe.TEST, 0, None, None, 5)):
         with pytest.raises(TypeError):
             caffe.Net(*call)
@@ -273,6 +282,10 @@ def test_calls_that_there_are_not(tmp_path):
     for wrong in ({"data": np.zeros((2, 3, 9, 8))}, {"other": np.zeros(2)}):
         with pytest.raises(Exception, match="Input blob arguments do not match net inputs"):
             net.forward(**wrong)
+    with pytest.raises(RuntimeError, match="no inputs are given"):
+        net.forward_all()
+    with pytest.raises(Exception, match="Input blob arguments do not match net inputs"):
+        net.forward_backward_all(data=np.zeros((2, 3, 9, 8)), other=np.zeros(2))
     with pytest.raises(Exception, match="Input is not batch sized"):
         net.forward(data=np.zeros((1, 3, 9, 8)), label=np.zeros(2))
     with pytest.raises(ValueError, match="nothing"):
@@ -290,6 +303,11 @@ def test_what_aborts_caffe_is_an_error(tmp_path):
         caffe.Net(str(small(tmp_path, 'layer { name: "a" type: "Nowhere" top: "a" }')), 1)
     with pytest.raises(NetError, match='bottom "b" is not the top of an earlier layer'):
         caffe.Net(str(small(tmp_path, 'layer { name: "a" type: "ReLU" bottom: "b" top: "a" }')), 1)
+    text = """
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 } } loss_weight: 1 }
+layer { name: "r" type: "ReLU" bottom: "x" top: "x" }"""
+    with pytest.raises(NetError, match='in place on "x", which has a loss_weight; Caffe refuses'):
+        caffe.Net(str(small(tmp_path, text)), 1)
     net = caffe.Net(str(small(tmp_path)), caffe.TEST)
     net.blobs["data"].reshape(2, 3, 12, 12)
     with pytest.raises(NetError, match="its parameter 0 is 5 x 36 and would have to be 5 x 100"):

@@ -29,9 +29,9 @@ layer { name: "acc" type: "Accuracy" bottom: "ip" bottom: "l" top: "acc" include
 HEAD = f"""
 open("net.prototxt", "w").write('''{NET}''')
 
-def solver(text, make=caffe.get_solver):
+def solver(text, make=caffe.get_solver, seed=0):
     open("s.prototxt", "w").write('net: "net.prototxt" snapshot_prefix: "x" base_lr: 0.02 ' + text)
-    made, rng = make("s.prototxt"), np.random.RandomState(0)
+    made, rng = make("s.prototxt"), np.random.RandomState(seed)
     images = rng.randn(4, 3, 8, 8)
     for net in [made.net] + list(made.test_nets):
         net.blobs["d"].data[...], net.blobs["l"].data[...] = images, range(4)
@@ -84,6 +84,12 @@ made.solve()
 keep(made, "solved")
 made.test_nets[0].forward()
 out["shared"] = made.test_nets[0].params["ip"][0].data
+one, other = (solver('lr_policy: "fixed" momentum: 0.9', seed=seed) for seed in (1, 2))
+one.share_weights(other.net)
+for number, each in enumerate((other, one, other)):
+    each.step(2)
+    keep(one, "one %d" % number)
+    keep(other, "other %d" % number)
 net = made.net
 del made
 out["outlives"] = net.params["conv"][0].data

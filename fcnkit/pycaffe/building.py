@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from fcnkit.engines.torch.forward import phase_of
 from fcnkit.engines.torch.layers.table import LAYERS
 from fcnkit.engines.torch.parameters import Spec, forced, specs_of
 from fcnkit.formats.blobproto import shown_shape
@@ -12,6 +13,7 @@ from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.layers.strange_fields import check_net
 from fcnkit.nets.layers.table import of
 from fcnkit.pycaffe import modes
+from fcnkit.pycaffe.calls import PHASES
 from fcnkit.pycaffe.memory import CPU, Blob, BlobVec
 from fcnkit.pycaffe.python_layer import Scripted
 from fcnkit.pycaffe.running import Computed, Running, Shared, Split
@@ -37,6 +39,8 @@ class Built:
     phase: str
     layers: list[Running | Scripted] = field(default_factory=list)
     blobs: dict[str, Blob] = field(default_factory=dict)
+    # All blobs with their names, as losses without tops all have blobs of one name.
+    every: list[tuple[str, Blob]] = field(default_factory=list)
     learned: list[Learned] = field(default_factory=list)
     # The blobs of each layer that it shares with no earlier one.
     owned: list[list[Blob]] = field(default_factory=list)
@@ -82,7 +86,7 @@ class _Builder:
     def __init__(self, made: Built, rng: np.random.Generator) -> None:
         self._made, self._rng = made, rng
         self._named: dict[str, Learned] = {}
-        # Of each layer, of each of its parameters, whether it is learned.
+        # Of each layer, of each of its parameters, whether the text lets it be learned.
         self.learns: list[list[bool]] = []
 
     def add(self, part: Part) -> None:
@@ -103,6 +107,7 @@ class _Builder:
         """The blob of a top; in place the bottom's."""
         if name not in part.bottoms:
             self._made.blobs[name] = Blob()
+            self._made.every.append((name, self._made.blobs[name]))
         return self._made.blobs[name]
 
     def _layer(
@@ -112,7 +117,7 @@ class _Builder:
         if layer is None or layer.type == SPLIT:
             return Split(bottoms, tops)
         if layer.type == "Python":
-            return Scripted(layer, bottoms, tops, ("TRAIN", "TEST").index(phase))
+            return Scripted(layer, bottoms, tops, PHASES.index(phase_of(layer, phase)))
         if of(layer).shares:
             return Shared(layer, bottoms, tops)
         found = source(layer, tops, phase, self._rng)
@@ -138,7 +143,8 @@ class _Builder:
             if spec.name:
                 self._named[spec.name] = learned
         self._made.owned.append(own)
-        self.learns.append([_rate(part, spec) != 0 for spec in specs])
+        # Net::Init asks the text, and not the layer, which gives its statistics lr_mult 0.
+        self.learns.append([spec.lr_mult != 0 for spec in specs])
 
 
 def _rate(part: Part, spec: Spec) -> float | None:

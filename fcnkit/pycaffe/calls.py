@@ -52,7 +52,12 @@ def opened(path: Path) -> Prototxt:
 
     Raises RuntimeError, as pycaffe, for a file that is not there.
     """
+    return upgrade(prototxt.read(there(path))).net
+
+
+def there(path: Path) -> str:
+    """The name of a file; RuntimeError, as pycaffe, where there is none of it."""
     name = os.fsdecode(path)
     if not os.path.isfile(name):
         raise RuntimeError(f"Could not open file {name}")
-    return upgrade(prototxt.read(name)).net
+    return name

@@ -13,7 +13,7 @@ from fcnkit.formats.blobproto import shown_shape
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Graph, build
 from fcnkit.pycaffe import messages, modes
-from fcnkit.pycaffe.calls import PHASES, Path, asked, opened
+from fcnkit.pycaffe.calls import PHASES, Path, asked, opened, there
 from fcnkit.pycaffe.nccl import NCCL
 from fcnkit.pycaffe.net_parts import NetParts
 from fcnkit.pycaffe.sources import Held
@@ -111,8 +111,7 @@ class Net(NetParts):
         for batch in self._batches(inputs):
             for name, values in self._forwarded(blobs, batch).items():
                 found.setdefault(name, []).extend(values.copy())
-        count = len(next(iter(inputs.values())))
-        return _first_rows(found, count)
+        return _first_rows(found, _count(inputs))
 
     def forward_backward_all(
         self, blobs: Sequence[str] | None = None, diffs: Sequence[str] | None = None, **given: Any
@@ -120,6 +119,8 @@ class Net(NetParts):
         """The outputs and the inputs' gradients, of as many inputs and outputs' gradients as
         there are.
         """
+        if set(given) - {*self.inputs, *self.outputs}:
+            raise Exception("Input blob arguments do not match net inputs.")
         values: dict[str, list[np.ndarray]] = {}
         gradients: dict[str, list[np.ndarray]] = {}
         ahead = self._batches({name: given[name] for name in self.inputs if name in given})
@@ -129,7 +130,7 @@ class Net(NetParts):
                 values.setdefault(name, []).extend(array.copy())
             for name, array in self._backwarded(diffs, other or {}).items():
                 gradients.setdefault(name, []).extend(array.copy())
-        count = len(next(iter(given.values())))
+        count = _count(given)
         return _first_rows(values, count), _first_rows(gradients, count)
 
     def _batches(self, arrays: Arrays) -> Iterator[Arrays]:
@@ -234,9 +235,10 @@ class Net(NetParts):
     def copy_from(self, trained_file: Path) -> None:
         """The layers that the weights have, by name, have the weights' values.
 
-        Raises WeightsError where the file cannot be read, or numbers of blobs or shapes differ.
+        Raises RuntimeError for a file that is not there; WeightsError where it cannot be read,
+        or numbers of blobs or shapes differ.
         """
-        weights = store.open(os.fsdecode(trained_file))
+        weights = store.open(there(trained_file))
         first = self._first()
         for name, stored in weights.items():
             if name in first:
@@ -299,6 +301,13 @@ class Net(NetParts):
         """The number of the first layer of each name."""
         numbered = reversed(list(enumerate(self._layer_names)))
         return {name: number for number, name in numbered}
+
+
+def _count(arrays: Arrays) -> int:
+    """How many rows the arrays have; RuntimeError, as pycaffe, where there are none."""
+    if not arrays:
+        raise RuntimeError("no inputs are given; give one array for each of the net's")
+    return len(next(iter(arrays.values())))
 
 
 def _first_rows(found: dict[str, list[np.ndarray]], count: int) -> Arrays:

@@ -1,7 +1,10 @@
 """What a net of pycaffe shows of itself: its blobs, layers and parameters, by name and number."""
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Any
+
+import numpy as np
 
 from fcnkit.nets.graph import Graph
 from fcnkit.pycaffe.building import built
@@ -18,8 +21,9 @@ class NetParts:
         self._graph = graph
         self._built = its = built(graph)
         names = [part.name for part in its.parts]
-        self._layer_names, self._blob_names = StringVec(names), StringVec(its.blobs)
-        self._blobs = BlobVec(its.blobs.values())
+        self._layer_names = StringVec(names)
+        self._blob_names = StringVec(name for name, _ in its.every)
+        self._blobs = BlobVec(blob for _, blob in its.every)
         self._layers: Vec[Any] = Vec(_shown(layer) for layer in its.layers)
         self._blobs_by_name = OrderedDict(its.blobs)
         parameters = zip(names, (layer.blobs for layer in its.layers), strict=True)
@@ -71,33 +75,33 @@ class NetParts:
 
     @property
     def blob_loss_weights(self) -> "OrderedDict[str, float]":
-        """By what each blob counts in the loss."""
-        found = OrderedDict.fromkeys(self._blob_names, 0.0)
-        for part in self._built.parts:
-            found.update(zip(part.tops, part.losses, strict=False))
-        return found
+        """By what each blob counts in the loss, rounded to 32 bits as Caffe has it."""
+        return OrderedDict(zip(self._blob_names, self._blob_loss_weights, strict=True))
 
     @property
     def _blob_loss_weights(self) -> Vec[float]:
-        return Vec(self.blob_loss_weights.values())
+        found = dict.fromkeys(self._blobs, 0.0)
+        for part, layer in zip(self._built.parts, self._built.layers, strict=True):
+            found.update(zip(layer.tops, map(float, np.float32(part.losses)), strict=False))
+        return Vec(found.values())
 
     @property
     def _inputs(self) -> IntVec:
-        return self._ids(self.inputs)
+        return self._ids(self._built.blobs[name] for name in self.inputs)
 
     @property
     def _outputs(self) -> IntVec:
-        return self._ids(self.outputs)
+        return self._ids(self._built.blobs[name] for name in self.outputs)
 
     def _top_ids(self, number: int) -> IntVec:
-        return self._ids(self._built.parts[number].tops)
+        return self._ids(self._built.layers[number].tops)
 
     def _bottom_ids(self, number: int) -> IntVec:
-        return self._ids(self._built.parts[number].bottoms)
+        return self._ids(self._built.layers[number].bottoms)
 
-    def _ids(self, names: Any) -> IntVec:
-        every = list(self._blob_names)
-        return IntVec(every.index(name) for name in names)
+    def _ids(self, blobs: Iterable[Blob]) -> IntVec:
+        every = list(self._blobs)
+        return IntVec(every.index(blob) for blob in blobs)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._graph.prototxt.path}: {len(self.layers)} layers>"

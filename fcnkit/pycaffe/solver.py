@@ -193,13 +193,15 @@ class SGDSolver:
 
         The gradients are then what was taken off the parameters.
         """
-        if modes.device() != self._device:
-            history, self._device = self._descent.history(), modes.device()
+        device, blobs = modes.device(), [each.blob for each in self._net._built.learned]
+        values = [blob.values(device, write=True) for blob in blobs]
+        held = [each.value for each in self._descent.learned]
+        if any(one.data_ptr() != other.data_ptr() for one, other in zip(values, held, strict=True)):
+            history, self._device = self._descent.history(), device
             self._descent = self._descending()
             self._descent.remember(history, "the solver")
-        for each, learned in zip(self._descent.learned, self._net._built.learned, strict=True):
-            learned.blob.values(self._device, write=True)
-            each.value.grad = learned.blob.gradients(self._device, write=True)
+        for each, blob in zip(self._descent.learned, blobs, strict=True):
+            each.value.grad = blob.gradients(device, write=True)
         self._descent.descend(self.lr, self.iter + 1)
         self._at = Point(self.iter + 1, self._next.step)
 
@@ -270,9 +272,8 @@ class SGDSolver:
             self._say_outputs("Test", net, means)
 
     def share_weights(self, net: Net) -> None:
-        """The net that is trained has the parameters of this one, in its memory."""
-        self._net.share_with(net)
-        self._descent = self._descending()
+        """The net has the parameters of the one that is trained, in its memory."""
+        net.share_with(self._net)
 
     # ---- snapshots
 

@@ -42,6 +42,7 @@ def parts(graph: Graph) -> list[Part]:
     taken: dict[Top, int] = defaultdict(int)
     found: list[Part] = []
     for layer in graph.layers:
+        _check_in_place(layer, split)
         bottoms = tuple(_read(graph, top, split, taken) for top in layer.bottoms)
         found.append(_part(layer, bottoms, split))
         for top in layer.tops:
@@ -50,6 +51,14 @@ def parts(graph: Graph) -> list[Part]:
                 taken[top] += bool(weight)
                 found.append(_split(layer, top, split[top], weight))
     return found
+
+
+def _check_in_place(layer: Layer, split: dict[Top, int]) -> None:
+    """No layer works in place on what counts in the loss, which Caffe reads too; NetError."""
+    for one, other in zip(layer.bottoms, layer.tops, strict=False):
+        if one.blob == other.blob and one in split:
+            fact = f'it works in place on "{one.blob}", which has a loss_weight; Caffe refuses this'
+            raise layer.error(f"{fact}: give its top a name of its own")
 
 
 def _weighted(layer: Layer) -> dict[Top, float]:
