@@ -82,7 +82,9 @@ class NetParts:
     def _blob_loss_weights(self) -> Vec[float]:
         found = dict.fromkeys(self._blobs, 0.0)
         for part, layer in zip(self._built.parts, self._built.layers, strict=True):
-            found.update(zip(layer.tops, map(float, np.float32(part.losses)), strict=False))
+            found.update(
+                zip(layer.tops, map(float, np.asarray(part.losses, np.float32)), strict=False)
+            )
         return Vec(found.values())
 
     @property
