@@ -27,12 +27,26 @@ def lrn(site: Site) -> Run:
 
 
 def _across(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
+    learns = x.requires_grad and torch.is_grad_enabled()
+    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    if x.device.type == "cpu" and not (learns or traced):
+        return torch.cat([_summed(each, size, alpha, beta, k) for each in x.split(1)])
     square = F.pad(x * x, (0, 0, 0, 0, size // 2, size // 2))
     channels = x.shape[1]
     total = square[:, :channels]
     for at in range(1, size):
         total = total + square[:, at : at + channels]
     return x * (k + alpha / size * total) ** -beta
+
+
+def _summed(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
+    """As `_across`, of an image that stays in a CPU's cache, in one memory and without gradients."""
+    square, total, channels = x * x, torch.full_like(x, k), x.shape[1]
+    for shift in range(-(size // 2), size - size // 2):
+        start, stop = max(0, -shift), min(channels, channels - shift)
+        if start < stop:
+            total[:, start:stop].add_(square[:, start + shift : stop + shift], alpha=alpha / size)
+    return total.pow_(-beta).mul_(x)
 
 
 def batch_norm(site: Site) -> Run:
