@@ -2,7 +2,7 @@
 
 from math import prod
 from operator import index
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -56,6 +56,21 @@ class Memory:
         return self._there
 
 
+class _Seen(NamedTuple):
+    """A tensor of a memory's numbers in a shape, for as long as both are the same."""
+
+    numbers: Tensor
+    shape: Shape
+    tensor: Tensor
+
+
+def _seen(numbers: Tensor, shape: Shape, before: _Seen | None) -> _Seen:
+    """The numbers in this shape; the tensor from before where it is that."""
+    if before is not None and before.numbers is numbers and before.shape == shape:
+        return before
+    return _Seen(numbers, shape, numbers[: prod(shape)].view(shape))
+
+
 class Blob:
     """Numbers in a shape, and as many of their gradients.
 
@@ -67,6 +82,8 @@ class Blob:
     def __init__(self, *shape: int) -> None:
         self._shape: Shape = ()
         self._values = self._gradients = Memory(0)
+        self._seen_values: _Seen | None = None
+        self._seen_gradients: _Seen | None = None
         self.resize(shape)
 
     @property
@@ -138,11 +155,15 @@ class Blob:
 
     def values(self, device: torch.device, *, write: bool = False) -> Tensor:
         """The values as a tensor on this device."""
-        return self._values.on(device, write=write)[: self.count].view(self._shape)
+        numbers = self._values.on(device, write=write)
+        self._seen_values = _seen(numbers, self._shape, self._seen_values)
+        return self._seen_values.tensor
 
     def gradients(self, device: torch.device, *, write: bool = False) -> Tensor:
         """The gradients as a tensor on this device."""
-        return self._gradients.on(device, write=write)[: self.count].view(self._shape)
+        numbers = self._gradients.on(device, write=write)
+        self._seen_gradients = _seen(numbers, self._shape, self._seen_gradients)
+        return self._seen_gradients.tensor
 
     def share_data(self, other: "Blob") -> None:
         """The values are in the other's memory."""

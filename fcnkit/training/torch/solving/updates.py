@@ -163,7 +163,7 @@ _PIECE = 1 << 20
 def pieces(step: ParameterStep) -> Iterator[ParameterStep]:
     """The step, on a CPU in pieces."""
     lists = (step.values, step.gradients, step.first, step.second)
-    if step.values[0].is_cuda:
+    if step.values[0].is_cuda or sum(value.numel() for value in step.values) <= _PIECE:
         yield step
         return
     for each in zip(*filter(None, lists), strict=True):
