@@ -40,7 +40,7 @@ def _across(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor
 
 
 def _summed(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
-    """As `_across`, of an image that stays in a CPU's cache, in one memory and without gradients."""
+    """As `_across`, of one image, which stays in a CPU's cache, and without gradients."""
     square, total, channels = x * x, torch.full_like(x, k), x.shape[1]
     for shift in range(-(size // 2), size - size // 2):
         start, stop = max(0, -shift), min(channels, channels - shift)
