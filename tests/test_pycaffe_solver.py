@@ -86,10 +86,17 @@ made.test_nets[0].forward()
 out["shared"] = made.test_nets[0].params["ip"][0].data
 one, other = (solver('lr_policy: "fixed" momentum: 0.9', seed=seed) for seed in (1, 2))
 one.share_weights(other.net)
-for number, each in enumerate((other, one, other)):
+third = caffe.Net("net.prototxt", caffe.TRAIN)
+for blobs in third.params.values():
+    for blob in blobs:
+        blob.data[...] = np.arange(blob.count).reshape(blob.data.shape) % 7 / 20.0
+for number, each in enumerate((other, one, other, one)):
+    if number == 3:
+        one.net.share_with(third)
     each.step(2)
     keep(one, "one %d" % number)
     keep(other, "other %d" % number)
+out["third"] = third.params["ip"][0].data
 net = made.net
 del made
 out["outlives"] = net.params["conv"][0].data

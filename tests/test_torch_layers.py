@@ -21,7 +21,7 @@ from fcnkit.weights import store
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'fcnkit[torch]'")
 
-from fcnkit.engines.torch.layers import windows  # noqa: E402
+from fcnkit.engines.torch.layers import normal, windows  # noqa: E402
 
 VALUES, GRADIENTS, PASSES = 1e-4, 1e-3, 2
 TEST, TRAIN = State(), State("TRAIN")
@@ -715,3 +715,12 @@ def compare(cases, caffe):
         for line in compared(case, ours(each, case.state), answer)
     ]
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("size", [1, 3, 5, 15])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_lrn_is_the_same_where_no_gradient_is_asked_for(size, layout):
+    for shape in ((2, 5, 3, 4), (3, 12, 4, 1), (0, 3, 2, 2)):
+        x = torch.randn(shape).contiguous(memory_format=layout)
+        expected = normal._across(x.clone().requires_grad_(), size, 0.5, 0.75, 2.0)
+        torch.testing.assert_close(normal._across(x, size, 0.5, 0.75, 2.0), expected.detach())
