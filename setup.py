@@ -11,6 +11,8 @@ DEMO = [*OPENCV, "pillow>=10.1,<14"]
 DIGITS = ["lmdb>=1.4,<4", "pillow>=10.1,<14", "scikit-learn>=1.3,<2"]
 ONNX = ["onnx>=1.16,<2", "onnxruntime>=1.17,<2"]
 # Besides PyTorch: six is what scripts import, fissix reads Python 2.
+# Scripts take float(blob.data) of a blob of one number, which numpy 2.4 no longer does.
+OLDER_NUMPY = "numpy>=1.24,<2.4"
 PYCAFFE = ["fissix>=24.4,<27", "pillow>=10.1,<14", "six>=1.16,<2"]
 SEGMENTATION = ["lmdb>=1.4,<4", "matplotlib>=3.7,<4", "pillow>=10.1,<14"]
 TORCH = ["torch>=2.4,<2.14"]
@@ -72,7 +74,7 @@ setup(
         "demo": DEMO,
         "digits": DIGITS,
         "onnx": ONNX,
-        "pycaffe": [*DRAW, *PYCAFFE, *TORCH],
+        "pycaffe": [*DRAW, *PYCAFFE, *TORCH, OLDER_NUMPY],
         "segmentation": SEGMENTATION,
         "torch": TORCH,
         "torchvision": TORCHVISION,

@@ -288,9 +288,9 @@ def test_calls_that_there_are_not(tmp_path):
         net.forward_backward_all(data=np.zeros((2, 3, 9, 8)), other=np.zeros(2))
     with pytest.raises(Exception, match="Input is not batch sized"):
         net.forward(data=np.zeros((1, 3, 9, 8)), label=np.zeros(2))
-    with pytest.raises(ValueError, match="nothing"):
-        net.forward(start="nothing")
-    with pytest.raises(KeyError):
+    with pytest.raises(ValueError, match='"con" is not a layer of this net; did you mean "conv"'):
+        net.forward(start="con")
+    with pytest.raises(KeyError, match="it has data, label, "):
         net.forward(blobs=["nothing"])
     with pytest.raises(RuntimeError, match="first layer is a MemoryDataLayer"):
         net.set_input_arrays(np.zeros((2, 3, 9, 8), "f"), np.zeros(2, "f"))
@@ -316,6 +316,25 @@ layer { name: "r" type: "ReLU" bottom: "x" top: "x" }"""
     other.save(str(tmp_path / "six.caffemodel"))
     with pytest.raises(WeightsError, match='layer "ip": blob 0 is 6 x 36, in the net 5 x 36'):
         net.copy_from(str(tmp_path / "six.caffemodel"))
+
+
+def test_words_that_are_nearly_right(tmp_path):
+    for old, new, error, words in (
+        ('"Pooling"', '"Poolin"', EngineError, 'type Poolin; did you mean "Pooling"'),
+        ('"xavier"', '"xaver"', NetError, 'net.prototxt:.*layer "conv": filler "xaver"'),
+        ("loss_weight: 2", "loss_weight: 2 loss_weight: 0", NetError, "give 1, one for each"),
+    ):
+        with pytest.raises(error, match=words):
+            caffe.Net(str(small(tmp_path, NET.replace(old, new))), caffe.TRAIN)
+
+
+def test_a_sure_loss_is_0(tmp_path):
+    text = """layer { name: "a" type: "Input" top: "a" top: "b"
+  input_param { shape { dim: 2 dim: 4 } shape { dim: 2 } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "a" bottom: "b" top: "loss" }"""
+    net = caffe.Net(str(small(tmp_path, text)), caffe.TEST)
+    net.blobs["a"].data[:, 0] = 1000
+    assert str(net.forward()["loss"]) == "0.0"
 
 
 def test_a_blob_that_shrinks_keeps_its_memory():

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -172,3 +174,40 @@ def test_an_error_is_shown_from_the_scripts_own_line_on(tmp_path):
     assert lines[0] == "Traceback (most recent call last):"
     assert lines[1].endswith('wrong.py", line 3, in <module>')
     assert lines[-1] == "RuntimeError: Could not open file nowhere.prototxt"
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("import caffe\nprint 'x'\nfoo bar\n", "SyntaxError"),
+        ("import caffe\nimport nowhere_at_all\n", "No module named 'nowhere_at_all'"),
+    ],
+)
+def test_what_python_does_not_run_is_said_without_our_frames(text, words, tmp_path):
+    script = tmp_path / "wrong.py"
+    script.write_text(text)
+    done = CliRunner().invoke(main, ["run", str(script)])
+    assert done.exit_code == 1
+    assert words in done.stderr and "click" not in done.stderr and "runpy" not in done.stderr
+
+
+def test_a_notebook_and_a_file_to_keep_that_is_there(tmp_path):
+    (tmp_path / "n.ipynb").write_text("{}")
+    done = CliRunner().invoke(main, ["run", str(tmp_path / "n.ipynb")])
+    assert done.exit_code == 2
+    assert "is a notebook; open it, and begin with a cell: import fcnkit.pycaffe" in done.stderr
+    script = tmp_path / "s.py"
+    script.write_text("print 5 / 2\n")
+    words = ["run", "--keep-2to3", str(script), str(script)]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 2
+    assert "exists already; give another name, or remove it" in done.stderr
+    assert script.read_text() == "print 5 / 2\n"
+
+
+def test_from_a_cell_on_import_caffe_is_ours(tmp_path):
+    code = (
+        "import fcnkit.pycaffe as ours; ours.install(); import caffe; "
+        "from caffe.proto import caffe_pb2; import caffe.io; assert caffe is ours"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,5 +1,6 @@
 """pycaffe's solvers without Caffe, beside real pycaffe: steps, updates, tests, snapshots."""
 
+import re
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ from beside_pycaffe import check_equal, in_both
 pytest.importorskip("torch")
 
 import fcnkit.pycaffe as caffe
-from fcnkit.errors import EngineError, FcnkitError, OutputError
+from fcnkit.errors import EngineError, FcnkitError, OutputError, PrototxtError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -167,6 +168,34 @@ def test_what_aborts_caffe_is_an_error(tmp_path, monkeypatch):
         caffe.SGDSolver(solver_file(tmp_path, 'snapshot: 5 snapshot_prefix: "nowhere/x"'))
     with pytest.raises(FcnkitError, match="iter_size 0 is below 1"):
         caffe.SGDSolver(solver_file(tmp_path, "iter_size: 0"))
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("momentun: 0.9", 'no field "momentun"; did you mean "momentum"?'),
+        ("max_iter: 3.5", "max_iter"),
+        ("max_iter: 3 max_iter: 4", '"max_iter" is given a second time'),
+        ("solver_mode: TPU", "solver_mode"),
+    ],
+)
+def test_what_caffes_parser_refuses_is_refused(text, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for make in (caffe.SGDSolver, caffe.get_solver):
+        with pytest.raises(PrototxtError, match=re.escape(words)):
+            make(solver_file(tmp_path, text))
+    (tmp_path / "net.prototxt").write_text(NET.replace("num_output: 4", "num_ouput: 4"))
+    (tmp_path / "s.prototxt").write_text('net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed"')
+    for make in (lambda: caffe.SGDSolver("s.prototxt"), lambda: caffe.Net("net.prototxt", 0)):
+        with pytest.raises(PrototxtError, match=r'did you mean "num_output"\?'):
+            make()
+
+
+def test_the_log_is_quiet_where_glogs_is(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GLOG_minloglevel", "2")
+    caffe.SGDSolver(solver_file(tmp_path, "display: 1")).step(2)
+    assert capsys.readouterr().err == ""
 
 
 def test_the_log_is_caffes(tmp_path, monkeypatch, capsys):

@@ -45,6 +45,9 @@ def run(script, words, module, cpu, old, keep) -> None:
 
     if not module and not os.path.isfile(script):
         raise click.UsageError(f"{script}: is no file; name a script, or a module with -m")
+    if script.endswith(".ipynb"):
+        hook = "import fcnkit.pycaffe; fcnkit.pycaffe.install()"
+        raise click.UsageError(f"{script}: is a notebook; open it, and begin with a cell: {hook}")
     if module and keep:
         raise click.UsageError("--keep-2to3 is of a script, not of a module")
     if cpu:
@@ -53,7 +56,7 @@ def run(script, words, module, cpu, old, keep) -> None:
         run_script(script, words, module=module, tell=_tell, keep=keep, old=old)
     except Exception as error:
         found = _of_script(error.__traceback__)
-        if found is None:
+        if found is None and not isinstance(error, (ImportError, SyntaxError)):
             raise
         traceback.print_exception(type(error), error, found)
         sys.exit(1)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from fcnkit.pycaffe.classifier import Classifier
     from fcnkit.pycaffe.detector import Detector
     from fcnkit.pycaffe.net import Net
+    from fcnkit.pycaffe.run import install
     from fcnkit.pycaffe.solver import (
         AdaDeltaSolver,
         AdaGradSolver,
@@ -67,6 +68,7 @@ _MODULES = {
     "SGDSolver": "solver",
     "Timer": "timer",
     "get_solver": "solver",
+    "install": "run",
 }
 # Modules of this package that are names of it, imported when they are first used.
 _SUBMODULES = ("classifier", "coord_map", "detector", "draw", "io")
@@ -93,6 +95,7 @@ __all__ = [
     "get_solver",
     "has_nccl",
     "init_log",
+    "install",
     "layer_type_list",
     "layers",
     "log",

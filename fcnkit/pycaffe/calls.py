@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from operator import index
 from typing import Any, NamedTuple, TypeAlias
 
-from fcnkit.formats import prototxt
+from fcnkit.formats import prototxt, schema
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import State
 from fcnkit.rewrites.upgrade import upgrade
@@ -47,12 +47,19 @@ def _phase(value: Any) -> str:
     return PHASES[number]
 
 
-def opened(path: Path) -> Prototxt:
-    """A prototxt in Caffe 1.0's own words, whatever the year it was written in.
+def opened(path: Path, message: str) -> Prototxt:
+    """A prototxt of this message in Caffe 1.0's own words, whatever the year it was written in.
 
-    Raises RuntimeError, as pycaffe, for a file that is not there.
+    Raises RuntimeError, as pycaffe, for a file that is not there; PrototxtError, with line and
+    what was meant, for what Caffe's parser refuses.
     """
-    return upgrade(prototxt.read(there(path))).net
+    return checked(prototxt.read(there(path)), message)
+
+
+def checked(text: Prototxt, message: str) -> Prototxt:
+    """As `opened`, of a text that is read already."""
+    schema.check(message, text.root)
+    return upgrade(text).net
 
 
 def there(path: Path) -> str:

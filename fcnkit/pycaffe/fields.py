@@ -81,8 +81,15 @@ def _unknown(type_name: str, name: str, known: tuple[str, ...]) -> str:
     if type_name in own_fields():
         return fact
     shared = _shared(type_name)
-    where = f"{shared}=dict(...)" if shared else "the messages of a layer"
-    return f"{fact}; fields of this type are in {where}"
+    if shared:
+        return f"{fact}; fields of this type are in {shared}=dict(...)"
+    from fcnkit.nets.layers.table import CAFFE, TYPES
+
+    if type_name in CAFFE:
+        return f"{fact}; it has none but those of every layer"
+    if type_name in TYPES:
+        return f"{fact}: the type is of a fork, and its fields are not Caffe's; write them as text"
+    return f"Caffe has no layer type {type_name}{_hint(type_name, tuple(CAFFE))}"
 
 
 def _shared(type_name: str) -> str | None:

@@ -1,5 +1,6 @@
 """What pycaffe has for the whole process: CPU or GPU, the seed, how many solvers there are."""
 
+import os
 import random
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast
@@ -8,9 +9,12 @@ if TYPE_CHECKING:
     import numpy
     import torch
 
+    from fcnkit.training.torch.program.log_lines import Log
     from fcnkit.training.torch.reading.draws import Draws
 
 _SEEDS = 1 << 32
+# Where it is above 0, Caffe's logger keeps what is only told.
+_LEVEL = "GLOG_minloglevel"
 
 
 class _Process:
@@ -129,7 +133,15 @@ def init_log(level: int = 0, to_stderr: bool = False) -> None:
 
 
 def log(line: str) -> None:
-    """The line is in the log, on stderr; of several solvers the first alone speaks."""
+    """The line is in the log, on stderr."""
+    speaker().say(line)
+
+
+def speaker() -> "Log":
+    """The log: of several solvers the first alone speaks, and none where GLOG_minloglevel is
+    above 0, as Caffe's own logger has it.
+    """
     from fcnkit.training.torch.program.log_lines import Log
 
-    Log(first=_Process.rank == 0).say(line)
+    quiet = os.environ.get(_LEVEL, "0").strip() not in ("", "0")
+    return Log(first=_Process.rank == 0 and not quiet)

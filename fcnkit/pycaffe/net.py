@@ -11,9 +11,11 @@ from fcnkit.engines.torch.engine import memory, products
 from fcnkit.errors import WeightsError
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.formats.schema import View
+from fcnkit.formats.values import nearest
 from fcnkit.nets.graph import Graph, build
 from fcnkit.pycaffe import messages, modes
 from fcnkit.pycaffe.calls import PHASES, Path, asked, opened, there
+from fcnkit.pycaffe.memory import Blob
 from fcnkit.pycaffe.nccl import NCCL
 from fcnkit.pycaffe.net_parts import NetParts
 from fcnkit.pycaffe.sources import Held
@@ -37,7 +39,7 @@ class Net(NetParts):
 
     def __init__(self, network_file: Path, *given: Any, **named: Any) -> None:
         call = asked(given, named)
-        self._set_up(build(opened(network_file), call.state))
+        self._set_up(build(opened(network_file, "NetParameter"), call.state))
         for each in call.weights:
             self.copy_from(each)
 
@@ -72,7 +74,7 @@ class Net(NetParts):
         if inputs:
             self._give(inputs)
         self._forward(first, last)
-        return {name: self.blobs[name].data for name in wanted}
+        return {name: self._blob(name).data for name in wanted}
 
     def _forwarded(self, blobs: Sequence[str] | None, inputs: Arrays) -> Arrays:
         return self.forward(blobs, None, None, **inputs)
@@ -100,7 +102,12 @@ class Net(NetParts):
                     raise Exception("Diff is not batch sized")
                 self.blobs[name].diff[...] = values
         self._backward(first, last)
-        return {name: self.blobs[name].diff for name in wanted}
+        return {name: self._blob(name).diff for name in wanted}
+
+    def _blob(self, name: str) -> Blob:
+        if name not in self.blobs:
+            raise KeyError(f'"{name}" is not a blob of this net; {_known(name, self._blob_names)}')
+        return self.blobs[name]
 
     def _backwarded(self, diffs: Sequence[str] | None, gradients: Arrays) -> Arrays:
         return self.backward(diffs, None, None, **gradients)
@@ -120,7 +127,8 @@ class Net(NetParts):
         there are.
         """
         if set(given) - {*self.inputs, *self.outputs}:
-            raise Exception("Input blob arguments do not match net inputs.")
+            words = f"{', '.join(given)} given, the inputs are {', '.join(self.inputs) or 'none'}"
+            raise Exception(f"Input blob arguments do not match net inputs. {words}.")
         values: dict[str, list[np.ndarray]] = {}
         gradients: dict[str, list[np.ndarray]] = {}
         ahead = self._batches({name: given[name] for name in self.inputs if name in given})
@@ -146,15 +154,21 @@ class Net(NetParts):
 
     def _give(self, inputs: Arrays) -> None:
         if set(inputs) != set(self.inputs):
-            raise Exception("Input blob arguments do not match net inputs.")
+            words = f"{', '.join(inputs)} given, the inputs are {', '.join(self.inputs) or 'none'}"
+            raise Exception(f"Input blob arguments do not match net inputs. {words}.")
         for name, values in inputs.items():
             values = np.asarray(values)
             if values.shape[0] != self.blobs[name].shape[0]:
-                raise Exception("Input is not batch sized")
+                count = self.blobs[name].shape[0]
+                words = f"{name}: {values.shape[0]} given, the blob has {count}; reshape it"
+                raise Exception(f"Input is not batch sized. {words}.")
             self.blobs[name].data[...] = values
 
     def _number(self, name: str | None, default: int) -> int:
-        return default if name is None else list(self._layer_names).index(name)
+        names = list(self._layer_names)
+        if name is not None and name not in names:
+            raise ValueError(f'"{name}" is not a layer of this net; {_known(name, names)}')
+        return default if name is None else names.index(name)
 
     def _forward(self, first: int, last: int) -> float:
         """Layers number `first` to `last` are run; the sum of their losses, with their weights."""
@@ -255,8 +269,9 @@ class Net(NetParts):
         for number, (blob, values) in enumerate(zip(wanted, stored, strict=True)):
             if not values.fits(blob.sizes):
                 fact = f"blob {number} is {shown_shape(values.shape)}"
+                remedy = "rename the layer to begin it anew, or transplant it: fcnkit surgery"
                 raise WeightsError(
-                    f"{place}: {fact}, in the net {shown_shape(blob.sizes)}; transplant it first"
+                    f"{place}: {fact}, in the net {shown_shape(blob.sizes)}; {remedy}"
                 )
             blob.data[...] = values.array().reshape(blob.sizes)
 
@@ -308,6 +323,12 @@ def _count(arrays: Arrays) -> int:
     if not arrays:
         raise RuntimeError("no inputs are given; give one array for each of the net's")
     return len(next(iter(arrays.values())))
+
+
+def _known(name: str, names: Sequence[str]) -> str:
+    """The nearest of the names there are, or all."""
+    near = nearest(name, tuple(names))
+    return f'did you mean "{near}"?' if near else f"it has {', '.join(names)}"
 
 
 def _first_rows(found: dict[str, list[np.ndarray]], count: int) -> Arrays:

@@ -1,6 +1,7 @@
 """Runs a script in which `import caffe` is fcnkit's pycaffe."""
 
 import builtins
+import os
 import runpy
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from fcnkit import files
+from fcnkit.errors import OutputError
 from fcnkit.pycaffe.old_pillow import old_pillow
 from fcnkit.pycaffe.python2.reading import Reader, importing
 from fcnkit.pycaffe.python2.unittests import old_assertions
@@ -60,6 +62,13 @@ def as_caffe() -> Iterator[None]:
         sys.modules.update(before)
 
 
+def install() -> None:
+    """From here on `import caffe` gives fcnkit's pycaffe, in this process: for a notebook."""
+    _without_caffe()
+    if not any(isinstance(each, _Caffe) for each in sys.meta_path):
+        sys.meta_path.insert(0, _Caffe())
+
+
 def _without_caffe() -> dict[str, ModuleType]:
     """The modules of a caffe, which are imported no more."""
     names = [name for name in sys.modules if _is_caffe(name)]
@@ -104,6 +113,8 @@ def _keep(reader: Reader, script: str, keep: str | None, tell: Callable[[str], o
     if keep and text is None:
         tell(f"{script} runs as it stands: {keep} is not written")
     elif keep and text:
+        if os.path.exists(keep):
+            raise OutputError(f"{keep}: exists already; give another name, or remove it")
         files.write(keep, text)
 
 

@@ -16,9 +16,11 @@ from fcnkit.engines.torch.forward import phase_of
 from fcnkit.engines.torch.layers.filling import filled
 from fcnkit.engines.torch.layers.site import Site, check_fields, refusal
 from fcnkit.engines.torch.layers.table import LAYERS
+from fcnkit.errors import FcnkitError
 from fcnkit.formats.blobproto import shown_shape
+from fcnkit.formats.values import nearest
 from fcnkit.nets.graph import Layer
-from fcnkit.nets.layers.table import CAFFE, of
+from fcnkit.nets.layers.table import CAFFE, TYPES, of
 from fcnkit.pycaffe.memory import Blob, BlobVec
 from fcnkit.shape import Shape
 
@@ -119,16 +121,17 @@ class Computed(Running):
         """
         layer = self.layer
         if layer.type not in LAYERS:
-            whose = "Caffe" if layer.type in CAFFE else "the fork of Caffe that has it"
-            fact = f"it does not run the type {layer.type}; run the script with {whose}"
-            raise refusal(layer, fact)
+            raise refusal(layer, f"it does not run the type {layer.type}; {_instead(layer.type)}")
         check_fields(layer)
         self._kind = LAYERS[layer.type]
         fills = self._kind.fills(layer)
         for number, shape in enumerate(self._parameters()):
             blob = Blob(*shape)
             fill = fills[number] if number < len(fills) else None
-            blob.data[...] = filled(layer, fill, tuple(shape), self._rng)
+            try:
+                blob.data[...] = filled(layer, fill, tuple(shape), self._rng)
+            except FcnkitError as error:  # which knows of a filler alone
+                raise layer.error(str(error)) from error
             self.blobs.add(blob)
 
     def reshape(self) -> None:
@@ -234,10 +237,20 @@ class Computed(Running):
         for number, (blob, shape) in enumerate(zip(self.blobs, self._parameters(), strict=True)):
             if blob.sizes != tuple(shape):
                 fact = f"its parameter {number} is {shown_shape(blob.sizes)}"
-                remedy = "give the net inputs of its own size, or convolutionalize it"
+                conv = ", or convolutionalize it" * (self.layer.type == "InnerProduct")
+                remedy = f"give the net inputs of its own size{conv}"
                 raise self.layer.error(
                     f"{fact} and would have to be {shown_shape(shape)}; {remedy}"
                 )
+
+
+def _instead(kind: str) -> str:
+    """What to do about a type that does not run."""
+    near = None if kind in TYPES else nearest(kind, tuple(TYPES))
+    if near:
+        return f'did you mean "{near}"?'
+    whose = "Caffe" if kind in CAFFE else "the fork of Caffe that has it"
+    return f"run the script with {whose}"
 
 
 def _write(memory: Tensor, value: Tensor) -> None:

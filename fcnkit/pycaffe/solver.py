@@ -16,12 +16,11 @@ from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Graph, build
 from fcnkit.nets.solver_types import kind_of
 from fcnkit.pycaffe import modes
-from fcnkit.pycaffe.calls import Path, opened
+from fcnkit.pycaffe.calls import Path, checked, opened
 from fcnkit.pycaffe.nccl import NCCL
 from fcnkit.pycaffe.net import Net
 from fcnkit.pycaffe.vectors import Vec
-from fcnkit.rewrites.upgrade import upgrade
-from fcnkit.training.torch.program.log_lines import Log, outputs
+from fcnkit.training.torch.program.log_lines import outputs
 from fcnkit.training.torch.solving import snapshot
 from fcnkit.training.torch.solving.descent import Descent
 from fcnkit.training.torch.solving.rates import Point, Rates
@@ -34,7 +33,7 @@ Callback = Callable[[], object]
 
 def _net(graph: Graph) -> Net:
     """The net of a graph, in Caffe 1.0's own words."""
-    return Net._of(build(upgrade(graph.prototxt).net, graph.state))
+    return Net._of(build(checked(graph.prototxt, "NetParameter"), graph.state))
 
 
 class SolverParameter:
@@ -87,7 +86,7 @@ class SGDSolver:
     _TYPE = "SGD"
 
     def __init__(self, param_file: Path) -> None:
-        self._text = opened(param_file)
+        self._text = opened(param_file, "SolverParameter")
         self._set("type", self._TYPE)
         check(self._text, View("SolverParameter", self._text.root))
         if self._get("snapshot") > 0:
@@ -105,7 +104,7 @@ class SGDSolver:
         self._at = Point(0, 0)
         self._losses: deque[float] = deque(maxlen=self._get("average_loss"))
         self._callbacks: list[tuple[Callback, Callback]] = []
-        self._log, self._param = Log(first=self._first), SolverParameter(self)
+        self._log, self._param = modes.speaker(), SolverParameter(self)
         self._shown = 0, time.monotonic()
 
     # ---- what there is
@@ -301,7 +300,7 @@ class SGDSolver:
         state = snapshot.read_state(path)
         self._descent.remember(state.history, path)
         if state.learned_net:
-            self._net.copy_from(snapshot.weights_of(path, state, ""))
+            self._net.copy_from(snapshot.weights_of(path, state, os.curdir))
         self._at = Point(state.iteration, state.step)
 
     # ---- the log
@@ -376,7 +375,7 @@ def get_solver(param_file: Path) -> SGDSolver:
 
     Raises RuntimeError for a file that is not there, EngineError for a type that there is not.
     """
-    text = opened(param_file)
+    text = opened(param_file, "SolverParameter")
     name = kind_of(View("SolverParameter", text.root))
     if name not in SOLVERS:
         raise refused(text, f'type "{name}"; Caffe knows {", ".join(SOLVERS)}')

@@ -87,8 +87,8 @@ def _part(layer: Layer, bottoms: tuple[str, ...], split: dict[Top, int]) -> Part
     if not tops and kind is not None and kind.loss:
         tops = (AUTOMATIC,)
     if len(weights) not in (0, len(tops)) and not (kind and kind.loss and len(weights) == 1):
-        fact = f"{len(weights)} loss_weight for {len(tops)} tops"
-        raise layer.error(f"{fact}; give one each: loss_weight: 1 loss_weight: 0")
+        remedy = f"give {len(tops)}, one for each" if tops else "remove it"
+        raise layer.error(f"{len(weights)} loss_weight for {len(tops)} tops; {remedy}")
     losses = tuple(weights) + (0.0,) * (len(tops) - len(weights))
     return Part(layer.name, layer.type, layer, bottoms, tops, losses, _down(layer))
 

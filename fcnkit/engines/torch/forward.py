@@ -209,7 +209,7 @@ def _loss_weights(built: BuiltLayer) -> list[tuple[Top, float]]:
         weights = [1.0]
     if len(weights) not in (0, len(built.tops)):
         fact = f"{len(weights)} loss_weight for {len(built.tops)} tops"
-        raise layer.error(f"{fact}; give one each: loss_weight: 1 loss_weight: 0")
+        raise layer.error(f"{fact}; give {len(built.tops)}, one for each")
     return list(zip(built.tops, weights, strict=False))
 
 

@@ -103,7 +103,7 @@ def softmax_loss(site: Site) -> Run:
         labels, counted = wanted.of(bottoms[1], (rows.shape[0], rows.shape[2]), rows.shape[1])
         logarithms = F.log_softmax(rows, 1)
         chosen = _at_least(logarithms.gather(1, labels[:, None])[:, 0], log(FLT_MIN))
-        loss = -(chosen * counted).sum() / _divisor(normalization, counted, rows.shape[0])
+        loss = 0 - (chosen * counted).sum() / _divisor(normalization, counted, rows.shape[0])
         if len(site.layer.tops) < 2:
             return [loss]
         return [loss, logarithms.detach().exp().reshape(bottoms[0].shape)]
@@ -132,7 +132,7 @@ def infogain_loss(site: Site) -> Run:
         gain = gain.reshape(classes, classes)[labels].movedim(-1, 1)
         logarithms = F.log_softmax(rows, 1)
         chosen = (gain * _at_least(logarithms, log(LOG_THRESHOLD))).sum(1)
-        loss = -(chosen * counted).sum() / _divisor(normalization, counted, rows.shape[0])
+        loss = 0 - (chosen * counted).sum() / _divisor(normalization, counted, rows.shape[0])
         if len(site.layer.tops) < 2:
             return [loss]
         return [loss, logarithms.detach().exp().reshape(bottoms[0].shape)]
@@ -208,7 +208,7 @@ def multinomial_loss(site: Site) -> Run:
         chosen = x.gather(1, labels[:, None])
         # Its gradient is 1 over the capped probability.
         capped = _at_least(chosen, LOG_THRESHOLD)
-        return [-capped.log().sum() / len(x)]
+        return [0 - capped.log().sum() / len(x)]
 
     return run
 
