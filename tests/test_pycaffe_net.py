@@ -260,6 +260,26 @@ def test_a_python_layer_that_is_not_there_is_named(tmp_path, monkeypatch):
             caffe.Net("n.prototxt", caffe.TEST)
 
 
+def test_where_a_layer_goes_wrong_is_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "wrong_layer.py").write_text(
+        "import caffe\nclass L(caffe.Layer):\n    def setup(self, bottom, top):\n        1 / 0\n"
+    )
+    python = 'python_param { module: "wrong_layer" layer: "L" }'
+    (tmp_path / "n.prototxt").write_text(f'layer {{ name: "p" type: "Python" top: "p" {python} }}')
+    with pytest.raises(ZeroDivisionError) as raised:
+        caffe.Net("n.prototxt", caffe.TEST)
+    if hasattr(raised.value, "__notes__"):
+        assert raised.value.__notes__ == ['n.prototxt:1: in layer "p"']
+    (tmp_path / "n.prototxt").write_text(
+        'layer { name: "d" type: "Data" top: "d" data_param { source: "x" backend: LMDB '
+        "batch_size: 1 } }"
+    )
+    with pytest.raises(NetError, match='n.prototxt:1: layer "d": x: is no LMDB'):
+        caffe.Net("n.prototxt", caffe.TEST)
+
+
 def small(folder, text=NET):
     path = folder / "net.prototxt"
     path.write_text(text)

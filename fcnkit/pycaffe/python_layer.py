@@ -1,6 +1,8 @@
 """Layers that a script writes itself, in Python: `class MyLayer(caffe.Layer)`."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -69,19 +71,34 @@ class Scripted:
 
     def setup(self) -> None:
         """As the script's layer does."""
-        self.object.setup(self._bottom, self._top)
+        with self._named():
+            self.object.setup(self._bottom, self._top)
 
     def reshape(self) -> None:
         """As the script's layer does."""
-        self.object.reshape(self._bottom, self._top)
+        with self._named():
+            self.object.reshape(self._bottom, self._top)
 
     def forward(self, device: Any) -> None:
         """As the script's layer does."""
-        self.object.forward(self._bottom, self._top)
+        with self._named():
+            self.object.forward(self._bottom, self._top)
 
     def backward(self, down: Sequence[bool], device: Any) -> None:
         """As the script's layer does."""
-        self.object.backward(self._top, BoolVec(down), self._bottom)
+        with self._named():
+            self.object.backward(self._top, BoolVec(down), self._bottom)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """What goes wrong in the script's layer says which layer of the net it is."""
+        try:
+            yield
+        except Exception as error:
+            if sys.version_info >= (3, 11):
+                path = self.layer.field.source.path
+                error.add_note(f'{path}:{self.layer.line}: in layer "{self.layer.name}"')
+            raise
 
 
 def _made(layer: "GraphLayer") -> Layer:

@@ -51,6 +51,9 @@ class Running:
     def backward(self, down: Sequence[bool], device: torch.device) -> None:
         """The bottoms that gradients go `down` to have theirs, and parameters have more of them."""
 
+    def __repr__(self) -> str:
+        return f"<Layer of type {self.type}, {len(self.blobs)} parameters>"
+
 
 class Split(Running):
     """Several blobs in the memory of one, whose gradient is the sum of theirs."""

@@ -9,6 +9,7 @@ import torch
 from fcnkit.engines.torch.forward import phase_of
 from fcnkit.engines.torch.layers.filling import by_filler
 from fcnkit.engines.torch.layers.site import check_fields
+from fcnkit.errors import DatasetError
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers import sources
@@ -82,8 +83,11 @@ class Read(Running):
             modes.solver_rank(),
             modes.solver_count(),
         )
-        self._batches: Iterator[Any] = READERS[self.layer.type](self.layer, setting)
-        self._first: Any = next(self._batches)
+        try:
+            self._batches: Iterator[Any] = READERS[self.layer.type](self.layer, setting)
+            self._first: Any = next(self._batches)
+        except DatasetError as error:
+            raise self.layer.error(str(error)) from error
         self._resize(self._first)
 
     def forward(self, device: torch.device) -> None:
