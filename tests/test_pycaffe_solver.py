@@ -1,5 +1,6 @@
 """pycaffe's solvers without Caffe, beside real pycaffe: steps, updates, tests, snapshots."""
 
+import os
 import re
 import subprocess
 import sys
@@ -280,7 +281,11 @@ def test_solvers_that_train_together_are_one_with_all_their_batches(tmp_path):
         )
     (tmp_path / "train.py").write_text(TOGETHER)
     words = [sys.executable, "-c", "from fcnkit.cli.main import run; run()", "run", "train.py"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    # The parent has computed in threads of its own before it forks.
+    several = {**os.environ, "OMP_NUM_THREADS": "2"}
+    done = subprocess.run(
+        words, cwd=tmp_path, env=several, capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     alone = np.load(tmp_path / "weights 0 of 1.npy")
     assert not np.allclose(alone, 0.1)

@@ -288,7 +288,10 @@ def test_the_converted_script_is_kept(tmp_path):
     )
     again = subprocess.run([sys.executable, "new.py"], cwd=tmp_path, capture_output=True, text=True)
     assert again.stdout == done.stdout == "2 3.0\n"
-    assert "new.py: exists; " in run(tmp_path, text, "--keep-2to3", "new.py").stderr
+    assert (
+        "new.py: exists already; give another name"
+        in run(tmp_path, text, "--keep-2to3", "new.py").stderr
+    )
     told = run(tmp_path, "print(1)", "--keep-2to3", "newer.py").stderr
     assert told == "fcnkit: s.py runs as it stands: newer.py is not written\n"
     assert not (tmp_path / "newer.py").exists()
@@ -314,7 +317,7 @@ def test_without_fissix_its_extra_is_named(tmp_path, monkeypatch):
     assert done.exit_code == 2
     assert "pip install 'fcnkit[pycaffe]'" in done.stderr
     done = within(monkeypatch, tmp_path, "print 1")
-    assert isinstance(done.exception, SyntaxError)
+    assert "SyntaxError" in done.stderr
     assert "s.py is Python 2, or has a mistake: pycaffe needs fissix" in done.stderr
 
 

@@ -103,7 +103,7 @@ def test_options_that_messages_name_are_there():
     found = [
         (place, word)
         for place, text in TEXTS
-        for word in re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)
+        for word in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", text)
     ]
     assert len(found) > 100
     # launch.py and main.py speak of the program that trains, caffe.py to Caffe's own.

@@ -1,5 +1,6 @@
 """Blobs: values and gradients that numpy and PyTorch share, as in Caffe's SyncedMemory."""
 
+import os
 from math import prod
 from operator import index
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     import numpy
 
 CPU = torch.device("cpu")
+# PyTorch's threads are not there in a process that is forked, and are waited for without end.
+if hasattr(os, "register_at_fork"):  # not on every system
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 # Caffe's names of the first axes, which older scripts ask for.
 _LEGACY_AXES = 4
 
