@@ -25,11 +25,11 @@ def test_labels_that_fit(tmp_path):
 def test_every_label_with_its_first_entry_and_pixels(tmp_path):
     images = [np.array([[[0, 0], [2, 255]]], np.uint8), np.array([[[0, 2], [2, 7]]], np.uint8)]
     write_lmdb(tmp_path / "l", images)
-    assert [tuple(label)[:3] for label in databases_fit.labels(tmp_path / "l")] == [
-        (0, "00000000", 3),
-        (2, "00000000", 3),
-        (7, "00000001", 1),
-        (255, "00000000", 1),
+    assert [tuple(label) for label in databases_fit.labels(tmp_path / "l")] == [
+        (0, "00000000", 3, None),
+        (2, "00000000", 3, None),
+        (7, "00000001", 1, None),
+        (255, "00000000", 1, None),
     ]
 
 
@@ -69,8 +69,8 @@ def test_labels_as_floats_and_as_pictures(tmp_path):
         file = io.BytesIO()
         pictures.new(mode, (2, 2), 1).save(file, "PNG")
         write_lmdb(tmp_path / name, [np.zeros((1, 2, 2))], data=file.getvalue(), encoded=True)
-    assert [tuple(label)[:3] for label in databases_fit.labels(tmp_path / "gray")] == [
-        (1, "00000000", 4)
+    assert [tuple(label) for label in databases_fit.labels(tmp_path / "gray")] == [
+        (1, "00000000", 4, None)
     ]
     with pytest.raises(NetError, match="mode P, which Caffe reads as colours"):
         databases_fit.labels(tmp_path / "palette")

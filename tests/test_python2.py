@@ -317,7 +317,7 @@ def test_without_fissix_its_extra_is_named(tmp_path, monkeypatch):
     assert done.exit_code == 2
     assert "pip install 'fcnkit[pycaffe]'" in done.stderr
     done = within(monkeypatch, tmp_path, "print 1")
-    assert "SyntaxError" in done.stderr
+    assert done.exit_code == 1 and "SyntaxError" in done.stderr
     assert "s.py is Python 2, or has a mistake: pycaffe needs fissix" in done.stderr
 
 

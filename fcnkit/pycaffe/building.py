@@ -1,13 +1,12 @@
 """Builds a net that runs, layer by layer as Net::Init does: blobs, layers, what they learn."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from fcnkit.engines.torch.forward import phase_of
-from fcnkit.engines.torch.layers.table import LAYERS
-from fcnkit.engines.torch.parameters import Spec, forced, specs_of
+from fcnkit.engines.torch.parameters import Spec, forced, rate_of, specs_of
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.layers.strange_fields import check_net
@@ -125,37 +124,25 @@ class _Builder:
 
     def _own(self, part: Part, blobs: BlobVec) -> None:
         """The layer's parameters are owned by it, or in the memory of those of their name."""
-        own: list[Blob] = []
-        specs = specs_of(part.layer) if part.layer else []
-        if part.layer and len(specs) > len(blobs):
-            fact = f"{len(specs)} param for {len(blobs)} parameters"
-            raise part.layer.error(f"{fact}; remove those that are too many")
-        specs += [Spec()] * (len(blobs) - len(specs))
-        for blob, spec in zip(blobs, specs, strict=True):
-            if part.layer is None:  # a Split has none
-                continue
-            if spec.name in self._named:
-                _share(part.layer, blob, spec, self._named[spec.name])
-                continue
-            own.append(blob)
-            learned = Learned(blob, part.layer, _rate(part, spec), spec.decay_mult)
-            self._made.learned.append(learned)
-            if spec.name:
-                self._named[spec.name] = learned
-        self._made.owned.append(own)
+        layer = part.layer
+        specs = specs_of(layer, len(blobs)) if layer else []  # a Split has none
+        owned = self._owned(layer, blobs, specs) if layer else ()
+        self._made.owned.append([*owned])
         # Net::Init asks the text, and not the layer, which gives its statistics lr_mult 0.
         self.learns.append([spec.lr_mult != 0 for spec in specs])
 
-
-def _rate(part: Part, spec: Spec) -> float | None:
-    """The lr_mult of a parameter; 0 for statistics, NetError where they are to be learned."""
-    kind = LAYERS.get(part.type)
-    if kind is None or kind.learns:
-        return spec.lr_mult
-    if spec.lr_mult and part.layer:
-        fact = f"lr_mult {spec.lr_mult:g} for statistics, which are not learned"
-        raise part.layer.error(f"{fact}; give its params lr_mult: 0, or none a param")
-    return 0.0
+    def _owned(self, layer: Layer, blobs: BlobVec, specs: Sequence[Spec]) -> Iterator[Blob]:
+        for blob, spec in zip(blobs, specs, strict=True):
+            if spec.name in self._named:
+                _share(layer, blob, spec, self._named[spec.name])
+                continue
+            # What the layer does not say, one that shares the parameter may.
+            rate = spec.lr_mult if rate_of(layer, spec) else 0.0
+            learned = Learned(blob, layer, rate, spec.decay_mult)
+            self._made.learned.append(learned)
+            if spec.name:
+                self._named[spec.name] = learned
+            yield blob
 
 
 def _share(layer: Layer, blob: Blob, spec: Spec, owner: Learned) -> None:

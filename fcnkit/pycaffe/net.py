@@ -127,8 +127,7 @@ class Net(NetParts):
         there are.
         """
         if set(given) - {*self.inputs, *self.outputs}:
-            words = f"{', '.join(given)} given, the inputs are {', '.join(self.inputs) or 'none'}"
-            raise Exception(f"Input blob arguments do not match net inputs. {words}.")
+            raise self._other_inputs(given)
         values: dict[str, list[np.ndarray]] = {}
         gradients: dict[str, list[np.ndarray]] = {}
         ahead = self._batches({name: given[name] for name in self.inputs if name in given})
@@ -154,8 +153,7 @@ class Net(NetParts):
 
     def _give(self, inputs: Arrays) -> None:
         if set(inputs) != set(self.inputs):
-            words = f"{', '.join(inputs)} given, the inputs are {', '.join(self.inputs) or 'none'}"
-            raise Exception(f"Input blob arguments do not match net inputs. {words}.")
+            raise self._other_inputs(inputs)
         for name, values in inputs.items():
             values = np.asarray(values)
             if values.shape[0] != self.blobs[name].shape[0]:
@@ -163,6 +161,10 @@ class Net(NetParts):
                 words = f"{name}: {values.shape[0]} given, the blob has {count}; reshape it"
                 raise Exception(f"Input is not batch sized. {words}.")
             self.blobs[name].data[...] = values
+
+    def _other_inputs(self, given: Arrays) -> Exception:
+        words = f"{', '.join(given)} given, the inputs are {', '.join(self.inputs) or 'none'}"
+        return Exception(f"Input blob arguments do not match net inputs. {words}.")
 
     def _number(self, name: str | None, default: int) -> int:
         names = list(self._layer_names)

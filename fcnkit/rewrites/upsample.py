@@ -376,7 +376,7 @@ OPERATIONS = (
     Operation(
         "upsample",
         "upsample=MAP:BLOB|N",
-        "a map brought to a blob's, or by N the image's size",
+        "a map made N times larger, or of a blob's size",
         _operated,
         lambda text: (name_and_rest(text), {}),
     ),

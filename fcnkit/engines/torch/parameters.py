@@ -81,18 +81,14 @@ class _Made:
 
     def uses(self, layer: Layer) -> tuple[Use, ...]:
         shapes = self.sizes.blobs(layer) or []
-        specs = specs_of(layer)
-        if len(specs) > len(shapes):
-            fact = f"{len(specs)} param for {len(shapes)} parameters"
-            raise layer.error(f"{fact}; remove those that are too many")
-        specs += [Spec()] * (len(shapes) - len(specs))
+        specs = specs_of(layer, len(shapes))
         return tuple(
             self._use(layer, number, tuple(shape), spec)
             for number, (shape, spec) in enumerate(zip(shapes, specs, strict=True))
         )
 
     def _use(self, layer: Layer, number: int, shape: Shape, spec: Spec) -> Use:
-        rate = self._rate(layer, spec)
+        rate = rate_of(layer, spec)
         learns = LAYERS[layer.type].learns and (rate != 0 or self.forced)
         if spec.name in self.named:
             index = self.named[spec.name]
@@ -105,17 +101,6 @@ class _Made:
         if spec.name:
             self.named[spec.name] = len(self.owned) - 1
         return Use(len(self.owned) - 1, shape, learns)
-
-    def _rate(self, layer: Layer, spec: Spec) -> float:
-        """The lr_mult of a parameter;
-        NetError where a solver would change what no gradient reaches.
-        """
-        if LAYERS[layer.type].learns:
-            return 1.0 if spec.lr_mult is None else spec.lr_mult
-        if spec.lr_mult:
-            fact = f"lr_mult {spec.lr_mult:g} for statistics, which are not learned"
-            raise layer.error(f"{fact}; give its params lr_mult: 0, or none a param")
-        return 0.0
 
     def _own(self, layer: Layer, number: int, shape: Shape, rate: float, spec: Spec) -> Learned:
         decay = 1.0 if spec.decay_mult is None else spec.decay_mult
@@ -153,7 +138,29 @@ class _Made:
                 self.owned[index] = self.owned[index]._replace(**{name: new})
 
 
-def specs_of(layer: Layer) -> list[Spec]:
+def rate_of(layer: Layer, spec: Spec) -> float:
+    """The lr_mult of a parameter;
+    NetError where a solver would change what no gradient reaches.
+    """
+    kind = LAYERS.get(layer.type)
+    if kind is None or kind.learns:
+        return 1.0 if spec.lr_mult is None else spec.lr_mult
+    if spec.lr_mult:
+        fact = f"lr_mult {spec.lr_mult:g} for statistics, which are not learned"
+        raise layer.error(f"{fact}; give its params lr_mult: 0, or none a param")
+    return 0.0
+
+
+def specs_of(layer: Layer, count: int) -> list[Spec]:
+    """What the layer says of each of its parameters; NetError where it speaks of more."""
+    said = _said_of(layer)
+    if len(said) > count:
+        fact = f"{len(said)} param for {count} parameters"
+        raise layer.error(f"{fact}; remove those that are too many")
+    return said + [Spec()] * (count - len(said))
+
+
+def _said_of(layer: Layer) -> list[Spec]:
     """What the layer says of its parameters, in their order; perhaps not of all."""
     if layer.view.message_name == "LayerParameter":
         specs = [_spec(view) for view in layer.view.views("param")]
