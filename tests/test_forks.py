@@ -19,7 +19,7 @@ from fcnkit.formats import prototxt, schema
 from fcnkit.formats.schema import View
 from fcnkit.nets import graph
 from fcnkit.nets.coordmap import IDENTITY, CoordMap
-from fcnkit.nets.layers import table
+from fcnkit.nets.layers import strange_fields, table
 from fcnkit.nets.layers.sliding import spatial
 from fcnkit.nets.layers.table import CAFFE, FORKS, TYPES
 
@@ -1073,3 +1073,75 @@ def test_what_pads_by_the_size_of_its_bottom_lies_nowhere(kind, params):
     ):
         fcnkit.fcn(fcnkit.parse(text + last), classes=2, stride=2)
     assert [step.verb for step in fcnkit.to_fc(fcnkit.parse(text + last)).steps] in ([], ["keep"])
+
+
+# ---- whose a word is
+
+
+@pytest.mark.parametrize(
+    ("field", "word", "fork"),
+    [
+        (("ReLUParameter", "engine"), "MKL2017", "Intel"),
+        (("PoolingParameter", "pool"), "AVE_EXC_PAD", "Synopsys"),
+        (("EltwiseParameter", "operation"), "DIV", "Synopsys"),
+        (("SolverParameter", "solver_type"), "SAG", "NVCaffe"),
+        (("EltwiseParameter", "operation"), "SUM", None),
+        (("EltwiseParameter", "operation"), "QUOTIENT", None),
+        (("EltwiseParameter", "coeff"), "1", None),
+    ],
+)
+def test_a_word_of_an_enum_has_its_fork(field, word, fork):
+    assert schema.fork_of_word(*field, word) == fork
+
+
+def test_lint_says_whose_word_it_is():
+    text = 'layer { name: "a" type: "ReLU" bottom: "x" top: "y" relu_param { engine: MKLDNN } }'
+    found = fcnkit.lint(prototxt.parse(text, "net.prototxt"))
+    assert any("Intel has; use that fork" in finding.text for finding in found)
+
+
+def test_a_field_that_no_rule_follows_is_said():
+    """Synopsys' PriorBox in TensorFlow's manner, of which only SSD's shape is known."""
+    params = "norm_param { add_eps_before_sqrt: true }"
+    why = strange_fields.not_understood(layer_of("Normalize", params))
+    assert (
+        why == 'its field "add_eps_before_sqrt", of Synopsys\'s Caffe, may change what it computes'
+    )
+    assert not strange_fields.not_understood(layer_of("Normalize", "norm_param { eps: 1e-5 }"))
+
+
+def test_every_entry_names_fields_that_its_message_has():
+    for kind in FORKS.values():
+        if kind.unheeded:
+            message = View("LayerParameter", None).view(kind.message).message_name
+            known = {name for name in kind.unheeded if schema.fork_of(message, name)}
+            assert known == kind.unheeded, kind.name
+
+
+# Of the fields of real nets, those of which no proto was found that declares them.
+_OF_NO_KNOWN_FORK = {
+    ("LayerParameter", "force_backward"),  # which belongs to the net
+}
+
+
+def test_every_field_of_real_nets_is_caffes_or_a_forks(shared):
+    strange = set()
+    for path in sorted((shared / "prototxts").rglob("*.prototxt*")):
+        try:
+            net = fcnkit.read(path)
+        except FcnkitError:
+            continue
+        if net.root.fields and {field.name for field in net.root.fields} != {"item"}:
+            solver = any(field.name in ("base_lr", "max_iter") for field in net.root.fields)
+            strange |= _strange("SolverParameter" if solver else "NetParameter", net.root)
+    assert strange == _OF_NO_KNOWN_FORK
+
+
+def _strange(message: str, field) -> set[tuple[str, str]]:
+    seen = View(message, field)
+    found = {(message, one.name) for one in seen.strange_fields}
+    for one in field.fields or ():
+        if one.fields is not None and (message, one.name) not in found:
+            inner = seen.view(one.name).message_name
+            found |= _strange(inner, one) if inner != "Opaque" else set()
+    return found

@@ -6,6 +6,7 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import unknown
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.replacements import in_its_place
+from fcnkit.nets.layers.strange_fields import not_heeded
 from fcnkit.nets.layers.table import of
 
 
@@ -18,7 +19,7 @@ def strange_field(layer: Layer) -> str:
     found = [field for field, _ in unknown(layer.view.message_name, layer.field)]
     if any(field.name == own for field in found):
         found = [field for field in found if field.name != own]
-        found += layer.param(own).strange_fields
+        found += [field for field, _ in not_heeded(layer)]
     for field in found:
         fact = f'Caffe has no field "{field.name}" (line {field.line})'
         return f"{fact}; {in_its_place(field) or 'remove it'}"

@@ -18,11 +18,12 @@ _VALUES, _NUMBER = 2, 2
 _FIELD_NUMBER, _LABEL, _KIND, _TYPE, _DEFAULT = 3, 4, 5, 6, 7
 
 REQUIRED, REPEATED = 2, 3
-# FieldDescriptorProto.Type, those that are in caffe.proto.
+# FieldDescriptorProto.Type, those that are in caffe.proto and in forks' of it.
 KINDS = {
     1: "double",
     2: "float",
     3: "int64",
+    4: "uint64",
     5: "int32",
     8: "bool",
     9: "string",

@@ -71,10 +71,22 @@ def fork_of(message_name: str, field_name: str) -> str | None:
     """
     if field_name not in _fork_slots(message_name) or _in_caffe(message_name, field_name):
         return None
-    forks = _descriptors(_FORKS)
-    number = next(field.number for field in forks.fields(message_name) if field.name == field_name)
-    name = next(name for name, hundred in forks.enum("Fork").items() if hundred == number // 100)
-    return name.replace("_", "-")
+    fields = _descriptors(_FORKS).fields(message_name)
+    return _owner(next(field.number for field in fields if field.name == field_name))
+
+
+def fork_of_word(message_name: str, field_name: str, word: str) -> str | None:
+    """The fork that has this word for an enum of Caffe's, such as "Intel" for MKL2017.
+
+    None where no known fork does.
+    """
+    slot = _fork_slots(message_name).get(field_name)
+    return _owner(slot.enum[word]) if slot and word in slot.enum else None
+
+
+def _owner(number: int) -> str:
+    names = _descriptors(_FORKS).enum("Fork").items()
+    return next(name for name, hundred in names if hundred == number // 100).replace("_", "-")
 
 
 def fork_of_field(message_name: str, field: Field) -> str | None:

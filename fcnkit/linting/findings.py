@@ -13,9 +13,7 @@ from fcnkit.linting.messages import read_by, type_of
 from fcnkit.nets import solver_types
 from fcnkit.nets.layers.old_names import V1_TYPES
 from fcnkit.nets.layers.replacements import in_its_place
-from fcnkit.nets.layers.strange_fields import UNDESCRIBED
 from fcnkit.nets.layers.table import TYPES
-from fcnkit.nets.layers.traits import Trait
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 FORKS = "the fork of Caffe that has it"
@@ -182,8 +180,6 @@ def _in_a_forks(message: str, root: Field, field: Field) -> Iterator[Fault]:
     kind = TYPES.get(type_of(root))
     if kind is None or field.name != kind.message or field.fields is None:
         return
-    if kind.trait in (*UNDESCRIBED, Trait.SOURCE):
-        return
     for strange in schema.View(message, root).view(field.name).strange_fields:
         fact = f'{field.name} has no field "{strange.name}" in any fork that is known'
         yield Fault("unknown-field", message, strange, strange.error(f"{fact}; remove it"))
@@ -219,7 +215,9 @@ def _value(message: str, field: Field, slot: Slot) -> Iterator[Fault]:
             and field.raw.isidentifier()
             and not nearest(field.raw, tuple(slot.enum))
         ):
-            fact = f'BVLC Caffe has no {field.raw} for "{field.name}"; use {FORKS}'
+            fork = schema.fork_of_word(message, field.name, field.raw)
+            whose = f", {fork} has; use that fork" if fork else f"; use {FORKS}"
+            fact = f'BVLC Caffe has no {field.raw} for "{field.name}"{whose}'
             yield Fault(
                 "fork-value", message, field, field.error(fact), f"{field.name}: {field.raw}"
             )

@@ -30,6 +30,7 @@ _ENLARGED: Facts = {
 _BY_VALUE = "how much there is depends on the values that it reads"
 _FOUND: Facts = {"bottoms": (1, MANY), "tops": (1, MANY), "unknown": _BY_VALUE}
 _REGIONS: Facts = {"bottoms": (2, 2), "channels": first, "keeps_zero": yes}
+_BINS: Facts = {**_REGIONS, "unheeded": frozenset(("pooled_size",))}
 _UNFOLLOWED = "an evaluation's figures are not followed"
 _NUMBERS: Facts = {"bottoms": (1, MANY), "tops": (0, MANY), "unknown": _UNFOLLOWED}
 _LOSS: Facts = {
@@ -85,7 +86,8 @@ _FORKS = (
     ),
     LayerType(
         "ResizeNearestNeighbor", Trait.PLACES, "resize_nearest_neighbor_param",
-        resizing.resize_nearest, channels=resizing.resize_channels, keeps_zero=yes
+        resizing.resize_nearest, channels=resizing.resize_channels, keeps_zero=yes,
+        unheeded=frozenset(("half_pixel_onnx",))
     ),
     LayerType(
         "Padding", Trait.ARRANGES, "padding_param", resizing.padding,
@@ -138,7 +140,8 @@ _FORKS = (
     ),
     LayerType(
         "Normalize", Trait.NORMAL, "norm_param", like, forks.normalize_blobs,
-        coord=unmoved, window=forks.normalize_window, keeps_zero=yes
+        coord=unmoved, window=forks.normalize_window, keeps_zero=yes,
+        unheeded=frozenset(("add_eps_before_sqrt",))
     ),
     # Joining and cutting.
     LayerType(
@@ -155,10 +158,11 @@ _FORKS = (
     ),
     # Boxes.
     LayerType(
-        "PriorBox", Trait.SOURCE, "prior_box_param", boxes.prior_box, sized=every, bottoms=(1, 2)
+        "PriorBox", Trait.SOURCE, "prior_box_param", boxes.prior_box, sized=every, bottoms=(1, 2),
+        unheeded=frozenset(("tf", "yx_order", "keras"))
     ),
-    LayerType("ROIPooling", Trait.PLACES, "roi_pooling_param", boxes.roi_pooling, **_REGIONS),
-    LayerType("ROIWarping", Trait.PLACES, "roi_warping_param", boxes.roi_pooling, **_REGIONS),
+    LayerType("ROIPooling", Trait.PLACES, "roi_pooling_param", boxes.roi_pooling, **_BINS),
+    LayerType("ROIWarping", Trait.PLACES, "roi_warping_param", boxes.roi_pooling, **_BINS),
     LayerType(
         "PSROIPooling", Trait.PLACES, "psroi_pooling_param", boxes.psroi_pooling,
         **{**_REGIONS, "channels": none}

@@ -10,8 +10,6 @@ from fcnkit.nets.layers.traits import ALWAYS_NEUTRAL, LayerType, Trait
 
 # Messages that every layer may have.
 _OF_ALL_TYPES = frozenset(("transform_param", "loss_param"))
-UNDESCRIBED = (Trait.LOSS, Trait.JUDGE, Trait.SINK)
-"""Of the types of forks that end a net the schema has the message, and not what is in it."""
 
 
 def check_net(net: Prototxt) -> None:
@@ -51,10 +49,22 @@ def _strange(layer: Layer, kind: LayerType, own: Field) -> Iterator[tuple[Field,
         for field, _ in schema.unknown(slot.message, own):
             yield field, schema.fork_of(slot.message, field.name)
     elif slot is None and own.name in known:  # a message that a fork alone has
-        fields = () if kind.trait in UNDESCRIBED else layer.param(own.name).strange_fields
-        yield from ((field, None) for field in fields)
+        yield from not_heeded(layer)
     elif slot is None and own.name not in schema.slots("V1LayerParameter"):
         yield own, schema.fork_of("LayerParameter", own.name)
+
+
+def not_heeded(layer: Layer) -> Iterator[tuple[Field, str | None]]:
+    """The fields of a fork's own message that no fork is known to have, or that nothing follows.
+
+    Each comes with the fork that has it.
+    """
+    kind = of(layer)
+    own = layer.param(kind.message)
+    yield from ((field, None) for field in own.strange_fields)
+    for field in own.source_field.fields or () if own.source_field else ():
+        if field.name in kind.unheeded:
+            yield field, schema.fork_of(own.message_name, field.name)
 
 
 def not_understood(layer: Layer, heeded: Collection[str] = ()) -> str:

@@ -224,6 +224,7 @@ class LayerType(NamedTuple):
     outputs: the field of `message` that counts its outputs, "" for none.
     neutral: fields that forks add to `message`, and that change nothing but the
         sizes that `shapes` tells; ALWAYS_NEUTRAL are so for all types.
+    unheeded: fields of a fork's own `message` that nothing here follows.
 
     What it computes:
 
@@ -261,6 +262,7 @@ class LayerType(NamedTuple):
     outputs: str = ""
     reads: tuple[str, ...] = ()
     neutral: frozenset[str] = frozenset()
+    unheeded: frozenset[str] = frozenset()
     coord: Callable[[Layer, int], CoordMap | None] = nowhere
     carriers: Callable[[Layer], tuple[int, ...]] = first
     window: Callable[..., Window | None] = whole
