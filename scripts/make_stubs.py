@@ -9,12 +9,13 @@ import inspect
 import re
 from collections.abc import Iterator
 from itertools import groupby
+from keyword import iskeyword
 from pathlib import Path
 
 import fcnkit
-from fcnkit.formats.schema import messages, slots
+from fcnkit.formats.with_forks import messages
 from fcnkit.pycaffe import layer_types
-from fcnkit.pycaffe.signatures import TYPE_NAMES, signature
+from fcnkit.pycaffe.signatures import TYPE_NAMES, signature, slots
 
 STUB = Path(fcnkit.__file__).with_suffix(".pyi")
 LAYERS = Path(layer_types.__file__).with_suffix(".pyi")
@@ -90,7 +91,7 @@ def _enums() -> Iterator[str]:
             name: value for slot in slots(message).values() for name, value in slot.enum.items()
         }
         if message.endswith("Parameter") and message not in _NO_TYPES and values:
-            listed = "".join(f"        {name}: int\n" for name in values)
+            listed = "".join(f"        {name}: int\n" for name in values if not iskeyword(name))
             yield f"    class {message.removesuffix('Parameter')}:\n{listed}\n"
 
 

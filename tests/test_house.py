@@ -69,6 +69,8 @@ FORMATS_JOINED = {
     ("formats.binaryproto", "formats.schema"),
     ("formats.caffemodel", "formats.wire"),
     ("formats.caffemodel", "formats.blobproto"),
+    ("formats.with_forks", "formats.schema"),
+    ("formats.with_forks", "formats.values"),
     ("formats.binary", "formats.wire"),
     ("formats.binary", "formats.prototxt"),
     ("formats.binary", "formats.schema"),

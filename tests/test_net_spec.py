@@ -15,7 +15,8 @@ import fcnkit as fk
 import fcnkit.pycaffe as caffe
 from fcnkit import templates
 from fcnkit.engines import caffe_runtime
-from fcnkit.formats.schema import message
+from fcnkit.formats import schema
+from fcnkit.formats.with_forks import message
 from fcnkit.nets.graph import State, build
 from fcnkit.pycaffe import coord_map
 from fcnkit.pycaffe import layers as L  # noqa: N812
@@ -436,3 +437,55 @@ def test_the_examples_of_the_page_run(tmp_path, monkeypatch):
     assert fk.inspect(deployed).params == 431_080
     for line in re.findall(r"^net.py:\d+: \w+: (.*)$", page, re.M):
         assert any(re.search(says, line) for says in MISTAKES.values()), line
+
+
+# ---- words of forks
+
+
+def ssd() -> caffe.NetSpec:
+    """A head of SSD, as its own scripts describe it."""
+    n = caffe.NetSpec()
+    n.data = L.Input(shape=dict(dim=[1, 3, 64, 64]))
+    n.conv = L.Convolution(n.data, num_output=4, kernel_size=3, hole=2)
+    n.norm = L.Normalize(
+        n.conv,
+        scale_filler=dict(type="constant", value=20),
+        across_spatial=False,
+        channel_shared=False,
+    )
+    n.perm = L.Permute(n.norm, order=[0, 2, 3, 1])
+    n.prior = L.PriorBox(n.norm, n.data, min_size=30.0, variance=[0.1, 0.2], flip=True)
+    n.found = L.DetectionOutput(
+        *(n.perm, n.perm, n.prior),
+        detection_output_param=dict(num_classes=21, code_type=P.PriorBox.CENTER_SIZE),
+    )
+    return n
+
+
+def test_layers_of_forks_are_described_with_their_own_fields():
+    text = ssd().to_prototxt().text
+    assert "convolution_param { num_output: 4 kernel_size: 3 hole: 2 }" in text
+    assert "permute_param { order: 0 order: 2 order: 3 order: 1 }" in text
+    assert "prior_box_param { min_size: 30 flip: true variance: 0.1 variance: 0.2 }" in text
+    assert "detection_output_param { num_classes: 21 code_type: CENTER_SIZE }" in text
+    assert parsed(ssd().to_prototxt()) == ssd().to_proto()
+    assert "1x60x60x4" in str(fk.inspect(ssd().to_prototxt()))
+
+
+def test_a_field_of_no_fork_is_refused_with_the_one_that_is_near():
+    with pytest.raises(AttributeError, match='Permute has no field ordre; did you mean "order"'):
+        L.Permute(L.Input(), ordre=[0, 2, 3, 1])
+
+
+def test_a_label_map_is_read_as_ssds_scripts_do():
+    read = text_format.Parse(
+        'item { name: "bird" label: 3 display_name: "a bird" }', message("LabelMap")()
+    )
+    assert [(item.name, item.label) for item in read.item] == [("bird", 3)]
+
+
+def test_a_word_of_a_fork_is_nobodys_number_in_a_binary_file():
+    """The forks give one number to different fields."""
+    caffes = schema.message("NetParameter").FromString(ssd().to_proto().SerializeToString())
+    assert [layer.type for layer in caffes.layer][2] == "Normalize"
+    assert "order" not in str(caffes)

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 import fcnkit.pycaffe as caffe
 from fcnkit.cli.main import main
 from fcnkit.engines import caffe_runtime
-from fcnkit.formats.schema import message
+from fcnkit.formats.with_forks import message
 from fcnkit.pycaffe import coord_map, net_spec
 from fcnkit.pycaffe import layers as L  # noqa: N812
 from fcnkit.pycaffe import params as P  # noqa: N812

@@ -211,3 +211,32 @@ def test_from_a_cell_on_import_caffe_is_ours(tmp_path):
         "from caffe.proto import caffe_pb2; import caffe.io; assert caffe is ours"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_module_that_a_fork_adds_to_caffe_is_found_on_the_path(tmp_path, monkeypatch):
+    """SSD's scripts import caffe.model_libs, which stands beside its pycaffe."""
+    folder = tmp_path / "python" / "caffe"
+    folder.mkdir(parents=True)
+    for name in ("__init__.py", "io.py"):  # what fcnkit has is fcnkit's
+        (folder / name).write_text("raise RuntimeError('the compiled caffe')\n")
+    (folder / "model_libs.py").write_text(
+        "from caffe import layers as L, params as P\n"
+        "print 'of Python 2'\n"
+        "def head(x):\n"
+        "    return L.Permute(x, order=[0, 2, 3, 1])\n"
+    )
+    (tmp_path / "ssd.py").write_text(
+        "import caffe, caffe.io\n"
+        "from caffe.model_libs import *\n"
+        "print(head(L.Input(shape=dict(dim=[1, 2, 3, 4]))).to_proto())\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path / "python"))
+    done = CliRunner().invoke(main, ["run", str(tmp_path / "ssd.py")])
+    assert done.exit_code == 0, done.output
+    assert "of Python 2" in done.output and "order: 3" in done.output
+
+
+def test_a_module_that_no_caffe_has_is_not_found(tmp_path):
+    (tmp_path / "ssd.py").write_text("import caffe.model_library\n")
+    done = CliRunner().invoke(main, ["run", str(tmp_path / "ssd.py")])
+    assert "No module named 'caffe.model_library'" in done.output

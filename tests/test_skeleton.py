@@ -130,3 +130,19 @@ def test_trained_models_of_others_fit_the_net_that_they_speak_of(name, shared):
     path = shared / "models" / f"{name}.caffemodel"
     found = fk.skeleton(path)
     assert not [each for each in fk.lint(found, weights=fk.weights(path)) if each.level == "error"]
+
+
+@pytest.mark.parametrize(
+    ("number", "written"),
+    [
+        (30.0, "30"),
+        (0.1, "0.1"),
+        (1e6, "1e+06"),
+        (100000.0, "100000"),
+        (1e-5, "1e-05"),
+        (117, "117"),
+    ],
+)
+def test_a_number_is_written_as_protobuf_writes_it(number, written):
+    assert shortest(number) == written
+    assert str(schema.message("FillerParameter")(value=number)) == f"value: {written}\n"

@@ -89,8 +89,8 @@ def _number(buffer: Buffer, at: int, stop: int, slot: Slot, start: int) -> tuple
 
 
 def shortest(value: float) -> str:
-    """The shortest number that 32 bits round to this one."""
-    for digits in range(1, 9):
+    """The shortest number that 32 bits round to this one, as protobuf writes it: 30, not 3e+01."""
+    for digits in range(6, 9):
         text = f"{value:.{digits}g}"
         with suppress(OverflowError):  # rounded up beyond the largest
             if struct.pack("<f", float(text)) == struct.pack("<f", value):

@@ -69,7 +69,7 @@ def fork_of(message_name: str, field_name: str) -> str | None:
     None where Caffe itself has it, and where no known fork does; "others" for
     single authors' work.  `message_name` is Caffe's or a fork's own.
     """
-    if field_name not in _fork_slots(message_name) or _in_caffe(message_name, field_name):
+    if field_name not in fork_slots(message_name) or _in_caffe(message_name, field_name):
         return None
     fields = _descriptors(_FORKS).fields(message_name)
     return _owner(next(field.number for field in fields if field.name == field_name))
@@ -80,7 +80,7 @@ def fork_of_word(message_name: str, field_name: str, word: str) -> str | None:
 
     None where no known fork does.
     """
-    slot = _fork_slots(message_name).get(field_name)
+    slot = fork_slots(message_name).get(field_name)
     return _owner(slot.enum[word]) if slot and word in slot.enum else None
 
 
@@ -91,7 +91,7 @@ def _owner(number: int) -> str:
 
 def fork_of_field(message_name: str, field: Field) -> str | None:
     """As `fork_of`, by the fields within where there are any: forks may share a message's name."""
-    slot = _fork_slots(message_name).get(field.name)
+    slot = fork_slots(message_name).get(field.name)
     inner = (field.fields or ()) if slot and slot.message else ()
     forks = (fork_of(slot.message, one.name) for one in inner) if slot and slot.message else ()
     return next(filter(None, forks), None) or fork_of(message_name, field.name)
@@ -142,7 +142,7 @@ class View:
     def strange_fields(self) -> "list[Field]":
         """The fields of the text that neither Caffe nor any known fork has here."""
         found = [field for field in self._fields if field.name not in self._slots]
-        known = _fork_slots(self.message_name) if found else {}
+        known = fork_slots(self.message_name) if found else {}
         return [field for field in found if field.name not in known]
 
     def has(self, name: str) -> bool:
@@ -205,10 +205,10 @@ class View:
 
     def _slot(self, name: str) -> Slot:
         slot = self._slots.get(name)
-        return _fork_slots(self.message_name)[name] if slot is None else slot
+        return fork_slots(self.message_name)[name] if slot is None else slot
 
     def _is_a_forks_word(self, name: str, word: str) -> bool:
-        slot = _fork_slots(self.message_name).get(name)
+        slot = fork_slots(self.message_name).get(name)
         return slot is not None and word in slot.enum
 
     def __repr__(self) -> str:
@@ -281,10 +281,11 @@ def _unknown_error(message_name: str, field: Field, known: dict[str, Slot]) -> P
 
 @cache
 def _descriptors(schema: str) -> Descriptors:
-    return Descriptors(_compiled(schema))
+    return Descriptors(compiled(schema))
 
 
-def _compiled(schema: str) -> bytes:
+def compiled(schema: str) -> bytes:
+    """The descriptor set of caffe.proto, or of forks.proto."""
     return Path(__file__).with_name(f"{schema}.desc").read_bytes()
 
 
@@ -294,13 +295,13 @@ def _pool() -> "DescriptorPool":
     from google.protobuf.descriptor_pool import DescriptorPool
 
     pool = DescriptorPool()
-    for file in FileDescriptorSet.FromString(_compiled(_CAFFE)).file:
+    for file in FileDescriptorSet.FromString(compiled(_CAFFE)).file:
         pool.AddSerializedFile(file.SerializeToString())
     return pool
 
 
 @cache
-def _fork_slots(message_name: str) -> dict[str, Slot]:
+def fork_slots(message_name: str) -> dict[str, Slot]:
     """What forks add to a message, or all of a fork's own; empty for one that no fork touches."""
     try:
         return {field.name: _slot(field) for field in _descriptors(_FORKS).fields(message_name)}
@@ -314,7 +315,7 @@ def _slots(message_name: str) -> dict[str, Slot]:
     try:
         return slots(message_name)
     except KeyError:
-        found = _fork_slots(message_name)
+        found = fork_slots(message_name)
         if not found and message_name != "Opaque":
             raise
         return found

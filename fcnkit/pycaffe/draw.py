@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fcnkit.formats.schema import message
+from fcnkit.formats.with_forks import message
 from fcnkit.libraries import load
 
 if TYPE_CHECKING:

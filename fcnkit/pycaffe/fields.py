@@ -1,4 +1,6 @@
-"""The fields of a layer, as keywords give them: checked by Caffe's schema, without protobuf.
+"""The fields of a layer, as keywords give them: checked by the schema, without protobuf.
+
+Those that forks add are known too.
 
 A message is a dict of its fields that are given; a field that repeats is a list.  Numbers
 are taken as pycaffe takes them, numpy's too.
@@ -11,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fcnkit.formats.binary import shortest
 from fcnkit.formats.prototxt import STYLE, Word, literal
-from fcnkit.formats.schema import slots
 from fcnkit.formats.values import Slot, nearest
+from fcnkit.formats.with_forks import caffes, slots
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -46,11 +48,11 @@ def own_fields() -> Mapping[str, str]:
 
     A type without a message of its own, such as Deconvolution, has none.
     """
-    return {
-        slot.message.removesuffix(_MESSAGE): name
-        for name, slot in slots(LAYER).items()
-        if name.endswith(_FIELD) and slot.message.endswith(_MESSAGE)
-    }
+    found: dict[str, str] = {}
+    for name, slot in slots(LAYER).items():
+        if name.endswith(_FIELD) and slot.message.endswith(_MESSAGE):
+            found.setdefault(slot.message.removesuffix(_MESSAGE), name)  # Caffe's come first
+    return found
 
 
 def layer_fields(type_name: str, given: Mapping[str, Any], *, short: bool = False) -> Fields:
@@ -83,20 +85,18 @@ def _unknown(type_name: str, name: str, known: tuple[str, ...]) -> str:
     shared = _shared(type_name)
     if shared:
         return f"{fact}; fields of this type are in {shared}=dict(...)"
-    from fcnkit.nets.layers.table import CAFFE, TYPES
+    from fcnkit.nets.layers.table import TYPES
 
-    if type_name in CAFFE:
-        return f"{fact}; it has none but those of every layer"
     if type_name in TYPES:
-        return f"{fact}: the type is of a fork, and its fields are not Caffe's; write them as text"
-    return f"Caffe has no layer type {type_name}{_hint(type_name, tuple(CAFFE))}"
+        return f"{fact}; it has none but those of every layer"
+    return f"Caffe has no layer type {type_name}{_hint(type_name, tuple(TYPES))}"
 
 
 def _shared(type_name: str) -> str | None:
     """The message of a type that has none of its own; None where it has none at all."""
-    from fcnkit.nets.layers.table import CAFFE
+    from fcnkit.nets.layers.table import TYPES
 
-    kind = CAFFE.get(type_name)
+    kind = TYPES.get(type_name)
     return kind.message or None if kind else None
 
 
@@ -193,7 +193,8 @@ def _wanted(message_name: str, slot: Slot) -> str:
     """What the field takes; an enum's values as a script writes them."""
     if not slot.enum:
         return _KINDS[slot.kind]
-    *names, last = (f"{_place(message_name, slot)}{name}" for name in slot.enum)
+    words = caffes(message_name).get(slot.name, slot).enum
+    *names, last = (f"{_place(message_name, slot)}{name}" for name in words)
     return f"{', '.join(names)} or {last}" if names else last
 
 

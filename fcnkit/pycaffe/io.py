@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from fcnkit.formats.schema import message
+from fcnkit.formats.with_forks import message
 from fcnkit.libraries import load
 from fcnkit.pycaffe.proto import caffe_pb2  # noqa: F401  scripts say caffe.io.caffe_pb2
 from fcnkit.pycaffe.resizing import resized, zoomed

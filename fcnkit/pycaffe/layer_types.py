@@ -3,7 +3,7 @@
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from fcnkit.formats.schema import message
+from fcnkit.formats.with_forks import message
 from fcnkit.pycaffe.tops import layer
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from fcnkit import files
 from fcnkit.formats import blobproto, wire
-from fcnkit.formats.schema import message, numbered
+from fcnkit.formats.schema import numbered
+from fcnkit.formats.with_forks import message
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.table import keeps_statistics
 from fcnkit.pycaffe.memory import CPU, Blob
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def message_of(layer: Layer) -> "Message":
-    """The layer as a LayerParameter; of a net in Caffe 1.0's own words.
+    """The layer as a LayerParameter; of a net in the words of Caffe 1.0 and its forks.
 
     Raises PrototxtError for what Caffe's message does not have.
     """

@@ -26,12 +26,21 @@ _SAME = ("caffe.pycaffe", "caffe._caffe")
 
 
 class _Caffe(MetaPathFinder, Loader):
-    """Imports caffe and its modules: fcnkit.pycaffe's, under Caffe's names."""
+    """Imports caffe and its modules: fcnkit.pycaffe's, under Caffe's names.
+
+    A module that pycaffe does not have is a fork's, such as SSD's model_libs: from a folder
+    caffe of the path, as its scripts expect.
+    """
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
-        if _is_caffe(fullname) and find_spec(_ours(fullname)):
+        if not _is_caffe(fullname):
+            return None
+        if find_spec(_ours(fullname)):
             return ModuleSpec(fullname, self)
-        return None
+        folders = [str(Path(each, "caffe")) for each in sys.path]
+        later = sys.meta_path[sys.meta_path.index(self) + 1 :]
+        found = (each.find_spec(fullname, folders, target) for each in later)
+        return next(filter(None, found), None)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return None

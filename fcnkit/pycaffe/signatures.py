@@ -1,14 +1,18 @@
-"""What `L.Type` takes, as Python's signatures: the schema's fields with Caffe's defaults."""
+"""What `L.Type` takes, as Python's signatures: the schema's fields with Caffe's defaults.
+
+Of a message that Caffe has these are Caffe's alone; what forks add to it is taken too.
+"""
 
 from inspect import Parameter, Signature
 from typing import Any, NamedTuple
 
-from fcnkit.formats.schema import slots
+from fcnkit.formats import with_forks
 from fcnkit.formats.values import Slot
-from fcnkit.nets.layers.table import CAFFE
+from fcnkit.nets.layers.table import CAFFE, TYPES
 from fcnkit.pycaffe.fields import LAYER, own_fields
 
-TYPE_NAMES = tuple(sorted(CAFFE))
+# But for the names of old formats, such as MAT_WRITE.
+TYPE_NAMES = tuple(sorted(name for name in TYPES if not name.isupper() or name in CAFFE))
 # What any layer may say; of `*_param` only those that its type reads.
 _ANY = ("name", "param", "include", "exclude", "loss_weight", "propagate_down", "phase")
 _KINDS = {"int32": "int", "int64": "int", "uint32": "int", "enum": "int", "bytes": "str"} | {
@@ -40,21 +44,26 @@ def signature(type_name: str) -> Signature:
 
     A field's default is Caffe's; `...` stands where there is none.
     """
-    kind = CAFFE.get(type_name)
-    own = own_fields().get(type_name)
-    message = slots(LAYER)[own].message if own else ""
+    kind = TYPES.get(type_name)
+    own, layers = own_fields().get(type_name), with_forks.slots(LAYER)
+    message = layers[own].message if own else ""
     fields = [(message, slot) for slot in (slots(message).values() if message else ())]
     named = [kind.message, *kind.reads] if kind else []
-    fields += [(LAYER, slots(LAYER)[name]) for name in (*filter(None, named), *_ANY)]
+    fields += [(LAYER, layers[name]) for name in (*filter(None, named), *_ANY)]
     ours = [_keyword(name, shown, default) for name, shown, default in _OURS]
     given = {slot.name: _of(name, slot) for name, slot in fields}
     bottoms = Parameter("bottoms", Parameter.VAR_POSITIONAL, annotation=Code("Top"))
     return Signature([bottoms, *given.values(), *ours], return_annotation=Code(_made(type_name)))
 
 
+def slots(message: str) -> dict[str, Slot]:
+    """The fields of a message that are shown: Caffe's, or a fork's where Caffe has no such."""
+    return with_forks.caffes(message) or with_forks.slots(message)
+
+
 def _made(type_name: str) -> str:
     """What a call returns; several tops are a tuple."""
-    kind = CAFFE.get(type_name)
+    kind = TYPES.get(type_name)
     return "Top" if kind and (kind.tops == (1, 1) or kind.paired) else "Any"
 
 

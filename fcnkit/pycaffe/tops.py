@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fcnkit.formats.schema import message
+from fcnkit.formats.with_forks import message
 from fcnkit.pycaffe.fields import Fields, Written, fill, layer_fields
 
 if TYPE_CHECKING:

@@ -162,7 +162,7 @@ _FORKS = (
         unheeded=frozenset(("tf", "yx_order", "keras"))
     ),
     LayerType("ROIPooling", Trait.PLACES, "roi_pooling_param", boxes.roi_pooling, **_BINS),
-    LayerType("ROIWarping", Trait.PLACES, "roi_warping_param", boxes.roi_pooling, **_BINS),
+    LayerType("ROIWarping", Trait.PLACES, "roi_warping_param", boxes.roi_pooling, **_REGIONS),
     LayerType(
         "PSROIPooling", Trait.PLACES, "psroi_pooling_param", boxes.psroi_pooling,
         **{**_REGIONS, "channels": none}
