@@ -59,6 +59,7 @@ setup(
         "fcnkit.pycaffe": ["*.pyi"],
         "fcnkit.formats": ["*.desc", "*.proto"],
         "fcnkit.models": ["*.json"],
+        "fcnkit.targets": ["*.toml"],
         "fcnkit.templates": ["*/*.prototxt", "*/*.caffemodel", "*/*.txt", "*/*.npz", "*/*.md"],
     },
     install_requires=[
@@ -67,6 +68,7 @@ setup(
         "numpy>=1.24,<3",
         "protobuf>=4.25,<8",
         "rich>=13,<16",
+        "tomli>=2,<3; python_version < '3.11'",
     ],
     extras_require={
         "opencv": OPENCV,

@@ -62,6 +62,10 @@ class ModelError(FcnkitError):
     """A published model is not known or cannot be had, or is not what was published."""
 
 
+class TargetError(FcnkitError, ValueError):
+    """A tool chain's description is damaged, or there is none of that name."""
+
+
 class OutputError(FcnkitError, OSError):
     """A file could not be written; what stood there before still stands."""
 

@@ -47,7 +47,7 @@ LEVELS = (
     ("plan", "inspection", "preprocessing"),
     ("drawing",),
     ("rewrites", "weights", "exporting"),
-    ("importing",),
+    ("importing", "targets"),
     ("engines",),
     ("verifying", "linting"),
     ("datasets",),

@@ -89,6 +89,11 @@ def _owner(number: int) -> str:
     return next(name for name, hundred in names if hundred == number // 100).replace("_", "-")
 
 
+def fork_names() -> tuple[str, ...]:
+    """The forks of Caffe whose fields are known, as `fork_of` names them."""
+    return tuple(name.replace("_", "-") for name in _descriptors(_FORKS).enum("Fork"))
+
+
 def fork_of_field(message_name: str, field: Field) -> str | None:
     """As `fork_of`, by the fields within where there are any: forks may share a message's name."""
     slot = fork_slots(message_name).get(field.name)
@@ -132,6 +137,15 @@ class View:
     def knows(self, name: str) -> bool:
         """Whether this message has such a field, written or not; the fields of forks apart."""
         return name in self._slots
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The fields that this message may have, those of forks last."""
+        return (*self._slots, *_fork_slots(self.message_name))
+
+    def repeats(self, name: str) -> bool:
+        """Whether the field may be given several times."""
+        return self._slot(name).repeated
 
     @property
     def strange(self) -> bool:

@@ -1,7 +1,7 @@
 """What is wrong at a place of a prototxt, and what its text alone shows of that."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from fcnkit.edits import Edit
@@ -20,11 +20,28 @@ FORKS = "the fork of Caffe that has it"
 """How a remedy ends for what BVLC Caffe does not know, though another Caffe may."""
 
 
+class Fact(NamedTuple):
+    """What a finding is about that a target has of a net: the target's name and verdict, the
+    layers, the rule and the value that breaks it, why, the source, and the operations of surgery
+    that often mend it.
+    """
+
+    target: str
+    verdict: str = ""
+    layers: tuple[str, ...] = ()
+    rule: str = ""
+    value: str = ""
+    because: str = ""
+    source: Mapping[str, str] = {}
+    mend: tuple[str, ...] = ()
+
+
 class Finding(NamedTuple):
     """One thing that is wrong: its short name, where it stands, and what to do.
 
     An error is what Caffe refuses, a warning what it takes and does something
-    else with than was meant, a note what could not be judged.
+    else with than was meant, a note what could not be judged.  What a target
+    has of the net is told by `about` too.
     """
 
     name: str
@@ -32,9 +49,16 @@ class Finding(NamedTuple):
     path: str
     line: int
     text: str
+    about: Fact | None = None
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.level}: {self.text} [{self.name}]"
+
+    def plain(self) -> dict[str, object]:
+        """The finding as JSON has it."""
+        found: dict[str, object] = self._asdict()
+        del found["about"]
+        return found | (self.about._asdict() if self.about else {})
 
 
 class Kind(NamedTuple):
@@ -60,6 +84,23 @@ TEXT_KINDS = {
     "given-twice": Kind(ERROR, "a second value for a field that takes one"),
     "missing-field": Kind(ERROR, "a message without a field that Caffe requires"),
     "byte-order-mark": Kind(ERROR, "a byte order mark at the start of the file"),
+}
+
+
+# What `build` and `infer` refuse, and what concerns the file as a whole.
+FILE_KINDS = {
+    "not-a-net": Kind(WARNING, "a file without a layer"),
+    "a-solver": Kind(NOTE, "a solver in place of a net"),
+    "a-label-map": Kind(NOTE, "the names of a data set's labels in place of a net"),
+    "v0": Kind(NOTE, "the format of 2013, of which only the words are looked at"),
+    "two-formats": Kind(ERROR, "`layer` and `layers` in one file"),
+    "no-type": Kind(ERROR, "a layer without a type"),
+    "include-and-exclude": Kind(ERROR, "a layer with both kinds of rules"),
+    "undefined-bottom": Kind(ERROR, "a bottom that no earlier layer makes"),
+    "duplicate-top": Kind(ERROR, "a top that another layer makes already"),
+    "in-place": Kind(ERROR, "a layer that works in place on what another reads"),
+    "shape": Kind(ERROR, "sizes, or numbers of bottoms and tops, that cannot be"),
+    "unused-weights": Kind(WARNING, "weights of a layer that the net does not have"),
 }
 
 

@@ -13,9 +13,10 @@ from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.formats.schema import View
 from fcnkit.formats.signature import is_solver
-from fcnkit.linting import checks, learning, pairs, solvers, stored, training
+from fcnkit.linting import checks, learning, pairs, solvers, stored, targets, training
 from fcnkit.linting.findings import (
     ERROR,
+    FILE_KINDS,
     NOTE,
     TEXT_KINDS,
     WARNING,
@@ -35,6 +36,8 @@ from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.plan import Offset
 from fcnkit.rewrites.align import align
 from fcnkit.shape import Shape
+from fcnkit.targets.index import AnyTarget
+from fcnkit.targets.index import target as target_of
 from fcnkit.weights.matching import Match, match
 from fcnkit.weights.store import Weights, WeightsOrPath
 from fcnkit.weights.store import given as given_weights
@@ -87,25 +90,10 @@ CHECKS = (
     Check("shared-shape", ERROR, training.shared_shape),
 )
 
-# What `build` and `infer` refuse, and what concerns the file as a whole.
-FILE_KINDS = {
-    "not-a-net": Kind(WARNING, "a file without a layer"),
-    "a-solver": Kind(NOTE, "a solver in place of a net"),
-    "a-label-map": Kind(NOTE, "the names of a data set's labels in place of a net"),
-    "v0": Kind(NOTE, "the format of 2013, of which only the words are looked at"),
-    "two-formats": Kind(ERROR, "`layer` and `layers` in one file"),
-    "no-type": Kind(ERROR, "a layer without a type"),
-    "include-and-exclude": Kind(ERROR, "a layer with both kinds of rules"),
-    "undefined-bottom": Kind(ERROR, "a bottom that no earlier layer makes"),
-    "duplicate-top": Kind(ERROR, "a top that another layer makes already"),
-    "in-place": Kind(ERROR, "a layer that works in place on what another reads"),
-    "shape": Kind(ERROR, "sizes, or numbers of bottoms and tops, that cannot be"),
-    "unused-weights": Kind(WARNING, "weights of a layer that the net does not have"),
-}
-
 KINDS = {
     **TEXT_KINDS,
     **FILE_KINDS,
+    **targets.KINDS,
     **{
         check.name: Kind(check.level, " ".join((check.find.__doc__ or "").split()))
         for check in (*CHECKS, *solvers.CHECKS)
@@ -122,6 +110,7 @@ def lint(
     phase: str | None = None,
     stages: Iterable[str] = (),
     states: Sequence[State] = (),
+    target: str | Sequence[str] = (),
 ) -> tuple[Finding, ...]:
     """Everything that is wrong with the net, in the order of its lines; () for a clean one.
 
@@ -129,14 +118,20 @@ def lint(
     and `stages`, or in these `states` alone.  `weights` and `solver` are checked
     with it, `inputs` gives shapes by blob name.  Nothing that a file names is opened.
 
-    Raises NetError for an input blob that there is not.
+        fk.lint("deploy.prototxt", target="ncnn")
+
+    `target` names tool chains, or files that describe them: what they do not take
+    of the net, or take for something else, is said too.
+
+    Raises NetError for an input blob that there is not, TargetError for a target.
     """
     net = given_net(net)
     solver = None if solver is None else solvers.given(solver)
     weights = None if weights is None else given_weights(weights)
+    asked = tuple(map(target_of, (target,) if isinstance(target, str) else target))
     found = _net_findings(
         net,
-        _Beside(weights, solvers.view_of(solver) if solver else None, dict(inputs or {})),
+        _Beside(weights, solvers.view_of(solver) if solver else None, dict(inputs or {}), asked),
         partial(_states, phase=phase, stages=tuple(stages), only=states),
         chosen=bool(phase or stages or states),
     )
@@ -162,6 +157,7 @@ class _Beside(NamedTuple):
     weights: Weights | None
     solver: View | None
     inputs: dict[str, Shape]
+    targets: tuple[AnyTarget, ...] = ()
 
 
 def _net_findings(
@@ -265,10 +261,13 @@ def _built_findings(
     _check_inputs(graphs, beside.inputs)
     crops = any(of(layer).sized(layer) for graph in graphs for layer in graph.layers)
     offsets, trained = _offsets(net) if crops else {}, _trained(graphs)
+    used = [graph for graph in graphs if graph.state.phase == "TEST"] or graphs
     for graph, its in looked_at:
         seen = replace(_seen(graph, beside, its), offsets=offsets, trains=graph in trained)
         refused.findings += its.findings
         refused.findings += (_finding(check, hit) for check in CHECKS for hit in check.find(seen))
+        if graph in used:
+            refused.findings += targets.findings(beside.targets, graph, seen.shapes)
     return refused.findings + _unused(net, graphs, beside.weights)
 
 

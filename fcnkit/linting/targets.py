@@ -1,0 +1,143 @@
+"""What a tool chain, or a fork of Caffe, makes of a net, as findings."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+from fcnkit.formats import schema
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.linting.findings import ERROR, NOTE, WARNING, Fact, Finding, Kind, faults
+from fcnkit.nets.graph import Graph, Layer
+from fcnkit.nets.layers.table import CAFFE, is_loss, of
+from fcnkit.nets.layers.traits import Trait
+from fcnkit.nets.shapes import Shapes
+from fcnkit.targets.forks import BVLC, ForkTarget, owners
+from fcnkit.targets.index import AnyTarget
+from fcnkit.targets.judging import Broken, judge
+from fcnkit.targets.rules import ASIDE, LAYER, MISREAD, REFUSED, TYPE, Target, listed
+
+NAMES = {REFUSED: "target-refuses", MISREAD: "target-misreads", ASIDE: "target-aside"}
+UNJUDGED = "target-unjudged"
+LEVELS = {REFUSED: ERROR, MISREAD: WARNING, ASIDE: NOTE}
+KINDS = {
+    NAMES[REFUSED]: Kind(ERROR, "what a target that is asked for does not take"),
+    NAMES[MISREAD]: Kind(WARNING, "what a target takes for something else, without a word"),
+    NAMES[ASIDE]: Kind(NOTE, "what a target runs on the host's CPU, or in floating point"),
+    UNJUDGED: Kind(NOTE, "what is not known of a net, or of a target"),
+}
+_DOES = {REFUSED: "does not take", MISREAD: "misreads", ASIDE: "runs otherwise than the rest"}
+
+
+def findings(asked: Iterable[AnyTarget], graph: Graph, shapes: Shapes) -> list[Finding]:
+    """What the targets make of the net in one state."""
+    return [finding for target in asked for finding in _of(target, graph, shapes)]
+
+
+def _of(target: AnyTarget, graph: Graph, shapes: Shapes) -> Iterator[Finding]:
+    if isinstance(target, ForkTarget):
+        yield from _of_a_fork(target, graph)
+        return
+    judged = judge(target, graph, shapes)
+    yield from (_finding(target, graph.prototxt, one) for one in judged.broken)
+    if judged.unjudged:
+        first = judged.unjudged[0]
+        fact = f"{_many(judged.unjudged)}: sizes that rules of {target.name} ask are not known"
+        blob = next(iter(graph.inputs or graph.tops[:1])).blob if graph.tops else "data"
+        text = f"{fact}; say them, as with --input {blob}=1,3,224,224"
+        yield Finding(UNJUDGED, NOTE, graph.prototxt.path, first.line, text, Fact(target.name))
+
+
+def _finding(target: Target, net: Prototxt, one: Broken) -> Finding:
+    rule = one.rule
+    names = tuple(layer.name for layer in one.layers)
+    mends = tuple(mend.replace(LAYER, ",".join(dict.fromkeys(names))) for mend in rule.mend)
+    who = f"{_many(one.layers)}: " if one.layers else ""
+    fact = f"{who}{target.name} {_DOES[rule.verdict]} {_what(one)}: {rule.because}"
+    text = f"{fact}; {_remedy(one, mends)} ({rule.source})"
+    about = Fact(
+        target.name, rule.verdict, names, _rule_of(one), one.value, rule.because,
+        rule.source._replace(date=rule.source.date)._asdict() | {"date": f"{rule.source.date}"},
+        mends
+    )  # fmt: skip
+    return Finding(NAMES[rule.verdict], LEVELS[rule.verdict], net.path, one.place.line, text, about)
+
+
+def _many(layers: Sequence[Layer]) -> str:
+    first = f'layer "{layers[0].name}"'
+    return f"{first} and {len(layers) - 1} more" if len(layers) > 1 else first
+
+
+def _what(one: Broken) -> str:
+    condition = one.rule.condition
+    if condition.subject == TYPE:
+        return f"type {one.value}"
+    of_type = f" of a {one.layers[0].type}" if one.layers else ""
+    return f"{condition.name} {one.value}{of_type}, where it takes {condition.wanted()}"
+
+
+def _subject(one: Broken) -> str:
+    return (
+        one.rule.condition.name.replace("_", " ") if one.layers == () else one.rule.condition.name
+    )
+
+
+def _rule_of(one: Broken) -> str:
+    condition = one.rule.condition
+    return "type" if condition.subject == TYPE else f"{condition.name}: {condition.wanted()}"
+
+
+def _remedy(one: Broken, mends: Sequence[str]) -> str:
+    if mends:
+        return f"try `fcnkit surgery --do {' or --do '.join(mends)}`"
+    if one.rule.condition.subject == TYPE and all(map(_of_training, one.layers)):
+        return "make the net for use with `fcnkit deploy`"
+    return "no surgery is known that mends it"
+
+
+def _of_training(layer: Layer) -> bool:
+    """Whether a net that is deployed does not have the layer."""
+    data = of(layer).trait is Trait.SOURCE and not layer.bottoms and not layer.is_input
+    return data or is_loss(layer) or of(layer).labelled
+
+
+# ---- forks of Caffe, by the schema of their words
+
+
+def _of_a_fork(target: ForkTarget, graph: Graph) -> Iterator[Finding]:
+    net = graph.prototxt
+    strange = [layer for layer in graph.layers if layer.type not in CAFFE]
+    for name, layers in _by_type(strange):
+        known = owners(name)
+        if target.fork not in known:
+            yield _word(target, net, layers[0].line, f"layer type {name}", known, _named(layers))
+    told = {field.start for layer in strange for field in layer.field.fields or ()}
+    for fault in faults("NetParameter", net.root):
+        if fault.name != "fork-field" or fault.field.start in told:
+            continue
+        owner = schema.fork_of_field(fault.message, fault.field)
+        if owner is not None and owner != target.fork:
+            word = f'the field "{fault.field.name}" of {fault.message}'
+            yield _word(target, net, fault.field.line, word, (owner,), ())
+
+
+def _by_type(layers: Iterable[Layer]) -> Iterator[tuple[str, list[Layer]]]:
+    ordered = sorted(layers, key=lambda layer: layer.type)
+    for name, group in groupby(ordered, key=lambda layer: layer.type):
+        yield name, list(group)
+
+
+def _named(layers: Sequence[Layer]) -> tuple[str, ...]:
+    return tuple(layer.name for layer in layers)
+
+
+def _word(
+    target: ForkTarget, net: Prototxt, line: int, word: str, known: Sequence[str],
+    layers: tuple[str, ...]
+) -> Finding:  # fmt: skip
+    whose = f"{listed(known)}'s" if known else "a fork's that is not known"
+    if target.name == BVLC:
+        text = f"bvlc does not take {word}: it is {whose}; use that fork"
+        about = Fact(target.name, REFUSED, layers, word, listed(known))
+        return Finding(NAMES[REFUSED], ERROR, net.path, line, text, about)
+    text = f"{word} is {whose}; whether {target.title} has it is not known: try it there"
+    about = Fact(target.name, "", layers, word, listed(known))
+    return Finding(UNJUDGED, NOTE, net.path, line, text, about)
