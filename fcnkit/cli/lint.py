@@ -24,6 +24,17 @@ def _show_kinds(ctx, param, value) -> None:
     ctx.exit()
 
 
+def _show_targets(ctx, param, value) -> None:
+    """Prints every target, its versions and where its rules are from, and ends."""
+    if not value or ctx.resilient_parsing:
+        return
+    from fcnkit.cli.target_list import targets_text
+    from fcnkit.targets.index import every
+
+    say(targets_text(every()), nl=False)
+    ctx.exit()
+
+
 @click.command(short_help="Say what is wrong with a net, and how to mend it.")
 @click.argument("nets", metavar="NET...", nargs=-1, required=True)
 @click.option(
@@ -52,18 +63,36 @@ def _show_kinds(ctx, param, value) -> None:
     callback=_show_kinds,
     help="List the names that findings have, and exit.",
 )
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="NAME",
+    help="Say what this tool chain does not take, or misreads; may be repeated.  A TOML file is a "
+    "target of your own.",
+)
+@click.option(
+    "--targets",
+    "list_targets",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_targets,
+    help="List the targets, with their sources, and exit.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def lint(nets, weights, solver, phase, stages, inputs, ignore, as_json) -> None:
+def lint(nets, weights, solver, phase, stages, inputs, ignore, targets, as_json) -> None:
     """Say what is wrong with a net, one line for each thing, and how to put it right.
 
     Errors are what Caffe refuses, warnings what it takes for something else
     than was meant; either makes the exit status 1.  Notes say what was not
-    judged.
+    judged.  With --target it is also said what a tool chain makes of the net.
 
     \b
     fcnkit lint train_val.prototxt
     fcnkit lint train_val.prototxt --solver solver.prototxt \\
         --weights init.caffemodel
+    fcnkit lint deploy.prototxt --target ncnn --target tensorrt8
     """
     from fcnkit.linting.walk import KINDS
     from fcnkit.linting.walk import lint as lint_net
@@ -80,10 +109,11 @@ def lint(nets, weights, solver, phase, stages, inputs, ignore, as_json) -> None:
         stages=stages,
         weights=open_weights(weights) if weights else None,
         solver=load(solver) if solver else None,
+        target=targets,
     )
     found = [finding for net in nets for finding in look(load(net)) if finding.name not in ignore]
     if as_json:
-        show_json({"findings": [finding._asdict() for finding in found], **_counts(found)})
+        show_json({"findings": [finding.plain() for finding in found], **_counts(found)})
     else:
         say(
             "".join(f"{finding}\n" for finding in found) + _summary(found, len(nets)),

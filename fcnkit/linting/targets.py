@@ -1,7 +1,7 @@
 """What a tool chain, or a fork of Caffe, makes of a net, as findings."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from typing import NamedTuple
 
 from fcnkit.formats import schema
 from fcnkit.formats.prototxt import Prototxt
@@ -10,7 +10,7 @@ from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.layers.table import CAFFE, is_loss, of
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import Shapes
-from fcnkit.targets.forks import BVLC, ForkTarget, owners
+from fcnkit.targets.forks import BVLC, UNOWNED, ForkTarget, owners
 from fcnkit.targets.index import AnyTarget
 from fcnkit.targets.judging import Broken, judge
 from fcnkit.targets.rules import ASIDE, LAYER, MISREAD, REFUSED, TYPE, Target, listed
@@ -24,7 +24,7 @@ KINDS = {
     NAMES[ASIDE]: Kind(NOTE, "what a target runs on the host's CPU, or in floating point"),
     UNJUDGED: Kind(NOTE, "what is not known of a net, or of a target"),
 }
-_DOES = {REFUSED: "does not take", MISREAD: "misreads", ASIDE: "runs otherwise than the rest"}
+_DOES = {REFUSED: "does not take", MISREAD: "misreads", ASIDE: "treats otherwise than the rest"}
 
 
 def findings(asked: Iterable[AnyTarget], graph: Graph, shapes: Shapes) -> list[Finding]:
@@ -51,7 +51,9 @@ def _finding(target: Target, net: Prototxt, one: Broken) -> Finding:
     names = tuple(layer.name for layer in one.layers)
     mends = tuple(mend.replace(LAYER, ",".join(dict.fromkeys(names))) for mend in rule.mend)
     who = f"{_many(one.layers)}: " if one.layers else ""
-    fact = f"{who}{target.name} {_DOES[rule.verdict]} {_what(one)}: {rule.because}"
+    listless = rule.condition.subject == TYPE and rule.verdict == ASIDE
+    does = "is not known to have" if listless else _DOES[rule.verdict]
+    fact = f"{who}{target.name} {does} {_what(one)}: {rule.because}"
     text = f"{fact}; {_remedy(one, mends)} ({rule.source})"
     about = Fact(
         target.name, rule.verdict, names, _rule_of(one), one.value, rule.because,
@@ -102,42 +104,56 @@ def _of_training(layer: Layer) -> bool:
 # ---- forks of Caffe, by the schema of their words
 
 
+class _Word(NamedTuple):
+    """A word of forks: what it is, the forks that are known to have it, and where it stands."""
+
+    what: str
+    owners: tuple[str, ...]
+    line: int
+    layers: tuple[str, ...] = ()
+    places: int = 1
+
+
 def _of_a_fork(target: ForkTarget, graph: Graph) -> Iterator[Finding]:
     net = graph.prototxt
-    strange = [layer for layer in graph.layers if layer.type not in CAFFE]
-    for name, layers in _by_type(strange):
-        known = owners(name)
-        if target.fork not in known:
-            yield _word(target, net, layers[0].line, f"layer type {name}", known, _named(layers))
+    for word in (*_types(graph), *_fields(graph)):
+        if target.fork not in word.owners:
+            yield _finding_of(word, target, net)
+
+
+def _types(graph: Graph) -> Iterator[_Word]:
+    found: dict[str, list[Layer]] = {}
+    for layer in graph.layers:
+        if layer.type not in CAFFE:
+            found.setdefault(layer.type, []).append(layer)
+    for name, layers in found.items():
+        names = tuple(layer.name for layer in layers)
+        yield _Word(f"layer type {name}", owners(name), layers[0].line, names, len(layers))
+
+
+def _fields(graph: Graph) -> Iterator[_Word]:
+    """The fields of forks, each once, but for those of layers of a fork's type."""
+    strange = (layer for layer in graph.layers if layer.type not in CAFFE)
     told = {field.start for layer in strange for field in layer.field.fields or ()}
-    for fault in faults("NetParameter", net.root):
+    found: dict[str, _Word] = {}
+    for fault in faults("NetParameter", graph.prototxt.root):
         if fault.name != "fork-field" or fault.field.start in told:
             continue
         owner = schema.fork_of_field(fault.message, fault.field)
-        if owner is not None and owner != target.fork:
-            word = f'the field "{fault.field.name}" of {fault.message}'
-            yield _word(target, net, fault.field.line, word, (owner,), ())
+        what = f'the field "{fault.field.name}" of {fault.message}'
+        known = () if owner in (None, UNOWNED) else (owner,)
+        first = found.setdefault(what, _Word(what, known, fault.field.line, (), 0))
+        found[what] = first._replace(places=first.places + 1)
+    yield from found.values()
 
 
-def _by_type(layers: Iterable[Layer]) -> Iterator[tuple[str, list[Layer]]]:
-    ordered = sorted(layers, key=lambda layer: layer.type)
-    for name, group in groupby(ordered, key=lambda layer: layer.type):
-        yield name, list(group)
-
-
-def _named(layers: Sequence[Layer]) -> tuple[str, ...]:
-    return tuple(layer.name for layer in layers)
-
-
-def _word(
-    target: ForkTarget, net: Prototxt, line: int, word: str, known: Sequence[str],
-    layers: tuple[str, ...]
-) -> Finding:  # fmt: skip
-    whose = f"{listed(known)}'s" if known else "a fork's that is not known"
+def _finding_of(word: _Word, target: ForkTarget, net: Prototxt) -> Finding:
+    whose = " or ".join(f"{name}'s" for name in word.owners) or "of a fork that is not known"
+    many = f" ({word.places} places)" if word.places > 1 else ""
+    verdict = REFUSED if target.name == BVLC else ""
+    about = Fact(target.name, verdict, word.layers, word.what, listed(word.owners))
     if target.name == BVLC:
-        text = f"bvlc does not take {word}: it is {whose}; use that fork"
-        about = Fact(target.name, REFUSED, layers, word, listed(known))
-        return Finding(NAMES[REFUSED], ERROR, net.path, line, text, about)
-    text = f"{word} is {whose}; whether {target.title} has it is not known: try it there"
-    about = Fact(target.name, "", layers, word, listed(known))
-    return Finding(UNJUDGED, NOTE, net.path, line, text, about)
+        text = f"bvlc does not take {word.what}{many}: it is {whose}; use that fork"
+        return Finding(NAMES[REFUSED], ERROR, net.path, word.line, text, about)
+    fact = f"{word.what}{many} is {whose}, and whether {target.title} has it is not known"
+    return Finding(UNJUDGED, NOTE, net.path, word.line, f"{fact}; try it there", about)

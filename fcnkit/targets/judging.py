@@ -79,7 +79,7 @@ def _is_taken(layer: Layer, target: Target) -> bool:
 
 def _untaken(target: Target, layer: Layer) -> Rule:
     """The rule on types; of a layer that does nothing in use a list may well be silent."""
-    if not (is_pointwise(layer) and of(layer).identity(layer)):
+    if not (target.idle and is_pointwise(layer) and of(layer).identity(layer)):
         return target.untaken
     return target.untaken._replace(verdict=ASIDE, because=_NOTHING)
 
@@ -89,7 +89,8 @@ _NOTHING = "its list does not name it; it does nothing in a net that is used, an
 
 def _join(broken: dict[tuple[object, ...], Broken], one: Broken) -> None:
     """Layers that break a rule alike are one finding."""
-    key: tuple[object, ...] = (one.rule.because, one.rule.condition, one.value, one.layers[0].type)
+    rule, layer = one.rule, one.layers[0]
+    key = (rule.because, rule.condition.name, str(rule.condition.tests), one.value, layer.type)
     first = broken.setdefault(key, one)
     if first is not one:
         broken[key] = first._replace(layers=(*first.layers, *one.layers))

@@ -6,7 +6,7 @@
     date = 2026-11-30                   # the day on which the sources were read
     [[sources]]                         # key, title, url, version, date
     [[taken]]                           # source, types = [...], others = [...]
-    [untaken]                           # verdict, because, source
+    [untaken]                           # verdict, because, source, idle
     [[rules]]                           # types, a subject, tests, verdict, because, source
 
 A subject is `quantity`, `field` or `net`; tests are those of rules.TESTS.  A rule without a
@@ -171,7 +171,8 @@ def parse(text: str, path: str) -> Target:
     rules = tuple(rule for table in top.tables("rules") for rule in _rules(table, sources))
     return Target(
         name, top.text("title"), top.text("versions"), top.day("date"),
-        top.text("note", empty=True), tuple(sources.values()), types, _untaken(top, sources), rules
+        top.text("note", empty=True), tuple(sources.values()), types, _untaken(top, sources), rules,
+        bool(top.values["untaken"].get("idle")),
     )  # fmt: skip
 
 
@@ -244,7 +245,9 @@ def _untaken(top: _Table, sources: Mapping[str, Source]) -> Rule:
     if not isinstance(values, dict):
         raise top.error("untaken", "it does not say what becomes of other types; give [untaken]")
     table = _Table(top.file, "untaken", 0, values)
-    table.only(("verdict", "because", "source"))
+    table.only(("verdict", "because", "source", "idle"))
+    if not isinstance(values.get("idle", False), bool):
+        raise table.error("idle", f"idle is {_shown(values['idle'])}; give true or false")
     return Rule(
         (ALL,), Condition(TYPE, "", {}), None, table.chosen("verdict", VERDICTS),
         table.text("because"), _cited(table, sources)

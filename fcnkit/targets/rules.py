@@ -65,7 +65,8 @@ class Target(NamedTuple):
     """A tool chain that takes Caffe's nets.
 
     `date` is the day on which its sources were read.  `types` are the layer types that it
-    takes, each with its source; `untaken` says what becomes of any other, and why.
+    takes, each with its source; `untaken` says what becomes of any other, and why.  Where
+    `idle` is set the list is silent on layers that do nothing in a net that is used.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Target(NamedTuple):
     types: Mapping[str, Source]
     untaken: Rule
     rules: tuple[Rule, ...]
+    idle: bool = False
 
 
 class Test(NamedTuple):
