@@ -54,10 +54,10 @@ def _finding(target: Target, net: Prototxt, one: Broken) -> Finding:
     listless = rule.condition.subject == TYPE and rule.verdict == ASIDE
     does = "is not known to have" if listless else _DOES[rule.verdict]
     fact = f"{who}{target.name} {does} {_what(one)}: {rule.because}"
-    text = f"{fact}; {_remedy(one, mends)} ({rule.source})"
+    text = "; ".join(filter(None, (fact, _remedy(one, mends)))) + f" ({rule.source})"
     about = Fact(
         target.name, rule.verdict, names, _rule_of(one), one.value, rule.because,
-        rule.source._replace(date=rule.source.date)._asdict() | {"date": f"{rule.source.date}"},
+        {**rule.source._asdict(), "date": str(rule.source.date)},
         mends
     )  # fmt: skip
     return Finding(NAMES[rule.verdict], LEVELS[rule.verdict], net.path, one.place.line, text, about)
@@ -92,7 +92,7 @@ def _remedy(one: Broken, mends: Sequence[str]) -> str:
         return f"try `fcnkit surgery --do {' or --do '.join(mends)}`"
     if one.rule.condition.subject == TYPE and all(map(_of_training, one.layers)):
         return "make the net for use with `fcnkit deploy`"
-    return "no surgery is known that mends it"
+    return "" if one.rule.verdict == ASIDE else "no surgery is known that mends it"
 
 
 def _of_training(layer: Layer) -> bool:

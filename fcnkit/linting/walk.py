@@ -36,8 +36,8 @@ from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.plan import Offset
 from fcnkit.rewrites.align import align
 from fcnkit.shape import Shape
-from fcnkit.targets.index import AnyTarget
-from fcnkit.targets.index import target as target_of
+from fcnkit.targets.index import AnyTarget, NameOrPath
+from fcnkit.targets.index import chosen as chosen_targets
 from fcnkit.weights.matching import Match, match
 from fcnkit.weights.store import Weights, WeightsOrPath
 from fcnkit.weights.store import given as given_weights
@@ -110,7 +110,7 @@ def lint(
     phase: str | None = None,
     stages: Iterable[str] = (),
     states: Sequence[State] = (),
-    target: str | Sequence[str] = (),
+    target: NameOrPath | Sequence[NameOrPath] = (),
 ) -> tuple[Finding, ...]:
     """Everything that is wrong with the net, in the order of its lines; () for a clean one.
 
@@ -128,7 +128,7 @@ def lint(
     net = given_net(net)
     solver = None if solver is None else solvers.given(solver)
     weights = None if weights is None else given_weights(weights)
-    asked = tuple(map(target_of, (target,) if isinstance(target, str) else target))
+    asked = chosen_targets(target)
     found = _net_findings(
         net,
         _Beside(weights, solvers.view_of(solver) if solver else None, dict(inputs or {}), asked),

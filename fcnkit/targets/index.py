@@ -1,6 +1,7 @@
 """The targets that fcnkit has, by name, and those of a user's own files."""
 
 import os
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import TypeAlias
@@ -11,6 +12,7 @@ from fcnkit.targets.reading import read
 from fcnkit.targets.rules import Target
 
 AnyTarget: TypeAlias = Target | ForkTarget
+NameOrPath: TypeAlias = str | os.PathLike[str]
 FOLDER = Path(__file__).parent
 
 
@@ -24,18 +26,28 @@ def every() -> tuple[AnyTarget, ...]:
     return tuple(map(target, names()))
 
 
-@cache
-def target(name: str) -> AnyTarget:
+def chosen(asked: NameOrPath | Iterable[NameOrPath]) -> tuple[AnyTarget, ...]:
+    """The targets of one name or path, or of several."""
+    return tuple(map(target, (asked,) if isinstance(asked, str | os.PathLike) else asked))
+
+
+def target(name: NameOrPath) -> AnyTarget:
     """The target of that name, or the one that a TOML file of the user's describes.
 
     Raises TargetError for a name that is not known, with those that are, and for what is
     wrong with a file.
     """
+    name = os.fspath(name)
     if name in names():
-        return FORK_TARGETS[name] if name in FORK_TARGETS else read(FOLDER / f"{name}.toml")
+        return _own(name)
     if name.endswith(".toml") or os.sep in name:
         return read(name)
     known = ", ".join(names())
     raise TargetError(
         f'no target "{printable(name)}": give one of {known}, or a TOML file of your own'
     )
+
+
+@cache
+def _own(name: str) -> AnyTarget:
+    return FORK_TARGETS[name] if name in FORK_TARGETS else read(FOLDER / f"{name}.toml")

@@ -42,7 +42,7 @@ from fcnkit.targets.rules import (
 )
 
 NET_FACTS = {
-    "format": "V0, V1 (`layers`) or V2 (`layer`)",
+    "format": "V1 (`layers`) or V2 (`layer`)",
     "inputs": "how inputs are given: layer, input_dim or input_shape, each that is there",
     "repeated_names": "the names that several layers have",
     "repeated_tops": "the blobs that several layers write, those that work in place apart",

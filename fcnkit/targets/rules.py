@@ -157,7 +157,7 @@ TESTS = {
     "most": Test(
         lambda values, wanted: len(values) <= wanted,
         _number,
-        lambda wanted: f"at most {wanted} value{'s' * (wanted != 1)}",
+        lambda wanted: f"at most {wanted} value{'s' * (wanted != 1)}" if wanted else "none",
     ),
     "sequences": Test(
         lambda values, wanted: list(values) in wanted,
@@ -167,7 +167,7 @@ TESTS = {
     "given": Test(
         lambda values, wanted: bool(values) == wanted,
         _truth,
-        lambda wanted: "one that is written" if wanted else "none that is written",
+        lambda wanted: "one that is written" if wanted else "none",
     ),
 }
 """The tests by name; each holds of a subject's values, all of them."""
