@@ -9,7 +9,7 @@ STAMP := $(VENV)/.setup-done
 PYTEST := $(PY) -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup caffe gpu demo test lint format corpus families experiment vgg speed bench notebooks schema stubs golden digits clean
+.PHONY: help setup caffe gpu demo test lint format corpus families experiment vgg speed bench notebooks schema stubs targets golden digits clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,7 +54,7 @@ test: setup $(VENV)/.torch-done  ## ruff, mypy and all tests; real Caffe and PyT
 
 corpus: setup caffe $(VENV)/.torch-done  ## every net of the shared corpus through real Caffe and PyTorch, every layer type through every rewrite; over an hour
 	@$(PYTEST) --corpus -rP -n auto --dist worksteal tests/test_corpus.py tests/test_upgrade.py tests/test_every_type.py \
-	    tests/test_zoo.py tests/test_described.py tests/test_light.py tests/test_onnx_operators.py
+	    tests/test_zoo.py tests/test_described.py tests/test_light.py tests/test_onnx_operators.py tests/test_targets.py
 
 families: setup caffe  ## the README's table of what works for which networks; a quarter of an hour
 	@$(PY) scripts/families.py --write
@@ -98,6 +98,9 @@ schema: setup  ## compile fcnkit/formats/caffe.proto to caffe.desc
 
 stubs: setup  ## write the names of fcnkit and Caffe's layers as editors and type checkers see them
 	@$(PY) scripts/make_stubs.py
+
+targets: setup  ## write the tables of docs/targets.md, after a file of fcnkit/targets was changed
+	@$(PY) scripts/target_pages.py
 
 golden: setup  ## rewrite the expected files under tests/cases; review the diff
 	@$(PYTEST) --golden

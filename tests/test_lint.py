@@ -15,7 +15,7 @@ import fcnkit
 from fcnkit import errors, templates
 from fcnkit.cli.main import main
 from fcnkit.formats import prototxt
-from fcnkit.linting import solvers
+from fcnkit.linting import solvers, targets
 from fcnkit.linting.findings import ERROR, NOTE
 from fcnkit.linting.walk import CHECKS, KINDS
 from fcnkit.nets.graph import State
@@ -620,6 +620,7 @@ def test_every_check_and_every_fault_of_the_file_has_a_case():
     apart |= {"overwritten-gradient", "overwritten-share", "stays-zero", "unmeasured"}
     apart |= {"stored-statistics", "raw-weights"}
     apart |= {check.name for check in solvers.CHECKS}  # tests/test_lint_solvers.py has those
+    apart |= set(targets.KINDS)  # tests/test_targets.py has those
     assert {case.name for case in CASES} | apart == set(KINDS)
     assert {check.name for check in CHECKS} < set(KINDS)
 

@@ -22,7 +22,7 @@ def targets_text(targets: Iterable[AnyTarget]) -> str:
         f"{BVLC} refuses every word of a fork; the forks {others} take BVLC's words and their own, "
         "as far as fcnkit's schema says whose each is."
     )
-    return table + "\n" + textwrap.fill(more, _WIDTH) + "\n"
+    return table + "\n" + textwrap.fill(more, _WIDTH, break_on_hyphens=False) + "\n"
 
 
 def _about(target: Target) -> Iterator[str]:

@@ -89,8 +89,9 @@ _NOTHING = "its list does not name it; it does nothing in a net that is used, an
 
 def _join(broken: dict[tuple[object, ...], Broken], one: Broken) -> None:
     """Layers that break a rule alike are one finding."""
-    rule, layer = one.rule, one.layers[0]
-    key = (rule.because, rule.condition.name, str(rule.condition.tests), one.value, layer.type)
+    rule, how = one.rule, (one.value, one.layers[0].type)
+    whole = ALL in rule.types and rule.condition.subject != TYPE  # one size spreads to all layers
+    key = (rule.because, rule.condition.name, str(rule.condition.tests), () if whole else how)
     first = broken.setdefault(key, one)
     if first is not one:
         broken[key] = first._replace(layers=(*first.layers, *one.layers))

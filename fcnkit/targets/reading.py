@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fcnkit.errors import TargetError, printable
+from fcnkit.foreign import reason
 from fcnkit.formats import schema
 from fcnkit.nets.layers.table import TYPES
 from fcnkit.rewrites import operations
@@ -71,15 +72,20 @@ class _File(NamedTuple):
 
 
 class _Table(NamedTuple):
-    """One table of a description: its name, which of them it is, and what is in it."""
+    """One table of a description: its name, which of them it is, and what is in it.
+
+    `at` is the key that holds it where it stands on the line of one.
+    """
 
     file: _File
     name: str
     number: int
     values: Mapping[str, Any]
+    at: str = ""
 
     def error(self, key: str, fact: str) -> TargetError:
-        return self.file.error(self.name, self.number, key, fact)
+        """An error at the line of the key."""
+        return self.file.error(self.name, self.number, self.at or key, fact)
 
     def text(self, key: str, *, empty: bool = False) -> str:
         """A text that must be there, or may be left out."""
@@ -139,8 +145,8 @@ def read(path: str | os.PathLike[str]) -> Target:
     try:
         with Path(place).open("rb") as file:
             data = file.read(_LONGEST + 1)
-    except OSError as error:
-        raise TargetError(f"{place}: {error.strerror or error}; name a TOML file") from error
+    except (OSError, ValueError) as error:
+        raise TargetError(f"{place}: cannot be read: {reason(error)}; check the name") from error
     if len(data) > _LONGEST:
         raise TargetError(f"{place}: more than {_LONGEST:,} bytes; a target has some thousand")
     return parse(_decoded(data, place), place)
@@ -277,7 +283,7 @@ def _rules(table: _Table, sources: Mapping[str, Source]) -> Iterator[Rule]:
 
 
 def _when(table: _Table, types: list[str], values: dict[str, Any]) -> Condition:
-    inner = table._replace(values=values)
+    inner = table._replace(values=values, at="when")
     inner.only((*SUBJECTS, *TESTS))
     found = _condition(inner)
     _check_fields(inner, types, found)
