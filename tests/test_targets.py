@@ -145,6 +145,14 @@ def test_surgery_is_named_with_the_layers():
     assert "fcnkit surgery --do dense=big,two" in hit.text
 
 
+def test_a_type_that_can_be_folded_says_so():
+    scaled = DATA + 'layer { name: "s" type: "Scale" bottom: "data" top: "s" }\n'
+    (hit,) = found(scaled, "nnie")
+    assert hit.about.mend == ("fold",) and "--do fold" in hit.text
+    (hit,) = found(scaled.replace("Scale", "Softmax"), "nnie")
+    assert hit.about.mend == () and "surgery" not in hit.text
+
+
 def test_only_the_net_that_is_used_is_looked_at():
     net = (
         'layer { name: "d" type: "Data" top: "data" top: "l" include { phase: TRAIN } }\n'

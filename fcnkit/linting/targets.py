@@ -49,7 +49,8 @@ def _of(target: AnyTarget, graph: Graph, shapes: Shapes) -> Iterator[Finding]:
 def _finding(target: Target, net: Prototxt, one: Broken) -> Finding:
     rule = one.rule
     names = tuple(layer.name for layer in one.layers)
-    mends = tuple(mend.replace(LAYER, ",".join(dict.fromkeys(names))) for mend in rule.mend)
+    known = rule.mend or _FOLD * _is_folded(one)
+    mends = tuple(mend.replace(LAYER, ",".join(dict.fromkeys(names))) for mend in known)
     who = f"{_many(one.layers)}: " if one.layers else ""
     listless = rule.condition.subject == TYPE and rule.verdict == ASIDE
     does = "is not known to have" if listless else _DOES[rule.verdict]
@@ -61,6 +62,14 @@ def _finding(target: Target, net: Prototxt, one: Broken) -> Finding:
         mends
     )  # fmt: skip
     return Finding(NAMES[rule.verdict], LEVELS[rule.verdict], net.path, one.place.line, text, about)
+
+
+_FOLD = ("fold",)
+
+
+def _is_folded(one: Broken) -> bool:
+    """Whether what is not taken is a type that goes into the layer before it."""
+    return one.rule.condition.subject == TYPE and all(of(layer).folds for layer in one.layers)
 
 
 def _many(layers: Sequence[Layer]) -> str:
