@@ -184,6 +184,10 @@ def test_dropout_is_a_note_where_a_list_is_silent_and_refused_where_code_stops()
 
 
 HOLE = DATA + CONV.replace("kernel_size: 13", "kernel_size: 3 hole: 2")
+EXCLUDING = DATA + (
+    'layer { name: "p" type: "Pooling" bottom: "data" top: "p"\n'
+    "  pooling_param { pool: AVE_EXC_PAD kernel_size: 2 } }\n"
+)
 PERMUTE = DATA + 'layer { name: "p" type: "Permute" bottom: "data" top: "p" }\n'
 
 
@@ -197,6 +201,9 @@ PERMUTE = DATA + 'layer { name: "p" type: "Permute" bottom: "data" top: "p" }\n'
         (PERMUTE, "ssd", None),
         (PERMUTE, "segnet", NOTE),
         (DATA + CONV, "bvlc", None),
+        (EXCLUDING, "bvlc", ERROR),
+        (EXCLUDING, "synopsys", None),
+        (EXCLUDING, "segnet", NOTE),
         (DATA + 'layer { name: "b" type: "BN" bottom: "data" top: "b" }\n', "pspnet", None),
         (DATA + 'layer { name: "m" type: "Mish" bottom: "data" top: "m" }\n', "bvlc", ERROR),
         (DATA + 'layer { name: "m" type: "Mish" bottom: "data" top: "m" }\n', "intel", NOTE),
@@ -204,6 +211,16 @@ PERMUTE = DATA + 'layer { name: "p" type: "Permute" bottom: "data" top: "p" }\n'
 )
 def test_forks_take_their_own_words(net, name, level):
     assert [hit.level for hit in found(net, name)] == ([level] if level else [])
+
+
+def test_words_of_forks_of_which_no_rule_speaks_are_said_once():
+    (hit,) = found(HOLE, "ncnn")
+    assert (hit.level, hit.line) == (NOTE, 3) and '"hole"' in hit.text and "ncnn" in hit.text
+    (hit,) = found(EXCLUDING, "vitis")
+    assert (hit.level, hit.about.value) == (NOTE, "pool: AVE_EXC_PAD of PoolingParameter")
+    both = HOLE + EXCLUDING.partition("\n")[2]
+    (hit,) = found(both, "tidl")
+    assert "1 more" in hit.text and "AVE_EXC_PAD" in hit.about.value
 
 
 # ---- OpenCV itself

@@ -141,7 +141,7 @@ class View:
     @property
     def names(self) -> tuple[str, ...]:
         """The fields that this message may have, those of forks last."""
-        return (*self._slots, *_fork_slots(self.message_name))
+        return (*self._slots, *fork_slots(self.message_name))
 
     def repeats(self, name: str) -> bool:
         """Whether the field may be given several times."""

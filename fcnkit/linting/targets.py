@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from fcnkit.formats import schema
 from fcnkit.formats.prototxt import Prototxt
-from fcnkit.linting.findings import ERROR, NOTE, WARNING, Fact, Finding, Kind, faults
+from fcnkit.linting.findings import ERROR, NOTE, WARNING, Fact, Fault, Finding, Kind
 from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.layers.table import CAFFE, is_loss, of
 from fcnkit.nets.layers.traits import Trait
@@ -13,7 +13,7 @@ from fcnkit.nets.shapes import Shapes
 from fcnkit.targets.forks import BVLC, UNOWNED, ForkTarget, owners
 from fcnkit.targets.index import AnyTarget
 from fcnkit.targets.judging import Broken, judge
-from fcnkit.targets.rules import ASIDE, LAYER, MISREAD, REFUSED, TYPE, Target, listed
+from fcnkit.targets.rules import ASIDE, FIELD, LAYER, MISREAD, REFUSED, TYPE, Target, listed
 
 NAMES = {REFUSED: "target-refuses", MISREAD: "target-misreads", ASIDE: "target-aside"}
 UNJUDGED = "target-unjudged"
@@ -114,20 +114,48 @@ def _of_training(layer: Layer) -> bool:
 
 
 class _Word(NamedTuple):
-    """A word of forks: what it is, the forks that are known to have it, and where it stands."""
+    """A word of forks: what it is, the forks that are known to have it, and where it stands.
+
+    `field` is the name of the field that it is, "" for a value or a type.
+    """
 
     what: str
     owners: tuple[str, ...]
     line: int
     layers: tuple[str, ...] = ()
     places: int = 1
+    field: str = ""
+
+
+def words(asked: Iterable[AnyTarget], net: Prototxt, found: Iterable[Fault]) -> list[Finding]:
+    """What the targets make of the fields and values of the text that are of forks.
+
+    `found` are those that the checks of the text find, but for those in layers of a fork's type.
+    """
+    told = list(_fields(found))
+    return [finding for target in asked for finding in _of_words(target, net, told)]
+
+
+def _of_words(target: AnyTarget, net: Prototxt, told: Sequence[_Word]) -> Iterator[Finding]:
+    if isinstance(target, ForkTarget):
+        yield from (_finding_of(w, target, net) for w in told if target.fork not in w.owners)
+        return
+    ruled = {rule.condition.name for rule in target.rules if rule.condition.subject == FIELD}
+    unruled = [word for word in told if word.field not in ruled]
+    if unruled:
+        first, more = unruled[0], len(unruled) - 1
+        others = f" and {more} more of forks" if more else ", a fork's"
+        fact = f"no rule of {target.name} says what becomes of {first.what}{others}"
+        about = Fact(target.name, value=listed([word.what for word in unruled]))
+        yield Finding(
+            UNJUDGED, NOTE, net.path, first.line, f"{fact}; try it there, or take it out", about
+        )
 
 
 def _of_a_fork(target: ForkTarget, graph: Graph) -> Iterator[Finding]:
-    net = graph.prototxt
-    for word in (*_types(graph), *_fields(graph)):
+    for word in _types(graph):
         if target.fork not in word.owners:
-            yield _finding_of(word, target, net)
+            yield _finding_of(word, target, graph.prototxt)
 
 
 def _types(graph: Graph) -> Iterator[_Word]:
@@ -140,20 +168,32 @@ def _types(graph: Graph) -> Iterator[_Word]:
         yield _Word(f"layer type {name}", owners(name), layers[0].line, names, len(layers))
 
 
-def _fields(graph: Graph) -> Iterator[_Word]:
-    """The fields of forks, each once, but for those of layers of a fork's type."""
-    strange = (layer for layer in graph.layers if layer.type not in CAFFE)
-    told = {field.start for layer in strange for field in layer.field.fields or ()}
+def _fields(faults: Iterable[Fault]) -> Iterator[_Word]:
+    """The fields and values of forks, each once."""
     found: dict[str, _Word] = {}
-    for fault in faults("NetParameter", graph.prototxt.root):
-        if fault.name != "fork-field" or fault.field.start in told:
+    for fault in faults:
+        if fault.name not in _OF_FORKS:
             continue
-        owner = schema.fork_of_field(fault.message, fault.field)
-        what = f'the field "{fault.field.name}" of {fault.message}'
+        what, owner = _OF_FORKS[fault.name](fault)
         known = () if owner in (None, UNOWNED) else (owner,)
-        first = found.setdefault(what, _Word(what, known, fault.field.line, (), 0))
+        field = fault.field.name if fault.name == "fork-field" else ""
+        first = found.setdefault(what, _Word(what, known, fault.field.line, (), 0, field))
         found[what] = first._replace(places=first.places + 1)
     yield from found.values()
+
+
+def _field_of(fault: Fault) -> tuple[str, str | None]:
+    what = f'the field "{fault.field.name}" of {fault.message}'
+    return what, schema.fork_of_field(fault.message, fault.field)
+
+
+def _value_of(fault: Fault) -> tuple[str, str | None]:
+    name, raw = fault.field.name, fault.field.raw
+    return f"{name}: {raw} of {fault.message}", schema.fork_of_word(fault.message, name, raw)
+
+
+_OF_FORKS = {"fork-field": _field_of, "fork-value": _value_of, "fork-word": _value_of}
+"""What to say of a word that the checks of the text find to be a fork's, and whose it is."""
 
 
 def _finding_of(word: _Word, target: ForkTarget, net: Prototxt) -> Finding:

@@ -172,6 +172,7 @@ def _net_findings(
         # Wrong values that cannot be taken out one by one are all there is to see.
         more = [from_error("wrong-value", ERROR, net, error)]
     of_caffe = _not_of_a_fork_type(net, found)
+    more += targets.words(beside.targets, net, of_caffe)
     spoiled = _spoiled(net, of_caffe)
     return text_findings(net, of_caffe) + [
         one for one in more if one.line not in spoiled or one.name not in _FOLLOW
