@@ -142,7 +142,23 @@ def test_surgery_is_named_with_the_layers():
     )
     (hit,) = found(DATA + grouped + grouped.replace('"big"', '"two"', 1), "mace")
     assert hit.about.mend == ("dense=big,two",)
-    assert "fcnkit surgery --do dense=big,two" in hit.text
+    assert "fcnkit surgery NET --do dense=big,two" in hit.text
+
+
+LAYERS = [one for one in RULES if any("=" in mend for mend in target(one[0]).rules[one[1]].mend)]
+
+
+@pytest.mark.parametrize(("name", "number", "kind"), LAYERS)
+def test_the_surgery_that_is_named_mends_it(name, number, kind):
+    rule = target(name).rules[number]
+    _, wrong = target_nets.sides(name, rule, kind)
+    net = prototxt.parse(wrong.text(kind))
+    (hit,) = (hit for hit in fk.lint(net, target=name) if hit.about)
+    (mend,) = hit.about.mend
+    word, _, rest = mend.partition("=")
+    (operation,) = (one for one in operations.every() if one.name == word)
+    args, options = operation.read(rest)
+    assert [one for one in fk.lint(operation.rewrite(net, *args, **options).net, target=name)] == []
 
 
 def test_a_type_that_can_be_folded_says_so():
@@ -334,6 +350,63 @@ def test_the_script_says_where_code_and_target_differ(monkeypatch, tmp_path, cap
     assert "caffe2ncnn.cpp has Brandnew" in told and f"ncnn.toml has {kinds[0]}" in told
     with pytest.raises(SystemExit):
         derive_targets.main(["ncnn", str(tmp_path / "other.cpp")])
+
+
+# By the file's name: a few lines in its manner, which name Aaa and Bbb.
+MANNERS = {
+    "caffe2ncnn.cpp": 'if (layer.type() == "Aaa" || layer.type() == "Bbb")',
+    "opParsers.h": """
+{"Ccc", parseC}, gParseTable { {"Aaa", parseA},
+ {"Bbb", parseB} }; {"D", parseD}""",
+    "caffeParser.cpp": 'if (layerMsg.type() == "Aaa")\n if (layerMsg.type() == "Bbb")',
+    "CaffeConverter.py": """
+        self.caffeop_factory = {
+            "Aaa": lambda layer: self.a(layer),
+            'Bbb': lambda layer: self.b(layer),
+
+        }
+        more = {'Ccc': lambda x: x}""",
+    "caffe_converter.py": """
+            'Ccc': C,
+        self._op_converters = {
+            'Aaa': self.a,
+        }
+        if phase != 'test' or layer.type == 'Bbb':""",
+    "caffe2tengine.cpp": """
+    op_load_map["Aaa"] = std::pair<int, op_load_t>(OP_A, load_a);
+    op_load_map["Bbb"] = std::pair<int, op_load_t>(OP_B, load_b);
+    // op_load_map["Ccc"] = std::pair<int, op_load_t>(OP_C, load_c);""",
+    "CaffeParser.cpp": """
+{ "C", &P } ms_CaffeLayerNameToParsingFunctions = {{ "Aaa",  &P },
+{ "Bbb", &P }};""",
+    "caffe_translator.py": """
+            elif op_type == "Aaa":
+                if op_type in [
+                    "Bbb",
+                ]:
+                x = ["Ccc"]
+            if xnode.op_type == "Ddd":""",
+    "Supported_Frameworks_Layers.md": """
+## Caffe
+| Layer Name | Limits |
+| Aaa | No |
+| Bbb | No |
+## MXNet
+| Ccc | No |""",
+    "caffe_model_parser.cc": 'if (layer.type() == "Aaa" || layer.type() == "Bbb")',
+    "init.cpp": "CV_DNN_REGISTER_LAYER_CLASS(Aaa,  A);\nCV_DNN_REGISTER_LAYER_CLASS(Bbb, B)",
+}
+
+
+def test_the_script_reads_every_source_in_its_manner(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    import derive_targets
+
+    assert {name for _, name in derive_targets.PLACES} == MANNERS.keys()
+    for (chain_name, name), place in derive_targets.PLACES.items():
+        found = place.find(MANNERS[name])
+        assert found == {"Aaa", "Bbb"}, name
+        assert place.key in {source.key for source in target(chain_name).sources}
 
 
 # ---- real nets

@@ -98,7 +98,7 @@ def _rule_of(one: Broken) -> str:
 
 def _remedy(one: Broken, mends: Sequence[str]) -> str:
     if mends:
-        return f"try `fcnkit surgery --do {' or --do '.join(mends)}`"
+        return f"try `fcnkit surgery NET --do {' or --do '.join(mends)}`"
     if one.rule.condition.subject == TYPE and all(map(_of_training, one.layers)):
         return "make the net for use with `fcnkit deploy`"
     return "" if one.rule.verdict == ASIDE else "no surgery is known that mends it"
