@@ -42,7 +42,7 @@ def proof_of_plan(
     from fcnkit.engines.engine import choose
     from fcnkit.verifying.plans import verify_plan
 
-    runner = choose(engine)
+    runner = choose(engine, nets=(plan.before, plan.net))
     rows = verify_plan(plan, weights, new_weights, engine=runner.name, inputs=inputs)
     name = net if net and net != "-" else f"{plan.before.path} (fcnkit)"
     contents = {plan.before.path: plan.before, weights: weights, name: plan.net}

@@ -139,7 +139,7 @@ def verify(
         raise click.UsageError("--mean goes with --images; noise is noise")
     nets = load_net(net), weights, load_net(new_net), new_weights
     contents = dict(zip((net, weights, new_net, new_weights), nets, strict=True))
-    runners = [choose(name, device) for name in engines or (None,)]
+    runners = [choose(name, device, nets=(nets[0], nets[2])) for name in engines or (None,)]
     given = dict(inputs)
     if layers:
         _layers(nets, contents, renamed or {}, runners, given, tolerance, seed, as_json)

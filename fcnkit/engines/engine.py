@@ -13,6 +13,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from fcnkit.engines.fields import of_forks
 from fcnkit.errors import EngineError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import State
@@ -34,12 +35,14 @@ class Job(NamedTuple):
 class Engine(NamedTuple):
     """An engine by its name, and the device that it is asked to compute on.
 
-    `devices` says that it knows several; its `run_all` then takes `device`.
+    `devices` says that it knows several; its `run_all` then takes `device`.  `forks` says that
+    it computes layers and words of Caffe's forks as they do.
     """
 
     name: str
     module: str
     devices: bool = False
+    forks: bool = False
     device: str | None = None
 
     @property
@@ -96,7 +99,7 @@ class Engine(NamedTuple):
 ENGINES = (
     Engine("caffe", "fcnkit.engines.caffe"),
     Engine("opencv", "fcnkit.engines.opencv"),
-    Engine("torch", "fcnkit.engines.torch", devices=True),
+    Engine("torch", "fcnkit.engines.torch", devices=True, forks=True),
     Engine("onnx", "fcnkit.engines.onnx"),
 )
 """Every engine, the preferred one first."""
@@ -133,8 +136,11 @@ def installed_engines() -> tuple[str, ...]:
     return tuple(engine.name for engine in ENGINES if engine.available())
 
 
-def choose(name: str | None = None, device: str | None = None) -> Engine:
-    """The engine of this name, on this device; without a name, the first that is installed.
+def choose(
+    name: str | None = None, device: str | None = None, *, nets: Sequence[Prototxt] = ()
+) -> Engine:
+    """The engine of this name, on this device; without a name, the first that is installed, or
+    for nets with words of forks the first that knows such.
 
     With a device and no name it is the first engine that knows several
     devices.  Raises EngineError when there is no engine, none of this name, or
@@ -144,10 +150,12 @@ def choose(name: str | None = None, device: str | None = None) -> Engine:
         return _placed(name, device)
     if name is not None:
         return _named(name)
-    for engine in ENGINES:
-        if engine.available():
-            return engine
-    raise EngineError(f"no engine is installed; {how_to_install(names())}")
+    found = [engine for engine in ENGINES if engine.available()]
+    if not found:
+        raise EngineError(f"no engine is installed; {how_to_install(names())}")
+    if len(found) > 1 and any(map(of_forks, nets)):
+        found.sort(key=lambda engine: not engine.forks)
+    return found[0]
 
 
 def instead(*types: str, but: str) -> str:

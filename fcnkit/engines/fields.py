@@ -1,17 +1,20 @@
 """What a net says in words of a fork: an engine that passed over them would run another net."""
 
 import re
+from collections.abc import Collection
 
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import unknown
-from fcnkit.nets.graph import Layer
+from fcnkit.nets.graph import Layer, build
 from fcnkit.nets.layers.replacements import in_its_place
 from fcnkit.nets.layers.strange_fields import not_heeded
-from fcnkit.nets.layers.table import of
+from fcnkit.nets.layers.table import CAFFE, of
 
 
-def strange_field(layer: Layer) -> str:
+def strange_field(layer: Layer, heeded: Collection[str] = ()) -> str:
     """The first field of a layer that Caffe has not, and what to do; "" where it has all.
+
+    `heeded` are those of forks that whoever asks computes as the fork does.
 
     The message of a type that a fork alone has is for the engines that run that type.
     """
@@ -20,10 +23,16 @@ def strange_field(layer: Layer) -> str:
     if any(field.name == own for field in found):
         found = [field for field in found if field.name != own]
         found += [field for field, _ in not_heeded(layer)]
-    for field in found:
+    for field in (field for field in found if field.name not in heeded):
         fact = f'Caffe has no field "{field.name}" (line {field.line})'
         return f"{fact}; {in_its_place(field) or 'remove it'}"
     return ""
+
+
+def of_forks(net: Prototxt) -> bool:
+    """Whether Caffe itself refuses the net for a layer type or a field of a fork."""
+    layers = build(net).layers
+    return any(layer.type not in CAFFE or strange_field(layer) for layer in layers)
 
 
 def not_parsed(net: Prototxt, words: str) -> str:

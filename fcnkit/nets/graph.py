@@ -195,6 +195,16 @@ def states(prototxt: Prototxt, *, refuse: Refuse = raising) -> tuple[State, ...]
     return tuple(distinct.values())
 
 
+def needed(graph: Graph, tops: Iterable[Top]) -> tuple[Layer, ...]:
+    """The layers that decide these tops, in order."""
+    wanted, layers = set(tops), []
+    for layer in reversed(graph.layers):
+        if wanted.intersection(layer.tops):
+            layers.append(layer)
+            wanted.update(layer.bottoms)
+    return tuple(reversed(layers))
+
+
 # Of so many combinations of stages and levels those are found that are needed.
 _COMBINATIONS = 1000
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from fcnkit.errors import NetError
 from fcnkit.nets.coordmap import IDENTITY, CoordMap
 from fcnkit.nets.coords import carriers, downward, own
-from fcnkit.nets.graph import Graph, Layer, Top
+from fcnkit.nets.graph import Graph, Layer, Top, needed
 from fcnkit.nets.layers.sliding import spatial
 from fcnkit.nets.layers.table import TYPES, of
 from fcnkit.nets.layers.windows import has_window, keeps_size, size_rule
@@ -62,7 +62,7 @@ class Sizes:
         self.graph, self.start, self.tops = graph, start, tops
         self.first, self.more = frozenset(layer.index for layer in first), (0, 0)
         self.places = downward(graph, start, loose=True)
-        layers = [layer for layer in _needed(graph, tops) if not layer.is_input]
+        layers = [layer for layer in needed(graph, tops) if not layer.is_input]
         self.period = _period(self.places, layers)
         self.inputs: dict[Top, Shape] = _inputs(graph) | {start: shape}
         self.shapes, self.same, self.distinct = _collapsed(
@@ -170,16 +170,6 @@ def _inputs(graph: Graph) -> dict[Top, Shape]:
         for top, shape in zip(layer.tops, layer.input_shapes, strict=True)
         if shape is not None
     }
-
-
-def _needed(graph: Graph, tops: tuple[Top, ...]) -> tuple[Layer, ...]:
-    """The layers whose sizes decide those of `tops`, in order."""
-    wanted, layers = set(tops), []
-    for layer in reversed(graph.layers):
-        if wanted.intersection(layer.tops):
-            layers.append(layer)
-            wanted.update(layer.bottoms)
-    return tuple(reversed(layers))
 
 
 def _period(places: Mapping[Top, CoordMap], layers: Collection[Layer]) -> int:

@@ -125,8 +125,8 @@ class Computed(Running):
         layer = self.layer
         if layer.type not in LAYERS:
             raise refusal(layer, f"it does not run the type {layer.type}; {_instead(layer.type)}")
-        check_fields(layer)
         self._kind = LAYERS[layer.type]
+        check_fields(layer, self._kind.heeds)
         fills = self._kind.fills(layer)
         for number, shape in enumerate(self._parameters()):
             blob = Blob(*shape)

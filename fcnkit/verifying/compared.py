@@ -67,6 +67,14 @@ def _back(graph: Graph, tops: Iterable[Top], ends: Callable[[Layer], bool]) -> I
             todo += reversed(read_by(layer))
 
 
+def is_fixed(graph: Graph, top: Top) -> bool:
+    """Whether the top is made of no input and nothing learned, such as boxes of a net's sizes: the
+    net's text alone decides on its values.
+    """
+    makers = _back(graph, [top], lambda layer: False)
+    return not any(layer.is_input or of(layer).learns for layer in makers)
+
+
 def read_by(layer: Layer) -> list[Top]:
     """The bottoms whose values count in its tops, each once."""
     kind = of(layer)

@@ -83,7 +83,7 @@ def verify_layers(
     """
     old = Side(build(given_net(net)), weights)
     new = Side(build(given_net(new_net)), weights if new_weights is None else new_weights)
-    runner = choose(engine, device)
+    runner = choose(engine, device, nets=(old.graph.prototxt, new.graph.prototxt))
     data = input_arrays(old.graph, inputs or {}, seed)
     new_data = renamed_inputs(old.graph, new.graph, data)
     pairs = list(_pairs(old.graph, new.graph, names or {}))

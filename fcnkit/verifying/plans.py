@@ -50,7 +50,7 @@ def verify_plan(
 
     Raises as `fcnkit.verify` does, and NetError where nothing of the net is left to compare.
     """
-    runner = choose(engine, device)
+    runner = choose(engine, device, nets=(plan.before, plan.net))
     if not build(plan.before).inputs:
         plan = _from_deployed(plan, inputs)
     new_weights = transplant(plan, weights) if new_weights is None else new_weights

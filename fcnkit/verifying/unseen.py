@@ -14,7 +14,7 @@ from fcnkit.nets.layers.normal import by_batch
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import Shapes
-from fcnkit.verifying.compared import Pair, hidden, needed, read_by, to_read
+from fcnkit.verifying.compared import Pair, hidden, is_fixed, needed, read_by, to_read
 from fcnkit.verifying.differences import PINNED, STILL, Difference, Moved, compare, moved
 from fcnkit.verifying.lookups import not_looked_up
 
@@ -336,7 +336,8 @@ def _row(
     )
     still, channels = found.seen.still(pair.old)
     why = row.hidden or hidden(graph, pair.old, values)
-    if still == channels and not (row.largest and pair.old in found.sight.told):
+    told = row.largest and (pair.old in found.sight.told or is_fixed(graph, pair.old))
+    if still == channels and not told:
         why = why or found.seen.held(pair.old)
         behind = leads_to(graph, [pair.old], lambda layer: layer.bottoms)
         made_of += [

@@ -16,7 +16,8 @@ from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Graph, Top, build
-from fcnkit.nets.layers.table import makes_probabilities
+from fcnkit.nets.layers.table import makes_probabilities, trait
+from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.verifying.compared import Pair, named_apart, pairs
 from fcnkit.verifying.differences import Difference
@@ -69,7 +70,8 @@ def verify(
     other = other_arrays(old.graph, inputs or {}, data, seed)
     fed = Fed(data, other, renamed_inputs(old.graph, new.graph, data))
     every = pairs(old.graph, new.graph)
-    return compare_sides(old, new, fed, every, choose(engine, device), tolerance)
+    runner = choose(engine, device, nets=(old.graph.prototxt, new.graph.prototxt))
+    return compare_sides(old, new, fed, every, runner, tolerance)
 
 
 class Side(NamedTuple):
@@ -123,8 +125,12 @@ def compare_sides(
             side.graph, side.weights, {name: array.shape for name, array in arrays.items()}
         )
 
+    judged = {graph: _not_run(graph, runner) for graph in (old.graph, new.graph)}
+    every, left_out = _without(every, judged[old.graph] | judged[new.graph])
+
     def run(tops: Collection[Top], new_tops: Collection[Top]) -> Run:
-        apart, names = named_apart(old.graph, tops)
+        apart, names = named_apart(old.graph, [top for top in tops if top not in judged[old.graph]])
+        new_tops = [top for top in new_tops if top not in judged[new.graph]]
         new_apart, new_names = named_apart(new.graph, new_tops)
         jobs = [old.job(apart, each, names) for each in (fed.data, fed.other) if tops]
         new_jobs = [new.job(new_apart, fed.new, new_names)] if new_tops else []
@@ -141,7 +147,32 @@ def compare_sides(
         learn = [layer for layer in learn if layer.index in counts]
     runs = Runs(run, (fed.data, fed.other))
     found = compared(old.graph, new.graph, learn, every, runs, tolerance)
-    return tuple(rows_of(old.graph, new.graph, found, tolerance))
+    *rows, last = rows_of(old.graph, new.graph, found, tolerance)
+    return (*rows, last._replace(left_out=left_out))
+
+
+def _not_run(graph: Graph, runner: Engine) -> set[Top]:
+    """The tops of what decides on the scores in a manner that the engine does not have, such as
+    the boxes of a DetectionOutput: what it reads is compared.
+    """
+    unknown = {
+        layer
+        for layer in graph.layers
+        if runner.forks and trait(layer) is Trait.JUDGE and not runner.runs(layer.type)
+    }
+    return {top for layer in unknown for top in layer.tops}
+
+
+def _without(every: Sequence[Pair], judged: Collection[Top]) -> tuple[list[Pair], tuple[str, ...]]:
+    """The pairs of which both tops are computed, and the names of the others where all of them
+    have something among these that they are made of.
+    """
+    left = [pair for pair in every if pair.old in judged or pair.new in judged]
+    kept = [pair for pair in every if pair not in left]
+    read = {top for pair in kept for top in pair.ends}
+    if not all(pair.old in read for pair in left):
+        return list(every), ()
+    return kept, tuple(pair.old.blob for pair in left)
 
 
 def renamed_inputs(graph: Graph, new_graph: Graph, data: Mapping[str, Any]) -> dict[str, Any]:

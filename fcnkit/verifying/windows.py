@@ -46,8 +46,8 @@ def slide(
     """
     import numpy as np
 
-    runner = choose(engine)
     graph, fcn_graph = build(net), build(fcn_net)
+    runner = choose(engine, nets=(graph.prototxt, fcn_graph.prototxt))
     old, new = next(pair for pair in pairs(graph, fcn_graph) if pair.sure)[:2]
     (name,), (fcn_name,) = _only_input(graph), _only_input(fcn_graph)
     canvas = np.asarray(canvas, np.float32)

@@ -2,14 +2,14 @@
 
 import contextlib
 import importlib.util
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fcnkit.engines.engine import TEST, single
 from fcnkit.engines.inputs import float_arrays, opened
 from fcnkit.errors import EngineError
 from fcnkit.formats.prototxt import Prototxt
-from fcnkit.nets.graph import Graph, State, build
+from fcnkit.nets.graph import Graph, Layer, State, build, needed
 from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.weights import store
 from fcnkit.weights.store import GivenWeights
@@ -71,7 +71,8 @@ def run_all(
         arrays = _arrays(graph, inputs)
         sizes = shapes_of(graph, {name: array.shape for name, array in arrays.items()})
         if built is None:
-            built, first = _built(sizes, stored, place), sizes
+            kept = graph.layers if outputs is None else needed(graph, map(graph.top, outputs))
+            built, first = _built(sizes, stored, place, kept), sizes
         check_same(first, sizes)
         yield _computed(built, arrays, outputs, place)
 
@@ -123,10 +124,12 @@ def _arrays(graph: Graph, inputs: Mapping[str, Any]) -> dict[str, Any]:
     return float_arrays(graph.prototxt.path, names, inputs)
 
 
-def _built(sizes: Shapes, weights: store.Weights | None, device: str) -> "Net":
+def _built(
+    sizes: Shapes, weights: store.Weights | None, device: str, kept: Collection[Layer]
+) -> "Net":
     from fcnkit.engines.torch.net import Net
 
-    made = Net(sizes, weights).to(device)
+    made = Net(sizes, weights, kept=kept).to(device)
     made.over = True
     if device == "cpu":
         made.channels_last()

@@ -146,7 +146,7 @@ def check(layer: Layer, sizes: Shapes) -> None:
     if layer.type not in LAYERS:
         remedy = instead(layer.type, but="torch")
         raise refusal(layer, f"it does not run the type {layer.type}; {remedy}")
-    check_fields(layer)
+    check_fields(layer, LAYERS[layer.type].heeds)
     if sizes.bottoms(layer) is None:
         bottom = next(top for top in layer.bottoms if sizes.tops[top] is None)
         raise refusal(

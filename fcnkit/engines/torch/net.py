@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fcnkit.engines.torch.forward import Forward, check, check_graph, given_tops
 from fcnkit.engines.torch.parameters import blobs, load, parameters
-from fcnkit.nets.graph import Top
+from fcnkit.nets.graph import Layer, Top
 from fcnkit.nets.shapes import Shapes
 from fcnkit.weights.store import Weights
 
@@ -20,7 +20,8 @@ class Net(torch.nn.Module):
     fillers from `seed`.  `learned` has each with its place and its lr_mult,
     and `losses` the loss_weight of every top that has one.  Those with lr_mult
     0 have no gradient, unless the net says force_backward.  The layers that
-    are `given` are not filled: what they hold comes later.  What the phase
+    are `given` are not filled: what they hold comes later.  `kept` are the
+    layers that are run, all when not given.  What the phase
     changes (Dropout, BatchNorm) goes by the graph's state, not by `train()`
     and `eval()`.
 
@@ -35,14 +36,17 @@ class Net(torch.nn.Module):
         *,
         seed: int = 1,
         given: Collection[str] = (),
+        kept: Collection[Layer] | None = None,
     ):
         super().__init__()
         self.graph = sizes.graph
-        for layer in self.graph.layers:
+        kept = self.graph.layers if kept is None else kept
+        for layer in kept:
             check(layer, sizes)
         check_graph(self.graph)
-        self.learned, self._uses = parameters(sizes, seed, {*given, *(weights or ())})
-        self._forward = Forward(sizes, self._uses, self.graph.layers, self.graph.state.phase)
+        self._kept = [layer.name for layer in kept]
+        self.learned, self._uses = parameters(sizes, seed, {*given, *(weights or ())}, kept)
+        self._forward = Forward(sizes, self._uses, kept, self.graph.state.phase)
         self.layers, self.losses = self._forward.layers, self._forward.losses
         # Whether layers may write over what no later one reads: no gradients are asked for.
         self.over = False
@@ -113,7 +117,7 @@ class Net(torch.nn.Module):
         """The parameters of every layer that the weights have,
         by name, are theirs; see `parameters.load`.
         """
-        load(self.graph, self._uses, self.learned, weights)
+        load(self.graph, self._uses, self.learned, weights, self._kept)
 
     def saved(self) -> dict[str, list]:
         """The parameters of every layer that has any,

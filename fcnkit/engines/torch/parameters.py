@@ -13,7 +13,7 @@ from fcnkit.errors import WeightsError
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Graph, Layer
-from fcnkit.nets.layers.table import keeps_statistics
+from fcnkit.nets.layers.table import keeps_statistics, learns_nothing
 from fcnkit.nets.shapes import Shapes
 from fcnkit.shape import Shape
 from fcnkit.weights.blobs import Blob
@@ -143,7 +143,7 @@ def rate_of(layer: Layer, spec: Spec) -> float:
     NetError where a solver would change what no gradient reaches.
     """
     kind = LAYERS.get(layer.type)
-    if kind is None or kind.learns:
+    if kind is None or kind.learns or not learns_nothing(layer):
         return 1.0 if spec.lr_mult is None else spec.lr_mult
     if spec.lr_mult:
         fact = f"lr_mult {spec.lr_mult:g} for statistics, which are not learned"
@@ -185,15 +185,19 @@ def _spec(view: View) -> Spec:
 
 
 def load(
-    graph: Graph, uses: Sequence[tuple[Use, ...]], owned: Sequence[Learned], weights: Weights
+    graph: Graph,
+    uses: Sequence[tuple[Use, ...]],
+    owned: Sequence[Learned],
+    weights: Weights,
+    kept: Collection[str] | None = None,
 ) -> None:
-    """Every layer of the net that the file has holds the file's values.
+    """Every layer of the net that the file has holds the file's values; of some, those `kept`.
 
     Layers are matched by name, in the file's order; of layers that share a
     parameter the last one counts.  Raises WeightsError where the number of
     blobs or a shape is another than the net's.
     """
-    names = {layer.name for layer in graph.layers}
+    names = {layer.name for layer in graph.layers} if kept is None else {*kept}
     for name, blobs in weights.items():
         if name in names:
             layer = graph.layer(name)

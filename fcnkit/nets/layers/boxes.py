@@ -28,15 +28,16 @@ def _priors(layer: Layer, param: View) -> int:
         )
     if param.get("faceboxes") and small == 3:
         return 21 + large
-    return _ratios(param) * small + large
+    return len(ratios(param)) * small + large
 
 
-def _ratios(param: View) -> int:
-    ratios = [1.0]
+def ratios(param: View) -> list[float]:
+    """The aspect ratios of a PriorBox, 1 first, and each turned over where it says flip."""
+    found = [1.0]
     for ratio in param.list("aspect_ratio"):
-        if all(abs(ratio - known) >= 1e-6 for known in ratios):
-            ratios += [ratio, 1 / ratio] if param.get("flip") else [ratio]
-    return len(ratios)
+        if all(abs(ratio - known) >= 1e-6 for known in found):
+            found += [ratio, 1 / ratio] if param.get("flip") else [ratio]
+    return found
 
 
 def roi_pooling(layer: Layer, bottoms: list[Shape]) -> list[Shape]:

@@ -255,9 +255,11 @@ def old_crop(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
 
 
 def batch_norm_affine(layer: Layer) -> Affine:
-    """The stored statistics, and NVCaffe's factor and summand."""
+    """The stored statistics, and NVCaffe's factor and summand, whose eps is at least 1e-5."""
     own = Affine(mean=0, variance=1, divisor=2, eps=layer.param("batch_norm_param").get("eps"))
-    return own._replace(factor=3, summand=4) if _has_factors(layer) else own
+    if not _has_factors(layer):
+        return own
+    return own._replace(factor=3, summand=4, eps=max(own.eps, 1e-5))
 
 
 def bn_affine(layer: Layer) -> Affine | None:

@@ -57,6 +57,26 @@ def summands(layer: Layer) -> Sequence[Fill]:
     return (Fill("bias_param", "filler"),)
 
 
+def with_factors(layer: Layer) -> Sequence[Fill | None]:
+    """A BatchNorm's statistics, 0, and NVCaffe's factor and summand."""
+    message = "batch_norm_param"
+    return (*(None,) * 3, Fill(message, "scale_filler", 1.0), Fill(message, "bias_filler"))
+
+
+def norms(layer: Layer) -> Sequence[Fill]:
+    """SSD's factors, 1."""
+    return (Fill("norm_param", "scale_filler", 1.0),)
+
+
+def statistics(layer: Layer) -> Sequence[Fill]:
+    """A BN's factor and summand; both statistics begin with 0."""
+    param = layer.param("bn_param")
+    names = ("slope_filler", "bias_filler")
+    if not param.says(*names):
+        names = ("scale_filler", "shift_filler")
+    return (Fill("bn_param", names[0], 1.0), Fill("bn_param", names[1]))
+
+
 def filled(layer: Layer, fill: Fill | None, shape: Shape, rng: np.random.Generator) -> np.ndarray:
     """An array of the shape as the layer's filler makes it; zeros where there is no filler."""
     if fill is None:

@@ -8,6 +8,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from fcnkit.engines.torch.layers.site import Run, Site, Tensors
 from fcnkit.nets.graph import Layer
+from fcnkit.nets.layers.table import of
 
 
 def lrn(site: Site) -> Run:
@@ -54,12 +55,17 @@ def batch_norm(site: Site) -> Run:
 
     In training the three blobs take the batch's mean and variance (by m - 1,
     for m values of a channel) and 1 over, after moving_average_fraction times
-    what they were; both statistics are stored times the third blob.
+    what they were; both statistics are stored times the third blob.  NVCaffe's
+    has a factor and a summand behind them, and is run where it is tested alone.
     """
-    param = site.param("batch_norm_param")
+    param, parts = site.param("batch_norm_param"), of(site.layer).affine(site.layer)
     eps, fraction = param.get("eps"), param.get("moving_average_fraction")
+    learns = parts is not None and parts.factor is not None
     if not by_batch(site.layer, training=site.training):
-        return lambda bottoms, blobs: [_by_stored(bottoms[0], blobs, eps)]
+        return lambda bottoms, blobs: [_by_stored(bottoms[0], blobs, parts.eps if parts else eps)]
+    if learns:
+        fact = "in training NVCaffe's factor and summand are not computed"
+        raise site.error(f"{fact}; put a Scale layer behind it in their place")
 
     def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         (x,) = bottoms
@@ -83,9 +89,11 @@ def by_batch(layer: Layer, *, training: bool) -> bool:
 
 
 def _by_stored(x: Tensor, blobs: Tensors, eps: float) -> Tensor:
-    mean, variance, total = blobs
-    factor = torch.where(total == 0, total, 1 / total)
-    return torch.batch_norm(x, None, None, mean * factor, variance * factor, False, 0.0, eps, False)
+    mean, variance, total, *own = blobs
+    divided = torch.where(total == 0, total, 1 / total)
+    known = mean * divided, variance * divided
+    factor, summand = own or (None, None)
+    return torch.batch_norm(x, factor, summand, *known, False, 0.0, eps, False)
 
 
 def mvn(site: Site) -> Run:

@@ -16,14 +16,22 @@ def each(function: Callable[[Tensor], Tensor]) -> Run:
 
 
 def relu(site: Site) -> Run:
-    """x above 0, negative_slope x elsewhere."""
+    """x above 0, negative_slope x elsewhere; at most 6 where a fork's relu6 says so."""
     slope = site.param("relu_param").get("negative_slope")
-    return each(lambda x: F.leaky_relu(x, slope)) if slope else each(F.relu)
+    above = each(lambda x: F.leaky_relu(x, slope)) if slope else each(F.relu)
+    return each(lambda x: F.leaky_relu(x, slope).clamp(max=6)) if _to_six(site) else above
+
+
+def _to_six(site: Site) -> bool:
+    param = site.param("relu_param")
+    return param.says("relu6") and bool(param.get("relu6"))
 
 
 def relu_over(site: Site) -> Run:
     """As `relu`, in the memory of its bottom."""
     slope = site.param("relu_param").get("negative_slope")
+    if _to_six(site):
+        return relu(site)
     return each(lambda x: F.leaky_relu_(x, slope) if slope else F.relu_(x))
 
 

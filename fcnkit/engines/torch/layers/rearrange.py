@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fcnkit.engines.torch.layers.site import Run, Site, Tensors
-from fcnkit.nets.layers import rearrange
+from fcnkit.nets.layers import forks, rearrange
 
 
 def _shaped(rule: Callable) -> Callable[[Site], Run]:
@@ -24,6 +24,7 @@ def _shaped(rule: Callable) -> Callable[[Site], Run]:
 
 flatten = _shaped(rearrange.flatten)
 reshape = _shaped(rearrange.reshape)
+squeeze = _shaped(forks.squeeze)
 
 
 def concat(site: Site) -> Run:

@@ -1,6 +1,6 @@
 """Where a layer stands when it is built: its fields, the axes of its bottoms, its phase."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 from fcnkit.engines.fields import strange_field
@@ -45,9 +45,9 @@ def refusal(layer: Layer, fact: str) -> EngineError:
     return EngineError(f"{place}: PyTorch engine: {fact}")
 
 
-def check_fields(layer: Layer) -> None:
+def check_fields(layer: Layer, heeded: Collection[str] = ()) -> None:
     """Nothing that the text says of the layer is passed over:
-    EngineError for a field that Caffe has not.
+    EngineError for a field that Caffe has not, and that is not `heeded`.
     """
-    if strange := strange_field(layer):
+    if strange := strange_field(layer, heeded):
         raise refusal(layer, strange)

@@ -7,20 +7,24 @@ parameters are filled with where no file has them.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fcnkit.engines.torch.layers import losses, names, normal, pointwise, rearrange, windows
+from fcnkit.engines.torch.layers import forks, losses, names, normal, pointwise, rearrange, windows
 from fcnkit.engines.torch.layers.filling import (
     Fill,
     dummy_data,
     factors,
+    norms,
     nothing,
     slopes,
+    statistics,
     summands,
     weights,
+    with_factors,
     zeros,
 )
 from fcnkit.engines.torch.layers.names import named
 from fcnkit.engines.torch.layers.site import Run, Site
 from fcnkit.nets.graph import Layer
+from fcnkit.nets.layers.forks import BATCH_NORM_FACTORS
 
 
 @dataclass(frozen=True)
@@ -33,24 +37,35 @@ class Kind:
     loss: whether its first top is part of the loss, where the net does not say.
     over(site): as `build`, where its bottom may be written over; None where it never is.
     names(layer): what its parameters are called in a module; the others by their numbers.
+    heeds: the fields that forks add to its message and that `build` computes as they do.
     """
 
     build: Callable[[Site], Run]
-    fills: Callable[[Layer], Sequence[Fill]] = nothing
+    fills: Callable[[Layer], Sequence[Fill | None]] = nothing
     learns: bool = True
     loss: bool = False
     over: Callable[[Site], Run] | None = None
     names: Callable[[Layer], Sequence[str]] = named("weight", "bias")
+    heeds: frozenset[str] = frozenset()
+
+
+# What DeepLab calls dilation, and how forks say that a pooling's size is rounded down.
+_HOLES = frozenset(("hole", "hole_h", "hole_w"))
+_SIDES = frozenset(("pad_type", "pad_l", "pad_r", "pad_t", "pad_b"))
+_RELU = frozenset(("relu", "negative_slope"))
+_FLOOR = frozenset(("ceil_mode", "torch_pooling"))
 
 
 LAYERS: dict[str, Kind] = {
     # Windows.
-    "Convolution": Kind(windows.convolution, weights("convolution_param")),
+    "Convolution": Kind(
+        windows.convolution, weights("convolution_param"), heeds=_HOLES | _SIDES | _RELU
+    ),
     "Deconvolution": Kind(windows.deconvolution, weights("convolution_param")),
-    "Pooling": Kind(windows.pooling),
+    "Pooling": Kind(windows.pooling, heeds=_FLOOR),
     "Im2col": Kind(windows.im2col),
     # One value from one value.
-    "ReLU": Kind(pointwise.relu, over=pointwise.relu_over),
+    "ReLU": Kind(pointwise.relu, over=pointwise.relu_over, heeds=frozenset(("relu6",))),
     "PReLU": Kind(normal.prelu, slopes),
     "ELU": Kind(pointwise.elu),
     "Sigmoid": Kind(pointwise.sigmoid),
@@ -70,7 +85,11 @@ LAYERS: dict[str, Kind] = {
     "LRN": Kind(normal.lrn),
     "MVN": Kind(normal.mvn),
     "BatchNorm": Kind(
-        normal.batch_norm, zeros, learns=False, names=named("mean", "variance", "factor")
+        normal.batch_norm,
+        with_factors,
+        learns=False,
+        heeds=BATCH_NORM_FACTORS,
+        names=named("mean", "variance", "factor", "weight", "bias"),
     ),
     "Scale": Kind(normal.scale, factors, names=names.factors),
     "Bias": Kind(normal.bias, summands, names=named("bias")),
@@ -88,6 +107,25 @@ LAYERS: dict[str, Kind] = {
     "Reduction": Kind(rearrange.reduction),
     "ArgMax": Kind(rearrange.argmax),
     "BatchReindex": Kind(rearrange.batch_reindex),
+    # Of forks.
+    "DepthwiseConvolution": Kind(windows.depthwise, weights("convolution_param"), heeds=_HOLES),
+    "ConvolutionDepthwise": Kind(windows.depthwise, weights("convolution_param"), heeds=_HOLES),
+    "ReLU6": Kind(forks.relu6),
+    "HardSwish": Kind(forks.hard_swish),
+    "Mish": Kind(forks.mish),
+    "Axpy": Kind(forks.axpy),
+    "Add": Kind(forks.add, zeros),
+    "Mul": Kind(forks.mul, zeros),
+    "Normalize": Kind(forks.normalize, norms),
+    "BN": Kind(forks.bn, statistics),
+    "Permute": Kind(forks.permute),
+    "ShuffleChannel": Kind(forks.shuffle_channel),
+    "Squeeze": Kind(rearrange.squeeze),
+    "Padding": Kind(forks.padding),
+    "Interp": Kind(forks.interp),
+    "Upsample": Kind(forks.upsample),
+    "UpsampleDarknet": Kind(forks.upsample_darknet),
+    "PriorBox": Kind(forks.prior_box),
     # Where results go.
     "Silence": Kind(rearrange.silence),
     "SoftmaxWithLoss": Kind(losses.softmax_loss, loss=True),

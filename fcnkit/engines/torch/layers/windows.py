@@ -34,22 +34,52 @@ def convolution(site: Site) -> Run:
     """Each bottom convolved with the same weights.
 
     A window larger than its padded bottom sees zeros beyond it: C++ rounds
-    its size up to one point.
+    its size up to one point.  A fork's padding of one side each and its ReLU are
+    computed too.
     """
-    axis, window, group = _settings(site)
-    function = _CONVOLVE[len(window.kernel)]
+    axis, given, group = _settings(site)
+    function, finished = _CONVOLVE[len(given.kernel)], _rectified(site)
+    sides, window = _one_by_one(given)
 
     def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         def filtered(x: Tensor, weight: Tensor) -> Tensor:
-            x = _reaching(x, window)
+            x = _reaching(F.pad(x, sides) if any(sides) else x, window)
             bias = blobs[1] if len(blobs) > 1 else None
             if group == 1 and _is_heavy(x, weight, window):
                 return _product(x, weight, bias, window)
             return function(x, weight, bias, *_ones(window), groups=group)
 
-        return [_folded(x, axis, blobs[0], filtered) for x in bottoms]
+        return [finished(_folded(x, axis, blobs[0], filtered)) for x in bottoms]
 
     return run
+
+
+def _one_by_one(window: Spatial) -> tuple[list[int], Spatial]:
+    """The padding of each side, the last axis first, and the window without it, where they differ;
+    PyTorch pads both sides alike.
+    """
+    if window.pad == window.far:
+        return [], window
+    none = (0,) * len(window.pad)
+    ends = zip(reversed(window.pad), reversed(window.far), strict=True)
+    return [side for both in ends for side in both], window._replace(pad=none, far=none)
+
+
+def _rectified(site: Site) -> Callable[[Tensor], Tensor]:
+    """What Intel's `relu` does behind a convolution."""
+    param = site.param("convolution_param")
+    if not param.says("relu") or not param.get("relu"):
+        return lambda x: x
+    slope = param.get("negative_slope")
+    return lambda x: F.leaky_relu(x, slope)
+
+
+def depthwise(site: Site) -> Run:
+    """As a convolution with a group for each channel, which this layer is for."""
+    group, channels = site.param("convolution_param").get("group"), site.shapes[0][1]
+    if group != channels:
+        raise site.error(f"group {group} of {channels} channels; give it a group for each")
+    return convolution(site)
 
 
 # From so many weights on, more than a cache holds, a convolution on a CPU is one product of

@@ -1,0 +1,244 @@
+"""Layers that forks of Caffe add, each as its fork computes it: those on a CPU in its .cpp file.
+
+Sizes are those of nets/layers/.
+"""
+
+from math import sqrt
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from fcnkit.engines.torch.layers.pointwise import each
+from fcnkit.engines.torch.layers.site import Run, Site, Tensors
+from fcnkit.formats.schema import View
+from fcnkit.nets.layers import boxes, resizing
+from fcnkit.nets.layers import forks as rules
+from fcnkit.nets.layers.table import of
+
+# ---- one value from one value, or from several
+
+
+def relu6(site: Site) -> Run:
+    """x between 0 and 6."""
+    return each(F.relu6)
+
+
+def hard_swish(site: Site) -> Run:
+    """x times a sixth of x + 3 between 0 and 6."""
+    return each(lambda x: x * F.relu6(x + 3) / 6)
+
+
+def mish(site: Site) -> Run:
+    """x tanh(log(1 + e^x))."""
+    return each(lambda x: x * torch.tanh(F.softplus(x)))
+
+
+def axpy(site: Site) -> Run:
+    """The second bottom times a factor for each channel, the first, plus the third."""
+    return lambda bottoms, blobs: [_by_channel(bottoms[0], bottoms[1]) * bottoms[1] + bottoms[2]]
+
+
+def add(site: Site) -> Run:
+    """Two operands, the second one learned where it is no bottom."""
+    return lambda bottoms, blobs: [bottoms[0] + [*bottoms[1:], *blobs][0]]
+
+
+def mul(site: Site) -> Run:
+    """As `add`, multiplied."""
+    return lambda bottoms, blobs: [bottoms[0] * [*bottoms[1:], *blobs][0]]
+
+
+def _by_channel(factors: Tensor, like: Tensor) -> Tensor:
+    return factors.reshape(*factors.shape[:2], *(1,) * (like.dim() - 2))
+
+
+# ---- normalisation
+
+
+def normalize(site: Site) -> Run:
+    """SSD's: over the root of the sum of squares + eps, of each place or of all, times a factor."""
+    if not site.layer.view.says("norm_param"):
+        raise site.error("without norm_param forks divide by different norms; write norm_param")
+    param = site.param("norm_param")
+    eps, axes = param.get("eps"), [1, 2, 3] if param.get("across_spatial") else [1]
+    if len(site.shapes[0]) != 4:
+        raise site.error("its bottom has not 4 axes; SSD's layer is for 4")
+
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
+        (x,) = bottoms
+        norm = (x.square().sum(axes, keepdim=True) + eps).sqrt()
+        return [x / norm * blobs[0].reshape(1, -1, 1, 1)]
+
+    return run
+
+
+def bn(site: Site) -> Run:
+    """SegNet's and PSPNet's with the statistics that are stored; see `affine` of its entry."""
+    parts = of(site.layer).affine(site.layer)
+    frozen = site.param("bn_param").get("frozen")
+    if parts is None or (site.training and not (frozen or parts.mean is None)):
+        fact = "it takes the statistics of the batch, each fork in its own way"
+        raise site.error(f"{fact}; test it, or fold it with `fcnkit surgery --do fold`")
+
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
+        (x,) = bottoms
+        of_channel = [blob.reshape(1, -1, *(1,) * (x.dim() - 2)) for blob in blobs]
+        if parts.mean is not None and parts.variance is not None:
+            root = (of_channel[parts.variance] + parts.eps).sqrt()
+            x = (x - of_channel[parts.mean]) / root
+        return [x * of_channel[0] + of_channel[1]]
+
+    return run
+
+
+# ---- the same numbers elsewhere
+
+
+def permute(site: Site) -> Run:
+    """The axes in another order."""
+    order = rules.permute_order(site.layer, len(site.shapes[0]))
+    return each(lambda x: x.permute(order).contiguous())
+
+
+def shuffle_channel(site: Site) -> Run:
+    """Channel i of each of so many groups, then channel i + 1 of each."""
+    group = site.param("shuffle_channel_param").get("group")
+
+    def shuffled(x: Tensor) -> Tensor:
+        return x.unflatten(1, (group, -1)).transpose(1, 2).flatten(1, 2)
+
+    return each(shuffled)
+
+
+def padding(site: Site) -> Run:
+    """Zeros before and after both axes of places, or so many cut."""
+    param = site.param("padding_param")
+    sides = (param.get("pad_beg"), param.get("pad_end"))
+    return each(lambda x: F.pad(x, sides * 2))
+
+
+# ---- other sizes
+
+
+def interp(site: Site) -> Run:
+    """DeepLab's: cut, and resized bilinearly so that the corner points stay."""
+    param = site.param("interp_param")
+    before, after = param.get("pad_beg"), param.get("pad_end")
+    if len(site.shapes) > 1:
+        before = after = 0
+
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
+        x = bottoms[0]
+        shapes = [tuple(bottom.shape) for bottom in bottoms]
+        size = resizing.interp(site.layer, shapes)[0][2:]
+        x = F.pad(x, (before, after) * 2) if before or after else x
+        return [F.interpolate(x, size, mode="bilinear", align_corners=True)]
+
+    return run
+
+
+def upsample(site: Site) -> Run:
+    """Each value where the mask says that the pooling found it; without a mask, repeated."""
+    layer = site.layer
+    if len(site.shapes) == 1 and site.param("upsample_param").says(
+        "upsample_h", "upsample_w", "pad_out_h", "pad_out_w"
+    ):
+        raise site.error("a size of its own, which only the Upsample with a mask has; give a scale")
+
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
+        (x, *mask) = bottoms
+        size = resizing.upsample(layer, [tuple(each.shape) for each in bottoms])[0]
+        return [_unpooled(site, x, mask[0], size) if mask else _repeated(x, size)]
+
+    return run
+
+
+def _unpooled(site: Site, x: Tensor, mask: Tensor, size: tuple[int, ...]) -> Tensor:
+    places = mask.flatten(2).long()
+    if places.numel() and int(places.max()) >= size[2] * size[3]:
+        raise site.error(
+            f"its mask names place {int(places.max())}, and its top is {size[2]} x {size[3]}; "
+            "give it the scale of the pooling"
+        )
+    return x.new_zeros(*size[:2], size[2] * size[3]).scatter(2, places, x.flatten(2)).view(size)
+
+
+def upsample_darknet(site: Site) -> Run:
+    """Every value `stride` times on both axes."""
+    return each(lambda x: _repeated(x, resizing.upsample_darknet(site.layer, [tuple(x.shape)])[0]))
+
+
+def _repeated(x: Tensor, size: tuple[int, ...]) -> Tensor:
+    for axis in (2, 3):
+        x = x.repeat_interleave(size[axis] // x.shape[axis], axis)
+    return x
+
+
+# ---- boxes
+
+# Words of forks of SSD's, each of which makes other boxes.
+_OTHER_BOXES = ("box_width", "box_height", "faceboxes", "offset_h", "offset_w")
+
+
+def prior_box(site: Site) -> Run:
+    """SSD's: at each place a box of every size and aspect ratio, in parts of the image; their
+    variances behind them.
+    """
+    param = site.param("prior_box_param")
+    if param.says(*_OTHER_BOXES):
+        raise site.error("it has words of forks of SSD's, whose boxes are not known; use that fork")
+    sizes = [*param.list("min_size"), *param.list("max_size")]
+    if any(size != int(size) for size in sizes):
+        raise site.error("sizes that are no whole numbers, which SSD cuts and its forks do not")
+    variance = param.list("variance") or [0.1]
+    if len(variance) not in (1, 4):
+        raise site.error(f"{len(variance)} values of variance; give one or four")
+
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
+        boxes.prior_box(site.layer, [tuple(each.shape) for each in bottoms])
+        height, width = bottoms[0].shape[2:]
+        image = _image(site, param, bottoms)
+        steps = _steps(param, image, (height, width))
+        centres = torch.cartesian_prod(torch.arange(float(height)), torch.arange(float(width)))
+        centres = (centres + param.get("offset")) * torch.tensor(steps)
+        halves = torch.tensor([(h / 2, w / 2) for w, h in _boxes(param)])
+        corners = torch.stack([centres[:, None] - halves, centres[:, None] + halves], 2)
+        found = (corners / torch.tensor([float(side) for side in image])).flip(-1).flatten()
+        found = found.clamp(0, 1) if param.get("clip") else found
+        spread = torch.tensor(variance).repeat(len(found) // len(variance))
+        return [torch.stack([found, spread])[None].to(bottoms[0])]
+
+    return run
+
+
+def _image(site: Site, param: View, bottoms: Tensors) -> tuple[int, int]:
+    """Height and width of the image: as it says, or of the second bottom."""
+    names = ("img_size", "img_size") if param.says("img_size") else ("img_h", "img_w")
+    said = tuple(param.get(name) for name in names)
+    if all(said):
+        return said
+    if len(bottoms) < 2:
+        raise site.error("it has no image; give it a second bottom, or img_h and img_w")
+    return tuple(bottoms[1].shape[2:])
+
+
+def _steps(param: View, image: tuple[int, int], places: tuple[int, int]) -> tuple[float, float]:
+    """How far two places are apart in the image: as it says, or so that they fill it."""
+    names = ("step", "step") if param.says("step") else ("step_h", "step_w")
+    said = tuple(param.get(name) for name in names)
+    if all(said):
+        return said
+    return image[0] / places[0], image[1] / places[1]
+
+
+def _boxes(param: View) -> list[tuple[float, float]]:
+    """Width and height of each box at a place, in SSD's order."""
+    large = param.list("max_size")
+    ratios = [ratio for ratio in boxes.ratios(param) if abs(ratio - 1) >= 1e-6]
+    found = []
+    for number, small in enumerate(param.list("min_size")):
+        sides = [small, *(sqrt(small * one) for one in large[number : number + 1])]
+        found += [(side, side) for side in sides]
+        found += [(small * sqrt(ratio), small / sqrt(ratio)) for ratio in ratios]
+    return found
