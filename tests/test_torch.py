@@ -314,8 +314,8 @@ def test_a_layer_that_it_does_not_run_is_named(line):
             "no STOCHASTIC pooling",
         ),
         (
-            'type: "Convolution" convolution_param { num_output: 1 kernel_size: 1 hole: 2 }',
-            'Caffe has no field "hole"',
+            'type: "Convolution" convolution_param { num_output: 1 kernel_size: 1 pad_3d: 2 }',
+            'Caffe has no field "pad_3d"',
         ),
         (
             'type: "ReLU" include { phase: TRAIN } include { phase: TEST } foo: 1',
