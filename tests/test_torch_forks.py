@@ -5,6 +5,7 @@ import pytest
 from layer_text import declare, net, source
 
 import fcnkit as fk
+from fcnkit.engines import opencv
 from fcnkit.engines.engine import choose
 from fcnkit.engines.fields import of_forks
 from fcnkit.errors import EngineError
@@ -291,3 +292,33 @@ def test_nets_of_forks_are_given_to_the_engine_that_knows_them():
     assert choose(nets=[prototxt.parse(SSD)]).forks
     caffes = prototxt.parse(net("ReLU", "", (1, 2, 3, 3)))
     assert choose(nets=[caffes]) == choose() and not of_forks(caffes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "fact"),
+    [
+        ("ReLU6", "", ""),
+        ("Mish", "", ""),
+        ("ShuffleChannel", "shuffle_channel_param { group: 2 }", ""),
+        ("Interp", "interp_param { zoom_factor: 2 }", ""),
+        ("Interp", "interp_param { height: 3 width: 20 }", ""),
+        ("Interp", "interp_param { shrink_factor: 2 }", "ignores the shrink_factor"),
+        ("Interp", "interp_param { zoom_factor: 2 pad_beg: -1 }", "ignores pad_beg"),
+        ("PriorBox", "prior_box_param { min_size: 3 clip: true variance: 1 }", ""),
+        ("PriorBox", "prior_box_param { min_size: 3 variance: 1 }", "default than SSD for .* clip"),
+        ("PriorBox", "prior_box_param { min_size: 3.5 clip: true variance: 1 }", "whole numbers"),
+        ("PriorBox", "prior_box_param { min_size: 3 clip: true variance: 1 img_size: 9 }",
+         "second bottom, whatever"),
+    ],
+)  # fmt: skip
+def test_opencv_runs_what_it_runs_as_the_fork_does(kind, params, fact):
+    """What is refused is other in OpenCV, or there is no result at all."""
+    pytest.importorskip("cv2")
+    given = (X[:1], noise(1, 3, 40, 60)) if kind == "PriorBox" else (X,)
+    text = prototxt.parse(net(kind, params, *(each.shape for each in given)))
+    fed = dict(zip("ab", given, strict=False))
+    if fact:
+        with pytest.raises(EngineError, match=fact):
+            opencv.run(text, None, fed)
+    else:
+        assert np.allclose(opencv.run(text, None, fed)["t"], run(kind, params, *given), atol=1e-5)

@@ -5,6 +5,9 @@ from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import four, show
 from fcnkit.shape import Shape
 
+OTHER_BOXES = ("box_width", "box_height", "faceboxes", "offset_h", "offset_w")
+"""Words of forks of SSD's for a PriorBox, each of which makes other boxes."""
+
 
 def prior_box(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """1 x 2 x (4 numbers for each prior at each place of the first bottom): boxes, then variances.

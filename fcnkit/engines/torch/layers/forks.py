@@ -177,16 +177,13 @@ def _repeated(x: Tensor, size: tuple[int, ...]) -> Tensor:
 
 # ---- boxes
 
-# Words of forks of SSD's, each of which makes other boxes.
-_OTHER_BOXES = ("box_width", "box_height", "faceboxes", "offset_h", "offset_w")
-
 
 def prior_box(site: Site) -> Run:
     """SSD's: at each place a box of every size and aspect ratio, in parts of the image; their
     variances behind them.
     """
     param = site.param("prior_box_param")
-    if param.says(*_OTHER_BOXES):
+    if param.says(*boxes.OTHER_BOXES):
         raise site.error("it has words of forks of SSD's, whose boxes are not known; use that fork")
     sizes = [*param.list("min_size"), *param.list("max_size")]
     if any(size != int(size) for size in sizes):
