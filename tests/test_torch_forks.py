@@ -274,8 +274,9 @@ def test_a_net_is_run_up_to_what_is_asked():
     assert found["loc"].shape == (1, 18 * 18 * 6)
     side = 9 / 20
     assert np.allclose(found["prior"][0, 0, 2] - found["prior"][0, 0, 0], side)
-    with pytest.raises(EngineError, match="does not run the type DetectionOutput"):
-        engine.run(prototxt.parse(SSD), None, {"a": noise(1, 3, 20, 20)})
+    stranger = SSD.replace("num_classes: 2", "num_classes: 2 objectness_score: 0.5")
+    with pytest.raises(EngineError, match='its "objectness_score" .line 6. is not computed'):
+        engine.run(prototxt.parse(stranger), None, {"a": noise(1, 3, 20, 20)})
 
 
 def test_a_net_of_ssd_is_verified_by_what_its_boxes_are_made_of():
@@ -284,7 +285,9 @@ def test_a_net_of_ssd_is_verified_by_what_its_boxes_are_made_of():
     text = prototxt.parse(SSD, "ssd.prototxt")
     rows = fk.verify(text, weights, text)
     assert {row.output for row in rows} == {"loc", "prior"} and all(row.ok for row in rows)
-    assert rows[-1].left_out == ("found",) and "made of: found" in str(rows[-1])
+    assert rows[-1].left_out == (
+        "found",
+    ) and "found left out, for what it is made of is compared" in str(rows[-1])
     assert not all(row.ok for row in fk.verify(text, weights, text, other))
 
 
@@ -322,3 +325,71 @@ def test_opencv_runs_what_it_runs_as_the_fork_does(kind, params, fact):
             opencv.run(text, None, fed)
     else:
         assert np.allclose(opencv.run(text, None, fed)["t"], run(kind, params, *given), atol=1e-5)
+
+
+DETECTED = (
+    "num_classes: 4 share_location: true background_label_id: 0 nms_param {{ {} }} code_type: {} {}"
+).format
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        DETECTED("nms_threshold: 0.3 top_k: 40", "CENTER_SIZE", "keep_top_k: 9"),
+        DETECTED("nms_threshold: 0.6 top_k: 20", "CORNER", "keep_top_k: 100"),
+        DETECTED("nms_threshold: 0.45 top_k: 30", "CENTER_SIZE",
+                 "keep_top_k: 30 confidence_threshold: 0.3"),
+        DETECTED("nms_threshold: 0.45 top_k: 30", "CENTER_SIZE",
+                 "keep_top_k: 30 clip: true"),
+    ],
+)  # fmt: skip
+def test_detections_are_opencvs(params):
+    params = f"detection_output_param {{ {params} }}"
+    given = boxes_to_find()
+    found, wanted = (one("DetectionOutput", params, *given) for one in (run, by_opencv))
+    # Its order is its own, and behind the last there are rows of zeros.
+    rows, others = (
+        sorted(row for row in each[0, 0].tolist() if row[2]) for each in (found, wanted)
+    )
+    assert len(rows) > 1 and np.allclose(rows, others, atol=1e-5)
+
+
+def test_the_variance_is_in_the_offsets_or_beside_them():
+    offsets, scores, prior = boxes_to_find()
+    params = "detection_output_param {{ num_classes: 4 code_type: {} {} }}".format
+    for kind in ("CORNER", "CENTER_SIZE", "CORNER_SIZE"):
+        beside = run("DetectionOutput", params(kind, ""), offsets, scores, prior)
+        within = run("DetectionOutput", params(kind, "variance_encoded_in_target: true"),
+                     offsets * np.float32(0.1), scores, prior)  # fmt: skip
+        assert np.allclose(beside, within, atol=1e-6)
+
+
+def boxes_to_find() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Offsets, scores of four classes, and 60 priors with a variance of 0.1."""
+    rng = np.random.default_rng(5)
+    low = rng.uniform(0, 0.7, (60, 2))
+    priors = np.concatenate([low, low + rng.uniform(0.1, 0.3, (60, 2))], 1)
+    prior = np.stack([priors, np.full((60, 4), 0.1)]).reshape(1, 2, -1).astype(np.float32)
+    offsets = rng.normal(size=(1, 240)).astype(np.float32)
+    return offsets, rng.uniform(size=(1, 240)).astype(np.float32), prior
+
+
+def test_detections_of_each_class_have_boxes_of_their_own():
+    """One prior; the second class's box lies elsewhere, the first one's is the background's."""
+    prior = np.array([0, 0, 0.5, 0.5, 1, 1, 1, 1], np.float32).reshape(1, 2, 4)
+    offsets = np.array([[0] * 4, [0.25] * 4, [0, 0, 1, 1]], np.float32).reshape(1, 12)
+    params = (
+        "detection_output_param { num_classes: 3 share_location: false code_type: CORNER_SIZE }"
+    )
+    found = run("DetectionOutput", params, offsets, np.array([[0.1, 0.3, 0.6]], np.float32), prior)
+    wanted = [[0, 1, 0.3, *[0.125, 0.125, 0.625, 0.625]], [0, 2, 0.6, 0, 0, 1, 1]]
+    assert np.allclose(found[0, 0], wanted)
+
+
+def test_an_image_without_detections_has_a_row_of_none():
+    """As detection_output_layer.cpp makes it."""
+    prior = np.array([0, 0, 0.5, 0.5, 1, 1, 1, 1], np.float32).reshape(1, 2, 4)
+    params = "detection_output_param { num_classes: 2 confidence_threshold: 0.9 }"
+    found = run("DetectionOutput", params, np.zeros((2, 4), np.float32),
+                np.full((2, 2), 0.5, np.float32), prior)  # fmt: skip
+    assert found.tolist() == [[[[0, *[-1] * 6], [1, *[-1] * 6]]]]

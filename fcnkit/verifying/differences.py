@@ -29,8 +29,8 @@ class Difference(NamedTuple):
     whatever the input, or one of two values: `held` says which.
     `hidden` is why the values could hide a difference, and `made_of` the outputs in
     which it would show then.  `unseen` says of which layers nothing shows at all, and
-    `partly` of which channels of inner blobs nothing does.  `left_out` are outputs that the
-    engine does not compute, though it does what they are made of.
+    `partly` of which channels of inner blobs nothing does.  `left_out` are outputs of
+    which what they are made of is compared alone.
     """
 
     output: str
@@ -81,7 +81,7 @@ class Difference(NamedTuple):
             f"{name}: {self._verdict}; max |difference| {self.absolute:.3g} over {shape} values "
             f"{'of' if isfinite(self.low) else 'up to'} {ends}, relative {self.relative:.2g} "
             f"(tolerance {self.tolerance:g}){still if 0 < self.still < self.channels else ''}"
-            f"{_listed(self.partly)}{_not_computed(self.left_out)}"
+            f"{_listed(self.partly)}{_without(self.left_out)}"
         )
 
     @property
@@ -100,11 +100,11 @@ class Difference(NamedTuple):
         return f"equal; {why}, so {by} {'count' if ' and ' in by else 'counts'}"
 
 
-def _not_computed(outputs: Sequence[str]) -> str:
+def _without(outputs: Sequence[str]) -> str:
     if not outputs:
         return ""
     it = "it is" if len(outputs) == 1 else "they are"
-    return f"; not computed by this engine, which compared what {it} made of: {', '.join(outputs)}"
+    return f"; {' and '.join(outputs)} left out, for what {it} made of is compared"
 
 
 def _listed(partly: Sequence[str], most: int = 3) -> str:

@@ -16,7 +16,7 @@ from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Graph, Top, build
-from fcnkit.nets.layers.table import makes_probabilities, trait
+from fcnkit.nets.layers.table import makes_probabilities, of, trait
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.verifying.compared import Pair, named_apart, pairs
@@ -125,7 +125,7 @@ def compare_sides(
             side.graph, side.weights, {name: array.shape for name, array in arrays.items()}
         )
 
-    judged = {graph: _not_run(graph, runner) for graph in (old.graph, new.graph)}
+    judged = {graph: _not_counted(graph) for graph in (old.graph, new.graph)}
     every, left_out = _without(every, judged[old.graph] | judged[new.graph])
 
     def run(tops: Collection[Top], new_tops: Collection[Top]) -> Run:
@@ -151,16 +151,12 @@ def compare_sides(
     return (*rows, last._replace(left_out=left_out))
 
 
-def _not_run(graph: Graph, runner: Engine) -> set[Top]:
-    """The tops of what decides on the scores in a manner that the engine does not have, such as
-    the boxes of a DetectionOutput: what it reads is compared.
+def _not_counted(graph: Graph) -> set[Top]:
+    """The tops of what decides on the scores and makes as many rows as it finds, such as the boxes
+    of a DetectionOutput: what it reads is compared, as two that are near may change their places.
     """
-    unknown = {
-        layer
-        for layer in graph.layers
-        if runner.forks and trait(layer) is Trait.JUDGE and not runner.runs(layer.type)
-    }
-    return {top for layer in unknown for top in layer.tops}
+    judges = [layer for layer in graph.layers if trait(layer) is Trait.JUDGE]
+    return {top for layer in judges if of(layer).unknown for top in layer.tops}
 
 
 def _without(every: Sequence[Pair], judged: Collection[Top]) -> tuple[list[Pair], tuple[str, ...]]:

@@ -3,17 +3,14 @@
 Sizes are those of nets/layers/.
 """
 
-from math import sqrt
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from fcnkit.engines.torch.layers.pointwise import each
 from fcnkit.engines.torch.layers.site import Run, Site, Tensors
-from fcnkit.formats.schema import View
-from fcnkit.nets.layers import boxes, resizing
 from fcnkit.nets.layers import forks as rules
+from fcnkit.nets.layers import resizing
 from fcnkit.nets.layers.table import of
 
 # ---- one value from one value, or from several
@@ -173,69 +170,3 @@ def _repeated(x: Tensor, size: tuple[int, ...]) -> Tensor:
     for axis in (2, 3):
         x = x.repeat_interleave(size[axis] // x.shape[axis], axis)
     return x
-
-
-# ---- boxes
-
-
-def prior_box(site: Site) -> Run:
-    """SSD's: at each place a box of every size and aspect ratio, in parts of the image; their
-    variances behind them.
-    """
-    param = site.param("prior_box_param")
-    if param.says(*boxes.OTHER_BOXES):
-        raise site.error("it has words of forks of SSD's, whose boxes are not known; use that fork")
-    sizes = [*param.list("min_size"), *param.list("max_size")]
-    if any(size != int(size) for size in sizes):
-        raise site.error("sizes that are no whole numbers, which SSD cuts and its forks do not")
-    variance = param.list("variance") or [0.1]
-    if len(variance) not in (1, 4):
-        raise site.error(f"{len(variance)} values of variance; give one or four")
-
-    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
-        boxes.prior_box(site.layer, [tuple(each.shape) for each in bottoms])
-        height, width = bottoms[0].shape[2:]
-        image = _image(site, param, bottoms)
-        steps = _steps(param, image, (height, width))
-        centres = torch.cartesian_prod(torch.arange(float(height)), torch.arange(float(width)))
-        centres = (centres + param.get("offset")) * torch.tensor(steps)
-        halves = torch.tensor([(h / 2, w / 2) for w, h in _boxes(param)])
-        corners = torch.stack([centres[:, None] - halves, centres[:, None] + halves], 2)
-        found = (corners / torch.tensor([float(side) for side in image])).flip(-1).flatten()
-        found = found.clamp(0, 1) if param.get("clip") else found
-        spread = torch.tensor(variance).repeat(len(found) // len(variance))
-        return [torch.stack([found, spread])[None].to(bottoms[0])]
-
-    return run
-
-
-def _image(site: Site, param: View, bottoms: Tensors) -> tuple[int, int]:
-    """Height and width of the image: as it says, or of the second bottom."""
-    names = ("img_size", "img_size") if param.says("img_size") else ("img_h", "img_w")
-    said = tuple(param.get(name) for name in names)
-    if all(said):
-        return said
-    if len(bottoms) < 2:
-        raise site.error("it has no image; give it a second bottom, or img_h and img_w")
-    return tuple(bottoms[1].shape[2:])
-
-
-def _steps(param: View, image: tuple[int, int], places: tuple[int, int]) -> tuple[float, float]:
-    """How far two places are apart in the image: as it says, or so that they fill it."""
-    names = ("step", "step") if param.says("step") else ("step_h", "step_w")
-    said = tuple(param.get(name) for name in names)
-    if all(said):
-        return said
-    return image[0] / places[0], image[1] / places[1]
-
-
-def _boxes(param: View) -> list[tuple[float, float]]:
-    """Width and height of each box at a place, in SSD's order."""
-    large = param.list("max_size")
-    ratios = [ratio for ratio in boxes.ratios(param) if abs(ratio - 1) >= 1e-6]
-    found = []
-    for number, small in enumerate(param.list("min_size")):
-        sides = [small, *(sqrt(small * one) for one in large[number : number + 1])]
-        found += [(side, side) for side in sides]
-        found += [(small * sqrt(ratio), small / sqrt(ratio)) for ratio in ratios]
-    return found

@@ -7,7 +7,16 @@ parameters are filled with where no file has them.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fcnkit.engines.torch.layers import forks, losses, names, normal, pointwise, rearrange, windows
+from fcnkit.engines.torch.layers import (
+    boxes,
+    forks,
+    losses,
+    names,
+    normal,
+    pointwise,
+    rearrange,
+    windows,
+)
 from fcnkit.engines.torch.layers.filling import (
     Fill,
     dummy_data,
@@ -125,7 +134,8 @@ LAYERS: dict[str, Kind] = {
     "Interp": Kind(forks.interp),
     "Upsample": Kind(forks.upsample),
     "UpsampleDarknet": Kind(forks.upsample_darknet),
-    "PriorBox": Kind(forks.prior_box),
+    "PriorBox": Kind(boxes.prior_box),
+    "DetectionOutput": Kind(boxes.detection_output),
     # Where results go.
     "Silence": Kind(rearrange.silence),
     "SoftmaxWithLoss": Kind(losses.softmax_loss, loss=True),
