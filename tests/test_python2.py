@@ -10,93 +10,13 @@ import unittest
 
 import pytest
 from click.testing import CliRunner
+from python2_scripts import PRINTS
 
 from fcnkit.cli.main import main
 from fcnkit.pycaffe.python2 import names
 from fcnkit.pycaffe.python2.signs import Age, age
 
 pytest.importorskip("fissix")
-
-# What Python 2.7 prints of each.
-PRINTS = {
-    "numbers": ("print 5/2, -7/2, 5/2.0, 7/2*2, 7*2/4, 5//2, 5%3/2", "2 -4 2.5 6 3 2 1"),
-    "in place": ("a = 7\na /= 2\nb = [9]\nb[0] /= 2\nprint a, b", "3 [4]"),
-    "names": ("n = 5\nm = n/2.\nprint n/2, m, (n+1)/4, -n/2, n/-2, n/len('ab')", "2 2.5 1 -3 -3 2"),
-    "true division": ("from __future__ import division\nprint 5/2", "2.5"),
-    "over lines": ("x = (7 /  # all\n     2)\nprint x, 9 \\\n    / 2", "3 4"),
-    "nested": ("f = lambda a, b=9/2: (a/2)/(b/2)\nprint f(8), [x/2 for x in (3, 5)]", "2 [1, 2]"),
-    "round": ("print round(2.5), round(-0.5), round(3)/2, round(2.675, 1)", "3.0 -1.0 1.5 2.7"),
-    "math": (
-        "import math\nprint math.floor(2.5)/2, math.ceil(2.5), int(math.ceil(5/2))",
-        "1.0 3.0 2",
-    ),
-    "from math": ("from math import floor, ceil\nprint floor(5)/2, ceil(0.5)", "2.5 1.0"),
-    "lists": (
-        "print map(str, [1])[0], zip('a', 'b')[0], range(3) + [9]",
-        "1 ('a', 'b') [0, 1, 2, 9]",
-    ),
-    "filter": ("k = filter(None, [0, 1, 2])\nk.sort(lambda a, b: cmp(b, a))\nprint k", "[2, 1]"),
-    "keys": (
-        "d = {'a': 1}\nk = d.keys()\nk.append('b')\nprint k, d.items()[0]",
-        "['a', 'b'] ('a', 1)",
-    ),
-    "items": ("for k, v in {'a': 1}.iteritems(): print k, v", "a 1"),
-    "has_key": ("print {'a': 1}.has_key('a'), isinstance('a', basestring)", "True True"),
-    "reduce": ("print reduce(lambda a, b: a + b, xrange(4)), apply(max, (1, 2))", "6 2"),
-    "sorted": ("print sorted([1, 3, 2], lambda a, b: b - a), sorted([2, 1])", "[3, 2, 1] [1, 2]"),
-    "errors": ("try:\n    raise ValueError, 'no'\nexcept ValueError, e:\n    print e", "no"),
-    "literals": ("print 0777, 10L, u'a' 'b', `1`, 1 <> 2", "511 10 ab 1 True"),
-    "print": ("import sys\nprint >>sys.stdout, 'a',\nprint 'b'", "a b"),
-    "pairs": ("def f((a, b), c):\n    return a, b, c\nprint f((1, 2), 3)", "(1, 2, 3)"),
-    "exec": ("exec 'z = 1 + 1'\nprint z", "2"),
-    "reload": ("import sys\nreload(sys)\nsys.setdefaultencoding('utf8')\nprint 'on'", "on"),
-    "text": (
-        "from cStringIO import StringIO\ns = StringIO()\nprint >>s, 'a'\nprint repr(s.getvalue())",
-        "'a\\n'",
-    ),
-    "bytes": ("import StringIO\ns = StringIO.StringIO(b'\\xff')\nprint len(s.read())", "1"),
-    "pickle": (
-        "import cPickle as p\np.dump([1], open('x', 'w'))\n"
-        "print p.load(open('x')), p.loads(p.dumps(2))",
-        "[1] 2",
-    ),
-    "old pickles": ("import pickle\nprint pickle.loads('S\"\\\\xe9\"\\n.') == u'\\xe9'", "True"),
-    "tabs": ("if 1:\n        a = '''\n\t'''\n\tprint len(a)", "2"),
-    "an array": (
-        "import numpy as np\na = np.arange(5)\nb = a\na /= 2\n"
-        "print b, a/2, a/2., np.array([3])/[2]",
-        "[0 0 1 1 2] [0 0 0 0 1] [0.  0.  0.5 0.5 1. ] [1]",
-    ),
-    "a class": (
-        "class A:\n    def __div__(self, n): return n\n    def __rdiv__(self, n): return -n\n"
-        "a = A()\nb = A()\nb /= 4\nprint A()/3, 3/A(), b",
-        "3 -3 4",
-    ),
-    "sort by": ("k = [1, 2]\nk.sort(cmp = lambda a, b: b - a)\nprint k", "[2, 1]"),
-    "bytes as text": (
-        "f = open('x', 'w')\nf.write(b'\\xff\\x00')\nf.close()\nprint repr(open('x').read())",
-        r"b'\xff\x00'",
-    ),
-    "text as bytes": (
-        "f = open('x', 'wb')\nf.write('a\\n')\nf.close()\nprint repr(file('x', 'rU').read())",
-        r"'a\n'",
-    ),
-    "lines": (
-        "with open('x', 'w') as f:\n    print >>f, 'a'\n    f.write('\\xe9')\n"
-        "print [line.strip() for line in open('x')], open('x', 'ab').tell()",
-        "['a', '\xe9'] 4",
-    ),
-    "a database": (
-        "import lmdb\ne = lmdb.open('d')\nwith e.begin(write=True) as t:\n"
-        "    t.put('%d' % 1, b'a')\n    t.put(key='2', value='b')\nc = e.begin().cursor()\nn = 0\n"
-        "while c.next() == True:\n    n += 1\nprint n, e.begin().get('2'), {1: 2}.get(1)",
-        "2 b'b' 2",
-    ),
-    "next": ("class A:\n    def next(self): return 3\nprint A().next(), iter([1]).next()", "3 1"),
-    "no ends": ("print 1", "1"),
-    "windows": ("print 1\r\nprint 3/2\r\n", "1\n1"),
-    "latin": ("# -*- coding: latin-1 -*-\nprint len('\xe9')", "1"),
-}
 
 
 def run(folder, text, *words, name="s.py", **options):
@@ -162,6 +82,10 @@ TODAYS = [
     "import six\nprint(list(six.iteritems({1: 2})))",
     "print(range(9)[2] / 4, len(range(3)))",
     "print(dict(a=1).keys())",
+    "import codecs\nprint(codecs.encode(b'a', 'hex'), 5 / 2)",
+    "def find(string):\n    return string.find('a') / 2\nprint(find('xxxxxa'))",
+    "try:\n    from urllib import urlencode\nexcept ImportError:\n    from urllib.parse import *\n"
+    "print(5 / 2)",
 ]
 
 
@@ -184,7 +108,18 @@ OLD = [
     "x = zip(a, b)[0]",
     "n = len(filter(f, x))",
     "x = range(3) + [4]",
+    "import string\nstring.join(a)",
+    "from string import letters",
+    "import md5",
+    "s.encode('hex')",
+    "sorted(a, cmp=f)",
+    "a.sort(cmp=f)",
+    "from urllib import urlretrieve",
+    "import urllib\nurllib.urlencode(a)",
+    "import types\ntypes.StringType",
+    "import os\nos.path.walk(a, b, c)",
     "import sys\nsys.maxint",
+    "import itertools\nitertools.ifilter(None, a)",
     "print 'x'",
     "#!/usr/bin/env python2.7\nx = 5 / 2",
 ]
@@ -309,6 +244,61 @@ def test_what_could_not_be_converted_is_said(tmp_path, monkeypatch):
     assert done.stdout == "1\n"
     words = "not converted: Line 3: could not convert: raise 'no', Python 3 does not support string"
     assert f"runs converted; {words} exceptions" in done.stderr
+
+
+def test_names_and_lines_of_what_is_left(tmp_path, monkeypatch):
+    text = "import sys\ndef f():\n    exec 'x = 1'\ntry:\n    pass\nexcept 'no': pass\nprint 1\n"
+    done = within(monkeypatch, tmp_path, text + "if 0: import new\n")
+    assert done.stdout == "1\n"
+    told = done.stderr.partition("not converted: ")[2]
+    assert told == (
+        "Line 3: exec in a function does not bind its variables, "
+        "Line 6: exceptions are no strings: 'no', Line 8: there is no module new\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "class A(object):\n    __metaclass__ = type\n    def f(self, (a, b)):\n        return a\n",
+        "try:\n    open('/nowhere')\nexcept IOError, (n, words):\n    pass\n",
+        "def f(a, (b, c)): return b\ng = lambda (a, b), c: a\n",
+        "def f((a, b)):\n    '''what it does'''\n    exec '''\nx = 1\n''' in {}\n",
+        "k = [2]\nk.sort(lambda a,\n  b: cmp(a, b))\n",
+    ],
+)
+def test_lines_keep_their_numbers(text, tmp_path, monkeypatch):
+    done = within(monkeypatch, tmp_path, f"{text}1/0\n")
+    last = text.count("\n") + 1
+    assert f's.py", line {last}, in <module>\n    1/0' in done.stderr
+    assert "not converted" not in done.stderr
+
+
+def test_what_python_2_stored(tmp_path, monkeypatch):
+    """An array and strings as Python 2.7's cPickle and NumPy 1.16 store them."""
+    (tmp_path / "two.pkl").write_bytes(
+        b"\x80\x02}q\x01(U\x01acnumpy.core.multiarray\n_reconstruct\nq\x02cnumpy\nndarray\nq\x03K"
+        b"\x00\x85U\x01b\x87Rq\x04(K\x01K\x02\x85cnumpy\ndtype\nq\x05U\x02u1K\x00K\x01\x87Rq\x06("
+        b"K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89U\x02\x07\xfftbU\x04nameq\x07"
+        b"U\x04caf\xe9q\x08u."
+    )
+    (tmp_path / "two.npy").write_bytes(
+        b"\x93NUMPY\x01\x00v\x00"
+        + b"{'descr': '|O', 'fortran_order': False, 'shape': (), }".ljust(117)
+        + b"\n\x80\x02cnumpy.core.multiarray\n_reconstruct\nq\x01cnumpy\nndarray\nq\x02K\x00\x85U"
+        b"\x01b\x87Rq\x03(K\x01)cnumpy\ndtype\nq\x04U\x02O8K\x00K\x01\x87Rq\x05(K\x03U\x01|NNNJ\xff"
+        b"\xff\xff\xffJ\xff\xff\xff\xffK?tb\x89]q\x06}q\x07U\x01kU\x02\xe9!q\x08satb."
+    )
+    text = (
+        "import cPickle, numpy as np\nd = cPickle.load(open('two.pkl', 'rb'))\n"
+        "print d['a'], d['name'] == u'caf\\xe9', cPickle.load(open('two.pkl'))['a'][1]\n"
+        "print np.load('two.npy').item()['k'] == u'\\xe9!'\n"
+        "np.save('x.npy', {'a': 1})\n"
+        "print np.load('x.npy').item(), np.load(open('x.npy', 'rb')).item()\n"
+    )
+    done = within(monkeypatch, tmp_path, text)
+    assert done.exception is None, done.stderr
+    assert done.stdout == "[  7 255] True 255\nTrue\n{'a': 1} {'a': 1}\n"
 
 
 def test_without_fissix_its_extra_is_named(tmp_path, monkeypatch):

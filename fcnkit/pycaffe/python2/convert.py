@@ -12,31 +12,25 @@ from fcnkit.pycaffe.python2.signs import bound_names
 NAMES = "fcnkit.pycaffe.python2.names"
 # fissix's own, but for those that add lines: what those do is in `names`.
 _FIXERS = (
-    *("basestring", "dict", "except", "exec", "filter", "funcattrs", "future", "getcwdu"),
-    *("has_key", "import", "imports", "imports2", "input", "itertools"),
-    *("itertools_imports", "long", "map", "metaclass", "methodattrs", "ne", "next"),
+    *("dict", "except", "exec", "funcattrs", "future", "getcwdu"),
+    *("has_key", "import", "input", "itertools"),
+    *("itertools_imports", "long", "methodattrs", "ne", "next"),
     *("nonzero", "numliterals", "paren", "print", "raise", "raw_input", "renames", "repr"),
-    *("standarderror", "sys_exc", "throw", "tuple_params", "types", "unicode", "urllib"),
-    *("xrange", "xreadlines", "zip"),
+    *("standarderror", "sys_exc", "throw", "tuple_params", "unicode"),
+    *("xrange", "xreadlines"),
 )
+# These a script may also bind somewhere, and still mean elsewhere.
+_LISTS = frozenset(("filter", "map", "zip"))
 _HELPERS = frozenset(
     (
-        *(
-            "apply",
-            "buffer",
-            "cmp",
-            "coerce",
-            "execfile",
-            "file",
-            "intern",
-            "next",
-            "open",
-            "reduce",
-        ),
-        *("reload", "round", "unichr"),
+        *("apply", "basestring", "buffer", "chr", "cmp", "coerce", "eval", "exec", "execfile"),
+        *("file", "intern", "next", "oct", "open", "reduce", "reload", "round", "unichr"),
     )
 )
-_UNDERSCORED = ("asscalar", "cmp_to_key", "div", "fromstring", "idiv", "in_bytes")
+_UNDERSCORED = (
+    *("Compared", "asscalar", "decode", "div", "divisor", "encode", "fromstring", "idiv"),
+    *("in_bytes", "load", "message", "sort", "string", "translate", "walk"),
+)
 
 
 class Converted(NamedTuple):
@@ -60,14 +54,17 @@ def converted(text: str, path: str) -> Converted:
     text = "\n".join(text.splitlines()) + "\n"
     tool, tree = _parsed(_spaced(text), path)
     whole = "division" not in tree.future_features
+    left = fixes.left(tree)
     fixes.modules(tree)
+    fixes.literals(tree)
+    fixes.classes(tree)
+    fixes.lambdas(tree)
     tool.refactor_tree(tree, path)
     fixes.calls(tree)
     divisions = fixes.divisions(tree) if whole else 0
-    said = (" ".join(each.split()) for each in tool.fixer_log)
-    found, log = str(tree), tuple(each for each in said if not each.startswith("###"))
-    extra = sum(1 for node in ast.walk(_tree(found, path)) if _unpacks(node))
-    if found.count("\n") - extra != text.count("\n"):
+    said = [*left, *(" ".join(each.split()) for each in tool.fixer_log)]
+    found, log = str(tree), tuple(dict.fromkeys(each for each in said if each[:3] != "###"))
+    if found.count("\n") - len(_added(_tree(found, path))) != text.count("\n"):
         log = (*log, "the line numbers of tracebacks, which are off")
     return Converted(found, divisions, log)
 
@@ -141,7 +138,7 @@ def _inside_strings(text: str) -> set[int]:
 def imports(tree: ast.Module) -> list[str]:
     """What a converted script imports of `names`, as in `from ... import` this."""
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    plain = (_HELPERS & used) - bound_names(tree)
+    plain = (_HELPERS & used) - bound_names(tree) | (_LISTS & used)
     if any(_compares(node) for node in ast.walk(tree)):
         plain |= {"sorted"}
     hidden = [f"{name} as _{name}" for name in _UNDERSCORED if f"_{name}" in used]
@@ -202,7 +199,7 @@ def _renumbered(tree: ast.Module) -> ast.Module:
     """The tree without the lines that unpack the tuples of a function's parameters, which fissix
     adds: what stands below has the number that it had.
     """
-    added = sorted(getattr(node, "lineno", 0) for node in ast.walk(tree) if _unpacks(node))
+    added = _added(tree)
     for node in ast.walk(tree) if added else ():
         for name in ("lineno", "end_lineno"):
             line = getattr(node, name, None)
@@ -211,8 +208,16 @@ def _renumbered(tree: ast.Module) -> ast.Module:
     return tree
 
 
-def _unpacks(node: ast.AST) -> bool:
-    """Whether it is what fissix's tuple_params adds."""
-    if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Name)):
+def _added(tree: ast.Module) -> list[int]:
+    """The lines that fissix adds, which unpack tuples and have nothing else on them."""
+    statements = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)]
+    own = {node.lineno for node in statements if not _unpacks(node)}
+    return sorted({node.lineno for node in statements if _unpacks(node)} - own)
+
+
+def _unpacks(node: ast.stmt) -> bool:
+    """Whether it is what fissix adds for a tuple of parameters, or of an error's arguments."""
+    if not isinstance(node, ast.Assign):
         return False
-    return node.value.id.startswith("xxx_todo_changeme")
+    held = node.value.value if isinstance(node.value, ast.Attribute) else node.value
+    return isinstance(held, ast.Name) and held.id.startswith("xxx_todo_changeme")

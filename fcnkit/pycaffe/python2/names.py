@@ -3,8 +3,10 @@
 fcnkit's own modules do not use it.
 """
 
+import ast
 import builtins
 import importlib
+import itertools
 import math
 import operator
 import sys
@@ -13,32 +15,51 @@ from functools import cmp_to_key, reduce
 from types import ModuleType
 from typing import Any
 
+from fcnkit.pycaffe.python2.byte_strings import ByteString, as_bytes, decode, encode
 from fcnkit.pycaffe.python2.strings import open
 
 __all__ = [
+    "Compared",
     "apply",
     "asscalar",
+    "basestring",
     "buffer",
+    "chr",
     "cmp",
     "cmp_to_key",
     "coerce",
+    "decode",
     "div",
+    "divisor",
+    "encode",
+    "eval",
+    "exec",
     "execfile",
     "file",
+    "filter",
     "fromstring",
     "idiv",
     "in_bytes",
     "intern",
+    "load",
+    "map",
+    "message",
     "next",
+    "oct",
     "open",
     "reduce",
     "reload",
     "round",
+    "sort",
     "sorted",
+    "string",
+    "translate",
     "unichr",
+    "walk",
+    "zip",
 ]
 
-buffer, file, intern, unichr = memoryview, open, sys.intern, chr
+basestring, buffer, file, intern, unichr = (str, bytes), memoryview, open, sys.intern, builtins.chr
 
 
 def div(left: Any, right: Any) -> Any:
@@ -61,7 +82,7 @@ def idiv(left: Any, right: Any) -> Any:
 
 
 def _are_whole(*values: Any) -> bool:
-    return all(isinstance(each, int) or _kind(each) in "iu" for each in values)
+    return all(isinstance(each, int) or _kind(each) in "biu" for each in values)
 
 
 def _kind(value: Any) -> str:
@@ -71,6 +92,18 @@ def _kind(value: Any) -> str:
 
         value = np.asarray(value)
     return getattr(getattr(value, "dtype", None), "kind", "-")
+
+
+class divisor:  # noqa: N801  as a function
+    """`left /= divisor(right)` is `left = idiv(left, right)`, where left is to be found once."""
+
+    __array_ufunc__ = None
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __rtruediv__(self, left: Any) -> Any:
+        return idiv(left, self._value)
 
 
 def round(number: Any, digits: int = 0) -> float:
@@ -100,6 +133,63 @@ def sorted(
     return builtins.sorted(values, key=lambda value: compared(of(value)), reverse=reverse)
 
 
+def sort(values: Any, *args: Any, **named: Any) -> Any:
+    """What values.sort(...) does; of a list by a comparison, where there is one."""
+    if not isinstance(values, list):
+        return values.sort(*args, **named)
+    values[:] = sorted(values, *args, **named)
+
+
+class Compared:
+    """What its method __cmp__ says is greater and equal, is."""
+
+    def __lt__(self, other: Any) -> bool:
+        return self.__cmp__(other) < 0  # type: ignore[attr-defined]
+
+    def __le__(self, other: Any) -> bool:
+        return self.__cmp__(other) <= 0  # type: ignore[attr-defined]
+
+    def __gt__(self, other: Any) -> bool:
+        return self.__cmp__(other) > 0  # type: ignore[attr-defined]
+
+    def __ge__(self, other: Any) -> bool:
+        return self.__cmp__(other) >= 0  # type: ignore[attr-defined]
+
+    def __eq__(self, other: object) -> bool:
+        return self.__cmp__(other) == 0  # type: ignore[attr-defined]
+
+    __hash__ = object.__hash__
+
+
+# ---- lists
+
+
+def map(function: Callable[..., Any] | None, *values: Iterable[Any]) -> list[Any]:
+    """What the function gives for each, None where one ends before the others; without a
+    function the values.
+    """
+    if len(values) == 1:
+        (one,) = values
+        return [function(each) for each in one] if function else list(one)
+    found = itertools.zip_longest(*values)
+    return [function(*each) for each in found] if function else list(found)
+
+
+def filter(function: Callable[[Any], Any] | None, values: Any) -> Any:
+    """Those of which the function says so: a string of a string, a tuple of a tuple, else a
+    list.
+    """
+    found = builtins.filter(function, values)
+    if isinstance(values, str | bytes):
+        return values[:0].join(found)
+    return tuple(found) if isinstance(values, tuple) else list(found)
+
+
+def zip(*values: Iterable[Any]) -> list[Any]:
+    """The first of each, the second of each, and so on."""
+    return list(builtins.zip(*values))  # noqa: B905  the shortest ends it
+
+
 def next(values: Any, *default: Any) -> Any:
     """What comes next; where `next` is another method, as a cursor's of lmdb, what that gives."""
     if hasattr(values, "__next__") or not hasattr(values, "next"):
@@ -107,19 +197,59 @@ def next(values: Any, *default: Any) -> Any:
     return values.next()
 
 
+# ---- strings
+
+
+def chr(number: int) -> Any:
+    """The string of this one byte."""
+    return builtins.chr(number) if number < 128 else ByteString((number,))
+
+
+def oct(number: int) -> str:
+    """The number in eights, behind a 0."""
+    text = builtins.oct(number).replace("0o", "0")
+    return "0" if number == 0 else text
+
+
+def string(value: Any) -> Any:
+    """Bytes, or a list of them, as Python 2's strings; other things as they are."""
+    if isinstance(value, bytes):
+        return ByteString(value)
+    if isinstance(value, list) and value and isinstance(value[0], bytes):
+        return [ByteString(each) for each in value]
+    return value
+
+
+def translate(text: Any, table: Any = None, without: Any = "") -> Any:
+    """What text.translate(...) gives, without some characters."""
+    if not isinstance(text, str):
+        return text.translate(table, without) if without else text.translate(table)
+    kept = "".join(each for each in text if each not in without) if without else text
+    return kept.translate(table) if table is not None else kept
+
+
+def message(error: BaseException) -> Any:
+    """error.message: its own, or the one thing that it was raised with."""
+    if hasattr(error, "message"):
+        return error.message
+    return error.args[0] if len(error.args) == 1 else ""
+
+
 def in_bytes(method: Callable[..., Any]) -> Callable[..., Any]:
-    """The method; one of lmdb's takes text for bytes."""
+    """The method; one of lmdb's takes text for bytes, and gives strings."""
     import lmdb
 
     if not isinstance(getattr(method, "__self__", None), lmdb.Transaction | lmdb.Cursor):
         return method
-    return lambda *args, **named: method(
-        *map(_as_bytes, args), **{name: _as_bytes(each) for name, each in named.items()}
+    return lambda *args, **named: string(
+        method(
+            *builtins.map(as_bytes, args),
+            **{name: as_bytes(each) for name, each in named.items()},
+        )
     )
 
 
-def _as_bytes(value: Any) -> Any:
-    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+# ---- what is run
 
 
 def apply(function: Callable[..., Any], args: Iterable[Any] = (), named: Any = None) -> Any:
@@ -142,10 +272,60 @@ def execfile(name: str, names: dict[str, Any] | None = None, local: Any = None) 
     """The file has run, in the namespace of who calls or in that given; converted where need be."""
     from fcnkit.pycaffe.python2.reading import compiled
 
-    frame = sys._getframe(1)
-    if names is None:
-        names, local = frame.f_globals, frame.f_locals
-    exec(compiled(name), names, names if local is None else local)
+    builtins.exec(compiled(name), *_namespaces(names, local))
+
+
+def exec(code: Any, names: dict[str, Any] | None = None, local: Any = None) -> None:
+    """The code has run, a text of Python 2, in the namespace of who calls or in that given."""
+    from fcnkit.pycaffe.python2.reading import compiled_text
+
+    text = code.read() if hasattr(code, "read") else code
+    made = compiled_text(str(text)) if isinstance(text, str | bytes) else text
+    builtins.exec(made, *_namespaces(names, local))
+
+
+def eval(code: Any, names: dict[str, Any] | None = None, local: Any = None) -> Any:
+    """What the code gives, an expression of Python 2."""
+    from fcnkit.pycaffe.python2.reading import compiled_text
+
+    spaces = _namespaces(names, local)
+    if not isinstance(code, str | bytes):
+        return builtins.eval(code, *spaces)
+    text = str(code).strip()
+    if _is_todays(text):
+        return builtins.eval(text, *spaces)
+    held = {**spaces[0], **spaces[1]}
+    builtins.exec(compiled_text(f"_value = ({text}\n)"), held)
+    return held["_value"]
+
+
+def _is_todays(text: str) -> bool:
+    """Whether the expression is what it was: it parses, divides nothing and calls nothing."""
+    try:
+        nodes = list(ast.walk(ast.parse(text, mode="eval")))
+    except SyntaxError:
+        return False
+    return not any(isinstance(each, ast.Div | ast.Call) for each in nodes)
+
+
+def _namespaces(names: dict[str, Any] | None, local: Any) -> tuple[dict[str, Any], Any]:
+    """Those given, or those of who calls who calls this."""
+    if names is not None:
+        return names, names if local is None else local
+    frame = sys._getframe(2)
+    return frame.f_globals, frame.f_locals
+
+
+def walk(top: str, visit: Callable[[Any, str, list[str]], Any], arg: Any) -> None:
+    """os.path.walk: `visit` is called with each folder below, and the names in it."""
+    import os
+
+    names = os.listdir(top)
+    visit(arg, top, names)
+    for name in names:
+        path = os.path.join(top, name)
+        if os.path.isdir(path) and not os.path.islink(path):
+            walk(path, visit, arg)
 
 
 # ---- what NumPy dropped
@@ -159,6 +339,16 @@ def fromstring(string: Any, dtype: Any = float, count: int = -1, sep: str = "") 
         return np.fromstring(string, dtype, count, sep=sep)
     held = string.encode("latin-1") if isinstance(string, str) else string
     return np.frombuffer(held, dtype, count).copy()
+
+
+def load(file: Any, mode: Any = None, *args: Any, **named: Any) -> Any:
+    """What np.load gives; objects too, as Python 2's NumPy did, of which strings are Latin-1."""
+    import numpy as np
+
+    options = {"allow_pickle": True, "encoding": "latin1", **named}
+    if args:
+        del options["allow_pickle"]
+    return np.load(file, mode, *args, **options)
 
 
 def asscalar(array: Any) -> Any:

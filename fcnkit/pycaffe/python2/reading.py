@@ -70,7 +70,16 @@ def encoding(held: bytes) -> str:
 def compiled(path: str) -> CodeType:
     """The code of a script, converted where it is Python 2's."""
     text = source(path)
-    made = ready(text, path, old=age(text) is Age.TWO)
+    return _compiled(text, path, old=age(text) is Age.TWO)
+
+
+def compiled_text(text: str) -> CodeType:
+    """The code of a text of Python 2 that a script runs."""
+    return _compiled(text.rstrip() + "\n", "<string>", old=True)
+
+
+def _compiled(text: str, path: str, *, old: bool) -> CodeType:
+    made = ready(text, path, old=old)
     return compile(syntax_tree(made.text), path, "exec", dont_inherit=True)
 
 

@@ -25,7 +25,7 @@ _MODULES = frozenset(
         *("BaseHTTPServer", "ConfigParser", "HTMLParser", "Queue", "SimpleHTTPServer"),
         *("SocketServer", "StringIO", "Tkinter", "__builtin__", "cPickle", "cStringIO"),
         *("commands", "copy_reg", "cookielib", "future_builtins", "httplib", "tkMessageBox"),
-        *("urllib2", "urlparse", "xmlrpclib"),
+        *("md5", "sha", "thread", "urllib2", "urlparse", "xmlrpclib"),
     )
 )
 _SHEBANG = re.compile(r"#!.*\bpython2")
@@ -33,6 +33,38 @@ _METHODS = frozenset(("has_key", "iteritems", "iterkeys", "itervalues"))
 # What gives a list in Python 2 alone: only there has it a length or subscripts.
 _ITERATORS = frozenset(("filter", "map", "zip"))
 _VIEWS = frozenset(("items", "keys", "values"))
+# What modules of both had in Python 2 alone.
+_OF_MODULES = {
+    "itertools": frozenset(("ifilter", "ifilterfalse", "imap", "izip", "izip_longest")),
+    "operator": frozenset(("div", "idiv", "isCallable", "sequenceIncludes")),
+    "os": frozenset(("getcwdu", "popen2", "popen3")),
+    "os.path": frozenset(("walk",)),
+    "string": frozenset(
+        (
+            *("atof", "atoi", "atol", "center", "count", "find", "index", "join", "joinfields"),
+            *("letters", "ljust", "lower", "lowercase", "lstrip", "maketrans", "replace"),
+            *("rfind", "rindex", "rjust", "rsplit", "rstrip", "split", "splitfields", "strip"),
+            *("swapcase", "translate", "upper", "uppercase", "zfill"),
+        )
+    ),
+    "sys": frozenset(("exc_clear", "maxint", "setdefaultencoding")),
+    "types": frozenset(
+        (
+            *("BooleanType", "ClassType", "DictType", "FileType", "FloatType", "InstanceType"),
+            *("IntType", "ListType", "LongType", "ObjectType", "StringType", "StringTypes"),
+            *("TupleType", "TypeType", "UnicodeType"),
+        )
+    ),
+    "urllib": frozenset(
+        (
+            *("URLopener", "pathname2url", "quote", "quote_plus", "unquote", "unquote_plus"),
+            *("url2pathname", "urlencode", "urlopen", "urlretrieve"),
+        )
+    ),
+}
+# One argument, which Python 3's strings refuse; functions of codecs have two.
+_CODECS = frozenset(("base64", "bz2", "hex", "rot13", "zlib"))
+_CODING = frozenset(("decode", "encode"))
 # A script that asks which Python runs it is for both.
 _ASKING = ("sys.version_info", "six.PY2", "six.PY3", "sys.hexversion")
 _NEW = (
@@ -75,42 +107,56 @@ def _old(tree: ast.Module) -> Iterator[ast.AST]:
     bound = bound_names(tree)
     tried = {id(node) for each in ast.walk(tree) if isinstance(each, ast.Try) for node in each.body}
     names = _NAMES - bound
+    imported = {
+        alias.name
+        for each in ast.walk(tree)
+        if isinstance(each, ast.Import)
+        for alias in each.names
+    }
     todo: list[ast.AST] = [tree]
     while todo:
         node = todo.pop()
         if id(node) in tried and isinstance(node, ast.Import | ast.ImportFrom):
             continue
-        if isinstance(node, ast.Name) and node.id in names or _is_old(node):
+        if isinstance(node, ast.Name) and node.id in names or _is_old(node, imported):
             yield node
         todo.extend(ast.iter_child_nodes(node))
 
 
-def _is_old(node: ast.AST) -> bool:
+def _is_old(node: ast.AST, imported: set[str]) -> bool:
     if isinstance(node, ast.Import):
         return any(alias.name in _MODULES for alias in node.names)
     if isinstance(node, ast.ImportFrom):
-        izip = node.module == "itertools" and any(
-            alias.name in ("izip", "imap", "ifilter", "izip_longest") for alias in node.names
-        )
-        return node.module in _MODULES or izip
+        there = _OF_MODULES.get(node.module or "", frozenset())
+        return node.module in _MODULES or any(alias.name in there for alias in node.names)
     if isinstance(node, ast.Attribute):
-        return _is_old_attribute(node)
+        return _is_old_attribute(node, imported)
     if isinstance(node, ast.Subscript):
         return _is_list(node.value, _ITERATORS) or _is_view(node.value)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         sides = (node.left, node.right)
         return any(_is_list(side, _ITERATORS | {"range"}) or _is_view(side) for side in sides)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "len":
+    return isinstance(node, ast.Call) and _is_old_call(node)
+
+
+def _is_old_call(node: ast.Call) -> bool:
+    """Whether it asks the length of a list, orders by a comparison, or encodes in hex."""
+    name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+    if name == "len":
         return any(_is_list(each, _ITERATORS) for each in node.args)
-    return False
+    if name in ("sort", "sorted"):
+        return any(each.arg == "cmp" for each in node.keywords)
+    first = node.args[0] if node.args else None
+    codec = isinstance(first, ast.Constant) and first.value in _CODECS
+    return codec and isinstance(node.func, ast.Attribute) and node.func.attr in _CODING
 
 
-def _is_old_attribute(node: ast.Attribute) -> bool:
+def _is_old_attribute(node: ast.Attribute, imported: set[str]) -> bool:
     if isinstance(node.value, ast.Name) and node.value.id in ("six", "np", "numpy"):
         return False
-    whole = ast.unparse(node)
-    old = ("sys.maxint", "os.getcwdu", "string.letters", "itertools.izip", "itertools.imap")
-    return node.attr in _METHODS or whole in old or whole == "sys.setdefaultencoding"
+    module = ast.unparse(node.value)
+    there = _OF_MODULES.get(module, frozenset()) if module.split(".")[0] in imported else ()
+    return node.attr in _METHODS or node.attr in there
 
 
 def _is_list(node: ast.AST, functions: frozenset[str]) -> bool:

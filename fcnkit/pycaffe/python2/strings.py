@@ -4,18 +4,20 @@ import builtins
 import io
 from typing import Any
 
+from fcnkit.pycaffe.python2.byte_strings import ByteString, as_bytes
+
 
 class StringIO(io.BytesIO):
     """A file in memory: what is read is text where nothing but text was written."""
 
     def __init__(self, initial: str | bytes = "") -> None:
         self._text = isinstance(initial, str)
-        super().__init__(_bytes(initial))
+        super().__init__(as_bytes(initial))
 
     def write(self, data: Any) -> int:
         """Text, or bytes."""
         self._text = self._text and isinstance(data, str)
-        return super().write(_bytes(data))
+        return super().write(as_bytes(data))
 
     def writelines(self, lines: Any) -> None:
         """Each of them is written."""
@@ -39,7 +41,8 @@ class StringIO(io.BytesIO):
         return [self._found(line) for line in super().readlines(hint)]
 
     def __next__(self) -> Any:
-        return self._found(super().__next__())
+        found = self._found(super().__next__())
+        return found if self._text else ByteString(found)
 
     def _found(self, data: bytes) -> Any:
         return data.decode("utf-8", "surrogateescape") if self._text else data
@@ -50,8 +53,25 @@ class _Text(io.TextIOWrapper):
 
     def read(self, size: int | None = -1, /) -> Any:
         """The rest, or so many characters of it."""
-        found = super().read(size)
-        return found if found.isascii() else _text_or_bytes(found)
+        return _text_or_bytes(super().read(size))
+
+    def readline(self, size: int = -1, /) -> Any:  # type: ignore[override]
+        """The rest of the line."""
+        return _text_or_bytes(super().readline(size))
+
+    def readlines(self, hint: int | None = -1, /) -> Any:
+        """The rest of the lines."""
+        return [_text_or_bytes(line) for line in super().readlines(-1 if hint is None else hint)]
+
+    def __next__(self) -> Any:
+        line = self.readline()
+        if not line:
+            raise StopIteration
+        return line
+
+    def xreadlines(self) -> Any:
+        """The rest of the lines, as they are asked for."""
+        return self
 
     def write(self, data: Any, /) -> int:
         """Text, or bytes."""
@@ -59,12 +79,19 @@ class _Text(io.TextIOWrapper):
         return super().write(given)
 
 
-class _Binary(io.BufferedWriter):
+class Reader(io.BufferedReader):
+    """A file opened for bytes, whose lines are strings."""
+
+    def __next__(self) -> Any:
+        return ByteString(super().__next__())
+
+
+class Pipe(io.BufferedWriter):
     """A file opened for bytes, which takes text too."""
 
     def write(self, data: Any, /) -> int:
         """Bytes, or text."""
-        return super().write(_bytes(data))
+        return super().write(as_bytes(data))
 
 
 def open(name: Any, mode: str = "r", buffering: int = -1, **named: Any) -> Any:
@@ -73,17 +100,15 @@ def open(name: Any, mode: str = "r", buffering: int = -1, **named: Any) -> Any:
     if named or isinstance(name, int) or "+" in mode:
         return builtins.open(name, mode, buffering, **named)
     file = io.FileIO(name, mode.replace("b", "").replace("t", ""))
-    held = io.BufferedReader(file) if mode[0] == "r" else _Binary(file)
+    held = (Reader if "b" in mode else io.BufferedReader)(file) if mode[0] == "r" else Pipe(file)
     return held if "b" in mode else _Text(held, "utf-8", "surrogateescape", newline="\n")
 
 
 def _text_or_bytes(text: str) -> str | bytes:
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:
-        return _bytes(text)
+        return ByteString(as_bytes(text))
     return text
-
-
-def _bytes(data: Any) -> Any:
-    return data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data

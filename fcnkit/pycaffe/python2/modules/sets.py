@@ -1,0 +1,3 @@
+"""The module sets."""
+
+Set, ImmutableSet = set, frozenset
