@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,6 +72,13 @@ def test_a_file_that_ships_is_read_and_any_other_template_is_made():
     assert fk.template("vgg11").text == described("vgg11", DEPLOY).text
     assert fk.template("vgg11", TRAIN_VAL).text == described("vgg11", TRAIN_VAL).text
     assert fk.template("vgg11").path == "template:vgg11"
+
+
+@pytest.mark.parametrize("file", sorted({file for file, _ in FAMILIES.values()}))
+def test_a_description_is_one_screen(file):
+    """Its functions are, below the table of its numbers."""
+    lines = (Path(families.__file__).parent / f"{file}.py").read_text().splitlines()
+    assert len(lines) - next(n for n, line in enumerate(lines) if line[:4] == "def ") <= 60
 
 
 # ---- published facts

@@ -23,7 +23,7 @@ FAMILIES: dict[str, tuple[str, tuple[int, ...]]] = {
     "densenet": ("densenet", (121, 161, 169, 201)),
     "googlenet": ("googlenet", ()),
     "mobilenet": ("mobilenet", ()),
-    "mobilenet_v2": ("mobilenet", ()),
+    "mobilenet_v2": ("mobilenet_v2", ()),
     "resnet": ("resnet", (18, 34, 50, 101, 152)),
     "squeezenet": ("squeezenet", ()),
     "vgg": ("vgg", (11, 13, 16, 19)),

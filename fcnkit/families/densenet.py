@@ -1,10 +1,10 @@
 """DenseNet as Caffe's port publishes it: https://arxiv.org/abs/1608.06993."""
 
+from fcnkit.families import parts
 from fcnkit.families.parts import CLASSES, MSRA, about, ends, images, learned, normal, pool, relu
 from fcnkit.pycaffe import NetSpec
 from fcnkit.pycaffe import layers as L  # noqa: N812
 from fcnkit.pycaffe import params as P  # noqa: N812
-from fcnkit.pycaffe.fields import Fields
 from fcnkit.pycaffe.tops import Top
 
 SIZE, MEAN, SCALE = 224, [103.94, 116.78, 123.68], 0.017
@@ -26,9 +26,8 @@ def densenet(depth: int) -> NetSpec:
     words = WORDS.format(depth, growth)
     n = NetSpec(name=f"DENSENET_{depth}", comment=about(words, SIZE, MEAN, SCALE))
     data = images(n, SIZE, MEAN, (32, 25), scale=SCALE)
-    first: Fields = {"num_output": channels, "kernel_size": 7, "stride": 2, "pad": 3}
-    n.conv1 = L.Convolution(data, **first, **learned(MSRA, None))
-    top = relu(n, "relu1", normal(n, "conv1/bn", "conv1/scale", n.conv1, in_place=False))
+    top = parts.convolution(n, "conv1", data, channels, 7, learned(MSRA, None), stride=2)
+    top = relu(n, "relu1", normal(n, "conv1/bn", "conv1/scale", top, in_place=False))
     top = pool(n, "pool1", top, 3, 2, pad=1, round_mode=P.Pooling.FLOOR)
     for block, layers in enumerate(blocks, 2):
         for number in range(1, layers + 1):
@@ -56,9 +55,5 @@ def activated(n: NetSpec, name: str, bottom: Top) -> Top:
 
 def convolution(n: NetSpec, name: str, bottom: Top, count: int, kernel: int) -> Top:
     """A convolution of what is activated first."""
-    fields: Fields = {"pad": 1} if kernel == 3 else {}
-    n[f"conv{name}"] = L.Convolution(
-        activated(n, name, bottom),
-        num_output=count, kernel_size=kernel, **fields, **learned(MSRA, None),
-    )  # fmt: skip
-    return n[f"conv{name}"]
+    top = activated(n, name, bottom)
+    return parts.convolution(n, f"conv{name}", top, count, kernel, learned(MSRA, None))

@@ -56,6 +56,19 @@ def learned(weights: dict[str, Any] = MSRA, biases: dict[str, Any] | None = ZERO
     return {"weight_filler": weights, "bias_filler": biases, "param": RATES}
 
 
+def convolution(
+    n: NetSpec, name: str, bottom: Top, count: int, kernel: int, how: dict[str, Any],
+    **fields: Any,
+) -> Top:  # fmt: skip
+    """A convolution that keeps the size, but for a stride; fields of 1, as people write, are not
+    written.
+    """
+    window: Fields = {"pad": kernel // 2} if kernel > 1 else {}
+    window |= {key: value for key, value in fields.items() if value > 1}
+    n[name] = L.Convolution(bottom, num_output=count, kernel_size=kernel, **window, **how)
+    return n[name]
+
+
 def pool(n: NetSpec, name: str, bottom: Top, kernel: int, stride: int, **fields: Any) -> Top:
     """A max pooling, or another one that `fields` say."""
     fields = {"pool": P.Pooling.MAX} | fields

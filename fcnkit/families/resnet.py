@@ -1,12 +1,10 @@
 """ResNet as its authors publish it: https://arxiv.org/abs/1512.03385."""
 
-from typing import Any
-
+from fcnkit.families import parts
 from fcnkit.families.parts import CLASSES, MSRA, about, ends, images, learned, normal, pool, relu
 from fcnkit.pycaffe import NetSpec
 from fcnkit.pycaffe import layers as L  # noqa: N812
 from fcnkit.pycaffe import params as P  # noqa: N812
-from fcnkit.pycaffe.fields import Fields
 from fcnkit.pycaffe.tops import Top
 
 SIZE, MEAN = 224, [103.063, 115.903, 123.152]
@@ -28,14 +26,14 @@ the stored ones."""
 def resnet(depth: int) -> NetSpec:
     """Four stages of residual blocks behind one convolution, and an average before the scores."""
     stages, deep = STAGES[depth]
-    parts = "a 1x1, a 3x3 and a 1x1 convolution" if deep else "two 3x3 convolutions"
-    words = WORDS.format(depth, sum(stages), parts)
+    inside = "a 1x1, a 3x3 and a 1x1 convolution" if deep else "two 3x3 convolutions"
+    words = WORDS.format(depth, sum(stages), inside)
     n = NetSpec(name=f"ResNet-{depth}", comment=about(words, SIZE, MEAN))
     data = images(n, SIZE, MEAN, (32, 25))
     # In the authors' ResNet-50 alone conv1 has a bias, which its BatchNorm takes off again.
     how = learned() if depth == 50 else learned(MSRA, None)
-    n.conv1 = L.Convolution(data, num_output=64, kernel_size=7, stride=2, pad=3, **how)
-    top = relu(n, "conv1_relu", normal(n, "bn_conv1", "scale_conv1", n.conv1))
+    top = parts.convolution(n, "conv1", data, 64, 7, how, stride=2)
+    top = relu(n, "conv1_relu", normal(n, "bn_conv1", "scale_conv1", top))
     top = pool(n, "pool1", top, 3, 2)
     for stage, blocks in enumerate(stages, 2):
         for place in range(blocks):
@@ -54,27 +52,23 @@ def called(depth: int, stage: int, place: int) -> str:
 
 def block(n: NetSpec, name: str, bottom: Top, channels: int, deep: bool) -> Top:
     """A block and its sum; a convolution on the shortcut where a stage begins with other shapes."""
-    first, stage = name[1:] == "a", name[0]
-    stride: Fields = {"stride": 2} if first and stage != "2" else {}
+    first, stride = name[1:] == "a", 2 if name[1:] == "a" and name[0] != "2" else 1
     whole = 4 * channels if deep else channels
-    shortcut = bottom
-    if first and (deep or stride):
-        shortcut = convolution(n, f"{name}_branch1", bottom, whole, 1, **stride)
     windows = ((channels, 1), (channels, 3), (whole, 1)) if deep else ((channels, 3), (whole, 3))
-    top = bottom
-    for letter, (count, kernel) in zip("abc", windows, strict=False):
-        part, fields = f"{name}_branch2{letter}", stride if letter == "a" else {}
-        top = convolution(n, part, top, count, kernel, **fields)
-        if letter != "abc"[len(windows) - 1]:
-            top = relu(n, f"res{part}_relu", top)
+    shortcut = top = bottom
+    if first and (deep or stride == 2):
+        shortcut = convolution(n, f"{name}_branch1", bottom, whole, 1, stride)
+    for number, (count, kernel) in enumerate(windows):
+        if number:
+            top = relu(n, f"res{name}_branch2{'abc'[number - 1]}_relu", top)
+        part = f"{name}_branch2{'abc'[number]}"
+        top = convolution(n, part, top, count, kernel, 1 if number else stride)
     n[f"res{name}"] = L.Eltwise(shortcut, top)
     return relu(n, f"res{name}_relu", n[f"res{name}"])
 
 
-def convolution(n: NetSpec, name: str, bottom: Top, count: int, kernel: int, **stride: Any) -> Top:
-    """A convolution that keeps the size but for its stride, without biases, and its BatchNorm."""
-    fields: Fields = {"pad": 1} if kernel == 3 else {}
-    n[f"res{name}"] = L.Convolution(
-        bottom, num_output=count, kernel_size=kernel, **stride, **fields, **learned(MSRA, None)
-    )
-    return normal(n, f"bn{name}", f"scale{name}", n[f"res{name}"])
+def convolution(n: NetSpec, name: str, bottom: Top, count: int, kernel: int, stride: int) -> Top:
+    """A convolution without biases, and its BatchNorm."""
+    how = learned(MSRA, None)
+    top = parts.convolution(n, f"res{name}", bottom, count, kernel, how, stride=stride)
+    return normal(n, f"bn{name}", f"scale{name}", top)
