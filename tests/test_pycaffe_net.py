@@ -1,5 +1,8 @@
 """caffe.Net without Caffe, beside real pycaffe: what it shows, its passes, its files."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from beside_pycaffe import check_equal, in_both
@@ -507,3 +510,45 @@ def test_data_layers_read_what_pycaffes_read(caffe, tmp_path):
         file["rows"] = random.normal(size=(5, 2)).astype("f")
     (tmp_path / "list.txt").write_text(f"{tmp_path / 'rows.h5'}\n")
     check_equal(READ.format(folder=tmp_path), tmp_path / "both")
+
+
+# 64 MB each: the image, the features and their gradients, a matrix and its gradients.
+LARGE = """
+import resource
+import sys
+import torch
+import fcnkit.pycaffe as caffe
+
+torch.set_num_threads(1)
+# What PyTorch takes once, whatever the net.
+caffe.Net("small.prototxt", caffe.TRAIN).forward()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+net = caffe.Net("large.prototxt", caffe.TRAIN)
+for _ in range(2):
+    net.clear_param_diffs()
+    net.forward()
+    net.backward()
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+LARGE_NET = """
+layer { name: "d" type: "DummyData" top: "d" top: "e" dummy_data_param {
+  shape { dim: 1 dim: SIDE dim: 512 dim: SIDE } shape { dim: 2 dim: WIDE } } }
+layer { name: "c" type: "Convolution" bottom: "d" top: "c" convolution_param {
+  num_output: SIDE kernel_size: 1 } }
+layer { name: "r" type: "ReLU" bottom: "c" top: "c" }
+layer { name: "i" type: "InnerProduct" bottom: "e" top: "i" inner_product_param {
+  num_output: WIDE weight_filler { type: "constant" value: 1 } } }
+layer { name: "l" type: "Reduction" bottom: "c" top: "l" loss_weight: 1 }
+layer { name: "m" type: "Reduction" bottom: "i" top: "m" loss_weight: 1 }
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is counted in kilobytes on Linux")
+def test_a_pass_takes_little_memory_beside_the_blobs(tmp_path):
+    """Five arrays of 64 MB are the net's own, and fewer than four come and go in a pass."""
+    for name, side, wide in (("small", 4, 4), ("large", 181, 4096)):
+        net = LARGE_NET.replace("SIDE", str(side)).replace("WIDE", str(wide))
+        (tmp_path / f"{name}.prototxt").write_text(net)
+    command = [sys.executable, "-c", LARGE]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert 5 * 64 < float(done.stdout) < 8.5 * 64

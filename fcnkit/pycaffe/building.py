@@ -76,7 +76,18 @@ def built(graph: Graph) -> Built:
     for layer, own, back in zip(made.layers, builder.learns, made.gradients.layers, strict=True):
         layer.learns = [True] * len(own) if forced(graph) else own
         layer.recorded = back
+    _mark_last(made.layers)
     return made
+
+
+def _mark_last(layers: Sequence[Running | Scripted]) -> None:
+    """Each layer knows which of its tops no later layer writes over, by their memory."""
+    written: set[int] = set()
+    for layer in reversed(layers):
+        places = [id(top.place[0]) for top in layer.tops]
+        layer.last = [place not in written for place in places]
+        if not isinstance(layer, Shared | Split):
+            written.update(places)
 
 
 class _Builder:

@@ -59,6 +59,7 @@ class Scripted:
         self.layer, self.bottoms, self.tops = layer, bottoms, tops
         self.learns: list[bool] = []
         self.recorded = False
+        self.last: list[bool] = []
         self._bottom, self._top = Vec(bottoms), Vec(tops)
         self.object = _made(layer)
         self.object.param_str = layer.param("python_param").get("param_str")

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
 
 from fcnkit.engines.torch.forward import phase_of
 from fcnkit.engines.torch.layers.filling import filled
@@ -38,6 +39,8 @@ class Running:
         # Which of its parameters get gradients, and whether any gradient is asked for.
         self.learns: list[bool] = []
         self.recorded = False
+        # Of each top, whether no later layer writes over it.
+        self.last: list[bool] = []
 
     def setup(self) -> None:
         """What the layer does once, before its first `reshape`."""
@@ -94,13 +97,37 @@ class Shared(Running):
         top.share_diff(bottom)
 
 
+class _Kept:
+    """A tensor that PyTorch keeps for a backward pass."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor.detach()
+
+
 class _Record(NamedTuple):
-    """A forward pass as PyTorch keeps it: where it was made, from what, and what it gave."""
+    """A forward pass as PyTorch keeps it: where it was made, from what, what it gave, and what
+    is kept.
+    """
 
     places: list[Any]
     bottoms: list[Tensor]
     parameters: list[Tensor]
     tops: list[Tensor]
+    kept: list[_Kept]
+
+    def share(
+        self, bottoms: Blobs, tops: Blobs, last: Sequence[bool], device: torch.device
+    ) -> None:
+        """What it gave lies in the tops' memory, as far as no later layer writes over that."""
+        for top, value, final in zip(tops, self.tops, last, strict=False):
+            own, held = value.data_ptr(), top.values(device)
+            for each in self.kept if final else ():
+                if each.tensor.data_ptr() == own and each.tensor.shape == held.shape:
+                    each.tensor = held
+            value.data = held
+        for bottom, value in zip(bottoms, self.bottoms, strict=True):
+            if bottom in tops:  # the copy is kept above, where it is asked for
+                value.data = bottom.values(device)
 
 
 class Computed(Running):
@@ -154,6 +181,7 @@ class Computed(Running):
             site = Site(self.layer, tuple(sizes), self._training)
             self._axes, self._run = axes, self._kind.build(site)
             self._over = self._kind.over(site) if self._kind.over else None
+            self._adds = self._kind.adds(site) if self._kind.adds else None
         return found
 
     def forward(self, device: torch.device) -> None:
@@ -169,6 +197,8 @@ class Computed(Running):
         with torch.no_grad():
             for top, value in zip(self.tops, found, strict=False):
                 _write(top.values(device, write=True), value)
+        if self._record is not None and self.recorded:
+            self._record.share(self.bottoms, self.tops, self.last, device)
 
     @property
     def _in_place(self) -> bool:
@@ -181,8 +211,15 @@ class Computed(Running):
         parameters = self._held(device)
         for value, learns in zip(parameters, self.learns, strict=False):
             value.requires_grad_(learns and self._kind.learns)
-        with torch.enable_grad():
-            return _Record(places, bottoms, parameters, [*self._run(bottoms, parameters)])
+        kept: list[_Kept] = []
+
+        def keep(tensor: Tensor) -> _Kept:
+            kept.append(_Kept(tensor))
+            return kept[-1]
+
+        hooks = saved_tensors_hooks(keep, lambda each: each.tensor)
+        with torch.enable_grad(), hooks:
+            return _Record(places, bottoms, parameters, [*self._run(bottoms, parameters)], kept)
 
     def _leaf(self, blob: Blob, device: torch.device) -> Tensor:
         """The blob's values; a copy of those that the layer itself writes over."""
@@ -202,13 +239,15 @@ class Computed(Running):
             blob.values(device)  # what a script has written since is where the record is
         if record is None or record.places != places:
             record = self._record = self._recorded(device)
+        # The first parameter, whose gradient is added without room for it.
+        alone = self._adds is not None and record.parameters[0].requires_grad
         wanted = [
             (blob, value, False)
             for blob, value, through in zip(self.bottoms, record.bottoms, down, strict=True)
             if through
         ] + [
             (blob, value, True)
-            for blob, value in zip(self.blobs, record.parameters, strict=True)
+            for blob, value in list(zip(self.blobs, record.parameters, strict=True))[alone:]
             if value.requires_grad
         ]
         found = self._gradients(record, [value for _, value, _ in wanted], device)
@@ -218,6 +257,10 @@ class Computed(Running):
                 held.add_(gradient)
             elif not adds:
                 held.zero_() if gradient is None else held.copy_(gradient)
+        if alone and self._adds:
+            held = self.blobs[0].gradients(device, write=True)
+            with torch.no_grad():
+                self._adds(record.bottoms[0], self.tops[0].gradients(device), held)
 
     def _gradients(
         self, record: _Record, wanted: list[Tensor], device: torch.device

@@ -1,6 +1,8 @@
 """LRN, BatchNorm, MVN, and the layers of learned factors and weights."""
 
+from collections.abc import Callable
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,10 +30,10 @@ def lrn(site: Site) -> Run:
 
 
 def _across(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
-    learns = x.requires_grad and torch.is_grad_enabled()
     traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
-    if x.device.type == "cpu" and not (learns or traced):
-        return torch.cat([_summed(each, size, alpha, beta, k) for each in x.split(1)])
+    if x.device.type == "cpu" and not traced:
+        found: Tensor = _Across.apply(x, size, alpha, beta, k)
+        return found
     square = F.pad(x * x, (0, 0, 0, 0, size // 2, size // 2))
     channels = x.shape[1]
     total = square[:, :channels]
@@ -40,14 +42,52 @@ def _across(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor
     return x * (k + alpha / size * total) ** -beta
 
 
-def _summed(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
-    """As `_across`, of one image, which stays in a CPU's cache, and without gradients."""
-    square, total, channels = x * x, torch.full_like(x, k), x.shape[1]
+class _Across(torch.autograd.Function):
+    """LRN over channels, an image at a time, which stays in a CPU's cache."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
+        """The values; what they are divided by is kept where gradients are asked for."""
+        scales = []
+        found = torch.empty_like(x)
+        for each, made in zip(x.split(1), found.split(1), strict=True):
+            scale = torch.full_like(each, k)
+            _add_window(scale, each * each, size, alpha / size)
+            torch.pow(scale, -beta, out=made).mul_(each)
+            scales += [scale] if ctx.needs_input_grad[0] else []
+        if scales:
+            ctx.save_for_backward(x, torch.cat(scales))
+        ctx.how = size, alpha, beta
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradient by the formula, an image at a time."""
+        (x, scales), (size, alpha, beta) = ctx.saved_tensors, ctx.how
+        found = torch.empty_like(x)
+        those = (each.split(1) for each in (x, scales, gradient, found))
+        for each, scale, above, made in zip(*those, strict=True):
+            power = scale.pow(-beta)
+            torch.mul(above, power, out=made)
+            ratio = power.mul_(above).mul_(each).div_(scale)
+            around = torch.zeros_like(ratio)
+            _add_window(around, ratio, size, -2 * alpha * beta / size, back=True)
+            made.addcmul_(each, around)
+        return found, None, None, None, None
+
+
+def _add_window(
+    total: Tensor, values: Tensor, size: int, factor: float, *, back: bool = False
+) -> None:
+    """Each channel has the values of so many channels around it added, times the factor; `back`
+    goes to those that it is around.
+    """
+    channels = total.shape[1]
     for shift in range(-(size // 2), size - size // 2):
+        shift = -shift if back else shift
         start, stop = max(0, -shift), min(channels, channels - shift)
         if start < stop:
-            total[:, start:stop].add_(square[:, start + shift : stop + shift], alpha=alpha / size)
-    return total.pow_(-beta).mul_(x)
+            total[:, start:stop].add_(values[:, start + shift : stop + shift], alpha=factor)
 
 
 def batch_norm(site: Site) -> Run:
@@ -173,6 +213,19 @@ def inner_product(site: Site) -> Run:
         return [F.linear(rows, weight, blobs[1] if len(blobs) > 1 else None)]
 
     return run
+
+
+def add_weights(site: Site) -> Callable[[Tensor, Tensor, Tensor], None]:
+    """What adds an InnerProduct's gradient of its matrix, of a bottom and the top's gradient."""
+    axis = site.axis("inner_product_param")
+    turned = site.param("inner_product_param").get("transpose")
+
+    def add(x: Tensor, gradient: Tensor, held: Tensor) -> None:
+        rows = x.reshape(prod(x.shape[:axis]), prod(x.shape[axis:]))
+        above = gradient.reshape(len(rows), gradient.shape[-1])
+        held.addmm_(*((rows.t(), above) if turned else (above.t(), rows)))
+
+    return add
 
 
 def embed(site: Site) -> Run:

@@ -7,6 +7,8 @@ parameters are filled with where no file has them.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from fcnkit.engines.torch.layers import (
     boxes,
     forks,
@@ -45,6 +47,8 @@ class Kind:
     learns: whether a solver changes the parameters, where the net does not say.
     loss: whether its first top is part of the loss, where the net does not say.
     over(site): as `build`, where its bottom may be written over; None where it never is.
+    adds(site): what adds the gradient of its first parameter to what is held, from its bottom
+        and the top's gradient, and so needs no room for it; None for PyTorch's own.
     names(layer): what its parameters are called in a module; the others by their numbers.
     heeds: the fields that forks add to its message and that `build` computes as they do.
     """
@@ -54,6 +58,7 @@ class Kind:
     learns: bool = True
     loss: bool = False
     over: Callable[[Site], Run] | None = None
+    adds: Callable[[Site], Callable[[Tensor, Tensor, Tensor], None]] | None = None
     names: Callable[[Layer], Sequence[str]] = named("weight", "bias")
     heeds: frozenset[str] = frozenset()
 
@@ -102,7 +107,9 @@ LAYERS: dict[str, Kind] = {
     ),
     "Scale": Kind(normal.scale, factors, names=names.factors),
     "Bias": Kind(normal.bias, summands, names=named("bias")),
-    "InnerProduct": Kind(normal.inner_product, weights("inner_product_param")),
+    "InnerProduct": Kind(
+        normal.inner_product, weights("inner_product_param"), adds=normal.add_weights
+    ),
     "Embed": Kind(normal.embed, weights("embed_param")),
     "Parameter": Kind(normal.parameter, zeros, names=named("value")),
     # Joining and cutting.
