@@ -552,3 +552,20 @@ def test_a_pass_takes_little_memory_beside_the_blobs(tmp_path):
     command = [sys.executable, "-c", LARGE]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert 5 * 64 < float(done.stdout) < 8.5 * 64
+
+
+@pytest.mark.parametrize("side, threads", [(8, 1), (200, 2)])
+def test_few_numbers_are_computed_in_one_thread(side, threads, tmp_path, monkeypatch):
+    """Threads that wait for each other take many times as long."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "n.prototxt").write_text(
+        f'layer {{ name: "d" type: "Input" top: "d" input_param {{ shape {{ dim: 1 dim: 3 '
+        f"dim: {side} dim: {side} }} }} }}"
+        'layer { name: "c" type: "Convolution" bottom: "d" top: "c" convolution_param { '
+        "num_output: 8 kernel_size: 3 } }"
+    )
+    net, seen = caffe.Net("n.prototxt", caffe.TEST), []
+    net.before_forward(lambda number: seen.append(torch.get_num_threads()))
+    torch.set_num_threads(2)
+    net.forward()
+    assert (seen, torch.get_num_threads()) == ([threads] * 2, 2)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fcnkit.engines.torch.engine import memory, products
+from fcnkit.engines.torch.engine import memory, products, threads
 from fcnkit.errors import WeightsError
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.formats.schema import View
@@ -175,7 +175,7 @@ class Net(NetParts):
     def _forward(self, first: int, last: int) -> float:
         """Layers number `first` to `last` are run; the sum of their losses, with their weights."""
         device, loss, its = modes.device(), 0.0, self._built
-        with products(), memory(self._graph):
+        with products(), memory(self._graph), threads(self._work):
             for number in range(first, last + 1):
                 self._call("before_forward", number)
                 layer = its.layers[number]
@@ -190,12 +190,17 @@ class Net(NetParts):
     def _backward(self, first: int, last: int) -> None:
         """Layers number `first` back to `last` have their backward passes."""
         device, its = modes.device(), self._built
-        with products(), memory(self._graph):
+        with products(), memory(self._graph), threads(self._work):
             for number in range(first, last - 1, -1):
                 self._call("before_backward", number)
                 if its.gradients.layers[number]:
                     its.layers[number].backward(its.gradients.bottoms[number], device)
                 self._call("after_backward", number)
+
+    @property
+    def _work(self) -> int:
+        """The multiply-adds of the layer that has most."""
+        return max((layer.work for layer in self._built.layers), default=0)
 
     def reshape(self) -> None:
         """All blobs have the sizes that follow from those of the inputs."""

@@ -60,6 +60,7 @@ class Scripted:
         self.learns: list[bool] = []
         self.recorded = False
         self.last: list[bool] = []
+        self.work = 0
         self._bottom, self._top = Vec(bottoms), Vec(tops)
         self.object = _made(layer)
         self.object.param_str = layer.param("python_param").get("param_str")

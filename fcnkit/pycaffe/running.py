@@ -6,6 +6,7 @@ share memory with what PyTorch has kept.  Where there was no forward pass, one i
 """
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,6 +40,8 @@ class Running:
         # Which of its parameters get gradients, and whether any gradient is asked for.
         self.learns: list[bool] = []
         self.recorded = False
+        # What a forward pass takes, in multiply-adds.
+        self.work = 0
         # Of each top, whether no later layer writes over it.
         self.last: list[bool] = []
 
@@ -170,6 +173,7 @@ class Computed(Running):
         if self._sizes is None or self._sizes[0] != sizes:
             self._check_parameters()
             self._sizes = sizes, self._built(sizes)
+            self.work = _work(self.layer, *self._sizes)
         for top, shape in zip(self.tops, self._sizes[1], strict=True):
             top.resize(shape)
 
@@ -304,6 +308,11 @@ def _write(memory: Tensor, value: Tensor) -> None:
     value = value.detach()
     if value.data_ptr() != memory.data_ptr() or value.shape != memory.shape:
         memory.copy_(value)
+
+
+def _work(layer: Layer, bottoms: list[Shape], tops: list[Shape]) -> int:
+    """Its multiply-adds, or how many numbers it makes where these are more."""
+    return max(of(layer).macs(layer, bottoms, tops), *map(prod, tops), 0)
 
 
 def _sizes(layer: Layer, bottoms: list[Shape], count: int | None = None) -> list[Shape]:

@@ -110,6 +110,24 @@ def products(*, tf32: bool = False) -> Iterator[None]:
         matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
+# Below so many multiply-adds threads wait for each other longer than they compute.
+_FEW = 1 << 20
+
+
+@contextlib.contextmanager
+def threads(work: int) -> Iterator[None]:
+    """One thread computes, where no layer has more than a few multiply-adds of `work`."""
+    import torch
+
+    before = torch.get_num_threads()
+    if before > 1 and work < _FEW:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def check_installed() -> None:
     """PyTorch is installed; EngineError where it is not."""
     if not available():
