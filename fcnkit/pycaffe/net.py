@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from fcnkit.engines.torch.engine import memory, products, threads
-from fcnkit.errors import WeightsError
-from fcnkit.formats.blobproto import shown_shape
+from fcnkit.engines.torch.parameters import stored
 from fcnkit.formats.schema import View
 from fcnkit.formats.values import nearest
 from fcnkit.nets.graph import Graph, build
@@ -261,26 +260,19 @@ class Net(NetParts):
         """
         weights = store.open(there(trained_file))
         first = self._first()
-        for name, stored in weights.items():
+        for name, blobs in weights.items():
             if name in first:
-                self._copy(name, first[name], stored, weights)
+                self._copy(first[name], blobs, weights)
 
-    def _copy(self, name: str, number: int, stored: Sequence[Any], weights: store.Weights) -> None:
-        blobs, own = self._built.layers[number].blobs, self._built.owned[number]
-        # HDF5 has what is shared with the layer that owns it alone.
-        wanted = own if weights.kind == "hdf5" and len(stored) == len(own) else list(blobs)
-        place = f'{weights.path}: layer "{name}"'
-        if len(stored) != len(wanted):
-            fact = f"{len(stored)} parameter blobs, and the net has {len(wanted)}"
-            raise WeightsError(f"{place}: {fact}; give the weights that belong to this net")
-        for number, (blob, values) in enumerate(zip(wanted, stored, strict=True)):
-            if not values.fits(blob.sizes):
-                fact = f"blob {number} is {shown_shape(values.shape)}"
-                remedy = "rename the layer to begin it anew, or transplant it: fcnkit surgery"
-                raise WeightsError(
-                    f"{place}: {fact}, in the net {shown_shape(blob.sizes)}; {remedy}"
-                )
-            blob.data[...] = values.array().reshape(blob.sizes)
+    def _copy(self, number: int, found: Sequence[Any], weights: store.Weights) -> None:
+        part, own = self._built.parts[number], self._built.owned[number]
+        blobs = list(self._built.layers[number].blobs)
+        if part.layer is None:
+            return
+        mine = [at for at, blob in enumerate(blobs) if blob in own]
+        shapes = [blob.sizes for blob in blobs]
+        for at, array in stored(part.layer, found, shapes, mine, weights):
+            blobs[at].data[...] = array.reshape(shapes[at])
 
     def share_with(self, other: "Net") -> None:
         """The parameters of layers of the other's names are in the memory of the other's.

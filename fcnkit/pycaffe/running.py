@@ -287,7 +287,7 @@ class Computed(Running):
         for number, (blob, shape) in enumerate(zip(self.blobs, self._parameters(), strict=True)):
             if blob.sizes != tuple(shape):
                 fact = f"its parameter {number} is {shown_shape(blob.sizes)}"
-                conv = ", or convolutionalize it" * (self.layer.type == "InnerProduct")
+                conv = ", or convolutionalize it" * of(self.layer).dense
                 remedy = f"give the net inputs of its own size{conv}"
                 raise self.layer.error(
                     f"{fact} and would have to be {shown_shape(shape)}; {remedy}"

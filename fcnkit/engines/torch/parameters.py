@@ -201,32 +201,38 @@ def load(
     for name, blobs in weights.items():
         if name in names:
             layer = graph.layer(name)
-            _load_layer(layer, uses[layer.index], owned, blobs, weights)
+            used = uses[layer.index]
+            own = [number for number, use in enumerate(used) if owned[use.number].layer is layer]
+            shapes = [use.shape for use in used]
+            for number, array in stored(layer, blobs, shapes, own, weights):
+                value = owned[used[number].number].value
+                shaped = np.ascontiguousarray(array, np.float32).reshape(tuple(value.shape))
+                value.data = torch.from_numpy(shaped).to(value.device)
 
 
-def _load_layer(
+def stored(
     layer: Layer,
-    uses: Sequence[Use],
-    owned: Sequence[Learned],
     blobs: Sequence[Blob],
+    shapes: Sequence[Shape],
+    own: Sequence[int],
     weights: Weights,
-) -> None:
-    own = [use for use in uses if owned[use.number].layer is layer]
-    # HDF5 has what is shared with the layer that owns it alone.
-    wanted = own if weights.kind == "hdf5" and len(blobs) == len(own) else uses
+) -> Iterator[tuple[int, np.ndarray]]:
+    """The numbers of a layer's parameters, of these shapes, and what the file has for each.
+
+    HDF5 has what is shared with the layer that owns it alone: of this one, those numbered `own`.
+    """
+    alone = weights.kind == "hdf5" and len(blobs) == len(own)
+    numbers = own if alone else range(len(shapes))
     place = f'{weights.path}: layer "{layer.name}"'
-    if len(blobs) != len(wanted):
-        fact = f"{len(blobs)} parameter blobs, and the net has {len(wanted)} ({_where(layer)})"
+    if len(blobs) != len(numbers):
+        fact = f"{len(blobs)} parameter blobs, and the net has {len(numbers)} ({_where(layer)})"
         raise WeightsError(f"{place}: {fact}; give the weights that belong to this net")
-    for number, (blob, use) in enumerate(zip(blobs, wanted, strict=True)):
-        if not blob.fits(use.shape):
-            fact = (
-                f"blob {number} is {shown_shape(blob.shape)}, in the net {shown_shape(use.shape)}"
-            )
-            raise WeightsError(f"{place}: {fact} ({_where(layer)}); transplant it first")
-        value = owned[use.number].value
-        array = np.ascontiguousarray(blob.array(), np.float32).reshape(tuple(value.shape))
-        value.data = torch.from_numpy(array).to(value.device)
+    for number, blob in zip(numbers, blobs, strict=True):
+        if not blob.fits(shapes[number]):
+            sizes = f"{shown_shape(blob.shape)}, in the net {shown_shape(shapes[number])}"
+            remedy = "rename the layer to begin it anew, or transplant it: fcnkit surgery"
+            raise WeightsError(f"{place}: blob {number} is {sizes} ({_where(layer)}); {remedy}")
+        yield number, blob.array()
 
 
 def _where(layer: Layer) -> str:

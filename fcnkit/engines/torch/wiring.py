@@ -12,6 +12,7 @@ from fcnkit.errors import NetError
 from fcnkit.formats import prototxt
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.nets.graph import Graph, Layer, State, Top, build
+from fcnkit.nets.layers.table import of
 from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.shape import Shape
 
@@ -122,7 +123,7 @@ class Wiring:
 
     def _remedy(self, layer: Layer) -> str:
         made = ", ".join(f'"{name}" of {shown_shape(self._size(name))}' for name in self.inputs)
-        conv = ", or fk.convolutionalize the net" * (layer.type == "InnerProduct")
+        conv = ", or fk.convolutionalize the net" * of(layer).dense
         return f"give {made}{conv}"
 
     def _size(self, name: str) -> Shape:

@@ -310,6 +310,11 @@ class LayerType(NamedTuple):
         """Whether its tops are sums of products of its bottom and its weights."""
         return self.macs is not free
 
+    @property
+    def dense(self) -> bool:
+        """Whether its tops are sums over all places of its bottom, whose size it so has."""
+        return self.linear and self.coord is nowhere
+
     def saturates(self, layer: Layer) -> bool:
         """Whether its tops stay within two bounds, so that different bottoms give equal tops."""
         return all(map(isfinite, self.range(layer)))
