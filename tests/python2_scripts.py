@@ -70,9 +70,13 @@ PRINTS = {
     ),
     "a database": (
         "import lmdb\ne = lmdb.open('d')\nwith e.begin(write=True) as t:\n"
-        "    t.put('%d' % 1, b'a')\n    t.put(key='2', value='b')\nc = e.begin().cursor()\nn = 0\n"
-        "while c.next() == True:\n    n += 1\nprint n, repr(e.begin().get('2')), {1: 2}.get(1)",
-        "2 'b' 2",
+        "    t.put('%d' % 1, b'a')\n    t.put(key='2', value='b')\n    c = t.cursor()\n"
+        "    c.putmulti([('3', '\\xff')])\nc = e.begin().cursor()\n"
+        "n = 0\nwhile c.next() == True:\n    n += 1\n"
+        "print n, repr(e.begin().get('2')), {1: 2}.get(1), [k for k, v in c if v == 'b'], "
+        "c.set_key('3'), c.key() + '!', len(c.value()), e.stat()['entries'], "
+        "[k + v for k, v in e.begin().cursor().iternext()][0]",
+        "3 'b' 2 ['2'] True 3! 1 3 1a",
     ),
     "next": ("class A:\n    def next(self): return 3\nprint A().next(), iter([1]).next()", "3 1"),
     "functions of string": (

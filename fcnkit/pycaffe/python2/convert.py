@@ -29,7 +29,7 @@ _HELPERS = frozenset(
 )
 _UNDERSCORED = (
     *("Compared", "asscalar", "decode", "div", "divisor", "encode", "fromstring", "idiv"),
-    *("in_bytes", "load", "message", "sort", "string", "translate", "walk"),
+    *("load", "message", "sort", "string", "translate", "walk"),
 )
 
 

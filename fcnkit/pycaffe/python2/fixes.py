@@ -24,7 +24,7 @@ _MODULES: dict[str, str] = {
     **{
         name: f"{_OURS}.modules.{name}"
         for name in (
-            *("base64", "binascii", "commands", "csv", "hashlib", "md5", "sets", "sha"),
+            *("base64", "binascii", "commands", "csv", "hashlib", "lmdb", "md5", "sets", "sha"),
             *("string", "struct", "subprocess", "types", "zlib"),
         )
     },
@@ -32,8 +32,6 @@ _MODULES: dict[str, str] = {
     **{"dummy_thread": "_thread", "exceptions": "builtins", "future_builtins": "builtins"},
 }
 _GONE = ("compiler", "mimetools", "new", "popen2", "posixfile", "rfc822", "user")
-# Methods of lmdb's to which keys are given.
-_KEYED = (".put", ".get", ".delete", ".pop", ".replace", ".set_key", ".set_range")
 # Methods that are functions of `names`, and those whose bytes are strings.
 _METHODS = {".decode": "_decode(", ".encode": "_encode("}
 _READING = (".getvalue", ".read", ".readline", ".readlines")
@@ -134,11 +132,9 @@ def _is_binary(leaf: Any) -> bool:
 
 def calls(tree: Any) -> None:
     """Functions and methods do what they did: math.floor gives a float, sort takes a comparison,
-    encode gives a string, and lmdb takes text for a key.
+    and encode gives a string.
     """
     direct = _from_math(tree)
-    imported = {leaf.value for node in _of(tree, symbols.import_name) for leaf in node.leaves()}
-    keyed = _KEYED if "lmdb" in imported else ()
     _errors(tree)
     for node in list(_of(tree, symbols.power)):
         texts = [str(each).strip() for each in node.children[:3]]
@@ -151,7 +147,7 @@ def calls(tree: Any) -> None:
         _renamed(node, texts)
         for name, given in zip(node.children, node.children[1:], strict=False):
             if str(given)[:1] == "(":
-                _method(node, str(name).strip(), name, given, keyed)
+                _method(node, str(name).strip(), name, given)
 
 
 def _renamed(node: Any, texts: list[str]) -> None:
@@ -164,12 +160,10 @@ def _renamed(node: Any, texts: list[str]) -> None:
                 _set(each, "")
 
 
-def _method(node: Any, text: str, name: Any, given: Any, keyed: tuple[str, ...]) -> None:
+def _method(node: Any, text: str, name: Any, given: Any) -> None:
     """A call of the method of this name."""
     count = _count(given)
-    if text in keyed:
-        _wrap(node.children[0], "_in_bytes(", name, ")")
-    elif text in _READING:
+    if text in _READING:
         _wrap(node.children[0], "_string(", given, ")")
     elif text == "str" and name is node.children[0] and count > 1:
         name.value = "_decode"

@@ -15,7 +15,7 @@ from functools import cmp_to_key, reduce
 from types import ModuleType
 from typing import Any
 
-from fcnkit.pycaffe.python2.byte_strings import ByteString, as_bytes, decode, encode
+from fcnkit.pycaffe.python2.byte_strings import ByteString, decode, encode
 from fcnkit.pycaffe.python2.strings import open
 
 __all__ = [
@@ -39,7 +39,6 @@ __all__ = [
     "filter",
     "fromstring",
     "idiv",
-    "in_bytes",
     "intern",
     "load",
     "map",
@@ -233,20 +232,6 @@ def message(error: BaseException) -> Any:
     if hasattr(error, "message"):
         return error.message
     return error.args[0] if len(error.args) == 1 else ""
-
-
-def in_bytes(method: Callable[..., Any]) -> Callable[..., Any]:
-    """The method; one of lmdb's takes text for bytes, and gives strings."""
-    import lmdb
-
-    if not isinstance(getattr(method, "__self__", None), lmdb.Transaction | lmdb.Cursor):
-        return method
-    return lambda *args, **named: string(
-        method(
-            *builtins.map(as_bytes, args),
-            **{name: as_bytes(each) for name, each in named.items()},
-        )
-    )
 
 
 # ---- what is run
