@@ -198,7 +198,7 @@ PRINTS = {
     ),
     "walk": (
         "import os\ndef v(found, folder, names): found.append(sorted(names))\nfound = []\n"
-        "os.mkdir('d')\nos.path.walk('.', v, found)\nprint found",
+        "os.mkdir('d')\n# all\nos.path.walk('.', v, found)\nprint found",
         "[['d', 's.py'], []]",
     ),
     "pictures in memory": (

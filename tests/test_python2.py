@@ -265,6 +265,7 @@ def test_names_and_lines_of_what_is_left(tmp_path, monkeypatch):
         "def f(a, (b, c)): return b\ng = lambda (a, b), c: a\n",
         "def f((a, b)):\n    '''what it does'''\n    exec '''\nx = 1\n''' in {}\n",
         "k = [2]\nk.sort(lambda a,\n  b: cmp(a, b))\n",
+        "k = 7\nif k:\n    # half\n    k /= 2\nk /= \\\n  2\n",
     ],
 )
 def test_lines_keep_their_numbers(text, tmp_path, monkeypatch):

@@ -35,6 +35,7 @@ _GONE = ("compiler", "mimetools", "new", "popen2", "posixfile", "rfc822", "user"
 # Methods that are functions of `names`, and those whose bytes are strings.
 _METHODS = {".decode": "_decode(", ".encode": "_encode("}
 _READING = (".getvalue", ".read", ".readline", ".readlines")
+_NUMPY = ("np", "numpy")
 # Names of modules that have others now.
 _RENAMED: dict[tuple[str, ...], str] = {
     **{("time", ".clock"): "time.process_time", ("operator", ".div"): "_div"},
@@ -47,7 +48,7 @@ _RENAMED: dict[tuple[str, ...], str] = {
             *("MutableMapping", "MutableSequence", "MutableSet", "Sequence", "Set", "Sized"),
         )
     },
-    **{(numpy, ".load"): "_load" for numpy in ("np", "numpy")},
+    **{(numpy, ".load"): "_load" for numpy in _NUMPY},
 }
 _ABSTRACT = {place[1][1:] for place in _RENAMED if place[0] == "collections"}
 _HIGH = re.compile(r"(?<!\\)(?:\\\\)*\\(?:x[89a-fA-F]|[2-3][0-7]{2})")
@@ -63,7 +64,7 @@ def modules(tree: Any) -> None:
         for leaf in [leaf for leaf in node.children[1].leaves()]:
             if leaf.value in _MODULES and not _beside(leaf, before=".", after="."):
                 _rename(leaf, is_from)
-        if is_from and str(node.children[1]).strip() == "collections":
+        if is_from and _text(node.children[1]) == "collections":
             names = {leaf.value for each in node.children[3:] for leaf in each.leaves()}
             if names - set("(),") <= _ABSTRACT:
                 node.children[1].value = "collections.abc"
@@ -92,9 +93,9 @@ def _left(node: Any) -> str | None:
     if node.type == symbols.exec_stmt and len(node.children) == 2 and _is_in_function(node):
         return "exec in a function does not bind its variables"
     if node.type == symbols.except_clause and _is_string(node.children[1:2]):
-        return f"exceptions are no strings: {str(node.children[1]).strip()}"
+        return f"exceptions are no strings: {_text(node.children[1])}"
     if node.type in (symbols.import_name, symbols.import_from):
-        name = str(node.children[1]).strip()
+        name = _text(node.children[1])
         return f"there is no module {name}" if name in _GONE else None
     return None
 
@@ -137,7 +138,7 @@ def calls(tree: Any) -> None:
     direct = _from_math(tree)
     _errors(tree)
     for node in list(_of(tree, symbols.power)):
-        texts = [str(each).strip() for each in node.children[:3]]
+        texts = [_text(each) for each in node.children[:3]]
         if texts[:2] in (["math", ".floor"], ["math", ".ceil"]) and len(node.children) > 2:
             _wrap(node.children[0], "float(", node.children[2], ")")
         elif texts[0] in direct and node.children[1].type == symbols.trailer:
@@ -147,7 +148,7 @@ def calls(tree: Any) -> None:
         _renamed(node, texts)
         for name, given in zip(node.children, node.children[1:], strict=False):
             if str(given)[:1] == "(":
-                _method(node, str(name).strip(), name, given)
+                _method(node, _text(name), name, given)
 
 
 def _renamed(node: Any, texts: list[str]) -> None:
@@ -171,7 +172,7 @@ def _method(node: Any, text: str, name: Any, given: Any) -> None:
         _set(name, ".is_alive")
     elif text in _METHODS and node.children[0] is not name:
         _as_function(node, _METHODS[text], name, given, count)
-    elif text == ".sort" and _compares(given):
+    elif text == ".sort" and _compares(given) and _text(node.children[0]) not in _NUMPY:
         _as_function(node, "_sort(", name, given, count)
     elif text == ".translate" and (count > 1 or str(given).startswith("(None")):
         _as_function(node, "_translate(", name, given, count)
@@ -212,14 +213,14 @@ def classes(tree: Any) -> None:
         if next(mine, None):
             _inherit(node, "_Compared")
         for each in list(_of(node.children[-1], symbols.expr_stmt)):
-            if str(each.children[0]).strip() == "__metaclass__" and _class_of(each) is node:
-                _inherit(node, f"metaclass={str(each.children[2]).strip()}")
+            if _text(each.children[0]) == "__metaclass__" and _class_of(each) is node:
+                _inherit(node, f"metaclass={_text(each.children[2])}")
                 _set(each, "pass")
 
 
 def _named(tree: Any, name: str) -> Iterator[Any]:
     """The functions of this name."""
-    return (each for each in _of(tree, symbols.funcdef) if str(each.children[1]).strip() == name)
+    return (each for each in _of(tree, symbols.funcdef) if _text(each.children[1]) == name)
 
 
 def _class_of(node: Any) -> Any:
@@ -265,12 +266,17 @@ def _errors(tree: Any) -> None:
             continue
         name, suite = node.children[3].value, node.next_sibling.next_sibling
         for each in list(_of(suite, symbols.power)):
-            texts = [str(part).strip() for part in each.children[:2]]
+            texts = [_text(part) for part in each.children[:2]]
             if texts == [name, ".message"]:
                 _wrap(each.children[0], "_message(", each.children[0], ")")
                 _set(each.children[1], "")
             elif texts[0] == name and texts[1][:1] == "[":
                 each.children[0].value = f"{name}.args"
+
+
+def _text(node: Any) -> str:
+    """The node's text, without the comments above it."""
+    return str(node)[len(node.prefix) :].strip()
 
 
 def _set(node: Any, text: str) -> None:
@@ -285,8 +291,8 @@ def _from_math(tree: Any) -> set[str]:
     """The names of floor and ceil where they are imported from math by name."""
     found: set[str] = set()
     for node in _of(tree, symbols.import_from):
-        if str(node.children[1]).strip() == "math":
-            names = (str(leaf).strip() for leaf in node.children[3].leaves())
+        if _text(node.children[1]) == "math":
+            names = (_text(leaf) for leaf in node.children[3].leaves())
             found.update(name for name in names if name in ("ceil", "floor"))
     return found
 
@@ -299,7 +305,7 @@ def divisions(tree: Any) -> int:
     terms = [node for node in _of(tree, symbols.term)]
     marked = [(node, _divided(node)) for node in terms]
     assigned = [node for node in _of(tree, symbols.expr_stmt) if _is_divided(node)]
-    targets = [str(node.children[0]).strip() for node in assigned]
+    targets = [_text(node.children[0]) for node in assigned]
     for node, signs in marked:
         for sign in signs:
             at = node.children.index(sign)
