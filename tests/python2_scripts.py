@@ -193,8 +193,9 @@ PRINTS = {
     ),
     "caught": (
         "try:\n    raise ValueError('q')\nexcept ValueError, e:\n    print e.message, e[0]\n"
-        "try:\n    open('/nowhere')\nexcept IOError, (number, words):\n    print number, words",
-        "q q\n2 No such file or directory",
+        "try:\n    open('/nowhere')\nexcept IOError, (number, words):\n    print number, words\n"
+        "try:\n    open('/nowhere')\nexcept IOError as (number, _):\n    print number",
+        "q q\n2 No such file or directory\n2",
     ),
     "walk": (
         "import os\ndef v(found, folder, names): found.append(sorted(names))\nfound = []\n"

@@ -59,6 +59,7 @@ def converted(text: str, path: str) -> Converted:
     fixes.literals(tree)
     fixes.classes(tree)
     fixes.lambdas(tree)
+    fixes.caught(tree)
     tool.refactor_tree(tree, path)
     fixes.calls(tree)
     divisions = fixes.divisions(tree) if whole else 0

@@ -245,6 +245,13 @@ def _inherit(node: Any, base: str) -> None:
         last.value = f"{last.value[:-1]}{between}{base})"
 
 
+def caught(tree: Any) -> None:
+    """`except E as (a, b)` is `except E, (a, b)`, which fissix converts; to be called before it."""
+    for node in _of(tree, symbols.except_clause):
+        if len(node.children) == 4 and not isinstance(node.children[3], Leaf):
+            node.children[2].replace(Leaf(token.COMMA, ","))
+
+
 def lambdas(tree: Any) -> None:
     """A lambda whose parameters, several of them, have tuples among them unpacks them.
 
