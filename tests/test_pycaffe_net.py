@@ -180,8 +180,14 @@ def test_what_else_a_net_does_is_as_pycaffes(script, caffe, tmp_path):
     check_equal(script, tmp_path)
 
 
-def test_each_reads_what_the_other_saves(caffe, tmp_path):
-    script = FILLED + 'seeded(caffe.Net("net.prototxt", caffe.TRAIN)).save("saved.caffemodel")'
+@pytest.mark.parametrize("head", ['name: "n"\n', ""])
+def test_each_reads_what_the_other_saves(head, caffe, tmp_path):
+    """A net without a name is saved with one that is empty."""
+    script = FILLED + f"""
+text = open("net.prototxt").read()
+open("net.prototxt", "w").write({head!r} + text[text.index("layer"):])
+seeded(caffe.Net("net.prototxt", caffe.TRAIN)).save("saved.caffemodel")
+"""
     in_both(script, tmp_path)
     read = f"""
 from caffe.proto import caffe_pb2

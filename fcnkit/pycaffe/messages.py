@@ -62,7 +62,8 @@ def save(
     Raises OutputError where it cannot be written; what stood there then still stands.
     """
     with files.atomic(path, force=True) as file:
-        file.write(wire.framed(_number("NetParameter", "name"), name.encode()) if name else b"")
+        # Caffe writes a name that is empty too.
+        file.write(wire.framed(_number("NetParameter", "name"), name.encode()))
         for part, own in zip(parts, blobs, strict=True):
             for piece in _pieces(_saved(part, len(own), phase).SerializeToString(), own):
                 file.write(piece)
