@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import numpy
     from numpy.random import Generator as Rng
 
+# So many numbers are drawn at a time.
+_PIECE = 1 << 18
 VARIANCE_NORMS = ("FAN_IN", "FAN_OUT", "AVERAGE")
 
 
@@ -133,13 +135,24 @@ def _constant(shape: Shape, rng: "Rng", *, value: float = 0.0) -> "numpy.ndarray
 def _uniform(shape: Shape, rng: "Rng", *, min: float = 0.0, max: float = 1.0) -> "numpy.ndarray":
     if min > max:
         raise WeightsError(f'filler "uniform": min {min} is above max {max}; exchange them')
-    return rng.uniform(min, max, shape)
+    return _drawn(shape, lambda count: rng.uniform(min, max, count))
+
+
+def _drawn(shape: Shape, draw: Callable[[int], "numpy.ndarray"]) -> "numpy.ndarray":
+    """Float32 numbers, drawn some at a time, as their doubles would take twice the room."""
+    import numpy as np
+
+    found = np.empty(math.prod(shape), np.float32)
+    for at in range(0, len(found), _PIECE):
+        piece = found[at : at + _PIECE]
+        piece[:] = draw(len(piece))
+    return found.reshape(shape)
 
 
 def _gaussian(
     shape: Shape, rng: "Rng", *, mean: float = 0.0, std: float = 1.0, sparse: int = -1
 ) -> "numpy.ndarray":
-    values = rng.normal(mean, std, shape)
+    values = _drawn(shape, lambda count: rng.normal(mean, std, count))
     if sparse < 0:
         return values
     if sparse > shape[0]:
@@ -150,11 +163,12 @@ def _gaussian(
 
 def _xavier(shape: Shape, rng: "Rng", *, variance_norm: str = "FAN_IN") -> "numpy.ndarray":
     bound = math.sqrt(3 / _fan(shape, "xavier", variance_norm))
-    return rng.uniform(-bound, bound, shape)
+    return _drawn(shape, lambda count: rng.uniform(-bound, bound, count))
 
 
 def _msra(shape: Shape, rng: "Rng", *, variance_norm: str = "FAN_IN") -> "numpy.ndarray":
-    return rng.normal(0, math.sqrt(2 / _fan(shape, "msra", variance_norm)), shape)
+    std = math.sqrt(2 / _fan(shape, "msra", variance_norm))
+    return _drawn(shape, lambda count: rng.normal(0, std, count))
 
 
 def _positive_unitball(shape: Shape, rng: "Rng") -> "numpy.ndarray":
