@@ -13,6 +13,7 @@ import torch
 
 import fcnkit.pycaffe as caffe
 from fcnkit.errors import EngineError, NetError, WeightsError
+from fcnkit.pycaffe import running
 from fcnkit.pycaffe.memory import CPU, Blob, Memory
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -183,11 +184,14 @@ def test_what_else_a_net_does_is_as_pycaffes(script, caffe, tmp_path):
 @pytest.mark.parametrize("head", ['name: "n"\n', ""])
 def test_each_reads_what_the_other_saves(head, caffe, tmp_path):
     """A net without a name is saved with one that is empty."""
-    script = FILLED + f"""
+    script = (
+        FILLED
+        + f"""
 text = open("net.prototxt").read()
 open("net.prototxt", "w").write({head!r} + text[text.index("layer"):])
 seeded(caffe.Net("net.prototxt", caffe.TRAIN)).save("saved.caffemodel")
 """
+    )
     in_both(script, tmp_path)
     read = f"""
 from caffe.proto import caffe_pb2
@@ -575,3 +579,29 @@ def test_few_numbers_are_computed_in_one_thread(side, threads, tmp_path, monkeyp
     torch.set_num_threads(2)
     net.forward()
     assert (seen, torch.get_num_threads()) == ([threads] * 2, 2)
+
+
+def test_layers_that_a_file_gives_are_not_filled_first(tmp_path, monkeypatch):
+    """Drawing a large net's numbers takes longer than reading them."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.prototxt").write_text(NET)
+    net = caffe.Net("net.prototxt", caffe.TEST)
+    net.save("net.caffemodel")
+    drawn = []
+    filled = running.filled
+    monkeypatch.setattr(
+        running, "filled", lambda layer, *how: drawn.append(layer.name) or filled(layer, *how)
+    )
+    again = caffe.Net("net.prototxt", caffe.TEST, weights="net.caffemodel")
+    assert drawn == []
+    for name, blobs in net.params.items():
+        for blob, other in zip(blobs, again.params[name], strict=True):
+            assert np.array_equal(blob.data, other.data)
+    text = NET.replace('name: "ip"', 'name: "conv"')
+    (tmp_path / "net.prototxt").write_text(text)
+    caffe.Net("net.prototxt", caffe.TEST, weights="net.caffemodel")
+    assert drawn == ["conv"] * 2
+    (tmp_path / "net.prototxt").write_text(NET.replace('"xavier"', '"xaver"'))
+    monkeypatch.undo()
+    with pytest.raises(NetError, match='layer "conv": filler "xaver"'):
+        caffe.Net(str(tmp_path / "net.prototxt"), str(tmp_path / "net.caffemodel"), caffe.TEST)

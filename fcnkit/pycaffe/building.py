@@ -1,6 +1,6 @@
 """Builds a net that runs, layer by layer as Net::Init does: blobs, layers, what they learn."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -62,14 +62,14 @@ def _is_input(part: Part) -> bool:
     return part.layer is not None and part.layer.is_input
 
 
-def built(graph: Graph) -> Built:
-    """The net of a graph, its parameters filled.
+def built(graph: Graph, given: Collection[str] = ()) -> Built:
+    """The net of a graph, its parameters filled, but for the layers that are `given`.
 
     Raises NetError where Caffe would refuse, EngineError for what the engine does not run.
     """
     check_net(graph.prototxt)
     made = Built(parts(graph), graph.state.phase)
-    builder = _Builder(made, modes.filling())
+    builder = _Builder(made, modes.filling(), given)
     for part in made.parts:
         builder.add(part)
     made.gradients = gradients(made.parts, builder.learns, forced=forced(graph))
@@ -93,8 +93,8 @@ def _mark_last(layers: Sequence[Running | Scripted]) -> None:
 class _Builder:
     """The net so far, and the parameters that have names."""
 
-    def __init__(self, made: Built, rng: np.random.Generator) -> None:
-        self._made, self._rng = made, rng
+    def __init__(self, made: Built, rng: np.random.Generator, given: Collection[str]) -> None:
+        self._made, self._rng, self._given = made, rng, set(given)
         self._named: dict[str, Learned] = {}
         # Of each layer, of each of its parameters, whether the text lets it be learned.
         self.learns: list[list[bool]] = []
@@ -131,7 +131,9 @@ class _Builder:
         if of(layer).shares:
             return Shared(layer, bottoms, tops)
         found = source(layer, tops, phase, self._rng)
-        return found or Computed(layer, bottoms, tops, phase, self._rng)
+        given = layer.name in self._given
+        self._given.discard(layer.name)  # of several of one name the file gives the first's
+        return found or Computed(layer, bottoms, tops, phase, self._rng, given=given)
 
     def _own(self, part: Part, blobs: BlobVec) -> None:
         """The layer's parameters are owned by it, or in the memory of those of their name."""

@@ -1,7 +1,7 @@
 """pycaffe's Net: blobs and parameters as numpy arrays, and passes over some of the layers."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -38,9 +38,11 @@ class Net(NetParts):
 
     def __init__(self, network_file: Path, *given: Any, **named: Any) -> None:
         call = asked(given, named)
-        self._set_up(build(opened(network_file, "NetParameter"), call.state))
-        for each in call.weights:
-            self.copy_from(each)
+        graph = build(opened(network_file, "NetParameter"), call.state)
+        files = [store.open(there(each)) for each in call.weights]
+        self._set_up(graph, {name for weights in files for name in weights})
+        for weights in files:
+            self._copy_all(weights)
 
     @classmethod
     def _of(cls, graph: Graph) -> "Net":
@@ -49,8 +51,8 @@ class Net(NetParts):
         made._set_up(graph)
         return made
 
-    def _set_up(self, graph: Graph) -> None:
-        super()._set_up(graph)
+    def _set_up(self, graph: Graph, given: Collection[str] = ()) -> None:
+        super()._set_up(graph, given)
         self._hooks: dict[str, list[Hook]] = {name: [] for name in _HOOKS}
 
     # ---- passes
@@ -258,7 +260,9 @@ class Net(NetParts):
         Raises RuntimeError for a file that is not there; WeightsError where it cannot be read,
         or numbers of blobs or shapes differ.
         """
-        weights = store.open(there(trained_file))
+        self._copy_all(store.open(there(trained_file)))
+
+    def _copy_all(self, weights: store.Weights) -> None:
         first = self._first()
         for name, blobs in weights.items():
             if name in first:

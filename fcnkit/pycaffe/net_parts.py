@@ -1,7 +1,7 @@
 """What a net of pycaffe shows of itself: its blobs, layers and parameters, by name and number."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,9 @@ from fcnkit.pycaffe.vectors import IntVec, StringVec, Vec
 class NetParts:
     """The parts of a net; what is asked for by name is made once, so that changes of it stay."""
 
-    def _set_up(self, graph: Graph) -> None:
+    def _set_up(self, graph: Graph, given: Collection[str] = ()) -> None:
         self._graph = graph
-        self._built = its = built(graph)
+        self._built = its = built(graph, given)
         names = [part.name for part in its.parts]
         self._layer_names = StringVec(names)
         self._blob_names = StringVec(name for name, _ in its.every)

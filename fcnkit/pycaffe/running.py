@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from fcnkit.engines.torch.forward import phase_of
-from fcnkit.engines.torch.layers.filling import filled
+from fcnkit.engines.torch.layers.filling import filled, is_known
 from fcnkit.engines.torch.layers.site import Site, check_fields, refusal
 from fcnkit.engines.torch.layers.table import LAYERS
 from fcnkit.errors import FcnkitError
@@ -137,17 +137,25 @@ class Computed(Running):
     """A layer that the engine on PyTorch computes."""
 
     def __init__(
-        self, layer: Layer, bottoms: Blobs, tops: Blobs, phase: str, rng: np.random.Generator
+        self,
+        layer: Layer,
+        bottoms: Blobs,
+        tops: Blobs,
+        phase: str,
+        rng: np.random.Generator,
+        *,
+        given: bool = False,
     ) -> None:
+        """With `given` a file gives its parameters, which are not filled."""
         super().__init__(bottoms, tops)
-        self.layer, self.type, self._rng = layer, layer.type, rng
+        self.layer, self.type, self._rng, self._given = layer, layer.type, rng, given
         self._training = phase_of(layer, phase) == "TRAIN"
         self._sizes: tuple[list[Shape], list[Shape]] | None = None
         self._record: _Record | None = None
         self._axes: list[int] | None = None
 
     def setup(self) -> None:
-        """The parameters are there, as their fillers make them.
+        """The parameters are there, as their fillers make them, or 0 until a file gives them.
 
         Raises EngineError for a type that the engine does not run and for a field that Caffe
         has not, NetError for sizes that Caffe refuses.
@@ -161,11 +169,13 @@ class Computed(Running):
         for number, shape in enumerate(self._parameters()):
             blob = Blob(*shape)
             fill = fills[number] if number < len(fills) else None
+            self.blobs.add(blob)
+            if self._given and is_known(layer, fill):
+                continue
             try:
                 blob.data[...] = filled(layer, fill, tuple(shape), self._rng)
             except FcnkitError as error:  # which knows of a filler alone
                 raise layer.error(str(error)) from error
-            self.blobs.add(blob)
 
     def reshape(self) -> None:
         """As `Running`'s; NetError where the parameters no longer fit."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fcnkit.engines.torch.layers.site import Run, Site, Tensors
-from fcnkit.formats.schema import View
+from fcnkit.formats.schema import FILLERS, View
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers import sources
 from fcnkit.nets.shapes import all_known
@@ -85,6 +85,13 @@ def filled(layer: Layer, fill: Fill | None, shape: Shape, rng: np.random.Generat
     if not param.has(fill.name):
         return np.full(shape, fill.default, np.float32)
     return by_filler(param.view(fill.name), shape, rng)
+
+
+def is_known(layer: Layer, fill: Fill | None) -> bool:
+    """Whether the layer's filler is one that Caffe has, or it names none."""
+    param = layer.param(fill.message) if fill else None
+    named = param.view(fill.name) if param and fill and param.has(fill.name) else None
+    return named is None or named.get("type") in FILLERS
 
 
 def by_filler(filler: View, shape: Shape, rng: np.random.Generator) -> np.ndarray:
