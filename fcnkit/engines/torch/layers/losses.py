@@ -213,6 +213,29 @@ def multinomial_loss(site: Site) -> Run:
     return run
 
 
+class _Distance(torch.autograd.Function):
+    """The root of a square, with the gradient that Caffe has: of no distance it is 0."""
+
+    @staticmethod
+    def forward(ctx: Any, square: Tensor) -> Tensor:
+        """The root."""
+        root = square.sqrt()
+        ctx.save_for_backward(root)
+        return root
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        """Over twice the distance, and a little more."""
+        (root,) = ctx.saved_tensors
+        return gradients[0] / (2 * (root + 1e-4))
+
+
+def _distance(square: Tensor) -> Tensor:
+    """The root, with Caffe's gradient."""
+    found: Tensor = _Distance.apply(square)
+    return found
+
+
 def contrastive_loss(site: Site) -> Run:
     """Half the squared distance of similar pairs,
     and of what others lack to the margin, by the batch.
@@ -224,7 +247,7 @@ def contrastive_loss(site: Site) -> Run:
         one, other = bottoms[0].flatten(1), bottoms[1].flatten(1)
         similar = bottoms[2].detach().reshape(-1) != 0
         square = ((one - other) ** 2).sum(1)
-        distance = square if legacy else torch.sqrt(square.clamp(min=FLT_MIN))
+        distance = square if legacy else _distance(square)
         lacking = F.relu(margin - distance)
         losses = torch.where(similar, square, lacking if legacy else lacking * lacking)
         return [losses.sum() / (2 * len(one))]
