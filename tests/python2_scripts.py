@@ -191,6 +191,13 @@ PRINTS = {
         "print max([A(1), A(3), A(2)]).n, A(1) < A(2), B() == B(), C(1) >= C(2)",
         "3 True True False",
     ),
+    "draws": (
+        "import random\nrandom.seed(1)\nk = range(6)\nrandom.shuffle(k)\n"
+        "print k, random.sample(xrange(100), 3), random.choice('abc'), random.randint(1, 9), "
+        "random.randrange(0, 50, 7), random.sample(k, 4), random.Random(5).sample(range(90), 6)\n"
+        "random.seed('a')\nprint random.randrange(1000), round(random.uniform(1, 2), 6)",
+        "[1, 2, 5, 3, 4, 0] [44, 65, 78] a 1 42 [5, 3, 1, 2] [56, 66, 71, 84, 83, 2]\n861 1.631188",
+    ),
     "caught": (
         "try:\n    raise ValueError('q')\nexcept ValueError, e:\n    print e.message, e[0]\n"
         "try:\n    open('/nowhere')\nexcept IOError, (number, words):\n    print number, words\n"

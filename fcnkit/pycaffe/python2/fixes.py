@@ -24,7 +24,18 @@ _MODULES: dict[str, str] = {
     **{
         name: f"{_OURS}.modules.{name}"
         for name in (
-            *("base64", "binascii", "commands", "csv", "hashlib", "lmdb", "md5", "sets", "sha"),
+            *(
+                "base64",
+                "binascii",
+                "commands",
+                "csv",
+                "hashlib",
+                "lmdb",
+                "md5",
+                "random",
+                "sets",
+                "sha",
+            ),
             *("string", "struct", "subprocess", "types", "zlib"),
         )
     },
