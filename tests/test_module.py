@@ -463,7 +463,7 @@ def test_blobs_and_layers_that_are_not_there(dense):
         fk.module(DENSE, dense, outputs=["fc7"])
     with pytest.raises(NetError, match="no outputs; name a blob"):
         fk.module(DENSE, dense, outputs=[])
-    net = fk.parse(DENSE.text + layer("u", "Reorg", "b.fc"), "a.prototxt")
-    with pytest.raises(EngineError, match=r'a.prototxt:\d+: layer "u": PyTorch engine: .*Reorg'):
+    net = fk.parse(DENSE.text + layer("u", "HardSigmoid", "b.fc"), "a.prototxt")
+    with pytest.raises(EngineError, match=r'a.prototxt:\d+: layer "u": PyTorch engine: .*HardSigmoid'):
         fk.module(net, dense)
     assert fk.module(net, dense, outputs=["b.fc", "pool"]).outputs == ("b.fc", "pool")
