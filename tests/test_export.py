@@ -443,6 +443,35 @@ def test_layers_that_share_weights_have_the_last(caffe, old):
     assert all(row.ok and row.largest for row in compare(net, own))
 
 
+@pytest.mark.parametrize("old", [False, True], ids=["V2", "V1"])
+@pytest.mark.parametrize("permissive", [False, True], ids=["strict", "permissive"])
+def test_parameters_of_other_shapes_are_shared_as_caffe_lets_them(caffe, old, permissive):
+    """6 x 2 and 4 x 3: of one count, which is enough where the layer says so."""
+    mode = ("blob_share_mode" if old else "share_mode") + ": PERMISSIVE" if permissive else ""
+    word = f"param: 'w' {mode}" if old else f"param {{ name: 'w' {mode} }}"
+    kind = "INNER_PRODUCT" if old else '"InnerProduct"'
+    text = 'input: "a" input_dim: 2 input_dim: 2 input_dim: 1 input_dim: 1\n' + "".join(
+        f'{"layers" if old else "layer"} {{ name: "{name}" bottom: "{bottom}" top: "{name}" {said} '
+        f"type: {kind} "
+        f"inner_product_param {{ bias_term: false num_output: {outputs} }} }}\n"
+        for name, bottom, outputs, said in (
+            ("p", "a", 6, word),
+            ("c", "a", 3, ""),
+            ("q", "c", 4, word),
+        )
+    )
+    net, rng = prototxt.parse(text, "shared.prototxt"), np.random.default_rng(0)
+    shapes = {"p": (6, 2), "c": (3, 2), "q": (4, 3)}
+    own = store.create().put_all({name: [rng.normal(size=each)] for name, each in shapes.items()})
+    if permissive:
+        assert all(row.ok and row.largest for row in compare(net, own))
+        return
+    with pytest.raises(NetError, match='parameter "w" is 4 x 3, that of layer "p" 6 x 2; share'):
+        export(net, own)
+    with pytest.raises(EngineError, match="Cannot share param 'w'"):
+        caffe.run(net, own, {"a": np.ones((2, 2, 1, 1), np.float32)})
+
+
 # ---- layers of forks, which real Caffe does not have
 
 

@@ -16,6 +16,7 @@ from fcnkit.nets.layers.strange_fields import check_net
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.shapes import Shapes
 from fcnkit.nets.shared import overwritten
+from fcnkit.nets.specs import check_shared, specs_of
 from fcnkit.shape import Shape
 from fcnkit.weights import store
 from fcnkit.weights.blobs import Blob
@@ -246,8 +247,8 @@ def _blobs(
         if not blob.fits(shape):
             fact = f"{blob.where} has the shape {blob.shape}, the net {shape}"
             raise _misfit(layer, f"{fact}; transplant the weights first")
-    names = _sharing(layer, len(wanted))
-    blobs = [shared.get(name, blob) for name, blob in zip(names, own, strict=True)]
+    specs = specs_of(layer, len(wanted))
+    blobs = [shared.get(spec.name, blob) for spec, blob in zip(specs, own, strict=True)]
     return list(zip(blobs, wanted, strict=True))
 
 
@@ -255,29 +256,27 @@ def _misfit(layer: Layer, fact: str) -> WeightsError:
     return WeightsError(f'{layer.field.source.path}:{layer.line}: layer "{layer.name}": {fact}')
 
 
-def _sharing(layer: Layer, count: int) -> list[str]:
-    """The name under which each parameter blob is shared; "" for one that is not."""
-    old = layer.view.message_name == "V1LayerParameter"  # there it is the names alone
-    names = (
-        layer.view.list("param") if old else [one.get("name") for one in layer.view.views("param")]
-    )
-    return [*names, *[""] * count][:count]
-
-
 def _shared(graph: Graph, shapes: Shapes, weights: store.Weights | None) -> dict[str, Blob]:
     """The blob of each name that layers share:
     Caffe loads one after the other, so the last one counts.
+
+    Raises NetError where Caffe lets the layers share none.
     """
     found: dict[str, Blob] = {}
+    owners: dict[str, tuple[Layer, Shape]] = {}
+    for layer in graph.layers:
+        wanted = shapes.blobs(layer) or []
+        for spec, shape in zip(specs_of(layer, len(wanted)), wanted, strict=True):
+            if spec.name:
+                check_shared(layer, spec, shape, *owners.setdefault(spec.name, (layer, shape)))
     order = {name: number for number, name in enumerate(weights or ())}
     for layer in sorted(graph.layers, key=lambda layer: order.get(layer.name, -1)):
         own = weights.get(layer.name, ()) if weights is not None else ()
-        wanted = shapes.blobs(layer) or ()
-        if len(own) == len(wanted):
+        if len(own) == len(shapes.blobs(layer) or ()):
             found |= {
-                name: blob
-                for name, blob in zip(_sharing(layer, len(own)), own, strict=True)
-                if name
+                spec.name: blob
+                for spec, blob in zip(specs_of(layer, len(own)), own, strict=True)
+                if spec.name
             }
     return found
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fcnkit.engines.torch.forward import phase_of
-from fcnkit.engines.torch.parameters import Spec, forced, rate_of, specs_of
-from fcnkit.formats.blobproto import shown_shape
+from fcnkit.engines.torch.parameters import forced, rate_of
 from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.layers.strange_fields import check_net
 from fcnkit.nets.layers.table import of
+from fcnkit.nets.specs import Spec, check_shared, specs_of
 from fcnkit.pycaffe import modes
 from fcnkit.pycaffe.calls import PHASES
 from fcnkit.pycaffe.memory import CPU, Blob, BlobVec
@@ -160,12 +160,7 @@ class _Builder:
 
 def _share(layer: Layer, blob: Blob, spec: Spec, owner: Learned) -> None:
     """The blob is in the memory of the owner's; NetError where they are not of one kind."""
-    theirs = owner.blob.sizes
-    same = blob.count == owner.blob.count if spec.permissive else blob.sizes == theirs
-    if not same:
-        fact = f'its parameter "{spec.name}" is {shown_shape(blob.sizes)}, that of layer'
-        remedy = "share parameters of one shape"
-        raise layer.error(f'{fact} "{owner.layer.name}" {shown_shape(theirs)}; {remedy}')
+    check_shared(layer, spec, blob.sizes, owner.layer, owner.blob.sizes)
     blob.share_data(owner.blob)
     blob.share_diff(owner.blob)
     for name in ("lr_mult", "decay_mult"):

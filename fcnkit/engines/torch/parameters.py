@@ -13,8 +13,9 @@ from fcnkit.errors import WeightsError
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Graph, Layer
-from fcnkit.nets.layers.table import keeps_statistics, learns_nothing
+from fcnkit.nets.layers.table import learns_nothing
 from fcnkit.nets.shapes import Shapes
+from fcnkit.nets.specs import Spec, check_shared, specs_of
 from fcnkit.shape import Shape
 from fcnkit.weights.blobs import Blob
 from fcnkit.weights.store import Weights
@@ -38,15 +39,6 @@ class Use(NamedTuple):
     number: int
     shape: Shape
     learns: bool
-
-
-class Spec(NamedTuple):
-    """What a layer says of one of its parameters; None where it does not."""
-
-    name: str = ""
-    lr_mult: float | None = None
-    decay_mult: float | None = None
-    permissive: bool = False
 
 
 def parameters(
@@ -92,7 +84,8 @@ class _Made:
         learns = LAYERS[layer.type].learns and (rate != 0 or self.forced)
         if spec.name in self.named:
             index = self.named[spec.name]
-            self._check_shared(layer, shape, spec, self.owned[index])
+            owner = self.owned[index]
+            check_shared(layer, spec, shape, owner.layer, tuple(owner.value.shape))
             self._agree(layer, index, spec)
             return Use(index, shape, learns)
         self.owned.append(self._own(layer, number, shape, rate, spec))
@@ -112,16 +105,6 @@ class _Made:
         fills = LAYERS[layer.type].fills(layer)
         fill = fills[number] if number < len(fills) else None
         return torch.from_numpy(filled(layer, fill, shape, self.rng))
-
-    def _check_shared(self, layer: Layer, shape: Shape, spec: Spec, owner: Learned) -> None:
-        theirs = tuple(owner.value.shape)
-        same = np.prod(theirs) == np.prod(shape) if spec.permissive else theirs == shape
-        if not same:
-            fact = (
-                f'its parameter "{spec.name}" is {shown_shape(shape)}, that of layer '
-                f'"{owner.layer.name}"'
-            )
-            raise layer.error(f"{fact} {shown_shape(theirs)}; share parameters of one shape")
 
     def _agree(self, layer: Layer, index: int, spec: Spec) -> None:
         """The multipliers of a shared parameter are those that any layer gives;
@@ -149,39 +132,6 @@ def rate_of(layer: Layer, spec: Spec) -> float:
         fact = f"lr_mult {spec.lr_mult:g} for statistics, which are not learned"
         raise layer.error(f"{fact}; give its params lr_mult: 0, or none a param")
     return 0.0
-
-
-def specs_of(layer: Layer, count: int) -> list[Spec]:
-    """What the layer says of each of its parameters; NetError where it speaks of more."""
-    said = _said_of(layer)
-    if len(said) > count:
-        fact = f"{len(said)} param for {count} parameters"
-        raise layer.error(f"{fact}; remove those that are too many")
-    return said + [Spec()] * (count - len(said))
-
-
-def _said_of(layer: Layer) -> list[Spec]:
-    """What the layer says of its parameters, in their order; perhaps not of all."""
-    if layer.view.message_name == "LayerParameter":
-        specs = [_spec(view) for view in layer.view.views("param")]
-        # Caffe's UpgradeNetBatchNorm: before it knew better, people had to write all three.
-        old = keeps_statistics(layer) and len(specs) == 3
-        return [spec._replace(lr_mult=0.0, decay_mult=0.0) if old else spec for spec in specs]
-    lists = [
-        layer.view.list(name) for name in ("param", "blobs_lr", "weight_decay", "blob_share_mode")
-    ]
-    columns = [
-        [*column, *[None] * max(map(len, lists))][: max(map(len, lists))] for column in lists
-    ]
-    return [
-        Spec(name or "", rate, decay, mode == "PERMISSIVE")
-        for name, rate, decay, mode in zip(*columns, strict=True)
-    ]
-
-
-def _spec(view: View) -> Spec:
-    rate, decay = (view.get(name) if view.has(name) else None for name in ("lr_mult", "decay_mult"))
-    return Spec(view.get("name"), rate, decay, view.get("share_mode") == "PERMISSIVE")
 
 
 def load(
