@@ -239,9 +239,14 @@ def _values(rng: np.random.Generator, shape: Shape) -> np.ndarray:
 
 
 def noise(shapes: dict[str, Shape]) -> dict[str, np.ndarray]:
-    """Images of noise; labels are all 0."""
+    """Images of noise; labels, one number for each image, are all 0.
+
+    Of a label that is no class Caffe reads what lies beside its memory.
+    """
     rng = np.random.default_rng(1)
     return {
-        blob: (rng.uniform(-50, 50, shape) if len(shape) > 1 else np.zeros(shape)).astype("float32")
+        blob: (rng.uniform(-50, 50, shape) if prod(shape[1:]) > 1 else np.zeros(shape)).astype(
+            "float32"
+        )
         for blob, shape in shapes.items()
     }
