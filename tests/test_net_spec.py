@@ -489,3 +489,12 @@ def test_a_word_of_a_fork_is_nobodys_number_in_a_binary_file():
     caffes = schema.message("NetParameter").FromString(ssd().to_proto().SerializeToString())
     assert [layer.type for layer in caffes.layer][2] == "Normalize"
     assert "order" not in str(caffes)
+
+
+def test_a_layer_is_given_more_fields_as_in_ssds_pycaffe():
+    n = ssd()
+    n.update("prior", {"max_size": 60.0, "min_size": [20.0]})
+    text = n.to_prototxt().text
+    assert "    min_size: 20\n    max_size: 60\n    flip: true\n" in text
+    with pytest.raises(AttributeError, match='no field max_sise; did you mean "max_size"'):
+        n.update("prior", {"max_sise": 1})

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from python2_scripts import PRINTS
 
 from fcnkit.cli.main import main
-from fcnkit.pycaffe.python2 import names
+from fcnkit.pycaffe.python2 import convert, names
 from fcnkit.pycaffe.python2.signs import Age, age
 
 pytest.importorskip("fissix")
@@ -374,3 +374,12 @@ def test_round_of_large_numbers():
     assert names.round(float("inf")) == float("inf")
     assert names.round(1234.5, -2) == 1200.0
     assert names.coerce(1, 2.0) == (1.0, 2.0)
+
+
+def test_a_function_beside_a_number_is_more():
+    """As SSD's model_libs compares `len > 0`, with the function that it forgot to call."""
+    text = "def f(var):\n    assert len > 0\n    print 1 < max, len < 2, 3 >= len\nf([])\n"
+    found = convert.converted(text, "a.py").text
+    assert "assert True" in found and "print(True, False, False)" in found
+    bound = convert.converted("def f(len):\n    print len > 0\n", "a.py").text
+    assert "len > 0" in bound

@@ -6,7 +6,7 @@ of a layer, `either`, and NetSpec's name, comment, `to_prototxt` and `to_deploy`
 
 from collections import OrderedDict
 from collections.abc import Mapping, MutableMapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fcnkit.pycaffe.fields import Written, own_fields
 from fcnkit.pycaffe.layer_types import Layers, Parameters, layers, params
@@ -78,9 +78,13 @@ class NetSpec:
         """The tops."""
         return list(self.tops.values())
 
-    def update(self, other: "NetSpec") -> None:
-        """The other's tops are this one's too."""
-        self.tops.update(other.tops)
+    def update(self, name: str, fields: Mapping[str, Any]) -> None:
+        """The layer of the top with this name has these fields too, as in SSD's pycaffe.
+
+        Raises as `L.Type(...)` does for a field that there is not.
+        """
+        top = self.tops[name]
+        (top if isinstance(top, Function) else top.fn).give(fields)
 
     def to_proto(self) -> "Message":
         """The NetParameter of all tops, layers in the order of the names."""

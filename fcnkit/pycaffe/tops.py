@@ -54,11 +54,17 @@ class Function:
             wanted = "no tops in place" if self.in_place else f"{self.ntop} tops"
             raise TypeError(f"{type_name} has {wanted}, and {len(self.named)} named: {self.named}")
         self.tops = tuple(Top(self, number) for number in range(self.ntop))
+        self._check(self.params)
+
+    def give(self, fields: Mapping[str, Any]) -> None:
+        """The layer has these fields, too; what it had of one gives way."""
+        self._check(fields)
+        self.params |= fields
+
+    def _check(self, fields: Mapping[str, Any]) -> None:
         # A list that is still empty may be filled before the net is written.
-        full = (
-            (name, each) for name, each in self.params.items() if type(each) is not list or each
-        )
-        layer_fields(type_name, dict(full), short=True)
+        full = {name: each for name, each in fields.items() if type(each) is not list or each}
+        layer_fields(self.type_name, full, short=True)
 
     def layers(self, names: "Named", *, short: bool = False) -> Iterator[Written]:
         """The layer; what it reads has its names already; `short` as in `layer_fields`."""

@@ -62,6 +62,7 @@ def converted(text: str, path: str) -> Converted:
     fixes.caught(tree)
     tool.refactor_tree(tree, path)
     fixes.calls(tree)
+    fixes.comparisons(tree)
     divisions = fixes.divisions(tree) if whole else 0
     said = [*left, *(" ".join(each.split()) for each in tool.fixer_log)]
     found, log = str(tree), tuple(dict.fromkeys(each for each in said if each[:3] != "###"))

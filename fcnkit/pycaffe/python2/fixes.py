@@ -4,6 +4,7 @@ they did.
 The text of the tree's leaves is changed where they stand, so that every line keeps its number.
 """
 
+import builtins
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,10 @@ from fissix.pygram import python_symbols as symbols
 from fissix.pytree import Leaf
 
 _OURS = "fcnkit.pycaffe.python2"
+_OWN = (
+    *("base64", "binascii", "commands", "csv", "hashlib", "lmdb", "md5", "random", "sets", "sha"),
+    *("string", "struct", "subprocess", "types", "zlib"),
+)
 # What is imported for each module of Python 2.
 _MODULES: dict[str, str] = {
     **fix_imports.MAPPING,
@@ -21,27 +26,11 @@ _MODULES: dict[str, str] = {
     **{"StringIO": f"{_OURS}.strings", "cStringIO": f"{_OURS}.strings"},
     **{"cPickle": f"{_OURS}.pickles", "pickle": f"{_OURS}.pickles"},
     **{name: f"{_OURS}.modules.urls" for name in ("urllib", "urllib2", "urlparse")},
-    **{
-        name: f"{_OURS}.modules.{name}"
-        for name in (
-            *(
-                "base64",
-                "binascii",
-                "commands",
-                "csv",
-                "hashlib",
-                "lmdb",
-                "md5",
-                "random",
-                "sets",
-                "sha",
-            ),
-            *("string", "struct", "subprocess", "types", "zlib"),
-        )
-    },
+    **{name: f"{_OURS}.modules.{name}" for name in _OWN},
     **{"ConfigParser": f"{_OURS}.modules.configparser"},
     **{"dummy_thread": "_thread", "exceptions": "builtins", "future_builtins": "builtins"},
 }
+_FUNCTIONS = {name for name in dir(builtins) if name.islower() and name[0] != "_"}
 _GONE = ("compiler", "mimetools", "new", "popen2", "posixfile", "rfc822", "user")
 # Methods that are functions of `names`, and those whose bytes are strings.
 _METHODS = {".decode": "_decode(", ".encode": "_encode("}
@@ -290,6 +279,28 @@ def _errors(tree: Any) -> None:
                 _set(each.children[1], "")
             elif texts[0] == name and texts[1][:1] == "[":
                 each.children[0].value = f"{name}.args"
+
+
+def comparisons(tree: Any) -> None:
+    """`len > 0`, a function beside a number, is what Python 2 finds: every number is less."""
+    given = {
+        leaf.value
+        for node in tree.pre_order()
+        if node.type in _BINDING
+        for leaf in node.children[_BINDING[node.type]].leaves()
+    }
+    for node in list(_of(tree, symbols.comparison)):
+        left, sign, right = (_text(each) for each in node.children[:3])
+        function = {left, right} & _FUNCTIONS - given
+        other = right if left in function else left
+        if len(node.children) == 3 and sign in _GREATER and function and other.isdigit():
+            _set(node, str(_GREATER[sign] == (left in function)))
+
+
+# Whether a function is so, on the left of a number.
+_GREATER = {">": True, ">=": True, "<": False, "<=": False}
+# The part of a statement with the names that it gives to something.
+_BINDING = {symbols.expr_stmt: 0, symbols.for_stmt: 1, symbols.funcdef: 2}
 
 
 def _text(node: Any) -> str:
