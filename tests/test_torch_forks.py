@@ -116,6 +116,20 @@ def test_bn_of_each_fork_that_keeps_its_statistics():
     assert np.allclose(kept, wanted + upright(summand), atol=1e-4)
 
 
+@pytest.mark.parametrize("mode", ["bn_mode: LEARN", ""])
+def test_segnets_bn_takes_the_statistics_of_the_batch_and_shows_them(mode):
+    factor, summand = noise(6, seed=1), noise(6, seed=2)
+    text = prototxt.parse(net("BN", f"bn_param {{ {mode} scale_filler {{ }} }}", X.shape, tops=3))
+    weights = store.create().put_all(
+        {"x": [factor.reshape(1, 6, 1, 1), summand.reshape(1, 6, 1, 1)]}
+    )
+    found = engine.run(text, weights, {"a": X}, ["t", "u", "v"])
+    mean, variance = X.mean((0, 2, 3), keepdims=True), X.var((0, 2, 3), keepdims=True)
+    wanted = (X - mean) / np.sqrt(variance + 1e-9) * upright(factor) + upright(summand)
+    for name, each in zip("tuv", (wanted, mean, variance), strict=True):
+        assert found[name].shape == each.shape and np.allclose(found[name], each, atol=1e-4)
+
+
 def test_nvcaffes_batch_norm_has_a_factor_and_a_summand():
     factor, summand, mean = (noise(6, seed=seed) for seed in (1, 2, 3))
     variance = np.abs(noise(6, seed=4))
@@ -237,7 +251,7 @@ def test_depthwise_is_a_convolution_with_a_group_for_each_channel():
     ("kind", "params", "fact"),
     [
         ("Normalize", "", "without norm_param forks divide by different norms"),
-        ("BN", "bn_param { bn_mode: LEARN }", "takes the statistics of the batch"),
+        ("BN", "bn_param { frozen: false icnet: true }", "takes the statistics of the batch"),
         ("Normalize", "norm_param { add_eps_before_sqrt: true }", "add_eps_before_sqrt"),
         ("Upsample", "upsample_param { scale: 2 pad_out_h: true }", "a size of its own"),
         ("PriorBox", "prior_box_param { min_size: 3.5 img_size: 9 }", "no whole numbers"),

@@ -9,6 +9,7 @@ What forks add is in forks.proto, loaded when such a field is first asked for.
 It serves reading prototxts alone; `unknown` and `check` go by Caffe.
 """
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -250,8 +251,8 @@ def unknown(message_name: str, field: Field) -> list[tuple[Field, str | None]]:
     return found
 
 
-def check(message_name: str, root: Field) -> None:
-    """Caffe's parser would read this message.
+def check(message_name: str, root: Field, fields: Callable[[str], dict[str, Slot]] = slots) -> None:
+    """Caffe's parser would read this message; or that of `fields`, which knows others' too.
 
     Raises PrototxtError for the first thing that it would refuse: a field
     that it does not know, a value of the wrong type, a second value for a
@@ -261,7 +262,7 @@ def check(message_name: str, root: Field) -> None:
         raise root.source.error(
             0, "the file starts with a byte order mark, which Caffe refuses; remove it"
         )
-    known = slots(message_name)
+    known = fields(message_name)
     seen: set[str] = set()
     for field in root.fields or ():
         slot = known.get(field.name)
@@ -276,7 +277,7 @@ def check(message_name: str, root: Field) -> None:
         seen.add(field.name)
         slot.read(field, slot)
         if slot.message:
-            check(slot.message, field)
+            check(slot.message, field, fields)
     for slot in known.values():
         if slot.required and slot.name not in seen:
             raise root.error(f'{message_name} lacks "{slot.name}", which Caffe requires; add it')

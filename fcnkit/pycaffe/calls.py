@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from operator import index
 from typing import Any, NamedTuple, TypeAlias
 
-from fcnkit.formats import prototxt, schema
+from fcnkit.formats import prototxt, schema, with_forks
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import State
 from fcnkit.rewrites.upgrade import upgrade
 
 Path: TypeAlias = str | bytes | os.PathLike[str]
 PHASES = ("TRAIN", "TEST")
+_NET = "NetParameter"
 _WORDS = "Net(file, phase, level=0, stages=None, weights=None) or Net(file, weights, phase)"
 _NAMES = ("phase", "level", "stages", "weights")
 
@@ -48,7 +49,8 @@ def _phase(value: Any) -> str:
 
 
 def opened(path: Path, message: str) -> Prototxt:
-    """A prototxt of this message in Caffe 1.0's own words, whatever the year it was written in.
+    """A prototxt of this message in Caffe 1.0's own words, whatever the year it was written in;
+    a net in those of its forks too, of which each layer says later whether it heeds them.
 
     Raises RuntimeError, as pycaffe, for a file that is not there; PrototxtError, with line and
     what was meant, for what Caffe's parser refuses.
@@ -58,7 +60,7 @@ def opened(path: Path, message: str) -> Prototxt:
 
 def checked(text: Prototxt, message: str) -> Prototxt:
     """As `opened`, of a text that is read already."""
-    schema.check(message, text.root)
+    schema.check(message, text.root, with_forks.slots if message == _NET else schema.slots)
     return upgrade(text).net
 
 

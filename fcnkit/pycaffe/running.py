@@ -22,7 +22,8 @@ from fcnkit.errors import FcnkitError
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.formats.values import nearest
 from fcnkit.nets.graph import Layer
-from fcnkit.nets.layers.table import CAFFE, TYPES, of
+from fcnkit.nets.layers.table import CAFFE, TYPES, of, trait
+from fcnkit.nets.layers.traits import Trait
 from fcnkit.pycaffe.memory import Blob, BlobVec
 from fcnkit.shape import Shape
 
@@ -210,9 +211,16 @@ class Computed(Running):
                 found = [*run(values, self._held(device))]
         with torch.no_grad():
             for top, value in zip(self.tops, found, strict=False):
+                if self._decides:
+                    top.resize(tuple(value.shape))
                 _write(top.values(device, write=True), value)
         if self._record is not None and self.recorded:
             self._record.share(self.bottoms, self.tops, self.last, device)
+
+    @property
+    def _decides(self) -> bool:
+        """Whether the values that it reads decide on how many there are, as of boxes found."""
+        return trait(self.layer) is Trait.JUDGE and bool(of(self.layer).unknown)
 
     @property
     def _in_place(self) -> bool:
@@ -326,10 +334,13 @@ def _work(layer: Layer, bottoms: list[Shape], tops: list[Shape]) -> int:
 
 
 def _sizes(layer: Layer, bottoms: list[Shape], count: int | None = None) -> list[Shape]:
-    """The sizes of the layer's tops; a loss without any has made one, of a number."""
+    """The sizes of the layer's tops; a loss without any has made one, of a number.
+
+    Before it has run a judge that finds boxes has none.
+    """
     kind = of(layer)
     found = [*kind.shapes(layer, bottoms)][: len(layer.tops)]
-    if any(shape is None for shape in found):
+    if any(shape is None for shape in found) and trait(layer) is not Trait.JUDGE:
         raise layer.error(f"the sizes of its tops are not known: {kind.unknown}")
     missing = (count or len(layer.tops)) - len(found)
     return [tuple(shape or ()) for shape in found] + [()] * missing

@@ -71,8 +71,12 @@ def normalize(site: Site) -> Run:
 
 
 def bn(site: Site) -> Run:
-    """SegNet's and PSPNet's with the statistics that are stored; see `affine` of its entry."""
+    """PSPNet's and SegNet's with the statistics that are stored, see `affine` of its entry, and
+    SegNet's of the batch.
+    """
     parts = of(site.layer).affine(site.layer)
+    if parts is None and len(rules.bn_blobs(site.layer, list(site.shapes))) == 2:
+        return lambda bottoms, blobs: _of_the_batch(bottoms, blobs)[: len(site.layer.tops)]
     frozen = site.param("bn_param").get("frozen")
     if parts is None or (site.training and not (frozen or parts.mean is None)):
         fact = "it takes the statistics of the batch, each fork in its own way"
@@ -87,6 +91,16 @@ def bn(site: Site) -> Run:
         return [x * of_channel[0] + of_channel[1]]
 
     return run
+
+
+def _of_the_batch(bottoms: Tensors, blobs: Tensors) -> Tensors:
+    """SegNet's in the mode LEARN: its further tops are the batch's mean and variance."""
+    (x,) = bottoms
+    over = [axis for axis in range(x.dim()) if axis != 1]
+    mean = x.mean(over, keepdim=True)
+    variance = x.square().mean(over, keepdim=True) - mean.square()
+    factor, summand = (blob.reshape(mean.shape) for blob in blobs)
+    return [(x - mean) / (variance + 1e-9).sqrt() * factor + summand, mean, variance]
 
 
 # ---- the same numbers elsewhere
