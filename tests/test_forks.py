@@ -1145,3 +1145,8 @@ def _strange(message: str, field) -> set[tuple[str, str]]:
             inner = seen.view(one.name).message_name
             found |= _strange(inner, one) if inner != "Opaque" else set()
     return found
+
+
+def test_single_authors_work_is_a_forks():
+    layer = layer_of("InnerProduct", "inner_product_param { num_output: 2 normalize: true }")
+    assert 'its field "normalize", of a fork of Caffe, may' in strange_fields.not_understood(layer)

@@ -75,12 +75,13 @@ def not_understood(layer: Layer, heeded: Collection[str] = ()) -> str:
     for field, fork in fork_fields(layer):
         name = field.name
         if name not in heeded:
-            whose = f"of {fork}'s Caffe" if fork else _whose(name)
-            return f'its field "{name}", {whose}, may change what it computes'
+            return f'its field "{name}", {_whose(name, fork)}, may change what it computes'
     return ""
 
 
-def _whose(name: str) -> str:
+def _whose(name: str, fork: str | None) -> str:
+    if fork:
+        return "of a fork of Caffe" if fork == "others" else f"of {fork}'s Caffe"
     if name in schema.slots("LayerParameter"):
         return "which is for layers of another type"
     return "of no Caffe that is known"
