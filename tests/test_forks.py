@@ -155,6 +155,20 @@ SHAPES = {
         [(1, 2, 4, 4)],
         [],
     ),
+    "round_mode before ceil_mode": (
+        "Pooling",
+        POOL("kernel_size: 3 stride: 2 ceil_mode: true round_mode: FLOOR"),
+        [(1, 2, 8, 8)],
+        [(1, 2, 3, 3)],
+        [],
+    ),
+    "round_mode before ceil_mode, up": (
+        "Pooling",
+        POOL("kernel_size: 3 stride: 2 ceil_mode: false round_mode: CEIL"),
+        [(1, 2, 8, 8)],
+        [(1, 2, 4, 4)],
+        [],
+    ),
     "torch_pooling": (
         "Pooling",
         POOL("kernel_size: 3 stride: 2 torch_pooling: true"),
@@ -562,6 +576,13 @@ REFUSED = {
     ),
     "no bins": ("ROIPooling", "", [(1, 8, 9, 9), (3, 5)], "at least 1"),
     "no spatial_scale": ("PSROIPooling", "", [(1, 8, 9, 9), (3, 5)], "make them agree"),
+    "pad_type 2": ("Convolution", CONV("kernel_size: 3 pad_type: 2"), [(1, 2, 9, 9)], "give 0 or 1"),
+    "pooling pad_type 2": (
+        "Pooling",
+        POOL("kernel_size: 3 stride: 2 pad_type: 2"),
+        [(1, 2, 9, 9)],
+        "give 0 or 1",
+    ),
     "hole and dilation": (
         "Convolution",
         CONV("kernel_size: 3 hole: 2 dilation: 2"),

@@ -106,6 +106,8 @@ def _padded(layer: Layer, param: View, window: Spatial, unplaced: bool = False) 
     if not param.says("pad_type", *_PADS):
         return window
     sides, same_size = tuple(map(param.get, _PADS)), param.get("pad_type") == 1
+    if param.get("pad_type") > 1:
+        raise layer.error(f"its pad_type is {param.get('pad_type')}; give 0 or 1, or pad_t to pad_r")
     if not any(sides) and not same_size:
         return window
     if any(window.pad) or len(window.pad) != 2 or (any(sides) and same_size):

@@ -177,9 +177,9 @@ def is_strange(layer: Layer) -> bool:
 
 def rounds_down(param: View) -> bool:
     """Whether a pooling's parameters say that its size is rounded down."""
-    if param.says("ceil_mode", "torch_pooling"):
+    if param.says("ceil_mode", "torch_pooling") and not param.has("round_mode"):
         return not param.get("ceil_mode") or param.get("torch_pooling")
-    return param.get("round_mode") == "FLOOR"
+    return param.get("round_mode") == "FLOOR"  # which goes before ceil_mode in Synopsys' fork
 
 
 def _check_global(layer: Layer, param: View) -> None:
