@@ -576,7 +576,12 @@ REFUSED = {
     ),
     "no bins": ("ROIPooling", "", [(1, 8, 9, 9), (3, 5)], "at least 1"),
     "no spatial_scale": ("PSROIPooling", "", [(1, 8, 9, 9), (3, 5)], "make them agree"),
-    "pad_type 2": ("Convolution", CONV("kernel_size: 3 pad_type: 2"), [(1, 2, 9, 9)], "give 0 or 1"),
+    "pad_type 2": (
+        "Convolution",
+        CONV("kernel_size: 3 pad_type: 2"),
+        [(1, 2, 9, 9)],
+        "give 0 or 1",
+    ),
     "pooling pad_type 2": (
         "Pooling",
         POOL("kernel_size: 3 stride: 2 pad_type: 2"),

@@ -27,6 +27,7 @@ from fcnkit.foreign import reason
 from fcnkit.formats import schema
 from fcnkit.nets.layers.table import TYPES
 from fcnkit.rewrites import operations
+from fcnkit.targets.kinds import misfit
 from fcnkit.targets.quantities import QUANTITIES
 from fcnkit.targets.rules import (
     FIELD,
@@ -270,11 +271,13 @@ def _rules(table: _Table, sources: Mapping[str, Source]) -> Iterator[Rule]:
     source, condition = _cited(table, sources), _condition(table, bare=True)
     types = table.texts("types", empty=condition.subject == NET)
     _known_types(table, "types")
-    _check_fields(table, types, condition)
+    _check_subject(table, types, condition)
     when = table.values.get("when")
     if when is not None:
         if not isinstance(when, dict):
             raise table.error("when", f"when is {_shown(when)}; give {{ field = ..., a test }}")
+        if not types:
+            raise table.error("when", "when is of a layer, and a rule of the whole net has none")
         when = _when(table, types, when)
     verdict, because = table.chosen("verdict", VERDICTS), table.text("because")
     _check_mends(table)
@@ -286,7 +289,7 @@ def _when(table: _Table, types: list[str], values: dict[str, Any]) -> Condition:
     inner = table._replace(values=values, at="when")
     inner.only((*SUBJECTS, *TESTS))
     found = _condition(inner)
-    _check_fields(inner, types, found)
+    _check_subject(inner, types, found)
     return found
 
 
@@ -321,18 +324,20 @@ _FORMS = {
 }
 
 
-def _check_fields(table: _Table, types: list[str], condition: Condition) -> None:
-    """A field is one of the message of every type that the rule is for."""
-    if condition.subject != FIELD:
-        return
-    for name in types:
+def _check_subject(table: _Table, types: list[str], condition: Condition) -> None:
+    """A field is one of the message of every type that the rule is for; tests are of its kind."""
+    for name in types if condition.subject == FIELD else ():
         message = TYPES[name].message if name in TYPES else ""
         slots = _slots(message) if message else ()
         if condition.name not in slots:
             fact = (
                 f'a {name} has no field "{printable(condition.name)}" in {message or "a message"}'
             )
-            raise table.error(FIELD, f"{fact}; {_near(condition.name, slots)}")
+            near = _near(condition.name, slots) if slots else "name the types that have it"
+            raise table.error(FIELD, f"{fact}; {near}")
+    wrong = misfit(types, condition)
+    if wrong:
+        raise table.error(wrong[0], printable(wrong[1]))
 
 
 def _slots(message: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ the message with its parameters, or a fact of the whole net.  There is no Python
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from math import isfinite
 from typing import Any, NamedTuple
 
 REFUSED, MISREAD, ASIDE = "refused", "misread", "aside"
@@ -90,7 +91,7 @@ class Test(NamedTuple):
 
 
 def _number(wanted: object) -> bool:
-    return isinstance(wanted, int | float) and not isinstance(wanted, bool)
+    return isinstance(wanted, int | float) and not isinstance(wanted, bool) and isfinite(wanted)
 
 
 def _plain(wanted: object) -> bool:

@@ -107,7 +107,8 @@ def _padded(layer: Layer, param: View, window: Spatial, unplaced: bool = False) 
         return window
     sides, same_size = tuple(map(param.get, _PADS)), param.get("pad_type") == 1
     if param.get("pad_type") > 1:
-        raise layer.error(f"its pad_type is {param.get('pad_type')}; give 0 or 1, or pad_t to pad_r")
+        fact = f"its pad_type is {param.get('pad_type')}"
+        raise layer.error(f"{fact}; give 0 or 1, or pad_t, pad_l, pad_b and pad_r")
     if not any(sides) and not same_size:
         return window
     if any(window.pad) or len(window.pad) != 2 or (any(sides) and same_size):
