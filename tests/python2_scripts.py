@@ -155,6 +155,23 @@ PRINTS = {
         "time.clock() >= 0, reduce(operator.div, (9, 2)), collections.Mapping.__name__",
         "True True [('a', 'b')] True 4 Mapping",
     ),
+    "itertools": (
+        "import itertools as it, itertools\nfrom itertools import imap, izip, chain\n"
+        "print list(imap(lambda a, b: a, [1, 2, 3], [4, 5])), list(imap(None, [1, 2], [3]))\n"
+        "source = iter([1, 2, 3, 4])\nprint imap(abs, source).next(), list(source)\n"
+        "f = itertools.izip\nprint list(it.islice(it.imap(abs, it.count()), 2)), f('a', 'b').next()"
+        "\n"
+        "print list(it.ifilter(str.isdigit, 'a12')), list(itertools.ifilterfalse(None, [0, 1]))",
+        "[1, 2] [(1, 3)]\n1 [2, 3, 4]\n[0, 1] ('a', 'b')\n['1', '2'] [0]",
+    ),
+    "seeds": (
+        "import random\n"
+        "for a in (2.5, 0.1, -0.3, 3.0, -1.0, -4.0, 1e10, 1e19, -3e200):\n"
+        "    random.seed(a)\n    print '%.6f' % random.random(),\n"
+        "random.seed(2)\nprint '%.6f %.6f' % (random.gammavariate(1, 2), random.betavariate(1, 2))",
+        "0.150646 0.151849 0.381149 0.237965 0.131195 0.055994 0.360511 0.687840 0.015619 "
+        "0.089923 0.010375",
+    ),
     "more lists": (
         "print map(None, [1, 2], [3]), filter(str.isdigit, 'a1'), filter(None, (1, 0)), "
         "map(None, 'ab'), len(filter(lambda x: x > 1, [1, 2])), map(lambda a, b: b, [1, 2], [3])",

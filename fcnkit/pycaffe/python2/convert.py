@@ -13,8 +13,7 @@ NAMES = "fcnkit.pycaffe.python2.names"
 # fissix's own, but for those that add lines: what those do is in `names`.
 _FIXERS = (
     *("dict", "except", "exec", "funcattrs", "future", "getcwdu"),
-    *("has_key", "import", "input", "itertools"),
-    *("itertools_imports", "long", "methodattrs", "ne", "next"),
+    *("has_key", "import", "input", "long", "methodattrs", "ne", "next"),
     *("nonzero", "numliterals", "paren", "print", "raise", "raw_input", "renames", "repr"),
     *("standarderror", "sys_exc", "throw", "tuple_params", "unicode"),
     *("xrange", "xreadlines"),

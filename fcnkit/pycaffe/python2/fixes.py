@@ -17,7 +17,7 @@ from fissix.pytree import Leaf
 _OURS = "fcnkit.pycaffe.python2"
 _OWN = (
     *("base64", "binascii", "commands", "csv", "hashlib", "lmdb", "md5", "random", "sets", "sha"),
-    *("string", "struct", "subprocess", "types", "zlib"),
+    *("itertools", "string", "struct", "subprocess", "types", "zlib"),
 )
 # What is imported for each module of Python 2.
 _MODULES: dict[str, str] = {

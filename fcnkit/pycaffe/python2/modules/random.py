@@ -6,7 +6,7 @@ split at other places.
 
 import random as _random
 from collections.abc import Callable
-from math import ceil, log
+from math import ceil, frexp, isfinite, log
 from random import *  # noqa: F403
 from typing import Any
 
@@ -53,6 +53,20 @@ class _Draws:
             pool[at] = pool[left - 1]
         return found
 
+    def gammavariate(self, alpha: float, beta: float) -> float:
+        """A number of the gamma distribution."""
+        if alpha != 1:
+            return _random.Random.gammavariate(self, alpha, beta)  # type: ignore[arg-type]
+        drawn = self.random()
+        while drawn <= 1e-7:
+            drawn = self.random()
+        return -log(drawn) * beta
+
+    def betavariate(self, alpha: float, beta: float) -> float:
+        """A number of the beta distribution."""
+        first = self.gammavariate(alpha, 1.0)
+        return first and first / (first + self.gammavariate(beta, 1.0))
+
     def _places(self, count: int, k: int) -> list[int]:
         """So many places, each once."""
         found: dict[int, None] = {}
@@ -66,7 +80,7 @@ class Random(_Draws, _random.Random):  # type: ignore[no-redef, misc]
 
     def seed(self, a: Any = None, version: int = 1) -> None:
         """They begin anew."""
-        super().seed(a, version)
+        super().seed(_begun(a), version)
 
 
 class _Common(_Draws):
@@ -78,9 +92,24 @@ class _Common(_Draws):
 
 def seed(a: Any = None) -> None:  # type: ignore[no-redef]
     """What all share begins anew."""
-    _random.seed(a, version=1)
+    _random.seed(_begun(a), version=1)
 
 
+def _begun(a: Any) -> Any:
+    """What Python 3 begins with as Python 2 did with this: of a fraction its hash was another."""
+    if not isinstance(a, float) or not isfinite(a):
+        return a
+    if a == int(a):
+        found = abs(int(a)) % (_WORD - 1)
+        return {-1: _WORD - 2}.get(int(a), found if a >= 0 else -found % _WORD)
+    part, power = frexp(a)
+    high = int(part * _HALF)
+    low = int((part * _HALF - high) * _HALF)
+    return (high + low + (power << 15)) % _WORD
+
+
+_HALF, _WORD = float(1 << 31), 1 << 64
 _common = _Common()
 choice, randint, randrange = _common.choice, _common.randint, _common.randrange
 sample, shuffle = _common.sample, _common.shuffle  # type: ignore[assignment]
+betavariate, gammavariate = _common.betavariate, _common.gammavariate
