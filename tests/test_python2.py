@@ -257,6 +257,18 @@ def test_names_and_lines_of_what_is_left(tmp_path, monkeypatch):
     )
 
 
+def test_methods_that_nothing_calls_any_more_are_named(tmp_path, monkeypatch):
+    text = (
+        "class A:\n    def __getitem__(self, i): return i\n"
+        "    def __getslice__(self, a, b): return a\nprint A()[2]\n"
+        "def __hex__(): pass\n"
+    )
+    done = within(monkeypatch, tmp_path, text)
+    assert done.stdout == "2\n"
+    told = done.stderr.partition("not converted: ")[2]
+    assert told == "Line 3: nothing calls a method __getslice__\n"
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -32,6 +32,11 @@ _MODULES: dict[str, str] = {
 }
 _FUNCTIONS = {name for name in dir(builtins) if name.islower() and name[0] != "_"}
 _GONE = ("compiler", "mimetools", "new", "popen2", "posixfile", "rfc822", "user")
+# Methods that Python 2 alone calls.
+_UNCALLED = (
+    *("__getslice__", "__setslice__", "__delslice__", "__coerce__"),
+    *("__hex__", "__oct__", "__unicode__"),
+)
 # Methods that are functions of `names`, and those whose bytes are strings.
 _METHODS = {".decode": "_decode(", ".encode": "_encode("}
 _READING = (".getvalue", ".read", ".readline", ".readlines")
@@ -92,6 +97,8 @@ def left(tree: Any) -> list[str]:
 def _left(node: Any) -> str | None:
     if node.type == symbols.exec_stmt and len(node.children) == 2 and _is_in_function(node):
         return "exec in a function does not bind its variables"
+    if node.type == symbols.funcdef and _text(node.children[1]) in _UNCALLED and _class_of(node):
+        return f"nothing calls a method {_text(node.children[1])}"
     if node.type == symbols.except_clause and _is_string(node.children[1:2]):
         return f"exceptions are no strings: {_text(node.children[1])}"
     if node.type in (symbols.import_name, symbols.import_from):
