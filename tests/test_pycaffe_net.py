@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 import torch
 
 import fcnkit.pycaffe as caffe
-from fcnkit.errors import EngineError, NetError, WeightsError
+from fcnkit.errors import EngineError, FcnkitError, NetError, WeightsError
 from fcnkit.pycaffe import running
 from fcnkit.pycaffe.memory import CPU, Blob, Memory
 
@@ -605,3 +605,42 @@ def test_layers_that_a_file_gives_are_not_filled_first(tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(NetError, match='layer "conv": filler "xaver"'):
         caffe.Net(str(tmp_path / "net.prototxt"), str(tmp_path / "net.caffemodel"), caffe.TEST)
+
+
+FORKS = """
+input: "data" input_shape { dim: 1 dim: 4 dim: 8 dim: 8 }
+layer { name: "c" type: "Convolution" bottom: "data" top: "c"
+  convolution_param { num_output: 4 kernel_size: 3 hole: 2 weight_filler { type: "xavier" } } }
+layer { name: "p" type: "Permute" bottom: "c" top: "p"
+  permute_param { order: 0 order: 2 order: 3 order: 1 } }
+"""
+
+
+def test_a_net_has_the_layers_and_words_of_forks_that_are_computed(tmp_path):
+    path = tmp_path / "net.prototxt"
+    path.write_text(FORKS)
+    net = caffe.Net(str(path), caffe.TEST)
+    net.blobs["data"].data[...] = np.random.RandomState(0).randn(1, 4, 8, 8)
+    net.forward()
+    values, weights = net.blobs["c"].data, net.params["c"][0].data
+    seen = net.blobs["data"].data[0, :, 1:6:2, 1:6:2]  # every second pixel, by the hole
+    assert values.shape == (1, 4, 4, 4)
+    assert np.allclose(values[0, :, 1, 1], (weights * seen).sum((1, 2, 3)), atol=1e-5)
+    assert np.array_equal(net.blobs["p"].data, values.transpose(0, 2, 3, 1))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("hole: 2", "hol: 2", 'ConvolutionParameter has no field "hol"'),
+        ("hole: 2", "saturate: Signed", 'Caffe has no field "saturate"'),
+        ('"Permute"', '"Permute" norm_param { eps: 1 }', 'Caffe has no field "norm_param"'),
+        ("input: ", "default_forward_type: FLOAT16 input: ", '"default_forward_type"'),
+        ("order: 1", "order: x", "order"),
+    ],
+)
+def test_words_of_forks_that_are_not_computed_are_named(old, new, says, tmp_path):
+    path = tmp_path / "net.prototxt"
+    path.write_text(FORKS.replace(old, new, 1))
+    with pytest.raises(FcnkitError, match=says):
+        caffe.Net(str(path), caffe.TEST)

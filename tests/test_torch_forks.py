@@ -267,6 +267,37 @@ def test_what_is_not_known_is_refused(kind, params, fact):
         run(kind, params)
 
 
+@pytest.mark.parametrize(
+    ("kind", "params", "fact"),
+    [
+        ("BatchNorm", "batch_norm_param { use_global_stats: true scale_bias: true }",
+         "factor and summand are not computed"),
+        ("BN", "bn_param { slope_filler { } frozen: true }", "frozen with the rest"),
+        ("BN", "bn_param { slope_filler { } }", "takes the statistics of the batch"),
+    ],
+)  # fmt: skip
+def test_what_would_train_otherwise_is_refused(kind, params, fact):
+    """NVCaffe trains factor and summand beside stored statistics, Yjxiong's frozen BN neither."""
+    with pytest.raises(EngineError, match=fact):
+        run(kind, f"phase: TRAIN {params}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "params"),
+    [
+        ("BatchNorm", "batch_norm_param { scale_bias: true }"),
+        ("BN", "bn_param { slope_filler { value: 1 } frozen: true }"),
+    ],
+)
+def test_a_module_is_run_in_the_phase_that_can_be(kind, params):
+    torch = pytest.importorskip("torch")
+    module = fk.module(prototxt.parse(net(kind, params, X.shape)))
+    with torch.no_grad():
+        assert module.eval()(torch.from_numpy(X)).shape == X.shape
+        with pytest.raises(EngineError, match="factor and summand"):
+            module.train()(torch.from_numpy(X))
+
+
 # ---- a net with a head of SSD
 
 

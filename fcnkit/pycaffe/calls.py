@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from fcnkit.formats import prototxt, schema, with_forks
 from fcnkit.formats.prototxt import Prototxt
+from fcnkit.formats.values import Slot
 from fcnkit.nets.graph import State
 from fcnkit.rewrites.upgrade import upgrade
 
@@ -60,8 +61,13 @@ def opened(path: Path, message: str) -> Prototxt:
 
 def checked(text: Prototxt, message: str) -> Prototxt:
     """As `opened`, of a text that is read already."""
-    schema.check(message, text.root, with_forks.slots if message == _NET else schema.slots)
+    schema.check(message, text.root, _slots if message == _NET else schema.slots)
     return upgrade(text).net
+
+
+def _slots(message: str) -> dict[str, Slot]:
+    """Those of forks too, but for the net's own: its layers alone say what they heed."""
+    return schema.slots(message) if message == _NET else with_forks.slots(message)
 
 
 def there(path: Path) -> str:

@@ -61,7 +61,10 @@ class Scripted:
         self.recorded = False
         self.last: list[bool] = []
         self.work = 0
+        from fcnkit.engines.torch.layers.site import check_fields
+
         self._bottom, self._top = Vec(bottoms), Vec(tops)
+        check_fields(layer)
         self.object = _made(layer)
         self.object.param_str = layer.param("python_param").get("param_str")
         self.object.phase = phase

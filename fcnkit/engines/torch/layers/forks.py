@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from fcnkit.engines.torch.layers.pointwise import each
-from fcnkit.engines.torch.layers.site import Run, Site, Tensors
+from fcnkit.engines.torch.layers.site import Run, Site, Tensors, not_run
 from fcnkit.nets.layers import forks as rules
 from fcnkit.nets.layers import resizing
 from fcnkit.nets.layers.table import of
@@ -78,9 +78,13 @@ def bn(site: Site) -> Run:
     if parts is None and len(rules.bn_blobs(site.layer, list(site.shapes))) == 2:
         return lambda bottoms, blobs: _of_the_batch(bottoms, blobs)[: len(site.layer.tops)]
     frozen = site.param("bn_param").get("frozen")
-    if parts is None or (site.training and not (frozen or parts.mean is None)):
-        fact = "it takes the statistics of the batch, each fork in its own way"
-        raise site.error(f"{fact}; test it, or fold it with `fcnkit surgery --do fold`")
+    fact = "it takes the statistics of the batch, each fork in its own way"
+    fact = "its factor and summand are frozen with the rest" if parts and frozen else fact
+    error = site.error(f"{fact}; test it, or fold it with `fcnkit surgery --do fold`")
+    if parts is None:
+        raise error
+    if site.training and parts.mean is not None:
+        return not_run(error)
 
     def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         (x,) = bottoms

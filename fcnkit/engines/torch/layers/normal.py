@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from fcnkit.engines.torch.layers.site import Run, Site, Tensors
+from fcnkit.engines.torch.layers.site import Run, Site, Tensors, not_run
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.table import of
 
@@ -101,11 +101,11 @@ def batch_norm(site: Site) -> Run:
     param, parts = site.param("batch_norm_param"), of(site.layer).affine(site.layer)
     eps, fraction = param.get("eps"), param.get("moving_average_fraction")
     learns = parts is not None and parts.factor is not None
+    if learns and (site.training or by_batch(site.layer, training=False)):
+        fact = "in training NVCaffe's factor and summand are not computed"
+        return not_run(site.error(f"{fact}; put a Scale layer behind it in their place"))
     if not by_batch(site.layer, training=site.training):
         return lambda bottoms, blobs: [_by_stored(bottoms[0], blobs, parts.eps if parts else eps)]
-    if learns:
-        fact = "in training NVCaffe's factor and summand are not computed"
-        raise site.error(f"{fact}; put a Scale layer behind it in their place")
 
     def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         (x,) = bottoms

@@ -39,6 +39,15 @@ class Site(NamedTuple):
         return refusal(self.layer, fact)
 
 
+def not_run(error: EngineError) -> Run:
+    """What a layer does that cannot be run: a net may have it that is run in the other phase."""
+
+    def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
+        raise error
+
+    return run
+
+
 def refusal(layer: Layer, fact: str) -> EngineError:
     """An error that says where the layer stands, and which engine it is that does not run it."""
     place = f'{layer.field.source.path}:{layer.line}: layer "{layer.name}"'
