@@ -644,3 +644,16 @@ def test_words_of_forks_that_are_not_computed_are_named(old, new, says, tmp_path
     path.write_text(FORKS.replace(old, new, 1))
     with pytest.raises(FcnkitError, match=says):
         caffe.Net(str(path), caffe.TEST)
+
+
+@pytest.mark.parametrize("kind", ["ReLU", "Softmax", "Permute", "LRN", "Sigmoid"])
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [('top: "more"', "takes 1 top and has 2"), ('bottom: "data"', "takes 1 bottom and has 2")],
+)
+def test_what_a_layer_would_pass_over_is_refused_as_in_caffe(kind, more, says, tmp_path):
+    path = tmp_path / "net.prototxt"
+    layer = f'layer {{ name: "x" type: "{kind}" bottom: "data" top: "t" {more} }}'
+    path.write_text('input: "data" input_shape { dim: 1 dim: 2 dim: 3 dim: 3 }\n' + layer)
+    with pytest.raises(NetError, match=says):
+        caffe.Net(str(path), caffe.TEST)

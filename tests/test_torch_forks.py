@@ -259,12 +259,19 @@ def test_depthwise_is_a_convolution_with_a_group_for_each_channel():
         ("PriorBox", "prior_box_param { box_width: 3 box_height: 3 }", "words of forks of SSD's"),
         ("PriorBox", "prior_box_param { min_size: 3 img_size: 9 tf: true }", 'no field "tf"'),
         ("ReLU", "relu_param { maximum: 4 }", 'no field "maximum"'),
+        ("Reduction", "reduction_param { operation: TOPK }", "no operation TOPK; use SUM"),
         ("Pooling", "pooling_param { kernel_size: 2 pad_l: 1 }", 'no field "pad_l"'),
     ],
 )
 def test_what_is_not_known_is_refused(kind, params, fact):
     with pytest.raises(EngineError, match=fact):
         run(kind, params)
+
+
+@pytest.mark.parametrize("operation", ["MIN", "DIV", "STOCHASTIC_SUM"])
+def test_a_forks_operation_of_an_eltwise_is_refused(operation):
+    with pytest.raises(EngineError, match=f"no operation {operation}; use SUM, PROD, MAX"):
+        run("Eltwise", f"eltwise_param {{ operation: {operation} }}", X, X)
 
 
 @pytest.mark.parametrize(

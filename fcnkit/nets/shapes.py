@@ -172,7 +172,7 @@ def _add(
 ) -> None:
     """The layer's tops are in `tops`, and in `reasons` where they are not known."""
     kind = table.of(layer)
-    _check_counts(layer, kind)
+    check_counts(layer, kind)
     found = _follow(layer, _shapes(layer, kind, tops), wanted)
     for top, shape in zip(layer.tops, found, strict=True):
         known = tops[top] = _override(layer, shape, wanted.get(top))
@@ -226,7 +226,8 @@ def _reason(
     return f'layer "{layer.name}" on line {layer.line}: {kind.unknown}'
 
 
-def _check_counts(layer: Layer, kind: LayerType) -> None:
+def check_counts(layer: Layer, kind: LayerType) -> None:
+    """NetError where the layer has more bottoms or tops than its type takes, or fewer."""
     for word, (least, most), tops in (
         ("bottom", kind.bottoms, layer.bottoms),
         ("top", kind.tops, layer.tops),

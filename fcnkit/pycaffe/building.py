@@ -10,6 +10,7 @@ from fcnkit.engines.torch.parameters import forced, rate_of
 from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.layers.strange_fields import check_net
 from fcnkit.nets.layers.table import of
+from fcnkit.nets.shapes import check_counts
 from fcnkit.nets.specs import Spec, check_shared, specs_of
 from fcnkit.pycaffe import modes
 from fcnkit.pycaffe.calls import PHASES
@@ -128,6 +129,7 @@ class _Builder:
             return Split(bottoms, tops)
         if layer.type == "Python":
             return Scripted(layer, bottoms, tops, PHASES.index(phase_of(layer, phase)))
+        check_counts(layer, of(layer))
         if of(layer).shares:
             return Shared(layer, bottoms, tops)
         found = source(layer, tops, phase, self._rng)

@@ -130,9 +130,12 @@ def eltwise(site: Site) -> Run:
     """The weighted sum, the product or the largest of the bottoms at each place."""
     param = site.param("eltwise_param")
     coefficients = param.list("coeff") or [1.0] * len(site.shapes)
-    if param.get("operation") == "SUM":
+    operation = param.get("operation")
+    if operation == "SUM":
         return lambda bottoms, blobs: [_sum(bottoms, coefficients)]
-    return lambda bottoms, blobs: [_ELTWISE[param.get("operation")](bottoms)]
+    if operation not in _ELTWISE:
+        raise site.error(f"it has no operation {operation}; use SUM, {', '.join(_ELTWISE)}")
+    return lambda bottoms, blobs: [_ELTWISE[operation](bottoms)]
 
 
 def _sum(bottoms: Tensors, coefficients: Sequence[float]) -> Tensor:

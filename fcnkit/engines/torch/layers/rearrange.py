@@ -77,7 +77,10 @@ def reduction(site: Site) -> Run:
     of their magnitudes or squares, or their mean.
     """
     param, axis = site.param("reduction_param"), site.axis("reduction_param")
-    function, coefficient = _REDUCTIONS[param.get("operation")], param.get("coeff")
+    operation, coefficient = param.get("operation"), param.get("coeff")
+    if operation not in _REDUCTIONS:
+        raise site.error(f"it has no operation {operation}; use {', '.join(_REDUCTIONS)}")
+    function = _REDUCTIONS[operation]
 
     def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         x = bottoms[0]
