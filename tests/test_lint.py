@@ -124,7 +124,8 @@ CASES = (
     Case(
         "fork-field",
         (2,),
-        '"pad_l" and "pad_t", Synopsys does; use that fork, or remove them (3 places, the last '
+        '"pad_l" and "pad_t", Synopsys does; use that fork, or write pad_h and pad_w, if both '
+        "sides pad alike (3 places, the last "
         "on line 3)",
         DATA + conv("a", "data", SIZE + " pad_l: 1 pad_t: 1") + conv("b", "a", SIZE + " pad_t: 1"),
         DATA + conv("a", "data"),

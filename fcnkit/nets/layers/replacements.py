@@ -24,6 +24,8 @@ def in_its_place(field: Field) -> str:
             return "write dilation in place of both, the height's, then the width's"
         case "pad_type":
             return "write the padding as pad, pad_h or pad_w in its place" if value == "1" else ""
+        case "pad_l" | "pad_r" | "pad_t" | "pad_b":
+            return "" if value == "0" else "write pad_h and pad_w, if both sides pad alike"
         case "class_weighting" | "weight_by_label_freqs":
             return _WEIGH
         case "relu6":
