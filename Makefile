@@ -99,8 +99,9 @@ schema: setup  ## compile fcnkit/formats/caffe.proto to caffe.desc
 stubs: setup  ## write the names of fcnkit and Caffe's layers as editors and type checkers see them
 	@$(PY) scripts/make_stubs.py
 
-targets: setup  ## write the tables of docs/targets.md, after a file of fcnkit/targets was changed
+targets: setup  ## write the tables of docs/targets.md and docs/forks.md, after a change of their rules
 	@$(PY) scripts/target_pages.py
+	@$(PY) scripts/fork_page.py
 
 golden: setup  ## rewrite the expected files under tests/cases; review the diff
 	@$(PYTEST) --golden

@@ -25,6 +25,7 @@ from fcnkit.nets.graph import Graph, build
 from fcnkit.plan import Move, Offset, Plan, Step
 from fcnkit.rewrites.align import align
 from fcnkit.rewrites.bake import bake
+from fcnkit.rewrites.bvlc import bvlc
 from fcnkit.rewrites.channels import add_channels, swap_channels, to_colour, to_gray
 from fcnkit.rewrites.classes import reclass
 from fcnkit.rewrites.convolutionalize import convolutionalize
@@ -88,6 +89,7 @@ __all__ = [
     "batch",
     "beside",
     "build",
+    "bvlc",
     "compare",
     "confusion",
     "convolutionalize",

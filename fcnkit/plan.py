@@ -14,9 +14,9 @@ from fcnkit.tables import folded
 class Step(NamedTuple):
     """One thing done to one layer, or deliberately not done, and the reason.
 
-    `verb` is "convert", "insert", "remove", "change" or "keep"; `line` is the
-    layer's line in the net that the plan starts from, None for a layer that
-    is not in it.
+    `verb` is "convert", "insert", "remove", "change" or "keep", or "skip" for what was asked
+    for and cannot be done; `line` is the layer's line in the net that the plan starts from,
+    None for a layer that is not in it.
     """
 
     verb: str
@@ -48,7 +48,10 @@ class Move(NamedTuple):
     fold bias   (links,): the bias, or zero, through the links
     shift       (shape, axis, values): the bias, or zero, and for each channel along the
                 axis of the layer's weights in that shape its value times their sum
-    given       (values,): new values, these
+    blob        (number,): the source's blob of another number
+    given       (values,): new values, these; (values, type) of a layer of this type
+    placed      (places, type): zero but for ones at these places of a layer of this type
+    plane       (rows, columns): of each channel the products of these; or (..., type)
     zero, bilinear   new values
     drop        the old file's `layer` is left out
 
@@ -81,7 +84,13 @@ class Move(NamedTuple):
 
     @property
     def _own(self) -> tuple[tuple[str, int], ...]:
-        return ((self.taken, self.blob),) if self.taken else ()
+        return ((self.taken, self.taken_blob),) if self.taken else ()
+
+    @property
+    def taken_blob(self) -> int:
+        """The number that the blob has in the layer that it is taken from."""
+        number: int = self.args[0] if self.how == "blob" else self.blob
+        return number
 
     @property
     def first(self) -> "Move":

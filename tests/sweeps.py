@@ -41,6 +41,9 @@ WORDS = (
     NOT_FINITE,
     OVERWRITTEN,
     NOT_IMPORTED,
+    "built as it was",
+    "built in BVLC's words",
+    "left words of forks",
 )
 # What Caffe says of a fork's words, or of a file that it could never read.
 _FORKS = ("Failed to parse", "Unknown layer type")
@@ -391,3 +394,38 @@ def _told(graph: Graph) -> list[str]:
         top for top in (*outputs, *read) if graph.top(top.blob) == top and top not in graph.inputs
     ]
     return list(dict.fromkeys(top.blob for top in kept))
+
+
+# ---- in BVLC's words
+
+BUILT, BUILT_NOW, LEFT = "built as it was", "built in BVLC's words", "left words of forks"
+
+
+def in_bvlcs_words(net: Prototxt) -> Trial:
+    """Whether BVLC's Caffe builds what TEST has of the net, before and after `bvlc`.
+
+    It is asked about the words as they stand.  What has no word left that `bvlc` names has to be
+    built, and blobs of one name have the sizes that they had.
+    """
+    given = corpus.fed(net, corpus.sizes(build(net)))
+    try:
+        plan = fk.bvlc(given)
+    except FcnkitError:
+        return settled(REFUSED)
+    ours = {top.blob: shape for top, shape in shapes_of(build(given)).tops.items()}
+
+    def verdict(answers: Sequence) -> str:
+        before, after = answers
+        if not isinstance(before, Exception):
+            return BUILT if not isinstance(after, Exception) else f"no longer built: {after}"
+        if isinstance(after, Exception):
+            if any(step.verb == "skip" for step in plan.steps):
+                return LEFT
+            python = any(layer.type == "Python" for layer in build(given).layers)
+            return NO_CAFFE if python or not plan.changed else str(after)
+        for blob in ours.keys() & after.keys():
+            if ours[blob] not in (None, after[blob]):
+                return f"{blob} is {after[blob]}, not {ours[blob]}"
+        return BUILT_NOW
+
+    return Trial([Question("shapes", given), Question("shapes", plan.net)], verdict)

@@ -34,6 +34,13 @@ OLD = net(
     'input: "data"\n' + "".join(f"input_dim: {n}\n" for n in (1, 1, 9, 9)), conv("a", "data", 2, 3)
 )
 WIDE = net(data(1, 1, 20, 20), conv("score", "data", 3, 7, "pad: 9 stride: 4"))
+FORKS = net(
+    data(1, 3, 20, 20),
+    conv("conv", "data", 4, 3, "hole: 2 relu: true"),
+    layer("act", "HardSwish", "conv"),
+    pool("pool", "act", 2, 2, "ceil_mode: false"),
+    layer("up", "Upsample", "pool", more="upsample_param { scale: 2 }"),
+)
 # Every operation on a net, and a word of its plan.
 DONE = {
     "conv": (NET, "InnerProduct -> Convolution"),
@@ -70,20 +77,22 @@ DONE = {
     "input=layer": (OLD, "Input"),
     "upsample=score:data": (WIDE, "begins at pixel"),
     "upsample=score:4": (WIDE, "begins at pixel"),
+    "bvlc": (FORKS, "ceil_mode -> round_mode: FLOOR"),
+    "bvlc=1.0": (FORKS, "HardSwish -> Power, ReLU, Eltwise PROD"),
     "drop=fc4": (NET, 'it needs "fc4"'),
 }
 
 
 @pytest.fixture
 def folder(tmp_path):
-    for name, each in (("net", NET), ("up", UP), ("wide", WIDE), ("old", OLD)):
+    for name, each in (("net", NET), ("up", UP), ("wide", WIDE), ("old", OLD), ("forks", FORKS)):
         each.save(tmp_path / f"{name}.prototxt")
         weights(each, tmp_path / f"{name}.caffemodel")
     return tmp_path
 
 
 def files(folder, which):
-    name = {NET: "net", UP: "up", WIDE: "wide", OLD: "old"}[which]
+    name = {NET: "net", UP: "up", WIDE: "wide", OLD: "old", FORKS: "forks"}[which]
     return folder / f"{name}.prototxt", folder / f"{name}.caffemodel"
 
 

@@ -27,7 +27,7 @@ from type_tried import (
 import fcnkit as fk
 from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.nets.graph import build
-from fcnkit.nets.layers.table import TYPES, is_pointwise
+from fcnkit.nets.layers.table import FORKS, TYPES, is_pointwise
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Plan
@@ -307,6 +307,18 @@ def _silence(blob: np.ndarray, name: str) -> None:
         blob[1::2] = 0
 
 
+def judge_bvlc(tried: Tried, plan: Plan, before: Values) -> Answer:
+    """What does not depend on a layer that only its fork has stays what it was; what does is
+    tried in test_bvlc.py, beside PyTorch.
+    """
+    new = {layer.name: layer.type for layer in build(plan.net).layers}.get(X)
+    spec = tried.planned.tried
+    said_anew = spec.type in FORKS and new != spec.type
+    lost = set().union(*(tried.below(top) for top in spec.tops)) if said_anew else set()
+    blobs = [blob for blob in outputs(tried, lost) if blob in tried.learned]
+    return Answer(lambda found: same(before, found, blobs), (after(tried, plan),))
+
+
 def judge_filters(tried: Tried, plan: Plan, before: Values) -> Answer:
     """What is read of the channels that are left is what it was."""
     blobs, sizes = outputs(tried), shapes_of(build(plan.net), dict(tried.given)).tops
@@ -382,6 +394,7 @@ DEEDS: dict[str, Deed] = {
         lambda tried, net: fk.input_as(net, "legacy", inputs=tried.given), keeps_outputs()
     ),
     "round down": Deed(_inputs(fk.round_down), keeps_outputs()),
+    "bvlc": Deed(_inputs(fk.bvlc), judge_bvlc),
     "upgrade": Deed(lambda tried, net: fk.upgrade(net), keeps_outputs()),
     "rescore": Deed(_inputs(fk.rescore, 3), judge_rescore),
     "deploy": Deed(_inputs(fk.deploy), judge_deploy),

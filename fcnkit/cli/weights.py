@@ -66,7 +66,8 @@ NET = click.argument("net", metavar="NET")
 @click.option(
     "--strict",
     is_flag=True,
-    help="Refuse layers left to their fillers, unused, or in another order.",
+    help="Refuse layers left to their fillers, unused, or in another order; with --do, "
+    "exit with 1 where something that an operation is for had to stay.",
 )
 @click.option("--diff", is_flag=True, help="With --do, print what would change as a unified diff.")
 @proof_options
@@ -108,15 +109,17 @@ def surgery(
     fcnkit surgery fcn.prototxt fcn.caffemodel --do classes=score_fr:0,15,new
     """
     if operations:
-        if new_net or names or strict:
-            raise click.UsageError(
-                "--do makes the new net: give no NEW_NET, --map or --strict with it"
-            )
+        if new_net or names:
+            raise click.UsageError("--do makes the new net: give no NEW_NET or --map with it")
+        if strict and not any(each.skips for each, _, _ in operations):
+            raise click.UsageError("--strict is for operations that may leave what they are for")
         check_verify(verified, engine, weights)
         proving = _proving(operations, engine) if verified else None
-        _operate(
+        left = _operate(
             net, weights, operations, output, net_out, diff, as_json, force, dict(inputs), proving
         )
+        if strict and left:
+            raise SystemExit(1)
         return
     if verified or engine:
         raise click.UsageError("--verify goes with --do; `fcnkit verify` compares two nets")
@@ -140,7 +143,8 @@ def _proving(operations, engine):
 
 def _operate(
     net, weights, operations, output, net_out, diff, as_json, force, inputs, proving
-) -> None:
+) -> bool:
+    """Writes what is asked for; whether something that was to be done had to stay."""
     check_stdout(net_out, diff=diff, as_json=as_json)
     if output and not weights:
         raise click.UsageError(
@@ -174,6 +178,7 @@ def _operate(
     if proof and not as_json:
         show_rows(proof, err=net_out == "-")
     end_with(proof)
+    return any(step.verb == "skip" for step in plan.steps)
 
 
 def _transplant(net, weights, new_net, output, names, strict, as_json, force, inputs) -> None:

@@ -29,4 +29,5 @@ REWRITES: dict[str, tuple[str, ...]] = {
     "to_train": ("to_train",),
     "deploy": ("deploy",),
     "upgrade": ("upgrade",),
+    "bvlc": ("bvlc",),
 }

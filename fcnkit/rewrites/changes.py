@@ -60,6 +60,11 @@ def inside(message: Field, fields: Fields, style: Style, why: str = "") -> Edit:
     return Edit(message.value_start, message.stop, f"{{ {_inline(fields, style)} }}", why)
 
 
+def in_place(field: Field, fields: Fields, style: Style, why: str = "") -> Edit:
+    """New fields where one stood, on its line."""
+    return Edit(field.start, field.stop, _inline(fields, style), why)
+
+
 def set_param(
     layer: Layer,
     message: str,

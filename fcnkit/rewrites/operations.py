@@ -24,7 +24,8 @@ class Operation(NamedTuple):
     `keeps_images` says that the new net wants the same of an image, and has the same
     classes; `reads_images` that without arguments it goes by what the file beside the
     net says of that; `keeps_values` that the new net computes what the old one did, as far
-    as the plan says.  `read` gives the rewrite's arguments and its options; it raises ValueError,
+    as the plan says; `skips` that its plan has steps "skip", for what is asked for and has to
+    stay.  `read` gives the rewrite's arguments and its options; it raises ValueError,
     which says what is wrong, for arguments of another form.
     """
 
@@ -36,6 +37,7 @@ class Operation(NamedTuple):
     keeps_images: bool = True
     reads_images: bool = False
     keeps_values: bool = True
+    skips: bool = False
 
 
 def every() -> tuple[Operation, ...]:

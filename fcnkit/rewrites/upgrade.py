@@ -60,6 +60,12 @@ def upgrade(net: NetOrPath) -> Plan:
     return Plan(net, net.edit(edits), tuple(sorted(steps, key=lambda step: step.line or 0)))
 
 
+def upgrade_layers(net: Prototxt) -> Plan:
+    """As `upgrade`, of the layers alone: the net's inputs stay as they are said."""
+    edits, steps = _layers(net)
+    return Plan(net, net.edit(edits), tuple(sorted(steps, key=lambda step: step.line or 0)))
+
+
 def _layers(net: Prototxt) -> Changes:
     old, new = net.root.all("layers"), net.root.all("layer")
     if old and new:

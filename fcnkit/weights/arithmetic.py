@@ -207,12 +207,29 @@ def shifted(
     return Blob(shape, dtype, False, Lazy(shape, chunks, dtype), place)
 
 
-def given(values: Sequence[float]) -> Lazy:
+def given(values: Sequence[float], shape: Shape) -> Lazy:
     """These values, in float32."""
     import numpy as np
 
-    array = np.asarray(values, "f4")
+    array = np.asarray(values, "f4").reshape(shape)
     return Lazy(array.shape, lambda: [array])
+
+
+def placed(places: Sequence[int], shape: Shape) -> Lazy:
+    """Zeros, and ones at these places."""
+    import numpy as np
+
+    array = np.zeros(prod(shape), "f4")
+    array[list(places)] = 1
+    return Lazy(tuple(shape), lambda: [array])
+
+
+def plane(rows: Sequence[float], columns: Sequence[float], shape: Shape) -> Lazy:
+    """In every channel the products of a column and a row."""
+    import numpy as np
+
+    kernel = np.outer(rows, columns).astype("f4")
+    return Lazy(tuple(shape), lambda: (kernel for _ in range(prod(shape[:-2]))))
 
 
 def moved_by(

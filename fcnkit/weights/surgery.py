@@ -119,8 +119,10 @@ def _sources(group: Sequence[Move]) -> set[str]:
 
 
 def _type(group: Sequence[Move]) -> str:
-    kinds = {"bilinear": "Deconvolution", "given": "Scale"}
-    return next((kinds[move.first.how] for move in group if move.first.how in kinds), "")
+    kinds = {"bilinear": "Deconvolution", "given": "Scale", "placed": "", "plane": "Deconvolution"}
+    made = [move.first for move in group if move.first.how in kinds]
+    said = (move.args[-1] for move in made if move.args and isinstance(move.args[-1], str))
+    return next(said, kinds[made[0].how] if made else "")
 
 
 def _blobs(target: str, group: Sequence[Move], weights: Weights) -> list[Blob | Lazy]:
@@ -128,7 +130,9 @@ def _blobs(target: str, group: Sequence[Move], weights: Weights) -> list[Blob | 
     # A bias that is added is not in the file.
     added = ("fold bias", "shift")
     stored = sum(move.first.how not in added or bool(move.origin) for move in made.values())
-    for source in _sources(group):
+    # Of a layer whose blobs go to several, `_check_belongs` counts them.
+    parted = any(move.first.how == "blob" for move in group)
+    for source in () if parted else _sources(group):
         _check_blob_count(source, target, stored, weights)
     missing = [number for number in range(len(made)) if number not in made]
     if missing:
@@ -152,7 +156,11 @@ def _values(move: Move, weights: Weights) -> Blob | Lazy:
     if move.how == "zero":
         return zeros(move.shape)
     if move.how == "given":
-        return arithmetic.given(*move.args)
+        return arithmetic.given(move.args[0], move.shape)
+    if move.how == "placed":
+        return arithmetic.placed(move.args[0], move.shape)
+    if move.how == "plane":
+        return arithmetic.plane(move.args[0], move.args[1], move.shape)
     if move.how == "bilinear":
         fillers.bilinear_planes(move.shape)
         return Lazy(move.shape, lambda: fillers.bilinear_planes(move.shape))
@@ -194,7 +202,7 @@ def _taken(move: Move, read: arithmetic.Read) -> Blob:
         split, axis, values = move.args
         weights = read(move.layer, 0)
         return arithmetic.moved_by(old, weights, split, axis, values, move.shape, where)
-    blob = read(move.taken or move.layer, move.blob)
+    blob = read(move.taken or move.layer, move.taken_blob)
     if move.how == "transpose":
         return transposed(blob)
     if move.how == "mix":

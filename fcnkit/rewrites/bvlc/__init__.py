@@ -1,0 +1,174 @@
+"""Forks' words and layer types in the words of BVLC's Caffe, wherever it has words for them."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from fcnkit.edits import Edit
+from fcnkit.errors import NetError
+from fcnkit.formats import schema
+from fcnkit.formats.prototxt import NetOrPath, Prototxt
+from fcnkit.formats.prototxt import given as given_net
+from fcnkit.nets.graph import Layer
+from fcnkit.nets.layers.table import CAFFE, of
+from fcnkit.plan import Move, Plan, Step
+from fcnkit.rewrites.bvlc.site import Change, Kept, Site
+from fcnkit.rewrites.bvlc.types import TYPES
+from fcnkit.rewrites.bvlc.words import WORDS, Said, neutral, said
+from fcnkit.rewrites.changes import taken_out
+from fcnkit.rewrites.operations import Arguments, Operation
+from fcnkit.rewrites.states import States, present, states
+from fcnkit.rewrites.upgrade import upgrade_layers
+from fcnkit.shape import Shape
+
+MASTER, TAG = "master", "1.0"
+CAFFES = {MASTER: frozenset(("round_mode", "Clip")), TAG: frozenset[str]()}
+"""BVLC's Caffes, and which of the words that are used here each has beside those of its 1.0."""
+
+# One change of a layer may leave another word for the next pass; no layer has more than these.
+_MOST_PASSES = 100
+
+
+def bvlc(net: NetOrPath, caffe: str = MASTER, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
+    """Every word of a fork that BVLC's Caffe can say is said in BVLC's words.
+
+        fk.bvlc("icnet.prototxt")
+
+    Each change is a step with its reason; what stays, with the fork that has it, is a step
+    "skip".  `caffe` is "master", which knows round_mode and Clip, or "1.0".  Where weights
+    are made anew the step says so, and `transplant` makes them.
+
+    Raises NetError when the net cannot be built.
+    """
+    net = given_net(net)
+    if caffe not in CAFFES:
+        raise NetError(f'{net.path}: no Caffe "{caffe}" of BVLC\'s; say {" or ".join(CAFFES)}')
+    plan = Plan(net, net)
+    if net.root.all("layers") and any(_of_forks(states(net, inputs))):
+        plan = plan.then(upgrade_layers)
+    for _ in range(_MOST_PASSES):
+        before = plan.net
+        plan = plan.then(_pass, CAFFES[caffe], inputs)
+        if plan.net is before:
+            return plan
+    raise NetError(f"{net.path}: its words were changed {_MOST_PASSES} times without an end")
+
+
+def _of_forks(work: States) -> Iterator[object]:
+    yield from (layer for layer in work.layers if layer.type not in CAFFE)
+    yield from said("NetParameter", work.net.root)
+
+
+class _Found(NamedTuple):
+    """What one pass does, and what it leaves with its reasons."""
+
+    edits: list[Edit]
+    moves: list[Move]
+    steps: dict[int, list[Step]]
+    left: dict[int, list[Step]]
+
+
+def _pass(net: Prototxt, words: frozenset[str], inputs: Mapping[str, Shape] | None) -> Plan:
+    """One change of every layer that has words of forks; the last pass finds nothing but what
+    stays.
+    """
+    work = states(net, present(net, inputs or {}))
+    found = _Found([], [], {}, {})
+    touched: set[int] = set()
+    names: set[str] = set()
+    _of_the_net(net, found)
+    for layer in work.layers:
+        for change in _changes(Site(work, layer, words, names), found.left):
+            places = {layer.field.start, *change.others}
+            if touched & places:
+                break
+            touched |= places
+            found.edits.extend(change.edits)
+            found.moves.extend(change.moves)
+            step = Step("change", layer.name, layer.line, change.what, change.why)
+            found.steps.setdefault(layer.field.start, []).append(step)
+            break
+    steps = found.steps if found.edits else found.left
+    ordered = [step for at in sorted(steps) for step in steps[at]]
+    return work.plan(found.edits, ordered, found.moves)
+
+
+def _of_the_net(net: Prototxt, found: _Found) -> None:
+    """Fields of the net itself."""
+    for field in net.root.fields or ():
+        if field.name in schema.slots("NetParameter"):
+            continue
+        word = Said("NetParameter", field)
+        why = neutral(word)
+        if why:
+            found.edits.append(taken_out(field, "a fork's word"))
+            step = Step("remove", "", field.line, word.word, why)
+            found.steps.setdefault(field.start, []).append(step)
+        else:
+            step = Step("skip", "", field.line, word.word, f"{word.fork}, and BVLC has none for it")
+            found.left.setdefault(field.start, []).append(step)
+
+
+def _changes(site: Site, left: dict[int, list[Step]]) -> Iterator[Change]:
+    """What can be done for one layer, the first of which is; its other words come to `left`."""
+    layer = site.layer
+    if layer.field.name != "layer":
+        return
+    if layer.type not in CAFFE:
+        yield from _tried(site, TYPES.get(layer.type), layer.type, whose(layer), left)
+        return
+    found = list(said("LayerParameter", layer.field))
+    gone = [(word, why) for word in found if (why := neutral(word, layer))]
+    if gone:
+        edits = [taken_out(word.field, "a fork's word") for word, _ in gone]
+        shown = ", ".join(dict.fromkeys(word.word for word, _ in gone))
+        why = "; ".join(dict.fromkeys(why for _, why in gone))
+        yield Change(edits, f"{shown} taken out", why)
+    rules = dict[object, Said]()
+    for word in found:
+        if not neutral(word, layer):
+            rules.setdefault(WORDS.get(word.field.name) or word, word)
+    for rule, word in rules.items():
+        yield from _tried(site, rule if callable(rule) else None, word.word, word.fork, left)
+
+
+def _tried(
+    site: Site,
+    rule: Callable[[Site], Change] | None,
+    what: str,
+    fork: str,
+    left: dict[int, list[Step]],
+) -> Iterator[Change]:
+    try:
+        if rule is None:
+            raise Kept("BVLC has no words for it")
+        yield rule(site)
+    except (Kept, NetError) as error:
+        layer = site.layer
+        step = Step("skip", layer.name, layer.line, what, f"{error} ({fork})")
+        left.setdefault(layer.field.start, []).append(step)
+
+
+def whose(layer: Layer) -> str:
+    """The fork that has a layer's type, in words."""
+    kind = of(layer)
+    fork = schema.fork_of("LayerParameter", kind.message) if kind.message else None
+    return f"a type of {fork}'s Caffe" if fork and fork != "others" else "a fork's type"
+
+
+def _arguments(text: str) -> Arguments:
+    """Nothing, or which of BVLC's Caffes."""
+    if text and text not in CAFFES:
+        raise ValueError(f'"{text}" is none of {", ".join(CAFFES)}')
+    return ((text,) if text else ()), {}
+
+
+OPERATIONS = (
+    Operation(
+        "bvlc",
+        "bvlc[=1.0]",
+        "forks' words in BVLC's, where it has any",
+        bvlc,
+        _arguments,
+        skips=True,
+    ),
+)
