@@ -8,8 +8,8 @@ from pathlib import Path
 
 from fcnkit.nets.layers.fork_table import FORKS
 from fcnkit.nets.layers.old_names import FORK_NAMES
-from fcnkit.rewrites.bvlc.types import TYPES
-from fcnkit.rewrites.bvlc.words import COMPUTED, READING, WORDS
+from fcnkit.rewrites.forks.types import TYPES
+from fcnkit.rewrites.forks.words import COMPUTED, READING, WORDS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "forks.md"
 BEGIN, END = "<!-- {}: written by `make targets` -->\n", "<!-- {} end -->\n"

@@ -12,8 +12,8 @@ from fcnkit.formats import prototxt
 from fcnkit.nets.graph import build
 from fcnkit.nets.layers.table import CAFFE
 from fcnkit.nets.shapes import shapes_of
-from fcnkit.rewrites.bvlc.types import TYPES
-from fcnkit.rewrites.bvlc.words import WORDS, said
+from fcnkit.rewrites.forks.types import TYPES
+from fcnkit.rewrites.forks.words import WORDS, said
 from fcnkit.weights import store
 from fcnkit.weights.surgery import transplant
 

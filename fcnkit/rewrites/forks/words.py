@@ -14,11 +14,11 @@ from fcnkit.nets.layers.table import of
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.layers.windows import is_global, pooled_shape, rounds_down, spatial
 from fcnkit.plan import Move
-from fcnkit.rewrites.bvlc.normal import batch_norm
-from fcnkit.rewrites.bvlc.pointwise import relu_to_six
-from fcnkit.rewrites.bvlc.resizing import both
-from fcnkit.rewrites.bvlc.site import Change, Fields, Kept, Site
 from fcnkit.rewrites.changes import set_param, taken_out
+from fcnkit.rewrites.forks.normal import batch_norm
+from fcnkit.rewrites.forks.pointwise import relu_to_six
+from fcnkit.rewrites.forks.resizing import both
+from fcnkit.rewrites.forks.site import Change, Fields, Kept, Site
 from fcnkit.rewrites.states import copies
 
 FLOOR = "round_mode"

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from fcnkit.formats.prototxt import Field
 from fcnkit.nets.layers.table import of
 from fcnkit.plan import Move
-from fcnkit.rewrites.bvlc.site import Change, Fields, Kept, Site, given, plain
 from fcnkit.rewrites.changes import removed, set_param, taken_out
+from fcnkit.rewrites.forks.site import Change, Fields, Kept, Site, given, plain
 
 _BVLC_EPS = 1e-5
 _NO_STATISTICS = "it takes the statistics of the batch, and how it stores them only its fork knows"

@@ -10,8 +10,8 @@ from fcnkit.nets.layers.forks import permute_order
 from fcnkit.nets.layers.table import axis_of, of, transposes
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.plan import Move
-from fcnkit.rewrites.bvlc.site import FIXED, Change, Fields, Kept, Site, placed
 from fcnkit.rewrites.changes import removed, set_value
+from fcnkit.rewrites.forks.site import FIXED, Change, Fields, Kept, Site, placed
 from fcnkit.shape import Shape
 
 MADE = "its weights are made: it needs a weights file"

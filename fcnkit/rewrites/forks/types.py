@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 
 from fcnkit.nets.layers.windows import convolution_blobs
-from fcnkit.rewrites.bvlc import normal, pointwise, rearrange, resizing
-from fcnkit.rewrites.bvlc.site import Change, Kept, Site
 from fcnkit.rewrites.changes import set_param
+from fcnkit.rewrites.forks import normal, pointwise, rearrange, resizing
+from fcnkit.rewrites.forks.site import Change, Kept, Site
 
 
 def depthwise(site: Site) -> Change:

@@ -11,10 +11,10 @@ from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.table import CAFFE, of
 from fcnkit.plan import Move, Plan, Step
-from fcnkit.rewrites.bvlc.site import Change, Kept, Site
-from fcnkit.rewrites.bvlc.types import TYPES
-from fcnkit.rewrites.bvlc.words import WORDS, Said, neutral, said
 from fcnkit.rewrites.changes import taken_out
+from fcnkit.rewrites.forks.site import Change, Kept, Site
+from fcnkit.rewrites.forks.types import TYPES
+from fcnkit.rewrites.forks.words import WORDS, Said, neutral, said
 from fcnkit.rewrites.operations import Arguments, Operation
 from fcnkit.rewrites.states import States, present, states
 from fcnkit.rewrites.upgrade import upgrade_layers

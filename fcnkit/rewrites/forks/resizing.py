@@ -8,9 +8,9 @@ from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.layers.windows import spatial
 from fcnkit.plan import Move
-from fcnkit.rewrites.bvlc.rearrange import MADE
-from fcnkit.rewrites.bvlc.site import FIXED, Change, Fields, Kept, Site, given
 from fcnkit.rewrites.changes import removed, set_param, set_value
+from fcnkit.rewrites.forks.rearrange import MADE
+from fcnkit.rewrites.forks.site import FIXED, Change, Fields, Kept, Site, given
 
 Pair = tuple[int, int]
 _ONES: Fields = [("weight_filler", [("type", "constant"), ("value", 1)])]

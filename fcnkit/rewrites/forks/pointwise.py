@@ -6,8 +6,8 @@ from math import prod
 from fcnkit.formats.prototxt import Word
 from fcnkit.nets.layers.table import of
 from fcnkit.plan import Move
-from fcnkit.rewrites.bvlc.site import Change, Fields, Kept, Site
 from fcnkit.rewrites.changes import taken_out
+from fcnkit.rewrites.forks.site import Change, Fields, Kept, Site
 from fcnkit.shape import Shape
 
 CLIP = "Clip"
