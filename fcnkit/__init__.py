@@ -48,6 +48,7 @@ _MODULES = {
     "draw": "fcnkit.drawing.draw",
     "draw_fields": "fcnkit.drawing.fields",
     "export": "fcnkit.exporting.export",
+    "fit": "fcnkit.targets.fit",
     "from_onnx": "fcnkit.importing.from_onnx",
     "from_torch": "fcnkit.importing.from_torch",
     "infer": "fcnkit.inference.inferred",

@@ -43,11 +43,12 @@ from fcnkit.rewrites.padding import pad
 from fcnkit.rewrites.rename import rename
 from fcnkit.rewrites.rescore import rescore
 from fcnkit.rewrites.resize import batch, resize
-from fcnkit.rewrites.round_down import round_down
+from fcnkit.rewrites.round_down import round_down, round_up
 from fcnkit.rewrites.to_train import to_train
 from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.rewrites.upsample import skip, upsample
 from fcnkit.scoring.metrics import Scores, confusion, score
+from fcnkit.targets.fit import fit
 from fcnkit.verifying.differences import Difference
 from fcnkit.verifying.imports import verify_import
 from fcnkit.verifying.layers import verify_layers
@@ -103,6 +104,7 @@ __all__ = [
     "extract",
     "fcn",
     "fewer_filters",
+    "fit",
     "fold",
     "from_onnx",
     "from_torch",
@@ -121,6 +123,7 @@ __all__ = [
     "rescore",
     "resize",
     "round_down",
+    "round_up",
     "score",
     "skeleton",
     "skip",

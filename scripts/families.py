@@ -83,14 +83,20 @@ class Fate(NamedTuple):
     path: Path
     read: bool
     shapes: str = ""
+    bvlc: str = ""
     converted: str = ""
     fcn: tuple[str, ...] = ("",) * len(sweeps.STRIDES)
 
     @property
     def wrong(self) -> list[str]:
         """What is wrong with it."""
-        words = (self.shapes, self.converted, *self.fcn)
-        what = ("shapes", "convolutionalize", *(f"fcn at {stride}" for stride in sweeps.STRIDES))
+        words = (self.shapes, self.bvlc, self.converted, *self.fcn)
+        what = (
+            "shapes",
+            "bvlc",
+            "convolutionalize",
+            *(f"fcn at {stride}" for stride in sweeps.STRIDES),
+        )
         return [
             f"{one}: {word}"
             for one, word in zip(what, words, strict=True)
@@ -110,13 +116,13 @@ def fates(paths: Sequence[Path]) -> Iterator[Fate]:
             if net is None:
                 yield Fate(path, read)
             else:
-                yield Fate(
-                    path, read, next(words), next(words), tuple(next(words) for _ in sweeps.STRIDES)
-                )
+                first = (next(words), next(words), next(words))
+                yield Fate(path, read, *first, tuple(next(words) for _ in sweeps.STRIDES))
 
 
 def _trials(net: Prototxt) -> Iterator[sweeps.Trial]:
     yield sweeps.shapes(net)
+    yield sweeps.in_bvlcs_words(net)
     yield sweeps.convolutionalized(net)
     yield from (sweeps.fcn(net, stride) for stride in sweeps.STRIDES)
 
@@ -124,8 +130,8 @@ def _trials(net: Prototxt) -> Iterator[sweeps.Trial]:
 # ---- the table
 
 HEAD = (
-    "              nets read shapes   convolutionalize  fcn at stride: good/refused\n"
-    "                       equal  no equal none kept      32      16       8       4\n"
+    "              nets read shapes     bvlc   convolutionalize  fcn at stride: good/refused\n"
+    "                       equal  no now/left equal none kept      32      16       8       4\n"
 )
 
 
@@ -136,23 +142,26 @@ class Row(NamedTuple):
     nets: int
     read: int
     shapes: tuple[int, int]
+    bvlc: tuple[int, int]
     converted: tuple[int, int, int]
     fcn: tuple[tuple[int, int], ...]
 
     def __str__(self) -> str:
         strides = "".join(f"{f'{good}/{refused}':>8}" for good, refused in self.fcn)
-        numbers = zip(_WIDTHS, (self.nets, self.read, *self.shapes, *self.converted), strict=True)
+        bvlc = "/".join(map(str, self.bvlc))
+        every = (self.nets, self.read, *self.shapes, bvlc, *self.converted)
+        numbers = zip(_WIDTHS, every, strict=True)
         columns = "".join(f"{number:>{width}}" for width, number in numbers)
         return f"{self.name:<14}{columns}{strides}\n"
 
 
-_WIDTHS = (4, 5, 5, 4, 6, 5, 5)
+_WIDTHS = (4, 5, 5, 4, 9, 6, 5, 5)
 
 
 def row(name: str, found: Sequence[Fate]) -> Row:
     """The numbers of these nets."""
-    shapes, converted = (
-        Counter(getattr(fate, which) for fate in found) for which in ("shapes", "converted")
+    shapes, bvlc, converted = (
+        Counter(getattr(fate, which) for fate in found) for which in ("shapes", "bvlc", "converted")
     )
     strides = [Counter(words) for words in zip(*(fate.fcn for fate in found), strict=True)]
     strides = strides or [Counter()] * len(sweeps.STRIDES)
@@ -162,6 +171,7 @@ def row(name: str, found: Sequence[Fate]) -> Row:
         len(found),
         sum(fate.read for fate in found),
         (shapes[sweeps.EQUAL], shapes[sweeps.NO_CAFFE]),
+        (bvlc[sweeps.BUILT_NOW], bvlc[sweeps.LEFT]),
         (converted[sweeps.EQUAL], converted[sweeps.NOTHING], kept),
         tuple((count[sweeps.GOOD], count[sweeps.REFUSED]) for count in strides),
     )
@@ -173,9 +183,10 @@ def parsed(line: str) -> Row:
     Raises ValueError for another line.
     """
     words = line[14:].split()
-    nets, read, *numbers = map(int, words[:7])
-    fcn = tuple(tuple(map(int, word.split("/"))) for word in words[7:])
-    return Row(line[:14].rstrip(), nets, read, tuple(numbers[:2]), tuple(numbers[2:]), fcn)
+    nets, read, *shapes = map(int, words[:4])
+    bvlc, *fcn = (tuple(map(int, word.split("/"))) for word in (words[4], *words[8:]))
+    converted = tuple(map(int, words[5:8]))
+    return Row(line[:14].rstrip(), nets, read, tuple(shapes), bvlc, converted, tuple(fcn))
 
 
 def added(rows: Iterable[Row]) -> Row:
@@ -187,6 +198,7 @@ def added(rows: Iterable[Row]) -> Row:
         sum(one.nets for one in rows),
         sum(one.read for one in rows),
         tuple(map(add, *(one.shapes for one in rows))),
+        tuple(map(add, *(one.bvlc for one in rows))),
         tuple(map(add, *(one.converted for one in rows))),
         tuple(tuple(map(add, *pairs)) for pairs in zip(*(one.fcn for one in rows), strict=True)),
     )

@@ -28,6 +28,7 @@ ODD_SIZES = ((32, 33), (61, 77), (97, 64))
 EQUAL, NOTHING, KEPT, GOOD = "equal", "nothing to convert", "kept", "good"
 REFUSED, NO_CAFFE, UNKNOWN = "refused by fcnkit", "refused by Caffe as it was", "not known to us"
 LARGE, NOT_IMPORTED = "too large", "refused by import"
+BUILT, BUILT_NOW, LEFT = "built as it was", "built in BVLC's words", "left words of forks"
 NOT_FINITE, OVERWRITTEN = "not finite in Caffe", "overwritten in Caffe before its gradient"
 WORDS = (
     EQUAL,
@@ -41,9 +42,9 @@ WORDS = (
     NOT_FINITE,
     OVERWRITTEN,
     NOT_IMPORTED,
-    "built as it was",
-    "built in BVLC's words",
-    "left words of forks",
+    BUILT,
+    BUILT_NOW,
+    LEFT,
 )
 # What Caffe says of a fork's words, or of a file that it could never read.
 _FORKS = ("Failed to parse", "Unknown layer type")
@@ -398,7 +399,6 @@ def _told(graph: Graph) -> list[str]:
 
 # ---- in BVLC's words
 
-BUILT, BUILT_NOW, LEFT = "built as it was", "built in BVLC's words", "left words of forks"
 
 
 def in_bvlcs_words(net: Prototxt) -> Trial:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import round_trips
 import sweeps
-from sweeps import EQUAL, GOOD, STRIDES, WORDS
+from sweeps import BUILT_NOW, EQUAL, GOOD, STRIDES, WORDS
 
 # Every so manieth file, where not all are asked for.
 STEP = {
@@ -18,6 +18,7 @@ STEP = {
     "fcn": 31,
     "shapes": 19,
     "operations": 41,
+    "bvlc": 13,
     "pytorch": 83,
     "gradients": 97,
     "export": 61,
@@ -56,6 +57,10 @@ def test_convolutionalize_gives_the_classifiers_own_output(nets, caffe):
 
 def test_shapes_equal_real_caffes(nets, caffe):
     swept(nets, [sweeps.shapes], caffe, EQUAL)
+
+
+def test_bvlc_builds_what_it_has_words_for(nets, caffe):
+    swept(nets, [sweeps.in_bvlcs_words], caffe, BUILT_NOW)
 
 
 def test_fcn_scores_every_pixel_at_odd_sizes(nets, caffe):

@@ -38,13 +38,15 @@ def test_the_readme_has_what_the_script_prints(script, lines):
         "all",
     ]
     assert rows[-1] == script.added(rows[:-1])
-    assert all(len(line.rstrip()) <= 80 for line in (*lines, *script.HEAD.splitlines()))
+    assert all(len(line.rstrip()) <= 90 for line in (*lines, *script.HEAD.splitlines()))
 
 
 def test_no_net_is_counted_twice(script, lines):
     for row in map(script.parsed, lines):
         assert row.read <= row.nets
-        assert all(sum(each) <= row.nets for each in (row.shapes, row.converted, *row.fcn))
+        assert all(
+            sum(each) <= row.nets for each in (row.shapes, row.bvlc, row.converted, *row.fcn)
+        )
 
 
 def test_others_are_few(script, lines):
@@ -81,10 +83,22 @@ def test_what_a_net_is_for_comes_before_what_it_is_made_of(script, path, name, t
 def fates(script):
     good = ("good",) * len(sweeps.STRIDES)
     return [
-        script.Fate(Path("a"), True, sweeps.EQUAL, sweeps.EQUAL, good),
-        script.Fate(Path("b"), True, sweeps.NO_CAFFE, sweeps.KEPT, (sweeps.REFUSED,) * len(good)),
+        script.Fate(Path("a"), True, sweeps.EQUAL, sweeps.BUILT_NOW, sweeps.EQUAL, good),
         script.Fate(
-            Path("c"), True, sweeps.EQUAL, "top differs by 1 of 2", ("good", "odd", "good", "good")
+            Path("b"),
+            True,
+            sweeps.NO_CAFFE,
+            sweeps.LEFT,
+            sweeps.KEPT,
+            (sweeps.REFUSED,) * len(good),
+        ),
+        script.Fate(
+            Path("c"),
+            True,
+            sweeps.EQUAL,
+            sweeps.BUILT,
+            "top differs by 1 of 2",
+            ("good", "odd", "good", "good"),
         ),
         script.Fate(Path("d"), False),
     ]
@@ -93,6 +107,7 @@ def fates(script):
 def test_words_become_numbers(script):
     row = script.row("nets", fates(script))
     assert (row.nets, row.read, row.shapes, row.converted) == (4, 3, (2, 1), (1, 0, 1))
+    assert row.bvlc == (1, 1)
     assert row.fcn == ((2, 1), (1, 1), (2, 1), (2, 1))
     assert script.parsed(str(row)) == row
     assert script.row("none", []).fcn == ((0, 0),) * 4

@@ -27,6 +27,7 @@ MORE = {
     "add_channels": {"channels": 4},
     "coords": {"start": "c", "end": "data"},
     "decimate": {"layer": "fc", "kernel": 7},
+    "fit": {"target": "ncnn"},
     "fewer_filters": {"layer": "fc", "filters": 1},
     "drop": ("r",),
     "extract": {"end": "c"},

@@ -41,6 +41,12 @@ FORKS = net(
     pool("pool", "act", 2, 2, "ceil_mode: false"),
     layer("up", "Upsample", "pool", more="upsample_param { scale: 2 }"),
 )
+FLOORED = net(
+    data(1, 3, 20, 20),
+    conv("conv", "data", 4, 3, "stride: 2"),
+    pool("pool", "conv", 3, 2, "round_mode: FLOOR"),
+    pool("last", "pool", 2, 2, "round_mode: FLOOR"),
+)
 # Every operation on a net, and a word of its plan.
 DONE = {
     "conv": (NET, "InnerProduct -> Convolution"),
@@ -68,6 +74,8 @@ DONE = {
     "extract=:fc3,pool2": (NET, "it is not between"),
     "rename=fc4:score,conv1:c": (NET, "renamed score"),
     "floor": (NET, "either way"),
+    "ceil": (FLOORED, "no round_mode"),
+    "fit=ncnn": (FLOORED, "its parser stops"),
     "pad=score:2": (UP, "pad 2"),
     "resize=data:2,1,11,9": (UP, "data 2 x 1 x 11 x 9"),
     "batch=3": (NET, "batch of 3"),
@@ -85,14 +93,23 @@ DONE = {
 
 @pytest.fixture
 def folder(tmp_path):
-    for name, each in (("net", NET), ("up", UP), ("wide", WIDE), ("old", OLD), ("forks", FORKS)):
+    for name, each in (
+        ("net", NET),
+        ("up", UP),
+        ("wide", WIDE),
+        ("old", OLD),
+        ("forks", FORKS),
+        ("floored", FLOORED),
+    ):
         each.save(tmp_path / f"{name}.prototxt")
         weights(each, tmp_path / f"{name}.caffemodel")
     return tmp_path
 
 
 def files(folder, which):
-    name = {NET: "net", UP: "up", WIDE: "wide", OLD: "old", FORKS: "forks"}[which]
+    name = {NET: "net", UP: "up", WIDE: "wide", OLD: "old", FORKS: "forks", FLOORED: "floored"}[
+        which
+    ]
     return folder / f"{name}.prototxt", folder / f"{name}.caffemodel"
 
 

@@ -394,6 +394,8 @@ DEEDS: dict[str, Deed] = {
         lambda tried, net: fk.input_as(net, "legacy", inputs=tried.given), keeps_outputs()
     ),
     "round down": Deed(_inputs(fk.round_down), keeps_outputs()),
+    "round up": Deed(_inputs(fk.round_up), keeps_outputs()),
+    "fit": Deed(_inputs(fk.fit, "ncnn"), judge_bvlc),
     "bvlc": Deed(_inputs(fk.bvlc), judge_bvlc),
     "upgrade": Deed(lambda tried, net: fk.upgrade(net), keeps_outputs()),
     "rescore": Deed(_inputs(fk.rescore, 3), judge_rescore),

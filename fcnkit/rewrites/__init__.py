@@ -22,7 +22,7 @@ REWRITES: dict[str, tuple[str, ...]] = {
     "rescore": ("rescore",),
     "upsample": ("upsample", "skip"),
     "align": ("align",),
-    "round_down": ("round_down",),
+    "round_down": ("round_down", "round_up"),
     "padding": ("pad",),
     "resize": ("resize", "batch"),
     "inputs": ("input_as",),

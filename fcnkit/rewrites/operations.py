@@ -40,9 +40,14 @@ class Operation(NamedTuple):
     skips: bool = False
 
 
+# Rewrites that go by what rooms above know: the rules of targets.
+ABOVE = ("fcnkit.targets.fit",)
+
+
 def every() -> tuple[Operation, ...]:
     """The operations of all rewrites, in the order of the list of rewrites."""
-    modules = (import_module(f"{__package__}.{name}") for name in REWRITES)
+    names = (*(f"{__package__}.{name}" for name in REWRITES), *ABOVE)
+    modules = (import_module(name) for name in names)
     return tuple(each for module in modules for each in getattr(module, "OPERATIONS", ()))
 
 

@@ -14,7 +14,7 @@ from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.windows import is_global, pooled_shape, rounds_down
 from fcnkit.plan import Plan, Step
-from fcnkit.rewrites.changes import set_param
+from fcnkit.rewrites.changes import set_param, taken_out
 from fcnkit.rewrites.operations import Operation, no_arguments
 from fcnkit.rewrites.states import Known, looked_at
 from fcnkit.shape import Shape
@@ -49,6 +49,45 @@ def round_down(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> 
     return Plan(net, net.edit(merge(by_state)), ordered)
 
 
+def round_up(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
+    """No pooling says round_mode, where its size here is the same without.
+
+        fk.round_up(fk.read("deploy.prototxt"))
+
+    For tools whose copy of Caffe's schema is older than the word, which then refuse the
+    net: the inverse of `round_down`.  Poolings whose size rounding up changes stay, with
+    the reason.
+
+    Raises NetError when the net cannot be built.
+    """
+    net = given_net(net)
+    steps: dict[int, Step] = {}
+    found, _ = looked_at(net, inputs)
+    for state in found:
+        for layer in state.graph.layers:
+            if layer.type == "Pooling" and layer.param("pooling_param").has("round_mode"):
+                step = _step_up(state, layer)
+                known = steps.setdefault(layer.field.start, step)
+                if known.verb == "change" and step.verb == "keep":  # another size in this state
+                    steps[layer.field.start] = step
+    edits = [
+        taken_out(word, "round up")
+        for layer in net.root.all("layer", "layers")
+        if layer.start in steps and steps[layer.start].verb == "change"
+        for param in layer.all("pooling_param")
+        for word in param.all("round_mode")
+    ]
+    return Plan(net, net.edit(edits), tuple(steps[start] for start in sorted(steps)))
+
+
+def _step_up(state: Known, layer: Layer) -> Step:
+    if is_global(layer) or not rounds_down(layer.param("pooling_param")):
+        what = "no round_mode"
+        return Step("change", layer.name, layer.line, what, "it says what Caffe does without it")
+    step = _step(state, layer)
+    return step._replace(what="no round_mode") if step.verb == "change" else step
+
+
 _WHY = "round down"
 
 
@@ -76,7 +115,8 @@ def _step(state: Known, layer: Layer) -> Step:
         return Step("keep", layer.name, layer.line, layer.type, why)
     up, down = (pooled_shape(layer, bottom, floor=floor) for floor in (False, True))
     if up != down:
-        why = f"it makes {show(up[2:])} of {show(bottom[2:])}, and would make {show(down[2:])}"
+        made, other = (down, up) if rounds_down(layer.param("pooling_param")) else (up, down)
+        why = f"it makes {show(made[2:])} of {show(bottom[2:])}, and would make {show(other[2:])}"
         return Step("keep", layer.name, layer.line, layer.type, why)
     why = f"it makes {show(up[2:])} of {show(bottom[2:])} either way"
     return Step("change", layer.name, layer.line, "round_mode: FLOOR", why)
@@ -84,4 +124,7 @@ def _step(state: Known, layer: Layer) -> Step:
 
 OPERATIONS = (
     Operation("floor", "floor", "poolings round down, as elsewhere", round_down, no_arguments),
+    Operation(
+        "ceil", "ceil", "poolings without round_mode, for older tools", round_up, no_arguments
+    ),
 )

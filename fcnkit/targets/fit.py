@@ -1,0 +1,192 @@
+"""A net made to fit a target: what mends a finding is done, and the target asked again."""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from fcnkit.errors import NetError
+from fcnkit.formats.prototxt import NetOrPath, Prototxt
+from fcnkit.formats.prototxt import given as given_net
+from fcnkit.nets.graph import Graph
+from fcnkit.nets.layers.table import CAFFE, is_loss, is_pointwise, of
+from fcnkit.nets.layers.traits import Trait
+from fcnkit.plan import Plan, Step
+from fcnkit.rewrites.bvlc import bvlc
+from fcnkit.rewrites.forks.words import said
+from fcnkit.rewrites.operations import Arguments, Operation, every
+from fcnkit.rewrites.states import looked_at, present
+from fcnkit.rewrites.upgrade import upgrade_layers
+from fcnkit.shape import Shape
+from fcnkit.targets.forks import BVLC, ForkTarget
+from fcnkit.targets.index import NameOrPath
+from fcnkit.targets.index import target as target_of
+from fcnkit.targets.judging import Broken, judge
+from fcnkit.targets.rules import ASIDE, FIELD, LAYER, NET, TYPE, Target
+
+_UPGRADE = "upgrade"
+# A mend takes at least one finding away, and a net has no more kinds of them than this.
+_MOST_MENDS = 200
+
+
+class _Finding(NamedTuple):
+    """A rule that a layer breaks, or the net, and what it has."""
+
+    rule: str
+    layer: str
+
+
+def fit(net: NetOrPath, target: NameOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
+    """What the target does not take of the net, or misreads, is mended as far as surgery can.
+
+        fk.fit("deploy.prototxt", "ncnn")
+
+    Each mend is an operation that keeps what the net computes, and is left out again where it
+    does not make the target's findings fewer.  What is left is named, in steps "skip".  For
+    BVLC's own Caffe it is `bvlc`.
+
+    Raises TargetError for a target that there is not, NetError for a net that cannot be built
+    and for a fork of Caffe.
+    """
+    net, asked = given_net(net), target_of(target)
+    if isinstance(asked, ForkTarget):
+        if asked.name != BVLC:
+            fact = f"what {asked.title} takes beside its own words is not known"
+            raise NetError(f"{net.path}: {fact}; fit={BVLC} says the net in words that all have")
+        return bvlc(net, inputs=inputs)
+    plan, tried = Plan(net, net), set[tuple[str, str]]()
+    for _ in range(_MOST_MENDS):
+        better = _better(plan, asked, inputs, tried)
+        if better is None:
+            break
+        plan = better
+    return _with_the_rest(plan, asked, inputs)
+
+
+def _better(
+    plan: Plan, target: Target, inputs: Mapping[str, Shape] | None, tried: set[tuple[str, str]]
+) -> Plan | None:
+    """The plan with the first mend that makes the findings fewer; None where none does."""
+    broken = list(_broken(plan.net, target, inputs))
+    before = _findings(broken)
+    for one, graph in broken:
+        for word in _mends(one, graph):
+            key = (plan.net.text, word)
+            if key in tried:
+                continue
+            tried.add(key)
+            made = _done(plan.net, word, inputs)
+            if made is None or not made.changed:
+                continue
+            after = _findings(list(_broken(made.net, target, inputs)))
+            if len(after) < len(before):
+                return _joined(plan, made, word, one, target)
+    return None
+
+
+def _joined(plan: Plan, made: Plan, word: str, one: Broken, target: Target) -> Plan:
+    """The plan and the mend behind it, with what the mend is for."""
+    why = f"{target.name}: {one.rule.because} ({one.rule.source})"
+    reason = Step("change", _where(one), one.place.line, f"--do {word}", why)
+    steps = (reason, *(step for step in made.steps if step.verb not in ("keep", "skip")))
+    said_why = Plan(
+        made.before, made.net, steps, made.moves, made.offsets, made.images, made.scores
+    )
+    return plan.then(lambda net: said_why)
+
+
+def _where(one: Broken) -> str:
+    return one.layers[0].name if one.layers else ""
+
+
+def _done(net: Prototxt, word: str, inputs: Mapping[str, Shape] | None) -> Plan | None:
+    """What the operation would do; None where it refuses the net, or wants to be told more."""
+    if word == _UPGRADE:
+        return upgrade_layers(net)
+    name, _, text = word.partition("=")
+    operation = next(each for each in every() if each.name == name)
+    try:
+        args, options = operation.read(text)
+        return operation.rewrite(net, *args, inputs=present(net, inputs or {}), **options)
+    except (ValueError, TypeError, NetError):  # its words, its number of words, the net
+        return None
+
+
+def _broken(
+    net: Prototxt, target: Target, inputs: Mapping[str, Shape] | None
+) -> Iterator[tuple[Broken, Graph]]:
+    """What the target makes of the net in each state; what it does elsewhere is no matter here."""
+    found, _ = looked_at(net, present(net, inputs or {}))
+    for known in found:
+        for one in judge(target, known.graph, known.shapes).broken:
+            if one.rule.verdict != ASIDE:
+                yield one, known.graph
+
+
+def _findings(broken: list[tuple[Broken, Graph]]) -> set[_Finding]:
+    found = set()
+    for one, _ in broken:
+        rule = f"{one.rule.condition} {one.rule.because}"
+        names = [layer.name for layer in one.layers] or [one.value]
+        found |= {_Finding(rule, f"{name} {one.value}") for name in names}
+    return found
+
+
+def _mends(one: Broken, graph: Graph) -> Iterator[str]:
+    """The operations that may mend it, those that its rule names first."""
+    names = ",".join(dict.fromkeys(layer.name for layer in one.layers))
+    yield from (mend.replace(LAYER, names) for mend in one.rule.mend)
+    condition = one.rule.condition
+    if condition.subject == TYPE:
+        yield from _of_types(one, names)
+    elif condition.subject == FIELD and condition.name == "round_mode":
+        yield "ceil"
+    elif condition.subject == NET and condition.name == "inputs":
+        yield from ("input=layer", "input=legacy")
+    elif condition.subject == NET and condition.name == "format":
+        yield _UPGRADE
+    elif condition.name == "batch":
+        yield "batch=1"
+    if condition.subject != NET and any(said("NetParameter", graph.prototxt.root)):
+        yield "bvlc"
+
+
+def _of_types(one: Broken, names: str) -> Iterator[str]:
+    if any(layer.type not in CAFFE for layer in one.layers):
+        yield "bvlc"
+    if all(of(layer).folds for layer in one.layers):
+        yield "fold"
+    if all(is_pointwise(layer) and of(layer).identity(layer) for layer in one.layers):
+        yield f"drop={names}"
+    if all(of(layer).message == "inner_product_param" for layer in one.layers):
+        yield "conv"
+
+
+def _with_the_rest(plan: Plan, target: Target, inputs: Mapping[str, Shape] | None) -> Plan:
+    """The plan with a step "skip" for all that is left."""
+    left = dict[str, Step]()
+    for one, _ in _broken(plan.net, target, inputs):
+        what = f"{one.rule.condition.name} {one.value}".strip()
+        more = f" and {len(one.layers) - 1} more" if len(one.layers) > 1 else ""
+        because = f"{one.rule.because} ({one.rule.source}){_remedy(one)}"
+        step = Step("skip", _where(one), None, f"{what}{more}", f"{target.name}: {because}")
+        left.setdefault(f"{step.layer} {step.what} {one.rule.because}", step)
+    rest = Plan(plan.net, plan.net, tuple(left.values()))
+    return plan.then(lambda net: rest)
+
+
+def _remedy(one: Broken) -> str:
+    data = [layer for layer in one.layers if of(layer).trait is Trait.SOURCE]
+    if one.layers and all(is_loss(layer) or of(layer).labelled for layer in one.layers) or data:
+        return "; make the net for use with `fcnkit deploy` first"
+    return f"; try --do {' or --do '.join(one.rule.mend)} by hand" if one.rule.mend else ""
+
+
+def _arguments(text: str) -> Arguments:
+    """The target's name, or the file that describes it."""
+    if not text:
+        raise ValueError("it takes the name of a target; `fcnkit lint --targets` lists them")
+    return (text,), {}
+
+
+OPERATIONS = (
+    Operation("fit", "fit=TARGET", "what a target takes: see lint", fit, _arguments, skips=True),
+)
