@@ -1,0 +1,119 @@
+"""`fk.fit`: what a target finds is mended where surgery can, and the rest is named."""
+
+import numpy as np
+import pytest
+from sketches import conv, data, fc, images, layer, net, pool, relu, weights
+from test_cli import run
+
+import fcnkit as fk
+from fcnkit.errors import NetError, TargetError
+from fcnkit.nets.graph import build
+from fcnkit.weights.surgery import transplant
+
+V1 = net(
+    'input: "data" input_dim: 1 input_dim: 3 input_dim: 9 input_dim: 9\n'
+    'layers { name: "c" type: CONVOLUTION bottom: "data" top: "c" '
+    "convolution_param { num_output: 4 kernel_size: 3 } }\n"
+)
+FLOORED = net(
+    data(1, 3, 19, 19), conv("c", "data", 4, 3), pool("p", "c", 3, 2, "round_mode: FLOOR")
+)
+GROUPS = net(data(1, 4, 9, 9), conv("c", "data", 6, 3, "group: 2"), relu("c"))
+BIAS = net(
+    data(1, 3, 9, 9),
+    conv("c", "data", 4, 3),
+    layer("b", "Bias", "c", top="c"),
+    relu("c"),
+)
+SIX = net(data(1, 3, 9, 9), conv("c", "data", 4, 3, "hole: 2"), layer("r", "ReLU6", "c"))
+SQUEEZED = net(
+    data(1, 3, 9, 9),
+    layer("g", "Pooling", "data", more="pooling_param { pool: AVE global_pooling: true }"),
+    layer("s", "Squeeze", "g", more="squeeze_param { axis: 2 axis: 3 }"),
+    fc("fc", "s", 4),
+)
+MENDED = [
+    (V1, "ncnn", "--do upgrade"),
+    (FLOORED, "ncnn", "--do ceil"),
+    (FLOORED, "tensorrt8", "--do ceil"),
+    (GROUPS, "mace", "--do dense=c"),
+    (BIAS, "tensorrt8", "--do fold"),
+    (BIAS, "armnn", "--do fold"),
+    (SIX, "bvlc", "ReLU6 -> Clip, 0 to 6"),
+    (SQUEEZED, "ncnn", "--do bvlc"),
+]
+
+
+@pytest.mark.parametrize(("before", "target", "word"), MENDED)
+def test_a_net_fits_its_target_and_computes_what_it_did(caffe, before, target, word, tmp_path):
+    plan = fk.fit(before, target)
+    assert word in [step.what for step in plan.steps]
+    assert not [step for step in plan.steps if step.verb == "skip"]
+    found = fk.lint(plan.net, target=target)
+    assert not [each for each in found if each.name in ("target-refuses", "target-misreads")]
+    old = weights(before, tmp_path / "w.caffemodel")
+    made, image = transplant(plan, old), images(before)
+    blob = build(before).outputs[-1].blob
+    (new,) = caffe.ask([caffe.Question("run", plan.net, made, image, [blob])])
+    engine = pytest.importorskip("fcnkit.engines.torch.engine")
+    if before is SQUEEZED:
+        wanted = engine.run(before, old, image, [blob])[blob]
+    else:
+        wanted = engine.run(before if before is not V1 else fk.upgrade(V1).net, old, image, [blob])[
+            blob
+        ]
+    assert np.abs(wanted - new[blob]).max() <= 1e-5 * np.abs(wanted).max()
+
+
+def test_what_surgery_cannot_mend_is_named():
+    """A floor that makes another size stays: without it the net would be another."""
+    other = net(
+        data(1, 3, 20, 20), conv("c", "data", 4, 3), pool("p", "c", 3, 2, "round_mode: FLOOR")
+    )
+    plan = fk.fit(other, "ncnn")
+    (left,) = plan.steps
+    assert not plan.changed and left.verb == "skip" and left.layer == "p"
+    assert "round_mode FLOOR" in left.what and "its parser stops" in left.why
+
+
+def test_what_is_for_training_is_for_deploy():
+    loss = net(
+        data(1, 3, 9, 9), data(1, name="label"), fc("fc", "data", 4),
+        layer("loss", "SoftmaxWithLoss", "fc", "label")
+    )  # fmt: skip
+    (left,) = fk.fit(loss, "ncnn").steps
+    assert "fcnkit deploy" in left.why
+
+
+def test_one_mend_after_the_other():
+    both = net(
+        data(1, 4, 19, 19),
+        conv("c", "data", 6, 3, "group: 2"),
+        layer("b", "Bias", "c", top="c"),
+        pool("p", "c", 3, 2, "round_mode: FLOOR"),
+    )
+    plan = fk.fit(both, "mace")
+    done = [step.what for step in plan.steps if step.what.startswith("--do")]
+    assert sorted(done) == ["--do ceil", "--do dense=c"]
+    assert "group" not in plan.net.text and "round_mode" not in plan.net.text
+
+
+def test_a_net_that_fits_is_left_alone():
+    plan = fk.fit(net(data(1, 3, 9, 9), conv("c", "data", 4, 3)), "ncnn")
+    assert not plan.changed and not plan.steps
+
+
+def test_targets_that_there_are_not():
+    with pytest.raises(TargetError, match='no target "nccn"'):
+        fk.fit(GROUPS, "nccn")
+    with pytest.raises(NetError, match="beside its own words is not known"):
+        fk.fit(GROUPS, "ssd")
+
+
+def test_verify_proves_it(tmp_path):
+    FLOORED.save(tmp_path / "n.prototxt")
+    weights(FLOORED, tmp_path / "w.caffemodel")
+    words = ["surgery", *map(str, (tmp_path / "n.prototxt", tmp_path / "w.caffemodel"))]
+    found = run(*words, "--do", "fit=ncnn", "--verify", "--strict")
+    assert found.exit_code == 0, found.output
+    assert "no round_mode" in found.output
