@@ -37,6 +37,7 @@ from fcnkit.rewrites.fc import to_fc
 from fcnkit.rewrites.fcn import fcn
 from fcnkit.rewrites.filters import fewer_filters
 from fcnkit.rewrites.fold import fold
+from fcnkit.rewrites.fork import fork
 from fcnkit.rewrites.groups import regroup, ungroup
 from fcnkit.rewrites.inputs import input_as
 from fcnkit.rewrites.padding import pad
@@ -106,6 +107,7 @@ __all__ = [
     "fewer_filters",
     "fit",
     "fold",
+    "fork",
     "from_onnx",
     "from_torch",
     "infer",

@@ -28,6 +28,7 @@ MORE = {
     "coords": {"start": "c", "end": "data"},
     "decimate": {"layer": "fc", "kernel": 7},
     "fit": {"target": "ncnn"},
+    "fork": {"name": "deeplab"},
     "fewer_filters": {"layer": "fc", "filters": 1},
     "drop": ("r",),
     "extract": {"end": "c"},

@@ -75,6 +75,7 @@ DONE = {
     "rename=fc4:score,conv1:c": (NET, "renamed score"),
     "floor": (NET, "either way"),
     "ceil": (FLOORED, "no round_mode"),
+    "fork=deeplab": (NET, "nothing to do"),
     "fit=ncnn": (FLOORED, "its parser stops"),
     "pad=score:2": (UP, "pad 2"),
     "resize=data:2,1,11,9": (UP, "data 2 x 1 x 11 x 9"),
@@ -107,9 +108,14 @@ def folder(tmp_path):
 
 
 def files(folder, which):
-    name = {NET: "net", UP: "up", WIDE: "wide", OLD: "old", FORKS: "forks", FLOORED: "floored"}[
-        which
-    ]
+    name = {
+        NET: "net",
+        UP: "up",
+        WIDE: "wide",
+        OLD: "old",
+        FORKS: "forks",
+        FLOORED: "floored",
+    }[which]
     return folder / f"{name}.prototxt", folder / f"{name}.caffemodel"
 
 

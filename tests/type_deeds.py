@@ -395,6 +395,7 @@ DEEDS: dict[str, Deed] = {
     ),
     "round down": Deed(_inputs(fk.round_down), keeps_outputs()),
     "round up": Deed(_inputs(fk.round_up), keeps_outputs()),
+    "fork": Deed(_inputs(fk.fork, "nvcaffe"), judge_bvlc),
     "fit": Deed(_inputs(fk.fit, "ncnn"), judge_bvlc),
     "bvlc": Deed(_inputs(fk.bvlc), judge_bvlc),
     "upgrade": Deed(lambda tried, net: fk.upgrade(net), keeps_outputs()),

@@ -30,4 +30,5 @@ REWRITES: dict[str, tuple[str, ...]] = {
     "deploy": ("deploy",),
     "upgrade": ("upgrade",),
     "bvlc": ("bvlc",),
+    "fork": ("fork",),
 }
