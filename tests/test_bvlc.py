@@ -133,6 +133,8 @@ DEPTHWISE = "convolution_param {{ num_output: {} group: {} kernel_size: 3 pad: 1
         ("Padding", "padding_param { pad_beg: 2 pad_end: 2 }"),
         ("Padding", "padding_param { pad_beg: 1 pad_end: 3 }"),
         ("Padding", "padding_param { pad_beg: 3 pad_end: 0 }"),
+        ("Padding", "padding_param { pad_beg: -1 pad_end: -2 }"),
+        ("Padding", "padding_param { pad_beg: 0 pad_end: -2 }"),
         ("Permute", "permute_param { order: 0 order: 1 order: 2 }"),
     ],
 )  # fmt: skip
@@ -358,6 +360,25 @@ def test_nearest(caffe, how):
         for n, c, h, w in SIZES
     ]
     check(caffe, texts, by=lambda x: x.repeat(2, 2).repeat(3, 3))
+
+
+@pytest.mark.parametrize("block", [2, 3])
+def test_depth_to_space(caffe, block):
+    """TensorFlow's order: a channel's place in the block counts first."""
+    word = f'depth_to_space_param {{ block_size: {block} data_format: "NCHW" }}'
+
+    def spread(x):
+        n, c, h, w = x.shape
+        blocks = x.reshape(n, block, block, c // block**2, h, w).transpose(0, 3, 4, 1, 5, 2)
+        return blocks.reshape(n, c // block**2, h * block, w * block)
+
+    texts = [net("DepthToSpace", word, (n, block**2 * 3, h, w)) for n, _, h, w in SIZES]
+    check(caffe, texts, by=spread)
+
+
+def test_a_reorg_stays():
+    plan = fk.bvlc(prototxt.parse(net("Reorg", "reorg_param { stride: 2 }", (1, 4, 6, 6))))
+    assert not plan.changed and "two different orders" in plan.steps[0].why
 
 
 def test_pad(caffe):

@@ -10,6 +10,8 @@ from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.layers.table import CAFFE, is_loss, of
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import Shapes
+from fcnkit.rewrites.forks.types import TYPES
+from fcnkit.rewrites.forks.words import COMPUTED, WORDS
 from fcnkit.targets.forks import BVLC, UNOWNED, ForkTarget, owners
 from fcnkit.targets.index import AnyTarget
 from fcnkit.targets.judging import Broken, judge
@@ -158,6 +160,11 @@ def _of_a_fork(target: ForkTarget, graph: Graph) -> Iterator[Finding]:
             yield _finding_of(word, target, graph.prototxt)
 
 
+_TYPE = "layer type "
+MENDED = {*WORDS, *COMPUTED}
+"""Fields of forks of which `surgery --do bvlc` often makes BVLC's words."""
+
+
 def _types(graph: Graph) -> Iterator[_Word]:
     found: dict[str, list[Layer]] = {}
     for layer in graph.layers:
@@ -165,7 +172,7 @@ def _types(graph: Graph) -> Iterator[_Word]:
             found.setdefault(layer.type, []).append(layer)
     for name, layers in found.items():
         names = tuple(layer.name for layer in layers)
-        yield _Word(f"layer type {name}", owners(name), layers[0].line, names, len(layers))
+        yield _Word(f"{_TYPE}{name}", owners(name), layers[0].line, names, len(layers))
 
 
 def _fields(faults: Iterable[Fault]) -> Iterator[_Word]:
@@ -202,7 +209,12 @@ def _finding_of(word: _Word, target: ForkTarget, net: Prototxt) -> Finding:
     verdict = REFUSED if target.name == BVLC else ""
     about = Fact(target.name, verdict, word.layers, word.what, listed(word.owners))
     if target.name == BVLC:
-        text = f"bvlc does not take {word.what}{many}: it is {whose}; use that fork"
+        mended = word.field in MENDED or word.what.removeprefix(_TYPE) in TYPES
+        remedy = (
+            "try `fcnkit surgery NET --do bvlc`, or use that fork" if mended else "use that fork"
+        )
+        text = f"bvlc does not take {word.what}{many}: it is {whose}; {remedy}"
+        about = about._replace(mend=("bvlc",) if mended else ())
         return Finding(NAMES[REFUSED], ERROR, net.path, word.line, text, about)
     fact = f"{word.what}{many} is {whose}, and whether {target.title} has it is not known"
     return Finding(UNJUDGED, NOTE, net.path, word.line, f"{fact}; try it there", about)

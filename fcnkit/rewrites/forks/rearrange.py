@@ -35,6 +35,40 @@ def shuffle_channel(site: Site) -> Change:
     return Change(edits, what, f"BVLC has no permutation of channels; {MADE}", moves)
 
 
+def depth_to_space(site: Site) -> Change:
+    """Deconvolution of zeros and ones where its channels are the second axis; it needs a weights
+    file.
+    """
+    param = site.layer.param("depth_to_space_param")
+    block, channels = param.get("block_size"), site.channels()
+    if param.get("data_format") != "NCHW":
+        raise Kept("its channels are the last axis, or ordered as not all of its forks do")
+    if site.bottom == site.top:
+        raise Kept("it works in place, which a Deconvolution cannot; give its top another name")
+    depth, area = channels // block**2, block**2
+    # Channel p D + d goes to place p of each block of channel d: D are left of them.
+    ones = [
+        ((place * depth + channel) * depth + channel) * area + place
+        for place in range(area)
+        for channel in range(depth)
+    ]
+    fields = [("num_output", depth), ("bias_term", False), ("kernel_size", block)]
+    fields += [("stride", block)]
+    edits = site.retyped(
+        "Deconvolution", FIXED, ("convolution_param", fields), gone=("depth_to_space_param",)
+    )
+    moves = [placed(site.layer.name, (channels, depth, block, block), ones, "Deconvolution")]
+    what = "DepthToSpace -> Deconvolution of 0 and 1"
+    return Change(edits, what, f"each channel goes to its place of each block; {MADE}", moves)
+
+
+def reorg(site: Site) -> Change:
+    """It stays: its forks put the values in two different orders."""
+    raise Kept(
+        "its forks put the values in two different orders; say which by a Reshape of your own"
+    )
+
+
 def squeeze(site: Site) -> Change:
     """Reshape without the axes of 1."""
     shape = site.shape()

@@ -196,7 +196,9 @@ def _matrix(old: int, new: int, cut: Pair) -> list[float]:
 
 
 def padding(site: Site) -> Change:
-    """Into the Convolution that alone reads it; else Convolution of a single 1, which pads."""
+    """Into the Convolution that alone reads it; else Convolution of a single 1, which pads; where
+    it cuts a Crop, to the size of a Pooling.
+    """
     param = site.layer.param("padding_param")
     sides = (param.get("pad_beg"), param.get("pad_end"))
     return _padded(site, (sides[0],) * 2, (sides[1],) * 2)
@@ -213,7 +215,7 @@ def pad(site: Site) -> Change:
 
 def _padded(site: Site, before: Pair, after: Pair) -> Change:
     if min(*before, *after) < 0:
-        raise Kept("it cuts the border; write a Crop, whose second bottom has the size")
+        return _cut(site, -before[0], -after[0])
     if site.bottom == site.top:
         raise Kept("it works in place, which a Convolution cannot; give its top another name")
     joined = _joined(site, before, after)
@@ -237,6 +239,18 @@ def _padded(site: Site, before: Pair, after: Pair) -> Change:
     why = "each channel by a single 1, padded by zeros" + f"; {MADE}" * any(more)
     what = f"{site.layer.type} -> Convolution of a single 1"
     return Change(edits, what, why, [Move(site.layer.name, 0, shape, None, "plane", args)])
+
+
+def _cut(site: Site, before: int, after: int) -> Change:
+    """A Crop; a Pooling of stride 1 has as many points fewer as its kernel has more than one."""
+    if site.bottom == site.top:
+        raise Kept("it works in place, which a Crop cannot; give its top another name")
+    fields: Fields = [("pool", Word("MAX")), ("kernel_size", before + after + 1), ("stride", 1)]
+    size = site.made("size", "Pooling", [site.bottom], ("pooling_param", fields))
+    cut: Fields = [("axis", 2), ("offset", before)]
+    edits = site.retyped("Crop", ("crop_param", cut), gone=(of(site.layer).message,))
+    edits += [site.ahead(size), *site.reading(site.bottom, str(size[0][1]))]
+    return Change(edits, "Padding -> Crop", "it cuts the border; the Pooling has the size alone")
 
 
 def _joined(site: Site, before: Pair, after: Pair) -> Change | None:

@@ -44,6 +44,8 @@ TYPES: Mapping[str, Callable[[Site], Change]] = {
     "Pad": resizing.pad,
     "ShuffleChannel": rearrange.shuffle_channel,
     "Permute": rearrange.permute,
+    "DepthToSpace": rearrange.depth_to_space,
+    "Reorg": rearrange.reorg,
     "Squeeze": rearrange.squeeze,
     "CROP": rearrange.crop,
     "AutoCrop": rearrange.crop,
