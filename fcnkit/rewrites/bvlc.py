@@ -13,7 +13,7 @@ from fcnkit.nets.layers.table import CAFFE, of
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import taken_out
 from fcnkit.rewrites.forks.site import Change, Kept, Site
-from fcnkit.rewrites.forks.types import TYPES
+from fcnkit.rewrites.forks.types import STAYS, TYPES
 from fcnkit.rewrites.forks.words import WORDS, Said, neutral, said
 from fcnkit.rewrites.operations import Arguments, Operation
 from fcnkit.rewrites.states import States, present, states
@@ -140,7 +140,7 @@ def _tried(
 ) -> Iterator[Change]:
     try:
         if rule is None:
-            raise Kept("BVLC has no words for it")
+            raise Kept(STAYS.get(what, "BVLC has no words for it"))
         yield rule(site)
     except (Kept, NetError) as error:
         layer = site.layer

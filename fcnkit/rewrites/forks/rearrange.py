@@ -62,13 +62,6 @@ def depth_to_space(site: Site) -> Change:
     return Change(edits, what, f"each channel goes to its place of each block; {MADE}", moves)
 
 
-def reorg(site: Site) -> Change:
-    """It stays: its forks put the values in two different orders."""
-    raise Kept(
-        "its forks put the values in two different orders; say which by a Reshape of your own"
-    )
-
-
 def squeeze(site: Site) -> Change:
     """Reshape without the axes of 1."""
     shape = site.shape()

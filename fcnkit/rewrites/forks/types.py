@@ -45,8 +45,12 @@ TYPES: Mapping[str, Callable[[Site], Change]] = {
     "ShuffleChannel": rearrange.shuffle_channel,
     "Permute": rearrange.permute,
     "DepthToSpace": rearrange.depth_to_space,
-    "Reorg": rearrange.reorg,
     "Squeeze": rearrange.squeeze,
     "CROP": rearrange.crop,
     "AutoCrop": rearrange.crop,
+}
+
+# Why others stay, where it is not that BVLC has nothing of the kind.
+STAYS = {
+    "Reorg": "its forks put the values in two different orders, and which it is the net does not say"
 }
