@@ -241,7 +241,24 @@ def test_depthwise_is_a_convolution_with_a_group_for_each_channel():
     wanted = run("Convolution", CONV("group: 6"), blobs=blobs)
     assert np.array_equal(run("DepthwiseConvolution", CONV("group: 6"), blobs=blobs), wanted)
     with pytest.raises(EngineError, match="group 3 of 6 channels; give it a group for each"):
-        run("ConvolutionDepthwise", CONV("group: 3"))
+        run("DepthwiseConvolution", CONV("group: 3"))
+    unsaid = CONV("engine: MKLDNN")
+    assert np.array_equal(run("ConvolutionDepthwise", unsaid, blobs=blobs), wanted)
+
+
+@pytest.mark.parametrize(
+    ("pool", "fill", "method"),
+    [("MAX", -np.inf, np.max), ("AVE_EXC_PAD", np.nan, np.nanmean)],
+)
+@pytest.mark.parametrize("sides", [(1, 1, 1, 1), (0, 1, 0, 1), (1, 0, 0, 1)])
+def test_a_pooling_of_what_is_inside(pool, fill, method, sides):
+    """`sides` are those above, below, left and right."""
+    words = " ".join(f"pad_{s}: {n}" for s, n in zip("tblr", sides, strict=True))
+    params = f"pool: {pool} kernel_size: 3 stride: 2 ceil_mode: false {words}"
+    found = run("Pooling", f"pooling_param {{ {params} }}")
+    padded = np.pad(X, [(0, 0), (0, 0), sides[:2], sides[2:]], constant_values=fill)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (2, 3))[:, :, ::2, ::2]
+    assert np.allclose(found, method(windows, (4, 5)), atol=1e-5)
 
 
 # ---- what is refused
@@ -260,7 +277,8 @@ def test_depthwise_is_a_convolution_with_a_group_for_each_channel():
         ("PriorBox", "prior_box_param { min_size: 3 img_size: 9 tf: true }", 'no field "tf"'),
         ("ReLU", "relu_param { maximum: 4 }", 'no field "maximum"'),
         ("Reduction", "reduction_param { operation: TOPK }", "no operation TOPK; use SUM"),
-        ("Pooling", "pooling_param { kernel_size: 2 pad_l: 1 }", 'no field "pad_l"'),
+        ("Pooling", "pooling_param { pool: AVE kernel_size: 2 pad_l: 1 }", "sides that are padded"),
+        ("Pooling", "pooling_param { pool: AVE_TF kernel_size: 2 }", "it has no AVE_TF pooling"),
     ],
 )
 def test_what_is_not_known_is_refused(kind, params, fact):

@@ -13,6 +13,7 @@ from fcnkit.engines.torch.parameters import Use, forced
 from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.layers.strange_fields import check_net
 from fcnkit.nets.layers.table import of
+from fcnkit.nets.layers.traits import ALWAYS_NEUTRAL
 from fcnkit.nets.shapes import Shapes
 from fcnkit.nets.shared import overwritten
 
@@ -146,7 +147,7 @@ def check(layer: Layer, sizes: Shapes) -> None:
     if layer.type not in LAYERS:
         remedy = instead(layer.type, but="torch")
         raise refusal(layer, f"it does not run the type {layer.type}; {remedy}")
-    check_fields(layer, LAYERS[layer.type].heeds)
+    check_fields(layer, LAYERS[layer.type].heeds | ALWAYS_NEUTRAL)
     if sizes.bottoms(layer) is None:
         bottom = next(top for top in layer.bottoms if sizes.tops[top] is None)
         raise refusal(

@@ -52,5 +52,5 @@ TYPES: Mapping[str, Callable[[Site], Change]] = {
 
 # Why others stay, where it is not that BVLC has nothing of the kind.
 STAYS = {
-    "Reorg": "its forks put the values in two different orders, and which it is the net does not say"
+    "Reorg": "its forks put the values in two different orders, and the net does not say which"
 }

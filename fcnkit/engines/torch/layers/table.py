@@ -76,7 +76,7 @@ LAYERS: dict[str, Kind] = {
         windows.convolution, weights("convolution_param"), heeds=_HOLES | _SIDES | _RELU
     ),
     "Deconvolution": Kind(windows.deconvolution, weights("convolution_param")),
-    "Pooling": Kind(windows.pooling, heeds=_FLOOR),
+    "Pooling": Kind(windows.pooling, heeds=_FLOOR | _SIDES),
     "Im2col": Kind(windows.im2col),
     # One value from one value.
     "ReLU": Kind(pointwise.relu, over=pointwise.relu_over, heeds=frozenset(("relu6",))),

@@ -37,7 +37,12 @@ def convolution(site: Site) -> Run:
     its size up to one point.  A fork's padding of one side each and its ReLU are
     computed too.
     """
-    axis, given, group = _settings(site)
+    return _convolved(site)
+
+
+def _convolved(site: Site, groups: int | None = None) -> Run:
+    axis, given, said = _settings(site)
+    group = said if groups is None else groups
     function, finished = _CONVOLVE[len(given.kernel)], _rectified(site)
     sides, window = _one_by_one(given)
 
@@ -77,9 +82,11 @@ def _rectified(site: Site) -> Callable[[Tensor], Tensor]:
 def depthwise(site: Site) -> Run:
     """As a convolution with a group for each channel, which this layer is for."""
     group, channels = site.param("convolution_param").get("group"), site.shapes[0][1]
-    if group != channels:
+    # One of the two makes as many groups as there are channels, whatever it says.
+    grouped = site.layer.type == "ConvolutionDepthwise" and group == 1
+    if group != channels and not grouped:
         raise site.error(f"group {group} of {channels} channels; give it a group for each")
-    return convolution(site)
+    return _convolved(site, channels)
 
 
 # From so many weights on, more than a cache holds, a convolution on a CPU is one product of
@@ -187,6 +194,8 @@ def pooling(site: Site) -> Run:
     if method not in _POOL:
         raise site.error(f"it has no {method} pooling; use MAX or AVE, or the engine caffe")
     window = None if whole else spatial(layer)
+    if method == "AVE" and window is not None and window.pad != window.far:
+        raise site.error("an average over sides that are padded differently, which is not known")
 
     def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         (x,) = bottoms
@@ -235,15 +244,22 @@ def _mean_of_none(beyond: int) -> float:
     return 0.0 if beyond else float("nan")
 
 
-_POOL = {"MAX": _largest, "AVE": _mean}
+def _mean_inside(x: Tensor, window: Spatial, size: Shape, tops: int) -> list[Tensor]:
+    """A fork's, which counts no padding: the mean over that of ones."""
+    (values,), (ones,) = (_mean(each, window, size, tops) for each in (x, torch.ones_like(x)))
+    return [values / ones]
+
+
+_POOL = {"MAX": _largest, "AVE": _mean, "AVE_EXC_PAD": _mean_inside}
 
 
 def _padded(x: Tensor, window: Spatial, value: float) -> tuple[Tensor, Shape]:
     """x and what is still to be padded: PyTorch pads no more than half a window by itself."""
-    if all(2 * pad <= kernel for pad, kernel in zip(window.pad, window.kernel, strict=True)):
+    small = all(2 * pad <= kernel for pad, kernel in zip(window.pad, window.kernel, strict=True))
+    if small and window.pad == window.far:
         return x, window.pad
-    (top, left) = window.pad
-    return F.pad(x, (left, left, top, top), value=value), (0, 0)
+    (top, left), (bottom, right) = window.pad, window.far
+    return F.pad(x, (left, right, top, bottom), value=value), (0, 0)
 
 
 def _sized(y: Tensor, size: Shape, empty: Sequence[float]) -> Tensor:
