@@ -400,7 +400,6 @@ def _told(graph: Graph) -> list[str]:
 # ---- in BVLC's words
 
 
-
 def in_bvlcs_words(net: Prototxt) -> Trial:
     """Whether BVLC's Caffe builds what TEST has of the net, before and after `bvlc`.
 
@@ -429,3 +428,41 @@ def in_bvlcs_words(net: Prototxt) -> Trial:
         return BUILT_NOW
 
     return Trial([Question("shapes", given), Question("shapes", plan.net)], verdict)
+
+
+def computed_in_bvlcs_words(net: Prototxt) -> Trial:
+    """What the net computes on PyTorch in its fork's words, and in Caffe after `bvlc`."""
+    from fcnkit.engines import torch
+
+    given = corpus.sizes(build(net))
+    before = corpus.fed(net, given)
+    try:
+        plan = fk.bvlc(before)
+    except FcnkitError:
+        return settled(REFUSED)
+    if not plan.changed or any(step.verb == "skip" for step in plan.steps):
+        return settled(LEFT if plan.changed else NOTHING)
+    graph = build(before)
+    if is_large(shapes_of(graph)) or any(layer.type == "Python" for layer in graph.layers):
+        return settled(LARGE)
+    weights, data = corpus.weights(before), corpus.noise(given)
+    data |= {blob: np.zeros_like(data[blob]) for blob in _labels(graph)}
+    made = {top.blob for top in build(plan.net).tops}
+    outputs = [blob for blob in _told(graph) if blob in made]
+    if weights is None:
+        return settled(UNKNOWN)
+    asked = Question("run", plan.net, transplant(plan, weights), data, outputs)
+
+    def verdict(answers: Sequence) -> str:
+        (found,) = answers
+        try:
+            expected = torch.run(before, weights, data, outputs, device="cpu")
+        except FcnkitError:
+            return REFUSED
+        if isinstance(found, Exception):
+            return str(found)
+        if not all(np.isfinite(values).all() for values in expected.values()):
+            return NOT_FINITE
+        return compared(expected, found)
+
+    return Trial([asked], verdict)

@@ -362,6 +362,22 @@ def test_nearest(caffe, how):
     check(caffe, texts, by=lambda x: x.repeat(2, 2).repeat(3, 3))
 
 
+@pytest.mark.parametrize("size", [(15, 13), (11, 9), (4, 4), (8, 7)])
+def test_interp_to_the_size_of_a_second_bottom(caffe, size):
+    plans = check(caffe, net("Interp", "", (2, 3, 8, 7), (1, 1, *size)))
+    assert len(build(plans[0].net).layers[-1].bottoms) == 1
+
+
+def test_intels_factors_are_no_default_of_bvlcs():
+    """use_weight_bias: true says that there are a factor and a summand, as is so without it."""
+    word = "batch_norm_param {{ use_weight_bias: {} }}".format
+    kept, gone = (
+        fk.bvlc(prototxt.parse(net("BatchNorm", word(value), (1, 2, 3, 3))))
+        for value in ("true", "false")
+    )
+    assert not kept.changed and kept.steps[0].verb == "skip" and is_bvlcs(gone)
+
+
 @pytest.mark.parametrize("block", [2, 3])
 def test_depth_to_space(caffe, block):
     """TensorFlow's order: a channel's place in the block counts first."""

@@ -19,6 +19,7 @@ STEP = {
     "shapes": 19,
     "operations": 41,
     "bvlc": 13,
+    "computed": 29,
     "pytorch": 83,
     "gradients": 97,
     "export": 61,
@@ -61,6 +62,11 @@ def test_shapes_equal_real_caffes(nets, caffe):
 
 def test_bvlc_builds_what_it_has_words_for(nets, caffe):
     swept(nets, [sweeps.in_bvlcs_words], caffe, BUILT_NOW)
+
+
+def test_computed_in_bvlcs_words_is_what_the_fork_computes(nets, caffe):
+    pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'fcnkit[torch]'")
+    swept(nets, [sweeps.computed_in_bvlcs_words], caffe, EQUAL)
 
 
 def test_fcn_scores_every_pixel_at_odd_sizes(nets, caffe):

@@ -32,7 +32,9 @@ SQUEEZED = net(
     layer("s", "Squeeze", "g", more="squeeze_param { axis: 2 axis: 3 }"),
     fc("fc", "s", 4),
 )
+WHOLE = net(data(1, 3, 20, 20), conv("c", "data", 4, 20))
 MENDED = [
+    (WHOLE, "vitis", "--do fc"),
     (V1, "ncnn", "--do upgrade"),
     (FLOORED, "ncnn", "--do ceil"),
     (FLOORED, "tensorrt8", "--do ceil"),
@@ -96,6 +98,24 @@ def test_one_mend_after_the_other():
     done = [step.what for step in plan.steps if step.what.startswith("--do")]
     assert sorted(done) == ["--do ceil", "--do dense=c"]
     assert "group" not in plan.net.text and "round_mode" not in plan.net.text
+
+
+def test_words_of_bvlcs_that_a_target_does_not_know_are_not_put_in():
+    """Said in the words of BVLC's master the net would have round_mode, which ncnn refuses."""
+    floors = [
+        pool(f"p{n}", "g" if not n else f"p{n - 1}", 1, 1, "ceil_mode: false") for n in (0, 1)
+    ]
+    before = net(
+        data(1, 3, 19, 19),
+        pool("g", "data", 3, 2, "ceil_mode: false"),
+        *floors,
+        pool("last", "p1", 9, 1),
+        layer("s", "Squeeze", "last", more="squeeze_param { axis: 2 axis: 3 }"),
+    )
+    plan = fk.fit(before, "ncnn")
+    assert "--do bvlc=1.0" in [step.what for step in plan.steps] or "--do ceil" in plan.table()
+    assert "round_mode" not in plan.net.text and "Squeeze" not in plan.net.text
+    assert not [step for step in plan.steps if step.verb == "skip"]
 
 
 def test_a_net_that_fits_is_left_alone():

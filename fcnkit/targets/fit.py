@@ -7,7 +7,7 @@ from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Graph
-from fcnkit.nets.layers.table import CAFFE, is_loss, is_pointwise, of
+from fcnkit.nets.layers.table import CAFFE, is_loss, is_pointwise, makes_scores, of
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.bvlc import bvlc
@@ -23,6 +23,8 @@ from fcnkit.targets.judging import Broken, judge
 from fcnkit.targets.rules import ASIDE, FIELD, LAYER, NET, TYPE, Target
 
 _UPGRADE = "upgrade"
+# Of many targets the copy of Caffe's schema is as old as its release 1.0.
+_IN_BVLCS_WORDS = ("bvlc", "bvlc=1.0")
 # A mend takes at least one finding away, and a net has no more kinds of them than this.
 _MOST_MENDS = 200
 
@@ -145,13 +147,15 @@ def _mends(one: Broken, graph: Graph) -> Iterator[str]:
         yield _UPGRADE
     elif condition.name == "batch":
         yield "batch=1"
+    if one.layers and all(map(makes_scores, one.layers)) and condition.subject != TYPE:
+        yield "fc"
     if condition.subject != NET and any(said("NetParameter", graph.prototxt.root)):
-        yield "bvlc"
+        yield from _IN_BVLCS_WORDS
 
 
 def _of_types(one: Broken, names: str) -> Iterator[str]:
     if any(layer.type not in CAFFE for layer in one.layers):
-        yield "bvlc"
+        yield from _IN_BVLCS_WORDS
     if all(of(layer).folds for layer in one.layers):
         yield "fold"
     if all(is_pointwise(layer) and of(layer).identity(layer) for layer in one.layers):

@@ -174,6 +174,8 @@ def _along(shape: Shape, other: Shape) -> tuple[int, Shape] | None:
 
 def _learned(site: Site, kind: str) -> Change:
     (own,) = site.work.blobs(site.layer)
+    if site.work.sharing(site.layer):
+        raise Kept(site.work.sharing(site.layer))
     shape = site.shape()
     found = _along(shape, own)
     if found is None or found[0] == 0 or len(own) > len(shape):

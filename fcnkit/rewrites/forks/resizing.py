@@ -77,6 +77,7 @@ def _spread(
     fields += ([("group", channels)] if channels > 1 else []) + filler
     message = of(site.layer).message
     edits = site.retyped("Deconvolution", FIXED, ("convolution_param", fields), gone=(message,))
+    edits += site.reading(site.bottom)  # of an Interp's second one the size alone was read
     shape = (channels, 1, high, wide)
     move = Move(site.layer.name, 0, shape, None, "plane", (tuple(taps[0]), tuple(taps[1])))
     why = change.why if filler else f"{change.why}; {MADE}"

@@ -118,8 +118,15 @@ def neutral(one: Said, layer: Layer | None = None) -> str:
     return READING.get(name, "") if data else ""
 
 
+_BATCH_NORM = "BatchNormParameter"
+_OF_FACTORS = ("use_weight_bias", "bias_term")
+
+
 def _is_default(one: Said) -> bool:
     """Whether a fork's field says what the fork does without it."""
+    if one.message == _BATCH_NORM and one.field.name in _OF_FACTORS:
+        # Intel's layer has a factor and a summand unless it says that it has none.
+        return one.field.name == _OF_FACTORS[0] and one.field.raw in ("false", "0")
     slot = schema.fork_slots(one.message).get(one.field.name)
     if slot is None or slot.message or slot.repeated or slot.default is None:
         return False
