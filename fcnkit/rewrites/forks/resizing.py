@@ -88,8 +88,9 @@ def _spread(
 
 
 def interp(site: Site) -> Change:
-    """By whole factors Deconvolution of kernel 2 z - 1, or Pooling of single points; else
-    InnerProduct along the width and Convolution along the height, at this size alone.
+    """By whole factors z (up to 16, or zoom_factor) Deconvolution of kernel 2 z - 1, or Pooling of
+    single points; else InnerProduct along the width and Convolution along the height, at this
+    size alone.
     """
     param = site.layer.param("interp_param")
     cut = (param.get("pad_beg"), param.get("pad_end")) if len(site.layer.bottoms) == 1 else (0, 0)
@@ -171,7 +172,7 @@ def _by_matrices(site: Site, old: Sequence[int], new: Sequence[int], cut: Pair) 
         values = _matrix(old[axis], new[axis], cut)
         moves.append(given(str(layer[0][1]), 0, shape, values, kind))
     what = "Interp -> InnerProduct across, Convolution down"
-    why = f"{show(tuple(old))} to {show(tuple(new))} is no whole factor; this size alone; {MADE}"
+    why = f"from {show(tuple(old))} to {show(tuple(new))}, and this size alone; {MADE}"
     return Change(edits, what, why, moves)
 
 
