@@ -1,5 +1,6 @@
 """`fk.bvlc`: what forks compute, on PyTorch or by a formula, and BVLC's Caffe of the net after."""
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -71,15 +72,18 @@ def is_bvlcs(plan: fk.Plan) -> bool:
     return kinds <= set(CAFFE) and not list(said("NetParameter", plan.net.root))
 
 
-def check(caffe, texts, *, words: str = "master", by=None) -> list[fk.Plan]:
+BOTH = ("master", "1.0")
+
+
+def check(caffe, texts, *, words=("master",), by=None) -> list[fk.Plan]:
     """Of each net every blob that stays is what the fork computes, and no word of it is left.
 
     By PyTorch, or by the formula `by` of the inputs, of the blob "t".
     """
     asked, expected, plans = [], [], []
-    for text in [texts] if isinstance(texts, str) else texts:
+    for text, word in product([texts] if isinstance(texts, str) else texts, words):
         before = prototxt.parse(text, "net.prototxt")
-        plan, data = fk.bvlc(before, words), noise(before)
+        plan, data = fk.bvlc(before, word), noise(before)
         assert plan.changed and is_bvlcs(plan), plan.table()
         made = {top.blob for top in build(plan.net).tops}
         blobs = [blob for blob in dict.fromkeys(t.blob for t in build(before).tops) if blob in made]
@@ -105,7 +109,6 @@ def nets(kind: str, params: str = "") -> list[str]:
 DEPTHWISE = "convolution_param {{ num_output: {} group: {} kernel_size: 3 pad: 1 {} }}".format
 
 
-@pytest.mark.parametrize("words", ["master", "1.0"])
 @pytest.mark.parametrize(
     ("kind", "params"),
     [
@@ -138,13 +141,12 @@ DEPTHWISE = "convolution_param {{ num_output: {} group: {} kernel_size: 3 pad: 1
         ("Permute", "permute_param { order: 0 order: 1 order: 2 }"),
     ],
 )  # fmt: skip
-def test_a_layer_type_of_a_fork_is_said_in_bvlcs_words(caffe, kind, params, words):
-    check(caffe, nets(kind, params), words=words)
+def test_a_layer_type_of_a_fork_is_said_in_bvlcs_words(caffe, kind, params):
+    check(caffe, nets(kind, params), words=BOTH)
 
 
 @pytest.mark.parametrize("kind", ["HardSwish", "Mish", "ReLU6"])
-@pytest.mark.parametrize("words", ["master", "1.0"])
-def test_a_layer_in_place(caffe, kind, words):
+def test_a_layer_in_place(caffe, kind):
     """Others read the blob before and behind it."""
     behind = (
         declare("Convolution", CONV("kernel_size: 3"), tops=("c",), name="conv")
@@ -153,7 +155,7 @@ def test_a_layer_in_place(caffe, kind, words):
         + declare("Pooling", POOL("kernel_size: 2"), bottoms=("c",), tops=("p",), name="pool")
         + declare(kind, bottoms=("p",), tops=("t",), name="last")
     )
-    check(caffe, [source("a", *shape) + behind for shape in SIZES], words=words)
+    check(caffe, [source("a", *shape) + behind for shape in SIZES], words=BOTH)
 
 
 @pytest.mark.parametrize("bias", ["", "bias_term: false"])
@@ -237,7 +239,6 @@ def test_a_permute_goes_into_the_inner_product_behind_it(caffe, order, flat):
 # ---- words in layers of Caffe's
 
 
-@pytest.mark.parametrize("words", ["master", "1.0"])
 @pytest.mark.parametrize(
     ("kind", "params"),
     [
@@ -269,8 +270,8 @@ def test_a_permute_goes_into_the_inner_product_behind_it(caffe, order, flat):
         ),
     ],
 )
-def test_a_word_of_a_fork_is_said_in_bvlcs_words(caffe, kind, params, words):
-    check(caffe, nets(kind, params), words=words)
+def test_a_word_of_a_fork_is_said_in_bvlcs_words(caffe, kind, params):
+    check(caffe, nets(kind, params), words=BOTH)
 
 
 def test_a_relu_within_an_inner_product(caffe):
@@ -294,7 +295,7 @@ def test_poolings_that_round_down(caffe, word, more):
 
 def test_caffe_1_0_has_no_round_mode(caffe):
     params = POOL("kernel_size: 3 stride: 2 ceil_mode: false")
-    (plan,) = check(caffe, net("Pooling", params, (1, 2, 9, 13)), words="1.0")
+    (plan,) = check(caffe, net("Pooling", params, (1, 2, 9, 13)), words=("1.0",))
     assert "round_mode" not in plan.net.text
     kept = fk.bvlc(prototxt.parse(net("Pooling", params, (1, 2, 10, 13))), "1.0")
     assert not kept.changed and kept.steps[0].verb == "skip"
@@ -344,10 +345,9 @@ def test_a_pooling_with_other_windows_stays():
 # ---- by formula
 
 
-@pytest.mark.parametrize("words", ["master", "1.0"])
-def test_hard_sigmoid(caffe, words):
+def test_hard_sigmoid(caffe):
     texts = nets("HardSigmoid", "hard_sigmoid_param { alpha: 0.25 beta: 0.5 }")
-    check(caffe, texts, words=words, by=lambda x: np.clip(x * np.float32(0.25) + 0.5, 0, 1))
+    check(caffe, texts, words=BOTH, by=lambda x: np.clip(x * np.float32(0.25) + 0.5, 0, 1))
 
 
 @pytest.mark.parametrize(
