@@ -474,6 +474,16 @@ def test_strict_is_exit_1_where_something_stays(tmp_path):
     assert run("surgery", str(tmp_path / "r.prototxt"), "--do", "floor", "--strict").exit_code == 2
 
 
+def test_without_weights_it_says_whose_change(tmp_path):
+    params = "bn_param { slope_filler { } }"
+    (tmp_path / "n.prototxt").write_text(net("BN", params, (1, 2, 3, 3)))
+    (tmp_path / "r.prototxt").write_text(net("ReLU6", "", (1, 2, 3, 3)))
+    found = run("surgery", str(tmp_path / "n.prototxt"), "--do", "bvlc")
+    assert found.exit_code == 0
+    assert "the weights of x_scale, x change with the net; name WEIGHTS" in found.stderr
+    assert not run("surgery", str(tmp_path / "r.prototxt"), "--do", "bvlc").stderr
+
+
 def test_verify_runs_the_net_before_on_pytorch(tmp_path):
     params = CONV("kernel_size: 3 hole: 2 pad_r: 2")
     text = (

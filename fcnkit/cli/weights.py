@@ -173,12 +173,23 @@ def _operate(
     say_written(outputs, as_json or diff)
     if output and plan.changed and not net_out:
         say(f"fcnkit: {output} is for a net that changed too; --net-out writes it", err=True)
+    if not weights and any(each.skips for each, _, _ in operations):
+        _say_changing(plan)
     if net_out:
         say_old_sizes(plan.net, net_out, inputs)
     if proof and not as_json:
         show_rows(proof, err=net_out == "-")
     end_with(proof)
     return any(step.verb == "skip" for step in plan.steps)
+
+
+def _say_changing(plan) -> None:
+    """Whose weights are others with the new net, where none were given."""
+    names = list(dict.fromkeys(move.layer for move in plan.moves if move.how != "drop"))
+    if names:
+        shown = ", ".join(names[:3]) + f" and {len(names) - 3} more" * (len(names) > 3)
+        fact = f"the weights of {shown} change with the net"
+        say(f"fcnkit: {fact}; name WEIGHTS, and -o for the new ones", err=True)
 
 
 def _transplant(net, weights, new_net, output, names, strict, as_json, force, inputs) -> None:
