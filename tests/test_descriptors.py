@@ -8,7 +8,7 @@ from fcnkit.formats.descriptors import KINDS, DeclaredField, Descriptors
 
 
 def compiled(name: str) -> bytes:
-    return schema._compiled(name)
+    return schema.compiled(name)
 
 
 @pytest.mark.parametrize("name", ["caffe", "forks"])
