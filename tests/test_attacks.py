@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from make_attacks import ATTACKS
+from memory_peak import PEAK
 from readings import ours, reading
 from small_files import SOLVERSTATE, hdf5, npz
 from small_models import V1, V2, dims, floats, message, whole
@@ -225,7 +226,7 @@ MEASURE = """
     with open("/proc/self/statm") as file:
         now = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (now + (64 << 20),) * 2)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak()
     for path in sys.argv[1:]:
         began = time.process_time()
         try:
@@ -235,7 +236,7 @@ MEASURE = """
         except WeightsError as error:
             assert "emory" not in str(error), error
         print(time.process_time() - began, path, file=sys.stderr)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak)
+    print(peak() - before)
 """
 
 
@@ -243,7 +244,7 @@ def growth(*paths: Path) -> int:
     """How many KB a process grows that opens these files
     and reads their values, in little memory.
     """
-    words = [sys.executable, "-c", textwrap.dedent(MEASURE), *map(str, paths)]
+    words = [sys.executable, "-c", PEAK + textwrap.dedent(MEASURE), *map(str, paths)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return int(done.stdout)

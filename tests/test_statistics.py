@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_peak import PEAK
 from small_models import V1, V2, dims, doubles, message, modern_blob, v2_layer
 from test_caffemodel import BLOBS, MODELS
 
@@ -230,17 +231,16 @@ def test_each_value_is_read_once_in_pieces(tmp_path, monkeypatch, data):
 
 def test_a_large_blob_takes_no_memory():
     script = """
-        import resource
         import numpy
         from fcnkit.weights import statistics, store
         statistics.statistics(store.create().put("a", [store.zeros((100,))]))
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = peak()
         found = statistics.statistics(store.create().put("a", [store.zeros((10 << 20,))]))
         assert found.rows[0].zeros == 10 << 20
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+        print(peak() - before)
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True
+        [sys.executable, "-c", PEAK + textwrap.dedent(script)], capture_output=True, text=True
     )
     assert int(done.stdout) < 8 << 10, done.stderr  # KiB, of a blob of 40 MiB
 

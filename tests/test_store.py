@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+from memory_peak import PEAK
 from small_models import (
     BIAS,
     V1,
@@ -637,16 +638,15 @@ def test_more_than_caffe_can_read_is_refused_before_anything_is_written(tmp_path
 
 def test_a_large_new_layer_takes_no_memory(tmp_path):
     script = f"""
-        import resource
         from fcnkit.weights import store
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = peak()
         store.create().put("a", [store.zeros((25 << 20,))]).save({str(tmp_path / "out")!r})
         weights = store.open({str(tmp_path / "out")!r}).reshape("a", 0, (25, 1 << 20))
         weights.save({str(tmp_path / "again")!r})
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+        print(peak() - before)
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True
+        [sys.executable, "-c", PEAK + textwrap.dedent(script)], capture_output=True, text=True
     )
     assert int(done.stdout) < 16 << 10, done.stderr  # KiB, of files of 100 MiB
 
