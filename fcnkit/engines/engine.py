@@ -13,7 +13,6 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from fcnkit.engines.fields import of_forks
 from fcnkit.errors import EngineError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import State
@@ -153,8 +152,10 @@ def choose(
     found = [engine for engine in ENGINES if engine.available()]
     if not found:
         raise EngineError(f"no engine is installed; {how_to_install(names())}")
-    if len(found) > 1 and any(map(of_forks, nets)):
-        found.sort(key=lambda engine: not engine.forks)
+    if len(found) > 1 and nets:
+        from fcnkit.engines.fields import of_forks
+
+        found.sort(key=lambda engine: any(map(of_forks, nets)) and not engine.forks)
     return found[0]
 
 

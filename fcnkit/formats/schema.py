@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 _CAFFE, _FORKS = "caffe", "forks"
+OTHERS = "others"
+"""Whose the words of single authors are, which have no fork's name."""
 
 # What a FillerParameter's type may say; caffe.proto has a string there, filler.hpp the list.
 FILLERS = ("bilinear", "constant", "gaussian", "msra", "positive_unitball", "uniform", "xavier")

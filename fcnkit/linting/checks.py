@@ -66,7 +66,7 @@ def _fork(layer: Layer) -> str:
     found = (
         schema.fork_of_field(layer.view.message_name, field) for field in layer.field.fields or ()
     )
-    return next((fork for fork in found if fork and fork != "others"), "")
+    return next((fork for fork in found if fork and fork != schema.OTHERS), "")
 
 
 def unread_param(seen: Seen) -> Iterator[Hit]:

@@ -201,7 +201,7 @@ def _unknown(around: tuple[tuple[str, Field], ...], field: Field, near: str | No
     message = around[0][0]
     fork = schema.fork_of(message, field.name)
     if fork:
-        whose = "a fork does" if fork == "others" else f"{fork} does"
+        whose = "a fork does" if fork == schema.OTHERS else f"{fork} does"
         instead = in_its_place(field) or "remove it"
         fact = (
             f'BVLC Caffe does not know {message}\'s "{field.name}", {whose}; use that fork, '

@@ -152,7 +152,7 @@ def whose(layer: Layer) -> str:
     """The fork that has a layer's type, in words."""
     kind = of(layer)
     fork = schema.fork_of("LayerParameter", kind.message) if kind.message else None
-    return f"a type of {fork}'s Caffe" if fork and fork != "others" else "a fork's type"
+    return f"a type of {fork}'s Caffe" if fork and fork != schema.OTHERS else "a fork's type"
 
 
 def _arguments(text: str) -> Arguments:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.formats.schema import slots
-from fcnkit.nets.graph import Elsewhere, Graph, Layer, State, build, graphs
+from fcnkit.nets.graph import Elsewhere, Graph, Layer, State, build, graphs, needed
 from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.table import count_of_outputs, is_pointwise, makes_scores, of
 from fcnkit.nets.shapes import shapes_of
@@ -37,9 +37,9 @@ def up_to_scores(
     graph = state_that_tests(net)
     shapes = shapes_of(graph, inputs).tops
     last = _main_head(graph) if head is None else find_head(graph, head)
-    needed = [*ancestors(graph, last), *(_tail(graph, last) if with_tail else ())]
+    trunk = [*ancestors(graph, last), *(_tail(graph, last) if with_tail else ())]
     edits, steps, kept = [], [], set()
-    for layer in needed:
+    for layer in trunk:
         kept.add(layer.field.start)
         if not layer.bottoms:
             found, step = _input(
@@ -49,7 +49,7 @@ def up_to_scores(
             steps += step
         if layer.bottoms or layer.is_input:
             edits += [removed(rule, "one state") for rule in layer.field.all("include", "exclude")]
-    kept.update(layer.field.start for layer in _silences(graph, needed))
+    kept.update(layer.field.start for layer in _silences(graph, trunk))
     for field in net.root.all("layer", "layers"):
         if field.start not in kept:
             edits.append(removed(field, f"keep the trunk up to {last.name}"))
@@ -109,12 +109,7 @@ def _helps(head: Layer, main: Layer, trunks: Mapping[Layer, list[Layer]]) -> boo
 
 def ancestors(graph: Graph, last: Layer) -> list[Layer]:
     """The layers that the last one needs, itself included, in file order."""
-    wanted, found = set(last.bottoms), [last]
-    for layer in reversed(graph.layers[: last.index]):
-        if wanted.intersection(layer.tops):
-            found.append(layer)
-            wanted.update(layer.bottoms)
-    return found[::-1]
+    return [*needed(graph, last.bottoms), last]
 
 
 def _batch_of_one(layer: Layer, shape: Shape | None) -> Shape:

@@ -10,7 +10,7 @@ from fcnkit.formats import schema
 from fcnkit.nets.layers.table import CAFFE, FORKS
 
 BVLC = "bvlc"
-UNOWNED = "others"
+UNOWNED = schema.OTHERS
 """What the schema calls single authors' work, which no fork is."""
 
 

@@ -11,7 +11,7 @@ from fcnkit.engines.torch.parameters import Learned, Use, parameters
 from fcnkit.errors import NetError
 from fcnkit.formats import prototxt
 from fcnkit.formats.blobproto import shown_shape
-from fcnkit.nets.graph import Graph, Layer, State, Top, build
+from fcnkit.nets.graph import Graph, Layer, State, Top, build, needed
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.shape import Shape
@@ -182,16 +182,6 @@ def _check_inputs(layer: Layer, sizes: Shapes) -> None:
             source = sizes.graph.producer(top)
             fact = f'it says no size of "{top.blob}"; give it, such as inputs='
             raise source.error(f'{fact}{{"{top.blob}": (1, 3, 227, 227)}}')
-
-
-def needed(graph: Graph, wanted: Sequence[Top]) -> tuple[Layer, ...]:
-    """The layers that these tops are made by."""
-    tops, found = set(wanted), []
-    for layer in reversed(graph.layers):
-        if tops.intersection(layer.tops):
-            found.append(layer)
-            tops.update(layer.bottoms)
-    return tuple(reversed(found))
 
 
 def sizes_of(graph: Graph, shapes: Mapping[str, Shape], kept: Sequence[Layer]) -> Shapes:

@@ -81,7 +81,7 @@ def not_understood(layer: Layer, heeded: Collection[str] = ()) -> str:
 
 def _whose(name: str, fork: str | None) -> str:
     if fork:
-        return "of a fork of Caffe" if fork == "others" else f"of {fork}'s Caffe"
+        return "of a fork of Caffe" if fork == schema.OTHERS else f"of {fork}'s Caffe"
     if name in schema.slots("LayerParameter"):
         return "which is for layers of another type"
     return "of no Caffe that is known"

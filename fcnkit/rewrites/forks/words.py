@@ -46,7 +46,7 @@ class Said(NamedTuple):
             if self.value
             else schema.fork_of_field(self.message, self.field)
         )
-        return f"a word of {found}'s Caffe" if found and found != "others" else "a fork's word"
+        return f"a word of {found}'s Caffe" if found and found != schema.OTHERS else "a fork's word"
 
 
 def said(message: str, root: Field) -> Iterator[Said]:
