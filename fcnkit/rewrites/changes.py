@@ -96,15 +96,6 @@ def set_param(
     return edits + [removed(field) for field in gone]
 
 
-def kernel_fields(kernel: Sequence[int]) -> list[tuple[str, int]]:
-    """kernel_size where it is the same on each axis; kernel_h and kernel_w, or one for each."""
-    if len(set(kernel)) == 1:
-        return [("kernel_size", kernel[0])]
-    if len(kernel) == 2:
-        return [("kernel_h", kernel[0]), ("kernel_w", kernel[1])]
-    return [("kernel_size", size) for size in kernel]
-
-
 def shown_kernel(kernel: Sequence[int]) -> str:
     """One number where it is the same on each axis, else one for each."""
     return "x".join(map(str, kernel if len(set(kernel)) > 1 else kernel[:1]))

@@ -28,7 +28,6 @@ from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import (
     beside,
-    kernel_fields,
     removed,
     renamed_blob,
     set_name,
@@ -40,6 +39,7 @@ from fcnkit.rewrites.operations import Operation, no_arguments
 from fcnkit.rewrites.round_down import is_cut
 from fcnkit.rewrites.slide import slide
 from fcnkit.rewrites.states import Known, looked_at
+from fcnkit.rewrites.taps import kernel_fields
 from fcnkit.shape import Shape
 
 

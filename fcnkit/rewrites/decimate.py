@@ -15,9 +15,10 @@ from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.sliding import spatial
 from fcnkit.nets.layers.table import axis_of, of
 from fcnkit.plan import Move, Plan, Step
-from fcnkit.rewrites.changes import beside, kernel_fields, removed, set_param
+from fcnkit.rewrites.changes import beside, removed, set_param
 from fcnkit.rewrites.operations import Arguments, Operation, name_and_rest, whole_number
 from fcnkit.rewrites.states import States, copies, states
+from fcnkit.rewrites.taps import kernel_fields
 from fcnkit.shape import Shape
 
 _PARAM = "convolution_param"
@@ -87,15 +88,15 @@ def _edits(net: Prototxt, layer: Layer, kernel: Shape, steps: Shape) -> list[Edi
     alike, holes = len(set(dilation)) == 1, layer.param(_PARAM).says(*_HOLES)
     lists = any(len(layer.param(_PARAM).list(name)) > 1 for name in ("kernel_size", "dilation"))
     if len(set(kernel)) == 1 and alike and not holes and not lists:
-        fields = [("kernel_size", kernel[0]), ("dilation", dilation[0])]
+        same = [("kernel_size", kernel[0]), ("dilation", dilation[0])]
         return set_param(
-            layer, _PARAM, fields, net.style, replacing=("kernel_h", "kernel_w"), why=why
+            layer, _PARAM, same, net.style, replacing=("kernel_h", "kernel_w"), why=why
         )
     old = [field for param in layer.field.all(_PARAM) for field in param.all(*_OLD)]
     words = ["dilation"] * (1 if alike else len(kernel))
     if holes:
         words = ["hole"] if alike else ["hole_h", "hole_w"]
-    fields = [*kernel_fields(kernel), *zip(words, dilation, strict=False)]
+    fields: list[tuple[str, object]] = [*kernel_fields(kernel), *zip(words, dilation, strict=False)]
     anchor = layer.param(_PARAM).required("num_output")
     return [*(removed(field, why) for field in old), beside(anchor, fields, net.style, why)]
 

@@ -7,7 +7,8 @@ from fcnkit.nets.graph import build
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Move, Offset, Plan, Step
-from fcnkit.rewrites.changes import appended, kernel_fields
+from fcnkit.rewrites.changes import appended
+from fcnkit.rewrites.taps import each_axis, kernel_fields
 
 Pairs = list[tuple[str, object]]
 
@@ -68,20 +69,13 @@ def upscore_layer(
                 ("num_output", classes),
                 *([("group", classes)] if group and classes > 1 else []),
                 ("bias_term", False),
-                *(_by_axis("pad", pad) if any(pad) else []),
+                *(each_axis("pad", pad) if any(pad) else []),
                 *kernel_fields(kernel),
-                *_by_axis("stride", stride),
+                *each_axis("stride", stride),
                 *([("weight_filler", [("type", "bilinear")])] if filled else []),
             ],
         ),
     ]
-
-
-def _by_axis(name: str, values: Sequence[int]) -> Pairs:
-    """One field where both axes have one value, else name_h and name_w."""
-    if len(set(values)) == 1:
-        return [(name, values[0])]
-    return [(f"{name}_h", values[0]), (f"{name}_w", values[1])]
 
 
 def crop_layer(crop: Offset) -> Pairs:

@@ -11,8 +11,9 @@ from fcnkit.nets.layers.table import of
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.layers.windows import is_global
 from fcnkit.plan import Plan, Step
-from fcnkit.rewrites.changes import kernel_fields, removed
+from fcnkit.rewrites.changes import removed
 from fcnkit.rewrites.states import looked_at
+from fcnkit.rewrites.taps import kernel_fields
 from fcnkit.shape import Shape
 
 

@@ -11,19 +11,13 @@ from fcnkit.plan import Move
 from fcnkit.rewrites.changes import removed, set_param, set_value
 from fcnkit.rewrites.forks.rearrange import MADE
 from fcnkit.rewrites.forks.site import FIXED, Change, Fields, Kept, Site, given
+from fcnkit.rewrites.taps import each_axis, kernel_fields
 
 Pair = tuple[int, int]
 _ONES: Fields = [("weight_filler", [("type", "constant"), ("value", 1)])]
 _TENTS: Fields = [("weight_filler", [("type", "bilinear")])]
 # A larger zoom to a size that is written is two small matrices rather than a large kernel.
 _MOST_ZOOM = 16
-
-
-def both(name: str, pair: Sequence[int], *, axes: str = "") -> Fields:
-    """One value for both axes, or one for each."""
-    if pair[0] == pair[1]:
-        return [(name, pair[0])]
-    return [(f"{axes or name}_h", pair[0]), (f"{axes or name}_w", pair[1])]
 
 
 def upsample(site: Site) -> Change:
@@ -71,9 +65,9 @@ def _spread(
         raise Kept("it works in place, which a Deconvolution cannot; give its top another name")
     channels, (high, wide) = site.channels(), map(len, taps)
     fields: Fields = [("num_output", channels), ("bias_term", False)]
-    fields += both("pad", pads) if any(pads) else []
-    fields += both("kernel_size", (high, wide), axes="kernel")
-    fields += both("stride", strides) if max(strides) > 1 else []
+    fields += each_axis("pad", pads) if any(pads) else []
+    fields += kernel_fields((high, wide))
+    fields += each_axis("stride", strides) if max(strides) > 1 else []
     fields += ([("group", channels)] if channels > 1 else []) + filler
     message = of(site.layer).message
     edits = site.retyped("Deconvolution", FIXED, ("convolution_param", fields), gone=(message,))
@@ -143,7 +137,7 @@ def _thinned(site: Site, steps: Pair, here: str) -> Change:
     """Every so manieth point: a Pooling of single points."""
     if site.bottom == site.top:
         raise Kept("it works in place, which a Pooling cannot; give its top another name")
-    fields: Fields = [("pool", Word("MAX")), ("kernel_size", 1), *both("stride", steps)]
+    fields: Fields = [("pool", Word("MAX")), ("kernel_size", 1), *each_axis("stride", steps)]
     edits = site.retyped("Pooling", ("pooling_param", fields), gone=("interp_param",))
     edits += site.reading(site.bottom)
     why = f"it takes every so manieth point{here}"
@@ -231,8 +225,8 @@ def _padded(site: Site, before: Pair, after: Pair) -> Change:
         for size, most, first in zip(more, pads, before, strict=True)
     ]
     fields: Fields = [("num_output", channels), ("bias_term", False)]
-    fields += both("pad", pads)
-    fields += both("kernel_size", tuple(map(len, taps)), axes="kernel")
+    fields += each_axis("pad", pads)
+    fields += kernel_fields(tuple(map(len, taps)))
     fields += ([("group", channels)] if channels > 1 else []) + _ONES * (not any(more))
     message = of(site.layer).message
     edits = site.retyped("Convolution", FIXED, ("convolution_param", fields), gone=(message,))
@@ -270,7 +264,7 @@ def _joined(site: Site, before: Pair, after: Pair) -> Change | None:
              *(o + a for o, a in zip(own, after, strict=True))]  # fmt: skip
     alike = sides[:2] == sides[2:]
     names = ("pad_t", "pad_l", "pad_b", "pad_r")
-    new = both("pad", sides[:2]) if alike else list(zip(names, sides, strict=True))
+    new = each_axis("pad", sides[:2]) if alike else list(zip(names, sides, strict=True))
     gone = [name for name in ("pad", "pad_h", "pad_w") if name not in dict(new)]
     edits = set_param(reader, "convolution_param", new, site.net.style, replacing=gone)
     edits += [set_value(one, site.bottom) for one in reader.field.all("bottom")]

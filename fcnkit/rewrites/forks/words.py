@@ -17,9 +17,9 @@ from fcnkit.plan import Move
 from fcnkit.rewrites.changes import set_param, taken_out
 from fcnkit.rewrites.forks.normal import batch_norm
 from fcnkit.rewrites.forks.pointwise import relu_to_six
-from fcnkit.rewrites.forks.resizing import both
 from fcnkit.rewrites.forks.site import Change, Fields, Kept, Site
 from fcnkit.rewrites.states import copies
+from fcnkit.rewrites.taps import each_axis, kernel_fields, shifted
 
 FLOOR = "round_mode"
 _SIDES = ("pad_t", "pad_l", "pad_b", "pad_r")
@@ -231,7 +231,7 @@ def padding(site: Site) -> Change:
 def _with_pads(site: Site, pads: Sequence[int], gone: Sequence[str]) -> list[Edit]:
     message = of(site.layer).message
     own = ("pad", "pad_h", "pad_w")
-    fields = both("pad", pads) if any(pads) else []
+    fields = each_axis("pad", pads) if any(pads) else []
     gone = [name for name in (*gone, *own) if name not in dict(fields)]
     if not fields:
         return _without(site, message, gone)
@@ -253,28 +253,19 @@ def _widened(site: Site, window: Spatial, names: Sequence[str]) -> Change:
     ]
     pads = tuple(map(max, window.pad, window.far))
     kernel = tuple(k + count for k, count in zip(window.kernel, extra, strict=True))
-    fields = [*both("kernel_size", kernel, axes="kernel"), *both("pad", pads)]
+    fields = [*kernel_fields(kernel), *each_axis("pad", pads)]
     old = (*names, "pad", "pad_h", "pad_w", "kernel_size", "kernel_h", "kernel_w")
     gone = [name for name in old if name not in dict(fields)]
     edits = set_param(
         site.layer, "convolution_param", fields, site.net.style, replacing=gone, why="pad"
     )
     shape, *_ = blobs = site.work.blobs(site.layer)
-    name, rows = site.layer.name, _shifted(window.kernel, kernel, first)
+    name, rows = site.layer.name, shifted(window.kernel, kernel, first)
     moves = [Move(name, 0, (*shape[:2], *kernel), name, "mix", (shape, rows, ()))]
     moves += copies(site.layer, blobs, 1)
     what = f"kernel {show(window.kernel)} -> {show(kernel)}, pad {show(pads)}"
     why = "zeros in the kernel on the side of the smaller padding: the same at every size"
     return Change(edits, what, why, moves)
-
-
-def _shifted(old: Sequence[int], new: Sequence[int], first: Sequence[int]) -> tuple:
-    """Along each axis of the kernel, where the taps go; what is new is zero."""
-    return tuple(
-        (2 + axis, tuple(((at - first[axis], 1.0),) if 0 <= at - first[axis] < old[axis] else ()
-                         for at in range(new[axis])))
-        for axis in range(2)
-    )  # fmt: skip
 
 
 def _padded_pooling(site: Site) -> Change:
