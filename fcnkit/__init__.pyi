@@ -46,6 +46,7 @@ from fcnkit.rewrites.rescore import rescore
 from fcnkit.rewrites.resize import batch, resize
 from fcnkit.rewrites.round_down import round_down, round_up
 from fcnkit.rewrites.to_train import to_train
+from fcnkit.rewrites.uncrop import uncrop
 from fcnkit.rewrites.upgrade import upgrade
 from fcnkit.rewrites.upsample import skip, upsample
 from fcnkit.scoring.metrics import Scores, confusion, score
@@ -137,6 +138,7 @@ __all__ = [
     "to_gray",
     "to_train",
     "transplant",
+    "uncrop",
     "ungroup",
     "upgrade",
     "upsample",

@@ -33,7 +33,16 @@ SQUEEZED = net(
     fc("fc", "s", 4),
 )
 WHOLE = net(data(1, 1, 256, 256), conv("c", "data", 2, 256))
+CUT = net(
+    data(1, 3, 9, 9),
+    conv("c", "data", 4, 3, "pad: 2"),
+    pool("p", "data", 2, 2),
+    layer("cut", "Crop", "c", "p", more="crop_param { axis: 2 offset: 3 }"),
+    layer("both", "Concat", "cut", "p"),
+)
 MENDED = [
+    (CUT, "armnn", "--do uncrop=cut"),
+    (CUT, "vitis", "--do uncrop=cut"),
     (WHOLE, "ascend", "--do fc"),
     (V1, "ncnn", "--do upgrade"),
     (FLOORED, "ncnn", "--do ceil"),

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from sketches import conv, data, deconv, fc, images, layer, net, pool, relu, weights
+from sketches import conv, crop, data, deconv, fc, images, layer, net, pool, relu, weights
 from test_cli import listing, run
 
 import fcnkit as fk
@@ -47,6 +47,13 @@ FLOORED = net(
     pool("pool", "conv", 3, 2, "round_mode: FLOOR"),
     pool("last", "pool", 2, 2, "round_mode: FLOOR"),
 )
+CUT = net(
+    data(1, 1, 8, 8),
+    conv("score", "data", 3, 3),
+    pool("small", "data", 2, 2),
+    crop("cut", "score", "small", 0),
+    layer("both", "Concat", "cut", "small"),
+)
 # Every operation on a net, and a word of its plan.
 DONE = {
     "conv": (NET, "InnerProduct -> Convolution"),
@@ -77,6 +84,8 @@ DONE = {
     "ceil": (FLOORED, "no round_mode"),
     "fork=deeplab": (NET, "nothing to do"),
     "fit=ncnn": (FLOORED, "its parser stops"),
+    "uncrop": (CUT, "the new taps are zero"),
+    "uncrop=cut": (CUT, "the new taps are zero"),
     "pad=score:2": (UP, "pad 2"),
     "resize=data:2,1,11,9": (UP, "data 2 x 1 x 11 x 9"),
     "batch=3": (NET, "batch of 3"),
@@ -101,6 +110,7 @@ def folder(tmp_path):
         ("old", OLD),
         ("forks", FORKS),
         ("floored", FLOORED),
+        ("cut", CUT),
     ):
         each.save(tmp_path / f"{name}.prototxt")
         weights(each, tmp_path / f"{name}.caffemodel")
@@ -115,6 +125,7 @@ def files(folder, which):
         OLD: "old",
         FORKS: "forks",
         FLOORED: "floored",
+        CUT: "cut",
     }[which]
     return folder / f"{name}.prototxt", folder / f"{name}.caffemodel"
 

@@ -394,6 +394,7 @@ DEEDS: dict[str, Deed] = {
         lambda tried, net: fk.input_as(net, "legacy", inputs=tried.given), keeps_outputs()
     ),
     "round down": Deed(_inputs(fk.round_down), keeps_outputs()),
+    "uncrop": Deed(_inputs(fk.uncrop), keeps_outputs()),
     "round up": Deed(_inputs(fk.round_up), keeps_outputs()),
     "fork": Deed(_inputs(fk.fork, "nvcaffe"), judge_bvlc),
     "fit": Deed(_inputs(fk.fit, "ncnn"), judge_bvlc),

@@ -24,6 +24,7 @@ REWRITES: dict[str, tuple[str, ...]] = {
     "align": ("align",),
     "round_down": ("round_down", "round_up"),
     "padding": ("pad",),
+    "uncrop": ("uncrop",),
     "resize": ("resize", "batch"),
     "inputs": ("input_as",),
     "to_train": ("to_train",),

@@ -68,6 +68,16 @@ class States:
         found = [layer for layer in self.layers if layer.name == name]
         return found or [self.each[0].graph.layer(name)]
 
+    def places(self, layer: Layer) -> list[tuple[Known, Layer]]:
+        """Each state that has the layer, and the layer in it."""
+        start = layer.field.start
+        return [
+            (known, each)
+            for known in self.each
+            for each in known.graph.layers
+            if each.field.start == start
+        ]
+
     def blobs(self, layer: Layer) -> list[Shape]:
         """The shapes of a layer's parameters.
 

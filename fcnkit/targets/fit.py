@@ -162,6 +162,8 @@ def _of_types(one: Broken, names: str) -> Iterator[str]:
         yield f"drop={names}"
     if all(of(layer).message == "inner_product_param" for layer in one.layers):
         yield "conv"
+    if all(of(layer).message == "crop_param" for layer in one.layers):
+        yield from (f"uncrop={layer.name}" for layer in one.layers)
 
 
 def _with_the_rest(plan: Plan, target: Target, inputs: Mapping[str, Shape] | None) -> Plan:
