@@ -378,18 +378,36 @@ def test_intels_factors_are_no_default_of_bvlcs():
     assert not kept.changed and kept.steps[0].verb == "skip" and is_bvlcs(gone)
 
 
+def spread(x, block, places_first):
+    """A block's places by the fork's loops over channels, one by one."""
+    n, c, h, w = x.shape
+    made = np.empty((n, c // block**2, h * block, w * block), x.dtype)
+    for channel in range(made.shape[1]):
+        for row in range(block):
+            for column in range(block):
+                place = row * block + column
+                own = channel * block**2 + place
+                source = place * made.shape[1] + channel if places_first else own
+                made[:, channel, row::block, column::block] = x[:, source]
+    return made
+
+
 @pytest.mark.parametrize("block", [2, 3])
-def test_depth_to_space(caffe, block):
-    """TensorFlow's order: a channel's place in the block counts first."""
-    word = f'depth_to_space_param {{ block_size: {block} data_format: "NCHW" }}'
-
-    def spread(x):
-        n, c, h, w = x.shape
-        blocks = x.reshape(n, block, block, c // block**2, h, w).transpose(0, 3, 4, 1, 5, 2)
-        return blocks.reshape(n, c // block**2, h * block, w * block)
-
+@pytest.mark.parametrize("order", ["NCHW", "DCR", "CRD"])
+def test_depth_to_space(caffe, block, order):
+    """TensorFlow's order, where a channel's place in the block counts first, and PyTorch's."""
+    word = f'depth_to_space_param {{ block_size: {block} data_format: "{order}" }}'
     texts = [net("DepthToSpace", word, (n, block**2 * 3, h, w)) for n, _, h, w in SIZES]
-    check(caffe, texts, by=spread)
+    check(caffe, texts, by=lambda x: spread(x, block, order != "CRD"))
+
+
+def test_a_pixelshuffler(caffe):
+    texts = [
+        net("Reshape", "reshape_param { pixelshuffler: 2 }", (n, 12, h, w)) for n, _, h, w in SIZES
+    ]
+    check(caffe, texts, by=lambda x: spread(x, 2, False))
+    shape = "shape { dim: 0 dim: -1 } pixelshuffler: 1"
+    check(caffe, [net("Reshape", f"reshape_param {{ {shape} }}", SIZES[0])])
 
 
 def test_a_reorg_stays():

@@ -72,5 +72,45 @@ def test_what_a_fork_cannot_say_stays(before, fact):
 
 
 def test_forks_that_there_are_not():
-    with pytest.raises(NetError, match='no words for the fork "ssd"; say deeplab or nvcaffe'):
-        fk.fork(normed(), "ssd")
+    with pytest.raises(NetError, match='no fork "nccn" is known; known are deeplab, segnet'):
+        fk.fork(normed(), "nccn")
+
+
+MIXED = net(
+    data(1, 4, 12, 13),
+    conv("c", "data", 4, 3, "hole: 2"),
+    layer("six", "ReLU6", "c"),
+    pool("p", "six", 3, 2, "ceil_mode: false"),
+    layer("n", "Normalize", "p", more="norm_param { scale_filler { value: 2 } }"),
+    layer("order", "Permute", "n", more="permute_param { order: 0 order: 2 order: 3 order: 1 }"),
+)
+# What each fork has of it stays; of the rest all that BVLC's Caffe 1.0 can say is in its words.
+OWN = {
+    "ssd": (("Normalize", "Permute"), ("hole", "ReLU6", "ceil_mode")),
+    "deeplab": (("hole",), ("ReLU6", "ceil_mode")),
+    "synopsys": (("ceil_mode: false",), ("hole",)),
+    "nvcaffe": (("torch_pooling: true",), ("hole", "ReLU6", "ceil_mode")),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_the_words_of_other_forks_are_bvlcs(name):
+    stays, goes = OWN[name]
+    plan = fk.fork(MIXED, name)
+    for word in stays:
+        assert word in plan.net.text, plan.net.text
+    for word in goes:
+        assert word not in plan.net.text or word in plan.table(), plan.net.text
+    # Of the new net the linter names those that the plan does, and no more.
+    named = [each for each in fk.lint(plan.net, target=name) if each.name == "target-unjudged"]
+    skipped = [step for step in plan.steps if step.verb == "skip"]
+    assert len(named) == len(skipped), (named, plan.table())
+    if name == "ssd":
+        image, graph = images(MIXED), build(plan.net)
+        blob = graph.outputs[-1].blob
+        wanted = engine.run(MIXED, None, image, [blob])[blob]
+        assert np.allclose(wanted, engine.run(plan.net, None, image, [blob])[blob], atol=1e-5)
+
+
+def test_fit_to_a_fork_is_fork():
+    assert fk.fit(MIXED, "ssd").net.text == fk.fork(MIXED, "ssd").net.text

@@ -83,6 +83,7 @@ DONE = {
     "floor": (NET, "either way"),
     "ceil": (FLOORED, "no round_mode"),
     "fork=deeplab": (NET, "nothing to do"),
+    "fork=ssd": (FORKS, "ReLU"),
     "fit=ncnn": (FLOORED, "its parser stops"),
     "uncrop": (CUT, "the new taps are zero"),
     "uncrop=cut": (CUT, "the new taps are zero"),

@@ -43,6 +43,79 @@ def by_opencv(kind: str, params: str, *inputs: np.ndarray) -> np.ndarray:
     return found.forward()
 
 
+# ---- the same numbers elsewhere, by the loops of the forks' code
+
+
+@pytest.mark.parametrize("order", ["NHWC", "NCHW", "DCR", "CRD"])
+@pytest.mark.parametrize("block", [1, 2])
+def test_depth_to_space(order, block):
+    x = noise(2, 3, 5, 8) if order == "NHWC" else noise(2, 8, 3, 5)
+    found = run(
+        "DepthToSpace", f'depth_to_space_param {{ block_size: {block} data_format: "{order}" }}', x
+    )
+    if order == "NHWC":
+        x, found = x.transpose(0, 3, 1, 2), found.transpose(0, 3, 1, 2)
+    assert np.array_equal(found, finer(x, block, order != "CRD"))
+
+
+def finer(x, block, places_first):
+    n, c, h, w = x.shape
+    depth = c // block**2
+    top = np.empty((n, depth, h * block, w * block), x.dtype)
+    for d, y, z in np.ndindex(*top.shape[1:]):
+        place = (y % block) * block + z % block
+        own = place * depth + d if places_first else d * block**2 + place
+        top[:, d, y, z] = x[:, own, y // block, z // block]
+    return top
+
+
+def test_a_reshape_that_shuffles_pixels():
+    x = noise(2, 12, 3, 5)
+    assert np.array_equal(
+        run("Reshape", "reshape_param { pixelshuffler: 2 }", x), finer(x, 2, False)
+    )
+    whole = run("Reshape", "reshape_param { shape { dim: 0 dim: -1 } pixelshuffler: 1 }", x)
+    assert np.array_equal(whole, x.reshape(2, -1))
+
+
+@pytest.mark.parametrize("value", [0, 2.5])
+def test_pad(value):
+    sides = ((0, 1), (2, 0), (1, 3), (0, 2))
+    words = " ".join(f"paddings: {one}" for pair in sides for one in pair)
+    found = run("Pad", f"pad_param {{ {words} constant_values: {value} }}")
+    assert np.array_equal(found, np.pad(X, sides, constant_values=value))
+
+
+@pytest.mark.parametrize("size", [(5, 7), (10, 14), (8, 3), (1, 1), (11, 9)])
+@pytest.mark.parametrize("words", ["", "align_corners: true", "half_pixel_centers: true"])
+@pytest.mark.parametrize("order", ["NCHW", "NHWC"])
+def test_nearest_points(size, words, order):
+    """Each is the fork's own count, in 32 bits."""
+    x = X if order == "NCHW" else X.transpose(0, 2, 3, 1)
+    params = f'output_height: {size[0]} output_width: {size[1]} data_format: "{order}" {words}'
+    found = run(
+        "ResizeNearestNeighbor",
+        f"resize_nearest_neighbor_param {{ {params} }}",
+        np.ascontiguousarray(x),
+    )
+    rows, columns = (nearest(old, new, words) for old, new in zip(X.shape[2:], size, strict=True))
+    wanted = X[:, :, rows][..., columns]
+    assert np.array_equal(found, wanted if order == "NCHW" else wanted.transpose(0, 2, 3, 1))
+
+
+def nearest(old, new, words):
+    f4, found = np.float32, []
+    corners = "align_corners" in words and new > 1
+    step = f4(old - 1) / f4(new - 1) if corners else f4(old) / f4(new)
+    for at in range(new):
+        if "half" in words:
+            place = int(np.floor((f4(at) + f4(0.5)) * step))
+        else:
+            place = int(np.floor(float(f4(at) * step) + 0.5 * ("align" in words)))
+        found.append(max(min(place, old - 1), 0))
+    return found
+
+
 # ---- against OpenCV
 
 

@@ -7,12 +7,13 @@ from fcnkit.formats import schema
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.linting.findings import ERROR, NOTE, WARNING, Fact, Fault, Finding, Kind
 from fcnkit.nets.graph import Graph, Layer
+from fcnkit.nets.layers.owners import UNOWNED, owners
 from fcnkit.nets.layers.table import CAFFE, is_loss, of
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import Shapes
 from fcnkit.rewrites.forks.types import TYPES
 from fcnkit.rewrites.forks.words import COMPUTED, WORDS
-from fcnkit.targets.forks import BVLC, UNOWNED, ForkTarget, owners
+from fcnkit.targets.forks import BVLC, ForkTarget
 from fcnkit.targets.index import AnyTarget
 from fcnkit.targets.judging import Broken, judge
 from fcnkit.targets.rules import ASIDE, FIELD, LAYER, MISREAD, REFUSED, TYPE, Target, listed

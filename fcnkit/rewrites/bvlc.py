@@ -9,6 +9,7 @@ from fcnkit.formats import schema
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Layer
+from fcnkit.nets.layers.owners import owners
 from fcnkit.nets.layers.table import CAFFE, of
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import taken_out
@@ -42,12 +43,22 @@ def bvlc(net: NetOrPath, caffe: str = MASTER, *, inputs: Mapping[str, Shape] | N
     net = given_net(net)
     if caffe not in CAFFES:
         raise NetError(f'{net.path}: no Caffe "{caffe}" of BVLC\'s; say {" or ".join(CAFFES)}')
+    return in_words_of("", net, CAFFES[caffe], inputs)
+
+
+def in_words_of(
+    own: str, net: Prototxt, words: frozenset[str], inputs: Mapping[str, Shape] | None
+) -> Plan:
+    """What forks say is said in BVLC's words, but for what the fork `own` has ("" for none).
+
+    `words` are those that its Caffe has beside BVLC's of 1.0.
+    """
     plan = Plan(net, net)
     if net.root.all("layers") and any(_of_forks(states(net, inputs))):
         plan = plan.then(upgrade_layers)
     for _ in range(_MOST_PASSES):
         before = plan.net
-        plan = plan.then(_pass, CAFFES[caffe], inputs)
+        plan = plan.then(_pass, own, words, inputs)
         if plan.net is before:
             return plan
     raise NetError(f"{net.path}: its words were changed {_MOST_PASSES} times without an end")
@@ -67,7 +78,9 @@ class _Found(NamedTuple):
     left: dict[int, list[Step]]
 
 
-def _pass(net: Prototxt, words: frozenset[str], inputs: Mapping[str, Shape] | None) -> Plan:
+def _pass(
+    net: Prototxt, own: str, words: frozenset[str], inputs: Mapping[str, Shape] | None
+) -> Plan:
     """One change of every layer that has words of forks; the last pass finds nothing but what
     stays.
     """
@@ -75,9 +88,9 @@ def _pass(net: Prototxt, words: frozenset[str], inputs: Mapping[str, Shape] | No
     found = _Found([], [], {}, {})
     touched: set[int] = set()
     names: set[str] = set()
-    _of_the_net(net, found)
+    _of_the_net(net, own, found)
     for layer in work.layers:
-        for change in _changes(Site(work, layer, words, names), found.left):
+        for change in _changes(Site(work, layer, words, names), own, found.left):
             places = {layer.field.start, *change.others}
             if touched & places:
                 break
@@ -92,12 +105,14 @@ def _pass(net: Prototxt, words: frozenset[str], inputs: Mapping[str, Shape] | No
     return work.plan(found.edits, ordered, found.moves)
 
 
-def _of_the_net(net: Prototxt, found: _Found) -> None:
+def _of_the_net(net: Prototxt, own: str, found: _Found) -> None:
     """Fields of the net itself."""
     for field in net.root.fields or ():
         if field.name in schema.slots("NetParameter"):
             continue
         word = Said("NetParameter", field)
+        if own and word.owner == own:
+            continue
         why = neutral(word)
         if why:
             found.edits.append(taken_out(field, "a fork's word"))
@@ -108,15 +123,18 @@ def _of_the_net(net: Prototxt, found: _Found) -> None:
             found.left.setdefault(field.start, []).append(step)
 
 
-def _changes(site: Site, left: dict[int, list[Step]]) -> Iterator[Change]:
+def _changes(site: Site, own: str, left: dict[int, list[Step]]) -> Iterator[Change]:
     """What can be done for one layer, the first of which is; its other words come to `left`."""
     layer = site.layer
     if layer.field.name != "layer":
         return
+    if layer.type not in CAFFE and own in owners(layer.type):
+        return
     if layer.type not in CAFFE:
         yield from _tried(site, TYPES.get(layer.type), layer.type, whose(layer), left)
         return
-    found = list(said("LayerParameter", layer.field))
+    every = said("LayerParameter", layer.field)
+    found = [word for word in every if not own or word.owner != own]
     gone = [(word, why) for word in found if (why := neutral(word, layer))]
     if gone:
         edits = [taken_out(word.field, "a fork's word") for word, _ in gone]

@@ -10,15 +10,17 @@ from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import show
+from fcnkit.nets.layers.owners import FORK_NAMES
 from fcnkit.nets.layers.sliding import spatial
 from fcnkit.nets.layers.strange_fields import not_understood
 from fcnkit.nets.layers.table import axis_of, has_bias, of
 from fcnkit.nets.layers.windows import has_window, is_global, rounds_down
 from fcnkit.plan import Move, Plan, Step
+from fcnkit.rewrites.bvlc import in_words_of
 from fcnkit.rewrites.changes import removed, set_param, set_value
 from fcnkit.rewrites.forks.site import plain
 from fcnkit.rewrites.operations import Arguments, Operation
-from fcnkit.rewrites.states import States, states
+from fcnkit.rewrites.states import States, present, states
 from fcnkit.shape import Shape
 
 # NVCaffe takes no smaller one.
@@ -36,25 +38,34 @@ class _Change(NamedTuple):
 
 
 def fork(net: NetOrPath, name: str, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
-    """What BVLC's Caffe says in a word of its own is said in this fork's, where both mean the same.
+    """The net is in the words of this fork: other forks' are BVLC's, or where it has one its own.
 
         fk.fork("deploy.prototxt", "deeplab")
 
-    `name` is "deeplab" (dilation is hole) or "nvcaffe" (round_mode: FLOOR is torch_pooling, a
-    BatchNorm and the Scale behind it are one layer); of other forks no word is known that a
-    net of BVLC's would need.  What stays is named in steps "skip".
+    `name` is a fork's that `fcnkit lint --targets` lists, such as "ssd".  What other forks say
+    is said in BVLC's words of 1.0, which all forks have, as `bvlc` does it; the fork's own words
+    and layers stay.  BVLC's dilation is "deeplab"'s hole; round_mode: FLOOR is "nvcaffe"'s
+    torch_pooling, and a BatchNorm and the Scale behind it are one layer; of other forks no word
+    is known that says what BVLC's say.  What stays is named in steps "skip".
 
     Raises NetError for another name, and when the net cannot be built.
     """
     net = given_net(net)
-    if name not in FORKS:
-        raise NetError(f'{net.path}: no words for the fork "{name}"; say {" or ".join(FORKS)}')
-    work = states(net, inputs)
+    if name not in FORK_NAMES:
+        known = ", ".join(FORK_NAMES)
+        raise NetError(f'{net.path}: no fork "{name}" is known; known are {known}')
+    words = _BESIDE.get(name, frozenset())
+    return in_words_of(FORK_NAMES[name], net, words, inputs).then(_in_its_own, name, inputs)
+
+
+def _in_its_own(net: Prototxt, name: str, inputs: Mapping[str, Shape] | None) -> Plan:
+    """BVLC's words in the fork's own."""
+    work = states(net, present(net, inputs or {}))
     edits: list[Edit] = []
     moves: list[Move] = []
     steps: dict[int, Step] = {}
     for layer in work.layers:
-        for rule in FORKS[name]:
+        for rule in FORKS.get(name, ()):
             found = rule(work, layer)
             if isinstance(found, str):
                 steps[layer.field.start] = Step("skip", layer.name, layer.line, layer.type, found)
@@ -167,18 +178,20 @@ FORKS: Mapping[str, Sequence[Callable[[States, Layer], _Change | str | None]]] =
     "deeplab": (_hole,),
     "nvcaffe": (_torch_pooling, _scale_bias),
 }
-"""What is said in the words of each fork."""
+"""What BVLC says that each fork has a word of its own for."""
+# What a rule above puts into the fork's own word.
+_BESIDE = {"nvcaffe": frozenset(("round_mode",))}
 
 
 def _arguments(text: str) -> Arguments:
     """The fork's name."""
-    if text not in FORKS:
-        raise ValueError(f'"{text}" is none of {", ".join(FORKS)}')
+    if text not in FORK_NAMES:
+        raise ValueError(f'"{text}" is none of {", ".join(FORK_NAMES)}')
     return (text,), {}
 
 
 OPERATIONS = (
     Operation(
-        "fork", "fork=deeplab|nvcaffe", "BVLC's words in a fork's", fork, _arguments, skips=True
+        "fork", "fork=NAME", "the words of a fork: see lint --targets", fork, _arguments, skips=True
     ),
 )

@@ -11,6 +11,7 @@ from fcnkit.nets.layers.table import CAFFE, is_loss, is_pointwise, makes_scores,
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.bvlc import bvlc
+from fcnkit.rewrites.fork import fork
 from fcnkit.rewrites.forks.words import said
 from fcnkit.rewrites.operations import Arguments, Operation, every
 from fcnkit.rewrites.states import looked_at, present
@@ -43,17 +44,15 @@ def fit(net: NetOrPath, target: NameOrPath, *, inputs: Mapping[str, Shape] | Non
 
     Each mend is an operation that keeps what the net computes, and is left out again where it
     does not make the target's findings fewer.  What is left is named, in steps "skip".  For
-    BVLC's own Caffe it is `bvlc`.
+    BVLC's own Caffe it is `bvlc`, for a fork of it `fork`.
 
-    Raises TargetError for a target that there is not, NetError for a net that cannot be built
-    and for a fork of Caffe.
+    Raises TargetError for a target that there is not, NetError for a net that cannot be built.
     """
     net, asked = given_net(net), target_of(target)
     if isinstance(asked, ForkTarget):
-        if asked.name != BVLC:
-            fact = f"what {asked.title} takes beside its own words is not known"
-            raise NetError(f"{net.path}: {fact}; fit={BVLC} says the net in words that all have")
-        return bvlc(net, inputs=inputs)
+        if asked.name == BVLC:
+            return bvlc(net, inputs=inputs)
+        return fork(net, asked.name, inputs=inputs)
     plan, tried = Plan(net, net), set[tuple[str, str]]()
     for _ in range(_MOST_MENDS):
         better = _better(plan, asked, inputs, tried)

@@ -36,6 +36,10 @@ def shuffled(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     return bottoms[:1]
 
 
+# In which order DepthToSpace's channels have the places of a block: see engines.
+PLACES_FIRST, CHANNELS_FIRST = ("NCHW", "DCR"), ("CRD",)
+
+
 def depth_to_space(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """block_size times the height and width, from as many channels."""
     param = layer.param("depth_to_space_param")

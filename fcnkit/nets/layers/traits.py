@@ -17,7 +17,11 @@ from fcnkit.shape import Shape
 MANY = 1 << 30
 # Fields of forks that say how to compute, not what.
 ALWAYS_NEUTRAL = frozenset(
-    ("engine", "forward_type", "backward_type", "forward_math", "backward_math", "strict_dim")
+    (
+        *("engine", "forward_type", "backward_type", "forward_math", "backward_math", "strict_dim"),
+        *("conv_algorithm", "cudnn_math_override", "cudnn_convolution_algo_seeker"),
+        *("conv_algos_override", "mem_group_size", "per_fla_fuse"),
+    )
 )
 
 

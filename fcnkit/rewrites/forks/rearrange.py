@@ -6,11 +6,11 @@ from fcnkit.errors import AlignError, NetError
 from fcnkit.nets import coords
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import canonical, show
-from fcnkit.nets.layers.forks import permute_order
+from fcnkit.nets.layers.forks import CHANNELS_FIRST, PLACES_FIRST, permute_order
 from fcnkit.nets.layers.table import axis_of, of, transposes
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.plan import Move
-from fcnkit.rewrites.changes import removed, set_value
+from fcnkit.rewrites.changes import removed, set_value, taken_out
 from fcnkit.rewrites.forks.site import FIXED, Change, Fields, Kept, Site, placed
 from fcnkit.shape import Shape
 
@@ -40,25 +40,45 @@ def depth_to_space(site: Site) -> Change:
     file.
     """
     param = site.layer.param("depth_to_space_param")
-    block, channels = param.get("block_size"), site.channels()
-    if param.get("data_format") != "NCHW":
-        raise Kept("its channels are the last axis, or ordered as not all of its forks do")
+    order = param.get("data_format")
+    if order not in PLACES_FIRST + CHANNELS_FIRST:
+        raise Kept("its channels are the last axis, or in an order that is not known")
+    return _finer(site, param.get("block_size"), order in PLACES_FIRST)
+
+
+def pixel_shuffle(site: Site) -> Change:
+    """A Reshape that is a DepthToSpace: a channel's places of a block follow one another."""
+    block = site.layer.param("reshape_param").get("pixelshuffler")
+    if block == 1:
+        gone = [
+            taken_out(one)
+            for param in site.layer.field.all("reshape_param")
+            for one in param.all("pixelshuffler")
+        ]
+        return Change(gone, "pixelshuffler taken out", "blocks of 1 change nothing")
+    return _finer(site, block, places_first=False)
+
+
+def _finer(site: Site, block: int, places_first: bool) -> Change:
+    """Channel p D + d, or d P + p, goes to place p of P in each block of channel d of D."""
+    kind, channels = site.layer.type, site.channels()
     if site.bottom == site.top:
         raise Kept("it works in place, which a Deconvolution cannot; give its top another name")
-    depth, area = channels // block**2, block**2
-    # Channel p D + d goes to place p of each block of channel d: D are left of them.
+    area = block**2
+    depth = channels // area
     ones = [
-        ((place * depth + channel) * depth + channel) * area + place
+        (source * depth + channel) * area + place
         for place in range(area)
         for channel in range(depth)
+        for source in (place * depth + channel if places_first else channel * area + place,)
     ]
     fields = [("num_output", depth), ("bias_term", False), ("kernel_size", block)]
     fields += [("stride", block)]
     edits = site.retyped(
-        "Deconvolution", FIXED, ("convolution_param", fields), gone=("depth_to_space_param",)
+        "Deconvolution", FIXED, ("convolution_param", fields), gone=(of(site.layer).message,)
     )
     moves = [placed(site.layer.name, (channels, depth, block, block), ones, "Deconvolution")]
-    what = "DepthToSpace -> Deconvolution of 0 and 1"
+    what = f"{kind} -> Deconvolution of 0 and 1"
     return Change(edits, what, f"each channel goes to its place of each block; {MADE}", moves)
 
 

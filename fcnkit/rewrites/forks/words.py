@@ -11,12 +11,13 @@ from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.sliding import Spatial, pads_by_size, pooled
 from fcnkit.nets.layers.table import of
-from fcnkit.nets.layers.traits import Trait
+from fcnkit.nets.layers.traits import ALWAYS_NEUTRAL, Trait
 from fcnkit.nets.layers.windows import is_global, pooled_shape, rounds_down, spatial
 from fcnkit.plan import Move
 from fcnkit.rewrites.changes import set_param, taken_out
 from fcnkit.rewrites.forks.normal import batch_norm
 from fcnkit.rewrites.forks.pointwise import relu_to_six
+from fcnkit.rewrites.forks.rearrange import pixel_shuffle
 from fcnkit.rewrites.forks.site import Change, Fields, Kept, Site
 from fcnkit.rewrites.states import copies
 from fcnkit.rewrites.taps import each_axis, kernel_fields, shifted
@@ -38,14 +39,16 @@ class Said(NamedTuple):
         return f"{self.field.name}: {self.field.raw}" if self.value else self.field.name
 
     @property
+    def owner(self) -> str | None:
+        """The fork that has it, as `schema.fork_of` says."""
+        if self.value:
+            return schema.fork_of_word(self.message, self.field.name, self.field.raw)
+        return schema.fork_of_field(self.message, self.field)
+
+    @property
     def fork(self) -> str:
-        """Whose it is."""
-        name, raw = self.field.name, self.field.raw
-        found = (
-            schema.fork_of_word(self.message, name, raw)
-            if self.value
-            else schema.fork_of_field(self.message, self.field)
-        )
+        """Whose it is, for people."""
+        found = self.owner
         return f"a word of {found}'s Caffe" if found and found != schema.OTHERS else "a fork's word"
 
 
@@ -71,6 +74,7 @@ def _forks(message: str, one: Field) -> bool:
 
 # How a net is computed, not what: it may be rounded otherwise, and nothing more.
 COMPUTED = {
+    **dict.fromkeys(sorted(ALWAYS_NEUTRAL), "it says how a fork computes, and nothing of what"),
     **dict.fromkeys(("engine", "conv_algorithm"), "BVLC chooses how it computes by itself"),
     **dict.fromkeys(
         (
@@ -83,12 +87,7 @@ COMPUTED = {
     ),
     **dict.fromkeys(
         (
-            *(
-                "cudnn_convolution_algo_seeker",
-                "conv_algos_override",
-                "default_conv_algos_override",
-            ),
-            *("eltwise_mem_sharing", "mem_group_size", "mem_param", "per_fla_fuse", "fuse"),
+            *("default_conv_algos_override", "eltwise_mem_sharing", "mem_param", "fuse"),
             *("bn_stats_batch_size", "stats_batch_size", "reduce_buckets", "trt_param"),
             *("multinode", "compile_net_state", "mn_grad_compress_param"),
         ),
@@ -348,6 +347,7 @@ WORDS: Mapping[str, Rule] = {
     "pool": average,
     **dict.fromkeys(("relu", "negative_slope"), fused_relu),
     "relu6": relu_to_six,
+    "pixelshuffler": pixel_shuffle,
     **dict.fromkeys(("scale_bias", "scale_filler", "bias_filler"), batch_norm),
 }
 """What to do for each word, by the name of its field."""

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from fcnkit.engines.torch.layers import rearrange
 from fcnkit.engines.torch.layers.pointwise import each
 from fcnkit.engines.torch.layers.site import Run, Site, Tensors, not_run
+from fcnkit.formats.schema import View
 from fcnkit.nets.layers import forks as rules
 from fcnkit.nets.layers import resizing
 from fcnkit.nets.layers.table import of
@@ -133,6 +135,43 @@ def padding(site: Site) -> Run:
     return each(lambda x: F.pad(x, sides * 2))
 
 
+def pad(site: Site) -> Run:
+    """One value before and after each axis."""
+    param = site.param("pad_param")
+    sides, value = param.list("paddings"), param.get("constant_values")
+    # PyTorch counts axes from the last one.
+    pairs = [side for at in range(len(sides) - 2, -1, -2) for side in sides[at : at + 2]]
+    return each(lambda x: F.pad(x, pairs, value=value))
+
+
+def depth_to_space(site: Site) -> Run:
+    """Of each block of places one channel for each: of all channels the first place first, or
+    of the first channel all places.
+    """
+    param = site.param("depth_to_space_param")
+    block, order = param.get("block_size"), param.get("data_format")
+    if order == "NHWC":
+        return each(lambda x: _finer(x.permute(0, 3, 1, 2), block, True).permute(0, 2, 3, 1))
+    if order not in rules.PLACES_FIRST + rules.CHANNELS_FIRST:
+        known = ", ".join(("NHWC", *rules.PLACES_FIRST, *rules.CHANNELS_FIRST))
+        raise site.error(f'its data_format is "{order}"; give one of {known}')
+    return each(lambda x: _finer(x, block, order in rules.PLACES_FIRST))
+
+
+def reshape(site: Site) -> Run:
+    """Caffe's Reshape; with a fork's pixelshuffler blocks of places, by channel."""
+    param = site.param("reshape_param")
+    block = param.get("pixelshuffler") if param.says("pixelshuffler") else 1
+    return each(lambda x: _finer(x, block, False)) if block != 1 else rearrange.reshape(site)
+
+
+def _finer(x: Tensor, block: int, places_first: bool) -> Tensor:
+    if not places_first:
+        return F.pixel_shuffle(x, block)
+    apart = x.unflatten(1, (block * block, -1)).transpose(1, 2).flatten(1, 2)
+    return F.pixel_shuffle(apart, block)
+
+
 # ---- other sizes
 
 
@@ -182,6 +221,30 @@ def _unpooled(site: Site, x: Tensor, mask: Tensor, size: tuple[int, ...]) -> Ten
 def upsample_darknet(site: Site) -> Run:
     """Every value `stride` times on both axes."""
     return each(lambda x: _repeated(x, resizing.upsample_darknet(site.layer, [tuple(x.shape)])[0]))
+
+
+def resize_nearest(site: Site) -> Run:
+    """Each point that of the bottom at its place, rounded down; at its corner, or at its middle."""
+    param = site.param("resize_nearest_neighbor_param")
+    first = 1 if param.get("data_format") == "NHWC" else 2
+    size = resizing.resize_nearest(site.layer, [site.shapes[0]])[0]
+
+    def resized(x: Tensor) -> Tensor:
+        for axis in (first, first + 1):
+            x = x.index_select(axis, _nearest(param, x.shape[axis], size[axis]).to(x.device))
+        return x
+
+    return each(resized)
+
+
+def _nearest(param: View, old: int, new: int) -> Tensor:
+    """Where each point is taken from, in 32 bits as the fork's code counts."""
+    corners, at = param.get("align_corners"), torch.arange(new, dtype=torch.float32)
+    step = (old - 1) / (new - 1) if corners and new > 1 else old / new
+    place = (at + 0.5 if param.get("half_pixel_centers") else at) * torch.tensor(step)
+    # std::round is away from zero, torch.round to even.
+    rounded = place.double() + 0.5 if corners and not param.get("half_pixel_centers") else place
+    return rounded.floor().long().clamp(0, old - 1)
 
 
 def _repeated(x: Tensor, size: tuple[int, ...]) -> Tensor:
