@@ -169,6 +169,20 @@ def test_a_type_that_can_be_folded_says_so():
     assert hit.about.mend == () and "surgery" not in hit.text
 
 
+def test_crops_go_into_pads_where_a_target_has_none():
+    """What the linter names is what `fit` does."""
+    text = (
+        DATA
+        + 'layer { name: "c" type: "Convolution" bottom: "data" top: "c"\n'
+        + "  convolution_param { num_output: 3 kernel_size: 3 pad: 2 } }\n"
+        + 'layer { name: "cut" type: "Crop" bottom: "c" bottom: "data" top: "cut"\n'
+        + "  crop_param { axis: 2 offset: 1 } }\n"
+        + 'layer { name: "sum" type: "Eltwise" bottom: "cut" bottom: "data" top: "sum" }\n'
+    )
+    (hit,) = found(text, "vitis")
+    assert hit.about.mend == ("uncrop=cut",) and "--do uncrop=cut" in hit.text
+
+
 def test_only_the_net_that_is_used_is_looked_at():
     net = (
         'layer { name: "d" type: "Data" top: "data" top: "l" include { phase: TRAIN } }\n'

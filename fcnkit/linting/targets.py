@@ -16,6 +16,7 @@ from fcnkit.rewrites.forks.words import COMPUTED, WORDS
 from fcnkit.targets.forks import BVLC, ForkTarget
 from fcnkit.targets.index import AnyTarget
 from fcnkit.targets.judging import Broken, judge
+from fcnkit.targets.mending import likely
 from fcnkit.targets.rules import ASIDE, FIELD, LAYER, MISREAD, REFUSED, TYPE, Target, listed
 
 NAMES = {REFUSED: "target-refuses", MISREAD: "target-misreads", ASIDE: "target-aside"}
@@ -52,27 +53,27 @@ def _of(target: AnyTarget, graph: Graph, shapes: Shapes) -> Iterator[Finding]:
 def _finding(target: Target, net: Prototxt, one: Broken) -> Finding:
     rule = one.rule
     names = tuple(layer.name for layer in one.layers)
-    known = rule.mend or _FOLD * _is_folded(one)
-    mends = tuple(mend.replace(LAYER, ",".join(dict.fromkeys(names))) for mend in known)
+    words = _mends(one)
     who = f"{_many(one.layers)}: " if one.layers else ""
     listless = rule.condition.subject == TYPE and rule.verdict == ASIDE
     does = "is not known to have" if listless else _DOES[rule.verdict]
     fact = f"{who}{target.name} {does} {_what(one)}: {rule.because}"
-    text = "; ".join(filter(None, (fact, _remedy(one, mends)))) + f" ({rule.source})"
+    text = "; ".join(filter(None, (fact, _remedy(one, words)))) + f" ({rule.source})"
     about = Fact(
         target.name, rule.verdict, names, _rule_of(one), one.value, rule.because,
         {**rule.source._asdict(), "date": str(rule.source.date)},
-        mends
+        words
     )  # fmt: skip
     return Finding(NAMES[rule.verdict], LEVELS[rule.verdict], net.path, one.place.line, text, about)
 
 
-_FOLD = ("fold",)
-
-
-def _is_folded(one: Broken) -> bool:
-    """Whether what is not taken is a type that goes into the layer before it."""
-    return one.rule.condition.subject == TYPE and all(of(layer).folds for layer in one.layers)
+def _mends(one: Broken) -> tuple[str, ...]:
+    """The words of --do that mend it: those that its rule names, or what mends such as a rule."""
+    names = ",".join(dict.fromkeys(layer.name for layer in one.layers))
+    if one.rule.mend:
+        return tuple(mend.replace(LAYER, names) for mend in one.rule.mend)
+    word = likely(one)
+    return (word,) if word else ()
 
 
 def _many(layers: Sequence[Layer]) -> str:
@@ -99,9 +100,9 @@ def _rule_of(one: Broken) -> str:
     return "type" if condition.subject == TYPE else f"{condition.name}: {condition.wanted()}"
 
 
-def _remedy(one: Broken, mends: Sequence[str]) -> str:
-    if mends:
-        return f"try `fcnkit surgery NET --do {' or --do '.join(mends)}`"
+def _remedy(one: Broken, words: Sequence[str]) -> str:
+    if words:
+        return f"try `fcnkit surgery NET --do {' or --do '.join(words)}`"
     if one.rule.condition.subject == TYPE and all(map(_of_training, one.layers)):
         return "make the net for use with `fcnkit deploy`"
     return "" if one.rule.verdict == ASIDE else "no surgery is known that mends it"

@@ -7,12 +7,11 @@ from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Graph
-from fcnkit.nets.layers.table import CAFFE, is_loss, is_pointwise, makes_scores, of
+from fcnkit.nets.layers.table import is_loss, of
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.plan import Plan, Step
 from fcnkit.rewrites.bvlc import bvlc
 from fcnkit.rewrites.fork import fork
-from fcnkit.rewrites.forks.words import said
 from fcnkit.rewrites.operations import Arguments, Operation, every
 from fcnkit.rewrites.states import looked_at, present
 from fcnkit.rewrites.upgrade import upgrade_layers
@@ -21,11 +20,9 @@ from fcnkit.targets.forks import BVLC, ForkTarget
 from fcnkit.targets.index import NameOrPath
 from fcnkit.targets.index import target as target_of
 from fcnkit.targets.judging import Broken, judge
-from fcnkit.targets.rules import ASIDE, FIELD, LAYER, NET, TYPE, Target
+from fcnkit.targets.mending import UPGRADE, mends
+from fcnkit.targets.rules import ASIDE, Target
 
-_UPGRADE = "upgrade"
-# Of many targets the copy of Caffe's schema is as old as its release 1.0.
-_IN_BVLCS_WORDS = ("bvlc", "bvlc=1.0")
 # A mend takes at least one finding away, and a net has no more kinds of them than this.
 _MOST_MENDS = 200
 
@@ -69,7 +66,7 @@ def _better(
     broken = list(_broken(plan.net, target, inputs))
     before = _findings(broken)
     for one, graph in broken:
-        for word in _mends(one, graph):
+        for word in mends(one, graph):
             key = (plan.net.text, word)
             if key in tried:
                 continue
@@ -100,7 +97,7 @@ def _where(one: Broken) -> str:
 
 def _done(net: Prototxt, word: str, inputs: Mapping[str, Shape] | None) -> Plan | None:
     """What the operation would do; None where it refuses the net, or wants to be told more."""
-    if word == _UPGRADE:
+    if word == UPGRADE:
         return upgrade_layers(net)
     name, _, text = word.partition("=")
     operation = next(each for each in every() if each.name == name)
@@ -129,40 +126,6 @@ def _findings(broken: list[tuple[Broken, Graph]]) -> set[_Finding]:
         names = [layer.name for layer in one.layers] or [one.value]
         found |= {_Finding(rule, f"{name} {one.value}") for name in names}
     return found
-
-
-def _mends(one: Broken, graph: Graph) -> Iterator[str]:
-    """The operations that may mend it, those that its rule names first."""
-    names = ",".join(dict.fromkeys(layer.name for layer in one.layers))
-    yield from (mend.replace(LAYER, names) for mend in one.rule.mend)
-    condition = one.rule.condition
-    if condition.subject == TYPE:
-        yield from _of_types(one, names)
-    elif condition.subject == FIELD and condition.name == "round_mode":
-        yield "ceil"
-    elif condition.subject == NET and condition.name == "inputs":
-        yield from ("input=layer", "input=legacy")
-    elif condition.subject == NET and condition.name == "format":
-        yield _UPGRADE
-    elif condition.name == "batch":
-        yield "batch=1"
-    if one.layers and all(map(makes_scores, one.layers)) and condition.subject != TYPE:
-        yield "fc"
-    if condition.subject != NET and any(said("NetParameter", graph.prototxt.root)):
-        yield from _IN_BVLCS_WORDS
-
-
-def _of_types(one: Broken, names: str) -> Iterator[str]:
-    if any(layer.type not in CAFFE for layer in one.layers):
-        yield from _IN_BVLCS_WORDS
-    if all(of(layer).folds for layer in one.layers):
-        yield "fold"
-    if all(is_pointwise(layer) and of(layer).identity(layer) for layer in one.layers):
-        yield f"drop={names}"
-    if all(of(layer).message == "inner_product_param" for layer in one.layers):
-        yield "conv"
-    if all(of(layer).message == "crop_param" for layer in one.layers):
-        yield from (f"uncrop={layer.name}" for layer in one.layers)
 
 
 def _with_the_rest(plan: Plan, target: Target, inputs: Mapping[str, Shape] | None) -> Plan:
