@@ -13,7 +13,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from fcnkit import files
+from fcnkit import files, templates
 from fcnkit.errors import NetError, error_text, quoted
 from fcnkit.foreign import json_of
 from fcnkit.formats.prototxt import Prototxt
@@ -95,7 +95,11 @@ def shown(values: Sequence[float]) -> str:
 
 
 def place(net: str | Path) -> Path:
-    """Where the file for the net at this path lies."""
+    """Where the file for the net at this path lies, or of a template that ships with fcnkit."""
+    template = str(net).removeprefix(templates.PREFIX)
+    if template != str(net):
+        name, _, file = template.partition("/")
+        net = Path(templates.__file__).with_name(name) / (file or "deploy.prototxt")
     folder, name = os.path.split(net)
     return Path(folder, name.removesuffix(".prototxt") + END)
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from fcnkit.errors import NetError
 
+PREFIX = "template:"
+"""What a name on the command line begins with that is of a template."""
 # What each is, in a phrase that leaves the list within 80 columns.
 ABOUT = {
     "alexnet": "LRN, then pooling",
@@ -18,6 +20,8 @@ ABOUT = {
     "vgg19": "16 conv, 3 fc",
 }
 NAMES = tuple(ABOUT)
+TRAINED = ("digits",)
+"""Those that ship with weights, as NAME.caffemodel."""
 
 
 def path(name: str, file: str = "deploy.prototxt") -> Path:

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from caffe_training import trained
+from test_cli import run
 
 import fcnkit as fk
-from fcnkit import templates
+from fcnkit import preprocessing, templates
 from fcnkit.datasets.colours import read_colours
 from fcnkit.errors import NetError
 from fcnkit.formats import prototxt, schema
@@ -402,3 +403,32 @@ def test_the_held_out_digits_are_all_there():
     held = np.load(templates.path("digits", "heldout.npz"))
     assert held["images"].shape == (500, 8, 8) and held["images"].max() == 16
     assert np.bincount(held["labels"]).min() > 30
+
+
+def test_the_first_ten_minutes_need_no_download(tmp_path):
+    """digits has weights and an image: a classifier becomes a picture."""
+    pytest.importorskip("onnxruntime")
+    net, weights, seen = (str(tmp_path / name) for name in ("c.prototxt", "c.caffemodel", "seen"))
+    made = run("convolutionalize", "template:digits", "--weights", "model:digits",
+               "-o", net, "--weights-out", weights)  # fmt: skip
+    assert made.exit_code == 0, made.output
+    assert (tmp_path / "c.preprocessing.json").read_bytes() == templates.path(
+        "digits", "deploy.preprocessing.json"
+    ).read_bytes()
+    words = ("infer", net, weights, "template:digits/canvas.png", "-o", seen, "--json")
+    shown = run(*words, "--engine", "onnx")
+    assert shown.exit_code == 0, shown.output
+    assert "canvas.overlay.png" in {each.name for each in (tmp_path / "seen").iterdir()}
+
+
+def test_what_a_template_says_of_images_is_what_its_training_does():
+    said = preprocessing.beside(fk.read(templates.path("digits")))
+    assert said == preprocessing.read(preprocessing.place("template:digits"))
+    assert f"scale: {said.scale}" in templates.path("digits", "train_val.prototxt").read_text()
+    assert list(said.classes) == templates.path("digits", "classes.txt").read_text().split()
+
+
+def test_weights_that_do_not_ship_are_fetched():
+    refused = run("inspect", "model:alexnet")
+    assert refused.exit_code == 2 and "fcnkit models fetch alexnet" in refused.output
+    assert run("inspect", "model:digits").exit_code == 0

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from fcnkit import templates
 from fcnkit.cli.empty import not_empty
 from fcnkit.cli.text import say, say_diff
 from fcnkit.errors import PrototxtError, WeightsError, quoted
@@ -22,7 +23,7 @@ from fcnkit.plan import Plan
 from fcnkit.rewrites.operations import whole_number
 from fcnkit.verifying.differences import Difference, proven, unproven
 
-TEMPLATE = "template:"
+TEMPLATE = templates.PREFIX
 MODEL = "model:"
 
 
@@ -214,7 +215,7 @@ class Rename(Pairs):
 
 
 class WeightsFile(click.ParamType):
-    """A file, or model:NAME of the cache that `fcnkit models fetch` fills."""
+    """A file, or model:NAME of the cache that `fcnkit models fetch` fills, or model:digits."""
 
     name = "file"
 
@@ -229,6 +230,22 @@ class WeightsFile(click.ParamType):
 
 
 WEIGHTS = WeightsFile()
+
+
+class ImagePlace(click.ParamType):
+    """An image, a folder, a dataset, or an image of a template, as template:digits/canvas.png."""
+
+    name = "image"
+
+    def convert(self, value, param, ctx):
+        """Its path."""
+        if not isinstance(value, str) or not value.startswith(TEMPLATE):
+            return value
+        name, _, file = value.removeprefix(TEMPLATE).partition("/")
+        return str(templates.path(name, file))
+
+
+IMAGE = ImagePlace()
 
 
 def shape_option(function: Callable) -> Callable:

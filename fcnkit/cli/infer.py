@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import click
 
 from fcnkit.ahead import ahead
-from fcnkit.cli.arguments import WEIGHTS, Means, Number, load_net, show_json
+from fcnkit.cli.arguments import IMAGE, WEIGHTS, Means, Number, load_net, show_json
 from fcnkit.cli.engines import engine_options
 from fcnkit.cli.infer_images import ImageFile, Reading, check_all, pictures_of
 from fcnkit.cli.infer_lines import lines
@@ -31,7 +31,7 @@ _AHEAD = 2
 @click.command(short_help="Run a net on images: class maps, overlays, heat.")
 @click.argument("net", metavar="NET")
 @click.argument("weights", type=WEIGHTS, metavar="WEIGHTS")
-@click.argument("images", metavar="IMAGE|FOLDER|DATASET...", nargs=-1, required=True)
+@click.argument("images", metavar="IMAGE|FOLDER|DATASET...", nargs=-1, required=True, type=IMAGE)
 @click.option("-o", "--output", required=True, metavar="DIR", help="Where the results go.")
 @engine_options
 @click.option("--blob", metavar="BLOB", help="The scores; the net's last output that is a map.")

@@ -86,7 +86,7 @@ def list_(index, cache, timeout, as_json) -> None:
         left = ("model", "licence", "verified by", "here")
         say(aligned(tuple(rows[0]), rows, left), nl=False)
     if not index:
-        say("Caffe's model zoo has none for lenet; digits comes with its own.")
+        say("model:digits ships with fcnkit; Caffe's model zoo has none for lenet.")
 
 
 def _cells(model, where: Path) -> dict[str, str]:

@@ -7,7 +7,7 @@ overlay and heat.
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -25,8 +25,8 @@ from fcnkit.datasets.images import (
 )
 from fcnkit.engines.engine import Engine
 from fcnkit.engines.inputs import opened
-from fcnkit.errors import DatasetError
-from fcnkit.formats.prototxt import NetOrPath
+from fcnkit.errors import DatasetError, PrototxtError
+from fcnkit.formats.prototxt import NetOrPath, Prototxt, read
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.inference import heat, overlay
 from fcnkit.inference.heat import Window
@@ -269,6 +269,8 @@ def _known(
     """What is given, else what the file beside the net says."""
     net, channels = head.graph.prototxt, head.shape[1]
     found = preprocessing.beside(net)
+    if found and len(found.classes) not in (0, head.classes) and not _is_the_file(net):
+        found = replace(found, classes=())  # names of the classes that the plan changed
     if found:
         preprocessing.check(found, channels, head.classes, preprocessing.place(net.path))
     if mean is None and scale is None and (found is None or found.mean is None):
@@ -283,6 +285,14 @@ def _known(
     values = {"mean": mean and tuple(mean), "scale": scale, "order": order}
     given = {name: value for name, value in values.items() if value is not None}
     return made.with_origin("given", **given)
+
+
+def _is_the_file(net: Prototxt) -> bool:
+    """Whether the net stands so in its file; that of a plan has its source's path."""
+    try:
+        return read(net.path).text == net.text
+    except PrototxtError:
+        return False
 
 
 def _meaning(

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
-from fcnkit import files
+from fcnkit import files, templates
 from fcnkit.errors import ModelError, OutputError, WeightsError, printable
 from fcnkit.formats import signature
 from fcnkit.models import index
@@ -84,13 +84,15 @@ def recorded(name: str, where: Path) -> Kept | None:
 
 
 def path(name: str) -> Path:
-    """The file of the model called `name` in the cache; never fetched.
+    """The file of the model called `name` in the cache, or of a trained template; never fetched.
 
     Raises ModelError where it is not there, with the command that fetches it.
     """
     where = folder()
     found = recorded(name, where)
     remedy = f"fetch it with `fcnkit models fetch {name}`"
+    if found is None and name in templates.TRAINED:
+        return templates.path(name, f"{name}.caffemodel")
     if found is None or not os.path.exists(found.file):
         names = [model.name for model in index.known()]
         near = get_close_matches(name, names) if name not in names else []
