@@ -249,12 +249,7 @@ def on_torch(net: Prototxt) -> Trial:
         return Trial([question("shapes", net)], not_known)
     weights = weights or None  # a file needs a layer
     asked = Question("run", net, weights, data, outputs)
-    losses = {
-        top.blob: layer.bottoms[0].blob
-        for layer in graph.layers
-        for top in layer.tops
-        if trait(layer) is Trait.LOSS
-    }
+    losses = _losses(graph)
 
     def verdict(answers: Sequence) -> str:
         (expected,) = answers
@@ -387,6 +382,16 @@ def _labels(graph: Graph) -> set[str]:
     return {top.blob for layer in judges for top in layer.bottoms[1:] if top in graph.inputs}
 
 
+def _losses(graph: Graph) -> dict[str, str]:
+    """Each loss, and the scores that it is made of."""
+    return {
+        top.blob: layer.bottoms[0].blob
+        for layer in graph.layers
+        for top in layer.tops
+        if trait(layer) is Trait.LOSS
+    }
+
+
 def _told(graph: Graph) -> list[str]:
     """The outputs, and what a final Softmax or loss reads."""
     outputs = [top for top in graph.outputs if top not in graph.inputs]
@@ -463,6 +468,6 @@ def computed_in_bvlcs_words(net: Prototxt) -> Trial:
             return str(found)
         if not all(np.isfinite(values).all() for values in expected.values()):
             return NOT_FINITE
-        return compared(expected, found)
+        return compared(expected, found, _losses(graph))
 
     return Trial([asked], verdict)
