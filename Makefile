@@ -20,22 +20,21 @@ $(STAMP): setup.py pyproject.toml
 	@test -n "$(PYTHON)" || { echo "fcnkit needs Python 3.10 or newer: make setup PYTHON=..." >&2; exit 1; }
 	@echo "setting up $(VENV); the first time this takes about a minute"
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[all]'
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@$(PY) -m compileall -q fcnkit prototxt_templates  # pip does so for all but editable packages
 	@touch $@
 
-# PyTorch is large: only the tests ask for it. torchvision comes without what it depends on: that
-# is PyPI's own build of PyTorch, in place of the one that is there.
+# PyTorch is large: only the tests ask for it. torchvision, whose 0.28 goes with PyTorch 2.13, comes
+# without what it depends on: that is PyPI's own build of PyTorch, in place of the one that is there.
 $(VENV)/.torch-done: $(STAMP)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[torch]'
-	@$(PY) -c 'import re; from importlib.metadata import requires; \
-	    print(*(re.split(" *;", each)[0] for each in requires("fcnkit") if "== \"torchvision\"" in each))' \
+	@$(PY) -c 'import torch; print("torchvision==0.%d.*" % (int(torch.__version__.split(".")[1]) + 15))' \
 	    | xargs $(PY) -m pip install --quiet --disable-pip-version-check --no-deps || \
 	    echo 'torchvision could not be installed; the tests of its classifiers are SKIPPED' >&2
 	@touch $@
 
-caffe:  ## real Caffe (CPU) for the tests, in the user's cache folder, without root
-	@bash scripts/install_caffe.sh
+caffe: setup  ## real Caffe (CPU) for the tests, in the user's cache folder, without root
+	@$(VENV)/bin/fcnkit caffe install
 
 gpu:  ## Caffe's program with CUDA kernels, from source, for `fcnkit train --gpu`; needs nvcc
 	@bash scripts/build_caffe_gpu.sh
@@ -44,7 +43,7 @@ demo: setup  ## the whole job on the small digits network; leaves demo/digits.pn
 	@$(PY) scripts/demo.py
 
 test: setup $(VENV)/.torch-done  ## ruff, mypy and all tests; real Caffe and PyTorch are installed first
-	@bash scripts/install_caffe.sh || { \
+	@$(VENV)/bin/fcnkit caffe install || { \
 	    echo "make test: NO REAL CAFFE on this machine; the tests that ask it are SKIPPED" >&2; \
 	    test -z "$$FCNKIT_REQUIRE_CAFFE"; }
 	@$(PY) -m ruff check --output-format concise .; lint=$$?; \

@@ -51,7 +51,8 @@ def atomic(path: str | os.PathLike[str], *, force: bool = False, size: int = 0) 
         with os.fdopen(handle, "w+b") as file:
             yield from _filled(file, size, target)
             _own(handle, target)
-            os.fchmod(handle, _mode(target))  # after it: a new owner takes some bits away
+            if hasattr(os, "fchmod"):  # not on Windows before Python 3.13
+                os.fchmod(handle, _mode(target))  # after it: a new owner takes some bits away
             if not temporary:
                 temporary = _named(handle, target, force)
         if temporary:

@@ -14,7 +14,8 @@
 # A second run ends at once.
 set -euo pipefail
 
-. "$(dirname "${BASH_SOURCE[0]}")/bullseye.sh"
+say() { printf '%s: %s\n' "$(basename "$0" .sh)" "$*" >&2; }
+fail() { say "$@"; exit 1; }
 
 packages="g++ make dpkg-dev libboost-system-dev libboost-filesystem-dev libboost-thread-dev libgflags-dev \
 libgoogle-glog-dev libprotobuf-dev protobuf-compiler libhdf5-dev libopenblas-dev liblmdb-dev"
@@ -77,12 +78,9 @@ need_packages() {
 }
 
 fetch_source() {
-    find_suite deb-src
     say "fetching Caffe's source (9 MB)"
-    (cd "$work" && private_apt apt-get source caffe) >"$work/apt.log" 2>&1 || {
-        tail -n 5 "$work/apt.log" >&2
+    python3 "$(dirname "${BASH_SOURCE[0]}")/caffe_source.py" "$work" ||
         fail "the source could not be fetched; see above"
-    }
     source=$(echo "$work"/caffe-1.0*/)
 }
 

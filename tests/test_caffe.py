@@ -15,7 +15,6 @@ from fcnkit.errors import EngineError
 from fcnkit.formats import prototxt
 from fcnkit.nets.graph import State
 
-INSTALL = Path(__file__).parents[1] / "scripts" / "install_caffe.sh"
 CHAIN = """
 layer { name: "data" type: "Input" top: "data"
   input_param { shape { dim: 1 dim: 1 dim: 4 dim: 4 } } }
@@ -50,7 +49,7 @@ def test_absent_runtime_says_how_to_install_it(absent, chain):
         lambda: caffe_runtime.command("caffe"),
         lambda: engine.ask([engine.Question("load", chain)]),
     ):
-        with pytest.raises(EngineError, match=r"nowhere.*make caffe.*install_caffe\.sh"):
+        with pytest.raises(EngineError, match="nowhere holds none.*`fcnkit caffe install`"):
             call()
 
 
@@ -126,39 +125,6 @@ def test_solver_is_edited_not_rewritten():
         "# mine\nnet: 'a.prototxt'\nbase_lr: 0.1\n"
         "solver_mode: CPU\ndisplay: 1\nmax_iter: 3\nsnapshot: 0\nsnapshot_after_train: false\n"
     )
-
-
-# The installer, as far as it goes without a network
-
-
-def install(folder, **environment):
-    environment = {**os.environ, **environment}
-    return subprocess.run(
-        [INSTALL, folder], capture_output=True, text=True, env=environment, timeout=60
-    )
-
-
-def test_install_is_quick_where_it_is_whole(tmp_path):
-    (tmp_path / caffe_runtime.MARKER).touch()
-    done = install(tmp_path, PATH="/usr/bin:/bin")
-    assert done.returncode == 0 and str(tmp_path) in done.stderr
-
-
-def test_install_touches_no_folder_of_other_things(tmp_path):
-    (tmp_path / "thesis.tex").touch()
-    done = install(tmp_path)
-    assert done.returncode == 1 and "is not a whole Caffe runtime" in done.stderr
-    assert os.listdir(tmp_path) == ["thesis.tex"]
-
-
-def test_install_without_apt(tmp_path):
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    for tool in ("bash", "dirname", "env"):
-        (tools / tool).symlink_to(f"/usr/bin/{tool}")
-    done = install(tmp_path / "runtime", PATH=str(tools))
-    assert done.returncode == 1 and "there is no apt here" in done.stderr
-    assert not (tmp_path / "runtime").exists()
 
 
 # Real Caffe

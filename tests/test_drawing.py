@@ -236,7 +236,7 @@ def test_layers_of_the_state_alone_are_drawn():
 
 def test_without_pygraphviz_the_error_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
-    with pytest.raises(EngineError, match="pip install 'pygraphviz"):
+    with pytest.raises(EngineError, match=r"pip install 'fcnkit.draw"):
         fk.draw(long(2))
 
 

@@ -14,7 +14,9 @@ from fcnkit import templates
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("fcnkit", "prototxt_templates", "setup.py", "pyproject.toml", "LICENSE", "README.md")
-LIMITED = re.compile(r"[\w.-]+(\[[\w,]+\])? ?(>=[\d.]+,<[\d.]+|<[\d.]+,>=[\d.]+)(; .*)?")
+BOUNDED = re.compile(r"([\w.-]+)(?:\[[\w,]+\])? ?(?:(<[\d.]+),)?>=[\d.]+(?:,(<[\d.]+))?(?:; .*)?")
+# Upper bounds that there is a reason for, which setup.py says.
+BREAK = {("opencv-python-headless", "<5"), ("numpy", "<2.4")}
 
 
 @pytest.fixture(scope="module")
@@ -104,15 +106,52 @@ def test_the_command_is_declared(wheel):
         assert "fcnkit = fcnkit.cli.main:run" in archive.read(name).decode()
 
 
-def test_every_dependency_has_a_lower_and_an_upper_bound():
+def test_every_dependency_has_a_lower_bound_and_an_upper_one_where_something_breaks():
     requirements = importlib.metadata.requires("fcnkit")
     assert len(requirements) > 6
-    assert [line for line in requirements if not LIMITED.fullmatch(line)] == []
+    assert [line for line in requirements if not BOUNDED.fullmatch(line)] == []
+    assert set(filter(None, map(upper, requirements))) == BREAK
 
 
-@pytest.mark.parametrize("line", ["numpy", "numpy>=1.24", "numpy<3", 'click>=8.1; extra == "x"'])
+def upper(line):
+    name, *bounds = BOUNDED.fullmatch(line).groups()
+    return next(((name, bound) for bound in bounds if bound), None)
+
+
+@pytest.mark.parametrize("line", ["numpy", "numpy<3", 'click; extra == "x"'])
 def test_an_open_dependency_would_be_found(line):
-    assert not LIMITED.fullmatch(line)
+    assert not BOUNDED.fullmatch(line)
+
+
+def test_an_upper_bound_would_be_found():
+    assert upper("numpy<3,>=1.24") == upper('numpy>=1.24,<3; extra == "x"') == ("numpy", "<3")
+
+
+def extra(name):
+    """The packages of an extra."""
+    lines = importlib.metadata.requires("fcnkit")
+    mine = [line for line in lines if line.endswith(f'extra == "{name}"')]
+    return {re.split(r"[<>;]", line)[0].strip() for line in mine}
+
+
+def test_extras_are_by_use():
+    assert {"lmdb", "matplotlib", "pillow"} == extra("train") == extra("segmentation")
+    uses = ("train", "torch", "onnx", "opencv", "draw", "notebooks", "pycaffe")
+    assert extra("all") == set().union(*map(extra, uses)) - {"numpy"}
+    tools = extra("dev") - extra("all")
+    assert tools >= {"pytest", "ruff", "mypy"} and "torch" not in extra("dev")
+    assert extra("dev") | {"torch"} >= extra("all")
+
+
+def test_it_says_which_pythons_it_runs_on():
+    said = importlib.metadata.metadata("fcnkit").get_all("Classifier")
+    assert {f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 15)} <= {*said}
+
+
+def test_the_citation_is_of_this_version():
+    text = (ROOT / "CITATION.cff").read_text()
+    assert f"version: {importlib.metadata.version('fcnkit')}" in text.splitlines()
+    assert "license: BSD-2-Clause" in text.splitlines()
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="no make")

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 import fcnkit as fk
 from fcnkit.cli.main import main
+from fcnkit.engines import caffe_runtime
 from fcnkit.engines.engine import how_to_install, names
 from fcnkit.rewrites.operations import every
 
@@ -107,9 +108,11 @@ def test_options_that_messages_name_are_there():
     ]
     assert len(found) > 100
     # launch.py and main.py speak of the program that trains, caffe.py to Caffe's own.
-    assert {word for _, word in found} - ALL - _CAFFE - PROGRAM == set()
+    assert {word for _, word in found} - ALL - _CAFFE - PROGRAM - SYSTEM == set()
 
 
+# Options of the system's programs, which fcnkit starts: a loader, apt-get and nvidia-smi.
+SYSTEM = {"--library-path", "--download-only", "--query-gpu", "--format"}
 # Options of the program that trains on PyTorch, which fcnkit itself starts.
 PROGRAM = set(
     re.findall(
@@ -146,6 +149,7 @@ def test_what_messages_install_is_there():
         for extra in re.findall(r"fcnkit\[(\w+)\]", text):
             assert extra in extras, place
         assert "`make " not in text or "sources" in text, place
+        assert "scripts/" not in text, place
 
 
 # ---- remedies carried out
@@ -303,7 +307,13 @@ def test_what_is_not_known_of_a_type_is_said():
     assert any("does not know what it computes" in one.text for one in fk.lint(fk.parse(net)))
 
 
-def test_where_fcnkit_has_no_sources_its_own_installs_come_first():
-    assert how_to_install(["caffe", "torch"]) == (
-        "run `pip install 'fcnkit[torch]'`, or `make caffe` in fcnkit's sources"
-    )
+@pytest.mark.parametrize(
+    "obstacle, words",
+    [
+        ("", "run `fcnkit caffe install`, or `pip install 'fcnkit[torch]'`"),
+        ("this system is Windows", "run `pip install 'fcnkit[torch]'`"),
+    ],
+)
+def test_what_a_machine_cannot_have_is_not_what_it_is_told_to_install(monkeypatch, obstacle, words):
+    monkeypatch.setattr(caffe_runtime, "obstacle", lambda: obstacle)
+    assert how_to_install(["caffe", "torch"]) == words

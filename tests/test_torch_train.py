@@ -156,6 +156,7 @@ def test_it_trains_without_caffe(alone, train):
     )
     assert sorted(os.listdir(net / "run")) == sorted(
         [
+            ".lock",
             "caffe.log",
             "curve.png",
             "solver.prototxt",

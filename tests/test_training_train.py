@@ -124,6 +124,7 @@ def test_it_trains(net, train):
     assert sorted(os.listdir(net)) == ["run", "solver.prototxt", "train_val.prototxt"]
     assert sorted(os.listdir(net / "run")) == sorted(
         [
+            ".lock",
             "caffe.log",
             "curve.png",
             "solver.prototxt",
@@ -401,12 +402,12 @@ def test_a_gpu_that_is_not_there(net, train, caffe, monkeypatch, tmp_path):
     if b"CPU-only" not in subprocess.run(words, capture_output=True).stderr:
         pytest.skip("this Caffe has GPU support")
     for gpu in ("0", "all"):
-        done = train(net, "--gpu", gpu)
+        done = train(net, "--engine", "caffe", "--gpu", gpu)
         assert done.exit_code == 2
         assert (
             "Cannot use GPU in CPU-only Caffe" in done.stderr and "train with --cpu" in done.stderr
         )
-        assert os.listdir(net / "run") == ["caffe.log"]
+        assert sorted(os.listdir(net / "run")) == [".lock", "caffe.log"]
     assert train(net, "--cpu").exit_code == 0
 
 
@@ -449,7 +450,7 @@ def test_weights_that_caffe_refuses(net, train, tmp_path):
     store.create().put("score", [np.ones((5, 3, 1, 1)), np.ones(5)]).save(tmp_path / "w.caffemodel")
     done = train(net, "--weights", tmp_path / "w.caffemodel")
     assert done.exit_code == 2 and "Cannot copy param 0 weights from layer 'score'" in done.stderr
-    assert os.listdir(net / "run") == ["caffe.log"]
+    assert sorted(os.listdir(net / "run")) == [".lock", "caffe.log"]
 
 
 @pytest.mark.parametrize(

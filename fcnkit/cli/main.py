@@ -36,6 +36,8 @@ COMMANDS = {
     "run": "run",
     "templates": "templates",
     "models": "models",
+    "caffe": "caffe",
+    "doctor": "doctor",
 }
 
 

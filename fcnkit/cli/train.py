@@ -16,9 +16,9 @@ from fcnkit.cli.preprocessing import name_classes
 from fcnkit.cli.progress import ITERATIONS, progress
 from fcnkit.cli.text import say
 from fcnkit.errors import quoted
-from fcnkit.training.trainers import PRECISIONS, TRAINERS, Caffe, Torch
+from fcnkit.training.trainers import PRECISIONS, TRAINERS, Caffe, Torch, first_installed
 
-STOPPED = 130
+STOPPED, AUTO = 130, "auto"
 
 
 class Gpus(click.ParamType):
@@ -59,10 +59,10 @@ class WeightsFiles(click.ParamType):
 )
 @click.option(
     "--engine",
-    type=click.Choice(tuple(TRAINERS)),
-    default=next(iter(TRAINERS)),
+    type=click.Choice((AUTO, *TRAINERS)),
+    default=AUTO,
     show_default=True,
-    help="What trains.",
+    help="What trains; auto is Caffe where it is installed, else PyTorch.",
 )
 @click.option("--gpu", "gpus", type=Gpus(), metavar="N|all", help="Train on these GPUs.")
 @click.option("--cpu", is_flag=True, help="Train on the CPU.")
@@ -137,7 +137,7 @@ def train(
     force,
     dry_run,
 ) -> None:
-    """Train the FCN in DIR with real Caffe, or PyTorch; the same command again resumes.
+    """Train the FCN in DIR with real Caffe or PyTorch; the same command again resumes.
 
     DIR is what `fcnkit fcn -o DIR` writes.  Its folder `run` gets the solver
     and net as run, caffe.log, train.jsonl (losses and scores), curve.png and
@@ -152,8 +152,10 @@ def train(
     weight a line, or a class's name and its weight.  A resume must be given
     the same weights.
 
-    With --engine torch PyTorch computes what Caffe would, and needs no Caffe;
-    a run may be begun with one and resumed with the other.  With several GPUs,
+    PyTorch computes what Caffe would, and needs no Caffe; a run may be begun
+    with one and resumed with the other.  Without --engine it is Caffe where that is
+    installed (with --gpu one that knows GPUs) and no option is PyTorch's alone;
+    which of the two trains is said.  With several GPUs,
     or --processes, each takes its share of the images: a step is that of
     iter_size times as many.  --precision tf32 and bf16 are faster and less
     exact than Caffe, on GPUs that have them.
@@ -222,6 +224,14 @@ def _trainer(engine, gpus, cpu, device, precision, compiled, processes):
     places = [name for name, value in given.items() if value]
     if len(places) > 1:
         raise click.UsageError(f"{' and '.join(places)}: choose one")
+    own = {
+        "--device": device,
+        "--precision": precision,
+        "--compile": compiled,
+        "--processes": processes,
+    }
+    if engine == AUTO:
+        engine = "torch" if any(own.values()) else first_installed(gpu=bool(gpus))
     if TRAINERS[engine] is Torch:
         return Torch(
             gpus or "",
@@ -230,12 +240,6 @@ def _trainer(engine, gpus, cpu, device, precision, compiled, processes):
             compiled,
             processes or 1,
         )
-    own = {
-        "--device": device,
-        "--precision": precision,
-        "--compile": compiled,
-        "--processes": processes,
-    }
     for name, value in own.items():
         if value:
             raise click.UsageError(f"{name}: is for --engine torch alone")
@@ -302,6 +306,7 @@ def _begun(event, stage, weights):
     from fcnkit.training.sequence import unfilled
 
     name = str(stage.folder)
+    _say(f"{name}: trained by {stage.recipe.trainer.name}")
     for snapshot, why in event.passed:
         _say(f"{name}: passes over iteration {snapshot.iteration}: {why}")
     if event.snapshot:

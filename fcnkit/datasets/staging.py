@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fcnkit import files
+from fcnkit import files, locks
 from fcnkit.errors import DatasetError, EngineError, OutputError
 from fcnkit.foreign import json_of, refusing
 
@@ -92,17 +92,13 @@ def _made(new: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _locked(new: Path) -> Iterator[None]:
     """No other process works in the folder; the system drops the lock when this process ends."""
+    lock = locks.taken(new / _LOCK)
+    if lock is None:
+        raise DatasetError(f"{new}: another fcnkit is at work in it; wait for it")
     try:
-        import fcntl
-    except ImportError:  # not on this system
         yield
-        return
-    with open(new / _LOCK, "wb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise DatasetError(f"{new}: another fcnkit is at work in it; wait for it") from None
-        yield
+    finally:
+        lock.release()
 
 
 def _begin(new: Path, plan: dict, *, resume: bool, force: bool) -> None:

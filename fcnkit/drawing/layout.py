@@ -54,8 +54,7 @@ def _graph(sizes: Sequence[Point], links: Sequence[Link]) -> Any:
         import pygraphviz
     except ImportError as error:
         raise EngineError(
-            f"drawing needs pygraphviz, which does not load ({error}): pip install "
-            f"'pygraphviz>=2,<3'"
+            f"drawing needs pygraphviz, which does not load ({error}): pip install 'fcnkit[draw]'"
         ) from None
     graph = pygraphviz.AGraph(directed=True, strict=False, ranksep="0.25", nodesep="0.2")
     for number, (width, height) in enumerate(sizes):

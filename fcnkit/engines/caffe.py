@@ -1,7 +1,7 @@
 """Runs real Caffe in a process of its own: when one of Caffe's checks fails, ours goes on.
 
 Caffe is this Python's `import caffe` where that is pycaffe, and otherwise the
-runtime that scripts/install_caffe.sh installs.  Questions that are asked at
+runtime that `fcnkit caffe install` installs.  Questions that are asked at
 once share one start of Caffe (`ask`).
 """
 
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from fcnkit.engines.caffe_runtime import INSTALL, command, environment, last_words, tail
 from fcnkit.engines.caffe_runtime import available as available
+from fcnkit.engines.caffe_runtime import installable as installable
 from fcnkit.engines.engine import TEST, Job, instead, single
 from fcnkit.engines.fields import not_parsed
 from fcnkit.errors import EngineError, WeightsError

@@ -7,9 +7,15 @@ import signal
 import sys
 from pathlib import Path
 
+from fcnkit.engines.debian import obstacle
 from fcnkit.errors import EngineError
 
-INSTALL = "make caffe"
+INSTALL = "fcnkit caffe install"
+CAFFE_DEBIAN = (
+    "Caffe's binaries are those of Debian 11, for Debian and Ubuntu on x86-64; PyTorch runs and "
+    "trains the same nets: `pip install 'fcnkit[torch]'`, --engine torch"
+)
+"""Why a machine has none, behind what it is; and the way out."""
 MARKER, GPU_MARKER = ".fcnkit-caffe-whole", ".fcnkit-caffe-gpu-whole"
 
 
@@ -19,7 +25,7 @@ def runtime() -> Path:
 
 
 def gpu_runtime() -> Path:
-    """The folder that scripts/build_caffe_gpu.sh builds a `caffe` for GPUs in,
+    """The folder that `make gpu` of fcnkit's sources builds a `caffe` for GPUs in,
     whether or not it is there.
     """
     return _folder("FCNKIT_CAFFE_GPU", "caffe-gpu")
@@ -33,6 +39,12 @@ def _folder(variable: str, name: str) -> Path:
 def available() -> bool:
     """Whether Caffe can be asked at all."""
     return _own() or os.path.exists(runtime() / MARKER)
+
+
+def for_cpus_alone() -> bool:
+    """Whether Caffe's program is Debian's, which knows no GPUs, and there is none that does."""
+    own = _own() and not os.path.exists(runtime() / MARKER)
+    return not own and not os.path.exists(gpu_runtime() / GPU_MARKER)
 
 
 def command(tool: str, *, gpu: bool = False) -> list[str]:
@@ -49,10 +61,7 @@ def command(tool: str, *, gpu: bool = False) -> list[str]:
         return [str((gpu_runtime() / "bin" / tool).absolute())]
     program = runtime() / "bin" / tool
     if not available():
-        raise EngineError(
-            f"Caffe: not found: {runtime()} holds no runtime; install it with `{INSTALL}` in "
-            "fcnkit's sources (scripts/install_caffe.sh), or name its folder in FCNKIT_CAFFE"
-        )
+        raise EngineError(f"Caffe: not found: {runtime()} holds none; {remedy()}")
     if _own() and not os.path.exists(runtime() / MARKER):
         return [tool]
     if not os.path.exists(program):
@@ -60,13 +69,39 @@ def command(tool: str, *, gpu: bool = False) -> list[str]:
     return [str(program.absolute())]
 
 
+def installable() -> bool:
+    """Whether `INSTALL` can do its work on this machine."""
+    return not obstacle()
+
+
+def place() -> Path | None:
+    """The folder of the Caffe that is used, of pycaffe's own where this Python has it;
+    None where there is none.
+    """
+    if _own():
+        return _pycaffe()
+    return runtime() if available() else None
+
+
+def remedy() -> str:
+    """What to do where there is no Caffe: how this machine gets one, or what does its work."""
+    if not installable():
+        return f"{obstacle()}, and {CAFFE_DEBIAN}"
+    return f"install it with `{INSTALL}`, or name its folder in FCNKIT_CAFFE"
+
+
 def _own() -> bool:
     """Whether this Python's own `import caffe` is pycaffe, not a folder of that name."""
     if os.environ.get("FCNKIT_CAFFE"):
         return False
+    return _pycaffe() is not None
+
+
+def _pycaffe() -> Path | None:
+    """The folder of this Python's own pycaffe."""
     spec = importlib.util.find_spec("caffe")
-    places = (spec and spec.submodule_search_locations) or ()
-    return any(next(Path(place).glob("_caffe*.so"), None) for place in places)
+    places = map(Path, (spec and spec.submodule_search_locations) or ())
+    return next((place for place in places if any(place.glob("_caffe*.so"))), None)
 
 
 def environment(*, log: bool = False) -> dict[str, str]:

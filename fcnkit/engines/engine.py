@@ -4,7 +4,8 @@ An engine is a module with `available()`, whether it is installed; `INSTALL`,
 the command that installs it; and `run_all(net, weights, many, outputs, *,
 state)`, which yields what the net computes of each of many inputs.  One that is
 slow to start may have `run_jobs(jobs)` as well; one with `runs(type_name)` is
-named where another does not run a layer type; `version()` is what results say.  To
+named where another does not run a layer type; `version()` is what results say; `installable()`
+is False where that command cannot work.  To
 add an engine, write its module and its line in ENGINES.
 """
 
@@ -52,6 +53,10 @@ class Engine(NamedTuple):
     def available(self) -> bool:
         """Whether it is installed here."""
         return self._module.available()
+
+    def installable(self) -> bool:
+        """Whether its command can install it on this machine."""
+        return bool(getattr(self._module, "installable", lambda: True)())
 
     @property
     def version(self) -> str:
@@ -172,11 +177,10 @@ def instead(*types: str, but: str) -> str:
 
 
 def how_to_install(those: Sequence[str]) -> str:
-    """What installs one of these engines; last what needs fcnkit's sources, which a wheel lacks."""
-    found = [engine.install for engine in ENGINES if engine.name in those]
-    anywhere = [f"`{words}`" for words in found if not words.startswith("make ")]
-    by_make = [f"`{words}` in fcnkit's sources" for words in found if words.startswith("make ")]
-    return f"run {', or '.join(anywhere + by_make)}"
+    """What installs one of these engines, or else any, of those that this machine can have."""
+    able = [engine for engine in ENGINES if engine.installable()]
+    found = [engine for engine in able if engine.name in those] or able
+    return f"run {', or '.join(f'`{engine.install}`' for engine in found)}"
 
 
 def _named(name: str) -> Engine:

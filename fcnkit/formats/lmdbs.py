@@ -21,6 +21,7 @@ from typing import NamedTuple
 from fcnkit.errors import DatasetError, OutputError
 from fcnkit.formats import signature
 from fcnkit.libraries import load
+from fcnkit.system import read_at
 
 Entry = tuple[bytes, Callable[[], bytes]]
 
@@ -247,7 +248,7 @@ class Database:
 
     def _read(self, place: int, size: int) -> bytes:
         try:
-            data = os.pread(self._file.fileno(), size, place)
+            data = read_at(self._file.fileno(), size, place)
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
             raise DatasetError(f"{self.folder}: cannot be read: {reason}") from None

@@ -20,6 +20,7 @@ from fcnkit.errors import EngineError, NetError, error_text
 from fcnkit.formats import signature, wire
 from fcnkit.formats.blobproto import Chunk
 from fcnkit.shape import Shape
+from fcnkit.system import READ
 from fcnkit.weights.blobs import Blob, OpenFile, Stored, stamp
 
 # Constants of at least so many bytes stay in the file.
@@ -126,7 +127,7 @@ def _check_kind(data: Any, name: str) -> None:
 
 def _opened(name: str) -> OpenFile:
     try:
-        file = os.open(name, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))
+        file = os.open(name, READ | getattr(os, "O_NONBLOCK", 0))
     except (OSError, ValueError) as error:
         raise NetError(f"{name}: cannot be read: {error_text(error)}; check the name") from None
     source = OpenFile(name, file, stamp(file))

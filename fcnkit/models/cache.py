@@ -6,12 +6,12 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
-from fcnkit import files, templates
+from fcnkit import files, locks, templates
 from fcnkit.errors import ModelError, OutputError, WeightsError, printable
 from fcnkit.formats import signature
 from fcnkit.models import index
@@ -111,24 +111,18 @@ def locked(place: Kept) -> Iterator[None]:
 
     Raises OutputError where it cannot be made or another process fetches into it.
     """
-    import fcntl
-
     try:
         place.folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(place.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        lock = locks.taken(place.folder / _LOCK)
     except OSError as error:
         fact = f"cannot be written: {error.strerror}"
         raise OutputError(f"{place.folder}: {fact}; name another folder with --cache") from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        raise OutputError(f"{place.folder}: another process is fetching it; wait for it") from None
+    if lock is None:
+        raise OutputError(f"{place.folder}: another process is fetching it; wait for it")
     try:
         yield
     finally:
-        with suppress(OSError):
-            os.close(handle)
+        lock.release()
 
 
 # ---- whether a file is what was published

@@ -1,7 +1,6 @@
 """Runs a training program, Caffe's or PyTorch's, in a process that ends when ours does."""
 
 import ctypes
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fcnkit.engines.caffe_runtime import environment
+from fcnkit.system import read_at
 
 # Ctrl-C, a batch system that wants its machine back, a terminal that is gone.
 _STOPS = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -55,7 +55,7 @@ def said(process: "subprocess.Popen[bytes]", log: int, start: int) -> Iterator[s
     rest = b""
     while True:
         ended = process.poll() is not None  # whatever it wrote is there then
-        while data := os.pread(log, _READ, start):
+        while data := read_at(log, _READ, start):
             start += len(data)
             *lines, rest = (rest + data).split(b"\n")
             yield from (line.decode("utf-8", "replace") + "\n" for line in lines)

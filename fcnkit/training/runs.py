@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from fcnkit import locks
 from fcnkit.errors import OutputError, WeightsError
 from fcnkit.formats import wire
 from fcnkit.weights import store
@@ -15,7 +16,7 @@ from fcnkit.weights.statistics import statistics
 
 # What the solver is called, in the net's folder and in the run's.
 SOLVER = "solver.prototxt"
-_LOG, _RECORD, _CURVE = "caffe.log", "train.jsonl", "curve.png"
+_LOG, _RECORD, _CURVE, _LOCK = "caffe.log", "train.jsonl", "curve.png", ".lock"
 # The names in a run's folder that no net may take.
 OWN = (SOLVER, _LOG, _RECORD, _CURVE)
 # The last field that Caffe writes of a SolverState, whatever the solver: the rate's step.
@@ -143,30 +144,38 @@ def _ends(state: Path) -> bool:
 
 @contextmanager
 def locked(run: Run) -> Iterator[int]:
-    """The run is ours alone; the open file, Caffe's log, that says so.
-
-    The lock is the file's, held by all processes that have it open: a Caffe
-    that outlives us keeps it.  The folder is made where there is none.
+    """The run is ours alone; the open file of Caffe's log.  The folder is made where there is none.
 
     Raises OutputError where another process has the run.
     """
-    import fcntl
-
     try:
         run.path.mkdir(exist_ok=True)
+        lock = locks.taken(run.path / _LOCK)
+    except OSError as error:
+        raise _unwritable(run, error) from None
+    if lock is None:
+        raise OutputError(
+            f"{run.path}: another process is training it; wait for it, or name another --run"
+        )
+    try:
+        with _open_log(run) as handle:
+            yield handle
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _open_log(run: Run) -> Iterator[int]:
+    try:
         handle = os.open(run.log, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
     except OSError as error:
-        raise OutputError(
-            f"{run.path}: cannot be written: {error.strerror}; name another run"
-        ) from None
+        raise _unwritable(run, error) from None
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise OutputError(
-                f"{run.path}: another process is training it; wait for it, or name another --run"
-            ) from None
         yield handle
     finally:
         with suppress(OSError):
             os.close(handle)
+
+
+def _unwritable(run: Run, error: OSError) -> OutputError:
+    return OutputError(f"{run.path}: cannot be written: {error.strerror}; name another run")

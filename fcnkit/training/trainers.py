@@ -9,7 +9,9 @@ import sys
 from dataclasses import dataclass
 from typing import ClassVar
 
+from fcnkit.engines import caffe_runtime
 from fcnkit.engines.caffe_runtime import FIND_MODULE, NO_MODULE, command
+from fcnkit.engines.engine import how_to_install
 from fcnkit.errors import EngineError
 
 PRECISIONS = ("fp32", "tf32", "bf16")
@@ -36,9 +38,8 @@ class Caffe:
         (
             "CPU-only",
             "this Caffe is built without GPU support: train with --cpu, or --engine torch, or "
-            "build "
-            "one with CUDA (scripts/build_caffe_gpu.sh), or name such a one's folder in "
-            "FCNKIT_CAFFE_GPU",
+            "name the folder of a Caffe built with CUDA in FCNKIT_CAFFE_GPU (`make gpu` in "
+            "fcnkit's sources builds one)",
         ),
         (
             "rebuild with USE_NCCL",
@@ -115,6 +116,22 @@ Trainer = Caffe | Torch
 
 TRAINERS: dict[str, type[Trainer]] = {"caffe": Caffe, "torch": Torch}
 """Every trainer by the name that the command line gives it, the preferred one first."""
+
+
+def first_installed(*, gpu: bool = False) -> str:
+    """The name of the first trainer that is installed; with `gpu` of those that know GPUs.
+
+    Raises EngineError where there is none.
+    """
+    from fcnkit.engines.torch.engine import available as has_torch
+
+    if caffe_runtime.available() and not (gpu and caffe_runtime.for_cpus_alone()):
+        return "caffe"
+    if has_torch():
+        return "torch"
+    if caffe_runtime.available():
+        return "caffe"  # which says why it cannot
+    raise EngineError(f"nothing that trains is installed; {how_to_install(tuple(TRAINERS))}")
 
 
 def program() -> list[str]:

@@ -13,6 +13,7 @@ from fcnkit.formats import blobproto
 from fcnkit.formats.blobproto import BlobSpan, Chunk, shown_shape
 from fcnkit.formats.caffemodel import LayerSpan
 from fcnkit.shape import Shape
+from fcnkit.system import read_into
 
 if TYPE_CHECKING:
     import numpy
@@ -52,7 +53,7 @@ class OpenFile:
         """`buffer` holds the bytes from `start` on; WeightsError where the file ends before."""
         done = 0
         while done < len(buffer):
-            got = os.preadv(self.file, [buffer[done:]], start + done)
+            got = read_into(self.file, buffer[done:], start + done)
             if not got:
                 raise WeightsError(f"{self.path}: it ends at byte {start + done}; open it again")
             done += got

@@ -26,6 +26,7 @@ from fcnkit.formats import caffemodel, hdf5, npz, signature, solverstate
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.formats.caffemodel import CaffemodelLayout
 from fcnkit.progress import Progress, no_progress, reported
+from fcnkit.system import READ, read_at
 from fcnkit.tables import columns
 from fcnkit.weights import caffemodel_edits, containers
 from fcnkit.weights.blobs import (
@@ -74,7 +75,7 @@ def open(path: str | os.PathLike[str] | HasWeights) -> "Weights":
     except (OSError, ValueError) as error:  # ValueError for a name with a zero byte
         raise WeightsError(f"{name}: cannot be read: {reason(error)}; check the name") from error
     try:
-        head = os.pread(source.file, signature.ENOUGH, 0)
+        head = read_at(source.file, signature.ENOUGH, 0)
     except OSError as error:
         raise WeightsError(f"{name}: cannot be read: {reason(error)}; check the name") from error
     for magic, kind, read in (
@@ -120,7 +121,7 @@ def create(*, kind: str = "layer") -> "Weights":
 
 
 def _opened(name: str) -> OpenFile:
-    file = os.open(name, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    file = os.open(name, READ)
     return OpenFile(name, file, stamp(file))
 
 
