@@ -66,7 +66,7 @@ setup(
         "filelock>=3.12",
         "h5py>=3.8",
         "numpy>=1.24",
-        "protobuf>=4.25",
+        "protobuf>=4.21",
         "rich>=13",
         "tomli>=2; python_version < '3.11'",
     ],

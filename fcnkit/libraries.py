@@ -39,6 +39,14 @@ LIBRARIES = (
 """Every library that a user may need, those first without which nothing works."""
 
 
+def toml() -> ModuleType:
+    """The reader of TOML: Python's own since 3.11."""
+    try:
+        return importlib.import_module("tomllib")
+    except ImportError:
+        return importlib.import_module("tomli")
+
+
 def load(module: str, extra: str = "train") -> ModuleType:
     """The module of this name, such as "PIL.Image".
 

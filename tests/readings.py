@@ -9,7 +9,9 @@ import struct
 
 import h5py
 import numpy as np
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool
+
+from fcnkit.formats.descriptors import message_class
 
 Reading = dict[str, list[tuple[tuple[int, ...], str, bytes]]]
 RAW_TYPES = ("float64", "float32", "float16", "int32", "uint32")
@@ -125,8 +127,7 @@ def _messages() -> dict:
             _declare(message.field.add(), *field)
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(file.SerializeToString())
-    found = {name: pool.FindMessageTypeByName(f"reading.{name}") for name in ("Net", "State")}
-    return {name: message_factory.GetMessageClass(descriptor) for name, descriptor in found.items()}
+    return {name: message_class(pool, f"reading.{name}") for name in ("Net", "State")}
 
 
 def _declare(field, name: str, number: int, kind) -> None:

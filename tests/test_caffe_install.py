@@ -85,6 +85,34 @@ def test_what_fails_leaves_nothing(scripts, monkeypatch, fails, words):
     assert os.listdir(scripts.parent) == []
 
 
+def test_a_program_reads_none_of_the_systems_settings(scripts, monkeypatch):
+    list(caffe_install.install(scripts))
+    loader = scripts / "lib" / "x86_64-linux-gnu" / "ld-2.31.so"
+    loader.write_text('#!/bin/sh\nenv; echo "$@"\n')
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/cuda")
+    monkeypatch.setenv("FCNKIT_PYTHONPATH", "/mine")
+    said = subprocess.run([scripts / "bin" / "python", "-c", "x"], capture_output=True, text=True)
+    lines = said.stdout.splitlines()
+    assert f"MATPLOTLIBRC={scripts}/etc/matplotlibrc" in lines
+    assert "LD_LIBRARY_PATH" not in said.stdout
+    assert f"PYTHONPATH={scripts}/usr/lib/python3/dist-packages:/mine" in lines
+    assert lines[-1].endswith(f"{scripts}/usr/bin/python3.9 -c x")
+
+
+def test_matplotlibs_data_are_those_of_the_folder(scripts, monkeypatch):
+    """Those in /usr/share are of the system's matplotlib, which Debian 11's may not read."""
+    made = (
+        'mkdir -p "$3/usr/share/matplotlib/mpl-data"\n'
+        'mkdir -p "$3/usr/lib/python3/dist-packages/matplotlib"\n'
+        'echo ours >"$3/usr/share/matplotlib/mpl-data/matplotlibrc"\n'
+    )
+    (scripts.parents[1] / "tools" / "dpkg").write_text(DPKG + made)
+    list(caffe_install.install(scripts))
+    data = scripts / "usr/lib/python3/dist-packages/matplotlib/mpl-data"
+    assert (data / "matplotlibrc").read_text() == "ours\n"
+    assert not os.path.isabs(os.readlink(data))
+
+
 def test_what_is_left_early_leaves_nothing(scripts):
     stages = caffe_install.install(scripts)
     while "unpacking" not in next(stages).words:

@@ -113,7 +113,11 @@ def said(monkeypatch):
     def answer(words, **options):
         if words[:3] != [sys.executable, "-m", "fcnkit.cli.examined"]:
             raise FileNotFoundError(words[0])
-        lines, status, error = texts[words[-1]]
+        lines, status, error = texts[words[3]]
+        if words[4:]:
+            lines = [line for line in lines if line["name"] in words[4:]]
+            ends = [number for number, line in enumerate(lines) if "fault" not in line]
+            lines, status = (lines[: ends[0] + 1], status) if ends else (lines, 0)
         text = "\n".join(["a library may say this", *map(json.dumps, lines)])
         return machine.subprocess.CompletedProcess(words, status, text, error)
 
@@ -161,11 +165,11 @@ def test_a_wrong_engine_is_broken(said):
 
 def test_a_library_that_ends_the_process_is_named(said):
     lines = said["libraries"][0]
-    said["libraries"] = ([*lines[:4], {"name": lines[4]["name"]}], -11, "")
-    done = run()
-    assert (
-        done.exit_code == 1 and f"broken: {lines[4]['name']}: ends Python by SIGSEGV" in done.output
-    )
+    said["libraries"] = ([*lines[:4], {"name": lines[4]["name"]}, *lines[5:]], -11, "")
+    found = machine.examine()
+    broken = [(part.name, part.note) for part in found.broken]
+    assert broken == [(lines[4]["name"], "ends Python by SIGSEGV")]
+    assert {part.state for part in found.libraries} == {"ok", "broken"} and run().exit_code == 1
 
 
 @pytest.mark.parametrize("engine", names())

@@ -73,6 +73,7 @@ FORMATS_JOINED = {
     ("formats.caffemodel", "formats.blobproto"),
     ("formats.with_forks", "formats.schema"),
     ("formats.with_forks", "formats.values"),
+    ("formats.with_forks", "formats.descriptors"),
     ("formats.binary", "formats.wire"),
     ("formats.binary", "formats.prototxt"),
     ("formats.binary", "formats.schema"),

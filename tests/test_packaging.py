@@ -9,8 +9,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from fcnkit import templates
+from fcnkit.cli.main import main
+from fcnkit.libraries import LIBRARIES
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("fcnkit", "prototxt_templates", "setup.py", "pyproject.toml", "LICENSE", "README.md")
@@ -152,6 +155,71 @@ def test_the_citation_is_of_this_version():
     text = (ROOT / "CITATION.cff").read_text()
     assert f"version: {importlib.metadata.version('fcnkit')}" in text.splitlines()
     assert "license: BSD-2-Clause" in text.splitlines()
+
+
+# ---- what other tools read
+
+
+def hook():
+    """The fields of the one pre-commit hook, as text."""
+    lines = (ROOT / ".pre-commit-hooks.yaml").read_text().splitlines()
+    return dict(line[2:].split(": ", 1) for line in lines)
+
+
+def test_the_hook_is_a_command_on_prototxts(tmp_path, monkeypatch):
+    assert hook()["id"] == "fcnkit-lint" and hook()["language"] == "python"
+    words = hook()["entry"].split()
+    assert words[0] == "fcnkit"
+    found = [path for path in sorted(ROOT.glob("prototxt_templates/*/*"))]
+    nets = [str(path) for path in found if re.search(hook()["files"], path.name)]
+    assert len(nets) > 10 and CliRunner().invoke(main, [*words[1:], *nets]).exit_code == 0
+    (tmp_path / "wrong.prototxt").write_text(
+        'layer { name: "a" type: "ReLU" bottom: "nowhere" top: "b" }'
+    )
+    wrong = CliRunner().invoke(main, [*words[1:], *nets, str(tmp_path / "wrong.prototxt")])
+    assert wrong.exit_code == 1 and "nowhere" in wrong.output
+
+
+def test_the_page_on_servers_names_the_hook_and_options_that_there_are():
+    page = (ROOT / "docs" / "continuous-integration.md").read_text()
+    assert f"- id: {hook()['id']}" in page
+    commands = re.findall(r"fcnkit (lint|verify)\b", page)
+    assert {"lint", "verify"} == set(commands)
+    options = set(re.findall(r"(?<![\w-])--[a-z]+", page)) - {"--no"}
+    shown = "".join(
+        CliRunner().invoke(main, [name, "--help"]).output for name in ("lint", "verify")
+    )
+    assert options and all(option in shown for option in options)
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    import dockerfile_steps
+
+    return dockerfile_steps
+
+
+def test_every_step_of_the_dockerfile_is_known(steps):
+    found = list(steps.steps((ROOT / "Dockerfile").read_text()))
+    assert found[0] == ("FROM", "debian:trixie-slim")
+    assert [words for name, words in found if name == "RUN"][-2:] == [
+        "fcnkit caffe install",
+        "fcnkit doctor",
+    ]
+    assert found[-1] == ("ENTRYPOINT", '["fcnkit"]')
+    known = {"FROM", "RUN", "COPY", "ENV", "WORKDIR", "ENTRYPOINT"}
+    assert {name for name, _ in found} == known
+
+
+def test_the_image_gets_what_the_package_is_made_of(steps):
+    assert set(steps.copied(ROOT)) == set(SOURCES)
+
+
+def test_the_image_has_every_library_that_fcnkit_always_needs(steps):
+    text = (ROOT / "Dockerfile").read_text()
+    names = {each.package: f"python3-{each.package}" for each in LIBRARIES if not each.extra}
+    assert [name for name in names.values() if f"{name} " not in text] == []
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="no make")

@@ -1,8 +1,6 @@
 """Targets that users describe: taken from files, and refused at the line of what is wrong."""
 
 import re
-import sys
-import types
 
 import pytest
 from click.testing import CliRunner
@@ -11,7 +9,6 @@ from target_nets import DATA
 import fcnkit as fk
 from fcnkit.cli.main import main
 from fcnkit.errors import TargetError
-from fcnkit.targets import reading
 from fcnkit.targets.index import target
 
 OWN = """\
@@ -163,10 +160,3 @@ def test_what_is_no_file_or_no_text_is_refused(own, tmp_path):
     own.write_text("#" * (1 << 21))
     with pytest.raises(TargetError, match="more than"):
         target(own)
-
-
-def test_on_python_3_10_tomli_reads_the_files(monkeypatch):
-    other = types.ModuleType("tomli")
-    monkeypatch.setitem(sys.modules, "tomllib", None)
-    monkeypatch.setitem(sys.modules, "tomli", other)
-    assert reading._toml() is other

@@ -1,6 +1,6 @@
 """A process of its own that tries libraries or an engine for `doctor`: what ends it ends not ours.
 
-It writes a line of JSON for each: before it tries a library its name, and afterwards what it found.
+It writes lines of JSON: before it tries a library its name, and afterwards what it found.
 """
 
 import importlib
@@ -24,9 +24,9 @@ _COMPARED = {
 
 
 def main(words: list[str]) -> None:
-    """Tries "libraries", or the engine of this name."""
+    """Tries the "libraries" of the names behind that word, or the engine of this name."""
     warnings.simplefilter("ignore")
-    for found in libraries() if words == ["libraries"] else engine(words[0]):
+    for found in libraries(words[1:]) if words[0] == "libraries" else engine(words[0]):
         sys.stdout.write(json.dumps(found) + "\n")
         sys.stdout.flush()
 
@@ -34,9 +34,11 @@ def main(words: list[str]) -> None:
 # ---- libraries
 
 
-def libraries() -> Iterator[dict]:
-    """Of every library of LIBRARIES its name, and then with it its version and what is wrong."""
+def libraries(names: list[str]) -> Iterator[dict]:
+    """Of each library its name, and then with it its version and what is wrong."""
     for library in LIBRARIES:
+        if library.package not in names:
+            continue
         name = {"name": library.package}
         yield name
         yield {**name, **_library(library)}

@@ -105,10 +105,14 @@ def examine() -> Machine:
 
 
 def _libraries() -> list[Part]:
-    found = {each["name"]: each for each in _tried("libraries")}
-    none = {"version": "", "fault": "was not tried: see the one before"}
+    found: dict[str, dict] = {}
+    left = [library.package for library in LIBRARIES]
+    while left:  # once more for those after one that ends the process
+        tried = list(_tried("libraries", *left)) or [{"name": left[0]}]
+        found |= {each["name"]: each for each in tried}
+        left = [name for name in left if name not in found]
     return [
-        _part(library.package, found.get(library.package, none), library.use, _install(library))
+        _part(library.package, found[library.package], library.use, _install(library))
         for library in LIBRARIES
     ]
 
@@ -131,9 +135,9 @@ def _part(name: str, found: Mapping[str, Any], use: str, install: str) -> Part:
     return Part(name, found.get("version", ""), state, fault or use, install, devices)
 
 
-def _tried(what: str) -> Iterator[dict]:
-    """What the process says; where it ends before its end, so does what it was at."""
-    words = [sys.executable, "-m", "fcnkit.cli.examined", what]
+def _tried(*what: str) -> Iterator[dict]:
+    """What the process says; where it ends before its end, what it was at is at fault."""
+    words = [sys.executable, "-m", "fcnkit.cli.examined", *what]
     try:
         done = subprocess.run(
             words, capture_output=True, text=True, errors="replace", timeout=_SECONDS, check=False
@@ -141,7 +145,7 @@ def _tried(what: str) -> Iterator[dict]:
         said, ended = done.stdout, _ended(done.returncode, done.stderr)
     except subprocess.TimeoutExpired as error:
         said, ended = _text(error.stdout), f"has not ended after {_SECONDS} seconds"
-    last = {"name": what}
+    last = {"name": what[-1] if len(what) == 1 else what[1]}
     for line in said.splitlines():
         if line.startswith("{"):  # a library may print what it likes
             last = json.loads(line)

@@ -10,6 +10,7 @@ import click
 
 from fcnkit.cli import streams
 from fcnkit.cli.empty import without_empty
+from fcnkit.cli.settings import with_settings
 from fcnkit.cli.text import say
 from fcnkit.errors import FcnkitError, OutputError
 
@@ -50,7 +51,7 @@ class _Commands(Mapping):
         # A word of Python's own is a function's name with a "_" behind it.
         function = f"{name}_" if iskeyword(name) else name
         command = getattr(import_module(f"fcnkit.cli.{COMMANDS[name]}"), function)
-        return without_empty(command)
+        return with_settings(without_empty(command))
 
     def __iter__(self):
         return iter(COMMANDS)

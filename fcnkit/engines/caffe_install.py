@@ -37,9 +37,9 @@ for loader in "$root"/lib/*/ld-2.31.so; do :; done
 triplet=${loader%/*}; triplet=${triplet##*/}
 lib=$root/usr/lib
 unset LD_LIBRARY_PATH LD_PRELOAD PYTHONSTARTUP
-PYTHONHOME=$root/usr PYTHONNOUSERSITE=1
+PYTHONHOME=$root/usr PYTHONNOUSERSITE=1 MATPLOTLIBRC=$root/etc/matplotlibrc
 PYTHONPATH=$lib/python3/dist-packages${FCNKIT_PYTHONPATH:+:$FCNKIT_PYTHONPATH}
-export PYTHONHOME PYTHONPATH PYTHONNOUSERSITE
+export PYTHONHOME PYTHONPATH PYTHONNOUSERSITE MATPLOTLIBRC
 own=$lib:$lib/$triplet/openblas-pthread:$lib/$triplet:$root/lib/$triplet
 exec "$loader" --library-path "$own" "$root/usr/bin/PROGRAM" "$@"
 """
@@ -78,6 +78,7 @@ def install(folder: Path) -> Generator[Stage, None, None]:
             yield Stage("fetching Caffe 1.0 and what it needs (160 MB)", int(percent), 100)
         yield from _unpacked(apt, work / "root")
         _write_wrappers(work / "root")
+        _mend(work / "root")
         yield Stage("starting it")
         _try(work / "root")
         (work / "root" / MARKER).write_text("Caffe 1.0 from Debian 11\n", encoding="utf-8")
@@ -161,6 +162,16 @@ def _write_wrappers(root: Path) -> None:
         script = root / "bin" / name
         script.write_text(_WRAPPER.replace("PROGRAM", program), encoding="utf-8")
         os.chmod(script, 0o755)
+
+
+def _mend(root: Path) -> None:
+    """Debian's matplotlib, which pycaffe imports, finds its data in the folder, not in /usr/share:
+    there those of the system's matplotlib may be, which it cannot read, or none.
+    """
+    data, package = root / "usr/share/matplotlib/mpl-data", root / "usr/lib/python3/dist-packages"
+    if os.path.exists(data) and os.path.exists(package / "matplotlib"):
+        link = package / "matplotlib" / "mpl-data"
+        link.symlink_to(os.path.relpath(data, link.parent))
 
 
 def _try(root: Path) -> None:

@@ -7,9 +7,13 @@ fcnkit's commands take in all.
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fcnkit.formats import wire
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
 
 _NAME = 1
 _PACKAGE, _MESSAGES, _ENUMS = 2, 4, 5
@@ -120,3 +124,21 @@ class Descriptors:
 
     def _text(self, extent: slice) -> str:
         return self._data[extent].decode()
+
+
+def message_class(pool: Any, name: str) -> "type[Message]":
+    """Protobuf's class of the message of this full name in a pool; KeyError where it has none."""
+    from google.protobuf import message_factory
+
+    found = pool.FindMessageTypeByName(name)
+    if hasattr(message_factory, "GetMessageClass"):
+        return message_factory.GetMessageClass(found)
+    return _factory(pool).GetPrototype(found)
+
+
+@cache
+def _factory(pool: Any) -> Any:
+    """What makes the classes of a pool in protobuf before 4.22: one for all of them."""
+    from google.protobuf import message_factory
+
+    return message_factory.MessageFactory(pool)

@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fcnkit.errors import PrototxtError
-from fcnkit.formats.descriptors import REPEATED, REQUIRED, DeclaredField, Descriptors
+from fcnkit.formats.descriptors import (
+    REPEATED,
+    REQUIRED,
+    DeclaredField,
+    Descriptors,
+    message_class,
+)
 from fcnkit.formats.prototxt import BOM, Field
 from fcnkit.formats.values import READERS, Slot, nearest, read_message, wrong
 
@@ -36,9 +42,7 @@ def message(message_name: str) -> "type[Message]":
 
     Raises KeyError for a name that Caffe does not have.
     """
-    from google.protobuf import message_factory
-
-    return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"caffe.{message_name}"))
+    return message_class(_pool(), f"caffe.{message_name}")
 
 
 def messages() -> list[str]:

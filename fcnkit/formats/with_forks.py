@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from fcnkit.formats import schema
+from fcnkit.formats.descriptors import message_class
 from fcnkit.formats.values import Slot
 
 if TYPE_CHECKING:
@@ -55,9 +56,7 @@ def message(message_name: str) -> "type[Message]":
 
     Raises KeyError for a name that neither Caffe nor any fork has.
     """
-    from google.protobuf import message_factory
-
-    return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"caffe.{message_name}"))
+    return message_class(_pool(), f"caffe.{message_name}")
 
 
 def _file() -> Any:

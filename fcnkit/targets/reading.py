@@ -18,13 +18,13 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from difflib import get_close_matches
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fcnkit.errors import TargetError, printable
 from fcnkit.foreign import reason
 from fcnkit.formats import schema
+from fcnkit.libraries import toml
 from fcnkit.nets.layers.table import TYPES
 from fcnkit.rewrites import operations
 from fcnkit.targets.kinds import misfit
@@ -184,7 +184,7 @@ def parse(text: str, path: str) -> Target:
 
 
 def _loaded(file: _File) -> dict[str, Any]:
-    tomllib = _toml()
+    tomllib = toml()
     try:
         return tomllib.loads(file.text)
     except tomllib.TOMLDecodeError as error:
@@ -194,14 +194,6 @@ def _loaded(file: _File) -> dict[str, Any]:
         raise TargetError(f"{file.path}{line}: no TOML: {printable(fact)}; mend it") from error
     except RecursionError as error:
         raise TargetError(f"{file.path}: nested too deeply; write it flat") from error
-
-
-def _toml() -> Any:
-    """The reader of TOML: Python's own since 3.11."""
-    try:
-        return import_module("tomllib")
-    except ImportError:
-        return import_module("tomli")
 
 
 def _source(table: _Table) -> Source:
