@@ -150,7 +150,7 @@ def test_a_file_is_never_overwritten():
 
 
 def test_what_is_wrong_is_not_saved():
-    for words in ((*FCN, "--mean", "x"), ("fcn",)):
+    for words in (("verify", *"abcd", "--tolerance", "-1"), ("fcn",)):
         done = run(*words, "--save-config", "s.toml")
         assert done.exit_code == 2 and not Path("s.toml").exists()
 
