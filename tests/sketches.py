@@ -74,10 +74,12 @@ def template(name: str) -> Prototxt:
 
 def thin(name: str, divisor: int = 32) -> Prototxt:
     """A template with a fraction of its channels, quick enough to run."""
-    text = template(name).text
-    return prototxt.parse(
-        re.sub(r"num_output: (\d+)", lambda match: _thinner(int(match[1]), divisor), text), name
-    )
+    return prototxt.parse(thinner(template(name).text, divisor), name)
+
+
+def thinner(text: str, divisor: int) -> str:
+    """A net's text with a fraction of its channels, an even number."""
+    return re.sub(r"num_output: (\d+)", lambda match: _thinner(int(match[1]), divisor), text)
 
 
 def _thinner(outputs: int, divisor: int) -> str:

@@ -8,9 +8,10 @@ from keyword import iskeyword
 
 import click
 
-from fcnkit.cli import streams
+from fcnkit.cli import streams, tab
 from fcnkit.cli.empty import without_empty
 from fcnkit.cli.settings import with_settings
+from fcnkit.cli.tab import with_completion
 from fcnkit.cli.text import say
 from fcnkit.errors import FcnkitError, OutputError
 
@@ -39,6 +40,7 @@ COMMANDS = {
     "models": "models",
     "caffe": "caffe",
     "doctor": "doctor",
+    "completion": "completion",
 }
 
 
@@ -51,7 +53,7 @@ class _Commands(Mapping):
         # A word of Python's own is a function's name with a "_" behind it.
         function = f"{name}_" if iskeyword(name) else name
         command = getattr(import_module(f"fcnkit.cli.{COMMANDS[name]}"), function)
-        return with_settings(without_empty(command))
+        return with_completion(with_settings(without_empty(command)))
 
     def __iter__(self):
         return iter(COMMANDS)
@@ -106,6 +108,7 @@ def run() -> None:
     """The command, in a process of its own."""
     gc.set_threshold(_OBJECTS)
     streams.prepare()
+    tab.prepare()
     try:
         with streams.written():
             main()

@@ -28,7 +28,9 @@ from fcnkit.foreign import reason
 from fcnkit.libraries import toml
 
 _OWN = ("config", "save_config")
-_GIVEN, _PATH = f"{__name__}.given", f"{__name__}.path"
+_PATH = f"{__name__}.path"
+GIVEN = f"{__name__}.given"
+"""Where a context's meta has the words that the command was given."""
 # What overwrites files is said each time.
 _NEVER = ("force",)
 
@@ -150,7 +152,7 @@ def _keep_words(command: click.Command) -> None:
     parse = command.parse_args
 
     def parse_args(ctx: click.Context, args: list[str]) -> list[str]:
-        ctx.meta[_GIVEN] = [*args]
+        ctx.meta[GIVEN] = [*args]
         return parse(ctx, args)
 
     command.parse_args = parse_args  # type: ignore[method-assign]
@@ -180,7 +182,7 @@ def _save(ctx: click.Context, path: str) -> None:
     from fcnkit import files
 
     given = {option.name: option for option in _options(ctx.command)}
-    words, _, _ = ctx.command.make_parser(ctx).parse_args(args=[*ctx.meta[_GIVEN]])
+    words, _, _ = ctx.command.make_parser(ctx).parse_args(args=[*ctx.meta[GIVEN]])
     values = {**(ctx.default_map or {}), **{key: value for key, value in words.items() if value}}
     lines = [
         f"{_key(given[name])} = {_toml(value)}\n"
