@@ -508,7 +508,7 @@ def test_a_signal_that_is_ignored_stays_so():
 
 
 def test_lines(capsys):
-    with progress("net", 20, first=10, unit=ITERATIONS, soon=True) as lines:
+    with progress("net", 20, first=10, unit=ITERATIONS, logged=True) as lines:
         _follow(lines, Loss(10, 0.5, None, {}))
         _follow(lines, Loss(15, 0.4, 0.1, {}))  # too soon
         _follow(lines, Validation(15, {"accuracy": 0.25}))

@@ -270,7 +270,7 @@ class Fish(FishComplete):
     """Fish, of values with a comma in them."""
 
     source_template = FishComplete.source_template.replace(
-        'string split ","', 'string split --max 1 ","'
+        'string split ","', 'string split -m 1 ","'
     )
 
 
@@ -285,7 +285,8 @@ SHELLS = ("bash", "zsh", "fish")
 
 @click.command(short_help="Print what makes Tab complete, for a shell.")
 @click.argument("shell", type=click.Choice(SHELLS))
-def completion(shell) -> None:
+@click.pass_context
+def completion(ctx, shell) -> None:
     """Print the script that makes Tab complete fcnkit's commands in a shell.
 
     Beside commands and options it completes template:NAME, model:NAME, files,
@@ -300,10 +301,9 @@ def completion(shell) -> None:
     \b
     fcnkit completion bash
     """
-    from fcnkit.cli.main import main
     from fcnkit.cli.text import say
 
     register()
     made = get_completion_class(shell)
     if made is not None:
-        say(made(main, {}, "fcnkit", "_FCNKIT_COMPLETE").source())
+        say(made(ctx.find_root().command, {}, "fcnkit", "_FCNKIT_COMPLETE").source())

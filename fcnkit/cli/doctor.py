@@ -16,11 +16,6 @@ def doctor(as_json) -> None:
     Every library is imported, and every engine computes a small net whose scores
     are known; each in a process of its own.  Nothing is changed, and nothing is fetched.
 
-    The columns: `version` is what is installed; `state` is ok, missing (not
-    installed) or broken (installed, and does not work); the last is what it
-    is for, or what is wrong.  Of a folder `used` is the size of what is in it, and
-    `free` the room on its disk.
-
     Exit status: 0 nothing that is installed is broken, 1 something is.
 
     \b
@@ -28,8 +23,10 @@ def doctor(as_json) -> None:
     fcnkit doctor --json
     """
     from fcnkit.cli.machine import examine
+    from fcnkit.cli.progress import waiting
 
-    found = examine()
+    with waiting("trying libraries and engines"):
+        found = examine()
     if as_json:
         show_json(found.json())
     else:

@@ -79,6 +79,7 @@ def export(
     write_all(outputs, force=force)
     rows: tuple[Difference, ...] = ()
     if verified:
+        from fcnkit.cli.progress import waiting
         from fcnkit.verifying.exports import verify_export
 
         words = {
@@ -87,7 +88,8 @@ def export(
             "engine": engine,
             "tolerance": tolerance,
         }
-        rows = verify_export(parsed, opened, output or model.bytes(), **words)
+        with waiting("comparing the net and the model"):
+            rows = verify_export(parsed, opened, output or model.bytes(), **words)
     if as_json:
         verdicts = [row._asdict() | {"ok": row.ok, "shows": row.shows} for row in rows]
         show_json(model.json() | ({"verify": verdicts} if verified else {}))

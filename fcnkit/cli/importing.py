@@ -118,9 +118,11 @@ def import_(
     write_all(files, force=force)
     rows: tuple[Difference, ...] = ()
     if verified:
+        from fcnkit.cli.progress import waiting
         from fcnkit.verifying.imports import verify_import
 
-        rows = verify_import(made, engine=engine, tolerance=tolerance)
+        with waiting("comparing the model and the net"):
+            rows = verify_import(made, engine=engine, tolerance=tolerance)
     if as_json:
         verdicts = [row._asdict() | {"ok": row.ok} for row in rows]
         show_json(made.json() | ({"verify": verdicts} if verified else {}))

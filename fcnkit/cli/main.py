@@ -53,13 +53,31 @@ class _Commands(Mapping):
         # A word of Python's own is a function's name with a "_" behind it.
         function = f"{name}_" if iskeyword(name) else name
         command = getattr(import_module(f"fcnkit.cli.{COMMANDS[name]}"), function)
-        return with_completion(with_settings(without_empty(command)))
+        return with_columns(with_completion(with_settings(without_empty(command))))
 
     def __iter__(self):
         return iter(COMMANDS)
 
     def __len__(self):
         return len(COMMANDS)
+
+
+def with_columns(command: click.Command) -> click.Command:
+    """The help of the command, and of all below it, says what the columns of its tables are."""
+    for below in getattr(command, "commands", {}).values():
+        with_columns(below)
+    written = command.format_epilog
+
+    def format_epilog(ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from fcnkit.cli.columns import sections
+
+        sections(ctx, formatter)
+        written(ctx, formatter)
+
+    if not hasattr(written, "__wrapped__"):
+        format_epilog.__wrapped__ = written  # type: ignore[attr-defined]
+        command.format_epilog = format_epilog  # type: ignore[method-assign]
+    return command
 
 
 class _Group(click.Group):
@@ -81,7 +99,7 @@ class _Group(click.Group):
 @click.group(
     cls=_Group,
     commands=_Commands(),
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="fcnkit")
 def main() -> None:
@@ -90,6 +108,10 @@ def main() -> None:
     NET is a prototxt, "-" for standard input, or a template such as
     template:alexnet (`fcnkit templates` lists them).  Without -o, nothing is written: the plan is
     printed. Exit status: 0 fine, 1 a check said no, 2 usage or bad input.
+
+    `fcnkit COMMAND --help` explains a command and the columns of its tables.
+    `fcnkit doctor` says what works on this machine, and `fcnkit completion --help`
+    how Tab completes commands, templates, models, layers and blobs.
 
     \b
     fcnkit inspect deploy.prototxt
@@ -111,7 +133,7 @@ def run() -> None:
     tab.prepare()
     try:
         with streams.written():
-            main()
+            main(prog_name="fcnkit")
     except OutputError as error:
         say(f"fcnkit: {error}", err=True)
         sys.exit(2)

@@ -1,4 +1,8 @@
-"""Shows how far long work is: a live bar where standard error is a terminal, lines elsewhere."""
+"""Shows how far long work is, on a terminal: a live bar, or that it goes on.
+
+Where standard error is no terminal but a pipe or a file nothing is shown, but for a training, whose
+lines are its log.  rich leaves colours out where NO_COLOR is set.
+"""
 
 import sys
 import time
@@ -64,11 +68,10 @@ class Work:
 
 
 class Lines:
-    """Progress as lines; the first one is shown `soon`, or when the work has taken a while."""
+    """Progress as a line now and then, and at the end."""
 
-    def __init__(self, work: Work, *, soon: bool = False) -> None:
-        self.work, self.shown = work, soon
-        self.last = -EVERY if soon else time.monotonic()
+    def __init__(self, work: Work) -> None:
+        self.work, self.last = work, -EVERY
 
     def __enter__(self) -> "Lines":
         return self
@@ -81,12 +84,12 @@ class Lines:
         self.at(self.work.done + more)
 
     def at(self, done: int, note: str = "") -> None:
-        """So much is done: a line where none was shown for a while, and at the end of several."""
+        """So much is done: a line where none was shown for a while, and at the end."""
         work, now = self.work, time.monotonic()
         work.done = done
-        if now - self.last < EVERY and not (self.shown and done >= work.total):
+        if now - self.last < EVERY and done < work.total:
             return
-        self.last, self.shown = now, True
+        self.last = now
         self.say(", ".join(filter(None, (work.unit.amount(done, work.total), work.state(note)))))
 
     def result(self, text: str) -> None:
@@ -96,6 +99,14 @@ class Lines:
     def say(self, text: str) -> None:
         """One line."""
         say(f"{self.work.label}: {text}", err=True)
+
+
+class Nothing(Lines):
+    """Progress that nobody watches."""
+
+    def at(self, done: int, note: str = "") -> None:
+        """So much is done."""
+        self.work.done = done
 
 
 class Bar:
@@ -159,14 +170,27 @@ class Bar:
 
 
 def progress(
-    label: str, total: int, *, first: int = 0, unit: Unit = THINGS, soon: bool = False
+    label: str, total: int, *, first: int = 0, unit: Unit = THINGS, logged: bool = False
 ) -> Bar | Lines:
     """The display of work on `total` things, of which `first` are done already.
 
-    It is a context; a bar where standard error is a terminal, lines elsewhere.
+    It is a context; a bar where standard error is a terminal, elsewhere nothing,
+    or lines of what is `logged`.
     """
     work = Work(label, total, first, unit)
-    return Bar(work) if sys.stderr.isatty() else Lines(work, soon=soon)
+    return Bar(work) if sys.stderr.isatty() else Lines(work) if logged else Nothing(work)
+
+
+@contextmanager
+def waiting(label: str) -> Iterator[None]:
+    """A terminal shows that work goes on of which nobody knows how long it takes."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(shown(label)):
+        yield
 
 
 @contextmanager

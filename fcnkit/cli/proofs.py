@@ -39,11 +39,13 @@ def proof_of_plan(
 
     `net` is where the new net was written, None where it was not.
     """
+    from fcnkit.cli.progress import waiting
     from fcnkit.engines.engine import choose
     from fcnkit.verifying.plans import verify_plan
 
     runner = choose(engine, nets=(plan.before, plan.net))
-    rows = verify_plan(plan, weights, new_weights, engine=runner.name, inputs=inputs)
+    with waiting(f"comparing by {runner.name}"):
+        rows = verify_plan(plan, weights, new_weights, engine=runner.name, inputs=inputs)
     name = net if net and net != "-" else f"{plan.before.path} (fcnkit)"
     contents = {plan.before.path: plan.before, weights: weights, name: plan.net}
     if isinstance(new_weights, (str, os.PathLike)):

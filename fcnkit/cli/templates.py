@@ -42,9 +42,14 @@ def templates(as_json) -> None:
     fcnkit templates
     fcnkit inspect template:resnet50
     """
+    from fcnkit.cli.progress import counted
     from fcnkit.families import ABOUT
 
-    found = [facts(name, about) for name, about in ABOUT.items()]
+    found = []
+    with counted(len(ABOUT), "reading") as advance:
+        for name, about in ABOUT.items():
+            found.append(facts(name, about))
+            advance(1)
     if as_json:
         show_json([each._asdict() for each in found])
     else:

@@ -318,7 +318,7 @@ def _begun(event, stage, weights):
     first = event.snapshot.iteration if event.snapshot else 0
     # The whole path would leave a bar no room.
     label = Path(os.path.realpath(stage.folder)).name if sys.stderr.isatty() else name
-    return progress(label, stage.recipe.iterations, first=first, unit=ITERATIONS, soon=True)
+    return progress(label, stage.recipe.iterations, first=first, unit=ITERATIONS, logged=True)
 
 
 def _follow(display, event) -> None:

@@ -1,6 +1,6 @@
 """The command `verify`: compares what two nets compute."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -146,15 +146,13 @@ def verify(
         return
     what = _noise(given, seed)
     if slide:
-        rows = {each.name: _slid(nets, each, given, tolerance, seed) for each in runners}
+        rows = _each(runners, lambda each: _slid(nets, each, given, tolerance, seed))
     elif images:
         arrays = _arrays(nets[0], weights, images, mean, given)
         what = f"{len(arrays)} image{'s' * (len(arrays) != 1)}"
         rows = {each.name: _over(nets, each, device, arrays, tolerance, seed) for each in runners}
     else:
-        rows = {
-            each.name: _compared(nets, each, device, given, tolerance, seed) for each in runners
-        }
+        rows = _each(runners, lambda each: _compared(nets, each, device, given, tolerance, seed))
     proof = proof_of(rows, runners, what, tolerance, contents)
     if as_json:
         show_json(proof.json())
@@ -169,6 +167,17 @@ def _compared(nets, engine: "Engine", device, inputs, tolerance, seed) -> tuple[
     return compare(
         *nets, engine=engine.name, device=device, inputs=inputs, tolerance=tolerance, seed=seed
     )
+
+
+def _each(runners: "Sequence[Engine]", run: Callable[["Engine"], Any]) -> dict[str, Any]:
+    """What each engine gives, by its name; a terminal shows which is at work."""
+    from fcnkit.cli.progress import waiting
+
+    found = {}
+    for each in runners:
+        with waiting(f"comparing by {each.name}"):
+            found[each.name] = run(each)
+    return found
 
 
 def _noise(given: Mapping[str, Any], seed: int) -> str:
@@ -272,13 +281,18 @@ def _say_neighbours(net: "Prototxt") -> None:
 def _layers(nets, contents, renamed, runners, given, tolerance, seed, as_json) -> None:
     from fcnkit.verifying.layers import verify_layers
 
-    found = {
-        each.name: verify_layers(
-            *nets, names=renamed, engine=each.name, device=each.device, inputs=given,
-            tolerance=tolerance, seed=seed,
+    def run(each: "Engine"):
+        return verify_layers(
+            *nets,
+            names=renamed,
+            engine=each.name,
+            device=each.device,
+            inputs=given,
+            tolerance=tolerance,
+            seed=seed,
         )
-        for each in runners
-    }  # fmt: skip
+
+    found = _each(runners, run)
     rows = {name: [row.found for row in each.rows if row.found] for name, each in found.items()}
     proof = proof_of(rows, runners, _noise(given, seed), tolerance, contents)
     if as_json:
