@@ -59,7 +59,10 @@ setup(
         "fcnkit.formats": ["*.desc", "*.proto"],
         "fcnkit.models": ["*.json"],
         "fcnkit.targets": ["*.toml"],
-        "fcnkit.templates": ["*/*.prototxt", "*/*.caffemodel", "*/*.txt", "*/*.npz", "*/*.md", "*/*.png", "*/*.json"],
+        "fcnkit.templates": [
+            *("*/*.prototxt", "*/*.caffemodel", "*/*.txt", "*/*.npz"),
+            *("*/*.md", "*/*.png", "*/*.json"),
+        ],
     },
     install_requires=[
         "click>=8.1",
