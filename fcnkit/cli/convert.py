@@ -27,11 +27,11 @@ from fcnkit.formats import suffixes
 )
 @click.option("--force", is_flag=True, help="Overwrite a file that exists.")
 def convert(source, output, to, layout, force) -> None:
-    """Write weights in another format, no tensor changed.
+    """Write weights in another format; no value changes.
 
-    IN is a caffemodel (V1 or V2, NVCaffe's raw blobs too), a .caffemodel.h5,
-    an .npz with arrays <layer>/<number>, or to npz a .solverstate; its content
-    tells which.  A mean image or a matrix goes from .binaryproto to .npy and back.
+    IN is a caffemodel (V1 or V2, also with NVCaffe's raw blobs), a .caffemodel.h5, or an .npz
+    with arrays <layer>/<number>; its content tells which. A .solverstate can be written as
+    .npz. A mean image or a matrix goes from .binaryproto to .npy and back.
 
     \b
     fcnkit convert nvcaffe.caffemodel bvlc.caffemodel

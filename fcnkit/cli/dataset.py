@@ -106,7 +106,7 @@ def dataset() -> None:
     type=click.Choice(["refuse", "ignore", "keep"]),
     default="refuse",
     show_default=True,
-    help="Of images with a fourth channel that says something; keep it as the fourth of four.",
+    help="What to do with a fourth channel that is not 255 everywhere; keep stores it, too.",
 )
 @click.option(
     "--exif", type=click.Choice(["apply", "ignore"]), help="Turn images as EXIF says, or not."
@@ -142,12 +142,11 @@ def dataset() -> None:
 def create(images, labels, output, jobs, resume, as_json, force, **options) -> None:
     """Make the LMDBs that a training net reads, from folders of images and labels.
 
-    DIR then holds train_image_lmdb, train_label_lmdb, val_image_lmdb and
-    val_label_lmdb, classes.txt, colours.txt, report.json and, where all images
-    have one size, mean.binaryproto.  An image and its label have the same name.
-    Labels are gray, palette or 1-bit images, colours with --colours, or 16-bit
-    ones with --channel.  Every file is checked and every bad one named; then
-    nothing is written.
+    DIR then holds train_image_lmdb, train_label_lmdb, val_image_lmdb, val_label_lmdb,
+    classes.txt, colours.txt, report.json and, if all images have one size, mean.binaryproto. An
+    image and its label must have the same name. Labels are gray, palette or 1-bit images of
+    class numbers; with --colours, images in colours; with --channel, 16-bit images. Every file
+    is checked. If any is bad, all bad files are named and nothing is written.
 
     \b
     fcnkit dataset create JPEGImages SegmentationClass -o voc --classes 21 \\
@@ -266,14 +265,13 @@ def _splits(images, labels, options) -> dict:
 def inspect(folder, classes, ignore, sheet, count, as_json, force) -> None:
     """Say what a dataset holds, every pixel counted anew; or any LMDB that Caffe reads.
 
-    For each class its share of pixels, the images that it is in, and its
-    median-frequency weight; the accuracy of a net that knows the most frequent
-    class alone; the mean colour.  Any folder that holds train_image_lmdb and
-    train_label_lmdb will do.
+    For a dataset it prints each class's share of pixels, the number of images that show it, and
+    its median-frequency weight; the accuracy of always predicting the most frequent class; and
+    the mean colour. Any folder that holds train_image_lmdb and train_label_lmdb is a dataset.
 
-    Of a single LMDB, whoever made it: its keys, how its records are stored, their
-    shapes, labels and values; with status 1 where a record is no Datum, which is
-    named.  --sheet draws records with their labels and keys.
+    For a single LMDB, whoever made it, it prints the keys, how the records are stored, and
+    their shapes, labels and values. A record that is not a Datum is named, and makes the exit
+    status 1. --sheet draws records with their labels and keys.
 
     \b
     fcnkit dataset inspect data --sheet sheet.png

@@ -45,11 +45,11 @@ if TYPE_CHECKING:
 def deploy(net, output, inputs, weights, weights_out, diff, as_json, force) -> None:
     """Turn a net that is trained into the one that is deployed.
 
-    Data layers become an Input, a loss what it makes of the scores (a Softmax
-    "prob" for SoftmaxWithLoss); labels, Accuracy and scores that only help to
-    train deeper ones go.  What data layers take off an image is written beside
-    the net, in DEPLOY.preprocessing.json.  The trained caffemodel fits as it is;
-    --weights-out leaves out what the net no longer needs.
+    Data layers become an Input. A loss becomes what it computes of the scores first: a Softmax
+    "prob" for SoftmaxWithLoss. Labels, Accuracy layers and auxiliary scores are removed. What
+    the data layers do to an image is written beside the net, in DEPLOY.preprocessing.json. The
+    trained caffemodel fits the new net as it is; --weights-out writes one without the layers
+    that were removed.
 
     \b
     fcnkit deploy train_val.prototxt -o deploy.prototxt

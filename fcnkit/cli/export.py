@@ -58,9 +58,9 @@ def export(
 ) -> None:
     """Write the net as it is in TEST, and its weights, as an ONNX model.
 
-    Batch, height and width are free where the net takes others with the same
-    parameters; the inputs and outputs have the names of their blobs.  Without
-    -o, prints what the model would hold and what is left out.
+    Batch, height and width stay free if the net can take other sizes with the same parameters.
+    Inputs and outputs have the names of their blobs. Without -o, the command prints what the
+    model would hold and what is left out.
 
     \b
     fcnkit export fcn8s/deploy.prototxt fcn8s.caffemodel

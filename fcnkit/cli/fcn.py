@@ -69,14 +69,14 @@ from fcnkit.shape import Shape
 @click.option(
     "--pad",
     metavar="auto|N|keep",
-    help="Padding of the first layer; auto, or 100 in berkeley style.",
+    help="Padding of the first layer; by default auto, or 100 in berkeley style.",
 )
 @click.option(
     "--min-size",
     type=click.IntRange(1),
     default=32,
     show_default=True,
-    help="Smallest image to be valid.",
+    help="The smallest image that must work.",
 )
 @click.option(
     "--group/--no-group", default=None, help="Upsample each class by itself (default), or densely."
@@ -127,7 +127,7 @@ from fcnkit.shape import Shape
     type=int,
     default=255,
     show_default=True,
-    help="Label that loss and accuracy leave out.",
+    help="The label value that loss and accuracy leave out.",
 )
 @click.option(
     "--misaligned",
@@ -156,7 +156,7 @@ from fcnkit.shape import Shape
     metavar="FILE",
     help="Names of the classes, one a line; by default those of the data set in DIR.",
 )
-@click.option("--cpu", is_flag=True, help="A solver for the CPU; for the GPU by default.")
+@click.option("--cpu", is_flag=True, help="Write a solver for the CPU; by default for the GPU.")
 @click.option(
     "--solver",
     "kind",

@@ -85,9 +85,9 @@ def import_(
 ) -> None:
     """Write an ONNX model as a net of stock Caffe that computes the same, and its weights.
 
-    PyTorch, TensorFlow, Keras and PaddlePaddle export ONNX.  Without -o, prints
-    what the net would be.  Sizes that the model leaves free stay free: the net is
-    right at each, and --input says the one that its file has.
+    PyTorch, TensorFlow, Keras and PaddlePaddle export ONNX. Without -o, the command prints what
+    the net would be. Sizes that the model leaves free stay free: the net computes the same at
+    every size, and --input says which size is written into its file.
 
     \b
     fcnkit import resnet18.onnx

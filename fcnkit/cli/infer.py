@@ -47,7 +47,9 @@ _AHEAD = 2
     metavar="FILE",
     help="A mean image, .binaryproto or .npy; of images of another size, its mean colour.",
 )
-@click.option("--scale", type=Number(), help="What to multiply by, after it; nothing by default.")
+@click.option(
+    "--scale", type=Number(), help="What to multiply by, after the mean is taken off; 1 by default."
+)
 @click.option(
     "--order",
     type=click.Choice([BGR, RGB, STORED]),
@@ -66,7 +68,7 @@ _AHEAD = 2
     type=click.Choice(["refuse", "ignore"]),
     default="refuse",
     show_default=True,
-    help="Of images with an alpha channel that hides something, for a net that takes none.",
+    help="What to do with an alpha channel that hides something, if the net takes none.",
 )
 @click.option(
     "--classes", "--labels", "classes", metavar="FILE", help="Names of the classes, one a line."
@@ -83,7 +85,7 @@ _AHEAD = 2
     type=Number(0, 1),
     default=0.5,
     show_default=True,
-    help="Of the colours over the image.",
+    help="How opaque the colours over the image are.",
 )
 @click.option(
     "--overlay/--no-overlay",
@@ -126,25 +128,24 @@ def infer(
 ) -> None:
     """Run NET on images, each at its own size, and draw what it sees.
 
-    DIR gets of each image NAME.png, a palette image of class numbers,
-    NAME.json, the share of each class, NAME.overlay.png, with --confidence
-    NAME.confidence.png, and legend.png.  `fcnkit score` takes DIR as
-    predictions, and passes over the pictures.
+    For each image DIR gets NAME.png, a palette image of class numbers; NAME.json, the share of
+    each class; NAME.overlay.png, the classes' colours over the image; and with --confidence
+    NAME.confidence.png. legend.png explains the colours. `fcnkit score` reads DIR as
+    predictions and ignores the other pictures.
 
-    Of a dataset that `fcnkit dataset create` made those images are run that
-    are kept from training, so that `score DIR DATASET` tells what was learned.
+    Of a dataset made by `fcnkit dataset create`, only the images that are kept from training
+    are run, so that `score DIR DATASET` tells what was learned.
 
-    Images are prepared as the FCN authors do: BGR, less the mean, not
-    resized.  The mean, the scale, the order of channels and the names of
-    classes are those that NET.preprocessing.json says, which `fcnkit fcn`
-    writes beside deploy.prototxt; options come first.  Where there is no such
-    file nothing is taken off: a train_val.prototxt says what was in training
-    (mean_value, mean_file, scale).
+    Images are prepared as the FCN authors do: BGR, less the mean, not resized. Mean, scale,
+    order of channels and names of classes are read from NET.preprocessing.json, which `fcnkit
+    fcn` writes beside deploy.prototxt; options override it. Without such a file no mean is
+    taken off. The transform_param of a train_val.prototxt (mean_value, mean_file, scale) shows
+    what was taken off in training.
 
-    Of a convolutionalized classifier, whose scores are coarse, each window's
-    likeliest classes are in NAME.json, and NAME.heat.CLASS.png shows where a
-    class is; NAME.png has 255 where no window is, and is left out above 255
-    classes.
+    A convolutionalized classifier has coarse scores, one for each window. Then NAME.json has
+    the likeliest classes of each window, and NAME.heat.CLASS.png shows where a class is.
+    NAME.png has 255 where no window has its middle nearby, and is not written for nets of more
+    than 255 classes.
 
     \b
     fcnkit infer fcn8s/deploy.prototxt fcn8s.caffemodel photos -o seen \\

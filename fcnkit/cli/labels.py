@@ -115,7 +115,7 @@ OPTIONS = (
     click.option(
         "--unknown",
         type=click.Choice(["error", "ignore"]),
-        help="What becomes of a label's value or colour that is no class; an error.",
+        help="What to do with a label's value or colour that is not a class; by default an error.",
     ),
 )
 JOBS = click.option(

@@ -84,9 +84,9 @@ def _show_targets(ctx, param, value) -> None:
 def lint(nets, weights, solver, phase, stages, inputs, ignore, targets, as_json) -> None:
     """Say what is wrong with a net, one line for each thing, and how to put it right.
 
-    Errors are what Caffe refuses, warnings what it takes for something else
-    than was meant; either makes the exit status 1.  Notes say what was not
-    judged.  With --target it is also said what a tool chain makes of the net.
+    An error is something that Caffe refuses; a warning is something that Caffe reads otherwise
+    than you probably mean. Either makes the exit status 1. A note says what could not be
+    judged. With --target, lint also says what a tool chain makes of the net.
 
     \b
     fcnkit lint train_val.prototxt

@@ -21,9 +21,10 @@ _STOPPED = 130
 def models() -> None:
     """Fetch published weights into a cache folder; say what there is and what is known of it.
 
-    Nothing is fetched but by `fcnkit models fetch`, and by list and show an index
-    that is on the web.  The cache is $FCNKIT_MODELS, by default fcnkit/models in
-    $XDG_CACHE_HOME or ~/.cache.  A command that reads weights takes what is in it as model:NAME.
+    Only `fcnkit models fetch` fetches weights; list and show fetch an index if --index is on
+    the web. The cache is $FCNKIT_MODELS, by default fcnkit/models in $XDG_CACHE_HOME or
+    ~/.cache. Wherever a command takes weights, model:NAME is the model of that name in the
+    cache.
 
     \b
     fcnkit models list
@@ -41,7 +42,7 @@ def _options(function: Callable) -> Callable:
             type=Number(0, min_open=True),
             default=30.0,
             show_default=True,
-            help="Seconds without a byte after which a server is given up.",
+            help="Give up on a server after so many seconds without a byte.",
         ),
         click.option("--cache", metavar="DIR", help="The cache folder; $FCNKIT_MODELS by default."),
         click.option(
@@ -195,9 +196,8 @@ def _uses(model) -> tuple[str, ...]:
 def fetch(name, output, place, index, cache, timeout, force) -> None:
     """Fetch a model into the cache, and print where it is.
 
-    It is there only when it is whole and is what was published: size and
-    digests are compared, and one that differs leaves no file.  After a cut, a
-    stop or a server that stalls, the same command goes on from what came.
+    The file appears when it is complete and its size and digests are those published; otherwise
+    no file is left. If the transfer was interrupted, the same command goes on where it stopped.
 
     \b
     fcnkit models fetch vgg16

@@ -61,20 +61,18 @@ NET = click.argument("net", metavar="NET")
     "--to", metavar="BLOB", help="Count offsets from this blob; the first input by default."
 )
 @click.option(
-    "--memory", is_flag=True, help="What Caffe takes for data, layer by layer, and in all."
+    "--memory", is_flag=True, help="Show the memory that Caffe takes for data, by layer and in all."
 )
-@click.option(
-    "--net", "as_net", is_flag=True, help="Of a weights file: the prototxt that it speaks of."
-)
+@click.option("--net", "as_net", is_flag=True, help="Print the prototxt that a caffemodel holds.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def inspect(ctx, net, weights, phase, stages, inputs, to, memory, as_net, as_json) -> None:
     """Print each layer's line, shape, parameters, cost, offsets and receptive field.
 
-    Of a weights file: each blob's shape, bytes, least, largest and mean value
-    and share of zeros, and which are all zero or hold NaN or infinity.  With --net
-    the layers, bottoms and fields that Caffe wrote into it, as a prototxt; where it
-    was saved in training, `fcnkit deploy` makes the net to use of that.
+    For a weights file it prints each blob's shape, bytes, least, largest and mean value and
+    share of zeros, and says which blobs are all zero or hold NaN or infinity. --net prints the
+    prototxt that Caffe stored in a caffemodel. If that is a training net, `fcnkit deploy` turns
+    it into the net to use.
 
     \b
     fcnkit inspect template:vgg16
@@ -168,8 +166,8 @@ def _check_options(ctx: click.Context, path: str) -> None:
 def draw(net, output, phase, stages, inputs, force) -> None:
     """Draw the net: a box for each layer and the in-place layers after it.
 
-    Browsers show the SVG; names and parameter counts come up under the mouse.
-    A dashed line gives a Crop its size alone.
+    Open the SVG in a browser; point at a box to see names and parameter counts. A dashed line
+    leads to a Crop from the blob that only gives its size.
 
     \b
     fcnkit draw deploy.prototxt -o net.svg
@@ -209,7 +207,7 @@ def draw(net, output, phase, stages, inputs, force) -> None:
 @click.option(
     "--phase",
     type=click.Choice(["TRAIN", "TEST"]),
-    help="Look at the states of this phase alone; at all that Caffe can build by default.",
+    help="Look at this phase only; by default at every state that Caffe can build.",
 )
 @click.option("--weights-out", metavar="OUT", help="Write the transplanted caffemodel here.")
 @proof_options

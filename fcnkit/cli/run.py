@@ -18,22 +18,23 @@ import click
     "--python2",
     "old",
     is_flag=True,
-    help="Take a script that shows nothing of its age as one of Python 2.",
+    help="Run a script as Python 2 even if it is valid in Python 3.",
 )
 @click.option(
     "--keep-2to3",
     "keep",
     metavar="FILE",
-    help="Write the script as it is run, where it is of Python 2.",
+    help="Write the converted script here, if it was for Python 2.",
 )
 @click.argument("script", metavar="SCRIPT")
 @click.argument("words", metavar="[ARG]...", nargs=-1, type=click.UNPROCESSED)
 def run(script, words, module, cpu, old, keep) -> None:
     """Run a Python script in which `import caffe` is fcnkit's.
 
-    A script of Python 2 runs converted, and so do the modules of its own that it imports; a
-    line on stderr says so.  The files stay as they are.  What parses as both and uses no name of
-    Python 2's is taken as today's; --python2 has its whole numbers divide as they did.
+    A script for Python 2 is converted in memory and run, and so are the modules beside it that
+    it imports; a line on stderr says so. The files stay as they are. A script that is valid in
+    Python 2 and 3 and uses no name that only Python 2 has is run as Python 3; with --python2 it
+    is run as Python 2, where whole numbers divide to whole numbers.
 
     \b
     fcnkit run net.py

@@ -38,12 +38,11 @@ def score(predictions, labels, split, picture, jobs, as_json, force, **options) 
     """Score PREDICTIONS against LABELS: pixel accuracy,
     mean accuracy, mean IU, frequency-weighted IU.
 
-    Both are folders of files of the same names, or two files; images of class
-    numbers, palette images, colours with --colours, or .npy arrays.  LABELS
-    may be a dataset made by `fcnkit dataset create`.  --map, --void,
-    --channel and --unknown are for labels alone.  Without --ignore, --colours
-    or --map, every label value that is no class is left out.  The definitions
-    are the FCN authors'.
+    Both are folders whose files have the same names, or two files. The files are images of
+    class numbers, palette images, images in colours with --colours, or .npy arrays. LABELS may
+    also be a dataset made by `fcnkit dataset create`. --map, --void, --channel and --unknown
+    apply to labels only. Without --ignore, --colours or --map, pixels whose label is not a
+    class are left out. The scores are defined as the FCN authors define them.
 
     \b
     fcnkit score predictions labels --classes 21

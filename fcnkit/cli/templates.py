@@ -31,12 +31,11 @@ class Facts(NamedTuple):
 def templates(as_json) -> None:
     """List the templates: input, size, cost, receptive field.
 
-    Each goes wherever a NET does, as template:NAME, and the net that trains it as
-    template:NAME/train_val.prototxt.  Parameters include
-    BatchNorm's statistics; multiply-adds are those of one image.  The receptive
-    field is that of one score, in pixels: of the last layer that learns, once
-    the net is convolutional.  A pooling before that layer counts (GoogLeNet,
-    ResNet-50), one after it does not (SqueezeNet, NIN).
+    Wherever a command takes a NET, it takes template:NAME; template:NAME/train_val.prototxt is
+    the net that trains it. Parameters include BatchNorm's statistics; multiply-adds are for one
+    image. The receptive field is that of one value of the last layer that learns, in pixels,
+    once the net is convolutional. It includes a pooling before that layer (GoogLeNet,
+    ResNet-50), but not one behind it (SqueezeNet, NIN).
 
     \b
     fcnkit templates

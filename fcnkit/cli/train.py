@@ -55,7 +55,8 @@ class WeightsFiles(click.ParamType):
     "--weights",
     type=WeightsFiles(),
     metavar="FILE,...",
-    help="What the first DIR starts from, later files over earlier ones; else its init.caffemodel.",
+    help="What the first DIR starts from, later files over earlier ones; by default its own "
+    "init.caffemodel.",
 )
 @click.option(
     "--engine",
@@ -70,14 +71,20 @@ class WeightsFiles(click.ParamType):
     "--device", metavar="DEVICE", help="PyTorch's, such as cpu or cuda:0.  [default: a GPU if any]"
 )
 @click.option(
-    "--precision", type=click.Choice(PRECISIONS), help="PyTorch's products.  [default: fp32]"
+    "--precision", type=click.Choice(PRECISIONS), help="How PyTorch multiplies.  [default: fp32]"
 )
 @click.option("--compile", "compiled", is_flag=True, help="Let PyTorch compile the net.")
 @click.option(
-    "--processes", type=click.IntRange(1), metavar="N", help="So many of PyTorch share each step."
+    "--processes",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Let so many PyTorch processes share each step.",
 )
 @click.option(
-    "--iterations", type=click.IntRange(1), metavar="N", help="In place of the solver's max_iter."
+    "--iterations",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Stop after N iterations, in place of the solver's max_iter.",
 )
 @click.option("--snapshot", type=click.IntRange(1), metavar="N", help="Save every N iterations.")
 @click.option(
@@ -101,16 +108,21 @@ class WeightsFiles(click.ParamType):
     help="In place of the solver's base_lr.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0), metavar="N", help="For what Caffe draws; else by its clock."
+    "--seed",
+    type=click.IntRange(0),
+    metavar="N",
+    help="For what Caffe draws at random; by default its clock.",
 )
 @click.option(
     "--run", "name", default="run", show_default=True, metavar="NAME", help="The run's folder."
 )
 @click.option(
-    "--one-class", is_flag=True, help="Train though labels leave fewer than two classes to learn."
+    "--one-class",
+    is_flag=True,
+    help="Train even if the labels leave fewer than two classes to learn.",
 )
 @click.option("--restart", is_flag=True, help="Begin anew; with --force where there is a run.")
-@click.option("--force", is_flag=True, help="Let --restart lose the run that is there.")
+@click.option("--force", is_flag=True, help="Let --restart delete the run that is there.")
 @click.option("--dry-run", is_flag=True, help="Print the commands, and write nothing.")
 def train(
     folders,
@@ -144,13 +156,11 @@ def train(
     the snapshots.  Several DIRs are stages: each starts from the last
     caffemodel of the one before, by the names of layers.
 
-    With --loss-weights each pixel's loss is multiplied by the weight of its
-    class: SoftmaxWithLoss becomes an InfogainLoss with the matrix
-    infogain.binaryproto in the run's folder, which Caffe computes on the CPU.
-    "median" counts the training labels and gives the weights of `fcnkit
-    dataset inspect`, and 1 to a class that is not there.  In a FILE is a
-    weight a line, or a class's name and its weight.  A resume must be given
-    the same weights.
+    With --loss-weights the loss of each pixel is multiplied by the weight of its class:
+    SoftmaxWithLoss becomes an InfogainLoss with the matrix infogain.binaryproto in the run's
+    folder, which Caffe computes on the CPU. "median" counts the training labels and takes the
+    weights that `fcnkit dataset inspect` prints, and 1 for a class that does not occur. A FILE
+    has one weight a line, or a class's name and its weight. To resume, give the same weights.
 
     PyTorch computes what Caffe would, and needs no Caffe; a run may be begun
     with one and resumed with the other.  Without --engine it is Caffe where that is

@@ -117,10 +117,10 @@ def verify(
 ) -> None:
     """Run both nets on the same input and compare their outputs.
 
-    The exit status is 0 where they are equal and the values show it, 1 where they
-    differ, or where a difference would not be seen: values that saturate, that are the
-    same whatever the input, that no output depends on.  What such an output is made of
-    is compared in its place, as far back as values move; the reason is said where none do.
+    The exit status is 0 if they are equal and their values prove it. It is 1 if they differ, or
+    if a difference could not be seen: because values saturate, are the same whatever the input,
+    or do not reach an output. In place of such an output verify compares the blobs that it is
+    computed from, as far back as necessary; if none of them helps, it says why.
 
     The result says the engine and its version, the input, and the SHA-256 of the files.
 

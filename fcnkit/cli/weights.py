@@ -92,15 +92,15 @@ def surgery(
 ):
     """Transplant the WEIGHTS of NET into NEW_NET, or carry out operations on both.
 
-    Into NEW_NET layers are matched by name; shapes that arrange
-    the same values alike are reshaped.  Prints
-    what becomes of each layer, and warns where the layers between two matched
-    ones come in another order.
+    With NEW_NET, layers are matched by name. Where the new shape holds the same values in the
+    same order, they are reshaped. The command prints what becomes of each layer, and warns if
+    layers that are matched stand in another order.
 
-    With --do, in the order given, net and weights change together; the plan is
-    printed, with the reason of each step.  --net-out writes the net, -o the
-    weights.  --verify runs both nets, the old one on what the plan makes of the
-    new one's image, so that swapped channels and chosen classes compare rightly.
+    With --do, net and weights change together, by one operation after the other. The command
+    prints the plan, with the reason for each step; --net-out writes the net and -o the weights.
+    --verify runs both nets and compares them. It gives the old net the image that the plan says
+    corresponds to the new one's, so that nets with swapped channels or selected classes can be
+    compared.
 
     \b
     fcnkit surgery deploy.prototxt net.caffemodel fcn.prototxt -o fcn.caffemodel
