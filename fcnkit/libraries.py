@@ -55,7 +55,7 @@ def load(module: str, extra: str = "train") -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise EngineError(
-            f"{module.split('.')[0]} is needed, and does not load ({error}): "
-            f"pip install 'fcnkit[{extra}]'"
-        ) from None
+        whole = module.split(".")[0]
+        missing = isinstance(error, ModuleNotFoundError) and error.name == whole
+        what = "is not installed" if missing else f"does not load ({error})"
+        raise EngineError(f"{whole} is needed, and {what}: pip install 'fcnkit[{extra}]'") from None
