@@ -453,7 +453,7 @@ def test_a_library_that_is_missing_is_named(tmp_path, monkeypatch):
     folders(tmp_path)
     monkeypatch.setitem(sys.modules, "lmdb", None)
     result = made(tmp_path)
-    assert result.exit_code == 2 and "lmdb is needed, and does not load" in result.output
+    assert result.exit_code == 2 and "lmdb is needed, and is not installed" in result.output
     assert "pip install 'fcnkit[train]'" in result.output
 
 

@@ -321,7 +321,7 @@ def test_without_fissix_its_extra_is_named(tmp_path, monkeypatch):
     assert "pip install 'fcnkit[pycaffe]'" in done.stderr
     done = within(monkeypatch, tmp_path, "print 1")
     assert done.exit_code == 1 and "SyntaxError" in done.stderr
-    assert (
+    assert "has a mistake: fissix is needed, and is not installed" in done.stderr
         "s.py is Python 2, or has a mistake: fissix is needed, and is not installed" in done.stderr
     )
 
