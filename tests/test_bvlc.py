@@ -401,6 +401,21 @@ def test_depth_to_space(caffe, block, order):
     check(caffe, texts, by=lambda x: spread(x, block, order != "CRD"))
 
 
+@pytest.mark.parametrize("generation", ["layer", "layers"])
+def test_an_engine_that_no_known_fork_has(generation):
+    """FFT was offered to BVLC and never taken: BVLC's Caffe stops at the word."""
+    kind = '"Convolution"' if generation == "layer" else "CONVOLUTION"
+    text = (
+        'input: "data" input_dim: 1 input_dim: 1 input_dim: 9 input_dim: 9\n'
+        f'{generation} {{ name: "c" type: {kind} bottom: "data" top: "c"\n'
+        "  convolution_param { num_output: 2 kernel_size: 3 engine: FFT } }\n"
+    )
+    plan = fk.bvlc(prototxt.parse(text))
+    assert "FFT" not in plan.net.text and is_bvlcs(plan)
+    kept = text.replace("FFT", "1" if generation == "layer" else "CAFFE")
+    assert not fk.bvlc(prototxt.parse(kept)).changed
+
+
 def test_a_pixelshuffler(caffe):
     texts = [
         net("Reshape", "reshape_param { pixelshuffler: 2 }", (n, 12, h, w)) for n, _, h, w in SIZES

@@ -66,7 +66,9 @@ def said(message: str, root: Field) -> Iterator[Said]:
 
 
 def _forks(message: str, one: Field) -> bool:
-    return schema.fork_of_word(message, one.name, one.raw) is not None
+    """Whether the value is one of a fork's: a known one, or any that says how to compute."""
+    known = schema.fork_of_word(message, one.name, one.raw) is not None
+    return known or (one.name in ALWAYS_NEUTRAL and not one.raw.isdecimal())
 
 
 # ---- words that change nothing
