@@ -9,7 +9,7 @@ STAMP := $(VENV)/.setup-done
 PYTEST := $(PY) -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup caffe gpu demo test lint format corpus families experiment vgg speed bench notebooks schema stubs targets golden digits clean
+.PHONY: help setup caffe chromium gpu demo test lint format corpus families experiment vgg speed bench notebooks schema stubs targets golden digits clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,16 +36,21 @@ $(VENV)/.torch-done: $(STAMP)
 caffe: setup  ## real Caffe (CPU) for the tests, in the user's cache folder, without root
 	@$(VENV)/bin/fcnkit caffe install
 
+chromium:  ## Chromium for the tests of pages: Debian's package, where root runs this
+	@bash scripts/install_chromium.sh
+
 gpu:  ## Caffe's program with CUDA kernels, from source, for `fcnkit train --gpu`; needs nvcc
 	@bash scripts/build_caffe_gpu.sh
 
 demo: setup  ## the whole job on the small digits network; leaves demo/digits.png
 	@$(PY) scripts/demo.py
 
-test: setup $(VENV)/.torch-done  ## ruff, mypy and all tests; real Caffe and PyTorch are installed first
+test: setup $(VENV)/.torch-done  ## ruff, mypy and all tests; real Caffe, PyTorch and Chromium are installed first
 	@$(VENV)/bin/fcnkit caffe install || { \
 	    echo "make test: NO REAL CAFFE on this machine; the tests that ask it are SKIPPED" >&2; \
 	    test -z "$$FCNKIT_REQUIRE_CAFFE"; }
+	@bash scripts/install_chromium.sh || \
+	    echo "make test: NO CHROMIUM on this machine; the tests that open pages are SKIPPED" >&2
 	@$(PY) -m ruff check --output-format concise .; lint=$$?; \
 	    $(PY) -m ruff format --check --quiet . || { echo 'make format puts the source in order' >&2; lint=1; }; \
 	    $(PY) -m mypy || lint=1; \

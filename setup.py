@@ -58,6 +58,7 @@ setup(
         "fcnkit.pycaffe": ["*.pyi"],
         "fcnkit.formats": ["*.desc", "*.proto"],
         "fcnkit.models": ["*.json"],
+        "fcnkit.reporting": ["templates/*"],
         "fcnkit.targets": ["*.toml"],
         "fcnkit.templates": [
             *("*/*.prototxt", "*/*.caffemodel", "*/*.txt", "*/*.npz"),
@@ -68,6 +69,7 @@ setup(
         "click>=8.1",
         "filelock>=3.12",
         "h5py>=3.8",
+        "jinja2>=3.1",
         "numpy>=1.24",
         "protobuf>=4.21",
         "rich>=13",

@@ -23,6 +23,8 @@ from fcnkit.nets.coordmap import CoordMap
 from fcnkit.nets.declared import State
 from fcnkit.nets.graph import Graph, build
 from fcnkit.plan import Move, Offset, Plan, Step
+from fcnkit.reporting.page import Report
+from fcnkit.reporting.report import report
 from fcnkit.rewrites.align import align
 from fcnkit.rewrites.bake import bake
 from fcnkit.rewrites.bvlc import bvlc
@@ -81,6 +83,7 @@ __all__ = [
     "Picture",
     "Plan",
     "Prototxt",
+    "Report",
     "Scores",
     "State",
     "Statistics",
@@ -123,6 +126,7 @@ __all__ = [
     "reclass",
     "regroup",
     "rename",
+    "report",
     "rescore",
     "resize",
     "round_down",

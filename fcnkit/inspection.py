@@ -107,6 +107,11 @@ class Inspection:
         places = aligned(("line", "layer", *_PLACES), map(_cells, self.rows), left)
         return f"{title}{sizes}\n{places}{totals}"
 
+    def cells(self) -> list[dict[str, str]]:
+        """The words of the table by their columns' names, a row for each layer."""
+        names = (*_SIZES, *_PLACES, "memory", *self._extra)
+        return [{name: words[name] for name in names} for words in map(_cells, self.rows)]
+
     def totals(self) -> str:
         """What the columns mean, and their sums."""
         back = f'; back: from its input to "{self.end}"' if self.end else ""

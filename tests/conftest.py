@@ -12,6 +12,7 @@ from fcnkit.engines import caffe_runtime
 
 NO_DATA = "no shared data"
 NO_CAFFE = "no Caffe"
+NO_CHROMIUM = "no Chromium"
 
 
 def pytest_addoption(parser):
@@ -65,11 +66,28 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """A headless Chromium, one for all tests of a process; a skip where there is none."""
+    import chromium
+
+    if not chromium.program():
+        pytest.skip(f"{NO_CHROMIUM}: none is in the path; run `make chromium`")
+    made = chromium.Browser(tmp_path_factory.mktemp("chromium"))
+    yield made
+    made.close()
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter):
     result = yield  # so that these are the last lines
     reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())]
-    for lack, remedy in ((NO_CAFFE, "make caffe"), (NO_DATA, "set FCNKIT_DATA")):
+    lacks = (
+        (NO_CAFFE, "make caffe"),
+        (NO_CHROMIUM, "make chromium"),
+        (NO_DATA, "set FCNKIT_DATA"),
+    )
+    for lack, remedy in lacks:
         count = sum(lack in reason for reason in reasons)
         if count:
             line = f"{count} TESTS WERE SKIPPED: {lack.upper()} HERE; {remedy}"

@@ -57,6 +57,7 @@ LEVELS = (
     ("scoring",),
     ("pycaffe",),
     ("families",),
+    ("reporting",),
     ("cli",),
 )
 # A plan mentions weights only as data, so rewrites know of no file and no engine.
@@ -107,6 +108,8 @@ HEAVY = (
     "torch",
     "onnx",
     "onnxruntime",
+    "jinja2",
+    "markupsafe",
 )
 _TORCH_FILES = ("forward", "module", "net", "parameters", "wiring")
 # Made of PyTorch and numpy, and imported when a net is run or trained on them.

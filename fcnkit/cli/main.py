@@ -35,6 +35,7 @@ COMMANDS = {
     "train": "train",
     "infer": "infer",
     "score": "score",
+    "report": "report",
     "run": "run",
     "templates": "templates",
     "models": "models",

@@ -6,7 +6,7 @@ from pathlib import Path
 from fcnkit.errors import OutputError
 
 NET, WEIGHTS, MODEL, DRAWING = "a prototxt", "weights", "an ONNX model", "a drawing"
-MATRIX = "a mean or a matrix"
+MATRIX, PAGE = "a mean or a matrix", "a page"
 SUFFIXES = {
     NET: (".prototxt", ".pbtxt", ".txt"),
     WEIGHTS: (".caffemodel", ".h5", ".hdf5", ".npz"),
@@ -14,6 +14,7 @@ SUFFIXES = {
     "a solver's state": (".solverstate",),
     MATRIX: (".binaryproto", ".npy"),
     DRAWING: (".svg",),
+    PAGE: (".html", ".htm"),
     "a picture": (
         *(".png", ".jpg", ".jpeg", ".pdf", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff"),
         *(".webp", ".eps", ".ps"),
@@ -25,7 +26,7 @@ SUFFIXES = {
         *(".params", ".t7", ".rknn", ".dlc", ".mlpackage", ".plan", ".trt", ".msgpack"),
     ),
     "a text of another kind": (
-        *(".json", ".csv", ".yaml", ".yml", ".md", ".html", ".py", ".log", ".toml", ".ini"),
+        *(".json", ".csv", ".yaml", ".yml", ".md", ".py", ".log", ".toml", ".ini"),
         *(".cfg", ".ipynb", ".sh", ".tsv", ".jsonl", ".c", ".h", ".cpp"),
     ),
     "an archive": (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar", ".zst"),

@@ -1,0 +1,66 @@
+"""The command `report`: a page of a net, an FCN's folder or a data set."""
+
+import os
+from pathlib import Path
+
+import click
+
+from fcnkit.cli.arguments import WEIGHTS, Means, load_net, shape_option
+from fcnkit.cli.engines import engine_options
+from fcnkit.cli.outputs import Saver, check_names, say_written, write_all
+from fcnkit.engines.fastest import AUTO
+from fcnkit.formats.suffixes import PAGE
+
+
+@click.command(short_help="One HTML page of a net, its proof, training, predictions.")
+@click.argument("source", metavar="NET|DIR")
+@click.argument("weights", type=WEIGHTS, metavar="[WEIGHTS]", required=False)
+@click.option("-o", "--output", metavar="OUT.html", required=True, help="Write the page here.")
+@click.option(
+    "--image",
+    "images",
+    multiple=True,
+    metavar="FILE",
+    help="Run the net on this image and show what its layers make of it; may be repeated.",
+)
+@click.option("--labels", metavar="FILE", help="Names of the classes, one a line.")
+@click.option(
+    "--mean",
+    type=Means(),
+    metavar="B,G,R",
+    help="What is taken off the image; NET.preprocessing.json says it otherwise.",
+)
+@shape_option
+@engine_options
+@click.option("--full", is_flag=True, help="All pictures, as large as they are.")
+@click.option("--force", is_flag=True, help="Overwrite a file that exists.")
+def report(
+    source, weights, output, images, labels, mean, inputs, engine, device, full, force
+) -> None:
+    """Write one HTML file that shows what there is: open it in a browser, or send it.
+
+    Of a net: its drawing, its layers, memory, offsets; with WEIGHTS what they
+    are like, and with --image what each layer makes of it.  Of a folder that
+    `fcnkit fcn` made: the plan, the proof, the training, the predictions.  Of
+    a data set: its classes and its images.  The file needs no network and no
+    other file, and has less than 10 MB unless --full is given.
+
+    \b
+    fcnkit report fcn8s -o fcn8s.html
+    fcnkit report deploy.prototxt net.caffemodel --image cat.jpg -o net.html
+    fcnkit report template:vgg16 -o vgg16.html
+    fcnkit report data -o data.html
+    """
+    from fcnkit.reporting.report import report_of
+    from fcnkit.reporting.subject import DEPLOY, Wishes, subject
+
+    if weights and os.path.isdir(source) and not os.path.isfile(Path(source, DEPLOY)):
+        raise click.UsageError(f"{source} holds no net; weights are for a net")
+    outputs = [(output, Saver(PAGE, lambda path, force: made.save(path, force=force)))]
+    check_names(outputs, force)
+    name = None if engine == AUTO else engine
+    wishes = Wishes(images, labels, mean, name, device, dict(inputs))
+    wanted = source if os.path.isdir(source) else load_net(source)
+    made = report_of(subject(wanted, weights, wishes), full=full)
+    write_all(outputs, force=force)
+    say_written(outputs, False)

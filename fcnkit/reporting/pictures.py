@@ -1,0 +1,127 @@
+"""Pictures as data URLs, of which a page holds no more than its budget."""
+
+import base64
+import io
+import zlib
+from typing import TYPE_CHECKING, NamedTuple
+
+from fcnkit.libraries import load
+
+if TYPE_CHECKING:
+    import numpy
+
+BUDGET = 8_000_000
+# The longest side of a picture, in pixels, and the least to which the budget brings it down.
+LONGEST, LEAST = 1200, 48
+# What one picture may take of what is left: so there is always something left for the next.
+_SHARE = 8
+
+
+class Shown(NamedTuple):
+    """A picture in a page: its data URL, "" where the budget had no room for it.
+
+    `alt` says what is seen to those who do not see it; `width` and `height` are those
+    of the picture before it was scaled, and `pixelated` says that its pixels are figures.
+    """
+
+    url: str
+    alt: str
+    width: int
+    height: int
+    pixelated: bool = False
+
+
+class Album:
+    """The pictures of one page; with `full` none is scaled or left out."""
+
+    def __init__(self, *, full: bool = False, budget: int = BUDGET) -> None:
+        self.full = full
+        self.left = budget
+        self.scaled = self.omitted = 0
+
+    @property
+    def notes(self) -> list[str]:
+        """What the budget has done to the pictures."""
+        counts = {"scaled down": self.scaled, "left out": self.omitted}
+        done = [f"{count} {what}" for what, count in counts.items() if count]
+        return [f"Pictures {' and '.join(done)}; --full keeps all as they are."] if done else []
+
+    def figure(self, pixels: "numpy.ndarray", alt: str, *, longest: int = LONGEST) -> Shown:
+        """Bytes, (height, width) or (height, width, 3) in RGB, as a PNG;
+        where it must be smaller, every so many pixels are one.
+        """
+        height, width = pixels.shape[:2]
+        step = 1 if self.full else -(-max(height, width) // longest)
+        while True:
+            url = _url("png", png(_thinned(pixels, step)))
+            if self._takes(url):
+                self.scaled += step > 1
+                return Shown(url, alt, width, height, pixelated=True)
+            step *= 2
+            if max(height, width) < LEAST * step:
+                return self._without(alt, width, height)
+
+    def photo(self, pixels: "numpy.ndarray", alt: str, *, longest: int = LONGEST) -> Shown:
+        """Bytes, (height, width) or (height, width, 3) in RGB, as a JPEG.
+
+        Raises EngineError without Pillow.
+        """
+        images = load("PIL.Image")
+        image = images.fromarray(pixels)
+        side = max(image.size) if self.full else min(longest, max(image.size))
+        while True:
+            small = image.copy()
+            small.thumbnail((side, side))
+            file = io.BytesIO()
+            small.save(file, "JPEG", quality=88)
+            url = _url("jpeg", file.getvalue())
+            if self._takes(url):
+                self.scaled += small.size != image.size
+                return Shown(url, alt, *image.size)
+            side //= 2
+            if side < LEAST:
+                return self._without(alt, *image.size)
+
+    def _takes(self, url: str) -> bool:
+        fits = self.full or len(url) <= self.left // _SHARE
+        self.left -= len(url) * fits
+        return fits
+
+    def _without(self, alt: str, width: int, height: int) -> Shown:
+        self.omitted += 1
+        return Shown("", alt, width, height)
+
+
+def _url(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _thinned(pixels: "numpy.ndarray", step: int) -> "numpy.ndarray":
+    """The mean of each `step` x `step` pixels."""
+    import numpy as np
+
+    if step == 1:
+        return pixels
+    rows, columns = (np.arange(0, side, step) for side in pixels.shape[:2])
+    sums = np.add.reduceat(np.add.reduceat(pixels.astype(np.float32), rows, 0), columns, 1)
+    counts = np.diff([*rows, pixels.shape[0]])[:, None] * np.diff([*columns, pixels.shape[1]])
+    counts = counts.reshape(counts.shape + (1,) * (pixels.ndim - 2))
+    return np.rint(sums / counts).astype(np.uint8)
+
+
+def png(pixels: "numpy.ndarray") -> bytes:
+    """The PNG of bytes, (height, width) or (height, width, 3) in RGB: https://www.w3.org/TR/png."""
+    import numpy as np
+
+    height, width = pixels.shape[:2]
+    lines = np.zeros((height, 1 + pixels[:1].size), np.uint8)
+    lines[:, 1:] = pixels.reshape(height, -1)
+    colour = 2 if pixels.ndim == 3 else 0
+    head = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes((8, colour, 0, 0, 0))
+    chunks = (b"IHDR", head), (b"IDAT", zlib.compress(lines.tobytes(), 9)), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks)
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    check = zlib.crc32(name + data)
+    return len(data).to_bytes(4, "big") + name + data + check.to_bytes(4, "big")

@@ -1,0 +1,55 @@
+"""`fk.report`: a page of whatever its argument holds."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from fcnkit.reporting import net as of_net
+from fcnkit.reporting.page import Report, page
+from fcnkit.reporting.pictures import Album
+from fcnkit.reporting.section import Section
+from fcnkit.reporting.subject import DATA, FCN, NET, Source, Subject, Wishes, subject
+from fcnkit.shape import Shape
+
+if TYPE_CHECKING:
+    from fcnkit.weights.store import Weights
+
+# In the order of the page.  Each gives None where there is nothing of its kind to show.
+SECTIONS: tuple[Callable[[Subject, Album], Section | None], ...] = (of_net.section,)
+
+_KINDS = {NET: "A net", FCN: "A fully convolutional network", DATA: "A data set"}
+
+
+def report(
+    source: Source,
+    weights: "str | os.PathLike[str] | Weights | None" = None,
+    *,
+    images: Sequence[str | os.PathLike[str]] = (),
+    labels: str | os.PathLike[str] | None = None,
+    mean: tuple[float, ...] | None = None,
+    engine: str | None = None,
+    device: str | None = None,
+    inputs: Mapping[str, Shape] | None = None,
+    full: bool = False,
+) -> Report:
+    """One HTML page of a net, of an FCN's folder with all that it holds, or of a data set.
+
+        fk.report("fcn8s").save("fcn8s.html")
+
+    `source` is a Prototxt, or the path of one or of a folder; `weights` are the net's.  Nets
+    are run on `images` by `engine` and on `device`; `labels` is a file of the names of the
+    classes, `mean` what is taken off the images, `inputs` gives shapes by blob name.  Pictures
+    are scaled so that the page has less than 10 MB, unless `full`.
+
+    Raises FcnkitError for what cannot be read or built.
+    """
+    wishes = Wishes(images, labels, mean, engine, device, inputs or {})
+    return report_of(subject(source, weights, wishes), full=full)
+
+
+def report_of(of: Subject, *, full: bool = False, refresh: int = 0) -> Report:
+    """The page of a subject; with `refresh` a browser reads it anew after so many seconds."""
+    album = Album(full=full)
+    found = [section(of, album) for section in SECTIONS]
+    sections = [each for each in found if each is not None]
+    return page(of.title, _KINDS[of.kind], sections, notes=album.notes, refresh=refresh)
