@@ -65,7 +65,7 @@ def test_a_block_says_its_shape_and_what_it_learns():
 
 
 def test_wires_follow_the_blobs_and_the_size_of_a_crop_is_apart():
-    assert charted(*SKIP).wires == (
+    assert tuple(wire._replace(shape="") for wire in charted(*SKIP).wires) == (
         Wire(0, 1, "data"),
         Wire(1, 2, "c"),
         Wire(2, 3, "p"),

@@ -29,13 +29,14 @@ class Block(NamedTuple):
 
 class Wire(NamedTuple):
     """A blob that goes from one block to another, both by number;
-    `sized` where its size alone is read.
+    `sized` where its size alone is read, `shape` is its own without the batch.
     """
 
     start: int
     stop: int
     blob: str
     sized: bool = False
+    shape: str = ""
 
 
 class Chart(NamedTuple):
@@ -65,6 +66,7 @@ def chart(graph: Graph, shapes: Shapes) -> Chart:
             homes[layer.index],
             bottom.blob,
             number in of(layer).sized(layer),
+            _shown(shapes.tops[bottom]),
         )
         for layer in graph.layers
         if not _in_place(layer)

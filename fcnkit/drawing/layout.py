@@ -34,12 +34,13 @@ class Layout:
     curves: tuple[tuple[Point, ...], ...]
 
 
-def layout(sizes: Sequence[Point], links: Sequence[Link]) -> Layout:
-    """Boxes of these sizes in layers from top to bottom, with few crossings.
+def layout(sizes: Sequence[Point], links: Sequence[Link], apart: str = "0.25") -> Layout:
+    """Boxes of these sizes in layers from top to bottom, with few crossings; `apart` is the
+    height between them in inches.
 
     Raises EngineError where pygraphviz is not installed.
     """
-    graph = _graph(sizes, links)
+    graph = _graph(sizes, links, apart)
     graph.layout(prog="dot")
     _, _, width, height = map(float, graph.graph_attr["bb"].split(","))
     centres = tuple(
@@ -49,14 +50,14 @@ def layout(sizes: Sequence[Point], links: Sequence[Link]) -> Layout:
     return Layout(width, height, centres, curves)
 
 
-def _graph(sizes: Sequence[Point], links: Sequence[Link]) -> Any:
+def _graph(sizes: Sequence[Point], links: Sequence[Link], apart: str) -> Any:
     try:
         import pygraphviz
     except ImportError as error:
         raise EngineError(
             f"drawing needs pygraphviz, which does not load ({error}): pip install 'fcnkit[draw]'"
         ) from None
-    graph = pygraphviz.AGraph(directed=True, strict=False, ranksep="0.25", nodesep="0.2")
+    graph = pygraphviz.AGraph(directed=True, strict=False, ranksep=apart, nodesep="0.2")
     for number, (width, height) in enumerate(sizes):
         # Without a label there is nothing to measure, and no fonts are asked for.
         graph.add_node(

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from fcnkit.reporting import drawing as of_drawing
 from fcnkit.reporting import net as of_net
 from fcnkit.reporting.page import Report, page
 from fcnkit.reporting.pictures import Album
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from fcnkit.weights.store import Weights
 
 # In the order of the page.  Each gives None where there is nothing of its kind to show.
-SECTIONS: tuple[Callable[[Subject, Album], Section | None], ...] = (of_net.section,)
+SECTIONS: tuple[Callable[[Subject, Album], Section | None], ...] = (
+    of_drawing.section,
+    of_net.section,
+)
 
 _KINDS = {NET: "A net", FCN: "A fully convolutional network", DATA: "A data set"}
 
