@@ -144,7 +144,8 @@ def _box(block: Block, centre: Point, size: Point) -> str:
     )
     about = escaped("\n".join(block.about))
     return (
-        f'<g class="{block.kind}"><title>{about}</title><rect x="{plain(x - width / 2)}" y="{plain(y - height / 2)}" '
+        f'<g class="{block.kind}"><title>{about}</title>'
+        f'<rect x="{plain(x - width / 2)}" y="{plain(y - height / 2)}" '
         f'width="{plain(width)}" height="{plain(height)}" rx="4" fill="{COLOURS[block.kind]}" '
         f'stroke="#555"/>'
         f"{texts}</g>\n"

@@ -3,6 +3,8 @@
 import base64
 import io
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.libraries import load
@@ -38,6 +40,19 @@ class Album:
         self.full = full
         self.left = budget
         self.scaled = self.omitted = 0
+        self._coming = 0
+
+    @contextmanager
+    def sharing(self, count: int, part: float = 0.5) -> Iterator[None]:
+        """`count` pictures to come share this part of what is left, about alike."""
+        kept = self.left - int(self.left * part)
+        self.left -= kept
+        self._coming = count
+        try:
+            yield
+        finally:
+            self.left += kept
+            self._coming = 0
 
     @property
     def notes(self) -> list[str]:
@@ -83,12 +98,14 @@ class Album:
                 return self._without(alt, *image.size)
 
     def _takes(self, url: str) -> bool:
-        fits = self.full or len(url) <= self.left // _SHARE
+        fits = self.full or len(url) <= self.left // (self._coming or _SHARE)
         self.left -= len(url) * fits
+        self._coming = max(1, self._coming - fits) if self._coming else 0
         return fits
 
     def _without(self, alt: str, width: int, height: int) -> Shown:
         self.omitted += 1
+        self._coming = max(1, self._coming - 1) if self._coming else 0
         return Shown("", alt, width, height)
 
 
@@ -97,16 +114,18 @@ def _url(kind: str, data: bytes) -> str:
 
 
 def _thinned(pixels: "numpy.ndarray", step: int) -> "numpy.ndarray":
-    """The mean of each `step` x `step` pixels."""
+    """The mean of each `step` x `step` pixels; the last are repeated where some are missing."""
     import numpy as np
 
     if step == 1:
         return pixels
-    rows, columns = (np.arange(0, side, step) for side in pixels.shape[:2])
-    sums = np.add.reduceat(np.add.reduceat(pixels.astype(np.float32), rows, 0), columns, 1)
-    counts = np.diff([*rows, pixels.shape[0]])[:, None] * np.diff([*columns, pixels.shape[1]])
-    counts = counts.reshape(counts.shape + (1,) * (pixels.ndim - 2))
-    return np.rint(sums / counts).astype(np.uint8)
+    edges = [(0, -side % step) for side in pixels.shape[:2]] + [(0, 0)] * (pixels.ndim - 2)
+    whole = np.pad(pixels, edges, "edge")
+    total = np.zeros((whole.shape[0] // step, whole.shape[1] // step, *whole.shape[2:]), np.uint32)
+    for row in range(step):
+        for column in range(step):
+            total += whole[row::step, column::step]
+    return ((total + step * step // 2) // (step * step)).astype(np.uint8)
 
 
 def png(pixels: "numpy.ndarray") -> bytes:
@@ -118,7 +137,7 @@ def png(pixels: "numpy.ndarray") -> bytes:
     lines[:, 1:] = pixels.reshape(height, -1)
     colour = 2 if pixels.ndim == 3 else 0
     head = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes((8, colour, 0, 0, 0))
-    chunks = (b"IHDR", head), (b"IDAT", zlib.compress(lines.tobytes(), 9)), (b"IEND", b"")
+    chunks = (b"IHDR", head), (b"IDAT", zlib.compress(lines.tobytes(), 6)), (b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks)
 
 
