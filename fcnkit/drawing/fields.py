@@ -86,13 +86,24 @@ def strips_of(
     inputs: Mapping[str, Shape] | None = None,
 ) -> Iterator[Strip]:
     """The rows of `draw_fields`, the image first."""
+    return (strip for _, strip in layers_of(net, blob, state=state, inputs=inputs))
+
+
+def layers_of(
+    net: Prototxt,
+    blob: str | None = None,
+    *,
+    state: State = State(),
+    inputs: Mapping[str, Shape] | None = None,
+) -> Iterator[tuple[LayerRow, Strip]]:
+    """The layers of the rows of `draw_fields`, each with its row, the image first."""
     graph = build(net, state)
     rows = inspect(net, state=state, inputs=inputs).rows
     before = None
     for row in _way(graph, rows, _end(graph, rows, blob)):
         strip = _strip(row)
         if strip and (before is None or strip[1:] != before[1:]):
-            yield strip
+            yield row, strip
         before = strip
 
 

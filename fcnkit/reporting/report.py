@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from fcnkit.reporting import drawing as of_drawing
+from fcnkit.reporting import fields as of_fields
 from fcnkit.reporting import layers as of_layers
 from fcnkit.reporting import net as of_net
 from fcnkit.reporting.page import Report, page
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 SECTIONS: tuple[Callable[[Subject, Album], Section | None], ...] = (
     of_drawing.section,
     of_net.section,
+    of_fields.section,
     of_layers.section,
 )
 
