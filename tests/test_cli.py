@@ -252,6 +252,7 @@ def test_fcn_writes_a_folder(folder):
         "solver.prototxt",
         "init.caffemodel",
         "deploy.preprocessing.json",
+        "plan.json",
     }
     assert build(fk.read(out / "deploy.prototxt")).outputs[0].blob == "score"
     before = listing(out)
@@ -267,7 +268,7 @@ def test_without_weights_there_is_no_caffemodel(folder):
         ).exit_code
         == 0
     )
-    assert len(list((folder / "out").iterdir())) == 4
+    assert len(list((folder / "out").iterdir())) == 5
 
 
 def test_berkeley_style_has_a_folder_for_its_snapshots(tmp_path):

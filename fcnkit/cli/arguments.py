@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from fcnkit import templates
+from fcnkit.cli import WORDS
 from fcnkit.cli.empty import not_empty
 from fcnkit.cli.text import say, say_diff
 from fcnkit.errors import PrototxtError, WeightsError, quoted
@@ -281,6 +282,12 @@ def plan_options(function: Callable) -> Callable:
     ):
         function = option(function)
     return function
+
+
+def command() -> tuple[str, ...]:
+    """The command as it was given, but for --force, which says nothing of its result."""
+    words = click.get_current_context().meta.get(WORDS, ())
+    return ("fcnkit", *(word for word in words if word != "--force"))
 
 
 def check_stdout(output: str | None, *, diff: bool, as_json: bool) -> None:

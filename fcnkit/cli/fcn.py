@@ -19,9 +19,10 @@ from fcnkit.cli.arguments import (
     transplanted,
 )
 from fcnkit.cli.engines import proof_options
-from fcnkit.cli.outputs import say_written, write_all
+from fcnkit.cli.outputs import check_names, say_written, write_all
 from fcnkit.cli.preprocessing import note, of_training, one_scale, unknown_mean
 from fcnkit.cli.proofs import check_verify, end_with, proof_of_plan, show_rows
+from fcnkit.cli.records import keep_proof, kept
 from fcnkit.cli.text import say
 from fcnkit.errors import quoted
 from fcnkit.formats.prototxt import Prototxt
@@ -30,6 +31,7 @@ from fcnkit.nets.graph import build
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Plan
 from fcnkit.preprocessing import place
+from fcnkit.reporting.records import PROOF
 from fcnkit.rewrites.operations import finite_number, whole_number
 from fcnkit.shape import Shape
 
@@ -205,7 +207,8 @@ def fcn(
     With -o DIR: deploy.prototxt, train_val.prototxt, solver.prototxt and, with
     --weights or --no-group, init.caffemodel; in berkeley style train.prototxt
     and val.prototxt in place of train_val.  deploy.preprocessing.json says what
-    the net wants of an image, and `fcnkit infer` heeds it.  Train in that folder with
+    the net wants of an image, and `fcnkit infer` heeds it; plan.json, and with
+    --verify proof.json, are for `fcnkit report`.  Train in that folder with
 
     \b
     caffe train -solver solver.prototxt -weights init.caffemodel
@@ -304,7 +307,10 @@ def fcn(
     outputs = files.outputs(plan, texts, folder, start) if folder else []
     if folder:
         # Behind the weights, which take long: a kill meanwhile leaves nothing.
-        outputs.insert(len(outputs) - len(texts), (place(folder / "deploy.prototxt"), wanted.save))
+        at = len(outputs) - len(texts)
+        outputs[at:at] = [(place(folder / "deploy.prototxt"), wanted.save), kept(plan, folder)]
+    if folder and verified:
+        check_names([(folder / PROOF, wanted.save)], force)
     if weights and "mean" not in wanted.origins:
         channels = (_input_shape(plan.net) or (0, 0))[1]
         each = f"give --mean with a number for each of {channels} channels"
@@ -318,6 +324,7 @@ def fcn(
         words = {"engine": engine, "inputs": dict(inputs)}
         deployed_net = str(folder / "deploy.prototxt") if folder else None
         proof = proof_of_plan(plan, weights, made, net=deployed_net, **words)
+        outputs += keep_proof(proof, folder) if folder else []
     show_plan(plan, diff=diff, as_json=as_json, more={"verify": proof.json()} if proof else {})
     say_written(outputs, as_json or diff)
     for line in files.notes(trained, texts) if not berkeley else ():

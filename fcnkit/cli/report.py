@@ -32,10 +32,17 @@ from fcnkit.formats.suffixes import PAGE
 )
 @shape_option
 @engine_options
+@click.option(
+    "--proof",
+    "proofs",
+    multiple=True,
+    metavar="FILE.json",
+    help="What `fcnkit verify --json` printed of this net; an FCN's folder keeps its own.",
+)
 @click.option("--full", is_flag=True, help="All pictures, as large as they are.")
 @click.option("--force", is_flag=True, help="Overwrite a file that exists.")
 def report(
-    source, weights, output, images, labels, mean, inputs, engine, device, full, force
+    source, weights, output, images, labels, mean, inputs, engine, device, proofs, full, force
 ) -> None:
     """Write one HTML file that shows what there is: open it in a browser, or send it.
 
@@ -59,7 +66,7 @@ def report(
     outputs = [(output, Saver(PAGE, lambda path, force: made.save(path, force=force)))]
     check_names(outputs, force)
     name = None if engine == AUTO else engine
-    wishes = Wishes(images, labels, mean, name, device, dict(inputs))
+    wishes = Wishes(images, labels, mean, name, device, dict(inputs), proofs=proofs)
     wanted = source if os.path.isdir(source) else load_net(source)
     made = report_of(subject(wanted, weights, wishes), full=full)
     write_all(outputs, force=force)

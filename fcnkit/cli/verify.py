@@ -10,6 +10,7 @@ from fcnkit.cli.arguments import (
     Means,
     Number,
     Targets,
+    command,
     load_net,
     show_json,
     values_option,
@@ -155,7 +156,7 @@ def verify(
         rows = _each(runners, lambda each: _compared(nets, each, device, given, tolerance, seed))
     proof = proof_of(rows, runners, what, tolerance, contents)
     if as_json:
-        show_json(proof.json())
+        show_json({"command": command(), **proof.json()})
     else:
         show_rows(proof)
     end_with(proof)
@@ -300,7 +301,7 @@ def _layers(nets, contents, renamed, runners, given, tolerance, seed, as_json) -
             {"engine": name, "version": proof.versions[name], **_layers_json(each)}
             for name, each in found.items()
         ]
-        show_json({**proof.json(), "engines": engines})
+        show_json({"command": command(), **proof.json(), "engines": engines})
     else:
         for name, each in found.items():
             say(f"{name}:\n" if len(found) > 1 else "", nl=False)

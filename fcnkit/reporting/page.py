@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -108,6 +109,7 @@ def _environment() -> "Environment":
         "grouped": words.grouped,
         "figure": words.figure,
         "bytes": words.bytes_text,
+        "shell": shlex.join,
     }
     return made
 

@@ -8,6 +8,8 @@ from fcnkit.reporting import drawing as of_drawing
 from fcnkit.reporting import fields as of_fields
 from fcnkit.reporting import layers as of_layers
 from fcnkit.reporting import net as of_net
+from fcnkit.reporting import plan as of_plan
+from fcnkit.reporting import proof as of_proof
 from fcnkit.reporting.page import Report, page
 from fcnkit.reporting.pictures import Album
 from fcnkit.reporting.section import Section
@@ -19,10 +21,12 @@ if TYPE_CHECKING:
 
 # In the order of the page.  Each gives None where there is nothing of its kind to show.
 SECTIONS: tuple[Callable[[Subject, Album], Section | None], ...] = (
+    of_plan.section,
     of_drawing.section,
     of_net.section,
     of_fields.section,
     of_layers.section,
+    of_proof.section,
 )
 
 _KINDS = {NET: "A net", FCN: "A fully convolutional network", DATA: "A data set"}
@@ -38,6 +42,7 @@ def report(
     engine: str | None = None,
     device: str | None = None,
     inputs: Mapping[str, Shape] | None = None,
+    proofs: Sequence[str | os.PathLike[str]] = (),
     full: bool = False,
 ) -> Report:
     """One HTML page of a net, of an FCN's folder with all that it holds, or of a data set.
@@ -46,12 +51,13 @@ def report(
 
     `source` is a Prototxt, or the path of one or of a folder; `weights` are the net's.  Nets
     are run on `images` by `engine` and on `device`; `labels` is a file of the names of the
-    classes, `mean` what is taken off the images, `inputs` gives shapes by blob name.  Pictures
-    are scaled so that the page has less than 10 MB, unless `full`.
+    classes, `mean` what is taken off the images, `inputs` gives shapes by blob name; `proofs`
+    are files of what `fcnkit verify --json` printed.  Pictures are scaled so that the page has
+    less than 10 MB, unless `full`.
 
     Raises FcnkitError for what cannot be read or built.
     """
-    wishes = Wishes(images, labels, mean, engine, device, inputs or {})
+    wishes = Wishes(images, labels, mean, engine, device, inputs or {}, proofs=proofs)
     return report_of(subject(source, weights, wishes), full=full)
 
 

@@ -29,6 +29,7 @@ class Wishes:
     engine: str | None = None
     device: str | None = None
     inputs: Mapping[str, Shape] = field(default_factory=dict)
+    proofs: Sequence[str | os.PathLike[str]] = ()
 
 
 @dataclass(frozen=True)
