@@ -662,3 +662,18 @@ def test_without_onnx(monkeypatch):
         export(prototxt.parse(one("ReLU"), "net.prototxt"))
     with pytest.raises(EngineError, match=r"ONNX Runtime: not found.*fcnkit\[onnx\]"):
         engine.opened(b"", "net.prototxt")
+
+
+@pytest.mark.parametrize("which", ["onnx", "opencv"])
+def test_names_that_are_no_utf_8_are_refused(which):
+    # ONNX's own library raises for such a name, and OpenCV ends the process.
+    made = prototxt.of_bytes(
+        b'layer { name: "d" type: "Input" top: "d" input_param { shape { dim: 1 dim: 2 } } }\n'
+        b'layer { name: "\xff" type: "ReLU" bottom: "d" top: "r" }',
+        "net.prototxt",
+    )
+    running = pytest.importorskip(f"fcnkit.engines.{which}")
+    if not running.available():
+        pytest.skip(f"{which} is not installed")
+    with pytest.raises(NetError, match="net.prototxt:2: .* no UTF-8"):
+        running.run(made, None, {"d": np.ones((1, 2), np.float32)})

@@ -21,6 +21,7 @@ from fcnkit.engines.fields import strange_field
 from fcnkit.engines.inputs import float_arrays, opened
 from fcnkit.engines.opencv_facts import FACTS, RANDOM
 from fcnkit.errors import EngineError
+from fcnkit.exporting.export import check_names
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, Layer, State, Top, build
@@ -74,6 +75,7 @@ def run_all(
     if not available():
         raise EngineError(f"OpenCV: not found: install it with `{INSTALL}`")
     graph, given, built = build(net, state), opened(weights), None
+    check_names(graph, "OpenCV")
     names = [top.blob for top in graph.inputs]
     tops = graph.outputs if outputs is None else [graph.top(blob) for blob in outputs]
     asked = [top for top in tops if top not in graph.inputs]

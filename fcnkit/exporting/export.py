@@ -57,6 +57,7 @@ def export(
     check_net(net)
     for each in overwritten(graph):  # values of ONNX are no memory that nodes share
         raise each.writer.error(each.fact)
+    check_names(graph, "ONNX")
     wanted = own_outputs(graph) if outputs is None else [graph.top(blob) for blob in outputs]
     needed = _needed(graph, wanted)
     free = dynamic_axes(graph, _shapes(graph, inputs or {}))
@@ -64,6 +65,14 @@ def export(
         weights if weights is None or isinstance(weights, store.Weights) else store.open(weights)
     )
     return _written(free, opened, needed, tuple(dict.fromkeys(wanted)))
+
+
+def check_names(graph: Graph, whose: str) -> None:
+    """Names are UTF-8, as those of ONNX and OpenCV must be; NetError otherwise."""
+    for layer in graph.layers:
+        for name in (layer.name, *(top.blob for top in layer.tops)):
+            if not name.isascii() and name != name.encode("utf-8", "replace").decode():
+                raise layer.error(f"a name of it is no UTF-8, as {whose}'s are; rename it first")
 
 
 def _shapes(graph: Graph, given: Mapping[str, Shape]) -> dict[str, Shape]:
