@@ -15,8 +15,9 @@ from fcnkit.reporting.words import bytes_text, grouped
 from fcnkit.shape import show
 from fcnkit.verifying.proof import digest
 
-# Lines around a change, and the longest texts that are compared line by line.
-_AROUND, _LINES = 3, 20_000
+# Lines around a change; above how many lines those that are everywhere no longer lead to matches,
+# which takes the square of their number; and the longest texts that are compared.
+_AROUND, _MANY, _LINES = 3, 2_000, 20_000
 
 
 class Sides(NamedTuple):
@@ -107,7 +108,7 @@ def _lines(before: str, after: str) -> Iterator[Line]:
     old, new = before.splitlines(), after.splitlines()
     if max(len(old), len(new)) > _LINES:
         return
-    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=max(len(old), len(new)) > _MANY)
     end = 0
     for group in matcher.get_grouped_opcodes(_AROUND):
         if group[0][1] > end:

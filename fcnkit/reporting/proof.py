@@ -119,4 +119,6 @@ def _row(found: Mapping[str, Any]) -> Row:
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool) or abs(value) > 1e300:
+        return None
+    return float(value)
