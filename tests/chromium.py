@@ -168,6 +168,11 @@ class Page:
             self._browser.ask("Input.dispatchKeyEvent", type="keyDown", **code, **text)
             self._browser.ask("Input.dispatchKeyEvent", type="keyUp", **code)
 
+    def type_key(self, letter: str) -> None:
+        """One letter's key is pressed where the focus is."""
+        self._browser.ask("Input.dispatchKeyEvent", type="keyDown", key=letter, text=letter)
+        self._browser.ask("Input.dispatchKeyEvent", type="keyUp", key=letter)
+
     def type(self, text: str) -> None:
         """The text is typed where the focus is."""
         self._browser.ask("Input.insertText", text=text)

@@ -176,7 +176,7 @@ def _label(curve: Sequence[Point], shape: str) -> str:
 def _linked(box: str, number: int, look: Look) -> str:
     """The box as a link, where it is one."""
     place = look.links.get(number)
-    return f'<a href="{escaped(place)}">{box}</a>\n' if place else box
+    return f'<a href="{html.escape(place)}">{box}</a>\n' if place else box
 
 
 def _head(before: Point, tip: Point) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.datasets.colours import read_classes
 from fcnkit.engines.engine import Engine
-from fcnkit.errors import EngineError
+from fcnkit.errors import DatasetError, EngineError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import Graph, build
 from fcnkit.reporting.cards import Maker, pictures
@@ -102,8 +102,12 @@ def _guesses(
 
 
 def _likeliest(of: Subject, scores: "numpy.ndarray") -> Iterator[tuple[str, float]]:
-    names = read_classes(Path(of.wishes.labels), unique=False) if of.wishes.labels else ()
-    names = names or known_of(of).classes
+    names = known_of(of).classes
+    if of.wishes.labels:
+        names = read_classes(Path(of.wishes.labels), unique=False)
+        if len(names) != len(scores):
+            fact = f"has {len(names)} names, and the net scores {len(scores)} classes"
+            raise DatasetError(f"{of.wishes.labels}: {fact}; write one for each on its own line")
     if len(names) != len(scores):
         names = tuple(map(str, range(len(scores))))
     order = sorted(range(len(scores)), key=lambda number: -scores[number])
