@@ -201,7 +201,7 @@ def test_killed_at_any_file_a_folder_does_not_look_whole(tmp_path, over):
     (tmp_path / "n.prototxt").write_text(SMALL)
     weights = [np.ones((2, 3, 3, 3), "f4"), np.ones(2, "f4")]
     store.create().put("c", weights).save(tmp_path / "w.caffemodel")
-    for count in range(6):
+    for count in range(7):
         folder = tmp_path / f"fcn{count}"
         words = ["fcn", "n.prototxt", "--stride", "1", "-o", folder.name, "--weights"]
         if over:
@@ -211,9 +211,9 @@ def test_killed_at_any_file_a_folder_does_not_look_whole(tmp_path, over):
         done = subprocess.run([sys.executable, "-c", DYING, str(count), *new], cwd=tmp_path)
         there = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
         if done.returncode == 0:
-            assert count == 5 and len(there) == 5
+            assert count == 6 and len(there) == 6
             continue
-        assert done.returncode == 9 and count < 5
+        assert done.returncode == 9 and count < 6
         assert "solver.prototxt" not in there, count
 
 

@@ -1,2 +1,0 @@
-# Where click's context keeps the words of the command.
-WORDS = "fcnkit.words"

@@ -13,7 +13,6 @@ from typing import Any
 import click
 
 from fcnkit import templates
-from fcnkit.cli import WORDS
 from fcnkit.cli.empty import not_empty
 from fcnkit.cli.text import say, say_diff
 from fcnkit.errors import PrototxtError, WeightsError, quoted
@@ -286,7 +285,10 @@ def plan_options(function: Callable) -> Callable:
 
 def command() -> tuple[str, ...]:
     """The command as it was given, but for --force, which says nothing of its result."""
-    words = click.get_current_context().meta.get(WORDS, ())
+    from fcnkit.cli.settings import GIVEN
+
+    context = click.get_current_context()
+    words = [context.info_name or "", *context.meta.get(GIVEN, ())]
     return ("fcnkit", *(word for word in words if word != "--force"))
 
 

@@ -8,7 +8,7 @@ from keyword import iskeyword
 
 import click
 
-from fcnkit.cli import WORDS, streams, tab
+from fcnkit.cli import streams, tab
 from fcnkit.cli.empty import without_empty
 from fcnkit.cli.settings import with_settings
 from fcnkit.cli.tab import with_completion
@@ -86,10 +86,6 @@ class _Group(click.Group):
 
     def list_commands(self, ctx):
         return list(self.commands)
-
-    def parse_args(self, ctx, args):
-        ctx.meta[WORDS] = tuple(args)
-        return super().parse_args(ctx, args)
 
     def invoke(self, ctx):
         try:

@@ -5,6 +5,7 @@ import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import ceil, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.libraries import load
@@ -72,7 +73,7 @@ class Album:
             if self._takes(url):
                 self.scaled += step > 1
                 return Shown(url, alt, width, height, pixelated=True)
-            step *= 2
+            step = max(step + 1, ceil(step * sqrt(len(url) / max(self._room, 1))))
             if max(height, width) < LEAST * step:
                 return self._without(alt, width, height)
 
@@ -93,12 +94,17 @@ class Album:
             if self._takes(url):
                 self.scaled += small.size != image.size
                 return Shown(url, alt, *image.size)
-            side //= 2
+            side = int(side * min(0.9, sqrt(self._room / len(url))))
             if side < LEAST:
                 return self._without(alt, *image.size)
 
+    @property
+    def _room(self) -> int:
+        """How many characters the next picture may take."""
+        return self.left // (self._coming or _SHARE)
+
     def _takes(self, url: str) -> bool:
-        fits = self.full or len(url) <= self.left // (self._coming or _SHARE)
+        fits = self.full or len(url) <= self._room
         self.left -= len(url) * fits
         self._coming = max(1, self._coming - fits) if self._coming else 0
         return fits
