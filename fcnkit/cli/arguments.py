@@ -283,15 +283,6 @@ def plan_options(function: Callable) -> Callable:
     return function
 
 
-def command() -> tuple[str, ...]:
-    """The command as it was given, but for --force, which says nothing of its result."""
-    from fcnkit.cli.settings import GIVEN
-
-    context = click.get_current_context()
-    words = [context.info_name or "", *context.meta.get(GIVEN, ())]
-    return ("fcnkit", *(word for word in words if word != "--force"))
-
-
 def check_stdout(output: str | None, *, diff: bool, as_json: bool) -> None:
     """Standard output takes the net or the plan, not both."""
     if output == "-" and (diff or as_json):

@@ -3,13 +3,22 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fcnkit.cli.arguments import command
+import click
+
 from fcnkit.cli.outputs import Output
+from fcnkit.cli.settings import GIVEN
 from fcnkit.plan import Plan
 from fcnkit.reporting.records import PLAN, PROOF, PlanRecord, save_proof
 
 if TYPE_CHECKING:
     from fcnkit.verifying.proof import Proof
+
+
+def command() -> tuple[str, ...]:
+    """The command as it was given, but for --force, which says nothing of its result."""
+    context = click.get_current_context()
+    words = [context.info_name or "", *context.meta.get(GIVEN, ())]
+    return ("fcnkit", *(word for word in words if word != "--force"))
 
 
 def kept(plan: Plan, folder: Path) -> Output:

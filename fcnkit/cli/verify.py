@@ -10,12 +10,12 @@ from fcnkit.cli.arguments import (
     Means,
     Number,
     Targets,
-    command,
     load_net,
     show_json,
     values_option,
 )
 from fcnkit.cli.proofs import end_with, proof_of, show_rows
+from fcnkit.cli.records import command
 from fcnkit.cli.text import say
 from fcnkit.engines.engine import choose, names, with_devices
 from fcnkit.verifying.differences import Difference
