@@ -96,8 +96,8 @@ def test_models_that_are_in_the_cache(tmp_path, monkeypatch):
         assert CliRunner().invoke(main, words).exit_code == 0
     (tmp_path / "models" / "other").mkdir()
     (tmp_path / "models" / "vgg16" / "thin.caffemodel").unlink()
-    assert completed("inspect", "model:")[0] == ["model:alexnet"]
-    assert completed("fcn", "n", "--weights", "mod")[0] == ["model:alexnet"]
+    assert completed("inspect", "model:")[0] == ["model:digits", "model:alexnet"]
+    assert completed("fcn", "n", "--weights", "mod")[0] == ["model:digits", "model:alexnet"]
     assert completed("infer", "n", "model:a")[0] == ["model:alexnet"]
 
 

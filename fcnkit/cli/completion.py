@@ -119,9 +119,10 @@ def _templates(ctx: click.Context, incomplete: str) -> Found:
 
 
 def _weights(ctx: click.Context, incomplete: str) -> Found:
-    """The models that are in the cache, once their word is begun."""
+    """The models that are here, once their word is begun."""
     if not incomplete:
         return ()
+    from fcnkit import templates
     from fcnkit.models.cache import folder, recorded
 
     where = folder()
