@@ -127,13 +127,9 @@ def _weights(ctx: click.Context, incomplete: str) -> Found:
 
     where = folder()
     names = sorted(os.listdir(where)) if os.path.isdir(where) else []
-    return (
-        f"{MODEL}{name}" for name in names if (found := recorded(name, where)) and _there(found)
-    )
-
-
-def _there(kept) -> bool:
-    return os.path.exists(kept.file)
+    kept = filter(None, (recorded(name, where) for name in names))
+    cached = [each.model.name for each in kept if os.path.exists(each.file)]
+    return (f"{MODEL}{name}" for name in (*templates.TRAINED, *cached))
 
 
 def _weights_or_net(ctx: click.Context, incomplete: str) -> Iterator[str]:
