@@ -12,6 +12,8 @@ from fcnkit.rewrites import REWRITES
 from fcnkit.weights.store import open as weights
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from fcnkit.formats.prototxt import Prototxt
     from fcnkit.nets.coordmap import CoordMap
 
@@ -101,6 +103,13 @@ def template(name: str, file: str = "deploy.prototxt") -> "Prototxt":
     """The net of a template that comes with fcnkit, the one that is deployed or
     `train_val.prototxt`; it is called template:NAME, see `fcnkit templates`.
 
+    >>> fk.template("vgg16").path
+    'template:vgg16'
+    >>> training = fk.template("vgg16", "train_val.prototxt")
+
+    `name` is one of those that `fcnkit templates` lists, and `file` is "deploy.prototxt" or
+    "train_val.prototxt".  Returns a Prototxt.
+
     Raises NetError for a name that does not exist.
     """
     from fcnkit.families import template
@@ -108,9 +117,15 @@ def template(name: str, file: str = "deploy.prototxt") -> "Prototxt":
     return template(name, file)
 
 
-def coords(net: "Prototxt", start: str, end: str) -> "CoordMap":
+def coords(net: "Prototxt | str | PathLike[str]", start: str, end: str) -> "CoordMap":
     """The exact map from coordinates of the blob `start` to those of `end`;
     see `fcnkit.nets.coords`.
+
+    >>> fk.coords(fk.template("lenet"), "data", "pool2")
+    CoordMap(scale=1/4, shift=-15/8)
+
+    `net` is a Prototxt or its path.  Returns a CoordMap: pixel p of `start` lies at scale * p +
+    shift of `end`.
 
     Raises NetError for a blob that there is not, AlignError where no map leads from one to the
     other.

@@ -3,6 +3,8 @@
 __init__.py imports each when it is first used.
 """
 
+from os import PathLike
+
 from fcnkit.drawing.draw import Drawing, draw
 from fcnkit.drawing.fields import draw_fields
 from fcnkit.engines.engine import installed_engines
@@ -154,5 +156,5 @@ __all__ = [
 ]
 __version__: str
 
-def coords(net: Prototxt, start: str, end: str) -> CoordMap: ...
+def coords(net: Prototxt | str | PathLike[str], start: str, end: str) -> CoordMap: ...
 def template(name: str, file: str = "deploy.prototxt") -> Prototxt: ...

@@ -177,12 +177,18 @@ def inspect(
 ) -> Inspection:
     """What Caffe would build from `net` in one state, as a table.
 
-        fk.inspect(fk.read("deploy.prototxt"), inputs={"data": (1, 3, 500, 500)})
+    >>> found = fk.inspect(fk.template("lenet"), inputs={"data": (1, 1, 56, 56)})
+    >>> found.rows[1].name, found.rows[1].shape
+    ('conv1', (1, 20, 52, 52))
+    >>> fk.inspect(fk.template("alexnet")).params
+    60965224
 
     `state` is a phase, a level and stages, fk.State("TRAIN"); TEST when not
     given.  `inputs` gives shapes by blob name; offsets are counted from the blob
     `to`, or from the net's first input.  With `weights` (layer name to
     blobs), each row says how the file's blobs fit.
+
+    Returns an Inspection, whose rows are the layers.
 
     Raises NetError when the net cannot be built.
     """

@@ -24,6 +24,8 @@ _HEAD = '''"""The names of fcnkit for editors and type checkers; `make stubs` wr
 __init__.py imports each when it is first used.
 """
 
+from os import PathLike
+
 '''
 
 

@@ -121,10 +121,10 @@ def test_a_path_is_as_good_as_what_is_read_from_it(folder, name):
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_what_is_neither_is_a_type_error(folder, name):
     if name in ("transplant", "compare", "statistics", "skeleton"):
-        with pytest.raises(TypeError, match="weights are Weights or a path, not int"):
+        with pytest.raises(TypeError, match="weights: give Weights or a path, not int"):
             called(name, fk.read(folder / "n.prototxt"), 7)
         return
-    with pytest.raises(TypeError, match="a net is a Prototxt or a path, not list"):
+    with pytest.raises(TypeError, match="net: give a Prototxt or a path, not list"):
         called(name, [1], fk.weights(folder / "w.caffemodel"))
 
 

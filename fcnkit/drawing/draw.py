@@ -38,10 +38,15 @@ def draw(
 ) -> Drawing:
     """What Caffe would build from `net` in one state, as a picture.
 
+    >>> fk.draw(fk.template("lenet")).save("lenet.svg")
+
     A box is a layer with the in-place layers after it: its name, what it does,
     its top's shape without the batch.  A dashed line carries a size only, to a
     Crop.  A tall picture stands in columns, read from left to right.  `inputs`
     gives shapes by blob name.  What is not known is left out.
+
+    `net` is a Prototxt or its path, `state` a phase, a level and stages, TEST when not given.
+    Returns a Drawing, whose `text` is SVG.
 
     Raises NetError when the net cannot be built or has no layers in this
     state, EngineError without pygraphviz.

@@ -64,11 +64,17 @@ def draw_fields(
 ) -> Drawing:
     """The cells of each layer from the image to `blob`, where they lie over the image's width.
 
+    >>> fk.draw_fields(fk.template("lenet"), "pool2").save("fields.svg")
+
     A row is a layer: dots are the middles of its cells, the red one is the
     nearest to pixel `at`, the image's middle when not given, and the bar is its
     receptive field.  The image is the blue ground; what lies outside it is
     padding.  Layers that change nothing of this are left out.  `blob` is the last that
     coordinates lead to when not given; of branches the one that sees most is drawn.
+
+    `net` is a Prototxt or its path, `state` a phase, a level and stages, TEST when not given, and
+    `inputs` gives shapes by blob name, {"data": (images, channels, height, width)}, in place of
+    the file's.  Returns a Drawing, whose `text` is SVG.
 
     Raises NetError for a blob that is not there, or that no coordinates lead to.
     """

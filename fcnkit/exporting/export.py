@@ -40,12 +40,18 @@ def export(
     """The model computes what Caffe computes in this state,
     in float32, input and output blobs named alike.
 
+    >>> model = fk.export("deploy.prototxt", "net.caffemodel")
+    >>> model.save("net.onnx")
+
     `weights` is a path, a Weights, or None for a net without parameters.
     Batch, height and width of the inputs are free where Caffe builds the net
     at other sizes with the same parameters; `inputs` gives shapes in place of
     the file's.  `outputs` may name any blob; they are the net's own when not
     given.  Losses and what else only training needs are left out, with the
     reason, and so are inputs that only they read.
+
+    `net` is a Prototxt or its path, `state` a phase, a level and stages, TEST when not given.
+    Returns an Exported, which saves the model.
 
     Raises NetError for a layer that cannot be exported, with its type and
     line; WeightsError for weights that do not fit; EngineError without onnx.

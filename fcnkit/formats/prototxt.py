@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import BinaryIO, NamedTuple, TypeAlias, cast
 
-from fcnkit import files
+from fcnkit import expected, files
 from fcnkit.edits import Edit, arrange, splice
 from fcnkit.errors import PrototxtError
 from fcnkit.foreign import reason
@@ -104,12 +104,15 @@ _LONGEST = 1 << 28
 def read(path: str | os.PathLike[str], name: str | None = None) -> Prototxt:
     """The prototxt at `path`, which errors call `name` where that is given.
 
-        net = fk.read("deploy.prototxt")
+    >>> net = fk.read("deploy.prototxt")
+    >>> net.save("copy.prototxt")
+
+    Returns a Prototxt.
 
     Raises PrototxtError when there is no such file or it is not text format.
     """
     try:
-        with open(path, "rb") as file:
+        with open(expected.path("path", path), "rb") as file:
             data = _bounded(file)
     except (OSError, ValueError) as error:  # ValueError for a name with a zero byte
         if isinstance(error, IsADirectoryError):
@@ -152,11 +155,17 @@ def given(net: NetOrPath) -> Prototxt:
         return net
     if isinstance(net, str | os.PathLike):
         return read(net)
-    raise TypeError(f"a net is a Prototxt or a path, not {type(net).__name__}; give fk.read(...)")
+    raise TypeError(f"net: give a Prototxt or a path, not {type(net).__name__}")
 
 
 def parse(text: str, path: str = "<text>") -> Prototxt:
     """The fields of a text in text format, in time linear in its length.
+
+    >>> net = fk.parse('layer { name: "data" type: "Input" top: "data" }  # mine')
+    >>> net.text[-6:]
+    '# mine'
+
+    `text` is a prototxt, and `path` what messages call it.  Returns a Prototxt.
 
     Raises PrototxtError with line, column and reason.
     """

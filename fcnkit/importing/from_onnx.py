@@ -38,6 +38,11 @@ def from_onnx(
 ) -> Imported:
     """The model as a Caffe net that computes the same, and its weights.
 
+    >>> fk.export("deploy.prototxt", "net.caffemodel").save("model.onnx")
+    >>> made = fk.from_onnx("model.onnx")
+    >>> made.net.save("model.prototxt")
+    >>> made.weights.save("model.caffemodel")
+
     `inputs` fixes shapes that the model leaves free, `outputs` names tensors in
     place of the model's own outputs.  `fold` puts normalisation into the
     convolution before it.  `caffe` is what the net is for: "master" (BVLC's,
@@ -45,9 +50,8 @@ def from_onnx(
     Normalize, or "deeplab" with Interp.
     `names` are the "model"'s, or "caffe"'s for a chain: conv1_1, relu1_1, pool1, fc6.
 
-        made = fk.from_onnx("model.onnx")
-        made.net.save("model.prototxt")
-        made.weights.save("model.caffemodel")
+    `path` is the model's file.  Returns an Imported: net, weights, and the steps that say what
+    was done.
 
     Raises NetError where it is no model, or where nodes have no form in Caffe:
     it names every one; EngineError without onnx.

@@ -21,16 +21,19 @@ _AXES = {0: "batch", 2: "height", 3: "width"}
 def from_torch(module: Any, example: Any, *, weights: Any = None, **options: Any) -> Imported:
     """The module, in evaluation mode, as a Caffe net that computes the same, and its weights.
 
+    >>> import torch
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU()).eval()
+    >>> made = fk.from_torch(module, torch.zeros(1, 3, 16, 16))
+    >>> [layer.type for layer in fk.build(made.net).layers]
+    ['Input', 'Convolution', 'ReLU']
+
     `example` is an input, or a tuple of them.  Batch, height and width stay free
     where the module's export allows it; a step says so where it does not.
     `weights` are torchvision's, which the module was made with: they say what it
     wants of an image, and the names of its classes.  `options` are those of
     `from_onnx`.
 
-        weights = torchvision.models.ResNet18_Weights.DEFAULT
-        module = torchvision.models.resnet18(weights=weights).eval()
-        made = fk.from_torch(module, torch.zeros(1, 3, 224, 224), weights=weights)
-        made.save("resnet18.prototxt")
+    `module` is a torch.nn.Module.  Returns an Imported.
 
     Raises NetError as `from_onnx` does, and where PyTorch cannot export the
     module; EngineError without torch or onnx.

@@ -16,6 +16,7 @@ from math import prod
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from fcnkit import expected
 from fcnkit.errors import EngineError, NetError, error_text
 from fcnkit.formats import signature, wire
 from fcnkit.formats.blobproto import Chunk
@@ -95,7 +96,7 @@ def read(path: str | os.PathLike[str]) -> Model:
     """
     if importlib.util.find_spec("onnx") is None:
         raise EngineError("onnx: not found: install it with `pip install 'fcnkit[onnx]'`")
-    name = os.fspath(path)
+    name = os.fspath(expected.path("path", path))
     source = _opened(name)
     with mmap.mmap(source.file, 0, access=mmap.ACCESS_READ) as data:
         _check_kind(data, name)

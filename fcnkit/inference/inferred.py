@@ -184,8 +184,12 @@ def infer(
 ) -> Inferred:
     """A deploy net has run on an image at its own size.
 
-        found = fk.infer(fk.read("deploy.prototxt"), "fcn.caffemodel", "cat.jpg")
-        found.overlay().save("cat.png")
+    >>> import numpy as np
+    >>> plan = fk.convolutionalize("deploy.prototxt")
+    >>> weights = fk.transplant(plan, "net.caffemodel")
+    >>> found = fk.infer(plan.net, weights, np.zeros((40, 60), np.uint8), mean=[0])
+    >>> found.scores.shape
+    (11, 4, 9)
 
     `net` and `weights` are those of the deploy file.  `image` is a file, or an
     array of bytes, (height, width) or (height, width, 3) in RGB, or
@@ -201,6 +205,9 @@ def infer(
     has names too; VOC's by default.  `engine` is one of `installed_engines()`,
     the fastest that runs the net when not given.  The scores are the net's last output
     that is a map, or `blob`.
+
+    Returns an Inferred: scores of (classes, height, width), the classes of pixels, and pictures
+    of them.
 
     Raises NetError where the net has no such map, DatasetError where names,
     colours or means do not fit it, and as `fcnkit.inference.score_maps.scores` does.

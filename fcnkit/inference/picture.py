@@ -52,6 +52,13 @@ def beside(panels: "Mapping[str, numpy.ndarray | Picture]", *, zoom: int = 1) ->
     """Pictures from left to right, each under its caption;
     arrays are enlarged `zoom` times, as `Picture.of`.
 
+    >>> import numpy as np
+    >>> image = np.zeros((4, 6, 3), np.uint8)
+    >>> fk.beside({"image": image, "the same": image}, zoom=8).save("two.png")
+
+    `panels` are arrays, (height, width) or (height, width, 3) of bytes, or Pictures, by their
+    captions.  Returns a Picture, whose `png` are its bytes.
+
     Raises DatasetError where there are none.
     """
     if not panels:

@@ -114,14 +114,20 @@ def lint(
 ) -> tuple[Finding, ...]:
     """Everything that is wrong with the net, in the order of its lines; () for a clean one.
 
+    >>> net = fk.parse('layer { name: "a" type: "ReLU" bottom: "b" top: "a" }', "net.prototxt")
+    >>> [(found.line, found.level) for found in fk.lint(net)]
+    [(1, 'error')]
+    >>> fk.lint("deploy.prototxt", target="ncnn")
+    ()
+
     It is looked at in every state that its rules mean, or in those of `phase`
     and `stages`, or in these `states` alone.  `weights` and `solver` are checked
     with it, `inputs` gives shapes by blob name.  Nothing that a file names is opened.
 
-        fk.lint("deploy.prototxt", target="ncnn")
-
     `target` names tool chains, or files that describe them: what they do not take
     of the net, or take for something else, is said too.
+
+    `net` is a Prototxt or its path.  Returns a Finding for each thing.
 
     Raises NetError for an input blob that there is not, TargetError for a target.
     """
@@ -342,6 +348,8 @@ def _states(
     only: Sequence[State],
 ) -> list[State]:
     """Those that are asked for, else all that the rules mention."""
+    if phase not in (None, "TEST", "TRAIN"):
+        raise NetError(f'{net.path}: phase "{phase}": say TEST or TRAIN')
     if only:
         return [*only]
     if stages:

@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache
 from itertools import combinations, islice
 from typing import NamedTuple
 
+from fcnkit import expected
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Field, NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
@@ -137,6 +138,7 @@ class Graph:
         return {layer.name: layer for layer in reversed(self.layers)}
 
     def _no(self, what: str, name: str) -> str:
+        expected.text(what, name)
         return f'{self.prototxt.path}: no {what} "{name}" in state {self.state}'
 
     def __repr__(self) -> str:
@@ -144,19 +146,22 @@ class Graph:
 
 
 def build(prototxt: NetOrPath, state: State = TEST, *, refuse: Refuse = raising) -> Graph:
-    """The net that Caffe builds from this file in this state.
+    """The Graph that Caffe builds from this file in this state.
 
-    The phase and level are those of `state`; stages that the file's own
-    `state` lists are added to its, as Caffe does.  Time is linear in the
-    number of layers.
+    >>> graph = fk.build(fk.template("lenet"))
+    >>> [layer.name for layer in graph.layers][:4]
+    ['data', 'conv1', 'pool1', 'conv2']
 
-    Raises NetError for a bottom that no earlier layer makes, a top made twice,
-    a layer with both include and exclude, a layer without type, and for files of
-    the V0 format or of two formats mixed.  With a `refuse` that returns, it
-    hears of each of these and the rest is built all the same; what makes an
-    undefined bottom is then a layer without a type.
+    `prototxt` is a Prototxt or its path.  The phase and level are those of `state`; stages that
+    the file's own `state` lists are added to its, as Caffe does.  Time is linear in the layers.
+
+    Raises NetError for a bottom that no earlier layer makes, a top made twice, a layer with both
+    include and exclude, a layer without type, and for files of the V0 format or of two formats
+    mixed.  With a `refuse` that returns, it hears of each of these and the rest is built all the
+    same; what makes an undefined bottom is then a layer without a type.
     """
     prototxt = given_net(prototxt)
+    expected.instance("state", state, State, 'fk.State("TRAIN")')
     return _built(prototxt, state) if refuse is raising else _wired(prototxt, state, refuse)
 
 

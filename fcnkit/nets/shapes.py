@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from math import prod
 
+from fcnkit import expected
 from fcnkit.errors import NetError
 from fcnkit.nets.declared import Refuse, raising
 from fcnkit.nets.graph import Graph, Layer, Top
@@ -138,7 +139,7 @@ def shapes_of(
     the layer's tops as unknown.
     """
     if inputs or refuse is not raising:
-        return _inferred(graph, inputs or {}, refuse)
+        return _inferred(graph, expected.shapes(inputs or {}), refuse)
     return _own(graph)
 
 

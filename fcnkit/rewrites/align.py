@@ -15,12 +15,19 @@ from fcnkit.rewrites.changes import beside, inside, removed, set_value
 def align(net: NetOrPath) -> Plan:
     """Each Crop's axis and offset are written, and are those that its bottoms' maps give.
 
+    >>> fcn = fk.fcn(fk.template("alexnet"), classes=21, stride=32).net
+    >>> fk.align(fcn).offsets[0].offset
+    (3, 3)
+
     An AutoCrop, which finds them itself in the fork that has it, is made a Crop.
 
     They are corrected in the file's order, since each moves what comes after
     it.  A Crop without offset is what the FCN authors' first Caffe branch computed
     by itself; BVLC Caffe takes it for 0.  The steps say what each Crop had,
     and `offsets` holds what each needs.
+
+    `net` is a Prototxt or its path.  Returns a Plan: the new net, each step with its reason, and
+    what becomes of the weights.
 
     Raises AlignError where no whole, non-negative offset exists, NetError
     where a Crop would cut channels.

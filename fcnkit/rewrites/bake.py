@@ -40,12 +40,17 @@ def bake(
 ) -> Plan:
     """The net takes the image as it is, and makes of it what it was given before.
 
-        fk.bake("deploy.prototxt", (103.939, 116.779, 123.68), 0.017)
+    >>> fk.bake(fk.template("alexnet"), [104, 117, 123]).steps[0].layer
+    'conv1'
 
     It was given (value - `mean`) * `scale`; each is one number, or one for each
     channel in the net's order.  Of a net that is given by its path they may be left
     out: they are what NET.preprocessing.json beside it says then.  The outputs are the
     same, at every size of the image.
+
+    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
+    channels, height, width)}, in place of the file's.  Returns a Plan: the new net, each step
+    with its reason, and what becomes of the weights.
 
     Raises NetError where nothing says the mean, where the net has not one input
     that is an image, or has its own data layer, which takes the mean off itself.

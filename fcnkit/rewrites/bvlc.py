@@ -32,11 +32,19 @@ _MOST_PASSES = 100
 def bvlc(net: NetOrPath, caffe: str = MASTER, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """Every word of a fork that BVLC's Caffe can say is said in BVLC's words.
 
-        fk.bvlc("icnet.prototxt")
+    >>> net = fk.parse('''input: "data" input_dim: 1 input_dim: 3 input_dim: 9 input_dim: 9
+    ... layer { name: "c" type: "Convolution" bottom: "data" top: "c"
+    ...   convolution_param { num_output: 2 kernel_size: 3 hole: 2 } }''')
+    >>> "dilation: 2" in fk.bvlc(net).net.text
+    True
 
     Each change is a step with its reason; what stays, with the fork that has it, is a step
     "skip".  `caffe` is "master", which knows round_mode and Clip, or "1.0".  Where weights
     are made anew the step says so, and `transplant` makes them.
+
+    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
+    channels, height, width)}, in place of the file's.  Returns a Plan: the new net, each step
+    with its reason, and what becomes of the weights.
 
     Raises NetError when the net cannot be built.
     """

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import fsum, prod
 
+from fcnkit import expected
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
@@ -43,11 +44,18 @@ def swap_channels(
 ) -> Plan:
     """The net takes RGB where it took BGR, or BGR where it took RGB.
 
+    >>> [step.layer for step in fk.swap_channels(fk.template("alexnet")).steps]
+    ['data', 'conv1']
+
     The weights of the layers that see the image have their three input
     channels in the other order, and so have the data layers' mean values.
     The outputs are those of the swapped image.  A mean_file must be swapped
     too; the plan says where one is.  `blob` names the image where a net has
     several inputs.
+
+    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
+    channels, height, width)}, in place of the file's.  Returns a Plan: the new net, each step
+    with its reason, and what becomes of the weights.
 
     Raises NetError when the image has not three channels, or another layer
     sees it whose channels cannot be changed.
@@ -64,9 +72,18 @@ def to_gray(
 ) -> Plan:
     """The net takes gray images where it took colour.
 
+    >>> gray = fk.to_gray(fk.template("alexnet")).net
+    >>> fk.inspect(gray).rows[0].shape
+    (1, 1, 227, 227)
+
     The three input channels of the first weights are summed: the outputs are
     those of a colour image whose channels are equal.  Three mean values
     become their mean, which is exact where they are equal.
+
+    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
+    channels, height, width)}, in place of the file's.  `blob` is the image, the net's one input
+    when not given.  Returns a Plan: the new net, each step with its reason, and what becomes of
+    the weights.
 
     Raises NetError as `swap_channels` does.
     """
@@ -88,10 +105,19 @@ def to_colour(
 ) -> Plan:
     """The net takes colour images where it took gray.
 
+    >>> colour = fk.to_colour(fk.template("lenet")).net
+    >>> fk.inspect(colour).rows[0].shape
+    (1, 3, 28, 28)
+
     The weights of the new channels are the old ones times `luma`, blue, green
     and red: the outputs are those of the image's brightness, and, where `luma`
     sums to 1, of a gray image on one whose three channels equal it.  Behind a
     pooling or another bend the latter alone holds.
+
+    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
+    channels, height, width)}, in place of the file's.  `blob` is the image, the net's one input
+    when not given.  Returns a Plan: the new net, each step with its reason, and what becomes of
+    the weights.
 
     Raises NetError when the image has not one channel, as `swap_channels` does.
     """
@@ -113,14 +139,23 @@ def add_channels(
 ) -> Plan:
     """The image has so many channels; those after the old ones are new, as depth beside colour.
 
+    >>> deeper = fk.add_channels(fk.template("alexnet"), 4).net
+    >>> fk.inspect(deeper).rows[0].shape
+    (1, 4, 227, 227)
+
     Their weights are zero, so that the outputs stay the same whatever they
     hold; or with `start` "mean" the mean of the old ones', as the FCN authors
     start their nets for colour and depth.
 
+    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
+    channels, height, width)}, in place of the file's.  `blob` is the image, the net's one input
+    when not given, and `channels` how many it then has.  Returns a Plan: the new net, each step
+    with its reason, and what becomes of the weights.
+
     Raises NetError when the image has as many channels or more, as `swap_channels` does.
     """
     net = given_net(net)
-    if channels > MOST:
+    if expected.whole("channels", channels) > MOST:
         raise refused(net, f"{channels} channels are asked for; the most are {MOST:,}")
     work = states(net, inputs)
     old = _channels(net, work, blob)

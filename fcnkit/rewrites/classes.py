@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from fcnkit import expected
 from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
@@ -62,15 +63,25 @@ def reclass(
 ) -> Plan:
     """The scores of `layer` are for these classes: numbers of old ones, None for a new one.
 
+    >>> plan = fk.reclass("deploy.prototxt", "ip2", [0, 1, None])
+    >>> plan.steps[0].what
+    '11 -> 3 classes; 1 new, zero'
+
     Old classes keep their scores bit for bit.  A new class starts from zero,
     or its weights from Caffe's `filler` of that name; its bias is zero.  What
     is summed with the scores (score layers of skips) changes alike; where
     each class is upsampled by itself, a new one is upsampled as class 0 was.
 
+    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
+    channels, height, width)}, in place of the file's.  `classes` has for each new class the
+    number of an old one, or None; `seed` is that of new values.  Returns a Plan: the new net,
+    each step with its reason, and what becomes of the weights.
+
     Raises NetError where the scores reach a layer whose channels cannot
     follow, where parameters are shared, and for a class that there is not.
     """
     net = given_net(net)
+    expected.instance("classes", classes, (list, tuple, range), "old numbers, as [0, 1, None]")
     work = states(net, inputs)
     start = work.named(layer)
     found = [scores for known in work.each for scores in _found(known, start)]

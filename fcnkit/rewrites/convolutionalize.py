@@ -52,8 +52,10 @@ def convolutionalize(
 ) -> Plan:
     """Every InnerProduct that can be is a Convolution; the rest stay, with the reason.
 
-        plan = fk.convolutionalize(fk.read("deploy.prototxt"))
-        plan.net.save("conv.prototxt")
+    >>> plan = fk.convolutionalize("deploy.prototxt")
+    >>> print(plan.steps[0].layer, plan.steps[0].what)
+    ip1 InnerProduct -> Convolution, kernel 4
+    >>> plan.net.save("conv.prototxt")
 
     The kernel is the height and width of the layer's input at the net's own
     input size, or at `inputs` {blob: shape}.  A Flatten in between goes.  A
@@ -61,6 +63,9 @@ def convolutionalize(
     that the net slides.  Names stay unless `rename` says otherwise: a pattern
     such as "{name}-conv", or {old: new}.  The net is looked at in every state that
     Caffe can build, or in those of `phase`.
+
+    `net` is a Prototxt or its path.  Returns a Plan: the new net, each step with its reason, and
+    what becomes of the weights.
 
     Raises NetError when the net cannot be built in any, or `rename` names a layer
     that is not converted.

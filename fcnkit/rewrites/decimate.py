@@ -35,9 +35,17 @@ def decimate(
 ) -> Plan:
     """The layer's kernel has this size: of its K taps every m-th, with m times the dilation.
 
+    >>> fk.decimate("deploy.prototxt", "conv1", 3).steps[0].what
+    'kernel 5 -> 3, dilated 2 times as far'
+
     m = (K - 1) / (k - 1) on each axis, so that the first and the last tap stay
     and every size in the net with them.  The outputs are those of the old
     kernel with zeros at the taps that go.
+
+    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
+    channels, height, width)}, in place of the file's.  `layer` is the name of a Convolution, and
+    `kernel` how many taps are left a side, a number or (height, width).  Returns a Plan: the new
+    net, each step with its reason, and what becomes of the weights.
 
     Raises NetError where m is not whole, naming the kernels that fit; for a
     layer that is no Convolution or Deconvolution, or shares its weights.

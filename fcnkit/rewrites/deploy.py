@@ -41,6 +41,10 @@ class _Part(NamedTuple):
 def deploy(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """What is left is what the net predicts of an image: data layers, labels and losses are gone.
 
+    >>> plan = fk.deploy(fk.template("alexnet", "train_val.prototxt"))
+    >>> fk.inspect(plan.net).rows[0].shape
+    (1, 3, 227, 227)
+
     The net is that of state TEST; rules of states go.  What data layers gave becomes
     an Input of the same size, one image at a time, or of the size that `inputs` says.
     In place of a loss stands what the loss makes of the scores before it compares them:
@@ -48,6 +52,9 @@ def deploy(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan
     for EuclideanLoss.  Scores that only help to train a deeper layer, as GoogLeNet's
     loss1 and loss2 do, go with all that they alone need, and their weights are dropped.
     A net of Caffe's older formats is upgraded first; one that is deployed stays as it is.
+
+    `net` is a Prototxt or its path.  Returns a Plan: the new net, each step with its reason, and
+    what becomes of the weights.
 
     Raises NetError where nothing that is learned leads to an output or a loss, and where
     the size of an input is not known.

@@ -22,9 +22,16 @@ def drop(
 ) -> Plan:
     """These layers, by their names or lists of names, are gone, and their weights.
 
+    >>> fk.drop("deploy.prototxt", "prob").steps[0].why
+    'what read prob reads ip2'
+
     What read a layer that only changes values (Dropout, ReLU, LRN, BatchNorm,
     a Softmax) reads what that layer read.  Any other takes with it all that
     needs it.
+
+    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
+    channels, height, width)}, in place of the file's.  `layers` are names, or lists of names.
+    Returns a Plan: the new net, each step with its reason, and what becomes of the weights.
 
     Raises NetError for a layer that is not there, and where nothing would be left.
     """

@@ -33,10 +33,18 @@ def extract(
 ) -> Plan:
     """What is left are the layers between the blobs `start` and `end`; the start is an input.
 
+    >>> part = fk.extract(fk.template("lenet"), "data", "pool2").net
+    >>> [layer.name for layer in fk.build(part).layers]
+    ['data', 'conv1', 'pool1', 'conv2', 'pool2']
+
     The net is that of state TEST; rules of states go.  The blob `start` is
     what the last layer that works in place on it leaves.  Without `start` the
     net begins where it did, without `end`, which may be several blobs, it
     ends at its own outputs.  The weights of layers that go are dropped.
+
+    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
+    channels, height, width)}, in place of the file's.  Returns a Plan: the new net, each step
+    with its reason, and what becomes of the weights.
 
     Raises NetError for a blob that there is not, where the end does not need
     the start, and where the size of the start is not known.

@@ -38,10 +38,17 @@ class _Result(NamedTuple):
 def to_fc(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """Every Convolution whose kernel covers its whole input is an InnerProduct.
 
+    >>> conv = fk.convolutionalize("deploy.prototxt").net
+    >>> fk.to_fc(conv).steps[0].what
+    'Convolution -> InnerProduct'
+
     Its weights N x C x H x W, read in the same order, are the matrix
     N x (C H W).  The Convolutions of kernel 1 that follow are converted too.
     What would not compute the same numbers stays, with the reason.  Inputs
     must have the size that the net says, or `inputs`, from then on.
+
+    `net` is a Prototxt or its path.  Returns a Plan: the new net, each step with its reason, and
+    what becomes of the weights.
 
     Raises NetError when the net cannot be built.
     """

@@ -13,6 +13,7 @@ from fractions import Fraction
 from functools import cache
 from typing import NamedTuple
 
+from fcnkit import expected
 from fcnkit.errors import AlignError, NetError
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
@@ -51,9 +52,10 @@ def fcn(
 ) -> Plan:
     """A net that scores `classes` classes at every pixel of an image of any size.
 
-        plan = fk.fcn(fk.read("deploy.prototxt"), classes=21, stride=8)
-        print(plan.diff())
-        plan.net.save("fcn8s.prototxt")
+    >>> plan = fk.fcn(fk.template("alexnet"), classes=21, stride=32)
+    >>> plan.offsets[0].offset
+    (3, 3)
+    >>> plan.net.save("fcn32s.prototxt")
 
     `classes` may be several heads on one trunk, {"sem": 33, "geo": 3}.
     `stride` is that of the finest scores used: the net's own for none but its
@@ -77,10 +79,15 @@ def fcn(
     has names alone: each image has a trunk of its own, with the same weights, and
     the mean of their scores is upsampled.
 
+    `net` is a Prototxt or its path.  Returns a Plan: the new net, each step with its reason, and
+    what becomes of the weights.
+
     Raises NetError when the net has no such stride, AlignError when the
     padding does not suffice or branches lie apart.
     """
     net = given_net(net)
+    expected.whole("stride", stride, least=1)
+    expected.instance("classes", classes, (int, Mapping, type(None)), "21, or {head: classes}")
     if isinstance(pad, str) and pad not in ("auto", "keep"):
         raise NetError(f'pad "{pad}": is neither a number nor auto nor keep')
     if keep_scores == (classes is not None):

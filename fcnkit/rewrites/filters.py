@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import NamedTuple
 
+from fcnkit import expected
 from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
@@ -67,16 +68,25 @@ def fewer_filters(
 ) -> Plan:
     """The layer has so many filters, evenly chosen from its old ones, or with `first` the first.
 
+    >>> fk.fewer_filters("deploy.prototxt", "conv1", 8).steps[0].what
+    '16 -> 8 filters'
+
     What reads their channels loses its weights for those that go, through
     layers that keep channels apart, a Concat and a Flatten; so does a
     normalisation or a factor of each channel.  The outputs are those of the old
     net with these weights at zero.  The net is to be trained on, as after decimation.
+
+    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
+    channels, height, width)}, in place of the file's.  `layer` is the name of a Convolution or an
+    InnerProduct, and `filters` how many are left.  Returns a Plan: the new net,
+    each step with its reason, and what becomes of the weights.
 
     Raises NetError for as many filters or more, for a layer that learns none or
     shares its weights, and where a layer that reads the channels cannot
     follow: scores, sums with other channels, groups that would be uneven.
     """
     net = given_net(net)
+    expected.whole("filters", filters)
     work = states(net, inputs)
     start = work.named(layer)
     for each in start:

@@ -50,11 +50,19 @@ _EXTRACT = "extract state TEST first (--do extract=:)"
 def fold(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """Every BatchNorm, Scale and Bias that can be is part of the linear layer before it.
 
+    >>> plan = fk.fold(fk.template("resnet18"))
+    >>> plan.steps[0].layer
+    'conv1'
+
     That is a Convolution, a Deconvolution or an InnerProduct whose top only
     they read, one after the other, in place or not; it gets a bias where it
     has none.  Its top takes the name of the last of them.  What stays, stays
     with its reason: a BatchNorm that normalises by the batch while it trains, a
     Scale with two bottoms or along other axes, shared parameters.
+
+    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
+    channels, height, width)}, in place of the file's.  Returns a Plan: the new net, each step
+    with its reason, and what becomes of the weights.
 
     Raises NetError when the net cannot be built.
     """

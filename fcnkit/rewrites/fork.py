@@ -40,13 +40,21 @@ class _Change(NamedTuple):
 def fork(net: NetOrPath, name: str, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """The net is in the words of this fork: other forks' are BVLC's, or where it has one its own.
 
-        fk.fork("deploy.prototxt", "deeplab")
+    >>> net = fk.parse('''input: "data" input_dim: 1 input_dim: 3 input_dim: 9 input_dim: 9
+    ... layer { name: "c" type: "Convolution" bottom: "data" top: "c"
+    ...   convolution_param { num_output: 2 kernel_size: 3 dilation: 2 } }''')
+    >>> "hole: 2" in fk.fork(net, "deeplab").net.text
+    True
 
     `name` is a fork's that `fcnkit lint --targets` lists, such as "ssd".  What other forks say
     is said in BVLC's words of 1.0, which all forks have, as `bvlc` does it; the fork's own words
     and layers stay.  BVLC's dilation is "deeplab"'s hole; round_mode: FLOOR is "nvcaffe"'s
     torch_pooling, and a BatchNorm and the Scale behind it are one layer; of other forks no word
     is known that says what BVLC's say.  What stays is named in steps "skip".
+
+    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
+    channels, height, width)}, in place of the file's.  Returns a Plan: the new net, each step
+    with its reason, and what becomes of the weights.
 
     Raises NetError for another name, and when the net cannot be built.
     """

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from fcnkit import expected
 from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import Field, NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
@@ -31,12 +32,20 @@ def ungroup(
 ) -> Plan:
     """These layers, by their names or lists of names, or all with groups, have one group.
 
+    >>> [step.layer for step in fk.ungroup(fk.template("alexnet")).steps]
+    ['conv2', 'conv4', 'conv5']
+
     Weights across the old groups are zero.
 
     Some runtimes know no groups.  A Deconvolution's bilinear filler goes,
     since in one group it would mix the channels: only a weights file makes it
     upsample each by itself.  Layers that share their weights stay when they
     are not named.
+
+    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
+    channels, height, width)}, in place of the file's.  `layers` are names, all layers with groups
+    when not given.  Returns a Plan: the new net, each step with its reason, and what becomes of
+    the weights.
 
     Raises NetError for a named layer that is no Convolution or Deconvolution
     or shares its weights, and where sizes are not known.
@@ -68,9 +77,17 @@ def regroup(
 ) -> Plan:
     """The layer has so many groups; its weights must be zero across them.
 
+    >>> fk.regroup("deploy.prototxt", "conv2", 2).steps[0].what
+    'dense -> 2 groups'
+
     Without `groups` there is one for each channel, as for a bilinear
     Deconvolution.  Whether the weights are zero is seen when they are
     written: a WeightsError names the largest that is not.
+
+    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
+    channels, height, width)}, in place of the file's.  `layer` is the name of a Convolution or a
+    Deconvolution.  Returns a Plan: the new net, each step with its reason, and what becomes of
+    the weights.
 
     Raises NetError for a layer that has groups already, is no Convolution or
     Deconvolution, or whose channels do not divide, and where sizes are not
@@ -116,7 +133,7 @@ def _wanted(layer: Layer, groups: int | None, inputs: int, outputs: int) -> int:
     if groups is None and inputs != outputs:
         fact = f"it takes {inputs} channels to {outputs}, so that there is no group for each"
         raise layer.error(f"{fact}; say how many groups")
-    wanted = inputs if groups is None else groups
+    wanted = inputs if groups is None else expected.whole("groups", groups)
     if wanted < 1 or inputs % wanted or outputs % wanted:
         fact = (
             f"{wanted} groups do not divide both its {inputs} input and {outputs} output channels"

@@ -20,11 +20,16 @@ LAYER, LEGACY = "layer", "legacy"
 def input_as(net: NetOrPath, how: str, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """The net's inputs stand in Input layers ("layer"), or in `input` and `input_dim` ("legacy").
 
-        fk.input_as("deploy.prototxt", "legacy")
+    >>> print(fk.input_as("deploy.prototxt", "legacy").steps[0].what)
+    fields of the net
 
     Caffe reads both alike; some tools that take Caffe's nets know one alone.
     Where an input has not four axes, `input_shape` stands in place of
     `input_dim`.  A net of an older format is upgraded for "layer".
+
+    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
+    channels, height, width)}, in place of the file's.  `how` is "layer" or "legacy".  Returns a
+    Plan: the new net, each step with its reason, and what becomes of the weights.
 
     Raises NetError where an Input layer is there in some states only.
     """

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
+from fcnkit import expected
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
@@ -23,7 +24,14 @@ def pad(
 ) -> Plan:
     """The Convolution, Deconvolution or Pooling is padded by so many pixels on each side.
 
-        fk.convolutionalize("deploy.prototxt").then(fk.pad, "fc6", 3)
+    >>> plan = fk.convolutionalize("deploy.prototxt").then(fk.pad, "ip1", 2)
+    >>> plan.steps[-1].what
+    'pad 2'
+
+    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
+    channels, height, width)}, in place of the file's.  `layer` is its name, and `pixels` are
+    those on each side.  Returns a Plan: the new net, each step with its reason, and what becomes
+    of the weights.
 
     Its weights stay, and its top has another size: a kernel of 7 that is padded
     by 3 makes as many points as it reads.  Raises NetError for another kind of
@@ -32,6 +40,7 @@ def pad(
     """
     net = given_net(net)
     edits, steps = [], {}
+    expected.whole("pixels", pixels, least=0)
     for each in states(net, inputs).named(layer):
         message = of(each).message
         if message not in ("convolution_param", "pooling_param") or is_global(each):

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
+from fcnkit import expected
 from fcnkit.formats.prototxt import Field, NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Layer
@@ -18,7 +19,15 @@ def rename(
 ) -> Plan:
     """Every layer in `names`, {old: new}, has its new name, all at once; blobs keep theirs.
 
+    >>> plan = fk.rename("deploy.prototxt", {"ip2": "score"})
+    >>> plan.steps[0].what
+    'renamed score'
+
     A layer of another name is one that Caffe does not load old weights into.
+
+    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
+    channels, height, width)}, in place of the file's.  Returns a Plan: the new net, each step
+    with its reason, and what becomes of the weights.
 
     Raises NetError for a layer that is not there, for a name that another
     layer has, and where the sizes of a layer with weights are not known.
@@ -27,7 +36,7 @@ def rename(
     work = states(net, inputs)
     every = [layer.name for layer in work.layers]
     steps, edits, moves = {}, [], []
-    for old, new in names.items():
+    for old, new in expected.names("names", names).items():
         _check(net, old, new, names, every)
         for layer in work.named(old):
             if old == new:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from fcnkit import expected
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
@@ -23,16 +24,24 @@ def rescore(
 ) -> Plan:
     """The net's last learned layer is a new one, `name`, with `classes` outputs.
 
+    >>> conv = fk.convolutionalize("deploy.prototxt").net
+    >>> fk.rescore(conv, 3).steps[0].what
+    '3 classes as score_fr'
+
     Its weights and bias are zero, as the FCN paper starts score layers, so
     its fillers go (Caffe's default is the constant 0).  The new name keeps
     Caffe from loading the old layer's weights.  `head` is the layer to
     replace; without it, the net must have just one.
 
+    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
+    channels, height, width)}, in place of the file's.  Returns a Plan: the new net, each step
+    with its reason, and what becomes of the weights.
+
     Raises NetError when there is no such layer, several, or the name is taken,
     and where a layer behind it has weights for as many classes as there were.
     """
     net = given_net(net)
-    if classes < 1:
+    if expected.whole("classes", classes) < 1:
         raise NetError(f"{net.path}: {classes} classes; there must be at least 1")
     graph = build(net, State())
     layer = find_head(graph, head)

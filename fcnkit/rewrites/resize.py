@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from fcnkit import expected
 from fcnkit.edits import Edit, arrange
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Field, NetOrPath, Prototxt
@@ -25,13 +26,22 @@ def resize(
 ) -> Plan:
     """The file says this shape of the input, in an Input layer, input_dim or input_shape.
 
-        fk.resize("deploy.prototxt", "data", (1, 3, 256, 256))
+    >>> conv = fk.convolutionalize("deploy.prototxt").net
+    >>> fk.inspect(fk.resize(conv, "data", (1, 1, 56, 56)).net).rows[0].shape
+    (1, 1, 56, 56)
+
+    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
+    channels, height, width)}, in place of the file's.  `blob` is the input, and `shape` its new
+    (images, channels, height, width).  Returns a Plan: the new net, each step with its reason,
+    and what becomes of the weights.
 
     A data layer gets batch_size, and crop_size where it crops.  Raises NetError
     where there is no such input, where its size is that of data, and where weights
     would have another shape: an InnerProduct has to be convolutionalized first.
     """
     net = given_net(net)
+    for size in expected.instance("shape", shape, (tuple, list), "(images, channels, ...)"):
+        expected.whole("shape", size)
     work = _known(net, inputs, {blob: shape})
     edits: list[Edit] = []
     steps: dict[int, Step] = {}
@@ -53,12 +63,18 @@ def resize(
 def batch(net: NetOrPath, count: int, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """Every input has so many images: the first size of its shape, or its batch_size.
 
-        fk.batch("deploy.prototxt", 1)
+    >>> fk.inspect(fk.batch("deploy.prototxt", 8).net).rows[0].shape
+    (8, 1, 28, 28)
+
+    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
+    channels, height, width)}, in place of the file's.  `count` is how many images.  Returns a
+    Plan: the new net, each step with its reason, and what becomes of the weights.
 
     An input whose first size is another than the first input's, as a list of boxes,
     stays.  Raises NetError where none says how many it has, and as `resize` does.
     """
     net = given_net(net)
+    expected.whole("count", count, least=1)
     work = states(net, inputs)
     edits: list[Edit] = []
     steps: dict[int, Step] = {}

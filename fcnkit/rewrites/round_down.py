@@ -23,12 +23,16 @@ from fcnkit.shape import Shape
 def round_down(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """Every pooling says round_mode: FLOOR whose size here is the same without rounding up.
 
-        fk.round_down(fk.read("deploy_inception-v3.prototxt"))
+    >>> fk.round_down("deploy.prototxt").steps[0].what
+    'round_mode: FLOOR'
 
     The net computes the same at its own input size, or at `inputs` {blob: shape}; at
     others its branches agree as in the framework that it comes from.  Caffe knows
     round_mode since August 2018.  Poolings whose size rounding up changes stay, with
     the reason.
+
+    `net` is a Prototxt or its path.  Returns a Plan: the new net, each step with its reason, and
+    what becomes of the weights.
 
     Raises NetError when the net cannot be built.
     """
@@ -52,11 +56,17 @@ def round_down(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> 
 def round_up(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """No pooling says round_mode, where its size here is the same without.
 
-        fk.round_up(fk.read("deploy.prototxt"))
+    >>> floor = fk.round_down("deploy.prototxt").net
+    >>> fk.round_up(floor).steps[0].layer
+    'pool1'
 
     For tools whose copy of Caffe's schema is older than the word, which then refuse the
     net: the inverse of `round_down`.  Poolings whose size rounding up changes stay, with
     the reason.
+
+    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
+    channels, height, width)}, in place of the file's.  Returns a Plan: the new net, each step
+    with its reason, and what becomes of the weights.
 
     Raises NetError when the net cannot be built.
     """

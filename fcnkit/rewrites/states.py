@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from fcnkit import expected
 from fcnkit.edits import Edit, arrange
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
@@ -198,7 +199,9 @@ def copies(layer: Layer, shapes: Iterable[Shape], start: int = 0) -> list[Move]:
 
 def each_name(given: Iterable[str | Sequence[str]]) -> list[str]:
     """The names, one by one: some may have come in lists."""
-    return [name for each in given for name in ([each] if isinstance(each, str) else each)]
+    form = "names, or lists of names"
+    every = (expected.instance("layers", each, Iterable, form) for each in given)
+    return [name for each in every for name in ([each] if isinstance(each, str) else each)]
 
 
 def refused(net: Prototxt, fact: str) -> NetError:

@@ -61,6 +61,11 @@ def to_train(
 ) -> Plan:
     """The deployed FCN `net` reads LMDBs, has a loss, and learns.
 
+    >>> fcn = fk.fcn("deploy.prototxt", classes=3, stride=4).net
+    >>> training = fk.to_train(fcn).net
+    >>> fk.build(training, fk.State("TRAIN")).layers[0].type
+    'Data'
+
     Data layers for images and labels, TRAIN and TEST, take the Input's place;
     SoftmaxWithLoss and, on TEST, Accuracy leave out pixels labelled `ignore`.
     Layers without a filler get `filler`, since a deploy file has none and
@@ -74,6 +79,9 @@ def to_train(
     stay as they are too, where nothing is said.  Each output score_x has labels,
     a loss and an accuracy of its own: label_x, loss_x, accuracy_x.  A net of
     Caffe's older formats is upgraded first.
+
+    `images` says what the data layers read: folder, mean and scale.  Returns a Plan: the new net,
+    each step with its reason, and what becomes of the weights.
 
     Raises NetError when the net has not just one input, has no scores, or two
     of its outputs would have the same labels.

@@ -49,7 +49,10 @@ def uncrop(
 ) -> Plan:
     """These Crops, by their names or lists of names, or all, are in the padding before them.
 
-        fk.uncrop("deploy.prototxt", inputs={"data": (1, 3, 500, 500)})
+    >>> fcn = fk.fcn(fk.template("alexnet"), classes=21, stride=32).net
+    >>> plan = fk.uncrop(fcn, inputs={"data": (1, 3, 500, 500)})
+    >>> [(step.verb, step.layer) for step in plan.steps]
+    [('change', 'upscore'), ('remove', 'score')]
 
     A Deconvolution that is padded by one more makes one point fewer on each side, as does a
     Convolution that is padded by a stride less.  Where a Crop cuts more on one side, or more
@@ -57,6 +60,10 @@ def uncrop(
     A Crop goes where a Convolution or a Deconvolution makes what it crops, and nothing else
     reads that; the others stay, with the reason.  The net computes what it did at its own
     input size, or at `inputs` {blob: shape}; at others a Crop would cut another number of points.
+
+    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
+    channels, height, width)}, in place of the file's.  `layers` are names, or lists of names.
+    Returns a Plan: the new net, each step with its reason, and what becomes of the weights.
 
     Raises NetError for a named layer that is no Crop or has to stay.
     """

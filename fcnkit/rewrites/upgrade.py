@@ -43,9 +43,16 @@ _INPUTS = ("input", "input_shape", "input_dim")
 def upgrade(net: NetOrPath) -> Plan:
     """The net, or the solver, in Caffe 1.0's own words; unchanged if it is so already.
 
+    >>> old = fk.parse('layers { name: "a" type: RELU bottom: "b" top: "a" }')
+    >>> fk.upgrade(old).net.text
+    'layer { name: "a" type: "ReLU" bottom: "b" top: "a" }'
+
     V0 and V1 layers become V2 ones, net-level inputs an Input layer, the three
     params of a BatchNorm stand still, and `solver_type` is `type`: message for
     message what Caffe's upgrade tools write.
+
+    `net` is a Prototxt or its path.  Returns a Plan: the new net, each step with its reason, and
+    what becomes of the weights.
 
     Raises NetError for a file that mixes `layer` and `layers` or that Caffe
     cannot upgrade, PrototxtError where a value is not what Caffe reads.

@@ -64,12 +64,20 @@ def upsample(
 ) -> Plan:
     """The blob `score` is upsampled to the resolution of `reference` and cropped to its size.
 
+    >>> trunk = fk.drop(fk.convolutionalize(fk.template("vgg16")).net, "prob").net
+    >>> padded = fk.pad(trunk, "conv1_1", 100).net
+    >>> fk.upsample(padded, "fc8", "data", least=32).offsets[0].offset
+    (19, 19)
+
     The Deconvolution's kernel is 2s, or 2s - 1 where that makes the Crop's
     offset whole; both keep bilinear weights a partition of unity.  With
     `group`, every class is upsampled by itself with Caffe's bilinear filler;
     without, the kernel is dense and its off-diagonal planes are zero, which
     only a weights file can hold.  A net of Caffe's older formats, which have
     no Crop, is upgraded first.
+
+    `net` is a Prototxt or its path, and `names` are those of the new layers.  Returns a Plan: the
+    new net, each step with its reason, and what becomes of the weights.
 
     Raises AlignError when no kernel makes the offset whole, when it is
     negative, or when the crop does not fit at every input size from `least` up.
@@ -99,12 +107,20 @@ def skip(
 ) -> Plan:
     """The scores `score`, upsampled, and new scores of the finer top `source` are added.
 
-    Of the upsampled scores and the new ones the larger is cropped to the
-    smaller.  Where each reaches beyond the other on one side, the
-    Deconvolution's pad cuts the upsampled scores on both sides, as little as
-    lets the new ones be cropped to them.  The new scores start from zero.
-    Where `names` has a `scale`, a layer of that name scales what they see by
-    the fixed factor `scale`.  Older formats are upgraded as by `upsample`.
+    >>> from fcnkit.rewrites.upsample import Names
+    >>> trunk = fk.drop(fk.convolutionalize(fk.template("vgg16")).net, "prob").net
+    >>> names = Names("upscore2", "score_pool4c", "score_pool4", "fuse_pool4")
+    >>> plan = fk.skip(fk.pad(trunk, "conv1_1", 100).net, "fc8", "pool4", names=names)
+    >>> [step.layer for step in plan.steps]
+    ['upscore2', 'score_pool4', 'score_pool4c', 'fuse_pool4']
+    >>> plan.offsets[0].offset
+    (5, 5)
+
+    Of the upsampled scores and the new ones the larger is cropped to the smaller.  Where each
+    reaches beyond the other on one side, the Deconvolution's pad cuts the upsampled scores on
+    both sides, as little as lets the new ones be cropped to them.  The new scores start from
+    zero.  Where `names` has a `scale`, a layer of that name scales what they see by the fixed
+    factor `scale`.  `net`, `group`, older formats and the Plan are as for `upsample`.
 
     Raises AlignError when no kernel makes the offset whole or the two cannot
     be made to fit at every input size from `least` up.

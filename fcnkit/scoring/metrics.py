@@ -149,6 +149,14 @@ def confusion(label: "numpy.ndarray", prediction: "numpy.ndarray", classes: int)
     """Pixels labelled i and predicted j, int64 of (classes, classes);
     labels that are no class are left out.
 
+    >>> import numpy as np
+    >>> fk.confusion(np.array([[0, 1, 255]]), np.array([[0, 0, 0]]), classes=2)
+    array([[1, 0],
+           [1, 0]])
+
+    `label` and `prediction` are arrays of whole numbers, (height, width), of which 0 to `classes`
+    - 1 are classes.
+
     Raises DatasetError where the two differ in size, or a prediction counts
     and is no class.
     """
@@ -183,6 +191,13 @@ def score(
     classes: int | Sequence[str],
 ) -> Scores:
     """The scores of predictions against labels, arrays of class numbers, image by image.
+
+    >>> import numpy as np
+    >>> fk.score(np.array([[0, 1, 1]]), np.array([[0, 1, 0]]), 2).mean_iu
+    0.5
+
+    `labels` and `predictions` are arrays of whole numbers, (height, width), or lists of such.
+    Returns Scores.
 
     Labels that are no class, 255 for one, are left out.  `classes` is their
     number or their names.  Raises DatasetError where sizes or counts differ.

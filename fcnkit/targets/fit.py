@@ -37,11 +37,17 @@ class _Finding(NamedTuple):
 def fit(net: NetOrPath, target: NameOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """What the target does not take of the net, or misreads, is mended as far as surgery can.
 
-        fk.fit("deploy.prototxt", "ncnn")
+    >>> fk.fit("deploy.prototxt", "ncnn").steps
+    ()
 
     Each mend is an operation that keeps what the net computes, and is left out again where it
     does not make the target's findings fewer.  What is left is named, in steps "skip".  For
     BVLC's own Caffe it is `bvlc`, for a fork of it `fork`.
+
+    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
+    channels, height, width)}, in place of the file's.  `target` is a name that `fcnkit lint
+    --targets` lists, or the path of a TOML file.  Returns a Plan: the new net, each step with its
+    reason, and what becomes of the weights.
 
     Raises TargetError for a target that there is not, NetError for a net that cannot be built.
     """

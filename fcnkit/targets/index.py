@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
+from fcnkit import expected
 from fcnkit.errors import TargetError, printable
 from fcnkit.targets.forks import FORK_TARGETS, ForkTarget
 from fcnkit.targets.reading import read
@@ -28,7 +29,9 @@ def every() -> tuple[AnyTarget, ...]:
 
 def chosen(asked: NameOrPath | Iterable[NameOrPath]) -> tuple[AnyTarget, ...]:
     """The targets of one name or path, or of several."""
-    return tuple(map(target, (asked,) if isinstance(asked, str | os.PathLike) else asked))
+    if isinstance(asked, str | os.PathLike):
+        return (target(asked),)
+    return tuple(map(target, expected.instance("target", asked, Iterable, "a name, or names")))
 
 
 def target(name: NameOrPath) -> AnyTarget:
@@ -37,7 +40,7 @@ def target(name: NameOrPath) -> AnyTarget:
     Raises TargetError for a name that is not known, with those that are, and for what is
     wrong with a file.
     """
-    name = os.fspath(name)
+    name = os.fspath(expected.path("target", name))
     if name in names():
         return _own(name)
     if name.endswith(".toml") or os.sep in name:

@@ -26,6 +26,14 @@ def verify_import(
     """The model has run in ONNX Runtime and the net on an engine; a Difference for
     each tensor that both have, in the model's order, at every size that was tried.
 
+    >>> fk.export("deploy.prototxt", "net.caffemodel").save("model.onnx")
+    >>> all(row.ok for row in fk.verify_import(fk.from_onnx("model.onnx")))
+    True
+
+    `made` is an Imported, `engine` one of `installed_engines()`, the first when not given;
+    `tolerance` is the largest relative difference that counts as equal, and `seed` is that of the
+    noise.  Returns a Difference for each output.
+
     The engine is Caffe where it is installed, else the PyTorch one.  Raises
     EngineError where ONNX Runtime is not installed or refuses the model, or where
     no other engine is.

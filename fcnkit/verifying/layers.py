@@ -73,11 +73,20 @@ def verify_layers(
 ) -> LayerDifferences:
     """Both nets have run on one input; a LayerDifference for each blob that both make.
 
-        fk.verify_layers("a.prototxt", "a.caffemodel", "b.prototxt", "b.caffemodel").first
+    >>> plan = fk.convolutionalize("deploy.prototxt")
+    >>> weights = fk.transplant(plan, "net.caffemodel")
+    >>> found = fk.verify_layers("deploy.prototxt", "net.caffemodel", plan.net, weights)
+    >>> found.first is None, found.rows[0].layer
+    (True, 'conv1')
 
     Layers are matched by name, or by `names`, {old name: [new name, ...]}.  What a layer in
     place overwrites is compared as well, each layer's own values.  Each channel is
     measured by the size of its own values.
+
+    `net` and `new_net` are Prototxts or their paths, `weights` and `new_weights` Weights or
+    theirs.  `engine` is one of `installed_engines()` and `device` one of PyTorch's; `inputs`
+    gives shapes or arrays by blob name, `seed` is that of the noise, and `tolerance` the largest
+    relative difference that counts as equal.  Returns LayerDifferences.
 
     Raises as `fcnkit.verify` does, and NetError where the nets have no layer in common.
     """

@@ -7,6 +7,7 @@ classes the scores are.  Where it adds layers, what these read is compared.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from fcnkit import expected
 from fcnkit.engines.engine import Engine, choose
 from fcnkit.engines.inputs import input_arrays, nominal, other_arrays
 from fcnkit.errors import NetError
@@ -39,8 +40,9 @@ def verify_plan(
 ) -> tuple[Difference, ...]:
     """The net before the plan and the one after it have run; a Difference for each output.
 
-        plan = fk.swap_channels("deploy.prototxt")
-        fk.verify_plan(plan, "net.caffemodel")
+    >>> plan = fk.convolutionalize("deploy.prototxt")
+    >>> all(row.ok for row in fk.verify_plan(plan, "net.caffemodel"))
+    True
 
     `weights` are the net's before; `new_weights` those after, made by the plan where not
     given.  The net before is given what the plan says of the other's image: its channels
@@ -48,8 +50,14 @@ def verify_plan(
     compared, before any Softmax; of a plan that adds layers, such as `fcn`'s, what the new
     ones read.  `inputs` are the net's before, as `verify` has them.
 
+    `plan` is a Plan.  `engine` is one of `installed_engines()` and `device` one of PyTorch's;
+    `seed` is that of the noise, and `tolerance` the largest relative difference that counts as
+    equal.  Returns a Difference for each output.
+
     Raises as `fcnkit.verify` does, and NetError where nothing of the net is left to compare.
     """
+    expected.instance("plan", plan, Plan, "a Plan, such as a rewrite returns")
+    expected.number("tolerance", tolerance)
     runner = choose(engine, device, nets=(plan.before, plan.net))
     if not build(plan.before).inputs:
         plan = _from_deployed(plan, inputs)

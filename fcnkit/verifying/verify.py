@@ -10,6 +10,7 @@ nothing.
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from fcnkit import expected
 from fcnkit.engines.engine import Engine, Job, choose
 from fcnkit.engines.inputs import check_weights, input_arrays, other_arrays
 from fcnkit.errors import NetError
@@ -39,8 +40,11 @@ def verify(
 ) -> tuple[Difference, ...]:
     """Both nets have run on one input in the state TEST; a Difference per output.
 
-        plan = fk.convolutionalize(net)
-        fk.verify(net, old, plan.net, fk.transplant(plan, old))
+    >>> plan = fk.convolutionalize("deploy.prototxt")
+    >>> weights = fk.transplant(plan, "net.caffemodel")
+    >>> found = fk.verify("deploy.prototxt", "net.caffemodel", plan.net, weights)
+    >>> [(row.output, row.ok) for row in found]
+    [('ip2', True), ('prob', True)]
 
     `net` has `weights`, and `new_net` has `new_weights`, the same where not given.
     What an output that keeps to bounds is made of comes before it.  Outputs are paired by name;
@@ -58,12 +62,14 @@ def verify(
     nothing shows (`unseen`).  `proven` of `fcnkit.verifying.differences` says whether all
     is equal and shown.
 
+    Returns a Difference for each output.
+
     Raises NetError when the outputs cannot be paired or have different counts,
     WeightsError when a layer has no weights, EngineError when the engine
     refuses a net.
     """
-    net = given_net(net)
-    new_net = given_net(new_net)
+    net, new_net = given_net(net), given_net(new_net)
+    expected.number("tolerance", tolerance)
     old = Side(build(net), weights)
     new = Side(build(new_net), weights if new_weights is None else new_weights)
     data = input_arrays(old.graph, inputs or {}, seed)

@@ -46,6 +46,11 @@ def compare(
 ) -> Comparison:
     """How each blob of `first` differs from that of `second`, or how it fits the net `second`.
 
+    >>> print(fk.compare("net.caffemodel", "net.caffemodel").summary().strip())
+    8 blobs equal
+    >>> fk.compare("net.caffemodel", fk.read("deploy.prototxt")).equal
+    True
+
     Layers are matched by name, as Caffe does; `names` pairs those of other
     names, {old: new}.  Shapes are equal where Caffe takes one for the other,
     as a legacy 1 x 1 x 2 x 3 for 2 x 3; values of two types are compared in
@@ -56,6 +61,8 @@ def compare(
     A net is taken in every state, and nothing is read: a blob is missing
     where any state takes it, and extra where none does.  `inputs` gives shapes
     by blob name.
+
+    Returns a Comparison, a row for each blob.
 
     Raises WeightsError when `names` names a layer that is not there, NetError
     when the net cannot be built.

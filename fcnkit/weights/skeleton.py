@@ -23,13 +23,15 @@ SPLIT = "split"
 def skeleton(weights: WeightsOrPath) -> Prototxt:
     """The net of a caffemodel: its layers, what they read, their fields, their blobs' shapes.
 
-        fk.skeleton("net.caffemodel").save("net.prototxt")
+    >>> fk.skeleton("net.caffemodel").save("net.prototxt")
 
     Caffe writes into a caffemodel the net that it saved, in the state TRAIN for a
     training; `deploy` makes the net to use of that.  What Caffe put between, the
     Splits, is taken out again.  HDF5 and .npz hold names and blobs alone, and the layers
     of this net then say neither type nor bottoms.  A comment before each layer
     has the shapes of its blobs, and one says which fields no schema of Caffe names.
+
+    `weights` are Weights or their path.  Returns a Prototxt.
 
     Raises WeightsError for a solver's state, and for weights that are not a file's.
     """

@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
-from fcnkit import files, notebook
+from fcnkit import expected, files, notebook
 from fcnkit.edits import Edit, pieces
 from fcnkit.errors import WeightsError
 from fcnkit.foreign import reason
@@ -52,19 +52,20 @@ KINDS = {"layer": "V2", "layers": "V1", "hdf5": "HDF5", "npz": "npz", "solversta
 
 
 def open(path: str | os.PathLike[str] | HasWeights) -> "Weights":
-    """The weights of the file at `path`, told by its content:
-    caffemodel V1 or V2, .caffemodel.h5, .npz, .solverstate.
+    """The weights of a file: caffemodel V1 or V2, .caffemodel.h5, .npz or .solverstate.
 
-        fk.weights("net.caffemodel")["conv1"][0].array()
+    >>> weights = fk.weights("net.caffemodel")
+    >>> weights["conv1"][0].array().shape
+    (16, 1, 5, 5)
 
-    Its headers are read, its tensors are not.  A solver's history is the one
-    layer "history".  A module that `fk.module` made may stand for a path: its
-    parameters as they are now.  Raises WeightsError when the file cannot be
-    read or is not a whole file of one of these formats.
+    Returns Weights: blobs by layer.  The content of the file at `path` tells its format; headers
+    are read, tensors are not.  A solver's history is the one layer "history".  A module that
+    `fk.module` made may stand for a path: its parameters as they are now.  Raises WeightsError
+    when the file cannot be read or is not a whole file of one of these formats.
     """
     if isinstance(path, HasWeights):
         return path.weights()
-    name = os.fspath(path)
+    name = os.fspath(expected.path("path", path))
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             fact = signature.refusal_at(signature.WEIGHTS, name)
@@ -396,5 +397,4 @@ def given(weights: WeightsOrPath) -> Weights:
         return weights
     if isinstance(weights, str | os.PathLike):
         return open(weights)
-    kind = type(weights).__name__
-    raise TypeError(f"weights are Weights or a path, not {kind}; give fk.weights(...)")
+    raise TypeError(f"weights: give Weights or a path, not {type(weights).__name__}")

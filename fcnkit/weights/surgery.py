@@ -35,8 +35,8 @@ class Moving(Protocol):
 def transplant(plan: Moving, weights: WeightsOrPath) -> Weights:
     """The weights that the plan's net takes: every move carried out, the rest as it was.
 
-        old = fk.weights("net.caffemodel")
-        fk.transplant(fk.convolutionalize(net), old).save("conv.caffemodel")
+    >>> plan = fk.convolutionalize("deploy.prototxt")
+    >>> fk.transplant(plan, "net.caffemodel").save("conv.caffemodel")
 
     `plan` is that of a rewrite, or a match of two nets; `weights` are those of
     the net before it.  Nothing is read or written yet.  A source layer that goes to one place
@@ -44,9 +44,13 @@ def transplant(plan: Moving, weights: WeightsOrPath) -> Weights:
     goes to several, or a new layer, is written after the others.  NVCaffe's raw
     data is written as every Caffe reads it.
 
+    Returns Weights, whose values are worked out as they are saved.
+
     Raises WeightsError when a source layer is not in the file, when it has
     another number of blobs than the moves take, or when counts differ.
     """
+    if not hasattr(plan, "moves"):
+        raise TypeError(f"plan: give a Plan, such as a rewrite returns, not {type(plan).__name__}")
     weights = given_weights(weights)
     _check_belongs(plan, weights)
     targets: dict[str, list[Move]] = {}

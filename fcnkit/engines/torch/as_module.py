@@ -31,11 +31,16 @@ def module(
 ) -> "CaffeModule":
     """The net is a torch.nn.Module that computes what Caffe computes, values and gradients.
 
-        module = fk.module("deploy.prototxt", "net.caffemodel")
-        prob = module(image)  # image: N x 3 x 227 x 227, as Caffe takes it: BGR, less the mean
-        fk.module("deploy.prototxt", "net.caffemodel", outputs=["pool5", "fc7"])(image)["fc7"]
-        module.state_dict()["conv1.weight"]
-        fk.weights(module).save("new.caffemodel")
+    >>> import torch
+    >>> module = fk.module("deploy.prototxt", "net.caffemodel")
+    >>> image = torch.zeros(2, 1, 28, 28)  # as Caffe takes it: of colours BGR, less the mean
+    >>> module(image).shape
+    torch.Size([2, 11])
+    >>> fk.module("deploy.prototxt", "net.caffemodel", outputs=["pool2", "ip1"])(image)["ip1"].shape
+    torch.Size([2, 80])
+    >>> module.state_dict()["conv1.weight"].shape
+    torch.Size([16, 1, 5, 5])
+    >>> fk.weights(module).save("new.caffemodel")
 
     It is called with a tensor for each input, in order or by the blob's name.
     One output is a tensor; several are a dict by blob name.
@@ -58,6 +63,8 @@ def module(
     shapes.  Those with lr_mult 0 begin with `requires_grad` False.  A
     BatchNorm's are the buffers `mean`, `variance` and `factor`; the first two
     are stored times the third, as in Caffe.
+
+    `net` is a Prototxt or its path.  Returns a CaffeModule.
 
     Raises EngineError without PyTorch and for a layer that it does not run;
     NetError for a net, a blob or sizes that cannot be; WeightsError for weights
