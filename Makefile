@@ -9,10 +9,10 @@ STAMP := $(VENV)/.setup-done
 PYTEST := $(PY) -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup caffe chromium gpu demo test lint format corpus families experiment vgg speed bench notebooks schema stubs targets golden digits clean
+.PHONY: help setup caffe chromium gpu gpu-checks gpu-carry demo test lint format corpus families experiment vgg speed bench notebooks schema stubs targets golden digits clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## .venv with fcnkit (editable) and everything the other targets need
 
@@ -79,6 +79,24 @@ vgg: setup $(VENV)/.torch-done  ## FCN-8s on VGG-16's trunk from ImageNet, on Py
 	    --trunk "VGG-16, its trunk trained on ImageNet" build/vgg16/vgg16-conv.prototxt build/vgg16/vgg16-trunk.caffemodel \
 	    103.939,116.779,123.68 8 8 keep $(STEPS) $(addprefix --only ,$(ONLY)) --jobs 1 \
 	    --beside docs/experiment/results.json
+
+# With whatever Python and PyTorch a machine with a GPU has, and no network.
+GPU_PYTHON ?= python3
+gpu-checks:  ## all that is to be checked and measured on a GPU, in under nine minutes; leaves docs/gpu.md
+	@$(GPU_PYTHON) scripts/gpu_checks.py
+
+# For the Python of that machine; a Caffe that `make gpu` has built comes along, without CUDA's libraries.
+GPU_VERSION ?= 3.12
+GPU_NEEDS := click exceptiongroup filelock h5py iniconfig lmdb markdown-it-py mdurl packaging pillow pluggy protobuf \
+    pygments pytest rich tomli
+GPU_CAFFE := $(or $(FCNKIT_CAFFE_GPU),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/fcnkit/caffe-gpu)
+gpu-carry: setup  ## what gpu-checks uses beside PyTorch, for Python GPU_VERSION, into build/gpu (to be carried there)
+	@rm -rf build/gpu && mkdir -p build/gpu
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --only-binary :all: \
+	    --python-version $(GPU_VERSION) --target build/gpu/site $(GPU_NEEDS)
+	@! test -e $(GPU_CAFFE)/.fcnkit-caffe-gpu-whole || (cd $(GPU_CAFFE) && \
+	    find . -type f -size -30M -print0 | tar -c --null -T -) | tar -x --one-top-level=build/gpu/caffe
+	@du -sh build/gpu
 
 speed: setup caffe $(VENV)/.torch-done  ## FCNs on PyTorch by fcnkit and by hand, and in Caffe; leaves docs/gpu.md
 	@$(PY) scripts/speed.py -o docs/gpu.md

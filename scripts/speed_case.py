@@ -22,7 +22,8 @@ from fcnkit.nets.shapes import shapes_of
 from fcnkit.training.torch.solving.solver import Solver
 from fcnkit.weights import store
 
-FCNKIT = Path(sys.executable).with_name("fcnkit")
+# As the program fcnkit, wherever the package is: there may be none on a machine with a GPU.
+FCNKIT = [sys.executable, "-c", "from fcnkit.cli.main import run; run()"]
 IGNORED = 255
 # Steps of real Caffe on the CPU and on a GPU.
 CAFFE, CAFFE_GPU = 4, 40
@@ -97,7 +98,7 @@ def make(name: str, folder: Path, size: int, device: torch.device) -> Case:
     _, template, stride = by_hand.NETS[name]
     run(
         [
-            FCNKIT,
+            *FCNKIT,
             "fcn",
             template,
             "--classes",
@@ -161,7 +162,7 @@ def pictures(case: Case) -> None:
         for name in ("a.png", "b.png"):
             Image.fromarray(rng.integers(0, most, shape).astype(np.uint8)).save(place / name)
     words = ["--classes", by_hand.CLASSES, "--split", "0.5", "--force"]
-    run([FCNKIT, "dataset", "create", *places, "-o", case.folder / "data", *words])
+    run([*FCNKIT, "dataset", "create", *places, "-o", case.folder / "data", *words])
 
 
 def caffe_step(case: Case) -> float:
