@@ -66,6 +66,8 @@ def completed(*words):
         (("models", "show", "vgg1"), ["vgg16", "vgg19"], set()),
         (("lint", "template:lenet", "--target", "nc"), ["ncnn"], {"file"}),
         (("verify", "a", "b", "c", "d", "--engine", "caffe,to"), ["caffe,torch"], set()),
+        (("report", "template:len"), ["template:lenet"], {"file"}),
+        (("report", "template:lenet", "--input", ""), ["data="], set()),
         (("train", "--device", "cu"), ["cuda", "cuda:0", "cuda:1"], set()),
         (("train", ""), [], {"dir"}),
         (("train", "--data", ""), [], {"dir"}),

@@ -47,13 +47,13 @@ def report(
 ) -> Report:
     """One HTML page of a net, of an FCN's folder with all that it holds, or of a data set.
 
-        fk.report("fcn8s").save("fcn8s.html")
+    >>> fk.report("deploy.prototxt", "net.caffemodel").save("net.html")
 
     `source` is a Prototxt, or the path of one or of a folder; `weights` are the net's.  Nets
     are run on `images` by `engine` and on `device`; `labels` is a file of the names of the
     classes, `mean` what is taken off the images, `inputs` gives shapes by blob name; `proofs`
     are files of what `fcnkit verify --json` printed.  Pictures are scaled so that the page has
-    less than 10 MB, unless `full`.
+    less than 10 MB, unless `full`.  Returns a Report, whose `save` writes the page.
 
     Raises FcnkitError for what cannot be read or built.
     """
