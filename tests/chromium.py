@@ -21,7 +21,8 @@ _OPTIONS = (
     "--disable-background-networking", "--disable-component-update", "--disable-extensions",
     "--disable-sync", "--password-store=basic", "about:blank",
 )  # fmt: skip
-_KEYS = {"Tab": 9, "Enter": 13, "Home": 36, "End": 35, "ArrowLeft": 37, "ArrowRight": 39}
+_KEYS = {"Tab": 9, "Enter": 13, "Home": 36, "End": 35, "ArrowLeft": 37, "ArrowRight": 39,
+         "ArrowDown": 40, "ArrowUp": 38}  # fmt: skip
 _WAIT = 60.0
 
 

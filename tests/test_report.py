@@ -52,6 +52,31 @@ def test_the_first_key_leads_past_the_contents(browser, saved):
     assert page.js("location.hash") == "#content"
 
 
+def test_the_section_that_is_read_is_marked(browser, saved):
+    page = browser.open(saved, 360)
+    page.js("document.querySelector('#proof').scrollIntoView({behavior: 'instant'})")
+    page.js("new Promise(done => setTimeout(done, 200))")
+    assert page.texts(".contents a[aria-current]") == ["Proof"]
+    left, right = page.js("(() => { const b = document.querySelector('[aria-current]')"
+                          ".getBoundingClientRect(); return [b.left, b.right]; })()")  # fmt: skip
+    assert left >= 0 and right <= 360
+
+
+def test_all_is_done_by_keyboard(browser, saved):
+    page = browser.open(saved)
+    page.js("document.querySelector('.sees input').focus()")
+    before = page.texts(".sees tr:has(input:checked) th")
+    page.press("ArrowDown")
+    assert page.texts(".sees tr:has(input:checked) th") != before
+    assert page.count(".sight.chosen") == 1
+    page.js("document.querySelector('#fields details summary').focus()")
+    page.press("Enter")
+    assert page.js("document.querySelector('#fields details').open")
+    # What scrolls takes the focus, and says what it is.
+    assert page.js("[...document.querySelectorAll('.scroll, .viewer')].every(e => "
+                   "e.tabIndex === 0 && e.getAttribute('aria-label'))")  # fmt: skip
+
+
 def test_every_picture_says_what_it_shows(browser, saved):
     page = browser.open(saved)
     assert page.js("[...document.querySelectorAll('img')].every(i => i.alt.trim())")

@@ -13,7 +13,8 @@ def section(of: Subject, album: Album) -> Section | None:
         return None
     found = inspect(of.net, weights=of.weights, inputs=of.wishes.inputs)
     cells = found.cells()
-    values = {"columns": list(cells[0]) if cells else [], "rows": cells, "facts": _facts(found)}
+    columns = [name for name in (cells[0] if cells else ()) if any(row[name] for row in cells)]
+    values = {"columns": columns, "rows": cells, "facts": _facts(found)}
     return Section(
         "net", "The net", values, f"What Caffe builds from {of.net.path}, {found.state}."
     )

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 
 # Between two tiles, and the most pixels of a grid's side.
 _GAP, _SIDE = 1, 1024
-_GROUND = 128
+# What is between tiles: as far as may be from what is often in them.
+_DARK, _BRIGHT = 56, 236
 # Least, in between, greatest: of values on both sides of zero, and of others.
 _SIGNED = ((33, 102, 172), (247, 247, 247), (178, 24, 43))
 _PLAIN = ((13, 8, 65), (156, 23, 158), (237, 121, 83), (252, 253, 191))
@@ -71,7 +72,7 @@ def _coloured(tiles: "numpy.ndarray") -> Grid:
     low, high = _ends(tiles)
     shown = np.nan_to_num((tiles - low) / ((high - low) or 1) * 255, posinf=255, neginf=0)
     pixels = np.clip(shown, 0, 255).astype(np.uint8)
-    return Grid(_laid(pixels, None), low, high, "natural", len(tiles), len(tiles))
+    return Grid(_laid(pixels, None, _BRIGHT), low, high, "natural", len(tiles), len(tiles))
 
 
 def _scaled(tiles: "numpy.ndarray", shown: int, of: int, columns: int | None = None) -> Grid:
@@ -87,7 +88,14 @@ def _scaled(tiles: "numpy.ndarray", shown: int, of: int, columns: int | None = N
     at = (np.where(finite, tiles, low) - low) * (255 / ((high - low) or 1))
     pixels = _colours(_SIGNED if signed else _PLAIN)[at.astype(np.uint8)]
     pixels[~finite] = _ODD
-    return Grid(_laid(pixels, columns), low, high, "signed" if signed else "plain", shown, of)
+    return Grid(
+        _laid(pixels, columns, _DARK if signed else _BRIGHT),
+        low,
+        high,
+        "signed" if signed else "plain",
+        shown,
+        of,
+    )
 
 
 def _colours(known: Sequence[Sequence[int]]) -> "numpy.ndarray":
@@ -117,15 +125,22 @@ def _vector(values: "numpy.ndarray") -> "numpy.ndarray":
     return filled.reshape(rows, columns)
 
 
-def _laid(tiles: "numpy.ndarray", columns: int | None) -> "numpy.ndarray":
+def _columns(count: int, ratio: float) -> int:
+    """How many tiles in a row make a picture wider than high, with few places left over."""
+    about = max(1, min(count, round(sqrt(count * ratio * 1.6))))
+    near = range(max(1, about * 3 // 4), min(count, about * 3 // 2) + 1)
+    return min(near, key=lambda each: (-count % each, abs(each - about), -each))
+
+
+def _laid(tiles: "numpy.ndarray", columns: int | None, ground: int) -> "numpy.ndarray":
     """Tiles (count, height, width, 3) in rows from left to right."""
     import numpy as np
 
     count, height, width, _ = tiles.shape
-    columns = columns or max(1, min(count, ceil(sqrt(count * height / width * 1.6))))
+    columns = columns or _columns(count, height / width)
     rows = ceil(count / columns)
     tall, wide = height + _GAP, width + _GAP
-    page = np.full((rows * tall - _GAP, columns * wide - _GAP, 3), _GROUND, np.uint8)
+    page = np.full((rows * tall - _GAP, columns * wide - _GAP, 3), ground, np.uint8)
     for number, tile in enumerate(tiles):
         top, left = number // columns * tall, number % columns * wide
         page[top : top + height, left : left + width] = tile

@@ -5,10 +5,17 @@
   for (const link of document.querySelectorAll(".contents a")) links.set(link.hash.slice(1), link);
   const seen = new Set();
   const mark = () => {
-    const first = [...links.keys()].find((name) => seen.has(name));
+    const names = [...links.keys()];
+    const atEnd = scrollY > 0 && innerHeight + scrollY >= document.documentElement.scrollHeight - 4;
+    const first = atEnd ? names.at(-1) : names.find((name) => seen.has(name));
+    if (!first) return;
     for (const [name, link] of links) {
-      if (name === first) link.setAttribute("aria-current", "true");
-      else link.removeAttribute("aria-current");
+      if (link.hasAttribute("aria-current") === (name === first)) continue;
+      if (name === first) {
+        link.setAttribute("aria-current", "true");
+        const list = link.closest("ul");
+        list.scrollLeft = link.offsetLeft - list.offsetLeft - list.clientWidth / 3;
+      } else link.removeAttribute("aria-current");
     }
   };
   const watch = new IntersectionObserver((entries) => {
@@ -16,20 +23,8 @@
       if (isIntersecting) seen.add(target.id);
       else seen.delete(target.id);
     }
-    if (seen.size) mark();
+    mark();
   }, { rootMargin: "-60px 0px -60% 0px" });
+  addEventListener("scroll", mark, { passive: true });
   for (const section of document.querySelectorAll("main > section")) watch.observe(section);
 })();
-// What is folded is printed too.
-addEventListener("beforeprint", () => {
-  for (const each of document.querySelectorAll("details:not([open])")) {
-    each.dataset.folded = "";
-    each.open = true;
-  }
-});
-addEventListener("afterprint", () => {
-  for (const each of document.querySelectorAll("details[data-folded]")) {
-    delete each.dataset.folded;
-    each.open = false;
-  }
-});
