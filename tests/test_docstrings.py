@@ -22,7 +22,7 @@ NEEDS = {
     "draw": ("pygraphviz",),
     "infer": ("cv2", "PIL"),
     "beside": ("PIL",),
-    "report": ("PIL", "pygraphviz"),
+    "report": ("PIL", "jinja2", "pygraphviz"),
     **{name: ("cv2",) for name in ("verify", "verify_layers", "verify_plan")},
 }
 

@@ -46,8 +46,9 @@ MORE = {
     "skip": {"score": "fc", "source": "c", "names": None},
     "upsample": {"score": "c", "reference": "data"},
 }
-# These take neither.
+# These take neither, and `report` folders as well: see test_report.
 OTHERS = {
+    "report",
     *("beside", "confusion", "from_onnx", "from_torch", "installed_engines", "parse", "read"),
     *("score", "template", "verify_import", "weights"),
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from sketches import conv, data, fc, net, pool
+from test_verify import random_weights
 
 import fcnkit as fk
 from fcnkit.cli.main import main
@@ -134,6 +135,16 @@ def test_a_page_has_a_page_s_name(tmp_path, name):
 def test_a_folder_that_holds_nothing_is_refused(tmp_path):
     with pytest.raises(NetError, match="holds no deploy.prototxt"):
         fk.report(tmp_path)
+
+
+def test_a_path_is_as_good_as_what_is_read_from_it(tmp_path):
+    net_, weights = tmp_path / "net.prototxt", tmp_path / "net.caffemodel"
+    SMALL.save(net_)
+    random_weights(SMALL).save(weights)
+    whole = fk.report(fk.read(net_), fk.weights(weights)).html
+    assert fk.report(str(net_), str(weights)).html == whole == fk.report(net_, weights).html
+    with pytest.raises(TypeError, match="net: give a Prototxt or a path, not int"):
+        fk.report(7)
 
 
 def test_jinja_is_loaded_by_the_report_alone():

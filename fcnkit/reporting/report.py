@@ -49,13 +49,14 @@ def report(
 
     >>> fk.report("deploy.prototxt", "net.caffemodel").save("net.html")
 
-    `source` is a Prototxt, or the path of one or of a folder; `weights` are the net's.  Nets
-    are run on `images` by `engine` and on `device`; `labels` is a file of the names of the
-    classes, `mean` what is taken off the images, `inputs` gives shapes by blob name; `proofs`
+    `source` is a Prototxt, or the path of one or of a folder; `weights` are the net's, Weights or
+    their path.  Nets are run on `images`, paths of files, by `engine` on `device`, the fastest
+    engine that takes the net when not given; `labels` is a file of the names of the classes, a
+    line each, `mean` what is taken off the images, `inputs` gives shapes by blob name; `proofs`
     are files of what `fcnkit verify --json` printed.  Pictures are scaled so that the page has
     less than 10 MB, unless `full`.  Returns a Report, whose `save` writes the page.
 
-    Raises FcnkitError for what cannot be read or built.
+    Raises FcnkitError for what cannot be read or built, TypeError for a source that is neither.
     """
     wishes = Wishes(images, labels, mean, engine, device, inputs or {}, proofs=proofs)
     return report_of(subject(source, weights, wishes), full=full)
