@@ -286,3 +286,36 @@ def test_age_net_s_conv1_and_alexnet_s_fc6(browser, shared, tmp_path):
         if "fc6" in row.split() and "InnerProduct" in row
     )
     assert "37,752,832" in row
+
+
+def test_a_net_of_thousands_of_layers_has_a_page(browser, tmp_path):
+    layers = [data(1, 1, 4, 4)]
+    for number in range(3500):
+        below = f"c{number - 1}" if number else "data"
+        # No two that follow one another are alike, so that none of them folds.
+        layers.append(conv(f"c{number}", below, 1, 1, "group: 1" * (number % 7 == number % 5)))
+    made = net(*layers)
+    found = fk.report(made, random_weights(made))
+    assert len(found.html) < 10_000_000
+    found.save(tmp_path / "page.html")
+    page = browser.open(tmp_path / "page.html")
+    assert page.problems == [] and page.overflow <= 0
+    assert page.texts("#net > p.soft") == [
+        "And 501 layers more; fcnkit inspect lists them all.",
+    ]
+    assert page.texts("#layers > p.soft")[-1].startswith("And 2,500 layers more")
+    assert page.count("#net tbody tr") == 3000 and page.count("details.card") == 1000
+
+
+def test_a_net_that_is_too_long_to_draw_is_drawn_folded(monkeypatch, browser, tmp_path):
+    from fcnkit.reporting import drawing
+
+    monkeypatch.setattr(drawing, "MOST", 20)
+    fk.report(fk.template("resnet50")).save(tmp_path / "folded.html")
+    page = browser.open(tmp_path / "folded.html")
+    assert page.problems == [] and page.count(".viewer.folded") == 1
+    assert page.count(".viewer.whole") == page.count("#find-layer") == 0
+    page.click("button.zoom[data-by='1.25']")
+    fk.report(fk.template("vgg19")).save(tmp_path / "none.html")
+    page = browser.open(tmp_path / "none.html")
+    assert "26 boxes" in page.texts("#drawing .omitted")[0] and page.problems == []

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Filters of more values than this are not drawn, nor a matrix of more rows or columns.
 _DRAWN, _MATRIX = 20_000_000, 1024
+# Layers that have a card.
+MOST = 1000
 
 
 class Picture(NamedTuple):
@@ -90,21 +92,28 @@ class Maker:
 
     def cards(
         self, rows: Sequence[BlobStatistics], computed: Mapping[str, "numpy.ndarray"]
-    ) -> list[Card]:
-        """A card for each layer that has weights or makes a blob, in the net's order."""
+    ) -> tuple[list[Card], int]:
+        """A card for each layer that has weights or makes a blob, in the net's order, of the first
+        `MOST`, and how many there are more.
+        """
         stored: dict[str, list[BlobStatistics]] = {}
         for row in rows:
             stored.setdefault(row.layer, []).append(row)
         seen: set[str] = set()
-        found = []
+        found: list[Card] = []
+        more = 0
         for layer in self.graph.layers:
             fresh = {top.blob for top in layer.tops if top.blob in computed} - seen
             seen |= fresh
+            if not fresh and layer.name not in stored:
+                continue
+            if len(found) == MOST:
+                more += 1
+                continue
             blobs = tuple(self._blob(layer, row) for row in stored.pop(layer.name, ()))
             tops = tuple(self._top(blob, computed[blob]) for blob in sorted(fresh))
-            if blobs or tops:
-                found.append(Card(layer.name, layer.type, layer.index, blobs, tops))
-        return found
+            found.append(Card(layer.name, layer.type, layer.index, blobs, tops))
+        return found, more
 
     def _blob(self, layer: Layer, row: BlobStatistics) -> BlobRow:
         blob = self.weights[layer.name][row.blob]

@@ -5,7 +5,8 @@ from typing import NamedTuple
 from fcnkit.drawing.blocks import Block, Chart, chart
 from fcnkit.drawing.folding import Folded, Group, fold, opened
 from fcnkit.drawing.svg import Look, render
-from fcnkit.errors import EngineError
+from fcnkit.errors import EngineError, NetError
+from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import build
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.reporting.pictures import Album
@@ -13,6 +14,8 @@ from fcnkit.reporting.section import Section
 from fcnkit.reporting.subject import Subject
 from fcnkit.reporting.words import brief, seen
 
+# A net of more boxes is drawn folded alone, or not at all.
+MOST = 3000
 # A name in a box has at most so many letters: boxes are as wide as what they say.
 _LETTERS = 40
 
@@ -33,11 +36,14 @@ def section(of: Subject, album: Album) -> Section | None:
     graph = build(of.net)
     whole = _readable(chart(graph, shapes_of(graph, of.wishes.inputs)))
     title = f"{of.net.path}, {graph.state}"
+    short = fold(whole)
     try:
-        short = fold(whole)
+        if len(short.chart.blocks) > MOST:
+            fact = f"it has {len(whole.blocks):,} boxes"
+            raise EngineError(f"{fact}; `fcnkit draw` draws any number")
         values = {
             "problem": "",
-            "whole": _svg(whole, title),
+            "whole": _svg(whole, title) if len(whole.blocks) <= MOST else "",
             "folded": _svg(short.chart, title, short) if short.groups else "",
             "groups": [_opened(whole, *each) for each in short.groups.items()],
             "boxes": len(whole.blocks),
@@ -45,6 +51,16 @@ def section(of: Subject, album: Album) -> Section | None:
     except EngineError as error:
         values = {"problem": str(error)}
     return Section("drawing", "Drawing", values)
+
+
+def overview(net: Prototxt) -> str:
+    """The drawing of a net, folded where it is long; "" where there is none."""
+    try:
+        graph = build(net)
+        short = fold(_readable(chart(graph, shapes_of(graph)))).chart
+        return _svg(short, net.path) if len(short.blocks) <= MOST else ""
+    except (EngineError, NetError):
+        return ""
 
 
 def _svg(whole: Chart, title: str, folded: Folded | None = None) -> str:

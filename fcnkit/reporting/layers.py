@@ -44,9 +44,10 @@ def section(of: Subject, album: Album) -> Section | None:
     maker = Maker(graph, stored, known_of(of).order, album)
     with album.sharing(len(images) + pictures(rows, first)):
         guesses = list(_guesses(of, graph, images, found, album))
-        cards = maker.cards(rows, first)
+        cards, more = maker.cards(rows, first)
     values = {
         "cards": cards,
+        "more": more,
         "open": next((card.place for card in cards if card.blobs), 0),
         "others": sorted({row.layer for row in rows} - {layer.name for layer in graph.layers}),
         "problem": problem,

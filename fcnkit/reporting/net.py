@@ -6,6 +6,9 @@ from fcnkit.reporting.section import Section
 from fcnkit.reporting.subject import Subject
 from fcnkit.reporting.words import bytes_text, grouped
 
+# Rows of the table; nets of more layers are made by programs, and looked at by programs.
+MOST = 3000
+
 
 def section(of: Subject, album: Album) -> Section | None:
     """The layers of a net, one a row; None where the page is of no net."""
@@ -14,7 +17,9 @@ def section(of: Subject, album: Album) -> Section | None:
     found = inspect(of.net, weights=of.weights, inputs=of.wishes.inputs)
     cells = found.cells()
     columns = [name for name in (cells[0] if cells else ()) if any(row[name] for row in cells)]
-    values = {"columns": columns, "rows": cells, "facts": _facts(found)}
+    rows = cells[:MOST]
+    more = len(cells) - len(rows)
+    values = {"columns": columns, "rows": rows, "more": more, "facts": _facts(found)}
     return Section(
         "net", "The net", values, f"What Caffe builds from {of.net.path}, {found.state}."
     )

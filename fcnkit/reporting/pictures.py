@@ -13,7 +13,7 @@ from fcnkit.libraries import load
 if TYPE_CHECKING:
     import numpy
 
-BUDGET = 8_000_000
+BUDGET = 7_000_000
 # The longest side of a picture, in pixels, and the least to which the budget brings it down.
 LONGEST, LEAST = 1200, 48
 # What one picture may take of what is left: so there is always something left for the next.

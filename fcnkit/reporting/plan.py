@@ -7,6 +7,7 @@ from typing import NamedTuple
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.inspection import Inspection, LayerRow, inspect
+from fcnkit.reporting.drawing import overview
 from fcnkit.reporting.pictures import Album
 from fcnkit.reporting.records import PlanRecord, plan_of
 from fcnkit.reporting.section import Section
@@ -50,6 +51,7 @@ def section(of: Subject, album: Album) -> Section | None:
         "totals": _totals(record.before, of.net),
         "lines": list(_lines(record.before.text, of.net.text)),
         "offsets": [(each, show(each.offset, ", ")) for each in record.offsets],
+        "drawn": [overview(record.before), overview(of.net)],
         "before": record.before.path,
         "after": of.net.path,
         "command": record.command,

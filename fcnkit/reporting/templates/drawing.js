@@ -72,6 +72,7 @@
   const lines = boxes.map((box) => box.querySelector("title").textContent.toLowerCase().split("\n"));
   const input = root.querySelector("#find-layer");
   const output = root.querySelector(".found");
+  if (!input) return;
   let matches = [];
   let current = -1;
   const go = (to) => {
