@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from sketches import conv, data, fc, net, pool
+from sketches import conv, data, fc, layer, net, pool
 from test_verify import random_weights
 
 import fcnkit as fk
@@ -130,6 +130,17 @@ def test_a_page_has_a_page_s_name(tmp_path, name):
     done = CliRunner().invoke(main, ["report", "template:lenet", "-o", str(tmp_path / name)])
     assert done.exit_code == 2 and ".html" in done.output
     assert not (tmp_path / name).exists()
+
+
+TRAINED = layer("c", "Convolution", more="include { phase: TRAIN }")
+
+
+@pytest.mark.parametrize("text", ["", "net: 'a.prototxt' base_lr: 1", TRAINED])
+def test_a_file_without_layers_to_test_is_refused(tmp_path, text):
+    (tmp_path / "deploy.prototxt").write_text(text)
+    for source in (tmp_path, tmp_path / "deploy.prototxt"):
+        with pytest.raises(NetError, match="no layers in state TEST; name the net to deploy"):
+            fk.report(source)
 
 
 def test_a_folder_that_holds_nothing_is_refused(tmp_path):

@@ -9,6 +9,7 @@ from fcnkit.errors import NetError
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import View
+from fcnkit.nets.graph import State, build
 from fcnkit.shape import Shape
 from fcnkit.training.runs import SOLVER, Run
 from fcnkit.weights import store
@@ -61,17 +62,24 @@ def subject(
     Raises NetError for a folder that holds neither net nor data set.
     """
     if isinstance(source, Prototxt) or not os.path.isdir(source):
-        net = prototxt.given(source)
+        net = _with_layers(prototxt.given(source))
         return Subject(NET, net.path, wishes, None, net, _given(weights))
     folder = Path(source)
     if os.path.isfile(folder / DEPLOY):
-        net = prototxt.read(folder / DEPLOY)
+        net = _with_layers(prototxt.read(folder / DEPLOY))
         held = _given(weights) or _held(folder)
         return Subject(FCN, str(source), wishes, folder, net, held)
     if any(folder.glob("*_image_lmdb")):
         return Subject(DATA, str(source), wishes, folder)
     fact = f"holds no {DEPLOY} and no databases of images"
     raise NetError(f"{folder}: {fact}; name an FCN's folder, a data set's, or a prototxt")
+
+
+def _with_layers(net: Prototxt) -> Prototxt:
+    """The net; NetError where Caffe would build none to test."""
+    if not build(net).layers:
+        raise NetError(f"{net.path}: no layers in state {State()}; name the net to deploy")
+    return net
 
 
 def _given(weights: "str | os.PathLike[str] | Weights | None") -> Weights | None:
