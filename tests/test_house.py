@@ -37,6 +37,7 @@ LEVELS = (
         "system",
         "tables",
         "templates",
+        "ticks",
     ),
     ("formats",),
     (

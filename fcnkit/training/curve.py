@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from fcnkit import files
+from fcnkit.errors import printable
 from fcnkit.libraries import load
+from fcnkit.ticks import linear, logarithmic, plain
 
 
 def draw(rows: Sequence[dict], path: Path, title: str) -> None:
@@ -23,13 +25,15 @@ def draw(rows: Sequence[dict], path: Path, title: str) -> None:
     _plot(
         upper, {"training": train, **{f"validation: {name}": line for name, line in losses.items()}}
     )
-    upper.set(title=title, ylabel="loss")
+    upper.set(title=_literal(title), ylabel="loss")
     if any(value and value > 0 for line in (train, *losses.values()) for _, value in line):
         upper.set_yscale("log")
     for axes in lower:
         _plot(axes, scores)
         axes.set_ylabel("validation")
     figure.axes[-1].set_xlabel("iteration")
+    for axes in figure.axes:
+        _tick(axes)
     _save(figure, path)
 
 
@@ -51,12 +55,34 @@ def compare(
         },
     )
     _plot(right, {name: _series(rows).get(score, []) for name, rows in runs.items()})
-    figure.suptitle(title)
+    figure.suptitle(_literal(title))
     left.set(ylabel="training loss", xlabel="iteration", yscale="log")
-    left.yaxis.set_major_formatter("{x:g}")
-    left.yaxis.set_minor_formatter("{x:g}")
-    right.set(ylabel=f"validation {score}", xlabel="iteration")
+    right.set(ylabel=_literal(f"validation {score}"), xlabel="iteration")
+    for axes in (left, right):
+        _tick(axes)
     _save(figure, path)
+
+
+def _tick(axes: Any) -> None:
+    """Both axes have ticks at round numbers, written as a reader would: 0.5, 20,000."""
+    for axis, (low, high), way in (
+        (axes.xaxis, axes.get_xlim(), axes.get_xscale()),
+        (axes.yaxis, axes.get_ylim(), axes.get_yscale()),
+    ):
+        logarithm = way == "log" and low > 0
+        places = logarithmic(low, high) if logarithm else linear(low, high)
+        axis.set_major_locator(load("matplotlib.ticker").FixedLocator(places))
+        axis.set_major_formatter(lambda value, _: plain(value))
+        axis.set_minor_locator(load("matplotlib.ticker").NullLocator())
+        axis.set_view_interval(low, high, ignore=True)
+
+
+def _literal(text: str) -> str:
+    """A name as matplotlib shows it letter for letter, on one line and not too long.
+
+    A dollar begins a formula there, and what begins with _ is in no legend.
+    """
+    return printable(f" {text}" if text.startswith("_") else text).replace("$", r"\$")
 
 
 def _save(figure: Any, path: Path) -> None:
@@ -86,7 +112,9 @@ def _plot(axes: Any, lines: dict[str, Line]) -> None:
             # A gap where there was no number.
             known = [float("nan") if y is None else y for y in ys]
             marker = "." if len(line) < 30 else ""
-            axes.plot(xs, known, label=name, marker=marker, linewidth=1, color=f"C{number}")
+            axes.plot(
+                xs, known, label=_literal(name), marker=marker, linewidth=1, color=f"C{number}"
+            )
     axes.grid(alpha=0.3)
     if axes.lines:
         axes.legend(loc="best", fontsize="small")
