@@ -344,5 +344,5 @@ def _rows(runs: Sequence, options, classes: int) -> Iterator[PanelRow]:
     for name in chosen:
         maps = [read_label(each.folder / "seen" / f"{name}.png", Reading(classes)) for each in runs]
         yield PanelRow(
-            np.asarray(read_image(images[name])), [*maps, read_label(labels[name], truth)]
+            np.asarray(read_image(images[name])), [*maps, read_label(labels[name], truth)], name
         )

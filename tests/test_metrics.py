@@ -1,6 +1,5 @@
 """The four metrics are the FCN authors', on hand-worked cases and against their own lines."""
 
-import io
 import json
 import math
 
@@ -18,7 +17,7 @@ from fcnkit.cli.main import main
 from fcnkit.datasets.colours import painted, voc_palette
 from fcnkit.errors import DatasetError
 from fcnkit.scoring.metrics import METRICS
-from fcnkit.scoring.pictures import picture, sheet
+from fcnkit.scoring.pictures import picture
 
 LABELS = st.integers(1, 6).flatmap(
     lambda n: st.tuples(
@@ -234,23 +233,6 @@ def test_pictures_of_few_and_of_many_classes(count):
     names = [f"$class_{number}$" for number in range(count)]
     label = np.arange(count)[None]
     assert picture(fk.score([label], [label], names)).startswith(b"\x89PNG")
-
-
-@pytest.mark.parametrize("order, red", [("bgr", 2), ("rgb", 0)])
-def test_a_sheet_shows_the_colours_of_the_images(order, red):
-    image = np.zeros((3, 4, 4), np.uint8)
-    image[red] = 255
-    drawn = Image.open(
-        io.BytesIO(
-            sheet([(image, np.full((4, 4), 1, np.uint8))], [(0, 0, 0), (9, 8, 7)], order=order)
-        )
-    )
-    assert {colour for _, colour in drawn.getcolors()} == {(255, 0, 0), (9, 8, 7), (255, 255, 255)}
-
-
-def test_a_sheet_of_nothing_is_refused():
-    with pytest.raises(DatasetError, match="no images"):
-        sheet([], voc_palette(2))
 
 
 @pytest.mark.parametrize(

@@ -60,3 +60,22 @@ def test_a_map_for_each_head(maps):
     row = PanelRow(np.zeros((4, 4, 3), np.uint8), [np.zeros((4, 4), np.uint8)] * (maps or 0))
     with pytest.raises(DatasetError, match="below 2 heads; give a map for each head but the first"):
         panels([] if maps is None else [row], ("input", "net"), ("a",), (RED,))
+
+
+def test_a_row_has_the_name_of_its_file(monkeypatch):
+    drawing = pytest.importorskip("PIL.ImageDraw")
+    written = []
+    text = drawing.ImageDraw.text
+    monkeypatch.setattr(
+        drawing.ImageDraw,
+        "text",
+        lambda self, place, words, *more, **named: (
+            written.append(words),
+            text(self, place, words, *more, **named),
+        ),
+    )
+    row = PanelRow(np.zeros((4, 8, 3), np.uint8), [np.zeros((4, 8), np.uint8)], "street\n1")
+    named = drawn([row, row._replace(name="")], ["input", "net"])
+    assert written == ["input", "net", r"street\n1", "", "left", "right"]
+    plain = drawn([row._replace(name="")] * 2, ["input", "net"])
+    assert named.shape[0] > plain.shape[0]

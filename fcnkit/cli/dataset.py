@@ -329,7 +329,8 @@ def _inspect_database(folder: Path, names, sheet, count, as_json, force) -> None
     classes = found.values is not None and bool(found.values.distinct)
 
     def save(path, *, force):
-        files.write(path, gallery(pictures(folder, count), classes=classes), force=force)
+        drawn = gallery(pictures(folder, count), classes=classes, names=names)
+        files.write(path, drawn, force=force)
 
     write_all([(sheet, save)] if sheet else [], force=force)
     if as_json:
@@ -345,15 +346,17 @@ def _inspect_database(folder: Path, names, sheet, count, as_json, force) -> None
 def _sheet(summary, count: int):
     """How `write_all` writes the contact sheet: the first images of each split."""
     from fcnkit import files
-    from fcnkit.datasets.summary import samples
+    from fcnkit.datasets.samples import samples
     from fcnkit.scoring.pictures import sheet
 
     def save(path, *, force):
-        pairs = samples(Path(summary.folder), count)
-        files.write(
-            path,
-            sheet(pairs, summary.colours, ignore=summary.ignore, order=summary.order),
-            force=force,
+        drawn = sheet(
+            samples(Path(summary.folder), count),
+            summary.colours,
+            names=summary.names,
+            ignore=summary.ignore,
+            order=summary.order,
         )
+        files.write(path, drawn, force=force)
 
     return save

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from itertools import islice, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -330,27 +330,6 @@ def splits_of(folder: Path) -> tuple[str, ...]:
 def records_in(folder: Path) -> int:
     """How many images a dataset's splits have in all."""
     return sum(databases.count(folder / f"{name}_image_lmdb") for name in splits_of(folder))
-
-
-def samples(folder: Path, count: int) -> Iterator[tuple["numpy.ndarray", "numpy.ndarray"]]:
-    """Images and labels of a dataset, at most `count`: as many of each split, from all over it."""
-    names = splits_of(folder)
-    for number, name in enumerate(names):
-        part = count // len(names) + (number < count % len(names))
-        every = max(1, databases.count(folder / f"{name}_image_lmdb") // max(part, 1))
-        with closing(records(folder, name, every)) as both:
-            for image, label in islice(both, part):
-                yield _shown(image.array), databases.whole(label, f"{folder}: {name}")
-
-
-def _shown(image: "numpy.ndarray") -> "numpy.ndarray":
-    """The image as bytes; one of floats from its darkest value to its lightest."""
-    import numpy as np
-
-    if image.dtype == np.uint8:
-        return image
-    low, high = float(image.min()), float(image.max())
-    return ((image - low) * (255 / max(high - low, 1e-12))).astype(np.uint8)
 
 
 def records(

@@ -2,28 +2,31 @@
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.datasets.colours import Colour, painted
 from fcnkit.errors import DatasetError
+from fcnkit.inference.legend import INK, PAPER, Legend, fitted, font
 from fcnkit.inference.overlay import blend
 from fcnkit.libraries import load
 
 if TYPE_CHECKING:
     import numpy
 
-_INK, _PAPER, _RIM = (32, 33, 36), (255, 255, 255), (160, 162, 168)
-# Sizes in pixels: the room between pictures, a heading, a line of the legend and a colour in it,
-# the text.
-_GAP, _HEAD, _LINE, _SWATCH, _TEXT = 6, 30, 30, 30, 19
+# Sizes in pixels: the room between pictures, a heading, the name of a row, its text.
+_GAP, _HEAD, _CAPTION, _TEXT = 6, 30, 22, 15
 _QUALITY = 85
 
 
 class PanelRow(NamedTuple):
-    """An RGB image, and class maps of its size, one for each column after the image's."""
+    """An RGB image, and class maps of its size, one for each column after the image's.
+
+    `name` is that of the image's file, "" where it is not to be shown.
+    """
 
     image: "numpy.ndarray"
     maps: "Sequence[numpy.ndarray]"
+    name: str = ""
 
 
 def panels(
@@ -48,31 +51,27 @@ def panels(
         fact = f"{len(rows)} rows below {len(heads)} heads"
         raise DatasetError(f"{fact}; give a map for each head but the first")
     strips = [_strip(row, colours, ignore, opacity, width) for row in rows]
+    captions = _CAPTION if any(row.name for row in rows) else 0
     across = len(heads) * (width + _GAP) + _GAP
-    entries = _legend(names, across)
-    top = _HEAD + sum(strip.shape[0] + _GAP for strip in strips)
-    canvas = load("PIL.Image").new(
-        "RGB", (across, top + _LINE * (entries[-1][1] + 1) + _GAP), _PAPER
-    )
+    legend = Legend(names, colours[: len(names)], across - 2 * _GAP)
+    top = _HEAD + sum(strip.shape[0] + _GAP + captions for strip in strips)
+    canvas = load("PIL.Image").new("RGB", (across, top + legend.height + _GAP), PAPER)
     pen = load("PIL.ImageDraw").Draw(canvas)
     for number, head in enumerate(heads):
         middle = _GAP + number * (width + _GAP) + width // 2
-        pen.text((middle, _HEAD // 2), head, _INK, _font(), anchor="mm")
+        pen.text((middle, _HEAD // 2), fitted(head, width, 19), INK, font(19), anchor="mm")
     place = _HEAD
-    for strip in strips:
+    for row, strip in zip(rows, strips, strict=True):
         canvas.paste(load("PIL.Image").fromarray(strip), (_GAP, place))
         place += strip.shape[0] + _GAP
-    for (left, line), name, colour in zip(entries, names, colours, strict=True):
-        y = top + line * _LINE
-        pen.rectangle((left, y + 5, left + _SWATCH, y + _LINE - 5), tuple(colour), _RIM)
-        pen.text((left + _SWATCH + 8, y + _LINE // 2), name, _INK, _font(), anchor="lm")
+        if captions:
+            words = fitted(row.name, across - 2 * _GAP, _TEXT, ends=True)
+            pen.text((_GAP, place - _GAP + captions // 2), words, INK, font(_TEXT), anchor="lm")
+        place += captions
+    legend.draw(pen, _GAP, top)
     file = io.BytesIO()
     canvas.save(file, "JPEG", quality=_QUALITY)
     return file.getvalue()
-
-
-def _font() -> Any:
-    return load("PIL.ImageFont").load_default(_TEXT)
 
 
 def _strip(
@@ -92,15 +91,3 @@ def _strip(
     ]
     gap = np.full((size[1], _GAP, 3), 255, np.uint8)
     return np.concatenate([part for each in small for part in (each, gap)][:-1], axis=1)
-
-
-def _legend(names: Sequence[str], across: int) -> list[tuple[int, int]]:
-    """Where each name stands: pixels from the left, and its line."""
-    places, left, line = [], _GAP, 0
-    for name in names:
-        wide = _SWATCH + 8 + round(_font().getlength(name)) + 20
-        if left + wide > across and left > _GAP:
-            left, line = _GAP, line + 1
-        places.append((left, line))
-        left += wide
-    return places

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from fcnkit.datasets.colours import Colour, painted, voc_palette
 from fcnkit.datasets.records import Picture
-from fcnkit.errors import DatasetError
+from fcnkit.datasets.samples import Sample
+from fcnkit.errors import DatasetError, printable
+from fcnkit.inference.legend import INK, PAPER, Legend, fitted, font
+from fcnkit.inference.overlay import png_of
 from fcnkit.libraries import load
 from fcnkit.preprocessing import BGR, STORED
 from fcnkit.scoring.metrics import Scores
@@ -19,67 +22,130 @@ if TYPE_CHECKING:
 _WIDTH, _GAP = 240, 6
 # Above so many classes, no number fits into a field of the matrix.
 _NUMBERED = 25
-# One picture of a gallery, and the line under it, in pixels.
-_THUMB, _LINE = 144, 14
+# One picture of a gallery, a line under a picture and its text, in pixels.
+_THUMB, _LINE, _TEXT = 144, 19, 13
+# Of more classes a legend has only those that are shown.
+_LISTED = 40
+_IGNORED = "ignored"
 
 
 def sheet(
-    pairs: Iterable[tuple["numpy.ndarray", "numpy.ndarray"]],
+    samples: Iterable[Sample],
     colours: Sequence[Colour],
     *,
+    names: Sequence[str] = (),
     ignore: int = 255,
     order: str = BGR,
     columns: int = 3,
 ) -> bytes:
-    """A PNG of images beside their coloured labels, `columns` pairs in a row.
+    """A PNG of images beside their coloured labels, `columns` pairs in a row, above the legend.
 
-    Images are (channels, height, width) in this order of channels, of which the
-    first three are drawn, labels
-    (height, width).  Raises DatasetError where there are none.
+    Each pair stands over the name of its file.  Images are (channels, height, width) in
+    this order of channels, of which the first three are drawn, labels (height, width).
+    The legend has the classes of these `names`, and what is ignored where something is.
+    Raises DatasetError where there are none.
     """
-    import numpy as np
-
-    tiles = [_tile(image, painted(label, colours, ignore), order) for image, label in pairs]
+    found = list(samples)
+    tiles = [_tile(each.image, painted(each.label, colours, ignore), order) for each in found]
     if not tiles:
         raise DatasetError("there are no images to draw; ask for at least one")
-    height = max(tile.shape[0] for tile in tiles)
     columns = min(columns, len(tiles))
-    rows = -(-len(tiles) // columns)
-    across, down = 2 * _WIDTH + _GAP + 2 * _GAP, height + 2 * _GAP
-    canvas = np.full((rows * down, columns * across, 3), 255, np.uint8)
-    for number, tile in enumerate(tiles):
-        top, left = number // columns * down + _GAP, number % columns * across + _GAP
-        canvas[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
-    return _png(canvas)
+    captions = _LINE if any(each.name for each in found) else 0
+    across, down = _cell(2 * _WIDTH + _GAP, max(tile.shape[0] for tile in tiles) + captions)
+    images = load("PIL.Image")
+    entries = _entries([each.label for each in found], names, colours, ignore)
+    legend = Legend([*entries], [*entries.values()], columns * across - 2 * _GAP)
+    canvas, pen = _canvas(columns * across, -(-len(tiles) // columns) * down, legend)
+    for number, (each, tile) in enumerate(zip(found, tiles, strict=True)):
+        left, top = number % columns * across + _GAP, number // columns * down + _GAP
+        canvas.paste(images.fromarray(tile), (left, top))
+        words = fitted(each.name, tile.shape[1], _TEXT, ends=True)
+        pen.text((left, top + tile.shape[0] + 2), words, INK, font(_TEXT))
+    return png_of(canvas)
 
 
-def gallery(pictures: Iterable[Picture], *, classes: bool = False, columns: int = 5) -> bytes:
+def _cell(width: int, height: int) -> tuple[int, int]:
+    return width + 2 * _GAP, height + 2 * _GAP
+
+
+def _canvas(width: int, height: int, legend: Legend) -> tuple[Any, Any]:
+    """White paper of this size with the legend below it, and what draws on it."""
+    room = legend.height + _GAP if legend.height else 0
+    canvas = load("PIL.Image").new("RGB", (width, height + room), PAPER)
+    pen = load("PIL.ImageDraw").Draw(canvas)
+    legend.draw(pen, _GAP, height)
+    return canvas, pen
+
+
+def _entries(
+    labels: "Sequence[numpy.ndarray]", names: Sequence[str], colours: Sequence[Colour], ignore: int
+) -> dict[str, Colour]:
+    """The legend: all classes, or where they are many those that are shown; what is ignored."""
+    import numpy as np
+
+    there = {int(value) for label in labels for value in np.unique(label)}
+    few = len(names) <= _LISTED
+    found = {
+        name if name == str(number) else f"{number}  {name}": colours[number]
+        for number, name in enumerate(names)
+        if few or number in there
+    }
+    return found | ({_IGNORED: voc_palette()[255]} if found and ignore in there else {})
+
+
+def gallery(
+    pictures: Iterable[Picture],
+    *,
+    classes: bool = False,
+    names: Sequence[str] = (),
+    columns: int = 5,
+) -> bytes:
     """A PNG of pictures, `columns` in a row, each over its number and its key.
 
     Colours are blue, green and red, as Caffe has them; floats are drawn from their
-    darkest to their lightest, and with `classes` one channel of bytes as a label image.
+    darkest to their lightest, and with `classes` one channel of bytes as a label image,
+    with a legend of its values.  `names` are those of the classes.
     Raises DatasetError where there are none.
     """
-    import numpy as np
-
-    images, drawing = load("PIL.Image"), load("PIL.ImageDraw")
+    images = load("PIL.Image")
     found = list(pictures)
     if not found:
         raise DatasetError("there are no records to draw; ask for at least one")
     tiles = [images.fromarray(_seen(each.array, classes)) for each in found]
     sizes = [_fitting(tile.width, tile.height) for tile in tiles]
     columns = min(columns, len(tiles))
-    across, down = _THUMB + 2 * _GAP, max(height for _, height in sizes) + _LINE + 2 * _GAP
-    canvas = images.new("RGB", (columns * across, -(-len(tiles) // columns) * down), "white")
+    numbered = not classes and any(each.label is not None for each in found)
+    across, down = _cell(_THUMB, max(height for _, height in sizes) + (1 + numbered) * _LINE)
+    entries = _values([each.array for each in found], names) if classes else {}
+    legend = Legend([*entries], [*entries.values()], columns * across - 2 * _GAP)
+    canvas, pen = _canvas(columns * across, -(-len(tiles) // columns) * down, legend)
     for number, (each, tile, size) in enumerate(zip(found, tiles, sizes, strict=True)):
         left, top = number % columns * across + _GAP, number // columns * down + _GAP
         smaller = size[0] < tile.width and not classes
         way = images.Resampling.BILINEAR if smaller else images.Resampling.NEAREST
         canvas.paste(tile.resize(size, way), (left, top))
-        label = "" if each.label is None else f"{each.label}  "
-        words = f"{label}{each.key}"[: _THUMB // 6]
-        drawing.Draw(canvas).text((left, top + size[1] + 1), words, fill="black")
-    return _png(np.asarray(canvas))
+        below = top + size[1] + 2
+        pen.text((left, below), fitted(each.key, _THUMB, _TEXT, ends=True), INK, font(_TEXT))
+        if numbered:
+            words = fitted(_called(each.label, names), _THUMB, _TEXT)
+            pen.text((left, below + _LINE), words, INK, font(_TEXT))
+    return png_of(canvas)
+
+
+def _called(label: int | None, names: Sequence[str]) -> str:
+    """A record's number, and the name of that class where there is one."""
+    if label is None:
+        return ""
+    return f"{label}  {names[label]}" if 0 <= label < len(names) else str(label)
+
+
+def _values(arrays: "Iterable[numpy.ndarray]", names: Sequence[str]) -> dict[str, Colour]:
+    """The values that label images have, as `_seen` colours them."""
+    import numpy as np
+
+    flat = [array for array in arrays if array.dtype == np.uint8 and len(array) == 1]
+    there = sorted({int(value) for array in flat for value in np.unique(array)})
+    return {_called(value, names): voc_palette()[value] for value in there}
 
 
 def _fitting(width: int, height: int) -> tuple[int, int]:
@@ -118,12 +184,6 @@ def _tile(image: "numpy.ndarray", label: "numpy.ndarray", order: str) -> "numpy.
     return np.concatenate([np.asarray(left), gap, np.asarray(right)], axis=1)
 
 
-def _png(array: "numpy.ndarray") -> bytes:
-    file = io.BytesIO()
-    load("PIL.Image").fromarray(array).save(file, "PNG")
-    return file.getvalue()
-
-
 def picture(scores: Scores) -> bytes:
     """A PNG of the confusion matrix, each row by its sum, beside the IU of each class."""
     import numpy as np
@@ -152,6 +212,7 @@ def _matrix(axes: Any, shares: "numpy.ndarray", names: Sequence[str]) -> None:
     places = range(len(names))
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="predicted", ylabel="labelled", xticks=places, yticks=places)
+    axes.set_title("what the pixels of each class are taken for")
     axes.set_xticklabels(_escaped(names), rotation=90)
     axes.set_yticklabels(_escaped(names))
     for row, column in ((r, c) for r in places for c in places if len(names) <= _NUMBERED):
@@ -171,4 +232,4 @@ def _matrix(axes: Any, shares: "numpy.ndarray", names: Sequence[str]) -> None:
 
 def _escaped(names: Sequence[str]) -> list[str]:
     """Names as matplotlib shows them literally: a dollar begins a formula there."""
-    return [name.replace("$", r"\$") for name in names]
+    return [printable(name).replace("$", r"\$") for name in names]
