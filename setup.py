@@ -26,6 +26,7 @@ TEST = [
     "pytest-xdist>=3.5",
     "ruff>=0.6",
     "setuptools>=77",
+    "tensorboard>=2.15",
 ]
 
 

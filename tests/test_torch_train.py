@@ -159,6 +159,7 @@ def test_it_trains_without_caffe(alone, train):
             ".lock",
             "caffe.log",
             "curve.png",
+            "index.html",
             "solver.prototxt",
             "train.jsonl",
             "train_val.prototxt",

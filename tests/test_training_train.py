@@ -127,6 +127,7 @@ def test_it_trains(net, train):
             ".lock",
             "caffe.log",
             "curve.png",
+            "index.html",
             "solver.prototxt",
             "train.jsonl",
             "train_val.prototxt",

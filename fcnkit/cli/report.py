@@ -13,8 +13,7 @@ from fcnkit.formats.suffixes import PAGE
 
 
 @click.command(short_help="One HTML page of a net, its proof, training, predictions.")
-@click.argument("source", metavar="NET|DIR")
-@click.argument("weights", type=WEIGHTS, metavar="[WEIGHTS]", required=False)
+@click.argument("sources", metavar="NET [WEIGHTS]|DIR...", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="OUT.html", required=True, help="Write the page here.")
 @click.option(
     "--image",
@@ -42,14 +41,15 @@ from fcnkit.formats.suffixes import PAGE
 @click.option("--full", is_flag=True, help="All pictures, as large as they are.")
 @click.option("--force", is_flag=True, help="Overwrite a file that exists.")
 def report(
-    source, weights, output, images, labels, mean, inputs, engine, device, proofs, full, force
+    sources, output, images, labels, mean, inputs, engine, device, proofs, full, force
 ) -> None:
     """Write one HTML file that shows what there is: open it in a browser, or send it.
 
     Of a net: its drawing, its layers, memory, offsets; with WEIGHTS what they
     are like, and with --image what each layer makes of it.  Of a folder that
     `fcnkit fcn` made: the plan, the proof, the training, the predictions.  Of
-    a data set: its classes and its images.  The file needs no network and no
+    a data set: its classes and its images.  Of several runs, or of a folder that
+    holds some: their curves beside each other.  The file needs no network and no
     other file, and has less than 10 MB unless --full is given.
 
     \b
@@ -57,17 +57,34 @@ def report(
     fcnkit report deploy.prototxt net.caffemodel --image cat.jpg -o net.html
     fcnkit report template:vgg16 -o vgg16.html
     fcnkit report data -o data.html
+    fcnkit report fcn32s/run fcn8s/run -o both.html
     """
     from fcnkit.reporting.report import report_of
-    from fcnkit.reporting.subject import DEPLOY, Wishes, subject
+    from fcnkit.reporting.subject import Wishes, subject
 
-    if weights and os.path.isdir(source) and not os.path.isfile(Path(source, DEPLOY)):
-        raise click.UsageError(f"{source} holds no net; weights are for a net")
+    source, weights = _split(sources)
     outputs = [(output, Saver(PAGE, lambda path, force: made.save(path, force=force)))]
     check_names(outputs, force)
     name = None if engine == AUTO else engine
     wishes = Wishes(images, labels, mean, name, device, dict(inputs), proofs=proofs)
-    wanted = source if os.path.isdir(source) else load_net(source)
-    made = report_of(subject(wanted, weights, wishes), full=full)
+    made = report_of(subject(source, weights, wishes), full=full)
     write_all(outputs, force=force)
     say_written(outputs, False)
+
+
+def _split(sources):
+    """The net, or the folder or folders, and the weights."""
+    from fcnkit.reporting.subject import DEPLOY
+
+    folders = [each for each in sources if os.path.isdir(each)]
+    if len(folders) == len(sources) > 1:
+        return folders, None
+    source, *rest = sources
+    if len(rest) > 1 or any(each in folders for each in rest):
+        raise click.UsageError("name a net and its weights, a folder, or the folders of runs")
+    weights = WEIGHTS.convert(rest[0], None, click.get_current_context()) if rest else None
+    if source not in folders:
+        return load_net(source), weights
+    if weights and not os.path.isfile(Path(source, DEPLOY)):
+        raise click.UsageError(f"{source} holds no net; weights are for a net")
+    return source, weights

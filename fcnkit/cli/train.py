@@ -123,6 +123,7 @@ class WeightsFiles(click.ParamType):
 )
 @click.option("--restart", is_flag=True, help="Begin anew; with --force where there is a run.")
 @click.option("--force", is_flag=True, help="Let --restart delete the run that is there.")
+@click.option("--tensorboard", is_flag=True, help="Write DIR/run/events... for TensorBoard, too.")
 @click.option("--dry-run", is_flag=True, help="Print the commands, and write nothing.")
 def train(
     folders,
@@ -147,14 +148,16 @@ def train(
     one_class,
     restart,
     force,
+    tensorboard,
     dry_run,
 ) -> None:
     """Train the FCN in DIR with real Caffe or PyTorch; the same command again resumes.
 
     DIR is what `fcnkit fcn -o DIR` writes.  Its folder `run` gets the solver
-    and net as run, caffe.log, train.jsonl (losses and scores), curve.png and
-    the snapshots.  Several DIRs are stages: each starts from the last
-    caffemodel of the one before, by the names of layers.
+    and net as run, caffe.log, train.jsonl (losses and scores), curve.png,
+    index.html, a page to look at meanwhile, and the snapshots.  Several DIRs
+    are stages: each starts from the last caffemodel of the one before, by the
+    names of layers.
 
     With --loss-weights the loss of each pixel is multiplied by the weight of its class:
     SoftmaxWithLoss becomes an InfogainLoss with the matrix infogain.binaryproto in the run's
@@ -223,7 +226,7 @@ def train(
     )
     try:
         for stage in found:
-            _train(stage, restart)
+            _train(stage, restart, tensorboard)
     except KeyboardInterrupt:  # between two stages, where no Caffe is at work
         sys.exit(STOPPED)
 
@@ -285,8 +288,9 @@ def _shown(stage, command) -> str:
     return f"cd {shlex.quote(str(stage.folder))} && {' '.join(map(shlex.quote, command))}"
 
 
-def _train(stage, restart: bool) -> None:
+def _train(stage, restart: bool, tensorboard: bool) -> None:
     """One stage is trained, or has been; the process ends with 130 where it was asked to stop."""
+    from fcnkit.reporting.live import followers
     from fcnkit.training.train import Begun, Ended, Warned, finished, train
 
     recipe, name = stage.recipe, str(stage.folder)
@@ -298,6 +302,8 @@ def _train(stage, restart: bool) -> None:
     with ExitStack() as stack:
         displays: list = []
         on_signal = partial(_stopping, displays, recipe.trainer.name)
+        warn = partial(_warn, displays)
+        followed = stack.enter_context(followers(recipe.run, warn, tensorboard=tensorboard))
         events = train(recipe, weights, restart=restart, force=True, on_signal=on_signal)
         for event in stack.enter_context(closing(events)):
             if isinstance(event, Begun):
@@ -305,10 +311,19 @@ def _train(stage, restart: bool) -> None:
             elif isinstance(event, Ended):
                 end = event
             elif isinstance(event, Warned):
-                displays[0].say(f"warning: {event.words}")
+                warn(event.words)
             else:
                 _follow(displays[0], event)
+            followed(event)
     _ended(end, stage)
+
+
+def _warn(displays, words: str) -> None:
+    line = f"warning: {words}"
+    if displays:
+        displays[0].say(line)
+    else:
+        _say(line)
 
 
 def _begun(event, stage, weights):
@@ -369,7 +384,7 @@ def _ended(event, stage) -> None:
         say(f"{stage.folder}: trained 0 iterations, as max_iter asks; nothing is saved")
         return
     if event.done:
-        say(f"{stage.folder}: trained {last.iteration} iterations; {last.weights}; {run.curve}")
+        say(f"{stage.folder}: trained {last.iteration} iterations; {last.weights}; {run.page}")
         name_classes(stage.recipe, stage.folder)
         return
     saved = f"iteration {last.iteration} is saved" if last else "nothing is saved yet"

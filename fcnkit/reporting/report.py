@@ -10,10 +10,11 @@ from fcnkit.reporting import layers as of_layers
 from fcnkit.reporting import net as of_net
 from fcnkit.reporting import plan as of_plan
 from fcnkit.reporting import proof as of_proof
+from fcnkit.reporting import training as of_training
 from fcnkit.reporting.page import Report, page
 from fcnkit.reporting.pictures import Album
 from fcnkit.reporting.section import Section
-from fcnkit.reporting.subject import DATA, FCN, NET, Source, Subject, Wishes, subject
+from fcnkit.reporting.subject import DATA, FCN, NET, RUNS, Source, Subject, Wishes, subject
 from fcnkit.shape import Shape
 
 if TYPE_CHECKING:
@@ -27,9 +28,15 @@ SECTIONS: tuple[Callable[[Subject, Album], Section | None], ...] = (
     of_fields.section,
     of_layers.section,
     of_proof.section,
+    of_training.section,
 )
 
-_KINDS = {NET: "A net", FCN: "A fully convolutional network", DATA: "A data set"}
+_KINDS = {
+    NET: "A net",
+    FCN: "A fully convolutional network",
+    RUNS: "Trainings",
+    DATA: "A data set",
+}
 
 
 def report(
@@ -45,14 +52,15 @@ def report(
     proofs: Sequence[str | os.PathLike[str]] = (),
     full: bool = False,
 ) -> Report:
-    """One HTML page of a net, of an FCN's folder with all that it holds, or of a data set.
+    """One HTML page of a net, of an FCN's folder with all that it holds, of runs, or of a data set.
 
     >>> fk.report("deploy.prototxt", "net.caffemodel").save("net.html")
 
-    `source` is a Prototxt, or the path of one or of a folder; `weights` are the net's, Weights or
-    their path.  Nets are run on `images`, paths of files, by `engine` on `device`, the fastest
-    engine that takes the net when not given; `labels` is a file of the names of the classes, a
-    line each, `mean` what is taken off the images, `inputs` gives shapes by blob name; `proofs`
+    `source` is a Prototxt, or the path of one or of a folder, or the folders of several runs,
+    which are compared; `weights` are the net's, Weights or their path.  Nets are run on `images`,
+    paths of files, by `engine` on `device`, the fastest engine that takes the net when not given;
+    `labels` is a file of the names of the classes, a line each, `mean` what is taken off the
+    images, `inputs` gives shapes by blob name; `proofs`
     are files of what `fcnkit verify --json` printed.  Pictures are scaled so that the page has
     less than 10 MB, unless `full`.  Returns a Report, whose `save` writes the page.
 
@@ -67,4 +75,5 @@ def report_of(of: Subject, *, full: bool = False, refresh: int = 0) -> Report:
     album = Album(full=full)
     found = [section(of, album) for section in SECTIONS]
     sections = [each for each in found if each is not None]
-    return page(of.title, _KINDS[of.kind], sections, notes=album.notes, refresh=refresh)
+    kind = "A training" if of.kind == RUNS and len(of.runs) == 1 else _KINDS[of.kind]
+    return page(of.title, kind, sections, notes=album.notes, refresh=refresh)

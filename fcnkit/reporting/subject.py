@@ -1,4 +1,4 @@
-"""What a page is of, by what its argument holds: a net, an FCN's folder, or a data set's."""
+"""What a page is of, by what its argument holds: a net, an FCN's folder, runs, or a data set."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,14 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import State, build
 from fcnkit.shape import Shape
-from fcnkit.training.runs import SOLVER, Run
+from fcnkit.training.runs import RECORD, SOLVER, Run
 from fcnkit.weights import store
 from fcnkit.weights.store import Weights
 
-NET, FCN, DATA = "net", "fcn", "data"
+NET, FCN, RUNS, DATA = "net", "fcn", "runs", "data"
 DEPLOY, START = "deploy.prototxt", "init.caffemodel"
-Source = str | os.PathLike[str] | Prototxt
+Place = str | os.PathLike[str]
+Source = Place | Prototxt | Sequence[Place]
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,9 @@ class Wishes:
 class Subject:
     """What a page is of.
 
-    `kind` is NET, FCN or DATA; `folder` is that of an FCN or a data set.  An FCN's `net` is the
-    one to deploy, and its `weights` those of the newest whole snapshot, else the first ones.
+    `kind` is NET, FCN, RUNS or DATA; `folder` is that of an FCN or a data set.  An FCN's `net`
+    is the one to deploy, and its `weights` those of the newest whole snapshot, else the first
+    ones.  `runs` are the trainings of an FCN, or those that are to be compared.
     """
 
     kind: str
@@ -47,32 +49,54 @@ class Subject:
     folder: Path | None = None
     net: Prototxt | None = None
     weights: Weights | None = None
+    runs: tuple[Run, ...] = ()
 
     @property
     def title(self) -> str:
         """The page's heading."""
+        if self.kind == RUNS and len(self.runs) == 1:
+            (run,) = self.runs
+            return f"{Path(os.path.realpath(run.folder)).name}/{run.name}"
         return Path(self.path).name or self.path
 
 
 def subject(
     source: Source, weights: "str | os.PathLike[str] | Weights | None", wishes: Wishes
 ) -> Subject:
-    """What there is to show of a net, or of the folder at a path.
+    """What there is to show of a net, of the folder at a path, or of several runs' folders.
 
-    Raises NetError for a folder that holds neither net nor data set.
+    Raises NetError for a folder that holds neither net nor run nor data set.
     """
+    if isinstance(source, Sequence) and not isinstance(source, str):
+        return _of_runs([Path(each) for each in source], wishes)
     if isinstance(source, Prototxt) or not os.path.isdir(source):
         net = _with_layers(prototxt.given(source))
         return Subject(NET, net.path, wishes, None, net, _given(weights))
     folder = Path(source)
-    if os.path.isfile(folder / DEPLOY):
+    if os.path.isfile(folder / DEPLOY) and not _is_run(folder):
         net = _with_layers(prototxt.read(folder / DEPLOY))
         held = _given(weights) or _held(folder)
-        return Subject(FCN, str(source), wishes, folder, net, held)
+        return Subject(FCN, str(source), wishes, folder, net, held, tuple(runs(folder)))
     if any(folder.glob("*_image_lmdb")):
         return Subject(DATA, str(source), wishes, folder)
-    fact = f"holds no {DEPLOY} and no databases of images"
-    raise NetError(f"{folder}: {fact}; name an FCN's folder, a data set's, or a prototxt")
+    return _of_runs([folder], wishes)
+
+
+def _of_runs(folders: Sequence[Path], wishes: Wishes) -> Subject:
+    """The runs at these paths: each that of a run, of a net with runs, or of several such."""
+    found: dict[str, Run] = {}
+    for folder in folders:
+        here = [run for each in (folder, *sorted(folder.glob("*/"))) for run in runs(each)]
+        here = [_run(folder)] if _is_run(folder) else here
+        if not here:
+            fact = f"holds no {DEPLOY}, no {RECORD} of a training and no databases of images"
+            raise NetError(f"{folder}: {fact}; name an FCN's folder, a data set's, or a prototxt")
+        found |= {os.path.realpath(run.path): run for run in here}
+    return Subject(RUNS, ", ".join(map(str, folders)), wishes, runs=tuple(found.values()))
+
+
+def _is_run(folder: Path) -> bool:
+    return os.path.isfile(folder / RECORD)
 
 
 def _with_layers(net: Prototxt) -> Prototxt:
@@ -97,8 +121,13 @@ def _held(folder: Path) -> Weights | None:
 
 def runs(folder: Path) -> list[Run]:
     """The trainings of an FCN's folder: each has a folder of its own in it, with a record."""
-    names = sorted(each.parent.name for each in folder.glob("*/train.jsonl"))
-    return [Run(folder, name, _prefix(folder / name / SOLVER)) for name in names]
+    return [_run(each.parent) for each in sorted(folder.glob(f"*/{RECORD}"))]
+
+
+def _run(folder: Path) -> Run:
+    """The run in a folder of its own."""
+    whole = Path(os.path.abspath(folder))
+    return Run(folder.parent if folder.name else whole.parent, whole.name, _prefix(folder / SOLVER))
 
 
 def _prefix(solver: Path) -> str:

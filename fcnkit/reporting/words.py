@@ -44,3 +44,18 @@ def bytes_text(number: int | None) -> str:
             break
         size /= 1000
     return f"{number:,} bytes" if unit == "bytes" else f"{size:.3g} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """A time in the two units that suit it: 1 h 05 min."""
+    if seconds < 1:
+        return f"{seconds * 1000:.3g} ms"
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes:02} min"
+    return f"{hours // 24} days {hours % 24} h"

@@ -16,9 +16,12 @@ from fcnkit.weights.statistics import statistics
 
 # What the solver is called, in the net's folder and in the run's.
 SOLVER = "solver.prototxt"
-_LOG, _RECORD, _CURVE, _LOCK = "caffe.log", "train.jsonl", "curve.png", ".lock"
+RECORD, PAGE = "train.jsonl", "index.html"
+_LOG, _CURVE, _LOCK = "caffe.log", "curve.png", ".lock"
+# What TensorBoard's event files begin with.
+EVENTS = "events.out.tfevents."
 # The names in a run's folder that no net may take.
-OWN = (SOLVER, _LOG, _RECORD, _CURVE)
+OWN = (SOLVER, RECORD, PAGE, _LOG, _CURVE)
 # The last field that Caffe writes of a SolverState, whatever the solver: the rate's step.
 _LAST_FIELD = 4
 
@@ -68,12 +71,21 @@ class Run:
     @property
     def record(self) -> Path:
         """Losses and scores, a JSON object a line."""
-        return self.path / _RECORD
+        return self.path / RECORD
 
     @property
     def curve(self) -> Path:
         """The picture of the record."""
         return self.path / _CURVE
+
+    @property
+    def page(self) -> Path:
+        """The page of the run, for a browser."""
+        return self.path / PAGE
+
+    def event_files(self) -> list[Path]:
+        """The files for TensorBoard, in its order."""
+        return sorted(self.path.glob(f"{EVENTS}*"))
 
     def matrices(self) -> list[Path]:
         """The infogain matrices that lie in the folder: the class weights of the losses."""
@@ -114,7 +126,14 @@ class Run:
 
     def clear(self) -> None:
         """What the run has left is gone; files of other names stay."""
-        made = [self.solver, self.record, self.curve, *self.matrices()]
+        made = [
+            self.solver,
+            self.record,
+            self.curve,
+            self.page,
+            *self.matrices(),
+            *self.event_files(),
+        ]
         for snapshot in self.snapshots():
             made += [snapshot.state, snapshot.weights]
         for path in made:
@@ -179,3 +198,17 @@ def _open_log(run: Run) -> Iterator[int]:
 
 def _unwritable(run: Run, error: OSError) -> OutputError:
     return OutputError(f"{run.path}: cannot be written: {error.strerror}; name another run")
+
+
+def in_use(run: Run) -> bool:
+    """Whether a process trains this run now."""
+    if not os.path.exists(run.path / _LOCK):
+        return False
+    try:
+        lock = locks.taken(run.path / _LOCK)
+    except OSError:  # another's folder, which cannot be written
+        return False
+    if lock is None:
+        return True
+    lock.release()
+    return False
