@@ -80,8 +80,9 @@ def page(
 
 
 def _beside(sections: Sequence[Section], end: str) -> Iterator[str]:
-    """The page's own style or script, and those of its sections."""
-    for name in dict.fromkeys(["page", *(section.name for section in sections)]):
+    """The page's own style or script, those of its sections, and of what they are made of."""
+    names = [name for section in sections for name in (*section.parts, section.name)]
+    for name in dict.fromkeys(["page", *names]):
         path = _TEMPLATES / f"{name}.{end}"
         if os.path.isfile(path):
             yield path.read_text(encoding="utf-8").strip()

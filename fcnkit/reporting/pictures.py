@@ -3,7 +3,7 @@
 import base64
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import ceil, sqrt
 from typing import TYPE_CHECKING, NamedTuple
@@ -77,6 +77,30 @@ class Album:
             if max(height, width) < LEAST * step:
                 return self._without(alt, width, height)
 
+    def map(
+        self,
+        values: "numpy.ndarray",
+        alt: str,
+        *,
+        colours: Sequence[Sequence[int]] = (),
+        longest: int = LONGEST,
+    ) -> Shown:
+        """Bytes, (height, width), as a PNG of just these values, with `colours` of these colours;
+        where it must be smaller, pixels are left out, and none is mixed of others.
+        """
+        height, width = values.shape
+        side = max(height, width) if self.full else min(longest, max(height, width))
+        while True:
+            url = _url(
+                "png", png(_fewer(values, side / max(height, width)), colours, smallest=True)
+            )
+            if self._takes(url):
+                self.scaled += side < max(height, width)
+                return Shown(url, alt, width, height, pixelated=True)
+            side //= 2
+            if side < LEAST:
+                return self._without(alt, width, height)
+
     def photo(self, pixels: "numpy.ndarray", alt: str, *, longest: int = LONGEST) -> Shown:
         """Bytes, (height, width) or (height, width, 3) in RGB, as a JPEG.
 
@@ -134,17 +158,46 @@ def _thinned(pixels: "numpy.ndarray", step: int) -> "numpy.ndarray":
     return ((total + step * step // 2) // (step * step)).astype(np.uint8)
 
 
-def png(pixels: "numpy.ndarray") -> bytes:
-    """The PNG of bytes, (height, width) or (height, width, 3) in RGB: https://www.w3.org/TR/png."""
+def _fewer(values: "numpy.ndarray", factor: float) -> "numpy.ndarray":
+    """So many of the pixels on each axis, evenly apart."""
+    import numpy as np
+
+    rows, columns = (
+        ((np.arange(count) + 0.5) * side / count).astype(int)
+        for side in values.shape
+        for count in (max(1, round(side * factor)),)
+    )
+    return values[rows][:, columns]
+
+
+def png(
+    pixels: "numpy.ndarray", colours: Sequence[Sequence[int]] = (), *, smallest: bool = False
+) -> bytes:
+    """The PNG of bytes, (height, width) or (height, width, 3) in RGB: https://www.w3.org/TR/png.
+
+    With `colours`, at most 256, the bytes are their numbers; to be the `smallest` it takes
+    twice the time.
+    """
     import numpy as np
 
     height, width = pixels.shape[:2]
-    lines = np.zeros((height, 1 + pixels[:1].size), np.uint8)
-    lines[:, 1:] = pixels.reshape(height, -1)
-    colour = 2 if pixels.ndim == 3 else 0
+    lines = pixels.reshape(height, -1)
+    data = _packed(lines, 0)
+    if smallest:  # as differences from the line above, many a picture takes less
+        above = np.diff(lines, axis=0, prepend=np.zeros((1, lines.shape[1]), np.uint8))
+        data = min(data, _packed(above, 2), key=len)
+    colour = 3 if colours else 2 if pixels.ndim == 3 else 0
     head = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes((8, colour, 0, 0, 0))
-    chunks = (b"IHDR", head), (b"IDAT", zlib.compress(lines.tobytes(), 6)), (b"IEND", b"")
+    palette = [(b"PLTE", bytes(value for each in colours for value in each))] if colours else []
+    chunks = [(b"IHDR", head), *palette, (b"IDAT", data), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks)
+
+
+def _packed(lines: "numpy.ndarray", way: int) -> bytes:
+    """Lines as a PNG holds them, each after the number of its filter."""
+    import numpy as np
+
+    return zlib.compress(np.pad(lines, ((0, 0), (1, 0)), constant_values=way).tobytes(), 6)
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:
