@@ -29,6 +29,19 @@ from fcnkit.formats.suffixes import PAGE
     metavar="B,G,R",
     help="What is taken off the image; NET.preprocessing.json says it otherwise.",
 )
+@click.option(
+    "--data", metavar="DATASET", help="Look at predictions on it; else on what was trained on."
+)
+@click.option(
+    "--predictions", metavar="DIR", help="Class maps that `fcnkit infer` wrote, in place of a run."
+)
+@click.option(
+    "--count",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    help="Images with predictions, or of a data set.",
+)
 @shape_option
 @engine_options
 @click.option(
@@ -41,7 +54,7 @@ from fcnkit.formats.suffixes import PAGE
 @click.option("--full", is_flag=True, help="All pictures, as large as they are.")
 @click.option("--force", is_flag=True, help="Overwrite a file that exists.")
 def report(
-    sources, output, images, labels, mean, inputs, engine, device, proofs, full, force
+    sources, output, images, labels, mean, inputs, engine, device, full, force, **more
 ) -> None:
     """Write one HTML file that shows what there is: open it in a browser, or send it.
 
@@ -66,7 +79,7 @@ def report(
     outputs = [(output, Saver(PAGE, lambda path, force: made.save(path, force=force)))]
     check_names(outputs, force)
     name = None if engine == AUTO else engine
-    wishes = Wishes(images, labels, mean, name, device, dict(inputs), proofs=proofs)
+    wishes = Wishes(images, labels, mean, name, device, dict(inputs), **more)
     made = report_of(subject(source, weights, wishes), full=full)
     write_all(outputs, force=force)
     say_written(outputs, False)

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Container, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -121,19 +121,24 @@ def raw(folder: str | Path) -> Iterator[tuple[str, bytes]]:
             yield name.decode("utf-8", "replace"), value()
 
 
-def read(folder: str | Path, every: int = 1) -> Generator[Record, None, None]:
-    """The entries of a database in the order in which Caffe reads them, or every `every`-th.
+def read(
+    folder: str | Path, every: int = 1, *, numbers: Container[int] | None = None
+) -> Generator[Record, None, None]:
+    """The entries of a database in the order in which Caffe reads them, or every `every`-th,
+    or those of these `numbers`, from 0.
 
     Raises DatasetError where there is no database, or an entry is no image.
     """
     with lmdbs.Database(Path(folder)) as database:
-        yield from _records(database, every)
+        yield from _records(database, every, numbers)
 
 
-def _records(database: lmdbs.Database, every: int = 1) -> Iterator[Record]:
+def _records(
+    database: lmdbs.Database, every: int = 1, numbers: Container[int] | None = None
+) -> Iterator[Record]:
     # The values in between are not read: the keys alone are passed over.
     for number, (name, value) in enumerate(database.entries()):
-        if number % every == 0:
+        if number % every == 0 and (numbers is None or number in numbers):
             shown = name.decode("utf-8", "replace")
             yield Record(shown, _array(database.folder, shown, value()))
 

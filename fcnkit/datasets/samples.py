@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.datasets import databases
 from fcnkit.datasets.summary import records, splits_of
+from fcnkit.preprocessing import BGR, STORED
 
 if TYPE_CHECKING:
     import numpy
@@ -51,3 +52,17 @@ def shown(image: "numpy.ndarray") -> "numpy.ndarray":
         return image
     low, high = float(image.min()), float(image.max())
     return ((image - low) * (255 / max(high - low, 1e-12))).astype(np.uint8)
+
+
+def in_rgb(image: "numpy.ndarray", order: str) -> "numpy.ndarray":
+    """(channels, height, width) in an order of channels as (height, width, 3) in RGB.
+
+    Of channels that are as they are stored the first three are red, green and blue, or the
+    first is gray.
+    """
+    import numpy as np
+
+    if order == STORED:
+        image = image[:3] if len(image) >= 3 else image[:1]
+    planes = image[2::-1] if order == BGR else image[:3]
+    return np.ascontiguousarray(np.moveaxis(np.broadcast_to(planes, (3, *planes.shape[1:])), 0, 2))

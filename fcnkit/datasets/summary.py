@@ -3,7 +3,7 @@
 import math
 import os
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Container, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -317,6 +317,12 @@ def report(folder: Path) -> dict:
     return found if isinstance(found, dict) else {}
 
 
+def stored_names(folder: Path) -> tuple[str, ...]:
+    """The names of a dataset's classes, as its folder has them; none where it has not."""
+    path = folder / CLASSES_FILE
+    return read_classes(path) if os.path.exists(path) else ()
+
+
 def splits_of(folder: Path) -> tuple[str, ...]:
     """Which of train and val a folder has; DatasetError where it has neither."""
     there = tuple(name for name in SPLITS if os.path.isdir(folder / f"{name}_image_lmdb"))
@@ -333,14 +339,15 @@ def records_in(folder: Path) -> int:
 
 
 def records(
-    folder: Path, split: str, every: int = 1
+    folder: Path, split: str, every: int = 1, *, numbers: Container[int] | None = None
 ) -> Generator[tuple[Record, Record], None, None]:
-    """Each image of a split and its label, or every `every`-th;
+    """Each image of a split and its label, or every `every`-th, or those of these `numbers`;
     DatasetError where keys differ.
     """
     with ExitStack() as stack:
         sides = [
-            databases.read(folder / f"{split}_{kind}_lmdb", every) for kind in ("image", "label")
+            databases.read(folder / f"{split}_{kind}_lmdb", every, numbers=numbers)
+            for kind in ("image", "label")
         ]
         for side in sides:
             stack.callback(side.close)

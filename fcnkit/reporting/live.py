@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from fcnkit.reporting.overlays import iteration_of, overlays
 from fcnkit.reporting.report import report_of
 from fcnkit.reporting.subject import RUNS, Subject, Wishes
 from fcnkit.training.log import Loss, Saved, Validation
@@ -56,27 +57,40 @@ class LivePage:
 
 
 class LiveBoard:
-    """The run's event file for TensorBoard; what goes wrong with it is told once and ends it."""
+    """The run's event file for TensorBoard: numbers as they come, and at each snapshot what the
+    net sees.  What goes wrong is told once, and ends that part alone.
+    """
 
     def __init__(self, run: Run, tell: Callable[[str], None]) -> None:
-        self.board, self.tell = Board(run), tell
-        self.over = False
+        self.run, self.tell = run, tell
+        self.board = Board(run)
+        self.writes = self.draws = True
 
     def keep(self, event: Event) -> None:
         """The file has what has happened, if it is something to see."""
-        if self.over:
+        if not self.writes:
             return
         try:
-            self._keep(event)
+            if isinstance(event, Begun):
+                self.board.begin(event.record, event.snapshot.iteration if event.snapshot else 0)
+            elif isinstance(event, Loss | Validation):
+                self.board.keep(event)
         except Exception as error:
-            self.over = True
-            self.tell(f"{self.board.run.path}: {error}; nothing more is written for TensorBoard")
+            self.writes = False
+            self.tell(f"{self.run.path}: {error}; nothing more is written for TensorBoard")
+        if isinstance(event, Saved) and self.writes and self.draws:
+            self._draw(event)
 
-    def _keep(self, event: Event) -> None:
-        if isinstance(event, Begun):
-            self.board.begin(event.record, event.snapshot.iteration if event.snapshot else 0)
-        elif isinstance(event, Loss | Validation):
-            self.board.keep(event)
+    def _draw(self, event: Saved) -> None:
+        iteration = iteration_of(event.path)
+        if iteration is None:
+            return
+        try:
+            found = overlays(self.run, self.run.weights(iteration))
+            self.board.show(iteration, {f"overlay/{name}": each for name, each in found.items()})
+        except Exception as error:
+            self.draws = False
+            self.tell(f"{self.run.path}: {error}; TensorBoard gets no overlays")
 
 
 @contextmanager

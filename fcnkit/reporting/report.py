@@ -4,13 +4,16 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from fcnkit.reporting import dataset as of_dataset
 from fcnkit.reporting import drawing as of_drawing
 from fcnkit.reporting import fields as of_fields
 from fcnkit.reporting import layers as of_layers
 from fcnkit.reporting import net as of_net
 from fcnkit.reporting import plan as of_plan
 from fcnkit.reporting import proof as of_proof
+from fcnkit.reporting import predictions as of_predictions
 from fcnkit.reporting import training as of_training
+from fcnkit.reporting.choice import COUNT
 from fcnkit.reporting.page import Report, page
 from fcnkit.reporting.pictures import Album
 from fcnkit.reporting.section import Section
@@ -29,6 +32,8 @@ SECTIONS: tuple[Callable[[Subject, Album], Section | None], ...] = (
     of_layers.section,
     of_proof.section,
     of_training.section,
+    of_predictions.section,
+    of_dataset.section,
 )
 
 _KINDS = {
@@ -50,6 +55,9 @@ def report(
     device: str | None = None,
     inputs: Mapping[str, Shape] | None = None,
     proofs: Sequence[str | os.PathLike[str]] = (),
+    data: str | os.PathLike[str] | None = None,
+    predictions: str | os.PathLike[str] | None = None,
+    count: int = COUNT,
     full: bool = False,
 ) -> Report:
     """One HTML page of a net, of an FCN's folder with all that it holds, of runs, or of a data set.
@@ -60,13 +68,26 @@ def report(
     which are compared; `weights` are the net's, Weights or their path.  Nets are run on `images`,
     paths of files, by `engine` on `device`, the fastest engine that takes the net when not given;
     `labels` is a file of the names of the classes, a line each, `mean` what is taken off the
-    images, `inputs` gives shapes by blob name; `proofs`
-    are files of what `fcnkit verify --json` printed.  Pictures are scaled so that the page has
-    less than 10 MB, unless `full`.  Returns a Report, whose `save` writes the page.
+    images, `inputs` gives shapes by blob name; `proofs` are files of what `fcnkit verify --json`
+    printed.  An FCN is looked at on `count` images of `data`, the data set that it was trained on
+    where none is given; or `predictions` is the folder of class maps that `fcnkit infer` wrote.
+    Pictures are scaled so that the page has less than 10 MB, unless `full`.  Returns a Report,
+    which a notebook shows.
 
     Raises FcnkitError for what cannot be read or built, TypeError for a source that is neither.
     """
-    wishes = Wishes(images, labels, mean, engine, device, inputs or {}, proofs=proofs)
+    wishes = Wishes(
+        images,
+        labels,
+        mean,
+        engine,
+        device,
+        inputs or {},
+        proofs=proofs,
+        data=data,
+        predictions=predictions,
+        count=count,
+    )
     return report_of(subject(source, weights, wishes), full=full)
 
 

@@ -10,6 +10,7 @@ from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import State, build
+from fcnkit.reporting.choice import COUNT
 from fcnkit.shape import Shape
 from fcnkit.training.runs import RECORD, SOLVER, Run
 from fcnkit.weights import store
@@ -32,6 +33,9 @@ class Wishes:
     device: str | None = None
     inputs: Mapping[str, Shape] = field(default_factory=dict)
     proofs: Sequence[str | os.PathLike[str]] = ()
+    data: str | os.PathLike[str] | None = None
+    predictions: str | os.PathLike[str] | None = None
+    count: int = COUNT
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def section(of: Subject, album: Album) -> Section | None:
         "classes": None if several else _by_class(found[0]),
     }
     title = "The trainings" if several else "The training"
-    return Section("training", title, values, _summary(found, names))
+    return Section("training", title, values, _summary(found, names), ("chart",))
 
 
 def _names(found: Sequence[Trained]) -> list[str]:

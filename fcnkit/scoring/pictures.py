@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from fcnkit.datasets.colours import Colour, painted, voc_palette
 from fcnkit.datasets.records import Picture
-from fcnkit.datasets.samples import Sample
+from fcnkit.datasets.samples import Sample, in_rgb
 from fcnkit.errors import DatasetError, printable
 from fcnkit.inference.legend import INK, PAPER, Legend, fitted, font
 from fcnkit.inference.overlay import png_of
 from fcnkit.libraries import load
-from fcnkit.preprocessing import BGR, STORED
+from fcnkit.preprocessing import BGR
 from fcnkit.scoring.metrics import Scores
 
 if TYPE_CHECKING:
@@ -173,12 +173,9 @@ def _tile(image: "numpy.ndarray", label: "numpy.ndarray", order: str) -> "numpy.
     import numpy as np
 
     images = load("PIL.Image")
-    if order == STORED:
-        image = image[:3] if len(image) >= 3 else image[:1]
-    planes = image[2::-1] if order == BGR else image[:3]
-    picture = np.moveaxis(np.broadcast_to(planes, (3, *planes.shape[1:])), 0, 2)
+    picture = in_rgb(image, order)
     size = _WIDTH, max(1, round(_WIDTH * picture.shape[0] / picture.shape[1]))
-    left = images.fromarray(np.ascontiguousarray(picture)).resize(size, images.Resampling.BILINEAR)
+    left = images.fromarray(picture).resize(size, images.Resampling.BILINEAR)
     right = images.fromarray(label).resize(size, images.Resampling.NEAREST)
     gap = np.full((size[1], _GAP, 3), 255, np.uint8)
     return np.concatenate([np.asarray(left), gap, np.asarray(right)], axis=1)
