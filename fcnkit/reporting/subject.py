@@ -18,6 +18,8 @@ from fcnkit.weights.store import Weights
 
 NET, FCN, RUNS, DATA = "net", "fcn", "runs", "data"
 DEPLOY, START = "deploy.prototxt", "init.caffemodel"
+# A heading names so many runs.
+_NAMED = 4
 Place = str | os.PathLike[str]
 Source = Place | Prototxt | Sequence[Place]
 
@@ -58,9 +60,10 @@ class Subject:
     @property
     def title(self) -> str:
         """The page's heading."""
-        if self.kind == RUNS and len(self.runs) == 1:
-            (run,) = self.runs
-            return f"{Path(os.path.realpath(run.folder)).name}/{run.name}"
+        if self.kind == RUNS and len(self.runs) <= _NAMED:
+            folders = (Path(os.path.realpath(run.folder)).name for run in self.runs)
+            pairs = zip(folders, self.runs, strict=True)
+            return ", ".join(f"{folder}/{run.name}" for folder, run in pairs)
         return Path(self.path).name or self.path
 
 

@@ -1,6 +1,7 @@
 """The section of trainings: losses, rates and scores, what was trained and from what."""
 
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -69,7 +70,8 @@ def _names(found: Sequence[Trained]) -> list[str]:
 def _summary(found: Sequence[Trained], names: Sequence[str]) -> str:
     if len(found) > 1:
         return f"{len(found)} runs beside each other; each has one colour in all curves."
-    return f'Run "{names[0]}" of the net in {found[0].run.folder}.'
+    running = f", as of {time.strftime('%Y-%m-%d %H:%M:%S %Z')}" if found[0].running else ""
+    return f'Run "{names[0]}" of the net in {found[0].run.folder}{running}.'
 
 
 def _state(of: Trained) -> tuple[str, str]:
@@ -122,7 +124,10 @@ def _facts(of: Trained) -> Iterator[tuple[str, str]]:
             yield f"{what} {name} in validation", f"{figure(best[0])} at {grouped(int(best[1]))}"
     if of.seconds:
         yield "trained for", duration(of.seconds)
-        yield "time of an iteration", duration(of.seconds / max(1, of.iteration))
+        one = of.seconds / max(1, of.iteration)
+        yield "time of an iteration", duration(one)
+        if of.running and of.iterations > of.iteration:
+            yield "time left", duration(one * (of.iterations - of.iteration))
     yield from of.solver_facts()
     if of.engine:
         yield "trained by", of.engine

@@ -9,6 +9,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -140,7 +141,7 @@ class Board:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.path: Path | None = None
-        self.seconds = 0.0
+        self.rate: float | None = None
 
     def begin(self, kept: Sequence[dict], iteration: int = 0) -> None:
         """A new file holds the rows that are kept, and the pictures up to this iteration;
@@ -150,12 +151,13 @@ class Board:
         open already sees the resumed run.
         """
         old = self.run.event_files()
-        now, self.seconds = time.time(), record.seconds(kept)
+        now, trained = time.time(), record.seconds(kept)
         parts = [first_event(now), *(each for path in old for each in _pictures(path, iteration))]
         seconds = 0.0
         for row in kept:
             seconds = row.get("seconds") or seconds
-            parts.append(self._event(row, now - self.seconds + seconds))
+            self.rate = row.get("rate", self.rate)
+            parts.append(self._event(row, now - trained + seconds))
         number = max(int(now), *(_number(path) + 1 for path in old), 0)
         name = f"{EVENTS}{number:010}.{socket.gethostname()}"
         self.path = self.run.path / name
@@ -164,7 +166,11 @@ class Board:
             path.unlink(missing_ok=True)
 
     def keep(self, found: Loss | Validation) -> None:
-        """The file has the numbers of what has happened."""
+        """The file has the numbers of what has happened, as the record has them."""
+        if isinstance(found, Loss):
+            # With the loss after the last update no rate is said: it is still the last one.
+            self.rate = self.rate if found.rate is None else found.rate
+            found = replace(found, rate=self.rate)
         self._add(self._event(record.row(found, 0.0), time.time()))
 
     def show(self, iteration: int, pictures: Mapping[str, bytes]) -> None:
