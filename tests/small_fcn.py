@@ -48,8 +48,11 @@ def expected(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return likely.argmax(axis=2).astype(np.uint8), likely.max(axis=2)
 
 
-def write_images(top: Path, count: int, *, names=None, seed: int = 0) -> dict[str, tuple]:
-    """Images and labels of 12 x 8; the labels are what the net says, but for some of the pixels.
+def write_images(
+    top: Path, count: int, *, names=None, seed: int = 0, size=(8, 12)
+) -> dict[str, tuple]:
+    """Images and labels of `size`, height and width; the labels are what the net says, but for
+    some of the pixels.
 
     The last class is in the label of one image alone.
     """
@@ -57,7 +60,7 @@ def write_images(top: Path, count: int, *, names=None, seed: int = 0) -> dict[st
     found = {}
     for number in range(count):
         name = names[number] if names else f"street_{number:02}"
-        image = rng.integers(0, 256, (8, 12, 3), np.uint8)
+        image = rng.integers(0, 256, (*size, 3), np.uint8)
         label = expected(image)[0]
         wrong = rng.random(label.shape) < number / (2 * count)
         label[wrong] = (label[wrong] + 1) % 3

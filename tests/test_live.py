@@ -141,7 +141,7 @@ def test_tensorboard_gets_the_record_and_what_the_net_sees(train):
 
 
 def test_what_tensorboard_lacks_is_said_once_and_stops_nothing(train, monkeypatch):
-    monkeypatch.setattr(live, "overlays", lambda run, weights: 1 / 0)
+    monkeypatch.setattr(live.Overlays, "draw", lambda self, weights: 1 / 0)
     done = train("--tensorboard")
     assert done.exit_code == 0
     assert done.stderr.count("warning: ") == 1 and "TensorBoard gets no overlays" in done.stderr

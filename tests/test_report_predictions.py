@@ -3,6 +3,7 @@ an image does what the page's controls say.
 """
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from small_fcn import CLASSES, call, drawn, expected, write_data, write_fcn
 import fcnkit as fk
 from fcnkit.errors import DatasetError
 from fcnkit.reporting.held_out import HeldOut
+from fcnkit.reporting.page import page
 from fcnkit.reporting.pictures import Album
-from fcnkit.reporting.predictions import distinct, predictions, section
+from fcnkit.reporting.predictions import distinct, predictions, section, shown
+from fcnkit.reporting.section import Section
 from fcnkit.reporting.subject import Wishes, subject
 
 pytest.importorskip("PIL.Image")
@@ -261,6 +264,37 @@ def test_the_pointer_and_the_keys_say_the_class(browser, top, images, tmp_path):
     page.press("ArrowLeft", "ArrowLeft")
     assert page.texts(".card output")[0] == told(6, 5)
     assert page.js("document.querySelector('.cross').hidden") is False
+
+
+def test_maps_of_several_sizes_lie_over_each_other(browser, tmp_path):
+    """Where the page has no room, the map of noise is smaller than the one of two halves."""
+    write_data(tmp_path, 3, size=(120, 160))
+    of = subject(write_fcn(tmp_path / "net"), None, Wishes(data=tmp_path / "data"))
+    found = predictions(of)
+    half = np.repeat([[0] * 80 + [1] * 80], 120, axis=0).astype(np.uint8)
+    noise = np.random.default_rng(0).random((120, 160))
+    seen = [each._replace(truth=half, confidence=noise) for each in found.seen]
+    album = Album(budget=150_000)
+    values = shown(replace(found, seen=tuple(seen)), album)
+    page("t", "k", [Section("predictions", "P", values, "", ("overlays", "scores"))]).save(
+        tmp_path / "p.html"
+    )
+    made = browser.open(tmp_path / "p.html")
+    drawn(made)
+    sizes = made.js(
+        "[...document.querySelectorAll('.card:first-child img')].map(i => i.naturalWidth)"
+    )
+    assert len(set(sizes)) > 1 and album.scaled
+    choose(made, "truth")
+    colours = made.js("JSON.parse(document.querySelector('.overlays').dataset.colours)")
+    width, height = made.js(
+        "(({width, height}) => [width, height])(document.querySelector('.card canvas'))"
+    )
+    for place in (0, 0.25, 0.49, 0.51, 0.75, 0.99):
+        found_ = pixel(made, int(place * width), height // 2)
+        assert found_ == [*colours[int(place > 0.5)], 255]
+    choose(made, "sure")
+    assert made.problems == []
 
 
 def test_hostile_names_are_text(browser, tmp_path):

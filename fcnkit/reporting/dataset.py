@@ -11,9 +11,10 @@ from fcnkit.datasets.summary import MEAN_FILE, Split, Summary, summarize
 from fcnkit.errors import DatasetError
 from fcnkit.inference.preparation import read_mean
 from fcnkit.preprocessing import GRAY, STORED
-from fcnkit.reporting.choice import allotted, covering, spread
+from fcnkit.reporting.choice import allotted
 from fcnkit.reporting.held_out import HeldOut
 from fcnkit.reporting.pictures import Album, Shown
+from fcnkit.reporting.predicted import chosen
 from fcnkit.reporting.predictions import Card, distinct, within
 from fcnkit.reporting.section import Section
 from fcnkit.reporting.subject import DATA, Subject
@@ -111,8 +112,7 @@ def _sheet(of: Subject, found: Summary, colours: list, album: Album) -> Iterator
     with album.sharing(2 * sum(parts), _PART):
         for split, part in zip(found.splits, parts, strict=True):
             data = HeldOut(Path(found.folder), split.name)
-            chosen = spread(data.count, part, covering(data.pixels(len(found.names)), part))
-            for sample in data.samples(set(chosen)):
+            for sample in data.samples({*chosen(data, len(found.names), part)}):
                 yield _card(sample, split.name, data, colours, len(found.names), album)
 
 

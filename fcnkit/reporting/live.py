@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from fcnkit.reporting.overlays import iteration_of, overlays
+from fcnkit.reporting.overlays import Overlays, iteration_of
 from fcnkit.reporting.report import report_of
 from fcnkit.reporting.subject import RUNS, Subject, Wishes
 from fcnkit.training.log import Loss, Saved, Validation
@@ -63,7 +63,7 @@ class LiveBoard:
 
     def __init__(self, run: Run, tell: Callable[[str], None]) -> None:
         self.run, self.tell = run, tell
-        self.board = Board(run)
+        self.board, self.overlays = Board(run), Overlays(run)
         self.writes = self.draws = True
 
     def keep(self, event: Event) -> None:
@@ -86,7 +86,7 @@ class LiveBoard:
         if iteration is None:
             return
         try:
-            found = overlays(self.run, self.run.weights(iteration))
+            found = self.overlays.draw(self.run.weights(iteration))
             self.board.show(iteration, {f"overlay/{name}": each for name, each in found.items()})
         except Exception as error:
             self.draws = False

@@ -2,6 +2,8 @@
 
 import os
 import re
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from fcnkit.engines.engine import ENGINES, Engine
@@ -9,7 +11,8 @@ from fcnkit.engines.fastest import ORDER
 from fcnkit.errors import EngineError, NetError
 from fcnkit.formats import prototxt
 from fcnkit.inference.overlay import overlay, png
-from fcnkit.reporting.predicted import on_data
+from fcnkit.reporting.held_out import HeldOut
+from fcnkit.reporting.predicted import Predictions, Runner, chosen, on_data
 from fcnkit.reporting.predictions import data_of, runner_of
 from fcnkit.reporting.subject import DEPLOY, FCN, Subject, Wishes
 from fcnkit.training.runs import Run
@@ -25,34 +28,43 @@ def iteration_of(state: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def overlays(run: Run, weights: Path) -> dict[str, bytes]:
-    """PNGs by the names of their images; none where the net's folder has no net to deploy,
-    or the run read no data set.
+class Overlays:
+    """A few images of the data set that a run reads, the same ones each time."""
 
-    They are computed on the CPU: a GPU's memory is the training's.
-    """
-    folder = run.folder
-    if not os.path.isfile(folder / DEPLOY):
-        return {}
-    net = prototxt.read(folder / DEPLOY)
-    held = store.open(weights)
-    of = Subject(FCN, str(folder), Wishes(count=_COUNT), folder, net, held, (run,))
-    runner, data = runner_of(of), data_of(of)
-    if runner is None or data is None:
-        return {}
-    engines = _engines()
-    for number, engine in enumerate(engines, 1):
-        try:
-            found = on_data(runner._replace(engine=engine), data, _COUNT)
-        except (EngineError, NetError):
-            if number == len(engines):
-                raise
-        else:
-            return {
-                each.name: png(overlay(each.image, each.classes, found.colours, _OPACITY))
-                for each in found.seen
-            }
-    return {}
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.data: HeldOut | None = None
+        self.numbers: list[int] = []
+
+    def draw(self, weights: Path) -> Mapping[str, bytes]:
+        """PNGs by the names of their images, with the classes that the net gives with these
+        weights; none where its folder has no net to deploy, or the run read no data set.
+
+        They are computed on the CPU: a GPU's memory is the training's.
+        """
+        folder = self.run.folder
+        if not os.path.isfile(folder / DEPLOY):
+            return {}
+        net, held = prototxt.read(folder / DEPLOY), store.open(weights)
+        of = Subject(FCN, str(folder), Wishes(count=_COUNT), folder, net, held, runs=(self.run,))
+        self.data = self.data or data_of(of)
+        runner = runner_of(of, self.data)
+        if runner is None or self.data is None:
+            return {}
+        self.numbers = self.numbers or chosen(self.data, len(runner.names), _COUNT)
+        found = self._run(runner, self.data)
+        return {
+            each.name: png(overlay(each.image, each.classes, found.colours, _OPACITY))
+            for each in found.seen
+        }
+
+    def _run(self, runner: Runner, data: HeldOut) -> Predictions:
+        """What the fastest engine says that takes the net."""
+        engines = _engines()
+        for number, engine in enumerate(engines, 1):
+            with suppress(*((EngineError, NetError) if number < len(engines) else ())):
+                return on_data(runner._replace(engine=engine), data, _COUNT, self.numbers)
+        raise EngineError("no engine is installed that could run the net")
 
 
 def _engines() -> list[Engine]:

@@ -85,20 +85,25 @@ class Runner(NamedTuple):
             raise DatasetError(f"{len(self.names)} classes: a class map has numbers for {MOST}")
 
 
-def on_data(runner: Runner, data: HeldOut, count: int) -> Predictions:
-    """Images of a data set, run by a net: so many that every class is seen, or `count`.
+def on_data(runner: Runner, data: HeldOut, count: int, numbers: Sequence[int] = ()) -> Predictions:
+    """Images of a data set, run by a net: `count` in which every class is seen, as far as so few
+    can show all, or those of these `numbers`.
 
     Raises DatasetError where images or classes of the data set are not those of the net.
     """
     _check_classes(data, len(runner.names))
-    numbers = spread(data.count, count, covering(data.pixels(len(runner.names)), count))
-    samples = list(data.samples(set(numbers)))
+    samples = list(data.samples({*(numbers or chosen(data, len(runner.names), count))}))
     images = (
         (each.name, data.given(each, runner.channels), data.seen(each), each.label)
         for each in samples
     )
     colours = colours_of(data.folder, len(runner.names))
     return _run(runner, images, colours, data.ignore, data.count)
+
+
+def chosen(data: HeldOut, classes: int, count: int) -> list[int]:
+    """The numbers of `count` images in which every class is seen; every label is read for it."""
+    return spread(data.count, count, covering(data.pixels(classes), count))
 
 
 def on_files(runner: Runner, paths: Sequence[str | os.PathLike[str]]) -> Predictions:

@@ -74,8 +74,8 @@ def predictions(of: Subject) -> Predictions | None:
     data = data_of(of)
     folder = written(of)
     if folder is not None and data is not None:
-        return of_folder(folder, data, of.wishes.count, names_of(of, None))
-    runner = runner_of(of)
+        return of_folder(folder, data, of.wishes.count, names_of(of, data, None))
+    runner = runner_of(of, data)
     if runner is None:
         return None
     if of.wishes.images:
@@ -116,7 +116,7 @@ def data_of(of: Subject) -> HeldOut | None:
     return HeldOut(there) if there else None
 
 
-def runner_of(of: Subject) -> Runner | None:
+def runner_of(of: Subject, data: HeldOut | None) -> Runner | None:
     """What runs; None where there are no weights, or the net is no map of scores."""
     if of.net is None or of.weights is None:
         return None
@@ -132,11 +132,11 @@ def runner_of(of: Subject) -> Runner | None:
     if of.wishes.mean is not None:
         known = known.with_origin("given", mean=of.wishes.mean)
     preprocessing.check(known, found.shape[1], found.classes, of.net.path)
-    names = names_of(of, found.classes)
+    names = names_of(of, data, found.classes)
     return Runner(found, of.weights, known, names, of.wishes.engine, of.wishes.device)
 
 
-def names_of(of: Subject, count: int | None) -> tuple[str, ...]:
+def names_of(of: Subject, data: HeldOut | None, count: int | None) -> tuple[str, ...]:
     """What the classes are called: by the file that was given, the net's own, or the data's.
 
     Raises DatasetError where the file has others than so many.
@@ -150,7 +150,6 @@ def names_of(of: Subject, count: int | None) -> tuple[str, ...]:
     stored = preprocessing.beside(of.net) if of.net else None
     if stored and stored.classes:
         return stored.classes
-    data = data_of(of)
     if data and len(data.names) == count:
         return data.names
     return tuple(map(str, range(count or 0)))

@@ -10,8 +10,8 @@ from fcnkit.reporting import fields as of_fields
 from fcnkit.reporting import layers as of_layers
 from fcnkit.reporting import net as of_net
 from fcnkit.reporting import plan as of_plan
-from fcnkit.reporting import proof as of_proof
 from fcnkit.reporting import predictions as of_predictions
+from fcnkit.reporting import proof as of_proof
 from fcnkit.reporting import training as of_training
 from fcnkit.reporting.choice import COUNT
 from fcnkit.reporting.page import Report, page

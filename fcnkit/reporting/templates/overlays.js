@@ -34,24 +34,33 @@ for (const overlays of document.querySelectorAll(".overlays")) {
   const at = (map, x, y) =>
     map ? map.values[Math.floor(y * map.height) * map.width + Math.floor(x * map.width)] : null;
 
+  // A colour as four bytes in one number, the first byte the lowest.
+  const word = ([r, g, b], alpha = 255) => ((alpha << 24) | (b << 16) | (g << 8) | r) >>> 0;
+  const words = colours.map((each) => word(each));
+  const unsure = Array.from({ length: 101 }, (_, part) => word([255, 170, 0], Math.min(255, Math.round(5.1 * (100 - part)))));
+  const wrong = word([226, 0, 60]);
+
+  // The values of a map at each pixel of another one.
+  const fitted = (map, other) => {
+    if (!map || (map.width === other.width && map.height === other.height)) return map?.values;
+    return other.values.map((_, k) =>
+      at(map, ((k % other.width) + 0.5) / other.width, (Math.floor(k / other.width) + 0.5) / other.height));
+  };
+
   const draw = (card) => {
     const way = view?.value ?? "map";
     const on = boxes.map((box) => box.checked);
-    const { map, truth, sure, canvas } = card;
+    const { map, right, sure, canvas } = card;
     const image = new ImageData(map.width, map.height);
-    const put = (k, [r, g, b], alpha) => image.data.set([r, g, b, alpha], 4 * k);
-    for (let y = 0, k = 0; y < map.height; y++) {
-      for (let x = 0; x < map.width; x++, k++) {
-        const [u, v] = [(x + 0.5) / map.width, (y + 0.5) / map.height];
-        const right = at(truth, u, v);
-        const shown = way === "truth" || way === "wrong" ? right : map.values[k];
-        if (!on[shown]) continue;
-        if (way === "wrong") {
-          if (right !== nowhere && right !== map.values[k]) put(k, [226, 0, 60], 255);
-        } else if (way === "sure") {
-          put(k, [255, 170, 0], Math.min(255, Math.round(5.1 * (100 - (at(sure, u, v) ?? 100)))));
-        } else put(k, colours[shown], 255);
-      }
+    const pixels = new Uint32Array(image.data.buffer);
+    const shown = way === "truth" || way === "wrong" ? right : map.values;
+    for (let k = 0; k < pixels.length; k++) {
+      if (!on[shown[k]]) continue;
+      if (way === "wrong") {
+        if (right[k] !== nowhere && right[k] !== map.values[k]) pixels[k] = wrong;
+      } else if (way === "sure") {
+        pixels[k] = sure ? unsure[sure[k]] : 0;
+      } else pixels[k] = words[shown[k]];
     }
     canvas.getContext("2d", { willReadFrequently: true }).putImageData(image, 0, 0);
   };
@@ -59,7 +68,7 @@ for (const overlays of document.querySelectorAll(".overlays")) {
   const say = (card, x, y) => {
     [card.x, card.y] = [Math.min(Math.max(x, 0), 0.9999), Math.min(Math.max(y, 0), 0.9999)];
     const found = at(card.map, card.x, card.y), right = at(card.truth, card.x, card.y);
-    const sure = at(card.sure, card.x, card.y);
+    const sure = at(card.hundredths, card.x, card.y);
     const place = `${Math.floor(card.x * card.width)}, ${Math.floor(card.y * card.height)}: `;
     card.output.textContent =
       place + names[found] + (sure === null ? "" : ` ${sure} %`) +
@@ -79,10 +88,12 @@ for (const overlays of document.querySelectorAll(".overlays")) {
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", image.alt);
     const card = {
-      canvas, map: classes(map), truth: classes(truth), sure: hundredths(sure), x: 0.5, y: 0.5,
+      canvas, map: classes(map), truth: classes(truth), hundredths: hundredths(sure), x: 0.5, y: 0.5,
       output: figure.querySelector("output"), cross: stack.querySelector(".cross"),
       width: Number(figure.dataset.width), height: Number(figure.dataset.height),
     };
+    card.right = fitted(card.truth, card.map);
+    card.sure = fitted(card.hundredths, card.map);
     draw(card);
     image.hidden = true;
     image.after(canvas);
