@@ -68,8 +68,8 @@ def test_the_figures_are_those_of_inspect(browser, top, tmp_path, width):
 
 def test_the_sheet_has_names_labels_and_every_class(browser, top, tmp_path):
     page = opened(browser, top / "data", tmp_path / "d.html")
-    assert set(page.texts(".card figcaption bdi")[:2]) == {"street_00", "street_01"}
-    assert page.texts(".card .soft") == ["train"] * 2 + ["val"] * 8
+    assert set(page.texts(".seen figcaption bdi")[:2]) == {"street_00", "street_01"}
+    assert page.texts(".seen .soft") == ["train"] * 2 + ["val"] * 8
     assert page.texts(".legend label") == [*CLASSES, "ignored (255)"]
     seen = page.js(
         "(() => { const found = new Set(); for (const c of document.querySelectorAll('canvas')) {"

@@ -163,7 +163,7 @@ def test_a_data_set_of_other_channels_is_refused(top):
 def test_the_page_of_predictions(browser, top, images, scored, tmp_path, width):
     page = opened(browser, top, tmp_path / "p.html", width, predictions=top / "seen")
     assert page.problems == [] and page.requests == [] and page.overflow == 0
-    assert page.count(".card canvas") == 10
+    assert page.count(".seen canvas") == 10
     facts = dict(zip(page.texts("#predictions dt"), page.texts("#predictions dd"), strict=True))
     assert facts["mean IU"] == f"{scored['mean_iu']:.2%}"
     assert facts["pixel accuracy"] == f"{scored['pixel_accuracy']:.2%}"
@@ -181,12 +181,12 @@ def test_the_page_of_predictions(browser, top, images, scored, tmp_path, width):
     for line, row in zip(scored["confusion"], cells, strict=True):
         parts = [100 * pixels / sum(line) for pixels in line]
         assert row == [f"{part:.0f}" if part >= 0.5 else "" for part in parts]
-    assert page.texts(".card .bad, .card .good") == ["worst"] * 3 + ["best"] * 3
+    assert page.texts(".seen .bad, .seen .good") == ["worst"] * 3 + ["best"] * 3
 
 
 def pixel(page, x, y, card=1):
     """What a canvas has at a pixel of the image."""
-    return page.js(f"[...document.querySelectorAll('.card canvas')[{card - 1}].getContext('2d')"
+    return page.js(f"[...document.querySelectorAll('.seen canvas')[{card - 1}].getContext('2d')"
                    f".getImageData({x}, {y}, 1, 1).data]")  # fmt: skip
 
 
@@ -197,7 +197,7 @@ def choose(page, view):
 
 def test_the_controls(browser, top, images, tmp_path):
     page = opened(browser, top, tmp_path / "p.html", count=14)
-    name = page.texts(".card figcaption bdi")[0]
+    name = page.texts(".seen figcaption bdi")[0]
     image, label = images[name]
     classes, sure = expected(image)
     colours = page.js("JSON.parse(document.querySelector('.overlays').dataset.colours)")
@@ -229,7 +229,7 @@ def test_the_controls(browser, top, images, tmp_path):
 
 def test_the_slider_changes_the_opacity(browser, top, images, tmp_path):
     page = opened(browser, top, tmp_path / "p.html")
-    opacity = "getComputedStyle(document.querySelector('.card canvas')).opacity"
+    opacity = "getComputedStyle(document.querySelector('.seen canvas')).opacity"
     assert page.js(opacity) == "0.6"
     page.js("document.querySelector('.opacity').focus()")
     page.press("End")
@@ -240,7 +240,7 @@ def test_the_slider_changes_the_opacity(browser, top, images, tmp_path):
 
 def test_the_pointer_and_the_keys_say_the_class(browser, top, images, tmp_path):
     page = opened(browser, top, tmp_path / "p.html", count=14)
-    image, label = images[page.texts(".card figcaption bdi")[0]]
+    image, label = images[page.texts(".seen figcaption bdi")[0]]
     classes, sure = expected(image)
 
     def told(x, y):
@@ -257,12 +257,12 @@ def test_the_pointer_and_the_keys_say_the_class(browser, top, images, tmp_path):
     )
     for x, y in ((0, 0), (3, 2), (11, 7), (7, 5)):
         page.mouse("mouseMoved", left + (x + 0.5) * width / 12, upper + (y + 0.5) * height / 8)
-        assert page.texts(".card output")[0] == told(x, y)
+        assert page.texts(".seen output")[0] == told(x, y)
     page.js("document.querySelector('.stack').focus()")
     page.press("ArrowRight")
-    assert page.texts(".card output")[0] == told(8, 5)
+    assert page.texts(".seen output")[0] == told(8, 5)
     page.press("ArrowLeft", "ArrowLeft")
-    assert page.texts(".card output")[0] == told(6, 5)
+    assert page.texts(".seen output")[0] == told(6, 5)
     assert page.js("document.querySelector('.cross').hidden") is False
 
 
@@ -282,13 +282,13 @@ def test_maps_of_several_sizes_lie_over_each_other(browser, tmp_path):
     made = browser.open(tmp_path / "p.html")
     drawn(made)
     sizes = made.js(
-        "[...document.querySelectorAll('.card:first-child img')].map(i => i.naturalWidth)"
+        "[...document.querySelectorAll('.seen:first-child img')].map(i => i.naturalWidth)"
     )
     assert len(set(sizes)) > 1 and album.scaled
     choose(made, "truth")
     colours = made.js("JSON.parse(document.querySelector('.overlays').dataset.colours)")
     width, height = made.js(
-        "(({width, height}) => [width, height])(document.querySelector('.card canvas'))"
+        "(({width, height}) => [width, height])(document.querySelector('.seen canvas'))"
     )
     for place in (0, 0.25, 0.49, 0.51, 0.75, 0.99):
         found_ = pixel(made, int(place * width), height // 2)
@@ -308,10 +308,10 @@ def test_hostile_names_are_text(browser, tmp_path):
     assert page.js(
         "[...document.querySelectorAll('main img')].every(i => i.src.startsWith('data:'))"
     )
-    assert set(page.texts(".card figcaption bdi")) == set(names)
+    assert set(page.texts(".seen figcaption bdi")) == set(names)
     assert page.texts(".legend bdi")[:2] == list(classes[:2])
     assert page.overflow == 0
     page.js("document.querySelector('.stack').focus()")
     page.press("ArrowRight")
-    told = page.texts(".card output")[0]
+    told = page.texts(".seen output")[0]
     assert any(f": {name[:40]}" in told for name in (*classes[:2], "x" * 10))

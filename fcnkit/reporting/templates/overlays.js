@@ -113,7 +113,7 @@ for (const overlays of document.querySelectorAll(".overlays")) {
     return card;
   };
 
-  Promise.all([...overlays.querySelectorAll(".card")].map(ready)).then((all) => {
+  Promise.all([...overlays.querySelectorAll(".seen")].map(ready)).then((all) => {
     const cards = all.filter(Boolean);
     const redraw = () => cards.forEach(draw);
     view?.addEventListener("change", redraw);
