@@ -123,13 +123,36 @@ def test_images_without_a_truth(top, images):
     assert np.array_equal(made.seen[0].classes, expected(images["street_03"][0])[0])
 
 
-def test_a_net_that_does_not_fit_the_data_is_not_run(top, tmp_path):
+@pytest.fixture
+def misfit(top, tmp_path):
+    """A net of four classes, whose training read a data set of three."""
     net = write_fcn(tmp_path / "net")
     text = (net / "deploy.prototxt").read_text().replace("num_output: 3", "num_output: 4")
     (net / "deploy.prototxt").write_text(text)
     (net / "deploy.preprocessing.json").unlink()
-    page = fk.report(net, data=top / "data").html
+    source = top / "data" / "train_image_lmdb"
+    (net / "run").mkdir()
+    (net / "run" / "train.jsonl").write_text('{"iteration": 0, "loss": 1.0}\n')
+    (net / "run" / "solver.prototxt").write_text('net: "run/train_val.prototxt"\n')
+    (net / "run" / "train_val.prototxt").write_text(
+        f"""layer {{ name: "data" type: "Data" top: "data"
+          data_param {{ source: "{source}" batch_size: 1 }} }}"""
+    )
+    return net
+
+
+def test_what_cannot_be_run_is_said(misfit, top):
+    page = fk.report(misfit).html
     assert "not run" in page and "has 3 classes, and the net 4" in page
+    with pytest.raises(DatasetError, match="has 3 classes, and the net 4"):
+        fk.report(misfit, data=top / "data")
+
+
+def test_the_data_are_those_that_were_trained_on(misfit, top, images):
+    text = (misfit / "deploy.prototxt").read_text().replace("num_output: 4", "num_output: 3")
+    (misfit / "deploy.prototxt").write_text(text)
+    made = predictions(subject(misfit, None, Wishes()))
+    assert made.of == 14 and made.names == CLASSES
 
 
 def test_a_missing_prediction_is_named(top, tmp_path, scored):

@@ -207,6 +207,22 @@ def test_hostile_names_are_text(browser, tmp_path):
     assert "</pre><script>alert(1)</script>" in page.texts("pre")[0]
 
 
+def test_a_damaged_record_is_no_bug(tmp_path):
+    folder = write_run(tmp_path / "net" / "run", [])
+    lines = [
+        {"iteration": 0, "loss": "<b>", "rate": [1], "seconds": {}},
+        {"iteration": 10**30, "loss": 1.0, "seconds": True},
+        {"iteration": -5, "test": {"accuracy": {"a": 1}, "x": [1, "2", None]}, "net": "<i>"},
+        {"iteration": 5, "loss": float("nan"), "rate": float("inf"), "outputs": [1]},
+        {"iteration": 6, "loss": 10**400, "rate": -1, "test": {"accuracy": 1e40}},
+        {"iteration": 7, "loss": 0.5, "rate": 0.1, "test": None},
+    ]
+    (folder / "train.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in lines))
+    (folder / "solver.prototxt").write_text('max_iter: "many" type: 3 { }')
+    html = fk.report(folder).html
+    assert "0.5" in html and "<i>" not in html and "<b><" not in html
+
+
 def test_a_running_training_is_said_and_read_anew(run):
     from fcnkit.reporting.live import LivePage
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fcnkit import preprocessing
 from fcnkit.datasets.colours import Colour, read_classes, voc_palette
-from fcnkit.errors import DatasetError, EngineError, NetError
+from fcnkit.errors import DatasetError, FcnkitError, NetError
 from fcnkit.foreign import json_of
 from fcnkit.inference.results import shares
 from fcnkit.inference.score_maps import head
@@ -58,11 +58,16 @@ class Card(NamedTuple):
 def section(of: Subject, album: Album) -> Section | None:
     """Images under the classes that a net gives their pixels; None where there is nothing to run.
 
-    Where there is and it cannot be run, the section says why.
+    Where a folder holds what cannot be run, the section says why; what was given with the
+    command has its error.
     """
+    wishes = of.wishes
+    given = (wishes.data, wishes.predictions, wishes.labels) != (None, None, None)
     try:
         found = predictions(of)
-    except (DatasetError, EngineError, NetError) as error:
+    except FcnkitError as error:
+        if given or wishes.images:
+            raise
         return Section(NAME, TITLE, {"refused": str(error)}, "Not run.")
     if found is None:
         return None

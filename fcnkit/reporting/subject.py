@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fcnkit.errors import NetError
+from fcnkit.errors import FcnkitError, NetError
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import View
@@ -139,7 +140,8 @@ def _run(folder: Path) -> Run:
 
 def _prefix(solver: Path) -> str:
     """What the names of a run's snapshots begin with."""
-    if not os.path.isfile(solver):
-        return "fcn"
-    view = View("SolverParameter", prototxt.read(solver).root)
-    return os.path.basename(view.get("snapshot_prefix")) or "fcn"
+    if os.path.isfile(solver):
+        with suppress(FcnkitError):  # its text is shown as it is
+            view = View("SolverParameter", prototxt.read(solver).root)
+            return os.path.basename(view.get("snapshot_prefix")) or "fcn"
+    return "fcn"

@@ -3,11 +3,11 @@
 import mmap
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fcnkit.errors import FcnkitError
 from fcnkit.formats import prototxt
@@ -69,7 +69,9 @@ class Trained:
     @property
     def iterations(self) -> int:
         """How many there are to be; 0 where that is not known."""
-        return self.view.get("max_iter") if self.view and self.view.has("max_iter") else 0
+        with suppress(FcnkitError):
+            return self.view.get("max_iter") if self.view and self.view.has("max_iter") else 0
+        return 0
 
     def line(self, name: str) -> Points:
         """The loss or the rate over the iterations."""
@@ -90,11 +92,13 @@ class Trained:
             for each in self.rows
         )
 
-    def solver_facts(self) -> Iterator[tuple[str, str]]:
-        """How the weights are updated."""
-        view = self.view
-        if view is None:
-            return
+    def solver_facts(self) -> list[tuple[str, str]]:
+        """How the weights are updated; nothing where the solver cannot be read."""
+        with suppress(FcnkitError):
+            return [*self._solver_facts(self.view)] if self.view else []
+        return []
+
+    def _solver_facts(self, view: View) -> Iterator[tuple[str, str]]:
         yield "solver", kind_of(view)
         yield "base_lr", plain(view.get("base_lr"))
         yield "rate", ", ".join(_said(view, name) for name in _POLICY if view.has(name)) or "fixed"
@@ -149,7 +153,35 @@ def _shown(value: object) -> str:
 def trained(run: Run) -> Trained:
     """What the run's folder says of it now."""
     engine, weights = _started(run)
-    return Trained(run, record.read(run.record), in_use(run), _text(run), engine, weights)
+    rows = [_cleaned(row) for row in record.read(run.record) if 0 <= row["iteration"] < _MOST]
+    return Trained(run, rows, in_use(run), _text(run), engine, weights)
+
+
+# No loss is larger, and no number of iterations.
+_MOST = 1e18
+_NUMBERS, _GROUPS = ("loss", "rate", "seconds"), ("outputs", "test")
+
+
+def _cleaned(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row without what is no number, wherever one is to be: others may have written it."""
+    found: dict[str, Any] = {"iteration": row["iteration"]}
+    found |= {name: _number(row[name]) for name in _NUMBERS if name in row}
+    if isinstance(row.get("net"), int):
+        found["net"] = row["net"]
+    for group in _GROUPS:
+        values = row.get(group)
+        if isinstance(values, dict):
+            found[group] = {
+                name: [*map(_number, value)] if isinstance(value, list) else _number(value)
+                for name, value in values.items()
+            }
+    return found
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if abs(value) < _MOST else None  # nor NaN
 
 
 def _text(run: Run) -> str:
