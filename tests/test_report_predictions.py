@@ -120,6 +120,8 @@ def test_images_without_a_truth(top, images):
     made = found(top, images=paths)
     assert [each.name for each in made.seen] == ["street_03.png", "street_01.png"]
     assert made.scores is None and made.seen[0].truth is None
+    one = section_of(top, images=paths[:1])
+    assert one.summary.startswith("1 image, run by ") and not one.values["compared"]
     assert np.array_equal(made.seen[0].classes, expected(images["street_03"][0])[0])
 
 

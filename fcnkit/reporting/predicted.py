@@ -106,9 +106,12 @@ def chosen(data: HeldOut, classes: int, count: int) -> list[int]:
     return spread(data.count, count, covering(data.pixels(classes), count))
 
 
-def on_files(runner: Runner, paths: Sequence[str | os.PathLike[str]]) -> Predictions:
-    """Image files, run by a net; there is no truth beside them."""
-    colours = voc_palette(256)[: len(runner.names)]
+def on_files(
+    runner: Runner, paths: Sequence[str | os.PathLike[str]], data: HeldOut | None = None
+) -> Predictions:
+    """Image files, run by a net, in the colours of a data set or VOC's; they have no truth."""
+    count = len(runner.names)
+    colours = colours_of(data.folder, count) if data else voc_palette(256)[:count]
     return _run(runner, (_read(path, runner) for path in paths), colours, MOST, len(paths))
 
 

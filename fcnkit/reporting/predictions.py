@@ -84,7 +84,7 @@ def predictions(of: Subject) -> Predictions | None:
     if runner is None:
         return None
     if of.wishes.images:
-        return on_files(runner, of.wishes.images)
+        return on_files(runner, of.wishes.images, data)
     return on_data(runner, data, of.wishes.count) if data else None
 
 
@@ -245,7 +245,9 @@ def _percent(value: float) -> str:
 
 def _summary(found: Predictions) -> str:
     count = len(found.seen)
-    part = f"{count} of {grouped(found.of)} images" if count < found.of else f"{count} images"
+    several = "s" * (found.of != 1)
+    part = f"{count} of {grouped(found.of)}" if count < found.of else str(count)
+    part = f"{part} image{several}"
     if found.scores is None:
         return f"{part}, run by {found.by}."
     if found.scores.images > count:
