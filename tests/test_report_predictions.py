@@ -3,6 +3,7 @@ an image does what the page's controls say.
 """
 
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -113,6 +114,10 @@ def test_the_newest_written_predictions_are_found(top, tmp_path):
     )
     made = predictions(subject(net, None, Wishes(data=top / "data")))
     assert made.by == f"the class maps in {net / 'seen'}"
+    of = subject(net, None, Wishes(data=top / "data"))
+    assert "older" not in section(of, Album()).summary
+    os.utime(net / "seen", (0, 0))
+    assert "older than the newest weights" in section(of, Album()).summary
 
 
 def test_images_without_a_truth(top, images):

@@ -71,7 +71,9 @@ def section(of: Subject, album: Album) -> Section | None:
         return Section(NAME, TITLE, {"refused": str(error)}, "Not run.")
     if found is None:
         return None
-    return Section(NAME, TITLE, shown(found, album), _summary(found), ("overlays", "scores"))
+    return Section(
+        NAME, TITLE, shown(found, album), _summary(found, _older(of)), ("overlays", "scores")
+    )
 
 
 def predictions(of: Subject) -> Predictions | None:
@@ -243,7 +245,15 @@ def _percent(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.1%}"
 
 
-def _summary(found: Predictions) -> str:
+def _older(of: Subject) -> bool:
+    """Whether class maps that were found in a folder were written before its newest weights."""
+    folder = None if of.wishes.predictions is not None else written(of)
+    if folder is None or of.weights is None or not os.path.isfile(of.weights.path):
+        return False
+    return os.path.getmtime(folder) < os.path.getmtime(of.weights.path)
+
+
+def _summary(found: Predictions, older: bool) -> str:
     count = len(found.seen)
     several = "s" * (found.of != 1)
     part = f"{count} of {grouped(found.of)}" if count < found.of else str(count)
@@ -251,7 +261,9 @@ def _summary(found: Predictions) -> str:
     if found.scores is None:
         return f"{part}, run by {found.by}."
     if found.scores.images > count:
-        return f"{part}; the scores are those of all {grouped(found.scores.images)}, by {found.by}."
+        late = ", which are older than the newest weights" if older else ""
+        whole = grouped(found.scores.images)
+        return f"{part}; the scores are those of all {whole}, by {found.by}{late}."
     return f"{part}, run by {found.by}, chosen so that each class is seen; the scores are theirs."
 
 
