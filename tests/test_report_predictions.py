@@ -120,6 +120,17 @@ def test_the_newest_written_predictions_are_found(top, tmp_path):
     assert "older than the newest weights" in section(of, Album()).summary
 
 
+def test_the_names_that_are_given_are_shown(top, scored, tmp_path):
+    names = tmp_path / "names.txt"
+    names.write_text("street\nvehicle\nair\n")
+    for more in ({}, {"predictions": top / "seen"}):
+        assert found(top, labels=names, **more).names == ("street", "vehicle", "air")
+    names.write_text("street\nvehicle\n")
+    for more, words in (({}, "and the net 3"), ({"predictions": top / "seen"}, "has 3 classes")):
+        with pytest.raises(DatasetError, match=words):
+            found(top, labels=names, **more)
+
+
 def test_images_without_a_truth(top, images):
     paths = [top / "images" / f"street_{number:02}.png" for number in (3, 1)]
     made = found(top, images=paths)
@@ -163,7 +174,7 @@ def test_the_data_are_those_that_were_trained_on(misfit, top, images):
 
 
 def test_a_missing_prediction_is_named(top, tmp_path, scored):
-    with pytest.raises(DatasetError, match="has no prediction for 00000000_street_00"):
+    with pytest.raises(DatasetError, match="has no prediction for street_00"):
         (tmp_path / "seen").mkdir()
         found(top, predictions=tmp_path / "seen")
 

@@ -28,8 +28,13 @@ class Sample(NamedTuple):
     @property
     def name(self) -> str:
         """What the image's file was called, as far as the key says it."""
-        found = _NUMBERED.fullmatch(self.key)
-        return found[1] if found else self.key
+        return name_in(self.key)
+
+
+def name_in(key: str) -> str:
+    """The name that a key of a database holds behind its number; the key where it has none."""
+    found = _NUMBERED.fullmatch(key)
+    return found[1] if found else key
 
 
 def samples(folder: Path, count: int) -> Iterator[Sample]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fcnkit.datasets import databases
-from fcnkit.datasets.samples import Sample, in_rgb, shown
+from fcnkit.datasets.samples import Sample, in_rgb, name_in, shown
 from fcnkit.datasets.summary import records, splits_of, stored_names
 from fcnkit.datasets.summary import report as stored_report
 from fcnkit.errors import DatasetError
@@ -51,6 +51,11 @@ class HeldOut:
             label = databases.whole(record, self.labels)
             row += np.bincount(label.ravel(), minlength=256)[:classes]
         return found
+
+    def truths(self) -> Iterator[tuple[str, "numpy.ndarray"]]:
+        """The name of each image and its label, without the images."""
+        for record in databases.read(self.labels):
+            yield name_in(record.key), databases.whole(record, self.labels)
 
     def samples(self, numbers: Container[int] | None = None) -> Iterator[Sample]:
         """The images of these numbers, or all, with their labels, as they are stored."""

@@ -191,12 +191,16 @@ def of_folder(folder: Path, data: HeldOut, count: int, names: Sequence[str] = ()
     """
     import numpy as np
 
-    names = tuple(data.names or names)
+    names = tuple(names or data.names)
     if not names:
         raise DatasetError(f"{data.folder}: has no names of classes; give them with --labels")
+    _check_classes(data, len(names))
     found = files(folder, more=(".npy",))
     reading = Reading(len(names), data.ignore, unknown=KEEP)
-    each = [_compared(sample, found, reading, names, folder) for sample in data.samples()]
+    each = [
+        _compared(folder, name, found.get(name), truth, reading, names)
+        for name, truth in data.truths()
+    ]
     labelled = np.array([one.labelled for one in each])
     values = [_worth(one) for one in each]
     chosen = {*extremes(values, count, covering(labelled, count - min(count, 4) // 2 * 2))}
@@ -212,18 +216,22 @@ def of_folder(folder: Path, data: HeldOut, count: int, names: Sequence[str] = ()
 
 
 def _compared(
-    sample: Sample, found: dict[str, Path], reading: Reading, names: Sequence[str], folder: Path
+    folder: Path,
+    name: str,
+    path: Path | None,
+    truth: "numpy.ndarray",
+    reading: Reading,
+    names: Sequence[str],
 ) -> Scores:
-    path = found.get(sample.name)
     if path is None:
-        fact = f"has no prediction for {sample.key}"
+        fact = f"has no prediction for {name}"
         raise DatasetError(f"{folder}: {fact}; run `fcnkit infer` on all images of the data set")
     predicted = read_label(path, reading)
     try:
-        matrix = confusion(sample.label, predicted, len(names))
+        matrix = confusion(truth, predicted, len(names))
     except DatasetError as error:
         raise DatasetError(f"{path}: {error}") from None
-    return total([(matrix, sample.label.size)], names)
+    return total([(matrix, truth.size)], names)
 
 
 def _loaded(
