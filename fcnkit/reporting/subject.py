@@ -75,7 +75,7 @@ def subject(
 
     Raises NetError for a folder that holds neither net nor run nor data set.
     """
-    if isinstance(source, Sequence) and not isinstance(source, str):
+    if isinstance(source, Sequence) and not isinstance(source, str | bytes):
         return _of_runs([Path(each) for each in source], wishes)
     if isinstance(source, Prototxt) or not os.path.isdir(source):
         net = _with_layers(prototxt.given(source))
