@@ -9,7 +9,7 @@ STAMP := $(VENV)/.setup-done
 PYTEST := $(PY) -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup caffe chromium gpu gpu-checks gpu-carry demo test lint format corpus families experiment vgg speed bench notebooks schema stubs targets golden digits clean
+.PHONY: help setup caffe chromium gpu gpu-checks gpu-carry demo test lint format corpus families experiment vgg speed bench docs notebooks schema stubs targets golden digits clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -100,6 +100,10 @@ gpu-carry: setup  ## what gpu-checks uses beside PyTorch, for Python GPU_VERSION
 
 speed: setup caffe $(VENV)/.torch-done  ## FCNs on PyTorch by fcnkit and by hand, and in Caffe; leaves docs/gpu.md
 	@$(PY) scripts/speed.py -o docs/gpu.md
+
+docs: setup  ## the documentation as a site, build/docs/index.html
+	@$(PY) -m sphinx --builder html --fresh-env --fail-on-warning --keep-going --nitpicky --quiet docs build/docs
+	@echo "the documentation is at build/docs/index.html"
 
 lint: setup $(VENV)/.torch-done  ## ruff, and mypy at the level that pyproject.toml says
 	@$(PY) -m ruff check .

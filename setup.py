@@ -18,6 +18,7 @@ TRAIN = ["lmdb>=1.4", "matplotlib>=3.7", "pillow>=10.1"]
 TORCH = ["torch>=2.4"]
 NOTEBOOKS = [*OPENCV, *TRAIN, "ipykernel>=6.25", "nbclient>=0.9", "nbformat>=5.9"]
 USERS = {*DRAW, *NOTEBOOKS, *ONNX, *OPENCV, *PYCAFFE, *TRAIN}
+DOCS = ["furo>=2024.8.6", "jsonschema>=4.18", "myst-parser>=4", "sphinx>=8"]
 TEST = [
     "grpcio-tools>=1.59",
     "hypothesis>=6.90",
@@ -84,11 +85,12 @@ setup(
         "opencv": OPENCV,
         "draw": DRAW,
         "pycaffe": [*DRAW, *PYCAFFE, *TORCH, OLDER_NUMPY],
+        "docs": DOCS,
         "notebooks": sorted({*DRAW, *NOTEBOOKS}),
         "all": sorted({*USERS, *TORCH}),
         "segmentation": TRAIN,  # what "train" was called
         # What the Makefile installs; PyTorch, which is large, comes with the tests alone.
-        "dev": sorted({*USERS, *TEST}),
+        "dev": sorted({*USERS, *DOCS, *TEST}),
         "digits": DIGITS,
     },
     entry_points={"console_scripts": ["fcnkit=fcnkit.cli.main:run"]},
