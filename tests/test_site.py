@@ -2,13 +2,21 @@
 and is read from a disk.
 """
 
+import html
 import re
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import click
 import pytest
+
+import fcnkit
+from fcnkit.cli.main import main
+from fcnkit.rewrites.operations import every
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -61,3 +69,54 @@ def test_the_search_needs_no_server(site):
     page = (site / "search.html").read_text()
     assert re.search(r'<script src="searchindex\.js"', page)
     assert (site / "searchindex.js").read_text().startswith("Search.setIndex(")
+
+
+def commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[str, click.Command]]:
+    """This command and all below it, each under its whole name."""
+    yield " ".join(path), command
+    for name, each in getattr(command, "commands", {}).items():
+        yield from commands(each, (*path, name))
+
+
+def words(page: str) -> str:
+    """What a page says, without its markup, with single spaces."""
+    text = html.unescape(re.sub(r"<[^>]+>", "", page[page.index("<h1>") :]))
+    return " ".join(text.split())
+
+
+def said(command: click.Command, name: str) -> Iterator[str]:
+    """All that the help says in a terminal that cuts nothing short: paragraphs, options, words."""
+    ctx = click.Context(command, info_name=name, max_content_width=10_000, terminal_width=10_000)
+    for line in command.get_help(ctx).replace("`", "").splitlines():
+        for part in re.split(r" {2,}", line.strip().removeprefix("Usage: ")):
+            if part.startswith("-"):  # a page repeats the value after each name of an option
+                yield from re.findall(r"(?:^|(?<=, ))-[\w-]+", part)
+            elif part.startswith("[") and part.endswith("]"):
+                yield from (fact.removeprefix("default: ") for fact in part[1:-1].split("; "))
+            else:
+                yield part.removesuffix(":")
+
+
+def test_every_command_is_on_its_page_with_all_that_its_help_says(site):
+    missing = []
+    for name, command in commands(main, ("fcnkit",)):
+        first = (name.split() + ["index"])[1]
+        page = words((site / "commands" / f"{first}.html").read_text())
+        missing += [(name, part) for part in said(command, name) if part not in page]
+    assert missing == []
+
+
+def test_every_public_name_is_documented_once(site):
+    pages = [page.read_text() for page in (site / "python").glob("*.html")]
+    found = Counter(re.findall(r'<dt class="[^"]*" id="fcnkit\.(\w+)">', "".join(pages)))
+    assert found == Counter(fcnkit.__all__)
+
+
+def test_every_operation_is_on_its_page():
+    page = (DOCS / "operations.md").read_text().replace("\\|", "|")
+    rows = re.findall(r"^\| `([^`]+)` \| \{py:func\}`~fcnkit\.(\w+)` \|", page, re.M)
+    functions = {name: getattr(fcnkit, name).__module__ for _, name in rows}
+    assert [form for form, _ in rows if form not in {each.form for each in every()}] == []
+    for operation in every():
+        names = [name for form, name in rows if form == operation.form]
+        assert [functions[name] for name in names] == [operation.rewrite.__module__], operation.name
