@@ -60,7 +60,7 @@ corpus: setup caffe $(VENV)/.torch-done  ## every net of the shared corpus throu
 	@$(PYTEST) --corpus -rP -n auto --dist worksteal tests/test_corpus.py tests/test_upgrade.py tests/test_every_type.py \
 	    tests/test_zoo.py tests/test_described.py tests/test_light.py tests/test_onnx_operators.py tests/test_targets.py
 
-families: setup caffe  ## the README's table of what works for which networks; a quarter of an hour
+families: setup caffe  ## the table of docs/accuracy.md, what works for which networks; a quarter of an hour
 	@$(PY) scripts/families.py --write
 
 # By real Caffe; with ENGINE=torch by PyTorch, on a GPU with DEVICE=cuda.

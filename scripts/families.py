@@ -1,5 +1,5 @@
 """What works for which family of networks:
-a table of what was run, for the README; `make families`.
+a table of what was run, for docs/accuracy.md; `make families`.
 
 Every net of the shared corpus is read, and real Caffe is asked about its
 shapes, about its outputs before and after `convolutionalize`, and about the
@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT / "tests"))  # the sweeps are those of `make corpus`
 import corpus  # noqa: E402
 import sweeps  # noqa: E402
 
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "accuracy.md"
 BEGIN, END = "<!-- families: written by `make families` -->\n```\n", "```\n<!-- families end -->\n"
 OTHERS = "others"
 # Each family and what tells it: in a net's path within its repository, in the name that it gives
@@ -219,27 +219,27 @@ def table(found: dict[str, list[Fate]]) -> str:
 # ---- the file
 
 
-def written(readme: str, text: str) -> str:
-    """The README with this table between its marks.
+def written(page: str, text: str) -> str:
+    """The page with this table between its marks.
 
     Raises ValueError where it has none.
     """
-    before, _, rest = readme.partition(BEGIN)
+    before, _, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not end:
-        raise ValueError(f"{README}: there are no marks for the table; add\n{BEGIN}{END}")
+        raise ValueError(f"{PAGE}: there are no marks for the table; add\n{BEGIN}{END}")
     return before + BEGIN + text + END + after
 
 
-def shown(readme: str) -> str:
-    """The table that the README has."""
-    return readme.partition(BEGIN)[2].partition(END)[0]
+def shown(page: str) -> str:
+    """The table that the page has."""
+    return page.partition(BEGIN)[2].partition(END)[0]
 
 
 def main() -> None:
-    """The table is printed, and in the README if it was asked for."""
+    """The table is printed, and on the page if it was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--write", action="store_true", help="put the table into the README")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/accuracy.md")
     parser.add_argument("--step", type=int, default=1, help="look at every so manieth net only")
     parser.add_argument("--details", type=Path, help="write each net's words here, as CSV")
     options = parser.parse_args()
@@ -256,9 +256,7 @@ def main() -> None:
         _detail(found, options.details)
     print(table(found), end="")
     if options.write:
-        README.write_text(
-            written(README.read_text(encoding="utf-8"), table(found)), encoding="utf-8"
-        )
+        PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), table(found)), encoding="utf-8")
 
 
 def _detail(found: dict[str, list[Fate]], path: Path) -> None:

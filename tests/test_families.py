@@ -1,4 +1,4 @@
-"""The table of families in the README: what its script prints, and how a net's family is told."""
+"""The table of families in docs/accuracy.md: what its script prints, and how a net's family is told."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 import sweeps
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
-README = SCRIPTS.parent / "README.md"
+PAGE = SCRIPTS.parent / "docs" / "accuracy.md"
 
 
 @pytest.fixture
@@ -19,17 +19,17 @@ def script(monkeypatch):
 
 @pytest.fixture
 def lines(script):
-    """The lines of the README's table below its head, and without what is wrong."""
-    text = script.shown(README.read_text(encoding="utf-8"))
+    """The lines of the page's table below its head, and without what is wrong."""
+    text = script.shown(PAGE.read_text(encoding="utf-8"))
     assert text.startswith(script.HEAD)
     found = text.removeprefix(script.HEAD).splitlines(keepends=True)
     return [line for line in found if not line.startswith("WRONG ")]
 
 
-# ---- the README
+# ---- the page
 
 
-def test_the_readme_has_what_the_script_prints(script, lines):
+def test_the_page_has_what_the_script_prints(script, lines):
     rows = [script.parsed(line) for line in lines]
     assert [str(row) for row in rows] == lines
     assert [row.name for row in rows] == [
