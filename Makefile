@@ -56,6 +56,10 @@ test: setup $(VENV)/.torch-done  ## ruff, mypy and all tests; real Caffe, PyTorc
 	    $(PY) -m mypy || lint=1; \
 	    $(PYTEST) -n auto --dist worksteal && exit $$lint
 
+FCNKIT_FUZZ ?= 20000
+fuzz: setup  ## FCNKIT_FUZZ damaged and hostile inputs of every kind; what breaks is left in tests/found
+	@FCNKIT_FUZZ=$(FCNKIT_FUZZ) $(PYTEST) -n auto tests/test_fuzz.py
+
 corpus: setup caffe $(VENV)/.torch-done  ## every net of the shared corpus through real Caffe and PyTorch, every layer type through every rewrite; over an hour
 	@$(PYTEST) --corpus -rP -n auto --dist worksteal tests/test_corpus.py tests/test_upgrade.py tests/test_every_type.py \
 	    tests/test_zoo.py tests/test_described.py tests/test_light.py tests/test_onnx_operators.py tests/test_targets.py

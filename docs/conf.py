@@ -13,7 +13,7 @@ copyright = author  # noqa: A001
 _SOURCE = (HERE.parent / "fcnkit" / "__init__.py").read_text(encoding="utf-8")
 release = version = re.search(r'^__version__ = "(.+)"$', _SOURCE, re.M)[1]
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "command_pages", "docstrings"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "command_pages", "docstrings", "schema_tables"]
 exclude_patterns = ["_ext"]
 
 # A reference that leads nowhere is a warning, and `make docs` takes warnings for errors.

@@ -58,6 +58,21 @@ def json_of(text: str | bytes) -> object:
         raise ValueError(error_text(error)) from None
 
 
+def json_text(value: object, *, indent: int | None = None) -> str:
+    """The JSON text of a value: null where a number is infinite or none, which JSON cannot say."""
+    import json
+
+    return json.dumps(_finite(value), indent=indent, allow_nan=False)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and value - value != 0 else value
+
+
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     made = dict(pairs)
     if len(made) < len(pairs):

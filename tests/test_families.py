@@ -1,4 +1,4 @@
-"""The table of families in docs/accuracy.md: what its script prints, and how a net's family is told."""
+"""The table of families in docs/accuracy.md: what its script prints, and how families are told."""
 
 from pathlib import Path
 

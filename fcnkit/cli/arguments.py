@@ -16,6 +16,7 @@ from fcnkit import templates
 from fcnkit.cli.empty import not_empty
 from fcnkit.cli.text import say, say_diff
 from fcnkit.errors import PrototxtError, WeightsError, quoted
+from fcnkit.foreign import json_text
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.signature import ENOUGH, is_solver, is_weights
@@ -305,9 +306,7 @@ def show_plan(
 
 def show_json(value: object) -> None:
     """Prints a value as JSON."""
-    import json
-
-    say(json.dumps(value, indent=2))
+    say(json_text(value, indent=2))
 
 
 def holds_weights(name: str) -> bool:

@@ -20,6 +20,7 @@ from fcnkit.cli.preprocessing import for_images, note
 from fcnkit.cli.progress import counted
 from fcnkit.cli.text import say
 from fcnkit.errors import DatasetError, OutputError
+from fcnkit.foreign import json_text
 from fcnkit.formats.suffixes import check_folder
 from fcnkit.preprocessing import BGR, RGB, STORED
 
@@ -315,7 +316,7 @@ def _results(job: _Inference, picture: ImageFile, scores) -> dict[str, bytes]:
         "height": image.shape[0],
         **record,
     }
-    return {**files, ".json": (json.dumps(record, indent=2) + "\n").encode()}
+    return {**files, ".json": f"{json_text(record, indent=2)}\n".encode()}
 
 
 def _copy(source: Path, path, *, force: bool) -> None:

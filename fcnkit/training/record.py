@@ -1,12 +1,11 @@
 """Reads and writes train.jsonl: one JSON object a line, in the order of the iterations."""
 
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from fcnkit import files
-from fcnkit.foreign import json_of
+from fcnkit.foreign import json_of, json_text
 from fcnkit.training.log import Loss, Validation, events
 
 
@@ -23,15 +22,7 @@ def row(event: Loss | Validation, seconds: float) -> dict:
 
 def line(row: dict) -> bytes:
     """One row as it stands in the file; what is not a number (a score may not be) is null."""
-    return json.dumps(_finite(row), allow_nan=False).encode() + b"\n"
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, dict):
-        return {name: _finite(one) for name, one in value.items()}
-    if isinstance(value, list):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and value - value != 0 else value
+    return json_text(row).encode() + b"\n"
 
 
 def rows(data: bytes) -> list[dict]:
