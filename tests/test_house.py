@@ -454,7 +454,9 @@ def test_the_page_on_the_house_names_every_room_and_no_other():
     assert named >= {folder for folder in folders if "/" not in folder} | top
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/accuracy.md", "docs/architecture.md", "docs/security.md"]
+)
 def test_files_that_a_page_names_are_there(page):
     text = (ROOT / page).read_text()
     names = re.findall(r"`((?:fcnkit|tests|docs|scripts|[a-z]+)/[\w/]+\.\w+)`", text)
