@@ -43,6 +43,9 @@ maximum_signature_line_length = 88
 add_module_names = False
 toc_object_entries_show_parents = "hide"
 
+# Blocks that name no language are commands and what they print.
+highlight_language = "text"
+
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 

@@ -55,8 +55,9 @@ def block(text: str) -> str:
 class Markdown(click.HelpFormatter):
     """A formatter of click's that writes Markdown."""
 
-    def __init__(self, deeper: int) -> None:
+    def __init__(self, deeper: int, path: Sequence[str]) -> None:
         super().__init__(width=WIDTH, max_width=WIDTH)
+        self.path = path
         self.deeper = "#" * deeper
         self.options: dict[str, click.Option] = {}
 
@@ -88,15 +89,16 @@ class Markdown(click.HelpFormatter):
             if term.startswith("-"):
                 self.write(option(term, text, self.options.get(term)))
         if others:
-            self.write(
-                "\n".join([f"| {self.named[:-1]} | |", "|---|---|", *map(row, others), "\n"])
-            )
+            noun = re.match(r"\w+?(?=s?\b)", self.named)[0].lower()
+            rows = [self.row(*each) for each in others]
+            self.write("\n".join([f"| {noun} | |", "|---|---|", *rows, "\n"]))
 
-
-def row(words: tuple[str, str]) -> str:
-    """A row of a table: a word, and what it means."""
-    term, text = words
-    return "| `{}` | {} |".format(term.replace("|", "\\|"), escaped(" ".join(text.split())))
+    def row(self, term: str, text: str) -> str:
+        """A row of a table: a word, and what it means; that of a command leads to its section."""
+        shown = "`{}`".format(term.replace("|", "\\|"))
+        if self.named == "Commands":
+            shown = f"[{shown}](#{'-'.join((*self.path, term))})"
+        return f"| {shown} | {escaped(' '.join(text.split()))} |"
 
 
 def option(term: str, text: str, param: click.Option | None) -> str:
@@ -145,7 +147,7 @@ def context(command: click.Command, path: Sequence[str]) -> click.Context:
 def help_of(command: click.Command, path: Sequence[str], deeper: int) -> str:
     """All that the command's help says, as Markdown."""
     ctx = context(command, path)
-    formatter = Markdown(deeper)
+    formatter = Markdown(deeper, path)
     for param in command.get_params(ctx):
         record = param.get_help_record(ctx)
         if record and isinstance(param, click.Option):
@@ -174,7 +176,7 @@ def index(main: click.Group) -> str:
     for name, command in main.commands.items():
         rows.append(f"[`{name}`]({name}.md)\n: {escaped(command.get_short_help_str(WIDTH))}\n")
     ctx = context(main, ("fcnkit",))
-    formatter = Markdown(1)
+    formatter = Markdown(1, ("fcnkit",))
     main.format_usage(ctx, formatter)
     main.format_help_text(ctx, formatter)
     click.Command.format_options(main, ctx, formatter)
