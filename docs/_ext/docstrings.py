@@ -35,7 +35,8 @@ def as_rst(lines: list[str]) -> list[str]:
         if code and made[-2:-1] and made[-2].startswith("    "):
             made += part  # an example goes on after an empty line
         elif code:
-            made += [".. code-block:: python", "", *part]
+            kind = "pycon" if part[0].lstrip().startswith(">>>") else "python"
+            made += [f".. code-block:: {kind}", "", *part]
         elif is_table(part):
             made += [".. code-block:: text", "", *(f"    {line}" for line in part)]
         else:
