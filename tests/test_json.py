@@ -176,7 +176,10 @@ def test_a_verified_model(check, work, caffe, words, tmp_path):
 
 def test_the_files_that_commands_write(check, work, tmp_path):
     made = tmp_path / "fcn"
-    run("fcn", DEPLOY, "--classes", "4", "--stride", "2", "-o", str(made), "--mean", "33")
+    fcn = ("fcn", DEPLOY, "--classes", "4", "--stride", "2", "-o", str(made), "--mean", "33")
+    run(*fcn, "--weights", WEIGHTS, "--verify", *ONNX)
+    check("record", (made / "plan.json").read_text())
+    check("verify", (made / "proof.json").read_text())
     check("preprocessing", preprocessing.place(made / "deploy.prototxt").read_text())
     check("dataset", (work / "data" / "report.json").read_text())
     for net in ("conv", "scores"):
@@ -204,7 +207,7 @@ def test_every_command_that_prints_json_is_here():
 
 
 def test_every_schema_is_used():
-    used = {name for name, _ in CASES} | {"preprocessing", "image", "difference"}
+    used = {name for name, _ in CASES} | {"preprocessing", "image", "record", "difference"}
     assert used == set(NAMES)
 
 

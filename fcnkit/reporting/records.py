@@ -1,6 +1,5 @@
 """What `fcnkit fcn` leaves in its folder for the page: the plan, and a proof if it made one."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from typing import Any
 
 from fcnkit import files
 from fcnkit.errors import NetError, error_text
-from fcnkit.foreign import json_of
+from fcnkit.foreign import json_of, json_text
 from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.plan import Offset, Plan, Step
@@ -49,7 +48,7 @@ class PlanRecord:
             "steps": [step._asdict() for step in self.steps],
             "offsets": [each._asdict() for each in self.offsets],
         }
-        files.write(path, (json.dumps(made, indent=1) + "\n").encode(), force=force)
+        files.write(path, f"{json_text(made, indent=1)}\n".encode(), force=force)
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def save_proof(
 ) -> None:
     """The file at `path` holds a proof's JSON and the command; see `fcnkit.files.atomic`."""
     made = {"format": _FORMAT, "command": list(command), **found}
-    files.write(path, (json.dumps(made, indent=1) + "\n").encode(), force=force)
+    files.write(path, f"{json_text(made, indent=1)}\n".encode(), force=force)
 
 
 def plan_of(folder: Path) -> PlanRecord | None:
