@@ -1,0 +1,60 @@
+"""What the pages of docs/ and README show: every command line has the options that it names, and
+those behind a prompt run as they stand.
+"""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from fcnkit.cli.main import main
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+BLOCK = re.compile(r"^```(?:[a-z{}-]*)\n(.*?)^```", re.M | re.S)
+CONSOLE = re.compile(r"^```console\n(.*?)^```", re.M | re.S)
+# Pages whose lines behind a prompt run, one after the other, in an empty folder.
+RUN = ("ten-minutes.md", "why.md")
+
+
+def lines(page):
+    """The command lines of fcnkit that a page's code blocks have, a backslash joining lines."""
+    for block in BLOCK.findall(page.read_text(encoding="utf-8")):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line.removeprefix("$ "), comments=True) if "fcnkit " in line else ()
+            if words[:1] == ["fcnkit"]:
+                yield words[1 : words.index("&&")] if "&&" in words else words[1:]
+
+
+def options(words):
+    """The options of the command that the words call, and those that they name."""
+    command, rest = main, list(words)
+    while rest and not rest[0].startswith("-") and hasattr(command, "get_command"):
+        command = command.get_command(None, rest.pop(0))
+        assert command is not None, words
+    known = {name for param in command.params for name in (*param.opts, *param.secondary_opts)}
+    named = {word.partition("=")[0] for word in rest if re.match(r"--?[a-z]", word)}
+    return known | {"-h", "--help", "--version"}, named
+
+
+def test_pages_name_options_that_there_are():
+    found = [(page.name, words) for page in PAGES for words in lines(page)]
+    assert len(found) > 100
+    for page, words in found:
+        if words[:1] != ["run"]:  # what follows is the script's
+            known, named = options(words)
+            assert named <= known, (page, words, named - known)
+
+
+@pytest.mark.parametrize("page", RUN)
+def test_what_stands_behind_a_prompt_runs(page, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    typed = [line[2:] for block in CONSOLE.findall(text) for line in block.splitlines()]
+    assert typed
+    for line in typed:
+        done = CliRunner().invoke(main, shlex.split(line)[1:])
+        assert done.exit_code == 0, (line, done.output)
