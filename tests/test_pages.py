@@ -58,3 +58,26 @@ def test_what_stands_behind_a_prompt_runs(page, tmp_path, monkeypatch):
     for line in typed:
         done = CliRunner().invoke(main, shlex.split(line)[1:])
         assert done.exit_code == 0, (line, done.output)
+
+
+RUN_HERE = re.compile(r"^<!-- run -->\n```(python)?\n(.*?)^```", re.M | re.S)
+
+
+def test_readme_runs_as_it_stands(tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    monkeypatch.chdir(tmp_path)
+    blocks = RUN_HERE.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert {language for language, _ in blocks} == {"", "python"}
+    for language, text in blocks:
+        if language:
+            exec(compile(text, "README.md", "exec"), {})  # noqa: S102
+            continue
+        for line in text.splitlines():
+            done = CliRunner().invoke(main, shlex.split(line)[1:])
+            assert done.exit_code == 0, (line, done.output)
+    assert (tmp_path / "fcn32s.prototxt").exists()
+    assert (tmp_path / "seen" / "canvas.overlay.png").exists()
+
+
+def test_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 900
