@@ -9,7 +9,7 @@ STAMP := $(VENV)/.setup-done
 PYTEST := $(PY) -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup caffe chromium gpu gpu-checks gpu-carry demo test lint format corpus families experiment vgg speed bench docs notebooks schema stubs targets golden digits clean
+.PHONY: help setup caffe chromium gpu gpu-checks gpu-carry demo test fuzz lint format corpus families experiment vgg speed bench docs notebooks schema stubs targets golden digits clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

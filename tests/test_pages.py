@@ -23,8 +23,9 @@ def lines(page):
     """The command lines of fcnkit that a page's code blocks have, a backslash joining lines."""
     for block in BLOCK.findall(page.read_text(encoding="utf-8")):
         for line in block.replace("\\\n", " ").splitlines():
-            words = shlex.split(line.removeprefix("$ "), comments=True) if "fcnkit " in line else ()
-            if words[:1] == ["fcnkit"]:
+            typed = line.removeprefix("$ ")
+            words = shlex.split(typed, comments=True) if typed.startswith("fcnkit ") else ()
+            if words:
                 yield words[1 : words.index("&&")] if "&&" in words else words[1:]
 
 
