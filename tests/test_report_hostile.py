@@ -123,6 +123,23 @@ def test_a_hostile_folder_runs_nothing(browser, tmp_path):
     assert "not said" in shown.texts("#proof .odd")[0] and shown.count("#plan .sides tbody tr") == 1
 
 
+def test_what_got_in_would_be_kept_from_running(browser, tmp_path):
+    """The policy of the page, should a name ever get through; and this file would tell."""
+    text = fk.report(hostile("a")).html
+    inside = (
+        "<script>window.hit=1</script><img src=x onerror=window.hit=2>"
+        "<img src='http://127.0.0.1:9/x.png'><iframe src='http://127.0.0.1:9/'></iframe>"
+        "<link rel=stylesheet href='http://127.0.0.1:9/x.css'>"
+        "<a href='javascript:window.hit=3'>x</a>"
+    )
+    page = tmp_path / "page.html"
+    page.write_text(text.replace("</main>", f"{inside}</main>"))
+    shown = browser.open(page)
+    shown.click("a[href^=javascript]")
+    assert shown.js("window.hit") is None
+    assert len(shown.problems) >= 5 and all("Security" in each for each in shown.problems)
+
+
 @pytest.mark.parametrize(
     "text, shown",
     [

@@ -307,6 +307,18 @@ def test_a_net_of_thousands_of_layers_has_a_page(browser, tmp_path):
     assert page.count("#net tbody tr") == 3000 and page.count("details.card") == 1000
 
 
+def test_pictures_make_room_where_the_text_is_long(monkeypatch, image):
+    from fcnkit.reporting import report
+
+    weights = random_weights(SMALL)
+    whole = fk.report(SMALL, weights, images=[image])
+    most = len(whole.html.encode()) - 2_000
+    monkeypatch.setattr(report, "BUDGET", sum(map(len, re.findall('data:image/[^"]+', whole.html))))
+    monkeypatch.setattr(report, "LARGEST", most)
+    assert len(fk.report(SMALL, weights, images=[image]).html.encode()) <= most
+    assert len(fk.report(SMALL, weights, images=[image], full=True).html.encode()) > most
+
+
 def test_a_net_that_is_too_long_to_draw_is_drawn_folded(monkeypatch, browser, tmp_path):
     from fcnkit.reporting import drawing
 

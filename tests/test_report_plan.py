@@ -170,6 +170,17 @@ def test_a_proof_per_layer_is_given(browser, made, page_of, tmp_path):
     assert "--layers" in page.texts("#proof pre")[0]
 
 
+def test_a_proof_of_a_plan_is_taken_out_of_its_json(made, tmp_path):
+    done = run(
+        "convolutionalize", made / "net.prototxt", "-o", tmp_path / "c.prototxt", "--weights",
+        made / "net.caffemodel", "--weights-out", tmp_path / "c.caffemodel", "--verify",
+        "--engine", "torch", "--json",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    (tmp_path / "plan-and-proof.json").write_text(done.stdout)
+    assert proof_of(tmp_path / "plan-and-proof.json").found["proven"] is True
+
+
 def test_what_differs_is_said(browser, made, page_of, tmp_path):
     other = tmp_path / "other.caffemodel"
     random_weights(SMALL, seed=5).save(other)

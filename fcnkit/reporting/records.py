@@ -96,6 +96,9 @@ def proof_of(path: str | os.PathLike[str]) -> ProofRecord:
     Raises NetError where it is no such file.
     """
     found = _read(path)
+    # What a command with a plan prints has the proof in it.
+    inner = found.get("verify")
+    found = inner if isinstance(inner, dict) else found
     engines = found.get("engines")
     if not isinstance(engines, list) or not all(isinstance(each, dict) for each in engines):
         raise _damaged(path, "it has no list of engines")

@@ -15,7 +15,7 @@ from fcnkit.reporting import proof as of_proof
 from fcnkit.reporting import training as of_training
 from fcnkit.reporting.choice import COUNT
 from fcnkit.reporting.page import Report, page
-from fcnkit.reporting.pictures import Album
+from fcnkit.reporting.pictures import BUDGET, Album
 from fcnkit.reporting.section import Section
 from fcnkit.reporting.subject import DATA, FCN, NET, RUNS, Source, Subject, Wishes, subject
 from fcnkit.shape import Shape
@@ -35,6 +35,9 @@ SECTIONS: tuple[Callable[[Subject, Album], Section | None], ...] = (
     of_predictions.section,
     of_dataset.section,
 )
+
+# The most bytes of a page, but with `full`.
+LARGEST = 10_000_000
 
 _KINDS = {
     NET: "A net",
@@ -93,7 +96,14 @@ def report(
 
 def report_of(of: Subject, *, full: bool = False, refresh: int = 0) -> Report:
     """The page of a subject; with `refresh` a browser reads it anew after so many seconds."""
-    album = Album(full=full)
+    made = _with_pictures(of, Album(full=full), refresh)
+    over = len(made.html.encode()) - LARGEST
+    if full or over <= 0:
+        return made
+    return _with_pictures(of, Album(budget=max(BUDGET - over, 0)), refresh)
+
+
+def _with_pictures(of: Subject, album: Album, refresh: int) -> Report:
     found = [section(of, album) for section in SECTIONS]
     sections = [each for each in found if each is not None]
     kind = "A training" if of.kind == RUNS and len(of.runs) == 1 else _KINDS[of.kind]
