@@ -69,7 +69,9 @@ def test_a_hostile_net_runs_nothing(browser, tmp_path, image, name):
         "".join(f"{seen(name)[:200]}{end}\n".replace("\n", "") + "\n" for end in "abc")
     )
     page = tmp_path / "page.html"
-    fk.report(made, random_weights(made), images=[image], labels=labels).save(page)
+    found = fk.report(made, random_weights(made), images=[image], labels=labels)
+    assert seen(found.html) == found.html  # nothing that reorders, hides or controls
+    found.save(page)
     shown = browser.open(page, 360)
     assert shown.problems == [] and shown.requests == []
     assert shown.js("window.hit") is None and shown.overflow <= 0
@@ -116,7 +118,9 @@ def test_a_hostile_folder_runs_nothing(browser, tmp_path):
     proof = {"proven": "<b>", "given": all_of_them, "files": {all_of_them: 1}, "engines": [engine]}
     (folder / "proof.json").write_text(json.dumps(proof))
     page = tmp_path / "page.html"
-    fk.report(folder).save(page)
+    found = fk.report(folder)
+    assert seen(found.html) == found.html
+    found.save(page)
     shown = browser.open(page, 360)
     assert shown.problems == [] and shown.requests == [] and shown.overflow <= 0
     assert shown.js("window.hit") is None and shown.count("main b, main i, main u") == 0

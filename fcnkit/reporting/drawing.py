@@ -67,7 +67,7 @@ def _svg(whole: Chart, title: str, folded: Folded | None = None) -> str:
     from markupsafe import Markup
 
     links = {number: f"#{_anchor(number)}" for number in folded.groups} if folded else {}
-    return Markup(render(whole, title, Look(labelled=True, links=links)))
+    return Markup(render(whole, brief(seen(title), 400), Look(labelled=True, links=links)))
 
 
 def _anchor(number: int) -> str:
