@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from small_training import NET, SOLVER
@@ -11,6 +12,8 @@ from small_training import NET, SOLVER
 import fcnkit as fk
 from fcnkit.cli.main import main
 from fcnkit.errors import NetError
+from fcnkit.formats import binaryproto
+from fcnkit.preprocessing import Preprocessing
 from fcnkit.reporting.subject import RUNS, Wishes, subject
 from fcnkit.reporting.trained import trained
 from fcnkit.reporting.words import duration
@@ -175,6 +178,22 @@ def test_the_last_validation_of_each_class(browser, run, tmp_path):
     )
     cells = page.js(f"{rows}.map(r => [...r.children].map(c => c.textContent.trim()))")
     assert cells == [["0", "0.25"], ["1", "-"], ["2", "1"]]
+
+
+def test_the_weights_of_the_classes(browser, run, tmp_path):
+    weights = np.array([0.5, 2.0, 1.25])
+    (run / "infogain.binaryproto").write_bytes(binaryproto.written(np.diag(weights)))
+    (run / "infogain_2.binaryproto").write_bytes(b"damaged")
+    known = Preprocessing(mean=(), classes=("<b>road", "car", "sky"))
+    known.save(run.parent / "deploy.preprocessing.json")
+    page = opened(browser, run, tmp_path)
+    assert page.problems == []
+    cells = page.js(
+        "[...[...document.querySelectorAll('details')].find(e => e.textContent.includes("
+        "'The weights of the classes')).querySelectorAll('tbody tr')]"
+        ".map(r => [...r.children].map(c => c.textContent.trim()))"
+    )
+    assert cells == [["<b>road", "0.5"], ["car", "2"], ["sky", "1.25"]]
 
 
 def test_runs_beside_each_other(browser, tmp_path):

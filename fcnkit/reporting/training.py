@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from fcnkit import preprocessing
@@ -13,6 +14,7 @@ from fcnkit.reporting.section import Section
 from fcnkit.reporting.subject import Subject
 from fcnkit.reporting.trained import Trained, trained
 from fcnkit.reporting.words import bytes_text, duration, figure, grouped
+from fcnkit.weights import matrices
 
 # A table of all validations has so many lines at most, the last ones.
 _LISTED = 200
@@ -49,6 +51,7 @@ def section(of: Subject, album: Album) -> Section | None:
         "compared": _compared(found, names) if several else None,
         "tested": None if several else _tested(found[0]),
         "classes": None if several else _by_class(found[0]),
+        "weights": None if several else _weights(found[0]),
     }
     title = "The trainings" if several else "The training"
     return Section("training", title, values, _summary(found, names), ("chart",))
@@ -134,7 +137,7 @@ def _facts(of: Trained) -> Iterator[tuple[str, str]]:
     if of.weights:
         yield "started from", ", ".join(of.weights)
     if of.run.matrices():
-        yield "classes weighed by", ", ".join(path.name for path in of.run.matrices())
+        yield "loss weighed by", ", ".join(path.name for path in of.run.matrices())
 
 
 # ---- curves
@@ -210,13 +213,9 @@ def _by_class(of: Trained) -> dict[str, Any] | None:
         return None
     lists = _lists(last)
     count = max(map(len, lists.values()))
-    known = _classes(of)
-    names = known if len(known) == count else tuple(map(str, range(count)))
+    names = _named(of, count)
     rows = [
-        (
-            names[number],
-            [figure(values[number] if number < len(values) else None) for values in lists.values()],
-        )
+        (names[number], [figure(_at(values, number)) for values in lists.values()])
         for number in range(count)
     ]
     return {"names": [*lists], "rows": rows, "iteration": grouped(last["iteration"])}
@@ -224,6 +223,36 @@ def _by_class(of: Trained) -> dict[str, Any] | None:
 
 def _lists(row: Mapping[str, Any]) -> dict[str, list[float | None]]:
     return {name: value for name, value in row.get("test", {}).items() if isinstance(value, list)}
+
+
+def _weights(of: Trained) -> dict[str, Any] | None:
+    """The weight of each class in the losses, where they are weighed; none that cannot be read."""
+    found: dict[str, list[float]] = {}
+    for path in of.run.matrices():
+        with suppress(FcnkitError):
+            values = matrices.read(path).values
+            side = values.shape[-1] if values.ndim else 0
+            if values.size == side**2:
+                found[path.name] = values.reshape(side, side).diagonal().tolist()
+    if not found:
+        return None
+    count = max(map(len, found.values()))
+    names = _named(of, count)
+    rows = [
+        (names[number], [figure(_at(values, number)) for values in found.values()])
+        for number in range(count)
+    ]
+    return {"names": [*found], "rows": rows}
+
+
+def _at(values: Sequence[float | None], number: int) -> float | None:
+    return values[number] if number < len(values) else None
+
+
+def _named(of: Trained, count: int) -> tuple[str, ...]:
+    """What so many classes are called; their numbers where the net's folder does not say it."""
+    known = _classes(of)
+    return known if len(known) == count else tuple(map(str, range(count)))
 
 
 def _classes(of: Trained) -> tuple[str, ...]:
