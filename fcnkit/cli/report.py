@@ -1,6 +1,8 @@
 """The command `report`: a page of a net, an FCN's folder or a data set."""
 
 import os
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -8,8 +10,10 @@ import click
 from fcnkit.cli.arguments import WEIGHTS, Means, load_net, shape_option
 from fcnkit.cli.engines import engine_options
 from fcnkit.cli.outputs import Saver, check_names, say_written, write_all
+from fcnkit.cli.progress import counted
 from fcnkit.engines.fastest import AUTO
 from fcnkit.formats.suffixes import PAGE
+from fcnkit.progress import no_progress
 
 
 @click.command(short_help="One HTML page of a net, its proof, training, predictions.")
@@ -80,9 +84,21 @@ def report(
     check_names(outputs, force)
     name = None if engine == AUTO else engine
     wishes = Wishes(images, labels, mean, name, device, dict(inputs), **more)
-    made = report_of(subject(source, weights, wishes), full=full)
+    of = subject(source, weights, wishes)
+    with _reading(of) as progress:
+        made = report_of(replace(of, wishes=replace(wishes, progress=progress)), full=full)
     write_all(outputs, force=force)
     say_written(outputs, False)
+
+
+def _reading(of):
+    """The display of how far a data set has been read; none for anything else."""
+    from fcnkit.datasets.summary import records_in
+    from fcnkit.reporting.subject import DATA
+
+    if of.kind != DATA:
+        return nullcontext(no_progress)
+    return counted(records_in(of.folder), "reading")
 
 
 def _split(sources):

@@ -36,7 +36,7 @@ def section(of: Subject, album: Album) -> Section | None:
     """
     if of.kind != DATA or of.folder is None:
         return None
-    found = summarize(of.folder)
+    found = summarize(of.folder, progress=of.wishes.progress)
     colours = distinct([*found.colours, voc_palette()[255]])
     values = {
         "splits": [_split(found, each) for each in found.splits],

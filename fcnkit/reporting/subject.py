@@ -11,6 +11,7 @@ from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import State, build
+from fcnkit.progress import Progress, no_progress
 from fcnkit.reporting.choice import COUNT
 from fcnkit.shape import Shape
 from fcnkit.training.runs import RECORD, SOLVER, Run
@@ -27,7 +28,10 @@ Source = Place | Prototxt | Sequence[Place]
 
 @dataclass(frozen=True)
 class Wishes:
-    """What else was given with the argument: the options of `fcnkit report`."""
+    """What else was given with the argument: the options of `fcnkit report`.
+
+    `progress` hears of each image of a data set that is read.
+    """
 
     images: Sequence[str | os.PathLike[str]] = ()
     labels: str | os.PathLike[str] | None = None
@@ -39,6 +43,7 @@ class Wishes:
     data: str | os.PathLike[str] | None = None
     predictions: str | os.PathLike[str] | None = None
     count: int = COUNT
+    progress: Progress = no_progress
 
 
 @dataclass(frozen=True)
