@@ -246,9 +246,14 @@ def test_mirrors_that_apt_knows_debians_first(tmp_path):
 
 
 def test_without_debians_keys_it_says_what_brings_them(scripts, monkeypatch):
+    """The system's own mirror, of Ubuntu, has no such suite, and the public one is not trusted."""
     monkeypatch.setattr(debian, "KEYRINGS", ())
     monkeypatch.setenv("NO_MIRROR", "100")
+    monkeypatch.delenv(debian.MIRROR)
+    monkeypatch.setattr(debian, "_classic", lambda folder: ["http://mirror.example/ubuntu"])
     apt_get = scripts.parents[1] / "tools" / "apt-get"
-    apt_get.write_text(APT.replace("no such mirror", "the following: NO_PUBKEY 0E98404D"))
+    said = 'grep -q ubuntu "$sources" || echo "W: NO_PUBKEY 0E98404D"'
+    sources = "sources=$(printf '%s\\n' \"$@\" | sed -n 's/^-oDir::Etc::sourcelist=//p')"
+    apt_get.write_text(APT.replace('echo "E: no such mirror"', f"{sources}; {said}; echo E: none"))
     with pytest.raises(EngineError, match="apt-get install debian-archive-keyring"):
         list(caffe_install.install(scripts))

@@ -104,7 +104,7 @@ class Apt:
         Raises EngineError with apt's last words where none has it.
         """
         show = "show" if kind == "deb" else "showsrc"
-        said = ""
+        said = []
         for mirror in mirrors():
             yield mirror
             source = f"{kind} {_signed_by()}{mirror} {SUITE} main\n"
@@ -112,7 +112,7 @@ class Apt:
             done = self._run("apt-get", "update")
             if not done.returncode and not self._run("apt-cache", show, package).returncode:
                 return
-            said = said or _last(done.stdout)
+            said.append(done.stdout)
         raise EngineError(f"Caffe: no mirror that apt knows has Debian 11 ({SUITE}); {_way(said)}")
 
     def fetch(self, packages: Sequence[str]) -> Iterator[float]:
@@ -195,10 +195,12 @@ def _signed_by() -> str:
     return f"[signed-by={found[0]}] " if found else ""
 
 
-def _way(said: str) -> str:
-    if not _signed_by() and re.search(r"NO_PUBKEY|not signed|keyring", said):
+def _way(said: Sequence[str]) -> str:
+    """What to do, by what apt said of each mirror."""
+    if not _signed_by() and any(re.search(r"NO_PUBKEY|not signed", each) for each in said):
         return "apt has no keys of Debian: `sudo apt-get install debian-archive-keyring`"
-    return f"name one that has it in {MIRROR}{f' (apt said: {said})' if said else ''}"
+    words = _last(said[0]) if said else ""
+    return f"name one that has it in {MIRROR}{f' (apt said: {words})' if words else ''}"
 
 
 def _last(log: str) -> str:
