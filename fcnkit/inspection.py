@@ -164,7 +164,9 @@ class Inspection:
     def _repr_html_(self) -> str:
         names = (*_SIZES, *_PLACES, *self._extra)
         rows = ([_cells(row)[name] for name in names] for row in self.rows)
-        return notebook.table(rows, head=names, caption=self.path, note=self.totals())
+        left = [at for at, name in enumerate(names) if name in (*_LEFT, *self._extra)]
+        caption = f"{self.path}, {self.state}"
+        return notebook.table(rows, head=names, caption=caption, note=self.totals(), left=left)
 
 
 def inspect(

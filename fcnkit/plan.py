@@ -1,13 +1,14 @@
 """A Plan: what a rewrite would do, why, and what it comes to; nothing is written."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fcnkit import notebook
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.shape import Shape
+from fcnkit.shape import show as shown_shape
 from fcnkit.tables import folded
 
 
@@ -24,6 +25,9 @@ class Step(NamedTuple):
     line: int | None
     what: str
     why: str
+
+    def _repr_html_(self) -> str:
+        return _steps_html((self,))
 
 
 class Move(NamedTuple):
@@ -112,6 +116,9 @@ class Move(NamedTuple):
             "after": [move.json() for move in self.after],
         }
 
+    def _repr_html_(self) -> str:
+        return _moves_html((self,))
+
 
 # Without a source, these take the blob of their own layer.
 _TAKING = ("copy", "transpose", "mix", "dense", "group", "fold")
@@ -153,6 +160,42 @@ class Offset(NamedTuple):
     reference: str
     offset: tuple[int, ...]
 
+    def _repr_html_(self) -> str:
+        return _offsets_html((self,))
+
+
+class Steps(tuple[Step, ...]):
+    """The steps of a plan, which a notebook shows as a table."""
+
+    def _repr_html_(self) -> str:
+        return _steps_html(self)
+
+
+class Moves(tuple[Move, ...]):
+    """The moves of a plan, which a notebook shows as a table."""
+
+    def _repr_html_(self) -> str:
+        return _moves_html(self)
+
+
+class Offsets(tuple[Offset, ...]):
+    """The offsets of a plan, which a notebook shows as a table."""
+
+    def _repr_html_(self) -> str:
+        return _offsets_html(self)
+
+
+class Diff(str):
+    """A unified diff, which a notebook shows in colours."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return notebook.diff(self)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -171,6 +214,10 @@ class Plan:
     offsets: tuple[Offset, ...] = ()
     images: tuple[ImageBefore, ...] = ()
     scores: tuple[ScoresBefore, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, kind in (("steps", Steps), ("moves", Moves), ("offsets", Offsets)):
+            object.__setattr__(self, name, kind(getattr(self, name)))
 
     def then(self, rewrite: Callable[..., "Plan"], *args: Any, **options: Any) -> "Plan":
         """This plan, and `rewrite(self.net, ...)` after it, as one plan."""
@@ -191,7 +238,7 @@ class Plan:
         """Whether the net's text differs from what it was."""
         return self.net.text != self.before.text
 
-    def diff(self) -> str:
+    def diff(self) -> Diff:
         """A unified diff from the old text to the new one; empty when equal."""
         import difflib
 
@@ -199,9 +246,11 @@ class Plan:
         lines = difflib.unified_diff(
             _lines(self.before.text), _lines(self.net.text), name, f"{name} (fcnkit)"
         )
-        return "".join(
-            line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
-            for line in lines
+        return Diff(
+            "".join(
+                line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+                for line in lines
+            )
         )
 
     def json(self) -> dict[str, Any]:
@@ -231,11 +280,55 @@ class Plan:
         return f"<Plan for {self.before.path}: {len(self.steps)} steps>\n{self.table()}"
 
     def _repr_html_(self) -> str:
-        cells = [
-            (step.line or "new", step.layer, step.verb, step.what, step.why) for step in self.steps
-        ]
-        head = ("line", "layer", "", "what", "why")
-        return notebook.table(cells, head=head, caption=self.before.path, left=True)
+        return _steps_html(self.steps, self.before.path)
+
+
+# ---- in a notebook
+
+_TONES = {"insert": "good", "remove": "bad", "skip": "warn", "keep": "note"}
+
+
+def _steps_html(steps: Iterable[Step], path: str = "steps") -> str:
+    cells = [
+        (step.line or "new", step.layer, _verb(step.verb), step.what, step.why) for step in steps
+    ]
+    if not cells:
+        return notebook.text(f"{path}: nothing to do")
+    head = ("line", "layer", "", "what", "why")
+    return notebook.table(cells, head=head, caption=path, left=(1, 2, 3, 4))
+
+
+def _verb(verb: str) -> str:
+    return notebook.badge(verb, _TONES[verb]) if verb in _TONES else verb
+
+
+def _moves_html(moves: Iterable[Move]) -> str:
+    cells = [
+        (move.layer, move.blob, shown_shape(move.shape, " x "), move.how, _from(move))
+        for move in moves
+    ]
+    head = ("layer", "blob", "shape", "how", "from")
+    caption = "what each blob of the new weights is made of"
+    return notebook.table(cells, head=head, caption=caption, left=(0, 2, 3, 4))
+
+
+def _from(move: Move) -> str:
+    """The file's layer, and what was done to it before."""
+    if move.how == "drop":
+        return "left out"
+    before = [each.how for each in move.after if each.how != "copy"]
+    steps = f", after {' and '.join(before)}" if before else ""
+    return f"{move.origin or 'new'}{steps}"
+
+
+def _offsets_html(offsets: Iterable[Offset]) -> str:
+    cells = [
+        (each.layer, each.cropped, each.reference, ", ".join(map(str, each.offset)))
+        for each in offsets
+    ]
+    caption = "where the first pixel of the reference lies in what is cropped"
+    head = ("crop", "cropped", "reference", "offset")
+    return notebook.table(cells, head=head, caption=caption, left=(0, 1, 2))
 
 
 def _composed(first: tuple[ScoresBefore, ...], second: Plan) -> tuple[ScoresBefore, ...]:

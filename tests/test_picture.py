@@ -49,3 +49,14 @@ def test_a_caption_has_the_room_that_it_needs():
 def test_there_must_be_something():
     with pytest.raises(DatasetError, match="no pictures"):
         fk.beside({})
+
+
+def test_lines_of_a_caption_stay_lines():
+    black = np.zeros((10, 200), np.uint8)
+    one, two = (
+        np.asarray(Image.open(io.BytesIO(fk.beside({text: black}).png))) for text in ("a", "a\nb")
+    )
+    assert two.shape[0] - one.shape[0] == 26, "the height of a line"
+    assert np.array_equal(two[:26], one[:26]) and (two[26:52] < 128).any()
+    both = np.asarray(Image.open(io.BytesIO(fk.beside({"a": black, "b\nc": black}).png)))
+    assert not both[52:, :200].any(), "pictures begin at one height"

@@ -1,6 +1,6 @@
 """The command `verify`: compares what two nets compute."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +19,7 @@ from fcnkit.cli.records import command
 from fcnkit.cli.text import say
 from fcnkit.engines.engine import choose, names, with_devices
 from fcnkit.verifying.differences import Difference
+from fcnkit.verifying.results import given_words
 
 if TYPE_CHECKING:
     from fcnkit.engines.engine import Engine
@@ -145,7 +146,7 @@ def verify(
     if layers:
         _layers(nets, contents, renamed or {}, runners, given, tolerance, seed, as_json)
         return
-    what = _noise(given, seed)
+    what = given_words(given, seed)
     if slide:
         rows = _each(runners, lambda each: _slid(nets, each, given, tolerance, seed))
     elif images:
@@ -179,11 +180,6 @@ def _each(runners: "Sequence[Engine]", run: Callable[["Engine"], Any]) -> dict[s
         with waiting(f"comparing by {each.name}"):
             found[each.name] = run(each)
     return found
-
-
-def _noise(given: Mapping[str, Any], seed: int) -> str:
-    arrays = [name for name, value in given.items() if not isinstance(value, tuple)]
-    return f"the arrays of {', '.join(arrays)}" if arrays else f"noise of seed {seed}"
 
 
 # ---- images and windows
@@ -295,7 +291,7 @@ def _layers(nets, contents, renamed, runners, given, tolerance, seed, as_json) -
 
     found = _each(runners, run)
     rows = {name: [row.found for row in each.rows if row.found] for name, each in found.items()}
-    proof = proof_of(rows, runners, _noise(given, seed), tolerance, contents)
+    proof = proof_of(rows, runners, given_words(given, seed), tolerance, contents)
     if as_json:
         engines = [
             {"engine": name, "version": proof.versions[name], **_layers_json(each)}

@@ -1,18 +1,22 @@
 """The picture of a net."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
-from fcnkit import files
+from fcnkit import files, notebook
 from fcnkit.drawing.blocks import chart
 from fcnkit.drawing.svg import render
-from fcnkit.errors import NetError
+from fcnkit.errors import EngineError, NetError
 from fcnkit.formats.prototxt import NetOrPath
 from fcnkit.formats.prototxt import given as given_net
-from fcnkit.nets.graph import State, build
+from fcnkit.nets.graph import Graph, State, Top, build
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.shape import Shape
+
+# A notebook shows a larger graph as a table: its picture would take seconds, and find no room.
+_MOST = 400
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,9 @@ class Drawing:
 
     def _repr_svg_(self) -> str:
         return self.text
+
+    def _repr_html_(self) -> str:
+        return notebook.image(self.text, repr(self))
 
     def __repr__(self) -> str:
         return f"<Drawing of {self.path}>"
@@ -56,3 +63,28 @@ def draw(
     if not graph.layers:
         raise NetError(f"{net.path}: no layers in state {state}; choose another phase or stage")
     return Drawing(net.path, render(chart(graph, shapes_of(graph, inputs)), f"{net.path}, {state}"))
+
+
+def shown(graph: Graph) -> str:
+    """The graph as a notebook shows it: its picture, or a table of its layers.
+
+    That is what there is without pygraphviz, and for a graph that is too large to look at.
+    """
+    if 0 < len(graph.layers) <= _MOST:
+        with suppress(EngineError):
+            picture = render(chart(graph, shapes_of(graph)), repr(graph))
+            return notebook.image(picture, repr(graph))
+    return _layers(graph)
+
+
+def _layers(graph: Graph) -> str:
+    rows = [
+        (layer.line, layer.name, layer.type, _blobs(layer.bottoms), _blobs(layer.tops))
+        for layer in graph.layers
+    ]
+    head = ("line", "layer", "type", "reads", "makes")
+    return notebook.table(rows, head=head, caption=repr(graph), left=(1, 2, 3, 4))
+
+
+def _blobs(tops: Iterable[Top]) -> str:
+    return ", ".join(top.blob for top in tops)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import BinaryIO, NamedTuple, TypeAlias, cast
 
-from fcnkit import expected, files
+from fcnkit import expected, files, notebook
 from fcnkit.edits import Edit, arrange, splice
 from fcnkit.errors import PrototxtError
 from fcnkit.foreign import reason
@@ -95,6 +95,9 @@ class Prototxt:
 
     def __repr__(self) -> str:
         return f"<Prototxt {self.path}: {len(self.fields)} fields>"
+
+    def _repr_html_(self) -> str:
+        return notebook.prototxt(self.text, self.path)
 
 
 # A device may never end.

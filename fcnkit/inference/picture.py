@@ -49,7 +49,7 @@ class Picture:
 
 
 def beside(panels: "Mapping[str, numpy.ndarray | Picture]", *, zoom: int = 1) -> Picture:
-    """Pictures from left to right, each under its caption;
+    """Pictures from left to right, each under its caption, whose lines stay lines;
     arrays are enlarged `zoom` times, as `Picture.of`.
 
     >>> import numpy as np
@@ -65,16 +65,20 @@ def beside(panels: "Mapping[str, numpy.ndarray | Picture]", *, zoom: int = 1) ->
         raise DatasetError("there are no pictures to put beside each other; give at least one")
     images = load("PIL.Image")
     tiles = {caption: _opened(each, zoom) for caption, each in panels.items()}
+    captions = [caption.splitlines() or [""] for caption in tiles]
     pen, font = pen_on(images.new("RGB", (1, 1)))
     widths = [
-        max(tile.width, round(pen.textlength(text, font)) + 2) for text, tile in tiles.items()
+        max(tile.width, *(round(pen.textlength(line, font)) + 2 for line in lines))
+        for lines, tile in zip(captions, tiles.values(), strict=True)
     ]
-    height = max(tile.height for tile in tiles.values())
-    canvas = images.new("RGB", (sum(widths) + _GAP * (len(tiles) - 1), _CAPTION + height), _PAPER)
+    top = _CAPTION * max(map(len, captions))
+    size = sum(widths) + _GAP * (len(tiles) - 1), top + max(tile.height for tile in tiles.values())
+    canvas = images.new("RGB", size, _PAPER)
     (pen, font), left = pen_on(canvas), 0
-    for (caption, tile), width in zip(tiles.items(), widths, strict=True):
-        pen.text((left, _CAPTION // 2), caption, _INK, font, anchor="lm")
-        canvas.paste(tile, (left, _CAPTION))
+    for lines, tile, width in zip(captions, tiles.values(), widths, strict=True):
+        for number, line in enumerate(lines):
+            pen.text((left, _CAPTION * (number + 0.5)), line, _INK, font, anchor="lm")
+        canvas.paste(tile, (left, top))
         left += width + _GAP
     return Picture(png_of(canvas))
 

@@ -1,9 +1,11 @@
 """What is wrong at a place of a prototxt, and what its text alone shows of that."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from fcnkit import notebook
 from fcnkit.edits import Edit
 from fcnkit.errors import FcnkitError, PrototxtError
 from fcnkit.formats import schema
@@ -59,6 +61,34 @@ class Finding(NamedTuple):
         found: dict[str, object] = self._asdict()
         del found["about"]
         return found | (self.about._asdict() if self.about else {})
+
+    def _repr_html_(self) -> str:
+        return Findings((self,))._repr_html_()
+
+
+_TONES = {ERROR: "bad", WARNING: "warn", NOTE: "note"}
+
+
+class Findings(tuple[Finding, ...]):
+    """What lint has found, which a notebook shows as a table."""
+
+    def _repr_html_(self) -> str:
+        if not self:
+            return notebook.text("nothing found")
+        levels = Counter(one.level for one in self)
+        counts = (
+            f"{levels[level]} {level}{'s' * (levels[level] != 1)}"
+            for level in _TONES
+            if levels[level]
+        )
+        paths = ", ".join(dict.fromkeys(one.path for one in self))
+        rows = [
+            (one.line, notebook.badge(one.level, _TONES[one.level]), one.name, one.text)
+            for one in self
+        ]
+        head = ("line", "level", "name", "what is wrong, and what to do")
+        caption = f"{paths}: {', '.join(counts)}"
+        return notebook.table(rows, head=head, caption=caption, left=(1, 2, 3))
 
 
 class Kind(NamedTuple):

@@ -22,6 +22,7 @@ from fcnkit.linting.findings import (
     WARNING,
     Fault,
     Finding,
+    Findings,
     Kind,
     faults,
     from_error,
@@ -111,7 +112,7 @@ def lint(
     stages: Iterable[str] = (),
     states: Sequence[State] = (),
     target: NameOrPath | Sequence[NameOrPath] = (),
-) -> tuple[Finding, ...]:
+) -> Findings:
     """Everything that is wrong with the net, in the order of its lines; () for a clean one.
 
     >>> net = fk.parse('layer { name: "a" type: "ReLU" bottom: "b" top: "a" }', "net.prototxt")
@@ -144,7 +145,7 @@ def lint(
     if solver is not None:
         found += solvers.findings(solver)
     paths = (net.path, solver.path if solver else "")
-    return tuple(sorted(_once(found), key=lambda one: (paths.index(one.path), one.line)))
+    return Findings(sorted(_once(found), key=lambda one: (paths.index(one.path), one.line)))
 
 
 def _once(found: Iterable[Finding]) -> Iterable[Finding]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import zip_longest
 
+from fcnkit import notebook
+
 _ONE = (Fraction(1), Fraction(0))
 
 
@@ -83,8 +85,24 @@ class CoordMap:
         scale, shift = self.scale or (Fraction(1),), self.shift or (Fraction(0),)
         return f"CoordMap(scale={show(scale)}, shift={show(shift)})"
 
+    def _repr_html_(self) -> str:
+        axes = self.axes or (_ONE,)
+        names = _AXES[-len(axes) :] if len(axes) <= len(_AXES) else range(len(axes))
+        rows = [(name, *map(_exactly, axis)) for name, axis in zip(names, axes, strict=True)]
+        if len(set(axes)) == 1:
+            rows = [("each", *rows[0][1:])]
+        caption = "a point of the one blob, times scale, plus shift, is its place in the other"
+        return notebook.table(rows, head=("axis", "scale", "shift"), caption=caption, left=(0,))
+
 
 IDENTITY = CoordMap()
+_AXES = ("depth", "height", "width")
+
+
+def _exactly(value: Fraction) -> str:
+    """The fraction, and what it is about as a decimal where that says more."""
+    decimal = _number(value, decimal=True)
+    return str(value) if decimal == str(value) else f"{value} = {decimal}"
 
 
 def show(values: Iterable[Fraction | int], *, decimal: bool = False) -> str:

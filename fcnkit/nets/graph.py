@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from itertools import combinations, islice
 from typing import NamedTuple
 
-from fcnkit import expected
+from fcnkit import expected, notebook
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Field, NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
@@ -85,6 +85,7 @@ class Graph:
     prototxt: Prototxt
     state: State
     layers: tuple[Layer, ...]
+    _repr_html_ = notebook.drawn
 
     def top(self, blob: str) -> Top:
         """The last top of that blob name: what Caffe gives under the name after a run.

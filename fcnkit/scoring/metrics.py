@@ -31,6 +31,9 @@ METRICS = {
 }
 
 
+_COLUMNS = ("class", "name", "pixels", "accuracy", "IU")
+
+
 @dataclass(frozen=True)
 class Scores:
     """A confusion matrix and what follows from it.
@@ -95,23 +98,24 @@ class Scores:
 
     def table(self) -> str:
         """A line for each class, and the four metrics."""
-        names = ("class", "name", "pixels", "accuracy", "IU")
+        rows = [dict(zip(_COLUMNS, row, strict=True)) for row in self._cells()]
+        return aligned(_COLUMNS, rows, ("name",)) + "".join(f"{line}\n" for line in self._lines())
+
+    def _cells(self) -> list[tuple[str, ...]]:
         figures = zip(self.names, self.labelled, self.accuracies, self.ius, strict=True)
-        cells = [
+        return [
             (str(number), name, f"{count:,}", _shown(accuracy), _shown(iu))
             for number, (name, count, accuracy, iu) in enumerate(figures)
         ]
-        rows = [dict(zip(names, row, strict=True)) for row in cells]
+
+    def _lines(self) -> list[str]:
+        """The four metrics, and what was scored."""
         metrics = ((words, _shown(getattr(self, name))) for name, words in METRICS.items())
         images = f"{self.images:,} image{'s' * (self.images != 1)}"
         pixels = f"{sum(self.labelled):,} pixels scored, {self.ignored:,} ignored"
         found = absent(self.names, self.labelled, self.ignored)
-        lines = [
-            *columns(metrics, left=(0,)),
-            f"{images}, {pixels}",
-            *([found.fact] if found else []),
-        ]
-        return aligned(names, rows, ("name",)) + "".join(f"{line}\n" for line in lines)
+        facts = [found.fact] if found else []
+        return [*columns(metrics, left=(0,)), f"{images}, {pixels}", *facts]
 
     def json(self) -> dict[str, Any]:
         """The same as plain lists, dicts, strings and numbers; null for NaN."""
@@ -142,7 +146,10 @@ class Scores:
         return self.table()
 
     def _repr_html_(self) -> str:
-        return notebook.text(self.table())
+        facts = "\n".join(self._lines()[len(METRICS) :])
+        figures = (f"{words} {_shown(getattr(self, name))}" for name, words in METRICS.items())
+        caption, note = ", ".join(figures), facts
+        return notebook.table(self._cells(), head=_COLUMNS, caption=caption, note=note, left=(1,))
 
 
 def confusion(label: "numpy.ndarray", prediction: "numpy.ndarray", classes: int) -> "numpy.ndarray":

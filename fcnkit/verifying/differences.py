@@ -1,9 +1,10 @@
 """How far the values of one net are from another's, and what that shows of the two."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import inf, isfinite, nan
 from typing import Any, NamedTuple
 
+from fcnkit import notebook
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.shape import Shape
@@ -69,6 +70,9 @@ class Difference(NamedTuple):
 
     def __repr__(self) -> str:
         return f"<{self}>"
+
+    def _repr_html_(self) -> str:
+        return shown((self,))
 
     def __str__(self) -> str:
         name = (
@@ -287,3 +291,45 @@ def _of_two(first: Any, second: Any) -> Any:
         )
     two = (np.concatenate(below, 1) | np.concatenate(above, 1)).all(1)
     return two & np.all([each.any(1) for each in (*below, *above)], 0)
+
+
+# ---- in a notebook
+
+
+def shown(found: Sequence[Difference], note: str = "") -> str:
+    """A table of outputs, what they show, and a note under it."""
+    hidden = unproven(found)
+    rows = [_cells(row, row in hidden) for row in found]
+    head = ("output", "shape", "", "largest difference", "relative", "range of the values")
+    below = "\n".join((*_notes(found, hidden), *filter(None, [note])))
+    caption = _caption(found, bool(hidden))
+    return notebook.table(rows, head=head, caption=caption, note=below, left=(0, 1, 2))
+
+
+def _cells(row: Difference, hidden: bool) -> tuple[object, ...]:
+    name = row.output if row.output == row.new_output else f"{row.output} -> {row.new_output}"
+    ends = f"{row.low:.3g} to {row.high:.3g}" if isfinite(row.low) else f"up to {row.largest:.3g}"
+    badge = (
+        notebook.badge("equal, not shown", "warn") if hidden else notebook.badge("equal", "good")
+    )
+    if not row.ok:
+        badge = notebook.badge("different", "bad")
+    shape = " x ".join(map(str, row.new_shape))
+    return name, shape, badge, f"{row.absolute:.3g}", f"{row.relative:.2g}", ends
+
+
+def _caption(found: Iterable[Difference], hidden: bool) -> str:
+    apart = [row.output for row in found if not row.ok]
+    if apart:
+        return f"the nets differ in {', '.join(apart)}"
+    return "no difference was found, and one could hide" if hidden else "the nets compute the same"
+
+
+def _notes(found: Iterable[Difference], hidden: Sequence[Difference]) -> Iterator[str]:
+    yield from (f"{row.output}: {row.why}" for row in hidden if row.ok)
+    for row in found:
+        if row.made_of and row not in hidden and not row.shows:
+            why, by = row.hidden or "all zero", " and ".join(row.made_of)
+            yield f"{row.output}: {why}; what it is made of is compared in its place, {by}"
+        if row.partly or row.left_out or 0 < row.still < row.channels:
+            yield str(row)

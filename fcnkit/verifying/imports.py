@@ -14,6 +14,7 @@ from fcnkit.nets.layers.table import of
 from fcnkit.shape import Shape
 from fcnkit.verifying.compared import named_apart
 from fcnkit.verifying.differences import Difference, compare
+from fcnkit.verifying.results import Differences, Made
 
 
 def verify_import(
@@ -22,7 +23,7 @@ def verify_import(
     engine: str | None = None,
     tolerance: float = 1e-4,
     seed: int = 0,
-) -> tuple[Difference, ...]:
+) -> Differences:
     """The model has run in ONNX Runtime and the net on an engine; a Difference for
     each tensor that both have, in the model's order, at every size that was tried.
 
@@ -47,12 +48,20 @@ def verify_imports(
     engine: str | None = None,
     tolerance: float = 1e-4,
     seed: int = 0,
-) -> list[tuple[Difference, ...]]:
+) -> list[Differences]:
     """The same of several models, whose nets an engine such as Caffe runs in one process."""
     runner = _other(engine)
     pairs = [_Pair(made, seed) for made in several]
     found = iter(runner.run_jobs([job for pair in pairs for job in pair.jobs]))
-    return [tuple(pair.rows([next(found) for _ in pair.jobs], tolerance)) for pair in pairs]
+    return [
+        Differences.of(
+            pair.rows([next(found) for _ in pair.jobs], tolerance),
+            Made.by(
+                runner, f"noise of seed {seed}", tolerance, pair.made.net, pair.made.weights or None
+            ),
+        )
+        for pair in pairs
+    ]
 
 
 class _Pair:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
+from fcnkit import notebook
 from fcnkit.engines.engine import choose
 from fcnkit.engines.inputs import input_arrays
 from fcnkit.errors import NetError
@@ -11,6 +12,7 @@ from fcnkit.formats.prototxt import NetOrPath
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Graph, Layer, Top, build
 from fcnkit.nets.shapes import shapes_of
+from fcnkit.shape import show
 from fcnkit.verifying.compared import named_apart
 from fcnkit.verifying.differences import Difference, compare
 from fcnkit.verifying.lookups import not_looked_up
@@ -56,6 +58,32 @@ class LayerDifferences(NamedTuple):
     def first(self) -> LayerDifference | None:
         """The first that differs, or has another count."""
         return next((row for row in self.rows if not row.ok), None)
+
+    def _repr_html_(self) -> str:
+        first = self.first
+        caption = f"the first that differs is {first.layer}" if first else "all layers are equal"
+        head = ("line", "layer", "blob", "shape", "", "largest difference", "relative")
+        note = "\n".join(_alone(self))
+        rows = map(_cells, self.rows)
+        return notebook.table(rows, head=head, caption=caption, note=note, left=(1, 2, 3, 4))
+
+
+def _cells(row: LayerDifference) -> tuple[object, ...]:
+    old, new = show(row.shape), show(row.new_shape)
+    name = row.layer if row.layer == row.new_layer else f"{row.layer} -> {row.new_layer}"
+    where = row.line, name, row.blob, old if old == new else f"{old} -> {new}"
+    if row.found is None:
+        return *where, notebook.badge("another size", "bad"), "", ""
+    badge = notebook.badge(*(("equal", "good") if row.ok else ("different", "bad")))
+    return *where, badge, f"{row.found.absolute:.3g}", f"{row.found.relative:.2g}"
+
+
+def _alone(found: LayerDifferences) -> Iterator[str]:
+    for names, whose in ((found.alone, "the old"), (found.new_alone, "the new")):
+        if names:
+            yield f"only in {whose} net: {', '.join(names)}"
+    if found.unseen:
+        yield found.unseen
 
 
 def verify_layers(

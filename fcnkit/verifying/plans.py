@@ -18,6 +18,7 @@ from fcnkit.rewrites.convolutionalize import convolutionalize, pads
 from fcnkit.rewrites.deploy import deploy
 from fcnkit.verifying.compared import Pair, pairs, pairs_of
 from fcnkit.verifying.differences import Difference
+from fcnkit.verifying.results import Differences, Made, given_words
 from fcnkit.verifying.verify import Fed, Side, compare_sides
 from fcnkit.verifying.windows import canvas_of, slide
 from fcnkit.weights.store import GivenWeights, WeightsOrPath
@@ -37,7 +38,7 @@ def verify_plan(
     inputs: Mapping[str, Any] | None = None,
     tolerance: float = 1e-4,
     seed: int = 0,
-) -> tuple[Difference, ...]:
+) -> Differences:
     """The net before the plan and the one after it have run; a Difference for each output.
 
     >>> plan = fk.convolutionalize("deploy.prototxt")
@@ -62,18 +63,19 @@ def verify_plan(
     if not build(plan.before).inputs:
         plan = _from_deployed(plan, inputs)
     new_weights = transplant(plan, weights) if new_weights is None else new_weights
+    read = plan.before, weights, plan.net, new_weights
+    made = Made.by(runner, given_words(inputs or {}, seed), tolerance, *read)
     if not any(map(any, (image.pad for image in plan.images))):
         rows = _compared(plan, weights, new_weights, runner, inputs or {}, tolerance, seed)
-        return (*rows, *_windows(plan, weights, new_weights, runner, tolerance, seed))
+        windows = _windows(plan, weights, new_weights, runner, tolerance, seed)
+        return Differences.of((*rows, *windows), made)
     # A classifier takes one size; as convolutions it takes the padded image.
     slid = convolutionalize(plan.before)
     slid_weights = transplant(slid, weights)
     trial = Plan(slid.net, plan.net, (), plan.moves, (), plan.images, plan.scores)
     rows = _compared(slid, weights, slid_weights, runner, inputs or {}, tolerance, seed)
-    return (
-        *rows,
-        *_compared(trial, slid_weights, new_weights, runner, inputs or {}, tolerance, seed),
-    )
+    more = _compared(trial, slid_weights, new_weights, runner, inputs or {}, tolerance, seed)
+    return Differences.of((*rows, *more), made)
 
 
 def _windows(

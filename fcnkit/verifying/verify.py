@@ -22,6 +22,7 @@ from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.verifying.compared import Pair, named_apart, pairs
 from fcnkit.verifying.differences import Difference
+from fcnkit.verifying.results import Differences, Made, given_words
 from fcnkit.verifying.unseen import Run, Runs, compared, leads_to, learners, rows_of
 from fcnkit.weights.store import GivenWeights
 
@@ -37,7 +38,7 @@ def verify(
     inputs: Mapping[str, Any] | None = None,
     tolerance: float = 1e-4,
     seed: int = 0,
-) -> tuple[Difference, ...]:
+) -> Differences:
     """Both nets have run on one input in the state TEST; a Difference per output.
 
     >>> plan = fk.convolutionalize("deploy.prototxt")
@@ -77,7 +78,9 @@ def verify(
     fed = Fed(data, other, renamed_inputs(old.graph, new.graph, data))
     every = pairs(old.graph, new.graph)
     runner = choose(engine, device, nets=(old.graph.prototxt, new.graph.prototxt))
-    return compare_sides(old, new, fed, every, runner, tolerance)
+    found = compare_sides(old, new, fed, every, runner, tolerance)
+    read = net, weights, new_net, new_weights
+    return Differences.of(found, Made.by(runner, given_words(inputs or {}, seed), tolerance, *read))
 
 
 class Side(NamedTuple):

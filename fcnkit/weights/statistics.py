@@ -144,8 +144,14 @@ class Statistics:
         return self.table()
 
     def _repr_html_(self) -> str:
-        rows = ((*_cells(row), self._notes(row)) for row in self.rows)
-        return notebook.table(rows, head=(*_COLUMNS, ""), caption=self.path, note=self.totals())
+        rows = ((*_cells(row), self._badge(row)) for row in self.rows)
+        left, head = (0, _COLUMNS.index("shape")), (*_COLUMNS, "")
+        return notebook.table(rows, head=head, caption=self.path, note=self.totals(), left=left)
+
+    def _badge(self, row: BlobStatistics) -> str:
+        notes = self._notes(row)
+        bad = NAN in row.flags or INFINITE in row.flags
+        return notebook.badge(notes, "bad" if bad else "warn") if row.flags else notes
 
 
 _WORDS = {ALL_ZERO: "all zero", NAN: "with NaN", INFINITE: "with infinity"}

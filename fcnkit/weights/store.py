@@ -365,7 +365,7 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
 
     def _repr_html_(self) -> str:
         head = ("layer", "blob", "shape", "count", "bytes")
-        return notebook.table(_rows(self), head=head, caption=self.title)
+        return notebook.table(_rows(self), head=head, caption=self.title, left=(0, 2))
 
 
 def _rows(weights: Weights) -> Iterator[tuple[str, str, str, str, str]]:

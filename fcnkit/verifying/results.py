@@ -1,0 +1,119 @@
+"""What a comparison gives: its Differences, and with what they were found."""
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from fcnkit.engines.engine import Engine
+from fcnkit.errors import WeightsError
+from fcnkit.formats.prototxt import Prototxt
+from fcnkit.verifying.differences import Difference, shown
+from fcnkit.verifying.proof import digest
+from fcnkit.weights.store import GivenWeights, Weights
+
+_DIGITS = 16  # of a digest, as `fcnkit verify` shows it
+
+
+class Read(NamedTuple):
+    """A net or a weights file that was compared, under its name.
+
+    `stamp` is the size and the time of a file when it was read: what is there later may be another.
+    """
+
+    name: str
+    content: Prototxt | str
+    stamp: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, content: "Prototxt | GivenWeights") -> "Read | None":
+        """What there is to say of a net or of weights; None where none were given."""
+        if content is None:
+            return None
+        if isinstance(content, Prototxt):
+            return cls(content.path, content)
+        if isinstance(content, Weights):
+            file = content.unchanged_file
+            if file is None:
+                return cls(f"weights made of {content.path}, not saved", "")
+            return cls(str(file), str(file), content.source.stamp if content.source else None)
+        name = os.fspath(content)
+        return cls(name, name, _stamp(name))
+
+    @property
+    def sha256(self) -> str:
+        """The first digits of its digest; "" for weights that are in no file."""
+        if isinstance(self.content, Prototxt):
+            return digest(self.content)[:_DIGITS]
+        if not self.content:
+            return ""
+        try:
+            found = digest(self.content)[:_DIGITS]
+        except WeightsError:
+            return "the file is gone"
+        return found if _stamp(self.content) == self.stamp else "the file has changed since"
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+class Made(NamedTuple):
+    """With what a comparison was made: the engine, what the nets were given, and the files."""
+
+    engine: str
+    version: str
+    given: str
+    tolerance: float
+    files: tuple[Read, ...] = ()
+
+    @classmethod
+    def by(
+        cls,
+        engine: Engine,
+        given: str,
+        tolerance: float,
+        *contents: "Prototxt | GivenWeights",
+    ) -> "Made":
+        """The same of an engine, and of the nets and weights that it has run."""
+        found = dict.fromkeys(filter(None, map(Read.of, contents)))
+        return cls(engine.name, engine.version, given, tolerance, tuple(found))
+
+    @property
+    def text(self) -> str:
+        """The lines that say so."""
+        head = f"by {self.engine} {self.version}".rstrip()
+        lines = [f"{head}; on {self.given}; tolerance {self.tolerance:g}"]
+        lines += [
+            f"sha256 {each.sha256}  {each.name}" if each.sha256 else each.name
+            for each in self.files
+        ]
+        return "\n".join(lines)
+
+
+def given_words(inputs: Mapping[str, Any], seed: int) -> str:
+    """What the nets were given: noise, or the arrays of some inputs."""
+    arrays = [name for name, value in inputs.items() if not isinstance(value, tuple)]
+    return f"the arrays of {', '.join(arrays)}" if arrays else f"noise of seed {seed}"
+
+
+class Differences(tuple[Difference, ...]):
+    """The Differences of one comparison, which a notebook shows as a table.
+
+    `made` says with what they were found, None where that is not known.
+    """
+
+    made: Made | None = None
+
+    @classmethod
+    def of(cls, rows: Iterable[Difference], made: Made) -> "Differences":
+        """These, and with what they were found."""
+        found = cls(rows)
+        found.made = made
+        return found
+
+    def _repr_html_(self) -> str:
+        return shown(self, self.made.text if self.made else "")
