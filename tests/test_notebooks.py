@@ -1,16 +1,28 @@
 """The notebooks run as they are, anywhere; what they show in the repository is what they give."""
 
+import ast
 import importlib.util
 import re
 from pathlib import Path
 
 import pytest
 
+import fcnkit as fk
+
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LACKING = [
     name
-    for name in ("nbclient", "nbformat", "ipykernel", "cv2", "PIL", "lmdb", "matplotlib")
+    for name in (
+        "nbclient",
+        "nbformat",
+        "ipykernel",
+        "cv2",
+        "PIL",
+        "lmdb",
+        "matplotlib",
+        "pygraphviz",
+    )
     if importlib.util.find_spec(name) is None
 ]
 needs_jupyter = pytest.mark.skipif(bool(LACKING), reason=f"not installed: {', '.join(LACKING)}")
@@ -18,6 +30,8 @@ each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 # What depends on the machine, and has no place in a stored notebook.
 MACHINE = re.compile(r"/(home|root|Users|tmp|work|opt)/|0x[0-9a-f]{8}|\b\d\d:\d\d:\d\d\b")
 SIZE = 400_000
+# What a notebook takes from fcnkit beside the names that `fk` has.
+PUBLIC = ("fcnkit.templates", "fcnkit.pycaffe")
 
 
 @pytest.fixture
@@ -67,27 +81,62 @@ def text(output) -> str:
     )
 
 
+def tree(notebook) -> ast.Module:
+    return ast.parse("\n".join(cell.source for cell in code(notebook)))
+
+
+def modules(tree: ast.Module) -> set[str]:
+    """What is imported, by whole names."""
+    nodes = list(ast.walk(tree))
+    names = {each.name for node in nodes if isinstance(node, ast.Import) for each in node.names}
+    froms = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    return names | {f"{node.module}.{each.name}" for node in froms for each in node.names}
+
+
 @needs_jupyter
 @each
-def test_a_notebook_runs_and_gives_what_it_shows(notebooks, path, tmp_path):
-    """Its own assertions hold: a cell that fails is an error here."""
-    if "pytorch" in path.stem:
+def test_a_notebook_runs_without_caffe_and_gives_what_it_shows(
+    notebooks, path, tmp_path, monkeypatch
+):
+    """Its own assertions hold: a cell that fails is an error here.  The training is a short one."""
+    if modules(tree(read(path))) & {"torch", "fcnkit.pycaffe"}:
         pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'fcnkit[torch]'")
-    fresh = notebooks.executed(path, tmp_path)
+    monkeypatch.setenv("FCNKIT_CAFFE", str(tmp_path / "none"))
+    monkeypatch.setenv("FCNKIT_QUICK_NOTEBOOKS", "1")
+    folder = tmp_path / "here"
+    folder.mkdir()
+    fresh = notebooks.executed(path, folder)
     assert stale(read(path), fresh) == [], "run `make notebooks` and review the difference"
-    assert list(tmp_path.iterdir()) == [], "it leaves nothing where it is run"
+    assert list(folder.iterdir()) == [], "it leaves nothing where it is run"
 
 
 @needs_jupyter
-def test_without_caffe_the_training_is_left_out(notebooks, tmp_path, monkeypatch):
-    if importlib.util.find_spec("caffe"):
-        pytest.skip("this Python has Caffe itself")
-    monkeypatch.setenv("FCNKIT_CAFFE", str(tmp_path / "none"))
-    (path,) = (path for path in NOTEBOOKS if "overlays" in path.stem)
-    words = "".join(
-        text(output) for cell in code(notebooks.executed(path)) for output in cell.outputs
-    )
-    assert "nets run on opencv" in words and "skipped: no real Caffe here" in words
+@each
+def test_a_notebook_uses_what_is_public(path):
+    source = tree(read(path))
+    ours = {name for name in modules(source) if name.split(".")[0] == "fcnkit"}
+    assert {name for name in ours if not name.startswith(PUBLIC)} == {"fcnkit"}
+    used = {
+        node.attr
+        for node in ast.walk(source)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "fk"
+    }
+    assert used and used <= set(fk.__all__)
+
+
+@needs_jupyter
+def test_the_stored_training_shows_what_its_text_says():
+    """It was not a short one: each stride is better than the one before."""
+    (path,) = (path for path in NOTEBOOKS if "8s" in path.stem)
+    words = "".join(text(output) for cell in code(read(path)) for output in cell.outputs)
+    rows = re.findall(r"^FCN-(\d+)s +([\d.]+)% +([\d.]+)", words, re.M)
+    assert [row[0] for row in rows] == ["32", "16", "8"]
+    for column in (1, 2):
+        figures = [float(row[column]) for row in rows]
+        assert figures == sorted(figures) and figures[0] < figures[-1]
+    assert float(rows[-1][1]) > 85
 
 
 @needs_jupyter
@@ -101,6 +150,11 @@ def test_a_notebook_is_stored_whole_and_small(path):
     outputs = [output for cell in code(notebook) for output in cell.outputs]
     assert "error" not in {output.output_type for output in outputs}
     assert any("image/png" in output.get("data", {}) for output in outputs), "it has a picture"
+    for output in outputs:
+        if "image/svg+xml" in output.get("data", {}):
+            assert "data:image/svg+xml;base64," in output.data["text/html"], (
+                "seen before it is trusted"
+            )
     assert [found for output in outputs if (found := MACHINE.search(text(output)))] == []
 
 
