@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import unquote
 
 import click
 import pytest
@@ -62,6 +63,20 @@ def test_no_page_loads_anything_from_elsewhere(site):
     }
     assert loaded
     assert [each for each in loaded if re.match(r"(?:\w+:)?//", each[1])] == []
+
+
+def test_every_link_within_the_site_leads_to_a_place(site):
+    texts = {page: page.read_text() for page in site.rglob("*.html")}
+    places = {page: set(re.findall(r'\bid="([^"]+)"', text)) for page, text in texts.items()}
+    broken = []
+    for page, text in texts.items():
+        for link in map(html.unescape, re.findall(r'<a [^>]*\bhref="([^"]+)"', text)):
+            address, _, anchor = link.partition("#")
+            target = (page.parent / unquote(address)).resolve() if address else page
+            there = unquote(anchor) in places.get(target, ()) if anchor else target.is_file()
+            if not there and not re.match(r"\w+:", link):
+                broken.append((page.name, link))
+    assert sum(map(len, places.values())) > 1000 and broken == []
 
 
 def test_the_search_needs_no_server(site):
