@@ -26,7 +26,7 @@ nitpick_ignore_regex = [
     # What only fcnkit itself handles.
     ("py:class", r"fcnkit\.weights\.(blobs\.(OpenFile|HasWeights|Lazy|Stored\w*)|surgery\.Moving)"),
     ("py:class", r"fcnkit\.formats\.(spans\.Source|schema\.View|caffemodel\.CaffemodelLayout)"),
-    ("py:class", r"PathLike|Colour|CaffeModule"),
+    ("py:class", r"PathLike|Colour|CaffeModule|fcnkit\.verifying\.results\.Made"),
     ("py:class", r"fcnkit\.(exporting\.draft\.Tensor|engines\.torch\..*)"),
 ]
 
