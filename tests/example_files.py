@@ -260,7 +260,21 @@ MAKERS = {
     "solve.py": text("import sys\nassert sys.argv[1] == '0'\nimport caffe\ncaffe.set_mode_gpu()\n"),
     "test_net.py": text("import caffe\ndef test_net(): assert caffe.TRAIN == 0\n"),
 }
+
+
+def run_in(files, path):
+    """A training of two steps in an FCN's folder."""
+    from click.testing import CliRunner
+
+    from fcnkit.cli.main import main
+
+    words = ["train", path.parent, "--data", files("voc"), "--cpu", "--iterations", "2"]
+    done = CliRunner().invoke(main, list(map(str, words)))
+    assert done.exit_code == 0, done.output
+
+
 PATTERNS = {
+    r"fcn\d+s/run": run_in,
     r"images|JPEGImages|RGB|(train|val)/images": images_in,
     r"labels|SegmentationClass|(train|val)/labels": labels_in,
     r"GT": coloured,

@@ -23,7 +23,7 @@ from fcnkit.cli.settings import GIVEN
 
 Found = Iterable[str]
 # Parameters that name a net, whose layers the others of the command are about.
-_NETS = ("net", "nets", "source", "second", "first", "new_net")
+_NETS = ("net", "nets", "sources", "second", "first", "new_net")
 
 
 def complete(param: click.Parameter, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -184,7 +184,7 @@ _SOURCES: dict[str, Callable[[click.Context, str], Found]] = {
 _FILES_TOO = ("net", "weights", "weights or net", "target")
 _METAVARS = {
     "NET": "net",
-    "NET|DIR": "net",
+    "NET [WEIGHTS]|DIR": "weights or net",
     "NEW_NET": "net",
     "TRAIN_VAL": "net",
     "NET_OR_WEIGHTS": "weights or net",
