@@ -22,6 +22,7 @@ from pictures import GRAY, RGB, folders, png, save
 from PIL import Image
 from sketches import conv, data, fc, net, pool, relu, weights
 
+from fcnkit import locks
 from fcnkit.cli.main import main
 from fcnkit.datasets import create as making
 from fcnkit.datasets import databases, pairs, staging, workers
@@ -594,6 +595,24 @@ def test_damage_to_an_interrupted_one_is_refused(tmp_path, monkeypatch, name, da
     (tmp_path / ".data.partial" / name).write_bytes(data)
     with pytest.raises((DatasetError, OutputError), match=r"\.data\.partial"):
         create(task(tmp_path), tmp_path / "data", resume=True)
+
+
+@pytest.mark.parametrize("system, held", [("linux", True), ("win32", False)])
+def test_where_open_files_keep_a_folder_the_lock_goes_first(tmp_path, monkeypatch, system, held):
+    found, move = [], staging._moved
+
+    def moved(new, folder):
+        lock = locks.taken(new / "lock")
+        found.append(lock is None)
+        if lock:
+            lock.release()
+        move(new, folder)
+
+    monkeypatch.setattr(staging, "_moved", moved)
+    monkeypatch.setattr(staging.sys, "platform", system)
+    with staging.staged(tmp_path / "data", {}, resume=False, force=False, ours="report.json"):
+        pass
+    assert found == [held] and [path.name for path in (tmp_path / "data").iterdir()] == []
 
 
 def test_two_at_once_are_refused(tmp_path):

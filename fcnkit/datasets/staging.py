@@ -4,12 +4,17 @@ import contextlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fcnkit import files, locks
 from fcnkit.errors import DatasetError, EngineError, OutputError
 from fcnkit.foreign import json_of, refusing
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 _PLAN, _LOCK = "plan.json", "lock"
 # What may be gone at the next try.
@@ -47,7 +52,7 @@ def staged(
     """
     folder, new = Path(os.path.abspath(folder)), place(folder)
     _permit(folder, force, ours)
-    with _made(new), _locked(new):
+    with _made(new), _locked(new) as lock:
         _begin(new, plan, resume=resume, force=force)
         try:
             yield new
@@ -57,6 +62,8 @@ def staged(
             raise
         # Somebody else may have made it meanwhile.
         _permit(folder, force, ours)
+        if sys.platform == "win32":  # where a folder with an open file is not renamed
+            lock.release()
         _moved(new, folder)
         for name in (*scratch, _PLAN, _LOCK):
             (folder / name).unlink(missing_ok=True)
@@ -90,13 +97,13 @@ def _made(new: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _locked(new: Path) -> Iterator[None]:
+def _locked(new: Path) -> Iterator["BaseFileLock"]:
     """No other process works in the folder; the system drops the lock when this process ends."""
     lock = locks.taken(new / _LOCK)
     if lock is None:
         raise DatasetError(f"{new}: another fcnkit is at work in it; wait for it")
     try:
-        yield
+        yield lock
     finally:
         lock.release()
 
