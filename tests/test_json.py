@@ -1,6 +1,7 @@
 """What every command prints with --json is as docs/schemas says."""
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import fcnkit as fk
 from fcnkit import preprocessing, templates
 from fcnkit.cli.main import main
 from fcnkit.foreign import json_text
+from fcnkit.training import record
+from fcnkit.training.log import Loss, Validation
 from fcnkit.weights import store
 
 jsonschema = pytest.importorskip("jsonschema", reason="pip install 'fcnkit[docs]'")
@@ -188,6 +191,20 @@ def test_the_files_that_commands_write(check, work, tmp_path):
         check("image", (out / "1.json").read_text())
 
 
+def test_a_training_s_record(check):
+    losses = (
+        Loss(20, 1.5, 0.1, {"loss": [1.25]}),
+        Loss(40, math.nan, None, {"a": [1.0], "b": [2.0]}),
+    )
+    rows = [record.row(each, 2.5) for each in losses]
+    tests = (
+        Validation(20, {"accuracy": 0.5, "each": [0.1, math.inf]}),
+        Validation(20, {"b": 1.0}, 1),
+    )
+    for row in (*rows, *(record.row(each, 2.5) for each in tests)):
+        check("training", record.line(row).decode())
+
+
 def with_json(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """Every command that has --json, by its words."""
     if any("--json" in param.opts for param in command.params):
@@ -207,7 +224,13 @@ def test_every_command_that_prints_json_is_here():
 
 
 def test_every_schema_is_used():
-    used = {name for name, _ in CASES} | {"preprocessing", "image", "record", "difference"}
+    used = {name for name, _ in CASES} | {
+        "preprocessing",
+        "image",
+        "record",
+        "training",
+        "difference",
+    }
     assert used == set(NAMES)
 
 

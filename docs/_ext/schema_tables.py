@@ -62,7 +62,9 @@ class Schemas:
             place = inner.get("$ref", "")
             if place in seen or place and not place.startswith("#"):
                 continue
-            yield from self.rows(inner, name, f"{path}{mark}.", (*seen, place) if place else seen)
+            way = f"{path}{mark}"
+            into = f"{way}." if way else ""
+            yield from self.rows(inner, name, into, (*seen, place) if place else seen)
 
     def words(self, field: dict, name: str) -> str:
         """The type of a field, in words."""
