@@ -140,7 +140,13 @@ class SchemaTable(SphinxDirective):
             lines += [f"It is a {schemas.words(schema, name)}.", ""]
         else:
             lines += ["| field | type | what it is |", "|---|---|---|"]
-            lines += [f"| `{row.path}` | {row.type} | {cell(row.text)} |" for row in rows]
+            seen: set[str] = set()
+            for row in rows:
+                if row.path in seen:  # the fields of another kind of object begin
+                    lines.append("| or | | |")
+                    seen.clear()
+                seen.add(row.path)
+                lines.append(f"| `{row.path}` | {row.type} | {cell(row.text)} |")
         holder = nodes.container()
         self.state.nested_parse(lines, self.content_offset, holder)
         return holder.children
