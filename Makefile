@@ -9,7 +9,7 @@ STAMP := $(VENV)/.setup-done
 PYTEST := $(PY) -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup caffe chromium gpu gpu-checks gpu-carry demo test fuzz lint format corpus families experiment vgg speed bench docs notebooks schema stubs targets golden digits clean
+.PHONY: help setup caffe chromium gpu gpu-checks gpu-carry demo test fuzz lint format corpus families experiment vgg speed bench docs notebooks looks schema stubs targets golden digits clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -120,8 +120,12 @@ format: setup  ## the source in ruff's format
 bench: setup  ## weights of 0.5 and 1.9 GB, against cp, protobuf and pycaffe; dense against window by window
 	@$(PY) scripts/bench.py
 
-notebooks: setup caffe  ## execute the notebooks again, where they are; review the diff
+notebooks: setup caffe $(VENV)/.torch-done  ## execute the notebooks again, where they are; review the diff
 	@$(PY) scripts/notebooks.py
+
+looks: setup chromium  ## how the notebooks look in JupyterLab, light and dark; leaves build/notebooks
+	@test -x build/jupyter/bin/jupyter-lab || { $(PYTHON) -m venv build/jupyter && build/jupyter/bin/pip install --quiet jupyterlab; }
+	@build/jupyter/bin/python scripts/notebooks_seen.py
 
 schema: setup  ## compile fcnkit/formats/caffe.proto to caffe.desc
 	@$(PY) scripts/make_schema.py

@@ -309,11 +309,11 @@ def shown(found: Sequence[Difference], note: str = "") -> str:
 def _cells(row: Difference, hidden: bool) -> tuple[object, ...]:
     name = row.output if row.output == row.new_output else f"{row.output} -> {row.new_output}"
     ends = f"{row.low:.3g} to {row.high:.3g}" if isfinite(row.low) else f"up to {row.largest:.3g}"
-    badge = (
-        notebook.badge("equal, not shown", "warn") if hidden else notebook.badge("equal", "good")
-    )
+    badge = notebook.badge("equal", "good")
     if not row.ok:
         badge = notebook.badge("different", "bad")
+    elif hidden or not row.shows:
+        badge = notebook.badge("equal, shows nothing", "warn" if hidden else "note")
     shape = " x ".join(map(str, row.new_shape))
     return name, shape, badge, f"{row.absolute:.3g}", f"{row.relative:.2g}", ends
 
@@ -331,5 +331,6 @@ def _notes(found: Iterable[Difference], hidden: Sequence[Difference]) -> Iterato
         if row.made_of and row not in hidden and not row.shows:
             why, by = row.hidden or "all zero", " and ".join(row.made_of)
             yield f"{row.output}: {why}; what it is made of is compared in its place, {by}"
-        if row.partly or row.left_out or 0 < row.still < row.channels:
-            yield str(row)
+        elif 0 < row.still < row.channels:
+            yield f"{row.output}: {row.still} of {row.channels} channels are {row.held}: not shown"
+        yield from filter(None, (_listed(row.partly)[2:], _without(row.left_out)[2:]))

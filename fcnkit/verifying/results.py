@@ -18,11 +18,13 @@ class Read(NamedTuple):
     """A net or a weights file that was compared, under its name.
 
     `stamp` is the size and the time of a file when it was read: what is there later may be another.
+    `side` is "old" or "new" where two nets were compared.
     """
 
     name: str
     content: Prototxt | str
     stamp: tuple[int, int] | None = None
+    side: str = ""
 
     @classmethod
     def of(cls, content: "Prototxt | GivenWeights") -> "Read | None":
@@ -34,7 +36,7 @@ class Read(NamedTuple):
         if isinstance(content, Weights):
             file = content.unchanged_file
             if file is None:
-                return cls(f"weights made of {content.path}, not saved", "")
+                return cls(f"weights made of {content.path}, in no file", "")
             return cls(str(file), str(file), content.source.stamp if content.source else None)
         name = os.fspath(content)
         return cls(name, name, _stamp(name))
@@ -79,7 +81,12 @@ class Made(NamedTuple):
         *contents: "Prototxt | GivenWeights",
     ) -> "Made":
         """The same of an engine, and of the nets and weights that it has run."""
-        found = dict.fromkeys(filter(None, map(Read.of, contents)))
+        sides = ("old", "old", "new", "new") if len(contents) == 4 else ("",) * len(contents)
+        found = [
+            read._replace(side=side)
+            for read, side in zip(map(Read.of, contents), sides, strict=True)
+            if read
+        ]
         return cls(engine.name, engine.version, given, tolerance, tuple(found))
 
     @property
@@ -87,10 +94,9 @@ class Made(NamedTuple):
         """The lines that say so."""
         head = f"by {self.engine} {self.version}".rstrip()
         lines = [f"{head}; on {self.given}; tolerance {self.tolerance:g}"]
-        lines += [
-            f"sha256 {each.sha256}  {each.name}" if each.sha256 else each.name
-            for each in self.files
-        ]
+        for each in self.files:
+            digits = f", sha256 {each.sha256}" if each.sha256 else ""
+            lines.append(f"{f'{each.side}: ' if each.side else ''}{each.name}{digits}")
         return "\n".join(lines)
 
 
