@@ -175,7 +175,7 @@ def main() -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     chosen, faults = [Path(name) for name in sys.argv[1:]] or paths(), 0
     for name, theme in THEMES.items():
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             books = Path(folder, "books")
             books.mkdir()
             for path in chosen:
