@@ -218,3 +218,16 @@ def test_names_of_files_are_escaped_in_all_that_is_shown(hostile):
         page(value)
         assert "<script" not in shown and "\x1b" not in shown
         shown.encode("utf-8")
+
+
+def test_every_public_value_has_a_display():
+    kinds = {name: getattr(fk, name) for name in fk.__all__}
+    shows = ("_repr_html_", "_repr_png_", "_repr_svg_")
+    plain = {
+        name
+        for name, kind in kinds.items()
+        if isinstance(kind, type)
+        and not issubclass(kind, Exception)
+        and not any(hasattr(kind, each) for each in shows)
+    }
+    assert plain == {"State"}, "three words, which its text says"

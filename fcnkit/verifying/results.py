@@ -42,17 +42,17 @@ class Read(NamedTuple):
         return cls(name, name, _stamp(name))
 
     @property
-    def sha256(self) -> str:
-        """The first digits of its digest; "" for weights that are in no file."""
+    def digest(self) -> str:
+        """The first digits of its SHA-256, or why there is none; "" for weights in no file."""
         if isinstance(self.content, Prototxt):
-            return digest(self.content)[:_DIGITS]
+            return f"sha256 {digest(self.content)[:_DIGITS]}"
         if not self.content:
             return ""
         try:
-            found = digest(self.content)[:_DIGITS]
+            found = f"sha256 {digest(self.content)[:_DIGITS]}"
         except WeightsError:
-            return "the file is gone"
-        return found if _stamp(self.content) == self.stamp else "the file has changed since"
+            return "which is gone"
+        return found if _stamp(self.content) == self.stamp else "which has changed since"
 
 
 def _stamp(path: str) -> tuple[int, int] | None:
@@ -95,8 +95,8 @@ class Made(NamedTuple):
         head = f"by {self.engine} {self.version}".rstrip()
         lines = [f"{head}; on {self.given}; tolerance {self.tolerance:g}"]
         for each in self.files:
-            digits = f", sha256 {each.sha256}" if each.sha256 else ""
-            lines.append(f"{f'{each.side}: ' if each.side else ''}{each.name}{digits}")
+            words = ", ".join(filter(None, (each.name, each.digest)))
+            lines.append(f"{each.side}: {words}" if each.side else words)
         return "\n".join(lines)
 
 
