@@ -116,6 +116,11 @@ class Imported:
 
     def table(self, width: int = 80) -> str:
         """What went in, what came out, and each step with its reason."""
+        rows = (((step.layer,), (f"{step.verb}: {step.what}", step.why)) for step in self.steps)
+        return self._head() + folded(rows, width=width, most=width // 3)
+
+    def _head(self) -> str:
+        """What went in, and what came out."""
         lines = [f"{self.path}: opset {self.opset}, sha256 {self.digest[:16]}\n"]
         lines += [
             f"input {name}: {' x '.join(map(str, shape))}{self._free(name)}"
@@ -126,8 +131,7 @@ class Imported:
             f"output {each.name}: blob {each.blob}{_arranged(each)}\n" for each in self.outputs
         ]
         lines.append(f"{len(self.weights)} layers with {self.weights.total:,} weights\n")
-        rows = (((step.layer,), (f"{step.verb}: {step.what}", step.why)) for step in self.steps)
-        return "".join(lines) + folded(rows, width=width, most=width // 3)
+        return "".join(lines)
 
     def _free(self, name: str) -> str:
         several: Sequence[Shape] = [each[name] for each in self.inputs]
@@ -145,10 +149,11 @@ class Imported:
         return f"<Imported {self.path}: {len(self.steps)} steps>\n{self.table()}"
 
     def _repr_html_(self) -> str:
+        if not self.steps:
+            return notebook.text(self._head())
         cells = [(step.layer, step.verb, step.what, step.why) for step in self.steps]
-        return notebook.table(
-            cells, head=("layer", "", "what", "why"), caption=self.path, left=True
-        )
+        head = ("layer", "", "what", "why")
+        return notebook.table(cells, head=head, caption=self._head().rstrip(), left=True)
 
 
 def _arranged(tensor: Tensor) -> str:
