@@ -15,7 +15,7 @@ from fcnkit.errors import DatasetError
 from fcnkit.reporting.held_out import HeldOut
 from fcnkit.reporting.page import page
 from fcnkit.reporting.pictures import Album
-from fcnkit.reporting.predictions import distinct, predictions, section, shown
+from fcnkit.reporting.predictions import awaited, distinct, predictions, section, shown
 from fcnkit.reporting.section import Section
 from fcnkit.reporting.subject import Wishes, subject
 
@@ -180,7 +180,22 @@ def test_a_missing_prediction_is_named(top, tmp_path, scored):
 
 
 def test_a_classifier_has_no_predictions():
-    assert predictions(subject(fk.template("lenet"), None, Wishes())) is None
+    of = subject(fk.template("lenet"), None, Wishes())
+    assert predictions(of) is None and awaited(of) == (0, "")
+
+
+def test_progress_is_told(top, scored, images):
+    for more, work in (
+        ({"count": 5}, (5, "running")),
+        ({"predictions": top / "seen"}, (14, "scoring")),
+        ({"images": [top / "images" / "street_00.png"]}, (1, "running")),
+    ):
+        told: list[int] = []
+        wishes = Wishes(data=top / "data", progress=told.append, **more)
+        of = subject(top / "net", None, wishes)
+        assert awaited(of) == work
+        predictions(of)
+        assert sum(told) == work[0]
 
 
 def test_colours_are_told_apart():

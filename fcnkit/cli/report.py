@@ -85,20 +85,20 @@ def report(
     name = None if engine == AUTO else engine
     wishes = Wishes(images, labels, mean, name, device, dict(inputs), **more)
     of = subject(source, weights, wishes)
-    with _reading(of) as progress:
+    with _working(of) as progress:
         made = report_of(replace(of, wishes=replace(wishes, progress=progress)), full=full)
     write_all(outputs, force=force)
     say_written(outputs, False)
 
 
-def _reading(of):
-    """The display of how far a data set has been read; none for anything else."""
+def _working(of):
+    """The display of how many images of a data set are done; none where there are none."""
     from fcnkit.datasets.summary import records_in
+    from fcnkit.reporting.predictions import awaited
     from fcnkit.reporting.subject import DATA
 
-    if of.kind != DATA:
-        return nullcontext(no_progress)
-    return counted(records_in(of.folder), "reading")
+    total, what = (records_in(of.folder), "reading") if of.kind == DATA else awaited(of)
+    return counted(total, what) if total else nullcontext(no_progress)
 
 
 def _split(sources):

@@ -21,6 +21,7 @@ from fcnkit.inference.preparation import Preparation
 from fcnkit.inference.results import MOST
 from fcnkit.inference.score_maps import Head, scores
 from fcnkit.preprocessing import STORED, Preprocessing
+from fcnkit.progress import Progress, no_progress
 from fcnkit.reporting.choice import covering, extremes, spread
 from fcnkit.reporting.held_out import HeldOut
 from fcnkit.scoring.metrics import Scores, confusion, total
@@ -73,6 +74,7 @@ class Runner(NamedTuple):
     names: tuple[str, ...]
     engine: str | Engine | None = None
     device: str | None = None
+    progress: Progress = no_progress
 
     @property
     def channels(self) -> int:
@@ -149,11 +151,12 @@ def _run(
         device=runner.device,
         told=ran.append,
     )
-    seen = [
-        _seen(Inferred(image, runner.head, found, runner.names, colours, ""), name, truth)
-        for found in made
-        for name, _, image, truth in [waiting.pop(0)]
-    ]
+    seen = []
+    for found in made:
+        name, _, image, truth = waiting.pop(0)
+        one = Inferred(image, runner.head, found, runner.names, colours, "")
+        seen.append(_seen(one, name, truth))
+        runner.progress(1)
     by = f"{ran[-1].name} {ran[-1].version}".rstrip() if ran else ""
     return Predictions(
         tuple(seen), runner.names, colours, ignore, _total(seen, runner.names), of, by
@@ -182,7 +185,13 @@ def _total(seen: Sequence[Seen], names: Sequence[str]) -> Scores | None:
     return total(matrices, names) if each else None
 
 
-def of_folder(folder: Path, data: HeldOut, count: int, names: Sequence[str] = ()) -> Predictions:
+def of_folder(
+    folder: Path,
+    data: HeldOut,
+    count: int,
+    names: Sequence[str] = (),
+    progress: Progress = no_progress,
+) -> Predictions:
     """The class maps that `fcnkit infer` wrote in a folder, all scored against a data set as
     `fcnkit score` does; those that are shown are the worst, the best, and so many that each
     class is seen.
@@ -197,10 +206,10 @@ def of_folder(folder: Path, data: HeldOut, count: int, names: Sequence[str] = ()
     _check_classes(data, len(names))
     found = files(folder, more=(".npy",))
     reading = Reading(len(names), data.ignore, unknown=KEEP)
-    each = [
-        _compared(folder, name, found.get(name), truth, reading, names)
-        for name, truth in data.truths()
-    ]
+    each = []
+    for name, truth in data.truths():
+        each.append(_compared(folder, name, found.get(name), truth, reading, names))
+        progress(1)
     labelled = np.array([one.labelled for one in each])
     values = [_worth(one) for one in each]
     chosen = {*extremes(values, count, covering(labelled, count - min(count, 4) // 2 * 2))}

@@ -81,13 +81,28 @@ def predictions(of: Subject) -> Predictions | None:
     data = data_of(of)
     folder = written(of)
     if folder is not None and data is not None:
-        return of_folder(folder, data, of.wishes.count, names_of(of, data, None))
+        names = names_of(of, data, None)
+        return of_folder(folder, data, of.wishes.count, names, of.wishes.progress)
     runner = runner_of(of, data)
     if runner is None:
         return None
     if of.wishes.images:
         return on_files(runner, of.wishes.images, data)
     return on_data(runner, data, of.wishes.count) if data else None
+
+
+def awaited(of: Subject) -> tuple[int, str]:
+    """How many images the section of an FCN has to work on, and what is done to them."""
+    try:
+        data = data_of(of)
+        if data and written(of) is not None:
+            return data.count, "scoring"
+        if runner_of(of, data) is None:
+            return 0, ""
+    except FcnkitError:  # which the section says, or raises
+        return 0, ""
+    count = min(of.wishes.count, data.count) if data else 0
+    return len(of.wishes.images) or count, "running"
 
 
 def written(of: Subject) -> Path | None:
@@ -140,7 +155,8 @@ def runner_of(of: Subject, data: HeldOut | None) -> Runner | None:
         known = known.with_origin("given", mean=of.wishes.mean)
     preprocessing.check(known, found.shape[1], found.classes, of.net.path)
     names = names_of(of, data, found.classes)
-    return Runner(found, of.weights, known, names, of.wishes.engine, of.wishes.device)
+    wishes = of.wishes
+    return Runner(found, of.weights, known, names, wishes.engine, wishes.device, wishes.progress)
 
 
 def names_of(of: Subject, data: HeldOut | None, count: int | None) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ Source = Place | Prototxt | Sequence[Place]
 class Wishes:
     """What else was given with the argument: the options of `fcnkit report`.
 
-    `progress` hears of each image of a data set that is read.
+    `progress` hears of each image that is read, run or scored.
     """
 
     images: Sequence[str | os.PathLike[str]] = ()
