@@ -20,6 +20,8 @@ from fcnkit.weights import store
 
 # How many images, and how strong the colours are.
 _COUNT, _OPACITY = 4, 0.5
+# What ends its process at some nets, and the training with it.
+_APART = ("opencv",)
 
 
 def iteration_of(state: str) -> int | None:
@@ -68,7 +70,8 @@ class Overlays:
 
 
 def _engines() -> list[Engine]:
-    """The installed engines, the fastest on a CPU first."""
-    known = {engine.name: engine for engine in ENGINES}
-    found = [known[name] for name in dict.fromkeys((*ORDER, *known)) if known[name].available()]
+    """The installed engines that may run beside a training, the fastest on a CPU first."""
+    known = {engine.name: engine for engine in ENGINES if engine.name not in _APART}
+    found = [known[name] for name in dict.fromkeys((*ORDER, *known)) if name in known]
+    found = [engine for engine in found if engine.available()]
     return [each._replace(device="cpu") if each.devices else each for each in found]
