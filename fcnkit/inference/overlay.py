@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fcnkit.datasets.colours import Colour, painted, voc_palette
+from fcnkit.inference.legend import INK, PAPER, RIM, fitted
 from fcnkit.libraries import load
 
 if TYPE_CHECKING:
     import numpy
     from PIL.Image import Image
 
-_INK, _PAPER, _RIM = (32, 33, 36), (255, 255, 255), (160, 162, 168)
 # Sizes of the legend in pixels: the text, a line, a colour's width, the margin; lines in a column.
 _TEXT, _LINE, _SWATCH, _MARGIN, _LINES = 15, 24, 28, 12, 32
 # Heat's caption: its height, and the width that it takes at least.
@@ -81,18 +81,18 @@ def heat_png(picture: "numpy.ndarray", name: str, peak: float) -> bytes:
 
     images = load("PIL.Image")
     height, width = picture.shape[:2]
-    canvas = images.new("RGB", (max(width, _WIDTH), height + _CAPTION), _PAPER)
+    canvas = images.new("RGB", (max(width, _WIDTH), height + _CAPTION), PAPER)
     canvas.paste(images.fromarray(picture), (0, 0))
     pen, font = pen_on(canvas)
     right = canvas.width - 8
     peak_text = f"at most {peak:.2f}"
     room = canvas.width - 16 - pen.textlength(peak_text, font) - 12
-    pen.text((8, height + 14), _cut(name, pen, font, room), _INK, font, anchor="lm")
-    pen.text((right, height + 14), peak_text, _INK, font, anchor="rm")
+    pen.text((8, height + 14), fitted(name, room, _TEXT), INK, font, anchor="lm")
+    pen.text((right, height + 14), peak_text, INK, font, anchor="rm")
     bar = images.fromarray(_hot(np.linspace(0, 1, right - 44)[None].repeat(10, 0)).astype(np.uint8))
     canvas.paste(bar, (22, height + 29))
-    pen.text((8, height + 34), "0", _INK, font, anchor="lm")
-    pen.text((right, height + 34), "1", _INK, font, anchor="rm")
+    pen.text((8, height + 34), "0", INK, font, anchor="lm")
+    pen.text((right, height + 34), "1", INK, font, anchor="rm")
     return png_of(canvas)
 
 
@@ -104,30 +104,21 @@ def legend_png(names: Sequence[str], colours: Sequence[Colour]) -> bytes:
     texts = [
         name if name == str(number) else f"{number}  {name}" for number, name in enumerate(names)
     ]
-    texts = [_cut(text, pen, font, 280) for text in texts]
+    texts = [fitted(text, 280, _TEXT) for text in texts]
     step = _SWATCH + 10 + round(max(pen.textlength(text, font) for text in texts)) + 2 * _MARGIN
     columns = -(-len(names) // rows)
-    canvas = images.new("RGB", (columns * step, rows * _LINE + 2 * _MARGIN), _PAPER)
+    canvas = images.new("RGB", (columns * step, rows * _LINE + 2 * _MARGIN), PAPER)
     pen, font = pen_on(canvas)
     for number, (text, colour) in enumerate(zip(texts, colours, strict=True)):
         left, top = number // rows * step + _MARGIN, number % rows * _LINE + _MARGIN
-        pen.rectangle((left, top + 3, left + _SWATCH, top + _LINE - 3), tuple(colour), _RIM)
-        pen.text((left + _SWATCH + 10, top + _LINE // 2), text, _INK, font, anchor="lm")
+        pen.rectangle((left, top + 3, left + _SWATCH, top + _LINE - 3), tuple(colour), RIM)
+        pen.text((left + _SWATCH + 10, top + _LINE // 2), text, INK, font, anchor="lm")
     return png_of(canvas)
 
 
 def pen_on(canvas: "Image") -> tuple[Any, Any]:
     """What draws on a canvas, and its font."""
     return load("PIL.ImageDraw").Draw(canvas), load("PIL.ImageFont").load_default(_TEXT)
-
-
-def _cut(text: str, pen: Any, font: Any, room: float) -> str:
-    """The text, shortened to fit into this many pixels."""
-    if pen.textlength(text, font) <= room:
-        return text
-    while text and pen.textlength(text + "...", font) > room:
-        text = text[:-1]
-    return text.rstrip(" ,") + "..."
 
 
 def png(array: "numpy.ndarray") -> bytes:
