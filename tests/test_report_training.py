@@ -295,3 +295,12 @@ def test_the_command_takes_runs(tmp_path, run):
     for words in ((run, run / "train_val.prototxt"), (run, "a", "b")):
         done = call(*words, "-o", out)
         assert done.exit_code == 2, done.output
+
+
+def test_a_narrow_chart_has_every_other_tick(browser, run, tmp_path):
+    ticks = (
+        "[...document.querySelectorAll('.chart:first-child .across')]"
+        ".filter(e => e.offsetParent).map(e => e.textContent)"
+    )
+    assert opened(browser, run, tmp_path).js(ticks) == ["0", "100", "200", "300", "400"]
+    assert opened(browser, run, tmp_path, 360).js(ticks) == ["0", "200", "400"]
