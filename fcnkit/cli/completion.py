@@ -23,7 +23,7 @@ from fcnkit.cli.settings import GIVEN
 
 Found = Iterable[str]
 # Parameters that name a net, whose layers the others of the command are about.
-_NETS = ("net", "nets", "sources", "second", "first", "new_net")
+_NETS = ("net", "nets", "source", "sources", "second", "first", "new_net")
 
 
 def complete(param: click.Parameter, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
