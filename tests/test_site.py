@@ -6,8 +6,10 @@ import html
 import re
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote
@@ -135,3 +137,31 @@ def test_every_operation_is_on_its_page():
     for operation in every():
         names = [name for form, name in rows if form == operation.form]
         assert [functions[name] for name in names] == [operation.rewrite.__module__], operation.name
+
+
+# ---- in a browser, from the disk
+
+# Wide tables, long lines, signatures, pictures: what could be wider than a telephone.
+WIDE = ("index", "accuracy", "targets", "json", "python/rewrite", "commands/fcn", "formats/lmdb")
+
+
+@pytest.mark.parametrize("name", WIDE)
+@pytest.mark.parametrize("width, dark", [(360, True), (1400, False)])
+def test_a_page_fits_the_window_and_asks_no_server(browser, site, name, width, dark):
+    page = browser.open(site / f"{name}.html", width, dark=dark)
+    assert page.overflow == 0
+    assert [each for each in page.requests if not each.startswith("file:")] == []
+    ground = page.js("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", ground)[:3])) < 200) == dark
+
+
+def test_a_word_is_found_without_a_server(browser, site):
+    page = browser.open(site / "search.html")
+    page.js("setTimeout(() => { location.search = '?q=decimate' })")
+    links = "[...document.querySelectorAll('#search-results a')].map(a => a.getAttribute('href'))"
+    found, until = [], time.monotonic() + 30
+    while not found and time.monotonic() < until:
+        time.sleep(0.2)
+        with suppress(RuntimeError):  # the page is on its way
+            found = page.js(links)
+    assert any("operations.html" in link for link in found)
