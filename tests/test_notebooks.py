@@ -101,6 +101,9 @@ def test_a_notebook_runs_without_caffe_and_gives_what_it_shows(
     """Its own assertions hold: a cell that fails is an error here.  The training is a short one."""
     if modules(tree(read(path))) & {"torch", "fcnkit.pycaffe"}:
         pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'fcnkit[torch]'")
+    if "fk.from_torch" in path.read_text(encoding="utf-8"):
+        for name in ("onnx", "onnxruntime"):
+            pytest.importorskip(name, reason=f"{name} is not installed: pip install 'fcnkit[onnx]'")
     monkeypatch.setenv("FCNKIT_CAFFE", str(tmp_path / "none"))
     monkeypatch.setenv("FCNKIT_QUICK_NOTEBOOKS", "1")
     folder = tmp_path / "here"
