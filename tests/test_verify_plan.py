@@ -102,6 +102,22 @@ def test_a_larger_image_is_compared_window_by_window(tmp_path):
     assert not proven(fk.verify_plan(plan, trained, other.put("c", moved), engine="torch"))
 
 
+def test_a_resized_net_is_compared_at_its_own_size(tmp_path):
+    """A kernel that enlarges to a fixed size is right at one size alone: another shows it."""
+    inner = 'layer { name: "u" type: "Interp" bottom: "c" top: "u" '
+    text = net(data(1, 3, 10, 10), conv("c", "data", 4, 3)).text
+    fixed = fk.parse(text + inner + "interp_param { height: 15 width: 15 } }")
+    trained = weights(fixed, tmp_path / "w.caffemodel")
+    bvlc = fk.bvlc(fixed)
+    assert proven(fk.verify_plan(bvlc, trained, engine="torch"))
+    with pytest.raises(NetError, match="give an input on which both have the same number"):
+        fk.verify_plan(bvlc.then(fk.resize, "data", (1, 3, 18, 18)), trained, engine="torch")
+    plain = net(data(1, 3, 10, 10), conv("c", "data", 4, 3))
+    moved = fk.resize(plain, "data", (1, 3, 18, 12))
+    rows = fk.verify_plan(moved, weights(plain, tmp_path / "p.caffemodel"), engine="torch")
+    assert proven(rows) and rows[0].shape == (1, 4, 16, 10)
+
+
 # ---- on the command line
 
 

@@ -16,6 +16,7 @@ from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import ImageBefore, Plan
 from fcnkit.rewrites.convolutionalize import convolutionalize, pads
 from fcnkit.rewrites.deploy import deploy
+from fcnkit.shape import Shape
 from fcnkit.verifying.compared import Pair, pairs, pairs_of
 from fcnkit.verifying.differences import Difference
 from fcnkit.verifying.results import Differences, Made, given_words
@@ -97,6 +98,8 @@ def _windows(
     larger = len(own) == len(new) == 4 and own[2:] != new[2:]
     if not larger or any(a > b for a, b in zip(own[2:], new[2:], strict=True)):
         return
+    if _of_the_new_file(plan, graph, new_graph, {new_graph.inputs[0].blob: graph.inputs[0].blob}):
+        return  # the net before has run at that size
     alike = not any(map(pads, graph.layers))
     if alike and not any(step.verb == "keep" for step in convolutionalize(plan.before).steps):
         given = {new_graph.inputs[0].blob: (1, *new[1:])}
@@ -192,6 +195,7 @@ def _sizes(
     if arrays and plan.images:
         fact = f'an array for "{next(iter(arrays))}" is given, and the plan changes what the net'
         raise NetError(f"{graph.prototxt.path}: {fact} takes; give a shape")
+    given = _of_the_new_file(plan, graph, new_graph, belong) | given
     shapes = shapes_of(graph, given).tops
     mixed = any(image.rows for image in plan.images)
     own = nominal(new_graph) if mixed else {}
@@ -203,6 +207,29 @@ def _sizes(
         if old in arrays:
             sizes[new] = arrays[old]
     return sizes
+
+
+def _of_the_new_file(
+    plan: Plan, graph: Graph, new_graph: Graph, belong: Mapping[str, str]
+) -> dict[str, Shape]:
+    """The height and width that the file of the net after says, where it is for others.
+
+    Nothing where the net before takes its own alone, as a classifier does, or a padded image.
+    """
+    if any(map(any, (image.pad for image in plan.images))):
+        return {}
+    own, new = nominal(graph), nominal(new_graph)
+    wanted = {}
+    for name, old in belong.items():
+        shape, said = own.get(old), new.get(name)
+        if shape and said and len(shape) == len(said) and shape[2:] != said[2:]:
+            wanted[old] = (*shape[:2], *said[2:])
+    try:
+        here, there = shapes_of(graph), shapes_of(graph, wanted)
+    except NetError:
+        return {}
+    alike = all(here.blobs(layer) == there.blobs(layer) for layer in graph.layers)
+    return wanted if alike else {}
 
 
 def _before(plan: Plan, belong: Mapping[str, str], new: Mapping[str, Any]) -> dict[str, Any]:
