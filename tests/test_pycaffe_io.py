@@ -144,7 +144,7 @@ def test_mistakes(work, kind, words):
 
 def test_without_pillow_its_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
-    with pytest.raises(EngineError, match=r"pycaffe needs PIL, .*pip install 'fcnkit\[pycaffe\]'"):
+    with pytest.raises(EngineError, match=r"PIL is needed, .*pip install 'fcnkit\[pycaffe\]'"):
         io.load_image("a.png")
 
 

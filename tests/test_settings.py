@@ -187,7 +187,7 @@ def test_every_option_of_every_command_comes_back(words):
     options = [each for each in settings._options(command) if each.name not in settings._NEVER]
     for option in options:
         value = _value(option)
-        ctx = click.Context(command, info_name="x")
+        ctx = click.Context(command, info_name="x", help_option_names=["-h", "--help"])
         raw = {option.name: [value] if option.multiple else value}
         text = f"{settings._key(option)} = {settings._toml(raw[option.name])}"
         Path("s.toml").write_text(text)

@@ -103,7 +103,13 @@ def words(page: str) -> str:
 
 def said(command: click.Command, name: str) -> Iterator[str]:
     """All that the help says in a terminal that cuts nothing short: paragraphs, options, words."""
-    ctx = click.Context(command, info_name=name, max_content_width=10_000, terminal_width=10_000)
+    ctx = click.Context(
+        command,
+        info_name=name,
+        max_content_width=10_000,
+        terminal_width=10_000,
+        help_option_names=["-h", "--help"],
+    )
     for line in command.get_help(ctx).replace("`", "").splitlines():
         for part in re.split(r" {2,}", line.strip().removeprefix("Usage: ")):
             if part.startswith("-"):  # a page repeats the value after each name of an option

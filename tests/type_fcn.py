@@ -21,7 +21,7 @@ _OF_THE_WHOLE = ("MVN",)
 
 def coarse(tried: Tried, net: Prototxt, finer: int) -> Plan:
     """The FCN at the stride of the net's own scores, or so many times finer."""
-    stride = _stride(tried) // finer
+    stride = max(1, _stride(tried) // finer)
     return fk.fcn(net, classes=CLASSES, stride=stride, head="fc", inputs=tried.given)
 
 

@@ -118,6 +118,11 @@ def surgery(
         left = _operate(
             net, weights, operations, output, net_out, diff, as_json, force, dict(inputs), proving
         )
+        if left and not as_json:
+            stays = f"{left} thing{'s' * (left > 1)} that --do is for had to stay: see skip above"
+            say(
+                f"fcnkit: {stays}{'' if strict else '; --strict makes the exit status 1'}", err=True
+            )
         if strict and left:
             raise SystemExit(1)
         return
@@ -143,8 +148,8 @@ def _proving(operations, engine):
 
 def _operate(
     net, weights, operations, output, net_out, diff, as_json, force, inputs, proving
-) -> bool:
-    """Writes what is asked for; whether something that was to be done had to stay."""
+) -> int:
+    """Writes what is asked for; how many things that were to be done had to stay."""
     check_stdout(net_out, diff=diff, as_json=as_json)
     if output and not weights:
         raise click.UsageError(
@@ -180,7 +185,7 @@ def _operate(
     if proof and not as_json:
         show_rows(proof, err=net_out == "-")
     end_with(proof)
-    return any(step.verb == "skip" for step in plan.steps)
+    return sum(step.verb == "skip" for step in plan.steps)
 
 
 def _say_changing(plan) -> None:

@@ -148,6 +148,9 @@ def answer(caffe, net, question, folder):
         result = {"answer": ANSWERS[question["action"]](net, question, folder)}
     except (ValueError, RuntimeError, OSError, MemoryError) as error:
         result = {"error": str(error) or type(error).__name__}
+    except SystemError:
+        # Boost raises it where a Python layer's module cannot be imported.
+        result = {"error": "a Python layer's module is not there, and fcnkit runs none of a net's"}
     except BaseException:
         result = {"error": traceback.format_exc()}
     with open(os.path.join(folder, "answer.json"), "w") as file:

@@ -105,7 +105,9 @@ def _remedy(one: Broken, words: Sequence[str]) -> str:
         return f"try `fcnkit surgery NET --do {' or --do '.join(words)}`"
     if one.rule.condition.subject == TYPE and all(map(_of_training, one.layers)):
         return "make the net for use with `fcnkit deploy`"
-    return "" if one.rule.verdict == ASIDE else "no surgery is known that mends it"
+    if one.rule.verdict == ASIDE or one.rule.condition.name == "format":
+        return ""  # what it says of a format names `fcnkit upgrade`
+    return "no surgery is known that mends it"
 
 
 def _of_training(layer: Layer) -> bool:
