@@ -22,6 +22,16 @@ def test_labels_that_fit(tmp_path):
     assert heard == [("train_label_lmdb", 6), ("val_label_lmdb", 3)]
 
 
+def test_a_data_set_of_another_number_of_classes_is_warned_of(tmp_path):
+    """Labels of fewer classes fit, and the others are never learned."""
+    recipe, heard = made(tmp_path), []
+    names = tmp_path / "data" / "classes.txt"
+    names.write_text("road\ntree\nsky\nsign\nman\n")
+    databases_fit.check(recipe, on_warning=heard.append)
+    (words,) = heard
+    assert words.startswith(f"{names}: has 5 classes, and layer") and "--classes 5" in words
+
+
 def test_every_label_with_its_first_entry_and_pixels(tmp_path):
     images = [np.array([[[0, 0], [2, 255]]], np.uint8), np.array([[[0, 2], [2, 7]]], np.uint8)]
     write_lmdb(tmp_path / "l", images)

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.datasets import databases
 from fcnkit.datasets.absent import Absent, absent
+from fcnkit.datasets.colours import read_classes
 from fcnkit.datasets.images import opened
+from fcnkit.datasets.summary import CLASSES_FILE
 from fcnkit.errors import DatasetError, NetError
 from fcnkit.formats import datum
 from fcnkit.linting.seen import Seen
@@ -66,6 +68,8 @@ def check(
     for graph, use in found:
         _check_use(use, labels(use.path))
         _check_classes(graph, use, labels(use.path), found_by)
+    for place, use in {use.path.parent: use for _, use in found}.items():
+        _check_names(place / CLASSES_FILE, use, found_by)
     for graph in graphs:
         _check_listed(graph, recipe.run.folder, found_by)
 
@@ -206,6 +210,14 @@ def _check_classes(graph: Graph, use: LabelUse, found: Sequence[Label], told: "_
         remedy += ", or say --one-class to train all the same"
         raise NetError(f"{words}, so that nothing would be learnt; {remedy}")
     told.warn(f"{words}; {remedy}")
+
+
+def _check_names(names: Path, use: LabelUse, told: "_Words") -> None:
+    """The data set names as many classes as the net has; a warning otherwise."""
+    count = len(read_classes(names, unique=False)) if names.is_file() else use.classes
+    if count != use.classes:
+        fact = f"{names}: has {count} classes, and {_net(use)} {use.classes}"
+        told.warn(f"{fact}; make the net with --classes {count}, unless you mean it")
 
 
 # ---- the databases
