@@ -280,8 +280,9 @@ def test_a_gray_picture_of_few_values_among_many_is_gray(tmp_path):
     db = fill(tmp_path / "db", [(b"0", raw(flat, 1)), (b"1", raw(noise(1, 20, 20), 2))])
     assert run(db, "--sheet", tmp_path / "sheet.png").exit_code == 0
     with Image.open(tmp_path / "sheet.png") as sheet:
-        red, green, blue = np.moveaxis(np.asarray(sheet.convert("RGB")), 2, 0)
-    assert (red == green).all() and (green == blue).all() and (red == 200).sum() > 1000
+        pixels = np.asarray(sheet.convert("RGB")).astype(int)
+    # Ink is not quite gray; a class's colour would be far from it.
+    assert np.ptp(pixels, axis=2).max() < 16 and (pixels == 200).all(2).sum() > 1000
 
 
 @pytest.mark.parametrize(

@@ -70,11 +70,18 @@ class Gradients(NamedTuple):
     values: dict[str, list]
 
 
+# What each Caffe said: it takes a second to start.
+_VERSIONS: dict[tuple[str, ...], str] = {}
+
+
 def version() -> str:
     """The version that pycaffe says; "" where it does not start."""
-    words = [*command("python"), "-c", "import caffe; print(caffe.__version__)"]
-    done = subprocess.run(words, env=environment(), capture_output=True, text=True, check=False)
-    return done.stdout.strip()
+    words = tuple(map(str, command("python")))
+    if not _VERSIONS.get(words):
+        asked = [*words, "-c", "import caffe; print(caffe.__version__)"]
+        done = subprocess.run(asked, env=environment(), capture_output=True, text=True, check=False)
+        _VERSIONS[words] = done.stdout.strip()
+    return _VERSIONS[words]
 
 
 def runs(type_name: str) -> bool:
