@@ -4,6 +4,7 @@ Caffe does not check labels: for one that is out of range it reads whatever
 stands beside the scores in memory.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from math import prod
@@ -214,7 +215,8 @@ def _check_classes(graph: Graph, use: LabelUse, found: Sequence[Label], told: "_
 
 def _check_names(names: Path, use: LabelUse, told: "_Words") -> None:
     """The data set names as many classes as the net has; a warning otherwise."""
-    count = len(read_classes(names, unique=False)) if names.is_file() else use.classes
+    there = os.path.isfile(names)
+    count = len(read_classes(names, unique=False)) if there else use.classes
     if count != use.classes:
         fact = f"{names}: has {count} classes, and {_net(use)} {use.classes}"
         told.warn(f"{fact}; make the net with --classes {count}, unless you mean it")
