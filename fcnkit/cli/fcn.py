@@ -53,7 +53,7 @@ from fcnkit.shape import Shape
     "--stride",
     type=click.IntRange(1),
     required=True,
-    help="Stride of the finest scores: 32, 16 or 8.",
+    help="Stride of the finest scores: 32, 16 or 8 for VGG-16; other nets have others.",
 )
 @click.option(
     "-o",

@@ -41,7 +41,7 @@ def _show_targets(ctx, param, value) -> None:
     "--weights",
     type=WEIGHTS,
     metavar="FILE",
-    help="A caffemodel: say which layers it leaves untrained.",
+    help="A caffemodel: say which layers it leaves untrained, and which it does not fit.",
 )
 @click.option(
     "--solver", metavar="FILE", help="The solver: say whether its rate goes with the loss."

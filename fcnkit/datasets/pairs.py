@@ -71,8 +71,8 @@ def find(
     ]
     problems = twice + twice_too + lacking
     if problems:
-        count = f"{len(problems)} file{'s' * (len(problems) > 1)} without just one partner"
-        raise DatasetError(f"{count}; an image and its label have one name:", problems)
+        count = f"{len(problems)} file{'s' * (len(problems) > 1)} have no partner, or several"
+        raise DatasetError(f"{count}; an image and its label must have the same name:", problems)
     if not wanted:
         suffixes = ", ".join((*SUFFIXES, *more))
         raise DatasetError(f"{images}: holds no images; name a folder of {suffixes} files")

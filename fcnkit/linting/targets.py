@@ -28,7 +28,11 @@ KINDS = {
     NAMES[ASIDE]: Kind(NOTE, "what a target runs on the host's CPU, or in floating point"),
     UNJUDGED: Kind(NOTE, "what is not known of a net, or of a target"),
 }
-_DOES = {REFUSED: "does not take", MISREAD: "misreads", ASIDE: "treats otherwise than the rest"}
+_DOES = {
+    REFUSED: "does not take",
+    MISREAD: "misreads",
+    ASIDE: "runs on a CPU or in floating point",
+}
 
 
 def findings(asked: Iterable[AnyTarget], graph: Graph, shapes: Shapes) -> list[Finding]:

@@ -74,7 +74,7 @@ def _summary(found: Sequence[Trained], names: Sequence[str]) -> str:
     if len(found) > 1:
         return f"{len(found)} runs beside each other; each has one colour in all curves."
     running = f", as of {time.strftime('%Y-%m-%d %H:%M:%S %Z')}" if found[0].running else ""
-    return f'Run "{names[0]}" of the net in {found[0].run.folder}{running}.'
+    return f"The training {names[0]} of the net in {found[0].run.folder}{running}."
 
 
 def _state(of: Trained) -> tuple[str, str]:
