@@ -38,8 +38,11 @@ def version() -> str:
 
 
 def long_description() -> str:
+    """README as an index shows it: pictures and links of the source tree lead nowhere there."""
     readme = Path(__file__).with_name("README.md")
-    return readme.read_text(encoding="utf-8") if readme.exists() else ""
+    text = readme.read_text(encoding="utf-8") if readme.exists() else ""
+    text = re.sub(r"!\[[^]]*\]\((?!https?:)[^)]*\)\n*", "", text)
+    return re.sub(r"\[([^]]*)\]\((?!https?:)[^)]*\)", r"\1", text)
 
 
 setup(

@@ -151,6 +151,15 @@ def test_it_says_which_pythons_it_runs_on():
     assert {f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 15)} <= {*said}
 
 
+def test_an_index_shows_no_link_that_leads_nowhere(wheel):
+    """The description of the wheel is README without what is in the source tree alone."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (each for each in archive.namelist() if each.endswith(".dist-info/METADATA"))
+        text = archive.read(name).decode()
+    assert "docs/" in (ROOT / "README.md").read_text() and "# fcnkit" in text
+    assert "![" not in text and not re.findall(r"\]\((?!https?:)", text)
+
+
 def test_the_citation_is_of_this_version():
     text = (ROOT / "CITATION.cff").read_text()
     assert f"version: {importlib.metadata.version('fcnkit')}" in text.splitlines()
