@@ -147,3 +147,8 @@ def test_what_the_file_beside_the_net_says(tmp_path):
 def test_it_refuses(text, mean, scale, reason):
     with pytest.raises(NetError, match=reason):
         fk.bake(net(text), mean, scale)
+
+
+def test_a_mean_image_is_no_colour():
+    done = CliRunner().invoke(main, ["surgery", "template:lenet", "--do", "bake=mean.binaryproto"])
+    assert done.exit_code == 2 and "a mean image is not baked into a net" in done.output

@@ -247,6 +247,8 @@ def _arguments(text: str) -> Arguments:
     if not text:
         return (), {}
     mean, _, scale = text.partition(":")
+    if mean.endswith((".binaryproto", ".npy")):
+        raise ValueError("a mean image is not baked into a net; give its mean colour")
     numbers = tuple(finite_number(each) for each in mean.split(","))
     factors = tuple(finite_number(each) for each in scale.split(",")) if scale else (1.0,)
     return (numbers, factors), {}
