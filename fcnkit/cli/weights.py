@@ -119,7 +119,7 @@ def surgery(
             net, weights, operations, output, net_out, diff, as_json, force, dict(inputs), proving
         )
         if left and not as_json:
-            stays = f"{left} thing{'s' * (left > 1)} that --do is for had to stay: see skip above"
+            stays = f"{left} thing{'s' * (left > 1)} that should change had to stay: see skip above"
             say(
                 f"fcnkit: {stays}{'' if strict else '; --strict makes the exit status 1'}", err=True
             )
