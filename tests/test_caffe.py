@@ -356,3 +356,17 @@ def test_nothing_is_left_behind(caffe, chain, tmp_path, monkeypatch):
     with pytest.raises(EngineError):
         caffe.run(chain, None, {"nope": ONES})
     assert os.listdir(tmp_path) == []
+
+
+def test_a_python_layer_is_refused_and_its_module_not_run(caffe, tmp_path, monkeypatch):
+    """Boost gives no reason; what stands beside the net is not on Caffe's path."""
+    (tmp_path / "evil.py").write_text("open('ran', 'w')")
+    monkeypatch.chdir(tmp_path)
+    net = prototxt.parse(
+        'layer { name: "d" type: "Input" top: "d" input_param { shape { dim: 1 } } }\n'
+        'layer { name: "p" type: "Python" bottom: "d" top: "p"\n'
+        '  python_param { module: "evil" layer: "L" } }\n'
+    )
+    with pytest.raises(EngineError, match="of a Python layer Caffe does not find the module"):
+        caffe.run(net, None, {"d": np.zeros(1, "f4")}, ["p"])
+    assert not (tmp_path / "ran").exists()

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from fcnkit import expected
 from fcnkit.edits import Edit
-from fcnkit.formats.prototxt import Field, NetOrPath, Prototxt
+from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.strange_fields import not_understood
@@ -15,6 +15,7 @@ from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import set_param, taken_out
 from fcnkit.rewrites.operations import Arguments, Operation, comma_separated, whole_number
 from fcnkit.rewrites.states import States, copies, each_name, states
+from fcnkit.rewrites.taps import bilinear_fillers
 from fcnkit.shape import Shape
 
 
@@ -169,23 +170,14 @@ def _edits(net: Prototxt, each: _Grouping) -> list[Edit]:
     if each.how == "group":
         return set_param(layer, "convolution_param", [("group", each.groups)], net.style, why=why)
     params = layer.field.all("convolution_param")
-    return [taken_out(field, why) for param in params for field in param.all("group")] + [
-        taken_out(field, why)
-        for param in params
-        for field in param.all("weight_filler")
-        if _bilinear(field)
-    ]
-
-
-def _bilinear(filler: Field) -> bool:
-    kind = filler.last("type")
-    return kind is not None and kind.string == "bilinear"
+    gone = [field for param in params for field in param.all("group")]
+    return [taken_out(field, why) for field in (*gone, *bilinear_fillers(layer))]
 
 
 def _step(each: _Grouping) -> Step:
     layer = each.layer
     if each.how == "dense":
-        filler = "; no bilinear filler, which would mix them" if _drops_filler(layer) else ""
+        filler = "; no bilinear filler, which would mix them" if bilinear_fillers(layer) else ""
         return Step(
             "change",
             layer.name,
@@ -199,14 +191,6 @@ def _step(each: _Grouping) -> Step:
         layer.line,
         f"dense -> {_group_count(each.groups)}",
         "its weights must be zero across them, which is seen when they are written",
-    )
-
-
-def _drops_filler(layer: Layer) -> bool:
-    return any(
-        _bilinear(field)
-        for param in layer.field.all("convolution_param")
-        for field in param.all("weight_filler")
     )
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from fcnkit.formats.prototxt import Field
+from fcnkit.nets.graph import Layer
 from fcnkit.shape import Shape
 
 # Along one axis of the weights, what each new slice is made of; see Move's "mix".
@@ -35,3 +37,13 @@ def shifted(old: Shape, new: Shape, first: Sequence[int]) -> tuple[Rows, ...]:
                          for at in range(larger)))
         for axis, (size, larger, start) in enumerate(zip(old, new, first, strict=True))
     )  # fmt: skip
+
+
+def bilinear_fillers(layer: Layer) -> list[Field]:
+    """The layer's fillers that make a tent of its kernel: another kernel is none of theirs."""
+    return [
+        field
+        for param in layer.field.all("convolution_param")
+        for field in param.all("weight_filler")
+        if (kind := field.last("type")) is not None and kind.string == "bilinear"
+    ]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from fcnkit.edits import Edit
-from fcnkit.formats.prototxt import Field, NetOrPath, Prototxt
+from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import show
@@ -16,7 +16,7 @@ from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import removed, set_param, set_value, shown_kernel
 from fcnkit.rewrites.operations import Arguments, Operation, comma_separated
 from fcnkit.rewrites.states import SAY_IT, Known, States, copies, each_name, present, states
-from fcnkit.rewrites.taps import each_axis, kernel_fields, shifted
+from fcnkit.rewrites.taps import bilinear_fillers, each_axis, kernel_fields, shifted
 from fcnkit.shape import Shape
 
 _PARAM = "convolution_param"
@@ -248,7 +248,7 @@ def _edits(net: Prototxt, maker: Layer, window: Spatial, new: _Window) -> list[E
         fields += kernel_fields(new.kernel)
         gone += _OLD_KERNELS
         # A bilinear filler would fill the larger kernel.
-        edits = [removed(field, "uncrop") for field in _bilinear_fillers(maker)]
+        edits = [removed(field, "uncrop") for field in bilinear_fillers(maker)]
     names = {name for name, _ in fields}
     lists = len(fields) > len(names) or any(
         len(maker.param(_PARAM).list(name)) > 1 for name in ("pad", "kernel_size")
@@ -257,15 +257,6 @@ def _edits(net: Prototxt, maker: Layer, window: Spatial, new: _Window) -> list[E
         raise _Kept(f'"{maker.name}" gives its pad or its kernel for each axis one by one')
     replacing = [name for name in gone if name not in names]
     return edits + set_param(maker, _PARAM, fields, net.style, replacing=replacing, why="uncrop")
-
-
-def _bilinear_fillers(maker: Layer) -> list[Field]:
-    return [
-        field
-        for param in maker.field.all(_PARAM)
-        for field in param.all("weight_filler")
-        if (kind := field.last("type")) is not None and kind.string == "bilinear"
-    ]
 
 
 def _arguments(text: str) -> Arguments:
