@@ -47,9 +47,10 @@ def fork(net: NetOrPath, name: str, *, inputs: Mapping[str, Shape] | None = None
     True
 
     `name` is a fork's that `fcnkit lint --targets` lists, such as "ssd".  What other forks say
-    is said in BVLC's words of 1.0, which all forks have, as `bvlc` does it; the fork's own words
-    and layers stay.  BVLC's dilation is "deeplab"'s hole; round_mode: FLOOR is "nvcaffe"'s
-    torch_pooling, and a BatchNorm and the Scale behind it are one layer; of other forks no word
+    is said in BVLC's words of 1.0, as `bvlc` does it; the fork's own words and layers stay.  A
+    fork of before 2017 may lack some of 1.0's: SegNet's has no BatchNorm.  BVLC's dilation is
+    "deeplab"'s hole; round_mode: FLOOR is "nvcaffe"'s torch_pooling, and a BatchNorm and the Scale
+    behind it are one layer; of other forks no word
     is known that says what BVLC's say.  What stays is named in steps "skip".
 
     `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,

@@ -6,6 +6,7 @@ A step of n processes equals a step of one process with n times its iter_size.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +21,8 @@ _PATIENCE = timedelta(days=1)
 class ProcessGroup:
     """All processes of a training, of which this is one; a process alone waits for none."""
 
-    def __init__(self, place: Place | None = None, words: object = None) -> None:
+    # PyTorch's releases type a group of processes differently.
+    def __init__(self, place: Place | None = None, words: Any = None) -> None:
         self.rank, self.ranks = (place.rank, place.ranks) if place else (0, 1)
         self._words = words
 
