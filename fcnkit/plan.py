@@ -133,7 +133,8 @@ class ImageBefore(NamedTuple):
 
     The image is the input `blob` of the net after.  Channel number i of the image before is the
     weighted sum of the new one's channels that `rows` says, as ((new index, weight), ...),
-    and `shifts[i]`; without rows the channels are the same.  `pad` are the rows above and
+    and `shifts[i]`; without rows the channels are the same.  The new one has channels that no
+    row reads where `more` says so.  `pad` are the rows above and
     below, and the columns on both sides, of zeros that it has more.
     """
 
@@ -141,6 +142,7 @@ class ImageBefore(NamedTuple):
     rows: tuple[tuple[tuple[int, float], ...], ...] = ()
     shifts: tuple[float, ...] = ()
     pad: tuple[int, int] = (0, 0)
+    more: bool = False
 
 
 class ScoresBefore(NamedTuple):

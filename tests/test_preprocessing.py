@@ -283,13 +283,63 @@ def test_operations_take_it_along_unless_they_change_it(tmp_path):
 
     assert operate("conv", "conv.prototxt").exit_code == 0
     assert read(place(tmp_path / "conv.prototxt")) == made
-    for number, word in enumerate(("swap", "gray", "channels=4", "classes=fc:2,1")):
+    for number, word in enumerate(("gray", "channels=4", "extract=data:fc")):
         done = operate(word, f"{number}.prototxt")
-        assert done.exit_code == 0 and "is not taken along" in done.output
+        assert done.exit_code == 0 and "is not taken along" in done.output, done.output
         assert not place(tmp_path / f"{number}.prototxt").exists()
         done = operate(word, "net.prototxt")
-        assert done.exit_code == 2 and "changes that; remove it" in done.output
+        assert done.exit_code == 2 and "what the old net wants of an image" in done.output
     assert (tmp_path / "net.prototxt").read_text() == INPUT + TRUNK
+
+
+CHANGED = [
+    (("swap",), {"order": "rgb", "mean": (3.0, 2.0, 1.0), "scale": (4.0, 2.0, 0.5)}),
+    (("swap", "swap"), {}),
+    (("classes=fc:2,1",), {"classes": ("c", "b")}),
+    (("classes=fc:2,new",), {"classes": ()}),
+    (("bake",), {"mean": (), "scale": 1.0}),
+    (("bake", "swap"), {"order": "rgb", "mean": (), "scale": 1.0}),
+    (("bake=1,1,1:0.5,2,4",), {"mean": (0.0, 1.0, 2.0), "scale": 1.0}),
+    (("conv", "resize=data:1,3,20,30"), {"size": (20, 30)}),
+    (("bake=1,2,3",), {"mean": (-1.0, 1.0, 2.25)}),
+]
+
+
+@pytest.mark.parametrize("words, changes", CHANGED, ids=lambda each: "+".join(map(str, each)))
+def test_what_operations_change_is_written_as_it_is_then(tmp_path, words, changes):
+    (tmp_path / "net.prototxt").write_text(INPUT + TRUNK)
+    made = Preprocessing("bgr", (1.0, 2.0, 3.0), (0.5, 2.0, 4.0), (9, 9), tuple("abcde"))
+    made.save(place(tmp_path / "net.prototxt"))
+    given = [part for word in words for part in ("--do", word)]
+    out = tmp_path / "out.prototxt"
+    done = run("surgery", tmp_path / "net.prototxt", *given, "--net-out", out)
+    assert done.exit_code == 0, done.output
+    assert read(place(out)) == replace(made, **changes)
+    lost = "classes" in changes and not changes["classes"]
+    assert ("names of its classes are not taken along" in done.output) == lost
+    # In place of the net the file beside it changes with it.
+    own = tmp_path / "net.prototxt"
+    assert run("surgery", own, *given, "--net-out", own, "--force").exit_code == 0
+    assert read(place(own)) == replace(made, **changes)
+
+
+@needs_opencv
+def test_a_net_that_takes_the_mean_off_itself_is_given_the_image_as_it_is(tmp_path):
+    (tmp_path / "net.prototxt").write_text(INPUT + TRUNK[: TRUNK.index('layer { name: "fc"')])
+    out, weights = tmp_path / "out.prototxt", tmp_path / "net.caffemodel"
+    random_weights(fk.read(tmp_path / "net.prototxt")).save(weights)
+    Image.fromarray(np.arange(1200, dtype="u1").reshape(20, 20, 3)).save(tmp_path / "a.png")
+    done = run("surgery", tmp_path / "net.prototxt", weights, "--do", "bake=104,117,123:0.017",
+               "--net-out", out, "-o", tmp_path / "out.caffemodel")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert read(place(out)) == Preprocessing(mean=(), origins=read(place(out)).origins)
+    before = fk.infer(tmp_path / "net.prototxt", weights, tmp_path / "a.png",
+                      mean=(104, 117, 123), scale=0.017, engine="opencv")  # fmt: skip
+    after = run("infer", out, tmp_path / "out.caffemodel", tmp_path / "a.png", "--json",
+                "-o", tmp_path / "seen", "--engine", "opencv")  # fmt: skip
+    assert after.exit_code == 0 and "--mean" not in after.stderr, after.stderr
+    found = fk.infer(out, tmp_path / "out.caffemodel", tmp_path / "a.png", engine="opencv")
+    assert np.allclose(before.scores, found.scores, atol=1e-4)
 
 
 def _alpha(path, *, palette=False, low=255):

@@ -84,7 +84,7 @@ def _preprocessing(plan: "Plan", output: str) -> list[Output]:
 
     made = of_data(plan.before)
     if output == "-" or beside(plan.before) or made is None:
-        return preprocessing_beside(plan.before, output)
+        return preprocessing_beside(plan, output)
     graph = build(plan.net)
     size = shapes_of(graph).tops[graph.inputs[0]] if graph.inputs else None
     if size and len(size) == 4:

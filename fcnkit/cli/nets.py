@@ -237,7 +237,7 @@ def convolutionalize(
     if weights:
         outputs.append((weights_out, weights_saver(transplanted(plan, weights, dict(inputs)))))
     if output:
-        outputs += [(output, saver(plan.net)), *preprocessing_beside(plan.before, output)]
+        outputs += [(output, saver(plan.net)), *preprocessing_beside(plan, output)]
     write_all(outputs, force=force)
     proof = None
     if verified:

@@ -55,7 +55,8 @@ def carried_out(net: Prototxt, operations: tuple, inputs: Mapping[str, Shape]) -
             raise click.UsageError(
                 f"{fact}; --do {operation.name} first, or say its arguments: {operation.form}"
             )
-        changing = changing or ("" if operation.keeps_images else operation.name)
         known = inputs if plan.net is net else present(plan.net, inputs)
-        plan = plan.then(operation.rewrite, *args, inputs=known, **options)
+        before, plan = plan, plan.then(operation.rewrite, *args, inputs=known, **options)
+        if not operation.keeps_images or plan.images != before.images:
+            changing = changing or operation.name
     return plan

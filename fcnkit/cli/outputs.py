@@ -16,6 +16,7 @@ from fcnkit.preprocessing import beside, place
 if TYPE_CHECKING:
     from fcnkit.drawing.draw import Drawing
     from fcnkit.exporting.exported import Exported
+    from fcnkit.plan import Plan
     from fcnkit.shape import Shape
     from fcnkit.weights.store import Weights
     from fcnkit.weights.upgrade import Upgraded
@@ -179,31 +180,32 @@ def weights_saver(weights: "Weights") -> Saver:
     return Saver(WEIGHTS, write)
 
 
-def preprocessing_beside(before: Prototxt, path: str, changing: Sequence[str] = ()) -> list[Output]:
-    """What the file beside a net says of its images goes to the side of the new net, too.
+def preprocessing_beside(plan: "Plan", path: str, *, kept: bool = True) -> list[Output]:
+    """What the file beside a plan's net says of its images goes beside the new net, as it is now.
 
-    Nothing where there is none, or the new net is standard output, or where the
-    operations `changing` change what it wants, which is said.  Raises OutputError where
-    the file of another net is there: the new one would be taken to want that.
+    Nothing where there is none, or the new net is standard output, or where it is not `kept` or
+    the plan makes of it what no file can say, which is said.  Raises OutputError where the file
+    of another net is there: the new one would be taken to want that.
     """
     if path == "-":
         return []
-    known = beside(before)
-    if changing:
-        words = " and ".join(f"--do {name}" for name in changing)
-        if os.path.lexists(place(path)):
-            fact = f"says what another net wants of an image, and {words} changes that"
-            raise OutputError(f"{place(path)}: {fact}; remove it, or give the net another name")
-        if known:
-            fact = f"is not taken along: {words} changes what the net wants of an image"
-            say(f"fcnkit: {place(before.path)}: {fact}; write {place(path)} by hand", err=True)
+    from fcnkit.rewrites.wanted import wanted
+
+    known, own = beside(plan.before), place(path) == place(plan.before.path)
+    made = wanted(known, plan) if kept else None
+    if made is None and os.path.lexists(place(path)):
+        whose = "the old net" if own else "another net"
+        fact = f"says what {whose} wants of an image, and would be read for the new one"
+        raise OutputError(f"{place(path)}: {fact}; remove it, or give the new net another name")
+    if known and made is None:
+        fact = "is not taken along: the new net wants something else of an image"
+        say(f"fcnkit: {place(plan.before.path)}: {fact}; write {place(path)} by hand", err=True)
+    if made is None or (own and made == known):
         return []
-    if place(path) == place(before.path):
-        return []
-    if known is None and os.path.lexists(place(path)):
-        fact = "is beside the new net's name, and says what another net wants of an image"
-        raise OutputError(f"{place(path)}: {fact}; remove it, or give another name")
-    return [] if known is None else [(place(path), known.save)]
+    if known and known.classes and not made.classes:
+        fact = "the names of its classes are not taken along, for they are others now"
+        say(f"fcnkit: {place(plan.before.path)}: {fact}", err=True)
+    return [(place(path), made.save)]
 
 
 def say_old_sizes(net: Prototxt, path: str, inputs: "Mapping[str, Shape]") -> None:

@@ -166,10 +166,10 @@ def _operate(
         raise OutputError(f"{output}: {fact}; leave out -o")
     outputs: list[Output] = [(output, weights_saver(made))] if output and made else []
     if net_out:
-        changing = [each.name for each, _, _ in operations if not each.keeps_images]
+        kept = all(each.keeps_images for each, _, _ in operations)
         outputs += [
             (net_out, saver(plan.net)),
-            *preprocessing_beside(plan.before, net_out, changing),
+            *preprocessing_beside(plan, net_out, kept=kept),
         ]
     write_all(outputs, force=force)
     proof = proving and proving(plan, weights, output or made, inputs=inputs, net=net_out)

@@ -261,7 +261,6 @@ OPERATIONS = (
         "mean and scale into the net, which then takes bytes",
         _operated,
         _arguments,
-        keeps_images=False,
         reads_images=True,
     ),
 )

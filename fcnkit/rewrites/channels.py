@@ -202,7 +202,8 @@ def _changed(net: Prototxt, blob: str | None, inputs: Mapping | None, change: Ch
     plan = work.plan(edits, steps, moves)
     if len(change.rows) != change.before:
         _check_sizes(plan.net, names, inputs or {}, len(change.rows))
-    return replace(plan, images=tuple(ImageBefore(name, _transposed(change)) for name in names))
+    rows, more = _transposed(change), any(not row for row in change.rows)
+    return replace(plan, images=tuple(ImageBefore(name, rows, more=more) for name in names))
 
 
 def _check_sizes(
@@ -365,19 +366,14 @@ def _more(text: str) -> Arguments:
 
 
 OPERATIONS = (
-    Operation(
-        "swap", "swap[=BLOB]", "BGR to RGB and back", swap_channels, image_blob, keeps_images=False
-    ),
-    Operation(
-        "gray", "gray[=BLOB]", "colour to gray images", to_gray, image_blob, keeps_images=False
-    ),
+    Operation("swap", "swap[=BLOB]", "BGR to RGB and back", swap_channels, image_blob),
+    Operation("gray", "gray[=BLOB]", "colour to gray images", to_gray, image_blob),
     Operation(
         "colour",
         "colour[=bgr|rgb|mean]",
         "gray to colour, by brightness or mean",
         to_colour,
         _colour,
-        keeps_images=False,
     ),
     Operation(
         "channels",
@@ -385,6 +381,5 @@ OPERATIONS = (
         "more channels, as depth beside colour",
         add_channels,
         _more,
-        keeps_images=False,
     ),
 )

@@ -316,6 +316,5 @@ OPERATIONS = (
         "select, reorder, add (new, or a filler)",
         reclass,
         _arguments,
-        keeps_images=False,
     ),
 )

@@ -21,12 +21,12 @@ class Operation(NamedTuple):
     """One word of --do: the form of its arguments,
     one line on it, the rewrite, how its arguments are read.
 
-    `keeps_images` says that the new net wants the same of an image, and has the same
-    classes; `reads_images` that without arguments it goes by what the file beside the
-    net says of that; `keeps_values` that the new net computes what the old one did, as far
-    as the plan says; `skips` that its plan has steps "skip", for what is asked for and has to
-    stay.  `read` gives the rewrite's arguments and its options; it raises ValueError,
-    which says what is wrong, for arguments of another form.
+    `keeps_images` says that the new net wants what the old one did of an image, and has the same
+    classes, but for what the plan's `images` and `scores` say; `reads_images` that without
+    arguments it goes by what the file beside the net says of that; `keeps_values` that the new
+    net computes what the old one did, as far as the plan says; `skips` that its plan has steps
+    "skip", for what is asked for and has to stay.  `read` gives the rewrite's arguments and
+    its options; it raises ValueError, which says what is wrong, for arguments of another form.
     """
 
     name: str
