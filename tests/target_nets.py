@@ -122,6 +122,7 @@ LINES = (
     ("mace", ("Pooling",), "global_pooling forbidden", side(POOL),
      side(f"{POOL} global_pooling: false")),
     ("", ("Pooling",), "round_mode given", side(POOL), side(f"{POOL} round_mode: CEIL")),
+    ("", ("Pooling",), "ceil_mode given", side(POOL), side(f"{POOL} ceil_mode: true")),
     ("tensorrt8", ("Pooling",), "tops max", side(POOL), side(POOL, tops=2)),
     ("nnie", ("Proposal",), "tops max", side(), side(tops=2)),
     ("", ("LRN",), "norm_region allowed", side("norm_region: ACROSS_CHANNELS"),

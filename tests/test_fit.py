@@ -119,9 +119,24 @@ def test_words_of_bvlcs_that_a_target_does_not_know_are_not_put_in():
         layer("s", "Squeeze", "last", more="squeeze_param { axis: 2 axis: 3 }"),
     )
     plan = fk.fit(before, "ncnn")
-    assert "--do bvlc=1.0" in [step.what for step in plan.steps] or "--do ceil" in plan.table()
-    assert "round_mode" not in plan.net.text and "Squeeze" not in plan.net.text
+    assert not any(word in plan.net.text for word in ("round_mode", "ceil_mode", "Squeeze"))
     assert not [step for step in plan.steps if step.verb == "skip"]
+
+
+def test_forks_layers_that_a_target_takes_stay():
+    """Where others of a fork's layers have to be said otherwise, too."""
+    before = net(
+        data(1, 3, 9, 9),
+        conv("c", "data", 4, 3),
+        layer("six", "ReLU6", "c"),
+        layer("s", "Squeeze", "six", more="squeeze_param { axis: 0 }"),
+    )
+    plan = fk.fit(before, "ncnn")
+    assert '"ReLU6"' in plan.net.text and "Squeeze" not in plan.net.text
+    assert [step.layer for step in plan.steps if step.verb == "change"] == ["s", "s"]
+    # Alone it needs no list of names.
+    alone = fk.fit(net(data(1, 3, 9, 9), layer("s", "Squeeze", "data")), "ncnn")
+    assert alone.steps[0].what == "--do bvlc"
 
 
 def test_a_net_that_fits_is_left_alone():

@@ -1,6 +1,6 @@
 """Forks' words and layer types in the words of BVLC's Caffe, wherever it has words for them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from fcnkit.edits import Edit
@@ -16,8 +16,8 @@ from fcnkit.rewrites.changes import taken_out
 from fcnkit.rewrites.forks.site import Change, Kept, Site
 from fcnkit.rewrites.forks.types import STAYS, TYPES
 from fcnkit.rewrites.forks.words import WORDS, Said, neutral, said
-from fcnkit.rewrites.operations import Arguments, Operation
-from fcnkit.rewrites.states import States, present, states
+from fcnkit.rewrites.operations import Arguments, Operation, comma_separated
+from fcnkit.rewrites.states import States, each_name, present, states
 from fcnkit.rewrites.upgrade import upgrade_layers
 from fcnkit.shape import Shape
 
@@ -29,7 +29,13 @@ CAFFES = {MASTER: frozenset(("round_mode", "Clip")), TAG: frozenset[str]()}
 _MOST_PASSES = 100
 
 
-def bvlc(net: NetOrPath, caffe: str = MASTER, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
+def bvlc(
+    net: NetOrPath,
+    caffe: str = MASTER,
+    *,
+    layers: Sequence[str] = (),
+    inputs: Mapping[str, Shape] | None = None,
+) -> Plan:
     """Every word of a fork that BVLC's Caffe can say is said in BVLC's words.
 
     >>> net = fk.parse('''input: "data" input_dim: 1 input_dim: 3 input_dim: 9 input_dim: 9
@@ -39,34 +45,45 @@ def bvlc(net: NetOrPath, caffe: str = MASTER, *, inputs: Mapping[str, Shape] | N
     True
 
     Each change is a step with its reason; what stays, with the fork that has it, is a step
-    "skip".  `caffe` is "master", which knows round_mode and Clip, or "1.0".  Where weights
-    are made anew the step says so, and `transplant` makes them.
+    "skip".  `caffe` is "master", which knows round_mode and Clip, or "1.0".  `layers` are the
+    names of those that are changed, all when not given.  Where weights are made anew the step
+    says so, and `transplant` makes them.
 
     `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
     channels, height, width)}, in place of the file's.  Returns a Plan: the new net, each step
     with its reason, and what becomes of the weights.
 
-    Raises NetError when the net cannot be built.
+    Raises NetError when the net cannot be built, or has no layer of a name in `layers`.
     """
     net = given_net(net)
     if caffe not in CAFFES:
         raise NetError(f'{net.path}: no Caffe "{caffe}" of BVLC\'s; say {" or ".join(CAFFES)}')
-    return in_words_of("", net, CAFFES[caffe], inputs)
+    names = each_name((layers,))
+    return in_words_of("", net, CAFFES[caffe], inputs, frozenset(names))
 
 
 def in_words_of(
-    own: str, net: Prototxt, words: frozenset[str], inputs: Mapping[str, Shape] | None
+    own: str,
+    net: Prototxt,
+    words: frozenset[str],
+    inputs: Mapping[str, Shape] | None,
+    only: frozenset[str] = frozenset(),
 ) -> Plan:
     """What forks say is said in BVLC's words, but for what the fork `own` has ("" for none).
 
-    `words` are those that its Caffe has beside BVLC's of 1.0.
+    `words` are those that its Caffe has beside BVLC's of 1.0.  `only` the layers of these names
+    are changed, where any are given.
     """
     plan = Plan(net, net)
+    if only:
+        work = states(net, inputs)
+        for name in sorted(only):
+            work.named(name)
     if net.root.all("layers") and any(_of_forks(states(net, inputs))):
         plan = plan.then(upgrade_layers)
     for _ in range(_MOST_PASSES):
         before = plan.net
-        plan = plan.then(_pass, own, words, inputs)
+        plan = plan.then(_pass, own, words, inputs, only)
         if plan.net is before:
             return plan
     raise NetError(f"{net.path}: its words were changed {_MOST_PASSES} times without an end")
@@ -87,7 +104,11 @@ class _Found(NamedTuple):
 
 
 def _pass(
-    net: Prototxt, own: str, words: frozenset[str], inputs: Mapping[str, Shape] | None
+    net: Prototxt,
+    own: str,
+    words: frozenset[str],
+    inputs: Mapping[str, Shape] | None,
+    only: frozenset[str],
 ) -> Plan:
     """One change of every layer that has words of forks; the last pass finds nothing but what
     stays.
@@ -96,8 +117,9 @@ def _pass(
     found = _Found([], [], {}, {})
     touched: set[int] = set()
     names: set[str] = set()
-    _of_the_net(net, own, found)
-    for layer in work.layers:
+    if not only:
+        _of_the_net(net, own, found)
+    for layer in (layer for layer in work.layers if not only or layer.name in only):
         for change in _changes(Site(work, layer, words, names), own, found.left):
             places = {layer.field.start, *change.others}
             if touched & places:
@@ -182,16 +204,17 @@ def whose(layer: Layer) -> str:
 
 
 def _arguments(text: str) -> Arguments:
-    """Nothing, or which of BVLC's Caffes."""
-    if text and text not in CAFFES:
-        raise ValueError(f'"{text}" is none of {", ".join(CAFFES)}')
-    return ((text,) if text else ()), {}
+    """Nothing, which of BVLC's Caffes, and behind a colon the layers."""
+    caffe, _, names = text.partition(":")
+    if caffe and caffe not in CAFFES:
+        raise ValueError(f'"{caffe}" is none of {", ".join(CAFFES)}')
+    return ((caffe,) if caffe else ()), {"layers": comma_separated(names)} if names else {}
 
 
 OPERATIONS = (
     Operation(
         "bvlc",
-        "bvlc[=1.0]",
+        "bvlc[=1.0][:LAYER,...]",
         "forks' words in BVLC's, where it has any",
         bvlc,
         _arguments,

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from fcnkit.nets.graph import Graph
+from fcnkit.formats import schema
+from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.layers.table import CAFFE, is_pointwise, makes_scores, of
 from fcnkit.rewrites.forks.types import TYPES
 from fcnkit.rewrites.forks.words import said
@@ -32,6 +33,8 @@ def mends(one: Broken, graph: Graph) -> Iterator[str]:
     yield from (mend.replace(LAYER, names) for mend in one.rule.mend)
     condition = one.rule.condition
     if condition.subject == TYPE:
+        if any(layer.type not in CAFFE for layer in one.layers):
+            yield from _in_bvlcs_words(one, graph, names)
         yield from _of_types(one, names)
     elif condition.subject == FIELD and condition.name == "round_mode":
         yield "ceil"
@@ -43,13 +46,26 @@ def mends(one: Broken, graph: Graph) -> Iterator[str]:
         yield "batch=1"
     if one.layers and all(map(makes_scores, one.layers)) and condition.subject != TYPE:
         yield "fc"
-    if condition.subject != NET and any(said("NetParameter", graph.prototxt.root)):
-        yield from _IN_BVLCS_WORDS
+    if condition.subject != NET and any(_said(layer) for layer in one.layers):
+        yield from _in_bvlcs_words(one, graph, names)
+
+
+def _said(layer: Layer) -> bool:
+    """Whether the layer has a word or a type that BVLC does not know."""
+    return layer.type not in CAFFE or any(said(layer.view.message_name, layer.field))
+
+
+def _in_bvlcs_words(one: Broken, graph: Graph, names: str) -> Iterator[str]:
+    """Those layers alone, where others have words of forks that the target may well take."""
+    known = schema.slots("NetParameter")
+    elsewhere = [field for field in graph.prototxt.root.fields or () if field.name not in known]
+    mine = {layer.field.start for layer in one.layers}
+    others = [layer for layer in graph.layers if layer.field.start not in mine and _said(layer)]
+    only = f":{names}" if others or elsewhere else ""
+    yield from (f"{word}{'' if '=' in word or not only else '='}{only}" for word in _IN_BVLCS_WORDS)
 
 
 def _of_types(one: Broken, names: str) -> Iterator[str]:
-    if any(layer.type not in CAFFE for layer in one.layers):
-        yield from _IN_BVLCS_WORDS
     if all(of(layer).folds for layer in one.layers):
         yield "fold"
     if all(is_pointwise(layer) and of(layer).identity(layer) for layer in one.layers):
