@@ -20,7 +20,7 @@ from fcnkit.targets.forks import BVLC, ForkTarget
 from fcnkit.targets.index import NameOrPath
 from fcnkit.targets.index import target as target_of
 from fcnkit.targets.judging import Broken, judge
-from fcnkit.targets.mending import UPGRADE, mends
+from fcnkit.targets.mending import UPGRADE, likely, mends
 from fcnkit.targets.rules import ASIDE, Target
 
 # A mend takes at least one finding away, and a net has no more kinds of them than this.
@@ -41,8 +41,9 @@ def fit(net: NetOrPath, target: NameOrPath, *, inputs: Mapping[str, Shape] | Non
     ()
 
     Each mend is an operation that keeps what the net computes, and is left out again where it
-    does not make the target's findings fewer.  What is left is named, in steps "skip".  For
-    BVLC's own Caffe it is `bvlc`, for a fork of it `fork`.
+    does not make the target's findings fewer.  What is left is named, in steps "skip", and in
+    steps "keep" what the target takes and runs elsewhere, on the host's CPU say.  For BVLC's own
+    Caffe it is `bvlc`, for a fork of it `fork`.
 
     `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
     channels, height, width)}, in place of the file's.  `target` is a name that `fcnkit lint
@@ -69,7 +70,7 @@ def _better(
     plan: Plan, target: Target, inputs: Mapping[str, Shape] | None, tried: set[tuple[str, str]]
 ) -> Plan | None:
     """The plan with the first mend that makes the findings fewer; None where none does."""
-    broken = list(_broken(plan.net, target, inputs))
+    broken = list(_to_mend(plan.net, target, inputs))
     before = _findings(broken)
     for one, graph in broken:
         for word in mends(one, graph):
@@ -80,7 +81,7 @@ def _better(
             made = _done(plan.net, word, inputs)
             if made is None or not made.changed:
                 continue
-            after = _findings(list(_broken(made.net, target, inputs)))
+            after = _findings(list(_to_mend(made.net, target, inputs)))
             if len(after) < len(before):
                 return _joined(plan, made, word, one, target)
     return None
@@ -117,12 +118,20 @@ def _done(net: Prototxt, word: str, inputs: Mapping[str, Shape] | None) -> Plan 
 def _broken(
     net: Prototxt, target: Target, inputs: Mapping[str, Shape] | None
 ) -> Iterator[tuple[Broken, Graph]]:
-    """What the target makes of the net in each state; what it does elsewhere is no matter here."""
+    """What the target makes of the net in each state."""
     found, _ = looked_at(net, present(net, inputs or {}))
     for known in found:
         for one in judge(target, known.graph, known.shapes).broken:
-            if one.rule.verdict != ASIDE:
-                yield one, known.graph
+            yield one, known.graph
+
+
+def _to_mend(
+    net: Prototxt, target: Target, inputs: Mapping[str, Shape] | None
+) -> Iterator[tuple[Broken, Graph]]:
+    """What it does not take, or misreads; what it runs elsewhere is no fault."""
+    for one, graph in _broken(net, target, inputs):
+        if one.rule.verdict != ASIDE:
+            yield one, graph
 
 
 def _findings(broken: list[tuple[Broken, Graph]]) -> set[_Finding]:
@@ -135,13 +144,14 @@ def _findings(broken: list[tuple[Broken, Graph]]) -> set[_Finding]:
 
 
 def _with_the_rest(plan: Plan, target: Target, inputs: Mapping[str, Shape] | None) -> Plan:
-    """The plan with a step "skip" for all that is left."""
+    """The plan with a step "skip" or "keep" for all that is left."""
     left = dict[str, Step]()
     for one, _ in _broken(plan.net, target, inputs):
         what = f"{one.rule.condition.name} {one.value}".strip()
         more = f" and {len(one.layers) - 1} more" if len(one.layers) > 1 else ""
+        verb = "keep" if one.rule.verdict == ASIDE else "skip"
         because = f"{one.rule.because} ({one.rule.source}){_remedy(one)}"
-        step = Step("skip", _where(one), None, f"{what}{more}", f"{target.name}: {because}")
+        step = Step(verb, _where(one), None, f"{what}{more}", f"{target.name}: {because}")
         left.setdefault(f"{step.layer} {step.what} {one.rule.because}", step)
     rest = Plan(plan.net, plan.net, tuple(left.values()))
     return plan.then(lambda net: rest)
@@ -151,7 +161,10 @@ def _remedy(one: Broken) -> str:
     data = [layer for layer in one.layers if of(layer).trait is Trait.SOURCE]
     if one.layers and all(is_loss(layer) or of(layer).labelled for layer in one.layers) or data:
         return "; make the net for use with `fcnkit deploy` first"
-    return f"; try --do {' or --do '.join(one.rule.mend)} by hand" if one.rule.mend else ""
+    words = one.rule.mend or (likely(one),)
+    if one.rule.verdict == ASIDE:
+        return f"; --do {' or --do '.join(words)} changes that" if any(words) else ""
+    return f"; try --do {' or --do '.join(words)} by hand" if one.rule.mend else ""
 
 
 def _arguments(text: str) -> Arguments:
