@@ -493,6 +493,20 @@ CASES = (
         DATA + HALF + deconv("up", "conv", UP + BILINEAR),
     ),
     Case(
+        "fc-left-behind",
+        (3,),
+        'layer "up" upsamples',
+        DATA
+        + HALF
+        + fc("fc", "conv").replace("num_output: 4", "num_output: 4 axis: -3")
+        + deconv("up", "conv", UP + BILINEAR),
+        # It works along the columns, as what stands for another fork's Interp.
+        DATA
+        + HALF
+        + fc("fc", "conv").replace("num_output: 4", "num_output: 4 axis: 3")
+        + deconv("up", "conv", UP + BILINEAR),
+    ),
+    Case(
         "duplicate-name",
         (3,),
         "on line 2 has the same name",

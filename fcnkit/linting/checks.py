@@ -17,6 +17,7 @@ from fcnkit.nets.layers.table import (
     CAFFE,
     FORKS,
     TYPES,
+    axis_of,
     has_field,
     is_pointwise,
     learns_nothing,
@@ -344,7 +345,11 @@ def fc_left_behind(seen: Seen) -> Iterator[Hit]:
     if upsampled is None:
         return
     for layer in seen.graph.layers:
-        if layer.type == "InnerProduct" and layer.bottoms and _map_of(seen, layer) in seen.reached:
+        if not (layer.type == "InnerProduct" and layer.bottoms):
+            continue
+        # Along a later axis it is no layer of a classifier, and no Convolution says the same.
+        first = axis_of(layer) in (1, 1 - len(seen.shapes.tops.get(layer.bottoms[0]) or ()))
+        if first and _map_of(seen, layer) in seen.reached:
             fact = (
                 f'it fixes the size of the input, which layer "{upsampled.name}" upsamples at '
                 f"any size"
