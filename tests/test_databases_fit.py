@@ -32,6 +32,29 @@ def test_a_data_set_of_another_number_of_classes_is_warned_of(tmp_path):
     assert words.startswith(f"{names}: has 5 classes, and layer") and "--classes 5" in words
 
 
+def test_images_of_other_channels_than_the_net_that_is_deployed(tmp_path):
+    """Caffe would train a net for them that deploy.prototxt does not take."""
+    recipe = made(tmp_path)
+    deploy = tmp_path / "net" / "deploy.prototxt"
+    for channels, said in (
+        (1, "--order gray`, or change the net with `fcnkit surgery --do colour`"),
+        (4, "give images of that many"),
+    ):
+        deploy.write_text(
+            f'layer {{ name: "in" type: "Input" top: "data" input_param {{ '
+            f"shape {{ dim: 1 dim: {channels} dim: 4 dim: 4 }} }} }}"
+        )
+        with pytest.raises(DatasetError) as caught:
+            databases_fit.check(recipe)
+        wants = f"its images have 3 channels, and the net of deploy.prototxt takes {channels} "
+        assert f"data/train_image_lmdb: {wants}channel" in str(caught.value)
+        assert str(caught.value).endswith(said)
+    deploy.write_text(deploy.read_text().replace("dim: 4 dim: 4 dim: 4", "dim: 3 dim: 4 dim: 4"))
+    databases_fit.check(recipe)
+    deploy.write_text("layer {")
+    databases_fit.check(recipe)
+
+
 def test_every_label_with_its_first_entry_and_pixels(tmp_path):
     images = [np.array([[[0, 0], [2, 255]]], np.uint8), np.array([[[0, 2], [2, 7]]], np.uint8)]
     write_lmdb(tmp_path / "l", images)

@@ -409,7 +409,11 @@ def test_a_gpu_that_is_not_there(net, train, caffe, monkeypatch, tmp_path):
             "Cannot use GPU in CPU-only Caffe" in done.stderr and "train with --cpu" in done.stderr
         )
         assert sorted(os.listdir(net / "run")) == [".lock", "caffe.log"]
-    assert train(net, "--cpu").exit_code == 0
+    # Unless a GPU is asked for, it trains on the CPU, and says so.
+    solver = (net / "solver.prototxt").read_text().replace("solver_mode: CPU", "solver_mode: GPU")
+    (net / "solver.prototxt").write_text(solver)
+    done = train(net, "--engine", "caffe")
+    assert done.exit_code == 0 and f"{net}: trained by Caffe on the CPU\n" in done.stderr
 
 
 def test_a_caffe_for_gpus_is_taken_for_them_alone(net, train, monkeypatch, tmp_path):

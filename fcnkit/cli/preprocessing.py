@@ -50,6 +50,8 @@ def of_training(
     """
     made = of(source) or Preprocessing(mean=())
     order, where = _of_dataset(data)
+    if data and shape and len(shape) == 4:
+        _check_channels(Path(data, "train_image_lmdb"), shape[1], source)
     if made.order == RGB != order:
         fact = f"its images are RGB, and those of databases are {order.upper()}"
         note(f"{place(source.path)}: {fact}; `fcnkit surgery --do swap` makes it take BGR")
@@ -78,6 +80,13 @@ def _of_dataset(folder: str) -> tuple[str, str]:
     if said in ORDERS:
         return said, str(Path(folder, REPORT_FILE))
     return BGR, "databases, as Caffe reads images"
+
+
+def _check_channels(folder: Path, channels: int, source: "Prototxt") -> None:
+    if os.path.isdir(folder):
+        from fcnkit.datasets.databases import check_channels
+
+        check_channels(folder, channels, source.path)
 
 
 def one_scale(scale: Scale, source: "Prototxt") -> float:

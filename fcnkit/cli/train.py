@@ -168,7 +168,8 @@ def train(
     PyTorch computes what Caffe would, and needs no Caffe; a run may be begun
     with one and resumed with the other.  Without --engine it is Caffe where that is
     installed (with --gpu one that knows GPUs) and no option is PyTorch's alone;
-    which of the two trains is said.  With several GPUs,
+    which of the two trains is said.  A Caffe without GPU support trains on the
+    CPU, and PyTorch where it finds no GPU.  With several GPUs,
     or --processes, each takes its share of the images: a step is that of
     iter_size times as many.  --precision tf32 and bf16 are faster and less
     exact than Caffe, on GPUs that have them.
@@ -194,7 +195,7 @@ def train(
     _check_name(name)
     options = Options(
         Path(data) if data else None,
-        _on_cpu(gpus, cpu, device),
+        _on_cpu(gpus, cpu, device, trainer),
         trainer,
         iterations,
         snapshot,
@@ -259,11 +260,11 @@ def _trainer(engine, gpus, cpu, device, precision, compiled, processes):
     return Caffe(gpus or "")
 
 
-def _on_cpu(gpus, cpu, device) -> bool | None:
-    """Whether the solver as run asks for the CPU; None where no option says it."""
-    if device:
+def _on_cpu(gpus, cpu, device, trainer) -> bool | None:
+    """Whether the solver as run asks for the CPU; None where nothing says it."""
+    if device or gpus:
         return device == "cpu"
-    return True if cpu else False if gpus else None
+    return True if cpu or not trainer.knows_gpus() else None
 
 
 def _check_name(name: str) -> None:
@@ -331,7 +332,9 @@ def _begun(event, stage, weights):
     from fcnkit.training.sequence import unfilled
 
     name = str(stage.folder)
-    _say(f"{name}: trained by {stage.recipe.trainer.name}")
+    trainer = stage.recipe.trainer
+    place = "" if trainer.gpus or trainer.knows_gpus() else " on the CPU"
+    _say(f"{name}: trained by {trainer.name}{place}")
     for snapshot, why in event.passed:
         _say(f"{name}: passes over iteration {snapshot.iteration}: {why}")
     if event.snapshot:

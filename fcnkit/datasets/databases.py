@@ -149,6 +149,30 @@ def count(folder: str | Path) -> int:
         return database.count
 
 
+def check_channels(folder: str | Path, channels: int, net: str) -> None:
+    """A database's first image has as many channels as the net takes; DatasetError otherwise."""
+    with lmdbs.Database(Path(folder)) as database:
+        record = next(_records(database), None)
+    found = len(record.array) if record else channels
+    if found == channels:
+        return
+    word = {(1, 3): "gray", (3, 1): "colour"}.get(
+        (found, channels), f"channels={found}" if found > channels else ""
+    )
+    order = {1: "gray", 3: "bgr"}.get(channels)
+    ways = (
+        order and f"make the data set with `fcnkit dataset create --order {order}`",
+        word and f"change the net with `fcnkit surgery --do {word}`",
+    )
+    fact = f"{_channels(found)}, and {net} takes {_channels(channels)}"
+    remedy = ", or ".join(filter(None, ways)) or "give images of that many"
+    raise DatasetError(f"{folder}: its images have {fact}; {remedy}")
+
+
+def _channels(count: int) -> str:
+    return f"{count} channel{'s' * (count != 1)}"
+
+
 def _array(folder: str | Path, name: str, value: bytes) -> "numpy.ndarray":
     place = f"{folder}: entry {name}"
     try:

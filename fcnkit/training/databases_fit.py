@@ -5,7 +5,8 @@ stands beside the scores in memory.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from math import prod
 from pathlib import Path
@@ -16,11 +17,11 @@ from fcnkit.datasets.absent import Absent, absent
 from fcnkit.datasets.colours import read_classes
 from fcnkit.datasets.images import opened
 from fcnkit.datasets.summary import CLASSES_FILE
-from fcnkit.errors import DatasetError, NetError
-from fcnkit.formats import datum
+from fcnkit.errors import DatasetError, NetError, PrototxtError
+from fcnkit.formats import datum, prototxt
 from fcnkit.linting.seen import Seen
 from fcnkit.linting.training import ignored_label, labelled, source_of
-from fcnkit.nets.graph import Graph, Layer, Top
+from fcnkit.nets.graph import Graph, Layer, Top, build
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.training import listed_labels
@@ -29,6 +30,11 @@ from fcnkit.training.recipe import Recipe
 
 if TYPE_CHECKING:
     import numpy
+
+
+_DEPLOYED = "deploy.prototxt"
+# By these a data layer makes gray of colour, and colour of gray.
+_TURNED = ("force_gray", "force_color")
 
 
 class LabelUse(NamedTuple):
@@ -61,8 +67,10 @@ def check(
     """
     found_by = _Words(on_warning, one_class)
     graphs = [graph for trained in recipe.nets for graph in trained.graphs()]
+    deployed = _deployed(recipe.run.folder / _DEPLOYED)
     for graph in graphs:
         _check_counts(graph)
+        _check_channels(graph, deployed)
     found = [(graph, use) for graph in graphs for use in uses(graph)]
     for path in dict.fromkeys(use.path for _, use in found):
         on_database(path, databases.count(path))
@@ -146,6 +154,26 @@ def _check_counts(graph: Graph) -> None:
             raise layer.error(
                 f"{fact}, so that labels and images do not go together; make both anew"
             )
+
+
+def _deployed(path: Path) -> dict[str, int]:
+    """How many channels the images of the net have by its inputs' names, where it says it."""
+    if not os.path.isfile(path):
+        return {}
+    with suppress(PrototxtError, NetError):  # it is another's to read
+        graph = build(prototxt.read(path))
+        shapes = shapes_of(graph).tops
+        return {top.blob: shape[1] for top in graph.inputs if len(shape := shapes[top] or ()) == 4}
+    return {}
+
+
+def _check_channels(graph: Graph, deployed: Mapping[str, int]) -> None:
+    """Caffe trains the net for what the images have, and deploy.prototxt would not take that."""
+    for layer in filter(_reads_lmdb, graph.layers):
+        turned = any(layer.param("transform_param").has(name) for name in _TURNED)
+        if not turned and layer.tops and layer.tops[0].blob in deployed:
+            channels = deployed[layer.tops[0].blob]
+            databases.check_channels(_source(layer), channels, f"the net of {_DEPLOYED}")
 
 
 def _check_use(use: LabelUse, found: Sequence[Label]) -> None:

@@ -57,6 +57,11 @@ class Caffe:
         ("Incorrect length of history blobs", _OTHER_HISTORY),
     )
 
+    @staticmethod
+    def knows_gpus() -> bool:
+        """Whether it may be built for GPUs."""
+        return not caffe_runtime.for_cpus_alone()
+
     def command(self, *, gpu: bool) -> list[str]:
         """The words that start it; with `gpu` the one that is built for GPUs, where there is one.
 
@@ -94,6 +99,11 @@ class Torch:
         ("give a state that this type of solver saved", _OTHER_HISTORY),
         ("give a state of this net", _OTHER_HISTORY),
     )
+
+    @staticmethod
+    def knows_gpus() -> bool:
+        """Whether it may be built for GPUs; the program itself looks for one."""
+        return True
 
     def command(self, *, gpu: bool) -> list[str]:
         """The words that start it; EngineError where PyTorch is not installed."""
