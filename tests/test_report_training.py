@@ -107,7 +107,7 @@ def test_runs_are_found_wherever_they_are(tmp_path, run, monkeypatch):
         assert [f"{each.folder.name}/{each.name}" for each in found.runs] == names
     monkeypatch.chdir(run)
     assert subject(".", None, Wishes()).runs[0].name == "run"
-    with pytest.raises(NetError, match=r"empty: holds no deploy.prototxt, no train.jsonl"):
+    with pytest.raises(NetError, match=r"empty: holds no train.jsonl, and several folders"):
         subject([run, tmp_path / "empty"], None, Wishes())
 
 

@@ -9,7 +9,7 @@ from fcnkit.nets.graph import Graph, Layer
 from fcnkit.reporting import tiles
 from fcnkit.reporting.figures import Histogram, Spread, digest_and_histogram, spread
 from fcnkit.reporting.pictures import Album, Shown
-from fcnkit.shape import show
+from fcnkit.shape import Shape, show
 from fcnkit.weights.statistics import BlobStatistics, share
 from fcnkit.weights.store import Weights
 
@@ -74,10 +74,18 @@ def pictures(rows: Sequence[BlobStatistics], computed: Mapping[str, "numpy.ndarr
     return sum(map(_drawn, rows)) + len(computed)
 
 
+def _matrix(row: BlobStatistics) -> Shape | None:
+    """The rows and columns of a blob that is a matrix, or filters of one value each."""
+    if len(row.shape) == 4 and row.shape[2:] == (1, 1) and min(row.shape[:2]) > 1:
+        return row.shape[:2]
+    return row.shape if len(row.shape) == 2 else None
+
+
 def _drawn(row: BlobStatistics) -> bool:
     """Whether a blob can be drawn: filters, or a matrix that is not large."""
-    if len(row.shape) == 2:
-        return min(row.shape) > 1 and max(row.shape) <= _MATRIX
+    matrix = _matrix(row)
+    if matrix:
+        return min(matrix) > 1 and max(matrix) <= _MATRIX
     return len(row.shape) == 4 and prod(row.shape[:2]) > 1 and row.count <= _DRAWN
 
 
@@ -123,11 +131,12 @@ class Maker:
 
     def _filters(self, layer: Layer, row: BlobStatistics) -> Picture:
         array = self.weights[layer.name][row.blob].array()
-        array = array[None, None] if array.ndim == 2 else array
+        matrix = _matrix(row)
+        array = array.reshape(1, 1, *matrix) if matrix else array
         first = bool({*layer.bottoms} & {*self.graph.inputs})
         grid = tiles.filters(array, self.order if first else None)
         shown = f"{grid.tiles} of {grid.of}" if grid.tiles < grid.of else f"all {grid.of}"
-        what = "Matrix" if len(row.shape) == 2 else f"Filters, {shown}"
+        what = "Matrix" if matrix else f"Filters, {shown}"
         return self._picture(grid, f"{what} of layer {layer.name}")
 
     def _top(self, blob: str, array: "numpy.ndarray") -> TopRow:

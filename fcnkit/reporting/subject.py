@@ -102,6 +102,9 @@ def _of_runs(folders: Sequence[Path], wishes: Wishes) -> Subject:
         here = [run for each in (folder, *sorted(folder.glob("*/"))) for run in runs(each)]
         here = [_run(folder)] if _is_run(folder) else here
         if not here:
+            if len(folders) > 1:
+                fact = f"holds no {RECORD}, and several folders are compared by their trainings"
+                raise NetError(f"{folder}: {fact}; name one folder a page, or folders of trainings")
             fact = f"holds no {DEPLOY}, no {RECORD} of a training and no databases of images"
             raise NetError(f"{folder}: {fact}; name an FCN's folder, a data set's, or a prototxt")
         found |= {os.path.realpath(run.path): run for run in here}
