@@ -8,12 +8,15 @@ import pytest
 from click.testing import CliRunner
 from corpus import weights
 from layer_text import CONV, declare, source
+from sketches import conv, data
+from sketches import net as sketch
+from test_verify import random_weights
 
 import fcnkit as fk
 from fcnkit.cli.main import main
 from fcnkit.engines import opencv
 from fcnkit.engines.engine import choose
-from fcnkit.errors import EngineError
+from fcnkit.errors import EngineError, WeightsError
 from fcnkit.formats import prototxt
 from fcnkit.verifying.exports import verify_export
 
@@ -50,6 +53,53 @@ real = engine.opened
 def test_a_blob_changed_in_place_keeps_its_name():
     net = prototxt.parse(source("a", 1, 3, 4, 4) + declare("ReLU", tops=("a",)), "net.prototxt")
     assert engine.run(net, None, {"a": np.full((1, 3, 4, 4), -1)})["a"].max() == 0
+
+
+def _wide(folder, name: str):
+    """A net whose first weights are worth pointing at, and its weights in a file of this name."""
+    net = sketch(data(1, 3, 12, 12), conv("wide", "data", 1024, 7), conv("small", "wide", 2, 1))
+    path = folder / name
+    random_weights(net).save(path)
+    return net, fk.weights(path)
+
+
+@pytest.mark.parametrize("name", ["w.caffemodel", "w.h5", "w.npz", "a b'é.caffemodel"])
+def test_weights_stay_in_their_file(tmp_path, name):
+    net, stored = _wide(tmp_path, name)
+    shape = {"data": (1, 3, 12, 12)}
+    model = fk.export(net, stored, inputs=shape)
+    made, folder = model.pointing()
+    assert folder == str(tmp_path.resolve()) and len(made) < 20_000 < len(model.bytes())
+    image = {"data": np.random.default_rng(0).normal(0, 50, shape["data"]).astype("f4")}
+    pointed = engine.ran(engine.opened(made, "net", folder=folder, packed=False), image, "net")
+    copied = engine.ran(engine.opened(model.bytes(), "net"), image, "net")
+    for blob, array in copied.items():
+        np.testing.assert_allclose(pointed[blob], array, rtol=1e-5, atol=1e-3)
+    found = engine.run(net, stored, image)
+    np.testing.assert_allclose(found["small"], copied["small"], rtol=1e-5, atol=1e-3)
+
+
+def test_weights_of_two_files_and_of_none(tmp_path):
+    net, first = _wide(tmp_path, "w.caffemodel")
+    (tmp_path / "other").mkdir()
+    other = _wide(tmp_path / "other", "w.caffemodel")[1]
+    mixed = first.put("small", list(other["small"]))
+    made = random_weights(net)
+    image = {"data": np.ones((1, 3, 12, 12), "f4")}
+    for given in (mixed, made):
+        model = fk.export(net, given, inputs={"data": (1, 3, 12, 12)})
+        copied = engine.ran(engine.opened(model.bytes(), "net"), image, "net")["small"]
+        found = engine.run(net, given, image)["small"]
+        np.testing.assert_allclose(found, copied, rtol=1e-5, atol=1e-3)
+    assert fk.export(net, made).pointing()[1] == ""
+
+
+def test_weights_whose_file_has_changed_are_not_pointed_at(tmp_path):
+    net, stored = _wide(tmp_path, "w.caffemodel")
+    with open(tmp_path / "w.caffemodel", "ab") as file:
+        file.write(b"x")
+    with pytest.raises(WeightsError, match="changed after it was opened"):
+        engine.run(net, stored, {"data": np.ones((1, 3, 12, 12), "f4")})
 
 
 def test_what_onnx_runtime_refuses():

@@ -60,13 +60,16 @@ def test_weights_are_looked_at_in_pieces(tmp_path):
     assert peak(*large) - peak(*small) < 20_000
 
 
-def test_the_engine_holds_large_weights_once(tmp_path):
-    pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'fcnkit[torch]'")
+@pytest.mark.parametrize("engine", ["", "onnx", "torch"])
+def test_the_engine_holds_large_weights_once(tmp_path, engine):
+    module = "torch" if engine == "torch" else "onnxruntime"
+    pytest.importorskip(module, reason=f"{module} is not installed")
     image = tmp_path / "image.png"
     Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(image)
     small, large = saved(tmp_path, 16), saved(tmp_path, 22_000)
     size = large[1].stat().st_size
     assert size > 256_000_000
-    # What PyTorch itself takes, 140 MB or 440 MB by its build, the small net's page takes too.
-    assert (peak(*large, image) - peak(*small, image, engine="torch")) * 1024 < 1.2 * size
+    # What the engine itself takes, PyTorch 140 MB or 440 MB by its build, the small net takes too.
+    own = peak(*small, image, engine=engine or "onnx")
+    assert (peak(*large, image, engine=engine) - own) * 1024 < 1.2 * size
     assert fk.weights(large[1]).nbytes == pytest.approx(size, rel=0.01)

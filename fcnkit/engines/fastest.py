@@ -16,6 +16,8 @@ from fcnkit.weights.store import GivenWeights
 
 AUTO = "auto"
 ORDER = ("onnx", "opencv", "torch", "caffe")
+# Those that hold the weights of a file once; others hold them two to four times.
+_THRIFTY = ("onnx", "torch")
 # Where the driver of a GPU puts the first of them.
 _GPU = "/dev/nvidia0"
 
@@ -37,8 +39,10 @@ def run_fastest(
     outputs: Sequence[str] | None = None,
     *,
     told: Callable[[Engine], None] = lambda engine: None,
+    thrifty: bool = False,
 ) -> Iterator[dict[str, Any]]:
-    """As an engine's `run_all`, by the fastest installed engine that takes the net.
+    """As an engine's `run_all`, by the fastest installed engine that takes the net, with `thrifty`
+    first by those that hold the weights once.
 
     An engine that refuses, at whichever input, makes room for the next one, which goes
     on from there.  `told` is called with each that gives a result.
@@ -46,6 +50,8 @@ def run_fastest(
     Raises EngineError where no engine is installed, and what the last one raises.
     """
     engines = installed()
+    if thrifty:
+        engines.sort(key=lambda engine: engine.name not in _THRIFTY)
     if not engines:
         raise EngineError(f"no engine is installed; {how_to_install(names())}")
     source = iter(many)

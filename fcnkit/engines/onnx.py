@@ -2,17 +2,22 @@
 
 import importlib.util
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from fcnkit.engines.engine import TEST, single
 from fcnkit.errors import EngineError, error_text
 from fcnkit.exporting.export import export, own_outputs
+from fcnkit.exporting.exported import Exported
 from fcnkit.exporting.operators import OPERATORS
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import State, build
 from fcnkit.weights.blobs import OpenFile
 from fcnkit.weights.store import GivenWeights
+
+# Weights of more bytes than this are not kept a second time for speed.
+_LARGE = 256_000_000
 
 INSTALL = "pip install 'fcnkit[onnx]'"
 
@@ -56,17 +61,28 @@ def run_all(
         shapes = {blob: array.shape for blob, array in inputs.items()}
         if model is None or not model.takes(shapes):
             model = export(net, weights, inputs=shapes, outputs=names, state=state)
-            session = opened(model.bytes(), net.path)
+            session = _session(model, net.path)
         yield dict(zip(dict.fromkeys(names), ran(session, inputs, net.path).values(), strict=True))
 
 
 run = single(run_all)
 
 
-def opened(model: Any, path: str, *, folder: str = "") -> Any:
+def _session(model: Exported, path: str) -> Any:
+    """The session of an exported model, whose weights stay in their file where they can."""
+    data, folder = model.pointing()
+    if folder:
+        # A weights file is no file that ONNX Runtime knows: what it does not take of it is copied.
+        with suppress(EngineError):
+            return opened(data, path, folder=folder, packed=model.nbytes < _LARGE)
+    return opened(model.bytes(), path)
+
+
+def opened(model: Any, path: str, *, folder: str = "", packed: bool = True) -> Any:
     """ONNX Runtime's session of a model, which is its bytes or the path of its file.
 
-    `folder` is where the files lie that a model given as bytes names.
+    `folder` is where the files lie that a model given as bytes names.  With `packed` it keeps
+    weights a second time, laid out for speed.
 
     Raises EngineError where it is not installed, or refuses the model.
     """
@@ -79,6 +95,8 @@ def opened(model: Any, path: str, *, folder: str = "") -> Any:
     if folder:
         key = "session.model_external_initializers_file_folder_path"
         options.add_session_config_entry(key, folder)
+    if not packed:
+        options.add_session_config_entry("session.disable_prepacking", "1")
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:

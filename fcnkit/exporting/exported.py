@@ -14,10 +14,13 @@ from fcnkit.files import atomic
 from fcnkit.formats import wire
 from fcnkit.progress import Progress, no_progress, reported
 from fcnkit.tables import fields
+from fcnkit.weights.blobs import OpenFile
 
 # What one protobuf message may hold, and so one file without data beside it.
 LIMIT = 2**31 - 1
 _FLOAT = 4
+# Values of fewer bytes than this stand in the model itself.
+_WORTH = 1 << 16
 
 
 class Port(NamedTuple):
@@ -111,6 +114,30 @@ class Exported:
             for piece in reported(self.pieces(), progress):
                 file.write(piece)
 
+    def pointing(self) -> tuple[bytes, str]:
+        """The model with the places of its weights in the file that holds most of them, in place of
+        their values, and the folder of that file; "" where the values are there.
+
+        Raises WeightsError where the file has changed.
+        """
+        places = [(tensor, _place(tensor)) for tensor in self.tensors]
+        most = Counter[str]()
+        for tensor, place in places:
+            if place:
+                place[0].check()
+                most[place[0].path] += _FLOAT * prod(tensor.shape)
+        file = os.path.realpath(most.most_common(1)[0][0]) if most else ""
+        parts = [self.graph]
+        for tensor, place in places:
+            if place and os.path.realpath(place[0].path) == file:
+                whole = [_pointing_head(tensor, os.path.basename(file), place[1])]
+            else:
+                whole = [_tensor_head(tensor), *map(bytes, _values(tensor))]
+            parts += [_head("GraphProto", "initializer", sum(map(len, whole))), *whole]
+        graph = b"".join(parts)
+        model = self.model + _head("ModelProto", "graph", len(graph)) + graph
+        return model, os.path.dirname(file)
+
     def bytes(self) -> bytes:
         """The whole file."""
         return b"".join(bytes(piece) for piece in self.pieces())
@@ -182,6 +209,25 @@ def _tensor_head(tensor: Tensor) -> bytes:
 
     head = onnx.TensorProto(dims=tensor.shape, data_type=onnx.TensorProto.FLOAT, name=tensor.name)
     return head.SerializeToString() + _head("TensorProto", "raw_data", _FLOAT * prod(tensor.shape))
+
+
+def _place(tensor: Tensor) -> tuple[OpenFile, int] | None:
+    """Where its values stand as ONNX has them, where they are worth pointing at."""
+    wide = _FLOAT * prod(tensor.shape) >= _WORTH
+    return tensor.blob.place if wide and tensor.blob.dtype == "float32" else None
+
+
+def _pointing_head(tensor: Tensor, file: str, start: int) -> bytes:
+    """A TensorProto whose values stand in a file."""
+    import onnx
+
+    kind = onnx.TensorProto
+    made = kind(dims=tensor.shape, data_type=kind.FLOAT, name=tensor.name)
+    made.data_location = kind.EXTERNAL
+    found = {"location": file, "offset": start, "length": _FLOAT * prod(tensor.shape)}
+    for key, value in found.items():
+        made.external_data.add(key=key, value=str(value))
+    return made.SerializeToString()
 
 
 def _tensor_bytes(tensor: Tensor) -> int:

@@ -22,7 +22,7 @@ from fcnkit.reporting.subject import Subject
 if TYPE_CHECKING:
     import numpy
 
-# Above this, the engine that holds a file's weights once is taken: others hold them twice.
+# Above this, engines that hold a file's weights once are asked first.
 _LARGE = 256_000_000
 
 
@@ -103,27 +103,18 @@ def computed(
 ) -> tuple[Engine, list[dict[str, "numpy.ndarray"]]]:
     """What ran the net, and of the first inputs every blob, of the others the net's outputs.
 
-    It is the engine that was named, or else the fastest that takes the net; of large weights
-    the one that holds them once.  Raises EngineError where none takes it.
+    It is the engine that was named, or else the fastest that takes the net, of large weights
+    one that holds them once if it can.  Raises EngineError where none takes it.
     """
     every = list(dict.fromkeys(top.blob for top in build(net).tops))
     told: list[Engine] = []
-    named = _named(of)
-    if named:
-        told.append(named)
-        run: Callable[..., Iterator[dict[str, Any]]] = named.run_all
+    wishes = of.wishes
+    if wishes.engine or wishes.device:
+        told.append(choose(wishes.engine, wishes.device))
+        run: Callable[..., Iterator[dict[str, Any]]] = told[0].run_all
     else:
-        run = partial(run_fastest, told=told.append)
+        large = of.weights is not None and of.weights.nbytes > _LARGE
+        run = partial(run_fastest, told=told.append, thrifty=large)
     first = next(iter(run(net, of.weights, arrays[:1], every)))
     rest = run(net, of.weights, arrays[1:]) if arrays[1:] else ()
     return told[0], [first, *rest]
-
-
-def _named(of: Subject) -> Engine | None:
-    """The engine that is to be taken; None for the fastest."""
-    wishes = of.wishes
-    if wishes.engine or wishes.device:
-        return choose(wishes.engine, wishes.device)
-    large = of.weights is not None and of.weights.nbytes > _LARGE
-    thrifty = choose("torch") if large else None
-    return thrifty if thrifty and thrifty.available() else None

@@ -189,6 +189,16 @@ class Blob:
                 yield from source.pieces(chunk.start, chunk.stop)
         source.check()
 
+    @property
+    def place(self) -> tuple[OpenFile, int] | None:
+        """The file that the values stand in, one beside the other, and at which byte; or None."""
+        if isinstance(self.values, Lazy):
+            return None
+        source, span = self.values
+        if len(span.chunks) != 1 or span.chunks[0].lead:
+            return None
+        return source, span.chunks[0].start
+
     def _repr_html_(self) -> str:
         return notebook.text(repr(self))
 
