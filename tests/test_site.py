@@ -161,6 +161,28 @@ def test_a_page_fits_the_window_and_asks_no_server(browser, site, name, width, d
     assert (sum(map(int, re.findall(r"\d+", ground)[:3])) < 200) == dark
 
 
+@pytest.mark.parametrize("dark", [False, True])
+def test_pictures_lie_on_a_light_card_in_the_dark(browser, site, dark):
+    page = browser.open(site / "why.html", dark=dark)
+    grounds = page.js(
+        "[...document.querySelectorAll('article img')]"
+        ".map(e => getComputedStyle(e).backgroundColor + ' ' + getComputedStyle(e).paddingLeft)"
+    )
+    assert set(grounds) == {"rgb(255, 255, 255) 8px" if dark else "rgba(0, 0, 0, 0) 0px"}
+
+
+def test_what_is_wider_than_a_phone_scrolls_in_its_own_box(browser, site):
+    page = browser.open(site / "why.html", 360)
+    boxes = (
+        "[...document.querySelectorAll('.table-wrapper, section > p:has(> img[src$=\".svg\"])')]"
+    )
+    wide = page.js(
+        f"{boxes}.filter(e => e.scrollWidth > e.clientWidth)"
+        ".map(e => getComputedStyle(e).overflowX)"
+    )
+    assert len(wide) >= 3 and set(wide) == {"auto"} and page.overflow == 0
+
+
 def test_a_word_is_found_without_a_server(browser, site):
     page = browser.open(site / "search.html")
     page.js("setTimeout(() => { location.search = '?q=decimate' })")
