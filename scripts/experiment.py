@@ -260,7 +260,7 @@ def check(options: argparse.Namespace, chosen: Sequence[Trunk]) -> None:
     and the work folder is this experiment's; else it ends.
     """
     if options.engine == "caffe" and not caffe_runtime.available():
-        sys.exit("make experiment: no Caffe on this machine; run `make caffe`")
+        sys.exit("make experiment: no Caffe on this machine; run `fcnkit caffe install`")
     if options.engine == "torch" and importlib.util.find_spec("torch") is None:
         sys.exit("make experiment: no PyTorch in this Python; run `pip install 'fcnkit[torch]'`")
     wanted = [

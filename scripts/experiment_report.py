@@ -31,18 +31,28 @@ CAMVID = (
     "4.0; here "
     "scaled down, and coloured by class."
 )
-TRIED = """
-What was tried before these settings, in Caffe, on SqueezeNet, as % of pixels. Without padding, all
-three: 79.7, 88.2 and 90.2 after 1,800 steps; with biases at twice the rate everywhere, as is
-Caffe's custom, 75.4, 88.3 and 90.4 after 1,200. With padding 35 and such biases: 75.5 from random
-weights and 88.7 from transplanted ones after 1,500 steps, and 74.0, 88.5 and 89.9 where the rate
-fell with the root of the steps left. From random weights alone, with biases at 20 times the rate:
-77.4 after 1,200 steps, and 62.2 in place of 59.3 after 500 with padding 35; with pixels scaled by
-1/64, scores at 10 times a rate of 5e-4: 69.7 after 1,200 steps; scaled so at 5e-4: 63 after 1,500;
-with its own xavier fillers at 1e-3: 62 after 1,200; for 360 steps each rates of 8e-4 and 1e-3, no
-Dropout, no weight decay, xavier at 3e-4: none did better than msra fillers at 3e-4. The validation
-images had a say in these choices.
-age_net had one: from random weights at 1e-3 and with biases at twice the rate 60.4 %."""
+TRIED = """## What was tried before
+
+Other settings were tried first, in Caffe, and the validation images had a say in the choice. The
+figures are the pixel accuracies of SqueezeNet in per cent. "Biases x 20" learn at 20 times the rate
+of the weights; x 2 everywhere is Caffe's custom.
+
+| what was tried | steps | random | transplanted | skips |
+|---|---|---|---|---|
+| no padding | 1,800 | 79.7 | 88.2 | 90.2 |
+| no padding, biases x 2 | 1,200 | 75.4 | 88.3 | 90.4 |
+| padding 35, biases x 2 | 1,500 | 75.5 | 88.7 | |
+| the same, the rate falling with the root of the steps left | 1,500 | 74.0 | 88.5 | 89.9 |
+| biases x 20 | 1,200 | 77.4 | | |
+| biases x 20, padding 35 (59.3 before) | 500 | 62.2 | | |
+| pixels times 1/64, rate 5e-4, scores at 10 times that | 1,200 | 69.7 | | |
+| pixels times 1/64, rate 5e-4 | 1,500 | 63 | | |
+| its own xavier fillers, rate 1e-3 | 1,200 | 62 | | |
+
+In 360 steps from random weights, none of these did better than msra fillers at a rate of 3e-4:
+rates of 8e-4 and 1e-3, no Dropout, no weight decay, xavier fillers at 3e-4. age_net was tried once:
+60.4 % from random weights, at a rate of 1e-3, biases x 2.
+"""
 # For CamVid's classes colours that stay apart over a photo; other data have those of their dataset.
 COLOURS: dict[str, Colour] = {
     "Sky": (130, 190, 255),
@@ -75,6 +85,7 @@ def write(options, runs: Sequence, parts: dict[str, float], commands: Sequence[s
         )
     text += _beside(options)
     text.append(_settings(runs, commands, options))
+    text += [options.tried] if options.tried else []
     _put(out / "README.md", "\n".join(text).encode())
     plain = {name: each.json() for name, each in scores.items()}
     for each in runs:
@@ -111,34 +122,40 @@ def _majority(data: Path, scores: Scores) -> tuple[str, Scores]:
 def _head(options, parts: dict[str, float], scores: dict[str, Scores]) -> str:
     images = next(iter(scores.values())).images
     took = "; ".join(f"{part} {seconds / 60:.1f} min" for part, seconds in parts.items())
-    return (
-        f"""# What transplanted weights and skips are worth
+    return f"""# {_title(options)}
 
 Written by {_typed(options)} on {date.today()}.
 {machine()}; {_engine(options)}, on {_device(options)};
 {_at_a_time(options)}.
 Times: {took}; {sum(parts.values()) / 60:.1f} min in all.
 
-Each classifier is made an FCN by `fcnkit fcn` several times, and trained for as many steps each,
-on the same images in the same order with the same solver:
+`fcnkit fcn` makes FCNs of each classifier. All FCNs of one classifier are trained for the same
+number of steps, on the same images in the same order, with the same solver:
 
 {_kinds(options)}
 
-The scores are those of all {images} validation images after the last step, each image at its
-full size.  One training of each kind, with seed 1: how far another seed would be
-off was not measured, so that differences of a point or less say little.
-No snapshot was chosen by its scores.
-{options.tried}""".rstrip()
-        + "\n"
-    )
+The scores are those of all {images} validation images after the last step, each image at its full
+size. No snapshot was chosen by its scores. There was one training of each kind, with seed 1: how
+much the scores change with another seed was not measured, so differences of a point or less say
+little.
+"""
+
+
+def _title(options) -> str:
+    """What was trained, and by what: each report has a title of its own."""
+    by = "PyTorch" if options.engine == "torch" else "Caffe"
+    if not options.trunk:
+        return f"What transplanted weights and skips are worth: trained by {by}"
+    titles = [title.split(",")[0] for title, *_ in options.trunk]
+    return f"FCNs of {' and '.join(titles)}, trained by {by}"
 
 
 _KINDS = {
-    "random": "every layer starts from its filler (msra) and its biases learn faster, "
-    "`--bias-rate`\n  of the commands below;",
+    "random": "every layer starts from its filler (msra), and biases learn faster: see\n"
+    "  `--bias-rate` in the commands below;",
     "transplanted": "the net starts from the trained weights;",
-    "skips": "started from them as well, with skips to a finer stride, and the padding that `fcn`"
-    "\n  chooses by itself;",
+    "skips": "the net starts from the trained weights too. It has skips to a finer stride, and\n"
+    "  the padding that `fcn` chooses by itself;",
 }
 
 
@@ -165,7 +182,7 @@ def _beside(options) -> list[str]:
     return [
         f"""## Beside other trunks
 
-The same images, with the steps and settings of [their own report]({there}):
+The same images, trained for the steps and with the settings of [their own report]({there}):
 
 | training | {" | ".join(METRICS.values())} |
 |---|---|---|---|---|
@@ -251,7 +268,7 @@ def _section(trunk, runs: Sequence, found: Sequence[Scores], majority, options) 
 
 ![Training loss and validation accuracy of each]({trunk.key}-curves.png)
 
-Validation accuracy in the curves is the mean of the accuracies of 100 images.
+Validation accuracy is the mean of the pixel accuracies of 100 images.
 
 ![Input, {", ".join(names)} and truth of {SHOWN} validation images]({trunk.key}-overlays.jpg)
 
@@ -271,7 +288,7 @@ def _words(runs: Sequence, found: Sequence[Scores]) -> str:
         tuple(100 * (getattr(b, name) - getattr(a, name)) for name in ("pixel_accuracy", "mean_iu"))
         for a, b in pairwise(found)
     )
-    skips = "".join(f"  Skips on top of them: {two[0]:+.1f} and {two[1]:+.1f}." for two in more)
+    skips = "".join(f" Skips on top of them: {two[0]:+.1f} and {two[1]:+.1f}." for two in more)
     return (
         f"From random to transplanted weights: {first[0]:+.1f} points of pixel accuracy, "
         f"{first[1]:+.1f} of "
@@ -302,14 +319,14 @@ def _settings(runs: Sequence, commands: Sequence[str], options) -> str:
     typed = "\n".join(commands)
     return f"""## Settings
 
-The loss is the mean over the pixels of one image; training images come once as they are and once
-flipped, in one shuffled order.  Crops and skips are what `fcnkit fcn` chooses; new score
-layers start from zero.  The solver of the first training; the others differ in steps alone:
+The loss is the mean over the pixels of one image. Each training image is used as it is and
+flipped, all in one shuffled order. `fcnkit fcn` chooses Crops and skips; new score layers start
+from zero. This is the solver of the first training; the others differ only in their steps:
 
 ```
 {solver}```
 
-All commands, which {_typed(options)} types in this order but for running several at a time:
+All commands, in the order in which {_typed(options)} starts them; some run at the same time:
 
 ```
 {typed}
