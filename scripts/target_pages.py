@@ -25,10 +25,10 @@ def page() -> str:
 
 def _tables() -> Iterator[str]:
     yield "\n## The words of rules\n"
-    yield from _table(("verdict", "what becomes of the layer"), VERDICTS.items())
+    yield from _table(("verdict", "what it means"), VERDICTS.items())
     quantities = ((name, quantity.meaning) for name, quantity in QUANTITIES.items())
-    yield from _table(("quantity", "what it is of a layer"), quantities)
-    yield from _table(("net", "what it is of the whole"), NET_FACTS.items())
+    yield from _table(("quantity", "what it is"), quantities)
+    yield from _table(("net", "what it is"), NET_FACTS.items())
     for target in every():
         if isinstance(target, Target):
             yield from _target(target)
@@ -46,12 +46,12 @@ def _target(target: Target) -> Iterator[str]:
     yield ""
     for key in dict.fromkeys(source.key for source in target.types.values()):
         names = sorted(name for name, source in target.types.items() if source.key == key)
-        yield f"Takes, by {key}: {', '.join(_code(name) for name in names)}.\n"
+        yield f"Takes (source: {key}): {', '.join(_code(name) for name in names)}.\n"
     rest = target.untaken
-    yield f"Any other type is {rest.verdict}, by {rest.source.key}: {rest.because}.\n"
+    yield f"Any other type is {rest.verdict} (source: {rest.source.key}): {rest.because}.\n"
     rows = (_row(rule) for rule in target.rules)
     if target.rules:
-        yield from _table(("layers", "rule", "else", "because", "by", "mend"), rows)
+        yield from _table(("layers", "rule", "otherwise", "reason", "source", "mend"), rows)
 
 
 def _row(rule: Rule) -> Sequence[str]:

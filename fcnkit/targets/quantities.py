@@ -161,32 +161,33 @@ QUANTITIES = {
     "stride": Quantity(_of_window(lambda window: window.stride), "the strides of both axes"),
     "pad": Quantity(_of_window(lambda window: window.pad), "the padding of both axes"),
     "dilation": Quantity(_of_window(lambda window: window.dilation), "the dilation of both axes"),
-    "extent": Quantity(_of_window(lambda window: window.extent), "what the dilated kernel covers"),
+    "extent": Quantity(
+        _of_window(lambda window: window.extent), "height and width of the dilated kernel"
+    ),
     "kernel_area": Quantity(
         _of_window(lambda window: (prod(window.kernel),)), "the kernel's height times its width"
     ),
     "stride_area": Quantity(
-        _of_window(lambda window: (prod(window.stride),)), "the stride down times that across"
+        _of_window(lambda window: (prod(window.stride),)),
+        "the vertical stride times the horizontal one",
     ),
-    "excess": Quantity(
-        _of_window(_excess), "the padding less what the kernel covers beyond one pixel"
-    ),
+    "excess": Quantity(_of_window(_excess), "the padding minus (extent - 1)"),
     "group": Quantity(_group, "the number of groups"),
     "grouping": Quantity(
         _grouping,
-        "none, depthwise (a group and an output for each channel), multiplied (several outputs) "
-        "or some",
+        "`none`; `depthwise`: one group and one output for each channel; `multiplied`: one group "
+        "and several outputs for each channel; `some`: any other groups",
     ),
     "channels": Quantity(_channels, "the channels of the first bottom"),
     "outputs": Quantity(_outputs, "num_output"),
     "batch": Quantity(_along(0, None), "the first axis of every bottom and top"),
     "height": Quantity(_along(2), "the height of every bottom and top"),
     "width": Quantity(_along(3), "the width of every bottom and top"),
-    "axes": Quantity(_axes, "how many axes each bottom has"),
-    "axis": Quantity(_axis, "the axis that it works along, from the front"),
-    "bottoms": Quantity(_bottoms, "how many bottoms it has"),
-    "tops": Quantity(_tops, "how many tops it has"),
+    "axes": Quantity(_axes, "the number of axes of each bottom"),
+    "axis": Quantity(_axis, "the axis that the layer works along, counted from the first"),
+    "bottoms": Quantity(_bottoms, "the number of bottoms"),
+    "tops": Quantity(_tops, "the number of tops"),
     "readers": Quantity(_readers, "the types of the layers that read its tops"),
-    "blobs": Quantity(_blobs, "how many parameter blobs it has"),
+    "blobs": Quantity(_blobs, "the number of parameter blobs"),
 }
 """The quantities by the names that rules call them."""

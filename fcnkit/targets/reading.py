@@ -45,9 +45,9 @@ from fcnkit.targets.rules import (
 
 NET_FACTS = {
     "format": "V1 (`layers`) or V2 (`layer`)",
-    "inputs": "how inputs are given: layer, input_dim or input_shape, each that is there",
-    "repeated_names": "the names that several layers have",
-    "repeated_tops": "the blobs that several layers write, those that work in place apart",
+    "inputs": "how the file gives its inputs: layer, input_dim or input_shape, or several of them",
+    "repeated_names": "names that several layers have",
+    "repeated_tops": "blobs that several layers write, other than in place",
     "types": "the layer types that it has",
 }
 """The facts of a whole net that rules speak of."""

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 REFUSED, MISREAD, ASIDE = "refused", "misread", "aside"
 VERDICTS = {
-    REFUSED: "it is not taken",
-    MISREAD: "it is taken for something else, without a word",
-    ASIDE: "it runs otherwise than the rest: on the host's CPU, or in floating point",
+    REFUSED: "the tool chain refuses it",
+    MISREAD: "the tool chain silently computes something else",
+    ASIDE: "it does not run as the rest does, but on the host's CPU or in floating point",
 }
 """What becomes of a layer that breaks a rule."""
 

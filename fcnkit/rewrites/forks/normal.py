@@ -13,8 +13,8 @@ _NO_STATISTICS = "it takes the statistics of the batch, and how it stores them o
 
 
 def bn(site: Site) -> Change:
-    """BatchNorm and Scale of PSPNet's; Scale of SegNet's in INFERENCE, whose factors have the
-    statistics in them; their weights move along.
+    """PSPNet's becomes BatchNorm and Scale. SegNet's in INFERENCE becomes Scale, as its factors
+    contain the statistics. The weights are moved too.
     """
     affine = of(site.layer).affine(site.layer)
     if affine is None:
@@ -43,7 +43,7 @@ def bn(site: Site) -> Change:
 
 
 def batch_norm(site: Site) -> Change:
-    """A Scale behind the BatchNorm, with the factor and the summand that were its own."""
+    """A Scale after the BatchNorm, with the BatchNorm's own factor and summand."""
     affine = of(site.layer).affine(site.layer)
     if affine is None or affine.factor is None or affine.summand is None:
         raise Kept(_NO_STATISTICS)

@@ -20,7 +20,9 @@ def relu6(site: Site) -> Change:
 
 
 def relu_to_six(site: Site) -> Change:
-    """Clip from 0 to 6; for Caffe 1.0, or with a negative_slope, Power, ReLU, Power behind it."""
+    """Clip from 0 to 6 after the layer; for Caffe 1.0, or with a negative_slope, Power, ReLU and
+    Power.
+    """
     param = site.layer.param("relu_param")
     if not param.get("negative_slope"):
         return _bounded(site, 6)
@@ -59,7 +61,7 @@ def _unit(site: Site, blob: str) -> list[Fields]:
 
 
 def hard_swish(site: Site) -> Change:
-    """Power, Clip (for Caffe 1.0 ReLU and Power), Eltwise PROD: x times x / 6 + 1 / 2 in 0 to 1."""
+    """Power, Clip (for Caffe 1.0 ReLU and Power), Eltwise PROD: x clip(x / 6 + 1 / 2, 0, 1)."""
     fields = ("power_param", [("scale", _SIXTH), ("shift", 0.5)])
     blob, edits, others = site.apart()
     gate = site.made("gate", "Power", [blob], fields)
@@ -70,7 +72,7 @@ def hard_swish(site: Site) -> Change:
 
 
 def hard_sigmoid(site: Site) -> Change:
-    """Power, Clip (for Caffe 1.0 ReLU and Power): alpha x + beta in 0 to 1."""
+    """Power, Clip (for Caffe 1.0 ReLU and Power): clip(alpha x + beta, 0, 1)."""
     param = site.layer.param("hard_sigmoid_param")
     fields = ("power_param", [("scale", param.get("alpha")), ("shift", param.get("beta"))])
     edits = site.retyped("Power", fields, gone=("hard_sigmoid_param",))
@@ -101,7 +103,7 @@ def _own(site: Site) -> tuple[str, ...]:
 
 
 def axpy(site: Site) -> Change:
-    """Flatten of the factors, Scale of two bottoms along axis 0, Eltwise SUM."""
+    """Flatten of the factors, Scale with two bottoms along axis 0, Eltwise SUM."""
     factor, x, other = (bottom.blob for bottom in site.layer.bottoms)
     if site.top in (factor, x, other):
         raise Kept("it works in place, which a Scale and a sum cannot; give its top another name")
@@ -124,12 +126,16 @@ def _flat(site: Site, number: int, blob: str) -> tuple[list[Fields], str]:
 
 
 def add(site: Site) -> Change:
-    """Eltwise SUM of two of one shape; else Bias, of two bottoms or learned, along its axes."""
+    """Eltwise SUM, if both bottoms have one shape; else Bias along its axes, learned or with
+    two bottoms.
+    """
     return _operands(site, "Bias", "SUM")
 
 
 def mul(site: Site) -> Change:
-    """Eltwise PROD of two of one shape; else Scale, of two bottoms or learned, along its axes."""
+    """Eltwise PROD, if both bottoms have one shape; else Scale along its axes, learned or with
+    two bottoms.
+    """
     return _operands(site, "Scale", "PROD")
 
 

@@ -18,7 +18,7 @@ MADE = "its weights are made: it needs a weights file"
 
 
 def shuffle_channel(site: Site) -> Change:
-    """Convolution 1 x 1 of zeros and ones; it needs a weights file."""
+    """1 x 1 Convolution of zeros and ones; it needs a weights file."""
     channels, group = site.channels(), site.layer.param("shuffle_channel_param").get("group")
     if site.bottom == site.top:
         raise Kept("it works in place, which a Convolution cannot; give its top another name")
@@ -36,7 +36,7 @@ def shuffle_channel(site: Site) -> Change:
 
 
 def depth_to_space(site: Site) -> Change:
-    """Deconvolution of zeros and ones where its channels are the second axis; it needs a weights
+    """Deconvolution of zeros and ones, if its channels are the second axis; it needs a weights
     file.
     """
     param = site.layer.param("depth_to_space_param")
@@ -47,7 +47,7 @@ def depth_to_space(site: Site) -> Change:
 
 
 def pixel_shuffle(site: Site) -> Change:
-    """A Reshape that is a DepthToSpace: a channel's places of a block follow one another."""
+    """As DepthToSpace; the places of a block are consecutive channels."""
     block = site.layer.param("reshape_param").get("pixelshuffler")
     if block == 1:
         gone = [
@@ -83,7 +83,7 @@ def _finer(site: Site, block: int, places_first: bool) -> Change:
 
 
 def squeeze(site: Site) -> Change:
-    """Reshape without the axes of 1."""
+    """Reshape without the axes of size 1."""
     shape = site.shape()
     named = {canonical(site.layer, axis, len(shape))
              for axis in site.layer.param("squeeze_param").list("axis")}  # fmt: skip
@@ -108,8 +108,8 @@ def _reshaped(site: Site, shape: Shape, axes: list[int], why: str, gone: tuple[s
 
 
 def permute(site: Site) -> Change:
-    """Reshape where no value moves; else it goes into the weights of the InnerProduct behind it,
-    where nothing but a Flatten is between.
+    """Reshape, if no value moves; else the weights of the next InnerProduct are permuted, if only
+    a Flatten is between.
     """
     shape = site.shape()
     order = permute_order(site.layer, len(shape))
@@ -188,7 +188,7 @@ def _reads(site: Site, layer: Layer) -> list:
 
 
 def crop(site: Site) -> Change:
-    """Crop, with the offset that lays its bottoms over each other."""
+    """Crop, with the offset that aligns its bottoms."""
     found = set()
     for known, each in site.states():
         try:

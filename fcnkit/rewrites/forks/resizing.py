@@ -21,7 +21,7 @@ _MOST_ZOOM = 16
 
 
 def upsample(site: Site) -> Change:
-    """Deconvolution of ones, a group for each channel; with a mask it stays."""
+    """Deconvolution of ones with one group for each channel; with a mask it stays."""
     param = site.layer.param("upsample_param")
     if len(site.layer.bottoms) > 1:
         raise Kept("it puts values where a pooling found them, by its mask; BVLC has no such layer")
@@ -32,12 +32,12 @@ def upsample(site: Site) -> Change:
 
 
 def upsample_darknet(site: Site) -> Change:
-    """Deconvolution of ones, a group for each channel."""
+    """Deconvolution of ones with one group for each channel."""
     return _repeated(site, (site.layer.param("upsample_darknet_param").get("stride"),) * 2)
 
 
 def resize_nearest(site: Site) -> Change:
-    """Deconvolution of ones where its factors are whole and its channels the second axis."""
+    """Deconvolution of ones, if its factors are whole and its channels are the second axis."""
     param = site.layer.param("resize_nearest_neighbor_param")
     if param.get("data_format") == "NHWC":
         raise Kept("its channels are the last axis (data_format NHWC), which no layer of BVLC has")
@@ -82,9 +82,9 @@ def _spread(
 
 
 def interp(site: Site) -> Change:
-    """By whole factors z (up to 16, or zoom_factor) Deconvolution of kernel 2 z - 1, or Pooling of
-    single points; else InnerProduct along the width and Convolution along the height, at this
-    size alone.
+    """By a whole factor z (up to 16, or any zoom_factor): Deconvolution of kernel 2 z - 1, or, to
+    shrink, Pooling of single points. Else InnerProduct along the width and Convolution along the
+    height, at this size alone.
     """
     param = site.layer.param("interp_param")
     cut = (param.get("pad_beg"), param.get("pad_end")) if len(site.layer.bottoms) == 1 else (0, 0)
@@ -192,8 +192,8 @@ def _matrix(old: int, new: int, cut: Pair) -> list[float]:
 
 
 def padding(site: Site) -> Change:
-    """Into the Convolution that alone reads it; else Convolution of a single 1, which pads; where
-    it cuts a Crop, to the size of a Pooling.
+    """Part of the next Convolution, if nothing else reads it; else Convolution of a single 1,
+    which pads. Where it cuts: Crop, to the size of a Pooling.
     """
     param = site.layer.param("padding_param")
     sides = (param.get("pad_beg"), param.get("pad_end"))
@@ -201,7 +201,7 @@ def padding(site: Site) -> Change:
 
 
 def pad(site: Site) -> Change:
-    """As Padding, where it pads height and width by zeros."""
+    """As Padding, if it pads height and width by zeros."""
     param = site.layer.param("pad_param")
     sides = param.list("paddings")
     if len(sides) != 8 or any(sides[:4]) or param.get("constant_values"):

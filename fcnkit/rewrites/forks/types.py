@@ -9,7 +9,7 @@ from fcnkit.rewrites.forks.site import Change, Kept, Site
 
 
 def depthwise(site: Site) -> Change:
-    """Convolution with a group for each channel; its weights are the same."""
+    """Convolution with one group for each channel and the same weights."""
     channels = site.channels()
     param = site.layer.param("convolution_param")
     if param.get("group") not in (channels, 1):

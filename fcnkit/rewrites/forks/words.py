@@ -159,8 +159,8 @@ def hole(site: Site) -> Change:
 
 
 def rounding(site: Site) -> Change:
-    """`round_mode: FLOOR`, or nothing where nothing is to round; for Caffe 1.0 nothing where the
-    size is the same, else it stays.
+    """`round_mode: FLOOR`, or nothing if there is nothing to round. For Caffe 1.0 nothing, if the
+    size is the same; else it stays.
     """
     param = site.layer.param("pooling_param")
     edits = _without(site, "pooling_param", ("ceil_mode", "torch_pooling", FLOOR))
@@ -196,7 +196,7 @@ def _without(site: Site, message: str, names: Sequence[str]) -> list[Edit]:
 
 
 def fused_relu(site: Site) -> Change:
-    """ReLU behind the layer, with its negative_slope."""
+    """ReLU after the layer, with its negative_slope."""
     message = of(site.layer).message
     param = site.layer.param(message)
     if len(site.layer.tops) > 1:
@@ -213,8 +213,8 @@ def fused_relu(site: Site) -> Change:
 
 
 def padding(site: Site) -> Change:
-    """`pad` where the sides are alike; else zeros in a Convolution's kernel on the side of the
-    smaller one, or of MAX and AVE_EXC_PAD as many windows as there were.
+    """`pad`, if opposite sides are equal. Else a Convolution's kernel gets zeros on the side of the
+    smaller padding; MAX and AVE_EXC_PAD poolings get as many windows as they had.
     """
     if site.layer.type == "Pooling":
         return _padded_pooling(site)
@@ -307,7 +307,7 @@ AVE_INSIDE = "AVE_EXC_PAD"
 
 
 def average(site: Site) -> Change:
-    """AVE_EXC_PAD: AVE where nothing is padded, else AVE over AVE of ones."""
+    """AVE_EXC_PAD: AVE, if nothing is padded; else AVE divided by AVE of ones."""
     layer, style = site.layer, site.net.style
     param = layer.param("pooling_param")
     if param.get("pool") != AVE_INSIDE:
