@@ -216,35 +216,31 @@ def report(rows: list[Timed], read: float, options: argparse.Namespace) -> str:
     """docs/gpu.md."""
     on_cpu = options.device.type == "cpu"
     device = machine() if on_cpu else torch.cuda.get_device_name(options.device)
-    no_gpu = (
-        "No GPU was measured: where there is one `make speed` takes it, in fp32, tf32 and bf16."
-    )
+    no_gpu = "No GPU was measured here. `make speed` uses one if there is one: fp32, tf32 and bf16."
+    turns, passes = options.turns, options.passes
+    each = "one pass" if passes == 1 else f"{passes} passes"
     return "\n".join(
         [
-            "# FCNs on PyTorch: fcnkit's engine and nets written by hand",
+            "# Speed on PyTorch: fcnkit's engine and nets written by hand",
             "",
-            f"Written by `make speed` (scripts/speed.py) on {date.today()}.  {device};",
+            f"Written by `make speed` (scripts/speed.py) on {date.today()}. {device};",
             f"PyTorch {torch.__version__}.",
-            f"One image of {options.size} x {options.size} pixels, {by_hand.CLASSES} classes, "
-            f"padding 100; "
-            "milliseconds, the median",
-            f"of {options.turns} turns of {options.passes} passes, both nets in turn in one "
-            f"process; the "
-            "ratio is the median of theirs.",
-            "A training step is forward, backward and update (SGD with momentum and decay), the "
-            "batch in memory.",
-            "The hand-written net (scripts/by_hand.py) upsamples each class by itself (grouped) "
-            "or with",
-            "one dense kernel, whichever is faster, and leaves that kernel as it is.  The scores "
-            "were",
-            "compared first: equal within 1e-4.",
+            "",
+            f"The input is one image of {options.size} x {options.size} pixels, with "
+            f"{by_hand.CLASSES} classes and padding 100. The two",
+            f"nets run in turn in one process, {turns} turns of {each}. The table shows the median",
+            "in milliseconds; the ratio is the median of the ratios of the turns.",
+            "",
+            "A training step is forward, backward and update (SGD with momentum and weight decay),",
+            "with the batch in memory. The hand-written net (scripts/by_hand.py) upsamples with",
+            "one kernel for each class (grouped) or with one dense kernel, whichever is faster. It",
+            "does not train that kernel. The scores were compared first: equal within 1e-4.",
             "",
             *HEAD,
             *(row.row() for row in rows),
             "",
-            f"Batches are read from LMDBs beside a training, in threads: {1e3 * read:.1f} ms for "
-            f"an image and",
-            "its labels.  A step that takes longer does not wait for them.",
+            f"Threads read the batches from LMDBs during training: {1e3 * read:.1f} ms for an",
+            "image and its labels. A training step that takes longer does not wait for them.",
             "",
             *([no_gpu, ""] if on_cpu else []),
         ]
