@@ -100,15 +100,17 @@ def __dir__() -> list[str]:
 
 
 def template(name: str, file: str = "deploy.prototxt") -> "Prototxt":
-    """The net of a template that comes with fcnkit, the one that is deployed or
-    `train_val.prototxt`; it is called template:NAME, see `fcnkit templates`.
+    """Returns the net of a template that comes with fcnkit.
 
     >>> fk.template("vgg16").path
     'template:vgg16'
     >>> training = fk.template("vgg16", "train_val.prototxt")
 
-    `name` is one of those that `fcnkit templates` lists, and `file` is "deploy.prototxt" or
-    "train_val.prototxt".  Returns a Prototxt.
+    - `name`: one of those that `fcnkit templates` lists; on the command line the net is
+      template:NAME.
+    - `file`: "deploy.prototxt" or "train_val.prototxt".
+
+    Returns a Prototxt.
 
     Raises NetError for a name that does not exist.
     """
@@ -118,17 +120,18 @@ def template(name: str, file: str = "deploy.prototxt") -> "Prototxt":
 
 
 def coords(net: "Prototxt | str | PathLike[str]", start: str, end: str) -> "CoordMap":
-    """The exact map from coordinates of the blob `start` to those of `end`;
-    see `fcnkit.nets.coords`.
+    """Computes the exact map from coordinates of blob `start` to coordinates of blob `end`.
 
     >>> fk.coords(fk.template("lenet"), "data", "pool2")
     CoordMap(scale=1/4, shift=-15/8)
 
-    `net` is a Prototxt or its path.  Returns a CoordMap: pixel p of `start` lies at scale * p +
-    shift of `end`.
+    - `net`: a Prototxt or its path.
+    - `start`, `end`: the names of the blobs.
 
-    Raises NetError for a blob that there is not, AlignError where no map leads from one to the
-    other.
+    Returns a CoordMap: pixel p of `start` lies at point scale * p + shift of `end`.
+
+    Raises NetError for a blob that does not exist, and AlignError if no map leads from one blob
+    to the other.
     """
     from fcnkit.nets.coords import between
     from fcnkit.nets.graph import build

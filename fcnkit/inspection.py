@@ -177,7 +177,7 @@ def inspect(
     inputs: Mapping[str, Shape] | None = None,
     to: str | None = None,
 ) -> Inspection:
-    """What Caffe would build from `net` in one state, as a table.
+    """Shows what Caffe would build from the net in one state, as a table of layers.
 
     >>> found = fk.inspect(fk.template("lenet"), inputs={"data": (1, 1, 56, 56)})
     >>> found.rows[1].name, found.rows[1].shape
@@ -185,14 +185,16 @@ def inspect(
     >>> fk.inspect(fk.template("alexnet")).params
     60965224
 
-    `state` is a phase, a level and stages, fk.State("TRAIN"); TEST when not
-    given.  `inputs` gives shapes by blob name; offsets are counted from the blob
-    `to`, or from the net's first input.  With `weights` (layer name to
-    blobs), each row says how the file's blobs fit.
+    - `net`: a Prototxt or its path.
+    - `weights`: a mapping from layer name to blobs, such as Weights. Each row then says whether
+      the blobs fit.
+    - `state`: a State, such as fk.State("TRAIN"); by default TEST.
+    - `inputs`: shapes by blob name, instead of those in the file.
+    - `to`: the blob from which offsets are counted; by default the first input.
 
-    Returns an Inspection, whose rows are the layers.
+    Returns an Inspection, whose `rows` are the layers.
 
-    Raises NetError when the net cannot be built.
+    Raises NetError if the net cannot be built.
     """
     net = given_net(net)
     if isinstance(weights, str | os.PathLike):

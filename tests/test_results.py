@@ -36,6 +36,8 @@ def test_it_is_a_tuple_of_differences(weights):
     assert isinstance(found, tuple) and isinstance(found, Differences)
     assert [each.output for each in found] == ["ip2", "prob"] and all(each.ok for each in found)
     assert tuple(found) == found and Differences(found).made is None
+    assert found.proven and not Differences(each._replace(absolute=1, relative=1)
+                                            for each in found).proven  # fmt: skip
     assert "the nets compute the same" in Differences(found)._repr_html_()
 
 

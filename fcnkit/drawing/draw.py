@@ -43,20 +43,24 @@ class Drawing:
 def draw(
     net: NetOrPath, *, state: State = State(), inputs: Mapping[str, Shape] | None = None
 ) -> Drawing:
-    """What Caffe would build from `net` in one state, as a picture.
+    """Draws the net that Caffe would build in one state.
 
     >>> fk.draw(fk.template("lenet")).save("lenet.svg")
 
-    A box is a layer with the in-place layers after it: its name, what it does,
-    its top's shape without the batch.  A dashed line carries a size only, to a
-    Crop.  A tall picture stands in columns, read from left to right.  `inputs`
-    gives shapes by blob name.  What is not known is left out.
+    Each box is a layer, together with the in-place layers after it. It shows the name, what the
+    layer does, and the shape of its top without the batch. A dashed line leads to a Crop and
+    carries only a size. A tall picture is split into columns, which are read from left to
+    right. What is not known is left out.
 
-    `net` is a Prototxt or its path, `state` a phase, a level and stages, TEST when not given.
+    - `net`: a Prototxt or its path.
+    - `state`: a State; by default TEST.
+    - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
+      file.
+
     Returns a Drawing, whose `text` is SVG.
 
-    Raises NetError when the net cannot be built or has no layers in this
-    state, EngineError without pygraphviz.
+    Raises NetError if the net cannot be built or has no layers in this state, and EngineError
+    without pygraphviz.
     """
     net = given_net(net)
     graph = build(net, state)

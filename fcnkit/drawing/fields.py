@@ -62,21 +62,26 @@ def draw_fields(
     state: State = State(),
     inputs: Mapping[str, Shape] | None = None,
 ) -> Drawing:
-    """The cells of each layer from the image to `blob`, where they lie over the image's width.
+    """Draws where the cells of each layer lie over the width of the image, and what they see.
 
     >>> fk.draw_fields(fk.template("lenet"), "pool2").save("fields.svg")
 
-    A row is a layer: dots are the middles of its cells, the red one is the
-    nearest to pixel `at`, the image's middle when not given, and the bar is its
-    receptive field.  The image is the blue ground; what lies outside it is
-    padding.  Layers that change nothing of this are left out.  `blob` is the last that
-    coordinates lead to when not given; of branches the one that sees most is drawn.
+    Each row is a layer, from the image to `blob`. Dots are the centres of the cells. One cell
+    is red, and the bar is its receptive field. The blue ground is the image; what lies outside
+    it is padding. Layers that do not change the cells are left out. If there are several
+    branches, the one with the largest receptive field is drawn.
 
-    `net` is a Prototxt or its path, `state` a phase, a level and stages, TEST when not given, and
-    `inputs` gives shapes by blob name, {"data": (images, channels, height, width)}, in place of
-    the file's.  Returns a Drawing, whose `text` is SVG.
+    - `net`: a Prototxt or its path.
+    - `blob`: the last blob to draw; by default the last one that has coordinates.
+    - `at`: the red cell of each row is the one nearest to this pixel; by default the centre of
+      the image.
+    - `state`: a State; by default TEST.
+    - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
+      file.
 
-    Raises NetError for a blob that is not there, or that no coordinates lead to.
+    Returns a Drawing, whose `text` is SVG.
+
+    Raises NetError for a blob that does not exist or that has no coordinates.
     """
     net = given_net(net)
     strips = list(strips_of(net, blob, state=state, inputs=inputs))

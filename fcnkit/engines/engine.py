@@ -136,12 +136,12 @@ def with_devices() -> list[str]:
 
 
 def installed_engines() -> tuple[str, ...]:
-    """The engines that are installed here, the one that is chosen first.
+    """Lists the engines that are installed here; the first is used by default.
 
     >>> set(fk.installed_engines()) <= {"caffe", "opencv", "torch", "onnx"}
     True
 
-    Returns their names, as `infer` and `verify` take them.
+    Returns their names, in the form that `infer` and `verify` take.
     """
     return tuple(engine.name for engine in ENGINES if engine.available())
 

@@ -37,24 +37,25 @@ def export(
     outputs: Sequence[str] | None = None,
     state: State = TEST,
 ) -> Exported:
-    """The model computes what Caffe computes in this state,
-    in float32, input and output blobs named alike.
+    """Makes an ONNX model that computes what Caffe computes in this state, in float32.
 
     >>> model = fk.export("deploy.prototxt", "net.caffemodel")
     >>> model.save("net.onnx")
 
-    `weights` is a path, a Weights, or None for a net without parameters.
-    Batch, height and width of the inputs are free where Caffe builds the net
-    at other sizes with the same parameters; `inputs` gives shapes in place of
-    the file's.  `outputs` may name any blob; they are the net's own when not
-    given.  Losses and what else only training needs are left out, with the
-    reason, and so are inputs that only they read.
+    Inputs and outputs have the names of the blobs. Batch, height and width are free, if Caffe
+    can build the net at other sizes with the same parameters. Losses and other layers that only
+    training needs are left out, with the reason, and so are inputs that only they read.
 
-    `net` is a Prototxt or its path, `state` a phase, a level and stages, TEST when not given.
-    Returns an Exported, which saves the model.
+    - `net`: a Prototxt or its path.
+    - `weights`: Weights or their path, or None for a net without parameters.
+    - `inputs`: shapes by blob name, instead of those in the file.
+    - `outputs`: names of blobs; by default the outputs of the net.
+    - `state`: a State; by default TEST.
 
-    Raises NetError for a layer that cannot be exported, with its type and
-    line; WeightsError for weights that do not fit; EngineError without onnx.
+    Returns an Exported; its method `save` writes the model.
+
+    Raises NetError for a layer that cannot be exported, with its type and line; WeightsError
+    for weights that do not fit; EngineError without onnx.
     """
     net = given_net(net)
     if importlib.util.find_spec("onnx") is None:

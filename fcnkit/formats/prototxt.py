@@ -105,14 +105,17 @@ _LONGEST = 1 << 28
 
 
 def read(path: str | os.PathLike[str], name: str | None = None) -> Prototxt:
-    """The prototxt at `path`, which errors call `name` where that is given.
+    """Reads the prototxt at `path`.
 
     >>> net = fk.read("deploy.prototxt")
     >>> net.save("copy.prototxt")
 
+    - `path`: the file.
+    - `name`: the name that messages use for it, instead of the path.
+
     Returns a Prototxt.
 
-    Raises PrototxtError when there is no such file or it is not text format.
+    Raises PrototxtError if the file does not exist or is not in text format.
     """
     try:
         with open(expected.path("path", path), "rb") as file:
@@ -162,15 +165,18 @@ def given(net: NetOrPath) -> Prototxt:
 
 
 def parse(text: str, path: str = "<text>") -> Prototxt:
-    """The fields of a text in text format, in time linear in its length.
+    """Reads a text in protobuf's text format, in time proportional to its length.
 
     >>> net = fk.parse('layer { name: "data" type: "Input" top: "data" }  # mine')
     >>> net.text[-6:]
     '# mine'
 
-    `text` is a prototxt, and `path` what messages call it.  Returns a Prototxt.
+    - `text`: the content of a prototxt.
+    - `path`: the name that messages use for it.
 
-    Raises PrototxtError with line, column and reason.
+    Returns a Prototxt.
+
+    Raises PrototxtError with the line, the column and the reason.
     """
     source, start = _source(text, path)
     return _whole(source, start, fields(source, start))

@@ -36,25 +36,26 @@ def from_onnx(
     caffe: str = MASTER,
     names: str = MODEL,
 ) -> Imported:
-    """The model as a Caffe net that computes the same, and its weights.
+    """Converts an ONNX model into a Caffe net and its weights.
 
     >>> fk.export("deploy.prototxt", "net.caffemodel").save("model.onnx")
     >>> made = fk.from_onnx("model.onnx")
     >>> made.net.save("model.prototxt")
     >>> made.weights.save("model.caffemodel")
 
-    `inputs` fixes shapes that the model leaves free, `outputs` names tensors in
-    place of the model's own outputs.  `fold` puts normalisation into the
-    convolution before it.  `caffe` is what the net is for: "master" (BVLC's,
-    and Debian's), "1.0" without `round_mode` and Clip, "ssd" with Permute and
-    Normalize, or "deeplab" with Interp.
-    `names` are the "model"'s, or "caffe"'s for a chain: conv1_1, relu1_1, pool1, fc6.
+    - `path`: the file of the model.
+    - `inputs`: shapes by name, for sizes that the model leaves free.
+    - `outputs`: names of tensors, instead of the model's own outputs.
+    - `fold`: fold normalisations into the convolution before them.
+    - `caffe`: which Caffe the net is for: "master" (BVLC's, which Debian packages), "1.0"
+      without `round_mode` and Clip, "ssd" with Permute and Normalize, or "deeplab" with Interp.
+    - `names`: "model" keeps the model's names. "caffe" gives the layers of a net without
+      branches the names of Caffe's model zoo: conv1_1, relu1_1, pool1, fc6.
 
-    `path` is the model's file.  Returns an Imported: net, weights, and the steps that say what
-    was done.
+    Returns an Imported: the net, the weights, and the steps of the conversion.
 
-    Raises NetError where it is no model, or where nodes have no form in Caffe:
-    it names every one; EngineError without onnx.
+    Raises NetError if the file is not a model, or if nodes cannot be expressed in Caffe (all of
+    them are named); EngineError without onnx.
     """
     return imported(read(path), inputs=inputs, outputs=outputs, fold=fold, caffe=caffe, names=names)
 

@@ -19,7 +19,7 @@ _AXES = {0: "batch", 2: "height", 3: "width"}
 
 
 def from_torch(module: Any, example: Any, *, weights: Any = None, **options: Any) -> Imported:
-    """The module, in evaluation mode, as a Caffe net that computes the same, and its weights.
+    """Converts a PyTorch module, in evaluation mode, into a Caffe net and its weights.
 
     >>> import torch
     >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU()).eval()
@@ -27,16 +27,19 @@ def from_torch(module: Any, example: Any, *, weights: Any = None, **options: Any
     >>> [layer.type for layer in fk.build(made.net).layers]
     ['Input', 'Convolution', 'ReLU']
 
-    `example` is an input, or a tuple of them.  Batch, height and width stay free
-    where the module's export allows it; a step says so where it does not.
-    `weights` are torchvision's, which the module was made with: they say what it
-    wants of an image, and the names of its classes.  `options` are those of
-    `from_onnx`.
+    Batch, height and width stay free, if the export of the module allows it; otherwise a step
+    says so.
 
-    `module` is a torch.nn.Module.  Returns an Imported.
+    - `module`: a torch.nn.Module.
+    - `example`: an input, or a tuple of inputs.
+    - `weights`: the torchvision weights with which the module was made. They say how to prepare
+      an image, and the names of the classes.
+    - `options`: further arguments, as for `from_onnx`.
 
-    Raises NetError as `from_onnx` does, and where PyTorch cannot export the
-    module; EngineError without torch or onnx.
+    Returns an Imported.
+
+    Raises NetError as `from_onnx` does, and if PyTorch cannot export the module; EngineError
+    without torch or onnx.
     """
     try:
         import torch

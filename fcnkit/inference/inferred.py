@@ -182,7 +182,7 @@ def infer(
     blob: str | None = None,
     engine: str | None = None,
 ) -> Inferred:
-    """A deploy net has run on an image at its own size.
+    """Runs a deploy net on one image, at the image's own size.
 
     >>> import numpy as np
     >>> plan = fk.convolutionalize("deploy.prototxt")
@@ -191,26 +191,28 @@ def infer(
     >>> found.scores.shape
     (11, 4, 9)
 
-    `net` and `weights` are those of the deploy file.  `image` is a file, or an
-    array of bytes, (height, width) or (height, width, 3) in RGB, or
-    (height, width, 4) with alpha for a net of four channels; for a net of fewer an
-    alpha that hides something is refused unless `alpha` is "ignore".  Of order
-    "stored" it is (height, width, channels), in an .npy file or an array, with as
-    many channels as the net takes.  The net gets
-    (value - `mean`) * `scale`, channels in `order`.  `names` are the classes'.
-    Where these four are not given they are what the net's NET.preprocessing.json
-    says; without such a file nothing is taken off, and a UserWarning says what
-    mean nets like this one were trained with.
-    `colours` are a colour for each class, or the file of a colour map, which
-    has names too; VOC's by default.  `engine` is one of `installed_engines()`,
-    the fastest that runs the net when not given.  The scores are the net's last output
-    that is a map, or `blob`.
+    The net gets (value - `mean`) * `scale`, with its channels in `order`.
 
-    Returns an Inferred: scores of (classes, height, width), the classes of pixels, and pictures
-    of them.
+    - `net`, `weights`: the deploy net and its weights, or their paths.
+    - `image`: a file, or an array of bytes: (height, width), (height, width, 3) in RGB, or
+      (height, width, 4) with alpha for a net with four channels. With `order` "stored": an
+      array or .npy file of (height, width, channels).
+    - `names`: the names of the classes.
+    - `colours`: one colour for each class, or the path of a colour file, which may have names
+      too; by default those of VOC.
+    - `mean`, `scale`, `order`: how the image is prepared. If these or `names` are not given,
+      they are read from NET.preprocessing.json beside the net. Without that file no mean is
+      subtracted, and a UserWarning says with which mean nets like this one were trained.
+    - `alpha`: "refuse" refuses an image whose alpha channel hides something, if the net has
+      fewer than four channels; "ignore" drops the alpha channel.
+    - `blob`: the blob of scores; by default the last output that is a map.
+    - `engine`: one of `installed_engines()`; by default the fastest that can run the net.
 
-    Raises NetError where the net has no such map, DatasetError where names,
-    colours or means do not fit it, and as `fcnkit.inference.score_maps.scores` does.
+    Returns an Inferred: scores of (classes, height, width), the class of each pixel, and
+    pictures of them.
+
+    Raises NetError if the net has no such map, DatasetError if names, colours or means do not
+    fit it, and in the cases of `fcnkit.inference.score_maps.scores`.
     """
     net = given_net(net)
 

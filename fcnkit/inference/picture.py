@@ -49,17 +49,19 @@ class Picture:
 
 
 def beside(panels: "Mapping[str, numpy.ndarray | Picture]", *, zoom: int = 1) -> Picture:
-    """Pictures from left to right, each under its caption, whose lines stay lines;
-    arrays are enlarged `zoom` times, as `Picture.of`.
+    """Several pictures in a row, each under its caption.
 
     >>> import numpy as np
     >>> image = np.zeros((4, 6, 3), np.uint8)
     >>> fk.beside({"image": image, "the same": image}, zoom=8).save("two.png")
 
-    `panels` are arrays, (height, width) or (height, width, 3) of bytes, or Pictures, by their
-    captions.  Returns a Picture, whose `png` are its bytes.
+    - `panels`: {caption: picture}. A picture is an array of bytes, (height, width) or (height,
+      width, 3), or a Picture. A caption may have several lines.
+    - `zoom`: arrays are enlarged by this factor, as in `Picture.of`.
 
-    Raises DatasetError where there are none.
+    Returns a Picture; its attribute `png` holds the bytes of a PNG.
+
+    Raises DatasetError if there are no pictures.
     """
     if not panels:
         raise DatasetError("there are no pictures to put beside each other; give at least one")

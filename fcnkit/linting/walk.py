@@ -113,7 +113,7 @@ def lint(
     states: Sequence[State] = (),
     target: NameOrPath | Sequence[NameOrPath] = (),
 ) -> Findings:
-    """Everything that is wrong with the net, in the order of its lines; () for a clean one.
+    """Finds all mistakes in the net, in the order of its lines.
 
     >>> net = fk.parse('layer { name: "a" type: "ReLU" bottom: "b" top: "a" }', "net.prototxt")
     >>> [(found.line, found.level) for found in fk.lint(net)]
@@ -121,16 +121,18 @@ def lint(
     >>> fk.lint("deploy.prototxt", target="ncnn")
     ()
 
-    It is looked at in every state that its rules mean, or in those of `phase`
-    and `stages`, or in these `states` alone.  `weights` and `solver` are checked
-    with it, `inputs` gives shapes by blob name.  Nothing that a file names is opened.
+    By default every state is checked that the rules of the net distinguish. Files that the net
+    names are not opened.
 
-    `target` names tool chains, or files that describe them: what they do not take
-    of the net, or take for something else, is said too.
+    - `net`: a Prototxt or its path; `weights` and `solver` are checked together with it.
+    - `inputs`: shapes by blob name, instead of those in the file.
+    - `phase`, `stages`: check only states with these; `states`: check only these states.
+    - `target`: names of tool chains, or paths of files that describe them. What they refuse or
+      misread is reported too.
 
-    `net` is a Prototxt or its path.  Returns a Finding for each thing.
+    Returns a tuple of Findings; it is empty for a net without mistakes.
 
-    Raises NetError for an input blob that there is not, TargetError for a target.
+    Raises NetError for an input blob that does not exist, and TargetError for such a target.
     """
     net = given_net(net)
     solver = None if solver is None else solvers.given(solver)

@@ -147,19 +147,19 @@ class Graph:
 
 
 def build(prototxt: NetOrPath, state: State = TEST, *, refuse: Refuse = raising) -> Graph:
-    """The Graph that Caffe builds from this file in this state.
+    """Builds the Graph that Caffe would build from this file in this state, in linear time.
 
     >>> graph = fk.build(fk.template("lenet"))
     >>> [layer.name for layer in graph.layers][:4]
     ['data', 'conv1', 'pool1', 'conv2']
 
-    `prototxt` is a Prototxt or its path.  The phase and level are those of `state`; stages that
-    the file's own `state` lists are added to its, as Caffe does.  Time is linear in the layers.
+    `prototxt` is a Prototxt or its path. `state` gives the phase and level; its stages are
+    added to those of the file's own `state`, as in Caffe. `refuse` is called with each error.
+    If it returns, the rest is built; a bottom that no layer makes then comes from a layer
+    without a type.
 
-    Raises NetError for a bottom that no earlier layer makes, a top made twice, a layer with both
-    include and exclude, a layer without type, and for files of the V0 format or of two formats
-    mixed.  With a `refuse` that returns, it hears of each of these and the rest is built all the
-    same; what makes an undefined bottom is then a layer without a type.
+    Raises NetError for a bottom that no earlier layer makes, a top that is made twice, a layer
+    with include and exclude or without a type, and files of the V0 format or of two formats.
     """
     prototxt = given_net(prototxt)
     expected.instance("state", state, State, 'fk.State("TRAIN")')

@@ -63,21 +63,30 @@ def report(
     count: int = COUNT,
     full: bool = False,
 ) -> Report:
-    """One HTML page of a net, of an FCN's folder with all that it holds, of runs, or of a data set.
+    """Makes one HTML page about a net, an FCN's folder, one or several training runs, or a data
+    set.
 
     >>> fk.report("deploy.prototxt", "net.caffemodel").save("net.html")
 
-    `source` is a Prototxt, or the path of one or of a folder, or the folders of several runs,
-    which are compared; `weights` are the net's, Weights or their path.  Nets are run on `images`,
-    paths of files, by `engine` on `device`, the fastest engine that takes the net when not given;
-    `labels` is a file of the names of the classes, a line each, `mean` what is taken off the
-    images, `inputs` gives shapes by blob name; `proofs` are files of what `fcnkit verify --json`
-    printed.  An FCN is looked at on `count` images of `data`, the data set that it was trained on
-    where none is given; or `predictions` is the folder of class maps that `fcnkit infer` wrote.
-    Pictures are scaled so that the page has less than 10 MB, unless `full`.  Returns a Report,
-    which a notebook shows.
+    - `source`: a Prototxt, the path of a prototxt or a folder, or the folders of several runs,
+      which are compared.
+    - `weights`: the net's Weights or their path.
+    - `images`: paths of images, on which the net is run.
+    - `labels`: a file with the names of the classes, one per line.
+    - `mean`: the mean that is subtracted from the images.
+    - `engine`, `device`: what runs the net; by default the fastest engine that can.
+    - `inputs`: shapes by blob name, instead of those in the file.
+    - `proofs`: files with the output of `fcnkit verify --json`.
+    - `data`: the data set for an FCN's folder; by default the one that it was trained on.
+    - `predictions`: the folder of class maps that `fcnkit infer` wrote.
+    - `count`: how many images of the data set are shown.
+    - `full`: keep the pictures at full size. By default they are scaled, so that the page stays
+      below 10 MB.
 
-    Raises FcnkitError for what cannot be read or built, TypeError for a source that is neither.
+    Returns a Report, which a notebook shows and whose method `save` writes it.
+
+    Raises FcnkitError for what cannot be read or built, and TypeError for another kind of
+    source.
     """
     wishes = Wishes(
         images,

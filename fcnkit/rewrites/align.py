@@ -13,24 +13,24 @@ from fcnkit.rewrites.changes import beside, inside, removed, set_value
 
 
 def align(net: NetOrPath) -> Plan:
-    """Each Crop's axis and offset are written, and are those that its bottoms' maps give.
+    """Every Crop gets the axis and the offset that align its two bottoms.
 
     >>> fcn = fk.fcn(fk.template("alexnet"), classes=21, stride=32).net
     >>> fk.align(fcn).offsets[0].offset
     (3, 3)
 
-    An AutoCrop, which finds them itself in the fork that has it, is made a Crop.
+    Crops are corrected in the order of the file, because each one changes the coordinates of
+    later layers. A Crop without an offset comes from the FCN authors' first branch of Caffe,
+    which computed offsets itself; BVLC's Caffe takes the offset for 0. An AutoCrop, which
+    computes its offset in the fork that has it, becomes a Crop. The steps show the old offset
+    of each Crop, and `offsets` of the plan holds the right ones.
 
-    They are corrected in the file's order, since each moves what comes after
-    it.  A Crop without offset is what the FCN authors' first Caffe branch computed
-    by itself; BVLC Caffe takes it for 0.  The steps say what each Crop had,
-    and `offsets` holds what each needs.
+    - `net`: a Prototxt or its path.
 
-    `net` is a Prototxt or its path.  Returns a Plan: the new net, each step with its reason, and
-    what becomes of the weights.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
 
-    Raises AlignError where no whole, non-negative offset exists, NetError
-    where a Crop would cut channels.
+    Raises AlignError if no whole, non-negative offset exists, and NetError if a Crop would cut
+    channels.
     """
     net = given_net(net)
     now, every = net, graphs(net)

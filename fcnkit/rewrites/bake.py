@@ -38,22 +38,25 @@ def bake(
     *,
     inputs: Mapping[str, Shape] | None = None,
 ) -> Plan:
-    """The net takes the image as it is, and makes of it what it was given before.
+    """The first layer takes over the preprocessing: the net takes the image as it is.
 
     >>> fk.bake(fk.template("alexnet"), [104, 117, 123]).steps[0].layer
     'conv1'
 
-    It was given (value - `mean`) * `scale`; each is one number, or one for each
-    channel in the net's order.  Of a net that is given by its path they may be left
-    out: they are what NET.preprocessing.json beside it says then.  The outputs are the
-    same, at every size of the image.
+    Before, the net was given (value - `mean`) * `scale`. The outputs for the same image stay
+    the same, at every image size.
 
-    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
-    channels, height, width)}, in place of the file's.  Returns a Plan: the new net, each step
-    with its reason, and what becomes of the weights.
+    - `net`: a Prototxt or its path.
+    - `mean`, `scale`: one number, or one number for each channel in the net's order. If `net`
+      is a path, you may leave them out; they are then read from NET.preprocessing.json beside
+      the net.
+    - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
+      file.
 
-    Raises NetError where nothing says the mean, where the net has not one input
-    that is an image, or has its own data layer, which takes the mean off itself.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises NetError if nothing gives the mean, if the net has no input that is an image or
+    several, or if it has a data layer, which subtracts the mean itself.
     """
     if mean is None:
         if isinstance(net, Prototxt):  # whose channels may stand in another order by now

@@ -36,7 +36,8 @@ def bvlc(
     layers: Sequence[str] = (),
     inputs: Mapping[str, Shape] | None = None,
 ) -> Plan:
-    """Every word of a fork that BVLC's Caffe can say is said in BVLC's words.
+    """The words of Caffe's forks are replaced by those of BVLC's Caffe, wherever it can compute
+    the same.
 
     >>> net = fk.parse('''input: "data" input_dim: 1 input_dim: 3 input_dim: 9 input_dim: 9
     ... layer { name: "c" type: "Convolution" bottom: "data" top: "c"
@@ -44,16 +45,19 @@ def bvlc(
     >>> "dilation: 2" in fk.bvlc(net).net.text
     True
 
-    Each change is a step with its reason; what stays, with the fork that has it, is a step
-    "skip".  `caffe` is "master", which knows round_mode and Clip, or "1.0".  `layers` are the
-    names of those that are changed, all when not given.  Where weights are made anew the step
-    says so, and `transplant` makes them.
+    Each change is a step with its reason. A word that stays is a step "skip", which names the
+    fork that has it. If a change needs new weights, the step says so, and `transplant` makes
+    them.
 
-    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
-    channels, height, width)}, in place of the file's.  Returns a Plan: the new net, each step
-    with its reason, and what becomes of the weights.
+    - `net`: a Prototxt or its path.
+    - `caffe`: "master", which knows round_mode and Clip, or "1.0", which does not.
+    - `layers`: the names of the layers to change; all when not given.
+    - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
+      file.
 
-    Raises NetError when the net cannot be built, or has no layer of a name in `layers`.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises NetError if the net cannot be built, or has no layer of a name in `layers`.
     """
     net = given_net(net)
     if caffe not in CAFFES:

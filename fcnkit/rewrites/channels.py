@@ -42,23 +42,24 @@ _ALIKE = (Trait.PLACES, Trait.ARRANGES)
 def swap_channels(
     net: NetOrPath, *, blob: str | None = None, inputs: Mapping[str, Shape] | None = None
 ) -> Plan:
-    """The net takes RGB where it took BGR, or BGR where it took RGB.
+    """The net takes RGB instead of BGR, or BGR instead of RGB.
 
     >>> [step.layer for step in fk.swap_channels(fk.template("alexnet")).steps]
     ['data', 'conv1']
 
-    The weights of the layers that see the image have their three input
-    channels in the other order, and so have the data layers' mean values.
-    The outputs are those of the swapped image.  A mean_file must be swapped
-    too; the plan says where one is.  `blob` names the image where a net has
-    several inputs.
+    The layers that read the image get their three input channels in the other order, and so do
+    the mean values of data layers. The outputs for the swapped image equal the old ones. A
+    mean_file must be swapped too; the plan says where there is one.
 
-    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
-    channels, height, width)}, in place of the file's.  Returns a Plan: the new net, each step
-    with its reason, and what becomes of the weights.
+    - `net`: a Prototxt or its path.
+    - `blob`: the name of the image, if the net has several inputs.
+    - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
+      file.
 
-    Raises NetError when the image has not three channels, or another layer
-    sees it whose channels cannot be changed.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises NetError if the image does not have three channels, or if a layer reads it whose
+    channels cannot be changed.
     """
     net = given_net(net)
     rows = tuple(((index, 1),) for index in (2, 1, 0))
@@ -70,22 +71,22 @@ def swap_channels(
 def to_gray(
     net: NetOrPath, *, blob: str | None = None, inputs: Mapping[str, Shape] | None = None
 ) -> Plan:
-    """The net takes gray images where it took colour.
+    """The net takes gray images instead of colour ones.
 
     >>> gray = fk.to_gray(fk.template("alexnet")).net
     >>> fk.inspect(gray).rows[0].shape
     (1, 1, 227, 227)
 
-    The three input channels of the first weights are summed: the outputs are
-    those of a colour image whose channels are equal.  Three mean values
-    become their mean, which is exact where they are equal.
+    The three input channels of the first weights are added. So the outputs are those of a
+    colour image with three equal channels. Three mean values become their mean.
 
-    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
-    channels, height, width)}, in place of the file's.  `blob` is the image, the net's one input
-    when not given.  Returns a Plan: the new net, each step with its reason, and what becomes of
-    the weights.
+    - `net`: a Prototxt or its path.
+    - `blob`: the name of the image, if the net has several inputs.
+    - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
+      file.
 
-    Raises NetError as `swap_channels` does.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+    Raises NetError in the cases of `swap_channels`.
     """
     net = given_net(net)
     rows = (((0, 1), (1, 1), (2, 1)),)
@@ -103,23 +104,26 @@ def to_colour(
     blob: str | None = None,
     inputs: Mapping[str, Shape] | None = None,
 ) -> Plan:
-    """The net takes colour images where it took gray.
+    """The net takes colour images instead of gray ones.
 
     >>> colour = fk.to_colour(fk.template("lenet")).net
     >>> fk.inspect(colour).rows[0].shape
     (1, 3, 28, 28)
 
-    The weights of the new channels are the old ones times `luma`, blue, green
-    and red: the outputs are those of the image's brightness, and, where `luma`
-    sums to 1, of a gray image on one whose three channels equal it.  Behind a
-    pooling or another bend the latter alone holds.
+    The weights of the new channels are the old ones times `luma`, so the outputs are those of
+    the image's brightness. If `luma` sums to 1, a colour image with three equal channels gives
+    the outputs of the gray image. If the image first goes through a pooling or another
+    nonlinear layer, only the latter holds.
 
-    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
-    channels, height, width)}, in place of the file's.  `blob` is the image, the net's one input
-    when not given.  Returns a Plan: the new net, each step with its reason, and what becomes of
-    the weights.
+    - `net`: a Prototxt or its path.
+    - `luma`: the shares of blue, green and red in the brightness.
+    - `blob`: the name of the image, if the net has several inputs.
+    - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
+      file.
 
-    Raises NetError when the image has not one channel, as `swap_channels` does.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises NetError if the image does not have one channel, and in the cases of `swap_channels`.
     """
     net = given_net(net)
     rows = tuple(((0, float(share)),) for share in luma)
@@ -137,22 +141,28 @@ def add_channels(
     blob: str | None = None,
     inputs: Mapping[str, Shape] | None = None,
 ) -> Plan:
-    """The image has so many channels; those after the old ones are new, as depth beside colour.
+    """The image gets `channels` channels in all. The new ones come after the old ones, as depth
+    comes after colour.
 
     >>> deeper = fk.add_channels(fk.template("alexnet"), 4).net
     >>> fk.inspect(deeper).rows[0].shape
     (1, 4, 227, 227)
 
-    Their weights are zero, so that the outputs stay the same whatever they
-    hold; or with `start` "mean" the mean of the old ones', as the FCN authors
-    start their nets for colour and depth.
+    The weights of new channels are zero, so that the outputs do not depend on the new channels.
+    With `start` "mean" they are the mean of the old channels' weights, as in the FCN authors'
+    nets for colour and depth.
 
-    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
-    channels, height, width)}, in place of the file's.  `blob` is the image, the net's one input
-    when not given, and `channels` how many it then has.  Returns a Plan: the new net, each step
-    with its reason, and what becomes of the weights.
+    - `net`: a Prototxt or its path.
+    - `channels`: the new number of channels.
+    - `start`: "zero" or "mean".
+    - `blob`: the name of the image, if the net has several inputs.
+    - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
+      file.
 
-    Raises NetError when the image has as many channels or more, as `swap_channels` does.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises NetError if the image already has so many channels or more, and in the cases of
+    `swap_channels`.
     """
     net = given_net(net)
     if expected.whole("channels", channels) > MOST:

@@ -61,24 +61,30 @@ def reclass(
     seed: int = 0,
     inputs: Mapping[str, Shape] | None = None,
 ) -> Plan:
-    """The scores of `layer` are for these classes: numbers of old ones, None for a new one.
+    """The scores of `layer` are for these classes: a number keeps an old class, None adds a new
+    one.
 
     >>> plan = fk.reclass("deploy.prototxt", "ip2", [0, 1, None])
     >>> plan.steps[0].what
     '11 -> 3 classes; 1 new, zero'
 
-    Old classes keep their scores bit for bit.  A new class starts from zero,
-    or its weights from Caffe's `filler` of that name; its bias is zero.  What
-    is summed with the scores (score layers of skips) changes alike; where
-    each class is upsampled by itself, a new one is upsampled as class 0 was.
+    Old classes keep their scores bit for bit. A new class starts from zero, or from `filler`,
+    with a bias of zero. Layers whose scores are summed with these, such as those of skips,
+    change in the same way. If each class is upsampled separately, a new class is upsampled like
+    class 0.
 
-    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
-    channels, height, width)}, in place of the file's.  `classes` has for each new class the
-    number of an old one, or None; `seed` is that of new values.  Returns a Plan: the new net,
-    each step with its reason, and what becomes of the weights.
+    - `net`: a Prototxt or its path.
+    - `layer`: the name of the layer of scores.
+    - `classes`: for each new class, the number of an old class, or None.
+    - `filler`: "zero", or one of Caffe's fillers.
+    - `seed`: the random seed of the filler.
+    - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
+      file.
 
-    Raises NetError where the scores reach a layer whose channels cannot
-    follow, where parameters are shared, and for a class that there is not.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises NetError if the scores reach a layer that cannot be adapted, if parameters are
+    shared, and for a class that does not exist.
     """
     net = given_net(net)
     expected.instance("classes", classes, (list, tuple, range), "old numbers, as [0, 1, None]")

@@ -50,25 +50,28 @@ def convolutionalize(
     rename: str | Mapping[str, str] | None = None,
     phase: str | None = None,
 ) -> Plan:
-    """Every InnerProduct that can be is a Convolution; the rest stay, with the reason.
+    """Every InnerProduct becomes a Convolution, if possible; the others stay, with the reason.
 
     >>> plan = fk.convolutionalize("deploy.prototxt")
     >>> print(plan.steps[0].layer, plan.steps[0].what)
     ip1 InnerProduct -> Convolution, kernel 4
     >>> plan.net.save("conv.prototxt")
 
-    The kernel is the height and width of the layer's input at the net's own
-    input size, or at `inputs` {blob: shape}.  A Flatten in between goes.  A
-    global pooling that only a classifier follows gets its size as kernel, so
-    that the net slides.  Names stay unless `rename` says otherwise: a pattern
-    such as "{name}-conv", or {old: new}.  The net is looked at in every state that
-    Caffe can build, or in those of `phase`.
+    The kernel has the height and width of the layer's input. A Flatten in between is removed. A
+    global pooling that only a classifier follows gets its input's size as kernel, so that the
+    net can slide over a larger image. All states that Caffe can build are considered, or those
+    of `phase`.
 
-    `net` is a Prototxt or its path.  Returns a Plan: the new net, each step with its reason, and
-    what becomes of the weights.
+    - `net`: a Prototxt or its path.
+    - `inputs`: shapes by blob name, instead of those in the file.
+    - `rename`: new names for the converted layers: a pattern such as "{name}-conv", or {old:
+      new}. By default, names stay.
+    - `phase`: "TRAIN" or "TEST", to consider only this phase.
 
-    Raises NetError when the net cannot be built in any, or `rename` names a layer
-    that is not converted.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises NetError if the net cannot be built in any state, or if `rename` names a layer that
+    is not converted.
     """
     net = given_net(net)
     found, broken = looked_at(net, inputs, phase)

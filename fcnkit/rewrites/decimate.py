@@ -33,22 +33,26 @@ def decimate(
     *,
     inputs: Mapping[str, Shape] | None = None,
 ) -> Plan:
-    """The layer's kernel has this size: of its K taps every m-th, with m times the dilation.
+    """The kernel of the layer shrinks to `kernel`: it keeps every m-th weight, and is dilated
+    by m.
 
     >>> fk.decimate("deploy.prototxt", "conv1", 3).steps[0].what
     'kernel 5 -> 3, dilated 2 times as far'
 
-    m = (K - 1) / (k - 1) on each axis, so that the first and the last tap stay
-    and every size in the net with them.  The outputs are those of the old
-    kernel with zeros at the taps that go.
+    m is (old kernel - 1) / (new kernel - 1) on each axis. So the first and the last weight
+    stay, and all sizes in the net stay too. The outputs are those of the old kernel with zeros
+    in place of the removed weights.
 
-    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
-    channels, height, width)}, in place of the file's.  `layer` is the name of a Convolution, and
-    `kernel` how many taps are left a side, a number or (height, width).  Returns a Plan: the new
-    net, each step with its reason, and what becomes of the weights.
+    - `net`: a Prototxt or its path.
+    - `layer`: the name of a Convolution or Deconvolution.
+    - `kernel`: the new kernel size, one number or (height, width).
+    - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
+      file.
 
-    Raises NetError where m is not whole, naming the kernels that fit; for a
-    layer that is no Convolution or Deconvolution, or shares its weights.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises NetError if m is not a whole number (the message lists the kernels that fit), if the
+    layer is not a Convolution or Deconvolution, or if it shares its weights.
     """
     net = given_net(net)
     work = states(net, inputs)

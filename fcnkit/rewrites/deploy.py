@@ -39,25 +39,27 @@ class _Part(NamedTuple):
 
 
 def deploy(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
-    """What is left is what the net predicts of an image: data layers, labels and losses are gone.
+    """A training net becomes a deploy net: data layers, labels and losses are removed.
 
     >>> plan = fk.deploy(fk.template("alexnet", "train_val.prototxt"))
     >>> fk.inspect(plan.net).rows[0].shape
     (1, 3, 227, 227)
 
-    The net is that of state TEST; rules of states go.  What data layers gave becomes
-    an Input of the same size, one image at a time, or of the size that `inputs` says.
-    In place of a loss stands what the loss makes of the scores before it compares them:
-    a Softmax "prob" for SoftmaxWithLoss, a Sigmoid for SigmoidCrossEntropyLoss, nothing
-    for EuclideanLoss.  Scores that only help to train a deeper layer, as GoogLeNet's
-    loss1 and loss2 do, go with all that they alone need, and their weights are dropped.
-    A net of Caffe's older formats is upgraded first; one that is deployed stays as it is.
+    The net is that of the state TEST, and all include and exclude rules are removed. An Input
+    replaces the data layers, with the same size and a batch of one image. A loss is replaced by
+    the function that it applies to the scores: SoftmaxWithLoss by a Softmax "prob",
+    SigmoidCrossEntropyLoss by a Sigmoid, EuclideanLoss by nothing. Scores that only help to
+    train a deeper layer, such as GoogLeNet's loss1 and loss2, are removed with all layers that
+    only they need; their weights are dropped. A net in an old format is upgraded first. A
+    deploy net stays as it is.
 
-    `net` is a Prototxt or its path.  Returns a Plan: the new net, each step with its reason, and
-    what becomes of the weights.
+    - `net`: a Prototxt or its path.
+    - `inputs`: shapes by blob name, for the new Inputs.
 
-    Raises NetError where nothing that is learned leads to an output or a loss, and where
-    the size of an input is not known.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises NetError if no layer that learns leads to an output or a loss, or if the size of an
+    input is not known.
     """
     net = given_net(net)
     plan = upgrade(net) if net.root.all("layers") else Plan(net, net)

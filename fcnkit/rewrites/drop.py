@@ -20,20 +20,23 @@ _PASSED = (Trait.VALUE, Trait.CHANNEL, Trait.NORMAL)
 def drop(
     net: NetOrPath, *layers: str | Sequence[str], inputs: Mapping[str, Shape] | None = None
 ) -> Plan:
-    """These layers, by their names or lists of names, are gone, and their weights.
+    """Removes these layers and their weights.
 
     >>> fk.drop("deploy.prototxt", "prob").steps[0].why
     'what read prob reads ip2'
 
-    What read a layer that only changes values (Dropout, ReLU, LRN, BatchNorm,
-    a Softmax) reads what that layer read.  Any other takes with it all that
-    needs it.
+    If a layer only changes values (Dropout, ReLU, LRN, BatchNorm, Softmax), the layers that
+    read it then read its input. Any other layer is removed together with all layers that need
+    it.
 
-    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
-    channels, height, width)}, in place of the file's.  `layers` are names, or lists of names.
-    Returns a Plan: the new net, each step with its reason, and what becomes of the weights.
+    - `net`: a Prototxt or its path.
+    - `layers`: names, or lists of names.
+    - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
+      file.
 
-    Raises NetError for a layer that is not there, and where nothing would be left.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises NetError for a layer that does not exist, and if no layer would be left.
     """
     net = given_net(net)
     work = states(net, inputs)

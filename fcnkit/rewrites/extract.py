@@ -31,23 +31,26 @@ def extract(
     *,
     inputs: Mapping[str, Shape] | None = None,
 ) -> Plan:
-    """What is left are the layers between the blobs `start` and `end`; the start is an input.
+    """Keeps only the layers between the blobs `start` and `end`; `start` becomes an input.
 
     >>> part = fk.extract(fk.template("lenet"), "data", "pool2").net
     >>> [layer.name for layer in fk.build(part).layers]
     ['data', 'conv1', 'pool1', 'conv2', 'pool2']
 
-    The net is that of state TEST; rules of states go.  The blob `start` is
-    what the last layer that works in place on it leaves.  Without `start` the
-    net begins where it did, without `end`, which may be several blobs, it
-    ends at its own outputs.  The weights of layers that go are dropped.
+    The net is that of the state TEST, and all include and exclude rules are removed. If layers
+    change the blob `start` in place, the new net starts after the last of them. The weights of
+    removed layers are dropped.
 
-    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
-    channels, height, width)}, in place of the file's.  Returns a Plan: the new net, each step
-    with its reason, and what becomes of the weights.
+    - `net`: a Prototxt or its path.
+    - `start`: a blob; without it, the net starts where it started before.
+    - `end`: a blob or several; without it, the net ends at its own outputs.
+    - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
+      file.
 
-    Raises NetError for a blob that there is not, where the end does not need
-    the start, and where the size of the start is not known.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises NetError for a blob that does not exist, if `end` does not depend on `start`, or if
+    the size of `start` is not known.
     """
     net = given_net(net)
     part = _part(net, start, [end] if isinstance(end, str) else end, inputs)

@@ -36,21 +36,22 @@ class _Result(NamedTuple):
 
 
 def to_fc(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
-    """Every Convolution whose kernel covers its whole input is an InnerProduct.
+    """Every Convolution whose kernel covers its whole input becomes an InnerProduct.
 
     >>> conv = fk.convolutionalize("deploy.prototxt").net
     >>> fk.to_fc(conv).steps[0].what
     'Convolution -> InnerProduct'
 
-    Its weights N x C x H x W, read in the same order, are the matrix
-    N x (C H W).  The Convolutions of kernel 1 that follow are converted too.
-    What would not compute the same numbers stays, with the reason.  Inputs
-    must have the size that the net says, or `inputs`, from then on.
+    The weights N x C x H x W become the matrix N x (C H W), in the same order. Convolutions of
+    kernel 1 that follow are converted too. A layer that would not compute the same stays, with
+    the reason. From then on, inputs must have the size that the net says.
 
-    `net` is a Prototxt or its path.  Returns a Plan: the new net, each step with its reason, and
-    what becomes of the weights.
+    - `net`: a Prototxt or its path.
+    - `inputs`: shapes by blob name, instead of those in the file.
 
-    Raises NetError when the net cannot be built.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises NetError if the net cannot be built.
     """
     net = given_net(net)
     work = states(net, inputs)

@@ -50,40 +50,42 @@ def fcn(
     early: Mapping[str, str] | None = None,
     late: Sequence[str] = (),
 ) -> Plan:
-    """A net that scores `classes` classes at every pixel of an image of any size.
+    """Turns a classifier into an FCN that scores every pixel of an image of any size.
 
     >>> plan = fk.fcn(fk.template("alexnet"), classes=21, stride=32)
     >>> plan.offsets[0].offset
     (3, 3)
     >>> plan.net.save("fcn32s.prototxt")
 
-    `classes` may be several heads on one trunk, {"sem": 33, "geo": 3}.
-    `stride` is that of the finest scores used: the net's own for none but its
-    last layer's, a smaller one for skips.  The first layer's padding is `pad`
-    pixels, "keep", or "auto": the smallest that keeps every offset whole and
-    not negative and every crop valid for each input of `least` pixels and
-    more.  `group` upsamples each class by itself; `at_once` scales each skip
-    by 0.01 more than the one before, to train all of them in one go.  `head`
-    is the layer that scores the classifier's classes, its last one when not
-    given, and `inputs` {blob: shape} the size that it is made for, in place of
-    the file's.  A net of Caffe's older formats, which have no Crop, is upgraded
-    first.  `keep_scores`, in place of `classes`, keeps the classifier's own scores
-    with their weights: a segmentation that needs no training, whose skips, where
-    there are any, start from zero.  `misaligned` accepts branches that lie a part
-    of a pixel, or more, apart; the first one counts then.
+    A net in an old format, which has no Crop, is upgraded first.
 
-    `early` and `late` fuse several images, such as colour and depth, which are
-    then one input with the channels of all, in order.  `early` has the name of
-    each and a letter for each of its channels, {"color": "bgr", "depth": "d"}, the
-    classifier's own first: new channels start as the mean of the old.  `late`
-    has names alone: each image has a trunk of its own, with the same weights, and
-    the mean of their scores is upsampled.
+    - `net`: a Prototxt or its path.
+    - `classes`: the number of classes; or several heads on one trunk, {"sem": 33, "geo": 3}.
+    - `stride`: the stride of the finest scores. At the stride of the net's last layer there are
+      no skips; a smaller stride adds skips.
+    - `pad`: the padding of the first layer in pixels; "keep"; or "auto": the smallest padding
+      with which every offset is whole and not negative, and every Crop fits, for all inputs of
+      at least `least` pixels.
+    - `least`: the smallest height and width that must work.
+    - `group`: upsample each class separately, or with False by one dense kernel.
+    - `at_once`: scale the skips by 0.01 and 0.0001, so that all of them can be trained at once.
+    - `head`: the layer that scores the classifier's classes; by default the last such layer.
+    - `inputs`: the size for which the classifier is made, by blob name, instead of that in the
+      file.
+    - `misaligned`: accept branches that lie a part of a pixel or more apart; the first branch
+      then counts.
+    - `keep_scores`: instead of `classes`: keep the classifier's own scores and weights. The
+      result needs no training; skips, if there are any, start from zero.
+    - `early`: fuse several images in the first layer: the name of each image, with one letter
+      for each of its channels, {"color": "bgr", "depth": "d"}. The classifier's own channels
+      come first. The weights of new channels start as the mean of the old ones.
+    - `late`: fuse several images at the scores: their names. Each image gets a trunk of its
+      own, all with the same weights, and the mean of their scores is upsampled.
 
-    `net` is a Prototxt or its path.  Returns a Plan: the new net, each step with its reason, and
-    what becomes of the weights.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
 
-    Raises NetError when the net has no such stride, AlignError when the
-    padding does not suffice or branches lie apart.
+    Raises NetError if the net has no such stride, and AlignError if the padding is too small or
+    branches lie apart.
     """
     net = given_net(net)
     expected.whole("stride", stride, least=1)

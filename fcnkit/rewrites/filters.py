@@ -66,24 +66,28 @@ def fewer_filters(
     first: bool = False,
     inputs: Mapping[str, Shape] | None = None,
 ) -> Plan:
-    """The layer has so many filters, evenly chosen from its old ones, or with `first` the first.
+    """The layer keeps only `filters` of its filters, and the layers that read them are adapted.
 
     >>> fk.fewer_filters("deploy.prototxt", "conv1", 8).steps[0].what
     '16 -> 8 filters'
 
-    What reads their channels loses its weights for those that go, through
-    layers that keep channels apart, a Concat and a Flatten; so does a
-    normalisation or a factor of each channel.  The outputs are those of the old
-    net with these weights at zero.  The net is to be trained on, as after decimation.
+    Layers that read the removed channels lose the weights for them, even behind layers that
+    keep channels apart, a Concat or a Flatten. Normalisations and factors for each channel lose
+    theirs too. The outputs are those of the old net with these weights set to zero. Train the
+    new net afterwards.
 
-    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
-    channels, height, width)}, in place of the file's.  `layer` is the name of a Convolution or an
-    InnerProduct, and `filters` how many are left.  Returns a Plan: the new net,
-    each step with its reason, and what becomes of the weights.
+    - `net`: a Prototxt or its path.
+    - `layer`: the name of a Convolution or an InnerProduct.
+    - `filters`: how many filters are kept.
+    - `first`: keep the first ones; by default they are chosen evenly.
+    - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
+      file.
 
-    Raises NetError for as many filters or more, for a layer that learns none or
-    shares its weights, and where a layer that reads the channels cannot
-    follow: scores, sums with other channels, groups that would be uneven.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises NetError if the layer has no more than `filters` filters, if it learns nothing or
+    shares its weights, or if a layer that reads the channels cannot be adapted: scores, sums
+    with other channels, groups that would be uneven.
     """
     net = given_net(net)
     expected.whole("filters", filters)

@@ -48,23 +48,25 @@ _EXTRACT = "extract state TEST first (--do extract=:)"
 
 
 def fold(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
-    """Every BatchNorm, Scale and Bias that can be is part of the linear layer before it.
+    """Every BatchNorm, Scale and Bias becomes part of the linear layer before it, if possible.
 
     >>> plan = fk.fold(fk.template("resnet18"))
     >>> plan.steps[0].layer
     'conv1'
 
-    That is a Convolution, a Deconvolution or an InnerProduct whose top only
-    they read, one after the other, in place or not; it gets a bias where it
-    has none.  Its top takes the name of the last of them.  What stays, stays
-    with its reason: a BatchNorm that normalises by the batch while it trains, a
-    Scale with two bottoms or along other axes, shared parameters.
+    The linear layer is a Convolution, a Deconvolution or an InnerProduct whose top only these
+    layers read, one after the other, in place or not. It gets a bias if it has none, and its
+    top gets the name of the last of them. The others stay, with the reason: a BatchNorm that
+    uses the statistics of the batch in training, a Scale with two bottoms or along other axes,
+    shared parameters.
 
-    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
-    channels, height, width)}, in place of the file's.  Returns a Plan: the new net, each step
-    with its reason, and what becomes of the weights.
+    - `net`: a Prototxt or its path.
+    - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
+      file.
 
-    Raises NetError when the net cannot be built.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises NetError if the net cannot be built.
     """
     net = given_net(net)
     work = states(net, inputs)

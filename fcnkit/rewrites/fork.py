@@ -38,7 +38,7 @@ class _Change(NamedTuple):
 
 
 def fork(net: NetOrPath, name: str, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
-    """The net is in the words of this fork: other forks' are BVLC's, or where it has one its own.
+    """The net is written in the words of one fork of Caffe.
 
     >>> net = fk.parse('''input: "data" input_dim: 1 input_dim: 3 input_dim: 9 input_dim: 9
     ... layer { name: "c" type: "Convolution" bottom: "data" top: "c"
@@ -46,18 +46,20 @@ def fork(net: NetOrPath, name: str, *, inputs: Mapping[str, Shape] | None = None
     >>> "hole: 2" in fk.fork(net, "deeplab").net.text
     True
 
-    `name` is a fork's that `fcnkit lint --targets` lists, such as "ssd".  What other forks say
-    is said in BVLC's words of 1.0, as `bvlc` does it; the fork's own words and layers stay.  A
-    fork of before 2017 may lack some of 1.0's: SegNet's has no BatchNorm.  BVLC's dilation is
-    "deeplab"'s hole; round_mode: FLOOR is "nvcaffe"'s torch_pooling, and a BatchNorm and the Scale
-    behind it are one layer; of other forks no word
-    is known that says what BVLC's say.  What stays is named in steps "skip".
+    The fork's own words and layers stay. Words of other forks are replaced by those of BVLC's
+    Caffe 1.0, as `bvlc` does; a fork from before 2017 may lack some of these, as SegNet's lacks
+    BatchNorm. Some words of BVLC's Caffe are replaced by the fork's: for "deeplab" dilation
+    becomes hole; for "nvcaffe" round_mode: FLOOR becomes torch_pooling, and a BatchNorm and the
+    Scale after it become one layer. What stays is named in steps "skip".
 
-    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
-    channels, height, width)}, in place of the file's.  Returns a Plan: the new net, each step
-    with its reason, and what becomes of the weights.
+    - `net`: a Prototxt or its path.
+    - `name`: a fork that `fcnkit lint --targets` lists, such as "ssd".
+    - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
+      file.
 
-    Raises NetError for another name, and when the net cannot be built.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises NetError for another name, and if the net cannot be built.
     """
     net = given_net(net)
     if name not in FORK_NAMES:

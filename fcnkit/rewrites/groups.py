@@ -31,25 +31,25 @@ class _Grouping(NamedTuple):
 def ungroup(
     net: NetOrPath, *layers: str | Sequence[str], inputs: Mapping[str, Shape] | None = None
 ) -> Plan:
-    """These layers, by their names or lists of names, or all with groups, have one group.
+    """Layers with several groups get one group.
 
     >>> [step.layer for step in fk.ungroup(fk.template("alexnet")).steps]
     ['conv2', 'conv4', 'conv5']
 
-    Weights across the old groups are zero.
+    The weights between the old groups are zero. This is for runtimes that have no groups. The
+    bilinear filler of a Deconvolution is removed, because in one group it would mix the
+    channels; only a weights file then upsamples each channel separately. Layers that share
+    their weights stay, if they are not named.
 
-    Some runtimes know no groups.  A Deconvolution's bilinear filler goes,
-    since in one group it would mix the channels: only a weights file makes it
-    upsample each by itself.  Layers that share their weights stay when they
-    are not named.
+    - `net`: a Prototxt or its path.
+    - `layers`: names, or lists of names; by default all layers with groups.
+    - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
+      file.
 
-    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
-    channels, height, width)}, in place of the file's.  `layers` are names, all layers with groups
-    when not given.  Returns a Plan: the new net, each step with its reason, and what becomes of
-    the weights.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
 
-    Raises NetError for a named layer that is no Convolution or Deconvolution
-    or shares its weights, and where sizes are not known.
+    Raises NetError for a named layer that is not a Convolution or Deconvolution or that shares
+    its weights, and if sizes are not known.
     """
     net = given_net(net)
     work = states(net, inputs)
@@ -76,23 +76,25 @@ def regroup(
     *,
     inputs: Mapping[str, Shape] | None = None,
 ) -> Plan:
-    """The layer has so many groups; its weights must be zero across them.
+    """The layer is split into `groups` groups; its weights between the groups must be zero.
 
     >>> fk.regroup("deploy.prototxt", "conv2", 2).steps[0].what
     'dense -> 2 groups'
 
-    Without `groups` there is one for each channel, as for a bilinear
-    Deconvolution.  Whether the weights are zero is seen when they are
-    written: a WeightsError names the largest that is not.
+    The weights are checked when they are written; a WeightsError then names the largest one
+    that is not zero.
 
-    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
-    channels, height, width)}, in place of the file's.  `layer` is the name of a Convolution or a
-    Deconvolution.  Returns a Plan: the new net, each step with its reason, and what becomes of
-    the weights.
+    - `net`: a Prototxt or its path.
+    - `layer`: the name of a Convolution or a Deconvolution.
+    - `groups`: the number of groups; by default one for each channel, as in a bilinear
+      Deconvolution.
+    - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
+      file.
 
-    Raises NetError for a layer that has groups already, is no Convolution or
-    Deconvolution, or whose channels do not divide, and where sizes are not
-    known.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises NetError for a layer that already has groups, that is not a Convolution or
+    Deconvolution, or whose channels cannot be divided, and if sizes are not known.
     """
     net = given_net(net)
     work = states(net, inputs)

@@ -18,20 +18,24 @@ LAYER, LEGACY = "layer", "legacy"
 
 
 def input_as(net: NetOrPath, how: str, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
-    """The net's inputs stand in Input layers ("layer"), or in `input` and `input_dim` ("legacy").
+    """The inputs of the net are written as Input layers ("layer"), or as `input` and
+    `input_dim` ("legacy").
 
     >>> print(fk.input_as("deploy.prototxt", "legacy").steps[0].what)
     fields of the net
 
-    Caffe reads both alike; some tools that take Caffe's nets know one alone.
-    Where an input has not four axes, `input_shape` stands in place of
-    `input_dim`.  A net of an older format is upgraded for "layer".
+    Caffe reads both forms in the same way, but some tools read only one of them. An input that
+    has not four axes is written with `input_shape` instead of `input_dim`. For "layer", a net
+    in an old format is upgraded first.
 
-    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
-    channels, height, width)}, in place of the file's.  `how` is "layer" or "legacy".  Returns a
-    Plan: the new net, each step with its reason, and what becomes of the weights.
+    - `net`: a Prototxt or its path.
+    - `how`: "layer" or "legacy".
+    - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
+      file.
 
-    Raises NetError where an Input layer is there in some states only.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises NetError if an Input layer exists only in some states.
     """
     net = given_net(net)
     if how == LAYER:

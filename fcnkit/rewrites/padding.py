@@ -22,21 +22,25 @@ from fcnkit.shape import Shape
 def pad(
     net: NetOrPath, layer: str, pixels: int, *, inputs: Mapping[str, Shape] | None = None
 ) -> Plan:
-    """The Convolution, Deconvolution or Pooling is padded by so many pixels on each side.
+    """The window of a Convolution, Deconvolution or Pooling is padded by `pixels` on each side.
 
     >>> plan = fk.convolutionalize("deploy.prototxt").then(fk.pad, "ip1", 2)
     >>> plan.steps[-1].what
     'pad 2'
 
-    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
-    channels, height, width)}, in place of the file's.  `layer` is its name, and `pixels` are
-    those on each side.  Returns a Plan: the new net, each step with its reason, and what becomes
-    of the weights.
+    The weights stay, and the top gets another size. A kernel of 7 that is padded by 3 makes a
+    top of the same size as its input.
 
-    Its weights stay, and its top has another size: a kernel of 7 that is padded
-    by 3 makes as many points as it reads.  Raises NetError for another kind of
-    layer, for a pooling whose padding would be as large as its kernel, and where
-    the net cannot be built afterwards.
+    - `net`: a Prototxt or its path.
+    - `layer`: the name of the layer.
+    - `pixels`: the padding on each side.
+    - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
+      file.
+
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises NetError for another type of layer, for a pooling whose padding would be as large as
+    its kernel, and if the net cannot be built afterwards.
     """
     net = given_net(net)
     edits, steps = [], {}

@@ -17,20 +17,23 @@ from fcnkit.shape import Shape
 def rename(
     net: NetOrPath, names: Mapping[str, str], *, inputs: Mapping[str, Shape] | None = None
 ) -> Plan:
-    """Every layer in `names`, {old: new}, has its new name, all at once; blobs keep theirs.
+    """Layers get new names, all at once; blobs keep theirs.
 
     >>> plan = fk.rename("deploy.prototxt", {"ip2": "score"})
     >>> plan.steps[0].what
     'renamed score'
 
-    A layer of another name is one that Caffe does not load old weights into.
+    Caffe loads no old weights into a layer with another name.
 
-    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
-    channels, height, width)}, in place of the file's.  Returns a Plan: the new net, each step
-    with its reason, and what becomes of the weights.
+    - `net`: a Prototxt or its path.
+    - `names`: {old: new}.
+    - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
+      file.
 
-    Raises NetError for a layer that is not there, for a name that another
-    layer has, and where the sizes of a layer with weights are not known.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises NetError for a layer that does not exist, for a name that another layer has, and if
+    the sizes of a layer with weights are not known.
     """
     net = given_net(net)
     work = states(net, inputs)

@@ -22,23 +22,27 @@ def rescore(
     head: str | None = None,
     inputs: Mapping[str, Shape] | None = None,
 ) -> Plan:
-    """The net's last learned layer is a new one, `name`, with `classes` outputs.
+    """The last layer that learns is replaced by a new one, `name`, with `classes` outputs.
 
     >>> conv = fk.convolutionalize("deploy.prototxt").net
     >>> fk.rescore(conv, 3).steps[0].what
     '3 classes as score_fr'
 
-    Its weights and bias are zero, as the FCN paper starts score layers, so
-    its fillers go (Caffe's default is the constant 0).  The new name keeps
-    Caffe from loading the old layer's weights.  `head` is the layer to
-    replace; without it, the net must have just one.
+    The weights and the bias of the new layer are zero, as the FCN paper starts score layers.
+    Its fillers are removed, because Caffe's default is the constant 0. Because of the new name,
+    Caffe does not load the old layer's weights into it.
 
-    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
-    channels, height, width)}, in place of the file's.  Returns a Plan: the new net, each step
-    with its reason, and what becomes of the weights.
+    - `net`: a Prototxt or its path.
+    - `classes`: the number of outputs.
+    - `name`: the name of the new layer.
+    - `head`: the layer to replace. Without it, the net must have just one such layer.
+    - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
+      file.
 
-    Raises NetError when there is no such layer, several, or the name is taken,
-    and where a layer behind it has weights for as many classes as there were.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises NetError if there is no such layer or several, if the name is taken, and if a later
+    layer has weights for the old number of classes.
     """
     net = given_net(net)
     if expected.whole("classes", classes) < 1:

@@ -24,20 +24,24 @@ _MOST = 2**31 - 1
 def resize(
     net: NetOrPath, blob: str, shape: Shape, *, inputs: Mapping[str, Shape] | None = None
 ) -> Plan:
-    """The file says this shape of the input, in an Input layer, input_dim or input_shape.
+    """An input gets this shape in the file: in an Input layer, in input_dim or in input_shape.
 
     >>> conv = fk.convolutionalize("deploy.prototxt").net
     >>> fk.inspect(fk.resize(conv, "data", (1, 1, 56, 56)).net).rows[0].shape
     (1, 1, 56, 56)
 
-    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
-    channels, height, width)}, in place of the file's.  `blob` is the input, and `shape` its new
-    (images, channels, height, width).  Returns a Plan: the new net, each step with its reason,
-    and what becomes of the weights.
+    A data layer gets a new batch_size and, if it crops, a new crop_size.
 
-    A data layer gets batch_size, and crop_size where it crops.  Raises NetError
-    where there is no such input, where its size is that of data, and where weights
-    would have another shape: an InnerProduct has to be convolutionalized first.
+    - `net`: a Prototxt or its path.
+    - `blob`: the name of the input.
+    - `shape`: its new shape, (images, channels, height, width).
+    - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
+      file.
+
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises NetError if there is no such input, if the data decides its size, and if weights
+    would get another shape: convolutionalize an InnerProduct first.
     """
     net = given_net(net)
     for size in expected.instance("shape", shape, (tuple, list), "(images, channels, ...)"):
@@ -61,17 +65,21 @@ def resize(
 
 
 def batch(net: NetOrPath, count: int, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
-    """Every input has so many images: the first size of its shape, or its batch_size.
+    """Every input gets a batch of `count` images: the first number of its shape, or its
+    batch_size.
 
     >>> fk.inspect(fk.batch("deploy.prototxt", 8).net).rows[0].shape
     (8, 1, 28, 28)
 
-    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
-    channels, height, width)}, in place of the file's.  `count` is how many images.  Returns a
-    Plan: the new net, each step with its reason, and what becomes of the weights.
+    - `net`: a Prototxt or its path.
+    - `count`: the number of images.
+    - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
+      file.
 
-    An input whose first size is another than the first input's, as a list of boxes,
-    stays.  Raises NetError where none says how many it has, and as `resize` does.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    An input whose first number differs from that of the first input stays, such as a list of
+    boxes. Raises NetError if no input gives its batch size, and in the cases of `resize`.
     """
     net = given_net(net)
     expected.whole("count", count, least=1)

@@ -21,20 +21,21 @@ from fcnkit.shape import Shape
 
 
 def round_down(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
-    """Every pooling says round_mode: FLOOR whose size here is the same without rounding up.
+    """Poolings get round_mode: FLOOR, if that does not change their size here.
 
     >>> fk.round_down("deploy.prototxt").steps[0].what
     'round_mode: FLOOR'
 
-    The net computes the same at its own input size, or at `inputs` {blob: shape}; at
-    others its branches agree as in the framework that it comes from.  Caffe knows
-    round_mode since August 2018.  Poolings whose size rounding up changes stay, with
-    the reason.
+    At its own input size, or at `inputs`, the net computes the same as before. At other sizes,
+    its branches then fit together as in the framework from which it was imported. Caffe has
+    round_mode since August 2018. A pooling whose size would change stays, with the reason.
 
-    `net` is a Prototxt or its path.  Returns a Plan: the new net, each step with its reason, and
-    what becomes of the weights.
+    - `net`: a Prototxt or its path.
+    - `inputs`: shapes by blob name, instead of those in the file.
 
-    Raises NetError when the net cannot be built.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises NetError if the net cannot be built.
     """
     net = given_net(net)
     steps: dict[int, Step] = {}
@@ -54,21 +55,22 @@ def round_down(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> 
 
 
 def round_up(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
-    """No pooling says round_mode, where its size here is the same without.
+    """Poolings lose their round_mode, if that does not change their size here.
 
     >>> floor = fk.round_down("deploy.prototxt").net
     >>> fk.round_up(floor).steps[0].layer
     'pool1'
 
-    For tools whose copy of Caffe's schema is older than the word, which then refuse the
-    net: the inverse of `round_down`.  Poolings whose size rounding up changes stay, with
-    the reason.
+    This is the inverse of `round_down`, for tools that do not know round_mode and refuse it. A
+    pooling whose size would change stays, with the reason.
 
-    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
-    channels, height, width)}, in place of the file's.  Returns a Plan: the new net, each step
-    with its reason, and what becomes of the weights.
+    - `net`: a Prototxt or its path.
+    - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
+      file.
 
-    Raises NetError when the net cannot be built.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises NetError if the net cannot be built.
     """
     net = given_net(net)
     steps: dict[int, Step] = {}

@@ -59,32 +59,37 @@ def to_train(
     bias_rate: float = BIAS_RATE,
     images: Images = Images(),
 ) -> Plan:
-    """The deployed FCN `net` reads LMDBs, has a loss, and learns.
+    """A deploy FCN becomes a training net: it reads LMDBs and has a loss.
 
     >>> fcn = fk.fcn("deploy.prototxt", classes=3, stride=4).net
     >>> training = fk.to_train(fcn).net
     >>> fk.build(training, fk.State("TRAIN")).layers[0].type
     'Data'
 
-    Data layers for images and labels, TRAIN and TEST, take the Input's place;
-    SoftmaxWithLoss and, on TEST, Accuracy leave out pixels labelled `ignore`.
-    Layers without a filler get `filler`, since a deploy file has none and
-    Caffe's default is zero, and with `refill` those that have one too; the
-    layers named in `zero` start from zero all the same.  Weights learn at
-    lr_mult 1, decay_mult 1 and biases at `bias_rate`, 0 where nothing is said,
-    those of `zero` at 2, 0; deconvolutions not at all.  Adam's steps are of
-    one length whatever is learned: with pixels of 0 to 255 a net's values
-    are of that size too, and biases that start from nothing need larger steps
-    than weights to matter.  Factors behind a BatchNorm with use_global_stats
-    stay as they are too, where nothing is said.  Each output score_x has labels,
-    a loss and an accuracy of its own: label_x, loss_x, accuracy_x.  A net of
-    Caffe's older formats is upgraded first.
+    Data layers for images and labels, for TRAIN and TEST, replace the Input. SoftmaxWithLoss
+    and, in TEST, Accuracy are added for each output. An output score_x gets its own label_x,
+    loss_x and accuracy_x. Weights learn with lr_mult 1 and decay_mult 1, and biases with
+    lr_mult `bias_rate` and decay_mult 0; the biases of the layers in `zero` learn with lr_mult
+    2. Deconvolutions do not learn, and neither does a Scale after a BatchNorm with
+    use_global_stats. A layer with a `param` of its own keeps it. A net in an old format is
+    upgraded first.
 
-    `images` says what the data layers read: folder, mean and scale.  Returns a Plan: the new net,
-    each step with its reason, and what becomes of the weights.
+    With Adam, all parameters take steps of the same length. The values of a net with pixels
+    from 0 to 255 are large, so biases that start from zero then need a larger `bias_rate`.
 
-    Raises NetError when the net has not just one input, has no scores, or two
-    of its outputs would have the same labels.
+    - `net`: a Prototxt or its path.
+    - `ignore`: the label that loss and Accuracy ignore.
+    - `filler`: the filler for layers that have none; a deploy net has none, and Caffe's default
+      is zero.
+    - `refill`: use `filler` for layers that have one, too.
+    - `zero`: names of layers that start from zero in any case.
+    - `bias_rate`: the lr_mult of biases.
+    - `images`: what the data layers read: folder, mean and scale.
+
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises NetError if the net does not have exactly one input, if it has no scores, or if two
+    of its outputs would get the same labels.
     """
     net = given_net(net)
     if filler not in FILLERS:

@@ -47,25 +47,28 @@ class _Window(NamedTuple):
 def uncrop(
     net: NetOrPath, *layers: str | Sequence[str], inputs: Mapping[str, Shape] | None = None
 ) -> Plan:
-    """These Crops, by their names or lists of names, or all, are in the padding before them.
+    """Crops become padding of the layer before them.
 
     >>> fcn = fk.fcn(fk.template("alexnet"), classes=21, stride=32).net
     >>> plan = fk.uncrop(fcn, inputs={"data": (1, 3, 500, 500)})
     >>> [(step.verb, step.layer) for step in plan.steps]
     [('change', 'upscore'), ('remove', 'score')]
 
-    A Deconvolution that is padded by one more makes one point fewer on each side, as does a
-    Convolution that is padded by a stride less.  Where a Crop cuts more on one side, or more
-    than the padding gives, the kernel has zeros on that side: the weights change with the net.
-    A Crop goes where a Convolution or a Deconvolution makes what it crops, and nothing else
-    reads that; the others stay, with the reason.  The net computes what it did at its own
-    input size, or at `inputs` {blob: shape}; at others a Crop would cut another number of points.
+    A Deconvolution whose padding is one larger makes one point less on each side; so does a
+    Convolution whose padding is smaller by its stride. If a Crop cuts more on one side, or more
+    than the padding allows, the kernel gets zeros on that side, and the weights change with the
+    net. A Crop is removed if a Convolution or a Deconvolution makes its input and nothing else
+    reads that; other Crops stay, with the reason. The new net is right at its own input size,
+    or at `inputs`; at other sizes a Crop would cut another number of points.
 
-    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
-    channels, height, width)}, in place of the file's.  `layers` are names, or lists of names.
-    Returns a Plan: the new net, each step with its reason, and what becomes of the weights.
+    - `net`: a Prototxt or its path.
+    - `layers`: names of Crops, or lists of names; by default all Crops.
+    - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
+      file.
 
-    Raises NetError for a named layer that is no Crop or has to stay.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises NetError for a named layer that is not a Crop or has to stay.
     """
     net = given_net(net)
     work = states(net, inputs)

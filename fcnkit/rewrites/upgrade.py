@@ -41,21 +41,22 @@ _INPUTS = ("input", "input_shape", "input_dim")
 
 
 def upgrade(net: NetOrPath) -> Plan:
-    """The net, or the solver, in Caffe 1.0's own words; unchanged if it is so already.
+    """The net, or the solver, is written in the format of Caffe 1.0.
 
     >>> old = fk.parse('layers { name: "a" type: RELU bottom: "b" top: "a" }')
     >>> fk.upgrade(old).net.text
     'layer { name: "a" type: "ReLU" bottom: "b" top: "a" }'
 
-    V0 and V1 layers become V2 ones, net-level inputs an Input layer, the three
-    params of a BatchNorm stand still, and `solver_type` is `type`: message for
-    message what Caffe's upgrade tools write.
+    V0 and V1 layers become V2 layers, inputs of the net become an Input layer, the three
+    `param` of a BatchNorm get rates of 0, and `solver_type` becomes `type`: message for message
+    what Caffe's own upgrade tools write. A file in that format already stays unchanged.
 
-    `net` is a Prototxt or its path.  Returns a Plan: the new net, each step with its reason, and
-    what becomes of the weights.
+    - `net`: a Prototxt or its path.
 
-    Raises NetError for a file that mixes `layer` and `layers` or that Caffe
-    cannot upgrade, PrototxtError where a value is not what Caffe reads.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises NetError for a file that mixes `layer` and `layers`, or that Caffe cannot upgrade;
+    PrototxtError for a value that Caffe does not read.
     """
     net = given_net(net)
     if _is_solver(net):

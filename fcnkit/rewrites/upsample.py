@@ -62,25 +62,25 @@ def upsample(
     group: bool = True,
     least: int = 1,
 ) -> Plan:
-    """The blob `score` is upsampled to the resolution of `reference` and cropped to its size.
+    """Upsamples the blob `score` to the resolution of `reference`, and crops it to its size.
 
     >>> trunk = fk.drop(fk.convolutionalize(fk.template("vgg16")).net, "prob").net
     >>> padded = fk.pad(trunk, "conv1_1", 100).net
     >>> fk.upsample(padded, "fc8", "data", least=32).offsets[0].offset
     (19, 19)
 
-    The Deconvolution's kernel is 2s, or 2s - 1 where that makes the Crop's
-    offset whole; both keep bilinear weights a partition of unity.  With
-    `group`, every class is upsampled by itself with Caffe's bilinear filler;
-    without, the kernel is dense and its off-diagonal planes are zero, which
-    only a weights file can hold.  A net of Caffe's older formats, which have
-    no Crop, is upgraded first.
+    For a stride of s, the kernel of the Deconvolution is 2s, or 2s - 1 if that makes the Crop's
+    offset whole. With both, the bilinear weights at each point sum to 1. A net in an old
+    format, which has no Crop, is upgraded first.
 
-    `net` is a Prototxt or its path, and `names` are those of the new layers.  Returns a Plan: the
-    new net, each step with its reason, and what becomes of the weights.
+    - `net`: a Prototxt or its path, and `names`: the names of the new layers.
+    - `group`: upsample each class separately, with Caffe's bilinear filler. With False, the
+      kernel is dense and its off-diagonal planes are zero, which only a weights file can hold.
+    - `least`: the smallest input size for which the Crop must fit.
 
-    Raises AlignError when no kernel makes the offset whole, when it is
-    negative, or when the crop does not fit at every input size from `least` up.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+    Raises AlignError if no kernel makes the offset whole, if the offset is negative, or if the
+    Crop does not fit at every input size from `least` up.
     """
     net = given_net(net)
     if net.root.all("layers"):
@@ -105,7 +105,7 @@ def skip(
     scale: float = 1,
     least: int = 1,
 ) -> Plan:
-    """The scores `score`, upsampled, and new scores of the finer top `source` are added.
+    """Upsamples `score`, and adds new scores of the finer top `source`.
 
     >>> from fcnkit.rewrites.upsample import Names
     >>> trunk = fk.drop(fk.convolutionalize(fk.template("vgg16")).net, "prob").net
@@ -116,14 +116,14 @@ def skip(
     >>> plan.offsets[0].offset
     (5, 5)
 
-    Of the upsampled scores and the new ones the larger is cropped to the smaller.  Where each
-    reaches beyond the other on one side, the Deconvolution's pad cuts the upsampled scores on
-    both sides, as little as lets the new ones be cropped to them.  The new scores start from
-    zero.  Where `names` has a `scale`, a layer of that name scales what they see by the fixed
-    factor `scale`.  `net`, `group`, older formats and the Plan are as for `upsample`.
+    The larger of the two score maps is cropped to the smaller one. If each is larger on one
+    side, the padding of the Deconvolution cuts the upsampled scores on both sides, just so much
+    that the new scores can be cropped to them. The new scores start from zero. `net`, `group`,
+    `least` and the Plan are as for `upsample`. If `names` has a `scale`, a layer of that name
+    multiplies the input of the new scores by the fixed factor `scale`.
 
-    Raises AlignError when no kernel makes the offset whole or the two cannot
-    be made to fit at every input size from `least` up.
+    Raises AlignError if no kernel makes the offset whole, or if the two cannot be aligned at
+    every input size from `least` up.
     """
     net = given_net(net)
     if net.root.all("layers"):

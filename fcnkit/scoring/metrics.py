@@ -153,19 +153,21 @@ class Scores:
 
 
 def confusion(label: "numpy.ndarray", prediction: "numpy.ndarray", classes: int) -> "numpy.ndarray":
-    """Pixels labelled i and predicted j, int64 of (classes, classes);
-    labels that are no class are left out.
+    """Counts how many pixels with label i were predicted as class j.
 
     >>> import numpy as np
     >>> fk.confusion(np.array([[0, 1, 255]]), np.array([[0, 0, 0]]), classes=2)
     array([[1, 0],
            [1, 0]])
 
-    `label` and `prediction` are arrays of whole numbers, (height, width), of which 0 to `classes`
-    - 1 are classes.
+    - `label`, `prediction`: arrays of integers, (height, width). Classes are 0 to `classes` -
+      1; pixels with any other label are ignored.
+    - `classes`: the number of classes.
 
-    Raises DatasetError where the two differ in size, or a prediction counts
-    and is no class.
+    Returns an int64 array of (classes, classes).
+
+    Raises DatasetError if the two arrays differ in size, or if a predicted value is not a class
+    and its label is one.
     """
     import numpy as np
 
@@ -197,17 +199,19 @@ def score(
     labels: "Iterable[numpy.ndarray]",
     classes: int | Sequence[str],
 ) -> Scores:
-    """The scores of predictions against labels, arrays of class numbers, image by image.
+    """Scores predictions against labels, image by image.
 
     >>> import numpy as np
     >>> fk.score(np.array([[0, 1, 1]]), np.array([[0, 1, 0]]), 2).mean_iu
     0.5
 
-    `labels` and `predictions` are arrays of whole numbers, (height, width), or lists of such.
+    - `predictions`, `labels`: arrays of integers, (height, width), or lists of such arrays.
+    - `classes`: the number of classes, or their names. Pixels whose label is not a class, such
+      as 255, are ignored.
+
     Returns Scores.
 
-    Labels that are no class, 255 for one, are left out.  `classes` is their
-    number or their names.  Raises DatasetError where sizes or counts differ.
+    Raises DatasetError if sizes or counts differ.
     """
     names = tuple(map(str, range(classes))) if isinstance(classes, int) else tuple(classes)
     pairs = _pairs(predictions, labels)

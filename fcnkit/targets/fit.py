@@ -35,22 +35,26 @@ class _Finding(NamedTuple):
 
 
 def fit(net: NetOrPath, target: NameOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
-    """What the target does not take of the net, or misreads, is mended as far as surgery can.
+    """Adapts the net to a tool chain, as far as surgery can: what the target refuses or
+    misreads is replaced.
 
     >>> fk.fit("deploy.prototxt", "ncnn").steps
     ()
 
-    Each mend is an operation that keeps what the net computes, and is left out again where it
-    does not make the target's findings fewer.  What is left is named, in steps "skip", and in
-    steps "keep" what the target takes and runs elsewhere, on the host's CPU say.  For BVLC's own
-    Caffe it is `bvlc`, for a fork of it `fork`.
+    Each step is an operation that keeps what the net computes. It is used only if it reduces
+    the number of findings. What remains is named in steps "skip"; what the target takes but runs
+    elsewhere, such as on the host's CPU, in steps "keep". For BVLC's own Caffe `fit` does the
+    same as `bvlc`, and for a fork of Caffe the same as `fork`.
 
-    `net` is a Prototxt or its path, and `inputs` gives shapes by blob name, {"data": (images,
-    channels, height, width)}, in place of the file's.  `target` is a name that `fcnkit lint
-    --targets` lists, or the path of a TOML file.  Returns a Plan: the new net, each step with its
-    reason, and what becomes of the weights.
+    - `net`: a Prototxt or its path.
+    - `target`: a name that `fcnkit lint --targets` lists, or the path of a TOML file.
+    - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
+      file.
 
-    Raises TargetError for a target that there is not, NetError for a net that cannot be built.
+    Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
+
+    Raises TargetError for a target that does not exist, and NetError for a net that cannot be
+    built.
     """
     net, asked = given_net(net), target_of(target)
     if isinstance(asked, ForkTarget):

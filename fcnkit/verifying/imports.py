@@ -24,20 +24,25 @@ def verify_import(
     tolerance: float = 1e-4,
     seed: int = 0,
 ) -> Differences:
-    """The model has run in ONNX Runtime and the net on an engine; a Difference for
-    each tensor that both have, in the model's order, at every size that was tried.
+    """Runs an ONNX model in ONNX Runtime and the imported net on an engine, and compares all
+    tensors.
 
     >>> fk.export("deploy.prototxt", "net.caffemodel").save("model.onnx")
     >>> all(row.ok for row in fk.verify_import(fk.from_onnx("model.onnx")))
     True
 
-    `made` is an Imported, `engine` one of `installed_engines()`, the first when not given;
-    `tolerance` is the largest relative difference that counts as equal, and `seed` is that of the
-    noise.  Returns a Difference for each output.
+    Every tensor that both have is compared, in the model's order, at every size that was tried
+    in the import.
 
-    The engine is Caffe where it is installed, else the PyTorch one.  Raises
-    EngineError where ONNX Runtime is not installed or refuses the model, or where
-    no other engine is.
+    - `made`: an Imported.
+    - `engine`: one of `installed_engines()`; by default Caffe if it is installed, else PyTorch.
+    - `tolerance`: the largest relative difference that counts as equal.
+    - `seed`: the seed of the random input.
+
+    Returns a Difference for each tensor.
+
+    Raises EngineError if ONNX Runtime is not installed or refuses the model, or if no other
+    engine is installed.
     """
     return verify_imports([made], engine=engine, tolerance=tolerance, seed=seed)[0]
 

@@ -99,7 +99,7 @@ def verify_layers(
     tolerance: float = 1e-4,
     seed: int = 0,
 ) -> LayerDifferences:
-    """Both nets have run on one input; a LayerDifference for each blob that both make.
+    """Runs two nets on the same input, and compares every blob that both make.
 
     >>> plan = fk.convolutionalize("deploy.prototxt")
     >>> weights = fk.transplant(plan, "net.caffemodel")
@@ -107,16 +107,23 @@ def verify_layers(
     >>> found.first is None, found.rows[0].layer
     (True, 'conv1')
 
-    Layers are matched by name, or by `names`, {old name: [new name, ...]}.  What a layer in
-    place overwrites is compared as well, each layer's own values.  Each channel is
-    measured by the size of its own values.
+    Layers are matched by name. If a layer overwrites a blob in place, the values before and
+    after it are compared. Differences in a channel are relative to the size of the values in
+    that channel.
 
-    `net` and `new_net` are Prototxts or their paths, `weights` and `new_weights` Weights or
-    theirs.  `engine` is one of `installed_engines()` and `device` one of PyTorch's; `inputs`
-    gives shapes or arrays by blob name, `seed` is that of the noise, and `tolerance` the largest
-    relative difference that counts as equal.  Returns LayerDifferences.
+    - `net`, `weights`: the old net and its weights, or their paths.
+    - `new_net`, `new_weights`: the new net and its weights. Without `new_weights`, both nets
+      use `weights`.
+    - `names`: {old name: [new name, ...]} for layers that have other names.
+    - `engine`: one of `installed_engines()`; by default the first.
+    - `device`: such as "cpu" or "cuda", for an engine with several devices.
+    - `inputs`: arrays, or shapes for random input, by blob name.
+    - `tolerance`: the largest relative difference that counts as equal.
+    - `seed`: the seed of the random input.
 
-    Raises as `fcnkit.verify` does, and NetError where the nets have no layer in common.
+    Returns LayerDifferences; `first` is the first LayerDifference that is not equal.
+
+    Raises as `fcnkit.verify` does, and NetError if the nets have no layer in common.
     """
     old = Side(build(given_net(net)), weights)
     new = Side(build(given_net(new_net)), weights if new_weights is None else new_weights)

@@ -40,23 +40,29 @@ def verify_plan(
     tolerance: float = 1e-4,
     seed: int = 0,
 ) -> Differences:
-    """The net before the plan and the one after it have run; a Difference for each output.
+    """Runs the net before and after a plan, and compares their outputs.
 
     >>> plan = fk.convolutionalize("deploy.prototxt")
     >>> all(row.ok for row in fk.verify_plan(plan, "net.caffemodel"))
     True
 
-    `weights` are the net's before; `new_weights` those after, made by the plan where not
-    given.  The net before is given what the plan says of the other's image: its channels
-    in the other order, less a mean, padded.  Of scores whose classes were chosen those are
-    compared, before any Softmax; of a plan that adds layers, such as `fcn`'s, what the new
-    ones read.  `inputs` are the net's before, as `verify` has them.
+    The plan knows how it changed the input. So the old net gets the same image as the new one,
+    but with its channels in the old order, with a mean subtracted, or padded. If classes were
+    chosen, the scores of these classes are compared, before any Softmax. If the plan adds
+    layers, as `fcn` does, everything that the new layers read is compared.
 
-    `plan` is a Plan.  `engine` is one of `installed_engines()` and `device` one of PyTorch's;
-    `seed` is that of the noise, and `tolerance` the largest relative difference that counts as
-    equal.  Returns a Difference for each output.
+    - `plan`: a Plan.
+    - `weights`: the weights of the net before, or their path.
+    - `new_weights`: the weights of the net after; by default the plan makes them.
+    - `engine`: one of `installed_engines()`; by default the first.
+    - `device`: such as "cpu" or "cuda", for an engine with several devices.
+    - `inputs`: arrays or shapes for the net before, as for `verify`.
+    - `tolerance`: the largest relative difference that counts as equal.
+    - `seed`: the seed of the random input.
 
-    Raises as `fcnkit.verify` does, and NetError where nothing of the net is left to compare.
+    Returns a Difference for each output.
+
+    Raises as `fcnkit.verify` does, and NetError if nothing of the net is left to compare.
     """
     expected.instance("plan", plan, Plan, "a Plan, such as a rewrite returns")
     expected.number("tolerance", tolerance)

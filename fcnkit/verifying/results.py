@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from fcnkit.engines.engine import Engine
 from fcnkit.errors import WeightsError
 from fcnkit.formats.prototxt import Prototxt
-from fcnkit.verifying.differences import Difference, shown
+from fcnkit.verifying.differences import Difference, proven, shown
 from fcnkit.verifying.proof import digest
 from fcnkit.weights.store import GivenWeights, Weights
 
@@ -120,6 +120,11 @@ class Differences(tuple[Difference, ...]):
         found = cls(rows)
         found.made = made
         return found
+
+    @property
+    def proven(self) -> bool:
+        """Whether all outputs are equal, and no layer is without an effect on what was compared."""
+        return proven(self)
 
     def _repr_html_(self) -> str:
         return shown(self, self.made.text if self.made else "")

@@ -39,7 +39,7 @@ def verify(
     tolerance: float = 1e-4,
     seed: int = 0,
 ) -> Differences:
-    """Both nets have run on one input in the state TEST; a Difference per output.
+    """Runs two nets on the same input in the state TEST, and compares their outputs.
 
     >>> plan = fk.convolutionalize("deploy.prototxt")
     >>> weights = fk.transplant(plan, "net.caffemodel")
@@ -47,27 +47,31 @@ def verify(
     >>> [(row.output, row.ok) for row in found]
     [('ip2', True), ('prob', True)]
 
-    `net` has `weights`, and `new_net` has `new_weights`, the same where not given.
-    What an output that keeps to bounds is made of comes before it.  Outputs are paired by name;
-    where one of each is left over, those two.  (N, C) is compared with
-    (N, C, 1, 1) value by value.
-    `engine` is one of `installed_engines()`, the first of them when not given;
-    `device`, such as "cpu" or "cuda", is for an engine that knows several.
-    `inputs` gives arrays, or shapes for noise, by the old net's input names; the
-    rest is `noise` of the size that the prototxt says, from `seed`.  Two outputs
-    are equal where no difference is more than `tolerance` times how far the values of its
-    channel usually are apart.
+    Outputs are paired by name; if one of each net is left over, these two are paired. (N, C) is
+    compared with (N, C, 1, 1) value by value. Two outputs are equal if no difference is larger
+    than `tolerance` times the usual distance between values of the same channel. If an output
+    is bounded, such as that of a Softmax, the blobs from which it is computed are compared
+    first, in rows of their own.
 
-    The old net runs on a second input as well: what moves between the two and shows in no
-    output is compared in its own place, and the last Difference says of which layers
-    nothing shows (`unseen`).  `proven` of `fcnkit.verifying.differences` says whether all
-    is equal and shown.
+    The old net also runs on a second input. A blob that changes between the two inputs, but has
+    no effect on any output, is compared itself. The last Difference names the layers that have
+    no effect anywhere (`unseen`).
 
-    Returns a Difference for each output.
+    - `net`, `weights`: the old net and its weights, or their paths.
+    - `new_net`, `new_weights`: the new net and its weights. Without `new_weights`, both nets
+      use `weights`.
+    - `engine`: one of `installed_engines()`; by default the first.
+    - `device`: such as "cpu" or "cuda", for an engine with several devices.
+    - `inputs`: arrays, or shapes for random input, by the old net's blob names. All other
+      inputs are random, of the size that the prototxt says.
+    - `tolerance`: the largest relative difference that counts as equal.
+    - `seed`: the seed of the random input.
 
-    Raises NetError when the outputs cannot be paired or have different counts,
-    WeightsError when a layer has no weights, EngineError when the engine
-    refuses a net.
+    Returns Differences, a tuple with a Difference for each output; its `proven` is True if all
+    outputs are equal and every layer has an effect.
+
+    Raises NetError if the outputs cannot be paired or have different counts, WeightsError if a
+    layer has no weights, EngineError if the engine refuses a net.
     """
     net, new_net = given_net(net), given_net(new_net)
     expected.number("tolerance", tolerance)

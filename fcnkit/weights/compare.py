@@ -44,28 +44,31 @@ def compare(
     inputs: Mapping[str, Shape] | None = None,
     progress: Progress = no_progress,
 ) -> Comparison:
-    """How each blob of `first` differs from that of `second`, or how it fits the net `second`.
+    """Compares two weights files blob by blob, or a weights file with the shapes that a net
+    needs.
 
     >>> print(fk.compare("net.caffemodel", "net.caffemodel").summary().strip())
     8 blobs equal
     >>> fk.compare("net.caffemodel", fk.read("deploy.prototxt")).equal
     True
 
-    Layers are matched by name, as Caffe does; `names` pairs those of other
-    names, {old: new}.  Shapes are equal where Caffe takes one for the other,
-    as a legacy 1 x 1 x 2 x 3 for 2 x 3; values of two types are compared in
-    float64.  Blobs that differ by at most `tolerance` times the largest |value|
-    of `first` are close, which counts as equal.  Each value is read once;
-    `progress` is told of the bytes of both files that are done with.
+    Layers are matched by name, as in Caffe. Two shapes are equal if Caffe accepts one for the
+    other, such as the legacy shape 1 x 1 x 2 x 3 for 2 x 3. Values of different types are
+    compared in float64. Each value is read once.
 
-    A net is taken in every state, and nothing is read: a blob is missing
-    where any state takes it, and extra where none does.  `inputs` gives shapes
-    by blob name.
+    - `first`: Weights or their path.
+    - `second`: Weights or their path, or a Prototxt. For a net, all states are considered and
+      no values are read: a blob is "missing" if any state needs it, and "extra" if none does.
+    - `names`: {old: new} for layers that have different names.
+    - `tolerance`: blobs are close, which counts as equal, if they differ by at most this factor
+      times the largest magnitude in `first`.
+    - `inputs`: shapes by blob name, for a net.
+    - `progress`: is called with the number of bytes of both files that have been read.
 
-    Returns a Comparison, a row for each blob.
+    Returns a Comparison with one row for each blob.
 
-    Raises WeightsError when `names` names a layer that is not there, NetError
-    when the net cannot be built.
+    Raises WeightsError if `names` names a layer that does not exist, and NetError if the net
+    cannot be built.
     """
     first = given_weights(first)
     second = second if isinstance(second, Prototxt) else given_weights(second)

@@ -21,19 +21,22 @@ SPLIT = "split"
 
 
 def skeleton(weights: WeightsOrPath) -> Prototxt:
-    """The net of a caffemodel: its layers, what they read, their fields, their blobs' shapes.
+    """Shows the net in a caffemodel: its layers, what they read, their fields, and the shapes
+    of their blobs.
 
     >>> fk.skeleton("net.caffemodel").save("net.prototxt")
 
-    Caffe writes into a caffemodel the net that it saved, in the state TRAIN for a
-    training; `deploy` makes the net to use of that.  What Caffe put between, the
-    Splits, is taken out again.  HDF5 and .npz hold names and blobs alone, and the layers
-    of this net then say neither type nor bottoms.  A comment before each layer
-    has the shapes of its blobs, and one says which fields no schema of Caffe names.
+    When Caffe saves a caffemodel, it also writes the net, in the state TRAIN for a training;
+    `deploy` makes a deploy net of it. The Splits that Caffe inserted are removed. HDF5 and .npz
+    files hold only names and blobs, so the layers of their net have neither types nor bottoms.
+    A comment before each layer gives the shapes of its blobs, and one lists the fields that no
+    known schema names.
 
-    `weights` are Weights or their path.  Returns a Prototxt.
+    - `weights`: Weights or their path.
 
-    Raises WeightsError for a solver's state, and for weights that are not a file's.
+    Returns a Prototxt.
+
+    Raises WeightsError for the state of a solver, and for weights that are not from a file.
     """
     weights = given_weights(weights)
     if weights.source is None or weights.kind == "solverstate":

@@ -158,17 +158,18 @@ _WORDS = {ALL_ZERO: "all zero", NAN: "with NaN", INFINITE: "with infinity"}
 
 
 def statistics(weights: WeightsOrPath, *, progress: Progress = no_progress) -> Statistics:
-    """The figures of every blob; each is read once, in pieces.
+    """Computes statistics of every blob; each value is read once.
 
     >>> row = fk.statistics("net.caffemodel").rows[0]
     >>> row.layer, row.shape, round(row.maximum, 2)
     ('conv1', (16, 1, 5, 5), 0.97)
 
-    `progress` is told how many bytes have been read, piece by piece.
+    - `weights`: Weights or their path.
+    - `progress`: is called with the number of bytes that have been read.
 
-    `weights` are Weights or their path.  Returns Statistics, a row for each blob.
+    Returns Statistics with one row for each blob.
 
-    Raises WeightsError when the file has changed since it was opened.
+    Raises WeightsError if the file has changed since it was opened.
     """
     weights = given_weights(weights)
     blobs = (

@@ -52,16 +52,16 @@ KINDS = {"layer": "V2", "layers": "V1", "hdf5": "HDF5", "npz": "npz", "solversta
 
 
 def open(path: str | os.PathLike[str] | HasWeights) -> "Weights":
-    """The weights of a file: caffemodel V1 or V2, .caffemodel.h5, .npz or .solverstate.
+    """Opens a weights file: caffemodel V1 or V2, .caffemodel.h5, .npz or .solverstate.
 
     >>> weights = fk.weights("net.caffemodel")
     >>> weights["conv1"][0].array().shape
     (16, 1, 5, 5)
 
-    Returns Weights: blobs by layer.  The content of the file at `path` tells its format; headers
-    are read, tensors are not.  A solver's history is the one layer "history".  A module that
-    `fk.module` made may stand for a path: its parameters as they are now.  Raises WeightsError
-    when the file cannot be read or is not a whole file of one of these formats.
+    `path` is the file; its content decides the format. Only headers are read; tensors are read
+    when you ask for them. `path` may also be a module that `fk.module` made. The history of a
+    solverstate is one layer, "history". Returns Weights: blobs by layer name. Raises
+    WeightsError if the file cannot be read, or is not a complete file in one of these formats.
     """
     if isinstance(path, HasWeights):
         return path.weights()

@@ -33,21 +33,22 @@ class Moving(Protocol):
 
 
 def transplant(plan: Moving, weights: WeightsOrPath) -> Weights:
-    """The weights that the plan's net takes: every move carried out, the rest as it was.
+    """Makes the weights for a plan's net: carries out every move, and copies the rest.
 
     >>> plan = fk.convolutionalize("deploy.prototxt")
     >>> fk.transplant(plan, "net.caffemodel").save("conv.caffemodel")
 
-    `plan` is that of a rewrite, or a match of two nets; `weights` are those of
-    the net before it.  Nothing is read or written yet.  A source layer that goes to one place
-    only is renamed and reshaped where it stands in the file; a source that
-    goes to several, or a new layer, is written after the others.  NVCaffe's raw
-    data is written as every Caffe reads it.
+    Nothing is read or written yet. A source layer that goes to one place only is renamed and
+    reshaped within the file; new layers, and sources that go to several places, are written
+    after the others. NVCaffe's raw data is written in the form that every Caffe reads.
 
-    Returns Weights, whose values are worked out as they are saved.
+    - `plan`: the Plan of a rewrite, or a match of two nets.
+    - `weights`: the weights of the net before the plan, or their path.
 
-    Raises WeightsError when a source layer is not in the file, when it has
-    another number of blobs than the moves take, or when counts differ.
+    Returns Weights, whose values are computed when they are saved.
+
+    Raises WeightsError if a source layer is not in the file, if it has another number of blobs
+    than the moves need, or if counts differ.
     """
     if not hasattr(plan, "moves"):
         raise TypeError(f"plan: give a Plan, such as a rewrite returns, not {type(plan).__name__}")

@@ -29,7 +29,7 @@ def module(
     strict: bool = True,
     seed: int = 1,
 ) -> "CaffeModule":
-    """The net is a torch.nn.Module that computes what Caffe computes, values and gradients.
+    """Makes a torch.nn.Module of the net, with the values and gradients that Caffe computes.
 
     >>> import torch
     >>> module = fk.module("deploy.prototxt", "net.caffemodel")
@@ -42,34 +42,34 @@ def module(
     torch.Size([16, 1, 5, 5])
     >>> fk.weights(module).save("new.caffemodel")
 
-    It is called with a tensor for each input, in order or by the blob's name.
-    One output is a tensor; several are a dict by blob name.
+    Call the module with one tensor for each input, in order or by the name of the blob. It
+    returns a tensor for a single output, and a dict by blob name for several. Batch, height and
+    width may change from call to call, as far as the layers allow; channels, and the size that
+    an InnerProduct reads, may not.
 
-    `weights` is a path or a Weights.  A layer that it lacks is an error unless
-    `strict` is False; then, and without weights, the layer begins as its
-    fillers say, from `seed`: with zeros where it names none, a Scale with 1, a
-    PReLU with 0.25.
-    `outputs` are the blobs that come out, any of the net's, by default those
-    that no layer reads; what they do not need is left out.  A blob that layers
-    change in place is as the last of them leaves it.
-    `inputs` are shapes by blob name, where the prototxt says none or others.
-    Batch, height and width may differ from call to call, as far as the layers
-    can take it; channels, and what an InnerProduct reads, may not.
-    `state` says which layers there are.  The phase of Dropout and BatchNorm is
-    TRAIN after `module.train()` and TEST after `module.eval()`; the module begins
-    in that of `state`.
+    The parameters of a layer are `<layer>.weight` and `<layer>.bias`, in Caffe's shapes. Those
+    with lr_mult 0 have `requires_grad` False. A BatchNorm has the buffers `mean`, `variance`
+    and `factor`; as in Caffe, the first two are stored multiplied by the third.
 
-    Parameters are called `<layer>.weight` and `<layer>.bias` and have Caffe's
-    shapes.  Those with lr_mult 0 begin with `requires_grad` False.  A
-    BatchNorm's are the buffers `mean`, `variance` and `factor`; the first two
-    are stored times the third, as in Caffe.
+    - `net`: a Prototxt or its path.
+    - `weights`: Weights or their path.
+    - `outputs`: the blobs to return, in place of those that no layer reads. Layers that they do
+      not need are left out. A blob that layers change in place is returned as the last of them
+      leaves it.
+    - `inputs`: shapes by blob name, if the prototxt has none or other ones.
+    - `state`: a State, which decides the set of layers; by default TEST. The module starts in
+      its phase. `module.train()` switches Dropout and BatchNorm to TRAIN, and `module.eval()`
+      to TEST.
+    - `strict`: with False, `weights` may lack layers. Such layers start from their fillers,
+      from zeros without a filler, a Scale from 1, a PReLU from 0.25. The same happens without
+      `weights`.
+    - `seed`: the random seed of the fillers.
 
-    `net` is a Prototxt or its path.  Returns a CaffeModule.
+    Returns a CaffeModule.
 
-    Raises EngineError without PyTorch and for a layer that it does not run;
-    NetError for a net, a blob or sizes that cannot be; WeightsError for weights
-    that are missing or of other shapes.  The module raises NetError for inputs
-    that it cannot take.
+    Raises EngineError without PyTorch, and for a layer that it does not run; NetError for an
+    impossible net, blob or size; WeightsError for weights that are missing or have other
+    shapes. The module itself raises NetError for inputs that it cannot take.
     """
     prototxt = given_net(net)
     stored = None if weights is None else store.given(weights)
