@@ -1,5 +1,6 @@
-"""Lays out text in a terminal: columns under their names, fields, and texts beside names."""
+"""Lays out text in a terminal: columns, fields, texts beside names, folded lines."""
 
+import re
 import textwrap
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
@@ -70,5 +71,33 @@ def _beside(head: str, margin: int, texts: Sequence[str], width: int) -> str:
     return (first + f"\n{indent}".join(parts)).rstrip() + "\n"
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+def _wrapped(text: str, width: int, further: str = "") -> list[str]:
+    return textwrap.wrap(
+        text, width, subsequent_indent=further, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def fold(text: str, width: int) -> str:
+    """The text, with every line that is longer than `width` broken between words.
+
+    What is broken off stands two columns further right than its line. A command in backquotes stays
+    whole, to be copied, and so does a line with a caret below it, which points into it.
+    """
+    lines = text.split("\n")
+    below = [*lines[1:], ""]
+    found: list[str] = []
+    for line, following in zip(lines, below, strict=True):
+        whole = len(line) <= width or following.strip() == "^"
+        found += [line] if whole else _parts(line, width)
+    return "\n".join(found)
+
+
+def _parts(line: str, width: int) -> list[str]:
+    indent = line[: len(line) - len(line.lstrip())]
+    kept = _COMMAND.sub(lambda command: command[0].replace(" ", _JOINED), line)
+    parts = _wrapped(kept, max(width, len(indent) + _LEAST), f"{indent}  ")
+    return [part.replace(_JOINED, " ") for part in parts]
+
+
+_COMMAND = re.compile("`[^`]*`")
+_JOINED = "\N{NO-BREAK SPACE}"  # which textwrap does not break at

@@ -313,7 +313,7 @@ def test_dead_channels_are_noted_and_hidden_units_may_change_places(dead):
     )
     (row,) = verify(net, weights, net, permuted(weights), engine="torch")
     assert proven([row]) and row.relative < 1e-5
-    noted = f"inside the same whatever the input, and so not shown: {dead} of 8 channels of a"
+    noted = f"not tested by this input, inside: {dead} of 8 channels of a"
     assert (noted in str(row)) == (dead > 0)
     assert not proven(verify(net, weights, net, A(permuted(weights)), engine="torch"))
 
@@ -362,7 +362,7 @@ def test_every_row_of_a_table_is_looked_up_or_nothing_is_said_of_it(shape, whole
     weights = random_weights(net, 3)
     rows = verify(net, weights, net, weights, engine="torch", inputs={"data": shape})
     assert all(row.ok for row in rows) and proven(rows) is whole
-    assert whole or "of 1 of the 9 rows" in rows[-1].unseen and "--input" in rows[-1].unseen
+    assert whole or "1 of the 9 rows" in rows[-1].unseen and "--input" in rows[-1].unseen
     for row in range(9):
         table = np.array(weights["a"][0])
         table[row] += 1
@@ -389,13 +389,13 @@ def test_an_input_of_equal_values_shows_nothing():
     [
         (
             "dead ReLU, InnerProduct",
-            's: that it is equal is not shown: nothing is shown of layer "s"',
+            's: not proven equal: not tested: layer "s", whose input is always 0',
         ),
         (
             "no weights",
-            "a: that it is equal is not shown: its values are 0 whatever the input",
+            "a: not proven equal: its values are 0 for every input",
         ),
-        ("zeros", "a: that it is equal is not shown: its values are the same whatever the input"),
+        ("zeros", "a: not proven equal: its values are the same for every input"),
     ],
 )
 def test_the_command_says_why(tmp_path, name, words):

@@ -82,9 +82,9 @@ def test_what_differs_and_what_shows_nothing_is_seen(weights):
     changed = verified(old, NET, old.put("conv2", [first.array() + 0.01, bias]))
     html = changed._repr_html_()
     assert "the nets differ in ip2" in html and ">different</span>" in html
-    assert ">equal, shows nothing</span>" in html, "prob is 0 or 1 whatever it is made of"
+    assert ">equal, proves nothing</span>" in html, "prob is 0 or 1 whatever it is made of"
     still = verified(old.put("ip2", [np.zeros((11, 80)), np.zeros(11)]), NET)
-    assert "one could hide" in still._repr_html_()
+    assert "one could be hidden" in still._repr_html_()
 
 
 def test_layers_show_where_they_begin_to_differ(weights):

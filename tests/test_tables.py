@@ -2,7 +2,7 @@
 
 import pytest
 
-from fcnkit.tables import aligned, columns, fields, folded
+from fcnkit.tables import aligned, columns, fields, fold, folded
 
 
 def test_columns_are_as_wide_as_their_widest_cell():
@@ -42,6 +42,21 @@ def test_folding_loses_no_word_and_keeps_to_the_width(width):
     ]
     assert max(map(len, text.splitlines())) <= max(width, len("12  conv  ") + 20)
     assert text.startswith(" 7  conv  one") and "\n12  a     one" in text
+
+
+def test_long_lines_are_folded_under_their_indent_and_commands_stay_whole():
+    text = "short\n  net: a fact that is long; try `fcnkit surgery NET --do bvlc`, or not at all\n"
+    assert fold(text, 40) == (
+        "short\n  net: a fact that is long; try\n    `fcnkit surgery NET --do bvlc`, or\n"
+        "    not at all\n"
+    )
+    assert fold(text, 200) == text and fold("", 40) == ""
+
+
+def test_a_line_that_a_caret_points_into_is_not_folded():
+    line = "  layer { name: and much more than forty columns of it }"
+    text = f"net.prototxt:1:3: found no }}\n{line}\n  ^"
+    assert fold(text, 40) == text
 
 
 def test_a_cell_that_is_too_long_stands_alone():

@@ -243,7 +243,7 @@ def test_verdict(absolute, largest, relative, ok):
     difference = Difference("a", "a", (1, 5), (1, 5, 1, 1), absolute, relative, largest, 1e-4)
     assert difference.ok is ok
     assert ("DIFFERENT" in str(difference)) is not ok
-    assert ("shows nothing" in str(difference)) is (largest == absolute == 0)
+    assert ("proves nothing" in str(difference)) is (largest == absolute == 0)
 
 
 @needs_opencv

@@ -318,7 +318,7 @@ def holds_weights(name: str) -> bool:
     return False
 
 
-def terminal_width() -> int:
+def table_width() -> int:
     """The columns of the terminal; as many as a table likes where there is none."""
     if not sys.stdout.isatty():
         return 10_000
@@ -390,10 +390,7 @@ def _of_those(plan: Plan, weights: Mapping) -> Plan:
 def exit_unless_proven(found: Sequence[Difference]) -> None:
     """Ends with status 1 where outputs differ, or where nothing shows that they do not."""
     for row in unproven(found) if all(row.ok for row in found) else ():
-        say(
-            f"fcnkit: {row.output}: that it is equal is not shown: {row.why}; give data such as "
-            "the net is for, with --input BLOB=FILE.npy",
-            err=True,
-        )
+        remedy = "give the net real data, with --input BLOB=FILE.npy"
+        say(f"fcnkit: {row.output}: not proven equal: {row.why}; {remedy}", err=True)
     if not proven(found):
         raise SystemExit(1)

@@ -13,7 +13,7 @@ from fcnkit.cli.arguments import (
     open_weights,
     shape_option,
     show_json,
-    terminal_width,
+    table_width,
 )
 from fcnkit.cli.progress import measured
 from fcnkit.cli.text import say
@@ -76,7 +76,7 @@ def show_statistics(path: str, *, as_json: bool) -> None:
     if as_json:
         show_json(found.json())
     else:
-        say(found.table(terminal_width()), nl=False)
+        say(found.table(table_width()), nl=False)
 
 
 def _length(weights) -> int:

@@ -18,7 +18,7 @@ from fcnkit.cli.arguments import (
     shape_option,
     show_json,
     show_plan,
-    terminal_width,
+    table_width,
     transplanted,
 )
 from fcnkit.cli.diff import show_statistics
@@ -107,7 +107,7 @@ def inspect(ctx, net, weights, phase, stages, inputs, to, memory, as_net, as_jso
     if as_json:
         show_json(found.json())
     else:
-        say(found.table(terminal_width(), memory=memory), nl=False)
+        say(found.table(table_width(), memory=memory), nl=False)
 
 
 def _show_net(path: str, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fcnkit.cli.arguments import exit_unless_proven
-from fcnkit.cli.text import say
+from fcnkit.cli.text import say, terminal_width
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.plan import Plan
 
@@ -75,10 +75,15 @@ def show_rows(proof: "Proof", *, err: bool = False) -> None:
     """Prints the rows of each engine, side by side where there are several, and the record."""
     if len(proof.rows) == 1:
         (rows,) = proof.rows.values()
-        say("".join(f"{row}\n" for row in rows), nl=False, err=err)
+        say("".join(map(_shown, rows)), nl=False, err=err, width=terminal_width())
     else:
         say(_side_by_side(proof), nl=False, err=err)
     say(proof.record, nl=False, err=err)
+
+
+def _shown(row: "Difference") -> str:
+    """The comparison, and below it what it does not test."""
+    return "".join(f"{line}\n" for line in (row.head, *(f"  {note}" for note in row.notes)))
 
 
 def _side_by_side(proof: "Proof") -> str:

@@ -4,16 +4,29 @@ A name in a net or a weights file may hold anything: what would move a
 terminal's cursor or colour it is written out.
 """
 
+import shutil
 import sys
 
 import click
 
 from fcnkit.errors import visible
+from fcnkit.tables import fold
 
 
-def say(text: object, *, err: bool = False, nl: bool = True) -> None:
-    """The text is on standard output, or with `err` on standard error."""
-    click.echo(shown(str(text)), err=err, nl=nl)
+def say(text: object, *, err: bool = False, nl: bool = True, width: int = 0) -> None:
+    """The text is on standard output, or with `err` on standard error.
+
+    Its lines are folded to `width`, where that is given. A message on standard error is folded to
+    the terminal that shows it, and stays one line in a log.
+    """
+    words = shown(str(text))
+    columns = width or (terminal_width() if err and sys.stderr.isatty() else 0)
+    click.echo(fold(words, columns) if columns else words, err=err, nl=nl)
+
+
+def terminal_width() -> int:
+    """The columns of the terminal, 80 where they are not known."""
+    return shutil.get_terminal_size().columns
 
 
 def say_diff(text: str) -> None:

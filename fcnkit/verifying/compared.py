@@ -108,10 +108,10 @@ def _hidden_by(layer: Layer, values: Any) -> str:
     if not still:
         return ""
     if low == high:
-        return f"{low:g} whatever the input"
+        return f"{low:g} for every input"
     many = f" in {still} of {len(channels)} channels" if still < len(channels) else ""
     known = [f"{bound:g}" for bound in (low, high) if isfinite(bound)]
-    return f"all at {'its bounds' if len(known) > 1 else 'its bound'} {' and '.join(known)}{many}"
+    return f"saturated at {' or '.join(known)}{many}"
 
 
 def _at_bounds(values: Any, low: float, high: float) -> bool:

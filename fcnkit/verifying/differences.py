@@ -1,17 +1,18 @@
 """How far the values of one net are from another's, and what that shows of the two."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from math import inf, isfinite, nan
+from math import inf, isfinite, nan, prod
 from typing import Any, NamedTuple
 
 from fcnkit import notebook
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 
 NOT_FINITE = "infinite or not numbers"
-STILL = "the same whatever the input"
-PINNED = "the same, or one of two values, whatever the input"
+STILL = "the same for every input"
+PINNED = "the same, or one of two values, for every input"
 # Of a channel's values the tenth that is largest does not say how large the channel is, nor
 # do the three largest quarters of the channels say how small a difference counts.
 _USUAL, _LEAST = 0.9, 0.25
@@ -75,23 +76,40 @@ class Difference(NamedTuple):
         return shown((self,))
 
     def __str__(self) -> str:
+        return "; ".join((self.head, *self.notes))
+
+    @property
+    def head(self) -> str:
+        """The verdict, the difference and the values, on one line."""
         name = (
             self.output if self.output == self.new_output else f"{self.output} -> {self.new_output}"
         )
         shape = " x ".join(map(str, self.new_shape))
         ends = f"{self.low:.3g} to {self.high:.3g}" if isfinite(self.low) else f"{self.largest:.3g}"
-        still = f"; {self.still} of {self.channels} channels are {self.held}: not shown"
         return (
             f"{name}: {self._verdict}; max |difference| {self.absolute:.3g} over {shape} values "
             f"{'of' if isfinite(self.low) else 'up to'} {ends}, relative {self.relative:.2g} "
-            f"(tolerance {self.tolerance:g}){still if 0 < self.still < self.channels else ''}"
-            f"{_listed(self.partly)}{_without(self.left_out)}"
+            f"(tolerance {self.tolerance:g})"
         )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What this comparison does not test, and what it leaves out, in a phrase for each."""
+        parts = "outputs" if prod(self.new_shape[2:]) == 1 else "channels"
+        still = f": {self.still} of {self.channels} {parts}" if self.partial else ""
+        inside = f"{';' if still else ','} inside: {_some(self.partly)}" if self.partly else ""
+        untested = f"not tested by this input{still}{inside}" if still or inside else ""
+        return tuple(filter(None, (untested, _without(self.left_out))))
+
+    @property
+    def partial(self) -> bool:
+        """Whether some channels tell nothing of two nets, and others do."""
+        return 0 < self.still < self.channels
 
     @property
     def _verdict(self) -> str:
         if self.hidden == NOT_FINITE:
-            return f"NOT COMPARED, for some values are {NOT_FINITE}"
+            return f"NOT COMPARED: some values are {NOT_FINITE}"
         if not self.ok:
             return "DIFFERENT"
         if self.unseen:
@@ -100,22 +118,20 @@ class Difference(NamedTuple):
             return "equal"
         why, by = self.hidden or "all zero", " and ".join(self.made_of)
         if not by:
-            return f"equal, but {why}: this shows nothing"
-        return f"equal; {why}, so {by} {'count' if ' and ' in by else 'counts'}"
+            return f"equal, but {why}: this proves nothing"
+        return f"equal, but {why}: see {by}"
 
 
 def _without(outputs: Sequence[str]) -> str:
     if not outputs:
         return ""
-    it = "it is" if len(outputs) == 1 else "they are"
-    return f"; {' and '.join(outputs)} left out, for what {it} made of is compared"
+    are, they = ("is", "it is") if len(outputs) == 1 else ("are", "they are")
+    return f"{' and '.join(outputs)} {are} not compared: what {they} computed from is"
 
 
-def _listed(partly: Sequence[str], most: int = 3) -> str:
-    if not partly:
-        return ""
-    more = f" and {len(partly) - most} other blobs" if len(partly) > most else ""
-    return f"; inside {STILL}, and so not shown: {', '.join(partly[:most])}{more}"
+def _some(partly: Sequence[str], most: int = 3) -> str:
+    more = f" and {number_of(len(partly) - most, 'other blob')}" if len(partly) > most else ""
+    return f"{', '.join(partly[:most])}{more}"
 
 
 def unproven(found: Iterable[Difference]) -> list[Difference]:
@@ -313,7 +329,7 @@ def _cells(row: Difference, hidden: bool) -> tuple[object, ...]:
     if not row.ok:
         badge = notebook.badge("different", "bad")
     elif hidden or not row.shows:
-        badge = notebook.badge("equal, shows nothing", "warn" if hidden else "note")
+        badge = notebook.badge("equal, proves nothing", "warn" if hidden else "note")
     shape = " x ".join(map(str, row.new_shape))
     return name, shape, badge, f"{row.absolute:.3g}", f"{row.relative:.2g}", ends
 
@@ -322,7 +338,11 @@ def _caption(found: Iterable[Difference], hidden: bool) -> str:
     apart = [row.output for row in found if not row.ok]
     if apart:
         return f"the nets differ in {', '.join(apart)}"
-    return "no difference was found, and one could hide" if hidden else "the nets compute the same"
+    return (
+        "no difference was found, but one could be hidden"
+        if hidden
+        else "the nets compute the same"
+    )
 
 
 def _notes(found: Iterable[Difference], hidden: Sequence[Difference]) -> Iterator[str]:
@@ -330,7 +350,5 @@ def _notes(found: Iterable[Difference], hidden: Sequence[Difference]) -> Iterato
     for row in found:
         if row.made_of and row not in hidden and not row.shows:
             why, by = row.hidden or "all zero", " and ".join(row.made_of)
-            yield f"{row.output}: {why}; what it is made of is compared in its place, {by}"
-        elif 0 < row.still < row.channels:
-            yield f"{row.output}: {row.still} of {row.channels} channels are {row.held}: not shown"
-        yield from filter(None, (_listed(row.partly)[2:], _without(row.left_out)[2:]))
+            yield f"{row.output}: {why}: see {by}, from which it is computed"
+        yield from (f"{row.output}: {note}" for note in row.notes)

@@ -18,12 +18,10 @@ def not_looked_up(
     lacking = list(_lacking(learn, names, values))
     if not lacking:
         return ""
-    said = "; ".join(
-        f'of {count:,} of the {rows:,} rows of "{name}"' for name, count, rows in lacking
-    )
+    said = "; ".join(f'{count:,} of the {rows:,} rows of "{name}"' for name, count, rows in lacking)
     most = max(rows for _, _, rows in lacking)
-    remedy = f"give an input of {most:,} numbers or more, with --input"
-    return f"nothing is shown {said}, which no number of the input looks up: {remedy}"
+    remedy = f"give an input of {most:,} values or more, with --input"
+    return f"not tested: {said}, which no value of the input looks up; {remedy}"
 
 
 def _lacking(

@@ -375,19 +375,17 @@ def why_blind(layers: Sequence[Layer], lost: Sequence[Top]) -> str:
     said = []
     if layers:
         names = _some([f'"{layer.name}"' for layer in layers])
-        many = f"layers {names}: what they read is" if len(layers) > 1 else ""
-        said.append(
-            f"of {many or f'layer {names}: what it reads is'} {_what(layers)} whatever the input"
-        )
+        several = "s" * (len(layers) > 1)
+        said.append(f"layer{several} {names}, whose input is {_what(layers)}")
     if lost:
         names = _some([top.blob for top in lost])
-        said.append(f"of {names}: no output shows it, and the other net has none to compare")
-    return f"nothing is shown {'; nor '.join(said)}" if said else ""
+        said.append(f"{names}, which no output shows and the other net does not have")
+    return f"not tested: {'; '.join(said)}" if said else ""
 
 
 def _what(layers: Sequence[Layer]) -> str:
     slopes = {of(layer).slopes for layer in layers}
-    return " or ".join([*["0"] * (False in slopes), *["not below 0"] * (True in slopes)])
+    return " or ".join([*["always 0"] * (False in slopes), *["never negative"] * (True in slopes)])
 
 
 def _some(names: Sequence[str], most: int = 3) -> str:
