@@ -1,6 +1,7 @@
 """Imported models compute in Caffe what ONNX Runtime computes, and say why where they cannot."""
 
 import re
+from dataclasses import replace
 from hashlib import sha256
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ from fcnkit.importing import trace  # noqa: E402
 from fcnkit.importing.from_onnx import from_onnx  # noqa: E402
 from fcnkit.importing.from_torch import from_torch, preprocessing_of  # noqa: E402
 from fcnkit.nets import graph  # noqa: E402
+from fcnkit.plan import Step  # noqa: E402
 from fcnkit.verifying.imports import verify_imports  # noqa: E402
 from fcnkit.weights import blobs, store  # noqa: E402
 
@@ -352,6 +354,31 @@ def test_torchvision_says_what_images_become():
     assert made.classes == ("crane", "hen", "crane (2)")
     with pytest.raises(NetError, match="no transforms"):
         preprocessing_of(object())
+
+
+def test_steps_alike_are_told_together_and_layers_are_counted(one_thread):
+    nn = pytest.importorskip("torch").nn
+    blocks = [part for _ in range(6) for part in (nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.ReLU())]
+    module = nn.Sequential(*blocks, nn.Conv2d(3, 2, 1)).eval()
+    made = from_torch(module, pytest.importorskip("torch").zeros(1, 3, 8, 8))
+    assert "14 layers; 80 weights in 7 of them" in made.table()
+    steps = tuple(
+        Step("change", f"conv{at}", at, f"takes in bn{at} (BatchNorm); gets a bias", "a reason")
+        for at in range(9)
+    )
+    text = replace(made, steps=(*steps, steps[0]._replace(verb="keep"))).table()
+    assert text.count("takes in BatchNorm; gets a bias") == 1
+    assert "9 layers  change: takes in BatchNorm" in text
+    assert "conv0, conv1, conv2, conv3 and 5 more" in text
+    assert "conv0     keep: takes in bn0 (BatchNorm)" in text
+
+
+def test_what_pytorch_asks_of_its_own_users_is_left_out(one_thread):
+    torch = pytest.importorskip("torch")
+    module = torch.nn.AdaptiveAvgPool2d(7).eval()
+    step = from_torch(module, torch.zeros(1, 3, 14, 14)).steps[0]
+    assert "PyTorch cannot export it with free sizes" in step.why
+    assert "lease" not in step.why and "http" not in step.why
 
 
 def test_a_module_of_pytorch(tmp_path, one_thread):

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fcnkit.cli.arguments import Number, shape_option, show_json, terminal_width
+from fcnkit.cli.arguments import Number, shape_option, show_json
 from fcnkit.cli.export import OTHERS
 from fcnkit.cli.outputs import file_saver, saver, say_written, write_all
-from fcnkit.cli.text import say
+from fcnkit.cli.text import say, terminal_width
 from fcnkit.formats import suffixes
 from fcnkit.importing.caffes import CAFFES, MASTER
 
@@ -129,7 +129,7 @@ def import_(
     else:
         say(made.table(terminal_width()), nl=False)
         if verified:
-            say(_verdict(rows), nl=False)
+            say(_verdict(rows), nl=False, width=terminal_width())
     say_written(files, as_json)
     if output and not made.weights:
         say(f"fcnkit: no {beside} is written: no layer of the net has weights", err=True)

@@ -1,5 +1,6 @@
 """A PyTorch module as a net of stock Caffe and its weights, through PyTorch's own ONNX export."""
 
+import re
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
@@ -60,7 +61,7 @@ def from_torch(module: Any, example: Any, *, weights: Any = None, **options: Any
         made = replace(made, preprocessing=preprocessing_of(weights))
     if not fixed:
         return made
-    step = Step("keep", title, None, "the size of the example", fixed)
+    step = Step("keep", title, None, "height and width as in the example", fixed)
     return replace(made, steps=(step, *made.steps))
 
 
@@ -131,11 +132,12 @@ def _exported(torch: Any, module: Any, inputs: tuple[Any, ...], path: Path) -> s
                 )
             return reason
         except Exception as error:  # of torch.onnx, and of whatever the module itself raises
-            text = error_text(error).splitlines()[0][:200]
+            # Whom PyTorch asks for help with it is nothing to who imports a model.
+            text = re.split(r"[.;] (?:Please|Feel free)\b", error_text(error))[0]
             if free is None:
                 title = type(module).__name__
                 raise NetError(f"{title}: PyTorch cannot export it to ONNX: {text}") from error
-            reason = reason or f"PyTorch exports it only so: {text}"
+            reason = reason or f"PyTorch cannot export it with free sizes: {text}"
     return reason
 
 

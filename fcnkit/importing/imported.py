@@ -1,7 +1,8 @@
 """What an import gives: a net, its weights, and what was done and why."""
 
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from fcnkit.errors import OutputError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.importing.held import Move, arranged
 from fcnkit.plan import Step
+from fcnkit.plural import number_of
 from fcnkit.preprocessing import Preprocessing, place
 from fcnkit.shape import Shape
 from fcnkit.tables import folded
@@ -115,9 +117,10 @@ class Imported:
         }
 
     def table(self, width: int = 80) -> str:
-        """What went in, what came out, and each step with its reason."""
-        rows = (((step.layer,), (f"{step.verb}: {step.what}", step.why)) for step in self.steps)
-        return self._head() + folded(rows, width=width, most=width // 3)
+        """What went in, what came out, and each step with its reason; what many layers have
+        in common is one step with the first of their names, and `steps` has each.
+        """
+        return self._head() + folded(_rows(self.steps), width=width, most=width // 3)
 
     def _head(self) -> str:
         """What went in, and what came out."""
@@ -130,7 +133,9 @@ class Imported:
         lines += [
             f"output {each.name}: blob {each.blob}{_arranged(each)}\n" for each in self.outputs
         ]
-        lines.append(f"{len(self.weights)} layers with {self.weights.total:,} weights\n")
+        layers = number_of(len(self.net.root.all("layer")), "layer")
+        counts = f"{number_of(self.weights.total, 'weight')} in {len(self.weights)} of them"
+        lines.append(f"{layers}; {counts}\n" if self.weights else f"{layers}, none with weights\n")
         return "".join(lines)
 
     def _free(self, name: str) -> str:
@@ -154,6 +159,29 @@ class Imported:
         cells = [(step.layer, step.verb, step.what, step.why) for step in self.steps]
         head = ("layer", "", "what", "why")
         return notebook.table(cells, head=head, caption=self._head().rstrip(), left=True)
+
+
+# So many layers with one step are told together, and so many of them by name.
+_ALIKE, _NAMED = 3, 4
+
+
+def _rows(steps: Sequence[Step]) -> Iterator[tuple[tuple[str], tuple[str, ...]]]:
+    """The cells of each step, and of steps alike, where the first of them stands."""
+    groups: dict[tuple[str, ...], list[Step]] = {}
+    for step in steps:
+        groups.setdefault((step.verb, _nameless(step.what), _nameless(step.why)), []).append(step)
+    for (verb, what, why), alike in groups.items():
+        if len(alike) < _ALIKE:
+            yield from (((one.layer,), (f"{one.verb}: {one.what}", one.why)) for one in alike)
+            continue
+        names = ", ".join(one.layer for one in alike[:_NAMED])
+        more = f" and {len(alike) - _NAMED} more" if len(alike) > _NAMED else ""
+        yield (f"{len(alike)} layers",), (f"{verb}: {what}", why, f"{names}{more}")
+
+
+def _nameless(text: str) -> str:
+    """What a step says without the names of other layers: conv1 (Convolution) is a Convolution."""
+    return re.sub(r'(?:"[^"]*"|\S+) \(([A-Z]\w*)\)', r"\1", text)
 
 
 def _arranged(tensor: Tensor) -> str:
