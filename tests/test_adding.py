@@ -171,7 +171,9 @@ def test_every_rewrite_knows_it(copy):
     conv = said(copy, "convolutionalize", "net.prototxt")
     assert "fc2  convert: InnerProduct -> Convolution, kernel 7" in conv
     assert "keep" not in said(copy, "fcn", "net.prototxt", "--classes", "3", "--stride", "2")
-    assert "what read conv1 reads" in said(copy, "surgery", "net.prototxt", "--do", "drop=negate")
+    assert "that read conv1 now read" in said(
+        copy, "surgery", "net.prototxt", "--do", "drop=negate"
+    )
 
 
 def test_it_is_among_the_types_that_are_sent_through_every_rewrite(copy):

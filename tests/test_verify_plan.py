@@ -175,6 +175,20 @@ def test_what_cannot_be_proved_is_refused(words, fact, files):
     assert "--verify runs the nets, which needs weights" in found.stderr
 
 
+def test_dropping_a_layer_that_does_nothing_in_use_is_proved(tmp_path):
+    dropout = layer("dropped", "Dropout", "p", top="q")
+    text = net(data(1, 3, 8, 8), conv("c", "data", 4, 3), relu("c"), pool("p", "c", 2, 2), dropout,
+               fc("fc", "q", 5))  # fmt: skip
+    text.save(tmp_path / "n.prototxt")
+    weights(text, tmp_path / "n.caffemodel")
+    words = "surgery", tmp_path / "n.prototxt", tmp_path / "n.caffemodel", "--verify"
+    found = run(*words, "--engine", "torch", "--do", "drop=dropped")
+    assert found.exit_code == 0 and "fc: equal;" in found.stdout
+    for others in ("c", "dropped,fc", "dropped,none"):
+        found = run(*words, "--engine", "torch", "--do", f"drop={others}")
+        assert found.exit_code == 2 and "fc: equal" not in found.stdout
+
+
 def test_every_operation_says_whether_it_keeps_values():
     changing = {each.name for each in every() if not each.keeps_values}
     assert changing == {"decimate", "drop", "filters", "pad"}
@@ -214,14 +228,14 @@ def test_rows_of_a_table_that_nothing_looks_up_are_said(tmp_path):
     text = net(data(1, 4), layer("e", "Embed", "data", more=param))
     saved = weights(text, tmp_path / "e.caffemodel")
     found = fk.verify_layers(text, saved, text, engine="torch")
-    assert 'of the 10 rows of "e", which no number of the input looks up' in found.unseen
+    assert 'of the 10 rows of "e", which no value of the input looks up' in found.unseen
     enough = fk.verify_layers(text, saved, text, engine="torch", inputs={"data": (1, 40)})
     assert not enough.unseen
     text.save(tmp_path / "e.prototxt")
     words = [tmp_path / "e.prototxt", tmp_path / "e.caffemodel"] * 2
     done = run("verify", *words, "--layers", "--engine", "torch")
     assert done.exit_code == 1
-    assert "nothing is shown of" in done.stderr
+    assert "not tested: " in done.stderr
 
 
 def test_a_layer_of_another_count_is_named(files):

@@ -29,6 +29,7 @@ from fcnkit.cli.outputs import (
 from fcnkit.cli.proofs import check_verify, end_with, proof_of_plan, show_rows
 from fcnkit.cli.text import say
 from fcnkit.errors import OutputError
+from fcnkit.plural import number_of
 
 NET = click.argument("net", metavar="NET")
 
@@ -119,7 +120,7 @@ def surgery(
             net, weights, operations, output, net_out, diff, as_json, force, dict(inputs), proving
         )
         if left and not as_json:
-            stays = f"{left} thing{'s' * (left > 1)} that should change had to stay: see skip above"
+            stays = f"{number_of(left, 'step')} could not be carried out: see skip above"
             say(
                 f"fcnkit: {stays}{'' if strict else '; --strict makes the exit status 1'}", err=True
             )
@@ -139,11 +140,15 @@ def surgery(
 
 def _proving(operations, engine):
     """What makes the proof of a plan; a usage error where an operation means to change values."""
-    for each, _, _ in operations:
-        if not each.keeps_values:
-            fact = f"--do {each.name} changes what the net computes: --verify proves nothing"
-            raise click.UsageError(f"{fact}; `fcnkit verify` tells by how much")
+    _check_kept(each for each, _, _ in operations if not each.keeps_with)
     return partial(proof_of_plan, engine=engine)
+
+
+def _check_kept(operations) -> None:
+    for each in operations:
+        if not each.keeps_values:
+            fact = f"--do {each.name} changes what the net computes, so --verify would fail"
+            raise click.UsageError(f"{fact}; `fcnkit verify` measures the difference")
 
 
 def _operate(
@@ -159,7 +164,11 @@ def _operate(
         raise click.UsageError(
             f"-o and --net-out both name {output}; give the net a name of its own"
         )
-    plan = carried_out(load_net(net), operations, inputs)
+    document = load_net(net)
+    if proving:
+        asked = ((each, args) for each, args, _ in operations if each.keeps_with)
+        _check_kept(each for each, args in asked if not each.keeps_with(document, args))
+    plan = carried_out(document, operations, inputs)
     made = transplanted(plan, weights, inputs) if weights else None
     if output and made is not None and not made:
         fact = "no layer with weights is left, so that there are none to write"

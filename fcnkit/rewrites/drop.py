@@ -6,7 +6,7 @@ from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Layer, graphs
-from fcnkit.nets.layers.table import of
+from fcnkit.nets.layers.table import is_pointwise, of
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.plan import Move, Plan, Step
 from fcnkit.rewrites.changes import removed, renamed_blob
@@ -23,7 +23,7 @@ def drop(
     """Removes these layers and their weights.
 
     >>> fk.drop("deploy.prototxt", "prob").steps[0].why
-    'what read prob reads ip2'
+    'the layers that read prob now read ip2'
 
     If a layer only changes values (Dropout, ReLU, LRN, BatchNorm, Softmax), the layers that
     read it then read its input. Any other layer is removed together with all layers that need
@@ -98,8 +98,10 @@ def _passed(work: States, layer: Layer) -> tuple[list[Edit], dict[int, Step]]:
                 edits += renamed_blob(
                     _readers(known, each), each.tops[0].blob, each.bottoms[0].blob, why
                 )
-    what = f"what read {layer.tops[0].blob} reads {layer.bottoms[0].blob}"
-    return edits, {layer.field.start: Step("remove", layer.name, layer.line, layer.type, what)}
+    top, bottom = layer.tops[0].blob, layer.bottoms[0].blob
+    now = bottom if top != bottom else "it without this layer"
+    why = f"the layers that read {top} now read {now}"
+    return edits, {layer.field.start: Step("remove", layer.name, layer.line, layer.type, why)}
 
 
 def _readers(known: Known, layer: Layer) -> list[Layer]:
@@ -130,13 +132,23 @@ def _cut(work: States, layer: Layer) -> tuple[list[Edit], dict[int, Step]]:
     return edits, steps
 
 
+def _do_nothing(net: Prototxt, names: tuple[str, ...]) -> bool:
+    """Whether all layers of these names give what they read, in a net that is used: Dropout."""
+    found = [layer for graph in graphs(net) for layer in graph.layers if layer.name in names]
+    known = {layer.name for layer in found}
+    return known == {*names} and all(
+        is_pointwise(layer) and of(layer).identity(layer) for layer in found
+    )
+
+
 OPERATIONS = (
     Operation(
         "drop",
         "drop=LAYER,...",
-        "layers gone, and what needs them",
+        "remove layers, and what depends on them",
         drop,
         lambda text: (comma_separated(text), {}),
         keeps_values=False,
+        keeps_with=_do_nothing,
     ),
 )

@@ -8,6 +8,7 @@ from importlib import import_module
 from math import isfinite
 from typing import Any, NamedTuple
 
+from fcnkit.formats.prototxt import Prototxt
 from fcnkit.plan import Plan
 from fcnkit.rewrites import REWRITES
 
@@ -24,9 +25,10 @@ class Operation(NamedTuple):
     `keeps_images` says that the new net wants what the old one did of an image, and has the same
     classes, but for what the plan's `images` and `scores` say; `reads_images` that without
     arguments it goes by what the file beside the net says of that; `keeps_values` that the new
-    net computes what the old one did, as far as the plan says; `skips` that its plan has steps
-    "skip", for what is asked for and has to stay.  `read` gives the rewrite's arguments and
-    its options; it raises ValueError, which says what is wrong, for arguments of another form.
+    net computes what the old one did, as far as the plan says, and `keeps_with` whether it does
+    with these arguments, where that depends on them; `skips` that its plan has steps "skip", for
+    what is asked for and has to stay.  `read` gives the rewrite's arguments and its options; it
+    raises ValueError, which says what is wrong, for arguments of another form.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Operation(NamedTuple):
     reads_images: bool = False
     keeps_values: bool = True
     skips: bool = False
+    keeps_with: Callable[[Prototxt, tuple[Any, ...]], bool] | None = None
 
 
 # Rewrites that go by what rooms above know: the rules of targets.
