@@ -1123,7 +1123,10 @@ def test_a_word_of_an_enum_has_its_fork(field, word, fork):
 def test_lint_says_whose_word_it_is():
     text = 'layer { name: "a" type: "ReLU" bottom: "x" top: "y" relu_param { engine: MKLDNN } }'
     found = fcnkit.lint(prototxt.parse(text, "net.prototxt"))
-    assert any("Intel has; use that fork" in finding.text for finding in found)
+    assert any(
+        "which the Intel fork has; to run the net in Caffe, use that fork" in finding.text
+        for finding in found
+    )
 
 
 def test_a_field_that_no_rule_follows_is_said():

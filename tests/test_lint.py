@@ -100,7 +100,7 @@ CASES = (
     Case(
         "unknown-field",
         (2,),
-        'has no field "num_output", convolution_param has; move it there',
+        '"num_output", which belongs to convolution_param; move it there',
         DATA
         + layer(
             "a", "Convolution", "data", None, "num_output: 4 convolution_param { kernel_size: 3 }"
@@ -110,22 +110,22 @@ CASES = (
     Case(
         "unknown-field",
         (2,),
-        'ConvolutionParameter has no field "lr_mult", param has; move it there',
+        'ConvolutionParameter has no field "lr_mult", which belongs to param; move it there',
         DATA + conv("a", "data", SIZE + " lr_mult: 0"),
         DATA + conv("a", "data", SIZE, "param { lr_mult: 0 }"),
     ),
     Case(
         "unknown-field",
         (2,),
-        'LayerParameter has no field "force_backward", NetParameter has; move it out',
+        'LayerParameter has no field "force_backward", which belongs to NetParameter; move it out',
         DATA + conv("a", "data", more="force_backward: true"),
         "force_backward: true " + DATA + conv("a", "data"),
     ),
     Case(
         "fork-field",
         (2,),
-        '"pad_l" and "pad_t", Synopsys does; use that fork, or write pad_h and pad_w, if both '
-        "sides pad alike (3 places, the last "
+        '"pad_l" and "pad_t", which the Synopsys fork has; to run the net in Caffe, use that fork, '
+        "or write pad_h and pad_w, if both sides pad alike (3 places, the last "
         "on line 3)",
         DATA + conv("a", "data", SIZE + " pad_l: 1 pad_t: 1") + conv("b", "a", SIZE + " pad_t: 1"),
         DATA + conv("a", "data"),
@@ -316,7 +316,7 @@ CASES = (
     Case(
         "fork-type",
         (2,),
-        '"Permute", SSD has; use that fork',
+        '"Permute", which the SSD fork has; to run the net in Caffe, use that fork',
         DATA + layer("a", "Permute", "data", None, "permute_param { order: 0 }"),
         DATA + layer("a", "ReLU", "data"),
     ),
@@ -630,6 +630,7 @@ def test_the_net_put_right_is_clean(case):
 def test_every_check_and_every_fault_of_the_file_has_a_case():
     apart = {"v0", "a-solver", "a-label-map", "not-a-net"}
     apart |= {"loss-rate", "untrained", "weights-shape", "unused-weights", "zero-deconvolution"}
+    apart |= {"other-weights"}
     apart |= {"parted", "scaled-labels"}  # tests/test_lint_pairs.py has those
     # tests/test_lint_learning.py has those
     apart |= {"overwritten-gradient", "overwritten-share", "stays-zero", "unmeasured"}
@@ -803,7 +804,7 @@ def test_a_solver_s_words_are_looked_at():
             ("fork-word", 'BVLC Caffe has no lr_policy "plateau"; use the fork'),
         ),
         ('type: "Adamm"', ("unknown-word", 'no solver "Adamm"; did you mean "Adam"?')),
-        ("warmup_iter: 5", ("fork-field", "Intel does")),
+        ("warmup_iter: 5", ("fork-field", "which the Intel fork has")),
         ('lr_policy: "multistep" gamma: 0.1 stepvalue: 5 type: "Nesterov"', None),
     ],
 )
@@ -851,7 +852,7 @@ def test_weights_that_fit_are_clean():
         ),
         ({"conv": ((5, 3, 3, 3), (5,))}, [("weights-shape", 2, "5 x 3 x 3 x 3 and 5 in")]),
         ({"conv": ((4, 27), (4,))}, [("weights-shape", 2, "reshape them with `fcnkit surgery`")]),
-        ({"conv": CONV[:1]}, [("weights-shape", 2, "and 4 x 3 x 3 x 3 and 4 here")]),
+        ({"conv": CONV[:1]}, [("weights-shape", 2, "but 4 x 3 x 3 x 3 and 4 in the net")]),
         ({"conv": CONV, "split": ()}, []),
     ],
 )
@@ -859,6 +860,26 @@ def test_weights_are_compared_with_the_net(layers, expected):
     found = lint(WEIGHED, weights=weights(**layers))
     assert [(one.name, one.line) for one in found] == [each[:2] for each in expected], shown(found)
     assert all(each[2] in one.text for one, each in zip(found, expected, strict=True)), shown(found)
+
+
+CHAIN = DATA + "".join(conv(new, old) for old, new in zip(["data", *"abcd"], "abcde", strict=True))
+
+
+def test_weights_of_another_net_are_said_once():
+    other = weights(**{name: CONV for name in ("x", "y", "z")})
+    (found,) = lint(CHAIN, weights=other)
+    assert (found.name, found.line) == ("other-weights", 1)
+    assert "fits 0 of the net's 5 layers with weights" in found.text
+    other = weights(a=((5, 3, 7, 7), (5,)), b=((5, 3, 7, 7), (5,)), z=CONV)
+    names = [found.name for found in lint(CHAIN, weights=other)]
+    assert names == ["other-weights", "weights-shape"]
+
+
+def test_many_layers_that_the_weights_lack_are_one_finding():
+    deep = ((4, 4, 3, 3), (4,))
+    (found,) = lint(CHAIN + conv("f", "e"), weights=weights(a=CONV, b=deep))
+    assert (found.name, found.line) == ("untrained", 4)
+    assert found.text.endswith("(so it is with d, e, f)")
 
 
 def test_weights_of_one_phase_are_not_unused():

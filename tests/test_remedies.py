@@ -204,14 +204,14 @@ REMEDIES = {
     "filler": (
         DATA + BN % "scale_filler { value: 1 }",
         "lint n",
-        "NVCaffe does; use that fork, or put a Scale layer",
+        "which the NVCaffe fork has; to run the net in Caffe, use that fork, or put a Scale layer",
         DATA + BN % "" + SCALE,
         "lint n",
     ),
     "relu": (
         DATA + CONV % "relu: true",
         "lint n",
-        "Intel does; use that fork, or put a ReLU layer behind it",
+        "which the Intel fork has; to run the net in Caffe, use that fork, or put a ReLU layer",
         DATA + CONV % "" + 'layer { name: "r" type: "ReLU" bottom: "c" top: "c" }\n',
         "lint n",
     ),
@@ -299,7 +299,8 @@ def test_a_remedy_helps_in_the_case_that_raised_it(name, tmp_path, monkeypatch):
 def test_a_type_that_two_forks_have_is_of_the_one_whose_words_it_has(words, fork):
     net = DATA + f'layer {{ name: "b" type: "BN" bottom: "data" top: "b" bn_param {{ {words} }} }}'
     found = [one.text for one in fk.lint(fk.parse(net)) if one.name == "fork-type"]
-    assert found == [f'layer "b": BVLC Caffe has no layer type "BN", {fork} has; use that fork']
+    told = f'layer "b": BVLC Caffe has no layer type "BN", which the {fork} fork has'
+    assert found == [f"{told}; to run the net in Caffe, use that fork"]
 
 
 def test_what_is_not_known_of_a_type_is_said():

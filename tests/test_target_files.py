@@ -74,7 +74,7 @@ def test_a_file_of_ones_own_is_a_target(own, tmp_path):
     (hit,) = (hit for hit in fk.lint(net, target=own) if hit.about)
     assert (hit.about.target, hit.about.value, hit.line) == ("mine", "13, 13", 2)
     done = run(net, "--target", own)
-    assert done.exit_code == 1 and "mine does not take kernel 13, 13" in done.output
+    assert done.exit_code == 1 and "mine does not support kernel 13, 13" in done.output
     own.write_text(OWN.replace("max = 11", "max = 13"))  # read anew each time
     assert run(net, "--target", own).exit_code == 0
 

@@ -133,7 +133,7 @@ def test_layers_that_break_a_rule_alike_are_one_finding():
     layers = "".join(dilated.replace('"big"', f'"big{number}"') for number in range(3))
     (hit,) = found(DATA + layers, "armnn")
     assert hit.about.layers == ("big0", "big1", "big2")
-    assert 'layer "big0" and 2 more' in hit.text and hit.line == 2
+    assert 'layer "big0" and 2 others' in hit.text and hit.line == 2
 
 
 def test_surgery_is_named_with_the_layers():
@@ -250,7 +250,7 @@ def test_words_of_forks_of_which_no_rule_speaks_are_said_once():
     assert (hit.level, hit.about.value) == (NOTE, "pool: AVE_EXC_PAD of PoolingParameter")
     both = HOLE + EXCLUDING.partition("\n")[2]
     (hit,) = found(both, "tidl")
-    assert "1 more" in hit.text and "AVE_EXC_PAD" in hit.about.value
+    assert "1 other word" in hit.text and "AVE_EXC_PAD" in hit.about.value
 
 
 # ---- OpenCV itself

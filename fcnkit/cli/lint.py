@@ -7,9 +7,10 @@ from functools import partial
 import click
 
 from fcnkit.cli.arguments import WEIGHTS, load, open_weights, shape_option, show_json
-from fcnkit.cli.text import say
+from fcnkit.cli.text import say, terminal_width
 from fcnkit.errors import quoted
 from fcnkit.linting.findings import NOTE
+from fcnkit.plural import number_of
 from fcnkit.tables import columns
 
 
@@ -84,9 +85,10 @@ def _show_targets(ctx, param, value) -> None:
 def lint(nets, weights, solver, phase, stages, inputs, ignore, targets, as_json) -> None:
     """Say what is wrong with a net, one line for each thing, and how to put it right.
 
-    An error is something that Caffe refuses; a warning is something that Caffe reads otherwise
-    than you probably mean. Either makes the exit status 1. A note says what could not be
-    judged. With --target, lint also says what a tool chain makes of the net.
+    An error is something that Caffe refuses; a warning is something that Caffe accepts but
+    probably takes differently than you mean. Either makes the exit status 1. A note is about
+    something that lint could not check. With --target, lint also says what a tool chain does
+    not support. A terminal folds the lines; in a pipe each stays one line.
 
     \b
     fcnkit lint train_val.prototxt
@@ -115,10 +117,10 @@ def lint(nets, weights, solver, phase, stages, inputs, ignore, targets, as_json)
     if as_json:
         show_json({"findings": [finding.plain() for finding in found], **_counts(found)})
     else:
-        say(
-            "".join(f"{finding}\n" for finding in found) + _summary(found, len(nets)),
-            nl=False,
-        )
+        # A line for each finding where another program reads them, as compilers do.
+        width = terminal_width() if sys.stdout.isatty() else 0
+        lines = "".join(f"{finding}\n" for finding in found)
+        say(lines + _summary(found, len(nets)), nl=False, width=width)
     if any(finding.level != NOTE for finding in found):
         sys.exit(1)
 
@@ -130,8 +132,6 @@ def _counts(found) -> dict[str, int]:
 
 def _summary(found, nets: int) -> str:
     counts = [
-        f"{count} {name if count != 1 else name[:-1]}"
-        for name, count in _counts(found).items()
-        if count
+        number_of(count, name.removesuffix("s")) for name, count in _counts(found).items() if count
     ]
-    return f"{nets} net{'s' * (nets != 1)}: {', '.join(counts) or 'nothing found'}\n"
+    return f"{number_of(nets, 'net')}: {', '.join(counts) or 'nothing found'}\n"

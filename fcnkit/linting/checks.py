@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 
 from fcnkit.errors import AlignError, NetError
 from fcnkit.formats import schema
+from fcnkit.linting.findings import FORKS as FORK
+from fcnkit.linting.findings import THAT_FORK
 from fcnkit.linting.messages import messages, read_by
 from fcnkit.linting.seen import Hit, Seen, fills_zero
 from fcnkit.nets import coordmap, coords
@@ -57,9 +59,9 @@ def _remedy(layer: Layer) -> str:
     if layer.type == "AutoCrop":  # the one that is put into Caffe's words
         return "; `fcnkit align` makes it a Crop"
     fork = _fork(layer)
-    has = f", {fork} has" if fork else ""
+    has = f", which the {fork} fork has" if fork else ""
     unknown = "" if layer.type in TYPES else ", and fcnkit does not know what it computes"
-    return f"{has}{unknown}; use {'that fork' if fork else 'the fork of Caffe that has it'}"
+    return f"{has}{unknown}; {THAT_FORK if fork else f'to run the net in Caffe, use {FORK}'}"
 
 
 def _fork(layer: Layer) -> str:

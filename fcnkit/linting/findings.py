@@ -20,6 +20,8 @@ from fcnkit.nets.layers.table import TYPES
 ERROR, WARNING, NOTE = "error", "warning", "note"
 FORKS = "the fork of Caffe that has it"
 """How a remedy ends for what BVLC Caffe does not know, though another Caffe may."""
+THAT_FORK = "to run the net in Caffe, use that fork"
+"""What to do about a word of a fork that has been named: other tools may have the word too."""
 
 
 class Fact(NamedTuple):
@@ -130,6 +132,7 @@ FILE_KINDS = {
     "duplicate-top": Kind(ERROR, "a top that another layer makes already"),
     "in-place": Kind(ERROR, "a layer that works in place on what another reads"),
     "shape": Kind(ERROR, "sizes, or numbers of bottoms and tops, that cannot be"),
+    "other-weights": Kind(WARNING, "weights that fit few layers of the net or none"),
     "unused-weights": Kind(WARNING, "weights of a layer that the net does not have"),
 }
 
@@ -231,11 +234,11 @@ def _unknown(around: tuple[tuple[str, Field], ...], field: Field, near: str | No
     message = around[0][0]
     fork = schema.fork_of(message, field.name)
     if fork:
-        whose = "a fork does" if fork == schema.OTHERS else f"{fork} does"
+        whose = "a fork" if fork == schema.OTHERS else f"the {fork} fork"
         instead = in_its_place(field) or "remove it"
         fact = (
-            f'BVLC Caffe does not know {message}\'s "{field.name}", {whose}; use that fork, '
-            f"or {instead}"
+            f'BVLC Caffe does not know {message}\'s "{field.name}", which {whose} has; '
+            f"{THAT_FORK}, or {instead}"
         )
         return Fault("fork-field", message, field, field.error(fact), f"{fork}: {instead}")
     fact, home = f'{message} has no field "{field.name}"', _home(around, field.name)
@@ -260,11 +263,11 @@ def _home(around: tuple[tuple[str, Field], ...], name: str) -> str:
     """Where a field belongs that stands in the wrong message, "" where that is not known."""
     for depth, (message, root) in enumerate(around):
         if depth and name in schema.slots(message):
-            return f"{message} has; move it out"
+            return f"which belongs to {message}; move it out"
         inner = [slot.name for slot in schema.slots(message).values() if _could_hold(slot, name)]
         own = [one for one in inner if one in read_by(type_of(root))] or inner
         if 0 < len(own) < 4:
-            return f"{' or '.join(own)} has; move it there"
+            return f"which belongs to {' or '.join(own)}; move it there"
     return ""
 
 
@@ -287,7 +290,7 @@ def _value(message: str, field: Field, slot: Slot) -> Iterator[Fault]:
             and not nearest(field.raw, tuple(slot.enum))
         ):
             fork = schema.fork_of_word(message, field.name, field.raw)
-            whose = f", {fork} has; use that fork" if fork else f"; use {FORKS}"
+            whose = f", which the {fork} fork has; {THAT_FORK}" if fork else f"; use {FORKS}"
             fact = f'BVLC Caffe has no {field.raw} for "{field.name}"{whose}'
             yield Fault(
                 "fork-value", message, field, field.error(fact), f"{field.name}: {field.raw}"

@@ -16,8 +16,11 @@ from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import Shapes
 from fcnkit.plan import Offset
 from fcnkit.shape import Shape
-from fcnkit.weights.matching import Match
+from fcnkit.weights.matching import COPIED, RESHAPED, Match
 from fcnkit.weights.store import Weights
+
+# Of so many layers at least this share fits, unless the weights are another net's.
+_SEVERAL, _SHARE = 4, 0.25
 
 
 class Hit(NamedTuple):
@@ -41,6 +44,24 @@ class Seen:
     solver: View | None = None
     offsets: Mapping[str, Offset] = field(default_factory=dict)
     trains: bool = False
+
+    @cached_property
+    def of_another_net(self) -> bool:
+        """Whether the weights fit so few of several layers that they are some other net's."""
+        if self.weights is None or self.match is None or len(self.learning) < _SEVERAL:
+            return False
+        return len(self.fitting) < _SHARE * len(self.learning)
+
+    @cached_property
+    def learning(self) -> list[str]:
+        """The names of the layers that have parameters."""
+        return [layer.name for layer in self.graph.layers if self.count(layer)]
+
+    @cached_property
+    def fitting(self) -> set[str]:
+        """The names of those of them that the weights fit."""
+        rows = self.match.of(COPIED, RESHAPED) if self.match else ()
+        return {row.layer for row in rows} & {*self.learning}
 
     def blobs(self, layer: Layer) -> list[Shape] | None:
         """The shapes of a layer's parameters, None where they are not known."""

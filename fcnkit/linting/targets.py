@@ -11,6 +11,7 @@ from fcnkit.nets.layers.owners import UNOWNED, owners
 from fcnkit.nets.layers.table import CAFFE, is_loss, of
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import Shapes
+from fcnkit.plural import number_of
 from fcnkit.rewrites.forks.types import TYPES
 from fcnkit.rewrites.forks.words import COMPUTED, WORDS
 from fcnkit.targets.forks import BVLC, ForkTarget
@@ -23,15 +24,15 @@ NAMES = {REFUSED: "target-refuses", MISREAD: "target-misreads", ASIDE: "target-a
 UNJUDGED = "target-unjudged"
 LEVELS = {REFUSED: ERROR, MISREAD: WARNING, ASIDE: NOTE}
 KINDS = {
-    NAMES[REFUSED]: Kind(ERROR, "what a target that is asked for does not take"),
-    NAMES[MISREAD]: Kind(WARNING, "what a target takes for something else, without a word"),
-    NAMES[ASIDE]: Kind(NOTE, "what a target runs on the host's CPU, or in floating point"),
-    UNJUDGED: Kind(NOTE, "what is not known of a net, or of a target"),
+    NAMES[REFUSED]: Kind(ERROR, "what the --target does not support"),
+    NAMES[MISREAD]: Kind(WARNING, "what the --target takes for something else, without a message"),
+    NAMES[ASIDE]: Kind(NOTE, "what the --target runs on the host's CPU, or in floating point"),
+    UNJUDGED: Kind(NOTE, "what fcnkit cannot judge for the --target"),
 }
 _DOES = {
-    REFUSED: "does not take",
+    REFUSED: "does not support",
     MISREAD: "misreads",
-    ASIDE: "runs on a CPU or in floating point",
+    ASIDE: "runs on a CPU, or in floating point, a layer with",
 }
 
 
@@ -48,9 +49,9 @@ def _of(target: AnyTarget, graph: Graph, shapes: Shapes) -> Iterator[Finding]:
     yield from (_finding(target, graph.prototxt, one) for one in judged.broken)
     if judged.unjudged:
         first = judged.unjudged[0]
-        fact = f"{_many(judged.unjudged)}: sizes that rules of {target.name} ask are not known"
+        fact = f"{_many(judged.unjudged)}: not checked for {target.name}, as sizes are not known"
         blob = next(iter(graph.inputs or graph.tops[:1])).blob if graph.tops else "data"
-        text = f"{fact}; say them, as with --input {blob}=1,3,224,224"
+        text = f"{fact}; give them, for example with --input {blob}=1,3,224,224"
         yield Finding(UNJUDGED, NOTE, graph.prototxt.path, first.line, text, Fact(target.name))
 
 
@@ -60,7 +61,7 @@ def _finding(target: Target, net: Prototxt, one: Broken) -> Finding:
     words = _mends(one)
     who = f"{_many(one.layers)}: " if one.layers else ""
     listless = rule.condition.subject == TYPE and rule.verdict == ASIDE
-    does = "is not known to have" if listless else _DOES[rule.verdict]
+    does = "is not known to support" if listless else _DOES[rule.verdict]
     fact = f"{who}{target.name} {does} {_what(one)}: {rule.because}"
     text = "; ".join(filter(None, (fact, _remedy(one, words)))) + f" ({rule.source})"
     about = Fact(
@@ -82,15 +83,16 @@ def _mends(one: Broken) -> tuple[str, ...]:
 
 def _many(layers: Sequence[Layer]) -> str:
     first = f'layer "{layers[0].name}"'
-    return f"{first} and {len(layers) - 1} more" if len(layers) > 1 else first
+    return f"{first} and {number_of(len(layers) - 1, 'other')}" if len(layers) > 1 else first
 
 
 def _what(one: Broken) -> str:
     condition = one.rule.condition
     if condition.subject == TYPE:
-        return f"type {one.value}"
-    of_type = f" of a {one.layers[0].type}" if one.layers else ""
-    return f"{condition.name} {one.value}{of_type}, where it takes {condition.wanted()}"
+        return f"layer type {one.value}"
+    of_type = f" in {one.layers[0].type}" if one.layers else ""
+    wanted = condition.wanted().removeprefix("only ")
+    return f"{condition.name} {one.value}{of_type} (supported: {wanted})"
 
 
 def _subject(one: Broken) -> str:
@@ -111,7 +113,7 @@ def _remedy(one: Broken, words: Sequence[str]) -> str:
         return "make the net for use with `fcnkit deploy`"
     if one.rule.verdict == ASIDE or one.rule.condition.name == "format":
         return ""  # what it says of a format names `fcnkit upgrade`
-    return "no surgery is known that mends it"
+    return "fcnkit knows no way to rewrite it"
 
 
 def _of_training(layer: Layer) -> bool:
@@ -154,8 +156,8 @@ def _of_words(target: AnyTarget, net: Prototxt, told: Sequence[_Word]) -> Iterat
     unruled = [word for word in told if word.field not in ruled]
     if unruled:
         first, more = unruled[0], len(unruled) - 1
-        others = f" and {more} more of forks" if more else ", a fork's"
-        fact = f"no rule of {target.name} says what becomes of {first.what}{others}"
+        others = f" and {number_of(more, 'other word')} of forks" if more else ", of a fork"
+        fact = f"no rule of {target.name} says what it does with {first.what}{others}"
         about = Fact(target.name, value=listed([word.what for word in unruled]))
         yield Finding(
             UNJUDGED, NOTE, net.path, first.line, f"{fact}; try it there, or take it out", about
@@ -212,7 +214,8 @@ _OF_FORKS = {"fork-field": _field_of, "fork-value": _value_of, "fork-word": _val
 
 
 def _finding_of(word: _Word, target: ForkTarget, net: Prototxt) -> Finding:
-    whose = " or ".join(f"{name}'s" for name in word.owners) or "of a fork that is not known"
+    owners = " or ".join(word.owners)
+    whose = f"of the {owners} fork" if owners else "of an unknown fork"
     many = f" ({word.places} places)" if word.places > 1 else ""
     verdict = REFUSED if target.name == BVLC else ""
     about = Fact(target.name, verdict, word.layers, word.what, listed(word.owners))
@@ -221,8 +224,8 @@ def _finding_of(word: _Word, target: ForkTarget, net: Prototxt) -> Finding:
         remedy = (
             "try `fcnkit surgery NET --do bvlc`, or use that fork" if mended else "use that fork"
         )
-        text = f"bvlc does not take {word.what}{many}: it is {whose}; {remedy}"
+        text = f"bvlc does not support {word.what}{many}: it is {whose}; {remedy}"
         about = about._replace(mend=("bvlc",) if mended else ())
         return Finding(NAMES[REFUSED], ERROR, net.path, word.line, text, about)
-    fact = f"{word.what}{many} is {whose}, and whether {target.title} has it is not known"
-    return Finding(UNJUDGED, NOTE, net.path, word.line, f"{fact}; try it there", about)
+    fact = f"{word.what}{many} is {whose}; fcnkit does not know whether {target.title} has it"
+    return Finding(UNJUDGED, NOTE, net.path, word.line, f"{fact}: try it there", about)

@@ -13,6 +13,7 @@ from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.table import CAFFE, axis_of, is_loss, of, trait
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shared import overwritten
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 from fcnkit.weights.matching import MISMATCH, RESHAPED
 
@@ -253,37 +254,51 @@ def _shared(layer: Layer) -> tuple[list[str], list[bool]]:
     return names, [mode == "PERMISSIVE" for mode in modes] + [False] * (len(names) - len(modes))
 
 
+# So many layers that the weights lack are one finding.
+_TOGETHER = 4
+
+
 def untrained(seen: Seen) -> Iterator[Hit]:
     """a layer that the weights hold nothing for: it starts from its filler, or from zero"""
     weights = seen.weights
-    if weights is None:
+    if weights is None or seen.of_another_net:
         return
+    found: dict[str, list[Layer]] = {}
     for layer in seen.graph.layers:
         if weights.get(layer.name) or not seen.count(layer):
             continue
         if of(layer).spreads and fills_zero(layer):
             continue  # a finding of its own
         start = "zero, since it has no weight_filler" if fills_zero(layer) else "its filler"
+        found.setdefault(start, []).append(layer)
+    for start, layers in found.items():
         fact = f"{weights.path} has no layer of this name, so it starts from {start}"
-        yield Hit(layer, f"{fact}; rename it to the one that is meant, or train it")
+        text = f"{fact}; give it the name that it has there, or train it"
+        if len(layers) < _TOGETHER:
+            yield from (Hit(layer, text) for layer in layers)
+        else:
+            names = ", ".join(layer.name for layer in layers[1:_TOGETHER])
+            more = len(layers) - _TOGETHER
+            others = f"{names} and {more} more" if more > 0 else names
+            yield Hit(layers[0], f"{text} (so it is with {others})")
 
 
 def weights_shape(seen: Seen) -> Iterator[Hit]:
     """a layer whose blobs in the weights Caffe refuses for their number or shape"""
     if seen.match is None or seen.weights is None:
         return
-    for row in seen.match.rows:
-        if row.verdict != MISMATCH and RESHAPED not in row.verdict:
-            continue
-        remedy = "give it another name to train it anew, or the sizes of the file"
+    rows = [row for row in seen.match.rows if row.verdict == MISMATCH or RESHAPED in row.verdict]
+    # Of another net's weights one layer says enough.
+    for row in rows[:1] if seen.of_another_net else rows:
+        remedy = "rename the layer to train it from scratch, or give it the sizes of the file"
         if row.verdict != MISMATCH:
             remedy = "reshape them with `fcnkit surgery`"
-        here = f"{_sizes(row.new)} here" if row.new else "of other sizes here"
-        fact = (
-            f"its blobs are {_sizes(row.old)} in {seen.weights.path} and {here}, which Caffe "
-            f"refuses"
+        here = f"{_sizes(row.new)} in the net" if row.new else "of other sizes in the net"
+        fact = f"its blobs are {_sizes(row.old)} in {seen.weights.path} but {here}"
+        others = (
+            f" ({number_of(len(rows) - 1, 'more layer')} like it)" if seen.of_another_net else ""
         )
-        yield Hit(seen.graph.layer(row.layer), f"{fact}; {remedy}")
+        yield Hit(seen.graph.layer(row.layer), f"{fact}, which Caffe refuses{others}; {remedy}")
 
 
 def _sizes(shapes: Iterable[Shape]) -> str:

@@ -31,6 +31,7 @@ from fcnkit.linting.findings import (
 )
 from fcnkit.linting.messages import type_of
 from fcnkit.linting.seen import Hit, Seen
+from fcnkit.linting.unused import unused
 from fcnkit.nets.graph import Elsewhere, Graph, Layer, State, build, states
 from fcnkit.nets.layers.table import CAFFE, is_loss, of
 from fcnkit.nets.shapes import Shapes, shapes_of
@@ -272,13 +273,15 @@ def _built_findings(
     crops = any(of(layer).sized(layer) for graph in graphs for layer in graph.layers)
     offsets, trained = _offsets(net) if crops else {}, _trained(graphs)
     used = [graph for graph in graphs if graph.state.phase == "TEST"] or graphs
+    looks: list[Seen] = []
     for graph, its in looked_at:
         seen = replace(_seen(graph, beside, its), offsets=offsets, trains=graph in trained)
+        looks.append(seen)
         refused.findings += its.findings
         refused.findings += (_finding(check, hit) for check in CHECKS for hit in check.find(seen))
         if graph in used:
             refused.findings += targets.findings(beside.targets, graph, seen.shapes)
-    return refused.findings + _unused(net, graphs, beside.weights)
+    return refused.findings + unused(net, looks)
 
 
 # The states in which a net is looked at.
@@ -321,21 +324,6 @@ def _check_inputs(graphs: Sequence[Graph], inputs: Mapping[str, Shape]) -> None:
     for blob in inputs:
         if not any(_has(graph, blob) for graph in graphs):
             graphs[0].top(blob)
-
-
-def _unused(net: Prototxt, graphs: Sequence[Graph], weights: Weights | None) -> list[Finding]:
-    """The layers of the weights that no state of the net has."""
-    taken = {layer.name for graph in graphs for layer in graph.layers}
-    spare = [name for name, blobs in (weights or {}).items() if blobs and name not in taken]
-    if not spare or weights is None:
-        return []
-    fact = f"{weights.path} has weights for {_listed(spare)}, which the net does not have"
-    return [_whole("unused-weights", net, f"{fact}; rename the layers that are meant to have them")]
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(f'"{name}"' for name in names[:8])
-    return f"{shown} and {len(names) - 8} more" if len(names) > 8 else shown
 
 
 def _has(graph: Graph, blob: str) -> bool:

@@ -9,6 +9,8 @@ from datetime import date
 from math import isfinite
 from typing import Any, NamedTuple
 
+from fcnkit.plural import number_of
+
 REFUSED, MISREAD, ASIDE = "refused", "misread", "aside"
 VERDICTS = {
     REFUSED: "the tool chain refuses it",
@@ -153,12 +155,12 @@ TESTS = {
     "least": Test(
         lambda values, wanted: len(values) >= wanted,
         _number,
-        lambda wanted: f"at least {wanted} value{'s' * (wanted != 1)}",
+        lambda wanted: f"at least {number_of(wanted, 'value')}",
     ),
     "most": Test(
         lambda values, wanted: len(values) <= wanted,
         _number,
-        lambda wanted: f"at most {wanted} value{'s' * (wanted != 1)}" if wanted else "none",
+        lambda wanted: f"at most {number_of(wanted, 'value')}" if wanted else "none",
     ),
     "sequences": Test(
         lambda values, wanted: list(values) in wanted,
