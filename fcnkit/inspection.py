@@ -18,6 +18,7 @@ from fcnkit.nets.layers.axes import Open
 from fcnkit.nets.layers.table import TYPES, of
 from fcnkit.nets.memory import Memory, memory
 from fcnkit.nets.shapes import Shapes, shapes_of
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape, alike
 from fcnkit.shape import show as shape_text
 from fcnkit.tables import aligned
@@ -116,7 +117,8 @@ class Inspection:
         """What the columns mean, and their sums."""
         back = f'; back: from its input to "{self.end}"' if self.end else ""
         return (
-            f"{len(self.rows)} layers, {self.params:,} parameters, {self.macs:,} multiply-adds\n"
+            f"{number_of(len(self.rows), 'layer')}, {number_of(self.params, 'parameter')}, "
+            f"{self.macs:,} multiply-adds\n"
             f'scale, offset: from "{self.origin}"{back}\n'
             + "".join(f"{note}\n" for note in self.notes)
         )
@@ -126,8 +128,9 @@ class Inspection:
         found = self.memory
         counted = "?" if found.counted is None else f"{found.counted:,}"
         return (
-            f"memory: what Caffe's log says after each layer; {counted} bytes after the last\n"
-            f"estimate: {found.data:,} bytes for tops, {found.columns:,} for im2col,\n"
+            f"memory: what Caffe's log says after each layer; {counted} bytes after "
+            "the last\n"
+            f"estimate: {number_of(found.data, 'byte')} for tops, {found.columns:,} for im2col,\n"
             f"  {found.parameters:,} for parameters: {found.testing:,} to test, "
             f"{found.training:,} to train\n"
         )
@@ -340,7 +343,7 @@ def _fit(layer: Layer, shapes: Shapes, weights: Mapping[str, Sequence[Blob]] | N
     if not given:
         return "missing"
     if len(given) != len(needed):
-        return f"{len(given)} blobs for {len(needed)}"
+        return f"{number_of(len(given), 'blob')} for {len(needed)}"
     return _compared(needed, given)
 
 

@@ -8,6 +8,8 @@ grounds.
 import re
 from collections.abc import Container, Iterable, Sequence
 
+from fcnkit.plural import number_of
+
 # Text in colour is read on white and on black; a ground in colour lets the theme's own shine
 # through, or comes with its own ink.
 _COMMENT, _STRING, _NUMBER, _NAME = "#7a7a7a", "#2b8a4b", "#b8600b", "#3d7dc8"
@@ -129,7 +131,7 @@ def _pre(body: str) -> str:
 
 def _count(lines: str) -> str:
     count = len(lines.splitlines())
-    return f"{count:,} line{'s' * (count != 1)}"
+    return number_of(count, "line")
 
 
 def _cut(lines: str) -> tuple[str, str]:

@@ -20,6 +20,7 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Layer, graphs
 from fcnkit.nets.layers.table import of as of_type
+from fcnkit.plural import number_of
 
 BGR, RGB, GRAY = "bgr", "rgb", "gray"
 # The channels as they stand in the file of an image that is no picture.
@@ -154,7 +155,7 @@ def _check(path: str | Path, found: Mapping[str, Any]) -> None:
         "order": (found.get("order", BGR) in ORDERS, f"be one of {', '.join(ORDERS)}"),
         "mean": (
             _none_or_numbers(found, "mean", range(most + 1)),
-            f"be null or up to {most} numbers",
+            f"be null or up to {number_of(most, 'number')}",
         ),
         "scale": (
             _factors(found.get("scale", 1), most),
@@ -234,10 +235,9 @@ def check(made: Preprocessing, channels: int, classes: int, path: str | Path) ->
         f'"order" is {made.order}, and the net takes images of {channels} channels': (
             made.order not in orders(channels)
         ),
-        f'"scale" has {_count(made.scale)} numbers, and the net takes {channels} channels': (
-            _count(made.scale) not in (1, channels)
-        ),
-        f"has {len(made.classes)} names, and the net {classes} classes": (
+        f'"scale" has {number_of(_count(made.scale), "number")}, and the net takes {channels} '
+        "channels": (_count(made.scale) not in (1, channels)),
+        f"has {number_of(len(made.classes), 'name')}, and the net {number_of(classes, 'class')}": (
             len(made.classes) not in (0, classes)
         ),
     }

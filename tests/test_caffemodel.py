@@ -279,7 +279,7 @@ REFUSED = {
     "half a double": (framed(7, message(8, b"1234") + dims(1)), "8 bytes each, found 4"),
     "half a raw value": (
         framed(7, dims(1) + whole(10, 2) + message(12, b"123")),
-        "expected 1 values",
+        "expected 1 value",
     ),
     "unknown raw type": (framed(7, dims(1) + whole(10, 9) + message(12, b"1234")), "raw_data_type"),
     "negative size": (framed(7, dims(-2, -3) + message(5, floats(*WEIGHTS))), "found -2"),

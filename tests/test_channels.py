@@ -151,13 +151,13 @@ IMAGES = 'top: "label" image_data_param { source: "x" batch_size: 2 new_height: 
             source(9, 9, 9, more=IMAGES, kind="ImageData"),
             fk.to_gray,
             "{ crop_size: 8 mean_value: 9 ",
-            "data has 1 channels; mean_value",
+            "data has 1 channel; mean_value",
         ),
         (
             source(more=IMAGES, kind="ImageData"),
             fk.to_gray,
             "is_color: false",
-            "data has 1 channels",
+            "data has 1 channel",
         ),
         (
             source(more=IMAGES.replace("batch", "is_color: false batch"), kind="ImageData"),
@@ -218,7 +218,7 @@ CONV = conv("c", "data", 5, 3)
     "text, change, words",
     [
         (data(1, 4, 8, 8) + CONV, fk.swap_channels, "the image has 4 channels, and this is for 3"),
-        (data(1, 1, 8, 8) + CONV, fk.to_gray, "the image has 1 channels"),
+        (data(1, 1, 8, 8) + CONV, fk.to_gray, "the image has 1 channel"),
         (data(1, 3, 8, 8) + CONV, fk.to_colour, "and this is for 1"),
         (
             data(1, 3, 8, 8) + CONV,

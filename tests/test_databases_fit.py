@@ -71,7 +71,7 @@ def test_a_label_out_of_range(tmp_path):
         databases_fit.check(made(tmp_path, wrong=7))
     message = str(caught.value)
     place = f"{tmp_path}/data/train_label_lmdb: entry '00000002'"
-    assert message.startswith(f"{place}: label 7 at 1 pixels, and ")
+    assert message.startswith(f"{place}: label 7 at 1 pixel, and ")
     assert 'layer "loss" (' in message and "knows 0 to 2 and ignores 255" in message
     assert message.endswith(
         "correct the labels, or make the net with --classes 8, or with --ignore 7"
@@ -79,7 +79,7 @@ def test_a_label_out_of_range(tmp_path):
 
 
 def test_a_label_that_nothing_ignores(tmp_path):
-    with pytest.raises(NetError, match=r"label 255 at 1 pixels.*knows 0 to 2; .*--ignore 255"):
+    with pytest.raises(NetError, match=r"label 255 at 1 pixel.*knows 0 to 2; .*--ignore 255"):
         databases_fit.check(made(tmp_path, net=NET.replace("ignore_label: 255", "")))
 
 

@@ -402,7 +402,7 @@ def test_partners_that_are_missing_or_too_many(tmp_path):
     (tmp_path / "images" / "street_02.png").unlink()
     shutil.copy(tmp_path / "images" / "street_03.png", tmp_path / "images" / "street_03.jpg")
     result = made(tmp_path)
-    assert result.exit_code == 2 and "3 files have no partner, or several" in result.output
+    assert result.exit_code == 2 and "3 files without exactly one partner" in result.output
     for fact in ("has no label for", "has no image for", "street_03.png: has the same name as"):
         assert fact in result.output
     assert traces(tmp_path) == []

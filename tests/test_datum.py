@@ -38,7 +38,7 @@ def test_floats():
         (b"", "has 0 values for 0 x 0 x 0"),
         (datum.written(VALUES)[:-5], "is no Datum"),
         (schema.message("Datum")(channels=1 << 30, height=1 << 30, width=1 << 30), "has 0 values"),
-        (schema.message("Datum")(channels=1, height=-1, width=-1, data=b"x"), "has 1 values"),
+        (schema.message("Datum")(channels=1, height=-1, width=-1, data=b"x"), "has 1 value"),
     ],
 )
 def test_what_is_damaged(data, message):

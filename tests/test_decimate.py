@@ -135,7 +135,7 @@ SHARED = "".join(
         (START + conv("c", "data", 4, 7), 1, "1 of 7 taps"),
         (START + conv("c", "data", 4, 2), 0, "0 of 2 taps.*none does"),
         (START + conv("c", "data", 4, 7), (4, 4, 4), "has 2 axes and the new one 3"),
-        (data(2, 3, 9) + conv("c", "data", 4, 7), (4, 4), "has 1 axes and the new one 2"),
+        (data(2, 3, 9) + conv("c", "data", 4, 7), (4, 4), "has 1 axis and the new one 2"),
         (START + fc("c", "data", 4), 4, "type is InnerProduct.*convolutionalize it first"),
         (START + relu("data").replace("relu_data", "c"), 4, "type is ReLU"),
         (START + SHARED, 3, 'shares the parameter "w" with "d"'),

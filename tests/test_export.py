@@ -631,7 +631,7 @@ def test_data_layers_are_refused():
     [
         (None, "no weights file has 0 parameter blobs for it, the net 2"),
         ({"y": [np.ones((4, 6, 3, 3))]}, "has 0 parameter blobs for it, the net 2"),
-        ({"x": [np.ones((4, 6, 3, 3))]}, "has 1 parameter blobs for it, the net 2"),
+        ({"x": [np.ones((4, 6, 3, 3))]}, "has 1 parameter blob for it, the net 2"),
         (
             {"x": [np.ones((4, 6, 3, 2)), np.ones(4)]},
             r"has the shape \(4, 6, 3, 2\), the net \(4, 6, 3, 3\)",

@@ -88,7 +88,7 @@ def test_the_table_and_the_json_say_what_is_in_it(model):
         "  input   a  batch x 3 x height x width\n"
         "  output  t  batch x 4 x t_2 x t_3\n"
         "  free    batch, height, width\n"
-        "  1 operators: 1 Conv\n"
+        "  1 operator: 1 Conv\n"
     )
     assert model.json()["inputs"] == {"a": ["batch", 3, "height", "width"]}
     assert model.json()["operators"] == {"Conv": 1} and ">net.prototxt: ONNX" in model._repr_html_()

@@ -365,7 +365,7 @@ def test_a_file_is_verified_and_copied(server, data, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"x", r"here: has 1 bytes, and mine 80,\d+"),
+        (b"x", r"here: has 1 byte, and mine 80,\d+"),
         (None, "here: is no file"),
         ("gone", "here: cannot be read: No such file"),
         ("flipped", "here: its SHA-1 is"),

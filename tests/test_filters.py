@@ -196,7 +196,7 @@ def test_the_fc6_and_fc7_of_deeplab():
 def test_what_is_said():
     plan = fk.fewer_filters(net(C + conv("d", "c", 4, 1)), "c", 4)
     assert [step[1:2] + step[3:] for step in plan.steps] == [
-        ("c", "8 -> 4 filters", "evenly chosen: 0, 2, 4, ... 6"),
+        ("c", "filters: 8 -> 4", "evenly chosen: 0, 2, 4, ... 6"),
         ("d", "4 of 8 channels", "the others are not there any more"),
     ]
 
@@ -222,11 +222,15 @@ OTHER = conv("b", "data", 8, 3, "pad: 1")
             4,
             "type is Slice",
         ),
-        (C + conv("d", "c", 6, 3, "group: 2"), 3, "in 2 groups, of which not as many.*multiple"),
+        (
+            C + conv("d", "c", 6, 3, "group: 2"),
+            3,
+            "in 2 groups, which would become unequal.*multiple",
+        ),
         (
             START.replace("dim: 3", "dim: 4") + conv("c", "data", 8, 3, "group: 2"),
             3,
-            "of 2 groups, and of each as many must be left; give a multiple of 2",
+            "in 2 groups, and as many must be left of each; give a multiple of 2",
         ),
         (
             C

@@ -162,7 +162,7 @@ def test_no_tensor_is_computed_but_the_first():
     ("options", "words"),
     [
         ({"early": {"color": "bgr"}}, "early fusion of 1 image; name two"),
-        ({"early": {"depth": "d", "color": "bgr"}}, '"depth" has 1 channels, and the net\'s im'),
+        ({"early": {"depth": "d", "color": "bgr"}}, '"depth" has 1 channel, and the net\'s im'),
         ({"early": {"data": "bgr", "depth": "d"}}, '"data" is what the images become'),
         ({"early": {"color": "bgr", "depth": ""}}, "channels are called ''; say a letter"),
         ({"early": {"co/lor": "bgr", "depth": "d"}}, "the image 'co/lor' is to be fused; name"),

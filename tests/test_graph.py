@@ -405,7 +405,7 @@ REFUSED = {
     ),
     "an input_dim short": (
         'input: "a" input_dim: [1, 2, 3]',
-        "1 net-level inputs, and sizes for 0",
+        "1 net-level input, and sizes for 0",
     ),
     "two shapes for three tops": (
         'layer { name: "i" type: "Input" top: "a" top: "b" top: "c" input_param { shape { } '

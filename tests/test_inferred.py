@@ -129,7 +129,7 @@ def test_caffe_and_opencv_agree(caffe, net, weights, image, seen):
     [
         ({"names": ["a", "b"]}, "names: 2 are given, .*has 11 classes"),
         ({"colours": [(0, 0, 0)]}, "colours: 1 are given"),
-        ({"mean": [1, 2, 3]}, "3 mean values for images of 1 channels"),
+        ({"mean": [1, 2, 3]}, "3 mean values for images of 1 channel"),
     ],
 )
 def test_what_does_not_fit_is_said(net, weights, image, options, said):

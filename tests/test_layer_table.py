@@ -408,7 +408,7 @@ REFUSED = {
         "Filter",
         "",
         [(2, 3), (2, 3), (2,)],
-        "2 bottoms before the selector and 1 tops",
+        "2 bottoms before the selector and 1 top",
     ),
     "too much": (
         "Tile",

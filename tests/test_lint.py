@@ -374,7 +374,7 @@ CASES = (
     Case(
         "too-many-params",
         (2, 3),
-        "2 param blocks and 1 parameter blobs (bias_term: false)",
+        "2 param blocks and 1 parameter blob (bias_term: false)",
         DATA
         + conv("a", "data", SIZE + " bias_term: false", "param { } param { }")
         + deconv("b", "a", UP + BILINEAR, "param { lr_mult: 0 } param { lr_mult: 0 }"),
@@ -385,7 +385,7 @@ CASES = (
     Case(
         "too-many-params",
         (4,),
-        "1 param blocks and 0 parameter blobs",
+        "1 param block and 0 parameter blobs",
         DATA + conv("a", "data") + "\n" + layer("b", "ReLU", "a", None, "param { }"),
         DATA + conv("a", "data") + "\n" + layer("b", "ReLU", "a"),
     ),

@@ -64,8 +64,8 @@ def write_maps(folder, label):
 
 KINDS = [
     (IMAGES + HEAD, write_images, "list.txt:2: image 1.png: label {} at 2 pixels"),
-    (HDF5 + HEAD, write_hdf5, 'b.h5: dataset "label", row 1: label {} at 1 pixels'),
-    (DATUMS + HEAD, write_datums, "lmdb: entry '00000000': label {} at 1 pixels"),
+    (HDF5 + HEAD, write_hdf5, 'b.h5: dataset "label", row 1: label {} at 1 pixel'),
+    (DATUMS + HEAD, write_datums, "lmdb: entry '00000000': label {} at 1 pixel"),
     (
         MAPS,
         write_maps,
@@ -135,7 +135,7 @@ def write_ignoring(write):
     [
         ("0.png 0\n1.png\n", r'list.txt:2: "1.png" has no label at its end; write NAME NUMBER'),
         ("0.png x\n", r'list.txt:1: "0.png x" has no label at its end'),
-        ("0.png -1\n", r"image 0.png: label -1 at 1 pixels.*, or make the net with --ignore -1$"),
+        ("0.png -1\n", r"image 0.png: label -1 at 1 pixel.*, or make the net with --ignore -1$"),
     ],
 )
 def test_lines_without_a_label(tmp_path, text, words):

@@ -125,10 +125,10 @@ def test_nothing_to_score():
     "predictions, labels, message",
     [
         ([[[0, 1]]], [[[0], [1]]], "the prediction is 1 x 2 and the label 2 x 1"),
-        ([[[0, 2]]], [[[0, 1]]], r"1 pixels are predicted as 2, which is no class, 0 to 1"),
+        ([[[0, 2]]], [[[0, 1]]], r"1 pixel predicted as 2, which is not a class, 0 to 1"),
         ([[[0, -1]]], [[[0, 1]]], "predicted as -1"),
-        ([[[0]], [[0]]], [[[0]]], "more predictions than the 1 pairs"),
-        ([[[0]]], [[[0]], [[0]]], "more labels than the 1 pairs"),
+        ([[[0]], [[0]]], [[[0]]], "more predictions than the 1 pair"),
+        ([[[0]]], [[[0]], [[0]]], "more labels than the 1 pair"),
         ([[[0.5]]], [[[0]]], "the prediction holds float64"),
     ],
 )
@@ -248,7 +248,7 @@ def test_pictures_of_few_and_of_many_classes(count):
         (
             lambda top: save(top / "found" / "street_03.png", np.full((5, 7), 9, np.uint8)),
             [],
-            "34 pixels are predicted as 9, which is no class, 0 to 2",
+            "34 pixels predicted as 9, which is not a class, 0 to 2",
         ),
         (
             lambda top: (top / "found" / "street_03.png").write_bytes(b"x"),

@@ -350,7 +350,7 @@ def test_training_is_not_testing(kind):
     [
         (None, "no weights file has 0 parameter blobs for it, the net 2"),
         ([], "has 0 parameter blobs for it, the net 2"),
-        ([np.ones((1, 1))], "has 1 parameter blobs for it, the net 2"),
+        ([np.ones((1, 1))], "has 1 parameter blob for it, the net 2"),
         ([np.ones((1, 1)), np.ones(1), np.ones(1)], "has 3 parameter blobs for it, the net 2"),
         (
             [np.ones((1, 2)), np.ones(1)],

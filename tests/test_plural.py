@@ -1,8 +1,13 @@
 """Numbers with their nouns, as messages give them."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from fcnkit.plural import number_of, plural_of
+
+PACKAGE = Path(__file__).resolve().parent.parent / "fcnkit"
 
 
 @pytest.mark.parametrize(
@@ -20,6 +25,14 @@ from fcnkit.plural import number_of, plural_of
 )
 def test_a_noun_is_plural_but_for_one(count, noun, text):
     assert number_of(count, noun) == text
+
+
+def test_no_message_makes_its_own_plural():
+    """Of counts; lists of names and a page's sentences about several have their own."""
+    known = {"absent.py", "unseen.py", "predictions.py"}
+    made = re.compile(r"""['"]e?s['"] \* \((?!'|"| |\(least)""")
+    found = [file.name for file in PACKAGE.rglob("*.py") if made.search(file.read_text())]
+    assert {*found} <= known, "fcnkit.plural does it"
 
 
 def test_a_plural_of_its_own_is_given():

@@ -393,7 +393,7 @@ def test_alpha_stays_behind_the_colours(order, colours):
     "channels, mean", [(2, ()), (4, (1, 2, 3)), (5, ()), (3, (1, 2)), (1, (1, 2, 3))]
 )
 def test_means_that_do_not_fit(channels, mean):
-    with pytest.raises(DatasetError, match="channels"):
+    with pytest.raises(DatasetError, match="1 channel|channels"):
         Preparation(channels, mean).check()
 
 
@@ -546,7 +546,7 @@ def test_all_files_that_cannot_be_run_are_named(digits, photos, tmp_path):
 @pytest.mark.parametrize(
     "words, said",
     [
-        (["--mean", "1,2,3"], "3 mean values for images of 1 channels"),
+        (["--mean", "1,2,3"], "3 mean values for images of 1 channel"),
         (["--mean", "x"], "write it as 104,117,123"),
         (["--mean", "1", "--mean-file", "m"], "choose one"),
         (["--mean-file", "nowhere"], "nowhere: cannot be read"),

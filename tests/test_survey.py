@@ -179,7 +179,7 @@ def test_faulty_records_are_named_with_status_1(tmp_path):
         "faulty   4 of 10 records:",
         "00000003: is no Datum (",
         "00000005: is no Datum (",
-        "00000007: has 1 values for 3 x 8 x 9",
+        "00000007: has 1 value for 3 x 8 x 9",
         "00000008: is an encoded Datum, but its picture: cannot be read",
     ):
         assert words in result.stdout

@@ -348,7 +348,7 @@ def test_a_matrix_that_is_none_is_refused(tmp_path):
 def test_weights_of_another_net(line):
     net = parse(SLOPE)
     with pytest.raises(
-        WeightsError, match='"l": 1 parameter blobs, and the net has 2 .net.prototxt:3'
+        WeightsError, match='"l": 1 parameter blob, and the net has 2 .net.prototxt:3'
     ):
         engine.run(net, line.put("l", LINE[:1]), X)
     with pytest.raises(WeightsError, match="blob 0 is 1 x 2, in the net 1 x 1"):
@@ -380,8 +380,8 @@ def test_labels_that_are_no_class():
 REFUSED_BY_BOTH = {
     'param { name: "w" } param {} param {}': "3 param for 2 parameters",
     'param { name: "w" } param { name: "w" }': 'parameter "w" is 1, that of layer "l" 1 x 1',
-    "propagate_down: true propagate_down: true": "2 propagate_down for 1 bottoms",
-    "loss_weight: 1 loss_weight: 1": "2 loss_weight for 1 tops",
+    "propagate_down: true propagate_down: true": "2 propagate_down for 1 bottom",
+    "loss_weight: 1 loss_weight: 1": "2 loss_weight for 1 top",
 }
 
 

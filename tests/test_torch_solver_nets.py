@@ -76,7 +76,7 @@ def without_splits(found):
             'net: "n.prototxt" train_net: "n.prototxt"',
             r"it names 2 nets to train \(net, train_net\)",
         ),
-        ('net: "n.prototxt" test_net: "n.prototxt"', "it has 0 test_iter for 1 test nets"),
+        ('net: "n.prototxt" test_net: "n.prototxt"', "it has 0 test_iter for 1 test net"),
         ('train_net: "n.prototxt" test_iter: 3', "it has 1 test_iter for 0 test nets"),
         ('net: "n.prototxt" test_iter: 3', "it has test nets and no test_interval"),
         (

@@ -438,7 +438,7 @@ def test_bad_input_leaves_nothing(net, train, tmp_path):
     (tmp_path / "junk.caffemodel").write_text("junk")
     had = sorted(os.listdir(net))
     for words, data, said in (
-        ((), bad, "label 3 at 1 pixels"),
+        ((), bad, "label 3 at 1 pixel"),
         ((), tmp_path / "none", "is not there"),
         (("--weights", tmp_path / "junk.caffemodel"), bad, "expected a caffemodel, found text"),
         (("--gpu", "zero"), bad, "write it as 0"),
@@ -542,6 +542,6 @@ def test_a_bar_on_a_terminal(net, data):
                 said += piece
         except OSError:  # Linux says so at the end
             pass
-        assert b"trained 2000 iterations" in done.stdout.read()
+        assert b"trained 2,000 iterations" in done.stdout.read()
     os.close(ours)
     assert "━" in said.decode() and "validation at 1980: accuracy" in said.decode()

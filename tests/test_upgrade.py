@@ -458,7 +458,7 @@ REFUSED = {
         '"param" takes a quoted string',
     ),
     "rate": ("layers { type: LRN blobs_lr: fast }", PrototxtError, '"blobs_lr" takes a number'),
-    "too few dims": ('\ninput: "a" input_dim: 1', NetError, ":2: 1 net-level inputs.*give each"),
+    "too few dims": ('\ninput: "a" input_dim: 1', NetError, ":2: 1 net-level input.*give each"),
     "too few shapes": (
         'input: "a" input: "b" input_shape { dim: 1 }',
         NetError,

@@ -257,7 +257,7 @@ def test_a_crop_that_does_not_fit_says_how_much_is_missing_and_where():
     text = net(data(1, 1, 96, 96), conv("score_fr", "data", 1, 4, "stride: 4"))
     with pytest.raises(
         AlignError,
-        match='"upscore" at 2(x2)? to "data": 1 pixels are missing for an input of 7 pixels; pad',
+        match='"upscore" at 2(x2)? to "data": 1 pixel missing for an input of 7 pixels; pad',
     ):
         fk.upsample(text, "score_fr", "data", least=4)
 

@@ -208,7 +208,7 @@ def both(files, tmp_path):
 def test_every_layer_is_compared_and_the_first_that_differs_is_named(both, tmp_path):
     found = run("verify", *both, "--layers", "--map", "fc=conv", "--engine", "torch")
     assert found.exit_code == 0
-    assert "6 layers are equal" in found.stdout
+    assert "6 layers compared: all equal" in found.stdout
     assert "fc -> conv" in found.stdout
     held = fk.weights(both[3])
     blobs = [blob.array() * np.float32(1.1) for blob in held["d"]]

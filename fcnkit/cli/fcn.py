@@ -30,6 +30,7 @@ from fcnkit.formats.suffixes import check_folder
 from fcnkit.nets.graph import build
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Plan
+from fcnkit.plural import number_of
 from fcnkit.preprocessing import place
 from fcnkit.reporting.records import PROOF
 from fcnkit.rewrites.operations import finite_number, whole_number
@@ -313,7 +314,7 @@ def fcn(
         check_names([(folder / PROOF, wanted.save)], force)
     if weights and "mean" not in wanted.origins:
         channels = (_input_shape(plan.net) or (0, 0))[1]
-        each = f"give --mean with a number for each of {channels} channels"
+        each = f"give --mean with a number for each of {number_of(channels, 'channel')}"
         why = each if early or images_late else unknown_mean(plan.net, weights)
         note(f"nothing is taken off the images: {why}")
     # The authors' solvers put snapshots into a folder, without which Caffe does not start.

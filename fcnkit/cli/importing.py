@@ -10,6 +10,7 @@ from fcnkit.cli.outputs import file_saver, saver, say_written, write_all
 from fcnkit.cli.text import say, terminal_width
 from fcnkit.formats import suffixes
 from fcnkit.importing.caffes import CAFFES, MASTER
+from fcnkit.plural import number_of
 
 if TYPE_CHECKING:
     from fcnkit.verifying.verify import Difference
@@ -145,7 +146,7 @@ def _verdict(rows: "tuple[Difference, ...]") -> str:
         return "NOT COMPARED: no blob has values that would show a difference\n"
     first = first_different(rows)
     worst = max(rows, key=lambda row: (row.relative != row.relative, row.relative))
-    lines = [f"{len(rows)} blobs compared; the largest difference:", str(worst)]
+    lines = [f"{number_of(len(rows), 'blob')} compared; the largest difference:", str(worst)]
     if first:
         lines = [*lines, "the first that differs, in the model's order:", str(first)]
     return "".join(f"{line}\n" for line in lines)

@@ -22,6 +22,7 @@ from fcnkit.cli.text import say
 from fcnkit.errors import DatasetError, OutputError
 from fcnkit.foreign import json_text
 from fcnkit.formats.suffixes import check_folder
+from fcnkit.plural import number_of
 from fcnkit.preprocessing import BGR, RGB, STORED
 
 LEGEND = "legend.png"
@@ -187,7 +188,7 @@ def infer(
         outputs = [(Path(output) / name, partial(_copy, path)) for name, path in made.items()]
         write_all(outputs, force=force, folder=Path(output))
         _show([made[f"{picture.name}.json"] for picture in pictures], as_json)
-    say(f"wrote {len(outputs)} files in {output}", err=True)
+    say(f"wrote {number_of(len(outputs), 'file')} in {output}", err=True)
 
 
 def _preparation(found, known, mean, mean_file):
@@ -213,7 +214,7 @@ def _wanted(found, classes, default, colours, options):
     for what, given in ((classes or colours, names), (colours, known.colours if known else ())):
         if given and len(given) != count:
             fact = (
-                f'has {len(given)} classes, "{found.scores.blob}" of '
+                f'has {number_of(len(given), "class")}, "{found.scores.blob}" of '
                 f"{found.graph.prototxt.path} {count}"
             )
             raise DatasetError(f"{what}: {fact}; name the file that belongs to this net")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from fcnkit.cli.preprocessing import note
 from fcnkit.errors import DatasetError, NetError
+from fcnkit.plural import number_of
 from fcnkit.preprocessing import RGB
 
 # Of many files of which the same is to be said, so many are named.
@@ -65,11 +66,13 @@ def _of_dataset(folder: Path, spare: Path, stored: bool) -> Iterator[ImageFile]:
     split = splits_of(folder)[-1]
     database = folder / f"{split}_image_lmdb"
     order = report(folder).get("order")
-    note(f"{folder}: its {databases.count(database)} images of {split} are run")
+    note(f"{folder}: its {number_of(databases.count(database), 'image')} of {split} are run")
     for number, record in enumerate(databases.read(database)):
         name, image = record.key[databases.NUMBER :], record.array
         if image.dtype != "uint8" or not (stored or len(image) in (1, 3)):
-            fact = f"{name} has {len(image)} channels of {image.dtype}, and is no picture"
+            fact = (
+                f"{name} has {number_of(len(image), 'channel')} of {image.dtype}, and is no picture"
+            )
             raise DatasetError(f"{database}: {fact}; name the folder of the images")
         path = spare / f"{number}{SUFFIX if stored else '.png'}"
         if stored:
@@ -132,9 +135,9 @@ def check_all(pictures, found, read, progress) -> None:
             problems.append(f"{picture.source or picture.path}: {width} x {height} pixels: {error}")
         progress(1)
     if problems:
-        count = f"{len(problems)} of {len(pictures)} files cannot be run"
+        count = f"{len(problems)} of {number_of(len(pictures), 'file')} cannot be run"
         raise DatasetError(f"{count}; nothing is written:", problems)
     for fact in left_out[:_NAMED]:
         note(fact)
     if len(left_out) > _NAMED:
-        note(f"and so in {len(left_out) - _NAMED} files more")
+        note(f"and so in {number_of(len(left_out) - _NAMED, 'file')} more")

@@ -12,6 +12,7 @@ from fcnkit.cli.arguments import Number, show_json
 from fcnkit.cli.outputs import check_names, write_all
 from fcnkit.cli.progress import MEGABYTES, Bar, Lines, progress
 from fcnkit.cli.text import say
+from fcnkit.plural import number_of
 from fcnkit.tables import aligned, fields
 
 _STOPPED = 130
@@ -154,7 +155,7 @@ def _facts(model, where: Path) -> Iterator[tuple[str, str]]:
 
     place = kept(model, where)
     yield "file", model.file
-    yield "size", f"{model.size:,} bytes" if model.size else _size(model)
+    yield "size", f"{number_of(model.size, 'byte')}" if model.size else _size(model)
     for name in DIGESTS:
         if name in model.digests:
             yield label(name), model.digests[name]

@@ -11,6 +11,7 @@ from fcnkit.cli.text import say, write_out
 from fcnkit.errors import NetError, OutputError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.suffixes import DRAWING, NET, WEIGHTS, check_suffix, check_target
+from fcnkit.plural import number_of
 from fcnkit.preprocessing import beside, place
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _say_links(path: str | os.PathLike[str]) -> None:
     with suppress(OSError):
         more = os.stat(path).st_nlink - 1
         if more:
-            what = "another name" if more == 1 else f"{more} other names"
+            what = "another name" if more == 1 else f"{number_of(more, 'other name')}"
             say(f"fcnkit: {path}: has {what} (hard links), with the old content", err=True)
 
 
@@ -245,7 +246,7 @@ def say_unread(weights, path: str | os.PathLike[str]) -> None:
         return
     unread = [name for name, blobs in weights.items() if blobs and "/" in name]
     if unread:
-        fact = f'{len(unread)} layers have a "/" in their names, the first "{unread[0]}"'
+        fact = f'{number_of(len(unread), "layer")} with a "/" in the name, the first "{unread[0]}"'
         remedy = "give it a .caffemodel, or rename them first"
         say(f"fcnkit: {path}: {fact}; Caffe leaves such layers of HDF5 out: {remedy}", err=True)
     if not str(path).endswith(".h5"):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fcnkit.cli.text import say
 from fcnkit.errors import DatasetError
+from fcnkit.plural import number_of
 from fcnkit.preprocessing import (
     BGR,
     ORDERS,
@@ -109,7 +110,9 @@ def _class_names(
     if labels:
         names = read_classes(labels)
         if len(names) != classes:
-            fact = f"has {len(names)} names, and there are {classes} classes"
+            fact = (
+                f"has {number_of(len(names), 'name')}, and there are {number_of(classes, 'class')}"
+            )
             raise DatasetError(f"{labels}: {fact}; write one for each on a line of its own")
         return names, labels
     if data and os.path.isfile(there):

@@ -16,6 +16,7 @@ from fcnkit.cli.preprocessing import name_classes
 from fcnkit.cli.progress import ITERATIONS, progress
 from fcnkit.cli.text import say
 from fcnkit.errors import quoted
+from fcnkit.plural import number_of
 from fcnkit.training.trainers import PRECISIONS, TRAINERS, Caffe, Torch, first_installed
 
 STOPPED, AUTO = 130, "auto"
@@ -221,7 +222,7 @@ def train(
         return
     sequence.check(
         found,
-        on_database=lambda path, count: _say(f"{path}: checking {count:,} labels"),
+        on_database=lambda path, count: _say(f"{path}: checking {number_of(count, 'label')}"),
         on_warning=lambda words: _say(f"warning: {words}"),
         one_class=one_class,
     )
@@ -297,7 +298,7 @@ def _train(stage, restart: bool, tensorboard: bool) -> None:
     recipe, name = stage.recipe, str(stage.folder)
     last = None if restart else finished(recipe.run, recipe.iterations)
     if last:
-        say(f"{name}: has {last.iteration} iterations already: {last.weights}")
+        say(f"{name}: has {number_of(last.iteration, 'iteration')} already: {last.weights}")
         return
     weights = stage.weights()
     with ExitStack() as stack:
@@ -369,7 +370,7 @@ def figures(values: Mapping[str, object]) -> str:
 
 
 def _figure(value: object) -> str:
-    return f"of {len(value)} classes" if isinstance(value, list) else f"{value:.4g}"
+    return f"of {number_of(len(value), 'class')}" if isinstance(value, list) else f"{value:.4g}"
 
 
 def _stopping(displays, trainer: str, count: int) -> None:
@@ -387,7 +388,10 @@ def _ended(event, stage) -> None:
         say(f"{stage.folder}: trained 0 iterations, as max_iter asks; nothing is saved")
         return
     if event.done:
-        say(f"{stage.folder}: trained {last.iteration} iterations; {last.weights}; {run.page}")
+        say(
+            f"{stage.folder}: trained {number_of(last.iteration, 'iteration')}; {last.weights}; "
+            f"{run.page}"
+        )
         name_classes(stage.recipe, stage.folder)
         return
     saved = f"iteration {last.iteration} is saved" if last else "nothing is saved yet"

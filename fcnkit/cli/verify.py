@@ -18,6 +18,7 @@ from fcnkit.cli.proofs import end_with, proof_of, show_rows
 from fcnkit.cli.records import command
 from fcnkit.cli.text import say
 from fcnkit.engines.engine import choose, names, with_devices
+from fcnkit.plural import number_of
 from fcnkit.verifying.differences import Difference
 from fcnkit.verifying.results import given_words
 
@@ -151,7 +152,7 @@ def verify(
         rows = _each(runners, lambda each: _slid(nets, each, given, tolerance, seed))
     elif images:
         arrays = _arrays(nets[0], weights, images, mean, given)
-        what = f"{len(arrays)} image{'s' * (len(arrays) != 1)}"
+        what = number_of(len(arrays), "image")
         rows = {each.name: _over(nets, each, device, arrays, tolerance, seed) for each in runners}
     else:
         rows = _each(runners, lambda each: _compared(nets, each, device, given, tolerance, seed))
@@ -201,7 +202,9 @@ def _arrays(net: "Prototxt", weights, images, mean, given) -> list[dict[str, Any
 
     graph = build(net)
     if len(graph.inputs) != 1:
-        raise click.UsageError(f"{net.path}: it has {len(graph.inputs)} inputs; images are for one")
+        raise click.UsageError(
+            f"{net.path}: it has {number_of(len(graph.inputs), 'input')}; images are for one"
+        )
     blob = graph.inputs[0].blob
     size = given.get(blob) or known_size(graph, blob, nominal(graph)[blob])
     if not isinstance(size, tuple) or len(size) != 4 or size[1] not in (1, 3):
@@ -344,7 +347,7 @@ def layers_table(found: "LayerDifferences", path: str) -> str:
         )  # fmt: skip
         text += f"{place} {why}\n"
     else:
-        text += f"{len(found.rows)} layers are equal\n"
+        text += f"{number_of(len(found.rows), 'layer')} compared: all equal\n"
     for what, names_ in (("the old net", found.alone), ("the new net", found.new_alone)):
         if names_:
             few = ", ".join(names_[:5]) + (f" and {len(names_) - 5} more" if names_[5:] else "")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from fcnkit.datasets.labels import Reading, numbers_in, read_label
 from fcnkit.errors import DatasetError
+from fcnkit.plural import number_of
 
 # A map of more classes is not written out.
 _FEW = 8
@@ -41,7 +42,8 @@ class Absent(NamedTuple):
         classes = f"class{'es' * several} {shown} {'have' if several else 'has'} no pixel"
         value = _listed(self.values)
         of = f" of value{'s' * (len(self.values) > 1)} {value}" if value else ""
-        return f"{classes}, and {self.ignored:,} pixels{of} are ignored"
+        are = "is" if self.ignored == 1 else "are"
+        return f"{classes}, and {number_of(self.ignored, 'pixel')}{of} {are} ignored"
 
     def _shown(self, number: int) -> str:
         name = self.names[number]

@@ -31,6 +31,7 @@ from fcnkit.errors import DatasetError, OutputError
 from fcnkit.foreign import json_of, refusing
 from fcnkit.formats import binaryproto, datum
 from fcnkit.libraries import load
+from fcnkit.plural import number_of
 from fcnkit.progress import Progress, no_progress
 
 SKIPPED_FILE = "skipped.txt"
@@ -58,7 +59,10 @@ class Task:
         """It can be carried out; DatasetError otherwise."""
         self.recipe.check()
         if len(self.names) != self.recipe.reading.classes:
-            fact = f"{len(self.names)} names for {self.recipe.reading.classes} classes"
+            fact = (
+                f"{number_of(len(self.names), 'name')} for "
+                f"{number_of(self.recipe.reading.classes, 'class')}"
+            )
             raise DatasetError(f"{fact}; name each class once")
         labels = [(pair.label, pair.flipped) for pairs in self.splits.values() for pair in pairs]
         twice = len(labels) - len(set(labels))
@@ -114,7 +118,7 @@ def create(
         problems, tallies = _filled(new, task, jobs, progress)
         if problems and not task.skip_bad:
             staging.drop(folder)
-            count = f"{len(problems)} bad file{'s' * (len(problems) > 1)}"
+            count = number_of(len(problems), "bad file")
             raise DatasetError(
                 f"{count}; put them right, or leave them out with --skip-bad:", problems
             )

@@ -10,6 +10,7 @@ from fcnkit.datasets.images import Raw, image_size, read_raw
 from fcnkit.errors import DatasetError
 from fcnkit.foreign import refusing
 from fcnkit.formats import npy
+from fcnkit.plural import number_of
 from fcnkit.shape import show
 
 if TYPE_CHECKING:
@@ -57,11 +58,12 @@ class Reading:
         """The numbers fit 8 bits and each other; DatasetError otherwise."""
         if not 1 <= self.classes <= 255:
             raise DatasetError(
-                f"{self.classes} classes: labels have 8 bits, one value to ignore; have 1 to 255"
+                f"{number_of(self.classes, 'class')}: labels have 8 bits, one value to ignore; "
+                "have 1 to 255"
             )
         if not self.classes <= self.ignore <= 255:
             fact = (
-                f"ignore {self.ignore}: is not above the {self.classes} classes, 0 to "
+                f"ignore {self.ignore}: is not above the {number_of(self.classes, 'class')}, 0 to "
                 f"{self.classes - 1}"
             )
             raise DatasetError(f"{fact}, and at most 255; 255 is usual")
@@ -159,7 +161,8 @@ def _of_palette(
     highest = int(raw.values.max(initial=0))
     if highest >= len(codes) and reading.palette == COLOUR:
         raise DatasetError(
-            f"{path}: uses index {highest}, and its palette has {len(codes)} colours; save it anew"
+            f"{path}: uses index {highest}, and its palette has "
+            f"{number_of(len(codes), 'colour')}; save it anew"
         )
     if reading.palette == COLOUR:
         return _of_colours(path, codes[raw.values], reading)
@@ -348,7 +351,7 @@ def _others(values: "numpy.ndarray", what: str) -> str:
     import numpy as np
 
     count = len(np.unique(values))
-    return f"{values.size:,} pixels of {count} {what}{'s' * (count > 1)}"
+    return f"{number_of(values.size, 'pixel')} of {number_of(count, what)}"
 
 
 def _remedy(option: str) -> str:

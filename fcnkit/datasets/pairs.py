@@ -9,6 +9,7 @@ from typing import NamedTuple
 from fcnkit.datasets.images import SUFFIXES
 from fcnkit.errors import DatasetError
 from fcnkit.formats import signature
+from fcnkit.plural import number_of
 
 
 class Pair(NamedTuple):
@@ -71,7 +72,7 @@ def find(
     ]
     problems = twice + twice_too + lacking
     if problems:
-        count = f"{len(problems)} file{'s' * (len(problems) > 1)} have no partner, or several"
+        count = f"{number_of(len(problems), 'file')} without exactly one partner"
         raise DatasetError(f"{count}; an image and its label must have the same name:", problems)
     if not wanted:
         suffixes = ", ".join((*SUFFIXES, *more))
@@ -104,7 +105,8 @@ def split(
     count = max(1, round(share * len(pairs)))
     if count >= len(pairs):
         raise DatasetError(
-            f"split {share:g}: leaves none of {len(pairs)} pairs to train on; take a smaller share"
+            f"split {share:g}: leaves none of {number_of(len(pairs), 'pair')} to train on; take "
+            "a smaller share"
         )
     kept = {pair.name for pair in shuffled(pairs, seed)[:count]}
     return (

@@ -18,6 +18,7 @@ from fcnkit.datasets.images import opened
 from fcnkit.datasets.survey import LISTED, MOST_NUMBERS, Fault, Kind, Survey, Values
 from fcnkit.errors import DatasetError
 from fcnkit.formats import datum, lmdbs
+from fcnkit.plural import number_of
 from fcnkit.progress import Progress, no_progress
 from fcnkit.shape import show
 
@@ -238,6 +239,6 @@ def _form(key: bytes) -> str:
         return "names"
     digits, mark, rest = found.groups()
     if not mark:
-        return f"{len(digits)} digits"
-    whole = f"{len(digits)} digits, {lmdbs.shown(mark)[1:-1]} and "
+        return f"{number_of(len(digits), 'digit')}"
+    whole = f"{number_of(len(digits), 'digit')}, {lmdbs.shown(mark)[1:-1]} and "
     return whole + ("a number" if rest.isdigit() else "a name")

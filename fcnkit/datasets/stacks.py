@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from fcnkit.errors import DatasetError, error_text
 from fcnkit.formats import npy
+from fcnkit.plural import number_of
 from fcnkit.preprocessing import MOST_CHANNELS
 from fcnkit.shape import Shape, show
 
@@ -48,7 +49,7 @@ def read_stack(path: str | os.PathLike[str], channels: int | None = None) -> "nu
         raise DatasetError(f"{path}: {fact}; save it as uint8")
     found = values[:, :, None] if values.ndim == 2 else values
     if channels not in (None, found.shape[2]):
-        fact = f"has {found.shape[2]} channels, and {channels} are wanted"
+        fact = f"has {number_of(found.shape[2], 'channel')}, and {channels} are wanted"
         raise DatasetError(f"{path}: {fact}; save it as (height, width, {channels})")
     return found
 

@@ -17,6 +17,7 @@ from fcnkit.datasets.colours import Colour, read_classes, read_colours, voc_pale
 from fcnkit.datasets.databases import Record
 from fcnkit.errors import DatasetError
 from fcnkit.foreign import json_of, refusing
+from fcnkit.plural import number_of
 from fcnkit.preprocessing import GRAY, STORED
 from fcnkit.progress import Progress, no_progress
 from fcnkit.tables import aligned
@@ -195,7 +196,7 @@ class Summary:
             )
             total = sum(each.pixels) + each.ignored
             ignored = f"{each.ignored / max(total, 1):.2%} of pixels ignored"
-            yield f"{each.name}: {each.count:,} images of {sizes}; {ignored}"
+            yield f"{each.name}: {number_of(each.count, 'image')} of {sizes}; {ignored}"
             most, share = each.baseline
             yield (
                 f"  majority baseline: {self.names[most]} everywhere is {share:.2%} of pixels right"
@@ -379,5 +380,8 @@ def _check(
     labels = databases.whole(label, f"{folder}: {split}")
     wrong = labels[(labels >= classes) & (labels != ignore)]
     if wrong.size:
-        fact = f"has label {wrong[0]}, and there are {classes} classes and {ignore} to ignore"
+        fact = (
+            f"has label {wrong[0]}, and there are {number_of(classes, 'class')} and {ignore} "
+            "to ignore"
+        )
         raise DatasetError(f"{place}: {fact}; Caffe would read outside its scores")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fcnkit import notebook
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape, show
 from fcnkit.tables import folded
 
@@ -66,7 +67,7 @@ class Survey:
     def table(self) -> str:
         """What there is, in 80 columns."""
         lines: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
-            (("records",), (f"{self.records:,}; {self.nbytes:,} bytes",)),
+            (("records",), (f"{self.records:,}; {number_of(self.nbytes, 'byte')}",)),
             (("keys",), tuple(self._keys())),
         ]
         lines += [
@@ -109,7 +110,7 @@ class Survey:
         yield f"{len(self.labels):,} different, from {low} to {high}"
         missing = high - low + 1 - len(self.labels)
         if missing:
-            yield f"{missing:,} numbers between are not there"
+            yield f"{number_of(missing, 'number')} missing in between"
         yield from self._counted()
 
     def _counted(self) -> Iterator[str]:
@@ -119,7 +120,7 @@ class Survey:
             return
         most, least = (pick(self.labels.items(), key=lambda one: one[1]) for pick in (max, min))
         for word, (label, count) in (("most", most), ("least", least)):
-            times = "once" if count == 1 else f"{count:,} times"
+            times = "once" if count == 1 else f"{number_of(count, 'time')}"
             yield f"{self._named(label)} {word} often, {times}"
 
     def _named(self, label: int) -> str:
@@ -197,7 +198,7 @@ def _shapes(counts: Mapping[Shape, int]) -> Iterator[str]:
     if others:
         records = sum(count for _, count in others)
         sides = [range_of(axis) for axis in zip(*(shape for shape, _ in others), strict=True)]
-        yield f"{len(others):,} other shapes, within {' x '.join(sides)}: {records:,}"
+        yield f"{number_of(len(others), 'other shape')}, within {' x '.join(sides)}: {records:,}"
 
 
 def range_of(sizes: Sequence[int]) -> str:
@@ -223,5 +224,5 @@ def _short(key: str) -> str:
 
 
 def _of(some: int, every: int) -> str:
-    one = "the one record" if every == 1 else f"all {every:,} records"
-    return one if some == every else f"{some:,} of {every:,} records"
+    one = "the one record" if every == 1 else f"all {number_of(every, 'record')}"
+    return one if some == every else f"{some:,} of {number_of(every, 'record')}"

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from fcnkit.engines import debian
 from fcnkit.engines.caffe_runtime import CAFFE_DEBIAN, MARKER, environment, tail
 from fcnkit.errors import EngineError, OutputError
+from fcnkit.plural import number_of
 
 PACKAGES = ("python3-caffe", "caffe", "libopenblas0-pthread")
 TOOLS = (
@@ -146,14 +147,18 @@ def _beside(folder: Path) -> Iterator[Path]:
 def _unpacked(apt: debian.Apt, root: Path) -> Iterator[Stage]:
     archives = sorted(apt.archives.glob("*.deb"))
     for number, archive in enumerate(archives):
-        yield Stage(f"unpacking {len(archives)} packages (650 MB)", number, len(archives))
+        yield Stage(
+            f"unpacking {number_of(len(archives), 'package')} (650 MB)", number, len(archives)
+        )
         done = subprocess.run(
             ["dpkg", "-x", str(archive), str(root)], capture_output=True, text=True, check=False
         )
         if done.returncode:
             raise EngineError(f"Caffe: {archive.name} cannot be unpacked: {tail(done.stderr)}")
         archive.unlink()
-    yield Stage(f"unpacking {len(archives)} packages (650 MB)", len(archives), len(archives))
+    yield Stage(
+        f"unpacking {number_of(len(archives), 'package')} (650 MB)", len(archives), len(archives)
+    )
 
 
 def _write_wrappers(root: Path) -> None:

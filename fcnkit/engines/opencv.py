@@ -29,6 +29,7 @@ from fcnkit.nets.layers.strange_fields import check_net
 from fcnkit.nets.layers.table import CAFFE, of, trait
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import Shapes, shapes_of
+from fcnkit.plural import number_of
 from fcnkit.weights import store
 from fcnkit.weights.store import GivenWeights
 
@@ -179,7 +180,7 @@ def _check_blobs(layer: Layer, sizes: Shapes, weights: store.Weights | None) -> 
     path = weights.path if weights is not None else "no weights file"
     blobs = weights.get(layer.name, ()) if weights is not None else ()
     if len(blobs) != len(wanted):
-        fact = f"{path} has {len(blobs)} parameter blobs for it, the net {len(wanted)}"
+        fact = f"{path} has {number_of(len(blobs), 'parameter blob')} for it, the net {len(wanted)}"
         raise _refusal(layer, f"{fact}; give the weights that belong to this net")
     for number, (blob, shape) in enumerate(zip(blobs, wanted, strict=True)):
         if not blob.fits(shape):

@@ -17,6 +17,7 @@ from fcnkit.nets.layers.table import of
 from fcnkit.nets.shapes import Shapes
 from fcnkit.nets.shared import overwritten
 from fcnkit.nets.specs import check_shared, specs_of
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 from fcnkit.weights import store
 from fcnkit.weights.blobs import Blob
@@ -257,7 +258,7 @@ def _blobs(
     path = weights.path if weights is not None else "no weights file"
     own = weights.get(layer.name, ()) if weights is not None else ()
     if len(own) != len(wanted):
-        fact = f"{path} has {len(own)} parameter blobs for it, the net {len(wanted)}"
+        fact = f"{path} has {number_of(len(own), 'parameter blob')} for it, the net {len(wanted)}"
         raise _misfit(layer, f"{fact}; give the weights that belong to this net")
     for blob, shape in zip(own, wanted, strict=True):
         if not blob.fits(shape):

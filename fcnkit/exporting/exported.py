@@ -12,6 +12,7 @@ from fcnkit.errors import WeightsError
 from fcnkit.exporting.draft import Tensor
 from fcnkit.files import atomic
 from fcnkit.formats import wire
+from fcnkit.plural import number_of
 from fcnkit.progress import Progress, no_progress, reported
 from fcnkit.tables import fields
 from fcnkit.weights.blobs import OpenFile
@@ -148,11 +149,14 @@ class Exported:
         kinds = ", ".join(
             f"{count} {kind}" for kind, count in Counter(self.operators).most_common()
         )
-        rows = [f"{self.path}: ONNX, opset {self.opset}, {self.nbytes:,} bytes, {values:,} weights"]
+        rows = [
+            f"{self.path}: ONNX, opset {self.opset}, {number_of(self.nbytes, 'byte')}, "
+            f"{number_of(values, 'weight')}"
+        ]
         ports = ((word, str(port)) for word, port in self._ports())
         rows += fields([*ports, ("free", self._free())], indent="  ")
         rows += [
-            f"  {sum(self.operators.values())} operators: {kinds or 'none'}",
+            f"  {number_of(sum(self.operators.values()), 'operator')}: {kinds or 'none'}",
         ]
         rows += [
             f'  left out: layer "{each.layer}" on line {each.line}: {each.reason}'

@@ -5,6 +5,7 @@ from typing import Any
 from fcnkit.exporting.draft import Site
 from fcnkit.nets.layers.sliding import Spatial, spatial
 from fcnkit.nets.layers.windows import is_global, rounds_down
+from fcnkit.plural import number_of
 
 # What Caffe pads with where it looks for the largest value: -FLT_MAX.
 LOWEST = -3.4028234663852886e38
@@ -38,7 +39,7 @@ def _convolved(at: Site, kind: str, window: Spatial, group: int) -> list[str]:
 def _window(at: Site) -> Spatial:
     axis = at.param("convolution_param").get("axis")
     if axis % at.ndim != 1 or not 3 <= at.ndim <= 5:
-        fact = f"axis {axis} of {at.ndim} axes"
+        fact = f"axis {axis} of {number_of(at.ndim, 'axis', 'axes')}"
         raise at.refuse(
             f"{fact}; ONNX convolves 1 to 3 axes behind the channels: give axis 1 and 3 to 5 axes"
         )

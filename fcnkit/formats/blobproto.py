@@ -25,6 +25,7 @@ from fcnkit.formats.wire import (
     tag,
     varint,
 )
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 from fcnkit.shape import show as shape_text
 
@@ -158,7 +159,7 @@ def _extend(chunks: list[Chunk], field: WireField, size: int) -> None:
         raise Damage(
             field.start,
             f"expected values of {size} bytes each, found "
-            f"{field.stop - field.value} bytes in all; {AGAIN}",
+            f"{number_of(field.stop - field.value, 'byte')} in all; {AGAIN}",
         )
     start = field.value if lead == 0 else field.start
     if lead and chunks and chunks[-1].lead == lead and chunks[-1].stop == start:
@@ -242,7 +243,8 @@ def _check_count(blob: WireField, shape: Shape, dtype: str, chunks: list[Chunk])
     if count != found or count > LARGEST_COUNT:
         raise Damage(
             blob.start,
-            f"expected {count} values for its shape {shown_shape(shape)}, found {found}; {AGAIN}",
+            f"expected {number_of(count, 'value')} for its shape {shown_shape(shape)}, found "
+            f"{found}; {AGAIN}",
         )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fcnkit.foreign import refusing
 from fcnkit.formats import schema
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def read(data: bytes) -> Datum:
         else np.array(found.float_data, np.float32)
     )
     if min(shape) < 1 or values.size != math.prod(shape):
-        raise ValueError(f"has {values.size:,} values for {' x '.join(map(str, shape))}")
+        raise ValueError(f"has {number_of(values.size, 'value')} for {' x '.join(map(str, shape))}")
     return Datum(found.label, values.reshape(shape), labelled=labelled)
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fcnkit.errors import WeightsError, printable
 from fcnkit.foreign import refusing
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 
 if TYPE_CHECKING:
@@ -256,7 +257,7 @@ def _described(stored: "TypeID") -> str:
     try:
         return str(stored.dtype)
     except (TypeError, ValueError):
-        return f"a type of {stored.get_size()} bytes that numpy lacks"
+        return f"a type of {number_of(stored.get_size(), 'byte')} that numpy lacks"
 
 
 def _text(name: bytes) -> str:

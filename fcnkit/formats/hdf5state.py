@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fcnkit.errors import WeightsError
 from fcnkit.foreign import refusing
+from fcnkit.plural import number_of
 
 if TYPE_CHECKING:
     import h5py
@@ -73,7 +74,7 @@ def _values(group: "h5py.Group", name: str, size: int) -> Any:
     if not isinstance(found, h5py.Dataset) or found.shape is None:
         raise ValueError(f"its {name} is no dataset")
     if found.chunks or found.id.get_storage_size() != found.nbytes or found.nbytes > size:
-        fact = f"its {name}, {found.nbytes:,} bytes of values, is not stored plainly"
+        fact = f"its {name}, {number_of(found.nbytes, 'byte')} of values, is not stored plainly"
         raise ValueError(f"{fact} (h5repack -f NONE -l CONTI OLD NEW)")
     return found[()]
 

@@ -21,6 +21,7 @@ from typing import NamedTuple
 from fcnkit.errors import DatasetError, OutputError
 from fcnkit.formats import signature
 from fcnkit.libraries import load
+from fcnkit.plural import number_of
 from fcnkit.system import read_at
 
 Entry = tuple[bytes, Callable[[], bytes]]
@@ -156,7 +157,7 @@ class Database:
         # An empty database that was just made has but its first two pages.
         if found < needed and self.count:
             raise DatasetError(
-                f"{self.folder}: is cut off: {found:,} of {needed:,} bytes; make it anew"
+                f"{self.folder}: is cut off: {found:,} of {number_of(needed, 'byte')}; make it anew"
             )
 
     # ---- the trees
@@ -177,7 +178,7 @@ class Database:
             before, count = order, count + 1
             yield key, read
         if count != tree.entries:
-            raise self._damaged(f"it holds {count:,} entries, and says {tree.entries:,}")
+            raise self._damaged(f"it holds {number_of(count, 'entry')}, and says {tree.entries:,}")
 
     def _below(self, number: int, depth: int) -> Iterator[Entry]:
         """The entries below a page that is `depth` pages away from the last, itself counted."""

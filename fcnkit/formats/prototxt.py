@@ -19,6 +19,7 @@ from fcnkit.errors import PrototxtError
 from fcnkit.foreign import reason
 from fcnkit.formats import signature
 from fcnkit.formats.spans import BOM, GAP, Field, Source, edited, fields
+from fcnkit.plural import number_of
 
 
 class Word(str):
@@ -94,7 +95,7 @@ class Prototxt:
         return self.text
 
     def __repr__(self) -> str:
-        return f"<Prototxt {self.path}: {len(self.fields)} fields>"
+        return f"<Prototxt {self.path}: {number_of(len(self.fields), 'field')}>"
 
     def _repr_html_(self) -> str:
         return notebook.prototxt(self.text, self.path)

@@ -19,6 +19,7 @@ from fcnkit.formats.wire import (
     fields,
     read_varint,
 )
+from fcnkit.plural import number_of
 
 
 class SolverStateSpans(NamedTuple):
@@ -78,6 +79,7 @@ def _name(buffer: Buffer, field: WireField) -> str:
     if field.stop - field.value > 4096:
         raise Damage(
             field.start,
-            f"expected the name of a file, found {field.stop - field.value} bytes; {AGAIN}",
+            f"expected the name of a file, found {number_of(field.stop - field.value, 'byte')}; "
+            f"{AGAIN}",
         )
     return bytes(buffer[field.value : field.stop]).decode("utf-8", "surrogateescape")

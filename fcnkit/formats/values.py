@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from fcnkit.errors import PrototxtError
 from fcnkit.formats.prototxt import Field
+from fcnkit.plural import number_of
 
 
 class Slot(NamedTuple):
@@ -122,7 +123,11 @@ def _read_enum(field: Field, slot: Slot) -> str:
             return name
     near = nearest(raw.strip("\"'"), tuple(slot.enum))
     *names, last = slot.enum
-    wanted = f"{', '.join(names)} or {last}" if len(names) < 8 else f"one of {len(slot.enum)} names"
+    wanted = (
+        f"{', '.join(names)} or {last}"
+        if len(names) < 8
+        else f"one of {number_of(len(slot.enum), 'name')}"
+    )
     raise wrong(field, wanted, remedy=f"did you mean {near}, without quotes?" if near else "")
 
 

@@ -176,7 +176,7 @@ def _rows(steps: Sequence[Step]) -> Iterator[tuple[tuple[str], tuple[str, ...]]]
             continue
         names = ", ".join(one.layer for one in alike[:_NAMED])
         more = f" and {len(alike) - _NAMED} more" if len(alike) > _NAMED else ""
-        yield (f"{len(alike)} layers",), (f"{verb}: {what}", why, f"{names}{more}")
+        yield (f"{number_of(len(alike), 'layer')}",), (f"{verb}: {what}", why, f"{names}{more}")
 
 
 def _nameless(text: str) -> str:

@@ -20,6 +20,7 @@ from fcnkit import expected
 from fcnkit.errors import EngineError, NetError, error_text
 from fcnkit.formats import signature, wire
 from fcnkit.formats.blobproto import Chunk
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 from fcnkit.system import READ
 from fcnkit.weights.blobs import Blob, OpenFile, Stored, stamp
@@ -229,7 +230,7 @@ def constant(model: Model, tensor: Any) -> Constant:
     source, start, stop = _place(model, tensor, where)
     size = np.dtype(dtype).itemsize
     if stop - start != prod(shape) * size:
-        fact = f"has {stop - start} bytes of values, and its shape {shape} needs"
+        fact = f"has {number_of(stop - start, 'byte')} of values, and its shape {shape} needs"
         raise NetError(f"{where} {fact} {prod(shape) * size}; export the model anew")
     span = _Span((Chunk(start, stop, 0),), False)
     blob = Blob(shape, dtype, False, Stored(source, span), where)

@@ -12,6 +12,7 @@ from fcnkit.importing.pointwise import relu
 from fcnkit.importing.settle import convolution, plain
 from fcnkit.importing.site import Refusal, Site, number
 from fcnkit.importing.windows import stored
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 
 
@@ -51,7 +52,9 @@ def lrn(site: Site) -> Held:
     ]
     defaults = {"local_size": 5, "alpha": 1, "beta": 0.75, "k": 1}
     if fields[0][1] % 2 == 0:
-        raise Refusal(f"its window is of {fields[0][1]} channels, and Caffe takes an odd number")
+        raise Refusal(
+            f"its window is of {number_of(fields[0][1], 'channel')}, and Caffe takes an odd number"
+        )
     kept = [pair for pair in fields if pair[1] != defaults[pair[0]]]
     return site.add("LRN", [plain(site)], [("lrn_param", kept)] if kept else ())
 

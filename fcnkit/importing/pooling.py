@@ -7,6 +7,7 @@ from fcnkit.importing.held import Held
 from fcnkit.importing.settle import plain, settled, sizes_of
 from fcnkit.importing.site import Refusal, Site
 from fcnkit.importing.windows import Window, shifted, window
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 
 
@@ -64,7 +65,9 @@ def global_pool(how: str) -> Callable[[Site], Held]:
 
 def _check_axes(x: Held) -> None:
     if len(x.sizes[0]) != 4:
-        raise Refusal(f"it pools {len(x.sizes[0]) - 2} axes, and Caffe's pooling two")
+        raise Refusal(
+            f"it pools {number_of(len(x.sizes[0]) - 2, 'axis', 'axes')}, and Caffe's pooling two"
+        )
 
 
 def _pooled(

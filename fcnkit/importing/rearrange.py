@@ -9,6 +9,7 @@ from fcnkit.importing.mixed import picked
 from fcnkit.importing.settle import plain, settled
 from fcnkit.importing.site import Refusal, Site
 from fcnkit.importing.windows import shifted
+from fcnkit.plural import number_of
 
 
 def reshape(site: Site) -> Held:
@@ -16,7 +17,9 @@ def reshape(site: Site) -> Held:
     held, made = site.x(), site.shapes(site.out)
     for sizes, shape in zip(held.sizes, made, strict=True):
         if prod(sizes) != prod(shape):  # onnx takes the model's word for it
-            raise Refusal(f"it makes {shape} of {prod(sizes)} numbers; --input says another size")
+            raise Refusal(
+                f"it makes {shape} of {number_of(prod(sizes), 'number')}; --input says another size"
+            )
     return held.reshaped(made)
 
 

@@ -8,6 +8,7 @@ from fcnkit.importing.model import Model
 from fcnkit.importing.operators import OPERATORS, WHOLE
 from fcnkit.importing.site import Site
 from fcnkit.importing.trace import DRAWS, draws, input_shapes
+from fcnkit.plural import number_of
 
 
 class Refused(NamedTuple):
@@ -74,7 +75,7 @@ def refusal_of(site: Site, needed: Sequence[int], refused: Sequence[Refused]) ->
         if cut
         else "nothing that it computes comes before them"
     )
-    count = f"{len(refused)} node{'s' * (len(refused) > 1)}"
+    count = number_of(len(refused), "node")
     return site.model.error(
         f"{count} of {len(needed)} cannot be said in this Caffe:\n"
         + "\n".join(lines)

@@ -14,6 +14,7 @@ from fcnkit.importing.site import Refusal, Site
 from fcnkit.nets.layers.table import TYPES
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.plan import Step
+from fcnkit.plural import number_of
 
 MODEL, CAFFE = "model", "caffe"
 NAMES = (MODEL, CAFFE)
@@ -84,7 +85,7 @@ def _names(layers: Sequence[Made], inputs: Sequence[str]) -> dict[str, str]:
 
 def _check_chain(layers: Sequence[Made], inputs: Sequence[str]) -> None:
     if len(inputs) != 1:
-        raise Refusal(f"it has {len(inputs)} inputs")
+        raise Refusal(f"it has {number_of(len(inputs), 'input')}")
     before = inputs[0]
     for layer in layers:
         if layer.bottoms != [before] or len(layer.tops) != 1:

@@ -36,6 +36,7 @@ from fcnkit.inference.results import MOST, shares
 from fcnkit.inference.score_maps import Head, classes, confidence, head, probabilities, scores
 from fcnkit.inference.trunks import trained_like
 from fcnkit.libraries import load
+from fcnkit.plural import number_of
 from fcnkit.preprocessing import STORED, Preprocessing, order_for
 from fcnkit.weights.store import GivenWeights
 
@@ -85,7 +86,7 @@ class Inferred:
     @cached_property
     def _mapped(self) -> tuple["numpy.ndarray", "numpy.ndarray"]:
         if len(self.names) > MOST:
-            fact = f"{len(self.names)} classes: a class map has numbers for {MOST}"
+            fact = f"{number_of(len(self.names), 'class')}: a class map has numbers for {MOST}"
             raise DatasetError(f"{fact}; look at windows() and heat(class)")
         if self._is_whole:
             sure = self.scores.max(axis=0) if self.head.probable else confidence(self.scores)
@@ -163,7 +164,8 @@ class Inferred:
         count, rows, columns = self.scores.shape
         places = "every pixel" if self.dense else f"{rows} x {columns} windows"
         return (
-            f"<Inferred of {width} x {height} pixels, {self.preprocessing}: {count} classes at "
+            f"<Inferred of {width} x {height} pixels, {self.preprocessing}: "
+            f"{number_of(count, 'class')} at "
             f"{places}, on {self.engine}>"
         )
 

@@ -9,6 +9,7 @@ from fcnkit.errors import DatasetError
 from fcnkit.inference.legend import INK, PAPER, Legend, fitted, font
 from fcnkit.inference.overlay import blend
 from fcnkit.libraries import load
+from fcnkit.plural import number_of
 
 if TYPE_CHECKING:
     import numpy
@@ -48,7 +49,7 @@ def panels(
     Raises DatasetError where there are no rows, or one has another number of maps.
     """
     if not rows or any(len(row.maps) + 1 != len(heads) for row in rows):
-        fact = f"{len(rows)} rows below {len(heads)} heads"
+        fact = f"{number_of(len(rows), 'row')} below {number_of(len(heads), 'head')}"
         raise DatasetError(f"{fact}; give a map for each head but the first")
     strips = [_strip(row, colours, ignore, opacity, width) for row in rows]
     captions = _CAPTION if any(row.name for row in rows) else 0

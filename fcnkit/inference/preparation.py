@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fcnkit.errors import DatasetError, WeightsError
+from fcnkit.plural import number_of
 from fcnkit.preprocessing import BGR, STORED, orders
 from fcnkit.shape import Shape
 from fcnkit.weights import matrices
@@ -35,14 +36,17 @@ class Preparation:
     def check(self) -> None:
         """Means and channels fit each other; DatasetError otherwise."""
         if self.order not in orders(self.channels):
-            fact = f"the net takes images of {self.channels} channels"
+            fact = f"the net takes images of {number_of(self.channels, 'channel')}"
             raise DatasetError(
                 f"{fact}, and pictures have one, three, or with alpha four; give .npy files of "
                 f"(height, width, {self.channels}), with --order {STORED}"
             )
         given = len(self.mean) if self.mean_image is None else len(self.mean_image)
         if given not in (0, 1, self.channels):
-            fact = f"{given} mean values for images of {self.channels} channels"
+            fact = (
+                f"{number_of(given, 'mean value')} for images of "
+                f"{number_of(self.channels, 'channel')}"
+            )
             raise DatasetError(f"mean: {fact}; give one, or one for each channel")
 
     def __call__(self, image: "numpy.ndarray") -> "numpy.ndarray":

@@ -26,6 +26,7 @@ from fcnkit.nets.layers.table import (
     of,
 )
 from fcnkit.nets.layers.windows import beyond, is_global
+from fcnkit.plural import number_of
 
 # ---- what Caffe refuses
 
@@ -50,7 +51,7 @@ def fork_type(seen: Seen) -> Iterator[Hit]:
     for layer, near in _unknown_types(seen):
         if not near and first.setdefault(layer.type, layer) is layer:
             many = sum(other.type == layer.type for other in seen.graph.layers)
-            more = f" ({many} layers)" if many > 1 else ""
+            more = f" ({number_of(many, 'layer')})" if many > 1 else ""
             fact = f'BVLC Caffe has no layer type "{layer.type}"'
             yield Hit(layer, fact + _remedy(layer) + more)
 
@@ -92,7 +93,7 @@ def uneven_list(seen: Seen) -> Iterator[Hit]:
             given = len(layer.view.source_field.all(name)) if layer.view.source_field else 0
             # A loss without a top gets one by itself.
             if given and given != max(len(blobs), word == "top"):
-                fact = f"it has {given} {name} and {len(blobs)} {word}{'s' * (len(blobs) != 1)}"
+                fact = f"it has {given} {name} and {number_of(len(blobs), word)}"
                 yield Hit(layer, f"{fact}; give none, or one for each")
 
 
@@ -119,7 +120,10 @@ def too_many_params(seen: Seen) -> Iterator[Hit]:
         written, blobs = _params(layer), seen.count(layer)
         if blobs is not None and written > blobs:
             why = " (bias_term: false)" if of(layer).linear and blobs == 1 else ""
-            fact = f"it has {written} param blocks and {blobs} parameter blobs{why}"
+            fact = (
+                f"it has {number_of(written, 'param block')} and "
+                f"{number_of(blobs, 'parameter blob')}{why}"
+            )
             yield Hit(
                 layer, f'{fact}; Caffe says "Too many params specified": remove {written - blobs}'
             )
@@ -138,7 +142,7 @@ def batch_norm_rate(seen: Seen) -> Iterator[Hit]:
         if layer.view.message_name == "LayerParameter" and any(
             block.get("lr_mult") for block in blocks
         ):
-            fact = f"it has {len(blocks)} param blocks, one with lr_mult other than 0"
+            fact = f"it has {number_of(len(blocks), 'param block')}, one with lr_mult other than 0"
             yield Hit(
                 layer,
                 f"{fact}; statistics are not learned: give all three lr_mult: 0, or none a param",
@@ -189,7 +193,7 @@ def bilinear_group(seen: Seen) -> Iterator[Hit]:
         group, outputs = param.get("group"), param.get("num_output")
         inputs = seen.classes(layer.bottoms[0])
         if group != outputs or inputs not in (None, outputs):
-            known = f" and {inputs} input channels" if inputs else ""
+            known = f" and {number_of(inputs, 'input channel')}" if inputs else ""
             fact = f"its filler is bilinear, with group {group}, num_output {outputs}{known}"
             why = "each output would be a sum over several inputs"
             yield Hit(layer, f"{fact}; {why}: set both group and num_output to {inputs or outputs}")

@@ -16,6 +16,7 @@ from fcnkit.nets import solver_types
 from fcnkit.nets.layers.old_names import V1_TYPES
 from fcnkit.nets.layers.replacements import in_its_place
 from fcnkit.nets.layers.table import TYPES
+from fcnkit.plural import number_of
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 FORKS = "the fork of Caffe that has it"
@@ -78,11 +79,7 @@ class Findings(tuple[Finding, ...]):
         if not self:
             return notebook.text("nothing found")
         levels = Counter(one.level for one in self)
-        counts = (
-            f"{levels[level]} {level}{'s' * (levels[level] != 1)}"
-            for level in _TONES
-            if levels[level]
-        )
+        counts = (number_of(levels[level], level) for level in _TONES if levels[level])
         paths = ", ".join(dict.fromkeys(one.path for one in self))
         rows = [
             (one.line, notebook.badge(one.level, _TONES[one.level]), one.name, one.text)
@@ -179,7 +176,7 @@ def _finding(file: Prototxt, alike: list[Fault]) -> Finding:
         text = text.replace(names[0], f"{', '.join(names[:-1])} and {names[-1]}", 1)
         text = text.replace("remove it", "remove them")
     return finding._replace(
-        text=f"{text} ({len(alike)} places, the last on line {last.field.line})"
+        text=f"{text} ({number_of(len(alike), 'place')}, the last on line {last.field.line})"
     )
 
 

@@ -15,6 +15,7 @@ from fcnkit.linting.training import shared_names
 from fcnkit.nets.graph import Layer, State, Top, build
 from fcnkit.nets.layers.table import has_bias, is_loss, keeps_statistics, of
 from fcnkit.nets.shapes import shapes_of
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 
 # ---- gradients of several passes
@@ -91,7 +92,7 @@ def stays_zero(seen: Seen) -> Iterator[Hit]:
 
 def like(more: int) -> str:
     """Words for the layers of which the same is to be said, beside the first."""
-    return f", as are those of {more} more layer{'s' * (more > 1)}" if more else ""
+    return f", as are those of {number_of(more, 'more layer')}" if more else ""
 
 
 def _still(seen: Seen) -> list[Layer]:

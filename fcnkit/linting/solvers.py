@@ -14,6 +14,7 @@ from fcnkit.formats.prototxt import Field, NetOrPath, Prototxt
 from fcnkit.formats.schema import View
 from fcnkit.linting.findings import ERROR, NOTE, WARNING, Finding, faults, readable, text_findings
 from fcnkit.nets.solver_types import kind_of, wrong_decay, wrong_momentum
+from fcnkit.plural import number_of
 
 Wrong: TypeAlias = tuple[Field | None, str]
 
@@ -244,7 +245,7 @@ def test_words(solver: View) -> Iterator[Wrong]:
 
 
 def _times(count: int) -> str:
-    return f"{count} time{'s' * (count != 1)}" if count else "not at all"
+    return number_of(count, "time") if count else "not at all"
 
 
 def untested(solver: View) -> Iterator[Wrong]:

@@ -216,7 +216,7 @@ _OF_FORKS = {"fork-field": _field_of, "fork-value": _value_of, "fork-word": _val
 def _finding_of(word: _Word, target: ForkTarget, net: Prototxt) -> Finding:
     owners = " or ".join(word.owners)
     whose = f"of the {owners} fork" if owners else "of an unknown fork"
-    many = f" ({word.places} places)" if word.places > 1 else ""
+    many = f" ({number_of(word.places, 'place')})" if word.places > 1 else ""
     verdict = REFUSED if target.name == BVLC else ""
     about = Fact(target.name, verdict, word.layers, word.what, listed(word.owners))
     if target.name == BVLC:

@@ -90,7 +90,10 @@ def ignored_class(seen: Seen) -> Iterator[Hit]:
     for layer, param, axis in labelled(seen):
         ignored, classes = ignored_label(layer), seen.classes(layer.bottoms[0], axis)
         if ignored is not None and classes and 0 <= ignored < classes:
-            fact = f"ignore_label {ignored} is one of the {classes} classes, 0 to {classes - 1}"
+            fact = (
+                f"ignore_label {ignored} is one of the {number_of(classes, 'class')}, 0 to "
+                f"{classes - 1}"
+            )
             yield Hit(
                 layer, f"{fact}; ignore a number that is none, such as 255", _field(layer, param)
             )
@@ -123,7 +126,8 @@ def head_classes(seen: Seen) -> Iterator[Hit]:
             other, had = first.setdefault(source_of(seen, layer.bottoms[1]), (layer, classes))
             if had != classes:
                 fact = (
-                    f'its {classes} classes and the {had} of layer "{other.name}" on line '
+                    f'its {number_of(classes, "class")} and the {had} of layer "{other.name}" on '
+                    "line "
                     f"{other.line}"
                 )
                 yield Hit(
@@ -183,7 +187,7 @@ def loss_rate(seen: Seen) -> Iterator[Hit]:
             continue
         place = f"{layer.field.source.path}:{layer.line}"
         fact = f'base_lr is {rate:g}, and the loss "{layer.name}" ({place}) is'
-        each = f"its {pixels:,} places" if pixels else "all pixels"
+        each = f"its {number_of(pixels, 'place')}" if pixels else "all pixels"
         if summed and rate > HIGH:
             fix = "set loss_param { normalize: true }, or a base_lr of about 1e-10"
             yield Hit(layer, f"{fact} summed over {each}; {fix}", field)

@@ -16,6 +16,7 @@ from fcnkit.errors import ModelError, OutputError, WeightsError, printable
 from fcnkit.formats import signature
 from fcnkit.models import index
 from fcnkit.models.index import DIGESTS, RECORD, Model
+from fcnkit.plural import number_of
 
 _LOCK = ".lock"
 _CHUNK = 1 << 20
@@ -100,7 +101,7 @@ def path(name: str) -> Path:
         raise ModelError(f"model:{printable(name)}: is not in {where}; {remedy}")
     size = found.file.stat().st_size
     if found.model.size not in (None, size):
-        fact = f"is damaged: it has {size:,} bytes, and the model {found.model.size:,}"
+        fact = f"is damaged: it has {number_of(size, 'byte')}, and the model {found.model.size:,}"
         raise ModelError(f"{found.file}: {fact}; {remedy} again")
     return found.file
 
@@ -149,7 +150,9 @@ def check(model: Model, path: Path, source: str) -> dict[str, str]:
         head = file.read(signature.ENOUGH)
     size = path.stat().st_size
     if model.size not in (None, size):
-        raise ModelError(f"{source}: has {size:,} bytes, and {model.name} {model.size:,}")
+        raise ModelError(
+            f"{source}: has {number_of(size, 'byte')}, and {model.name} {model.size:,}"
+        )
     signature.check(signature.WEIGHTS, head, source, WeightsError)
     found = digests(path, [name for name in DIGESTS if name == "sha1" or name in model.digests])
     for name, digest in model.digests.items():

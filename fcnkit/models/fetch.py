@@ -16,6 +16,7 @@ from fcnkit.foreign import json_of
 from fcnkit.models import web
 from fcnkit.models.cache import Kept, check, kept, label, locked, recorded
 from fcnkit.models.index import LARGEST, Model
+from fcnkit.plural import number_of
 
 # A connection that is cut is taken up again so often while each brings something.
 _TIMES = 5
@@ -144,7 +145,8 @@ def _copied(source: Path, target: Kept, progress: Arrival) -> None:
         size = state.st_size
         if target.model.size not in (None, size):
             raise ModelError(
-                f"{source}: has {size:,} bytes, and {target.model.name} {target.model.size:,}"
+                f"{source}: has {number_of(size, 'byte')}, and {target.model.name} "
+                f"{target.model.size:,}"
             )
         target.forget_part()
         with open(source, "rb") as file, _writing(target, 0) as part:
@@ -238,10 +240,12 @@ def _total(address: str, response: HTTPResponse, at: int, model: Model) -> int |
         )
     total = None if response.length is None else at + response.length
     if total is not None and total != (model.size or total):
-        fact = f"the server has {total:,} bytes, and {model.name} {model.size:,}"
+        fact = f"the server has {number_of(total, 'byte')}, and {model.name} {model.size:,}"
         raise _Other(f"{address}: {fact}; name another place with --from")
     if total is not None and total > LARGEST:
-        raise _Other(f"{address}: the server has {total:,} bytes; Caffe reads {LARGEST:,} at most")
+        raise _Other(
+            f"{address}: the server has {number_of(total, 'byte')}; Caffe reads {LARGEST:,} at most"
+        )
     return total
 
 
@@ -262,7 +266,9 @@ def _poured(
         if part.tell() + len(data) > most:
             part.close()
             target.forget_part()
-            raise _Other(f"{address}: the server sends more than {most:,} bytes; nothing is kept")
+            raise _Other(
+                f"{address}: the server sends more than {number_of(most, 'byte')}; nothing is kept"
+            )
         _write(part, data, target)
         progress(part.tell(), size)
     if part.tell() < (size or 0):

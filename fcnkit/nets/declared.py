@@ -13,6 +13,7 @@ from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.formats.schema import View
 from fcnkit.nets.layers.old_names import V1_TYPES
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 
 # Hears of each thing that Caffe would refuse: what kind of fault it is, and the error.
@@ -151,7 +152,8 @@ def _input_shapes(view: View, field: Field, tops: int, refuse: Refuse) -> tuple[
     shapes = [tuple(shape.list("dim")) for shape in view.view("input_param").views("shape")]
     if len(shapes) not in (0, 1, tops):
         fact = (
-            f"{len(shapes)} shapes for {tops} tops; give one for all of them, one for each, or none"
+            f"{number_of(len(shapes), 'shape')} for {number_of(tops, 'top')}; give one for "
+            "all of them, one for each, or none"
         )
         refuse("shape", error(field, view.get("name"), fact))
         return (None,) * tops
@@ -168,7 +170,7 @@ def _inputs(prototxt: Prototxt, net: View, refuse: Refuse) -> list[Declared]:
     dims = net.list("input_dim")
     shapes = shapes or [tuple(dims[at : at + 4]) for at in range(0, len(dims) - 3, 4)]
     if len(shapes) < len(names) and (shapes or dims):
-        fact = f"{len(names)} net-level inputs, and sizes for {len(shapes)}"
+        fact = f"{number_of(len(names), 'net-level input')}, and sizes for {len(shapes)}"
         refuse(
             "shape", error(field, "input", f"{fact}; give each an input_shape, or four input_dim")
         )

@@ -12,6 +12,7 @@ from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.layers import table
 from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.traits import MANY, LayerType, Trait
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 
 MAX_AXES = 32
@@ -238,7 +239,7 @@ def check_counts(layer: Layer, kind: LayerType) -> None:
             fact = f"{layer.type} takes {_range(least, most)} {word}{plural} and has {len(tops)}"
             raise layer.error(f"{fact}; {'add' if len(tops) < least else 'remove'} {word}s")
     if kind.paired and len(layer.bottoms) != len(layer.tops):
-        fact = f"{len(layer.bottoms)} bottoms and {len(layer.tops)} tops"
+        fact = f"{number_of(len(layer.bottoms), 'bottom')} and {number_of(len(layer.tops), 'top')}"
         raise layer.error(f"{fact}; give one top for each bottom")
 
 

@@ -7,6 +7,7 @@ from fcnkit.formats.blobproto import shown_shape
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.table import keeps_statistics
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 
 
@@ -33,7 +34,7 @@ def specs_of(layer: Layer, count: int) -> list[Spec]:
     """What the layer says of each of its parameters; NetError where it speaks of more."""
     said = _said_of(layer)
     if len(said) > count:
-        fact = f"{len(said)} param for {count} parameters"
+        fact = f"{len(said)} param for {number_of(count, 'parameter')}"
         raise layer.error(f"{fact}; remove those that are too many")
     return said + [Spec()] * (count - len(said))
 

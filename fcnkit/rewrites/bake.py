@@ -24,6 +24,7 @@ from fcnkit.nets.layers.table import (
     of,
 )
 from fcnkit.plan import ImageBefore, Move, Plan, Step
+from fcnkit.plural import number_of
 from fcnkit.rewrites.changes import appended, before, renamed_blob, taken_out
 from fcnkit.rewrites.channels import channel_axis
 from fcnkit.rewrites.operations import Arguments, Operation, finite_number
@@ -121,7 +122,7 @@ def _each(
 ) -> tuple[float, ...]:
     values = tuple(map(float, given)) if isinstance(given, Sequence) else (float(given),)
     if len(values) not in (1, count):
-        fact = f"{len(values)} numbers as {what} for {count} channels"
+        fact = f"{number_of(len(values), 'number')} as {what} for {number_of(count, 'channel')}"
         raise NetError(f"{net.path}: {fact}; give one, or one for each")
     return values * count if len(values) == 1 else values
 

@@ -16,6 +16,7 @@ from fcnkit.nets.layers.sliding import spatial
 from fcnkit.nets.layers.table import groups_of, is_pointwise, makes_scores, of
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Plan, Step
+from fcnkit.plural import number_of
 from fcnkit.rewrites.changes import appended, inside, instead_of_input, removed, set_param
 from fcnkit.rewrites.parts import LEARN, Pairs
 from fcnkit.rewrites.to_train import Images, data_layer
@@ -224,7 +225,8 @@ def _replaced(net: Prototxt, graph: Graph, layers: Sequence[Pairs]) -> list[Edit
     """These layers where the Input was."""
     if len(graph.inputs) != 1:
         raise NetError(
-            f"{net.path}: {len(graph.inputs)} inputs; the FCN authors' style has one, the image"
+            f"{net.path}: {number_of(len(graph.inputs), 'input')}; the FCN authors' style has "
+            "one, the image"
         )
     field = graph.producer(graph.inputs[0]).field
     return instead_of_input(net, field, layers, _WHY)

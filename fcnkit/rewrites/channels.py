@@ -27,6 +27,7 @@ from fcnkit.nets.layers.table import (
 )
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.plan import ImageBefore, Move, Plan, Step
+from fcnkit.plural import number_of
 from fcnkit.rewrites.image_layers import Change, Rows, source_changed
 from fcnkit.rewrites.operations import MOST, Arguments, Operation, image_blob, one_of, whole_number
 from fcnkit.rewrites.states import SAY_IT, Known, States, copies, refused, states
@@ -170,13 +171,16 @@ def add_channels(
     work = states(net, inputs)
     old = _channels(net, work, blob)
     if channels <= old:
-        raise refused(net, f"the image has {old} channels, and {channels} are asked for; give more")
+        raise refused(
+            net,
+            f"the image has {number_of(old, 'channel')}, and {channels} are asked for; give more",
+        )
     if start not in _STARTS:
         raise refused(net, f'new channels cannot start as "{start}"; say zero or mean')
     new, exact, row = _STARTS[start]
     same = tuple(((index, 1),) for index in range(old))
     rows = (*same, *(row(old),) * (channels - old))
-    what = f"{old} channels to {channels}, the weights of the new ones {new}"
+    what = f"{number_of(old, 'channel')} to {channels}, the weights of the new ones {new}"
     change = Change(old, rows, what, exact, lambda means: (*means, *[0.0] * (channels - old)))
     return _changed(net, blob, inputs, change)
 
@@ -196,7 +200,9 @@ def _changed(net: Prototxt, blob: str | None, inputs: Mapping | None, change: Ch
     found = _channels(net, work, blob)
     names: dict[str, None] = {}
     if found != change.before:
-        raise refused(net, f"the image has {found} channels, and this is for {change.before}")
+        raise refused(
+            net, f"the image has {number_of(found, 'channel')}, and this is for {change.before}"
+        )
     steps: dict[int, Step] = {}
     edits, moves = [], []
     for known in work.each:

@@ -25,6 +25,7 @@ from fcnkit.nets.layers.table import (
 )
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.plan import Move, Plan, ScoresBefore, Step
+from fcnkit.plural import number_of
 from fcnkit.rewrites.changes import set_param
 from fcnkit.rewrites.operations import (
     MOST,
@@ -189,7 +190,7 @@ def _check(
     # At the first: a range may be long.
     for index in classes:
         if index is not None and not 0 <= index < count:
-            fact = f"it has {count} classes, 0 to {count - 1}, and no {index}"
+            fact = f"it has {number_of(count, 'class')}, 0 to {count - 1}, and no {index}"
             raise refused(net, f'layer "{layer}": {fact}')
     if filler != ZERO and filler not in FILLERS:
         fact = f'new classes cannot start as filler "{filler}": Caffe has no such filler'
@@ -207,7 +208,7 @@ def _head_moves(
     axis = of(layer).output_axis(layer)
     if group > 1 or (axis and filler):
         what = (
-            f"it has {group} groups"
+            f"it has {number_of(group, 'group')}"
             if group > 1
             else "its outputs are not the first axis of its weights"
         )
@@ -238,7 +239,8 @@ def _upscore_moves(
     weights, *bias = (tuple(shape) for shape in work.blobs(work.alone(layer)))
     if group not in (1, count):
         raise layer.error(
-            f"it upsamples {count} classes in {group} groups; give it one for each, or one"
+            f"it upsamples {number_of(count, 'class')} in {number_of(group, 'group')}; give it "
+            "one for each, or one"
         )
     planes, new = (count, 1, *weights[2:]), (len(rows), 1, *weights[2:])
     own = tuple(row or ((0, 1),) for row in rows)
@@ -263,7 +265,7 @@ def _step(layer: Layer, classes: Sequence[int | None], count: int, filler: str) 
         sum(index is None for index in classes),
         [index for index in classes if index is not None],
     )
-    what = f"{count} -> {len(classes)} classes"
+    what = f"{count} -> {number_of(len(classes), 'class')}"
     start = "" if not new else f"; {new} new, {_START.get(filler, filler)}"
     same = kept == sorted(kept)
     order = f"old classes {_ranges(kept)}" if kept else "no old class"

@@ -15,6 +15,7 @@ from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.sliding import spatial
 from fcnkit.nets.layers.table import axis_of, of
 from fcnkit.plan import Move, Plan, Step
+from fcnkit.plural import number_of
 from fcnkit.rewrites.changes import beside, removed, set_param
 from fcnkit.rewrites.operations import Arguments, Operation, name_and_rest, whole_number
 from fcnkit.rewrites.states import States, copies, states
@@ -77,7 +78,7 @@ def _kernels(work: States, layer: Layer, kernel: int | Sequence[int]) -> tuple[S
     old = tuple(work.blobs(layer)[0][2:])
     new = (kernel,) * len(old) if isinstance(kernel, int) else tuple(kernel)
     if len(old) != len(new) or not old:
-        fact = f"its kernel has {len(old)} axes and the new one {len(new)}"
+        fact = f"its kernel has {number_of(len(old), 'axis', 'axes')} and the new one {len(new)}"
         raise layer.error(f"{fact}; give a number of taps for each, or one for all")
     return old, new
 

@@ -10,6 +10,7 @@ from fcnkit.formats.prototxt import given as given_net
 from fcnkit.nets.graph import Elsewhere, Graph, Layer, State, Top, build, graphs
 from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.plan import Move, Plan, Step
+from fcnkit.plural import number_of
 from fcnkit.rewrites.changes import Fields, before, removed, statements_before
 from fcnkit.rewrites.operations import Arguments, Operation, comma_separated
 from fcnkit.shape import Shape
@@ -157,7 +158,10 @@ def _sizes(net: Prototxt, part: _Part, blob: str, shape: Shape) -> Fields:
     if not (stay and net.root.all("input_dim") and not net.root.all("input_shape")):
         return [("input_shape", [("dim", size) for size in shape])]
     if len(shape) != 4:
-        fact = f'"{blob}" has {len(shape)} axes, and the net says sizes as input_dim'
+        fact = (
+            f'"{blob}" has {number_of(len(shape), "axis", "axes")}, and the net says sizes as '
+            "input_dim"
+        )
         raise NetError(f"{net.path}: {fact}, for 4; run `fcnkit upgrade` on it first")
     return [("input_dim", size) for size in shape]
 

@@ -21,6 +21,7 @@ from fcnkit.nets import coords
 from fcnkit.nets.graph import Graph, Layer, Top, build
 from fcnkit.nets.sizes import Sizes, Track
 from fcnkit.plan import Offset, Plan
+from fcnkit.plural import number_of
 from fcnkit.rewrites.fusion import early_fusion, fused_name, late_fusion, left_to_fillers
 from fcnkit.rewrites.ladder import Apart, Rung, accepted, ladder, score_place
 from fcnkit.rewrites.padding import first_layers, pad_first, padded_axes, padding_of
@@ -325,7 +326,9 @@ def _said(trunk: Plan, recipe: _Recipe, pad: int, axes: tuple[bool, bool]) -> Pl
         raise
     except NetError as error:
         path = trunk.net.path
-        fact = f"the net cannot be built for images of every size: padded by {pad} pixels"
+        fact = (
+            f"the net cannot be built for images of every size: padded by {number_of(pad, 'pixel')}"
+        )
         remedy = "an FCN's branches have to agree at every size"
         raise Unbuilt(f"{path}: {fact}, {str(error).removeprefix(path + ':')}; {remedy}") from None
 

@@ -28,6 +28,7 @@ from fcnkit.nets.layers.table import (
 )
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.plan import Move, Plan, Step
+from fcnkit.plural import number_of
 from fcnkit.rewrites.changes import set_param
 from fcnkit.rewrites.operations import Arguments, Operation, name_and_rest, whole_number
 from fcnkit.rewrites.states import SAY_IT, Known, States, copies, states
@@ -119,7 +120,9 @@ def _check(layer: Layer, filters: int) -> None:
         raise layer.error("it filters each channel alone; name the layer that makes its channels")
     count = count_of_outputs(layer)
     if not 1 <= filters <= count:
-        raise layer.error(f"it has {count} filters, and {filters} are asked for; give 1 to {count}")
+        raise layer.error(
+            f"it has {number_of(count, 'filter')}, and {filters} are asked for; give 1 to {count}"
+        )
     if of(layer).output_axis(layer) and groups_of(layer) > 1:
         raise layer.error(f"it spreads {groups_of(layer)} groups of channels; make it dense first")
 
@@ -174,7 +177,7 @@ def _begun(work: States, layer: Layer, filters: int, first: bool) -> _Change:
     left = _Left(count, tuple(range(filters)) if first else tuple(even))
     parts = {len(part) for part in _parts(left, groups)}
     if parts - {filters // groups}:
-        fact = f"its {count} filters are of {groups} groups, and of each as many must be left"
+        fact = f"its {count} filters are in {groups} groups, and as many must be left of each"
         raise layer.error(f"{fact}; give a multiple of {groups}, evenly chosen")
     weights, *bias = (tuple(shape) for shape in work.blobs(work.alone(layer)))
     moves = [
@@ -182,7 +185,7 @@ def _begun(work: States, layer: Layer, filters: int, first: bool) -> _Change:
         *(_mixed(layer, 1, shape, 0, left) for shape in bias),
     ]
     step = Step(
-        "change", layer.name, layer.line, f"{count} -> {filters} filters", _chosen(left, first)
+        "change", layer.name, layer.line, f"filters: {count} -> {filters}", _chosen(left, first)
     )
     return _Change(dict.fromkeys(layer.tops, left), moves, [("num_output", filters)], step)
 
@@ -317,9 +320,7 @@ def _weighed(work: States, known: Known, layer: Layer, here: _Left) -> _Change:
         return _each_alone(layer, [weights, *bias], here)
     parts = _parts(here, groups)
     if len(set(map(len, parts))) > 1:
-        fact = (
-            f"it reads {here.all} channels in {groups} groups, of which not as many would be left"
-        )
+        fact = f"it reads {here.all} channels in {groups} groups, which would become unequal"
         raise layer.error(f"{fact}; give a multiple of {groups}, or make it dense first")
     if of(layer).message != "convolution_param":
         move = _of_matrix(layer, weights, 1 - spread, here)

@@ -30,6 +30,7 @@ from fcnkit.nets.layers.table import (
 )
 from fcnkit.nets.layers.traits import Affine
 from fcnkit.plan import Move, Plan, Step
+from fcnkit.plural import number_of
 from fcnkit.rewrites.changes import removed, set_value, taken_out
 from fcnkit.rewrites.operations import Operation, no_arguments
 from fcnkit.rewrites.states import Known, States, states
@@ -136,7 +137,7 @@ def _why_not(
         others = ", ".join(f'"{user.name}"' for user in users if user is not link)
         return f'{others} also reads "{link.bottoms[0].blob}" as it is before'
     if len(layer.tops) > 1:
-        return f'"{layer.name}" has {len(layer.tops)} tops from the same weights'
+        return f'"{layer.name}" has {number_of(len(layer.tops), "top")} from the same weights'
     for each in (layer, link):
         if any(each.view.list("loss_weight")):
             fact = f'its top "{each.tops[0].blob}" counts in the loss (loss_weight)'

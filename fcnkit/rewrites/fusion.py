@@ -19,6 +19,7 @@ from fcnkit.formats.prototxt import Field, Prototxt, Word
 from fcnkit.nets.graph import Graph, Layer, Top, build
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Move, Plan, Step
+from fcnkit.plural import number_of
 from fcnkit.rewrites.changes import appended, instead_of_input, renamed_blob, set_value
 from fcnkit.rewrites.channels import add_channels
 from fcnkit.rewrites.parts import Pairs
@@ -65,7 +66,10 @@ def early_fusion(net: Prototxt, images: Mapping[str, str]) -> Plan:
     letters, first = "".join(images.values()), next(iter(images))
     top, channels = _image(build(net))
     if len(images[first]) != channels:
-        fact = f'"{first}" has {len(images[first])} channels, and the net\'s image {channels}'
+        fact = (
+            f'"{first}" has {number_of(len(images[first]), "channel")}, and the net\'s image '
+            f"{channels}"
+        )
         raise NetError(f"{net.path}: {fact}; name that image first, with a letter for each channel")
     if top.blob in images:
         raise NetError(f'{net.path}: "{top.blob}" is what the images become; choose another name')
@@ -267,13 +271,15 @@ class _Late:
         many, first = len(self.images), self.trunk[0]
         names = ", ".join(self.images)
         source = self.graph.producer(self.image)
-        what = f"{self.image.blob} has the channels of {many} images, parted by a Slice"
+        what = (
+            f"{self.image.blob} has the channels of {number_of(many, 'image')}, parted by a Slice"
+        )
         yield Step("change", source.name, source.line, what, f"late fusion of {names}")
         each = ", ".join(f"...{image}" for image in self.images)
-        what = f"the trunk's {len(self.trunk)} layers once for each image: {each}"
+        what = f"the trunk's {number_of(len(self.trunk), 'layer')} once for each image: {each}"
         yield Step("change", first.name, first.line, what, "all start from the same weights")
         for score in self.scores:
-            what = f"Eltwise, mean of {many} scores"
+            what = f"Eltwise, mean of {number_of(many, 'score')}"
             yield Step("insert", fused_name(score), None, what, "the images count alike")
 
 
@@ -282,7 +288,11 @@ def _image(graph: Graph) -> tuple[Top, int]:
     tops = graph.inputs
     shape = graph.producer(tops[0]).input_shapes[tops[0].index] if len(tops) == 1 else None
     if shape is None or len(shape) < 2:
-        fact = f"{len(tops)} inputs" if len(tops) != 1 else "the size of its input is not known"
+        fact = (
+            f"{number_of(len(tops), 'input')}"
+            if len(tops) != 1
+            else "the size of its input is not known"
+        )
         raise NetError(f"{graph.prototxt.path}: {fact}; fusion needs one image with its channels")
     return tops[0], shape[1]
 

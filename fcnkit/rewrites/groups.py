@@ -12,6 +12,7 @@ from fcnkit.nets.layers.strange_fields import not_understood
 from fcnkit.nets.layers.table import count_of_outputs, groups_of, has_field, of
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.plan import Move, Plan, Step
+from fcnkit.plural import number_of
 from fcnkit.rewrites.changes import set_param, taken_out
 from fcnkit.rewrites.operations import Arguments, Operation, comma_separated, whole_number
 from fcnkit.rewrites.states import States, copies, each_name, states
@@ -105,7 +106,7 @@ def regroup(
         wanted = _wanted(each, groups, inputs_, outputs)
         old = groups_of(each)
         if old not in (1, wanted):
-            raise each.error(f"it has {old} groups already; make it dense first")
+            raise each.error(f"it has {number_of(old, 'group')} already; make it dense first")
         if wanted > old:
             found.append(_gathered(work, each, wanted))
     return _plan(work, found, {})
@@ -134,12 +135,16 @@ def _channels(work: States, layer: Layer) -> tuple[int, int]:
 
 def _wanted(layer: Layer, groups: int | None, inputs: int, outputs: int) -> int:
     if groups is None and inputs != outputs:
-        fact = f"it takes {inputs} channels to {outputs}, so that there is no group for each"
+        fact = (
+            f"it takes {number_of(inputs, 'channel')} to {outputs}, so that there is no group "
+            "for each"
+        )
         raise layer.error(f"{fact}; say how many groups")
     wanted = inputs if groups is None else expected.whole("groups", groups)
     if wanted < 1 or inputs % wanted or outputs % wanted:
         fact = (
-            f"{wanted} groups do not divide both its {inputs} input and {outputs} output channels"
+            f"{wanted} groups do not divide both its {inputs} input and "
+            f"{number_of(outputs, 'output channel')}"
         )
         raise layer.error(f"{fact}; give a number that does")
     return wanted
@@ -197,7 +202,7 @@ def _step(each: _Grouping) -> Step:
 
 
 def _group_count(groups: int) -> str:
-    return f"{groups} groups" if groups > 1 else "dense"
+    return f"{number_of(groups, 'group')}" if groups > 1 else "dense"
 
 
 def _dense(text: str) -> Arguments:

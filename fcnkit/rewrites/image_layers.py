@@ -12,6 +12,7 @@ from fcnkit.formats.schema import slots
 from fcnkit.nets.graph import Layer, Top
 from fcnkit.nets.layers.table import has_field, of
 from fcnkit.plan import Step
+from fcnkit.plural import number_of
 from fcnkit.rewrites.changes import beside, set_param, set_value, taken_out
 
 Rows = tuple[tuple[tuple[int, float], ...], ...]
@@ -45,11 +46,13 @@ def source_changed(
         for field in _transform_fields(layer, "mean_file")
     ]
     if not (_says_shape(layer) or _is_told_colour(layer)) and len(change.rows) != change.before:
-        notes.append(f"what it reads must have {len(change.rows)} channels")
+        notes.append(f"what it reads must have {number_of(len(change.rows), 'channel')}")
     if not edits and not changed and not notes and not change.permutes:
         return [], None
     what = (
-        [f"{top.blob} has {len(change.rows)} channels"] if len(change.rows) != change.before else []
+        [f"{top.blob} has {number_of(len(change.rows), 'channel')}"]
+        if len(change.rows) != change.before
+        else []
     )
     what += [f"mean_value {', '.join(means)}"] if changed else []
     why = "; ".join([change.what, *notes])

@@ -13,6 +13,7 @@ from fcnkit.nets.layers.table import makes_scores, of
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.layers.windows import is_global, spatial
 from fcnkit.plan import ImageBefore, Plan, Step
+from fcnkit.plural import number_of
 from fcnkit.rewrites.changes import set_param
 from fcnkit.rewrites.operations import Arguments, Operation, name_and_rest, whole_number
 from fcnkit.rewrites.states import states
@@ -70,7 +71,7 @@ def pad_first(net: Prototxt, pad: int, axes: Sequence[bool] = (True, True)) -> P
     where the image meets another layer with a window first.
     """
     if pad < 0:
-        raise NetError(f"{net.path}: a padding of {pad} pixels; give 0 or more")
+        raise NetError(f"{net.path}: a padding of {number_of(pad, 'pixel')}; give 0 or more")
     graph = build(net)
     first = first_layers(graph)
     edits, steps = [], []

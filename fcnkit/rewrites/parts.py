@@ -7,6 +7,7 @@ from fcnkit.nets.graph import build
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Move, Offset, Plan, Step
+from fcnkit.plural import number_of
 from fcnkit.rewrites.changes import appended
 from fcnkit.rewrites.taps import each_axis, kernel_fields
 
@@ -167,5 +168,5 @@ def _describe(layer: dict) -> str:
     if "scale_param" in layer:
         return f"Scale, {dict(dict(layer['scale_param'])['filler'])['value']}"
     if param:
-        return f"Convolution 1x1 of {layer['bottom']}, {param['num_output']} classes"
+        return f"Convolution 1x1 of {layer['bottom']}, {number_of(param['num_output'], 'class')}"
     return f"{layer['type']}, sum"

@@ -10,6 +10,7 @@ from fcnkit.nets.graph import Graph, Layer, State, Top, build, buildable
 from fcnkit.nets.layers.table import makes_scores, of
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Move, Plan, Step
+from fcnkit.plural import number_of
 from fcnkit.rewrites.changes import removed, renamed_blob, set_param, set_value
 from fcnkit.shape import Shape
 
@@ -46,7 +47,7 @@ def rescore(
     """
     net = given_net(net)
     if expected.whole("classes", classes) < 1:
-        raise NetError(f"{net.path}: {classes} classes; there must be at least 1")
+        raise NetError(f"{net.path}: {number_of(classes, 'class')}; there must be at least 1")
     graph = build(net, State())
     layer = find_head(graph, head)
     if any(other.name == name and other is not layer for other in graph.layers):
@@ -58,7 +59,7 @@ def rescore(
             "change",
             layer.name,
             layer.line,
-            f"{classes} classes as {name}",
+            f"{number_of(classes, 'class')} as {name}",
             "new classes start from zero",
         )
     ]

@@ -11,6 +11,7 @@ from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.table import has_field, of
 from fcnkit.plan import Plan, Step
+from fcnkit.plural import number_of
 from fcnkit.rewrites.changes import set_param, set_value
 from fcnkit.rewrites.operations import Arguments, Operation, name_and_rest, whole_number
 from fcnkit.rewrites.states import States, states
@@ -131,7 +132,9 @@ def _sized(net: Prototxt, layer: Layer, top: Top, shape: Shape) -> list[Edit]:
     if layer.is_input:
         dims = shape_fields(net, layer, top.index)
         if len(dims) != len(shape):
-            fact = f'"{top.blob}" has {len(dims)} sizes here, and {len(shape)} are given'
+            fact = (
+                f'"{top.blob}" has {number_of(len(dims), "size")} here, and {len(shape)} are given'
+            )
             raise layer.error(f"{fact}; give as many")
         return [
             set_value(field, size, "input shape")

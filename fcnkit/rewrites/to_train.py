@@ -12,6 +12,7 @@ from fcnkit.nets.layers.axes import show
 from fcnkit.nets.layers.table import has_bias, of
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Plan, Step
+from fcnkit.plural import number_of
 from fcnkit.rewrites.changes import appended, inside, instead_of_input, set_param
 from fcnkit.rewrites.parts import BIAS_RATE, FIXED, Pairs, learning
 from fcnkit.rewrites.upgrade import upgrade
@@ -45,7 +46,10 @@ class Images(NamedTuple):
         """
         channels = shape[1] if shape and len(shape) > 1 else None
         if channels and len(self.mean) not in (0, 1, channels):
-            fact = f"{len(self.mean)} mean values for images of {channels} channels"
+            fact = (
+                f"{number_of(len(self.mean), 'mean value')} for images of "
+                f"{number_of(channels, 'channel')}"
+            )
             raise NetError(f"{net.path}: {fact}; give one, or one for each channel")
 
 

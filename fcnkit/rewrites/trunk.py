@@ -10,6 +10,7 @@ from fcnkit.nets.graph import build
 from fcnkit.nets.layers.table import count_of_outputs, of
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Plan, Step
+from fcnkit.plural import number_of
 from fcnkit.rewrites.changes import removed, renamed_blob
 from fcnkit.rewrites.convolutionalize import convolutionalize
 from fcnkit.rewrites.rescore import completed, find_head, rescore
@@ -70,7 +71,11 @@ def scored_trunk(
         remedy = f"rename them with `fcnkit surgery --do rename={END}:{SCORES}`"
         raise graph.producer(scores).error(f"{fact}; {remedy}")
     step = Step(
-        "keep", scored.name, scored.line, f"{count_of_outputs(scored)} classes", "they are trained"
+        "keep",
+        scored.name,
+        scored.line,
+        f"{number_of(count_of_outputs(scored), 'class')}",
+        "they are trained",
     )
     plan = replace(plan, steps=(*plan.steps, step))
     return plan, Head("", count_of_outputs(scored), scores.blob)
@@ -96,7 +101,10 @@ def check_one_image(net: Prototxt) -> None:
     """The scores need one input, the image; NetError otherwise."""
     blobs = [top.blob for top in build(net).inputs]
     if len(blobs) > 1:
-        fact = f"its scores need {len(blobs)} inputs, {', '.join(blobs)}; an FCN has one, the image"
+        fact = (
+            f"its scores need {number_of(len(blobs), 'input')}, {', '.join(blobs)}; an FCN "
+            "has one, the image"
+        )
         raise NetError(f"{net.path}: {fact}: make them one blob, and part it with a Slice")
 
 

@@ -15,6 +15,7 @@ from fcnkit.formats.schema import View, slots
 from fcnkit.nets.layers.old_names import FORK_WORDS, V1_TYPES
 from fcnkit.nets.solver_types import OLD as OLD_SOLVERS
 from fcnkit.plan import Plan, Step
+from fcnkit.plural import number_of
 from fcnkit.rewrites import upgrade_v0
 from fcnkit.rewrites.changes import beside, set_name, set_value
 from fcnkit.rewrites.statements import (
@@ -305,7 +306,8 @@ def _input_layer(net: Prototxt, found: Sequence[Sequence[Statement]]) -> Node:
     ]
     if len(shapes) < len(tops):
         raise NetError(
-            f"{net.path}:{net.root.all('input')[0].line}: {len(tops)} net-level inputs, and "
+            f"{net.path}:{net.root.all('input')[0].line}: "
+            f"{number_of(len(tops), 'net-level input')}, and "
             f"sizes for "
             f"{len(shapes)}; give each an input_shape, or four input_dim"
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from fcnkit.plural import number_of
 from fcnkit.rewrites.statements import Node, Statement, hidden, moved
 
 # The old field of a layer, and the field of a ParamSpec that it is now.
@@ -37,7 +38,7 @@ def told(columns: Columns) -> str:
     """What was gathered, in a few words."""
     count = max(map(len, columns.values()))
     names = ", ".join(name for name, column in columns.items() if column)
-    return f"{names} -> {count} param block{'s' * (count > 1)}"
+    return f"{names} -> {number_of(count, 'param block')}"
 
 
 def _values(node: Node, one: Statement) -> list[Node]:

@@ -20,6 +20,7 @@ from fcnkit.nets.layers.sliding import deconvolved
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.nets.sizes import Fit, Sizes, TopShapes, Track, crop_fit, track
 from fcnkit.plan import Offset, Plan
+from fcnkit.plural import number_of
 from fcnkit.rewrites.operations import Operation, name_and_rest
 from fcnkit.rewrites.parts import (
     Pairs,
@@ -289,7 +290,7 @@ class Climb(NamedTuple):
         what = (
             f'cropping "{crop.cropped}" at {"x".join(map(str, crop.offset))} to "{crop.reference}"'
         )
-        fact = f"{-found.slack} pixels are missing for an input of {found.size} pixels"
+        fact = f"{number_of(-found.slack, 'pixel')} missing for an input of {found.size} pixels"
         return Short(f"{self.path}: {what}: {fact}", remedy)
 
 

@@ -15,6 +15,7 @@ from fcnkit.datasets.summary import SPLITS, list_file
 from fcnkit.datasets.workers import in_order
 from fcnkit.errors import DatasetError
 from fcnkit.inference.results import is_picture
+from fcnkit.plural import number_of
 from fcnkit.progress import Progress, no_progress
 from fcnkit.scoring.metrics import Scores, confusion, total
 
@@ -51,7 +52,8 @@ def paired(predictions: str | Path, labels: str | Path) -> list[ScoredPair]:
     rest = [name for name in found if name not in wanted and not is_picture(name)]
     lacking += [f"{labels}: has no label for {found[name]}" for name in rest]
     if lacking:
-        count = f"{len(found)} predictions and {len(wanted)} labels"
+        predicted = [name for name in found if name in wanted or not is_picture(name)]
+        count = f"{number_of(len(predicted), 'prediction')} and {number_of(len(wanted), 'label')}"
         raise DatasetError(f"{count}; each needs a partner of the same name:", lacking)
     if not found:
         raise DatasetError(
@@ -188,6 +190,6 @@ def _collected(results: Iterator[Result], names: Sequence[str], progress: Progre
 
     scores = total(good(), names)
     if problems:
-        count = f"{len(problems)} bad file{'s' * (len(problems) > 1)}"
+        count = number_of(len(problems), "bad file")
         raise DatasetError(f"{count}; nothing is scored:", problems)
     return scores

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from fcnkit import notebook
 from fcnkit.datasets.absent import absent
 from fcnkit.errors import DatasetError
+from fcnkit.plural import number_of
 from fcnkit.tables import aligned, columns
 
 if TYPE_CHECKING:
@@ -111,8 +112,8 @@ class Scores:
     def _lines(self) -> list[str]:
         """The four metrics, and what was scored."""
         metrics = ((words, _shown(getattr(self, name))) for name, words in METRICS.items())
-        images = f"{self.images:,} image{'s' * (self.images != 1)}"
-        pixels = f"{sum(self.labelled):,} pixels scored, {self.ignored:,} ignored"
+        images = number_of(self.images, "image")
+        pixels = f"{number_of(sum(self.labelled), 'pixel')} scored, {self.ignored:,} ignored"
         found = absent(self.names, self.labelled, self.ignored)
         facts = [found.fact] if found else []
         return [*columns(metrics, left=(0,)), f"{images}, {pixels}", *facts]
@@ -187,7 +188,7 @@ def confusion(label: "numpy.ndarray", prediction: "numpy.ndarray", classes: int)
     wrong = prediction[(prediction < 0) | (prediction >= classes)]
     if wrong.size:
         fact = (
-            f"{wrong.size:,} pixels are predicted as {wrong[0]}, which is no class, 0 to "
+            f"{number_of(wrong.size, 'pixel')} predicted as {wrong[0]}, which is not a class, 0 to "
             f"{classes - 1}"
         )
         raise DatasetError(f"{fact}; predict a class for every pixel that is labelled")
@@ -240,7 +241,9 @@ def _pairs(
     for count, (prediction, label) in enumerate(zip_longest(predictions, labels, fillvalue=end)):
         if prediction is end or label is end:
             more = "predictions" if label is end else "labels"
-            raise DatasetError(f"there are more {more} than the {count} pairs; score one for each")
+            raise DatasetError(
+                f"there are more {more} than the {number_of(count, 'pair')}; score one for each"
+            )
         yield np.asarray(prediction), np.asarray(label)
 
 

@@ -24,6 +24,7 @@ from fcnkit.linting.training import ignored_label, labelled, source_of
 from fcnkit.nets.graph import Graph, Layer, Top, build
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.shapes import shapes_of
+from fcnkit.plural import number_of
 from fcnkit.training import listed_labels
 from fcnkit.training.listed_labels import Label, source_layer
 from fcnkit.training.recipe import Recipe
@@ -195,7 +196,7 @@ def _check_whole(use: LabelUse, found: Sequence[Label], told: "_Words") -> None:
 def _out_of_range(use: LabelUse, label: Label, found: Sequence[Label]) -> NetError:
     aside = "" if use.ignored is None else f" and ignores {use.ignored}"
     fact = (
-        f"label {label.value} at {label.pixels:,} pixels, and {_net(use)} knows 0 to "
+        f"label {label.value} at {number_of(label.pixels, 'pixel')}, and {_net(use)} knows 0 to "
         f"{use.classes - 1}{aside}"
     )
     remedy = f"make the net with --classes {label.value + 1}, or with --ignore {label.value}"

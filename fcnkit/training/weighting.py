@@ -23,6 +23,7 @@ from fcnkit.linting.seen import Seen
 from fcnkit.linting.training import labelled
 from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.shapes import shapes_of
+from fcnkit.plural import number_of
 from fcnkit.rewrites.changes import removed, set_param, set_value
 from fcnkit.training.databases_fit import LabelUse, entries, uses
 from fcnkit.training.recipe import Matrix, Recipe, Trained
@@ -186,7 +187,10 @@ def read_weights(path: str | Path, classes: int, names: Sequence[str] = ()) -> l
     if named:
         _match(path, named, names)
     if len(lines) != classes:
-        fact = f"has {len(lines)} weights, and the loss scores {classes} classes"
+        fact = (
+            f"has {number_of(len(lines), 'weight')}, and the loss scores "
+            f"{number_of(classes, 'class')}"
+        )
         raise DatasetError(f"{path}: {fact}; write one for each")
     values = [
         value

@@ -15,6 +15,7 @@ from fcnkit.formats.prototxt import Prototxt, parse
 from fcnkit.nets.graph import Graph, Layer, Top
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.layers.traits import Trait
+from fcnkit.plural import number_of
 from fcnkit.rewrites.changes import set_value
 
 # So near a bound a value tells nothing: of 1, or of the range.
@@ -109,7 +110,7 @@ def _hidden_by(layer: Layer, values: Any) -> str:
         return ""
     if low == high:
         return f"{low:g} for every input"
-    many = f" in {still} of {len(channels)} channels" if still < len(channels) else ""
+    many = f" in {still} of {number_of(len(channels), 'channel')}" if still < len(channels) else ""
     known = [f"{bound:g}" for bound in (low, high) if isfinite(bound)]
     return f"saturated at {' or '.join(known)}{many}"
 

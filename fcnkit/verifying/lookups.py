@@ -5,6 +5,7 @@ from typing import Any
 
 from fcnkit.nets.graph import Layer, Top
 from fcnkit.nets.layers.table import of
+from fcnkit.plural import number_of
 from fcnkit.verifying.compared import read_by
 
 
@@ -18,9 +19,11 @@ def not_looked_up(
     lacking = list(_lacking(learn, names, values))
     if not lacking:
         return ""
-    said = "; ".join(f'{count:,} of the {rows:,} rows of "{name}"' for name, count, rows in lacking)
+    said = "; ".join(
+        f'{count:,} of the {number_of(rows, "row")} of "{name}"' for name, count, rows in lacking
+    )
     most = max(rows for _, _, rows in lacking)
-    remedy = f"give an input of {most:,} values or more, with --input"
+    remedy = f"give an input of {number_of(most, 'value')} or more, with --input"
     return f"not tested: {said}, which no value of the input looks up; {remedy}"
 
 

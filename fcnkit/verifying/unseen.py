@@ -14,6 +14,7 @@ from fcnkit.nets.layers.normal import by_batch
 from fcnkit.nets.layers.table import of
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import Shapes
+from fcnkit.plural import number_of
 from fcnkit.verifying.compared import Pair, hidden, is_fixed, needed, read_by, to_read
 from fcnkit.verifying.differences import PINNED, STILL, Difference, Moved, compare, moved
 from fcnkit.verifying.lookups import not_looked_up
@@ -211,7 +212,7 @@ def _partly(
     for top in dict.fromkeys(graph.top(top.blob) for layer in learn for top in layer.tops):
         still, channels = seen.still(top)
         if 0 < still < channels and top not in compared:
-            yield f"{still} of {channels} channels of {seen.names[top]}"
+            yield f"{still} of {number_of(channels, 'channel')} of {seen.names[top]}"
 
 
 # ---- two nets

@@ -9,6 +9,7 @@ from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.coords import between
 from fcnkit.nets.graph import Graph, build
+from fcnkit.plural import number_of
 from fcnkit.verifying.compared import pairs
 from fcnkit.verifying.differences import Difference, compare
 from fcnkit.weights.store import GivenWeights
@@ -102,7 +103,8 @@ def _only_input(graph: Graph) -> list[str]:
     names = [top.blob for top in graph.inputs]
     if len(names) != 1:
         raise NetError(
-            f"{graph.prototxt.path}: it has {len(names)} inputs; windows slide over exactly one"
+            f"{graph.prototxt.path}: it has {number_of(len(names), 'input')}; windows slide over "
+            "exactly one"
         )
     return names
 

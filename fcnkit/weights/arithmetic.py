@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fcnkit.errors import WeightsError
 from fcnkit.formats.blobproto import ITEM_BYTES, shown_shape
 from fcnkit.nets.layers.traits import Affine
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 from fcnkit.weights import fillers
 from fcnkit.weights.blobs import Blob, Lazy, reshaped, writable
@@ -43,7 +44,8 @@ def mixed(
         last = max((index for row in rows for index, _ in row), default=0)
         if last >= old[axis]:
             fact = (
-                f"{shown_shape(old)} has {old[axis]} slices along axis {axis}, and {last} is "
+                f"{shown_shape(old)} has {number_of(old[axis], 'slice')} along axis {axis}, and "
+                f"{last} is "
                 f"asked for"
             )
             raise WeightsError(f"{blob.where}: {fact}; count from 0")
@@ -141,7 +143,8 @@ def gathered(blob: Blob, groups: int, shape: Shape) -> Blob:
             yield own
         if largest:
             fact = (
-                f"off the blocks of {groups} groups there are values of up to {largest:.6g}, "
+                f"off the blocks of {number_of(groups, 'group')} there are values of up to "
+                f"{largest:.6g}, "
                 f"not zero"
             )
             raise WeightsError(f"{blob.where}: {fact}; these weights must stay in one group")
@@ -295,7 +298,10 @@ def _affine(links: Sequence[tuple], read: Read, channels: int) -> tuple:
 
 def _vector(blob: Blob, channels: int) -> "numpy.ndarray":
     if blob.count not in (1, channels):
-        fact = f"{shown_shape(blob.shape)} is {blob.count} values for {channels} channels"
+        fact = (
+            f"{shown_shape(blob.shape)} is {number_of(blob.count, 'value')} for "
+            f"{number_of(channels, 'channel')}"
+        )
         raise WeightsError(f"{blob.where}: {fact}; it belongs to another net")
     return blob.array().reshape(-1).astype("f8")
 

@@ -12,6 +12,7 @@ from fcnkit.errors import WeightsError, printable
 from fcnkit.formats import blobproto
 from fcnkit.formats.blobproto import BlobSpan, Chunk, shown_shape
 from fcnkit.formats.caffemodel import LayerSpan
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 from fcnkit.system import read_into
 
@@ -264,7 +265,7 @@ def reshaped(blob: Blob, shape: Sequence[int]) -> Blob:
     shape = tuple(shape)
     if any(dim < 0 for dim in shape) or math.prod(shape) != blob.count:
         raise WeightsError(
-            f"{blob.where}: {shown_shape(blob.shape)} is {blob.count} values, "
+            f"{blob.where}: {shown_shape(blob.shape)} is {number_of(blob.count, 'value')}, "
             f"{shown_shape(shape)} would be "
             f"{math.prod(shape)}; they can only be arranged anew when the counts are equal"
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from fcnkit.errors import WeightsError
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.formats.schema import FILLERS
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 
 if TYPE_CHECKING:
@@ -67,7 +68,10 @@ def bilinear_planes(shape: Sequence[int], group: int | None = None) -> Iterator[
     inputs, outputs, *kernel = shape
     groups = inputs // outputs if outputs and inputs % outputs == 0 else 0
     if not groups or group not in (None, groups):
-        fact = f"with group {group or 1} they take {inputs} channels to {outputs * (group or 1)}"
+        fact = (
+            f"with group {group or 1} they take {number_of(inputs, 'channel')} to "
+            f"{outputs * (group or 1)}"
+        )
         raise WeightsError(
             f"bilinear weights of shape {shown_shape(shape)}: {fact}, and each channel must go "
             f"to itself; "

@@ -25,6 +25,7 @@ from fcnkit.nets.layers.table import (
 )
 from fcnkit.nets.shapes import Shapes, shapes_of
 from fcnkit.plan import Move
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape, alike
 from fcnkit.tables import folded
 from fcnkit.weights.blobs import Blob
@@ -270,7 +271,8 @@ class _Pairing:
         for number, (old, new) in enumerate(zip(stored, expected, strict=True)):
             if math.prod(old) != math.prod(new):
                 return (
-                    f"blob {number} is {shown_shape(old)} ({math.prod(old)} values) in the file, "
+                    f"blob {number} is {shown_shape(old)} ({number_of(math.prod(old), 'value')}) "
+                    "in the file, "
                     f"{shown_shape(new)} ({math.prod(new)}) in the new net; "
                     f"{remedy(self.after, layer, old, new)}"
                 )
@@ -324,8 +326,10 @@ def _without_size(layer: Layer, shapes: Shapes, blobs: Sequence[Blob]) -> tuple[
         inputs, outputs = channels, outputs // group
     first = _first_blob(blobs[0].shape, outputs, inputs, kernel, kind.output_axis(layer) == 1)
     if first is None:
-        known = f"{outputs} outputs" + (f" and a kernel of {shown_shape(kernel)}" if kernel else "")
-        from_ = f" from {inputs} channels" if inputs else ""
+        known = f"{number_of(outputs, 'output')}" + (
+            f" and a kernel of {shown_shape(kernel)}" if kernel else ""
+        )
+        from_ = f" from {number_of(inputs, 'channel')}" if inputs else ""
         return [], (
             f"blob 0 is {shown_shape(blobs[0].shape)} in the file, and the layer takes {known}"
             f"{from_}; give the layer a new name, or use the old sizes"

@@ -13,6 +13,7 @@ from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.layers.table import TYPES, axis_of, channels_of, groups_of, has_field, of
 from fcnkit.nets.layers.traits import LayerType, Trait
 from fcnkit.nets.shapes import Shapes
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 
 _NEW_NAME = "use the old sizes, or give it a new name in the new net"
@@ -109,7 +110,8 @@ def other_sums(old: Layer, old_shapes: Shapes, new: Layer, shapes: Shapes) -> st
         return ""
     if has_field(old, "group") and groups_of(old) != groups_of(new):
         fact = (
-            f"{groups_of(old)} groups in the net of the file, and {groups_of(new)} in the new net"
+            f"{number_of(groups_of(old), 'group')} in the net of the file, and "
+            f"{groups_of(new)} in the new net"
         )
         return f"it has {fact}; {_NEW_NAME}"
     one, other = _summed(old, old_shapes), _summed(new, shapes)
@@ -171,7 +173,8 @@ def _channels_remedy(old: int, new: int) -> str:
     if not word:
         return ""
     return (
-        f"its image has {old} channels and the new one's {new}: first change the old net and its "
+        f"its image has {number_of(old, 'channel')} and the new one's {new}: first change the "
+        "old net and its "
         f"weights with --do {word} --net-out NET -o WEIGHTS, and transplant from these"
     )
 
@@ -180,7 +183,8 @@ def _other_size(old: Shape, new: Shape) -> str:
     outputs = next((dim for dim in old if dim != 1), 1)
     if new and outputs != new[0] and math.prod(old) * new[0] == math.prod(new) * outputs:
         return (
-            f"it makes {outputs} outputs and the new one {new[0]}: for another number of classes, "
+            f"it makes {number_of(outputs, 'output')} and the new one {new[0]}: for another "
+            "number of classes, "
             "give the layer a new name in the new net"
         )
     return (

@@ -12,6 +12,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fcnkit import notebook
+from fcnkit.plural import number_of
 from fcnkit.progress import Progress, no_progress
 from fcnkit.shape import Shape
 from fcnkit.tables import GAP, columns, folded
@@ -110,8 +111,9 @@ class Statistics:
         layers, zeros = len({row.layer for row in self.rows}), sum(row.zeros for row in self.rows)
         odd = Counter(flag for row in self.rows for flag in row.flags)
         lines = [
-            f"{len(self.rows)} blobs of {layers} layers, {self.count:,} values",
-            f"{self.bytes:,} bytes{', ' * bool(self.types)}{' and '.join(self.types)}; "
+            f"{number_of(len(self.rows), 'blob')} of {number_of(layers, 'layer')}, "
+            f"{number_of(self.count, 'value')}",
+            f"{number_of(self.bytes, 'byte')}{', ' * bool(self.types)}{' and '.join(self.types)}; "
             f"zeros {share(zeros, self.count)}",
             *(
                 f"{number} {'blob' if number == 1 else 'blobs'} {_WORDS[flag]}"

@@ -25,6 +25,7 @@ from fcnkit.foreign import reason
 from fcnkit.formats import caffemodel, hdf5, npz, signature, solverstate
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.formats.caffemodel import CaffemodelLayout
+from fcnkit.plural import number_of
 from fcnkit.progress import Progress, no_progress, reported
 from fcnkit.system import READ, read_at
 from fcnkit.tables import columns
@@ -73,7 +74,7 @@ def open(path: str | os.PathLike[str] | HasWeights) -> "Weights":
         source = _opened(name)
     except WeightsError:
         raise
-    except (OSError, ValueError) as error:  # ValueError for a name with a zero byte
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
         raise WeightsError(f"{name}: cannot be read: {reason(error)}; check the name") from error
     try:
         head = read_at(source.file, signature.ENOUGH, 0)
@@ -360,8 +361,8 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
     @property
     def title(self) -> str:
         """The file, its format, and how much is in it."""
-        note = f"{self.note}, " if self.note else ""
-        return f"{self.path} ({KINDS[self.kind]}): {note}{len(self)} layers, {self.total:,} values"
+        held = (self.note, number_of(len(self), "layer"), number_of(self.total, "value"))
+        return f"{self.path} ({KINDS[self.kind]}): {', '.join(filter(None, held))}"
 
     def _repr_html_(self) -> str:
         head = ("layer", "blob", "shape", "count", "bytes")
@@ -383,7 +384,6 @@ def _nearest(name: str, names: Iterable[str]) -> str:
 
 # What nets are run with: the path of a weights file, what one holds, or nothing.
 GivenWeights = Weights | str | os.PathLike[str] | None
-
 
 WeightsOrPath: TypeAlias = Weights | str | os.PathLike[str]
 

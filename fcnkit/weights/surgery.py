@@ -14,6 +14,7 @@ from fcnkit.nets.graph import Layer, buildable
 from fcnkit.nets.layers.table import keeps_statistics
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import Move, Plan
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape, alike
 from fcnkit.weights import arithmetic, fillers
 from fcnkit.weights.blobs import Blob, Lazy, reshaped, zeros
@@ -187,7 +188,9 @@ def _reader(move: Move, weights: Weights) -> arithmetic.Read:
             return as_blob(_values(before[layer, number], weights), where)
         blobs = weights.layer(layer).blobs
         if number >= len(blobs):
-            raise WeightsError(f"{where}: there are {len(blobs)} blobs; it belongs to another net")
+            raise WeightsError(
+                f"{where}: there are {number_of(len(blobs), 'blob')}; it belongs to another net"
+            )
         return blobs[number]
 
     for layer, number in move.reads:

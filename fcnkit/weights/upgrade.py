@@ -18,6 +18,7 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import message
 from fcnkit.formats.wire import tag, varint
 from fcnkit.plan import Plan
+from fcnkit.plural import number_of
 from fcnkit.progress import Progress, no_progress, reported
 from fcnkit.weights import store
 from fcnkit.weights.blobs import OpenFile
@@ -69,7 +70,7 @@ class Upgraded:
         return iter((part,))
 
     def __repr__(self) -> str:
-        return f"<Upgraded {self.path}: {self.nbytes} bytes>"
+        return f"<Upgraded {self.path}: {number_of(self.nbytes, 'byte')}>"
 
 
 def upgrade(path: str | os.PathLike[str], rewrite: Callable[[Prototxt], Plan]) -> Upgraded:

@@ -16,6 +16,7 @@ from fcnkit.nets.layers.table import of
 from fcnkit.nets.layers.traits import ALWAYS_NEUTRAL
 from fcnkit.nets.shapes import Shapes
 from fcnkit.nets.shared import overwritten
+from fcnkit.plural import number_of
 
 Blobs = Sequence[Tensor]
 """The values of all parameters of a net, by their number in `Use`."""
@@ -193,7 +194,7 @@ def _backward(layer: Layer, everywhere: bool) -> tuple[bool, ...]:
     v2 = layer.view.message_name == "LayerParameter"
     given = layer.view.list("propagate_down") if v2 else []
     if len(given) not in (0, len(layer.bottoms)):
-        fact = f"{len(given)} propagate_down for {len(layer.bottoms)} bottoms"
+        fact = f"{len(given)} propagate_down for {number_of(len(layer.bottoms), 'bottom')}"
         raise layer.error(f"{fact}; give one each, or none")
     return (True,) * len(layer.bottoms) if everywhere or not given else tuple(given)
 
@@ -209,7 +210,7 @@ def _loss_weights(built: BuiltLayer) -> list[tuple[Top, float]]:
     if not weights and LAYERS[layer.type].loss:
         weights = [1.0]
     if len(weights) not in (0, len(built.tops)):
-        fact = f"{len(weights)} loss_weight for {len(built.tops)} tops"
+        fact = f"{len(weights)} loss_weight for {number_of(len(built.tops), 'top')}"
         raise layer.error(f"{fact}; give {len(built.tops)}, one for each")
     return list(zip(built.tops, weights, strict=False))
 

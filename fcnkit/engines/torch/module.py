@@ -11,6 +11,7 @@ from fcnkit.engines.torch.parameters import Learned, blobs
 from fcnkit.engines.torch.wiring import Wiring
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.nets.graph import Layer
+from fcnkit.plural import number_of
 from fcnkit.tables import columns
 from fcnkit.weights import store
 from fcnkit.weights.store import Weights
@@ -123,7 +124,7 @@ class CaffeModule(torch.nn.Module):
         rows = [("layer", "type", "bottoms", "tops", "parameters"), *self._rows()]
         table = "".join(f"\n  {line}" for line in columns(rows, left=range(5)))
         path = graph.prototxt.path
-        return f"<CaffeModule {path}, {phase}: {title}, {count:,} parameters>{table}"
+        return f"<CaffeModule {path}, {phase}: {title}, {number_of(count, 'parameter')}>{table}"
 
     def _rows(self) -> Iterator[tuple[str, ...]]:
         values, wiring = self._values(), self._wiring

@@ -16,6 +16,7 @@ from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.layers.table import learns_nothing
 from fcnkit.nets.shapes import Shapes
 from fcnkit.nets.specs import Spec, check_shared, specs_of
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 from fcnkit.weights.blobs import Blob
 from fcnkit.weights.store import Weights
@@ -175,7 +176,10 @@ def stored(
     numbers = own if alone else range(len(shapes))
     place = f'{weights.path}: layer "{layer.name}"'
     if len(blobs) != len(numbers):
-        fact = f"{len(blobs)} parameter blobs, and the net has {len(numbers)} ({_where(layer)})"
+        fact = (
+            f"{number_of(len(blobs), 'parameter blob')}, and the net has {len(numbers)} "
+            f"({_where(layer)})"
+        )
         raise WeightsError(f"{place}: {fact}; give the weights that belong to this net")
     for number, blob in zip(numbers, blobs, strict=True):
         if not blob.fits(shapes[number]):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from fcnkit.errors import NetError
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Layer
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 from fcnkit.shape import show as shape_text
 
@@ -13,7 +14,8 @@ def canonical(layer: Layer, axis: int, ndim: int, name: str = "axis") -> int:
     """The axis counted from the front; NetError where the blob has no such axis."""
     if not -ndim <= axis < ndim:
         raise layer.error(
-            f"{name} {axis} of a bottom with {ndim} axes; give one from {-ndim} to {ndim - 1}"
+            f"{name} {axis} of a bottom with {number_of(ndim, 'axis', 'axes')}; give one from "
+            f"{-ndim} to {ndim - 1}"
         )
     return axis % ndim
 

@@ -3,6 +3,7 @@
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import four, show
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 
 OTHER_BOXES = ("box_width", "box_height", "faceboxes", "offset_h", "offset_w")
@@ -57,7 +58,10 @@ def psroi_pooling(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     param, channels = layer.param("psroi_pooling_param"), four(layer, bottoms[0])[1]
     group, outputs = param.get("group_size"), param.get("output_dim")
     if channels != outputs * group**2:
-        fact = f"its bottom has {channels} channels, not output_dim {outputs} x {group} x {group}"
+        fact = (
+            f"its bottom has {number_of(channels, 'channel')}, not output_dim {outputs} x "
+            f"{group} x {group}"
+        )
         raise layer.error(f"{fact}; make them agree")
     return [(bottoms[1][0], outputs, group, group)]
 

@@ -13,6 +13,7 @@ from fcnkit.nets.layers import normal, rearrange
 from fcnkit.nets.layers.axes import canonical, four, show
 from fcnkit.nets.layers.sliding import Window
 from fcnkit.nets.layers.traits import Affine
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 
 
@@ -31,7 +32,8 @@ def shuffled(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     )
     if group < 1 or channels % group:
         raise layer.error(
-            f"group {group} does not divide its {channels} channels; give one that does"
+            f"group {group} does not divide its {number_of(channels, 'channel')}; give one that "
+            "does"
         )
     return bottoms[:1]
 
@@ -55,7 +57,8 @@ def _finer(layer: Layer, shape: Shape, block: int) -> Shape:
     batch, channels, height, width = shape
     if block < 1 or channels % block**2:
         raise layer.error(
-            f"blocks of {block} do not divide its {channels} channels; give ones that do"
+            f"blocks of {block} do not divide its {number_of(channels, 'channel')}; give ones "
+            "that do"
         )
     return batch, channels // block**2, height * block, width * block
 
@@ -117,7 +120,8 @@ def _order(layer: Layer, ndim: int) -> list[int]:
     order = layer.param("permute_param").list("order")
     if len(set(order)) != len(order) or max(order, default=0) >= ndim:
         raise layer.error(
-            f"its order is {order} for {ndim} axes; name each of 0 to {ndim - 1} at most once"
+            f"its order is {order} for {number_of(ndim, 'axis', 'axes')}; name each of 0 to "
+            f"{ndim - 1} at most once"
         )
     return order + [axis for axis in range(ndim) if axis not in order]
 

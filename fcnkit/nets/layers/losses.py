@@ -7,6 +7,7 @@ from math import prod
 
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import canonical, show
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 
 
@@ -68,7 +69,7 @@ def accuracy(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     _one_label_each(layer, bottoms, axis)
     top_k, classes = layer.param("accuracy_param").get("top_k"), bottoms[0][axis]
     if top_k > classes:
-        raise layer.error(f"top_k {top_k} of {classes} classes; give at most {classes}")
+        raise layer.error(f"top_k {top_k} of {number_of(classes, 'class')}; give at most {classes}")
     return [(), *[(classes,)] * (len(layer.tops) - 1)]
 
 
@@ -81,7 +82,8 @@ def _one_label_each(layer: Layer, bottoms: list[Shape], axis: int) -> None:
     wanted = (*bottoms[0][:axis], *bottoms[0][axis + 1 :])
     if prod(wanted) != prod(bottoms[1]):
         raise layer.error(
-            f"{_pair(layer, bottoms)}: {prod(wanted)} places and {prod(bottoms[1])} labels; "
+            f"{_pair(layer, bottoms)}: {number_of(prod(wanted), 'place')} and "
+            f"{number_of(prod(bottoms[1]), 'label')}; "
             f"give one label for each of {show(wanted)}"
         )
 

@@ -10,6 +10,7 @@ from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import canonical, four, outputs_of, show
 from fcnkit.nets.layers.sliding import Window
 from fcnkit.nets.layers.traits import Affine
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 
 
@@ -109,7 +110,10 @@ def _coefficients(layer: Layer, shape: Shape, message: str) -> Shape:
     param = layer.param(message)
     axis, count = canonical(layer, param.get("axis"), len(shape)), param.get("num_axes")
     if count < -1 or axis + count > len(shape):
-        fact = f"axis {axis} and num_axes {count} of a bottom with {len(shape)} axes"
+        fact = (
+            f"axis {axis} and num_axes {count} of a bottom with "
+            f"{number_of(len(shape), 'axis', 'axes')}"
+        )
         raise layer.error(f"{fact}; stay within it")
     return shape[axis:] if count == -1 else shape[axis : axis + count]
 

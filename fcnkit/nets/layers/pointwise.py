@@ -5,6 +5,7 @@ from math import inf
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import same
 from fcnkit.nets.layers.traits import like
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 
 Bounds = tuple[float, float]
@@ -108,7 +109,8 @@ def eltwise(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     coeff = param.list("coeff")
     if coeff and (len(coeff) != len(bottoms) or param.get("operation") == "PROD"):
         raise layer.error(
-            f"{len(coeff)} coeff for {len(bottoms)} bottoms; give one each, and none for PROD"
+            f"{len(coeff)} coeff for {number_of(len(bottoms), 'bottom')}; give one each, and "
+            "none for PROD"
         )
     return [bottoms[0]]
 

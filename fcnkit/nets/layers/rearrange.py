@@ -11,6 +11,7 @@ from fcnkit.nets.coordmap import IDENTITY, CoordMap
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import canonical, same, show
 from fcnkit.nets.layers.traits import every, first
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 
 
@@ -49,11 +50,13 @@ def slices(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     points = layer.param("slice_param").list("slice_point")
     if not points and shape[axis] % tops:
         raise layer.error(
-            f"{shape[axis]} on axis {axis} is no multiple of {tops} tops; give slice_point"
+            f"{shape[axis]} on axis {axis} is no multiple of {number_of(tops, 'top')}; give "
+            "slice_point"
         )
     if points and len(points) != tops - 1:
         raise layer.error(
-            f"{len(points)} slice_point for {tops} tops; give one fewer than there are tops"
+            f"{len(points)} slice_point for {number_of(tops, 'top')}; give one fewer than there "
+            "are tops"
         )
     part = shape[axis] // tops
     ends = [0, *(points or (part * at for at in range(1, tops))), shape[axis]]
@@ -102,7 +105,7 @@ def reshape(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
         dims[dims.index(-1)] = prod(shape) // known
     top = (*shape[:start], *dims, *shape[end:])
     if prod(top) != prod(shape):
-        fact = f"{prod(shape)} values of {show(shape)} do not fill {show(top)}"
+        fact = f"{number_of(prod(shape), 'value')} of {show(shape)} do not fill {show(top)}"
         raise layer.error(f"{fact}; give sizes that fit")
     return [top]
 
@@ -113,7 +116,8 @@ def _replaced(layer: Layer, param: View, ndim: int) -> tuple[int, int]:
     end = ndim if count == -1 else start + count
     if not 0 <= start <= end <= ndim or count < -1:
         raise layer.error(
-            f"axis {axis} and num_axes {count} of a bottom with {ndim} axes; stay within it"
+            f"axis {axis} and num_axes {count} of a bottom with "
+            f"{number_of(ndim, 'axis', 'axes')}; stay within it"
         )
     return start, end
 
@@ -150,7 +154,7 @@ def argmax(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     axis = canonical(layer, param.get("axis"), len(shape)) if param.has("axis") else None
     most = prod(shape[1:]) if axis is None else shape[axis]
     if not 1 <= top_k <= most:
-        raise layer.error(f"top_k {top_k} of {most} values; give 1 to {most}")
+        raise layer.error(f"top_k {top_k} of {number_of(most, 'value')}; give 1 to {most}")
     if axis is not None:
         return [(*shape[:axis], top_k, *shape[axis + 1 :])]
     canonical(layer, 0, len(shape))
@@ -192,7 +196,10 @@ def filtered(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """Every bottom but the last, which says for each of their items whether it stays."""
     *shapes, selector = bottoms
     if len(layer.tops) != len(shapes):
-        fact = f"{len(shapes)} bottoms before the selector and {len(layer.tops)} tops"
+        fact = (
+            f"{number_of(len(shapes), 'bottom')} before the selector and "
+            f"{number_of(len(layer.tops), 'top')}"
+        )
         raise layer.error(f"{fact}; give one top for each of them")
     if (
         not selector
@@ -232,7 +239,8 @@ def crop_offsets(layer: Layer, ndim: int) -> tuple[int, ...]:
     offsets = param.list("offset") or [0]
     if len(offsets) not in (1, ndim - axis):
         raise layer.error(
-            f"{len(offsets)} offsets for {ndim - axis} cropped axes; give one, or one for each"
+            f"{number_of(len(offsets), 'offset')} for {ndim - axis} cropped axes; give one, or "
+            "one for each"
         )
     return tuple(offsets * (ndim - axis) if len(offsets) == 1 else offsets)
 

@@ -13,6 +13,7 @@ from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import four, show
 from fcnkit.nets.layers.sliding import Window
 from fcnkit.nets.layers.traits import first
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 
 
@@ -112,7 +113,10 @@ def pad(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """Each axis with its two paddings."""
     shape, paddings = bottoms[0], layer.param("pad_param").list("paddings")
     if len(paddings) != 2 * len(shape):
-        raise layer.error(f"{len(paddings)} paddings for {len(shape)} axes; give two for each")
+        raise layer.error(
+            f"{number_of(len(paddings), 'padding')} for {number_of(len(shape), 'axis', 'axes')}; "
+            "give two for each"
+        )
     return [tuple(sum(axis) for axis in zip(shape, paddings[::2], paddings[1::2], strict=True))]
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.axes import canonical, show
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 
 # The (extent, stride) of each spatial axis that one point of a top sees; see LayerType.
@@ -137,14 +138,18 @@ def _per_axis(
     values = param.list(name)
     if pair and param.says(*pair):
         if values or n != 2:
-            fact = f"{pair[0]} and {pair[1]} beside {name}, or for {n} spatial axes"
+            fact = (
+                f"{pair[0]} and {pair[1]} beside {name}, or for "
+                f"{number_of(n, 'spatial axis', 'spatial axes')}"
+            )
             raise layer.error(f"{fact}; use {name} alone")
         return tuple(param.get(one) for one in pair)
     if not values and default is not None:
         values = [default]
     if len(values) not in (1, n):
         raise layer.error(
-            f"{len(values)} values of {name} for {n} spatial axes; give one, or one for each"
+            f"{number_of(len(values), 'value')} of {name} for "
+            f"{number_of(n, 'spatial axis', 'spatial axes')}; give one, or one for each"
         )
     return tuple(values * n if len(values) == 1 else values)
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from fcnkit.nets.graph import Layer
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 
 # Why a size is not known.
@@ -31,7 +32,8 @@ def dummy(layer: Layer, bottoms: list[Shape]) -> Sequence[Shape | None]:
         raise layer.error("both shape and num, channels, height, width; keep shape alone")
     if len(shapes) not in (1, tops):
         raise layer.error(
-            f"{len(shapes)} shapes for {tops} tops; give one for all of them, or one for each"
+            f"{number_of(len(shapes), 'shape')} for {number_of(tops, 'top')}; give one for all "
+            "of them, or one for each"
         )
     return shapes * tops if len(shapes) == 1 else shapes
 

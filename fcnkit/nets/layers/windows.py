@@ -23,6 +23,7 @@ from fcnkit.nets.layers.sliding import (
     pooled,
     spatial,
 )
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 
 
@@ -80,7 +81,8 @@ def _channels(layer: Layer, shape: Shape) -> tuple[int, int, int, int]:
     group = inputs if layer.type == "ConvolutionDepthwise" else param.get("group")
     if group < 1 or inputs % group or outputs % group:
         raise layer.error(
-            f"group {group} does not divide both its {inputs} input and {outputs} output channels; "
+            f"group {group} does not divide both its {inputs} input and "
+            f"{number_of(outputs, 'output channel')}; "
             f"give one that does"
         )
     return axis, inputs, outputs, group
@@ -208,7 +210,7 @@ def spp(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
         raise layer.error(f"{fact}; SPP takes 4 axes, and a height of at least 1")
     batch, channels, *sizes = bottoms[0]
     if any(_outside(size, 2**level) for size in sizes for level in range(height)):
-        fact = f"{2 ** (height - 1)} bins on each axis of {show(tuple(sizes))}"
+        fact = f"{number_of(2 ** (height - 1), 'bin')} on each axis of {show(tuple(sizes))}"
         raise layer.error(f"{fact}; give a smaller pyramid_height or a larger bottom")
     if height == 1:
         return [(batch, channels, 1, 1)]

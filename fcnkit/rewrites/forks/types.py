@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from fcnkit.nets.layers.windows import convolution_blobs
+from fcnkit.plural import number_of
 from fcnkit.rewrites.changes import set_param
 from fcnkit.rewrites.forks import normal, pointwise, rearrange, resizing
 from fcnkit.rewrites.forks.site import Change, Kept, Site
@@ -13,7 +14,7 @@ def depthwise(site: Site) -> Change:
     channels = site.channels()
     param = site.layer.param("convolution_param")
     if param.get("group") not in (channels, 1):
-        raise Kept(f"its group is {param.get('group')} for {channels} channels")
+        raise Kept(f"its group is {param.get('group')} for {number_of(channels, 'channel')}")
     if param.get("group") != channels and site.layer.type == "DepthwiseConvolution":
         raise Kept("it says no group for each channel; forks differ in what they take it for")
     convolution_blobs(site.layer, [(1, channels, 1, 1)])  # raises where its words do not fit

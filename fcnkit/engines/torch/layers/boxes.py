@@ -11,6 +11,7 @@ from torch import Tensor
 from fcnkit.engines.torch.layers.site import Run, Site, Tensors
 from fcnkit.formats.schema import View
 from fcnkit.nets.layers import boxes
+from fcnkit.plural import number_of
 
 
 def prior_box(site: Site) -> Run:
@@ -25,7 +26,7 @@ def prior_box(site: Site) -> Run:
         raise site.error("sizes that are no whole numbers, which SSD cuts and its forks do not")
     variance = param.list("variance") or [0.1]
     if len(variance) not in (1, 4):
-        raise site.error(f"{len(variance)} values of variance; give one or four")
+        raise site.error(f"{number_of(len(variance), 'value')} of variance; give one or four")
 
     def run(bottoms: Tensors, blobs: Tensors) -> Tensors:
         boxes.prior_box(site.layer, [tuple(each.shape) for each in bottoms])

@@ -12,6 +12,7 @@ from fcnkit.formats.schema import FILLERS, View
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers import sources
 from fcnkit.nets.shapes import all_known
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 from fcnkit.weights import fillers
 
@@ -108,7 +109,8 @@ def dummy_data(site: Site) -> Run:
     given = site.param("dummy_data_param").views("data_filler")
     if len(given) not in (0, 1, len(shapes)):
         raise site.error(
-            f"{len(given)} data_filler for {len(shapes)} tops; give none, one, or one each"
+            f"{len(given)} data_filler for {number_of(len(shapes), 'top')}; give none, one, or "
+            "one each"
         )
     each = [*given] or [View("FillerParameter", None)]
     each = each * len(shapes) if len(each) == 1 else each

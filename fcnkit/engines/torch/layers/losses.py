@@ -14,6 +14,7 @@ from torch.nn import functional as F  # noqa: N812
 from fcnkit.engines.torch.layers.site import Run, Site, Tensors
 from fcnkit.formats import binaryproto
 from fcnkit.formats.schema import View
+from fcnkit.plural import number_of
 
 FLT_MIN = torch.finfo(torch.float32).tiny
 """The least probability whose logarithm SoftmaxWithLoss takes."""
@@ -57,7 +58,7 @@ class _Labels:
     def _check(self, labels: Tensor, classes: int) -> None:
         wrong = labels[(labels < 0) | (labels >= classes)]
         if len(wrong):
-            fact = f"a label is {int(wrong[0])} and there are {classes} classes"
+            fact = f"a label is {int(wrong[0])} and there are {number_of(classes, 'class')}"
             raise self.site.error(f"{fact}; map it to one of them, or give it as ignore_label")
 
 
@@ -127,7 +128,8 @@ def infogain_loss(site: Site) -> Run:
         gain = bottoms[2].detach() if matrix is None else placed[rows.device].to(rows.dtype)
         if gain.numel() != classes * classes:
             raise site.error(
-                f"its matrix has {gain.numel()} values; {classes} classes need {classes**2}"
+                f"its matrix has {number_of(gain.numel(), 'value')}; {classes} classes need "
+                f"{classes**2}"
             )
         gain = gain.reshape(classes, classes)[labels].movedim(-1, 1)
         logarithms = F.log_softmax(rows, 1)

@@ -16,6 +16,7 @@ from fcnkit.engines.torch.layers.site import Run, Site, Tensors
 from fcnkit.nets.layers.sliding import Spatial, convolved, spatial
 from fcnkit.nets.layers.windows import im2col as im2col_shapes
 from fcnkit.nets.layers.windows import pooled_shape
+from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 
 LOWEST = -torch.finfo(torch.float32).max
@@ -85,7 +86,9 @@ def depthwise(site: Site) -> Run:
     # One of the two makes as many groups as there are channels, whatever it says.
     grouped = site.layer.type == "ConvolutionDepthwise" and group == 1
     if group != channels and not grouped:
-        raise site.error(f"group {group} of {channels} channels; give it a group for each")
+        raise site.error(
+            f"group {group} of {number_of(channels, 'channel')}; give it a group for each"
+        )
     return _convolved(site, channels)
 
 
@@ -158,7 +161,8 @@ def _settings(site: Site) -> tuple[int, Spatial, int]:
     window = spatial(site.layer, len(site.shapes[0]))
     if len(window.kernel) > 3:
         raise site.error(
-            f"it has {len(window.kernel)} spatial axes; PyTorch has convolutions over up to 3"
+            f"it has {number_of(len(window.kernel), 'spatial axis', 'spatial axes')}; PyTorch "
+            "has convolutions over up to 3"
         )
     return axis, window, site.param("convolution_param").get("group")
 

@@ -17,6 +17,7 @@ from fcnkit.foreign import refusing
 from fcnkit.formats import datum, lmdbs
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Layer
+from fcnkit.plural import number_of
 from fcnkit.training.torch.reading import image_files
 from fcnkit.training.torch.reading.draws import Draws
 from fcnkit.training.torch.reading.transform import Transform, chancy, transform
@@ -144,7 +145,8 @@ def _ordered(layer: Layer, param: View, lines: list, chance: Draws) -> Iterator[
     skipped = chance.below(param.get("rand_skip")) if param.get("rand_skip") else 0
     if skipped >= len(lines):
         raise refusal(
-            layer, f"rand_skip has drawn {skipped} of {len(lines)} images; make it smaller"
+            layer,
+            f"rand_skip has drawn {skipped} of {number_of(len(lines), 'image')}; make it smaller",
         )
     return _again(lines, skipped, draws)
 

@@ -10,6 +10,7 @@ from fcnkit.formats import binaryproto
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Layer
 from fcnkit.nets.layers.table import of
+from fcnkit.plural import number_of
 from fcnkit.training.torch.reading.draws import Draws
 
 
@@ -69,7 +70,10 @@ class Transform:
         if mean.shape == image.shape or plain and len(mean) in (1, len(image)):
             return mean
         if plain:
-            fact = f"{len(mean)} mean_value for {len(image)} channels; give one, or one for each"
+            fact = (
+                f"{len(mean)} mean_value for {number_of(len(image), 'channel')}; give one, or "
+                "one for each"
+            )
             raise refusal(self.layer, fact)
         sizes = [" x ".join(map(str, shape)) for shape in (mean.shape, image.shape)]
         raise refusal(

@@ -12,6 +12,7 @@ from fcnkit.errors import WeightsError
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.formats.schema import View
+from fcnkit.plural import number_of
 from fcnkit.training.torch.solving.rates import single
 from fcnkit.training.torch.solving.solver_nets import refused
 from fcnkit.training.torch.solving.updates import (
@@ -135,7 +136,10 @@ class Descent:
         """
         shapes = [tuple(each.value.shape) for each in self.learned] * self._rule.histories
         if len(history) != len(shapes):
-            fact = f"it has {len(history)} histories, and this solver and net {len(shapes)}"
+            fact = (
+                f"it has {number_of(len(history), 'history')}, and this solver and net "
+                f"{len(shapes)}"
+            )
             raise WeightsError(
                 f"{place}: {fact}; give a state that this type of solver saved of this net"
             )

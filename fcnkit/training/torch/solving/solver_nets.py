@@ -10,6 +10,7 @@ from fcnkit.formats import prototxt
 from fcnkit.formats.prototxt import Field, Prototxt
 from fcnkit.formats.schema import View
 from fcnkit.nets.graph import Graph, build
+from fcnkit.plural import number_of
 from fcnkit.training.states import state_of
 
 _TRAINED = ("net", "net_param", "train_net", "train_net_param")
@@ -41,7 +42,7 @@ def nets(solver: Prototxt, folder: str | os.PathLike[str] = ".") -> Nets:
     view = View("SolverParameter", solver.root)
     given = [name for name in _TRAINED if view.has(name)]
     if len(given) != 1:
-        fact = f"it names {len(given)} nets to train ({', '.join(given) or 'none'})"
+        fact = f"it names {number_of(len(given), 'net')} to train ({', '.join(given) or 'none'})"
         raise refused(solver, f"{fact}; give one of {', '.join(_TRAINED)}")
     text = _net(solver.root.required(given[0]), Path(folder))
     return Nets(
@@ -62,11 +63,15 @@ def _tests(solver: Prototxt, folder: Path) -> Iterator[Tested]:
     states: Sequence[View] = view.views("test_state")
     if len(texts) != len(batches):
         raise refused(
-            solver, f"it has {len(batches)} test_iter for {len(texts)} test nets; give one each"
+            solver,
+            f"it has {len(batches)} test_iter for {number_of(len(texts), 'test net')}; give one "
+            "each",
         )
     if len(states) not in (0, len(texts)):
         raise refused(
-            solver, f"it has {len(states)} test_state for {len(texts)} test nets; give one each"
+            solver,
+            f"it has {len(states)} test_state for {number_of(len(texts), 'test net')}; give one "
+            "each",
         )
     if texts and view.get("test_interval") <= 0:
         raise refused(
