@@ -9,9 +9,9 @@ AnyStr = TypeVar("AnyStr", str, bytes)
 
 
 class Edit(NamedTuple):
-    """source[start:stop] becomes new; `why` names the step that asks for it.
+    """Replaces source[start:stop] by `new`; `why` names the step that asks for it.
 
-    What is new is text or bytes, or stands for bytes that are too many to hold.
+    `new` is text or bytes, or stands for bytes that are too many to hold in memory.
     """
 
     start: int

@@ -27,14 +27,13 @@ from fcnkit.weights.store import given as given_weights
 
 
 class LayerRow(NamedTuple):
-    """One layer.
+    """One layer in the table of `fk.inspect`. None is used for what is not known or not defined.
 
-    `shape` is its first top's; `scale` and `offset` map the input to its top,
-    `own` is the layer's own shift, `back` maps its bottom to the net's last
-    upsampled top (offset calculated backward).  `field` is the receptive
-    field in input pixels.  `memory` is what Caffe's log gives as "memory
-    required for data" after it, in bytes.  None is what is not known or not
-    defined.
+    `shape` is the shape of its first top, and `field` the receptive field in pixels of the
+    input. `scale` and `offset` are the map from the input to its top, and `own` is the layer's
+    own offset. `back` is the map from its bottom to the last upsampled top of the net: the
+    offset, counted backward. `memory` is what Caffe's log gives after this layer as "memory
+    required for data", in bytes.
     """
 
     line: int
@@ -63,7 +62,7 @@ _LEFT = ("layer", "type")
 
 @dataclass(frozen=True)
 class Inspection:
-    """The rows of a net in one state, and what they add up to."""
+    """A net in one state as a table: a row for each layer, and the sums."""
 
     path: str
     state: State
@@ -75,17 +74,17 @@ class Inspection:
 
     @property
     def params(self) -> int:
-        """All parameters that are known."""
+        """The number of parameters, as far as sizes are known."""
         return sum(row.params or 0 for row in self.rows)
 
     @property
     def macs(self) -> int:
-        """All multiply-adds of one pass that are known."""
+        """The number of multiply-adds of one forward pass, as far as sizes are known."""
         return sum(row.macs or 0 for row in self.rows)
 
     @property
     def offsets(self) -> dict[str, tuple[Fraction, ...]]:
-        """Each layer's cumulative offset, walking from the input."""
+        """The offset of each layer, counted from the input."""
         return {row.name: row.offset for row in self.rows if row.offset is not None}
 
     @property
@@ -93,9 +92,9 @@ class Inspection:
         return ("weights",) if any(row.weights for row in self.rows) else ()
 
     def table(self, width: int = 10_000, *, memory: bool = False) -> str:
-        """The rows as aligned text, in two tables where one is wider than `width`.
+        """The rows as aligned text. A table that is wider than `width` is split in two.
 
-        With `memory`, what Caffe's log says after each layer, and the sums below.
+        With `memory`, it has what Caffe's log says after each layer, and the sums below.
         """
         extra = ("memory",) * memory + self._extra
         left = (*_LEFT, *self._extra)
@@ -109,12 +108,12 @@ class Inspection:
         return f"{title}{sizes}\n{places}{totals}"
 
     def cells(self) -> list[dict[str, str]]:
-        """The words of the table by their columns' names, a row for each layer."""
+        """The texts of the table: a dict for each layer, by the names of the columns."""
         names = (*_SIZES, *_PLACES, "memory", *self._extra)
         return [{name: words[name] for name in names} for words in map(_cells, self.rows)]
 
     def totals(self) -> str:
-        """What the columns mean, and their sums."""
+        """The sums, and what the columns mean, as text."""
         back = f'; back: from its input to "{self.end}"' if self.end else ""
         return (
             f"{number_of(len(self.rows), 'layer')}, {number_of(self.params, 'parameter')}, "
@@ -124,7 +123,7 @@ class Inspection:
         )
 
     def memory_totals(self) -> str:
-        """What the net takes in memory, in bytes, and what of it is an estimate."""
+        """The memory that the net needs, in bytes, as text; it says what is an estimate."""
         found = self.memory
         counted = "?" if found.counted is None else f"{found.counted:,}"
         return (
@@ -136,7 +135,7 @@ class Inspection:
         )
 
     def json(self) -> dict[str, Any]:
-        """The same as plain lists, dicts, strings and numbers; fractions as strings."""
+        """The content as plain lists, dicts, strings and numbers; fractions are strings."""
         return {
             "net": self.path,
             "phase": self.state.phase,

@@ -36,13 +36,12 @@ _KEYS = ("format", "order", "mean", "scale", "size", "classes", "origins")
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """An image becomes (value - mean) * scale, its channels in `order`.
+    """How an image is prepared for a net: (value - mean) * scale, with its channels in `order`.
 
-    `mean` is one value for each channel, in `order`, or one for all; () where
-    nothing is taken off, None where that is not known.  `scale` is one number for
-    all channels, or a tuple of one for each.  `size` is the height and
-    width that the net's file says, `classes` are their names, by number.
-    `origins` say of each of these by its name where it is from.
+    `mean` is one number, or one for each channel in `order`; () subtracts nothing, and None
+    means that the mean is not known. `scale` is one number, or one for each channel. `size` is
+    the height and width that the net's file gives. `classes` are the names of the classes.
+    `origins` says for each of these where it is from.
     """
 
     order: str = BGR
@@ -53,7 +52,7 @@ class Preprocessing:
     origins: Mapping[str, str] = field(default_factory=dict)
 
     def json(self) -> dict[str, Any]:
-        """As the file has it."""
+        """The content of the file as plain dicts, lists, strings and numbers."""
         return {
             "format": _FORMAT,
             "order": self.order,
@@ -72,11 +71,13 @@ class Preprocessing:
         return json.dumps(self.json(), indent=2, ensure_ascii=False) + "\n"
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
-        """The file has this text; OutputError as `files.write` raises."""
+        """Writes the file at `path`; `force` replaces an existing one. Raises OutputError
+        otherwise.
+        """
         files.write(path, self.text.encode("utf-8", "surrogateescape"), force=force)
 
     def with_origin(self, origin: str, **values: Any) -> "Preprocessing":
-        """These values, all from there; the rest as it was."""
+        """A copy with these values, and `origin` as the place where they are from."""
         return replace(self, **values, origins={**self.origins, **dict.fromkeys(values, origin)})
 
     def __str__(self) -> str:

@@ -12,6 +12,7 @@ import fcnkit as fk
 
 DIGITS = Path(__file__).parents[1] / "prototxt_templates" / "digits"
 FUNCTIONS = [name for name in fk.__all__ if inspect.isfunction(getattr(fk, name))]
+CLASSES = [name for name in fk.__all__ if inspect.isclass(getattr(fk, name))]
 # What an example needs beside numpy.
 NEEDS = {
     "from_torch": ("torch", "onnx"),
@@ -21,6 +22,7 @@ NEEDS = {
     "verify_import": ("onnx", "onnxruntime"),
     "draw": ("pygraphviz",),
     "infer": ("cv2", "PIL"),
+    "Inferred": ("cv2", "PIL"),
     "beside": ("PIL",),
     "report": ("PIL", "jinja2", "pygraphviz"),
     **{name: ("cv2",) for name in ("verify", "verify_layers", "verify_plan")},
@@ -35,19 +37,35 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+def run_examples(thing, name):
+    """The examples of a docstring, run as they stand."""
+    found = doctest.DocTestParser().get_doctest(
+        inspect.getdoc(thing), {"fk": fk}, name, inspect.getsourcefile(thing), 0
+    )
+    said = []
+    doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(found, out=said.append)
+    assert said == [], "".join(said)
+    return found.examples
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_examples_of_a_public_function_run_as_they_stand(name, here):
     for module in NEEDS.get(name, ()):
         pytest.importorskip(module)
-    function = getattr(fk, name)
-    found = doctest.DocTestParser().get_doctest(
-        inspect.getdoc(function), {"fk": fk}, name, inspect.getsourcefile(function), 0
-    )
-    assert found.examples, f"help(fk.{name}) has no example"
-    assert re.search(rf"fk\.{name}[(,]", "".join(each.source for each in found.examples))
-    said = []
-    doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(found, out=said.append)
-    assert said == [], "".join(said)
+    examples = run_examples(getattr(fk, name), name)
+    assert examples, f"help(fk.{name}) has no example"
+    assert re.search(rf"fk\.{name}[(,]", "".join(each.source for each in examples))
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_examples_of_a_public_class_run_as_they_stand(name, here):
+    for module in NEEDS.get(name, ()):
+        pytest.importorskip(module)
+    run_examples(getattr(fk, name), name)
+
+
+def test_some_classes_have_examples():
+    assert {name for name in CLASSES if ">>>" in getattr(fk, name).__doc__} >= {"Plan", "CoordMap"}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

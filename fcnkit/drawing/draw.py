@@ -21,13 +21,15 @@ _MOST = 400
 
 @dataclass(frozen=True)
 class Drawing:
-    """A net as the text of an SVG document, which a notebook shows."""
+    """A drawing as SVG text, which a notebook shows as a picture."""
 
     path: str
     text: str
 
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
-        """The file at `path` holds the SVG; see `fcnkit.files.atomic`."""
+        """Writes the SVG to `path`, completely or not at all; `force` replaces an existing file.
+        Raises OutputError otherwise.
+        """
         files.write(path, self.text.encode("utf-8", "replace"), force=force)
 
     def _repr_svg_(self) -> str:

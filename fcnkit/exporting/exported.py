@@ -25,13 +25,15 @@ _WORTH = 1 << 16
 
 
 class Port(NamedTuple):
-    """An input or an output: a size per axis, a name for each that may change."""
+    """An input or an output of the model: a size for each axis, or a name if the size may
+    change.
+    """
 
     name: str
     dims: tuple[int | str, ...]
 
     def takes(self, shape: Sequence[int]) -> bool:
-        """Whether this shape is one that the port allows."""
+        """Whether the port allows this shape."""
         pairs = zip(self.dims, shape, strict=False)
         return len(shape) == len(self.dims) and all(
             isinstance(dim, str) or dim == size for dim, size in pairs
@@ -42,7 +44,7 @@ class Port(NamedTuple):
 
 
 class Left(NamedTuple):
-    """A layer that is not in the model, and why."""
+    """A layer that is not in the model, and the reason."""
 
     layer: str
     line: int
@@ -51,10 +53,10 @@ class Left(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Exported:
-    """The model of one net: `save` writes it, its table says what is in it.
+    """An ONNX model of a net: `save` writes it, and `table` shows its content.
 
-    `model` and `graph` are the two messages without the weights, which
-    `tensors` names; `operators` counts the nodes of each kind.
+    `model` and `graph` are the two messages without the weights, and `tensors` names the
+    weights. `operators` counts the nodes of each operator.
     """
 
     path: str
@@ -69,12 +71,12 @@ class Exported:
 
     @property
     def nbytes(self) -> int:
-        """The size of the file."""
+        """The size of the file in bytes."""
         graph = self._graph_bytes
         return len(self.model) + len(_head("ModelProto", "graph", graph)) + graph
 
     def takes(self, shapes: Mapping[str, Sequence[int]]) -> bool:
-        """Whether the model is for inputs of these shapes too."""
+        """Whether the model also takes inputs of these shapes."""
         return all(port.takes(shapes.get(port.name, ())) for port in self.inputs)
 
     @property
@@ -85,11 +87,11 @@ class Exported:
         )
 
     def pieces(self) -> Iterator[bytes | memoryview]:
-        """The file's bytes in turn, the weights read as they are needed;
-        each may be overwritten by the next.
+        """Yields the bytes of the file, piece by piece; weights are read when they are needed. A
+        piece may be overwritten by the next one.
 
-        A message's fields may come in any order, so the graph is last, and in
-        it the weights.  Raises WeightsError where their file has changed.
+        A message's fields may come in any order, so the graph is last, and in it the weights.
+        Raises WeightsError if the weights file has changed.
         """
         yield self.model
         yield _head("ModelProto", "graph", self._graph_bytes)
@@ -102,10 +104,11 @@ class Exported:
     def save(
         self, path: str | os.PathLike[str], *, force: bool = False, progress: Progress = no_progress
     ) -> None:
-        """The file at `path` is the model, whole or not at all.
+        """Writes the model to `path`, completely or not at all; `force` replaces an existing
+        file.
 
-        Raises OutputError as `files.atomic` does, WeightsError for a model of
-        more than 2 GB, which no ONNX file holds without others beside it.
+        Raises OutputError if the file cannot be written, and WeightsError for a model of more
+        than 2 GB, which a single ONNX file cannot hold.
         """
         size = self.nbytes
         if size > LIMIT:
@@ -144,7 +147,7 @@ class Exported:
         return b"".join(bytes(piece) for piece in self.pieces())
 
     def table(self) -> str:
-        """Inputs, outputs, operators, and what is left out, as text."""
+        """Inputs, outputs, operators, and layers that are left out, as text."""
         values = sum(prod(tensor.shape) for tensor in self.tensors)
         kinds = ", ".join(
             f"{count} {kind}" for kind, count in Counter(self.operators).most_common()
@@ -175,7 +178,7 @@ class Exported:
         return ", ".join(names) or "no size: the net takes its inputs as they are"
 
     def json(self) -> dict[str, Any]:
-        """The same as plain lists, dicts, strings and numbers."""
+        """The content as plain lists, dicts, strings and numbers."""
         return {
             "net": self.path,
             "opset": self.opset,

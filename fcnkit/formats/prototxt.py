@@ -29,7 +29,7 @@ class Word(str):
 
 
 class Style(NamedTuple):
-    """How a file is written, for text that is added to it."""
+    """How a file is written; added text follows it."""
 
     indent: str = "  "
     newline: str = "\n"
@@ -42,29 +42,29 @@ STYLE = Style()
 
 @dataclass(frozen=True, eq=False)
 class Prototxt:
-    """A text-format file: its text, and the tree of its fields."""
+    """A file in protobuf's text format: its text, and the tree of its fields."""
 
     source: Source
     root: Field
 
     @property
     def text(self) -> str:
-        """The whole file, as it was read."""
+        """The whole text of the file."""
         return self.source.text
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """The fields of the file itself."""
+        """The fields at the top level of the file."""
         return self.root.fields or ()
 
     @property
     def path(self) -> str:
-        """The name that errors give for this file."""
+        """The name that messages use for this file."""
         return self.source.path
 
     @cached_property
     def style(self) -> Style:
-        """The indent, newline, quote and colon that this file uses."""
+        """The indentation, line ends, quotes and colons of this file."""
         text = self.text
         first = re.search(r"[{<][ \t]*\r?\n([ \t]+)[A-Za-z\[]", text)
         indent = first and first[1].removeprefix(_margin(text, first.start()))
@@ -76,9 +76,9 @@ class Prototxt:
         )
 
     def edit(self, edits: Iterable[Edit]) -> "Prototxt":
-        """This file with the edits made; itself when there are none.
+        """Returns this file with the edits made, or itself if there are none.
 
-        Where elements of a list go, the commas between those that stay are minded.
+        If elements of a list are removed, the commas between the others are corrected.
         """
         made = arrange(edits)
         if not made:
@@ -88,7 +88,9 @@ class Prototxt:
         return _whole(source, start, edited(source, start, self.fields, made))
 
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
-        """The file at `path` holds this text; see `fcnkit.files.atomic`."""
+        """Writes the text to `path`, completely or not at all; `force` replaces an existing
+        file. Raises OutputError otherwise.
+        """
         files.write(path, self.text.encode("utf-8", "surrogateescape"), force=force)
 
     def __str__(self) -> str:

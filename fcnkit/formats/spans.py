@@ -53,12 +53,12 @@ _SHOWN = 200  # characters of a line: a net may stand on one line
 
 
 class Field(NamedTuple):
-    """One `name: value` or `name { ... }` and where it stands in its source.
+    """One `name: value` or `name { ... }`, and its place in the text.
 
-    source.text[start:stop] is the field without a separator after it;
-    source.text[value_start:stop] is its value, brackets or quotes included.
-    `fields` are a message's own, None for a scalar.  Each element of a list
-    `name: [a, b]` is a Field of its own, `listed`, that starts at its value.
+    `source.text[start:stop]` is the field, without a separator after it.
+    `source.text[value_start:stop]` is its value, with brackets or quotes. `fields` are the
+    fields of a message, None for a single value. Each element of a list `name: [a, b]` is a
+    Field of its own, with `listed` True, that starts at its value.
     """
 
     name: str
@@ -71,25 +71,23 @@ class Field(NamedTuple):
 
     @property
     def raw(self) -> str:
-        """The value as written."""
+        """The value as written in the file."""
         return self.source.text[self.value_start : self.stop]
 
     @property
     def line(self) -> int:
-        """The line, from 1, on which the field begins."""
+        """The line on which the field starts, counted from 1."""
         return self.source.line(self.start)
 
     @property
     def body_stop(self) -> int:
-        """Where a message's body ends: the offset of its closing bracket."""
+        """The offset of a message's closing bracket."""
         return self.stop - 1
 
     @property
     def string(self) -> str:
-        """The text that a quoted value stands for, adjacent strings joined.
-
-        Bytes that are not UTF-8 become surrogates.  Raises PrototxtError when
-        the value is not quoted.
+        """The text of a quoted value, adjacent strings joined. Bytes that are not UTF-8 become
+        surrogates. Raises PrototxtError if the value is not quoted.
         """
         raw = self.raw
         if self.fields is not None or raw[:1] not in ('"', "'"):
@@ -103,23 +101,23 @@ class Field(NamedTuple):
         return b"".join(map(_unescape, parts)).decode("utf-8", "surrogateescape")
 
     def all(self, *names: str) -> "list[Field]":
-        """The fields of this message with one of these names, in source order."""
+        """The fields of this message with one of these names, in the order of the file."""
         return [field for field in self.fields or () if field.name in names]
 
     def last(self, name: str) -> "Field | None":
-        """The last field of this message with this name: the one that counts."""
+        """The last field of this message with this name, which counts; None if there is none."""
         found = self.all(name)
         return found[-1] if found else None
 
     def required(self, name: str) -> "Field":
-        """The last field of this message with this name; PrototxtError where there is none."""
+        """The last field of this message with this name. Raises PrototxtError if there is none."""
         found = self.last(name)
         if found is None:
             raise self.error(f'"{self.name}" has no "{name}"; add one')
         return found
 
     def error(self, fact: str) -> PrototxtError:
-        """An error that points at this field."""
+        """A PrototxtError with this fact that points at the field."""
         return self.source.error(self.start, fact)
 
 

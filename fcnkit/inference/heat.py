@@ -27,8 +27,8 @@ class Guess(NamedTuple):
 
 
 class Window(NamedTuple):
-    """One cell of the scores: its place there,
-    its middle in the image, and its likeliest classes.
+    """One cell of the scores: its place among them, its centre in the image, and its most likely
+    classes.
     """
 
     row: int

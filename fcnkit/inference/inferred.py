@@ -51,10 +51,17 @@ _HOT = 2
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Inferred:
-    """The scores of an image, of (classes, rows, columns), and what follows from them.
+    """The scores of an image, as (classes, rows, columns), and what follows from them.
 
-    `image` is RGB.  Of coarse scores, as a convolutionalized classifier gives,
-    every value lies where the net's coordinate map puts it.
+    >>> import numpy as np
+    >>> plan = fk.convolutionalize("deploy.prototxt")
+    >>> weights = fk.transplant(plan, "net.caffemodel")
+    >>> seen = fk.infer(plan.net, weights, np.zeros((40, 60), np.uint8), mean=[0])
+    >>> seen.classes.shape, seen.overlay().size
+    ((40, 60), (60, 40))
+
+    `image` is RGB. If the scores are coarse, as those of a convolutionalized classifier, the
+    coordinate map of the net says where each of them lies in the image.
     """
 
     image: "numpy.ndarray"
@@ -72,15 +79,15 @@ class Inferred:
 
     @property
     def classes(self) -> "numpy.ndarray":
-        """The class of each pixel of the image; 255 where no score lies.
+        """The class of each pixel of the image; 255 where there is no score.
 
-        Raises DatasetError where there are more classes than a map of bytes has numbers for.
+        Raises DatasetError if there are more classes than a byte can number.
         """
         return self._mapped[0]
 
     @property
     def confidence(self) -> "numpy.ndarray":
-        """The probability of each pixel's class."""
+        """The probability of the class of each pixel."""
         return self._mapped[1]
 
     @cached_property
@@ -95,9 +102,9 @@ class Inferred:
 
     @property
     def dense(self) -> bool:
-        """Whether there is a score for every pixel, and not for windows a stride apart.
+        """Whether there is a score for every pixel, and not only for windows a stride apart.
 
-        A net that does not pad has none for the pixels of a border.
+        If a net does not pad, the pixels of a border have no score.
         """
         return self._is_whole or self.head.dense
 
@@ -106,23 +113,25 @@ class Inferred:
         return self.scores.shape[1:] == self.image.shape[:2]
 
     def windows(self, top: int = 5) -> tuple[Window, ...]:
-        """Each place of the scores: its middle in the image, and its `top` likeliest classes."""
+        """Each place of the scores: its centre in the image, and its `top` most likely classes."""
         return heat.windows(self.probabilities, self.head.placed, top)
 
     def shares(self) -> dict[str, float]:
-        """The part of the pixels that each class has, the largest first."""
+        """The share of the pixels that each class has, the largest first."""
         return {each["name"]: each["share"] for each in shares(self.classes, self.names)}
 
     def overlay(self, opacity: float = 0.5, *, zoom: int = 1) -> Picture:
-        """The colours of the classes over the image: at opacity 0 the image, at 1 the colours."""
+        """The colours of the classes over the image. With `opacity` 0 you see only the image,
+        with 1 only the colours; `zoom` enlarges the picture.
+        """
         over = overlay.overlay(self.image, self.classes, self.colours, opacity)
         return Picture.of(over, zoom=zoom)
 
     def heat(self, name: str | int, opacity: float = 0.5, *, zoom: int = 1) -> Picture:
-        """The probability of a class in colours over the image,
-        which is gray; pale where no score lies.
+        """The probability of one class, in colours over the gray image; pale where there is no
+        score.
 
-        Raises DatasetError for a class that is not there.
+        Raises DatasetError for a class that does not exist.
         """
         number = self._number(name)
         image, cells = self.image, self.probabilities[number]
@@ -133,7 +142,7 @@ class Inferred:
         )
 
     def legend(self) -> Picture:
-        """The colour of each class."""
+        """A picture with the colour of each class."""
         return Picture(overlay.legend_png(self.names, self.colours))
 
     def _number(self, name: str | int) -> int:

@@ -21,24 +21,26 @@ _GAP, _CAPTION = 12, 26
 
 @dataclass(frozen=True)
 class Picture:
-    """The bytes of a PNG, which a notebook shows."""
+    """A picture as the bytes of a PNG, which a notebook shows."""
 
     png: bytes
 
     @classmethod
     def of(cls, array: "numpy.ndarray", *, zoom: int = 1) -> "Picture":
-        """The picture of bytes, (height, width) or (height,
-        width, 3) in RGB, each pixel `zoom` x `zoom`.
+        """Makes a picture of an array of bytes, (height, width) or (height, width, 3) in RGB.
+        Each pixel becomes `zoom` x `zoom` pixels.
         """
         return cls(png(enlarged(array, zoom)))
 
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
-        """The file at `path` holds the PNG; see `fcnkit.files.atomic`."""
+        """Writes the PNG to `path`, completely or not at all; `force` replaces an existing file.
+        Raises OutputError otherwise.
+        """
         files.write(path, self.png, force=force)
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in pixels, as the PNG's header says."""
+        """The width and height in pixels."""
         return int.from_bytes(self.png[16:20], "big"), int.from_bytes(self.png[20:24], "big")
 
     def _repr_png_(self) -> bytes:

@@ -31,11 +31,11 @@ _SIZE = 512
 
 @dataclass(frozen=True)
 class Head:
-    """The blob of a net that says what each place of an image is.
+    """The blob of a net that holds its scores.
 
-    `shape` is the image's, as the file says or one that will do; `probable`
-    says that the blob holds probabilities, not scores; `place` maps its coordinates
-    to the image's, None where no map is known.
+    `shape` is the shape of the image, from the file or one that fits. `probable` is True if the
+    blob holds probabilities and not scores. `place` is the map from its coordinates to the
+    image's, None if no map is known.
     """
 
     graph: Graph
@@ -48,17 +48,17 @@ class Head:
 
     @property
     def placed(self) -> CoordMap:
-        """The map from the scores to the image; NetError where no map is known."""
+        """The map from the scores to the image. Raises NetError if no map is known."""
         if self.place is None:
             raise NetError(f"{self._path}: {_nowhere(self.graph, self.image, self.scores)}")
         return self.place
 
     @property
     def dense(self) -> bool:
-        """Whether it scores pixels, and not windows; it may score no border.
+        """Whether it scores pixels, and not windows; the border may have no scores.
 
-        Its scores are no farther apart than pixels on an axis, or it has brought them
-        to a higher resolution: what a classifier has is coarse, on both axes.
+        This is so if the scores are no farther apart than pixels on an axis, or if the net has
+        upsampled them. A classifier's scores are coarse on both axes.
         """
         if self.place is None:
             return False
@@ -66,9 +66,10 @@ class Head:
         return any(scale <= 1 for scale in self.place.scale) or any(map(enlarges, path))
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of the scores of such an image.
+        """The number of rows and columns of the scores for an image of this size.
 
-        Raises NetError where Caffe could not run one, or it is not known where its scores lie.
+        Raises NetError if Caffe could not run such an image, or if the place of its scores is
+        not known.
         """
         image = {self.image.blob: (1, self.shape[1], height, width)}
         shape = shapes_of(self.graph, image).tops[self.scores]

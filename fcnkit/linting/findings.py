@@ -26,9 +26,9 @@ THAT_FORK = "to run the net in Caffe, use that fork"
 
 
 class Fact(NamedTuple):
-    """What a finding is about that a target has of a net: the target's name and verdict, the
-    layers, the rule and the value that breaks it, why, the source, and the operations of surgery
-    that often mend it.
+    """What a target refuses or misreads: the name of the target and its verdict, the layers, the
+    rule and the value that breaks it, the reason, the source, and the operations of surgery that
+    may solve it.
     """
 
     target: str
@@ -42,11 +42,11 @@ class Fact(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """One thing that is wrong: its short name, where it stands, and what to do.
+    """One mistake: its short name, its place, and what to do.
 
-    An error is what Caffe refuses, a warning what it takes and does something
-    else with than was meant, a note what could not be judged.  What a target
-    has of the net is told by `about` too.
+    Its level is "error" for what Caffe refuses, "warning" for what Caffe reads in another way
+    than was probably meant, and "note" for what could not be judged. For a finding about a
+    target, `about` has the details.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Finding(NamedTuple):
         return f"{self.path}:{self.line}: {self.level}: {self.text} [{self.name}]"
 
     def plain(self) -> dict[str, object]:
-        """The finding as JSON has it."""
+        """The finding as plain dicts, lists, strings and numbers."""
         found: dict[str, object] = self._asdict()
         del found["about"]
         return found | (self.about._asdict() if self.about else {})
@@ -73,7 +73,7 @@ _TONES = {ERROR: "bad", WARNING: "warn", NOTE: "note"}
 
 
 class Findings(tuple[Finding, ...]):
-    """What lint has found, which a notebook shows as a table."""
+    """The findings of lint, which a notebook shows as a table."""
 
     def _repr_html_(self) -> str:
         if not self:

@@ -22,11 +22,18 @@ def _exact(values: Iterable) -> tuple[Fraction, ...]:
 
 @dataclass(frozen=True)
 class CoordMap:
-    """Where a point of one blob lies in another, in pixels of each.
+    """Where a point of one blob lies in another: scale * point + shift, for each axis, as exact
+    fractions.
 
-    scale[i] and shift[i] belong to the i-th of the *last* len(scale) axes;
-    axes further to the left are mapped to themselves.  CoordMap() is the
-    identity.
+    >>> half = fk.coords(fk.template("lenet"), "data", "pool1")
+    >>> half
+    CoordMap(scale=1/2, shift=-5/4)
+    >>> half.then(half.inverse()) == fk.CoordMap()
+    True
+
+    scale[i] and shift[i] belong to the *last* len(scale) axes, in order. Axes further to the
+    left are mapped to themselves. CoordMap() is the identity. Call a map with a coordinate to
+    map it.
     """
 
     scale: tuple[Fraction, ...] = ()
@@ -41,7 +48,7 @@ class CoordMap:
             )
 
     def then(self, after: "CoordMap") -> "CoordMap":
-        """The map that goes through this one first and through `after` next."""
+        """The map that goes through this one first and then through `after`."""
         if not after.scale:
             return self
         return CoordMap.of(
@@ -50,17 +57,17 @@ class CoordMap:
         )
 
     def inverse(self) -> "CoordMap":
-        """The map back: self.then(self.inverse()) is the identity."""
+        """The map in the other direction; self.then(self.inverse()) is the identity."""
         return CoordMap.of((1 / scale, -shift / scale) for scale, shift in self.axes)
 
     @classmethod
     def of(cls, axes: Iterable[tuple[Fraction, Fraction]]) -> "CoordMap":
-        """The map with these (scale, shift) pairs, first axis first."""
+        """Makes a map of these (scale, shift) pairs, the first axis first."""
         return cls(*zip(*axes, strict=True)) if (axes := tuple(axes)) else cls()
 
     @property
     def axes(self) -> tuple[tuple[Fraction, Fraction], ...]:
-        """(scale, shift) of each axis, first axis first."""
+        """The (scale, shift) pair of each axis, the first axis first."""
         return tuple(zip(self.scale, self.shift, strict=True))
 
     def __call__(self, point: Fraction | int) -> "Fraction | tuple[Fraction, ...]":

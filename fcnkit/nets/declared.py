@@ -26,7 +26,7 @@ def raising(fault: str, error: NetError) -> None:
 
 
 class State(NamedTuple):
-    """What Caffe's include and exclude rules look at."""
+    """A phase, a level and stages: they decide which layers of a file are built."""
 
     phase: str = "TEST"
     level: int = 0

@@ -23,7 +23,7 @@ from fcnkit.shape import Shape
 
 
 class Top(NamedTuple):
-    """One output of one layer; an in-place layer makes a new Top of the same blob."""
+    """One output of one layer. A layer that works in place makes a new Top of the same blob."""
 
     blob: str
     layer: int
@@ -32,10 +32,9 @@ class Top(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One layer as Caffe builds it; `type` is the V2 word also in a V1 file.
+    """One layer as Caffe builds it; `type` is its V2 name, also in a V1 file.
 
-    `input_shapes` is one shape per top of an Input layer, None where the
-    prototxt does not say it; it is () for every other type.
+    `input_shapes` has one shape for each top of an Input layer, None if it is not given.
     """
 
     name: str
@@ -49,16 +48,16 @@ class Layer:
 
     @property
     def line(self) -> int:
-        """The line, from 1, on which this layer begins."""
+        """The line on which this layer starts, counted from 1."""
         return self.field.line
 
     @property
     def is_input(self) -> bool:
-        """Whether its tops are given to the net from outside, in shapes that the prototxt says."""
+        """Whether its tops are inputs of the net, whose shapes the prototxt gives."""
         return self.type == "Input"
 
     def param(self, name: str) -> View:
-        """This layer's `name` message; one that answers defaults when it is not written."""
+        """This layer's message `name`; one with the defaults, if it is not written."""
         if name not in self._params:
             try:
                 self._params[name] = self.view.view(name)
@@ -71,7 +70,7 @@ class Layer:
         return {}  # read once: sizes are asked for again and again
 
     def error(self, fact: str) -> NetError:
-        """An error that says where this layer stands."""
+        """A NetError with this fact that names the layer and its line."""
         return layer_error(self.field, self.name, fact)
 
     def __repr__(self) -> str:
@@ -80,7 +79,9 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """The layers that one state keeps, in file order, each wired to its producers."""
+    """The layers of one state, in the order of the file, each connected to the layers that it
+    reads.
+    """
 
     prototxt: Prototxt
     state: State
@@ -88,16 +89,15 @@ class Graph:
     _repr_html_ = notebook.drawn
 
     def top(self, blob: str) -> Top:
-        """The last top of that blob name: what Caffe gives under the name after a run.
-
-        Raises NetError, naming the nearest blob, when there is none.
+        """The last top with this blob name, which is what Caffe has under the name after a run.
+        Raises NetError, with the nearest name, if there is none.
         """
         if blob not in self._last:
             raise NetError(f"{self._no('blob', blob)}; {_near(blob, self._last)}")
         return self._last[blob]
 
     def layer(self, name: str) -> Layer:
-        """The first layer of that name; NetError, naming the nearest, when there is none."""
+        """The first layer with this name; NetError, with the nearest name, if there is none."""
         if name not in self._named:
             raise NetError(f"{self._no('layer', name)}; {_near(name, self._named)}")
         return self._named[name]
@@ -108,12 +108,12 @@ class Graph:
 
     @cached_property
     def tops(self) -> tuple[Top, ...]:
-        """Every top, in file order."""
+        """Every top, in the order of the file."""
         return tuple(top for layer in self.layers for top in layer.tops)
 
     @cached_property
     def consumers(self) -> Mapping[Top, tuple[Layer, ...]]:
-        """The layers that read each top, each once, in file order; () for an output."""
+        """The layers that read each top, in the order of the file; () for an output."""
         found: dict[Top, list[Layer]] = {top: [] for top in self.tops}
         for layer in self.layers:
             for top in dict.fromkeys(layer.bottoms):

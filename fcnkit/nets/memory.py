@@ -20,15 +20,13 @@ FLOAT = 4
 
 
 class Memory(NamedTuple):
-    """What a net takes, in bytes.
+    """How much memory a net needs, in bytes. Tops of unknown size count as 0.
 
-    `logged` is what Caffe's log says after each layer, None from the first top
-    of unknown size on; `counted` is its last figure, after all Splits.
-    `data` is what the tops really take, `columns` the buffers in which Caffe's
-    own convolutions lay out their windows (im2col), one for each layer and
-    pass over one image; `parameters` the weights.  Training takes `data` and
-    `parameters` once more for the gradients, and `parameters` again for the
-    momentum.  Unknown sizes count as nothing in these.
+    `logged` is what Caffe's log says after each layer, and None from the first top of unknown
+    size on; `counted` is its last figure, including all Splits. `data` is what the tops really
+    need. `columns` are the buffers of Caffe's own convolutions (im2col), one for each layer, for
+    one image. `parameters` are the weights. Training needs `data` and `parameters` again for
+    gradients, and `parameters` a third time for the momentum.
     """
 
     logged: tuple[int | None, ...]
@@ -39,12 +37,12 @@ class Memory(NamedTuple):
 
     @property
     def testing(self) -> int:
-        """All that a forward pass takes."""
+        """The memory for a forward pass."""
         return self.data + self.columns + self.parameters
 
     @property
     def training(self) -> int:
-        """All that training with momentum takes."""
+        """The memory for training with momentum."""
         return 2 * self.data + self.columns + 3 * self.parameters
 
 

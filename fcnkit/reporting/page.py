@@ -22,13 +22,15 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 @dataclass(frozen=True)
 class Report:
-    """A page as HTML text; a notebook shows it in a frame of its own."""
+    """A page as HTML text, which a notebook shows in a frame."""
 
     title: str
     html: str
 
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
-        """The file at `path` holds the page; see `fcnkit.files.atomic`."""
+        """Writes the page to `path`, completely or not at all; `force` replaces an existing
+        file. Raises OutputError otherwise.
+        """
         files.write(path, self.html.encode(), force=force)
 
     def _repr_html_(self) -> str:

@@ -23,12 +23,12 @@ SOLVERS = (SGD, ADAM)
 
 
 class Images(NamedTuple):
-    """Where training images come from, and what is taken off their pixels.
+    """What the data layers of a training net read.
 
-    `folder` holds the LMDBs train_image_lmdb, train_label_lmdb, val_image_lmdb
-    and val_label_lmdb; "" is the folder that Caffe is started in.  `mean` is
-    one value per channel in the file's channel order (BGR for Caffe), `scale`
-    what is multiplied afterwards.
+    `folder` holds the LMDBs train_image_lmdb, train_label_lmdb, val_image_lmdb and
+    val_label_lmdb; "" means the folder in which Caffe is started. `mean` is subtracted: one
+    value for each channel, in the order of the database (BGR for Caffe). Then the values are
+    multiplied by `scale`.
     """
 
     folder: str = ""
@@ -40,9 +40,9 @@ class Images(NamedTuple):
         return f"{self.folder.rstrip('/')}/{name}" if self.folder else name
 
     def check(self, net: Prototxt, shape: Sequence[int] | None) -> None:
-        """There is one mean for all channels of an image of this shape, or one for each.
+        """Checks that there is one mean for all channels of this shape, or one for each.
 
-        Raises NetError where Caffe would refuse them.
+        Raises NetError if Caffe would refuse them.
         """
         channels = shape[1] if shape and len(shape) > 1 else None
         if channels and len(self.mean) not in (0, 1, channels):

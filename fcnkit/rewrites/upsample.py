@@ -40,7 +40,7 @@ _SCALE_WHY = "skips trained at once begin as small additions"
 
 
 class Names(NamedTuple):
-    """The names of the layers that one upsampling adds, after the FCN authors'."""
+    """The names of the layers that one upsampling adds, as the FCN authors use them."""
 
     upscore: str
     crop: str

@@ -37,10 +37,15 @@ _COLUMNS = ("class", "name", "pixels", "accuracy", "IU")
 
 @dataclass(frozen=True)
 class Scores:
-    """A confusion matrix and what follows from it.
+    """A confusion matrix, and the metrics that follow from it.
 
-    `confusion[i][j]` are pixels labelled i and predicted j; `ignored` are
-    pixels whose label is no class.
+    >>> import numpy as np
+    >>> found = fk.score(np.array([[0, 1, 1]]), np.array([[0, 1, 0]]), ["ground", "sky"])
+    >>> found.confusion, found.ius
+    (((1, 1), (0, 1)), (0.5, 0.5))
+
+    `confusion[i][j]` counts the pixels with label i and prediction j. `ignored` counts the
+    pixels whose label is not a class.
     """
 
     names: tuple[str, ...]
@@ -50,27 +55,31 @@ class Scores:
 
     @property
     def labelled(self) -> tuple[int, ...]:
-        """Pixels of each class in the labels."""
+        """The number of pixels of each class in the labels."""
         return tuple(map(sum, self.confusion))
 
     @property
     def predicted(self) -> tuple[int, ...]:
-        """Pixels of each class in the predictions, where the label is a class."""
+        """The number of pixels of each class in the predictions, where the label is a class."""
         return tuple(map(sum, zip(*self.confusion, strict=True)))
 
     @property
     def right(self) -> tuple[int, ...]:
-        """Pixels of each class that are predicted as such."""
+        """The number of correct pixels of each class."""
         return tuple(row[number] for number, row in enumerate(self.confusion))
 
     @property
     def accuracies(self) -> tuple[float, ...]:
-        """Each class's right pixels by those labelled so; NaN where there are none."""
+        """For each class, the correct pixels divided by those with this label; NaN if there are
+        none.
+        """
         return tuple(map(_quotient, self.right, self.labelled))
 
     @property
     def ius(self) -> tuple[float, ...]:
-        """Each class's intersection over union; NaN where it is neither labelled nor predicted."""
+        """The intersection over union of each class; NaN if it occurs neither in labels nor in
+        predictions.
+        """
         unions = (
             t + p - n for t, p, n in zip(self.labelled, self.predicted, self.right, strict=True)
         )
@@ -78,22 +87,22 @@ class Scores:
 
     @property
     def pixel_accuracy(self) -> float:
-        """Right pixels by all."""
+        """The correct pixels divided by all pixels."""
         return _quotient(sum(self.right), sum(self.labelled))
 
     @property
     def mean_accuracy(self) -> float:
-        """The mean over the classes that are labelled."""
+        """The mean accuracy of the classes that occur in the labels."""
         return _mean(self.accuracies)
 
     @property
     def mean_iu(self) -> float:
-        """The mean over the classes that are labelled or predicted."""
+        """The mean IU of the classes that occur in labels or predictions."""
         return _mean(self.ius)
 
     @property
     def frequency_weighted_iu(self) -> float:
-        """Each class's IU weighted by its labelled pixels."""
+        """The mean IU, where each class is weighted by its number of labelled pixels."""
         pairs = zip(self.labelled, self.ius, strict=True)
         return _quotient(math.fsum(count * iu for count, iu in pairs if count), sum(self.labelled))
 
@@ -119,7 +128,7 @@ class Scores:
         return [*columns(metrics, left=(0,)), f"{images}, {pixels}", *facts]
 
     def json(self) -> dict[str, Any]:
-        """The same as plain lists, dicts, strings and numbers; null for NaN."""
+        """The content as plain lists, dicts, strings and numbers; null for NaN."""
         per_class = zip(
             self.names, self.labelled, self.predicted, self.accuracies, self.ius, strict=True
         )

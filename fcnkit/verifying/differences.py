@@ -22,17 +22,18 @@ _ROUNDING = 5e-5
 
 
 class Difference(NamedTuple):
-    """How far one output of the new net is from the old net's.
+    """How far one output of the new net is from the same output of the old net.
 
-    `absolute` is the largest absolute difference, `largest` the largest
-    magnitude among the old net's values, `relative` the largest difference in
-    terms of how far the values of its own channel usually are apart, `low` and `high` the
-    range of the old net's values.  Of its `channels` so many as `still` are the same
-    whatever the input, or one of two values: `held` says which.
-    `hidden` is why the values could hide a difference, and `made_of` the outputs in
-    which it would show then.  `unseen` says of which layers nothing shows at all, and
-    `partly` of which channels of inner blobs nothing does.  `left_out` are outputs of
-    which what they are made of is compared alone.
+    `absolute` is the largest absolute difference. `relative` is the largest difference divided
+    by the usual distance between values of its channel; it is compared with `tolerance`.
+    `largest` is the largest magnitude among the old net's values, and `low` and `high` are their
+    range.
+
+    Of `channels` channels, `still` have values that do not depend on the input, or take only two
+    values; `held` says which. `hidden` says why the values could hide a difference; `made_of`
+    are then the outputs in which it would show. `unseen` names layers that have no effect on
+    anything that was compared, and `partly` names channels of inner blobs without effect. For
+    the outputs in `left_out`, only the blobs from which they are made were compared.
     """
 
     output: str
@@ -56,17 +57,19 @@ class Difference(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """Whether the relative difference is within the tolerance; what is not finite is not."""
+        """Whether the relative difference is within the tolerance. It is not if the difference
+        is not finite.
+        """
         return self.relative <= self.tolerance
 
     @property
     def shows(self) -> bool:
-        """Whether the values could have told two nets apart."""
+        """Whether these values could have shown a difference between the nets."""
         return not self.hidden and not self.largest == self.absolute == 0
 
     @property
     def why(self) -> str:
-        """Why nothing is shown, where nothing is."""
+        """The reason why they could not; "" if they could."""
         return self.unseen or f"its values are {self.hidden or 'all zero'}"
 
     def __repr__(self) -> str:

@@ -22,10 +22,10 @@ from fcnkit.weights.store import GivenWeights
 
 
 class LayerDifference(NamedTuple):
-    """How far one top of a layer is from that of its like in the new net.
+    """How far one top of a layer is from its counterpart in the new net.
 
-    `line` and `new_line` are the lines of the layers.  `found` is None where the two
-    have different counts, as where padding has changed.
+    `line` and `new_line` are the lines of the layers. `found` is the Difference; it is None if
+    the two have different counts, for example because the padding has changed.
     """
 
     layer: str
@@ -39,14 +39,15 @@ class LayerDifference(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """Whether it could be compared, and is within the tolerance."""
+        """Whether the two could be compared, and the difference is within the tolerance."""
         return self.found is not None and self.found.ok
 
 
 class LayerDifferences(NamedTuple):
-    """The layers of both nets in the old net's order; and those that have no like.
+    """The comparison of all layers: `rows` in the old net's order, and the layers that have no
+    counterpart.
 
-    `unseen` says of which rows of tables no number of the input asks; "" where there are none.
+    `unseen` names rows of tables that the input never selects; "" if there are none.
     """
 
     rows: tuple[LayerDifference, ...]
@@ -56,7 +57,7 @@ class LayerDifferences(NamedTuple):
 
     @property
     def first(self) -> LayerDifference | None:
-        """The first that differs, or has another count."""
+        """The first LayerDifference that differs or has another count; None if there is none."""
         return next((row for row in self.rows if not row.ok), None)
 
     def _repr_html_(self) -> str:

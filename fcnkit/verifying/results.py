@@ -107,16 +107,16 @@ def given_words(inputs: Mapping[str, Any], seed: int) -> str:
 
 
 class Differences(tuple[Difference, ...]):
-    """The Differences of one comparison, which a notebook shows as a table.
+    """The result of one comparison: a tuple of Differences, which a notebook shows as a table.
 
-    `made` says with what they were found, None where that is not known.
+    `made` says how the comparison was made (engine, input, files); None if that is not known.
     """
 
     made: Made | None = None
 
     @classmethod
     def of(cls, rows: Iterable[Difference], made: Made) -> "Differences":
-        """These, and with what they were found."""
+        """Makes the result of these rows and of how they were found."""
         found = cls(rows)
         found.made = made
         return found

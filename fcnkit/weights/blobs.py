@@ -116,11 +116,11 @@ class Stands(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Blob:
-    """One parameter blob: its shape now, and where its values are.
+    """One parameter blob: its shape, and the place of its values.
 
-    `dtype` is how the values are stored; `legacy` says that the shape is
-    written as num, channels, height, width.  `where` names the blob in
-    messages.
+    `dtype` is the type of the stored values. `legacy` is True if the file writes the shape as
+    num, channels, height, width. `where` names the blob in messages. `numpy.asarray(blob)` gives
+    its values.
     """
 
     shape: Shape
@@ -131,22 +131,22 @@ class Blob:
 
     @property
     def raw(self) -> bool:
-        """Whether it stands in its file as NVCaffe's raw data, on which BVLC Caffe aborts."""
+        """Whether the file stores it as NVCaffe's raw data; BVLC's Caffe aborts on these."""
         return isinstance(self.values, Stored) and self.values.span.raw
 
     @property
     def count(self) -> int:
-        """How many values there are."""
+        """The number of values."""
         return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
-        """How many bytes the values take as they are stored."""
+        """The size of the stored values in bytes."""
         return self.count * blobproto.ITEM_BYTES[self.dtype]
 
     def fits(self, shape: Sequence[int]) -> bool:
-        """Whether Caffe takes it for this shape:
-        a legacy one has four axes, the missing ones first.
+        """Whether Caffe accepts the blob for this shape. A legacy blob has four axes, and Caffe
+        adds missing axes in front.
 
         The rule is Blob::ShapeEquals in Caffe's blob.cpp.
         """
@@ -154,7 +154,7 @@ class Blob:
         return self.shape == (1,) * missing + tuple(shape)
 
     def array(self) -> "numpy.ndarray":
-        """The values as a new, aligned array of this shape and of the stored type."""
+        """Returns the values as a new array of this shape and of the stored type."""
         import numpy
 
         flat = numpy.empty(self.nbytes, numpy.uint8)
@@ -172,10 +172,11 @@ class Blob:
         return found if dtype is None else found.astype(dtype, copy=False)
 
     def pieces(self) -> Iterator[memoryview]:
-        """The values' bytes in turn, as stored; each piece may be overwritten by the next.
+        """Yields the stored bytes of the values, piece by piece. A piece may be overwritten by
+        the next one.
 
-        Raises WeightsError when the file has changed since it was opened, or
-        when lazy values are not as many as their shape says.
+        Raises WeightsError if the file has changed since it was opened, or if computed values
+        are not as many as their shape says.
         """
         if isinstance(self.values, Lazy):
             yield from _counted(self.values.chunks(), self.nbytes, self.where)

@@ -32,13 +32,12 @@ _WORDS = {
 
 
 class BlobChange(NamedTuple):
-    """How far as many values b are from the values a.
+    """How far the values b of one blob are from the values a of another.
 
-    `differing` of the `count` values differ; bit-equal NaN do not, nor do zeros
-    of either sign.  `largest` and `mean` are those of |b - a|, in float64, over
-    the places where both are finite.  `relative` is `largest` divided by the
-    largest finite |a|: 0 where nothing differs, infinite where all a are 0.
-    `odd` of the differing values are NaN or infinite on either side.
+    `differing` of the `count` values differ; bit-equal NaN are equal, and so are zeros of either
+    sign. `largest` and `mean` are those of |b - a|, in float64, over the places where both are
+    finite. `relative` is `largest` divided by the largest finite |a|: 0 if nothing differs, and
+    infinite if all a are 0. `odd` of the differing values are NaN or infinite on either side.
     """
 
     count: int  # type: ignore[assignment]  # in place of tuple.count, which nobody asks for
@@ -49,8 +48,8 @@ class BlobChange(NamedTuple):
     odd: int
 
     def within(self, tolerance: float) -> bool:
-        """Whether no value differs, or all that do
-        are finite and `relative` is at most `tolerance`.
+        """Whether all values are equal, or differ by finite numbers with `relative` at most
+        `tolerance`.
         """
         return not self.differing or bool(tolerance and not self.odd and self.relative <= tolerance)
 
@@ -65,11 +64,11 @@ class BlobChange(NamedTuple):
 
 
 class BlobDifference(NamedTuple):
-    """One blob of the first (`layer`,
-    `old` shape) and what it is in the second (`new_layer`, `new`).
+    """One blob of the first file (`layer`, `old` shape), and its counterpart in the second
+    (`new_layer`, `new` shape).
 
-    "" and None stand for what there is not; a net has no types of values.
-    Where it does not say a size, `new` is None and `why` the reason.
+    If one of them is missing, its values are "" and None; a net has no types of values. If a net
+    does not give a size, `new` is None and `why` is the reason.
     """
 
     verdict: str
@@ -86,9 +85,9 @@ class BlobDifference(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """How two weights files differ, or a weights file and a net: a row for each blob.
+    """The comparison of two weights files, or of a weights file with a net: a row for each blob.
 
-    `lacking` is the one of the two in which a missing blob is not.
+    `lacking` names the one of the two in which "missing" blobs are missing.
     """
 
     first: str
@@ -99,9 +98,9 @@ class Comparison:
 
     @property
     def equal(self) -> bool:
-        """Whether every blob is equal, within the tolerance, or fits the net.
+        """Whether every blob is equal within the tolerance, or fits the net.
 
-        One of another shape is, where its values are.
+        A blob with another shape counts as equal if its values are equal.
         """
         return all(
             row.verdict == RESHAPED and row.change is not None and row.change.within(self.tolerance)
@@ -118,15 +117,15 @@ class Comparison:
         return tuple(row for row in self.rows if row.verdict in verdicts)
 
     def table(self, width: int = 80, *, every: bool = False) -> str:
-        """What differs, or with `every` all rows, folded to `width` columns, and the summary."""
+        """The rows that differ, or with `every` all rows, and the summary, in at most `width`
+        columns.
+        """
         cells = [_cells(row) for row in (self.rows if every else self.different)]
         rows = ((each[:2], each[2:]) for each in cells)
         return folded(rows, width=width, most=width // 3) + self.summary()
 
     def summary(self) -> str:
-        """How many blobs there are of each verdict,
-        and in which of the two what is missing is not.
-        """
+        """How many blobs have each verdict, and where missing blobs are missing."""
         counts = Counter(row.verdict for row in self.rows)
         found = [verdict for verdict in _WORDS if counts[verdict]]
         nouns = ["blob " if counts[found[0]] == 1 else "blobs "] if found else []
@@ -145,8 +144,8 @@ class Comparison:
             yield f"{EXTRA}: not in {having}"
 
     def json(self) -> dict[str, Any]:
-        """The same as plain lists, dicts, strings and numbers;
-        null for a figure that is not finite.
+        """The content as plain lists, dicts, strings and numbers; null for a figure that is not
+        finite.
         """
         return {
             "first": self.first,

@@ -33,11 +33,10 @@ _COLUMNS = ("layer", "blob", "shape", "bytes", "minimum", "maximum", "mean", "ze
 
 
 class BlobStatistics(NamedTuple):
-    """One blob.
+    """The statistics of one blob.
 
-    `minimum`, `maximum`, `mean` and `deviation` (the root of the mean squared
-    distance from the mean) are those of the finite values, None where there
-    are none.  `zeros`, `nans` and `infinities` are numbers of values.
+    `minimum`, `maximum`, `mean` and `deviation` (the standard deviation) are computed from the
+    finite values, and are None if there are none. `zeros`, `nans` and `infinities` count values.
     """
 
     layer: str
@@ -56,41 +55,41 @@ class BlobStatistics(NamedTuple):
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """What is odd about it: "all zero", "NaN", "infinite"."""
+        """What is unusual about the blob: "all zero", "NaN", "infinite"."""
         odd = {ALL_ZERO: 0 < self.count == self.zeros, NAN: self.nans, INFINITE: self.infinities}
         return tuple(flag for flag, found in odd.items() if found)
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """The rows of a weights file, one for each blob, in the file's order."""
+    """The statistics of a weights file: a row for each blob, in the order of the file."""
 
     path: str
     rows: tuple[BlobStatistics, ...]
 
     @property
     def count(self) -> int:
-        """How many values there are in all."""
+        """The number of all values."""
         return sum(row.count for row in self.rows)
 
     @property
     def bytes(self) -> int:
-        """How many bytes the values take in all."""
+        """The size of all values in bytes."""
         return sum(row.bytes for row in self.rows)
 
     @property
     def flagged(self) -> tuple[BlobStatistics, ...]:
-        """The rows that something is odd about."""
+        """The rows that have something unusual."""
         return tuple(row for row in self.rows if row.flags)
 
     @property
     def types(self) -> tuple[str, ...]:
-        """The types in which values are stored, that of most blobs first."""
+        """The types in which values are stored, the most frequent first."""
         return tuple(name for name, _ in Counter(row.dtype for row in self.rows).most_common())
 
     def table(self, width: int = 10_000) -> str:
-        """A line for each blob, and the sums;
-        a name that `width` has no room for stands above its blobs.
+        """A line for each blob, and the sums. A name that is too long for `width` is written
+        above its blobs.
         """
         names, *cells = zip(_COLUMNS, *map(_cells, self.rows), strict=True)
         numbers = columns(zip(*cells, strict=True), left=(_COLUMNS.index("shape") - 1,))
@@ -107,7 +106,7 @@ class Statistics:
         return f"{self.path}\n{table}{self.totals()}"
 
     def totals(self) -> str:
-        """How much there is in all, and how many blobs are odd."""
+        """The sums, and how many blobs are unusual, as text."""
         layers, zeros = len({row.layer for row in self.rows}), sum(row.zeros for row in self.rows)
         odd = Counter(flag for row in self.rows for flag in row.flags)
         lines = [
@@ -129,9 +128,7 @@ class Statistics:
         return ", ".join(notes + [row.dtype] * (len(self.types) > 1))
 
     def json(self) -> dict[str, Any]:
-        """The same as plain lists, dicts, strings and numbers;
-        null for a figure that there is not.
-        """
+        """The content as plain lists, dicts, strings and numbers; null for a missing figure."""
         return {
             "weights": self.path,
             "values": self.count,
