@@ -13,11 +13,10 @@ from fcnkit.tables import folded
 
 
 class Step(NamedTuple):
-    """One thing done to one layer, or deliberately not done, and the reason.
+    """One change of one layer, or a layer that was left as it is, with the reason.
 
-    `verb` is "convert", "insert", "remove", "change" or "keep", or "skip" for what was asked
-    for and cannot be done; `line` is the layer's line in the net that the plan starts from,
-    None for a layer that is not in it.
+    `verb` is "convert", "insert", "remove", "change", "keep", or "skip" for what was asked for
+    and cannot be done. `line` is the line of the layer in the net before, None for a new layer.
     """
 
     verb: str
@@ -74,7 +73,7 @@ class Move(NamedTuple):
 
     @property
     def reads(self) -> tuple[tuple[str, int], ...]:
-        """The (layer, blob) that it is made of, its source first."""
+        """The (layer, blob) pairs from which it is made, its source first."""
         if self.how == "shift":
             return (*self._own, (self.layer, 0))
         links = self.args[0] if self.how.startswith("fold") else ()
@@ -83,7 +82,7 @@ class Move(NamedTuple):
 
     @property
     def taken(self) -> str | None:
-        """The layer that it takes its values from: `source`, or the one of its own name."""
+        """The layer from which it takes its values: `source`, or the layer of its own name."""
         return self.source or (self.layer if self.how in _TAKING else None)
 
     @property
@@ -92,20 +91,20 @@ class Move(NamedTuple):
 
     @property
     def taken_blob(self) -> int:
-        """The number that the blob has in the layer that it is taken from."""
+        """The number of the blob in that layer."""
         number: int = self.args[0] if self.how == "blob" else self.blob
         return number
 
     @property
     def first(self) -> "Move":
-        """The move at the start of the chain, which takes its source from the file or makes it."""
+        """The first move of the chain, which takes its source from the file or makes it."""
         return next(
             (move.first for move in self.after if (move.layer, move.blob) in self._own), self
         )
 
     @property
     def origin(self) -> str | None:
-        """The file's layer that it comes from; None for what is new."""
+        """The layer of the file from which it comes; None for new values."""
         return self.first.taken
 
     def json(self) -> dict[str, Any]:
@@ -129,13 +128,12 @@ def _listed(value: object) -> object:
 
 
 class ImageBefore(NamedTuple):
-    """What the net before is given where the one after is given an image: the same, changed so.
+    """How to make the image for the net before from the image for the net after.
 
-    The image is the input `blob` of the net after.  Channel number i of the image before is the
-    weighted sum of the new one's channels that `rows` says, as ((new index, weight), ...),
-    and `shifts[i]`; without rows the channels are the same.  The new one has channels that no
-    row reads where `more` says so.  `pad` are the rows above and
-    below, and the columns on both sides, of zeros that it has more.
+    `blob` is the input of the net after. Channel i of the old image is the sum of the new
+    image's channels, weighted as `rows[i]` says, ((new index, weight), ...), plus `shifts[i]`.
+    Without `rows` the channels are the same. With `more` the new image has channels that no row
+    reads. `pad` are the rows of zeros above and below, and the columns on both sides.
     """
 
     blob: str
@@ -146,8 +144,8 @@ class ImageBefore(NamedTuple):
 
 
 class ScoresBefore(NamedTuple):
-    """Whose scores those of a layer of the net after are: the numbers of old classes, None for
-    a new one.
+    """Which old class each score of a layer belongs to: the number of the old class, or None for
+    a new class.
     """
 
     layer: str
@@ -155,7 +153,7 @@ class ScoresBefore(NamedTuple):
 
 
 class Offset(NamedTuple):
-    """One Crop layer: where its reference's first pixel lies in what it cuts."""
+    """One Crop: where the first pixel of its reference lies in the blob that it cuts."""
 
     layer: str
     cropped: str
@@ -201,12 +199,18 @@ class Diff(str):
 
 @dataclass(frozen=True)
 class Plan:
-    """Before, after, and the steps between; the dry run and the record in one.
+    """The result of a rewrite: the net before and after, and the steps between them.
 
-    `net` is the rewritten prototxt, `moves` what becomes of the weights,
-    `offsets` every Crop that the plan computed.  The net after computes what the net
-    before did, but for its new layers: of the image that `images` make of its own, one
-    after the other from the last, and for the classes that `scores` say.
+    >>> plan = fk.convolutionalize("deploy.prototxt").then(fk.resize, "data", (1, 1, 56, 56))
+    >>> [step.layer for step in plan.steps]
+    ['ip1', 'ip2', 'data']
+    >>> plan.net.save("conv.prototxt")
+    >>> fk.transplant(plan, "net.caffemodel").save("conv.caffemodel")
+
+    `net` is the new prototxt, `moves` say how the new weights are made, and `offsets` lists
+    every Crop whose offset was computed. The new net computes the same as the old one, except
+    for new layers. `images` say how the input differs, the last one first, and `scores` which
+    classes were chosen.
     """
 
     before: Prototxt
@@ -222,7 +226,7 @@ class Plan:
             object.__setattr__(self, name, kind(getattr(self, name)))
 
     def then(self, rewrite: Callable[..., "Plan"], *args: Any, **options: Any) -> "Plan":
-        """This plan, and `rewrite(self.net, ...)` after it, as one plan."""
+        """Carries out `rewrite(self.net, ...)` as well, and returns both together as one plan."""
         after = rewrite(self.net, *args, **options)
         lines = _layer_lines(self.before)
         return Plan(
@@ -237,11 +241,13 @@ class Plan:
 
     @property
     def changed(self) -> bool:
-        """Whether the net's text differs from what it was."""
+        """Whether the text of the net has changed."""
         return self.net.text != self.before.text
 
     def diff(self) -> Diff:
-        """A unified diff from the old text to the new one; empty when equal."""
+        """Returns a unified diff from the old text to the new one; it is empty if they are
+        equal.
+        """
         import difflib
 
         name = self.before.path
@@ -266,7 +272,7 @@ class Plan:
         }
 
     def table(self, width: int = 80) -> str:
-        """Each step's line, layer, what and why, folded to `width` columns."""
+        """The steps as text: line, layer, what is done and why, in at most `width` columns."""
         if not self.steps:
             return f"{self.before.path}: nothing to do\n"
         rows = (

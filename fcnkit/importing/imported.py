@@ -37,7 +37,8 @@ def check_none_beside(weights: str | os.PathLike[str]) -> None:
 
 
 class Tensor(NamedTuple):
-    """A tensor of the model in the net: the layer that makes it, its blob, and the moves to it.
+    """A tensor of the model and its place in the net: the layer that makes it, its blob, and the
+    moves that lead from one to the other.
 
     `layer` is "" for an input.
     """
@@ -48,11 +49,11 @@ class Tensor(NamedTuple):
     moves: tuple[Move, ...] = ()
 
     def of_blob(self, array: Any, trial: int) -> Any:
-        """The tensor's values, of the blob's."""
+        """Converts values of the blob into values of the tensor."""
         return arranged(array, self.moves, trial)
 
     def to_blob(self, array: Any) -> Any:
-        """The blob's values, of the tensor's, which is at most transposed."""
+        """Converts values of the tensor into values of the blob; they may be transposed."""
         for move in self.moves:
             array = array.transpose([move.axes.index(axis) for axis in range(array.ndim)])
         return array
@@ -60,13 +61,13 @@ class Tensor(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Imported:
-    """A model as a Caffe net: `net` and `weights` are ready to be saved.
+    """An imported model: `net` and `weights`, ready to be saved.
 
-    `inputs` are the shapes that it was traced at, the net's own first; `outputs`
-    are the model's, each in its blob; `tensors` all that can be compared, and
-    `blobs` those of the inputs by name.  `source` is the model's file, still open.
-    `preprocessing` is what the net wants of an image, None where nothing says it,
-    and `whole` the inputs that are of whole numbers in the model, such as bytes.
+    `inputs` are the shapes at which it was traced, the net's own first. `outputs` are the
+    model's outputs, each with its blob. `tensors` are all that can be compared, and `blobs` are
+    the blobs of the inputs by name. `source` is the model's file, still open. `preprocessing`
+    says how to prepare an image, None if that is not known. `whole` are the inputs that are
+    integers in the model, such as bytes.
     """
 
     path: str
@@ -84,11 +85,11 @@ class Imported:
     whole: frozenset[str] = frozenset()
 
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
-        """The net is at `path`, and beside it its weights and what it wants of an image.
+        """Writes the net to `path`, and its weights and preprocessing beside it.
 
-        NET.caffemodel and NET.preprocessing.json for NET.prototxt; the net comes
-        last, so that where it is, the others are.  Raises OutputError where one of
-        them exists, unless `force`; and where the model has no weights and such a file exists.
+        For NET.prototxt these are NET.caffemodel and NET.preprocessing.json. The net is written
+        last: if it is there, the others are too. Raises OutputError if one of the files exists,
+        unless `force`, and if the model has no weights but such a weights file exists.
         """
         places = [path, weights_place(path), place(os.fspath(path))]
         there = [each for each in places if os.path.lexists(each)]
@@ -117,8 +118,9 @@ class Imported:
         }
 
     def table(self, width: int = 80) -> str:
-        """What went in, what came out, and each step with its reason; what many layers have
-        in common is one step with the first of their names, and `steps` has each.
+        """The inputs, the result, and each step with its reason, as text. A step that several
+        layers have in common is shown once, with the first of their names; `steps` has each of
+        them.
         """
         return self._head() + folded(_rows(self.steps), width=width, most=width // 3)
 

@@ -81,8 +81,7 @@ def to_gray(
     The three input channels of the first weights are added. So the outputs are those of a
     colour image with three equal channels. Three mean values become their mean.
 
-    - `net`: a Prototxt or its path.
-    - `blob`: the name of the image, if the net has several inputs.
+    - `net`: a Prototxt or its path; `blob`: the image, if the net has several inputs.
     - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
       file.
 

@@ -70,7 +70,7 @@ def fewer_filters(
     """The layer keeps only `filters` of its filters, and the layers that read them are adapted.
 
     >>> fk.fewer_filters("deploy.prototxt", "conv1", 8).steps[0].what
-    '16 -> 8 filters'
+    'filters: 16 -> 8'
 
     Layers that read the removed channels lose the weights for them, even behind layers that
     keep channels apart, a Concat or a Flatten. Normalisations and factors for each channel lose

@@ -163,26 +163,26 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
 
     @property
     def nbytes(self) -> int:
-        """How many bytes the values take in all, as they are stored."""
+        """The size of all values as they are stored, in bytes."""
         return sum(blob.nbytes for blobs in self.values() for blob in blobs)
 
     @property
     def total(self) -> int:
-        """How many values there are in all."""
+        """The number of all values."""
         return sum(blob.count for blobs in self.values() for blob in blobs)
 
     def layer(self, name: str) -> StoredLayer:
-        """The layer of this name; WeightsError that names the nearest ones otherwise."""
+        """The layer of this name. Raises WeightsError if there is none, and suggests the
+        nearest.
+        """
         found = self._by_name.get(name)
         if found is None:
             raise self._error(f'has no layer "{name}"; {_nearest(name, self._by_name)}')
         return found
 
     def reshape(self, layer: str, blob: int, shape: Sequence[int]) -> "Weights":
-        """Blob number `blob` has this shape, its values untouched and in the same order.
-
-        A legacy shape becomes a `shape` field.  Raises WeightsError when the
-        counts differ or there is no such blob.
+        """Gives a blob another shape; its values stay, in the same order. Raises WeightsError if
+        the number of values differs or there is no such blob.
         """
         old = self.layer(layer)
         if not 0 <= blob < len(old.blobs):
@@ -194,9 +194,9 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
         return self.put(layer, blobs)
 
     def rename(self, names: Mapping[str, str]) -> "Weights":
-        """Every layer in `names` has its new name, all at once, so that two can swap.
+        """Renames layers, {old: new}, all at once, so that two can swap names.
 
-        Raises WeightsError for a layer that is not there, or two of one name.
+        Raises WeightsError for a layer that does not exist, or for two layers of one name.
         """
         for old in names:
             self.layer(old)
@@ -210,7 +210,7 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
         return replace(self, layers=tuple(layers))
 
     def drop(self, *names: str) -> "Weights":
-        """None of these layers is there any more; WeightsError for one that never was."""
+        """Removes these layers. Raises WeightsError for a layer that does not exist."""
         for name in names:
             self.layer(name)
         return replace(
@@ -218,18 +218,17 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
         )
 
     def put(self, layer: str, arrays: Iterable, *, type: str = "") -> "Weights":
-        """The layer's blobs are these: arrays, Lazy values, or other weights' Blobs.
+        """Sets the blobs of a layer: to arrays, Lazy values, or Blobs of other weights.
 
-        Arrays are copied, and written as float32.  A layer that is not there
-        is added after the others, in the file's own generation; `type` is
-        Caffe's name for what it is.
+        Arrays are copied, and written as float32. A layer that does not exist is added after the
+        others, in the format of the file; `type` is its Caffe type.
         """
         return self.put_all({layer: arrays}, types={layer: type})
 
     def put_all(
         self, layers: Mapping[str, Iterable], *, types: Mapping[str, str] | None = None
     ) -> "Weights":
-        """What `put` does, for many layers at once, in time linear in their number."""
+        """Does the same as `put` for many layers at once, in time proportional to their number."""
         new = {
             name: self._made(name, arrays, (types or {}).get(name, ""))
             for name, arrays in layers.items()
@@ -243,13 +242,13 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
         return replace(self, layers=(*there, *added))
 
     def readable(self) -> "Weights":
-        """The same weights without NVCaffe's raw data, on which BVLC Caffe aborts."""
+        """The same weights without NVCaffe's raw data, on which BVLC's Caffe aborts."""
         raw = self.raw
         return self.put_all({name: map(writable, self[name]) for name in raw}) if raw else self
 
     @property
     def raw(self) -> tuple[str, ...]:
-        """The layers that stand in the file as NVCaffe's raw data."""
+        """The names of the layers that the file stores as NVCaffe's raw data."""
         return tuple(name for name, blobs in self.items() if any(blob.raw for blob in blobs))
 
     def _made(self, name: str, arrays: Iterable, type: str) -> StoredLayer:
@@ -258,8 +257,8 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
         return self._by_name.get(name, StoredLayer(name, type, None, ()))._replace(blobs=blobs)
 
     def to(self, kind: str) -> "Weights":
-        """The same blobs, to be saved in another format;
-        of a layer's other fields its type alone is kept.
+        """The same blobs, to be saved in another format. Of a layer's other fields only the type
+        is kept.
         """
         if kind == self.kind:
             return self
@@ -272,18 +271,18 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
 
     @property
     def unchanged(self) -> bool:
-        """Whether these are the weights of the opened file, as it is."""
+        """Whether these are the weights of the opened file, without a change."""
         if self.source is None or self.layout.kind != self.kind:
             return False
         return not self.edits() if self.kind in caffemodel.KINDS else self.layers == self.opened
 
     @property
     def unchanged_file(self) -> Path | None:
-        """The file that was opened, where these are its weights as it is."""
+        """The opened file, if these are its weights without a change; else None."""
         return Path(self.source.path) if self.source and self.unchanged else None
 
     def edits(self) -> tuple[Edit, ...]:
-        """The changes to the file that was opened: what `save` writes between what it copies."""
+        """The changes to the opened file; `save` copies the rest."""
         kept = {layer.span.start for layer in self.layers if layer.span}
         at = self.layout.layers[-1].stop if self.layout.layers else 0
         edits = [
@@ -351,7 +350,7 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
         return WeightsError(f"{self.path}: {fact}")
 
     def table(self) -> str:
-        """One line per blob: layer, number, shape, count, bytes."""
+        """One line for each blob: layer, number, shape, count, bytes."""
         rows = [("layer", "blob", "shape", "count", "bytes"), *_rows(self)]
         return "".join(f"{line}\n" for line in columns(rows, left=(0, 2)))
 
@@ -360,7 +359,7 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
 
     @property
     def title(self) -> str:
-        """The file, its format, and how much is in it."""
+        """The name of the file, its format, and how much it holds."""
         held = (self.note, number_of(len(self), "layer"), number_of(self.total, "value"))
         return f"{self.path} ({KINDS[self.kind]}): {', '.join(filter(None, held))}"
 
