@@ -1,6 +1,7 @@
-"""fcnkit: trained Caffe classifiers become fully convolutional networks.
+"""fcnkit turns trained Caffe classifiers into fully convolutional networks.
 
-The names below are the library; the README is a tour of them.
+The names of this module are the library: functions that read, rewrite, compare and run nets, and
+the values that they return. `help(fk.fcn)` explains one; docs/python lists all of them.
 """
 
 from importlib import import_module

@@ -97,7 +97,7 @@ def shown(values: Sequence[float]) -> str:
 
 
 def place(net: str | Path) -> Path:
-    """Where the file for the net at this path lies, or of a template that ships with fcnkit."""
+    """The path of the preprocessing file for the net at this path, or for a template:NAME."""
     template = str(net).removeprefix(templates.PREFIX)
     if template != str(net):
         name, _, file = template.partition("/")
@@ -107,9 +107,9 @@ def place(net: str | Path) -> Path:
 
 
 def beside(net: Prototxt) -> Preprocessing | None:
-    """What the file beside the net says; None where there is none.
+    """Reads the file beside a net that says how to prepare images; None if there is none.
 
-    Raises NetError where it is there and cannot be understood.
+    Raises NetError if the file cannot be understood.
     """
     path = place(net.path)
     return read(path) if os.path.lexists(path) else None

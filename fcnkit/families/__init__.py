@@ -59,7 +59,7 @@ ABOUT = {name: (SHIPPED | _ABOUT)[name] for name in sorted([*SHIPPED, *_ABOUT], 
 
 
 def described(name: str) -> "NetSpec":
-    """The description of the net called `name`, as it is trained and tested.
+    """Returns the description of a net, for training and testing, as a NetSpec.
 
         families.described("resnet18").to_prototxt().save("train_val.prototxt")
 

@@ -7,10 +7,9 @@
     net.conv1 = L.Convolution(net.data, num_output=96, kernel_size=11, stride=4)
     net.to_prototxt().save("net.prototxt")
 
-The names, their arguments and what they give are pycaffe's own; docs/pycaffe.md lists them.
-What makes nets needs protobuf alone; nets and solvers run on PyTorch.  What pycaffe lacks:
-`either` (layers of one name for two phases), `to_prototxt`, `to_deploy`, names and comments;
-docs/net-spec.md shows them.
+The names, their arguments and their results are pycaffe's own; docs/pycaffe.md lists them.
+NetSpec needs only protobuf; nets and solvers run on PyTorch. docs/net-spec.md shows what pycaffe
+lacks: `either` (layers of one name for two phases), `to_prototxt`, `to_deploy`, names and comments.
 """
 
 from importlib import import_module

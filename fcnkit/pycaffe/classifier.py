@@ -11,11 +11,11 @@ from fcnkit.pycaffe.picture_net import PictureNet
 
 
 class Classifier(PictureNet):
-    """A net that says what an image shows.
+    """A net that classifies images.
 
-    Images are resized to `image_dims` (height, width), and the net's own size is cut out of
-    them; without `image_dims` they are resized to the net's.  `mean`, `input_scale`,
-    `raw_scale` and `channel_swap` are what caffe.io.Transformer does with them.
+    Images are resized to `image_dims` (height, width), and then cropped to the net's own input
+    size. Without `image_dims` they are resized to the input size. `mean`, `input_scale`,
+    `raw_scale` and `channel_swap` are used as in caffe.io.Transformer.
     """
 
     def __init__(
@@ -33,10 +33,11 @@ class Classifier(PictureNet):
         self.image_dims = self.crop_dims if image_dims is None else image_dims
 
     def predict(self, inputs: Sequence[np.ndarray], oversample: bool = True) -> np.ndarray:
-        """The first output of each image (height, width, channels): (images, classes).
+        """Returns the first output for each image (height, width, channels), as (images,
+        classes).
 
-        With `oversample` it is the mean of ten crops, as caffe.io.oversample makes them, else
-        that of the crop in the middle.
+        With `oversample` it is the mean over the ten crops of caffe.io.oversample, otherwise
+        that of the centre crop.
         """
         height, width = self.image_dims
         images = np.stack([resize_image(each, (height, width)) for each in inputs])

@@ -14,10 +14,10 @@ from fcnkit.pycaffe.picture_net import PictureNet
 
 
 class Detector(PictureNet):
-    """A net that says what windows of an image show, each resized to the net's input.
+    """A net that classifies windows of an image, each resized to the net's input size.
 
-    With `context_pad` so many pixels around the window, at the net's size, are context, as
-    R-CNN has it.  The other words are Classifier's.
+    With `context_pad`, that many pixels around the window, at the net's size, are context, as in
+    R-CNN. The other arguments are those of Classifier.
     """
 
     def __init__(
@@ -36,7 +36,8 @@ class Detector(PictureNet):
     def detect_windows(
         self, images_windows: Iterable[tuple[str, Sequence[Sequence[int]]]]
     ) -> list[dict[str, Any]]:
-        """For each window of each (file, windows) its `prediction`, beside `window`, `filename`.
+        """Returns a dict with `prediction`, `window` and `filename` for each window of each
+        (file, windows).
 
         A window is (top, left, bottom, right).
         """
@@ -54,9 +55,10 @@ class Detector(PictureNet):
         ]
 
     def detect_selective_search(self, image_fnames: Iterable[str]) -> list[dict[str, Any]]:
-        """detect_windows of the windows that selective search proposes, which runs MATLAB.
+        """Calls detect_windows with the windows that selective search proposes; this runs
+        MATLAB.
 
-        Raises EngineError where that is not installed.
+        Raises EngineError if MATLAB's package is not installed.
         """
         names = [os.path.abspath(name) for name in image_fnames]
         try:
@@ -68,7 +70,7 @@ class Detector(PictureNet):
         return self.detect_windows(zip(names, windows, strict=True))
 
     def crop(self, im: np.ndarray, window: Sequence[int]) -> np.ndarray:
-        """The window of the image, with its context where `context_pad` says so.
+        """Cuts the window out of the image, with its context if there is a `context_pad`.
 
         Raises ValueError for a window that lies outside of the image.
         """
@@ -95,7 +97,9 @@ class Detector(PictureNet):
         return found
 
     def configure_crop(self, context_pad: int | None) -> None:
-        """Crops have so many pixels of context, and where the image ends the net's mean."""
+        """Sets how many pixels of context crops have; beyond the image, the net's mean fills
+        them.
+        """
         channels, height, width = self.blobs[self._input].data.shape[1:]
         self.crop_dims = np.array([height, width, channels])
         self.context_pad = context_pad

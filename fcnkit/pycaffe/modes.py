@@ -33,17 +33,19 @@ class _Process:
 
 
 def set_mode_cpu() -> None:
-    """Layers compute on the CPU from now on."""
+    """From now on, layers compute on the CPU."""
     _Process.gpu = False
 
 
 def set_mode_gpu() -> None:
-    """Layers compute on the GPU from now on; on the CPU, with a word of it, where there is none."""
+    """From now on, layers compute on the GPU. Without a GPU they compute on the CPU, and the log
+    says so.
+    """
     _Process.gpu = True
 
 
 def set_device(number: int) -> None:
-    """The GPU that is computed on, by its number."""
+    """Chooses the GPU to compute on, by its number."""
     _Process.number = number
 
 
@@ -67,7 +69,7 @@ def device() -> "torch.device":
 
 
 def set_random_seed(seed: int) -> None:
-    """Fillers, Dropout and data layers draw the same numbers from here on.
+    """Sets the seed for fillers, Dropout and data layers.
 
     Raises OverflowError for a seed below 0.
     """
@@ -104,36 +106,36 @@ def solver_count() -> int:
 
 
 def set_solver_count(count: int) -> None:
-    """So many solvers train one net together."""
+    """Sets how many solvers train one net together."""
     _Process.solvers = count
 
 
 def solver_rank() -> int:
-    """Which of several solvers this is."""
+    """The number of this solver among several."""
     return _Process.rank
 
 
 def set_solver_rank(rank: int) -> None:
-    """This is solver number `rank` of several."""
+    """Sets the number of this solver among several."""
     _Process.rank = rank
 
 
 def set_multiprocess(several: bool) -> None:
-    """Whether each solver is a process of its own."""
+    """Says whether each solver is a process of its own."""
     _Process.multiprocess = several
 
 
 def has_nccl() -> bool:
-    """Whether solvers can train together, in several processes (`caffe.NCCL`)."""
+    """Whether solvers in several processes can train together (`caffe.NCCL`)."""
     return find_spec("torch") is not None
 
 
 def init_log(level: int = 0, to_stderr: bool = False) -> None:
-    """Nothing: lines of the log go to stderr always."""
+    """Does nothing: the log is always on stderr."""
 
 
 def log(line: str) -> None:
-    """The line is in the log, on stderr."""
+    """Writes a line to the log, on stderr."""
     speaker().say(line)
 
 

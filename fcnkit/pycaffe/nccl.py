@@ -15,10 +15,10 @@ _PATIENCE = timedelta(days=1)
 
 
 class NCCL:
-    """The solvers of set_solver_count processes that were given one `uid`, this one among them.
+    """Connects the solvers of several processes that have the same `uid`; this is one of them.
 
-    solver.add_callback(nccl) has every solver learn from the mean of all gradients.  It is made
-    in each process behind set_solver_count and set_solver_rank, and waits for the others.
+    After solver.add_callback(nccl), every solver learns from the mean of all gradients. Make it
+    in each process after set_solver_count and set_solver_rank; it waits for the other processes.
     `solver` is any of pycaffe's solvers.
     """
 
@@ -36,20 +36,20 @@ class NCCL:
 
     @staticmethod
     def new_uid() -> bytes:
-        """Where the processes of one training meet: a free port of this machine."""
+        """Returns a free port of this machine, at which the processes of one training meet."""
         with socket.socket() as found:
             found.bind((_HERE, 0))
             return f"tcp://{_HERE}:{found.getsockname()[1]}".encode()
 
     def bcast(self) -> None:
-        """Every solver has the parameters of solver 0."""
+        """Gives every solver the parameters of solver 0."""
         from torch import distributed as dist
 
         for each in self._solver.net._built.learned:
             dist.broadcast(each.blob.values(self._device, write=True), 0)
 
     def reduce(self) -> None:
-        """The gradients of every solver's parameters are the mean of all solvers'."""
+        """Replaces the gradients of every solver's parameters by their mean over all solvers."""
         from torch import distributed as dist
 
         for each in self._solver.net._built.learned:

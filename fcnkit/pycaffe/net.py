@@ -26,14 +26,14 @@ _HOOKS = ("before_forward", "after_forward", "before_backward", "after_backward"
 
 
 class Net(NetParts):
-    """A net that runs, on PyTorch.
+    """A net that runs on PyTorch.
 
-    Net(file, phase, level=0, stages=None, weights=None), or as older scripts have it
-    Net(file, weights, phase).  `phase` is caffe.TRAIN or caffe.TEST.  Layers without weights
-    have what their fillers draw.
+    Call it as Net(file, phase, level=0, stages=None, weights=None), or in the older form
+    Net(file, weights, phase). `phase` is caffe.TRAIN or caffe.TEST. Layers without weights get
+    random values from their fillers.
 
-    Raises RuntimeError for a file that is not there, PrototxtError, NetError or EngineError,
-    with the line, for a net that Caffe would not build or the engine does not run.
+    Raises RuntimeError for a missing file; PrototxtError, NetError or EngineError, with the
+    line, for a net that Caffe would not build or that the engine does not run.
     """
 
     def __init__(self, network_file: Path, *given: Any, **named: Any) -> None:
@@ -64,11 +64,11 @@ class Net(NetParts):
         end: str | None = None,
         **inputs: Any,
     ) -> Arrays:
-        """The outputs by name, of the `inputs` or of what the blobs hold, as views that the
-        next pass writes over.
+        """Runs the net, and returns the outputs by name, as views that the next pass overwrites.
 
-        Layers from `start` to `end` are run, all where they are not given; with `end` the
-        outputs are that layer's.  `blobs` are given beside them.
+        `inputs` are written into the input blobs first. Layers from `start` to `end` are run, by
+        default all; with `end` the outputs are those of that layer. `blobs` names further blobs
+        to return.
         """
         first, last = self._number(start, 0), self._number(end, len(self.layers) - 1)
         wanted = [*(self.outputs if end is None else self.top_names[end]), *(blobs or ())]
@@ -87,11 +87,12 @@ class Net(NetParts):
         end: str | None = None,
         **gradients: Any,
     ) -> Arrays:
-        """The gradients of the inputs by name, as views; parameters' gradients are added to.
+        """Runs the net backward, and returns the gradients of the inputs by name, as views. The
+        gradients of parameters are added up.
 
-        Layers from `start` back to `end` are run, all where they are not given; with `end`
-        the gradients are those of what that layer reads.  `diffs` are given beside them.
-        `gradients` are those of all outputs, where they are given.
+        Layers from `start` back to `end` are run, by default all; with `end` the gradients
+        returned are those of that layer's bottoms. `diffs` names further blobs whose gradients
+        are returned. `gradients`, if given, are those of all outputs.
         """
         first, last = self._number(start, len(self.layers) - 1), self._number(end, 0)
         wanted = [*(self.inputs if end is None else self.bottom_names[end]), *(diffs or ())]
@@ -114,7 +115,7 @@ class Net(NetParts):
         return self.backward(diffs, None, None, **gradients)
 
     def forward_all(self, blobs: Sequence[str] | None = None, **inputs: Any) -> Arrays:
-        """The outputs of as many inputs as there are, made in batches of the net's size."""
+        """Runs any number of inputs in batches of the net's size, and returns all outputs."""
         found: dict[str, list[np.ndarray]] = {}
         for batch in self._batches(inputs):
             for name, values in self._forwarded(blobs, batch).items():
@@ -124,8 +125,8 @@ class Net(NetParts):
     def forward_backward_all(
         self, blobs: Sequence[str] | None = None, diffs: Sequence[str] | None = None, **given: Any
     ) -> tuple[Arrays, Arrays]:
-        """The outputs and the inputs' gradients, of as many inputs and outputs' gradients as
-        there are.
+        """Runs any number of inputs and gradients of outputs in batches, forward and backward.
+        Returns all outputs, and the gradients of the inputs.
         """
         if set(given) - {*self.inputs, *self.outputs}:
             raise self._other_inputs(given)
@@ -204,20 +205,20 @@ class Net(NetParts):
         return max((layer.work for layer in self._built.layers), default=0)
 
     def reshape(self) -> None:
-        """All blobs have the sizes that follow from those of the inputs."""
+        """Sets the sizes of all blobs according to those of the inputs."""
         for layer in self._built.layers:
             layer.reshape()
 
     def clear_param_diffs(self) -> None:
-        """The parameters' gradients are 0."""
+        """Sets the gradients of all parameters to 0."""
         device = modes.device()
         for each in self._built.learned:
             each.blob.gradients(device, write=True).zero_()
 
     def set_input_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:
-        """The MemoryData layer, which is the first, gives these images and labels in turn.
+        """Gives the MemoryData layer, which must be the first layer, these images and labels.
 
-        Raises RuntimeError where the first layer is another, or arrays do not fit.
+        Raises RuntimeError if the first layer is of another type, or if the arrays do not fit.
         """
         first = next(iter(self._built.layers), None)
         if not isinstance(first, Held):
@@ -229,21 +230,21 @@ class Net(NetParts):
     # ---- hooks
 
     def before_forward(self, hook: Hook) -> None:
-        """`hook` is called with the layer's number before each layer's forward pass."""
+        """Calls `hook` with the number of the layer before each layer's forward pass."""
         self._hooks["before_forward"].append(hook)
 
     def after_forward(self, hook: Hook) -> None:
-        """As `before_forward`, after it."""
+        """Like `before_forward`, but after the pass."""
         self._hooks["after_forward"].append(hook)
 
     def before_backward(self, hook: Hook) -> None:
-        """As `before_forward`, before the backward pass, which not every layer has."""
+        """Like `before_forward`, but before the backward pass, which not every layer has."""
         self._hooks["before_backward"].append(hook)
 
     def after_backward(self, hook: Hook | NCCL) -> None:
-        """As `before_backward`, after it.
+        """Like `before_backward`, but after the pass.
 
-        An NCCL is not called: gradients are joined when a solver has them all.
+        An NCCL is not called: gradients are averaged when a solver has all of them.
         """
         if not isinstance(hook, NCCL):
             self._hooks["after_backward"].append(hook)
@@ -255,10 +256,10 @@ class Net(NetParts):
     # ---- weights
 
     def copy_from(self, trained_file: Path) -> None:
-        """The layers that the weights have, by name, have the weights' values.
+        """Copies the weights of a file into the layers of the same name.
 
-        Raises RuntimeError for a file that is not there; WeightsError where it cannot be read,
-        or numbers of blobs or shapes differ.
+        Raises RuntimeError for a missing file; WeightsError if it cannot be read, or if numbers
+        of blobs or shapes differ.
         """
         self._copy_all(store.open(there(trained_file)))
 
@@ -279,9 +280,9 @@ class Net(NetParts):
             blobs[at].data[...] = array.reshape(shapes[at])
 
     def share_with(self, other: "Net") -> None:
-        """The parameters of layers of the other's names are in the memory of the other's.
+        """Layers with the same names as in `other` use its parameters, in the same memory.
 
-        Raises NetError where such layers have other numbers of parameters, or other shapes.
+        Raises NetError if such layers have other numbers of parameters, or other shapes.
         """
         first = self._first()
         for part, theirs in zip(other._built.parts, other._built.layers, strict=True):
@@ -297,13 +298,13 @@ class Net(NetParts):
                 blob.share_data(source)
 
     def save(self, path: Path) -> None:
-        """The file at `path` is a .caffemodel of this net as Caffe saves it, Splits among it."""
+        """Writes a .caffemodel of this net as Caffe writes it, including Splits."""
         blobs = [layer.blobs for layer in self._built.layers]
         phase = PHASES.index(self._built.phase)
         messages.save(os.fsdecode(path), self._name, self._built.parts, blobs, phase)
 
     def save_hdf5(self, path: Path) -> None:
-        """The file at `path` has the parameters as Caffe's HDF5, shared ones with their owner."""
+        """Writes the parameters as Caffe's HDF5; shared ones are written once, with their owner."""
         own = zip(self._built.parts, self._built.owned, strict=True)
         arrays = {part.name: [blob.data for blob in blobs] for part, blobs in own}
         store.create(kind="hdf5").put_all(arrays).save(os.fsdecode(path), force=True)

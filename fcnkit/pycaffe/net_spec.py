@@ -42,9 +42,9 @@ __all__ = [
 
 
 class NetSpec:
-    """Tops by the names that they get: `net.conv1 = L.Convolution(net.data, ...)`.
+    """A net as named tops: `net.conv1 = L.Convolution(net.data, ...)`.
 
-    `name` is the net's, `comment` stands above it in a prototxt.
+    `name` is the name of the net, and `comment` is written above it in a prototxt.
     """
 
     tops: MutableMapping[str, Top]
@@ -71,7 +71,7 @@ class NetSpec:
         del self.tops[name]
 
     def keys(self) -> list[str]:
-        """The names of the tops, in the order in which they were given."""
+        """The names of the tops, in the order in which they were set."""
         return list(self.tops)
 
     def vals(self) -> list[Top]:
@@ -79,15 +79,15 @@ class NetSpec:
         return list(self.tops.values())
 
     def update(self, name: str, fields: Mapping[str, Any]) -> None:
-        """The layer of the top with this name has these fields too, as in SSD's pycaffe.
+        """Adds fields to the layer of the top with this name, as in SSD's pycaffe.
 
-        Raises as `L.Type(...)` does for a field that there is not.
+        Raises as `L.Type(...)` does for a field that does not exist.
         """
         top = self.tops[name]
         (top if isinstance(top, Function) else top.fn).give(fields)
 
     def to_proto(self) -> "Message":
-        """The NetParameter of all tops, layers in the order of the names."""
+        """Returns the NetParameter of all tops, with layers in the order of the names."""
         return net_message(self._layers(), self._about[0])
 
     def to_prototxt(self) -> "Prototxt":

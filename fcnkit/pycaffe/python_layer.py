@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 
 class Layer:
-    """What a layer in Python is made from: it has `setup`, `reshape`, `forward` and `backward`.
+    """The base class of layers in Python; a subclass defines `setup`, `reshape`, `forward` and
+    `backward`.
 
-    Before `setup` it has the prototxt's `param_str` and its `phase`, 0 in training.
-    `self.blobs.add_blob(...)` there makes parameters, which are learned.
+    Before `setup` is called, the layer has the `param_str` of the prototxt and its `phase`, 0 in
+    training. In `setup`, `self.blobs.add_blob(...)` makes parameters, which are learned.
     """
 
     type = "Python"
@@ -30,20 +31,20 @@ class Layer:
         self.layer_param = layer_param
 
     def setup(self, bottom: Sequence["Blob"], top: Sequence["Blob"]) -> None:
-        """What it does once; nothing where a layer says nothing."""
+        """Is called once. By default it does nothing."""
 
     def reshape(self, bottom: Sequence["Blob"], top: Sequence["Blob"]) -> None:
-        """The tops have the sizes for the bottoms' sizes; called before every forward pass."""
+        """Sets the shapes of the tops; it is called before every forward pass."""
         raise NotImplementedError(f"{type(self).__name__} has no reshape(self, bottom, top)")
 
     def forward(self, bottom: Sequence["Blob"], top: Sequence["Blob"]) -> None:
-        """The tops' data are made of the bottoms'."""
+        """Computes the data of the tops from the data of the bottoms."""
         raise NotImplementedError(f"{type(self).__name__} has no forward(self, bottom, top)")
 
     def backward(
         self, top: Sequence["Blob"], propagate_down: Sequence[bool], bottom: Sequence["Blob"]
     ) -> None:
-        """The bottoms' diffs are made of the tops'."""
+        """Computes the diffs of the bottoms from the diffs of the tops."""
         words = "has no backward(self, top, propagate_down, bottom), and gradients are asked for"
         raise NotImplementedError(f"{type(self).__name__} {words}")
 

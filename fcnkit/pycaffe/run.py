@@ -72,7 +72,7 @@ def as_caffe() -> Iterator[None]:
 
 
 def install() -> None:
-    """From here on `import caffe` gives fcnkit's pycaffe, in this process: for a notebook."""
+    """Makes `import caffe` give fcnkit's pycaffe, in this process. For notebooks."""
     _without_caffe()
     if not any(isinstance(each, _Caffe) for each in sys.meta_path):
         sys.meta_path.insert(0, _Caffe())

@@ -76,11 +76,11 @@ class SolverParameter:
 
 
 class SGDSolver:
-    """A training by a solver's prototxt: `net` is trained, and `test_nets` are tested, with its
-    parameters.  Paths in it are relative to the working folder.
+    """Trains a net as a solver prototxt says. `net` is trained; `test_nets` share its
+    parameters. Paths in the file are relative to the working folder.
 
-    Raises RuntimeError for a file that is not there; EngineError, NetError, PrototxtError or
-    WeightsError for what Caffe refuses or the engine does not run.
+    Raises RuntimeError for a missing file; EngineError, NetError, PrototxtError or WeightsError
+    for what Caffe refuses or the engine does not run.
     """
 
     _TYPE = "SGD"
@@ -126,17 +126,17 @@ class SGDSolver:
 
     @property
     def iter(self) -> int:
-        """How many steps are done."""
+        """The number of steps so far."""
         return self._at.iteration
 
     @property
     def lr(self) -> float:
-        """The rate of the next step."""
+        """The learning rate of the next step."""
         return self._rates.rate(self._next)
 
     @property
     def param(self) -> SolverParameter:
-        """The solver's fields."""
+        """The fields of the solver."""
         return self._param
 
     def _get(self, name: str) -> Any:
@@ -156,8 +156,8 @@ class SGDSolver:
     # ---- steps
 
     def step(self, iters: int) -> None:
-        """So many iterations are done, whatever max_iter says, with the tests and the snapshots
-        that are due.
+        """Runs so many iterations, whatever max_iter says, with the tests and snapshots that are
+        due.
         """
         self._losses.clear()
         for _ in range(iters):
@@ -188,9 +188,8 @@ class SGDSolver:
         return loss
 
     def apply_update(self) -> None:
-        """Parameters are changed by their gradients, which are sums over iter_size passes.
-
-        The gradients are then what was taken off the parameters.
+        """Updates the parameters with their gradients, which are sums over iter_size passes.
+        Afterwards the gradients hold what was subtracted from the parameters.
         """
         device, blobs = modes.device(), [each.blob for each in self._net._built.learned]
         values = [blob.values(device, write=True) for blob in blobs]
@@ -220,7 +219,7 @@ class SGDSolver:
         return Descent(self._text, learned, shows=True)
 
     def solve(self, resume_file: Path | None = None) -> None:
-        """The training is done up to max_iter, from a solver state if one is given."""
+        """Trains up to max_iter, from a solver state if one is given."""
         self._log.say(f"Learning Rate Policy: {self._get('lr_policy')}")
         if resume_file is not None:
             self.restore(resume_file)
@@ -237,9 +236,9 @@ class SGDSolver:
     def add_callback(
         self, on_start: Callback | NCCL, on_gradients: Callback = lambda: None
     ) -> None:
-        """Both are called in each iteration: before its passes, and when gradients are there.
-
-        With an NCCL these are then the mean of all its solvers'.
+        """Both functions are called in each iteration: one before the passes, and one when the
+        gradients are computed. With an NCCL, these gradients are then the mean over all its
+        solvers.
         """
         if isinstance(on_start, NCCL):
             self._callbacks.append((lambda: None, on_start.reduce))
@@ -271,15 +270,16 @@ class SGDSolver:
             self._say_outputs("Test", net, means)
 
     def share_weights(self, net: Net) -> None:
-        """The net has the parameters of the one that is trained, in its memory."""
+        """Lets the net use the parameters of the net that is trained, in the same memory."""
         net.share_with(self._net)
 
     # ---- snapshots
 
     def snapshot(self) -> None:
-        """The files PREFIX_iter_N are there: the weights, and what training goes on from.
+        """Writes the files PREFIX_iter_N: the weights, and the state from which training
+        resumes.
 
-        Raises OutputError where one cannot be written.
+        Raises OutputError if a file cannot be written.
         """
         form = self._get("snapshot_format")
         name = f"{snapshot.prefix(self._text, '')}_iter_{self.iter}"
@@ -292,9 +292,9 @@ class SGDSolver:
         snapshot.save_state(f"{name}.solverstate{ending}", state, form)
 
     def restore(self, state_file: Path) -> None:
-        """Parameters, iteration and history are those of a solver state and its weights.
+        """Sets parameters, iteration and history to those of a solver state and its weights.
 
-        Raises WeightsError where a file cannot be read or is not of this solver.
+        Raises WeightsError if a file cannot be read, or belongs to another solver.
         """
         path = os.fsdecode(state_file)
         state = snapshot.read_state(path)
@@ -328,31 +328,31 @@ class SGDSolver:
 
 
 class NesterovSolver(SGDSolver):
-    """As SGDSolver, by Nesterov's rule."""
+    """Like SGDSolver, with Nesterov's rule."""
 
     _TYPE = "Nesterov"
 
 
 class AdaGradSolver(SGDSolver):
-    """As SGDSolver, by AdaGrad's rule."""
+    """Like SGDSolver, with AdaGrad's rule."""
 
     _TYPE = "AdaGrad"
 
 
 class RMSPropSolver(SGDSolver):
-    """As SGDSolver, by RMSProp's rule."""
+    """Like SGDSolver, with RMSProp's rule."""
 
     _TYPE = "RMSProp"
 
 
 class AdaDeltaSolver(SGDSolver):
-    """As SGDSolver, by AdaDelta's rule."""
+    """Like SGDSolver, with AdaDelta's rule."""
 
     _TYPE = "AdaDelta"
 
 
 class AdamSolver(SGDSolver):
-    """As SGDSolver, by Adam's rule."""
+    """Like SGDSolver, with Adam's rule."""
 
     _TYPE = "Adam"
 
@@ -371,9 +371,9 @@ SOLVERS: dict[str, type[SGDSolver]] = {
 
 
 def get_solver(param_file: Path) -> SGDSolver:
-    """The solver of the type that the file says, SGD where it says none.
+    """Returns a solver of the type that the file names, or an SGDSolver if it names none.
 
-    Raises RuntimeError for a file that is not there, EngineError for a type that there is not.
+    Raises RuntimeError for a missing file, and EngineError for an unknown type.
     """
     text = opened(param_file, "SolverParameter")
     name = kind_of(View("SolverParameter", text.root))

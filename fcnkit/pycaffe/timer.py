@@ -6,19 +6,19 @@ from fcnkit.pycaffe import modes
 
 
 class Timer:
-    """The milliseconds between `start` and `stop`, the GPU's work among them."""
+    """Measures the milliseconds between `start` and `stop`, including the GPU's work."""
 
     def __init__(self) -> None:
         self.ms = 0.0
         self._began: float | None = None
 
     def start(self) -> None:
-        """Time counts from now."""
+        """Starts measuring."""
         _finish()
         self._began = perf_counter()
 
     def stop(self) -> None:
-        """`ms` is what has passed since `start`; 0 where there was none."""
+        """Sets `ms` to the time since `start`; to 0 if it was not called."""
         _finish()
         if self._began is not None:
             self.ms, self._began = (perf_counter() - self._began) * 1000, None

@@ -113,14 +113,15 @@ class Either(Function):
 
 
 def either(*choices: "Top | Function | tuple[Top, ...]") -> Any:
-    """Layers of one name for different states; what reads them reads whichever is there.
+    """Makes layers of one name for different states; a layer that reads their top reads the one
+    that exists in its state.
 
         n.data, n.label = caffe.either(
             L.Data(source="train_lmdb", include=dict(phase=caffe.TRAIN), ntop=2),
             L.Data(source="val_lmdb", include=dict(phase=caffe.TEST), ntop=2),
         )
 
-    All have as many tops; these are returned as a call of L returns them.
+    All of them have the same number of tops. Returns these tops, as a call of L does.
     """
     functions = tuple(_function(each) for each in choices)
     if len({_tops_of(each) for each in functions}) != 1:
@@ -180,7 +181,9 @@ class Named:
 
 
 def to_proto(*tops: Top) -> "Message":
-    """The NetParameter that makes these tops, each layer behind those that it reads."""
+    """Returns the NetParameter that makes these tops; each layer comes after those that it
+    reads.
+    """
     return net_message(named_layers(*tops)[0])
 
 
