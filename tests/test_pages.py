@@ -82,3 +82,19 @@ def test_readme_runs_as_it_stands(tmp_path, monkeypatch):
 
 def test_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 900
+
+
+def test_every_notebook_is_linked_where_the_idea_is_told():
+    text = (ROOT / "docs" / "why.md").read_text(encoding="utf-8")
+    linked = re.findall(r"\(\.\./notebooks/(.+?)\)", text)
+    assert linked == sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\(notebooks/(.+?)\)", readme)) <= set(linked)
+
+
+def test_no_two_pages_have_one_title():
+    titles = [
+        page.read_text(encoding="utf-8").splitlines()[0] for page in PAGES if page.parent != ROOT
+    ]
+    assert [title for title in titles if titles.count(title) > 1] == []
+    assert all(title.startswith("# ") for title in titles)
