@@ -22,6 +22,9 @@ def pytest_addoption(parser):
     parser.addoption(
         "--golden", action="store_true", help="write the golden files of tests/cases anew"
     )
+    parser.addoption(
+        "--promises", action="store_true", help="write what this version promises to tests/promised"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """What docs/changes.md promises to stay: each version's names, and the files that it has written.
 
-tests/promised has a file of names and an archive of files for each version.  `pytest --golden`
-writes those of this version anew; those of earlier versions are never written again.
+tests/promised has a file of names and an archive of files for each version.  `pytest
+--promises` writes those of this version anew; those of earlier versions are never written again.
 """
 
 import importlib
@@ -96,10 +96,10 @@ def names() -> dict[str, Names]:
 
 
 def test_this_version_has_its_promises(request):
-    if request.config.getoption("golden"):
+    if request.config.getoption("promises"):
         text = json.dumps(names(), indent=1) + "\n"
         (PROMISED / f"{fk.__version__}.json").write_text(text, encoding="utf-8")
-    assert fk.__version__ in VERSIONS, "pytest --golden tests/test_promises.py writes them"
+    assert fk.__version__ in VERSIONS, "pytest --promises tests/test_promises.py writes them"
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -165,7 +165,7 @@ def write_files(folder: Path) -> None:
 def test_files_that_a_version_wrote_are_read(version, request, tmp_path, monkeypatch, one_thread):
     monkeypatch.chdir(tmp_path)
     archive = PROMISED / f"{version}.zip"
-    if request.config.getoption("golden") and version == fk.__version__:
+    if request.config.getoption("promises") and version == fk.__version__:
         made = tmp_path / "made"
         made.mkdir()
         monkeypatch.chdir(made)
