@@ -22,7 +22,7 @@ from PIL import Image
 from sketches import conv, data, fc, net, pool, weights
 
 import fcnkit as fk
-from fcnkit import preprocessing
+from fcnkit import errors, preprocessing
 from fcnkit.cli.main import main
 from fcnkit.rewrites.operations import every
 from fcnkit.training import record
@@ -51,11 +51,24 @@ def public() -> Iterator[tuple[str, list[str]]]:
     for name in re.findall(r"auto(?:function|class):: ([\w.]+)", pages):
         module, _, last = name.rpartition(".")
         thing = getattr(importlib.import_module(module), last)
-        yield name, sorted(members(thing) if inspect.isclass(thing) else parameters(thing))
+        found = members(thing) if inspect.isclass(thing) else (*parameters(thing), *raised(thing))
+        yield name, sorted(found)
 
 
 def parameters(function: Any) -> list[str]:
     return list(inspect.signature(function).parameters)
+
+
+def raised(function: Any) -> list[str]:
+    """The errors that its help says it raises."""
+    return [f"raises {name}" for name in set(re.findall(r"\b[A-Z]\w+Error\b", function.__doc__))]
+
+
+def kinds() -> Iterator[tuple[str, list[str]]]:
+    """Each kind of error, with the kinds that it is caught as."""
+    for name, kind in vars(errors).items():
+        if inspect.isclass(kind) and issubclass(kind, errors.FcnkitError):
+            yield name, sorted(each.__name__ for each in kind.__mro__)
 
 
 def members(kind: type) -> Iterator[str]:
@@ -91,6 +104,7 @@ def names() -> dict[str, Names]:
         "commands": dict(sorted(commands(main, "fcnkit"))),
         "operations": {"--do": sorted(operation.name for operation in every())},
         "python": dict(sorted(public())),
+        "errors": dict(sorted(kinds())),
         "json": {name: sorted(set(fields(each))) for name, each in schemas.items()},
     }
 
@@ -121,7 +135,7 @@ def test_a_name_that_goes_is_found():
     other = {"properties": {"a": {"type": "object", "properties": {"b": {"type": "number"}}}}}
     gone = set(fields(one)) - set(fields(other))
     assert len(gone) == 1 and "b: string" in gone.pop()
-    assert "classes" in " ".join(dict(public())["fcnkit.fcn"])
+    assert {"classes", "raises AlignError"} <= set(dict(public())["fcnkit.fcn"])
     assert {"diff", "then", "then(rewrite)"} <= set(dict(public())["fcnkit.Plan"])
 
 
