@@ -56,7 +56,7 @@ def test_the_limits_of_a_page_are_the_codes(page):
 
 def test_limits_that_have_no_name_in_the_code():
     name = bytes([2 << 3 | 2]) + b"\x81\x20" + b"x" * 4097
-    with pytest.raises(Damage, match="4097 bytes"):
+    with pytest.raises(Damage, match="4,097 bytes"):
         solverstate._state(name)
     Reading(255).check()
     with pytest.raises(DatasetError, match="1 to 255"):

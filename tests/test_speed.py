@@ -47,4 +47,4 @@ def test_the_nets_are_equal_and_the_report_has_their_times(tmp_path):
             rf"\| FCN-AlexNet, fp32, {what} \| [\d,]+ \| [\d,]+, (grouped|dense) \| \d\.\d\d \|  \|"
         )
         assert re.search(row, report)
-    assert re.search(r"during training: \d+\.\d ms for an image", report)
+    assert re.search(r"during training: \d+\.\d ms for an\s+image", report)
