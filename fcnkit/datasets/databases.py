@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fcnkit.errors import DatasetError
 from fcnkit.formats import datum, lmdbs
 from fcnkit.libraries import load
+from fcnkit.plural import number_of
 
 if TYPE_CHECKING:
     import numpy
@@ -164,13 +165,9 @@ def check_channels(folder: str | Path, channels: int, net: str) -> None:
         order and f"make the data set with `fcnkit dataset create --order {order}`",
         word and f"change the net with `fcnkit surgery --do {word}`",
     )
-    fact = f"{_channels(found)}, and {net} takes {_channels(channels)}"
+    fact = f"{number_of(found, 'channel')}, and {net} takes {number_of(channels, 'channel')}"
     remedy = ", or ".join(filter(None, ways)) or "give images of that many"
     raise DatasetError(f"{folder}: its images have {fact}; {remedy}")
-
-
-def _channels(count: int) -> str:
-    return f"{count} channel{'s' * (count != 1)}"
 
 
 def _array(folder: str | Path, name: str, value: bytes) -> "numpy.ndarray":
