@@ -240,7 +240,7 @@ def fcn(
         raise click.UsageError(
             "say what to score: --classes N, or --keep-scores for the classifier's own classes"
         )
-    check_verify(verified, engine, weights)
+    old = check_verify(verified, engine, weights)
     if output:
         check_folder(output, "nets")
     if early and late is not None:
@@ -320,11 +320,11 @@ def fcn(
     # The authors' solvers put snapshots into a folder, without which Caffe does not start.
     write_all(outputs, force=force, folder=folder / "snapshot" if folder and berkeley else folder)
     proof = None
-    if verified:
+    if old:
         made = folder / "init.caffemodel" if folder else transplanted(plan, weights, partly=True)
         words = {"engine": engine, "inputs": dict(inputs)}
         deployed_net = str(folder / "deploy.prototxt") if folder else None
-        proof = proof_of_plan(plan, weights, made, net=deployed_net, **words)
+        proof = proof_of_plan(plan, old, made, net=deployed_net, **words)
         outputs += keep_proof(proof, folder) if folder else []
     show_plan(plan, diff=diff, as_json=as_json, more={"verify": proof.json()} if proof else {})
     say_written(outputs, as_json or diff)

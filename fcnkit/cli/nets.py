@@ -227,7 +227,7 @@ def convolutionalize(
     from fcnkit.rewrites.convolutionalize import convolutionalize as rewrite
 
     check_stdout(output, diff=diff, as_json=as_json)
-    check_verify(verified, engine, weights)
+    old = check_verify(verified, engine, weights)
     if bool(weights) != bool(weights_out):
         raise click.UsageError(
             "--weights and --weights-out go together: one is read, the other is written"
@@ -240,9 +240,9 @@ def convolutionalize(
         outputs += [(output, saver(plan.net)), *preprocessing_beside(plan, output)]
     write_all(outputs, force=force)
     proof = None
-    if verified:
+    if old:
         words = {"engine": engine, "inputs": dict(inputs), "net": output}
-        proof = proof_of_plan(plan, weights, weights_out, **words)
+        proof = proof_of_plan(plan, old, weights_out, **words)
     more = {"verify": proof.json()} if proof else {}
     show_plan(plan, diff=diff, as_json=as_json, quiet=output == "-", more=more)
     for step in plan.steps if output or diff else ():

@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from fcnkit.cli.arguments import exit_unless_proven
+from fcnkit.cli.arguments import exit_unless_proven, open_weights
 from fcnkit.cli.text import say, terminal_width
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.plan import Plan
@@ -16,19 +16,35 @@ if TYPE_CHECKING:
     from fcnkit.shape import Shape
     from fcnkit.verifying.differences import Difference
     from fcnkit.verifying.proof import Proof
+    from fcnkit.weights.store import Weights
 
 
-def check_verify(verified: bool, engine: str | None, weights: str | None) -> None:
-    """--verify needs weights, --engine goes with it."""
+class Before(NamedTuple):
+    """The weights before, opened and digested while nothing is written over them yet."""
+
+    path: str
+    weights: "Weights"
+    digest: str
+
+
+def check_verify(verified: bool, engine: str | None, weights: str | None) -> Before | None:
+    """What --verify compares with: it needs weights, and an engine; --engine goes with it."""
     if verified and not weights:
         raise click.UsageError("--verify runs the nets, which needs weights: name their file")
     if engine and not verified:
         raise click.UsageError("--engine, which runs the nets, goes with --verify")
+    if not verified or not weights:
+        return None
+    from fcnkit.engines.engine import choose
+    from fcnkit.verifying.proof import digest
+
+    choose(engine).check()
+    return Before(weights, open_weights(weights), digest(weights))
 
 
 def proof_of_plan(
     plan: Plan,
-    weights: str,
+    old: Before,
     new_weights: Any,
     *,
     engine: str | None,
@@ -45,11 +61,12 @@ def proof_of_plan(
 
     runner = choose(engine, nets=(plan.before, plan.net))
     with waiting(f"comparing by {runner.name}"):
-        rows = verify_plan(plan, weights, new_weights, engine=runner.name, inputs=inputs)
+        rows = verify_plan(plan, old.weights, new_weights, engine=runner.name, inputs=inputs)
     name = net if net and net != "-" else f"{plan.before.path} (fcnkit)"
-    contents = {plan.before.path: plan.before, weights: weights, name: plan.net}
+    contents = {plan.before.path: plan.before, old.path: old, name: plan.net}
     if isinstance(new_weights, (str, os.PathLike)):
-        contents[os.fspath(new_weights)] = new_weights
+        written = os.fspath(new_weights)
+        contents[written if written != old.path else f"{written} (written)"] = written
     return proof_of({runner.name: rows}, [runner], "noise of seed 0", 1e-4, contents)
 
 
@@ -63,11 +80,13 @@ def proof_of(
     """The comparisons, with the versions of the engines and the digests of the files."""
     from fcnkit.verifying.proof import Proof, digest, versions_of
 
-    files = {
-        name: digest(content if isinstance(content, Prototxt) else name)
-        for name, content in contents.items()
-        if isinstance(content, Prototxt) or os.path.isfile(name)
-    }
+    files = {}
+    for name, content in contents.items():
+        place = content if isinstance(content, str | os.PathLike) else name
+        if isinstance(content, Before):
+            files[name] = content.digest
+        elif isinstance(content, Prototxt) or os.path.isfile(place):
+            files[name] = digest(content if isinstance(content, Prototxt) else place)
     return Proof(rows, versions_of(runners), given, tolerance, files)
 
 

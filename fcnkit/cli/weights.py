@@ -114,8 +114,8 @@ def surgery(
             raise click.UsageError("--do makes the new net: give no NEW_NET or --map with it")
         if strict and not any(each.skips for each, _, _ in operations):
             raise click.UsageError("--strict is for operations that may leave what they are for")
-        check_verify(verified, engine, weights)
-        proving = _proving(operations, engine) if verified else None
+        old = check_verify(verified, engine, weights)
+        proving = _proving(operations, engine, old) if old else None
         left = _operate(
             net, weights, operations, output, net_out, diff, as_json, force, dict(inputs), proving
         )
@@ -138,10 +138,10 @@ def surgery(
     _transplant(net, weights, new_net, output, names, strict, as_json, force, dict(inputs))
 
 
-def _proving(operations, engine):
+def _proving(operations, engine, old):
     """What makes the proof of a plan; a usage error where an operation means to change values."""
     _check_kept(each for each, _, _ in operations if not each.keeps_with)
-    return partial(proof_of_plan, engine=engine)
+    return partial(proof_of_plan, old=old, engine=engine)
 
 
 def _check_kept(operations) -> None:
@@ -181,7 +181,7 @@ def _operate(
             *preprocessing_beside(plan, net_out, kept=kept),
         ]
     write_all(outputs, force=force)
-    proof = proving and proving(plan, weights, output or made, inputs=inputs, net=net_out)
+    proof = proving and proving(plan, new_weights=output or made, inputs=inputs, net=net_out)
     more = {"verify": proof.json()} if proof else {}
     show_plan(plan, diff=diff, as_json=as_json, quiet=net_out == "-", more=more)
     say_written(outputs, as_json or diff)

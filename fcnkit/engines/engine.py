@@ -14,7 +14,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from fcnkit.errors import EngineError
+from fcnkit.errors import EngineError, error_text
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import State
 from fcnkit.weights.store import GivenWeights
@@ -58,10 +58,26 @@ class Engine(NamedTuple):
         """Whether its command can install it on this machine."""
         return bool(getattr(self._module, "installable", lambda: True)())
 
+    def check(self) -> None:
+        """Raises EngineError if it is not installed here."""
+        if not self.available():
+            raise EngineError(f'the engine "{self.name}" is not installed: run `{self.install}`')
+
     @property
     def version(self) -> str:
-        """The version of what is installed; "" where it does not say one."""
-        return getattr(self._module, "version", str)()
+        """The version of what is installed; "" where it does not say one.
+
+        Raises EngineError if it is not installed, or does not load.
+        """
+        self.check()
+        try:
+            return getattr(self._module, "version", str)()
+        except ImportError as error:
+            raise self._broken(error) from error
+
+    def _broken(self, error: ImportError) -> EngineError:
+        fact = f'the engine "{self.name}" is installed but does not load: {error_text(error)}'
+        return EngineError(f"{fact}; `fcnkit doctor` shows what works here")
 
     def runs(self, type_name: str) -> bool:
         """Whether it is known to run this layer type."""
@@ -85,7 +101,11 @@ class Engine(NamedTuple):
         Raises EngineError where the engine is not installed or refuses the net.
         """
         options = {"device": self.device} if self.device else {}
-        return self._module.run_all(net, weights, many, outputs, state=state, **options)
+        self.check()
+        try:
+            yield from self._module.run_all(net, weights, many, outputs, state=state, **options)
+        except ImportError as error:
+            raise self._broken(error) from error
 
     def run_jobs(self, jobs: Sequence[Job]) -> list[dict[str, Any]]:
         """The outputs of each job, which may be of several nets; raises as `run_all` does."""

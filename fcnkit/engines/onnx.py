@@ -62,6 +62,7 @@ def run_all(
         if model is None or not model.takes(shapes):
             model = export(net, weights, inputs=shapes, outputs=names, state=state)
             session = _session(model, net.path)
+        model.check()  # the session may still read them where they stand
         yield dict(zip(dict.fromkeys(names), ran(session, inputs, net.path).values(), strict=True))
 
 

@@ -118,6 +118,11 @@ class Exported:
             for piece in reported(self.pieces(), progress):
                 file.write(piece)
 
+    def check(self) -> None:
+        """Raises WeightsError if the file of the weights has changed since it was opened."""
+        for source in {place[0] for place in map(_place, self.tensors) if place}:
+            source.check()
+
     def pointing(self) -> tuple[bytes, str]:
         """The model with the places of its weights in the file that holds most of them, in place of
         their values, and the folder of that file; "" where the values are there.
@@ -125,15 +130,15 @@ class Exported:
         Raises WeightsError where the file has changed.
         """
         places = [(tensor, _place(tensor)) for tensor in self.tensors]
-        most = Counter[str]()
+        most = Counter[OpenFile]()
         for tensor, place in places:
             if place:
-                place[0].check()
-                most[place[0].path] += _FLOAT * prod(tensor.shape)
-        file = os.path.realpath(most.most_common(1)[0][0]) if most else ""
+                most[place[0]] += _FLOAT * prod(tensor.shape)
+        source = most.most_common(1)[0][0] if most else None
+        file = _named(source)
         parts = [self.graph]
         for tensor, place in places:
-            if place and os.path.realpath(place[0].path) == file:
+            if file and place and place[0] is source:
                 whole = [_pointing_head(tensor, os.path.basename(file), place[1])]
             else:
                 whole = [_tensor_head(tensor), *map(bytes, _values(tensor))]
@@ -216,6 +221,12 @@ def _tensor_head(tensor: Tensor) -> bytes:
 
     head = onnx.TensorProto(dims=tensor.shape, data_type=onnx.TensorProto.FLOAT, name=tensor.name)
     return head.SerializeToString() + _head("TensorProto", "raw_data", _FLOAT * prod(tensor.shape))
+
+
+def _named(source: OpenFile | None) -> str:
+    """The file's whole name, if ONNX can tell it; "" else."""
+    there = str(source.there() or "") if source else ""
+    return there if there.isprintable() else ""
 
 
 def _place(tensor: Tensor) -> tuple[OpenFile, int] | None:

@@ -4,7 +4,8 @@ import math
 import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from fcnkit import notebook
@@ -41,9 +42,23 @@ class OpenFile:
     path: str
     file: int
     stamp: tuple[int, int]
+    place: str = field(init=False)
 
     def __post_init__(self) -> None:
+        # The folder of the process may change, and where a link leads.
+        object.__setattr__(self, "place", os.path.realpath(self.path))
         weakref.finalize(self, os.close, self.file)
+
+    def there(self) -> Path | None:
+        """Where the file stands under the name that it was opened by; None where it is another now,
+        or none.
+        """
+        try:
+            now, own = os.stat(self.place), os.fstat(self.file)
+        except OSError:
+            return None
+        same = (now.st_dev, now.st_ino) == (own.st_dev, own.st_ino)
+        return Path(self.place) if same and stamp(self.file) == self.stamp else None
 
     def check(self) -> None:
         """Raises WeightsError when the file has been changed since it was opened."""

@@ -278,8 +278,8 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
 
     @property
     def unchanged_file(self) -> Path | None:
-        """The opened file, if these are its weights without a change; else None."""
-        return Path(self.source.path) if self.source and self.unchanged else None
+        """Where the opened file still is, if these are its weights without a change; else None."""
+        return self.source.there() if self.source and self.unchanged else None
 
     def edits(self) -> tuple[Edit, ...]:
         """The changes to the opened file; `save` copies the rest."""
