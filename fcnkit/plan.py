@@ -130,10 +130,10 @@ def _listed(value: object) -> object:
 class ImageBefore(NamedTuple):
     """How to make the image for the net before from the image for the net after.
 
-    `blob` is the input of the net after. Channel i of the old image is the sum of the new
-    image's channels, weighted as `rows[i]` says, ((new index, weight), ...), plus `shifts[i]`.
-    Without `rows` the channels are the same. With `more` the new image has channels that no row
-    reads. `pad` are the rows of zeros above and below, and the columns on both sides.
+    `blob` is the input of the net after. Channel i of the old image is the sum of the new one's
+    channels, weighted as `rows[i]` says, ((new index, weight), ...), plus `shifts[i]`; without
+    `rows` they are the same. With `more` the new image has others too. `pad` are the rows and
+    columns of zeros on each side.
     """
 
     blob: str
@@ -207,11 +207,9 @@ class Plan:
     >>> plan.net.save("conv.prototxt")
     >>> fk.transplant(plan, "net.caffemodel").save("conv.caffemodel")
 
-    `net` is the new prototxt, `moves` say how the new weights are made, and `offsets` lists
-    every Crop whose offset was computed. The new net computes the same as the old one, except
-    for new layers. `images` say how the input differs, the last one first, and `scores` which
-    classes were chosen.
-    """
+    `net` is the new prototxt, which computes the same as the old one, except for new layers;
+    `moves` say how its weights are made; `offsets` lists every Crop whose offset was computed;
+    `images` say how the input differs, the last first; `scores` which classes were chosen."""
 
     before: Prototxt
     net: Prototxt
@@ -224,6 +222,8 @@ class Plan:
     def __post_init__(self) -> None:
         for name, kind in (("steps", Steps), ("moves", Moves), ("offsets", Offsets)):
             object.__setattr__(self, name, kind(getattr(self, name)))
+        if self.net is not self.before:
+            vars(self.net)["plan"] = self
 
     def then(self, rewrite: Callable[..., "Plan"], *args: Any, **options: Any) -> "Plan":
         """Carries out `rewrite(self.net, ...)` as well, and returns both together as one plan."""

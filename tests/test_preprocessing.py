@@ -297,6 +297,7 @@ CHANGED = [
     (("swap", "swap"), {}),
     (("classes=fc:2,1",), {"classes": ("c", "b")}),
     (("classes=fc:2,new",), {"classes": ()}),
+    (("drop=fc",), {"classes": ()}),
     (("bake",), {"mean": (), "scale": 1.0}),
     (("bake", "swap"), {"order": "rgb", "mean": (), "scale": 1.0}),
     (("bake=1,1,1:0.5,2,4",), {"mean": (0.0, 1.0, 2.0), "scale": 1.0}),
@@ -321,6 +322,29 @@ def test_what_operations_change_is_written_as_it_is_then(tmp_path, words, change
     own = tmp_path / "net.prototxt"
     assert run("surgery", own, *given, "--net-out", own, "--force").exit_code == 0
     assert read(place(own)) == replace(made, **changes)
+
+
+@needs_opencv
+def test_a_plans_net_is_given_what_it_wants_of_an_image(tmp_path):
+    """The file beside the path of its net speaks of the net before the plan."""
+    path = tmp_path / "net.prototxt"
+    path.write_text(INPUT + TRUNK[: TRUNK.index('layer { name: "fc"')])
+    made = Preprocessing("bgr", (104.0, 117.0, 123.0), 0.017, None, tuple("abcd"))
+    made.save(place(path))
+    net, image = fk.read(path), np.arange(1200, dtype="u1").reshape(20, 20, 3)
+    weights = random_weights(net)
+    before = fk.infer(net, weights, image, engine="opencv")
+    bake, swap = fk.bake(path), fk.swap_channels(net)
+    both, larger = bake.then(fk.swap_channels), swap.then(fk.resize, "data", (1, 3, 20, 20))
+    for plan in (bake, swap, both, larger):
+        found = fk.infer(plan.net, fk.transplant(plan, weights), image, engine="opencv")
+        assert np.allclose(found.scores, before.scores, atol=1e-4)
+        assert found.names == before.names
+    # Plan upon plan, each of the net that the one before has made.
+    again = fk.swap_channels(bake.net)
+    made = fk.transplant(again, fk.transplant(bake, weights))
+    found = fk.infer(again.net, made, image, engine="opencv")
+    assert np.allclose(found.scores, before.scores, atol=1e-4)
 
 
 @needs_opencv

@@ -387,10 +387,11 @@ def _of_those(plan: Plan, weights: Mapping) -> Plan:
     return replace(plan, moves=tuple(has))
 
 
-def exit_unless_proven(found: Sequence[Difference]) -> None:
+def exit_unless_proven(
+    found: Sequence[Difference], remedy: str = "give the net real data, with --input BLOB=FILE.npy"
+) -> None:
     """Ends with status 1 where outputs differ, or where nothing shows that they do not."""
     for row in unproven(found) if all(row.ok for row in found) else ():
-        remedy = "give the net real data, with --input BLOB=FILE.npy"
         say(f"fcnkit: {row.output}: not proven equal: {row.why}; {remedy}", err=True)
     if not proven(found):
         raise SystemExit(1)

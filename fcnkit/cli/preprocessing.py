@@ -12,6 +12,7 @@ from fcnkit.errors import DatasetError
 from fcnkit.plural import number_of
 from fcnkit.preprocessing import (
     BGR,
+    GRAY,
     ORDERS,
     RGB,
     Preprocessing,
@@ -204,27 +205,41 @@ def _of_neighbour(path: Path) -> Preprocessing | None:
         return None
 
 
-def name_classes(recipe: "Recipe", folder: Path) -> None:
-    """The file beside a deploy net that was trained has the names of the data set's classes.
+def as_trained(recipe: "Recipe", folder: Path) -> None:
+    """The file beside a deploy net says of images what they were in the data set that trained it:
+    the order of their channels, and the names of the classes.
 
-    Nothing is changed where it has names, or the data set none.
+    Names that --labels gave stay, and all where the data set says nothing.
     """
-    from fcnkit.datasets.colours import read_classes
-    from fcnkit.datasets.summary import CLASSES_FILE
     from fcnkit.training.databases_fit import uses
 
     path = place(folder / "deploy.prototxt")
-    made = read(path) if os.path.isfile(path) else None
-    if made is None or made.classes:
-        return
+    before = made = read(path) if os.path.isfile(path) else None
     graphs = (graph for trained in recipe.nets for graph in trained.graphs())
-    for use in (use for graph in graphs for use in uses(graph)):
-        names = use.path.parent / CLASSES_FILE
-        found = read_classes(names, unique=False) if os.path.isfile(names) else ()
-        if len(set(found)) == len(found) == use.classes:
-            made.with_origin(str(names), classes=found).save(path, force=True)
-            note(f"{path}: has the names of the classes now, from {names}")
-            return
+    use = next((use for graph in graphs for use in uses(graph)), None)
+    if made is None or use is None:
+        return
+    order, where = _of_dataset(str(use.path.parent))
+    if os.path.isfile(where) and GRAY not in (order, made.order) and order != made.order:
+        made = made.with_origin(where, order=order)
+        note(f"{path}: the order of the channels is {order.upper()} now, as in {where}")
+    names, found = _names_in(use.path.parent, use.classes)
+    own = os.path.basename(made.origins.get("classes", "")) in ("", os.path.basename(names))
+    if found and found != made.classes and (own or not made.classes):
+        made = made.with_origin(names, classes=found)
+        note(f"{path}: has the names of the classes now, from {names}")
+    if made != before:
+        made.save(path, force=True)
+
+
+def _names_in(folder: Path, classes: int) -> tuple[str, tuple[str, ...]]:
+    """The data set's file of names, and those of so many classes that it has; none else."""
+    from fcnkit.datasets.colours import read_classes
+    from fcnkit.datasets.summary import CLASSES_FILE
+
+    path = folder / CLASSES_FILE
+    found = read_classes(path, unique=False) if os.path.isfile(path) else ()
+    return str(path), found if len(set(found)) == len(found) == classes else ()
 
 
 def note(line: str) -> None:

@@ -124,4 +124,6 @@ def _side_by_side(proof: "Proof") -> str:
 def end_with(proof: "Proof | None") -> None:
     """Ends with status 1 where the proof does not show that all is equal."""
     for rows in proof.rows.values() if proof else ():
-        exit_unless_proven(rows)
+        exit_unless_proven(
+            rows, "compare both nets on real data, with `fcnkit verify --input BLOB=FILE.npy`"
+        )

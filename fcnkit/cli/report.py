@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from fcnkit.cli.arguments import WEIGHTS, Means, load_net, shape_option
+from fcnkit.cli.arguments import IMAGE, WEIGHTS, Means, load_net, shape_option
 from fcnkit.cli.engines import engine_options
 from fcnkit.cli.outputs import Saver, check_names, say_written, write_all
 from fcnkit.cli.progress import counted
@@ -23,6 +23,7 @@ from fcnkit.progress import no_progress
     "--image",
     "images",
     multiple=True,
+    type=IMAGE,
     metavar="FILE",
     help="Run the net on this image and show what its layers make of it; may be repeated.",
 )

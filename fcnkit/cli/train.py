@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from fcnkit.cli.arguments import WEIGHTS, Number
-from fcnkit.cli.preprocessing import name_classes
+from fcnkit.cli.preprocessing import as_trained
 from fcnkit.cli.progress import ITERATIONS, progress
 from fcnkit.cli.text import say
 from fcnkit.errors import quoted
@@ -384,6 +384,8 @@ def _stopping(displays, trainer: str, count: int) -> None:
 
 def _ended(event, stage) -> None:
     run, last = stage.recipe.run, event.snapshot
+    if last:
+        as_trained(stage.recipe, stage.folder)
     if event.done and last is None:
         say(f"{stage.folder}: trained 0 iterations, as max_iter asks; nothing is saved")
         return
@@ -392,7 +394,6 @@ def _ended(event, stage) -> None:
             f"{stage.folder}: trained {number_of(last.iteration, 'iteration')}; {last.weights}; "
             f"{run.page}"
         )
-        name_classes(stage.recipe, stage.folder)
         return
     saved = f"iteration {last.iteration} is saved" if last else "nothing is saved yet"
     _say(f"{stage.folder}: stopped; {saved}; the same command goes on from there")

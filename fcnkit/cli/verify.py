@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fcnkit.cli.arguments import (
+    IMAGE,
     WEIGHTS,
     Means,
     Number,
@@ -70,6 +71,7 @@ class Engines(click.ParamType):
 @click.option(
     "--images",
     multiple=True,
+    type=IMAGE,
     metavar="DIR|FILE",
     help="Real images in place of noise, at the net's size; may be repeated.",
 )

@@ -10,8 +10,9 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from dataclasses import field as attribute
 from functools import cached_property
-from typing import BinaryIO, NamedTuple, TypeAlias, cast
+from typing import Any, BinaryIO, NamedTuple, TypeAlias, cast
 
 from fcnkit import expected, files, notebook
 from fcnkit.edits import Edit, arrange, splice
@@ -42,10 +43,14 @@ STYLE = Style()
 
 @dataclass(frozen=True, eq=False)
 class Prototxt:
-    """A file in protobuf's text format: its text, and the tree of its fields."""
+    """A file in protobuf's text format: its text, and the tree of its fields.
+
+    `plan` is the Plan whose new net this is, None if no plan made it.
+    """
 
     source: Source
     root: Field
+    plan: Any = attribute(default=None, compare=False, repr=False)
 
     @property
     def text(self) -> str:

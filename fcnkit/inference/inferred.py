@@ -38,6 +38,7 @@ from fcnkit.inference.trunks import trained_like
 from fcnkit.libraries import load
 from fcnkit.plural import number_of
 from fcnkit.preprocessing import STORED, Preprocessing, order_for
+from fcnkit.rewrites import wanted
 from fcnkit.weights.store import GivenWeights
 
 if TYPE_CHECKING:
@@ -288,7 +289,7 @@ def _known(
 ) -> Preprocessing:
     """What is given, else what the file beside the net says."""
     net, channels = head.graph.prototxt, head.shape[1]
-    found = preprocessing.beside(net)
+    found = wanted.of(net)
     if found and len(found.classes) not in (0, head.classes) and not _is_the_file(net):
         found = replace(found, classes=())  # names of the classes that the plan changed
     if found:

@@ -305,12 +305,18 @@ def _value(message: str, field: Field, slot: Slot) -> Iterator[Fault]:
 
 
 def readable(file: Prototxt, found: Iterable[Fault]) -> Prototxt:
-    """The file without its wrong values,
+    """The file without its wrong values, but with the words of known forks,
     every line where it was, so that the rest can be looked at.
 
     Raises PrototxtError where they cannot be taken out one by one.
     """
-    wrong = (fault for fault in found if fault.name in ("wrong-value", "fork-value"))
+    wrong = (
+        fault
+        for fault in found
+        if fault.name == "wrong-value"
+        or fault.name == "fork-value"
+        and schema.fork_of_word(fault.message, fault.field.name, fault.field.raw) is None
+    )
     return file.edit(_mended(fault) for fault in sorted(wrong, key=lambda fault: fault.field.start))
 
 

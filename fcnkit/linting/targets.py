@@ -152,8 +152,12 @@ def _of_words(target: AnyTarget, net: Prototxt, told: Sequence[_Word]) -> Iterat
     if isinstance(target, ForkTarget):
         yield from (_finding_of(w, target, net) for w in told if target.fork not in w.owners)
         return
-    ruled = {rule.condition.name for rule in target.rules if rule.condition.subject == FIELD}
-    unruled = [word for word in told if word.field not in ruled]
+    conditions = [each.condition for each in target.rules if each.condition.subject == FIELD]
+    ruled = {each.name for each in conditions}
+    judged = {each.name for each in conditions if {"allowed", "forbidden"} & each.tests.keys()}
+    unruled = [
+        word for word in told if word.field not in ruled and word.what.split(":")[0] not in judged
+    ]
     if unruled:
         first, more = unruled[0], len(unruled) - 1
         others = f" and {number_of(more, 'other word')} of forks" if more else ", of a fork"

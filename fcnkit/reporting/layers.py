@@ -70,6 +70,8 @@ def _run(
         engine, found = computed(of, net, [{each.blob: each.array} for each in images])
         return engine, "", found
     except EngineError as error:
+        if of.wishes.engine or of.wishes.device:
+            raise
         return None, str(error), []
 
 

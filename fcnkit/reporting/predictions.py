@@ -30,6 +30,7 @@ from fcnkit.reporting.section import Section
 from fcnkit.reporting.subject import Subject
 from fcnkit.reporting.trained import trained
 from fcnkit.reporting.words import grouped
+from fcnkit.rewrites import wanted
 from fcnkit.scoring.metrics import METRICS, Scores
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def runner_of(of: Subject, data: HeldOut | None) -> Runner | None:
         return None
     if not found.dense:
         return None
-    stored = preprocessing.beside(of.net) or Preprocessing(mean=())
+    stored = wanted.of(of.net) or Preprocessing(mean=())
     order = order_for(stored.order, found.shape[1])
     known = stored.with_origin("given", order=order)
     if of.wishes.mean is not None:
@@ -170,7 +171,7 @@ def names_of(of: Subject, data: HeldOut | None, count: int | None) -> tuple[str,
             fact = f"has {len(names)} classes, and the net {count}"
             raise DatasetError(f"{of.wishes.labels}: {fact}; name the file of this net")
         return names
-    stored = preprocessing.beside(of.net) if of.net else None
+    stored = wanted.of(of.net) if of.net else None
     if stored and stored.classes:
         return stored.classes
     if data and len(data.names) == count:

@@ -18,6 +18,7 @@ from fcnkit.libraries import load
 from fcnkit.nets.graph import build
 from fcnkit.preprocessing import Preprocessing
 from fcnkit.reporting.subject import Subject
+from fcnkit.rewrites import wanted
 
 if TYPE_CHECKING:
     import numpy
@@ -74,7 +75,8 @@ def images_of(of: Subject) -> list[Image]:
 
 def known_of(of: Subject) -> Preprocessing:
     """What the net wants of an image, by what was given, else by what is known of the net."""
-    known = (preprocessing.of(of.net) if of.net else None) or Preprocessing()
+    known = (wanted.of(of.net) or preprocessing.of_data(of.net)) if of.net else None
+    known = known or Preprocessing()
     if of.wishes.mean is not None:
         return known.with_origin("--mean", mean=of.wishes.mean)
     return known

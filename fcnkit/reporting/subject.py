@@ -127,11 +127,10 @@ def _given(weights: "str | os.PathLike[str] | Weights | None") -> Weights | None
 
 
 def _held(folder: Path) -> Weights | None:
-    """The weights that an FCN's folder holds, the newest first."""
-    for run in runs(folder):
-        snapshot, _ = run.newest()
-        if snapshot:
-            return store.open(snapshot.weights)
+    """The weights that an FCN's folder holds: of its trainings' last ones the newest."""
+    found = [snapshot.weights for run in runs(folder) if (snapshot := run.newest()[0])]
+    if found:
+        return store.open(max(found, key=lambda path: (os.stat(path).st_mtime_ns, str(path))))
     return store.open(folder / START) if os.path.isfile(folder / START) else None
 
 

@@ -209,7 +209,9 @@ def whose(layer: Layer) -> str:
 
 def _arguments(text: str) -> Arguments:
     """Nothing, which of BVLC's Caffes, and behind a colon the layers."""
-    caffe, _, names = text.partition(":")
+    caffe, colon, names = text.partition(":")
+    if colon and not names:
+        raise ValueError("it names no layer behind the colon")
     if caffe and caffe not in CAFFES:
         raise ValueError(f'"{caffe}" is none of {", ".join(CAFFES)}')
     return ((caffe,) if caffe else ()), {"layers": comma_separated(names)} if names else {}

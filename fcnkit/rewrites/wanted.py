@@ -5,16 +5,24 @@ from contextlib import suppress
 from dataclasses import replace
 
 from fcnkit.errors import NetError
+from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import build
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.plan import ImageBefore, Plan
-from fcnkit.preprocessing import BGR, GRAY, RGB, STORED, Preprocessing, order_for
+from fcnkit.preprocessing import BGR, GRAY, RGB, STORED, Preprocessing, beside, order_for
 
 # Channel numbers of BGR as RGB and back; a fourth is alpha.
 _SWAPPED = {(2, 1, 0), (2, 1, 0, 3)}
 _OTHER = {BGR: RGB, RGB: BGR}
 # A mean that is taken off twice, once in the net, leaves this much of rounding.
 _ROUNDING = 1e-9
+
+
+def of(net: Prototxt) -> Preprocessing | None:
+    """What a net wants of an image, by the file beside it and the plans that changed it since;
+    None where nothing says it.
+    """
+    return beside(net) if net.plan is None else wanted(of(net.plan.before), net.plan)
 
 
 def wanted(known: Preprocessing | None, plan: Plan) -> Preprocessing | None:
@@ -32,7 +40,7 @@ def wanted(known: Preprocessing | None, plan: Plan) -> Preprocessing | None:
         images = []
     for image in images:
         made = made and _of_image(made, image)
-    return made and _sized(_named(made, plan), plan)
+    return made and _fitting(_named(made, plan), plan)
 
 
 def _put_in(images: Sequence[ImageBefore]) -> Preprocessing | None:
@@ -103,16 +111,20 @@ def _difference(mean: float, taken: float) -> float:
     return left if abs(left) > _ROUNDING * abs(mean) else 0.0
 
 
-def _sized(made: Preprocessing, plan: Plan) -> Preprocessing:
-    """With the size that the new net's file says, where it says one."""
-    if made.size is None:
+def _fitting(made: Preprocessing, plan: Plan) -> Preprocessing:
+    """With the size that the new net's file says, and without names for another count of scores."""
+    if made.size is None and not made.classes:
         return made
     with suppress(NetError):
         graph = build(plan.net)
+        shapes = shapes_of(graph).tops
         (image,) = graph.inputs if len(graph.inputs) == 1 else (None,)
-        shape = shapes_of(graph).tops[image] if image else None
-        if shape and len(shape) == 4 and shape[2:] != made.size:
-            return replace(made, size=shape[2:])
+        shape = shapes[image] if image else None
+        if made.size and shape and len(shape) == 4 and shape[2:] != made.size:
+            made = replace(made, size=shape[2:])
+        scores = {found[1] for top in graph.outputs if len(found := shapes[top] or ()) > 1}
+        if scores and len(made.classes) not in (0, *scores):
+            made = replace(made, classes=())
     return made
 
 

@@ -21,7 +21,7 @@ from fcnkit.targets.index import NameOrPath
 from fcnkit.targets.index import target as target_of
 from fcnkit.targets.judging import Broken, judge
 from fcnkit.targets.mending import UPGRADE, likely, mends
-from fcnkit.targets.rules import ASIDE, Target
+from fcnkit.targets.rules import ASIDE, MISREAD, Target
 
 # A mend takes at least one finding away, and a net has no more kinds of them than this.
 _MOST_MENDS = 200
@@ -32,6 +32,7 @@ class _Finding(NamedTuple):
 
     rule: str
     layer: str
+    misread: bool
 
 
 def fit(net: NetOrPath, target: NameOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
@@ -86,7 +87,9 @@ def _better(
             if made is None or not made.changed:
                 continue
             after = _findings(list(_to_mend(made.net, target, inputs)))
-            if len(after) < len(before):
+            # Better refused than misread, of which the tool chain says nothing.
+            worse = {each for each in after - before if each.misread}
+            if len(after) < len(before) and not worse:
                 return _joined(plan, made, word, one, target)
     return None
 
@@ -143,7 +146,8 @@ def _findings(broken: list[tuple[Broken, Graph]]) -> set[_Finding]:
     for one, _ in broken:
         rule = f"{one.rule.condition} {one.rule.because}"
         names = [layer.name for layer in one.layers] or [one.value]
-        found |= {_Finding(rule, f"{name} {one.value}") for name in names}
+        misread = one.rule.verdict == MISREAD
+        found |= {_Finding(rule, f"{name} {one.value}", misread) for name in names}
     return found
 
 

@@ -6,7 +6,7 @@ from fcnkit.formats import schema
 from fcnkit.nets.graph import Graph, Layer
 from fcnkit.nets.layers.table import CAFFE, is_pointwise, makes_scores, of
 from fcnkit.rewrites.forks.types import TYPES
-from fcnkit.rewrites.forks.words import said
+from fcnkit.rewrites.forks.words import Said, said
 from fcnkit.targets.judging import Broken
 from fcnkit.targets.rules import FIELD, LAYER, NET, TYPE
 
@@ -24,6 +24,8 @@ def likely(one: Broken) -> str:
         return next(_of_types(one, names), "")
     if condition.subject == TYPE:
         return _IN_BVLCS_WORDS[0] if all(layer.type in TYPES for layer in one.layers) else ""
+    if any(word.field.name == condition.name for layer in one.layers for word in _words(layer)):
+        return _IN_BVLCS_WORDS[0]
     return {"round_mode": "ceil", "batch": "batch=1"}.get(condition.name, "")
 
 
@@ -52,7 +54,11 @@ def mends(one: Broken, graph: Graph) -> Iterator[str]:
 
 def _said(layer: Layer) -> bool:
     """Whether the layer has a word or a type that BVLC does not know."""
-    return layer.type not in CAFFE or any(said(layer.view.message_name, layer.field))
+    return layer.type not in CAFFE or any(_words(layer))
+
+
+def _words(layer: Layer) -> Iterator[Said]:
+    return said(layer.view.message_name, layer.field)
 
 
 def _in_bvlcs_words(one: Broken, graph: Graph, names: str) -> Iterator[str]:
