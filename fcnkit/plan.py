@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from fcnkit import notebook
@@ -144,9 +144,7 @@ class ImageBefore(NamedTuple):
 
 
 class ScoresBefore(NamedTuple):
-    """Which old class each score of a layer belongs to: the number of the old class, or None for
-    a new class.
-    """
+    """The old class of each score of a layer: its number, or None for a new class."""
 
     layer: str
     classes: tuple[int | None, ...]
@@ -222,6 +220,8 @@ class Plan:
     def __post_init__(self) -> None:
         for name, kind in (("steps", Steps), ("moves", Moves), ("offsets", Offsets)):
             object.__setattr__(self, name, kind(getattr(self, name)))
+        if self.net is self.before and (self.images or self.scores):  # its weights alone change
+            object.__setattr__(self, "net", replace(self.net))
         if self.net is not self.before:
             vars(self.net)["plan"] = self
 
@@ -396,5 +396,4 @@ def _layer_lines(net: Prototxt) -> dict[str, int]:
 
 
 def _lines(text: str) -> list[str]:
-    # Only \n ends a line here: a form feed in a comment must not split one.
-    return list(io.StringIO(text))
+    return list(io.StringIO(text))  # \n alone ends a line: a form feed must not split one
