@@ -78,5 +78,5 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     made = dict(pairs)
     if len(made) < len(pairs):
         ((name, times),) = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"{quoted(name)} is there {number_of(times, 'time')} in one object")
+        raise ValueError(f"{quoted(name)} appears {number_of(times, 'time')} in one object")
     return made

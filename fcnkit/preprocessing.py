@@ -82,13 +82,13 @@ class Preprocessing:
 
     def __str__(self) -> str:
         if self.mean is None:
-            less = "nothing taken off, for the mean is not known"
+            less = "mean not known, nothing subtracted"
         else:
-            less = f"less {shown(self.mean)}" if any(self.mean) else "nothing taken off"
+            less = f"minus {shown(self.mean)}" if any(self.mean) else "no mean subtracted"
         scale = self.scale if isinstance(self.scale, tuple) else (self.scale,)
         times = f", times {shown(scale)}" if set(scale) != {1} else ""
         order = self.order.upper() if self.order in (BGR, RGB) else self.order
-        return f"{'channels as they are' if order == STORED else order}, {less}{times}"
+        return f"{'channels as stored' if order == STORED else order}, {less}{times}"
 
 
 def shown(values: Sequence[float]) -> str:
@@ -118,7 +118,7 @@ def beside(net: Prototxt) -> Preprocessing | None:
 def read(path: str | Path) -> Preprocessing:
     """What such a file says; NetError where it is damaged, or another kind of JSON."""
     if os.path.lexists(path) and not os.path.isfile(path):
-        raise NetError(f"{path}: is not a file; write it anew, or remove it")
+        raise NetError(f"{path}: is not a file; write it again, or remove it")
     try:
         with open(path, "rb") as file:
             data = file.read(_LONGEST + 1)
@@ -129,10 +129,10 @@ def read(path: str | Path) -> Preprocessing:
         raise NetError(f"{path}: cannot be read: {error_text(error)}; name a file") from None
     except ValueError as error:
         raise NetError(
-            f"{path}: cannot be read as JSON: {error}; write it anew, or remove it"
+            f"{path}: cannot be read as JSON: {error}; write it again, or remove it"
         ) from None
     if not isinstance(found, dict):
-        raise NetError(f"{path}: is no JSON object; write it anew, or remove it")
+        raise NetError(f"{path}: is not a JSON object; write it again, or remove it")
     _check(path, found)
     mean, size = found.get("mean"), found.get("size")
     return Preprocessing(
@@ -233,7 +233,7 @@ def order_for(said: str | None, channels: int) -> str:
 def check(made: Preprocessing, channels: int, classes: int, path: str | Path) -> None:
     """The file at `path` goes with a net of so many channels and classes; NetError otherwise."""
     facts = {
-        f'"order" is {made.order}, and the net takes images of {channels} channels': (
+        f'"order" is {made.order}, but the net takes images of {channels} channels': (
             made.order not in orders(channels)
         ),
         f'"scale" has {number_of(_count(made.scale), "number")}, and the net takes {channels} '
@@ -244,7 +244,7 @@ def check(made: Preprocessing, channels: int, classes: int, path: str | Path) ->
     }
     for fact, wrong in facts.items():
         if wrong:
-            raise NetError(f"{path}: {fact}; write what belongs to this net, or remove it")
+            raise NetError(f"{path}: {fact}; correct the file for this net, or remove it")
 
 
 def of_data(net: Prototxt) -> Preprocessing | None:

@@ -20,7 +20,7 @@ def pytest_addoption(parser):
         "--corpus", action="store_true", help="try every net of the shared corpus, not a part"
     )
     parser.addoption(
-        "--golden", action="store_true", help="write the golden files of tests/cases anew"
+        "--golden", action="store_true", help="write the golden files of tests/cases again"
     )
     parser.addoption(
         "--promises", action="store_true", help="write what this version promises to tests/promised"
@@ -34,7 +34,7 @@ def shared() -> Path:
     """
     folder = Path(os.environ.get("FCNKIT_DATA") or Path(__file__).parents[2] / "shared" / "data")
     if not folder.is_dir():
-        pytest.skip(f"{NO_DATA}: {folder} is no folder; name it in FCNKIT_DATA")
+        pytest.skip(f"{NO_DATA}: {folder} is not a folder; name it in FCNKIT_DATA")
     return folder
 
 

@@ -109,7 +109,7 @@ def test_folding_before_and_after(caffe, tmp_path):
 def test_what_the_file_beside_the_net_says(tmp_path):
     path = tmp_path / "net.prototxt"
     path.write_text(FOLDED["conv"])
-    with pytest.raises(NetError, match="is not there; say what to take off"):
+    with pytest.raises(NetError, match="is not there; give the mean"):
         fk.bake(path)
     Preprocessing("rgb", MEAN, SCALE).save(place(path))
     plan = fk.bake(path)
@@ -120,7 +120,7 @@ def test_what_the_file_beside_the_net_says(tmp_path):
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 2 and "--do bake first" in result.output
     result = CliRunner().invoke(main, [*words[:2], "--do", "bake", "--do", "swap"])
-    assert result.exit_code == 0 and "takes 104,117,123 off" in result.output
+    assert result.exit_code == 0 and "subtracts 104,117,123, then" in result.output
     Preprocessing("rgb", None, SCALE).save(place(path), force=True)
     with pytest.raises(NetError, match="says no mean"):
         fk.bake(path)
@@ -132,7 +132,7 @@ def test_what_the_file_beside_the_net_says(tmp_path):
     ("text", "mean", "scale", "reason"),
     [
         (FOLDED["conv"], (1.0, 2.0), 1, "2 numbers as mean for 3 channels"),
-        (FOLDED["conv"], (1.0,), 0, "a scale of 0 leaves nothing"),
+        (FOLDED["conv"], (1.0,), 0, "a scale of 0 would erase"),
         (INPUT + data(2, 3, 4, 4, name="more") + TAIL.replace('"c"', '"data"'), (1,), 1, "images"),
         (
             'layer { name: "data" type: "Data" top: "data" '
@@ -140,7 +140,7 @@ def test_what_the_file_beside_the_net_says(tmp_path):
             'data_param { source: "x" batch_size: 1 } }\n' + conv("c", "data", 5, 3),
             (1,),
             1,
-            "it prepares its images itself",
+            "this layer already prepares its images",
         ),
     ],
 )
@@ -151,4 +151,4 @@ def test_it_refuses(text, mean, scale, reason):
 
 def test_a_mean_image_is_no_colour():
     done = CliRunner().invoke(main, ["surgery", "template:lenet", "--do", "bake=mean.binaryproto"])
-    assert done.exit_code == 2 and "a mean image is not baked into a net" in done.output
+    assert done.exit_code == 2 and "a mean image cannot be baked into a net" in done.output

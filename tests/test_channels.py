@@ -281,7 +281,11 @@ CONV = conv("c", "data", 5, 3)
             'shares the parameter "w" with "c"',
         ),
         (data(1, 3, 8, 8), fk.swap_channels, "no Convolution or InnerProduct sees an input"),
-        (data(1, 3, 8, 8) + CONV, lambda text: fk.swap_channels(text, blob="c"), '"c" is no input'),
+        (
+            data(1, 3, 8, 8) + CONV,
+            lambda text: fk.swap_channels(text, blob="c"),
+            '"c" is not an input',
+        ),
         (
             data(1, 3, 8, 8) + CONV,
             lambda text: fk.swap_channels(text, blob="dada"),

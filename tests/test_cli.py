@@ -431,7 +431,7 @@ FCN = ("fcn", "net.prototxt", "--classes", "3", "--stride", "2")
         (("convolutionalize", "old.prototxt", "-o", "o"), "fcnkit upgrade"),
         (("convolutionalize", "net.prototxt", "-o", "net.prototxt"), "exists"),
         (("convolutionalize", "net.prototxt", "-o", "o.caffemodel"), "is for weights, and a proto"),
-        (("convolutionalize", "net.prototxt", "-o", "new/"), "no name of a file"),
+        (("convolutionalize", "net.prototxt", "-o", "new/"), "not the name of a file"),
         (("convert", "net.caffemodel", "o.onnx"), "`fcnkit export` writes ONNX"),
         (("convert", "net.caffemodel", "o.prototxt"), "is for a prototxt, and weights would"),
         (("convert", "net.caffemodel", "o.pth"), "is for a model of another framework"),
@@ -590,7 +590,7 @@ def test_nets_are_changed_without_anything_heavy(words):
 @pytest.mark.parametrize(
     "text, fact",
     [
-        ("", "is an empty file; get it again"),
+        ("", "is an empty file; download or export it again"),
         ('net: "train_val.prototxt" base_lr: 0.1\n', "is a solver"),
         ('name: "nothing"\n', "has no layers"),
     ],
@@ -633,7 +633,7 @@ def test_weights_of_another_net_start_no_fcn(tmp_path):
     store.create().put("other", [np.ones((2, 2), "f4")]).save(other)
     words = ["fcn", "template:lenet", "--classes", "2", "--stride", "4", "--weights", str(other)]
     result = CliRunner().invoke(main, [*words, "-o", str(tmp_path / "out")])
-    assert result.exit_code == 2 and "none of its layers is one of template:lenet" in result.output
+    assert result.exit_code == 2 and "it has no layer of template:lenet" in result.output
     assert not (tmp_path / "out").exists()
 
 

@@ -332,12 +332,12 @@ def test_coords_takes_blob_names():
         (
             'type: "Convolution" convolution_param { num_output: 2 kernel_size: 3 stride: 2 '
             "pad_type: 1 }",
-            "pad_type 1 with a stride pads by the size of the bottom, so that no coordinates "
+            "pad_type 1 with a stride pads by the size of the bottom, so no coordinates "
             'carry from "data" to "odd"; write pad_t, pad_l, pad_b and pad_r',
         ),
         (
             'type: "Interp" interp_param { height: 20 width: 20 }',
-            "it makes the same size of every input, so that no coordinates "
+            "it makes the same size of every input, so no coordinates "
             'carry from "data" to "odd"; '
             "give it zoom_factor or shrink_factor in place of that size",
         ),

@@ -108,7 +108,7 @@ def test_labels_as_floats_and_as_pictures(tmp_path):
     with pytest.raises(NetError, match="mode P, which Caffe reads as colours"):
         databases_fit.labels(tmp_path / "palette")
     write_lmdb(tmp_path / "junk", [np.zeros((1, 2, 2))], data=b"junk", encoded=True)
-    with pytest.raises(NetError, match="its picture: is no image"):
+    with pytest.raises(NetError, match="its picture: is not an image"):
         databases_fit.labels(tmp_path / "junk")
 
 
@@ -116,13 +116,13 @@ def test_what_is_no_database(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("text")
     for name in ("empty", "file"):
-        with pytest.raises(DatasetError, match="is no LMDB"):
+        with pytest.raises(DatasetError, match="is not an LMDB"):
             databases_fit.labels(tmp_path / name)
     import lmdb
 
     with lmdb.open(str(tmp_path / "odd")) as store, store.begin(write=True) as transaction:
         transaction.put(b"a", b"\xff\xff\xff")
-    with pytest.raises(NetError, match="entry 'a': is no Datum"):
+    with pytest.raises(NetError, match="entry 'a': is not a Datum"):
         databases_fit.labels(tmp_path / "odd")
 
 

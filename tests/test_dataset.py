@@ -424,8 +424,8 @@ def test_a_list_with_names_that_are_not_there(tmp_path):
         (["--split", "1.5"], "range"),
         (["--split", "0.1", "--resize", "3"], "write width x height"),
         (["--split", "0.1", "--map", "1=x"], "write it as 7=0"),
-        (["--split", "0.1", "--map", "1=0,1=2"], "1 is there twice"),
-        (["--split", "0.1", "--map", "nofile"], "is no list"),
+        (["--split", "0.1", "--map", "1=0,1=2"], "1 appears twice"),
+        (["--split", "0.1", "--map", "nofile"], "is neither a list"),
         (["--split", "0.1", "--void", "a"], "write it as 11"),
         (["--split", "0.1", "--ignore", "2"], "ignore 2: is not above the 3 classes"),
         (["--split", "0.1", "--classes", "none.txt"], "none.txt: cannot be read"),
@@ -441,13 +441,13 @@ def test_wrong_words_are_exit_2_and_leave_nothing(tmp_path, words, message):
 
 def test_folders_that_are_not_there(tmp_path):
     folders(tmp_path)
-    assert "is no folder" in made(tmp_path, images="none").output
+    assert "is not a folder" in made(tmp_path, images="none").output
     (tmp_path / "empty").mkdir()
     assert "holds no images" in made(tmp_path, images="empty", labels="empty").output
     no_classes = run(
         "dataset", "create", tmp_path / "images", tmp_path / "labels", "-o", "x", "--split", 0
     )
-    assert no_classes.exit_code == 2 and "how many classes" in no_classes.output
+    assert no_classes.exit_code == 2 and "give the classes: " in no_classes.output
 
 
 def test_a_library_that_is_missing_is_named(tmp_path, monkeypatch):
@@ -478,7 +478,7 @@ def test_a_folder_that_is_no_dataset_is_never_replaced(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "thesis.txt").write_text("years of work")
     result = made(tmp_path, "--force")
-    assert result.exit_code == 2 and "is no dataset to replace" in result.output
+    assert result.exit_code == 2 and "is not a dataset to replace" in result.output
     staging.place(tmp_path / "new").mkdir()
     (staging.place(tmp_path / "new") / "thesis.txt").write_text("years of work")
     result = made(tmp_path, "--force", out="new")
@@ -755,13 +755,13 @@ def test_a_disk_that_is_full_leaves_what_resume_takes_up(tmp_path):
 @pytest.mark.parametrize(
     "value, message",
     [
-        (b"\xff\xff", "is no Datum"),
+        (b"\xff\xff", "is not a Datum"),
         (b"", "has 0 values for 0 x 0 x 0"),
         (
             schema.message("Datum")(
                 channels=1, height=1, width=1, encoded=True, data=b"x"
             ).SerializeToString(),
-            "entry 0: .* is no image",
+            "entry 0: .* is not an image",
         ),
     ],
 )
@@ -934,7 +934,7 @@ def test_the_images_of_each_split_are_listed_and_scored_alone(tmp_path):
     for part, left in (("val", 4), ("train", 2)):
         done = run("score", tmp_path / "labels", tmp_path / "data", "--split", part)
         assert done.exit_code == 0, done.output
-        assert f"{left} are of another split" in done.stderr and "100.0" in done.stdout
+        assert f"left out {left} prediction" in done.stderr and "100.0" in done.stdout
     save(tmp_path / "labels" / "stray.png", np.zeros((4, 4), np.uint8))
     done = run("score", tmp_path / "labels", tmp_path / "data")
     assert done.exit_code == 2 and "stray.png: " in done.stderr
@@ -967,7 +967,7 @@ def test_ctrl_c_is_told_as_a_shell_tells_it(tmp_path, monkeypatch):
 
     monkeypatch.setattr(making, "_filled", stopped)
     done = made(tmp_path)
-    assert done.exit_code == 130 and "interrupted; go on with --resume" in done.stderr
+    assert done.exit_code == 130 and "interrupted; continue with --resume" in done.stderr
 
 
 def test_a_jpeg_is_a_label_where_a_map_says_all_its_values(tmp_path):

@@ -34,9 +34,9 @@ def test_floats():
 @pytest.mark.parametrize(
     "data, message",
     [
-        (b"\xff\xff", r"is no Datum \("),
+        (b"\xff\xff", r"is not a Datum \("),
         (b"", "has 0 values for 0 x 0 x 0"),
-        (datum.written(VALUES)[:-5], "is no Datum"),
+        (datum.written(VALUES)[:-5], "is not a Datum"),
         (schema.message("Datum")(channels=1 << 30, height=1 << 30, width=1 << 30), "has 0 values"),
         (schema.message("Datum")(channels=1, height=-1, width=-1, data=b"x"), "has 1 value"),
     ],

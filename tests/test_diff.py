@@ -109,7 +109,7 @@ def test_diff_as_json(second, status, folder):
         (("page.caffemodel", "old.caffemodel"), "HTML"),
         (("cut.caffemodel", "old.caffemodel"), "cut.caffemodel"),
         (("old.caffemodel", "cut.caffemodel"), "cut.caffemodel"),
-        (("old.caffemodel", "empty.caffemodel"), "is an empty file; get it again"),
+        (("old.caffemodel", "empty.caffemodel"), "is an empty file; download or export it again"),
         (("old.caffemodel", "bottom.prototxt"), "pool9"),
         (("old.caffemodel", "template:nothing"), "nothing"),
         (("old.caffemodel", "old.caffemodel", "--map", "x=fc3"), 'no layer "x"'),

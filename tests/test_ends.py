@@ -423,4 +423,4 @@ def test_an_array_in_a_file_is_a_way_out(tmp_path):
     np.save(file, np.random.default_rng(0).uniform(1e4, 2e4, (1, 2, 6, 6)).astype("f4"))
     assert CliRunner().invoke(main, [*words, "--input", f"data={file}"]).exit_code == 0
     missing = CliRunner().invoke(main, [*words, "--input", "data=none.npy"])
-    assert missing.exit_code == 2 and "'none.npy': is no array: No such file" in missing.output
+    assert missing.exit_code == 2 and "'none.npy': is not an array: No such file" in missing.output

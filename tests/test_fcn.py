@@ -511,7 +511,7 @@ def test_a_trunk_alone_is_taken_and_the_rest_is_said(tmp_path, caffe):
     words += ["-o", str(tmp_path / "out"), "--weights"]
     done = CliRunner().invoke(main, [*words, str(tmp_path / "other.caffemodel")])
     assert done.exit_code == 2
-    assert "none of its layers is one of template:alexnet" in done.output
+    assert "it has no layer of template:alexnet" in done.output
     done = CliRunner().invoke(main, [*words, str(tmp_path / "trunk.caffemodel")])
     assert done.exit_code == 0, done.output
     assert all(f'layer "{name}": left to the filler' in done.output for name in ("fc6", "fc7"))

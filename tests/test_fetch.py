@@ -204,7 +204,7 @@ def test_a_redirect_is_followed_range_and_all(server, data, tmp_path):
         ([], {"size": 5}, r"the server has 80,\d+ bytes, and mine 5"),
         ([loopback.no_range], {}, "answers 416 to a request for all of it"),
         ([loopback.to("file:///etc/passwd")], {}, "302: .*'file:///etc/passwd' is not allowed"),
-        ([loopback.to("ftp://127.0.0.1/m")], {}, "is no http or https address"),
+        ([loopback.to("ftp://127.0.0.1/m")], {}, "is not an http or https address"),
         ([loopback.to("/again")] * 20, {}, "the server answers 302"),
     ],
 )
@@ -275,7 +275,10 @@ def test_only_the_web_can_be_opened():
         "http://ü.example/",
         "//a.example/m",
     ):
-        with pytest.raises(ModelError, match="is no http or https address"), web.opened(address, 1):
+        with (
+            pytest.raises(ModelError, match="is not an http or https address"),
+            web.opened(address, 1),
+        ):
             pass
     with (
         pytest.raises(ModelError, match="holds a user's name"),
@@ -301,7 +304,7 @@ def test_a_damaged_file_is_fetched_anew(server, data, tmp_path):
     found.path.write_bytes(data[:-1] + b"\0")
     again = fetch(model(server, data), tmp_path, warn=told.append)
     assert again.path.read_bytes() == data and not again.already
-    assert "its SHA-1 is" in told[0] and told[0].endswith("it is fetched anew")
+    assert "its SHA-1 is" in told[0] and told[0].endswith("it is fetched again")
 
 
 def test_another_model_of_the_name_is_left_alone(server, data, tmp_path):
@@ -335,7 +338,7 @@ def test_the_folder_can_be_moved(server, data, tmp_path, monkeypatch):
     ):
         cache.path("mine")
     for name in ("other", "../b/mine", "", "a/b"):
-        with pytest.raises(ModelError, match="is not in .*/b; fetch it with|is no name"):
+        with pytest.raises(ModelError, match="is not in .*/b; fetch it with|is not a name"):
             cache.path(name)
     monkeypatch.delenv("FCNKIT_MODELS")
     monkeypatch.setenv("XDG_CACHE_HOME", "/x")
@@ -366,7 +369,7 @@ def test_a_file_is_verified_and_copied(server, data, tmp_path):
     ("content", "message"),
     [
         (b"x", r"here: has 1 byte, and mine 80,\d+"),
-        (None, "here: is no file"),
+        (None, "here: is not a file"),
         ("gone", "here: cannot be read: No such file"),
         ("flipped", "here: its SHA-1 is"),
     ],

@@ -1095,7 +1095,7 @@ def test_what_pads_by_the_size_of_its_bottom_lies_nowhere(kind, params):
         "convert"
     ]
     with pytest.raises(
-        FcnkitError, match="pads by the size of the bottom, so that no coordinates carry"
+        FcnkitError, match="pads by the size of the bottom, so no coordinates carry"
     ):
         fcnkit.fcn(fcnkit.parse(text + last), classes=2, stride=2)
     assert [step.verb for step in fcnkit.to_fc(fcnkit.parse(text + last)).steps] in ([], ["keep"])

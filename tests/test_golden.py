@@ -64,5 +64,5 @@ def test_golden(case, request):
             (folder / name).write_bytes(text.encode())
     for name, text in found.items():
         assert text == (folder / name).read_bytes().decode(), (
-            f"{case}/{name}; pytest --golden writes it anew"
+            f"{case}/{name}; pytest --golden writes it again"
         )

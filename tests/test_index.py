@@ -124,7 +124,9 @@ def test_an_index_on_the_web(monkeypatch):
         server.files["/deep/models.json"] = json.dumps(
             {"models": [entry(address="file:///x")]}
         ).encode()
-        with pytest.raises(ModelError, match=r'address: "file:///x" is no http or https address'):
+        with pytest.raises(
+            ModelError, match=r'address: "file:///x" is not an http or https address'
+        ):
             read(f"{server.address}/deep", 5)
 
 
@@ -136,18 +138,21 @@ def test_an_index_on_the_web(monkeypatch):
     [
         ("", "i: cannot be read as JSON"),
         ("[" * 100_000, "i: cannot be read as JSON"),
-        ("[]", r'i: is no index; it is to be {"models": \[...\]}'),
-        ('{"models": {}}', "is no index"),
-        ('{"models": [3]}', "i: model 1: is no object"),
+        ("[]", r'i: is not an index; it is to be {"models": \[...\]}'),
+        ('{"models": {}}', "is not an index"),
+        ('{"models": [3]}', "i: model 1: is not an object"),
         ('{"models": [{}]}', "i: model 1: has no name"),
         (
             '{"models": [{"name": "a", "file": "f", "size": 1e3}]}',
-            "size 1000.0 is no number of bytes",
+            "size 1000.0 is not a number of bytes",
         ),
-        ('{"models": [{"name": "a", "file": "f", "size": NaN}]}', "size nan is no number of bytes"),
+        (
+            '{"models": [{"name": "a", "file": "f", "size": NaN}]}',
+            "size nan is not a number of bytes",
+        ),
         (
             '{"models": [{"name": "a", "file": "f", "size": ' + "9" * 6000 + "}]}",
-            "cannot be read as JSON|is no number",
+            "cannot be read as JSON|is not a number",
         ),
         ("<!DOCTYPE html>", "i: cannot be read as JSON"),
     ],
@@ -160,45 +165,45 @@ def test_what_is_no_index(text, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"name": "a/b"}, r'model 1: "a/b" is no name: letters, digits'),
-        ({"name": "../../etc"}, "is no name"),
-        ({"name": ".hidden"}, "is no name"),
-        ({"name": "a\nb"}, "name is no plain text"),
-        ({"name": "é"}, "is no name"),
-        ({"name": "a" * 81}, "is no name"),
-        ({"name": ["a"]}, "name is no plain text"),
-        ({"file": "/etc/passwd"}, r'model 1 \(mine\): file: "/etc/passwd" is no name'),
-        ({"file": ".."}, "is no name"),
-        ({"file": "a\\b"}, "is no name"),
+        ({"name": "a/b"}, r'model 1: "a/b" is not a name: letters, digits'),
+        ({"name": "../../etc"}, "is not a name"),
+        ({"name": ".hidden"}, "is not a name"),
+        ({"name": "a\nb"}, "name is not plain text"),
+        ({"name": "é"}, "is not a name"),
+        ({"name": "a" * 81}, "is not a name"),
+        ({"name": ["a"]}, "name is not plain text"),
+        ({"file": "/etc/passwd"}, r'model 1 \(mine\): file: "/etc/passwd" is not a name'),
+        ({"file": ".."}, "is not a name"),
+        ({"file": "a\\b"}, "is not a name"),
         ({"file": "models.json"}, "file models.json is an index; name the weights"),
         ({"file": "model.json"}, "file model.json is an index"),
         ({"file": ""}, "has no file"),
         (
             {"size": 0},
-            "size 0 is no number of bytes from 1 to 2,147,483,647, the most that Caffe reads",
+            "size 0 is not a number of bytes from 1 to 2,147,483,647, the most that Caffe reads",
         ),
-        ({"size": -1}, "size -1 is no number"),
-        ({"size": LARGEST + 1}, "size 2147483648 is no number"),
+        ({"size": -1}, "size -1 is not a number"),
+        ({"size": LARGEST + 1}, "size 2147483648 is not a number"),
         ({"size": 10**400}, "size 1000"),
-        ({"size": True}, "size True is no number"),
-        ({"size": "5"}, "size 5 is no number"),
+        ({"size": True}, "size True is not a number"),
+        ({"size": "5"}, "size 5 is not a number"),
         ({"sha1": "abc"}, "sha1 is not 40 hexadecimal digits; correct it or leave it out"),
         ({"sha256": "0" * 40}, "sha256 is not 64"),
-        ({"sha1": 5}, "sha1 is no plain text"),
+        ({"sha1": 5}, "sha1 is not plain text"),
         ({"sha-1": "0" * 40}, 'says "sha-1"; there are name, file, address'),
         (
             {"address": "file:///etc/passwd"},
-            'address: "file:///etc/passwd" is no http or https address',
+            'address: "file:///etc/passwd" is not an http or https address',
         ),
-        ({"address": "ftp://example.org/x"}, "is no http or https address"),
-        ({"address": "javascript:x"}, "is no http or https address"),
-        ({"address": "https://example.org/a b"}, "is no http or https address"),
+        ({"address": "ftp://example.org/x"}, "is not an http or https address"),
+        ({"address": "javascript:x"}, "is not an http or https address"),
+        ({"address": "https://example.org/a b"}, "is not an http or https address"),
         ({"address": "https://me:secret@example.org/x"}, "the address holds a user's name"),
-        ({"address": "https://[::1/x"}, "is no http or https address"),
-        ({"licence": "\x1b[2J"}, "licence is no plain text"),
-        ({"about": "x" * 2001}, "about is no plain text of at most 2000"),
-        ({"use": "rm"}, "use is no list"),
-        ({"use": [1]}, "use is no plain text"),
+        ({"address": "https://[::1/x"}, "is not an http or https address"),
+        ({"licence": "\x1b[2J"}, "licence is not plain text"),
+        ({"about": "x" * 2001}, "about is not plain text of at most 2000"),
+        ({"use": "rm"}, "use is not a list"),
+        ({"use": [1]}, "use is not plain text"),
     ],
 )
 def test_hostile_entries(changes, message):
@@ -207,7 +212,7 @@ def test_hostile_entries(changes, message):
 
 
 def test_names_are_there_once():
-    with pytest.raises(ModelError, match='i: "mine" is there twice'):
+    with pytest.raises(ModelError, match='i: "mine" appears twice'):
         parsed(entry(), entry())
     with pytest.raises(ModelError, match="nine: no such model; there are mine"):
         one(parsed(entry()), "nine")
@@ -223,7 +228,7 @@ def test_no_index_at_all(tmp_path):
     with pytest.raises(ModelError, match="is longer than 1,048,576 bytes"):
         read(str(tmp_path), 1)
     for place in ("file:///etc", "ftp://example.org", "https://"):
-        with pytest.raises(ModelError, match="is no http or https address"):
+        with pytest.raises(ModelError, match="is not an http or https address"):
             read(place, 1)
 
 

@@ -64,7 +64,7 @@ def test_windows_lie_where_the_map_puts_them(net, weights, image, seen):
     assert seen.windows(2) == heat.windows(likely, found.place, 2)
     held = np.load(templates.path("digits", "heldout.npz"))["labels"]
     assert seen.classes[30, 18] == held[0] and seen.classes[30, 58] == held[1]
-    assert sum(seen.shares().values()) < 1, "the rim is no class"
+    assert sum(seen.shares().values()) < 1, "the rim is not a class"
 
 
 def test_what_it_shows(seen, image):
@@ -76,7 +76,7 @@ def test_what_it_shows(seen, image):
     assert hot.shape[1] == 320 and np.array_equal(hot, picture(seen.heat(10, zoom=4)))
     assert Image.open(io.BytesIO(seen._repr_png_())).width > 2 * 4 * 80
     assert seen.legend().size[1] > 11 * 20 and seen.names[10] == "background"
-    wanted = "gray, nothing taken off, times 0.00390625"
+    wanted = "gray, no mean subtracted, times 0.00390625"
     assert f"<Inferred of 80 x 60 pixels, {wanted}: 11 classes at 9 x 14 windows, on" in repr(seen)
 
 
@@ -139,7 +139,7 @@ def test_what_does_not_fit_is_said(net, weights, image, options, said):
 
 @pytest.mark.parametrize("name", ["eleven", 11, -1])
 def test_a_class_that_there_is_not(seen, name):
-    with pytest.raises(DatasetError, match="is no class"):
+    with pytest.raises(DatasetError, match="is not a class"):
         seen.heat(name)
 
 

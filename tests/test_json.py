@@ -90,7 +90,7 @@ def check(schemas):
 
     def check(name: str, text: str) -> object:
         def refuse(word: str) -> None:
-            raise AssertionError(f"{word} is no JSON")
+            raise AssertionError(f"{word} is not JSON")
 
         value = json.loads(text, parse_constant=refuse)
         jsonschema.Draft202012Validator({"$ref": f"{name}.json"}, registry=registry).validate(value)

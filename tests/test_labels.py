@@ -91,8 +91,8 @@ def test_colour_maps_of_other_kinds(tmp_path, text, colours, names, void):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("0 0 0\n1 2\n", r'c\.txt:2: "1 2" is no colour'),
-        ("0 0 256\n", r"c\.txt:1: .* is no colour"),
+        ("0 0 0\n1 2\n", r'c\.txt:2: "1 2" is not a colour'),
+        ("0 0 256\n", r"c\.txt:1: .* is not a colour"),
         ("0 0 0\n9 9 9\n0 0 0\n", r"c\.txt:3: the colour 0 0 0 is on line 1 too"),
         ("a 0 0 0\na 1 1 1\n", r"c\.txt:2: the name a is on line 1 too"),
         ("a 0 0 0\n1 1 1\n", r"c\.txt:2: has no name"),
@@ -113,7 +113,7 @@ def test_text_files_that_are_none(tmp_path):
         read_classes(tmp_path / "c.txt")
     with pytest.raises(DatasetError, match="No such file"):
         read_colours(tmp_path / "none.txt")
-    with pytest.raises(DatasetError, match='"a" is there twice'):
+    with pytest.raises(DatasetError, match='"a" appears twice'):
         read_classes(tmp_path / "twice.txt")
 
 
@@ -288,7 +288,7 @@ def test_a_wide_value_may_be_remapped(tmp_path):
         ({"classes": 256}, "256 classes"),
         ({"classes": 21, "ignore": 20}, "ignore 20: is not above the 21 classes"),
         ({"classes": 21, "ignore": 300}, "at most 255"),
-        ({"classes": 3, "numbers": {1: 3}}, "map to 3: is no class"),
+        ({"classes": 3, "numbers": {1: 3}}, "map to 3: is not a class"),
     ],
 )
 def test_readings_that_cannot_be(options, message):

@@ -284,7 +284,7 @@ REFUSED = {
         [(2, 3), (2, 3)],
         "both axis and concat",
     ),
-    "slice": ("Slice", "", [(2, 3)], "3 on axis 1 is no multiple of 2 tops"),
+    "slice": ("Slice", "", [(2, 3)], "3 on axis 1 is not a multiple of 2 tops"),
     "slice_point": (
         "Slice",
         "slice_param { slice_point: [1, 2] }",
@@ -390,7 +390,7 @@ REFUSED = {
         "LSTM",
         "recurrent_param { num_output: 4 }",
         [(5, 2), (5, 2)],
-        "give the first values behind its time x streams",
+        "give the first values after its time x streams",
     ),
     "embed": ("Embed", "embed_param { num_output: 3 }", [(3,)], "it has no input_dim"),
     "loss of one": ("EuclideanLoss", "", [(2, 3)], "EuclideanLoss takes 2 bottoms and has 1"),

@@ -330,7 +330,7 @@ CASES = (
     Case(
         "unread-param",
         (3,),
-        "Pooling does not read convolution_param, so that what it says is ignored",
+        "Pooling does not read convolution_param, so what it says is ignored",
         DATA + 'layer { name: "a" type: "Pooling" bottom: "data" top: "a" pooling_param { '
         "kernel_size: 2 }\n"
         "convolution_param { pad: 1 } }",

@@ -133,7 +133,7 @@ STARTS = [
     ("two do not", [fc("a", "x"), fc("b", "a")], "ab"),
     ("one of them filled", [fc("a", "x", XAVIER), fc("b", "a")], ""),
     ("the other filled", [fc("a", "x"), fc("b", "a", XAVIER)], ""),
-    ("behind a ReLU", [fc("a", "x"), one("ReLU", "a"), fc("b", "ReLU", XAVIER)], "a"),
+    ("after a ReLU", [fc("a", "x"), one("ReLU", "a"), fc("b", "ReLU", XAVIER)], "a"),
     (
         "behind a leaky one",
         [fc("a", "x"), one("ReLU", "a", LEAKY), fc("b", "ReLU", XAVIER)],
@@ -203,7 +203,7 @@ def test_stored_statistics_are_looked_at(blobs, more, words, caffe):
     assert len(hits) == bool(words) and all(words in one.text for one in hits)
     if blobs and words:
         with (
-            pytest.raises(WeightsError, match="root is no number")
+            pytest.raises(WeightsError, match="root is not a number")
             if "-0.25" in words
             else nothing()
         ):

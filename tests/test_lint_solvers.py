@@ -48,13 +48,13 @@ CASES = [
         "no-average",
         FIXED + 'type: "Adam" momentum: 1',
         FIXED + 'type: "Adam" momentum: 0.9',
-        "momentum is 1, so that weights become no numbers",
+        "momentum is 1, so weights become no numbers",
     ),
     Case(
         "no-average",
         FIXED + 'type: "Adam" momentum2: 1',
         FIXED + 'type: "Adam" momentum2: 0.9',
-        "momentum2 is 1, so that nothing is learned",
+        "momentum2 is 1, so nothing is learned",
     ),
     *[
         Case("no-average", f"{FIXED} {kind} delta: 0", f"{FIXED} {kind} delta: 1e-8", words)
@@ -120,7 +120,7 @@ CASES = [
         "rate-stays",
         'lr_policy: "poly"',
         'lr_policy: "poly" power: 0.9',
-        "has power 0, so that the rate stays 0.5",
+        "has power 0, so the rate stays 0.5",
         rates=(0.5, 0.5, 0.5),
     ),
     Case(
@@ -148,7 +148,7 @@ CASES = [
         "rate-late",
         'lr_policy: "step" gamma: 0.1 stepsize: 6',
         'lr_policy: "step" gamma: 0.1 stepsize: 5',
-        "stepsize is 6 and max_iter 6, so that the rate stays 0.5; make it smaller, or write",
+        "stepsize is 6 and max_iter 6, so the rate stays 0.5; make it smaller, or write",
         rates=(0.5, 0.5, 0.5),
     ),
     Case(

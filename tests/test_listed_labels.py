@@ -155,7 +155,7 @@ def test_what_cannot_be_read(tmp_path):
     with pytest.raises(NetError, match=r'b.h5: its dataset "label" cannot be read'):
         databases_fit.check(run)
     run = made(tmp_path / "c", HDF5 + HEAD, write_hdf5, float("nan"))
-    with pytest.raises(NetError, match=r"row 1: a label is no finite number"):
+    with pytest.raises(NetError, match=r"row 1: a label is not a finite number"):
         databases_fit.check(run)
 
 
@@ -183,7 +183,7 @@ def test_a_training_that_would_learn_nothing_is_refused(tmp_path):
     message = str(caught.value)
     assert message.startswith(f"{tmp_path}/data/train_label_lmdb: {SWALLOWED} (")
     assert message.endswith(
-        "nothing would be learnt; if 255 is class 1, give --map 0=0,255=1 to "
+        "nothing would be learned; if 255 is class 1, give --map 0=0,255=1 to "
         "`fcnkit dataset create`, or say --one-class to train all the same"
     )
     heard = []
@@ -219,7 +219,9 @@ def test_a_class_that_is_nowhere_is_warned_of(tmp_path, net, values, words):
 
 def test_an_ignored_class(tmp_path):
     net = TWO.replace("ignore_label: 255", "ignore_label: 0")
-    with pytest.raises(NetError, match=r"ignore a label that is no class, such as 255, in place"):
+    with pytest.raises(
+        NetError, match=r"ignore a label that is not a class, such as 255, in place"
+    ):
         databases_fit.check(masks(tmp_path, net, 0, 1))
 
 

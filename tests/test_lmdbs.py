@@ -197,6 +197,6 @@ def test_an_interrupted_database_is_checked_before_lmdb_maps_it(tmp_path, whole)
 def test_a_key_that_no_create_wrote(tmp_path):
     fill(tmp_path, [(b"zebra", b"x")])
     store = databases.DatabaseWriter(tmp_path)
-    with pytest.raises(DatasetError, match="its last key is 'zebra'; begin anew"):
+    with pytest.raises(DatasetError, match="its last key is 'zebra'; start over"):
         store.after()
     store.close()

@@ -58,7 +58,7 @@ def test_bytes_are_held_exactly(tmp_path):
 
 def test_what_is_neither_is_refused(tmp_path):
     (tmp_path / "a.binaryproto").write_text("layer { }")
-    with pytest.raises(WeightsError, match="is no mean file"):
+    with pytest.raises(WeightsError, match="is not a mean file"):
         matrices.read(tmp_path / "a.binaryproto")
     with pytest.raises(WeightsError, match="cannot be read"):
         matrices.read(tmp_path / "none.npy")

@@ -199,7 +199,7 @@ def test_a_dataset_gives_what_its_folders_give(top):
     ):
         assert fact in result.output
     missing = run("score", top / "found", top / "data")
-    assert missing.exit_code == 2 and "val_label_lmdb: is no LMDB" in missing.output
+    assert missing.exit_code == 2 and "val_label_lmdb: is not an LMDB" in missing.output
 
 
 def test_files_of_other_kinds_and_single_files(top):
@@ -282,8 +282,8 @@ def test_all_bad_files_are_named(top):
 
 
 def test_folders_that_are_not_there(top):
-    assert "is no folder" in run("score", top / "none", top / "labels", "--classes", 3).output
-    assert "how many classes" in run("score", top / "found", top / "labels").output
+    assert "is not a folder" in run("score", top / "none", top / "labels", "--classes", 3).output
+    assert "give the classes: " in run("score", top / "found", top / "labels").output
     (top / "empty").mkdir()
     assert (
         "holds no predictions" in run("score", top / "empty", top / "empty", "--classes", 3).output

@@ -77,10 +77,12 @@ def test_everything_of_one(mine):
     ):
         assert said in text
     assert (
-        "none is published: what is fetched cannot be verified"
+        "none is published, so the download cannot be verified"
         in models("show", "voc-fcn16s").stdout
     )
-    assert "none that a program can fetch from; see page" in models("show", "resnet50").stdout
+    assert (
+        "none that a program can download from; see the page" in models("show", "resnet50").stdout
+    )
     assert json.loads(models("show", "vgg16", "--json").stdout)["size"] == 553432081
     done = models("show", "vgg17")
     assert done.exit_code == 2 and "vgg17: no such model; there are alexnet, " in done.stderr
@@ -229,7 +231,7 @@ def test_a_stop_says_how_to_go_on(mine, monkeypatch):
 
     monkeypatch.setattr(fetching, "fetch", stop)
     done = models("fetch", "one", "--index", mine)
-    assert done.exit_code == 130 and "the same command goes on from what came" in done.stderr
+    assert done.exit_code == 130 and "the same command continues the download" in done.stderr
 
 
 def test_the_network_is_loaded_by_fetching_alone():

@@ -90,8 +90,8 @@ DONE = {
     "pad=score:2": (UP, "pad 2"),
     "resize=data:2,1,11,9": (UP, "data 2 x 1 x 11 x 9"),
     "batch=3": (NET, "batch of 3"),
-    "bake=104,117,123:0.017": (NET, "takes 104,117,123 off, times 0.017"),
-    "bake=20": (UP, "takes 20 off"),
+    "bake=104,117,123:0.017": (NET, "subtracts 104,117,123, then multiplies by 0.017"),
+    "bake=20": (UP, "subtracts 20, then"),
     "input=legacy": (NET, "fields of the net"),
     "input=layer": (OLD, "Input"),
     "upsample=score:data": (WIDE, "begins at pixel"),
@@ -203,7 +203,7 @@ def test_diff_json_and_standard_output(folder):
 def test_weights_for_a_net_that_is_not_written(folder):
     result = run("surgery", *files(folder, NET), "--do", "fold", "-o", folder / "new.caffemodel")
     assert (
-        result.exit_code == 0 and "for a net that changed too; --net-out writes it" in result.stderr
+        result.exit_code == 0 and "for the changed net; write that with --net-out" in result.stderr
     )
 
 
@@ -247,18 +247,18 @@ def test_what_cannot_be_is_an_error_that_leaves_nothing(word, message, folder):
         ("classes=fc4:0-9999999999", "9999999999 is more than 1,000,000"),
         ("classes=fc4:0-600000,0-600000", "more than 1,000,000 classes"),
         ("classes=fc4:" + "9" * 5000, f"{'9' * 20} is more than 1,000,000"),
-        ("classes=fc4:²", '"²" is no whole number'),
-        ("classes=fc4:0x10", '"0x10" is no whole number'),
-        ("classes=fc4:1_0", '"1_0" is no whole number'),
-        ("channels=+4", '"+4" is no whole number'),
+        ("classes=fc4:²", '"²" is not a whole number'),
+        ("classes=fc4:0x10", '"0x10" is not a whole number'),
+        ("classes=fc4:1_0", '"1_0" is not a whole number'),
+        ("channels=+4", '"+4" is not a whole number'),
         ("channels=2147483647", "2147483647 is more than 1,000,000"),
         ("channels=4:one", '"one" is none of zero, mean'),
         ("colour=cmyk", '"cmyk" is none of bgr, rgb, mean'),
-        ("group=conv1:²", '"²" is no whole number'),
+        ("group=conv1:²", '"²" is not a whole number'),
         ("group=conv1,conv2", "several layers; say group once for each"),
-        ("filters=fc3:x", '"x" is no whole number'),
+        ("filters=fc3:x", '"x" is not a whole number'),
         ("filters=fc3:first", '"fc3" has no colon between two words'),
-        ("decimate=fc3:3x", '"" is no whole number'),
+        ("decimate=fc3:3x", '"" is not a whole number'),
         ("rename=conv1:x,conv1:y", '"conv1" has 2 new names'),
         ("extract=a", "it has no colon"),
     ],

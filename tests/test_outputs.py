@@ -69,7 +69,7 @@ def test_two_results_of_one_name(tmp_path, second, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sub").mkdir()
     (tmp_path / "link").symlink_to("a")
-    with pytest.raises(OutputError, match="two results would go there"):
+    with pytest.raises(OutputError, match="two results would be written there"):
         write_all([("a", fails), (second, fails)], force=True)
 
 

@@ -58,7 +58,7 @@ def test_the_file_says_what_was_written(tmp_path, made):
     "text, fact",
     [
         ("", "cannot be read as JSON"),
-        ("[1]", "is no JSON object"),
+        ("[1]", "is not a JSON object"),
         ("{" * 100000, "cannot be read as JSON"),
         ('{"format": 2}', '"format" is 2; it is to be 1'),
         ('{"format": 1, "mean": [1, 2, 3, 4, 5]}', "up to 4 numbers"),
@@ -80,9 +80,9 @@ def test_the_file_says_what_was_written(tmp_path, made):
         ('{"format": 1, "classes": ["a", ""]}', "a list of names"),
         ('{"format": 1, "classes": ["a\\nb"]}', "a list of names"),
         ('{"format": 1, "origins": {"mean": 5}}', "an object of texts"),
-        ('{"format": 1, "mean": [1], "mean": [2]}', "'mean' is there 2 times in one object"),
-        ('{"format": 1, "mean": [1], "me\\u0061n": [1]}', "'mean' is there 2 times"),
-        ('{"format": 1, "origins": {"a": "b", "a": "b", "a": "b"}}', "'a' is there 3 times"),
+        ('{"format": 1, "mean": [1], "mean": [2]}', "'mean' appears 2 times in one object"),
+        ('{"format": 1, "mean": [1], "me\\u0061n": [1]}', "'mean' appears 2 times"),
+        ('{"format": 1, "origins": {"a": "b", "a": "b", "a": "b"}}', "'a' appears 3 times"),
         ('{"format": 1, "classes": ["a", "b", "a"]}', "has 'a' 2 times; give each class"),
         ('{"format": 1, "classes": ["a", "a "]}', "a list of names"),
     ],
@@ -174,28 +174,30 @@ def _inferred(folder, *words):
 @needs_opencv
 def test_infer_heeds_it_and_says_so(trained):
     said, plain = _inferred(trained)
-    assert "images become BGR, less 104,117,123, times 0.01: as " in said
-    assert "deploy.preprocessing.json says" in said
+    assert "images are prepared as " in said and (
+        "deploy.preprocessing.json says: BGR, minus 104,117,123, times 0.01" in said
+    )
     said, other = _inferred(trained, "--mean", "0,0,0", "--scale", "1")
-    assert "but for --mean and --scale" in said and other != plain
+    assert "says except for --mean and --scale: " in said and other != plain
     place(trained / "out/deploy.prototxt").unlink()
     said, same = _inferred(trained, "--mean", "104,117,123", "--scale", "0.01")
     assert same == plain and "json says" not in said
     said, none = _inferred(trained)
-    assert none != plain and "nothing is taken off the images: " in said
-    assert "train_val.prototxt takes off 104,117,123; if it trained this net, give --mean" in said
+    assert none != plain and "no mean is subtracted from the images: " in said
+    near = "train_val.prototxt, which has the same layers, subtracts 104,117,123; if it trained"
+    assert f"{near} this net, give --mean" in said
 
 
 @needs_opencv
 def test_the_python_function_does_too(trained):
     net, weights = (trained / "out" / name for name in ("deploy.prototxt", "x.caffemodel"))
     found = fk.infer(fk.read(net), weights, trained / "a.png", engine="opencv")
-    assert "BGR, less 104,117,123, times 0.01" in repr(found)
+    assert "BGR, minus 104,117,123, times 0.01" in repr(found)
     place(net).unlink()
     mean = {"mean": [104, 117, 123], "scale": 0.01}
     same = fk.infer(fk.read(net), weights, trained / "a.png", engine="opencv", **mean)
     assert np.array_equal(found.scores, same.scores)
-    with pytest.warns(UserWarning, match="nothing is taken off the image"):
+    with pytest.warns(UserWarning, match="no mean is subtracted from the image"):
         fk.infer(fk.read(net), weights, trained / "a.png", engine="opencv")
 
 
@@ -204,7 +206,7 @@ def test_a_mean_file_comes_before_it(trained):
     binary = trained / "mean.binaryproto"
     binary.write_bytes(binaryproto.written(np.full((3, 20, 30), 50.0, "f4")))
     said, found = _inferred(trained, "--mean-file", binary)
-    assert "but for --mean-file" in said
+    assert "except for --mean-file: " in said
     _, same = _inferred(trained, "--mean", "50,50,50")
     assert found == same
 
@@ -226,10 +228,11 @@ def test_fcn_says_what_the_trunk_was_trained_with(tmp_path):
     words += ("--weights", tmp_path / "w.caffemodel")
     done = run(*words)
     assert (
-        done.exit_code == 0 and "trained less 104,117,123; give --mean 104,117,123" in done.output
+        done.exit_code == 0
+        and "with 104,117,123 subtracted; give --mean 104,117,123" in done.output
     )
     done = run(*words, "--force", "--mean", "104,117,123")
-    assert done.exit_code == 0 and "nothing is taken off" not in done.output
+    assert done.exit_code == 0 and "no mean is subtracted" not in done.output
 
 
 def test_a_convolutional_net_wants_the_same_images(tmp_path):
@@ -252,7 +255,7 @@ def test_what_is_no_file_is_not_taken_for_none(tmp_path):
 
 @needs_opencv
 @pytest.mark.parametrize("made, fact", [
-    (Preprocessing("gray"), '"order" is gray, and the net takes images of 3 channels'),
+    (Preprocessing("gray"), '"order" is gray, but the net takes images of 3 channels'),
     (Preprocessing(classes=("a", "b", "c")), 'has 3 names, and the net 2 classes'),
 ])  # fmt: skip
 def test_what_does_not_go_with_the_net_is_refused(trained, made, fact):
@@ -268,7 +271,7 @@ def test_another_nets_is_not_left_beside_a_new_net(tmp_path):
     words = ("convolutionalize", tmp_path / "net.prototxt", "-o", tmp_path / "conv.prototxt")
     for more in ((), ("--force",)):
         done = run(*words, *more)
-        assert done.exit_code == 2 and "what another net wants of an image" in done.output
+        assert done.exit_code == 2 and "describes the images of another net" in done.output
         assert not (tmp_path / "conv.prototxt").exists()
 
 
@@ -285,10 +288,10 @@ def test_operations_take_it_along_unless_they_change_it(tmp_path):
     assert read(place(tmp_path / "conv.prototxt")) == made
     for number, word in enumerate(("gray", "channels=4", "extract=data:fc")):
         done = operate(word, f"{number}.prototxt")
-        assert done.exit_code == 0 and "is not taken along" in done.output, done.output
+        assert done.exit_code == 0 and "is not copied" in done.output, done.output
         assert not place(tmp_path / f"{number}.prototxt").exists()
         done = operate(word, "net.prototxt")
-        assert done.exit_code == 2 and "what the old net wants of an image" in done.output
+        assert done.exit_code == 2 and "the images of the old net" in done.output
     assert (tmp_path / "net.prototxt").read_text() == INPUT + TRUNK
 
 
@@ -389,7 +392,7 @@ def test_what_alpha_hides_is_not_shown_to_a_net_unsaid(trained, palette, low):
     assert (
         done.exit_code == 2 and f"a.png: has a channel more, alpha, of {low} to 255" in done.stderr
     )
-    assert "say --alpha ignore" in done.stderr and not (trained / "seen").exists()
+    assert "give --alpha ignore" in done.stderr and not (trained / "seen").exists()
     said, _ = _inferred(trained, "--alpha", "ignore")
     assert "its alpha" not in said
     with pytest.raises(DatasetError, match='leave it out with alpha="ignore"'):
@@ -453,7 +456,7 @@ def test_a_data_layer_has_one_scale_for_all(tmp_path):
     (tmp_path / "net.prototxt").write_text(INPUT + TRUNK)
     words = ("fcn", tmp_path / "net.prototxt", "--classes", 2, "--stride", 2)
     refused = run(*words, "--input", "data=1,3,9,9")
-    assert refused.exit_code == 2 and "one number for all channels" in refused.output
+    assert refused.exit_code == 2 and "one factor for all channels" in refused.output
     assert run(*words, "--input", "data=1,3,9,9", "--scale", "1").exit_code == 0
 
 
@@ -462,6 +465,7 @@ def test_a_data_layer_has_one_scale_for_all(tmp_path):
 SCORES = """layer { name: "s" type: "Convolution" bottom: "data" top: "s"
   convolution_param { num_output: 2 kernel_size: 1 } }
 """
+OLD = SCORES.replace("layer {", "layers {").replace('"Convolution"', "CONVOLUTION")
 TRAINED = {
     "scale": 'layer { name: "d" type: "Data" top: "data" transform_param { scale: 0.00390625 } }\n',
     "old scale": 'layer { name: "d" type: "Data" top: "data" data_param { scale: 0.00390625 } }\n',
@@ -470,10 +474,10 @@ TRAINED = {
     "mean": 'layer { name: "d" type: "Data" top: "data" transform_param { mean_value: 7 } }\n',
 }
 SAID = {
-    "scale": "multiplies them by 0.00390625; if it trained this net, give --scale 0.00390625",
+    "scale": "multiplies by 0.00390625; if it trained this net, give --scale 0.00390625",
     "old scale": "give --scale 0.00390625",
-    "old mean file": "takes off a mean file; give it with --mean-file",
-    "mean": "takes off 7; if it trained this net, give --mean 7",
+    "old mean file": "subtracts a mean file; give it with --mean-file",
+    "mean": "subtracts 7; if it trained this net, give --mean 7",
 }
 
 
@@ -485,8 +489,7 @@ def test_what_a_net_beside_it_does_to_images_is_said(tmp_path, capsys, name, wor
     """LeNet's pixels are divided by 256 in training, and nothing in its deploy net says so."""
     deploy = tmp_path / "deploy.prototxt"
     deploy.write_text('input: "data" input_dim: [1, 1, 4, 4]\n' + SCORES)
-    scores = SCORES if "layers" not in TRAINED[words] else ""
-    (tmp_path / name).write_text(TRAINED[words] + scores)
+    (tmp_path / name).write_text(TRAINED[words] + (OLD if "layers" in TRAINED[words] else SCORES))
     weights = tmp_path / "w.caffemodel"
     store.create().put("s", [np.ones((2, 1, 1, 1), "f4"), np.ones(2, "f4")]).save(weights)
     options = {"mean": (), "mean_file": None, "scale": None, "order": None}
@@ -496,3 +499,8 @@ def test_what_a_net_beside_it_does_to_images_is_said(tmp_path, capsys, name, wor
     given = {"mean": (7.0,), "scale": 0.00390625}
     for_images(fk.read(deploy), str(weights), channels=1, classes=2, **(options | given))
     assert capsys.readouterr().err == ""
+    (tmp_path / name).write_text(
+        (tmp_path / name).read_text().replace('name: "s"', 'name: "other"')
+    )
+    for_images(fk.read(deploy), str(weights), channels=1, classes=2, **options)
+    assert name not in capsys.readouterr().err, "another net's images are nothing to this one"

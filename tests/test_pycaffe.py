@@ -186,7 +186,7 @@ def test_modules_of_a_real_caffe_come_back(tmp_path, monkeypatch):
 def test_a_script_that_is_not_there():
     done = CliRunner().invoke(main, ["run", "nowhere.py"])
     assert done.exit_code == 2
-    assert "nowhere.py: is no file; name a script, or a module with -m" in done.stderr
+    assert "nowhere.py: is not a file; name a script, or a module with -m" in done.stderr
 
 
 def test_no_engine_is_imported():

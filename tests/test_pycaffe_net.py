@@ -266,7 +266,7 @@ def test_a_python_layer_that_is_not_there_is_named(tmp_path, monkeypatch):
     for words, fact in (
         ('module: "nowhere_at_all" layer: "L"', 'there is no module "nowhere_at_all"; put'),
         ('module: "json" layer: "L"', 'module "json" has no class "L"; check python_param'),
-        ('module: "json" layer: "JSONDecoder"', r"json.JSONDecoder is no caffe.Layer"),
+        ('module: "json" layer: "JSONDecoder"', r"json.JSONDecoder is not a caffe.Layer"),
     ):
         (tmp_path / "n.prototxt").write_text(layer.format(words))
         with pytest.raises(NetError, match=fact):
@@ -289,7 +289,7 @@ def test_where_a_layer_goes_wrong_is_said(tmp_path, monkeypatch):
         'layer { name: "d" type: "Data" top: "d" data_param { source: "x" backend: LMDB '
         "batch_size: 1 } }"
     )
-    with pytest.raises(NetError, match='n.prototxt:1: layer "d": x: is no LMDB'):
+    with pytest.raises(NetError, match='n.prototxt:1: layer "d": x: is not an LMDB'):
         caffe.Net("n.prototxt", caffe.TEST)
 
 

@@ -192,7 +192,7 @@ def test_what_aborts_caffe_is_an_error(tmp_path, monkeypatch):
         caffe.SGDSolver("nowhere")
     with pytest.raises(EngineError, match='type "Adamant"; Caffe knows SGD'):
         caffe.get_solver(solver_file(tmp_path, 'type: "Adamant"'))
-    with pytest.raises(OutputError, match="snapshots would go to nowhere, which is no folder"):
+    with pytest.raises(OutputError, match="snapshots would go to nowhere, which is not a folder"):
         caffe.SGDSolver(solver_file(tmp_path, 'snapshot: 5 snapshot_prefix: "nowhere/x"'))
     with pytest.raises(FcnkitError, match="iter_size 0 is below 1"):
         caffe.SGDSolver(solver_file(tmp_path, "iter_size: 0"))

@@ -253,7 +253,7 @@ def test_names_and_lines_of_what_is_left(tmp_path, monkeypatch):
     told = done.stderr.partition("not converted: ")[2]
     assert told == (
         "Line 3: exec in a function does not bind its variables, "
-        "Line 6: exceptions are no strings: 'no', Line 8: there is no module new\n"
+        "Line 6: exceptions are not strings: 'no', Line 8: there is no module new\n"
     )
 
 

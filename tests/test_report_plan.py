@@ -206,8 +206,8 @@ def test_a_proof_is_not_overwritten_without_force(made):
 @pytest.mark.parametrize(
     "name, text, fact",
     [
-        (PLAN, "{", "it is no JSON"),
-        (PLAN, "[]", "no JSON object"),
+        (PLAN, "{", "it is not JSON"),
+        (PLAN, "[]", "not a JSON object"),
         (PLAN, "{}", "before"),
         (PLAN, '{"before": {"text": 1, "path": ""}}', "text"),
         (
@@ -215,7 +215,7 @@ def test_a_proof_is_not_overwritten_without_force(made):
             '{"before": {"text": "", "path": ""}, "steps": [1], "offsets": []}',
             "steps|line|no",
         ),
-        (PROOF, "nothing", "it is no JSON"),
+        (PROOF, "nothing", "it is not JSON"),
         (PROOF, '{"engines": [1]}', "no list of engines"),
     ],
 )

@@ -139,10 +139,10 @@ def test_a_size_that_only_counts_for_the_plan_is_said(tmp_path):
     out = tmp_path / "n.prototxt"
     words = ["surgery", "template:lenet", "--do", "fold", "--net-out", str(out), "--input"]
     found = CliRunner().invoke(main, [*words, "data=2,1,28,28"])
-    fact = f'{out}: "data" is 1 x 1 x 28 x 28 there as before, not 2 x 1 x 28 x 28'
+    fact = f'{out}: "data" is still 1 x 1 x 28 x 28 in it, not 2 x 1 x 28 x 28 as in --input'
     assert f"{fact}; `fcnkit surgery {out} --do resize=data:2,1,28,28`" in found.stderr
     found = CliRunner().invoke(main, [*words, "data=1,1,28,28", "--force"])
-    assert "as before" not in found.stderr
+    assert "is still" not in found.stderr
 
 
 OTHER = """layer { name: "x" type: "Input" top: "other" input_param { shape { %s } } }

@@ -295,7 +295,7 @@ def test_the_head_is_the_last_map_or_the_one_named():
     flat = (
         'layer { type: "InnerProduct" bottom: "b" top: "z" inner_product_param { num_output: 9 } }'
     )
-    assert score_maps.head(parse(DENSE + flat)).scores.blob == "a", "z is no map"
+    assert score_maps.head(parse(DENSE + flat)).scores.blob == "a", "z is not a map"
 
 
 def test_a_head_is_found_where_the_declared_size_is_too_small():
@@ -472,7 +472,7 @@ def test_coarse_scores_give_windows_and_heat(digits, photos, tmp_path):
     assert result.exit_code == 0, result.output
     expected = ["a.heat.0.png", "a.heat.7.png", "a.json", "a.overlay.png", "a.png", "legend.png"]
     assert listing(tmp_path / "o") == expected
-    assert "windows surest of a class" in result.output
+    assert "most certain windows" in result.output
     record = json.loads((tmp_path / "o" / "a.json").read_text())
     assert (record["rows"], record["columns"]) == (19, 45), "pooling rounds up"
     assert len(record["windows"]) == 19 * 45
@@ -548,10 +548,10 @@ def test_all_files_that_cannot_be_run_are_named(digits, photos, tmp_path):
     [
         (["--mean", "1,2,3"], "3 mean values for images of 1 channel"),
         (["--mean", "x"], "write it as 104,117,123"),
-        (["--mean", "1", "--mean-file", "m"], "choose one"),
+        (["--mean", "1", "--mean-file", "m"], "give one of them"),
         (["--mean-file", "nowhere"], "nowhere: cannot be read"),
         (["--colours", "voc"], "voc: has 21 classes"),
-        (["--heat", "11"], "the net's classes are 0 to 10"),
+        (["--heat", "11"], "not a class of the net; they are 0 to 10"),
         (["--opacity", "1.5"], "not in the range"),
         (["--blob", "fc9"], 'no blob "fc9"'),
     ],
@@ -570,7 +570,7 @@ def test_images_need_names_of_their_own(digits, photos, tmp_path):
     assert result.exit_code == 2 and "has the same name as" in result.output
     save(photos / "a.overlay.png", canvas((60, 60)))
     result = infer(digits, "fcn", photos, "-o", tmp_path / "p")
-    assert result.exit_code == 2 and "two results would be called a.overlay.png" in result.output
+    assert result.exit_code == 2 and "two results would be named a.overlay.png" in result.output
     (tmp_path / "none").mkdir()
     result = infer(digits, "fcn", tmp_path / "none", "-o", tmp_path / "p")
     assert result.exit_code == 2 and "holds no images" in result.output

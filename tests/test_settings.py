@@ -89,11 +89,11 @@ def test_options_of_several_values_and_of_groups():
 @pytest.mark.parametrize(
     "text, words",
     [
-        ("clases = 3", r"s\.toml: 'clases' is no option of `fcnkit fcn`; classes is"),
-        ("nothing_like_it = 3", r"'nothing_like_it' is no option of `fcnkit fcn`$"),
-        ("net = 'template:lenet'", "'net' is no option"),
-        ("config = 'other.toml'", "'config' is no option"),
-        ("force = true", "'force' is given on the command line alone: --force"),
+        ("clases = 3", r"s\.toml: 'clases' is not an option of `fcnkit fcn`; classes is"),
+        ("nothing_like_it = 3", r"'nothing_like_it' is not an option of `fcnkit fcn`$"),
+        ("net = 'template:lenet'", "'net' is not an option"),
+        ("config = 'other.toml'", "'config' is not an option"),
+        ("force = true", "'force' can be given on the command line only: --force"),
         ("json = 'yes'", "'json' takes no value: write true or false"),
         ("classes = true", "'classes' write text, a number, or a list of them"),
         ("[classes]\nx = 1", "'classes' write text, a number, or a list of them"),
@@ -131,7 +131,7 @@ def test_what_is_saved_is_what_was_given_and_nothing_is_done():
     done = run(*words, "--save-config", "s.toml")
     assert done.exit_code == 0 and done.output == "wrote s.toml\n" and not Path("out").exists()
     assert Path("s.toml").read_text().splitlines() == [
-        "# fcnkit fcn; paths are as from the folder where it is run",
+        "# fcnkit fcn; paths are relative to the folder where it is run",
         "classes = 3",
         "stride = 4",
         "mean = 33.3",

@@ -66,7 +66,7 @@ FILES = {
     "a Git LFS pointer; fetch": lambda: (
         b"version https://git-lfs.github.com/spec/v1\noid sha256:4d"
     ),
-    "an empty file; get it again": lambda: b"",
+    "an empty file; download or export it again": lambda: b"",
     "says of an error (404: Not Found)": lambda: b"404: Not Found",
     "a PDF document": lambda: b"%PDF-1.4\n%\xe2\xe3\n",
     "a JSON file": lambda: b'{"a": 1}\n',
@@ -125,7 +125,7 @@ def test_weights_of_another_framework_come_as_npz(what, tmp_path):
 def test_a_list_and_a_database_are_told_from_files(what, tmp_path):
     path = tmp_path / "a.file"
     path.write_bytes(FILES[what]())
-    with pytest.raises(DatasetError, match="is no LMDB; expected an LMDB, found"):
+    with pytest.raises(DatasetError, match="is not an LMDB; expected an LMDB, found"):
         Database(path)
     if b"\x93" in path.read_bytes()[:1] or what in WEIGHTS - {"a solver's state", "a caffemodel"}:
         with pytest.raises(DatasetError, match="expected a text file, found a"):

@@ -111,7 +111,7 @@ def test_a_format_of_names_alone_says_so(end, tmp_path):
 
 
 def test_weights_that_are_no_file():
-    with pytest.raises(WeightsError, match="is no file"):
+    with pytest.raises(WeightsError, match="is not a file"):
         fk.skeleton(store.create())
 
 

@@ -177,8 +177,8 @@ def test_faulty_records_are_named_with_status_1(tmp_path):
     assert result.exit_code == 1
     for words in (
         "faulty   4 of 10 records:",
-        "00000003: is no Datum (",
-        "00000005: is no Datum (",
+        "00000003: is not a Datum (",
+        "00000005: is not a Datum (",
         "00000007: has 1 value for 3 x 8 x 9",
         "00000008: is an encoded Datum, but its picture: cannot be read",
     ):
@@ -199,7 +199,7 @@ def test_an_lmdb_of_something_else_is_refused(tmp_path):
     fill(tmp_path, [(b"a", b"x"), (b"b\n", b"yy")])
     result = run(tmp_path)
     assert result.exit_code == 2
-    assert "none of its 2 records is a Datum; record 'a' is no Datum (" in result.output
+    assert "none of its 2 records is a Datum; record 'a' is not a Datum (" in result.output
     with pytest.raises(DatasetError, match="of another tool than Caffe"):
         survey(tmp_path)
 

@@ -341,7 +341,7 @@ def test_a_matrix_that_is_none_is_refused(tmp_path):
     ):
         engine.run(net, None, inputs)
     (tmp_path / "matrix").write_bytes(b"1 0 0\n0 1 0\n0 0 1\n")
-    with pytest.raises(EngineError, match='layer "l": .*is no matrix .*make it anew'):
+    with pytest.raises(EngineError, match='layer "l": .*is not a matrix .*make it again'):
         engine.run(net, None, inputs)
 
 

@@ -328,7 +328,7 @@ def test_what_is_not_read(text, message):
 @pytest.mark.parametrize(
     "make, message",
     [
-        (lambda top: data("x", top / "none", 1), "is no LMDB"),
+        (lambda top: data("x", top / "none", 1), "is not an LMDB"),
         (lambda top: data("x", top / "raw", 0), "its batch_size is 0"),
         (
             lambda top: data("x", top / "raw", 1, more="seed: 1"),
@@ -356,7 +356,10 @@ def test_what_is_not_read(text, message):
         ),
         (lambda top: data("x", top / "raw", 1, "force_color: true force_gray: true"), "keep one"),
         (lambda top: data("x", top / "short", 1), "entry 00000000 has 5 values for 1 x 2 x 3"),
-        (lambda top: data("x", top / "junk", 1), "entry 00000000 is no picture that OpenCV knows"),
+        (
+            lambda top: data("x", top / "junk", 1),
+            "entry 00000000 is not a picture that OpenCV knows",
+        ),
         (lambda top: data("x", top / "deep", 1), "entry 00000000 has values of uint16"),
         (lambda top: data("x", top / "empty", 1), "is empty; fill it"),
     ],

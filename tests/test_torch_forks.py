@@ -344,7 +344,7 @@ def test_a_pooling_of_what_is_inside(pool, fill, method, sides):
         ("BN", "bn_param { frozen: false icnet: true }", "takes the statistics of the batch"),
         ("Normalize", "norm_param { add_eps_before_sqrt: true }", "add_eps_before_sqrt"),
         ("Upsample", "upsample_param { scale: 2 pad_out_h: true }", "a size of its own"),
-        ("PriorBox", "prior_box_param { min_size: 3.5 img_size: 9 }", "no whole numbers"),
+        ("PriorBox", "prior_box_param { min_size: 3.5 img_size: 9 }", "not whole numbers"),
         ("PriorBox", "prior_box_param { min_size: 3 }", "it has no image"),
         ("PriorBox", "prior_box_param { box_width: 3 box_height: 3 }", "words of forks of SSD's"),
         ("PriorBox", "prior_box_param { min_size: 3 img_size: 9 tf: true }", 'no field "tf"'),

@@ -401,6 +401,6 @@ def test_snapshots_that_could_not_be_saved_are_refused_at_once(tmp_path):
     given = case(tmp_path)
     text = given.solver(PLAIN + "snapshot: 5").text.replace('"caffe"', '"none/caffe"')
     with pytest.raises(
-        OutputError, match="none/caffe: snapshots would go to .*none, which is no folder"
+        OutputError, match="none/caffe: snapshots would go to .*none, which is not a folder"
     ):
         Solver(prototxt.parse(text), given.feed, folder=tmp_path, device="cpu")

@@ -103,12 +103,12 @@ def test_a_dry_run_prints_the_command_and_needs_no_caffe(net, train, monkeypatch
 
 def test_options_that_do_not_go_together(net, train):
     for words, engine, said in (
-        (("--device", "cpu"), "caffe", "--device: is for --engine torch alone"),
-        (("--precision", "bf16"), "caffe", "--precision: is for --engine torch alone"),
-        (("--compile",), "caffe", "--compile: is for --engine torch alone"),
-        (("--processes", "2"), "caffe", "--processes: is for --engine torch alone"),
-        (("--gpu", "0", "--device", "cpu"), "torch", "--gpu and --device: choose one"),
-        (("--cpu", "--device", "cuda"), "torch", "--cpu and --device: choose one"),
+        (("--device", "cpu"), "caffe", "--device is for --engine torch only"),
+        (("--precision", "bf16"), "caffe", "--precision is for --engine torch only"),
+        (("--compile",), "caffe", "--compile is for --engine torch only"),
+        (("--processes", "2"), "caffe", "--processes is for --engine torch only"),
+        (("--gpu", "0", "--device", "cpu"), "torch", "--gpu and --device exclude each other"),
+        (("--cpu", "--device", "cuda"), "torch", "--cpu and --device exclude each other"),
         (("--precision", "fp16"), "torch", "'fp16' is not one of"),
     ):
         done = train(net, *words, engine=engine)
@@ -175,7 +175,7 @@ def test_it_trains_without_caffe(alone, train):
     assert f"PyTorch {torch.__version__} on cpu" in done.stderr
     assert "Ignoring source layer gone" in (net / "run" / "caffe.log").read_text()
     again = train(net)
-    assert again.exit_code == 0 and "has 90 iterations already" in again.stdout
+    assert again.exit_code == 0 and "already trained 90 iterations" in again.stdout
 
 
 def test_the_losses_scores_and_weights_are_caffes(alone, caffe, train, tmp_path):
@@ -273,7 +273,7 @@ def test_a_loss_that_is_no_number(net, train):
     (net / "solver.prototxt").write_text(SOLVER.replace("0.05", "1e30"))
     done = train(net)
     assert done.exit_code == 2
-    assert "iteration 5: the loss is nan, which is no number, at a rate of 1e+30" in done.stderr
+    assert "iteration 5: the loss is nan, which is not a number, at a rate of 1e+30" in done.stderr
     assert [row["iteration"] for row in rows(net)] == [0]
 
 
@@ -349,7 +349,7 @@ def test_the_deploy_net_gets_the_names_of_the_classes(net, train, data, tmp_path
     path = net / "deploy.preprocessing.json"
     preprocessing.Preprocessing(mean=(1.0,)).save(path)
     done = train(net, "--iterations", 2, data=here)
-    assert done.exit_code == 0 and "has the names of the classes now" in done.stderr
+    assert done.exit_code == 0 and "now has the names of the classes" in done.stderr
     made = preprocessing.read(path)
     assert made.classes == ("red", "green", "blue") and made.mean == (1.0,)
     assert made.origins["classes"] == str(here / "classes.txt")

@@ -148,7 +148,7 @@ def test_it_trains(net, train):
     assert tests == [(n, {"accuracy", "loss"}) for n in (30, 60, 90)]
     assert (net / "run" / "curve.png").read_bytes().startswith(b"\x89PNG")
     again = train(net)
-    assert again.exit_code == 0 and "has 90 iterations already" in again.stdout
+    assert again.exit_code == 0 and "already trained 90 iterations" in again.stdout
 
 
 def test_a_dry_run_prints_what_runs_and_writes_nothing(net, train, caffe, data):
@@ -188,7 +188,7 @@ def test_stages_start_from_the_one_before(net, train, tmp_path):
     assert done.exit_code == 0
     assert np.array_equal(final(second), final(net))
     assert f"starts from {net}/run/fcn_iter_90.caffemodel" in done.stderr
-    assert 'layer "other": is in no weights file' in done.stderr
+    assert 'layer "other": has no weights' in done.stderr
     assert "Ignoring source layer score" in (third / "run" / "caffe.log").read_text()
 
 
@@ -269,7 +269,9 @@ def test_a_run_that_is_killed_goes_on(net, train, started):
         file.write(b'{"iteration": 99')  # cut in half
     done = train(net, *LONG[2:], "--iterations", last)
     assert done.exit_code == 0
-    if f"passes over iteration {newest}" in done.stderr:  # killed while Caffe was writing it
+    if (
+        f"skips the snapshot of iteration {newest}" in done.stderr
+    ):  # killed while Caffe was writing it
         newest -= 9000
     assert f"resumes from iteration {newest}" in done.stderr
     assert shown_iterations(net) == list(range(0, last + 1, 3000))
@@ -283,7 +285,7 @@ def test_a_cut_snapshot_is_passed_over(net, train):
     whole = state.read_bytes()
     state.write_bytes(whole[: len(whole) // 2])
     done = train(net)
-    assert done.exit_code == 0 and "passes over iteration 90" in done.stderr
+    assert done.exit_code == 0 and "skips the snapshot of iteration 90" in done.stderr
     assert "resumes from iteration 60" in done.stderr and state.read_bytes() == whole
     assert shown_iterations(net) == list(range(0, 91, 5))
 
@@ -390,7 +392,7 @@ def test_a_loss_that_is_no_number(net, train):
     (net / "solver.prototxt").write_text(SOLVER.replace("0.05", "1e30"))
     done = train(net)
     assert done.exit_code == 2
-    assert "iteration 5: the loss is nan, which is no number, at a rate of 1e+30" in done.stderr
+    assert "iteration 5: the loss is nan, which is not a number, at a rate of 1e+30" in done.stderr
     assert "lower base_lr (1e-4" in done.stderr
     assert [row["iteration"] for row in rows(net)] == [0]
     (net / "solver.prototxt").write_text(SOLVER)
@@ -442,8 +444,8 @@ def test_bad_input_leaves_nothing(net, train, tmp_path):
         ((), tmp_path / "none", "is not there"),
         (("--weights", tmp_path / "junk.caffemodel"), bad, "expected a caffemodel, found text"),
         (("--gpu", "zero"), bad, "write it as 0"),
-        (("--gpu", "0", "--cpu"), bad, "choose one"),
-        (("--rate", "1", "--loss", "normalized"), bad, "leave out --rate, or --loss"),
+        (("--gpu", "0", "--cpu"), bad, "exclude each other"),
+        (("--rate", "1", "--loss", "normalized"), bad, "leave out --rate or --loss"),
         (("--run", "../x"), bad, "a name without /"),
     ):
         done = train(net, *words, data=data)

@@ -109,7 +109,7 @@ def test_what_stays_says_why(why):
     before = cropped(maker, 1, size=(3, 4), more=more)
     (step,) = fk.uncrop(before).steps
     assert (step.verb, step.layer) == ("keep", "score") and why in step.why
-    with pytest.raises(NetError, match="so that the Crop has to stay"):
+    with pytest.raises(NetError, match="so the Crop has to stay"):
         fk.uncrop(before, "score")
 
 

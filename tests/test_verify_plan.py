@@ -163,7 +163,7 @@ def test_convolutionalize_and_fcn_prove(files, tmp_path):
         (("--do", "pad=d:1", "--verify"), "--do pad changes what the net computes"),
         (
             ("--do", "swap", "--engine", "torch"),
-            "--engine, which runs the nets, goes with --verify",
+            "--engine is for --verify; give both",
         ),
     ],
 )
@@ -172,7 +172,7 @@ def test_what_cannot_be_proved_is_refused(words, fact, files):
     assert found.exit_code == 2
     assert fact in found.stderr
     found = run("surgery", files[0], "--do", "swap", "--verify")
-    assert "--verify runs the nets, which needs weights" in found.stderr
+    assert "--verify runs the nets and needs their weights" in found.stderr
 
 
 def test_dropping_a_layer_that_does_nothing_in_use_is_proved(tmp_path):
@@ -264,7 +264,7 @@ def test_windows_slide(tmp_path):
 def test_windows_that_see_their_neighbours_are_said(both):
     found = run("verify", *both, "--slide", "--engine", "torch")
     assert found.exit_code == 1
-    assert 'layer "c" pads what it reads' in found.stderr
+    assert 'layer "c" pads its input' in found.stderr
 
 
 def test_real_images_and_several_engines_side_by_side(both, tmp_path):

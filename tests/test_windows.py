@@ -307,7 +307,7 @@ REFUSED = {
         "Im2col",
         CONV("kernel_size: 3"),
         [(2, 5)],
-        "its bottom is 2 x 5; give it axes behind the channels",
+        "its bottom is 2 x 5; give it axes after the channels",
     ),
     "conv to nothing": (
         "Convolution",

@@ -49,7 +49,7 @@ def load_net(name: str) -> Prototxt:
     net = load(name)
     if not net.root.all("layer", "layers"):
         if not net.text:
-            raise PrototxtError(f"{net.path}: it is an empty file; get it again")
+            raise PrototxtError(f"{net.path}: it is an empty file; download or export it again")
         solver = is_solver({field.name for field in net.fields})
         fact = "it is a solver" if solver else "it has no layers"
         raise PrototxtError(f"{net.path}: {fact}; name the prototxt of a net")
@@ -65,7 +65,7 @@ class Number(click.FloatRange):
         """The number."""
         found = super().convert(value, param, ctx)
         if not isfinite(found):
-            self.fail(f"{quoted(value)} is no finite number", param, ctx)
+            self.fail(f"{quoted(value)} is not a finite number", param, ctx)
         return found
 
     def _describe_range(self) -> str:
@@ -127,7 +127,9 @@ class InputValues(InputShape):
             return blob, np.array(npy.read(path), np.float32)
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else error
-            self.fail(f"{quoted(path)}: is no array: {why}; save one with numpy.save", param, ctx)
+            self.fail(
+                f"{quoted(path)}: is not an array: {why}; save one with numpy.save", param, ctx
+            )
 
 
 class Pairs(click.ParamType):
@@ -143,7 +145,7 @@ class Pairs(click.ParamType):
         pairs = self.pairs(value, param, ctx)
         twice = _twice(old for old, _ in pairs)
         if twice is not None:
-            self.fail(f"{quoted(value)}: {twice!r} is there twice; name each once", param, ctx)
+            self.fail(f"{quoted(value)}: {twice!r} appears twice; name each once", param, ctx)
         return dict(pairs)
 
     def pairs(self, value, param, ctx) -> list[tuple[str, str]]:
@@ -288,7 +290,7 @@ def check_stdout(output: str | None, *, diff: bool, as_json: bool) -> None:
     """Standard output takes the net or the plan, not both."""
     if output == "-" and (diff or as_json):
         raise click.UsageError(
-            "-o - writes the net on standard output; ask for --diff or --json without it"
+            "-o - already writes the net to standard output; give --diff or --json without it"
         )
 
 
@@ -334,7 +336,7 @@ def open_weights(path: str):
     return store.open(path)
 
 
-_OTHERS = "give the weights of this net, or rename them with `fcnkit surgery --map OLD=NEW`"
+_OTHERS = "give the weights of this net, or match other names with `fcnkit surgery --map OLD=NEW`"
 
 
 def transplanted(plan: Plan, weights: str, inputs: Mapping = {}, *, partly: bool = False):
@@ -352,7 +354,7 @@ def transplanted(plan: Plan, weights: str, inputs: Mapping = {}, *, partly: bool
     fields = plan.before.root.all("layer", "layers")
     olds = {name.string for field in fields for name in field.all("name")}
     if partly and olds and not olds & {name for name, blobs in opened.items() if blobs}:
-        raise WeightsError(f"{weights}: none of its layers is one of {plan.before.path}; {_OTHERS}")
+        raise WeightsError(f"{weights}: it has no layer of {plan.before.path}; {_OTHERS}")
     made = transplant(_of_those(plan, opened) if partly else plan, opened)
     left: dict[str, Any] = {}
     for graph in buildable(plan.net)[0]:

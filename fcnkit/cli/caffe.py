@@ -63,7 +63,7 @@ def install(folder) -> None:
                 display.at(stage.done)
     say(f"Caffe is in {place}")
     if place != runtime():
-        say(f"fcnkit uses it while it is named: export FCNKIT_CAFFE={place}", err=True)
+        say(f"to let fcnkit use it: export FCNKIT_CAFFE={place}", err=True)
 
 
 def _display(displays: ExitStack, words: str, total: int) -> Bar | Lines | None:

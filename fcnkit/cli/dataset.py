@@ -62,7 +62,7 @@ def dataset() -> None:
     "share",
     type=Number(0, 1, max_open=True),
     metavar="SHARE",
-    help="Part of the pairs to validate with, as 0.1; 0 for none.",
+    help="Share of the pairs to validate with, such as 0.1; 0 for none.",
 )
 @click.option(
     "--val-images", metavar="DIR", help="Images to validate with, in a folder of their own."
@@ -76,22 +76,25 @@ def dataset() -> None:
     type=click.IntRange(0, 255),
     default=255,
     show_default=True,
-    help="The value of pixels that training leaves out.",
+    help="The label value of pixels that training ignores.",
 )
 @click.option(
-    "--resize", type=_Size(), metavar="WxH", help="Scale to it; labels by the nearest pixel."
+    "--resize",
+    type=_Size(),
+    metavar="WxH",
+    help="Scale images to this size; labels take the nearest pixel.",
 )
 @click.option(
     "--pad",
     type=_Size(),
     metavar="WxH",
-    help="Make at least so large, on the right and below: black, ignored.",
+    help="Pad smaller images to this size on the right and below: black, and ignored.",
 )
 @click.option(
-    "--crop", type=_Size(), metavar="WxH", help="Take the middle; after --resize and --pad."
+    "--crop", type=_Size(), metavar="WxH", help="Crop to the middle, after --resize and --pad."
 )
 @click.option(
-    "--flip", is_flag=True, help="Train on every pair twice, once with left and right exchanged."
+    "--flip", is_flag=True, help="Train on every pair twice, once mirrored left to right."
 )
 @click.option(
     "--order",
@@ -106,20 +109,28 @@ def dataset() -> None:
     type=click.Choice(["refuse", "ignore", "keep"]),
     default="refuse",
     show_default=True,
-    help="What to do with a fourth channel that is not 255 everywhere; keep stores it, too.",
+    help="What to do with an alpha channel that is not opaque everywhere; keep stores it too.",
 )
 @click.option(
-    "--exif", type=click.Choice(["apply", "ignore"]), help="Turn images as EXIF says, or not."
+    "--exif",
+    type=click.Choice(["apply", "ignore"]),
+    help="Rotate images as their EXIF data says, or not.",
 )
 @click.option(
-    "--image-tail", default="", metavar="TEXT", help="What image names end in, as _leftImg8bit."
+    "--image-tail",
+    default="",
+    metavar="TEXT",
+    help="Ending of image names that labels lack, such as _leftImg8bit.",
 )
 @click.option(
-    "--label-tail", default="", metavar="TEXT", help="What label names end in, as _gtFine_labelIds."
+    "--label-tail",
+    default="",
+    metavar="TEXT",
+    help="Ending of label names that images lack, such as _gtFine_labelIds.",
 )
 @click.option("--labelled-only", is_flag=True, help="Leave out images that have no label.")
 @click.option("--skip-bad", is_flag=True, help="Leave out bad pairs, and report them.")
-@click.option("--keep-empty", is_flag=True, help="Keep labels that are ignored altogether.")
+@click.option("--keep-empty", is_flag=True, help="Keep labels whose every pixel is ignored.")
 @click.option(
     "--encode",
     type=click.Choice(["raw", "png"]),
@@ -132,11 +143,11 @@ def dataset() -> None:
     type=int,
     default=0,
     show_default=True,
-    help="For the split and the order of training.",
+    help="Seed of the random split and training order.",
 )
 @click.option("--no-shuffle", is_flag=True, help="Train in the order of names.")
 @JOBS
-@click.option("--resume", is_flag=True, help="Go on with an interrupted create.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted create.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--force", is_flag=True, help="Replace a dataset that exists, or an interrupted one.")
 def create(images, labels, output, jobs, resume, as_json, force, **options) -> None:
@@ -168,7 +179,7 @@ def create(images, labels, output, jobs, resume, as_json, force, **options) -> N
                 task, output, jobs=jobs or cores(), resume=resume, force=force, progress=progress
             )
     except KeyboardInterrupt:
-        say("fcnkit: interrupted; go on with --resume", err=True)
+        say("fcnkit: interrupted; continue with --resume", err=True)
         raise
     warn_absent(output, summary.absent)
     if as_json:
@@ -249,12 +260,14 @@ def _splits(images, labels, options) -> dict:
 @dataset.command()
 @click.argument("folder", metavar="DIR|LMDB")
 @click.option(
-    "--classes", metavar="N|FILE", help="How many, or their names; DIR/classes.txt by default."
+    "--classes",
+    metavar="N|FILE",
+    help="How many classes, or a file of their names; DIR/classes.txt by default.",
 )
 @click.option(
     "--ignore",
     type=click.IntRange(0, 255),
-    help="The value that is left out; 255, or the report's.",
+    help="The label value that is ignored; by default that of the report, or 255.",
 )
 @click.option("--sheet", metavar="OUT.png", help="Draw images beside their coloured labels.")
 @click.option(
@@ -284,7 +297,9 @@ def inspect(folder, classes, ignore, sheet, count, as_json, force) -> None:
     database = _database(folder)
     if database:
         if ignore is not None:
-            raise click.UsageError("--ignore is for a dataset of images and labels, not one LMDB")
+            raise click.UsageError(
+                "--ignore is for a dataset of images and labels, not for a single LMDB"
+            )
         return _inspect_database(database, names, sheet, count, as_json, force)
     with counted(records_in(Path(folder)), "reading") as progress:
         summary = summarize(folder, classes=names, ignore=ignore, progress=progress)
@@ -311,7 +326,7 @@ def _database(path: str) -> Path | None:
     found = named.glob("*/data.mdb") if os.path.isdir(named) else ()
     inner = sorted(each.parent.name for each in found)
     if inner and not any(name.endswith("_image_lmdb") for name in inner):
-        fact = f"is no dataset of `fcnkit dataset create`, and holds {', '.join(inner[:8])}"
+        fact = f"is not a dataset of `fcnkit dataset create`, and holds {', '.join(inner[:8])}"
         raise DatasetError(f"{named}: {fact}; name one of these LMDBs")
     return None
 

@@ -48,13 +48,13 @@ from fcnkit.shape import Shape
 @click.option(
     "--keep-scores",
     is_flag=True,
-    help="In place of --classes: the classifier's own scores at every pixel, without training.",
+    help="Instead of --classes: the classifier's own classes at every pixel, without training.",
 )
 @click.option(
     "--stride",
     type=click.IntRange(1),
     required=True,
-    help="Stride of the finest scores: 32, 16 or 8 for VGG-16; other nets have others.",
+    help="Stride of the finest scores: 32, 16 or 8 for VGG-16; other nets differ.",
 )
 @click.option(
     "-o",
@@ -82,7 +82,9 @@ from fcnkit.shape import Shape
     help="The smallest image that must work.",
 )
 @click.option(
-    "--group/--no-group", default=None, help="Upsample each class by itself (default), or densely."
+    "--group/--no-group",
+    default=None,
+    help="Upsample each class separately (the default), or all together.",
 )
 @click.option(
     "--at-once",
@@ -130,29 +132,29 @@ from fcnkit.shape import Shape
     type=int,
     default=255,
     show_default=True,
-    help="The label value that loss and accuracy leave out.",
+    help="The label value that loss and accuracy ignore.",
 )
 @click.option(
     "--misaligned",
     is_flag=True,
-    help="Accept branches that lie a part of a pixel apart, as BN-Inception's do.",
+    help="Accept branches that are misaligned by a fraction of a pixel, as in BN-Inception.",
 )
 @click.option("--head", metavar="LAYER", help="The classifier layer, where the net has several.")
 @shape_option
 @click.option(
     "--data",
     metavar="DIR",
-    help="Folder of the LMDBs train_val reads; its own by default.",
+    help="Folder of the LMDBs that train_val reads; by default the folder of the FCN.",
 )
 @click.option(
     "--mean",
     metavar="B,G,R",
-    help="What train_val takes off each channel; NET's mean_value by default.",
+    help="The mean that train_val subtracts from each channel; NET's mean_value by default.",
 )
 @click.option(
     "--scale",
     type=Number(),
-    help="What train_val multiplies pixels by; NET's own scale by default.",
+    help="Factor that train_val applies after the mean; NET's own scale by default.",
 )
 @click.option(
     "--labels",
@@ -166,7 +168,7 @@ from fcnkit.shape import Shape
     type=click.Choice(["sgd", "adam"]),
     default="sgd",
     show_default=True,
-    help="sgd as published; adam, its rate falling to nothing, for short trainings.",
+    help="sgd: as published; adam: for short trainings, with a rate that falls to zero.",
 )
 @proof_options
 @plan_options
@@ -235,19 +237,21 @@ def fcn(
 
     data = data or ""
     if keep_scores and classes is not None:
-        raise click.UsageError("--classes starts new scores; --keep-scores keeps the old: give one")
+        raise click.UsageError(
+            "--classes starts new scores, --keep-scores keeps the old ones: give one of them"
+        )
     if not keep_scores and classes is None:
         raise click.UsageError(
-            "say what to score: --classes N, or --keep-scores for the classifier's own classes"
+            "give the classes: --classes N, or --keep-scores for the classifier's own"
         )
     old = check_verify(verified, engine, weights)
     if output:
         check_folder(output, "nets")
     if early and late is not None:
-        raise click.UsageError("--early and --late are two ways to fuse images; give one of them")
+        raise click.UsageError("--early and --late exclude each other; give one of them")
     if verified and (early or late is not None):
         fact = "--verify compares a net of one image with its FCN, and the fused net has several"
-        raise click.UsageError(f"{fact}; prove the FCN of one image, without --early and --late")
+        raise click.UsageError(f"{fact}; verify the FCN of one image, without --early and --late")
     berkeley = style == "berkeley"
     if berkeley and keep_scores:
         raise click.UsageError("--style berkeley starts new scores; --keep-scores keeps the old")
@@ -316,7 +320,7 @@ def fcn(
         channels = (_input_shape(plan.net) or (0, 0))[1]
         each = f"give --mean with a number for each of {number_of(channels, 'channel')}"
         why = each if early or images_late else unknown_mean(plan.net, weights)
-        note(f"nothing is taken off the images: {why}")
+        note(f"no mean is subtracted from the images: {why}")
     # The authors' solvers put snapshots into a folder, without which Caffe does not start.
     write_all(outputs, force=force, folder=folder / "snapshot" if folder and berkeley else folder)
     proof = None
@@ -363,7 +367,9 @@ def _pad(text: str) -> str | int:
     try:
         return whole_number(text)
     except ValueError as error:
-        raise click.BadParameter(f"{error}, nor auto nor keep", param_hint="--pad") from None
+        raise click.BadParameter(
+            f"{error}, and neither auto nor keep", param_hint="--pad"
+        ) from None
 
 
 def _mean(text: str | None) -> list[float]:

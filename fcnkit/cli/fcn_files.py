@@ -75,7 +75,7 @@ def of_images(weights: str | None, images: Sequence[str]) -> dict[str, str]:
     named = [name for name, _, _ in pairs]
     if sorted(named) != sorted(images) or not all(file for _, _, file in pairs):
         fact = f"{quoted(weights)}: has files for {', '.join(named)}"
-        remedy = f"give one for each of {', '.join(images)}, or one file for all"
+        remedy = f"give a file for each of {', '.join(images)}, or one file for all"
         raise click.BadParameter(f"{fact}; {remedy}", param_hint="--weights")
     found = {name: str(WEIGHTS.convert(file, None, None)) for name, _, file in pairs}
     return {name: found[name] for name in images}

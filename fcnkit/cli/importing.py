@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 @click.option(
     "--weights-out",
     metavar="NET.caffemodel",
-    help="Write the weights here; beside the net under its name otherwise.",
+    help="Write the weights here; by default NET.caffemodel.",
 )
 @shape_option
 @click.option(
     "--outputs",
     metavar="A,B",
-    help="Tensors of the model to end at, in place of its own outputs.",
+    help="Tensors of the model to end at, instead of its own outputs.",
 )
 @click.option(
     "--fold/--no-fold",
     default=True,
     show_default=True,
-    help="Put normalisation by stored statistics into the convolution before it.",
+    help="Merge BatchNorm and the like into the convolution before them.",
 )
 @click.option(
     "--for",
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     type=click.Choice(["model", "caffe"]),
     default="model",
     show_default=True,
-    help="caffe: layers of a chain are called as in Caffe's model zoo, conv1_1 and fc6.",
+    help="caffe: name the layers of a chain as in Caffe's model zoo, conv1_1 and fc6.",
 )
 @click.option(
     "--verify",
@@ -133,7 +133,7 @@ def import_(
             say(_verdict(rows), nl=False, width=terminal_width())
     say_written(files, as_json)
     if output and not made.weights:
-        say(f"fcnkit: no {beside} is written: no layer of the net has weights", err=True)
+        say(f"fcnkit: {beside} is not written: no layer of the net has weights", err=True)
     if verified and not (all(row.ok for row in rows) and any(row.shows for row in rows)):
         raise SystemExit(1)
 
@@ -143,10 +143,10 @@ def _verdict(rows: "tuple[Difference, ...]") -> str:
     from fcnkit.verifying.imports import first_different
 
     if not any(row.shows for row in rows):
-        return "NOT COMPARED: no blob has values that would show a difference\n"
+        return "NOT COMPARED: no blob has values that could show a difference\n"
     first = first_different(rows)
     worst = max(rows, key=lambda row: (row.relative != row.relative, row.relative))
     lines = [f"{number_of(len(rows), 'blob')} compared; the largest difference:", str(worst)]
     if first:
-        lines = [*lines, "the first that differs, in the model's order:", str(first)]
+        lines = [*lines, "the first blob that differs, in the model's order:", str(first)]
     return "".join(f"{line}\n" for line in lines)

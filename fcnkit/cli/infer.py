@@ -36,21 +36,25 @@ _AHEAD = 2
 @click.argument("images", metavar="IMAGE|FOLDER|DATASET...", nargs=-1, required=True, type=IMAGE)
 @click.option("-o", "--output", required=True, metavar="DIR", help="Where the results go.")
 @engine_options
-@click.option("--blob", metavar="BLOB", help="The scores; the net's last output that is a map.")
+@click.option(
+    "--blob",
+    metavar="BLOB",
+    help="The blob of the scores; by default the last output that is a map.",
+)
 @click.option(
     "--mean",
     type=Means(),
     default=(),
     metavar="B,G,R",
-    help="What to take off: one value, or one per channel in --order.",
+    help="The mean to subtract: one value, or one per channel in --order.",
 )
 @click.option(
     "--mean-file",
     metavar="FILE",
-    help="A mean image, .binaryproto or .npy; of images of another size, its mean colour.",
+    help="A mean image, .binaryproto or .npy; for images of another size its mean colour is used.",
 )
 @click.option(
-    "--scale", type=Number(), help="What to multiply by, after the mean is taken off; 1 by default."
+    "--scale", type=Number(), help="Factor to apply after the mean is subtracted; 1 by default."
 )
 @click.option(
     "--order",
@@ -63,14 +67,14 @@ _AHEAD = 2
     type=click.Choice(["apply", "ignore"]),
     default="apply",
     show_default=True,
-    help="Turn images as EXIF says, or not.",
+    help="Rotate images as their EXIF data says, or not.",
 )
 @click.option(
     "--alpha",
     type=click.Choice(["refuse", "ignore"]),
     default="refuse",
     show_default=True,
-    help="What to do with an alpha channel that hides something, if the net takes none.",
+    help="What to do with an alpha channel that is not opaque, if the net takes none.",
 )
 @click.option(
     "--classes", "--labels", "classes", metavar="FILE", help="Names of the classes, one a line."
@@ -95,16 +99,19 @@ _AHEAD = 2
     show_default=True,
     help="Draw the colours over the image, heat, and a legend.",
 )
-@click.option("--confidence", is_flag=True, help="Draw the probability of each pixel's class.")
+@click.option("--confidence", is_flag=True, help="Draw how probable each pixel's class is.")
 @click.option(
     "--top",
     type=click.IntRange(1),
     default=5,
     show_default=True,
-    help="Of coarse scores: how many classes of each window, and pictures of heat.",
+    help="For coarse scores: how many classes to give of each window and of heat maps.",
 )
 @click.option(
-    "--heat", type=LabelValues(), metavar="V,...", help="Classes to draw heat of, by number."
+    "--heat",
+    type=LabelValues(),
+    metavar="V,...",
+    help="Numbers of the classes to draw heat maps of.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON in place of a table.")
 @click.option("--force", is_flag=True, help="Overwrite files that exist.")
@@ -195,7 +202,7 @@ def _preparation(found, known, mean, mean_file):
     from fcnkit.inference.preparation import Preparation, read_mean
 
     if mean and mean_file:
-        raise click.UsageError("--mean and --mean-file: choose one")
+        raise click.UsageError("--mean and --mean-file exclude each other; give one of them")
     image = read_mean(mean_file) if mean_file else None
     prepared = Preparation(found.shape[1], known.mean or (), image, known.scale, known.order)
     prepared.check()
@@ -222,7 +229,7 @@ def _wanted(found, classes, default, colours, options):
     lost = [number for number in hot or () if not 0 <= number < count]
     if lost:
         raise click.BadParameter(
-            f"{lost[0]}: the net's classes are 0 to {count - 1}", param_hint="--heat"
+            f"{lost[0]} is not a class of the net; they are 0 to {count - 1}", param_hint="--heat"
         )
     shown = known.colours if known else voc_palette(min(count, 256))
     return Wanted(tuple(names or map(str, range(count))), shown, hot=hot, **options)
@@ -292,7 +299,7 @@ def _say_engine(engine) -> None:
 
 def _keep(made: dict[str, Path], name: str, data: bytes, folder: Path) -> None:
     if name in made:
-        raise DatasetError(f"two results would be called {name}; give the images other names")
+        raise DatasetError(f"two results would be named {name}; rename one of the images")
     made[name] = folder / str(len(made))
     made[name].write_bytes(data)
 

@@ -39,7 +39,7 @@ def pictures_of(images: Sequence[str], spare: Path, *, stored: bool = False) -> 
             other = found.setdefault(each.name, each)
             if other.path != each.path:
                 one, two = each.source or each.path, other.source or other.path
-                raise DatasetError(f"{one}: has the same name as {two}; run one at a time")
+                raise DatasetError(f"{one}: has the same name as {two}; run them one at a time")
     return list(found.values())
 
 
@@ -71,7 +71,8 @@ def _of_dataset(folder: Path, spare: Path, stored: bool) -> Iterator[ImageFile]:
         name, image = record.key[databases.NUMBER :], record.array
         if image.dtype != "uint8" or not (stored or len(image) in (1, 3)):
             fact = (
-                f"{name} has {number_of(len(image), 'channel')} of {image.dtype}, and is no picture"
+                f"{name} has {number_of(len(image), 'channel')} of {image.dtype}, and is not "
+                "a picture"
             )
             raise DatasetError(f"{database}: {fact}; name the folder of the images")
         path = spare / f"{number}{SUFFIX if stored else '.png'}"
@@ -95,7 +96,7 @@ class Reading(NamedTuple):
         from fcnkit.datasets.images import IGNORE, Alpha
         from fcnkit.datasets.stacks import read_stack
 
-        kept = Alpha(self.alpha == IGNORE, "say --alpha ignore to leave it out", told)
+        kept = Alpha(self.alpha == IGNORE, "give --alpha ignore to leave it out", told)
         if self.stored:
             return read_stack(picture.path, self.channels)
         return self._read(picture, self.channels, kept)

@@ -21,7 +21,7 @@ def _shares(record: dict) -> Iterator[str]:
         yield f"{sum(each['share'] for each in rest):7.2%}  {len(rest)} more"
     bare = 1 - sum(each["share"] for each in classes)
     if classes and bare > 0.00005:
-        yield f"{bare:7.2%}  without a score: the net's windows do not reach these pixels"
+        yield f"{bare:7.2%}  without a score: no window of the net reaches these pixels"
 
 
 def _windows(record: dict) -> Iterator[str]:
@@ -32,7 +32,7 @@ def _windows(record: dict) -> Iterator[str]:
     yield f"{record['rows']} x {record['columns']} windows; the mean of all:"
     for guess in record["top"]:
         yield f"{guess['probability']:7.2%}  {_named(guess)}"
-    yield "the windows surest of a class, by the x, y of their middles:"
+    yield "the most certain windows, by the x, y of their centres:"
     shown = _surest(windows)[:_LINES]
     for window in shown:
         top = "; ".join(f"{guess['probability']:.2f} {_short(guess)}" for guess in window["top"])

@@ -57,7 +57,9 @@ class LabelMap(click.ParamType):
             try:
                 text = Path(value).read_text(encoding="utf-8-sig")
             except (OSError, UnicodeDecodeError):
-                self.fail(f"{quoted(value)}: is no list as 7=0,8=1 and no text file", param, ctx)
+                self.fail(
+                    f"{quoted(value)}: is neither a list like 7=0,8=1 nor a text file", param, ctx
+                )
         pairs = [
             line.replace("=", " ").split()
             for line in text.replace(",", "\n").splitlines()
@@ -75,13 +77,15 @@ class LabelMap(click.ParamType):
         old = [before for before, _ in numbers]
         twice = next((each for each, many in Counter(old).items() if many > 1), None)
         if twice is not None:
-            self.fail(f"{twice} is there twice; say once what becomes of it", param, ctx)
+            self.fail(f"{twice} appears twice; give it one new value", param, ctx)
         return tuple(numbers)
 
 
 OPTIONS = (
     click.option(
-        "--classes", metavar="N|FILE", help="How many classes, or their names, one a line."
+        "--classes",
+        metavar="N|FILE",
+        help="How many classes, or a file of their names, one per line.",
     ),
     click.option(
         "--colours",
@@ -105,21 +109,24 @@ OPTIONS = (
     click.option(
         "--channel",
         type=click.Choice(["red", "green", "blue", "class", "instance"]),
-        help="The channel that holds the class; class and instance are SYNTHIA's.",
+        help="The channel that holds the class; class and instance are for SYNTHIA's labels.",
     ),
     click.option(
         "--palette",
         type=click.Choice(["index", "colour"]),
-        help="What counts in a palette or gray image; the index, unless --colours disagrees.",
+        help=(
+            "In a palette or gray image, read the index or the colour; the index by default, "
+            "unless --colours disagrees."
+        ),
     ),
     click.option(
         "--unknown",
         type=click.Choice(["error", "ignore"]),
-        help="What to do with a label's value or colour that is not a class; by default an error.",
+        help="What to do with a label value or colour that is not a class; an error by default.",
     ),
 )
 JOBS = click.option(
-    "--jobs", type=click.IntRange(1), help="Processes at work; as many as there are cores."
+    "--jobs", type=click.IntRange(1), help="Number of processes; by default one per core."
 )
 
 
@@ -163,9 +170,7 @@ def class_names(classes: str | None, colours: "ColourMap | None" = None) -> tupl
         named = colours is not None and len(colours.names) == count
         return colours.names if colours and named else tuple(map(str, range(count)))
     if colours is None:
-        raise click.UsageError(
-            "say how many classes there are, with --classes N, or FILE with their names"
-        )
+        raise click.UsageError("give the classes: --classes N, or --classes FILE with their names")
     return colours.names or tuple(map(str, range(len(colours.colours))))
 
 

@@ -43,14 +43,17 @@ def _options(function: Callable) -> Callable:
             type=Number(0, min_open=True),
             default=30.0,
             show_default=True,
-            help="Give up on a server after so many seconds without a byte.",
+            help="Give up on a server that sends nothing for so many seconds.",
         ),
         click.option("--cache", metavar="DIR", help="The cache folder; $FCNKIT_MODELS by default."),
         click.option(
             "--index",
             metavar="FOLDER|ADDRESS",
             envvar="FCNKIT_MODELS_INDEX",
-            help="An index of your own, models.json there; or name it in $FCNKIT_MODELS_INDEX.",
+            help=(
+                "Folder or address of an index of your own, models.json; or set "
+                "$FCNKIT_MODELS_INDEX."
+            ),
         ),
     ):
         function = option(function)
@@ -125,7 +128,7 @@ def _plain(model, where: Path) -> dict:
     return model.json() | {"path": str(place.file) if os.path.exists(place.file) else None}
 
 
-@models.command(short_help="Say all that is known of a model.")
+@models.command(short_help="Show all that is known about a model.")
 @click.argument("name", metavar="NAME")
 @_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -160,9 +163,9 @@ def _facts(model, where: Path) -> Iterator[tuple[str, str]]:
         if name in model.digests:
             yield label(name), model.digests[name]
     if not model.digests:
-        yield "digest", "none is published: what is fetched cannot be verified"
+        yield "digest", "none is published, so the download cannot be verified"
     yield "licence", model.licence or "not stated"
-    yield "address", model.place or "none that a program can fetch from; see page"
+    yield "address", model.place or "none that a program can download from; see the page"
     for name in ("page", "template", "mean"):
         if getattr(model, name):
             yield name, getattr(model, name)
@@ -191,7 +194,12 @@ def _uses(model) -> tuple[str, ...]:
 @models.command(short_help="Fetch a model, verified.")
 @click.argument("name", metavar="NAME")
 @click.option("-o", "--output", metavar="FILE", help="Copy it here too.")
-@click.option("--from", "place", metavar="FILE|ADDRESS", help="From here; verified all the same.")
+@click.option(
+    "--from",
+    "place",
+    metavar="FILE|ADDRESS",
+    help="Take it from here instead; it is verified all the same.",
+)
 @_options
 @click.option("--force", is_flag=True, help="Overwrite FILE if it exists.")
 def fetch(name, output, place, index, cache, timeout, force) -> None:
@@ -223,7 +231,7 @@ def fetch(name, output, place, index, cache, timeout, force) -> None:
                 warn=_say,
             )
     except KeyboardInterrupt:
-        _say(f"{name}: stopped; the same command goes on from what came")
+        _say(f"{name}: stopped; the same command continues the download")
         sys.exit(_STOPPED)
     state = "is there already" if found.already else "fetched"
     _say(f"{name}: {state}; {described(found, model)}; licence: {model.licence or 'not stated'}")

@@ -50,18 +50,25 @@ NET = click.argument("net", metavar="NET")
     "--weights",
     type=WEIGHTS,
     metavar="FILE",
-    help="A caffemodel: say how its blobs fit each layer.",
+    help="A caffemodel: show whether its blobs fit each layer.",
 )
 @click.option("--phase", type=click.Choice(["TEST", "TRAIN"]), default="TEST", show_default=True)
 @click.option(
-    "--stage", "stages", multiple=True, help="A stage that rules ask for; may be repeated."
+    "--stage",
+    "stages",
+    multiple=True,
+    help="A stage that the net's rules name, such as deploy; may be repeated.",
 )
 @shape_option
 @click.option(
-    "--to", metavar="BLOB", help="Count offsets from this blob; the first input by default."
+    "--to",
+    metavar="BLOB",
+    help="Measure strides and offsets from this blob; the first input by default.",
 )
 @click.option(
-    "--memory", is_flag=True, help="Show the memory that Caffe takes for data, by layer and in all."
+    "--memory",
+    is_flag=True,
+    help="Show the memory that Caffe needs for data, per layer and in total.",
 )
 @click.option("--net", "as_net", is_flag=True, help="Print the prototxt that a caffemodel holds.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -114,7 +121,7 @@ def _show_net(path: str, as_json: bool) -> None:
     from fcnkit.weights.skeleton import skeleton
 
     if as_json:
-        raise click.UsageError("--net prints a prototxt, --json the figures: choose one")
+        raise click.UsageError("--net prints a prototxt and --json the figures; give one of them")
     write_out(skeleton(path).text.encode("utf-8", "surrogateescape"))
 
 
@@ -159,7 +166,10 @@ def _check_options(ctx: click.Context, path: str) -> None:
 )
 @click.option("--phase", type=click.Choice(["TEST", "TRAIN"]), default="TEST", show_default=True)
 @click.option(
-    "--stage", "stages", multiple=True, help="A stage that rules ask for; may be repeated."
+    "--stage",
+    "stages",
+    multiple=True,
+    help="A stage that the net's rules name, such as deploy; may be repeated.",
 )
 @shape_option
 @click.option("--force", is_flag=True, help="Overwrite a file that exists.")

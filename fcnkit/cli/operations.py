@@ -36,7 +36,9 @@ class Do(click.ParamType):
         name, _, text = value.partition("=")
         known = {operation.name: operation for operation in every()}
         if name not in known:
-            self.fail(f"{quoted(name)} is no operation; there are {', '.join(known)}", param, ctx)
+            self.fail(
+                f"{quoted(name)} is not an operation; there are {', '.join(known)}", param, ctx
+            )
         try:
             return known[name], *known[name].read(text)
         except ValueError as error:
@@ -51,7 +53,7 @@ def carried_out(net: Prototxt, operations: tuple, inputs: Mapping[str, Shape]) -
     changing = ""
     for operation, args, options in operations:
         if operation.reads_images and not args and changing:
-            fact = f"--do {changing} changes what the file beside the net says"
+            fact = f"--do {changing} changes what that file says"
             raise click.UsageError(
                 f"{fact}; --do {operation.name} first, or say its arguments: {operation.form}"
             )

@@ -123,7 +123,7 @@ def check_names(outputs: Sequence[Output], force: bool) -> None:
         _say_links(path)
         place = os.path.realpath(path)
         if place in places:
-            raise OutputError(f"{path}: two results would go there; give each a name of its own")
+            raise OutputError(f"{path}: two results would be written there; give each its own name")
         places.add(place)
 
 
@@ -196,15 +196,15 @@ def preprocessing_beside(plan: "Plan", path: str, *, kept: bool = True) -> list[
     made = wanted(known, plan) if kept else None
     if made is None and os.path.lexists(place(path)):
         whose = "the old net" if own else "another net"
-        fact = f"says what {whose} wants of an image, and would be read for the new one"
+        fact = f"describes the images of {whose}, but would be read for the new net"
         raise OutputError(f"{place(path)}: {fact}; remove it, or give the new net another name")
     if known and made is None:
-        fact = "is not taken along: the new net wants something else of an image"
+        fact = "is not copied, since the new net takes other images"
         say(f"fcnkit: {place(plan.before.path)}: {fact}; write {place(path)} by hand", err=True)
     if made is None or (own and made == known):
         return []
     if known and known.classes and not made.classes:
-        fact = "the names of its classes are not taken along, for they are others now"
+        fact = "the names of its classes are not copied, since the classes changed"
         say(f"fcnkit: {place(plan.before.path)}: {fact}", err=True)
     return [(place(path), made.save)]
 
@@ -223,8 +223,11 @@ def say_old_sizes(net: Prototxt, path: str, inputs: "Mapping[str, Shape]") -> No
         for blob, wanted in inputs.items():
             if sizes.get(blob) not in (None, wanted):
                 words = ",".join(map(str, wanted))
-                fact = f'"{blob}" is {show(sizes[blob] or ())} there as before, not {show(wanted)}'
-                remedy = f"`fcnkit surgery {path} --do resize={blob}:{words}` writes that"
+                fact = (
+                    f'"{blob}" is still {show(sizes[blob] or ())} in it, not {show(wanted)} '
+                    "as in --input"
+                )
+                remedy = f"`fcnkit surgery {path} --do resize={blob}:{words}` changes that"
                 say(f"fcnkit: {path}: {fact}; {remedy}", err=True)
 
 

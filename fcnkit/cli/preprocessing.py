@@ -55,11 +55,11 @@ def of_training(
     if data and shape and len(shape) == 4:
         _check_channels(Path(data, "train_image_lmdb"), shape[1], source)
     if made.order == RGB != order:
-        fact = f"its images are RGB, and those of databases are {order.upper()}"
-        note(f"{place(source.path)}: {fact}; `fcnkit surgery --do swap` makes it take BGR")
+        fact = f"its net takes RGB, but databases hold {order.upper()} images"
+        note(f"{place(source.path)}: {fact}; `fcnkit surgery --do swap` makes the net take BGR")
     if made.mean is None and not mean:
         unread = f"{made.origins.get('mean', 'its mean')} is not read"
-        note(f"{unread}: nothing is taken off; give its colour with --mean")
+        note(f"{unread}: no mean is subtracted; give its colour with --mean")
         made = made.with_origin(f"nothing: {unread}", mean=())
     if mean:
         made = made.with_origin("--mean", mean=tuple(mean))
@@ -81,7 +81,7 @@ def _of_dataset(folder: str) -> tuple[str, str]:
     said = report(Path(folder)).get("order") if folder else None
     if said in ORDERS:
         return said, str(Path(folder, REPORT_FILE))
-    return BGR, "databases, as Caffe reads images"
+    return BGR, "databases, in Caffe's order of channels"
 
 
 def _check_channels(folder: Path, channels: int, source: "Prototxt") -> None:
@@ -97,7 +97,7 @@ def one_scale(scale: Scale, source: "Prototxt") -> float:
         return scale
     if len(set(scale)) == 1:
         return scale[0]
-    fact = f'"scale" is {shown(scale)}, and Caffe\'s data layers have one number for all channels'
+    fact = f'"scale" is {shown(scale)}, but Caffe\'s data layers have one factor for all channels'
     raise DatasetError(f"{place(source.path)}: {fact}; give one with --scale")
 
 
@@ -114,7 +114,7 @@ def _class_names(
             fact = (
                 f"has {number_of(len(names), 'name')}, and there are {number_of(classes, 'class')}"
             )
-            raise DatasetError(f"{labels}: {fact}; write one for each on a line of its own")
+            raise DatasetError(f"{labels}: {fact}; write one name per line")
         return names, labels
     if data and os.path.isfile(there):
         names = read_classes(there)
@@ -152,28 +152,34 @@ def for_images(
     if found and not {"--mean", "--mean-file"} & {*given} and made.mean is None:
         note(f"{made.origins.get('mean', 'a mean')} is not read: give it with --mean-file")
     if found:
-        but = f", but for {' and '.join(given)}" if given else ""
-        note(f"images become {made}: as {place(net.path)} says{but}")
+        but = f" except for {' and '.join(given)}" if given else ""
+        note(f"images are prepared as {place(net.path)} says{but}: {made}")
     else:
         near, trained = neighbour(net)
         if not {"--mean", "--mean-file"} & {*given}:
-            note(f"nothing is taken off the images: {unknown_mean(net, weights)}")
+            note(f"no mean is subtracted from the images: {unknown_mean(net, weights)}")
         if trained and trained.scale != 1 and "--scale" not in given:
             by = f"{trained.scale:.7g}"
-            fact = f"the images are not multiplied: {near} multiplies them by {by}"
+            fact = (
+                f"no scale is applied to the images: {near}, which has the same layers, "
+                f"multiplies by {by}"
+            )
             note(f"{fact}; if it trained this net, give --scale {by}")
     return made
 
 
 def neighbour(net: "Prototxt") -> tuple[Path, Preprocessing | None]:
-    """The file beside the net that may have trained it, and what its data layers do to images."""
+    """The file beside the net that may have trained it, and what its data layers do to images.
+
+    A training net with other layers trained another net: nothing is taken from it.
+    """
     folder = Path(net.path).parent
     usual = [folder / f"{name}.prototxt" for name in ("train_val", "train", "train_test")]
     with suppress(OSError):
         usual += sorted(each for each in folder.glob("*train*.prototxt") if each not in usual)
     own = os.path.realpath(net.path)
     there = [each for each in usual if os.path.isfile(each) and os.path.realpath(each) != own]
-    found = ((each, _of_neighbour(each)) for each in there)
+    found = ((each, _of_neighbour(each, net)) for each in there)
     return next(((each, made) for each, made in found if made), (folder, None))
 
 
@@ -182,27 +188,49 @@ def unknown_mean(net: "Prototxt", weights: str) -> str:
     near, trained = neighbour(net)
     if trained and trained.mean:
         remedy = f"--mean {shown(trained.mean)}"
-        return f"{near} takes off {shown(trained.mean)}; if it trained this net, give {remedy}"
+        return (
+            f"{near}, which has the same layers, subtracts {shown(trained.mean)}; if it "
+            f"trained this net, give {remedy}"
+        )
     if trained and trained.mean is None:
-        return f"{near} takes off a mean file; give it with --mean-file, or its colour with --mean"
+        return (
+            f"{near}, which has the same layers, subtracts a mean file; give it with "
+            "--mean-file, or its colour with --mean"
+        )
     from fcnkit.inference.trunks import trained_like
     from fcnkit.weights import store
 
     model = trained_like(store.open(weights))
     if model:
-        fact = f"its layers are those of {model.name}, which was trained less {model.mean}"
+        fact = (
+            f"its layers are those of {model.name}, which was trained with {model.mean} subtracted"
+        )
         return f"{fact}; give --mean {model.mean}"
-    return f"there is no {place(net.path).name} beside the net; --mean says what to take off"
+    return (
+        f"there is no {place(net.path).name} beside the net; if it was trained with a mean, "
+        "give --mean"
+    )
 
 
-def _of_neighbour(path: Path) -> Preprocessing | None:
+def _of_neighbour(path: Path, net: "Prototxt") -> Preprocessing | None:
     from fcnkit.errors import FcnkitError
     from fcnkit.formats import prototxt
 
     try:
-        return of_data(prototxt.read(path))
+        training = prototxt.read(path)
+        own, theirs = _learning(net), _learning(training)
+        return of_data(training) if 2 * len(own & theirs) > len(own) else None
     except FcnkitError:  # what it says is not needed
         return None
+
+
+def _learning(net: "Prototxt") -> set[str]:
+    """The names of the layers that have weights."""
+    from fcnkit.nets.graph import graphs
+    from fcnkit.nets.layers.table import of as of_type
+
+    layers = (layer for graph in graphs(net) for layer in graph.layers)
+    return {layer.name for layer in layers if of_type(layer).learns}
 
 
 def as_trained(recipe: "Recipe", folder: Path) -> None:
@@ -222,12 +250,12 @@ def as_trained(recipe: "Recipe", folder: Path) -> None:
     order, where = _of_dataset(str(use.path.parent))
     if os.path.isfile(where) and GRAY not in (order, made.order) and order != made.order:
         made = made.with_origin(where, order=order)
-        note(f"{path}: the order of the channels is {order.upper()} now, as in {where}")
+        note(f"{path}: the order of the channels is now {order.upper()}, as in {where}")
     names, found = _names_in(use.path.parent, use.classes)
     own = os.path.basename(made.origins.get("classes", "")) in ("", os.path.basename(names))
     if found and found != made.classes and (own or not made.classes):
         made = made.with_origin(names, classes=found)
-        note(f"{path}: has the names of the classes now, from {names}")
+        note(f"{path}: now has the names of the classes, from {names}")
     if made != before:
         made.save(path, force=True)
 

@@ -30,9 +30,9 @@ class Before(NamedTuple):
 def check_verify(verified: bool, engine: str | None, weights: str | None) -> Before | None:
     """What --verify compares with: it needs weights, and an engine; --engine goes with it."""
     if verified and not weights:
-        raise click.UsageError("--verify runs the nets, which needs weights: name their file")
+        raise click.UsageError("--verify runs the nets and needs their weights: name the file")
     if engine and not verified:
-        raise click.UsageError("--engine, which runs the nets, goes with --verify")
+        raise click.UsageError("--engine is for --verify; give both")
     if not verified or not weights:
         return None
     from fcnkit.engines.engine import choose

@@ -32,20 +32,24 @@ from fcnkit.progress import no_progress
     "--mean",
     type=Means(),
     metavar="B,G,R",
-    help="What is taken off the image; NET.preprocessing.json says it otherwise.",
+    help="Mean to subtract from the image; by default that of NET.preprocessing.json.",
 )
 @click.option(
-    "--data", metavar="DATASET", help="Look at predictions on it; else on what was trained on."
+    "--data",
+    metavar="DATASET",
+    help="Data set to show predictions on; by default the one that was trained on.",
 )
 @click.option(
-    "--predictions", metavar="DIR", help="Class maps that `fcnkit infer` wrote, in place of a run."
+    "--predictions",
+    metavar="DIR",
+    help="Class maps that `fcnkit infer` wrote, instead of running the net.",
 )
 @click.option(
     "--count",
     type=click.IntRange(1),
     default=10,
     show_default=True,
-    help="Images with predictions, or of a data set.",
+    help="How many images to show, with predictions or of a data set.",
 )
 @shape_option
 @engine_options
@@ -54,9 +58,9 @@ from fcnkit.progress import no_progress
     "proofs",
     multiple=True,
     metavar="FILE.json",
-    help="What `fcnkit verify --json` printed of this net; an FCN's folder keeps its own.",
+    help="What `fcnkit verify --json` printed for this net; the folder of an FCN keeps its own.",
 )
-@click.option("--full", is_flag=True, help="All pictures, as large as they are.")
+@click.option("--full", is_flag=True, help="Keep all pictures at full size.")
 @click.option("--force", is_flag=True, help="Overwrite a file that exists.")
 def report(
     sources, output, images, labels, mean, inputs, engine, device, full, force, **more

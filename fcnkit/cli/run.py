@@ -12,7 +12,9 @@ import click
     short_help="Run a pycaffe script without Caffe.",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
-@click.option("-m", "module", is_flag=True, help="SCRIPT is a module's name, as of python -m.")
+@click.option(
+    "-m", "module", is_flag=True, help="SCRIPT is the name of a module, as with python -m."
+)
 @click.option("--cpu", is_flag=True, help="Compute on the CPU, whatever the script says.")
 @click.option(
     "--python2",
@@ -45,12 +47,12 @@ def run(script, words, module, cpu, old, keep) -> None:
     from fcnkit.pycaffe.run import run as run_script
 
     if not module and not os.path.isfile(script):
-        raise click.UsageError(f"{script}: is no file; name a script, or a module with -m")
+        raise click.UsageError(f"{script}: is not a file; name a script, or a module with -m")
     if script.endswith(".ipynb"):
         hook = "import fcnkit.pycaffe; fcnkit.pycaffe.install()"
-        raise click.UsageError(f"{script}: is a notebook; open it, and begin with a cell: {hook}")
+        raise click.UsageError(f"{script}: is a notebook; open it, and add a first cell: {hook}")
     if module and keep:
-        raise click.UsageError("--keep-2to3 is of a script, not of a module")
+        raise click.UsageError("--keep-2to3 is for a script, not for a module")
     if cpu:
         modes.stay_on_cpu()
     try:

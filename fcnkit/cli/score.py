@@ -10,6 +10,7 @@ from fcnkit.cli.labels import JOBS, cores, label_options, meaning, warn_absent
 from fcnkit.cli.outputs import write_all
 from fcnkit.cli.progress import counted
 from fcnkit.cli.text import say
+from fcnkit.plural import number_of
 
 
 @click.command(short_help="Score predictions against labels.")
@@ -19,14 +20,14 @@ from fcnkit.cli.text import say
 @click.option(
     "--ignore",
     type=click.IntRange(0, 255),
-    help="The one value to leave out; by default all that are no class are.",
+    help="The one label value to ignore; by default all that are not classes are ignored.",
 )
 @click.option(
     "--split",
     type=click.Choice(["train", "val"]),
     default="val",
     show_default=True,
-    help="Which labels of a dataset.",
+    help="Which labels of a dataset to score against.",
 )
 @click.option(
     "--picture", metavar="OUT.png", help="Draw the confusion matrix and the IU of each class."
@@ -88,10 +89,13 @@ def _of_dataset(labels, predictions, split, jobs, options):
     with counted(count(database), "scoring") as progress:
         scores = score_dataset(predictions, database, names, reading, progress=progress)
     if left := others(predictions, database):
-        say(f"{predictions}: {left} are of another split of {labels}: left out", err=True)
+        say(
+            f"{predictions}: left out {number_of(left, 'prediction')} of another split of {labels}",
+            err=True,
+        )
     found = absent(names, scores.labelled, scores.ignored, (ignore,))
     if options["ignore"] is None:
-        check_scored(database, found, "make the dataset anew: ")
+        check_scored(database, found, "make the dataset again: ")
     return scores, found
 
 

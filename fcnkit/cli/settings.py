@@ -65,7 +65,7 @@ def _save_config() -> click.Option:
         metavar="FILE",
         expose_value=False,
         callback=_ask,
-        help="Write the options into a file for --config, and do nothing else.",
+        help="Write the options given here into a file for --config, and do nothing else.",
     )
 
 
@@ -88,7 +88,7 @@ def _settings(ctx: click.Context, path: str) -> list[tuple[click.Option, Any]]:
         if option is None:
             raise _wrong(path, key, _unknown(ctx, key, known))
         if option.name in _NEVER:
-            raise _wrong(path, key, f"is given on the command line alone: --{key}")
+            raise _wrong(path, key, f"can be given on the command line only: --{key}")
         found.append((option, value))
     return found
 
@@ -126,7 +126,7 @@ def _unknown(ctx: click.Context, key: str, known: Mapping[str, click.Option]) ->
     from difflib import get_close_matches
 
     near = get_close_matches(key.replace("_", "-"), known, n=1)
-    return f"is no option of `{_called(ctx)}`" + (f"; {near[0]} is" if near else "")
+    return f"is not an option of `{_called(ctx)}`" + (f"; {near[0]} is" if near else "")
 
 
 def _called(ctx: click.Context) -> str:
@@ -189,7 +189,7 @@ def _save(ctx: click.Context, path: str) -> None:
         for name, value in values.items()
         if name in given and name not in _NEVER
     ]
-    head = f"# {_called(ctx)}; paths are as from the folder where it is run\n"
+    head = f"# {_called(ctx)}; paths are relative to the folder where it is run\n"
     try:
         data = "".join([head, *lines]).encode("utf-8")
     except UnicodeEncodeError:

@@ -87,5 +87,6 @@ def written():
             sys.stdout.flush()
     except _Unwritable as error:
         raise OutputError(
-            f"standard output cannot be written: {error}; is there room, and is it open?"
+            f"standard output cannot be written: {error}; check that it is open and the disk is "
+            "not full"
         ) from None

@@ -64,28 +64,32 @@ class WeightsFiles(click.ParamType):
     type=click.Choice((AUTO, *TRAINERS)),
     default=AUTO,
     show_default=True,
-    help="What trains; auto is Caffe where it is installed, else PyTorch.",
+    help="What trains; auto takes Caffe if it is installed, else PyTorch.",
 )
 @click.option("--gpu", "gpus", type=Gpus(), metavar="N|all", help="Train on these GPUs.")
 @click.option("--cpu", is_flag=True, help="Train on the CPU.")
 @click.option(
-    "--device", metavar="DEVICE", help="PyTorch's, such as cpu or cuda:0.  [default: a GPU if any]"
+    "--device",
+    metavar="DEVICE",
+    help="PyTorch's device, such as cpu or cuda:0.  [default: a GPU if any]",
 )
 @click.option(
-    "--precision", type=click.Choice(PRECISIONS), help="How PyTorch multiplies.  [default: fp32]"
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    help="Precision of PyTorch's multiplications.  [default: fp32]",
 )
 @click.option("--compile", "compiled", is_flag=True, help="Let PyTorch compile the net.")
 @click.option(
     "--processes",
     type=click.IntRange(1),
     metavar="N",
-    help="Let so many PyTorch processes share each step.",
+    help="Share each step between N PyTorch processes.",
 )
 @click.option(
     "--iterations",
     type=click.IntRange(1),
     metavar="N",
-    help="Stop after N iterations, in place of the solver's max_iter.",
+    help="Stop after N iterations, instead of the solver's max_iter.",
 )
 @click.option("--snapshot", type=click.IntRange(1), metavar="N", help="Save every N iterations.")
 @click.option(
@@ -100,19 +104,19 @@ class WeightsFiles(click.ParamType):
 @click.option(
     "--loss-weights",
     metavar="median|FILE",
-    help="Weigh the classes: by median frequency, or a weight a line.",
+    help="Weigh the classes by median frequency, or with a file of one weight per line.",
 )
 @click.option(
     "--rate",
     type=Number(0, min_open=True),
     metavar="R",
-    help="In place of the solver's base_lr.",
+    help="Learning rate, instead of the solver's base_lr.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(0),
     metavar="N",
-    help="For what Caffe draws at random; by default its clock.",
+    help="Seed of Caffe's random numbers; by default the clock.",
 )
 @click.option(
     "--run", "name", default="run", show_default=True, metavar="NAME", help="The run's folder."
@@ -122,9 +126,9 @@ class WeightsFiles(click.ParamType):
     is_flag=True,
     help="Train even if the labels leave fewer than two classes to learn.",
 )
-@click.option("--restart", is_flag=True, help="Begin anew; with --force where there is a run.")
-@click.option("--force", is_flag=True, help="Let --restart delete the run that is there.")
-@click.option("--tensorboard", is_flag=True, help="Write DIR/run/events... for TensorBoard, too.")
+@click.option("--restart", is_flag=True, help="Start over; needs --force if there is a run.")
+@click.option("--force", is_flag=True, help="Let --restart delete an existing run.")
+@click.option("--tensorboard", is_flag=True, help="Also write DIR/run/events... for TensorBoard.")
 @click.option("--dry-run", is_flag=True, help="Print the commands, and write nothing.")
 def train(
     folders,
@@ -192,7 +196,7 @@ def train(
 
     trainer = _trainer(engine, gpus, cpu, device, precision, compiled, processes)
     if rate and loss:
-        raise click.UsageError("--loss sets the published rate; leave out --rate, or --loss")
+        raise click.UsageError("--loss sets the published rate; leave out --rate or --loss")
     _check_name(name)
     options = Options(
         Path(data) if data else None,
@@ -238,7 +242,7 @@ def _trainer(engine, gpus, cpu, device, precision, compiled, processes):
     given = {"--gpu": gpus, "--cpu": cpu, "--device": device}
     places = [name for name, value in given.items() if value]
     if len(places) > 1:
-        raise click.UsageError(f"{' and '.join(places)}: choose one")
+        raise click.UsageError(f"{' and '.join(places)} exclude each other; give one of them")
     own = {
         "--device": device,
         "--precision": precision,
@@ -257,7 +261,7 @@ def _trainer(engine, gpus, cpu, device, precision, compiled, processes):
         )
     for name, value in own.items():
         if value:
-            raise click.UsageError(f"{name}: is for --engine torch alone")
+            raise click.UsageError(f"{name} is for --engine torch only")
     return Caffe(gpus or "")
 
 
@@ -298,7 +302,7 @@ def _train(stage, restart: bool, tensorboard: bool) -> None:
     recipe, name = stage.recipe, str(stage.folder)
     last = None if restart else finished(recipe.run, recipe.iterations)
     if last:
-        say(f"{name}: has {number_of(last.iteration, 'iteration')} already: {last.weights}")
+        say(f"{name}: already trained {number_of(last.iteration, 'iteration')}: {last.weights}")
         return
     weights = stage.weights()
     with ExitStack() as stack:
@@ -335,15 +339,15 @@ def _begun(event, stage, weights):
     name = str(stage.folder)
     trainer = stage.recipe.trainer
     place = "" if trainer.gpus or trainer.knows_gpus() else " on the CPU"
-    _say(f"{name}: trained by {trainer.name}{place}")
+    _say(f"{name}: training with {trainer.name}{place}")
     for snapshot, why in event.passed:
-        _say(f"{name}: passes over iteration {snapshot.iteration}: {why}")
+        _say(f"{name}: skips the snapshot of iteration {snapshot.iteration}: {why}")
     if event.snapshot:
         _say(f"{name}: resumes from iteration {event.snapshot.iteration} ({event.snapshot.state})")
     else:
         _say(f"{name}: starts from {', '.join(map(str, weights)) or 'its fillers'}")
         for layer in unfilled(stage.recipe, weights):
-            _say(f'{name}: layer "{layer}": is in no weights file, and starts from its filler')
+            _say(f'{name}: layer "{layer}": has no weights, and starts from its filler')
     first = event.snapshot.iteration if event.snapshot else 0
     # The whole path would leave a bar no room.
     label = Path(os.path.realpath(stage.folder)).name if sys.stderr.isatty() else name
@@ -396,5 +400,5 @@ def _ended(event, stage) -> None:
         )
         return
     saved = f"iteration {last.iteration} is saved" if last else "nothing is saved yet"
-    _say(f"{stage.folder}: stopped; {saved}; the same command goes on from there")
+    _say(f"{stage.folder}: stopped; {saved}; the same command continues from there")
     sys.exit(STOPPED)

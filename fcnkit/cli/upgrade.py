@@ -38,7 +38,7 @@ def upgrade(net, output, weights, weights_out, diff, as_json, force) -> None:
     if output and not net:
         raise click.UsageError("-o needs a NET to upgrade")
     if not net and not weights:
-        raise click.UsageError("name a NET, or --weights and --weights-out")
+        raise click.UsageError("give a NET, or --weights and --weights-out")
     check_stdout(output, diff=diff, as_json=as_json)
     plan = _plan(net) if net else None
     outputs = [(output, saver(plan.net))] if plan and output else []

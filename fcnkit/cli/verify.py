@@ -42,7 +42,7 @@ class Engines(click.ParamType):
         for name in found:
             if name not in names():
                 known = ", ".join(map(repr, names()))
-                self.fail(f"{name!r} is no engine; there are {known}", param, ctx)
+                self.fail(f"{name!r} is not an engine; there are {known}", param, ctx)
         return tuple(dict.fromkeys(found))
 
 
@@ -61,32 +61,32 @@ class Engines(click.ParamType):
     "renamed",
     type=Targets(),
     metavar="OLD=NEW,...",
-    help="With --layers, layers of other names that belong together.",
+    help="With --layers: pairs of layers whose names differ.",
 )
 @click.option(
     "--slide",
     is_flag=True,
-    help="Compare the scores of NEW_NET on a large image with NET's on each window of it.",
+    help="Compare the scores of NEW_NET on a large image with those of NET on each window of it.",
 )
 @click.option(
     "--images",
     multiple=True,
     type=IMAGE,
     metavar="DIR|FILE",
-    help="Real images in place of noise, at the net's size; may be repeated.",
+    help="Compare on real images instead of noise, resized to the net's input; may be repeated.",
 )
 @click.option(
     "--mean",
     type=Means(),
     metavar="B,G,R",
-    help="With --images, what is taken off them; NET.preprocessing.json says it otherwise.",
+    help="With --images: the mean to subtract; by default that of NET.preprocessing.json.",
 )
 @click.option(
     "--engine",
     "engines",
     type=Engines(),
     metavar="ENGINE,...",
-    help=f"One or several of {', '.join(names())}; the first that is installed.",
+    help=f"One or several of {', '.join(names())}; by default the first that is installed.",
 )
 @click.option(
     "--device",
@@ -137,11 +137,13 @@ def verify(
         --images photos --engine caffe,torch,onnx
     """
     if renamed and not layers:
-        raise click.UsageError("--map goes with --layers; outputs are matched by their names")
+        raise click.UsageError("--map goes with --layers; outputs are matched by name")
     if layers and (slide or images) or (slide and images):
-        raise click.UsageError("--layers, --slide and --images: choose one")
+        raise click.UsageError(
+            "--layers, --slide and --images exclude each other; give one of them"
+        )
     if mean and not images:
-        raise click.UsageError("--mean goes with --images; noise is noise")
+        raise click.UsageError("--mean goes with --images; noise has no mean to subtract")
     nets = load_net(net), weights, load_net(new_net), new_weights
     contents = dict(zip((net, weights, new_net, new_weights), nets, strict=True))
     runners = [choose(name, device, nets=(nets[0], nets[2])) for name in engines or (None,)]
@@ -205,12 +207,15 @@ def _arrays(net: "Prototxt", weights, images, mean, given) -> list[dict[str, Any
     graph = build(net)
     if len(graph.inputs) != 1:
         raise click.UsageError(
-            f"{net.path}: it has {number_of(len(graph.inputs), 'input')}; images are for one"
+            f"{net.path}: it has {number_of(len(graph.inputs), 'input')}; --images needs a net "
+            "of one input"
         )
     blob = graph.inputs[0].blob
     size = given.get(blob) or known_size(graph, blob, nominal(graph)[blob])
     if not isinstance(size, tuple) or len(size) != 4 or size[1] not in (1, 3):
-        raise click.UsageError(f'{net.path}: "{blob}" takes no pictures; give --input {blob}=FILE')
+        raise click.UsageError(
+            f'{net.path}: "{blob}" does not take pictures; give --input {blob}=FILE'
+        )
     known = for_images(
         net, weights, channels=size[1], classes=0, mean=mean or (), mean_file=None,
         scale=None, order=None,
@@ -269,9 +274,13 @@ def _say_neighbours(net: "Prototxt") -> None:
 
     padded = [layer for layer in build(net).layers if pads(layer)]
     if padded:
-        more = f", as do {len(padded) - 1} more" if padded[1:] else ""
-        fact = f'{net.path}:{padded[0].line}: layer "{padded[0].name}" pads what it reads{more}'
-        say(f"fcnkit: {fact}: zeros are around each window, but only around the image", err=True)
+        more = f" (so do {len(padded) - 1} more layers)" if padded[1:] else ""
+        fact = f'{net.path}:{padded[0].line}: layer "{padded[0].name}" pads its input{more}'
+        say(
+            f"fcnkit: {fact}: each window is padded with zeros, but a large image only at its "
+            "border",
+            err=True,
+        )
     for step in convolutionalize(net).steps:
         if step.verb == "keep":
             say(f'fcnkit: {net.path}:{step.line}: layer "{step.layer}": {step.why}', err=True)
@@ -344,8 +353,8 @@ def layers_table(found: "LayerDifferences", path: str) -> str:
     if first:
         place = f'{path}:{first.new_line}: layer "{first.new_layer}"'
         was = " x ".join(map(str, first.shape))
-        why = f"is the first that differs: {first.found}" if first.found else (
-            f"is the first of another count: {was} before"
+        why = f"is the first that differs:\n  {first.found}" if first.found else (
+            f"is the first with another number of values: {was} before"
         )  # fmt: skip
         text += f"{place} {why}\n"
     else:

@@ -55,14 +55,14 @@ NET = click.argument("net", metavar="NET")
 @click.option(
     "--net-out",
     metavar="OUT",
-    help='With --do, write the net here; "-" is standard output.',
+    help='With --do: write the net here; "-" is standard output.',
 )
 @click.option(
     "--map",
     "names",
     type=Targets(),
     metavar="OLD=NEW,...",
-    help="Layers of other names to match; an OLD may have several.",
+    help="Layers to match whose names differ; one OLD may go to several NEW.",
 )
 @click.option(
     "--strict",
@@ -111,9 +111,9 @@ def surgery(
     """
     if operations:
         if new_net or names:
-            raise click.UsageError("--do makes the new net: give no NEW_NET or --map with it")
+            raise click.UsageError("--do makes the new net; leave out NEW_NET and --map")
         if strict and not any(each.skips for each, _, _ in operations):
-            raise click.UsageError("--strict is for operations that may leave what they are for")
+            raise click.UsageError("--strict is for operations that may skip layers")
         old = check_verify(verified, engine, weights)
         proving = _proving(operations, engine, old) if old else None
         left = _operate(
@@ -131,10 +131,10 @@ def surgery(
         raise click.UsageError("--verify goes with --do; `fcnkit verify` compares two nets")
     if not new_net:
         raise click.UsageError(
-            "name WEIGHTS and NEW_NET to transplant, or say with --do what is to change"
+            "give WEIGHTS and NEW_NET to transplant, or --do OPERATION to change the net"
         )
     if net_out or diff:
-        raise click.UsageError("--net-out and --diff go with --do; without it no net changes")
+        raise click.UsageError("--net-out and --diff go with --do, which changes the net")
     _transplant(net, weights, new_net, output, names, strict, as_json, force, dict(inputs))
 
 
@@ -157,9 +157,7 @@ def _operate(
     """Writes what is asked for; how many things that were to be done had to stay."""
     check_stdout(net_out, diff=diff, as_json=as_json)
     if output and not weights:
-        raise click.UsageError(
-            "-o writes weights: name those that they are made of, WEIGHTS, after NET"
-        )
+        raise click.UsageError("-o writes weights; give the old WEIGHTS after NET")
     if output and output == net_out:
         raise click.UsageError(
             f"-o and --net-out both name {output}; give the net a name of its own"
@@ -171,7 +169,7 @@ def _operate(
     plan = carried_out(document, operations, inputs)
     made = transplanted(plan, weights, inputs) if weights else None
     if output and made is not None and not made:
-        fact = "no layer with weights is left, so that there are none to write"
+        fact = "no layer with weights is left, so there is nothing to write"
         raise OutputError(f"{output}: {fact}; leave out -o")
     outputs: list[Output] = [(output, weights_saver(made))] if output and made else []
     if net_out:
@@ -186,7 +184,7 @@ def _operate(
     show_plan(plan, diff=diff, as_json=as_json, quiet=net_out == "-", more=more)
     say_written(outputs, as_json or diff)
     if output and plan.changed and not net_out:
-        say(f"fcnkit: {output} is for a net that changed too; --net-out writes it", err=True)
+        say(f"fcnkit: {output} is for the changed net; write that with --net-out", err=True)
     if not weights and any(each.skips for each, _, _ in operations):
         _say_changing(plan)
     if net_out:
@@ -203,7 +201,7 @@ def _say_changing(plan) -> None:
     if names:
         shown = ", ".join(names[:3]) + f" and {len(names) - 3} more" * (len(names) > 3)
         fact = f"the weights of {shown} change with the net"
-        say(f"fcnkit: {fact}; name WEIGHTS, and -o for the new ones", err=True)
+        say(f"fcnkit: {fact}; give WEIGHTS, and -o for the new ones", err=True)
 
 
 def _transplant(net, weights, new_net, output, names, strict, as_json, force, inputs) -> None:

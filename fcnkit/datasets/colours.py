@@ -117,7 +117,7 @@ def read_classes(path: str | Path, *, unique: bool = True) -> tuple[str, ...]:
     names = tuple(text for _, text in texts(path))
     twice = [name for name, count in Counter(names).items() if unique and count > 1]
     if twice or not names:
-        fact = f'"{twice[0]}" is there twice' if twice else "has no names"
+        fact = f'"{twice[0]}" appears twice' if twice else "has no names"
         raise DatasetError(f"{path}: {fact}; write the name of each class on a line of its own")
     return names
 
@@ -166,7 +166,7 @@ def _line(path: str | os.PathLike[str], number: int, text: str) -> _Line:
             if max(red, green, blue) < 256:
                 return _Line(number, (red, green, blue), " ".join(name))
     raise DatasetError(
-        f'{path}:{number}: "{text[:60]}" is no colour; write R G B, each 0 to 255, and a name'
+        f'{path}:{number}: "{text[:60]}" is not a colour; write R G B, each 0 to 255, and a name'
     )
 
 

@@ -257,7 +257,7 @@ def _skipped(new: Path) -> tuple[str, ...]:
     if not os.path.exists(path):
         return ()
     fact = f"{path}: cannot be read"
-    with refusing(lambda reason: DatasetError(f"{fact}: {reason}; begin anew with --force")):
+    with refusing(lambda reason: DatasetError(f"{fact}: {reason}; start over with --force")):
         lines = path.read_text(encoding="utf-8").splitlines()
         # A batch may have been done twice.
         return tuple(dict.fromkeys(str(json_of(line)) for line in lines))
@@ -302,7 +302,7 @@ def _check_classes(folder: str | Path, task: Task, summary: Summary) -> None:
     found = found._replace(values=values, coloured=False)
     void = f"if it is none, --void {','.join(map(str, values))}"
     raise DatasetError(
-        f"{folder}: {found.fact}, so that nothing would be learnt; {found.remedy}; {void}"
+        f"{folder}: {found.fact}, so nothing would be learned; {found.remedy}; {void}"
     )
 
 

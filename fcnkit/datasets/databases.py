@@ -89,7 +89,7 @@ class DatabaseWriter:
             last = cursor.key() if cursor.last() else b"-0000001"
         if not re.fullmatch(rb"-?[0-9]+", last[:8]):
             fact = f"its last key is {lmdbs.shown(last)}"
-            raise DatasetError(f"{self.folder}: is damaged: {fact}; begin anew with --force")
+            raise DatasetError(f"{self.folder}: is damaged: {fact}; start over with --force")
         return int(last[:8]) + 1
 
     def cut(self, number: int) -> None:

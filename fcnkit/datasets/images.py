@@ -110,7 +110,7 @@ def opened(path: str | os.PathLike[str] | BinaryIO, place: str = "") -> "Iterato
             ) from None
         except images.UnidentifiedImageError:
             known = not hasattr(path, "read") and signature.refusal_at(signature.PICTURE, path)
-            fact = known or f"is no image of {_KINDS}; is it damaged?"
+            fact = known or f"is not an image of {_KINDS}; is it damaged?"
             raise DatasetError(f"{shown}: {fact}") from None
         except MemoryError:
             raise DatasetError(f"{shown}: does not fit into memory; cut it up") from None

@@ -74,7 +74,7 @@ class Reading:
         ]
         if wrong:
             raise DatasetError(
-                f"map to {wrong[0]}: is no class, 0 to {self.classes - 1}, nor {self.ignore}"
+                f"map to {wrong[0]}: is not a class, 0 to {self.classes - 1}, nor {self.ignore}"
             )
 
 
@@ -162,7 +162,7 @@ def _of_palette(
     if highest >= len(codes) and reading.palette == COLOUR:
         raise DatasetError(
             f"{path}: uses index {highest}, and its palette has "
-            f"{number_of(len(codes), 'colour')}; save it anew"
+            f"{number_of(len(codes), 'colour')}; save it again"
         )
     if reading.palette == COLOUR:
         return _of_colours(path, codes[raw.values], reading)

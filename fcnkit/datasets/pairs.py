@@ -147,7 +147,7 @@ def _files(
     """The image files by name, and a problem for each name that several share."""
     folder = Path(folder)
     if not os.path.isdir(folder):
-        raise DatasetError(f"{folder}: is no folder; name one that exists")
+        raise DatasetError(f"{folder}: is not a folder; name one that exists")
     found: dict[str, Path] = {}
     twice = []
     for path in sorted(folder.rglob("*")):

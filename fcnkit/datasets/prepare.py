@@ -101,7 +101,7 @@ def prepared(pair: Pair, recipe: PairOptions) -> Prepared:
     if pair.flipped:
         found = _flipped(found[0]), _flipped(found[1])
     if not recipe.empty and (found[1] == recipe.reading.ignore).all():
-        fact = "every pixel is ignored, so that nothing is learnt from it"
+        fact = "every pixel is ignored, so nothing is learned from it"
         return Prepared(
             problems=(f"{pair.label}: {fact}; remove it, or keep it with --keep-empty",)
         )
@@ -114,7 +114,7 @@ def _image(path: str, recipe: PairOptions) -> "Image | numpy.ndarray":
     """The image, of whichever kind is wanted."""
     if is_stack(path):
         if recipe.order != STORED:
-            raise DatasetError(f"{path}: its channels are no colours; say --order {STORED}")
+            raise DatasetError(f"{path}: its channels are not colours; say --order {STORED}")
         return read_stack(path)
     if recipe.order == STORED:
         fact = f"is a picture, and --order {STORED} is for .npy files"

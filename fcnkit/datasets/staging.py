@@ -81,7 +81,7 @@ def _permit(folder: Path, force: bool, ours: str) -> None:
         raise OutputError(f"{folder}: exists; give another name, or --force to replace it")
     if not os.path.isfile(folder / ours):
         raise OutputError(
-            f"{folder}: has no {ours}, so it is no dataset to replace; give another name"
+            f"{folder}: has no {ours}, so it is not a dataset to replace; give another name"
         )
 
 
@@ -113,7 +113,7 @@ def _begin(new: Path, plan: dict, *, resume: bool, force: bool) -> None:
     begun = _begun(new)
     if begun and not resume and not force:
         raise DatasetError(
-            f"{new}: holds an interrupted one; go on with --resume, or begin anew with --force"
+            f"{new}: holds an interrupted one; go on with --resume, or start over with --force"
         )
     if begun and resume:
         _same(new, begun, json.loads(json.dumps(plan)))
@@ -133,12 +133,12 @@ def _begun(new: Path) -> dict | None:
         return None
     with refusing(
         lambda reason: DatasetError(
-            f"{path}: cannot be read: {reason}; remove {new} and begin anew"
+            f"{path}: cannot be read: {reason}; remove {new} and start over"
         )
     ):
         found = json_of(path.read_text(encoding="utf-8"))
         if not isinstance(found, dict):
-            raise ValueError("it is no plan")
+            raise ValueError("it is not a plan")
         return found
 
 
@@ -153,7 +153,7 @@ def _same(new: Path, begun: dict, plan: dict) -> None:
     if differing:
         fact = f"was begun with other {', '.join(differing)}"
         raise DatasetError(
-            f"{new}: {fact}; give the same again, or begin anew with --force in place of --resume"
+            f"{new}: {fact}; give the same again, or start over with --force in place of --resume"
         )
 
 

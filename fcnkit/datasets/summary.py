@@ -357,7 +357,7 @@ def records(
                 keys = [each.key if each else "no more entries" for each in (image, label)]
                 fact = f"the image's key is {keys[0]}, the label's {keys[1]}"
                 raise DatasetError(
-                    f"{folder}: {split}: {fact}; Caffe would take them together; make it anew"
+                    f"{folder}: {split}: {fact}; Caffe would take them together; make it again"
                 )
             yield image, label
 
@@ -376,7 +376,7 @@ def _check(
     place = f"{folder}: {split}: {image.key}"
     if len(label.array) != 1 or image.array.shape[1:] != label.array.shape[1:]:
         sizes = [" x ".join(map(str, each.array.shape)) for each in (image, label)]
-        raise DatasetError(f"{place}: the image is {sizes[0]}, the label {sizes[1]}; make it anew")
+        raise DatasetError(f"{place}: the image is {sizes[0]}, the label {sizes[1]}; make it again")
     labels = databases.whole(label, f"{folder}: {split}")
     wrong = labels[(labels >= classes) & (labels != ignore)]
     if wrong.size:

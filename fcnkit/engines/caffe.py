@@ -193,7 +193,7 @@ def ask(questions: Sequence[Question]) -> list[Any]:
         )
         if done.returncode:
             words = tail(done.stderr)
-            remedy = f"install it anew with `{INSTALL}` in fcnkit's sources"
+            remedy = f"install it again with `{INSTALL}` in fcnkit's sources"
             raise EngineError(f"Caffe: does not start: {words}; {remedy}")
         return [_answer(question, top / f"{n}") for n, question in enumerate(questions)]
 

@@ -80,7 +80,7 @@ def check_names(graph: Graph, whose: str) -> None:
     for layer in graph.layers:
         for name in (layer.name, *(top.blob for top in layer.tops)):
             if not name.isascii() and name != name.encode("utf-8", "replace").decode():
-                raise layer.error(f"a name of it is no UTF-8, as {whose}'s are; rename it first")
+                raise layer.error(f"a name of it is not UTF-8, as {whose}'s are; rename it first")
 
 
 def _shapes(graph: Graph, given: Mapping[str, Shape]) -> dict[str, Shape]:

@@ -41,7 +41,7 @@ def _window(at: Site) -> Spatial:
     if axis % at.ndim != 1 or not 3 <= at.ndim <= 5:
         fact = f"axis {axis} of {number_of(at.ndim, 'axis', 'axes')}"
         raise at.refuse(
-            f"{fact}; ONNX convolves 1 to 3 axes behind the channels: give axis 1 and 3 to 5 axes"
+            f"{fact}; ONNX convolves 1 to 3 axes after the channels: give axis 1 and 3 to 5 axes"
         )
     return spatial(at.layer, at.ndim)
 

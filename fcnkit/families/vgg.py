@@ -13,7 +13,7 @@ BLOCKS = {
     19: ("E", (2, 2, 4, 4, 4)),
 }
 CHANNELS = (64, 128, 256, 512, 512)
-WORDS = "VGG-{} (configuration {}).  msra fillers, so that it trains from scratch in one go."
+WORDS = "VGG-{} (configuration {}).  msra fillers, so it trains from scratch in one go."
 
 
 def vgg(depth: int) -> NetSpec:

@@ -28,7 +28,7 @@ def read(path: str | os.PathLike[str]) -> "numpy.ndarray":
         span = blobproto.blob_span(data, wire.WireField(0, wire.LENGTH, 0, 0, len(data)), 0)
     except wire.Damage as damage:
         raise ValueError(str(damage)) from None
-    with refusing(lambda reason: ValueError(f"it is no BlobProto ({reason})")):
+    with refusing(lambda reason: ValueError(f"it is not a BlobProto ({reason})")):
         blob.ParseFromString(data)
     return np.array(blob.double_data or blob.data, np.float32).reshape(span.shape)
 

@@ -101,7 +101,7 @@ def _net(buffer: Buffer) -> CaffemodelLayout:
         check_parts(field, parts)
         found = kind
     if not layers:
-        raise Damage(0, "expected layers, found none; this is no caffemodel, or an empty one")
+        raise Damage(0, "expected layers, found none; this is not a caffemodel, or an empty one")
     return CaffemodelLayout(found, tuple(layers), len(buffer))
 
 

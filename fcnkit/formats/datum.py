@@ -35,7 +35,7 @@ def read(data: bytes) -> Datum:
     """
     import numpy as np
 
-    with refusing(lambda reason: ValueError(f"is no Datum ({reason})")):
+    with refusing(lambda reason: ValueError(f"is not a Datum ({reason})")):
         found = schema.message("Datum").FromString(data)
     labelled = found.HasField("label")
     if found.encoded:

@@ -72,7 +72,7 @@ def _values(group: "h5py.Group", name: str, size: int) -> Any:
 
     found = _inside(group, name)
     if not isinstance(found, h5py.Dataset) or found.shape is None:
-        raise ValueError(f"its {name} is no dataset")
+        raise ValueError(f"its {name} is not a dataset")
     if found.chunks or found.id.get_storage_size() != found.nbytes or found.nbytes > size:
         fact = f"its {name}, {number_of(found.nbytes, 'byte')} of values, is not stored plainly"
         raise ValueError(f"{fact} (h5repack -f NONE -l CONTI OLD NEW)")

@@ -78,7 +78,7 @@ class Database:
         path = folder / "data.mdb"
         if not os.path.isfile(path):
             found = signature.refusal_at(signature.DATABASE, folder)
-            raise DatasetError(f"{folder}: is no LMDB; {found or signature.DATABASE.remedy}")
+            raise DatasetError(f"{folder}: is not an LMDB; {found or signature.DATABASE.remedy}")
         try:
             self._file = io.FileIO(path)
         except OSError as error:
@@ -134,7 +134,7 @@ class Database:
         if version != _VERSION:
             raise DatasetError(
                 f"{self.folder}: is of version {version} of LMDB's files, and Caffe reads "
-                f"{_VERSION}; make it anew with LMDB 0.9"
+                f"{_VERSION}; make it again with LMDB 0.9"
             )
         trees = [
             _TREE.unpack_from(data, _HEADER.size + _HEAD.size + n * _TREE.size) for n in (0, 1)
@@ -147,7 +147,7 @@ class Database:
         if main.flags:
             raise DatasetError(
                 f"{self.folder}: has keys that are numbers or repeat, which Caffe does not read; "
-                f"make it anew"
+                f"make it again"
             )
         return _Meta(size, free, main, last, transaction)
 
@@ -157,7 +157,8 @@ class Database:
         # An empty database that was just made has but its first two pages.
         if found < needed and self.count:
             raise DatasetError(
-                f"{self.folder}: is cut off: {found:,} of {number_of(needed, 'byte')}; make it anew"
+                f"{self.folder}: is cut off: {found:,} of {number_of(needed, 'byte')}; make it "
+                "again"
             )
 
     # ---- the trees
@@ -216,7 +217,7 @@ class Database:
         size, start = low | high << 16, place + _NODE.size + key_size
         if flags & ~_BIG:
             raise DatasetError(
-                f"{self.folder}: holds several databases, of which Caffe reads none; make it anew"
+                f"{self.folder}: holds several databases, of which Caffe reads none; make it again"
             )
         if start + (8 if flags else size) > len(page):
             raise self._damaged(f"page {number:,} has an entry that is longer than it")
@@ -258,7 +259,7 @@ class Database:
         return data
 
     def _damaged(self, fact: str) -> DatasetError:
-        return DatasetError(f"{self.folder}: is damaged: {fact}; make it anew")
+        return DatasetError(f"{self.folder}: is damaged: {fact}; make it again")
 
 
 def shown(key: bytes) -> str:

@@ -339,7 +339,7 @@ def _strings(source: Source, at: int) -> int:
         for escape in _ESCAPE.finditer(text, next_at, end):
             if not escape[1]:
                 raise source.error(
-                    escape.start(), 'this is no escape; write "\\\\" for a backslash'
+                    escape.start(), 'this is not an escape; write "\\\\" for a backslash'
                 )
         next_at = _space(text, end).end()
     return end

@@ -53,7 +53,7 @@ def check_suffix(path: str | os.PathLike[str], kind: str) -> None:
     Raises OutputError for the suffix of something else, and for a folder's name.
     """
     if str(path).endswith(("/", os.sep)) or not str(path):
-        raise OutputError(f'"{path}": is no name of a file; add one')
+        raise OutputError(f'"{path}": is not the name of a file; add one')
     suffix = Path(path).suffix.lower()
     meant = next((each for each, known in SUFFIXES.items() if suffix in known), kind)
     if meant != kind:

@@ -134,7 +134,7 @@ def _opened(name: str) -> OpenFile:
         raise NetError(f"{name}: cannot be read: {error_text(error)}; check the name") from None
     source = OpenFile(name, file, stamp(file))
     if not os.path.isfile(name) or not source.stamp[0]:
-        raise NetError(f"{name}: is no ONNX model; name the .onnx file itself")
+        raise NetError(f"{name}: is not an ONNX model; name the .onnx file itself")
     return source
 
 
@@ -149,7 +149,9 @@ def _parsed(skeleton: bytes, name: str) -> Any:
 
             proto = inline_local_functions(proto)
     except (DecodeError, RuntimeError, ValueError) as error:
-        raise NetError(f"{name}: is no ONNX model: {error_text(error)}; export it anew") from None
+        raise NetError(
+            f"{name}: is not an ONNX model: {error_text(error)}; export it again"
+        ) from None
     return proto
 
 
@@ -158,7 +160,7 @@ def _check(model: Model) -> None:
 
     newest = defs.onnx_opset_version()
     if not model.proto.graph.node:
-        raise model.error("is no ONNX model, or one without a node; export it anew")
+        raise model.error("is not an ONNX model, or one without a node; export it again")
     if not OLDEST <= model.opset <= newest:
         remedy = f"export it with an opset from {OLDEST} to {newest}"
         raise model.error(f"is written for opset {model.opset}; {remedy}")
@@ -216,11 +218,11 @@ def constant(model: Model, tensor: Any) -> Constant:
     shape = tuple(tensor.dims)
     where = f'{model.path}: constant "{tensor.name}"'
     if any(size < 0 for size in shape):
-        raise NetError(f"{where} has the shape {shape}; export the model anew")
+        raise NetError(f"{where} has the shape {shape}; export the model again")
     try:
         dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type)).name
     except (KeyError, TypeError):
-        raise NetError(f"{where} is of no type that ONNX has; export the model anew") from None
+        raise NetError(f"{where} is of no type that ONNX has; export the model again") from None
     if tensor.data_location != tensor.EXTERNAL:
         try:
             array = numpy_helper.to_array(tensor)
@@ -231,7 +233,7 @@ def constant(model: Model, tensor: Any) -> Constant:
     size = np.dtype(dtype).itemsize
     if stop - start != prod(shape) * size:
         fact = f"has {number_of(stop - start, 'byte')} of values, and its shape {shape} needs"
-        raise NetError(f"{where} {fact} {prod(shape) * size}; export the model anew")
+        raise NetError(f"{where} {fact} {prod(shape) * size}; export the model again")
     span = _Span((Chunk(start, stop, 0),), False)
     blob = Blob(shape, dtype, False, Stored(source, span), where)
     if dtype in ("float32", "float64"):
@@ -264,7 +266,7 @@ def _place(model: Model, tensor: Any, where: str) -> tuple[OpenFile, int, int]:
         start = int(said.get("offset", 0))
         length = int(said.get("length", source.stamp[0] - start))
     except ValueError:
-        raise NetError(f"{where}: its place in {name!r} is no number; export it anew") from None
+        raise NetError(f"{where}: its place in {name!r} is not a number; export it again") from None
     if start < 0 or length < 0 or start + length > source.stamp[0]:
         fact = f"lies at bytes {start} to {start + length} of {source.path}"
         raise NetError(f"{where} {fact}, which has {source.stamp[0]}; get the file again")

@@ -181,7 +181,7 @@ def _padded_before(site: Site, x: Held, one: Window, how: str, part: str) -> Hel
     """Zeros around the input by a Convolution, where they are as good as the model's padding."""
     if how == "MAX" and not _not_negative(site, x):
         raise Refusal(
-            "its pads differ at the two ends; zeros in their place are right only behind a ReLU"
+            "its pads differ at the two ends; zeros in their place are right only after a ReLU"
         )
     site.say("zeros around its input", "its pads differ, and Caffe has one for both ends")
     return shifted(site, x, one.begin, one.end, part=f"{part}padded")

@@ -175,7 +175,7 @@ def gather(site: Site) -> Held:
     axis = site.given("axis", 0) % count
     sizes = {shape[axis] for shape in site.shapes(site.input(0))}
     if site.constant(0) is not None:
-        raise Refusal("it looks up a table, which is an Embed layer; begin behind it")
+        raise Refusal("it looks up a table, which is an Embed layer; begin after it")
     if len(sizes) > 1:
         raise Refusal("it picks along an axis whose size is free; fix it with --input")
     size = sizes.pop()

@@ -128,7 +128,7 @@ class Site:
         """How an input stands in the net."""
         name = self.input(at)
         if name not in self.held:
-            raise Refusal(f'it computes from the constant "{name}", which is no blob')
+            raise Refusal(f'it computes from the constant "{name}", which is not a blob')
         return self.held[name]
 
     # ---- what it makes

@@ -76,7 +76,7 @@ def _shape(model: Model, port: Any, given: Shape | None, number: int) -> Shape:
             shown = " x ".join(str(dim or "?") for dim in dims)
             wrong = ",".join(map(str, given))
             fact = f'"{port.name}" is {shown} in the model, which {wrong} does not fit'
-            raise model.error(f"{fact}; leave --input away, or export the model anew")
+            raise model.error(f"{fact}; leave --input away, or export the model again")
         return tuple(given)
     if not dims:
         fact = f'its input "{port.name}" has no shape'
@@ -187,7 +187,7 @@ class _Tracer:
                     many = each.floats if kind == "value_float" else each.ints
                     return _array(name, list(many), dtype)
         raise self.model.error(
-            f'node "{node.name}": a Constant of no tensor; export the model anew'
+            f'node "{node.name}": a Constant of no tensor; export the model again'
         )
 
     def _folded(self, node: Any, values: Sequence[Constant | None]) -> str:

@@ -151,7 +151,7 @@ class Inferred:
             return self.names.index(name)
         if isinstance(name, int) and 0 <= name < len(self.names):
             return name
-        raise DatasetError(f"{name!r}: is no class; they are {', '.join(self.names)}")
+        raise DatasetError(f"{name!r}: is not a class; they are {', '.join(self.names)}")
 
     def _repr_png_(self) -> bytes:
         zoom = max(1, round(_WIDTH / self.image.shape[1]))
@@ -297,9 +297,13 @@ def _known(
     if mean is None and scale is None and (found is None or found.mean is None):
         stored = opened(weights)
         like = trained_like(stored) if stored else None
-        trained = f"; nets like {like.name}'s are trained less {like.mean}" if like else ""
+        trained = (
+            f"; {like.name} has the same layers and was trained with {like.mean} subtracted"
+            if like
+            else ""
+        )
         warnings.warn(
-            f"{net.path}: nothing is taken off the image{trained}; give mean=", stacklevel=3
+            f"{net.path}: no mean is subtracted from the image{trained}; give mean=", stacklevel=3
         )
     made = found or Preprocessing(mean=())
     order = order_for(order or (found.order if found else None), channels)

@@ -132,7 +132,7 @@ def _last(graph: Graph, shapes: Mapping[Top, Shape | None], blob: str | None) ->
     maps = [top for top in tops if len(shapes[top] or ()) == 4]
     if not maps:
         found = ", ".join(f'"{top.blob}" ({_shown(shapes[top])})' for top in tops) or "none"
-        what = "is no map" if blob else "no output is a map"
+        what = "is not a map" if blob else "no output is a map"
         raise NetError(
             f"{path}: {what} of scores, N x classes x height x width: {found}; convert the net "
             f"with "

@@ -79,7 +79,7 @@ def unread_param(seen: Seen) -> Iterator[Hit]:
         for field in (layer.field.fields or ()) if layer.type in CAFFE else ():
             if field.name in messages() and field.name not in read_by(layer.type):
                 own = " or ".join(read_by(layer.type)) or "none"
-                fact = f"{layer.type} does not read {field.name}, so that what it says is ignored"
+                fact = f"{layer.type} does not read {field.name}, so what it says is ignored"
                 yield Hit(layer, f"{fact}; it reads {own}: move it there, or remove it", field)
 
 
@@ -239,9 +239,7 @@ def zero_deconvolution(seen: Seen) -> Iterator[Hit]:
             fact = f"all its weights in {weights.path} are 0"
             yield Hit(layer, f"{fact}; make them bilinear, as `fcnkit fcn` does")
         elif not stored and fills_zero(layer):
-            fact = (
-                f"it has no weight_filler and {weights.path} no weights for it, so that all are 0"
-            )
+            fact = f"it has no weight_filler and {weights.path} no weights for it, so all are 0"
             yield Hit(layer, f"{fact}; {_FILL}")
 
 

@@ -31,7 +31,7 @@ def overwritten(seen: Seen) -> Iterator[Hit]:
         whose = f"{place} and {more} more" if more else place
         fact = f"iter_size is {passes}, and Caffe does not add up the gradients of {whose}"
         why = f"of a step's {passes} passes the last alone counts, divided by {passes}"
-        remedy = "give them lr_mult: 0, as is usual behind frozen BatchNorms, or set iter_size: 1"
+        remedy = "give them lr_mult: 0, as is usual after frozen BatchNorms, or set iter_size: 1"
         if more == 0:
             remedy = remedy.replace("them", "it").replace("frozen BatchNorms", "a frozen BatchNorm")
         field = seen.solver.field("iter_size") if seen.solver else None

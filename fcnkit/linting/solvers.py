@@ -49,7 +49,7 @@ def refused_rate(solver: View) -> Iterator[Wrong]:
 def rate_zero(solver: View) -> Iterator[Wrong]:
     """a learning rate that is 0, from the start or soon: nothing more is learned"""
     if not solver.get("base_lr"):
-        fact = "base_lr is 0, so that nothing is learned"
+        fact = "base_lr is 0, so nothing is learned"
         yield solver.field("base_lr"), f"{fact}; set it, to 0.001 for example"
     policy, since = solver.get("lr_policy"), _zero_since(solver)
     if since and not solver.get("gamma"):
@@ -76,12 +76,12 @@ def rate_stays(solver: View) -> Iterator[Wrong]:
         remedy = "add a stepvalue for each iteration at which it is to fall"
         if solver.has("stepsize"):
             remedy = 'stepsize goes with lr_policy "step"'
-        fact = 'lr_policy "multistep" has no stepvalue, so that the rate stays'
+        fact = 'lr_policy "multistep" has no stepvalue, so the rate stays'
         yield solver.field("lr_policy"), f"{fact} {solver.get('base_lr'):g}; {remedy}"
     for name in _CHANGED_BY.get(policy, ()):
         if not solver.get(name):
             left = solver.get("base_lr") * (0.5 if policy == "sigmoid" else 1)
-            fact = f'lr_policy "{policy}" has {name} 0, so that the rate stays {left:g}'
+            fact = f'lr_policy "{policy}" has {name} 0, so the rate stays {left:g}'
             place = solver.field(name) or solver.field("lr_policy")
             yield place, f'{fact}; set {name}, or lr_policy: "fixed"'
             return
@@ -99,7 +99,7 @@ def rate_late(solver: View) -> Iterator[Wrong]:
     if not name or not steps or min(steps) < 1 or last < 1:
         return
     if steps[0] >= last:
-        fact = f"{name} is {steps[0]} and max_iter {last}, so that the rate stays"
+        fact = f"{name} is {steps[0]} and max_iter {last}, so the rate stays"
         remedy = 'make it smaller, or write lr_policy: "fixed"'
         yield solver.field(name), f"{fact} {solver.get('base_lr'):g}; {remedy}"
 
@@ -159,10 +159,10 @@ def out_of_range(solver: View) -> Iterator[Wrong]:
 def no_gradient(solver: View) -> Iterator[Wrong]:
     """a field that takes every gradient away"""
     if solver.get("clip_gradients") == 0:
-        fact = "clip_gradients is 0, so that every gradient is cut to 0 and nothing is learned"
+        fact = "clip_gradients is 0, so every gradient is cut to 0 and nothing is learned"
         yield solver.field("clip_gradients"), f"{fact}; remove it, or set a norm above 0"
     if solver.get("iter_size") < 1:
-        fact = f"iter_size is {solver.get('iter_size')}, so that no pass is made"
+        fact = f"iter_size is {solver.get('iter_size')}, so no pass is made"
         yield solver.field("iter_size"), f"{fact}; remove it, or set 1 or more"
 
 
@@ -174,7 +174,7 @@ def wrong_way(solver: View) -> Iterator[Wrong]:
     ):
         value = solver.get(name)
         if value < 0:
-            fact = f"{name} is {value:g}, so that {grows}"
+            fact = f"{name} is {value:g}, so {grows}"
             yield solver.field(name), f"{fact}; give its size, {-value:g}"
 
 
@@ -184,14 +184,14 @@ def no_average(solver: View) -> Iterator[Wrong]:
     first = solver.get("momentum")
     if not 0 <= first < 1 and "momentum" in words:
         usual = "0.95" if kind == "AdaDelta" else "0.9"
-        fact = f"momentum is {first:g}, so that {words['momentum']}"
+        fact = f"momentum is {first:g}, so {words['momentum']}"
         yield solver.field("momentum"), f"{fact}; set it below 1, to {usual} for example"
     second = solver.get("momentum2")
     if not 0 <= second < 1 and "momentum2" in words:
-        fact = f"momentum2 is {second:g}, so that {words['momentum2']}"
+        fact = f"momentum2 is {second:g}, so {words['momentum2']}"
         yield solver.field("momentum2"), f"{fact}; set it below 1, to 0.999 for example"
     if solver.get("delta") <= 0 and "delta" in words:
-        fact = f"delta is {solver.get('delta'):g}, so that {words['delta']}"
+        fact = f"delta is {solver.get('delta'):g}, so {words['delta']}"
         yield solver.field("delta"), f"{fact}; set it above 0, to 1e-8 for example"
 
 
@@ -270,7 +270,7 @@ def no_iterations(solver: View) -> Iterator[Wrong]:
     """a max_iter of 0 where nothing is tested either: no iteration is made"""
     idle = solver.has("max_iter") and solver.get("max_iter") <= 0 and not solver.list("test_iter")
     if idle and solver.get("lr_policy") != "poly":
-        fact = f"max_iter is {solver.get('max_iter')}, so that no iteration is made"
+        fact = f"max_iter is {solver.get('max_iter')}, so no iteration is made"
         yield solver.field("max_iter"), f"{fact}; set it"
 
 

@@ -38,8 +38,8 @@ def _amiss(affine: Affine, stored: tuple[Blob, ...]) -> str:
         return f"has the factor 0 beside its mean and variance, which Caffe takes for 0; {remedy}"
     lowest = float(variance.min()) / count if variance is not None and count else 0.0
     if lowest + affine.eps < 0:
-        remedy = "measure it anew, or set it to 0 where it is a rounding"
-        return f"has a variance of {lowest:g} for it, whose root is no number; {remedy}"
+        remedy = "measure it again, or set it to 0 where it is a rounding"
+        return f"has a variance of {lowest:g} for it, whose root is not a number; {remedy}"
     return ""
 
 

@@ -17,6 +17,6 @@ def check_address(address: str, where: str) -> None:
     except ValueError:
         fits = None
     if not fits:
-        raise ModelError(f'{where}: "{printable(address)}" is no http or https address')
+        raise ModelError(f'{where}: "{printable(address)}" is not an http or https address')
     if parts.username is not None:
         raise ModelError(f"{where}: the address holds a user's name; fcnkit sends none")

@@ -95,7 +95,7 @@ def _before(target: Kept, warn: Callable[[str], object]) -> Fetched | None:
     try:
         return Fetched(target.file, check(target.model, target.file, str(target.file)), True)
     except FcnkitError as error:
-        warn(f"{error}; it is fetched anew")
+        warn(f"{error}; it is fetched again")
         target.file.unlink()
         return None
 
@@ -141,7 +141,7 @@ def _copied(source: Path, target: Kept, progress: Arrival) -> None:
     try:
         state = source.stat()
         if not stat.S_ISREG(state.st_mode):
-            raise ModelError(f"{source}: is no file; name the weights")
+            raise ModelError(f"{source}: is not a file; name the weights")
         size = state.st_size
         if target.model.size not in (None, size):
             raise ModelError(

@@ -136,13 +136,13 @@ def parse(text: str, where: str, beside: Beside) -> tuple[Model, ...]:
         raise ModelError(f"{where}: cannot be read as JSON: {error}") from None
     entries = found.get("models") if isinstance(found, dict) else None
     if not isinstance(entries, list):
-        raise ModelError(f'{where}: is no index; it is to be {{"models": [...]}}')
+        raise ModelError(f'{where}: is not an index; it is to be {{"models": [...]}}')
     models = tuple(
         _model(entry, f"{where}: model {number}", beside) for number, entry in enumerate(entries, 1)
     )
     twice = next((name for name, n in Counter(each.name for each in models).items() if n > 1), None)
     if twice:
-        raise ModelError(f'{where}: "{twice}" is there twice; give each model a name of its own')
+        raise ModelError(f'{where}: "{twice}" appears twice; give each model a name of its own')
     return models
 
 
@@ -159,13 +159,13 @@ def one(models: Iterable[Model], name: str) -> Model:
 def check_name(name: str, where: str) -> None:
     """A name is a file's name on every system, and no other place; ModelError otherwise."""
     if not _NAME.fullmatch(name):
-        fact = f'"{printable(name)}" is no name: letters, digits, . _ + and -, at most 80'
+        fact = f'"{printable(name)}" is not a name: letters, digits, . _ + and -, at most 80'
         raise ModelError(f"{where}: {fact}")
 
 
 def _model(entry: object, where: str, beside: Beside) -> Model:
     if not isinstance(entry, dict):
-        raise ModelError(f"{where}: is no object; write {{...}}")
+        raise ModelError(f"{where}: is not an object; write {{...}}")
     name = _string(entry, "name", where)
     check_name(name, where)
     where = f"{where} ({name})"
@@ -197,7 +197,7 @@ def _string(entry: dict, key: str, where: str) -> str:
     value = entry.get(key, "")
     if not isinstance(value, str) or len(value) > 2000 or not value.isprintable():
         raise ModelError(
-            f'{where}: {key} is no plain text of at most 2000 characters; write "{key}": "..."'
+            f'{where}: {key} is not plain text of at most 2000 characters; write "{key}": "..."'
         )
     if not value and key in ("name", "file"):
         raise ModelError(f'{where}: has no {key}; write "{key}": "..."')
@@ -207,7 +207,7 @@ def _string(entry: dict, key: str, where: str) -> str:
 def _strings(entry: dict, key: str, where: str) -> tuple[str, ...]:
     value = entry.get(key, [])
     if not isinstance(value, list) or len(value) > 100:
-        raise ModelError(f'{where}: {key} is no list; write "{key}": ["...", "..."]')
+        raise ModelError(f'{where}: {key} is not a list; write "{key}": ["...", "..."]')
     return tuple(_string({key: each}, key, where) for each in value)
 
 
@@ -216,7 +216,7 @@ def _number(entry: dict, key: str, where: str) -> int | None:
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= LARGEST:
-        fact = f"{key} {printable(str(value))} is no number of bytes from 1 to {LARGEST:,}"
+        fact = f"{key} {printable(str(value))} is not a number of bytes from 1 to {LARGEST:,}"
         raise ModelError(f"{where}: {fact}, the most that Caffe reads")
     return value
 

@@ -227,7 +227,7 @@ def _unconnected(graph: Graph, start: Top, end: Top, stops: tuple[Layer, ...]) -
     for layer in stops:
         why, _, remedy = _no_map(graph, layer).partition("; ")
         if remedy:
-            return f"{why}, so that {fact}; {remedy}"
+            return f"{why}, so {fact}; {remedy}"
     where = ", ".join(
         f'"{layer.name}" ({layer.type}, line {layer.line})' for layer in dict.fromkeys(stops)
     )

@@ -28,7 +28,7 @@ def message_of(layer: Layer) -> "Message":
         return text_format.Parse(layer.field.raw[1:-1], message("LayerParameter")())
     except text_format.ParseError as error:
         raise layer.field.error(
-            f'layer "{layer.name}" is no message of Caffe\'s: {error}'
+            f'layer "{layer.name}" is not a message of Caffe\'s: {error}'
         ) from None
 
 

@@ -131,7 +131,7 @@ def _made(layer: "GraphLayer") -> Layer:
         fact = f'module "{module}" has no class "{name}"'
         raise layer.error(f"{fact}; check python_param") from error
     if not (isinstance(found, type) and issubclass(found, Layer)):
-        raise layer.error(f"{module}.{name} is no caffe.Layer; write class {name}(caffe.Layer)")
+        raise layer.error(f"{module}.{name} is not a caffe.Layer; write class {name}(caffe.Layer)")
     made: Layer = found(message_of(layer))
     made.blobs = BlobVec()
     return made

@@ -115,9 +115,9 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
     except OSError as error:
         raise NetError(f"{path}: cannot be read: {error_text(error)}; name a file") from None
     except ValueError as error:
-        raise _damaged(path, f"it is no JSON: {error}") from None
+        raise _damaged(path, f"it is not JSON: {error}") from None
     if not isinstance(found, dict):
-        raise _damaged(path, "it is no JSON object")
+        raise _damaged(path, "it is not a JSON object")
     return found
 
 

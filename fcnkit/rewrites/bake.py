@@ -61,22 +61,24 @@ def bake(
     """
     if mean is None:
         if isinstance(net, Prototxt):  # whose channels may stand in another order by now
-            raise NetError(f"{net.path}: nothing says what to take off; give a mean, or a path")
+            raise NetError(
+                f"{net.path}: nothing says what mean to subtract; give a mean, or a path"
+            )
         net = given_net(net)
         mean, scale = _beside(net)
     net = given_net(net)
     work = states(net, inputs)
     graph = work.each[0].graph
     if len(work.each) > 1:
-        raise NetError(f"{net.path}: has several states; give the net that is deployed")
+        raise NetError(f"{net.path}: has several states; give the deploy net")
     top, channels = _image(work, graph)
     means, scales = _each(net, "mean", mean, channels), _each(net, "scale", scale, channels)
     if 0 in scales:
-        raise NetError(f"{net.path}: a scale of 0 leaves nothing of the image; give another")
+        raise NetError(f"{net.path}: a scale of 0 would erase the image; give another")
     if set(means) == {0.0} and set(scales) == {1.0}:
         return Plan(net, net)
     shifts = tuple(-each * factor for each, factor in zip(means, scales, strict=True))
-    what = f"takes {_shown(means)} off, times {_shown(scales)}"
+    what = f"subtracts {_shown(means)}, then multiplies by {_shown(scales)}"
     users = graph.consumers[top]
     if all(_folds(user, any(shifts)) for user in users):
         plan = _folded(net, work, users, what, scales, shifts)
@@ -91,7 +93,7 @@ def _beside(net: Prototxt) -> tuple[Sequence[float], float | Sequence[float]]:
     place = preprocessing.place(net.path)
     if found is None or found.mean is None:
         fact = "says no mean" if found else "is not there"
-        raise NetError(f"{place}: {fact}; say what to take off, as in bake=104,117,123")
+        raise NetError(f"{place}: {fact}; give the mean, as in bake=104,117,123")
     return found.mean or (0.0,), found.scale
 
 
@@ -107,11 +109,11 @@ def _image(work: States, graph: Graph) -> tuple[Top, int]:
     ]
     if len(images) != 1:
         names = ", ".join(f'"{top.blob}"' for top in images) or "none"
-        raise NetError(f"{path}: of its inputs {names} are images; bake is for one")
+        raise NetError(f"{path}: its images are {names}; bake takes a net of one image")
     (top,) = images
     maker, shape = graph.producer(top), work.each[0].shape(top)
     if not maker.is_input:
-        raise maker.error("it prepares its images itself; give the net that is deployed")
+        raise maker.error("this layer already prepares its images; give the deploy net")
     if shape is None:
         raise maker.error(f'the size of "{top.blob}" is not known; write it into the net')
     return top, shape[1]
@@ -163,7 +165,7 @@ def _folded(
             edits += _with_bias(layer)
         else:
             moves += copies(layer, shapes, 1)
-        why = "its weights and its bias hold that now"
+        why = "its weights and its bias now include that"
         steps[layer.field.start] = Step("change", layer.name, layer.line, what, why)
     return work.plan(edits, steps, moves)
 
@@ -187,7 +189,7 @@ def _put_before(
     """A Scale behind the input, which the layers read that read the image."""
     blob = f"{top.blob}_prepared"
     if any(each.blob == blob for each in graph.tops) or any(x.name == blob for x in graph.layers):
-        raise NetError(f'{net.path}: has a "{blob}" already; was it baked before?')
+        raise NetError(f'{net.path}: already has a blob "{blob}"; was it baked before?')
     fields: list[tuple[str, object]] = [
         ("name", blob),
         ("type", "Scale"),
@@ -202,7 +204,11 @@ def _put_before(
     edits.append(_behind(net, source, fields, why))
     steps = [
         Step(
-            "insert", blob, None, f"Scale, {what}", "the first layer pads, with zeros for the mean"
+            "insert",
+            blob,
+            None,
+            f"Scale, {what}",
+            "the first layer pads with zeros, which then stand for the mean",
         )
     ]
     moves = [
@@ -252,7 +258,7 @@ def _arguments(text: str) -> Arguments:
         return (), {}
     mean, _, scale = text.partition(":")
     if mean.endswith((".binaryproto", ".npy")):
-        raise ValueError("a mean image is not baked into a net; give its mean colour")
+        raise ValueError("a mean image cannot be baked into a net; give its mean colour")
     numbers = tuple(finite_number(each) for each in mean.split(","))
     factors = tuple(finite_number(each) for each in scale.split(",")) if scale else (1.0,)
     return (numbers, factors), {}
@@ -262,7 +268,7 @@ OPERATIONS = (
     Operation(
         "bake",
         "bake[=MEAN[:SCALE]]",
-        "mean and scale into the net, which then takes bytes",
+        "put mean and scale into the net",
         _operated,
         _arguments,
         reads_images=True,

@@ -284,7 +284,9 @@ def _channels(net: Prototxt, work: States, blob: str | None) -> int:
         raise refused(net, f"several blobs are images: {names}; say which")
     if not tops:
         made = blob and work.each[0].graph.top(blob)
-        what = f'"{blob}" is no input' if made else "no Convolution or InnerProduct sees an input"
+        what = (
+            f'"{blob}" is not an input' if made else "no Convolution or InnerProduct sees an input"
+        )
         raise refused(net, f"{what}; name the blob that is the image")
     if not all(shapes):
         raise refused(net, f"the size of {names} is not known; {SAY_IT}")

@@ -177,7 +177,7 @@ class _Late:
             for top in layer.bottoms:
                 if top.blob in self.blobs and top.blob not in self.scores:
                     fact = f'it reads "{top.blob}", which is there once for each image'
-                    raise layer.error(f"{fact}; late fusion needs it behind the scores")
+                    raise layer.error(f"{fact}; late fusion needs it after the scores")
         taken = {name for layer in self.rest for name in (layer.name, *_tops(layer))}
         taken |= {self.image.blob, *(layer.name for layer in self.trunk), *self.blobs}
         made = [*self.images, *(fused_name(score) for score in self.scores)]

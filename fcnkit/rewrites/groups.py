@@ -136,8 +136,7 @@ def _channels(work: States, layer: Layer) -> tuple[int, int]:
 def _wanted(layer: Layer, groups: int | None, inputs: int, outputs: int) -> int:
     if groups is None and inputs != outputs:
         fact = (
-            f"it takes {number_of(inputs, 'channel')} to {outputs}, so that there is no group "
-            "for each"
+            f"it takes {number_of(inputs, 'channel')} to {outputs}, so there is no group for each"
         )
         raise layer.error(f"{fact}; say how many groups")
     wanted = inputs if groups is None else expected.whole("groups", groups)

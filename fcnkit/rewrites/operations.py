@@ -88,7 +88,7 @@ def name_and_rest(text: str) -> tuple[str, str]:
 def whole_number(text: str, most: int = MOST) -> int:
     """The whole number that is written in the digits 0 to 9; ValueError above `most`."""
     if not (text.isascii() and text.isdigit()):
-        raise ValueError(f'"{text}" is no whole number')
+        raise ValueError(f'"{text}" is not a whole number')
     if len(text) > len(str(most)) or int(text) > most:
         raise ValueError(f"{text[:20]} is more than {most:,}")
     return int(text)
@@ -98,7 +98,7 @@ def finite_number(text: str) -> float:
     """The number that is written; ValueError for what is none, NaN and infinity among them."""
     found = float(text)
     if not isfinite(found):
-        raise ValueError(f'"{text[:20]}" is no finite number')
+        raise ValueError(f'"{text[:20]}" is not a finite number')
     return found
 
 

@@ -98,7 +98,7 @@ def _without(net: Prototxt, name: str, inputs: Mapping[str, Shape] | None, requi
             changed, step, moved = _changed(work, cut)
         except _Kept as kept:
             if required:
-                raise layer.error(f"{kept}, so that the Crop has to stay") from None
+                raise layer.error(f"{kept}, so the Crop has to stay") from None
             steps[layer.field.start] = Step("keep", name, layer.line, layer.type, str(kept))
             continue
         (top,) = cut.maker.field.all("top")

@@ -179,7 +179,7 @@ def _read(field: Field) -> _Layer:
     layer = _connection(field)
     if layer.type and layer.type not in KINDS and layer.type != "padding":
         raise layer.error(
-            f'"{layer.type}" is no type of Caffe\'s V0 format, which has {", ".join(KINDS)}, '
+            f'"{layer.type}" is not a type of Caffe\'s V0 format, which has {", ".join(KINDS)}, '
             f"padding; "
             f"write this layer in the V2 format"
         )

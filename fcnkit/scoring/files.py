@@ -107,7 +107,7 @@ def check_scored(place: str | Path, found: Absent | None, before: str = "") -> N
     """
     if found is None or not found.hopeless or not found.values:
         return
-    fact = f"{found.fact}, so that a prediction of one class alone would be right everywhere"
+    fact = f"{found.fact}, so a prediction of one class alone would be right everywhere"
     raise DatasetError(
         f"{place}: {fact}; {before}{found.remedy}; if it is none, --ignore {found.values[0]}"
     )

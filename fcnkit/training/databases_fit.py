@@ -152,9 +152,7 @@ def _check_counts(graph: Graph) -> None:
             raise layer.error(f"its database {_source(layer)} is empty; fill it")
         if mine != first:
             fact = f"{_source(layer)} holds {mine:,} entries and {_source(layers[0])} {first:,}"
-            raise layer.error(
-                f"{fact}, so that labels and images do not go together; make both anew"
-            )
+            raise layer.error(f"{fact}, so labels and images do not go together; make both again")
 
 
 def _deployed(path: Path) -> dict[str, int]:
@@ -235,10 +233,10 @@ def _check_classes(graph: Graph, use: LabelUse, found: Sequence[Label], told: "_
     if use.listed:
         remedy = f"if {use.ignored} is class {lacking.numbers[0]}, write it so"
     if use.ignored < use.classes:
-        remedy = f"ignore a label that is no class, such as 255, in place of {use.ignored}"
+        remedy = f"ignore a label that is not a class, such as 255, in place of {use.ignored}"
     if lacking.hopeless and graph.state.phase == "TRAIN" and not told.one_class:
         remedy += ", or say --one-class to train all the same"
-        raise NetError(f"{words}, so that nothing would be learnt; {remedy}")
+        raise NetError(f"{words}, so nothing would be learned; {remedy}")
     told.warn(f"{words}; {remedy}")
 
 
@@ -289,7 +287,7 @@ def _values(place: str, data: bytes) -> "numpy.ndarray":
     try:
         found = datum.read(data)
     except ValueError as error:
-        raise NetError(f"{place}: {error}; make the database anew") from None
+        raise NetError(f"{place}: {error}; make the database again") from None
     if found.values is None:
         return _decoded(place, found.picture)
     values = found.values.ravel()

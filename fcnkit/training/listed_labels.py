@@ -95,7 +95,7 @@ def _counted(
 
     array = np.asarray(values)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise _refused(source, place, "a label is no finite number; correct it")
+        raise _refused(source, place, "a label is not a finite number; correct it")
     found, counts = np.unique(array, return_counts=True)
     yield from zip(found.tolist(), counts.tolist(), strict=True)
 
@@ -115,7 +115,7 @@ def _of_datums(source: Source) -> Iterator[tuple[str, list[int]]]:
         try:
             yield place, [datum.read(value).label]
         except ValueError as error:
-            raise _refused(source, place, f"{error}; make the database anew") from None
+            raise _refused(source, place, f"{error}; make the database again") from None
 
 
 def _of_list(source: Source) -> "Iterator[tuple[str, numpy.ndarray | list[int]]]":
@@ -168,7 +168,7 @@ def _of_hdf5(source: Source) -> "Iterator[tuple[str, numpy.ndarray]]":
 
 
 def _unreadable(source: Source, path: str, reason: str) -> NetError:
-    fact = f'its dataset "{source.name}" cannot be read: {reason}; make it anew'
+    fact = f'its dataset "{source.name}" cannot be read: {reason}; make it again'
     return _refused(source, path, fact)
 
 

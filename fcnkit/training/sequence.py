@@ -186,7 +186,7 @@ def _check_type(made: Recipe) -> None:
     now = kind_of(made.view)
     if had != now:
         fact = f'{run.path}: was begun with the solver type "{had}", and is "{now}" now: what a'
-        remedy = f'set type: "{had}", or begin anew with --restart --force'
+        remedy = f'set type: "{had}", or start over with --restart --force'
         raise OutputError(f"{fact} snapshot remembers is of one type alone; {remedy}")
 
 

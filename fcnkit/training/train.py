@@ -203,7 +203,7 @@ class _Keeper:
             with open(self.run.record, "ab") as file:
                 file.write(record.line(row))
         except OSError as error:
-            fact = f"cannot be written: {error.strerror}, so that the training ends"
+            fact = f"cannot be written: {error.strerror}, so the training ends"
             remedy = "see to the run's folder, and give the same command again"
             raise OutputError(f"{self.run.record}: {fact}; {remedy}") from None
         self.rows.append(row)
@@ -244,7 +244,7 @@ def _failed(loss: float) -> bool:
 def _not_a_number(recipe: Recipe, event: Loss) -> EngineError:
     run, view = recipe.run, recipe.view
     rate = view.get("base_lr") if event.rate is None else event.rate
-    what = "is no number" if not isfinite(event.loss) else "is that of scores without bounds"
+    what = "is not a number" if not isfinite(event.loss) else "is that of scores without bounds"
     last, _ = run.newest()
     back = (
         f"; iteration {last.iteration} is saved, and goes on with a lower base_lr" if last else ""

@@ -93,7 +93,7 @@ def check_resumed(made: Recipe) -> None:
     )
     remedy = "give the same --loss-weights" if had else "leave out --loss-weights"
     raise OutputError(
-        f"{run.path}: was begun with {fact}; {remedy}, or begin anew with --restart --force"
+        f"{run.path}: was begun with {fact}; {remedy}, or start over with --restart --force"
     )
 
 
@@ -198,7 +198,7 @@ def read_weights(path: str | Path, classes: int, names: Sequence[str] = ()) -> l
     ]
     if not any(values):
         raise DatasetError(
-            f"{path}: every weight is 0, and nothing would be learnt; make one larger"
+            f"{path}: every weight is 0, and nothing would be learned; make one larger"
         )
     return values
 
@@ -230,7 +230,7 @@ def _match(path: str | Path, lines: Sequence[tuple[int, str, float]], names: Seq
     for number, name, _ in lines:
         if name not in names:
             raise DatasetError(
-                f'{path}:{number}: "{name}" is no class; there are {", ".join(names)}'
+                f'{path}:{number}: "{name}" is not a class; there are {", ".join(names)}'
             )
         if name in seen:
             raise DatasetError(

@@ -316,10 +316,10 @@ def _link(affine: Affine, vector: Callable) -> tuple:
         if not (spread > 0).all():
             channel = int((~(spread > 0)).argmax())
             fact = f"the variance of channel {channel} is {spread[channel] - affine.eps:g}"
-            remedy = "measure it anew, or set it to 0 where it is a rounding"
+            remedy = "measure it again, or set it to 0 where it is a rounding"
             if spread[channel] == 0:  # only without an eps
                 remedy = "give the layer an eps above 0, such as Caffe's own 1e-5"
-            raise WeightsError(f"{fact}, whose root is no number; {remedy}")
+            raise WeightsError(f"{fact}, whose root is not a number; {remedy}")
         factor = spread**-0.5
     if affine.mean is not None:
         summand = -vector(affine.mean) * share * factor

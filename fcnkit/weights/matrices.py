@@ -61,5 +61,5 @@ def read(path: str | os.PathLike[str]) -> Matrix:
         raise WeightsError(f"{path}: {fact}; name a mean file") from None
     except ValueError as error:
         raise WeightsError(
-            f"{path}: is no mean file: {error}; name a binaryproto or an .npy file"
+            f"{path}: is not a mean file: {error}; name a binaryproto or an .npy file"
         ) from None

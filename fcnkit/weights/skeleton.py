@@ -40,7 +40,7 @@ def skeleton(weights: WeightsOrPath) -> Prototxt:
     """
     weights = given_weights(weights)
     if weights.source is None or weights.kind == "solverstate":
-        fact = "holds no layers of a net" if weights.kind == "solverstate" else "is no file"
+        fact = "holds no layers of a net" if weights.kind == "solverstate" else "is not a file"
         raise WeightsError(f"{weights.path}: {fact}; name a caffemodel")
     if weights.kind not in KINDS:
         return _names_alone(weights)

@@ -227,7 +227,9 @@ def _taken(move: Move, read: arithmetic.Read) -> Blob:
     return blob
 
 
-_REMEDY = "where the number of classes differs, give the layer a new name and let it start anew"
+_REMEDY = (
+    "where the number of classes differs, give the layer a new name and let it start from scratch"
+)
 
 
 def transposed(blob: Blob) -> Blob:
@@ -239,7 +241,8 @@ def transposed(blob: Blob) -> Blob:
     sides = blob.shape[-2:]
     if len(sides) < 2 or any(dim != 1 for dim in blob.shape[:-2]):
         raise WeightsError(
-            f"{blob.where}: {shown_shape(blob.shape)} is no matrix; only a matrix can be transposed"
+            f"{blob.where}: {shown_shape(blob.shape)} is not a matrix; only a matrix can be "
+            "transposed"
         )
     rows, columns = sides
     values = Lazy((columns, rows), lambda: _columns(blob, rows, columns), blob.dtype)

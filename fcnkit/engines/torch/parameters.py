@@ -184,7 +184,7 @@ def stored(
     for number, blob in zip(numbers, blobs, strict=True):
         if not blob.fits(shapes[number]):
             sizes = f"{shown_shape(blob.shape)}, in the net {shown_shape(shapes[number])}"
-            remedy = "rename the layer to begin it anew, or transplant it: fcnkit surgery"
+            remedy = "rename the layer to train it from scratch, or transplant it: fcnkit surgery"
             raise WeightsError(f"{place}: blob {number} is {sizes} ({_where(layer)}); {remedy}")
         yield number, blob.array()
 

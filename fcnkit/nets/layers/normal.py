@@ -163,7 +163,7 @@ def recurrent(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     if len(bottoms[0]) < 3 or bottoms[1] != bottoms[0][:2]:
         fact = f"its bottoms are {show(bottoms[0])} and {show(bottoms[1])}"
         if len(bottoms[0]) < 3:
-            raise layer.error(f"{fact}; give the first values behind its time x streams")
+            raise layer.error(f"{fact}; give the first values after its time x streams")
         raise layer.error(f"{fact}; the second must be the time x streams of the first")
     outputs = outputs_of(layer, "recurrent_param")
     return [(*bottoms[0][:2], outputs), *[(1, bottoms[0][1], outputs)] * (len(layer.tops) - 1)]

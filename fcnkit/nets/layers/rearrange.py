@@ -50,7 +50,7 @@ def slices(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     points = layer.param("slice_param").list("slice_point")
     if not points and shape[axis] % tops:
         raise layer.error(
-            f"{shape[axis]} on axis {axis} is no multiple of {number_of(tops, 'top')}; give "
+            f"{shape[axis]} on axis {axis} is not a multiple of {number_of(tops, 'top')}; give "
             "slice_point"
         )
     if points and len(points) != tops - 1:
@@ -84,7 +84,7 @@ def flatten(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     start = canonical(layer, param.get("axis"), len(shape))
     end = canonical(layer, param.get("end_axis"), len(shape), "end_axis") + 1
     if start > end:
-        raise layer.error(f"axis {start} lies behind end_axis {end - 1}; give an axis before it")
+        raise layer.error(f"axis {start} is after end_axis {end - 1}; give an axis before it")
     return [(*shape[:start], prod(shape[start:end]), *shape[end:])]
 
 

@@ -31,9 +31,9 @@ def in_its_place(field: Field) -> str:
         case "relu6":
             return "make it a Clip layer with min: 0 and max: 6" if on else ""
         case "scale_bias":
-            return "put a Scale layer with bias_term: true behind it" if on else ""
+            return "put a Scale layer with bias_term: true after it" if on else ""
         case "scale_filler" | "bias_filler":
-            return "put a Scale layer with bias_term: true behind it"
+            return "put a Scale layer with bias_term: true after it"
         case "relu":
-            return "put a ReLU layer behind it" if on else ""
+            return "put a ReLU layer after it" if on else ""
     return ""

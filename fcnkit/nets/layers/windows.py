@@ -196,7 +196,7 @@ def im2col(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     shape = bottoms[0]
     window = spatial(layer, len(shape))
     if not window.kernel:
-        raise layer.error(f"its bottom is {show(shape)}; give it axes behind the channels")
+        raise layer.error(f"its bottom is {show(shape)}; give it axes after the channels")
     axis = len(shape) - len(window.kernel) - 1
     columns = shape[axis] * prod(window.kernel)
     return [(*shape[:axis], columns, *_sizes(layer, convolved, shape, window))]

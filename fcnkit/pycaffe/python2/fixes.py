@@ -100,7 +100,7 @@ def _left(node: Any) -> str | None:
     if node.type == symbols.funcdef and _text(node.children[1]) in _UNCALLED and _class_of(node):
         return f"nothing calls a method {_text(node.children[1])}"
     if node.type == symbols.except_clause and _is_string(node.children[1:2]):
-        return f"exceptions are no strings: {_text(node.children[1])}"
+        return f"exceptions are not strings: {_text(node.children[1])}"
     if node.type in (symbols.import_name, symbols.import_from):
         name = _text(node.children[1])
         return f"there is no module {name}" if name in _GONE else None

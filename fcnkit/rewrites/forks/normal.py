@@ -65,7 +65,7 @@ def batch_norm(site: Site) -> Change:
     edits.append(site.behind(scale))
     sizes = ((channels,), (channels,), (1,))
     moves += [_taken(name, at, shape, at) for at, shape in enumerate(sizes)]
-    what = "scale_bias -> Scale behind it"
+    what = "scale_bias -> Scale after it"
     return Change(edits, what, "its factor and summand of each channel are a layer's", moves)
 
 

@@ -28,7 +28,7 @@ def relu_to_six(site: Site) -> Change:
         return _bounded(site, 6)
     edits = [taken_out(one) for one in site.layer.field.all("relu_param")[-1].all("relu6")]
     edits.append(site.behind(*_at_most(site, site.top, 6)))
-    return Change(edits, "at most 6 by Power and ReLU behind it", "its part below 0 stays")
+    return Change(edits, "at most 6 by Power and ReLU after it", "its part below 0 stays")
 
 
 def _bounded(site: Site, most: int) -> Change:

@@ -144,7 +144,7 @@ def _absorbed(site: Site, order: tuple[int, ...], shape: Shape) -> Change:
 
 
 _NO_TRANSPOSE = (
-    "BVLC has no layer that orders axes anew, and what reads it is no InnerProduct, whose "
+    "BVLC has no layer that reorders axes, and what reads it is not an InnerProduct, whose "
     "weights could be in another order"
 )
 

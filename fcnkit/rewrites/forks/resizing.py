@@ -46,7 +46,7 @@ def resize_nearest(site: Site) -> Change:
     shape = site.shape()
     (made,) = rules.resize_nearest(site.layer, [shape])
     if any(after % before for before, after in zip(shape[2:], made[2:], strict=True)):
-        raise Kept(f"{show(shape[2:])} to {show(made[2:])} is no whole factor")
+        raise Kept(f"{show(shape[2:])} to {show(made[2:])} is not a whole factor")
     return _repeated(site, (made[2] // shape[2], made[3] // shape[3]))
 
 

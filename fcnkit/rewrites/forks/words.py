@@ -204,12 +204,10 @@ def fused_relu(site: Site) -> Change:
     slope = param.get("negative_slope") if param.says("negative_slope") else 0
     edits = _without(site, message, ("relu", "negative_slope"))
     if not param.get("relu"):
-        return Change(
-            edits, "negative_slope taken out", "relu is not true, so that it does nothing"
-        )
+        return Change(edits, "negative_slope taken out", "relu is not true, so it does nothing")
     more = [("relu_param", [("negative_slope", slope)])] if slope else []
     edits.append(site.behind(site.made("relu", "ReLU", [site.top], *more, tops=[site.top])))
-    return Change(edits, "relu -> ReLU behind it", "BVLC joins no ReLU to a layer")
+    return Change(edits, "relu -> ReLU after it", "BVLC joins no ReLU to a layer")
 
 
 def padding(site: Site) -> Change:
@@ -315,7 +313,7 @@ def average(site: Site) -> Change:
     ave = [("pool", Word("AVE"))]
     edits = set_param(layer, "pooling_param", ave, style, why="average")
     if is_global(layer) or not any(spatial(layer).pad + spatial(layer).far):
-        return Change(edits, "AVE_EXC_PAD -> AVE", "nothing is padded, so that both are the same")
+        return Change(edits, "AVE_EXC_PAD -> AVE", "nothing is padded, so both are the same")
     if param.says(*_SIDES, "pad_type", "ceil_mode", "torch_pooling"):
         raise Kept("its other words go first")
     blob, more, others = site.apart()

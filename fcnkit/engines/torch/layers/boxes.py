@@ -23,7 +23,7 @@ def prior_box(site: Site) -> Run:
         raise site.error("it has words of forks of SSD's, whose boxes are not known; use that fork")
     sizes = [*param.list("min_size"), *param.list("max_size")]
     if any(size != int(size) for size in sizes):
-        raise site.error("sizes that are no whole numbers, which SSD cuts and its forks do not")
+        raise site.error("sizes that are not whole numbers, which SSD cuts and its forks do not")
     variance = param.list("variance") or [0.1]
     if len(variance) not in (1, 4):
         raise site.error(f"{number_of(len(variance), 'value')} of variance; give one or four")

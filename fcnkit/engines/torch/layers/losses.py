@@ -152,7 +152,9 @@ def _matrix(site: Site) -> Tensor:
             f"its matrix {source!r} cannot be read: {error.strerror}; see its source"
         ) from error
     except ValueError as error:
-        raise site.error(f"its source {source!r} is no matrix ({error}); make it anew") from None
+        raise site.error(
+            f"its source {source!r} is not a matrix ({error}); make it again"
+        ) from None
 
 
 def sigmoid_loss(site: Site) -> Run:

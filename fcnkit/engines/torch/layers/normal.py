@@ -103,7 +103,7 @@ def batch_norm(site: Site) -> Run:
     learns = parts is not None and parts.factor is not None
     if learns and (site.training or by_batch(site.layer, training=False)):
         fact = "in training NVCaffe's factor and summand are not computed"
-        return not_run(site.error(f"{fact}; put a Scale layer behind it in their place"))
+        return not_run(site.error(f"{fact}; put a Scale layer after it in their place"))
     if not by_batch(site.layer, training=site.training):
         return lambda bottoms, blobs: [_by_stored(bottoms[0], blobs, parts.eps if parts else eps)]
 

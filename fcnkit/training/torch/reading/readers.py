@@ -83,7 +83,7 @@ def _image(layer: Layer, place: str, value: bytes, mode: str) -> Item:
     try:
         found = datum.read(value)
     except ValueError as error:
-        raise refusal(layer, f"{place} {error}; make the database anew") from None
+        raise refusal(layer, f"{place} {error}; make the database again") from None
     if found.values is None:
         return image_files.decoded(layer, place, found.picture, mode), found.label
     return found.values, found.label

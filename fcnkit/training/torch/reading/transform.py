@@ -126,5 +126,5 @@ def _read(layer: Layer, path: str) -> np.ndarray:
         raise refusal(layer, f"its mean_file {path!r} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise refusal(
-            layer, f"its mean_file {path!r} is no mean image ({error}); make it anew"
+            layer, f"its mean_file {path!r} is not a mean image ({error}); make it again"
         ) from None

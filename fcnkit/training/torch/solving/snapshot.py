@@ -90,7 +90,7 @@ def read_state(path: str | os.PathLike[str]) -> SolverState:
     if data.startswith(hdf5.MAGIC):
         return hdf5state.parse(data, name)
     if not solverstate.looks_like(data):
-        raise WeightsError(f"{name}: is no solver state; give a .solverstate that Caffe saved")
+        raise WeightsError(f"{name}: is not a solver state; give a .solverstate that Caffe saved")
     found = solverstate.scan(data, name)
     history = store.open(path)["history"]
     return SolverState(
@@ -131,7 +131,7 @@ def check(folder: str | os.PathLike[str], prefix: str) -> None:
     """Snapshots of this prefix can be saved, so far as one sees before; OutputError where not."""
     place = Path(folder, prefix).parent
     if not os.path.isdir(place) or not os.access(place, os.W_OK):
-        fact = "is not writable" if os.path.isdir(place) else "is no folder"
+        fact = "is not writable" if os.path.isdir(place) else "is not a folder"
         raise OutputError(
             f"{prefix}: snapshots would go to {place}, which {fact}; make it, or name another"
         )
