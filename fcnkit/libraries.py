@@ -24,7 +24,7 @@ LIBRARIES = (
     Library("numpy", "numpy", "", "the values of blobs"),
     Library("google.protobuf", "protobuf", "", "Caffe's schema"),
     Library("h5py", "h5py", "", "weights in HDF5"),
-    Library("filelock", "filelock", "", "one process at a time in a folder"),
+    Library("filelock", "filelock", "", "locks, so that one process at a time writes a folder"),
     Library("rich", "rich", "", "progress in a terminal"),
     Library("PIL", "pillow", "train", "images: dataset, infer, score"),
     Library("lmdb", "lmdb", "train", "databases of images: dataset, train"),

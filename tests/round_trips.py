@@ -15,7 +15,7 @@ from fcnkit.nets.graph import build
 from fcnkit.nets.shapes import shapes_of
 from fcnkit.weights import store
 
-_REASONS = ("is constant; name others", "cannot be said in this Caffe")
+_REASONS = ("is constant; name others", "cannot be written for this Caffe")
 
 
 def exported_and_imported(net: Prototxt) -> sweeps.Trial:

@@ -367,6 +367,6 @@ def test_a_python_layer_is_refused_and_its_module_not_run(caffe, tmp_path, monke
         'layer { name: "p" type: "Python" bottom: "d" top: "p"\n'
         '  python_param { module: "evil" layer: "L" } }\n'
     )
-    with pytest.raises(EngineError, match="of a Python layer Caffe does not find the module"):
+    with pytest.raises(EngineError, match="for a Python layer, Caffe does not find the module"):
         caffe.run(net, None, {"d": np.zeros(1, "f4")}, ["p"])
     assert not (tmp_path / "ran").exists()

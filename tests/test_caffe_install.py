@@ -145,7 +145,7 @@ def test_install_touches_no_folder_of_other_things(scripts):
     scripts.mkdir(parents=True)
     (scripts / "thesis.tex").touch()
     done = run("install", scripts)
-    assert done.exit_code == 2 and "exists and holds no whole Caffe" in done.output
+    assert done.exit_code == 2 and "exists but does not hold a complete Caffe" in done.output
     assert os.listdir(scripts) == ["thesis.tex"]
 
 

@@ -300,7 +300,7 @@ def test_lists_and_folders_of_their_own(tmp_path):
     result = made(tmp_path, *own, split=None, out="other")
     assert (
         result.exit_code == 2
-        and "6 labels are there to train on and to validate with" in result.output
+        and "6 labels are in both the training and the validation list" in result.output
     )
 
 
@@ -347,7 +347,7 @@ def spoil(top) -> dict[str, str]:
     (images / "street_05.png").write_bytes(b"GIF89a")
     png(labels / "street_06.png", [[0]], 8, GRAY, size=(20000, 20000))
     return {
-        "labels/street_00.png": "is 8x5, and its image",
+        "labels/street_00.png": "is 8x5, but its image",
         "labels/street_01.png": "every pixel is ignored",
         "labels/street_02.png": "has three channels",
         "labels/street_03.png": "x 0, y 0 is 3, which is not a class, 0 to 2",
@@ -427,7 +427,7 @@ def test_a_list_with_names_that_are_not_there(tmp_path):
         (["--split", "0.1", "--map", "1=0,1=2"], "1 appears twice"),
         (["--split", "0.1", "--map", "nofile"], "is neither a list"),
         (["--split", "0.1", "--void", "a"], "write it as 11"),
-        (["--split", "0.1", "--ignore", "2"], "ignore 2: is not above the 3 classes"),
+        (["--split", "0.1", "--ignore", "2"], "ignore 2: must be above the 3 classes"),
         (["--split", "0.1", "--classes", "none.txt"], "none.txt: cannot be read"),
         (["--split", "0.1", "--colours", "none.txt"], "none.txt: cannot be read"),
         (["--split", "0.1", "--crop", "9x9"], "smaller than the crop 9x9"),
@@ -482,7 +482,7 @@ def test_a_folder_that_is_no_dataset_is_never_replaced(tmp_path):
     staging.place(tmp_path / "new").mkdir()
     (staging.place(tmp_path / "new") / "thesis.txt").write_text("years of work")
     result = made(tmp_path, "--force", out="new")
-    assert result.exit_code == 2 and "which fcnkit did not begin" in result.output
+    assert result.exit_code == 2 and "which is not of fcnkit" in result.output
     assert len(list(tmp_path.rglob("thesis.txt"))) == 2
 
 
@@ -513,7 +513,7 @@ def test_resuming_gives_what_going_through_gives(tmp_path, monkeypatch, at):
     folders(tmp_path, 6)
     interrupted(tmp_path, at, monkeypatch)
     assert traces(tmp_path) == [".data.partial"]
-    with pytest.raises(DatasetError, match="holds an interrupted one; go on with --resume"):
+    with pytest.raises(DatasetError, match="holds an interrupted dataset; continue with --resume"):
         create(task(tmp_path), tmp_path / "data")
     read = []
     patched = making.prepared
@@ -577,10 +577,12 @@ def test_another_plan_is_not_taken_up(tmp_path, monkeypatch):
         (task(tmp_path, names=["street_00"]), "files"),
     )
     for other, what in others:
-        with pytest.raises(DatasetError, match=f"was begun with other {what}; give the same again"):
+        with pytest.raises(
+            DatasetError, match=f"was started with other values of {what}; give the same values"
+        ):
             create(other, tmp_path / "data", resume=True)
     os.utime(tmp_path / "labels" / "street_04.png", ns=(1, 1))
-    with pytest.raises(DatasetError, match="was begun with other files"):
+    with pytest.raises(DatasetError, match="was started with other values of files"):
         create(task(tmp_path), tmp_path / "data", resume=True)
     create(task(tmp_path), tmp_path / "data", force=True)
     assert traces(tmp_path) == ["data"]
@@ -619,7 +621,7 @@ def test_two_at_once_are_refused(tmp_path):
     folders(tmp_path)
     with (
         staging.staged(tmp_path / "data", {}, resume=False, force=False, ours="report.json"),
-        pytest.raises(DatasetError, match="another fcnkit is at work"),
+        pytest.raises(DatasetError, match="another fcnkit process is writing"),
     ):
         create(task(tmp_path), tmp_path / "data", force=True)
 
@@ -685,7 +687,7 @@ def test_few_results_wait_at_a_time():
 
 
 def test_a_process_that_ends_is_an_error():
-    with pytest.raises(EngineError, match="ended before its work did"):
+    with pytest.raises(EngineError, match="was ended early"):
         list(workers.in_order(os._exit, [3] * 30, 2))
 
 
@@ -761,7 +763,7 @@ def test_a_disk_that_is_full_leaves_what_resume_takes_up(tmp_path):
             schema.message("Datum")(
                 channels=1, height=1, width=1, encoded=True, data=b"x"
             ).SerializeToString(),
-            "entry 0: .* is not an image",
+            "entry 0: .* is not a PNG",
         ),
     ],
 )
@@ -786,10 +788,10 @@ def test_inspect_refuses_what_does_not_fit(tmp_path):
     other = run("dataset", "inspect", folder)
     assert (
         other.exit_code == 2
-        and f"the image's key is {last.key}, the label's 00000005_other" in other.output
+        and f"the image has the key {last.key}, its label 00000005_other" in other.output
     )
     (folder / "classes.txt").rename(folder / "names.txt")
-    assert "has no classes.txt; say how many" in run("dataset", "inspect", folder).output
+    assert "has no classes.txt; give the number of classes" in run("dataset", "inspect", folder).output
     (folder / "names.txt").rename(folder / "classes.txt")
     narrow = run("dataset", "inspect", folder, "--classes", 2)
     assert narrow.exit_code == 2 and "has label 2, and there are 2 classes" in narrow.output
@@ -954,8 +956,10 @@ def test_a_fourth_channel_is_not_dropped_unsaid(tmp_path, alpha, refused):
     done = made(tmp_path)
     assert done.exit_code == (2 if refused else 0), done.output
     if refused:
-        fact = f"has a channel more, alpha, of {alpha[0]} to {alpha[1]}, and images of three are"
-        assert fact in done.stderr and "--alpha ignore to leave it out, or keep" in done.stderr
+        fact = f"has an alpha channel of {alpha[0]} to {alpha[1]}, but images of three channels are"
+        assert (
+            fact in done.stderr and "--alpha ignore to leave it out, or --alpha keep" in done.stderr
+        )
         assert made(tmp_path, "--alpha", "ignore").exit_code == 0
 
 
@@ -979,7 +983,7 @@ def test_a_jpeg_is_a_label_where_a_map_says_all_its_values(tmp_path):
         Image.fromarray(mask).save(path.with_suffix(".jpg"), quality=40)
     for words in ([], ["--map", "0=0,255=1"], ["--map", "0-127=0,129-255=1"]):
         done = made(tmp_path, *words)
-        assert done.exit_code == 2 and "with --map what each of 0 to 255 becomes" in done.stderr
+        assert done.exit_code == 2 and "give --map for all of 0 to 255" in done.stderr
     done = made(tmp_path, "--map", "0-127=0,128-255=1")
     assert done.exit_code == 0, done.output
     for each in databases.read(tmp_path / "data" / "train_label_lmdb"):
@@ -1066,7 +1070,7 @@ def test_each_of_four_channels_is_resized_by_itself(tmp_path):
     "options, words",
     [
         (("--encode", "png"), "Caffe reads a PNG in a database as three channels"),
-        (("--order", "gray"), "gray images have no fourth channel to keep"),
+        (("--order", "gray"), "gray images have no alpha channel to keep"),
     ],
 )
 def test_a_fourth_channel_that_cannot_be_kept(tmp_path, options, words):
@@ -1079,7 +1083,7 @@ def test_an_image_of_three_channels_among_those_of_four_is_named(tmp_path):
     four(tmp_path)
     save(tmp_path / "images" / "1.png", np.zeros((5, 7, 3), np.uint8))
     done = made(tmp_path, "--alpha", "keep")
-    assert done.exit_code == 2 and "1.png: has no fourth channel" in done.stderr
+    assert done.exit_code == 2 and "1.png: has no alpha channel" in done.stderr
 
 
 def test_caffe_reads_four_channels(caffe, tmp_path):

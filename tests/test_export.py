@@ -647,7 +647,7 @@ def test_weights_that_do_not_fit(blobs, fact):
 def test_inputs_without_a_shape_and_of_other_names():
     text = 'input: "a"\n' + declare("ReLU")
     net = prototxt.parse(text, "net.prototxt")
-    with pytest.raises(NetError, match='its input "a" no shape; say one, such as --input a='):
+    with pytest.raises(NetError, match='its input "a" no shape; give one, such as --input a='):
         export(net)
     assert (
         str(export(net, inputs={"a": (1, 3, 5, 5)}).outputs[0]) == "t  batch x 3 x height x width"
@@ -675,5 +675,5 @@ def test_names_that_are_no_utf_8_are_refused(which):
     running = pytest.importorskip(f"fcnkit.engines.{which}")
     if not running.available():
         pytest.skip(f"{which} is not installed")
-    with pytest.raises(NetError, match="net.prototxt:2: .* no UTF-8"):
+    with pytest.raises(NetError, match="net.prototxt:2: .* not UTF-8"):
         running.run(made, None, {"d": np.ones((1, 2), np.float32)})

@@ -166,7 +166,7 @@ def pair(tmp_path, monkeypatch) -> Pair:
 
 def test_sizes_are_compared_before_pictures_are_decoded(pair):
     (problem,) = prepared(pair, PairOptions(Reading(2))).problems
-    assert problem.startswith(f"{pair.label}: is 13000x13000, and its image {pair.image} is 8x8")
+    assert problem.startswith(f"{pair.label}: is 13000x13000, but its image {pair.image} is 8x8")
 
 
 def test_so_are_those_of_predictions(pair):

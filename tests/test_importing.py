@@ -216,12 +216,12 @@ def test_folded_layers_have_the_zoos_names_before(tmp_path):
     ("nodes", "weights", "words"),
     [
         ("y = Sin(x)", {}, ["Sin", "no layer"]),
-        ("y = MaxPool<kernel_shape=[2,2], dilations=[2,2]>(x)", {}, ["dilations"]),
+        ("y = MaxPool<kernel_shape=[2,2], dilations=[2,2]>(x)", {}, ["dilated"]),
         ('y = Pad<mode="edge">(x, p)', {"p": [0, 0, 1, 1, 0, 0, -1, 1]}, ["edge", "cuts"]),
         ("r = RandomNormal<shape=[1,3,12,12]>() y = Add(x, r)", {}, ["RandomNormal", "random"]),
         ("a = Dropout(x, q, t) y = Relu(a)", {"q": 0.5, "t": True}, ["training_mode"]),
         ("a = Cast<to=6>(x) y = Relu(a)", {}, ["int32 of float32"]),
-        ("a = ArgMax<axis=1>(x) y = Add(a, a)", {}, ["int64", "real numbers"]),
+        ("a = ArgMax<axis=1>(x) y = Add(a, a)", {}, ["int64", "floating point"]),
         ("y = MatMul(x, x)", {}, ["two computed matrices"]),
         ("y = Transpose<perm=[0,2,3,1]>(x) z = Sin(y)", {}, ["Sin"]),
         (
@@ -257,7 +257,7 @@ def test_every_refused_node_is_named_at_once_and_what_comes_before_can_be_had(tm
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "no ONNX model"),
+        (b"", "not an ONNX model"),
         (b"layer { name: 'a' }\n" * 9, "prototxt"),
         (b"\x08\x08\x3a\xff\xff\xff\x7f", "byte"),
         (b"\x80\x02}q\x00.", "torch.onnx.export"),
@@ -318,7 +318,9 @@ def test_no_old_weights_stay_beside_a_net_that_has_none(force, tmp_path):
     net.unlink()
     (tmp_path / "out.caffemodel").write_text("of another net")
     result = CliRunner().invoke(main, ["import", str(path), "-o", str(net), *force])
-    assert result.exit_code == 2 and "would be taken for the weights of this net" in result.output
+    assert (
+        result.exit_code == 2 and "would be mistaken for the weights of this net" in result.output
+    )
     assert not net.exists()
     with pytest.raises(OutputError, match="weights"):
         from_onnx(path).save(net, force=True)

@@ -205,13 +205,13 @@ def test_a_palette_in_another_order(tmp_path):
     shuffled = [COLOURS.colours[number] for number in (2, 0, 1)]
     path = save(tmp_path / "a.png", np.array([[0, 1, 2]], np.uint8), palette=shuffled)
     with pytest.raises(
-        DatasetError, match="index 0 is 0 128 0 in its palette and 0 0 0 in colours.txt"
+        DatasetError, match="index 0 is 0 128 0 in its palette, but 0 0 0 in colours.txt"
     ):
         read_label(path, reading(colours=COLOURS))
     assert read_label(path, reading(colours=COLOURS, palette="colour")).tolist() == [[2, 0, 1]]
     assert read_label(path, reading(colours=COLOURS, palette="index")).tolist() == [[0, 1, 2]]
     assert read_label(path, reading()).tolist() == [[0, 1, 2]]
-    with pytest.raises(DatasetError, match="give those of the classes with --colours"):
+    with pytest.raises(DatasetError, match="needs the colours of the classes"):
         read_label(path, reading(palette="colour"))
 
 
@@ -286,7 +286,7 @@ def test_a_wide_value_may_be_remapped(tmp_path):
     [
         ({"classes": 0}, "0 classes"),
         ({"classes": 256}, "256 classes"),
-        ({"classes": 21, "ignore": 20}, "ignore 20: is not above the 21 classes"),
+        ({"classes": 21, "ignore": 20}, "ignore 20: must be above the 21 classes"),
         ({"classes": 21, "ignore": 300}, "at most 255"),
         ({"classes": 3, "numbers": {1: 3}}, "map to 3: is not a class"),
     ],
@@ -371,7 +371,7 @@ def test_a_picture_that_exif_turns(tmp_path):
     exif = image.getexif()
     exif[0x0112] = 6
     image.save(tmp_path / "a.jpg", exif=exif)
-    with pytest.raises(DatasetError, match="orientation 6.*--exif apply or --exif ignore"):
+    with pytest.raises(DatasetError, match="orientation 6.*--exif apply if its label"):
         read_image(tmp_path / "a.jpg")
     assert read_image(tmp_path / "a.jpg", turn=False).size == (5, 3)
     assert read_image(tmp_path / "a.jpg", turn=True).size == (3, 5)
@@ -445,6 +445,6 @@ def test_a_label_that_exif_would_turn(tmp_path, orientation):
         assert (read_label(tmp_path / "a.png", reading()) == LABEL).all()
         return
     with pytest.raises(
-        DatasetError, match=rf"turned \(orientation {orientation}\); save the label"
+        DatasetError, match=rf"rotate it \(orientation {orientation}\); save the label"
     ):
         read_label(tmp_path / "a.png", reading())

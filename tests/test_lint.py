@@ -330,7 +330,7 @@ CASES = (
     Case(
         "unread-param",
         (3,),
-        "Pooling does not read convolution_param, so what it says is ignored",
+        "Pooling does not read convolution_param, which is ignored",
         DATA + 'layer { name: "a" type: "Pooling" bottom: "data" top: "a" pooling_param { '
         "kernel_size: 2 }\n"
         "convolution_param { pad: 1 } }",
@@ -423,7 +423,7 @@ CASES = (
     Case(
         "unfilled-deconvolution",
         (4,),
-        "all its weights are 0, but for what weights bring",
+        "all its weights are 0 unless a weights file has them",
         DATA + LABEL + HALF + deconv("up", "conv", UP + " pad: 1") + loss("up"),
         DATA + LABEL + HALF + deconv("up", "conv", UP + " pad: 1" + BILINEAR) + loss("up"),
     ),
@@ -447,14 +447,14 @@ CASES = (
     Case(
         "crop-without-offset",
         (4,),
-        "Caffe takes 0 and OpenCV the centre",
+        "Caffe takes 0, but OpenCV the centre",
         TO3 + crop("score", "up data", "axis: 2"),
         TO3 + crop("score", "up data", "axis: 2 offset: 1"),
     ),
     Case(
         "empty-window",
         (2, 2),
-        "its last row begins at 40 of 40: Caffe makes -3.4e38 of no number; leave it out with ",
+        "its last row begins at 40 of 40: Caffe makes -3.4e38 of no values; avoid it with ",
         DATA + layer("p", "Pooling", "data", more="pooling_param { kernel_size: 1 stride: 2 }"),
         DATA
         + layer(

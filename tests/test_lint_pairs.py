@@ -64,7 +64,7 @@ PARTED = [
     (
         data("rgb", transform="mirror: true") + data("depth") + data("label") + JOINED + DENSE,
         [1],
-        "turns half",
+        "mirrors half",
     ),
     (data("data", transform="mirror: true") + data("labels") + CUT + SILENT + DENSE, [1], "not"),
     (data("data", transform="mirror: true") + data("label") + DENSE, [1], "does not"),
@@ -94,7 +94,7 @@ PARTED = [
         + SILENT
         + COARSE,
         [1],
-        "an order of its own",
+        "shuffles its items",
     ),
     (
         data("data")
@@ -107,7 +107,7 @@ PARTED = [
     (
         data("data", TEST, transform="mirror: true") + data("label", TEST) + JUDGED,
         [1],
-        "by chance",
+        "at random",
     ),
     (
         data("data", transform="mirror: true")

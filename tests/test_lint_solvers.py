@@ -59,9 +59,9 @@ CASES = [
     *[
         Case("no-average", f"{FIXED} {kind} delta: 0", f"{FIXED} {kind} delta: 1e-8", words)
         for kind, words in [
-            ("solver_type: ADAM", "becomes no number"),
-            ('type: "AdaGrad"', "becomes no number"),
-            ('type: "RMSProp" rms_decay: 0.9', "becomes no number"),
+            ("solver_type: ADAM", "becomes NaN"),
+            ('type: "AdaGrad"', "becomes NaN"),
+            ('type: "RMSProp" rms_decay: 0.9', "becomes NaN"),
             ('type: "AdaDelta" momentum: 0.9', "nothing is learned"),
         ]
     ],
@@ -162,7 +162,7 @@ CASES = [
         "step-order",
         'lr_policy: "multistep" gamma: 0.5 stepvalue: 5 stepvalue: 2',
         'lr_policy: "multistep" gamma: 0.5 stepvalue: 2 stepvalue: 5',
-        "stepvalue 2 stands after 5",
+        "stepvalue 2 comes after 5",
         rates=(0.5, 0.5, 0.25),
     ),
     Case(
@@ -201,7 +201,7 @@ CASES = [
         'is "L3"',
         said="regularization",
     ),
-    Case("no-gradient", FIXED + "clip_gradients: 0", FIXED + "clip_gradients: 1", "cut to 0"),
+    Case("no-gradient", FIXED + "clip_gradients: 0", FIXED + "clip_gradients: 1", "clipped to 0"),
     Case("no-gradient", FIXED + "iter_size: 0", FIXED + "iter_size: 2", "no pass is made"),
     Case(
         "two-train-nets",

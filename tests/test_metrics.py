@@ -260,7 +260,7 @@ def test_pictures_of_few_and_of_many_classes(count):
             ["--ignore", 255],
             "is 9, which is not a class, 0 to 2, nor 255",
         ),
-        (lambda top: None, ["--ignore", 1], "ignore 1: is not above the 3 classes"),
+        (lambda top: None, ["--ignore", 1], "ignore 1: must be above the 3 classes"),
         (lambda top: None, ["--classes", 0], "0 classes"),
     ],
 )

@@ -118,7 +118,7 @@ def test_the_state_chooses_the_layers(slope):
     x = {"x": np.ones((1, 1))}
     assert opencv.run(both, weights, x)["y"] == 6
     assert opencv.run(both, weights, x, state=State(stages=("plain",)))["y"] == 3
-    with pytest.raises(EngineError, match='"data": OpenCV cannot.*Data belongs to training'):
+    with pytest.raises(EngineError, match='"data": OpenCV cannot.*Data is for training'):
         opencv.run(both, weights, {}, state=State("TRAIN"))
 
 
@@ -302,7 +302,7 @@ CONV_RELU = conv("num_output: 2 kernel_size: 3", tops="relu", name="c")
             X + "\n" + conv("num_output: 2 kernel_size: 3 dilation: 2", "Deconvolution"),
             "the dilation",
         ),
-        (X + "\n" + conv("num_output: 2 kernel_size: 3 pad_w: 1"), "pad_h and pad_w"),
+        (X + "\n" + conv("num_output: 2 kernel_size: 3 pad_w: 1"), "pad_h without pad_w"),
         (X + "\n" + conv("num_output: 2 kernel_size: 3 axis: 2"), "the axis of a Convolution"),
         (X + "\n" + fc("transpose: true"), "ignores the transpose"),
         (X + "\n" + layer("LRN", "lrn_param { k: 2 }"), "takes 1 for the k of an LRN, which is 2"),
@@ -321,7 +321,7 @@ CONV_RELU = conv("num_output: 2 kernel_size: 3", tops="relu", name="c")
         (X + "\n" + layer("Bias"), "no Bias like Caffe's"),
         (X + "\n" + layer("ArgMax"), "no ArgMax like Caffe's"),
         (X + "\n" + layer("Python"), "no Python like Caffe's"),
-        (XZ + layer("EuclideanLoss", "", "x z"), "EuclideanLoss belongs to training.*deploy"),
+        (XZ + layer("EuclideanLoss", "", "x z"), "EuclideanLoss is for training.*deploy"),
         (X + "\n" + layer("ReLU", name=""), "a name for every layer"),
         (
             X + layer("ReLU", "", "x", "q") + layer("ReLU", "", "q"),
@@ -341,7 +341,7 @@ def test_refused_by_name(text, fact, tmp_path):
 @pytest.mark.parametrize("kind", ["Dropout", "BatchNorm"])
 def test_training_is_not_testing(kind):
     net = parse(X + layer(kind))
-    with pytest.raises(EngineError, match=f"runs {kind} as in testing"):
+    with pytest.raises(EngineError, match=f"runs {kind} as in TEST"):
         opencv.run(net, None, noise(net), state=State("TRAIN"))
 
 

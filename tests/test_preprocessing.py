@@ -389,9 +389,7 @@ def test_what_alpha_hides_is_not_shown_to_a_net_unsaid(trained, palette, low):
     _alpha(trained / "a.png", palette=palette, low=low)
     files = [trained / name for name in ("out/deploy.prototxt", "out/x.caffemodel", "a.png")]
     done = run("infer", *files, "-o", trained / "seen", "--engine", "opencv")
-    assert (
-        done.exit_code == 2 and f"a.png: has a channel more, alpha, of {low} to 255" in done.stderr
-    )
+    assert done.exit_code == 2 and f"a.png: has an alpha channel of {low} to 255" in done.stderr
     assert "give --alpha ignore" in done.stderr and not (trained / "seen").exists()
     said, _ = _inferred(trained, "--alpha", "ignore")
     assert "its alpha" not in said
@@ -409,9 +407,11 @@ def test_what_alpha_hides_is_not_shown_to_a_net_unsaid(trained, palette, low):
 def test_alpha_that_hides_nothing_is_left_out_and_named(trained):
     _alpha(trained / "a.png")
     said, _ = _inferred(trained)
-    assert "a.png: its alpha channel, 255 everywhere, is left out" in said
+    assert "a.png: its alpha channel is 255 everywhere and is left out" in said
     files = [trained / name for name in ("out/deploy.prototxt", "out/x.caffemodel", "a.png")]
-    with pytest.warns(UserWarning, match="a.png: its alpha channel, 255 everywhere, is left out"):
+    with pytest.warns(
+        UserWarning, match="a.png: its alpha channel is 255 everywhere and is left out"
+    ):
         fk.infer(*files, engine="opencv")
 
 

@@ -195,7 +195,7 @@ def test_a_notebook_and_a_file_to_keep_that_is_there(tmp_path):
     (tmp_path / "n.ipynb").write_text("{}")
     done = CliRunner().invoke(main, ["run", str(tmp_path / "n.ipynb")])
     assert done.exit_code == 2
-    assert "is a notebook; open it, and begin with a cell: import fcnkit.pycaffe" in done.stderr
+    assert "is a notebook; open it, and add a first cell: import fcnkit.pycaffe" in done.stderr
     script = tmp_path / "s.py"
     script.write_text("print 5 / 2\n")
     words = ["run", "--keep-2to3", str(script), str(script)]

@@ -318,7 +318,7 @@ def test_a_head_is_found_where_the_declared_size_is_too_small():
         (DENSE.split('layer { name: "a')[0], "no output is a map of scores"),
         (
             DENSE.replace("dim: 3 dim: 8 dim: 8", "dim: 3"),
-            'its input "data" is 1 x 3; an image has 4 axes',
+            'its input "data" is 1 x 3; an image needs 4 axes',
         ),
         (
             DENSE + 'input: "x" input_dim: 1 input_dim: 1 input_dim: 1 input_dim: 1',

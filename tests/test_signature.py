@@ -67,7 +67,7 @@ FILES = {
         b"version https://git-lfs.github.com/spec/v1\noid sha256:4d"
     ),
     "an empty file; download or export it again": lambda: b"",
-    "says of an error (404: Not Found)": lambda: b"404: Not Found",
+    "an error message of a server (404: Not Found)": lambda: b"404: Not Found",
     "a PDF document": lambda: b"%PDF-1.4\n%\xe2\xe3\n",
     "a JSON file": lambda: b'{"a": 1}\n',
     "text in UTF-16; save it as UTF-8": lambda: NET.decode().encode("utf-16"),

@@ -115,7 +115,7 @@ def test_an_fcn_of_such_images_is_trained(folder, one_thread):
 @pytest.mark.parametrize(
     ("array", "reason"),
     [
-        (np.zeros((4, 4, 5), "f4"), "holds float32, and images are of bytes"),
+        (np.zeros((4, 4, 5), "f4"), "holds float32 values, but images are bytes"),
         (np.zeros((4,), "u1"), "is 4, and an image is height x width x channels"),
         (np.zeros((4, 0, 3), "u1"), "an image is height x width x channels"),
         (np.zeros((4, 4, 6), "u1"), "has 6 channels, and 5 are wanted"),
@@ -153,7 +153,7 @@ def test_of_several_pictures_in_a_file_none_is_chosen(suffix, tmp_path):
     PIL = pytest.importorskip("PIL.Image")
     first, second = (PIL.new("RGB", (8, 6), colour) for colour in ("red", "blue"))
     first.save(tmp_path / f"a{suffix}", save_all=True, append_images=[second])
-    with pytest.raises(DatasetError, match="holds 2 pictures; save one in a file"):
+    with pytest.raises(DatasetError, match="holds 2 pictures; save one per file"):
         read_image(tmp_path / f"a{suffix}")
     first.save(tmp_path / f"b{suffix}")
     assert read_image(tmp_path / f"b{suffix}").size == (8, 6)

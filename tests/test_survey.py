@@ -112,8 +112,8 @@ def test_features_are_floats_without_labels(tmp_path):
     assert found.unlabelled == 5 and found.label_range is None
     finite = np.where(np.isfinite(values), values, 0)
     assert found.values.not_finite == 1 and found.values.mean == pytest.approx((finite.mean(),))
-    assert "none in all 5 records; Caffe takes 0" in found.table()
-    assert "1 are infinite or not a number" in found.table()
+    assert "none in all 5 records; Caffe reads 0" in found.table()
+    assert "1 infinite or NaN" in found.table()
 
 
 def test_labels_images_say_their_classes(tmp_path):
@@ -127,7 +127,7 @@ def test_numbers_that_are_not_padded_are_told(tmp_path):
     pairs = [(b"%d" % number, raw(noise(1, 2, 2), 0)) for number in range(12)]
     found = survey(fill(tmp_path / "db", pairs))
     assert found.unpadded and (found.first_key, found.last_key) == ("0", "9")
-    assert "Caffe reads them as words, 10 before 2" in found.table()
+    assert "which Caffe sorts as text, 10 before 2" in found.table()
     padded = fill(tmp_path / "two", [(b"%02d" % n, value) for n, (_, value) in enumerate(pairs)])
     assert not survey(padded).unpadded
 
@@ -200,7 +200,7 @@ def test_an_lmdb_of_something_else_is_refused(tmp_path):
     result = run(tmp_path)
     assert result.exit_code == 2
     assert "none of its 2 records is a Datum; record 'a' is not a Datum (" in result.output
-    with pytest.raises(DatasetError, match="of another tool than Caffe"):
+    with pytest.raises(DatasetError, match="the database of another tool"):
         survey(tmp_path)
 
 

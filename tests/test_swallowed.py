@@ -49,8 +49,8 @@ def create(top, *words):
 
 
 TABLE = [
-    ((0, 255), ("--classes", 2), "255", "if 255 is class 1, give --map 0=0,255=1"),
-    ((1, 255), ("--classes", 2), "255", "if 255 is class 0, give --map 1=1,255=0"),
+    ((0, 255), ("--classes", 2), "255", "if 255 means class 1, give --map 0=0,255=1"),
+    ((1, 255), ("--classes", 2), "255", "if 255 means class 0, give --map 1=1,255=0"),
     ((0, 254), ("--classes", 2, "--ignore", 254), "254", "give --map 0=0,254=1"),
     ((0, 200), ("--classes", 2, "--unknown", "ignore"), "200", "give --map 0=0,200=1"),
     ((0, 128, 255, 255), ("--classes", 2, "--unknown", "ignore"), "255 and 128", "0=0,255=1"),
@@ -67,7 +67,10 @@ def test_a_class_that_is_swallowed_is_refused(tmp_path, values, words, shown, re
     message = found.output
     assert " no pixel, and " in message
     assert f"value{'s' * (' ' in shown)} {shown} are ignored" in message
-    assert remedy in message and f"if it is none, --void {shown.replace(' and ', ',')}" in message
+    assert (
+        remedy in message
+        and f"if it is not a class, give --void {shown.replace(' and ', ',')}" in message
+    )
     assert not (tmp_path / "data").exists()
     if "--ignore" not in words:
         found = run("score", tmp_path / "zeros", tmp_path / "labels", *words)
@@ -106,7 +109,7 @@ def test_what_the_user_has_said_is_done_and_warned_of(tmp_path, values, words, s
 def test_a_third_class_is_warned_of(tmp_path):
     masks(tmp_path, 0, 1, 255)
     fact = "class 2 has no pixel, and 24 pixels of value 255 are ignored"
-    remedy = "if 255 is class 2, give --map 0=0,1=1,255=2"
+    remedy = "if 255 means class 2, give --map 0=0,1=1,255=2"
     found = create(tmp_path, "--classes", 3)
     assert found.exit_code == 0 and f"data: {fact}; {remedy}\n" in found.output
     for words in (
@@ -126,7 +129,7 @@ def test_of_coloured_masks_the_remedy_is_a_colour(tmp_path):
     mask = np.resize(np.array((0, 255), np.uint8), (4, 6))
     for path in labels.iterdir():
         save(path, np.repeat(mask[..., None], 3, 2))
-    fact = "class 1 (road) has no pixel, and 36 pixels are ignored; if something that is ignored"
+    fact = "class 1 (road) has no pixel, and 36 pixels are ignored; if class 1 (road) is"
     for words in (
         ("dataset", "create", tmp_path / "images", labels, "-o", tmp_path / "data", "--split", 0),
         ("score", labels, labels),
@@ -175,7 +178,7 @@ def test_gray_values_are_colours_too(tmp_path, colours, values, found):
     path = save(tmp_path / "a.png", np.array([values], np.uint8))
     reading = Reading(len(colours.colours), colours=colours)
     if found is None:
-        with pytest.raises(DatasetError, match="say which counts, with --palette index or"):
+        with pytest.raises(DatasetError, match="choose with --palette index or"):
             read_label(path, reading)
     else:
         assert read_label(path, reading).tolist() == [found]

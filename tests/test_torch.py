@@ -210,7 +210,7 @@ def test_many_inputs_of_any_size_for_one_net():
         (1, 1, 1, 2),
     ]
     dense = parse(SLOPE)
-    with pytest.raises(NetError, match='"l": its parameters were .* give inputs of the first one'):
+    with pytest.raises(NetError, match='"l": its parameters are .* give inputs of the first one'):
         list(engine.run_all(dense, None, [{"x": np.ones((1, 1))}, {"x": np.ones((1, 2))}]))
 
 

@@ -369,7 +369,7 @@ def test_a_forks_operation_of_an_eltwise_is_refused(operation):
     ("kind", "params", "fact"),
     [
         ("BatchNorm", "batch_norm_param { use_global_stats: true scale_bias: true }",
-         "factor and summand are not computed"),
+         "the scale and bias of NVCaffe's BatchNorm are not computed"),
         ("BN", "bn_param { slope_filler { } frozen: true }", "frozen with the rest"),
         ("BN", "bn_param { slope_filler { } }", "takes the statistics of the batch"),
     ],
@@ -392,7 +392,7 @@ def test_a_module_is_run_in_the_phase_that_can_be(kind, params):
     module = fk.module(prototxt.parse(net(kind, params, X.shape)))
     with torch.no_grad():
         assert module.eval()(torch.from_numpy(X)).shape == X.shape
-        with pytest.raises(EngineError, match="factor and summand"):
+        with pytest.raises(EngineError, match="scale and bias"):
             module.train()(torch.from_numpy(X))
 
 

@@ -243,7 +243,7 @@ layer { name: "sink" type: "Silence" bottom: "fc" }"""
     )
     mine = solver(given, net=net, feed=sized(given, (6, 8)))
     mine.step()
-    with pytest.raises(NetError, match=r'"fc": its parameters were \[\(1, 144\), \(1,\)\]'):
+    with pytest.raises(NetError, match=r'"fc": its parameters are \[\(1, 144\), \(1,\)\]'):
         mine.step()
 
 

@@ -175,7 +175,7 @@ def test_images_mirrored_without_their_labels_are_said_beforehand(net, train):
     file = net / "train_val.prototxt"
     file.write_text(file.read_text().replace("scale: 0.01", "scale: 0.01 mirror: true", 1))
     said = train(net, "--cpu", "--dry-run").stderr
-    assert said.count("warning: ") == 1 and "mirror turns half of its items over" in said
+    assert said.count("warning: ") == 1 and "mirror mirrors half of its items" in said
 
 
 def test_stages_start_from_the_one_before(net, train, tmp_path):

@@ -460,7 +460,7 @@ def test_inputs_that_do_not_belong(tiny):
     with pytest.raises(NetError, match='"image" is not an input of this net; its inputs are data'):
         verify(net, weights, fcn, fcn_weights, engine="opencv", inputs={"image": (1, 2, 8, 8)})
     sizeless = parse(net.text.replace("input_param { shape { dim: 1 dim: 2 dim: 8 dim: 8 } }", ""))
-    with pytest.raises(NetError, match="no shape; say one, such as --input data=1,3,227,227"):
+    with pytest.raises(NetError, match="no shape; give one, such as --input data=1,3,227,227"):
         verify(sizeless, weights, sizeless, engine="opencv")
     two = parse('input: "roi" input_dim: 1 input_dim: 1 input_dim: 1 input_dim: 5\n' + net.text)
     with pytest.raises(NetError, match="its inputs are roi, data, those of tiny.prototxt data"):

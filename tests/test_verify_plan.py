@@ -163,7 +163,7 @@ def test_convolutionalize_and_fcn_prove(files, tmp_path):
         (("--do", "pad=d:1", "--verify"), "--do pad changes what the net computes"),
         (
             ("--do", "swap", "--engine", "torch"),
-            "--engine is for --verify; give both",
+            "give --verify with --engine",
         ),
     ],
 )

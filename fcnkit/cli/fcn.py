@@ -66,8 +66,10 @@ from fcnkit.shape import Shape
     "--weights",
     type=WEIGHTS,
     metavar="IN",
-    help="The classifier's caffemodel, to be transplanted into init.caffemodel; "
-    "NAME=IN,... for each image of --late.",
+    help=(
+        "The classifier's caffemodel, copied into init.caffemodel; NAME=IN,... for each "
+        "image of --late."
+    ),
 )
 @click.option(
     "--pad",

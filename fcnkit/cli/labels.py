@@ -103,8 +103,10 @@ OPTIONS = (
         type=LabelMap(),
         default=(),
         metavar="OLD=NEW,...|FILE",
-        help="What each label value becomes; OLD may be a range, NEW may be ignore.  "
-        "Others are then unknown.",
+        help=(
+            "What each label value becomes; OLD may be a range, NEW may be ignore.  All others "
+            "are then unknown."
+        ),
     ),
     click.option(
         "--channel",

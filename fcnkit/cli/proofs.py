@@ -32,7 +32,7 @@ def check_verify(verified: bool, engine: str | None, weights: str | None) -> Bef
     if verified and not weights:
         raise click.UsageError("--verify runs the nets and needs their weights: name the file")
     if engine and not verified:
-        raise click.UsageError("--engine is for --verify; give both")
+        raise click.UsageError("give --verify with --engine")
     if not verified or not weights:
         return None
     from fcnkit.engines.engine import choose

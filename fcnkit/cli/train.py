@@ -56,8 +56,7 @@ class WeightsFiles(click.ParamType):
     "--weights",
     type=WeightsFiles(),
     metavar="FILE,...",
-    help="What the first DIR starts from, later files over earlier ones; by default its own "
-    "init.caffemodel.",
+    help="Weights to start the first DIR from; later files win; its init.caffemodel by default.",
 )
 @click.option(
     "--engine",

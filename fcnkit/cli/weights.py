@@ -67,8 +67,10 @@ NET = click.argument("net", metavar="NET")
 @click.option(
     "--strict",
     is_flag=True,
-    help="Refuse layers left to their fillers, unused, or in another order; with --do, "
-    "exit with 1 where something that an operation is for had to stay.",
+    help=(
+        "Refuse layers left to their fillers, unused, or in another order; with --do, exit "
+        "with 1 if an operation skips something."
+    ),
 )
 @click.option("--diff", is_flag=True, help="With --do, print what would change as a unified diff.")
 @proof_options

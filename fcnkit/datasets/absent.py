@@ -65,10 +65,10 @@ class Absent(NamedTuple):
         if self.coloured:
             shown = self._shown(self.numbers[0])
             remedy = "give its colour to that class in --colours, or its value with --map"
-            return f"if something that is ignored is class {shown}, {remedy}"
+            return f"if class {shown} is among the ignored pixels, {remedy}"
         if not self.values:
-            return f"if a value that is ignored is class {self.numbers[0]}, say so with --map"
-        return f"if {self.values[0]} is class {self.numbers[0]}, give {self.map}"
+            return f"if an ignored value means class {self.numbers[0]}, map it with --map"
+        return f"if {self.values[0]} means class {self.numbers[0]}, give {self.map}"
 
 
 def absent(

@@ -68,7 +68,8 @@ class Task:
         twice = len(labels) - len(set(labels))
         if twice:
             raise DatasetError(
-                f"{twice} labels are there to train on and to validate with; make the lists differ"
+                f"{twice} labels are in both the training and the validation list; make the "
+                "lists differ"
             )
 
     def plan(self) -> dict:
@@ -120,7 +121,7 @@ def create(
             staging.drop(folder)
             count = number_of(len(problems), "bad file")
             raise DatasetError(
-                f"{count}; put them right, or leave them out with --skip-bad:", problems
+                f"{count}; correct them, or leave them out with --skip-bad:", problems
             )
         summary = _summary(folder, task, tallies, _skipped(new))
         _check_classes(folder, task, summary)
@@ -245,7 +246,9 @@ def _note(new: Path, bad: Sequence[Prepared]) -> None:
     path = new / SKIPPED_FILE
     with (
         refusing(
-            lambda reason: OutputError(f"{path}: cannot be written: {reason}; is there room?")
+            lambda reason: OutputError(
+                f"{path}: cannot be written: {reason}; check that the disk has room"
+            )
         ),
         open(path, "a", encoding="utf-8", errors="surrogateescape") as file,
     ):
@@ -300,7 +303,7 @@ def _check_classes(folder: str | Path, task: Task, summary: Summary) -> None:
         return
     staging.drop(folder)
     found = found._replace(values=values, coloured=False)
-    void = f"if it is none, --void {','.join(map(str, values))}"
+    void = f"if it is not a class, give --void {','.join(map(str, values))}"
     raise DatasetError(
         f"{folder}: {found.fact}, so nothing would be learned; {found.remedy}; {void}"
     )

@@ -175,7 +175,7 @@ def _array(folder: str | Path, name: str, value: bytes) -> "numpy.ndarray":
     try:
         found = datum.read(value)
     except ValueError as error:
-        raise DatasetError(f"{place}: {error}; is it damaged?") from None
+        raise DatasetError(f"{place}: {error}; it may be damaged") from None
     if found.values is None:
         return _decoded(place, found.picture)
     return found.values

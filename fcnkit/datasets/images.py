@@ -94,7 +94,7 @@ def opened(path: str | os.PathLike[str] | BinaryIO, place: str = "") -> "Iterato
     shown = place or path
     images = load("PIL.Image")
     with refusing(
-        lambda reason: DatasetError(f"{shown}: cannot be read: {reason}; is it damaged?")
+        lambda reason: DatasetError(f"{shown}: cannot be read: {reason}; it may be damaged")
     ):
         try:
             with warnings.catch_warnings():
@@ -106,14 +106,14 @@ def opened(path: str | os.PathLike[str] | BinaryIO, place: str = "") -> "Iterato
         except images.DecompressionBombError:
             limit = f"{2 * images.MAX_IMAGE_PIXELS:,}"
             raise DatasetError(
-                f"{shown}: has more than {limit} pixels, Pillow's limit; cut it up"
+                f"{shown}: has more than {limit} pixels, Pillow's limit; cut it into tiles"
             ) from None
         except images.UnidentifiedImageError:
             known = not hasattr(path, "read") and signature.refusal_at(signature.PICTURE, path)
-            fact = known or f"is not an image of {_KINDS}; is it damaged?"
+            fact = known or f"is not a {_KINDS} image, or is damaged"
             raise DatasetError(f"{shown}: {fact}") from None
         except MemoryError:
-            raise DatasetError(f"{shown}: does not fit into memory; cut it up") from None
+            raise DatasetError(f"{shown}: does not fit into memory; cut it into tiles") from None
         except FileNotFoundError:
             raise DatasetError(f"{shown}: there is no such file; name one that exists") from None
 
@@ -144,9 +144,10 @@ def read_image(
             raise DatasetError(f"{path}: has more than 8 bits per value; make it an 8-bit image")
         orientation = image.getexif().get(_ORIENTATION, 1)
         if orientation not in (0, 1) and turn is None:
-            fact = f"its EXIF says that it is to be turned (orientation {orientation})"
+            fact = f"its EXIF data says to rotate it (orientation {orientation})"
             raise DatasetError(
-                f"{path}: {fact}; say whether its label is, with --exif apply or --exif ignore"
+                f"{path}: {fact}; give --exif apply if its label is for the rotated image, else "
+                "--exif ignore"
             )
         if turn:
             image = load("PIL.ImageOps").exif_transpose(image)
@@ -157,7 +158,7 @@ def _check_one(path: str | os.PathLike[str], image: "Image") -> None:
     """There is one picture in the file; a camera's JPEG may have views of it behind it."""
     pictures = getattr(image, "n_frames", 1)
     if pictures > 1 and image.format != "MPO":
-        raise DatasetError(f"{path}: holds {pictures} pictures; save one in a file")
+        raise DatasetError(f"{path}: holds {pictures} pictures; save one per file")
 
 
 def converted(image: "Image", mode: str, place: str, alpha: Alpha = NO_ALPHA) -> "Image":
@@ -169,7 +170,7 @@ def converted(image: "Image", mode: str, place: str, alpha: Alpha = NO_ALPHA) ->
     if mode != "RGBA":
         _let_go(image, mode, place, alpha)
     elif not image.has_transparency_data:
-        fact = "has no fourth channel, and images of four are wanted"
+        fact = "has no alpha channel, and the others have one"
         raise DatasetError(f"{place}: {fact}; give images that all have one, as RGBA PNGs")
     return image.convert(mode)
 
@@ -179,12 +180,12 @@ def _let_go(image: "Image", mode: str, place: str, alpha: Alpha) -> None:
     if alpha.ignored or not image.has_transparency_data:
         return
     low, high = cast("tuple[int, int]", image.convert("RGBA").getchannel("A").getextrema())
-    wanted = {"L": "gray images are", "RGB": "images of three are"}[mode]
+    wanted = {"L": "gray images are", "RGB": "images of three channels are"}[mode]
     if low < _OPAQUE:
-        fact = f"has a channel more, alpha, of {low} to {high}, and {wanted} wanted"
+        fact = f"has an alpha channel of {low} to {high}, but {wanted} wanted"
         raise DatasetError(f"{place}: {fact}; {alpha.remedy}")
     if alpha.told:
-        alpha.told(f"{place}: its alpha channel, {_OPAQUE} everywhere, is left out")
+        alpha.told(f"{place}: its alpha channel is {_OPAQUE} everywhere and is left out")
 
 
 def read_raw(path: str | Path, *, lossy: bool = False, as_stored: bool = False) -> Raw:
@@ -197,16 +198,16 @@ def read_raw(path: str | Path, *, lossy: bool = False, as_stored: bool = False) 
     depth, colour_type = _png_header(path)
     with opened(path) as image:
         if image.format in ("JPEG", "MPO") and not lossy:
-            fact = "is a JPEG, which blurs the borders of classes; export labels as PNG"
-            remedy = "or say with --map what each of 0 to 255 becomes (0-127=0,128-255=1)"
+            fact = "is a JPEG, whose compression changes class numbers; export labels as PNG"
+            remedy = "or give --map for all of 0 to 255, such as --map 0-127=0,128-255=1"
             raise DatasetError(f"{path}: {fact}, {remedy}")
         _check_one(path, image)
         if image.mode == "F":
             raise DatasetError(f"{path}: has values with fractions; save one class per pixel")
         orientation = image.getexif().get(_ORIENTATION, 1)
         if orientation not in (0, 1) and not as_stored:
-            fact = f"its EXIF says that it is to be turned (orientation {orientation})"
-            raise DatasetError(f"{path}: {fact}; save the label as it is to lie, without EXIF")
+            fact = f"its EXIF data says to rotate it (orientation {orientation})"
+            raise DatasetError(f"{path}: {fact}; save the label rotated, without EXIF data")
         if depth == 16 and colour_type in (2, 6):
             return _deep(path, image)
         if depth == 16 and colour_type == 4:

@@ -58,15 +58,15 @@ class Reading:
         """The numbers fit 8 bits and each other; DatasetError otherwise."""
         if not 1 <= self.classes <= 255:
             raise DatasetError(
-                f"{number_of(self.classes, 'class')}: labels have 8 bits, one value to ignore; "
-                "have 1 to 255"
+                f"{number_of(self.classes, 'class')}: labels have 8 bits, with one value to "
+                "ignore; give 1 to 255 classes"
             )
         if not self.classes <= self.ignore <= 255:
             fact = (
-                f"ignore {self.ignore}: is not above the {number_of(self.classes, 'class')}, 0 to "
+                f"ignore {self.ignore}: must be above the {number_of(self.classes, 'class')}, 0 to "
                 f"{self.classes - 1}"
             )
-            raise DatasetError(f"{fact}, and at most 255; 255 is usual")
+            raise DatasetError(f"{fact}, and at most 255; use 255, as is usual")
         wrong = [
             new
             for new in self.numbers.values()
@@ -142,7 +142,7 @@ def _of_channels(path: str | Path, values: "numpy.ndarray", reading: Reading) ->
     if reading.channel:
         return _numbered(path, values[..., CHANNELS[reading.channel]], reading)
     if values.dtype.itemsize > 1:
-        remedy = "give --channel class, or red, green or blue"
+        remedy = "give --channel class, red, green or blue"
         raise DatasetError(
             f"{path}: has three channels of 16 bits, as SYNTHIA's labels do; {remedy}"
         )
@@ -182,12 +182,10 @@ def _agree(
         here, there = tuple(map(int, palette[index])), colours.colours[index]
         if here != there:
             fact = (
-                f"index {index} is {_shown(here)} in its palette and {_shown(there)} in "
+                f"index {index} is {_shown(here)} in its palette, but {_shown(there)} in "
                 f"{colours.path}"
             )
-            raise DatasetError(
-                f"{path}: {fact}; say which counts, with --palette index or --palette colour"
-            )
+            raise DatasetError(f"{path}: {fact}; choose with --palette index or --palette colour")
 
 
 def _of_gray(path: str | Path, raw: Raw, reading: Reading) -> "numpy.ndarray":
@@ -249,8 +247,8 @@ def _same_class(
         colours = reading.colours.path if reading.colours else ""
         fact = f"is {here} as a number, and {there} as the colour {gray} {gray} {gray} of {colours}"
         raise DatasetError(
-            f"{path}: pixel {_first(wrong)}, {value}, {fact}; say which counts, with "
-            f"--palette index or --palette colour"
+            f"{path}: pixel {_first(wrong)}, {value}, {fact}; choose with --palette index or "
+            "--palette colour"
         )
 
 
@@ -266,7 +264,7 @@ def _of_colours(path: str | Path, codes: "numpy.ndarray", reading: Reading) -> "
 
     if reading.colours is None:
         raise DatasetError(
-            f"{path}: its colours are to count; give those of the classes with --colours"
+            f"{path}: --palette colour needs the colours of the classes; give --colours"
         )
     known, classes = _sorted(reading.colours, reading.ignore)
     place = np.minimum(np.searchsorted(known, codes), len(known) - 1)

@@ -86,11 +86,11 @@ def read_names(path: str | Path) -> tuple[str, ...]:
         lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         known = signature.refusal_at(signature.TEXT, path)
-        fact = known or f"cannot be read: {error}; name a text file"
+        fact = known or f"cannot be read: {error}; give a text file"
         raise DatasetError(f"{path}: {fact}") from None
     names = tuple(line.strip() for line in lines if line.strip())
     if not names:
-        raise DatasetError(f"{path}: has no names; write one a line, without suffix")
+        raise DatasetError(f"{path}: is empty; write one name per line, without suffix")
     return names
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy
     from PIL.Image import Image
 
-_ALPHA_REMEDY = "say --alpha ignore to leave it out, or keep"
+_ALPHA_REMEDY = "give --alpha ignore to leave it out, or --alpha keep"
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class PairOptions:
         """The options go together; DatasetError otherwise."""
         self.reading.check()
         if self.alpha == KEEP and self.order == GRAY:
-            raise DatasetError("gray images have no fourth channel to keep; take the order bgr")
+            raise DatasetError("gray images have no alpha channel to keep; use --order bgr")
         if self.order == STORED and self.png:
             fact = "Caffe reads a PNG in a database as three channels"
             raise DatasetError(f"{fact}; store images of any number with --encode raw")
         if self.alpha == KEEP and self.png:
-            fact = "Caffe reads a PNG in a database as three channels, and four are to be kept"
-            raise DatasetError(f"{fact}; store the values themselves, with --encode raw")
+            fact = "Caffe reads a PNG in a database as three channels, so four cannot be kept"
+            raise DatasetError(f"{fact}; store raw values with --encode raw")
 
 
 class Prepared(NamedTuple):
@@ -101,7 +101,7 @@ def prepared(pair: Pair, recipe: PairOptions) -> Prepared:
     if pair.flipped:
         found = _flipped(found[0]), _flipped(found[1])
     if not recipe.empty and (found[1] == recipe.reading.ignore).all():
-        fact = "every pixel is ignored, so nothing is learned from it"
+        fact = "every pixel is ignored, so nothing can be learned from it"
         return Prepared(
             problems=(f"{pair.label}: {fact}; remove it, or keep it with --keep-empty",)
         )
@@ -114,11 +114,11 @@ def _image(path: str, recipe: PairOptions) -> "Image | numpy.ndarray":
     """The image, of whichever kind is wanted."""
     if is_stack(path):
         if recipe.order != STORED:
-            raise DatasetError(f"{path}: its channels are not colours; say --order {STORED}")
+            raise DatasetError(f"{path}: its channels are not colours; give --order {STORED}")
         return read_stack(path)
     if recipe.order == STORED:
         fact = f"is a picture, and --order {STORED} is for .npy files"
-        raise DatasetError(f"{path}: {fact}; say --order {BGR}")
+        raise DatasetError(f"{path}: {fact}; give --order {BGR}")
     alpha = Alpha(recipe.alpha != REFUSE, _ALPHA_REMEDY)
     return read_image(path, mode=recipe.mode, turn=recipe.turn, alpha=alpha)
 
@@ -138,7 +138,7 @@ def _apart(pair: Pair) -> str:
 
 def _unequal(pair: Pair, image: tuple[int, int], label: tuple[int, int]) -> str:
     sizes = [f"{width}x{height}" for width, height in (label, image)]
-    fact = f"is {sizes[0]}, and its image {pair.image} is {sizes[1]}"
+    fact = f"is {sizes[0]}, but its image {pair.image} is {sizes[1]}"
     return f"{pair.label}: {fact}; make them the same size"
 
 

@@ -48,7 +48,9 @@ def survey(
     if found.faulty and found.faulty == found.records:
         fault = found.faults[0]
         fact = f"none of its {found.records:,} records is a Datum; record '{fault.key}'"
-        raise DatasetError(f"{folder}: {fact} {fault.reason}; is it of another tool than Caffe?")
+        raise DatasetError(
+            f"{folder}: {fact} {fault.reason}; it may be the database of another tool"
+        )
     nbytes = (folder / "data.mdb").stat().st_size
     return found.survey(str(folder), tuple(names), nbytes)
 

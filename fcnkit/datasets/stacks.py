@@ -45,7 +45,7 @@ def read_stack(path: str | os.PathLike[str], channels: int | None = None) -> "nu
         raise _unreadable(path, error) from None
     _checked(path, values.shape)
     if values.dtype.name != "uint8":
-        fact = f"holds {values.dtype.name}, and images are of bytes, 0 to 255"
+        fact = f"holds {values.dtype.name} values, but images are bytes, 0 to 255"
         raise DatasetError(f"{path}: {fact}; save it as uint8")
     found = values[:, :, None] if values.ndim == 2 else values
     if channels not in (None, found.shape[2]):
@@ -65,7 +65,9 @@ def shown(values: "numpy.ndarray") -> "numpy.ndarray":
 def _checked(path: str | os.PathLike[str], shape: Shape) -> tuple[int, int]:
     if len(shape) not in (2, 3) or 0 in shape or (*shape, 1)[2] > MOST_CHANNELS:
         fact = f"is {show(shape)}, and an image is height x width x channels"
-        raise DatasetError(f"{path}: {fact}; save it so, with numpy.moveaxis where it is not")
+        raise DatasetError(
+            f"{path}: {fact}; reorder the axes with numpy.moveaxis and save it again"
+        )
     return shape[1], shape[0]
 
 

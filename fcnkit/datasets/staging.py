@@ -101,7 +101,7 @@ def _locked(new: Path) -> Iterator["BaseFileLock"]:
     """No other process works in the folder; the system drops the lock when this process ends."""
     lock = locks.taken(new / _LOCK)
     if lock is None:
-        raise DatasetError(f"{new}: another fcnkit is at work in it; wait for it")
+        raise DatasetError(f"{new}: another fcnkit process is writing it; wait until it ends")
     try:
         yield lock
     finally:
@@ -113,14 +113,15 @@ def _begin(new: Path, plan: dict, *, resume: bool, force: bool) -> None:
     begun = _begun(new)
     if begun and not resume and not force:
         raise DatasetError(
-            f"{new}: holds an interrupted one; go on with --resume, or start over with --force"
+            f"{new}: holds an interrupted dataset; continue with --resume, or start over with "
+            "--force"
         )
     if begun and resume:
         _same(new, begun, json.loads(json.dumps(plan)))
         return
     if not begun and _foreign(new):
         raise DatasetError(
-            f"{new}: holds {_foreign(new)[0]}, which fcnkit did not begin; move it elsewhere"
+            f"{new}: holds {_foreign(new)[0]}, which is not of fcnkit; move it elsewhere"
         )
     _emptied(new)
     files.write(new / _PLAN, json.dumps(plan).encode("utf-8", "surrogateescape"))
@@ -151,9 +152,9 @@ def _foreign(new: Path) -> list[str]:
 def _same(new: Path, begun: dict, plan: dict) -> None:
     differing = [name for name in {**begun, **plan} if begun.get(name) != plan.get(name)]
     if differing:
-        fact = f"was begun with other {', '.join(differing)}"
+        fact = f"was started with other values of {', '.join(differing)}"
         raise DatasetError(
-            f"{new}: {fact}; give the same again, or start over with --force in place of --resume"
+            f"{new}: {fact}; give the same values, or start over with --force instead of --resume"
         )
 
 
@@ -175,6 +176,6 @@ def _moved(new: Path, folder: Path) -> None:
         os.rename(new, folder)
     except OSError as error:
         raise OutputError(
-            f"{folder}: cannot be written: {error.strerror}; the whole of it is in {new}"
+            f"{folder}: cannot be written: {error.strerror}; the finished dataset is in {new}"
         ) from None
     shutil.rmtree(old, ignore_errors=True)

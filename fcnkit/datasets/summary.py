@@ -199,7 +199,8 @@ class Summary:
             yield f"{each.name}: {number_of(each.count, 'image')} of {sizes}; {ignored}"
             most, share = each.baseline
             yield (
-                f"  majority baseline: {self.names[most]} everywhere is {share:.2%} of pixels right"
+                f"  majority baseline: predicting {self.names[most]} everywhere gets {share:.2%} "
+                "of pixels right"
             )
             absent = [
                 name for name, count in zip(self.names, each.pixels, strict=True) if not count
@@ -213,8 +214,8 @@ class Summary:
         yield f"mean {channels}: {','.join(f'{value:.3f}' for value in first.mean)}"
         if self.mean_file:
             yield f"mean image: {self.mean_file}"
-        yield f"weight: median-frequency, of {first.name}"
-        yield f"first loss of an untrained net: {self.first_loss:.4f}"
+        yield f"weight: for --loss-weights median-frequency, counted in {first.name}"
+        yield f"expected loss of an untrained net: {self.first_loss:.4f}"
         yield from (f"left out: {each}" for each in self.skipped)
 
     @property
@@ -280,7 +281,7 @@ def summarize(
     stored = report(folder)
     if not classes and splits_of(folder) and not os.path.exists(folder / CLASSES_FILE):
         raise DatasetError(
-            f"{folder}: has no {CLASSES_FILE}; say how many classes there are, with --classes"
+            f"{folder}: has no {CLASSES_FILE}; give the number of classes with --classes"
         )
     names = tuple(classes) or read_classes(folder / CLASSES_FILE)
     ignore = stored.get("ignore", 255) if ignore is None else ignore
@@ -355,9 +356,9 @@ def records(
         for image, label in zip_longest(*sides):
             if image is None or label is None or image.key != label.key:
                 keys = [each.key if each else "no more entries" for each in (image, label)]
-                fact = f"the image's key is {keys[0]}, the label's {keys[1]}"
+                fact = f"the image has the key {keys[0]}, its label {keys[1]}"
                 raise DatasetError(
-                    f"{folder}: {split}: {fact}; Caffe would take them together; make it again"
+                    f"{folder}: {split}: {fact}; Caffe would pair them; create the dataset again"
                 )
             yield image, label
 
@@ -376,7 +377,9 @@ def _check(
     place = f"{folder}: {split}: {image.key}"
     if len(label.array) != 1 or image.array.shape[1:] != label.array.shape[1:]:
         sizes = [" x ".join(map(str, each.array.shape)) for each in (image, label)]
-        raise DatasetError(f"{place}: the image is {sizes[0]}, the label {sizes[1]}; make it again")
+        raise DatasetError(
+            f"{place}: the image is {sizes[0]}, its label {sizes[1]}; create the dataset again"
+        )
     labels = databases.whole(label, f"{folder}: {split}")
     wrong = labels[(labels >= classes) & (labels != ignore)]
     if wrong.size:
@@ -384,4 +387,4 @@ def _check(
             f"has label {wrong[0]}, and there are {number_of(classes, 'class')} and {ignore} "
             "to ignore"
         )
-        raise DatasetError(f"{place}: {fact}; Caffe would read outside its scores")
+        raise DatasetError(f"{place}: {fact}; Caffe would read beyond its scores")

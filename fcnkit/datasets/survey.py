@@ -93,11 +93,11 @@ class Survey:
         if forms:
             yield f"{_short(self.first_key)} to {_short(self.last_key)}"
         if self.unpadded:
-            yield "numbers of different lengths: Caffe reads them as words, 10 before 2"
+            yield "numbers of different lengths, which Caffe sorts as text, 10 before 2"
 
     def _labels(self) -> Iterator[str]:
         if self.unlabelled:
-            yield f"none in {_of(self.unlabelled, self.records - self.faulty)}; Caffe takes 0"
+            yield f"none in {_of(self.unlabelled, self.records - self.faulty)}; Caffe reads 0"
         if self.label_range is None:
             return
         low, high = self.label_range
@@ -133,7 +133,7 @@ class Survey:
         each = " of each channel" if len(values.mean) > 1 else ""
         yield f"{values.least:g} to {values.greatest:g}; mean{each} {what}"
         if values.not_finite:
-            yield f"{values.not_finite:,} are infinite or not a number"
+            yield f"{values.not_finite:,} infinite or NaN"
         if values.distinct and channels == {1}:
             yield f"{len(values.distinct)} different: {_ranges(values.distinct)}"
 

@@ -40,8 +40,7 @@ def in_order(
         yield from _windowed(lambda item: pool.submit(function, item), items, jobs * _AHEAD)
     except BrokenProcessPool:
         raise EngineError(
-            "a process that reads images ended before its work did; "
-            "is there enough memory? take fewer with --jobs"
+            "a process that reads images was ended early; if memory is short, use fewer with --jobs"
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)

@@ -133,14 +133,10 @@ def _end(graph: Graph, rows: tuple[LayerRow, ...], blob: str | None) -> Layer:
         layer = graph.producer(graph.top(blob))
         if _drawable(rows[layer.index]):
             return layer
-        raise NetError(
-            f'{path}: no coordinates lead from the image to "{blob}"; name a blob before it'
-        )
+        raise NetError(f'{path}: "{blob}" has no position over the image; name a blob before it')
     found = [layer for layer in graph.layers if _drawable(rows[layer.index])]
     if not found:
-        raise NetError(
-            f"{path}: no layer has cells that lie over an image; convolutionalize the net"
-        )
+        raise NetError(f"{path}: no layer makes a map over the image; convolutionalize the net")
     return found[-1]
 
 

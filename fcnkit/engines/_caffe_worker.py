@@ -150,8 +150,10 @@ def answer(caffe, net, question, folder):
         result = {"error": str(error) or type(error).__name__}
     except SystemError:
         # Boost raises it, without a reason, where a Python layer's module cannot be imported.
-        fact = "a layer could not be made; of a Python layer Caffe does not find the module"
-        result = {"error": f"{fact}; take it out, as with `fcnkit surgery --do drop=LAYER`"}
+        fact = "a layer could not be created; for a Python layer, Caffe does not find the module"
+        result = {
+            "error": f"{fact}; remove the layer, for example with `fcnkit surgery --do drop=LAYER`"
+        }
     except BaseException:
         result = {"error": traceback.format_exc()}
     with open(os.path.join(folder, "answer.json"), "w") as file:

@@ -96,7 +96,7 @@ def remove(folder: Path) -> bool:
         return False
     if not whole(folder):
         fact = "holds no Caffe that fcnkit has installed"
-        raise OutputError(f"{folder}: {fact}; remove it by hand, if it is to go")
+        raise OutputError(f"{folder}: {fact}; remove it by hand")
     # First it is no longer whole: what an interruption leaves is not taken for a Caffe.
     try:
         os.unlink(folder / MARKER)
@@ -104,7 +104,9 @@ def remove(folder: Path) -> bool:
         if os.path.islink(folder):
             os.unlink(folder)
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be removed: {error.strerror}; see to it") from None
+        raise OutputError(
+            f"{folder}: cannot be removed: {error.strerror}; remove it by hand"
+        ) from None
     return True
 
 
@@ -117,7 +119,7 @@ def _check(folder: Path) -> None:
     if obstacle:
         raise EngineError(f"Caffe: {obstacle}, and {CAFFE_DEBIAN}")
     if os.path.lexists(folder) and (not os.path.isdir(folder) or any(folder.iterdir())):
-        fact = "exists and holds no whole Caffe"
+        fact = "exists but does not hold a complete Caffe"
         raise OutputError(f"{folder}: {fact}; remove it, or name another folder")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,7 @@ def input_arrays(graph: Graph, given: Mapping[str, Any], seed: int = 0) -> dict[
     names = [top.blob for top in graph.inputs]
     path = graph.prototxt.path
     if not names:
-        raise NetError(f"{path}: it has no input but its data layers; give the deploy net")
+        raise NetError(f"{path}: its only inputs are data layers; give the deploy net")
     for name in given:
         if name not in names:
             raise NetError(
@@ -132,7 +132,7 @@ def known_size(graph: Graph, name: str, shape: Shape | None) -> Shape:
     """The shape of an input; NetError where there is none."""
     if shape is None:
         fact = f'{graph.prototxt.path}: it gives its input "{name}" no shape'
-        raise NetError(f"{fact}; say one, such as --input {name}=1,3,227,227")
+        raise NetError(f"{fact}; give one, such as --input {name}=1,3,227,227")
     return tuple(shape)
 
 

@@ -122,7 +122,7 @@ def _fact(layer: Layer, state: State) -> str:
     if layer.type not in FACTS:
         return _unknown(layer)
     if layer.type in RANDOM and state.phase == "TRAIN":
-        return f"it runs {layer.type} as in testing; ask for the state TEST"
+        return f"it runs {layer.type} as in TEST; choose the phase TEST"
     return FACTS[layer.type](layer)
 
 
@@ -139,7 +139,7 @@ def _axes(layer: Layer, sizes: Shapes) -> str:
 
 def _unknown(layer: Layer) -> str:
     if trait(layer) is Trait.LOSS or of(layer).labelled or not layer.bottoms:
-        fact = f"{layer.type} belongs to training, and its importer reads deploy nets"
+        fact = f"{layer.type} is for training, and OpenCV reads deploy nets only"
         return f"{fact}; give the deploy net"
     like = "like Caffe's" if layer.type in CAFFE else "that is known to be the fork's"
     return f"its importer has no {layer.type} {like}"
@@ -162,7 +162,8 @@ def _check_names(graph: Graph) -> None:
             if seen.setdefault(name, layer) is not layer:
                 other = seen[name]
                 fact = (
-                    f'it takes "{name}" for the name of this layer and of that on line {other.line}'
+                    f'it mistakes "{name}" for the name of both this layer and that on line '
+                    f"{other.line}"
                 )
                 raise _refusal(layer, f"{fact}; rename one")
 

@@ -14,7 +14,7 @@ def _nothing(layer: Layer) -> str:
 def _convolution(layer: Layer) -> str:
     param = layer.param("convolution_param")
     if param.has("pad_h") != param.has("pad_w"):
-        return "it ignores one of pad_h and pad_w without the other; write both"
+        return "it ignores pad_h without pad_w, and pad_w without pad_h; write both"
     return f"it ignores the axis of a {layer.type}" if param.get("axis") != 1 else ""
 
 
@@ -45,13 +45,13 @@ def _pooling(layer: Layer) -> str:
 def _concat(layer: Layer) -> str:
     param = layer.param("concat_param")
     wrong = param.has("concat_dim") and param.get("concat_dim") != 1
-    return "it ignores concat_dim; write axis in its place" if wrong else ""
+    return "it ignores concat_dim; write axis instead" if wrong else ""
 
 
 def _slice(layer: Layer) -> str:
     param = layer.param("slice_param")
     if param.has("slice_dim"):
-        return "it ignores slice_dim; write axis in its place"
+        return "it ignores slice_dim; write axis instead"
     missing = len(layer.tops) > 1 and not param.has("slice_point")
     return "its importer fails on a Slice without slice_point; write them" if missing else ""
 
@@ -68,7 +68,7 @@ def _prelu(layer: Layer) -> str:
 
 def _batch_norm(layer: Layer) -> str:
     wrong = by_batch(layer)
-    return "it takes the stored statistics where use_global_stats is false" if wrong else ""
+    return "it uses the stored statistics even if use_global_stats is false" if wrong else ""
 
 
 def _permute(layer: Layer) -> str:

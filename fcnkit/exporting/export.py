@@ -80,7 +80,9 @@ def check_names(graph: Graph, whose: str) -> None:
     for layer in graph.layers:
         for name in (layer.name, *(top.blob for top in layer.tops)):
             if not name.isascii() and name != name.encode("utf-8", "replace").decode():
-                raise layer.error(f"a name of it is not UTF-8, as {whose}'s are; rename it first")
+                raise layer.error(
+                    f"it has a name that is not UTF-8, which {whose} requires; rename it first"
+                )
 
 
 def _shapes(graph: Graph, given: Mapping[str, Shape]) -> dict[str, Shape]:
@@ -98,10 +100,10 @@ def _shapes(graph: Graph, given: Mapping[str, Shape]) -> dict[str, Shape]:
         shape = given.get(top.blob) or graph.producer(top).input_shapes[top.index]
         if shape is None:
             fact = f'{path}: it gives its input "{top.blob}" no shape'
-            raise NetError(f"{fact}; say one, such as --input {top.blob}=1,3,227,227")
+            raise NetError(f"{fact}; give one, such as --input {top.blob}=1,3,227,227")
         found[top.blob] = tuple(shape)
     if not found:
-        raise NetError(f"{path}: it has no input but its data layers; give the deploy net")
+        raise NetError(f"{path}: its only inputs are data layers; give the deploy net")
     return found
 
 

@@ -66,7 +66,7 @@ OPERATORS: dict[str, Callable[[Site], list[str]]] = {
 
 _LEFT_OUT = {
     Trait.LOSS: "a loss is for training",
-    Trait.JUDGE: "it judges outputs by labels",
+    Trait.JUDGE: "it compares outputs with labels",
     Trait.SINK: "nothing comes out of it",
 }
 
@@ -85,7 +85,7 @@ def check(layer: Layer) -> None:
         raise layer.error(f"type {layer.type}: {_unknown(layer)}")
     for field, fork in fork_fields(layer):
         whose = f"the fork {fork}" if fork else "no Caffe that is known"
-        fact = f"{field.name} is a field of {whose}, and the export does not heed it"
+        fact = f"{field.name} is a field of {whose}, which the export does not know"
         raise layer.error(f"type {layer.type}: {fact}; {in_its_place(field) or 'remove it'}")
 
 

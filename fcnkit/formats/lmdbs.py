@@ -134,7 +134,7 @@ class Database:
         if version != _VERSION:
             raise DatasetError(
                 f"{self.folder}: is of version {version} of LMDB's files, and Caffe reads "
-                f"{_VERSION}; make it again with LMDB 0.9"
+                f"{_VERSION}; create it again with LMDB 0.9"
             )
         trees = [
             _TREE.unpack_from(data, _HEADER.size + _HEAD.size + n * _TREE.size) for n in (0, 1)
@@ -274,5 +274,5 @@ def refused(folder: Path) -> Iterator[None]:
         yield
     except load("lmdb").Error as error:
         raise OutputError(
-            f"{folder}: cannot be used: {error}; is there room, and permission?"
+            f"{folder}: cannot be used: {error}; check the permissions and that the disk has room"
         ) from None

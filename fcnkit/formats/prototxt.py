@@ -134,7 +134,9 @@ def read(path: str | os.PathLike[str], name: str | None = None) -> Prototxt:
         raise PrototxtError(f"{path}: cannot be read: {reason(error)}; check the name") from error
     if len(data) > _LONGEST:
         fact = f"it has more than {_LONGEST:,} bytes"
-        raise PrototxtError(f"{path}: {fact}, and the largest net a few million; check the name")
+        raise PrototxtError(
+            f"{path}: {fact}, while the largest nets have a few million; check the name"
+        )
     return of_bytes(data, name or str(path))
 
 

@@ -266,7 +266,7 @@ def check(message_name: str, root: Field, fields: Callable[[str], dict[str, Slot
     """
     if root.source.text.startswith(BOM) and root.name == "":
         raise root.source.error(
-            0, "the file starts with a byte order mark, which Caffe refuses; remove it"
+            0, "the file starts with a byte order mark (BOM), which Caffe refuses; save it without"
         )
     known = fields(message_name)
     seen: set[str] = set()

@@ -198,7 +198,7 @@ def _text(begin: bytes) -> Found | None:
     if text.startswith(b"version https://git-lfs"):
         return Found("a Git LFS pointer", "fetch the file itself (git lfs pull)")
     if text.startswith((b"404", b"403", b"429")):
-        return Found(f"what a server says of an error ({_line(begin)})", "look at the address")
+        return Found(f"an error message of a server ({_line(begin)})", "look at the address")
     if text.startswith(b"<?xml"):
         return Found("an XML file")
     if text.startswith((b'{"', b"{\n", b"{\r", b'["', b"[{")):

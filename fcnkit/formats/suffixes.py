@@ -73,5 +73,5 @@ def check_folder(path: str | os.PathLike[str], holds: str) -> None:
     suffix = Path(path).suffix.lower()
     meant = next((each for each, known in SUFFIXES.items() if suffix in known), "")
     if meant and not os.path.isdir(path) and not str(path).endswith(("/", os.sep)):
-        fact = f"{suffix} is for {meant}, and this would be a folder, of {holds}"
-        raise OutputError(f"{path}: {fact}; leave {suffix} out, or end the name in /")
+        fact = f"{suffix} is for {meant}, but this would be a folder of {holds}"
+        raise OutputError(f"{path}: {fact}; leave out {suffix}, or end the name with /")

@@ -98,7 +98,7 @@ def by_constant(
     order = x.transposition or ()
     places = [order.index(axis) for axis in range(axes)]
     if [tuple(shape[place] for place in places) for shape in made] != [*x.sizes]:
-        raise Refusal("the constant has more places than the blob; its values would be repeated")
+        raise Refusal("the constant is larger than the blob, whose values would be repeated")
     whole = (1,) * (axes - len(values.shape)) + values.shape
     shape = tuple(whole[place] for place in places)
     wide = [axis for axis, size in enumerate(shape) if size != 1] or [axes - 1]
@@ -107,7 +107,7 @@ def by_constant(
     if first == 0:
         raise Refusal("the constant has values for each image of the batch")
     if None in inner:
-        raise Refusal("the constant goes along an axis whose size is free; fix it with --input")
+        raise Refusal("the constant lies along an axis of free size; fix the size with --input")
     sizes = tuple(size for size in inner if size is not None)
 
     def array() -> Any:
@@ -197,8 +197,8 @@ def tiled(site: Site, part: Held, wanted: Sequence[Shape]) -> Held:
             return spread
         if len(counts) > 1 or any(sizes[axis] != 1 for sizes, _ in pairs):
             raise Refusal(
-                f"a value is repeated along axis {axis}, whose size follows the input's; "
-                "fix it with --input"
+                f"a value is repeated along axis {axis}, whose size depends on the input; fix "
+                "the size with --input"
             )
         count = counts.pop()
         shapes = [(*sizes[:axis], count, *sizes[axis + 1 :]) for sizes in part.sizes]
@@ -254,7 +254,7 @@ def many(how: str, sign: int = 1, share: bool = False) -> Callable[[Site], Held]
                 return _bound(site, sign)
             if count == 2 and not share:
                 return add(site)
-            raise Refusal("one of its inputs is a constant; add it before by an Add")
+            raise Refusal("one of its inputs is a constant; add that with a separate Add")
         wanted = site.shapes(site.out)
         parts = [tiled(site, plain(site, at), wanted) for at in range(count)]
         if sign == -1:

@@ -77,7 +77,7 @@ def preprocessing_of(weights: Any) -> Preprocessing:
     except (AttributeError, TypeError):
         name = type(weights).__name__
         raise NetError(
-            f"{name}: has no transforms with a mean; give torchvision's weights, such as "
+            f"{name}: has no transforms with a mean; give weights of torchvision, such as "
             "torchvision.models.ResNet18_Weights.DEFAULT"
         ) from None
     size = tuple(getattr(transforms, "crop_size", ())) or None

@@ -31,7 +31,7 @@ def check_none_beside(weights: str | os.PathLike[str]) -> None:
     It would be taken for the net's.
     """
     if os.path.lexists(weights):
-        fact = "would be taken for the weights of this net, which has none"
+        fact = "would be mistaken for the weights of this net, which has none"
         remedy = "move it away, or give the net another name"
         raise OutputError(f"{os.fspath(weights)}: {fact}; {remedy}")
 

@@ -18,7 +18,7 @@ def gemm(site: Site) -> Held:
     weights = _matrix(site, 1)
     bias = site.constant(2) if site.input(2) else None
     if site.input(2) and bias is None:
-        raise Refusal(f'its summand "{site.input(2)}" is computed; add it by an Add')
+        raise Refusal(f'its summand "{site.input(2)}" is computed; add that with a separate Add')
     rows = bool(site.given("transB", 0))
     alpha, beta = site.given("alpha", 1.0), site.given("beta", 1.0)
     return _product(site, weights, rows, alpha, bias, beta)
@@ -28,7 +28,7 @@ def matmul(site: Site) -> Held:
     """MatMul by a constant matrix."""
     if site.constant(1) is None:
         if site.constant(0) is not None:
-            raise Refusal("the constant matrix comes first, and Caffe's comes second")
+            raise Refusal("the constant matrix comes first, but Caffe's InnerProduct has it second")
         raise Refusal("it multiplies two computed matrices, which no layer of Caffe does")
     weights = _matrix(site, 1)
     x = site.x()
@@ -44,7 +44,7 @@ def matmul(site: Site) -> Held:
 def _matrix(site: Site, at: int) -> Constant:
     found = site.constant(at)
     if found is None:
-        raise Refusal(f'its matrix "{site.input(at)}" is computed, and Caffe has it in a file')
+        raise Refusal(f'its matrix "{site.input(at)}" is computed, but Caffe stores it in a file')
     if len(found.shape) != 2 or found.dtype != "float32":
         raise Refusal(f"its matrix is {found.shape} of {found.dtype}, not a float32 matrix")
     return found
@@ -129,7 +129,7 @@ def _arranged(weights: Constant, rows: bool, alpha: float, order: Any) -> Any:
 
 def _summand(bias: Constant, outputs: int, beta: float) -> Any:
     if prod(bias.shape) not in (1, outputs):
-        raise Refusal(f"its summand is {bias.shape}, and Caffe has one number for each output")
+        raise Refusal(f"its summand is {bias.shape}, but Caffe has one number for each output")
     if beta == 1 and bias.shape == (outputs,):
         return stored(bias)
 

@@ -20,7 +20,7 @@ def mixed(site: Site, x: Held, axis: int, matrix: Any, part: str) -> Held:
     if axis == 0:
         raise Refusal("it mixes the images of a batch")
     if any(sizes[axis] != size for sizes in x.sizes):
-        raise Refusal("it moves values along an axis whose size is free; fix it with --input")
+        raise Refusal("it moves values along an axis of free size; fix the size with --input")
     if axis == 1 and count == 4:
         return convolution(site, x, matrix.reshape(*matrix.shape, 1, 1), part=part)
     shapes = [(*sizes[:axis], matrix.shape[0], *sizes[axis + 1 :]) for sizes in x.sizes]

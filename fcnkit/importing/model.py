@@ -117,8 +117,8 @@ def _check_kind(data: Any, name: str) -> None:
     fact = signature.refusal(signature.MODEL, data)
     if fact and "PyTorch" in fact:
         raise NetError(
-            f"{name}: is a file of PyTorch, which holds weights; the model's own Python makes "
-            "ONNX of it:\n"
+            f"{name}: is a file of PyTorch, which holds weights only; export the model as ONNX "
+            "in Python:\n"
             f"  model.load_state_dict(torch.load({name!r}, weights_only=True)); model.eval()\n"
             '  torch.onnx.export(model, torch.zeros(1, 3, 224, 224), "model.onnx", dynamo=False)\n'
             "  then: fcnkit import model.onnx"

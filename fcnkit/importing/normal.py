@@ -19,10 +19,12 @@ from fcnkit.shape import Shape
 def batch_norm(site: Site) -> Held:
     """BatchNormalization: BatchNorm with the stored statistics, then Scale."""
     if site.given("training_mode", 0):
-        raise Refusal("it normalises by the batch (training_mode); export the model in eval mode")
+        raise Refusal(
+            "it normalises by batch statistics (training_mode); export the model in eval mode"
+        )
     found = [site.constant(at) for at in range(1, 5)]
     if any(each is None for each in found):
-        raise Refusal("its factors or statistics are computed, and Caffe has them in a file")
+        raise Refusal("its factors or statistics are computed, but Caffe stores them in a file")
     channels = site.shapes(site.input(0))[0][1:2]
     if any(each is not None and each.shape != channels for each in found):
         raise Refusal("its statistics are not one number for each channel")
@@ -63,7 +65,7 @@ def prelu(site: Site) -> Held:
     """PRelu with one slope, or one for each channel."""
     slope, x = site.constant(1), plain(site)
     if slope is None:
-        raise Refusal("its slopes are computed, and Caffe has them in a file")
+        raise Refusal("its slopes are computed, but Caffe stores them in a file")
     shape = (1,) * (len(x.sizes[0]) - len(slope.shape)) + slope.shape
     shared = prod(shape) == 1
     if not shared and shape != (1, x.sizes[0][1], *(1,) * (len(shape) - 2)):
@@ -115,7 +117,7 @@ def instance_norm(site: Site) -> Held:
     """
     scale, bias = (site.constant(at) for at in (1, 2))
     if scale is None or bias is None:
-        raise Refusal("its factors are computed, and Caffe has them in a file")
+        raise Refusal("its factors are computed, but Caffe stores them in a file")
     epsilon = _epsilon(site)
     held, count = site.x(), scale.shape[0]
     if held.moves and held.flat and _grouped(held, site.shapes(site.input(0))):
@@ -133,9 +135,11 @@ def group_norm(site: Site) -> Held:
     x = plain(site)
     scale, bias = (site.constant(at) for at in (1, 2))
     if scale is None or bias is None:
-        raise Refusal("its factors are computed, and Caffe has them in a file")
+        raise Refusal("its factors are computed, but Caffe stores them in a file")
     if len(x.sizes[0]) != 4:
-        raise Refusal("Caffe's pooling, which gives the means, is over two axes")
+        raise Refusal(
+            "it needs means over other than two axes, which Caffe's pooling does not give"
+        )
     epsilon = _epsilon(site)
     return _affine(site, _by_group(site, x, site.given("num_groups"), epsilon), scale, bias)
 
@@ -238,7 +242,7 @@ def layer_norm(site: Site) -> list[Held]:
     order = x.transposition
     blobs = [site.constant(at) for at in (1, 2) if site.input(at)]
     if any(each is None for each in blobs):
-        raise Refusal("its factors are computed, and Caffe has them in a file")
+        raise Refusal("its factors are computed, but Caffe stores them in a file")
     last = axis == count - 1 and order is not None and order[axis] == 1 and len(x.sizes[0]) == 4
     if not last:
         made, *statistics = _behind(site, plain(site), _behind_images(axis), _epsilon(site))
@@ -246,7 +250,7 @@ def layer_norm(site: Site) -> list[Held]:
         shapes = [site.shapes(name) for name in site.node.output[1:]]
         return [made, *(each.reshaped(its) for each, its in zip(statistics, shapes, strict=False))]
     if len(site.node.output) > 1:
-        raise Refusal("it also gives its statistics, of an image's channels")
+        raise Refusal("it also outputs its statistics")
     blob = Held(x.blob, x.sizes)
     normed = _by_channels(site, blob, _epsilon(site))
     fields = [("scale_param", [("bias_term", True)])] if len(blobs) == 2 else ()
@@ -287,7 +291,7 @@ def rms_norm(site: Site) -> Held:
     factor = site.power(mean, shift=_epsilon(site), power=-0.5, part="factor")
     normed = site.add("Scale", [x, factor], [("scale_param", [("axis", 0)])], part="normed")
     if site.constant(1) is None:
-        raise Refusal("its factors are computed, and Caffe has them in a file")
+        raise Refusal("its factors are computed, but Caffe stores them in a file")
     return _times(site, normed, [site.constant(1)])
 
 
@@ -320,7 +324,7 @@ def lp_norm(site: Site) -> Held:
         factor = site.power(total, power=power, part="factor")
         return site.add("Scale", [x, factor], [("scale_param", [("axis", 0)])])
     if axis != 1 or site.given("p", 2) != 2 or len(x.sizes[0]) != 4:
-        raise Refusal("only the Euclidean norm along the channels of an image has a form")
+        raise Refusal("only the Euclidean norm along the channels of an image can be written")
     import numpy as np
 
     if site.has("Normalize"):

@@ -100,7 +100,7 @@ def gelu(site: Site, x: Held) -> Held:
 
 def _gelu_by_erf(site: Site, x: Held) -> Held:
     """0.5 x (1 + erf(x / sqrt(2))), as relu(x) - 0.5 |x| (1 - erf(|x| / sqrt(2)))."""
-    site.say("erf of eleven layers", "Caffe has none; this one is right within 1.5e-7")
+    site.say("erf of eleven layers", "Caffe has none; this approximation is exact to 1.5e-7")
     size = site.add("AbsVal", [x], part="abs")
     below = site.eltwise("PROD", size, *_erfc(site, size, sqrt(0.5)), part="below")
     return site.eltwise("SUM", relu(site, x, "relu"), below, coeff=(1, -0.5))
@@ -108,7 +108,7 @@ def _gelu_by_erf(site: Site, x: Held) -> Held:
 
 def erf(site: Site, x: Held) -> Held:
     """erf(x) as sign(x) (1 - (1 - erf(|x|)))."""
-    site.say("erf of fifteen layers", "Caffe has none; this one is right within 1.5e-7")
+    site.say("erf of fifteen layers", "Caffe has none; this approximation is exact to 1.5e-7")
     size = site.add("AbsVal", [x], part="abs")
     rest = site.eltwise("PROD", *_erfc(site, size, 1), part="rest")
     # x / (|x| + tiny) is the sign of all numbers that a net tells from 0, and has a gradient.
@@ -165,7 +165,7 @@ def bounded(site: Site, x: Held, low: float, high: float, part: str = "") -> Hel
     low = -inf if low <= -3.4028e38 else low
     high = inf if high >= 3.4028e38 else high
     if low > high:
-        raise Refusal(f"its bounds {low:g} and {high:g} let no value through")
+        raise Refusal(f"its bounds {low:g} and {high:g} exclude every value")
     if low == -inf and high == inf:
         return x
     if high == inf:

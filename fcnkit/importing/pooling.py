@@ -14,9 +14,11 @@ from fcnkit.shape import Shape
 def max_pool(site: Site) -> Held:
     """MaxPool."""
     if len(site.node.output) > 1 and site.node.output[1]:
-        raise Refusal("it also gives the places of the largest values, which no other node may use")
+        raise Refusal(
+            "it also outputs the places of the largest values, and another node uses them"
+        )
     if set(site.given("dilations", (1,))) != {1}:
-        raise Refusal("its window has holes (dilations), and Caffe's pooling has none")
+        raise Refusal("its window is dilated, which Caffe's pooling cannot be")
     x, one, shapes = _images(site)
     return _pooled(site, "MAX", one, x, shapes).reshaped(site.shapes(site.out))
 
@@ -24,11 +26,11 @@ def max_pool(site: Site) -> Held:
 def average_pool(site: Site) -> Held:
     """AveragePool; without the padding in the count, AVE(x) / AVE(1)."""
     if set(site.given("dilations", (1,))) != {1}:
-        raise Refusal("its window has holes (dilations), and Caffe's pooling has none")
+        raise Refusal("its window is dilated, which Caffe's pooling cannot be")
     x, one, shapes = _images(site)
     if site.given("count_include_pad", 0) or not any((*one.begin, *one.end)):
         return _pooled(site, "AVE", one, x, shapes).reshaped(site.shapes(site.out))
-    site.say("divided by the mean of ones", "Caffe counts the padding, and the model does not")
+    site.say("divided by the mean of ones", "Caffe counts the padding, but the model does not")
     made = _pooled(site, "AVE", one, x, shapes, part="sum")
     ones = site.power(x, scale=0, shift=1, part="ones")
     share = _pooled(site, "AVE", one, ones, shapes, part="share")
@@ -93,13 +95,13 @@ def _pooled(
     if not rounded[ceil]:
         ceil = not ceil
     if not rounded[ceil]:
-        raise Refusal("its size is neither Caffe's rounded up nor rounded down")
+        raise Refusal("its size is neither Caffe's size rounded up nor rounded down")
     if not ceil:
         if not site.has("round_mode"):
             return _without_rounding(site, how, one, pads, x, shapes, part)
         fields.append(("round_mode", Word("FLOOR")))
         if not part:
-            site.say("round_mode: FLOOR", "the model rounds down, and Caffe up")
+            site.say("round_mode: FLOOR", "the model rounds its size down, and Caffe rounds up")
     return site.add("Pooling", [x], [("pooling_param", fields)], shapes=shapes, part=part)
 
 
@@ -167,7 +169,10 @@ def _without_rounding(
         shapes=[(made[0], 1, *made[2:]) for made in shapes],
         part=f"{part or 'pool'}_size",
     )
-    site.say("a Crop to the size of a Convolution", "the model rounds down, and Caffe 1.0 only up")
+    site.say(
+        "a Crop to the size of a Convolution",
+        "the model rounds its size down, and Caffe 1.0 can only round up",
+    )
     return site.add(
         "Crop",
         [pooled, size],
@@ -180,10 +185,10 @@ def _without_rounding(
 def _padded_before(site: Site, x: Held, one: Window, how: str, part: str) -> Held:
     """Zeros around the input by a Convolution, where they are as good as the model's padding."""
     if how == "MAX" and not _not_negative(site, x):
-        raise Refusal(
-            "its pads differ at the two ends; zeros in their place are right only after a ReLU"
-        )
-    site.say("zeros around its input", "its pads differ, and Caffe has one for both ends")
+        raise Refusal("its pads differ at the two ends; zeros can replace them only after a ReLU")
+    site.say(
+        "zeros around its input", "its pads differ at the two ends, and Caffe has one for both"
+    )
     return shifted(site, x, one.begin, one.end, part=f"{part}padded")
 
 

@@ -18,7 +18,8 @@ def reshape(site: Site) -> Held:
     for sizes, shape in zip(held.sizes, made, strict=True):
         if prod(sizes) != prod(shape):  # onnx takes the model's word for it
             raise Refusal(
-                f"it makes {shape} of {number_of(prod(sizes), 'number')}; --input says another size"
+                f"it makes {shape} of {number_of(prod(sizes), 'number')}; another size can be "
+                "given with --input"
             )
     return held.reshaped(made)
 
@@ -70,7 +71,7 @@ def split(site: Site) -> list[Held]:
     count = len(site.shapes(site.input(0))[0])
     several = [site.dims(name)[axis % count] for name in site.node.output]
     if None in several:
-        raise Refusal("its parts follow the size of the input; fix that with --input")
+        raise Refusal("the sizes of its parts depend on the input; fix them with --input")
     if len(several) == 1:
         return [site.x()]
     blob, its, held = along(site, axis)
@@ -135,9 +136,9 @@ def _sliced(site: Site, held: Held, axis: int, spans: Sequence[tuple[int, int, i
     if its > 1 and len(x.sizes[0]) == 4 and step > 0:
         made = _cut_out(site, x, its, spans, step)
     elif len(set(spans)) > 1 or len(set(whole)) > 1:
-        raise Refusal("what it takes follows the size of the input; fix that with --input")
+        raise Refusal("what it selects depends on the size of the input; fix that with --input")
     elif its == 0:
-        raise Refusal("it takes some images of a batch")
+        raise Refusal("it selects some images of a batch")
     elif step != 1:
         chosen = list(range(*spans[0]))
         made = picked(site, x, its, chosen)
@@ -156,7 +157,7 @@ def _cut_out(
     # How many points behind the last that is taken would hold another; none for "up to the end".
     behind = {shape[axis] - span[1] for shape, span in zip(x.sizes, spans, strict=True)}
     if len(starts) > 1 or len(behind) > 1:
-        raise Refusal("what it takes follows the size of the input; fix that with --input")
+        raise Refusal("what it selects depends on the size of the input; fix that with --input")
     begin, end = [0, 0], [0, 0]
     begin[axis - 2], end[axis - 2] = -starts.pop(), -behind.pop()
     stride = [1, 1]
@@ -175,9 +176,11 @@ def gather(site: Site) -> Held:
     axis = site.given("axis", 0) % count
     sizes = {shape[axis] for shape in site.shapes(site.input(0))}
     if site.constant(0) is not None:
-        raise Refusal("it looks up a table, which is an Embed layer; begin after it")
+        raise Refusal(
+            "it looks up a table, which is an Embed layer in Caffe; import only what follows it"
+        )
     if len(sizes) > 1:
-        raise Refusal("it picks along an axis whose size is free; fix it with --input")
+        raise Refusal("it selects along an axis of free size; fix the size with --input")
     size = sizes.pop()
     chosen = [int(each) % size for each in indices.ravel()]
     straight = chosen == list(range(chosen[0], chosen[0] + len(chosen)))
@@ -217,7 +220,7 @@ def pad(site: Site) -> Held:
         held = plain(site)
         order = tuple(range(count))
     if len(held.sizes[0]) != 4:
-        raise Refusal("it pads something else than an image")
+        raise Refusal("it pads something other than an image")
     x = Held(held.blob, held.sizes)
     inner, outer = [0] * 4, [0] * 4
     for axis, its in enumerate(order):

@@ -114,6 +114,6 @@ def _arg(site: Site, sign: int) -> Held:
 
 def _reversed(site: Site, x: Held, axis: int) -> Held:
     """The values along the axis in the opposite order."""
-    why = "of equal values Caffe takes the last, and the model the first"
+    why = "among equal values Caffe takes the last, and the model the first"
     site.say("what it compares reversed", why)
     return picked(site, x, axis, range(x.sizes[0][axis])[::-1])

@@ -33,7 +33,7 @@ def why_not(site: Site, number: int, node: Any) -> str:
             f"{name} {' x '.join(map(str, shape))}" for name, shape in site.trials[0].inputs.items()
         )
         free = len(input_shapes(site.model, {}, {})) > 1
-        return f"{reason} (with {sizes}{'; --input says another size' * free})"
+        return f"{reason} (with {sizes}{'; another size can be given with --input' * free})"
     for word, names in (("makes", [node.output[0]]), ("reads", node.input)):
         computed = [name for name in names if name not in site.trials[0].known]
         if any(0 in trial.shapes.get(name, ()) for trial in site.trials for name in computed):
@@ -46,19 +46,19 @@ def why_not(site: Site, number: int, node: Any) -> str:
         return f"it computes in {half[0]}; convert the model to float32"
     whole = sorted(kinds - {"float32", "float64"})
     if whole and node.op_type not in WHOLE:
-        return f"it computes in {whole[0]}, and Caffe in real numbers"
+        return f"it computes in {whole[0]}, but Caffe in floating point"
     return ""
 
 
 _REASONS = {
-    "Loop": "it repeats nodes, and Caffe's nets are not loops",
-    "If": "it chooses nodes while it runs, and Caffe's nets are fixed",
-    "LSTM": "Caffe's LSTM computes otherwise, over a sequence with markers",
-    "QuantizeLinear": "the model is quantised; import the float model that it was made of",
-    "DequantizeLinear": "the model is quantised; import the float model that it was made of",
+    "Loop": "it is a loop, which Caffe's nets do not have",
+    "If": "it chooses nodes at run time, but Caffe's nets are fixed",
+    "LSTM": "Caffe's LSTM works differently, on a sequence with markers",
+    "QuantizeLinear": "the model is quantised; import the float model that it was made from",
+    "DequantizeLinear": "the model is quantised; import the float model that it was made from",
     "TopK": "how many it finds, or which, depends on the values",
     "NonMaxSuppression": "how many boxes it finds depends on the values",
-    "Where": "it chooses by a condition, which no layer does",
+    "Where": "it selects by a condition, which no layer does",
     "NonZero": "how many it finds depends on the values",
 }
 
@@ -71,13 +71,13 @@ def refusal_of(site: Site, needed: Sequence[int], refused: Sequence[Refused]) ->
     ]
     cut = _before(site.model, needed, refused, site.trials[0].known)
     remedy = (
-        f"what comes before can be imported: --outputs {','.join(cut)}"
+        f"what comes before can be imported, with --outputs {','.join(cut)}"
         if cut
-        else "nothing that it computes comes before them"
+        else "nothing else comes before them"
     )
     count = number_of(len(refused), "node")
     return site.model.error(
-        f"{count} of {len(needed)} cannot be said in this Caffe:\n"
+        f"{count} of {len(needed)} cannot be written for this Caffe:\n"
         + "\n".join(lines)
         + f"\n{remedy}"
     )

@@ -16,10 +16,10 @@ def resize(site: Site) -> Held:
     x = plain(site)
     before, after = x.sizes, site.shapes(site.out)
     if len(before[0]) != 4 or any(a[:2] != b[:2] for a, b in zip(before, after, strict=True)):
-        raise Refusal("it resizes other axes than height and width")
+        raise Refusal("it resizes axes other than height and width")
     ratios = {b[axis] / a[axis] for a, b in zip(before, after, strict=True) for axis in (2, 3)}
     if site.given("keep_aspect_ratio_policy", "stretch") != "stretch" and len(ratios) > 1:
-        raise Refusal("it keeps the ratio of the sides, and its sizes are rounded")
+        raise Refusal("it keeps the aspect ratio, with rounded sizes")
     mode = site.given("mode", "nearest")
     old = site.node.op_type == "Upsample" or site.opset < 11
     how = "asymmetric" if old else site.given("coordinate_transformation_mode", "half_pixel")
@@ -127,8 +127,8 @@ def _fixed(site: Site, x: Held, mode: str, how: str, old: bool, shapes: Sequence
     """At one size: along W and then along H, each a matrix; or a fork's Interp."""
     if any(None in site.dims(name)[2:] for name in (site.input(0), site.out)):
         raise Refusal(
-            "it resizes by a factor that is not whole, or to a size that does not follow the "
-            "input's, which has a form at one size only; fix it with --input"
+            "it resizes by a factor that is not whole, or to a fixed size, which works for one "
+            "input size only; fix that with --input"
         )
     high, broad = shapes[0][2:]
     linear = mode == "linear" and not site.given("antialias", 0)
@@ -157,7 +157,7 @@ def _of_onnx(site: Site, size: int, made: int, axis: int) -> Any:
     from onnx.reference import ReferenceEvaluator
 
     if site.given("coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize":
-        raise Refusal("its coordinates are tf_crop_and_resize, which is not taken")
+        raise Refusal("its coordinates are tf_crop_and_resize, which is not supported")
     sides = ("axes", "keep_aspect_ratio_policy")
     said = [each for each in site.node.attribute if each.name not in sides]
     scale = _scales(site)[axis - 2]
@@ -211,7 +211,7 @@ def _place(how: str, at: int, size: int, made: int, scale: float) -> float:
         return 0.0
     if how in ("half_pixel", "pytorch_half_pixel"):
         return (at + 0.5) / scale - 0.5
-    raise Refusal(f"its coordinates are {how}, which is not taken")
+    raise Refusal(f"its coordinates are {how}, which is not supported")
 
 
 def _rounded(place: float, rounding: str) -> int:

@@ -40,8 +40,8 @@ def settled(site: Site, held: Held) -> Held:
             "Permute", [held], [("permute_param", orders)], shapes=shapes, part="permute"
         )
     raise Refusal(
-        "it needs the axes of its input in another order, which is Permute in forks "
-        "(--for ssd) and nothing in stock Caffe"
+        "it needs its input's axes in another order, for which only forks have a layer "
+        "(Permute, --for ssd)"
     )
 
 
@@ -60,7 +60,7 @@ def _reshape(old: Sequence[Shape], new: Sequence[Shape]) -> list[int]:
     free = [axis for axis, size in enumerate(dims) if size is None]
     if len(free) > 1:
         raise Refusal(
-            "it makes a shape of which two sizes follow the input's; fix them with --input"
+            "it makes a shape with two sizes that depend on the input; fix them with --input"
         )
     if not free:
         named = [axis for axis, size in enumerate(dims) if size]
@@ -132,7 +132,7 @@ def _to_space(site: Site, held: Held, shapes: Sequence[Shape]) -> Held | None:
         if not _is(held, trial, wanted):
             return None
     weights = one_hot(chosen, (inputs, count, tall, wide))
-    site.say("a Deconvolution", "it makes blocks of pixels of the channels")
+    site.say("a Deconvolution", "it turns channels into blocks of pixels")
     return _windowed(site, "Deconvolution", held, weights, ratio, shapes, "to_space")
 
 
@@ -161,7 +161,7 @@ def _to_depth(site: Site, held: Held, shapes: Sequence[Shape]) -> Held | None:
         if not _is(held, trial, wanted):
             return None
     weights = one_hot(chosen, (count, inputs, tall, wide))
-    site.say("a Convolution", "it makes channels of blocks of pixels")
+    site.say("a Convolution", "it turns blocks of pixels into channels")
     return _windowed(site, "Convolution", held, weights, ratio, shapes, "to_depth")
 
 

@@ -102,7 +102,7 @@ class Site:
         if found is None:
             varies = self.input(at) in self.trials[0].known
             why = (
-                "changes with the size of the input; fix that with --input"
+                "depends on the size of the input; fix that with --input"
                 if varies
                 else "is computed from the input"
             )
@@ -128,7 +128,9 @@ class Site:
         """How an input stands in the net."""
         name = self.input(at)
         if name not in self.held:
-            raise Refusal(f'it computes from the constant "{name}", which is not a blob')
+            raise Refusal(
+                f'it computes from the constant "{name}", and layers of Caffe compute from blobs'
+            )
         return self.held[name]
 
     # ---- what it makes

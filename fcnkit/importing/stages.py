@@ -40,7 +40,7 @@ def called(site: Site, makers: Mapping[str, str]) -> dict[str, str]:
     try:
         new = _names(draft.layers, inputs)
     except Refusal as refusal:
-        why = f"{refusal}, and the zoo's names are those of a chain"
+        why = f"{refusal}, but --names caffe is for a chain of layers"
         draft.steps.append(Step("keep", site.model.title, None, "the model's names", why))
         return dict(makers)
     draft.taken = set(new.values())

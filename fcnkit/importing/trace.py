@@ -76,11 +76,11 @@ def _shape(model: Model, port: Any, given: Shape | None, number: int) -> Shape:
             shown = " x ".join(str(dim or "?") for dim in dims)
             wrong = ",".join(map(str, given))
             fact = f'"{port.name}" is {shown} in the model, which {wrong} does not fit'
-            raise model.error(f"{fact}; leave --input away, or export the model again")
+            raise model.error(f"{fact}; leave out --input, or export the model again")
         return tuple(given)
     if not dims:
         fact = f'its input "{port.name}" has no shape'
-        raise model.error(f"{fact}; say one: --input {port.name}=1,3,224,224")
+        raise model.error(f"{fact}; give one: --input {port.name}=1,3,224,224")
     return tuple(
         dim if dim is not None else _free(axis, len(dims), number) for axis, dim in enumerate(dims)
     )
@@ -187,7 +187,7 @@ class _Tracer:
                     many = each.floats if kind == "value_float" else each.ints
                     return _array(name, list(many), dtype)
         raise self.model.error(
-            f'node "{node.name}": a Constant of no tensor; export the model again'
+            f'node "{node.name}": a Constant without a tensor; export the model again'
         )
 
     def _folded(self, node: Any, values: Sequence[Constant | None]) -> str:
@@ -197,7 +197,7 @@ class _Tracer:
         sizes = [value.blob for value in values if value is not None and value.blob is not None]
         if max(counts, default=0) > SMALL or sizes:
             if any(name not in self.trial.shapes for name in node.output if name):
-                return "the shape of what is computed of constants is not known"
+                return "the shape of what is computed from constants is not known"
             for number, name in enumerate(node.output):
                 self.trial.known[name] = self._later(node, values, number)
             return ""
@@ -237,7 +237,9 @@ class _Tracer:
         """The outputs have the shapes that onnx's own rules say."""
         trial, helper = self.trial, self.onnx.helper
         if node.domain not in self.versions:
-            return f'its operator is of "{node.domain}", and the model does not say which version'
+            return (
+                f'its operator is of "{node.domain}", but the model does not give a version of that'
+            )
         try:
             schema = self.onnx.defs.get_schema(
                 node.op_type, self.versions[node.domain], node.domain
@@ -268,11 +270,11 @@ class _Tracer:
                     first = node.input[0]
                     trial.shapes[name], trial.types[name] = trial.shapes[first], trial.types[first]
                 elif name == node.output[0]:
-                    return "onnx does not say the shape of what it makes"
+                    return "onnx does not know the shape of its output"
                 continue
             dims = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in kind.shape.dim]
             if -1 in dims:
-                return "the shape of what it makes depends on values that are not known before"
+                return "the shape of its output depends on values that are known only at run time"
             trial.shapes[name], trial.types[name] = tuple(dims), _dtype(kind.elem_type)
         return ""
 

@@ -55,7 +55,7 @@ def _automatic(site: Site, one: Window, upper: bool) -> Window:
             pads.append((least, max(short, 0) - least))
         several.add(tuple(pads))
     if len(several) > 1:
-        raise Refusal("auto_pad pads by the size of its input; fix that with --input")
+        raise Refusal("auto_pad depends on the size of its input; fix that with --input")
     found = several.pop()
     ends = [pair if upper else pair[::-1] for pair in found]
     return one._replace(
@@ -72,7 +72,7 @@ def conv(site: Site) -> Held:
     outputs, groups = weights.shape[0], site.given("group", 1)
     one = window(site, weights.shape[2:])
     if min((*one.begin, *one.end)) < 0:
-        raise Refusal("its pads are negative; cut its input by a Slice")
+        raise Refusal("its pads are negative; crop its input with a Slice")
     axes, pads = _evened(one)
     fields: list[tuple[str, object]] = [("num_output", outputs)]
     bias = _bias(site, outputs)
@@ -93,7 +93,9 @@ def conv(site: Site) -> Held:
 def _weights(site: Site) -> Constant:
     found = site.constant(1)
     if found is None:
-        raise Refusal(f'its weights "{site.input(1)}" are computed, and Caffe has them in a file')
+        raise Refusal(
+            f'its weights "{site.input(1)}" are computed, but Caffe stores them in a file'
+        )
     if found.dtype != "float32":
         raise Refusal(f"its weights are {found.dtype}; convert the model to float32")
     return found
@@ -132,8 +134,8 @@ def _evened(one: Window) -> tuple[list[tuple[int, int]], list[int]]:
         apart = abs(begin - end)
         if apart % step:
             raise Refusal(
-                f"its pads on axis {axis + 2} are {begin} and {end}, and its dilation {step} does "
-                "not divide the difference; pad its input first"
+                f"its pads on axis {axis + 2} are {begin} and {end}, and its dilation {step} "
+                "does not divide the difference; pad its input in a layer before"
             )
         # A point more on the side of the smaller pad lets that side be padded like the other.
         zeros.append((apart // step, 0) if begin < end else (0, apart // step))
@@ -146,7 +148,7 @@ def _widened(site: Site, weights: Constant, zeros: Sequence[tuple[int, int]]) ->
         return stored(weights)
     site.say(
         f"zeros in the kernel, {weights.shape[2:]} with {list(zeros)} more",
-        "its pads differ, and Caffe has one for both ends",
+        "its pads differ at the two ends, and Caffe has one for both",
     )
     shape = (
         *weights.shape[:2],
@@ -195,7 +197,7 @@ def conv_transpose(site: Site) -> Held:
             )
         )
     if len(ends) > 1:
-        raise Refusal("its output_shape is one for all sizes; fix the input's with --input")
+        raise Refusal("its output_shape is fixed; fix the input's size with --input")
     both = ends.pop()
     begin = _begin(site, one, both)
     fitted = one._replace(
@@ -209,13 +211,13 @@ def conv_transpose(site: Site) -> Held:
         if apart % step:
             raise Refusal(
                 f"it cuts {first} and {last} from the ends of axis {axis + 2}, and its dilation "
-                f"{step} does not divide the difference; cut its output by a Slice"
+                f"{step} does not divide the difference; crop its output with a Slice"
             )
         # What is cut less at one end is made there by zeros, and the same is cut at both.
         zeros.append((apart // step, 0) if first < last else (0, apart // step))
         pads.append(max(first, last))
     if min(pads) < 0:
-        raise Refusal("its output is padded at both ends, which Deconvolution cannot")
+        raise Refusal("its output is padded, which Deconvolution cannot do")
     kernel = tuple(size + sum(more) for size, more in zip(one.kernel, zeros, strict=True))
     fields: list[tuple[str, object]] = [("num_output", outputs)]
     bias = _bias(site, outputs)

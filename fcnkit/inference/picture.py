@@ -66,7 +66,7 @@ def beside(panels: "Mapping[str, numpy.ndarray | Picture]", *, zoom: int = 1) ->
     Raises DatasetError if there are no pictures.
     """
     if not panels:
-        raise DatasetError("there are no pictures to put beside each other; give at least one")
+        raise DatasetError("no pictures are given to put side by side; give at least one")
     images = load("PIL.Image")
     tiles = {caption: _opened(each, zoom) for caption, each in panels.items()}
     captions = [caption.splitlines() or [""] for caption in tiles]

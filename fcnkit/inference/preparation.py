@@ -38,7 +38,7 @@ class Preparation:
         if self.order not in orders(self.channels):
             fact = f"the net takes images of {number_of(self.channels, 'channel')}"
             raise DatasetError(
-                f"{fact}, and pictures have one, three, or with alpha four; give .npy files of "
+                f"{fact}, but pictures have one, three, or with alpha four; give .npy files of "
                 f"(height, width, {self.channels}), with --order {STORED}"
             )
         given = len(self.mean) if self.mean_image is None else len(self.mean_image)

@@ -99,7 +99,7 @@ def head(net: Prototxt, blob: str | None = None) -> Head:
     given = nominal(graph).get(image.blob) or (1, 3, _SIZE, _SIZE)
     if len(given) != 4:
         raise NetError(
-            f'{net.path}: its input "{image.blob}" is {_shown(given)}; an image has 4 axes'
+            f'{net.path}: its input "{image.blob}" is {_shown(given)}; an image needs 4 axes'
         )
     given, shapes = _sized(graph, image, given)
     top = _last(graph, shapes, blob)
@@ -155,7 +155,7 @@ def _nowhere(graph: Graph, image: Top, scores: Top) -> str:
         why = str(error).removeprefix(f"{graph.prototxt.path}: ")
     return (
         f"{why}; a classifier is converted by `fcnkit convolutionalize`, which gives its "
-        f"pooling a size"
+        "pooling a kernel"
     )
 
 

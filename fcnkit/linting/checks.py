@@ -79,7 +79,7 @@ def unread_param(seen: Seen) -> Iterator[Hit]:
         for field in (layer.field.fields or ()) if layer.type in CAFFE else ():
             if field.name in messages() and field.name not in read_by(layer.type):
                 own = " or ".join(read_by(layer.type)) or "none"
-                fact = f"{layer.type} does not read {field.name}, so what it says is ignored"
+                fact = f"{layer.type} does not read {field.name}, which is ignored"
                 yield Hit(layer, f"{fact}; it reads {own}: move it there, or remove it", field)
 
 
@@ -145,7 +145,8 @@ def batch_norm_rate(seen: Seen) -> Iterator[Hit]:
             fact = f"it has {number_of(len(blocks), 'param block')}, one with lr_mult other than 0"
             yield Hit(
                 layer,
-                f"{fact}; statistics are not learned: give all three lr_mult: 0, or none a param",
+                f"{fact}; statistics are not learned: give all three lr_mult: 0, or leave out "
+                "all params",
             )
 
 
@@ -180,7 +181,7 @@ def empty_window(seen: Seen) -> Iterator[Hit]:
             made = {"MAX": "-3.4e38"}.get(pool, "NaN" if start == sizes[axis] else "0")
             which = {2: "row", 3: "column"}[axis]
             fact = f"its last {which} begins at {start} of {sizes[axis]}: Caffe makes {made}"
-            yield Hit(layer, f"{fact} of no number; leave it out with round_mode: FLOOR")
+            yield Hit(layer, f"{fact} of no values; avoid it with round_mode: FLOOR")
 
 
 # ---- upsampling and cropping
@@ -195,7 +196,7 @@ def bilinear_group(seen: Seen) -> Iterator[Hit]:
         if group != outputs or inputs not in (None, outputs):
             known = f" and {number_of(inputs, 'input channel')}" if inputs else ""
             fact = f"its filler is bilinear, with group {group}, num_output {outputs}{known}"
-            why = "each output would be a sum over several inputs"
+            why = "each output would sum several input channels"
             yield Hit(layer, f"{fact}; {why}: set both group and num_output to {inputs or outputs}")
 
 
@@ -250,8 +251,8 @@ def unfilled_deconvolution(seen: Seen) -> Iterator[Hit]:
     """a Deconvolution that starts from zero, unless weights that were not given bring its own"""
     for layer in seen.graph.layers if seen.trains and not seen.weights else ():
         if of(layer).spreads and fills_zero(layer):
-            fact = "it has no weight_filler: all its weights are 0, but for what weights bring"
-            yield Hit(layer, f"{fact}; look at those with --weights, or {_FILL}")
+            fact = "it has no weight_filler: all its weights are 0 unless a weights file has them"
+            yield Hit(layer, f"{fact}; check that with --weights, or {_FILL}")
 
 
 def crop_offset(seen: Seen) -> Iterator[Hit]:
@@ -265,8 +266,8 @@ def crop_without_offset(seen: Seen) -> Iterator[Hit]:
     """a Crop that says no offset: Caffe takes 0, OpenCV the centre"""
     for layer, had, need, why_not in _offsets(seen):
         if not had:
-            known = why_not or (_places(layer, need) if need else "write the one that is meant")
-            yield Hit(layer, f"it has no offset: Caffe takes 0 and OpenCV the centre; {known}")
+            known = why_not or (_places(layer, need) if need else "write the intended offset")
+            yield Hit(layer, f"it has no offset: Caffe takes 0, but OpenCV the centre; {known}")
 
 
 Axes = tuple[int, ...]

@@ -194,7 +194,7 @@ def faults(message: str, root: Field) -> Iterator[Fault]:
     `schema.check` raises at the first of them.
     """
     if root.name == "" and root.source.text.startswith(BOM):
-        fact = "the file starts with a byte order mark, which Caffe refuses; remove it"
+        fact = "the file starts with a byte order mark (BOM), which Caffe refuses; save it without"
         yield Fault("byte-order-mark", message, root, root.source.error(0, fact))
     near = {field.start: name for field, name in schema.unknown(message, root)}
     yield from _faults(message, root, near)

@@ -29,8 +29,8 @@ def overwritten(seen: Seen) -> Iterator[Hit]:
         first, more = found[0], len(found) - 1
         place = f'layer "{first.name}" ({first.field.source.path}:{first.line})'
         whose = f"{place} and {more} more" if more else place
-        fact = f"iter_size is {passes}, and Caffe does not add up the gradients of {whose}"
-        why = f"of a step's {passes} passes the last alone counts, divided by {passes}"
+        fact = f"iter_size is {passes}, but Caffe does not sum the gradients of {whose}"
+        why = f"only the last of a step's {passes} passes counts, divided by {passes}"
         remedy = "give them lr_mult: 0, as is usual after frozen BatchNorms, or set iter_size: 1"
         if more == 0:
             remedy = remedy.replace("them", "it").replace("frozen BatchNorms", "a frozen BatchNorm")
@@ -86,7 +86,7 @@ def stays_zero(seen: Seen) -> Iterator[Hit]:
     if found:
         first, more = found[0], len(found) - 1
         fact = f"it has no weight_filler, and all its weights are 0{like(more)}"
-        why = "whatever is learned, no gradient reaches them"
+        why = "no gradient reaches them, so they stay 0"
         yield Hit(first, f"{fact}: {why}; start from weights, or give weight_fillers (msra)")
 
 
@@ -179,7 +179,9 @@ def unmeasured(seen: Seen) -> Iterator[Hit]:
         fact = f"use_global_stats is true, and its mean and variance are 0 to start with{more}"
         field = found[0].param("batch_norm_param").field("use_global_stats")
         remedy = "start from weights, or leave use_global_stats out"
-        yield Hit(found[0], f"{fact}: each value is divided by the root of eps; {remedy}", field)
+        yield Hit(
+            found[0], f"{fact}: each value is divided by the square root of eps; {remedy}", field
+        )
 
 
 def by_stored(seen: Seen, layer: Layer) -> bool:

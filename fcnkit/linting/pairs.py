@@ -50,9 +50,9 @@ def _parted(seen: Seen, pair: Pair) -> Iterator[Hit]:
 
 _BY_CHANCE = ("shuffle", "rand_skip")
 _DOES = {
-    "mirror": "turns half of its items over, by chance",
-    "shuffle": "takes its items in an order of its own",
-    "rand_skip": "begins at an item of its own",
+    "mirror": "mirrors half of its items at random",
+    "shuffle": "shuffles its items",
+    "rand_skip": "starts at a random item",
 }
 
 
@@ -62,14 +62,15 @@ def _drawn(layer: Layer, other: Layer, names: tuple[str, ...]) -> Iterator[Hit]:
         field = _field(layer, name)
         if field and _value(layer, name):
             both = _value(other, name)
-            fact = f"{name} {_DOES[name]}, and {_named(other)}, which it is paired with, "
+            fact = f"{name} {_DOES[name]}, and {_named(other)}, its partner, "
             fact += "draws apart from it" if both else "does not"
             yield Hit(layer, f"{fact}; {_REMEDY[name]}", field)
 
 
 _REMEDY = {
-    "mirror": "remove it, and mirror both when the data is made (`fcnkit dataset create --flip`)",
-    "shuffle": "remove it, and shuffle both lists alike beforehand",
+    "mirror": "remove it, and mirror both when you create the dataset (`fcnkit dataset create "
+    "--flip`)",
+    "shuffle": "remove it, and shuffle both lists in the same order beforehand",
     "rand_skip": "remove it",
 }
 
@@ -88,14 +89,14 @@ def _cropped(seen: Seen, pair: Pair) -> Iterator[Hit]:
     layer, other = sorted(pair[:2], key=lambda one: -sizes[one])
     mine, its = sizes[layer], sizes[other]
     if mine != its:
-        fact = f"crop_size is {mine}, and {_named(other)}, which it is paired with, "
+        fact = f"crop_size is {mine}, and {_named(other)}, its partner, "
         fact += f"crops to {its}" if its else "does not crop"
     elif mine and _may_train(seen):
         fact = f"crop_size cuts at a place drawn by chance, and {_named(other)}, which it is "
         fact += "paired with, draws apart from it"
     else:
         return
-    remedy = "remove it, and crop both alike when the data is made"
+    remedy = "remove it, and crop both alike when you create the dataset"
     yield Hit(layer, f"{fact}; {remedy}", _field(layer, "crop_size"))
 
 
@@ -115,8 +116,8 @@ def scaled_labels(seen: Seen) -> Iterator[Hit]:
         for name in ("scale", "mean_file", "mean_value", *_RESIZES):
             field = _field(source, name)
             if field and _changes(source, name):
-                fact = f'{name} changes what it reads, and layer "{layer.name}" takes that for'
-                yield Hit(source, f"{fact} the numbers of classes; remove it", field)
+                fact = f'{name} changes the labels, which layer "{layer.name}" reads as'
+                yield Hit(source, f"{fact} class numbers; remove it", field)
 
 
 # By which ImageData scales its images, with weights between the pixels.

@@ -28,7 +28,7 @@ def no_policy(solver: View) -> Iterator[Wrong]:
     """a solver without an lr_policy, on which Caffe aborts"""
     if not solver.get("lr_policy"):
         fact = 'there is no lr_policy, and Caffe aborts: "Unknown learning rate policy"'
-        yield solver.field("lr_policy"), f'{fact}; add lr_policy: "fixed", or the one that is meant'
+        yield solver.field("lr_policy"), f'{fact}; add lr_policy: "fixed", or another policy'
 
 
 def refused_rate(solver: View) -> Iterator[Wrong]:
@@ -73,7 +73,7 @@ def rate_stays(solver: View) -> Iterator[Wrong]:
     """a policy that is to change the learning rate, and does not for want of a field"""
     policy = solver.get("lr_policy")
     if policy == "multistep" and not _stepvalues(solver):
-        remedy = "add a stepvalue for each iteration at which it is to fall"
+        remedy = "add a stepvalue for each iteration at which the rate should fall"
         if solver.has("stepsize"):
             remedy = 'stepsize goes with lr_policy "step"'
         fact = 'lr_policy "multistep" has no stepvalue, so the rate stays'
@@ -111,7 +111,9 @@ def step_order(solver: View) -> Iterator[Wrong]:
     values = _stepvalues(solver)
     for before, value in zip(values, values[1:], strict=False):
         if value <= before:
-            fact = f"stepvalue {value} stands after {before}, and Caffe takes them in their order"
+            fact = (
+                f"stepvalue {value} comes after {before}, but Caffe needs them in ascending order"
+            )
             yield solver.field("stepvalue"), f"{fact}; sort them"
             return
 
@@ -159,7 +161,7 @@ def out_of_range(solver: View) -> Iterator[Wrong]:
 def no_gradient(solver: View) -> Iterator[Wrong]:
     """a field that takes every gradient away"""
     if solver.get("clip_gradients") == 0:
-        fact = "clip_gradients is 0, so every gradient is cut to 0 and nothing is learned"
+        fact = "clip_gradients is 0, so every gradient is clipped to 0 and nothing is learned"
         yield solver.field("clip_gradients"), f"{fact}; remove it, or set a norm above 0"
     if solver.get("iter_size") < 1:
         fact = f"iter_size is {solver.get('iter_size')}, so no pass is made"
@@ -169,7 +171,7 @@ def no_gradient(solver: View) -> Iterator[Wrong]:
 def wrong_way(solver: View) -> Iterator[Wrong]:
     """a rate or a decay below 0, by which the loss or the weights grow"""
     for name, grows in (
-        ("base_lr", "every step leads up the loss"),
+        ("base_lr", "every step increases the loss"),
         ("weight_decay", "weights grow"),
     ):
         value = solver.get(name)
@@ -195,18 +197,18 @@ def no_average(solver: View) -> Iterator[Wrong]:
         yield solver.field("delta"), f"{fact}; set it above 0, to 1e-8 for example"
 
 
-_NAN = "a weight whose gradient is 0 becomes no number"
+_NAN = "a weight whose gradient is 0 becomes NaN"
 # What the formulas of Caffe's solvers make of values out of range, by sgd_solvers.hpp.
 _NO_STEP = {
     "SGD": {"momentum": "no step fades"},
     "Nesterov": {"momentum": "no step fades"},
     "AdaGrad": {"delta": _NAN},
     "RMSProp": {"delta": _NAN},
-    "AdaDelta": {"delta": "nothing is learned", "momentum": "its averages take nothing in"},
+    "AdaDelta": {"delta": "nothing is learned", "momentum": "its averages never change"},
     "Adam": {
         "delta": _NAN,
         "momentum": "weights become no numbers",
-        "momentum2": "nothing is learned, or weights become no numbers",
+        "momentum2": "nothing is learned, or weights become NaN",
     },
 }
 

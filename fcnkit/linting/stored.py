@@ -34,12 +34,16 @@ def _amiss(affine: Affine, stored: tuple[Blob, ...]) -> str:
     )
     count = 1.0 if factor is None else float(factor.sum())
     if not count and any(part is not None and part.any() for part in (mean, variance)):
-        remedy = f"set the factor, blob {affine.divisor}, to 1 if they are whole"
-        return f"has the factor 0 beside its mean and variance, which Caffe takes for 0; {remedy}"
+        remedy = (
+            f"set the factor, blob {affine.divisor}, to 1 if mean and variance are final values"
+        )
+        return (
+            f"has the factor 0 beside its mean and variance, which Caffe then reads as 0; {remedy}"
+        )
     lowest = float(variance.min()) / count if variance is not None and count else 0.0
     if lowest + affine.eps < 0:
-        remedy = "measure it again, or set it to 0 where it is a rounding"
-        return f"has a variance of {lowest:g} for it, whose root is not a number; {remedy}"
+        remedy = "measure it again, or set it to 0 if that is a rounding error"
+        return f"has a variance of {lowest:g} for it, which has no square root; {remedy}"
     return ""
 
 

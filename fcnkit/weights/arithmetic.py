@@ -272,7 +272,7 @@ def _cast(values: Any, dtype: Any, where: str) -> Any:
     if not np.isfinite(found).all():
         odd = float(values[~np.isfinite(found)].flat[0])
         fact = f"a value would become {odd:.6g}, and {np.dtype(dtype)} holds finite ones up to "
-        remedy = "leave the layers as they are, or train with smaller factors"
+        remedy = "leave the layers as they are, or train with smaller scales"
         raise WeightsError(f"{where}: {fact}{float(np.finfo(dtype).max):.3g}; {remedy}")
     return found
 
@@ -316,10 +316,10 @@ def _link(affine: Affine, vector: Callable) -> tuple:
         if not (spread > 0).all():
             channel = int((~(spread > 0)).argmax())
             fact = f"the variance of channel {channel} is {spread[channel] - affine.eps:g}"
-            remedy = "measure it again, or set it to 0 where it is a rounding"
+            remedy = "measure it again, or set it to 0 if that is a rounding error"
             if spread[channel] == 0:  # only without an eps
                 remedy = "give the layer an eps above 0, such as Caffe's own 1e-5"
-            raise WeightsError(f"{fact}, whose root is not a number; {remedy}")
+            raise WeightsError(f"{fact}, which has no square root; {remedy}")
         factor = spread**-0.5
     if affine.mean is not None:
         summand = -vector(affine.mean) * share * factor

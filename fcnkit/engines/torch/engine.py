@@ -160,7 +160,10 @@ def check_same(first: Shapes, sizes: Shapes) -> None:
         return
     for layer in sizes.graph.layers:
         if sizes.blobs(layer) != first.blobs(layer):
-            fact = f"its parameters were {first.blobs(layer)} and would be {sizes.blobs(layer)}"
+            fact = (
+                f"its parameters are {first.blobs(layer)}, but this input needs "
+                f"{sizes.blobs(layer)}"
+            )
             raise layer.error(
                 f"{fact}; give inputs of the first one's size, or convolutionalize the net"
             )

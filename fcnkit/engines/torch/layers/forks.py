@@ -81,7 +81,7 @@ def bn(site: Site) -> Run:
         return lambda bottoms, blobs: _of_the_batch(bottoms, blobs)[: len(site.layer.tops)]
     frozen = site.param("bn_param").get("frozen")
     fact = "it takes the statistics of the batch, each fork in its own way"
-    fact = "its factor and summand are frozen with the rest" if parts and frozen else fact
+    fact = "its scale and bias are frozen with the rest" if parts and frozen else fact
     error = site.error(f"{fact}; test it, or fold it with `fcnkit surgery --do fold`")
     if parts is None:
         raise error

@@ -59,7 +59,7 @@ class _Labels:
         wrong = labels[(labels < 0) | (labels >= classes)]
         if len(wrong):
             fact = f"a label is {int(wrong[0])} and there are {number_of(classes, 'class')}"
-            raise self.site.error(f"{fact}; map it to one of them, or give it as ignore_label")
+            raise self.site.error(f"{fact}; map it to a class, or set it as ignore_label")
 
 
 def _rows(x: Tensor, axis: int) -> Tensor:

@@ -102,8 +102,8 @@ def batch_norm(site: Site) -> Run:
     eps, fraction = param.get("eps"), param.get("moving_average_fraction")
     learns = parts is not None and parts.factor is not None
     if learns and (site.training or by_batch(site.layer, training=False)):
-        fact = "in training NVCaffe's factor and summand are not computed"
-        return not_run(site.error(f"{fact}; put a Scale layer after it in their place"))
+        fact = "the scale and bias of NVCaffe's BatchNorm are not computed in training"
+        return not_run(site.error(f"{fact}; put a Scale layer after it instead"))
     if not by_batch(site.layer, training=site.training):
         return lambda bottoms, blobs: [_by_stored(bottoms[0], blobs, parts.eps if parts else eps)]
 
