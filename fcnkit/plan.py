@@ -316,7 +316,7 @@ def _moves_html(moves: Iterable[Move]) -> str:
         for move in moves
     ]
     head = ("layer", "blob", "shape", "how", "from")
-    caption = "what each blob of the new weights is made of"
+    caption = "what each blob of the new weights is made from"
     return notebook.table(cells, head=head, caption=caption, left=(0, 2, 3, 4))
 
 
@@ -334,7 +334,7 @@ def _offsets_html(offsets: Iterable[Offset]) -> str:
         (each.layer, each.cropped, each.reference, ", ".join(map(str, each.offset)))
         for each in offsets
     ]
-    caption = "where the first pixel of the reference lies in what is cropped"
+    caption = "where the first pixel of the reference lies in the cropped blob"
     head = ("crop", "cropped", "reference", "offset")
     return notebook.table(cells, head=head, caption=caption, left=(0, 1, 2))
 

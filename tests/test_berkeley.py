@@ -255,7 +255,7 @@ def test_late_fusion_is_one_stage_more():
 
 def test_an_image_is_not_called_as_the_labels_are():
     source = made("vgg16", classes=40, stride=32, early={"label": "bgr", "depth": "d"})
-    with pytest.raises(NetError, match='"label" is the blob of the labels, and would be that'):
+    with pytest.raises(NetError, match='"label" would be the blob of both the labels and'):
         berkeley.trained(source, split="val", fused={"label": 3, "depth": 1})
 
 

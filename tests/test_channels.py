@@ -228,7 +228,7 @@ CONV = conv("c", "data", 5, 3)
         (
             data(1, 3, 8, 8) + CONV,
             lambda text: fk.add_channels(text, 4, start="one"),
-            "say zero or mean",
+            "give zero or mean",
         ),
         (
             layer("data", "Data", more=DATA) + CONV,
@@ -280,7 +280,7 @@ CONV = conv("c", "data", 5, 3)
             lambda text: fk.swap_channels(text, blob="b"),
             'shares the parameter "w" with "c"',
         ),
-        (data(1, 3, 8, 8), fk.swap_channels, "no Convolution or InnerProduct sees an input"),
+        (data(1, 3, 8, 8), fk.swap_channels, "no Convolution or InnerProduct reads an input"),
         (
             data(1, 3, 8, 8) + CONV,
             lambda text: fk.swap_channels(text, blob="c"),

@@ -153,7 +153,7 @@ def test_a_crop_does_not_follow_its_reference():
         data(1, 1, 9, 9), data(1, 1, 5, 5, name="small"), crop("crop", "data", "small", 2)
     )
     assert coords.carriers(found.layer("crop")) == [found.top("data")]
-    with pytest.raises(AlignError, match="no coordinates carry"):
+    with pytest.raises(AlignError, match="cannot be mapped"):
         between(found, "crop", "small")
 
 
@@ -332,14 +332,14 @@ def test_coords_takes_blob_names():
         (
             'type: "Convolution" convolution_param { num_output: 2 kernel_size: 3 stride: 2 '
             "pad_type: 1 }",
-            "pad_type 1 with a stride pads by the size of the bottom, so no coordinates "
-            'carry from "data" to "odd"; write pad_t, pad_l, pad_b and pad_r',
+            "pad_type 1 with a stride pads by the size of the bottom, so positions in "
+            '"data" cannot be mapped to "odd"; write pad_t, pad_l, pad_b and pad_r',
         ),
         (
             'type: "Interp" interp_param { height: 20 width: 20 }',
-            "it makes the same size of every input, so no coordinates "
-            'carry from "data" to "odd"; '
-            "give it zoom_factor or shrink_factor in place of that size",
+            "it makes the same size of every input, so positions in "
+            '"data" cannot be mapped to "odd"; '
+            "give it zoom_factor or shrink_factor instead of a size",
         ),
     ],
 )

@@ -791,7 +791,9 @@ def test_inspect_refuses_what_does_not_fit(tmp_path):
         and f"the image has the key {last.key}, its label 00000005_other" in other.output
     )
     (folder / "classes.txt").rename(folder / "names.txt")
-    assert "has no classes.txt; give the number of classes" in run("dataset", "inspect", folder).output
+    assert (
+        "has no classes.txt; give the number of classes" in run("dataset", "inspect", folder).output
+    )
     (folder / "names.txt").rename(folder / "classes.txt")
     narrow = run("dataset", "inspect", folder, "--classes", 2)
     assert narrow.exit_code == 2 and "has label 2, and there are 2 classes" in narrow.output

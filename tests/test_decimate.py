@@ -130,7 +130,11 @@ SHARED = "".join(
 @pytest.mark.parametrize(
     "text, kernel, words",
     [
-        (START + conv("c", "data", 4, 7), 5, "5 of 7 taps cannot lie evenly.*these fit: 4, 3, 2"),
+        (
+            START + conv("c", "data", 4, 7),
+            5,
+            "5 of 7 taps cannot be spread evenly.*these fit: 4, 3, 2",
+        ),
         (START + conv("c", "data", 4, 7), 8, "8 of 7 taps"),
         (START + conv("c", "data", 4, 7), 1, "1 of 7 taps"),
         (START + conv("c", "data", 4, 2), 0, "0 of 2 taps.*none does"),

@@ -84,7 +84,7 @@ def test_scores_that_only_help_go_with_their_weights():
     assert left == ["data", "c", "more", "deep", "fc", "prob"]
     assert [(move.layer, move.how) for move in plan.moves] == [("h", "drop"), ("side", "drop")]
     assert {step.why for step in plan.steps if step.layer in ("h", "side", "loss1")} == {
-        'it helps to train "fc"'
+        'it is an auxiliary branch that helps to train "fc"'
     }
 
 
@@ -153,7 +153,7 @@ def test_a_size_that_is_not_known_is_asked_for():
 
 
 def test_a_net_that_learns_nothing_has_nothing_to_deploy():
-    with pytest.raises(NetError, match="nothing that is learned leads to an output or to a loss"):
+    with pytest.raises(NetError, match="no learned layer leads to an output or to a loss"):
         fk.deploy(net(SOURCE, layer("r", "ReLU", "data")), inputs=SIZE)
 
 

@@ -61,7 +61,7 @@ def test_numbers_that_are_too_small_are_named():
         fk.batch(NET, 0)
     with pytest.raises(ValueError, match="pixels: -1 is too few"):
         fk.pad(NET, "conv1", -1)
-    with pytest.raises(fk.FcnkitError, match='phase "x": say TEST or TRAIN'):
+    with pytest.raises(fk.FcnkitError, match='phase "x": give TEST or TRAIN'):
         fk.lint(NET, phase="x")
 
 

@@ -96,8 +96,8 @@ def test_data_layers_and_rules_go():
     [
         (TEXT, "nope", None, 'no blob "nope"'),
         (TEXT, "data", "nope", 'no blob "nope"'),
-        (TEXT, "g", "c", '"c" does not need "g"'),
-        (TWO, "a", "b", '"b" does not need "a"'),
+        (TEXT, "g", "c", '"c" does not depend on "g"'),
+        (TWO, "a", "b", '"b" does not depend on "a"'),
         (
             layer("data", "Data", more='data_param { source: "x" }') + BODY,
             "c",

@@ -93,9 +93,7 @@ def test_a_connection_that_is_cut_is_taken_up_again(server, data, tmp_path):
 
 def test_what_came_is_kept_for_the_next_time(server, data, tmp_path):
     server.ways = [cut(30_000), cut(0)]
-    with pytest.raises(
-        ModelError, match=r"cut \(30,000 of .*; the 30,000 bytes that came are kept"
-    ):
+    with pytest.raises(ModelError, match=r"cut \(30,000 of .*; the 30,000 bytes received are kept"):
         fetch(model(server, data), tmp_path)
     assert left(tmp_path) == PART
     assert fetch(model(server, data), tmp_path).path.read_bytes() == data
@@ -186,7 +184,7 @@ def test_a_redirect_is_followed_range_and_all(server, data, tmp_path):
     [
         ([loopback.status(404)], {}, "the server answers 404: No such luck"),
         ([loopback.status(503)], {}, "the server answers 503"),
-        ([loopback.page], {}, "the server sends a page, not weights; name another place"),
+        ([loopback.page], {}, "the server sends a web page, not weights; give another address"),
         ([loopback.disguised_page], {}, "found an HTML page; download the file itself"),
         ([loopback.disguised_page], {"digests": {}}, "found an HTML page"),
         ([loopback.announces(17)], {}, r"the server has 17 bytes, and mine 80,\d+"),
@@ -229,7 +227,7 @@ def test_a_stream_without_a_length_ends_where_it_should(server, data, tmp_path):
     server.files["/m.caffemodel"] = data[:-7]
     server.ways = [loopback.unannounced, cut(0)]
     with pytest.raises(
-        ModelError, match=r"has 80,017 bytes, and mine 80,024; name another place with --from$"
+        ModelError, match=r"has 80,017 bytes, and mine 80,024; give another address with --from$"
     ):
         fetch(model(server, data), tmp_path / "other")
 
@@ -256,7 +254,7 @@ def test_https_does_not_lead_to_http():
             assert follow.redirect_request(ask, None, 302, "", {}, place).full_url == place
         else:
             with pytest.raises(
-                ModelError, match=r"https://a.example/m: leads from https to http://b.example"
+                ModelError, match=r"https://a.example/m: redirects from https to http://b.example"
             ):
                 follow.redirect_request(ask, None, 302, "", {}, place)
 
@@ -310,7 +308,7 @@ def test_a_damaged_file_is_fetched_anew(server, data, tmp_path):
 def test_another_model_of_the_name_is_left_alone(server, data, tmp_path):
     found = fetch(model(server, data), tmp_path)
     other = model(server, data, digests={"sha1": "0" * 40})
-    with pytest.raises(OutputError, match="holds another model of this name; move it away"):
+    with pytest.raises(OutputError, match="holds a different model of this name; move it away"):
         fetch(other, tmp_path)
     assert found.path.read_bytes() == data
 

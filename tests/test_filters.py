@@ -197,7 +197,7 @@ def test_what_is_said():
     plan = fk.fewer_filters(net(C + conv("d", "c", 4, 1)), "c", 4)
     assert [step[1:2] + step[3:] for step in plan.steps] == [
         ("c", "filters: 8 -> 4", "evenly chosen: 0, 2, 4, ... 6"),
-        ("d", "4 of 8 channels", "the others are not there any more"),
+        ("d", "4 of 8 channels", "the others are gone"),
     ]
 
 
@@ -248,7 +248,7 @@ OTHER = conv("b", "data", 8, 3, "pad: 1")
             C
             + layer("r", "Reshape", "c", more="reshape_param { shape { dim: 0 dim: 4 dim: -1 } }"),
             4,
-            "puts the numbers of several channels into one",
+            "merges values of several channels into one",
         ),
         (
             START

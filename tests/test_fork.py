@@ -72,7 +72,7 @@ def test_what_a_fork_cannot_say_stays(before, fact):
 
 
 def test_forks_that_there_are_not():
-    with pytest.raises(NetError, match='no fork "nccn" is known; known are deeplab, segnet'):
+    with pytest.raises(NetError, match='no fork "nccn" is known; give one of deeplab, segnet'):
         fk.fork(normed(), "nccn")
 
 

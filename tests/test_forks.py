@@ -490,7 +490,7 @@ def test_sources(kind, params, shapes):
     "kind, reason",
     [
         ("DetectionOutput", "depends on the values that it reads"),
-        ("SegAccuracy", "an evaluation's figures are not followed"),
+        ("SegAccuracy", "the outputs of an evaluation are not followed"),
         ("NeverHeardOf", "type NeverHeardOf is not known to fcnkit"),
     ],
 )
@@ -539,7 +539,12 @@ REFUSED = {
         "a row and a column too many; give that one upsample_h: 23 upsample_w: 29, "
         "or pad_out_h: true, pad_out_w: true",
     ),
-    "signs": ("Padding", "padding_param { pad_beg: -1 pad_end: 1 }", [(1, 2, 3, 4)], "one sign"),
+    "signs": (
+        "Padding",
+        "padding_param { pad_beg: -1 pad_end: 1 }",
+        [(1, 2, 3, 4)],
+        "the same sign",
+    ),
     "cut away": ("Padding", "padding_param { pad_beg: -4 }", [(1, 2, 3, 4)], "enlarge"),
     "pad axes": ("Pad", "pad_param { paddings: [1, 2] }", [(1, 2, 3, 4)], "2 paddings for 4 axes"),
     "shuffle": (
@@ -866,7 +871,7 @@ def test_convolutionalize_leaves_the_forks_layers_as_they_are():
 KNOWN_HOLES = (
     "that of the data",
     "no shape",
-    "decides on its tops",
+    "sets the size of its tops",
     "depends on the values",
     "not followed",
 )
@@ -1095,7 +1100,7 @@ def test_what_pads_by_the_size_of_its_bottom_lies_nowhere(kind, params):
         "convert"
     ]
     with pytest.raises(
-        FcnkitError, match="pads by the size of the bottom, so no coordinates carry"
+        FcnkitError, match="pads by the size of the bottom, so positions in"
     ):
         fcnkit.fcn(fcnkit.parse(text + last), classes=2, stride=2)
     assert [step.verb for step in fcnkit.to_fc(fcnkit.parse(text + last)).steps] in ([], ["keep"])

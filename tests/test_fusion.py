@@ -163,15 +163,15 @@ def test_no_tensor_is_computed_but_the_first():
     [
         ({"early": {"color": "bgr"}}, "early fusion of 1 image; name two"),
         ({"early": {"depth": "d", "color": "bgr"}}, '"depth" has 1 channel, and the net\'s im'),
-        ({"early": {"data": "bgr", "depth": "d"}}, '"data" is what the images become'),
-        ({"early": {"color": "bgr", "depth": ""}}, "channels are called ''; say a letter"),
+        ({"early": {"data": "bgr", "depth": "d"}}, '"data" is the blob that the images are joined into'),
+        ({"early": {"color": "bgr", "depth": ""}}, "channels are called ''; give one letter"),
         ({"early": {"co/lor": "bgr", "depth": "d"}}, "the image 'co/lor' is to be fused; name"),
         ({"late": ("color",)}, "late fusion of 1 image"),
         ({"late": ("color", "")}, "the image '' is to be fused; name it with letters"),
         ({"late": ("color", "color")}, 'late fusion of "color" twice'),
-        ({"late": ("score", "hha")}, 'late fusion makes "score", and the net has one'),
-        ({"late": ("data", "hha")}, 'late fusion makes "data"'),
-        ({"late": ("c1", "hha")}, 'late fusion makes "c1"'),
+        ({"late": ("score", "hha")}, 'late fusion adds "score", but the net already has one'),
+        ({"late": ("data", "hha")}, 'late fusion adds "data"'),
+        ({"late": ("c1", "hha")}, 'late fusion adds "c1"'),
     ],
 )
 def test_what_cannot_be_fused_is_refused(options, words):

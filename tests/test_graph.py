@@ -348,7 +348,7 @@ REFUSED = {
     "a bottom like no other": (SIZED + power("p", "zzz", "p"), "known here: data"),
     "nothing known": (
         power("p", "data", "p"),
-        'nothing comes before it: add the net\'s input, such as input: "data" input_shape',
+        'it is the first layer: add the net\'s input, such as input: "data" input_shape',
     ),
     "a bottom made later": (
         SIZED + power("p", "q", "p") + power("q", "data", "q"),

@@ -97,7 +97,7 @@ DENSE = data(2, 4, 8, 9) + conv("c", "data", 6, 3)
     [
         (lambda: fk.ungroup(net(DENSE + relu("c")), "relu_c"), "type is ReLU; only a Convolution"),
         (lambda: fk.ungroup(net(DENSE), "d"), 'no layer "d"'),
-        (lambda: fk.regroup(net(DENSE), "c"), "takes 4 channels to 6.*say how many groups"),
+        (lambda: fk.regroup(net(DENSE), "c"), "takes 4 channels to 6.*give the number of groups"),
         (
             lambda: fk.regroup(net(DENSE), "c", 3),
             "3 groups do not divide both its 4 input and 6 output",

@@ -248,7 +248,5 @@ def test_an_open_number_of_outputs_is_said_and_the_rest_is_known():
     (note,) = found.notes
     assert 'layer "fc": it has no num_output; give the number' in note
     assert note in found.table() and found.json()["notes"] == [note]
-    with pytest.raises(
-        NetError, match="num_output is 0; give the number of its outputs, 1 or more"
-    ):
+    with pytest.raises(NetError, match="num_output is 0; give 1 output or more"):
         fk.inspect(net(text))

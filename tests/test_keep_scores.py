@@ -83,7 +83,7 @@ def test_skips_start_from_zero(caffe, tmp_path):
     file = weights(whole, tmp_path / "w.caffemodel")
     coarse = fk.fcn(whole, keep_scores=True, stride=4, pad=20)
     fine = fk.fcn(whole, keep_scores=True, stride=2, pad=20)
-    assert [each.layer for each in fine.steps if each.why == "its weights start from zero"] == [
+    assert [each.layer for each in fine.steps if each.why == "its weights start at zero"] == [
         "score_p"
     ]
     image = {"data": np.random.default_rng(0).standard_normal((1, 3, 21, 18)).astype("f4")}

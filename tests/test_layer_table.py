@@ -394,7 +394,7 @@ REFUSED = {
     ),
     "embed": ("Embed", "embed_param { num_output: 3 }", [(3,)], "it has no input_dim"),
     "loss of one": ("EuclideanLoss", "", [(2, 3)], "EuclideanLoss takes 2 bottoms and has 1"),
-    "loss batch": ("EuclideanLoss", "", [(2, 3), (3, 2)], "their first axes must be equal"),
+    "loss batch": ("EuclideanLoss", "", [(2, 3), (3, 2)], "make their first axes equal"),
     "relu of two": ("ReLU", "", [(2, 3), (2, 3)], "ReLU takes 1 bottom and has 2; remove bottoms"),
     "dummy shapes": (
         "DummyData",

@@ -749,7 +749,7 @@ RATE = 'base_lr: {}\nlr_policy: "fixed"\n'.format
         ("1e-10", "normalize: false", None),
         ("1e-4", "normalization: NONE", "normalize: true"),
         ("1e-10", "", "the mean over its 1,600 places"),
-        ("1e-10", "normalize: true", "would hardly learn"),
+        ("1e-10", "normalize: true", "would learn very slowly"),
         ("1e-4", "", None),
         ("1e-4", "normalize: true", None),
         ("1e-4", "normalization: VALID normalize: false", None),

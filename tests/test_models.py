@@ -137,7 +137,7 @@ def test_an_index_on_the_web(mine):
         done = models("fetch", "one", "--index", server.address, "--cache", mine.parent / "other")
         assert (
             done.exit_code == 2
-            and "the 30 bytes that came are kept" in done.stderr
+            and "the 30 bytes received are kept" in done.stderr
             and not done.stdout
         )
         text = models(

@@ -218,13 +218,13 @@ def test_an_input_that_an_operation_takes_away(folder):
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("decimate=fc3:4", 'layer "fc3": 4 of 5 taps cannot lie evenly'),
+        ("decimate=fc3:4", 'layer "fc3": 4 of 5 taps cannot be spread evenly'),
         ("group=conv1:3", "do not divide"),
         ("gray=nope", 'no blob "nope"'),
         ("classes=fc4:10", "10 classes, 0 to 9, and no 10"),
         ("classes=fc4:0,nosuch", 'filler "nosuch"'),
         ("rename=fc4:fc3", "two layers would be named"),
-        ("extract=prob:data", '"data" does not need "prob"'),
+        ("extract=prob:data", '"data" does not depend on "prob"'),
         ("drop=fc5", 'no layer "fc5"'),
     ],
 )
@@ -255,7 +255,7 @@ def test_what_cannot_be_is_an_error_that_leaves_nothing(word, message, folder):
         ("channels=4:one", '"one" is none of zero, mean'),
         ("colour=cmyk", '"cmyk" is none of bgr, rgb, mean'),
         ("group=conv1:²", '"²" is not a whole number'),
-        ("group=conv1,conv2", "several layers; say group once for each"),
+        ("group=conv1,conv2", "several layers; give --do group once for each"),
         ("filters=fc3:x", '"x" is not a whole number'),
         ("filters=fc3:first", '"fc3" has no colon between two words'),
         ("decimate=fc3:3x", '"" is not a whole number'),
@@ -273,7 +273,7 @@ def test_arguments_that_cannot_be_read(word, fact):
 def test_a_typo_is_no_new_class():
     result = run("surgery", "template:alexnet", "--do", "classes=fc8:0,nwe")
     assert result.exit_code == 2 and 'filler "nwe": Caffe has no such filler' in result.stderr
-    with pytest.raises(fk.FcnkitError, match="no such filler; say zero"):
+    with pytest.raises(fk.FcnkitError, match="no such filler; give zero"):
         fk.reclass(NET, "fc4", [0, None], filler="nwe")
 
 

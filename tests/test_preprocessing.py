@@ -320,7 +320,7 @@ def test_what_operations_change_is_written_as_it_is_then(tmp_path, words, change
     assert done.exit_code == 0, done.output
     assert read(place(out)) == replace(made, **changes)
     lost = "classes" in changes and not changes["classes"]
-    assert ("names of its classes are not taken along" in done.output) == lost
+    assert ("names of its classes are not copied" in done.output) == lost
     # In place of the net the file beside it changes with it.
     own = tmp_path / "net.prototxt"
     assert run("surgery", own, *given, "--net-out", own, "--force").exit_code == 0

@@ -128,7 +128,7 @@ def test_a_map_is_upsampled_by_its_own_stride_alone():
 def test_a_net_whose_kernels_are_of_another_size_is_brought_to_it():
     made = fk.convolutionalize(template("lenet"), inputs={"data": (1, 1, 44, 44)})
     (said,) = [step.why for step in made.steps if step.verb == "keep"]
-    assert "`fcnkit surgery --do resize=data:1,1,44,44` writes the other size" in said
+    assert "`fcnkit surgery --do resize=data:1,1,44,44` changes that" in said
     with pytest.raises(NetError):
         shapes_of(build(made.net))
     sized = fk.resize(made.net, "data", (1, 1, 44, 44)).net
@@ -172,5 +172,5 @@ def test_sizes_that_go_not_together():
     with pytest.raises(fk.FcnkitError, match="an input of the net has no size"):
         fk.input_as(net('input: "data"\n' + OTHER % FOUR), "legacy")
     dims = 'input: "data" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 9\n'
-    with pytest.raises(fk.FcnkitError, match='"other" is 5, and input_dim says four sizes'):
+    with pytest.raises(fk.FcnkitError, match='"other" is 5, but input_dim needs four sizes'):
         fk.input_as(net(dims + (OTHER % "dim: 5").splitlines()[0]), "legacy")

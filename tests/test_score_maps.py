@@ -346,7 +346,7 @@ def test_a_classifier_is_to_be_converted_first():
     )
     head = score_maps.head(parse(DENSE.replace('top: "a"', 'top: "a0"') + pooled), "p")
     with pytest.raises(
-        NetError, match="no coordinates carry .* converted by `fcnkit convolutionalize`"
+        NetError, match="cannot be mapped .* converted by `fcnkit convolutionalize`"
     ):
         head.size(40, 40)
 

@@ -275,7 +275,7 @@ def test_data_of_unknown_size_is_unknown_with_all_that_hangs_on_it():
     found = infer(DATA)
     assert top(found, "data") is None and top(found, "ip2") is None
     assert top(found, "label") == (2,)
-    wanted = 'layer "d" on line 2: its size is that of the data, which the prototxt does not say'
+    wanted = 'layer "d" on line 2: its size is that of the data, which the prototxt does not give'
     assert found.reason(found.graph.top("data")) == found.reason(found.graph.top("ip2")) == wanted
     assert found.reason(found.graph.top("label")) == ""
     conv1 = found.graph.layer("conv1")
@@ -324,7 +324,7 @@ def test_a_python_source_and_an_input_without_shape_say_why():
     text = 'input: "data"\nlayer { name: "py" type: "Python" top: "label" }\n'
     found = infer(text)
     assert "the prototxt gives it no shape" in found.reason(found.graph.top("data"))
-    assert "a Python layer decides on its tops when it runs" in found.reason(
+    assert "a Python layer sets the size of its tops at run time" in found.reason(
         found.graph.top("label")
     )
 

@@ -92,7 +92,7 @@ def test_such_a_layer_is_kept_with_the_reason(layers, rewrite):
     ],
 )
 def test_such_a_layer_is_not_changed(rewrite):
-    with pytest.raises(NetError, match='x0": its field "relu", of Intel.*; take the field out'):
+    with pytest.raises(NetError, match='x0": its field "relu", of Intel.*; remove the field'):
         rewrite(_net(RELU))
 
 
@@ -118,7 +118,7 @@ def test_a_pooling_of_an_unknown_field_has_an_unknown_size():
     top = graph.top("x0")
     assert shapes_of(graph).tops[top] is None
     assert "may change its size" in shapes_of(graph).reason(top)
-    with pytest.raises(fk.FcnkitError, match="no coordinates carry"):
+    with pytest.raises(fk.FcnkitError, match="cannot be mapped"):
         fk.coords(graph.prototxt, "x0", "data")
 
 

@@ -342,7 +342,7 @@ def test_two_outputs_of_the_same_labels_are_refused():
     ("tail", "message"),
     [
         (layer("r", "Reduction", "s"), 'its output "r" is a scalar, and has no axis of classes'),
-        (layer("r", "Silence", "s", top=""), "it has no output; end it at its scores"),
+        (layer("r", "Silence", "s", top=""), "it has no output; let it end with its scores"),
     ],
 )
 def test_a_net_without_scores_is_refused(tail, message):

@@ -415,7 +415,7 @@ def test_a_gpu_that_is_not_there(net, train, caffe, monkeypatch, tmp_path):
     solver = (net / "solver.prototxt").read_text().replace("solver_mode: CPU", "solver_mode: GPU")
     (net / "solver.prototxt").write_text(solver)
     done = train(net, "--engine", "caffe")
-    assert done.exit_code == 0 and f"{net}: trained by Caffe on the CPU\n" in done.stderr
+    assert done.exit_code == 0 and f"{net}: training with Caffe on the CPU\n" in done.stderr
 
 
 def test_a_caffe_for_gpus_is_taken_for_them_alone(net, train, monkeypatch, tmp_path):

@@ -73,7 +73,7 @@ def test_the_layer_before_makes_the_cut(caffe, maker, offset, size, what, tmp_pa
 def test_a_dilated_kernel_has_no_tap_at_every_place():
     before = cropped(conv("m", "data", 3, 2, "pad: 4 dilation: 2"), 1, 2, size=(10, 8))
     plan = fk.uncrop(before)
-    assert not plan.changed and "no multiple of the dilation" in plan.steps[0].why
+    assert not plan.changed and "do not differ by a multiple of the dilation" in plan.steps[0].why
 
 
 def test_a_crop_that_cuts_nothing_goes(caffe, tmp_path):
@@ -96,7 +96,7 @@ SHARED = conv("s", "data", 3, 1).replace(
     "convolution_param", 'param { name: "w" } convolution_param'
 )
 KEPT = {
-    "has no padding to use": (pool("m", "data", 1, 1), ""),
+    "has no padding that could shrink": (pool("m", "data", 1, 1), ""),
     'another layer reads "m" whole': (conv("m", "data", 3, 1), layer("r", "ReLU", "m")),
     'it shares the parameter "w" with "s"': (SHARED.replace('"s"', '"m"'), SHARED),
     'its field "relu", of Intel\'s Caffe': (conv("m", "data", 3, 1, "relu: true"), ""),
@@ -119,7 +119,7 @@ def test_a_reference_that_nothing_else_reads_stays_read():
         crop("score", "m", "like", 1),
     )  # fmt: skip
     (step,) = fk.uncrop(before).steps
-    assert 'without it nothing reads "like"' in step.why
+    assert 'without it nothing would read "like"' in step.why
 
 
 def test_channels_are_not_padding():

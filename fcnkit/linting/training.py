@@ -95,7 +95,9 @@ def ignored_class(seen: Seen) -> Iterator[Hit]:
                 f"{classes - 1}"
             )
             yield Hit(
-                layer, f"{fact}; ignore a number that is none, such as 255", _field(layer, param)
+                layer,
+                f"{fact}; ignore a number that is not a class, such as 255",
+                _field(layer, param),
             )
 
 
@@ -193,7 +195,9 @@ def loss_rate(seen: Seen) -> Iterator[Hit]:
             yield Hit(layer, f"{fact} summed over {each}; {fix}", field)
         elif not summed and 0 < rate < LOW:
             fix = "set a base_lr of about 1e-4, or loss_param { normalize: false }"
-            yield Hit(layer, f"{fact} the mean over {each}: it would hardly learn; {fix}", field)
+            yield Hit(
+                layer, f"{fact} the mean over {each}: it would learn very slowly; {fix}", field
+            )
 
 
 def _losses(seen: Seen, *messages: str) -> Iterator[Layer]:

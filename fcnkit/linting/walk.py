@@ -220,13 +220,13 @@ def _spoiled(net: Prototxt, found: Iterable[Fault]) -> set[int]:
 def _no_net(file: Prototxt) -> list[Finding]:
     if is_solver({field.name for field in file.fields}):
         fact = (
-            "this is a solver: only its own words were looked at; name its net, and this with "
-            "--solver"
+            "this is a solver, and only its own fields were checked; name its net, and this "
+            "file with --solver"
         )
         return [_whole("a-solver", file, fact), *solvers.findings(file)]
     if file.fields and all(field.name == "item" for field in file.fields):
         return [
-            _whole("a-label-map", file, "this is a label map: it was not looked at; name a net")
+            _whole("a-label-map", file, "this is a label map, which is not checked; name a net")
         ]
     # A message whose name is near "layer" is one, misspelt.
     slips = [
@@ -236,7 +236,7 @@ def _no_net(file: Prototxt) -> list[Finding]:
     ]
     slips = [fault for fault in slips if fault.field.fields is not None]
     return [
-        _whole("not-a-net", file, "there is no layer in it; name a net"),
+        _whole("not-a-net", file, "it has no layers; name a net"),
         *text_findings(file, slips),
     ]
 
@@ -340,7 +340,7 @@ def _states(
 ) -> list[State]:
     """Those that are asked for, else all that the rules mention."""
     if phase not in (None, "TEST", "TRAIN"):
-        raise NetError(f'{net.path}: phase "{phase}": say TEST or TRAIN')
+        raise NetError(f'{net.path}: phase "{phase}": give TEST or TRAIN')
     if only:
         return [*only]
     if stages:

@@ -80,7 +80,7 @@ def recorded(name: str, where: Path) -> Kept | None:
         raise ModelError(f"{path}: cannot be read: {error}; remove its folder") from None
     found = index.parse(text, str(path), lambda file: str(path.with_name(file)))
     if [model.name for model in found] != [name]:
-        raise ModelError(f"{path}: is not of one model, {name}; remove its folder")
+        raise ModelError(f"{path}: is not about a single model, {name}; remove its folder")
     return Kept(where / name, found[0])
 
 
@@ -119,7 +119,7 @@ def locked(place: Kept) -> Iterator[None]:
         fact = f"cannot be written: {error.strerror}"
         raise OutputError(f"{place.folder}: {fact}; name another folder with --cache") from None
     if lock is None:
-        raise OutputError(f"{place.folder}: another process is fetching it; wait for it")
+        raise OutputError(f"{place.folder}: another process is downloading it; wait until it ends")
     try:
         yield
     finally:

@@ -73,7 +73,7 @@ def fetch(
             page = f"; see {model.page}" if model.page else ""
             fact = "no program can fetch it"
             raise ModelError(
-                f"{model.name}: {fact}{page}, and name the file that you have with --from"
+                f"{model.name}: {fact}{page}, and give the downloaded file with --from"
             )
         if "://" in source:
             _downloaded(source, target, timeout, progress)
@@ -86,7 +86,7 @@ def _before(target: Kept, warn: Callable[[str], object]) -> Fetched | None:
     """The file that the cache has, if it is known to be the model; a damaged one is removed."""
     had = recorded(target.model.name, target.folder.parent)
     if had and os.path.exists(had.file) and not _same(had.model, target.model):
-        fact = "holds another model of this name"
+        fact = "holds a different model of this name"
         raise OutputError(
             f"{target.folder}: {fact}; move it away, or name another folder with --cache"
         )
@@ -157,7 +157,7 @@ def _copied(source: Path, target: Kept, progress: Arrival) -> None:
         if isinstance(error, OutputError):
             raise
         raise ModelError(
-            f"{source}: cannot be read: {error.strerror}; name another place"
+            f"{source}: cannot be read: {error.strerror}; give another file or address"
         ) from None
 
 
@@ -188,7 +188,7 @@ def _downloaded(address: str, target: Kept, timeout: float, progress: Arrival) -
 def _kept(error: ModelError, target: Kept) -> ModelError:
     """The error, with what the next call will go on from."""
     size = _size(target)
-    rest = f"; the {size:,} bytes that came are kept, and the same command goes on from there"
+    rest = f"; the {size:,} bytes received are kept, and the same command continues from there"
     return ModelError(f"{error}{rest}") if size else error
 
 
@@ -236,12 +236,12 @@ def _total(address: str, response: HTTPResponse, at: int, model: Model) -> int |
     kind = response.headers.get_content_type()
     if kind == "text/html":
         raise _Other(
-            f"{address}: the server sends a page, not weights; name another place with --from"
+            f"{address}: the server sends a web page, not weights; give another address with --from"
         )
     total = None if response.length is None else at + response.length
     if total is not None and total != (model.size or total):
         fact = f"the server has {number_of(total, 'byte')}, and {model.name} {model.size:,}"
-        raise _Other(f"{address}: {fact}; name another place with --from")
+        raise _Other(f"{address}: {fact}; give another address with --from")
     if total is not None and total > LARGEST:
         raise _Other(
             f"{address}: the server has {number_of(total, 'byte')}; Caffe reads {LARGEST:,} at most"
@@ -335,5 +335,5 @@ def _write(part: BinaryIO, data: bytes, target: Kept) -> None:
 
 def _refusal(target: Kept, error: OSError) -> OutputError:
     return OutputError(
-        f"{target.part}: cannot be written: {error.strerror or error}; is there room?"
+        f"{target.part}: cannot be written: {error.strerror or error}; check that the disk has room"
     )

@@ -99,7 +99,7 @@ def read(place: str, timeout: float) -> tuple[Model, ...]:
             data = file.read(_LONGEST + 1)
     except (OSError, ValueError) as error:  # ValueError for a name with a zero byte
         raise ModelError(
-            f"{path}: cannot be read: {reason(error)}; name a folder that has one"
+            f"{path}: cannot be read: {reason(error)}; name a folder that has a models.json"
         ) from None
     return parse(_text(data, str(path)), str(path), lambda file: str(path.with_name(file)))
 
@@ -122,7 +122,7 @@ def _text(data: bytes, where: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ModelError(f"{where}: is not UTF-8 text; an index is JSON") from None
+        raise ModelError(f"{where}: is not UTF-8 text; an index is a JSON file") from None
 
 
 def parse(text: str, where: str, beside: Beside) -> tuple[Model, ...]:

@@ -40,10 +40,10 @@ class _Redirects(request.HTTPRedirectHandler):
         """The request to follow with;
         ModelError where the way leads out of the web, or out of https.
         """
-        check_address(newurl, f"{req.full_url}: leads to another place")
+        check_address(newurl, f"{req.full_url}: redirects to another address")
         if urlsplit(req.full_url).scheme == "https" and urlsplit(newurl).scheme != "https":
             raise ModelError(
-                f"{req.full_url}: leads from https to {newurl}, which anyone can change"
+                f"{req.full_url}: redirects from https to {newurl}, which can be tampered with"
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 

@@ -98,7 +98,7 @@ class CoordMap:
         rows = [(name, *map(_exactly, axis)) for name, axis in zip(names, axes, strict=True)]
         if len(set(axes)) == 1:
             rows = [("each", *rows[0][1:])]
-        caption = "a point of the one blob, times scale, plus shift, is its place in the other"
+        caption = "a position p in one blob is at scale * p + shift in the other"
         return notebook.table(rows, head=("axis", "scale", "shift"), caption=caption, left=(0,))
 
 

@@ -161,7 +161,7 @@ def offset(graph: Graph, cropped: Top, reference: Top, ndim: int = 2) -> tuple[F
         raise AlignError(
             f'{graph.prototxt.path}: "{cropped.blob}" has {show(back.scale)} times the '
             f"resolution of "
-            f'"{reference.blob}", and a Crop needs the same; change a stride between them'
+            f'"{reference.blob}", but a Crop needs the same; change a stride between them'
         )
     return ((Fraction(0),) * ndim + back.shift)[-ndim:]
 
@@ -193,7 +193,7 @@ def _kernel_remedy(graph: Graph, cropped: Top, exact: tuple[Fraction, ...]) -> s
             if all(value.denominator == 2 for value in exact) and kernel:
                 better = 2 * stride - 1 if kernel != 2 * stride - 1 else 2 * stride
                 return f'give layer "{layer.name}" kernel_size {better} in place of {kernel}'
-    return "change a kernel's or a pad's parity on the way between them"
+    return "make a kernel or a pad between them odd instead of even, or the reverse"
 
 
 def pad_remedy(graph: Graph, top: Top, missing: Fraction) -> str:
@@ -223,7 +223,7 @@ def _agree(maps: dict, bottom: Top, here: CoordMap, layer: Layer, top: Top, loos
 
 
 def _unconnected(graph: Graph, start: Top, end: Top, stops: tuple[Layer, ...]) -> str:
-    fact = f'no coordinates carry from "{start.blob}" to "{end.blob}"'
+    fact = f'positions in "{start.blob}" cannot be mapped to "{end.blob}"'
     for layer in stops:
         why, _, remedy = _no_map(graph, layer).partition("; ")
         if remedy:
@@ -233,7 +233,8 @@ def _unconnected(graph: Graph, start: Top, end: Top, stops: tuple[Layer, ...]) -
     )
     return (
         f"{graph.prototxt.path}: {fact}; "
-        f"they end at {where or 'the inputs'}: take tops that share a convolutional ancestor"
+        f"the paths end at {where or 'the inputs'}; take tops that are computed from the same "
+        "blob by convolutions"
     )
 
 

@@ -106,7 +106,7 @@ def declared(prototxt: Prototxt, refuse: Refuse = raising) -> tuple[Declared, ..
     old, new = prototxt.root.all("layers"), prototxt.root.all("layer")
     if old and new:
         fact = f"{prototxt.path}:{old[0].line}: `layers` here and `layer` on line {new[0].line}"
-        remedy = "Caffe refuses a file of two formats; write all of them in one"
+        remedy = "Caffe refuses a file of two formats; write all layers in one"
         refuse("two-formats", NetError(f"{fact}: {remedy}"))
     if old and any(field.all("layer") for field in old):
         fact = f"{prototxt.path}:{old[0].line}: this is Caffe's V0 format"
@@ -172,7 +172,8 @@ def _inputs(prototxt: Prototxt, net: View, refuse: Refuse) -> list[Declared]:
     if len(shapes) < len(names) and (shapes or dims):
         fact = f"{number_of(len(names), 'net-level input')}, and sizes for {len(shapes)}"
         refuse(
-            "shape", error(field, "input", f"{fact}; give each an input_shape, or four input_dim")
+            "shape",
+            error(field, "input", f"{fact}; give each input an input_shape, or four input_dim"),
         )
     given = (*shapes[: len(names)], *(None,) * (len(names) - len(shapes)))
     return [

@@ -367,7 +367,7 @@ class _Wires:
         makers = [one for one in every if blob in one.tops and blob not in one.bottoms]
         later = [one for one in makers if one.kept(self.state)]
         known = [each for each in self.latest if each not in self.undefined]
-        remedy = _near(blob, known) if known else f"nothing comes before it: {_ADD_INPUT % blob}"
+        remedy = _near(blob, known) if known else f"it is the first layer: {_ADD_INPUT % blob}"
         for maker in (later or makers)[:1]:
             where = (
                 "later; move it up" if later else f"but not in state {self.state}; {_rules(makers)}"

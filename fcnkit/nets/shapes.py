@@ -112,8 +112,8 @@ class Shapes:
         while before := next((one for one in layer.bottoms if self.tops[one] is None), None):
             top, layer = before, self.graph.producer(before)
         if layer.bottoms:
-            return f"say it with --input, as in --input {top.blob}=N,C,H,W"
-        return f"say it with --input, as in --input {top.blob}=1,3,227,227"
+            return f"give it with --input, as in --input {top.blob}=N,C,H,W"
+        return f"give it with --input, as in --input {top.blob}=1,3,227,227"
 
     def reason(self, top: Top) -> str:
         """Why a top's shape is not known; "" where it is."""
@@ -204,7 +204,7 @@ def _override(layer: Layer, shape: Shape | None, wanted: Shape | None) -> Shape 
         return shape
     if shape is not None and layer.bottoms:
         fact = f"its top is {show(shape)}, not the given {show(wanted)}"
-        raise layer.error(f"{fact}; give the shapes of inputs only")
+        raise layer.error(f"{fact}; give shapes for inputs only")
     return wanted
 
 

@@ -27,7 +27,7 @@ class Overwritten(NamedTuple):
         who = "which is an output"
         if self.reader:
             who = f'which layer "{self.reader.name}" on line {self.reader.line} reads later'
-        return f'{place} memory with "{self.top.blob}", {who}; give its top a name of its own'
+        return f'{place} memory with "{self.top.blob}", {who}; give its top its own name'
 
 
 def overwritten(graph: Graph) -> Iterator[Overwritten]:

@@ -212,7 +212,9 @@ def _known_tops(layer: Layer, known: TopShapes) -> Iterator[tuple[Top, Shape]]:
     kind = of(layer)
     lacking = [bottom.blob for bottom in layer.bottoms if bottom not in known]
     if lacking:
-        raise layer.error(f'the size of its bottom "{lacking[0]}" is not known; say it in the net')
+        raise layer.error(
+            f'the size of its bottom "{lacking[0]}" is not known; write it into the net'
+        )
     bottoms = [known[bottom] for bottom in layer.bottoms]
     for top, shape in zip(layer.tops, kind.shapes(layer, bottoms), strict=False):
         if shape is None:

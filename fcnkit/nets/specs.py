@@ -35,7 +35,7 @@ def specs_of(layer: Layer, count: int) -> list[Spec]:
     said = _said_of(layer)
     if len(said) > count:
         fact = f"{len(said)} param for {number_of(count, 'parameter')}"
-        raise layer.error(f"{fact}; remove those that are too many")
+        raise layer.error(f"{fact}; remove the surplus")
     return said + [Spec()] * (count - len(said))
 
 

@@ -75,7 +75,7 @@ def _axis(layer: Layer) -> int:
     from_front = axis + 4 if axis < 0 else axis
     if not 2 <= from_front < 4:
         raise layer.error(
-            f"it crops from axis {axis} on, channels or images too; set crop_param {{ axis: 2 }}"
+            f"it crops from axis {axis} on, so channels or images too; set crop_param {{ axis: 2 }}"
         )
     return from_front
 

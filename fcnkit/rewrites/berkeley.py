@@ -187,7 +187,7 @@ def _literal(value: object) -> object:
 def _convolution(net: Prototxt, layer: Layer, grouped: bool) -> list[Edit]:
     window, score = spatial(layer), layer.name.startswith("score_")
     if any(len(set(sizes)) > 1 for sizes in (window.kernel, window.stride, window.pad)):
-        raise layer.error("its window is not square; the FCN authors' style has square ones only")
+        raise layer.error("its window is not square; the FCN authors' style needs square windows")
     fields: Pairs = [("pad", window.pad[0]), ("kernel_size", window.kernel[0])]
     if not score:
         group = layer.param("convolution_param").get("group")
@@ -216,7 +216,8 @@ def _rates(net: Prototxt, layer: Layer, *, written: bool) -> list[Edit]:
 def _bridged(layer: Layer) -> list[Edit]:
     if layer.tops[0].blob != layer.bottoms[0].blob:
         raise layer.error(
-            "it does not work in place; a deploy net without it needs its top renamed"
+            "it does not work in place, so the deploy net, which leaves it out, would need its "
+            "top renamed"
         )
     return [removed(layer.field, _WHY)]
 
@@ -254,7 +255,7 @@ def _image_layers(
 def _check_names(net: Prototxt, images: Sequence[str], labels: Sequence[str]) -> None:
     for name in images:
         if name in labels:
-            fact = f'"{name}" is the blob of the labels, and would be that of an image'
+            fact = f'"{name}" would be the blob of both the labels and an image'
             raise NetError(f"{net.path}: {fact}; choose another name for the image")
 
 

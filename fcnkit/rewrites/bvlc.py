@@ -90,7 +90,10 @@ def in_words_of(
         plan = plan.then(_pass, own, words, inputs, only)
         if plan.net is before:
             return plan
-    raise NetError(f"{net.path}: its words were changed {_MOST_PASSES} times without an end")
+    raise NetError(
+        f"{net.path}: rewriting its forks' words did not end after {_MOST_PASSES} passes; "
+        "report this"
+    )
 
 
 def _of_forks(work: States) -> Iterator[object]:
@@ -221,7 +224,7 @@ OPERATIONS = (
     Operation(
         "bvlc",
         "bvlc[=1.0][:LAYER,...]",
-        "forks' words in BVLC's, where it has any",
+        "replace layers and fields of forks by BVLC Caffe's, where possible",
         bvlc,
         _arguments,
         skips=True,

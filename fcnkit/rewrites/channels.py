@@ -175,7 +175,7 @@ def add_channels(
             f"the image has {number_of(old, 'channel')}, and {channels} are asked for; give more",
         )
     if start not in _STARTS:
-        raise refused(net, f'new channels cannot start as "{start}"; say zero or mean')
+        raise refused(net, f'new channels cannot start as "{start}"; give zero or mean')
     new, exact, row = _STARTS[start]
     same = tuple(((index, 1),) for index in range(old))
     rows = (*same, *(row(old),) * (channels - old))
@@ -281,11 +281,11 @@ def _channels(net: Prototxt, work: States, blob: str | None) -> int:
     counts = {shape[1] for shape in shapes if shape}
     names = ", ".join(dict.fromkeys(f'"{top.blob}"' for _, top in tops))
     if len({top.blob for _, top in tops}) > 1:
-        raise refused(net, f"several blobs are images: {names}; say which")
+        raise refused(net, f"several blobs are images: {names}; give one")
     if not tops:
         made = blob and work.each[0].graph.top(blob)
         what = (
-            f'"{blob}" is not an input' if made else "no Convolution or InnerProduct sees an input"
+            f'"{blob}" is not an input' if made else "no Convolution or InnerProduct reads an input"
         )
         raise refused(net, f"{what}; name the blob that is the image")
     if not all(shapes):
@@ -329,7 +329,7 @@ def _moves(work: States, layer: Layer, change: Change) -> list[Move]:
         return [_statistic(layer, at, shape, change.rows) for at, shape in enumerate(shapes)]
     if len(layer.bottoms) > 1:
         raise layer.error(
-            f"its weights are for {len(layer.bottoms)} bottoms at once; give each a layer"
+            f"its weights are for {len(layer.bottoms)} bottoms at once; give each bottom a layer"
         )
     axis, old = channel_axis(layer, shapes[0], change.before)
     new = (*old[:axis], len(change.rows), *old[axis + 1 :])
@@ -346,7 +346,7 @@ def _statistic(layer: Layer, at: int, shape: Shape, rows: Rows) -> Move:
         return Move(layer.name, at, shape, layer.name)
     if shape != (len(rows),):
         raise layer.error(
-            "it has not one number for each channel of the image; change it by hand first"
+            "it does not have one number for each channel of the image; change it by hand first"
         )
     return Move(layer.name, at, shape, layer.name, "mix", (shape, ((0, rows),)))
 
@@ -388,14 +388,14 @@ OPERATIONS = (
     Operation(
         "colour",
         "colour[=bgr|rgb|mean]",
-        "gray to colour, by brightness or mean",
+        "from gray images to colour, by brightness or mean",
         to_colour,
         _colour,
     ),
     Operation(
         "channels",
         "channels=N[:zero|mean]",
-        "more channels, as depth beside colour",
+        "add input channels, such as depth beside colour",
         add_channels,
         _more,
     ),

@@ -162,7 +162,7 @@ def _carried(layer: Layer, others: Sequence[Top], top: Top) -> Sequence[Top]:
             f'its type is {layer.type}, and the classes of "{top.blob}" cannot be followed '
             f"through it"
         )
-        raise layer.error(f"{fact}; change its part of the net by hand first")
+        raise layer.error(f"{fact}; change that part of the net by hand first")
     understood(layer)
     return others
 
@@ -194,7 +194,7 @@ def _check(
             raise refused(net, f'layer "{layer}": {fact}')
     if filler != ZERO and filler not in FILLERS:
         fact = f'new classes cannot start as filler "{filler}": Caffe has no such filler'
-        remedy = f"say zero (in --do: new) or one of {', '.join(FILLERS)}"
+        remedy = f"give zero (in --do: new) or one of {', '.join(FILLERS)}"
         raise refused(net, f'layer "{layer}": {fact}; {remedy}')
 
 
@@ -210,7 +210,7 @@ def _head_moves(
         what = (
             f"it has {number_of(group, 'group')}"
             if group > 1
-            else "its outputs are not the first axis of its weights"
+            else "its outputs are not along the first axis of its weights"
         )
         raise layer.error(
             f"{what}; " + ("make it dense first" if group > 1 else "let new classes be zero")
@@ -321,7 +321,7 @@ OPERATIONS = (
     Operation(
         "classes",
         "classes=LAYER:0-4,15,new",
-        "select, reorder, add (new, or a filler)",
+        "select, reorder or add classes (new, or a filler)",
         reclass,
         _arguments,
     ),

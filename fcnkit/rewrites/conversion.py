@@ -38,7 +38,7 @@ def follow(
     old = all_known(state.shapes.tops[top] for top in layer.tops)
     bottoms = all_known(given)
     if trait(layer) is Trait.OPAQUE:
-        raise refusal(state, layer, converted, "it may need the matrix that it gets")
+        raise refusal(state, layer, converted, "it may need a matrix as input")
     if bottoms is None or old is None:
         return [None] * len(layer.tops)
     if is_pointwise(layer):

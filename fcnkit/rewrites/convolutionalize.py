@@ -114,8 +114,8 @@ def _cut(found: Sequence[Known]) -> Iterator[Step]:
         for layer in state.graph.layers:
             if is_cut(state, layer):
                 why = (
-                    "its last window is cut off at the border, and is whole in a larger image: "
-                    "the scores of a window there are not quite the classifier's"
+                    "its last window is cut off at the image's border but not inside a larger "
+                    "image, so scores there differ slightly from the classifier's"
                 )
                 seen[layer.name] = Step("keep", layer.name, layer.line, layer.type, why)
     yield from seen.values()
@@ -141,7 +141,7 @@ def _other_sizes(found: Sequence[Known], inputs: Mapping[str, Shape]) -> Iterato
             why = (
                 f'the kernels are for "{top.blob}" of {show(given)}, as --input says, and the net '
                 f"still says {show(shape)}; `fcnkit surgery --do "
-                f"resize={top.blob}:{','.join(map(str, given))}` writes the other size"
+                f"resize={top.blob}:{','.join(map(str, given))}` changes that"
             )
             said[top.blob] = Step("keep", layer.name, layer.line, layer.type, why)
     yield from said.values()
@@ -205,7 +205,7 @@ def _convert(
     if axis + (len(before) if axis < 0 else 0) != 1:
         raise Refused(
             [layer],
-            f"it works along axis {axis}, and a Convolution only along the channels, axis 1",
+            f"it works along axis {axis}, but a Convolution works along the channels, axis 1",
         )
     if len(given) < 3:
         raise Refused(

@@ -90,7 +90,7 @@ def _steps(layer: Layer, old: Shape, new: Shape) -> Shape:
             fits = [k for k in range(size - 1, 1, -1) if (size - 1) % (k - 1) == 0]
             remedy = f"these fit: {', '.join(map(str, fits))}" if fits else "none does"
             raise layer.error(
-                f"{fewer} of {size} taps cannot lie evenly from first to last; {remedy}"
+                f"{fewer} of {size} taps cannot be spread evenly from first to last; {remedy}"
             )
     return tuple((k - 1) // (n - 1) if k != n else 1 for k, n in zip(old, new, strict=True))
 
@@ -158,7 +158,7 @@ OPERATIONS = (
     Operation(
         "decimate",
         "decimate=LAYER:K[xK...]",
-        "fewer taps of a kernel, dilated",
+        "keep fewer kernel taps, with dilation",
         decimate,
         _arguments,
         keeps_values=False,

@@ -82,7 +82,11 @@ def _deployed(net: Prototxt, *, inputs: Mapping[str, Shape] | None) -> Plan:
         if field.start not in kept:
             edits.append(removed(field, "deploy"))
             deeper = part.helpers.get(field.start)
-            why = f'it helps to train "{deeper}"' if deeper else "no prediction needs it"
+            why = (
+                f'it is an auxiliary branch that helps to train "{deeper}"'
+                if deeper
+                else "no prediction needs it"
+            )
             steps.append(left_out(field, why))
     new = [*_predictions(part)]
     if new:
@@ -103,7 +107,7 @@ def _part(net: Prototxt, inputs: Mapping[str, Shape] | None) -> _Part:
     graph = state_that_tests(net)
     losses, ends, helped = _ends(net, graph)
     if not ends:
-        raise NetError(f"{net.path}: nothing that is learned leads to an output or to a loss")
+        raise NetError(f"{net.path}: no learned layer leads to an output or to a loss")
     layers = {layer for end in ends for layer in ancestors(graph, graph.producer(end))}
     inside = {top for layer in layers for top in layer.tops}
     quiet = [
@@ -244,7 +248,7 @@ def _predictions(part: _Part) -> Iterator[tuple[Fields, Step]]:
     for top, loss in made:
         name = PROB if len(made) == 1 else f"{PROB}_{top.blob}"
         if name in taken:
-            fact = f'there is a "{name}" already, and so the predictions would be called'
+            fact = f'there is already a "{name}", and the predictions would be named so too'
             raise loss.error(f"{fact}; rename it with `fcnkit surgery --do rename`")
         kind = of(loss).predicts
         fields: list[tuple[str, object]] = [
@@ -253,7 +257,7 @@ def _predictions(part: _Part) -> Iterator[tuple[Fields, Step]]:
         axis = axis_of(loss) if has_field(loss, "axis") else 1
         if axis != 1:
             fields.append(("softmax_param", [("axis", axis)]))
-        why = f'{loss.type} "{loss.name}" made it of "{top.blob}" before it compared'
+        why = f'{loss.type} "{loss.name}" computed it from "{top.blob}" before comparing'
         yield fields, Step("insert", name, None, kind, why)
 
 

@@ -79,7 +79,8 @@ def _part(
     if not reached or not found:
         names = ", ".join(f'"{end}"' for end in ends or ()) or "nothing"
         raise NetError(
-            f'{net.path}: {names} does not need "{start}"; see the order of layers with inspect'
+            f'{net.path}: {names} does not depend on "{start}"; see the order of layers with '
+            "`fcnkit inspect`"
         )
     return _Part(
         graph, shapes_of(graph, inputs), top, tuple(sorted(found, key=lambda layer: layer.index))
@@ -210,7 +211,7 @@ OPERATIONS = (
     Operation(
         "extract",
         "extract=[BLOB]:[BLOB,...]",
-        "the layers from one blob to others",
+        "keep only the layers from one blob to others",
         extract,
         _arguments,
         keeps_images=False,

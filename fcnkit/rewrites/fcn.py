@@ -148,7 +148,7 @@ def _unbuilt(trunk: Plan, recipe: "_Recipe") -> Unbuilt | None:
         if isinstance(known, NetError):
             why = str(known).removeprefix(f"{path}:")
             fact = f"the net cannot be built for an input of {size} pixels, at {why}"
-            return Unbuilt(f"{path}: {fact}; an FCN's branches have to agree at every size")
+            return Unbuilt(f"{path}: {fact}; the branches of an FCN have to fit at every size")
     return None
 
 
@@ -329,7 +329,7 @@ def _said(trunk: Plan, recipe: _Recipe, pad: int, axes: tuple[bool, bool]) -> Pl
         fact = (
             f"the net cannot be built for images of every size: padded by {number_of(pad, 'pixel')}"
         )
-        remedy = "an FCN's branches have to agree at every size"
+        remedy = "the branches of an FCN have to fit at every size"
         raise Unbuilt(f"{path}: {fact}, {str(error).removeprefix(path + ':')}; {remedy}") from None
 
 

@@ -240,7 +240,7 @@ def _reader(work: States, known: Known, layer: Layer, left: Mapping[Top, _Left])
     if trait(layer) is Trait.ARRANGES and of(layer).identity(layer):
         return _Change(dict.fromkeys(layer.tops, _flat(known, layer, here)))
     fact = f'its type is {layer.type}, and the channels of "{reads[0].blob}" cannot be followed'
-    raise layer.error(f"{fact} through it; change its part of the net by hand first")
+    raise layer.error(f"{fact} through it; change that part of the net by hand first")
 
 
 def _is_blind(layer: Layer, reads: Sequence[Top]) -> bool:
@@ -256,14 +256,16 @@ def _one(layer: Layer, left: Mapping[Top, _Left]) -> _Left:
     if len({left.get(top) for top in bottoms}) > 1:
         names = " and ".join(f'"{top.blob}"' for top in dict.fromkeys(bottoms))
         fact = f"it reads {names}, which would not have the same channels left"
-        raise layer.error(f"{fact}; change its part of the net by hand first")
+        raise layer.error(f"{fact}; change that part of the net by hand first")
     return left[bottoms[0]]
 
 
 def _joined(known: Known, layer: Layer, left: Mapping[Top, _Left]) -> _Change:
     """Channels in a row: those of the bottoms that stay are all kept."""
     if canonical(layer, join_axis(layer, 4, "concat_param", "concat_dim"), 4) != 1:
-        raise layer.error("it joins images, of which some channels go; change it by hand first")
+        raise layer.error(
+            "it joins images, some of whose channels are removed; change it by hand first"
+        )
     count, kept = 0, []
     for top in layer.bottoms:
         shape = known.shape(top)
@@ -285,8 +287,8 @@ def _flat(known: Known, layer: Layer, here: _Left) -> _Left:
         return here
     places = prod(old[2:])
     if new != (old[0], here.all * places):
-        fact = "it puts the numbers of several channels into one"
-        raise layer.error(f"{fact}; change its part of the net by hand first")
+        fact = "it merges values of several channels into one"
+        raise layer.error(f"{fact}; change that part of the net by hand first")
     kept = (index * places + place for index in here.kept for place in range(places))
     return _Left(new[1], tuple(kept))
 
@@ -307,7 +309,9 @@ def _by_channel(work: States, known: Known, layer: Layer, here: _Left) -> _Chang
         elif prod(shape) == here.all and here.all in shape:
             moves.append(_mixed(layer, blob, shape, shape.index(here.all), here))
         else:
-            raise layer.error("it has not one number for each channel; change it by hand first")
+            raise layer.error(
+                "it does not have one number for each channel; change it by hand first"
+            )
     return _Change(dict.fromkeys(layer.tops, here), moves, (), _step(layer, here))
 
 
@@ -373,7 +377,7 @@ def _each_alone(layer: Layer, blobs: Sequence[Shape], here: _Left) -> _Change:
 
 def _step(layer: Layer, here: _Left) -> Step:
     what = f"{here.shown} channels"
-    return Step("change", layer.name, layer.line, what, "the others are not there any more")
+    return Step("change", layer.name, layer.line, what, "the others are gone")
 
 
 def _arguments(text: str) -> Arguments:
@@ -388,7 +392,7 @@ OPERATIONS = (
     Operation(
         "filters",
         "filters=LAYER:N[:first]",
-        "fewer filters, evenly chosen or the first",
+        "keep fewer filters, evenly chosen or the first",
         fewer_filters,
         _arguments,
         keeps_values=False,

@@ -45,7 +45,7 @@ class _Chain(NamedTuple):
 
 
 # The net of one state, which `extract` leaves where it is given no blobs.
-_EXTRACT = "extract state TEST first (--do extract=:)"
+_EXTRACT = "first keep the TEST phase only (--do extract=:)"
 
 
 def fold(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
@@ -85,7 +85,7 @@ def fold(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
             steps[layer.field.start] = Step("keep", layer.name, layer.line, layer.type, reason)
     for layer in (each for known in work.each for each in _strangers(known)):
         why_not = (
-            "its type is not known to fcnkit; if it normalises, merge it with its fork's script"
+            "fcnkit does not know its type; if it normalises, merge it with the script of its fork"
         )
         steps[layer.field.start] = Step("keep", layer.name, layer.line, layer.type, why_not)
     return work.plan(edits, steps, moves)
@@ -149,7 +149,7 @@ def _why_not(
         if shared:
             return shared if each is link else f'"{layer.name}": {shared}'
     if of(link).affine(link) is None:
-        fact = "it normalises by the batch, or as its fork alone does"
+        fact = "it normalises by batch statistics, or in a way of its fork only"
         return f"{fact}; merge it with that fork's script"
     if keeps_statistics(link) and not _stored(known, link):
         fact = f"in state {known.name} it normalises by the batch (use_global_stats is not true)"
@@ -187,7 +187,7 @@ def _other_axes(known: Known, layer: Layer, link: Layer) -> str:
     numbers = tuple(size for size in blobs[0] if size != 1)
     if numbers == () or (along == 1 and numbers == shape[1:2]):
         return ""
-    return "it is not one number for each channel"
+    return "it does not have one number for each channel"
 
 
 def _behind(known: Known, link: Layer) -> str:
@@ -210,7 +210,7 @@ def _agreed(work: States, found: list[dict[int, _Chain]], why: dict[int, str]) -
             agreed.append(_Chain(here[0].layer, here[0].links[: len(alone)]))
         for chain in here:
             for link in chain.links[len(alone) :]:
-                reason = f'it follows "{layer.name}" in one state and not in another'
+                reason = f'it follows "{layer.name}" in one state but not in another'
                 why.setdefault(link.field.start, f"{reason}; {_EXTRACT}")
     return agreed
 
@@ -266,12 +266,14 @@ def _steps(chain: _Chain) -> Iterator[tuple[Layer, Step]]:
     layer, links = chain
     names = ", ".join(f"{link.name} ({link.type})" for link in links)
     what = f"takes in {names}" + "; gets a bias" * _adds_bias(chain)
-    why = "a factor and a summand for each channel, which weights and bias can hold"
+    why = "its scale and shift per channel go into weights and bias"
     yield layer, Step("change", layer.name, layer.line, what, why)
     for link in links:
         yield link, Step("remove", link.name, link.line, link.type, f'it is part of "{layer.name}"')
 
 
 OPERATIONS = (
-    Operation("fold", "fold", "BatchNorm, Scale, Bias into the layer before", fold, no_arguments),
+    Operation(
+        "fold", "fold", "merge BatchNorm, Scale and Bias into the layer before", fold, no_arguments
+    ),
 )

@@ -64,7 +64,7 @@ def fork(net: NetOrPath, name: str, *, inputs: Mapping[str, Shape] | None = None
     net = given_net(net)
     if name not in FORK_NAMES:
         known = ", ".join(FORK_NAMES)
-        raise NetError(f'{net.path}: no fork "{name}" is known; known are {known}')
+        raise NetError(f'{net.path}: no fork "{name}" is known; give one of {known}')
     words = _BESIDE.get(name, frozenset())
     return in_words_of(FORK_NAMES[name], net, words, inputs).then(_in_its_own, name, inputs)
 
@@ -203,6 +203,11 @@ def _arguments(text: str) -> Arguments:
 
 OPERATIONS = (
     Operation(
-        "fork", "fork=NAME", "the words of a fork: see lint --targets", fork, _arguments, skips=True
+        "fork",
+        "fork=NAME",
+        "use the layers and fields of a fork: see lint --targets",
+        fork,
+        _arguments,
+        skips=True,
     ),
 )

@@ -61,7 +61,7 @@ def early_fusion(net: Prototxt, images: Mapping[str, str]) -> Plan:
     check_images(net, [*images], "early")
     bad = next((each for each in images.values() if not _NAME.fullmatch(each)), None)
     if bad is not None:
-        fact = f"its channels are called {quoted(bad)}; say a letter for each, such as bgr"
+        fact = f"its channels are called {quoted(bad)}; give one letter per channel, such as bgr"
         raise NetError(f"{net.path}: {fact}")
     letters, first = "".join(images.values()), next(iter(images))
     top, channels = _image(build(net))
@@ -72,7 +72,10 @@ def early_fusion(net: Prototxt, images: Mapping[str, str]) -> Plan:
         )
         raise NetError(f"{net.path}: {fact}; name that image first, with a letter for each channel")
     if top.blob in images:
-        raise NetError(f'{net.path}: "{top.blob}" is what the images become; choose another name')
+        raise NetError(
+            f'{net.path}: "{top.blob}" is the blob that the images are joined into; choose '
+            "another name"
+        )
     plan = add_channels(net, len(letters), start="mean")
     readers = list(dict.fromkeys(move.layer for move in plan.moves))
     return plan.then(_called, {name: f"{name}_{letters}" for name in readers})
@@ -176,7 +179,7 @@ class _Late:
         for layer in self.rest:
             for top in layer.bottoms:
                 if top.blob in self.blobs and top.blob not in self.scores:
-                    fact = f'it reads "{top.blob}", which is there once for each image'
+                    fact = f'it reads "{top.blob}", of which there is one for each image'
                     raise layer.error(f"{fact}; late fusion needs it after the scores")
         taken = {name for layer in self.rest for name in (layer.name, *_tops(layer))}
         taken |= {self.image.blob, *(layer.name for layer in self.trunk), *self.blobs}
@@ -184,7 +187,7 @@ class _Late:
         made += [f"{name}{image}" for name in self._names() for image in self.images]
         for name in made:
             if name in taken:
-                fact = f'late fusion makes "{name}", and the net has one'
+                fact = f'late fusion adds "{name}", but the net already has one'
                 raise NetError(f"{path}: {fact}; choose other names for the images")
 
     def _names(self) -> Iterator[str]:

@@ -138,7 +138,7 @@ def _wanted(layer: Layer, groups: int | None, inputs: int, outputs: int) -> int:
         fact = (
             f"it takes {number_of(inputs, 'channel')} to {outputs}, so there is no group for each"
         )
-        raise layer.error(f"{fact}; say how many groups")
+        raise layer.error(f"{fact}; give the number of groups")
     wanted = inputs if groups is None else expected.whole("groups", groups)
     if wanted < 1 or inputs % wanted or outputs % wanted:
         fact = (
@@ -196,7 +196,7 @@ def _step(each: _Grouping) -> Step:
         layer.name,
         layer.line,
         f"dense -> {_group_count(each.groups)}",
-        "its weights must be zero across them, which is seen when they are written",
+        "the weights between groups must be zero, which is checked when they are written",
     )
 
 
@@ -213,13 +213,17 @@ def _group(text: str) -> Arguments:
     if colon and layer and count.isdigit():
         return (layer, whole_number(count)), {}
     if len(comma_separated(text)) > 1:
-        raise ValueError("several layers; say group once for each")
+        raise ValueError("several layers; give --do group once for each")
     return (text,), {}
 
 
 OPERATIONS = (
     Operation("dense", "dense[=LAYER,...]", "groups to one dense group", ungroup, _dense),
     Operation(
-        "group", "group=LAYER[:N]", "a block-diagonal dense layer to N groups", regroup, _group
+        "group",
+        "group=LAYER[:N]",
+        "split a block-diagonal dense layer into N groups",
+        regroup,
+        _group,
     ),
 )

@@ -84,7 +84,7 @@ def _shapes(net: Prototxt, layer: Layer, top: Top) -> list[Field]:
         for shape in param.all("shape")
     ]
     if len(shapes) == 1 and len(layer.tops) > 1:
-        raise layer.error(f"its {len(layer.tops)} tops have one shape; give each its own")
+        raise layer.error(f"its {len(layer.tops)} tops share one shape; give each its own")
     return shapes[top.index : top.index + 1]
 
 

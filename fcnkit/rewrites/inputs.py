@@ -41,7 +41,7 @@ def input_as(net: NetOrPath, how: str, *, inputs: Mapping[str, Shape] | None = N
     if how == LAYER:
         return upgrade(net)
     if how != LEGACY:
-        raise NetError(f'{net.path}: inputs as "{how}"; say {LAYER} or {LEGACY}')
+        raise NetError(f'{net.path}: inputs as "{how}" are not known; give {LAYER} or {LEGACY}')
     found = {
         layer.field.start: layer
         for known in states(net, inputs).each
@@ -53,7 +53,7 @@ def input_as(net: NetOrPath, how: str, *, inputs: Mapping[str, Shape] | None = N
     layers = [found[start] for start in sorted(found)]
     for layer in layers:
         if layer.field.all("include", "exclude"):
-            raise layer.error("it is there in some states only, which fields of a net cannot say")
+            raise layer.error("it is in some states only, which net-level inputs cannot be")
     first = net.root.all("layer", "layers")[0]
     edits = [removed(layer.field, "input fields") for layer in layers]
     edits.append(statements_before(net, first, _fields(net, layers), "input fields"))
@@ -77,12 +77,14 @@ def _fields(net: Prototxt, layers: list[Layer]) -> list[tuple[str, object]]:
     names: list[tuple[str, object]] = [("input", top.blob) for top, _ in tops]
     in_shapes, in_dims = (bool(net.root.all(name)) for name in ("input_shape", "input_dim"))
     if net.root.all("input") and not in_shapes and not in_dims:
-        fact = "an input of the net has no size, which those after it would be taken for"
+        fact = (
+            "an input of the net has no size, and the sizes of later inputs would be taken for it"
+        )
         raise net.root.all("input")[0].error(f"{fact}; give it an input_shape")
     if in_dims and any(len(shape) != 4 for shape in shapes):
         top, shape = next(each for each in tops if len(each[1]) != 4)
-        fact = f'"{top.blob}" is {shown_shape(shape)}, and input_dim says four sizes'
-        raise layers[0].error(f"{fact}; write the net's other inputs with input_shape")
+        fact = f'"{top.blob}" is {shown_shape(shape)}, but input_dim needs four sizes'
+        raise layers[0].error(f"{fact}; write the net's inputs with input_shape")
     if in_shapes or any(len(shape) != 4 for shape in shapes):
         return names + [("input_shape", [("dim", size) for size in shape]) for shape in shapes]
     return names + [("input_dim", size) for shape in shapes for size in shape]
@@ -97,6 +99,10 @@ def _arguments(text: str) -> Arguments:
 
 OPERATIONS = (
     Operation(
-        "input", "input=legacy|layer", "inputs as input_dim, or as Input", input_as, _arguments
+        "input",
+        "input=legacy|layer",
+        "write inputs as input_dim, or as Input layers",
+        input_as,
+        _arguments,
     ),
 )

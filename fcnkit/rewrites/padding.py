@@ -50,7 +50,7 @@ def pad(
         message = of(each).message
         if message not in ("convolution_param", "pooling_param") or is_global(each):
             fact = f"its type is {each.type}" if not is_global(each) else "it pools its whole input"
-            raise each.error(f"{fact}; name a layer with a window, which can be padded")
+            raise each.error(f"{fact}; name a layer with a window")
         gone = [name for name in _OTHER_PADS if each.param(message).says(name)]
         same = {*spatial(each).pad, *spatial(each).far} == {pixels}
         if same or each.field.start in steps:
@@ -83,7 +83,7 @@ def pad_first(net: Prototxt, pad: int, axes: Sequence[bool] = (True, True)) -> P
         gone = [name for name in ("pad", *_OTHER_PADS) if name not in dict(fields)]
         edits += set_param(layer, "convolution_param", fields, net.style, replacing=gone, why="pad")
         what = ", ".join(f"{name} {value}" for name, value in fields)
-        why = "room for the crop at the image's border"
+        why = "makes room for cropping at the image's border"
         steps.append(Step("change", layer.name, layer.line, what, why))
     return Plan(net, net.edit(edits), tuple(steps), images=_zeros_around(graph, first, pad, axes))
 
@@ -134,8 +134,8 @@ def first_layers(graph: Graph) -> list[Layer]:
             found.append(layer)
         elif kind.linear or kind.trait is Trait.PLACES:
             raise layer.error(
-                f"a {layer.type} reads the image, and only a Convolution can be padded; use pad "
-                f"keep"
+                f"a {layer.type} reads the image, but only a Convolution can be padded; use pad "
+                "keep"
             )
         else:
             reached.update(layer.tops)
@@ -161,7 +161,7 @@ OPERATIONS = (
     Operation(
         "pad",
         "pad=LAYER:N",
-        "a layer's window padded by N pixels",
+        "pad a layer's window by N pixels",
         pad,
         _arguments,
         keeps_values=False,

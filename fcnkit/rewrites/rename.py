@@ -61,7 +61,7 @@ def _check(net: Prototxt, old: str, new: str, names: Mapping[str, str], every: l
 def _name(layer: Layer) -> Field:
     field = layer.field.last("name")
     if field is None:
-        raise layer.error("it has no name of its own in the file; write one first")
+        raise layer.error("it has no name in the file; write one first")
     return field
 
 
@@ -69,7 +69,7 @@ def _arguments(text: str) -> Arguments:
     pairs = [name_and_rest(pair) for pair in comma_separated(text)]
     old, times = Counter(old for old, _ in pairs).most_common(1)[0]
     if times > 1:
-        raise ValueError(f'"{old}" has {times} new names')
+        raise ValueError(f'"{old}" is given {times} new names; give one')
     return (dict(pairs),), {}
 
 

@@ -47,7 +47,7 @@ def rescore(
     """
     net = given_net(net)
     if expected.whole("classes", classes) < 1:
-        raise NetError(f"{net.path}: {number_of(classes, 'class')}; there must be at least 1")
+        raise NetError(f"{net.path}: {number_of(classes, 'class')}; give 1 or more")
     graph = build(net, State())
     layer = find_head(graph, head)
     if any(other.name == name and other is not layer for other in graph.layers):
@@ -60,7 +60,7 @@ def rescore(
             layer.name,
             layer.line,
             f"{number_of(classes, 'class')} as {name}",
-            "new classes start from zero",
+            "new classes start with zero weights",
         )
     ]
     return Plan(net, after, tuple(steps), _moves(after, layer, name, inputs))
@@ -101,8 +101,8 @@ def find_head(graph: Graph, head: str | None = None) -> Layer:
     found = find_heads(graph)
     if not found:
         raise NetError(
-            f"{graph.prototxt.path}: no InnerProduct or Convolution leads to an output; is it a "
-            f"classifier?"
+            f"{graph.prototxt.path}: no InnerProduct or Convolution leads to an output; it does "
+            "not look like a classifier"
         )
     if len(found) > 1:
         names = ", ".join(f'"{layer.name}" (line {layer.line})' for layer in found)
@@ -178,7 +178,9 @@ def _check_behind(
     for layer, same in zip(before.layers, after.layers, strict=True):
         had, has = old.blobs(layer), new.blobs(same)
         if layer is not head and had != has and None not in (had, has):
-            fact = f'it reads the scores of "{head.name}", and its weights are for that many'
+            fact = (
+                f'it reads the scores of "{head.name}", and its weights fit their old number only'
+            )
             raise layer.error(f"{fact}; drop it first, or change the classes with reclass")
 
 

@@ -143,7 +143,7 @@ def _sized(net: Prototxt, layer: Layer, top: Top, shape: Shape) -> list[Edit]:
         ]
     crop = layer.param("transform_param")
     if top.index or len(shape) != 4 or not has_field(layer, "batch_size"):
-        raise layer.error(f"its size is that of its data; resize those, not {show(shape)} here")
+        raise layer.error("its size is that of its data; resize the data instead")
     if not crop.get("crop_size") or shape[2] != shape[3]:
         square = "it crops squares" if crop.get("crop_size") else "it does not crop"
         fact = f"its images cannot be {show(shape[2:])}, for {square}"
@@ -183,7 +183,7 @@ def _checked(
             had, has = old.shapes.blobs(layer), made.shapes.blobs(same)
             if had and has and had != has:
                 fact = f"its weights are {show(had[0])}, and would be {show(has[0])}"
-                raise layer.error(f"{fact}; convolutionalize it first, or add --do conv before")
+                raise layer.error(f"{fact}; convolutionalize it first, or put --do conv before it")
     return plan
 
 
@@ -206,7 +206,11 @@ def _count(text: str) -> Arguments:
 
 OPERATIONS = (
     Operation(
-        "resize", "resize=BLOB:N,C,H,W", "the size of an input, in the file", resize, _resized
+        "resize",
+        "resize=BLOB:N,C,H,W",
+        "write the size of an input into the file",
+        resize,
+        _resized,
     ),
-    Operation("batch", "batch=N", "images at a time, in the file", batch, _count),
+    Operation("batch", "batch=N", "write the batch size into the file", batch, _count),
 )

@@ -95,7 +95,7 @@ def round_up(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Pl
 def _step_up(state: Known, layer: Layer) -> Step:
     if is_global(layer) or not rounds_down(layer.param("pooling_param")):
         what = "no round_mode"
-        return Step("change", layer.name, layer.line, what, "it says what Caffe does without it")
+        return Step("change", layer.name, layer.line, what, "it gives Caffe's default")
     step = _step(state, layer)
     return step._replace(what="no round_mode") if step.verb == "change" else step
 
@@ -135,8 +135,10 @@ def _step(state: Known, layer: Layer) -> Step:
 
 
 OPERATIONS = (
-    Operation("floor", "floor", "poolings round down, as elsewhere", round_down, no_arguments),
     Operation(
-        "ceil", "ceil", "poolings without round_mode, for older tools", round_up, no_arguments
+        "floor", "floor", "make poolings round down, as other tools do", round_down, no_arguments
+    ),
+    Operation(
+        "ceil", "ceil", "remove round_mode from poolings, for older tools", round_up, no_arguments
     ),
 )

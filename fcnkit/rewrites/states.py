@@ -110,9 +110,7 @@ class States:
         understood(layer)
         shared = self.sharing(layer)
         if shared:
-            raise layer.error(
-                f"{shared}, which would be changed with it; give each its own parameters"
-            )
+            raise layer.error(f"{shared}, which would change too; give each its own parameters")
         return layer
 
     def plan(
@@ -131,11 +129,11 @@ class States:
         for move in moves:
             if made.setdefault((move.layer, move.blob, move.how == "drop"), move) != move:
                 fact = "layers of this name in different states would need different weights"
-                raise self.named(move.layer)[0].error(f"{fact}; give them names of their own")
+                raise self.named(move.layer)[0].error(f"{fact}; give them different names")
         return Plan(self.net, net, tuple(ordered), tuple(made.values()))
 
 
-SAY_IT = "say it with --input, as in --input data=1,3,227,227"
+SAY_IT = "give it with --input, as in --input data=1,3,227,227"
 
 
 def states(net: Prototxt, inputs: Mapping[str, Shape] | None = None) -> States:
@@ -173,7 +171,7 @@ def looked_at(
             except NetError as error:
                 broken.append(error)
     if not found:
-        raise broken[0] if broken else NetError(f"{net.path}: no state of it is of phase {phase}")
+        raise broken[0] if broken else NetError(f"{net.path}: it has no state of phase {phase}")
     return found, broken
 
 

@@ -104,7 +104,7 @@ def to_train(
     graph = build(net)
     if len(graph.inputs) != 1:
         blobs = ", ".join(top.blob for top in graph.inputs) or "missing"
-        raise NetError(f"{net.path}: its inputs are {blobs}; a net to train has one, the image")
+        raise NetError(f"{net.path}: its inputs are {blobs}; give a net of one input, the image")
     _check_outputs(graph)
     edits = _data(net, graph, images)
     for layer in graph.layers:
@@ -131,16 +131,16 @@ def _check_outputs(graph: Graph) -> None:
     named: dict[str, str] = {}
     shapes, path = shapes_of(graph).tops, graph.prototxt.path
     if not graph.outputs:
-        raise NetError(f"{path}: it has no output; end it at its scores")
+        raise NetError(f"{path}: it has no output; let it end with its scores")
     for top in graph.outputs:
         shape = shapes[top]
         if shape is not None and len(shape) < 2:
             fact = f'its output "{top.blob}" is {show(shape)}, and has no axis of classes'
-            raise NetError(f"{path}: {fact}; end the net at its scores")
+            raise NetError(f"{path}: {fact}; let the net end with its scores")
         other = named.setdefault(_suffix(top.blob), top.blob)
         if other != top.blob:
             fact = f'its outputs "{other}" and "{top.blob}" would have the same labels and loss'
-            remedy = "call them score_..., or take one away"
+            remedy = "name them score_..., or remove one"
             raise NetError(f"{path}: {fact}; {remedy}")
 
 

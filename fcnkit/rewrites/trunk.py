@@ -37,7 +37,7 @@ def heads_of(net: Prototxt, classes: int | Mapping[str, int]) -> tuple[Head, ...
     if isinstance(classes, int):
         return (Head("", classes, SCORES),)
     if not classes:
-        raise NetError(f"{net.path}: no classes; give a number, or one for each head")
+        raise NetError(f"{net.path}: no classes are given; give a number, or one for each head")
     return tuple(Head(f"_{name}", count, f"{SCORES}_{name}") for name, count in classes.items())
 
 
@@ -91,7 +91,7 @@ def _slid(plan: Plan, head: str) -> Plan:
     for step in plan.steps:
         if step.verb == "keep" and step.what == "InnerProduct":
             fact = f'layer "{step.layer}" stays an {step.what}: {step.why}'
-            raise NetError(f"{path}:{step.line}: {fact}; an FCN cannot slide it")
+            raise NetError(f"{path}:{step.line}: {fact}; an FCN cannot slide it over an image")
     # What a window's scores are at the border matters to those who slide a classifier alone.
     plan = replace(plan, steps=tuple(step for step in plan.steps if step.verb != "keep"))
     return plan.then(without_last_pooling, head)
@@ -103,9 +103,9 @@ def check_one_image(net: Prototxt) -> None:
     if len(blobs) > 1:
         fact = (
             f"its scores need {number_of(len(blobs), 'input')}, {', '.join(blobs)}; an FCN "
-            "has one, the image"
+            "has one input, the image"
         )
-        raise NetError(f"{net.path}: {fact}: make them one blob, and part it with a Slice")
+        raise NetError(f"{net.path}: {fact}: join them in one blob, and split it with a Slice")
 
 
 def without_last_pooling(net: Prototxt, head: str) -> Plan:
@@ -134,6 +134,6 @@ def without_last_pooling(net: Prototxt, head: str) -> Plan:
         pool.name,
         pool.line,
         "average pooling",
-        "the FCN scores every place, not their average",
+        "an FCN scores every place instead of their average",
     )
     return Plan(net, net.edit(edits), (step,))

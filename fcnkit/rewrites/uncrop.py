@@ -121,13 +121,13 @@ def _cut(work: States, crop: Layer) -> _Cut:
     if len({(cut.maker.field.start, *cut[1:]) for cut in found}) > 1:
         raise _Kept("it cuts otherwise in another state of the net")
     if len(work.places(found[0].maker)) != len(found):
-        raise _Kept(f'a state of the net has "{found[0].maker.name}" without the Crop')
+        raise _Kept(f'one state of the net has "{found[0].maker.name}" without the Crop')
     return found[0]
 
 
 def _cut_in(known: Known, crop: Layer) -> _Cut:
     if len(crop.bottoms) != 2 or len(crop.tops) != 1 or not_understood(crop):
-        raise _Kept(not_understood(crop) or "it is not a Crop of one blob to the size of another")
+        raise _Kept(not_understood(crop) or "it does not crop one blob to the size of another")
     graph, (cropped, reference), (top,) = known.graph, crop.bottoms, crop.tops
     maker = graph.producer(cropped)
     shape, made = known.shape(cropped), known.shape(top)
@@ -136,7 +136,7 @@ def _cut_in(known: Known, crop: Layer) -> _Cut:
     if len(graph.consumers[cropped]) > 1:
         raise _Kept(f'another layer reads "{cropped.blob}" whole')
     if not [each for each in graph.consumers[reference] if each.index != crop.index]:
-        raise _Kept(f'without it nothing reads "{reference.blob}"')
+        raise _Kept(f'without it nothing would read "{reference.blob}"')
     between = graph.layers[maker.index : crop.index]
     used = {each.blob for layer in between for each in (*layer.bottoms, *layer.tops)}
     if top.blob in used:
@@ -153,7 +153,7 @@ def _offsets(crop: Layer, ndim: int) -> Shape:
     """Of every axis; a fork's Crop without offsets finds them as it runs."""
     found = of(crop).coord(crop, ndim)
     if found is None:
-        raise _Kept("its offsets are found as it runs")
+        raise _Kept("its offsets are known only at run time")
     own = [int(-shift) for _, shift in found.axes]
     return (*[0] * (ndim - len(own)), *own)
 
@@ -167,13 +167,16 @@ def _changed(work: States, cut: _Cut) -> tuple[list[Edit], Step | None, list[Mov
     if not any(cut.before + cut.after):
         return [], None, []
     if of(maker).message != _PARAM or not of(maker).linear:
-        raise _Kept(f'"{maker.name}" ({maker.type}) makes what it crops, and has no padding to use')
+        raise _Kept(
+            f'"{maker.name}" ({maker.type}) makes the cropped blob, and has no padding that '
+            "could shrink"
+        )
     strange = not_understood(maker)
     if strange:
         raise _Kept(f'"{maker.name}": {strange}')
     window = None if pads_by_size(maker) else spatial(maker, len(cut.made) + 2)
     if window is None or window.pad != window.far:
-        raise _Kept(f'"{maker.name}" is not padded alike on both sides')
+        raise _Kept(f'"{maker.name}" is padded differently on its two sides')
     new = (_spread if of(maker).spreads else _gathered)(window, cut)
     edits = _edits(work.net, maker, window, new)
     why = f"it makes {show(cut.left)} in place of {show(cut.made)}"
@@ -201,7 +204,7 @@ def _what(window: Spatial, new: _Window) -> str:
 
 def _check(maker: Layer) -> None:
     if of(maker).trait is Trait.SOURCE or len(maker.tops) != 1 or len(maker.bottoms) != 1:
-        raise _Kept(f'"{maker.name}" ({maker.type}) makes what it crops')
+        raise _Kept(f'"{maker.name}" ({maker.type}) makes the cropped blob')
 
 
 def _spread(window: Spatial, cut: _Cut) -> _Window:
@@ -236,7 +239,7 @@ def _gathered(window: Spatial, cut: _Cut) -> _Window:
 def _taps(window: Spatial, points: Sequence[int]) -> Shape:
     """So many points as taps of the kernel."""
     if any(count % step for count, step in zip(points, window.dilation, strict=True)):
-        raise _Kept("its sides differ by no multiple of the dilation")
+        raise _Kept("its sides do not differ by a multiple of the dilation")
     return tuple(count // step for count, step in zip(points, window.dilation, strict=True))
 
 
@@ -257,7 +260,7 @@ def _edits(net: Prototxt, maker: Layer, window: Spatial, new: _Window) -> list[E
         len(maker.param(_PARAM).list(name)) > 1 for name in ("pad", "kernel_size")
     )
     if lists:
-        raise _Kept(f'"{maker.name}" gives its pad or its kernel for each axis one by one')
+        raise _Kept(f'"{maker.name}" gives its pad or kernel separately for each axis')
     replacing = [name for name in gone if name not in names]
     return edits + set_param(maker, _PARAM, fields, net.style, replacing=replacing, why="uncrop")
 
@@ -268,6 +271,10 @@ def _arguments(text: str) -> Arguments:
 
 OPERATIONS = (
     Operation(
-        "uncrop", "uncrop[=LAYER,...]", "Crops into the pads before them", uncrop, _arguments
+        "uncrop",
+        "uncrop[=LAYER,...]",
+        "replace Crops by smaller pads before them",
+        uncrop,
+        _arguments,
     ),
 )

@@ -117,9 +117,11 @@ def _batch_of_one(layer: Layer, shape: Shape | None) -> Shape:
         fact = f'its top "{layer.tops[0].blob}" is {show(shape)}, and images have 4 axes'
         if len(shape) == 3:
             signal = show((*shape[:2], 1, shape[2]))
-            remedy = f"write a signal as an image of one row, {signal}, with kernels of kernel_h 1"
+            remedy = (
+                f"write the signal as an image of one row, {signal}, with kernels of kernel_h 1"
+            )
             raise layer.error(f"{fact}; {remedy}")
-        raise layer.error(f"{fact}; take away what needs it, or name a head that does not")
+        raise layer.error(f"{fact}; remove what needs it, or name a head that does not")
     if shape is None:
         raise layer.error(
             f'the size of its top "{layer.tops[0].blob}" is not known; say it with --input, '
@@ -180,7 +182,7 @@ def _replaced(net: Prototxt, layer: Layer, wanted: Mapping) -> tuple[list[Edit],
         layer.name,
         layer.line,
         f"{layer.type} -> Input",
-        "the deployed net is given its images",
+        "the images are given to the deployed net",
     )
     return [instead(net, layer.field, [fields], "deploy")], [step]
 

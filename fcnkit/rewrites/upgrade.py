@@ -94,11 +94,7 @@ def _layers(net: Prototxt) -> Changes:
     ]
     nested = any(layer.all("layer") for layer in old)
     more, steps = (upgrade_v0.convert if nested else _v1)(net, old)
-    why = (
-        "its fields lie in it directly"
-        if nested
-        else "its type is a string, and each blob has a param"
-    )
+    why = "its fields are direct" if nested else "type is a string, and each blob has a param"
     what = f"{len(old)} `layers` of format {'V0' if nested else 'V1'} -> `layer`"
     return edits + more, [Step("change", "", old[0].line, what, why), *steps]
 
@@ -127,7 +123,7 @@ def _v1_type(layer: Field, view: View, style: Style) -> Changes:
     why = (
         ""
         if field.raw in V1_TYPES
-        else "no type of Caffe 1.0; the word is what its fork would use in V2"
+        else "not a type of Caffe 1.0; the word is what its fork would use in V2"
     )
     what = f'type {" ".join(field.raw.split())} -> "{word}"'
     return [Edit(field.value_start, field.stop, literal(word, style), "type")], [
@@ -274,7 +270,7 @@ def _inputs(net: Prototxt) -> Changes:
     found = runs(written, wanted)
     tops = ", ".join(f'"{name.string}"' for name in names)
     if not net.root.all(*wanted[1:]):
-        why = "it has no size, and Caffe drops it; write an input_shape first, and upgrade then"
+        why = "it has no size, so Caffe would drop it; write an input_shape, then upgrade"
         step = Step("remove", "input", names[0].line, f"net-level input {tops}", why)
         return [removed(run, net.style, "input") for run in found], [step]
     layer = _input_layer(net, found)
@@ -288,7 +284,7 @@ def _inputs(net: Prototxt) -> Changes:
             put(found[0], [], net.style, "input"),
             Edit(first.start, first.start, text, "input"),
         ]
-    why = "what the net is fed is the top of a layer, the first one"
+    why = "the net's input is the top of a layer, the first one"
     return edits, [
         Step("change", "input", names[0].line, f"net-level input {tops} -> layer Input", why)
     ]

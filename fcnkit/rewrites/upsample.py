@@ -51,7 +51,7 @@ class Names(NamedTuple):
 
 def scored(name: str, source: str, classes: int) -> tuple[Pairs, str]:
     """The layer of new scores of the blob `source`, and why it starts as it does."""
-    return score_layer(name, source, classes), "its weights start from zero"
+    return score_layer(name, source, classes), "its weights start at zero"
 
 
 def upsample(
@@ -244,7 +244,7 @@ class Climb(NamedTuple):
             raise AlignError(
                 f'{self.path}: "{wanted.blob}" has {show(scale)} times the resolution of '
                 f'"{scores.blob}"; '
-                "upsampling needs a whole factor for each axis"
+                "upsampling needs a whole-number factor for each axis"
             )
         return tuple(map(int, ((Fraction(1),) * 2 + scale)[-2:]))
 
@@ -350,7 +350,7 @@ def _work(net: Prototxt, score: str, target: str, group: bool, least: int) -> _W
     if size is None or shape is None or not graph.inputs:
         raise NetError(f'{net.path}: the shape of "{score}" is not known; give the input a size')
     if len(shape) != 4:
-        fact = f'its top "{score}" is {shown(shape)}, and what is upsampled are maps of 4 axes'
+        fact = f'its top "{score}" is {shown(shape)}, and only maps of 4 axes can be upsampled'
         remedy = "name one, or write a Deconvolution and a Crop by hand"
         if len(size) == len(shape) == 3:
             row = shown((*size[:2], 1, size[2]))
@@ -376,15 +376,13 @@ def _operated(
     if not reference.isdigit():
         return upsample(net, score, reference, names=names, least=_LEAST)
     if len(graph.inputs) != 1:
-        raise NetError(
-            f"{net.path}: has {len(graph.inputs)} inputs; name the blob to be upsampled to"
-        )
+        raise NetError(f"{net.path}: has {len(graph.inputs)} inputs; give the blob to upsample to")
     (image,) = graph.inputs
     stride = 1 / min(coords.between(graph, image, graph.top(score)).scale)
     if stride != int(reference):
         fact = f'a pixel of "{score}" is {show([stride])} of "{image.blob}", not {reference}'
         raise graph.producer(graph.top(score)).error(
-            f"{fact}; say upsample={score}:{show([stride])}"
+            f"{fact}; write upsample={score}:{show([stride])}"
         )
     return upsample(net, score, image.blob, names=names, least=_LEAST)
 
@@ -393,7 +391,7 @@ OPERATIONS = (
     Operation(
         "upsample",
         "upsample=MAP:BLOB|N",
-        "a map made N times larger, or of a blob's size",
+        "upsample a map N times, or to a blob's size",
         _operated,
         lambda text: (name_and_rest(text), {}),
     ),

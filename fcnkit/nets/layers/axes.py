@@ -64,4 +64,4 @@ def four(layer: Layer, shape: Shape) -> Shape:
 def _no_outputs(param: View) -> str:
     """What is wrong with the message of a layer that says no number of outputs above 0."""
     fact = "num_output is 0" if param.has("num_output") else "it has no num_output"
-    return f"{fact}; give the number of its outputs, 1 or more"
+    return f"{fact}; give 1 output or more"

@@ -27,11 +27,11 @@ _ENLARGED: Facts = {
     "window": resizing.upsample_window,
     "keeps_zero": yes,
 }
-_BY_VALUE = "how much there is depends on the values that it reads"
+_BY_VALUE = "the size of its output depends on the values that it reads"
 _FOUND: Facts = {"bottoms": (1, MANY), "tops": (1, MANY), "unknown": _BY_VALUE}
 _REGIONS: Facts = {"bottoms": (2, 2), "channels": first, "keeps_zero": yes}
 _BINS: Facts = {**_REGIONS, "unheeded": frozenset(("pooled_size",))}
-_UNFOLLOWED = "an evaluation's figures are not followed"
+_UNFOLLOWED = "the outputs of an evaluation are not followed"
 _NUMBERS: Facts = {"bottoms": (1, MANY), "tops": (0, MANY), "unknown": _UNFOLLOWED}
 _LOSS: Facts = {
     "reads": ("loss_param",),

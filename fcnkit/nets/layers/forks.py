@@ -120,7 +120,7 @@ def _order(layer: Layer, ndim: int) -> list[int]:
     order = layer.param("permute_param").list("order")
     if len(set(order)) != len(order) or max(order, default=0) >= ndim:
         raise layer.error(
-            f"its order is {order} for {number_of(ndim, 'axis', 'axes')}; name each of 0 to "
+            f"its order is {order} for {number_of(ndim, 'axis', 'axes')}; give each of 0 to "
             f"{ndim - 1} at most once"
         )
     return order + [axis for axis in range(ndim) if axis not in order]
@@ -147,7 +147,9 @@ def squeeze(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     named = layer.param("squeeze_param").list("axis")
     axes = {canonical(layer, axis, len(shape)) for axis in named}
     if any(shape[axis] != 1 for axis in axes):
-        raise layer.error(f"axes {sorted(axes)} of {show(shape)} are not all 1; name only such")
+        raise layer.error(
+            f"axes {sorted(axes)} of {show(shape)} are not all 1; give axes of size 1 only"
+        )
     return [tuple(n for axis, n in enumerate(shape) if (axis not in axes if named else n != 1))]
 
 

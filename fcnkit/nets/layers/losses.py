@@ -37,7 +37,7 @@ def same_count_loss(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """A scalar, and the first bottom's shape; as many targets as values."""
     _same_batch(layer, bottoms)
     if prod(bottoms[0]) != prod(bottoms[1]):
-        raise layer.error(f"{_pair(layer, bottoms)}; give as many targets as there are values")
+        raise layer.error(f"{_pair(layer, bottoms)}; give one target for each value")
     return [(), *bottoms[:1] * (len(layer.tops) - 1)]
 
 
@@ -75,7 +75,7 @@ def accuracy(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
 
 def _same_batch(layer: Layer, bottoms: list[Shape]) -> None:
     if bottoms[0][:1] != bottoms[1][:1]:
-        raise layer.error(f"{_pair(layer, bottoms)}; their first axes must be equal")
+        raise layer.error(f"{_pair(layer, bottoms)}; make their first axes equal")
 
 
 def _one_label_each(layer: Layer, bottoms: list[Shape], axis: int) -> None:

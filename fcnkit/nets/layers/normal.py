@@ -39,7 +39,7 @@ def inner_product_macs(layer: Layer, bottoms: list[Shape], tops: list[Shape]) ->
 def embed(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """The bottom's axes, and num_output."""
     if layer.param("embed_param").get("input_dim") < 1:
-        raise layer.error("it has no input_dim; give the number of values that its bottom can take")
+        raise layer.error("it has no input_dim; give the number of different values in its bottom")
     return [(*bottoms[0], outputs_of(layer, "embed_param"))]
 
 

@@ -132,7 +132,7 @@ def tile(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     shape, param = bottoms[0], layer.param("tile_param")
     axis, tiles = canonical(layer, param.get("axis"), len(shape)), param.get("tiles")
     if tiles < 1:
-        raise layer.error("it has no tiles; say how often the axis repeats")
+        raise layer.error("it has no tiles; give the number of repetitions")
     return [(*shape[:axis], shape[axis] * tiles, *shape[axis + 1 :])]
 
 

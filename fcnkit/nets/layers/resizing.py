@@ -33,9 +33,7 @@ def interp(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
         return _sized(layer, shape, four(layer, bottoms[1])[2:])
     cut = (param.get("pad_beg"), param.get("pad_end"))
     if max(cut) > 0:
-        raise layer.error(
-            f"pad_beg and pad_end are {show(cut)}; Interp only cuts: give them at most 0"
-        )
+        raise layer.error(f"pad_beg and pad_end are {show(cut)}; Interp only crops: give 0 or less")
     sizes = tuple(size + sum(cut) for size in shape[2:])
     if min(sizes) < 1:
         raise layer.error(f"pad_beg and pad_end leave {show(sizes)} of {show(shape[2:])}; cut less")
@@ -53,7 +51,7 @@ def _interpolated(layer: Layer, param: View, sizes: tuple[int, ...]) -> tuple[in
         return tuple((size - 1) // shrink * zoom + 1 for size in sizes)
     if param.has("full_zoom_factor"):
         return tuple(size * param.get("full_zoom_factor") for size in sizes)
-    raise layer.error("it says no size; give zoom_factor, shrink_factor, or height and width")
+    raise layer.error("it has no size; give zoom_factor, shrink_factor, or height and width")
 
 
 def _factors(layer: Layer, param: View) -> tuple[int, int]:
@@ -73,7 +71,7 @@ def interp_coord(layer: Layer, ndim: int) -> CoordMap | None:
     if len(layer.bottoms) > 1 or _by_size(param):
         what = "its second bottom's" if len(layer.bottoms) > 1 else "the same"
         fact = f"it makes {what} size of every input"
-        raise layer.error(f"{fact}; give it zoom_factor or shrink_factor in place of that size")
+        raise layer.error(f"{fact}; give it zoom_factor or shrink_factor instead of a size")
     if not param.says("zoom_factor", "shrink_factor"):
         return None
     zoom, shrink = _factors(layer, param)
@@ -100,7 +98,7 @@ def padding(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     shape, param = four(layer, bottoms[0]), layer.param("padding_param")
     more = (param.get("pad_beg"), param.get("pad_end"))
     if min(more) < 0 < max(more):
-        raise layer.error(f"pad_beg and pad_end are {show(more)}; give both one sign")
+        raise layer.error(f"pad_beg and pad_end are {show(more)}; give both the same sign")
     return _sized(layer, shape, tuple(size + sum(more) for size in shape[2:]))
 
 
@@ -147,7 +145,7 @@ def _other_mask(layer: Layer, shape: Shape, mask: Shape) -> str:
     fact = f"its mask is {show(mask)} and its bottom {show(shape)}"
     more = [size - wanted for size, wanted in zip(shape[2:], mask[2:], strict=False)]
     if shape[:2] != mask[:2] or len(mask) != 4 or set(more) - {0, 1}:
-        return f"{fact}; take the mask of the pooling that made this size"
+        return f"{fact}; take the mask of the pooling that reduced this size"
     sides = [side for side, over in zip("hw", more, strict=True) if over]
     what = " and ".join({"h": "a row", "w": "a column"}[side] for side in sides)
     rest = ", ".join(f"pad_out_{side}: true" for side in sides)

@@ -95,7 +95,7 @@ def _dilation(layer: Layer, param: View, n: int) -> tuple[int, ...]:
     if not param.says("hole", "hole_h", "hole_w"):
         return _per_axis(layer, param, "dilation", (), n, 1)
     if param.has("dilation"):
-        raise layer.error("hole and dilation, which are the same; keep dilation")
+        raise layer.error("hole and dilation mean the same; keep dilation")
     return pair(layer, param, "hole")
 
 

@@ -7,7 +7,7 @@ from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 
 # Why a size is not known.
-IN_DATA = "its size is that of the data, which the prototxt does not say"
+IN_DATA = "its size is that of the data, which the prototxt does not give"
 
 
 def unsaid(layer: Layer, bottoms: list[Shape]) -> Sequence[Shape | None]:

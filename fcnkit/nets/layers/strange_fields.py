@@ -91,4 +91,4 @@ def understood(layer: Layer) -> None:
     """Raises NetError for a layer that nothing may be computed across."""
     strange = not_understood(layer)
     if strange:
-        raise layer.error(f"{strange}; take the field out, or change the layer by hand")
+        raise layer.error(f"{strange}; remove the field, or change the layer by hand")

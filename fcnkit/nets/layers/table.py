@@ -82,7 +82,7 @@ _CAFFE = (
     ),
     LayerType(
         "Python", Trait.OPAQUE, "python_param", sources.unsaid, bottoms=(0, MANY), tops=(0, MANY),
-        unknown="a Python layer decides on its tops when it runs"
+        unknown="a Python layer sets the size of its tops at run time"
     ),
     # Windows.
     LayerType(

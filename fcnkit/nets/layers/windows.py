@@ -122,13 +122,13 @@ def deconvolution_macs(layer: Layer, bottoms: list[Shape], tops: list[Shape]) ->
 
 
 # Why the size of a pooling is not known.
-STRANGE = "a field of its pooling_param is of no Caffe that is known, and may change its size"
+STRANGE = "a field of its pooling_param is in no known Caffe, and may change its size"
 
 
 def pooling(layer: Layer, bottoms: list[Shape]) -> Sequence[Shape | None]:
     """Each spatial size pooled, 1 x 1 for global pooling; the mask has the top's shape."""
     if len(layer.tops) > 1 and layer.param("pooling_param").get("pool") != "MAX":
-        raise layer.error("a second top, the mask, with a pool that is not MAX; remove that top")
+        raise layer.error("a second top, the mask, is for MAX pooling only; remove that top")
     top = None if is_strange(layer) else pooled_shape(layer, bottoms[0])
     return [top] * len(layer.tops)
 

@@ -9,7 +9,7 @@ from fcnkit.rewrites.changes import removed, set_param, taken_out
 from fcnkit.rewrites.forks.site import Change, Fields, Kept, Site, given, plain
 
 _BVLC_EPS = 1e-5
-_NO_STATISTICS = "it takes the statistics of the batch, and how it stores them only its fork knows"
+_NO_STATISTICS = "it uses batch statistics, and stores them in a way that only its fork knows"
 
 
 def bn(site: Site) -> Change:
@@ -26,7 +26,9 @@ def bn(site: Site) -> Change:
         fillers = _fillers(param.source_field, "scale_filler", "shift_filler")
         edits = site.retyped("Scale", ("scale_param", fillers), gone=("bn_param",))
         moves = [Move(name, blob, (channels,), name) for blob in (0, 1)]
-        return Change(edits, "BN -> Scale", "in INFERENCE it is a factor and a summand", moves)
+        return Change(
+            edits, "BN -> Scale", "in its mode INFERENCE it is a scale and a shift", moves
+        )
     fields: Fields = [("eps", affine.eps)] if affine.eps != _BVLC_EPS else []
     fields += [("use_global_stats", True)] if param.get("frozen") else []
     fields += [("moving_average_fraction", param.get("momentum"))]
@@ -38,7 +40,7 @@ def bn(site: Site) -> Change:
     edits.append(site.behind(scale))
     moves += [_taken(name, at, (channels,), number) for at, number in enumerate((2, 3))]
     moves.append(given(name, 2, (1,), (1.0,), "BatchNorm"))
-    why = "mean and variance in the one, factor and summand in the other"
+    why = "mean and variance in one, scale and shift in the other"
     return Change(edits, "BN -> BatchNorm, Scale", why, moves)
 
 
@@ -48,7 +50,9 @@ def batch_norm(site: Site) -> Change:
     if affine is None or affine.factor is None or affine.summand is None:
         raise Kept(_NO_STATISTICS)
     if site.layer.param("batch_norm_param").says("filler", "bias_term", "use_weight_bias"):
-        raise Kept("its words are of NVCaffe and of Intel's Caffe, which mean other blobs by them")
+        raise Kept(
+            "its fields are of NVCaffe and of Intel's Caffe, which store different blobs for them"
+        )
     _check_alone(site)
     channels, name = site.channels(), site.layer.name
     own = site.layer.param("batch_norm_param")
@@ -66,12 +70,12 @@ def batch_norm(site: Site) -> Change:
     sizes = ((channels,), (channels,), (1,))
     moves += [_taken(name, at, shape, at) for at, shape in enumerate(sizes)]
     what = "scale_bias -> Scale after it"
-    return Change(edits, what, "its factor and summand of each channel are a layer's", moves)
+    return Change(edits, what, "its scale and shift per channel become a layer", moves)
 
 
 def _check_alone(site: Site) -> None:
     if len(site.layer.tops) > 1:
-        raise Kept("it has more tops than one, the batch's mean and variance")
+        raise Kept("it also outputs the batch's mean and variance")
     shared = site.work.sharing(site.layer)
     if shared:
         raise Kept(shared)

@@ -151,7 +151,7 @@ def _operands(site: Site, kind: str, operation: str) -> Change:
     shape, other = (left, right) if large == 0 else (right, left)
     first = _along(shape, other)
     if first is None or len(shape) != max(len(left), len(right)):
-        raise Kept("its operands are stretched along axes that no Scale or Bias of two has")
+        raise Kept("its operands are broadcast along axes that no Scale or Bias of two bottoms can")
     axis, sizes = first
     blobs = [bottom.blob for bottom in site.layer.bottoms]
     if site.top in blobs and site.top != blobs[large]:
@@ -166,7 +166,7 @@ def _operands(site: Site, kind: str, operation: str) -> Change:
     edits = site.retyped(kind, (message, [("axis", axis)]), gone=_own(site))
     edits += [*site.reading(blobs[large], name), *([site.ahead(*layers)] if layers else [])]
     what = f"{site.layer.type} -> {kind} of two bottoms, axis {axis}"
-    return Change(edits, what, "the smaller operand lies along the other's axes")
+    return Change(edits, what, "the smaller operand is broadcast along the other's axes")
 
 
 def _along(shape: Shape, other: Shape) -> tuple[int, Shape] | None:
@@ -185,7 +185,7 @@ def _learned(site: Site, kind: str) -> Change:
     shape = site.shape()
     found = _along(shape, own)
     if found is None or found[0] == 0 or len(own) > len(shape):
-        raise Kept("what it learns lies along axes that no Scale or Bias has")
+        raise Kept("its parameters lie along axes that no Scale or Bias can have")
     axis, sizes = found
     fields: Fields = [("axis", axis)] if axis != 1 else []
     fields += [("num_axes", len(sizes))] if len(sizes) != 1 else []
@@ -193,4 +193,4 @@ def _learned(site: Site, kind: str) -> Change:
     new: Sequence[tuple[str, object]] = [(message, fields)] if fields else []
     edits = site.retyped(kind, *new, gone=_own(site))
     moves = [Move(site.layer.name, 0, sizes, site.layer.name)]
-    return Change(edits, f"{site.layer.type} -> {kind}", "learned numbers of its axes", moves)
+    return Change(edits, f"{site.layer.type} -> {kind}", "its parameters lie along its axes", moves)

@@ -14,7 +14,7 @@ from fcnkit.rewrites.changes import removed, set_value, taken_out
 from fcnkit.rewrites.forks.site import FIXED, Change, Fields, Kept, Site, placed
 from fcnkit.shape import Shape
 
-MADE = "its weights are made: it needs a weights file"
+MADE = "its weights are computed, so it needs a weights file"
 
 
 def shuffle_channel(site: Site) -> Change:
@@ -23,7 +23,7 @@ def shuffle_channel(site: Site) -> Change:
     if site.bottom == site.top:
         raise Kept("it works in place, which a Convolution cannot; give its top another name")
     if len(site.shape()) != 4:
-        raise Kept("what it reads has not 4 axes, and a Convolution's weights as many as that")
+        raise Kept("its input does not have 4 axes, which a Convolution needs")
     each = channels // group
     ones = [new * channels + (new % group) * each + new // group for new in range(channels)]
     fields = [("num_output", channels), ("bias_term", False), ("kernel_size", 1)]
@@ -42,7 +42,7 @@ def depth_to_space(site: Site) -> Change:
     param = site.layer.param("depth_to_space_param")
     order = param.get("data_format")
     if order not in PLACES_FIRST + CHANNELS_FIRST:
-        raise Kept("its channels are the last axis, or in an order that is not known")
+        raise Kept("its channels are the last axis, or in an unknown order")
     return _finer(site, param.get("block_size"), order in PLACES_FIRST)
 
 
@@ -79,7 +79,7 @@ def _finer(site: Site, block: int, places_first: bool) -> Change:
     )
     moves = [placed(site.layer.name, (channels, depth, block, block), ones, "Deconvolution")]
     what = f"{kind} -> Deconvolution of 0 and 1"
-    return Change(edits, what, f"each channel goes to its place of each block; {MADE}", moves)
+    return Change(edits, what, f"each channel becomes a place of each block; {MADE}", moves)
 
 
 def squeeze(site: Site) -> Change:
@@ -94,7 +94,7 @@ def squeeze(site: Site) -> Change:
 def _reshaped(site: Site, shape: Shape, axes: list[int], why: str, gone: tuple[str, ...]) -> Change:
     """The axes of a shape that stay, in their order: as a Reshape, the first that moves free."""
     if not axes:
-        raise Kept("nothing but axes of 1 is there, and a blob of no axes is none of Reshape's")
+        raise Kept("it has only axes of size 1, and Reshape cannot make a blob without axes")
     dims, free = list[tuple[str, object]](), True
     for new, old in enumerate(axes):
         if new == old:
@@ -120,7 +120,7 @@ def permute(site: Site) -> Change:
         dims = [("dim", 0), *(("dim", shape[axis]) for axis in order[1:])]
         edits = site.retyped("Reshape", ("reshape_param", [("shape", dims)]),
                              gone=("permute_param",))  # fmt: skip
-        return Change(edits, "Permute -> Reshape", "only axes of 1 move, at this size")
+        return Change(edits, "Permute -> Reshape", "only axes of size 1 move, at this input size")
     return _absorbed(site, order, shape)
 
 
@@ -144,8 +144,8 @@ def _absorbed(site: Site, order: tuple[int, ...], shape: Shape) -> Change:
 
 
 _NO_TRANSPOSE = (
-    "BVLC has no layer that reorders axes, and what reads it is not an InnerProduct, whose "
-    "weights could be in another order"
+    "BVLC has no layer that reorders axes, and the next layer is not an "
+    "InnerProduct, whose weights could be reordered instead"
 )
 
 
@@ -198,10 +198,10 @@ def crop(site: Site) -> Change:
         except (AlignError, NetError) as error:
             raise Kept(f"its offset is not known: {error}") from error
     if len(found) != 1:
-        raise Kept("its offset is another in each state")
+        raise Kept("its offset differs between states")
     (offset,) = found
     values = offset[:1] if len(set(offset)) == 1 else offset
     fields: Fields = [("axis", 2), *(("offset", value) for value in values)]
     edits = site.retyped("Crop", ("crop_param", fields), gone=("crop_param",))
-    why = "where the one begins in the other, by their strides and paddings"
+    why = "computed from the strides and paddings of both"
     return Change(edits, f"{site.layer.type} -> Crop, offset {show(offset)}", why)

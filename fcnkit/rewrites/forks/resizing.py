@@ -24,9 +24,11 @@ def upsample(site: Site) -> Change:
     """Deconvolution of ones with one group for each channel; with a mask it stays."""
     param = site.layer.param("upsample_param")
     if len(site.layer.bottoms) > 1:
-        raise Kept("it puts values where a pooling found them, by its mask; BVLC has no such layer")
+        raise Kept(
+            "it puts values back where a pooling found them, by a mask; BVLC has no such layer"
+        )
     if param.says("upsample_h", "upsample_w", "pad_out_h", "pad_out_w"):
-        raise Kept("it says a size of its own, which only the Upsample with a mask has")
+        raise Kept("it gives a size itself, which only the Upsample with a mask may")
     pair = ("scale_h", "scale_w") if param.has("scale_h") else ("scale", "scale")
     return _repeated(site, (param.get(pair[0]), param.get(pair[1])))
 
@@ -42,7 +44,7 @@ def resize_nearest(site: Site) -> Change:
     if param.get("data_format") == "NHWC":
         raise Kept("its channels are the last axis (data_format NHWC), which no layer of BVLC has")
     if param.get("align_corners"):
-        raise Kept("align_corners takes other points than whole factors do")
+        raise Kept("align_corners samples other points than a whole factor does")
     shape = site.shape()
     (made,) = rules.resize_nearest(site.layer, [shape])
     if any(after % before for before, after in zip(shape[2:], made[2:], strict=True)):
@@ -97,7 +99,7 @@ def interp(site: Site) -> Change:
     bottoms = [site.shape(number) for number in range(len(site.layer.bottoms))]
     (made,) = rules.interp(site.layer, bottoms)
     sizes = tuple(size + sum(cut) for size in shape[2:])
-    here = f" at {show(shape[2:])}, and this size alone"
+    here = f" at {show(shape[2:])}, for this size only"
     if cut == (0, 0):
         factors = [_whole(new, old) for new, old in zip(made[2:], sizes, strict=True)]
         if all(factor is not None and factor <= _MOST_ZOOM for factor in factors):
@@ -140,7 +142,7 @@ def _thinned(site: Site, steps: Pair, here: str) -> Change:
     fields: Fields = [("pool", Word("MAX")), ("kernel_size", 1), *each_axis("stride", steps)]
     edits = site.retyped("Pooling", ("pooling_param", fields), gone=("interp_param",))
     edits += site.reading(site.bottom)
-    why = f"it takes every so manieth point{here}"
+    why = f"it takes points at regular steps{here}"
     return Change(edits, f"Interp -> Pooling of single points, stride {show(steps)}", why)
 
 
@@ -166,7 +168,7 @@ def _by_matrices(site: Site, old: Sequence[int], new: Sequence[int], cut: Pair) 
         values = _matrix(old[axis], new[axis], cut)
         moves.append(given(str(layer[0][1]), 0, shape, values, kind))
     what = "Interp -> InnerProduct across, Convolution down"
-    why = f"from {show(tuple(old))} to {show(tuple(new))}, and this size alone; {MADE}"
+    why = f"from {show(tuple(old))} to {show(tuple(new))}, for this size only; {MADE}"
     return Change(edits, what, why, moves)
 
 
@@ -232,7 +234,7 @@ def _padded(site: Site, before: Pair, after: Pair) -> Change:
     edits = site.retyped("Convolution", FIXED, ("convolution_param", fields), gone=(message,))
     shape = (channels, 1, len(taps[0]), len(taps[1]))
     args = (tuple(taps[0]), tuple(taps[1]), "Convolution")
-    why = "each channel by a single 1, padded by zeros" + f"; {MADE}" * any(more)
+    why = "each channel is copied, with zeros around it" + f"; {MADE}" * any(more)
     what = f"{site.layer.type} -> Convolution of a single 1"
     return Change(edits, what, why, [Move(site.layer.name, 0, shape, None, "plane", args)])
 
@@ -246,7 +248,7 @@ def _cut(site: Site, before: int, after: int) -> Change:
     cut: Fields = [("axis", 2), ("offset", before)]
     edits = site.retyped("Crop", ("crop_param", cut), gone=(of(site.layer).message,))
     edits += [site.ahead(size), *site.reading(site.bottom, str(size[0][1]))]
-    return Change(edits, "Padding -> Crop", "it cuts the border; the Pooling has the size alone")
+    return Change(edits, "Padding -> Crop", "it crops the border; the Pooling has the size only")
 
 
 def _joined(site: Site, before: Pair, after: Pair) -> Change | None:
@@ -270,5 +272,5 @@ def _joined(site: Site, before: Pair, after: Pair) -> Change | None:
     edits += [set_value(one, site.bottom) for one in reader.field.all("bottom")]
     edits.append(removed(site.layer.field, "padding"))
     what = f'{site.layer.type} joined into "{reader.name}"'
-    why = "nothing else reads it, and a Convolution pads by zeros"
+    why = "nothing else reads it, and a Convolution pads with zeros"
     return Change(edits, what, why, others=frozenset((reader.field.start,)))

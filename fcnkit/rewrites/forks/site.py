@@ -69,14 +69,16 @@ class Site:
         """
         found = {known.shape(each.bottoms[number]) for known, each in self.states()}
         if None in found or len({shape[1:] for shape in found if shape}) != 1:
-            raise Kept("the size of what it reads is not known in the file; say it with --input")
+            raise Kept("the size of its input is not known; give it with --input")
         return next(shape for shape in found if shape is not None)
 
     def channels(self) -> int:
         """How many channels its first bottom has; Kept where that is not known."""
         found = {known.shapes.channels(each.bottoms[0]) for known, each in self.states()}
         if len(found) != 1 or None in found:
-            raise Kept("how many channels it reads is not known; say the input with --input")
+            raise Kept(
+                "the number of its input channels is not known; give the input's shape with --input"
+            )
         return next(count for count in found if count is not None)
 
     def readers(self, number: int = 0) -> list[Layer]:

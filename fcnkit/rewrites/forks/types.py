@@ -16,14 +16,14 @@ def depthwise(site: Site) -> Change:
     if param.get("group") not in (channels, 1):
         raise Kept(f"its group is {param.get('group')} for {number_of(channels, 'channel')}")
     if param.get("group") != channels and site.layer.type == "DepthwiseConvolution":
-        raise Kept("it says no group for each channel; forks differ in what they take it for")
+        raise Kept("it does not give one group per channel, and forks differ in what that means")
     convolution_blobs(site.layer, [(1, channels, 1, 1)])  # raises where its words do not fit
     edits = site.retyped("Convolution")
     if param.get("group") != channels:
         group = [("group", channels)]
         edits += set_param(site.layer, "convolution_param", group, site.net.style)
     what = f"{site.layer.type} -> Convolution, group {channels}"
-    return Change(edits, what, "the same weights, each channel by itself")
+    return Change(edits, what, "the same weights, each channel separately")
 
 
 TYPES: Mapping[str, Callable[[Site], Change]] = {
@@ -52,6 +52,4 @@ TYPES: Mapping[str, Callable[[Site], Change]] = {
 }
 
 # Why others stay, where it is not that BVLC has nothing of the kind.
-STAYS = {
-    "Reorg": "its forks put the values in two different orders, and the net does not say which"
-}
+STAYS = {"Reorg": "forks order its values in two ways, and the net does not tell which"}

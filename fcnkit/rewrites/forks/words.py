@@ -76,8 +76,8 @@ def _forks(message: str, one: Field) -> bool:
 
 # How a net is computed, not what: it may be rounded otherwise, and nothing more.
 COMPUTED = {
-    **dict.fromkeys(sorted(ALWAYS_NEUTRAL), "it says how a fork computes, and nothing of what"),
-    **dict.fromkeys(("engine", "conv_algorithm"), "BVLC chooses how it computes by itself"),
+    **dict.fromkeys(sorted(ALWAYS_NEUTRAL), "it is about how a fork computes, not what"),
+    **dict.fromkeys(("engine", "conv_algorithm"), "BVLC chooses that itself"),
     **dict.fromkeys(
         (
             *("forward_type", "backward_type", "forward_math", "backward_math"),
@@ -93,18 +93,18 @@ COMPUTED = {
             *("bn_stats_batch_size", "stats_batch_size", "reduce_buckets", "trt_param"),
             *("multinode", "compile_net_state", "mn_grad_compress_param"),
         ),
-        "it says how a fork computes, and nothing of what",
+        "it is about how a fork computes, not what",
     ),
-    "quantization_param": "the net computes in floating point, as it was trained",
-    **dict.fromkeys(("version", "copyright", "debug"), "it says nothing of what is computed"),
+    "quantization_param": "the net computes in floating point, as in training",
+    **dict.fromkeys(("version", "copyright", "debug"), "it does not affect what is computed"),
     **dict.fromkeys(
-        ("strict_dim", "softmaxloss_param"), "it says nothing of what a trained net computes"
+        ("strict_dim", "softmaxloss_param"), "it does not affect what a trained net computes"
     ),
 }
 # Of data layers: how examples are read.
 READING = {
-    "shuffle": "BVLC reads a database in its order",
-    "cache": "BVLC leaves it to the system to keep what is read",
+    "shuffle": "BVLC reads a database in order",
+    "cache": "BVLC leaves caching to the system",
 }
 
 
@@ -167,7 +167,7 @@ def rounding(site: Site) -> Change:
     if not rounds_down(param):
         return Change(edits, "ceil_mode taken out", "BVLC rounds a pooling's size up")
     if is_global(site.layer) or _one_step(site.layer):
-        return Change(edits, "ceil_mode taken out", "a stride of 1 leaves nothing to round")
+        return Change(edits, "ceil_mode taken out", "with stride 1 there is nothing to round")
     if FLOOR not in site.words:
         shape = site.shape()
         up, down = (pooled_shape(site.layer, shape, floor=floor) for floor in (False, True))
@@ -183,7 +183,7 @@ def rounding(site: Site) -> Change:
         site.layer, "pooling_param", floor, site.net.style,
         replacing=("ceil_mode", "torch_pooling"), why="round down"
     )  # fmt: skip
-    return Change(edits, "ceil_mode -> round_mode: FLOOR", "sizes are rounded down there")
+    return Change(edits, "ceil_mode -> round_mode: FLOOR", "the fork rounds sizes down")
 
 
 def _one_step(layer: Layer) -> bool:
@@ -204,10 +204,10 @@ def fused_relu(site: Site) -> Change:
     slope = param.get("negative_slope") if param.says("negative_slope") else 0
     edits = _without(site, message, ("relu", "negative_slope"))
     if not param.get("relu"):
-        return Change(edits, "negative_slope taken out", "relu is not true, so it does nothing")
+        return Change(edits, "negative_slope taken out", "relu is not true, so it has no effect")
     more = [("relu_param", [("negative_slope", slope)])] if slope else []
     edits.append(site.behind(site.made("relu", "ReLU", [site.top], *more, tops=[site.top])))
-    return Change(edits, "relu -> ReLU after it", "BVLC joins no ReLU to a layer")
+    return Change(edits, "relu -> ReLU after it", "BVLC has no ReLU inside a layer")
 
 
 def padding(site: Site) -> Change:
@@ -217,13 +217,15 @@ def padding(site: Site) -> Change:
     if site.layer.type == "Pooling":
         return _padded_pooling(site)
     if pads_by_size(site.layer):
-        raise Kept("pad_type 1 with a stride pads by the size of what it reads")
+        raise Kept("with a stride, pad_type 1 pads depending on the input's size")
     window, names = spatial(site.layer, 4), (*_SIDES, "pad_type")
     if window.pad == window.far:
         edits = _with_pads(site, window.pad, names)
         return Change(edits, f"pads of sides -> pad {show(window.pad)}", "both sides are alike")
     if site.layer.type != "Convolution":
-        raise Kept("its sides are padded differently, which only a Convolution's kernel can hold")
+        raise Kept(
+            "its sides are padded differently, which only a Convolution can imitate, by its kernel"
+        )
     return _widened(site, window, names)
 
 
@@ -244,7 +246,7 @@ def _widened(site: Site, window: Spatial, names: Sequence[str]) -> Change:
         raise Kept(sharing)
     more = [abs(far - pad) for pad, far in zip(window.pad, window.far, strict=True)]
     if any(each % step for each, step in zip(more, window.dilation, strict=True)):
-        raise Kept("its sides differ by no multiple of its dilation")
+        raise Kept("the pads of its sides do not differ by a multiple of its dilation")
     extra = [each // step for each, step in zip(more, window.dilation, strict=True)]
     first = [
         count if far > pad else 0
@@ -263,7 +265,7 @@ def _widened(site: Site, window: Spatial, names: Sequence[str]) -> Change:
     moves = [Move(name, 0, (*shape[:2], *kernel), name, "mix", (shape, rows, ()))]
     moves += copies(site.layer, blobs, 1)
     what = f"kernel {show(window.kernel)} -> {show(kernel)}, pad {show(pads)}"
-    why = "zeros in the kernel on the side of the smaller padding: the same at every size"
+    why = "zeros in the kernel on the side with less padding: the same at every size"
     return Change(edits, what, why, moves)
 
 
@@ -275,7 +277,7 @@ def _padded_pooling(site: Site) -> Change:
     """
     layer = site.layer
     if pads_by_size(layer):
-        raise Kept("pad_type 1 with a stride pads by the size of what it reads")
+        raise Kept("with a stride, pad_type 1 pads depending on the input's size")
     window = spatial(layer)
     if window.pad == window.far:
         edits = _with_pads(site, window.pad, (*_SIDES, "pad_type"))
@@ -290,7 +292,7 @@ def _padded_pooling(site: Site) -> Change:
             edits += [] if not floor else set_param(
                 layer, "pooling_param", [(FLOOR, Word("FLOOR"))], site.net.style
             )  # fmt: skip
-            why = f"the same windows, {show(made[2:])} of {show(shape[2:])}; this size alone"
+            why = f"the same windows, {show(made[2:])} of {show(shape[2:])}, for this size only"
             return Change(edits, f"pads of sides -> pad {show(window.pad)}", why)
     raise Kept(f"with one padding on all sides it would not make {show(made[2:])}")
 
@@ -309,11 +311,11 @@ def average(site: Site) -> Change:
     layer, style = site.layer, site.net.style
     param = layer.param("pooling_param")
     if param.get("pool") != AVE_INSIDE:
-        raise Kept("how its fork counts what lies outside is not known to fcnkit")
+        raise Kept("fcnkit does not know how its fork counts the padding")
     ave = [("pool", Word("AVE"))]
     edits = set_param(layer, "pooling_param", ave, style, why="average")
     if is_global(layer) or not any(spatial(layer).pad + spatial(layer).far):
-        return Change(edits, "AVE_EXC_PAD -> AVE", "nothing is padded, so both are the same")
+        return Change(edits, "AVE_EXC_PAD -> AVE", "nothing is padded, so both give the same")
     if param.says(*_SIDES, "pad_type", "ceil_mode", "torch_pooling"):
         raise Kept("its other words go first")
     blob, more, others = site.apart()
@@ -334,7 +336,7 @@ def average(site: Site) -> Change:
         *site.retyped("Eltwise", word, gone=("pooling_param",)),
         *site.reading(str(total[0][1]), str(share[0][1])),
     ]
-    what = "AVE_EXC_PAD -> AVE over the same of ones"
+    what = "AVE_EXC_PAD -> AVE, divided by AVE of ones"
     return Change(edits, what, "BVLC's AVE counts the padding", others=others)
 
 
