@@ -89,7 +89,7 @@ def test_images_and_labels_of_different_numbers(tmp_path):
     folder.rename(tmp_path / "old")
     write_lmdb(folder, [np.zeros((1, 8, 8), np.uint8)] * 5)
     with pytest.raises(
-        NetError, match=r"train_label_lmdb holds 5 entries and .*train_image_lmdb 6"
+        NetError, match=r"train_label_lmdb holds 5 entries, but .*train_image_lmdb 6"
     ):
         databases_fit.check(recipe)
 

@@ -1099,9 +1099,7 @@ def test_what_pads_by_the_size_of_its_bottom_lies_nowhere(kind, params):
     assert [step.verb for step in fcnkit.convolutionalize(fcnkit.parse(text + last)).steps] == [
         "convert"
     ]
-    with pytest.raises(
-        FcnkitError, match="pads by the size of the bottom, so positions in"
-    ):
+    with pytest.raises(FcnkitError, match="pads by the size of the bottom, so positions in"):
         fcnkit.fcn(fcnkit.parse(text + last), classes=2, stride=2)
     assert [step.verb for step in fcnkit.to_fc(fcnkit.parse(text + last)).steps] in ([], ["keep"])
 

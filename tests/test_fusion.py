@@ -163,7 +163,10 @@ def test_no_tensor_is_computed_but_the_first():
     [
         ({"early": {"color": "bgr"}}, "early fusion of 1 image; name two"),
         ({"early": {"depth": "d", "color": "bgr"}}, '"depth" has 1 channel, and the net\'s im'),
-        ({"early": {"data": "bgr", "depth": "d"}}, '"data" is the blob that the images are joined into'),
+        (
+            {"early": {"data": "bgr", "depth": "d"}},
+            '"data" is the blob that the images are joined into',
+        ),
         ({"early": {"color": "bgr", "depth": ""}}, "channels are called ''; give one letter"),
         ({"early": {"co/lor": "bgr", "depth": "d"}}, "the image 'co/lor' is to be fused; name"),
         ({"late": ("color",)}, "late fusion of 1 image"),

@@ -183,8 +183,8 @@ def test_a_training_that_would_learn_nothing_is_refused(tmp_path):
     message = str(caught.value)
     assert message.startswith(f"{tmp_path}/data/train_label_lmdb: {SWALLOWED} (")
     assert message.endswith(
-        "nothing would be learned; if 255 is class 1, give --map 0=0,255=1 to "
-        "`fcnkit dataset create`, or say --one-class to train all the same"
+        "nothing would be learned; if 255 means class 1, give --map 0=0,255=1 to "
+        "`fcnkit dataset create`, or give --one-class to train all the same"
     )
     heard = []
     databases_fit.check(masks(tmp_path / "b", TWO, 0, 255), on_warning=heard.append, one_class=True)
@@ -227,5 +227,7 @@ def test_an_ignored_class(tmp_path):
 
 def test_255_that_nothing_ignores_is_offered_as_a_class(tmp_path):
     net = TWO.replace("ignore_label: 255", "")
-    with pytest.raises(NetError, match=r"if 255 is class 1, give --map 0=0,255=1 to `fcnkit data"):
+    with pytest.raises(
+        NetError, match=r"if 255 means class 1, give --map 0=0,255=1 to `fcnkit data"
+    ):
         databases_fit.check(masks(tmp_path, net, 0, 255))

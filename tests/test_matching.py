@@ -252,7 +252,7 @@ def test_a_plan_takes_the_weights_of_its_own_net_alone(tmp_path):
     net = _net(tmp_path, "net", _one("InnerProduct", "inner_product_param { num_output: 6 }"))
     plan = fk.convolutionalize(net)
     scrambled = store.create().put("x", [np.ones((144, 6), "f4"), np.ones(6, "f4")])
-    with pytest.raises(WeightsError, match="144 x 6, and in the net 6 x 144, equally many"):
+    with pytest.raises(WeightsError, match="144 x 6, and in the net 6 x 144, as many"):
         fk.transplant(plan, scrambled)
 
 

@@ -123,7 +123,9 @@ def test_it_is_not_compared_with_itself(monkeypatch):
     )
     with pytest.raises(EngineError, match="no engine is installed to compare with"):
         verify_export(NET, weights(NET), fk.export(NET, weights(NET)).bytes())
-    with pytest.raises(EngineError, match='the engine "onnx" runs the model itself; name another'):
+    with pytest.raises(
+        EngineError, match='the engine "onnx" runs the model itself; choose another'
+    ):
         verify_export(NET, weights(NET), fk.export(NET, weights(NET)).bytes(), engine="onnx")
 
 

@@ -398,7 +398,7 @@ DROPOUT = 'layer { name: "drop" type: "Dropout" bottom: "conv" top: "conv" }'
             "blob 0 is 3 x 144 .432 values. in the file, 5 x 144 .720. "
             ".*it makes 3 outputs and the new one 5: for another number of classes",
         ),
-        (chain(conv=8), "fc", "what it reads, or its kernel, differs"),
+        (chain(conv=8), "fc", "its input or kernel differs"),
         (chain(bias="false"), "fc", "the file has 2 blobs, the new net takes 1; .*bias_term"),
     ],
 )

@@ -329,7 +329,8 @@ def test_a_word_of_an_unknown_fork_is_its_caffes_business(net, train, caffe):
 def test_what_pytorch_does_not_show_is_said(net, train, caffe):
     (net / "solver.prototxt").write_text(SOLVER + "debug_info: true\n")
     assert (
-        "prototxt:18: debug_info: PyTorch shows no layer's values" in train(net, "--dry-run").stderr
+        "prototxt:18: debug_info: PyTorch does not print layers' values"
+        in train(net, "--dry-run").stderr
     )
     assert "debug_info" not in train(net, "--dry-run", engine="caffe").stderr
 

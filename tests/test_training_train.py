@@ -334,7 +334,7 @@ def test_another_type_of_solver_does_not_go_on(net, train):
     text = (net / "solver.prototxt").read_text()
     (net / "solver.prototxt").write_text(text + 'type: "Adam"\n')
     done = train(net)
-    assert done.exit_code == 2 and 'was begun with the solver type "SGD"' in done.stderr
+    assert done.exit_code == 2 and 'was started with the solver type "SGD"' in done.stderr
     assert train(net, "--restart", "--force", "--iterations", 30).exit_code == 0
 
 
@@ -378,7 +378,7 @@ def test_a_restart(net, train):
     train(net)
     before = (net / "run" / "train.jsonl").read_bytes()
     done = train(net, "--restart")
-    assert done.exit_code == 2 and "--force to lose it" in done.stderr
+    assert done.exit_code == 2 and "--force to delete it" in done.stderr
     assert (net / "run" / "train.jsonl").read_bytes() == before
     done = train(net, "--restart", "--force", "--iterations", 30)
     assert done.exit_code == 0 and states(net) == ["fcn_iter_30.solverstate"]

@@ -85,7 +85,7 @@ def test_other_classes_than_the_plan_says_are_seen(trained):
 
 def test_scores_all_new_leave_nothing_to_compare(trained):
     text = net(data(1, 3, 17, 17), fc("fc", "data", 5))
-    with pytest.raises(NetError, match="nothing that the net before computes is left to compare"):
+    with pytest.raises(NetError, match="nothing that the old net computes is left to compare"):
         proof(fk.reclass(text, "fc", [None]), weights(text, trained.parent / "fc.caffemodel"))
 
 

@@ -170,9 +170,9 @@ def test_weights_in_a_file(tmp_path):
         ("1\n2\nnan\n", "weights.txt:3: the weight nan is not a finite number"),
         ("1\ninf\n3\n", "weights.txt:2: the weight inf is not"),
         ("1\n1e39\n3\n", "weights.txt:2: the weight 1e39 is not"),
-        ("1\ntwo\n3\n", 'weights.txt:2: "two" ends in no number'),
+        ("1\ntwo\n3\n", 'weights.txt:2: "two" does not end in a number'),
         ("0\n0\n0\n", "every weight is 0, and nothing would be learned"),
-        ("a 1\n2\nc 3\n", "weights.txt:2: has no name, and other lines do"),
+        ("a 1\n2\nc 3\n", "weights.txt:2: has no name, but other lines do"),
         ("a 1\nb 2\nd 3\n", 'weights.txt:3: "d" is not a class; there are a, b, c'),
         ("a 1\nb 2\na 3\n", 'weights.txt:3: "a" is on line 1 too'),
         ("a 1\nb 2\n", "has 2 weights, and the loss scores 3 classes"),
@@ -268,9 +268,9 @@ def test_what_cannot_be_weighed(tmp_path, data):
 @pytest.mark.parametrize(
     ("before", "now", "said"),
     [
-        ([1, 2, 3], None, "was begun with class weights; give the same --loss-weights"),
-        (None, [1, 2, 3], "was begun with no class weights; leave out --loss-weights"),
-        ([1, 2, 3], [1, 2, 4], "was begun with other class weights; give the same"),
+        ([1, 2, 3], None, "was started with class weights; give the same --loss-weights"),
+        (None, [1, 2, 3], "was started with no class weights; leave out --loss-weights"),
+        ([1, 2, 3], [1, 2, 4], "was started with other class weights; give the same"),
         ([1, 2, 3], [1, 2, 3], ""),
         (None, None, ""),
     ],
@@ -311,7 +311,7 @@ def test_a_dry_run_says_the_weights_and_writes_nothing(tmp_path, data, caffe):
     (net / "run" / "train.jsonl").write_text('{"iteration": 0, "loss": 1}\n')
     assert CliRunner().invoke(main, [*words, "median"]).exit_code == 0
     done = CliRunner().invoke(main, words[:-1])
-    assert done.exit_code == 2 and "was begun with class weights" in done.stderr
+    assert done.exit_code == 2 and "was started with class weights" in done.stderr
     assert CliRunner().invoke(main, [*words[:-1], "--restart", "--force"]).exit_code == 0
 
 

@@ -10,7 +10,7 @@ _PLAN = {
     "Columns of the plan": (
         ("1", "the layer's line in the file; + for a layer that is new"),
         ("2", "the layer"),
-        ("3", "what becomes of it, and below it why"),
+        ("3", "what happens to it, and below that the reason"),
     )
 }
 _LAYERS = (
@@ -18,90 +18,90 @@ _LAYERS = (
     ("layer", "its name"),
     ("type", "its type, in Caffe's words"),
     ("shape", "of its first top: images x channels x height x width"),
-    ("parameters", "the numbers in its blobs"),
+    ("parameters", "how many numbers its blobs hold"),
     ("multiply-adds", "of one pass"),
     ("scale", "pixels of its top for each pixel of the input"),
-    ("own", "by how many pixels of its top the layer itself moves what it reads"),
+    ("own", "the shift that this layer itself adds, in pixels of its top"),
     ("offset", "pixel p of the input lies at scale * p + offset of its top"),
-    ("back", "the offset from what it reads on to the last upsampled top"),
-    ("field", "its receptive field: the pixels of the input that one value depends on, a side"),
-    ("memory", "with --memory: the bytes of all tops so far, as Caffe's log counts them"),
+    ("back", "the offset from its bottom to the last upsampled top"),
+    ("field", "its receptive field: the side, in input pixels, of what one value depends on"),
+    ("memory", "with --memory: bytes of all tops up to here, as Caffe's log counts them"),
     ("weights", "with --weights: fits, reshape (the same values in another shape), or MISMATCH"),
 )
 _BLOBS = (
     ("layer", "the layer that the blob belongs to"),
-    ("blob", "its number: 0 is mostly the weights, 1 the bias"),
+    ("blob", "its number: usually 0 for weights, 1 for the bias"),
     ("shape", "its axes"),
-    ("bytes", "its values in the file"),
-    ("minimum", "its least value that is a number"),
+    ("bytes", "the size of its values in the file"),
+    ("minimum", "its smallest value, NaN excluded"),
     ("maximum", "its largest"),
     ("mean", "their mean"),
-    ("zeros", "how many of its values are 0; behind it what is odd, as all zero or NaN"),
+    ("zeros", "how many of its values are 0; then what is unusual, such as all zero or NaN"),
 )
 _VERIFIED = (
     ("line", "the layer's line in NEW_NET"),
-    ("layer", "its name; OLD -> NEW where the nets call it otherwise"),
+    ("layer", "its name; OLD -> NEW if the nets name it differently"),
     ("values", "the shape of what is compared"),
-    ("|difference|", "the largest difference of two values"),
-    ("relative", "that, divided by the largest value of the old net's"),
-    ("last", "DIFFERENT, or another count of values; empty where they are equal"),
+    ("|difference|", "the largest difference between two values"),
+    ("relative", "that, relative to how widely the old net's values vary"),
+    ("last", "DIFFERENT, or another number of values; empty if equal"),
 )
 _SIDE_BY_SIDE = (
     ("relative difference", "the output's name"),
-    ("an engine's name", "the relative difference by that engine; DIFFERENT where it is too "
-     "large, (hidden) where the values would not show one"),
+    ("an engine's name", "the relative difference on that engine; DIFFERENT if it is too large, "
+     "(hidden) if the values could not show one"),
 )  # fmt: skip
 _DATASET = (
     ("class", "its number in the labels"),
     ("name", "its name"),
-    ("train share", "of the pixels that are not ignored, those of the class; so for val"),
-    ("train images", "in how many images it is; so for val"),
+    ("train share", "its share of the pixels that are not ignored; likewise for val"),
+    ("train images", "number of images that contain it; likewise for val"),
     ("weight", "by median frequency, for a loss that weighs classes"),
 )
 _SCORES = (
     ("class", "its number"),
     ("name", "its name"),
-    ("pixels", "the pixels that have it in the labels"),
-    ("accuracy", "the share of these that are predicted"),
-    ("IU", "intersection over union: the pixels that have it in both, divided by those that have "
-     "it in either"),
+    ("pixels", "number of pixels labelled with it"),
+    ("accuracy", "share of these that are predicted correctly"),
+    ("IU", "intersection over union: pixels that have it in both labels and predictions, divided "
+     "by pixels that have it in either"),
 )  # fmt: skip
 _TEMPLATES = (
-    ("template", "its name, behind template:"),
+    ("template", "its name, to be written after template:"),
     ("input", "channels x height x width"),
-    ("parameters", "the numbers in its blobs"),
+    ("parameters", "how many numbers its blobs hold"),
     ("multiply-adds", "of one image"),
     ("field", "the receptive field of one score, in pixels a side"),
     ("what it is", "in a few words"),
 )
 _MODELS = (
-    ("model", "its name, behind model:"),
-    ("size", "of the file; ~ where nobody states it to the byte"),
-    ("licence", "of the weights, in a few words; models show has all"),
-    ("verified by", "the digests that a fetched file is compared with"),
+    ("model", "its name, to be written after model:"),
+    ("size", "of the file; ~ if the exact size is not published"),
+    ("licence", "of the weights, in short; in full with `models show`"),
+    ("verified by", "the digests that a downloaded file is checked against"),
     ("here", "whether it is in the cache"),
 )
 _DIFFERENCES = (
     ("1", "the layer, and the number of its blob"),
     ("2", "equal, close (within --tolerance), changed, reshaped (the same number of values in "
-     "another shape), missing (of the first alone), extra (of the second); of a net fits, "
+     "another shape), missing (in the first only), extra (in the second only); for a net: fits, "
      "reshape, MISMATCH"),
     ("3", "shapes and differences: absolute, and relative to the largest value"),
 )  # fmt: skip
 _MATCH = (
-    ("1", "the layer; OLD -> NEW under another name"),
+    ("1", "the layer; OLD -> NEW if it is renamed"),
     ("2", "copied, reshaped, renamed, left to the filler, unused, MISMATCH or ORDER DIFFERS"),
     ("3", "the shapes of its blobs, and why"),
 )
 _LIBRARIES = (
-    ("library", "a package, as pip calls it"),
+    ("library", "a package, by its name for pip"),
     ("engine", "what runs nets"),
     ("version", "what is installed"),
     ("state", "ok; missing: not installed; broken: installed, and does not work"),
     ("last", "what it is for, or what is wrong"),
-    ("kept", "what a folder is for"),
-    ("used", "the size of what is in it"),
-    ("free", "the room on its disk"),
+    ("kept", "what the folder is for"),
+    ("used", "how much is stored in it"),
+    ("free", "free space on its disk"),
     ("folder", "where it is"),
 )
 
@@ -110,7 +110,7 @@ COLUMNS: dict[str, Columns] = {
     **dict.fromkeys(("upgrade", "convolutionalize", "fcn", "align", "deploy"), _PLAN),
     "surgery": {"Columns, with NEW_NET": _MATCH, **_PLAN},
     "diff": {"Columns": _DIFFERENCES},
-    "verify": {"Columns, with --layers": _VERIFIED, "Columns, by several engines": _SIDE_BY_SIDE},
+    "verify": {"Columns, with --layers": _VERIFIED, "Columns, with several engines": _SIDE_BY_SIDE},
     "dataset inspect": {"Columns": _DATASET},
     "score": {"Columns": _SCORES},
     "templates": {"Columns": _TEMPLATES},

@@ -101,7 +101,7 @@ def read_colours(path: str | os.PathLike[str]) -> ColourMap:
     if named and len(named) < len(classes):
         line = next(line for line in classes if not line.name)
         raise DatasetError(
-            f"{path}:{line.number}: has no name, and other lines do; name all classes or none"
+            f"{path}:{line.number}: has no name, but other lines do; name all classes or none"
         )
     if not classes:
         raise DatasetError(f"{path}: has no classes; write a line R G B for each")

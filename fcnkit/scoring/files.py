@@ -107,9 +107,10 @@ def check_scored(place: str | Path, found: Absent | None, before: str = "") -> N
     """
     if found is None or not found.hopeless or not found.values:
         return
-    fact = f"{found.fact}, so a prediction of one class alone would be right everywhere"
+    fact = f"{found.fact}, so predicting one class everywhere would score 100%"
     raise DatasetError(
-        f"{place}: {fact}; {before}{found.remedy}; if it is none, --ignore {found.values[0]}"
+        f"{place}: {fact}; {before}{found.remedy}; if it is not a class, give --ignore "
+        f"{found.values[0]}"
     )
 
 
@@ -158,7 +159,7 @@ def _against(
 
 def _unequal(prediction: Sequence[int], label: Sequence[int]) -> str:
     sizes = [f"{height} x {width}" for width, height in (prediction, label)]
-    return f"the prediction is {sizes[0]} and the label {sizes[1]}; score equal sizes"
+    return f"the prediction is {sizes[0]}, but the label {sizes[1]}; give both the same size"
 
 
 def _listed(dataset: Path) -> set[str]:

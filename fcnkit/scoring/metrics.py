@@ -190,7 +190,7 @@ def confusion(label: "numpy.ndarray", prediction: "numpy.ndarray", classes: int)
     if label.shape != prediction.shape:
         sizes = [" x ".join(map(str, array.shape)) for array in (prediction, label)]
         raise DatasetError(
-            f"the prediction is {sizes[0]} and the label {sizes[1]}; score equal sizes"
+            f"the prediction is {sizes[0]}, but the label {sizes[1]}; give both the same size"
         )
     counts = (label >= 0) & (label < classes)
     label, prediction = label[counts].astype(np.int64), prediction[counts].astype(np.int64)
@@ -200,7 +200,7 @@ def confusion(label: "numpy.ndarray", prediction: "numpy.ndarray", classes: int)
             f"{number_of(wrong.size, 'pixel')} predicted as {wrong[0]}, which is not a class, 0 to "
             f"{classes - 1}"
         )
-        raise DatasetError(f"{fact}; predict a class for every pixel that is labelled")
+        raise DatasetError(f"{fact}; predict a class for every labelled pixel")
     return np.bincount(classes * label + prediction, minlength=classes**2).reshape(classes, classes)
 
 
@@ -251,7 +251,7 @@ def _pairs(
         if prediction is end or label is end:
             more = "predictions" if label is end else "labels"
             raise DatasetError(
-                f"there are more {more} than the {number_of(count, 'pair')}; score one for each"
+                f"there are more {more} than the {number_of(count, 'pair')}; give one of each"
             )
         yield np.asarray(prediction), np.asarray(label)
 

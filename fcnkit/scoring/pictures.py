@@ -48,7 +48,7 @@ def sheet(
     found = list(samples)
     tiles = [_tile(each.image, painted(each.label, colours, ignore), order) for each in found]
     if not tiles:
-        raise DatasetError("there are no images to draw; ask for at least one")
+        raise DatasetError("no images to draw are given; give at least one")
     columns = min(columns, len(tiles))
     captions = _LINE if any(each.name for each in found) else 0
     across, down = _cell(2 * _WIDTH + _GAP, max(tile.shape[0] for tile in tiles) + captions)
@@ -110,7 +110,7 @@ def gallery(
     images = load("PIL.Image")
     found = list(pictures)
     if not found:
-        raise DatasetError("there are no records to draw; ask for at least one")
+        raise DatasetError("no records to draw are given; give at least one")
     tiles = [images.fromarray(_seen(each.array, classes)) for each in found]
     sizes = [_fitting(tile.width, tile.height) for tile in tiles]
     columns = min(columns, len(tiles))
@@ -209,7 +209,7 @@ def _matrix(axes: Any, shares: "numpy.ndarray", names: Sequence[str]) -> None:
     places = range(len(names))
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="predicted", ylabel="labelled", xticks=places, yticks=places)
-    axes.set_title("what the pixels of each class are taken for")
+    axes.set_title("what the pixels of each class are predicted as")
     axes.set_xticklabels(_escaped(names), rotation=90)
     axes.set_yticklabels(_escaped(names))
     for row, column in ((r, c) for r in places for c in places if len(names) <= _NUMBERED):

@@ -84,7 +84,7 @@ def _untaken(target: Target, layer: Layer) -> Rule:
     return target.untaken._replace(verdict=ASIDE, because=_NOTHING)
 
 
-_NOTHING = "its list does not name it; it does nothing in a net that is used, and may be skipped"
+_NOTHING = "its list does not name it; it has no effect outside training, and may be skipped"
 
 
 def _join(broken: dict[tuple[object, ...], Broken], one: Broken) -> None:

@@ -173,7 +173,7 @@ def parse(text: str, path: str) -> Target:
         raise top.error("name", fact)
     sources = {source.key: source for source in map(_source, top.tables("sources"))}
     if not sources:
-        raise top.error("sources", "it names no source; nothing is said without one")
+        raise top.error("sources", "it names no source; a target needs one")
     types = _types(top, sources)
     rules = tuple(rule for table in top.tables("rules") for rule in _rules(table, sources))
     return Target(
@@ -191,16 +191,18 @@ def _loaded(file: _File) -> dict[str, Any]:
         place = re.search(r"at line (\d+), column (\d+)", str(error))
         line = f":{place[1]}:{place[2]}" if place else ""
         fact = re.sub(r" \(at .*\)$", "", str(error))
-        raise TargetError(f"{file.path}{line}: no TOML: {printable(fact)}; mend it") from error
+        raise TargetError(
+            f"{file.path}{line}: not valid TOML: {printable(fact)}; correct it"
+        ) from error
     except RecursionError as error:
-        raise TargetError(f"{file.path}: nested too deeply; write it flat") from error
+        raise TargetError(f"{file.path}: nested too deeply; write it flatter") from error
 
 
 def _source(table: _Table) -> Source:
     table.only(Source._fields)
     url = table.text("url")
     if not re.match(r"https?://[^\s/]+\.[^\s/]+", url):
-        raise table.error("url", f'url is "{printable(url)}"; give the address of a page')
+        raise table.error("url", f'url is "{printable(url)}"; give the address of a web page')
     return Source(
         table.text("key"), table.text("title"), url, table.text("version"), table.day("date")
     )
@@ -242,7 +244,7 @@ def _known_types(table: _Table, key: str) -> None:
 def _untaken(top: _Table, sources: Mapping[str, Source]) -> Rule:
     values = top.values.get("untaken")
     if not isinstance(values, dict):
-        raise top.error("untaken", "it does not say what becomes of other types; give [untaken]")
+        raise top.error("untaken", "it does not say what happens to other types; give [untaken]")
     table = _Table(top.file, "untaken", 0, values)
     table.only(("verdict", "because", "source", "idle"))
     if not isinstance(values.get("idle", False), bool):
@@ -269,7 +271,7 @@ def _rules(table: _Table, sources: Mapping[str, Source]) -> Iterator[Rule]:
         if not isinstance(when, dict):
             raise table.error("when", f"when is {_shown(when)}; give {{ field = ..., a test }}")
         if not types:
-            raise table.error("when", "when is of a layer, and a rule of the whole net has none")
+            raise table.error("when", "when is about a layer, but this rule is about the whole net")
         when = _when(table, types, when)
     verdict, because = table.chosen("verdict", VERDICTS), table.text("because")
     _check_mends(table)
@@ -290,7 +292,7 @@ def _condition(table: _Table, *, bare: bool = False) -> Condition:
     if bare and not subjects and not any(test in table.values for test in TESTS):
         return Condition(TYPE, "", {})
     if len(subjects) != 1:
-        fact = f"it speaks of {' and '.join(subjects) or 'nothing'}"
+        fact = f"it is about {' and '.join(subjects) or 'nothing'}"
         raise table.error(
             subjects[1] if subjects else "", f"{fact}; give one of {', '.join(SUBJECTS)}"
         )
@@ -299,7 +301,7 @@ def _condition(table: _Table, *, bare: bool = False) -> Condition:
     name = table.chosen(subject, known) if known else table.text(subject)
     tests = {key: table.values[key] for key in TESTS if key in table.values}
     if not tests:
-        fact = f"nothing is asked of {subject} {name}; give one of {', '.join(TESTS)}"
+        fact = f"{subject} {name} has no condition; give one of {', '.join(TESTS)}"
         raise table.error(subject, fact)
     for key, wanted in tests.items():
         if not TESTS[key].fits(wanted):

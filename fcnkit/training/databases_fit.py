@@ -149,10 +149,10 @@ def _check_counts(graph: Graph) -> None:
     for layer in layers:
         mine, first = databases.count(_source(layer)), databases.count(_source(layers[0]))
         if not mine:
-            raise layer.error(f"its database {_source(layer)} is empty; fill it")
+            raise layer.error(f"its database {_source(layer)} is empty; create it again")
         if mine != first:
-            fact = f"{_source(layer)} holds {mine:,} entries and {_source(layers[0])} {first:,}"
-            raise layer.error(f"{fact}, so labels and images do not go together; make both again")
+            fact = f"{_source(layer)} holds {mine:,} entries, but {_source(layers[0])} {first:,}"
+            raise layer.error(f"{fact}, so labels and images do not match; create both again")
 
 
 def _deployed(path: Path) -> dict[str, int]:
@@ -186,7 +186,7 @@ def _check_whole(use: LabelUse, found: Sequence[Label], told: "_Words") -> None:
     """A warning where a label is no whole number."""
     for label in found:
         if label.cut is not None:
-            fact = f"a label is {label.cut:g}, and {_net(use)} takes {label.value} for it"
+            fact = f"a label is {label.cut:g}, and {_net(use)} reads it as {label.value}"
             told.warn(f"{label.entry}: {fact}; write labels as whole numbers")
             return
 
@@ -194,8 +194,8 @@ def _check_whole(use: LabelUse, found: Sequence[Label], told: "_Words") -> None:
 def _out_of_range(use: LabelUse, label: Label, found: Sequence[Label]) -> NetError:
     aside = "" if use.ignored is None else f" and ignores {use.ignored}"
     fact = (
-        f"label {label.value} at {number_of(label.pixels, 'pixel')}, and {_net(use)} knows 0 to "
-        f"{use.classes - 1}{aside}"
+        f"label {label.value} at {number_of(label.pixels, 'pixel')}, but {_net(use)} knows 0 "
+        f"to {use.classes - 1}{aside}"
     )
     remedy = f"make the net with --classes {label.value + 1}, or with --ignore {label.value}"
     if label.value < 0:  # no number of classes has it
@@ -231,11 +231,13 @@ def _check_classes(graph: Graph, use: LabelUse, found: Sequence[Label], told: "_
     words = f"{use.path}: {lacking.fact} by {_net(use)}"
     remedy = f"{lacking.remedy} to `fcnkit dataset create`"
     if use.listed:
-        remedy = f"if {use.ignored} is class {lacking.numbers[0]}, write it so"
+        remedy = (
+            f"if {use.ignored} means class {lacking.numbers[0]}, write that class into the labels"
+        )
     if use.ignored < use.classes:
         remedy = f"ignore a label that is not a class, such as 255, in place of {use.ignored}"
     if lacking.hopeless and graph.state.phase == "TRAIN" and not told.one_class:
-        remedy += ", or say --one-class to train all the same"
+        remedy += ", or give --one-class to train all the same"
         raise NetError(f"{words}, so nothing would be learned; {remedy}")
     told.warn(f"{words}; {remedy}")
 
@@ -246,7 +248,7 @@ def _check_names(names: Path, use: LabelUse, told: "_Words") -> None:
     count = len(read_classes(names, unique=False)) if there else use.classes
     if count != use.classes:
         fact = f"{names}: has {count} classes, and {_net(use)} {use.classes}"
-        told.warn(f"{fact}; make the net with --classes {count}, unless you mean it")
+        told.warn(f"{fact}; make the net with --classes {count}, unless that is intended")
 
 
 # ---- the databases

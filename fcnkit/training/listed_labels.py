@@ -63,7 +63,7 @@ def source_layer(graph: Graph, top: Top, folder: Path) -> Source | None:
         return None
     param = layer.param(message)
     if not param.has("source"):
-        raise layer.error("it names no source; say where its data is")
+        raise layer.error("it names no source; give the source of its data")
     return Source(layer, number, folder / param.get("source"), folder)
 
 

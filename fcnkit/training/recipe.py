@@ -182,7 +182,7 @@ def _net_fields(solver: Prototxt, view: View) -> list[Field]:
     """Where the solver names its nets, first the one that is trained."""
     if view.says("net_param", "train_net_param", "test_net_param"):
         raise PrototxtError(
-            f"{solver.path}: has a net in itself; put it into a file that `net` names"
+            f"{solver.path}: contains its net; put that into a file, and name it in `net`"
         )
     found = solver.root.all("net", "train_net", "test_net")
     if not any(field.name in _TRAINED for field in found):
@@ -266,9 +266,9 @@ def _sources(layer: Layer, folder: Path, data: Path | None) -> Iterator[Edit]:
     place = folder / field.string if data is None else data / os.path.basename(field.string)
     if not os.path.exists(place):
         remedy = (
-            "name its folder with --data" if data is None else "make it, or name another --data"
+            "give its folder with --data" if data is None else "create it, or give another --data"
         )
-        raise layer.error(f"its database {place} is not there; {remedy}")
+        raise layer.error(f"its database {place} does not exist; {remedy}")
     yield set_value(field, os.path.realpath(place), "as run")
 
 

@@ -147,7 +147,7 @@ def damage(snapshot: Snapshot) -> str:
     except (WeightsError, OSError) as error:
         return str(error)
     if state.kind != "solverstate" or not _ends(snapshot.state):
-        return f"{snapshot.state}: the solver's state is cut"
+        return f"{snapshot.state}: the solver state is cut off"
     bad = [f'layer "{row.layer}"' for row in statistics(weights).rows if row.nans or row.infinities]
     return f"{snapshot.weights}: NaN or infinity in {', '.join(bad[:3])}" if bad else ""
 
@@ -174,7 +174,7 @@ def locked(run: Run) -> Iterator[int]:
         raise _unwritable(run, error) from None
     if lock is None:
         raise OutputError(
-            f"{run.path}: another process is training it; wait for it, or name another --run"
+            f"{run.path}: another process is training it; wait until it ends, or give another --run"
         )
     try:
         with _open_log(run) as handle:
@@ -197,7 +197,7 @@ def _open_log(run: Run) -> Iterator[int]:
 
 
 def _unwritable(run: Run, error: OSError) -> OutputError:
-    return OutputError(f"{run.path}: cannot be written: {error.strerror}; name another run")
+    return OutputError(f"{run.path}: cannot be written: {error.strerror}; give another --run")
 
 
 def in_use(run: Run) -> bool:

@@ -87,7 +87,7 @@ def _check_names(made: Recipe, weights: Sequence[Path]) -> None:
     graph = next(made.nets[0].graphs())
     if not _stored(weights) & {layer.name for layer in graph.layers}:
         files = ", ".join(map(str, weights))
-        fact = f"no layer of {graph.prototxt.path} is there, and training would start from fillers"
+        fact = f"no layer of {graph.prototxt.path} is in it, so training would start from fillers"
         raise WeightsError(f"{files}: {fact}; give weights of this net, or leave out --weights")
 
 
@@ -98,8 +98,10 @@ def _own(folder: Path) -> tuple[Path, ...]:
 def _check_weights(path: Path) -> None:
     kind = store.open(path).kind
     if kind == "solverstate":
-        fact = "is a solver's state, which holds no weights"
-        remedy = "name the caffemodel beside it; a run is resumed by the command that began it"
+        fact = "is a solver state, which holds no weights"
+        remedy = (
+            "give the caffemodel beside it; a run is resumed by the same command that started it"
+        )
         raise WeightsError(f"{path}: {fact}; {remedy}")
     if kind == "npz" or kind == "hdf5" and path.suffix != ".h5":
         raise WeightsError(
@@ -107,7 +109,9 @@ def _check_weights(path: Path) -> None:
             "make a caffemodel of it with `fcnkit convert`"
         )
     if "," in str(path.absolute()):
-        raise WeightsError(f"{path}: Caffe takes a comma for the end of a name; give it another")
+        raise WeightsError(
+            f"{path}: Caffe takes a comma for the end of a name; rename it without one"
+        )
 
 
 def check(
@@ -165,7 +169,9 @@ def _ignored(made: Recipe) -> Iterator[str]:
     for view in (view for view in views if view.get("debug_info")):
         field = view.field("debug_info")
         place = f"{field.source.path}:{field.line}: " if field else ""
-        yield f"{place}debug_info: PyTorch shows no layer's values; leave it out, or use Caffe"
+        yield (
+            f"{place}debug_info: PyTorch does not print layers' values; leave it out, or use Caffe"
+        )
 
 
 def check_runs(found: Sequence[Stage]) -> None:
@@ -185,9 +191,11 @@ def _check_type(made: Recipe) -> None:
     had = kind_of(View("SolverParameter", prototxt.read(run.solver).root))
     now = kind_of(made.view)
     if had != now:
-        fact = f'{run.path}: was begun with the solver type "{had}", and is "{now}" now: what a'
+        fact = (
+            f'{run.path}: was started with the solver type "{had}", but it is "{now}" now: what a'
+        )
         remedy = f'set type: "{had}", or start over with --restart --force'
-        raise OutputError(f"{fact} snapshot remembers is of one type alone; {remedy}")
+        raise OutputError(f"{fact} snapshot stores is for one type only; {remedy}")
 
 
 def check_restart(found: Sequence[Stage], *, force: bool) -> None:
@@ -195,7 +203,9 @@ def check_restart(found: Sequence[Stage], *, force: bool) -> None:
     for stage in found:
         if stage.recipe.run.begun and not force:
             path = stage.recipe.run.path
-            raise OutputError(f"{path}: holds a run that a restart would lose; --force to lose it")
+            raise OutputError(
+                f"{path}: holds a run that a restart would delete; give --force to delete it"
+            )
 
 
 def unfilled(made: Recipe, weights: Sequence[Path]) -> Iterator[str]:

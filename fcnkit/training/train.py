@@ -86,7 +86,9 @@ def start(
     Raises OutputError where a restart would lose a run and `force` is not given.
     """
     if restart and run.begun and not force:
-        raise OutputError(f"{run.path}: holds a run that a restart would lose; --force to lose it")
+        raise OutputError(
+            f"{run.path}: holds a run that a restart would delete; give --force to delete it"
+        )
     snapshot, passed = (None, []) if restart else run.newest()
     return Start(snapshot, tuple(passed), tuple(weights))
 
@@ -203,8 +205,8 @@ class _Keeper:
             with open(self.run.record, "ab") as file:
                 file.write(record.line(row))
         except OSError as error:
-            fact = f"cannot be written: {error.strerror}, so the training ends"
-            remedy = "see to the run's folder, and give the same command again"
+            fact = f"cannot be written: {error.strerror}, so the training stops"
+            remedy = "check the folder of the run, and give the same command again"
             raise OutputError(f"{self.run.record}: {fact}; {remedy}") from None
         self.rows.append(row)
         if time.monotonic() - self.drawn > max(_DRAW_EVERY, self.took / _DRAW_PART):
@@ -244,10 +246,12 @@ def _failed(loss: float) -> bool:
 def _not_a_number(recipe: Recipe, event: Loss) -> EngineError:
     run, view = recipe.run, recipe.view
     rate = view.get("base_lr") if event.rate is None else event.rate
-    what = "is not a number" if not isfinite(event.loss) else "is that of scores without bounds"
+    what = "is not a number" if not isfinite(event.loss) else "means that the scores have diverged"
     last, _ = run.newest()
     back = (
-        f"; iteration {last.iteration} is saved, and goes on with a lower base_lr" if last else ""
+        f"; iteration {last.iteration} is saved, and can continue with a lower base_lr"
+        if last
+        else ""
     )
     return EngineError(
         f"{run.solver}: iteration {event.iteration}: the loss is {event.loss:g}, which {what}, "

@@ -22,8 +22,8 @@ _MEMORY = "the GPU's memory is full: train on smaller images, or on another GPU"
 
 _RAW = "these are NVCaffe's raw weights: make a caffemodel that this Caffe reads: `fcnkit convert`"
 _OTHER_HISTORY = (
-    "the snapshot is of a net with other parameters: give it the layers that it had, or start over "
-    "with --restart"
+    "the snapshot is of a net with other parameters: restore its layers, or start "
+    "over with --restart"
 )
 
 

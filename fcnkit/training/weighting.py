@@ -62,7 +62,7 @@ def weighted(made: Recipe, how: str) -> Recipe:
     graph = _training(made)
     losses = list(_losses(graph))
     if not losses:
-        fact = f"has no {_LOSS} to weigh; --loss-weights is for nets that learn from one"
+        fact = f"has no {_LOSS}; --loss-weights is for nets that learn from one"
         raise NetError(f"{graph.prototxt.path}: {fact}")
     matrices = []
     for number, loss in enumerate(losses, 1):
@@ -93,7 +93,7 @@ def check_resumed(made: Recipe) -> None:
     )
     remedy = "give the same --loss-weights" if had else "leave out --loss-weights"
     raise OutputError(
-        f"{run.path}: was begun with {fact}; {remedy}, or start over with --restart --force"
+        f"{run.path}: was started with {fact}; {remedy}, or start over with --restart --force"
     )
 
 
@@ -125,9 +125,7 @@ def _losses(graph: Graph) -> Iterator[_Loss]:
             continue
         classes = seen.classes(layer.bottoms[0], axis)
         if not classes:
-            raise layer.error(
-                "the number of classes that it scores is not known, so it cannot be weighed"
-            )
+            raise layer.error("its number of classes is not known, so they cannot be weighed")
         yield _Loss(layer, classes, known.get(layer))
 
 
@@ -182,7 +180,7 @@ def read_weights(path: str | Path, classes: int, names: Sequence[str] = ()) -> l
     if named and len(named) < len(lines):
         number = next(number for number, name, _ in lines if not name)
         raise DatasetError(
-            f"{path}:{number}: has no name, and other lines do; name all classes or none"
+            f"{path}:{number}: has no name, but other lines do; name all classes or none"
         )
     if named:
         _match(path, named, names)
@@ -208,7 +206,7 @@ def _weight(path: str | Path, number: int, text: str) -> tuple[str, float]:
     try:
         value = float(word)
     except ValueError:
-        fact = f'"{text[:60]}" ends in no number'
+        fact = f'"{text[:60]}" does not end in a number'
         raise DatasetError(
             f"{path}:{number}: {fact}; write a weight, or a class's name and it"
         ) from None

@@ -250,7 +250,7 @@ def _outputs(graph: Graph, new_graph: Graph) -> list[tuple[Top, Top]]:
     for each, outputs in ((graph, old), (new_graph, new)):
         if not outputs:
             fact = "it has no output that could be compared"
-            raise NetError(f"{each.prototxt.path}: {fact}; remove the Silence layer that ends it")
+            raise NetError(f"{each.prototxt.path}: {fact}; remove the Silence layer at its end")
     pairs = [(top, new[blob]) for blob, top in old.items() if blob in new]
     left = [top for blob, top in old.items() if blob not in new]
     new_left = [top for blob, top in new.items() if blob not in old]
@@ -260,7 +260,8 @@ def _outputs(graph: Graph, new_graph: Graph) -> list[tuple[Top, Top]]:
         names = ", ".join(top.blob for top in left) or "any"
         raise NetError(
             f"{new_graph.prototxt.path}: no output answers to {names} of {graph.prototxt.path}; "
-            f"its outputs are {', '.join(new) or 'none'}; give outputs of one meaning one name"
+            f"its outputs are {', '.join(new) or 'none'}; give outputs that correspond the same "
+            "name"
         )
     return pairs
 

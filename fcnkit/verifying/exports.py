@@ -129,7 +129,7 @@ def _other(name: str | None) -> Engine:
     if found.module != onnx.__name__:
         return found
     if name:
-        raise EngineError(f'the engine "{name}" runs the model itself; name another')
+        raise EngineError(f'the engine "{name}" runs the model itself; choose another')
     others = [engine.name for engine in ENGINES if engine.module != onnx.__name__]
     raise EngineError(f"no engine is installed to compare with; {how_to_install(others)}")
 

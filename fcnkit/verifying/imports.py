@@ -146,7 +146,7 @@ def _other(name: str | None) -> Engine:
     if name:
         found = choose(name)
         if found.module == onnx.__name__:
-            raise EngineError(f'the engine "{name}" runs the model itself; name another')
+            raise EngineError(f'the engine "{name}" runs the model itself; choose another')
         return found
     others = [engine for engine in ENGINES if engine.name in ("caffe", "torch")]
     for engine in others:

@@ -135,7 +135,7 @@ def verify_layers(
     if not pairs:
         raise NetError(
             f"{new.graph.prototxt.path}: no layer has the name of one of "
-            f"{old.graph.prototxt.path}; say which belong together, as {{old: [new]}} (--map)"
+            f"{old.graph.prototxt.path}; give the pairs as {{old: [new]}} (--map)"
         )
     apart, tops = named_apart(old.graph, [top for _, top, _, _ in pairs])
     new_apart, new_tops = named_apart(new.graph, [top for _, _, _, top in pairs])

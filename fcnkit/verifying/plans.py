@@ -169,7 +169,8 @@ def _fed(
     if len(belong) != len(names):
         raise NetError(
             f"{new_graph.prototxt.path}: its inputs are {', '.join(names)}, those of "
-            f"{old.graph.prototxt.path} {', '.join(own)}; plans with the same inputs are compared"
+            f"{old.graph.prototxt.path} {', '.join(own)}; only plans with the same inputs can be "
+            "compared"
         )
     sizes = _sizes(plan, old.graph, new_graph, inputs, belong)
     new = input_arrays(new_graph, sizes, seed)
@@ -293,7 +294,7 @@ def _pairs(
     else:
         every = pairs(graph, new_graph)
     if not every:
-        raise NetError(f"{plan.net.path}: nothing that the net before computes is left to compare")
+        raise NetError(f"{plan.net.path}: nothing that the old net computes is left to compare")
     return every, chosen, new_chosen
 
 

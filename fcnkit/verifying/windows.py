@@ -88,7 +88,7 @@ def canvas_of(
     steps = between(fcn_graph, new, fcn_graph.top(fcn_name)).scale
     if len(set(steps)) != 1 or steps[0].denominator != 1:
         shown = " x ".join(map(str, steps))
-        fact = f"its scores lie {shown} pixels apart"
+        fact = f"its scores are {shown} pixels apart"
         raise NetError(f"{fcn_net.path}: {fact}; windows slide by one whole number of pixels")
     stride = int(steps[0])
     value = given.get(fcn_name, given.get(name))

@@ -41,7 +41,7 @@ def convert(weights: Weights, to: str, *, layout: str = "shape") -> Weights:
         )
     if weights.kind == "solverstate" and to != "npz":
         raise WeightsError(
-            f"{weights.path}: a solver's history is not a net's weights; convert it to npz alone"
+            f"{weights.path}: a solver's history is not weights of a net; convert it to npz only"
         )
     if layout == "legacy" and to in ("h5", "npz"):
         raise WeightsError(f"{weights.path}: {to} has no legacy layout; convert to v2 or bvlc")

@@ -166,7 +166,7 @@ def match(
 
 
 _UNUSED_WHY = (
-    "the new net has no layer of this name; pair it with one by a map old=new, or let it go"
+    "the new net has no layer of this name; pair it with one by a map old=new, or leave it out"
 )
 
 
@@ -190,7 +190,7 @@ class _Pairing:
             if not any(layer.name == new for layer in self.after.layers):
                 fact = f'has no layer "{new}", which "{old}" is mapped to'
                 raise WeightsError(
-                    f"{self.after.prototxt.path}: {fact}; see the names with inspect"
+                    f"{self.after.prototxt.path}: {fact}; see the names with `fcnkit inspect`"
                 )
 
     @cached_property

@@ -42,7 +42,7 @@ class Matrix:
             return file.getvalue()
         if not 0 < self.values.ndim <= _AXES:
             fact = (
-                f"{show(self.values.shape) or 'one number'}, and a binaryproto has up to four axes"
+                f"{show(self.values.shape) or 'one number'}, but a binaryproto has up to four axes"
             )
             raise WeightsError(f"{path}: the values are {fact}; reshape them, or write .npy")
         single = self.values.astype("<f4")

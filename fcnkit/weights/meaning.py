@@ -22,8 +22,8 @@ _NEW_NAME = "use the old sizes, or give it a new name in the new net"
 def elsewhere(layer: Layer, old: Shape, new: Shape) -> str:
     """What to say of two shapes of equal counts that arrange their numbers differently."""
     fact = (
-        f"{shown_shape(old)} in the file and {shown_shape(new)} in the new net, equally many "
-        f"values, arranged differently"
+        f"{shown_shape(old)} in the file and {shown_shape(new)} in the new net, as many "
+        "values, arranged differently"
     )
     if has_field(layer, "transpose") and len(new) == 2 and new == old[:-3:-1]:
         return f"{fact}: one is the other's transpose; write transpose: true in the net of the file"
@@ -33,7 +33,7 @@ def elsewhere(layer: Layer, old: Shape, new: Shape) -> str:
 def other_count(stored: int, taken: int) -> str:
     """What to say of a layer that has as many blobs in the file, and takes others."""
     fact = f"the file has {counted(stored)}, the new net takes {taken}"
-    return f"{fact}; see whether both have a bias (bias_term)"
+    return f"{fact}; check whether both have a bias (bias_term)"
 
 
 def other_meaning(type_: str, layer: Layer) -> str:
@@ -100,7 +100,7 @@ def other_axis(new: Layer, stored: Sequence[Shape], expected: Sequence[Shape]) -
         return ""
     becomes_window = len(stored[0]) == 2 < len(expected[0])
     if becomes_window and (groups_of(new) > 1 or kind.output_axis(new)):
-        return f"its matrix in the file is for one group of outputs, not for this {new.type}"
+        return f"its matrix in the file is for a single group of outputs, not for this {new.type}"
     return ""
 
 
@@ -187,7 +187,4 @@ def _other_size(old: Shape, new: Shape) -> str:
             "number of classes, "
             "give the layer a new name in the new net"
         )
-    return (
-        "what it reads, or its kernel, differs: give it a new name in the new net, or use the "
-        "old sizes"
-    )
+    return "its input or kernel differs: give it a new name in the new net, or use the old sizes"

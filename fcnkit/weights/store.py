@@ -310,7 +310,7 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
         OutputError when `path` cannot be written or exists (see `force`).
         """
         if not self.layers:
-            raise self._error("has no layers; put some before saving")
+            raise self._error("has no layers; add some before saving")
         if self.kind in caffemodel.KINDS or self.unchanged:
             self._save_spliced(path, force, progress)
         elif self.kind in containers.SAVERS:

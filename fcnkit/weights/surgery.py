@@ -98,12 +98,12 @@ def _check_blobs(layer: Layer, expected: Sequence[Shape], weights: Weights) -> N
         if blob.count == prod(shape) and not alike(blob.shape, shape):
             raise WeightsError(
                 f"{where}, blob {number}: is {shown_shape(blob.shape)}, and in the net "
-                f"{shown_shape(shape)}, equally many values, arranged differently; give the "
-                f"weights of this net"
+                f"{shown_shape(shape)}, as many values, arranged differently; give the weights "
+                "of this net"
             )
 
 
-_SEE_BIAS = "see whether both have a bias (bias_term)"
+_SEE_BIAS = "check whether both have a bias (bias_term)"
 _ONE_FORK = "give the weights of this net; NVCaffe's BatchNorm of five says scale_bias: true"
 
 
