@@ -259,7 +259,7 @@ def shape_option(function: Callable) -> Callable:
         type=InputShape(),
         multiple=True,
         metavar="BLOB=N,C,H,W",
-        help="Shape of an input, in place of the file's; may be repeated.",
+        help="Shape of an input, instead of the file's; may be repeated.",
     )(function)
 
 

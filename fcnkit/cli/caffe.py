@@ -35,12 +35,12 @@ def caffe() -> None:
 @caffe.command(short_help="Install Caffe; takes half a minute.")
 @_HERE
 def install(folder) -> None:
-    """Install Caffe in DIR: 160 MB are fetched, and 650 MB are there afterwards.
+    """Install Caffe in DIR: downloads 160 MB, and takes 650 MB of disk.
 
-    It works on Debian and Ubuntu on x86-64, with apt.  DIR holds the whole Caffe
-    at the end, or stays as it was.  FCNKIT_DEBIAN_MIRROR names the mirror to ask where
-    apt's own have no Debian 11.  Where Caffe is already in DIR nothing is done.
-    Exit status: 0 installed, 2 it cannot be, 130 stopped.
+    It works on Debian and Ubuntu on x86-64, with apt. DIR holds the whole Caffe at the end, or
+    stays as it was. FCNKIT_DEBIAN_MIRROR names a mirror for when apt's own have no Debian 11. If
+    DIR already holds Caffe, nothing is done. Exit status: 0 installed, 2 it cannot be, 130
+    stopped.
 
     \b
     fcnkit caffe install

@@ -281,19 +281,19 @@ def register() -> None:
 SHELLS = ("bash", "zsh", "fish")
 
 
-@click.command(short_help="Print what makes Tab complete, for a shell.")
+@click.command(short_help="Print the script for Tab completion in a shell.")
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(ctx, shell) -> None:
     """Print the script that makes Tab complete fcnkit's commands in a shell.
 
-    Beside commands and options it completes template:NAME, model:NAME, files,
-    the layers and blobs of the net that stands on the line, and the operations of
-    `surgery --do`.  A line in the shell's own file turns it on:
+    Beside commands and options it completes template:NAME, model:NAME, files, the layers and blobs
+    of the net named on the line, and the operations of `surgery --do`. A line in the shell's own
+    file turns it on:
 
     \b
     ~/.bashrc                   eval "$(fcnkit completion bash)"
-    ~/.zshrc, behind compinit   eval "$(fcnkit completion zsh)"
+    ~/.zshrc, after compinit    eval "$(fcnkit completion zsh)"
     ~/.config/fish/config.fish  fcnkit completion fish | source
 
     \b

@@ -15,7 +15,7 @@ from fcnkit.formats import suffixes
 @click.option(
     "--to",
     type=click.Choice(["v2", "h5", "npz", "bvlc"]),
-    help="The format of OUT; told by its name otherwise.  v2: a caffemodel that every Caffe since "
+    help="The format of OUT; by default by its name.  v2: a caffemodel that every Caffe since "
     "2015 reads; bvlc: the same, but V1 stays V1.",
 )
 @click.option(
@@ -23,7 +23,7 @@ from fcnkit.formats import suffixes
     type=click.Choice(["shape", "legacy"]),
     default="shape",
     show_default=True,
-    help="How a caffemodel says its shapes; legacy for readers older than 2014.",
+    help="How a caffemodel stores shapes; legacy is for readers older than 2014.",
 )
 @click.option("--force", is_flag=True, help="Overwrite a file that exists.")
 def convert(source, output, to, layout, force) -> None:

@@ -67,9 +67,13 @@ def dataset() -> None:
 @click.option(
     "--val-images", metavar="DIR", help="Images to validate with, in a folder of their own."
 )
-@click.option("--val-labels", metavar="DIR", help="Their labels.")
-@click.option("--list", "train_list", metavar="FILE", help="Names to train on, as VOC's train.txt.")
-@click.option("--val-list", metavar="FILE", help="Names to validate with, as VOC's val.txt.")
+@click.option("--val-labels", metavar="DIR", help="Labels of --val-images.")
+@click.option(
+    "--list", "train_list", metavar="FILE", help="File of names to train on, like VOC's train.txt."
+)
+@click.option(
+    "--val-list", metavar="FILE", help="File of names to validate with, like VOC's val.txt."
+)
 @label_options
 @click.option(
     "--ignore",
@@ -276,7 +280,7 @@ def _splits(images, labels, options) -> dict:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--force", is_flag=True, help="Overwrite a file that exists.")
 def inspect(folder, classes, ignore, sheet, count, as_json, force) -> None:
-    """Say what a dataset holds, every pixel counted anew; or any LMDB that Caffe reads.
+    """Show what a dataset holds, counting every pixel; or any LMDB that Caffe reads.
 
     For a dataset it prints each class's share of pixels, the number of images that show it, and
     its median-frequency weight; the accuracy of always predicting the most frequent class; and

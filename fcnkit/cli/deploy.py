@@ -43,13 +43,13 @@ if TYPE_CHECKING:
 )
 @plan_options
 def deploy(net, output, inputs, weights, weights_out, diff, as_json, force) -> None:
-    """Turn a net that is trained into the one that is deployed.
+    """Turn a training net into the net to deploy.
 
-    Data layers become an Input. A loss becomes what it computes of the scores first: a Softmax
-    "prob" for SoftmaxWithLoss. Labels, Accuracy layers and auxiliary scores are removed. What
-    the data layers do to an image is written beside the net, in DEPLOY.preprocessing.json. The
-    trained caffemodel fits the new net as it is; --weights-out writes one without the layers
-    that were removed.
+    Data layers become an Input. A loss becomes the layer that it applies to the scores: a Softmax
+    "prob" for SoftmaxWithLoss. Labels, Accuracy layers and auxiliary scores are removed. What the
+    data layers do to an image is written beside the net, in DEPLOY.preprocessing.json. The trained
+    caffemodel fits the new net as it is; --weights-out writes one without the layers that were
+    removed.
 
     \b
     fcnkit deploy train_val.prototxt -o deploy.prototxt

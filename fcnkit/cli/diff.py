@@ -19,11 +19,15 @@ from fcnkit.cli.progress import measured
 from fcnkit.cli.text import say
 
 
-@click.command(short_help="Say how weights differ, or whether they fit a net.")
+@click.command(short_help="Show how weights differ, or whether they fit a net.")
 @click.argument("first", type=WEIGHTS, metavar="WEIGHTS")
 @click.argument("second", type=WEIGHTS, metavar="WEIGHTS_OR_NET")
 @click.option(
-    "--map", "names", type=Pairs(), metavar="OLD=NEW,...", help="Layers of other names to match."
+    "--map",
+    "names",
+    type=Pairs(),
+    metavar="OLD=NEW,...",
+    help="Layers to match whose names differ.",
 )
 @click.option(
     "--tolerance",

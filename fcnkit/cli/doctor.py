@@ -8,10 +8,10 @@ from fcnkit.cli.arguments import show_json
 from fcnkit.cli.text import say
 
 
-@click.command(short_help="Say what works on this machine and what is missing.")
+@click.command(short_help="Show what works on this machine and what is missing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(as_json) -> None:
-    """Say what of fcnkit works on this machine, and what installs the rest.
+    """Show what of fcnkit works on this machine, and how to install the rest.
 
     Every library is imported, and every engine computes a small net whose scores
     are known; each in a process of its own.  Nothing is changed, and nothing is fetched.

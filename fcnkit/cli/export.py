@@ -35,7 +35,7 @@ OTHERS = [name for name in names() if name != "onnx"]
     "blobs",
     multiple=True,
     metavar="BLOB",
-    help="Make this blob an output, in place of the net's own; may be repeated.",
+    help="Make this blob an output, instead of the net's own; may be repeated.",
 )
 @click.option(
     "--verify",
@@ -56,7 +56,7 @@ OTHERS = [name for name in names() if name != "onnx"]
 def export(
     net, weights, output, inputs, blobs, verified, engine, tolerance, as_json, force
 ) -> None:
-    """Write the net as it is in TEST, and its weights, as an ONNX model.
+    """Write the net, in its TEST phase, and its weights as an ONNX model.
 
     Batch, height and width stay free if the net can take other sizes with the same parameters.
     Inputs and outputs have the names of their blobs. Without -o, the command prints what the

@@ -91,18 +91,20 @@ from fcnkit.shape import Shape
 @click.option(
     "--at-once",
     is_flag=True,
-    help="Scale the skips by 0.01, 0.0001: trained in one go, not in stages.",
+    help="Scale the skips by 0.01 and 0.0001, to train in one go instead of in stages.",
 )
 @click.option(
     "--early",
     type=Channels(),
     metavar="NAME=ABC,...",
-    help="Early fusion: images stacked as one, a letter for each channel: color=bgr,depth=d.",
+    help=(
+        "Early fusion: images stacked into one, with a letter for each channel: color=bgr,depth=d."
+    ),
 )
 @click.option(
     "--late",
     metavar="NAME,NAME",
-    help="Late fusion: a trunk for each image, their scores averaged: color,hha.",
+    help="Late fusion: a trunk for each image, with averaged scores: color,hha.",
 )
 @click.option(
     "--style",
@@ -116,18 +118,18 @@ from fcnkit.shape import Shape
     type=click.Choice(["msra", "xavier", "keep"]),
     default="msra",
     show_default=True,
-    help="For layers that have none, in train_val.",
+    help="Weight filler of layers that have none, in train_val.",
 )
 @click.option(
     "--refill",
     is_flag=True,
-    help="--filler for layers that have one, too: to start from random weights.",
+    help="Use --filler for all layers, to start from random weights.",
 )
 @click.option(
     "--bias-rate",
     type=Number(0),
     metavar="R",
-    help="lr_mult of biases where NET has none: 2; try 20 for adam with --refill.",
+    help="lr_mult of biases if NET gives none: 2; try 20 for adam with --refill.",
 )
 @click.option(
     "--ignore",
@@ -141,7 +143,7 @@ from fcnkit.shape import Shape
     is_flag=True,
     help="Accept branches that are misaligned by a fraction of a pixel, as in BN-Inception.",
 )
-@click.option("--head", metavar="LAYER", help="The classifier layer, where the net has several.")
+@click.option("--head", metavar="LAYER", help="The classifier layer, if the net has several.")
 @shape_option
 @click.option(
     "--data",
@@ -161,7 +163,7 @@ from fcnkit.shape import Shape
 @click.option(
     "--labels",
     metavar="FILE",
-    help="Names of the classes, one a line; by default those of the data set in DIR.",
+    help="Names of the classes, one per line; by default those of the data set in DIR.",
 )
 @click.option("--cpu", is_flag=True, help="Write a solver for the CPU; by default for the GPU.")
 @click.option(
@@ -209,17 +211,16 @@ def fcn(
 ) -> None:
     """Make the fully convolutional network of a classifier, ready to train.
 
-    With -o DIR: deploy.prototxt, train_val.prototxt, solver.prototxt and, with
-    --weights or --no-group, init.caffemodel; in berkeley style train.prototxt
-    and val.prototxt in place of train_val.  deploy.preprocessing.json says what
-    the net wants of an image, and `fcnkit infer` heeds it; plan.json, and with
-    --verify proof.json, are for `fcnkit report`.  Train in that folder with
+    With -o DIR: deploy.prototxt, train_val.prototxt, solver.prototxt and, with --weights or
+    --no-group, init.caffemodel; in berkeley style train.prototxt and val.prototxt instead of
+    train_val. deploy.preprocessing.json tells `fcnkit infer` how to prepare images; plan.json, and
+    with --verify proof.json, are for `fcnkit report`. Train in that folder with
 
     \b
     caffe train -solver solver.prototxt -weights init.caffemodel
 
-    With --keep-scores the scores are the classifier's own, upsampled and cropped to
-    the image; `fcnkit infer` takes deploy.prototxt with init.caffemodel as they are.
+    With --keep-scores the scores are the classifier's own, upsampled and cropped to the image;
+    deploy.prototxt with init.caffemodel is ready for `fcnkit infer`.
 
     \b
     fcnkit fcn template:alexnet --classes 21 --stride 32

@@ -77,7 +77,7 @@ _AHEAD = 2
     help="What to do with an alpha channel that is not opaque, if the net takes none.",
 )
 @click.option(
-    "--classes", "--labels", "classes", metavar="FILE", help="Names of the classes, one a line."
+    "--classes", "--labels", "classes", metavar="FILE", help="Names of the classes, one per line."
 )
 @click.option(
     "--colours",
@@ -113,7 +113,7 @@ _AHEAD = 2
     metavar="V,...",
     help="Numbers of the classes to draw heat maps of.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON in place of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.option("--force", is_flag=True, help="Overwrite files that exist.")
 def infer(
     net,
@@ -145,16 +145,15 @@ def infer(
     Of a dataset made by `fcnkit dataset create`, only the images that are kept from training
     are run, so that `score DIR DATASET` tells what was learned.
 
-    Images are prepared as the FCN authors do: BGR, less the mean, not resized. Mean, scale,
-    order of channels and names of classes are read from NET.preprocessing.json, which `fcnkit
-    fcn` writes beside deploy.prototxt; options override it. Without such a file no mean is
-    taken off. The transform_param of a train_val.prototxt (mean_value, mean_file, scale) shows
-    what was taken off in training.
+    Images are prepared as the FCN authors do: BGR, the mean subtracted, not resized. Mean, scale,
+    order of channels and names of classes are read from NET.preprocessing.json, which `fcnkit fcn`
+    writes beside deploy.prototxt; options override it. Without such a file no mean is subtracted.
+    The transform_param of a train_val.prototxt (mean_value, mean_file, scale) shows what was
+    subtracted in training.
 
-    A convolutionalized classifier has coarse scores, one for each window. Then NAME.json has
-    the likeliest classes of each window, and NAME.heat.CLASS.png shows where a class is.
-    NAME.png has 255 where no window has its middle nearby, and is not written for nets of more
-    than 255 classes.
+    A convolutionalized classifier has coarse scores, one for each window. Then NAME.json has the
+    likeliest classes of each window, and NAME.heat.CLASS.png shows where a class is. NAME.png has
+    255 where no window is centred nearby, and is not written for nets of more than 255 classes.
 
     \b
     fcnkit infer fcn8s/deploy.prototxt fcn8s.caffemodel photos -o seen \\

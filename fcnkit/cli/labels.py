@@ -92,7 +92,10 @@ OPTIONS = (
         "--colors",
         "colours",
         metavar="FILE|voc",
-        help="The colour of each class: lines R G B in order, or name R G B; void is to ignore.",
+        help=(
+            "The colour of each class: lines R G B in order, or name R G B; the name void "
+            "means ignore."
+        ),
     ),
     click.option(
         "--void", type=LabelValues(), default=(), metavar="V,...", help="Label values to ignore."

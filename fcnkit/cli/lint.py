@@ -42,11 +42,9 @@ def _show_targets(ctx, param, value) -> None:
     "--weights",
     type=WEIGHTS,
     metavar="FILE",
-    help="A caffemodel: say which layers it leaves untrained, and which it does not fit.",
+    help="A caffemodel: show which layers it leaves untrained or does not fit.",
 )
-@click.option(
-    "--solver", metavar="FILE", help="The solver: say whether its rate goes with the loss."
-)
+@click.option("--solver", metavar="FILE", help="The solver: check whether its rate suits the loss.")
 @click.option("--phase", type=click.Choice(["TEST", "TRAIN"]), help="Look at this phase only.")
 @click.option("--stage", "stages", multiple=True, help="Look at this stage; may be repeated.")
 @shape_option
@@ -69,8 +67,10 @@ def _show_targets(ctx, param, value) -> None:
     "targets",
     multiple=True,
     metavar="NAME",
-    help="Say what this tool chain does not take, or misreads; may be repeated.  A TOML file is a "
-    "target of your own.",
+    help=(
+        "Show what this tool chain does not support, or misreads; may be repeated.  A TOML "
+        "file describes your own target."
+    ),
 )
 @click.option(
     "--targets",

@@ -110,9 +110,9 @@ def main() -> None:
     template:alexnet (`fcnkit templates` lists them).  Without -o, nothing is written: the plan is
     printed. Exit status: 0 fine, 1 a check said no, 2 usage or bad input.
 
-    `fcnkit COMMAND --help` explains a command and the columns of its tables.
-    `fcnkit doctor` says what works on this machine, and `fcnkit completion --help`
-    how Tab completes commands, templates, models, layers and blobs.
+    `fcnkit COMMAND --help` explains a command and the columns of its tables. `fcnkit doctor` shows
+    what works on this machine, and `fcnkit completion --help` how Tab completes commands,
+    templates, models, layers and blobs.
 
     \b
     fcnkit inspect deploy.prototxt

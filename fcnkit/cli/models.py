@@ -18,9 +18,9 @@ from fcnkit.tables import aligned, fields
 _STOPPED = 130
 
 
-@click.group(short_help="Fetch published weights, verified.")
+@click.group(short_help="Download published weights, and verify them.")
 def models() -> None:
-    """Fetch published weights into a cache folder; say what there is and what is known of it.
+    """Download published weights into a cache folder, and show which there are.
 
     Only `fcnkit models fetch` fetches weights; list and show fetch an index if --index is on
     the web. The cache is $FCNKIT_MODELS, by default fcnkit/models in $XDG_CACHE_HOME or
@@ -133,7 +133,7 @@ def _plain(model, where: Path) -> dict:
 @_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(name, index, cache, timeout, as_json) -> None:
-    """Say all that is known of a model: where it is, what verifies it, how it is used.
+    """Show all that is known about a model: where it is, what verifies it, how it is used.
 
     \b
     fcnkit models show vgg16
@@ -191,7 +191,7 @@ def _uses(model) -> tuple[str, ...]:
     )
 
 
-@models.command(short_help="Fetch a model, verified.")
+@models.command(short_help="Download a model, and verify it.")
 @click.argument("name", metavar="NAME")
 @click.option("-o", "--output", metavar="FILE", help="Copy it here too.")
 @click.option(
@@ -205,8 +205,8 @@ def _uses(model) -> tuple[str, ...]:
 def fetch(name, output, place, index, cache, timeout, force) -> None:
     """Fetch a model into the cache, and print where it is.
 
-    The file appears when it is complete and its size and digests are those published; otherwise
-    no file is left. If the transfer was interrupted, the same command goes on where it stopped.
+    The file appears when it is complete and its size and digests are those published; otherwise no
+    file is left. If the transfer was interrupted, the same command continues it.
 
     \b
     fcnkit models fetch vgg16

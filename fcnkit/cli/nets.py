@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 NET = click.argument("net", metavar="NET")
 
 
-@click.command(short_help="Shapes, cost, offsets of a net; figures of weights.")
+@click.command(short_help="Shapes, cost and offsets of a net; statistics of weights.")
 @click.argument("net", type=WEIGHTS, metavar="NET_OR_WEIGHTS")
 @click.option(
     "--weights",
@@ -76,10 +76,10 @@ NET = click.argument("net", metavar="NET")
 def inspect(ctx, net, weights, phase, stages, inputs, to, memory, as_net, as_json) -> None:
     """Print each layer's line, shape, parameters, cost, offsets and receptive field.
 
-    For a weights file it prints each blob's shape, bytes, least, largest and mean value and
-    share of zeros, and says which blobs are all zero or hold NaN or infinity. --net prints the
-    prototxt that Caffe stored in a caffemodel. If that is a training net, `fcnkit deploy` turns
-    it into the net to use.
+    For a weights file it prints each blob's shape, bytes, minimum, maximum, mean and share of
+    zeros, and names blobs that are all zero or hold NaN or infinity. --net prints the prototxt
+    that Caffe stored in a caffemodel. If that is a training net, `fcnkit deploy` turns it into the
+    net to use.
 
     \b
     fcnkit inspect template:vgg16

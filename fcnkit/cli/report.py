@@ -16,7 +16,7 @@ from fcnkit.formats.suffixes import PAGE
 from fcnkit.progress import no_progress
 
 
-@click.command(short_help="One HTML page of a net, its proof, training, predictions.")
+@click.command(short_help="Write an HTML page about a net, a training or a data set.")
 @click.argument("sources", metavar="NET [WEIGHTS]|DIR...", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="OUT.html", required=True, help="Write the page here.")
 @click.option(
@@ -27,7 +27,7 @@ from fcnkit.progress import no_progress
     metavar="FILE",
     help="Run the net on this image and show what its layers make of it; may be repeated.",
 )
-@click.option("--labels", metavar="FILE", help="Names of the classes, one a line.")
+@click.option("--labels", metavar="FILE", help="Names of the classes, one per line.")
 @click.option(
     "--mean",
     type=Means(),
@@ -65,14 +65,13 @@ from fcnkit.progress import no_progress
 def report(
     sources, output, images, labels, mean, inputs, engine, device, full, force, **more
 ) -> None:
-    """Write one HTML file that shows what there is: open it in a browser, or send it.
+    """Write one HTML page about a net, a training or a data set.
 
-    Of a net: its drawing, its layers, memory, offsets; with WEIGHTS what they
-    are like, and with --image what each layer makes of it.  Of a folder that
-    `fcnkit fcn` made: the plan, the proof, the training, the predictions.  Of
-    a data set: its classes and its images.  Of several runs, or of a folder that
-    holds some: their curves beside each other.  The file needs no network and no
-    other file, and has less than 10 MB unless --full is given.
+    Of a net: its drawing, its layers, memory, offsets; with WEIGHTS their statistics, and with
+    --image what each layer computes from it. Of a folder that `fcnkit fcn` made: the plan, the
+    proof, the training, the predictions. Of a data set: its classes and its images. Of several
+    runs, or of a folder that holds some: their curves side by side. The page needs no network and
+    no other file, and is smaller than 10 MB unless --full is given.
 
     \b
     fcnkit report fcn8s -o fcn8s.html

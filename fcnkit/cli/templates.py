@@ -31,11 +31,11 @@ class Facts(NamedTuple):
 def templates(as_json) -> None:
     """List the templates: input, size, cost, receptive field.
 
-    Wherever a command takes a NET, it takes template:NAME; template:NAME/train_val.prototxt is
-    the net that trains it. Parameters include BatchNorm's statistics; multiply-adds are for one
-    image. The receptive field is that of one value of the last layer that learns, in pixels,
-    once the net is convolutional. It includes a pooling before that layer (GoogLeNet,
-    ResNet-50), but not one behind it (SqueezeNet, NIN).
+    Wherever a command takes a NET, it takes template:NAME; template:NAME/train_val.prototxt is the
+    net that trains it. Parameters include BatchNorm's statistics; multiply-adds are for one image.
+    The receptive field is that of one value of the last layer that learns, in pixels, once the net
+    is convolutional. It includes a pooling before that layer (GoogLeNet, ResNet-50), but not one
+    after it (SqueezeNet, NIN).
 
     \b
     fcnkit templates

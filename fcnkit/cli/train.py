@@ -47,7 +47,7 @@ class WeightsFiles(click.ParamType):
         return [WEIGHTS.convert(name, param, ctx) for name in names if name]
 
 
-@click.command(short_help="Train FCNs with Caffe or PyTorch; again to resume.")
+@click.command(short_help="Train FCNs with Caffe or PyTorch, or resume.")
 @click.argument("folders", metavar="DIR...", nargs=-1, required=True)
 @click.option(
     "--data", metavar="DATASET", help="Folder of train_image_lmdb, train_label_lmdb, val_..."
@@ -98,7 +98,7 @@ class WeightsFiles(click.ParamType):
 @click.option(
     "--loss",
     type=click.Choice(["normalized", "unnormalized"]),
-    help="The mean over pixels or their sum, with the published rates of each.",
+    help="normalized: the mean over pixels; unnormalized: their sum; each with its published rate.",
 )
 @click.option(
     "--loss-weights",
@@ -157,31 +157,28 @@ def train(
 ) -> None:
     """Train the FCN in DIR with real Caffe or PyTorch; the same command again resumes.
 
-    DIR is what `fcnkit fcn -o DIR` writes.  Its folder `run` gets the solver
-    and net as run, caffe.log, train.jsonl (losses and scores), curve.png,
-    index.html, a page to look at meanwhile, and the snapshots.  Several DIRs
-    are stages: each starts from the last caffemodel of the one before, by the
-    names of layers.
+    DIR is what `fcnkit fcn -o DIR` writes. Its folder `run` gets the solver and net as run,
+    caffe.log, train.jsonl (losses and scores), curve.png, index.html, a page that shows the
+    progress, and the snapshots. Several DIRs are stages: each starts from the last caffemodel of
+    the one before, by the names of layers.
 
     With --loss-weights the loss of each pixel is multiplied by the weight of its class:
     SoftmaxWithLoss becomes an InfogainLoss with the matrix infogain.binaryproto in the run's
     folder, which Caffe computes on the CPU. "median" counts the training labels and takes the
-    weights that `fcnkit dataset inspect` prints, and 1 for a class that does not occur. A FILE
-    has one weight a line, or a class's name and its weight. To resume, give the same weights.
+    weights that `fcnkit dataset inspect` prints, and 1 for a class that does not occur. A FILE has
+    one weight per line, or a class's name and its weight. To resume, give the same weights.
 
-    PyTorch computes what Caffe would, and needs no Caffe; a run may be begun
-    with one and resumed with the other.  Without --engine it is Caffe where that is
-    installed (with --gpu one that knows GPUs) and no option is PyTorch's alone;
-    which of the two trains is said.  A Caffe without GPU support trains on the
-    CPU, and PyTorch where it finds no GPU.  With several GPUs,
-    or --processes, each takes its share of the images: a step is that of
-    iter_size times as many.  --precision tf32 and bf16 are faster and less
-    exact than Caffe, on GPUs that have them.
+    PyTorch computes what Caffe would, and needs no Caffe; a run may be started with one and
+    resumed with the other. Without --engine, Caffe trains if it is installed (for --gpu, with GPU
+    support) and no option is for PyTorch only; the output says which of the two trains. A
+    Caffe without GPU support trains on the CPU, and so does PyTorch without a GPU. With several
+    GPUs, or --processes, each process takes its share of the images, and a step is as with an
+    iter_size so many times larger. --precision tf32 and bf16 are faster and less exact than Caffe,
+    on GPUs that have them.
 
-    Ctrl-C saves a snapshot and stops, a second one stops at once.  A resume
-    goes on from the newest whole snapshot; the database is then read from
-    its beginning.  Exit status: 0 done, 2 bad input or the engine failed, 130
-    stopped.
+    Ctrl-C saves a snapshot and stops, a second one stops at once. A resumed run continues from the
+    newest complete snapshot, and reads the database from its start. Exit status: 0 done, 2 bad
+    input or the engine failed, 130 stopped.
 
     \b
     fcnkit train voc-fcn32s --data voc --gpu 0

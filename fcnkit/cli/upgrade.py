@@ -24,7 +24,7 @@ from fcnkit.plan import Plan
 )
 @plan_options
 def upgrade(net, output, weights, weights_out, diff, as_json, force) -> None:
-    """Rewrite a V0 or V1 net, solver or caffemodel in Caffe 1.0's words.
+    """Rewrite a V0 or V1 net, solver or caffemodel in the format of Caffe 1.0.
 
     \b
     fcnkit upgrade old.prototxt --diff

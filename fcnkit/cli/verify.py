@@ -93,13 +93,13 @@ class Engines(click.ParamType):
     metavar="DEVICE",
     help=f"For {' or '.join(with_devices())}: cpu, cuda, cuda:1; a GPU where there is one.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the noise.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise.")
 @click.option(
     "--tolerance",
     type=Number(0),
     default=1e-4,
     show_default=True,
-    help="Largest relative difference.",
+    help="Largest relative difference that counts as equal.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @values_option
@@ -122,12 +122,12 @@ def verify(
 ) -> None:
     """Run both nets on the same input and compare their outputs.
 
-    The exit status is 0 if they are equal and their values prove it. It is 1 if they differ, or
-    if a difference could not be seen: because values saturate, are the same whatever the input,
-    or do not reach an output. In place of such an output verify compares the blobs that it is
-    computed from, as far back as necessary; if none of them helps, it says why.
+    The exit status is 0 if they are equal and their values prove it. It is 1 if they differ, or if
+    a difference could not be seen: because values saturate, are the same for every input, or do
+    not reach an output. Instead of such an output verify compares the blobs that it is computed
+    from, as far back as necessary; if none of them helps, it says why.
 
-    The result says the engine and its version, the input, and the SHA-256 of the files.
+    The result names the engine and its version, the input, and the SHA-256 of the files.
 
     \b
     fcnkit verify deploy.prototxt net.caffemodel conv.prototxt conv.caffemodel

@@ -34,7 +34,9 @@ from fcnkit.plural import number_of
 NET = click.argument("net", metavar="NET")
 
 
-@click.command(cls=WithOperations, short_help="Transplant weights, or change a net and them.")
+@click.command(
+    cls=WithOperations, short_help="Transplant weights, or change a net and its weights."
+)
 @NET
 @click.argument("weights", type=WEIGHTS, metavar="[WEIGHTS]", required=False)
 @click.argument("new_net", metavar="[NEW_NET]", required=False)

@@ -383,8 +383,8 @@ def _more(text: str) -> Arguments:
 
 
 OPERATIONS = (
-    Operation("swap", "swap[=BLOB]", "BGR to RGB and back", swap_channels, image_blob),
-    Operation("gray", "gray[=BLOB]", "colour to gray images", to_gray, image_blob),
+    Operation("swap", "swap[=BLOB]", "swap BGR and RGB", swap_channels, image_blob),
+    Operation("gray", "gray[=BLOB]", "from colour to gray images", to_gray, image_blob),
     Operation(
         "colour",
         "colour[=bgr|rgb|mean]",

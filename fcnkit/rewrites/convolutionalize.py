@@ -392,5 +392,7 @@ def _renamer(
 
 
 OPERATIONS = (
-    Operation("conv", "conv", "InnerProduct to Convolution", convolutionalize, no_arguments),
+    Operation(
+        "conv", "conv", "turn InnerProducts into Convolutions", convolutionalize, no_arguments
+    ),
 )

@@ -190,4 +190,4 @@ def _moves(layer: Layer, shape: Shape) -> list[Move]:
     return [Move(layer.name, 0, (outputs, prod(shape[1:])), layer.name), *bias]
 
 
-OPERATIONS = (Operation("fc", "fc", "Convolution to InnerProduct", to_fc, no_arguments),)
+OPERATIONS = (Operation("fc", "fc", "turn Convolutions into InnerProducts", to_fc, no_arguments),)

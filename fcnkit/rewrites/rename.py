@@ -73,6 +73,4 @@ def _arguments(text: str) -> Arguments:
     return (dict(pairs),), {}
 
 
-OPERATIONS = (
-    Operation("rename", "rename=OLD:NEW,...", "layers under other names", rename, _arguments),
-)
+OPERATIONS = (Operation("rename", "rename=OLD:NEW,...", "rename layers", rename, _arguments),)
