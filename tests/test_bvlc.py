@@ -427,7 +427,7 @@ def test_a_pixelshuffler(caffe):
 
 def test_a_reorg_stays():
     plan = fk.bvlc(prototxt.parse(net("Reorg", "reorg_param { stride: 2 }", (1, 4, 6, 6))))
-    assert not plan.changed and "two different orders" in plan.steps[0].why
+    assert not plan.changed and "in two ways" in plan.steps[0].why
 
 
 def test_pad(caffe):
@@ -485,7 +485,7 @@ def test_what_has_no_words_in_bvlcs_caffe_stays_and_is_named():
     plan = fk.bvlc(prototxt.parse(STAYS))
     left = {step.layer: step.why for step in plan.steps if step.verb == "skip"}
     assert set(left) == {"perm", "norm", "unpool", "bn"}
-    assert "a type of SSD's Caffe" in left["perm"] and "no InnerProduct" in left["perm"]
+    assert "a type of SSD's Caffe" in left["perm"] and "is not an InnerProduct" in left["perm"]
     assert "BVLC has no words for it" in left["norm"] and "mask" in left["unpool"]
     assert [step.layer for step in plan.steps if step.verb == "change"] == ["relu"]
     assert "Clip" in plan.net.text and plan.net.text.count("\n") == STAYS.count("\n")
@@ -513,7 +513,7 @@ def test_without_weights_it_says_whose_change(tmp_path):
     (tmp_path / "r.prototxt").write_text(net("ReLU6", "", (1, 2, 3, 3)))
     found = run("surgery", str(tmp_path / "n.prototxt"), "--do", "bvlc")
     assert found.exit_code == 0
-    assert "the weights of x_scale, x change with the net; name WEIGHTS" in found.stderr
+    assert "the weights of x_scale, x change with the net; give WEIGHTS" in found.stderr
     assert not run("surgery", str(tmp_path / "r.prototxt"), "--do", "bvlc").stderr
 
 

@@ -218,7 +218,7 @@ def test_two_common_ancestors_that_disagree_are_refused():
 def test_an_inner_product_ends_coordinates_and_is_named():
     found = graph(data(1, 1, 9, 9), conv("conv", "data", 2, 3), fc("ip", "conv", 3))
     with pytest.raises(
-        AlignError, match=r'from "ip" to "data".*end at "ip" \(InnerProduct, line \d+\)'
+        AlignError, match=r'"ip" cannot be mapped to "data".*end at "ip" \(InnerProduct, line \d+\)'
     ):
         between(found, "ip", "data")
 
@@ -231,7 +231,7 @@ def test_a_type_that_is_not_known_ends_coordinates_and_is_named():
 
 def test_two_inputs_are_not_connected():
     found = graph(data(1, 1, 9, 9), data(1, 1, 9, 9, name="other"))
-    with pytest.raises(AlignError, match='from "data" to "other"'):
+    with pytest.raises(AlignError, match='"data" cannot be mapped to "other"'):
         between(found, "data", "other")
 
 

@@ -143,12 +143,12 @@ def test_what_goes_to_a_file_is_predicted():
 
 def test_a_name_that_is_taken_is_said():
     text = net(SOURCE, conv("prob", "data", 9, 8), loss("SoftmaxWithLoss", "prob"))
-    with pytest.raises(NetError, match='there is a "prob" already.*--do rename'):
+    with pytest.raises(NetError, match='there is already a "prob".*--do rename'):
         fk.deploy(text, inputs=SIZE)
 
 
 def test_a_size_that_is_not_known_is_asked_for():
-    with pytest.raises(NetError, match=r'"data" is not known; say it with --input'):
+    with pytest.raises(NetError, match=r'"data" is not known; give it with --input'):
         fk.deploy(net(SOURCE, BODY, loss("SoftmaxWithLoss")))
 
 

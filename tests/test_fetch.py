@@ -103,7 +103,7 @@ def test_what_came_is_kept_for_the_next_time(server, data, tmp_path):
 def test_a_stalled_server_is_given_up_and_what_came_is_kept(server, data, tmp_path):
     server.ways = [loopback.stalls(30_000)]
     with pytest.raises(
-        ModelError, match=r"m.caffemodel: nothing came for 3 seconds; the 30,000 bytes that"
+        ModelError, match=r"m.caffemodel: nothing came for 3 seconds; the 30,000 bytes received"
     ):
         fetch(model(server, data), tmp_path, timeout=3)
     assert fetch(model(server, data), tmp_path).path.read_bytes() == data
@@ -345,7 +345,10 @@ def test_the_folder_can_be_moved(server, data, tmp_path, monkeypatch):
 
 def test_a_damaged_record_is_said_to_be(server, data, tmp_path):
     fetch(model(server, data), tmp_path)
-    for text, said in (("{", "cannot be read as JSON"), ('{"models": []}', "is not of one model")):
+    for text, said in (
+        ("{", "cannot be read as JSON"),
+        ('{"models": []}', "is not about a single model"),
+    ):
         (tmp_path / "mine" / "model.json").write_text(text)
         with pytest.raises(ModelError, match=f"model.json: {said}"):
             fetch(model(server, data), tmp_path)

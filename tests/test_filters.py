@@ -242,7 +242,7 @@ OTHER = conv("b", "data", 8, 3, "pad: 1")
         (
             C + norm("sc", "c", "Scale", "scale_param { num_axes: -1 }") + conv("d", "c", 4, 1),
             4,
-            "not one number for each channel",
+            "does not have one number for each channel",
         ),
         (
             C

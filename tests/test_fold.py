@@ -102,11 +102,11 @@ KEEPS = {
     ),
     "along the width": (
         START + CONV + scale("c", more="scale_param { axis: 3 }"),
-        {"sc": "not one number"},
+        {"sc": "not have one number"},
     ),
     "along all axes": (
         START + CONV + scale("c", more="scale_param { num_axes: -1 }"),
-        {"sc": "not one number"},
+        {"sc": "not have one number"},
     ),
     "of the batch": (
         START + CONV + norm("c", more=stats("false")) + scale("c"),
@@ -131,7 +131,7 @@ KEEPS = {
     ),
     "size not known": (
         layer("data", "Data", more='data_param { source: "x" batch_size: 2 }') + CONV + norm("c"),
-        {"bn": "say it with --input"},
+        {"bn": "give it with --input"},
     ),
     "when it trains": (
         START
@@ -145,7 +145,7 @@ KEEPS = {
         + CONV
         + norm("c", more="include { phase: TRAIN } " + stats("true"))
         + norm("c", more="include { phase: TEST }", name="bn2"),
-        {"bn": "in one state and not in another", "bn2": "in one state and not in another"},
+        {"bn": "in one state but not in another", "bn2": "in one state but not in another"},
     ),
 }
 

@@ -502,12 +502,12 @@ def test_a_hole_is_stated(kind, reason):
 
 
 REFUSED = {
-    "no size": ("Interp", "", [(1, 2, 3, 4)], "says no size"),
+    "no size": ("Interp", "", [(1, 2, 3, 4)], "has no size"),
     "enlarging": (
         "Interp",
         "interp_param { zoom_factor: 2 pad_beg: 1 }",
         [(1, 2, 3, 4)],
-        "only cuts",
+        "only crops",
     ),
     "all cut": (
         "Interp",

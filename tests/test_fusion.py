@@ -232,7 +232,7 @@ def test_one_mean_is_for_all_images(classifier, tmp_path):
         (("--early", "color=bgr,depth=d", "--late", "a,b"), "exclude each other; give one"),
         (("--early", "color"), "write it as color=bgr,depth=d"),
         (("--late", "color"), "late fusion of 1 image; name two or more"),
-        (("--late", "label,hha", "--style", "berkeley"), '"label" is the blob of the labels'),
+        (("--late", "label,hha", "--style", "berkeley"), '"label" would be the blob of both'),
         (("--late", "a,b", "--weights", "a=x.caffemodel"), "has files for a; give a file for each"),
         (("--late", "a,b", "--weights", "a=x,b="), "give a file for each of a, b, or one file for"),
     ],

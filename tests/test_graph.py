@@ -401,7 +401,7 @@ REFUSED = {
     ),
     "too few sizes": (
         'input: "a" input: "b" input_dim: [1, 2, 3, 4]',
-        ':1: layer "input": 2 net-level inputs, and sizes for 1; give each an input_shape',
+        ':1: layer "input": 2 net-level inputs, and sizes for 1; give each input an input_shape',
     ),
     "an input_dim short": (
         'input: "a" input_dim: [1, 2, 3]',

@@ -246,7 +246,7 @@ def test_an_open_number_of_outputs_is_said_and_the_rest_is_known():
     assert [row.shape for row in found.rows] == [(1, 3, 8, 8), (1, 4, 6, 6), None, None]
     assert [row.params for row in found.rows] == [0, 112, None, None]
     (note,) = found.notes
-    assert 'layer "fc": it has no num_output; give the number' in note
+    assert 'layer "fc": it has no num_output; give 1 output' in note
     assert note in found.table() and found.json()["notes"] == [note]
     with pytest.raises(NetError, match="num_output is 0; give 1 output or more"):
         fk.inspect(net(text))

@@ -259,7 +259,7 @@ def test_what_cannot_be_is_an_error_that_leaves_nothing(word, message, folder):
         ("filters=fc3:x", '"x" is not a whole number'),
         ("filters=fc3:first", '"fc3" has no colon between two words'),
         ("decimate=fc3:3x", '"" is not a whole number'),
-        ("rename=conv1:x,conv1:y", '"conv1" has 2 new names'),
+        ("rename=conv1:x,conv1:y", '"conv1" is given 2 new names'),
         ("extract=a", "it has no colon"),
     ],
 )

@@ -110,7 +110,7 @@ def test_an_input_of_one_state_alone_stays_a_layer():
     text = data(1, 3, 16, 16).replace("input_param", "include { phase: TEST }\n  input_param")
     with pytest.raises(NetError, match="in some states only"):
         fk.input_as(net(text + LAYERS), "legacy")
-    with pytest.raises(NetError, match="say layer or legacy"):
+    with pytest.raises(NetError, match="give layer or legacy"):
         fk.input_as(net(LAYERS), "other")
 
 

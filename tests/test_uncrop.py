@@ -140,7 +140,7 @@ def test_one_state_may_need_another_cut():
         text + layer("train", "ReLU", "m").replace("layer {", "layer { include { phase: TRAIN }")
     )
     (step,) = fk.uncrop(before).steps
-    assert 'a state of the net has "m" without the Crop' in step.why
+    assert 'one state of the net has "m" without the Crop' in step.why
 
 
 @pytest.mark.parametrize("stride", [32, 16, 8])

@@ -333,10 +333,10 @@ def test_so_is_one_that_gets_a_skip():
 
 
 @pytest.mark.parametrize(
-    "sizes, words", [((9,), "as an image of one row, 1 x 2 x 1 x 9"), ((9, 9, 9), "by hand")]
+    "sizes, words", [((9,), "signal as an image of one row, 1 x 2 x 1 x 9"), ((9, 9, 9), "by hand")]
 )
 def test_what_is_no_map_is_not_upsampled(sizes, words):
-    with pytest.raises(NetError, match=f"maps of 4 axes; .*{words}"):
+    with pytest.raises(NetError, match=f"maps of 4 axes can be upsampled; .*{words}"):
         fk.upsample(
             net(data(1, 2, *sizes), conv("c", "data", 4, 3, "stride: 2 pad: 3")), "c", "data"
         )

@@ -224,7 +224,7 @@ OPERATIONS = (
     Operation(
         "bvlc",
         "bvlc[=1.0][:LAYER,...]",
-        "replace layers and fields of forks by BVLC Caffe's, where possible",
+        "write forks' layers and fields in BVLC's form",
         bvlc,
         _arguments,
         skips=True,

@@ -274,6 +274,6 @@ def _steps(chain: _Chain) -> Iterator[tuple[Layer, Step]]:
 
 OPERATIONS = (
     Operation(
-        "fold", "fold", "merge BatchNorm, Scale and Bias into the layer before", fold, no_arguments
+        "fold", "fold", "merge BatchNorm and Scale into the layer before", fold, no_arguments
     ),
 )

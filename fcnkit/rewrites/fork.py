@@ -205,7 +205,7 @@ OPERATIONS = (
     Operation(
         "fork",
         "fork=NAME",
-        "use the layers and fields of a fork: see lint --targets",
+        "write for a fork of Caffe: see lint --targets",
         fork,
         _arguments,
         skips=True,

@@ -69,7 +69,7 @@ def _arguments(text: str) -> Arguments:
     pairs = [name_and_rest(pair) for pair in comma_separated(text)]
     old, times = Counter(old for old, _ in pairs).most_common(1)[0]
     if times > 1:
-        raise ValueError(f'"{old}" is given {times} new names; give one')
+        raise ValueError(f'"{old}" is given {times} new names')
     return (dict(pairs),), {}
 
 
