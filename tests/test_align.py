@@ -161,7 +161,7 @@ def test_a_net_without_crops_has_nothing_to_align():
         (
             TRUNK.replace("kernel_size: 4", "kernel_size: 5") + crop("s", "u", "data", 0),
             AlignError,
-            'not a whole number; give layer "u" kernel_size 3 in place of 5',
+            'not a whole number; give layer "u" kernel_size 3 instead of 5',
         ),
         (
             TRUNK + conv("x", "data", 1, 1, "stride: 2") + crop("s", "u", "x", 0),

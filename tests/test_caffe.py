@@ -293,7 +293,7 @@ REFUSED = [
         {},
         'has no field named "hole".*; write dilation in its place$',
     ),
-    ("layer { name: 'a' zzz: 2 }", {}, 'has no field named "zzz".*; `fcnkit lint` says of each'),
+    ("layer { name: 'a' zzz: 2 }", {}, 'has no field named "zzz".*; `fcnkit lint` tells for each'),
     (
         "layer { name: 'a' type: 'Convolve' }",
         {},

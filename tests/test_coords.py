@@ -253,7 +253,7 @@ def test_another_resolution_is_refused():
 
 def followed(text: str, message: str):
     """The text with what the message's remedy says done to it."""
-    kernel = re.search(r'give layer "(\w+)" kernel_size (\d+) in place of (\d+)', message)
+    kernel = re.search(r'give layer "(\w+)" kernel_size (\d+) instead of (\d+)', message)
     if kernel:
         name, better, old = kernel.groups()
         head, tail = text.split(f'name: "{name}"')

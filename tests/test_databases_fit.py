@@ -71,7 +71,7 @@ def test_a_label_out_of_range(tmp_path):
         databases_fit.check(made(tmp_path, wrong=7))
     message = str(caught.value)
     place = f"{tmp_path}/data/train_label_lmdb: entry '00000002'"
-    assert message.startswith(f"{place}: label 7 at 1 pixel, and ")
+    assert message.startswith(f"{place}: label 7 at 1 pixel, but ")
     assert 'layer "loss" (' in message and "knows 0 to 2 and ignores 255" in message
     assert message.endswith(
         "correct the labels, or make the net with --classes 8, or with --ignore 7"
@@ -108,7 +108,7 @@ def test_labels_as_floats_and_as_pictures(tmp_path):
     with pytest.raises(NetError, match="mode P, which Caffe reads as colours"):
         databases_fit.labels(tmp_path / "palette")
     write_lmdb(tmp_path / "junk", [np.zeros((1, 2, 2))], data=b"junk", encoded=True)
-    with pytest.raises(NetError, match="its picture: is not an image"):
+    with pytest.raises(NetError, match="its picture: is not a PNG"):
         databases_fit.labels(tmp_path / "junk")
 
 

@@ -351,8 +351,8 @@ def spoil(top) -> dict[str, str]:
         "labels/street_01.png": "every pixel is ignored",
         "labels/street_02.png": "has three channels",
         "labels/street_03.png": "x 0, y 0 is 3, which is not a class, 0 to 2",
-        "labels/street_04.png": "is it damaged?",
-        "images/street_05.png": "is it damaged?",
+        "labels/street_04.png": "may be damaged",
+        "images/street_05.png": "or is damaged",
         "labels/street_06.png": "has more than 178,956,970 pixels, Pillow's limit",
     }
 
@@ -418,9 +418,9 @@ def test_a_list_with_names_that_are_not_there(tmp_path):
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["--split", "0.1", "--val-list", "x"], "say what to validate with"),
-        (["--val-images", "x"], "say what to validate with"),
-        ([], "say what to validate with"),
+        (["--split", "0.1", "--val-list", "x"], "choose what to validate with"),
+        (["--val-images", "x"], "choose what to validate with"),
+        ([], "choose what to validate with"),
         (["--split", "1.5"], "range"),
         (["--split", "0.1", "--resize", "3"], "write width x height"),
         (["--split", "0.1", "--map", "1=x"], "write it as 7=0"),
@@ -788,7 +788,7 @@ def test_inspect_refuses_what_does_not_fit(tmp_path):
     other = run("dataset", "inspect", folder)
     assert (
         other.exit_code == 2
-        and f"the image has the key {last.key}, its label 00000005_other" in other.output
+        and f"the image's key is {last.key}, but the label's 00000005_other" in other.output
     )
     (folder / "classes.txt").rename(folder / "names.txt")
     assert (
@@ -801,7 +801,7 @@ def test_inspect_refuses_what_does_not_fit(tmp_path):
     store.cut(5)
     store.close()
     result = run("dataset", "inspect", folder)
-    assert result.exit_code == 2 and "the label's no more entries" in result.output
+    assert result.exit_code == 2 and "but the label's no more entries" in result.output
     data = folder / "train_image_lmdb" / "data.mdb"
     data.write_bytes(data.read_bytes()[:-4096])
     result = run("dataset", "inspect", folder)

@@ -185,7 +185,7 @@ def test_resnet_and_googlenet_need_no_more_padding(text, offset):
 
 def test_squeezenet_stops_at_stride_16():
     with pytest.raises(
-        NetError, match="its scores have stride 16, finer than 32; this net has 16, 8, 4, 2"
+        NetError, match="its scores already have stride 16, finer than 32; choose from 16, 8, 4, 2"
     ):
         fk.fcn(template("squeezenet"), classes=3, stride=32)
 
@@ -353,11 +353,11 @@ def test_the_automatic_padding_is_the_smallest(least):
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        (template("vgg16"), {"stride": 7}, "no layer has stride 7; this net has 32, 16, 8, 4, 2"),
+        (template("vgg16"), {"stride": 7}, "no layer has stride 7; choose from 32, 16, 8, 4, 2"),
         (
             template("vgg16"),
             {"stride": 64},
-            "its scores have stride 32, finer than 64; this net has 32, 16,",
+            "its scores already have stride 32, finer than 64; choose from 32, 16,",
         ),
         (template("vgg16"), {"stride": 32, "pad": "some"}, 'pad "some"'),
         (template("vgg16"), {"stride": 32, "pad": -1}, "padding of -1"),
@@ -438,7 +438,7 @@ def test_a_net_of_two_images_is_refused():
 
 def test_a_net_of_stride_one_says_so():
     flat = net(data(1, 3, 9, 9), conv("c", "data", 4, 3), fc("fc", "c", 5))
-    with pytest.raises(NetError, match="no layer has stride 8; this net has stride 1 alone"):
+    with pytest.raises(NetError, match="no layer has stride 8; choose from stride 1 only"):
         fk.fcn(flat, classes=3, stride=8)
 
 

@@ -69,7 +69,7 @@ def test_names_are_escaped():
 
 
 @pytest.mark.parametrize(
-    "blob, said", [("nowhere", 'no blob "nowhere"'), ("ip1", "no coordinates lead")]
+    "blob, said", [("nowhere", 'no blob "nowhere"'), ("ip1", "has no position over the image")]
 )
 def test_what_cannot_be_drawn_is_said(blob, said):
     with pytest.raises(NetError, match=said):
@@ -77,5 +77,5 @@ def test_what_cannot_be_drawn_is_said(blob, said):
 
 
 def test_a_net_of_no_maps_has_no_picture():
-    with pytest.raises(NetError, match="no layer has cells"):
+    with pytest.raises(NetError, match="no layer makes a map"):
         fk.draw_fields(net(data(5, 7)))

@@ -97,7 +97,7 @@ def test_tables_of_the_doctor(monkeypatch):
     known = {name for name, _ in rows}
     for first in ("library", "engine", "kept"):
         found = headed(output, first)
-        assert {*found} - {"what it is for", "what it makes of the small net"} <= known
+        assert {*found} - {"what it is for", "what it computes of a small net"} <= known
 
 
 def test_a_reader_that_goes_away_is_no_failure():

@@ -179,7 +179,7 @@ def test_an_image_without_a_fourth_channel_is_refused(deeper, tmp_path, how):
     given = np.zeros((8, 9, 3), np.uint8)
     Image.fromarray(given).save(tmp_path / "given.png")
     image = given if how == "array" else tmp_path / "given.png"
-    with pytest.raises(DatasetError, match="no fourth channel.*give images that all have one"):
+    with pytest.raises(DatasetError, match="no alpha channel.*give images that all have one"):
         fk.infer(*deeper, image, mean=(0,), engine="opencv")
 
 

@@ -286,7 +286,7 @@ CASES = (
     Case(
         "window",
         (2,),
-        "it has no num_output; give the number of its outputs",
+        "it has no num_output; give 1 output or more",
         layer("d", "HDF5Data", "", "data", 'hdf5_data_param { source: "x" batch_size: 1 }')
         + fc("fc", "data").replace("num_output: 4", ""),
         layer("d", "HDF5Data", "", "data", 'hdf5_data_param { source: "x" batch_size: 1 }')

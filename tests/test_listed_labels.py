@@ -106,7 +106,7 @@ def test_a_label_that_is_no_whole_number_is_said(tmp_path, label, taken):
     )
     (words,) = heard
     assert words.startswith(f'{tmp_path}/a/b.h5: dataset "label", row 1: a label is {label}, and ')
-    assert words.endswith(f"takes {taken} for it; write labels as whole numbers")
+    assert words.endswith(f"reads it as {taken}; write labels as whole numbers")
 
 
 @pytest.mark.parametrize("net, write", [each[:2] for each in KINDS[:3]], ids=BY_NAME[:3])
@@ -219,9 +219,7 @@ def test_a_class_that_is_nowhere_is_warned_of(tmp_path, net, values, words):
 
 def test_an_ignored_class(tmp_path):
     net = TWO.replace("ignore_label: 255", "ignore_label: 0")
-    with pytest.raises(
-        NetError, match=r"ignore a label that is not a class, such as 255, in place"
-    ):
+    with pytest.raises(NetError, match=r"ignore a label that is not a class, such as 255, instead"):
         databases_fit.check(masks(tmp_path, net, 0, 1))
 
 

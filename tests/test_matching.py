@@ -10,6 +10,7 @@ from fcnkit.cli.main import main
 from fcnkit.errors import WeightsError
 from fcnkit.nets.graph import build
 from fcnkit.nets.shapes import shapes_of
+from fcnkit.plural import number_of
 from fcnkit.shape import alike
 from fcnkit.weights import store
 from fcnkit.weights.fit import net_rows
@@ -89,8 +90,8 @@ def _one(kind, params, bottom="data"):
             "arranged differently",
         ),
         ("InnerProduct", "num_output: 6", (144, 6), "transpose"),
-        ("Convolution", "num_output: 4 kernel_size: 6 group: 2", (4, 72), "one group"),
-        ("Deconvolution", "num_output: 4 kernel_size: 6", (4, 144), "one group"),
+        ("Convolution", "num_output: 4 kernel_size: 6 group: 2", (4, 72), "a single group"),
+        ("Deconvolution", "num_output: 4 kernel_size: 6", (4, 144), "a single group"),
     ],
 )
 def test_as_many_values_in_another_order_are_a_mismatch(tmp_path, kind, params, stored, fact):
@@ -287,7 +288,7 @@ def test_an_image_of_other_channels_is_told_what_works(old, new, word, scaled, t
     found = CliRunner().invoke(main, [*words, str(tmp_path / "new.prototxt")])
     assert found.exit_code == 1 or "MISMATCH" in found.output, found.output
     said = " ".join(found.output.split())
-    assert f"its image has {old} channels and the new one's {new}" in said
+    assert f"its image has {number_of(old, 'channel')} and the new one's {new}" in said
     assert f"--do {word} --net-out NET -o WEIGHTS" in said
     made = [*words, "--do", word, "--net-out", paths["made.prototxt"]]
     assert CliRunner().invoke(main, [*made, "-o", paths["made.caffemodel"]]).exit_code == 0

@@ -124,7 +124,7 @@ def test_nothing_to_score():
 @pytest.mark.parametrize(
     "predictions, labels, message",
     [
-        ([[[0, 1]]], [[[0], [1]]], "the prediction is 1 x 2 and the label 2 x 1"),
+        ([[[0, 1]]], [[[0], [1]]], "the prediction is 1 x 2, but the label 2 x 1"),
         ([[[0, 2]]], [[[0, 1]]], r"1 pixel predicted as 2, which is not a class, 0 to 1"),
         ([[[0, -1]]], [[[0, 1]]], "predicted as -1"),
         ([[[0]], [[0]]], [[[0]]], "more predictions than the 1 pair"),
@@ -243,7 +243,7 @@ def test_pictures_of_few_and_of_many_classes(count):
         (
             lambda top: save(top / "found" / "street_03.png", np.zeros((7, 5), np.uint8)),
             [],
-            "labels/street_03.png: the prediction is 7 x 5 and the label 5 x 7",
+            "labels/street_03.png: the prediction is 7 x 5, but the label 5 x 7",
         ),
         (
             lambda top: save(top / "found" / "street_03.png", np.full((5, 7), 9, np.uint8)),

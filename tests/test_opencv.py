@@ -305,7 +305,7 @@ CONV_RELU = conv("num_output: 2 kernel_size: 3", tops="relu", name="c")
         (X + "\n" + conv("num_output: 2 kernel_size: 3 pad_w: 1"), "pad_h without pad_w"),
         (X + "\n" + conv("num_output: 2 kernel_size: 3 axis: 2"), "the axis of a Convolution"),
         (X + "\n" + fc("transpose: true"), "ignores the transpose"),
-        (X + "\n" + layer("LRN", "lrn_param { k: 2 }"), "takes 1 for the k of an LRN, which is 2"),
+        (X + "\n" + layer("LRN", "lrn_param { k: 2 }"), "assumes k = 1 for an LRN, whose k is 2"),
         (X + "\n" + pool("kernel_size: 2 round_mode: FLOOR"), "round_mode"),
         (X + "\n" + pool("kernel_size: 2 pool: STOCHASTIC"), "stochastic"),
         (X + "\n" + layer("Concat", "concat_param { concat_dim: 0 }"), "concat_dim.*axis"),

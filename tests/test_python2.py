@@ -228,7 +228,7 @@ def test_the_converted_script_is_kept(tmp_path):
         in run(tmp_path, text, "--keep-2to3", "new.py").stderr
     )
     told = run(tmp_path, "print(1)", "--keep-2to3", "newer.py").stderr
-    assert told == "fcnkit: s.py runs as it stands: newer.py is not written\n"
+    assert told == "fcnkit: s.py runs unchanged, so newer.py is not written\n"
     assert not (tmp_path / "newer.py").exists()
 
 

@@ -78,7 +78,7 @@ def test_a_solver_that_says_nothing_of_snapshots(tmp_path, options, net):
 
 def test_sources_are_from_the_nets_own_folder_without_data(net, tmp_path):
     with pytest.raises(
-        FcnkitError, match="net/train_image_lmdb is not there; give its folder with --data"
+        FcnkitError, match="net/train_image_lmdb does not exist; give its folder with --data"
     ):
         recipe(net)
     write_data(net / "here")

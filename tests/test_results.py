@@ -60,7 +60,7 @@ def test_it_says_the_engine_the_noise_and_the_files(weights, opened):
 
 def test_weights_in_no_file_have_no_digest(weights):
     text = verified(weights, new=fk.transplant(PLAN, fk.weights(weights))).made.text
-    assert text.endswith(f"new: weights made of {weights}, in no file")
+    assert text.endswith(f"new: weights computed from {weights}, in no file")
 
 
 def test_a_file_that_is_another_now_has_no_digest(weights):

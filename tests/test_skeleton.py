@@ -106,7 +106,7 @@ def test_a_format_of_names_alone_says_so(end, tmp_path):
         tmp_path / f"n{end}"
     )
     text = fk.skeleton(tmp_path / f"n{end}").text
-    assert "names and blobs alone, neither types nor bottoms" in text
+    assert "only names and blobs: no types" in text
     assert '# blobs: 4 x 3 x 3 x 3, 4\nlayer {\n  name: "c"\n}\n' in text
 
 

@@ -225,7 +225,7 @@ def test_transposing_twice_is_the_original(small):
 @pytest.mark.parametrize("shape", [(6,), (), (2, 3, 1), (2, 1, 3, 1)])
 def test_what_is_no_matrix(shape):
     blob = store.create().put("a", [np.zeros(shape)])["a"][0]
-    with pytest.raises(WeightsError, match="no matrix"):
+    with pytest.raises(WeightsError, match="not a matrix"):
         transposed(blob)
 
 

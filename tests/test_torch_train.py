@@ -235,7 +235,7 @@ def test_a_run_that_is_killed_goes_on_and_a_stop_saves(net, data):
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=300)
     assert process.returncode == 130 and "resumes from iteration" in said
-    assert "PyTorch saves a snapshot and stops" in said and "the same command goes on" in said
+    assert "PyTorch saves a snapshot and stops" in said and "the same command continues" in said
     newest = max(int(name[9:-12]) for name in states(net))
     assert f"iteration {newest} is saved" in said
     assert list(losses(net)) == list(range(0, newest + 1, 25))[: len(losses(net))]

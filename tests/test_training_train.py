@@ -362,7 +362,7 @@ def test_a_stop_saves_a_snapshot(net, started, train, number):
     process.send_signal(number)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "Caffe saves a snapshot and stops" in said and "the same command goes on" in said
+    assert "Caffe saves a snapshot and stops" in said and "the same command continues" in said
     newest = max(int(name[9:-12]) for name in states(net))
     assert f"iteration {newest} is saved" in said
     assert f"resumes from iteration {newest}" in train(net, "--iterations", newest + 1).stderr

@@ -388,7 +388,7 @@ def test_choice_of_engine(monkeypatch):
 def test_a_device_goes_with_torch():
     assert choose(device="cpu") == choose("torch", "cpu")
     assert choose("torch", "cpu").device == "cpu" and choose("torch").device is None
-    with pytest.raises(EngineError, match='"opencv" runs on the CPU alone; a device goes with'):
+    with pytest.raises(EngineError, match='"opencv" runs on the CPU only; a device goes with'):
         choose("opencv", "cuda")
 
 

@@ -254,7 +254,7 @@ def test_two_heads_and_two_files(tmp_path, data):
 
 
 def test_what_cannot_be_weighed(tmp_path, data):
-    with pytest.raises(NetError, match="has no SoftmaxWithLoss to weigh"):
+    with pytest.raises(NetError, match="has no SoftmaxWithLoss"):
         made(
             tmp_path / "a", SCORES.format("").replace("SoftmaxWithLoss", "EuclideanLoss"), "median"
         )

@@ -39,7 +39,7 @@ def _page(found) -> str:
     parts = (
         f"fcnkit {found.fcnkit}, {found.python}\n{found.system}\n",
         _table("library", "what it is for", found.libraries),
-        _table("engine", "what it makes of the small net", found.engines),
+        _table("engine", "what it computes of a small net", found.engines),
         _gpus(found),
         _places(found.places),
         _advice(found),
@@ -59,11 +59,11 @@ def _note(part) -> str:
 
     if part.note or part.state == MISSING:
         return part.note
-    return f"its scores{f', on {part.devices[0]} too' if part.devices else ''}"
+    return f"the right scores{f', on {part.devices[0]} too' if part.devices else ''}"
 
 
 def _gpus(found) -> str:
-    gpus = "".join(f"GPU: {each}\n" for each in found.gpus) or "GPU: none that is known here\n"
+    gpus = "".join(f"GPU: {each}\n" for each in found.gpus) or "GPU: none found\n"
     caffe = found.caffe["folder"] or "none"
     built = found.caffe["gpu_folder"]
     return f"{gpus}Caffe: {caffe}\n" + (f"Caffe for GPUs: {built}\n" if built else "")

@@ -55,7 +55,7 @@ def carried_out(net: Prototxt, operations: tuple, inputs: Mapping[str, Shape]) -
         if operation.reads_images and not args and changing:
             fact = f"--do {changing} changes what that file says"
             raise click.UsageError(
-                f"{fact}; --do {operation.name} first, or say its arguments: {operation.form}"
+                f"{fact}; --do {operation.name} first, or give its arguments: {operation.form}"
             )
         known = inputs if plan.net is net else present(plan.net, inputs)
         before, plan = plan, plan.then(operation.rewrite, *args, inputs=known, **options)

@@ -253,7 +253,7 @@ def say_unread(weights, path: str | os.PathLike[str]) -> None:
         remedy = "give it a .caffemodel, or rename them first"
         say(f"fcnkit: {path}: {fact}; Caffe leaves such layers of HDF5 out: {remedy}", err=True)
     if not str(path).endswith(".h5"):
-        say(f"fcnkit: {path}: Caffe takes it for HDF5 only under a name that ends in .h5", err=True)
+        say(f"fcnkit: {path}: Caffe reads it as HDF5 only if its name ends in .h5", err=True)
 
 
 def say_written(outputs: Sequence[Output], quiet: bool) -> None:

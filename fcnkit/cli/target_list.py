@@ -19,8 +19,8 @@ def targets_text(targets: Iterable[AnyTarget]) -> str:
     table = folded((((target.name,), tuple(_about(target))) for target in chains), width=_WIDTH)
     others = ", ".join(name for name in forks if name != BVLC)
     more = (
-        f"{BVLC} refuses every word of a fork; the forks {others} take BVLC's words and their own, "
-        "as far as fcnkit's schema says whose each is."
+        f"{BVLC} refuses all layers and fields of forks; the forks {others} accept BVLC's and "
+        "their own, as far as fcnkit's schema knows which they are."
     )
     return table + "\n" + textwrap.fill(more, _WIDTH, break_on_hyphens=False) + "\n"
 

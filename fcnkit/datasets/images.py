@@ -170,7 +170,7 @@ def converted(image: "Image", mode: str, place: str, alpha: Alpha = NO_ALPHA) ->
     if mode != "RGBA":
         _let_go(image, mode, place, alpha)
     elif not image.has_transparency_data:
-        fact = "has no alpha channel, and the others have one"
+        fact = "has no alpha channel, but images with one are wanted"
         raise DatasetError(f"{place}: {fact}; give images that all have one, as RGBA PNGs")
     return image.convert(mode)
 

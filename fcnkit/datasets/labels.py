@@ -120,7 +120,7 @@ def label_size(path: str | Path) -> tuple[int, int]:
 
 
 def _unreadable(path: str | Path, reason: str) -> DatasetError:
-    return DatasetError(f"{path}: cannot be read: {reason}; is it damaged?")
+    return DatasetError(f"{path}: cannot be read: {reason}; it may be damaged")
 
 
 def _no_label(path: str | Path, what: str) -> str:

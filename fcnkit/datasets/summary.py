@@ -356,7 +356,7 @@ def records(
         for image, label in zip_longest(*sides):
             if image is None or label is None or image.key != label.key:
                 keys = [each.key if each else "no more entries" for each in (image, label)]
-                fact = f"the image has the key {keys[0]}, its label {keys[1]}"
+                fact = f"the image's key is {keys[0]}, but the label's {keys[1]}"
                 raise DatasetError(
                     f"{folder}: {split}: {fact}; Caffe would pair them; create the dataset again"
                 )

@@ -220,7 +220,7 @@ def _placed(name: str | None, device: str) -> Engine:
     engine = _named(name or with_devices()[0])
     if not engine.devices:
         raise EngineError(
-            f'the engine "{engine.name}" runs on the CPU alone; a device goes with the engine '
+            f'the engine "{engine.name}" runs on the CPU only; a device goes with the engine '
             f"{' or '.join(with_devices())}"
         )
     return engine._replace(device=device)

@@ -43,4 +43,4 @@ def not_parsed(net: Prototxt, words: str) -> str:
     for field, near in unknown("NetParameter", net.root):
         if (field.line, field.name) == (int(said[1]), said[2]) and (near or in_its_place(field)):
             return f'did you mean "{near}"?' if near else in_its_place(field)
-    return "`fcnkit lint` says of each such field whose it is and what to do"
+    return "`fcnkit lint` tells for each such field which fork it is from and what to do"

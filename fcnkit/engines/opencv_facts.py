@@ -32,7 +32,7 @@ def _inner_product(layer: Layer) -> str:
 def _lrn(layer: Layer) -> str:
     param = layer.param("lrn_param")
     wrong = param.get("k") != 1 and param.get("norm_region") == "ACROSS_CHANNELS"
-    return f"it takes 1 for the k of an LRN, which is {param.get('k')} here" if wrong else ""
+    return f"it assumes k = 1 for an LRN, whose k is {param.get('k')} here" if wrong else ""
 
 
 def _pooling(layer: Layer) -> str:

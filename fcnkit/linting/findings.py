@@ -119,8 +119,8 @@ TEXT_KINDS = {
 # What `build` and `infer` refuse, and what concerns the file as a whole.
 FILE_KINDS = {
     "not-a-net": Kind(WARNING, "a file without a layer"),
-    "a-solver": Kind(NOTE, "a solver in place of a net"),
-    "a-label-map": Kind(NOTE, "the names of a data set's labels in place of a net"),
+    "a-solver": Kind(NOTE, "a solver instead of a net"),
+    "a-label-map": Kind(NOTE, "the names of a data set's labels instead of a net"),
     "v0": Kind(NOTE, "the format of 2013, of which only the words are looked at"),
     "two-formats": Kind(ERROR, "`layer` and `layers` in one file"),
     "no-type": Kind(ERROR, "a layer without a type"),

@@ -141,7 +141,7 @@ def momentum(solver: View) -> Iterator[Wrong]:
 def two_types(solver: View) -> Iterator[Wrong]:
     """a solver with both type and the old solver_type, on which Caffe aborts"""
     if solver.has("type") and solver.has("solver_type"):
-        fact = f'solver_type stands beside type "{solver.get("type")}", and Caffe aborts'
+        fact = f'solver_type is given beside type "{solver.get("type")}", and Caffe aborts'
         yield solver.field("solver_type"), f"{fact}; remove solver_type"
 
 

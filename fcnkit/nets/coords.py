@@ -192,7 +192,7 @@ def _kernel_remedy(graph: Graph, cropped: Top, exact: tuple[Fraction, ...]) -> s
             kernel, stride = (view.list("kernel_size") or [0])[0], (view.list("stride") or [1])[0]
             if all(value.denominator == 2 for value in exact) and kernel:
                 better = 2 * stride - 1 if kernel != 2 * stride - 1 else 2 * stride
-                return f'give layer "{layer.name}" kernel_size {better} in place of {kernel}'
+                return f'give layer "{layer.name}" kernel_size {better} instead of {kernel}'
     return "make a kernel or a pad between them odd instead of even, or the reverse"
 
 

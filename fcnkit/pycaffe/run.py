@@ -120,7 +120,7 @@ def run(
 def _keep(reader: Reader, script: str, keep: str | None, tell: Callable[[str], object]) -> None:
     text = reader.kept(script) if keep else None
     if keep and text is None:
-        tell(f"{script} runs as it stands: {keep} is not written")
+        tell(f"{script} runs unchanged, so {keep} is not written")
     elif keep and text:
         if os.path.exists(keep):
             raise OutputError(f"{keep}: exists already; give another name, or remove it")

@@ -52,8 +52,7 @@ def swap_channels(
     the mean values of data layers. The outputs for the swapped image equal the old ones. A
     mean_file must be swapped too; the plan says where there is one.
 
-    - `net`: a Prototxt or its path.
-    - `blob`: the name of the image, if the net has several inputs.
+    - `net`: a Prototxt or its path; `blob`: the image, if the net has several inputs.
     - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
       file.
 
@@ -199,9 +198,8 @@ def _changed(net: Prototxt, blob: str | None, inputs: Mapping | None, change: Ch
     found = _channels(net, work, blob)
     names: dict[str, None] = {}
     if found != change.before:
-        raise refused(
-            net, f"the image has {number_of(found, 'channel')}, and this is for {change.before}"
-        )
+        fact = f"the image has {number_of(found, 'channel')}, and this is for {change.before}"
+        raise refused(net, fact)
     steps: dict[int, Step] = {}
     edits, moves = [], []
     for known in work.each:

@@ -57,7 +57,7 @@ def follow(
     new = [before if after is None else after for before, after in zip(old, made, strict=True)]
     for before, after in zip(old, new, strict=True):
         if after not in same(before):
-            why = f"its output would be {show(after)} in place of {show(before)}"
+            why = f"its output would be {show(after)} instead of {show(before)}"
             raise refusal(state, layer, converted, why)
     return [*new]
 

@@ -45,13 +45,13 @@ def ladder(graph: Graph, stride: int, scores: str, *, loose: bool = False) -> li
     finer = sorted({value for value in strides.values() if stride <= value < own}, reverse=True)
     if own != stride and stride not in finer:
         there = sorted({value for value in strides.values() if 1 < value <= own}, reverse=True)
-        which = ", ".join(map(str, there)) or "stride 1 alone"
+        which = ", ".join(map(str, there)) or "stride 1 only"
         fact = (
-            f"its scores have stride {own}, finer than"
+            f"its scores already have stride {own}, finer than"
             if stride > own > 1
             else "no layer has stride"
         )
-        raise NetError(f"{graph.prototxt.path}: {fact} {stride}; this net has {which}")
+        raise NetError(f"{graph.prototxt.path}: {fact} {stride}; choose from {which}")
     rungs = [
         Rung(int(value), _deepest(graph, strides, value).blob, int(below / value))
         for below, value in zip([own, *finer], finer, strict=False)

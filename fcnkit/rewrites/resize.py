@@ -147,7 +147,7 @@ def _sized(net: Prototxt, layer: Layer, top: Top, shape: Shape) -> list[Edit]:
     if not crop.get("crop_size") or shape[2] != shape[3]:
         square = "it crops squares" if crop.get("crop_size") else "it does not crop"
         fact = f"its images cannot be {show(shape[2:])}, for {square}"
-        raise layer.error(f"{fact}; set the batch alone with --do batch={shape[0]}")
+        raise layer.error(f"{fact}; set only the batch with --do batch={shape[0]}")
     return [
         *set_param(layer, of(layer).message, [("batch_size", shape[0])], net.style, why="batch"),
         *set_param(layer, "transform_param", [("crop_size", shape[2])], net.style, why="crop"),

@@ -179,7 +179,7 @@ def _changed(work: States, cut: _Cut) -> tuple[list[Edit], Step | None, list[Mov
         raise _Kept(f'"{maker.name}" is padded differently on its two sides')
     new = (_spread if of(maker).spreads else _gathered)(window, cut)
     edits = _edits(work.net, maker, window, new)
-    why = f"it makes {show(cut.left)} in place of {show(cut.made)}"
+    why = f"it makes {show(cut.left)} instead of {show(cut.made)}"
     if new.kernel == window.kernel:
         return edits, Step("change", maker.name, maker.line, _what(window, new), why), []
     sharing = work.sharing(maker)

@@ -170,7 +170,7 @@ TESTS = {
     "given": Test(
         lambda values, wanted: bool(values) == wanted,
         _truth,
-        lambda wanted: "one that is written" if wanted else "none",
+        lambda wanted: "given in the file" if wanted else "not given",
     ),
 }
 """The tests by name; each holds of a subject's values, all of them."""

@@ -235,7 +235,7 @@ def _check_classes(graph: Graph, use: LabelUse, found: Sequence[Label], told: "_
             f"if {use.ignored} means class {lacking.numbers[0]}, write that class into the labels"
         )
     if use.ignored < use.classes:
-        remedy = f"ignore a label that is not a class, such as 255, in place of {use.ignored}"
+        remedy = f"ignore a label that is not a class, such as 255, instead of {use.ignored}"
     if lacking.hopeless and graph.state.phase == "TRAIN" and not told.one_class:
         remedy += ", or give --one-class to train all the same"
         raise NetError(f"{words}, so nothing would be learned; {remedy}")

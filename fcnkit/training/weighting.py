@@ -223,7 +223,7 @@ def _match(path: str | Path, lines: Sequence[tuple[int, str, float]], names: Seq
         fact = (
             f"names classes, and there is no {CLASSES_FILE} beside the labels that says their order"
         )
-        raise DatasetError(f"{path}: {fact}; write the weights alone, in order")
+        raise DatasetError(f"{path}: {fact}; write only the weights, in order")
     seen: dict[str, int] = {}
     for number, name, _ in lines:
         if name not in names:

@@ -283,7 +283,7 @@ def reshaped(blob: Blob, shape: Sequence[int]) -> Blob:
         raise WeightsError(
             f"{blob.where}: {shown_shape(blob.shape)} is {number_of(blob.count, 'value')}, "
             f"{shown_shape(shape)} would be "
-            f"{math.prod(shape)}; they can only be rearranged when the counts are equal"
+            f"{math.prod(shape):,}; they can only be rearranged when the counts are equal"
         )
     return replace(blob, shape=shape, legacy=False)
 

@@ -273,7 +273,7 @@ class _Pairing:
                 return (
                     f"blob {number} is {shown_shape(old)} ({number_of(math.prod(old), 'value')}) "
                     "in the file, "
-                    f"{shown_shape(new)} ({math.prod(new)}) in the new net; "
+                    f"{shown_shape(new)} ({math.prod(new):,}) in the new net; "
                     f"{remedy(self.after, layer, old, new)}"
                 )
             if not alike(old, new):

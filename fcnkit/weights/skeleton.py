@@ -67,7 +67,7 @@ def _heading(weights: Weights, strange: Sequence[str]) -> str:
         few = ", ".join(words[:3]) + (" and others" if len(words) > 3 else "")
         text += f"# Fields that Caffe does not have are left out, {len(strange)} in all: {few}\n"
     if weights.kind not in KINDS:
-        text += "# The format has names and blobs alone, neither types nor bottoms nor fields.\n"
+        text += "# The format has only names and blobs: no types, bottoms or fields.\n"
     return text
 
 

@@ -21,7 +21,7 @@ def join_axis(layer: Layer, ndim: int, message: str, old: str) -> int:
     if not param.has(old):
         return canonical(layer, param.get("axis"), ndim)
     if param.has("axis"):
-        raise layer.error(f"both axis and {old}; keep axis alone")
+        raise layer.error(f"both axis and {old}; keep only axis")
     return canonical(layer, param.get(old), ndim, old)
 
 

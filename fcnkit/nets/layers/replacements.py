@@ -21,7 +21,7 @@ def in_its_place(field: Field) -> str:
         case "hole":
             return "" if value == "1" else "write dilation in its place"
         case "hole_h" | "hole_w":
-            return "write dilation in place of both, the height's, then the width's"
+            return "write dilation instead of both: the height's, then the width's"
         case "pad_type":
             return "write the padding as pad, pad_h or pad_w in its place" if value == "1" else ""
         case "pad_l" | "pad_r" | "pad_t" | "pad_b":

@@ -29,7 +29,7 @@ def dummy(layer: Layer, bottoms: list[Shape]) -> Sequence[Shape | None]:
         each = (size * tops if len(size) == 1 else size for size in sizes)
         shapes = [*zip(*each, strict=False)]
     elif any(sizes):
-        raise layer.error("both shape and num, channels, height, width; keep shape alone")
+        raise layer.error("both shape and num, channels, height, width; keep only shape")
     if len(shapes) not in (1, tops):
         raise layer.error(
             f"{number_of(len(shapes), 'shape')} for {number_of(tops, 'top')}; give one for all "

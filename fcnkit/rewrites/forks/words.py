@@ -174,7 +174,7 @@ def rounding(site: Site) -> Change:
         if up != down:
             raise Kept(
                 f"it makes {show(down[2:])} of {show(shape[2:])}, and BVLC's Caffe 1.0, which "
-                f"rounds up alone, {show(up[2:])}"
+                f"can only round up, {show(up[2:])}"
             )
         why = f"{show(up[2:])} of {show(shape[2:])} either way, at this size"
         return Change(edits, "ceil_mode taken out", why)

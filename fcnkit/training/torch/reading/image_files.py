@@ -39,7 +39,7 @@ def _read(layer: Layer, place: str, data: bytes | np.ndarray, mode: str) -> np.n
     with refusing(lambda reason: refusal(layer, f"{place} cannot be decoded: {reason}")):
         picture = cv2.imdecode(array, getattr(cv2, f"IMREAD_{mode}")) if array.size else None
     if picture is None:
-        raise refusal(layer, f"{place} is not a picture that OpenCV knows; is it damaged?")
+        raise refusal(layer, f"{place} is not a picture that OpenCV knows; it may be damaged")
     return picture
 
 

@@ -200,7 +200,7 @@ def _unequal(layer: Layer, images: np.ndarray, image: np.ndarray) -> EngineError
 
 def _source(layer: Layer, param: View) -> str:
     if not param.has("source"):
-        raise refusal(layer, "it names no source; say where its data is")
+        raise refusal(layer, "it names no source; give the source of its data")
     return param.get("source")
 
 

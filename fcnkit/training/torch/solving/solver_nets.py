@@ -75,7 +75,7 @@ def _tests(solver: Prototxt, folder: Path) -> Iterator[Tested]:
         )
     if texts and view.get("test_interval") <= 0:
         raise refused(
-            solver, "it has test nets and no test_interval; say every how many iterations"
+            solver, "it has test nets and no test_interval; give it, to test every N iterations"
         )
     for number, (text, count) in enumerate(zip(texts, batches, strict=True)):
         given = states[number] if states else View("NetState", None)
