@@ -98,7 +98,7 @@ def _tried(case: Any, folder: Path) -> Trial | Outcome:
     inputs, expected = [_array(each) for each in inputs], [_array(each) for each in expected]
     values = dict(zip(names, inputs, strict=False))
     if any(not isinstance(each, np.ndarray) for each in [*values.values(), *expected]):
-        return outcome._replace(word=REFUSED, why="it computes with what is no tensor of numbers")
+        return outcome._replace(word=REFUSED, why="its values are not a tensor of numbers")
     if not all(each.size for each in (*inputs[:1], *expected)):
         return outcome._replace(word=REFUSED, why="it computes with tensors without values")
     whys = []
