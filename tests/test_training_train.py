@@ -230,7 +230,7 @@ def test_weights_of_another_net_are_refused(net, train, tmp_path):
 def test_a_solver_state_is_no_weights(net, train):
     train(net, "--iterations", 30)
     done = train(net, "--weights", net / "run" / "fcn_iter_30.solverstate", "--run", "b")
-    assert done.exit_code == 2 and "name the caffemodel beside it" in done.stderr
+    assert done.exit_code == 2 and "give the caffemodel beside it" in done.stderr
 
 
 # Cut off
@@ -441,7 +441,7 @@ def test_bad_input_leaves_nothing(net, train, tmp_path):
     had = sorted(os.listdir(net))
     for words, data, said in (
         ((), bad, "label 3 at 1 pixel"),
-        ((), tmp_path / "none", "is not there"),
+        ((), tmp_path / "none", "does not exist"),
         (("--weights", tmp_path / "junk.caffemodel"), bad, "expected a caffemodel, found text"),
         (("--gpu", "zero"), bad, "write it as 0"),
         (("--gpu", "0", "--cpu"), bad, "exclude each other"),
