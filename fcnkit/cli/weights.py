@@ -28,7 +28,7 @@ from fcnkit.cli.outputs import (
 )
 from fcnkit.cli.proofs import check_verify, end_with, proof_of_plan, show_rows
 from fcnkit.cli.text import say
-from fcnkit.errors import OutputError, WeightsError
+from fcnkit.errors import OutputError
 from fcnkit.plural import number_of
 
 NET = click.argument("net", metavar="NET")
@@ -99,8 +99,8 @@ def surgery(
 
     With NEW_NET, layers are matched by name. Where the new shape holds the same values in the
     same order, they are reshaped. The command prints what becomes of each layer, and warns if
-    layers that are matched stand in another order. Without -o it only checks: the exit status is
-    1 if the weights do not fit.
+    layers that are matched stand in another order. Without -o it only checks. The exit status is
+    2 if the weights do not fit.
 
     With --do, net and weights change together, by one operation after the other. The command
     prints the plan, with the reason for each step; --net-out writes the net and -o the weights.
@@ -221,14 +221,7 @@ def _transplant(net, weights, new_net, output, names, strict, as_json, force, in
         show_json(found.json())
     else:
         say(found.table(), nl=False)
-    try:
-        found.check(strict=strict)
-    except WeightsError as error:
-        if output:
-            raise
-        # Nothing was to be written: the answer to whether the weights fit is no.
-        say(f"fcnkit: {error}", err=True)
-        raise SystemExit(1) from None
+    found.check(strict=strict)
     write_all([(output, weights_saver(transplant(found, old)))] if output else [], force=force)
     if output and not as_json:
         say(f"wrote {output}", err=True)
