@@ -63,11 +63,16 @@ def proof_of_plan(
     with waiting(f"comparing by {runner.name}"):
         rows = verify_plan(plan, old.weights, new_weights, engine=runner.name, inputs=inputs)
     name = net if net and net != "-" else f"{plan.before.path} (fcnkit)"
-    contents = {plan.before.path: plan.before, old.path: old, name: plan.net}
+    contents: dict[str, Any] = {plan.before.path: plan.before, old.path: old}
+    contents[_apart(name, contents)] = plan.net
     if isinstance(new_weights, (str, os.PathLike)):
-        written = os.fspath(new_weights)
-        contents[written if written != old.path else f"{written} (written)"] = written
+        contents[_apart(os.fspath(new_weights), contents)] = new_weights
     return proof_of({runner.name: rows}, [runner], "noise of seed 0", 1e-4, contents)
+
+
+def _apart(name: str, others: Mapping[str, Any]) -> str:
+    """The name of a file, told from one that it was written over."""
+    return f"{name} (written)" if name in others else name
 
 
 def proof_of(
