@@ -221,8 +221,9 @@ class Plan:
         for name, kind in (("steps", Steps), ("moves", Moves), ("offsets", Offsets)):
             object.__setattr__(self, name, kind(getattr(self, name)))
         if self.net is self.before and (self.images or self.scores):  # its weights alone change
-            object.__setattr__(self, "net", replace(self.net))
-        if self.net is not self.before:
+            object.__setattr__(self, "net", replace(self.net, plan=None))
+        made = self.net.plan
+        if self.net is not self.before and (made is None or made.before is self.before):
             vars(self.net)["plan"] = self
 
     def then(self, rewrite: Callable[..., "Plan"], *args: Any, **options: Any) -> "Plan":
