@@ -14,6 +14,7 @@ from fcnkit.targets.reading import NET_FACTS
 from fcnkit.targets.rules import FIELD, NET, TYPE, VERDICTS, Condition, Rule, Target
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "targets.md"
+ANY = "*"  # in place of types: they are not judged
 MARK = "<!-- `make targets` writes what follows. -->\n"
 
 
@@ -44,18 +45,27 @@ def _target(target: Target) -> Iterator[str]:
     for source in target.sources:
         yield f"- {source.key}: [{source.title}]({source.url}), {source.version}, {source.date}"
     yield ""
+    yield from _taken(target)
+    rows = (_row(rule) for rule in target.rules)
+    if target.rules:
+        yield from _table(("layers", "rule", "if broken", "reason", "source", "mend"), rows)
+
+
+def _taken(target: Target) -> Iterator[str]:
+    """The layer types that it takes, and what becomes of others."""
+    if ANY in target.types:
+        key = target.types[ANY].key
+        yield f"Layer types are not judged: only the rules below count (source: {key}).\n"
+        return
     for key in dict.fromkeys(source.key for source in target.types.values()):
         names = sorted(name for name, source in target.types.items() if source.key == key)
         yield f"Takes (source: {key}): {', '.join(_code(name) for name in names)}.\n"
     rest = target.untaken
     yield f"Any other type is {rest.verdict} (source: {rest.source.key}): {rest.because}.\n"
-    rows = (_row(rule) for rule in target.rules)
-    if target.rules:
-        yield from _table(("layers", "rule", "otherwise", "reason", "source", "mend"), rows)
 
 
 def _row(rule: Rule) -> Sequence[str]:
-    types = "every layer" if rule.types == ("*",) else ", ".join(rule.types) or "the net"
+    types = "every layer" if rule.types == (ANY,) else ", ".join(rule.types) or "the net"
     asked = _words(rule.condition)
     if rule.when:
         asked += f" where {_words(rule.when)}" if asked else f"where {_words(rule.when)}"
@@ -68,6 +78,9 @@ def _words(condition: Condition) -> str:
     if condition.subject == TYPE:
         return ""
     name = _code(condition.name) if condition.subject in (FIELD, NET) else condition.name
+    if set(condition.tests) == {"min", "max"}:
+        least, most = condition.tests["min"], condition.tests["max"]
+        return f"{name}: {least} to {most}" if least < most else f"{name}: only {least}"
     return f"{name}: {condition.wanted()}"
 
 
