@@ -60,6 +60,10 @@ V1 = 'input: "data" input_dim: 1 input_dim: 4 input_dim: 9 input_dim: 9\n' + (
 )
 SCALE = 'layer { name: "s" type: "Scale" bottom: "it" top: "s" }\n'
 DETECTED = 'layer { name: "d" type: "DetectionOutput" bottom: "it" top: "d" }\n'
+FC = (
+    'layer { name: "f" type: "InnerProduct" bottom: "it" top: "f" '
+    "inner_product_param { num_output: 2 } }\n"
+)
 POOL = "pool: MAX kernel_size: 2"
 BY_CHANNEL = "across_spatial: false channel_shared: false"
 
@@ -130,6 +134,8 @@ LINES = (
     ("ncnn opencv4", ("LRN",), "k allowed", side("k: 1"), side("k: 2")),
     ("armnn tensorrt8", ("LRN",), "beta given", side("beta: 0.75"), side("alpha: 0.1")),
     ("", ("BatchNorm",), "use_global_stats forbidden", side(), side("use_global_stats: false")),
+    ("tensorrt8", ("Flatten",), "readers allowed", side(after=FC), side(after=SCALE)),
+    ("tensorrt8", ("DetectionOutput",), "tops min max", side(tops=2), side()),
     ("mace", ("BatchNorm",), "readers allowed least", side(after=SCALE),
      side(after=relu("r", "r", "it"))),
     ("ncnn", ("BN",), "blobs max", side("bn_mode: INFERENCE"), side("slope_filler { value: 1 }")),

@@ -201,6 +201,10 @@ def preprocessing_beside(plan: "Plan", path: str, *, kept: bool = True) -> list[
     if known and made is None:
         fact = "is not copied, since the new net takes other images"
         say(f"fcnkit: {place(plan.before.path)}: {fact}; write {place(path)} by hand", err=True)
+    if made is None and known is None and any(image.rows for image in plan.images):
+        fact = "the new net wants other images, and no file says what the old one wanted"
+        remedy = f"write {place(path)}, or give `fcnkit infer` --order and --mean"
+        say(f"fcnkit: {fact}; {remedy}", err=True)
     if made is None or (own and made == known):
         return []
     if known and known.classes and not made.classes:

@@ -190,8 +190,8 @@ def _operate(
     say_written(outputs, as_json or diff)
     if output and plan.changed and not net_out:
         say(f"fcnkit: {output} is for the changed net; write that with --net-out", err=True)
-    if not weights and any(each.skips for each, _, _ in operations):
-        _say_changing(plan)
+    if not output and (net_out or not weights and any(each.skips for each, _, _ in operations)):
+        _say_changing(plan, weights)
     if net_out:
         say_old_sizes(plan.net, net_out, inputs)
     if proof and not as_json:
@@ -200,13 +200,16 @@ def _operate(
     return sum(step.verb == "skip" for step in plan.steps)
 
 
-def _say_changing(plan) -> None:
-    """Whose weights are others with the new net, where none were given."""
+def _say_changing(plan, weights) -> None:
+    """Whose weights are others with the new net, where none are written."""
     names = list(dict.fromkeys(move.layer for move in plan.moves if move.how != "drop"))
     if names:
         shown = ", ".join(names[:3]) + f" and {len(names) - 3} more" * (len(names) > 3)
         fact = f"the weights of {shown} change with the net"
-        say(f"fcnkit: {fact}; give WEIGHTS, and -o for the new ones", err=True)
+        say(
+            f"fcnkit: {fact}; {'' if weights else 'give WEIGHTS, and '}write the new ones with -o",
+            err=True,
+        )
 
 
 def _transplant(net, weights, new_net, output, names, strict, as_json, force, inputs) -> None:

@@ -101,7 +101,9 @@ def refusal_at(wanted: Wanted, path: str | os.PathLike[str]) -> str:
 def _folder(wanted: Wanted, path: str | os.PathLike[str]) -> str:
     holds = os.path.join(path, "data.mdb")
     kind = _DATABASE if os.path.exists(holds) else "a folder"
-    return "" if kind in wanted.these else f"expected {wanted.kind}, found {kind}; {wanted.remedy}"
+    deploy = os.path.join(path, "deploy.prototxt")
+    remedy = f"try {deploy}" if wanted is NET and os.path.isfile(deploy) else wanted.remedy
+    return "" if kind in wanted.these else f"expected {wanted.kind}, found {kind}; {remedy}"
 
 
 def is_text(head: bytes) -> bool:

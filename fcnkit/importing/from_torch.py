@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fcnkit import expected
 from fcnkit.errors import EngineError, NetError, error_text
 from fcnkit.importing.from_onnx import imported
 from fcnkit.importing.imported import Imported
@@ -49,6 +50,9 @@ def from_torch(module: Any, example: Any, *, weights: Any = None, **options: Any
             "PyTorch: not found: install it with `pip install 'fcnkit[torch]'`"
         ) from None
     inputs = example if isinstance(example, tuple) else (example,)
+    for each in inputs:
+        form = "an input of the module, such as torch.zeros(1, 3, 224, 224), or a tuple of them"
+        expected.instance("example", each, torch.Tensor, form)
     title = type(module).__name__
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{title}.onnx"

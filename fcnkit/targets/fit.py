@@ -10,6 +10,7 @@ from fcnkit.nets.graph import Graph
 from fcnkit.nets.layers.table import is_loss, of
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.plan import Plan, Step
+from fcnkit.plural import number_of
 from fcnkit.rewrites.bvlc import bvlc
 from fcnkit.rewrites.fork import fork
 from fcnkit.rewrites.operations import Arguments, Operation, every
@@ -97,12 +98,19 @@ def _better(
 def _joined(plan: Plan, made: Plan, word: str, one: Broken, target: Target) -> Plan:
     """The plan and the mend behind it, with what the mend is for."""
     why = f"{target.name}: {one.rule.because} ({one.rule.source})"
-    reason = Step("change", _where(one), one.place.line, f"--do {word}", why)
+    reason = Step("change", _where(one), one.place.line, f"--do {_brief(word)}", why)
     steps = (reason, *(step for step in made.steps if step.verb not in ("keep", "skip")))
     said_why = Plan(
         made.before, made.net, steps, made.moves, made.offsets, made.images, made.scores
     )
     return plan.then(lambda net: said_why)
+
+
+def _brief(word: str, most: int = 5) -> str:
+    """The word of --do with the first of many names."""
+    names = word.split(",")
+    more = f" and {number_of(len(names) - most, 'other layer')}" if len(names) > most else ""
+    return ",".join(names[:most]) + more
 
 
 def _where(one: Broken) -> str:

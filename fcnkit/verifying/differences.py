@@ -119,7 +119,7 @@ class Difference(NamedTuple):
             return f"equal, but {self.unseen}"
         if self.shows:
             return "equal"
-        why, by = self.hidden or "all zero", " and ".join(self.made_of)
+        why, by = self.hidden or "all zero", _several(self.made_of)
         if not by:
             return f"equal, but {why}: this proves nothing"
         return f"equal, but {why}: see {by}"
@@ -129,7 +129,13 @@ def _without(outputs: Sequence[str]) -> str:
     if not outputs:
         return ""
     are, they = ("is", "it is") if len(outputs) == 1 else ("are", "they are")
-    return f"{' and '.join(outputs)} {are} not compared: what {they} computed from is"
+    return f"{_several(outputs)} {are} not compared: what {they} computed from is"
+
+
+def _several(names: Sequence[str], most: int = 3) -> str:
+    if len(names) > most:
+        return f"{', '.join(names[:most])} and {number_of(len(names) - most, 'other')}"
+    return " and ".join(names)
 
 
 def _some(partly: Sequence[str], most: int = 3) -> str:
@@ -352,6 +358,6 @@ def _notes(found: Iterable[Difference], hidden: Sequence[Difference]) -> Iterato
     yield from (f"{row.output}: {row.why}" for row in hidden if row.ok)
     for row in found:
         if row.made_of and row not in hidden and not row.shows:
-            why, by = row.hidden or "all zero", " and ".join(row.made_of)
+            why, by = row.hidden or "all zero", _several(row.made_of)
             yield f"{row.output}: {why}: see {by}, from which it is computed"
         yield from (f"{row.output}: {note}" for note in row.notes)
