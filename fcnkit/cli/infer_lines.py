@@ -14,6 +14,8 @@ def lines(record: dict) -> Iterator[str]:
 
 def _shares(record: dict) -> Iterator[str]:
     classes = record.get("classes", ())
+    if classes:
+        yield "share of the pixels, by their likeliest class:"
     for each in classes[:_LINES]:
         yield f"{each['share']:7.2%}  {_named(each)}"
     rest = classes[_LINES:]
@@ -29,10 +31,10 @@ def _windows(record: dict) -> Iterator[str]:
     windows = record.get("windows", ())
     if not windows:
         return
-    yield f"{record['rows']} x {record['columns']} windows; the mean of all:"
+    yield f"{record['rows']} x {record['columns']} windows; the mean probability of each class over all:"
     for guess in record["top"]:
         yield f"{guess['probability']:7.2%}  {_named(guess)}"
-    yield "the most certain windows, by the x, y of their centres:"
+    yield "the surest window of each class, by the x, y of its centre:"
     shown = _surest(windows)[:_LINES]
     for window in shown:
         top = "; ".join(f"{guess['probability']:.2f} {_short(guess)}" for guess in window["top"])

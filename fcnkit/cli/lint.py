@@ -120,7 +120,7 @@ def lint(nets, weights, solver, phase, stages, inputs, ignore, targets, as_json)
         # A line for each finding where another program reads them, as compilers do.
         width = terminal_width() if sys.stdout.isatty() else 0
         lines = "".join(f"{finding}\n" for finding in found)
-        say(lines + _summary(found, len(nets)), nl=False, width=width)
+        say(lines + _summary(found, len(nets), targets), nl=False, width=width)
     if any(finding.level != NOTE for finding in found):
         sys.exit(1)
 
@@ -130,8 +130,10 @@ def _counts(found) -> dict[str, int]:
     return {f"{level}s": levels[level] for level in ("error", "warning", "note")}
 
 
-def _summary(found, nets: int) -> str:
+def _summary(found, nets: int, targets) -> str:
     counts = [
         number_of(count, name.removesuffix("s")) for name, count in _counts(found).items() if count
     ]
-    return f"{number_of(nets, 'net')}: {', '.join(counts) or 'nothing found'}\n"
+    spoken = {finding.about.target for finding in found if finding.about}
+    kept = "".join(f"; {each}: no rule is broken" for each in targets if each not in spoken)
+    return f"{number_of(nets, 'net')}: {', '.join(counts) or 'nothing found'}{kept}\n"

@@ -95,7 +95,7 @@ def surgery(
     force,
     inputs,
 ):
-    """Transplant the WEIGHTS of NET into NEW_NET, or carry out operations on both.
+    """Transplant the WEIGHTS of NET into NEW_NET, or change NET and WEIGHTS by operations.
 
     With NEW_NET, layers are matched by name. Where the new shape holds the same values in the
     same order, they are reshaped. The command prints what becomes of each layer, and warns if
