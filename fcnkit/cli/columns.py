@@ -8,7 +8,7 @@ Columns = Mapping[str, Sequence[tuple[str, str]]]
 
 _PLAN = {
     "Columns of the plan": (
-        ("1", "the layer's line in the file; + for a layer that is new"),
+        ("1", "the layer's line in the file; + for a new layer, and for the whole net"),
         ("2", "the layer"),
         ("3", "what happens to it, and below that the reason"),
     )
@@ -23,7 +23,7 @@ _LAYERS = (
     ("scale", "pixels of its top for each pixel of the input"),
     ("own", "the shift that this layer itself adds, in pixels of its top"),
     ("offset", "pixel p of the input lies at scale * p + offset of its top"),
-    ("back", "the offset from its bottom to the last upsampled top"),
+    ("back", "the offset counted back, from the last upsampled top to this bottom"),
     ("field", "its receptive field: the side, in input pixels, of what one value depends on"),
     ("memory", "with --memory: bytes of all tops up to here, as Caffe's log counts them"),
     ("weights", "with --weights: fits, reshape (the same values in another shape), or MISMATCH"),

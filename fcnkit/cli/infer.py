@@ -145,10 +145,10 @@ def infer(
     Of a dataset made by `fcnkit dataset create`, only the images that are kept from training
     are run, so that `score DIR DATASET` tells what was learned.
 
-    Images are prepared as the FCN authors do: BGR, the mean subtracted, not resized. Mean, scale,
-    order of channels and names of classes are read from NET.preprocessing.json, which `fcnkit fcn`
-    writes beside deploy.prototxt; options override it. Without such a file no mean is subtracted.
-    The transform_param of a train_val.prototxt (mean_value, mean_file, scale) shows what was
+    Images are prepared as NET.preprocessing.json says, which `fcnkit fcn` writes beside
+    deploy.prototxt: mean, scale, order of channels and names of classes. Options override it.
+    Without such a file images are BGR, and no mean is subtracted. They are never resized. The
+    transform_param of a train_val.prototxt (mean_value, mean_file, scale) shows what was
     subtracted in training.
 
     A convolutionalized classifier has coarse scores, one for each window. Then NAME.json has the

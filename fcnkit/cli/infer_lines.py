@@ -31,7 +31,7 @@ def _windows(record: dict) -> Iterator[str]:
     windows = record.get("windows", ())
     if not windows:
         return
-    yield f"{record['rows']} x {record['columns']} windows; the mean probability of each class over all:"
+    yield f"{record['rows']} x {record['columns']} windows; the mean probability of each class:"
     for guess in record["top"]:
         yield f"{guess['probability']:7.2%}  {_named(guess)}"
     yield "the surest window of each class, by the x, y of its centre:"

@@ -39,7 +39,7 @@ def verify(
     tolerance: float = 1e-4,
     seed: int = 0,
 ) -> Differences:
-    """Runs two nets on the same input in the state TEST, and compares their outputs.
+    """Runs two nets on the same input in the phase TEST, and compares their outputs.
 
     >>> plan = fk.convolutionalize("deploy.prototxt")
     >>> weights = fk.transplant(plan, "net.caffemodel")
