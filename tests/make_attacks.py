@@ -191,7 +191,7 @@ ATTACKS: dict[str, tuple[Callable[[], bytes], str]] = {
     "v2-dimensions-that-overflow": (lambda: v2(dims(2**62, 4, 6) + SIX), "dimension from 0"),
     "v2-product-that-overflows": (
         lambda: v2(dims(65536, 65536, 65536, 65536) + SIX),
-        "expected 18446744",
+        "expected 18,446,744",
     ),
     "v2-product-unlike-the-data": (lambda: v2(dims(2, 4) + SIX), "expected 8 values .* found 6"),
     "v2-a-layer-twice": (lambda: v2(modern_blob((1,), [5])) + V2, ""),

@@ -64,7 +64,7 @@ def test_what_is_none(data):
     [
         (
             whole(1, 3) + message(2, b"x" * 5000),
-            "byte 2: expected the name of a file, found 5000 bytes",
+            "byte 2: expected the name of a file, found 5,000 bytes",
         ),
         (whole(1, 3) + message(3, modern_blob((3,), BIAS)), "blob 0, byte 2: expected 3 values"),
         (whole(1, 3) + message(3, modern_blob((2,), BIAS)) + whole(3, 1), "wire type 2, found 0"),

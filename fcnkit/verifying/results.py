@@ -37,7 +37,7 @@ class Read(NamedTuple):
             file = content.unchanged_file
             if file is None:
                 return cls(f"weights computed from {content.path}, in no file", "")
-            return cls(str(file), str(file), content.source.stamp if content.source else None)
+            return cls(content.path, str(file), content.source.stamp if content.source else None)
         name = os.fspath(content)
         return cls(name, name, _stamp(name))
 
