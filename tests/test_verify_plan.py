@@ -322,3 +322,18 @@ def test_a_trained_net_as_a_module_computes_what_caffe_does(shared, caffe):
     deploy, saved = folder / "lenet.prototxt", folder / "lenet_iter_10000.caffemodel"
     back = fk.weights(fk.module(deploy, saved))
     assert proven(fk.verify(fk.read(deploy), saved, fk.read(deploy), back, engine="caffe"))
+
+
+def test_a_layer_that_takes_in_the_next_one_is_not_compared_with_what_it_was(tmp_path):
+    """NVCaffe's BatchNorm holds its Scale; of a Scale by 0 nothing shows the BatchNorm alone."""
+    scaled = layer("s", "Scale", "b", more="scale_param { bias_term: true }")
+    layers = conv("c", "data", 4, 3), layer("b", "BatchNorm", "c"), scaled, relu("s")
+    old = net(data(1, 3, 9, 9), *layers, conv("d", "s", 4, 3))
+    weights(old, tmp_path / "net.caffemodel")
+    values = fk.weights(tmp_path / "net.caffemodel")
+    values = values.put("b", [np.zeros(4), np.ones(4), np.ones(1)])
+    plan = fk.fork(old, "nvcaffe")
+    assert proven(fk.verify_plan(plan, values))
+    rows = fk.verify_plan(plan, values.put("s", [np.zeros(4), np.arange(1, 5)]))
+    assert all(row.ok for row in rows)
+    assert "not tested: b, which no output shows" in rows[-1].unseen
