@@ -82,7 +82,8 @@ def test_the_page_has_both_sides_and_the_reasons(browser, made, page_of):
         assert all(" ".join(part.split()) in words for part in (step.layer, step.what, step.why))
     cells = page.js("[...document.querySelectorAll('#plan .sides tbody tr')]"
                     ".find(r => r.querySelector('bdi')?.textContent == 'f').innerText")  # fmt: skip
-    assert "InnerProduct, 1 × 5, 7,685 parameters" in cells and "not there" in cells
+    assert "InnerProduct, 1 × 5, 7,685 parameters" in cells
+    assert "now score_fr: Convolution, 1 × 3 ×" in cells
 
 
 def test_the_diff_is_that_of_the_plan(browser, made, page_of):

@@ -132,7 +132,7 @@ def _say_links(path: str | os.PathLike[str]) -> None:
     with suppress(OSError):
         more = os.stat(path).st_nlink - 1
         if more:
-            what = "another name" if more == 1 else f"{number_of(more, 'other name')}"
+            what = "another name" if more == 1 else number_of(more, "other name")
             say(f"fcnkit: {path}: has {what} (hard links), with the old content", err=True)
 
 

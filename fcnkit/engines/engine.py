@@ -21,6 +21,9 @@ from fcnkit.weights.store import GivenWeights
 
 TEST = State()
 
+LARGE = 256_000_000
+"""Weights of more bytes than this are held as few times as an engine can."""
+
 
 class Job(NamedTuple):
     """One net to run on one set of inputs, and the blobs to read afterwards."""
@@ -36,13 +39,15 @@ class Engine(NamedTuple):
     """An engine by its name, and the device that it is asked to compute on.
 
     `devices` says that it knows several; its `run_all` then takes `device`.  `forks` says that
-    it computes layers and words of Caffe's forks as they do.
+    it computes layers and words of Caffe's forks as they do, `thrifty` that it holds the weights
+    of a file once, where others hold them two to four times.
     """
 
     name: str
     module: str
     devices: bool = False
     forks: bool = False
+    thrifty: bool = False
     device: str | None = None
 
     @property
@@ -123,8 +128,8 @@ class Engine(NamedTuple):
 ENGINES = (
     Engine("caffe", "fcnkit.engines.caffe"),
     Engine("opencv", "fcnkit.engines.opencv"),
-    Engine("torch", "fcnkit.engines.torch", devices=True, forks=True),
-    Engine("onnx", "fcnkit.engines.onnx"),
+    Engine("torch", "fcnkit.engines.torch", devices=True, forks=True, thrifty=True),
+    Engine("onnx", "fcnkit.engines.onnx", thrifty=True),
 )
 """Every engine, the preferred one first."""
 

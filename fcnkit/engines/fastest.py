@@ -16,8 +16,6 @@ from fcnkit.weights.store import GivenWeights
 
 AUTO = "auto"
 ORDER = ("onnx", "opencv", "torch", "caffe")
-# Those that hold the weights of a file once; others hold them two to four times.
-_THRIFTY = ("onnx", "torch")
 # Where the driver of a GPU puts the first of them.
 _GPU = "/dev/nvidia0"
 
@@ -51,7 +49,7 @@ def run_fastest(
     """
     engines = installed()
     if thrifty:
-        engines.sort(key=lambda engine: engine.name not in _THRIFTY)
+        engines.sort(key=lambda engine: not engine.thrifty)
     if not engines:
         raise EngineError(f"no engine is installed; {how_to_install(names())}")
     source = iter(many)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from fcnkit.engines.engine import TEST, single
+from fcnkit.engines.engine import LARGE, TEST, single
 from fcnkit.errors import EngineError, error_text
 from fcnkit.exporting.export import export, own_outputs
 from fcnkit.exporting.exported import Exported
@@ -15,9 +15,6 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import State, build
 from fcnkit.weights.blobs import OpenFile
 from fcnkit.weights.store import GivenWeights
-
-# Weights of more bytes than this are not kept a second time for speed.
-_LARGE = 256_000_000
 
 INSTALL = "pip install 'fcnkit[onnx]'"
 
@@ -73,9 +70,10 @@ def _session(model: Exported, path: str) -> Any:
     """The session of an exported model, whose weights stay in their file where they can."""
     data, folder = model.pointing()
     if folder:
+        # ONNX Runtime packs weights for speed, which is a second copy of them.
         # A weights file is no file that ONNX Runtime knows: what it does not take of it is copied.
         with suppress(EngineError):
-            return opened(data, path, folder=folder, packed=model.nbytes < _LARGE)
+            return opened(data, path, folder=folder, packed=model.nbytes < LARGE)
     return opened(model.bytes(), path)
 
 

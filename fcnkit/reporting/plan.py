@@ -1,7 +1,7 @@
 """The section of a plan: the net before and after it, side by side, and why."""
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from fcnkit.errors import NetError
@@ -87,11 +87,26 @@ def _layers(record: PlanRecord, after: Prototxt) -> Iterator[Sides]:
     """The layers that a step speaks of, in the order of the steps."""
     old, new = _described(record.before), _described(after)
     named = dict.fromkeys(step.layer for step in record.steps)
+    new |= {layer: f"now {name}: {new[name]}" for layer, name in _renamed(record, old, new)}
     for layer in named:
         steps = [step for step in record.steps if step.layer == layer]
         verbs = tuple(dict.fromkeys(step.verb for step in steps))
         whys = tuple(dict.fromkeys((step.what, step.why) for step in steps))
         yield Sides(old.get(layer), new.get(layer), layer, verbs, whys)
+
+
+def _renamed(
+    record: PlanRecord, old: Collection[str], new: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """The layers that have another name in the new net, and that name.
+
+    Steps do not say it alike. Neither net's order changes, so the layers that left without being
+    removed and those that came without being inserted belong together, if they are as many.
+    """
+    known = {(step.layer, step.verb) for step in record.steps}
+    left = [name for name in old if name not in new and (name, "remove") not in known]
+    come = [name for name in new if name not in old and (name, "insert") not in known]
+    return zip(left, come, strict=True) if len(left) == len(come) else iter(())
 
 
 def _described(net: Prototxt) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fcnkit import preprocessing
 from fcnkit.datasets.images import ANY_ALPHA, MODES, read_image
-from fcnkit.engines.engine import Engine, choose
+from fcnkit.engines.engine import LARGE, Engine, choose
 from fcnkit.engines.fastest import run_fastest
 from fcnkit.engines.inputs import known_size, nominal
 from fcnkit.errors import NetError
@@ -22,9 +22,6 @@ from fcnkit.rewrites import wanted
 
 if TYPE_CHECKING:
     import numpy
-
-# Above this, engines that hold a file's weights once are asked first.
-_LARGE = 256_000_000
 
 
 @dataclass(frozen=True)
@@ -115,7 +112,7 @@ def computed(
         told.append(choose(wishes.engine, wishes.device))
         run: Callable[..., Iterator[dict[str, Any]]] = told[0].run_all
     else:
-        large = of.weights is not None and of.weights.nbytes > _LARGE
+        large = of.weights is not None and of.weights.nbytes > LARGE
         run = partial(run_fastest, told=told.append, thrifty=large)
     first = next(iter(run(net, of.weights, arrays[:1], every)))
     rest = run(net, of.weights, arrays[1:]) if arrays[1:] else ()
