@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 from sketches import conv, data, fc, layer, net, pool
 from test_verify import random_weights
 
@@ -162,3 +163,16 @@ def test_jinja_is_loaded_by_the_report_alone():
     code = "import sys, fcnkit.cli.main, fcnkit; print('jinja2' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_an_engine_that_is_named_and_missing_is_said(tmp_path, monkeypatch):
+    """A page without what was asked for would look as if the net refused it."""
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    Image.new("RGB", (6, 6)).save(tmp_path / "a.png")
+    SMALL.save(tmp_path / "net.prototxt")
+    random_weights(SMALL).save(tmp_path / "net.caffemodel")
+    files = [str(tmp_path / name) for name in ("net.prototxt", "net.caffemodel")]
+    more = ["--image", str(tmp_path / "a.png"), "-o", str(tmp_path / "net.html")]
+    done = CliRunner().invoke(main, ["report", *files, *more, "--engine", "opencv"])
+    assert done.exit_code == 2 and 'the engine "opencv"' in done.output
+    assert not (tmp_path / "net.html").exists()

@@ -141,6 +141,14 @@ def test_folders_are_named(tmp_path):
             read(tmp_path)
 
 
+def test_the_net_in_a_folder_is_named(tmp_path):
+    (tmp_path / "deploy.prototxt").write_bytes(NET)
+    with pytest.raises(PrototxtError, match="found a folder") as error:
+        fk.read(tmp_path)
+    remedy = str(error.value).rpartition("; try ")[2]
+    assert fk.read(remedy).text.encode() == NET
+
+
 def test_binary_data_of_no_known_kind_is_not_shown(tmp_path):
     path = tmp_path / "x.prototxt"
     path.write_bytes(bytes(range(256)))

@@ -2,6 +2,7 @@
 and goes on; and takes turns with real Caffe.
 """
 
+import json
 import os
 import shlex
 import shutil
@@ -18,6 +19,7 @@ from small_training import NET, SOLVER, write_data, write_net
 
 from fcnkit import preprocessing
 from fcnkit.cli.main import main
+from fcnkit.reporting.subject import Wishes, subject
 from fcnkit.training import record
 from fcnkit.training.trainers import program
 from fcnkit.weights import store
@@ -355,5 +357,40 @@ def test_the_deploy_net_gets_the_names_of_the_classes(net, train, data, tmp_path
     assert made.classes == ("red", "green", "blue") and made.mean == (1.0,)
     assert made.origins["classes"] == str(here / "classes.txt")
     preprocessing.Preprocessing(classes=("a", "b", "c")).save(path, force=True)
-    train(net, "--iterations", 2, "--restart", data=here)
+    done = train(net, "--iterations", 2, "--restart", "--force", data=here)
+    assert done.exit_code == 0, done.stderr
     assert preprocessing.read(path).classes == ("a", "b", "c")
+
+
+def test_the_deploy_net_gets_order_and_names_of_its_last_data_set(net, train, data, tmp_path):
+    """Names that an earlier data set gave are replaced, and an order of channels that was told."""
+    path = net / "deploy.preprocessing.json"
+    preprocessing.Preprocessing(mean=(1.0,)).save(path)
+    one, two = (shutil.copytree(data, tmp_path / name) for name in ("one", "two"))
+    (one / "classes.txt").write_text("a\nb\nc\n")
+    (two / "classes.txt").write_text("red\ngreen\nblue\n")
+    (two / "report.json").write_text(json.dumps({"order": "rgb"}))
+    train(net, "--iterations", 2, data=one)
+    made = preprocessing.read(path)
+    assert made.classes == ("a", "b", "c") and made.order == "bgr"
+    done = train(net, "--iterations", 2, "--restart", "--force", data=two)
+    assert f"the order of the channels is now RGB, as in {two / 'report.json'}" in done.stderr
+    made = preprocessing.read(path)
+    assert made.classes == ("red", "green", "blue") and made.order == "rgb"
+    assert made.mean == (1.0,)
+
+
+def test_a_page_shows_the_weights_of_the_training_that_was_last(net, train, tmp_path):
+    """An FCN's folder may hold several trainings, whatever their names and iterations."""
+    (net / "deploy.prototxt").write_text(
+        'layer { name: "data" type: "Input" top: "data"'
+        " input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }\n"
+        'layer { name: "score" type: "Convolution" bottom: "data" top: "score"'
+        " convolution_param { num_output: 3 kernel_size: 1 } }\n"
+    )
+    for name, iterations in (("b", 4), ("a", 2)):
+        done = train(net, "--iterations", iterations, "--run", name)
+        assert done.exit_code == 0, done.stderr
+    assert subject(net, None, Wishes()).weights.path == str(net / "a" / "fcn_iter_2.caffemodel")
+    os.utime(net / "a" / "fcn_iter_2.caffemodel", (0, 0))
+    assert subject(net, None, Wishes()).weights.path == str(net / "b" / "fcn_iter_4.caffemodel")

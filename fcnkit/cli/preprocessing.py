@@ -237,7 +237,7 @@ def as_trained(recipe: "Recipe", folder: Path) -> None:
     """The file beside a deploy net says of images what they were in the data set that trained it:
     the order of their channels, and the names of the classes.
 
-    Names that --labels gave stay, and all where the data set says nothing.
+    Names that no data set gave stay, and all where the data set says nothing.
     """
     from fcnkit.training.databases_fit import uses
 
@@ -252,7 +252,7 @@ def as_trained(recipe: "Recipe", folder: Path) -> None:
         made = made.with_origin(where, order=order)
         note(f"{path}: the order of the channels is now {order.upper()}, as in {where}")
     names, found = _names_in(use.path.parent, use.classes)
-    own = os.path.basename(made.origins.get("classes", "")) in ("", os.path.basename(names))
+    own = os.path.basename(made.origins.get("classes", "")) == os.path.basename(names)
     if found and found != made.classes and (own or not made.classes):
         made = made.with_origin(names, classes=found)
         note(f"{path}: now has the names of the classes, from {names}")
