@@ -6,6 +6,7 @@ from sketches import conv, data, fc, images, layer, net, pool, relu, weights
 from test_cli import run
 
 import fcnkit as fk
+from fcnkit.engines.torch import engine as torch_engine
 from fcnkit.errors import TargetError
 from fcnkit.nets.graph import build
 from fcnkit.weights.surgery import transplant
@@ -57,6 +58,7 @@ MENDED = [
 
 @pytest.mark.parametrize(("before", "target", "word"), MENDED)
 def test_a_net_fits_its_target_and_computes_what_it_did(caffe, before, target, word, tmp_path):
+    pytest.importorskip("torch")
     plan = fk.fit(before, target)
     assert word in [step.what for step in plan.steps]
     assert not [step for step in plan.steps if step.verb == "skip"]
@@ -66,9 +68,8 @@ def test_a_net_fits_its_target_and_computes_what_it_did(caffe, before, target, w
     made, image = transplant(plan, old), images(before)
     blob = build(before).outputs[-1].blob
     (new,) = caffe.ask([caffe.Question("run", plan.net, made, image, [blob])])
-    engine = pytest.importorskip("fcnkit.engines.torch.engine")
     known = fk.upgrade(before).net if before is V1 else before
-    wanted = engine.run(known, old, image, [blob])[blob]
+    wanted = torch_engine.run(known, old, image, [blob])[blob]
     assert wanted.size == new[blob].size  # 1 x C x 1 x 1 may be 1 x C
     assert np.abs(wanted.ravel() - new[blob].ravel()).max() <= 1e-5 * np.abs(wanted).max()
 
