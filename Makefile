@@ -37,7 +37,7 @@ caffe: setup  ## real Caffe (CPU) for the tests, in the user's cache folder, wit
 	@$(VENV)/bin/fcnkit caffe install
 
 chromium:  ## Chromium for the tests of pages: Debian's package, where root runs this
-	@bash scripts/install_chromium.sh
+	@bash scripts/install_programs.sh chromium
 
 gpu:  ## Caffe's program with CUDA kernels, from source, for `fcnkit train --gpu`; needs nvcc
 	@bash scripts/build_caffe_gpu.sh
@@ -45,12 +45,12 @@ gpu:  ## Caffe's program with CUDA kernels, from source, for `fcnkit train --gpu
 demo: setup  ## the whole job on the small digits network; leaves demo/digits.png
 	@$(PY) scripts/demo.py
 
-test: setup $(VENV)/.torch-done  ## ruff, mypy and all tests; real Caffe, PyTorch and Chromium are installed first
+test: setup $(VENV)/.torch-done  ## ruff, mypy and all tests; real Caffe, PyTorch, Chromium, zsh and fish are installed first
 	@$(VENV)/bin/fcnkit caffe install || { \
 	    echo "make test: NO REAL CAFFE on this machine; the tests that ask it are SKIPPED" >&2; \
 	    test -z "$$FCNKIT_REQUIRE_CAFFE"; }
-	@bash scripts/install_chromium.sh || \
-	    echo "make test: NO CHROMIUM on this machine; the tests that open pages are SKIPPED" >&2
+	@bash scripts/install_programs.sh chromium zsh fish || \
+	    echo "make test: NO CHROMIUM, zsh or fish on this machine; the tests that ask it are SKIPPED" >&2
 	@$(PY) -m ruff check --output-format concise .; lint=$$?; \
 	    $(PY) -m ruff format --check --quiet . || { echo 'make format puts the source in order' >&2; lint=1; }; \
 	    $(PY) -m mypy || lint=1; \

@@ -1,6 +1,7 @@
-"""What Tab completes, asked as shells ask: through click's classes, and through bash itself."""
+"""What Tab completes, asked as shells ask: by click's classes, and by the shells themselves."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -159,23 +160,21 @@ def test_a_shell_is_answered(shell, monkeypatch):
 
 
 PRESS = """
-PATH={bin}:$PATH
 eval "$(fcnkit completion bash)"
-press() {{
-    COMP_LINE=$1 COMP_POINT=${{#1}}
+press() {
+    COMP_LINE=$1 COMP_POINT=${#1}
     COMP_WORDS=($(sed 's/[:=]/ & /g' <<<"$1"))
     [[ $1 == *" " ]] && COMP_WORDS+=("")
-    COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+    COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
     _fcnkit_completion fcnkit 2>/dev/null
-    echo "${{COMPREPLY[@]}}"
-}}
-cd {here}
+    echo "${COMPREPLY[@]}"
+}
 """
 
 
-@pytest.mark.skipif(not shutil.which("bash"), reason="no bash")
-def test_bash_itself(tmp_path):
-    """To bash a word begins behind a ":" or "="; what it puts there must begin there too."""
+@pytest.fixture
+def here(tmp_path):
+    """A folder with a net of a bad name; beside it `fcnkit`, for a shell to start."""
     (tmp_path / "fcnkit").write_text(
         f"#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -c "
         "'from fcnkit.cli.main import run; run()' \"$@\"\n"
@@ -183,6 +182,23 @@ def test_bash_itself(tmp_path):
     (tmp_path / "fcnkit").chmod(0o755)
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "deep net.prototxt").touch()
+    return tmp_path / "here"
+
+
+def lines_of(here, *command):
+    """What a shell prints in this folder."""
+    path = f"{here.parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "LC_ALL": "C.UTF-8", "HOME": str(here.parent), "PATH": path}
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=here, env=environment, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="no bash")
+def test_bash_itself(here):
+    """To bash a word begins behind a ":" or "="; what it puts there must begin there too."""
     pressed = {
         "fcnkit inspect template:lene": "lenet",
         "fcnkit inspect template:lenet/": "lenet/deploy.prototxt lenet/train_val.prototxt",
@@ -192,12 +208,60 @@ def test_bash_itself(tmp_path):
         "fcnkit surgery template:lenet --do drop=": " ".join(LENET),
         "fcnkit doc": "doctor",
     }
-    script = PRESS.format(bin=tmp_path, here=tmp_path / "here")
     lines = "".join(f"press {line!r}\n" for line in pressed)
-    done = subprocess.run(
-        ["bash", "--norc", "-c", script + lines],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "LC_ALL": "C.UTF-8"},
-    )
-    assert done.stdout.splitlines() == list(pressed.values()), done.stderr
+    assert lines_of(here, "bash", "--norc", "-c", PRESS + lines) == list(pressed.values())
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="no fish")
+def test_fish_itself(here):
+    """Fish compares the whole word, an option and its "=" included."""
+    pressed = {
+        "fcnkit inspect template:lene": "template:lenet",
+        "fcnkit inspect dee": "deep net.prototxt",
+        "fcnkit fcn template:lenet --head i": "ip1 ip2",
+        "fcnkit fcn template:lenet --head=i": "--head=ip1 --head=ip2",
+        "fcnkit fcn template:lenet --weights=dee": "--weights=deep net.prototxt",
+        "fcnkit surgery template:lenet --do drop=conv1,ip": "drop=conv1,ip1 drop=conv1,ip2",
+        "fcnkit inspect template:lenet --input ": "data=",
+        "fcnkit doc": "doctor\tShow what works on this machine and what is missing.",
+    }
+    asked = "".join(f'echo (complete -C {line!r})\n' for line in pressed)
+    found = lines_of(here, "fish", "--no-config", "-c", f"fcnkit completion fish | source\n{asked}")
+    assert found == list(pressed.values())
+
+
+# Keys go to a zsh of its own, where ^X writes down the line as it stands, and empties it.
+ZSH = r"""
+zmodload zsh/zpty
+zpty -b inner zsh -f -i
+zpty -w inner 'autoload -U compinit; compinit -D -u; eval "$(fcnkit completion zsh)"'
+zpty -w inner 'dump() { print -r -- "$BUFFER|" >> ../dumped; BUFFER= }'
+zpty -w inner 'zle -N dump; bindkey ^X dump'
+for line in "${lines[@]}"; do zpty -w -n inner "$line"$'\t\x18'; done
+for ((tries = 0; tries < 900; tries++)); do
+    zpty -rt inner ignored
+    [[ -f ../dumped && $(wc -l < ../dumped) -ge $#lines ]] && break
+    sleep 0.1
+done
+zpty -d inner
+cat ../dumped
+"""
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh")
+def test_zsh_itself(here):
+    """Zsh writes what all answers begin with, and a space behind the only one."""
+    pressed = {
+        "fcnkit inspect template:lene": "fcnkit inspect template:lenet ",
+        "fcnkit inspect dee": r"fcnkit inspect deep\ net.prototxt ",
+        "fcnkit fcn template:lenet --head i": "fcnkit fcn template:lenet --head ip",
+        "fcnkit fcn template:lenet --head=i": "fcnkit fcn template:lenet --head=ip",
+        "fcnkit surgery template:lenet --do drop=conv1,i": (
+            "fcnkit surgery template:lenet --do drop=conv1,ip"
+        ),
+        "fcnkit inspect template:lenet --input ": "fcnkit inspect template:lenet --input data=",
+        "fcnkit doc": "fcnkit doctor ",
+    }
+    lines = "lines=(" + " ".join(map(shlex.quote, pressed)) + ")"
+    found = lines_of(here, "zsh", "-f", "-c", lines + ZSH)
+    assert found == [f"{line}|" for line in pressed.values()]

@@ -13,6 +13,7 @@ from click.shell_completion import (
     BashComplete,
     CompletionItem,
     FishComplete,
+    ZshComplete,
     add_completion_class,
     get_completion_class,
     split_arg_string,
@@ -264,18 +265,76 @@ class Bash(BashComplete):
         return f"typed,{typed}\n{super().complete()}"
 
 
-class Fish(FishComplete):
-    """Fish, of values with a comma in them."""
+# Zsh takes what it is given in place of the whole word, so that an option and its "=" are set apart
+# first.  What ends in "=" gets no space behind it.
+_ZSH = r"""#compdef %(prog_name)s
 
-    source_template = FishComplete.source_template.replace(
-        'string split ","', 'string split -m 1 ","'
-    )
+%(complete_func)s() {
+    local -a plain open described
+    local type value about
+    (( ! $+commands[%(prog_name)s] )) && return 1
+    [[ $PREFIX == --*=* ]] && compset -p $(( ${#PREFIX%%%%=*} + 1 ))
+    for type value about in "${(@f)$(env COMP_WORDS="${words[*]}" COMP_CWORD=$((CURRENT-1)) \
+            %(complete_var)s=zsh_complete %(prog_name)s)}"; do
+        case $type in
+            plain) case $about in
+                (_) [[ $value == *= ]] && open+=("$value") || plain+=("$value") ;;
+                (*) described+=("$value:$about") ;;
+            esac ;;
+            dir) _path_files -/ ;;
+            file) _path_files -f ;;
+        esac
+    done
+    (( $#described )) && _describe -V unsorted described
+    (( $#plain )) && compadd -V unsorted -a plain
+    (( $#open )) && compadd -V unsorted -S "" -a open
+}
+
+if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+    %(complete_func)s "$@"  # from a file in fpath
+else
+    compdef %(complete_func)s %(prog_name)s
+fi
+"""
+
+
+class Zsh(ZshComplete):
+    """Zsh, in which a value may stand behind its option's "="."""
+
+    source_template = _ZSH
+
+
+# Fish compares what it is given with the whole word, an option and its "=" included.
+_FISH = r"""function %(complete_func)s
+    set -l option (string match -r -- '^--[^=]+=' (commandline -ct); or echo)
+    for line in (env %(complete_var)s=fish_complete COMP_WORDS=(commandline -cp) \
+            COMP_CWORD=(commandline -ct) %(prog_name)s)
+        set -l item (string split -m 1 "," -- $line)
+        switch $item[1]
+            case dir
+                printf '%%s\n' $option(__fish_complete_directories $item[2])
+            case file
+                printf '%%s\n' $option(__fish_complete_path $item[2])
+            case plain
+                printf '%%s\n' $option$item[2]
+        end
+    end
+end
+
+complete --no-files --command %(prog_name)s --arguments "(%(complete_func)s)"
+"""
+
+
+class Fish(FishComplete):
+    """Fish, of values with a comma in them, or behind their option's "="."""
+
+    source_template = _FISH
 
 
 def register() -> None:
     """click asks ours for shells that its own serve less well."""
-    add_completion_class(Bash)
-    add_completion_class(Fish)
+    for each in (Bash, Zsh, Fish):
+        add_completion_class(each)
 
 
 SHELLS = ("bash", "zsh", "fish")
