@@ -1,5 +1,5 @@
 """What the pages of docs/ and README show: every command line has the options that it names, and
-those behind a prompt run as they stand.
+those behind a prompt run as they stand and print what stands behind them.
 """
 
 import re
@@ -49,16 +49,36 @@ def test_pages_name_options_that_there_are():
             assert named <= known, (page, words, named - known)
 
 
+def typed_and_printed(block):
+    """The commands of a console block, each with the lines that it shows as their output."""
+    lines = block.replace("\\\n", " ").splitlines()
+    starts = [at for at, line in enumerate(lines) if line.startswith("$ ")]
+    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+        yield lines[start][2:], lines[start + 1 : end]
+
+
+def shows(shown, printed):
+    """Whether lines of a page are what was printed; "..." stands for anything, or any lines."""
+    parts = ["(?s:.*)" if line == "..." else any_text(line) for line in shown]
+    return re.fullmatch("\n".join(parts), printed.rstrip("\n")) is not None
+
+
+def any_text(line):
+    return ".*".join(map(re.escape, line.split("...")))
+
+
 @pytest.mark.parametrize("page", RUN)
 def test_what_stands_behind_a_prompt_runs(page, tmp_path, monkeypatch):
     pytest.importorskip("onnxruntime")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    typed = [line[2:] for block in CONSOLE.findall(text) for line in block.splitlines()]
-    assert typed
-    for line in typed:
+    found = [each for block in CONSOLE.findall(text) for each in typed_and_printed(block)]
+    assert found
+    for line, shown in found:
         done = CliRunner().invoke(main, shlex.split(line)[1:])
         assert done.exit_code == 0, (line, done.output)
+        assert not shown or shows(shown, done.output), (line, done.output)
 
 
 RUN_HERE = re.compile(r"^<!-- run -->\n```(python)?\n(.*?)^```", re.M | re.S)
