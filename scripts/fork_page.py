@@ -12,6 +12,7 @@ from fcnkit.rewrites.forks.types import TYPES
 from fcnkit.rewrites.forks.words import COMPUTED, READING, WORDS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "forks.md"
+REPLACES = "what replaces it"
 BEGIN, END = "<!-- {}: written by `make targets` -->\n", "<!-- {} end -->\n"
 
 
@@ -19,9 +20,9 @@ def tables() -> dict[str, str]:
     """The text between the marks of each table, by its name."""
     stays = [name for name in FORKS if name not in TYPES and name not in FORK_NAMES]
     return {
-        "types": _table("layer type", _rules(TYPES)),
-        "words": _table("word", _rules(WORDS)),
-        "gone": _table("word", _grouped({**COMPUTED, **READING})),
+        "types": _table("layer type", REPLACES, _rules(TYPES)),
+        "words": _table("word", REPLACES, _rules(WORDS)),
+        "gone": _table("word", "why it is not needed", _grouped({**COMPUTED, **READING})),
         "stays": ", ".join(f"`{name}`" for name in stays) + "\n",
     }
 
@@ -38,8 +39,8 @@ def _grouped(said: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         yield ", ".join(names), text
 
 
-def _table(head: str, rows: Iterable[tuple[str, str]]) -> str:
-    lines = [f"| {head} | what becomes of it |", "|---|---|"]
+def _table(head: str, meaning: str, rows: Iterable[tuple[str, str]]) -> str:
+    lines = [f"| {head} | {meaning} |", "|---|---|"]
     return "".join(f"{line}\n" for line in [*lines, *(f"| {a} | {b} |" for a, b in rows)])
 
 

@@ -207,7 +207,7 @@ def compared(net: Net, hand: torch.nn.Module, image: Tensor) -> float:
 
 
 HEAD = (
-    "| net, precision, what | fcnkit, ms | by hand, ms | ratio | Caffe, ms |",
+    "| net, precision, task | fcnkit, ms | by hand, ms | ratio | Caffe, ms |",
     "|---|---|---|---|---|",
 )
 
@@ -227,20 +227,20 @@ def report(rows: list[Timed], read: float, options: argparse.Namespace) -> str:
             f"PyTorch {torch.__version__}.",
             "",
             f"The input is one image of {options.size} x {options.size} pixels, with "
-            f"{by_hand.CLASSES} classes and padding 100. The two",
-            f"nets run in turn in one process, {turns} turns of {each}. The table shows the median",
-            "in milliseconds; the ratio is the median of the ratios of the turns.",
+            f"{by_hand.CLASSES} classes and padding 100. The",
+            f"two nets run alternately in one process, {turns} times {each}. The table shows the",
+            "median in milliseconds; the ratio is the median of the ratios of the turns.",
             "",
             "A training step is forward, backward and update (SGD with momentum and weight decay),",
             "with the batch in memory. The hand-written net (scripts/by_hand.py) upsamples with",
             "one kernel for each class (grouped) or with one dense kernel, whichever is faster. It",
-            "does not train that kernel. The scores were compared first: equal within 1e-4.",
+            "does not train that kernel. The scores of both nets are equal within 1e-4.",
             "",
             *HEAD,
             *(row.row() for row in rows),
             "",
             f"Threads read the batches from LMDBs during training: {1e3 * read:.1f} ms for an",
-            "image and its labels. A training step that takes longer does not wait for them.",
+            "image and its labels. A training step that takes longer does not wait for data.",
             "",
             *([no_gpu, ""] if on_cpu else []),
         ]

@@ -11,10 +11,11 @@ from fcnkit.targets.forks import BVLC, FORK_TARGETS
 from fcnkit.targets.index import every
 from fcnkit.targets.quantities import QUANTITIES
 from fcnkit.targets.reading import NET_FACTS
-from fcnkit.targets.rules import FIELD, NET, TYPE, VERDICTS, Condition, Rule, Target
+from fcnkit.targets.rules import ASIDE, FIELD, NET, TYPE, VERDICTS, Condition, Rule, Target
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "targets.md"
 ANY = "*"  # in place of types: they are not judged
+ALWAYS = "always broken"  # a rule without a subject
 MARK = "<!-- `make targets` writes what follows. -->\n"
 
 
@@ -29,13 +30,13 @@ def _tables() -> Iterator[str]:
     yield from _table(("verdict", "what it means"), VERDICTS.items())
     quantities = ((name, quantity.meaning) for name, quantity in QUANTITIES.items())
     yield from _table(("quantity", "what it is"), quantities)
-    yield from _table(("net", "what it is"), NET_FACTS.items())
+    yield from _table(("fact about the net", "what it is"), NET_FACTS.items())
     for target in every():
         if isinstance(target, Target):
             yield from _target(target)
     yield "## Forks of Caffe\n"
     others = ", ".join(f"`{name}`" for name in FORK_TARGETS if name != BVLC)
-    yield f"`{BVLC}`, {others}: by `fcnkit/formats/forks.proto`.\n"
+    yield f"`{BVLC}`, {others}. `fcnkit/formats/forks.proto` has the words of each fork.\n"
 
 
 def _target(target: Target) -> Iterator[str]:
@@ -48,7 +49,7 @@ def _target(target: Target) -> Iterator[str]:
     yield from _taken(target)
     rows = (_row(rule) for rule in target.rules)
     if target.rules:
-        yield from _table(("layers", "rule", "if broken", "reason", "source", "mend"), rows)
+        yield from _table(("layers", "rule", "verdict", "reason", "source", "mend"), rows)
 
 
 def _taken(target: Target) -> Iterator[str]:
@@ -59,18 +60,19 @@ def _taken(target: Target) -> Iterator[str]:
         return
     for key in dict.fromkeys(source.key for source in target.types.values()):
         names = sorted(name for name, source in target.types.items() if source.key == key)
-        yield f"Takes (source: {key}): {', '.join(_code(name) for name in names)}.\n"
+        yield f"It takes (source: {key}): {', '.join(_code(name) for name in names)}.\n"
     rest = target.untaken
-    yield f"Any other type is {rest.verdict} (source: {rest.source.key}): {rest.because}.\n"
+    gets = "gets a note" if rest.verdict == ASIDE else f"is {rest.verdict}"
+    yield f"Any other type {gets} (source: {rest.source.key}): {rest.because}.\n"
 
 
 def _row(rule: Rule) -> Sequence[str]:
     types = "every layer" if rule.types == (ANY,) else ", ".join(rule.types) or "the net"
     asked = _words(rule.condition)
     if rule.when:
-        asked += f" where {_words(rule.when)}" if asked else f"where {_words(rule.when)}"
+        asked = f"{asked or ALWAYS}, if {_words(rule.when)}"
     mend = ", ".join(map(_code, rule.mend))
-    return types, asked or "always", rule.verdict, rule.because, rule.source.key, mend
+    return types, asked or ALWAYS, rule.verdict, rule.because, rule.source.key, mend
 
 
 def _words(condition: Condition) -> str:

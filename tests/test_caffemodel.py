@@ -331,7 +331,7 @@ REFUSED = {
     ),
     "a bomb of values": (
         framed(7, (message(5, floats(1)) + whole(9, 0)) * 2000 + dims(2000)),
-        "at most 1024 stretches",
+        "at most 1024 runs",
     ),
     "a blob beyond its layer": (
         message(100, message(1, b"fc"), b"\x3a\x40") + bytes(100),

@@ -16,7 +16,7 @@ from fcnkit.formats.suffixes import PAGE
 from fcnkit.progress import no_progress
 
 
-@click.command(short_help="Write an HTML page about a net, a training or a data set.")
+@click.command(short_help="Write an HTML page about a net, a training run or a data set.")
 @click.argument("sources", metavar="NET [WEIGHTS]|DIR...", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="OUT.html", required=True, help="Write the page here.")
 @click.option(
@@ -65,7 +65,7 @@ from fcnkit.progress import no_progress
 def report(
     sources, output, images, labels, mean, inputs, engine, device, full, force, **more
 ) -> None:
-    """Write one HTML page about a net, a training or a data set.
+    """Write one HTML page about a net, a training run or a data set.
 
     Of a net: its drawing, its layers, memory, offsets; with WEIGHTS their statistics, and with
     --image what each layer computes from it. Of a folder that `fcnkit fcn` made: the plan, the

@@ -96,7 +96,7 @@ def blob_span(buffer: Buffer, blob: WireField, number: int) -> BlobSpan:
 
 
 def check_parts(field: WireField, parts: int) -> None:
-    """Raises Damage where a file has more layers, blobs and stretches of values than any net.
+    """Raises Damage where a file has more layers, blobs and runs of values than any net.
 
     Each takes some hundred bytes of memory, and as few as three in the file.
     """
@@ -164,7 +164,7 @@ def _extend(chunks: list[Chunk], field: WireField, size: int) -> None:
     start = field.value if lead == 0 else field.start
     if lead and chunks and chunks[-1].lead == lead and chunks[-1].stop == start:
         start = chunks.pop().start
-    _check_number(field, len(chunks), MOST_CHUNKS, "stretches of values")
+    _check_number(field, len(chunks), MOST_CHUNKS, "runs of values")
     if field.stop > start:
         chunks.append(Chunk(start, field.stop, lead))
 

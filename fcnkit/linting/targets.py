@@ -111,7 +111,7 @@ def _remedy(one: Broken, words: Sequence[str]) -> str:
         return f"try `fcnkit surgery NET --do {' or --do '.join(words)}`"
     if one.rule.condition.subject == TYPE and all(map(_of_training, one.layers)):
         return "make the net for use with `fcnkit deploy`"
-    if "; write " in one.rule.because:
+    if "; write " in one.rule.because or "; remove " in one.rule.because:
         return ""
     if one.rule.verdict == ASIDE or one.rule.condition.name == "format":
         return ""  # what it says of a format names `fcnkit upgrade`

@@ -162,7 +162,7 @@ QUANTITIES = {
     "pad": Quantity(_of_window(lambda window: window.pad), "the padding of both axes"),
     "dilation": Quantity(_of_window(lambda window: window.dilation), "the dilation of both axes"),
     "extent": Quantity(
-        _of_window(lambda window: window.extent), "height and width of the dilated kernel"
+        _of_window(lambda window: window.extent), "the height and width of the dilated kernel"
     ),
     "kernel_area": Quantity(
         _of_window(lambda window: (prod(window.kernel),)), "the kernel's height times its width"

@@ -15,7 +15,7 @@ REFUSED, MISREAD, ASIDE = "refused", "misread", "aside"
 VERDICTS = {
     REFUSED: "the tool chain refuses it",
     MISREAD: "the tool chain silently computes something else",
-    ASIDE: "it does not run as the rest does, but on the host's CPU or in floating point",
+    ASIDE: "the tool chain runs it in another place, such as the host's CPU, or in floating point",
 }
 """What becomes of a layer that breaks a rule."""
 

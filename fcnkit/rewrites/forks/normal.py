@@ -13,8 +13,8 @@ _NO_STATISTICS = "it uses batch statistics, and stores them in a way that only i
 
 
 def bn(site: Site) -> Change:
-    """PSPNet's becomes BatchNorm and Scale. SegNet's in INFERENCE becomes Scale, as its factors
-    contain the statistics. The weights are moved too.
+    """PSPNet's BN becomes BatchNorm and Scale. SegNet's, with `bn_mode: INFERENCE`, becomes Scale,
+    because its factors contain the statistics. The weights are moved too.
     """
     affine = of(site.layer).affine(site.layer)
     if affine is None:

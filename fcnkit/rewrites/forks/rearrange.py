@@ -108,8 +108,8 @@ def _reshaped(site: Site, shape: Shape, axes: list[int], why: str, gone: tuple[s
 
 
 def permute(site: Site) -> Change:
-    """Reshape, if no value moves; else the weights of the next InnerProduct are permuted, if only
-    a Flatten is between.
+    """Reshape, if no value moves; else the weights of the next InnerProduct are permuted, if at
+    most a Flatten lies between them.
     """
     shape = site.shape()
     order = permute_order(site.layer, len(shape))

@@ -86,7 +86,7 @@ def _spread(
 def interp(site: Site) -> Change:
     """By a whole factor z (up to 16, or any zoom_factor): Deconvolution of kernel 2 z - 1, or, to
     shrink, Pooling of single points. Else InnerProduct along the width and Convolution along the
-    height, at this size alone.
+    height, for this size only.
     """
     param = site.layer.param("interp_param")
     cut = (param.get("pad_beg"), param.get("pad_end")) if len(site.layer.bottoms) == 1 else (0, 0)
@@ -194,8 +194,8 @@ def _matrix(old: int, new: int, cut: Pair) -> list[float]:
 
 
 def padding(site: Site) -> Change:
-    """Part of the next Convolution, if nothing else reads it; else Convolution of a single 1,
-    which pads. Where it cuts: Crop, to the size of a Pooling.
+    """Part of the next Convolution, if nothing else reads it; else a padding Convolution whose only
+    nonzero weight is 1. A negative padding becomes a Crop to the size of a Pooling.
     """
     param = site.layer.param("padding_param")
     sides = (param.get("pad_beg"), param.get("pad_end"))
