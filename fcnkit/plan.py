@@ -32,8 +32,8 @@ class Step(NamedTuple):
 class Move(NamedTuple):
     """What one parameter blob of the new weights file is made of.
 
-    `source` is the layer whose blob of the same number is taken, None for what
-    is new.  `how` says what becomes of it, with `args` as plain data:
+    `source` is the layer whose blob of the same number is taken; None for new
+    values.  `how` says how the new blob is made from it, with `args` as plain data:
 
     copy        the same numbers in the same order under another shape
     transpose   a matrix stored K x N becomes N x K first
@@ -42,9 +42,9 @@ class Move(NamedTuple):
                 ((old index, weight), ...).  A row of one index and weight 1
                 copies bits; an empty row is zero, or along axis 0 as the
                 (filler, seed) says
-    dense       (groups,): A x n x ... of so many groups is A x (groups n) x ...,
-                zero off the blocks
-    group       (groups,): the inverse, where all off the blocks is zero
+    dense       (groups,): weights A x n x ... in groups become A x (groups n) x ...,
+                with zeros between the groups
+    group       (groups,): the inverse; the values between the groups must be zero
     fold        (links, axis, groups): every output channel is multiplied by
                 what the links multiply by; it lies along axis 0, or along
                 axis 1 of each group
@@ -52,15 +52,15 @@ class Move(NamedTuple):
     shift       (shape, axis, values): the bias, or zero, and for each channel along the
                 axis of the layer's weights in that shape its value times their sum
     blob        (number,): the source's blob of another number
-    given       (values,): new values, these; (values, type) of a layer of this type
-    placed      (places, type): zero but for ones at these places of a layer of this type
-    plane       (rows, columns): of each channel the products of these; or (..., type)
+    given       (values,): these values; (values, type) for a layer of this type
+    placed      (places, type): 1 at these places, else 0; for a layer of this type
+    plane       (rows, columns): in each channel the products of these; or (..., type)
     zero, bilinear   new values
-    drop        the old file's `layer` is left out
+    drop        `layer` of the old file is left out
 
     A link is (layer, Affine), which says which blobs of the layer are its
-    factors, summands and statistics.  `after` are the moves that make what this
-    one reads where that does not stand in the file.
+    factors, summands and statistics.  `after` are the moves that make the blobs
+    that this one reads, if they are not in the file.
     """
 
     layer: str
@@ -104,7 +104,7 @@ class Move(NamedTuple):
 
     @property
     def origin(self) -> str | None:
-        """The layer of the file from which it comes; None for new values."""
+        """The layer of the file from which the blob comes; None for new values."""
         return self.first.taken
 
     def json(self) -> dict[str, Any]:
@@ -205,9 +205,9 @@ class Plan:
     >>> plan.net.save("conv.prototxt")
     >>> fk.transplant(plan, "net.caffemodel").save("conv.caffemodel")
 
-    `net` is the new prototxt, which computes the same as the old one, except for new layers;
-    `moves` say how its weights are made; `offsets` lists every Crop whose offset was computed;
-    `images` say how the input differs, the last first; `scores` which classes were chosen."""
+    `net` is the new prototxt; `moves` say how its weights are made; `offsets` lists every Crop
+    whose offset was computed; `images` say how the input differs, the last change first;
+    `scores` say which classes were chosen."""
 
     before: Prototxt
     net: Prototxt

@@ -183,7 +183,7 @@ IMAGES = 'top: "label" image_data_param { source: "x" batch_size: 2 new_height: 
             ),
             fk.swap_channels,
             "m.binaryproto",
-            "mean_file m.binaryproto must change alike",
+            "mean_file m.binaryproto must be changed in the same way",
         ),
     ],
 )

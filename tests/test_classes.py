@@ -135,7 +135,7 @@ def test_a_layer_with_two_tops():
 def test_steps_say_which():
     plan = fk.reclass(net(CLASSIFIER), "s", [0, 1, 2, 4, None], filler="xavier")
     (step,) = plan.steps
-    assert step.what == "5 -> 5 classes; 1 new, xavier"
+    assert step.what == "5 -> 5 classes; 1 new with xavier weights"
     assert step.why == "old classes 0-2, 4"
 
 

@@ -365,14 +365,14 @@ def test_steps_alike_are_told_together_and_layers_are_counted(one_thread):
     made = from_torch(module, pytest.importorskip("torch").zeros(1, 3, 8, 8))
     assert "14 layers; 80 weights in 7 of them" in made.table()
     steps = tuple(
-        Step("change", f"conv{at}", at, f"takes in bn{at} (BatchNorm); gets a bias", "a reason")
+        Step("change", f"conv{at}", at, f"absorbs bn{at} (BatchNorm); gets a bias", "a reason")
         for at in range(9)
     )
     text = replace(made, steps=(*steps, steps[0]._replace(verb="keep"))).table()
-    assert text.count("takes in BatchNorm; gets a bias") == 1
-    assert "9 layers  change: takes in BatchNorm" in text
+    assert text.count("absorbs BatchNorm; gets a bias") == 1
+    assert "9 layers  change: absorbs BatchNorm" in text
     assert "conv0, conv1, conv2, conv3 and 5 more" in text
-    assert "conv0     keep: takes in bn0 (BatchNorm)" in text
+    assert "conv0     keep: absorbs bn0 (BatchNorm)" in text
 
 
 def test_what_pytorch_asks_of_its_own_users_is_left_out(one_thread):

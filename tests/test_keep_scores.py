@@ -98,7 +98,8 @@ def test_skips_start_from_zero(caffe, tmp_path):
 
 def test_a_new_classifier_of_as_many_classes_is_told_of_them():
     plan = fk.fcn(net(SMALL + fc("fc", "p", 5)), classes=5, stride=2)
-    assert any("--keep-scores keeps its trained ones" in step.why for step in plan.steps)
+    wanted = "--keep-scores would keep the trained weights of fc"
+    assert any(wanted in step.why for step in plan.steps)
     plan = fk.fcn(net(SMALL + fc("fc", "p", 5)), classes=4, stride=2)
     assert not any("--keep-scores" in step.why for step in plan.steps)
 

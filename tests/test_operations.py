@@ -58,9 +58,9 @@ CUT = net(
 DONE = {
     "conv": (NET, "InnerProduct -> Convolution"),
     "fc": (NET, "fc3  keep"),
-    "fold": (NET, "takes in bn1 (BatchNorm), sc1 (Scale)"),
-    "classes=fc4:0-2,5,new": (NET, "10 -> 5 classes; 1 new, zero"),
-    "classes=fc4:9,xavier,xavier": (NET, "10 -> 3 classes; 2 new, xavier"),
+    "fold": (NET, "absorbs bn1 (BatchNorm), sc1 (Scale)"),
+    "classes=fc4:0-2,5,new": (NET, "10 -> 5 classes; 1 new with zero weights"),
+    "classes=fc4:9,xavier,xavier": (NET, "10 -> 3 classes; 2 new with xavier weights"),
     "classes=score:2,new": (UP, "upsampled as class 0"),
     "swap": (NET, "channels in the other order"),
     "swap=data": (NET, "channels in the other order"),

@@ -472,7 +472,7 @@ def test_coarse_scores_give_windows_and_heat(digits, photos, tmp_path):
     assert result.exit_code == 0, result.output
     expected = ["a.heat.0.png", "a.heat.7.png", "a.json", "a.overlay.png", "a.png", "legend.png"]
     assert listing(tmp_path / "o") == expected
-    assert "the surest window of each class" in result.output
+    assert "for each class, the window that is surest of it" in result.output
     record = json.loads((tmp_path / "o" / "a.json").read_text())
     assert (record["rows"], record["columns"]) == (19, 45), "pooling rounds up"
     assert len(record["windows"]) == 19 * 45

@@ -152,7 +152,7 @@ def infer(
     subtracted in training.
 
     A convolutionalized classifier has coarse scores, one for each window. Then NAME.json has the
-    likeliest classes of each window, and NAME.heat.CLASS.png shows where a class is. NAME.png has
+    most likely classes of each window, and NAME.heat.CLASS.png shows where a class is. NAME.png has
     255 where no window is centred nearby, and is not written for nets of more than 255 classes.
 
     \b

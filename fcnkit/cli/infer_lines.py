@@ -15,7 +15,7 @@ def lines(record: dict) -> Iterator[str]:
 def _shares(record: dict) -> Iterator[str]:
     classes = record.get("classes", ())
     if classes:
-        yield "share of the pixels, by their likeliest class:"
+        yield "share of the pixels for which each class is the most likely:"
     for each in classes[:_LINES]:
         yield f"{each['share']:7.2%}  {_named(each)}"
     rest = classes[_LINES:]
@@ -23,7 +23,7 @@ def _shares(record: dict) -> Iterator[str]:
         yield f"{sum(each['share'] for each in rest):7.2%}  {len(rest)} more"
     bare = 1 - sum(each["share"] for each in classes)
     if classes and bare > 0.00005:
-        yield f"{bare:7.2%}  without a score: no window of the net reaches these pixels"
+        yield f"{bare:7.2%}  without a score: no window of the net has its centre near them"
 
 
 def _windows(record: dict) -> Iterator[str]:
@@ -31,13 +31,17 @@ def _windows(record: dict) -> Iterator[str]:
     windows = record.get("windows", ())
     if not windows:
         return
-    yield f"{record['rows']} x {record['columns']} windows; the mean probability of each class:"
+    count = f"{record['rows']} x {record['columns']} windows"
+    yield f"{count}; the mean probability of the most likely classes:"
     for guess in record["top"]:
         yield f"{guess['probability']:7.2%}  {_named(guess)}"
-    yield "the surest window of each class, by the x, y of its centre:"
+    yield "for each class, the window that is surest of it: x and y of its centre, and its classes:"
     shown = _surest(windows)[:_LINES]
     for window in shown:
-        top = "; ".join(f"{guess['probability']:.2f} {_short(guess)}" for guess in window["top"])
+        first, *others = window["top"]
+        # A class that would be printed as 0% says nothing.
+        likely = [first, *(guess for guess in others if guess["probability"] >= 0.005)]
+        top = "; ".join(f"{guess['probability']:4.0%} {_short(guess)}" for guess in likely)
         yield f"{window['x']:6.1f} {window['y']:6.1f}  {top}"
     if len(windows) > len(shown):
         yield f"and {len(windows) - len(shown)} more, in the JSON file"

@@ -67,7 +67,7 @@ def draw_fields(
     >>> fk.draw_fields(fk.template("lenet"), "pool2").save("fields.svg")
 
     Each row is a layer, from the image to `blob`. Dots are the centres of the cells. One cell
-    is red, and the bar is its receptive field. The blue ground is the image; what lies outside
+    is red, and the bar is its receptive field. The blue area is the image; what lies outside
     it is padding. Layers that do not change the cells are left out. If there are several
     branches, the one with the largest receptive field is drawn.
 

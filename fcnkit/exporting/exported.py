@@ -124,10 +124,10 @@ class Exported:
             source.check()
 
     def pointing(self) -> tuple[bytes, str]:
-        """The model with the places of its weights in the file that holds most of them, in place of
-        their values, and the folder of that file; "" where the values are there.
+        """The model, but instead of the values in the file that holds most weights it has their
+        places there. Also returns the folder of that file; "" if the model holds all values.
 
-        Raises WeightsError where the file has changed.
+        Raises WeightsError if the file has changed.
         """
         places = [(tensor, _place(tensor)) for tensor in self.tensors]
         most = Counter[OpenFile]()

@@ -122,7 +122,7 @@ def lint(
     >>> fk.lint("deploy.prototxt", target="ncnn")
     ()
 
-    By default every state is checked that the rules of the net distinguish. Files that the net
+    By default, every state that the rules of the net distinguish is checked. Files that the net
     names are not opened.
 
     - `net`: a Prototxt or its path; `weights` and `solver` are checked together with it.
@@ -133,7 +133,8 @@ def lint(
 
     Returns a tuple of Findings; it is empty for a net without mistakes.
 
-    Raises NetError for an input blob that does not exist, and TargetError for such a target.
+    Raises NetError for an input blob that does not exist, and TargetError for a target
+    that does not exist.
     """
     net = given_net(net)
     solver = None if solver is None else solvers.given(solver)

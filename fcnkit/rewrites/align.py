@@ -21,7 +21,7 @@ def align(net: NetOrPath) -> Plan:
 
     Crops are corrected in the order of the file, because each one changes the coordinates of
     later layers. A Crop without an offset comes from the FCN authors' first branch of Caffe,
-    which computed offsets itself; BVLC's Caffe takes the offset for 0. An AutoCrop, which
+    which computed offsets itself; BVLC's Caffe uses the offset 0. An AutoCrop, which
     computes its offset in the fork that has it, becomes a Crop. The steps show the old offset
     of each Crop, and `offsets` of the plan holds the right ones.
 

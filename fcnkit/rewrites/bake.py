@@ -56,8 +56,8 @@ def bake(
 
     Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
 
-    Raises NetError if nothing gives the mean, if the net has no input that is an image or
-    several, or if it has a data layer, which subtracts the mean itself.
+    Raises NetError if nothing gives the mean, if the net has no input that is an image, or
+    several of them, or if it has a data layer, which subtracts the mean itself.
     """
     if mean is None:
         if isinstance(net, Prototxt):  # whose channels may stand in another order by now

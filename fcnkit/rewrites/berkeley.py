@@ -2,7 +2,7 @@
 
 Nothing is computed otherwise; but every field that their net definitions
 write is written, and what they leave out is gone, so that the nets made from
-the VGG-16 and CaffeNet classifiers equal theirs message for message, apart
+the VGG-16 and CaffeNet classifiers equal theirs field for field, apart
 from the data layers.
 """
 

@@ -50,7 +50,7 @@ def swap_channels(
 
     The layers that read the image get their three input channels in the other order, and so do
     the mean values of data layers. The outputs for the swapped image equal the old ones. A
-    mean_file must be swapped too; the plan says where there is one.
+    mean_file must be swapped too; the plan names each one.
 
     - `net`: a Prototxt or its path; `blob`: the image, if the net has several inputs.
     - `inputs`: shapes by blob name, such as {"data": (1, 3, 227, 227)}, instead of those in the
@@ -58,8 +58,8 @@ def swap_channels(
 
     Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
 
-    Raises NetError if the image does not have three channels, or if a layer reads it whose
-    channels cannot be changed.
+    Raises NetError if the image does not have three channels, or if it is read by a layer
+    whose channels cannot be changed.
     """
     net = given_net(net)
     rows = tuple(((index, 1),) for index in (2, 1, 0))
@@ -160,7 +160,7 @@ def add_channels(
 
     Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
 
-    Raises NetError if the image already has so many channels or more, and in the cases of
+    Raises NetError if the image already has `channels` channels or more, and in the cases of
     `swap_channels`.
     """
     net = given_net(net)

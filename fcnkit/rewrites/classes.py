@@ -67,7 +67,7 @@ def reclass(
 
     >>> plan = fk.reclass("deploy.prototxt", "ip2", [0, 1, None])
     >>> plan.steps[0].what
-    '11 -> 3 classes; 1 new, zero'
+    '11 -> 3 classes; 1 new with zero weights'
 
     Old classes keep their scores bit for bit. A new class starts from zero, or from `filler`,
     with a bias of zero. Layers whose scores are summed with these, such as those of skips,
@@ -266,7 +266,7 @@ def _step(layer: Layer, classes: Sequence[int | None], count: int, filler: str) 
         [index for index in classes if index is not None],
     )
     what = f"{count} -> {number_of(len(classes), 'class')}"
-    start = "" if not new else f"; {new} new, {_START.get(filler, filler)}"
+    start = "" if not new else f"; {new} new{_START.get(filler, f' with {filler} weights')}"
     same = kept == sorted(kept)
     order = f"old classes {_ranges(kept)}" if kept else "no old class"
     return Step(
@@ -274,7 +274,7 @@ def _step(layer: Layer, classes: Sequence[int | None], count: int, filler: str) 
     )
 
 
-_START = {ZERO: "zero", "": "upsampled as class 0"}
+_START = {ZERO: " with zero weights", "": ", upsampled as class 0"}
 
 
 def _ranges(numbers: Sequence[int]) -> str:

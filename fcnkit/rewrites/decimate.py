@@ -38,7 +38,7 @@ def decimate(
     by m.
 
     >>> fk.decimate("deploy.prototxt", "conv1", 3).steps[0].what
-    'kernel 5 -> 3, dilated 2 times as far'
+    'kernel 5 -> 3, dilation times 2'
 
     m is (old kernel - 1) / (new kernel - 1) on each axis. So the first and the last weight
     stay, and all sizes in the net stay too. The outputs are those of the old kernel with zeros
@@ -136,11 +136,8 @@ def _step(layer: Layer, old: Shape, new: Shape) -> Step:
         ", ".join(str(tap * step) for tap in range(count))
         for step, count in zip(_steps(layer, old, new), new, strict=True)
     ]
-    what = (
-        f"kernel {_show(old)} -> {_show(new)}, dilated {_show(_steps(layer, old, new))} times "
-        f"as far"
-    )
-    why = f"taps {' and '.join(dict.fromkeys(taps))} of {_show(old)} stay where they lie"
+    what = f"kernel {_show(old)} -> {_show(new)}, dilation times {_show(_steps(layer, old, new))}"
+    why = f"weights {' and '.join(dict.fromkeys(taps))} of {_show(old)} keep their places"
     return Step("change", layer.name, layer.line, what, why)
 
 

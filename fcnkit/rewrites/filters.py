@@ -73,9 +73,9 @@ def fewer_filters(
     'filters: 16 -> 8'
 
     Layers that read the removed channels lose the weights for them, even behind layers that
-    keep channels apart, a Concat or a Flatten. Normalisations and factors for each channel lose
-    theirs too. The outputs are those of the old net with these weights set to zero. Train the
-    new net afterwards.
+    keep channels apart, a Concat or a Flatten. BatchNorm, Scale and other layers with values
+    for each channel lose those of the removed channels too. The outputs are those of the old
+    net with these weights set to zero. Train the new net afterwards.
 
     - `net`: a Prototxt or its path.
     - `layer`: the name of a Convolution or an InnerProduct.

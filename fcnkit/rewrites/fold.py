@@ -265,8 +265,8 @@ def _moves(work: States, chain: _Chain) -> list[Move]:
 def _steps(chain: _Chain) -> Iterator[tuple[Layer, Step]]:
     layer, links = chain
     names = ", ".join(f"{link.name} ({link.type})" for link in links)
-    what = f"takes in {names}" + "; gets a bias" * _adds_bias(chain)
-    why = "its scale and shift per channel go into weights and bias"
+    what = f"absorbs {names}" + "; gets a bias" * _adds_bias(chain)
+    why = "their factors and shifts go into its weights and bias"
     yield layer, Step("change", layer.name, layer.line, what, why)
     for link in links:
         yield link, Step("remove", link.name, link.line, link.type, f'it is part of "{layer.name}"')

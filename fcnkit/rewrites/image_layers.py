@@ -42,7 +42,7 @@ def source_changed(
         edits += _sizes(net, layer, top, len(change.rows))
     changed, notes, means = _means(net, layer, change)
     notes += [
-        f"mean_file {field.string} must change alike"
+        f"mean_file {field.string} must be changed in the same way"
         for field in _transform_fields(layer, "mean_file")
     ]
     if not (_says_shape(layer) or _is_told_colour(layer)) and len(change.rows) != change.before:

@@ -25,7 +25,7 @@ def input_as(net: NetOrPath, how: str, *, inputs: Mapping[str, Shape] | None = N
     fields of the net
 
     Caffe reads both forms in the same way, but some tools read only one of them. An input that
-    has not four axes is written with `input_shape` instead of `input_dim`. For "layer", a net
+    does not have four axes is written with `input_shape` instead of `input_dim`. For "layer", a net
     in an old format is upgraded first.
 
     - `net`: a Prototxt or its path.

@@ -27,7 +27,7 @@ def rescore(
 
     >>> conv = fk.convolutionalize("deploy.prototxt").net
     >>> fk.rescore(conv, 3).steps[0].what
-    '3 classes as score_fr'
+    'replaced by score_fr with 3 classes'
 
     The weights and the bias of the new layer are zero, as the FCN paper starts score layers.
     Its fillers are removed, because Caffe's default is the constant 0. Because of the new name,
@@ -59,8 +59,8 @@ def rescore(
             "change",
             layer.name,
             layer.line,
-            f"{number_of(classes, 'class')} as {name}",
-            "new classes start with zero weights",
+            f"replaced by {name} with {number_of(classes, 'class')}",
+            f"the weights of {name} start at zero",
         )
     ]
     return Plan(net, after, tuple(steps), _moves(after, layer, name, inputs))

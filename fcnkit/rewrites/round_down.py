@@ -21,14 +21,15 @@ from fcnkit.shape import Shape
 
 
 def round_down(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
-    """Poolings get round_mode: FLOOR, if that does not change their size here.
+    """Poolings get round_mode: FLOOR, if that does not change their output size.
 
     >>> fk.round_down("deploy.prototxt").steps[0].what
     'round_mode: FLOOR'
 
-    At its own input size, or at `inputs`, the net computes the same as before. At other sizes,
-    its branches then fit together as in the framework from which it was imported. Caffe has
-    round_mode since August 2018. A pooling whose size would change stays, with the reason.
+    This holds at the net's own input size, or at `inputs`; there the net computes the same as
+    before. At other sizes, its branches then fit together as in the framework from which it was
+    imported. Caffe has had round_mode since August 2018. A pooling whose size would change
+    stays, with the reason.
 
     - `net`: a Prototxt or its path.
     - `inputs`: shapes by blob name, instead of those in the file.
@@ -55,7 +56,7 @@ def round_down(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> 
 
 
 def round_up(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
-    """Poolings lose their round_mode, if that does not change their size here.
+    """Poolings lose their round_mode, if that does not change their output size.
 
     >>> floor = fk.round_down("deploy.prototxt").net
     >>> fk.round_up(floor).steps[0].layer

@@ -53,7 +53,7 @@ def trunk_of(
     if count_of_outputs(scored) != first.classes:
         return plan
     *before, last = plan.steps
-    why = f"{last.why}; --keep-scores keeps its trained ones, as many"
+    why = f"{last.why}; --keep-scores would keep the trained weights of {scored.name} instead"
     return replace(plan, steps=(*before, last._replace(why=why)))
 
 
@@ -75,7 +75,7 @@ def scored_trunk(
         scored.name,
         scored.line,
         f"{number_of(count_of_outputs(scored), 'class')}",
-        "they are trained",
+        "these scores are already trained",
     )
     plan = replace(plan, steps=(*plan.steps, step))
     return plan, Head("", count_of_outputs(scored), scores.blob)
@@ -134,6 +134,6 @@ def without_last_pooling(net: Prototxt, head: str) -> Plan:
         pool.name,
         pool.line,
         "average pooling",
-        "an FCN scores every place instead of their average",
+        "an FCN scores every place, not the average of all",
     )
     return Plan(net, net.edit(edits), (step,))

@@ -53,7 +53,7 @@ def up_to_scores(
     for field in net.root.all("layer", "layers"):
         if field.start not in kept:
             edits.append(removed(field, f"keep the trunk up to {last.name}"))
-            steps.append(left_out(field, f'"{last.name}" does not need it'))
+            steps.append(left_out(field, f'the scores of "{last.name}" do not depend on it'))
     return Plan(net, net.edit(edits), tuple(sorted(steps, key=lambda step: step.line or 0)))
 
 

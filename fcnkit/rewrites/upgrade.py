@@ -49,7 +49,7 @@ def upgrade(net: NetOrPath) -> Plan:
     'layer { name: "a" type: "ReLU" bottom: "b" top: "a" }'
 
     V0 and V1 layers become V2 layers, inputs of the net become an Input layer, the three
-    `param` of a BatchNorm get rates of 0, and `solver_type` becomes `type`: message for message
+    `param` of a BatchNorm get rates of 0, and `solver_type` becomes `type`: field for field
     what Caffe's own upgrade tools write. A file in that format already stays unchanged.
 
     - `net`: a Prototxt or its path.

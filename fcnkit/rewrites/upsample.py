@@ -210,7 +210,7 @@ class Climb(NamedTuple):
             self._upscore(rise),
             *finer,
             (crop_layer(crop), self._why(crop)),
-            (fuse_layer(names.fuse, kept.blob, names.crop), "the skip adds to the coarser scores"),
+            (fuse_layer(names.fuse, kept.blob, names.crop), "adds the skip to the coarser scores"),
         ]
         return Added(layers, crop, kept._replace(blob=names.fuse))
 

@@ -69,7 +69,7 @@ class Difference(NamedTuple):
 
     @property
     def why(self) -> str:
-        """The reason why they could not; "" if they could."""
+        """The reason why these values could show no difference; "" if they could."""
         return self.unseen or f"its values are {self.hidden or 'all zero'}"
 
     def __repr__(self) -> str:
@@ -106,7 +106,7 @@ class Difference(NamedTuple):
 
     @property
     def partial(self) -> bool:
-        """Whether some channels tell nothing of two nets, and others do."""
+        """Whether some channels, but not all, could show no difference."""
         return 0 < self.still < self.channels
 
     @property

@@ -133,11 +133,11 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
 
     `kind` is the format: "layer" (caffemodel V2), "layers" (V1), "hdf5", "npz"
     or "solverstate".  `opened` are the layers as they stand in a file that
-    cannot be edited in place.  `note` is what else the file says, for people.
+    cannot be edited in place.  `note` is a remark on what else is in the file.
 
     When a file names a layer twice, Caffe loads one after the other, so the
-    last one counts and is the one shown here; the earlier ones go when the
-    layer is changed.
+    last one counts and is the one shown here; the earlier ones are removed
+    when the layer is changed.
     """
 
     path: str
@@ -278,7 +278,7 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
 
     @property
     def unchanged_file(self) -> Path | None:
-        """Where the opened file still is, if these are its weights without a change; else None."""
+        """The path of the opened file, if these are its weights without a change; else None."""
         return self.source.there() if self.source and self.unchanged else None
 
     def edits(self) -> tuple[Edit, ...]:
@@ -301,7 +301,7 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
     def save(
         self, path: str | os.PathLike[str], *, force: bool = False, progress: Progress = no_progress
     ) -> None:
-        """The file at `path` holds these weights; it is written whole or not at all.
+        """Writes these weights to `path`, completely or not at all.
 
         The path may be that of the file these weights were opened from.
         `progress` is called with each number of bytes that has been written.
