@@ -103,7 +103,7 @@ def test_fc6_of_vgg_as_deeplab_has_it():
     assert move.shape == (4096, 512, 4, 4) and move.origin == "fc6"
     assert move.args == ((4096, 512, 7, 7), ((2, rows), (3, rows)))
     assert plan.steps[-1].what == "kernel 7 -> 4, dilated 2 times as far"
-    assert plan.steps[-1].why == "taps 0, 2, 4, 6 of 7 stay where they lie"
+    assert plan.steps[-1].why == "taps 0, 2, 4, 6 of 7 stay at their places"
 
 
 def test_a_forks_word_stays():

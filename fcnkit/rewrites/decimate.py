@@ -140,7 +140,7 @@ def _step(layer: Layer, old: Shape, new: Shape) -> Step:
         f"kernel {_show(old)} -> {_show(new)}, dilated {_show(_steps(layer, old, new))} times "
         f"as far"
     )
-    why = f"taps {' and '.join(dict.fromkeys(taps))} of {_show(old)} stay where they lie"
+    why = f"taps {' and '.join(dict.fromkeys(taps))} of {_show(old)} stay at their places"
     return Step("change", layer.name, layer.line, what, why)
 
 

@@ -53,7 +53,7 @@ def trunk_of(
     if count_of_outputs(scored) != first.classes:
         return plan
     *before, last = plan.steps
-    why = f"{last.why}; --keep-scores keeps its trained ones, as many"
+    why = f"{last.why}; --keep-scores keeps the {first.classes} trained ones"
     return replace(plan, steps=(*before, last._replace(why=why)))
 
 
@@ -75,7 +75,7 @@ def scored_trunk(
         scored.name,
         scored.line,
         f"{number_of(count_of_outputs(scored), 'class')}",
-        "they are trained",
+        "their weights are trained",
     )
     plan = replace(plan, steps=(*plan.steps, step))
     return plan, Head("", count_of_outputs(scored), scores.blob)
