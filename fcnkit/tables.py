@@ -4,6 +4,8 @@ import re
 import textwrap
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
+from fcnkit.plural import number_of
+
 GAP = "  "
 # Texts are never folded to less than this, however narrow the table.
 _LEAST = 20
@@ -56,6 +58,49 @@ def folded(
         _beside(GAP.join(_padded(head, widths, left)), margin, texts, width) for head, texts in rows
     )
     return "".join(lines)
+
+
+_NAMED = 4  # so many layers of a group are named
+
+
+def grouped(
+    steps: Iterable[tuple[str, str, str, str, str]], *, least: int
+) -> Iterator[tuple[tuple[str, str], tuple[str, ...]]]:
+    """The cells of steps for `folded`: (line, layer), and what is done and why.
+
+    A step is (line, layer, verb, what, why). Of `least` steps or more that differ only in names
+    there is one row, where the first of them stands.
+    """
+    groups: dict[tuple[str, str, str], list[tuple[str, str, str, str, str]]] = {}
+    for step in steps:
+        key = (
+            step[2],
+            _NAME.sub('"..."', _nameless(step[3])),
+            _NAME.sub('"..."', _nameless(step[4])),
+        )
+        groups.setdefault(key, []).append(step)
+    for (verb, what, why), alike in groups.items():
+        if len(alike) < least:
+            yield from (((line, name), (f"{v}: {w}", y)) for line, name, v, w, y in alike)
+            continue
+        whats, whys = ({_nameless(step[at]) for step in alike} for at in (3, 4))
+        names = ", ".join(step[1] for step in alike[:_NAMED])
+        more = f" and {len(alike) - _NAMED} more" if len(alike) > _NAMED else ""
+        texts = (f"{verb}: {_one(whats, what)}", _one(whys, why), f"{names}{more}")
+        yield ("", number_of(len(alike), "layer")), texts
+
+
+_NAME = re.compile('"[^"]*"')
+
+
+def _one(texts: set[str], alike: str) -> str:
+    """The text that all have, or what they have in common."""
+    return texts.pop() if len(texts) == 1 else alike
+
+
+def _nameless(text: str) -> str:
+    """What a step says without the names of other layers: conv1 (Convolution) is a Convolution."""
+    return re.sub(r'(?:"[^"]*"|\S+) \(([A-Z]\w*)\)', r"\1", text)
 
 
 def _padded(cells: Sequence[str], widths: Sequence[int], left: Container[int]) -> Iterator[str]:

@@ -211,7 +211,7 @@ def row(name: str, versions: Sequence[int], found: Sequence[Outcome]) -> str:
     wrong = [each.word for each in found if each.word not in (EQUAL, REFUSED)]
     count = f"{good} of {len(found)}" if found else "no test"
     if not found:
-        whys = "" if name in OPERATORS else "no layer of Caffe does what it does"
+        whys = "" if name in OPERATORS else "Caffe has no layer that computes it"
     else:
         reasons = Counter(each.why for each in found if each.word == REFUSED).most_common()
         told = [(why, count) for why, count in reasons[:MOST]]

@@ -175,5 +175,5 @@ layer { name: "c" type: "ReLU" bottom: "b" top: "c" }"""
     steps = fk.extract(fk.parse(text), "", "b").steps
     assert {step.layer: step.why for step in steps if step.what == "ReLU"} == {
         "t": "state TEST is without it",
-        "c": "it is not between the two",
+        "c": "it is not between the two blobs",
     }

@@ -240,7 +240,7 @@ def test_what_cannot_be_is_an_error_that_leaves_nothing(word, message, folder):
     ("word", "fact"),
     [
         ("fold=1", "it takes no arguments"),
-        ("classes=fc4", '"fc4" has no colon between two words'),
+        ("classes=fc4", '"fc4" has no colon'),
         ("classes=fc4:new,xavier", "new classes start in several ways, xavier and zero"),
         ("classes=fc4:4-2", '"4-2" goes down'),
         ("classes=fc4:0,,1", "a name is missing"),
@@ -257,7 +257,7 @@ def test_what_cannot_be_is_an_error_that_leaves_nothing(word, message, folder):
         ("group=conv1:²", '"²" is not a whole number'),
         ("group=conv1,conv2", "several layers; give --do group once for each"),
         ("filters=fc3:x", '"x" is not a whole number'),
-        ("filters=fc3:first", '"fc3" has no colon between two words'),
+        ("filters=fc3:first", '"fc3" has no colon'),
         ("decimate=fc3:3x", '"" is not a whole number'),
         ("rename=conv1:x,conv1:y", '"conv1" is given 2 new names'),
         ("extract=a", "it has no colon"),

@@ -207,7 +207,7 @@ def test_counts_that_differ(tiny):
         "the old net's input counts"
     )
     padded = parse(fcn.text.replace("num_output: 5", "num_output: 5 pad: 1"), "padded.prototxt")
-    words = r"padded.prototxt: fc is \(1, 5, 3, 3\), fc of tiny.prototxt \(1, 5\)"
+    words = r"padded.prototxt: fc has the shape \(1, 5, 3, 3\), but fc of tiny.prototxt has "
     with pytest.raises(NetError, match=words):
         verify(net, weights, padded, fcn_weights, engine="opencv")
 

@@ -8,11 +8,14 @@ Columns = Mapping[str, Sequence[tuple[str, str]]]
 
 _PLAN = {
     "Columns of the plan": (
-        ("1", "the layer's line in the file; + for a new layer, and for the whole net"),
-        ("2", "the layer"),
-        ("3", "what happens to it, and below that the reason"),
+        ("1", "the layer's line in the old file; + if it has none there, as a new layer or a "
+         "change of the whole net; empty for several layers"),
+        ("2", "the layer; or how many, if eight or more change in the same way: \"...\" "
+         "then stands for names that differ"),
+        ("3", "what happens to it, and below that the reason; keep: it stays as it is; skip: "
+         "what was asked for cannot be done"),
     )
-}
+}  # fmt: skip
 _LAYERS = (
     ("line", "the layer's line in the file"),
     ("layer", "its name"),

@@ -94,7 +94,11 @@ def export(
         verdicts = [row._asdict() | {"ok": row.ok, "shows": row.shows} for row in rows]
         show_json(model.json() | ({"verify": verdicts} if verified else {}))
     else:
-        say(model.table() + "".join(f"{row}\n" for row in rows), nl=False)
+        say(model.table(), nl=False)
+        if rows:
+            from fcnkit.verifying.results import Differences
+
+            say(str(Differences(rows)))
     say_written(outputs, as_json)
     if rows:
         exit_unless_proven(rows)

@@ -118,7 +118,9 @@ def surgery(
         if new_net or names:
             raise click.UsageError("--do makes the new net; leave out NEW_NET and --map")
         if strict and not any(each.skips for each, _, _ in operations):
-            raise click.UsageError("--strict is for operations that may skip layers")
+            raise click.UsageError(
+                "--strict goes with operations that may skip layers, such as bvlc and fit"
+            )
         old = check_verify(verified, engine, weights)
         proving = _proving(operations, engine, old) if old else None
         left = _operate(
@@ -187,6 +189,10 @@ def _operate(
     proof = proving and proving(plan, new_weights=output or made, inputs=inputs, net=net_out)
     more = {"verify": proof.json()} if proof else {}
     show_plan(plan, diff=diff, as_json=as_json, quiet=net_out == "-", more=more)
+    if not plan.steps and not (diff or as_json):
+        for each, args, _ in operations:
+            if each.name == "fit":
+                say(f"no rule of {args[0]} is broken", err=net_out == "-")
     say_written(outputs, as_json or diff)
     if output and plan.changed and not net_out:
         say(f"fcnkit: {output} is for the changed net; write that with --net-out", err=True)

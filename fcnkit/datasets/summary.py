@@ -329,9 +329,8 @@ def splits_of(folder: Path) -> tuple[str, ...]:
     """Which of train and val a folder has; DatasetError where it has neither."""
     there = tuple(name for name in SPLITS if os.path.isdir(folder / f"{name}_image_lmdb"))
     if not there:
-        raise DatasetError(
-            f"{folder}: holds no train_image_lmdb; make it with `fcnkit dataset create`"
-        )
+        fact = "holds no train_image_lmdb" if os.path.isdir(folder) else "is not a folder"
+        raise DatasetError(f"{folder}: {fact}; make a dataset with `fcnkit dataset create`")
     return there
 
 

@@ -203,4 +203,4 @@ def check_weights(graph: Graph, weights: GivenWeights, shapes: Mapping[str, Shap
                 if weights is None
                 else f"{weights.path} has no weights for it"
             )
-            raise WeightsError(f"{place}: {fact}; transplant them first")
+            raise WeightsError(f"{place}: {fact}; give the weights of this net, or transplant them")

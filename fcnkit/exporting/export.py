@@ -260,12 +260,13 @@ def _blobs(
     path = weights.path if weights is not None else "no weights file"
     own = weights.get(layer.name, ()) if weights is not None else ()
     if len(own) != len(wanted):
-        fact = f"{path} has {number_of(len(own), 'parameter blob')} for it, the net {len(wanted)}"
+        had = number_of(len(own), "parameter blob")
+        fact = f"{path} has {had} for it, but the net needs {len(wanted)}"
         raise _misfit(layer, f"{fact}; give the weights that belong to this net")
     for blob, shape in zip(own, wanted, strict=True):
         if not blob.fits(shape):
-            fact = f"{blob.where} has the shape {blob.shape}, the net {shape}"
-            raise _misfit(layer, f"{fact}; transplant the weights first")
+            fact = f"{blob.where} has the shape {blob.shape}, but the net needs {shape}"
+            raise _misfit(layer, f"{fact}; transplant the weights first (`fcnkit surgery`)")
     specs = specs_of(layer, len(wanted))
     blobs = [shared.get(spec.name, blob) for spec, blob in zip(specs, own, strict=True)]
     return list(zip(blobs, wanted, strict=True))

@@ -92,4 +92,4 @@ def check(layer: Layer) -> None:
 def _unknown(layer: Layer) -> str:
     if trait(layer) is Trait.SOURCE and not layer.bottoms:
         return "data layers belong to training; give the deploy net, with an Input in its place"
-    return "it has no export to ONNX; export a blob before it (--blob)"
+    return "fcnkit cannot export it to ONNX; export a blob before it (--blob)"

@@ -36,9 +36,9 @@ DESCRIBED = {
 }
 # What those that do not ship are, in a phrase that leaves the list within 80 columns.
 _ABOUT = {
-    **{f"densenet{depth}": "channels collected" for depth in FAMILIES["densenet"][1]},
-    "mobilenet": "1.0, channels apart",
-    "mobilenet_v2": "1.0, narrow sums",
+    **{f"densenet{depth}": "densely connected" for depth in FAMILIES["densenet"][1]},
+    "mobilenet": "1.0, depthwise",
+    "mobilenet_v2": "inverted residuals",
     "resnet18": "residual, 3x3",
     "resnet34": "residual, 3x3",
     "resnet101": "residual bottleneck",

@@ -99,7 +99,7 @@ def _wanted(model: Model, outputs: Sequence[str] | None) -> list[str]:
             import difflib
 
             near = difflib.get_close_matches(name, sorted(made), 3) or own
-            raise model.error(f'no node makes "{name}"; near it: {", ".join(near)}')
+            raise model.error(f'no node makes "{name}"; did you mean {" or ".join(near)}?')
     return list(outputs or own)
 
 

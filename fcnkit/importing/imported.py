@@ -1,8 +1,7 @@
 """What an import gives: a net, its weights, and what was done and why."""
 
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from fcnkit.plan import Step
 from fcnkit.plural import number_of
 from fcnkit.preprocessing import Preprocessing, place
 from fcnkit.shape import Shape
-from fcnkit.tables import folded
+from fcnkit.tables import folded, grouped
 from fcnkit.weights.blobs import OpenFile
 from fcnkit.weights.store import Weights
 
@@ -122,7 +121,9 @@ class Imported:
         layers have in common is shown once, with the first of their names; `steps` has each of
         them.
         """
-        return self._head() + folded(_rows(self.steps), width=width, most=width // 3)
+        steps = (("", step.layer, step.verb, step.what, step.why) for step in self.steps)
+        rows = ((head[1:], texts) for head, texts in grouped(steps, least=3))
+        return self._head() + folded(rows, width=width, most=width // 3)
 
     def _head(self) -> str:
         """What went in, and what came out."""
@@ -147,7 +148,8 @@ class Imported:
             for axis, sizes in enumerate(zip(*several, strict=True))
             if len(set(sizes)) > 1
         ]
-        return f", free on axes {', '.join(free)}" if free else ", at this size only"
+        axes = "axis" if len(free) == 1 else "axes"
+        return f", free on {axes} {', '.join(free)}" if free else ", at this size only"
 
     def __str__(self) -> str:
         return self.table()
@@ -161,29 +163,6 @@ class Imported:
         cells = [(step.layer, step.verb, step.what, step.why) for step in self.steps]
         head = ("layer", "", "what", "why")
         return notebook.table(cells, head=head, caption=self._head().rstrip(), left=True)
-
-
-# So many layers with one step are told together, and so many of them by name.
-_ALIKE, _NAMED = 3, 4
-
-
-def _rows(steps: Sequence[Step]) -> Iterator[tuple[tuple[str], tuple[str, ...]]]:
-    """The cells of each step, and of steps alike, where the first of them stands."""
-    groups: dict[tuple[str, ...], list[Step]] = {}
-    for step in steps:
-        groups.setdefault((step.verb, _nameless(step.what), _nameless(step.why)), []).append(step)
-    for (verb, what, why), alike in groups.items():
-        if len(alike) < _ALIKE:
-            yield from (((one.layer,), (f"{one.verb}: {one.what}", one.why)) for one in alike)
-            continue
-        names = ", ".join(one.layer for one in alike[:_NAMED])
-        more = f" and {len(alike) - _NAMED} more" if len(alike) > _NAMED else ""
-        yield (f"{number_of(len(alike), 'layer')}",), (f"{verb}: {what}", why, f"{names}{more}")
-
-
-def _nameless(text: str) -> str:
-    """What a step says without the names of other layers: conv1 (Convolution) is a Convolution."""
-    return re.sub(r'(?:"[^"]*"|\S+) \(([A-Z]\w*)\)', r"\1", text)
 
 
 def _arranged(tensor: Tensor) -> str:

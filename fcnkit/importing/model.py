@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from fcnkit import expected
 from fcnkit.errors import EngineError, NetError, error_text
+from fcnkit.foreign import reason
 from fcnkit.formats import signature, wire
 from fcnkit.formats.blobproto import Chunk
 from fcnkit.plural import number_of
@@ -131,7 +132,7 @@ def _opened(name: str) -> OpenFile:
     try:
         file = os.open(name, READ | getattr(os, "O_NONBLOCK", 0))
     except (OSError, ValueError) as error:
-        raise NetError(f"{name}: cannot be read: {error_text(error)}; check the name") from None
+        raise NetError(f"{name}: cannot be read: {reason(error)}; check the name") from None
     source = OpenFile(name, file, stamp(file))
     if not os.path.isfile(name) or not source.stamp[0]:
         raise NetError(f"{name}: is not an ONNX model; name the .onnx file itself")

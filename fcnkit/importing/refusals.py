@@ -26,7 +26,7 @@ def why_not(site: Site, number: int, node: Any) -> str:
     if draws(node):
         return DRAWS
     if node.op_type not in OPERATORS:
-        return _REASONS.get(node.op_type, "no layer of Caffe does what it does")
+        return _REASONS.get(node.op_type, "Caffe has no layer that computes it")
     reason = site.trials[0].lost.get(number)
     if reason:
         sizes = ", ".join(
@@ -56,7 +56,7 @@ _REASONS = {
     "LSTM": "Caffe's LSTM works differently, on a sequence with markers",
     "QuantizeLinear": "the model is quantised; import the float model that it was made from",
     "DequantizeLinear": "the model is quantised; import the float model that it was made from",
-    "TopK": "how many it finds, or which, depends on the values",
+    "TopK": "the places that it selects depend on the values",
     "NonMaxSuppression": "how many boxes it finds depends on the values",
     "Where": "it selects by a condition, which no layer does",
     "NonZero": "how many it finds depends on the values",
@@ -71,9 +71,9 @@ def refusal_of(site: Site, needed: Sequence[int], refused: Sequence[Refused]) ->
     ]
     cut = _before(site.model, needed, refused, site.trials[0].known)
     remedy = (
-        f"what comes before can be imported, with --outputs {','.join(cut)}"
+        f"the part before can be imported with --outputs {','.join(cut)}"
         if cut
-        else "nothing else comes before them"
+        else "no part of the model before them can be imported"
     )
     count = number_of(len(refused), "node")
     return site.model.error(

@@ -32,7 +32,7 @@ from fcnkit.plural import number_of
 
 
 def unknown_type(seen: Seen) -> Iterator[Hit]:
-    """a layer type that Caffe does not have, and whose name is near one that it has"""
+    """a layer type that Caffe does not have, but whose name is near one that it has"""
     for layer, near in _unknown_types(seen):
         if (
             near
@@ -46,7 +46,7 @@ def unknown_type(seen: Seen) -> Iterator[Hit]:
 
 
 def fork_type(seen: Seen) -> Iterator[Hit]:
-    """a layer type that BVLC Caffe does not have, nor one near it"""
+    """a layer type of a fork of Caffe, or of no known Caffe"""
     first: dict[str, Layer] = {}
     for layer, near in _unknown_types(seen):
         if not near and first.setdefault(layer.type, layer) is layer:
@@ -188,7 +188,7 @@ def empty_window(seen: Seen) -> Iterator[Hit]:
 
 
 def bilinear_group(seen: Seen) -> Iterator[Hit]:
-    """a bilinear filler where the channels are not upsampled each by itself"""
+    """a bilinear filler where channels are not upsampled separately"""
     for layer in _bilinear(seen):
         param = layer.param("convolution_param")
         group, outputs = param.get("group"), param.get("num_output")

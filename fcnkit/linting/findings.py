@@ -103,13 +103,14 @@ TEXT_KINDS = {
     ),
     "fork-field": Kind(NOTE, "a field that a fork of Caffe has and BVLC Caffe does not"),
     "wrong-value": Kind(ERROR, "a value of the wrong type, or a misspelt one"),
-    "fork-value": Kind(NOTE, "a word that BVLC Caffe does not know, nor one near it"),
+    "fork-value": Kind(
+        NOTE, "a word that BVLC Caffe does not know, and no misspelling of one that it knows"
+    ),
     "unknown-word": Kind(
-        ERROR, "a filler, policy or solver that Caffe does not have, near one that it has"
+        ERROR,
+        "a filler, policy or solver that Caffe does not have, but close to one that it has",
     ),
-    "fork-word": Kind(
-        NOTE, "a filler, policy or solver that BVLC Caffe does not have, nor one near it"
-    ),
+    "fork-word": Kind(NOTE, "a filler, policy or solver of a fork of Caffe, or of no known Caffe"),
     "given-twice": Kind(ERROR, "a second value for a field that takes one"),
     "missing-field": Kind(ERROR, "a message without a field that Caffe requires"),
     "byte-order-mark": Kind(ERROR, "a byte order mark at the start of the file"),
@@ -121,15 +122,15 @@ FILE_KINDS = {
     "not-a-net": Kind(WARNING, "a file without a layer"),
     "a-solver": Kind(NOTE, "a solver instead of a net"),
     "a-label-map": Kind(NOTE, "the names of a data set's labels instead of a net"),
-    "v0": Kind(NOTE, "the format of 2013, of which only the words are looked at"),
+    "v0": Kind(NOTE, "the format of 2013, of which lint checks only the words"),
     "two-formats": Kind(ERROR, "`layer` and `layers` in one file"),
     "no-type": Kind(ERROR, "a layer without a type"),
     "include-and-exclude": Kind(ERROR, "a layer with both kinds of rules"),
     "undefined-bottom": Kind(ERROR, "a bottom that no earlier layer makes"),
     "duplicate-top": Kind(ERROR, "a top that another layer makes already"),
     "in-place": Kind(ERROR, "a layer that works in place on what another reads"),
-    "shape": Kind(ERROR, "sizes, or numbers of bottoms and tops, that cannot be"),
-    "other-weights": Kind(WARNING, "weights that fit few layers of the net or none"),
+    "shape": Kind(ERROR, "impossible sizes, or a wrong number of bottoms or tops"),
+    "other-weights": Kind(WARNING, "weights that fit few layers of the net, or none"),
     "unused-weights": Kind(WARNING, "weights of a layer that the net does not have"),
 }
 

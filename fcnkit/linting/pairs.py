@@ -29,7 +29,7 @@ class Pair(NamedTuple):
 
 
 def parted(seen: Seen) -> Iterator[Hit]:
-    """images and labels of two layers that are mirrored, cropped, shuffled or batched apart"""
+    """images and labels of two layers that mirror, crop, shuffle or batch them differently"""
     said = set[int | str]()
     for hit in (hit for pair in _pairs(seen) for hit in _parted(seen, pair)):
         key = hit.field.start if hit.field else hit.text
@@ -107,7 +107,7 @@ def _may_train(seen: Seen) -> bool:
 
 
 def scaled_labels(seen: Seen) -> Iterator[Hit]:
-    """labels that are scaled or have a mean taken off, and so are no numbers of classes"""
+    """labels that are scaled or have a mean subtracted, and so are no class numbers"""
     for layer, _, _ in labelled(seen):
         top = _copied_from(seen, layer.bottoms[1])
         source = seen.graph.producer(top)

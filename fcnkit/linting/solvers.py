@@ -70,7 +70,7 @@ def _zero_since(solver: View) -> str:
 
 
 def rate_stays(solver: View) -> Iterator[Wrong]:
-    """a policy that is to change the learning rate, and does not for want of a field"""
+    """a policy that should change the learning rate, but does not because a field is missing"""
     policy = solver.get("lr_policy")
     if policy == "multistep" and not _stepvalues(solver):
         remedy = "add a stepvalue for each iteration at which the rate should fall"
@@ -169,7 +169,7 @@ def no_gradient(solver: View) -> Iterator[Wrong]:
 
 
 def wrong_way(solver: View) -> Iterator[Wrong]:
-    """a rate or a decay below 0, by which the loss or the weights grow"""
+    """a rate or a decay below 0, so that the loss or the weights grow"""
     for name, grows in (
         ("base_lr", "every step increases the loss"),
         ("weight_decay", "weights grow"),
@@ -181,7 +181,7 @@ def wrong_way(solver: View) -> Iterator[Wrong]:
 
 
 def no_average(solver: View) -> Iterator[Wrong]:
-    """a momentum of 1, or a delta of 0, from which a solver's formula makes no steps"""
+    """a momentum of 1, or a delta of 0, with which a solver's formula makes no steps"""
     kind, words = kind_of(solver), _NO_STEP.get(kind_of(solver), {})
     first = solver.get("momentum")
     if not 0 <= first < 1 and "momentum" in words:
@@ -227,7 +227,7 @@ def two_nets(solver: View) -> Iterator[Wrong]:
 
 
 def test_words(solver: View) -> Iterator[Wrong]:
-    """a test_iter, test_interval and test nets that do not go together, so that Caffe aborts"""
+    """a test_iter, test_interval and test nets that do not fit together, so that Caffe aborts"""
     own = len(solver.list("test_net_param")) + len(solver.list("test_net"))
     counts, every = solver.list("test_iter"), solver.get("test_interval")
     apart = solver.has("train_net") or solver.has("train_net_param")
@@ -260,7 +260,7 @@ def untested(solver: View) -> Iterator[Wrong]:
 
 
 def level(solver: View) -> Iterator[Wrong]:
-    """a level of train_state, in place of which `caffe train` takes that of its -level flag"""
+    """a level of train_state, which `caffe train` replaces by that of its -level flag"""
     state = solver.view("train_state")
     if state.get("level"):
         fact = f"train_state has level {state.get('level')}, which `caffe train` replaces by its"

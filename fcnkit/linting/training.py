@@ -267,7 +267,7 @@ _TOGETHER = 4
 
 
 def untrained(seen: Seen) -> Iterator[Hit]:
-    """a layer that the weights hold nothing for: it starts from its filler, or from zero"""
+    """a layer without weights in the file: it starts from its filler, or from zero"""
     weights = seen.weights
     if weights is None or seen.of_another_net:
         return

@@ -268,7 +268,7 @@ OPERATIONS = (
     Operation(
         "bake",
         "bake[=MEAN[:SCALE]]",
-        "put mean and scale into the net",
+        "build mean and scale into the net",
         _operated,
         _arguments,
         reads_images=True,

@@ -198,7 +198,7 @@ def _changed(net: Prototxt, blob: str | None, inputs: Mapping | None, change: Ch
     found = _channels(net, work, blob)
     names: dict[str, None] = {}
     if found != change.before:
-        fact = f"the image has {number_of(found, 'channel')}, and this is for {change.before}"
+        fact = f"the image has {number_of(found, 'channel')}, and this takes {change.before}"
         raise refused(net, fact)
     steps: dict[int, Step] = {}
     edits, moves = [], []
@@ -382,11 +382,11 @@ def _more(text: str) -> Arguments:
 
 OPERATIONS = (
     Operation("swap", "swap[=BLOB]", "swap BGR and RGB", swap_channels, image_blob),
-    Operation("gray", "gray[=BLOB]", "from colour to gray images", to_gray, image_blob),
+    Operation("gray", "gray[=BLOB]", "take gray images instead of colour", to_gray, image_blob),
     Operation(
         "colour",
         "colour[=bgr|rgb|mean]",
-        "from gray images to colour, by brightness or mean",
+        "take colour images instead of gray",
         to_colour,
         _colour,
     ),

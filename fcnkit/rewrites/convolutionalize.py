@@ -377,7 +377,7 @@ def _renamer(
         pairs = dict(rename or {})
     for name in pairs.keys() - known:
         raise NetError(
-            f'rename "{name}": no such layer is converted; these are: '
+            f'rename "{name}": no such layer is converted; the converted layers are '
             f"{', '.join(sorted(known)) or 'none'}"
         )
     others = {

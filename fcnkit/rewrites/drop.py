@@ -124,7 +124,7 @@ def _cut(work: States, layer: Layer) -> tuple[list[Edit], dict[int, Step]]:
             own = each.field.start == layer.field.start
             if own or lost.intersection(each.bottoms):
                 lost.update(each.tops)
-                why = "it is to be dropped" if own else f'it needs "{layer.name}"'
+                why = "drop names it" if own else f'it needs "{layer.name}"'
                 steps.setdefault(
                     each.field.start, Step("remove", each.name, each.line, each.type, why)
                 )

@@ -176,7 +176,7 @@ def _steps(net: Prototxt, part: _Part) -> Iterator[Step]:
     built = {layer.field.start for layer in part.graph.layers}
     for field in net.root.all("layer", "layers"):
         if field.start not in kept:
-            why = "it is not between the two"
+            why = "it is not between the two blobs"
             if field.start not in built:
                 why = f"state {part.graph.state} is without it"
             name, kind = field.last("name"), field.last("type")

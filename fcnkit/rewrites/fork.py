@@ -205,7 +205,7 @@ OPERATIONS = (
     Operation(
         "fork",
         "fork=NAME",
-        "write for a fork of Caffe: see lint --targets",
+        "write a net in a fork's words (lint --targets)",
         fork,
         _arguments,
         skips=True,

@@ -218,7 +218,7 @@ def _group(text: str) -> Arguments:
 
 
 OPERATIONS = (
-    Operation("dense", "dense[=LAYER,...]", "join groups into one dense group", ungroup, _dense),
+    Operation("dense", "dense[=LAYER,...]", "write grouped layers with one group", ungroup, _dense),
     Operation(
         "group",
         "group=LAYER[:N]",

@@ -81,7 +81,7 @@ def name_and_rest(text: str) -> tuple[str, str]:
     """
     name, colon, rest = text.rpartition(":")
     if not (name and colon and rest):
-        raise ValueError(f'"{text}" has no colon between two words')
+        raise ValueError(f'"{text}" has no colon')
     return name, rest
 
 

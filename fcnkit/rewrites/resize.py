@@ -183,7 +183,9 @@ def _checked(
             had, has = old.shapes.blobs(layer), made.shapes.blobs(same)
             if had and has and had != has:
                 fact = f"its weights are {show(had[0])}, and would be {show(has[0])}"
-                raise layer.error(f"{fact}; convolutionalize it first, or put --do conv before it")
+                dense = len(had[0]) == 2
+                remedy = "put --do conv before --do resize" if dense else "keep its channels"
+                raise layer.error(f"{fact}; {remedy}")
     return plan
 
 

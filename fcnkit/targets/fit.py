@@ -191,5 +191,12 @@ def _arguments(text: str) -> Arguments:
 
 
 OPERATIONS = (
-    Operation("fit", "fit=TARGET", "what a target takes: see lint", fit, _arguments, skips=True),
+    Operation(
+        "fit",
+        "fit=TARGET",
+        "change what a target refuses (lint --targets)",
+        fit,
+        _arguments,
+        skips=True,
+    ),
 )

@@ -187,9 +187,14 @@ def compare(
     import numpy as np
 
     if old.size != new.size or old.shape[:1] != new.shape[:1]:
-        raise NetError(
-            f"{new_net.path}: {new_name} is {new.shape}, {name} of {net.path} {old.shape}; "
+        remedy = (
             "give an input on which both have the same number of values"
+            if old.shape[1:2] == new.shape[1:2]
+            else "verify compares nets that should compute the same: name two such nets"
+        )
+        raise NetError(
+            f"{new_net.path}: {new_name} has the shape {new.shape}, but {name} of {net.path} has "
+            f"{old.shape}; {remedy}"
         )
     reference = by_channel(old.astype(np.float64))
     magnitude = np.abs(reference)

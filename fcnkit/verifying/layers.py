@@ -1,6 +1,7 @@
 """Compares what two nets compute, layer by layer, and finds the first layer that differs."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from math import prod
 from typing import Any, NamedTuple
 
@@ -131,6 +132,7 @@ def verify_layers(
     runner = choose(engine, device, nets=(old.graph.prototxt, new.graph.prototxt))
     data = input_arrays(old.graph, inputs or {}, seed)
     new_data = renamed_inputs(old.graph, new.graph, data)
+    _check_names(old.graph, new.graph, names or {})
     pairs = list(_pairs(old.graph, new.graph, names or {}))
     if not pairs:
         raise NetError(
@@ -161,6 +163,16 @@ def verify_layers(
     read = {**tops, **{top: top.blob for top in old.graph.inputs}}
     unseen = not_looked_up(learners(old.graph, sizes), read, {**values, **data})
     return LayerDifferences(tuple(rows), alone, new_alone, unseen)
+
+
+def _check_names(graph: Graph, new_graph: Graph, names: Mapping[str, Sequence[str]]) -> None:
+    """NetError for a name that is no layer of its net: it would match nothing."""
+    for known, wanted in ((graph, list(names)), (new_graph, list(chain(*names.values())))):
+        layers = {layer.name for layer in known.layers}
+        for name in wanted:
+            if name not in layers:
+                fact = f'has no layer "{name}", which the map names'
+                raise NetError(f"{known.prototxt.path}: {fact}; see `fcnkit inspect`")
 
 
 def _pairs(

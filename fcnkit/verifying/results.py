@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from fcnkit.engines.engine import Engine
 from fcnkit.errors import WeightsError
 from fcnkit.formats.prototxt import Prototxt
+from fcnkit.tables import fold
 from fcnkit.verifying.differences import Difference, proven, shown
 from fcnkit.verifying.proof import digest
 from fcnkit.weights.store import GivenWeights, Weights
@@ -125,6 +126,11 @@ class Differences(tuple[Difference, ...]):
     def proven(self) -> bool:
         """Whether all outputs are equal, and no layer is without an effect on what was compared."""
         return proven(self)
+
+    def __str__(self) -> str:
+        """A paragraph for each output, and how it was made, in lines of at most 80 columns."""
+        lines = [line for row in self for line in (row.head, *(f"  {note}" for note in row.notes))]
+        return fold("\n".join([*lines, *([self.made.text] if self.made else [])]), 80)
 
     def _repr_html_(self) -> str:
         return shown(self, self.made.text if self.made else "")

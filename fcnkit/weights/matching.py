@@ -302,7 +302,7 @@ def _filler(layer: Layer) -> str:
     kind = of(layer)
     if not kind.linear or layer.param(kind.message).has("weight_filler"):
         return ""
-    return "; it has no weight_filler, so it would be all zeros"
+    return "; the new net gives it no weight_filler, so it would be all zeros"
 
 
 def _without_size(layer: Layer, shapes: Shapes, blobs: Sequence[Blob]) -> tuple[list[Shape], str]:
