@@ -225,7 +225,7 @@ def test_fish_itself(here):
         "fcnkit inspect template:lenet --input ": "data=",
         "fcnkit doc": "doctor\tShow what works on this machine and what is missing.",
     }
-    asked = "".join(f'echo (complete -C {line!r})\n' for line in pressed)
+    asked = "".join(f"echo (complete -C {line!r})\n" for line in pressed)
     found = lines_of(here, "fish", "--no-config", "-c", f"fcnkit completion fish | source\n{asked}")
     assert found == list(pressed.values())
 

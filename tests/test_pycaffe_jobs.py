@@ -101,7 +101,7 @@ on.restore("x_iter_5.solverstate")
 for name in ("a", "b", "same"):
     on.net.blobs[name].data[...] = made.net.blobs[name].data
 on.step(3)
-# Not the bias: its gradients from both branches cancel, and Adam would enlarge what rounding leaves.
+# Not the bias: its two gradients cancel, and Adam would enlarge what rounding leaves of them.
 out["on"], out["iter"] = on.net.params["fa"][0].data, on.iter
 """
 
