@@ -15,6 +15,7 @@ from fcnkit.nets.layers.table import of
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import Shapes
 from fcnkit.plural import number_of
+from fcnkit.verifying.answers import answers
 from fcnkit.verifying.compared import Pair, hidden, is_fixed, needed, read_by, to_read
 from fcnkit.verifying.differences import PINNED, STILL, Difference, Moved, compare, moved
 from fcnkit.verifying.lookups import not_looked_up
@@ -350,44 +351,6 @@ def _row(
         ]
     names = tuple(run.names[top] for top in made_of)
     return row._replace(made_of=names, hidden=why, still=still, held=found.seen.held(pair.old))
-
-
-def answers(graph: Graph, new_graph: Graph, ends: Iterable[Top]) -> list[Pair]:
-    """The tops with their likes in the other net: what a layer of one name reads, or makes."""
-    named = {layer.name: layer for layer in new_graph.layers}
-    pairs = ((top, _like(graph, named, top)) for top in ends)
-    return [
-        Pair(top, new)
-        for top, new in pairs
-        if new is not None and not _holds_more(graph, new_graph, top, new)
-    ]
-
-
-def _holds_more(graph: Graph, new_graph: Graph, top: Top, new: Top) -> bool:
-    """Whether the new top is made of what learns behind the old one, too: a BatchNorm that has
-    taken in its Scale.  Its readers then read something later in the old net.
-    """
-    old = {layer.name: layer for layer in graph.layers}
-    for reader in new_graph.consumers.get(new, ()):
-        other = old.get(reader.name)
-        if other and len(other.bottoms) == len(reader.bottoms):
-            read = other.bottoms[reader.bottoms.index(new)]
-            maker = graph.producer(read)
-            if read != top and of(maker).learns and top in maker.bottoms:
-                return True
-    return False
-
-
-def _like(graph: Graph, named: Mapping[str, Layer], top: Top) -> Top | None:
-    for reader in graph.consumers.get(top, ()):
-        other = named.get(reader.name)
-        if other and reader.name and len(other.bottoms) == len(reader.bottoms):
-            return other.bottoms[reader.bottoms.index(top)]
-    maker = graph.producer(top)
-    other = named.get(maker.name)
-    if not other or len(other.tops) != len(maker.tops):
-        return None
-    return other.tops[maker.tops.index(top)]
 
 
 def why_blind(layers: Sequence[Layer], lost: Sequence[Top]) -> str:
