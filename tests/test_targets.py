@@ -329,7 +329,8 @@ def test_the_list_fits_a_terminal_and_names_every_target():
     assert max(map(len, done.output.splitlines())) <= 80
     flat = " ".join(done.output.split())
     for one in CHAINS:
-        assert one.name in flat and one.title in flat and one.versions in flat
+        assert one.name in flat and one.versions in flat and str(one.date) in flat
+        assert all(source.title in flat and source.version in flat for source in one.sources)
     assert all(name in flat for name in names())
 
 

@@ -26,7 +26,7 @@ def _show_kinds(ctx, param, value) -> None:
 
 
 def _show_targets(ctx, param, value) -> None:
-    """Prints every target and its versions, and ends."""
+    """Prints every target, its versions and where its rules are from, and ends."""
     if not value or ctx.resilient_parsing:
         return
     from fcnkit.cli.target_list import targets_text
@@ -79,7 +79,7 @@ def _show_targets(ctx, param, value) -> None:
     is_eager=True,
     expose_value=False,
     callback=_show_targets,
-    help="List the targets, with their versions, and exit.",
+    help="List the targets, with their sources, and exit.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def lint(nets, weights, solver, phase, stages, inputs, ignore, targets, as_json) -> None:

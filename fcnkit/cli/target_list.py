@@ -1,4 +1,4 @@
-"""The targets of `lint --target` as text: what they are, and their versions."""
+"""The targets of `lint --target` as text: what they are, and where their rules are from."""
 
 import textwrap
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ _WIDTH = 80
 
 
 def targets_text(targets: Iterable[AnyTarget]) -> str:
-    """Each tool chain with its versions, and the forks of Caffe."""
+    """Each tool chain with its versions, sources and their dates, and the forks of Caffe."""
     found = list(targets)
     chains = [target for target in found if isinstance(target, Target)]
     forks = [target.name for target in found if isinstance(target, ForkTarget)]
@@ -20,11 +20,13 @@ def targets_text(targets: Iterable[AnyTarget]) -> str:
     others = ", ".join(name for name in forks if name != BVLC)
     more = (
         f"{BVLC} refuses all layers and fields of forks; the forks {others} accept BVLC's and "
-        "their own, as far as fcnkit's schema knows which they are. Each finding names the source "
-        "of its rule."
+        "their own, as far as fcnkit's schema knows which they are."
     )
     return table + "\n" + textwrap.fill(more, _WIDTH, break_on_hyphens=False) + "\n"
 
 
 def _about(target: Target) -> Iterator[str]:
-    yield f"{target.title}, {target.versions}"
+    yield f"{target.title}, {target.versions}; read {target.date}"
+    if target.note:
+        yield target.note
+    yield f"sources: {'; '.join(map(str, target.sources))}"
