@@ -9,7 +9,7 @@ from fcnkit import notebook
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.shape import Shape
 from fcnkit.shape import show as shown_shape
-from fcnkit.tables import folded, grouped
+from fcnkit.tables import Done, folded, grouped
 
 
 class Step(NamedTuple):
@@ -276,7 +276,10 @@ class Plan:
         """The steps as text: line, layer, what is done and why, in at most `width` columns."""
         if not self.steps:
             return f"{self.before.path}: nothing to do\n"
-        steps = ((str(each.line or "+"), each.layer, *each[:1], *each[3:]) for each in self.steps)
+        steps = (
+            Done(str(line or "+"), layer, verb, what, why)
+            for verb, layer, line, what, why in self.steps
+        )
         return folded(grouped(steps, least=8), width=width, most=width // 4, right=(0,))
 
     def __str__(self) -> str:

@@ -3,6 +3,7 @@
 import re
 import textwrap
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from fcnkit.plural import number_of
 
@@ -60,47 +61,63 @@ def folded(
     return "".join(lines)
 
 
-_NAMED = 4  # so many layers of a group are named
+# Of a row for several layers, so many are named; of those that were passed over, all are.
+_NAMED = 4
+_NAME = re.compile('"[^"]*"')
+_OTHER = re.compile(r'(?:"[^"]*"|\S+) \(([A-Z]\w*)\)')
+
+
+class Done(NamedTuple):
+    """What a row of a plan says: the layer and its line, what happens to it, and why."""
+
+    line: str
+    layer: str
+    verb: str
+    what: str
+    why: str
+
+    def alike(self) -> tuple[str, str, str]:
+        """What it shares with the like of other layers: all but the names."""
+        return self.verb, _NAME.sub('"..."', self.texts[0]), _NAME.sub('"..."', self.texts[1])
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """What and why, of another layer its type alone: "conv1 (Convolution)" is a Convolution."""
+        return _OTHER.sub(r"\1", self.what), _OTHER.sub(r"\1", self.why)
 
 
 def grouped(
-    steps: Iterable[tuple[str, str, str, str, str]], *, least: int
+    steps: Iterable[Done], *, least: int
 ) -> Iterator[tuple[tuple[str, str], tuple[str, ...]]]:
-    """The cells of steps for `folded`: (line, layer), and what is done and why.
+    """The cells of steps for `folded`, in their order: (line, layer), and what is done and why.
 
-    A step is (line, layer, verb, what, why). Of `least` steps or more that differ only in names
-    there is one row, where the first of them stands.
+    Of `least` steps or more that differ only in names there is one row, where the first of them
+    stands.
     """
-    groups: dict[tuple[str, str, str], list[tuple[str, str, str, str, str]]] = {}
-    for step in steps:
-        key = (
-            step[2],
-            _NAME.sub('"..."', _nameless(step[3])),
-            _NAME.sub('"..."', _nameless(step[4])),
-        )
-        groups.setdefault(key, []).append(step)
-    for (verb, what, why), alike in groups.items():
+    groups: dict[tuple[str, str, str], list[Done]] = {}
+    every = list(steps)
+    for step in every:
+        groups.setdefault(step.alike(), []).append(step)
+    for step in every:
+        alike = groups[step.alike()]
         if len(alike) < least:
-            yield from (((line, name), (f"{v}: {w}", y)) for line, name, v, w, y in alike)
-            continue
-        whats, whys = ({_nameless(step[at]) for step in alike} for at in (3, 4))
-        names = ", ".join(step[1] for step in alike[:_NAMED])
-        more = f" and {len(alike) - _NAMED} more" if len(alike) > _NAMED else ""
-        texts = (f"{verb}: {_one(whats, what)}", _one(whys, why), f"{names}{more}")
-        yield ("", number_of(len(alike), "layer")), texts
+            yield (step.line, step.layer), (f"{step.verb}: {step.what}", step.why)
+        elif step is alike[0]:
+            yield ("", number_of(len(alike), "layer")), _together(alike)
 
 
-_NAME = re.compile('"[^"]*"')
-
-
-def _one(texts: set[str], alike: str) -> str:
-    """The text that all have, or what they have in common."""
-    return texts.pop() if len(texts) == 1 else alike
-
-
-def _nameless(text: str) -> str:
-    """What a step says without the names of other layers: conv1 (Convolution) is a Convolution."""
-    return re.sub(r'(?:"[^"]*"|\S+) \(([A-Z]\w*)\)', r"\1", text)
+def _together(steps: Sequence[Done]) -> tuple[str, ...]:
+    """What is done to several layers, why, and the names of the first of them."""
+    verb, *common = steps[0].alike()
+    texts = [
+        each.pop() if len(each) == 1 else alike
+        for each, alike in zip(
+            map(set, zip(*(step.texts for step in steps), strict=True)), common, strict=True
+        )
+    ]
+    named = len(steps) if verb == "skip" else _NAMED
+    more = f" and {len(steps) - named} more" * (len(steps) > named)
+    return f"{verb}: {texts[0]}", texts[1], ", ".join(step.layer for step in steps[:named]) + more
 
 
 def _padded(cells: Sequence[str], widths: Sequence[int], left: Container[int]) -> Iterator[str]:

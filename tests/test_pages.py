@@ -68,10 +68,12 @@ def any_text(line):
 
 
 @pytest.mark.parametrize("page", RUN)
-def test_what_stands_behind_a_prompt_runs(page, tmp_path, monkeypatch):
+def test_what_stands_behind_a_prompt_runs(page, caffe, tmp_path, monkeypatch):
+    """In a terminal of 80 columns, by the engines that commands take where all are installed."""
     pytest.importorskip("onnxruntime")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("fcnkit.cli.nets.table_width", lambda: 80)
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     found = [each for block in CONSOLE.findall(text) for each in typed_and_printed(block)]
     assert found

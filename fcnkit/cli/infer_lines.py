@@ -44,7 +44,7 @@ def _windows(record: dict) -> Iterator[str]:
         top = "; ".join(f"{guess['probability']:4.0%} {_short(guess)}" for guess in likely)
         yield f"{window['x']:6.1f} {window['y']:6.1f}  {top}"
     if len(windows) > len(shown):
-        yield f"and {len(windows) - len(shown)} more, in the JSON file"
+        yield f"and {len(windows) - len(shown):,} more, in the JSON file"
 
 
 def _surest(windows: Sequence[dict]) -> list[dict]:

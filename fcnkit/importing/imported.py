@@ -14,7 +14,7 @@ from fcnkit.plan import Step
 from fcnkit.plural import number_of
 from fcnkit.preprocessing import Preprocessing, place
 from fcnkit.shape import Shape
-from fcnkit.tables import folded, grouped
+from fcnkit.tables import Done, folded, grouped
 from fcnkit.weights.blobs import OpenFile
 from fcnkit.weights.store import Weights
 
@@ -121,7 +121,7 @@ class Imported:
         layers have in common is shown once, with the first of their names; `steps` has each of
         them.
         """
-        steps = (("", step.layer, step.verb, step.what, step.why) for step in self.steps)
+        steps = (Done("", step.layer, step.verb, step.what, step.why) for step in self.steps)
         rows = ((head[1:], texts) for head, texts in grouped(steps, least=3))
         return self._head() + folded(rows, width=width, most=width // 3)
 
