@@ -94,6 +94,12 @@ def test_what_is_for_training_is_for_deploy():
     assert "fcnkit deploy" in left.why
 
 
+def test_a_net_that_breaks_no_rule_is_said_to_break_none(tmp_path):
+    net(data(1, 3, 9, 9), conv("c", "data", 4, 3)).save(tmp_path / "net.prototxt")
+    done = run("surgery", tmp_path / "net.prototxt", "--do", "fit=ncnn")
+    assert done.exit_code == 0 and "no rule of ncnn is broken" in done.output
+
+
 def test_one_mend_after_the_other():
     both = net(
         data(1, 4, 19, 19),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fcnkit.tables import aligned, columns, fields, fold, folded
+from fcnkit.tables import Done, aligned, columns, fields, fold, folded, grouped
 
 
 def test_columns_are_as_wide_as_their_widest_cell():
@@ -62,3 +62,43 @@ def test_a_line_that_a_caret_points_into_is_not_folded():
 def test_a_cell_that_is_too_long_stands_alone():
     text = folded([(("long name",), ("text",)), (("b",), ("text",))], most=3)
     assert text == "long name\n     text\nb    text\n"
+
+
+def removed(name, of, line="7"):
+    return Done(line, name, "remove", "Scale", f'it is part of "{of}"')
+
+
+def test_few_equal_steps_stand_each_in_its_place():
+    steps = [removed("a", "x"), Done("+", "b", "insert", "Crop", "fits"), removed("c", "y", "9")]
+    assert list(grouped(steps, least=3)) == [
+        (("7", "a"), ("remove: Scale", 'it is part of "x"')),
+        (("+", "b"), ("insert: Crop", "fits")),
+        (("9", "c"), ("remove: Scale", 'it is part of "y"')),
+    ]
+
+
+def test_many_equal_steps_are_one_row_where_the_first_stands():
+    steps = [removed(name, name.upper()) for name in "abcdef"]
+    steps[1:1] = [Done("+", "other", "insert", "Crop", "fits")]
+    first, other = grouped(steps, least=3)
+    assert first == (
+        ("", "6 layers"),
+        ("remove: Scale", 'it is part of "..."', "a, b, c, d and 2 more"),
+    )
+    assert other == (("+", "other"), ("insert: Crop", "fits"))
+    same = [removed(name, "x") for name in "abc"]
+    assert list(grouped(same, least=3)) == [
+        (("", "3 layers"), ("remove: Scale", 'it is part of "x"', "a, b, c"))
+    ]
+
+
+def test_the_types_of_other_layers_count_and_their_names_do_not():
+    steps = [Done("1", name, "change", f"takes {name}_bn (BatchNorm)", "") for name in "ab"]
+    ((_, texts),) = grouped(steps, least=2)
+    assert texts == ("change: takes BatchNorm", "", "a, b")
+
+
+def test_all_layers_that_were_passed_over_are_named():
+    steps = [Done("1", name, "skip", "InnerProduct", "no size") for name in "abcdefgh"]
+    ((_, texts),) = grouped(steps, least=8)
+    assert texts[-1] == "a, b, c, d, e, f, g, h"

@@ -223,6 +223,13 @@ def test_every_layer_is_compared_and_the_first_that_differs_is_named(both, tmp_p
     assert [row["layer"] for row in one["layers"]] == ["c", "relu_c", "p", "d", "prob"]
 
 
+@pytest.mark.parametrize("pair, place", [("fc=foo", 2), ("foo=conv", 0)])
+def test_a_pair_of_layers_that_are_not_there_is_an_error(both, pair, place):
+    found = run("verify", *both, "--layers", "--map", pair, "--engine", "torch")
+    assert found.exit_code == 2
+    assert f'{both[place]}: has no layer "foo", which the map names' in found.stderr
+
+
 def test_rows_of_a_table_that_nothing_looks_up_are_said(tmp_path):
     param = "embed_param { input_dim: 10 num_output: 3 bias_term: false }"
     text = net(data(1, 4), layer("e", "Embed", "data", more=param))
@@ -337,3 +344,12 @@ def test_a_layer_that_takes_in_the_next_one_is_not_compared_with_what_it_was(tmp
     rows = fk.verify_plan(plan, values.put("s", [np.zeros(4), np.arange(1, 5)]))
     assert all(row.ok for row in rows)
     assert "not tested: b, which no output shows" in rows[-1].unseen
+
+
+def test_a_comparison_is_printed_in_lines_of_80_columns(trained):
+    rows = fk.verify_plan(fk.convolutionalize(NET), trained, engine="torch")
+    lines = str(rows).splitlines()
+    assert max(map(len, lines)) <= 80
+    flat = " ".join(str(rows).split())
+    assert all(" ".join(row.head.split()) in flat for row in rows)
+    assert "by torch" in flat and "noise of seed 0" in flat
